@@ -1,0 +1,50 @@
+/* durable.h - the only place that calls fsync, rename, unlink and creates files that must survive.
+ *
+ * All names are relative to an open folder descriptor and never followed through links. Functions whose name ends in
+ * _sync return success only after the kernel confirmed both file and folder; a failed fsync is never retried as if it
+ * had worked: the caller keeps the old state. Short writes and EINTR are handled. Any thread.
+ *
+ * Every call passes one numbered fault point, so that a test can make the n-th one fail, or end the process before or
+ * after it (durable_set_hook; the library itself never sets one).
+ */
+#ifndef BRIDGE_BASE_DURABLE_H
+#define BRIDGE_BASE_DURABLE_H
+
+#include "bridge/base/span.h"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Write content to folder/name (made new, mode 0660 & ~umask), fsync it, close it. Fails ST_EXISTS if name is there.
+ * On failure nothing of that name remains. The folder is not synced. mtime: NULL = now. */
+MUST_CHECK enum status durable_write_new(int folder, const char *name, struct span content,
+                                         const struct timespec *mtime, struct error *err);
+/* Replace folder/name by content: temporary file tmp_folder/<name>.<pid>.tmp, fsync, rename, folder fsync. For state
+ * files. tmp_folder and folder must be on one file system. */
+MUST_CHECK enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content,
+                                       struct error *err);
+/* rename from/a to to/b without replacing (ST_EXISTS if b is there). No sync. Falls back to link+unlink semantics where
+ * RENAME_NOREPLACE is missing. */
+MUST_CHECK enum status durable_move(int from, const char *a, int to, const char *b, struct error *err);
+/* Swap two names atomically (renameat2 EXCHANGE); ST_NOT_FOUND if either is gone; ST_UNSUPPORTED where the file system
+ * lacks it. No sync. */
+MUST_CHECK enum status durable_exchange(int from, const char *a, int to, const char *b, struct error *err);
+/* Plain replacing rename. No sync. */
+MUST_CHECK enum status durable_rename(int from, const char *a, int to, const char *b, struct error *err);
+MUST_CHECK enum status durable_unlink(int folder, const char *name, struct error *err); /* ST_NOT_FOUND if gone */
+MUST_CHECK enum status durable_sync_folder(int folder, struct error *err);
+/* Append to an open descriptor and fsync it; on failure the file is cut back to its old length (best effort). */
+MUST_CHECK enum status durable_append_sync(int fd, struct span content, struct error *err);
+/* mkdir unless there; opens it O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC into *fd. The parent is synced when it was made. */
+MUST_CHECK enum status durable_folder(int parent, const char *name, mode_t mode, int *fd, struct error *err);
+
+/* Read a whole regular file of at most limit bytes, appended to out. ST_TOO_LARGE beyond. No links followed. */
+MUST_CHECK enum status file_read(int folder, const char *name, size_t limit, struct buffer *out, struct error *err);
+
+enum durable_op { DURABLE_OPEN, DURABLE_WRITE, DURABLE_FSYNC, DURABLE_RENAME, DURABLE_UNLINK };
+/* Test hook: called before (after=false) and after each system call; returns 0 or an errno to fail with instead of
+ * making the call. NULL switches it off. Not for use while other threads run. */
+typedef int (*durable_hook_fn)(void *ctx, enum durable_op op, const char *name, bool after);
+void durable_set_hook(durable_hook_fn hook, void *ctx);
+
+#endif

@@ -1,0 +1,42 @@
+/* log.h - one line per fact on stderr: logfmt on a terminal, JSON otherwise.
+ *
+ * Each line has ts, level, msg, component and `event`, a stable word operators can match on, plus fields. Values are
+ * escaped (no control byte reaches the terminal); nobody passes a payload or a secret. The same event of the same
+ * component is written at most 10 times in 10 s, then counted and summed up in one line (debug is not limited).
+ * Any thread may write; a line is one write(2). A log that cannot be written is tried again with the next line.
+ */
+#ifndef BRIDGE_BASE_LOG_H
+#define BRIDGE_BASE_LOG_H
+
+#include "bridge/base/clock.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+enum log_format { LOG_AUTO, LOG_LOGFMT, LOG_JSON };
+
+struct log;
+
+struct log_field {
+  const char *key;
+  enum { LOG_END = 0, LOG_TEXT, LOG_INT, LOG_FLOAT } type;
+  struct span text;
+  int64_t number;
+  double real;
+};
+#define F_TEXT(k, z) ((struct log_field){.key = (k), .type = LOG_TEXT, .text = span_of(z)})
+#define F_SPAN(k, s) ((struct log_field){.key = (k), .type = LOG_TEXT, .text = (s)})
+#define F_INT(k, n) ((struct log_field){.key = (k), .type = LOG_INT, .number = (int64_t)(n)})
+#define F_FLOAT(k, f) ((struct log_field){.key = (k), .type = LOG_FLOAT, .real = (f)})
+/* FIELDS(F_TEXT("topic", t), F_INT("partition", p)) or NO_FIELDS */
+#define FIELDS(...) ((const struct log_field[]){__VA_ARGS__, {.key = NULL, .type = LOG_END}})
+#define NO_FIELDS ((const struct log_field *)NULL)
+
+MUST_CHECK enum status log_open(int fd, enum log_format format, enum log_level level, const struct clock *clock,
+                                struct log **out);
+void log_close(struct log *log); /* NULL is fine; does not close fd */
+void log_set_level(struct log *log, enum log_level level);
+bool log_enabled(const struct log *log, enum log_level level); /* NULL log: false */
+/* log may be NULL: nothing is written. msg is one sentence that says what to do next where something is to be done. */
+void log_write(struct log *log, enum log_level level, const char *component, const char *event,
+               const struct log_field *fields, const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+#endif
