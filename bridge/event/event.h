@@ -1,0 +1,87 @@
+/* event.h - what lies in an outbox entry: JSON text <-> struct event. Pure; one thread at a time per document.
+ *
+ * Source: contract.md 1-4 of the producers (ten keys, any order, unknown keys kept). Only the flat dialect is read so far;
+ * the typed one is the seam in event_parse.
+ */
+#ifndef BRIDGE_EVENT_EVENT_H
+#define BRIDGE_EVENT_EVENT_H
+
+#include "bridge/base/clock.h"
+#include "bridge/json/json.h"
+
+#define EVENT_ID_MAX 128
+#define EVENT_NAME_MAX 200
+
+/* Every reason an event can be set aside for, with its stable word, and what to do about it. One row feeds the dead
+ * letter, the metrics label, the CLI and the manual. Words of the first group equal json_fault_word. */
+#define REASON_TABLE(X)                                                                                                \
+  X(NONE, "none", "")                                                                                                  \
+  X(EMPTY_FILE, "empty_file", "The producer created the file and never wrote it; ask it for the event again")          \
+  X(NOT_JSON, "not_json", "Mend the text at the byte named, then replay it")                                           \
+  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")                       \
+  X(LONE_SURROGATE, "lone_surrogate", "Replace the half surrogate at the byte named, then replay it")                  \
+  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                                       \
+  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")                               \
+  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                                    \
+  X(TOO_LARGE, "too_large", "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                  \
+  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; mend it, then replay it")                               \
+  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                \
+  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                        \
+  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                               \
+  X(BAD_NAME, "bad_name", "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")            \
+  X(UNKNOWN_NAMESPACE, "unknown_namespace", "Add it to routing.namespaces or the name to routing.aliases, then replay it") \
+  X(BAD_PAYLOAD, "payload_not_object", "The payload must be a JSON object; mend it, then replay it")                   \
+  X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named or the schema, then replay it")                          \
+  X(INTEGER_RANGE, "integer_out_of_range", "The schema wants a 64-bit integer there; mend the field, then replay it")  \
+  X(RECORD_TOO_LARGE, "record_too_large", "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it") \
+  X(BROKER_REFUSED, "broker_refused", "See last_error; mend the topic's configuration or the event, then replay it")   \
+  X(CRASHES_WORKER, "crashes_worker", "Report it with the entry attached; it ended the worker twice")
+
+enum reason {
+#define X(name, word, remedy) REASON_##name,
+  REASON_TABLE(X)
+#undef X
+      REASON_COUNT
+};
+const char *reason_word(enum reason r);
+const char *reason_remedy(enum reason r);
+enum reason reason_from_word(struct span word); /* REASON_NONE when unknown */
+
+enum event_status { EVENT_ABSENT, EVENT_PENDING, EVENT_DISPATCHED, EVENT_DLQ, EVENT_OTHER };
+
+struct event {
+  struct span id;   /* valid and unescaped, or empty */
+  struct span name; /* unescaped, as the producer wrote it (aliases are resolved by routing) */
+  uint32_t payload; /* node of the payload object, JSON_NONE when it has none */
+  enum event_status status;
+  int64_t created_us;      /* TIME_NONE: missing or unreadable, the file's mtime stands in */
+  int64_t failed_us;       /* TIME_NONE: never failed */
+  int64_t first_failed_us; /* TIME_NONE: as above */
+  unsigned attempts;
+  struct span last_error;  /* raw JSON value slice ("null" or a quoted string), or empty */
+  struct span reason;      /* bytes between the quotes, or empty */
+  struct span storage_key; /* bytes between the quotes, or empty */
+  struct span traceparent; /* payload.metadata.traceparent when it has that form, else empty */
+};
+
+/* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also when it is refused.
+ * Unescaped bytes are put into arena where they differ from the text. Returns REASON_NONE or why it can never be
+ * published (err says which key and what was found). REASON_NOT_OBJECT, MISSING_ID, BAD_ID, MISSING_NAME, BAD_PAYLOAD. */
+enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out, struct error *err);
+enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
+
+bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */
+
+/* The document again with some top-level members set: kept in place where they are, appended in the order given where
+ * not; every other byte of text, unknown keys and the payload included, is copied as it stands. */
+struct event_change {
+  const char *key;
+  struct span json; /* the value's JSON text */
+};
+void event_rewrite(const struct json_doc *doc, const struct event_change *changes, size_t count, struct buffer *out);
+
+/* A new pending entry in the producers' own form (ten keys in their order, no newline). payload is an object's JSON text. */
+void event_write(struct span id, struct span name, struct span payload, int64_t created_us, struct span storage_key,
+                 struct buffer *out);
+
+#endif

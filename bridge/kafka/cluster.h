@@ -1,0 +1,28 @@
+/* cluster.h - questions to and changes of the cluster: topics, offsets. Blocking calls with a timeout; one thread. */
+#ifndef BRIDGE_KAFKA_CLUSTER_H
+#define BRIDGE_KAFKA_CLUSTER_H
+
+#include "bridge/kafka/client.h"
+
+struct cluster;
+MUST_CHECK enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out,
+                                    struct error *err);
+void cluster_close(struct cluster *c);
+/* The cluster's id ("mockCluster..." for librdkafka's mock). ST_UNAVAILABLE when nobody answers in time. */
+MUST_CHECK enum status cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err);
+
+enum topic_state { TOPIC_THERE, TOPIC_MISSING, TOPIC_FORBIDDEN, TOPIC_UNCLEAR };
+/* State of one topic; *partitions (may be NULL) its partitions. Never creates it. ST_UNAVAILABLE as above. */
+MUST_CHECK enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
+                                     int *partitions, struct error *err);
+/* Create it; partitions, replication -1 = the broker's default. ST_OK also when it exists; ST_DENIED; ST_UNSUPPORTED (the mock);
+ * ST_UNAVAILABLE; ST_INVALID with the broker's words. */
+MUST_CHECK enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication,
+                                            int timeout_ms, struct error *err);
+/* The shell command that creates it, for messages. */
+void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out);
+/* Low and high water mark of a partition. */
+MUST_CHECK enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms,
+                                       int64_t *low, int64_t *high, struct error *err);
+
+#endif
