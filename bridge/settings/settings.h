@@ -1,0 +1,68 @@
+/* settings.h - every setting, in one table; read from file, environment and -X, in rising order.
+ *
+ * The table (settings_table.h, an X-macro) gives each key's type, default, range, whether SIGHUP reloads it, and its help; parser,
+ * --help-settings and busbridge.conf(5) are made from it. Values are checked when they are set: errors name file and
+ * line (or variable, or -X) and the nearest known key. A settings object is immutable once loaded: any thread may read.
+ *
+ * File: "key = value" lines, # comments (a whole line), no quoting, blanks trimmed, UTF-8. Durations carry a unit (ms s m h d),
+ * sizes may (KiB MiB GiB, kB MB GB, plain bytes). "key_file = PATH" takes the value from a file (last newline cut).
+ * Environment: BUSBRIDGE_FLUSH_INTERVAL = flush.interval (a row's dots and underscores both become underscores),
+ * BUSBRIDGE_KAFKA_A_B = kafka.a.b, final _FILE as above; unknown BUSBRIDGE_* is a warning, Kubernetes' *_SERVICE_HOST,
+ * *_SERVICE_PORT*, *_PORT, *_PORT_* are ignored. NOVELER_DISABLE_BACKGROUND_FLUSH=1 means flush.background=false (an explicit
+ * BUSBRIDGE_FLUSH_BACKGROUND or -X beats it).
+ */
+#ifndef BRIDGE_SETTINGS_SETTINGS_H
+#define BRIDGE_SETTINGS_SETTINGS_H
+
+#include "bridge/base/log.h"
+#include "bridge/settings/settings_table.h"
+
+enum setting {
+#define X(id, key, type, fallback, low, high, flags, help) SETTING_##id,
+  SETTINGS_TABLE(X)
+#undef X
+      SETTING_COUNT
+};
+
+enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_DURATION, SETTING_BYTES, SETTING_BOOL, SETTING_CHOICE };
+enum { SETTING_RELOADABLE = 1, SETTING_SECRET = 2, SETTING_LATER = 4 };
+
+struct setting_row {
+  const char *key;
+  enum setting_type type;
+  const char *fallback; /* the default as one would write it */
+  int64_t low, high;    /* of numbers, durations (ms), bytes */
+  const char *choices;  /* of SETTING_CHOICE: "a b c" (stands in the table in help's place before a '|') */
+  unsigned flags;       /* SETTING_LATER: known, refused when set to anything but its default until it works */
+  const char *help;
+};
+const struct setting_row *setting_row(enum setting s);
+
+struct settings;
+struct settings_sources {
+  const char *file;              /* NULL: none */
+  const char *const *environment; /* environ, or NULL */
+  const char *const *overrides;  /* "key=value" of -X, in order */
+  size_t override_count;
+};
+/* ST_INVALID: err has "FILE:LINE: key: what is wrong, nearest key, allowed range". Warnings go to *warnings (one a line). */
+MUST_CHECK enum status settings_load(const struct settings_sources *sources, struct settings **out,
+                                     struct buffer *warnings, struct error *err);
+void settings_free(struct settings *s);
+
+const char *setting_text(const struct settings *s, enum setting key); /* TEXT and CHOICE; never NULL */
+int64_t setting_number(const struct settings *s, enum setting key);   /* NUMBER, DURATION (ms), BYTES */
+bool setting_bool(const struct settings *s, enum setting key);
+/* Where a value comes from: "default", "FILE:LINE", "BUSBRIDGE_X", "-X". */
+const char *setting_source(const struct settings *s, enum setting key);
+
+/* The kafka.* pairs, key without that prefix, sorted, last one wins; false at the end. */
+bool settings_kafka(const struct settings *s, size_t i, const char **key, const char **value);
+
+/* --help-settings: a table of all keys on a terminal of that width; and the mdoc list for busbridge.conf(5). */
+void settings_help(struct buffer *out, int width);
+void settings_mdoc(struct buffer *out);
+/* Keys whose values differ and that a reload may not change, one a line; used by SIGHUP. */
+void settings_fixed_changes(const struct settings *old, const struct settings *fresh, struct buffer *out);
+
+#endif
