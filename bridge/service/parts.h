@@ -1,0 +1,35 @@
+/* parts.h - what a service is made of; private to bridge/service. Set by service.c in service_open, read-only afterwards. */
+#ifndef BRIDGE_SERVICE_PARTS_H
+#define BRIDGE_SERVICE_PARTS_H
+
+#include "bridge/kafka/cluster.h"
+#include "bridge/relay/relay.h"
+#include "bridge/service/service.h"
+
+#include <pthread.h>
+
+struct service {
+  enum service_mode mode;
+  struct log *log;
+  const struct clock *clock;
+  const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */
+  pthread_mutex_t lock;            /* settings; replay against itself */
+  struct state *state;
+  struct store *store;
+  struct routing *routing;
+  struct catalog *catalog; /* RELAY: used by the relay's reader alone */
+  struct keys *keys;       /* INSPECT: opened without a folder */
+  struct metrics *metrics; /* INSPECT: as last saved by whoever held the lock */
+  struct relay *relay;     /* RELAY only, else NULL */
+  struct kafka_pair *pairs;
+  struct kafka_config kafka;
+  char prefix[256], source[256], schemas[512];
+};
+
+/* The folder of schemas: the setting, else beside the executable (installed or build tree). */
+MUST_CHECK enum status service_schema_folder(const struct settings *settings, char *out, size_t size,
+                                             struct error *err);
+/* Write .busbridge/metrics (RELAY, CHANGE). */
+MUST_CHECK enum status service_save_metrics(struct service *s, struct error *err);
+
+#endif
