@@ -1,0 +1,82 @@
+/* relay.h - the engine that moves entries from the outbox to Kafka: three threads and the batches they hand on.
+ *
+ * turn.c names the stages an event passes, in order; pipeline.c runs them: the reader takes, screens, routes and encodes a
+ * batch; the publisher hands it to Kafka and learns the verdicts; the finisher settles. A batch is handed over by pointer and
+ * comes from a small pool, so memory is bounded and a slow stage slows the ones before it. verdict.c says what each
+ * cause means; breaker.c keeps closed doors closed. All parts are borrowed and must outlive the relay.
+ */
+#ifndef BRIDGE_RELAY_RELAY_H
+#define BRIDGE_RELAY_RELAY_H
+
+#include "bridge/base/backoff.h"
+#include "bridge/encoding/catalog.h"
+#include "bridge/kafka/publisher.h"
+#include "bridge/keys/keys.h"
+#include "bridge/metrics/metrics.h"
+#include "bridge/outbox/store.h"
+#include "bridge/routing/routing.h"
+
+struct relay_parts {
+  struct store *store;
+  const struct routing *routing;
+  struct catalog *catalog;
+  struct keys *keys;
+  struct metrics *metrics;
+  const struct kafka_config *kafka;
+  const struct clock *clock;
+  struct log *log;
+};
+
+struct relay_tuning { /* may be changed while running: relay_tune */
+  int64_t flush_interval_ms;
+  unsigned max_attempts, max_retries;
+  struct backoff quick;
+  size_t batch_events, batch_bytes;
+};
+struct relay_config {
+  struct relay_tuning tuning;
+  const char *ce_source;
+  bool background; /* relay all the time; else only by relay_flush */
+  bool create_topics;
+  int partitions, replication;
+};
+
+struct relay;
+MUST_CHECK enum status relay_start(const struct relay_parts *parts, const struct relay_config *config,
+                                   struct relay **out, struct error *err);
+/* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the threads. What was not
+ * acknowledged stays pending. NULL is fine. */
+void relay_stop(struct relay *r, int64_t drain_ms);
+void relay_tune(struct relay *r, const struct relay_tuning *tuning);
+
+/* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and also waits for growing files
+ * and for retries that are due within flush.interval (--once). One at a time: ST_BUSY. */
+MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id, struct error *err);
+struct flush_progress {
+  bool finished;
+  uint64_t taken, published, duplicates, retried, dead, vanished, held, left, total; /* total: pending when it began */
+  bool unreachable; /* nobody answered: the caller may want exit code 75 */
+  char reason[300]; /* why something is left, "" = nothing is */
+};
+MUST_CHECK enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_progress *out);
+/* Ends a running flush early (Ctrl-C): nothing new is taken. */
+void relay_flush_cancel(struct relay *r, uint64_t id);
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
+struct breaker_view {
+  char target[256]; /* "kafka", a topic's name, or "outbox" */
+  enum breaker_state state;
+  char reason[256], remedy[400];
+  int64_t since_us;
+};
+#define RELAY_BREAKERS 66 /* kafka, outbox, and at most 64 topics are shown */
+struct relay_status {
+  uint64_t in_flight;     /* handed to Kafka, not acknowledged */
+  uint64_t retrying;      /* entries known to wait for a due time */
+  int64_t last_publish_us, heartbeat_us; /* TIME_NONE: never */
+  size_t breaker_count;   /* those that are not closed */
+  struct breaker_view breakers[RELAY_BREAKERS];
+};
+void relay_status(struct relay *r, struct relay_status *out); /* any thread */
+
+#endif
