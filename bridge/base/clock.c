@@ -78,7 +78,9 @@ static bool zone(struct cursor *c, int64_t *seconds) {
   return c->at == c->end;
 }
 
-static bool leap(int64_t y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0; }
+static bool leap(int64_t y) {
+  return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+}
 
 static bool date_valid(int64_t y, int64_t m, int64_t d) {
   static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -88,9 +90,11 @@ static bool date_valid(int64_t y, int64_t m, int64_t d) {
 bool time_parse(struct span text, int64_t *us) {
   struct cursor c = {text.ptr, text.ptr + text.len};
   int64_t y, mo, d, h, mi, s, frac, off;
-  if (!digits(&c, 4, &y) || !literal(&c, '-') || !digits(&c, 2, &mo) || !literal(&c, '-') || !digits(&c, 2, &d)) return false;
+  if (!digits(&c, 4, &y) || !literal(&c, '-') || !digits(&c, 2, &mo) || !literal(&c, '-') || !digits(&c, 2, &d))
+    return false;
   if (!literal(&c, 'T') && !literal(&c, ' ')) return false;
-  if (!digits(&c, 2, &h) || !literal(&c, ':') || !digits(&c, 2, &mi) || !literal(&c, ':') || !digits(&c, 2, &s)) return false;
+  if (!digits(&c, 2, &h) || !literal(&c, ':') || !digits(&c, 2, &mi) || !literal(&c, ':') || !digits(&c, 2, &s))
+    return false;
   if (!fraction(&c, &frac) || !zone(&c, &off)) return false;
   if (!date_valid(y, mo, d) || h > 23 || mi > 59 || s > 59) return false;
   *us = ((days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + s) - off) * 1000000 + frac;
@@ -103,15 +107,15 @@ const char *time_format(int64_t us, char out[TIME_TEXT]) {
   time_t t = (time_t)seconds;
   struct tm tm;
   if (!gmtime_r(&t, &tm)) memset(&tm, 0, sizeof tm);
-  snprintf(out, TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06d+00:00", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday,
-           tm.tm_hour, tm.tm_min, tm.tm_sec, (int)micro);
+  snprintf(out, TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06d+00:00", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
+           tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)micro);
   return out;
 }
 
 void uuid_make(const struct clock *c, char out[37]) {
   uint64_t a = c->random(c->ctx), b = c->random(c->ctx);
-  a = (a & ~UINT64_C(0xf000)) | 0x4000;                                /* version 4 */
-  b = (b & ~(UINT64_C(3) << 62)) | (UINT64_C(2) << 62);                /* variant 1 */
+  a = (a & ~UINT64_C(0xf000)) | 0x4000;                 /* version 4 */
+  b = (b & ~(UINT64_C(3) << 62)) | (UINT64_C(2) << 62); /* variant 1 */
   snprintf(out, 37, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
            (unsigned)a & 0xffff, (unsigned)(b >> 48), (unsigned long long)(b & UINT64_C(0xffffffffffff)));
 }

@@ -18,9 +18,15 @@ struct clock {
 };
 extern const struct clock clock_system; /* any thread */
 
-static inline int64_t clock_wall_us(const struct clock *c) { return c->wall_us(c->ctx); }
-static inline int64_t clock_mono_ns(const struct clock *c) { return c->mono_ns(c->ctx); }
-static inline int64_t clock_mono_ms(const struct clock *c) { return c->mono_ns(c->ctx) / 1000000; }
+static inline int64_t clock_wall_us(const struct clock *c) {
+  return c->wall_us(c->ctx);
+}
+static inline int64_t clock_mono_ns(const struct clock *c) {
+  return c->mono_ns(c->ctx);
+}
+static inline int64_t clock_mono_ms(const struct clock *c) {
+  return c->mono_ns(c->ctx) / 1000000;
+}
 
 /* ISO 8601 as producers write it: date, 'T' or a space, time, 1-9 fraction digits (cut to microseconds), offset
  * "+hh:mm", "Z" or none (UTC). False for anything else. */

@@ -17,7 +17,9 @@ int span_cmp(struct span a, struct span b) {
   return a.len < b.len ? -1 : a.len > b.len;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 struct span span_trim(struct span a) {
   while (a.len && is_blank(a.ptr[0])) a.ptr++, a.len--;
@@ -94,11 +96,17 @@ void buffer_append(struct buffer *b, const void *bytes, size_t len) {
   b->len += len;
 }
 
-void buffer_add(struct buffer *b, struct span s) { buffer_append(b, s.ptr, s.len); }
+void buffer_add(struct buffer *b, struct span s) {
+  buffer_append(b, s.ptr, s.len);
+}
 
-void buffer_add_z(struct buffer *b, const char *z) { buffer_append(b, z, strlen(z)); }
+void buffer_add_z(struct buffer *b, const char *z) {
+  buffer_append(b, z, strlen(z));
+}
 
-void buffer_add_char(struct buffer *b, char c) { buffer_append(b, &c, 1); }
+void buffer_add_char(struct buffer *b, char c) {
+  buffer_append(b, &c, 1);
+}
 
 void buffer_printf(struct buffer *b, const char *fmt, ...) {
   va_list args, again;

@@ -24,11 +24,15 @@ struct span {
 #define SPAN(lit) ((struct span){("" lit), sizeof(lit) - 1})
 #define SPAN_ARGS(s) (int)(s).len, (s).ptr /* for "%.*s" */
 
-static inline struct span span_of(const char *z) { return (struct span){z, z ? strlen(z) : 0}; }
+static inline struct span span_of(const char *z) {
+  return (struct span){z, z ? strlen(z) : 0};
+}
 static inline bool span_eq(struct span a, struct span b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
-static inline bool span_is(struct span a, const char *z) { return span_eq(a, span_of(z)); }
+static inline bool span_is(struct span a, const char *z) {
+  return span_eq(a, span_of(z));
+}
 bool span_starts(struct span a, const char *prefix);
 bool span_ends(struct span a, const char *suffix);
 int span_cmp(struct span a, struct span b); /* like memcmp, then by length */
@@ -53,7 +57,9 @@ void buffer_add_z(struct buffer *b, const char *z);
 void buffer_add_char(struct buffer *b, char c);
 void buffer_printf(struct buffer *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 MUST_CHECK enum status buffer_status(const struct buffer *b, struct error *err);
-static inline struct span buffer_span(const struct buffer *b) { return (struct span){b->ptr, b->len}; }
+static inline struct span buffer_span(const struct buffer *b) {
+  return (struct span){b->ptr, b->len};
+}
 const char *buffer_z(struct buffer *b); /* terminated view ("" when empty or failed), valid until the next append */
 
 struct arena_chunk;
@@ -63,9 +69,9 @@ struct arena {
 };
 void *arena_alloc(struct arena *a, size_t len); /* 8-byte aligned, not zeroed; NULL when out of memory */
 void *arena_zalloc(struct arena *a, size_t len);
-char *arena_copy(struct arena *a, struct span s); /* terminated copy */
+char *arena_copy(struct arena *a, struct span s);       /* terminated copy */
 struct span arena_span(struct arena *a, struct span s); /* {NULL, 0} when out of memory and s is not empty */
-void arena_reset(struct arena *a);   /* keeps up to 8 MiB of chunks for the next round */
-void arena_release(struct arena *a); /* frees all */
+void arena_reset(struct arena *a);                      /* keeps up to 8 MiB of chunks for the next round */
+void arena_release(struct arena *a);                    /* frees all */
 
 #endif

@@ -30,7 +30,8 @@ static inline void sip_round(struct sip *s) {
 static struct sip sip_absorb(struct span in, bool wide) {
   pthread_once(&sip_once, sip_seed);
   uint64_t k0 = sip_key[0], k1 = sip_key[1];
-  struct sip s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u};
+  struct sip s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
+                  k1 ^ 0x7465646279746573u};
   if (wide) s.v1 ^= 0xee;
   size_t i = 0;
   for (; i + 8 <= in.len; i += 8) {
@@ -73,7 +74,9 @@ struct table_slot {
 };
 static const char removed_mark[1];
 
-static bool slot_empty(const struct table_slot *s) { return !s->value && s->key.ptr != removed_mark; }
+static bool slot_empty(const struct table_slot *s) {
+  return !s->value && s->key.ptr != removed_mark;
+}
 
 void table_release(struct table *t) {
   free(t->slots);

@@ -1,8 +1,9 @@
 /* catalog.h - the schemas, and payload JSON <-> Avro by them.
  *
- * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the payload's fields; `extra`, a
- * map of strings, takes unknown fields as JSON text); schemas/envelope.avsc serves names without one. All are read,
- * checked and compiled at open. A catalog is used by one thread at a time (it keeps Avro values between calls).
+ * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the payload's fields;
+ * `extra`, a map of strings, takes unknown fields as JSON text); schemas/envelope.avsc serves names without one. All
+ * are read, checked and compiled at open. A catalog is used by one thread at a time (it keeps Avro values between
+ * calls).
  */
 #ifndef BRIDGE_ENCODING_CATALOG_H
 #define BRIDGE_ENCODING_CATALOG_H
@@ -20,7 +21,7 @@ enum framing {
 struct catalog_config {
   const char *folder; /* of the schemas */
   enum framing framing;
-  bool strict;        /* an unknown field without a place (no `extra`) is a mismatch instead of being left out */
+  bool strict; /* an unknown field without a place (no `extra`) is a mismatch instead of being left out */
 };
 
 struct catalog;
@@ -32,15 +33,16 @@ void catalog_close(struct catalog *c);
 
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of nothing, so the caller
  * notes the length before). REASON_NONE; REASON_SCHEMA_MISMATCH or REASON_INTEGER_RANGE with a message such as
- * "payload.score: expected double, found string \"A\"" (schema quality/checked.avsc); values are cut to 40 characters. */
+ * "payload.score: expected double, found string \"A\"" (schema quality/checked.avsc); values are cut to 40 characters.
+ */
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err);
 const char *catalog_content_type(const struct catalog *c); /* of the records it makes */
 
-/* A record's value back to one line of JSON, appended to out. The framing is found by the bytes and content_type (may be empty);
- * raw Avro needs event_name. Fields holding JSON text (free-form objects, extra) come out as JSON, extras beside the other
- * fields, so that the result equals the payload. Foreign bytes are never trusted: ST_INVALID with the byte offset,
- * ST_NOT_FOUND for an unknown fingerprint, ST_TOO_LARGE beyond 16 MiB of output. */
+/* A record's value back to one line of JSON, appended to out. The framing is found by the bytes and content_type (may
+ * be empty); raw Avro needs event_name. Fields holding JSON text (free-form objects, extra) come out as JSON, extras
+ * beside the other fields, so that the result equals the payload. Foreign bytes are never trusted: ST_INVALID with the
+ * byte offset, ST_NOT_FOUND for an unknown fingerprint, ST_TOO_LARGE beyond 16 MiB of output. */
 MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value, struct span content_type,
                                       struct span event_name, struct buffer *out, struct error *err);
 

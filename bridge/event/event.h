@@ -1,7 +1,7 @@
 /* event.h - what lies in an outbox entry: JSON text <-> struct event. Pure; one thread at a time per document.
  *
- * Source: contract.md 1-4 of the producers (ten keys, any order, unknown keys kept). Only the flat dialect is read so far;
- * the typed one is the seam in event_parse.
+ * Source: contract.md 1-4 of the producers (ten keys, any order, unknown keys kept). Only the flat dialect is read so
+ * far; the typed one is the seam in event_parse.
  */
 #ifndef BRIDGE_EVENT_EVENT_H
 #define BRIDGE_EVENT_EVENT_H
@@ -29,11 +29,13 @@
   X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                        \
   X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                               \
   X(BAD_NAME, "bad_name", "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")            \
-  X(UNKNOWN_NAMESPACE, "unknown_namespace", "Add it to routing.namespaces or the name to routing.aliases, then replay it") \
+  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                            \
+    "Add it to routing.namespaces or the name to routing.aliases, then replay it")                                     \
   X(BAD_PAYLOAD, "payload_not_object", "The payload must be a JSON object; mend it, then replay it")                   \
   X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named or the schema, then replay it")                          \
   X(INTEGER_RANGE, "integer_out_of_range", "The schema wants a 64-bit integer there; mend the field, then replay it")  \
-  X(RECORD_TOO_LARGE, "record_too_large", "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it") \
+  X(RECORD_TOO_LARGE, "record_too_large",                                                                              \
+    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                                 \
   X(BROKER_REFUSED, "broker_refused", "See last_error; mend the topic's configuration or the event, then replay it")   \
   X(CRASHES_WORKER, "crashes_worker", "Report it with the entry attached; it ended the worker twice")
 
@@ -66,7 +68,8 @@ struct event {
 
 /* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also when it is refused.
  * Unescaped bytes are put into arena where they differ from the text. Returns REASON_NONE or why it can never be
- * published (err says which key and what was found). REASON_NOT_OBJECT, MISSING_ID, BAD_ID, MISSING_NAME, BAD_PAYLOAD. */
+ * published (err says which key and what was found). REASON_NOT_OBJECT, MISSING_ID, BAD_ID, MISSING_NAME, BAD_PAYLOAD.
+ */
 enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out, struct error *err);
 enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
 
@@ -80,7 +83,8 @@ struct event_change {
 };
 void event_rewrite(const struct json_doc *doc, const struct event_change *changes, size_t count, struct buffer *out);
 
-/* A new pending entry in the producers' own form (ten keys in their order, no newline). payload is an object's JSON text. */
+/* A new pending entry in the producers' own form (ten keys in their order, no newline). payload is an object's JSON
+ * text. */
 void event_write(struct span id, struct span name, struct span payload, int64_t created_us, struct span storage_key,
                  struct buffer *out);
 

@@ -11,8 +11,8 @@ struct http;
 /* socket_path NULL: TCP. base: "http://localhost" in front of every path. */
 MUST_CHECK enum status http_open(const char *socket_path, const char *base, struct http **out, struct error *err);
 void http_close(struct http *h);
-/* method "GET" or "POST". Response body is appended to out (at most 64 MiB), *code is the status. ST_UNAVAILABLE: nobody listens, or no
- * answer within timeout_ms; ST_DENIED: no right to connect. */
+/* method "GET" or "POST". Response body is appended to out (at most 64 MiB), *code is the status. ST_UNAVAILABLE:
+ * nobody listens, or no answer within timeout_ms; ST_DENIED: no right to connect. */
 MUST_CHECK enum status http_request(struct http *h, const char *method, const char *path, struct span body,
                                     int timeout_ms, int *code, struct buffer *out, struct error *err);
 /* Append text percent-encoded for a query. */

@@ -1,9 +1,9 @@
 /* json.h - a strict scanner that gives slices of its input, and a small writer.
  *
  * The scanner takes RFC 8259 and nothing else: valid UTF-8, depth <= 64, no duplicate keys (compared after unescaping),
- * no lone surrogates, no NaN or Infinity, no bytes after the value. It makes an array of nodes in document order; nothing is
- * copied or converted, so numbers keep their text. A document is valid as long as its text and its memory are.
- * The same doc may be scanned again and again (its nodes are kept). One thread at a time.
+ * no lone surrogates, no NaN or Infinity, no bytes after the value. It makes an array of nodes in document order;
+ * nothing is copied or converted, so numbers keep their text. A document is valid as long as its text and its memory
+ * are. The same doc may be scanned again and again (its nodes are kept). One thread at a time.
  */
 #ifndef BRIDGE_JSON_JSON_H
 #define BRIDGE_JSON_JSON_H

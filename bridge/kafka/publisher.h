@@ -1,9 +1,9 @@
 /* publisher.h - a Kafka producer: records in, delivery reports out.
  *
- * One thread sends and polls; reports are called from publisher_poll and publisher_flush on that thread. librdkafka's own threads
- * do the rest. Key and value are borrowed until the record's report; headers are copied. Idempotent, acks=all,
- * murmur2_random; see kafka.md for each value. Transactions are the seam for exactly_once: begin, send_position and commit
- * come beside publisher_send.
+ * One thread sends and polls; reports are called from publisher_poll and publisher_flush on that thread. librdkafka's
+ * own threads do the rest. Key and value are borrowed until the record's report; headers are copied. Idempotent,
+ * acks=all, murmur2_random; see kafka.md for each value. Transactions are the seam for exactly_once: begin,
+ * send_position and commit come beside publisher_send.
  */
 #ifndef BRIDGE_KAFKA_PUBLISHER_H
 #define BRIDGE_KAFKA_PUBLISHER_H
@@ -39,20 +39,22 @@ MUST_CHECK enum status publisher_open(const struct kafka_config *config, struct 
                                       void *ctx, struct publisher **out, struct error *err);
 /* Waits for nothing: call publisher_flush first. Records without a report get none. */
 void publisher_close(struct publisher *p);
-/* Number of a topic for struct record: opens its handle once (its metadata is asked for in the background). Topics must be
- * added in the order 0, 1, 2...; the number is returned in *topic. */
+/* Number of a topic for struct record: opens its handle once (its metadata is asked for in the background). Topics must
+ * be added in the order 0, 1, 2...; the number is returned in *topic. */
 MUST_CHECK enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic, struct error *err);
-/* Hand over one record. KAFKA_OK: a report will come. KAFKA_QUEUE_FULL: poll, then the same again. Anything else: it was
- * refused at once, *delivery (may be NULL) says why, no report comes. */
+/* Hand over one record. KAFKA_OK: a report will come. KAFKA_QUEUE_FULL: poll, then the same again. Anything else: it
+ * was refused at once, *delivery (may be NULL) says why, no report comes. */
 enum kafka_fault publisher_send(struct publisher *p, const struct record *record, struct delivery *delivery);
 /* Serve reports and events for at most timeout_ms (0: only what is there). Returns how many reports were called. */
 size_t publisher_poll(struct publisher *p, int timeout_ms);
-/* Write one byte-count to this eventfd whenever publisher_poll has something to do, so that a loop can poll(2) on it. */
+/* Write one byte-count to this eventfd whenever publisher_poll has something to do, so that a loop can poll(2) on it.
+ */
 void publisher_wake_on(struct publisher *p, int event_fd);
 size_t publisher_in_flight(const struct publisher *p); /* handed over and not reported */
 /* Wait until nothing is in flight, at most timeout_ms: ST_OK or ST_AGAIN. */
 MUST_CHECK enum status publisher_flush(struct publisher *p, int timeout_ms);
-/* DOWN after "all brokers down" until anything succeeds; text (may be NULL) gets librdkafka's last words. Any thread. */
+/* DOWN after "all brokers down" until anything succeeds; text (may be NULL) gets librdkafka's last words. Any thread.
+ */
 enum publisher_link publisher_link(const struct publisher *p, struct error *text);
 /* Set when librdkafka gave a fatal error: close it and open another. Any thread. */
 bool publisher_fatal(const struct publisher *p, struct error *text);

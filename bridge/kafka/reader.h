@@ -13,13 +13,13 @@ struct message {
   const struct record_header *headers; /* names terminated; valid until the next call */
   size_t header_count;
 };
-/* All partitions of the topics; from_end: only what comes from now on, else from the beginning. ST_NOT_FOUND names a missing
- * topic. */
+/* All partitions of the topics; from_end: only what comes from now on, else from the beginning. ST_NOT_FOUND names a
+ * missing topic. */
 MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics,
                                    size_t count, bool from_end, int timeout_ms, struct reader **out, struct error *err);
 void reader_close(struct reader *r);
-/* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read to
- * the end it has now (said once each time that happens); else an error. */
+/* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
+ * to the end it has now (said once each time that happens); else an error. */
 MUST_CHECK enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err);
 
 #endif

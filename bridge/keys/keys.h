@@ -1,11 +1,12 @@
 /* keys.h - idempotency keys: which event ids have been published. Redis filters, it never decides.
  *
- * The key is <prefix><id>, its value "<topic>/<partition>/<offset>", kept for ttl. While Redis is away check says "not seen" for
- * ids it cannot ask for, and ids to be set are kept in a file (due), fsynced before keys_set returns; check knows those too.
- * They are set when Redis is back, also over a restart. At most a million are kept, then the oldest are given up and
- * counted. No call waits longer than the timeouts; after any timeout the connection is dropped, and not tried
- * again before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to nothing.
- * Any thread: calls are serialised by a lock inside; check and set have a connection each, so that neither waits for the other.
+ * The key is <prefix><id>, its value "<topic>/<partition>/<offset>", kept for ttl. While Redis is away check says "not
+ * seen" for ids it cannot ask for, and ids to be set are kept in a file (due), fsynced before keys_set returns; check
+ * knows those too. They are set when Redis is back, also over a restart. At most a million are kept, then the oldest
+ * are given up and counted. No call waits longer than the timeouts; after any timeout the connection is dropped, and
+ * not tried again before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to nothing. Any
+ * thread: calls are serialised by a lock inside; check and set have a connection each, so that neither waits for the
+ * other.
  */
 #ifndef BRIDGE_KEYS_KEYS_H
 #define BRIDGE_KEYS_KEYS_H
@@ -13,11 +14,11 @@
 #include "bridge/base/log.h"
 
 struct keys_config {
-  const char *url;     /* "redis://[[user]:password@]host[:port][/db]", "unix:/path[?db=n]", "off" */
-  const char *prefix;  /* "busbridge:<outbox id>:" */
+  const char *url;    /* "redis://[[user]:password@]host[:port][/db]", "unix:/path[?db=n]", "off" */
+  const char *prefix; /* "busbridge:<outbox id>:" */
   int64_t ttl_ms;
-  int timeout_ms;      /* of connecting and of each answer */
-  int folder;          /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading commands) */
+  int timeout_ms; /* of connecting and of each answer */
+  int folder;     /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading commands) */
   const struct clock *clock;
 };
 
@@ -31,20 +32,22 @@ struct keys_state {
   bool up;                /* the last exchange worked */
   uint64_t due, given_up; /* ids waiting to be set; ids given up */
   uint64_t checks, sets, errors;
-  char error[200];        /* the last error's words */
+  char error[200]; /* the last error's words */
 };
 
 struct keys;
-/* Does not connect, so it works while Redis is away. ST_INVALID: the url, with what is wrong (rediss:// says that this hiredis has
- * no TLS); ST_IO: keys-due cannot be read. */
-MUST_CHECK enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out, struct error *err);
+/* Does not connect, so it works while Redis is away. ST_INVALID: the url, with what is wrong (rediss:// says that this
+ * hiredis has no TLS); ST_IO: keys-due cannot be read. */
+MUST_CHECK enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out,
+                                 struct error *err);
 void keys_close(struct keys *k);
-/* seen[i] = ids[i] is known, by Redis or as due; place[i] (array may be NULL) gets where its twin lies, in arena, if known.
- * ST_OK, or ST_UNAVAILABLE when Redis could not be asked (seen is then by the due ids alone). One pipelined MGET. */
+/* seen[i] = ids[i] is known, by Redis or as due; place[i] (array may be NULL) gets where its twin lies, in arena, if
+ * known. ST_OK, or ST_UNAVAILABLE when Redis could not be asked (seen is then by the due ids alone). One pipelined
+ * MGET. */
 MUST_CHECK enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen, struct span *place,
                                   struct arena *arena);
-/* Remember them: one pipelined SET each with the TTL, or due (fsynced). ST_OK when either is done; else the ids may be forgotten
- * by a crash: err says why. */
+/* Remember them: one pipelined SET each with the TTL, or due (fsynced). ST_OK when either is done; else the ids may be
+ * forgotten by a crash: err says why. */
 MUST_CHECK enum status keys_set(struct keys *k, const struct key *list, size_t count, struct error *err);
 /* Forget one id, in Redis and due. ST_UNAVAILABLE when Redis is configured and away. */
 MUST_CHECK enum status keys_forget(struct keys *k, struct span id, struct error *err);

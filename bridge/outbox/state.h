@@ -1,7 +1,7 @@
 /* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the folder for temporary files.
  *
- * Opening never changes an outbox unless create is set. The lock is flock on `lock`, whose content (pid, host, start time, a
- * nonce of this run) tells the next one who holds it. One thread.
+ * Opening never changes an outbox unless create is set. The lock is flock on `lock`, whose content (pid, host, start
+ * time, a nonce of this run) tells the next one who holds it. One thread.
  */
 #ifndef BRIDGE_OUTBOX_STATE_H
 #define BRIDGE_OUTBOX_STATE_H
@@ -9,18 +9,19 @@
 #include "bridge/base/log.h"
 
 struct state;
-/* path: the outbox folder. create=true makes .busbridge, tmp and id where missing (fsynced) and removes what an earlier run left
- * in tmp. Errors name the folder and what to do: ST_NOT_FOUND (no such outbox), ST_DENIED (not writable), ST_NO_SPACE. With
- * create=false a missing .busbridge is fine: state_folder is -1 and state_id "". */
+/* path: the outbox folder. create=true makes .busbridge, tmp and id where missing (fsynced) and removes what an earlier
+ * run left in tmp. Errors name the folder and what to do: ST_NOT_FOUND (no such outbox), ST_DENIED (not writable),
+ * ST_NO_SPACE. With create=false a missing .busbridge is fine: state_folder is -1 and state_id "". */
 MUST_CHECK enum status state_open(const char *path, bool create, const struct clock *clock, struct state **out,
                                   struct error *err);
 void state_close(struct state *s); /* gives the lock back too */
 const char *state_path(const struct state *s);
-const char *state_id(const struct state *s);  /* uuid text */
-int state_outbox(const struct state *s);      /* descriptor of the outbox folder */
-int state_folder(const struct state *s);      /* of .busbridge, or -1 */
-int state_tmp(const struct state *s);         /* of .busbridge/tmp, or -1 */
-/* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since when, and what to do. */
+const char *state_id(const struct state *s); /* uuid text */
+int state_outbox(const struct state *s);     /* descriptor of the outbox folder */
+int state_folder(const struct state *s);     /* of .busbridge, or -1 */
+int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
+/* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since when, and what to do.
+ */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
 /* Is the lock still ours (the file we locked is the one at its name, and holds our nonce)? */
 bool state_owns_lock(const struct state *s);

@@ -1,17 +1,19 @@
 /* store.h - the outbox: entries in order of arrival, out of it by verdict. The ops table has one row per kind of outbox
  * (store_file.c now; SQLite and PostgreSQL later); all pass tests/contract/store_test.c.
  *
- * An entry is IN HAND from store_next until it is settled by exactly one of store_done, store_retry, store_dead, store_release.
- * store_next never hands out what is in hand, nor the same entry twice in one scan. Its removal comes before it is forgotten, and store_next, finding a
- * name not in hand, looks once more that it still exists.
+ * An entry is IN HAND from store_next until it is settled by exactly one of store_done, store_retry, store_dead,
+ * store_release. store_next never hands out what is in hand, nor the same entry twice in one scan. Its removal comes
+ * before it is forgotten, and store_next, finding a name not in hand, looks once more that it still exists.
  *
  * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told; see
- * design.md 4 for the exact rules. Each scan from the start has a GENERATION number, 1 and up; entries carry the number of the scan
- * that was current when they were handed out. Whoever needs what it gave back in order again asks for store_rescan.
+ * design.md 4 for the exact rules. Each scan from the start has a GENERATION number, 1 and up; entries carry the number
+ * of the scan that was current when they were handed out. Whoever needs what it gave back in order again asks for
+ * store_rescan.
  *
- * Threads: store_next and store_wait on one thread (the reader); store_done/retry/dead/sync/release on any one other thread
- * at the same time (the finisher; release also by the publisher); store_wake, store_rescan, store_counts on any thread.
- * store_list, store_find, store_replay, store_emit need no reader and work on a store opened with inspect=true too.
+ * Threads: store_next and store_wait on one thread (the reader); store_done/retry/dead/sync/release on any one other
+ * thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan, store_counts on any
+ * thread. store_list, store_find, store_replay, store_emit need no reader and work on a store opened with inspect=true
+ * too.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
@@ -39,8 +41,8 @@ struct entry {
   struct span text;    /* the bytes read; empty when reason is REASON_TOO_LARGE */
   struct json_doc doc; /* of text */
   struct event event;
-  enum reason reason;  /* REASON_NONE, or why it can never be published: settle it by store_dead */
-  const char *error;   /* words for it ("byte 17: ..."), or NULL */
+  enum reason reason; /* REASON_NONE, or why it can never be published: settle it by store_dead */
+  const char *error;  /* words for it ("byte 17: ..."), or NULL */
 };
 
 struct store_config {
@@ -64,19 +66,22 @@ void store_close(struct store *s);
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
 /* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch (doc's nodes too).
- * ST_AGAIN: nothing to hand out now (store_wait). ST_IO, ST_DENIED, ST_NO_SPACE: the folder cannot be read, err says so; try
- * later. A file that does not parse and may still be growing is passed over and comes again once settled. */
+ * ST_AGAIN: nothing to hand out now (store_wait). ST_IO, ST_DENIED, ST_NO_SPACE: the folder cannot be read, err says
+ * so; try later. A file that does not parse and may still be growing is passed over and comes again once settled. */
 MUST_CHECK enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
                                   struct error *err);
 /* Sleep until something may have arrived, a growing file may have settled, store_wake, or timeout_ms. */
 void store_wait(struct store *s, int64_t timeout_ms);
 void store_wake(struct store *s);
-/* Ask for a fresh scan from the start; returns the generation it will have. Several requests before it begins share it. */
+/* Ask for a fresh scan from the start; returns the generation it will have. Several requests before it begins share it.
+ */
 uint64_t store_rescan(struct store *s);
-/* True when the scan of this or a later generation has reached its end (everything it found has been handed out, passed over, or is growing). */
+/* True when the scan of this or a later generation has reached its end (everything it found has been handed out, passed
+ * over, or is growing). */
 bool store_scanned(const struct store *s, uint64_t generation);
 
-/* ---- settling: each ends "in hand", whatever it returns ------------------------------------------------------------ */
+/* ---- settling: each ends "in hand", whatever it returns ------------------------------------------------------------
+ */
 
 enum settled {
   SETTLED_GONE,     /* it is out of the outbox (deleted or in sent/, moved to dlq/, or rewritten) */
@@ -88,17 +93,18 @@ MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, 
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);
 
 struct failure {
-  enum reason reason;  /* REASON_NONE for a retry whose cause has no word yet */
-  const char *error;   /* last_error, in words */
-  int error_code;      /* librdkafka's, 0 = none */
-  const char *topic;   /* NULL = not routed */
-  unsigned attempts;   /* counted, this one included */
+  enum reason reason; /* REASON_NONE for a retry whose cause has no word yet */
+  const char *error;  /* last_error, in words */
+  int error_code;     /* librdkafka's, 0 = none */
+  const char *topic;  /* NULL = not routed */
+  unsigned attempts;  /* counted, this one included */
   int64_t failed_us;
 };
 /* Stays pending with attempts, last_error, failed_at (and first_failed_at) set; the mtime is kept. Durable. */
 MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why,
                                    enum settled *how, struct error *err);
-/* To dlq/: the dead form in place, then one move; what is no JSON object goes as <stem>.raw with a descriptor. Durable. */
+/* To dlq/: the dead form in place, then one move; what is no JSON object goes as <stem>.raw with a descriptor. Durable.
+ */
 MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
                                   enum settled *how, struct error *err);
 /* Given back as it is: a later scan finds it. */
@@ -107,7 +113,7 @@ void store_release(struct store *s, const struct entry_ref *ref);
 /* ---- looking and mending (no reader needed) ----------------------------------------------------------------- */
 
 struct store_counts {
-  uint64_t pending;         /* entries told by the last scan and since, in hand included, minus those settled */
+  uint64_t pending; /* entries told by the last scan and since, in hand included, minus those settled */
   uint64_t in_hand;
   uint64_t dead;            /* entries in dlq/ */
   uint64_t growing;         /* files that do not parse yet */
@@ -128,27 +134,28 @@ struct entry_info {
   struct span last_error; /* unescaped, or empty */
   struct span reason;     /* word, or empty */
   struct span topic;
-  uint64_t payload_size;  /* length of the payload's JSON text */
+  uint64_t payload_size; /* length of the payload's JSON text */
   uint64_t size;
-  bool raw;               /* dead letter whose bytes were no JSON */
-  bool foreign_form;      /* dead letter in the newer producer's form (contract.md 2) */
+  bool raw;          /* dead letter whose bytes were no JSON */
+  bool foreign_form; /* dead letter in the newer producer's form (contract.md 2) */
 };
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);
 enum { LIST_PENDING = 1, LIST_DEAD = 2 };
-/* Visit at most limit (0 = all) entries, merged by arrival (pending: mtime; dead: failed_at's file time); *total: how many there are.
- * Files that do not parse are listed with the stem as id and reason = what is wrong. */
+/* Visit at most limit (0 = all) entries, merged by arrival (pending: mtime; dead: failed_at's file time); *total: how
+ * many there are. Files that do not parse are listed with the stem as id and reason = what is wrong. */
 MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx,
                                   uint64_t *total, struct error *err);
-/* Entries whose id, or file stem, equals id_or_prefix or begins with it: exact ones alone if there are any; at most 20 are visited. */
+/* Entries whose id, or file stem, equals id_or_prefix or begins with it: exact ones alone if there are any; at most 20
+ * are visited. */
 MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit,
                                   void *ctx, uint64_t *total, struct error *err);
-/* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and failed_at null, its old mtime; a
- * raw one as its bytes were. A pending entry (place FLAT or PENDING) is rewritten with attempts 0. Durable.
+/* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and failed_at null, its old
+ * mtime; a raw one as its bytes were. A pending entry (place FLAT or PENDING) is rewritten with attempts 0. Durable.
  * ST_NOT_FOUND it is gone; ST_BUSY it is in hand; ST_EXISTS its name is taken. Needs the lock. */
 MUST_CHECK enum status store_replay(struct store *s, enum place place, const char *file, struct error *err);
-/* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat folder, fsync. name: *.json.
- * Needs no lock. ST_EXISTS: the name is taken. */
+/* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat folder, fsync. name:
+ * *.json. Needs no lock. ST_EXISTS: the name is taken. */
 MUST_CHECK enum status store_emit(struct store *s, const char *file, struct span text, struct error *err);
 
 /* ---- for implementations ------------------------------------------------------------------------------------ */

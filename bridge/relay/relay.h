@@ -1,9 +1,10 @@
 /* relay.h - the engine that moves entries from the outbox to Kafka: three threads and the batches they hand on.
  *
- * turn.c names the stages an event passes, in order; pipeline.c runs them: the reader takes, screens, routes and encodes a
- * batch; the publisher hands it to Kafka and learns the verdicts; the finisher settles. A batch is handed over by pointer and
- * comes from a small pool, so memory is bounded and a slow stage slows the ones before it. verdict.c says what each
- * cause means; breaker.c keeps closed doors closed. All parts are borrowed and must outlive the relay.
+ * turn.c names the stages an event passes, in order; pipeline.c runs them: the reader takes, screens, routes and
+ * encodes a batch; the publisher hands it to Kafka and learns the verdicts; the finisher settles. A batch is handed
+ * over by pointer and comes from a small pool, so memory is bounded and a slow stage slows the ones before it.
+ * verdict.c says what each cause means; breaker.c keeps closed doors closed. All parts are borrowed and must outlive
+ * the relay.
  */
 #ifndef BRIDGE_RELAY_RELAY_H
 #define BRIDGE_RELAY_RELAY_H
@@ -44,13 +45,13 @@ struct relay_config {
 struct relay;
 MUST_CHECK enum status relay_start(const struct relay_parts *parts, const struct relay_config *config,
                                    struct relay **out, struct error *err);
-/* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the threads. What was not
- * acknowledged stays pending. NULL is fine. */
+/* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the threads. What was
+ * not acknowledged stays pending. NULL is fine. */
 void relay_stop(struct relay *r, int64_t drain_ms);
 void relay_tune(struct relay *r, const struct relay_tuning *tuning);
 
-/* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and also waits for growing files
- * and for retries that are due within flush.interval (--once). One at a time: ST_BUSY. */
+/* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and also waits for growing
+ * files and for retries that are due within flush.interval (--once). One at a time: ST_BUSY. */
 MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id, struct error *err);
 struct flush_progress {
   bool finished;
@@ -71,10 +72,10 @@ struct breaker_view {
 };
 #define RELAY_BREAKERS 66 /* kafka, outbox, and at most 64 topics are shown */
 struct relay_status {
-  uint64_t in_flight;     /* handed to Kafka, not acknowledged */
-  uint64_t retrying;      /* entries known to wait for a due time */
+  uint64_t in_flight;                    /* handed to Kafka, not acknowledged */
+  uint64_t retrying;                     /* entries known to wait for a due time */
   int64_t last_publish_us, heartbeat_us; /* TIME_NONE: never */
-  size_t breaker_count;   /* those that are not closed */
+  size_t breaker_count;                  /* those that are not closed */
   struct breaker_view breakers[RELAY_BREAKERS];
 };
 void relay_status(struct relay *r, struct relay_status *out); /* any thread */

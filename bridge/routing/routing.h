@@ -1,8 +1,8 @@
 /* routing.h - event name -> canonical name -> namespace -> topic and key. Immutable after open: any thread may route.
  *
  * Names: an alias is looked up first (built-in table of contract.md 3, then the user's), then the name must be
- * "namespace.rest". Namespaces are allow-listed, so topics are known at open and have small numbers. Key: the first of the
- * namespace's key fields that the payload has as a non-empty string or a number; else the event id.
+ * "namespace.rest". Namespaces are allow-listed, so topics are known at open and have small numbers. Key: the first of
+ * the namespace's key fields that the payload has as a non-empty string or a number; else the event id.
  */
 #ifndef BRIDGE_ROUTING_ROUTING_H
 #define BRIDGE_ROUTING_ROUTING_H
@@ -25,8 +25,8 @@ struct route {
 
 struct routing;
 /* ST_INVALID with the setting and word that is wrong: a namespace that is no [a-z0-9_-]+, a topic name Kafka would not
- * take ([a-zA-Z0-9._-]{1,249}, not . or ..), an alias whose target is no name. Two namespaces may share a topic (then it has one
- * number). */
+ * take ([a-zA-Z0-9._-]{1,249}, not . or ..), an alias whose target is no name. Two namespaces may share a topic (then
+ * it has one number). */
 MUST_CHECK enum status routing_open(const struct routing_config *config, struct routing **out, struct error *err);
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);

@@ -1,4 +1,5 @@
-/* parts.h - what a service is made of; private to bridge/service. Set by service.c in service_open, read-only afterwards. */
+/* parts.h - what a service is made of; private to bridge/service. Set by service.c in service_open, read-only
+ * afterwards. */
 #ifndef BRIDGE_SERVICE_PARTS_H
 #define BRIDGE_SERVICE_PARTS_H
 

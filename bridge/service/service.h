@@ -1,9 +1,9 @@
-/* service.h - everything of busbridge behind one door: built from the settings, asked by the worker's control API and by the
- * CLI alike, so that a command gives the same answer with and without a worker.
+/* service.h - everything of busbridge behind one door: built from the settings, asked by the worker's control API and
+ * by the CLI alike, so that a command gives the same answer with and without a worker.
  *
- * Modes: INSPECT reads an outbox and locks nothing. CHANGE holds the outbox's lock, without Kafka. RELAY holds the lock and runs
- * the relay's threads. Operations append one JSON value to a buffer; the shapes are in operations.c beside each function
- * and in the manual. Any thread may call operations; open and close on one.
+ * Modes: INSPECT reads an outbox and locks nothing. CHANGE holds the outbox's lock, without Kafka. RELAY holds the lock
+ * and runs the relay's threads. Operations append one JSON value to a buffer; the shapes are in operations.c beside
+ * each function and in the manual. Any thread may call operations; open and close on one.
  */
 #ifndef BRIDGE_SERVICE_SERVICE_H
 #define BRIDGE_SERVICE_SERVICE_H
@@ -16,12 +16,13 @@ enum service_mode { SERVICE_INSPECT, SERVICE_CHANGE, SERVICE_RELAY };
 struct service;
 struct service_options {
   enum service_mode mode;
-  bool background;   /* RELAY: relay all the time (settings' flush.background=false wins); else only by service_flush */
+  bool background; /* RELAY: relay all the time (settings' flush.background=false wins); else only by service_flush */
   int64_t lock_wait_ms;
   const struct clock *clock;
 };
-/* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key; nothing was started. ST_NOT_FOUND,
- * ST_DENIED, ST_NO_SPACE: the outbox folder. Kafka and Redis need not be there. settings and log are borrowed. */
+/* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key; nothing was started.
+ * ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: the outbox folder. Kafka and Redis need not be there. settings and log are
+ * borrowed. */
 MUST_CHECK enum status service_open(const struct settings *settings, struct log *log,
                                     const struct service_options *options, struct service **out, struct error *err);
 /* RELAY: finishes what was handed to Kafka, at most drain_ms (0: leaves at once), saves the metrics. NULL is fine. */
@@ -29,13 +30,15 @@ void service_close(struct service *s, int64_t drain_ms);
 /* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
-/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE ---------------- */
+/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE
+ * ---------------- */
 
 struct list_request {
   bool pending, dead;
   size_t limit; /* 0 = all */
 };
-/* {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]} */
+/* {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
+ */
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
                                     struct error *err);
 
@@ -43,8 +46,9 @@ struct replay_request {
   const char *id;
   bool force; /* also a pending entry; forgets the idempotency key */
 };
-/* {"version":1,"id","name","file","from":"dlq|pending"}. ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates; or its id was
- * published already and force is not set), ST_BUSY, ST_UNAVAILABLE (Redis must forget the key and is away). */
+/* {"version":1,"id","name","file","from":"dlq|pending"}. ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates;
+ * or its id was published already and force is not set), ST_BUSY, ST_UNAVAILABLE (Redis must forget the key and is
+ * away). */
 MUST_CHECK enum status service_replay(struct service *s, const struct replay_request *request, struct buffer *json,
                                       struct error *err);
 
@@ -53,9 +57,9 @@ struct flush_request {
   bool dry_run;
   bool patient; /* --once: keep due times, wait for growing files and for retries due within flush.interval */
 };
-/* Starts a flush (RELAY only) and answers at once. dry_run changes nothing and works in every mode: the entries that would be tried,
- * by topic and by reason of refusal. {"version":1,"flush":ID} or {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..},
- * "samples":[..]} */
+/* Starts a flush (RELAY only) and answers at once. dry_run changes nothing and works in every mode: the entries that
+ * would be tried, by topic and by reason of refusal. {"version":1,"flush":ID} or
+ * {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..}, "samples":[..]} */
 MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
                                      struct error *err);
 /* {"version":1,"finished":bool,"taken":N,"published":N,"duplicates":N,"retried":N,"dead":N,"held":N,"left":N,"total":N,
@@ -63,13 +67,14 @@ MUST_CHECK enum status service_flush(struct service *s, const struct flush_reque
 MUST_CHECK enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json,
                                               struct error *err);
 
-/* {"version":1,"state":0..3,"word":"OK","summary":"12 pending, oldest 3s","reasons":[..],"pending":N,"oldest_seconds":X|null,"dead":N,
+/* {"version":1,"state":0..3,"word":"OK","summary":"12 pending, oldest
+ * 3s","reasons":[..],"pending":N,"oldest_seconds":X|null,"dead":N,
  * "processed":N,"commands":{total,p95_ms,failure_rate},"events":{...},"dlq":{"total":N,"oldest":..,"errors":[{"error","count"}]},
  * "breakers":[{target,state,reason,remedy}],"redis":{...},"worker":bool,"perfdata":{...}} */
 MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err);
 
-/* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},"counters":{...}}; reset begins a new
- * window (needs CHANGE or RELAY). */
+/* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},"counters":{...}};
+ * reset begins a new window (needs CHANGE or RELAY). */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
 
 #endif

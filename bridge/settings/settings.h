@@ -1,15 +1,16 @@
 /* settings.h - every setting, in one table; read from file, environment and -X, in rising order.
  *
- * The table (settings_table.h, an X-macro) gives each key's type, default, range, whether SIGHUP reloads it, and its help; parser,
+ * The table (settings_table.h, an X-macro) gives each key's type, default, range, whether SIGHUP reloads it, and its
+ * help; parser,
  * --help-settings and busbridge.conf(5) are made from it. Values are checked when they are set: errors name file and
  * line (or variable, or -X) and the nearest known key. A settings object is immutable once loaded: any thread may read.
  *
- * File: "key = value" lines, # comments (a whole line), no quoting, blanks trimmed, UTF-8. Durations carry a unit (ms s m h d),
- * sizes may (KiB MiB GiB, kB MB GB, plain bytes). "key_file = PATH" takes the value from a file (last newline cut).
- * Environment: BUSBRIDGE_FLUSH_INTERVAL = flush.interval (a row's dots and underscores both become underscores),
+ * File: "key = value" lines, # comments (a whole line), no quoting, blanks trimmed, UTF-8. Durations carry a unit (ms s
+ * m h d), sizes may (KiB MiB GiB, kB MB GB, plain bytes). "key_file = PATH" takes the value from a file (last newline
+ * cut). Environment: BUSBRIDGE_FLUSH_INTERVAL = flush.interval (a row's dots and underscores both become underscores),
  * BUSBRIDGE_KAFKA_A_B = kafka.a.b, final _FILE as above; unknown BUSBRIDGE_* is a warning, Kubernetes' *_SERVICE_HOST,
- * *_SERVICE_PORT*, *_PORT, *_PORT_* are ignored. NOVELER_DISABLE_BACKGROUND_FLUSH=1 means flush.background=false (an explicit
- * BUSBRIDGE_FLUSH_BACKGROUND or -X beats it).
+ * *_SERVICE_PORT*, *_PORT, *_PORT_* are ignored. NOVELER_DISABLE_BACKGROUND_FLUSH=1 means flush.background=false (an
+ * explicit BUSBRIDGE_FLUSH_BACKGROUND or -X beats it).
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_H
 #define BRIDGE_SETTINGS_SETTINGS_H
@@ -40,12 +41,13 @@ const struct setting_row *setting_row(enum setting s);
 
 struct settings;
 struct settings_sources {
-  const char *file;              /* NULL: none */
+  const char *file;               /* NULL: none */
   const char *const *environment; /* environ, or NULL */
-  const char *const *overrides;  /* "key=value" of -X, in order */
+  const char *const *overrides;   /* "key=value" of -X, in order */
   size_t override_count;
 };
-/* ST_INVALID: err has "FILE:LINE: key: what is wrong, nearest key, allowed range". Warnings go to *warnings (one a line). */
+/* ST_INVALID: err has "FILE:LINE: key: what is wrong, nearest key, allowed range". Warnings go to *warnings (one a
+ * line). */
 MUST_CHECK enum status settings_load(const struct settings_sources *sources, struct settings **out,
                                      struct buffer *warnings, struct error *err);
 void settings_free(struct settings *s);

@@ -1,7 +1,7 @@
 /* settings_table.h - one row per setting: id, key, type, default, low, high, flags, help.
  *
- * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them). CHOICE rows put their choices
- * before a '|' in help. Limits of durations are in milliseconds.
+ * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them). CHOICE rows put
+ * their choices before a '|' in help. Limits of durations are in milliseconds.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_TABLE_H
 #define BRIDGE_SETTINGS_SETTINGS_TABLE_H
