@@ -30,13 +30,13 @@ void service_close(struct service *s, int64_t drain_ms);
 /* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
-/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE
- * ---------------- */
+/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE/
 
 struct list_request {
   bool pending, dead;
   size_t limit; /* 0 = all */
-};
+}
+;
 /* {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
  */
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
@@ -66,9 +66,12 @@ MUST_CHECK enum status service_flush(struct service *s, const struct flush_reque
  * "reason":null|"kafka is away..."}; ST_NOT_FOUND: no such flush. */
 MUST_CHECK enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json,
                                               struct error *err);
+/* Ctrl-C: take nothing more; what was handed to Kafka is still settled. An unknown or finished flush is left as it is.
+ */
+void service_flush_cancel(struct service *s, uint64_t flush);
 
 /* {"version":1,"state":0..3,"word":"OK","summary":"12 pending, oldest
- * 3s","reasons":[..],"pending":N,"oldest_seconds":X|null,"dead":N,
+ * 3s","reasons":[{"state","text","next"}],"pending":N,"oldest_seconds":X|null,"dead":N,
  * "processed":N,"commands":{total,p95_ms,failure_rate},"events":{...},"dlq":{"total":N,"oldest":..,"errors":[{"error","count"}]},
  * "breakers":[{target,state,reason,remedy}],"redis":{...},"worker":bool,"perfdata":{...}} */
 MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err);
@@ -76,5 +79,20 @@ MUST_CHECK enum status service_health(struct service *s, bool detailed, struct b
 /* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},"counters":{...}};
  * reset begins a new window (needs CHANGE or RELAY). */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
+
+/* Prometheus text of all metrics, with the gauges of this moment. */
+MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text, struct error *err);
+/* Does the relay's loop turn? (GET /livez; true in other modes.) */
+bool service_alive(struct service *s);
+
+struct emit_request {
+  struct span id;            /* empty: a new uuid4 */
+  struct span name, payload; /* payload: the text of one JSON object */
+};
+/* Writes an entry durably, locks nothing: any mode. {"version":1,"id","file","topic":"..."|null,"warning":null|"..."}:
+ * the warning says why the relay would set it aside. ST_INVALID: not an object (with the byte offset), bad id or name.
+ */
+MUST_CHECK enum status service_emit(struct service *s, const struct emit_request *request, struct buffer *json,
+                                    struct error *err);
 
 #endif
