@@ -30,13 +30,12 @@ void service_close(struct service *s, int64_t drain_ms);
 /* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
-/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE/
+/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE */
 
 struct list_request {
   bool pending, dead;
   size_t limit; /* 0 = all */
-}
-;
+};
 /* {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
  */
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
