@@ -1,0 +1,42 @@
+#include "bridge/json/scanner.h"
+
+uint32_t json_member(const struct json_doc *d, uint32_t object, const char *key) {
+  struct span name = span_of(key);
+  if (d->nodes[object].type != JSON_OBJECT) return JSON_NONE;
+  for (uint32_t at = object + 1; at < d->nodes[object].next; at = d->nodes[at + 1].next)
+    if (json_string_is(d, at, name)) return at + 1;
+  return JSON_NONE;
+}
+
+/* One step down from container *at to the child that holds node. */
+static void step_down(const struct json_doc *d, uint32_t *at, uint32_t node, struct buffer *out) {
+  bool object = d->nodes[*at].type == JSON_OBJECT;
+  uint32_t child = *at + 1;
+  for (uint32_t i = 0;; i++) {
+    uint32_t value = child + object;
+    if (node < d->nodes[value].next) {
+      if (object)
+        json_path_key(json_slice(d, child), out);
+      else
+        buffer_printf(out, "[%u]", i);
+      *at = value;
+      return;
+    }
+    child = d->nodes[value].next;
+  }
+}
+
+void json_path(const struct json_doc *d, uint32_t node, struct buffer *out) {
+  struct buffer path = {0};
+  for (uint32_t at = 0; at < node;) step_down(d, &at, node, &path);
+  if (path.failed) out->failed = true;
+  buffer_add(out, buffer_span(&path));
+  buffer_release(&path);
+}
+
+const char *json_type_name(enum json_type t) {
+  static const char *const names[] = {
+      [JSON_NULL] = "null",     [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean", [JSON_NUMBER] = "number",
+      [JSON_STRING] = "string", [JSON_ARRAY] = "array",   [JSON_OBJECT] = "object"};
+  return names[t];
+}
