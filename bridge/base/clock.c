@@ -101,14 +101,25 @@ bool time_parse(struct span text, int64_t *us) {
   return true;
 }
 
+static char *put_digits(char *at, unsigned value, unsigned n) {
+  for (unsigned i = n; i-- > 0; value /= 10) at[i] = (char)('0' + value % 10);
+  return at + n;
+}
+
 const char *time_format(int64_t us, char out[TIME_TEXT]) {
   int64_t seconds = us / 1000000, micro = us % 1000000;
   if (micro < 0) micro += 1000000, seconds--;
   time_t t = (time_t)seconds;
   struct tm tm;
   if (!gmtime_r(&t, &tm)) memset(&tm, 0, sizeof tm);
-  snprintf(out, TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06d+00:00", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
-           tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)micro);
+  char *at = put_digits(out, (unsigned)(tm.tm_year + 1900), 4);
+  *at++ = '-', at = put_digits(at, (unsigned)tm.tm_mon + 1, 2);
+  *at++ = '-', at = put_digits(at, (unsigned)tm.tm_mday, 2);
+  *at++ = 'T', at = put_digits(at, (unsigned)tm.tm_hour, 2);
+  *at++ = ':', at = put_digits(at, (unsigned)tm.tm_min, 2);
+  *at++ = ':', at = put_digits(at, (unsigned)tm.tm_sec, 2);
+  *at++ = '.', at = put_digits(at, (unsigned)micro, 6);
+  memcpy(at, "+00:00", 7);
   return out;
 }
 
