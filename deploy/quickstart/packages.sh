@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Debian packages that building, running and testing need, and the function that installs those that are missing. Sourced by
+# deploy/quickstart/run, tests/run and .ci/run; the names are the same on Debian 12 and 13.
+
+# shellcheck disable=SC2034  # used by those who source this
+BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavro-dev libhiredis-dev libjansson-dev
+  libcurl4-openssl-dev libmicrohttpd-dev libsmartcols-dev"
+RUN_PACKAGES="redis-server python3"
+KAFKA_PACKAGES="default-jre-headless maven kcat"
+TEST_PACKAGES="libcmocka-dev python3-avro"
+CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr"
+
+# Where downloads are kept between runs (Kafka's jars, the pinned clang-format).
+cache_folder() { printf '%s\n' "${BUSBRIDGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/busbridge}"; }
+
+# missing_packages NAME...: those that are not installed. A machine without dpkg is believed to have them: the build will tell.
+missing_packages() {
+  command -v dpkg-query >/dev/null || return 0
+  local name
+  for name in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || printf '%s ' "$name"
+  done
+}
+
+# install_packages NAME...: says what it installs, and does nothing at all when nothing is missing. Root, or sudo.
+install_packages() {
+  local missing log status=0 as_root=()
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || {
+      echo "Missing: $missing; become root and run: apt-get install $missing" >&2
+      return 1
+    }
+    as_root=(sudo)
+  fi
+  echo "Installing by apt-get: $missing" >&2
+  log=$(mktemp)
+  # Words are meant to split. Recommended packages are left out: nothing here needs them.
+  # shellcheck disable=SC2086
+  { "${as_root[@]}" apt-get update -q &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
+    >"$log" 2>&1 </dev/null || status=1
+  [ "$status" = 0 ] || {
+    tail -n 15 "$log" >&2
+    echo "apt-get could not install: $missing" >&2
+  }
+  rm -f "$log"
+  return "$status"
+}
+
+# build_preset PRESET [CMAKE-OPTION...] [-- TARGET...]: configures once and builds, two jobs or as many as there are processors.
+# Quiet unless something fails.
+build_preset() {
+  local preset=$1 options=() targets=() generator=() log status=0
+  shift
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+  [ "${1:-}" != -- ] || { shift; targets=(--target "$@"); }
+  # A build folder keeps the generator it was made with.
+  [ -f "build/$preset/CMakeCache.txt" ] || { ! command -v ninja >/dev/null || generator=(-G Ninja); }
+  mkdir -p "build/$preset"
+  log=build/$preset/build.log
+  { cmake --preset "$preset" "${generator[@]}" "${options[@]}" &&
+    cmake --build "build/$preset" --parallel "$(nproc)" "${targets[@]}"; } >"$log" 2>&1 </dev/null || status=1
+  [ "$status" = 0 ] || {
+    grep -E -A8 'error|warning|FAILED|CMake Error' "$log" | head -n 60 >&2
+    echo "Building $preset failed; the whole log is $log" >&2
+  }
+  return "$status"
+}
