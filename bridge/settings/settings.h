@@ -19,7 +19,7 @@
 #include "bridge/settings/settings_table.h"
 
 enum setting {
-#define X(id, key, type, fallback, low, high, flags, help) SETTING_##id,
+#define X(id, key, type, fallback, low, high, flags, choices, help) SETTING_##id,
   SETTINGS_TABLE(X)
 #undef X
       SETTING_COUNT
@@ -33,7 +33,7 @@ struct setting_row {
   enum setting_type type;
   const char *fallback; /* the default as one would write it */
   int64_t low, high;    /* of numbers, durations (ms), bytes */
-  const char *choices;  /* of SETTING_CHOICE: "a b c" (stands in the table in help's place before a '|') */
+  const char *choices;  /* of SETTING_CHOICE: "a b !c"; !c is known, and refused until it works. Else "" */
   unsigned flags;       /* SETTING_LATER: known, refused when set to anything but its default until it works */
   const char *help;
 };

@@ -1,7 +1,8 @@
-/* settings_table.h - one row per setting: id, key, type, default, low, high, flags, help.
+/* settings_table.h - one row per setting: id, key, type, default, low, high, flags, choices, help.
  *
- * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them). CHOICE rows put
- * their choices before a '|' in help. Limits of durations are in milliseconds.
+ * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them). Choices are words of
+ * a CHOICE row, "" elsewhere; a word with '!' before it is known and refused until a later release does it. Limits of
+ * durations are in milliseconds.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_TABLE_H
 #define BRIDGE_SETTINGS_SETTINGS_TABLE_H
@@ -17,107 +18,107 @@
 /* clang-format off */
 #define SETTINGS_TABLE(X)                                                                                                  \
   X(OUTBOX_URL, "outbox.url", TEXT, "file:temp/bus_outbox", 0, 0, 0,                                                       \
-    "The outbox to drain: file:DIR")                                                                                       \
+    "", "The outbox to drain: file:DIR")                                                                                   \
   X(OUTBOX_SENT, "outbox.sent", CHOICE, "delete", 0, 0, 0,                                                                 \
-    "delete keep|What becomes of a published entry: deleted, or kept in sent/")                                            \
+    "delete keep", "What becomes of a published entry: deleted, or kept in sent/")                                         \
   X(OUTBOX_SENT_RETENTION, "outbox.sent_retention", DURATION, "7d", 0, 3650 * DAY, 0,                                      \
-    "How long sent/ keeps an entry; 0s means for ever")                                                                    \
+    "", "How long sent/ keeps an entry; 0s means for ever")                                                                \
   X(OUTBOX_SETTLE, "outbox.settle", DURATION, "2s", 0, HOUR, 0,                                                            \
-    "How long a file that does not parse must lie unchanged before it is a dead letter")                                   \
+    "", "How long a file that does not parse must lie unchanged before it is a dead letter")                               \
   X(OUTBOX_MAX_ENTRY_BYTES, "outbox.max_entry_bytes", BYTES, "1MiB", KIB, 256 * MIB, 0,                                    \
-    "Largest entry that is read")                                                                                          \
+    "", "Largest entry that is read")                                                                                      \
   X(OUTBOX_WINDOW, "outbox.window", NUMBER, "250000", 1000, 10000000, 0,                                                   \
-    "Names a scan keeps in memory at a time")                                                                              \
+    "", "Names a scan keeps in memory at a time")                                                                          \
   X(REDIS_URL, "redis.url", TEXT, "redis://127.0.0.1:6379/0", 0, 0, SETTING_SECRET,                                        \
-    "Where idempotency keys are kept: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], unix:/PATH, or off")                     \
+    "", "Where idempotency keys are kept: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], unix:/PATH, or off")                 \
   X(REDIS_TTL, "redis.ttl", DURATION, "7d", SECOND, 3650 * DAY, 0,                                                         \
-    "How long an idempotency key is kept")                                                                                 \
+    "", "How long an idempotency key is kept")                                                                             \
   X(REDIS_PREFIX, "redis.prefix", TEXT, "", 0, 0, 0,                                                                       \
-    "Put before the event id; empty means busbridge:<outbox id>:")                                                         \
+    "", "Put before the event id; empty means busbridge:<outbox id>:")                                                     \
   X(REDIS_TIMEOUT, "redis.timeout", DURATION, "250ms", 10, 30 * SECOND, 0,                                                 \
-    "Longest wait for Redis, in connecting and for each answer")                                                           \
+    "", "Longest wait for Redis, in connecting and for each answer")                                                       \
   X(REDIS_REQUIRED, "redis.required", BOOL, "false", 0, 0, SETTING_LATER,                                                  \
-    "Wait for Redis instead of going on without it")                                                                       \
+    "", "Wait for Redis instead of going on without it")                                                                   \
   X(FLUSH_INTERVAL, "flush.interval", DURATION, "30s", 100, DAY, SETTING_RELOADABLE,                                       \
-    "How often the outbox is scanned besides being watched; first wait of a refused event")                                \
+    "", "How often the outbox is scanned besides being watched; first wait of a refused event")                            \
   X(FLUSH_BACKGROUND, "flush.background", BOOL, "true", 0, 0, 0,                                                           \
-    "Relay all the time; false leaves only explicit flushes (so does NOVELER_DISABLE_BACKGROUND_FLUSH=1)")                 \
+    "", "Relay all the time; false leaves only explicit flushes (so does NOVELER_DISABLE_BACKGROUND_FLUSH=1)")             \
   X(DLQ_MAX_ATTEMPTS, "dlq.max_attempts", NUMBER, "5", 1, 1000, SETTING_RELOADABLE,                                        \
-    "Refusals by the broker after which an event is a dead letter")                                                        \
+    "", "Refusals by the broker after which an event is a dead letter")                                                    \
   X(RETRY_MAX_RETRIES, "retry.max_retries", NUMBER, "3", 0, 100, SETTING_RELOADABLE,                                       \
-    "Quick tries when the world fails, before the breaker opens")                                                          \
+    "", "Quick tries when the world fails, before the breaker opens")                                                      \
   X(RETRY_BACKOFF_BASE, "retry.backoff_base", DURATION, "50ms", 1, HOUR, SETTING_RELOADABLE,                               \
-    "Wait before the first quick try, doubling")                                                                           \
+    "", "Wait before the first quick try, doubling")                                                                       \
   X(RETRY_BACKOFF_MAX, "retry.backoff_max", DURATION, "500ms", 1, HOUR, SETTING_RELOADABLE,                                \
-    "Longest wait between quick tries")                                                                                    \
+    "", "Longest wait between quick tries")                                                                                \
   X(RETRY_JITTER, "retry.jitter", DURATION, "50ms", 0, HOUR, SETTING_RELOADABLE,                                           \
-    "Random time added to each wait, at most")                                                                             \
+    "", "Random time added to each wait, at most")                                                                         \
   X(DELIVERY_GUARANTEE, "delivery.guarantee", CHOICE, "at_least_once", 0, 0, 0,                                            \
-    "at_least_once exactly_once|What is promised; exactly_once is refused until its ledger is there")                      \
+    "at_least_once !exactly_once", "What is promised of each event")                   \
   X(ROUTING_NAMESPACES, "routing.namespaces", TEXT, "episode quality plot usecase", 0, 0, 0,                               \
-    "Namespaces that are published; any other is a dead letter")                                                           \
+    "", "Namespaces that are published; any other is a dead letter")                                                       \
   X(ROUTING_TOPIC, "routing.topic", TEXT, "{namespace}.events", 0, 0, 0,                                                   \
-    "Topic of a namespace")                                                                                                \
+    "", "Topic of a namespace")                                                                                            \
   X(ROUTING_ALIASES, "routing.aliases", TEXT, "", 0, 0, 0,                                                                 \
-    "Further names: SEEN=CANONICAL words, over the built-in ones")                                                         \
+    "", "Further names: SEEN=CANONICAL words, over the built-in ones")                                                     \
   X(ROUTING_KEYS, "routing.keys", TEXT, "", 0, 0, 0,                                                                       \
-    "Key fields of a namespace: NAMESPACE=FIELD,FIELD words, over the built-in ones")                                      \
+    "", "Key fields of a namespace: NAMESPACE=FIELD,FIELD words, over the built-in ones")                                  \
   X(TOPICS_CREATE, "topics.create", CHOICE, "missing", 0, 0, 0,                                                            \
-    "missing never|Create missing topics at start, or leave that to somebody else")                                        \
+    "missing never", "Create missing topics at start, or leave that to somebody else")                                     \
   X(TOPICS_PARTITIONS, "topics.partitions", NUMBER, "-1", -1, 10000, 0,                                                    \
-    "Partitions of a topic that is created; -1 means the broker's default")                                                \
+    "", "Partitions of a topic that is created; -1 means the broker's default")                                            \
   X(TOPICS_REPLICATION, "topics.replication", NUMBER, "-1", -1, 100, 0,                                                    \
-    "Replicas of a topic that is created; -1 means the broker's default")                                                  \
+    "", "Replicas of a topic that is created; -1 means the broker's default")                                              \
   X(ENCODING_FRAMING, "encoding.framing", CHOICE, "auto", 0, 0, 0,                                                         \
-    "auto single-object raw json confluent|What stands before the Avro bytes; auto is single-object without a registry")   \
+    "auto single-object raw json !confluent", "What stands before the Avro bytes; auto is single-object without a registry") \
   X(ENCODING_STRICT, "encoding.strict", BOOL, "false", 0, 0, 0,                                                            \
-    "Refuse a payload field that its schema has no place for")                                                             \
+    "", "Refuse a payload field that its schema has no place for")                                                         \
   X(ENCODING_SCHEMAS, "encoding.schemas", TEXT, "", 0, 0, 0,                                                               \
-    "Folder of the Avro schemas; empty means the installed ones")                                                          \
+    "", "Folder of the Avro schemas; empty means the installed ones")                                                      \
   X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \
-    "Schema registry")                                                                                                     \
+    "", "Schema registry")                                                                                                 \
   X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, SETTING_LATER,                                           \
-    "Topic whose committed offset carries the ledger of exactly_once")                                                     \
+    "", "Topic whose committed offset carries the ledger of exactly_once")                                                 \
   X(CLOUDEVENTS_SOURCE, "cloudevents.source", TEXT, "", 0, 0, 0,                                                           \
-    "Header ce_source; empty means /busbridge/<outbox id>")                                                                \
+    "", "Header ce_source; empty means /busbridge/<outbox id>")                                                            \
   X(BATCH_MAX_EVENTS, "batch.max_events", NUMBER, "5000", 1, 100000, SETTING_RELOADABLE,                                   \
-    "Events of a batch, at most")                                                                                          \
+    "", "Events of a batch, at most")                                                                                      \
   X(BATCH_MAX_BYTES, "batch.max_bytes", BYTES, "4MiB", KIB, GIB, SETTING_RELOADABLE,                                       \
-    "Bytes of a batch's entries, at most (one entry always fits)")                                                         \
+    "", "Bytes of a batch's entries, at most (one entry always fits)")                                                     \
   X(SHUTDOWN_DRAIN_TIMEOUT, "shutdown.drain_timeout", DURATION, "25s", 0, HOUR, SETTING_RELOADABLE,                        \
-    "How long SIGTERM waits for what was handed to Kafka")                                                                 \
+    "", "How long SIGTERM waits for what was handed to Kafka")                                                             \
   X(HTTP_LISTEN, "http.listen", TEXT, "off", 0, 0, SETTING_LATER,                                                          \
-    "Address of the control API on TCP")                                                                                   \
+    "", "Address of the control API on TCP")                                                                               \
   X(HEALTH_COMMAND_FAILURES_WARNING, "health.command_failures_warning", NUMBER, "1", 0, 100, SETTING_RELOADABLE,           \
-    "Percent of commands failed")                                                                                          \
+    "", "Percent of commands failed")                                                                                      \
   X(HEALTH_COMMAND_FAILURES_CRITICAL, "health.command_failures_critical", NUMBER, "5", 0, 100, SETTING_RELOADABLE,         \
-    "Percent of commands failed")                                                                                          \
+    "", "Percent of commands failed")                                                                                      \
   X(HEALTH_EVENT_FAILURES_WARNING, "health.event_failures_warning", NUMBER, "3", 0, 100, SETTING_RELOADABLE,               \
-    "Percent of events failed")                                                                                            \
+    "", "Percent of events failed")                                                                                        \
   X(HEALTH_EVENT_FAILURES_CRITICAL, "health.event_failures_critical", NUMBER, "10", 0, 100, SETTING_RELOADABLE,            \
-    "Percent of events failed")                                                                                            \
+    "", "Percent of events failed")                                                                                        \
   X(HEALTH_DEAD_WARNING, "health.dead_warning", NUMBER, "6", 0, 1000000000, SETTING_RELOADABLE,                            \
-    "Dead letters")                                                                                                        \
+    "", "Dead letters")                                                                                                    \
   X(HEALTH_DEAD_CRITICAL, "health.dead_critical", NUMBER, "21", 0, 1000000000, SETTING_RELOADABLE,                         \
-    "Dead letters")                                                                                                        \
+    "", "Dead letters")                                                                                                    \
   X(HEALTH_COMMAND_P95_WARNING, "health.command_p95_warning", DURATION, "50ms", 0, HOUR, SETTING_RELOADABLE,               \
-    "P95 of commands")                                                                                                     \
+    "", "P95 of commands")                                                                                                 \
   X(HEALTH_COMMAND_P95_CRITICAL, "health.command_p95_critical", DURATION, "100ms", 0, HOUR, SETTING_RELOADABLE,            \
-    "P95 of commands")                                                                                                     \
+    "", "P95 of commands")                                                                                                 \
   X(HEALTH_EVENT_P95_WARNING, "health.event_p95_warning", DURATION, "1s", 0, HOUR, SETTING_RELOADABLE,                     \
-    "P95 from hand-over to acknowledged")                                                                                  \
+    "", "P95 from hand-over to acknowledged")                                                                              \
   X(HEALTH_EVENT_P95_CRITICAL, "health.event_p95_critical", DURATION, "5s", 0, HOUR, SETTING_RELOADABLE,                   \
-    "P95 from hand-over to acknowledged")                                                                                  \
+    "", "P95 from hand-over to acknowledged")                                                                              \
   X(HEALTH_OLDEST_WARNING, "health.oldest_warning", DURATION, "60s", 0, 365 * DAY, SETTING_RELOADABLE,                     \
-    "Age of the oldest pending entry")                                                                                     \
+    "", "Age of the oldest pending entry")                                                                                 \
   X(HEALTH_OLDEST_CRITICAL, "health.oldest_critical", DURATION, "300s", 0, 365 * DAY, SETTING_RELOADABLE,                  \
-    "Age of the oldest pending entry")                                                                                     \
+    "", "Age of the oldest pending entry")                                                                                 \
   X(HEALTH_DISK_WARNING, "health.disk_warning", BYTES, "1GB", 0, INT64_MAX, SETTING_RELOADABLE,                            \
-    "Free bytes of the outbox's file system")                                                                              \
+    "", "Free bytes of the outbox's file system")                                                                          \
   X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, SETTING_RELOADABLE,                                                      \
-    "debug info warning error|Least level that is written")                                                                \
+    "debug info warning error", "Least level that is written")                                                             \
   X(LOG_FORMAT, "log.format", CHOICE, "auto", 0, 0, 0,                                                                     \
-    "auto logfmt json|auto is logfmt on a terminal, else JSON")
+    "auto logfmt json", "auto is logfmt on a terminal, else JSON")
 /* clang-format on */
 
 #endif

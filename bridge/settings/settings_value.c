@@ -1,0 +1,197 @@
+/* What a value may look like, by type; what its range is, in words; and which known word is nearest to one mistyped. */
+#include "bridge/settings/settings_private.h"
+
+struct unit {
+  const char *word;
+  int64_t factor;
+};
+static const struct unit time_units[] = {{"ms", 1}, {"s", SECOND}, {"m", MINUTE}, {"h", HOUR}, {"d", DAY}};
+static const struct unit size_units[] = {{"", 1},      {"B", 1},     {"KiB", KIB},    {"MiB", MIB},
+                                         {"GiB", GIB}, {"kB", 1000}, {"MB", 1000000}, {"GB", 1000000000}};
+#define COUNT_OF(a) (sizeof(a) / sizeof(a)[0])
+
+/* "-12ms" -> -12 and "ms"; false when it does not begin with a number. Too many digits stick at the end of the range.
+ */
+static bool number_and_rest(struct span text, int64_t *number, struct span *rest) {
+  size_t i = text.len > 0 && text.ptr[0] == '-' ? 1 : 0, first = i;
+  int64_t sign = i ? -1 : 1, n = 0;
+  for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
+    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, sign * (text.ptr[i] - '0'), &n))
+      n = sign > 0 ? INT64_MAX : INT64_MIN;
+  *number = n;
+  *rest = (struct span){text.ptr + i, text.len - i};
+  return i > first;
+}
+
+static void print_unit(struct buffer *out, int64_t n, const struct unit *units, size_t count, size_t smallest) {
+  const struct unit *best = &units[smallest];
+  for (size_t i = 0; i < count; i++)
+    if (n != 0 && n % units[i].factor == 0 && units[i].factor > best->factor) best = &units[i];
+  buffer_printf(out, "%lld%s", (long long)(n / best->factor), best->word);
+}
+
+static void print_value(const struct setting_row *row, int64_t n, struct buffer *out) {
+  if (row->type == SETTING_DURATION)
+    print_unit(out, n, time_units, COUNT_OF(time_units), n == 0 ? 1 : 0);
+  else if (row->type == SETTING_BYTES)
+    print_unit(out, n, size_units, 5, 0); /* the binary ones */
+  else
+    buffer_printf(out, "%lld", (long long)n);
+}
+
+void setting_range(const struct setting_row *row, struct buffer *out) {
+  if (row->type != SETTING_NUMBER && row->type != SETTING_DURATION && row->type != SETTING_BYTES) return;
+  if (row->high == INT64_MAX) buffer_add_z(out, "at least ");
+  print_value(row, row->low, out);
+  if (row->high == INT64_MAX) return;
+  buffer_add_z(out, " to ");
+  print_value(row, row->high, out);
+}
+
+static enum status in_range(const struct setting_row *row, int64_t n, struct error *why) {
+  if (n >= row->low && n <= row->high) return ST_OK;
+  struct buffer range = {0};
+  setting_range(row, &range);
+  error_set(why, ST_INVALID, "out of range, which is %s", buffer_z(&range));
+  buffer_release(&range);
+  return ST_INVALID;
+}
+
+static enum status parse_unit(const struct setting_row *row, struct span text, const struct unit *units, size_t count,
+                              const char *complaint, int64_t *number, struct error *why) {
+  struct span rest;
+  if (!number_and_rest(text, number, &rest)) return error_set(why, ST_INVALID, "%s", complaint);
+  for (size_t i = 0; i < count; i++) {
+    if (!span_is(rest, units[i].word)) continue;
+    bool negative = *number < 0;
+    if (__builtin_mul_overflow(*number, units[i].factor, number)) *number = negative ? INT64_MIN : INT64_MAX;
+    /* A row without an upper limit still refuses what does not fit its type. */
+    if (*number == INT64_MAX) return error_set(why, ST_INVALID, "too large a number");
+    return in_range(row, *number, why);
+  }
+  return error_set(why, ST_INVALID, "%s", complaint);
+}
+
+static enum status parse_bool(struct span text, int64_t *number, struct error *why) {
+  static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
+  for (size_t i = 0; i < COUNT_OF(yes); i++) {
+    *number = span_is(text, yes[i]);
+    if (*number || span_is(text, no[i])) return ST_OK;
+  }
+  return error_set(why, ST_INVALID, "must be true or false");
+}
+
+/* The choices of this release, divided by commas. */
+static void present_choices(const struct setting_row *row, struct buffer *out) {
+  struct span rest = span_of(row->choices), word;
+  while (span_word(&rest, &word))
+    if (word.ptr[0] != '!') buffer_printf(out, "%s%.*s", out->len ? ", " : "", SPAN_ARGS(word));
+}
+
+static enum status parse_choice(const struct setting_row *row, struct span text, struct error *why) {
+  struct span rest = span_of(row->choices), word;
+  struct buffer list = {0};
+  bool later = false;
+  while (span_word(&rest, &word)) {
+    if (span_eq(word, text)) return ST_OK;
+    later |= word.ptr[0] == '!' && word.len == text.len + 1 && !memcmp(word.ptr + 1, text.ptr, text.len);
+  }
+  present_choices(row, &list);
+  struct span near = setting_nearest_choice(row, text);
+  if (later)
+    error_set(why, ST_INVALID, "%.*s is not there yet: this release does %s; leave it out", SPAN_ARGS(text),
+              buffer_z(&list));
+  else if (near.len > 0)
+    error_set(why, ST_INVALID, "must be one of %s; did you mean %.*s?", buffer_z(&list), SPAN_ARGS(near));
+  else
+    error_set(why, ST_INVALID, "must be one of %s", buffer_z(&list));
+  buffer_release(&list);
+  return ST_INVALID;
+}
+
+enum status setting_parse(const struct setting_row *row, struct span text, int64_t *number, struct error *why) {
+  struct span rest;
+  *number = 0;
+  switch (row->type) {
+  case SETTING_TEXT: return ST_OK;
+  case SETTING_BOOL: return parse_bool(text, number, why);
+  case SETTING_CHOICE: return parse_choice(row, text, why);
+  case SETTING_DURATION:
+    return parse_unit(row, text, time_units, COUNT_OF(time_units),
+                      "a duration needs a unit: ms, s, m, h or d (like 30s)", number, why);
+  case SETTING_BYTES:
+    return parse_unit(row, text, size_units, COUNT_OF(size_units),
+                      "a size is a whole number, with KiB, MiB, GiB, kB, MB, GB or nothing after it (like 4MiB)",
+                      number, why);
+  case SETTING_NUMBER:
+    if (number_and_rest(text, number, &rest) && rest.len == 0) return in_range(row, *number, why);
+    return error_set(why, ST_INVALID, "must be a whole number");
+  }
+  return error_set(why, ST_INVALID, "no such type");
+}
+
+#define NEAR_MAX 64
+static char fold(char c, bool variable) {
+  if (variable && c == '.') return '_';
+  return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Edit distance: insert, delete, replace, or swap of neighbours. Long words are far from everything. */
+static size_t distance(struct span a, struct span b, bool variable) {
+  size_t row[3][NEAR_MAX + 1];
+  if (a.len > NEAR_MAX || b.len > NEAR_MAX) return NEAR_MAX;
+  for (size_t j = 0; j <= b.len; j++) row[0][j] = j;
+  for (size_t i = 1; i <= a.len; i++) {
+    size_t *now = row[i % 3], *last = row[(i - 1) % 3], *older = row[(i + 1) % 3];
+    now[0] = i;
+    for (size_t j = 1; j <= b.len; j++) {
+      char x = fold(a.ptr[i - 1], variable), y = fold(b.ptr[j - 1], variable);
+      size_t best = last[j - 1] + (x != y);
+      if (last[j] + 1 < best) best = last[j] + 1;
+      if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
+      if (i > 1 && j > 1 && x == fold(b.ptr[j - 2], variable) && y == fold(a.ptr[i - 2], variable) &&
+          older[j - 2] + 1 < best)
+        best = older[j - 2] + 1;
+      now[j] = best;
+    }
+  }
+  return row[a.len % 3][b.len];
+}
+
+static const char *nearest(struct span key, bool variable) {
+  const char *best = NULL;
+  size_t least = key.len / 4 + 1; /* further off is another word */
+  for (int i = 0; i < SETTING_COUNT; i++) {
+    const char *known = setting_row((enum setting)i)->key;
+    size_t d = distance(key, span_of(known), variable);
+    /* "interval" for flush.interval: the group was forgotten */
+    if (key.len > 3 && strlen(known) > key.len && known[strlen(known) - key.len - 1] == '.' &&
+        !memcmp(known + strlen(known) - key.len, key.ptr, key.len))
+      d = 0;
+    if (d > least || (d == least && best)) continue;
+    least = d;
+    best = known;
+  }
+  return best;
+}
+
+const char *setting_nearest(struct span key) {
+  if (span_is(key, "bootstrap.servers")) return "kafka.bootstrap.servers";
+  return nearest(key, false);
+}
+
+const char *setting_nearest_variable(struct span name) {
+  return nearest(name, true);
+}
+
+struct span setting_nearest_choice(const struct setting_row *row, struct span text) {
+  struct span rest = span_of(row->choices), word, best = SPAN("");
+  size_t least = text.len / 3 + 1;
+  while (span_word(&rest, &word)) {
+    size_t d = word.ptr[0] == '!' ? NEAR_MAX : distance(text, word, false);
+    if (d > least || (d == least && best.len > 0)) continue;
+    least = d;
+    best = word;
+  }
+  return best;
+}
