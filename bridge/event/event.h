@@ -43,7 +43,8 @@ enum reason {
 #define X(name, word, remedy) REASON_##name,
   REASON_TABLE(X)
 #undef X
-      REASON_COUNT
+      REASON_COUNT,
+  REASON_NO_MEMORY = REASON_COUNT /* no reason to set anything aside: memory was out, give the entry back */
 };
 const char *reason_word(enum reason r);
 const char *reason_remedy(enum reason r);
@@ -76,7 +77,8 @@ enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not ask
 bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */
 
 /* The document again with some top-level members set: kept in place where they are, appended in the order given where
- * not; every other byte of text, unknown keys and the payload included, is copied as it stands. */
+ * not; every other byte of text, unknown keys and the payload included, is copied as it stands. At most 64 changes, of
+ * different keys. A document that is no object is copied as it is. */
 struct event_change {
   const char *key;
   struct span json; /* the value's JSON text */

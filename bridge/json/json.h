@@ -3,7 +3,8 @@
  * The scanner takes RFC 8259 and nothing else: valid UTF-8, depth <= 64, no duplicate keys (compared after unescaping),
  * no lone surrogates, no NaN or Infinity, no bytes after the value. It makes an array of nodes in document order;
  * nothing is copied or converted, so numbers keep their text. A document is valid as long as its text and its memory
- * are. The same doc may be scanned again and again (its nodes are kept). One thread at a time.
+ * are. The same doc may be scanned again and again (its nodes are kept; once doc->arena was reset, zero the doc and set
+ * arena again). One thread at a time.
  */
 #ifndef BRIDGE_JSON_JSON_H
 #define BRIDGE_JSON_JSON_H
@@ -67,6 +68,8 @@ static inline struct span json_raw(const struct json_doc *d, uint32_t node) {
 uint32_t json_member(const struct json_doc *d, uint32_t object, const char *key);
 /* Unescape a string node: appends its bytes to out. */
 void json_unescape(const struct json_doc *d, uint32_t node, struct buffer *out);
+/* The same as a span: the text's own bytes where there is no escape, else made in arena. False when memory is out. */
+MUST_CHECK bool json_text(const struct json_doc *d, uint32_t node, struct arena *arena, struct span *out);
 bool json_string_is(const struct json_doc *d, uint32_t node, struct span text); /* after unescaping */
 /* A number node as int64_t: false when it is no integer or beyond 64 bit ("1.0" and "1e3" are no integers). */
 bool json_int(const struct json_doc *d, uint32_t node, int64_t *out);

@@ -57,23 +57,40 @@ int json_stream_next(struct json_stream *s) {
   return s->held[0];
 }
 
+/* Into room for at least raw.len bytes: an escape is never shorter than what it stands for. */
+static size_t unescape(struct span raw, char *out) {
+  const unsigned char *p = (const unsigned char *)raw.ptr, *end = p + raw.len;
+  size_t len = 0;
+  while (p < end) {
+    unsigned char bytes[4];
+    unsigned count = 1;
+    if (*p == '\\')
+      count = decode(&p, bytes);
+    else
+      bytes[0] = *p++;
+    memcpy(out + len, bytes, count);
+    len += count;
+  }
+  return len;
+}
+
 void json_unescape(const struct json_doc *d, uint32_t node, struct buffer *out) {
   struct span raw = json_raw(d, node);
   if (!(d->nodes[node].flags & JSON_ESCAPED)) {
     buffer_add(out, raw);
     return;
   }
-  const unsigned char *p = (const unsigned char *)raw.ptr, *end = p + raw.len;
-  while (p < end) {
-    const unsigned char *slash = memchr(p, '\\', (size_t)(end - p));
-    if (!slash) slash = end;
-    buffer_append(out, p, (size_t)(slash - p));
-    p = slash;
-    if (p == end) return;
-    unsigned char bytes[4];
-    unsigned len = decode(&p, bytes);
-    buffer_append(out, bytes, len);
-  }
+  buffer_reserve(out, raw.len);
+  if (!out->failed) out->len += unescape(raw, out->ptr + out->len);
+}
+
+bool json_text(const struct json_doc *d, uint32_t node, struct arena *arena, struct span *out) {
+  *out = json_raw(d, node);
+  if (!(d->nodes[node].flags & JSON_ESCAPED)) return true;
+  char *copy = arena_alloc(arena, out->len);
+  if (!copy) return false;
+  *out = (struct span){copy, unescape(*out, copy)};
+  return true;
 }
 
 bool json_string_is(const struct json_doc *d, uint32_t node, struct span text) {

@@ -1,0 +1,196 @@
+#include "bridge/event/event.h"
+
+#include <limits.h>
+
+#define SHOWN 40
+
+/* The members of the flat dialect that are read. The typed dialect will be a second table of the same fields. */
+enum field {
+  FIELD_ID,
+  FIELD_NAME,
+  FIELD_PAYLOAD,
+  FIELD_CREATED,
+  FIELD_ATTEMPTS,
+  FIELD_ERROR,
+  FIELD_FAILED,
+  FIELD_FIRST_FAILED,
+  FIELD_STATUS,
+  FIELD_REASON,
+  FIELD_STORAGE_KEY,
+  FIELD_COUNT
+};
+static const struct span flat[FIELD_COUNT] = {
+    [FIELD_ID] = SPAN("id"),
+    [FIELD_NAME] = SPAN("name"),
+    [FIELD_PAYLOAD] = SPAN("payload"),
+    [FIELD_CREATED] = SPAN("created_at"),
+    [FIELD_ATTEMPTS] = SPAN("attempts"),
+    [FIELD_ERROR] = SPAN("last_error"),
+    [FIELD_FAILED] = SPAN("failed_at"),
+    [FIELD_FIRST_FAILED] = SPAN("first_failed_at"),
+    [FIELD_STATUS] = SPAN("status"),
+    [FIELD_REASON] = SPAN("reason"),
+    [FIELD_STORAGE_KEY] = SPAN("storage_key"),
+};
+
+struct reading {
+  const struct json_doc *doc;
+  struct arena *arena;
+  struct error *err;
+  uint32_t at[FIELD_COUNT]; /* value nodes, JSON_NONE when absent */
+};
+
+/* One pass over the members. */
+static void find_fields(struct reading *r) {
+  const struct json_doc *d = r->doc;
+  for (unsigned f = 0; f < FIELD_COUNT; f++) r->at[f] = JSON_NONE;
+  for (uint32_t key = 1; key < d->nodes[0].next; key = d->nodes[key + 1].next)
+    for (unsigned f = 0; f < FIELD_COUNT; f++)
+      if (json_string_is(d, key, flat[f])) {
+        r->at[f] = key + 1;
+        break;
+      }
+}
+
+static bool has(const struct reading *r, enum field f, enum json_type type) {
+  return r->at[f] != JSON_NONE && r->doc->nodes[r->at[f]].type == type;
+}
+
+static enum reason no_memory(struct reading *r) {
+  error_set(r->err, ST_NO_MEMORY, "no memory to unescape an entry");
+  return REASON_NO_MEMORY;
+}
+
+/* "id: missing" or "id: expected a string, found number 12". */
+static enum reason refuse(struct reading *r, enum reason why, enum field f, const char *expected) {
+  if (r->at[f] == JSON_NONE) {
+    error_set(r->err, ST_INVALID, "%s: missing, expected %s", flat[f].ptr, expected);
+    return why;
+  }
+  struct span text = json_slice(r->doc, r->at[f]);
+  bool cut = text.len > SHOWN;
+  if (cut) text.len = span_utf8_prefix((struct span){text.ptr, SHOWN});
+  const char *type = json_type_name((enum json_type)r->doc->nodes[r->at[f]].type);
+  bool name_says_it = r->doc->nodes[r->at[f]].type == JSON_NULL;
+  error_set(r->err, ST_INVALID, "%s: expected %s, found %s%s%.*s%s", flat[f].ptr, expected, type,
+            name_says_it ? "" : " ", name_says_it ? 0 : (int)text.len, text.ptr, cut ? "..." : "");
+  return why;
+}
+
+bool event_id_valid(struct span id) {
+  for (size_t i = 0; i < id.len; i++) {
+    char c = id.ptr[i];
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+          c == '-'))
+      return false;
+  }
+  return id.len >= 1 && id.len <= EVENT_ID_MAX;
+}
+
+static enum reason read_id(struct reading *r, struct event *out) {
+  struct span id;
+  if (!has(r, FIELD_ID, JSON_STRING)) return refuse(r, REASON_MISSING_ID, FIELD_ID, "a string");
+  if (!json_text(r->doc, r->at[FIELD_ID], r->arena, &id)) return no_memory(r);
+  if (!event_id_valid(id)) return refuse(r, REASON_BAD_ID, FIELD_ID, "[A-Za-z0-9._-]{1,128}");
+  out->id = id;
+  return REASON_NONE;
+}
+
+static enum reason read_name(struct reading *r, struct event *out) {
+  if (!has(r, FIELD_NAME, JSON_STRING) || json_raw(r->doc, r->at[FIELD_NAME]).len == 0)
+    return refuse(r, REASON_MISSING_NAME, FIELD_NAME, "a name like episode.created");
+  return json_text(r->doc, r->at[FIELD_NAME], r->arena, &out->name) ? REASON_NONE : no_memory(r);
+}
+
+static enum reason read_payload(struct reading *r, struct event *out) {
+  if (!has(r, FIELD_PAYLOAD, JSON_OBJECT)) return refuse(r, REASON_BAD_PAYLOAD, FIELD_PAYLOAD, "an object");
+  out->payload = r->at[FIELD_PAYLOAD];
+  return REASON_NONE;
+}
+
+static int64_t read_time(const struct reading *r, enum field f) {
+  int64_t us;
+  return has(r, f, JSON_STRING) && time_parse(json_raw(r->doc, r->at[f]), &us) ? us : TIME_NONE;
+}
+
+static enum event_status read_status(const struct reading *r) {
+  if (r->at[FIELD_STATUS] == JSON_NONE) return EVENT_ABSENT;
+  if (!has(r, FIELD_STATUS, JSON_STRING)) return EVENT_OTHER;
+  if (json_string_is(r->doc, r->at[FIELD_STATUS], SPAN("pending"))) return EVENT_PENDING;
+  if (json_string_is(r->doc, r->at[FIELD_STATUS], SPAN("dispatched"))) return EVENT_DISPATCHED;
+  if (json_string_is(r->doc, r->at[FIELD_STATUS], SPAN("dlq"))) return EVENT_DLQ;
+  return EVENT_OTHER;
+}
+
+/* Capped so that one more can always be counted. */
+static unsigned read_attempts(const struct reading *r) {
+  int64_t n;
+  if (!has(r, FIELD_ATTEMPTS, JSON_NUMBER) || !json_int(r->doc, r->at[FIELD_ATTEMPTS], &n) || n < 0) return 0;
+  return n < INT_MAX ? (unsigned)n : INT_MAX;
+}
+
+static struct span read_raw(const struct reading *r, enum field f) {
+  return has(r, f, JSON_STRING) ? json_raw(r->doc, r->at[f]) : (struct span){NULL, 0};
+}
+
+static bool hex_field(const char *p, size_t len, bool may_be_zero) {
+  bool zero = true;
+  for (size_t i = 0; i < len; i++) {
+    if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f'))) return false;
+    if (p[i] != '0') zero = false;
+  }
+  return may_be_zero || !zero;
+}
+
+/* W3C trace context: version-trace-parent-flags in lower-case hex, no version ff, neither id all zero. */
+static bool is_traceparent(struct span t) {
+  return t.len == 55 && t.ptr[2] == '-' && t.ptr[35] == '-' && t.ptr[52] == '-' && hex_field(t.ptr, 2, true) &&
+         memcmp(t.ptr, "ff", 2) != 0 && hex_field(t.ptr + 3, 32, false) && hex_field(t.ptr + 36, 16, false) &&
+         hex_field(t.ptr + 53, 2, true);
+}
+
+static struct span read_traceparent(const struct reading *r) {
+  struct span none = {NULL, 0};
+  if (!has(r, FIELD_PAYLOAD, JSON_OBJECT)) return none;
+  uint32_t metadata = json_member(r->doc, r->at[FIELD_PAYLOAD], "metadata");
+  uint32_t node = metadata == JSON_NONE ? JSON_NONE : json_member(r->doc, metadata, "traceparent");
+  if (node == JSON_NONE || r->doc->nodes[node].type != JSON_STRING) return none;
+  return is_traceparent(json_raw(r->doc, node)) ? json_raw(r->doc, node) : none;
+}
+
+static void read_rest(const struct reading *r, struct event *out) {
+  out->status = read_status(r);
+  out->created_us = read_time(r, FIELD_CREATED);
+  out->failed_us = read_time(r, FIELD_FAILED);
+  out->first_failed_us = read_time(r, FIELD_FIRST_FAILED);
+  out->attempts = read_attempts(r);
+  if (has(r, FIELD_ERROR, JSON_STRING) || has(r, FIELD_ERROR, JSON_NULL))
+    out->last_error = json_slice(r->doc, r->at[FIELD_ERROR]);
+  out->reason = read_raw(r, FIELD_REASON);
+  out->storage_key = read_raw(r, FIELD_STORAGE_KEY);
+  out->traceparent = read_traceparent(r);
+}
+
+enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out, struct error *err) {
+  struct reading r = {.doc = doc, .arena = arena, .err = err};
+  *out = (struct event){.payload = JSON_NONE,
+                        .created_us = TIME_NONE,
+                        .failed_us = TIME_NONE,
+                        .first_failed_us = TIME_NONE,
+                        .status = EVENT_ABSENT};
+  if (doc->nodes[0].type != JSON_OBJECT) {
+    error_set(err, ST_INVALID, "an entry is one JSON object, found %s",
+              json_type_name((enum json_type)doc->nodes[0].type));
+    return REASON_NOT_OBJECT;
+  }
+  find_fields(&r);
+  read_rest(&r, out);
+  /* all three are read, so that a dead letter tells what it can; the first refusal is the one told */
+  enum reason why = read_id(&r, out);
+  if (why != REASON_NONE) r.err = NULL;
+  enum reason name = read_name(&r, out);
+  if (why == REASON_NONE) why = name;
+  if (why != REASON_NONE) r.err = NULL;
+  enum reason payload = read_payload(&r, out);
+  return why == REASON_NONE ? payload : why;
+}
