@@ -1,0 +1,221 @@
+#include "bridge/routing/names.h"
+#include "bridge/routing/plan.h"
+
+static const struct alias builtin_keys[] = {
+    {"episode", "episode_id,id"}, {"plot", "plot_id"}, {"quality", "content_id,episode_id"}, {NULL, NULL}};
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, ST_NO_MEMORY, "no memory for the routing");
+}
+
+/* The next word; commas belong to it. */
+static bool next_word(struct span *rest, struct span *word) {
+  *rest = span_trim(*rest);
+  if (rest->len == 0) return false;
+  size_t len = 0;
+  while (len < rest->len && !strchr(" \t\r\n", rest->ptr[len])) len++;
+  *word = (struct span){rest->ptr, len};
+  *rest = (struct span){rest->ptr + len, rest->len - len};
+  return true;
+}
+
+/* "left=right" */
+static bool halve(struct span word, struct span *left, struct span *right) {
+  const char *equals = memchr(word.ptr, '=', word.len);
+  if (!equals) return false;
+  *left = (struct span){word.ptr, (size_t)(equals - word.ptr)};
+  *right = (struct span){equals + 1, word.len - left->len - 1};
+  return left->len > 0;
+}
+
+/* ---- topics ---------------------------------------------------------------------------------------------------- */
+
+static void topic_text(struct span template, struct span ns, struct buffer *out) {
+  static const struct span hole = SPAN("{namespace}");
+  for (size_t i = 0; i < template.len;) {
+    if (template.len - i >= hole.len && memcmp(template.ptr + i, hole.ptr, hole.len) == 0) {
+      buffer_add(out, ns);
+      i += hole.len;
+    } else {
+      buffer_add_char(out, template.ptr[i++]);
+    }
+  }
+}
+
+static enum status topic_number(struct routing *r, struct span name, unsigned *number, struct error *err) {
+  for (unsigned i = 0; i < r->topic_count; i++)
+    if (span_is(name, r->topics[i])) {
+      *number = i;
+      return ST_OK;
+    }
+  if (r->topic_count == r->topic_cap) {
+    unsigned cap = r->topic_cap ? 2 * r->topic_cap : 8;
+    const char **topics = realloc(r->topics, cap * sizeof *topics);
+    if (!topics) return no_memory(err);
+    r->topics = topics;
+    r->topic_cap = cap;
+  }
+  const char *copy = arena_copy(&r->memory, name);
+  if (!copy) return no_memory(err);
+  *number = r->topic_count;
+  r->topics[r->topic_count++] = copy;
+  return ST_OK;
+}
+
+/* ---- namespaces ------------------------------------------------------------------------------------------------ */
+
+static enum status space_topic(struct routing *r, struct span template, struct space *space, struct error *err) {
+  struct buffer name = {0};
+  topic_text(template, space->name, &name);
+  enum status st = buffer_status(&name, err);
+  if (st == ST_OK && !names_topic_valid(buffer_span(&name))) {
+    st = error_set(
+        err, ST_INVALID,
+        "routing.topic: \"%.*s\" is no topic name; write 1 to 249 of [a-zA-Z0-9._-], and {namespace} where the "
+        "namespace goes",
+        (int)(name.len < 260 ? name.len : 260), name.ptr ? name.ptr : "");
+  } else if (st == ST_OK) {
+    st = topic_number(r, buffer_span(&name), &space->topic, err);
+  }
+  buffer_release(&name);
+  return st;
+}
+
+static enum status add_namespace(struct routing *r, struct span word, struct span template, struct error *err) {
+  static const char *no_fields[] = {NULL};
+  if (!names_namespace_valid(word))
+    return error_set(err, ST_INVALID, "routing.namespaces: \"%.*s\" is no namespace; write [a-z0-9_-]+",
+                     (int)(word.len < 100 ? word.len : 100), word.ptr);
+  if (table_get(&r->by_namespace, word)) return ST_OK;
+  struct space *space = arena_zalloc(&r->memory, sizeof *space);
+  if (!space) return no_memory(err);
+  space->name = arena_span(&r->memory, word);
+  if (!space->name.ptr) return no_memory(err);
+  space->fields = no_fields;
+  enum status st = space_topic(r, template, space, err);
+  if (st != ST_OK) return st;
+  if (table_put(&r->by_namespace, space->name, space) != ST_OK) return no_memory(err);
+  space->next = r->spaces;
+  r->spaces = space;
+  return ST_OK;
+}
+
+static enum status add_namespaces(struct routing *r, const struct routing_config *config, struct error *err) {
+  struct span rest = config->namespaces, word;
+  while (span_word(&rest, &word)) {
+    enum status st = add_namespace(r, word, config->topic, err);
+    if (st != ST_OK) return st;
+  }
+  if (r->spaces) return ST_OK;
+  return error_set(err, ST_INVALID,
+                   "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\"");
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
+
+static enum status set_keys(struct routing *r, struct space *space, struct span fields, struct error *err) {
+  size_t commas = 0, count = 0;
+  for (size_t i = 0; i < fields.len; i++) commas += fields.ptr[i] == ',';
+  const char **list = arena_zalloc(&r->memory, (commas + 2) * sizeof *list);
+  if (!list) return no_memory(err);
+  struct span field;
+  while (span_word(&fields, &field))
+    if (!(list[count++] = arena_copy(&r->memory, field))) return no_memory(err);
+  space->fields = list;
+  return ST_OK;
+}
+
+static enum status add_keys(struct routing *r, struct span rest, struct error *err) {
+  struct span word, ns, fields;
+  for (const struct alias *k = builtin_keys; k->seen; k++) {
+    struct space *space = table_get(&r->by_namespace, span_of(k->seen));
+    enum status st = space ? set_keys(r, space, span_of(k->canonical), err) : ST_OK;
+    if (st != ST_OK) return st;
+  }
+  while (next_word(&rest, &word)) {
+    int shown = (int)(word.len < 100 ? word.len : 100);
+    if (!halve(word, &ns, &fields))
+      return error_set(err, ST_INVALID, "routing.keys: \"%.*s\"; write NAMESPACE=FIELD,FIELD", shown, word.ptr);
+    struct space *space = table_get(&r->by_namespace, ns);
+    if (!space)
+      return error_set(err, ST_INVALID,
+                       "routing.keys: \"%.*s\": the namespace is not in routing.namespaces; add it there", shown,
+                       word.ptr);
+    enum status st = set_keys(r, space, fields, err);
+    if (st != ST_OK) return st;
+  }
+  return ST_OK;
+}
+
+/* ---- aliases --------------------------------------------------------------------------------------------------- */
+
+/* The first that is put for a name stays: the user's come before the built-in ones. */
+static enum status add_alias(struct routing *r, struct span seen, struct span canonical, struct error *err) {
+  struct known *known = arena_zalloc(&r->memory, sizeof *known);
+  if (!known) return no_memory(err);
+  seen = arena_span(&r->memory, seen);
+  known->name = arena_span(&r->memory, canonical);
+  if (!seen.ptr || !known->name.ptr) return no_memory(err);
+  bool canonical_name = names_canonical(known->name, &known->ns);
+  BUG_ON(!canonical_name);
+  known->space = table_get(&r->by_namespace, known->ns);
+  return table_put(&r->by_seen, seen, known) == ST_NO_MEMORY ? no_memory(err) : ST_OK;
+}
+
+static enum status add_aliases(struct routing *r, struct span rest, struct error *err) {
+  struct span word, seen, canonical, ns;
+  while (span_word(&rest, &word)) {
+    int shown = (int)(word.len < 100 ? word.len : 100);
+    if (!halve(word, &seen, &canonical))
+      return error_set(err, ST_INVALID, "routing.aliases: \"%.*s\"; write SEEN=CANONICAL", shown, word.ptr);
+    if (!names_canonical(canonical, &ns))
+      return error_set(err, ST_INVALID,
+                       "routing.aliases: \"%.*s\": what stands behind = is no name; write namespace.event in "
+                       "[a-z0-9_.-]",
+                       shown, word.ptr);
+    if (table_get(&r->by_seen, seen))
+      return error_set(err, ST_INVALID, "routing.aliases: \"%.*s\": that name has an alias already; leave one out",
+                       shown, word.ptr);
+    enum status st = add_alias(r, seen, canonical, err);
+    if (st != ST_OK) return st;
+  }
+  for (const struct alias *a = names_builtin; a->seen; a++) {
+    enum status st = add_alias(r, span_of(a->seen), span_of(a->canonical), err);
+    if (st != ST_OK) return st;
+  }
+  return ST_OK;
+}
+
+/* ---- open, close ----------------------------------------------------------------------------------------------- */
+
+enum status routing_open(const struct routing_config *config, struct routing **out, struct error *err) {
+  struct routing *r = calloc(1, sizeof *r);
+  *out = NULL;
+  if (!r) return no_memory(err);
+  enum status st = add_namespaces(r, config, err);
+  if (st == ST_OK) st = add_keys(r, config->keys, err);
+  if (st == ST_OK) st = add_aliases(r, config->aliases, err);
+  if (st != ST_OK) {
+    routing_close(r);
+    return st;
+  }
+  *out = r;
+  return ST_OK;
+}
+
+void routing_close(struct routing *r) {
+  if (!r) return;
+  table_release(&r->by_namespace);
+  table_release(&r->by_seen);
+  arena_release(&r->memory);
+  free(r->topics);
+  free(r);
+}
+
+unsigned routing_topics(const struct routing *r) {
+  return r->topic_count;
+}
+
+const char *routing_topic_name(const struct routing *r, unsigned topic) {
+  return r->topics[topic];
+}
