@@ -1,0 +1,152 @@
+#include "bridge/base/words.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+
+const char *duration_text(int64_t ms, char out[DURATION_TEXT]) {
+  int64_t s = ms > 0 ? ms / 1000 : 0;
+  if (s < 60) {
+    snprintf(out, DURATION_TEXT, "%" PRId64 "s", s);
+  } else if (s < 3600) {
+    snprintf(out, DURATION_TEXT, "%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
+  } else if (s < 86400) {
+    snprintf(out, DURATION_TEXT, "%" PRId64 "h %" PRId64 "m", s / 3600, s % 3600 / 60);
+  } else {
+    snprintf(out, DURATION_TEXT, "%" PRId64 "d %" PRId64 "h", s / 86400, s % 86400 / 3600);
+  }
+  return out;
+}
+
+static bool unit_ms(struct span unit, int64_t *ms) {
+  static const struct {
+    const char *word;
+    int64_t ms;
+  } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    if (!span_is(unit, units[i].word)) continue;
+    *ms = units[i].ms;
+    return true;
+  }
+  return false;
+}
+
+bool duration_parse(struct span text, int64_t *ms) {
+  size_t at = 0, dot = 0, digits = 0;
+  double value = 0, scale = 1;
+  for (; at < text.len && (isdigit((unsigned char)text.ptr[at]) || (text.ptr[at] == '.' && dot == 0)); at++) {
+    if (text.ptr[at] == '.') {
+      dot = 1;
+      continue;
+    }
+    digits++;
+    value = value * 10 + (text.ptr[at] - '0');
+    if (dot) scale *= 10;
+  }
+  int64_t unit;
+  if (digits == 0 || digits > 15 || !unit_ms((struct span){text.ptr + at, text.len - at}, &unit)) return false;
+  double result = value / scale * (double)unit;
+  if (result > 10000.0 * 86400000) return false;
+  *ms = (int64_t)(result + 0.5);
+  return true;
+}
+
+bool number_parse(struct span text, uint64_t max, uint64_t *out) {
+  uint64_t n = 0;
+  if (text.len == 0) return false;
+  for (size_t i = 0; i < text.len; i++) {
+    if (!isdigit((unsigned char)text.ptr[i])) return false;
+    uint64_t digit = (uint64_t)(text.ptr[i] - '0');
+    if (digit > max || n > (max - digit) / 10) return false;
+    n = n * 10 + digit;
+  }
+  *out = n;
+  return true;
+}
+
+const char *number_text(uint64_t n, char out[NUMBER_TEXT]) {
+  char plain[24];
+  int len = snprintf(plain, sizeof plain, "%" PRIu64, n);
+  char *to = out;
+  for (int i = 0; i < len; i++) {
+    if (i > 0 && (len - i) % 3 == 0) *to++ = ',';
+    *to++ = plain[i];
+  }
+  *to = '\0';
+  return out;
+}
+
+#define NEAREST_MAX 64
+/* Levenshtein's distance of words below NEAREST_MAX bytes. */
+static size_t distance(const char *a, const char *b) {
+  size_t la = strlen(a), lb = strlen(b), row[NEAREST_MAX + 1];
+  if (la >= NEAREST_MAX || lb >= NEAREST_MAX) return NEAREST_MAX;
+  for (size_t j = 0; j <= lb; j++) row[j] = j;
+  for (size_t i = 1; i <= la; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= lb; j++) {
+      size_t best = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      if (row[j] + 1 < best) best = row[j] + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      row[j] = best;
+    }
+  }
+  return row[lb];
+}
+
+const char *word_nearest(const char *word, const char *const *list, size_t count) {
+  const char *best = NULL;
+  size_t limit = strlen(word) / 3 + 1, closest = limit + 1;
+  for (size_t i = 0; i < count; i++) {
+    size_t d = distance(word, list[i]);
+    if (d < closest && d < strlen(list[i])) {
+      closest = d;
+      best = list[i];
+    }
+  }
+  return best;
+}
+
+void text_printable(struct buffer *out, struct span text) {
+  while (text.len > 0) {
+    size_t valid = span_utf8_prefix(text), clean = 0;
+    /* U+0080..U+009F (C2 80..C2 9F) are control characters too: some terminals obey them. */
+    while (clean < valid && (unsigned char)text.ptr[clean] >= 0x20 && text.ptr[clean] != 0x7f &&
+           !((unsigned char)text.ptr[clean] == 0xc2 && (unsigned char)text.ptr[clean + 1] < 0xa0))
+      clean++;
+    buffer_append(out, text.ptr, clean);
+    if (clean == text.len) return;
+    buffer_printf(out, "\\x%02x", (unsigned char)text.ptr[clean]);
+    text = (struct span){text.ptr + clean + 1, text.len - clean - 1};
+  }
+}
+
+struct span text_cut(struct span text, size_t bytes) {
+  if (text.len <= bytes) return text;
+  while (bytes > 0 && ((unsigned char)text.ptr[bytes] & 0xc0) == 0x80) bytes--;
+  return (struct span){text.ptr, bytes};
+}
+
+struct span text_cut_characters(struct span text, size_t characters) {
+  if (span_utf8_prefix(text) != text.len) return text_cut(text, characters);
+  size_t at = 0;
+  for (; at < text.len; at++) {
+    bool begins = ((unsigned char)text.ptr[at] & 0xc0) != 0x80;
+    if (begins && characters-- == 0) break;
+  }
+  return (struct span){text.ptr, at};
+}
+
+void base64_write(struct buffer *out, struct span bytes) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t i = 0; i < bytes.len; i += 3) {
+    size_t left = bytes.len - i;
+    uint32_t group = (uint32_t)(unsigned char)bytes.ptr[i] << 16;
+    if (left > 1) group |= (uint32_t)(unsigned char)bytes.ptr[i + 1] << 8;
+    if (left > 2) group |= (unsigned char)bytes.ptr[i + 2];
+    char four[4] = {digits[group >> 18], digits[group >> 12 & 63], left > 1 ? digits[group >> 6 & 63] : '=',
+                    left > 2 ? digits[group & 63] : '='};
+    buffer_append(out, four, 4);
+  }
+}

@@ -1,0 +1,28 @@
+/* words.h - small conversions between what people type or read and values. Pure. */
+#ifndef BRIDGE_BASE_WORDS_H
+#define BRIDGE_BASE_WORDS_H
+
+#include "bridge/base/span.h"
+
+#define DURATION_TEXT 32
+/* "3s", "2m 5s", "3h 12m", "2d 3h": the two largest units; negative is "0s". Returns out. */
+const char *duration_text(int64_t ms, char out[DURATION_TEXT]);
+/* "250ms", "1.5s", "2m", "3h", "7d"; a number alone means seconds. False for anything else and beyond 10,000 days. */
+bool duration_parse(struct span text, int64_t *ms);
+/* Decimal digits only, at most max. */
+bool number_parse(struct span text, uint64_t max, uint64_t *out);
+#define NUMBER_TEXT 32
+/* "1,204": digits in groups of three. Returns out. */
+const char *number_text(uint64_t n, char out[NUMBER_TEXT]);
+/* The word of the list that a mistyped one is likely to mean (edit distance at most a third of its length), or NULL. */
+const char *word_nearest(const char *word, const char *const *list, size_t count);
+/* Append text for a terminal: control bytes and invalid UTF-8 as \xNN, so that no data can move the cursor. */
+void text_printable(struct buffer *out, struct span text);
+/* The longest prefix of at most `bytes` bytes that does not cut a UTF-8 character. */
+struct span text_cut(struct span text, size_t bytes);
+/* The longest prefix of at most `characters` UTF-8 characters (of bytes, where it is not valid UTF-8). */
+struct span text_cut_characters(struct span text, size_t characters);
+/* Standard base64 with padding. */
+void base64_write(struct buffer *out, struct span bytes);
+
+#endif

@@ -1,0 +1,90 @@
+#include "bridge/base/words.h"
+#include "bridge/service/operations.h"
+
+#define NAMES_TRIED 1000
+
+/* Would the relay set it aside for its name? Says so in warning, or gives the topic. */
+static void consult_routing(struct service *s, const struct json_doc *doc, const struct emit_request *request,
+                            struct arena *arena, struct span *topic, struct buffer *warning) {
+  struct event event = {.id = request->id, .name = request->name, .payload = 0, .status = EVENT_PENDING};
+  struct route route = {0};
+  struct error why = {0};
+  enum reason reason = routing_route(s->routing, doc, &event, arena, &route, &why);
+  if (reason == REASON_NONE) {
+    *topic = span_of(routing_topic_name(s->routing, route.topic));
+    return;
+  }
+  buffer_printf(warning, "It will become a dead letter (%s: %s). %s", reason_word(reason), why.text,
+                reason_remedy(reason));
+}
+
+static enum status check(const struct emit_request *request, struct json_doc *doc, struct error *err) {
+  if (!event_id_valid(request->id))
+    return error_set(err, ST_INVALID, "The id must be [A-Za-z0-9._-]{1,%d}", EVENT_ID_MAX);
+  if (request->name.len == 0 || request->name.len > EVENT_NAME_MAX ||
+      span_utf8_prefix(request->name) != request->name.len)
+    return error_set(err, ST_INVALID, "The name must be like episode.created, at most %d bytes", EVENT_NAME_MAX);
+  if (json_scan(doc, request->payload, err) != ST_OK) {
+    if (err && err->status == ST_NO_MEMORY) return ST_NO_MEMORY;
+    return error_prefix(err, "The payload is not JSON");
+  }
+  if (doc->nodes[0].type != JSON_OBJECT)
+    return error_set(err, ST_INVALID, "The payload must be a JSON object, but is %s (byte 0)",
+                     json_type_name(doc->nodes[0].type));
+  return ST_OK;
+}
+
+/* <id>.json, or <id>__1.json and on when that is taken: the way of the producers. */
+static enum status write_entry(struct service *s, const struct emit_request *request, struct buffer *file,
+                               struct error *err) {
+  struct buffer text = {0};
+  enum status st = ST_EXISTS;
+  for (unsigned i = 0; i < NAMES_TRIED && st == ST_EXISTS; i++) {
+    buffer_clear(file);
+    buffer_clear(&text);
+    buffer_add(file, request->id);
+    if (i > 0) buffer_printf(file, "__%u", i);
+    event_write(request->id, request->name, span_trim(request->payload), clock_wall_us(s->clock), buffer_span(file),
+                &text);
+    buffer_add_z(file, ".json");
+    st = buffer_status(&text, err);
+    if (st == ST_OK) st = buffer_status(file, err);
+    if (st == ST_OK) st = store_emit(s->store, buffer_z(file), buffer_span(&text), err);
+  }
+  buffer_release(&text);
+  return st;
+}
+
+enum status service_emit(struct service *s, const struct emit_request *request, struct buffer *json,
+                         struct error *err) {
+  struct emit_request r = *request;
+  struct json_doc doc = {0};
+  struct arena arena = {0};
+  struct buffer file = {0}, warning = {0};
+  struct span topic = {0};
+  char made[37];
+  if (r.id.len == 0) {
+    uuid_make(s->clock, made);
+    r.id = span_of(made);
+  }
+  enum status st = check(&r, &doc, err);
+  if (st != ST_OK) goto out;
+  consult_routing(s, &doc, &r, &arena, &topic, &warning);
+  st = write_entry(s, &r, &file, err);
+  if (st != ST_OK) goto out;
+  bool first = true;
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "id", r.id);
+  member_text(json, &first, "file", buffer_span(&file));
+  member_text_or_null(json, &first, "topic", topic);
+  member_text_or_null(json, &first, "warning", buffer_span(&warning));
+  buffer_add_char(json, '}');
+  st = buffer_status(json, err);
+out:
+  buffer_release(&file);
+  buffer_release(&warning);
+  arena_release(&arena);
+  json_doc_release(&doc);
+  return st;
+}

@@ -1,0 +1,213 @@
+#include "bridge/service/judge.h"
+
+#include "bridge/base/words.h"
+
+#include <inttypes.h>
+
+#define HEARTBEAT_LIMIT_US (60 * INT64_C(1000000))
+
+const char *health_word(enum health_state s) {
+  static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+  return words[s];
+}
+
+void limits_read(const struct settings *settings, struct limits *out) {
+  *out = (struct limits){
+      .command_failures = {(double)setting_number(settings, SETTING_HEALTH_COMMAND_FAILURES_WARNING),
+                           (double)setting_number(settings, SETTING_HEALTH_COMMAND_FAILURES_CRITICAL)},
+      .event_failures = {(double)setting_number(settings, SETTING_HEALTH_EVENT_FAILURES_WARNING),
+                         (double)setting_number(settings, SETTING_HEALTH_EVENT_FAILURES_CRITICAL)},
+      .command_p95_ms = {setting_number(settings, SETTING_HEALTH_COMMAND_P95_WARNING),
+                         setting_number(settings, SETTING_HEALTH_COMMAND_P95_CRITICAL)},
+      .event_p95_ms = {setting_number(settings, SETTING_HEALTH_EVENT_P95_WARNING),
+                       setting_number(settings, SETTING_HEALTH_EVENT_P95_CRITICAL)},
+      .oldest_ms = {setting_number(settings, SETTING_HEALTH_OLDEST_WARNING),
+                    setting_number(settings, SETTING_HEALTH_OLDEST_CRITICAL)},
+      .dead = {(uint64_t)setting_number(settings, SETTING_HEALTH_DEAD_WARNING),
+               (uint64_t)setting_number(settings, SETTING_HEALTH_DEAD_CRITICAL)},
+      .disk_bytes = setting_number(settings, SETTING_HEALTH_DISK_WARNING),
+      .background = setting_bool(settings, SETTING_FLUSH_BACKGROUND),
+  };
+}
+
+int64_t facts_oldest_ms(const struct facts *facts) {
+  if (facts->counts.oldest_us == TIME_NONE || facts->counts.pending == 0) return -1;
+  int64_t age = (facts->now_us - facts->counts.oldest_us) / 1000;
+  return age > 0 ? age : 0;
+}
+
+PRINTF_LIKE(4, 5)
+static void say(struct judgement *j, enum health_state state, const char *next, const char *fmt, ...) {
+  if (j->count == JUDGE_LINES) return;
+  struct reason_line *line = &j->lines[j->count++];
+  line->state = state;
+  snprintf(line->next, sizeof line->next, "%s", next);
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(line->text, sizeof line->text, fmt, args);
+  va_end(args);
+}
+
+static enum health_state level(double value, double warning, double critical) {
+  return value >= critical ? HEALTH_CRITICAL : value >= warning ? HEALTH_WARNING : HEALTH_OK;
+}
+
+static void rule_readable(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  if (f->unreadable) say(j, HEALTH_UNKNOWN, "", "The outbox cannot be counted: %s", f->unreadable);
+}
+
+/* A breaker is a warning while it may still be a restart of the broker, critical once it has been open for as long as
+ * an entry may be pending. The outbox's own means that nothing can be settled: critical at once. */
+static void rule_breakers(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char age[DURATION_TEXT];
+  for (size_t i = 0; f->status && i < f->status->breaker_count; i++) {
+    const struct breaker_view *b = &f->status->breakers[i];
+    int64_t open_ms = (f->now_us - b->since_us) / 1000;
+    bool critical = open_ms >= l->oldest_ms[1] || strcmp(b->target, "outbox") == 0;
+    say(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Nothing goes to %s for %s: %s", b->target,
+        duration_text(open_ms, age), b->reason);
+  }
+}
+
+static void rule_heartbeat(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  char age[DURATION_TEXT];
+  if (!f->status || f->status->heartbeat_us == TIME_NONE) return;
+  int64_t still = f->now_us - f->status->heartbeat_us;
+  if (still >= HEARTBEAT_LIMIT_US)
+    say(j, HEALTH_CRITICAL, "Restart busbridge-worker; nothing is lost by it", "The relay has not turned for %s",
+        duration_text(still / 1000, age));
+}
+
+static const char *next_for_oldest(const struct facts *f, const struct limits *l) {
+  if (!f->relay && f->holder == 0) return "busbridge-worker; or once: busbridge flush";
+  if (f->relay && !l->background) return "busbridge flush";
+  return "busbridge list --type pending";
+}
+
+static void rule_oldest(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char age[DURATION_TEXT], limit[DURATION_TEXT];
+  int64_t oldest = facts_oldest_ms(f);
+  enum health_state state = level((double)oldest, (double)l->oldest_ms[0], (double)l->oldest_ms[1]);
+  if (oldest < 0 || state == HEALTH_OK) return;
+  say(j, state, next_for_oldest(f, l), "The oldest pending entry waits for %s (limit %s)", duration_text(oldest, age),
+      duration_text(l->oldest_ms[state == HEALTH_CRITICAL], limit));
+}
+
+static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
+  if (f->counts.pending == 0) return;
+  if (!f->relay && f->holder == 0)
+    say(j, HEALTH_OK, "busbridge-worker; or once: busbridge flush", "No worker runs: nobody drains this outbox");
+  if (!f->relay && f->holder != 0)
+    say(j, HEALTH_OK, "busbridge health, once it has ended",
+        "Process %" PRId64 " holds the outbox, but no worker answers on the control socket", f->holder);
+  if (f->relay && !l->background)
+    say(j, HEALTH_OK, "busbridge flush", "The background flush is off: entries wait for an explicit flush");
+}
+
+static void rule_dead(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char number[NUMBER_TEXT];
+  enum health_state state = level((double)f->counts.dead, (double)l->dead[0], (double)l->dead[1]);
+  if (state == HEALTH_OK) return;
+  say(j, state, "busbridge list --type dlq", "%s dead letters (limit %" PRIu64 ")", number_text(f->counts.dead, number),
+      l->dead[state == HEALTH_CRITICAL]);
+}
+
+static void rate_rule(const char *what, const struct figures *figures, const double limits[2], const char *next,
+                      struct judgement *j) {
+  double percent = figures_rate(figures) * 100;
+  enum health_state state = level(percent, limits[0], limits[1]);
+  if (figures->failed == 0 || state == HEALTH_OK) return;
+  say(j, state, next, "%.1f %% of %s failed, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what, figures->failed,
+      figures->total, limits[state == HEALTH_CRITICAL]);
+}
+
+static void rule_failures(const struct facts *f, const struct limits *l, struct judgement *j) {
+  rate_rule("tries to publish", &f->events, l->event_failures,
+            "busbridge list --type dlq; a new window begins by: busbridge metrics --reset", j);
+  rate_rule("commands", &f->commands, l->command_failures,
+            "See the worker's log; a new window begins by: busbridge metrics --reset", j);
+}
+
+static void p95_rule(const char *what, const struct figures *figures, const int64_t limits[2], struct judgement *j) {
+  enum health_state state = level(figures->p95_ms, (double)limits[0], (double)limits[1]);
+  if (figures->total == 0 || state == HEALTH_OK) return;
+  say(j, state, "busbridge metrics", "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms,
+      limits[state == HEALTH_CRITICAL]);
+}
+
+static void rule_p95(const struct facts *f, const struct limits *l, struct judgement *j) {
+  p95_rule("publishing", &f->events, l->event_p95_ms, j);
+  p95_rule("commands", &f->commands, l->command_p95_ms, j);
+}
+
+static void rule_disk(const struct facts *f, const struct limits *l, struct judgement *j) {
+  if (f->disk_free < 0 || f->disk_free >= l->disk_bytes) return;
+  say(j, HEALTH_WARNING, "Free space there, or lower health.disk_warning",
+      "%.0f MB are free on the outbox's file system (limit %.0f MB)", (double)f->disk_free / 1e6,
+      (double)l->disk_bytes / 1e6);
+}
+
+static void rule_redis(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  if (f->keys.off || !f->keys_known) return;
+  if (!f->keys.up)
+    say(j, HEALTH_WARNING, "Start Redis or mend redis.url; the relay goes on and heals by itself",
+        "Redis is away (%s): duplicates of earlier events are not recognised", f->keys.error);
+  if (f->keys.given_up > 0)
+    say(j, HEALTH_WARNING, "Bring Redis back; those ids would be published again if they came again",
+        "%" PRIu64 " idempotency keys were given up while Redis was away", f->keys.given_up);
+}
+
+static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  const struct store_counts *c = &f->counts;
+  if (c->unreadable)
+    say(j, HEALTH_WARNING, "Give the worker's user the right to read them", "%" PRIu64 " files cannot be read",
+        c->unreadable);
+  if (c->odd)
+    say(j, HEALTH_OK, "Take them out of the outbox folder",
+        "%" PRIu64 " names are left alone: links, folders, devices or files with two names", c->odd);
+  if (c->growing) say(j, HEALTH_OK, "", "%" PRIu64 " files are not whole yet", c->growing);
+  if (!c->exact && !f->unreadable) say(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
+}
+
+static enum health_state worse(enum health_state a, enum health_state b) {
+  static const int rank[] = {[HEALTH_OK] = 0, [HEALTH_WARNING] = 1, [HEALTH_UNKNOWN] = 2, [HEALTH_CRITICAL] = 3};
+  return rank[a] >= rank[b] ? a : b;
+}
+
+/* Worst first; rules of equal weight stay in their order. */
+static void sort_lines(struct judgement *j) {
+  for (size_t i = 1; i < j->count; i++) {
+    struct reason_line line = j->lines[i];
+    size_t at = i;
+    while (at > 0 && worse(j->lines[at - 1].state, line.state) != j->lines[at - 1].state) at--;
+    memmove(&j->lines[at + 1], &j->lines[at], (i - at) * sizeof line);
+    j->lines[at] = line;
+  }
+}
+
+static void summarise(const struct facts *f, struct judgement *j) {
+  char number[NUMBER_TEXT], age[DURATION_TEXT];
+  int64_t oldest = facts_oldest_ms(f);
+  int n = snprintf(j->summary, sizeof j->summary, "%s pending", number_text(f->counts.pending, number));
+  if (oldest >= 0)
+    n += snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", oldest %s", duration_text(oldest, age));
+  if (f->counts.dead)
+    snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", %s dead", number_text(f->counts.dead, number));
+}
+
+void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
+  static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
+      rule_readable, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,
+      rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
+  };
+  out->state = HEALTH_OK;
+  out->count = 0;
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) rules[i](facts, limits, out);
+  for (size_t i = 0; i < out->count; i++) out->state = worse(out->state, out->lines[i].state);
+  sort_lines(out);
+  summarise(facts, out);
+}

@@ -1,0 +1,41 @@
+/* operations.h - what the operations of service.h share: being counted, and JSON members. Private to bridge/service.
+ *
+ * To add an operation: declare it in service.h, put it into a file of its own here, begin it with operation_begin and
+ * return through operation_end.
+ */
+#ifndef BRIDGE_SERVICE_OPERATIONS_H
+#define BRIDGE_SERVICE_OPERATIONS_H
+
+#include "bridge/service/parts.h"
+
+struct operation {
+  struct service *service;
+  const char *command; /* label of commands_total */
+  int64_t began_ns;
+};
+struct operation operation_begin(struct service *s, const char *command);
+/* Counts it (RELAY and CHANGE) and returns st. result is "ok", "refused" when the request was at fault (no such entry,
+ * ambiguous, busy, already published), so that a mistyped id does not spoil the failure rate, else "error". */
+MUST_CHECK enum status operation_end(const struct operation *o, enum status st);
+
+/* "key": value members; *first as in json_write_key. */
+void member_text(struct buffer *out, bool *first, const char *key, struct span value);
+void member_text_or_null(struct buffer *out, bool *first, const char *key, struct span value); /* null when empty */
+void member_int(struct buffer *out, bool *first, const char *key, int64_t value);
+void member_real(struct buffer *out, bool *first, const char *key, double value);
+void member_bool(struct buffer *out, bool *first, const char *key, bool value);
+void member_time(struct buffer *out, bool *first, const char *key, int64_t us); /* null for TIME_NONE */
+
+/* What became of commands and of events since the window began; for health and metrics. */
+struct figures {
+  uint64_t total, failed;
+  double average_ms, p50_ms, p95_ms;
+};
+void figures_of_commands(struct service *s, struct figures *out);
+/* total: tries to publish (published, duplicate, retried, dead); failed: retried and dead. */
+void figures_of_events(struct service *s, struct figures *out);
+static inline double figures_rate(const struct figures *f) {
+  return f->total ? (double)f->failed / (double)f->total : 0;
+}
+
+#endif
