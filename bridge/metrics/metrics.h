@@ -47,7 +47,7 @@ void metrics_close(struct metrics *m);
  * has over 1,000 series, a common overflow series is returned. Keep the pointer for hot paths. */
 struct series *metrics_series(struct metrics *m, enum metric metric, const char *value1, const char *value2);
 void series_add(struct series *s, uint64_t n);
-void series_set(struct series *s, double value);
+void series_set(struct series *s, double value);      /* a gauge set to NAN (all are at first) is not shown */
 void series_record(struct series *s, uint64_t value); /* microseconds, or a size */
 uint64_t series_total(const struct series *s);        /* counter: value; histogram: count */
 

@@ -1,0 +1,221 @@
+/* The text of .busbridge/metrics:
+ *
+ *   busbridge-metrics 1
+ *   window 1758510245123456
+ *   counter events_total =episode =published 12 10
+ *   histogram publish_duration_seconds = = 48213 1200 9000 100:3:1 101:2:0
+ *   end
+ *
+ * counter: labels, value, value when the window began. histogram: labels, sum, sum then, largest of the window, and for
+ * each bucket that is not empty its number, count and count then. Labels are percent-encoded. A well-formed line of a
+ * metric this release does not know is skipped (it may come from a later one); anything else that is odd refuses the
+ * whole text.
+ */
+#include "bridge/metrics/metrics_private.h"
+
+static const char first_line[] = "busbridge-metrics 1";
+
+static void put_label(struct buffer *out, const char *label) {
+  buffer_add_z(out, " =");
+  for (const char *c = label; *c; c++) {
+    bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '.' ||
+                 *c == '_' || *c == '-';
+    if (plain)
+      buffer_add_char(out, *c);
+    else
+      buffer_printf(out, "%%%02X", (unsigned char)*c);
+  }
+}
+
+static void put_histogram(struct buffer *out, const struct histogram *h) {
+  buffer_printf(out, " %llu %llu %llu", (unsigned long long)metric_get(&h->sum), (unsigned long long)h->base_sum,
+                (unsigned long long)metric_get(&h->window_max));
+  for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    uint64_t n = metric_get(&h->buckets[i]);
+    if (n > 0) buffer_printf(out, " %u:%llu:%llu", i, (unsigned long long)n, (unsigned long long)h->base[i]);
+  }
+}
+
+static void put_series(struct buffer *out, const struct series *s) {
+  buffer_printf(out, "%s %s", s->histogram ? "histogram" : "counter", metric_rows[s->metric].name);
+  put_label(out, s->label1);
+  put_label(out, s->label2);
+  if (s->histogram)
+    put_histogram(out, s->histogram);
+  else
+    buffer_printf(out, " %llu %llu", (unsigned long long)metric_get(&s->value), (unsigned long long)s->base);
+  buffer_add_char(out, '\n');
+}
+
+void metrics_save(struct metrics *m, struct buffer *out) {
+  pthread_mutex_lock(&m->lock);
+  buffer_printf(out, "%s\nwindow %lld\n", first_line, (long long)m->window_us);
+  for (int i = 0; i < METRIC_COUNT; i++) {
+    if (metric_rows[i].kind == METRIC_GAUGE) continue;
+    FOR_SERIES(m, i, s)
+    if (series_total(s) > 0) put_series(out, s);
+  }
+  pthread_mutex_unlock(&m->lock);
+  buffer_add_z(out, "end\n");
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------- */
+
+/* The next part of *rest up to the character, which is passed over; false when *rest is empty. */
+static bool part(struct span *rest, char until, struct span *out) {
+  if (rest->len == 0) return false;
+  const char *end = memchr(rest->ptr, until, rest->len);
+  *out = (struct span){rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
+  size_t used = out->len + (end ? 1 : 0);
+  *rest = (struct span){rest->ptr + used, rest->len - used};
+  return true;
+}
+
+static bool to_number(struct span s, uint64_t *n) {
+  *n = 0;
+  for (size_t i = 0; i < s.len; i++) {
+    if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
+    if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(s.ptr[i] - '0'), n)) return false;
+  }
+  return s.len > 0;
+}
+
+static bool get_number(struct span *rest, char until, uint64_t *n) {
+  struct span s;
+  return part(rest, until, &s) && to_number(s, n);
+}
+
+static int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* " =episode" into out, which has LABEL_MAX + 1 bytes. */
+static bool get_label(struct span *rest, char *out) {
+  struct span s;
+  size_t len = 0;
+  if (!part(rest, ' ', &s) || s.len == 0 || s.ptr[0] != '=') return false;
+  for (size_t i = 1; i < s.len; i++) {
+    int c = (unsigned char)s.ptr[i];
+    if (c == '%') {
+      int high = i + 2 < s.len ? hex(s.ptr[i + 1]) : -1, low = i + 2 < s.len ? hex(s.ptr[i + 2]) : -1;
+      if (high < 0 || low < 0) return false;
+      c = high * 16 + low;
+      i += 2;
+    }
+    if (c == 0 || len == LABEL_MAX) return false;
+    out[len++] = (char)c;
+  }
+  out[len] = '\0';
+  return span_utf8_prefix((struct span){out, len}) == len;
+}
+
+static int metric_named(struct span name) {
+  for (int i = 0; i < METRIC_COUNT; i++)
+    if (span_is(name, metric_rows[i].name)) return i;
+  return -1;
+}
+
+static bool get_histogram(struct span rest, struct histogram *h) {
+  uint64_t sum, max, number, count, last = 0;
+  struct span bucket;
+  if (!get_number(&rest, ' ', &sum) || !get_number(&rest, ' ', &h->base_sum) || !get_number(&rest, ' ', &max))
+    return false;
+  metric_put(&h->sum, sum);
+  metric_put(&h->window_max, max);
+  while (part(&rest, ' ', &bucket)) {
+    uint64_t base;
+    if (!get_number(&bucket, ':', &number) || !get_number(&bucket, ':', &count) || !to_number(bucket, &base))
+      return false;
+    /* numbers rise, so none comes twice */
+    if (number >= HISTOGRAM_BUCKETS || number + 1 <= last || count == 0 || base > count) return false;
+    metric_put(&h->buckets[number], count);
+    h->base[number] = base;
+    last = number + 1;
+  }
+  return last > 0 && h->base_sum <= sum;
+}
+
+static bool get_counter(struct span rest, struct series *s) {
+  uint64_t value;
+  if (!get_number(&rest, ' ', &value) || !to_number(rest, &s->base) || value == 0 || s->base > value) return false;
+  metric_put(&s->value, value);
+  return true;
+}
+
+/* One "counter" or "histogram" line into fresh metrics. */
+static bool get_series(struct metrics *m, struct span line) {
+  struct span kind, name;
+  char label1[LABEL_MAX + 1], label2[LABEL_MAX + 1];
+  if (!part(&line, ' ', &kind) || !part(&line, ' ', &name) || !get_label(&line, label1) || !get_label(&line, label2))
+    return false;
+  bool histogram = span_is(kind, "histogram");
+  if (!histogram && !span_is(kind, "counter")) return false;
+  int metric = metric_named(name);
+  if (metric < 0) return name.len > 0;
+  if (metric_rows[metric].kind == METRIC_GAUGE || metric_is_histogram((enum metric)metric) != histogram) return false;
+  if ((label1[0] && !metric_rows[metric].label1[0]) || (label2[0] && !metric_rows[metric].label2[0])) return false;
+  struct series *s = metrics_find(m, (enum metric)metric, label1, label2);
+  if (strcmp(s->label1, label1) != 0 || strcmp(s->label2, label2) != 0) return false; /* too many */
+  if (series_total(s) > 0) return false;                                              /* twice */
+  return histogram ? get_histogram(line, s->histogram) : get_counter(line, s);
+}
+
+static bool get_all(struct metrics *m, struct span text) {
+  struct span line, word;
+  uint64_t window;
+  if (text.len == 0 || text.ptr[text.len - 1] != '\n') return false;
+  if (!part(&text, '\n', &line) || !span_is(line, first_line)) return false;
+  if (!part(&text, '\n', &line) || !part(&line, ' ', &word) || !span_is(word, "window")) return false;
+  if (!to_number(line, &window) || window > INT64_MAX) return false;
+  m->window_us = (int64_t)window;
+  while (part(&text, '\n', &line)) {
+    if (span_is(line, "end")) return text.len == 0;
+    if (!get_series(m, line)) return false;
+  }
+  return false; /* cut off */
+}
+
+/* The numbers of one series; from NULL: zero. Pointers handed out stay good. */
+static void take(struct series *s, const struct series *from) {
+  if (!s->histogram) {
+    metric_put(&s->value, from ? metric_get(&from->value) : 0);
+    s->base = from ? from->base : 0;
+    return;
+  }
+  const struct histogram *h = from ? from->histogram : NULL;
+  for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    metric_put(&s->histogram->buckets[i], h ? metric_get(&h->buckets[i]) : 0);
+    s->histogram->base[i] = h ? h->base[i] : 0;
+  }
+  metric_put(&s->histogram->sum, h ? metric_get(&h->sum) : 0);
+  metric_put(&s->histogram->window_max, h ? metric_get(&h->window_max) : 0);
+  s->histogram->base_sum = h ? h->base_sum : 0;
+}
+
+static void replace(struct metrics *m, struct metrics *fresh) {
+  pthread_mutex_lock(&m->lock);
+  m->window_us = fresh->window_us;
+  for (int i = 0; i < METRIC_COUNT; i++) {
+    if (metric_rows[i].kind == METRIC_GAUGE) continue;
+    FOR_SERIES(m, i, s) take(s, NULL);
+    FOR_SERIES(fresh, i, f) {
+      /* When memory is out, or there were others before, the overflow takes it: never over what is there. */
+      struct series *s = series_total(f) ? metrics_find(m, (enum metric)i, f->label1, f->label2) : NULL;
+      if (s && series_total(s) == 0) take(s, f);
+    }
+  }
+  pthread_mutex_unlock(&m->lock);
+}
+
+enum status metrics_load(struct metrics *m, struct span text, struct error *err) {
+  struct metrics *fresh = NULL;
+  if (metrics_open(m->clock, &fresh) != ST_OK) return error_set(err, ST_NO_MEMORY, "out of memory");
+  enum status st = ST_OK;
+  if (get_all(fresh, text))
+    replace(m, fresh);
+  else
+    st = error_set(err, ST_INVALID, "not metrics this release has written");
+  metrics_close(fresh);
+  return st;
+}
