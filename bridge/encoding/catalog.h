@@ -2,8 +2,14 @@
  *
  * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the payload's fields;
  * `extra`, a map of strings, takes unknown fields as JSON text); schemas/envelope.avsc serves names without one. All
- * are read, checked and compiled at open. A catalog is used by one thread at a time (it keeps Avro values between
- * calls).
+ * are read, checked and compiled at open (links are followed, names beginning with a dot and files other than .avsc
+ * passed over). A catalog is used by one thread at a time (it keeps memory between calls).
+ *
+ * Values: a field whose schema says "json": true holds its member's JSON text. A member without a field goes to
+ * `extra`; one that is itself named extra does too, so it comes back as it was. A missing member takes its field's
+ * default; null where the schema takes none is a mismatch. Absent and null are one in a field whose default is null: it
+ * is decoded as absent. A number in a double field is decoded as a double (82 as 82.0); one it cannot keep (more than
+ * 17 digits, or an integer between two doubles) is counted. The envelope is decoded to the payload in it.
  */
 #ifndef BRIDGE_ENCODING_CATALOG_H
 #define BRIDGE_ENCODING_CATALOG_H
@@ -25,28 +31,31 @@ struct catalog_config {
 };
 
 struct catalog;
-/* ST_INVALID names file, line and what is wrong with a schema; ST_NOT_FOUND the folder. log: notes said once a type
- * (fields left out, numbers cut), may be NULL. */
+/* ST_INVALID names file, line and what is wrong with a schema; ST_NOT_FOUND the folder; ST_UNSUPPORTED
+ * FRAMING_CONFLUENT. config is not kept. log: notes said once a type (fields left out, numbers cut), may be NULL. */
 MUST_CHECK enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
                                     struct error *err);
 void catalog_close(struct catalog *c);
 
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of nothing, so the caller
- * notes the length before). REASON_NONE; REASON_SCHEMA_MISMATCH or REASON_INTEGER_RANGE with a message such as
- * "payload.score: expected double, found string \"A\"" (schema quality/checked.avsc); values are cut to 40 characters.
- */
+ * notes the length before). The event has a payload. REASON_NONE, also when memory is out: ask buffer_status(out)
+ * before using the bytes. REASON_SCHEMA_MISMATCH or REASON_INTEGER_RANGE: nothing was appended, and err has a message
+ * such as "payload.score: expected double, found string \"A\" (schemas/quality/checked.avsc)"; values are cut to 40
+ * characters. created_us goes into the envelope when the entry has no readable created_at. */
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err);
 const char *catalog_content_type(const struct catalog *c); /* of the records it makes */
 
-/* A record's value back to one line of JSON, appended to out. The framing is found by the bytes and content_type (may
- * be empty); raw Avro needs event_name. Fields holding JSON text (free-form objects, extra) come out as JSON, extras
- * beside the other fields, so that the result equals the payload. Foreign bytes are never trusted: ST_INVALID with the
- * byte offset, ST_NOT_FOUND for an unknown fingerprint, ST_TOO_LARGE beyond 16 MiB of output. */
+/* A record's value back to one line of JSON, appended to out. The framing is found by content_type (may be empty) and
+ * the bytes; raw Avro needs event_name, Confluent framing is ST_UNSUPPORTED until there is a registry. Fields holding
+ * JSON text (free-form objects, extra) come out as JSON, extras beside the other fields, so that the result equals the
+ * payload. Foreign bytes are never trusted: ST_INVALID with the byte offset, ST_NOT_FOUND for an unknown fingerprint,
+ * ST_TOO_LARGE beyond 16 MiB of output; out is then as it was. */
 MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value, struct span content_type,
                                       struct span event_name, struct buffer *out, struct error *err);
 
-/* Walk the schemas: i from 0; false at the end. canonical: Parsing Canonical Form; lives as long as the catalog. */
+/* Walk the schemas in order of their names: i from 0; false at the end. canonical: Parsing Canonical Form; lives as
+ * long as the catalog. */
 struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
   struct span canonical;

@@ -1,0 +1,73 @@
+#include "bridge/encoding/schema.h"
+
+/* Parsing Canonical Form. Names and symbols are [A-Za-z0-9_.] after the check, so nothing needs escaping. */
+
+static void write_use(const struct use *u, struct buffer *out);
+
+static void quoted(struct buffer *out, struct span s) {
+  buffer_add_char(out, '"');
+  buffer_add(out, s);
+  buffer_add_char(out, '"');
+}
+
+static void write_fields(const struct type *t, struct buffer *out) {
+  buffer_add_z(out, ",\"type\":\"record\",\"fields\":[");
+  for (uint32_t i = 0; i < t->count; i++) {
+    buffer_add_z(out, i ? ",{\"name\":" : "{\"name\":");
+    quoted(out, t->fields[i].name);
+    buffer_add_z(out, ",\"type\":");
+    write_use(&t->fields[i].use, out);
+    buffer_add_char(out, '}');
+  }
+  buffer_add_z(out, "]}");
+}
+
+static void write_symbols(const struct type *t, struct buffer *out) {
+  buffer_add_z(out, ",\"type\":\"enum\",\"symbols\":[");
+  for (uint32_t i = 0; i < t->count; i++) {
+    if (i) buffer_add_char(out, ',');
+    quoted(out, t->symbols[i]);
+  }
+  buffer_add_z(out, "]}");
+}
+
+static void write_type(const struct type *t, bool named, struct buffer *out) {
+  if (t->kind <= KIND_STRING) {
+    quoted(out, span_of(kind_name(t->kind)));
+  } else if (t->kind == KIND_ARRAY || t->kind == KIND_MAP) {
+    buffer_add_z(out, t->kind == KIND_ARRAY ? "{\"type\":\"array\",\"items\":" : "{\"type\":\"map\",\"values\":");
+    write_use(&t->items, out);
+    buffer_add_char(out, '}');
+  } else if (named) {
+    quoted(out, t->name);
+  } else {
+    buffer_add_z(out, "{\"name\":");
+    quoted(out, t->name);
+    if (t->kind == KIND_RECORD)
+      write_fields(t, out);
+    else
+      write_symbols(t, out);
+  }
+}
+
+static void write_use(const struct use *u, struct buffer *out) {
+  if (u->null == NULL_FIRST) buffer_add_z(out, "[\"null\",");
+  if (u->null == NULL_SECOND) buffer_add_char(out, '[');
+  write_type(u->type, u->named, out);
+  if (u->null == NULL_FIRST) buffer_add_char(out, ']');
+  if (u->null == NULL_SECOND) buffer_add_z(out, ",\"null\"]");
+}
+
+void canonical_write(const struct use *root, struct buffer *out) {
+  write_use(root, out);
+}
+
+uint64_t crc64_avro(struct span bytes) {
+  const uint64_t empty = UINT64_C(0xc15d213aa4d7a795);
+  uint64_t crc = empty;
+  for (size_t i = 0; i < bytes.len; i++) {
+    crc ^= (unsigned char)bytes.ptr[i];
+    for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (crc & 1 ? empty : 0);
+  }
+  return crc;
+}

@@ -1,0 +1,272 @@
+#include "bridge/encoding/catalog.h"
+
+#include "bridge/encoding/decode.h"
+#include "bridge/encoding/encode.h"
+#include "bridge/encoding/entries.h"
+#include "bridge/encoding/quote.h"
+
+#include <strings.h>
+
+#define COMPONENT "encoding"
+#define NEEDS_REGISTRY "Confluent framing needs a schema registry (registry.url), which a later release brings"
+#define TYPE_AVRO "application/avro"
+#define TYPE_CONFLUENT "application/vnd.confluent.avro"
+#define TYPE_JSON "application/json"
+
+enum { HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
+
+struct catalog {
+  enum framing framing;
+  bool strict;
+  struct log *log;
+  struct entries entries;
+  struct entry *envelope;
+  struct encoder encoder; /* its memory is kept between calls */
+  struct json_doc doc;    /* of JSON texts inside Avro */
+};
+
+/* Opening */
+
+static enum status check_envelope(const char *folder, const struct entry *e, struct error *err) {
+  static const char *const needed[] = {"id", "name", "created_at", "payload"};
+  const size_t count = sizeof needed / sizeof *needed;
+  if (!e) return error_set(err, ST_INVALID, "%s/" ENVELOPE ".avsc is missing: names without a schema need it", folder);
+  const struct type *t = e->schema.root.type;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t at = type_find(t, span_of(needed[i]), 0);
+    const struct use *u = at == SCHEMA_NO_FIELD ? NULL : &t->fields[at].use;
+    bool json = span_is(span_of("payload"), needed[i]);
+    if (!u || u->null || u->type->kind != KIND_STRING || u->json != json)
+      return error_set(err, ST_INVALID, "%s/" ENVELOPE ".avsc: line 1: the field \"%s\" must be a string%s", folder,
+                       needed[i], json ? " with \"json\": true" : "");
+  }
+  if (t->count != count)
+    return error_set(err, ST_INVALID, "%s/" ENVELOPE ".avsc: line 1: it has the fields id, name, created_at, payload",
+                     folder);
+  return ST_OK;
+}
+
+static enum status fill(struct catalog *c, const struct catalog_config *config, struct error *err) {
+  if (config->framing == FRAMING_CONFLUENT)
+    return error_set(err, ST_UNSUPPORTED, "encoding.framing=confluent: " NEEDS_REGISTRY);
+  enum status st = entries_read(config->folder, &c->entries, err);
+  if (st != ST_OK) return st;
+  c->envelope = entries_find(&c->entries, SPAN(ENVELOPE));
+  return check_envelope(config->folder, c->envelope, err);
+}
+
+enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
+                         struct error *err) {
+  struct catalog *c = calloc(1, sizeof *c);
+  *out = NULL;
+  if (!c) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
+  c->framing = config->framing;
+  c->strict = config->strict;
+  c->log = log;
+  enum status st = fill(c, config, err);
+  if (st == ST_OK)
+    *out = c;
+  else
+    catalog_close(c);
+  return st;
+}
+
+void catalog_close(struct catalog *c) {
+  if (!c) return;
+  entries_release(&c->entries);
+  encoder_release(&c->encoder);
+  json_doc_release(&c->doc);
+  free(c);
+}
+
+/* Encoding */
+
+static struct entry *entry_for(const struct catalog *c, struct span event_name) {
+  struct entry *e = entries_find(&c->entries, event_name);
+  return e ? e : c->envelope;
+}
+
+static void put_head(const struct catalog *c, const struct entry *e, struct buffer *out) {
+  unsigned char head[HEAD] = {0xC3, 0x01};
+  if (c->framing != FRAMING_SINGLE_OBJECT) return;
+  for (int i = 0; i < 8; i++) head[2 + i] = (unsigned char)(e->schema.fingerprint >> (8 * i));
+  buffer_append(out, head, sizeof head);
+}
+
+/* created_at as the producer wrote it, when it was a time; else what stands in for it. */
+static void put_created(struct encoder *e, const struct event *event, int64_t created_us) {
+  char text[TIME_TEXT];
+  uint32_t node = event->created_us == TIME_NONE ? JSON_NONE : json_member(e->doc, 0, "created_at");
+  if (node == JSON_NONE || e->doc->nodes[node].type != JSON_STRING) {
+    avro_put_string(e->out, span_of(time_format(created_us, text)));
+    return;
+  }
+  buffer_clear(&e->text);
+  json_unescape(e->doc, node, &e->text);
+  if (e->text.failed) e->out->failed = true;
+  avro_put_string(e->out, buffer_span(&e->text));
+}
+
+static void put_envelope(struct catalog *c, const struct event *event, struct span name, int64_t created_us) {
+  const struct type *t = c->envelope->schema.root.type;
+  struct encoder *e = &c->encoder;
+  for (uint32_t i = 0; i < t->count; i++) {
+    struct span field = t->fields[i].name;
+    if (span_is(field, "id"))
+      avro_put_string(e->out, event->id);
+    else if (span_is(field, "name"))
+      avro_put_string(e->out, name);
+    else if (span_is(field, "created_at"))
+      put_created(e, event, created_us);
+    else
+      avro_put_string(e->out, json_slice(e->doc, event->payload));
+  }
+}
+
+/* Said once a type: the field and the type, never a value. */
+static void note(struct catalog *c, const char *what, const struct entry *e, uint32_t node, const char *words) {
+  struct buffer path = {0}, shown = {0};
+  json_path(c->encoder.doc, node, &path);
+  quote_text(&shown, buffer_span(&path), 4 * QUOTE_CHARACTERS);
+  log_write(c->log, LOG_WARNING, COMPONENT, what,
+            FIELDS(F_TEXT("type", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s", words);
+  buffer_release(&path);
+  buffer_release(&shown);
+}
+
+static void count_losses(struct catalog *c, struct entry *e) {
+  const struct encoder *now = &c->encoder;
+  if (now->cut && !e->cut_numbers)
+    note(
+        c, "number_cut", e, now->cut_node,
+        "A number has more digits than a double keeps: the nearest double is published; send it as a string to keep all");
+  if (now->left_out && !e->left_out)
+    note(c, "fields_left_out", e, now->left_out_node + 1,
+         "A payload field has no place in the schema and is not published; add it, or a map of strings named extra");
+  e->cut_numbers += now->cut;
+  e->left_out += now->left_out;
+}
+
+enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
+                           struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err) {
+  BUG_ON(event->payload == JSON_NONE);
+  if (c->framing == FRAMING_JSON) {
+    buffer_add(out, json_slice(doc, event->payload));
+    return REASON_NONE;
+  }
+  struct entry *entry = entry_for(c, canonical_name);
+  struct encoder *e = &c->encoder;
+  size_t start = out->len;
+  enum reason reason = REASON_NONE;
+  e->doc = doc;
+  e->out = out;
+  e->err = err;
+  e->file = entry->file;
+  e->strict = c->strict;
+  e->cut = e->left_out = 0;
+  e->used = 0;
+  put_head(c, entry, out);
+  if (entry == c->envelope)
+    put_envelope(c, event, canonical_name, created_us);
+  else
+    reason = encode_use(e, &entry->schema.root, event->payload);
+  if (reason != REASON_NONE)
+    out->len = start;
+  else
+    count_losses(c, entry);
+  return reason;
+}
+
+const char *catalog_content_type(const struct catalog *c) {
+  return c->framing == FRAMING_JSON ? TYPE_JSON : TYPE_AVRO;
+}
+
+/* Decoding */
+
+enum wire { WIRE_UNKNOWN, WIRE_JSON, WIRE_AVRO, WIRE_CONFLUENT };
+
+static enum wire wire_of(struct span content_type) {
+  static const struct {
+    const char *name;
+    enum wire wire;
+  } table[] = {{TYPE_JSON, WIRE_JSON}, {TYPE_AVRO, WIRE_AVRO}, {TYPE_CONFLUENT, WIRE_CONFLUENT}};
+  const char *end = content_type.len ? memchr(content_type.ptr, ';', content_type.len) : NULL;
+  if (end) content_type.len = (size_t)(end - content_type.ptr);
+  content_type = span_trim(content_type);
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    if (content_type.len == strlen(table[i].name) &&
+        strncasecmp(content_type.ptr, table[i].name, content_type.len) == 0)
+      return table[i].wire;
+  return WIRE_UNKNOWN;
+}
+
+static bool begins(struct span value, const char *bytes, size_t len) {
+  return value.len >= len && memcmp(value.ptr, bytes, len) == 0;
+}
+
+static const struct entry *by_fingerprint(const struct catalog *c, struct span value, uint64_t *fingerprint) {
+  *fingerprint = 0;
+  for (int i = 0; i < 8; i++) *fingerprint |= (uint64_t)(unsigned char)value.ptr[2 + i] << (8 * i);
+  for (size_t i = 0; i < c->entries.count; i++)
+    if (c->entries.list[i].schema.fingerprint == *fingerprint) return &c->entries.list[i];
+  return NULL;
+}
+
+static enum status decode_json_value(struct catalog *c, struct span value, struct buffer *out, struct error *err) {
+  enum status st = json_scan(&c->doc, value, err);
+  if (st != ST_OK) return st;
+  if (value.len > DECODE_MAX_OUTPUT)
+    return error_set(err, ST_TOO_LARGE, "the value is larger than %u bytes", DECODE_MAX_OUTPUT);
+  quote_one_line(out, span_trim(value));
+  return buffer_status(out, err);
+}
+
+static enum status decode_avro(struct catalog *c, const struct entry *e, struct span value, size_t from,
+                               struct buffer *out, struct error *err) {
+  size_t start = out->len;
+  struct span only = e == c->envelope ? SPAN("payload") : (struct span){NULL, 0};
+  enum status st = decode_value(&e->schema.root, value, from, only, &c->doc, out, err);
+  if (st != ST_OK) {
+    out->len = start;
+    if (st == ST_INVALID) (void)error_prefix(err, "not Avro of %s", e->file);
+  }
+  return st;
+}
+
+/* The bytes decide; where they do not, what this catalog itself writes. */
+static enum wire guess(const struct catalog *c, struct span value, struct span event_name) {
+  if (begins(value, "\xC3\x01", 2)) return WIRE_AVRO;
+  if (c->framing == FRAMING_RAW && event_name.len) return WIRE_AVRO;
+  if (begins(value, "\0", 1) && value.len >= 5) return WIRE_CONFLUENT;
+  return begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
+}
+
+enum status catalog_decode(struct catalog *c, struct span value, struct span content_type, struct span event_name,
+                           struct buffer *out, struct error *err) {
+  enum wire wire = wire_of(content_type);
+  uint64_t fingerprint = 0;
+  if (wire == WIRE_UNKNOWN) wire = guess(c, value, event_name);
+  if (wire == WIRE_JSON) return decode_json_value(c, value, out, err);
+  if (wire == WIRE_CONFLUENT) return error_set(err, ST_UNSUPPORTED, "cannot decode: " NEEDS_REGISTRY);
+  bool framed = begins(value, "\xC3\x01", 2) && value.len >= HEAD;
+  const struct entry *e = framed ? by_fingerprint(c, value, &fingerprint) : NULL;
+  if (e) return decode_avro(c, e, value, HEAD, out, err);
+  /* Raw Avro may begin with C3 01 by chance, but only where raw is what is written. */
+  if (framed && !(c->framing == FRAMING_RAW && event_name.len))
+    return error_set(err, ST_NOT_FOUND, "no schema with the fingerprint %016llx: it was written by another schema",
+                     (unsigned long long)fingerprint);
+  if (!event_name.len)
+    return error_set(err, ST_INVALID, "byte 0: neither JSON nor framed Avro, and raw Avro needs the event's name");
+  return decode_avro(c, entry_for(c, event_name), value, 0, out, err);
+}
+
+bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
+  if (i >= c->entries.count) return false;
+  const struct entry *e = &c->entries.list[i];
+  *out = (struct catalog_schema){.event_name = e->event_name,
+                                 .canonical = e->schema.canonical,
+                                 .fingerprint = e->schema.fingerprint,
+                                 .cut_numbers = e->cut_numbers,
+                                 .left_out = e->left_out};
+  return true;
+}

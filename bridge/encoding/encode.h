@@ -1,0 +1,37 @@
+/* encode.h - JSON nodes to Avro bytes, by a compiled schema. Private.
+ *
+ * Every field of a record is written: from its member, else from its default; a member that is required and missing is
+ * a mismatch. Nothing is truncated: strings keep NULs, longs are exact, a double is the nearest.
+ */
+#ifndef BRIDGE_ENCODING_ENCODE_H
+#define BRIDGE_ENCODING_ENCODE_H
+
+#include "bridge/encoding/schema.h"
+#include "bridge/event/event.h"
+
+struct encoder {
+  const struct json_doc *doc;
+  struct buffer *out; /* its failure is the caller's to look at */
+  struct error *err;  /* may be NULL */
+  const char *file;   /* of the schema, for messages; may be NULL */
+  bool strict;        /* a member without a place is a mismatch */
+  bool defaults;      /* encoding a schema's default: texts have no path, "json" and `extra` mean nothing special */
+
+  /* Since the caller cleared them: */
+  uint64_t cut;      /* numbers that lost digits */
+  uint64_t left_out; /* members without a place */
+  uint32_t cut_node; /* the first of each, when its counter is not 0 */
+  uint32_t left_out_node;
+
+  uint32_t *stack; /* nodes of the members found, for each open record */
+  size_t used, cap;
+  struct buffer text; /* an unescaped string */
+};
+
+enum reason encode_use(struct encoder *e, const struct use *u, uint32_t node);
+void encoder_release(struct encoder *e); /* stack and text */
+
+void avro_put_long(struct buffer *out, int64_t n);
+void avro_put_string(struct buffer *out, struct span s);
+
+#endif

@@ -1,0 +1,34 @@
+/* schema_reader.h - what schema.c and schema_named.c share while a schema is being read. Private. */
+#ifndef BRIDGE_ENCODING_SCHEMA_READER_H
+#define BRIDGE_ENCODING_SCHEMA_READER_H
+
+#include "bridge/base/table.h"
+#include "bridge/encoding/schema.h"
+#include "bridge/json/json.h"
+
+struct reader {
+  struct json_doc doc;
+  struct arena *arena;
+  struct table names; /* full name -> struct type *, also one that is being defined */
+  struct buffer tmp;
+  struct error *err;
+};
+
+/* ST_INVALID with "line N: " before the words, N of node. */
+enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum status reader_no_memory(struct reader *r);
+/* The bytes of a string node, unescaped, in the arena; *out.ptr is never NULL on success. */
+MUST_CHECK enum status reader_string(struct reader *r, uint32_t node, struct span *out);
+/* As much of a text as a message should hold, printable; valid until the next call. */
+const char *reader_quote(struct reader *r, struct span text);
+/* A type at node inside namespace ns. */
+MUST_CHECK enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json, struct use *out);
+
+MUST_CHECK enum status reader_record(struct reader *r, uint32_t node, struct span ns, struct type **out);
+MUST_CHECK enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct type **out);
+/* name as it is meant inside ns: itself when it has a dot or ns is empty, else ns.name. */
+MUST_CHECK enum status reader_full_name(struct reader *r, struct span name, struct span ns, struct span *out);
+bool name_valid(struct span name, bool dots); /* [A-Za-z_][A-Za-z0-9_]*, with dots between when allowed */
+bool primitive_of(struct span word, const struct type **out);
+
+#endif
