@@ -1,0 +1,25 @@
+/* configure.h - where the settings of a program come from: the same for worker and CLI.
+ *
+ * The file is that of -c, else the variable BUSBRIDGE_CONFIG, else CONFIGURE_DEFAULT if it exists; then the
+ * environment, then -X, in rising order.
+ */
+#ifndef BRIDGE_SERVICE_CONFIGURE_H
+#define BRIDGE_SERVICE_CONFIGURE_H
+
+#include "bridge/settings/settings.h"
+
+#define CONFIGURE_DEFAULT "/etc/busbridge/busbridge.conf"
+
+struct configure {
+  const char *file;               /* of -c, or NULL */
+  const char *const *environment; /* environ */
+  const char *const *overrides;   /* "key=value" of -X */
+  size_t override_count;
+};
+/* The file that settings are read from, NULL: none. Lives as long as the environment. */
+const char *configure_file(const struct configure *c);
+/* As settings_load. */
+MUST_CHECK enum status configure_load(const struct configure *c, struct settings **out, struct buffer *warnings,
+                                      struct error *err);
+
+#endif

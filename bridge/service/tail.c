@@ -1,0 +1,195 @@
+#include "bridge/service/tail.h"
+
+#include "bridge/base/words.h"
+#include "bridge/encoding/catalog.h"
+#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/reader.h"
+#include "bridge/routing/routing.h"
+#include "bridge/service/operations.h"
+
+struct tail {
+  struct routing *routing;
+  struct catalog *catalog;
+  struct reader *reader;
+  struct kafka_pair *pairs;
+  const char **topics; /* names that exist; owned is the array alone */
+  size_t topic_count;
+  bool value_only;
+  struct buffer value;
+};
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+static enum status take_pairs(struct tail *t, const struct settings *settings, struct kafka_config *config,
+                              struct error *err) {
+  const char *key, *value;
+  size_t count = 0;
+  while (settings_kafka(settings, count, &key, &value)) count++;
+  t->pairs = calloc(count + 1, sizeof *t->pairs);
+  if (!t->pairs) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  for (size_t i = 0; i < count && settings_kafka(settings, i, &key, &value); i++)
+    t->pairs[i] = (struct kafka_pair){key, value};
+  *config = (struct kafka_config){.pairs = t->pairs, .count = count, .at_least_once = true};
+  return kafka_config_check(config, NULL, err);
+}
+
+static enum status open_catalog(struct tail *t, const struct settings *settings, struct log *log, struct error *err) {
+  char folder[512];
+  enum status st = service_schema_folder(settings, folder, sizeof folder, err);
+  if (st != ST_OK) return st;
+  return catalog_open(&(struct catalog_config){.folder = folder}, log, &t->catalog, err);
+}
+
+/* Those of the routing that exist: a namespace nobody has used yet is no error. */
+static enum status default_topics(struct tail *t, const struct settings *settings, const struct kafka_config *config,
+                                  struct log *log, int timeout_ms, struct error *err) {
+  struct routing_config routing = {.namespaces = span_of(setting_text(settings, SETTING_ROUTING_NAMESPACES)),
+                                   .topic = span_of(setting_text(settings, SETTING_ROUTING_TOPIC))};
+  struct cluster *cluster = NULL;
+  enum status st = routing_open(&routing, &t->routing, err);
+  if (st != ST_OK) return st;
+  t->topics = calloc(routing_topics(t->routing) + 1, sizeof *t->topics);
+  if (!t->topics) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  st = cluster_open(config, log, &cluster, err);
+  for (unsigned i = 0; st == ST_OK && i < routing_topics(t->routing); i++) {
+    enum topic_state state = TOPIC_UNCLEAR;
+    st = cluster_topic(cluster, routing_topic_name(t->routing, i), timeout_ms, &state, NULL, err);
+    if (st == ST_OK && state == TOPIC_THERE) t->topics[t->topic_count++] = routing_topic_name(t->routing, i);
+  }
+  cluster_close(cluster);
+  if (st == ST_OK && t->topic_count == 0)
+    return error_set(err, ST_NOT_FOUND, "None of the topics of routing.namespaces exists yet in this cluster");
+  return st;
+}
+
+static enum status open_parts(struct tail *t, const struct settings *settings, struct log *log,
+                              const struct tail_request *request, struct error *err) {
+  struct kafka_config config;
+  enum status st = take_pairs(t, settings, &config, err);
+  if (st == ST_OK) st = open_catalog(t, settings, log, err);
+  if (st == ST_OK && request->count == 0) st = default_topics(t, settings, &config, log, request->timeout_ms, err);
+  if (st != ST_OK) return st;
+  const char *const *topics = request->count ? request->topics : t->topics;
+  size_t count = request->count ? request->count : t->topic_count;
+  return reader_open(&config, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
+}
+
+enum status tail_open(const struct settings *settings, struct log *log, const struct tail_request *request,
+                      struct tail **out, struct error *err) {
+  struct tail *t = calloc(1, sizeof *t);
+  if (!t) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  t->value_only = request->value_only;
+  enum status st = open_parts(t, settings, log, request, err);
+  if (st != ST_OK) {
+    tail_close(t);
+    return st;
+  }
+  *out = t;
+  return ST_OK;
+}
+
+void tail_close(struct tail *t) {
+  if (!t) return;
+  reader_close(t->reader);
+  catalog_close(t->catalog);
+  routing_close(t->routing);
+  buffer_release(&t->value);
+  free(t->topics);
+  free(t->pairs);
+  free(t);
+}
+
+/* ---- one record ------------------------------------------------------------------------------------------------- */
+
+static void write_bytes(struct buffer *json, struct span bytes) {
+  if (!bytes.ptr) {
+    buffer_add_z(json, "null");
+  } else if (span_utf8_prefix(bytes) == bytes.len) {
+    json_write_string(json, bytes);
+  } else {
+    buffer_add_z(json, "{\"base64\": \"");
+    base64_write(json, bytes);
+    buffer_add_z(json, "\"}");
+  }
+}
+
+static struct span header(const struct message *m, const char *name) {
+  for (size_t i = 0; i < m->header_count; i++)
+    if (strcmp(m->headers[i].name, name) == 0) return m->headers[i].value;
+  return (struct span){0};
+}
+
+static void write_headers(const struct message *m, struct buffer *json, bool *first) {
+  bool inner = true;
+  json_write_key(json, first, "headers");
+  buffer_add_char(json, '{');
+  for (size_t i = 0; i < m->header_count; i++) {
+    /* Foreign producers may write any bytes as a name: through the escaping writer. */
+    if (!inner) buffer_add_z(json, ", ");
+    inner = false;
+    json_write_string(json, span_of(m->headers[i].name));
+    buffer_add_z(json, ": ");
+    write_bytes(json, m->headers[i].value);
+  }
+  buffer_add_char(json, '}');
+}
+
+static void write_record(const struct message *m, struct buffer *json, bool *first) {
+  char time[TIME_TEXT];
+  member_text(json, first, "topic", span_of(m->topic));
+  member_int(json, first, "partition", m->partition);
+  member_int(json, first, "offset", m->offset);
+  member_text_or_null(json, first, "timestamp",
+                      m->timestamp_ms > 0 ? span_of(time_format(m->timestamp_ms * 1000, time)) : (struct span){0});
+  json_write_key(json, first, "key");
+  write_bytes(json, m->key);
+  write_headers(m, json, first);
+}
+
+static void write_value(struct tail *t, const struct message *m, bool decoded, const struct error *why,
+                        struct buffer *json, bool *first) {
+  if (decoded) {
+    json_write_key(json, first, "value");
+    buffer_add(json, buffer_span(&t->value));
+    return;
+  }
+  json_write_key(json, first, "value_base64");
+  buffer_add_char(json, '"');
+  base64_write(json, m->value);
+  buffer_add_char(json, '"');
+  member_text(json, first, "error", span_of(why->text));
+}
+
+static enum status write_message(struct tail *t, const struct message *m, struct buffer *json, bool *damaged,
+                                 struct error *err) {
+  bool first = true;
+  struct error why = {0};
+  buffer_clear(&t->value);
+  enum status st = ST_OK;
+  if (!m->value.ptr) { /* a tombstone */
+    buffer_add_z(&t->value, "null");
+  } else {
+    st = catalog_decode(t->catalog, m->value, header(m, "content-type"), header(m, "ce_type"), &t->value, &why);
+  }
+  if (st == ST_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  if (st != ST_OK) *damaged = true;
+  if (t->value_only) {
+    if (st == ST_OK) {
+      buffer_add(json, buffer_span(&t->value));
+    } else {
+      base64_write(json, m->value);
+    }
+    return buffer_status(json, err);
+  }
+  buffer_add_char(json, '{');
+  write_record(m, json, &first);
+  write_value(t, m, st == ST_OK, &why, json, &first);
+  buffer_add_char(json, '}');
+  return buffer_status(json, err);
+}
+
+enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged, struct error *err) {
+  struct message message;
+  enum status st = reader_next(t->reader, timeout_ms, &message, err);
+  return st == ST_OK ? write_message(t, &message, json, damaged, err) : st;
+}
