@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""The relay's speed and memory, against raw read+unlink of as many files in the same run and on the same file system.
+
+Lays N entries, reads and unlinks N others by hand (open, fstat, read, close, unlink, one thread), lets busbridge-worker --once relay
+them, and prints events/s, the ratio to raw, CPU time an event and peak resident memory. Then a worker that runs gets 50 events a
+second: p50 and p99 from the rename that makes an entry visible until it is gone, that is acknowledged by the broker and settled.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/release"
+sys.path.insert(0, str(ROOT / "tests/integration"))
+sys.dont_write_bytecode = True
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/bench/run relay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=100000, help="entries of the backlog (100000)")
+    parser.add_argument("--broker", choices=["mock", "kafka"], default="mock", help="the development broker, or Apache Kafka from its jars")
+    parser.add_argument("--dir", default=None, help="where the outbox is laid: disk (default: beside the build) or tmpfs (/dev/shm)")
+    parser.add_argument("--rate", type=float, default=50, help="events a second of the second part (50)")
+    parser.add_argument("--seconds", type=float, default=10, help="length of the second part (10)")
+    parser.add_argument("-X", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="more settings for the worker")
+    return parser.parse_args()
+
+
+def wait_for(path, process):
+    while not (path.exists() and (path.is_socket() or path.stat().st_size)):
+        if process.poll() is not None:
+            sys.exit(f"{process.args[0]} ended with {process.returncode}")
+        time.sleep(0.02)
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        base = options.dir or BUILD
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base))
+        self.sockets = Path(tempfile.mkdtemp(prefix="busbridge-bench-"))
+        self.children, self.kafka = [], None
+
+    def close(self):
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+        if self.kafka:
+            self.kafka.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
+    def start(self, command, log):
+        with open(self.sockets / log, "ab") as out:
+            child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self.children.append(child)
+        return child
+
+    def start_services(self):
+        redis = self.start(["redis-server", "--port", "0", "--unixsocket", self.sockets / "redis.sock", "--dir", self.sockets,
+                            "--save", "", "--appendonly", "no"], "redis.log")
+        wait_for(self.sockets / "redis.sock", redis)
+        if self.options.broker == "kafka":
+            import broker
+            self.kafka = broker.Broker().start()
+            self.bootstrap = self.kafka.bootstrap
+            return
+        mock = self.start([BUILD / "busbridge-devbroker", "--port-file", self.sockets / "address"], "devbroker.log")
+        wait_for(self.sockets / "address", mock)
+        self.bootstrap = (self.sockets / "address").read_text().strip()
+
+    def tool(self, *words):
+        done = subprocess.run([BUILD / "tests/bench-outbox", *map(str, words)], stdout=subprocess.PIPE)
+        if done.returncode:
+            sys.exit(f"bench-outbox {words[0]} failed: {done.stdout.decode()}")
+        return json.loads(done.stdout)
+
+    def worker(self, outbox, *more):
+        words = [BUILD / "busbridge-worker"]
+        for setting in [f"outbox.url=file:{outbox}", f"kafka.bootstrap.servers={self.bootstrap}", f"encoding.schemas={ROOT}/schemas",
+                        f"redis.url=unix:{self.sockets}/redis.sock", "delivery.guarantee=at_least_once", *self.options.settings]:
+            words += ["-X", setting]
+        return self.start([*words, *more], "worker.log")
+
+    def make(self, name):
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+    def raw(self):
+        folder = self.make("raw")
+        self.tool("lay", folder, self.options.events)
+        return self.tool("raw", folder)
+
+    def relay(self):
+        outbox = self.make("outbox")
+        laid = self.tool("lay", outbox, self.options.events)
+        began = time.monotonic()
+        child = self.worker(outbox, "--once")
+        _, status, usage = os.wait4(child.pid, 0)
+        took = time.monotonic() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        left = sum(1 for _ in outbox.glob("*.json"))
+        dead = sum(1 for _ in (outbox / "dlq").glob("*.json"))
+        if child.returncode or left or dead:
+            sys.exit(f"the worker ended with {child.returncode}, {left} entries left, {dead} dead letters:\n"
+                     + (self.sockets / "worker.log").read_text()[-2000:])
+        return laid, took, usage
+
+    def paced(self):
+        outbox = self.make("live")
+        child = self.worker(outbox)
+        while not (outbox / ".busbridge" / "control.sock").exists():
+            if child.poll() is not None:
+                sys.exit("the worker ended: " + (self.sockets / "worker.log").read_text()[-2000:])
+            time.sleep(0.02)
+        self.tool("paced", outbox, 20, self.options.rate)  # connections and topic metadata are there after these
+        count = max(1, int(self.options.rate * self.options.seconds))
+        result = self.tool("paced", outbox, count, self.options.rate)
+        child.terminate()
+        child.wait()
+        return result
+
+
+def main():
+    options = arguments()
+    bench = Bench(options)
+    try:
+        bench.start_services()
+        raw = bench.raw()
+        laid, took, usage = bench.relay()
+        count, cpu = laid["entries"], usage.ru_utime + usage.ru_stime
+        raw_cpu, relay_cpu = raw["cpu_seconds"] / count * 1e6, cpu / count * 1e6
+        print(f"{count} entries of {laid['bytes'] // count} bytes, broker {options.broker}, in {bench.folder.parent}")
+        print(f"raw read+unlink   {count / raw['seconds']:9.0f} files/s   {raw_cpu:6.1f} us CPU a file")
+        print(f"relay             {count / took:9.0f} events/s  {relay_cpu:6.1f} us CPU an event ({relay_cpu - raw_cpu:+.1f}; "
+              f"{usage.ru_utime / count * 1e6:.1f} user, {usage.ru_stime / count * 1e6:.1f} system)")
+        print(f"ratio to raw      {raw['seconds'] / took:9.2f}")
+        print(f"peak resident     {usage.ru_maxrss / 1024:9.1f} MB")
+        if options.seconds > 0:
+            live = bench.paced()
+            print(f"at {options.rate:g} events/s, rename to acknowledged and settled: p50 {live['p50_ms']:.2f} ms, "
+                  f"p99 {live['p99_ms']:.2f} ms, longest {live['max_ms']:.2f} ms ({live['gone']} of {live['sent']})")
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    main()
