@@ -1,0 +1,78 @@
+#include "bridge/relay/parts.h"
+
+#include <unistd.h>
+
+struct batch *batch_take(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  while (!r->pool && !r->stopping) pthread_cond_wait(&r->changed, &r->lock);
+  struct batch *b = r->stopping ? NULL : r->pool;
+  if (b) r->pool = b->next;
+  pthread_mutex_unlock(&r->lock);
+  if (!b) return NULL;
+  b->next = NULL;
+  b->count = b->bytes = 0;
+  b->holders = 1;
+  buffer_clear(&b->values);
+  arena_reset(&b->arena);
+  return b;
+}
+
+/* The array never grows while others hold pointers into it: a batch is given its room before its first item. */
+struct item *batch_add(struct batch *b) {
+  if (b->count == b->cap) return NULL;
+  struct item *item = &b->items[b->count++];
+  memset(item, 0, sizeof *item);
+  item->batch = b;
+  item->offset = item->partition = -1;
+  atomic_fetch_add(&b->holders, 1);
+  return item;
+}
+
+void batch_drop(struct relay *r, struct batch *b, size_t holders) {
+  if (atomic_fetch_sub(&b->holders, holders) != holders) return;
+  pthread_mutex_lock(&r->lock);
+  b->next = r->pool;
+  r->pool = b;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+}
+
+void chain_push(struct item **first, struct item **last, struct item *item) {
+  item->next = NULL;
+  if (*last)
+    (*last)->next = item;
+  else
+    *first = item;
+  *last = item;
+}
+
+void relay_settle(struct relay *r, struct item *first, struct item *last) {
+  if (!first) return;
+  pthread_mutex_lock(&r->lock);
+  if (r->settle_last)
+    r->settle_last->next = first;
+  else
+    r->settle_first = first;
+  r->settle_last = last;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+}
+
+void item_fail(struct item *item, enum reason reason, int code, const char *text) {
+  item->reason = (uint8_t)reason;
+  item->error_code = code;
+  item->error = arena_copy(&item->batch->arena, span_of(text ? text : ""));
+}
+
+void relay_wake_publisher(struct relay *r) {
+  uint64_t one = 1;
+  ssize_t n = write(r->wake_fd, &one, sizeof one);
+  (void)n; /* a full counter wakes as well */
+}
+
+struct relay_tuning relay_tuning_now(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  struct relay_tuning t = r->config.tuning;
+  pthread_mutex_unlock(&r->lock);
+  return t;
+}

@@ -1,0 +1,148 @@
+/* flush.c - explicit flushes: what may be taken now, and when a flush is over. */
+#include "bridge/relay/parts.h"
+
+#define UNREACHABLE_MS (INT64_C(30) * 1000)
+
+static bool limit_reached(const struct flush *f) {
+  return f->limit && f->own >= f->limit;
+}
+
+enum taking flush_taking(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  const struct flush *f = &r->flush;
+  bool wants = f->active && !f->cancelled && !limit_reached(f);
+  enum taking taking = r->stopping                     ? TAKE_NOTHING
+                       : wants && !f->patient          ? TAKE_ALL
+                       : wants || r->config.background ? TAKE_DUE
+                                                       : TAKE_NOTHING;
+  pthread_mutex_unlock(&r->lock);
+  return taking;
+}
+
+void flush_took(struct relay *r, struct item *item) {
+  pthread_mutex_lock(&r->lock);
+  struct flush *f = &r->flush;
+  r->in_hand++;
+  item->flush = r->flushes;
+  if (f->active && !f->cancelled && !limit_reached(f)) {
+    f->own++;
+    f->open++;
+    f->progress.taken++;
+  } else if (f->active) {
+    item->flush = r->flushes + 1; /* taken by the background meanwhile: not this one's */
+  }
+  pthread_mutex_unlock(&r->lock);
+}
+
+void flush_settled(struct relay *r, const struct item *item, enum outcome fate) {
+  struct flush *f = &r->flush;
+  r->in_hand--;
+  if (!f->active || item->flush > f->id) return;
+  f->open--;
+  f->quiet_since_ms = clock_mono_ms(r->parts.clock);
+  struct flush_progress *p = &f->progress;
+  switch (fate) {
+  case OUTCOME_PUBLISHED: p->published++; break;
+  case OUTCOME_DUPLICATE: p->duplicates++; break;
+  case OUTCOME_RETRY: p->retried++; break;
+  case OUTCOME_DEAD: p->dead++; break;
+  case OUTCOME_HELD: p->held++; break;
+  case OUTCOME_SEND:
+  case OUTCOME_TWIN: break;
+  }
+}
+
+/* Why something is left, in words; lock held. */
+static void say_why(struct relay *r, const struct store_counts *counts) {
+  struct flush *f = &r->flush;
+  struct flush_progress *p = &f->progress;
+  const struct breaker_view *b = r->status.breaker_count ? &r->status.breakers[0] : NULL;
+  p->left = counts->pending;
+  p->reason[0] = '\0';
+  if (p->unreachable || (p->left && b))
+    snprintf(p->reason, sizeof p->reason, "%.60s: %.220s", b ? b->target : "kafka",
+             b ? b->reason : "no answer for 30 s");
+  else if (p->left && f->cancelled)
+    snprintf(p->reason, sizeof p->reason, "the flush was cancelled");
+  else if (p->left && limit_reached(f))
+    snprintf(p->reason, sizeof p->reason, "the limit was reached");
+  else if (p->left && r->status.retrying)
+    snprintf(p->reason, sizeof p->reason, "some were refused by the broker and wait for their next try");
+  else if (counts->growing)
+    snprintf(p->reason, sizeof p->reason, "some files do not parse and may still be growing");
+}
+
+/* Lock held. growing: files that may become entries. */
+static bool is_over(struct relay *r, const struct store_counts *counts) {
+  struct flush *f = &r->flush;
+  int64_t now_ms = clock_mono_ms(r->parts.clock);
+  if (r->in_hand && now_ms - f->quiet_since_ms > UNREACHABLE_MS) return f->progress.unreachable = true;
+  if (f->open) return false;
+  if (f->cancelled || limit_reached(f)) return true;
+  if (!store_scanned(r->parts.store, f->generation)) return false;
+  if (!f->patient) return true;
+  if (counts->growing) return false;
+  int64_t soon = clock_wall_us(r->parts.clock) + r->config.tuning.flush_interval_ms * 1000;
+  return r->next_due_us == TIME_NONE || r->next_due_us > soon;
+}
+
+void flush_check(struct relay *r) {
+  struct store_counts counts = {0};
+  pthread_mutex_lock(&r->lock);
+  bool active = r->flush.active;
+  pthread_mutex_unlock(&r->lock);
+  if (!active || store_counts(r->parts.store, &counts, NULL) != ST_OK) return;
+  pthread_mutex_lock(&r->lock);
+  if (r->flush.active && is_over(r, &counts)) {
+    say_why(r, &counts);
+    r->flush.active = false;
+    r->flush.progress.finished = true;
+    pthread_cond_broadcast(&r->changed);
+  }
+  pthread_mutex_unlock(&r->lock);
+}
+
+enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id, struct error *err) {
+  struct store_counts counts = {0};
+  enum status st = store_counts(r->parts.store, &counts, err);
+  if (st != ST_OK) return st;
+  pthread_mutex_lock(&r->lock);
+  if (r->flush.active) {
+    uint64_t running = r->flush.id;
+    pthread_mutex_unlock(&r->lock);
+    return error_set(err, ST_BUSY, "flush %llu is running; wait for it to end", (unsigned long long)running);
+  }
+  r->flush = (struct flush){.id = ++r->flushes, .limit = limit, .patient = patient, .active = true};
+  r->flush.open = r->in_hand;
+  r->flush.quiet_since_ms = clock_mono_ms(r->parts.clock);
+  r->flush.progress.taken = r->in_hand;
+  r->flush.progress.total = counts.pending;
+  r->flush.generation = store_rescan(r->parts.store);
+  *id = r->flush.id;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  store_wake(r->parts.store);
+  return ST_OK;
+}
+
+enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_progress *out) {
+  flush_check(r);
+  pthread_mutex_lock(&r->lock);
+  enum status st = id && id == r->flush.id ? ST_OK : ST_NOT_FOUND;
+  if (st == ST_OK) *out = r->flush.progress;
+  pthread_mutex_unlock(&r->lock);
+  struct store_counts counts;
+  if (st == ST_OK && !out->finished && store_counts(r->parts.store, &counts, NULL) == ST_OK) {
+    uint64_t settled = out->published + out->duplicates + out->dead;
+    if (counts.pending + settled > out->total) out->total = counts.pending + settled; /* the first scan still counts */
+    out->left = counts.pending;
+  }
+  return st;
+}
+
+void relay_flush_cancel(struct relay *r, uint64_t id) {
+  pthread_mutex_lock(&r->lock);
+  if (r->flush.active && r->flush.id == id) r->flush.cancelled = true;
+  pthread_mutex_unlock(&r->lock);
+  store_wake(r->parts.store);
+}

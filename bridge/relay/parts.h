@@ -1,0 +1,158 @@
+/* parts.h - what the relay is made of; private to bridge/relay.
+ *
+ * Threads: R the reader, P the publisher, F the finisher. A member's comment names who may touch it; "lock" means any
+ * thread that holds relay.lock.
+ */
+#ifndef BRIDGE_RELAY_PARTS_H
+#define BRIDGE_RELAY_PARTS_H
+
+#include "bridge/base/table.h"
+#include "bridge/kafka/cluster.h"
+#include "bridge/relay/breaker.h"
+#include "bridge/relay/relay.h"
+#include "bridge/relay/verdict.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+  POOL = 4,         /* batches in all: being read, waiting, with Kafka, being settled */
+  TURN_EVENTS = 256 /* entries whose text is in memory at a time */
+};
+
+/* An entry on its way. Its bytes live in its batch until it is settled. */
+struct item {
+  struct item *next;  /* in the chain to the finisher; among the twins of an entry */
+  struct item *twins; /* lock: entries with the same id, to be settled with this one */
+  struct batch *batch;
+  struct entry_ref ref;
+  uint64_t generation, flush; /* flush: how many flushes had begun when it was taken */
+  struct span id, name, ns, key, value;
+  struct span traceparent;
+  size_t value_at; /* where value begins in batch->values while that still grows */
+  int64_t created_us, handed_ns;
+  const char *error; /* in the batch's arena, or NULL */
+  int64_t offset;
+  int partition, error_code;
+  unsigned topic, attempts; /* attempts counted so far */
+  uint8_t outcome;          /* enum outcome */
+  uint8_t reason;           /* enum reason */
+  bool routed, listed;      /* listed: in relay.ids */
+  bool alone;               /* handed over with nothing else in flight: a refusal is its own */
+};
+
+struct batch {
+  struct batch *next;   /* in the pool, in the queue to the publisher */
+  struct arena arena;   /* names, ids, keys, errors */
+  struct buffer values; /* encoded records */
+  struct item *items;   /* array, kept between uses */
+  size_t count, cap, bytes;
+  _Atomic size_t holders; /* items not settled, and one for whoever walks the array */
+};
+
+struct flush {
+  uint64_t id, limit, generation;
+  bool active, patient, cancelled;
+  uint64_t own, open;     /* entries taken for it; of those and the ones in hand when it began, not settled yet */
+  int64_t quiet_since_ms; /* monotonic: nothing acknowledged or settled since */
+  struct flush_progress progress;
+};
+
+struct relay {
+  struct relay_parts parts;
+  struct relay_config config; /* tuning under lock, the rest never changes */
+
+  pthread_mutex_t lock;
+  pthread_cond_t changed;                  /* anything below changed */
+  bool stopping;                           /* lock */
+  bool publisher_done;                     /* lock: nothing comes to the finisher any more */
+  struct batch *pool;                      /* lock: free ones */
+  struct batch *ready_first, *ready_last;  /* lock: R -> P */
+  struct item *settle_first, *settle_last; /* lock: P, R -> F */
+  struct table ids;                        /* lock: id -> struct item in hand */
+  struct flush flush;                      /* lock */
+  uint64_t flushes;                        /* lock: begun so far */
+  uint64_t in_hand;                        /* lock: taken and not settled */
+  int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
+  struct relay_status status;              /* lock */
+  int64_t stop_by_ms;                      /* lock: monotonic end of draining */
+
+  struct batch batches[POOL];
+  int wake_fd; /* eventfd: P has something to do */
+
+  /* R */
+  struct arena scratch; /* texts and nodes of a turn */
+  struct entry *entries;
+  int64_t scanned_ms; /* when the last scan was asked for, monotonic */
+  bool outbox_failed;
+  uint64_t retrying_in; /* generation in which status.retrying was counted */
+
+  /* P */
+  struct publisher *publisher;
+  struct cluster *cluster;
+  struct breaker kafka, *topics;       /* one a topic */
+  struct batch *current;               /* being handed over */
+  size_t position;                     /* in it */
+  struct item *done_first, *done_last; /* reported since the last push */
+  struct item **suspects;              /* refused together with others */
+  size_t suspect_count, suspect_cap;
+  bool topics_ready, link_down, isolating, queue_full;
+  int64_t topics_due_ms;
+  unsigned topics_tries;
+
+  pthread_t reader, publishing, finisher;
+};
+
+/* batch.c */
+struct batch *batch_take(struct relay *r); /* R: waits; NULL when stopping */
+struct item *batch_add(struct batch *b);   /* NULL when out of memory */
+void batch_drop(struct relay *r, struct batch *b, size_t holders);
+void chain_push(struct item **first, struct item **last, struct item *item);
+void relay_settle(struct relay *r, struct item *first, struct item *last); /* to the finisher */
+void item_fail(struct item *item, enum reason reason, int code, const char *text);
+void relay_wake_publisher(struct relay *r);
+struct relay_tuning relay_tuning_now(struct relay *r);
+
+/* turn.c: the stages of the reader */
+struct turn {
+  struct relay *relay;
+  struct batch *batch;
+  size_t first; /* items of this turn: batch->items[first .. batch->count) */
+  struct relay_tuning tuning;
+  bool more; /* take has not come to an end */
+};
+void turn_run(struct turn *t);
+void stage_take(struct turn *t); /* take.c */
+
+/* publish.c, settle.c: the other two stages */
+bool stage_publish(struct relay *r); /* P: one round; false when all is done and the thread may end */
+void stage_settle(struct relay *r, struct item *first); /* F: a chain */
+void publish_close(struct relay *r);
+/* Hand one item over; false: the queue is full. */
+bool publish_item(struct relay *r, struct item *item);
+bool publish_wait(struct relay *r);     /* until nothing is in flight; false: draining has lasted long enough */
+void isolate_suspects(struct relay *r); /* isolate.c */
+void suspect_add(struct relay *r, struct item *item);
+
+/* topics.c: P */
+void topics_prepare(struct relay *r);
+void topic_create(struct relay *r, unsigned topic); /* again, before a probe; failing is fine */
+void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size);
+
+/* flush.c */
+enum taking { TAKE_NOTHING, TAKE_DUE, TAKE_ALL };
+enum taking flush_taking(struct relay *r);           /* R: may anything be taken now, due or not? */
+void flush_took(struct relay *r, struct item *item); /* R */
+void flush_settled(struct relay *r, const struct item *item, enum outcome fate); /* F, lock held */
+void flush_check(struct relay *r);                                               /* ends it when it is over */
+
+/* pipeline.c */
+MUST_CHECK enum status pipeline_start(struct relay *r, struct error *err);
+void pipeline_stop(struct relay *r, int64_t drain_ms);
+MUST_CHECK enum status publish_open(struct relay *r, struct error *err); /* P */
+
+/* relay.c: lock held */
+void status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
+                    const char *remedy);
+
+#endif

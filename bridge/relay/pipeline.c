@@ -1,0 +1,187 @@
+/* pipeline.c - the three threads, and how batches go from one to the next.
+ *
+ *   pool --> reader --(ready)--> publisher --(chains of items)--> finisher --> pool
+ *
+ * A batch belongs to whoever holds it; its items go to the finisher as they get their verdicts, and the last one
+ * settled brings the batch back to the pool. An empty pool makes the reader wait: that is all the back-pressure there
+ * is.
+ */
+#include "bridge/relay/parts.h"
+
+#include <time.h>
+
+enum { REST_MS = 1000 };
+
+/* ---- reader ---- */
+
+static void hand_to_publisher(struct relay *r, struct batch *b) {
+  for (size_t i = 0; i < b->count; i++) b->items[i].value.ptr = b->values.ptr + b->items[i].value_at;
+  pthread_mutex_lock(&r->lock);
+  if (r->ready_last)
+    r->ready_last->next = b;
+  else
+    r->ready_first = b;
+  r->ready_last = b;
+  pthread_mutex_unlock(&r->lock);
+  relay_wake_publisher(r);
+}
+
+static bool make_room(struct batch *b, size_t events) {
+  if (b->cap >= events) return true;
+  struct item *grown = realloc(b->items, events * sizeof *grown);
+  if (!grown) return b->cap > 0;
+  b->items = grown;
+  b->cap = events;
+  return true;
+}
+
+static void fill(struct relay *r, struct batch *b) {
+  struct turn turn = {.relay = r, .batch = b, .tuning = relay_tuning_now(r)};
+  if (!make_room(b, turn.tuning.batch_events)) return;
+  do {
+    turn_run(&turn);
+    if (b->count == 0) arena_reset(&b->arena); /* names of entries that are not due yet */
+  } while (turn.more);
+}
+
+/* Ask for a scan when flush.interval has passed or a retry has become due. */
+static void rescan_in_time(struct relay *r) {
+  int64_t now_us = clock_wall_us(r->parts.clock), now_ms = clock_mono_ms(r->parts.clock);
+  pthread_mutex_lock(&r->lock);
+  bool due = r->next_due_us != TIME_NONE && r->next_due_us <= now_us;
+  if (due) r->next_due_us = TIME_NONE;
+  bool wanted = r->config.background || r->flush.active;
+  int64_t interval = r->config.tuning.flush_interval_ms;
+  pthread_mutex_unlock(&r->lock);
+  if (!wanted || (!due && now_ms - r->scanned_ms < interval)) return;
+  r->scanned_ms = now_ms;
+  store_rescan(r->parts.store);
+}
+
+static int64_t rest_ms(struct relay *r) {
+  int64_t now_us = clock_wall_us(r->parts.clock), wait = REST_MS;
+  pthread_mutex_lock(&r->lock);
+  if (r->next_due_us != TIME_NONE && (r->next_due_us - now_us) / 1000 < wait)
+    wait = (r->next_due_us - now_us) / 1000 + 1;
+  int64_t until_scan = r->scanned_ms + r->config.tuning.flush_interval_ms - clock_mono_ms(r->parts.clock);
+  if (r->stopping) wait = 0;
+  pthread_mutex_unlock(&r->lock);
+  if (until_scan < wait) wait = until_scan;
+  return wait > 1 ? wait : 1;
+}
+
+static void rest(struct relay *r) {
+  flush_check(r);
+  rescan_in_time(r);
+  store_wait(r->parts.store, rest_ms(r));
+}
+
+static void *reader_main(void *arg) {
+  struct relay *r = arg;
+  struct batch *b;
+  while ((b = batch_take(r))) {
+    fill(r, b);
+    if (b->count) {
+      hand_to_publisher(r, b);
+    } else {
+      batch_drop(r, b, 1);
+      rest(r);
+    }
+  }
+  return NULL;
+}
+
+/* ---- publisher ---- */
+
+static void *publisher_main(void *arg) {
+  struct relay *r = arg;
+  while (stage_publish(r)) continue;
+  publish_close(r);
+  pthread_mutex_lock(&r->lock);
+  r->publisher_done = true;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  return NULL;
+}
+
+/* ---- finisher ---- */
+
+/* The next chain; NULL after a second without one. *over: there will be no more. */
+static struct item *next_chain(struct relay *r, bool *over) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += 1;
+  pthread_mutex_lock(&r->lock);
+  int rc = 0;
+  while (!r->settle_first && !r->publisher_done && rc == 0) rc = pthread_cond_timedwait(&r->changed, &r->lock, &until);
+  struct item *first = r->settle_first;
+  r->settle_first = r->settle_last = NULL;
+  *over = !first && r->publisher_done;
+  pthread_mutex_unlock(&r->lock);
+  return first;
+}
+
+static void *finisher_main(void *arg) {
+  struct relay *r = arg;
+  bool over = false;
+  int64_t tended = 0;
+  while (!over) {
+    struct item *first = next_chain(r, &over);
+    if (first) stage_settle(r, first);
+    int64_t now = clock_mono_ms(r->parts.clock);
+    if (now - tended < REST_MS) continue;
+    tended = now;
+    keys_tend(r->parts.keys);
+    flush_check(r);
+  }
+  return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static enum status start_thread(pthread_t *thread, void *(*run)(void *), struct relay *r, const char *name,
+                                struct error *err) {
+  int rc = pthread_create(thread, NULL, run, r);
+  if (rc) return error_sys(err, rc, "starting the %s thread", name);
+  pthread_setname_np(*thread, name);
+  return ST_OK;
+}
+
+static void ask_to_stop(struct relay *r, int64_t drain_ms) {
+  pthread_mutex_lock(&r->lock);
+  r->stopping = true;
+  r->stop_by_ms = clock_mono_ms(r->parts.clock) + drain_ms;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  store_wake(r->parts.store);
+  relay_wake_publisher(r);
+}
+
+enum status pipeline_start(struct relay *r, struct error *err) {
+  enum status st = start_thread(&r->finisher, finisher_main, r, "finisher", err);
+  if (st != ST_OK) return st;
+  st = start_thread(&r->publishing, publisher_main, r, "publisher", err);
+  if (st != ST_OK) {
+    pthread_mutex_lock(&r->lock);
+    r->publisher_done = true;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->finisher, NULL);
+    return st;
+  }
+  st = start_thread(&r->reader, reader_main, r, "reader", err);
+  if (st == ST_OK) return ST_OK;
+  ask_to_stop(r, 0);
+  pthread_join(r->publishing, NULL);
+  pthread_join(r->finisher, NULL);
+  return st;
+}
+
+/* The reader first, so that nothing new reaches the publisher once it starts to give back what it has. */
+void pipeline_stop(struct relay *r, int64_t drain_ms) {
+  ask_to_stop(r, drain_ms);
+  pthread_join(r->reader, NULL);
+  relay_wake_publisher(r);
+  pthread_join(r->publishing, NULL);
+  pthread_join(r->finisher, NULL);
+}

@@ -1,0 +1,327 @@
+/* publish.c - the fifth stage: prepared batches to Kafka, and what the delivery reports say of them.
+ *
+ * at_least_once: an entry's verdict is its own delivery report. What was handed to librdkafka stays in hand until that
+ * report and is never sent again by us; an open door only stops handing over more. exactly_once will put its
+ * transaction and ledger around hand_over and judge the batch as a whole.
+ */
+#include "bridge/relay/parts.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+static const struct backoff topic_wait = {.base_ms = 1000, .max_ms = 30000, .jitter_ms = 250};
+
+static struct breaker *topic_breaker(struct relay *r, unsigned topic) {
+  return &r->topics[topic];
+}
+
+static const char *topic_name(const struct relay *r, unsigned topic) {
+  return routing_topic_name(r->parts.routing, topic);
+}
+
+static void show(struct relay *r, const char *target, const struct breaker *b, const char *remedy) {
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, target, b->state, b->reason, remedy);
+  pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- verdicts ---- */
+
+static void topic_trouble(struct relay *r, unsigned topic, const struct delivery *d) {
+  char remedy[400];
+  struct breaker *b = topic_breaker(r, topic);
+  bool first = breaker_trouble(b, &topic_wait, r->parts.clock, d->text);
+  topic_remedy(r, topic, d->fault, remedy, sizeof remedy);
+  show(r, topic_name(r, topic), b, remedy);
+  if (first)
+    log_write(r->parts.log, LOG_ERROR, "relay", "topic_unavailable",
+              FIELDS(F_TEXT("topic", topic_name(r, topic)), F_INT("error_code", d->code), F_TEXT("error", d->text)),
+              "Events of this topic wait, the others go on. %s", remedy);
+}
+
+static void kafka_trouble(struct relay *r, const struct delivery *d) {
+  struct relay_tuning tuning = relay_tuning_now(r);
+  bool first = breaker_trouble(&r->kafka, &tuning.quick, r->parts.clock, d->text);
+  show(r, "kafka", &r->kafka, "Everything stays pending and goes on by itself; see the broker's log");
+  if (first)
+    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_unavailable",
+              FIELDS(F_INT("error_code", d->code), F_TEXT("error", d->text)),
+              "Kafka does not take records; everything stays pending and goes on by itself");
+}
+
+static void door_opens(struct relay *r, struct breaker *b, const char *target) {
+  if (b->state == BREAKER_CLOSED) return;
+  breaker_reopen(b, store_rescan(r->parts.store));
+  show(r, target, b, "");
+  log_write(r->parts.log, LOG_INFO, "relay", "breaker_closed", FIELDS(F_TEXT("target", target)),
+            "%s takes records again", target);
+}
+
+static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {
+  struct verdict v = verdict_judge(d->fault, REASON_NONE, item->attempts, relay_tuning_now(r).max_attempts);
+  char text[400];
+  snprintf(text, sizeof text, "%s (topic %s)", d->text, topic_name(r, item->topic));
+  item->outcome = (uint8_t)v.outcome;
+  item->attempts = v.attempts;
+  item_fail(item, v.reason, d->code, text);
+}
+
+/* certain: it was refused by itself, not together with others. */
+static void judge(struct relay *r, struct item *item, const struct delivery *d, bool certain) {
+  item->outcome = OUTCOME_HELD;
+  switch (verdict_of_fault(d->fault)) {
+  case BLAME_NOBODY:
+    item->outcome = OUTCOME_PUBLISHED;
+    item->attempts++;
+    door_opens(r, &r->kafka, "kafka");
+    door_opens(r, topic_breaker(r, item->topic), topic_name(r, item->topic));
+    break;
+  case BLAME_REFUSED:
+    if (!certain) {
+      item->outcome = OUTCOME_SEND;
+      suspect_add(r, item);
+      return;
+    }
+    blame_event(r, item, d);
+    break;
+  case BLAME_HOPELESS: blame_event(r, item, d); break;
+  case BLAME_TOPIC: topic_trouble(r, item->topic, d); break;
+  case BLAME_WORLD:
+    if (d->fault != KAFKA_PURGED) kafka_trouble(r, d);
+    break;
+  }
+  chain_push(&r->done_first, &r->done_last, item);
+}
+
+static void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
+  struct item *item = opaque;
+  item->partition = delivery->partition;
+  item->offset = delivery->offset;
+  judge(ctx, item, delivery, item->alone);
+}
+
+/* ---- handing over ---- */
+
+bool publish_item(struct relay *r, struct item *item) {
+  char when[TIME_TEXT];
+  struct record_header headers[7] = {
+      {"ce_specversion", SPAN("1.0")},
+      {"ce_id", item->id},
+      {"ce_type", item->name},
+      {"ce_source", span_of(r->config.ce_source)},
+      {"ce_time", span_of(time_format(item->created_us, when))},
+      {"content-type", span_of(catalog_content_type(r->parts.catalog))},
+      {"traceparent", item->traceparent},
+  };
+  struct record record = {.topic = item->topic,
+                          .key = item->key,
+                          .value = item->value,
+                          .headers = headers,
+                          .header_count = item->traceparent.len ? 7 : 6,
+                          .opaque = item};
+  struct delivery refused = {.text = ""};
+  item->handed_ns = clock_mono_ns(r->parts.clock);
+  enum kafka_fault fault = publisher_send(r->publisher, &record, &refused);
+  if (fault == KAFKA_QUEUE_FULL) return false;
+  if (fault == KAFKA_OK) {
+    breaker_sent(&r->kafka);
+    breaker_sent(topic_breaker(r, item->topic));
+  } else {
+    judge(r, item, &refused, true);
+  }
+  return true;
+}
+
+static struct item *next_item(struct relay *r) {
+  while (!r->current || r->position == r->current->count) {
+    if (r->current) batch_drop(r, r->current, 1);
+    r->position = 0;
+    pthread_mutex_lock(&r->lock);
+    r->current = r->ready_first;
+    if (r->current) r->ready_first = r->current->next;
+    if (!r->ready_first) r->ready_last = NULL;
+    pthread_mutex_unlock(&r->lock);
+    if (!r->current) return NULL;
+  }
+  return &r->current->items[r->position];
+}
+
+static bool passes(struct relay *r, const struct item *item) {
+  return breaker_passes(&r->kafka, item->generation) && breaker_passes(topic_breaker(r, item->topic), item->generation);
+}
+
+/* While the link is down one record at a time is the probe: librdkafka itself tries again until it gets through. */
+static bool may_send(const struct relay *r) {
+  return !r->link_down || publisher_in_flight(r->publisher) == 0;
+}
+
+static void hand_over(struct relay *r) {
+  struct item *item;
+  r->queue_full = false;
+  while (!r->suspect_count && (item = next_item(r))) {
+    if (item->outcome == OUTCOME_SEND) {
+      if (!may_send(r)) return;
+      if (!passes(r, item))
+        item->outcome = OUTCOME_HELD;
+      else if (!publish_item(r, item)) {
+        r->queue_full = true;
+        return;
+      } else {
+        r->position++;
+        continue;
+      }
+    }
+    r->position++;
+    if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item); /* a twin goes with its head */
+  }
+}
+
+static void give_back_unsent(struct relay *r) {
+  for (struct item *item; (item = next_item(r)); r->position++) {
+    if (item->outcome == OUTCOME_TWIN) continue;
+    if (item->outcome == OUTCOME_SEND) item->outcome = OUTCOME_HELD;
+    chain_push(&r->done_first, &r->done_last, item);
+  }
+  for (size_t i = 0; i < r->suspect_count; i++) {
+    r->suspects[i]->outcome = OUTCOME_HELD;
+    chain_push(&r->done_first, &r->done_last, r->suspects[i]);
+  }
+  r->suspect_count = 0;
+}
+
+static void push_done(struct relay *r) {
+  relay_settle(r, r->done_first, r->done_last);
+  r->done_first = r->done_last = NULL;
+}
+
+/* ---- the round ---- */
+
+static void tick_breaker(struct relay *r, struct breaker *b, const char *target, unsigned topic, bool idle) {
+  if (breaker_due(b, r->parts.clock)) {
+    if (b != &r->kafka) topic_create(r, topic);
+    breaker_probe(b, store_rescan(r->parts.store));
+    show(r, target, b, "A probe is under way");
+  } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle && store_scanned(r->parts.store, b->from)) {
+    door_opens(r, b, target); /* nothing is left to try it with */
+  }
+}
+
+static void tick_breakers(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  bool idle = r->in_hand == 0;
+  pthread_mutex_unlock(&r->lock);
+  tick_breaker(r, &r->kafka, "kafka", 0, idle);
+  for (unsigned i = 0; i < routing_topics(r->parts.routing); i++)
+    tick_breaker(r, topic_breaker(r, i), topic_name(r, i), i, idle);
+}
+
+static void watch_link(struct relay *r) {
+  struct error err = {0};
+  bool down = publisher_link(r->publisher, &err) == LINK_DOWN;
+  if (down == r->link_down) return;
+  r->link_down = down;
+  if (down)
+    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_away", FIELDS(F_TEXT("error", err.text)),
+              "Kafka does not answer; everything stays pending and goes on by itself");
+  else
+    log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "kafka", down ? BREAKER_OPEN : r->kafka.state, down ? err.text : r->kafka.reason,
+                 "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
+  pthread_mutex_unlock(&r->lock);
+}
+
+/* After a fatal error librdkafka fails all it holds; those reports are waited for, then a new producer is made. */
+static void replace_if_fatal(struct relay *r) {
+  struct error err = {0};
+  if (!r->publisher || !publisher_fatal(r->publisher, &err)) return;
+  log_write(r->parts.log, LOG_ERROR, "relay", "producer_lost", FIELDS(F_TEXT("error", err.text)),
+            "The Kafka producer failed for good; a new one is made");
+  for (int i = 0; i < 100 && publisher_in_flight(r->publisher); i++) publisher_poll(r->publisher, 100);
+  if (publisher_in_flight(r->publisher)) return; /* their reports still come: the next round looks again */
+  publisher_close(r->publisher);
+  r->publisher = NULL;
+  r->topics_ready = false;
+}
+
+static void sleep_until_work(struct relay *r) {
+  int timeout = 500;
+  if (r->queue_full)
+    timeout = 5;
+  else if (!r->topics_ready || r->link_down || r->kafka.state != BREAKER_CLOSED)
+    timeout = 100;
+  struct pollfd fd = {.fd = r->wake_fd, .events = POLLIN};
+  uint64_t count;
+  if (poll(&fd, 1, timeout) == 1 && read(r->wake_fd, &count, sizeof count) < 0) return;
+}
+
+static void publish_status(struct relay *r) {
+  uint64_t n = r->publisher ? publisher_in_flight(r->publisher) : 0;
+  pthread_mutex_lock(&r->lock);
+  r->status.in_flight = n;
+  r->status.heartbeat_us = clock_wall_us(r->parts.clock);
+  pthread_mutex_unlock(&r->lock);
+}
+
+static bool stop_asked(struct relay *r, bool *too_late) {
+  pthread_mutex_lock(&r->lock);
+  bool stopping = r->stopping;
+  *too_late = stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
+  pthread_mutex_unlock(&r->lock);
+  return stopping;
+}
+
+bool publish_wait(struct relay *r) {
+  bool too_late = false;
+  while (publisher_in_flight(r->publisher)) {
+    publisher_poll(r->publisher, 50);
+    publish_status(r);
+    if (stop_asked(r, &too_late) && too_late) return false;
+  }
+  return true;
+}
+
+static bool finished(struct relay *r) {
+  bool too_late;
+  if (!stop_asked(r, &too_late)) return false;
+  if (r->suspect_count && !too_late && publisher_in_flight(r->publisher)) return false;
+  give_back_unsent(r);
+  push_done(r);
+  return too_late || !r->publisher || publisher_in_flight(r->publisher) == 0;
+}
+
+bool stage_publish(struct relay *r) {
+  sleep_until_work(r);
+  if (r->publisher) publisher_poll(r->publisher, 0);
+  replace_if_fatal(r);
+  topics_prepare(r);
+  if (r->topics_ready) {
+    watch_link(r);
+    if (r->suspect_count && publisher_in_flight(r->publisher) == 0) isolate_suspects(r);
+    tick_breakers(r);
+    bool too_late;
+    if (!stop_asked(r, &too_late)) hand_over(r);
+  }
+  push_done(r);
+  publish_status(r);
+  return !finished(r);
+}
+
+enum status publish_open(struct relay *r, struct error *err) {
+  enum status st = publisher_open(r->parts.kafka, r->parts.log, publish_report, r, &r->publisher, err);
+  for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) {
+    unsigned number;
+    st = publisher_topic(r->publisher, topic_name(r, i), &number, err);
+    BUG_ON(st == ST_OK && number != i);
+  }
+  if (st == ST_OK)
+    publisher_wake_on(r->publisher, r->wake_fd);
+  else
+    publish_close(r);
+  return st;
+}
+
+void publish_close(struct relay *r) {
+  publisher_close(r->publisher);
+  r->publisher = NULL;
+}

@@ -1,0 +1,106 @@
+#include "bridge/relay/parts.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static enum status check_parts(const struct relay_parts *p, struct error *err) {
+  bool complete = p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
+  return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
+}
+
+static enum status make(struct relay *r, struct error *err) {
+  pthread_mutex_init(&r->lock, NULL);
+  pthread_cond_init(&r->changed, NULL);
+  r->status.last_publish_us = r->status.heartbeat_us = r->next_due_us = TIME_NONE;
+  r->scanned_ms = clock_mono_ms(r->parts.clock);
+  for (size_t i = 0; i < POOL; i++) {
+    r->batches[i].next = r->pool;
+    r->pool = &r->batches[i];
+  }
+  r->entries = calloc(TURN_EVENTS, sizeof *r->entries);
+  r->topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->topics);
+  if (!r->entries || !r->topics) return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
+  r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
+}
+
+static void release(struct relay *r) {
+  cluster_close(r->cluster);
+  for (size_t i = 0; i < POOL; i++) {
+    arena_release(&r->batches[i].arena);
+    buffer_release(&r->batches[i].values);
+    free(r->batches[i].items);
+  }
+  arena_release(&r->scratch);
+  table_release(&r->ids);
+  free(r->entries);
+  free(r->topics);
+  free(r->suspects);
+  if (r->wake_fd >= 0) close(r->wake_fd);
+  pthread_cond_destroy(&r->changed);
+  pthread_mutex_destroy(&r->lock);
+  free(r);
+}
+
+enum status relay_start(const struct relay_parts *parts, const struct relay_config *config, struct relay **out,
+                        struct error *err) {
+  enum status st = check_parts(parts, err);
+  if (st != ST_OK) return st;
+  struct relay *r = calloc(1, sizeof *r);
+  if (!r) return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
+  r->parts = *parts;
+  r->config = *config;
+  r->wake_fd = -1;
+  st = make(r, err);
+  if (st == ST_OK) st = pipeline_start(r, err);
+  if (st != ST_OK) {
+    release(r);
+    return st;
+  }
+  *out = r;
+  return ST_OK;
+}
+
+void relay_stop(struct relay *r, int64_t drain_ms) {
+  if (!r) return;
+  pipeline_stop(r, drain_ms);
+  release(r);
+}
+
+void relay_tune(struct relay *r, const struct relay_tuning *tuning) {
+  pthread_mutex_lock(&r->lock);
+  r->config.tuning = *tuning;
+  pthread_mutex_unlock(&r->lock);
+}
+
+void relay_status(struct relay *r, struct relay_status *out) {
+  pthread_mutex_lock(&r->lock);
+  *out = r->status;
+  pthread_mutex_unlock(&r->lock);
+}
+
+static struct breaker_view *view_of(struct relay_status *s, const char *target) {
+  for (size_t i = 0; i < s->breaker_count; i++)
+    if (!strcmp(s->breakers[i].target, target)) return &s->breakers[i];
+  return NULL;
+}
+
+void status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
+                    const char *remedy) {
+  struct relay_status *s = &r->status;
+  struct breaker_view *view = view_of(s, target);
+  if (state == BREAKER_CLOSED) {
+    if (view) *view = s->breakers[--s->breaker_count];
+    return;
+  }
+  if (!view) {
+    if (s->breaker_count == RELAY_BREAKERS) return;
+    view = &s->breakers[s->breaker_count++];
+    view->since_us = clock_wall_us(r->parts.clock);
+  }
+  view->state = state;
+  snprintf(view->target, sizeof view->target, "%s", target);
+  snprintf(view->reason, sizeof view->reason, "%s", reason);
+  snprintf(view->remedy, sizeof view->remedy, "%s", remedy);
+}

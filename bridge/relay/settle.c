@@ -1,0 +1,213 @@
+/* settle.c - the last stage: what the verdicts mean for the outbox.
+ *
+ * Order within a chain: keys first, then the files, then the folder's fsync. A crash before a removal leaves the entry,
+ * whose id Redis (or keys-due) then knows: it is removed as a duplicate at the next start. While the disk refuses, the
+ * finisher tries again and again with the entry still in hand, so nothing is published twice meanwhile; the stages
+ * before it fill up and wait.
+ */
+#include "bridge/relay/parts.h"
+
+enum { KEYS_AT_ONCE = 500, DISK_RETRY_MS = 500 };
+
+static struct metrics *numbers(struct relay *r) {
+  return r->parts.metrics;
+}
+
+/* ---- keys ---- */
+
+static void set_keys(struct relay *r, const struct key *keys, size_t count) {
+  struct error err = {0};
+  enum status st = keys_set(r->parts.keys, keys, count, &err);
+  series_add(metrics_series(numbers(r), METRIC_REDIS, "set", st == ST_OK ? "ok" : "error"), 1);
+  if (st != ST_OK)
+    log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
+              FIELDS(F_INT("events", count), F_TEXT("error", err.text)),
+              "Ids could be kept neither in Redis nor on disk: a crash now may publish these events again");
+}
+
+static void set_chain_keys(struct relay *r, const struct item *first) {
+  struct key keys[KEYS_AT_ONCE];
+  char places[KEYS_AT_ONCE][288];
+  size_t n = 0;
+  for (const struct item *item = first; item; item = item->next) {
+    if (item->outcome != OUTCOME_PUBLISHED) continue;
+    int len = snprintf(places[n], sizeof places[n], "%.249s/%d/%lld", routing_topic_name(r->parts.routing, item->topic),
+                       item->partition, (long long)item->offset);
+    keys[n] = (struct key){item->id, {places[n], (size_t)len}};
+    if (++n == KEYS_AT_ONCE) {
+      set_keys(r, keys, n);
+      n = 0;
+    }
+  }
+  if (n) set_keys(r, keys, n);
+}
+
+/* ---- the outbox ---- */
+
+static enum status apply(struct relay *r, const struct item *item, enum outcome fate, enum settled *how,
+                         struct error *err) {
+  struct failure why = {.reason = (enum reason)item->reason,
+                        .error = item->error,
+                        .error_code = item->error_code,
+                        .topic = item->routed ? routing_topic_name(r->parts.routing, item->topic) : NULL,
+                        .attempts = item->attempts,
+                        .failed_us = clock_wall_us(r->parts.clock)};
+  struct store *store = r->parts.store;
+  switch (fate) {
+  case OUTCOME_PUBLISHED:
+  case OUTCOME_DUPLICATE: return store_done(store, &item->ref, how, err);
+  case OUTCOME_RETRY: return store_retry(store, &item->ref, &why, how, err);
+  case OUTCOME_DEAD: return store_dead(store, &item->ref, &why, how, err);
+  case OUTCOME_HELD:
+  case OUTCOME_SEND:
+  case OUTCOME_TWIN: break;
+  }
+  store_release(store, &item->ref);
+  return ST_OK;
+}
+
+static bool wait_for_disk(struct relay *r, const struct error *err, unsigned tries) {
+  if (tries == 1)
+    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
+              "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_nsec += DISK_RETRY_MS * 1000000L;
+  until.tv_sec += until.tv_nsec / 1000000000L;
+  until.tv_nsec %= 1000000000L;
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_OPEN, err->text,
+                 "Free space or mend the folder's rights; the worker goes on by itself");
+  if (!r->stopping) pthread_cond_timedwait(&r->changed, &r->lock, &until);
+  bool go_on = !r->stopping;
+  pthread_mutex_unlock(&r->lock);
+  return go_on;
+}
+
+static enum settled settle_one(struct relay *r, const struct item *item, enum outcome fate) {
+  enum settled how = SETTLED_GONE;
+  struct error err = {0};
+  unsigned tries = 0;
+  while (apply(r, item, fate, &how, &err) != ST_OK && wait_for_disk(r, &err, ++tries)) continue;
+  if (tries) {
+    pthread_mutex_lock(&r->lock);
+    status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
+    pthread_mutex_unlock(&r->lock);
+  }
+  return how;
+}
+
+/* ---- numbers and words ---- */
+
+static const char *result_word(enum outcome fate, enum settled how) {
+  if (how == SETTLED_VANISHED && fate != OUTCOME_PUBLISHED) return "vanished";
+  switch (fate) {
+  case OUTCOME_PUBLISHED: return "published";
+  case OUTCOME_DUPLICATE: return "duplicate";
+  case OUTCOME_RETRY: return "retried";
+  case OUTCOME_DEAD: return "dead";
+  case OUTCOME_HELD:
+  case OUTCOME_SEND:
+  case OUTCOME_TWIN: break;
+  }
+  return NULL;
+}
+
+static void count_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
+  const char *result = result_word(fate, how);
+  if (!result) return;
+  char ns[64] = "none";
+  if (item->ns.len) snprintf(ns, sizeof ns, "%.*s", (int)(item->ns.len < 60 ? item->ns.len : 60), item->ns.ptr);
+  series_add(metrics_series(numbers(r), METRIC_EVENTS, ns, result), 1);
+  bool first = item->attempts <= 1;
+  if (first) series_add(metrics_series(numbers(r), METRIC_FOUND, NULL, NULL), 1);
+  if (fate == OUTCOME_PUBLISHED) {
+    int64_t now_us = clock_wall_us(r->parts.clock), whole = now_us - item->created_us;
+    int64_t handed = (clock_mono_ns(r->parts.clock) - item->handed_ns) / 1000;
+    series_record(metrics_series(numbers(r), METRIC_PUBLISH, NULL, NULL), (uint64_t)(handed > 0 ? handed : 0));
+    series_record(metrics_series(numbers(r), METRIC_LATENCY, NULL, NULL), (uint64_t)(whole > 0 ? whole : 0));
+  }
+  if (fate == OUTCOME_DEAD)
+    series_add(metrics_series(numbers(r), METRIC_DEAD, ns, reason_word((enum reason)item->reason)), 1);
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD)
+    series_record(metrics_series(numbers(r), METRIC_ATTEMPTS, NULL, NULL), item->attempts);
+}
+
+static void tell_item(struct relay *r, const struct item *item, enum outcome fate) {
+  const char *error = item->error ? item->error : "";
+  const struct log_field *fields =
+      FIELDS(F_SPAN("id", item->id), F_SPAN("name", item->name), F_SPAN("file", item->ref.name),
+             F_TEXT("reason", reason_word((enum reason)item->reason)), F_INT("attempt", item->attempts),
+             F_TEXT("error", error));
+  if (fate == OUTCOME_DEAD)
+    log_write(r->parts.log, LOG_WARNING, "relay", "event_dead", fields, "Moved to dlq/. %s",
+              reason_remedy((enum reason)item->reason));
+  else if (fate == OUTCOME_RETRY)
+    log_write(r->parts.log, LOG_WARNING, "relay", "event_refused", fields, "Refused by the broker; tried again later");
+  else if (fate == OUTCOME_DUPLICATE)
+    log_write(r->parts.log, LOG_INFO, "relay", "event_duplicate",
+              FIELDS(F_SPAN("id", item->id), F_SPAN("file", item->ref.name), F_TEXT("twin", error)),
+              "Its id was published already; the file is removed");
+}
+
+/* ---- a chain ---- */
+
+/* Out of the list of ids in hand; its twins may be settled with it from now on. Lock held. */
+static struct item *unlist(struct relay *r, struct item *item) {
+  if (!item->listed) return NULL;
+  table_remove(&r->ids, item->id);
+  struct item *twins = item->twins;
+  item->twins = NULL;
+  return twins;
+}
+
+static void remember_due(struct relay *r, const struct item *item) {
+  int64_t now = clock_wall_us(r->parts.clock);
+  int64_t due = verdict_due_us(item->attempts, now, now, r->config.tuning.flush_interval_ms);
+  if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
+}
+
+static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
+  enum settled how = settle_one(r, item, fate);
+  count_item(r, item, fate, how);
+  tell_item(r, item, fate);
+  pthread_mutex_lock(&r->lock);
+  struct item *twins = unlist(r, item);
+  if (fate == OUTCOME_RETRY) remember_due(r, item);
+  if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = clock_wall_us(r->parts.clock);
+  flush_settled(r, item, fate);
+  pthread_mutex_unlock(&r->lock);
+  bool gone = fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
+  while (twins) {
+    struct item *twin = twins;
+    twins = twin->next;
+    if (gone) twin->error = item->error;
+    settle_item(r, twin, gone ? OUTCOME_DUPLICATE : OUTCOME_HELD);
+  }
+  batch_drop(r, item->batch, 1);
+}
+
+static void tell_chain(struct relay *r, size_t published, size_t all) {
+  series_record(metrics_series(numbers(r), METRIC_BATCH, NULL, NULL), published);
+  log_write(r->parts.log, LOG_INFO, "relay", "batch_settled",
+            FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published", published);
+}
+
+void stage_settle(struct relay *r, struct item *first) {
+  size_t published = 0, all = 0;
+  struct error err = {0};
+  set_chain_keys(r, first);
+  while (first) {
+    struct item *item = first;
+    first = item->next; /* read before it is settled: its batch may be used again at once */
+    all++;
+    published += item->outcome == OUTCOME_PUBLISHED;
+    settle_item(r, item, (enum outcome)item->outcome);
+  }
+  if (store_sync(r->parts.store, &err) != ST_OK)
+    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", FIELDS(F_TEXT("error", err.text)),
+              "The outbox folder could not be synced: after a power loss entries may come back, Redis knows them then");
+  if (published) tell_chain(r, published, all);
+  flush_check(r);
+  store_wake(r->parts.store);
+}

@@ -1,0 +1,88 @@
+/* take.c - the first stage: entries out of the outbox into a batch. */
+#include "bridge/relay/parts.h"
+
+/* The outbox cannot be read: said once, shown in health, tried again by the reader's next round. */
+static void outbox_trouble(struct relay *r, const struct error *err) {
+  log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", FIELDS(F_TEXT("error", err->text)),
+            "The outbox cannot be read; trying again every second");
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_OPEN, err->text, "Mend the folder or its rights; the worker goes on by itself");
+  pthread_mutex_unlock(&r->lock);
+  r->outbox_failed = true;
+}
+
+static void outbox_worked(struct relay *r) {
+  if (!r->outbox_failed) return;
+  r->outbox_failed = false;
+  log_write(r->parts.log, LOG_INFO, "relay", "outbox_readable", NO_FIELDS, "The outbox can be read again");
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
+  pthread_mutex_unlock(&r->lock);
+}
+
+/* Not before its due time: given back, and the reader will look again then. */
+static bool is_due(struct turn *t, const struct entry *entry) {
+  struct relay *r = t->relay;
+  int64_t now = clock_wall_us(r->parts.clock);
+  int64_t due = verdict_due_us(entry->event.attempts, entry->event.failed_us, now, t->tuning.flush_interval_ms);
+  if (due <= now) return true;
+  pthread_mutex_lock(&r->lock);
+  if (r->retrying_in != entry->generation) r->status.retrying = 0;
+  r->retrying_in = entry->generation;
+  r->status.retrying++;
+  if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
+  pthread_mutex_unlock(&r->lock);
+  return false;
+}
+
+static void keep_entry(struct turn *t, const struct entry *entry) {
+  struct relay *r = t->relay;
+  struct item *item = batch_add(t->batch);
+  BUG_ON(!item); /* room was made for all of the batch */
+  struct arena *arena = &t->batch->arena;
+  item->ref = entry->ref;
+  item->generation = entry->generation;
+  item->attempts = entry->event.attempts;
+  item->created_us = entry->event.created_us != TIME_NONE ? entry->event.created_us : entry->ref.stamp.mtime_ns / 1000;
+  item->id = arena_span(arena, entry->event.id);
+  item->name = arena_span(arena, entry->event.name);
+  item->traceparent = arena_span(arena, entry->event.traceparent);
+  item->outcome = OUTCOME_SEND;
+  t->batch->bytes += entry->text.len;
+  flush_took(r, item);
+  if (entry->reason != REASON_NONE) {
+    item->outcome = OUTCOME_DEAD;
+    item->attempts++;
+    item_fail(item, entry->reason, 0, entry->error);
+  } else if (item->id.len != entry->event.id.len) {
+    item->outcome = OUTCOME_HELD; /* out of memory: later */
+  }
+}
+
+static bool has_room(const struct turn *t) {
+  const struct batch *b = t->batch;
+  return b->count < t->tuning.batch_events && b->count < b->cap && b->bytes < t->tuning.batch_bytes;
+}
+
+void stage_take(struct turn *t) {
+  struct relay *r = t->relay;
+  t->more = has_room(t);
+  for (size_t seen = 0; seen < TURN_EVENTS && t->more; seen++) {
+    enum taking taking = flush_taking(r);
+    struct entry *entry = &r->entries[t->batch->count - t->first];
+    struct error err = {0};
+    enum status st =
+        taking == TAKE_NOTHING ? ST_AGAIN : store_next(r->parts.store, &t->batch->arena, &r->scratch, entry, &err);
+    if (st != ST_OK) {
+      t->more = false;
+      if (st != ST_AGAIN) outbox_trouble(r, &err);
+      return;
+    }
+    outbox_worked(r);
+    if (taking == TAKE_DUE && !is_due(t, entry))
+      store_release(r->parts.store, &entry->ref);
+    else
+      keep_entry(t, entry);
+    t->more = has_room(t);
+  }
+}

@@ -1,0 +1,86 @@
+/* topics.c - the topics must be there before anything is sent; publisher's thread. */
+#include "bridge/relay/parts.h"
+
+enum { ANSWER_MS = 2000 };
+static const struct backoff again = {.base_ms = 250, .max_ms = 5000, .jitter_ms = 100};
+
+void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size) {
+  const char *name = routing_topic_name(r->parts.routing, topic);
+  if (fault == KAFKA_TOPIC_DENIED) {
+    snprintf(out, size,
+             "Allow this client to Write and Describe the topic %s (kafka-acls --add --allow-principal "
+             "User:... --producer --topic %s)",
+             name, name);
+    return;
+  }
+  struct buffer hint = {0};
+  cluster_create_hint(r->parts.kafka, name, &hint);
+  snprintf(out, size, "Create it: %s", buffer_z(&hint));
+  buffer_release(&hint);
+}
+
+static void say_missing(struct relay *r, unsigned topic, const struct error *err) {
+  char remedy[400];
+  topic_remedy(r, topic, KAFKA_TOPIC_UNKNOWN, remedy, sizeof remedy);
+  log_write(r->parts.log, LOG_WARNING, "relay", "topic_missing",
+            FIELDS(F_TEXT("topic", routing_topic_name(r->parts.routing, topic)), F_TEXT("error", err->text)),
+            "The topic is missing; its events wait. %s", remedy);
+}
+
+/* ST_OK: it is there, or its own breaker will deal with it. ST_UNAVAILABLE: nobody answers. */
+static enum status prepare_one(struct relay *r, unsigned topic, struct error *err) {
+  const char *name = routing_topic_name(r->parts.routing, topic);
+  enum topic_state state = TOPIC_UNCLEAR;
+  enum status st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+  if (st != ST_OK || state != TOPIC_MISSING) return st;
+  struct error why = {0};
+  if (!r->config.create_topics)
+    error_set(&why, ST_NOT_FOUND, "topics.create is never");
+  else
+    st = cluster_create_topic(r->cluster, name, r->config.partitions, r->config.replication, ANSWER_MS * 5, &why);
+  if (st == ST_UNAVAILABLE) {
+    *err = why;
+    return st;
+  }
+  if (!r->config.create_topics || st != ST_OK)
+    say_missing(r, topic, &why);
+  else
+    log_write(r->parts.log, LOG_INFO, "relay", "topic_created", FIELDS(F_TEXT("topic", name)), "Topic %s was created",
+              name);
+  return ST_OK;
+}
+
+void topic_create(struct relay *r, unsigned topic) {
+  struct error err = {0};
+  if (r->cluster && prepare_one(r, topic, &err) != ST_OK)
+    log_write(r->parts.log, LOG_DEBUG, "relay", "topic_unclear", FIELDS(F_TEXT("error", err.text)),
+              "The topic could not be looked up");
+}
+
+static enum status prepare_all(struct relay *r, struct error *err) {
+  enum status st = ST_OK;
+  if (!r->publisher) st = publish_open(r, err);
+  if (st == ST_OK && !r->cluster) st = cluster_open(r->parts.kafka, r->parts.log, &r->cluster, err);
+  for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
+  return st;
+}
+
+void topics_prepare(struct relay *r) {
+  int64_t now = clock_mono_ms(r->parts.clock);
+  if (r->topics_ready || now < r->topics_due_ms) return;
+  struct error err = {0};
+  r->topics_ready = prepare_all(r, &err) == ST_OK;
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "kafka", r->topics_ready ? BREAKER_CLOSED : BREAKER_OPEN, err.text,
+                 "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
+  pthread_mutex_unlock(&r->lock);
+  if (r->topics_ready) {
+    if (r->topics_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers");
+    r->topics_tries = 0;
+    return;
+  }
+  if (r->topics_tries++ == 0)
+    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_away", FIELDS(F_TEXT("error", err.text)),
+              "Kafka does not answer; everything stays pending and goes on by itself");
+  r->topics_due_ms = clock_mono_ms(r->parts.clock) + backoff_delay_ms(&again, r->topics_tries, r->parts.clock);
+}

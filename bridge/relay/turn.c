@@ -1,0 +1,123 @@
+/* turn.c - the way of an event. Read this first.
+ *
+ *   take     the next entries of the outbox, in order           (take.c)     reader
+ *   screen   is its id in hand already, or known to Redis?      (here)       reader
+ *   route    name -> topic and key                              (here)       reader
+ *   encode   payload -> Avro                                    (here)       reader
+ *   publish  to Kafka; the delivery reports give the verdicts   (publish.c)  publisher
+ *   settle   set keys, then delete, rewrite or dead-letter      (settle.c)   finisher
+ *
+ * The reader runs the first four for TURN_EVENTS entries at a time (their texts are forgotten afterwards) until the
+ * batch is full or nothing more waits; then the batch goes on. An entry that a stage gives a verdict is passed over by
+ * the later ones. A crash in any of them leaves the entry as it was.
+ */
+#include "bridge/relay/parts.h"
+
+static void stage_screen(struct turn *t);
+static void stage_route(struct turn *t);
+static void stage_encode(struct turn *t);
+
+void turn_run(struct turn *t) {
+  static void (*const stages[])(struct turn *) = {stage_take, stage_screen, stage_route, stage_encode};
+  t->first = t->batch->count;
+  for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](t);
+  arena_reset(&t->relay->scratch);
+}
+
+static struct entry *entry_of(struct turn *t, size_t i) {
+  return &t->relay->entries[i - t->first];
+}
+
+static void give_up(struct item *item, enum reason reason, const struct error *err) {
+  item->outcome = OUTCOME_DEAD;
+  item->attempts++;
+  item_fail(item, reason, 0, err->text);
+}
+
+/* An id that is in hand already: this entry shares the other one's fate. */
+static void find_twins(struct turn *t) {
+  struct relay *r = t->relay;
+  pthread_mutex_lock(&r->lock);
+  for (size_t i = t->first; i < t->batch->count; i++) {
+    struct item *item = &t->batch->items[i];
+    if (item->outcome != OUTCOME_SEND) continue;
+    struct item *head = table_get(&r->ids, item->id);
+    if (head) {
+      item->outcome = OUTCOME_TWIN;
+      item->next = head->twins;
+      head->twins = item;
+    } else if (table_put(&r->ids, item->id, item) == ST_OK) {
+      item->listed = true;
+    } else {
+      item->outcome = OUTCOME_HELD; /* out of memory: later */
+    }
+  }
+  pthread_mutex_unlock(&r->lock);
+}
+
+static void stage_screen(struct turn *t) {
+  struct relay *r = t->relay;
+  struct span ids[TURN_EVENTS], places[TURN_EVENTS] = {{0}};
+  struct item *asked[TURN_EVENTS];
+  bool seen[TURN_EVENTS] = {0};
+  size_t n = 0;
+  find_twins(t);
+  for (size_t i = t->first; i < t->batch->count; i++) {
+    struct item *item = &t->batch->items[i];
+    if (item->outcome == OUTCOME_SEND) asked[n] = item, ids[n++] = item->id;
+  }
+  if (n == 0) return;
+  /* Unavailable: seen is then by the ids due alone; Redis filters, it never decides. */
+  enum status st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+  series_add(metrics_series(r->parts.metrics, METRIC_REDIS, "check", st == ST_OK ? "ok" : "error"), 1);
+  for (size_t i = 0; i < n; i++) {
+    if (!seen[i]) continue;
+    asked[i]->outcome = OUTCOME_DUPLICATE;
+    asked[i]->error = arena_copy(&t->batch->arena, places[i]);
+  }
+}
+
+static void route_item(struct turn *t, struct item *item, const struct entry *entry) {
+  struct route route;
+  struct error err = {0};
+  struct arena *arena = &t->batch->arena;
+  enum reason reason =
+      routing_route(t->relay->parts.routing, &entry->doc, &entry->event, &t->relay->scratch, &route, &err);
+  if (reason != REASON_NONE) {
+    give_up(item, reason, &err);
+    return;
+  }
+  item->topic = route.topic;
+  item->routed = true;
+  item->name = arena_span(arena, route.name);
+  item->ns = arena_span(arena, route.ns);
+  item->key = arena_span(arena, route.key);
+  if (item->key.len != route.key.len || !item->name.ptr || !item->ns.ptr) item->outcome = OUTCOME_HELD;
+}
+
+static void stage_route(struct turn *t) {
+  for (size_t i = t->first; i < t->batch->count; i++)
+    if (t->batch->items[i].outcome == OUTCOME_SEND) route_item(t, &t->batch->items[i], entry_of(t, i));
+}
+
+static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {
+  struct error err = {0};
+  struct buffer *values = &t->batch->values;
+  item->value_at = values->len;
+  enum reason reason =
+      catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event, item->name, item->created_us, values, &err);
+  if (values->failed) {
+    item->outcome = OUTCOME_HELD; /* out of memory: later; what was encoded before stays good */
+    values->failed = false;
+    values->len = item->value_at;
+  } else if (reason != REASON_NONE) {
+    values->len = item->value_at;
+    give_up(item, reason, &err);
+  }
+  item->value.len = values->len - item->value_at;
+}
+
+static void stage_encode(struct turn *t) {
+  for (size_t i = t->first; i < t->batch->count; i++)
+    if (t->batch->items[i].outcome == OUTCOME_SEND) encode_item(t, &t->batch->items[i], entry_of(t, i));
+}
