@@ -1,0 +1,254 @@
+#include "bridge/base/durable.h"
+#include "bridge/service/parts.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define METRICS_FILE "metrics"
+#define METRICS_MAX (16 * 1024 * 1024)
+
+/* ---- the parts, in the order they are opened ----------------------------------------------------------------------
+ */
+
+static bool is_folder(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum status service_schema_folder(const struct settings *settings, char *out, size_t size, struct error *err) {
+  const char *set = setting_text(settings, SETTING_ENCODING_SCHEMAS);
+  char exe[300];
+  if (*set) {
+    snprintf(out, size, "%s", set);
+    return ST_OK;
+  }
+  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+  exe[n > 0 ? n : 0] = '\0';
+  char *slash = strrchr(exe, '/');
+  if (slash) *slash = '\0';
+  /* beside bin/ when installed; in build/<preset>/ of a source tree; as the distribution puts it */
+  static const char *const places[] = {"%s/../share/busbridge/schemas", "%s/../../schemas",
+                                       "/usr/share/busbridge/schemas"};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    snprintf(out, size, places[i], exe);
+    if (is_folder(out)) return ST_OK;
+  }
+  return error_set(err, ST_NOT_FOUND,
+                   "The Avro schemas are not beside the program; set encoding.schemas to their folder");
+}
+
+static const char *outbox_folder(const char *url) {
+  struct span s = span_of(url);
+  return span_starts(s, "file:") ? url + 5 : url;
+}
+
+static enum status open_state(struct service *s, const struct service_options *o, struct error *err) {
+  bool create = s->mode != SERVICE_INSPECT;
+  const char *path = outbox_folder(setting_text(s->settings, SETTING_OUTBOX_URL));
+  enum status st = state_open(path, create, s->clock, &s->state, err);
+  if (st != ST_OK || !create) return st;
+  return state_lock(s->state, o->lock_wait_ms, err);
+}
+
+static enum status open_store(struct service *s, struct error *err) {
+  const struct settings *x = s->settings;
+  struct store_config config = {.state = s->state,
+                                .settle_ms = setting_number(x, SETTING_OUTBOX_SETTLE),
+                                .max_entry_bytes = (size_t)setting_number(x, SETTING_OUTBOX_MAX_ENTRY_BYTES),
+                                .window = (size_t)setting_number(x, SETTING_OUTBOX_WINDOW),
+                                .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
+                                .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
+                                .inspect = s->mode == SERVICE_INSPECT,
+                                .clock = s->clock,
+                                .log = s->log};
+  return store_open(setting_text(x, SETTING_OUTBOX_URL), &config, &s->store, err);
+}
+
+static enum status open_routing(struct service *s, struct error *err) {
+  struct routing_config config = {.namespaces = span_of(setting_text(s->settings, SETTING_ROUTING_NAMESPACES)),
+                                  .topic = span_of(setting_text(s->settings, SETTING_ROUTING_TOPIC)),
+                                  .aliases = span_of(setting_text(s->settings, SETTING_ROUTING_ALIASES)),
+                                  .keys = span_of(setting_text(s->settings, SETTING_ROUTING_KEYS))};
+  return routing_open(&config, &s->routing, err);
+}
+
+static enum framing framing_of(const char *word) {
+  if (!strcmp(word, "raw")) return FRAMING_RAW;
+  if (!strcmp(word, "json")) return FRAMING_JSON;
+  return strcmp(word, "confluent") ? FRAMING_SINGLE_OBJECT : FRAMING_CONFLUENT;
+}
+
+static enum status open_catalog(struct service *s, struct error *err) {
+  enum status st = service_schema_folder(s->settings, s->schemas, sizeof s->schemas, err);
+  if (st != ST_OK) return st;
+  struct catalog_config config = {.folder = s->schemas,
+                                  .framing = framing_of(setting_text(s->settings, SETTING_ENCODING_FRAMING)),
+                                  .strict = setting_bool(s->settings, SETTING_ENCODING_STRICT)};
+  return catalog_open(&config, s->log, &s->catalog, err);
+}
+
+static enum status open_keys(struct service *s, struct error *err) {
+  const struct settings *x = s->settings;
+  const char *prefix = setting_text(x, SETTING_REDIS_PREFIX);
+  if (*prefix)
+    snprintf(s->prefix, sizeof s->prefix, "%s", prefix);
+  else
+    snprintf(s->prefix, sizeof s->prefix, "busbridge:%s:", state_id(s->state));
+  struct keys_config config = {.url = setting_text(x, SETTING_REDIS_URL),
+                               .prefix = s->prefix,
+                               .ttl_ms = setting_number(x, SETTING_REDIS_TTL),
+                               .timeout_ms = (int)setting_number(x, SETTING_REDIS_TIMEOUT),
+                               .folder = s->mode == SERVICE_INSPECT ? -1 : state_folder(s->state),
+                               .clock = s->clock};
+  enum status st = keys_open(&config, s->log, &s->keys, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) keys_check_policy(s->keys);
+  return st;
+}
+
+/* Copies: the settings may be replaced by a reload while the relay makes a new producer. */
+static enum status copy_pairs(struct service *s, struct error *err) {
+  const char *key, *value;
+  size_t count = 0;
+  while (settings_kafka(s->settings, count, &key, &value)) count++;
+  s->pairs = calloc(count + 1, sizeof *s->pairs);
+  s->kafka = (struct kafka_config){.pairs = s->pairs, .at_least_once = true};
+  if (!s->pairs) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
+  for (size_t i = 0; i < count && settings_kafka(s->settings, i, &key, &value); i++) {
+    s->pairs[i] = (struct kafka_pair){strdup(key), strdup(value)};
+    s->kafka.count = i + 1;
+    if (!s->pairs[i].key || !s->pairs[i].value)
+      return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
+  }
+  return ST_OK;
+}
+
+static void free_pairs(struct service *s) {
+  for (size_t i = 0; i < s->kafka.count; i++) {
+    free((char *)s->pairs[i].key);
+    free((char *)s->pairs[i].value);
+  }
+  free(s->pairs);
+}
+
+/* Damaged figures are no reason not to relay: they begin anew, and the log says so. */
+static enum status open_metrics(struct service *s, struct error *err) {
+  struct buffer text = {0};
+  struct error why = {0};
+  enum status st = metrics_open(s->clock, &s->metrics);
+  if (st != ST_OK) return error_set(err, st, "out of memory for the metrics");
+  if (state_folder(s->state) < 0) return ST_OK;
+  st = file_read(state_folder(s->state), METRICS_FILE, METRICS_MAX, &text, &why);
+  if (st == ST_OK) st = metrics_load(s->metrics, buffer_span(&text), &why);
+  if (st != ST_OK && st != ST_NOT_FOUND)
+    log_write(s->log, LOG_WARNING, "service", "metrics_lost", FIELDS(F_TEXT("error", why.text)),
+              "The saved figures cannot be read; they begin anew");
+  buffer_release(&text);
+  return ST_OK;
+}
+
+enum status service_save_metrics(struct service *s, struct error *err) {
+  struct buffer text = {0};
+  metrics_save(s->metrics, &text);
+  enum status st = buffer_status(&text, err);
+  if (st == ST_OK)
+    st = durable_replace(state_tmp(s->state), state_folder(s->state), METRICS_FILE, buffer_span(&text), err);
+  buffer_release(&text);
+  return st;
+}
+
+static struct relay_tuning tuning_of(const struct settings *x) {
+  return (struct relay_tuning){
+      .flush_interval_ms = setting_number(x, SETTING_FLUSH_INTERVAL),
+      .max_attempts = (unsigned)setting_number(x, SETTING_DLQ_MAX_ATTEMPTS),
+      .max_retries = (unsigned)setting_number(x, SETTING_RETRY_MAX_RETRIES),
+      .quick = {setting_number(x, SETTING_RETRY_BACKOFF_BASE), setting_number(x, SETTING_RETRY_BACKOFF_MAX),
+                setting_number(x, SETTING_RETRY_JITTER)},
+      .batch_events = (size_t)setting_number(x, SETTING_BATCH_MAX_EVENTS),
+      .batch_bytes = (size_t)setting_number(x, SETTING_BATCH_MAX_BYTES),
+  };
+}
+
+static enum status start_relay(struct service *s, const struct service_options *o, struct error *err) {
+  const struct settings *x = s->settings;
+  const char *source = setting_text(x, SETTING_CLOUDEVENTS_SOURCE);
+  if (*source)
+    snprintf(s->source, sizeof s->source, "%s", source);
+  else
+    snprintf(s->source, sizeof s->source, "/busbridge/%s", state_id(s->state));
+  struct relay_parts parts = {.store = s->store,
+                              .routing = s->routing,
+                              .catalog = s->catalog,
+                              .keys = s->keys,
+                              .metrics = s->metrics,
+                              .kafka = &s->kafka,
+                              .clock = s->clock,
+                              .log = s->log};
+  struct relay_config config = {.tuning = tuning_of(x),
+                                .ce_source = s->source,
+                                .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
+                                .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
+                                .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
+                                .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION)};
+  return relay_start(&parts, &config, &s->relay, err);
+}
+
+/* ---- open and close -------------------------------------------------------------------------------------------------
+ */
+
+/* What can be judged without touching the outbox comes first, so that a wrong setting changes nothing. */
+static enum status open_parts(struct service *s, const struct service_options *o, struct error *err) {
+  enum status st = open_routing(s, err);
+  if (st == ST_OK) st = copy_pairs(s, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->kafka, s->log, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_catalog(s, err);
+  if (st == ST_OK) st = open_state(s, o, err);
+  if (st == ST_OK) st = open_store(s, err);
+  if (st == ST_OK) st = open_keys(s, err);
+  if (st == ST_OK) st = open_metrics(s, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
+  return st;
+}
+
+enum status service_open(const struct settings *settings, struct log *log, const struct service_options *options,
+                         struct service **out, struct error *err) {
+  struct service *s = calloc(1, sizeof *s);
+  if (!s) return error_set(err, ST_NO_MEMORY, "out of memory");
+  s->mode = options->mode;
+  s->log = log;
+  s->clock = options->clock;
+  s->settings = settings;
+  pthread_mutex_init(&s->lock, NULL);
+  enum status st = open_parts(s, options, err);
+  if (st != ST_OK) {
+    service_close(s, 0);
+    return st;
+  }
+  *out = s;
+  return ST_OK;
+}
+
+void service_close(struct service *s, int64_t drain_ms) {
+  if (!s) return;
+  struct error err = {0};
+  relay_stop(s->relay, drain_ms);
+  if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && service_save_metrics(s, &err) != ST_OK)
+    log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
+              "The figures could not be saved");
+  metrics_close(s->metrics);
+  keys_close(s->keys);
+  store_close(s->store);
+  state_close(s->state);
+  catalog_close(s->catalog);
+  routing_close(s->routing);
+  free_pairs(s);
+  pthread_mutex_destroy(&s->lock);
+  free(s);
+}
+
+void service_reload(struct service *s, const struct settings *fresh) {
+  pthread_mutex_lock(&s->lock);
+  s->settings = fresh;
+  pthread_mutex_unlock(&s->lock);
+  struct relay_tuning tuning = tuning_of(fresh);
+  if (s->relay) relay_tune(s->relay, &tuning);
+}
