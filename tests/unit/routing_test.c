@@ -1,0 +1,320 @@
+/* routing_test.c - names to topic and key, settings that are refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/routing/routing.h"
+
+struct bench {
+  struct routing *routing;
+  struct arena arena;
+  struct json_doc doc;
+  struct route route;
+  struct error err;
+};
+
+static int set_up(void **state) {
+  struct bench *b = calloc(1, sizeof *b);
+  *state = b;
+  return b ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  struct bench *b = *state;
+  routing_close(b->routing);
+  json_doc_release(&b->doc);
+  arena_release(&b->arena);
+  free(b);
+  return 0;
+}
+
+static struct routing_config defaults(void) {
+  return (struct routing_config){.namespaces = SPAN("episode quality plot usecase"),
+                                 .topic = SPAN("{namespace}.events")};
+}
+
+static void open_with(struct bench *b, struct routing_config config) {
+  if (routing_open(&config, &b->routing, &b->err) != ST_OK) fail_msg("%s", b->err.text);
+}
+
+static enum reason route(struct bench *b, struct span name, const char *payload) {
+  memset(&b->err, 0, sizeof b->err);
+  assert_int_equal(json_scan(&b->doc, span_of(payload), &b->err), ST_OK);
+  struct event event = {
+      .id = SPAN("the-id"), .name = name, .payload = b->doc.nodes[0].type == JSON_OBJECT ? 0 : JSON_NONE};
+  return routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, &b->err);
+}
+
+#define assert_span(s, z)                                                                                              \
+  do {                                                                                                                 \
+    if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                                     \
+  } while (0)
+
+/* ---- names ----------------------------------------------------------------------------------------------------- */
+
+static void the_contracts_names_become_canonical(void **state) {
+  struct bench *b = *state;
+  static const char *const rows[][2] = {
+      {"EpisodeCreated", "episode.created"},
+      {"EpisodeCreatedEvent", "episode.created"},
+      {"episode.episodecreated", "episode.created"},
+      {"episode_created", "episode.created"},
+      {"episode_written", "episode.written"},
+      {"EpisodeContentUpdated", "episode.updated"},
+      {"episode.episodecontentupdated", "episode.updated"},
+      {"QualityCheckedEvent", "quality.checked"},
+      {"quality.qualitychecked", "quality.checked"},
+      {"quality_checked", "quality.checked"},
+      {"PlotUpdatedEvent", "plot.updated"},
+      {"plot.plotupdated", "plot.updated"},
+      {"plot_updated", "plot.updated"},
+      {"PlotGeneratedEvent", "plot.generated"},
+      {"plot.plotgenerated", "plot.generated"},
+      {"PlotGenerationStarted", "plot.generation_started"},
+      {"PlotGenerationCompleted", "plot.generation_completed"},
+      {"PlotGenerationFailed", "plot.generation_failed"},
+      {"PlotQualityCheckCompleted", "plot.quality_check_completed"},
+      {"quality.plotqualitycheckcompleted", "plot.quality_check_completed"},
+      {"PlotSaved", "plot.saved"},
+      {"MasterPlotUpdated", "plot.master_updated"},
+      {"quality.checked_via_usecase", "quality.checked_via_usecase"},
+      {"plot.never-heard.of_2", "plot.never-heard.of_2"},
+  };
+  open_with(b, defaults());
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(route(b, span_of(rows[i][0]), "{}"), REASON_NONE);
+    assert_span(b->route.name, rows[i][1]);
+    assert_span(routing_canonical(b->routing, span_of(rows[i][0])), rows[i][1]);
+    size_t dot = strcspn(rows[i][1], ".");
+    assert_int_equal(b->route.ns.len, dot);
+    assert_memory_equal(b->route.ns.ptr, rows[i][1], dot);
+    char topic[40];
+    snprintf(topic, sizeof topic, "%.*s.events", (int)dot, rows[i][1]);
+    assert_string_equal(routing_topic_name(b->routing, b->route.topic), topic);
+    assert_span(b->route.key, "the-id");
+  }
+  assert_int_equal(routing_topics(b->routing), 4);
+  assert_span(routing_canonical(b->routing, SPAN("\x01 what ever")), "\x01 what ever");
+}
+
+static void users_aliases_come_first(void **state) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.aliases = SPAN("PlotSaved=episode.kept  EpisodeGone=episode.gone,plot.validated=plot.proved");
+  open_with(b, config);
+  assert_int_equal(route(b, SPAN("PlotSaved"), "{}"), REASON_NONE);
+  assert_span(b->route.name, "episode.kept");
+  assert_span(b->route.ns, "episode");
+  assert_int_equal(route(b, SPAN("EpisodeGone"), "{}"), REASON_NONE);
+  assert_span(b->route.name, "episode.gone");
+  assert_int_equal(route(b, SPAN("plot.validated"), "{}"), REASON_NONE);
+  assert_span(b->route.name, "plot.proved");
+  assert_int_equal(route(b, SPAN("PlotUpdated"), "{}"), REASON_NONE);
+  assert_span(b->route.name, "plot.updated");
+}
+
+static void names_of_another_form_are_refused(void **state) {
+  struct bench *b = *state;
+  static const struct span names[] = {
+      SPAN("plot"),          SPAN("plot."),     SPAN(".updated"),    SPAN("Plot.updated"), SPAN("plot.Upd"),
+      SPAN("plot upd.x"),    SPAN("plot.x y"),  SPAN("plot.x/y"),    SPAN("plot/a.b"),     SPAN("."),
+      SPAN("plot.\xc3\xa9"), SPAN("plot.a\0b"), SPAN("UnknownEvent")};
+  open_with(b, defaults());
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    assert_int_equal(route(b, names[i], "{}"), REASON_BAD_NAME);
+    assert_int_equal(b->err.status, ST_INVALID);
+    assert_non_null(strstr(b->err.text, "routing.aliases"));
+  }
+  char longest[EVENT_NAME_MAX + 1];
+  memset(longest, 'x', sizeof longest);
+  memcpy(longest, "plot.", 5);
+  assert_int_equal(route(b, (struct span){longest, EVENT_NAME_MAX}, "{}"), REASON_NONE);
+  assert_int_equal(route(b, (struct span){longest, EVENT_NAME_MAX + 1}, "{}"), REASON_BAD_NAME);
+  struct event event = {.id = SPAN("a"), .name = SPAN("plot"), .payload = 0};
+  assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL), REASON_BAD_NAME);
+}
+
+static void a_refused_name_cannot_harm_a_terminal(void **state) {
+  struct bench *b = *state;
+  open_with(b, defaults());
+  assert_int_equal(route(b, SPAN("a\x1b[2J\n\x7f\xc2\x9b\xe6\x97\xa5\xc2\xa9"), "{}"), REASON_BAD_NAME);
+  assert_string_equal(
+      b->err.text,
+      "name \"a\\u001b[2J\\u000a\\u007f\\u009b\xe6\x97\xa5\xc2\xa9\" is no namespace.event in [a-z0-9_.-] of "
+      "at most 200 bytes; mend it, or add it to routing.aliases");
+  struct buffer name = {0};
+  for (int i = 0; i < 100; i++) buffer_add_z(&name, i ? "\xe6\x97\xa5" : "x");
+  assert_int_equal(route(b, buffer_span(&name), "{}"), REASON_BAD_NAME);
+  const char *dots = strstr(b->err.text, "...\"");
+  assert_non_null(dots);
+  assert_int_equal(dots - b->err.text, strlen("name \"") + 58); /* 19 whole characters and the x */
+  assert_int_equal(span_utf8_prefix(span_of(b->err.text)), strlen(b->err.text));
+  buffer_release(&name);
+}
+
+static void unlisted_namespaces_are_refused_with_the_nearest(void **state) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.namespaces = SPAN("episode,plot quality");
+  open_with(b, config);
+  assert_int_equal(route(b, SPAN("epsiode.created"), "{}"), REASON_UNKNOWN_NAMESPACE);
+  assert_string_equal(b->err.text,
+                      "name \"epsiode.created\": namespace \"epsiode\" is not in routing.namespaces (the nearest "
+                      "there is \"episode\"); add it there, or the name to routing.aliases");
+  assert_int_equal(route(b, SPAN("qualitie.checked"), "{}"), REASON_UNKNOWN_NAMESPACE);
+  assert_non_null(strstr(b->err.text, "nearest there is \"quality\""));
+  assert_int_equal(route(b, SPAN("plots.x"), "{}"), REASON_UNKNOWN_NAMESPACE);
+  assert_non_null(strstr(b->err.text, "nearest there is \"plot\""));
+  /* a known name whose namespace is not listed */
+  assert_int_equal(route(b, SPAN("usecase.executed"), "{}"), REASON_UNKNOWN_NAMESPACE);
+  assert_span(b->route.name, "usecase.executed");
+  struct event event = {.id = SPAN("a"), .name = SPAN("x.y"), .payload = 0};
+  assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL), REASON_UNKNOWN_NAMESPACE);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
+
+static void the_key_is_the_first_field_that_is_there(void **state) {
+  struct bench *b = *state;
+  static const struct {
+    const char *name, *payload, *key;
+  } rows[] = {
+      {"episode.created", "{\"id\": \"i\", \"episode_id\": \"e\"}", "e"},
+      {"episode.created", "{\"id\": \"i\"}", "i"},
+      {"episode.created", "{\"id\": \"i\", \"episode_id\": \"\"}", "i"},
+      {"episode.created", "{\"id\": \"i\", \"episode_id\": null}", "i"},
+      {"episode.created", "{\"id\": [1], \"episode_id\": {\"id\": 1}}", "the-id"},
+      {"episode.created", "{\"id\": true}", "the-id"},
+      {"episode.created", "{\"id\": 12}", "12"},
+      {"episode.created", "{\"id\": -1.50e3}", "-1.50e3"},
+      {"episode.created", "{\"id\": 0}", "0"},
+      {"episode.created", "{\"id\": 123456789012345678901234567890}", "123456789012345678901234567890"},
+      {"plot.updated", "{\"id\": \"i\", \"plot_id\": \"\\u00e9\\n\"}", "\xc3\xa9\n"},
+      {"plot.updated", "{\"pl\\u006ft_id\": \"p\"}", "p"},
+      {"plot.updated", "{\"id\": \"i\"}", "the-id"},
+      {"quality.checked", "{\"episode_id\": \"e\", \"content_id\": \"c\"}", "c"},
+      {"quality.checked", "{\"episode_id\": \"e\"}", "e"},
+      {"usecase.executed", "{\"id\": \"i\", \"episode_id\": \"e\"}", "the-id"},
+      {"plot.updated", "[]", "the-id"},
+  };
+  open_with(b, defaults());
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(route(b, span_of(rows[i].name), rows[i].payload), REASON_NONE);
+    assert_span(b->route.key, rows[i].key);
+  }
+}
+
+static void users_keys_replace_a_namespaces_own(void **state) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.keys = SPAN(" episode=title,,number\tusecase=usecase_name\nplot= ");
+  open_with(b, config);
+  assert_int_equal(route(b, SPAN("episode.created"), "{\"episode_id\": \"e\", \"number\": 3}"), REASON_NONE);
+  assert_span(b->route.key, "3");
+  assert_int_equal(route(b, SPAN("usecase.failed"), "{\"usecase_name\": \"u\"}"), REASON_NONE);
+  assert_span(b->route.key, "u");
+  assert_int_equal(route(b, SPAN("plot.updated"), "{\"plot_id\": \"p\"}"), REASON_NONE);
+  assert_span(b->route.key, "the-id");
+  assert_int_equal(route(b, SPAN("quality.checked"), "{\"content_id\": \"c\"}"), REASON_NONE);
+  assert_span(b->route.key, "c");
+}
+
+/* ---- topics and settings --------------------------------------------------------------------------------------- */
+
+static void namespaces_may_share_a_topic(void **state) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.topic = SPAN("all.Events_1");
+  open_with(b, config);
+  assert_int_equal(routing_topics(b->routing), 1);
+  assert_string_equal(routing_topic_name(b->routing, 0), "all.Events_1");
+  assert_int_equal(route(b, SPAN("plot.updated"), "{}"), REASON_NONE);
+  assert_int_equal(b->route.topic, 0);
+}
+
+static void a_template_may_name_the_namespace_anywhere(void **state) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.topic = SPAN("p-{namespace}.{namespace}");
+  config.namespaces = SPAN("plot plot 0-_ a b c d e f g h");
+  open_with(b, config);
+  assert_int_equal(routing_topics(b->routing), 10);
+  assert_string_equal(routing_topic_name(b->routing, 0), "p-plot.plot");
+  assert_string_equal(routing_topic_name(b->routing, 1), "p-0-_.0-_");
+  assert_string_equal(routing_topic_name(b->routing, 9), "p-h.h");
+}
+
+static void wrong_settings_are_refused_by_name(void **state) {
+  struct bench *b = *state;
+  static const struct {
+    const char *namespaces, *topic, *aliases, *keys, *message;
+  } rows[] = {
+      {"", "{namespace}.events", "", "",
+       "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\""},
+      {"plot Epi", "{namespace}.events", "", "", "routing.namespaces: \"Epi\" is no namespace; write [a-z0-9_-]+"},
+      {"plot a.b", "{namespace}.events", "", "", "routing.namespaces: \"a.b\" is no namespace; write [a-z0-9_-]+"},
+      {"plot", "", "", "", "routing.topic: \"\" is no topic name;"},
+      {"plot", "..", "", "", "routing.topic: \"..\" is no topic name;"},
+      {"plot", ".", "", "", "routing.topic: \".\" is no topic name;"},
+      {"plot", "{ns}.events", "", "", "routing.topic: \"{ns}.events\" is no topic name;"},
+      {"plot", "a b", "", "", "routing.topic: \"a b\" is no topic name;"},
+      {"plot", "t", "PlotSaved", "", "routing.aliases: \"PlotSaved\"; write SEEN=CANONICAL"},
+      {"plot", "t", "=plot.x", "", "routing.aliases: \"=plot.x\"; write SEEN=CANONICAL"},
+      {"plot", "t", "a=plot", "", "routing.aliases: \"a=plot\": what stands behind = is no name;"},
+      {"plot", "t", "a=", "", "routing.aliases: \"a=\": what stands behind = is no name;"},
+      {"plot", "t", "a=plot.x a=plot.y", "", "routing.aliases: \"a=plot.y\": that name has an alias already;"},
+      {"plot", "t", "", "plot", "routing.keys: \"plot\"; write NAMESPACE=FIELD,FIELD"},
+      {"plot", "t", "", "=x", "routing.keys: \"=x\"; write NAMESPACE=FIELD,FIELD"},
+      {"plot", "t", "", "plott=x,y", "routing.keys: \"plott=x,y\": the namespace is not in routing.namespaces;"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct routing_config config = {span_of(rows[i].namespaces), span_of(rows[i].topic), span_of(rows[i].aliases),
+                                    span_of(rows[i].keys)};
+    struct routing *r = (struct routing *)b;
+    struct error err = {0};
+    assert_int_equal(routing_open(&config, &r, &err), ST_INVALID);
+    assert_null(r);
+    if (strncmp(err.text, rows[i].message, strlen(rows[i].message)) != 0)
+      fail_msg("\"%s\" does not begin with \"%s\"", err.text, rows[i].message);
+    assert_int_equal(routing_open(&config, &r, NULL), ST_INVALID);
+  }
+}
+
+static void a_topic_of_250_bytes_is_refused(void **state) {
+  struct bench *b = *state;
+  char topic[250];
+  memset(topic, 't', sizeof topic);
+  struct routing_config config = defaults();
+  config.topic = (struct span){topic, 250};
+  assert_int_equal(routing_open(&config, &b->routing, &b->err), ST_INVALID);
+  config.topic.len = 249;
+  open_with(b, config);
+}
+
+static void closing_nothing_is_fine(void **state) {
+  (void)state;
+  routing_close(NULL);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      T(the_contracts_names_become_canonical),
+      T(users_aliases_come_first),
+      T(names_of_another_form_are_refused),
+      T(a_refused_name_cannot_harm_a_terminal),
+      T(unlisted_namespaces_are_refused_with_the_nearest),
+      T(the_key_is_the_first_field_that_is_there),
+      T(users_keys_replace_a_namespaces_own),
+      T(namespaces_may_share_a_topic),
+      T(a_template_may_name_the_namespace_anywhere),
+      T(wrong_settings_are_refused_by_name),
+      T(a_topic_of_250_bytes_is_refused),
+      cmocka_unit_test(closing_nothing_is_fine),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
