@@ -93,18 +93,12 @@ static void put_head(const struct catalog *c, const struct entry *e, struct buff
   buffer_append(out, head, sizeof head);
 }
 
-/* created_at as the producer wrote it, when it was a time; else what stands in for it. */
+/* created_at as the producer wrote it, when it was a time (such a text has no escapes); else what stands in for it. */
 static void put_created(struct encoder *e, const struct event *event, int64_t created_us) {
   char text[TIME_TEXT];
   uint32_t node = event->created_us == TIME_NONE ? JSON_NONE : json_member(e->doc, 0, "created_at");
-  if (node == JSON_NONE || e->doc->nodes[node].type != JSON_STRING) {
-    avro_put_string(e->out, span_of(time_format(created_us, text)));
-    return;
-  }
-  buffer_clear(&e->text);
-  json_unescape(e->doc, node, &e->text);
-  if (e->text.failed) e->out->failed = true;
-  avro_put_string(e->out, buffer_span(&e->text));
+  bool written = node != JSON_NONE && e->doc->nodes[node].type == JSON_STRING;
+  avro_put_string(e->out, written ? json_raw(e->doc, node) : span_of(time_format(created_us, text)));
 }
 
 static void put_envelope(struct catalog *c, const struct event *event, struct span name, int64_t created_us) {

@@ -120,8 +120,7 @@ static enum reason put_integer(struct encoder *e, const struct use *u, uint32_t 
 static bool loses_digits(const struct encoder *e, uint32_t node, double value, unsigned digits) {
   int64_t exact;
   if (digits > 17) return true;
-  return fabs(value) > 9007199254740992.0 && fabs(value) < 9.2e18 && json_int(e->doc, node, &exact) &&
-         (int64_t)value != exact;
+  return fabs(value) >= 0x1p53 && fabs(value) < 0x1p63 && json_int(e->doc, node, &exact) && (int64_t)value != exact;
 }
 
 static enum reason put_real(struct encoder *e, const struct use *u, uint32_t node) {

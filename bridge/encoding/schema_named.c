@@ -64,6 +64,9 @@ static enum status define(struct reader *r, uint32_t node, enum kind kind, struc
   st = reader_full_name(r, name, own.ptr ? own : *ns, &type->name);
   if (st != ST_OK) return st;
   const char *dot = memrchr(type->name.ptr, '.', type->name.len);
+  /* The canonical form writes such a name bare, and readers of it would put it into the namespace around it. */
+  if (!dot && ns->len)
+    return reader_fault(r, node, "\"%s\" has no namespace, inside one that has", reader_quote(r, name));
   *ns = (struct span){type->name.ptr, dot ? (size_t)(dot - type->name.ptr) : 0};
   type->kind = kind;
   type->extra = SCHEMA_NO_FIELD;

@@ -1,0 +1,458 @@
+/* The checker of schemas, the canonical form and its fingerprint, and the folder they are read from. */
+#include "bridge/encoding/catalog.h"
+#include "bridge/encoding/schema.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define RECORD(fields) "{\"type\": \"record\", \"name\": \"R\", \"fields\": [" fields "]}"
+#define FIELD(type) RECORD("{\"name\": \"a\", \"type\": " type "}")
+
+static void canonical_forms_and_fingerprints_are_the_published_ones(void **state) {
+  (void)state;
+  /* canonical forms by Apache Avro's Python library; the first two fingerprints are published */
+  static const struct {
+    const char *text, *canonical;
+    uint64_t fingerprint;
+  } table[] = {
+      {" \"int\" ", "\"int\"", 0x7275d51a3f395c8f},
+      {"{\"name\":\"Example\",\"type\":\"record\",\"fields\":[{\"name\":\"foobar\",\"type\":\"string\"}]}",
+       "{\"name\":\"Example\",\"type\":\"record\",\"fields\":[{\"name\":\"foobar\",\"type\":\"string\"}]}",
+       0x70cf38a27d6f5db7},
+      {"{\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}", "\"long\"", 0xd054e14493f41db7},
+      {"{\"fields\": [{\"type\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, \"name\": \"l\", \"default\": [], "
+       "\"order\": \"ignore\"}, {\"name\": \"m\", \"aliases\": [\"n\"], \"type\": [\"null\", {\"values\": \"int\", \"type\": "
+       "\"map\"}]}, {\"name\": \"e\", \"type\": [{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"B\", \"A\"], "
+       "\"default\": \"A\"}, \"null\"]}, {\"name\": \"f\", \"type\": \"E\"}, {\"name\": \"g\", \"type\": {\"type\": \"record\", "
+       "\"name\": \"other.In\", \"namespace\": \"ignored\", \"fields\": [{\"name\": \"x\", \"type\": {\"type\": \"enum\", "
+       "\"name\": \"E\", \"symbols\": [\"Z\"]}}]}}, {\"name\": \"h\", \"type\": \"other.E\"}, {\"name\": \"\\u0069\", \"type\": "
+       "{\"type\": \"enum\", \"namespace\": \"c\", \"name\": \"D\", \"symbols\": [\"Q\"]}}], "
+       "\"doc\": \"words\", \"namespace\": \"a.b\", \"name\": \"Out\", \"type\": \"record\", \"aliases\": [\"Old\"]}",
+       "{\"name\":\"a.b.Out\",\"type\":\"record\",\"fields\":[{\"name\":\"l\",\"type\":{\"type\":\"array\",\"items\":"
+       "\"string\"}},{\"name\":\"m\",\"type\":[\"null\",{\"type\":\"map\",\"values\":\"int\"}]},{\"name\":\"e\",\"type\":[{"
+       "\"name\":\"a.b.E\",\"type\":\"enum\",\"symbols\":[\"B\",\"A\"]},\"null\"]},{\"name\":\"f\",\"type\":\"a.b.E\"},{"
+       "\"name\":\"g\",\"type\":{\"name\":\"other.In\",\"type\":\"record\",\"fields\":[{\"name\":\"x\",\"type\":{\"name\":"
+       "\"other.E\",\"type\":\"enum\",\"symbols\":[\"Z\"]}}]}},{\"name\":\"h\",\"type\":\"other.E\"},{\"name\":\"i\",\"type\":{"
+       "\"name\":\"c.D\",\"type\":\"enum\",\"symbols\":[\"Q\"]}}]}",
+       0},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct schema s;
+    struct error err = {0};
+    enum status st = schema_read(span_of(table[i].text), &s, &err);
+    if (st != ST_OK) print_message("%s\n", err.text);
+    assert_int_equal(st, ST_OK);
+    assert_int_equal(s.canonical.len, strlen(table[i].canonical));
+    assert_memory_equal(s.canonical.ptr, table[i].canonical, s.canonical.len);
+    if (table[i].fingerprint) assert_int_equal(s.fingerprint, table[i].fingerprint);
+    schema_release(&s);
+  }
+}
+
+static void what_is_wrong_with_a_schema_is_said_with_its_line(void **state) {
+  (void)state;
+  static const char *const table[][2] = {
+      {"{\n\"type\": \"record\",,}", "line 2: "},
+      {"{\"a\": 1,\n\n\"a\": 2}", "line 3: "},
+      {"", "line 1: "},
+      {"{\"name\": \"R\", \"type\": \"record\", \"fields\": [\n{\"name\": \"a\", \"type\": \"lnog\"}]}",
+       "line 2: unknown type \"lnog\"; supported are null, boolean"},
+      {"7", "line 1: a type is a word, an object or an array of two, not number"},
+      {FIELD("null"), "not null"},
+      {FIELD("true"), "not boolean"},
+      {FIELD("{}"), "a type without \"type\""},
+      {FIELD("{\"type\": [\"null\", \"int\"]}"), "\"type\" of a type must be a word"},
+      {FIELD("{\"type\": \"fixed\", \"name\": \"F\", \"size\": -1}"), "unknown type \"fixed\"; supported are"},
+      {FIELD("\"bytes\""), "unknown type \"bytes\"; supported are"},
+      {FIELD("{\"type\": \"error\", \"name\": \"F\", \"fields\": []}"), "unknown type \"error\""},
+      {FIELD("{\"type\": \"array\"}"), "array without \"items\""},
+      {FIELD("{\"type\": \"map\", \"items\": \"int\"}"), "map without \"values\""},
+      {FIELD("{\"type\": \"map\", \"values\": \"what\"}"), "unknown type \"what\""},
+      {FIELD("[\"null\"]"), "a union of 1 types; supported are"},
+      {FIELD("[]"), "a union of 0 types"},
+      {FIELD("[\"null\", \"int\", \"string\"]"), "a union of 3 types"},
+      {FIELD("[\"null\", \"null\"]"), "the union has null twice"},
+      {FIELD("[\"int\", \"int\"]"), "the union has int twice"},
+      {FIELD("[\"int\", \"string\"]"), "a union without null; supported are"},
+      {FIELD("[\"null\", [\"null\", \"int\"]]"), "a union directly in a union"},
+      {FIELD("[\"null\", \"wrong\"]"), "unknown type \"wrong\""},
+      {FIELD("\"R\""), "record \"R\" contains itself"},
+      {FIELD("[\"null\", \"R\"]"), "record \"R\" contains itself"},
+      {FIELD("{\"type\": \"array\", \"items\": \"R\"}"), "record \"R\" contains itself"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"R\", \"symbols\": [\"A\"]}"), "\"R\" is defined twice"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"int\", \"symbols\": [\"A\"]}"), "\"int\" is a type of Avro"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\",\n\"B\", \"A\"]}"), "\"A\" twice in enum E"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": []}"), "enum E needs \"symbols\""},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\"}"), "enum E needs \"symbols\""},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": {}}"), "enum E needs \"symbols\""},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [1]}"), "a symbol must be a string"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"a-b\"]}"), "\"a-b\" is no symbol"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"], \"default\": \"B\"}"),
+       "default of enum E is none"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"], \"default\": 1}"),
+       "default of enum E is none"},
+      {"{\"type\": \"record\", \"fields\": []}", "record without \"name\""},
+      {"{\"type\": \"record\", \"name\": 1, \"fields\": []}", "\"name\" must be a string"},
+      {"{\"type\": \"record\", \"name\": \"\", \"fields\": []}", "\"\" is no name"},
+      {"{\"type\": \"record\", \"name\": \"a..b\", \"fields\": []}", "\"a..b\" is no name"},
+      {"{\"type\": \"record\", \"name\": \".b\", \"fields\": []}", "\".b\" is no name"},
+      {"{\"type\": \"record\", \"name\": \"b.\", \"fields\": []}", "\"b.\" is no name"},
+      {"{\"type\": \"record\", \"name\": \"1b\", \"fields\": []}", "\"1b\" is no name"},
+      {"{\"type\": \"record\", \"name\": \"b\\u0000\", \"fields\": []}", "\"b\\u0000\" is no name"},
+      {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": \"x-y\", \"fields\": []}", "\"x-y\" is no namespace"},
+      {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": 1, \"fields\": []}", "\"namespace\" must be a string"},
+      {"{\"type\": \"record\", \"name\": \"R\"}", "record R needs \"fields\", an array"},
+      {"{\"type\": \"record\", \"name\": \"R\", \"fields\": {}}", "record R needs \"fields\", an array"},
+      {"{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": {\"type\": \"enum\", "
+       "\"namespace\": \"\", \"name\": \"E\", \"symbols\": [\"A\"]}}]}",
+       "\"E\" has no namespace, inside one that has"},
+      {RECORD("1"), "a field must be an object"},
+      {RECORD("{\"type\": \"int\"}"), "a field without \"name\""},
+      {RECORD("{\"name\": \"a\"}"), "field \"a\" without \"type\""},
+      {RECORD("{\"name\": \"a.b\", \"type\": \"int\"}"), "\"a.b\" is no name"},
+      {RECORD("{\"name\": \"a\", \"type\": \"int\"}, {\"name\": \"\\u0061\", \"type\": \"int\"}"),
+       "\"a\" twice in record R"},
+      {RECORD("{\"name\": \"a\", \"type\": \"int\", \"json\": true}"), "\"json\" is for strings; \"a\" has none"},
+      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": 1}"), "\"json\" must be true or false"},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct schema s;
+    struct error err = {0};
+    enum status st = schema_read(span_of(table[i][0]), &s, &err);
+    if (st != ST_INVALID || !strstr(err.text, table[i][1])) print_message("%s\n%s\n", table[i][0], err.text);
+    assert_int_equal(st, ST_INVALID);
+    assert_memory_equal(err.text, "line ", 5);
+    assert_non_null(strstr(err.text, table[i][1]));
+    assert_null(s.arena.chunks);
+  }
+}
+
+static void a_default_of_another_type_is_refused(void **state) {
+  (void)state;
+  static const char *const table[][3] = {
+      {"\"int\"", "\"1\"", "expected int, found string \"1\""},
+      {"\"int\"", "2147483648", "2147483648 is beyond the range of int"},
+      {"\"long\"", "1.0", "expected long, found number 1.0"},
+      {"\"string\"", "null", "expected string, found null"},
+      {"\"double\"", "true", "expected double, found boolean true"},
+      {"[\"null\", \"int\"]", "1", "expected null, found number 1"},
+      {"[\"int\", \"null\"]", "null", "expected int, found null"},
+      {"{\"type\": \"array\", \"items\": \"int\"}", "[1, \"2\"]", "expected int, found string \"2\""},
+      {"{\"type\": \"map\", \"values\": \"int\"}", "[]", "expected object, found array []"},
+      {"{\"type\": \"map\", \"values\": [\"null\", \"int\"]}", "{\"a\": 1}", "expected null, found number 1"},
+      {"{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"]}", "\"B\"", "expected one of A, found string \"B\""},
+      {"{\"type\": \"record\", \"name\": \"I\", \"fields\": [{\"name\": \"x\", \"type\": \"int\"}]}", "{}",
+       "x: required by its type and missing"},
+      {"{\"type\": \"record\", \"name\": \"I\", \"fields\": []}", "{\"y\": 1}", "no such field: y"},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct schema s;
+    struct error err = {0};
+    struct buffer text = {0}, want = {0};
+    buffer_printf(&text, RECORD("{\"name\": \"a\", \"type\": %s,\n \"default\": %s}"), table[i][0], table[i][1]);
+    buffer_printf(&want, "line 2: default of \"a\": %s", table[i][2]);
+    assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_INVALID);
+    assert_string_equal(err.text, buffer_z(&want));
+    buffer_release(&text);
+    buffer_release(&want);
+  }
+}
+
+static void a_default_of_json_text_must_be_one(void **state) {
+  (void)state;
+  struct schema s;
+  struct error err = {0};
+  struct span bad = SPAN(RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"default\": \"{\"}"));
+  assert_int_equal(schema_read(bad, &s, &err), ST_INVALID);
+  assert_string_equal(err.text, "line 1: default of \"a\": expected JSON text in a string, found string \"{\"");
+}
+
+static void defaults_are_bounded(void **state) {
+  (void)state;
+  struct schema s;
+  struct error err = {0};
+  struct buffer text = {0};
+  buffer_add_z(
+      &text,
+      "{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"a\", \"type\": \"string\", \"default\": \"");
+  for (int i = 0; i < 70000; i++) buffer_add_char(&text, 'x');
+  buffer_add_z(&text, "\"}]}");
+  assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_INVALID);
+  assert_non_null(strstr(err.text, "larger than 65536 bytes"));
+  buffer_release(&text);
+}
+
+/* n records, each holding the one before it. */
+static void chain(struct buffer *text, int n) {
+  buffer_add_z(text, "{\"type\": \"record\", \"name\": \"Top\", \"fields\": [");
+  for (int i = 0; i < n; i++) {
+    buffer_printf(text, "%s{\"name\": \"f%d\", \"type\": {\"type\": \"record\", \"name\": \"R%d\", \"fields\": [",
+                  i ? ", " : "", i, i);
+    if (i)
+      buffer_printf(text, "{\"name\": \"x\", \"type\": \"R%d\"}, {\"name\": \"y\", \"type\": \"R%d\"}", i - 1, i - 1);
+    buffer_add_z(text, "]}}");
+  }
+  buffer_add_z(text, "]}");
+}
+
+static void nesting_by_reference_is_bounded_too(void **state) {
+  (void)state;
+  struct schema s;
+  struct error err = {0};
+  struct buffer text = {0};
+  chain(&text, 20);
+  assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_OK);
+  schema_release(&s);
+  buffer_clear(&text);
+  chain(&text, 70);
+  assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_INVALID);
+  assert_non_null(strstr(err.text, "nested deeper than 64 levels"));
+  buffer_release(&text);
+}
+
+static void a_schema_is_read_whole_or_refused(void **state) {
+  (void)state;
+  struct schema s;
+  struct error err = {0};
+  struct buffer text = {0};
+  buffer_add_z(&text, "\"int\"");
+  while (text.len <= SCHEMA_MAX_BYTES) buffer_add_char(&text, ' ');
+  assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_TOO_LARGE);
+  text.len = SCHEMA_MAX_BYTES;
+  assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_OK);
+  schema_release(&s);
+  buffer_release(&text);
+}
+
+/* The folder */
+
+struct place {
+  char folder[64];
+  struct error err;
+};
+
+static int setup(void **state) {
+  struct place *p = calloc(1, sizeof *p);
+  assert_non_null(p);
+  snprintf(p->folder, sizeof p->folder, "/tmp/encoding-schema-test-XXXXXX");
+  assert_non_null(mkdtemp(p->folder));
+  *state = p;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct place *p = *state;
+  char command[256];
+  snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", p->folder, p->folder);
+  free(p);
+  return system(command);
+}
+
+static void put(const struct place *p, const char *name, const char *text) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/%s", p->folder, name);
+  for (char *slash = path + strlen(p->folder) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+    *slash = '\0';
+    (void)mkdir(path, 0700);
+  }
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+  assert_int_equal(fclose(f), 0);
+}
+
+#define NAMED(name) "{\"type\": \"record\", \"name\": \"" name "\", \"fields\": []}"
+#define S "\"type\": \"string\""
+#define ENVELOPE_OF(id, payload)                                                                                       \
+  "{\"type\": \"record\", \"name\": \"Envelope\", \"fields\": [{\"name\": \"id\", " id "}, {\"name\": \"name\", " S    \
+  "}, "                                                                                                                \
+  "{\"name\": \"created_at\", " S "}, {\"name\": \"payload\", " payload "}]}"
+#define GOOD_ENVELOPE ENVELOPE_OF(S, S ", \"json\": true")
+
+static enum status try_open(struct place *p, struct catalog **c) {
+  struct catalog_config config = {.folder = p->folder};
+  p->err = (struct error){0};
+  return catalog_open(&config, NULL, c, &p->err);
+}
+
+static void assert_fails(struct place *p, enum status st, const char *text) {
+  struct catalog *c;
+  assert_int_equal(try_open(p, &c), st);
+  assert_null(c);
+  if (!strstr(p->err.text, text)) print_message("%s\n", p->err.text);
+  assert_non_null(strstr(p->err.text, text));
+}
+
+static void links_are_followed_and_other_files_passed_over(void **state) {
+  struct place *p = *state;
+  struct catalog *c;
+  struct catalog_schema s;
+  char path[512];
+  put(p, "..2025/quality/checked.avsc", NAMED("Checked"));
+  put(p, "..2025/envelope.avsc", GOOD_ENVELOPE);
+  put(p, ".git/x.avsc", "not a schema");
+  put(p, "README.md", "words");
+  put(p, "a/x.avsc~", "words");
+  put(p, "a/deeper/readme", "words");
+  put(p, "a/b.c-d_0.avsc", NAMED("Dotted"));
+  static const char *const links[][2] = {{"..2025", "..data"},
+                                         {"..data/quality", "quality"},
+                                         {"..data/envelope.avsc", "envelope.avsc"},
+                                         {"nowhere", "lost"}};
+  for (size_t i = 0; i < 4; i++) {
+    snprintf(path, sizeof path, "%s/%s", p->folder, links[i][1]);
+    assert_int_equal(symlink(links[i][0], path), 0);
+  }
+  assert_int_equal(try_open(p, &c), ST_OK);
+  assert_true(catalog_schema_at(c, 0, &s));
+  assert_string_equal(s.event_name, "a.b.c-d_0");
+  assert_true(catalog_schema_at(c, 1, &s));
+  assert_string_equal(s.event_name, "envelope");
+  assert_true(catalog_schema_at(c, 2, &s));
+  assert_string_equal(s.event_name, "quality.checked");
+  assert_false(catalog_schema_at(c, 3, &s));
+  catalog_close(c);
+}
+
+static void a_fault_names_file_and_line(void **state) {
+  struct place *p = *state;
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "quality/checked.avsc", "{\n\"type\": \"record\",\n\"name\": \"C\",\n\"fields\": [7]}");
+  char want[256];
+  snprintf(want, sizeof want, "%s/quality/checked.avsc: line 4: a field must be an object", p->folder);
+  assert_fails(p, ST_INVALID, want);
+  put(p, "quality/checked.avsc", "{\n\n\"type\"");
+  assert_fails(p, ST_INVALID, "/quality/checked.avsc: line 3: ");
+  put(p, "quality/checked.avsc", "\"string\"");
+  assert_fails(p, ST_INVALID, "/quality/checked.avsc: line 1: the schema of an event must be a record");
+  put(p, "quality/checked.avsc", "[\"null\", " NAMED("R") "]");
+  assert_fails(p, ST_INVALID, "must be a record");
+}
+
+static void a_path_must_be_namespace_and_event(void **state) {
+  struct place *p = *state;
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "checked.avsc", NAMED("R"));
+  assert_fails(p, ST_INVALID, "/checked.avsc: expected <namespace>/<event>.avsc");
+}
+
+static void names_no_event_can_have_are_refused(void **state) {
+  struct place *p = *state;
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "a/Upper.avsc", NAMED("R"));
+  assert_fails(p, ST_INVALID, "/a/Upper.avsc: expected <namespace>/<event>.avsc");
+}
+
+static void a_namespace_has_no_dot(void **state) {
+  struct place *p = *state;
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "a.b/c.avsc", NAMED("R"));
+  assert_fails(p, ST_INVALID, "/a.b/c.avsc: expected");
+}
+
+static void what_is_no_file_is_refused_and_never_waited_for(void **state) {
+  struct place *p = *state;
+  char path[256];
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "a/x", "");
+  snprintf(path, sizeof path, "%s/a/fifo.avsc", p->folder);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_fails(p, ST_INVALID, "/a/fifo.avsc: is no regular file");
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(symlink("nowhere", path), 0);
+  assert_fails(p, ST_INVALID, "/a/fifo.avsc: cannot open it");
+}
+
+static void a_file_that_is_too_large_is_refused(void **state) {
+  struct place *p = *state;
+  struct buffer text = {0};
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  while (text.len < SCHEMA_MAX_BYTES + 100000) buffer_add_z(&text, "          ");
+  put(p, "a/x.avsc", buffer_z(&text));
+  buffer_release(&text);
+  assert_fails(p, ST_INVALID, "/a/x.avsc: a schema of ");
+}
+
+static void folders_that_cannot_be_read_are_told(void **state) {
+  struct place *p = *state;
+  char path[256];
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "a/x.avsc", NAMED("R"));
+  snprintf(path, sizeof path, "%s/a", p->folder);
+  assert_int_equal(chmod(path, 0), 0);
+  if (access(path, R_OK) != 0) assert_fails(p, ST_DENIED, "/a: cannot open it"); /* root reads all */
+  assert_int_equal(chmod(path, 0700), 0);
+  struct catalog_config config = {.folder = "/nonexistent/schemas"};
+  struct catalog *c;
+  assert_int_equal(catalog_open(&config, NULL, &c, &p->err), ST_NOT_FOUND);
+  assert_non_null(strstr(p->err.text, "/nonexistent/schemas"));
+}
+
+static void two_files_may_not_define_one_record(void **state) {
+  struct place *p = *state;
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  put(p, "a/x.avsc", NAMED("n.R"));
+  put(p, "a/y.avsc", "{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": \"int\"}]}");
+  assert_fails(p, ST_INVALID, "schemas/a/y.avsc: line 1: record n.R is that of schemas/a/x.avsc too");
+}
+
+static void the_envelope_must_be_there_and_be_one(void **state) {
+  struct place *p = *state;
+  struct catalog *c;
+  assert_fails(p, ST_INVALID, "/envelope.avsc is missing");
+  put(p, "envelope.avsc", NAMED("Envelope"));
+  assert_fails(p, ST_INVALID, "the field \"id\" must be a string");
+  put(p, "envelope.avsc", ENVELOPE_OF("\"type\": \"long\"", S ", \"json\": true"));
+  assert_fails(p, ST_INVALID, "the field \"id\" must be a string");
+  put(p, "envelope.avsc", ENVELOPE_OF("\"type\": [\"null\", \"string\"]", S ", \"json\": true"));
+  assert_fails(p, ST_INVALID, "the field \"id\" must be a string");
+  put(p, "envelope.avsc", ENVELOPE_OF(S, S));
+  assert_fails(p, ST_INVALID, "the field \"payload\" must be a string with \"json\": true");
+  put(p, "envelope.avsc", ENVELOPE_OF(S "}, {\"name\": \"more\", " S, S ", \"json\": true"));
+  assert_fails(p, ST_INVALID, "it has the fields id, name, created_at, payload");
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  assert_int_equal(try_open(p, &c), ST_OK);
+  catalog_close(c);
+  catalog_close(NULL);
+}
+
+static void thousands_of_schemas_are_too_many(void **state) {
+  struct place *p = *state;
+  char name[64], text[128];
+  put(p, "envelope.avsc", GOOD_ENVELOPE);
+  for (int i = 0; i < 4096; i++) {
+    snprintf(name, sizeof name, "a/e%d.avsc", i);
+    snprintf(text, sizeof text, NAMED("R%d"), i);
+    put(p, name, text);
+  }
+  assert_fails(p, ST_INVALID, "more than 4096 schemas");
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(canonical_forms_and_fingerprints_are_the_published_ones),
+      cmocka_unit_test(what_is_wrong_with_a_schema_is_said_with_its_line),
+      cmocka_unit_test(a_default_of_another_type_is_refused),
+      cmocka_unit_test(a_default_of_json_text_must_be_one),
+      cmocka_unit_test(defaults_are_bounded),
+      cmocka_unit_test(nesting_by_reference_is_bounded_too),
+      cmocka_unit_test(a_schema_is_read_whole_or_refused),
+      T(links_are_followed_and_other_files_passed_over),
+      T(a_fault_names_file_and_line),
+      T(a_path_must_be_namespace_and_event),
+      T(names_no_event_can_have_are_refused),
+      T(a_namespace_has_no_dot),
+      T(what_is_no_file_is_refused_and_never_waited_for),
+      T(a_file_that_is_too_large_is_refused),
+      T(folders_that_cannot_be_read_are_told),
+      T(two_files_may_not_define_one_record),
+      T(the_envelope_must_be_there_and_be_one),
+      T(thousands_of_schemas_are_too_many),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
