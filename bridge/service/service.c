@@ -245,6 +245,14 @@ void service_close(struct service *s, int64_t drain_ms) {
   free(s);
 }
 
+enum status service_save(struct service *s, struct error *err) {
+  return service_save_metrics(s, err);
+}
+
+void service_socket_path(const struct service *s, struct buffer *out) {
+  state_socket_path(s->state, out);
+}
+
 void service_reload(struct service *s, const struct settings *fresh) {
   pthread_mutex_lock(&s->lock);
   s->settings = fresh;

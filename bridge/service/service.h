@@ -30,6 +30,11 @@ void service_close(struct service *s, int64_t drain_ms);
 /* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
+/* Write the figures down now, so that a crash loses little (RELAY, CHANGE). */
+MUST_CHECK enum status service_save(struct service *s, struct error *err);
+/* Where the control socket of this outbox lies. */
+void service_socket_path(const struct service *s, struct buffer *out);
+
 /* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE */
 
 struct list_request {

@@ -1,0 +1,172 @@
+#include "worker/daemon.h"
+
+#include "bridge/kafka/client.h"
+#include "bridge/service/service.h"
+#include "worker/control.h"
+#include "worker/once.h"
+#include "worker/signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { LOCK_WAIT_MS = 5000, SAVE_EVERY_MS = 10000, LOOP_MS = 500 };
+
+struct life {
+  const struct daemon *daemon;
+  struct settings *settings;
+  struct log *log;
+  struct service *service;
+  struct control *control;
+  bool stop;
+};
+
+static int exit_of(enum status st) {
+  if (st == ST_BUSY) return EXIT_BUSY;
+  return st == ST_INVALID || st == ST_UNSUPPORTED ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+static int refuse(const struct error *err, enum status st) {
+  fprintf(stderr, "busbridge-worker: %s\n", err->text);
+  return exit_of(st);
+}
+
+/* ---- settings ---- */
+
+static enum log_level level_of(const struct settings *s) {
+  const char *word = setting_text(s, SETTING_LOG_LEVEL);
+  return !strcmp(word, "debug")     ? LOG_DEBUG
+         : !strcmp(word, "warning") ? LOG_WARNING
+         : !strcmp(word, "error")   ? LOG_ERROR
+                                    : LOG_INFO;
+}
+
+static enum log_format format_of(const struct settings *s) {
+  const char *word = setting_text(s, SETTING_LOG_FORMAT);
+  return !strcmp(word, "json") ? LOG_JSON : !strcmp(word, "logfmt") ? LOG_LOGFMT : LOG_AUTO;
+}
+
+static void say_lines(struct log *log, enum log_level level, const char *event, struct buffer *lines) {
+  struct span rest = buffer_span(lines);
+  while (rest.len) {
+    const char *end = memchr(rest.ptr, '\n', rest.len);
+    size_t n = end ? (size_t)(end - rest.ptr) : rest.len;
+    if (n) log_write(log, level, "worker", event, NO_FIELDS, "%.*s", (int)n, rest.ptr);
+    rest.ptr += n + (end != NULL);
+    rest.len -= n + (end != NULL);
+  }
+}
+
+/* A bad file keeps the old settings. */
+static void reload(struct life *l) {
+  struct settings *fresh = NULL;
+  struct buffer warnings = {0}, fixed = {0};
+  struct error err = {0};
+  if (configure_load(&l->daemon->configure, &fresh, &warnings, &err) != ST_OK) {
+    log_write(l->log, LOG_ERROR, "worker", "reload_refused", FIELDS(F_TEXT("error", err.text)),
+              "The settings were not reloaded; the old ones stay");
+  } else {
+    settings_fixed_changes(l->settings, fresh, &fixed);
+    say_lines(l->log, LOG_WARNING, "reload_needs_restart", &fixed);
+    service_reload(l->service, fresh);
+    log_set_level(l->log, level_of(fresh));
+    settings_free(l->settings);
+    l->settings = fresh;
+    log_write(l->log, LOG_INFO, "worker", "reloaded", NO_FIELDS, "The settings were reloaded");
+  }
+  buffer_release(&warnings);
+  buffer_release(&fixed);
+}
+
+/* ---- the loop ---- */
+
+static void take_signal(struct life *l, int sig) {
+  if (sig == SIGHUP) reload(l);
+  if (sig != SIGTERM && sig != SIGINT) return;
+  l->stop = true;
+  signals_last();
+  if (l->control) control_drain(l->control);
+  log_write(l->log, LOG_INFO, "worker", "stopping", FIELDS(F_INT("signal", sig)),
+            "Finishing what was handed to Kafka; a second signal leaves at once");
+}
+
+static bool stop_asked(void *ctx) {
+  struct life *l = ctx;
+  int sig = l->stop ? 0 : signals_wait(0);
+  if (sig) take_signal(l, sig);
+  return l->stop;
+}
+
+static void turn(struct life *l) {
+  int64_t saved = clock_mono_ms(&clock_system);
+  while (!l->stop) {
+    int sig = signals_wait(LOOP_MS);
+    if (sig) take_signal(l, sig);
+    if (clock_mono_ms(&clock_system) - saved < SAVE_EVERY_MS) continue;
+    saved = clock_mono_ms(&clock_system);
+    struct error err = {0};
+    if (service_save(l->service, &err) != ST_OK)
+      log_write(l->log, LOG_WARNING, "worker", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
+                "The figures could not be saved; tried again in 10 s");
+  }
+}
+
+/* ---- start and stop ---- */
+
+static enum status start(struct life *l, struct error *err) {
+  struct service_options options = {
+      .mode = SERVICE_RELAY, .background = !l->daemon->once, .lock_wait_ms = LOCK_WAIT_MS, .clock = &clock_system};
+  enum status st = service_open(l->settings, l->log, &options, &l->service, err);
+  if (st != ST_OK) return st;
+  struct buffer path = {0};
+  service_socket_path(l->service, &path);
+  st = control_start(l->service, buffer_z(&path), l->log, &l->control, err);
+  buffer_release(&path);
+  return st;
+}
+
+static void stop(struct life *l) {
+  int64_t drain_ms = setting_number(l->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT);
+  control_stop(l->control);
+  service_close(l->service, drain_ms);
+}
+
+static int live(struct life *l) {
+  struct error err = {0};
+  enum status st = start(l, &err);
+  if (st != ST_OK) {
+    log_write(l->log, LOG_ERROR, "worker", "start_failed", NO_FIELDS, "%s", err.text);
+    stop(l);
+    return exit_of(st);
+  }
+  log_write(l->log, LOG_INFO, "worker", "started",
+            FIELDS(F_TEXT("version", BUSBRIDGE_VERSION), F_TEXT("librdkafka", kafka_library_version()),
+                   F_TEXT("outbox", setting_text(l->settings, SETTING_OUTBOX_URL)),
+                   F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
+            "Relaying %s", setting_text(l->settings, SETTING_OUTBOX_URL));
+  int code = EXIT_SUCCESS;
+  if (l->daemon->once)
+    code = once_run(l->service, l->log, stop_asked, l);
+  else
+    turn(l);
+  stop(l);
+  log_write(l->log, LOG_INFO, "worker", "stopped", FIELDS(F_INT("exit", code)), "Stopped");
+  return code;
+}
+
+int daemon_run(const struct daemon *d) {
+  struct life l = {.daemon = d};
+  struct buffer warnings = {0};
+  struct error err = {0};
+  signals_block();
+  enum status st = configure_load(&d->configure, &l.settings, &warnings, &err);
+  if (st == ST_OK) st = log_open(STDERR_FILENO, format_of(l.settings), level_of(l.settings), &clock_system, &l.log);
+  int code = st == ST_OK ? 0 : refuse(&err, st);
+  if (st == ST_OK) {
+    say_lines(l.log, LOG_WARNING, "settings", &warnings);
+    code = live(&l);
+  }
+  buffer_release(&warnings);
+  log_close(l.log);
+  settings_free(l.settings);
+  return code;
+}

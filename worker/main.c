@@ -1,0 +1,81 @@
+/* busbridge-worker: reads the command line; daemon.c does the rest. */
+#include "bridge/settings/settings.h"
+#include "worker/daemon.h"
+
+#include <getopt.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char help[] =
+    "Examples:\n"
+    "  busbridge-worker -X outbox.url=file:/var/lib/app/bus_outbox\n"
+    "  busbridge-worker -c /etc/busbridge/busbridge.conf\n"
+    "  busbridge-worker -c busbridge.conf --once        relay what is there, then exit\n"
+    "\n"
+    "Usage: busbridge-worker [-c FILE] [-X KEY=VALUE]... [--once]\n"
+    "Carries the events of a local outbox to Kafka.\n"
+    "\n"
+    "  -c, --config FILE     settings, one \"key = value\" a line (else $BUSBRIDGE_CONFIG,\n"
+    "                        else /etc/busbridge/busbridge.conf if it is there)\n"
+    "  -X KEY=VALUE          one setting; stronger than the file and the environment\n"
+    "      --once            relay what is there, wait for files still being written and for retries due within\n"
+    "                        flush.interval, and exit: 0 nothing is pending, 1 something stayed,\n"
+    "                        75 Kafka did not answer for 30 s\n"
+    "      --help-settings   every setting with its default\n"
+    "  -h, --help            this text\n"
+    "  -V, --version         the version\n"
+    "\n"
+    "Signals: SIGTERM finishes what was handed to Kafka and exits 0, a second one leaves at once; SIGHUP reloads.\n"
+    "Exit status: 0 stopped as asked, 1 failure, 2 wrong usage or settings, 75 the outbox is held by another worker.\n"
+    "See busbridge-worker(8), busbridge.conf(5) and busbridge(1).\n";
+
+static int show(const char *text) {
+  if (fputs(text, stdout) < 0 || fflush(stdout) != 0) return EXIT_FAILURE;
+  return EXIT_SUCCESS;
+}
+
+static int show_settings(void) {
+  struct winsize size;
+  struct buffer text = {0};
+  int width = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 100;
+  settings_help(&text, width);
+  int code = show(buffer_z(&text));
+  buffer_release(&text);
+  return code;
+}
+
+static int usage(const char *what, const char *word) {
+  fprintf(stderr, "busbridge-worker: %s%s; see busbridge-worker --help\n", what, word);
+  return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+  enum { OPT_ONCE = 256, OPT_HELP_SETTINGS };
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                          {"once", no_argument, NULL, OPT_ONCE},
+                                          {"help-settings", no_argument, NULL, OPT_HELP_SETTINGS},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {NULL, 0, NULL, 0}};
+  const char **overrides = calloc((size_t)argc + 1, sizeof *overrides);
+  struct daemon d = {.configure = {.environment = (const char *const *)environ, .overrides = overrides}};
+  int code = -1;
+  if (!overrides) return EXIT_FAILURE;
+  for (int c; code < 0 && (c = getopt_long(argc, argv, "c:X:hV", options, NULL)) != -1;) {
+    switch (c) {
+    case 'c': d.configure.file = optarg; break;
+    case 'X': overrides[d.configure.override_count++] = optarg; break;
+    case OPT_ONCE: d.once = true; break;
+    case OPT_HELP_SETTINGS: code = show_settings(); break;
+    case 'h': code = show(help); break;
+    case 'V': code = show("busbridge-worker " BUSBRIDGE_VERSION "\n"); break;
+    default: code = usage("that is not understood", ""); break;
+    }
+  }
+  if (code < 0 && optind < argc) code = usage("it takes no argument: ", argv[optind]);
+  if (code < 0) code = daemon_run(&d);
+  free(overrides);
+  return code;
+}

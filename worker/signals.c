@@ -1,0 +1,45 @@
+#include "worker/signals.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+static void ours(sigset_t *set) {
+  sigemptyset(set);
+  sigaddset(set, SIGTERM);
+  sigaddset(set, SIGINT);
+  sigaddset(set, SIGHUP);
+}
+
+void signals_block(void) {
+  sigset_t set;
+  ours(&set);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+  signal(SIGPIPE, SIG_IGN); /* hiredis writes without MSG_NOSIGNAL */
+}
+
+int signals_wait(int timeout_ms) {
+  sigset_t set;
+  ours(&set);
+  struct timespec wait = {timeout_ms / 1000, (timeout_ms % 1000) * 1000000L};
+  int got = sigtimedwait(&set, NULL, &wait);
+  return got > 0 ? got : 0;
+}
+
+/* What was not acknowledged stays pending: leaving is always safe. */
+static void leave(int sig) {
+  _exit(128 + sig);
+}
+
+void signals_last(void) {
+  sigset_t set;
+  struct sigaction action = {.sa_handler = leave};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
