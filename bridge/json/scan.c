@@ -66,9 +66,11 @@ static bool no_value(struct json_scanner *s) {
 
 /* The text has this word at s->p; when it ends inside the word that is a cut, when it differs there is no value. */
 static bool word(struct json_scanner *s, const char *text, size_t len) {
-  size_t left = (size_t)(s->end - s->p);
-  if (memcmp(s->p, text, left < len ? left : len) != 0) return no_value(s);
-  return left >= len || json_fail_cut(s, "a value");
+  for (size_t i = 0; i < len; i++) {
+    if (s->p + i == s->end) return json_fail_cut(s, "a value");
+    if (s->p[i] != (unsigned char)text[i]) return no_value(s);
+  }
+  return true;
 }
 
 static bool literal(struct json_scanner *s, const char *text, size_t len, enum json_type type) {

@@ -20,6 +20,11 @@ static uint64_t mark(const struct json_doc *d, uint32_t key) {
   return 1ull << ((a + 7u * b + 13u * raw.len) & 63);
 }
 
+static bool same(const struct json_doc *d, uint32_t a, uint32_t b) {
+  bool plain = !((d->nodes[a].flags | d->nodes[b].flags) & JSON_ESCAPED);
+  return (!plain || d->nodes[a].len == d->nodes[b].len) && json_string_cmp(d, a, b) == 0;
+}
+
 static bool unique_few(struct json_scanner *s, uint32_t object) {
   const struct json_doc *d = s->doc;
   uint32_t keys[FEW], count = d->nodes[object].count, key = object + 1;
@@ -28,7 +33,7 @@ static bool unique_few(struct json_scanner *s, uint32_t object) {
     uint64_t bit = mark(d, key);
     keys[i] = key;
     for (uint32_t j = 0; (seen & bit) && j < i; j++)
-      if (json_string_cmp(d, keys[j], key) == 0) return duplicate(s, keys[j], key);
+      if (same(d, keys[j], key)) return duplicate(s, keys[j], key);
     seen |= bit;
   }
   return true;
@@ -48,7 +53,7 @@ static bool unique_many(struct json_scanner *s, uint32_t object, uint32_t *keys)
   for (uint32_t i = 0; i < count; i++, key = d->nodes[key + 1].next) keys[i] = key;
   qsort_r(keys, count, sizeof *keys, by_name, d);
   for (uint32_t i = 1; i < count; i++)
-    if (json_string_cmp(d, keys[i - 1], keys[i]) == 0) return duplicate(s, keys[i - 1], keys[i]);
+    if (same(d, keys[i - 1], keys[i])) return duplicate(s, keys[i - 1], keys[i]);
   return true;
 }
 
