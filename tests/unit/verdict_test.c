@@ -1,0 +1,111 @@
+/* verdict_test.c - the table of verdicts, row by row, and when a refused event may try again. */
+#include "bridge/relay/verdict.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void every_fault_of_kafka_has_its_class(void **state) {
+  (void)state;
+  static const struct {
+    enum kafka_fault fault;
+    enum blame blame;
+  } rows[] = {
+      {KAFKA_OK, BLAME_NOBODY},
+      {KAFKA_QUEUE_FULL, BLAME_WORLD},
+      {KAFKA_RECORD_TOO_LARGE, BLAME_HOPELESS},
+      {KAFKA_RECORD_REFUSED, BLAME_REFUSED},
+      {KAFKA_TOPIC_UNKNOWN, BLAME_TOPIC},
+      {KAFKA_TOPIC_DENIED, BLAME_TOPIC},
+      {KAFKA_UNREACHABLE, BLAME_WORLD},
+      {KAFKA_TIMED_OUT, BLAME_WORLD},
+      {KAFKA_NOT_ENOUGH_REPLICAS, BLAME_WORLD},
+      {KAFKA_AUTHENTICATION, BLAME_WORLD},
+      {KAFKA_COORDINATOR, BLAME_WORLD},
+      {KAFKA_FENCED, BLAME_WORLD},
+      {KAFKA_PURGED, BLAME_WORLD},
+      {KAFKA_FATAL, BLAME_WORLD},
+      {KAFKA_OTHER, BLAME_WORLD},
+  };
+  assert_int_equal(sizeof rows / sizeof *rows, KAFKA_OTHER + 1);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(rows[i].fault, i);
+    assert_int_equal(verdict_of_fault(rows[i].fault), rows[i].blame);
+  }
+  assert_int_equal(verdict_of_fault((enum kafka_fault)999), BLAME_WORLD);
+}
+
+static void every_reason_but_a_refusal_is_hopeless(void **state) {
+  (void)state;
+  for (int r = REASON_NONE; r < REASON_COUNT; r++) {
+    enum blame want = r == REASON_NONE ? BLAME_NOBODY : r == REASON_BROKER_REFUSED ? BLAME_REFUSED : BLAME_HOPELESS;
+    assert_int_equal(verdict_of_reason((enum reason)r), want);
+  }
+  assert_int_equal(verdict_of_reason(REASON_COUNT), BLAME_WORLD);
+}
+
+static void assert_verdict(struct verdict v, enum outcome outcome, unsigned attempts, enum reason reason) {
+  assert_int_equal(v.outcome, outcome);
+  assert_int_equal(v.attempts, attempts);
+  assert_int_equal(v.reason, reason);
+}
+
+static void an_acknowledged_event_is_published(void **state) {
+  (void)state;
+  assert_verdict(verdict_judge(KAFKA_OK, REASON_NONE, 0, 5), OUTCOME_PUBLISHED, 1, REASON_NONE);
+}
+
+static void a_hopeless_event_is_dead_at_its_first_attempt(void **state) {
+  (void)state;
+  assert_verdict(verdict_judge(KAFKA_OK, REASON_SCHEMA_MISMATCH, 0, 5), OUTCOME_DEAD, 1, REASON_SCHEMA_MISMATCH);
+  assert_verdict(verdict_judge(KAFKA_RECORD_TOO_LARGE, REASON_NONE, 0, 5), OUTCOME_DEAD, 1, REASON_RECORD_TOO_LARGE);
+}
+
+static void a_refused_event_has_five_attempts(void **state) {
+  (void)state;
+  for (unsigned counted = 0; counted < 4; counted++)
+    assert_verdict(verdict_judge(KAFKA_RECORD_REFUSED, REASON_NONE, counted, 5), OUTCOME_RETRY, counted + 1,
+                   REASON_BROKER_REFUSED);
+  assert_verdict(verdict_judge(KAFKA_RECORD_REFUSED, REASON_NONE, 4, 5), OUTCOME_DEAD, 5, REASON_BROKER_REFUSED);
+  assert_verdict(verdict_judge(KAFKA_RECORD_REFUSED, REASON_NONE, 0, 1), OUTCOME_DEAD, 1, REASON_BROKER_REFUSED);
+}
+
+static void topic_and_world_cost_no_attempt_however_often(void **state) {
+  (void)state;
+  for (int f = KAFKA_OK; f <= KAFKA_OTHER; f++) {
+    enum blame blame = verdict_of_fault((enum kafka_fault)f);
+    if (blame != BLAME_TOPIC && blame != BLAME_WORLD) continue;
+    assert_verdict(verdict_judge((enum kafka_fault)f, REASON_NONE, 3, 1), OUTCOME_HELD, 3, REASON_NONE);
+  }
+}
+
+static void a_refused_event_waits_for_the_interval_doubling_to_five_minutes(void **state) {
+  (void)state;
+  const int64_t s = 1000000, t = 1758510245 * s;
+  assert_int_equal(verdict_due_us(0, TIME_NONE, t, 30000), t);
+  assert_int_equal(verdict_due_us(3, TIME_NONE, t, 30000), t);
+  int64_t waits[] = {30, 60, 120, 240, 300, 300};
+  for (unsigned i = 0; i < 6; i++) assert_int_equal(verdict_due_us(i + 1, t, t, 30000), t + waits[i] * s);
+  assert_int_equal(verdict_due_us(4000000000u, t, t, 30000), t + 300 * s);
+}
+
+static void a_clock_that_was_set_back_starves_nobody(void **state) {
+  (void)state;
+  int64_t now = 1758510245000000, year = INT64_C(365) * 86400 * 1000000;
+  assert_int_equal(verdict_due_us(2, now + year, now, 30000), now);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_fault_of_kafka_has_its_class),
+      cmocka_unit_test(every_reason_but_a_refusal_is_hopeless),
+      cmocka_unit_test(an_acknowledged_event_is_published),
+      cmocka_unit_test(a_hopeless_event_is_dead_at_its_first_attempt),
+      cmocka_unit_test(a_refused_event_has_five_attempts),
+      cmocka_unit_test(topic_and_world_cost_no_attempt_however_often),
+      cmocka_unit_test(a_refused_event_waits_for_the_interval_doubling_to_five_minutes),
+      cmocka_unit_test(a_clock_that_was_set_back_starves_nobody),
+  };
+  return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
