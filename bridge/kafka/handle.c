@@ -1,0 +1,268 @@
+/* handle.c - the configuration of every librdkafka handle, its log, its errors. */
+#include "bridge/kafka/handle.h"
+
+#define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
+#define ALL (PRODUCERS | HANDLE_CLUSTER | HANDLE_READER)
+
+struct row {
+  unsigned roles;
+  const char *key, *value;
+};
+
+/* What the user's pairs may override. acks and its like reach topics as defaults; a configuration of a topic's own is
+ * never made (acks in one makes rd_kafka_topic_new fail). */
+static const struct row defaults[] = {
+    {ALL, "client.id", "busbridge"},
+    {ALL & ~HANDLE_TRIAL, "bootstrap.servers", "127.0.0.1:9092"},
+    {PRODUCERS, "enable.idempotence", "true"},
+    {PRODUCERS, "acks", "all"},
+    {PRODUCERS, "partitioner", "murmur2_random"}, /* as the Java client: one key, one partition, whoever writes it */
+    {PRODUCERS, "topic.metadata.propagation.max.ms", "2000"},
+    {PRODUCERS, "transaction.timeout.ms", "60000"},
+    {PRODUCERS, "retry.backoff.ms", "5"}, /* 100 would add 100 ms to each of two transactions in a row */
+    /* A first event alone waits 1 ms for company: less latency than librdkafka's 5 ms, and a burst still fills its
+       batches. */
+    {PRODUCERS, "linger.ms", "1"},
+    {PRODUCERS, "queue.buffering.max.messages", "100000"},
+    {PRODUCERS, "queue.buffering.max.kbytes", "32768"}, /* half of the memory budget; librdkafka's is 1 GiB */
+    {ALL, "socket.timeout.ms", "15000"},
+    {ALL, "reconnect.backoff.max.ms", "1000"},
+    {ALL, "allow.auto.create.topics", "false"},
+    /* librdkafka refuses records of a topic it knows to be missing until its metadata is read again, after 5 minutes by
+     * default: whoever creates the topic then should not wait longer than this. One small request each time. */
+    {PRODUCERS, "topic.metadata.refresh.interval.ms", "10000"},
+    {HANDLE_READER, "auto.offset.reset", "earliest"},
+};
+
+/* What the module's own promises rest on. The group is named because librdkafka wants one: nothing is ever committed to
+ * it. */
+static const struct row pinned[] = {
+    {HANDLE_READER, "group.id", "busbridge-tail"},        {HANDLE_READER, "enable.auto.commit", "false"},
+    {HANDLE_READER, "enable.auto.offset.store", "false"}, {HANDLE_READER, "enable.partition.eof", "true"},
+    {HANDLE_READER, "isolation.level", "read_committed"},
+};
+
+/* ---- events
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
+  const struct handle *h = rd_kafka_opaque(rk);
+  if (!h) return;
+  enum log_level ours = level <= 3 ? LOG_ERROR : level == 4 ? LOG_WARNING : level <= 6 ? LOG_INFO : LOG_DEBUG;
+  /* A producer's settings are given to the other roles too, which need not complain of each. */
+  if (h->role != HANDLE_PUBLISHER && strcmp(facility, "CONFWARN") == 0) ours = LOG_DEBUG;
+  log_write(h->log, ours, "kafka", "librdkafka", FIELDS(F_TEXT("facility", facility)), "%s", text);
+}
+
+/* "All brokers are down" follows the error that says why: the reason is kept. */
+static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
+  bool specific = code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+  pthread_mutex_lock(&h->mutex);
+  if (specific || !h->specific) {
+    error_set(&h->words, ST_UNAVAILABLE, "%s", text);
+    h->specific = specific;
+  }
+  pthread_mutex_unlock(&h->mutex);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
+  struct handle *h = opaque;
+  char fatal[512];
+  if (code == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof fatal)) text = fatal;
+  remember(h, code, text);
+  if (code == RD_KAFKA_RESP_ERR__FATAL) {
+    log_write(h->log, LOG_ERROR, "kafka", "kafka_fatal", NO_FIELDS, "The producer is lost and will be made anew: %s",
+              text);
+    return;
+  }
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) atomic_store(&h->link, LINK_DOWN);
+  log_write(h->log, LOG_DEBUG, "kafka", "kafka_error", FIELDS(F_TEXT("error_code", rd_kafka_err2name(code))), "%s",
+            text);
+}
+
+/* Any answer of a broker shows that the link is up, also while no record is on its way. A broker's thread. */
+static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
+                                       int16_t version, int32_t correlation, size_t size, int64_t rtt,
+                                       rd_kafka_resp_err_t code, void *opaque) {
+  (void)rk, (void)fd, (void)broker, (void)broker_id, (void)api, (void)version, (void)correlation, (void)size, (void)rtt;
+  struct handle *h = opaque;
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP)
+    atomic_store(&h->link, LINK_UP);
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text, size_t size) {
+  (void)conf, (void)text, (void)size;
+  ((struct handle *)opaque)->intercepted = true;
+  return rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
+}
+
+/* ---- configuration
+ * ----------------------------------------------------------------------------------------------------- */
+
+/* Keys that rd_kafka_conf_dump leaves out: of topics, other names of the same thing, and such as have no value yet. */
+static const char *const more_keys[] = {
+    "acks",
+    "bootstrap.servers",
+    "compression.type",
+    "compression.level",
+    "delivery.timeout.ms",
+    "linger.ms",
+    "max.in.flight",
+    "message.timeout.ms",
+    "partitioner",
+    "request.timeout.ms",
+    "retries",
+    "sasl.mechanism",
+    "sasl.password",
+    "sasl.username",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+};
+
+static size_t distance(const char *a, const char *b) {
+  enum { LONGEST = 80 };
+  size_t la = strlen(a), lb = strlen(b), row[LONGEST + 1];
+  if (la > LONGEST || lb > LONGEST) return LONGEST;
+  for (size_t j = 0; j <= lb; j++) row[j] = j;
+  for (size_t i = 1; i <= la; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= lb; j++) {
+      size_t change = diagonal + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
+      diagonal = row[j];
+      row[j] = change < least + 1 ? change : least + 1;
+    }
+  }
+  return row[lb];
+}
+
+struct nearest {
+  const char *key;
+  size_t distance;
+};
+
+static void consider(struct nearest *best, const char *key, const char *candidate) {
+  size_t d = distance(key, candidate);
+  if (d < best->distance) *best = (struct nearest){candidate, d};
+}
+
+/* Appends "; did you mean kafka.x?" when a key is near. */
+static void suggest(rd_kafka_conf_t *conf, const char *key, struct error *err) {
+  size_t count = 0;
+  const char **dump = rd_kafka_conf_dump(conf, &count); /* key, value, key, value... */
+  struct nearest best = {NULL, strlen(key) / 3 + 1};
+  for (size_t i = 0; i < sizeof more_keys / sizeof *more_keys; i++) consider(&best, key, more_keys[i]);
+  for (size_t i = 0; dump && i + 1 < count; i += 2) consider(&best, key, dump[i]);
+  if (best.key && err) {
+    struct error before = *err;
+    error_set(err, ST_INVALID, "%s; did you mean kafka.%s?", before.text, best.key);
+  }
+  if (dump) rd_kafka_conf_dump_free(dump, count);
+}
+
+enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct error *err) {
+  char words[512] = "";
+  rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, key, value, words, sizeof words);
+  if (result == RD_KAFKA_CONF_OK) return ST_OK;
+  error_set(err, ST_INVALID, "kafka.%s: %s", key, words);
+  if (result == RD_KAFKA_CONF_UNKNOWN) suggest(conf, key, err);
+  return ST_INVALID;
+}
+
+static enum status set_rows(rd_kafka_conf_t *conf, const struct row *rows, size_t count, enum handle_role role,
+                            struct error *err) {
+  for (size_t i = 0; i < count; i++) {
+    if (!(rows[i].roles & role)) continue;
+    enum status st = handle_set(conf, rows[i].key, rows[i].value, err);
+    if (st != ST_OK) return st;
+  }
+  return ST_OK;
+}
+
+/* A trial must not reach out: it gets no servers. */
+static bool left_out(enum handle_role role, const char *key) {
+  return role == HANDLE_TRIAL && (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0);
+}
+
+static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
+                           struct error *err) {
+  enum status st = set_rows(conf, defaults, sizeof defaults / sizeof *defaults, role, err);
+  /* In at_least_once a record is never given up: one that timed out here may have arrived, and would be sent twice. */
+  if (st == ST_OK && (role & PRODUCERS))
+    st = handle_set(conf, "message.timeout.ms", config->at_least_once ? "0" : "45000", err);
+  for (size_t i = 0; st == ST_OK && i < config->count; i++)
+    if (!left_out(role, config->pairs[i].key)) st = handle_set(conf, config->pairs[i].key, config->pairs[i].value, err);
+  return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
+}
+
+enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role, struct log *log,
+                        handle_report_fn report, void *owner, struct error *err) {
+  *h = (struct handle){.log = log, .role = role, .owner = owner, .link = LINK_UNKNOWN};
+  if (pthread_mutex_init(&h->mutex, NULL) != 0) return error_set(err, ST_NO_MEMORY, "out of memory");
+  h->has_mutex = true;
+  rd_kafka_conf_t *conf = rd_kafka_conf_new();
+  enum status st = set_all(conf, config, role, err);
+  if (st != ST_OK) goto out;
+  rd_kafka_conf_set_opaque(conf, h);
+  rd_kafka_conf_set_log_cb(conf, on_log);
+  rd_kafka_conf_set_error_cb(conf, on_error);
+  if (report) rd_kafka_conf_set_dr_msg_cb(conf, report);
+  if (role != HANDLE_TRIAL) rd_kafka_conf_interceptor_add_on_new(conf, "busbridge", on_new, h);
+  char words[512] = "";
+  h->rk = rd_kafka_new(role == HANDLE_READER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words, sizeof words);
+  if (h->rk) return ST_OK; /* conf is librdkafka's now */
+  st = error_set(err, ST_INVALID, "kafka.*: %s", words);
+out:
+  /* When rd_kafka_new fails after its interceptors were called it has freed part of conf, and destroying it crashes: it
+   * is left. The trial before every start meets such failures first, without interceptors. */
+  if (!h->intercepted) rd_kafka_conf_destroy(conf);
+  handle_close(h);
+  return st;
+}
+
+void handle_close(struct handle *h) {
+  /* Leaving a group is not needed, and could wait for a broker that is away. */
+  if (h->rk) rd_kafka_destroy_flags(h->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  h->rk = NULL;
+  if (h->has_mutex) pthread_mutex_destroy(&h->mutex);
+  h->has_mutex = false;
+}
+
+/* ---- errors
+ * ------------------------------------------------------------------------------------------------------------ */
+
+enum status handle_status(int code) {
+  switch (kafka_fault_of(code)) {
+  case KAFKA_OK: return ST_OK;
+  case KAFKA_TOPIC_UNKNOWN: return ST_NOT_FOUND;
+  case KAFKA_TOPIC_DENIED:
+  case KAFKA_AUTHENTICATION: return ST_DENIED;
+  case KAFKA_RECORD_TOO_LARGE:
+  case KAFKA_RECORD_REFUSED:
+  case KAFKA_QUEUE_FULL:
+  case KAFKA_UNREACHABLE:
+  case KAFKA_TIMED_OUT:
+  case KAFKA_NOT_ENOUGH_REPLICAS:
+  case KAFKA_COORDINATOR:
+  case KAFKA_FENCED:
+  case KAFKA_PURGED:
+  case KAFKA_FATAL:
+  case KAFKA_OTHER: break;
+  }
+  return code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE ? ST_UNSUPPORTED : ST_UNAVAILABLE;
+}
+
+enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err) {
+  rd_kafka_poll(h->rk, 0);
+  pthread_mutex_lock(&h->mutex);
+  bool down = st == ST_UNAVAILABLE && h->words.text[0] && atomic_load(&h->link) != LINK_UP;
+  error_set(err, st, "%s: %s", what, down ? h->words.text : rd_kafka_err2str(code));
+  pthread_mutex_unlock(&h->mutex);
+  return st;
+}

@@ -1,0 +1,50 @@
+/* handle.h - private to this module: one librdkafka handle, configured for its role, with its log and its last words.
+ *
+ * librdkafka's threads call the log and the response interceptor; its errors arrive on the thread that polls. link and
+ * words may be asked by any thread. The handle must not move once opened (librdkafka keeps its address).
+ */
+#ifndef BRIDGE_KAFKA_HANDLE_H
+#define BRIDGE_KAFKA_HANDLE_H
+
+#include "bridge/kafka/publisher.h"
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum handle_role {
+  HANDLE_PUBLISHER = 1,
+  HANDLE_CLUSTER = 2,
+  HANDLE_READER = 4,
+  HANDLE_TRIAL = 8 /* a publisher that is thrown away: never connects */
+};
+
+typedef void (*handle_report_fn)(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
+
+struct handle {
+  rd_kafka_t *rk;
+  struct log *log;
+  enum handle_role role;
+  void *owner;           /* of the report callback */
+  atomic_int link;       /* enum publisher_link */
+  pthread_mutex_t mutex; /* over words, cause */
+  bool has_mutex, intercepted;
+  struct error words; /* the last error that librdkafka told */
+  bool specific;      /* words say more than "all brokers are down" */
+};
+
+/* report: delivery reports (HANDLE_PUBLISHER), else NULL. ST_INVALID: a key or value of the configuration, or their
+ * combination. On failure the handle is closed. */
+MUST_CHECK enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role,
+                                   struct log *log, handle_report_fn report, void *owner, struct error *err);
+void handle_close(struct handle *h); /* a handle of zeros is fine */
+/* err = st, "what: <librdkafka's last words, or those of code>". Serves waiting events first, so that the words are
+ * fresh. */
+enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err);
+/* The status for a blocking call that ended with this code. */
+enum status handle_status(int code);
+/* One key of the configuration: librdkafka's own words on refusal, and the nearest key that exists for an unknown one.
+ */
+MUST_CHECK enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct error *err);
+
+#endif

@@ -1,0 +1,154 @@
+/* reader.c - a librdkafka consumer whose partitions are assigned by hand. */
+#include "bridge/kafka/reader.h"
+#include "bridge/kafka/handle.h"
+
+struct reader {
+  struct handle handle;
+  rd_kafka_topic_partition_list_t *assigned;
+  bool *at_end; /* by place in assigned */
+  size_t ends;  /* how many of them are */
+  bool end_said;
+  rd_kafka_message_t *message; /* lent to the caller until the next call */
+  struct record_header *headers;
+  size_t header_cap;
+};
+
+static enum status add_partition(struct reader *r, const char *topic, int partition, bool from_end, int timeout_ms,
+                                 struct error *err) {
+  int64_t low = 0, high = 0;
+  if (from_end) { /* asked now: librdkafka would ask later, and what comes in between would be missed */
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(r->handle.rk, topic, partition, &low, &high, timeout_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return handle_failed(&r->handle, handle_status(code), code, topic, err);
+  }
+  rd_kafka_topic_partition_list_add(r->assigned, topic, partition)->offset =
+      from_end ? high : RD_KAFKA_OFFSET_BEGINNING;
+  return ST_OK;
+}
+
+static enum status add_topic(struct reader *r, const char *topic, bool from_end, int timeout_ms, struct error *err) {
+  rd_kafka_topic_t *handle = rd_kafka_topic_new(r->handle.rk, topic, NULL);
+  if (!handle) return error_set(err, ST_INVALID, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+  const struct rd_kafka_metadata *found = NULL;
+  rd_kafka_resp_err_t code = rd_kafka_metadata(r->handle.rk, 0, handle, &found, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = found->topics[0].err;
+  enum status st = ST_OK;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    char what[320];
+    snprintf(what, sizeof what, "topic %s", topic);
+    st = handle_failed(&r->handle, handle_status(code), code, what, err);
+  }
+  for (int i = 0; st == ST_OK && i < found->topics[0].partition_cnt; i++)
+    st = add_partition(r, topic, found->topics[0].partitions[i].id, from_end, timeout_ms, err);
+  if (found) rd_kafka_metadata_destroy(found);
+  rd_kafka_topic_destroy(handle);
+  return st;
+}
+
+static enum status begin(struct reader *r, struct error *err) {
+  r->at_end = calloc((size_t)r->assigned->cnt + 1, sizeof *r->at_end);
+  if (!r->at_end) return error_set(err, ST_NO_MEMORY, "out of memory");
+  rd_kafka_resp_err_t code = rd_kafka_assign(r->handle.rk, r->assigned);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
+  return handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
+}
+
+enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
+                        bool from_end, int timeout_ms, struct reader **out, struct error *err) {
+  struct reader *r = calloc(1, sizeof *r);
+  if (!r) return error_set(err, ST_NO_MEMORY, "out of memory");
+  enum status st = handle_open(&r->handle, config, HANDLE_READER, log, NULL, r, err);
+  if (st != ST_OK) goto out;
+  rd_kafka_poll_set_consumer(r->handle.rk);
+  r->assigned = rd_kafka_topic_partition_list_new((int)count);
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = add_topic(r, topics[i], from_end, timeout_ms, err);
+  if (st == ST_OK) st = begin(r, err);
+out:
+  if (st != ST_OK) {
+    reader_close(r);
+    return st;
+  }
+  *out = r;
+  return ST_OK;
+}
+
+static void give_back(struct reader *r) {
+  if (r->message) rd_kafka_message_destroy(r->message);
+  r->message = NULL;
+}
+
+void reader_close(struct reader *r) {
+  if (!r) return;
+  give_back(r);
+  if (r->assigned) rd_kafka_topic_partition_list_destroy(r->assigned);
+  handle_close(&r->handle);
+  free(r->at_end);
+  free(r->headers);
+  free(r);
+}
+
+/* Notes whether the partition of this message is at its end. */
+static void mark(struct reader *r, bool at_end) {
+  const char *topic = rd_kafka_topic_name(r->message->rkt);
+  for (int i = 0; i < r->assigned->cnt; i++) {
+    const rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
+    if (p->partition != r->message->partition || strcmp(p->topic, topic) != 0) continue;
+    if (r->at_end[i] != at_end) r->ends += at_end ? 1 : (size_t)-1;
+    r->at_end[i] = at_end;
+    return;
+  }
+}
+
+static enum status fill_headers(struct reader *r, struct message *out, struct error *err) {
+  rd_kafka_headers_t *list = NULL;
+  out->headers = r->headers;
+  out->header_count = 0;
+  if (rd_kafka_message_headers(r->message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
+  size_t count = rd_kafka_header_cnt(list);
+  if (count > r->header_cap) {
+    struct record_header *grown = realloc(r->headers, count * sizeof *grown);
+    if (!grown) return error_set(err, ST_NO_MEMORY, "out of memory");
+    r->headers = grown;
+    r->header_cap = count;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const void *value = NULL;
+    rd_kafka_header_get_all(list, i, &r->headers[i].name, &value, &r->headers[i].value.len);
+    r->headers[i].value.ptr = value;
+  }
+  out->headers = r->headers;
+  out->header_count = count;
+  return ST_OK;
+}
+
+static enum status fill(struct reader *r, struct message *out, struct error *err) {
+  const rd_kafka_message_t *m = r->message;
+  *out = (struct message){.topic = rd_kafka_topic_name(m->rkt),
+                          .partition = m->partition,
+                          .offset = m->offset,
+                          .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
+                          .key = {m->key, m->key_len},
+                          .value = {m->payload, m->len}};
+  return fill_headers(r, out, err);
+}
+
+enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
+  for (;;) {
+    if (!r->end_said && r->ends == (size_t)r->assigned->cnt) {
+      r->end_said = true;
+      return ST_END;
+    }
+    give_back(r);
+    r->message = rd_kafka_consumer_poll(r->handle.rk, timeout_ms);
+    if (!r->message) return ST_AGAIN;
+    rd_kafka_resp_err_t code = r->message->err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      mark(r, false);
+      r->end_said = false;
+      return fill(r, out, err);
+    }
+    if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+      return error_set(err, handle_status(code), "reading: %s", rd_kafka_message_errstr(r->message));
+    mark(r, true);
+  }
+}
