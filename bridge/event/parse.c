@@ -40,16 +40,24 @@ struct reading {
   uint32_t at[FIELD_COUNT]; /* value nodes, JSON_NONE when absent */
 };
 
+/* FIELD_COUNT when it is none of ours. */
+static unsigned field_of(const struct json_doc *d, uint32_t key) {
+  bool escaped = d->nodes[key].flags & JSON_ESCAPED;
+  size_t len = json_raw(d, key).len;
+  unsigned f = 0;
+  for (; f < FIELD_COUNT; f++)
+    if ((escaped || flat[f].len == len) && json_string_is(d, key, flat[f])) break;
+  return f;
+}
+
 /* One pass over the members. */
 static void find_fields(struct reading *r) {
   const struct json_doc *d = r->doc;
   for (unsigned f = 0; f < FIELD_COUNT; f++) r->at[f] = JSON_NONE;
-  for (uint32_t key = 1; key < d->nodes[0].next; key = d->nodes[key + 1].next)
-    for (unsigned f = 0; f < FIELD_COUNT; f++)
-      if (json_string_is(d, key, flat[f])) {
-        r->at[f] = key + 1;
-        break;
-      }
+  for (uint32_t key = 1; key < d->nodes[0].next; key = d->nodes[key + 1].next) {
+    unsigned f = field_of(d, key);
+    if (f < FIELD_COUNT) r->at[f] = key + 1;
+  }
 }
 
 static bool has(const struct reading *r, enum field f, enum json_type type) {
