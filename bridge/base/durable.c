@@ -27,14 +27,20 @@ static int fault(enum durable_op op, const char *name, bool after) {
   return e;
 }
 
+/* What a made call returns: its own failure, or the one a test asks for after it. */
+static int made(int rc, enum durable_op op, const char *name) {
+  return rc < 0 || fault(op, name, true) ? -1 : 0;
+}
+
 static int do_open(int folder, const char *name, int flags, mode_t mode) {
   if (fault(DURABLE_OPEN, name, false)) return -1;
   int fd;
   do fd = openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
   while (fd < 0 && errno == EINTR);
   if (fd >= 0 && fault(DURABLE_OPEN, name, true)) {
-    int e = errno;
+    int e = errno; /* an open that fails for real makes no file: as if it had not been */
     close(fd);
+    if (flags & O_CREAT) unlinkat(folder, name, 0);
     errno = e;
     return -1;
   }
@@ -55,20 +61,39 @@ static int do_write(int fd, const char *name, struct span content) {
 }
 
 static int do_fsync(int fd, const char *name) {
-  if (fault(DURABLE_FSYNC, name, false) || fsync(fd) < 0) return -1;
-  return fault(DURABLE_FSYNC, name, true) ? -1 : 0;
+  if (fault(DURABLE_FSYNC, name, false)) return -1;
+  return made(fsync(fd), DURABLE_FSYNC, name);
 }
 
 static int do_rename(int from, const char *a, int to, const char *b, unsigned flags) {
   if (fault(DURABLE_RENAME, a, false)) return -1;
-  int rc = flags ? renameat2(from, a, to, b, flags) : renameat(from, a, to, b);
-  if (rc < 0) return -1;
-  return fault(DURABLE_RENAME, a, true) ? -1 : 0;
+  return made(flags ? renameat2(from, a, to, b, flags) : renameat(from, a, to, b), DURABLE_RENAME, a);
 }
 
-static int do_unlink(int folder, const char *name) {
-  if (fault(DURABLE_UNLINK, name, false) || unlinkat(folder, name, 0) < 0) return -1;
-  return fault(DURABLE_UNLINK, name, true) ? -1 : 0;
+static int do_link(int from, const char *a, int to, const char *b) {
+  if (fault(DURABLE_LINK, a, false)) return -1;
+  return made(linkat(from, a, to, b, 0), DURABLE_LINK, a);
+}
+
+static int do_unlink(int folder, const char *name, int flags) {
+  if (fault(DURABLE_UNLINK, name, false)) return -1;
+  return made(unlinkat(folder, name, flags), DURABLE_UNLINK, name);
+}
+
+static int do_mkdir(int parent, const char *name, mode_t mode) {
+  if (fault(DURABLE_MKDIR, name, false)) return -1;
+  return made(mkdirat(parent, name, mode), DURABLE_MKDIR, name);
+}
+
+static int do_times(int fd, const char *name, const struct timespec *mtime) {
+  struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
+  if (fault(DURABLE_TIMES, name, false)) return -1;
+  return made(futimens(fd, times), DURABLE_TIMES, name);
+}
+
+static int do_truncate(int fd, const char *name, off_t len) {
+  if (fault(DURABLE_TRUNCATE, name, false)) return -1;
+  return made(ftruncate(fd, len), DURABLE_TRUNCATE, name);
 }
 
 /* ---- the functions ---- */
@@ -80,9 +105,8 @@ enum status durable_write_new(int folder, const char *name, struct span content,
   const char *step = "writing";
   int rc = do_write(fd, name, content);
   if (rc == 0 && mtime) {
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
     step = "setting the time of";
-    rc = futimens(fd, times);
+    rc = do_times(fd, name, mtime);
   }
   if (rc == 0) {
     step = "syncing";
@@ -95,43 +119,60 @@ enum status durable_write_new(int folder, const char *name, struct span content,
     e = errno;
   }
   if (rc == 0) return ST_OK;
-  unlinkat(folder, name, 0);
+  do_unlink(folder, name, 0);
   return error_sys(err, e, "%s %s", step, name);
 }
 
 enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content, struct error *err) {
   char tmp[300];
   snprintf(tmp, sizeof tmp, "%s.%ld.tmp", name, (long)getpid());
-  if (unlinkat(tmp_folder, tmp, 0) < 0 && errno != ENOENT) return error_sys(err, errno, "removing %s", tmp);
+  /* One may lie there from a run that had this pid. */
+  if (do_unlink(tmp_folder, tmp, 0) < 0 && errno != ENOENT) return error_sys(err, errno, "removing %s", tmp);
   enum status st = durable_write_new(tmp_folder, tmp, content, NULL, err);
-  if (st == ST_OK) st = durable_rename(tmp_folder, tmp, folder, name, err);
+  if (st != ST_OK) return st;
+  st = durable_rename(tmp_folder, tmp, folder, name, err);
   if (st == ST_OK) return durable_sync_folder(folder, err);
-  unlinkat(tmp_folder, tmp, 0);
+  do_unlink(tmp_folder, tmp, 0);
   return st;
+}
+
+static bool same_file(const struct stat *x, const struct stat *y) {
+  return x->st_ino == y->st_ino && x->st_dev == y->st_dev;
+}
+
+/* Are a and b two names of one file? Not when they are the same name of the same folder: that one must stay. */
+static bool half_moved(int from, const char *a, int to, const char *b) {
+  struct stat x, y;
+  if (fstatat(from, a, &x, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(to, b, &y, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (!same_file(&x, &y)) return false;
+  return strcmp(a, b) != 0 || (fstat(from, &x) == 0 && fstat(to, &y) == 0 && !same_file(&x, &y));
 }
 
 /* Where the file system lacks RENAME_NOREPLACE: link fails when the name is taken, then the old name goes. A crash in
  * between leaves two names of one file, which the next try finishes. */
 static int move_by_link(int from, const char *a, int to, const char *b) {
-  struct stat x, y;
-  if (linkat(from, a, to, b, 0) < 0) {
-    bool same = errno == EEXIST && fstatat(from, a, &x, AT_SYMLINK_NOFOLLOW) == 0 &&
-                fstatat(to, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
-    if (!same) return -1;
+  if (do_link(from, a, to, b) < 0) {
+    int e = errno;
+    bool finish = e == EEXIST && half_moved(from, a, to, b);
+    errno = e;
+    if (!finish) return -1;
   }
-  return do_unlink(from, a);
+  return do_unlink(from, a, 0);
+}
+
+static bool lacks_flags(int errnum) {
+  return errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP;
 }
 
 enum status durable_move(int from, const char *a, int to, const char *b, struct error *err) {
   if (do_rename(from, a, to, b, RENAME_NOREPLACE) == 0) return ST_OK;
-  if ((errno == EINVAL || errno == ENOSYS) && move_by_link(from, a, to, b) == 0) return ST_OK;
+  if (lacks_flags(errno) && move_by_link(from, a, to, b) == 0) return ST_OK;
   return error_sys(err, errno, "moving %s to %s", a, b);
 }
 
 enum status durable_exchange(int from, const char *a, int to, const char *b, struct error *err) {
   if (do_rename(from, a, to, b, RENAME_EXCHANGE) == 0) return ST_OK;
-  if (errno == EINVAL || errno == ENOSYS)
-    return error_set(err, ST_UNSUPPORTED, "this file system cannot exchange %s and %s", a, b);
+  if (lacks_flags(errno)) return error_set(err, ST_UNSUPPORTED, "this file system cannot exchange %s and %s", a, b);
   return error_sys(err, errno, "exchanging %s and %s", a, b);
 }
 
@@ -141,7 +182,7 @@ enum status durable_rename(int from, const char *a, int to, const char *b, struc
 }
 
 enum status durable_unlink(int folder, const char *name, struct error *err) {
-  if (do_unlink(folder, name) == 0) return ST_OK;
+  if (do_unlink(folder, name, 0) == 0) return ST_OK;
   return error_sys(err, errno, "removing %s", name);
 }
 
@@ -153,10 +194,11 @@ enum status durable_sync_folder(int folder, struct error *err) {
 enum status durable_append_sync(int fd, struct span content, struct error *err) {
   struct stat before;
   if (fstat(fd, &before) < 0) return error_sys(err, errno, "looking at the file");
+  /* Else a cut one, not opened O_APPEND, would go on behind its end, after a hole. */
+  if (lseek(fd, before.st_size, SEEK_SET) < 0) return error_sys(err, errno, "going to the end of the file");
   if (do_write(fd, "append", content) == 0 && do_fsync(fd, "append") == 0) return ST_OK;
   int e = errno;
-  int cut = ftruncate(fd, before.st_size); /* best effort: a torn last line is ignored by readers anyway */
-  (void)cut;
+  do_truncate(fd, "append", before.st_size); /* best effort: a torn last line is ignored by readers anyway */
   return error_sys(err, e, "appending");
 }
 
@@ -165,23 +207,31 @@ enum status durable_folder(int parent, const char *name, mode_t mode, int *fd, s
   *fd = do_open(parent, name, flags, 0);
   if (*fd >= 0) return ST_OK;
   if (errno != ENOENT) return error_sys(err, errno, "opening the folder %s", name);
-  if (mkdirat(parent, name, mode) < 0 && errno != EEXIST) return error_sys(err, errno, "making the folder %s", name);
-  if (do_fsync(parent, name) < 0) return error_sys(err, errno, "syncing the folder above %s", name);
+  bool ours = do_mkdir(parent, name, mode) == 0;
+  if (!ours && errno != EEXIST) return error_sys(err, errno, "making the folder %s", name);
+  if (do_fsync(parent, name) < 0) {
+    int e = errno;
+    if (ours) do_unlink(parent, name, AT_REMOVEDIR);
+    return error_sys(err, e, "syncing the folder above %s", name);
+  }
   *fd = do_open(parent, name, flags, 0);
   return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening the folder %s", name);
 }
 
-static enum status read_all(int fd, const char *name, size_t limit, struct buffer *out, struct error *err) {
-  size_t start = out->len;
-  for (;;) {
-    buffer_reserve(out, 4096);
+/* expected: the size it had when it was opened; one that grows meanwhile is read on, up to limit. */
+static enum status read_all(int fd, const char *name, size_t expected, size_t limit, struct buffer *out,
+                            struct error *err) {
+  size_t got = 0;
+  for (size_t more = expected + 1;; more = 4096) { /* + 1: so that the end is seen without growing again */
+    buffer_reserve(out, more);
     if (out->failed) return buffer_status(out, err);
     ssize_t n = read(fd, out->ptr + out->len, out->cap - out->len);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return error_sys(err, errno, "reading %s", name);
     if (n == 0) return ST_OK;
     out->len += (size_t)n;
-    if (out->len - start > limit) return error_set(err, ST_TOO_LARGE, "%s is larger than %zu bytes", name, limit);
+    got += (size_t)n;
+    if (got > limit) return error_set(err, ST_TOO_LARGE, "%s is larger than %zu bytes", name, limit);
   }
 }
 
@@ -190,12 +240,16 @@ enum status file_read(int folder, const char *name, size_t limit, struct buffer 
   if (fd < 0) return error_sys(err, errno, "opening %s", name);
   struct stat st;
   enum status rc;
+  size_t start = out->len;
   if (fstat(fd, &st) < 0)
     rc = error_sys(err, errno, "looking at %s", name);
   else if (!S_ISREG(st.st_mode))
     rc = error_set(err, ST_INVALID, "%s is no regular file", name);
+  else if ((uint64_t)st.st_size > limit)
+    rc = error_set(err, ST_TOO_LARGE, "%s is larger than %zu bytes", name, limit);
   else
-    rc = read_all(fd, name, limit, out, err);
+    rc = read_all(fd, name, (size_t)st.st_size, limit, out, err);
+  if (rc != ST_OK) out->len = start;
   close(fd);
   return rc;
 }

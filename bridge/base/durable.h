@@ -16,15 +16,17 @@
 #include <sys/types.h>
 
 /* Write content to folder/name (made new, mode 0660 & ~umask), fsync it, close it. Fails ST_EXISTS if name is there.
- * On failure nothing of that name remains. The folder is not synced. mtime: NULL = now. */
+ * On failure nothing of that name remains, unless the disk refuses to remove it; a crash may leave it half written, so
+ * nobody may look for it before a rename. The folder is not synced. mtime: NULL = now. */
 MUST_CHECK enum status durable_write_new(int folder, const char *name, struct span content,
                                          const struct timespec *mtime, struct error *err);
 /* Replace folder/name by content: temporary file tmp_folder/<name>.<pid>.tmp, fsync, rename, folder fsync. For state
- * files. tmp_folder and folder must be on one file system. */
+ * files. tmp_folder and folder must be on one file system. A failure leaves the old content, or the new one whole where
+ * only the last step, the folder's fsync, failed: then either of them may be there after a power loss. */
 MUST_CHECK enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content,
                                        struct error *err);
-/* rename from/a to to/b without replacing (ST_EXISTS if b is there). No sync. Falls back to link+unlink semantics where
- * RENAME_NOREPLACE is missing. */
+/* rename from/a to to/b without replacing (ST_EXISTS if b is there). No sync. Where RENAME_NOREPLACE is
+ * missing it links and unlinks: a crash or failure in between leaves both names, which the same call finishes. */
 MUST_CHECK enum status durable_move(int from, const char *a, int to, const char *b, struct error *err);
 /* Swap two names atomically (renameat2 EXCHANGE); ST_NOT_FOUND if either is gone; ST_UNSUPPORTED where the file system
  * lacks it. No sync. */
@@ -33,17 +35,31 @@ MUST_CHECK enum status durable_exchange(int from, const char *a, int to, const c
 MUST_CHECK enum status durable_rename(int from, const char *a, int to, const char *b, struct error *err);
 MUST_CHECK enum status durable_unlink(int folder, const char *name, struct error *err); /* ST_NOT_FOUND if gone */
 MUST_CHECK enum status durable_sync_folder(int folder, struct error *err);
-/* Append to an open descriptor and fsync it; on failure the file is cut back to its old length (best effort). */
+/* Append to the end of an open file and fsync it; on failure it is cut back to its old length (best effort). */
 MUST_CHECK enum status durable_append_sync(int fd, struct span content, struct error *err);
-/* mkdir unless there; opens it O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC into *fd. The parent is synced when it was made. */
+/* mkdir unless there; opens it O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC into *fd. The parent is synced when it was made;
+ * when that fails the folder is taken away again, so that the next call does not take it for durable. */
 MUST_CHECK enum status durable_folder(int parent, const char *name, mode_t mode, int *fd, struct error *err);
 
-/* Read a whole regular file of at most limit bytes, appended to out. ST_TOO_LARGE beyond. No links followed. */
+/* Read a whole regular file of at most limit bytes, appended to out (unchanged on failure). ST_TOO_LARGE beyond,
+ * ST_INVALID for anything but a regular file. No links followed; never blocks on a FIFO. No fault point. */
 MUST_CHECK enum status file_read(int folder, const char *name, size_t limit, struct buffer *out, struct error *err);
 
-enum durable_op { DURABLE_OPEN, DURABLE_WRITE, DURABLE_FSYNC, DURABLE_RENAME, DURABLE_UNLINK };
-/* Test hook: called before (after=false) and after each system call; returns 0 or an errno to fail with instead of
- * making the call. NULL switches it off. Not for use while other threads run. */
+/* RENAME: also EXCHANGE. UNLINK: also taking away a folder. LINK: the fallback of durable_move. */
+enum durable_op {
+  DURABLE_OPEN,
+  DURABLE_WRITE,
+  DURABLE_FSYNC,
+  DURABLE_RENAME,
+  DURABLE_UNLINK,
+  DURABLE_LINK,
+  DURABLE_MKDIR,
+  DURABLE_TIMES,
+  DURABLE_TRUNCATE
+};
+/* Test hook: called before (after=false) and after each system call that changes the disk, clean-up included; returns 0
+ * or an errno: before, to fail with instead of making the call, after, to fail with although it was made. NULL switches
+ * it off. Not for use while other threads run. */
 typedef int (*durable_hook_fn)(void *ctx, enum durable_op op, const char *name, bool after);
 void durable_set_hook(durable_hook_fn hook, void *ctx);
 
