@@ -1,5 +1,6 @@
 #include "bridge/base/log.h"
 
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -7,16 +8,17 @@
 enum { EVENTS = 64, BURST = 10 };
 #define SPELL_NS (INT64_C(10) * 1000000000)
 
-/* How often one event was written in its current spell of 10 s. */
+/* How often one event was written in its current spell of 10 s. Longer names are told apart by their beginning. */
 struct repeat {
-  char name[64];
+  char component[24], event[40];
+  enum log_level level; /* of the last one */
   int64_t since_ns;
-  unsigned seen;
+  unsigned seen; /* 0: this one is free */
 };
 
 struct log {
   int fd;
-  bool json;
+  bool json, torn; /* torn: the last line was written in part */
   _Atomic int level;
   const struct clock *clock;
   pthread_mutex_t lock;
@@ -35,13 +37,6 @@ enum status log_open(int fd, enum log_format format, enum log_level level, const
   pthread_mutex_init(&log->lock, NULL);
   *out = log;
   return ST_OK;
-}
-
-void log_close(struct log *log) {
-  if (!log) return;
-  pthread_mutex_destroy(&log->lock);
-  buffer_release(&log->line);
-  free(log);
 }
 
 void log_set_level(struct log *log, enum log_level level) {
@@ -78,8 +73,10 @@ static void add_quoted(struct buffer *b, struct span s) {
 }
 
 static bool plain(struct span s) {
-  for (size_t i = 0; i < s.len; i++)
-    if (s.ptr[i] <= ' ' || s.ptr[i] == '"' || s.ptr[i] == '=' || s.ptr[i] == '\\' || s.ptr[i] == 0x7f) return false;
+  for (size_t i = 0; i < s.len; i++) {
+    unsigned char c = (unsigned char)s.ptr[i];
+    if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\') return false;
+  }
   return s.len > 0;
 }
 
@@ -108,45 +105,25 @@ static void add_field(struct log *log, const struct log_field *f) {
   switch (f->type) {
   case LOG_TEXT: add_text(log, f->key, f->text); return;
   case LOG_INT: snprintf(number, sizeof number, "%lld", (long long)f->number); break;
-  case LOG_FLOAT: snprintf(number, sizeof number, "%.6g", isfinite(f->real) ? f->real : 0.0); break;
+  case LOG_FLOAT: snprintf(number, sizeof number, isfinite(f->real) ? "%.6g" : "null", f->real); break;
   case LOG_END: return;
   }
   add_bare(log, f->key, number);
 }
 
-/* False: this one is only counted. *skipped: how many were, when a new spell begins. */
-static bool may_write(struct log *log, const char *component, const char *event, unsigned *skipped) {
-  char name[sizeof log->repeats[0].name];
-  snprintf(name, sizeof name, "%s/%s", component, event);
-  int64_t now = clock_mono_ns(log->clock);
-  struct repeat *slot = &log->repeats[0];
-  for (size_t i = 0; i < EVENTS; i++) {
-    struct repeat *r = &log->repeats[i];
-    if (!strcmp(r->name, name)) {
-      slot = r;
-      break;
-    }
-    if (r->since_ns < slot->since_ns || !r->name[0]) slot = r; /* the stalest gives way */
-    if (!r->name[0]) break;
-  }
-  *skipped = 0;
-  if (strcmp(slot->name, name) != 0 || now - slot->since_ns > SPELL_NS) {
-    if (!strcmp(slot->name, name) && slot->seen > BURST) *skipped = slot->seen - BURST;
-    memcpy(slot->name, name, sizeof name);
-    slot->since_ns = now;
-    slot->seen = 0;
-  }
-  return ++slot->seen <= BURST;
-}
-
+/* A relay does not stop for its log: what cannot be written now is lost, and the next line tries again. */
 static void put_line(struct log *log) {
   const char *at = log->line.ptr;
   size_t left = log->line.len;
+  if (log->torn && write(log->fd, "\n", 1) != 1) return;
+  log->torn = false;
   while (left) {
     ssize_t n = write(log->fd, at, left);
-    if (n <= 0) return; /* the next line tries again; a relay does not stop for its log */
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
     at += n;
     left -= (size_t)n;
+    log->torn = left > 0;
   }
 }
 
@@ -168,6 +145,54 @@ static void end_line(struct log *log) {
   if (!log->line.failed) put_line(log);
 }
 
+/* Says how many lines were only counted, and frees the place. */
+static void end_spell(struct log *log, struct repeat *r) {
+  if (r->seen > BURST && log_enabled(log, r->level)) {
+    begin_line(log, r->level, SPAN("this was said more often than written"), r->component, r->event);
+    add_field(log, &F_INT("repeated", r->seen - BURST));
+    end_line(log);
+  }
+  r->seen = 0;
+}
+
+void log_close(struct log *log) {
+  if (!log) return;
+  for (size_t i = 0; i < EVENTS; i++) end_spell(log, &log->repeats[i]);
+  pthread_mutex_destroy(&log->lock);
+  buffer_release(&log->line);
+  free(log);
+}
+
+static bool is_event(const struct repeat *r, const char *component, const char *event) {
+  return r->seen && strncmp(r->component, component, sizeof r->component - 1) == 0 &&
+         strncmp(r->event, event, sizeof r->event - 1) == 0;
+}
+
+/* The event's place: its own, else a free one, else that of the stalest, which gives way. Ends the spells that are over
+ * on the way, so that a burst nobody repeats is summed up too. */
+static struct repeat *spell_of(struct log *log, const char *component, const char *event, int64_t now) {
+  struct repeat *own = NULL, *other = &log->repeats[0];
+  for (size_t i = 0; i < EVENTS; i++) {
+    struct repeat *r = &log->repeats[i];
+    if (r->seen && now - r->since_ns > SPELL_NS) end_spell(log, r);
+    if (is_event(r, component, event)) own = r;
+    if (other->seen && (!r->seen || r->since_ns < other->since_ns)) other = r;
+  }
+  if (own) return own;
+  end_spell(log, other);
+  snprintf(other->component, sizeof other->component, "%s", component);
+  snprintf(other->event, sizeof other->event, "%s", event);
+  other->since_ns = now;
+  return other;
+}
+
+/* False: this one is only counted. */
+static bool may_write(struct log *log, enum log_level level, const char *component, const char *event) {
+  struct repeat *r = spell_of(log, component, event, clock_mono_ns(log->clock));
+  r->level = level;
+  return ++r->seen <= BURST;
+}
+
 void log_write(struct log *log, enum log_level level, const char *component, const char *event,
                const struct log_field *fields, const char *fmt, ...) {
   if (!log_enabled(log, level)) return;
@@ -176,12 +201,10 @@ void log_write(struct log *log, enum log_level level, const char *component, con
   va_start(args, fmt);
   vsnprintf(msg, sizeof msg, fmt, args);
   va_end(args);
-  unsigned skipped = 0;
   pthread_mutex_lock(&log->lock);
-  if (level == LOG_DEBUG || may_write(log, component, event, &skipped)) {
+  if (level == LOG_DEBUG || may_write(log, level, component, event)) {
     begin_line(log, level, span_of(msg), component, event);
     for (const struct log_field *f = fields; f && f->type != LOG_END; f++) add_field(log, f);
-    if (skipped) add_field(log, &F_INT("repeated", skipped));
     end_line(log);
   }
   pthread_mutex_unlock(&log->lock);

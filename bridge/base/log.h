@@ -1,9 +1,11 @@
 /* log.h - one line per fact on stderr: logfmt on a terminal, JSON otherwise.
  *
  * Each line has ts, level, msg, component and `event`, a stable word operators can match on, plus fields. Values are
- * escaped (no control byte reaches the terminal); nobody passes a payload or a secret. The same event of the same
- * component is written at most 10 times in 10 s, then counted and summed up in one line (debug is not limited).
- * Any thread may write; a line is one write(2). A log that cannot be written is tried again with the next line.
+ * escaped (no control byte reaches the terminal); nobody passes a payload or a secret. Keys, components and events are
+ * literals. The same event of the same component is written at most 10 times in 10 s, then counted; when the 10 s are
+ * over the next line above debug, or log_close, is preceded by one line of that event with the count in `repeated`
+ * (debug is not limited). Any thread may write; a line is one write(2). A log that cannot be written is tried again
+ * with the next line, which begins on a fresh one.
  */
 #ifndef BRIDGE_BASE_LOG_H
 #define BRIDGE_BASE_LOG_H
@@ -25,6 +27,7 @@ struct log_field {
 #define F_TEXT(k, z) ((struct log_field){.key = (k), .type = LOG_TEXT, .text = span_of(z)})
 #define F_SPAN(k, s) ((struct log_field){.key = (k), .type = LOG_TEXT, .text = (s)})
 #define F_INT(k, n) ((struct log_field){.key = (k), .type = LOG_INT, .number = (int64_t)(n)})
+/* One that is not finite is written as null. */
 #define F_FLOAT(k, f) ((struct log_field){.key = (k), .type = LOG_FLOAT, .real = (f)})
 /* FIELDS(F_TEXT("topic", t), F_INT("partition", p)) or NO_FIELDS */
 #define FIELDS(...) ((const struct log_field[]){__VA_ARGS__, {.key = NULL, .type = LOG_END}})
