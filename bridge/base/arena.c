@@ -3,7 +3,7 @@
 enum { CHUNK = 64 * 1024, KEEP = 8 * 1024 * 1024 };
 
 struct arena_chunk {
-  struct arena_chunk *next; /* the one filled before */
+  struct arena_chunk *next;
   size_t used, cap;
   char bytes[];
 };
@@ -17,23 +17,28 @@ static struct arena_chunk *chunk_new(size_t need) {
   return c;
 }
 
+/* The first empty chunk that is large enough, taken from the spare ones, else a new one. */
+static struct arena_chunk *chunk_take(struct arena *a, size_t need) {
+  for (struct arena_chunk **at = &a->spare; *at; at = &(*at)->next) {
+    struct arena_chunk *c = *at;
+    if (c->cap < need) continue;
+    *at = c->next;
+    return c;
+  }
+  return chunk_new(need);
+}
+
 void *arena_alloc(struct arena *a, size_t len) {
   if (len > SIZE_MAX / 2) return NULL;
   len = (len + 7) & ~(size_t)7;
   struct arena_chunk *c = a->chunks;
-  while (c && c->cap - c->used < len && c->next && c->next->used == 0) {
-    /* After a reset the empty chunks stand behind the first: bring the next one to the front. */
-    struct arena_chunk *fresh = c->next, *last = c;
-    if (fresh->cap < len) break;
-    last->next = fresh->next;
-    fresh->next = a->chunks;
-    a->chunks = c = fresh;
-  }
   if (!c || c->cap - c->used < len) {
-    c = chunk_new(len);
+    c = chunk_take(a, len);
     if (!c) return NULL;
-    c->next = a->chunks;
-    a->chunks = c;
+    /* One made for a single large piece goes behind the first, whose rest is still good for small ones. */
+    struct arena_chunk **place = a->chunks && len > CHUNK ? &a->chunks->next : &a->chunks;
+    c->next = *place;
+    *place = c;
   }
   void *at = c->bytes + c->used;
   c->used += len;
@@ -60,30 +65,34 @@ struct span arena_span(struct arena *a, struct span s) {
   return at ? (struct span){at, s.len} : (struct span){NULL, 0};
 }
 
-void arena_reset(struct arena *a) {
-  size_t kept = 0;
-  struct arena_chunk *list = NULL, *c = a->chunks;
-  while (c) {
-    struct arena_chunk *next = c->next;
-    if (kept + c->cap <= KEEP) {
-      kept += c->cap;
-      c->used = 0;
-      c->next = list;
-      list = c;
+/* Moves the chunks of `from` to *to until `*room` bytes are used up, and frees the others. */
+static void chunks_keep(struct arena_chunk *from, struct arena_chunk **to, size_t *room) {
+  while (from) {
+    struct arena_chunk *next = from->next;
+    if (from->cap <= *room) {
+      *room -= from->cap;
+      from->used = 0;
+      from->next = *to;
+      *to = from;
     } else {
-      free(c);
+      free(from);
     }
-    c = next;
+    from = next;
   }
-  a->chunks = list;
-  a->used = 0;
+}
+
+void arena_reset(struct arena *a) {
+  size_t room = KEEP;
+  struct arena_chunk *kept = NULL;
+  chunks_keep(a->chunks, &kept, &room);
+  chunks_keep(a->spare, &kept, &room);
+  *a = (struct arena){.spare = kept};
 }
 
 void arena_release(struct arena *a) {
-  while (a->chunks) {
-    struct arena_chunk *next = a->chunks->next;
-    free(a->chunks);
-    a->chunks = next;
-  }
-  a->used = 0;
+  size_t room = 0;
+  struct arena_chunk *none = NULL;
+  chunks_keep(a->chunks, &none, &room);
+  chunks_keep(a->spare, &none, &room);
+  *a = (struct arena){0};
 }

@@ -73,7 +73,7 @@ static bool zone(struct cursor *c, int64_t *seconds) {
   if (*c->at != '+' && !minus) return false;
   c->at++;
   int64_t h, m;
-  if (!digits(c, 2, &h) || (literal(c, ':'), !digits(c, 2, &m)) || h > 23 || m > 59) return false;
+  if (!digits(c, 2, &h) || !literal(c, ':') || !digits(c, 2, &m) || h > 23 || m > 59) return false;
   *seconds = (h * 3600 + m * 60) * (minus ? -1 : 1);
   return c->at == c->end;
 }
@@ -88,6 +88,7 @@ static bool date_valid(int64_t y, int64_t m, int64_t d) {
 }
 
 bool time_parse(struct span text, int64_t *us) {
+  if (!text.len) return false;
   struct cursor c = {text.ptr, text.ptr + text.len};
   int64_t y, mo, d, h, mi, s, frac, off;
   if (!digits(&c, 4, &y) || !literal(&c, '-') || !digits(&c, 2, &mo) || !literal(&c, '-') || !digits(&c, 2, &d))
@@ -101,17 +102,23 @@ bool time_parse(struct span text, int64_t *us) {
   return true;
 }
 
+/* 0001-01-01T00:00:00 and the last microsecond of 9999: what four digits of a year can say. */
+#define TIME_FIRST (INT64_C(-62135596800) * 1000000)
+#define TIME_LAST (INT64_C(253402300800) * 1000000 - 1)
+
 static char *put_digits(char *at, unsigned value, unsigned n) {
   for (unsigned i = n; i-- > 0; value /= 10) at[i] = (char)('0' + value % 10);
   return at + n;
 }
 
 const char *time_format(int64_t us, char out[TIME_TEXT]) {
+  if (us < TIME_FIRST) us = TIME_FIRST;
+  if (us > TIME_LAST) us = TIME_LAST;
   int64_t seconds = us / 1000000, micro = us % 1000000;
   if (micro < 0) micro += 1000000, seconds--;
   time_t t = (time_t)seconds;
-  struct tm tm;
-  if (!gmtime_r(&t, &tm)) memset(&tm, 0, sizeof tm);
+  struct tm tm = {0};
+  gmtime_r(&t, &tm); /* cannot fail for these years */
   char *at = put_digits(out, (unsigned)(tm.tm_year + 1900), 4);
   *at++ = '-', at = put_digits(at, (unsigned)tm.tm_mon + 1, 2);
   *at++ = '-', at = put_digits(at, (unsigned)tm.tm_mday, 2);

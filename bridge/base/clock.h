@@ -32,7 +32,8 @@ static inline int64_t clock_mono_ms(const struct clock *c) {
  * "+hh:mm", "Z" or none (UTC). False for anything else. */
 bool time_parse(struct span text, int64_t *us);
 #define TIME_TEXT 40
-/* "2025-09-22T03:04:05.123456+00:00": always six digits and +00:00. out has TIME_TEXT bytes; returns out. */
+/* "2025-09-22T03:04:05.123456+00:00": always six digits and +00:00. Times outside the years 1 to 9999 (so
+ * TIME_NONE too) become the nearest one inside. out has TIME_TEXT bytes; returns out. */
 const char *time_format(int64_t us, char out[TIME_TEXT]);
 /* A new random uuid4 in text, 36 characters and a NUL. */
 void uuid_make(const struct clock *c, char out[37]);

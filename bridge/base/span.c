@@ -2,12 +2,12 @@
 
 bool span_starts(struct span a, const char *prefix) {
   size_t n = strlen(prefix);
-  return a.len >= n && memcmp(a.ptr, prefix, n) == 0;
+  return a.len >= n && (n == 0 || memcmp(a.ptr, prefix, n) == 0);
 }
 
 bool span_ends(struct span a, const char *suffix) {
   size_t n = strlen(suffix);
-  return a.len >= n && memcmp(a.ptr + a.len - n, suffix, n) == 0;
+  return a.len >= n && (n == 0 || memcmp(a.ptr + a.len - n, suffix, n) == 0);
 }
 
 int span_cmp(struct span a, struct span b) {
@@ -32,9 +32,10 @@ bool span_word(struct span *rest, struct span *word) {
   size_t n = 0;
   while (n < rest->len && !is_blank(rest->ptr[n]) && rest->ptr[n] != ',') n++;
   *word = (struct span){rest->ptr, n};
+  if (n == 0) return false;
   rest->ptr += n;
   rest->len -= n;
-  return n > 0;
+  return true;
 }
 
 /* Bytes of the valid character at p, 0 when there is none (RFC 3629). */

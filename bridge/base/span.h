@@ -64,8 +64,9 @@ const char *buffer_z(struct buffer *b); /* terminated view ("" when empty or fai
 
 struct arena_chunk;
 struct arena {
-  struct arena_chunk *chunks;
-  size_t used; /* bytes handed out since the last reset */
+  struct arena_chunk *chunks; /* in use, the one being filled first */
+  struct arena_chunk *spare;  /* empty ones, kept by a reset */
+  size_t used;                /* bytes handed out since the last reset */
 };
 void *arena_alloc(struct arena *a, size_t len); /* 8-byte aligned, not zeroed; NULL when out of memory */
 void *arena_zalloc(struct arena *a, size_t len);

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* Cuts a text that did not fit so that it ends on a whole UTF-8 character. */
+/* Takes the beginning of a character off the end of a text that filled all its room. Bytes before it that are no UTF-8
+ * (a file name may hold any) stay. */
 static void cut_whole(char *text, size_t size) {
-  size_t len = strnlen(text, size - 1);
-  text[len] = '\0';
-  if (len == size - 1) text[span_utf8_prefix((struct span){text, len})] = '\0';
+  size_t len = strnlen(text, size - 1), at = len;
+  if (len < size - 1) return;
+  while (at > 0 && len - at < 3 && ((unsigned char)text[at - 1] & 0xC0) == 0x80) at--;
+  if (at == 0 || (unsigned char)text[at - 1] < 0xC0) return;
+  if (span_utf8_prefix((struct span){text + at - 1, len - at + 1}) == 0) text[at - 1] = '\0';
 }
 
 static void fill(struct error *err, enum status st, int sys, const char *fmt, va_list args) {

@@ -1,0 +1,495 @@
+/* Status, span, buffer, arena, table, digest set. Clock and log have tests of their own. */
+#include "bridge/base/table.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The tests ask for more memory than there is and want NULL, not a report. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+  return "allocator_may_return_null=1";
+}
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+  return "allocator_may_return_null=1";
+}
+
+/* More than any machine has, and not so much that a length check refuses it first. */
+#define IMPOSSIBLE (SIZE_MAX / 16)
+
+/* ---- status ---- */
+
+static void status_names_are_all_different(void **state) {
+  (void)state;
+  for (int a = ST_OK; a <= ST_CANCELLED; a++) {
+    assert_string_not_equal(status_name((enum status)a), "unknown");
+    for (int b = ST_OK; b < a; b++) assert_string_not_equal(status_name((enum status)a), status_name((enum status)b));
+  }
+  assert_string_equal(status_name((enum status)99), "unknown");
+}
+
+static void error_set_fills_once_and_accepts_null(void **state) {
+  (void)state;
+  struct error err = {.sys = 7};
+  assert_int_equal(error_set(&err, ST_BUSY, "pid %d holds %s", 42, "it"), ST_BUSY);
+  assert_int_equal(err.status, ST_BUSY);
+  assert_int_equal(err.sys, 0);
+  assert_string_equal(err.text, "pid 42 holds it");
+  assert_int_equal(error_set(NULL, ST_END, "x"), ST_END);
+  assert_int_equal(error_sys(NULL, ENOSPC, "x"), ST_NO_SPACE);
+  assert_int_equal(error_prefix(NULL, "x"), ST_OK);
+}
+
+static void error_sys_chooses_the_status_and_says_why(void **state) {
+  (void)state;
+  static const struct {
+    int sys;
+    enum status st;
+  } rows[] = {{ENOSPC, ST_NO_SPACE}, {EDQUOT, ST_NO_SPACE},  {EMFILE, ST_NO_SPACE},
+              {ENFILE, ST_NO_SPACE}, {EACCES, ST_DENIED},    {EPERM, ST_DENIED},
+              {EROFS, ST_DENIED},    {ENOENT, ST_NOT_FOUND}, {ENOTDIR, ST_NOT_FOUND},
+              {EEXIST, ST_EXISTS},   {ENOTEMPTY, ST_EXISTS}, {ENOMEM, ST_NO_MEMORY},
+              {EIO, ST_IO}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    struct error err = {0};
+    assert_int_equal(error_sys(&err, rows[i].sys, "doing %s", "it"), rows[i].st);
+    assert_int_equal(err.status, rows[i].st);
+    assert_int_equal(err.sys, rows[i].sys);
+  }
+  struct error err = {0};
+  assert_int_equal(error_sys(&err, EIO, "reading x"), ST_IO);
+  assert_string_equal(err.text, "reading x: Input/output error");
+}
+
+static void error_prefix_puts_words_in_front(void **state) {
+  (void)state;
+  struct error err = {0};
+  error_set(&err, ST_INVALID, "line 3");
+  assert_int_equal(error_prefix(&err, "reading %s", "a.conf"), ST_INVALID);
+  assert_string_equal(err.text, "reading a.conf: line 3");
+}
+
+static void error_text_is_cut_between_characters(void **state) {
+  (void)state;
+  /* Bytes before a character of n bytes so that the cut falls on each place inside it. */
+  static const char *const letters[] = {"\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\x98\x80"};
+  for (size_t l = 0; l < 3; l++)
+    for (size_t room = 0; room <= strlen(letters[l]); room++) {
+      struct error err;
+      char text[700];
+      size_t before = sizeof err.text - 1 - room;
+      memset(text, 'a', before);
+      memcpy(text + before, letters[l], strlen(letters[l]) + 1);
+      error_set(&err, ST_INVALID, "%s", text);
+      size_t whole = room == strlen(letters[l]) ? room : 0;
+      assert_int_equal(strlen(err.text), before + whole);
+      error_prefix(&err, "%s", "p");
+      assert_true(strlen(err.text) < sizeof err.text);
+      assert_int_equal(span_utf8_prefix(span_of(err.text)), strlen(err.text));
+    }
+}
+
+static void error_text_keeps_what_stands_behind_a_foreign_byte(void **state) {
+  (void)state;
+  struct error err;
+  char text[700];
+  memset(text, 'a', sizeof text - 1);
+  text[sizeof text - 1] = '\0';
+  text[5] = '\xFF';
+  error_set(&err, ST_INVALID, "%s", text);
+  assert_int_equal(strlen(err.text), sizeof err.text - 1);
+  text[10] = '\0';
+  memset(text, '\xBF', 10); /* continuation bytes only, shorter than the text: nothing to cut */
+  error_set(&err, ST_INVALID, "%s", text);
+  assert_int_equal(strlen(err.text), 10);
+}
+
+static void a_broken_invariant_aborts(void **state) {
+  (void)state;
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    signal(SIGABRT, SIG_DFL);
+    if (!freopen("/dev/null", "w", stderr)) _exit(9);
+    BUG_ON(1 + 1 == 2);
+    _exit(0);
+  }
+  int how = 0;
+  assert_int_equal(waitpid(pid, &how, 0), pid);
+  assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT);
+}
+
+/* ---- span, buffer ---- */
+
+static void spans_compare_and_trim(void **state) {
+  (void)state;
+  struct span none = {NULL, 0}, ab = SPAN("ab");
+  assert_true(span_eq(none, SPAN("")) && span_is(ab, "ab") && span_is(none, NULL));
+  assert_false(span_eq(ab, SPAN("ac")) || span_eq(ab, SPAN("abc")));
+  assert_true(span_starts(ab, "a") && span_starts(ab, "ab") && span_starts(none, ""));
+  assert_false(span_starts(ab, "b") || span_starts(ab, "abc"));
+  assert_true(span_ends(ab, "b") && span_ends(ab, "ab") && span_ends(none, ""));
+  assert_false(span_ends(ab, "a") || span_ends(ab, "xab"));
+  assert_int_equal(span_cmp(ab, SPAN("ab")), 0);
+  assert_true(span_cmp(ab, SPAN("abc")) < 0 && span_cmp(SPAN("abc"), ab) > 0 && span_cmp(none, ab) < 0);
+  assert_true(span_cmp(SPAN("a\xFF"), ab) > 0); /* bytes, not chars */
+  assert_true(span_is(span_trim(SPAN(" \t\r\na b\n ")), "a b") && span_trim(SPAN(" \n")).len == 0);
+  assert_int_equal(span_trim(none).len, 0);
+}
+
+static void words_are_divided_by_blanks_and_commas(void **state) {
+  (void)state;
+  struct span rest = SPAN(" one,two\t, three ,"), word;
+  static const char *const want[] = {"one", "two", "three"};
+  for (int i = 0; i < 3; i++) {
+    assert_true(span_word(&rest, &word));
+    assert_true(span_is(word, want[i]));
+  }
+  assert_false(span_word(&rest, &word));
+  struct span none = {NULL, 0};
+  assert_false(span_word(&none, &word));
+}
+
+static void utf8_prefix_stops_at_the_first_wrong_byte(void **state) {
+  (void)state;
+  static const char *const good[] = {
+      "", "a", "\xC2\x80", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
+  static const char *const bad[] = {"\x80",
+                                    "\xC1\xBF",
+                                    "\xC2",
+                                    "\xC2\x41",
+                                    "\xE0\x9F\xBF",
+                                    "\xED\xA0\x80",
+                                    "\xE6\xBC",
+                                    "\xF0\x8F\xBF\xBF",
+                                    "\xF4\x90\x80\x80",
+                                    "\xF5\x80\x80\x80",
+                                    "\xF0\x9F\x98\x41",
+                                    "\xFF"};
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    assert_int_equal(span_utf8_prefix(span_of(good[i])), strlen(good[i]));
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    char text[16];
+    snprintf(text, sizeof text, "ok%sok", bad[i]);
+    assert_int_equal(span_utf8_prefix(span_of(text)), 2);
+    assert_int_equal(span_utf8_prefix(span_of(bad[i])), 0);
+  }
+}
+
+static void buffer_grows_and_terminates(void **state) {
+  (void)state;
+  struct buffer b = {0};
+  struct error err = {0};
+  assert_int_equal(buffer_span(&b).len, 0);
+  for (int i = 0; i < 1000; i++) {
+    buffer_add_char(&b, 'a');
+    buffer_add_z(&b, "bc");
+    buffer_add(&b, SPAN("d"));
+    buffer_add(&b, (struct span){NULL, 0});
+    buffer_printf(&b, "%s%d", "", i % 10);
+  }
+  assert_int_equal(b.len, 5000);
+  assert_int_equal(buffer_status(&b, &err), ST_OK);
+  const char *z = buffer_z(&b);
+  assert_int_equal(strlen(z), 5000);
+  assert_memory_equal(z, "abcd0abcd1abcd2", 15);
+  assert_memory_equal(z + 4990, "abcd8abcd9", 10);
+  size_t cap = b.cap;
+  buffer_clear(&b);
+  assert_int_equal(b.cap, cap);
+  assert_string_equal(buffer_z(&b), "");
+  buffer_printf(&b, "%s", "");
+  assert_int_equal(b.len, 0);
+  buffer_release(&b);
+  assert_string_equal(buffer_z(&b), "");
+  buffer_release(&b);
+}
+
+static void buffer_failure_is_sticky_until_cleared(void **state) {
+  (void)state;
+  static const size_t too_much[] = {SIZE_MAX, SIZE_MAX / 4, IMPOSSIBLE};
+  for (size_t i = 0; i < 3; i++) {
+    struct buffer b = {0};
+    struct error err = {0};
+    buffer_add_z(&b, "kept");
+    buffer_reserve(&b, too_much[i]);
+    buffer_add_z(&b, "x");
+    buffer_printf(&b, "%d", 1);
+    assert_true(b.failed && b.len == 4);
+    assert_int_equal(buffer_status(&b, &err), ST_NO_MEMORY);
+    assert_int_equal(err.status, ST_NO_MEMORY);
+    assert_string_equal(buffer_z(&b), "");
+    buffer_clear(&b);
+    buffer_add_z(&b, "again");
+    assert_string_equal(buffer_z(&b), "again");
+    buffer_release(&b);
+  }
+}
+
+/* ---- arena ---- */
+
+static void arena_pieces_are_aligned_apart_and_whole(void **state) {
+  (void)state;
+  struct arena a = {0};
+  unsigned char *at[300];
+  for (size_t i = 0; i < 300; i++) {
+    size_t len = i % 50 == 7 ? 70000 + i : i * 13;
+    at[i] = arena_alloc(&a, len);
+    assert_non_null(at[i]);
+    assert_int_equal((uintptr_t)at[i] % 8, 0);
+    memset(at[i], (int)(i % 251), len);
+  }
+  for (size_t i = 0; i < 300; i++) {
+    size_t len = i % 50 == 7 ? 70000 + i : i * 13;
+    for (size_t k = 0; k < len; k++) assert_int_equal(at[i][k], i % 251);
+  }
+  arena_release(&a);
+  assert_null(a.chunks);
+  assert_int_equal(a.used, 0);
+}
+
+static void arena_copies_are_terminated_and_zeroed_is_zero(void **state) {
+  (void)state;
+  struct arena a = {0};
+  char *dirty = arena_alloc(&a, 64);
+  memset(dirty, 'x', 64);
+  arena_reset(&a);
+  char *zero = arena_zalloc(&a, 64);
+  for (int i = 0; i < 64; i++) assert_int_equal(zero[i], 0);
+  assert_string_equal(arena_copy(&a, (struct span){"abcdef", 3}), "abc");
+  assert_string_equal(arena_copy(&a, (struct span){NULL, 0}), "");
+  assert_true(span_is(arena_span(&a, SPAN("xyz")), "xyz"));
+  assert_null(arena_span(&a, (struct span){NULL, 0}).ptr);
+  arena_release(&a);
+}
+
+static void arena_out_of_memory_is_null_and_changes_nothing(void **state) {
+  (void)state;
+  struct arena a = {0};
+  assert_null(arena_alloc(&a, SIZE_MAX));
+  assert_null(arena_alloc(&a, IMPOSSIBLE));
+  assert_null(arena_zalloc(&a, IMPOSSIBLE));
+  assert_null(arena_copy(&a, (struct span){"", IMPOSSIBLE}));
+  struct span s = arena_span(&a, (struct span){"", IMPOSSIBLE});
+  assert_true(s.ptr == NULL && s.len == 0);
+  assert_int_equal(a.used, 0);
+  assert_non_null(arena_alloc(&a, 1));
+  arena_release(&a);
+}
+
+/* Which of the blocks the first round used does the second one use again? */
+static void arena_uses_every_chunk_again_after_a_reset(void **state) {
+  (void)state;
+  enum { CHUNKS = 20, PIECE = 60 * 1024 };
+  struct arena a = {0};
+  char *first[CHUNKS];
+  for (int i = 0; i < CHUNKS; i++) first[i] = arena_alloc(&a, PIECE);
+  for (int round = 0; round < 3; round++) {
+    arena_reset(&a);
+    bool seen[CHUNKS] = {false};
+    for (int i = 0; i < CHUNKS; i++) {
+      char *again = arena_alloc(&a, PIECE);
+      int which = 0;
+      while (which < CHUNKS && first[which] != again) which++;
+      assert_true(which < CHUNKS && !seen[which]);
+      seen[which] = true;
+    }
+  }
+  arena_release(&a);
+}
+
+static void arena_finds_a_large_chunk_behind_small_ones(void **state) {
+  (void)state;
+  struct arena a = {0};
+  char *large = arena_alloc(&a, 500000);
+  for (int i = 0; i < 5; i++) assert_non_null(arena_alloc(&a, 60000));
+  arena_reset(&a);
+  char *small[3];
+  for (int i = 0; i < 3; i++) small[i] = arena_alloc(&a, 60000); /* need not be those of before */
+  char *again = arena_alloc(&a, 400000);
+  bool used = again == large;
+  for (int i = 0; i < 3; i++) used = used || (small[i] >= large && small[i] < large + 500000);
+  assert_true(used);
+  arena_release(&a);
+}
+
+static void arena_goes_on_filling_after_a_large_piece(void **state) {
+  (void)state;
+  struct arena a = {0};
+  char *before = arena_alloc(&a, 64);
+  assert_non_null(arena_alloc(&a, 100000));
+  char *after = arena_alloc(&a, 64);
+  assert_ptr_equal(after, before + 64);
+  arena_release(&a);
+}
+
+static size_t spare_chunks(const struct arena *a) {
+  size_t n = 0;
+  struct arena_chunk *c = a->spare;
+  for (; c; n++) memcpy(&c, (const void *)c, sizeof c); /* the link is what a chunk begins with */
+  return n;
+}
+
+static void arena_keeps_at_most_8_mib(void **state) {
+  (void)state;
+  struct arena a = {0};
+  for (int i = 0; i < 12; i++) memset(arena_alloc(&a, 1 << 20), 1, 1 << 20);
+  arena_reset(&a);
+  assert_int_equal(a.used, 0);
+  assert_int_equal(spare_chunks(&a), 8);
+  arena_reset(&a); /* spare ones that nobody took count as well */
+  assert_int_equal(spare_chunks(&a), 8);
+  assert_non_null(arena_alloc(&a, 9 << 20)); /* larger than all that may be kept */
+  arena_reset(&a);
+  assert_int_equal(spare_chunks(&a), 8);
+  arena_release(&a);
+}
+
+/* ---- table, digests ---- */
+
+enum { KEYS = 5000 };
+static char keys[KEYS][12];
+
+static struct span key_of(size_t i) {
+  return (struct span){keys[i], (size_t)snprintf(keys[i], sizeof keys[i], "k%zu", i)};
+}
+
+static void table_holds_what_was_put(void **state) {
+  (void)state;
+  struct table t = {0};
+  int values[2];
+  assert_null(table_get(&t, SPAN("a")));
+  assert_null(table_remove(&t, SPAN("a")));
+  assert_int_equal(table_put(&t, SPAN("a"), &values[0]), ST_OK);
+  assert_int_equal(table_put(&t, SPAN("a"), &values[1]), ST_EXISTS);
+  assert_ptr_equal(table_get(&t, SPAN("a")), &values[0]);
+  assert_int_equal(table_put(&t, (struct span){NULL, 0}, &values[1]), ST_OK); /* the empty key is a key */
+  assert_ptr_equal(table_get(&t, SPAN("")), &values[1]);
+  assert_int_equal(t.count, 2);
+  assert_ptr_equal(table_remove(&t, SPAN("a")), &values[0]);
+  assert_null(table_get(&t, SPAN("a")));
+  assert_int_equal(t.count, 1);
+  table_clear(&t);
+  assert_null(table_get(&t, SPAN("")));
+  table_release(&t);
+  table_clear(&t);
+}
+
+/* Random puts and removes beside a plain array that knows what must be in. */
+static void table_agrees_with_a_plain_array(void **state) {
+  (void)state;
+  static void *model[KEYS];
+  struct table t = {0};
+  uint64_t seed = 1;
+  size_t count = 0;
+  for (int step = 0; step < 60000; step++) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    size_t i = (seed >> 33) % KEYS;
+    if (seed >> 63) {
+      assert_int_equal(table_put(&t, key_of(i), &keys[i]), model[i] ? ST_EXISTS : ST_OK);
+      count += !model[i];
+      model[i] = &keys[i];
+    } else {
+      assert_ptr_equal(table_remove(&t, key_of(i)), model[i]);
+      count -= model[i] != NULL;
+      model[i] = NULL;
+    }
+    assert_int_equal(t.count, count);
+    assert_true(t.used >= t.count && t.used * 4 <= t.cap * 3);
+  }
+  for (size_t i = 0; i < KEYS; i++) assert_ptr_equal(table_get(&t, key_of(i)), model[i]);
+  size_t pos = 0, seen = 0;
+  struct span key;
+  void *value;
+  for (; table_each(&t, &pos, &key, &value); seen++) assert_true(span_is(key, value));
+  assert_int_equal(seen, count);
+  table_release(&t);
+}
+
+static void table_does_not_grow_by_coming_and_going(void **state) {
+  (void)state;
+  struct table t = {0};
+  for (int round = 0; round < 200; round++)
+    for (size_t i = 0; i < 4; i++) {
+      size_t k = ((size_t)round * 4 + i) % KEYS;
+      assert_int_equal(table_put(&t, key_of(k), &keys[k]), ST_OK);
+      assert_ptr_equal(table_remove(&t, key_of(k)), &keys[k]);
+    }
+  assert_int_equal(t.count, 0);
+  assert_int_equal(t.cap, 16);
+  table_release(&t);
+}
+
+static void digests_tell_texts_apart(void **state) {
+  (void)state;
+  char text[40];
+  memset(text, 'a', sizeof text);
+  for (size_t a = 0; a <= sizeof text; a++) { /* every length of the last block, and contents of one length */
+    struct digest x = digest_of((struct span){text, a}), same = digest_of((struct span){text, a});
+    assert_true(x.lo == same.lo && x.hi == same.hi && x.lo != x.hi);
+    for (size_t b = 0; b < a; b++) {
+      struct digest y = digest_of((struct span){text, b});
+      assert_true(x.lo != y.lo && x.hi != y.hi);
+    }
+    if (a == 0) continue;
+    text[a - 1] = 'b';
+    struct digest other = digest_of((struct span){text, a});
+    text[a - 1] = 'a';
+    assert_true(x.lo != other.lo && x.hi != other.hi);
+  }
+}
+
+static void digest_set_remembers_what_was_added(void **state) {
+  (void)state;
+  struct digest_set s = {0};
+  assert_false(digest_set_has(&s, (struct digest){0, 0}));
+  for (size_t i = 0; i < KEYS; i += 2) {
+    assert_int_equal(digest_set_add(&s, digest_of(key_of(i))), ST_OK);
+    assert_int_equal(digest_set_add(&s, digest_of(key_of(i))), ST_OK);
+  }
+  assert_int_equal(s.count, KEYS / 2);
+  for (size_t i = 0; i < KEYS; i++) assert_int_equal(digest_set_has(&s, digest_of(key_of(i))), i % 2 == 0);
+  assert_false(digest_set_has(&s, (struct digest){0, 0}));
+  assert_int_equal(digest_set_add(&s, (struct digest){0, 0}), ST_OK); /* the mark of an empty slot is a digest too */
+  assert_true(digest_set_has(&s, (struct digest){0, 0}));
+  digest_set_release(&s);
+  assert_int_equal(s.count, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(status_names_are_all_different),
+      cmocka_unit_test(error_set_fills_once_and_accepts_null),
+      cmocka_unit_test(error_sys_chooses_the_status_and_says_why),
+      cmocka_unit_test(error_prefix_puts_words_in_front),
+      cmocka_unit_test(error_text_is_cut_between_characters),
+      cmocka_unit_test(error_text_keeps_what_stands_behind_a_foreign_byte),
+      cmocka_unit_test(a_broken_invariant_aborts),
+      cmocka_unit_test(spans_compare_and_trim),
+      cmocka_unit_test(words_are_divided_by_blanks_and_commas),
+      cmocka_unit_test(utf8_prefix_stops_at_the_first_wrong_byte),
+      cmocka_unit_test(buffer_grows_and_terminates),
+      cmocka_unit_test(buffer_failure_is_sticky_until_cleared),
+      cmocka_unit_test(arena_pieces_are_aligned_apart_and_whole),
+      cmocka_unit_test(arena_copies_are_terminated_and_zeroed_is_zero),
+      cmocka_unit_test(arena_out_of_memory_is_null_and_changes_nothing),
+      cmocka_unit_test(arena_uses_every_chunk_again_after_a_reset),
+      cmocka_unit_test(arena_finds_a_large_chunk_behind_small_ones),
+      cmocka_unit_test(arena_goes_on_filling_after_a_large_piece),
+      cmocka_unit_test(arena_keeps_at_most_8_mib),
+      cmocka_unit_test(table_holds_what_was_put),
+      cmocka_unit_test(table_agrees_with_a_plain_array),
+      cmocka_unit_test(table_does_not_grow_by_coming_and_going),
+      cmocka_unit_test(digests_tell_texts_apart),
+      cmocka_unit_test(digest_set_remembers_what_was_added),
+  };
+  return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
