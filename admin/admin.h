@@ -1,0 +1,64 @@
+/* admin.h - what every command of `busbridge` gets, and what it must keep to.
+ *
+ * stdout is data and goes through admin->out, which main.c writes and checks; stderr is messages (complain, note).
+ * To add a command: an operation in bridge/service (it appends one JSON value), a row in worker/control_routes.c, a
+ * call in client.h, a file here with its struct command, a row in main.c's table, a section in busbridge.1.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "bridge/base/log.h"
+#include "bridge/settings/settings.h"
+
+enum code { /* exit codes; `health` alone has its own */
+            CODE_OK = 0,
+            CODE_FAILURE = 1,
+            CODE_USAGE = 2,
+            CODE_NOTHING = 3, /* nothing matched */
+            CODE_PARTLY = 4,
+            CODE_BUSY = 75, /* or unreachable */
+            CODE_INTERRUPTED = 130
+};
+
+struct admin {
+  /* options that every command takes */
+  const char *config;
+  const char *overrides[64];
+  size_t override_count;
+  bool verbose, help;
+  const char *color; /* auto always never */
+  /* made from them */
+  bool color_out, color_err;
+  bool interactive; /* stderr is a terminal that can redraw a line */
+  const struct clock *clock;
+  const char *const *environment;
+  struct settings *settings;
+  struct log *log;
+  struct buffer out; /* what goes to stdout */
+};
+
+struct command {
+  const char *name, *arguments, *summary;
+  const char *examples;    /* lines; the help opens with them */
+  const char *description; /* lines */
+  int (*run)(struct admin *a, const struct command *self, int argc,
+             char **argv); /* argv[0] is the first word after the name */
+  int usage_code;          /* exit code of a wrong command line */
+};
+extern const struct command command_flush, command_list, command_replay, command_health, command_metrics, command_emit,
+    command_tail;
+
+/* Read the settings and open the log. Prints what is wrong and returns false. */
+bool admin_settings(struct admin *a, struct error *err);
+/* "busbridge: <text>" on stderr, in red where there is colour. */
+void complain(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void note(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3); /* the same, no error */
+/* Complain of err; the exit code that goes with its status. */
+int fail(const struct admin *a, const struct error *err);
+int code_of(enum status st);
+/* Write admin->out to stdout and empty it. CODE_OK, or CODE_FAILURE when stdout cannot be written. */
+int admin_flush(struct admin *a);
+/* How often Ctrl-C (or SIGTERM) came. */
+int interrupts(void);
+
+#endif

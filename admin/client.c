@@ -1,0 +1,186 @@
+#include "admin/client.h"
+
+#include "admin/answer.h"
+#include "bridge/http/http.h"
+#include "bridge/outbox/state.h"
+
+#include <inttypes.h>
+
+#define HELLO_MS 2000
+#define ANSWER_MS 30000
+#define LISTING_MS 600000 /* a sorted list of a million files takes its time */
+#define LOCK_WAIT_MS 5000
+
+struct client {
+  struct admin *admin;
+  struct http *http;       /* a worker runs */
+  struct service *service; /* none does */
+  struct buffer path;
+};
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+/* Where the socket would lie; the outbox must be there. */
+static enum status socket_path(struct admin *a, struct buffer *out, struct error *err) {
+  const char *url = setting_text(a->settings, SETTING_OUTBOX_URL);
+  struct state *state = NULL;
+  if (strncmp(url, "file:", 5) != 0) return ST_NOT_FOUND;
+  enum status st = state_open(url + 5, false, a->clock, &state, err);
+  if (st != ST_OK) return st;
+  state_socket_path(state, out);
+  state_close(state);
+  return buffer_status(out, err);
+}
+
+static enum status try_worker(struct client *c, struct error *err) {
+  struct buffer path = {0}, answer = {0};
+  int code = 0;
+  enum status st = socket_path(c->admin, &path, err);
+  if (st == ST_OK) st = http_open(buffer_z(&path), "http://localhost", &c->http, err);
+  if (st == ST_OK) st = http_request(c->http, "GET", "/v1/version", (struct span){0}, HELLO_MS, &code, &answer, err);
+  if (st == ST_OK && c->admin->verbose) note(c->admin, "asking the worker at %s", buffer_z(&path));
+  if (st != ST_OK) {
+    http_close(c->http);
+    c->http = NULL;
+  }
+  buffer_release(&path);
+  buffer_release(&answer);
+  return st;
+}
+
+static enum status open_here(struct client *c, enum service_mode mode, struct error *err) {
+  struct service_options options = {.mode = mode, .lock_wait_ms = LOCK_WAIT_MS, .clock = c->admin->clock};
+  if (c->admin->verbose || (c->admin->interactive && mode != SERVICE_INSPECT))
+    note(c->admin, "no worker runs; opening the outbox itself");
+  return service_open(c->admin->settings, c->admin->log, &options, &c->service, err);
+}
+
+enum status client_open(struct admin *a, enum service_mode local, struct client **out, struct error *err) {
+  struct client *c = calloc(1, sizeof *c);
+  if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  c->admin = a;
+  enum status st = try_worker(c, err);
+  /* Not there, or a socket nobody listens at: no worker. No right to connect is an error of its own. */
+  if (st == ST_UNAVAILABLE || st == ST_NOT_FOUND) {
+    if (err) *err = (struct error){0};
+    st = open_here(c, local, err);
+  }
+  if (st != ST_OK) {
+    client_close(c);
+    return st;
+  }
+  *out = c;
+  return ST_OK;
+}
+
+void client_close(struct client *c) {
+  if (!c) return;
+  http_close(c->http);
+  if (c->service) service_close(c->service, setting_number(c->admin->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT));
+  buffer_release(&c->path);
+  free(c);
+}
+
+bool client_remote(const struct client *c) {
+  return c->http != NULL;
+}
+
+/* ---- asking the worker ------------------------------------------------------------------------------------------ */
+
+/* The status that a problem's code word names. */
+static enum status status_from(struct span word) {
+  for (int st = ST_OK + 1; st <= ST_CANCELLED; st++)
+    if (span_is(word, status_name((enum status)st))) return (enum status)st;
+  return ST_IO;
+}
+
+static enum status problem(int code, struct span body, struct error *err) {
+  struct json_doc doc = {0};
+  struct buffer detail = {0}, word = {0};
+  enum status st;
+  if (answer_scan(&doc, body, NULL) == ST_OK && answer_text(&doc, 0, "detail", &detail) &&
+      answer_text(&doc, 0, "code", &word)) {
+    st = error_set(err, status_from(buffer_span(&word)), "%s", buffer_z(&detail));
+  } else {
+    st = error_set(err, ST_IO, "The worker answered with HTTP status %d", code);
+  }
+  json_doc_release(&doc);
+  buffer_release(&detail);
+  buffer_release(&word);
+  return st;
+}
+
+static enum status ask(struct client *c, const char *method, int timeout_ms, struct buffer *json, struct error *err) {
+  int code = 0;
+  size_t before = json->len;
+  enum status st = buffer_status(&c->path, err);
+  if (st == ST_OK)
+    st = http_request(c->http, method, buffer_z(&c->path), (struct span){0}, timeout_ms, &code, json, err);
+  if (st != ST_OK) return error_prefix(err, "Asking the worker");
+  if (code >= 200 && code < 300) return ST_OK;
+  st = problem(code, (struct span){json->ptr + before, json->len - before}, err);
+  json->len = before;
+  return st;
+}
+
+PRINTF_LIKE(2, 3)
+static void path(struct client *c, const char *fmt, ...) {
+  char text[256];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(text, sizeof text, fmt, args);
+  va_end(args);
+  buffer_clear(&c->path);
+  buffer_add_z(&c->path, text);
+}
+
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
+
+enum status client_list(struct client *c, const struct list_request *r, struct buffer *json, struct error *err) {
+  if (c->service) return service_list(c->service, r, json, err);
+  path(c, "/v1/entries?type=%s&limit=%zu", r->pending && r->dead ? "all" : r->dead ? "dlq" : "pending", r->limit);
+  return ask(c, "GET", LISTING_MS, json, err);
+}
+
+enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json, struct error *err) {
+  if (c->service) return service_replay(c->service, r, json, err);
+  path(c, "/v1/replay?force=%d&id=", r->force);
+  http_escape(&c->path, span_of(r->id));
+  return ask(c, "POST", ANSWER_MS, json, err);
+}
+
+enum status client_flush(struct client *c, const struct flush_request *r, struct buffer *json, struct error *err) {
+  if (c->service) return service_flush(c->service, r, json, err);
+  path(c, "/v1/flush?limit=%zu&dry_run=%d", r->limit, r->dry_run);
+  return ask(c, "POST", r->dry_run ? LISTING_MS : ANSWER_MS, json, err);
+}
+
+enum status client_flush_progress(struct client *c, uint64_t id, struct buffer *json, struct error *err) {
+  if (c->service) return service_flush_progress(c->service, id, json, err);
+  path(c, "/v1/flush/%" PRIu64, id);
+  return ask(c, "GET", ANSWER_MS, json, err);
+}
+
+void client_flush_cancel(struct client *c, uint64_t id) {
+  struct buffer answer = {0};
+  if (c->service) {
+    service_flush_cancel(c->service, id);
+    return;
+  }
+  path(c, "/v1/flush/%" PRIu64 "/cancel", id);
+  struct error err = {0};
+  if (ask(c, "POST", ANSWER_MS, &answer, &err) != ST_OK) complain(c->admin, "%s", err.text);
+  buffer_release(&answer);
+}
+
+enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
+  if (c->service) return service_health(c->service, detailed, json, err);
+  path(c, "/v1/status?detailed=%d", detailed);
+  return ask(c, "GET", detailed ? LISTING_MS : ANSWER_MS, json, err);
+}
+
+enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err) {
+  if (c->service) return service_metrics(c->service, reset, json, err);
+  path(c, reset ? "/v1/metrics?reset=1" : "/v1/metrics");
+  return ask(c, reset ? "POST" : "GET", ANSWER_MS, json, err);
+}

@@ -1,0 +1,29 @@
+/* client.h - the operations, answered by the worker where one runs, else by opening the outbox here.
+ *
+ * A worker runs when the control socket answers. Every call appends the operation's JSON (service.h) to a buffer;
+ * errors have the same status either way. One thread.
+ */
+#ifndef ADMIN_CLIENT_H
+#define ADMIN_CLIENT_H
+
+#include "admin/admin.h"
+#include "bridge/service/service.h"
+
+struct client;
+/* local: how to open the outbox when no worker runs (SERVICE_INSPECT for commands that only read). */
+MUST_CHECK enum status client_open(struct admin *a, enum service_mode local, struct client **out, struct error *err);
+void client_close(struct client *c); /* NULL is fine */
+bool client_remote(const struct client *c);
+
+MUST_CHECK enum status client_list(struct client *c, const struct list_request *r, struct buffer *json,
+                                   struct error *err);
+MUST_CHECK enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json,
+                                     struct error *err);
+MUST_CHECK enum status client_flush(struct client *c, const struct flush_request *r, struct buffer *json,
+                                    struct error *err);
+MUST_CHECK enum status client_flush_progress(struct client *c, uint64_t id, struct buffer *json, struct error *err);
+void client_flush_cancel(struct client *c, uint64_t id);
+MUST_CHECK enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err);
+MUST_CHECK enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err);
+
+#endif

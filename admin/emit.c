@@ -1,0 +1,81 @@
+#include "admin/answer.h"
+#include "admin/options.h"
+#include "bridge/service/service.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static enum status read_stdin(size_t limit, struct buffer *out, struct error *err) {
+  char chunk[65536];
+  for (;;) {
+    ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR && !interrupts()) continue;
+    if (n < 0 && errno == EINTR) return error_set(err, ST_CANCELLED, "Interrupted; nothing was written");
+    if (n < 0) return error_sys(err, errno, "Reading standard input");
+    if (n == 0) return buffer_status(out, err);
+    buffer_append(out, chunk, (size_t)n);
+    if (out->len > limit)
+      return error_set(err, ST_TOO_LARGE, "The payload is larger than outbox.max_entry_bytes (%zu)", limit);
+  }
+}
+
+static void report(struct admin *a, const struct json_doc *doc) {
+  struct buffer text = {0};
+  if (answer_text(doc, 0, "warning", &text)) note(a, "warning: %s", buffer_z(&text));
+  answer_text(doc, 0, "id", &a->out);
+  buffer_add_char(&a->out, '\n');
+  buffer_release(&text);
+}
+
+static enum status emit(struct admin *a, const struct emit_request *request, struct error *err) {
+  struct service_options options = {.mode = SERVICE_INSPECT, .clock = a->clock};
+  struct service *service = NULL;
+  struct buffer json = {0};
+  struct json_doc doc = {0};
+  enum status st = service_open(a->settings, a->log, &options, &service, err);
+  if (st == ST_NOT_FOUND) err->status = ST_IO;
+  if (st == ST_OK) st = service_emit(service, request, &json, err);
+  if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);
+  if (st == ST_OK) report(a, &doc);
+  service_close(service, 0);
+  json_doc_release(&doc);
+  buffer_release(&json);
+  return st;
+}
+
+static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+  const char *id = "";
+  const struct option_row rows[] = {
+      {"id", 0, OPTION_TEXT, &id, "ID", "[A-Za-z0-9._-]{1,128}; else a new uuid4"},
+  };
+  struct error err = {0};
+  struct buffer payload = {0};
+  int words, code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 1, 2, &words, &code)) return code;
+  if (!admin_settings(a, &err)) return fail(a, &err);
+  enum status st = ST_OK;
+  if (words == 1) {
+    buffer_add_z(&payload, "{}");
+  } else if (strcmp(argv[1], "-") == 0) {
+    st = read_stdin((size_t)setting_number(a->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES), &payload, &err);
+  } else {
+    buffer_add_z(&payload, argv[1]);
+  }
+  struct emit_request request = {.id = span_of(id), .name = span_of(argv[0]), .payload = buffer_span(&payload)};
+  if (st == ST_OK) st = emit(a, &request, &err);
+  buffer_release(&payload);
+  return st == ST_OK ? CODE_OK : fail(a, &err);
+}
+
+const struct command command_emit = {
+    .name = "emit",
+    .arguments = "NAME [JSON|-] [--id ID]",
+    .summary = "write an event into the outbox, durably; prints its id",
+    .examples = "  busbridge emit episode.published '{\"episode_id\": \"ep-1\", \"publication_id\": \"p-1\"}'\n"
+                "  jq -c .payload event.json | busbridge emit quality.checked -\n",
+    .description =
+        "The payload is one JSON object ({} when left out; - reads standard input). The entry appears whole or not at all,\n"
+        "and is on the disk when the id is printed. A worker relays it at once.",
+    .run = run,
+    .usage_code = CODE_USAGE,
+};

@@ -1,0 +1,214 @@
+#include "admin/client.h"
+#include "admin/options.h"
+#include "admin/output.h"
+#include "bridge/base/progress.h"
+#include "bridge/base/words.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <unistd.h>
+
+#define POLL_FIRST_MS 5
+#define POLL_MAX_MS 200
+
+/* ---- following a flush ------------------------------------------------------------------------------------------ */
+
+struct following {
+  struct admin *admin;
+  struct client *client;
+  struct progress bar;
+  struct json_doc doc;
+  struct buffer json; /* the last progress; doc is of it */
+  bool cancelled;
+};
+
+static enum status ask_progress(struct following *f, uint64_t id, struct error *err) {
+  buffer_clear(&f->json);
+  enum status st = client_flush_progress(f->client, id, &f->json, err);
+  return st == ST_OK ? answer_scan(&f->doc, buffer_span(&f->json), err) : st;
+}
+
+static uint64_t count_of(const struct following *f, const char *key) {
+  int64_t n = answer_int(&f->doc, 0, key, 0);
+  return n > 0 ? (uint64_t)n : 0;
+}
+
+/* Twice Ctrl-C: leave at once; a worker goes on settling, and without one nothing is lost either. */
+static bool leave(struct following *f, uint64_t id) {
+  if (interrupts() > 1) return true;
+  if (interrupts() && !f->cancelled) {
+    f->cancelled = true;
+    progress_end(&f->bar);
+    note(f->admin, "stopping: what was handed to Kafka is settled; Ctrl-C again leaves at once");
+    client_flush_cancel(f->client, id);
+  }
+  return false;
+}
+
+static enum status follow(struct following *f, uint64_t id, uint64_t limit, struct error *err) {
+  int wait = POLL_FIRST_MS;
+  progress_init(&f->bar, STDERR_FILENO, f->admin->interactive, "flush", f->admin->clock);
+  for (;;) {
+    enum status st = ask_progress(f, id, err);
+    if (st != ST_OK) return st;
+    if (answer_bool(&f->doc, 0, "finished")) return ST_OK;
+    if (leave(f, id)) return ST_CANCELLED;
+    uint64_t total = count_of(f, "total");
+    if (limit && total > limit) total = limit;
+    progress_show(&f->bar, count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead"), total);
+    poll(NULL, 0, wait);
+    wait = wait * 2 > POLL_MAX_MS ? POLL_MAX_MS : wait * 2;
+  }
+}
+
+/* ---- the end of it ------------------------------------------------------------------------------------------------
+ */
+
+static void print_totals(struct following *f) {
+  static const struct {
+    const char *key, *words;
+  } parts[] = {{"published", "published"}, {"duplicates", "duplicates"},
+               {"dead", "dead"},           {"retried", "retried"},
+               {"held", "held"},           {"left", "left"}};
+  char number[NUMBER_TEXT];
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    buffer_printf(&f->admin->out, "%s%s %s", i ? ", " : "Flushed: ", number_text(count_of(f, parts[i].key), number),
+                  parts[i].words);
+  buffer_add_char(&f->admin->out, '\n');
+}
+
+/* The exit code, and on stderr why something is left and what to do. */
+static int conclude(struct following *f) {
+  struct buffer reason = {0};
+  uint64_t done = count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead");
+  uint64_t left = count_of(f, "left");
+  bool limited = answer_text(&f->doc, 0, "reason", &reason) && span_is(buffer_span(&reason), "the limit was reached");
+  int code = CODE_OK;
+  if (f->cancelled) {
+    note(f->admin, "interrupted; the rest stays pending, go on by: busbridge flush");
+    code = CODE_INTERRUPTED;
+  } else if (limited) {
+    note(f->admin, "%" PRIu64 " left: the limit was reached; busbridge flush --limit 0 takes all", left);
+  } else if (left > 0 || reason.len > 0) {
+    complain(f->admin, "%" PRIu64 " left: %s; see: busbridge health", left,
+             reason.len ? buffer_z(&reason) : "they came in meanwhile or are not whole yet");
+    code = done > 0 ? CODE_PARTLY : answer_bool(&f->doc, 0, "unreachable") ? CODE_BUSY : CODE_FAILURE;
+  }
+  if (count_of(f, "dead") > 0) note(f->admin, "what was set aside, and why: busbridge list --type dlq");
+  buffer_release(&reason);
+  return code;
+}
+
+static int flush_now(struct following *f, const struct flush_request *request, bool json) {
+  struct error err = {0};
+  struct buffer answer = {0};
+  uint64_t id = 0;
+  enum status st = client_flush(f->client, request, &answer, &err);
+  if (st == ST_OK) st = answer_scan(&f->doc, buffer_span(&answer), &err);
+  if (st == ST_OK) {
+    id = (uint64_t)answer_int(&f->doc, 0, "flush", 0);
+    st = follow(f, id, request->limit, &err);
+    progress_end(&f->bar);
+  }
+  buffer_release(&answer);
+  if (st == ST_CANCELLED) return CODE_INTERRUPTED;
+  if (st != ST_OK) return fail(f->admin, &err);
+  if (json) {
+    output_json(&f->doc, 0, &f->admin->out);
+  } else {
+    print_totals(f);
+  }
+  return conclude(f);
+}
+
+/* ---- dry run ---------------------------------------------------------------------------------------------------- */
+
+static void print_counts(struct following *f, const char *key, const char *title) {
+  uint32_t object = answer_node(&f->doc, 0, key), member, node = JSON_NONE;
+  if (object == JSON_NONE || f->doc.nodes[object].count == 0) return;
+  buffer_printf(&f->admin->out, "%s:\n", title);
+  while (answer_each_member(&f->doc, object, &member, &node)) {
+    struct buffer name = {0};
+    int64_t n = 0;
+    json_unescape(&f->doc, member, &name);
+    if (!json_int(&f->doc, node, &n)) n = 0;
+    buffer_printf(&f->admin->out, "  %7" PRId64 "  ", n);
+    text_printable(&f->admin->out, buffer_span(&name));
+    buffer_add_char(&f->admin->out, '\n');
+    buffer_release(&name);
+  }
+}
+
+static void print_forecast(struct following *f) {
+  uint32_t samples = answer_node(&f->doc, 0, "samples"), node = JSON_NONE;
+  uint64_t count = count_of(f, "count"), total = count_of(f, "total");
+  buffer_printf(&f->admin->out, "Would try %" PRIu64 " entries", count);
+  if (total > count) buffer_printf(&f->admin->out, " of %" PRIu64, total);
+  buffer_add_char(&f->admin->out, '\n');
+  print_counts(f, "topics", "By topic");
+  print_counts(f, "reasons", "Would become dead letters, by reason");
+  if (count > 0) buffer_add_z(&f->admin->out, "Samples:\n");
+  while (answer_each(&f->doc, samples, &node)) {
+    struct buffer text = {0};
+    json_unescape(&f->doc, node, &text);
+    buffer_add_z(&f->admin->out, "  ");
+    text_printable(&f->admin->out, buffer_span(&text));
+    buffer_add_char(&f->admin->out, '\n');
+    buffer_release(&text);
+  }
+}
+
+static int dry_run(struct following *f, const struct flush_request *request, bool json) {
+  struct error err = {0};
+  enum status st = client_flush(f->client, request, &f->json, &err);
+  if (st == ST_OK) st = answer_scan(&f->doc, buffer_span(&f->json), &err);
+  if (st != ST_OK) return fail(f->admin, &err);
+  if (json) {
+    output_json(&f->doc, 0, &f->admin->out);
+  } else {
+    print_forecast(f);
+  }
+  return CODE_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+  struct following f = {.admin = a};
+  struct flush_request request = {0};
+  struct error err = {0};
+  const char *format = "table";
+  uint64_t limit = 100;
+  const struct option_row rows[] = {
+      {"limit", 'n', OPTION_NUMBER, &limit, "N", "at most so many entries; 0 means all (100)"},
+      {"dry-run", 0, OPTION_FLAG, &request.dry_run, NULL, "only tell what would be tried"},
+      {"output", 'o', OPTION_CHOICE, &format, "table|json", "form of the answer (table)"},
+      {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
+  };
+  int words, code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!admin_settings(a, &err)) return fail(a, &err);
+  request.limit = (size_t)limit;
+  enum status st = client_open(a, request.dry_run ? SERVICE_INSPECT : SERVICE_RELAY, &f.client, &err);
+  if (st == ST_NOT_FOUND) err.status = ST_IO;
+  bool json = strcmp(format, "json") == 0;
+  code = st != ST_OK ? fail(a, &err) : request.dry_run ? dry_run(&f, &request, json) : flush_now(&f, &request, json);
+  client_close(f.client);
+  json_doc_release(&f.doc);
+  buffer_release(&f.json);
+  return code;
+}
+
+const struct command command_flush = {
+    .name = "flush",
+    .arguments = "[--limit N] [--dry-run]",
+    .summary = "relay what is pending now, also what waits for its next try",
+    .examples = "  busbridge flush                       the oldest 100\n"
+                "  busbridge flush --limit 0             everything\n"
+                "  busbridge flush --dry-run             what would be tried, by topic\n",
+    .description =
+        "Asks the worker to relay pending entries now; without a worker it does so itself, under the outbox's lock.\n"
+        "Ctrl-C stops taking more and settles what was handed to Kafka; the rest stays pending.",
+    .run = run,
+    .usage_code = CODE_USAGE,
+};

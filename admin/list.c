@@ -1,0 +1,147 @@
+#include "admin/client.h"
+#include "admin/options.h"
+#include "admin/output.h"
+#include "bridge/base/words.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+struct row_of_entry {
+  struct column column;
+  const char *key; /* member of the entry */
+  bool age, wide;  /* shown as an age; only in -o wide */
+};
+static const struct row_of_entry columns[] = {
+    {{"ID", false, 0, false}, "id", false, false},
+    {{"NAME", false, 0, true}, "name", false, false},
+    {{"STATUS", false, 0, false}, "status", false, false},
+    {{"AGE", true, 0, false}, "created_at", true, false},
+    {{"TRIES", true, 0, false}, "attempts", false, false},
+    {{"FAILED", false, 0, false}, "failed_at", false, true},
+    {{"BYTES", true, 0, false}, "payload_size", false, true},
+    {{"TOPIC", false, 0, true}, "topic", false, true},
+    {{"FILE", false, 0, true}, "file", false, true},
+    {{"REASON", false, 0, false}, "reason", false, false},
+    {{"ERROR", false, 0.3, true}, "last_error", false, false},
+};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t entry, const struct row_of_entry *c) {
+  struct buffer text = {0};
+  int64_t number = answer_int(doc, entry, c->key, -1);
+  if (c->age) {
+    output_age(doc, entry, c->key, clock_wall_us(a->clock), &text);
+  } else if (number >= 0) {
+    buffer_printf(&text, "%" PRId64, number);
+  } else if (!answer_text(doc, entry, c->key, &text) || text.len == 0) {
+    buffer_add_char(&text, '-');
+  }
+  char *copy = text.failed ? NULL : strdup(buffer_z(&text));
+  buffer_release(&text);
+  return copy;
+}
+
+static enum status print_table(struct admin *a, const struct json_doc *doc, uint32_t entries, bool wide,
+                               struct error *err) {
+  struct column shown[COLUMNS];
+  size_t count = 0, rows = 0, made = 0;
+  for (size_t i = 0; i < COLUMNS; i++)
+    if (wide || !columns[i].wide) shown[count++] = columns[i].column;
+  uint32_t node = JSON_NONE;
+  size_t room = doc->nodes[entries].count * count;
+  char **cells = calloc(room + 1, sizeof *cells);
+  enum status st = cells ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
+  while (st == ST_OK && answer_each(doc, entries, &node)) {
+    for (size_t i = 0; i < COLUMNS && st == ST_OK; i++) {
+      if (columns[i].wide && !wide) continue;
+      cells[made] = cell(a, doc, node, &columns[i]);
+      if (!cells[made++]) st = error_set(err, ST_NO_MEMORY, "Out of memory");
+    }
+    rows++;
+  }
+  if (st == ST_OK && rows > 0)
+    st = output_table(shown, count, cells, rows, !wide && isatty(STDOUT_FILENO), &a->out, err);
+  for (size_t i = 0; cells && i < made; i++) free(cells[i]);
+  free(cells);
+  return st;
+}
+
+static void print_names(struct admin *a, const struct json_doc *doc, uint32_t entries) {
+  uint32_t node = JSON_NONE;
+  while (answer_each(doc, entries, &node)) {
+    struct buffer id = {0};
+    answer_text(doc, node, "id", &id);
+    text_printable(&a->out, buffer_span(&id));
+    buffer_add_char(&a->out, '\n');
+    buffer_release(&id);
+  }
+}
+
+static enum status print(struct admin *a, const char *format, const struct json_doc *doc, struct error *err) {
+  uint32_t entries = answer_node(doc, 0, "entries");
+  if (entries == JSON_NONE || doc->nodes[entries].type != JSON_ARRAY)
+    return error_set(err, ST_INVALID, "The answer has no entries");
+  uint32_t shown = doc->nodes[entries].count;
+  uint64_t total = (uint64_t)answer_int(doc, 0, "total", 0);
+  char number[NUMBER_TEXT];
+  if (strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0) {
+    output_array(doc, entries, strcmp(format, "jsonl") == 0, &a->out);
+  } else if (strcmp(format, "name") == 0) {
+    print_names(a, doc, entries);
+  } else {
+    enum status st = print_table(a, doc, entries, strcmp(format, "wide") == 0, err);
+    if (st != ST_OK) return st;
+    if (shown == 0) note(a, "no entries");
+  }
+  if (shown < total) note(a, "%u of %s, use --limit 0 for all", shown, number_text(total, number));
+  return ST_OK;
+}
+
+static int list(struct admin *a, const struct list_request *request, const char *format) {
+  struct error err = {0};
+  struct client *client = NULL;
+  struct buffer json = {0};
+  struct json_doc doc = {0};
+  int code = CODE_OK;
+  if (!admin_settings(a, &err)) return fail(a, &err);
+  enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
+  if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an empty answer */
+  if (st == ST_OK) st = client_list(client, request, &json, &err);
+  if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
+  if (st == ST_OK) st = print(a, format, &doc, &err);
+  if (st != ST_OK) code = fail(a, &err);
+  client_close(client);
+  json_doc_release(&doc);
+  buffer_release(&json);
+  return code;
+}
+
+static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+  const char *type = "all", *format = "table";
+  uint64_t limit = 50;
+  const struct option_row rows[] = {
+      {"type", 't', OPTION_CHOICE, &type, "pending|dlq|all", "which entries (all)"},
+      {"limit", 'n', OPTION_NUMBER, &limit, "N", "at most so many, oldest first; 0 means all (50)"},
+      {"output", 'o', OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "form of the answer (table)"},
+      {"format", 0, OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "the older spelling of --output"},
+  };
+  int words, code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  struct list_request request = {
+      .pending = strcmp(type, "dlq") != 0, .dead = strcmp(type, "pending") != 0, .limit = (size_t)limit};
+  return list(a, &request, format);
+}
+
+const struct command command_list = {
+    .name = "list",
+    .arguments = "[--type pending|dlq|all] [--limit N] [-o table|wide|json|jsonl|name]",
+    .summary = "what lies in the outbox: pending entries and dead letters",
+    .examples = "  busbridge list                        the oldest 50\n"
+                "  busbridge list --type dlq -o wide     dead letters with everything known about them\n"
+                "  busbridge list --limit 0 -o jsonl     all, one JSON object a line\n",
+    .description =
+        "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. -o json is an array of\n"
+        "objects with id, name, created_at, attempts, last_error, failed_at, payload_size, and more after them.",
+    .run = run,
+    .usage_code = CODE_USAGE,
+};

@@ -1,0 +1,92 @@
+#include "admin/output.h"
+
+#include "bridge/base/clock.h"
+#include "bridge/base/words.h"
+
+#include <libsmartcols/libsmartcols.h>
+
+/* ---- tables ----------------------------------------------------------------------------------------------------- */
+
+static struct libscols_table *new_table(const struct column *columns, size_t count, bool terminal) {
+  struct libscols_table *table = scols_new_table();
+  if (!table) return NULL;
+  scols_table_set_termforce(table, terminal ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+  for (size_t i = 0; i < count; i++) {
+    int flags = (columns[i].right ? SCOLS_FL_RIGHT : 0) | (columns[i].cut ? SCOLS_FL_TRUNC : 0);
+    if (scols_table_new_column(table, columns[i].title, columns[i].share, flags)) continue;
+    scols_unref_table(table);
+    return NULL;
+  }
+  return table;
+}
+
+static bool set_cell(struct libscols_line *line, size_t column, const char *text) {
+  struct buffer clean = {0};
+  text_printable(&clean, span_of(text));
+  bool ok = !clean.failed && scols_line_set_data(line, column, buffer_z(&clean)) == 0;
+  buffer_release(&clean);
+  return ok;
+}
+
+static bool fill(struct libscols_table *table, size_t count, char *const *cells, size_t rows) {
+  for (size_t r = 0; r < rows; r++) {
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    if (!line) return false;
+    for (size_t c = 0; c < count; c++)
+      if (!set_cell(line, c, cells[r * count + c])) return false;
+  }
+  return true;
+}
+
+enum status output_table(const struct column *columns, size_t count, char *const *cells, size_t rows, bool terminal,
+                         struct buffer *out, struct error *err) {
+  struct libscols_table *table = new_table(columns, count, terminal);
+  char *text = NULL;
+  bool ok = table && fill(table, count, cells, rows) && scols_print_table_to_string(table, &text) == 0;
+  if (ok && text) {
+    buffer_add_z(out, text);
+    if (out->len > 0 && out->ptr[out->len - 1] != '\n') buffer_add_char(out, '\n');
+  }
+  free(text);
+  if (table) scols_unref_table(table);
+  return ok ? buffer_status(out, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------- */
+
+void output_array(const struct json_doc *doc, uint32_t array, bool lines, struct buffer *out) {
+  uint32_t node = JSON_NONE;
+  bool first = true;
+  if (!lines) buffer_add_char(out, '[');
+  while (answer_each(doc, array, &node)) {
+    if (!lines) buffer_add_z(out, first ? "\n  " : ",\n  ");
+    buffer_add(out, json_slice(doc, node));
+    if (lines) buffer_add_char(out, '\n');
+    first = false;
+  }
+  if (!lines) buffer_add_z(out, first ? "]\n" : "\n]\n");
+}
+
+void output_json(const struct json_doc *doc, uint32_t node, struct buffer *out) {
+  buffer_add(out, json_slice(doc, node));
+  buffer_add_char(out, '\n');
+}
+
+/* ---- small things -------------------------------------------------------------------------------------------------
+ */
+
+void output_age(const struct json_doc *doc, uint32_t object, const char *key, int64_t now_us, struct buffer *out) {
+  struct buffer text = {0};
+  char age[DURATION_TEXT];
+  int64_t then;
+  bool known = answer_text(doc, object, key, &text) && time_parse(buffer_span(&text), &then);
+  buffer_add_z(out, known ? duration_text((now_us - then) / 1000, age) : "-");
+  buffer_release(&text);
+}
+
+void output_paint(struct buffer *out, bool on, enum paint paint, const char *text) {
+  static const char *const codes[] = {"31", "32", "33", "1"};
+  if (on) buffer_printf(out, "\x1b[%sm", codes[paint]);
+  buffer_add_z(out, text);
+  if (on) buffer_add_z(out, "\x1b[0m");
+}
