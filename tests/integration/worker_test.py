@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+"""The worker as a process: one an outbox, signals, reload, and what it refuses to start with."""
+
+import os
+import shutil
+import signal
+
+import harness
+
+
+class Life(harness.BusTest):
+    def test_a_second_worker_waits_and_says_who_holds_the_outbox(self):
+        first = self.start_worker()
+        harness.wait_until(lambda: first.logs("started"))
+        second = self.run_worker(expect=75)
+        self.assertIn(str(first.pid), second.stderr())
+        self.assertEqual(first.stop(), 0)
+        third = self.start_worker()
+        harness.wait_until(lambda: third.logs("started"))
+        self.assertEqual(third.stop(), 0)
+
+    def test_sigterm_and_sigint_finish_and_exit_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            worker = self.start_worker()
+            for i in range(200):
+                self.entry("plot.updated", {"plot_id": str(i)})
+            harness.wait_until(lambda: worker.logs("started"))
+            worker.signal(number)
+            self.assertEqual(worker.wait(), 0)
+        self.run_worker("--once", expect=0)
+        ids = [r.headers["ce_id"] for r in self.drain("plot.events")]
+        self.assertEqual((len(ids), len(set(ids))), (400, 400))
+
+    def test_sighup_reloads_and_a_bad_file_keeps_the_old_settings(self):
+        conf = self.dir / "busbridge.conf"
+        conf.write_text("dlq.max_attempts = 3\n")
+        worker = self.start_worker("-c", str(conf))
+        harness.wait_until(lambda: worker.logs("started"))
+        conf.write_text("dlq.max_attempts = 4\nbatch.max_events = 7\n")
+        worker.signal(signal.SIGHUP)
+        harness.wait_until(lambda: worker.logs("reloaded"))
+        conf.write_text("dlq.max_atempts = 4\n")
+        worker.signal(signal.SIGHUP)
+        (line,) = harness.wait_until(lambda: worker.logs("reload_refused"))
+        self.assertIn("dlq.max_attempts", line["error"])
+        self.entry("plot.updated", {"plot_id": "p"})
+        harness.wait_until(lambda: not self.pending())
+        self.assertEqual(worker.stop(), 0)
+
+    def test_background_flush_can_be_switched_off_as_the_old_bus_does(self):
+        worker = self.start_worker(env={"NOVELER_DISABLE_BACKGROUND_FLUSH": "1"}, options={"flush.interval": "100ms"})
+        harness.wait_until(lambda: worker.logs("started"))
+        self.entry("plot.updated", {"plot_id": "p"})
+        self.run_cli("flush", expect=0)
+        self.assertEqual(self.pending(), [])
+        self.entry("plot.updated", {"plot_id": "q"})
+        self.run_cli("health")  # an answer of the running worker: it had its chance
+        self.assertEqual(len(self.pending()), 1)
+        self.assertEqual(worker.stop(), 0)
+
+
+class RefusesToStart(harness.BusTest):
+    def refused(self, expect, words, *arguments, **options):
+        before = sorted(os.listdir(self.outbox))
+        worker = self.run_worker("--once", *arguments, expect=expect, options={k.replace("__", "."): v for k, v in options.items()})
+        for word in words:
+            self.assertIn(word, worker.stderr())
+        self.assertEqual(sorted(os.listdir(self.outbox)), before)
+
+    def test_wrong_settings_name_the_place_and_the_nearest_key(self):
+        conf = self.dir / "b.conf"
+        conf.write_text("# mine\nflush.intervall = 5s\n")
+        self.refused(2, ["b.conf:2", "flush.interval"], "-c", str(conf))
+        self.refused(2, ["flush.interval", "unit"], flush__interval="30")
+        self.refused(2, ["dlq.max_attempts"], dlq__max_attempts="0")
+        self.refused(2, ["exactly_once"], delivery__guarantee="exactly_once")
+        self.refused(2, ["registry.url"], registry__url="http://127.0.0.1:1")
+        self.refused(2, ["redis.url", "/no/such/file"], **{"redis__url": None, "redis__url_file": "/no/such/file"})
+
+    def test_a_kafka_key_that_librdkafka_refuses(self):
+        self.refused(2, ["bootstrap.server"], kafka__bootstrap__server="x")
+        self.refused(2, ["linger.ms"], kafka__linger__ms="soon")
+        self.refused(2, ["transactional.id"], kafka__transactional__id="mine")
+
+    def test_a_broken_schema_names_file_and_line(self):
+        schemas = self.dir / "schemas"
+        shutil.copytree(harness.ROOT / "schemas", schemas)
+        (schemas / "plot" / "updated.avsc").write_text('{\n  "type": "record",\n  "name": "x",,\n}\n')
+        self.refused(2, ["plot/updated.avsc", "3"], encoding__schemas=str(schemas))
+
+    def test_an_outbox_that_is_missing_or_may_not_be_written(self):
+        worker = self.run_worker("--once", expect=1, options={"outbox.url": f"file:{self.dir}/none"})
+        self.assertIn("mkdir -p", worker.stderr())
+        self.refused(2, ["outbox.url"], outbox__url="postgresql://x")
+
+    def test_the_command_line(self):
+        self.assertIn("flush.interval", self.start("busbridge-worker", "--help-settings", options={}).wait() == 0
+                      and self.programs[-1].stdout())
+        self.assertEqual(self.run_worker("--nonsense").status, 2)
+        self.assertEqual(self.run_worker("extra").status, 2)
+
+
+if __name__ == "__main__":
+    harness.main()
