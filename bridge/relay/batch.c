@@ -76,3 +76,9 @@ struct relay_tuning relay_tuning_now(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
   return t;
 }
+
+bool relay_wait_ms(struct relay *r, int64_t ms) {
+  int64_t until = clock_mono_ns(r->parts.clock) + ms * 1000000;
+  struct timespec at = {until / 1000000000, until % 1000000000};
+  return pthread_cond_timedwait(&r->changed, &r->lock, &at) == 0;
+}

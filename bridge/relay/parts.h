@@ -111,6 +111,7 @@ void chain_push(struct item **first, struct item **last, struct item *item);
 void relay_settle(struct relay *r, struct item *first, struct item *last); /* to the finisher */
 void item_fail(struct item *item, enum reason reason, int code, const char *text);
 void relay_wake_publisher(struct relay *r);
+bool relay_wait_ms(struct relay *r, int64_t ms); /* lock held: for a change, at most ms; false: time is up */
 struct relay_tuning relay_tuning_now(struct relay *r);
 
 /* turn.c: the stages of the reader */

@@ -8,8 +8,6 @@
  */
 #include "bridge/relay/parts.h"
 
-#include <time.h>
-
 enum { REST_MS = 1000 };
 
 /* ---- reader ---- */
@@ -106,14 +104,10 @@ static void *publisher_main(void *arg) {
 
 /* ---- finisher ---- */
 
-/* The next chain; NULL after a second without one. *over: there will be no more. */
+/* The next chain; NULL when there is none yet, after a second at most. *over: there will be no more. */
 static struct item *next_chain(struct relay *r, bool *over) {
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += 1;
   pthread_mutex_lock(&r->lock);
-  int rc = 0;
-  while (!r->settle_first && !r->publisher_done && rc == 0) rc = pthread_cond_timedwait(&r->changed, &r->lock, &until);
+  if (!r->settle_first && !r->publisher_done) relay_wait_ms(r, REST_MS);
   struct item *first = r->settle_first;
   r->settle_first = r->settle_last = NULL;
   *over = !first && r->publisher_done;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
@@ -11,7 +12,11 @@ static enum status check_parts(const struct relay_parts *p, struct error *err) {
 
 static enum status make(struct relay *r, struct error *err) {
   pthread_mutex_init(&r->lock, NULL);
-  pthread_cond_init(&r->changed, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&r->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   r->status.last_publish_us = r->status.heartbeat_us = r->next_due_us = TIME_NONE;
   r->scanned_ms = clock_mono_ms(r->parts.clock);
   for (size_t i = 0; i < POOL; i++) {

@@ -70,15 +70,10 @@ static bool wait_for_disk(struct relay *r, const struct error *err, unsigned tri
   if (tries == 1)
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
               "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_nsec += DISK_RETRY_MS * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000L;
-  until.tv_nsec %= 1000000000L;
   pthread_mutex_lock(&r->lock);
   status_breaker(r, "outbox", BREAKER_OPEN, err->text,
                  "Free space or mend the folder's rights; the worker goes on by itself");
-  if (!r->stopping) pthread_cond_timedwait(&r->changed, &r->lock, &until);
+  if (!r->stopping) relay_wait_ms(r, DISK_RETRY_MS);
   bool go_on = !r->stopping;
   pthread_mutex_unlock(&r->lock);
   return go_on;

@@ -50,12 +50,12 @@ static void keep_entry(struct turn *t, const struct entry *entry) {
   item->outcome = OUTCOME_SEND;
   t->batch->bytes += entry->text.len;
   flush_took(r, item);
-  if (entry->reason != REASON_NONE) {
+  if (entry->reason == REASON_NO_MEMORY || item->id.len != entry->event.id.len) {
+    item->outcome = OUTCOME_HELD; /* out of memory: later */
+  } else if (entry->reason != REASON_NONE) {
     item->outcome = OUTCOME_DEAD;
     item->attempts++;
     item_fail(item, entry->reason, 0, entry->error);
-  } else if (item->id.len != entry->event.id.len) {
-    item->outcome = OUTCOME_HELD; /* out of memory: later */
   }
 }
 

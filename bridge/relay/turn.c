@@ -29,6 +29,10 @@ static struct entry *entry_of(struct turn *t, size_t i) {
 }
 
 static void give_up(struct item *item, enum reason reason, const struct error *err) {
+  if (reason == REASON_NO_MEMORY) { /* not the event's fault: a later scan brings it again */
+    item->outcome = OUTCOME_HELD;
+    return;
+  }
   item->outcome = OUTCOME_DEAD;
   item->attempts++;
   item_fail(item, reason, 0, err->text);
