@@ -1,0 +1,318 @@
+/* Each rule of health has its rows here: the facts, the state, and a word of the reason. */
+#include "bridge/service/judge.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define NOW (INT64_C(1750000000) * 1000000)
+#define SECONDS(n) ((n) * INT64_C(1000000))
+
+static struct limits limits;
+static struct judgement result;
+static struct relay_status status;
+
+static int setup(void **state) {
+  (void)state;
+  struct settings *settings = NULL;
+  struct settings_sources sources = {0};
+  if (settings_load(&sources, &settings, NULL, NULL) != ST_OK) return -1;
+  limits_read(settings, &limits);
+  settings_free(settings);
+  return 0;
+}
+
+static struct facts healthy(void) {
+  memset(&status, 0, sizeof status);
+  status.heartbeat_us = NOW;
+  struct facts f = {.now_us = NOW, .relay = true, .status = &status, .keys_known = true, .disk_free = INT64_C(1) << 40};
+  f.counts.oldest_us = TIME_NONE;
+  f.counts.exact = true;
+  f.keys.up = true;
+  return f;
+}
+
+static bool says(enum health_state state, const char *text) {
+  for (size_t i = 0; i < result.count; i++)
+    if (result.lines[i].state == state && strstr(result.lines[i].text, text)) return true;
+  return false;
+}
+static bool next_is(const char *text) {
+  for (size_t i = 0; i < result.count; i++)
+    if (strstr(result.lines[i].next, text)) return true;
+  return false;
+}
+
+static void test_an_empty_outbox_is_ok(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_int_equal(result.count, 0);
+  assert_string_equal(result.summary, "0 pending");
+}
+
+static void test_the_limits_are_those_of_the_contract(void **state) {
+  (void)state;
+  assert_true(limits.command_failures[0] == 1 && limits.command_failures[1] == 5);
+  assert_true(limits.event_failures[0] == 3 && limits.event_failures[1] == 10);
+  assert_int_equal(limits.dead[0], 6);
+  assert_int_equal(limits.dead[1], 21);
+  assert_int_equal(limits.command_p95_ms[0], 50);
+  assert_int_equal(limits.event_p95_ms[1], 5000);
+  assert_int_equal(limits.oldest_ms[0], 60000);
+  assert_int_equal(limits.disk_bytes, 1000000000);
+}
+
+static void test_pending_that_moves_is_ok(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.counts.pending = 100000;
+  f.counts.oldest_us = NOW - SECONDS(3);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_string_equal(result.summary, "100,000 pending, oldest 3s");
+}
+
+static void test_an_old_pending_entry_is_never_green(void **state) {
+  (void)state;
+  static const struct {
+    int64_t age;
+    enum health_state state;
+  } rows[] = {{59, HEALTH_OK}, {60, HEALTH_WARNING}, {299, HEALTH_WARNING}, {300, HEALTH_CRITICAL}};
+  for (size_t i = 0; i < 4; i++) {
+    struct facts f = healthy();
+    f.counts.pending = 1;
+    f.counts.oldest_us = NOW - SECONDS(rows[i].age);
+    judge(&f, &limits, &result);
+    assert_int_equal(result.state, rows[i].state);
+    if (rows[i].state != HEALTH_OK) assert_true(says(rows[i].state, "oldest pending entry"));
+  }
+}
+
+static void test_without_a_worker_it_says_so(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.relay = false;
+  f.status = NULL;
+  f.counts.pending = 2;
+  f.counts.oldest_us = NOW - SECONDS(5);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_true(says(HEALTH_OK, "No worker runs"));
+  f.counts.oldest_us = NOW - SECONDS(70);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(next_is("busbridge flush"));
+  f.counts.pending = 0;
+  f.counts.oldest_us = TIME_NONE;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.count, 0);
+}
+
+static void test_a_holder_that_does_not_answer_is_named(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.relay = false;
+  f.holder = 4711;
+  f.counts.pending = 1;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_OK, "Process 4711 holds the outbox"));
+}
+
+static void test_background_flush_off_is_told(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  struct limits quiet = limits;
+  quiet.background = false;
+  f.counts.pending = 1;
+  f.counts.oldest_us = NOW - SECONDS(100);
+  judge(&f, &quiet, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(says(HEALTH_OK, "background flush is off"));
+}
+
+static void open_breaker(const char *target, int64_t since_s) {
+  struct breaker_view *b = &status.breakers[status.breaker_count++];
+  snprintf(b->target, sizeof b->target, "%s", target);
+  snprintf(b->reason, sizeof b->reason, "all brokers down");
+  snprintf(b->remedy, sizeof b->remedy, "kafka-topics --create x");
+  b->state = BREAKER_OPEN;
+  b->since_us = NOW - SECONDS(since_s);
+}
+
+static void test_an_open_breaker_is_never_green(void **state) {
+  (void)state;
+  static const struct {
+    const char *target;
+    int64_t since;
+    enum health_state state;
+  } rows[] = {{"kafka", 1, HEALTH_WARNING},
+              {"kafka", 300, HEALTH_CRITICAL},
+              {"plot.events", 10, HEALTH_WARNING},
+              {"outbox", 0, HEALTH_CRITICAL}};
+  for (size_t i = 0; i < 4; i++) {
+    struct facts f = healthy();
+    open_breaker(rows[i].target, rows[i].since);
+    judge(&f, &limits, &result);
+    assert_int_equal(result.state, rows[i].state);
+    assert_true(says(rows[i].state, rows[i].target));
+    assert_true(says(rows[i].state, "all brokers down"));
+    assert_true(next_is("kafka-topics --create x"));
+  }
+}
+
+static void test_a_relay_that_stands_still_is_critical(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  status.heartbeat_us = NOW - SECONDS(61);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+  assert_true(says(HEALTH_CRITICAL, "has not turned for 1m 1s"));
+  status.heartbeat_us = TIME_NONE;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+}
+
+static void test_dead_letters_by_number(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t dead;
+    enum health_state state;
+  } rows[] = {{5, HEALTH_OK}, {6, HEALTH_WARNING}, {20, HEALTH_WARNING}, {21, HEALTH_CRITICAL}};
+  for (size_t i = 0; i < 4; i++) {
+    struct facts f = healthy();
+    f.counts.dead = rows[i].dead;
+    judge(&f, &limits, &result);
+    assert_int_equal(result.state, rows[i].state);
+    if (rows[i].state != HEALTH_OK) assert_true(next_is("busbridge list --type dlq"));
+  }
+  assert_string_equal(result.summary, "0 pending, 21 dead");
+}
+
+static void test_failure_rates(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.events = (struct figures){.total = 100, .failed = 2};
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  f.events.failed = 3;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "3.0 % of tries to publish failed, 3 of 100 (limit 3 %)"));
+  f.events.failed = 10;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+  f.events.failed = 0;
+  f.commands = (struct figures){.total = 100, .failed = 1};
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "of commands failed"));
+  assert_true(next_is("metrics --reset"));
+}
+
+static void test_p95(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.events = (struct figures){.total = 10, .p95_ms = 1000};
+  f.commands = (struct figures){.total = 10, .p95_ms = 100};
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "P95 of publishing is 1000 ms (limit 1000 ms)"));
+  assert_true(says(HEALTH_CRITICAL, "P95 of commands is 100 ms (limit 100 ms)"));
+  assert_int_equal(result.lines[0].state, HEALTH_CRITICAL); /* worst first */
+  f.events.total = f.commands.total = 0;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+}
+
+static void test_disk(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.disk_free = 999999999;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "1000 MB are free"));
+  f.disk_free = -1;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+}
+
+static void test_redis(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.keys.up = false;
+  snprintf(f.keys.error, sizeof f.keys.error, "Connection refused");
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "Redis is away (Connection refused)"));
+  f.keys.off = true;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  f.keys.off = false;
+  f.keys_known = false;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  f.keys_known = f.keys.up = true;
+  f.keys.given_up = 3;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "3 idempotency keys were given up"));
+}
+
+static void test_files_left_alone(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.counts.unreadable = 2;
+  f.counts.odd = 3;
+  f.counts.growing = 4;
+  f.counts.exact = false;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(says(HEALTH_WARNING, "2 files cannot be read"));
+  assert_true(says(HEALTH_OK, "3 names are left alone"));
+  assert_true(says(HEALTH_OK, "4 files are not whole yet"));
+  assert_true(says(HEALTH_OK, "first scan is still under way"));
+}
+
+static void test_what_cannot_be_counted_is_unknown(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.unreadable = "Permission denied";
+  f.keys.up = false;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_UNKNOWN); /* worse than a warning */
+  open_breaker("outbox", 0);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_CRITICAL); /* but not than this */
+}
+
+static void test_there_is_an_end_to_reasons(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  for (size_t i = 0; i < RELAY_BREAKERS; i++) open_breaker("plot.events", 400);
+  f.counts.pending = 1;
+  f.counts.oldest_us = NOW - SECONDS(1000);
+  judge(&f, &limits, &result);
+  assert_true(result.count > RELAY_BREAKERS && result.count <= JUDGE_LINES);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_an_empty_outbox_is_ok),
+      cmocka_unit_test(test_the_limits_are_those_of_the_contract),
+      cmocka_unit_test(test_pending_that_moves_is_ok),
+      cmocka_unit_test(test_an_old_pending_entry_is_never_green),
+      cmocka_unit_test(test_without_a_worker_it_says_so),
+      cmocka_unit_test(test_a_holder_that_does_not_answer_is_named),
+      cmocka_unit_test(test_background_flush_off_is_told),
+      cmocka_unit_test(test_an_open_breaker_is_never_green),
+      cmocka_unit_test(test_a_relay_that_stands_still_is_critical),
+      cmocka_unit_test(test_dead_letters_by_number),
+      cmocka_unit_test(test_failure_rates),
+      cmocka_unit_test(test_p95),
+      cmocka_unit_test(test_disk),
+      cmocka_unit_test(test_redis),
+      cmocka_unit_test(test_files_left_alone),
+      cmocka_unit_test(test_what_cannot_be_counted_is_unknown),
+      cmocka_unit_test(test_there_is_an_end_to_reasons),
+  };
+  return cmocka_run_group_tests(tests, setup, NULL);
+}

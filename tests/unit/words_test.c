@@ -1,0 +1,144 @@
+#include "bridge/base/words.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void test_duration_text_shows_two_units(void **state) {
+  (void)state;
+  static const struct {
+    int64_t ms;
+    const char *text;
+  } rows[] = {{-5, "0s"},          {0, "0s"},           {999, "0s"},          {3000, "3s"},       {59999, "59s"},
+              {60000, "1m 0s"},    {125000, "2m 5s"},   {3599000, "59m 59s"}, {3600000, "1h 0m"}, {11520000, "3h 12m"},
+              {86400000, "1d 0h"}, {183600000, "2d 3h"}};
+  char out[DURATION_TEXT];
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    assert_string_equal(duration_text(rows[i].ms, out), rows[i].text);
+}
+
+static void test_duration_parse_takes_units(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int64_t ms;
+  } good[] = {{"250ms", 250},    {"1.5s", 1500}, {"2m", 120000}, {"3h", 10800000},
+              {"7d", 604800000}, {"10", 10000},  {"0s", 0}};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    int64_t ms = -1;
+    assert_true(duration_parse(span_of(good[i].text), &ms));
+    assert_int_equal(ms, good[i].ms);
+  }
+  static const char *const bad[] = {"", "s", ".", "5 s", "5x", "1.2.3s", "-1s", "99999d", "1234567890123456s", "5sec"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    int64_t ms;
+    assert_false(duration_parse(span_of(bad[i]), &ms));
+  }
+}
+
+static void test_number_parse_knows_its_limit(void **state) {
+  (void)state;
+  uint64_t n = 0;
+  assert_true(number_parse(SPAN("0"), 10, &n));
+  assert_int_equal(n, 0);
+  assert_true(number_parse(SPAN("18446744073709551615"), UINT64_MAX, &n));
+  assert_true(n == UINT64_MAX);
+  assert_false(number_parse(SPAN("18446744073709551616"), UINT64_MAX, &n));
+  assert_false(number_parse(SPAN("11"), 10, &n));
+  assert_true(number_parse(SPAN("10"), 10, &n));
+  assert_false(number_parse(SPAN("7"), 5, &n));
+  assert_false(number_parse(SPAN(""), 10, &n));
+  assert_false(number_parse(SPAN("+1"), 10, &n));
+  assert_false(number_parse(SPAN("1 "), 10, &n));
+}
+
+static void test_number_text_groups_digits(void **state) {
+  (void)state;
+  char out[NUMBER_TEXT];
+  assert_string_equal(number_text(0, out), "0");
+  assert_string_equal(number_text(999, out), "999");
+  assert_string_equal(number_text(1204, out), "1,204");
+  assert_string_equal(number_text(1000000, out), "1,000,000");
+  assert_string_equal(number_text(UINT64_MAX, out), "18,446,744,073,709,551,615");
+}
+
+static void test_nearest_word_is_near(void **state) {
+  (void)state;
+  static const char *const words[] = {"flush", "list", "replay", "health", "metrics"};
+  assert_string_equal(word_nearest("fluhs", words, 5), "flush");
+  assert_string_equal(word_nearest("metric", words, 5), "metrics");
+  assert_string_equal(word_nearest("lst", words, 5), "list");
+  assert_string_equal(word_nearest("helth", words, 5), "health");
+  assert_null(word_nearest("purge", words, 5));
+  assert_null(word_nearest("", words, 5));
+  char long_word[200];
+  memset(long_word, 'a', sizeof long_word - 1);
+  long_word[sizeof long_word - 1] = '\0';
+  assert_null(word_nearest(long_word, words, 5));
+}
+
+static void assert_printable(struct span in, const char *expected) {
+  struct buffer out = {0};
+  text_printable(&out, in);
+  assert_string_equal(buffer_z(&out), expected);
+  buffer_release(&out);
+}
+
+static void test_nothing_printable_moves_the_cursor(void **state) {
+  (void)state;
+  assert_printable(SPAN("plain 日本語 🎉"), "plain 日本語 🎉");
+  assert_printable(SPAN("a\x1b[31mb\nc\td\x7f"), "a\\x1b[31mb\\x0ac\\x09d\\x7f");
+  assert_printable(SPAN("a\0b"), "a\\x00b");
+  assert_printable(SPAN("\xc2\x9b"), "\\xc2\\x9b"); /* CSI in one character */
+  assert_printable(SPAN("\xff\xe6\x97"), "\\xff\\xe6\\x97");
+  assert_printable(SPAN(""), "");
+}
+
+static void test_cutting_leaves_characters_whole(void **state) {
+  (void)state;
+  assert_true(span_is(text_cut(SPAN("日本"), 4), "日"));
+  assert_true(span_is(text_cut(SPAN("日本"), 6), "日本"));
+  assert_true(span_is(text_cut(SPAN("日本"), 2), ""));
+  assert_true(span_is(text_cut_characters(SPAN("日本語"), 2), "日本"));
+  assert_true(span_is(text_cut_characters(SPAN("abc"), 5), "abc"));
+  assert_true(span_is(text_cut_characters(SPAN("\xff\xfe\xfd"), 2), "\xff\xfe"));
+}
+
+static void test_base64_as_rfc_4648_has_it(void **state) {
+  (void)state;
+  static const struct {
+    const char *in, *out;
+  } rows[] = {{"", ""},
+              {"f", "Zg=="},
+              {"fo", "Zm8="},
+              {"foo", "Zm9v"},
+              {"foob", "Zm9vYg=="},
+              {"fooba", "Zm9vYmE="},
+              {"foobar", "Zm9vYmFy"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct buffer out = {0};
+    base64_write(&out, span_of(rows[i].in));
+    assert_string_equal(buffer_z(&out), rows[i].out);
+    buffer_release(&out);
+  }
+  struct buffer out = {0};
+  base64_write(&out, SPAN("\xff\xfb\xbf"));
+  assert_string_equal(buffer_z(&out), "//u/");
+  buffer_release(&out);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_duration_text_shows_two_units),
+      cmocka_unit_test(test_duration_parse_takes_units),
+      cmocka_unit_test(test_number_parse_knows_its_limit),
+      cmocka_unit_test(test_number_text_groups_digits),
+      cmocka_unit_test(test_nearest_word_is_near),
+      cmocka_unit_test(test_nothing_printable_moves_the_cursor),
+      cmocka_unit_test(test_cutting_leaves_characters_whole),
+      cmocka_unit_test(test_base64_as_rfc_4648_has_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
