@@ -7,6 +7,9 @@
  * not tried again before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to nothing. Any
  * thread: calls are serialised by a lock inside; check and set have a connection each, so that neither waits for the
  * other.
+ *
+ * hiredis writes to its sockets without MSG_NOSIGNAL: the process must ignore SIGPIPE, or the end of Redis ends it too.
+ * Resolving a host name is the one wait that no timeout bounds.
  */
 #ifndef BRIDGE_KEYS_KEYS_H
 #define BRIDGE_KEYS_KEYS_H

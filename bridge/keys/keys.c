@@ -1,0 +1,457 @@
+#include "bridge/keys/keys.h"
+
+#include "bridge/base/backoff.h"
+#include "bridge/keys/keys_due.h"
+#include "bridge/keys/keys_redis.h"
+
+#include <pthread.h>
+
+#define AT_A_TIME 1000    /* ids of one pipeline */
+#define TEND_PIPELINES 50 /* of one keys_tend: the loop that calls it has other work */
+
+/* A connection. `redis` belongs to the lock; what follows to the lock of the state. */
+struct line {
+  pthread_mutex_t lock;
+  struct redis redis;
+  unsigned failures;
+  int64_t retry_ns; /* not before */
+  bool away;
+};
+
+struct keys {
+  struct redis_url url;
+  char *prefix;
+  char ttl[24]; /* in seconds */
+  int timeout_ms;
+  const struct clock *clock;
+  struct log *log;
+  struct due *due; /* NULL: nothing is kept. Changed under set.lock only */
+  struct line check, set;
+  pthread_mutex_t state; /* innermost */
+  bool worked;           /* any exchange ever did */
+  uint64_t checks, sets, errors;
+  char error[200];
+};
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+static enum status fill(struct keys *k, const struct keys_config *config, struct error *err) {
+  enum status st = redis_url_parse(config->url, &k->url, err);
+  if (st != ST_OK) return st;
+  k->prefix = strdup(config->prefix);
+  if (!k->prefix) return error_set(err, ST_NO_MEMORY, "out of memory");
+  snprintf(k->ttl, sizeof k->ttl, "%lld", (long long)(config->ttl_ms < 1000 ? 1 : (config->ttl_ms + 999) / 1000));
+  if (config->folder < 0 || k->url.off) return ST_OK;
+  st = due_open(config->folder, DUE_PART_MAX, k->log, &k->due, err);
+  return st == ST_OK ? ST_OK : error_prefix(err, "keys-due");
+}
+
+enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out, struct error *err) {
+  struct keys *k = calloc(1, sizeof *k);
+  if (!k) return error_set(err, ST_NO_MEMORY, "out of memory");
+  pthread_mutex_init(&k->check.lock, NULL);
+  pthread_mutex_init(&k->set.lock, NULL);
+  pthread_mutex_init(&k->state, NULL);
+  k->clock = config->clock;
+  k->log = log;
+  k->timeout_ms = config->timeout_ms;
+  enum status st = fill(k, config, err);
+  if (st != ST_OK) {
+    keys_close(k);
+    return st;
+  }
+  *out = k;
+  return ST_OK;
+}
+
+void keys_close(struct keys *k) {
+  if (!k) return;
+  redis_drop(&k->check.redis);
+  redis_drop(&k->set.redis);
+  due_close(k->due);
+  pthread_mutex_destroy(&k->check.lock);
+  pthread_mutex_destroy(&k->set.lock);
+  pthread_mutex_destroy(&k->state);
+  free(k->prefix);
+  free(k);
+}
+
+/* ---- one exchange, and what it says about Redis ----------------------------------------------------------------- */
+
+static uint64_t due_count(struct keys *k) {
+  uint64_t due = 0, given_up;
+  if (k->due) due_counts(k->due, &due, &given_up);
+  return due;
+}
+
+/* What to do about it, by the first word of Redis' answer. */
+static const char *advice(const char *error) {
+  static const struct {
+    const char *word, *text;
+  } rows[] = {
+      {"MOVED", "it is a Redis Cluster, which spreads keys; name a Redis that is none in redis.url"},
+      {"READONLY", "redis.url names a replica; name the primary"},
+      {"OOM", "its memory is full; raise its maxmemory or lower redis.ttl"},
+      {"NOAUTH", "it wants a password; put it into redis.url"},
+      {"WRONGPASS", "mend user and password in redis.url"},
+      {"NOPERM", "its user may not MGET, SET, DEL and PING under redis.prefix; allow it"},
+      {"LOADING", "it is loading its data; wait"},
+      {"MISCONF", "it cannot save to its disk; see its log"},
+      {"ERR", "see redis.url"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (span_starts(span_of(error), rows[i].word)) return rows[i].text;
+  return "start it, mend redis.url, or set redis.url=off to do without";
+}
+
+static void say_away(struct keys *k, const char *error) {
+  log_write(
+      k->log, LOG_WARNING, "keys", "redis_away", FIELDS(F_TEXT("error", error), F_INT("due", due_count(k))),
+      "Redis cannot be used for idempotency keys: %s. Publishing goes on, ids of published events wait in keys-due",
+      advice(error));
+}
+
+static void say_back(struct keys *k) {
+  log_write(k->log, LOG_INFO, "keys", "redis_back", FIELDS(F_INT("due", due_count(k))),
+            "Redis keeps idempotency keys again; those due are being set");
+}
+
+static void count_failure(struct keys *k, struct line *l, const struct error *err) {
+  static const struct backoff wait = {.base_ms = 50, .max_ms = 5000, .jitter_ms = 10};
+  pthread_mutex_lock(&k->state);
+  bool news = !k->check.away && !k->set.away;
+  l->away = true;
+  l->failures++;
+  l->retry_ns = clock_mono_ns(k->clock) + backoff_delay_ms(&wait, l->failures, k->clock) * 1000000;
+  k->errors++;
+  snprintf(k->error, sizeof k->error, "%.199s", err->text);
+  pthread_mutex_unlock(&k->state);
+  if (news) say_away(k, err->text);
+}
+
+static void count_success(struct keys *k, struct line *l) {
+  pthread_mutex_lock(&k->state);
+  bool news = l->away && !(k->check.away && k->set.away);
+  l->away = false;
+  l->failures = 0;
+  k->worked = true;
+  pthread_mutex_unlock(&k->state);
+  if (news) say_back(k);
+}
+
+/* Has the back-off passed? The error is the one that began it. */
+static bool may_try(struct keys *k, struct line *l, struct error *err) {
+  pthread_mutex_lock(&k->state);
+  bool may = l->failures == 0 || clock_mono_ns(k->clock) >= l->retry_ns;
+  if (!may) error_set(err, ST_UNAVAILABLE, "%s", k->error);
+  pthread_mutex_unlock(&k->state);
+  return may;
+}
+
+/* Sends a job's commands and receives all their answers. Begins anew when called again. */
+typedef enum status (*job_fn)(struct keys *k, struct redis *r, void *job, struct error *err);
+
+static enum status exchange_now(struct keys *k, struct line *l, job_fn run, void *job, struct error *err) {
+  struct error own = {0};
+  bool idle = l->redis.context != NULL;
+  enum status st = idle ? ST_OK : redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
+  if (st == ST_OK) st = run(k, &l->redis, job, &own);
+  if (st != ST_OK && idle && l->redis.closed) {
+    /* It was closed while it lay idle (a restart, Redis' own timeout): that says nothing about now. */
+    own = (struct error){0};
+    st = redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
+    if (st == ST_OK) st = run(k, &l->redis, job, &own);
+  }
+  if (st == ST_OK) {
+    count_success(k, l);
+    return ST_OK;
+  }
+  redis_drop(&l->redis);
+  count_failure(k, l, &own);
+  if (err) *err = own;
+  return st;
+}
+
+/* The caller holds the line's lock. */
+static enum status exchange(struct keys *k, struct line *l, job_fn run, void *job, struct error *err) {
+  if (!may_try(k, l, err)) return ST_UNAVAILABLE;
+  return exchange_now(k, l, run, job, err);
+}
+
+static enum status run_ping(struct keys *k, struct redis *r, void *job, struct error *err) {
+  bool refused;
+  struct span word = SPAN("PING");
+  (void)k, (void)job;
+  enum status st = redis_append(r, &word, 1, err);
+  return st == ST_OK ? redis_expect_ok(r, &refused, err) : st;
+}
+
+/* ---- check ------------------------------------------------------------------------------------------------------ */
+
+struct check_job {
+  const struct span *ids;
+  size_t count;
+  bool *seen;
+  struct span *place;
+  struct arena *arena;
+};
+
+/* One MGET. */
+static enum status run_check(struct keys *k, struct redis *r, void *job, struct error *err) {
+  struct check_job *j = job;
+  struct buffer names = {0};
+  struct span *words = calloc(j->count + 1, sizeof *words);
+  size_t prefix = strlen(k->prefix), at = 0;
+  enum status st = words ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
+  for (size_t i = 0; i < j->count; i++) {
+    buffer_append(&names, k->prefix, prefix);
+    buffer_add(&names, j->ids[i]);
+  }
+  if (st == ST_OK) st = buffer_status(&names, err);
+  if (st == ST_OK) {
+    words[0] = SPAN("MGET");
+    for (size_t i = 0; i < j->count; i++) {
+      words[i + 1] = (struct span){names.ptr + at, prefix + j->ids[i].len};
+      at += words[i + 1].len;
+    }
+    st = redis_append(r, words, j->count + 1, err);
+  }
+  if (st == ST_OK) st = redis_expect_values(r, j->count, j->seen, j->place, j->arena, err);
+  buffer_release(&names);
+  free(words);
+  return st;
+}
+
+enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen, struct span *place,
+                       struct arena *arena) {
+  /* Due first, Redis after: an id on its way from the one to the other is found in either. */
+  for (size_t i = 0; i < count; i++) {
+    seen[i] = k->due && due_has(k->due, ids[i]);
+    if (place) place[i] = (struct span){NULL, 0};
+  }
+  if (k->url.off || count == 0) return ST_OK;
+  enum status st = ST_OK;
+  pthread_mutex_lock(&k->check.lock);
+  for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
+    size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
+    struct check_job job = {ids + at, n, seen + at, place ? place + at : NULL, arena};
+    st = exchange(k, &k->check, run_check, &job, NULL);
+  }
+  pthread_mutex_unlock(&k->check.lock);
+  pthread_mutex_lock(&k->state);
+  k->checks += count;
+  pthread_mutex_unlock(&k->state);
+  return st == ST_OK ? ST_OK : ST_UNAVAILABLE;
+}
+
+/* ---- set -------------------------------------------------------------------------------------------------------- */
+
+struct set_job {
+  const struct key *list;
+  size_t count;
+  bool *done; /* Redis said OK */
+};
+
+static enum status append_sets(struct keys *k, struct redis *r, const struct set_job *j, struct error *err) {
+  struct buffer name = {0};
+  enum status st = ST_OK;
+  for (size_t i = 0; st == ST_OK && i < j->count; i++) {
+    buffer_clear(&name);
+    buffer_add_z(&name, k->prefix);
+    buffer_add(&name, j->list[i].id);
+    st = buffer_status(&name, err);
+    struct span place = j->list[i].place.len ? j->list[i].place : SPAN("");
+    struct span words[5] = {SPAN("SET"), buffer_span(&name), place, SPAN("EX"), span_of(k->ttl)};
+    if (st == ST_OK) st = redis_append(r, words, 5, err);
+  }
+  buffer_release(&name);
+  return st;
+}
+
+/* A SET each. One refusal does not stop the answers to the others. */
+static enum status run_set(struct keys *k, struct redis *r, void *job, struct error *err) {
+  struct set_job *j = job;
+  enum status st = append_sets(k, r, j, err), worst = ST_OK;
+  for (size_t i = 0; st == ST_OK && i < j->count; i++) {
+    bool refused;
+    st = redis_expect_ok(r, &refused, worst == ST_OK ? err : NULL);
+    j->done[i] = st == ST_OK;
+    if (!refused) continue;
+    worst = st;
+    st = ST_OK;
+  }
+  return st != ST_OK ? st : worst;
+}
+
+static enum status set_all(struct keys *k, const struct key *list, size_t count, bool *done, struct error *err) {
+  enum status st = ST_OK;
+  for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
+    size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
+    struct set_job job = {list + at, n, done + at};
+    st = exchange(k, &k->set, run_set, &job, err);
+  }
+  return st;
+}
+
+enum status keys_set(struct keys *k, const struct key *list, size_t count, struct error *err) {
+  if (k->url.off || count == 0) return ST_OK;
+  struct error own = {0};
+  bool *done = calloc(count, sizeof *done);
+  if (!done) return error_set(err, ST_NO_MEMORY, "out of memory");
+  pthread_mutex_lock(&k->set.lock);
+  enum status st = set_all(k, list, count, done, &own);
+  size_t set = 0;
+  for (size_t i = 0; i < count; i++) set += done[i];
+  if (st != ST_OK && k->due) {
+    struct error disk = {0};
+    st = due_add(k->due, list, done, count, &disk);
+    if (st != ST_OK) own = disk;
+  }
+  pthread_mutex_unlock(&k->set.lock);
+  free(done);
+  pthread_mutex_lock(&k->state);
+  k->sets += set;
+  pthread_mutex_unlock(&k->state);
+  if (st != ST_OK) return error_set(err, st, "idempotency keys are neither in Redis nor in keys-due: %s", own.text);
+  return ST_OK;
+}
+
+/* ---- what is due ------------------------------------------------------------------------------------------------ */
+
+/* Sets the oldest thousand; *more tells whether there may be others. The caller holds set.lock. */
+static enum status set_some_due(struct keys *k, bool now, bool *more, struct error *err) {
+  struct key list[AT_A_TIME];
+  bool done[AT_A_TIME] = {false};
+  size_t count = 0;
+  *more = false;
+  if (!now && !may_try(k, &k->set, err)) return ST_UNAVAILABLE;
+  enum status st = due_read(k->due, list, AT_A_TIME, &count, err);
+  if (st != ST_OK || count == 0) return st;
+  struct set_job job = {list, count, done};
+  st = exchange_now(k, &k->set, run_set, &job, err);
+  if (st == ST_OK) st = due_drop(k->due, err);
+  *more = st == ST_OK;
+  if (st != ST_OK) return st;
+  pthread_mutex_lock(&k->state);
+  k->sets += count;
+  pthread_mutex_unlock(&k->state);
+  return ST_OK;
+}
+
+static void probe(struct keys *k, struct line *l) {
+  enum status st = ST_OK;
+  pthread_mutex_lock(&k->state);
+  bool away = l->away;
+  pthread_mutex_unlock(&k->state);
+  if (!away) return;
+  pthread_mutex_lock(&l->lock);
+  st = exchange(k, l, run_ping, NULL, NULL);
+  pthread_mutex_unlock(&l->lock);
+  (void)st; /* it is in the state */
+}
+
+static void set_due(struct keys *k) {
+  struct error err = {0};
+  bool more = true;
+  for (int i = 0; more && i < TEND_PIPELINES; i++) {
+    pthread_mutex_lock(&k->set.lock);
+    enum status st = set_some_due(k, false, &more, &err);
+    pthread_mutex_unlock(&k->set.lock);
+    if (st != ST_OK && st != ST_UNAVAILABLE)
+      log_write(k->log, LOG_ERROR, "keys", "keys_due_failed", FIELDS(F_TEXT("error", err.text)),
+                "keys-due cannot be worked off; mend the folder .busbridge of the outbox");
+  }
+}
+
+void keys_tend(struct keys *k) {
+  if (k->url.off) return;
+  probe(k, &k->check);
+  /* What is due is the better probe: a replica answers a PING too. */
+  if (due_count(k) > 0)
+    set_due(k);
+  else
+    probe(k, &k->set);
+}
+
+struct forget_job {
+  struct span id;
+};
+
+static enum status run_forget(struct keys *k, struct redis *r, void *job, struct error *err) {
+  struct forget_job *j = job;
+  struct buffer name = {0};
+  bool refused;
+  buffer_add_z(&name, k->prefix);
+  buffer_add(&name, j->id);
+  enum status st = buffer_status(&name, err);
+  struct span words[2] = {SPAN("DEL"), buffer_span(&name)};
+  if (st == ST_OK) st = redis_append(r, words, 2, err);
+  if (st == ST_OK) st = redis_expect_ok(r, &refused, err);
+  buffer_release(&name);
+  return st;
+}
+
+enum status keys_forget(struct keys *k, struct span id, struct error *err) {
+  struct error own = {0};
+  struct forget_job job = {id};
+  enum status st = ST_OK;
+  bool more = true;
+  if (k->url.off) return ST_OK;
+  pthread_mutex_lock(&k->set.lock);
+  /* An id that is due is told to Redis with all the others first: there it can be forgotten. */
+  while (st == ST_OK && more && k->due && due_has(k->due, id)) st = set_some_due(k, true, &more, &own);
+  if (st == ST_OK) st = exchange_now(k, &k->set, run_forget, &job, &own);
+  pthread_mutex_unlock(&k->set.lock);
+  if (st != ST_OK) return error_set(err, st, "Redis has to forget the id and cannot be used: %s", own.text);
+  return ST_OK;
+}
+
+/* ---- telling ---------------------------------------------------------------------------------------------------- */
+
+void keys_state(struct keys *k, struct keys_state *out) {
+  *out = (struct keys_state){.off = k->url.off};
+  if (k->due) due_counts(k->due, &out->due, &out->given_up);
+  pthread_mutex_lock(&k->state);
+  out->up = k->worked && !k->check.away && !k->set.away;
+  out->checks = k->checks;
+  out->sets = k->sets;
+  out->errors = k->errors;
+  memcpy(out->error, k->error, sizeof out->error);
+  pthread_mutex_unlock(&k->state);
+}
+
+static enum status run_info(struct keys *k, struct redis *r, void *job, struct error *err) {
+  bool refused = false;
+  struct span words[2] = {SPAN("INFO"), SPAN("memory")};
+  struct error own = {0};
+  (void)k;
+  enum status st = redis_append(r, words, 2, &own);
+  if (st == ST_OK) st = redis_expect_text(r, job, &refused, &own);
+  /* Whoever may not ask this can still keep keys. */
+  if (refused && (span_starts(span_of(own.text), "NOPERM") || span_starts(span_of(own.text), "ERR"))) return ST_OK;
+  *err = own;
+  return st;
+}
+
+/* The rest of the line of INFO's answer that begins with that word. */
+static struct span info_value(struct buffer *info, const char *word) {
+  const char *at = strstr(buffer_z(info), word);
+  if (!at) return SPAN("");
+  at += strlen(word);
+  return (struct span){at, strcspn(at, "\r\n")};
+}
+
+void keys_check_policy(struct keys *k) {
+  struct buffer info = {0};
+  if (k->url.off) return;
+  pthread_mutex_lock(&k->check.lock);
+  enum status st = exchange(k, &k->check, run_info, &info, NULL);
+  pthread_mutex_unlock(&k->check.lock);
+  struct span policy = info_value(&info, "\nmaxmemory_policy:"), limit = info_value(&info, "\nmaxmemory:");
+  if (st == ST_OK && policy.len > 0 && !span_is(policy, "noeviction") && !span_is(limit, "0"))
+    log_write(k->log, LOG_WARNING, "keys", "redis_may_evict",
+              FIELDS(F_SPAN("policy", policy), F_SPAN("maxmemory", limit)),
+              "Redis may drop idempotency keys before their time, and duplicates pass then: set its maxmemory-policy "
+              "to noeviction");
+  buffer_release(&info);
+}
