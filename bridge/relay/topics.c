@@ -57,11 +57,12 @@ void topic_create(struct relay *r, unsigned topic) {
               "The topic could not be looked up");
 }
 
+/* The producer last: it remembers for seconds that a topic was missing. */
 static enum status prepare_all(struct relay *r, struct error *err) {
   enum status st = ST_OK;
-  if (!r->publisher) st = publish_open(r, err);
-  if (st == ST_OK && !r->cluster) st = cluster_open(r->parts.kafka, r->parts.log, &r->cluster, err);
+  if (!r->cluster) st = cluster_open(r->parts.kafka, r->parts.log, &r->cluster, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
+  if (st == ST_OK && !r->publisher) st = publish_open(r, err);
   return st;
 }
 
