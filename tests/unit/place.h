@@ -95,14 +95,14 @@ struct hook {
   int points;    /* passed so far */
   bool hit;
   enum durable_op op; /* of the one that was hit */
-  char order[64];     /* a letter for each call made */
+  char order[64];     /* a letter for each call, with a + when it was made */
 };
 
 static inline int on_point(void *ctx, enum durable_op op, const char *name, bool after) {
   struct hook *h = ctx;
   assert_non_null(name);
   h->points++;
-  if (!after && strlen(h->order) + 1 < sizeof h->order) h->order[strlen(h->order)] = "OWFRULMTC"[op];
+  if (strlen(h->order) + 1 < sizeof h->order) h->order[strlen(h->order)] = after ? '+' : "OWFRULMTC"[op];
   if (h->points == h->at || (h->for_ever && h->at && h->points > h->at)) {
     if (h->exits) _exit(42);
     if (!h->hit) h->op = op;
