@@ -19,7 +19,6 @@ static const struct row defaults[] = {
     {PRODUCERS, "partitioner", "murmur2_random"}, /* as the Java client: one key, one partition, whoever writes it */
     {PRODUCERS, "topic.metadata.propagation.max.ms", "2000"},
     {PRODUCERS, "transaction.timeout.ms", "60000"},
-    {PRODUCERS, "retry.backoff.ms", "5"}, /* 100 would add 100 ms to each of two transactions in a row */
     /* A first event alone waits 1 ms for company: less latency than librdkafka's 5 ms, and a burst still fills its
        batches. */
     {PRODUCERS, "linger.ms", "1"},
@@ -32,6 +31,19 @@ static const struct row defaults[] = {
      * default: whoever creates the topic then should not wait longer than this. One small request each time. */
     {PRODUCERS, "topic.metadata.refresh.interval.ms", "10000"},
     {HANDLE_READER, "auto.offset.reset", "earliest"},
+};
+
+static const struct row exactly_once[] = {
+    {PRODUCERS, "message.timeout.ms", "45000"}, /* below the transaction's timeout */
+    {PRODUCERS, "retry.backoff.ms", "5"},       /* 100 would add 100 ms to each of two transactions in a row */
+};
+
+static const struct row at_least_once[] = {
+    /* A record is never given up: one that timed out here may have arrived, and would be sent twice. */
+    {PRODUCERS, "message.timeout.ms", "0"},
+    /* A refusal for want of replicas is retried at once for each partition: at 5 ms that is hundreds of megabytes a
+       second. */
+    {PRODUCERS, "retry.backoff.ms", "100"},
 };
 
 /* What the module's own promises rest on. The group is named because librdkafka wants one: nothing is ever committed to
@@ -193,9 +205,9 @@ static bool left_out(enum handle_role role, const char *key) {
 static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
                            struct error *err) {
   enum status st = set_rows(conf, defaults, sizeof defaults / sizeof *defaults, role, err);
-  /* In at_least_once a record is never given up: one that timed out here may have arrived, and would be sent twice. */
   if (st == ST_OK && (role & PRODUCERS))
-    st = handle_set(conf, "message.timeout.ms", config->at_least_once ? "0" : "45000", err);
+    st = config->at_least_once ? set_rows(conf, at_least_once, sizeof at_least_once / sizeof *at_least_once, role, err)
+                               : set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
   for (size_t i = 0; st == ST_OK && i < config->count; i++)
     if (!left_out(role, config->pairs[i].key)) st = handle_set(conf, config->pairs[i].key, config->pairs[i].value, err);
   return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
