@@ -1,37 +1,7 @@
-#include "bridge/keys/keys.h"
-
-#include "bridge/base/backoff.h"
-#include "bridge/keys/keys_due.h"
-#include "bridge/keys/keys_redis.h"
-
-#include <pthread.h>
+#include "bridge/keys/keys_private.h"
 
 #define AT_A_TIME 1000    /* ids of one pipeline */
 #define TEND_PIPELINES 50 /* of one keys_tend: the loop that calls it has other work */
-
-/* A connection. `redis` belongs to the lock; what follows to the lock of the state. */
-struct line {
-  pthread_mutex_t lock;
-  struct redis redis;
-  unsigned failures;
-  int64_t retry_ns; /* not before */
-  bool away;
-};
-
-struct keys {
-  struct redis_url url;
-  char *prefix;
-  char ttl[24]; /* in seconds */
-  int timeout_ms;
-  const struct clock *clock;
-  struct log *log;
-  struct due *due; /* NULL: nothing is kept. Changed under set.lock only */
-  struct line check, set;
-  pthread_mutex_t state; /* innermost */
-  bool worked;           /* any exchange ever did */
-  uint64_t checks, sets, errors;
-  char error[200];
-};
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
@@ -76,114 +46,10 @@ void keys_close(struct keys *k) {
   free(k);
 }
 
-/* ---- one exchange, and what it says about Redis ----------------------------------------------------------------- */
-
-static uint64_t due_count(struct keys *k) {
+uint64_t keys_due_count(struct keys *k) {
   uint64_t due = 0, given_up;
   if (k->due) due_counts(k->due, &due, &given_up);
   return due;
-}
-
-/* What to do about it, by the first word of Redis' answer. */
-static const char *advice(const char *error) {
-  static const struct {
-    const char *word, *text;
-  } rows[] = {
-      {"MOVED", "it is a Redis Cluster, which spreads keys; name a Redis that is none in redis.url"},
-      {"READONLY", "redis.url names a replica; name the primary"},
-      {"OOM", "its memory is full; raise its maxmemory or lower redis.ttl"},
-      {"NOAUTH", "it wants a password; put it into redis.url"},
-      {"WRONGPASS", "mend user and password in redis.url"},
-      {"NOPERM", "its user may not MGET, SET, DEL and PING under redis.prefix; allow it"},
-      {"LOADING", "it is loading its data; wait"},
-      {"MISCONF", "it cannot save to its disk; see its log"},
-      {"ERR", "see redis.url"},
-  };
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-    if (span_starts(span_of(error), rows[i].word)) return rows[i].text;
-  return "start it, mend redis.url, or set redis.url=off to do without";
-}
-
-static void say_away(struct keys *k, const char *error) {
-  log_write(
-      k->log, LOG_WARNING, "keys", "redis_away", FIELDS(F_TEXT("error", error), F_INT("due", due_count(k))),
-      "Redis cannot be used for idempotency keys: %s. Publishing goes on, ids of published events wait in keys-due",
-      advice(error));
-}
-
-static void say_back(struct keys *k) {
-  log_write(k->log, LOG_INFO, "keys", "redis_back", FIELDS(F_INT("due", due_count(k))),
-            "Redis keeps idempotency keys again; those due are being set");
-}
-
-static void count_failure(struct keys *k, struct line *l, const struct error *err) {
-  static const struct backoff wait = {.base_ms = 50, .max_ms = 5000, .jitter_ms = 10};
-  pthread_mutex_lock(&k->state);
-  bool news = !k->check.away && !k->set.away;
-  l->away = true;
-  l->failures++;
-  l->retry_ns = clock_mono_ns(k->clock) + backoff_delay_ms(&wait, l->failures, k->clock) * 1000000;
-  k->errors++;
-  snprintf(k->error, sizeof k->error, "%.199s", err->text);
-  pthread_mutex_unlock(&k->state);
-  if (news) say_away(k, err->text);
-}
-
-static void count_success(struct keys *k, struct line *l) {
-  pthread_mutex_lock(&k->state);
-  bool news = l->away && !(k->check.away && k->set.away);
-  l->away = false;
-  l->failures = 0;
-  k->worked = true;
-  pthread_mutex_unlock(&k->state);
-  if (news) say_back(k);
-}
-
-/* Has the back-off passed? The error is the one that began it. */
-static bool may_try(struct keys *k, struct line *l, struct error *err) {
-  pthread_mutex_lock(&k->state);
-  bool may = l->failures == 0 || clock_mono_ns(k->clock) >= l->retry_ns;
-  if (!may) error_set(err, ST_UNAVAILABLE, "%s", k->error);
-  pthread_mutex_unlock(&k->state);
-  return may;
-}
-
-/* Sends a job's commands and receives all their answers. Begins anew when called again. */
-typedef enum status (*job_fn)(struct keys *k, struct redis *r, void *job, struct error *err);
-
-static enum status exchange_now(struct keys *k, struct line *l, job_fn run, void *job, struct error *err) {
-  struct error own = {0};
-  bool idle = l->redis.context != NULL;
-  enum status st = idle ? ST_OK : redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
-  if (st == ST_OK) st = run(k, &l->redis, job, &own);
-  if (st != ST_OK && idle && l->redis.closed) {
-    /* It was closed while it lay idle (a restart, Redis' own timeout): that says nothing about now. */
-    own = (struct error){0};
-    st = redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
-    if (st == ST_OK) st = run(k, &l->redis, job, &own);
-  }
-  if (st == ST_OK) {
-    count_success(k, l);
-    return ST_OK;
-  }
-  redis_drop(&l->redis);
-  count_failure(k, l, &own);
-  if (err) *err = own;
-  return st;
-}
-
-/* The caller holds the line's lock. */
-static enum status exchange(struct keys *k, struct line *l, job_fn run, void *job, struct error *err) {
-  if (!may_try(k, l, err)) return ST_UNAVAILABLE;
-  return exchange_now(k, l, run, job, err);
-}
-
-static enum status run_ping(struct keys *k, struct redis *r, void *job, struct error *err) {
-  bool refused;
-  struct span word = SPAN("PING");
-  (void)k, (void)job;
-  enum status st = redis_append(r, &word, 1, err);
-  return st == ST_OK ? redis_expect_ok(r, &refused, err) : st;
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------ */
@@ -235,7 +101,7 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
   for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
     size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
     struct check_job job = {ids + at, n, seen + at, place ? place + at : NULL, arena};
-    st = exchange(k, &k->check, run_check, &job, NULL);
+    st = line_exchange(k, &k->check, run_check, &job, NULL);
   }
   pthread_mutex_unlock(&k->check.lock);
   pthread_mutex_lock(&k->state);
@@ -288,7 +154,7 @@ static enum status set_all(struct keys *k, const struct key *list, size_t count,
   for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
     size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
     struct set_job job = {list + at, n, done + at};
-    st = exchange(k, &k->set, run_set, &job, err);
+    st = line_exchange(k, &k->set, run_set, &job, err);
   }
   return st;
 }
@@ -324,11 +190,11 @@ static enum status set_some_due(struct keys *k, bool now, bool *more, struct err
   bool done[AT_A_TIME] = {false};
   size_t count = 0;
   *more = false;
-  if (!now && !may_try(k, &k->set, err)) return ST_UNAVAILABLE;
+  if (!now && !line_may_try(k, &k->set, err)) return ST_UNAVAILABLE;
   enum status st = due_read(k->due, list, AT_A_TIME, &count, err);
   if (st != ST_OK || count == 0) return st;
   struct set_job job = {list, count, done};
-  st = exchange_now(k, &k->set, run_set, &job, err);
+  st = line_exchange_now(k, &k->set, run_set, &job, err);
   if (st == ST_OK) st = due_drop(k->due, err);
   *more = st == ST_OK;
   if (st != ST_OK) return st;
@@ -336,18 +202,6 @@ static enum status set_some_due(struct keys *k, bool now, bool *more, struct err
   k->sets += count;
   pthread_mutex_unlock(&k->state);
   return ST_OK;
-}
-
-static void probe(struct keys *k, struct line *l) {
-  enum status st = ST_OK;
-  pthread_mutex_lock(&k->state);
-  bool away = l->away;
-  pthread_mutex_unlock(&k->state);
-  if (!away) return;
-  pthread_mutex_lock(&l->lock);
-  st = exchange(k, l, run_ping, NULL, NULL);
-  pthread_mutex_unlock(&l->lock);
-  (void)st; /* it is in the state */
 }
 
 static void set_due(struct keys *k) {
@@ -365,12 +219,12 @@ static void set_due(struct keys *k) {
 
 void keys_tend(struct keys *k) {
   if (k->url.off) return;
-  probe(k, &k->check);
+  line_probe(k, &k->check);
   /* What is due is the better probe: a replica answers a PING too. */
-  if (due_count(k) > 0)
+  if (keys_due_count(k) > 0)
     set_due(k);
   else
-    probe(k, &k->set);
+    line_probe(k, &k->set);
 }
 
 struct forget_job {
@@ -400,7 +254,7 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
   pthread_mutex_lock(&k->set.lock);
   /* An id that is due is told to Redis with all the others first: there it can be forgotten. */
   while (st == ST_OK && more && k->due && due_has(k->due, id)) st = set_some_due(k, true, &more, &own);
-  if (st == ST_OK) st = exchange_now(k, &k->set, run_forget, &job, &own);
+  if (st == ST_OK) st = line_exchange_now(k, &k->set, run_forget, &job, &own);
   pthread_mutex_unlock(&k->set.lock);
   if (st != ST_OK) return error_set(err, st, "Redis has to forget the id and cannot be used: %s", own.text);
   return ST_OK;
@@ -445,7 +299,7 @@ void keys_check_policy(struct keys *k) {
   struct buffer info = {0};
   if (k->url.off) return;
   pthread_mutex_lock(&k->check.lock);
-  enum status st = exchange(k, &k->check, run_info, &info, NULL);
+  enum status st = line_exchange(k, &k->check, run_info, &info, NULL);
   pthread_mutex_unlock(&k->check.lock);
   struct span policy = info_value(&info, "\nmaxmemory_policy:"), limit = info_value(&info, "\nmaxmemory:");
   if (st == ST_OK && policy.len > 0 && !span_is(policy, "noeviction") && !span_is(limit, "0"))

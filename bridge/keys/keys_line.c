@@ -1,0 +1,111 @@
+/* One exchange with Redis, and what it says about it. */
+#include "bridge/base/backoff.h"
+#include "bridge/keys/keys_private.h"
+
+/* What to do about it, by the word that begins Redis' answer (an address may stand before it). */
+static const char *advice(const char *error) {
+  static const struct {
+    const char *word, *text;
+  } rows[] = {
+      {"MOVED", "it is a Redis Cluster, which spreads keys; name a Redis that is none in redis.url"},
+      {"READONLY", "redis.url names a replica; name the primary"},
+      {"OOM", "its memory is full; raise its maxmemory or lower redis.ttl"},
+      {"NOAUTH", "it wants a password; put it into redis.url"},
+      {"WRONGPASS", "mend user and password in redis.url"},
+      {"NOPERM", "its user may not MGET, SET, DEL and PING under redis.prefix; allow it"},
+      {"LOADING", "it is loading its data; wait"},
+      {"MISCONF", "it cannot save to its disk; see its log"},
+      {"ERR ", "mend redis.url"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (strstr(error, rows[i].word)) return rows[i].text;
+  return "start it, mend redis.url, or set redis.url=off to do without";
+}
+
+static void say_away(struct keys *k, const char *error) {
+  log_write(
+      k->log, LOG_WARNING, "keys", "redis_away", FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
+      "Redis cannot be used for idempotency keys: %s. Publishing goes on, ids of published events wait in keys-due",
+      advice(error));
+}
+
+static void say_back(struct keys *k) {
+  log_write(k->log, LOG_INFO, "keys", "redis_back", FIELDS(F_INT("due", keys_due_count(k))),
+            "Redis keeps idempotency keys again; those due are being set");
+}
+
+static void count_failure(struct keys *k, struct line *l, const struct error *err) {
+  static const struct backoff wait = {.base_ms = 50, .max_ms = 5000, .jitter_ms = 10};
+  pthread_mutex_lock(&k->state);
+  bool news = !k->check.away && !k->set.away;
+  l->away = true;
+  l->failures++;
+  l->retry_ns = clock_mono_ns(k->clock) + backoff_delay_ms(&wait, l->failures, k->clock) * 1000000;
+  k->errors++;
+  snprintf(k->error, sizeof k->error, "%.199s", err->text);
+  pthread_mutex_unlock(&k->state);
+  if (news) say_away(k, err->text);
+}
+
+static void count_success(struct keys *k, struct line *l) {
+  pthread_mutex_lock(&k->state);
+  bool news = l->away && !(k->check.away && k->set.away);
+  l->away = false;
+  l->failures = 0;
+  k->worked = true;
+  pthread_mutex_unlock(&k->state);
+  if (news) say_back(k);
+}
+
+bool line_may_try(struct keys *k, struct line *l, struct error *err) {
+  pthread_mutex_lock(&k->state);
+  bool may = l->failures == 0 || clock_mono_ns(k->clock) >= l->retry_ns;
+  if (!may) error_set(err, ST_UNAVAILABLE, "%s", k->error);
+  pthread_mutex_unlock(&k->state);
+  return may;
+}
+
+enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err) {
+  struct error own = {0};
+  bool idle = l->redis.context != NULL;
+  enum status st = idle ? ST_OK : redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
+  if (st == ST_OK) st = run(k, &l->redis, job, &own);
+  if (st != ST_OK && idle && l->redis.closed) {
+    /* It was closed while it lay idle (a restart, Redis' own timeout): that says nothing about now. */
+    own = (struct error){0};
+    st = redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
+    if (st == ST_OK) st = run(k, &l->redis, job, &own);
+  }
+  if (st == ST_OK) {
+    count_success(k, l);
+    return ST_OK;
+  }
+  redis_drop(&l->redis);
+  count_failure(k, l, &own);
+  if (err) *err = own;
+  return st;
+}
+
+enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err) {
+  if (!line_may_try(k, l, err)) return ST_UNAVAILABLE;
+  return line_exchange_now(k, l, run, job, err);
+}
+
+static enum status run_ping(struct keys *k, struct redis *r, void *job, struct error *err) {
+  bool refused;
+  struct span word = SPAN("PING");
+  (void)k, (void)job;
+  enum status st = redis_append(r, &word, 1, err);
+  return st == ST_OK ? redis_expect_ok(r, &refused, err) : st;
+}
+
+void line_probe(struct keys *k, struct line *l) {
+  pthread_mutex_lock(&k->state);
+  bool away = l->away;
+  pthread_mutex_unlock(&k->state);
+  if (!away) return;
+  pthread_mutex_lock(&l->lock);
+  enum status st = line_exchange(k, l, run_ping, NULL, NULL);
+  pthread_mutex_unlock(&l->lock);
+  (void)st; /* it is in the state */
+}

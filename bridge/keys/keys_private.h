@@ -1,0 +1,50 @@
+/* keys_private.h - what keys.c and keys_line.c share; nobody else includes it. */
+#ifndef BRIDGE_KEYS_KEYS_PRIVATE_H
+#define BRIDGE_KEYS_KEYS_PRIVATE_H
+
+#include "bridge/keys/keys.h"
+#include "bridge/keys/keys_due.h"
+#include "bridge/keys/keys_redis.h"
+
+#include <pthread.h>
+
+/* A connection. `redis` belongs to the lock; what follows to the lock of the state. */
+struct line {
+  pthread_mutex_t lock;
+  struct redis redis;
+  unsigned failures;
+  int64_t retry_ns; /* not before */
+  bool away;
+};
+
+struct keys {
+  struct redis_url url;
+  char *prefix;
+  char ttl[24]; /* in seconds */
+  int timeout_ms;
+  const struct clock *clock;
+  struct log *log;
+  struct due *due; /* NULL: nothing is kept. Changed under set.lock only */
+  struct line check, set;
+  pthread_mutex_t state; /* innermost */
+  bool worked;           /* any exchange ever did */
+  uint64_t checks, sets, errors;
+  char error[200];
+};
+
+/* Sends a job's commands and receives all their answers. Begins anew when called again. */
+typedef enum status (*line_job_fn)(struct keys *k, struct redis *r, void *job, struct error *err);
+
+/* Runs the job over the line, connecting when needed, and keeps account of what that says about Redis. The caller holds
+ * the line's lock. ST_UNAVAILABLE, also at once while the back-off after a failure lasts. */
+MUST_CHECK enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err);
+/* The same without regard to the back-off. */
+MUST_CHECK enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err);
+/* Has the back-off passed? When not, err is the failure that began it. */
+bool line_may_try(struct keys *k, struct line *l, struct error *err);
+/* When the last exchange failed: see whether Redis answers now. The caller does not hold the lock. */
+void line_probe(struct keys *k, struct line *l);
+
+uint64_t keys_due_count(struct keys *k);
+
+#endif
