@@ -9,9 +9,9 @@
 #include "bridge/base/log.h"
 
 struct state;
-/* path: the outbox folder. create=true makes .busbridge, tmp and id where missing (fsynced) and removes what an earlier
- * run left in tmp. Errors name the folder and what to do: ST_NOT_FOUND (no such outbox), ST_DENIED (not writable),
- * ST_NO_SPACE. With create=false a missing .busbridge is fine: state_folder is -1 and state_id "". */
+/* path: the outbox folder. create=true makes .busbridge, tmp and id where missing (fsynced). Errors name the folder and
+ * what to do: ST_NOT_FOUND (no such outbox), ST_DENIED (not writable), ST_NO_SPACE. With create=false a missing
+ * .busbridge is fine: state_folder is -1 and state_id "". */
 MUST_CHECK enum status state_open(const char *path, bool create, const struct clock *clock, struct state **out,
                                   struct error *err);
 void state_close(struct state *s); /* gives the lock back too */
@@ -21,11 +21,12 @@ int state_outbox(const struct state *s);     /* descriptor of the outbox folder 
 int state_folder(const struct state *s);     /* of .busbridge, or -1 */
 int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
 /* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since when, and what to do.
+ * When the state was opened with create, what an earlier run left in tmp is removed: only now is nobody else using it.
  */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
 /* Is the lock still ours (the file we locked is the one at its name, and holds our nonce)? */
 bool state_owns_lock(const struct state *s);
-/* Pid of a holder, 0 when it is free. Never blocks, takes nothing. */
+/* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
 /* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */
 void state_socket_path(const struct state *s, struct buffer *out);

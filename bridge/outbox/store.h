@@ -90,6 +90,11 @@ enum settled {
 };
 /* Published, or a duplicate: take it out. Only if the stamp is the ref's. Durable after store_sync. */
 MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how, struct error *err);
+/* The same where the bytes may have changed since the ref was made (recovery): another stamp, but its id is id: taken
+ * out too (GONE); another id or unreadable: CHANGED; not in its place: looked for under the same name in dlq/, and
+ * taken out there (GONE), else VANISHED. */
+MUST_CHECK enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id, enum settled *how,
+                                     struct error *err);
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);
 
 struct failure {
@@ -170,6 +175,7 @@ struct store_ops {
   uint64_t (*rescan)(void *);
   bool (*scanned)(void *, uint64_t);
   enum status (*done)(void *, const struct entry_ref *, enum settled *, struct error *);
+  enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
   enum status (*sync)(void *, struct error *);
   enum status (*retry)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   enum status (*dead)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);

@@ -1,0 +1,191 @@
+#include "bridge/outbox/store_file.h"
+
+struct hand {
+  int64_t mtime_ns;
+  uint32_t listing; /* number of the listing that counted it last */
+  bool told;        /* inotify named it meanwhile */
+  struct span key;
+  char bytes[]; /* of key */
+};
+
+struct key {
+  struct span span;
+  char bytes[NAME_SIZE + 1];
+};
+
+static void key_of(struct key *k, enum place place, const char *name) {
+  size_t len = strnlen(name, NAME_SIZE - 1);
+  k->bytes[0] = (char)('0' + place);
+  memcpy(k->bytes + 1, name, len);
+  k->span = (struct span){k->bytes, len + 1};
+}
+
+bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
+  struct key key;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct hand *h = table_get(&s->in_hand, key.span);
+  if (h && told) h->told = true;
+  pthread_mutex_unlock(&s->lock);
+  return h != NULL;
+}
+
+enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns, bool fresh) {
+  struct key key;
+  key_of(&key, place, name);
+  struct hand *h = malloc(sizeof *h + key.span.len);
+  if (!h) return ST_NO_MEMORY;
+  memcpy(h->bytes, key.span.ptr, key.span.len);
+  *h = (struct hand){.mtime_ns = mtime_ns, .key = {h->bytes, key.span.len}};
+  pthread_mutex_lock(&s->lock);
+  enum status st = table_put(&s->in_hand, h->key, h);
+  if (st == ST_OK && fresh) s->figures.known++;
+  pthread_mutex_unlock(&s->lock);
+  if (st != ST_OK) free(h);
+  return st;
+}
+
+static void push_again(struct fs *s, enum place place, const char *name, bool fresh) {
+  size_t len = strlen(name);
+  struct fs_again *a = malloc(sizeof *a + len + 1);
+  if (!a) return; /* the next scan finds it */
+  a->next = NULL;
+  a->fresh = fresh;
+  a->place = place;
+  memcpy(a->name, name, len + 1);
+  if (!s->again) s->again_end = &s->again;
+  *s->again_end = a;
+  s->again_end = &a->next;
+}
+
+static void gone(struct fs *s, const struct hand *h) {
+  struct fs_figures *f = &s->figures;
+  if (f->known) f->known--;
+  if (f->listing_on && h->listing == f->listing) f->gone_during++;
+}
+
+/* Is it to be looked at again, and as one not counted yet? A name told while it was in hand is: it may be new bytes. */
+static bool again_wanted(const struct fs *s, const struct hand *h, enum fs_end how, bool *fresh) {
+  *fresh = how == FS_END_GONE || (how == FS_END_NOTHING && (!h->listing || h->listing != s->figures.listing));
+  return h->told || how == FS_END_AGAIN;
+}
+
+void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how) {
+  struct key key;
+  bool wake = false, fresh;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct hand *h = table_remove(&s->in_hand, key.span);
+  if (h && how == FS_END_GONE) gone(s, h);
+  if (h && (how == FS_END_STAYS || how == FS_END_AGAIN) && h->mtime_ns < s->figures.parked_ns)
+    s->figures.parked_ns = h->mtime_ns;
+  if (h && again_wanted(s, h, how, &fresh)) {
+    push_again(s, place, name, fresh);
+    wake = true;
+  }
+  pthread_mutex_unlock(&s->lock);
+  free(h);
+  if (wake) store_file_ops.wake(s);
+}
+
+bool fs_hand_list(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct hand *h = s->in_hand.count ? table_get(&s->in_hand, key.span) : NULL;
+  if (h) h->listing = s->figures.listing;
+  pthread_mutex_unlock(&s->lock);
+  return h != NULL;
+}
+
+void fs_hand_unlist(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct hand *h = table_get(&s->in_hand, key.span);
+  if (h)
+    h->listing = 0;
+  else if (s->figures.gone_during) /* settled since it was marked */
+    s->figures.gone_during--;
+  pthread_mutex_unlock(&s->lock);
+}
+
+struct fs_again *fs_again_pop(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  struct fs_again *a = s->again;
+  if (a) s->again = a->next;
+  pthread_mutex_unlock(&s->lock);
+  return a;
+}
+
+void fs_again_clear(struct fs *s) {
+  for (struct fs_again *a; (a = fs_again_pop(s));) free(a);
+}
+
+/* ---- our own exchanges ---- */
+
+struct expectation {
+  unsigned count;
+  struct span key;
+  char bytes[];
+};
+
+void fs_expect(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct expectation *e = table_get(&s->expected, key.span);
+  if (e) {
+    e->count++;
+  } else if ((e = malloc(sizeof *e + key.span.len))) { /* without memory the reader looks once too often, no more */
+    memcpy(e->bytes, key.span.ptr, key.span.len);
+    e->count = 1;
+    e->key = (struct span){e->bytes, key.span.len};
+    if (table_put(&s->expected, e->key, e) != ST_OK) free(e);
+  }
+  pthread_mutex_unlock(&s->lock);
+}
+
+bool fs_expected(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  struct expectation *done = NULL;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct expectation *e = s->expected.count ? table_get(&s->expected, key.span) : NULL;
+  if (e && --e->count == 0) done = table_remove(&s->expected, key.span);
+  pthread_mutex_unlock(&s->lock);
+  free(done);
+  return e != NULL;
+}
+
+static void free_all(struct table *t) {
+  struct span key;
+  void *value;
+  for (size_t pos = 0; table_each(t, &pos, &key, &value);) free(value);
+  table_clear(t);
+}
+
+void fs_expect_clear(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  free_all(&s->expected);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void fs_hands_release(struct fs *s) {
+  fs_again_clear(s);
+  free_all(&s->in_hand);
+  free_all(&s->expected);
+  table_release(&s->in_hand);
+  table_release(&s->expected);
+}
+
+int64_t fs_hands_oldest(struct fs *s) {
+  int64_t oldest = INT64_MAX;
+  struct span key;
+  void *value;
+  for (size_t pos = 0; table_each(&s->in_hand, &pos, &key, &value);) {
+    const struct hand *h = value;
+    if (h->mtime_ns < oldest) oldest = h->mtime_ns;
+  }
+  return oldest;
+}

@@ -1,0 +1,190 @@
+#include "bridge/outbox/store_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define LITTER_AGE_US 3600000000 /* a temporary file of ours that old was left by a crash */
+
+/* ---- the folders themselves ---- */
+
+static bool same(const struct stat *a, const struct stat *b) {
+  return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+/* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is not taken over. */
+static enum status check_outbox(struct fs *s, struct error *err) {
+  struct stat path, open_one;
+  const char *where = state_path(s->c.state);
+  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0) return error_sys(err, errno, "looking at the outbox %s", where);
+  if (stat(where, &path) < 0) return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
+  if (same(&path, &open_one)) return ST_OK;
+  return error_set(err, ST_NOT_FOUND,
+                   "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
+                   where);
+}
+
+/* A descriptor other threads may be using is replaced in place, never closed. */
+static void take_pending(struct fs *s, int fd) {
+  int old = fs_folder(s, PLACE_PENDING);
+  if (old < 0) {
+    atomic_store_explicit(&s->folder[PLACE_PENDING], fd, memory_order_release);
+    return;
+  }
+  if (dup3(fd, old, O_CLOEXEC) < 0)
+    log_write(s->c.log, LOG_ERROR, "outbox", "pending_lost", FIELDS(F_TEXT("error", strerror(errno))),
+              "The new pending/ could not be taken over; it is tried again by the next scan");
+  close(fd);
+}
+
+static void check_pending(struct fs *s) {
+  struct stat now, known;
+  int fd = fs_folder(s, PLACE_PENDING);
+  if (fstatat(fs_folder(s, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
+  if (!S_ISDIR(now.st_mode)) {
+    fs_odd(s, PLACE_FLAT, "pending", &now);
+    return;
+  }
+  if (fd >= 0 && fstat(fd, &known) == 0 && same(&now, &known)) return;
+  fd = openat(fs_folder(s, PLACE_FLAT), "pending", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd >= 0) take_pending(s, fd);
+}
+
+enum status fs_check_folders(struct fs *s, struct error *err) {
+  enum status st = check_outbox(s, err);
+  if (st != ST_OK) return st;
+  s->folders_changed = false;
+  check_pending(s);
+  fs_watch_pending(s);
+  return ST_OK;
+}
+
+/* ---- one listing ---- */
+
+struct listing {
+  struct fs *s;
+  enum place place;
+  struct error *err;
+  enum status st;
+  struct fs_figures seen; /* known, unreadable, odd, foreign */
+  unsigned since_drain;
+};
+
+static void remove_litter(struct fs *s, const char *name) {
+  struct stat st;
+  if (fstatat(fs_folder(s, PLACE_FLAT), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
+  struct stamp stamp = fs_stamp_of(&st);
+  if (clock_wall_us(s->c.clock) - stamp.ctime_ns / 1000 < LITTER_AGE_US) return;
+  enum status gone = durable_unlink(fs_folder(s, PLACE_FLAT), name, NULL);
+  (void)gone;
+}
+
+static void count_and_keep(struct listing *l, const char *name, const struct stat *st, bool held) {
+  struct fs *s = l->s;
+  struct stamp stamp = fs_stamp_of(st);
+  if (!S_ISREG(st->st_mode) || st->st_nlink != 1) {
+    l->seen.odd++;
+    fs_odd(s, l->place, name, st);
+    return;
+  }
+  if (fs_foreign_known(s, &stamp)) {
+    l->seen.foreign++;
+    return;
+  }
+  if (s->refused.count && digest_set_has(&s->refused, fs_file_digest(&stamp)))
+    l->seen.unreadable++;
+  else
+    l->seen.known++;
+  if (!fs_cursor_before(&s->cursor, stamp.mtime_ns, l->place, name)) return;
+  if (!fs_names_add(&s->names, stamp.mtime_ns, l->place, name, held))
+    l->st = error_set(l->err, ST_NO_MEMORY, "no memory for the names in the outbox");
+}
+
+static bool list_name(void *ctx, const char *name, unsigned char type) {
+  struct listing *l = ctx;
+  struct stat st;
+  (void)type;
+  if (!name_is_entry(name)) {
+    if (l->place == PLACE_FLAT && strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0) remove_litter(l->s, name);
+    return true;
+  }
+  if (++l->since_drain >= 2048) { /* the kernel's queue is short */
+    fs_watch_drain(l->s, true);
+    l->since_drain = 0;
+  }
+  bool in_hand = fs_hand_list(l->s, l->place, name);
+  if (fstatat(fs_folder(l->s, l->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    count_and_keep(l, name, &st, in_hand);
+  else if (in_hand)
+    fs_hand_unlist(l->s, l->place, name);
+  return l->st == ST_OK;
+}
+
+static enum status list_place(struct listing *l, enum place place) {
+  int fd = fs_folder(l->s, place);
+  if (fd < 0) return ST_OK;
+  l->place = place;
+  enum status st = folder_walk(fd, list_name, l, l->err);
+  if (st == ST_OK) st = l->st;
+  if (st != ST_OK) error_prefix(l->err, "%s/%s", state_path(l->s->c.state), place_path(place));
+  return st;
+}
+
+static void begin_listing(struct fs *s) {
+  fs_names_clear(&s->names);
+  fs_group_clear(s);
+  s->names_next = 0;
+  fs_queue_clear(s);
+  fs_watch_drain(s, false); /* what was told so far is found by this listing */
+  s->overflow = false;
+  pthread_mutex_lock(&s->lock);
+  s->figures.listing++;
+  s->figures.listing_on = true;
+  s->figures.gone_during = 0;
+  s->figures.parked_ns = INT64_MAX;
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void end_listing(struct fs *s, const struct listing *l, bool whole) {
+  struct fs_figures *f = &s->figures;
+  pthread_mutex_lock(&s->lock);
+  f->listing_on = false;
+  if (whole) {
+    f->known = l->seen.known > f->gone_during ? l->seen.known - f->gone_during : 0;
+    f->unreadable = l->seen.unreadable;
+    f->odd = l->seen.odd;
+    f->foreign = l->seen.foreign;
+  }
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void warn_one_group(struct fs *s) {
+  if (s->said_one_group) return;
+  s->said_one_group = true;
+  log_write(s->c.log, LOG_WARNING, "outbox", "group_larger_than_window", FIELDS(F_INT("window", s->c.window)),
+            "More files than outbox.window have the same time; they are taken in order of their names");
+}
+
+/* The oldest names behind the cursor. When they were not all, arrivals are not queued: later windows find them. */
+enum status fs_list_window(struct fs *s, struct error *err) {
+  struct listing l = {.s = s, .err = err};
+  begin_listing(s);
+  enum status st = list_place(&l, PLACE_FLAT);
+  if (st == ST_OK) st = list_place(&l, PLACE_PENDING);
+  end_listing(s, &l, st == ST_OK);
+  if (st != ST_OK) {
+    fs_names_clear(&s->names);
+    return st;
+  }
+  fs_names_finish(&s->names);
+  if (s->names.one_group) warn_one_group(s);
+  fs_watch_drain(s, !s->names.cut);
+  if (s->names.cut) {
+    fs_queue_clear(s);
+    s->overflow = false;
+  }
+  s->queue_mark = s->queue.count;
+  s->queue_taken = 0;
+  return ST_OK;
+}

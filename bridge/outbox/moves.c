@@ -1,0 +1,159 @@
+#include "bridge/outbox/store_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define FREE_NAMES 10000
+
+bool fs_name(struct span name, char out[NAME_SIZE]) {
+  if (!name.len || name.len >= NAME_SIZE || memchr(name.ptr, '/', name.len) || memchr(name.ptr, 0, name.len))
+    return false;
+  memcpy(out, name.ptr, name.len);
+  out[name.len] = '\0';
+  return name_is_entry(out);
+}
+
+bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how) {
+  struct stat st;
+  int folder = fs_folder(s, place);
+  if (folder < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+    *how = SETTLED_VANISHED;
+    return false;
+  }
+  struct stamp now = fs_stamp_of(&st);
+  *how = SETTLED_CHANGED;
+  return fs_stamp_same(&now, stamp);
+}
+
+enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err) {
+  enum status st = durable_sync_folder(fs_folder(s, a), err);
+  if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
+  return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->c.state));
+}
+
+/* ---- temporary files ---- */
+
+enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
+                         struct error *err) {
+  int tmp = state_tmp(s->c.state);
+  if (tmp < 0)
+    return error_set(err, ST_NOT_FOUND, "%s/.busbridge/tmp is missing; start busbridge-worker once",
+                     state_path(s->c.state));
+  struct timespec at = {0};
+  if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
+  if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
+  snprintf(name, NAME_SIZE, "%ld.%u.%016llx.tmp", (long)getpid(), atomic_fetch_add(&s->serial, 1),
+           (unsigned long long)s->c.clock->random(s->c.clock->ctx));
+  return durable_write_new(tmp, name, content, mtime_ns ? &at : NULL, err);
+}
+
+void fs_tmp_drop(struct fs *s, const char *name) {
+  enum status st = durable_unlink(state_tmp(s->c.state), name, NULL);
+  (void)st; /* removed at the next start */
+}
+
+/* ---- moving to a free name ---- */
+
+enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
+                         struct error *err) {
+  char target[NAME_SIZE];
+  for (unsigned n = 0; n < FREE_NAMES; n++) {
+    if (!name_with(to_name, n, ".json", target)) return error_set(err, ST_INVALID, "the name %s is too long", to_name);
+    enum status st = durable_move(fs_folder(s, from), name, fs_folder(s, to), target, err);
+    if (st != ST_EXISTS) return st;
+  }
+  return error_set(err, ST_EXISTS, "no free name for %s%s", place_path(to), to_name);
+}
+
+enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
+  enum status st = fs_move_free(s, place, name, PLACE_DLQ, to_name, err);
+  if (st == ST_OK) st = fs_sync_places(s, PLACE_DLQ, place, err);
+  if (st != ST_OK) return st;
+  pthread_mutex_lock(&s->lock);
+  s->figures.dead++;
+  pthread_mutex_unlock(&s->lock);
+  return ST_OK;
+}
+
+/* ---- the exchange ---- */
+
+/* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
+ * that instant, a plain move puts it back; its bytes are never left in tmp, which is emptied. */
+static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, bool own,
+                             struct error *err) {
+  int from = state_tmp(s->c.state), to = fs_folder(s, place);
+  if (own) fs_expect(s, place, name);
+  enum status st = durable_exchange(from, tmp, to, name, err);
+  if (st == ST_OK) {
+    fs_tmp_drop(s, tmp);
+    return ST_OK;
+  }
+  char target[NAME_SIZE];
+  for (unsigned n = 0; n < FREE_NAMES && name_with(name, n, ".json", target); n++) {
+    st = durable_move(from, tmp, to, target, err);
+    if (st != ST_EXISTS) break;
+  }
+  return st;
+}
+
+/* The bytes that were read, moved (its ctime is new). */
+static bool came_out(struct fs *s, const char *tmp, const struct stamp *stamp) {
+  struct stat st;
+  if (fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  struct stamp out = fs_stamp_of(&st);
+  return out.inode == stamp->inode && out.size == stamp->size && out.mtime_ns == stamp->mtime_ns;
+}
+
+static bool there(int folder, const char *name) {
+  struct stat st;
+  return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The file system cannot exchange: look, then replace. What is put there in between would be lost, hence the warning.
+ */
+static enum status replace(struct fs *s, enum place place, const char *name, const struct stamp *stamp, const char *tmp,
+                           enum settled *how, struct error *err) {
+  if (!atomic_exchange(&s->exchange_missing, true))
+    log_write(s->c.log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
+              "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
+              "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
+  enum status st = ST_OK;
+  if (fs_unchanged(s, place, name, stamp, how))
+    st = durable_rename(state_tmp(s->c.state), tmp, fs_folder(s, place), name, err);
+  else {
+    fs_tmp_drop(s, tmp);
+    return ST_OK;
+  }
+  if (st == ST_OK) *how = SETTLED_GONE;
+  return st;
+}
+
+/* A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is whole. */
+enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct span content,
+                    bool own, enum settled *how, struct error *err) {
+  char tmp[NAME_SIZE];
+  *how = SETTLED_CHANGED;
+  enum status st = fs_tmp_write(s, content, &stamp->mtime_ns, tmp, err);
+  if (st != ST_OK) return st;
+  own = own && !s->c.inspect;
+  if (own) fs_expect(s, place, name);
+  st = durable_exchange(state_tmp(s->c.state), tmp, fs_folder(s, place), name, err);
+  if (st == ST_OK && !came_out(s, tmp, stamp)) return swap_back(s, place, name, tmp, own, err);
+  if (st == ST_OK) {
+    *how = SETTLED_GONE;
+    fs_tmp_drop(s, tmp);
+    return ST_OK;
+  }
+  if (st == ST_UNSUPPORTED) st = replace(s, place, name, stamp, tmp, how, err);
+  if (st == ST_OK && *how == SETTLED_GONE) return ST_OK;
+  if (own) fs_expected(s, place, name); /* nothing was moved */
+  if (st == ST_NOT_FOUND && there(state_tmp(s->c.state), tmp)) {
+    *how = SETTLED_VANISHED;
+    st = ST_OK;
+  }
+  if (st == ST_NOT_FOUND)
+    st = error_set(err, ST_IO, "a temporary file of %s was removed; is a second worker here?", name);
+  if (*how != SETTLED_GONE) fs_tmp_drop(s, tmp);
+  return st;
+}

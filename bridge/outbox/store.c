@@ -1,0 +1,138 @@
+#include "bridge/outbox/store.h"
+
+/* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in tests/contract. */
+static const struct store_ops *const kinds[] = {&store_file_ops};
+static const char *const later[] = {"sqlite", "postgresql"};
+
+struct store {
+  const struct store_ops *ops;
+  void *impl;
+};
+
+static bool complete(const struct store_ops *o) {
+  return o->scheme && o->open && o->close && o->next && o->wait && o->wake && o->rescan && o->scanned && o->done &&
+         o->done_id && o->sync && o->retry && o->dead && o->release && o->counts && o->list && o->find && o->replay &&
+         o->emit;
+}
+
+/* The kind of a url and what comes behind "scheme:". */
+static enum status choose(const char *url, const struct store_ops **ops, const char **address, struct error *err) {
+  const char *colon = strchr(url, ':');
+  struct span scheme = {url, colon ? (size_t)(colon - url) : 0};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (span_is(scheme, kinds[i]->scheme)) {
+      *ops = kinds[i];
+      *address = colon + 1;
+      return ST_OK;
+    }
+  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+    if (span_is(scheme, later[i]))
+      return error_set(err, ST_UNSUPPORTED, "outbox.url: the %s outbox comes later; use file:DIR", later[i]);
+  /* a url may hold a password: only its scheme is shown */
+  return error_set(err, ST_INVALID, "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR", SPAN_ARGS(scheme));
+}
+
+enum status store_open(const char *url, const struct store_config *config, struct store **out, struct error *err) {
+  const struct store_ops *ops = NULL;
+  const char *address = NULL;
+  *out = NULL;
+  enum status st = choose(url, &ops, &address, err);
+  if (st != ST_OK) return st;
+  BUG_ON(!complete(ops));
+  struct store *s = calloc(1, sizeof *s);
+  if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  s->ops = ops;
+  st = ops->open(address, config, &s->impl, err);
+  if (st != ST_OK) {
+    free(s);
+    return st;
+  }
+  *out = s;
+  return ST_OK;
+}
+
+void store_close(struct store *s) {
+  if (!s) return;
+  s->ops->close(s->impl);
+  free(s);
+}
+
+const char *place_path(enum place p) {
+  switch (p) {
+  case PLACE_FLAT: return "";
+  case PLACE_PENDING: return "pending/";
+  case PLACE_DLQ: return "dlq/";
+  case PLACE_SENT: return "sent/";
+  }
+  return "?/";
+}
+
+enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
+                       struct error *err) {
+  return s->ops->next(s->impl, keep, scratch, out, err);
+}
+
+void store_wait(struct store *s, int64_t timeout_ms) {
+  s->ops->wait(s->impl, timeout_ms);
+}
+
+void store_wake(struct store *s) {
+  s->ops->wake(s->impl);
+}
+
+uint64_t store_rescan(struct store *s) {
+  return s->ops->rescan(s->impl);
+}
+
+bool store_scanned(const struct store *s, uint64_t generation) {
+  return s->ops->scanned(s->impl, generation);
+}
+
+enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how, struct error *err) {
+  return s->ops->done(s->impl, ref, how, err);
+}
+
+enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id, enum settled *how,
+                          struct error *err) {
+  return s->ops->done_id(s->impl, ref, id, how, err);
+}
+
+enum status store_sync(struct store *s, struct error *err) {
+  return s->ops->sync(s->impl, err);
+}
+
+enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
+                        struct error *err) {
+  return s->ops->retry(s->impl, ref, why, how, err);
+}
+
+enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
+                       struct error *err) {
+  return s->ops->dead(s->impl, ref, why, how, err);
+}
+
+void store_release(struct store *s, const struct entry_ref *ref) {
+  s->ops->release(s->impl, ref);
+}
+
+enum status store_counts(struct store *s, struct store_counts *out, struct error *err) {
+  return s->ops->counts(s->impl, out, err);
+}
+
+enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
+                       struct error *err) {
+  return s->ops->list(s->impl, which, limit, visit, ctx, total, err);
+}
+
+enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit, void *ctx,
+                       uint64_t *total, struct error *err) {
+  return s->ops->find(s->impl, which, id_or_prefix, visit, ctx, total, err);
+}
+
+enum status store_replay(struct store *s, enum place place, const char *file, struct error *err) {
+  return s->ops->replay(s->impl, place, file, err);
+}
+
+enum status store_emit(struct store *s, const char *file, struct span text, struct error *err) {
+  return s->ops->emit(s->impl, file, text, err);
+}

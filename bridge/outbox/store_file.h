@@ -1,0 +1,312 @@
+/* store_file.h - inside bridge/outbox only: what the files of the file store share. fs_ is their prefix.
+ *
+ * Who may touch what: a field is the reader's (store_next, store_wait), or guarded by `lock`, or fixed after open. A
+ * desk (buffers for reading one file) belongs to whoever made it.
+ */
+#ifndef BRIDGE_OUTBOX_STORE_FILE_H
+#define BRIDGE_OUTBOX_STORE_FILE_H
+
+#include "bridge/base/durable.h"
+#include "bridge/base/table.h"
+#include "bridge/outbox/folder.h"
+#include "bridge/outbox/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define PLACES 4
+#define FS_LITTER ".busbridge-" /* what the names of our temporary files in the outbox itself begin with */
+
+/* ---- names.c: a bounded window of names in order of (mtime, name, place), 56 bytes each ------------------------- */
+
+#define FS_NAME_INLINE 46
+#define FS_OUTSIDE 1
+#define FS_HELD 2 /* it was in hand when it was listed */
+struct fs_slot {
+  int64_t mtime_ns;
+  uint8_t place;
+  uint8_t flags;             /* FS_OUTSIDE: the name is malloc'ed, its pointer stands in name; FS_HELD */
+  char name[FS_NAME_INLINE]; /* terminated */
+};
+struct fs_names {
+  struct fs_slot *at;
+  size_t count, cap, limit; /* limit: SIZE_MAX = none */
+  bool heap;                /* full: a max-heap now */
+  bool cut;                 /* names were left out: more lies behind the last */
+  bool one_group;           /* all are of one mtime, and the window cut it */
+  int64_t left_out_ns;      /* smallest mtime left out */
+};
+struct fs_cursor {  /* where a listing goes on: after this */
+  int64_t mtime_ns; /* INT64_MIN: from the start */
+  bool in_group;    /* after name and place inside the group; else after the whole group */
+  uint8_t place;
+  char name[NAME_SIZE];
+};
+void fs_names_init(struct fs_names *n, size_t limit);
+void fs_names_release(struct fs_names *n);
+void fs_names_clear(struct fs_names *n);
+/* Keeps it if it is among the oldest. False: memory is out. */
+MUST_CHECK bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place, const char *name, bool held);
+/* Sorts; when cut, the last group of equal mtime is left to the next window, unless it is the only one. */
+void fs_names_finish(struct fs_names *n);
+const char *fs_slot_name(const struct fs_slot *s);
+static inline void fs_name_copy(char out[NAME_SIZE], const char *name) {
+  size_t len = strnlen(name, NAME_SIZE - 1);
+  memcpy(out, name, len);
+  out[len] = '\0';
+}
+bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place place, const char *name);
+void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n); /* behind the last of n */
+
+/* ---- desk.c: reading one file ------------------------------------------------------------------------------- */
+
+enum fs_read {
+  FS_READ,
+  FS_GONE,
+  FS_ODD,        /* no regular file with one link */
+  FS_UNREADABLE, /* no right to, or the disk cannot */
+  FS_UNSTABLE,   /* its size changed while it was read */
+  FS_TOO_LARGE,  /* not read; the stamp is there */
+  FS_FAILED      /* out of descriptors or memory: not the file's fault, err says so */
+};
+struct fs_desk {
+  char *text;
+  size_t cap, len;
+  int sys; /* errno behind FS_UNREADABLE */
+  struct stamp stamp;
+  struct json_doc doc;
+  struct arena arena; /* what event_parse unescapes */
+  struct event event;
+  enum reason reason; /* why it can never be published */
+  struct error error; /* words for it */
+};
+void fs_desk_release(struct fs_desk *d);
+struct fs; /* below */
+enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err);
+/* Scans and parses what was read: reason and error, doc and event as far as they go. ST_OK or ST_NO_MEMORY. */
+MUST_CHECK enum status fs_desk_parse(struct fs_desk *d, struct error *err);
+bool fs_desk_is_object(const struct fs_desk *d);          /* complete JSON, an object */
+bool fs_ours(enum place place, enum event_status status); /* is it an entry that waits to be sent */
+bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the newer producer */
+struct stamp fs_stamp_of(const struct stat *st);
+bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
+
+/* ---- hands.c: what is in hand, what we rename ourselves, and the figures; all under the lock -------------------- */
+
+enum fs_end {
+  FS_END_GONE,   /* out of the outbox */
+  FS_END_STAYS,  /* a later scan finds it */
+  FS_END_AGAIN,  /* look at it soon */
+  FS_END_NOTHING /* it never was an entry here */
+};
+struct fs_again { /* a name to be looked at again */
+  struct fs_again *next;
+  bool fresh;
+  enum place place;
+  char name[];
+};
+struct fs_figures {
+  uint64_t known;  /* entries known to wait, in hand included; queued ones not */
+  uint64_t queued; /* told by inotify, not looked at yet */
+  uint64_t growing, unreadable, odd, foreign, dead;
+  int64_t head_ns;      /* mtime of the next listed name, INT64_MAX = none */
+  int64_t parked_ns;    /* oldest mtime given back since the listing began, INT64_MAX = none */
+  uint64_t gone_during; /* counted by the listing under way, and settled since */
+  uint32_t listing;     /* its number */
+  bool listing_on;
+};
+/* Is it in hand? Told: remember that inotify named it. */
+bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told);
+/* ST_EXISTS: it is in hand already. fresh: it was not counted as waiting yet. */
+MUST_CHECK enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns, bool fresh);
+/* Fine too for what never was in hand (recovery). */
+void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how);
+/* A listing is about to count this name; true: it is in hand and was marked. */
+bool fs_hand_list(struct fs *s, enum place place, const char *name);
+void fs_hand_unlist(struct fs *s, enum place place, const char *name); /* it was gone already */
+struct fs_again *fs_again_pop(struct fs *s);
+void fs_again_clear(struct fs *s);
+/* The next MOVED_TO of that name is our own exchange. */
+void fs_expect(struct fs *s, enum place place, const char *name);
+bool fs_expected(struct fs *s, enum place place, const char *name); /* takes it back */
+void fs_expect_clear(struct fs *s);
+int64_t fs_hands_oldest(struct fs *s); /* under the lock: mtime of the oldest in hand, INT64_MAX = none */
+void fs_hands_release(struct fs *s);
+
+/* ---- the store ------------------------------------------------------------------------------------------------ */
+
+enum fs_source { FS_LISTED, FS_TOLD, FS_GROWN };
+struct fs_cached { /* a file of the group at hand, read while sorting */
+  struct stamp stamp;
+  struct span text;
+  struct json_node *nodes;
+  uint32_t count;
+  struct event event;
+};
+struct fs_candidate { /* the name that is being looked at; kept when that fails for want of memory or descriptors */
+  bool set;
+  bool fresh; /* not counted as waiting yet */
+  bool held;  /* in hand when it was listed: whoever had it has counted it out */
+  enum fs_source source;
+  enum place place;
+  struct fs_cached *cached;
+  char name[NAME_SIZE];
+};
+struct fs_member {
+  int64_t created_us;
+  struct fs_cached *cached;
+  uint32_t slot;
+};
+struct fs_group { /* names of one mtime, sorted by created_at and name */
+  struct fs_member *at;
+  size_t count, cap, next;
+  struct arena arena;
+  unsigned rewrites; /* the store's, when it was read */
+};
+struct fs_growing {
+  enum place place;
+  struct stamp stamp;
+  int64_t first_ns; /* monotonic */
+  char *name;
+};
+#define FS_GROWING_MAX 4096
+
+struct fs {
+  struct store_config c;
+
+  atomic_int folder[PLACES]; /* descriptors, -1 = not there; once set, only dup3'ed over */
+  atomic_bool dirty[PLACES];
+  atomic_bool exchange_missing; /* said once that the file system cannot exchange */
+  atomic_uint rewrites;         /* entries rewritten from outside the reader: cached texts are stale */
+  atomic_uint serial;           /* of temporary names */
+  atomic_bool woken;
+  int wake_fd; /* eventfd */
+
+  pthread_mutex_t lock;
+  struct table in_hand, expected; /* guarded by lock, as all of this block */
+  struct fs_again *again, **again_end;
+  struct fs_figures figures;
+  struct digest_set foreign; /* inode and ctime of files that are not ours */
+  uint64_t wanted, begun, scanned;
+
+  /* the reader's */
+  uint64_t begun_reader; /* begun, without the lock */
+  struct fs_desk desk;
+  struct fs_candidate candidate;
+  struct fs_names names; /* of the listing */
+  size_t names_next;
+  struct fs_cursor cursor;
+  bool need_listing; /* the scan is to be begun, or to go on after the cursor */
+  bool scan_open;    /* its end has not been told yet */
+  bool said_one_group;
+  struct fs_group group;
+  struct fs_names queue; /* told by inotify */
+  size_t queue_next;
+  uint64_t queue_taken, queue_mark; /* the scan ends when so many were taken */
+  struct digest_set told;           /* names in the queue, while the listing is not used up */
+  int inotify, watch[2];
+  bool overflow, folders_changed, watch_said;
+  unsigned since_drain;
+  struct fs_growing *growing;
+  size_t growing_count;
+  int64_t growing_due_ns;          /* none is due before */
+  struct digest_set said, refused; /* odd and unreadable files that were named in the log */
+  int64_t clock_offset_us;         /* wall minus monotonic at open */
+  struct timespec dead_seen;       /* mtime of dlq/ when it was counted */
+  int64_t sent_swept_us;
+};
+static inline int fs_folder(struct fs *s, enum place p) {
+  return atomic_load_explicit(&s->folder[p], memory_order_acquire);
+}
+struct digest fs_file_digest(const struct stamp *stamp); /* of inode and ctime */
+bool fs_foreign_known(struct fs *s, const struct stamp *stamp);
+void fs_foreign_add(struct fs *s, const struct stamp *stamp);
+MUST_CHECK enum status fs_count_dead(struct fs *s, struct error *err);
+
+/* watch.c */
+void fs_watch_open(struct fs *s);
+void fs_watch_close(struct fs *s);
+void fs_watch_pending(struct fs *s);
+void fs_watch_drain(struct fs *s, bool keep); /* keep=false: the names are found otherwise */
+bool fs_queue_has(const struct fs *s, enum place place, const char *name);
+bool fs_queue_pop(struct fs *s, struct fs_candidate *c);
+void fs_queue_clear(struct fs *s);
+void fs_wait(struct fs *s, int64_t timeout_ms, bool work_left);
+
+/* listing.c */
+MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err);
+MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
+
+/* order.c: the next name of the listing in order; false when the window is used up */
+bool fs_group_pop(struct fs *s, struct fs_candidate *c);
+void fs_group_clear(struct fs *s);
+/* An event whose text was copied from one place to another; what was unescaped is copied too. False: memory is out. */
+MUST_CHECK bool fs_event_moved(const struct event *e, struct span from, struct span to, struct arena *arena,
+                               struct event *out);
+
+/* growing.c */
+bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp, bool *known);
+bool fs_growing_forget(struct fs *s, enum place place, const char *name);
+bool fs_growing_due(struct fs *s, struct fs_candidate *c); /* leaves it in */
+int64_t fs_growing_wait_ms(struct fs *s);                  /* until one is due, -1 = none */
+void fs_growing_release(struct fs *s);
+
+/* reader.c */
+enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out, struct error *err);
+void fs_wait_op(void *impl, int64_t timeout_ms);
+void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes */
+bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
+void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
+
+/* settle.c, rewrite.c, raw.c, replay.c, emit.c, look.c, find.c: the rest of the ops */
+enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err);
+enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err);
+enum status fs_sync(void *impl, struct error *err);
+enum status fs_retry(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
+                     struct error *err);
+enum status fs_dead(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
+                    struct error *err);
+void fs_release(void *impl, const struct entry_ref *ref);
+enum status fs_counts(void *impl, struct store_counts *out, struct error *err);
+enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
+                    struct error *err);
+enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
+                    struct error *err);
+enum status fs_replay(void *impl, enum place place, const char *file, struct error *err);
+enum status fs_emit(void *impl, const char *file, struct span text, struct error *err);
+
+/* moves.c: the crash-safe steps all of these are made of */
+bool fs_name(struct span name, char out[NAME_SIZE]); /* false: no plain file name */
+/* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */
+bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how);
+/* Put content in the place of the entry with that stamp, keeping its mtime; the folder is not synced. *how GONE: it is
+ * there. own: the reader need not look at it. */
+MUST_CHECK enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                               struct span content, bool own, enum settled *how, struct error *err);
+/* Move without replacing, to a free name: name, or with __1, __2, ... */
+MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
+                                    struct error *err);
+/* A temporary file in tmp with that content, durable. */
+MUST_CHECK enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
+                                    struct error *err);
+void fs_tmp_drop(struct fs *s, const char *name);
+MUST_CHECK enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err);
+/* An entry on the wrong side goes on its way to dlq/ (to_name there). */
+MUST_CHECK enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name,
+                                      struct error *err);
+/* rewrite.c: the entry as it is pending anew, with attempts 0 */
+MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err);
+/* raw.c: what is no JSON object */
+bool fs_descriptor(const struct json_doc *doc, uint64_t *inode); /* is this the descriptor of a raw dead letter? */
+MUST_CHECK enum status fs_dead_raw(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                                   const struct failure *why, enum settled *how, struct error *err);
+
+/* look.c: what one file says. False: gone, left alone, or not an entry of that place. */
+struct fs_look {
+  struct fs *s;
+  struct fs_desk desk;
+  char stem[NAME_SIZE];
+};
+bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info);
+
+#endif

@@ -1,0 +1,162 @@
+#include "bridge/outbox/store_file.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+/* Creation is watched in the outbox only while pending/ is missing: else each new file would be told twice. */
+#define MASK (IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+static void cannot_watch(struct fs *s, const char *what) {
+  if (s->watch_said) return;
+  s->watch_said = true;
+  log_write(s->c.log, LOG_WARNING, "outbox", "watch_failed", FIELDS(F_TEXT("error", strerror(errno))),
+            "%s cannot be watched (raise fs.inotify.max_user_instances or max_user_watches); new entries are found by "
+            "each flush.interval's scan only",
+            what);
+}
+
+void fs_watch_pending(struct fs *s) {
+  if (s->inotify < 0) return;
+  struct buffer path = {0};
+  buffer_add_z(&path, state_path(s->c.state));
+  bool there = fs_folder(s, PLACE_PENDING) >= 0;
+  s->watch[PLACE_FLAT] = inotify_add_watch(s->inotify, buffer_z(&path), there ? MASK : MASK | IN_CREATE);
+  if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, state_path(s->c.state));
+  buffer_add_z(&path, "/pending");
+  if (there) {
+    int wd = inotify_add_watch(s->inotify, buffer_z(&path), MASK | IN_DONT_FOLLOW);
+    if (wd < 0) cannot_watch(s, buffer_z(&path));
+    if (s->watch[PLACE_PENDING] >= 0 && wd != s->watch[PLACE_PENDING])
+      inotify_rm_watch(s->inotify, s->watch[PLACE_PENDING]);
+    s->watch[PLACE_PENDING] = wd;
+  }
+  buffer_release(&path);
+}
+
+void fs_watch_open(struct fs *s) {
+  s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (s->inotify < 0)
+    cannot_watch(s, state_path(s->c.state));
+  else
+    fs_watch_pending(s);
+}
+
+void fs_watch_close(struct fs *s) {
+  if (s->inotify >= 0) close(s->inotify);
+  s->inotify = -1;
+}
+
+/* ---- what was told ---- */
+
+static struct digest name_digest(enum place place, const char *name) {
+  char bytes[NAME_SIZE + 1];
+  size_t len = strlen(name);
+  bytes[0] = (char)('0' + place);
+  memcpy(bytes + 1, name, len);
+  return digest_of((struct span){bytes, len + 1});
+}
+
+static void queue_figure(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  s->figures.queued = s->queue.count - s->queue_next;
+  pthread_mutex_unlock(&s->lock);
+}
+
+void fs_queue_clear(struct fs *s) {
+  fs_names_clear(&s->queue);
+  s->queue_next = 0;
+  s->queue_taken = s->queue_mark = 0;
+  digest_set_release(&s->told);
+  queue_figure(s);
+}
+
+/* Bounded as a listing is: beyond that, the next scan finds the rest in order. */
+static void push(struct fs *s, enum place place, const char *name) {
+  struct digest d = name_digest(place, name);
+  if (digest_set_has(&s->told, d)) return;
+  if (s->queue.count >= s->c.window || digest_set_add(&s->told, d) != ST_OK ||
+      !fs_names_add(&s->queue, 0, place, name, false))
+    s->overflow = true;
+}
+
+static void told_name(struct fs *s, enum place place, const struct inotify_event *e, bool keep) {
+  if (e->mask & IN_ISDIR) {
+    if (place == PLACE_FLAT && strcmp(e->name, "pending") == 0) s->folders_changed = true;
+    return;
+  }
+  if (!(e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) || !name_is_entry(e->name)) return;
+  if ((e->mask & IN_MOVED_TO) && fs_expected(s, place, e->name)) return;
+  if (fs_hand_has(s, place, e->name, true)) return; /* looked at again when it is settled */
+  if (keep) push(s, place, e->name);
+}
+
+static void told(struct fs *s, const struct inotify_event *e, bool keep) {
+  if (e->mask & IN_Q_OVERFLOW) {
+    s->overflow = true;
+    fs_expect_clear(s); /* what was lost may have been ours */
+    return;
+  }
+  enum place place = e->wd == s->watch[PLACE_FLAT] ? PLACE_FLAT : PLACE_PENDING;
+  if (e->wd != s->watch[place]) return; /* of a folder that was replaced */
+  if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) s->folders_changed = true;
+  if (e->mask & IN_IGNORED) s->watch[place] = -1;
+  if (e->len) told_name(s, place, e, keep);
+}
+
+void fs_watch_drain(struct fs *s, bool keep) {
+  _Alignas(struct inotify_event) char events[16384];
+  s->since_drain = 0;
+  if (s->inotify < 0) return;
+  for (;;) {
+    ssize_t n = read(s->inotify, events, sizeof events);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    for (ssize_t at = 0; at < n;) {
+      const struct inotify_event *e = (const struct inotify_event *)(events + at);
+      told(s, e, keep);
+      at += (ssize_t)(sizeof *e + e->len);
+    }
+  }
+  queue_figure(s);
+}
+
+bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
+  if (s->queue_next == s->queue.count) return false;
+  const struct fs_slot *slot = &s->queue.at[s->queue_next++];
+  c->source = FS_TOLD;
+  c->place = (enum place)slot->place;
+  c->fresh = true;
+  fs_name_copy(c->name, fs_slot_name(slot));
+  s->queue_taken++;
+  if (s->queue_next == s->queue.count) { /* mark and taken go on: they count names, not places */
+    fs_names_clear(&s->queue);
+    s->queue_next = 0;
+    digest_set_release(&s->told);
+  }
+  queue_figure(s);
+  return true;
+}
+
+bool fs_queue_has(const struct fs *s, enum place place, const char *name) {
+  return s->told.count && digest_set_has(&s->told, name_digest(place, name));
+}
+
+/* ---- waiting ---- */
+
+void fs_wait(struct fs *s, int64_t timeout_ms, bool work_left) {
+  struct pollfd fds[2] = {{.fd = s->wake_fd, .events = POLLIN}, {.fd = s->inotify, .events = POLLIN}};
+  int64_t growing = fs_growing_wait_ms(s);
+  if (growing >= 0 && (timeout_ms < 0 || growing < timeout_ms)) timeout_ms = growing;
+  if (work_left) timeout_ms = 0;
+  if (timeout_ms > 3600000) timeout_ms = 3600000; /* an early return is allowed */
+  int n = poll(fds, s->inotify >= 0 ? 2 : 1, (int)timeout_ms);
+  if (n > 0 && (fds[0].revents & POLLIN)) {
+    uint64_t count;
+    ssize_t got = read(s->wake_fd, &count, sizeof count);
+    (void)got;
+    atomic_store(&s->woken, false);
+  }
+}
