@@ -229,7 +229,7 @@ static void an_id_is_seen_once_it_was_set(void **state) {
   assert_seen(f, "a", true, ST_OK);
   assert_seen(f, "b", false, ST_OK);
   assert_string_equal(ask(f, "GET t:a"), "episode.events/3/42");
-  int ttl = atoi(ask(f, "TTL t:a"));
+  long ttl = strtol(ask(f, "TTL t:a"), NULL, 10);
   assert_true(ttl > 3000 && ttl <= 3600);
   assert_true(told(f).up);
   assert_int_equal(told(f).checks, 3);
