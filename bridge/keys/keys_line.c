@@ -22,9 +22,11 @@ static const char *advice(const char *error) {
   return "start it, mend redis.url, or set redis.url=off to do without";
 }
 
+/* Where nothing is kept (a command), whoever asked is told by the status. */
 static void say_away(struct keys *k, const char *error) {
   log_write(
-      k->log, LOG_WARNING, "keys", "redis_away", FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
+      k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
+      FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
       "Redis cannot be used for idempotency keys: %s. Publishing goes on, ids of published events wait in keys-due",
       advice(error));
 }

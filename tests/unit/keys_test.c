@@ -148,7 +148,7 @@ static int teardown(void **state) {
 }
 
 static void open_keys_at(struct fixture *f, int folder) {
-  struct keys_config config = {f->url, "t:", 3600000, 2000, folder, &f->clock};
+  struct keys_config config = {f->url, "t:", 3600000, 20000, folder, &f->clock};
   keys_close(f->keys);
   f->keys = NULL;
   enum status st = keys_open(&config, f->log, &f->keys, &f->err);
@@ -447,6 +447,7 @@ static void without_a_folder_nothing_is_due(void **state) {
   open_keys_at(f, -1);
   assert_int_equal(set_one(f, "a"), ST_UNAVAILABLE);
   assert_non_null(strstr(f->err.text, "neither in Redis nor in keys-due"));
+  assert_int_equal(logged(f, "event=redis_away"), 0); /* it was returned */
   assert_int_equal(told(f).due, 0);
   start(f);
   f->mono_ms += 10000;
@@ -607,7 +608,7 @@ static void a_wrong_password_is_said_but_not_shown(void **state) {
 
 static void a_redis_that_hangs_is_left_after_the_timeout(void **state) {
   struct fixture *f = *state;
-  struct keys_config config = {f->url, "t:", 3600000, 100, f->fd, &f->clock};
+  struct keys_config config = {f->url, "t:", 3600000, 1500, f->fd, &f->clock};
   start(f);
   assert_int_equal(keys_open(&config, f->log, &f->keys, &f->err), ST_OK);
   assert_seen(f, "a", false, ST_OK);
