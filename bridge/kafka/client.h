@@ -32,7 +32,9 @@ enum kafka_fault {
   KAFKA_FATAL,          /* the producer is lost: make a new one */
   KAFKA_OTHER           /* anything else: treated as the world's, never as the event's */
 };
-enum kafka_fault kafka_fault_of(int code); /* an rd_kafka_resp_err_t */
+/* code: an rd_kafka_resp_err_t. MSG_SIZE_TOO_LARGE is KAFKA_RECORD_REFUSED here; publisher_send says
+ * KAFKA_RECORD_TOO_LARGE. */
+enum kafka_fault kafka_fault_of(int code);
 const char *kafka_fault_word(enum kafka_fault f);
 
 /* Check the pairs against this librdkafka without connecting: ST_INVALID names the key and librdkafka's own words, also

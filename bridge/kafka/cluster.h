@@ -15,7 +15,8 @@ enum topic_state { TOPIC_THERE, TOPIC_MISSING, TOPIC_FORBIDDEN, TOPIC_UNCLEAR };
 /* State of one topic; *partitions (may be NULL) its partitions. Never creates it. ST_UNAVAILABLE as above. */
 MUST_CHECK enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
                                      int *partitions, struct error *err);
-/* Create it; partitions, replication -1 = the broker's default. ST_OK also when it exists; ST_DENIED; ST_UNSUPPORTED
+/* Create it; partitions, replication -1 = the broker's default. ST_OK also when it exists (it may take a moment
+ * until cluster_topic shows it); ST_DENIED; ST_UNSUPPORTED
  * (the mock); ST_UNAVAILABLE; ST_INVALID with the broker's words. */
 MUST_CHECK enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication,
                                             int timeout_ms, struct error *err);

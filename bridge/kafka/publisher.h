@@ -53,7 +53,8 @@ void publisher_wake_on(struct publisher *p, int event_fd);
 size_t publisher_in_flight(const struct publisher *p); /* handed over and not reported */
 /* Wait until nothing is in flight, at most timeout_ms: ST_OK or ST_AGAIN. */
 MUST_CHECK enum status publisher_flush(struct publisher *p, int timeout_ms);
-/* DOWN after "all brokers down" until anything succeeds; text (may be NULL) gets librdkafka's last words. Any thread.
+/* DOWN after "all brokers down" until any broker answers anything: within 10 s of its return when nothing is on its
+ * way, at once when something is; text (may be NULL) gets librdkafka's last words. Any thread.
  */
 enum publisher_link publisher_link(const struct publisher *p, struct error *text);
 /* Set when librdkafka gave a fatal error: close it and open another. Any thread. */

@@ -19,7 +19,8 @@ MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log
                                    size_t count, bool from_end, int timeout_ms, struct reader **out, struct error *err);
 void reader_close(struct reader *r);
 /* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
- * to the end it has now (said once each time that happens); else an error. */
+ * to the end it had when that was read (said once each time that happens); else an error. An outage is ST_AGAIN: it is
+ * waited for. */
 MUST_CHECK enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err);
 
 #endif
