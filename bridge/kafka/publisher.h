@@ -43,7 +43,9 @@ void publisher_close(struct publisher *p);
  * be added in the order 0, 1, 2...; the number is returned in *topic. */
 MUST_CHECK enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic, struct error *err);
 /* Hand over one record. KAFKA_OK: a report will come. KAFKA_QUEUE_FULL: poll, then the same again. Anything else: it
- * was refused at once, *delivery (may be NULL) says why, no report comes. */
+ * was refused at once, *delivery (may be NULL) says why, no report comes. The first record for a missing topic
+ * is told by its report (after 2 s); then the topic, missing or denied, refuses at once until its metadata is read
+ * again, every 10 s. */
 enum kafka_fault publisher_send(struct publisher *p, const struct record *record, struct delivery *delivery);
 /* Serve reports and events for at most timeout_ms (0: only what is there). Returns how many reports were called. */
 size_t publisher_poll(struct publisher *p, int timeout_ms);
