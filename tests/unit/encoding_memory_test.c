@@ -1,0 +1,190 @@
+/* Each allocation of the module is made to fail once: the answer is a clean "no memory", never a wrong one. */
+#include "bridge/encoding/catalog.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+
+/* The sanitizers have an allocator of their own. */
+int main(void) {
+  return 0;
+}
+
+#else
+
+#include <dlfcn.h>
+
+/* Counts down the allocations made by code of this program (not by libc or avro-c); the one that reaches 0 fails. */
+static long countdown = -1;
+static long made;
+
+extern const char __executable_start, etext;
+
+static bool fails(const void *caller) {
+  if ((const char *)caller < &__executable_start || (const char *)caller >= &etext) return false;
+  made++;
+  return countdown > 0 && --countdown == 0;
+}
+
+static void *next(const char *name) {
+  void *f = dlsym(RTLD_NEXT, name);
+  if (!f) abort();
+  return f;
+}
+
+void *malloc(size_t len) {
+  static void *(*real)(size_t);
+  if (!real) *(void **)&real = next("malloc");
+  return fails(__builtin_return_address(0)) ? NULL : real(len);
+}
+
+void *calloc(size_t count, size_t len) {
+  static void *(*real)(size_t, size_t);
+  if (!real) *(void **)&real = next("calloc");
+  return fails(__builtin_return_address(0)) ? NULL : real(count, len);
+}
+
+void *realloc(void *old, size_t len) {
+  static void *(*real)(void *, size_t);
+  if (!real) *(void **)&real = next("realloc");
+  return fails(__builtin_return_address(0)) ? NULL : real(old, len);
+}
+
+#define PAYLOAD                                                                                                         \
+  "{\"content_id\": \"c\\u00e9\", \"score\": 1, \"check_types\": [\"a\"], \"passed\": true, \"issues\": [{\"x\": 1}], " \
+  "\"d\\u0065tailed_scores\": {\"a\": 1}, \"new\": [2]}"
+
+static const struct catalog_config config = {.folder = SOURCE_ROOT "/schemas"};
+
+static struct catalog *open_whole(void) {
+  struct catalog *c;
+  countdown = -1;
+  assert_int_equal(catalog_open(&config, NULL, &c, NULL), ST_OK);
+  return c;
+}
+
+static void opening_fails_cleanly_at_each_allocation(void **state) {
+  (void)state;
+  made = 0;
+  catalog_close(open_whole());
+  long all = made;
+  assert_true(all > 100);
+  for (long n = 1; n <= all; n++) {
+    struct catalog *c;
+    struct error err = {0};
+    countdown = n;
+    enum status st = catalog_open(&config, NULL, &c, &err);
+    countdown = -1;
+    assert_int_equal(st, ST_NO_MEMORY);
+    assert_null(c);
+    assert_non_null(strstr(err.text, "memory"));
+  }
+}
+
+/* The entry stays parsed; only the encoder runs short. */
+struct entry {
+  struct json_doc doc;
+  struct arena arena;
+  struct buffer text;
+  struct event event;
+};
+
+static void make_entry(struct entry *e, const char *payload) {
+  *e = (struct entry){0};
+  countdown = -1;
+  event_write(SPAN("e"), SPAN("quality.checked"), span_of(payload), 0, SPAN("e"), &e->text);
+  assert_int_equal(json_scan(&e->doc, buffer_span(&e->text), NULL), ST_OK);
+  assert_int_equal(event_parse(&e->doc, &e->arena, &e->event, NULL), REASON_NONE);
+}
+
+static void drop_entry(struct entry *e) {
+  json_doc_release(&e->doc);
+  arena_release(&e->arena);
+  buffer_release(&e->text);
+}
+
+static void encoding_fails_cleanly_at_each_allocation(void **state) {
+  (void)state;
+  struct entry e;
+  make_entry(&e, PAYLOAD);
+  long n = 1;
+  for (bool failed = true; failed; n++) {
+    struct catalog *c = open_whole();
+    struct buffer out = {0};
+    countdown = n;
+    enum reason reason = catalog_encode(c, &e.doc, &e.event, e.event.name, 0, &out, NULL);
+    failed = countdown == 0;
+    countdown = -1;
+    assert_int_equal(reason, REASON_NONE);
+    assert_int_equal(buffer_status(&out, NULL), failed ? ST_NO_MEMORY : ST_OK);
+    buffer_release(&out);
+    catalog_close(c);
+  }
+  assert_true(n > 3);
+  drop_entry(&e);
+}
+
+static void a_refusal_stays_one_when_its_words_do_not_fit(void **state) {
+  (void)state;
+  struct entry e;
+  make_entry(&e, "{\"content_id\": \"c\", \"score\": \"A\", \"check_types\": [], \"passed\": true}");
+  for (bool failed = true; failed;) {
+    struct catalog *c = open_whole();
+    struct buffer out = {0};
+    struct error err = {0};
+    static long n = 0;
+    countdown = ++n;
+    enum reason reason = catalog_encode(c, &e.doc, &e.event, e.event.name, 0, &out, &err);
+    failed = countdown == 0;
+    countdown = -1;
+    /* short of memory before the refusal it may not have come to it; then the caller is told by out */
+    assert_true(reason == REASON_SCHEMA_MISMATCH || out.failed);
+    buffer_release(&out);
+    catalog_close(c);
+  }
+  drop_entry(&e);
+}
+
+static void decoding_fails_cleanly_at_each_allocation(void **state) {
+  (void)state;
+  struct entry e;
+  struct buffer wire = {0};
+  make_entry(&e, PAYLOAD);
+  struct catalog *c = open_whole();
+  assert_int_equal(catalog_encode(c, &e.doc, &e.event, e.event.name, 0, &wire, NULL), REASON_NONE);
+  catalog_close(c);
+  long n = 1;
+  for (bool failed = true; failed; n++) {
+    struct buffer out = {0};
+    c = open_whole();
+    countdown = n;
+    enum status st = catalog_decode(c, buffer_span(&wire), SPAN(""), SPAN(""), &out, NULL);
+    failed = countdown == 0;
+    countdown = -1;
+    assert_int_equal(st, failed ? ST_NO_MEMORY : ST_OK);
+    if (failed) assert_int_equal(out.len, 0);
+    buffer_release(&out);
+    catalog_close(c);
+  }
+  assert_true(n > 3);
+  buffer_release(&wire);
+  drop_entry(&e);
+}
+
+int main(void) {
+  void *volatile probe = malloc(1);
+  free(probe);
+  if (!made) return 0; /* valgrind puts its allocator in place of ours */
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(opening_fails_cleanly_at_each_allocation),
+      cmocka_unit_test(encoding_fails_cleanly_at_each_allocation),
+      cmocka_unit_test(a_refusal_stays_one_when_its_words_do_not_fit),
+      cmocka_unit_test(decoding_fails_cleanly_at_each_allocation),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#endif
