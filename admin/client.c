@@ -3,6 +3,7 @@
 #include "admin/answer.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 
 #include <inttypes.h>
 
@@ -22,10 +23,10 @@ struct client {
 
 /* Where the socket would lie; the outbox must be there. */
 static enum status socket_path(struct admin *a, struct buffer *out, struct error *err) {
-  const char *url = setting_text(a->settings, SETTING_OUTBOX_URL);
+  const char *folder = NULL;
   struct state *state = NULL;
-  if (strncmp(url, "file:", 5) != 0) return ST_NOT_FOUND;
-  enum status st = state_open(url + 5, false, a->clock, &state, err);
+  enum status st = store_address(setting_text(a->settings, SETTING_OUTBOX_URL), &folder, err);
+  if (st == ST_OK) st = state_open(folder, false, a->clock, &state, err);
   if (st != ST_OK) return st;
   state_socket_path(state, out);
   state_close(state);

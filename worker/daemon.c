@@ -25,11 +25,6 @@ static int exit_of(enum status st) {
   return st == ST_INVALID || st == ST_UNSUPPORTED ? EXIT_USAGE : EXIT_FAILURE;
 }
 
-static int refuse(const struct error *err, enum status st) {
-  fprintf(stderr, "busbridge-worker: %s\n", err->text);
-  return exit_of(st);
-}
-
 /* ---- settings ---- */
 
 static enum log_level level_of(const struct settings *s) {
@@ -160,8 +155,10 @@ int daemon_run(const struct daemon *d) {
   signals_block();
   enum status st = configure_load(&d->configure, &l.settings, &warnings, &err);
   if (st == ST_OK) st = log_open(STDERR_FILENO, format_of(l.settings), level_of(l.settings), &clock_system, &l.log);
-  int code = st == ST_OK ? 0 : refuse(&err, st);
-  if (st == ST_OK) {
+  int code = EXIT_USAGE;
+  if (st != ST_OK) {
+    fprintf(stderr, "busbridge-worker: %s\n", err.text);
+  } else {
     say_lines(l.log, LOG_WARNING, "settings", &warnings);
     code = live(&l);
   }

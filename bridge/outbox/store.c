@@ -32,6 +32,11 @@ static enum status choose(const char *url, const struct store_ops **ops, const c
   return error_set(err, ST_INVALID, "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR", SPAN_ARGS(scheme));
 }
 
+enum status store_address(const char *url, const char **address, struct error *err) {
+  const struct store_ops *ops;
+  return choose(url, &ops, address, err);
+}
+
 enum status store_open(const char *url, const struct store_config *config, struct store **out, struct error *err) {
   const struct store_ops *ops = NULL;
   const char *address = NULL;

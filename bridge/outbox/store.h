@@ -62,6 +62,9 @@ struct store;
 MUST_CHECK enum status store_open(const char *url, const struct store_config *config, struct store **out,
                                   struct error *err);
 void store_close(struct store *s);
+/* Where an outbox of this url lies: what comes behind its scheme (a folder for file:). ST_INVALID, ST_UNSUPPORTED: as
+ * store_open. */
+MUST_CHECK enum status store_address(const char *url, const char **address, struct error *err);
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,10 @@
  */
 #include "bridge/relay/parts.h"
 
-enum { REST_MS = 1000 };
+enum {
+  REST_MS = 1000,
+  HAND_OVER = 1000 /* without a transaction nothing is gained by more entries at a time, and memory is lost */
+};
 
 /* ---- reader ---- */
 
@@ -35,6 +38,7 @@ static bool make_room(struct batch *b, size_t events) {
 
 static void fill(struct relay *r, struct batch *b) {
   struct turn turn = {.relay = r, .batch = b, .tuning = relay_tuning_now(r)};
+  if (turn.tuning.batch_events > HAND_OVER) turn.tuning.batch_events = HAND_OVER;
   if (!make_room(b, turn.tuning.batch_events)) return;
   do {
     turn_run(&turn);

@@ -37,15 +37,11 @@ enum status service_schema_folder(const struct settings *settings, char *out, si
                    "The Avro schemas are not beside the program; set encoding.schemas to their folder");
 }
 
-static const char *outbox_folder(const char *url) {
-  struct span s = span_of(url);
-  return span_starts(s, "file:") ? url + 5 : url;
-}
-
 static enum status open_state(struct service *s, const struct service_options *o, struct error *err) {
   bool create = s->mode != SERVICE_INSPECT;
-  const char *path = outbox_folder(setting_text(s->settings, SETTING_OUTBOX_URL));
-  enum status st = state_open(path, create, s->clock, &s->state, err);
+  const char *folder = NULL;
+  enum status st = store_address(setting_text(s->settings, SETTING_OUTBOX_URL), &folder, err);
+  if (st == ST_OK) st = state_open(folder, create, s->clock, &s->state, err);
   if (st != ST_OK || !create) return st;
   return state_lock(s->state, o->lock_wait_ms, err);
 }
