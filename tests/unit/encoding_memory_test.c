@@ -20,6 +20,7 @@ int main(void) {
 /* Counts down the allocations made by code of this program (not by libc or avro-c); the one that reaches 0 fails. */
 static long countdown = -1;
 static long made;
+static long live; /* blocks of everyone that are not freed yet */
 
 extern const char __executable_start, etext;
 
@@ -38,19 +39,32 @@ static void *next(const char *name) {
 void *malloc(size_t len) {
   static void *(*real)(size_t);
   if (!real) *(void **)&real = next("malloc");
-  return fails(__builtin_return_address(0)) ? NULL : real(len);
+  void *block = fails(__builtin_return_address(0)) ? NULL : real(len);
+  live += block != NULL;
+  return block;
 }
 
 void *calloc(size_t count, size_t len) {
   static void *(*real)(size_t, size_t);
   if (!real) *(void **)&real = next("calloc");
-  return fails(__builtin_return_address(0)) ? NULL : real(count, len);
+  void *block = fails(__builtin_return_address(0)) ? NULL : real(count, len);
+  live += block != NULL;
+  return block;
 }
 
 void *realloc(void *old, size_t len) {
   static void *(*real)(void *, size_t);
   if (!real) *(void **)&real = next("realloc");
-  return fails(__builtin_return_address(0)) ? NULL : real(old, len);
+  void *block = fails(__builtin_return_address(0)) ? NULL : real(old, len);
+  live += !old && block;
+  return block;
+}
+
+void free(void *block) {
+  static void (*real)(void *);
+  if (!real) *(void **)&real = next("free");
+  live -= block != NULL;
+  real(block);
 }
 
 #define PAYLOAD                                                                                                         \
@@ -72,6 +86,7 @@ static void opening_fails_cleanly_at_each_allocation(void **state) {
   catalog_close(open_whole());
   long all = made;
   assert_true(all > 100);
+  long before = live;
   for (long n = 1; n <= all; n++) {
     struct catalog *c;
     struct error err = {0};
@@ -81,6 +96,7 @@ static void opening_fails_cleanly_at_each_allocation(void **state) {
     assert_int_equal(st, ST_NO_MEMORY);
     assert_null(c);
     assert_non_null(strstr(err.text, "memory"));
+    assert_int_equal(live, before);
   }
 }
 
@@ -112,6 +128,7 @@ static void encoding_fails_cleanly_at_each_allocation(void **state) {
   make_entry(&e, PAYLOAD);
   long n = 1;
   for (bool failed = true; failed; n++) {
+    long before = live;
     struct catalog *c = open_whole();
     struct buffer out = {0};
     countdown = n;
@@ -122,6 +139,7 @@ static void encoding_fails_cleanly_at_each_allocation(void **state) {
     assert_int_equal(buffer_status(&out, NULL), failed ? ST_NO_MEMORY : ST_OK);
     buffer_release(&out);
     catalog_close(c);
+    assert_int_equal(live, before);
   }
   assert_true(n > 3);
   drop_entry(&e);
@@ -158,6 +176,7 @@ static void decoding_fails_cleanly_at_each_allocation(void **state) {
   catalog_close(c);
   long n = 1;
   for (bool failed = true; failed; n++) {
+    long before = live;
     struct buffer out = {0};
     c = open_whole();
     countdown = n;
@@ -168,6 +187,7 @@ static void decoding_fails_cleanly_at_each_allocation(void **state) {
     if (failed) assert_int_equal(out.len, 0);
     buffer_release(&out);
     catalog_close(c);
+    assert_int_equal(live, before);
   }
   assert_true(n > 3);
   buffer_release(&wire);
