@@ -188,7 +188,7 @@ static enum status answer_ready(const struct call *call, struct answer *answer, 
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
-static const struct route {
+static const struct row {
   const char *method, *path;
   answer_fn answer;
   const char *parameters; /* words */
@@ -220,7 +220,7 @@ static bool path_matches(const char *pattern, const char *path, uint64_t *id) {
 }
 
 /* HEAD is answered as GET (libmicrohttpd leaves the body out). */
-static const struct route *find_route(const char *method, const char *path, uint64_t *id, struct answer *answer) {
+static const struct row *find_route(const char *method, const char *path, uint64_t *id, struct answer *answer) {
   size_t used = 0;
   if (strcmp(method, "HEAD") == 0) method = "GET";
   for (size_t i = 0; i < ROUTES; i++) {
@@ -235,7 +235,7 @@ static const struct route *find_route(const char *method, const char *path, uint
   return NULL;
 }
 
-static enum status check_parameters(const struct route *route, const struct query *query, struct error *err) {
+static enum status check_parameters(const struct row *route, const struct query *query, struct error *err) {
   if (!route->parameters) return ST_OK;
   if (query->overflow) return error_set(err, ST_INVALID, "More than %d parameters", QUERY_MAX);
   for (size_t i = 0; i < query->count; i++) {
@@ -253,7 +253,7 @@ void route_request(struct service *service, bool draining, const char *method, c
                    const struct query *query, struct answer *answer) {
   struct call call = {.service = service, .draining = draining, .query = query};
   struct error err = {0};
-  const struct route *route = find_route(method, path, &call.id, answer);
+  const struct row *route = find_route(method, path, &call.id, answer);
   if (!route && answer->allow[0]) {
     answer_problem(answer, 405, ST_UNSUPPORTED, "This path is not asked in that way; see Allow");
     return;

@@ -1,0 +1,480 @@
+/* The operations of service.h on a real outbox, without Kafka and Redis: what they answer and what they change. */
+#include "bridge/json/json.h"
+#include "bridge/service/operations.h"
+#include "bridge/service/service.h"
+#include "worker/control_routes.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ID1 "3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77"
+#define ID2 "3f2b9999-7d4a-4e59-9b60-2c5d1a8f0e77"
+
+static char outbox[200];
+static struct settings *settings;
+static struct service *service;
+static struct buffer json;
+static struct error err;
+
+/* ---- a small outbox ------------------------------------------------------------------------------------------ */
+
+static void put(const char *file, const char *text) {
+  char path[400];
+  snprintf(path, sizeof path, "%s/%s", outbox, file);
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+  assert_int_equal(fclose(f), 0);
+}
+
+static bool there(const char *file) {
+  char path[400];
+  snprintf(path, sizeof path, "%s/%s", outbox, file);
+  return access(path, F_OK) == 0;
+}
+
+static void entry(const char *place, const char *id, const char *key, const char *name, const char *status,
+                  const char *more) {
+  char file[200], text[1000];
+  snprintf(file, sizeof file, "%s%s.json", place, key);
+  snprintf(text, sizeof text,
+           "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": {\"episode_id\": \"ep-1\"}, \"created_at\": "
+           "\"2025-09-22T03:04:05.123456+00:00\", \"attempts\": %s, \"dispatched_at\": null, %s, \"status\": \"%s\", "
+           "\"storage_key\": \"%s\"}",
+           id, name, strcmp(status, "dlq") ? "0" : "1", more, status, key);
+  put(file, text);
+}
+#define NEVER_FAILED "\"last_error\": null, \"failed_at\": null"
+#define FAILED(why)                                                                                                    \
+  "\"last_error\": \"" why "\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", \"reason\": \"schema_mismatch\""
+
+static void pending(const char *id) {
+  entry("", id, id, "episode.published", "pending", NEVER_FAILED);
+}
+static void dead(const char *id, const char *key) {
+  entry("dlq/", id, key, "episode.published", "dlq", FAILED("payload.score: expected double"));
+}
+
+static void open_outbox(enum service_mode mode) {
+  struct service_options options = {.mode = mode, .clock = &clock_system};
+  err = (struct error){0};
+  if (service_open(settings, NULL, &options, &service, &err) != ST_OK) fail_msg("%s", err.text);
+}
+
+static int setup(void **state) {
+  (void)state;
+  char url[256], sub[256];
+  snprintf(outbox, sizeof outbox, "%s/busbridge-operations-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+  if (!mkdtemp(outbox)) return -1;
+  snprintf(sub, sizeof sub, "%s/dlq", outbox);
+  if (mkdir(sub, 0770) != 0) return -1;
+  snprintf(url, sizeof url, "outbox.url=file:%s", outbox);
+  const char *overrides[] = {url, "redis.url=off"};
+  struct settings_sources sources = {.overrides = overrides, .override_count = 2};
+  return settings_load(&sources, &settings, NULL, NULL) == ST_OK ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
+  (void)st;
+  (void)kind;
+  (void)where;
+  return remove(path);
+}
+
+static int teardown(void **state) {
+  (void)state;
+  service_close(service, 0);
+  service = NULL;
+  settings_free(settings);
+  buffer_release(&json);
+  return nftw(outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- reading the answers ----------------------------------------------------------------------------------------- */
+
+static const char *answered(enum status st) {
+  if (st != ST_OK) fail_msg("%s: %s", status_name(st), err.text);
+  struct json_doc doc = {0};
+  assert_int_equal(json_scan(&doc, buffer_span(&json), NULL), ST_OK);
+  json_doc_release(&doc);
+  return buffer_z(&json);
+}
+
+#define assert_has(text, part)                                                                                         \
+  do {                                                                                                                 \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
+  } while (0)
+
+static const char *list(bool want_pending, bool want_dead, size_t limit) {
+  buffer_clear(&json);
+  struct list_request request = {.pending = want_pending, .dead = want_dead, .limit = limit};
+  return answered(service_list(service, &request, &json, &err));
+}
+
+static enum status replay(const char *id, bool force) {
+  buffer_clear(&json);
+  err = (struct error){0};
+  return service_replay(service, &(struct replay_request){.id = id, .force = force}, &json, &err);
+}
+
+/* ---- list ---------------------------------------------------------------------------------------------------------
+ */
+
+static void test_list_begins_with_the_seven_keys_of_the_contract(void **state) {
+  (void)state;
+  dead(ID1, ID1);
+  open_outbox(SERVICE_INSPECT);
+  assert_has(list(true, true, 0),
+             "{\"version\": 1, \"total\": 1, \"entries\": [{\"id\": \"" ID1 "\", \"name\": \"episode.published\", "
+             "\"created_at\": \"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 1, \"last_error\": "
+             "\"payload.score: expected double\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", "
+             "\"payload_size\": 22, \"status\": \"dlq\", \"reason\": \"schema_mismatch\", \"topic\": null, "
+             "\"file\": \"dlq/" ID1 ".json\"");
+}
+
+static void test_list_takes_places_and_limit(void **state) {
+  (void)state;
+  pending("a-1");
+  pending("a-2");
+  dead("d-1", "d-1");
+  open_outbox(SERVICE_INSPECT);
+  assert_has(list(true, true, 0), "\"total\": 3");
+  assert_has(list(false, true, 0), "\"total\": 1, \"entries\": [{\"id\": \"d-1\"");
+  const char *text = list(true, false, 1);
+  assert_has(text, "\"total\": 2");
+  const char *first = strstr(text, "\"id\"");
+  assert_non_null(first);
+  assert_null(strstr(first + 1, "\"id\""));
+}
+
+static void test_list_of_nothing_is_an_empty_array(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  assert_string_equal(list(true, true, 50), "{\"version\": 1, \"total\": 0, \"entries\": []}");
+  assert_false(there(".busbridge")); /* looking changes nothing */
+}
+
+/* ---- replay ---------------------------------------------------------------------------------------------------------
+ */
+
+static void test_replay_moves_a_dead_letter_back_under_its_id(void **state) {
+  (void)state;
+  dead(ID1, ID1);
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(replay(ID1, false), ST_OK);
+  assert_has(buffer_z(&json), "\"id\": \"" ID1 "\", \"name\": \"episode.published\"");
+  assert_has(buffer_z(&json), "\"from\": \"dlq\"");
+  assert_false(there("dlq/" ID1 ".json"));
+  assert_true(there(ID1 ".json"));
+  const char *text = list(true, true, 0);
+  assert_has(text, "\"attempts\": 0, \"last_error\": null, \"failed_at\": null");
+  assert_has(text, "\"status\": \"pending\"");
+  assert_int_equal(metrics_sum(service->metrics, METRIC_REPLAYED, NULL, NULL, false), 1);
+}
+
+static void test_a_prefix_is_enough_when_it_is_unambiguous(void **state) {
+  (void)state;
+  dead(ID1, ID1);
+  dead(ID2, ID2);
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(replay("3f2b", false), ST_EXISTS);
+  assert_has(err.text, ID1);
+  assert_has(err.text, ID2);
+  assert_true(there("dlq/" ID1 ".json") && there("dlq/" ID2 ".json"));
+  assert_int_equal(replay("3f2b9", false), ST_OK);
+  assert_true(there(ID2 ".json") && there("dlq/" ID1 ".json"));
+}
+
+static void test_of_two_with_one_id_the_file_named_so_is_meant(void **state) {
+  (void)state;
+  dead("twin", "twin");
+  dead("twin", "twin__1");
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(replay("twin", false), ST_OK);
+  assert_true(there("twin.json") && there("dlq/twin__1.json"));
+}
+
+static void test_what_is_not_there_is_said_with_the_next_command(void **state) {
+  (void)state;
+  pending("p-1");
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(replay("nowhere", false), ST_NOT_FOUND);
+  assert_has(err.text, "busbridge list --type dlq");
+  assert_has(err.text, outbox);
+  assert_int_equal(replay("p-1", false), ST_NOT_FOUND);
+  assert_has(err.text, "--force");
+  assert_int_equal(replay("nowhere", true), ST_NOT_FOUND);
+  assert_int_equal(replay("", true), ST_INVALID);
+}
+
+static void test_force_takes_a_pending_entry_anew(void **state) {
+  (void)state;
+  entry("", "p-1", "p-1", "episode.published", "pending", FAILED("refused"));
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(replay("p-1", true), ST_OK);
+  assert_has(buffer_z(&json), "\"from\": \"pending\"");
+  assert_has(list(true, false, 0), "\"last_error\": null");
+}
+
+static void test_an_id_that_is_a_path_finds_nothing(void **state) {
+  (void)state;
+  dead(ID1, ID1);
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(replay("../dlq/" ID1, true), ST_NOT_FOUND);
+  assert_true(there("dlq/" ID1 ".json"));
+}
+
+/* ---- health and figures -------------------------------------------------------------------------------------------
+ */
+
+static void test_health_of_an_outbox_nobody_drains(void **state) {
+  (void)state;
+  pending("p-1");
+  dead("d-1", "d-1");
+  dead("d-2", "d-2");
+  dead("d-3", "d-3");
+  entry("dlq/", "d-4", "d-4", "episode.published", "dlq",
+        FAILED("0123456789012345678901234567890123456789012345678901234567890"));
+  open_outbox(SERVICE_INSPECT);
+  const char *text = answered(service_health(service, true, &json, &err));
+  assert_has(text, "\"state\": 0, \"word\": \"OK\"");
+  assert_has(text, "1 pending");
+  assert_has(text, "No worker runs");
+  assert_has(text, "\"pending\": 1");
+  assert_has(text, "\"dlq\": {\"total\": 4, \"oldest\": \"2025-09-22T04:00:00.000000+00:00\", \"errors\": "
+                   "[{\"error\": \"payload.score: expected double\", \"count\": 3}, {\"error\": "
+                   "\"01234567890123456789012345678901234567890123456789\", \"count\": 1}], \"other_errors\": 0}");
+  assert_has(text, "\"redis\": {\"state\": \"off\"");
+  assert_has(text, "\"worker\": false");
+  assert_has(text, "\"perfdata\": {\"pending\": \"1;1000;10000;0\"");
+  buffer_clear(&json);
+  assert_null(strstr(answered(service_health(service, false, &json, &err)), "\"errors\""));
+}
+
+static void test_commands_are_counted_and_outlive_the_process(void **state) {
+  (void)state;
+  open_outbox(SERVICE_CHANGE);
+  list(true, true, 0);
+  assert_int_equal(replay("nowhere", false), ST_NOT_FOUND);
+  service_close(service, 0);
+  service = NULL;
+  open_outbox(SERVICE_INSPECT);
+  buffer_clear(&json);
+  const char *text = answered(service_metrics(service, false, &json, &err));
+  /* a request that was at fault itself is no failure */
+  assert_has(text, "\"commands\": {\"total\": 2, \"failed\": 0");
+  assert_has(text, "\"counters\": {\"found\": 0, \"replayed\": 0, \"published\": 0");
+  list(true, true, 0); /* and without the lock nothing is counted */
+  buffer_clear(&json);
+  assert_has(answered(service_metrics(service, false, &json, &err)), "\"commands\": {\"total\": 2");
+}
+
+static void test_a_new_window_needs_the_lock(void **state) {
+  (void)state;
+  open_outbox(SERVICE_CHANGE);
+  list(true, true, 0);
+  buffer_clear(&json);
+  assert_has(answered(service_metrics(service, true, &json, &err)), "\"total\": 1");
+  service_close(service, 0);
+  service = NULL;
+  open_outbox(SERVICE_INSPECT);
+  buffer_clear(&json);
+  /* what was counted when the window had begun: the reset itself */
+  assert_has(answered(service_metrics(service, false, &json, &err)), "\"commands\": {\"total\": 1");
+  buffer_clear(&json);
+  assert_int_equal(service_metrics(service, true, &json, &err), ST_UNSUPPORTED);
+}
+
+static void test_prometheus_text_has_the_gauges_of_now(void **state) {
+  (void)state;
+  pending("p-1");
+  dead("d-1", "d-1");
+  open_outbox(SERVICE_CHANGE);
+  assert_int_equal(service_prometheus(service, &json, &err), ST_OK);
+  const char *text = buffer_z(&json);
+  assert_has(text, "busbridge_dlq_events 1\n");
+  assert_has(text, "busbridge_oldest_pending_timestamp_seconds ");
+  assert_true(service_alive(service));
+}
+
+/* ---- emit -----------------------------------------------------------------------------------------------------------
+ */
+
+static enum status emit(const char *name, const char *payload, const char *id) {
+  buffer_clear(&json);
+  err = (struct error){0};
+  struct emit_request request = {.id = span_of(id), .name = span_of(name), .payload = span_of(payload)};
+  return service_emit(service, &request, &json, &err);
+}
+
+static void test_emit_writes_what_producers_write(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  assert_int_equal(emit("episode.published", " {\"episode_id\": \"星\"}\n", "e-1"), ST_OK);
+  assert_has(buffer_z(&json),
+             "\"id\": \"e-1\", \"file\": \"e-1.json\", \"topic\": \"episode.events\", \"warning\": null");
+  assert_true(there("e-1.json"));
+  assert_false(there(".busbridge"));
+  assert_has(list(true, false, 0), "\"payload_size\": 21");
+}
+
+static void test_emit_of_the_same_id_takes_the_next_name(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  assert_int_equal(emit("episode.published", "{}", "e-1"), ST_OK);
+  assert_int_equal(emit("episode.published", "{}", "e-1"), ST_OK);
+  assert_has(buffer_z(&json), "\"file\": \"e-1__1.json\"");
+  assert_true(there("e-1.json") && there("e-1__1.json"));
+}
+
+static void test_emit_makes_an_id(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  assert_int_equal(emit("episode.published", "{}", ""), ST_OK);
+  const char *id = strstr(buffer_z(&json), "\"id\": \"");
+  assert_non_null(id);
+  assert_int_equal(strcspn(id + 7, "\""), 36);
+}
+
+static void test_emit_warns_of_what_the_relay_would_set_aside(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  assert_int_equal(emit("weather.changed", "{}", "e-1"), ST_OK);
+  assert_has(buffer_z(&json), "\"topic\": null, \"warning\": \"It will become a dead letter (unknown_namespace");
+  assert_true(there("e-1.json"));
+}
+
+static void test_emit_refuses_what_is_no_event(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  assert_int_equal(emit("episode.published", "{\"a\": nope}", "e-1"), ST_INVALID);
+  assert_has(err.text, "The payload is not JSON");
+  assert_has(err.text, "byte 6");
+  assert_int_equal(emit("episode.published", "[1]", "e-1"), ST_INVALID);
+  assert_has(err.text, "must be a JSON object, but is array");
+  assert_int_equal(emit("episode.published", "{}", "../e"), ST_INVALID);
+  assert_int_equal(emit("", "{}", "e-1"), ST_INVALID);
+  assert_false(there("e-1.json"));
+}
+
+/* ---- the control API's routes
+ * ----------------------------------------------------------------------------------------- */
+
+static struct answer answer;
+static const char *ask(const char *method, const char *path, const char *key, const char *value, int code) {
+  struct query query = {0};
+  if (key) {
+    query.pairs[0].key = key;
+    query.pairs[0].value = value;
+    query.count = 1;
+  }
+  buffer_release(&answer.body);
+  answer = (struct answer){0};
+  route_request(service, false, method, path, &query, &answer);
+  const char *text = buffer_z(&answer.body);
+  if (answer.code != code) fail_msg("%s %s: %d %s", method, path, answer.code, text);
+  return text;
+}
+
+static void test_routes_answer_with_the_operations(void **state) {
+  (void)state;
+  pending("p-1");
+  dead("d-1", "d-1");
+  open_outbox(SERVICE_CHANGE);
+  assert_has(ask("GET", "/v1/version", NULL, NULL, 200), BUSBRIDGE_VERSION);
+  assert_string_equal(answer.type, "application/json");
+  assert_has(ask("GET", "/v1/status", "detailed", "1", 200), "\"errors\"");
+  assert_has(ask("GET", "/v1/entries", "type", "dlq", 200), "\"total\": 1, \"entries\": [{\"id\": \"d-1\"");
+  assert_has(ask("GET", "/v1/entries", NULL, NULL, 200), "\"total\": 2");
+  assert_has(ask("HEAD", "/v1/entries", "type", "pending", 200), "\"total\": 1");
+  assert_has(ask("POST", "/v1/replay", "id", "d-1", 200), "\"from\": \"dlq\"");
+  assert_has(ask("POST", "/v1/flush", "dry_run", "1", 200), "\"count\": 2");
+  assert_has(ask("GET", "/v1/metrics", NULL, NULL, 200), "\"replayed\": 1");
+  assert_has(ask("POST", "/v1/metrics", "reset", "true", 200), "\"since\"");
+  assert_has(ask("GET", "/metrics", "anything", "goes", 200), "busbridge_dlq_events 0");
+  assert_string_equal(ask("GET", "/livez", NULL, NULL, 200), "ok\n");
+  assert_string_equal(ask("GET", "/readyz", NULL, NULL, 200), "ok\n");
+  buffer_release(&answer.body);
+}
+
+static void test_routes_refuse_in_words(void **state) {
+  (void)state;
+  open_outbox(SERVICE_CHANGE);
+  assert_has(ask("GET", "/v2/status", NULL, NULL, 404), "\"type\": \"about:blank\", \"title\": \"Not Found\"");
+  assert_string_equal(answer.type, "application/problem+json");
+  ask("GET", "/v1/flush/", NULL, NULL, 404);
+  ask("GET", "/v1/flush/1x", NULL, NULL, 404);
+  ask("GET", "/v1/flush/99999999999999999999", NULL, NULL, 404);
+  assert_has(ask("DELETE", "/v1/status", NULL, NULL, 405), "Method Not Allowed");
+  assert_string_equal(answer.allow, "GET");
+  ask("PUT", "/v1/metrics", NULL, NULL, 405);
+  assert_string_equal(answer.allow, "GET, POST");
+  assert_has(ask("GET", "/v1/entries", "type", "both", 400), "Parameter type is \\\"both\\\"");
+  assert_has(ask("GET", "/v1/entries", "limit", "-1", 400), "Parameter limit");
+  assert_has(ask("GET", "/v1/entries", "namespace", "x", 400), "Parameter \\\"namespace\\\" is not known here");
+  assert_has(ask("GET", "/v1/status", "detailed", "maybe", 400), "expected 0 or 1");
+  assert_has(ask("POST", "/v1/flush", "limit", "many", 400), "\"code\": \"");
+  assert_has(ask("POST", "/v1/replay", NULL, NULL, 400), "Parameter id is missing");
+  assert_has(ask("POST", "/v1/replay", "id", "x", 404), "No dead letter");
+  assert_has(ask("GET", "/v1/flush/7", NULL, NULL, 404), "no flush 7");
+  ask("POST", "/v1/flush/7/cancel", NULL, NULL, 404);
+  ask("POST", "/v1/flush", "limit", "0", 501); /* only a relay can */
+  buffer_release(&answer.body);
+}
+
+static void test_readyz_says_that_it_drains(void **state) {
+  (void)state;
+  open_outbox(SERVICE_INSPECT);
+  struct query query = {0};
+  struct answer drained = {0};
+  route_request(service, true, "GET", "/readyz", &query, &drained);
+  assert_int_equal(drained.code, 503);
+  assert_string_equal(buffer_z(&drained.body), "draining\n");
+  buffer_release(&drained.body);
+}
+
+static void test_every_status_has_its_http_code(void **state) {
+  (void)state;
+  static const struct {
+    enum status st;
+    int code;
+  } codes[] = {{ST_OK, 200},          {ST_NOT_FOUND, 404}, {ST_EXISTS, 409}, {ST_BUSY, 409},
+               {ST_INVALID, 400},     {ST_TOO_LARGE, 413}, {ST_DENIED, 403}, {ST_UNAVAILABLE, 503},
+               {ST_UNSUPPORTED, 501}, {ST_NO_SPACE, 507},  {ST_IO, 500},     {ST_NO_MEMORY, 500}};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) assert_int_equal(http_code(codes[i].st), codes[i].code);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(test_list_begins_with_the_seven_keys_of_the_contract),
+      TEST(test_list_takes_places_and_limit),
+      TEST(test_list_of_nothing_is_an_empty_array),
+      TEST(test_replay_moves_a_dead_letter_back_under_its_id),
+      TEST(test_a_prefix_is_enough_when_it_is_unambiguous),
+      TEST(test_of_two_with_one_id_the_file_named_so_is_meant),
+      TEST(test_what_is_not_there_is_said_with_the_next_command),
+      TEST(test_force_takes_a_pending_entry_anew),
+      TEST(test_an_id_that_is_a_path_finds_nothing),
+      TEST(test_health_of_an_outbox_nobody_drains),
+      TEST(test_commands_are_counted_and_outlive_the_process),
+      TEST(test_a_new_window_needs_the_lock),
+      TEST(test_prometheus_text_has_the_gauges_of_now),
+      TEST(test_emit_writes_what_producers_write),
+      TEST(test_emit_of_the_same_id_takes_the_next_name),
+      TEST(test_emit_makes_an_id),
+      TEST(test_emit_warns_of_what_the_relay_would_set_aside),
+      TEST(test_emit_refuses_what_is_no_event),
+      TEST(test_routes_answer_with_the_operations),
+      TEST(test_routes_refuse_in_words),
+      TEST(test_readyz_says_that_it_drains),
+      TEST(test_every_status_has_its_http_code),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
