@@ -257,6 +257,20 @@ static void test_health_of_an_outbox_nobody_drains(void **state) {
   assert_null(strstr(answered(service_health(service, false, &json, &err)), "\"errors\""));
 }
 
+static void test_entries_of_the_old_bus_are_not_pending(void **state) {
+  (void)state;
+  char id[20];
+  for (int i = 0; i < 600; i++) {
+    snprintf(id, sizeof id, "o-%d", i);
+    entry("", id, id, "episode.published", "dispatched", NEVER_FAILED);
+  }
+  open_outbox(SERVICE_INSPECT);
+  assert_has(answered(service_health(service, false, &json, &err)), "\"pending\": 0, \"oldest_seconds\": null");
+  pending("p-1");
+  buffer_clear(&json);
+  assert_has(answered(service_health(service, false, &json, &err)), "\"pending\": 1, ");
+}
+
 static void test_commands_are_counted_and_outlive_the_process(void **state) {
   (void)state;
   open_outbox(SERVICE_CHANGE);
@@ -295,7 +309,7 @@ static void test_prometheus_text_has_the_gauges_of_now(void **state) {
   (void)state;
   pending("p-1");
   dead("d-1", "d-1");
-  open_outbox(SERVICE_CHANGE);
+  open_outbox(SERVICE_INSPECT);
   assert_int_equal(service_prometheus(service, &json, &err), ST_OK);
   const char *text = buffer_z(&json);
   assert_has(text, "busbridge_dlq_events 1\n");
@@ -397,7 +411,7 @@ static void test_routes_answer_with_the_operations(void **state) {
   assert_has(ask("POST", "/v1/flush", "dry_run", "1", 200), "\"count\": 2");
   assert_has(ask("GET", "/v1/metrics", NULL, NULL, 200), "\"replayed\": 1");
   assert_has(ask("POST", "/v1/metrics", "reset", "true", 200), "\"since\"");
-  assert_has(ask("GET", "/metrics", "anything", "goes", 200), "busbridge_dlq_events 0");
+  assert_has(ask("GET", "/metrics", "anything", "goes", 200), "busbridge_replayed_total 1\n");
   assert_string_equal(ask("GET", "/livez", NULL, NULL, 200), "ok\n");
   assert_string_equal(ask("GET", "/readyz", NULL, NULL, 200), "ok\n");
   buffer_release(&answer.body);
@@ -463,6 +477,7 @@ int main(void) {
       TEST(test_force_takes_a_pending_entry_anew),
       TEST(test_an_id_that_is_a_path_finds_nothing),
       TEST(test_health_of_an_outbox_nobody_drains),
+      TEST(test_entries_of_the_old_bus_are_not_pending),
       TEST(test_commands_are_counted_and_outlive_the_process),
       TEST(test_a_new_window_needs_the_lock),
       TEST(test_prometheus_text_has_the_gauges_of_now),
