@@ -157,6 +157,8 @@ bool admin_settings(struct admin *a, struct error *err) {
       .file = a->config, .environment = a->environment, .overrides = a->overrides, .override_count = a->override_count};
   choose_appearance(a);
   enum status st = configure_load(&from, &a->settings, &warnings, err);
+  if (st == ST_NOT_FOUND || st == ST_DENIED)
+    err->status = ST_INVALID; /* of the file: wrong usage, not an empty answer */
   if (st == ST_OK) st = open_log(a, err);
   if (warnings.len > 0) {
     struct span text = span_trim(buffer_span(&warnings));

@@ -22,6 +22,7 @@
 #define IDLE_SECONDS 60
 #define STOP_MS 5000
 #define BODY_LIMIT (64 * 1024)
+#define BODY_READ (16 * 1024 * 1024) /* so much is read, so that the refusal arrives */
 
 struct control {
   struct service *service;
@@ -151,7 +152,7 @@ static enum MHD_Result answer_request(struct control *c, struct MHD_Connection *
 
 static bool announces_too_much(struct MHD_Connection *connection) {
   const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-  return length && strtoull(length, NULL, 10) > BODY_LIMIT;
+  return length && strtoull(length, NULL, 10) > BODY_READ;
 }
 
 static enum MHD_Result begin(struct control *c, struct MHD_Connection *connection, void **state) {
@@ -175,7 +176,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
   if (*upload_size > 0) {
     request->body += *upload_size;
     *upload_size = 0;
-    return MHD_YES;
+    return request->body <= BODY_READ ? MHD_YES : MHD_NO;
   }
   if (request->body > BODY_LIMIT) return refuse(connection, 413, ST_TOO_LARGE, "A body has at most 64 KiB");
   return answer_request(ctx, connection, path, method);

@@ -8,7 +8,6 @@
 #define ERROR_CHARACTERS 50 /* as the producers' own tool cuts them */
 #define ERROR_KINDS 20      /* shown */
 #define ERROR_KINDS_KEPT 1000
-#define READ_ALL 500 /* pending files */
 
 /* ---- gathering the facts ------------------------------------------------------------------------------------ */
 
@@ -32,33 +31,11 @@ static int64_t disk_free(struct service *s) {
   return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
-static bool skip(void *ctx, const struct entry_info *info) {
-  (void)ctx;
-  (void)info;
-  return true;
-}
-
-/* Counting alone takes entries that are not ours (the old bus leaves what it dispatched) for pending ones; a store that
- * only looks learns of them by reading. With few names all are read, else up to the oldest that is ours, and all of
- * them only when some were not. */
-static enum status count(struct service *s, struct store_counts *out, struct error *err) {
-  uint64_t total;
-  enum status st = store_counts(s->store, out, err);
-  if (st != ST_OK || s->mode != SERVICE_INSPECT || out->pending == 0) return st;
-  st = store_list(s->store, LIST_PENDING, out->pending <= READ_ALL ? 0 : 1, skip, NULL, &total, err);
-  if (st == ST_OK) st = store_counts(s->store, out, err);
-  if (st == ST_OK && out->foreign > 0 && out->pending > READ_ALL) {
-    st = store_list(s->store, LIST_PENDING, 0, skip, NULL, &total, err);
-    if (st == ST_OK) st = store_counts(s->store, out, err);
-  }
-  return st;
-}
-
 /* status: where the relay's is put; why: a buffer for the store's words. */
 static void gather(struct service *s, struct relay_status *status, struct error *why, struct facts *f) {
   *f = (struct facts){.now_us = clock_wall_us(s->clock), .relay = s->relay != NULL};
   f->counts.oldest_us = TIME_NONE;
-  if (count(s, &f->counts, why) != ST_OK) f->unreadable = why->text;
+  if (service_count(s, &f->counts, why) != ST_OK) f->unreadable = why->text;
   if (s->relay) {
     relay_status(s->relay, status);
     f->status = status;

@@ -81,7 +81,7 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
 enum status service_prometheus(struct service *s, struct buffer *text, struct error *err) {
   struct store_counts counts;
   /* A folder that cannot be read leaves the gauges as they were; the rest is still worth having. */
-  if (store_counts(s->store, &counts, NULL) == ST_OK) set_gauges(s, &counts);
+  if (service_count(s, &counts, NULL) == ST_OK) set_gauges(s, &counts);
   metrics_prometheus(s->metrics, text);
   return buffer_status(text, err);
 }

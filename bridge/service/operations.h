@@ -18,6 +18,10 @@ struct operation operation_begin(struct service *s, const char *command);
  * ambiguous, busy, already published), so that a mistyped id does not spoil the failure rate, else "error". */
 MUST_CHECK enum status operation_end(const struct operation *o, enum status st);
 
+/* What lies in the outbox, right in every mode: store_counts, and where nobody scans (INSPECT, or a relay that waits
+ * for explicit flushes) a look at the folders. */
+MUST_CHECK enum status service_count(struct service *s, struct store_counts *out, struct error *err);
+
 /* "key": value members; *first as in json_write_key. */
 void member_text(struct buffer *out, bool *first, const char *key, struct span value);
 void member_text_or_null(struct buffer *out, bool *first, const char *key, struct span value); /* null when empty */
