@@ -20,20 +20,12 @@ static struct libscols_table *new_table(const struct column *columns, size_t cou
   return table;
 }
 
-static bool set_cell(struct libscols_line *line, size_t column, const char *text) {
-  struct buffer clean = {0};
-  text_printable(&clean, span_of(text));
-  bool ok = !clean.failed && scols_line_set_data(line, column, buffer_z(&clean)) == 0;
-  buffer_release(&clean);
-  return ok;
-}
-
 static bool fill(struct libscols_table *table, size_t count, char *const *cells, size_t rows) {
   for (size_t r = 0; r < rows; r++) {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     if (!line) return false;
     for (size_t c = 0; c < count; c++)
-      if (!set_cell(line, c, cells[r * count + c])) return false;
+      if (scols_line_set_data(line, c, cells[r * count + c]) != 0) return false;
   }
   return true;
 }

@@ -10,7 +10,7 @@ struct column {
   double share; /* hint of the width on a terminal: 0..1 of it, or characters from 1 on */
   bool cut;     /* may be cut to fit a terminal */
 };
-/* cells: rows * columns strings of UTF-8, terminated; control bytes are escaped here. terminal: fit its width. */
+/* cells: rows * columns strings of UTF-8, terminated; libsmartcols escapes control bytes. terminal: fit its width. */
 MUST_CHECK enum status output_table(const struct column *columns, size_t count, char *const *cells, size_t rows,
                                     bool terminal, struct buffer *out, struct error *err);
 /* The elements of a JSON array: one a line (lines), or as an array over several lines. */

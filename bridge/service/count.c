@@ -42,7 +42,7 @@ static enum status count_unscanned(struct service *s, struct store_counts *out, 
   out->pending = total;
   out->oldest_us = oldest_us;
   out->exact = true;
-  return ST_OK;
+  return store_list(s->store, LIST_DEAD, 1, take_time, &oldest_us, &out->dead, err);
 }
 
 enum status service_count(struct service *s, struct store_counts *out, struct error *err) {

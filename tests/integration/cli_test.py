@@ -456,7 +456,7 @@ class WithBroker(CliTest):
 
     def test_replay_of_what_was_no_json(self):
         self.write("broken.json", b"{nope", mtime=1700000000)
-        self.run_cli("flush", expect=0)
+        self.run_cli("flush", options={"outbox.settle": "0s"}, expect=0)
         self.assertEqual(self.dead()["broken.json"]["reason"], "not_json")
         self.run_cli("replay", "broken", expect=0)
         self.assertEqual((self.outbox / "broken.json").read_bytes(), b"{nope")
