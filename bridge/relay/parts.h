@@ -58,8 +58,19 @@ struct flush {
   struct flush_progress progress;
 };
 
+/* Series that every event touches, looked up once. F. */
+struct numbers {
+  struct series *found, *publish, *latency, *attempts;
+  struct {
+    char ns[64];
+    struct series *series;
+  } *published; /* one a topic: events_total of the namespace seen last */
+};
+
 struct relay {
   struct relay_parts parts;
+  struct numbers numbers;
+  bool keys_off;              /* redis.url=off */
   struct relay_config config; /* tuning under lock, the rest never changes */
 
   pthread_mutex_t lock;

@@ -10,6 +10,19 @@ static enum status check_parts(const struct relay_parts *p, struct error *err) {
   return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
 }
 
+static enum status find_numbers(struct relay *r) {
+  struct metrics *m = r->parts.metrics;
+  struct keys_state keys;
+  keys_state(r->parts.keys, &keys);
+  r->keys_off = keys.off;
+  r->numbers = (struct numbers){.found = metrics_series(m, METRIC_FOUND, NULL, NULL),
+                                .publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+                                .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
+                                .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
+  r->numbers.published = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->numbers.published);
+  return r->numbers.published ? ST_OK : ST_NO_MEMORY;
+}
+
 static enum status make(struct relay *r, struct error *err) {
   pthread_mutex_init(&r->lock, NULL);
   pthread_condattr_t monotonic;
@@ -25,7 +38,8 @@ static enum status make(struct relay *r, struct error *err) {
   }
   r->entries = calloc(TURN_EVENTS, sizeof *r->entries);
   r->topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->topics);
-  if (!r->entries || !r->topics) return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
+  if (!r->entries || !r->topics || find_numbers(r) != ST_OK)
+    return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
   r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
 }
@@ -41,6 +55,7 @@ static void release(struct relay *r) {
   table_release(&r->ids);
   free(r->entries);
   free(r->topics);
+  free(r->numbers.published);
   free(r->suspects);
   if (r->wake_fd >= 0) close(r->wake_fd);
   pthread_cond_destroy(&r->changed);

@@ -29,6 +29,7 @@ static void set_chain_keys(struct relay *r, const struct item *first) {
   struct key keys[KEYS_AT_ONCE];
   char places[KEYS_AT_ONCE][288];
   size_t n = 0;
+  if (r->keys_off) return;
   for (const struct item *item = first; item; item = item->next) {
     if (item->outcome != OUTCOME_PUBLISHED) continue;
     int len = snprintf(places[n], sizeof places[n], "%.249s/%d/%lld", routing_topic_name(r->parts.routing, item->topic),
@@ -108,27 +109,43 @@ static const char *result_word(enum outcome fate, enum settled how) {
   return NULL;
 }
 
+static void name_namespace(const struct item *item, char out[64]) {
+  struct span ns = item->ns.len ? item->ns : SPAN("none");
+  snprintf(out, 64, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
+}
+
+static void count_published(struct relay *r, const struct item *item) {
+  struct numbers *n = &r->numbers;
+  if (!span_is(item->ns, n->published[item->topic].ns)) {
+    name_namespace(item, n->published[item->topic].ns);
+    n->published[item->topic].series =
+        metrics_series(numbers(r), METRIC_EVENTS, n->published[item->topic].ns, "published");
+  }
+  series_add(n->published[item->topic].series, 1);
+  int64_t whole = clock_wall_us(r->parts.clock) - item->created_us;
+  int64_t handed = (clock_mono_ns(r->parts.clock) - item->handed_ns) / 1000;
+  series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));
+  series_record(n->latency, (uint64_t)(whole > 0 ? whole : 0));
+}
+
 static void count_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
   const char *result = result_word(fate, how);
   if (!result) return;
-  char ns[64] = "none";
-  if (item->ns.len) snprintf(ns, sizeof ns, "%.*s", (int)(item->ns.len < 60 ? item->ns.len : 60), item->ns.ptr);
-  series_add(metrics_series(numbers(r), METRIC_EVENTS, ns, result), 1);
-  bool first = item->attempts <= 1;
-  if (first) series_add(metrics_series(numbers(r), METRIC_FOUND, NULL, NULL), 1);
+  if (item->attempts <= 1) series_add(r->numbers.found, 1);
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD) series_record(r->numbers.attempts, item->attempts);
   if (fate == OUTCOME_PUBLISHED) {
-    int64_t now_us = clock_wall_us(r->parts.clock), whole = now_us - item->created_us;
-    int64_t handed = (clock_mono_ns(r->parts.clock) - item->handed_ns) / 1000;
-    series_record(metrics_series(numbers(r), METRIC_PUBLISH, NULL, NULL), (uint64_t)(handed > 0 ? handed : 0));
-    series_record(metrics_series(numbers(r), METRIC_LATENCY, NULL, NULL), (uint64_t)(whole > 0 ? whole : 0));
+    count_published(r, item);
+    return;
   }
+  char ns[64];
+  name_namespace(item, ns);
+  series_add(metrics_series(numbers(r), METRIC_EVENTS, ns, result), 1);
   if (fate == OUTCOME_DEAD)
     series_add(metrics_series(numbers(r), METRIC_DEAD, ns, reason_word((enum reason)item->reason)), 1);
-  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD)
-    series_record(metrics_series(numbers(r), METRIC_ATTEMPTS, NULL, NULL), item->attempts);
 }
 
 static void tell_item(struct relay *r, const struct item *item, enum outcome fate) {
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_HELD) return;
   const char *error = item->error ? item->error : "";
   const struct log_field *fields =
       FIELDS(F_SPAN("id", item->id), F_SPAN("name", item->name), F_SPAN("file", item->ref.name),
