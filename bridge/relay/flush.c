@@ -39,7 +39,7 @@ void flush_settled(struct relay *r, const struct item *item, enum outcome fate) 
   r->in_hand--;
   if (!f->active || item->flush > f->id) return;
   f->open--;
-  f->quiet_since_ms = clock_mono_ms(r->parts.clock);
+  f->quiet_since_ms = r->settling_ns / 1000000;
   struct flush_progress *p = &f->progress;
   switch (fate) {
   case OUTCOME_PUBLISHED: p->published++; break;

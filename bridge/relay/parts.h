@@ -86,6 +86,7 @@ struct relay {
   uint64_t in_hand;                        /* lock: taken and not settled */
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */
+  int64_t settling_us, settling_ns;        /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;                      /* lock: monotonic end of draining */
 
   struct batch batches[POOL];

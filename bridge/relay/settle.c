@@ -52,7 +52,7 @@ static enum status apply(struct relay *r, const struct item *item, enum outcome 
                         .error_code = item->error_code,
                         .topic = item->routed ? routing_topic_name(r->parts.routing, item->topic) : NULL,
                         .attempts = item->attempts,
-                        .failed_us = clock_wall_us(r->parts.clock)};
+                        .failed_us = r->settling_us};
   struct store *store = r->parts.store;
   switch (fate) {
   case OUTCOME_PUBLISHED:
@@ -122,8 +122,8 @@ static void count_published(struct relay *r, const struct item *item) {
         metrics_series(numbers(r), METRIC_EVENTS, n->published[item->topic].ns, "published");
   }
   series_add(n->published[item->topic].series, 1);
-  int64_t whole = clock_wall_us(r->parts.clock) - item->created_us;
-  int64_t handed = (clock_mono_ns(r->parts.clock) - item->handed_ns) / 1000;
+  int64_t whole = r->settling_us - item->created_us;
+  int64_t handed = (r->settling_ns - item->handed_ns) / 1000;
   series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));
   series_record(n->latency, (uint64_t)(whole > 0 ? whole : 0));
 }
@@ -174,7 +174,7 @@ static struct item *unlist(struct relay *r, struct item *item) {
 }
 
 static void remember_due(struct relay *r, const struct item *item) {
-  int64_t now = clock_wall_us(r->parts.clock);
+  int64_t now = r->settling_us;
   int64_t due = verdict_due_us(item->attempts, now, now, r->config.tuning.flush_interval_ms);
   if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
 }
@@ -186,7 +186,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   pthread_mutex_lock(&r->lock);
   struct item *twins = unlist(r, item);
   if (fate == OUTCOME_RETRY) remember_due(r, item);
-  if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = clock_wall_us(r->parts.clock);
+  if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;
   flush_settled(r, item, fate);
   pthread_mutex_unlock(&r->lock);
   bool gone = fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
@@ -208,6 +208,8 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
 void stage_settle(struct relay *r, struct item *first) {
   size_t published = 0, all = 0;
   struct error err = {0};
+  r->settling_us = clock_wall_us(r->parts.clock);
+  r->settling_ns = clock_mono_ns(r->parts.clock);
   set_chain_keys(r, first);
   while (first) {
     struct item *item = first;
