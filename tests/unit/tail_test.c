@@ -1,0 +1,223 @@
+/* `busbridge tail` against librdkafka's mock cluster, and where settings come from. */
+#include "tests/unit/kafka_mock.h"
+
+#include "bridge/service/configure.h"
+#include "bridge/service/tail.h"
+
+struct world {
+  struct mock mock;
+  struct publisher *publisher;
+  struct reports reports;
+  struct settings *settings;
+  struct tail *tail;
+  struct buffer json;
+  bool damaged;
+};
+
+static int setup(void **state) {
+  struct world *w = test_calloc(1, sizeof *w);
+  char bootstrap[200];
+  mock_open(&w->mock);
+  snprintf(bootstrap, sizeof bootstrap, "kafka.bootstrap.servers=%s",
+           rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
+  const char *overrides[] = {bootstrap, "encoding.schemas=" SOURCE_ROOT "/schemas"};
+  struct settings_sources sources = {.overrides = overrides, .override_count = 2};
+  assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
+  *state = w;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct world *w = *state;
+  tail_close(w->tail);
+  publisher_close(w->publisher);
+  settings_free(w->settings);
+  buffer_release(&w->json);
+  mock_close(&w->mock);
+  test_free(w);
+  return 0;
+}
+
+static void put(struct world *w, const char *topic, struct span key, struct span value,
+                const struct record_header *headers, size_t count) {
+  struct error err = {0};
+  unsigned number = 0;
+  if (!w->publisher &&
+      publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) != ST_OK)
+    fail_msg("%s", err.text);
+  assert_int_equal(publisher_topic(w->publisher, topic, &number, &err), ST_OK);
+  const struct record record = {.topic = number, .key = key, .value = value, .headers = headers, .header_count = count};
+  assert_int_equal(publisher_send(w->publisher, &record, NULL), KAFKA_OK);
+  POLL_UNTIL(w->publisher, publisher_in_flight(w->publisher) == 0);
+}
+
+static void put_json(struct world *w, const char *topic, const char *value) {
+  const struct record_header headers[] = {{"ce_type", SPAN("episode.created")},
+                                          {"content-type", SPAN("application/json")}};
+  put(w, topic, SPAN("ep-1"), span_of(value), headers, 2);
+}
+
+static enum status open_tail(struct world *w, const char *topic, bool value_only, struct error *err) {
+  const char *const topics[] = {topic};
+  struct tail_request request = {
+      .topics = topics, .count = topic ? 1 : 0, .value_only = value_only, .timeout_ms = PATIENCE_MS};
+  return tail_open(w->settings, w->mock.log, &request, &w->tail, err);
+}
+
+static const char *next(struct world *w) {
+  struct error err = {0};
+  buffer_clear(&w->json);
+  enum status st = tail_next(w->tail, PATIENCE_MS, &w->json, &w->damaged, &err);
+  if (st == ST_END) return NULL;
+  if (st != ST_OK) fail_msg("%s %s", status_name(st), err.text);
+  return buffer_z(&w->json);
+}
+
+#define assert_has(text, part)                                                                                         \
+  do {                                                                                                                 \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
+  } while (0)
+
+static void a_record_is_one_object(void **state) {
+  struct world *w = *state;
+  struct error err = {0};
+  mock_topic(&w->mock, "episode.events", 1);
+  put_json(w, "episode.events", "{\"title\": \"星\", \"n\": 1.10}");
+  if (open_tail(w, "episode.events", false, &err) != ST_OK) fail_msg("%s", err.text);
+  const char *text = next(w);
+  assert_ptr_equal(strstr(text, "{\"topic\": \"episode.events\", \"partition\": 0, \"offset\": 0, \"timestamp\": \"20"),
+                   text);
+  assert_has(text, "\"key\": \"ep-1\", \"headers\": {\"ce_type\": \"episode.created\", \"content-type\": "
+                   "\"application/json\"}, \"value\": {\"title\": \"星\", \"n\": 1.10}}");
+  assert_null(next(w));
+  assert_false(w->damaged);
+}
+
+static void what_cannot_be_decoded_is_shown_with_its_error(void **state) {
+  struct world *w = *state;
+  mock_topic(&w->mock, "plot.events", 1);
+  const struct record_header odd[] = {{"x", SPAN("\xff")}};
+  put(w, "plot.events", SPAN("\xfe\xfd"), SPAN("\x00\xff"), odd, 1);
+  assert_int_equal(open_tail(w, "plot.events", false, NULL), ST_OK);
+  const char *text = next(w);
+  assert_has(text, "\"key\": {\"base64\": \"/v0=\"}, \"headers\": {\"x\": {\"base64\": \"/w==\"}}");
+  assert_has(text, "\"value_base64\": \"AP8=\", \"error\": \"");
+  assert_true(w->damaged);
+  assert_null(next(w));
+}
+
+static void values_alone(void **state) {
+  struct world *w = *state;
+  mock_topic(&w->mock, "plot.events", 1);
+  put_json(w, "plot.events", "{}");
+  put(w, "plot.events", (struct span){0}, SPAN("\x00\xff"), NULL, 0);
+  assert_int_equal(open_tail(w, "plot.events", true, NULL), ST_OK);
+  assert_string_equal(next(w), "{}");
+  assert_false(w->damaged);
+  assert_string_equal(next(w), "AP8=");
+  assert_true(w->damaged);
+}
+
+static void a_tombstone_is_null(void **state) {
+  struct world *w = *state;
+  mock_topic(&w->mock, "plot.events", 1);
+  put(w, "plot.events", SPAN("k"), (struct span){0}, NULL, 0);
+  assert_int_equal(open_tail(w, "plot.events", false, NULL), ST_OK);
+  assert_has(next(w), "\"value\": null}");
+  assert_false(w->damaged);
+}
+
+static void without_a_topic_those_of_the_routing_are_read(void **state) {
+  struct world *w = *state;
+  static const char *const topics[] = {"episode.events", "quality.events", "plot.events", "usecase.events", "other"};
+  for (size_t i = 0; i < 5; i++) {
+    mock_topic(&w->mock, topics[i], 1);
+    put_json(w, topics[i], "{}");
+  }
+  assert_int_equal(open_tail(w, NULL, false, NULL), ST_OK);
+  size_t count = 0;
+  for (const char *text; (text = next(w)) != NULL; count++) assert_null(strstr(text, "\"other\""));
+  assert_int_equal(count, 4);
+}
+
+static void broken_settings_are_named(void **state) {
+  struct world *w = *state;
+  static const struct {
+    const char *setting;
+    enum status st;
+  } rows[] = {{"encoding.schemas=/nowhere", ST_NOT_FOUND},
+              {"kafka.no.such.key=1", ST_INVALID},
+              {"routing.topic=a b", ST_INVALID}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct error err = {0};
+    const char *overrides[] = {"encoding.schemas=" SOURCE_ROOT "/schemas", rows[i].setting};
+    struct settings_sources sources = {.overrides = overrides, .override_count = 2};
+    settings_free(w->settings);
+    w->settings = NULL;
+    assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
+    assert_int_equal(open_tail(w, NULL, false, &err), rows[i].st);
+    assert_true(err.text[0] != '\0');
+  }
+}
+
+static void a_broker_that_is_away_is_told(void **state) {
+  struct world *w = *state;
+  const char *overrides[] = {"encoding.schemas=" SOURCE_ROOT "/schemas", "kafka.bootstrap.servers=" NOBODY};
+  struct settings_sources sources = {.overrides = overrides, .override_count = 2};
+  settings_free(w->settings);
+  w->settings = NULL;
+  assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
+  struct tail_request request = {.timeout_ms = 200};
+  struct error err = {0};
+  assert_int_equal(tail_open(w->settings, w->mock.log, &request, &w->tail, &err), ST_UNAVAILABLE);
+}
+
+/* ---- where settings come from ------------------------------------------------------------------------------------ */
+
+static void the_file_of_the_option_beats_the_variable(void **state) {
+  (void)state;
+  const char *const environment[] = {"HOME=/", "BUSBRIDGE_CONFIG=/from/variable", NULL};
+  struct configure c = {.file = "/from/option", .environment = environment};
+  assert_string_equal(configure_file(&c), "/from/option");
+  c.file = NULL;
+  assert_string_equal(configure_file(&c), "/from/variable");
+  const char *const empty[] = {"BUSBRIDGE_CONFIG=", NULL};
+  c.environment = empty;
+  assert_true(configure_file(&c) == NULL || strcmp(configure_file(&c), CONFIGURE_DEFAULT) == 0);
+}
+
+static void the_variable_is_no_setting_to_warn_of(void **state) {
+  (void)state;
+  const char *const environment[] = {"BUSBRIDGE_CONFIG=/dev/null", "BUSBRIDGE_FLUSH_INTERVAL=7s", NULL};
+  const char *const overrides[] = {"dlq.max_attempts=9"};
+  struct configure c = {.environment = environment, .overrides = overrides, .override_count = 1};
+  struct settings *settings = NULL;
+  struct buffer warnings = {0};
+  struct error err = {0};
+  enum status st = configure_load(&c, &settings, &warnings, &err);
+  if (st != ST_OK) fail_msg("%s", err.text);
+  assert_int_equal(warnings.len, 0);
+  assert_int_equal(setting_number(settings, SETTING_FLUSH_INTERVAL), 7000);
+  assert_int_equal(setting_number(settings, SETTING_DLQ_MAX_ATTEMPTS), 9);
+  settings_free(settings);
+  buffer_release(&warnings);
+  c.file = "/nowhere/at/all";
+  assert_int_equal(configure_load(&c, &settings, &warnings, &err), ST_NOT_FOUND);
+  buffer_release(&warnings);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_record_is_one_object),
+      TEST(what_cannot_be_decoded_is_shown_with_its_error),
+      TEST(values_alone),
+      TEST(a_tombstone_is_null),
+      TEST(without_a_topic_those_of_the_routing_are_read),
+      TEST(broken_settings_are_named),
+      TEST(a_broker_that_is_away_is_told),
+      cmocka_unit_test(the_file_of_the_option_beats_the_variable),
+      cmocka_unit_test(the_variable_is_no_setting_to_warn_of),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
