@@ -6,7 +6,7 @@ Every call opens its own connection to one broker and closes it. Names of the re
 import socket
 import struct
 
-CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS = 19, 20, 3, 2
+CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, CREATE_ACLS, DELETE_ACLS = 19, 20, 3, 2, 30, 31
 
 
 class KafkaError(Exception):
@@ -84,6 +84,33 @@ def delete_topic(bootstrap, name):
     for _, code in answer.array(lambda: (answer.string(), answer.take("h"))):
         if code:
             raise KafkaError(code)
+
+
+def everybody_on(topic):
+    """An ACL's resource and who it is for: any operation of User:ANONYMOUS on that topic, denied."""
+    return struct.pack(">b", 2) + string(topic) + struct.pack(">b", 3) + string("User:ANONYMOUS") + string("*") + struct.pack(">bb", 2, 2)
+
+
+def forbid_topic(bootstrap, topic):
+    """Nobody may use it from now on. The broker needs an authorizer (see AUTHORIZER)."""
+    answer = ask(bootstrap, CREATE_ACLS, 1, array([everybody_on(topic)]))
+    answer.take("i")
+    for code, text in answer.array(lambda: (answer.take("h"), answer.string())):
+        if code:
+            raise KafkaError(code, text)
+
+
+def permit_topic(bootstrap, topic):
+    answer = ask(bootstrap, DELETE_ACLS, 1, array([everybody_on(topic)]))
+    answer.take("i")
+    code = answer.take("i") and answer.take("h")
+    if code:
+        raise KafkaError(code)
+
+
+AUTHORIZER = """authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+"""
 
 
 def topics(bootstrap, timeout=15):

@@ -4,6 +4,7 @@
 import json
 
 import harness
+import kafka_wire
 
 
 class Outage(harness.BusTest):
@@ -66,6 +67,29 @@ class Outage(harness.BusTest):
         worker = self.run_worker("--once", expect=75)
         self.assertTrue(worker.logs("once_unreachable"))
         self.assertEqual(len(self.pending()), 3)
+
+    def test_a_forbidden_topic_holds_back_its_own_events_only_until_it_is_allowed(self):
+        self.own_broker(kafka_wire.AUTHORIZER)
+        for ns in ("episode", "quality", "plot", "usecase"):
+            self.create_topic(f"{ns}.events")
+        topic = self.topic("plot.events")
+        kafka_wire.forbid_topic(self.bootstrap, topic)
+        order = self.fill(40)
+        worker = self.start_worker()
+        for i in range(3):
+            id = self.entry("episode.updated", {"episode_id": "e", "changes": {}})
+            harness.wait_until(lambda: f"{id}.json" not in self.pending(), what="other topics go on")
+        (line,) = harness.wait_until(lambda: worker.logs("topic_unavailable"))[:1]
+        self.assertEqual(line["topic"], topic)
+        self.assertIn("Write", line["msg"])
+        self.assertEqual(self.run_cli("health").status, 2)
+        self.assertIn(topic, self.programs[-1].stdout())
+        self.assertEqual(len(self.pending()), 40)
+        kafka_wire.permit_topic(self.bootstrap, topic)
+        harness.wait_until(lambda: not self.pending(), seconds=120, what="its events drain")
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(self.published(), order)
+        self.assertEqual(self.dead(), {})
 
     def test_redis_may_come_and_go(self):
         redis = self.redis()
