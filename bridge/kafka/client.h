@@ -11,7 +11,8 @@ struct kafka_pair {
 struct kafka_config {
   const struct kafka_pair *pairs;
   size_t count;
-  bool at_least_once; /* chooses message.timeout.ms: 0 (at_least_once) or 45000 */
+  const char *transactional_id; /* of the publisher, in exactly_once; NULL: none */
+  bool at_least_once;           /* chooses message.timeout.ms: 0 (at_least_once) or 45000 */
 };
 
 /* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c gives the class. */

@@ -2,7 +2,7 @@
 #ifndef BRIDGE_KAFKA_CLUSTER_H
 #define BRIDGE_KAFKA_CLUSTER_H
 
-#include "bridge/kafka/client.h"
+#include "bridge/kafka/publisher.h"
 
 struct cluster;
 MUST_CHECK enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out,
@@ -25,5 +25,11 @@ void cluster_create_hint(const struct kafka_config *config, const char *topic, s
 /* Low and high water mark of a partition. */
 MUST_CHECK enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms,
                                        int64_t *low, int64_t *high, struct error *err);
+
+/* The committed position of position->group for partition 0 of position->topic, read_committed: fills number and digest
+ * (number -1 when there is none). Call it after publisher_init: while a transaction is open the broker does not answer.
+ * Uses a consumer of its own, closed before it returns. */
+MUST_CHECK enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
+                                        struct position *position, struct error *err);
 
 #endif

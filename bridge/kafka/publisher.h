@@ -62,4 +62,36 @@ enum publisher_link publisher_link(const struct publisher *p, struct error *text
 /* Set when librdkafka gave a fatal error: close it and open another. Any thread. */
 bool publisher_fatal(const struct publisher *p, struct error *text);
 
+/* ---- transactions: only when the configuration has a transactional id ----------------------------------------------
+ *
+ * init, then again and again: begin, publisher_send..., publisher_flush until nothing is in flight, position, commit or
+ * abort. A delivery report means nothing before the commit. Reports are called from all of them. What a failed call
+ * wants next is told by its flags, never by its code: */
+enum txn_next {
+  TXN_DONE,
+  TXN_AGAIN, /* the same call again, after a short wait */
+  TXN_ABORT, /* publisher_abort, then begin anew. Never said by publisher_commit */
+  TXN_RENEW, /* close it and open another; its init resolves what this one left. From publisher_commit: the outcome is
+                not known, the committed position tells */
+  TXN_FENCED /* as TXN_RENEW, and somebody else may own the outbox now (or our transaction slept) */
+};
+/* Where the ledger stands: offset `number` of partition 0 of `topic`, committed for `group` with the metadata `digest`.
+ */
+struct position {
+  const char *topic, *group;
+  int64_t number; /* -1: none */
+  char digest[40];
+};
+/* Fences older producers of the id and resolves what they left. May take a minute. */
+MUST_CHECK enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *err);
+/* Polls first, so that a late error of the last one is seen. */
+MUST_CHECK enum txn_next publisher_begin(struct publisher *p, struct error *err);
+MUST_CHECK enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err);
+/* Blocks until the broker answered, however long (a watchdog of the caller's ends the process). */
+MUST_CHECK enum txn_next publisher_commit(struct publisher *p, struct error *err);
+MUST_CHECK enum txn_next publisher_abort(struct publisher *p, struct error *err);
+/* Exactly one EndTxn was sent and one answered since the last begin (true before the first). False: a late copy may be
+ * under way that could end the next transaction: make a new producer before the next begin. */
+bool publisher_clean(const struct publisher *p);
+
 #endif

@@ -1,0 +1,55 @@
+/* manifest.h - the list of a batch on disk, written before its position is sent to Kafka and kept until it is settled.
+ *
+ * Files of .busbridge: batch-<number>-<digest> (to be settled, or never committed) and settled-<number>-<digest>
+ * (counts as the manifest of its position, not settled again). The digest is of the content, which holds a nonce and
+ * the digest of the manifest before it: no two manifests ever share a name, and a chain can be followed back. Nothing
+ * here overwrites. Text, one JSON value a line:
+ *   {"busbridge-manifest":1,"number":N,"before":"...","nonce":"...","count":N}
+ *   ["flat|pending","NAME",inode,size,ctime,mtime,"ID","TOPIC","KEY",duplicate]
+ * A key that is no UTF-8 cannot occur (keys come from JSON or are ids). One thread; a crash leaves a file in tmp/ at
+ * most.
+ */
+#ifndef BRIDGE_RELAY_MANIFEST_H
+#define BRIDGE_RELAY_MANIFEST_H
+
+#include "bridge/outbox/store.h"
+
+#define MANIFEST_DIGEST 33 /* 32 hex digits and a NUL */
+
+struct manifest_entry {
+  struct entry_ref ref;
+  struct span id, topic, key;
+  bool duplicate; /* shares the id of another entry of the batch: settled with it, not published */
+};
+
+struct manifest {
+  uint64_t number;
+  char digest[MANIFEST_DIGEST], before[MANIFEST_DIGEST]; /* before: "" for the first */
+  struct manifest_entry *entries;
+  size_t count;
+  struct arena arena; /* everything above lives here once read */
+};
+
+struct manifest_name {
+  uint64_t number;
+  char digest[MANIFEST_DIGEST];
+  bool settled;
+};
+
+/* Writes batch-<number>-<digest>: temporary file, fsync, rename without replacing, folder fsync. number, before,
+ * entries and count are given, digest is filled. On any error nothing of that name counts as written (it may lie there:
+ * same name, same content). nonce: of this run. */
+MUST_CHECK enum status manifest_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err);
+/* All manifests in folder, by number, then settled ones first. *list is malloc'ed, the caller frees it. Other files are
+ * passed over; names that begin like ours and are malformed are ST_INVALID. */
+MUST_CHECK enum status manifest_list(int folder, struct manifest_name **list, size_t *count, struct error *err);
+/* Reads and checks one: ST_INVALID when its content has not that digest or number, or is damaged. */
+MUST_CHECK enum status manifest_read(int folder, const struct manifest_name *name, struct manifest *out,
+                                     struct error *err);
+void manifest_release(struct manifest *m);
+/* batch- becomes settled-, folder fsync. ST_OK also when it already is. */
+MUST_CHECK enum status manifest_settle(int folder, const struct manifest_name *name, struct error *err);
+/* Removed, folder fsync. ST_OK also when it is gone. */
+MUST_CHECK enum status manifest_remove(int folder, const struct manifest_name *name, struct error *err);
+
+#endif
