@@ -164,6 +164,8 @@ MUST_CHECK enum status pipeline_start(struct relay *r, struct error *err);
 void pipeline_stop(struct relay *r, int64_t drain_ms);
 MUST_CHECK enum status publish_open(struct relay *r, struct error *err); /* P */
 
+void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the test hook */
+
 /* relay.c: lock held */
 void status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
                     const char *remedy);

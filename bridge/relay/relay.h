@@ -80,4 +80,10 @@ struct relay_status {
 };
 void relay_status(struct relay *r, struct relay_status *out); /* any thread */
 
+/* Test hook: told each step towards Kafka as it is reached, on the publisher's thread: begin (before a transaction
+ * begins), produced (all its events are handed over), position (its position is sent), before_commit, after_commit.
+ * The library never sets one; NULL switches it off. Not for use while a relay runs. */
+typedef void (*relay_hook_fn)(void *ctx, const char *point);
+void relay_set_hook(relay_hook_fn hook, void *ctx);
+
 #endif

@@ -1,0 +1,137 @@
+/* faults.c - fault points for tests/crash and tests/chaos; compiled in by -DBUSBRIDGE_FAULTS=ON alone (preset
+ * `faults`).
+ *
+ * Every durable call and every step towards Kafka (relay_set_hook) gets the next number, whatever thread makes it. The
+ * environment says what happens there:
+ *   BUSBRIDGE_COUNT_FILE=FILE       one line "N what name" is appended for each; the number of lines is how many there
+ * were BUSBRIDGE_CRASH_AT=N or N+      the process ends (137, as after kill -9) before the N-th call, or after it
+ *   BUSBRIDGE_STOP_AT=N or N+       it stops itself there (SIGSTOP) until somebody sends SIGCONT
+ *   BUSBRIDGE_FAIL_AT=N:ERRNO       the N-th durable call fails with that number or name without being made
+ *   BUSBRIDGE_FAIL_AT=N:ERRNO:every and so does each one after it
+ * For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync whose name holds
+ * "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is flushed, no lock given back early.
+ */
+#include "bridge/base/durable.h"
+#include "bridge/relay/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { POINT = DURABLE_TRUNCATE + 1 };
+static const char *const words[] = {
+    [DURABLE_OPEN] = "open",         [DURABLE_WRITE] = "write", [DURABLE_FSYNC] = "fsync", [DURABLE_RENAME] = "rename",
+    [DURABLE_UNLINK] = "unlink",     [DURABLE_LINK] = "link",   [DURABLE_MKDIR] = "mkdir", [DURABLE_TIMES] = "times",
+    [DURABLE_TRUNCATE] = "truncate", [POINT] = "point"};
+
+/* Where something shall happen: the number-th call of those that match. */
+struct trigger {
+  bool set, after, every;
+  char what[16], name[64]; /* empty: any */
+  unsigned number;
+  int code;
+  atomic_uint seen;
+};
+static struct trigger crash_at, stop_at, fail_at;
+static atomic_uint calls;
+static int count_fd = -1;
+static _Thread_local bool reached[3]; /* by the call under way: what its `after` half must know */
+
+static int code_of(const char *word) {
+  static const struct {
+    const char *word;
+    int code;
+  } codes[] = {{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS},
+               {"EMFILE", EMFILE}, {"EACCES", EACCES}, {"EEXIST", EEXIST}, {"ENOENT", ENOENT}};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (!strcmp(codes[i].word, word)) return codes[i].code;
+  int code = (int)strtol(word, NULL, 10);
+  return code > 0 ? code : EIO;
+}
+
+static void fail_setting(const char *variable) {
+  fprintf(stderr, "faults: %s is not understood\n", variable);
+  _exit(2);
+}
+
+/* [what[/name]:]N[+][:ERRNO[:every]] */
+static void read_trigger(const char *variable, struct trigger *p) {
+  const char *text = getenv(variable);
+  if (!text || !*text) return;
+  char copy[128], *rest = copy, *end;
+  snprintf(copy, sizeof copy, "%s", text);
+  if (*rest < '0' || *rest > '9') {
+    char *what = strsep(&rest, ":"), *word = strsep(&what, "/");
+    snprintf(p->what, sizeof p->what, "%s", word);
+    snprintf(p->name, sizeof p->name, "%s", what ? what : "");
+  }
+  if (!rest) fail_setting(variable);
+  p->number = (unsigned)strtoul(rest, &end, 10);
+  p->after = *end == '+';
+  end += p->after;
+  if (!p->number || (*end && *end != ':')) fail_setting(variable);
+  rest = *end ? end + 1 : NULL;
+  char *code = rest ? strsep(&rest, ":") : NULL;
+  p->code = code ? code_of(code) : EIO;
+  p->every = rest && !strcmp(rest, "every");
+  p->set = true;
+}
+
+static bool matches(const struct trigger *p, unsigned what, const char *name) {
+  return (!*p->what || !strcmp(p->what, words[what])) && (!*p->name || strstr(name, p->name));
+}
+
+/* Counts this call for p: is it the one? */
+static bool arrives(struct trigger *p, unsigned what, const char *name) {
+  if (!p->set || !matches(p, what, name)) return false;
+  unsigned n = atomic_fetch_add(&p->seen, 1) + 1;
+  return n == p->number || (p->every && n > p->number);
+}
+
+static void tell(unsigned what, const char *name) {
+  char line[400];
+  unsigned n = atomic_fetch_add(&calls, 1) + 1;
+  if (count_fd < 0) return;
+  int len = snprintf(line, sizeof line, "%u %s %.300s\n", n, words[what], name);
+  if (write(count_fd, line, (size_t)len) != len) _exit(2);
+}
+
+static int reach(unsigned what, const char *name, bool after) {
+  if (!after) {
+    tell(what, name);
+    reached[0] = arrives(&crash_at, what, name);
+    reached[1] = arrives(&stop_at, what, name);
+    reached[2] = arrives(&fail_at, what, name);
+  }
+  if (reached[1] && stop_at.after == after) raise(SIGSTOP);
+  if (reached[0] && crash_at.after == after) _exit(137);
+  return reached[2] && fail_at.after == after ? fail_at.code : 0;
+}
+
+static int on_durable(void *ctx, enum durable_op op, const char *name, bool after) {
+  (void)ctx;
+  return reach(op, name, after);
+}
+
+static void on_point(void *ctx, const char *point) {
+  (void)ctx;
+  reach(POINT, point, false);
+  reach(POINT, point, true);
+}
+
+/* Before main, so that main knows nothing of it. */
+__attribute__((constructor)) static void faults_install(void) {
+  const char *count = getenv("BUSBRIDGE_COUNT_FILE");
+  if (count) count_fd = open(count, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0660);
+  read_trigger("BUSBRIDGE_CRASH_AT", &crash_at);
+  read_trigger("BUSBRIDGE_STOP_AT", &stop_at);
+  read_trigger("BUSBRIDGE_FAIL_AT", &fail_at);
+  if (count_fd < 0 && !crash_at.set && !stop_at.set && !fail_at.set) return;
+  durable_set_hook(on_durable, NULL);
+  relay_set_hook(on_point, NULL);
+}
