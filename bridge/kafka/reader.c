@@ -72,6 +72,14 @@ out:
   return ST_OK;
 }
 
+enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
+  for (int i = 0; i < r->assigned->cnt; i++) r->assigned->elems[i].offset = from_ms;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = rd_kafka_assign(r->handle.rk, r->assigned);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
+  return handle_failed(&r->handle, handle_status(code), code, "looking for offsets by time", err);
+}
+
 static void give_back(struct reader *r) {
   if (r->message) rd_kafka_message_destroy(r->message);
   r->message = NULL;

@@ -17,6 +17,8 @@ struct message {
  * missing topic. */
 MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics,
                                    size_t count, bool from_end, int timeout_ms, struct reader **out, struct error *err);
+/* Go on (or begin) at the first record written at or after this time, in every partition. ST_UNAVAILABLE. */
+MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err);
 void reader_close(struct reader *r);
 /* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
  * to the end it had when that was read (said once each time that happens); else an error. An outage is ST_AGAIN: it is

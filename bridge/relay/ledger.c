@@ -1,0 +1,278 @@
+#include "bridge/relay/ledger.h"
+
+#include "bridge/base/durable.h"
+#include "bridge/relay/parts.h"
+
+enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000 };
+
+static int folder_of(const struct relay *r) { return state_folder(r->parts.state); }
+
+static bool owns(struct relay *r, struct error *err) {
+  if (state_owns_lock(r->parts.state)) return true;
+  error_set(err, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
+  return false;
+}
+
+/* ---- transactions without events ---- */
+
+static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *), struct relay *r, struct error *err) {
+  enum txn_next next;
+  while ((next = call(r->publisher, err)) == TXN_AGAIN && !relay_must_end(r)) publisher_poll(r->publisher, 20);
+  return next;
+}
+
+/* Commits a position alone. ST_UNAVAILABLE: not known whether it worked; renew. */
+static enum status commit_position(struct relay *r, const struct position *position, struct error *err) {
+  enum txn_next next = again(publisher_begin, r, err);
+  while (next == TXN_DONE && (next = publisher_position(r->publisher, position, err)) == TXN_AGAIN)
+    publisher_poll(r->publisher, 20);
+  if (next == TXN_DONE) next = again(publisher_commit, r, err);
+  if (next != TXN_DONE) return ST_UNAVAILABLE;
+  r->ledger.committed_ms = clock_mono_ms(r->parts.clock);
+  return ST_OK;
+}
+
+/* ---- settling at start ---- */
+
+static enum status keys_of(struct relay *r, const struct manifest *m, struct error *err) {
+  struct key *keys = calloc(m->count + 1, sizeof *keys);
+  if (!keys) return error_set(err, ST_NO_MEMORY, "out of memory for %zu keys", m->count);
+  for (size_t i = 0; i < m->count; i++) keys[i] = (struct key){m->entries[i].id, m->entries[i].topic};
+  struct error why = {0};
+  if (!r->keys_off && m->count && keys_set(r->parts.keys, keys, m->count, &why) != ST_OK)
+    log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept", FIELDS(F_TEXT("error", why.text)),
+              "Ids of a batch could be kept neither in Redis nor on disk");
+  free(keys);
+  return ST_OK;
+}
+
+/* A batch that was committed before we came. Every step may be repeated. */
+static enum status settle_manifest(struct relay *r, const struct manifest_name *name, struct error *err) {
+  struct manifest m = {0};
+  size_t gone = 0;
+  enum status st = manifest_read(folder_of(r), name, &m, err);
+  if (st == ST_OK) st = keys_of(r, &m, err);
+  for (size_t i = 0; st == ST_OK && i < m.count; i++) {
+    enum settled how = SETTLED_GONE;
+    st = store_done_id(r->parts.store, &m.entries[i].ref, m.entries[i].id, &how, err);
+    gone += st == ST_OK && how == SETTLED_GONE;
+  }
+  if (st == ST_OK) st = store_sync(r->parts.store, err);
+  if (st == ST_OK) st = manifest_settle(folder_of(r), name, err);
+  if (st == ST_OK)
+    log_write(r->parts.log, LOG_INFO, "relay", "recovered",
+              FIELDS(F_INT("batch", name->number), F_INT("events", m.count), F_INT("removed", gone)),
+              "Batch %llu was committed before the last end: its entries are settled", (unsigned long long)name->number);
+  manifest_release(&m);
+  return st;
+}
+
+/* ---- the chain back from c ---- */
+
+static struct manifest_name *find_name(struct manifest_name *list, size_t count, uint64_t number, const char *digest) {
+  for (size_t i = 0; i < count; i++)
+    if (list[i].number == number && !strcmp(list[i].digest, digest)) return &list[i];
+  return NULL;
+}
+
+/* chain[0] is c; then its predecessors as far as they are there. Returns how many, 0 on an error. */
+static size_t follow(struct relay *r, struct manifest_name *list, size_t count, struct manifest_name **chain,
+                     struct error *err) {
+  size_t n = 0;
+  struct manifest_name *at = find_name(list, count, (uint64_t)r->ledger.position.number, r->ledger.position.digest);
+  while (at && n < count) {
+    struct manifest m = {0};
+    chain[n++] = at;
+    enum status st = manifest_read(folder_of(r), at, &m, err);
+    at = st == ST_OK && at->number ? find_name(list, count, at->number - 1, m.before) : NULL;
+    manifest_release(&m);
+    if (st != ST_OK) return 0;
+  }
+  return n;
+}
+
+static bool in_chain(struct manifest_name **chain, size_t n, const struct manifest_name *name) {
+  for (size_t i = 0; i < n; i++)
+    if (chain[i] == name) return true;
+  return false;
+}
+
+/* Settle the chain, oldest first; what is not in it was never committed (or is older than the chain) and goes. */
+static enum status settle_chain_of(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
+  struct manifest_name **chain = calloc(count + 1, sizeof *chain);
+  if (!chain) return error_set(err, ST_NO_MEMORY, "out of memory");
+  size_t n = follow(r, list, count, chain, err);
+  enum status st = n ? ST_OK : err->status;
+  for (size_t i = n; st == ST_OK && i-- > 0;) {
+    if (!chain[i]->settled) st = settle_manifest(r, chain[i], err);
+    chain[i]->settled = true;
+  }
+  for (size_t i = 0; st == ST_OK && i < count; i++)
+    if (!in_chain(chain, n, &list[i])) st = manifest_remove(folder_of(r), &list[i], err);
+  for (size_t i = 1; st == ST_OK && i < n; i++) st = manifest_remove(folder_of(r), chain[i], err);
+  if (st == ST_OK) r->ledger.settled = *chain[0];
+  free(chain);
+  return st;
+}
+
+/* ---- cases at start ---- */
+
+enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err) {
+  struct manifest m = {.number = number};
+  struct ledger *l = &r->ledger;
+  enum status st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, l->nonce, err);
+  if (st != ST_OK) return st;
+  l->position.number = (int64_t)number;
+  memcpy(l->position.digest, m.digest, sizeof m.digest);
+  st = commit_position(r, &l->position, err);
+  struct manifest_name name = {.number = number};
+  memcpy(name.digest, m.digest, sizeof m.digest);
+  if (st == ST_OK) st = manifest_settle(folder_of(r), &name, err);
+  if (st == ST_OK) l->settled = name;
+  return st;
+}
+
+static enum status check_highest(struct relay *r, const struct manifest_name *list, size_t count, struct error *err) {
+  for (size_t i = 0; i < count; i++)
+    if (list[i].number > (uint64_t)r->ledger.position.number + 1)
+      return error_set(err, ST_INVALID,
+                       "the ledger in Kafka stands at batch %lld, but this outbox holds batch %llu: the position went back "
+                       "(a cluster restored from an old copy?). Nothing was changed. See busbridge-worker(8), LEDGER",
+                       (long long)r->ledger.position.number, (unsigned long long)list[i].number);
+  return ST_OK;
+}
+
+/* One case of the table in ledger.h each. */
+static enum status begin(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
+  struct position *p = &r->ledger.position;
+  if (p->number < 0 && count == 0) return ledger_begin_at(r, 0, err);
+  if (p->number < 0) return ledger_lost(r, list, count, err);
+  enum status st = check_highest(r, list, count, err);
+  if (st != ST_OK) return st;
+  if (!find_name(list, count, (uint64_t)p->number, p->digest))
+    return error_set(err, ST_INVALID,
+                     "the ledger in Kafka stands at batch %lld, whose manifest is not in this outbox: it is an old or a "
+                     "second copy. Nothing was changed. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
+                     (long long)p->number, state_path(r->parts.state));
+  return settle_chain_of(r, list, count, err);
+}
+
+static enum ledger_found found_of(enum status st) {
+  if (st == ST_OK) return LEDGER_READY;
+  return st == ST_INVALID || st == ST_UNSUPPORTED || st == ST_BUSY || st == ST_EXISTS ? LEDGER_REFUSED : LEDGER_AWAY;
+}
+
+static enum ledger_found start(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
+  enum status st = begin(r, list, count, err);
+  if (st != ST_OK) return found_of(st);
+  r->ledger.started = true;
+  pthread_mutex_lock(&r->lock);
+  r->recovered = true; /* the reader may take entries now */
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  return LEDGER_READY;
+}
+
+/* ---- later ---- */
+
+static enum ledger_found compare(struct relay *r, const struct position *found, struct error *err) {
+  struct ledger *l = &r->ledger;
+  bool in_doubt = l->doubt.number > 0;
+  if (in_doubt && found->number == (int64_t)l->doubt.number && !strcmp(found->digest, l->doubt.digest)) {
+    ledger_committed(r);
+    return LEDGER_COMMITTED;
+  }
+  if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
+    error_set(err, ST_BUSY,
+              "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
+              "it. This one ends. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
+              (long long)found->number, state_path(r->parts.state));
+    return LEDGER_REFUSED;
+  }
+  return found_of(in_doubt ? ledger_forget(r, err) : ST_OK);
+}
+
+static enum status make_producer(struct relay *r, struct error *err) {
+  publish_close(r);
+  enum status st = publish_open(r, err);
+  if (st != ST_OK) return st;
+  enum txn_next next;
+  while ((next = publisher_init(r->publisher, ANSWER_MS, err)) == TXN_AGAIN && !relay_must_end(r))
+    publisher_poll(r->publisher, 20);
+  return next == TXN_DONE ? ST_OK : ST_UNAVAILABLE;
+}
+
+enum ledger_found ledger_renew(struct relay *r, struct error *err) {
+  struct manifest_name *list = NULL;
+  size_t count = 0;
+  struct position found = r->ledger.position;
+  enum ledger_found result = LEDGER_REFUSED;
+  if (!owns(r, err)) return LEDGER_REFUSED;
+  enum status st = manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
+  if (st == ST_OK) st = make_producer(r, err);
+  found.number = -1;
+  if (st == ST_OK) st = cluster_position(r->parts.kafka, r->parts.log, ANSWER_MS, &found, err);
+  if (st != ST_OK) {
+    result = found_of(st);
+  } else if (!owns(r, err)) {
+    result = LEDGER_REFUSED;
+  } else if (r->ledger.started) {
+    result = compare(r, &found, err);
+  } else {
+    r->ledger.position = found;
+    result = start(r, list, count, err);
+  }
+  free(list);
+  return result;
+}
+
+/* ---- a batch ---- */
+
+enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, struct error *err) {
+  struct ledger *l = &r->ledger;
+  if (!owns(r, err)) return ST_BUSY;
+  struct manifest m = {.number = (uint64_t)l->position.number + 1, .entries = entries, .count = count};
+  memcpy(m.before, l->position.digest, sizeof m.before - 1);
+  char nonce[80]; /* of this run and this try: no two manifests share a name */
+  snprintf(nonce, sizeof nonce, "%s-%llu", l->nonce, (unsigned long long)r->parts.clock->random(r->parts.clock->ctx));
+  enum status st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
+  if (st != ST_OK) return st;
+  l->doubt = (struct manifest_name){.number = m.number};
+  memcpy(l->doubt.digest, m.digest, sizeof m.digest);
+  return ST_OK;
+}
+
+struct position ledger_next(const struct relay *r) {
+  struct position p = r->ledger.position;
+  p.number = (int64_t)r->ledger.doubt.number;
+  memcpy(p.digest, r->ledger.doubt.digest, sizeof r->ledger.doubt.digest);
+  return p;
+}
+
+void ledger_committed(struct relay *r) {
+  r->ledger.position = ledger_next(r);
+  r->ledger.doubt.number = 0;
+  r->ledger.committed_ms = clock_mono_ms(r->parts.clock);
+}
+
+enum status ledger_forget(struct relay *r, struct error *err) {
+  enum status st = manifest_remove(folder_of(r), &r->ledger.doubt, err);
+  if (st == ST_OK) r->ledger.doubt.number = 0;
+  return st;
+}
+
+enum status ledger_refresh(struct relay *r, struct error *err) {
+  if (clock_mono_ms(r->parts.clock) - r->ledger.committed_ms < REFRESH_MS) return ST_OK;
+  return commit_position(r, &r->ledger.position, err);
+}
+
+enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
+  if (!owns(r, err)) return ST_BUSY;
+  enum status st = manifest_settle(folder_of(r), name, err);
+  if (st != ST_OK) return st;
+  struct manifest_name old = r->ledger.settled;
+  r->ledger.settled = *name;
+  r->ledger.settled.settled = true;
+  old.settled = true;
+  return manifest_remove(folder_of(r), &old, err);
+}

@@ -1,0 +1,121 @@
+/* lost.c - the position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The topics
+ * themselves decide: what they hold of the manifests' ids is settled, the rest stays pending.
+ */
+#include "bridge/kafka/reader.h"
+#include "bridge/relay/ledger.h"
+#include "bridge/relay/parts.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { ANSWER_MS = 10000 };
+#define CLOCK_SKEW_MS (INT64_C(3600) * 1000) /* of producers and brokers */
+
+/* What the manifests say may have been published. */
+struct doubt {
+  struct manifest *manifests;
+  size_t count;
+  struct table ids;  /* id -> struct manifest_entry */
+  struct table seen; /* ids that the topics hold */
+  int64_t from_ms;
+  bool incomplete; /* memory ran out while reading */
+};
+
+static void doubt_release(struct doubt *d) {
+  for (size_t i = 0; i < d->count; i++) manifest_release(&d->manifests[i]);
+  free(d->manifests);
+  table_release(&d->ids);
+  table_release(&d->seen);
+}
+
+static void note_time(struct relay *r, const struct manifest_name *name, struct doubt *d) {
+  char file[96];
+  struct stat st;
+  snprintf(file, sizeof file, "%s-%llu-%s", name->settled ? "settled" : "batch", (unsigned long long)name->number, name->digest);
+  int64_t ms = fstatat(state_folder(r->parts.state), file, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000 : 0;
+  if (!d->from_ms || ms < d->from_ms) d->from_ms = ms;
+}
+
+static enum status gather(struct relay *r, const struct manifest_name *list, size_t count, struct doubt *d, struct error *err) {
+  d->manifests = calloc(count + 1, sizeof *d->manifests);
+  if (!d->manifests) return error_set(err, ST_NO_MEMORY, "out of memory");
+  for (size_t i = 0; i < count; i++) {
+    if (list[i].settled) continue;
+    struct manifest *m = &d->manifests[d->count++];
+    enum status st = manifest_read(state_folder(r->parts.state), &list[i], m, err);
+    if (st != ST_OK) return st;
+    note_time(r, &list[i], d);
+    for (size_t j = 0; j < m->count; j++)
+      if (table_put(&d->ids, m->entries[j].id, &m->entries[j]) == ST_NO_MEMORY)
+        return error_set(err, ST_NO_MEMORY, "out of memory");
+  }
+  return ST_OK;
+}
+
+static void look_at(struct doubt *d, const struct message *m) {
+  for (size_t i = 0; i < m->header_count; i++) {
+    if (strcmp(m->headers[i].name, "ce_id") != 0) continue;
+    struct manifest_entry *entry = table_get(&d->ids, m->headers[i].value);
+    if (entry && table_put(&d->seen, entry->id, entry) == ST_NO_MEMORY) d->incomplete = true;
+  }
+}
+
+static enum status read_topics(struct relay *r, struct doubt *d, struct error *err) {
+  unsigned count = routing_topics(r->parts.routing);
+  const char **topics = calloc(count + 1, sizeof *topics);
+  struct reader *reader = NULL;
+  if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
+  for (unsigned i = 0; i < count; i++) topics[i] = routing_topic_name(r->parts.routing, i);
+  int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
+  enum status st = reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader, err);
+  if (st == ST_OK) st = reader_seek_time(reader, from, ANSWER_MS, err);
+  while (st == ST_OK) {
+    struct message m;
+    st = reader_next(reader, ANSWER_MS, &m, err);
+    if (st == ST_OK) look_at(d, &m);
+    if (st == ST_OK && relay_must_end(r)) st = error_set(err, ST_UNAVAILABLE, "stopped while reading the topics");
+  }
+  reader_close(reader);
+  free(topics);
+  if (st == ST_AGAIN) return error_set(err, ST_UNAVAILABLE, "the topics could not be read to their end");
+  if (d->incomplete) return error_set(err, ST_NO_MEMORY, "out of memory");
+  return st == ST_END ? ST_OK : st;
+}
+
+static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, struct error *err) {
+  enum status st = ST_OK;
+  for (size_t i = 0; st == ST_OK && i < d->count; i++)
+    for (size_t j = 0; st == ST_OK && j < d->manifests[i].count; j++) {
+      const struct manifest_entry *e = &d->manifests[i].entries[j];
+      enum settled how;
+      if (!table_get(&d->seen, e->id)) continue;
+      struct key key = {e->id, e->topic};
+      struct error why = {0};
+      if (!r->keys_off && keys_set(r->parts.keys, &key, 1, &why) != ST_OK)
+        log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept", FIELDS(F_TEXT("error", why.text)),
+                  "An id could be kept neither in Redis nor on disk");
+      st = store_done_id(r->parts.store, &e->ref, e->id, &how, err);
+      *gone += st == ST_OK && how == SETTLED_GONE;
+    }
+  return st == ST_OK ? store_sync(r->parts.store, err) : st;
+}
+
+enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
+  struct doubt d = {0};
+  size_t gone = 0;
+  uint64_t highest = 0;
+  log_write(r->parts.log, LOG_WARNING, "relay", "position_lost", FIELDS(F_INT("manifests", count)),
+            "Kafka holds no position for this outbox any more; the topics decide what was published");
+  for (size_t i = 0; i < count; i++)
+    if (list[i].number > highest) highest = list[i].number;
+  enum status st = gather(r, list, count, &d, err);
+  if (st == ST_OK && d.ids.count) st = read_topics(r, &d, err);
+  if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);
+  if (st == ST_OK) st = ledger_begin_at(r, highest + 1, err);
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = manifest_remove(state_folder(r->parts.state), &list[i], err);
+  if (st == ST_OK)
+    log_write(r->parts.log, LOG_WARNING, "relay", "position_restored", FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)),
+              "The ledger begins anew at batch %llu", (unsigned long long)(highest + 1));
+  doubt_release(&d);
+  return st;
+}

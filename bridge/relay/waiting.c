@@ -1,0 +1,140 @@
+#include "bridge/relay/waiting.h"
+
+enum { KEY_MOST = 1100, SCAN_EVERY_MS = 1000 };
+
+struct wait_key {
+  char id[EVENT_ID_MAX + 1];
+  uint64_t seen; /* generation of the scan that last found the event */
+  uint64_t from; /* released: least generation that passes, 0 = its scan is not asked for yet */
+  bool released, held; /* held: something went back because of it */
+  struct span name;    /* the table's key, in the same allocation */
+  char bytes[];
+};
+
+/* Topic number and key bytes as one span. */
+static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct span *name) {
+  int head = snprintf(out, KEY_MOST, "%u/", topic);
+  if (key.len > KEY_MOST - (size_t)head) { /* a key this long is told by its digest */
+    struct digest d = digest_of(key);
+    head += snprintf(out + head, KEY_MOST - (size_t)head, "%016llx%016llx", (unsigned long long)d.hi, (unsigned long long)d.lo);
+    *name = (struct span){out, (size_t)head};
+    return;
+  }
+  if (key.len) memcpy(out + head, key.ptr, key.len);
+  *name = (struct span){out, (size_t)head + key.len};
+}
+
+static struct wait_key *find(struct waiting *w, unsigned topic, struct span key, char room[KEY_MOST], struct span *name) {
+  name_of(topic, key, room, name);
+  return table_get(&w->keys, *name);
+}
+
+static void drop(struct waiting *w, struct wait_key *k) {
+  table_remove(&w->keys, k->name);
+  free(k);
+}
+
+void waiting_close(struct waiting *w) {
+  size_t pos = 0;
+  struct span key;
+  void *value;
+  while (table_each(&w->keys, &pos, &key, &value)) free(value);
+  table_release(&w->keys);
+}
+
+bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation) {
+  char room[KEY_MOST];
+  struct span name;
+  struct wait_key *k = find(w, topic, key, room, &name);
+  if (k && !span_is(id, k->id) && !k->released) return true; /* it waits already, for an earlier one */
+  if (!k) {
+    k = malloc(sizeof *k + name.len);
+    if (!k) return false;
+    memcpy(k->bytes, name.ptr, name.len);
+    k->held = false;
+    k->name = (struct span){k->bytes, name.len};
+    if (table_put(&w->keys, k->name, k) != ST_OK) {
+      free(k);
+      return false;
+    }
+  }
+  snprintf(k->id, sizeof k->id, "%.*s", SPAN_ARGS(id));
+  k->seen = generation;
+  k->from = 0;
+  k->released = false;
+  return true;
+}
+
+/* Keys whose fresh scan has come along are free again. */
+static void sweep(struct waiting *w) {
+  size_t pos = 0;
+  struct span key;
+  void *value;
+  while (table_each(&w->keys, &pos, &key, &value)) {
+    struct wait_key *k = value;
+    if (!k->released || !k->from || k->from > w->latest) continue;
+    drop(w, k); /* leaves its slot in place: the walk goes on behind it */
+  }
+}
+
+bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation) {
+  if (generation > w->latest) {
+    w->latest = generation;
+    if (w->keys.count) sweep(w);
+  }
+  if (!w->keys.count) return false;
+  char room[KEY_MOST];
+  struct span name;
+  struct wait_key *k = find(w, topic, key, room, &name);
+  if (!k || (!k->released && span_is(id, k->id))) return false;
+  if (k->released && k->from && generation >= k->from) return false;
+  k->held = true;
+  return true;
+}
+
+void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id) {
+  if (!w->keys.count) return;
+  char room[KEY_MOST];
+  struct span name;
+  struct wait_key *k = find(w, topic, key, room, &name);
+  if (!k || k->released || !span_is(id, k->id)) return;
+  if (!k->held) { /* nothing went back because of it */
+    drop(w, k);
+    return;
+  }
+  k->released = true;
+  k->from = 0;
+  w->released = true;
+}
+
+/* An event that is neither in hand nor found by a complete scan is gone: somebody took it away. */
+static void release_lost(struct waiting *w, struct store *store, bool (*in_hand)(void *, struct span), void *ctx) {
+  size_t pos = 0;
+  struct span key;
+  void *value;
+  while (table_each(&w->keys, &pos, &key, &value)) {
+    struct wait_key *k = value;
+    if (k->released || !store_scanned(store, k->seen + 1) || w->latest <= k->seen) continue;
+    if (in_hand(ctx, span_of(k->id))) continue;
+    k->released = w->released = true;
+    k->from = 0;
+  }
+}
+
+void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool (*in_hand)(void *, struct span), void *ctx) {
+  if (!w->keys.count || now_ms - w->scanned_ms < SCAN_EVERY_MS) return;
+  release_lost(w, store, in_hand, ctx);
+  if (!w->released) return;
+  w->scanned_ms = now_ms;
+  w->released = false;
+  uint64_t from = store_rescan(store);
+  size_t pos = 0;
+  struct span key;
+  void *value;
+  while (table_each(&w->keys, &pos, &key, &value)) {
+    struct wait_key *k = value;
+    if (k->released && !k->from) k->from = from;
+  }
+}
+
+size_t waiting_count(const struct waiting *w) { return w->keys.count; }

@@ -1,0 +1,32 @@
+/* waiting.h - keys that wait: while an event that was refused waits for its next try, later events of its key go back as held.
+ *
+ *   refused, or found before its due time: waiting_add         its key waits
+ *   an event of that key comes along:      waiting_holds       true unless it is the one that is waited for
+ *   the one is settled (published, dead, gone): waiting_release
+ *   then, at most once a second:           waiting_tick        one fresh scan for all keys released; what older scans
+ *                                                              brought is still held, what it brings passes
+ *
+ * A key is topic and key bytes. Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
+ */
+#ifndef BRIDGE_RELAY_WAITING_H
+#define BRIDGE_RELAY_WAITING_H
+
+#include "bridge/base/table.h"
+#include "bridge/outbox/store.h"
+
+struct waiting {
+  struct table keys;      /* -> struct wait_key */
+  uint64_t latest;        /* greatest generation that came along */
+  int64_t scanned_ms;     /* when a scan was last asked for */
+  bool released;          /* some key waits for that scan */
+};
+void waiting_close(struct waiting *w);
+/* generation: of the scan that found it. Without memory the key does not wait (order is then not kept for it): false. */
+bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
+bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
+void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id);
+/* Also releases keys whose event a complete scan did not find any more. in_hand says whether an id is. */
+void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool (*in_hand)(void *, struct span), void *ctx);
+size_t waiting_count(const struct waiting *w);
+
+#endif
