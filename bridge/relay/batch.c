@@ -4,7 +4,7 @@
 
 struct batch *batch_take(struct relay *r) {
   pthread_mutex_lock(&r->lock);
-  while (!r->pool && !r->stopping) pthread_cond_wait(&r->changed, &r->lock);
+  while ((!r->pool || !r->recovered) && !r->stopping) pthread_cond_wait(&r->changed, &r->lock);
   struct batch *b = r->stopping ? NULL : r->pool;
   if (b) r->pool = b->next;
   pthread_mutex_unlock(&r->lock);

@@ -13,6 +13,24 @@ static bool owns(struct relay *r, struct error *err) {
   return false;
 }
 
+enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err) {
+  struct buffer text = {0};
+  if (span_starts(span_of(id), "mockCluster"))
+    return error_set(err, ST_UNSUPPORTED,
+                     "this is librdkafka's mock cluster, which knows no transactions; set "
+                     "delivery.guarantee=at_least_once or use a real Kafka");
+  enum status st = file_read(folder_of(r), "cluster", 1000, &text, err);
+  struct span known = span_trim(buffer_span(&text));
+  if (st == ST_NOT_FOUND) st = durable_replace(state_tmp(r->parts.state), folder_of(r), "cluster", span_of(id), err);
+  else if (st == ST_OK && !span_is(known, id))
+    st = error_set(err, ST_INVALID,
+                   "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
+                   "was sent. If the change is meant: echo %s > '%s/.busbridge/cluster'",
+                   SPAN_ARGS(known), id, id, state_path(r->parts.state));
+  buffer_release(&text);
+  return st;
+}
+
 /* ---- transactions without events ---- */
 
 static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *), struct relay *r, struct error *err) {
@@ -211,7 +229,7 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   enum status st = manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
   if (st == ST_OK) st = make_producer(r, err);
   found.number = -1;
-  if (st == ST_OK) st = cluster_position(r->parts.kafka, r->parts.log, ANSWER_MS, &found, err);
+  if (st == ST_OK) st = cluster_position(&r->kafka, r->parts.log, ANSWER_MS, &found, err);
   if (st != ST_OK) {
     result = found_of(st);
   } else if (!owns(r, err)) {

@@ -9,8 +9,10 @@
 #include "bridge/base/table.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/relay/breaker.h"
+#include "bridge/relay/ledger.h"
 #include "bridge/relay/relay.h"
 #include "bridge/relay/verdict.h"
+#include "bridge/relay/waiting.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,11 +34,13 @@ struct item {
   size_t value_at; /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;
   const char *error; /* in the batch's arena, or NULL */
+  const struct manifest_name *closes; /* last of a committed batch: its manifest, in the batch's arena; else NULL */
   int64_t offset;
   int partition, error_code;
   unsigned topic, attempts; /* attempts counted so far */
   uint8_t outcome;          /* enum outcome */
   uint8_t reason;           /* enum reason */
+  uint8_t fault;            /* enum kafka_fault of its delivery report, within a transaction */
   bool routed, listed;      /* listed: in relay.ids */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */
 };
@@ -89,6 +93,11 @@ struct relay {
   int64_t settling_us, settling_ns;        /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;                      /* lock: monotonic end of draining */
 
+  bool exactly_once;
+  struct kafka_config kafka; /* as given, or without the transactional id */
+  struct ledger ledger;      /* P; its `settled` F once recovered */
+  struct waiting waiting;    /* lock */
+
   struct batch batches[POOL];
   int wake_fd; /* eventfd: P has something to do */
 
@@ -108,7 +117,9 @@ struct relay {
   struct item *done_first, *done_last; /* reported since the last push */
   struct item **suspects;              /* refused together with others */
   size_t suspect_count, suspect_cap;
-  bool topics_ready, link_down, isolating, queue_full;
+  bool topics_ready, link_down, queue_full;
+  bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
+  unsigned renew_tries;
   int64_t topics_due_ms;
   unsigned topics_tries;
 
@@ -147,6 +158,19 @@ bool publish_wait(struct relay *r);     /* until nothing is in flight; false: dr
 void isolate_suspects(struct relay *r); /* isolate.c */
 void suspect_add(struct relay *r, struct item *item);
 
+/* The verdict of one entry, known for certain, and on to the finisher. */
+void judge_item(struct relay *r, struct item *item, const struct delivery *d);
+void push_done(struct relay *r);
+bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
+struct item *next_item(struct relay *r);
+bool may_pass(struct relay *r, struct item *item); /* doors and waiting keys; P */
+void kafka_trouble(struct relay *r, const char *text, int code);
+void kafka_worked(struct relay *r);
+
+/* transact.c: P, exactly once */
+void transact_next(struct relay *r);  /* the next prepared batch, if there is one: one transaction or more */
+bool transact_ready(struct relay *r); /* a producer that is ours: made anew when needed; false: not now */
+
 /* topics.c: P */
 void topics_prepare(struct relay *r);
 void topic_create(struct relay *r, unsigned topic); /* again, before a probe; failing is fine */
@@ -166,6 +190,8 @@ MUST_CHECK enum status publish_open(struct relay *r, struct error *err); /* P */
 
 void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the test hook */
 
+/* relay.c */
+void relay_fail(struct relay *r, enum status st, const char *text); /* it cannot go on: the worker is to end */
 /* relay.c: lock held */
 void status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
                     const char *remedy);

@@ -39,13 +39,13 @@ static void topic_trouble(struct relay *r, unsigned topic, const struct delivery
               "Events of this topic wait, the others go on. %s", remedy);
 }
 
-static void kafka_trouble(struct relay *r, const struct delivery *d) {
+void kafka_trouble(struct relay *r, const char *text, int code) {
   struct relay_tuning tuning = relay_tuning_now(r);
-  bool first = breaker_trouble(&r->kafka, &tuning.quick, r->parts.clock, d->text);
+  bool first = breaker_trouble(&r->kafka, &tuning.quick, r->parts.clock, text);
   show(r, "kafka", &r->kafka, "Everything stays pending and goes on by itself; see the broker's log");
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "kafka_unavailable",
-              FIELDS(F_INT("error_code", d->code), F_TEXT("error", d->text)),
+              FIELDS(F_INT("error_code", code), F_TEXT("error", text)),
               "Kafka does not take records; everything stays pending and goes on by itself");
 }
 
@@ -55,6 +55,10 @@ static void door_opens(struct relay *r, struct breaker *b, const char *target) {
   show(r, target, b, "");
   log_write(r->parts.log, LOG_INFO, "relay", "breaker_closed", FIELDS(F_TEXT("target", target)),
             "%s takes records again", target);
+}
+
+void kafka_worked(struct relay *r) {
+  door_opens(r, &r->kafka, "kafka");
 }
 
 static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {
@@ -87,17 +91,29 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
   case BLAME_HOPELESS: blame_event(r, item, d); break;
   case BLAME_TOPIC: topic_trouble(r, item->topic, d); break;
   case BLAME_WORLD:
-    if (d->fault != KAFKA_PURGED) kafka_trouble(r, d);
+    if (d->fault != KAFKA_PURGED) kafka_trouble(r, d->text, d->code);
     break;
   }
   chain_push(&r->done_first, &r->done_last, item);
 }
 
+void judge_item(struct relay *r, struct item *item, const struct delivery *d) {
+  judge(r, item, d, true);
+}
+
+/* Within a transaction a report decides nothing yet: transact.c reads it when all have come. */
+static void note_fault(struct item *item, const struct delivery *delivery) {
+  item->fault = (uint8_t)delivery->fault;
+  if (delivery->fault != KAFKA_OK) item_fail(item, REASON_NONE, delivery->code, delivery->text);
+}
+
 static void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
+  struct relay *r = ctx;
   struct item *item = opaque;
   item->partition = delivery->partition;
   item->offset = delivery->offset;
-  judge(ctx, item, delivery, item->alone);
+  if (!r->exactly_once) judge(r, item, delivery, item->alone);
+  else if (!r->aborting) note_fault(item, delivery);
 }
 
 /* ---- handing over ---- */
@@ -126,13 +142,15 @@ bool publish_item(struct relay *r, struct item *item) {
   if (fault == KAFKA_OK) {
     breaker_sent(&r->kafka);
     breaker_sent(topic_breaker(r, item->topic));
+  } else if (r->exactly_once) {
+    note_fault(item, &refused);
   } else {
     judge(r, item, &refused, true);
   }
   return true;
 }
 
-static struct item *next_item(struct relay *r) {
+struct item *next_item(struct relay *r) {
   while (!r->current || r->position == r->current->count) {
     if (r->current) batch_drop(r, r->current, 1);
     r->position = 0;
@@ -146,8 +164,12 @@ static struct item *next_item(struct relay *r) {
   return &r->current->items[r->position];
 }
 
-static bool passes(struct relay *r, const struct item *item) {
-  return breaker_passes(&r->kafka, item->generation) && breaker_passes(topic_breaker(r, item->topic), item->generation);
+bool may_pass(struct relay *r, struct item *item) {
+  pthread_mutex_lock(&r->lock);
+  bool held = waiting_holds(&r->waiting, item->topic, item->key, item->id, item->generation);
+  pthread_mutex_unlock(&r->lock);
+  return !held && breaker_passes(&r->kafka, item->generation) &&
+         breaker_passes(topic_breaker(r, item->topic), item->generation);
 }
 
 /* While the link is down one record at a time is the probe: librdkafka itself tries again until it gets through. */
@@ -161,7 +183,7 @@ static void hand_over(struct relay *r) {
   while (!r->suspect_count && (item = next_item(r))) {
     if (item->outcome == OUTCOME_SEND) {
       if (!may_send(r)) return;
-      if (!passes(r, item))
+      if (!may_pass(r, item))
         item->outcome = OUTCOME_HELD;
       else if (!publish_item(r, item)) {
         r->queue_full = true;
@@ -189,7 +211,7 @@ static void give_back_unsent(struct relay *r) {
   r->suspect_count = 0;
 }
 
-static void push_done(struct relay *r) {
+void push_done(struct relay *r) {
   relay_settle(r, r->done_first, r->done_last);
   r->done_first = r->done_last = NULL;
 }
@@ -263,6 +285,13 @@ static void publish_status(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
+bool relay_must_end(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  bool end = r->stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
+  pthread_mutex_unlock(&r->lock);
+  return end;
+}
+
 static bool stop_asked(struct relay *r, bool *too_late) {
   pthread_mutex_lock(&r->lock);
   bool stopping = r->stopping;
@@ -290,25 +319,50 @@ static bool finished(struct relay *r) {
   return too_late || !r->publisher || publisher_in_flight(r->publisher) == 0;
 }
 
+/* The round of at_least_once. */
+static void relay_reports(struct relay *r) {
+  watch_link(r);
+  if (r->suspect_count && publisher_in_flight(r->publisher) == 0) isolate_suspects(r);
+  tick_breakers(r);
+  bool too_late;
+  if (!stop_asked(r, &too_late)) hand_over(r);
+}
+
+/* The round of exactly_once; also the start of at_least_once where a ledger was left. */
+static void relay_transactions(struct relay *r) {
+  bool too_late;
+  if (stop_asked(r, &too_late) || !transact_ready(r) || !r->exactly_once) return;
+  watch_link(r);
+  tick_breakers(r);
+  transact_next(r);
+}
+
+static bool id_in_hand(void *ctx, struct span id) {
+  return table_get(&((struct relay *)ctx)->ids, id) != NULL;
+}
+
+static void tick_waiting(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  waiting_tick(&r->waiting, r->parts.store, clock_mono_ms(r->parts.clock), id_in_hand, r);
+  pthread_mutex_unlock(&r->lock);
+}
+
 bool stage_publish(struct relay *r) {
   sleep_until_work(r);
   if (r->publisher) publisher_poll(r->publisher, 0);
-  replace_if_fatal(r);
+  bool by_reports = !r->exactly_once && r->ledger.started;
+  if (by_reports) replace_if_fatal(r);
   topics_prepare(r);
-  if (r->topics_ready) {
-    watch_link(r);
-    if (r->suspect_count && publisher_in_flight(r->publisher) == 0) isolate_suspects(r);
-    tick_breakers(r);
-    bool too_late;
-    if (!stop_asked(r, &too_late)) hand_over(r);
-  }
+  if (r->topics_ready && by_reports) relay_reports(r);
+  if (r->topics_ready && !by_reports) relay_transactions(r);
+  tick_waiting(r);
   push_done(r);
   publish_status(r);
   return !finished(r);
 }
 
 enum status publish_open(struct relay *r, struct error *err) {
-  enum status st = publisher_open(r->parts.kafka, r->parts.log, publish_report, r, &r->publisher, err);
+  enum status st = publisher_open(&r->kafka, r->parts.log, publish_report, r, &r->publisher, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) {
     unsigned number;
     st = publisher_topic(r->publisher, topic_name(r, i), &number, err);

@@ -23,7 +23,7 @@ void relay_point(struct relay *r, const char *point) {
 /* ---- life ---- */
 
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
-  bool complete = p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
+  bool complete = p->state && p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
   return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
 }
 
@@ -38,6 +38,28 @@ static enum status find_numbers(struct relay *r) {
                                 .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
   r->numbers.published = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->numbers.published);
   return r->numbers.published ? ST_OK : ST_NO_MEMORY;
+}
+
+/* at_least_once takes part only where an earlier exactly_once left manifests: they are settled the same way first. */
+static enum status find_ledger(struct relay *r, struct error *err) {
+  struct manifest_name *list = NULL;
+  size_t count = 0;
+  struct ledger *l = &r->ledger;
+  enum status st = manifest_list(state_folder(r->parts.state), &list, &count, err);
+  bool unsettled = false;
+  for (size_t i = 0; st == ST_OK && i < count; i++) unsettled |= !list[i].settled;
+  free(list);
+  if (st != ST_OK) return st;
+  r->exactly_once = r->config.exactly_once;
+  r->kafka = *r->parts.kafka;
+  r->kafka.at_least_once = !r->exactly_once && !unsettled;
+  snprintf(l->group, sizeof l->group, "busbridge-%s", r->config.outbox_id);
+  r->kafka.transactional_id = r->kafka.at_least_once ? NULL : l->group;
+  l->position = (struct position){.topic = r->config.ledger_topic, .group = l->group, .number = -1};
+  l->started = r->recovered = r->kafka.at_least_once;
+  l->committed_ms = clock_mono_ms(r->parts.clock);
+  uuid_make(r->parts.clock, l->nonce);
+  return ST_OK;
 }
 
 static enum status make(struct relay *r, struct error *err) {
@@ -57,6 +79,8 @@ static enum status make(struct relay *r, struct error *err) {
   r->topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->topics);
   if (!r->entries || !r->topics || find_numbers(r) != ST_OK)
     return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
+  enum status st = find_ledger(r, err);
+  if (st != ST_OK) return st;
   r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
 }
@@ -70,6 +94,7 @@ static void release(struct relay *r) {
   }
   arena_release(&r->scratch);
   table_release(&r->ids);
+  waiting_close(&r->waiting);
   free(r->entries);
   free(r->topics);
   free(r->numbers.published);
@@ -103,6 +128,20 @@ void relay_stop(struct relay *r, int64_t drain_ms) {
   if (!r) return;
   pipeline_stop(r, drain_ms);
   release(r);
+}
+
+void relay_fail(struct relay *r, enum status st, const char *text) {
+  pthread_mutex_lock(&r->lock);
+  bool first = r->status.failed == ST_OK;
+  if (first) {
+    r->status.failed = st;
+    snprintf(r->status.failure, sizeof r->status.failure, "%s", text);
+  }
+  r->stopping = true;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  if (first) log_write(r->parts.log, LOG_ERROR, "relay", "relay_failed", NO_FIELDS, "%s", text);
+  store_wake(r->parts.store);
 }
 
 void relay_tune(struct relay *r, const struct relay_tuning *tuning) {

@@ -18,6 +18,7 @@
 #include "bridge/routing/routing.h"
 
 struct relay_parts {
+  struct state *state;
   struct store *store;
   const struct routing *routing;
   struct catalog *catalog;
@@ -37,6 +38,9 @@ struct relay_tuning { /* may be changed while running: relay_tune */
 struct relay_config {
   struct relay_tuning tuning;
   const char *ce_source;
+  const char *outbox_id;    /* of state.h: names the producer and the ledger's group */
+  const char *ledger_topic; /* exactly_once */
+  bool exactly_once;
   bool background; /* relay all the time; else only by relay_flush */
   bool create_topics;
   int partitions, replication;
@@ -75,6 +79,8 @@ struct relay_status {
   uint64_t in_flight;                    /* handed to Kafka, not acknowledged */
   uint64_t retrying;                     /* entries known to wait for a due time */
   int64_t last_publish_us, heartbeat_us; /* TIME_NONE: never */
+  enum status failed;      /* not ST_OK: the relay cannot go on, failure says why */
+  char failure[600];
   size_t breaker_count;                  /* those that are not closed */
   struct breaker_view breakers[RELAY_BREAKERS];
 };

@@ -57,12 +57,36 @@ void topic_create(struct relay *r, unsigned topic) {
               "The topic could not be looked up");
 }
 
+/* The topic that the ledger's position names must be there, else no transaction can carry it. */
+static enum status prepare_ledger(struct relay *r, struct error *err) {
+  const char *name = r->config.ledger_topic;
+  char id[128] = "";
+  enum topic_state state = TOPIC_UNCLEAR;
+  enum status st = cluster_id(r->cluster, ANSWER_MS, id, err);
+  if (st == ST_OK) st = ledger_check_cluster(r, id, err);
+  if (st == ST_OK) st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+  if (st != ST_OK || state == TOPIC_THERE) return st;
+  if (state == TOPIC_MISSING) st = cluster_create_topic(r->cluster, name, 1, r->config.replication, ANSWER_MS * 5, err);
+  else st = error_set(err, ST_DENIED, "not authorised for it");
+  if (st == ST_OK || st == ST_UNAVAILABLE) return st;
+  struct buffer hint = {0};
+  struct error why = *err;
+  cluster_create_hint(r->parts.kafka, name, &hint);
+  error_set(err, ST_INVALID,
+            "exactly_once keeps its position under the topic %s, which cannot be made here (%s). Create it: %s "
+            "--partitions 1; or set delivery.guarantee=at_least_once",
+            name, why.text, buffer_z(&hint));
+  buffer_release(&hint);
+  return ST_INVALID;
+}
+
 /* The producer last: it remembers for seconds that a topic was missing. */
 static enum status prepare_all(struct relay *r, struct error *err) {
   enum status st = ST_OK;
-  if (!r->cluster) st = cluster_open(r->parts.kafka, r->parts.log, &r->cluster, err);
+  if (!r->cluster) st = cluster_open(&r->kafka, r->parts.log, &r->cluster, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
-  if (st == ST_OK && !r->publisher) st = publish_open(r, err);
+  if (st == ST_OK && r->exactly_once) st = prepare_ledger(r, err);
+  if (st == ST_OK && !r->publisher && !r->exactly_once && r->ledger.started) st = publish_open(r, err);
   return st;
 }
 
@@ -70,7 +94,9 @@ void topics_prepare(struct relay *r) {
   int64_t now = clock_mono_ms(r->parts.clock);
   if (r->topics_ready || now < r->topics_due_ms) return;
   struct error err = {0};
-  r->topics_ready = prepare_all(r, &err) == ST_OK;
+  enum status st = prepare_all(r, &err);
+  r->topics_ready = st == ST_OK;
+  if (st == ST_INVALID || st == ST_UNSUPPORTED) relay_fail(r, st, err.text);
   pthread_mutex_lock(&r->lock);
   status_breaker(r, "kafka", r->topics_ready ? BREAKER_CLOSED : BREAKER_OPEN, err.text,
                  "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");

@@ -1,0 +1,340 @@
+/* transact.c - exactly once: a prepared batch in a transaction that also carries its position in the ledger.
+ *
+ *   filter   entries whose key or topic waits go back as held
+ *   write    the manifest, number c + 1, durable (ledger.c)
+ *   begin    ... send ... all reports in ... position ... commit
+ *
+ * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out and the rest goes again
+ * under the same number. Several that were refused together: the batch is cut in front of the middle one, and the second part
+ * waits for the verdict on the first. Anything unclear: a new producer, and the ledger tells. Once the commit was called,
+ * nothing but the ledger decides.
+ */
+#include "bridge/relay/parts.h"
+
+enum attempt { ATTEMPT_COMMITTED, ATTEMPT_FAULTY, ATTEMPT_AGAIN, ATTEMPT_STOP };
+enum { DISK_RETRY_MS = 500 };
+
+static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
+
+/* ---- the producer ---- */
+
+static bool pause_ms(struct relay *r, int64_t ms) {
+  pthread_mutex_lock(&r->lock);
+  int64_t until = clock_mono_ms(r->parts.clock) + ms;
+  while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, until - clock_mono_ms(r->parts.clock));
+  bool go_on = !r->stopping;
+  pthread_mutex_unlock(&r->lock);
+  return go_on;
+}
+
+static void renewed(struct relay *r) {
+  r->renew = false;
+  if (r->renew_tries) kafka_worked(r);
+  r->renew_tries = 0;
+}
+
+/* at_least_once: what exactly_once left is settled; from now on without transactions. */
+static void leave_transactions(struct relay *r) {
+  publish_close(r);
+  r->kafka.transactional_id = NULL;
+  r->kafka.at_least_once = true;
+  r->topics_ready = false;
+}
+
+static void tell_away(struct relay *r, const struct error *err) {
+  unsigned quick = relay_tuning_now(r).max_retries;
+  if (++r->renew_tries <= quick) return;
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "kafka", BREAKER_OPEN, err->text,
+                 "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
+  pthread_mutex_unlock(&r->lock);
+  log_write(r->parts.log, r->renew_tries == quick + 1 ? LOG_ERROR : LOG_DEBUG, "relay", "kafka_away",
+            FIELDS(F_TEXT("error", err->text)), "Kafka does not answer; everything stays pending and goes on by itself");
+}
+
+/* One try. */
+static enum ledger_found try_renew(struct relay *r) {
+  struct error err = {0};
+  enum ledger_found found = ledger_renew(r, &err);
+  switch (found) {
+  case LEDGER_READY:
+  case LEDGER_COMMITTED:
+    if (r->renew_tries) {
+      pthread_mutex_lock(&r->lock);
+      status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
+      pthread_mutex_unlock(&r->lock);
+      log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
+    }
+    renewed(r);
+    break;
+  case LEDGER_AWAY: tell_away(r, &err); break;
+  case LEDGER_REFUSED: relay_fail(r, ST_INVALID, err.text); break;
+  }
+  return found;
+}
+
+bool transact_ready(struct relay *r) {
+  if (r->publisher && !r->renew && r->ledger.started) return true;
+  enum ledger_found found = try_renew(r);
+  if (found == LEDGER_AWAY) pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock));
+  if (found == LEDGER_READY && !r->exactly_once) leave_transactions(r);
+  return found == LEDGER_READY;
+}
+
+/* Until it worked or we are to stop: the fate of the batch in doubt. */
+static enum attempt look_up(struct relay *r) {
+  for (;;) {
+    switch (try_renew(r)) {
+    case LEDGER_READY: return ATTEMPT_AGAIN;
+    case LEDGER_COMMITTED: return ATTEMPT_COMMITTED;
+    case LEDGER_REFUSED: return ATTEMPT_STOP;
+    case LEDGER_AWAY: break;
+    }
+    if (!pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock)) && relay_must_end(r)) return ATTEMPT_STOP;
+  }
+}
+
+/* ---- the manifest ---- */
+
+static size_t count_twins(const struct item *item) {
+  size_t n = 0;
+  for (const struct item *twin = item->twins; twin; twin = twin->next) n++;
+  return n;
+}
+
+static struct manifest_entry entry_of(const struct relay *r, const struct item *item, const struct item *head) {
+  return (struct manifest_entry){.ref = item->ref,
+                                 .id = item->id,
+                                 .topic = span_of(routing_topic_name(r->parts.routing, head->topic)),
+                                 .key = head->key,
+                                 .duplicate = item != head};
+}
+
+/* The entries with the twins known by now; NULL when memory is out. */
+static struct manifest_entry *list_entries(struct relay *r, struct item **items, size_t count, size_t *total) {
+  size_t n = 0, most = count;
+  pthread_mutex_lock(&r->lock);
+  for (size_t i = 0; i < count; i++) most += count_twins(items[i]);
+  struct manifest_entry *list = calloc(most + 1, sizeof *list);
+  for (size_t i = 0; list && i < count; i++) {
+    list[n++] = entry_of(r, items[i], items[i]);
+    for (const struct item *twin = items[i]->twins; twin; twin = twin->next) list[n++] = entry_of(r, twin, items[i]);
+  }
+  pthread_mutex_unlock(&r->lock);
+  *total = n;
+  return list;
+}
+
+static void disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", tries ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
+                 "Free space or mend the folder's rights; the worker goes on by itself");
+  pthread_mutex_unlock(&r->lock);
+  if (tries == 1)
+    log_write(r->parts.log, LOG_ERROR, "relay", "manifest_failed", FIELDS(F_TEXT("error", err->text)),
+              "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
+}
+
+static bool write_manifest(struct relay *r, struct item **items, size_t count) {
+  struct error err = {0};
+  enum status st = ST_NO_MEMORY;
+  unsigned tries = 0;
+  for (;;) {
+    size_t total = 0;
+    struct manifest_entry *list = list_entries(r, items, count, &total);
+    if (list) st = ledger_write(r, list, total, &err);
+    free(list);
+    if (st == ST_OK) break;
+    if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
+    disk_trouble(r, &err, ++tries);
+    if (!pause_ms(r, DISK_RETRY_MS)) return false;
+  }
+  if (tries) disk_trouble(r, &err, 0);
+  return true;
+}
+
+/* ---- one transaction ---- */
+
+static void note_renewal(struct relay *r, const char *step, const struct error *err) {
+  r->renew = true;
+  log_write(r->parts.log, LOG_WARNING, "relay", "producer_renewed", FIELDS(F_TEXT("step", step), F_TEXT("error", err->text)),
+            "A transaction could not go on; a new producer looks where the ledger stands");
+}
+
+/* The broker answers, at last, with what? Repeats what asks for it. */
+static enum txn_next step(struct relay *r, const char *name, enum txn_next (*call)(struct publisher *, struct error *),
+                          struct error *err) {
+  enum txn_next next;
+  while ((next = call(r->publisher, err)) == TXN_AGAIN) publisher_poll(r->publisher, 20);
+  if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, name, err);
+  return next;
+}
+
+static enum txn_next send_position(struct relay *r, struct error *err) {
+  struct position position = ledger_next(r);
+  enum txn_next next;
+  while ((next = publisher_position(r->publisher, &position, err)) == TXN_AGAIN) publisher_poll(r->publisher, 20);
+  if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, "position", err);
+  return next;
+}
+
+static void send_all(struct relay *r, struct item **items, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    items[i]->fault = KAFKA_OK;
+    while (!publish_item(r, items[i])) publisher_poll(r->publisher, 10);
+    if (items[i]->fault != KAFKA_OK) return; /* it would be missing: no need to send the others */
+  }
+}
+
+static bool any_fault(struct item **items, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (items[i]->fault != KAFKA_OK) return true;
+  return false;
+}
+
+/* Aborted, and nothing of it is left: the manifest goes. */
+static enum attempt undo(struct relay *r, enum attempt then) {
+  struct error err = {0};
+  r->aborting = true;
+  enum txn_next next = step(r, "abort", publisher_abort, &err);
+  while (publisher_in_flight(r->publisher) && next == TXN_DONE) publisher_poll(r->publisher, 50);
+  r->aborting = false;
+  if (next == TXN_DONE && publisher_clean(r->publisher) && ledger_forget(r, &err) == ST_OK) return then;
+  enum attempt found = look_up(r); /* it cannot have been committed: then */
+  return found == ATTEMPT_AGAIN ? then : found;
+}
+
+static enum attempt attempt(struct relay *r, struct item **items, size_t count) {
+  struct error err = {0};
+  if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way */
+    note_renewal(r, "begin", &err);
+    if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;
+  }
+  if (!write_manifest(r, items, count)) return ATTEMPT_STOP;
+  relay_point(r, "begin");
+  if (step(r, "begin", publisher_begin, &err) != TXN_DONE) return look_up(r);
+  send_all(r, items, count);
+  relay_point(r, "produced");
+  while (publisher_in_flight(r->publisher)) {
+    publisher_poll(r->publisher, 50);
+    if (relay_must_end(r)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
+  }
+  if (any_fault(items, count)) return undo(r, ATTEMPT_FAULTY);
+  enum txn_next next = send_position(r, &err);
+  relay_point(r, "position");
+  if (next == TXN_ABORT) return undo(r, ATTEMPT_AGAIN);
+  if (next != TXN_DONE) return look_up(r);
+  relay_point(r, "before_commit");
+  next = step(r, "commit", publisher_commit, &err);
+  relay_point(r, "after_commit");
+  if (next != TXN_DONE) return look_up(r); /* never an abort from here on */
+  ledger_committed(r);
+  return ATTEMPT_COMMITTED;
+}
+
+/* ---- a batch ---- */
+
+static void give_back(struct relay *r, struct item *item) {
+  item->outcome = OUTCOME_HELD;
+  chain_push(&r->done_first, &r->done_last, item);
+}
+
+/* Those that may go now stay in items; the others go back as held. */
+static size_t filter(struct relay *r, struct item **items, size_t count) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (may_pass(r, items[i])) items[kept++] = items[i];
+    else give_back(r, items[i]);
+  }
+  return kept;
+}
+
+static void committed(struct relay *r, struct item **items, size_t count) {
+  static const struct delivery acknowledged = {.fault = KAFKA_OK, .text = ""};
+  struct manifest_name *name = arena_alloc(&items[count - 1]->batch->arena, sizeof *name);
+  BUG_ON(!name); /* a start would settle it; going on without would leave its manifest unsettled */
+  *name = (struct manifest_name){.number = (uint64_t)r->ledger.position.number};
+  memcpy(name->digest, r->ledger.position.digest, sizeof name->digest);
+  items[count - 1]->closes = name;
+  for (size_t i = 0; i < count; i++) judge_item(r, items[i], &acknowledged);
+  push_done(r);
+}
+
+static void blame(struct relay *r, struct item *item) {
+  struct delivery d = {.fault = (enum kafka_fault)item->fault,
+                       .code = item->error_code,
+                       .text = item->error ? item->error : "",
+                       .partition = -1,
+                       .offset = -1};
+  judge_item(r, item, &d);
+}
+
+/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest, count when there is none. */
+static size_t take_out(struct relay *r, struct item **items, size_t count, size_t *middle) {
+  size_t kept = 0, suspects = 0, passed = 0;
+  bool alone = count == 1;
+  for (size_t i = 0; i < count; i++) {
+    enum blame whose = verdict_of_fault((enum kafka_fault)items[i]->fault);
+    bool world = whose == BLAME_WORLD;
+    if (world && items[i]->fault != KAFKA_PURGED) kafka_trouble(r, items[i]->error ? items[i]->error : "", items[i]->error_code);
+    if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone)) blame(r, items[i]);
+    else items[kept++] = items[i];
+  }
+  for (size_t i = 0; i < kept; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
+  *middle = kept;
+  for (size_t i = 0; i < kept; i++)
+    if (items[i]->fault == KAFKA_RECORD_REFUSED && passed++ == suspects / 2) *middle = i;
+  push_done(r);
+  return kept;
+}
+
+/* False: stop; what has no verdict was given back. */
+static bool send_range(struct relay *r, struct item **items, size_t count) {
+  while ((count = filter(r, items, count)) > 0) {
+    size_t middle;
+    switch (attempt(r, items, count)) {
+    case ATTEMPT_COMMITTED: committed(r, items, count); return true;
+    case ATTEMPT_AGAIN: break;
+    case ATTEMPT_STOP:
+      for (size_t i = 0; i < count; i++) give_back(r, items[i]);
+      return false;
+    case ATTEMPT_FAULTY:
+      count = take_out(r, items, count, &middle);
+      if (middle == count || count == 1) break;
+      if (middle == 0) middle = 1;
+      if (send_range(r, items, middle)) return send_range(r, items + middle, count - middle);
+      for (size_t i = middle; i < count; i++) give_back(r, items[i]);
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Entries of the prepared batch that are to be sent; the others go to the finisher. */
+static size_t collect(struct relay *r, struct item **items, size_t most) {
+  size_t n = 0;
+  struct item *item;
+  while (n < most && (item = next_item(r)) && (n == 0 || item->batch == items[0]->batch)) {
+    r->position++;
+    if (item->outcome == OUTCOME_SEND) items[n++] = item;
+    else if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item);
+  }
+  return n;
+}
+
+void transact_next(struct relay *r) {
+  struct item *first = next_item(r);
+  if (!first) {
+    struct error err = {0};
+    if (ledger_refresh(r, &err) != ST_OK) note_renewal(r, "refresh", &err);
+    return;
+  }
+  size_t most = first->batch->count;
+  struct item **items = malloc(most * sizeof *items);
+  if (!items) return; /* out of memory: the next round tries again */
+  size_t count = collect(r, items, most);
+  push_done(r);
+  send_range(r, items, count);
+  push_done(r);
+  free(items);
+}
