@@ -28,6 +28,10 @@ struct digest {
   uint64_t lo, hi;
 };
 struct digest digest_of(struct span s); /* keyed per process: never store it on disk */
+/* SipHash-128 under a fixed, published key: the same in every process, on every machine and in every release, so it may
+ * be stored (names of manifests are made of it). It finds damage; whoever wants two texts of one digest can make them.
+ */
+struct digest digest_fixed(struct span s);
 struct digest_set {
   struct digest *slots;
   size_t count, cap;

@@ -1,20 +1,21 @@
 /* manifest.h - the list of a batch on disk, written before its position is sent to Kafka and kept until it is settled.
  *
  * Files of .busbridge: batch-<number>-<digest> (to be settled, or never committed) and settled-<number>-<digest>
- * (counts as the manifest of its position, not settled again). The digest is of the content, which holds a nonce and
- * the digest of the manifest before it: no two manifests ever share a name, and a chain can be followed back. Nothing
- * here overwrites. Text, one JSON value a line:
+ * (counts as the manifest of its position, not settled again). The digest (digest_fixed) is of the content, which holds
+ * a nonce and the digest of the manifest before it: no two manifests ever share a name, and a chain can be followed
+ * back. Nothing here overwrites. Text, one JSON value a line:
  *   {"busbridge-manifest":1,"number":N,"before":"...","nonce":"...","count":N}
  *   ["flat|pending","NAME",inode,size,ctime,mtime,"ID","TOPIC","KEY",duplicate]
- * A key that is no UTF-8 cannot occur (keys come from JSON or are ids). One thread; a crash leaves a file in tmp/ at
- * most.
+ * A text that is no UTF-8 (a file name may be any bytes) stands as {"hex":"..."}. One thread; a crash leaves a file in
+ * tmp/ at most.
  */
 #ifndef BRIDGE_RELAY_MANIFEST_H
 #define BRIDGE_RELAY_MANIFEST_H
 
 #include "bridge/outbox/store.h"
 
-#define MANIFEST_DIGEST 33 /* 32 hex digits and a NUL */
+#define MANIFEST_DIGEST 33              /* 32 hex digits and a NUL */
+#define MANIFEST_MAX (64 * 1024 * 1024) /* bytes; a larger one is neither written nor read */
 
 struct manifest_entry {
   struct entry_ref ref;
@@ -37,13 +38,14 @@ struct manifest_name {
 };
 
 /* Writes batch-<number>-<digest>: temporary file, fsync, rename without replacing, folder fsync. number, before,
- * entries and count are given, digest is filled. On any error nothing of that name counts as written (it may lie there:
- * same name, same content). nonce: of this run. */
+ * entries (flat and pending ones only) and count are given, digest is filled. ST_TOO_LARGE beyond MANIFEST_MAX. On any
+ * error nothing of that name counts as written (it may lie there: same name, same content). nonce: of this run. */
 MUST_CHECK enum status manifest_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err);
 /* All manifests in folder, by number, then settled ones first. *list is malloc'ed, the caller frees it. Other files are
  * passed over; names that begin like ours and are malformed are ST_INVALID. */
 MUST_CHECK enum status manifest_list(int folder, struct manifest_name **list, size_t *count, struct error *err);
-/* Reads and checks one: ST_INVALID when its content has not that digest or number, or is damaged. */
+/* Reads and checks one: ST_INVALID when its content has not that digest or number, or is damaged; ST_UNSUPPORTED when
+ * another release wrote it in a form of its own. On failure *out is empty. */
 MUST_CHECK enum status manifest_read(int folder, const struct manifest_name *name, struct manifest *out,
                                      struct error *err);
 void manifest_release(struct manifest *m);
@@ -51,5 +53,11 @@ void manifest_release(struct manifest *m);
 MUST_CHECK enum status manifest_settle(int folder, const struct manifest_name *name, struct error *err);
 /* Removed, folder fsync. ST_OK also when it is gone. */
 MUST_CHECK enum status manifest_remove(int folder, const struct manifest_name *name, struct error *err);
+
+/* Without a file: the text of one, appended to out; a text read back (digest: of text), checked but for its name. */
+void manifest_print(const struct manifest *m, const char *nonce, struct buffer *out);
+MUST_CHECK enum status manifest_parse(struct span text, struct manifest *out, struct error *err);
+void manifest_digest(struct span text, char out[MANIFEST_DIGEST]);
+bool manifest_digest_valid(struct span s); /* 32 hex digits */
 
 #endif

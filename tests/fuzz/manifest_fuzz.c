@@ -1,0 +1,32 @@
+/* The text of a manifest: refused, and then nothing is kept; or taken, and then what was read, written and read again
+ * is the same. */
+#include "bridge/relay/manifest.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_same(const struct manifest *a, const struct manifest *b) {
+  BUG_ON(a->number != b->number || a->count != b->count || strcmp(a->before, b->before) != 0);
+  for (size_t i = 0; i < a->count; i++) {
+    const struct manifest_entry *x = &a->entries[i], *y = &b->entries[i];
+    BUG_ON(x->ref.place != y->ref.place || memcmp(&x->ref.stamp, &y->ref.stamp, sizeof x->ref.stamp) != 0);
+    BUG_ON(x->duplicate != y->duplicate || !span_eq(x->ref.name, y->ref.name) || !span_eq(x->id, y->id));
+    BUG_ON(!span_eq(x->topic, y->topic) || !span_eq(x->key, y->key));
+  }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  struct manifest first, second;
+  struct buffer text = {0};
+  if (manifest_parse((struct span){(const char *)data, size}, &first, NULL) != ST_OK) {
+    BUG_ON(first.arena.chunks || first.entries);
+    return 0;
+  }
+  manifest_print(&first, "nonce", &text);
+  enum status st = manifest_parse(buffer_span(&text), &second, NULL);
+  BUG_ON(st != ST_OK);
+  check_same(&first, &second);
+  manifest_release(&first);
+  manifest_release(&second);
+  buffer_release(&text);
+  return 0;
+}
