@@ -27,8 +27,9 @@ MUST_CHECK enum status cluster_offsets(struct cluster *c, const char *topic, int
                                        int64_t *low, int64_t *high, struct error *err);
 
 /* The committed position of position->group for partition 0 of position->topic, read_committed: fills number and digest
- * (number -1 when there is none). Call it after publisher_init: while a transaction is open the broker does not answer.
- * Uses a consumer of its own, closed before it returns. */
+ * (number -1 when there is none, or no such topic). Call it after publisher_init: while a transaction is open the
+ * broker does not answer. Asks again until about timeout_ms are used up, then ST_UNAVAILABLE; ST_DENIED; ST_INVALID
+ * when the metadata is no digest of ours. Uses a consumer of its own, closed before it returns. */
 MUST_CHECK enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
                                         struct position *position, struct error *err);
 

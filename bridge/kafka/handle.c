@@ -2,7 +2,8 @@
 #include "bridge/kafka/handle.h"
 
 #define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
-#define ALL (PRODUCERS | HANDLE_CLUSTER | HANDLE_READER)
+#define CONSUMERS (HANDLE_READER | HANDLE_POSITION)
+#define ALL (PRODUCERS | HANDLE_CLUSTER | CONSUMERS)
 
 struct row {
   unsigned roles;
@@ -18,7 +19,6 @@ static const struct row defaults[] = {
     {PRODUCERS, "acks", "all"},
     {PRODUCERS, "partitioner", "murmur2_random"}, /* as the Java client: one key, one partition, whoever writes it */
     {PRODUCERS, "topic.metadata.propagation.max.ms", "2000"},
-    {PRODUCERS, "transaction.timeout.ms", "60000"},
     /* A first event alone waits 1 ms for company: less latency than librdkafka's 5 ms, and a burst still fills its
        batches. */
     {PRODUCERS, "linger.ms", "1"},
@@ -34,6 +34,7 @@ static const struct row defaults[] = {
 };
 
 static const struct row exactly_once[] = {
+    {PRODUCERS, "transaction.timeout.ms", "60000"},
     {PRODUCERS, "message.timeout.ms", "45000"}, /* below the transaction's timeout */
     {PRODUCERS, "retry.backoff.ms", "5"},       /* 100 would add 100 ms to each of two transactions in a row */
 };
@@ -46,12 +47,12 @@ static const struct row at_least_once[] = {
     {PRODUCERS, "retry.backoff.ms", "100"},
 };
 
-/* What the module's own promises rest on. The group is named because librdkafka wants one: nothing is ever committed to
- * it. */
+/* What the module's own promises rest on. A reader's group is named because librdkafka wants one: nothing is ever
+ * committed to it. */
 static const struct row pinned[] = {
-    {HANDLE_READER, "group.id", "busbridge-tail"},        {HANDLE_READER, "enable.auto.commit", "false"},
-    {HANDLE_READER, "enable.auto.offset.store", "false"}, {HANDLE_READER, "enable.partition.eof", "true"},
-    {HANDLE_READER, "isolation.level", "read_committed"},
+    {HANDLE_READER, "group.id", "busbridge-tail"},    {CONSUMERS, "enable.auto.commit", "false"},
+    {CONSUMERS, "enable.auto.offset.store", "false"}, {HANDLE_READER, "enable.partition.eof", "true"},
+    {CONSUMERS, "isolation.level", "read_committed"},
 };
 
 /* ---- events
@@ -92,12 +93,34 @@ static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
             text);
 }
 
-/* Any answer of a broker shows that the link is up, also while no record is on its way. A broker's thread. */
+static struct handle_tally *tally_of(struct handle *h, int16_t api) {
+  enum { END_TXN = 26, TXN_OFFSET_COMMIT = 28 }; /* ApiKeys of Kafka's protocol */
+  return api == END_TXN ? &h->ends : api == TXN_OFFSET_COMMIT ? &h->offsets : NULL;
+}
+
+/* Told once the whole request is written: what went out in part only cannot be carried out. A broker's thread. */
+static rd_kafka_resp_err_t on_request(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
+                                      int16_t version, int32_t correlation, size_t size, void *opaque) {
+  (void)rk, (void)fd, (void)broker, (void)broker_id, (void)version, (void)correlation, (void)size;
+  struct handle_tally *tally = tally_of(opaque, api);
+  if (tally) {
+    atomic_fetch_add(&tally->sent, 1);
+    atomic_store(&tally->awaited, true);
+  }
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Any answer of a broker shows that the link is up, also while no record is on its way. librdkafka's threads. */
 static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
                                        int16_t version, int32_t correlation, size_t size, int64_t rtt,
                                        rd_kafka_resp_err_t code, void *opaque) {
-  (void)rk, (void)fd, (void)broker, (void)broker_id, (void)api, (void)version, (void)correlation, (void)size, (void)rtt;
+  (void)rk, (void)fd, (void)broker, (void)broker_id, (void)version, (void)correlation, (void)size, (void)rtt;
   struct handle *h = opaque;
+  struct handle_tally *tally = tally_of(h, api);
+  /* librdkafka tells each answer twice: on the broker's thread, then on the one that handles it, before that one can
+   * send again. An error here is no answer. */
+  if (tally && code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_exchange(&tally->awaited, false))
+    atomic_fetch_add(&tally->answered, 1);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP)
     atomic_store(&h->link, LINK_UP);
   return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -106,7 +129,8 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broke
 static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text, size_t size) {
   (void)conf, (void)text, (void)size;
   ((struct handle *)opaque)->intercepted = true;
-  return rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
+  rd_kafka_resp_err_t code = rd_kafka_interceptor_add_on_request_sent(rk, "busbridge", on_request, opaque);
+  return code ? code : rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
 }
 
 /* ---- configuration
@@ -202,12 +226,25 @@ static bool left_out(enum handle_role role, const char *key) {
   return role == HANDLE_TRIAL && (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0);
 }
 
+/* Idempotent at least; a transactional id brings transactions. The trial is of what exactly_once will open once the
+ * outbox has an id. */
+static enum status set_guarantee(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
+                                 struct error *err) {
+  const char *id = config->transactional_id;
+  if (!id && role == HANDLE_TRIAL && !config->at_least_once) id = "busbridge";
+  if (id) {
+    enum status st = handle_set(conf, "transactional.id", id, err);
+    if (st != ST_OK) return st;
+  }
+  if (config->at_least_once && !id)
+    return set_rows(conf, at_least_once, sizeof at_least_once / sizeof *at_least_once, role, err);
+  return set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
+}
+
 static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
                            struct error *err) {
   enum status st = set_rows(conf, defaults, sizeof defaults / sizeof *defaults, role, err);
-  if (st == ST_OK && (role & PRODUCERS))
-    st = config->at_least_once ? set_rows(conf, at_least_once, sizeof at_least_once / sizeof *at_least_once, role, err)
-                               : set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
+  if (st == ST_OK && (role & PRODUCERS)) st = set_guarantee(conf, config, role, err);
   for (size_t i = 0; st == ST_OK && i < config->count; i++)
     if (!left_out(role, config->pairs[i].key)) st = handle_set(conf, config->pairs[i].key, config->pairs[i].value, err);
   return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
@@ -227,7 +264,7 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
   if (report) rd_kafka_conf_set_dr_msg_cb(conf, report);
   if (role != HANDLE_TRIAL) rd_kafka_conf_interceptor_add_on_new(conf, "busbridge", on_new, h);
   char words[512] = "";
-  h->rk = rd_kafka_new(role == HANDLE_READER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words, sizeof words);
+  h->rk = rd_kafka_new(role & CONSUMERS ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words, sizeof words);
   if (h->rk) return ST_OK; /* conf is librdkafka's now */
   st = error_set(err, ST_INVALID, "kafka.*: %s", words);
 out:
@@ -271,10 +308,15 @@ enum status handle_status(int code) {
 }
 
 enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err) {
+  return handle_failed_saying(h, st, rd_kafka_err2str(code), what, err);
+}
+
+enum status handle_failed_saying(struct handle *h, enum status st, const char *words, const char *what,
+                                 struct error *err) {
   rd_kafka_poll(h->rk, 0);
   pthread_mutex_lock(&h->mutex);
   bool down = st == ST_UNAVAILABLE && h->words.text[0] && atomic_load(&h->link) != LINK_UP;
-  error_set(err, st, "%s: %s", what, down ? h->words.text : rd_kafka_err2str(code));
+  error_set(err, st, "%s: %s", what, down ? h->words.text : words);
   pthread_mutex_unlock(&h->mutex);
   return st;
 }

@@ -16,7 +16,15 @@ enum handle_role {
   HANDLE_PUBLISHER = 1,
   HANDLE_CLUSTER = 2,
   HANDLE_READER = 4,
-  HANDLE_TRIAL = 8 /* a publisher that is thrown away: never connects */
+  HANDLE_TRIAL = 8,    /* a publisher that is thrown away: never connects */
+  HANDLE_POSITION = 16 /* asks what a consumer group committed: never reads */
+};
+
+/* Requests of one transaction that went out, and answers that came back. Whoever was sent more often than answered may
+ * still have a copy under way. */
+struct handle_tally {
+  atomic_uint sent, answered;
+  atomic_bool awaited; /* the last one sent has no answer yet */
 };
 
 typedef void (*handle_report_fn)(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
@@ -29,8 +37,9 @@ struct handle {
   atomic_int link;       /* enum publisher_link */
   pthread_mutex_t mutex; /* over words, cause */
   bool has_mutex, intercepted;
-  struct error words; /* the last error that librdkafka told */
-  bool specific;      /* words say more than "all brokers are down" */
+  struct handle_tally ends, offsets; /* EndTxn and TxnOffsetCommit, counted by broker threads */
+  struct error words;                /* the last error that librdkafka told */
+  bool specific;                     /* words say more than "all brokers are down" */
 };
 
 /* report: delivery reports (HANDLE_PUBLISHER), else NULL. ST_INVALID: a key or value of the configuration, or their
@@ -41,6 +50,9 @@ void handle_close(struct handle *h); /* a handle of zeros is fine */
 /* err = st, "what: <librdkafka's last words, or those of code>". Serves waiting events first, so that the words are
  * fresh. */
 enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err);
+/* The same with words of the caller's in place of those of a code. */
+enum status handle_failed_saying(struct handle *h, enum status st, const char *words, const char *what,
+                                 struct error *err);
 /* The status for a blocking call that ended with this code. */
 enum status handle_status(int code);
 /* One key of the configuration: librdkafka's own words on refusal, and the nearest key that exists for an unknown one.

@@ -10,6 +10,9 @@ struct publisher {
   void *ctx;
   size_t in_flight, reported;
   bool closing;
+  bool transactional;
+  bool open;       /* a transaction: begun, neither committed nor aborted */
+  bool committing; /* commit was called in it: from here on nothing is answered by an abort */
 };
 
 /* On the thread that polls or flushes. */
@@ -34,6 +37,7 @@ enum status publisher_open(const struct kafka_config *config, struct log *log, p
   if (!p) return error_set(err, ST_NO_MEMORY, "out of memory");
   p->report = report;
   p->ctx = ctx;
+  p->transactional = config->transactional_id != NULL;
   enum status st = handle_open(&p->handle, config, HANDLE_PUBLISHER, log, on_report, p, err);
   if (st != ST_OK) {
     publisher_close(p);
@@ -73,8 +77,15 @@ enum status publisher_topic(struct publisher *p, const char *name, unsigned *top
   return ST_OK;
 }
 
-static enum kafka_fault refused(struct delivery *delivery, rd_kafka_resp_err_t code) {
+/* Another producer has our identity, or the broker gave up on our transaction. */
+static bool fenced(struct publisher *p, rd_kafka_resp_err_t code) {
+  return kafka_fault_of(code) == KAFKA_FENCED ||
+         kafka_fault_of(rd_kafka_fatal_error(p->handle.rk, NULL, 0)) == KAFKA_FENCED;
+}
+
+static enum kafka_fault refused(struct publisher *p, struct delivery *delivery, rd_kafka_resp_err_t code) {
   enum kafka_fault fault = kafka_fault_of(code);
+  if (fault == KAFKA_FATAL && fenced(p, code)) fault = KAFKA_FENCED;
   if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) fault = KAFKA_RECORD_TOO_LARGE; /* nobody but we saw it yet */
   if (delivery)
     *delivery =
@@ -101,7 +112,7 @@ enum kafka_fault publisher_send(struct publisher *p, const struct record *record
     return KAFKA_OK;
   }
   rd_kafka_headers_destroy(headers); /* ours again after a refusal */
-  return refused(delivery, code);
+  return refused(p, delivery, code);
 }
 
 size_t publisher_poll(struct publisher *p, int timeout_ms) {
@@ -141,4 +152,104 @@ bool publisher_fatal(const struct publisher *p, struct error *text) {
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return false;
   error_set(text, ST_UNAVAILABLE, "%s: %s", rd_kafka_err2name(code), words);
   return true;
+}
+
+/* ---- transactions
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* What the caller does next, and its words; e is freed. Every answer but TXN_RENEW needs a flag that allows it. */
+static enum txn_next judge(struct publisher *p, rd_kafka_error_t *e, bool may_abort, const char *what,
+                           struct error *err) {
+  if (!e) return TXN_DONE;
+  rd_kafka_resp_err_t code = rd_kafka_error_code(e);
+  bool fatal = rd_kafka_error_is_fatal(e) || rd_kafka_fatal_error(p->handle.rk, NULL, 0);
+  enum txn_next next = TXN_RENEW;
+  if (fenced(p, code))
+    next = TXN_FENCED;
+  else if (fatal)
+    next = TXN_RENEW;
+  else if (rd_kafka_error_txn_requires_abort(e))
+    next = may_abort ? TXN_ABORT : TXN_RENEW;
+  else if (rd_kafka_error_is_retriable(e))
+    next = TXN_AGAIN;
+  handle_failed_saying(&p->handle, handle_status(code), rd_kafka_error_string(e), what, err);
+  rd_kafka_error_destroy(e);
+  return next;
+}
+
+enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *err) {
+  BUG_ON(!p->transactional);
+  return judge(p, rd_kafka_init_transactions(p->handle.rk, timeout_ms), false, "preparing transactions", err);
+}
+
+static void tally_reset(struct handle_tally *tally) {
+  atomic_store(&tally->sent, 0);
+  atomic_store(&tally->answered, 0);
+}
+
+enum txn_next publisher_begin(struct publisher *p, struct error *err) {
+  BUG_ON(!p->transactional);
+  rd_kafka_poll(p->handle.rk, 0);
+  if (!publisher_clean(p)) {
+    error_set(err, ST_UNAVAILABLE, "beginning a transaction: the end of the last one may still be under way");
+    return TXN_RENEW;
+  }
+  enum txn_next next = judge(p, rd_kafka_begin_transaction(p->handle.rk), false, "beginning a transaction", err);
+  if (next != TXN_DONE) return next;
+  tally_reset(&p->handle.ends);
+  tally_reset(&p->handle.offsets);
+  p->open = true;
+  p->committing = false;
+  return TXN_DONE;
+}
+
+enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err) {
+  /* librdkafka passes over negative offsets without a word. */
+  BUG_ON(!p->transactional || position->number < 0);
+  enum { ANSWER_MS = 15000 };
+  enum txn_next next = TXN_RENEW;
+  rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata_new(position->group);
+  rd_kafka_topic_partition_t *ledger = rd_kafka_topic_partition_list_add(offsets, position->topic, 0);
+  ledger->offset = position->number;
+  ledger->metadata = strdup(position->digest); /* the list's */
+  if (!ledger->metadata) {
+    error_set(err, ST_NO_MEMORY, "out of memory");
+    goto out;
+  }
+  ledger->metadata_size = strlen(position->digest);
+  char what[320];
+  snprintf(what, sizeof what, "sending position %lld of %s", (long long)position->number, position->topic);
+  next = judge(p, rd_kafka_send_offsets_to_transaction(p->handle.rk, offsets, group, ANSWER_MS), !p->committing, what,
+               err);
+out:
+  rd_kafka_consumer_group_metadata_destroy(group);
+  rd_kafka_topic_partition_list_destroy(offsets);
+  return next;
+}
+
+enum txn_next publisher_commit(struct publisher *p, struct error *err) {
+  BUG_ON(!p->transactional);
+  p->committing = true;
+  enum txn_next next = judge(p, rd_kafka_commit_transaction(p->handle.rk, -1), false, "committing", err);
+  if (next == TXN_DONE) p->open = p->committing = false;
+  return next;
+}
+
+enum txn_next publisher_abort(struct publisher *p, struct error *err) {
+  BUG_ON(!p->transactional);
+  if (p->committing) { /* it may have been committed: the ledger decides, never an abort */
+    error_set(err, ST_UNAVAILABLE, "aborting: the transaction may have been committed");
+    return TXN_RENEW;
+  }
+  enum txn_next next = judge(p, rd_kafka_abort_transaction(p->handle.rk, -1), false, "aborting", err);
+  if (next == TXN_DONE) p->open = false;
+  return next;
+}
+
+bool publisher_clean(const struct publisher *p) {
+  const struct handle *h = &p->handle;
+  unsigned ends = atomic_load(&h->ends.sent);
+  return !p->open && ends <= 1 && ends == atomic_load(&h->ends.answered) &&
+         atomic_load(&h->offsets.sent) == atomic_load(&h->offsets.answered);
 }

@@ -2,8 +2,7 @@
  *
  * One thread sends and polls; reports are called from publisher_poll and publisher_flush on that thread. librdkafka's
  * own threads do the rest. Key and value are borrowed until the record's report; headers are copied. Idempotent,
- * acks=all, murmur2_random; see kafka.md for each value. Transactions are the seam for exactly_once: begin,
- * send_position and commit come beside publisher_send.
+ * acks=all, murmur2_random. With a transactional id: transactions, below.
  */
 #ifndef BRIDGE_KAFKA_PUBLISHER_H
 #define BRIDGE_KAFKA_PUBLISHER_H
@@ -84,14 +83,20 @@ struct position {
 };
 /* Fences older producers of the id and resolves what they left. May take a minute. */
 MUST_CHECK enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *err);
-/* Polls first, so that a late error of the last one is seen. */
+/* Polls first, so that a late error of the last one is seen. TXN_RENEW unless publisher_clean. */
 MUST_CHECK enum txn_next publisher_begin(struct publisher *p, struct error *err);
+/* number >= 0. Read cluster_position for the group once before the first: without a coordinator of the group this call
+ * may never return (librdkafka#5456). */
 MUST_CHECK enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err);
 /* Blocks until the broker answered, however long (a watchdog of the caller's ends the process). */
 MUST_CHECK enum txn_next publisher_commit(struct publisher *p, struct error *err);
+/* Records not reported yet get KAFKA_PURGED. TXN_DONE, TXN_AGAIN or a new producer; the latter also, without trying,
+ * once publisher_commit was called. */
 MUST_CHECK enum txn_next publisher_abort(struct publisher *p, struct error *err);
-/* Exactly one EndTxn was sent and one answered since the last begin (true before the first). False: a late copy may be
- * under way that could end the next transaction: make a new producer before the next begin. */
+/* Nothing of the last transaction can still be under way: it was committed or aborted by exactly one EndTxn, which was
+ * answered (by none when it held nothing), and no position was sent more often than answered. True before the first
+ * begin, false within a transaction. False after commit or abort: a late copy could end the next transaction, or put
+ * back its position: make a new producer before the next begin. */
 bool publisher_clean(const struct publisher *p);
 
 #endif

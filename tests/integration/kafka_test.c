@@ -3,9 +3,8 @@
  *
  * The broker's address is in the file that BUSBRIDGE_BROKER names; without it the program is skipped (77).
  */
-#include "tests/unit/kafka_mock.h"
+#include "tests/integration/broker.h"
 
-#include "bridge/kafka/cluster.h"
 #include "bridge/kafka/reader.h"
 
 struct world {
@@ -19,22 +18,11 @@ struct world {
   char topic[64]; /* a name of this test's own */
 };
 
-static bool find_broker(char bootstrap[64]) {
-  const char *file = getenv("BUSBRIDGE_BROKER");
-  char text[1024] = "";
-  FILE *f = file ? fopen(file, "r") : NULL;
-  if (!f) return false;
-  text[fread(text, 1, sizeof text - 1, f)] = 0;
-  fclose(f);
-  const char *at = strstr(text, "\"bootstrap\": \"");
-  return at && sscanf(at, "\"bootstrap\": \"%63[^\"]\"", bootstrap) == 1;
-}
-
 static int setup(void **state) {
   struct world *w = test_calloc(1, sizeof *w);
   struct error err = {0};
   char id[37];
-  if (!find_broker(w->bootstrap)) return -1;
+  if (!broker_find(w->bootstrap)) return -1;
   w->pair = (struct kafka_pair){"bootstrap.servers", w->bootstrap};
   w->config = (struct kafka_config){.pairs = &w->pair, .count = 1, .at_least_once = true};
   uuid_make(&clock_system, id);
@@ -55,11 +43,7 @@ static int teardown(void **state) {
 }
 
 static void create(struct world *w, int partitions) {
-  struct error err = {0};
-  if (cluster_create_topic(w->cluster, w->topic, partitions, -1, PATIENCE_MS, &err) != ST_OK) fail_msg("%s", err.text);
-  enum topic_state found = TOPIC_MISSING;
-  while (found != TOPIC_THERE) /* the broker answers before its own metadata shows it */
-    if (cluster_topic(w->cluster, w->topic, PATIENCE_MS, &found, NULL, &err) != ST_OK) fail_msg("%s", err.text);
+  broker_topic(w->cluster, w->topic, partitions);
 }
 
 static unsigned number_of(struct world *w) {
@@ -179,8 +163,8 @@ static void only_committed_records_are_read_and_the_end_comes_behind_aborted_one
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   char bootstrap[64];
-  if (!find_broker(bootstrap)) {
-    puts("SKIPPED: no Kafka broker: run broker.py start FILE and set BUSBRIDGE_BROKER=FILE");
+  if (!broker_find(bootstrap)) {
+    puts(BROKER_SKIPPED);
     return 77;
   }
   const struct CMUnitTest tests[] = {
