@@ -132,9 +132,9 @@ def topics(bootstrap, timeout=15):
     return dict(answer.array(topic))
 
 
-def end_offset(bootstrap, topic, partition):
-    """The offset that the next record gets (counts aborted records and markers too)."""
-    body = struct.pack(">ib", -1, 1) + array([string(topic) + array([struct.pack(">iq", partition, -1)])])
+def end_offset(bootstrap, topic, partition, stable=True):
+    """The offset that the next record gets (counts aborted records and markers too); stable: up to the first open transaction."""
+    body = struct.pack(">ib", -1, stable) + array([string(topic) + array([struct.pack(">iq", partition, -1)])])
     answer = ask(bootstrap, LIST_OFFSETS, 2, body)
     answer.take("i"), answer.take("i"), answer.string(), answer.take("i"), answer.take("i")
     code, _, offset = answer.take("h"), answer.take("q"), answer.take("q")

@@ -1,0 +1,192 @@
+"""What every row needs: topics of its own, outboxes, workers to kill, a producer process, and the judgement at the end."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
+import harness  # noqa: E402
+import kafka_wire  # noqa: E402
+import oracle  # noqa: E402
+from writer import Writer  # noqa: E402
+
+BUILD = Path(os.environ.get("BUSBRIDGE_BUILD") or harness.ROOT / "build/faults")
+GUARANTEE = os.environ.get("BUSBRIDGE_GUARANTEE") or "exactly_once"
+FULL = os.environ.get("BUSBRIDGE_FULL") == "1"
+NAMESPACES = ("plot", "episode")
+LEDGER = "busbridge.ledger"
+MAX_ATTEMPTS = 2
+
+
+def exactly_once():
+    return GUARANTEE == "exactly_once"
+
+
+def base_folder():
+    """Process deaths need no disk: the fastest folder there is, unless the caller names one."""
+    named = os.environ.get("BUSBRIDGE_CHAOS_DIR")
+    if named:
+        return named
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+class Topics:
+    """A pair of topics that take records of 2000 bytes at most, and the ledger's."""
+
+    def __init__(self, bootstrap, partitions=3):
+        self.bootstrap, self.prefix = bootstrap, "c" + uuid.uuid4().hex[:10]
+        self.names = [f"{self.prefix}.{ns}" for ns in NAMESPACES]
+        for name in self.names:
+            kafka_wire.create_topic(bootstrap, name, partitions, {"max.message.bytes": 2000})
+        ensure_ledger(bootstrap)
+
+    def drain(self):
+        return oracle.drain(self.bootstrap, self.names)
+
+    def delete(self):
+        for name in self.names:
+            kafka_wire.delete_topic(self.bootstrap, name)
+
+
+def ensure_ledger(bootstrap):
+    try:
+        kafka_wire.create_topic(bootstrap, LEDGER, 1)
+    except kafka_wire.KafkaError as e:
+        if e.code != 36:
+            raise
+
+
+class World:
+    """One outbox, its settings, its programs. tag: ids of its producer begin with it."""
+
+    serial = itertools.count(1)
+
+    def __init__(self, topics, *, redis="off", options=None, guarantee=None):
+        self.topics, self.tag = topics, f"{os.getpid()}.{next(World.serial)}"
+        self.dir = Path(tempfile.mkdtemp(prefix="busbridge-chaos-", dir=base_folder()))
+        self.outbox, self.list = self.dir / "outbox", self.dir / "list"
+        self.outbox.mkdir()
+        self.list.touch()
+        self.programs, self.producer, self.replayed = [], None, set()
+        self.options = {
+            "outbox.url": f"file:{self.outbox}", "outbox.settle": "50ms", "routing.topic": topics.prefix + ".{namespace}",
+            "routing.namespaces": " ".join(NAMESPACES), "topics.create": "never", "encoding.schemas": str(harness.ROOT / "schemas"),
+            "kafka.bootstrap.servers": topics.bootstrap, "redis.url": redis, "flush.interval": "100ms", "dlq.max_attempts": MAX_ATTEMPTS,
+            "delivery.guarantee": guarantee or GUARANTEE, "log.format": "json", "log.level": "info", **(options or {})}
+        self.ids_once = redis != "off"
+
+    # ---- programs --------------------------------------------------------------------------------------------------------------
+
+    def start(self, program, *arguments, env=None, options=None):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BUSBRIDGE_", "NOVELER_"))}
+        pairs = [word for key, value in {**self.options, **(options or {})}.items() if value is not None for word in ("-X", f"{key}={value}")]
+        self.programs.append(harness.Program([str(BUILD / program), *pairs, *arguments], {**clean, **(env or {})}, self.dir))
+        return self.programs[-1]
+
+    def worker(self, *arguments, **more):
+        return self.start("busbridge-worker", *arguments, **more)
+
+    def once(self, seconds=90, **more):
+        """--once to its end; its status."""
+        program = self.worker("--once", **more)
+        try:
+            program.status = program.wait(seconds)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            raise AssertionError(f"--once did not end within {seconds} s:\n{program.stderr()[-3000:]}") from None
+        return program
+
+    def cli(self, *arguments, seconds=60, **more):
+        program = self.start("busbridge", *arguments, **more)
+        program.status = program.wait(seconds)
+        return program
+
+    def forget_programs(self):
+        """Their output is dropped: a thousand of them would fill the folder. Charges and crashes are looked for first."""
+        for program in self.programs:
+            program.kill()
+            program.out.unlink(missing_ok=True)
+            program.err.unlink(missing_ok=True)
+        self.programs = []
+
+    # ---- the producer ----------------------------------------------------------------------------------------------------------
+
+    def writer(self, **more):
+        return Writer(self.outbox, self.list, self.tag, namespaces=NAMESPACES, **more)
+
+    def produce(self, **options):
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        self.producer = subprocess.Popen([sys.executable, str(HERE / "writer.py"), str(self.outbox), str(self.list), "--tag", self.tag, *words],
+                                         stdin=subprocess.PIPE)
+        return self.producer
+
+    def stop_producing(self):
+        if self.producer:
+            self.producer.stdin.close()
+            if self.producer.wait(60):
+                raise AssertionError("the producer failed")
+            self.producer = None
+
+    def pending(self):
+        return [p for folder in (self.outbox, self.outbox / "pending") if folder.is_dir() for p in folder.glob("*.json")]
+
+    # ---- the end ---------------------------------------------------------------------------------------------------------------
+
+    def settle(self, seconds=120, tries=20):
+        """Clean runs until nothing waits; how long that took."""
+        self.stop_producing()
+        began, last = time.monotonic(), None
+        for _ in range(tries):
+            last = self.once(seconds)
+            if last.status == 0 and not self.pending():
+                return time.monotonic() - began
+        raise AssertionError(f"{len(self.pending())} entries stay, the last run ended with {last.status}:\n{last.stderr()[-3000:]}")
+
+    def case(self, records=None):
+        return oracle.Case(oracle.read_list(self.list), self.topics.drain() if records is None else records, self.outbox, self.tag)
+
+    def judge(self, *, records=None, drained=True, ids_once=None, seed=0):
+        case = self.case(records)
+        j = oracle.judge(case, ids_once=self.ids_once if ids_once is None else ids_once, max_attempts=MAX_ATTEMPTS, drained=drained,
+                         replayed=self.replayed, seed=seed)
+        oracle.judge_logs(case, j, self.programs)
+        if self.options["delivery.guarantee"] != "exactly_once":  # a kill may double, and move a double behind others
+            j.faults = [f for f in j.faults if f[0] not in ("I2", "I4", "I10")]
+        return j
+
+    def close(self):
+        if self.producer:
+            self.producer.kill()
+            self.producer.wait()
+        for program in self.programs:
+            program.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def keep(self, why):
+        """A failed run's outbox and logs stay for the one who looks into it."""
+        kept = Path(tempfile.gettempdir()) / f"busbridge-failed-{why}-{self.tag}"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(self.dir, kept, symlinks=True)
+        print(f"  outbox, list and logs are kept in {kept}", flush=True)
+
+
+def stopped_by_signal(pid):
+    """Is the process stopped (state T)?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+    except (OSError, IndexError):
+        return False
+
+
+__all__ = ["World", "Topics", "harness", "kafka_wire", "oracle", "random", "signal", "time", "FULL", "NAMESPACES", "MAX_ATTEMPTS",
+           "exactly_once", "stopped_by_signal"]

@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+"""A producer that keeps a list: what it attempted, and what was accepted (renamed into its place, the folder synced).
+
+    writer.py OUTBOX LIST [--tag T] [--rate N] [--count N] [--keys N] [--seed S] [--poison P] [--twins P] [--namespaces A,B]
+
+As a module: Writer. The list is a file of JSON lines, written before and after each entry, and never lost by killing workers.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+GOOD, REFUSED, MISMATCH, GARBAGE = "good", "refused", "mismatch", "garbage"
+KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
+REFUSED_SIZE = 3000  # the topics take records of 2000 bytes
+
+
+class Writer:
+    """Entries of some keys, written one by one. Nothing of it is thread-safe but stopping it."""
+
+    def __init__(self, outbox, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode")):
+        self.outbox, self.tag, self.keys = Path(outbox), tag, keys
+        self.rng, self.namespaces = random.Random(seed), namespaces
+        self.list = open(list_path, "a")
+        self.count, self.last_stamp = 0, 0
+        self.folder = os.open(self.outbox, os.O_RDONLY)
+
+    def say(self, **what):
+        self.list.write(json.dumps(what, ensure_ascii=False) + "\n")
+        self.list.flush()
+
+    def stamp(self):
+        """A created_at later than every one before it: a scan goes by it where file times are equal."""
+        self.last_stamp = max(self.last_stamp + 1, time.time_ns() // 1000)
+        return datetime.fromtimestamp(self.last_stamp / 1e6, timezone.utc).isoformat(timespec="microseconds")
+
+    def payload(self, ns, key, kind):
+        if kind == MISMATCH:
+            return {KEY_FIELD[ns]: key, "word_count": "many"}  # no number there, and episodes need `changes`
+        size = REFUSED_SIZE if kind == REFUSED else self.rng.randrange(5, 300)
+        body = {"text": "".join(self.rng.choices("abcdefghij 章話", k=size)), "n": self.count}
+        if ns == "episode":
+            return {KEY_FIELD[ns]: key, "changes": body}
+        return {KEY_FIELD[ns]: key, "word_count": self.count, "note": body, "consistency_issues": []}
+
+    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None):
+        """One entry; its line of the list, or None when the disk refused it."""
+        self.count += 1
+        ns = ns or self.rng.choice(self.namespaces)
+        key = key or f"{ns[0]}{self.rng.randrange(self.keys)}"
+        id = f"{self.tag}-{self.count:06}"
+        entry = {"id": id, "name": f"{ns}.updated", "payload": self.payload(ns, key, kind), "created_at": self.stamp(), "attempts": 0,
+                 "dispatched_at": None, "last_error": None, "failed_at": None, "status": "pending", "storage_key": id}
+        if twin_of:
+            entry.update(id=twin_of["id"], name=twin_of["name"], payload=twin_of["payload"], storage_key=f"{twin_of['id']}__{self.count}")
+            key = twin_of["key"]
+        text = json.dumps(entry, ensure_ascii=False)
+        if kind == GARBAGE:
+            text = text[:self.rng.randrange(2, len(text) - 2)]
+        line = {"id": entry["id"], "key": key, "seq": self.count, "kind": kind, "file": entry["storage_key"] + ".json",
+                "payload": entry["payload"] if kind == GOOD else None}
+        return self.place(line, text)
+
+    def place(self, line, text):
+        temporary = self.outbox / f".writing-{line['file']}"
+        try:
+            with open(temporary, "w") as f:
+                f.write(text)
+                f.flush()
+                os.fsync(f.fileno())
+            self.say(do="attempt", **line)
+            temporary.rename(self.outbox / line["file"])
+            os.fsync(self.folder)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            return None
+        self.say(do="accept", file=line["file"])
+        return {**line, "name": json.loads(text)["name"] if line["kind"] != GARBAGE else ""}
+
+    def close(self):
+        os.close(self.folder)
+        self.list.close()
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("outbox")
+    parser.add_argument("list")
+    parser.add_argument("--tag", default="w")
+    parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--keys", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--poison", type=float, default=0, help="share of entries that can never be published")
+    parser.add_argument("--twins", type=float, default=0, help="share of entries that carry an id once more")
+    parser.add_argument("--namespaces", default="plot,episode")
+    return parser.parse_args(arguments)
+
+
+def main(arguments):
+    """Until the count is reached or its standard input is closed."""
+    o = parse(arguments)
+    writer = Writer(o.outbox, o.list, o.tag, keys=o.keys, seed=o.seed, namespaces=o.namespaces.split(","))
+    os.set_blocking(0, False)
+    began, last = time.monotonic(), None
+    while writer.count < o.count and not stopped():
+        dice = writer.rng.random()
+        if dice < o.poison:
+            writer.write(writer.rng.choice((REFUSED, MISMATCH, GARBAGE)))
+        elif last and dice < o.poison + o.twins:
+            writer.write(twin_of=last)
+        else:
+            last = writer.write()
+        time.sleep(max(0, began + writer.count / o.rate - time.monotonic()))
+    writer.close()
+
+
+def stopped():
+    try:
+        return os.read(0, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+"""Crash, or fail, at every numbered durable call and every step towards Kafka of a batch of 20, then recover and judge.
+
+The batch has several keys, an id that comes twice, one event that the broker refuses, one that does not fit its schema and one
+that is no JSON. Every point is tried before and after, the recovery runs too: in the short form a sample of those, with
+BUSBRIDGE_FULL=1 ten times as many. BUSBRIDGE_SEED_NUMBER repeats a run; BUSBRIDGE_FIRST=1 ends it at the first violation.
+"""
+
+import concurrent.futures
+import os
+import random
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
+import oracle  # noqa: E402
+from world import FULL, Topics, World, harness  # noqa: E402
+
+SEED = int(os.environ.get("BUSBRIDGE_SEED_NUMBER") or random.randrange(10**6))
+FIRST = os.environ.get("BUSBRIDGE_FIRST") == "1"
+CRASHED = 137
+TRIALS_A_TOPIC = 100
+WORKERS = 4
+KINDS = ["good"] * 16 + ["refused", "mismatch", "garbage"]
+
+
+class Point:
+    """One line of the count file: the number of a call, and what it is."""
+
+    def __init__(self, line):
+        number, self.what, self.name = (line.split(" ", 2) + [""])[:3]
+        self.number = int(number)
+
+    def __str__(self):
+        return f"{self.number} ({self.what} {self.name})"
+
+
+def fill(world, seed):
+    """The batch: the same for the same seed. The order of kinds is shuffled, the twin follows somewhere behind its first."""
+    rng = random.Random(seed)
+    kinds = KINDS[:]
+    rng.shuffle(kinds)
+    writer = world.writer(keys=3, seed=seed)
+    written = [writer.write(kind) for kind in kinds]
+    writer.write(twin_of=rng.choice([w for w in written if w["kind"] == "good"]))
+    writer.close()
+
+
+def points(world, **env):
+    """A run that only counts: its points."""
+    file = world.dir / "points"
+    file.unlink(missing_ok=True)
+    world.once(env={"BUSBRIDGE_COUNT_FILE": str(file), **env})
+    return [Point(line) for line in file.read_text().splitlines()]
+
+
+def marks(found):
+    """Before each and after each; a step towards Kafka is one moment."""
+    return [f"{p.number}{after}" for p in found for after in (("",) if p.what == "point" else ("", "+"))]
+
+
+class Suite(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.bootstrap = harness.shared_bootstrap()
+        cls.redis = harness.Redis().start()
+        cls.addClassCleanup(cls.redis.close)
+        cls.topics = None
+
+    def setUp(self):
+        print(f"seed {SEED}", flush=True)
+        self.rng = random.Random(SEED)
+        self.total, self.trials, self.missed = oracle.Judgement(), 0, 0
+
+    def world(self, redis=None, options=None):
+        redis = self.rng.random() < 0.5 if redis is None else redis
+        return World(self.topics, redis=self.redis.url if redis else "off", options=options)
+
+    # ---- many trials at a time: most of a recovery is waiting for the broker ----------------------------------------------------
+
+    def sweep(self, trial, cases):
+        """trial(case, topics, redis) -> Judgement for all cases; topics are changed now and then, else a drain would take ever longer."""
+        for at in range(0, len(cases), TRIALS_A_TOPIC):
+            self.topics = Topics(self.bootstrap)
+            with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+                jobs = {}
+                for case in cases[at:at + TRIALS_A_TOPIC]:
+                    jobs[pool.submit(self.one, trial, case, self.rng.random() < 0.5, self.rng.randrange(10**6))] = case
+                for job in concurrent.futures.as_completed(jobs):
+                    self.count(jobs[job], job.result())
+                    if FIRST and self.total.faults:
+                        pool.shutdown(cancel_futures=True)
+                        return self.conclude()
+            self.topics.delete()
+        self.conclude()
+
+    def one(self, trial, case, redis, seed):
+        world = World(self.topics, redis=self.redis.url if redis else "off")
+        try:
+            fill(world, seed)
+            judgement = trial(world, case)
+            if judgement.faults:
+                world.keep("crash")
+            return judgement
+        except BaseException:
+            world.keep("crash")
+            raise
+        finally:
+            world.close()
+
+    def count(self, case, judgement):
+        self.trials += 1
+        self.total.add(judgement)
+        if judgement.faults:
+            print(f"VIOLATION at {case} (seed {SEED}):\n{judgement.complain()}", flush=True)
+
+    def conclude(self):
+        print(f"{self.id().rsplit('.', 1)[1]}: {self.trials} trials, {self.missed} points not reached, seed {SEED}\n  {self.total.line()}", flush=True)
+        self.assertEqual(len(self.total.faults), 0, f"violations, seed {SEED}")
+
+    def baseline(self):
+        self.topics = Topics(self.bootstrap)
+        world = World(self.topics, redis=self.redis.url)
+        self.addCleanup(world.close)
+        fill(world, SEED)
+        return points(world)
+
+    # ---- trials ----------------------------------------------------------------------------------------------------------------
+
+    def crash(self, world, mark):
+        """One run that ends at its mark; False when it came to its end without meeting it."""
+        program = world.once(env={"BUSBRIDGE_CRASH_AT": mark})
+        if program.status == CRASHED:
+            return True
+        if program.status not in (0, 1):
+            raise AssertionError(f"a run with a crash at {mark} ended with {program.status}:\n{program.stderr()[-2000:]}")
+        self.missed += 1
+        return False
+
+    def after_crash(self, world):
+        """What must hold while nobody runs: nothing is lost yet, and a batch is whole."""
+        case, j = world.case(), oracle.Judgement()
+        oracle.judge_whole(case, j)
+        return j
+
+    def crash_once(self, world, mark):
+        self.crash(world, mark)
+        first = self.after_crash(world)
+        world.settle()
+        judgement = world.judge()
+        judgement.faults += first.faults
+        return judgement
+
+    def crash_chain(self, world, chain):
+        """A crash, then one in each run that recovers from it. A mark is a share of the points that the run before had."""
+        mark, *shares = chain
+        self.crash(world, mark)
+        for share, after in shares:
+            known = world.dir / "points"
+            count = 60 if not known.exists() else max(1, len(known.read_text().splitlines()))
+            known.unlink(missing_ok=True)
+            world.once(env={"BUSBRIDGE_CRASH_AT": f"{1 + int(share * count)}{after}", "BUSBRIDGE_COUNT_FILE": str(known)})
+        first = self.after_crash(world)
+        world.settle()
+        judgement = world.judge()
+        judgement.faults += first.faults
+        return judgement
+
+    def fail(self, world, setting):
+        """A call fails. The run may end as it likes, but not by a signal; the next one makes everything good."""
+        began = time.monotonic()
+        program = world.once(env={"BUSBRIDGE_FAIL_AT": setting})
+        world.settle()
+        judgement = world.judge()
+        if program.status not in (0, 1, 75):
+            judgement.fault("I8", f"it ended with {program.status}: {program.stderr()[-500:]}")
+        if time.monotonic() - began > 30:
+            judgement.fault("I9", "it took longer than 30 s")
+        return judgement
+
+    # ---- tests -----------------------------------------------------------------------------------------------------------------
+
+    def test_crash_before_and_after_every_point(self):
+        found = self.baseline()
+        print(f"{len(found)} points, steps towards Kafka: {[str(p) for p in found if p.what == 'point']}", flush=True)
+        self.sweep(self.crash_once, marks(found))
+
+    def test_crash_again_while_it_recovers(self):
+        found = marks(self.baseline())
+        cases = [(self.rng.choice(found), *((self.rng.random(), self.rng.choice(("", "+"))) for _ in range(self.rng.choice((1, 1, 2)))))
+                 for _ in range(1500 if FULL else 40)]
+        self.sweep(self.crash_chain, cases)
+
+    def test_every_call_may_fail(self):
+        found = [p for p in self.baseline() if p.what != "point"]
+        codes = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE")
+        cases = [f"{p.number}{after}:{code}" for p in found for after in ("", "+") for code in codes]
+        self.sweep(self.fail, cases if FULL else self.rng.sample(cases, 40))
+
+
+if __name__ == "__main__":
+    harness.main()
