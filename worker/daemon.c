@@ -91,9 +91,17 @@ static bool stop_asked(void *ctx) {
   return l->stop;
 }
 
-static void turn(struct life *l) {
+/* The exit status of a relay that cannot go on; 0 while it can. */
+static int failed(struct life *l) {
+  struct error err = {0};
+  enum status st = service_failure(l->service, &err);
+  return st == ST_OK ? 0 : exit_of(st);
+}
+
+static int turn(struct life *l) {
   int64_t saved = clock_mono_ms(&clock_system);
-  while (!l->stop) {
+  int code = 0;
+  while (!l->stop && (code = failed(l)) == 0) {
     int sig = signals_wait(LOOP_MS);
     if (sig) take_signal(l, sig);
     if (clock_mono_ms(&clock_system) - saved < SAVE_EVERY_MS) continue;
@@ -103,6 +111,7 @@ static void turn(struct life *l) {
       log_write(l->log, LOG_WARNING, "worker", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
                 "The figures could not be saved; tried again in 10 s");
   }
+  return code;
 }
 
 /* ---- start and stop ---- */

@@ -47,6 +47,7 @@ void flush_settled(struct relay *r, const struct item *item, enum outcome fate) 
   case OUTCOME_RETRY: p->retried++; break;
   case OUTCOME_DEAD: p->dead++; break;
   case OUTCOME_HELD: p->held++; break;
+  case OUTCOME_WAITS: p->taken--; break;
   case OUTCOME_SEND:
   case OUTCOME_TWIN: break;
   }
@@ -59,6 +60,10 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
   const struct breaker_view *b = r->status.breaker_count ? &r->status.breakers[0] : NULL;
   p->left = counts->pending;
   p->reason[0] = '\0';
+  if (r->status.failed != ST_OK) {
+    snprintf(p->reason, sizeof p->reason, "%.290s", r->status.failure);
+    return;
+  }
   if (p->unreachable || (p->left && b))
     snprintf(p->reason, sizeof p->reason, "%.60s: %.220s", b ? b->target : "kafka",
              b ? b->reason : "no answer for 30 s");
@@ -76,6 +81,7 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
 static bool is_over(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
   int64_t now_ms = clock_mono_ms(r->parts.clock);
+  if (r->status.failed != ST_OK) return true;
   if (r->in_hand && now_ms - f->quiet_since_ms > UNREACHABLE_MS) return f->progress.unreachable = true;
   if (f->open) return false;
   if (f->cancelled || limit_reached(f)) return true;

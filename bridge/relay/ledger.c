@@ -229,7 +229,7 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   enum status st = manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
   if (st == ST_OK) st = make_producer(r, err);
   found.number = -1;
-  if (st == ST_OK) st = cluster_position(&r->kafka, r->parts.log, ANSWER_MS, &found, err);
+  if (st == ST_OK) st = cluster_position(&r->client, r->parts.log, ANSWER_MS, &found, err);
   if (st != ST_OK) {
     result = found_of(st);
   } else if (!owns(r, err)) {

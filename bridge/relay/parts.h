@@ -80,6 +80,7 @@ struct relay {
   pthread_mutex_t lock;
   pthread_cond_t changed;                  /* anything below changed */
   bool stopping;                           /* lock */
+  bool recovered; /* lock: what an earlier run left is settled; R may take entries */
   bool publisher_done;                     /* lock: nothing comes to the finisher any more */
   struct batch *pool;                      /* lock: free ones */
   struct batch *ready_first, *ready_last;  /* lock: R -> P */
@@ -94,7 +95,7 @@ struct relay {
   int64_t stop_by_ms;                      /* lock: monotonic end of draining */
 
   bool exactly_once;
-  struct kafka_config kafka; /* as given, or without the transactional id */
+  struct kafka_config client; /* as given, with the transactional id while there is one */
   struct ledger ledger;      /* P; its `settled` F once recovered */
   struct waiting waiting;    /* lock */
 
@@ -163,6 +164,7 @@ void judge_item(struct relay *r, struct item *item, const struct delivery *d);
 void push_done(struct relay *r);
 bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
 struct item *next_item(struct relay *r);
+void key_waits(struct relay *r, const struct item *item);
 bool may_pass(struct relay *r, struct item *item); /* doors and waiting keys; P */
 void kafka_trouble(struct relay *r, const char *text, int code);
 void kafka_worked(struct relay *r);
@@ -185,7 +187,7 @@ void flush_check(struct relay *r);                                              
 
 /* pipeline.c */
 MUST_CHECK enum status pipeline_start(struct relay *r, struct error *err);
-void pipeline_stop(struct relay *r, int64_t drain_ms);
+bool pipeline_stop(struct relay *r, int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
 MUST_CHECK enum status publish_open(struct relay *r, struct error *err); /* P */
 
 void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the test hook */

@@ -10,6 +10,7 @@
 
 enum {
   REST_MS = 1000,
+  PATIENCE_MS = 5000, /* for the publisher to notice that draining is over */
   HAND_OVER = 1000 /* without a transaction nothing is gained by more entries at a time, and memory is lost */
 };
 
@@ -38,12 +39,10 @@ static bool make_room(struct batch *b, size_t events) {
 
 static void fill(struct relay *r, struct batch *b) {
   struct turn turn = {.relay = r, .batch = b, .tuning = relay_tuning_now(r)};
-  if (turn.tuning.batch_events > HAND_OVER) turn.tuning.batch_events = HAND_OVER;
+  if (!r->exactly_once && turn.tuning.batch_events > HAND_OVER) turn.tuning.batch_events = HAND_OVER;
   if (!make_room(b, turn.tuning.batch_events)) return;
-  do {
-    turn_run(&turn);
-    if (b->count == 0) arena_reset(&b->arena); /* names of entries that are not due yet */
-  } while (turn.more);
+  do turn_run(&turn);
+  while (turn.more);
 }
 
 /* Ask for a scan when flush.interval has passed or a retry has become due. */
@@ -176,10 +175,13 @@ enum status pipeline_start(struct relay *r, struct error *err) {
 }
 
 /* The reader first, so that nothing new reaches the publisher once it starts to give back what it has. */
-void pipeline_stop(struct relay *r, int64_t drain_ms) {
+bool pipeline_stop(struct relay *r, int64_t drain_ms) {
   ask_to_stop(r, drain_ms);
   pthread_join(r->reader, NULL);
   relay_wake_publisher(r);
-  pthread_join(r->publishing, NULL);
+  int64_t until = clock_wall_us(r->parts.clock) + (drain_ms + PATIENCE_MS) * 1000;
+  struct timespec at = {until / 1000000, (until % 1000000) * 1000};
+  if (pthread_timedjoin_np(r->publishing, NULL, &at) != 0) return false;
   pthread_join(r->finisher, NULL);
+  return true;
 }

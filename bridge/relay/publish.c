@@ -68,6 +68,7 @@ static void blame_event(struct relay *r, struct item *item, const struct deliver
   item->outcome = (uint8_t)v.outcome;
   item->attempts = v.attempts;
   item_fail(item, v.reason, d->code, text);
+  if (v.outcome == OUTCOME_RETRY) key_waits(r, item);
 }
 
 /* certain: it was refused by itself, not together with others. */
@@ -164,6 +165,14 @@ struct item *next_item(struct relay *r) {
   return &r->current->items[r->position];
 }
 
+void key_waits(struct relay *r, const struct item *item) {
+  pthread_mutex_lock(&r->lock);
+  if (!waiting_add(&r->waiting, item->topic, item->key, item->id, item->generation))
+    log_write(r->parts.log, LOG_WARNING, "relay", "key_not_held", FIELDS(F_SPAN("id", item->id)),
+              "Out of memory: later events of this key may overtake it");
+  pthread_mutex_unlock(&r->lock);
+}
+
 bool may_pass(struct relay *r, struct item *item) {
   pthread_mutex_lock(&r->lock);
   bool held = waiting_holds(&r->waiting, item->topic, item->key, item->id, item->generation);
@@ -194,6 +203,7 @@ static void hand_over(struct relay *r) {
       }
     }
     r->position++;
+    if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
     if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item); /* a twin goes with its head */
   }
 }
@@ -337,13 +347,9 @@ static void relay_transactions(struct relay *r) {
   transact_next(r);
 }
 
-static bool id_in_hand(void *ctx, struct span id) {
-  return table_get(&((struct relay *)ctx)->ids, id) != NULL;
-}
-
 static void tick_waiting(struct relay *r) {
   pthread_mutex_lock(&r->lock);
-  waiting_tick(&r->waiting, r->parts.store, clock_mono_ms(r->parts.clock), id_in_hand, r);
+  waiting_tick(&r->waiting, r->parts.store, clock_mono_ms(r->parts.clock), r->in_hand == 0);
   pthread_mutex_unlock(&r->lock);
 }
 
@@ -362,7 +368,7 @@ bool stage_publish(struct relay *r) {
 }
 
 enum status publish_open(struct relay *r, struct error *err) {
-  enum status st = publisher_open(&r->kafka, r->parts.log, publish_report, r, &r->publisher, err);
+  enum status st = publisher_open(&r->client, r->parts.log, publish_report, r, &r->publisher, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) {
     unsigned number;
     st = publisher_topic(r->publisher, topic_name(r, i), &number, err);

@@ -51,12 +51,12 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   free(list);
   if (st != ST_OK) return st;
   r->exactly_once = r->config.exactly_once;
-  r->kafka = *r->parts.kafka;
-  r->kafka.at_least_once = !r->exactly_once && !unsettled;
+  r->client = *r->parts.kafka;
+  r->client.at_least_once = !r->exactly_once && !unsettled;
   snprintf(l->group, sizeof l->group, "busbridge-%s", r->config.outbox_id);
-  r->kafka.transactional_id = r->kafka.at_least_once ? NULL : l->group;
+  r->client.transactional_id = r->client.at_least_once ? NULL : l->group;
   l->position = (struct position){.topic = r->config.ledger_topic, .group = l->group, .number = -1};
-  l->started = r->recovered = r->kafka.at_least_once;
+  l->started = r->recovered = r->client.at_least_once;
   l->committed_ms = clock_mono_ms(r->parts.clock);
   uuid_make(r->parts.clock, l->nonce);
   return ST_OK;
@@ -124,10 +124,11 @@ enum status relay_start(const struct relay_parts *parts, const struct relay_conf
   return ST_OK;
 }
 
-void relay_stop(struct relay *r, int64_t drain_ms) {
-  if (!r) return;
-  pipeline_stop(r, drain_ms);
+bool relay_stop(struct relay *r, int64_t drain_ms) {
+  if (!r) return true;
+  if (!pipeline_stop(r, drain_ms)) return false;
   release(r);
+  return true;
 }
 
 void relay_fail(struct relay *r, enum status st, const char *text) {

@@ -51,7 +51,7 @@ MUST_CHECK enum status relay_start(const struct relay_parts *parts, const struct
                                    struct relay **out, struct error *err);
 /* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the threads. What was
  * not acknowledged stays pending. NULL is fine. */
-void relay_stop(struct relay *r, int64_t drain_ms);
+bool relay_stop(struct relay *r, int64_t drain_ms);
 void relay_tune(struct relay *r, const struct relay_tuning *tuning);
 
 /* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and also waits for growing

@@ -60,6 +60,7 @@ static enum status apply(struct relay *r, const struct item *item, enum outcome 
   case OUTCOME_RETRY: return store_retry(store, &item->ref, &why, how, err);
   case OUTCOME_DEAD: return store_dead(store, &item->ref, &why, how, err);
   case OUTCOME_HELD:
+  case OUTCOME_WAITS:
   case OUTCOME_SEND:
   case OUTCOME_TWIN: break;
   }
@@ -103,6 +104,7 @@ static const char *result_word(enum outcome fate, enum settled how) {
   case OUTCOME_RETRY: return "retried";
   case OUTCOME_DEAD: return "dead";
   case OUTCOME_HELD:
+  case OUTCOME_WAITS:
   case OUTCOME_SEND:
   case OUTCOME_TWIN: break;
   }
@@ -145,7 +147,7 @@ static void count_item(struct relay *r, const struct item *item, enum outcome fa
 }
 
 static void tell_item(struct relay *r, const struct item *item, enum outcome fate) {
-  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_HELD) return;
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_HELD || fate == OUTCOME_WAITS) return;
   const char *error = item->error ? item->error : "";
   const struct log_field *fields =
       FIELDS(F_SPAN("id", item->id), F_SPAN("name", item->name), F_SPAN("file", item->ref.name),
@@ -185,7 +187,9 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   tell_item(r, item, fate);
   pthread_mutex_lock(&r->lock);
   struct item *twins = unlist(r, item);
-  if (fate == OUTCOME_RETRY) remember_due(r, item);
+  if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
+  else if (item->routed && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
+    waiting_release(&r->waiting, item->topic, item->key, item->id);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;
   flush_settled(r, item, fate);
   pthread_mutex_unlock(&r->lock);
@@ -205,9 +209,26 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
             FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published", published);
 }
 
+/* The removals are durable, then the batch's manifest may go: until both worked, however long. */
+static void close_batch(struct relay *r, const struct manifest_name *name) {
+  struct error err = {0};
+  unsigned tries = 0;
+  while (store_sync(r->parts.store, &err) != ST_OK || ledger_settled(r, name, &err) != ST_OK) {
+    if (err.status == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
+    if (!wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
+  }
+}
+
+static bool still_ours(struct relay *r) {
+  if (state_owns_lock(r->parts.state)) return true;
+  relay_fail(r, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
+  return false;
+}
+
 void stage_settle(struct relay *r, struct item *first) {
   size_t published = 0, all = 0;
   struct error err = {0};
+  if (!still_ours(r)) return; /* touches nothing: it is the other one's now */
   r->settling_us = clock_wall_us(r->parts.clock);
   r->settling_ns = clock_mono_ns(r->parts.clock);
   set_chain_keys(r, first);
@@ -216,7 +237,11 @@ void stage_settle(struct relay *r, struct item *first) {
     first = item->next; /* read before it is settled: its batch may be used again at once */
     all++;
     published += item->outcome == OUTCOME_PUBLISHED;
+    struct manifest_name closes = {0};
+    bool last = item->closes != NULL;
+    if (last) closes = *item->closes;
     settle_item(r, item, (enum outcome)item->outcome);
+    if (last) close_batch(r, &closes);
   }
   if (store_sync(r->parts.store, &err) != ST_OK)
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", FIELDS(F_TEXT("error", err.text)),

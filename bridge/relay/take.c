@@ -20,7 +20,7 @@ static void outbox_worked(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* Not before its due time: given back, and the reader will look again then. */
+/* Not before its due time: its key waits, and the reader will look again then. */
 static bool is_due(struct turn *t, const struct entry *entry) {
   struct relay *r = t->relay;
   int64_t now = clock_wall_us(r->parts.clock);
@@ -35,7 +35,7 @@ static bool is_due(struct turn *t, const struct entry *entry) {
   return false;
 }
 
-static void keep_entry(struct turn *t, const struct entry *entry) {
+static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   struct relay *r = t->relay;
   struct item *item = batch_add(t->batch);
   BUG_ON(!item); /* room was made for all of the batch */
@@ -47,7 +47,7 @@ static void keep_entry(struct turn *t, const struct entry *entry) {
   item->id = arena_span(arena, entry->event.id);
   item->name = arena_span(arena, entry->event.name);
   item->traceparent = arena_span(arena, entry->event.traceparent);
-  item->outcome = OUTCOME_SEND;
+  item->outcome = due ? OUTCOME_SEND : OUTCOME_WAITS;
   t->batch->bytes += entry->text.len;
   flush_took(r, item);
   if (entry->reason == REASON_NO_MEMORY || item->id.len != entry->event.id.len) {
@@ -79,10 +79,7 @@ void stage_take(struct turn *t) {
       return;
     }
     outbox_worked(r);
-    if (taking == TAKE_DUE && !is_due(t, entry))
-      store_release(r->parts.store, &entry->ref);
-    else
-      keep_entry(t, entry);
+    keep_entry(t, entry, taking == TAKE_ALL || is_due(t, entry));
     t->more = has_room(t);
   }
 }

@@ -83,7 +83,7 @@ static enum status prepare_ledger(struct relay *r, struct error *err) {
 /* The producer last: it remembers for seconds that a topic was missing. */
 static enum status prepare_all(struct relay *r, struct error *err) {
   enum status st = ST_OK;
-  if (!r->cluster) st = cluster_open(&r->kafka, r->parts.log, &r->cluster, err);
+  if (!r->cluster) st = cluster_open(&r->client, r->parts.log, &r->cluster, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
   if (st == ST_OK && r->exactly_once) st = prepare_ledger(r, err);
   if (st == ST_OK && !r->publisher && !r->exactly_once && r->ledger.started) st = publish_open(r, err);

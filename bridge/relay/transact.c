@@ -36,8 +36,8 @@ static void renewed(struct relay *r) {
 /* at_least_once: what exactly_once left is settled; from now on without transactions. */
 static void leave_transactions(struct relay *r) {
   publish_close(r);
-  r->kafka.transactional_id = NULL;
-  r->kafka.at_least_once = true;
+  r->client.transactional_id = NULL;
+  r->client.at_least_once = true;
   r->topics_ready = false;
 }
 
@@ -316,6 +316,7 @@ static size_t collect(struct relay *r, struct item **items, size_t most) {
   struct item *item;
   while (n < most && (item = next_item(r)) && (n == 0 || item->batch == items[0]->batch)) {
     r->position++;
+    if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
     if (item->outcome == OUTCOME_SEND) items[n++] = item;
     else if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item);
   }

@@ -101,7 +101,7 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
 
 static void stage_route(struct turn *t) {
   for (size_t i = t->first; i < t->batch->count; i++)
-    if (t->batch->items[i].outcome == OUTCOME_SEND) route_item(t, &t->batch->items[i], entry_of(t, i));
+    if (t->batch->items[i].outcome == OUTCOME_SEND || t->batch->items[i].outcome == OUTCOME_WAITS) route_item(t, &t->batch->items[i], entry_of(t, i));
 }
 
 static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {

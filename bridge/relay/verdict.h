@@ -19,6 +19,7 @@ enum blame {
 
 enum outcome {
   OUTCOME_SEND,      /* on its way: no verdict yet */
+  OUTCOME_WAITS,     /* was refused before and is not due yet: its key waits, it is given back untouched */
   OUTCOME_TWIN,      /* shares the fate of the entry with its id that is in hand */
   OUTCOME_PUBLISHED, /* acknowledged */
   OUTCOME_DUPLICATE, /* its id was published by another entry: taken out */

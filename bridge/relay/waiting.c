@@ -107,23 +107,23 @@ void waiting_release(struct waiting *w, unsigned topic, struct span key, struct 
   w->released = true;
 }
 
-/* An event that is neither in hand nor found by a complete scan is gone: somebody took it away. */
-static void release_lost(struct waiting *w, struct store *store, bool (*in_hand)(void *, struct span), void *ctx) {
+/* An event that the last scan, read to its end with nothing left in hand, did not find is gone: somebody took it away. */
+static void release_lost(struct waiting *w, struct store *store) {
   size_t pos = 0;
   struct span key;
   void *value;
+  if (!store_scanned(store, w->latest)) return;
   while (table_each(&w->keys, &pos, &key, &value)) {
     struct wait_key *k = value;
-    if (k->released || !store_scanned(store, k->seen + 1) || w->latest <= k->seen) continue;
-    if (in_hand(ctx, span_of(k->id))) continue;
+    if (k->released || k->seen >= w->latest) continue;
     k->released = w->released = true;
     k->from = 0;
   }
 }
 
-void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool (*in_hand)(void *, struct span), void *ctx) {
+void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle) {
   if (!w->keys.count || now_ms - w->scanned_ms < SCAN_EVERY_MS) return;
-  release_lost(w, store, in_hand, ctx);
+  if (idle) release_lost(w, store);
   if (!w->released) return;
   w->scanned_ms = now_ms;
   w->released = false;

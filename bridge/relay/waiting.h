@@ -25,8 +25,8 @@ void waiting_close(struct waiting *w);
 bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
 bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
 void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id);
-/* Also releases keys whose event a complete scan did not find any more. in_hand says whether an id is. */
-void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool (*in_hand)(void *, struct span), void *ctx);
+/* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any more are released too. */
+void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle);
 size_t waiting_count(const struct waiting *w);
 
 #endif

@@ -24,6 +24,7 @@ struct service {
   struct relay *relay;     /* RELAY only, else NULL */
   struct kafka_pair *pairs;
   struct kafka_config kafka;
+  char ledger_topic[256];
   char prefix[256], source[256], schemas[512];
 };
 

@@ -171,7 +171,9 @@ static enum status start_relay(struct service *s, const struct service_options *
     snprintf(s->source, sizeof s->source, "%s", source);
   else
     snprintf(s->source, sizeof s->source, "/busbridge/%s", state_id(s->state));
-  struct relay_parts parts = {.store = s->store,
+  snprintf(s->ledger_topic, sizeof s->ledger_topic, "%s", setting_text(x, SETTING_LEDGER_TOPIC));
+  struct relay_parts parts = {.state = s->state,
+                              .store = s->store,
                               .routing = s->routing,
                               .catalog = s->catalog,
                               .keys = s->keys,
@@ -181,6 +183,9 @@ static enum status start_relay(struct service *s, const struct service_options *
                               .log = s->log};
   struct relay_config config = {.tuning = tuning_of(x),
                                 .ce_source = s->source,
+                                .outbox_id = state_id(s->state),
+                                .ledger_topic = s->ledger_topic,
+                                .exactly_once = !strcmp(setting_text(x, SETTING_DELIVERY_GUARANTEE), "exactly_once"),
                                 .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
                                 .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
                                 .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
@@ -226,7 +231,11 @@ enum status service_open(const struct settings *settings, struct log *log, const
 void service_close(struct service *s, int64_t drain_ms) {
   if (!s) return;
   struct error err = {0};
-  relay_stop(s->relay, drain_ms);
+  if (!relay_stop(s->relay, drain_ms)) {
+    log_write(s->log, LOG_WARNING, "service", "abandoned", NO_FIELDS,
+              "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
+    return;
+  }
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && service_save_metrics(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
               "The figures could not be saved");
@@ -243,6 +252,18 @@ void service_close(struct service *s, int64_t drain_ms) {
 
 enum status service_save(struct service *s, struct error *err) {
   return service_save_metrics(s, err);
+}
+
+enum status service_failure(struct service *s, struct error *err) {
+  struct relay_status *status = s->relay ? malloc(sizeof *status) : NULL;
+  enum status st = ST_OK;
+  if (status) {
+    relay_status(s->relay, status);
+    st = status->failed;
+    if (st != ST_OK) error_set(err, st, "%s", status->failure);
+  }
+  free(status);
+  return st;
 }
 
 void service_socket_path(const struct service *s, struct buffer *out) {

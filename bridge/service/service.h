@@ -32,6 +32,8 @@ void service_reload(struct service *s, const struct settings *fresh);
 
 /* Write the figures down now, so that a crash loses little (RELAY, CHANGE). */
 MUST_CHECK enum status service_save(struct service *s, struct error *err);
+/* RELAY: ST_OK, or why it cannot go on (fenced, not our cluster, no ledger topic): end the process. Any thread. */
+enum status service_failure(struct service *s, struct error *err);
 /* Where the control socket of this outbox lies. */
 void service_socket_path(const struct service *s, struct buffer *out);
 

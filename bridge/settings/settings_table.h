@@ -53,8 +53,8 @@
     "", "Longest wait between quick tries")                                                                                \
   X(RETRY_JITTER, "retry.jitter", DURATION, "50ms", 0, HOUR, SETTING_RELOADABLE,                                           \
     "", "Random time added to each wait, at most")                                                                         \
-  X(DELIVERY_GUARANTEE, "delivery.guarantee", CHOICE, "at_least_once", 0, 0, 0,                                            \
-    "at_least_once !exactly_once", "What is promised of each event")                   \
+  X(DELIVERY_GUARANTEE, "delivery.guarantee", CHOICE, "exactly_once", 0, 0, 0,                                            \
+    "exactly_once at_least_once", "What is promised of each event")                   \
   X(ROUTING_NAMESPACES, "routing.namespaces", TEXT, "episode quality plot usecase", 0, 0, 0,                               \
     "", "Namespaces that are published; any other is a dead letter")                                                       \
   X(ROUTING_TOPIC, "routing.topic", TEXT, "{namespace}.events", 0, 0, 0,                                                   \
@@ -77,7 +77,7 @@
     "", "Folder of the Avro schemas; empty means the installed ones")                                                      \
   X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \
     "", "Schema registry")                                                                                                 \
-  X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, SETTING_LATER,                                           \
+  X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, 0,                                           \
     "", "Topic whose committed offset carries the ledger of exactly_once")                                                 \
   X(CLOUDEVENTS_SOURCE, "cloudevents.source", TEXT, "", 0, 0, 0,                                                           \
     "", "Header ce_source; empty means /busbridge/<outbox id>")                                                            \
