@@ -148,10 +148,8 @@ static int live(struct life *l) {
                    F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
             "Relaying %s", setting_text(l->settings, SETTING_OUTBOX_URL));
   int code = EXIT_SUCCESS;
-  if (l->daemon->once)
-    code = once_run(l->service, l->log, stop_asked, l);
-  else
-    turn(l);
+  code = l->daemon->once ? once_run(l->service, l->log, stop_asked, l) : turn(l);
+  if (failed(l)) code = failed(l);
   stop(l);
   log_write(l->log, LOG_INFO, "worker", "stopped", FIELDS(F_INT("exit", code)), "Stopped");
   return code;
