@@ -13,6 +13,9 @@ struct publisher {
   bool transactional;
   bool open;       /* a transaction: begun, neither committed nor aborted */
   bool committing; /* commit was called in it: from here on nothing is answered by an abort */
+  /* A record failed that had its sequence number already. librdkafka (2.0.2, 2.8.0) goes on counting behind it, and the
+   * next transaction fails as "skipped sequence numbers". */
+  bool gap;
 };
 
 /* On the thread that polls or flushes. */
@@ -23,7 +26,9 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *o
   p->in_flight--;
   p->reported++;
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) atomic_store_explicit(&p->handle.link, LINK_UP, memory_order_relaxed);
-  const struct delivery delivery = {.fault = kafka_fault_of(message->err),
+  enum kafka_fault fault = kafka_fault_of(message->err);
+  if (fault != KAFKA_OK && fault != KAFKA_PURGED && message->partition >= 0) p->gap = true;
+  const struct delivery delivery = {.fault = fault,
                                     .code = message->err,
                                     .text = rd_kafka_err2str(message->err),
                                     .partition = message->partition,
@@ -250,6 +255,6 @@ enum txn_next publisher_abort(struct publisher *p, struct error *err) {
 bool publisher_clean(const struct publisher *p) {
   const struct handle *h = &p->handle;
   unsigned ends = atomic_load(&h->ends.sent);
-  return !p->open && ends <= 1 && ends == atomic_load(&h->ends.answered) &&
+  return !p->open && !p->gap && ends <= 1 && ends == atomic_load(&h->ends.answered) &&
          atomic_load(&h->offsets.sent) == atomic_load(&h->offsets.answered);
 }

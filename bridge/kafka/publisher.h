@@ -93,10 +93,12 @@ MUST_CHECK enum txn_next publisher_commit(struct publisher *p, struct error *err
 /* Records not reported yet get KAFKA_PURGED. TXN_DONE, TXN_AGAIN or a new producer; the latter also, without trying,
  * once publisher_commit was called. */
 MUST_CHECK enum txn_next publisher_abort(struct publisher *p, struct error *err);
-/* Nothing of the last transaction can still be under way: it was committed or aborted by exactly one EndTxn, which was
- * answered (by none when it held nothing), and no position was sent more often than answered. True before the first
- * begin, false within a transaction. False after commit or abort: a late copy could end the next transaction, or put
- * back its position: make a new producer before the next begin. */
+/* The next transaction can begin. False within one, and for good, so that a new producer must be made before the next,
+ * - when something of the last one may still be under way: its EndTxn was sent more than once or not answered (none at
+ *   all is fine: it held nothing), or a position was sent more often than answered. A late copy could end the next
+ *   transaction, or put back its position;
+ * - when a record failed that had been given to a partition (refused by the broker, timed out): the next transaction
+ *   with that partition would fail for its missing sequence number. */
 bool publisher_clean(const struct publisher *p);
 
 #endif

@@ -9,7 +9,7 @@ enum { LARGE = 3000, TOPIC_LIMIT = 2000 };
 
 struct world {
   char bootstrap[64];
-  struct kafka_pair pair;
+  struct kafka_pair pairs[4];
   struct kafka_config config;
   struct cluster *cluster;
   struct publisher *publisher, *second;
@@ -43,6 +43,15 @@ static void expect_position(struct world *w, int64_t number, const char *digest)
   assert_string_equal(position.digest, digest);
 }
 
+/* Closed as it is, as a crash would, and another one in its place. */
+static void renew(struct world *w) {
+  struct error err = {0};
+  publisher_close(w->publisher);
+  open_one(w, &w->publisher, &w->reports);
+  assert_int_equal(publisher_topic(w->publisher, w->topic, &w->number, &err), ST_OK);
+  NEXT(publisher_init(w->publisher, PATIENCE_MS, &why), TXN_DONE);
+}
+
 /* As a worker starts: fences, then reads where the ledger stands. */
 static void start(struct world *w) {
   NEXT(publisher_init(w->publisher, PATIENCE_MS, &why), TXN_DONE);
@@ -54,8 +63,8 @@ static int setup(void **state) {
   struct error err = {0};
   char id[37];
   if (!broker_find(w->bootstrap)) return -1;
-  w->pair = (struct kafka_pair){"bootstrap.servers", w->bootstrap};
-  w->config = (struct kafka_config){.pairs = &w->pair, .count = 1, .transactional_id = w->id};
+  w->pairs[0] = (struct kafka_pair){"bootstrap.servers", w->bootstrap};
+  w->config = (struct kafka_config){.pairs = w->pairs, .count = 1, .transactional_id = w->id};
   uuid_make(&clock_system, id);
   snprintf(w->id, sizeof w->id, "busbridge-%s", id);
   snprintf(w->topic, sizeof w->topic, "t.%s", id);
@@ -178,15 +187,18 @@ static void an_abort_leaves_the_old_position_and_the_next_transaction_commits(vo
   expect_values(w, "a,b,");
 }
 
-static void an_abort_gives_unsent_records_back(void **state) {
+static void an_abort_gives_unsent_records_back_and_leaves_no_gap(void **state) {
   struct world *w = *state;
-  start(w);
+  w->pairs[w->config.count++] = (struct kafka_pair){"linger.ms", "600"};
+  renew(w);
+  expect_position(w, -1, "");
   commit_batch(w, 1, "one", NULL);
   begin(w);
   for (int i = 0; i < 50; i++) produce(w, "never");
   roll_back(w);
   assert_int_equal(publisher_in_flight(w->publisher), 0);
   assert_int_equal(w->reports.count, 50);
+  for (int i = 0; i < 50; i++) assert_int_equal(w->reports.delivery[i].fault, KAFKA_PURGED);
   commit_batch(w, 2, "two", "x");
   expect_values(w, "x,");
 }
@@ -251,7 +263,10 @@ static void a_refused_record_is_reported_and_the_batch_goes_again_without_it(voi
   assert_int_equal(told->code, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
   const struct position position = position_of(w, 2, "never");
   NEXT(publisher_position(w->publisher, &position, &why), TXN_ABORT);
-  roll_back(w);
+  NEXT(publisher_abort(w->publisher, &why), TXN_DONE);
+  assert_false(publisher_clean(w->publisher)); /* for the gap in the numbers of that partition */
+  NEXT(publisher_begin(w->publisher, &why), TXN_RENEW);
+  renew(w);
   expect_position(w, 1, "one");
   commit_batch(w, 2, "two", "second");
   expect_position(w, 2, "two");
@@ -337,7 +352,8 @@ static void a_fenced_producer_cannot_send_and_leaves_nothing(void **state) {
   take_over(w);
   produce(w, "zombie");
   flush(w->publisher);
-  assert_int_equal(w->reports.delivery[1].fault, KAFKA_FENCED);
+  enum kafka_fault fault = w->reports.delivery[1].fault; /* it may not have come so far as to be sent */
+  assert_true(fault == KAFKA_FENCED || fault == KAFKA_PURGED);
   const struct record record = record_of(w->number, "k", "zombie", 0);
   assert_int_equal(publisher_send(w->publisher, &record, NULL), KAFKA_FENCED);
   const struct position position = position_of(w, 2, "zombie");
@@ -382,11 +398,7 @@ static void a_new_producer_resolves_what_an_old_one_left_open(void **state) {
   produce(w, "left");
   flush(w->publisher);
   send_position(w, 2, "left");
-  publisher_close(w->publisher); /* as a crash would */
-  open_one(w, &w->publisher, &w->reports);
-  struct error err = {0};
-  assert_int_equal(publisher_topic(w->publisher, w->topic, &w->number, &err), ST_OK);
-  NEXT(publisher_init(w->publisher, PATIENCE_MS, &why), TXN_DONE);
+  renew(w);
   expect_position(w, 1, "one");
   commit_batch(w, 2, "two", "b");
   expect_values(w, "a,b,");
@@ -402,7 +414,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(a_position_shows_with_its_commit_and_not_before),
       CASE(an_abort_leaves_the_old_position_and_the_next_transaction_commits),
-      CASE(an_abort_gives_unsent_records_back),
+      CASE(an_abort_gives_unsent_records_back_and_leaves_no_gap),
       CASE(empty_transactions_end_clean),
       CASE(a_position_alone_is_a_transaction_and_may_be_large_or_repeated),
       CASE(a_refused_record_is_reported_and_the_batch_goes_again_without_it),
