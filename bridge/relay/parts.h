@@ -162,6 +162,8 @@ void suspect_add(struct relay *r, struct item *item);
 /* The verdict of one entry, known for certain, and on to the finisher. */
 void judge_item(struct relay *r, struct item *item, const struct delivery *d);
 void push_done(struct relay *r);
+void watch_link(struct relay *r);     /* says when Kafka goes away and comes back */
+void publish_status(struct relay *r); /* figures for relay_status */
 bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
 struct item *next_item(struct relay *r);
 void key_waits(struct relay *r, const struct item *item);

@@ -247,7 +247,7 @@ static void tick_breakers(struct relay *r) {
     tick_breaker(r, topic_breaker(r, i), topic_name(r, i), i, idle);
 }
 
-static void watch_link(struct relay *r) {
+void watch_link(struct relay *r) {
   struct error err = {0};
   bool down = publisher_link(r->publisher, &err) == LINK_DOWN;
   if (down == r->link_down) return;
@@ -287,7 +287,7 @@ static void sleep_until_work(struct relay *r) {
   if (poll(&fd, 1, timeout) == 1 && read(r->wake_fd, &count, sizeof count) < 0) return;
 }
 
-static void publish_status(struct relay *r) {
+void publish_status(struct relay *r) {
   uint64_t n = r->publisher ? publisher_in_flight(r->publisher) : 0;
   pthread_mutex_lock(&r->lock);
   r->status.in_flight = n;

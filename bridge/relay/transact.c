@@ -217,6 +217,8 @@ static enum attempt attempt(struct relay *r, struct item **items, size_t count) 
   relay_point(r, "produced");
   while (publisher_in_flight(r->publisher)) {
     publisher_poll(r->publisher, 50);
+    watch_link(r);
+    publish_status(r);
     if (relay_must_end(r)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
   }
   if (any_fault(items, count)) return undo(r, ATTEMPT_FAULTY);
