@@ -125,6 +125,9 @@ static void a_flush_publishes_and_the_figures_tell(void **state) {
   assert_has(buffer_z(&w->json), "busbridge_dlq_events 1\n");
   assert_has(buffer_z(&w->json), "busbridge_pending_events{state=\"ready\"} 0\n");
   assert_has(buffer_z(&w->json), "busbridge_inflight_events 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"kafka\"} 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"plot.events\"} 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_loop_heartbeat_timestamp_seconds ");
   assert_true(service_alive(w->service));
 }
 
@@ -166,6 +169,10 @@ static void a_broker_that_is_away_is_never_green(void **state) {
   const char *text = buffer_z(&w->json);
   assert_has(text, "Nothing goes to kafka");
   assert_null(strstr(text, "\"word\": \"OK\""));
+  buffer_clear(&w->json);
+  assert_int_equal(service_prometheus(w->service, &w->json, &w->err), ST_OK);
+  assert_null(strstr(buffer_z(&w->json), "busbridge_breaker_state{target=\"kafka\"} 0\n"));
+  assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"outbox\"} 0\n");
   uint64_t id = start_flush(w);
   service_flush_cancel(w->service, id);
   service_flush_cancel(w->service, id + 1);
