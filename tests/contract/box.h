@@ -2,6 +2,7 @@
 #ifndef TESTS_CONTRACT_BOX_H
 #define TESTS_CONTRACT_BOX_H
 
+#include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
 
 #include <ftw.h>
