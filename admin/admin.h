@@ -35,6 +35,7 @@ struct admin {
   struct settings *settings;
   struct log *log;
   struct buffer out; /* what goes to stdout */
+  bool unwritten;    /* stdout could not be written, and that was said */
 };
 
 struct command {
@@ -56,9 +57,15 @@ void note(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3); /* the
 /* Complain of err; the exit code that goes with its status. */
 int fail(const struct admin *a, const struct error *err);
 int code_of(enum status st);
-/* Write admin->out to stdout and empty it. CODE_OK, or CODE_FAILURE when stdout cannot be written. */
+/* Write admin->out to stdout and empty it; main does so at the end, others before they say something about it. CODE_OK,
+ * or CODE_FAILURE when stdout cannot be written, also later on. */
 int admin_flush(struct admin *a);
-/* How often Ctrl-C (or SIGTERM) came. */
+/* How often Ctrl-C (or SIGTERM) came since interrupts_counted; before that it ends the program at once with 130. */
 int interrupts(void);
+void interrupts_counted(void);
+
+/* A line on a terminal while something takes longer than a moment, taken away at the end. */
+void patience_begin(const struct admin *a);
+void patience_end(const struct admin *a);
 
 #endif

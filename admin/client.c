@@ -77,7 +77,8 @@ enum status client_open(struct admin *a, enum service_mode local, struct client 
 void client_close(struct client *c) {
   if (!c) return;
   http_close(c->http);
-  if (c->service) service_close(c->service, setting_number(c->admin->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT));
+  int64_t drain_ms = c->service ? setting_number(c->admin->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT) : 0;
+  service_close(c->service, interrupts() > 1 ? 0 : drain_ms);
   buffer_release(&c->path);
   free(c);
 }
@@ -137,10 +138,18 @@ static void path(struct client *c, const char *fmt, ...) {
 
 /* ---- the operations ---------------------------------------------------------------------------------------------- */
 
-enum status client_list(struct client *c, const struct list_request *r, struct buffer *json, struct error *err) {
+static enum status list(struct client *c, const struct list_request *r, struct buffer *json, struct error *err) {
   if (c->service) return service_list(c->service, r, json, err);
   path(c, "/v1/entries?type=%s&limit=%zu", r->pending && r->dead ? "all" : r->dead ? "dlq" : "pending", r->limit);
   return ask(c, "GET", LISTING_MS, json, err);
+}
+
+/* A list in order needs a pass over all names. */
+enum status client_list(struct client *c, const struct list_request *r, struct buffer *json, struct error *err) {
+  patience_begin(c->admin);
+  enum status st = list(c, r, json, err);
+  patience_end(c->admin);
+  return st;
 }
 
 enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json, struct error *err) {
@@ -174,10 +183,17 @@ void client_flush_cancel(struct client *c, uint64_t id) {
   buffer_release(&answer);
 }
 
-enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
+static enum status health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
   if (c->service) return service_health(c->service, detailed, json, err);
   path(c, "/v1/status?detailed=%d", detailed);
   return ask(c, "GET", detailed ? LISTING_MS : ANSWER_MS, json, err);
+}
+
+enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
+  patience_begin(c->admin);
+  enum status st = health(c, detailed, json, err);
+  patience_end(c->admin);
+  return st;
 }
 
 enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err) {

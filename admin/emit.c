@@ -9,8 +9,7 @@ static enum status read_stdin(size_t limit, struct buffer *out, struct error *er
   char chunk[65536];
   for (;;) {
     ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
-    if (n < 0 && errno == EINTR && !interrupts()) continue;
-    if (n < 0 && errno == EINTR) return error_set(err, ST_CANCELLED, "Interrupted; nothing was written");
+    if (n < 0 && errno == EINTR) continue;
     if (n < 0) return error_sys(err, errno, "Reading standard input");
     if (n == 0) return buffer_status(out, err);
     buffer_append(out, chunk, (size_t)n);

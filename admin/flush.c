@@ -47,6 +47,7 @@ static bool leave(struct following *f, uint64_t id) {
 
 static enum status follow(struct following *f, uint64_t id, uint64_t limit, struct error *err) {
   int wait = POLL_FIRST_MS;
+  interrupts_counted();
   progress_init(&f->bar, STDERR_FILENO, f->admin->interactive, "flush", f->admin->clock);
   for (;;) {
     enum status st = ask_progress(f, id, err);
@@ -118,7 +119,9 @@ static int flush_now(struct following *f, const struct flush_request *request, b
   } else {
     print_totals(f);
   }
-  return conclude(f);
+  int written = admin_flush(f->admin);
+  int code = conclude(f);
+  return written != CODE_OK ? written : code;
 }
 
 /* ---- dry run ---------------------------------------------------------------------------------------------------- */

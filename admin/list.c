@@ -93,6 +93,7 @@ static enum status print(struct admin *a, const char *format, const struct json_
     if (st != ST_OK) return st;
     if (shown == 0) note(a, "no entries");
   }
+  if (admin_flush(a) != CODE_OK) return ST_OK; /* said already; main gives the exit code */
   if (shown < total) note(a, "%u of %s, use --limit 0 for all", shown, number_text(total, number));
   return ST_OK;
 }

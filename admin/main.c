@@ -84,6 +84,7 @@ static void end_by_pipe(void) {
 
 int admin_flush(struct admin *a) {
   struct error err = {0};
+  if (a->unwritten) return CODE_FAILURE;
   if (buffer_status(&a->out, &err) != ST_OK) return fail(a, &err);
   size_t done = 0;
   while (done < a->out.len) {
@@ -92,6 +93,7 @@ int admin_flush(struct admin *a) {
     if (n < 0 && errno == EPIPE) end_by_pipe();
     if (n < 0) {
       complain(a, "Writing to standard output: %s", strerror(errno));
+      a->unwritten = true;
       return CODE_FAILURE;
     }
     done += (size_t)n;
@@ -102,15 +104,20 @@ int admin_flush(struct admin *a) {
 
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupt_count;
+static volatile sig_atomic_t interrupt_count, in_loop;
 
+/* Outside of loops that look at interrupts() nothing is lost by leaving at once. */
 static void on_interrupt(int signal_number) {
   (void)signal_number;
-  if (++interrupt_count > 2) _exit(CODE_INTERRUPTED);
+  if (!in_loop || ++interrupt_count > 2) _exit(CODE_INTERRUPTED);
 }
 
 int interrupts(void) {
   return interrupt_count;
+}
+
+void interrupts_counted(void) {
+  in_loop = 1;
 }
 
 static void catch_signals(void) {

@@ -56,6 +56,7 @@ static void replay_stdin(struct replaying *r) {
 }
 
 static int replay(struct replaying *r, int count, char **ids) {
+  interrupts_counted();
   if (r->json) buffer_add_char(&r->admin->out, '[');
   for (int i = 0; i < count && !interrupts(); i++) {
     if (strcmp(ids[i], "-") == 0) {

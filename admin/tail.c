@@ -48,6 +48,7 @@ static bool too_quiet(struct tailing *t, int64_t since_ms) {
 static void read_all(struct tailing *t) {
   struct error err = {0};
   int64_t last_ms = clock_mono_ms(t->admin->clock);
+  interrupts_counted();
   bool direct = isatty(STDOUT_FILENO) || t->follow;
   while (!interrupts()) {
     uint64_t before = t->shown;

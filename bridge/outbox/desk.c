@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define DEAD_KEYS 65536
+
 static const struct event no_event = {
     .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};
 
@@ -77,7 +79,12 @@ static enum fs_read read_text(struct fs_desk *d, int fd, const char *name, struc
   return d->len == size ? FS_READ : FS_UNSTABLE;
 }
 
-static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, const char *name, struct error *err) {
+/* A dead letter is larger than the entry was by the keys it got. */
+static size_t limit_of(const struct fs *s, enum place place) {
+  return s->c.max_entry_bytes + (place == PLACE_DLQ ? DEAD_KEYS : 0);
+}
+
+static enum fs_read read_open(struct fs_desk *d, int fd, size_t limit, const char *name, struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) {
     d->sys = errno;
@@ -86,7 +93,7 @@ static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, const cha
   if (st.st_nlink == 0) return FS_GONE;
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) return FS_ODD;
   d->stamp = fs_stamp_of(&st);
-  if ((uint64_t)st.st_size > s->c.max_entry_bytes) return FS_TOO_LARGE;
+  if ((uint64_t)st.st_size > limit) return FS_TOO_LARGE;
   return read_text(d, fd, name, err);
 }
 
@@ -99,7 +106,7 @@ enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, con
   if (folder < 0) return FS_GONE;
   int fd = open_entry(folder, name);
   if (fd < 0) return open_failed(d, errno, name, err);
-  enum fs_read how = read_open(s, d, fd, name, err);
+  enum fs_read how = read_open(d, fd, limit_of(s, place), name, err);
   close(fd);
   return how;
 }

@@ -1,5 +1,7 @@
 #include "bridge/outbox/store_file.h"
 
+#include <fcntl.h>
+
 struct hand {
   int64_t mtime_ns;
   uint32_t listing; /* number of the listing that counted it last */
@@ -77,6 +79,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_remove(&s->in_hand, key.span);
   if (h && how == FS_END_GONE) gone(s, h);
+  if (how == FS_END_GONE && s->own.count) free(table_remove(&s->own, key.span));
   if (h && (how == FS_END_STAYS || how == FS_END_AGAIN) && h->mtime_ns < s->figures.parked_ns)
     s->figures.parked_ns = h->mtime_ns;
   if (h && again_wanted(s, h, how, &fresh)) {
@@ -122,41 +125,19 @@ void fs_again_clear(struct fs *s) {
   for (struct fs_again *a; (a = fs_again_pop(s));) free(a);
 }
 
-/* ---- our own exchanges ---- */
+/* ---- our own exchanges ----
+ *
+ * inotify tells them like arrivals, and puts equal notices in a row together, so they cannot be counted: what lies at
+ * the name tells. Its inode is known before the exchange, its ctime only afterwards. */
 
-struct expectation {
-  unsigned count;
+#define OWN_MAX 10000
+
+struct own {
+  uint64_t inode;
+  int64_t ctime_ns; /* 0: not exchanged yet */
   struct span key;
   char bytes[];
 };
-
-void fs_expect(struct fs *s, enum place place, const char *name) {
-  struct key key;
-  key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
-  struct expectation *e = table_get(&s->expected, key.span);
-  if (e) {
-    e->count++;
-  } else if ((e = malloc(sizeof *e + key.span.len))) { /* without memory the reader looks once too often, no more */
-    memcpy(e->bytes, key.span.ptr, key.span.len);
-    e->count = 1;
-    e->key = (struct span){e->bytes, key.span.len};
-    if (table_put(&s->expected, e->key, e) != ST_OK) free(e);
-  }
-  pthread_mutex_unlock(&s->lock);
-}
-
-bool fs_expected(struct fs *s, enum place place, const char *name) {
-  struct key key;
-  struct expectation *done = NULL;
-  key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
-  struct expectation *e = s->expected.count ? table_get(&s->expected, key.span) : NULL;
-  if (e && --e->count == 0) done = table_remove(&s->expected, key.span);
-  pthread_mutex_unlock(&s->lock);
-  free(done);
-  return e != NULL;
-}
 
 static void free_all(struct table *t) {
   struct span key;
@@ -165,18 +146,58 @@ static void free_all(struct table *t) {
   table_clear(t);
 }
 
-void fs_expect_clear(struct fs *s) {
+/* Without memory the reader looks once too often, no more; the same when there are too many. */
+void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t inode) {
+  struct key key;
+  key_of(&key, place, name);
+  struct own *o = malloc(sizeof *o + key.span.len);
+  if (!o) return;
+  memcpy(o->bytes, key.span.ptr, key.span.len);
+  o->inode = inode;
+  o->ctime_ns = 0;
+  o->key = (struct span){o->bytes, key.span.len};
   pthread_mutex_lock(&s->lock);
-  free_all(&s->expected);
+  if (s->own.count >= OWN_MAX) free_all(&s->own);
+  free(table_remove(&s->own, key.span));
+  if (table_put(&s->own, o->key, o) != ST_OK) free(o);
   pthread_mutex_unlock(&s->lock);
+}
+
+void fs_own_end(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
+  struct key key;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct own *o = table_get(&s->own, key.span);
+  if (o && stamp && o->inode == stamp->inode)
+    o->ctime_ns = stamp->ctime_ns;
+  else if (o)
+    free(table_remove(&s->own, key.span));
+  pthread_mutex_unlock(&s->lock);
+}
+
+bool fs_own_is(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  struct stat st;
+  bool own = false;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct own *o = s->own.count ? table_get(&s->own, key.span) : NULL;
+  if (o && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    struct stamp now = fs_stamp_of(&st);
+    own = now.inode == o->inode && (!o->ctime_ns || now.ctime_ns == o->ctime_ns);
+  } else if (o) {
+    own = true; /* moved on to dlq/: nothing to look at */
+  }
+  pthread_mutex_unlock(&s->lock);
+  return own;
 }
 
 void fs_hands_release(struct fs *s) {
   fs_again_clear(s);
   free_all(&s->in_hand);
-  free_all(&s->expected);
+  free_all(&s->own);
   table_release(&s->in_hand);
-  table_release(&s->expected);
+  table_release(&s->own);
 }
 
 int64_t fs_hands_oldest(struct fs *s) {

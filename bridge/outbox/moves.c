@@ -80,10 +80,8 @@ enum status fs_finish_dead(struct fs *s, enum place place, const char *name, con
 
 /* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
  * that instant, a plain move puts it back; its bytes are never left in tmp, which is emptied. */
-static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, bool own,
-                             struct error *err) {
+static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
   int from = state_tmp(s->c.state), to = fs_folder(s, place);
-  if (own) fs_expect(s, place, name);
   enum status st = durable_exchange(from, tmp, to, name, err);
   if (st == ST_OK) {
     fs_tmp_drop(s, tmp);
@@ -125,7 +123,27 @@ static enum status replace(struct fs *s, enum place place, const char *name, con
     fs_tmp_drop(s, tmp);
     return ST_OK;
   }
+  if (st == ST_OK)
+    *how = SETTLED_GONE;
+  else
+    fs_tmp_drop(s, tmp);
+  return st;
+}
+
+static enum status exchange(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                            const char *tmp, enum settled *how, struct error *err) {
+  int from = state_tmp(s->c.state);
+  enum status st = durable_exchange(from, tmp, fs_folder(s, place), name, err);
+  if (st == ST_UNSUPPORTED) return replace(s, place, name, stamp, tmp, how, err);
+  if (st == ST_OK && !came_out(s, tmp, stamp)) return swap_back(s, place, name, tmp, err);
   if (st == ST_OK) *how = SETTLED_GONE;
+  if (st == ST_NOT_FOUND && there(from, tmp)) {
+    *how = SETTLED_VANISHED;
+    st = ST_OK;
+  } else if (st == ST_NOT_FOUND) {
+    st = error_set(err, ST_IO, "a temporary file of %s was removed; does a second worker use this outbox?", name);
+  }
+  if (st == ST_OK || *how != SETTLED_GONE) fs_tmp_drop(s, tmp);
   return st;
 }
 
@@ -133,27 +151,16 @@ static enum status replace(struct fs *s, enum place place, const char *name, con
 enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct span content,
                     bool own, enum settled *how, struct error *err) {
   char tmp[NAME_SIZE];
+  struct stat st;
   *how = SETTLED_CHANGED;
-  enum status st = fs_tmp_write(s, content, &stamp->mtime_ns, tmp, err);
-  if (st != ST_OK) return st;
-  own = own && !s->c.inspect;
-  if (own) fs_expect(s, place, name);
-  st = durable_exchange(state_tmp(s->c.state), tmp, fs_folder(s, place), name, err);
-  if (st == ST_OK && !came_out(s, tmp, stamp)) return swap_back(s, place, name, tmp, own, err);
-  if (st == ST_OK) {
-    *how = SETTLED_GONE;
-    fs_tmp_drop(s, tmp);
-    return ST_OK;
-  }
-  if (st == ST_UNSUPPORTED) st = replace(s, place, name, stamp, tmp, how, err);
-  if (st == ST_OK && *how == SETTLED_GONE) return ST_OK;
-  if (own) fs_expected(s, place, name); /* nothing was moved */
-  if (st == ST_NOT_FOUND && there(state_tmp(s->c.state), tmp)) {
-    *how = SETTLED_VANISHED;
-    st = ST_OK;
-  }
-  if (st == ST_NOT_FOUND)
-    st = error_set(err, ST_IO, "a temporary file of %s was removed; is a second worker here?", name);
-  if (*how != SETTLED_GONE) fs_tmp_drop(s, tmp);
-  return st;
+  enum status done = fs_tmp_write(s, content, &stamp->mtime_ns, tmp, err);
+  if (done != ST_OK) return done;
+  own = own && fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  if (own) fs_own_begin(s, place, name, st.st_ino);
+  done = exchange(s, place, name, stamp, tmp, how, err);
+  if (!own) return done;
+  bool put = done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  struct stamp now = fs_stamp_of(&st);
+  fs_own_end(s, place, name, put ? &now : NULL);
+  return done;
 }

@@ -215,7 +215,7 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
                             struct entry *out, struct error *err) {
   if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name)) return pass_over(s, c, 0, 0, 0);
   if (c->cached && s->group.rewrites != atomic_load(&s->rewrites)) c->cached = NULL;
-  if (fs_hand_has(s, c->place, c->name, c->source == FS_TOLD)) {
+  if (!c->cached && fs_hand_has(s, c->place, c->name, c->source == FS_TOLD)) {
     fs_growing_forget(s, c->place, c->name);
     return ST_AGAIN;
   }
@@ -223,7 +223,7 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
   if (st != ST_OK) return st;
   st = fill(s, c, keep, scratch, out);
   if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.stamp.mtime_ns, c->fresh);
-  if (st == ST_EXISTS) return ST_AGAIN; /* a replay took it just now */
+  if (st == ST_EXISTS) return ST_AGAIN; /* or a replay has it at this moment */
   return st == ST_OK ? ST_OK : no_memory(err);
 }
 

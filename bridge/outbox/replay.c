@@ -30,9 +30,14 @@ static void left_dlq(struct fs *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
-/* The move is taken back when the second step fails; if that fails too, the next reader does it. */
-static enum status undo(struct fs *s, const char *name, const char *target, enum status st, struct error *err) {
-  enum status back = durable_move(fs_folder(s, PLACE_FLAT), target, fs_folder(s, PLACE_DLQ), name, NULL);
+/* The move is taken back when the second step fails; if that fails too, the next reader does it. What somebody else put
+ * there meanwhile stays. */
+static enum status undo(struct fs *s, const struct stamp *moved, const char *name, const char *target, enum status st,
+                        struct error *err) {
+  struct stamp now;
+  enum status back = ST_NOT_FOUND;
+  if (stamp_at(s, PLACE_FLAT, target, &now) && now.inode == moved->inode)
+    back = durable_move(fs_folder(s, PLACE_FLAT), target, fs_folder(s, PLACE_DLQ), name, NULL);
   if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
   (void)back;
   return st != ST_OK ? st : error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", name);
@@ -49,7 +54,7 @@ static enum status move_and_swap(struct fs *s, const struct stamp *read, const c
   if (!stamp_at(s, PLACE_FLAT, target, &stamp)) return gone(name, err);
   if (stamp.inode == read->inode && stamp.size == read->size)
     st = fs_swap(s, PLACE_FLAT, target, &stamp, text, false, &how, err);
-  if (st != ST_OK || how == SETTLED_CHANGED) return undo(s, name, target, st, err);
+  if (st != ST_OK || how == SETTLED_CHANGED) return undo(s, &stamp, name, target, st, err);
   if (how == SETTLED_VANISHED) return gone(name, err);
   left_dlq(s);
   return fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, err);

@@ -58,7 +58,9 @@ struct store_config {
 };
 
 struct store;
-/* outbox.url chooses the kind: "file:DIR". Makes dlq/ (and sent/ when asked for) and finishes moves found half done. */
+/* outbox.url chooses the kind: "file:DIR", the folder of config->state. Makes dlq/ (and sent/ when asked for). Moves
+ * that a crash left half done are finished by store_next where it meets them: after recovery has settled, and without
+ * reading dlq/. ST_INVALID: unknown kind; ST_UNSUPPORTED: one that comes later. */
 MUST_CHECK enum status store_open(const char *url, const struct store_config *config, struct store **out,
                                   struct error *err);
 void store_close(struct store *s);
@@ -69,8 +71,10 @@ MUST_CHECK enum status store_address(const char *url, const char **address, stru
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
 /* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch (doc's nodes too).
- * ST_AGAIN: nothing to hand out now (store_wait). ST_IO, ST_DENIED, ST_NO_SPACE: the folder cannot be read, err says
- * so; try later. A file that does not parse and may still be growing is passed over and comes again once settled. */
+ * ST_AGAIN: nothing to hand out now (store_wait, which comes back at once if there is more). ST_IO, ST_DENIED,
+ * ST_NO_SPACE, ST_NO_MEMORY: the folder cannot be read, err says so; try later, nothing is skipped. ST_NOT_FOUND: the
+ * outbox folder is gone, or another lies in its place (its lock and identity went with it: only the old one is read). A
+ * file that does not parse and may still be growing is passed over and comes again once settled. */
 MUST_CHECK enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
                                   struct error *err);
 /* Sleep until something may have arrived, a growing file may have settled, store_wake, or timeout_ms. */
@@ -121,7 +125,7 @@ void store_release(struct store *s, const struct entry_ref *ref);
 /* ---- looking and mending (no reader needed) ----------------------------------------------------------------- */
 
 struct store_counts {
-  uint64_t pending; /* entries told by the last scan and since, in hand included, minus those settled */
+  uint64_t pending; /* entries told by the last scan and since, in hand and growing included, minus those settled */
   uint64_t in_hand;
   uint64_t dead;            /* entries in dlq/ */
   uint64_t growing;         /* files that do not parse yet */
@@ -150,17 +154,20 @@ struct entry_info {
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);
 enum { LIST_PENDING = 1, LIST_DEAD = 2 };
-/* Visit at most limit (0 = all) entries, merged by arrival (pending: mtime; dead: failed_at's file time); *total: how
- * many there are. Files that do not parse are listed with the stem as id and reason = what is wrong. */
+/* Visit at most limit (0 = all) entries, oldest first by arrival (the file's mtime, which every move keeps); *total:
+ * how many there are: counted by name, less those found not to be ours among the files read. Files that do not parse
+ * are listed with the stem as id and reason = what is wrong. */
 MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx,
                                   uint64_t *total, struct error *err);
-/* Entries whose id, or file stem, equals id_or_prefix or begins with it: exact ones alone if there are any; at most 20
- * are visited. */
+/* Entries whose file stem (or only if none matches: id) equals id_or_prefix or begins with it: exact ones alone if
+ * there are any; at most 20 are visited. <id>__N and dlq_<id> count as exact. */
 MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit,
                                   void *ctx, uint64_t *total, struct error *err);
 /* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and failed_at null, its old
  * mtime; a raw one as its bytes were. A pending entry (place FLAT or PENDING) is rewritten with attempts 0. Durable.
- * ST_NOT_FOUND it is gone; ST_BUSY it is in hand; ST_EXISTS its name is taken. Needs the lock. */
+ * The newer producer's form becomes a pending entry <id>.json. A crash meanwhile leaves it dead or replayed, never
+ * both. ST_NOT_FOUND it is gone; ST_BUSY it is in hand; ST_EXISTS its name is taken; ST_INVALID it cannot be an entry.
+ * Needs the lock. */
 MUST_CHECK enum status store_replay(struct store *s, enum place place, const char *file, struct error *err);
 /* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat folder, fsync. name:
  * *.json. Needs no lock. ST_EXISTS: the name is taken. */

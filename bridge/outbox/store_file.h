@@ -126,10 +126,10 @@ bool fs_hand_list(struct fs *s, enum place place, const char *name);
 void fs_hand_unlist(struct fs *s, enum place place, const char *name); /* it was gone already */
 struct fs_again *fs_again_pop(struct fs *s);
 void fs_again_clear(struct fs *s);
-/* The next MOVED_TO of that name is our own exchange. */
-void fs_expect(struct fs *s, enum place place, const char *name);
-bool fs_expected(struct fs *s, enum place place, const char *name); /* takes it back */
-void fs_expect_clear(struct fs *s);
+/* Our own exchange puts that inode at the name; stamp NULL: it did not. */
+void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t inode);
+void fs_own_end(struct fs *s, enum place place, const char *name, const struct stamp *stamp);
+bool fs_own_is(struct fs *s, enum place place, const char *name); /* is what lies there what we put there? */
 int64_t fs_hands_oldest(struct fs *s); /* under the lock: mtime of the oldest in hand, INT64_MAX = none */
 void fs_hands_release(struct fs *s);
 
@@ -183,7 +183,7 @@ struct fs {
   int wake_fd; /* eventfd */
 
   pthread_mutex_t lock;
-  struct table in_hand, expected; /* guarded by lock, as all of this block */
+  struct table in_hand, own; /* guarded by lock, as all of this block */
   struct fs_again *again, **again_end;
   struct fs_figures figures;
   struct digest_set foreign; /* inode and ctime of files that are not ours */

@@ -88,7 +88,7 @@ static void told_name(struct fs *s, enum place place, const struct inotify_event
     return;
   }
   if (!(e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) || !name_is_entry(e->name)) return;
-  if ((e->mask & IN_MOVED_TO) && fs_expected(s, place, e->name)) return;
+  if ((e->mask & IN_MOVED_TO) && fs_own_is(s, place, e->name)) return;
   if (fs_hand_has(s, place, e->name, true)) return; /* looked at again when it is settled */
   if (keep) push(s, place, e->name);
 }
@@ -96,7 +96,6 @@ static void told_name(struct fs *s, enum place place, const struct inotify_event
 static void told(struct fs *s, const struct inotify_event *e, bool keep) {
   if (e->mask & IN_Q_OVERFLOW) {
     s->overflow = true;
-    fs_expect_clear(s); /* what was lost may have been ours */
     return;
   }
   enum place place = e->wd == s->watch[PLACE_FLAT] ? PLACE_FLAT : PLACE_PENDING;

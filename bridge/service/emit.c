@@ -39,6 +39,9 @@ static enum status write_entry(struct service *s, const struct emit_request *req
                                struct error *err) {
   struct buffer text = {0};
   enum status st = ST_EXISTS;
+  pthread_mutex_lock(&s->lock);
+  size_t limit = (size_t)setting_number(s->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES);
+  pthread_mutex_unlock(&s->lock);
   for (unsigned i = 0; i < NAMES_TRIED && st == ST_EXISTS; i++) {
     buffer_clear(file);
     buffer_clear(&text);
@@ -49,6 +52,8 @@ static enum status write_entry(struct service *s, const struct emit_request *req
     buffer_add_z(file, ".json");
     st = buffer_status(&text, err);
     if (st == ST_OK) st = buffer_status(file, err);
+    if (st == ST_OK && text.len > limit)
+      st = error_set(err, ST_TOO_LARGE, "The entry has %zu bytes, outbox.max_entry_bytes is %zu", text.len, limit);
     if (st == ST_OK) st = store_emit(s->store, buffer_z(file), buffer_span(&text), err);
   }
   buffer_release(&text);

@@ -62,6 +62,20 @@ static void set_gauge(struct service *s, enum metric metric, const char *label, 
   series_set(metrics_series(s->metrics, metric, label, NULL), value);
 }
 
+static void set_time(struct service *s, enum metric metric, int64_t us) {
+  set_gauge(s, metric, NULL, us == TIME_NONE ? NAN : (double)us / 1e6);
+}
+
+/* The relay names only doors that are not closed: all others are set to 0, so that a healed one is seen. */
+static void set_breakers(struct service *s, const struct relay_status *status) {
+  set_gauge(s, METRIC_BREAKER, "kafka", BREAKER_CLOSED);
+  set_gauge(s, METRIC_BREAKER, "outbox", BREAKER_CLOSED);
+  for (unsigned i = 0; i < routing_topics(s->routing); i++)
+    set_gauge(s, METRIC_BREAKER, routing_topic_name(s->routing, i), BREAKER_CLOSED);
+  for (size_t i = 0; i < status->breaker_count; i++)
+    set_gauge(s, METRIC_BREAKER, status->breakers[i].target, status->breakers[i].state);
+}
+
 static void set_gauges(struct service *s, const struct store_counts *c) {
   struct relay_status *status = s->relay ? calloc(1, sizeof *status) : NULL;
   uint64_t waiting = 0;
@@ -69,11 +83,14 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
     relay_status(s->relay, status);
     waiting = status->retrying < c->pending ? status->retrying : c->pending;
     set_gauge(s, METRIC_INFLIGHT, NULL, (double)status->in_flight);
+    set_time(s, METRIC_LAST_PUBLISH, status->last_publish_us);
+    set_time(s, METRIC_HEARTBEAT, status->heartbeat_us);
+    set_breakers(s, status);
   }
   set_gauge(s, METRIC_PENDING, "unread", (double)c->growing);
   set_gauge(s, METRIC_PENDING, "retrying", (double)waiting);
   set_gauge(s, METRIC_PENDING, "ready", (double)(c->pending - waiting));
-  set_gauge(s, METRIC_OLDEST, NULL, c->oldest_us == TIME_NONE ? NAN : (double)c->oldest_us / 1e6);
+  set_time(s, METRIC_OLDEST, c->oldest_us);
   set_gauge(s, METRIC_DLQ, NULL, (double)c->dead);
   free(status);
 }

@@ -7,7 +7,8 @@ BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavr
   libcurl4-openssl-dev libmicrohttpd-dev libsmartcols-dev"
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
-TEST_PACKAGES="libcmocka-dev python3-avro"
+UNIT_PACKAGES="libcmocka-dev locales"
+TEST_PACKAGES="python3-avro"
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr"
 
 # Where downloads are kept between runs (Kafka's jars, the pinned clang-format).

@@ -259,6 +259,16 @@ class WithoutWorker(CliTest):
         self.assertEqual(self.json_of("flush", "--dry-run", "-o", "json", expect=0)["count"], 2)
         self.assertEqual(self.pending(), before)
 
+    def test_ctrl_c_ends_a_flush_that_waits_for_kafka(self):
+        self.entry(PUBLISHED, PAYLOAD)
+        flush = self.start("busbridge", "flush")
+        wait_until(lambda: (self.outbox / ".busbridge/lock").exists(), what="the flush holds the outbox")
+        for _ in range(3):
+            flush.signal(signal.SIGINT)
+            time.sleep(0.1)
+        self.assertEqual(flush.wait(), 130)
+        self.assertEqual(len(self.pending()), 1)
+
     def test_an_outbox_that_is_not_there(self):
         for words in (["list"], ["replay", "x"], ["metrics"], ["flush"], ["emit", "episode.created"]):
             lost = self.run_cli(*words, options={"outbox.url": f"file:{self.dir}/none"}, expect=1)

@@ -374,6 +374,12 @@ static void test_emit_refuses_what_is_no_event(void **state) {
   assert_has(err.text, "must be a JSON object, but is array");
   assert_int_equal(emit("episode.published", "{}", "../e"), ST_INVALID);
   assert_int_equal(emit("", "{}", "e-1"), ST_INVALID);
+  static char large[1100000];
+  memset(large, ' ', sizeof large);
+  memcpy(large, "{\"a\":", 5);
+  memcpy(large + sizeof large - 3, "1}", 3);
+  assert_int_equal(emit("episode.published", large, "e-1"), ST_TOO_LARGE);
+  assert_has(err.text, "outbox.max_entry_bytes is 1048576");
   assert_false(there("e-1.json"));
 }
 

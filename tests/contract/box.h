@@ -1,0 +1,197 @@
+/* box.h - an outbox in a temporary folder, for the tests of the store. */
+#ifndef TESTS_CONTRACT_BOX_H
+#define TESTS_CONTRACT_BOX_H
+
+#include "bridge/base/durable.h"
+#include "bridge/outbox/store.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct box {
+  char dir[200], url[220];
+  const char *scheme;
+  struct store_config config; /* may be changed between box_stop and box_start */
+  struct state *state;
+  struct store *store;
+  struct arena keep, scratch;
+  struct error err;
+  struct entry_ref refs[64]; /* of the last take_all */
+  size_t count;
+  char ids[2048];
+};
+
+#define OK(expr)                                                                                                       \
+  do {                                                                                                                 \
+    enum status ok_status = (expr);                                                                                    \
+    if (ok_status != ST_OK) fail_msg("%s: %s: %s", #expr, status_name(ok_status), b->err.text);                        \
+  } while (0)
+
+static inline int box_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+  (void)st, (void)type, (void)ftw;
+  return remove(path);
+}
+
+static inline void box_start(struct box *b) {
+  OK(state_open(b->dir, true, &clock_system, &b->state, &b->err));
+  OK(state_lock(b->state, 0, &b->err));
+  b->config.state = b->state;
+  OK(store_open(b->url, &b->config, &b->store, &b->err));
+}
+
+static inline void box_stop(struct box *b) {
+  store_close(b->store);
+  state_close(b->state);
+  b->store = NULL;
+  b->state = NULL;
+}
+
+static inline void box_restart(struct box *b) {
+  box_stop(b);
+  box_start(b);
+}
+
+static inline struct box *box_new(const char *scheme) {
+  struct box *b = calloc(1, sizeof *b);
+  const char *tmp = getenv("TMPDIR");
+  snprintf(b->dir, sizeof b->dir, "%s/store-XXXXXX", tmp ? tmp : "/tmp");
+  assert_non_null(mkdtemp(b->dir));
+  snprintf(b->url, sizeof b->url, "%s:%s", scheme, b->dir);
+  b->scheme = scheme;
+  b->config =
+      (struct store_config){.settle_ms = 30, .max_entry_bytes = 1 << 20, .window = 1000, .clock = &clock_system};
+  box_start(b);
+  return b;
+}
+
+static inline int box_free(void **state) {
+  struct box *b = *state;
+  box_stop(b);
+  arena_release(&b->keep);
+  arena_release(&b->scratch);
+  nftw(b->dir, box_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  free(b);
+  return 0;
+}
+
+static inline void box_emit(struct box *b, const char *id) {
+  struct buffer text = {0};
+  char file[160];
+  snprintf(file, sizeof file, "%s.json", id);
+  event_write(span_of(id), SPAN("episode.created"), SPAN("{\"episode_id\": \"e1\"}"), 1700000000000000, span_of(id),
+              &text);
+  OK(store_emit(b->store, file, buffer_span(&text), &b->err));
+  buffer_release(&text);
+}
+
+static inline enum status box_next(struct box *b, struct entry *e) {
+  return store_next(b->store, &b->keep, &b->scratch, e, &b->err);
+}
+
+/* Everything that is handed out now, as "a b c"; its refs in b->refs. */
+static inline const char *box_take_all(struct box *b) {
+  struct entry e;
+  enum status st;
+  b->ids[0] = '\0';
+  b->count = 0;
+  while ((st = box_next(b, &e)) == ST_OK) {
+    assert_true(b->count < 64);
+    b->refs[b->count++] = e.ref;
+    size_t len = strlen(b->ids);
+    struct span shown = e.event.id.len ? e.event.id : e.ref.name;
+    snprintf(b->ids + len, sizeof b->ids - len, "%s%.*s%s%s", len ? " " : "", SPAN_ARGS(shown),
+             e.reason != REASON_NONE ? "!" : "", e.reason != REASON_NONE ? reason_word(e.reason) : "");
+  }
+  if (st != ST_AGAIN) fail_msg("store_next: %s: %s", status_name(st), b->err.text);
+  return b->ids;
+}
+
+/* The same, waiting until something comes (a second at most, a minute in a slow run). */
+static inline const char *box_take_some(struct box *b) {
+  for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  return b->ids;
+}
+
+static inline void box_done(struct box *b, const struct entry_ref *ref, enum settled want) {
+  enum settled how;
+  OK(store_done(b->store, ref, &how, &b->err));
+  assert_int_equal(how, want);
+}
+
+static inline void box_done_all(struct box *b) {
+  for (size_t i = 0; i < b->count; i++) box_done(b, &b->refs[i], SETTLED_GONE);
+  OK(store_sync(b->store, &b->err));
+}
+
+static inline void box_release_all(struct box *b) {
+  for (size_t i = 0; i < b->count; i++) store_release(b->store, &b->refs[i]);
+}
+
+static inline struct store_counts box_counts(struct box *b) {
+  struct store_counts c;
+  OK(store_counts(b->store, &c, &b->err));
+  return c;
+}
+
+static inline struct failure box_failure(enum reason reason, unsigned attempts) {
+  return (struct failure){.reason = reason,
+                          .error = "field \"x\" is wrong",
+                          .error_code = 87,
+                          .topic = "episode.events",
+                          .attempts = attempts,
+                          .failed_us = 1700000001000000};
+}
+
+static inline void box_dead(struct box *b, const struct entry_ref *ref, enum reason reason) {
+  struct failure why = box_failure(reason, 1);
+  enum settled how;
+  OK(store_dead(b->store, ref, &why, &how, &b->err));
+  assert_int_equal(how, SETTLED_GONE);
+}
+
+struct box_listed {
+  char ids[2048];
+  struct entry_info last; /* its spans are gone; numbers and flags stay */
+  char last_error[200], reason[64], topic[64], name[64], file[300];
+  size_t count, stop_after;
+};
+
+static inline void box_text(char *out, size_t size, struct span s) {
+  snprintf(out, size, "%.*s", SPAN_ARGS(s));
+}
+
+static inline bool box_visit(void *ctx, const struct entry_info *info) {
+  struct box_listed *l = ctx;
+  size_t len = strlen(l->ids);
+  snprintf(l->ids + len, sizeof l->ids - len, "%s%.*s", len ? " " : "", SPAN_ARGS(info->id));
+  l->last = *info;
+  box_text(l->last_error, sizeof l->last_error, info->last_error);
+  box_text(l->reason, sizeof l->reason, info->reason);
+  box_text(l->topic, sizeof l->topic, info->topic);
+  box_text(l->name, sizeof l->name, info->name);
+  snprintf(l->file, sizeof l->file, "%s", info->file);
+  return !l->stop_after || ++l->count < l->stop_after;
+}
+
+static inline struct box_listed box_list(struct box *b, unsigned which, size_t limit, uint64_t *total) {
+  struct box_listed l = {0};
+  uint64_t n;
+  OK(store_list(b->store, which, limit, box_visit, &l, &n, &b->err));
+  if (total) *total = n;
+  return l;
+}
+
+static inline struct box_listed box_find(struct box *b, unsigned which, const char *key, uint64_t *total) {
+  struct box_listed l = {0};
+  uint64_t n;
+  OK(store_find(b->store, which, span_of(key), box_visit, &l, &n, &b->err));
+  if (total) *total = n;
+  return l;
+}
+
+#endif

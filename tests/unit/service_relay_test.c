@@ -1,0 +1,193 @@
+/* The operations while a relay runs, against librdkafka's mock cluster: flush, health, figures, replay. */
+#include "tests/unit/kafka_mock.h"
+
+#include "bridge/json/json.h"
+#include "bridge/service/operations.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+
+struct world {
+  struct mock mock;
+  char outbox[200];
+  struct settings *settings;
+  struct service *service;
+  struct buffer json;
+  struct error err;
+};
+
+#define assert_has(text, part)                                                                                         \
+  do {                                                                                                                 \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
+  } while (0)
+
+static int setup(void **state) {
+  struct world *w = test_calloc(1, sizeof *w);
+  mock_open(&w->mock);
+  mock_topic(&w->mock, "episode.events", 1);
+  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-relay-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+  assert_non_null(mkdtemp(w->outbox));
+  *state = w;
+  return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
+  (void)st;
+  (void)kind;
+  (void)where;
+  return remove(path);
+}
+
+static int teardown(void **state) {
+  struct world *w = *state;
+  service_close(w->service, 5000);
+  settings_free(w->settings);
+  buffer_release(&w->json);
+  mock_close(&w->mock);
+  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  test_free(w);
+  return removed;
+}
+
+static void open_relay(struct world *w, const char *bootstrap, const char *redis, bool background) {
+  char url[300], servers[300], redis_url[100];
+  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
+  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s",
+           bootstrap ? bootstrap : rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
+  snprintf(redis_url, sizeof redis_url, "redis.url=%s", redis);
+  const char *overrides[] = {url,
+                             servers,
+                             redis_url,
+                             "topics.create=never",
+                             "encoding.schemas=" SOURCE_ROOT "/schemas",
+                             background ? "flush.background=true" : "flush.background=false"};
+  struct settings_sources sources = {.overrides = overrides, .override_count = 6};
+  assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
+  struct service_options options = {.mode = SERVICE_RELAY, .background = background, .clock = &clock_system};
+  if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+}
+
+static void emit(struct world *w, const char *name, const char *payload, const char *id) {
+  struct emit_request request = {.id = span_of(id), .name = span_of(name), .payload = span_of(payload)};
+  buffer_clear(&w->json);
+  if (service_emit(w->service, &request, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+}
+
+static uint64_t start_flush(struct world *w) {
+  buffer_clear(&w->json);
+  if (service_flush(w->service, &(struct flush_request){0}, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  struct json_doc doc = {0};
+  int64_t id = 0;
+  assert_int_equal(json_scan(&doc, buffer_span(&w->json), NULL), ST_OK);
+  assert_true(json_int(&doc, json_member(&doc, 0, "flush"), &id));
+  json_doc_release(&doc);
+  return (uint64_t)id;
+}
+
+static const char *follow(struct world *w, uint64_t id) {
+  int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
+  for (;;) {
+    buffer_clear(&w->json);
+    assert_int_equal(service_flush_progress(w->service, id, &w->json, &w->err), ST_OK);
+    if (strstr(buffer_z(&w->json), "\"finished\": true")) return buffer_z(&w->json);
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(2000);
+  }
+}
+
+static const char *health(struct world *w, bool detailed) {
+  buffer_clear(&w->json);
+  if (service_health(w->service, detailed, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  return buffer_z(&w->json);
+}
+
+static void a_flush_publishes_and_the_figures_tell(void **state) {
+  struct world *w = *state;
+  open_relay(w, NULL, "off", false);
+  emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
+  emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-2");
+  emit(w, "weather.changed", "{}", "w-1");
+  const char *text = health(w, false); /* nobody has scanned: still nothing is hidden */
+  assert_has(text, "\"pending\": 3");
+  assert_has(text, "background flush is off");
+  text = follow(w, start_flush(w));
+  assert_has(text, "\"published\": 2, \"duplicates\": 0, \"retried\": 0, \"dead\": 1, \"held\": 0, \"left\": 0");
+  text = health(w, true);
+  assert_has(text, "\"pending\": 0, \"oldest_seconds\": null, \"dead\": 1, \"processed\": 3");
+  assert_has(text, "\"worker\": true");
+  assert_has(text, "\"errors\": [{\"error\": \"");
+  buffer_clear(&w->json);
+  assert_int_equal(service_metrics(w->service, false, &w->json, &w->err), ST_OK);
+  assert_has(buffer_z(&w->json), "\"events\": {\"total\": 3, \"failed\": 1");
+  assert_has(buffer_z(&w->json), "\"published\": 2, \"duplicate\": 0, \"retried\": 0, \"dead\": 1");
+  buffer_clear(&w->json);
+  assert_int_equal(service_prometheus(w->service, &w->json, &w->err), ST_OK);
+  assert_has(buffer_z(&w->json), "busbridge_dlq_events 1\n");
+  assert_has(buffer_z(&w->json), "busbridge_pending_events{state=\"ready\"} 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_inflight_events 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"kafka\"} 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"plot.events\"} 0\n");
+  assert_has(buffer_z(&w->json), "busbridge_loop_heartbeat_timestamp_seconds ");
+  assert_true(service_alive(w->service));
+}
+
+static bool there(struct world *w, const char *file) {
+  char path[400];
+  snprintf(path, sizeof path, "%s/%s", w->outbox, file);
+  return access(path, F_OK) == 0;
+}
+
+static void the_background_relays_what_is_replayed(void **state) {
+  struct world *w = *state;
+  open_relay(w, NULL, "off", true);
+  emit(w, "episode.published", "{}", "a-1"); /* episode_id is missing */
+  int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
+  while (!there(w, "dlq/a-1.json") || there(w, "a-1.json")) {
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(2000);
+  }
+  struct replay_request request = {.id = "a-1"};
+  buffer_clear(&w->json);
+  enum status st;
+  while ((st = service_replay(w->service, &request, &w->json, &w->err)) == ST_BUSY) usleep(2000); /* still in hand */
+  if (st != ST_OK) fail_msg("%s", w->err.text);
+  while (metrics_sum(w->service->metrics, METRIC_DEAD, NULL, NULL, false) < 2) { /* it was tried again */
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(2000);
+  }
+}
+
+static void a_broker_that_is_away_is_never_green(void **state) {
+  struct world *w = *state;
+  open_relay(w, NOBODY, "redis://127.0.0.1:1/0", true);
+  emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
+  int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
+  while (!strstr(health(w, false), "\"target\": \"kafka\", \"state\": \"")) {
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(10000);
+  }
+  const char *text = buffer_z(&w->json);
+  assert_has(text, "Nothing goes to kafka");
+  assert_null(strstr(text, "\"word\": \"OK\""));
+  buffer_clear(&w->json);
+  assert_int_equal(service_prometheus(w->service, &w->json, &w->err), ST_OK);
+  assert_null(strstr(buffer_z(&w->json), "busbridge_breaker_state{target=\"kafka\"} 0\n"));
+  assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"outbox\"} 0\n");
+  uint64_t id = start_flush(w);
+  service_flush_cancel(w->service, id);
+  service_flush_cancel(w->service, id + 1);
+  struct replay_request request = {.id = "a-1", .force = true};
+  buffer_clear(&w->json);
+  /* Redis must forget the key, and is away; the entry is in hand besides */
+  assert_int_equal(service_replay(w->service, &request, &w->json, &w->err), ST_UNAVAILABLE);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_flush_publishes_and_the_figures_tell),
+      TEST(the_background_relays_what_is_replayed),
+      TEST(a_broker_that_is_away_is_never_green),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,225 @@
+/* What lies in .busbridge: identity, lock, temporary files. */
+#include "bridge/outbox/state.h"
+#include "tests/unit/files.h"
+
+#include <sys/file.h>
+#include <sys/wait.h>
+
+static int box_open(void **state) {
+  struct box *b = box_new("file");
+  box_stop(b);
+  *state = b;
+  return 0;
+}
+
+static struct state *state_of(struct box *b, bool create) {
+  struct state *s = NULL;
+  OK(state_open(b->dir, create, &clock_system, &s, &b->err));
+  return s;
+}
+
+static void the_id_is_made_once(void **state) {
+  struct box *b = *state;
+  char id[37];
+  struct state *s = state_of(b, true);
+  snprintf(id, sizeof id, "%s", state_id(s));
+  assert_int_equal(strlen(id), 36);
+  state_close(s);
+  s = state_of(b, false);
+  assert_string_equal(state_id(s), id);
+  assert_true(state_folder(s) >= 0 && state_tmp(s) >= 0 && state_outbox(s) >= 0);
+  assert_string_equal(state_path(s), b->dir);
+  struct buffer path = {0};
+  state_socket_path(s, &path);
+  assert_string_equal(buffer_z(&path), path_of(b, ".busbridge/control.sock"));
+  buffer_release(&path);
+  state_close(s);
+}
+
+static void opening_without_create_changes_nothing(void **state) {
+  struct box *b = *state;
+  assert_int_equal(mkdir(path_of(b, "sub"), 0755), 0);
+  struct state *s = NULL;
+  OK(state_open(path_of(b, "sub"), false, &clock_system, &s, &b->err));
+  assert_int_equal(state_folder(s), -1);
+  assert_int_equal(state_tmp(s), -1);
+  assert_string_equal(state_id(s), "");
+  assert_int_equal(state_lock_holder(s), 0);
+  assert_false(state_owns_lock(s));
+  assert_int_equal(state_lock(s, 0, &b->err), ST_NOT_FOUND);
+  assert_false(exists(b, "sub/.busbridge"));
+  state_close(s);
+}
+
+static void a_folder_without_id_is_fine_when_nothing_may_change(void **state) {
+  struct box *b = *state;
+  assert_int_equal(unlink(path_of(b, ".busbridge/id")), 0);
+  struct state *s = state_of(b, false);
+  assert_string_equal(state_id(s), "");
+  state_close(s);
+}
+
+static void errors_name_the_folder_and_the_remedy(void **state) {
+  struct box *b = *state;
+  struct state *s = NULL;
+  char path[300];
+  snprintf(path, sizeof path, "%s/no/where", b->dir);
+  assert_int_equal(state_open(path, true, &clock_system, &s, &b->err), ST_NOT_FOUND);
+  assert_non_null(strstr(b->err.text, "mkdir -p"));
+  assert_non_null(strstr(b->err.text, path));
+  put(b, "file", "x");
+  assert_int_equal(state_open(path_of(b, "file"), true, &clock_system, &s, &b->err), ST_INVALID);
+  put(b, ".busbridge/id", "not a uuid\n");
+  assert_int_equal(state_open(b->dir, true, &clock_system, &s, &b->err), ST_INVALID);
+  assert_non_null(strstr(b->err.text, "restore it"));
+  put(b, ".busbridge/id", "XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX\n");
+  assert_int_equal(state_open(b->dir, true, &clock_system, &s, &b->err), ST_INVALID);
+  assert_null(s);
+  state_close(NULL);
+}
+
+static void a_folder_that_is_not_ours_to_write_is_denied(void **state) {
+  struct box *b = *state;
+  struct state *s = NULL;
+  assert_int_equal(chmod(b->dir, 0555), 0);
+  bool root = geteuid() == 0;
+  if (root) assert_int_equal(seteuid(65534), 0);
+  assert_int_equal(state_open(b->dir, true, &clock_system, &s, &b->err), ST_DENIED);
+  if (root) assert_int_equal(seteuid(0), 0);
+  assert_non_null(strstr(b->err.text, b->dir));
+  assert_non_null(strstr(b->err.text, "writable"));
+  assert_int_equal(chmod(b->dir, 0755), 0);
+}
+
+static void the_lock_is_for_one_and_says_who_holds_it(void **state) {
+  struct box *b = *state;
+  struct state *one = state_of(b, true), *two = state_of(b, true);
+  assert_false(state_owns_lock(one));
+  assert_int_equal(state_lock_holder(two), 0);
+  OK(state_lock(one, 0, &b->err));
+  assert_true(state_owns_lock(one));
+  assert_int_equal(state_lock_holder(one), getpid());
+  assert_int_equal(state_lock_holder(two), getpid());
+  assert_int_equal(state_lock(two, 60, &b->err), ST_BUSY);
+  char pid[40];
+  snprintf(pid, sizeof pid, "held by pid %d on ", (int)getpid());
+  assert_non_null(strstr(b->err.text, pid));
+  assert_non_null(strstr(b->err.text, " since 2"));
+  assert_non_null(strstr(b->err.text, "SIGTERM"));
+  assert_false(state_owns_lock(two));
+  state_close(one);
+  assert_int_equal(state_lock_holder(two), 0);
+  OK(state_lock(two, 0, &b->err));
+  state_close(two);
+}
+
+static void a_lock_whose_text_is_unknown_is_still_held(void **state) {
+  struct box *b = *state;
+  struct state *s = state_of(b, true);
+  put(b, ".busbridge/lock", "");
+  int fd = open(path_of(b, ".busbridge/lock"), O_RDWR | O_CLOEXEC);
+  assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+  assert_int_equal(state_lock_holder(s), -1);
+  assert_int_equal(state_lock(s, 0, &b->err), ST_BUSY);
+  assert_non_null(strstr(b->err.text, "another process"));
+  close(fd);
+  state_close(s);
+}
+
+static void a_replaced_lock_is_not_ours_any_more(void **state) {
+  struct box *b = *state;
+  struct state *one = state_of(b, true), *two = state_of(b, true);
+  OK(state_lock(one, 0, &b->err));
+  assert_int_equal(unlink(path_of(b, ".busbridge/lock")), 0);
+  assert_false(state_owns_lock(one));
+  OK(state_lock(two, 0, &b->err)); /* as a lost node's successor would */
+  assert_false(state_owns_lock(one));
+  assert_true(state_owns_lock(two));
+  state_close(one);
+  assert_true(state_owns_lock(two));
+  put(b, ".busbridge/lock", "1 h 2025 other-nonce\n"); /* the same file, another run's nonce */
+  assert_false(state_owns_lock(two));
+  state_close(two);
+}
+
+static void another_folder_in_the_place_of_the_outbox_has_not_our_lock(void **state) {
+  struct box *b = *state;
+  char moved[300];
+  struct state *s = state_of(b, true);
+  OK(state_lock(s, 0, &b->err));
+  snprintf(moved, sizeof moved, "%s-moved", b->dir);
+  assert_int_equal(rename(b->dir, moved), 0);
+  assert_false(state_owns_lock(s));
+  assert_int_equal(mkdir(b->dir, 0755), 0);
+  assert_false(state_owns_lock(s));
+  assert_int_equal(rmdir(b->dir), 0);
+  assert_int_equal(rename(moved, b->dir), 0);
+  assert_true(state_owns_lock(s));
+  state_close(s);
+}
+
+static void what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before(void **state) {
+  struct box *b = *state;
+  put(b, ".busbridge/tmp/1.tmp", "x");
+  struct state *s = state_of(b, true);
+  assert_true(exists(b, ".busbridge/tmp/1.tmp")); /* somebody may be using it */
+  OK(state_lock(s, 0, &b->err));
+  assert_false(exists(b, ".busbridge/tmp/1.tmp"));
+  state_close(s);
+  put(b, ".busbridge/tmp/1.tmp", "x");
+  s = state_of(b, false);
+  OK(state_lock(s, 0, &b->err));
+  assert_true(exists(b, ".busbridge/tmp/1.tmp"));
+  state_close(s);
+}
+
+/* ---- faults ---- */
+
+struct fault {
+  unsigned at, calls;
+};
+static int fail_at(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct fault *f = ctx;
+  (void)op, (void)name;
+  return !after && ++f->calls == f->at ? ENOSPC : 0;
+}
+
+static void any_failing_call_is_told_and_can_be_tried_again(void **state) {
+  struct box *b = *state;
+  for (unsigned at = 1;; at++) {
+    char sub[40];
+    struct state *s = NULL;
+    snprintf(sub, sizeof sub, "new%u", at);
+    assert_int_equal(mkdir(path_of(b, sub), 0755), 0);
+    struct fault f = {.at = at};
+    durable_set_hook(fail_at, &f);
+    enum status st = state_open(path_of(b, sub), true, &clock_system, &s, &b->err);
+    if (st == ST_OK) st = state_lock(s, 0, &b->err);
+    durable_set_hook(NULL, NULL);
+    state_close(s);
+    if (f.calls < at) break;
+    assert_true(st == ST_NO_SPACE);
+    OK(state_open(path_of(b, sub), true, &clock_system, &s, &b->err));
+    assert_int_equal(strlen(state_id(s)), 36);
+    OK(state_lock(s, 0, &b->err));
+    state_close(s);
+  }
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
+  const struct CMUnitTest tests[] = {
+      TEST(the_id_is_made_once),
+      TEST(opening_without_create_changes_nothing),
+      TEST(a_folder_without_id_is_fine_when_nothing_may_change),
+      TEST(errors_name_the_folder_and_the_remedy),
+      TEST(a_folder_that_is_not_ours_to_write_is_denied),
+      TEST(the_lock_is_for_one_and_says_who_holds_it),
+      TEST(a_lock_whose_text_is_unknown_is_still_held),
+      TEST(a_replaced_lock_is_not_ours_any_more),
+      TEST(another_folder_in_the_place_of_the_outbox_has_not_our_lock),
+      TEST(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before),
+      TEST(any_failing_call_is_told_and_can_be_tried_again),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

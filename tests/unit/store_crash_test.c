@@ -1,0 +1,442 @@
+/* Every durable call of every move fails, or is the last one before a crash: afterwards the entry is in exactly one
+ * place, whole. And what others do to a file in the middle of a move is neither lost nor overwritten. */
+#include "tests/unit/files.h"
+
+static int box_open(void **state) {
+  *state = box_new("file");
+  return 0;
+}
+
+/* ---- fault points ---- */
+
+enum mode { FAIL_BEFORE, FAIL_AFTER, CRASH_BEFORE, CRASH_AFTER, MODES };
+struct fault {
+  enum mode mode;
+  unsigned at, calls;
+};
+
+/* A crash is that no later call happens either. */
+static int fault_hook(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct fault *f = ctx;
+  (void)op, (void)name;
+  if (!after) f->calls++;
+  bool crash = f->mode >= CRASH_BEFORE, late = f->mode == FAIL_AFTER || f->mode == CRASH_AFTER;
+  if (f->calls == f->at) return after == late ? EIO : 0;
+  return crash && f->calls > f->at ? EIO : 0;
+}
+
+/* What is to be moved is made anew for each try; it returns ST_OK when the move is said to have happened. */
+typedef void (*make_fn)(struct box *b);
+typedef enum status (*move_fn)(struct box *b);
+/* After a restart and a scan: where is it? */
+typedef void (*check_fn)(struct box *b, bool said_done);
+
+static void clear(struct box *b) {
+  static const char *const folders[] = {".", "dlq", "pending", "sent"};
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    DIR *d = opendir(path_of(b, folders[i]));
+    if (!d) continue;
+    for (struct dirent *e; (e = readdir(d));)
+      if (e->d_type == DT_REG) unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
+  }
+}
+
+static void try_all(struct box *b, make_fn make, move_fn move, check_fn check) {
+  unsigned points = 0;
+  for (int mode = 0; mode < MODES; mode++)
+    for (unsigned at = 1;; at++) {
+      box_stop(b);
+      clear(b);
+      box_start(b);
+      make(b);
+      struct fault f = {.mode = (enum mode)mode, .at = at};
+      durable_set_hook(fault_hook, &f);
+      enum status st = move(b);
+      if (f.mode >= CRASH_BEFORE && f.calls >= at) box_stop(b); /* its cleaning up fails as well */
+      durable_set_hook(NULL, NULL);
+      if (!b->store)
+        box_start(b);
+      else
+        box_restart(b);
+      store_rescan(b->store);
+      check(b, st == ST_OK);
+      if (f.calls < at) break;
+      points++;
+    }
+  assert_true(points >= 4 * 3);
+}
+
+/* ---- the moves ---- */
+
+static void make_pending(struct box *b) {
+  put_pending(b, "a");
+  set_mtime(b, "a.json", 1700000000, 77);
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "a");
+}
+
+static enum status move_retry(struct box *b) {
+  struct failure why = box_failure(REASON_BROKER_REFUSED, 2);
+  enum settled how;
+  enum status st = store_retry(b->store, &b->refs[0], &why, &how, &b->err);
+  assert_int_equal(box_counts(b).in_hand, 0);
+  return st;
+}
+
+static void check_retry(struct box *b, bool said_done) {
+  assert_string_equal(box_take_all(b), "a");
+  assert_int_equal(b->refs[0].stamp.mtime_ns, 1700000000000000077);
+  assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "");
+  unsigned attempts = box_list(b, LIST_PENDING, 0, NULL).last.attempts;
+  if (said_done) assert_int_equal(attempts, 2);
+  assert_non_null(strstr(text_of(b, "a.json"), "\"payload\": {\"n\": 1.50, \"created_at\": \"x\"}"));
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+static enum status move_dead(struct box *b) {
+  struct failure why = box_failure(REASON_BAD_NAME, 1);
+  enum settled how;
+  enum status st = store_dead(b->store, &b->refs[0], &why, &how, &b->err);
+  assert_int_equal(box_counts(b).in_hand, 0);
+  return st;
+}
+
+static void check_dead(struct box *b, bool said_done) {
+  box_take_all(b);
+  uint64_t pending, dead;
+  box_list(b, LIST_PENDING, 0, &pending);
+  struct box_listed l = box_list(b, LIST_DEAD, 0, &dead);
+  assert_int_equal(b->count, pending);
+  assert_int_equal(pending + dead, 1);
+  assert_int_equal(files_in(b, ".") + files_in(b, "dlq"), 1);
+  if (said_done) assert_int_equal(dead, 1);
+  if (dead) assert_string_equal(l.reason, "bad_name");
+  assert_int_equal(mtime_of(b, dead ? "dlq/a.json" : "a.json"), 1700000000000000077);
+  assert_non_null(strstr(text_of(b, dead ? "dlq/a.json" : "a.json"), "{\"n\": 1.50, \"created_at\": \"x\"}"));
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+static void make_broken(struct box *b) {
+  put(b, "a.json", "{\"id\": broken");
+  store_rescan(b->store);
+  for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  assert_string_equal(b->ids, "a.json!not_json");
+}
+
+/* A descriptor may be there too early; the move is then finished with it. */
+static void check_raw(struct box *b, bool said_done) {
+  bool dead = exists(b, "dlq/a.raw");
+  assert_int_equal(dead + exists(b, "a.json"), 1);
+  assert_string_equal(text_of(b, dead ? "dlq/a.raw" : "a.json"), "{\"id\": broken");
+  if (said_done) assert_true(dead);
+  if (!dead) {
+    for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+    box_dead(b, &b->refs[0], REASON_NOT_JSON);
+  }
+  assert_int_equal(files_in(b, "dlq"), 2);
+  assert_int_equal(files_in(b, "."), 0);
+  assert_non_null(strstr(text_of(b, "dlq/a.json"), "\"reason\": \""));
+  assert_true(exists(b, "dlq/a.raw"));
+}
+
+static void make_dead(struct box *b) {
+  make_pending(b);
+  box_dead(b, &b->refs[0], REASON_BAD_NAME);
+}
+
+static enum status move_replay(struct box *b) {
+  enum status st = store_replay(b->store, PLACE_DLQ, "a.json", &b->err);
+  assert_int_equal(box_counts(b).in_hand, 0);
+  return st;
+}
+
+static void check_replay(struct box *b, bool said_done) {
+  check_dead(b, false);
+  struct box_listed l = box_list(b, LIST_PENDING, 0, NULL);
+  if (said_done) assert_string_equal(l.ids, "a");
+  if (*l.ids) assert_int_equal(l.last.attempts, 0);
+}
+
+static void make_raw(struct box *b) {
+  make_broken(b);
+  box_dead(b, &b->refs[0], REASON_NOT_JSON);
+}
+
+static void check_raw_replay(struct box *b, bool said_done) {
+  if (said_done) assert_true(exists(b, "a.json") && !exists(b, "dlq/a.raw") && !exists(b, "dlq/a.json"));
+  check_raw(b, false);
+}
+
+static const char newer[] =
+    "{\"id\": \"n\", \"message_type\": \"event\", \"message_name\": \"a.b\", \"payload\": {\"s\": 1}, "
+    "\"original_error\": \"boom\", \"attempt_count\": 4, \"first_failed_at\": null, "
+    "\"last_failed_at\": null, \"metadata\": {}}";
+
+static void make_newer(struct box *b) {
+  put(b, "dlq/dlq_n.json", newer);
+}
+
+static enum status move_newer(struct box *b) {
+  return store_replay(b->store, PLACE_DLQ, "dlq_n.json", &b->err);
+}
+
+static void check_newer(struct box *b, bool said_done) {
+  box_take_all(b);
+  assert_int_equal(files_in(b, ".") + files_in(b, "dlq"), 1);
+  if (said_done) assert_string_equal(b->ids, "n");
+  if (!b->count) assert_string_equal(text_of(b, "dlq/dlq_n.json"), newer);
+}
+
+static void make_nothing(struct box *b) {
+  box_take_all(b);
+}
+
+static enum status move_emit(struct box *b) {
+  return store_emit(b->store, "a.json",
+                    SPAN("{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"), &b->err);
+}
+
+static void check_emit(struct box *b, bool said_done) {
+  box_take_all(b);
+  assert_true(!*b->ids || strcmp(b->ids, "a") == 0);
+  if (said_done) assert_string_equal(b->ids, "a");
+}
+
+static enum status move_done(struct box *b) {
+  enum settled how;
+  enum status st = store_done(b->store, &b->refs[0], &how, &b->err);
+  enum status synced = store_sync(b->store, &b->err);
+  if (synced != ST_OK) synced = store_sync(b->store, &b->err); /* what failed is tried again, not taken as done */
+  return st == ST_OK ? synced : st;
+}
+
+static void check_done(struct box *b, bool said_done) {
+  box_take_all(b);
+  if (said_done) assert_string_equal(b->ids, "");
+  assert_int_equal(files_in(b, ".") + files_in(b, "sent") <= 1, 1);
+}
+
+static void retry_survives_every_fault(void **state) {
+  try_all(*state, make_pending, move_retry, check_retry);
+}
+static void dead_survives_every_fault(void **state) {
+  try_all(*state, make_pending, move_dead, check_dead);
+}
+static void raw_dead_survives_every_fault(void **state) {
+  try_all(*state, make_broken, move_dead, check_raw);
+}
+static void replay_survives_every_fault(void **state) {
+  try_all(*state, make_dead, move_replay, check_replay);
+}
+static void raw_replay_survives_every_fault(void **state) {
+  try_all(*state, make_raw, move_replay, check_raw_replay);
+}
+static void newer_replay_survives_every_fault(void **state) {
+  try_all(*state, make_newer, move_newer, check_newer);
+}
+static void emit_survives_every_fault(void **state) {
+  try_all(*state, make_nothing, move_emit, check_emit);
+}
+static void done_survives_every_fault(void **state) {
+  struct box *b = *state;
+  b->config.keep_sent = true;
+  box_restart(b);
+  try_all(b, make_pending, move_done, check_done);
+}
+
+static void a_failing_sync_is_told_again_until_it_works(void **state) {
+  struct box *b = *state;
+  struct fault f = {.mode = CRASH_BEFORE, .at = 1};
+  make_pending(b);
+  box_done(b, &b->refs[0], SETTLED_GONE);
+  durable_set_hook(fault_hook, &f);
+  assert_int_equal(store_sync(b->store, &b->err), ST_IO);
+  assert_int_equal(store_sync(b->store, &b->err), ST_IO);
+  durable_set_hook(NULL, NULL);
+  f = (struct fault){.at = 1000};
+  durable_set_hook(fault_hook, &f);
+  OK(store_sync(b->store, &b->err));
+  assert_int_equal(f.calls, 1);
+  OK(store_sync(b->store, &b->err));
+  assert_int_equal(f.calls, 1); /* nothing changed since */
+  durable_set_hook(NULL, NULL);
+}
+
+/* ---- somebody else, at the worst moment ---- */
+
+enum deed { REPLACE = 1, REMOVE = 2, REMOVE_AFTER = 4, NO_EXCHANGE = 8 };
+struct rival {
+  struct box *b;
+  const char *name;
+  unsigned deeds, renames, at; /* at: the number of the rename it strikes at */
+};
+
+static void replace_file(struct box *b, const char *name) {
+  put_entry(b, "rival.tmp", "rival", "pending", "2025-01-01T00:00:00");
+  assert_int_equal(rename(path_of(b, "rival.tmp"), path_of(b, name)), 0);
+}
+
+static int rival_hook(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct rival *r = ctx;
+  (void)name;
+  if (op != DURABLE_RENAME) return 0;
+  if (!after && ++r->renames != r->at) return 0;
+  if (after && r->renames != r->at) return 0;
+  if (!after && (r->deeds & REPLACE)) replace_file(r->b, r->name);
+  if (!after && (r->deeds & REMOVE)) unlink(path_of(r->b, r->name));
+  if (after && (r->deeds & REMOVE_AFTER)) unlink(path_of(r->b, r->name));
+  return !after && (r->deeds & NO_EXCHANGE) ? EINVAL : 0;
+}
+
+static enum settled with_rival(struct box *b, unsigned deeds, unsigned at, bool dead) {
+  struct rival r = {.b = b, .name = "a.json", .deeds = deeds, .at = at};
+  struct failure why = box_failure(REASON_BAD_NAME, 2);
+  enum settled how;
+  durable_set_hook(rival_hook, &r);
+  enum status st = dead ? store_dead(b->store, &b->refs[0], &why, &how, &b->err)
+                        : store_retry(b->store, &b->refs[0], &why, &how, &b->err);
+  durable_set_hook(NULL, NULL);
+  if (st != ST_OK) fail_msg("%s", b->err.text);
+  return how;
+}
+
+static void what_a_producer_puts_there_meanwhile_comes_back(void **state) {
+  struct box *b = *state;
+  make_pending(b);
+  assert_int_equal(with_rival(b, REPLACE, 1, false), SETTLED_CHANGED);
+  assert_non_null(strstr(text_of(b, "a.json"), "\"id\": \"rival\""));
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+  assert_string_equal(box_take_some(b), "rival");
+}
+
+static void also_when_our_rewrite_was_removed_in_between(void **state) {
+  struct box *b = *state;
+  make_pending(b);
+  assert_int_equal(with_rival(b, REPLACE | REMOVE_AFTER, 1, false), SETTLED_CHANGED);
+  assert_non_null(strstr(text_of(b, "a.json"), "\"id\": \"rival\""));
+  assert_string_equal(box_take_some(b), "rival");
+}
+
+static void what_is_removed_meanwhile_is_not_brought_back(void **state) {
+  struct box *b = *state;
+  make_pending(b);
+  assert_int_equal(with_rival(b, REMOVE, 1, false), SETTLED_VANISHED);
+  assert_int_equal(files_in(b, ".") + files_in(b, ".busbridge/tmp"), 0);
+  make_pending(b);
+  assert_int_equal(with_rival(b, REMOVE, 2, true), SETTLED_VANISHED); /* before the move to dlq/ */
+  assert_int_equal(files_in(b, ".") + files_in(b, "dlq"), 0);
+  make_broken(b);
+  assert_int_equal(with_rival(b, REMOVE, 2, true), SETTLED_VANISHED);
+  assert_int_equal(files_in(b, ".") + files_in(b, "dlq"), 0);
+  assert_int_equal(box_counts(b).pending, 0);
+}
+
+static void a_raw_move_of_the_wrong_file_is_taken_back(void **state) {
+  struct box *b = *state;
+  make_broken(b);
+  assert_int_equal(with_rival(b, REPLACE, 2, true), SETTLED_CHANGED);
+  assert_int_equal(files_in(b, "dlq"), 0);
+  assert_string_equal(box_take_some(b), "rival");
+}
+
+static void a_file_system_without_exchange_gets_a_plain_rename_and_a_warning(void **state) {
+  struct box *b = *state;
+  struct log *log;
+  box_stop(b);
+  FILE *text = log_begin(b, &log);
+  b->config.log = log;
+  box_start(b);
+  make_pending(b);
+  assert_int_equal(with_rival(b, NO_EXCHANGE, 1, false), SETTLED_GONE);
+  assert_int_equal(box_list(b, LIST_PENDING, 0, NULL).last.attempts, 2);
+  store_rescan(b->store), box_take_all(b);
+  assert_int_equal(with_rival(b, NO_EXCHANGE | REPLACE, 1, false), SETTLED_CHANGED);
+  assert_string_equal(box_take_some(b), "rival");
+  assert_int_equal(with_rival(b, NO_EXCHANGE | REMOVE, 1, false), SETTLED_VANISHED);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+  assert_int_equal(logged(text, "event=exchange_unsupported"), 1);
+  make_dead(b);
+  struct rival r = {.b = b, .name = "a.json", .deeds = NO_EXCHANGE, .at = 2};
+  durable_set_hook(rival_hook, &r);
+  enum status st = store_replay(b->store, PLACE_DLQ, "a.json", &b->err);
+  durable_set_hook(NULL, NULL);
+  OK(st);
+  assert_string_equal(box_take_some(b), "a");
+  fclose(text);
+  box_stop(b);
+  b->config.log = NULL;
+  log_close(log);
+  box_start(b);
+}
+
+static enum status replay_with_rival(struct box *b, unsigned deeds, unsigned at) {
+  struct rival r = {.b = b, .name = "a.json", .deeds = deeds, .at = at};
+  durable_set_hook(rival_hook, &r);
+  enum status st = store_replay(b->store, PLACE_DLQ, "a.json", &b->err);
+  durable_set_hook(NULL, NULL);
+  return st;
+}
+
+static void a_replay_that_meets_somebody_leaves_what_is_theirs(void **state) {
+  struct box *b = *state;
+  make_dead(b);
+  assert_int_equal(replay_with_rival(b, REPLACE, 2), ST_NOT_FOUND);
+  assert_string_equal(box_take_some(b), "rival");
+  box_done_all(b);
+  assert_int_equal(files_in(b, "dlq"), 0);
+  make_dead(b);
+  assert_int_equal(replay_with_rival(b, REMOVE, 2), ST_NOT_FOUND);
+  make_dead(b);
+  assert_int_equal(replay_with_rival(b, REMOVE_AFTER, 1), ST_NOT_FOUND);
+  assert_int_equal(files_in(b, ".") + files_in(b, "dlq") + files_in(b, ".busbridge/tmp"), 0);
+  put_pending(b, "a");
+  struct rival r = {.b = b, .name = "a.json", .deeds = REMOVE, .at = 1};
+  durable_set_hook(rival_hook, &r);
+  assert_int_equal(store_replay(b->store, PLACE_FLAT, "a.json", &b->err), ST_NOT_FOUND);
+  durable_set_hook(NULL, NULL);
+}
+
+static int remove_tmp(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct box *b = ctx;
+  char path[400];
+  snprintf(path, sizeof path, ".busbridge/tmp/%s", name);
+  if (op == DURABLE_RENAME && !after) unlink(path_of(b, path));
+  return 0;
+}
+
+static void a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry(void **state) {
+  struct box *b = *state;
+  struct failure why = box_failure(REASON_BAD_NAME, 2);
+  enum settled how;
+  make_pending(b);
+  durable_set_hook(remove_tmp, b);
+  assert_int_equal(store_retry(b->store, &b->refs[0], &why, &how, &b->err), ST_IO);
+  durable_set_hook(NULL, NULL);
+  assert_non_null(strstr(b->err.text, "second worker"));
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "a");
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
+  const struct CMUnitTest tests[] = {
+      TEST(retry_survives_every_fault),
+      TEST(dead_survives_every_fault),
+      TEST(raw_dead_survives_every_fault),
+      TEST(replay_survives_every_fault),
+      TEST(raw_replay_survives_every_fault),
+      TEST(newer_replay_survives_every_fault),
+      TEST(emit_survives_every_fault),
+      TEST(done_survives_every_fault),
+      TEST(a_failing_sync_is_told_again_until_it_works),
+      TEST(what_a_producer_puts_there_meanwhile_comes_back),
+      TEST(also_when_our_rewrite_was_removed_in_between),
+      TEST(what_is_removed_meanwhile_is_not_brought_back),
+      TEST(a_raw_move_of_the_wrong_file_is_taken_back),
+      TEST(a_file_system_without_exchange_gets_a_plain_rename_and_a_warning),
+      TEST(a_replay_that_meets_somebody_leaves_what_is_theirs),
+      TEST(a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

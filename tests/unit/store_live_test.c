@@ -1,0 +1,350 @@
+/* Files that are still being written, and what inotify tells about the folders. */
+#include "tests/unit/files.h"
+
+static struct test_clock clock_now;
+
+static int box_open(void **state) {
+  *state = box_new("file");
+  return 0;
+}
+
+/* A clock that stands still; settle is 1000 ms. */
+static void use_clock(struct box *b) {
+  box_stop(b);
+  clock_begin(&clock_now);
+  b->config.clock = &clock_now.clock;
+  b->config.settle_ms = 1000;
+  box_start(b);
+}
+
+static void half_a_file_waits_until_it_is_whole(void **state) {
+  struct box *b = *state;
+  use_clock(b);
+  box_take_all(b);
+  int fd = open(path_of(b, "a.json"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), ""); /* empty */
+  assert_int_equal(box_counts(b).growing, 1);
+  assert_int_equal(box_counts(b).pending, 1);
+  const char *text = "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}";
+  assert_int_equal(write(fd, text, 20), 20);
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "");
+  assert_int_equal(box_counts(b).growing, 1);
+  assert_int_equal(write(fd, text + 20, strlen(text) - 20), strlen(text) - 20);
+  close(fd);
+  assert_string_equal(box_take_all(b), "a");
+  assert_int_equal(box_counts(b).growing, 0);
+  assert_int_equal(box_counts(b).pending, 1);
+}
+
+static void what_does_not_parse_is_handed_out_once_settled(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  use_clock(b);
+  put(b, "bad.json", "{\"id\": \"a\", ");
+  put(b, "empty.json", "");
+  put(b, "nan.json", "{\"x\": NaN}");
+  put(b, "list.json", "[1]");
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 900);
+  assert_string_equal(box_take_all(b), "");
+  assert_int_equal(box_counts(b).growing, 4);
+  clock_pass(&clock_now, 200);
+  unsigned seen = 0;
+  while (box_next(b, &e) == ST_OK) {
+    assert_non_null(e.error);
+    if (span_is(e.ref.name, "bad.json")) assert_int_equal(e.reason, REASON_NOT_JSON), seen |= 1;
+    if (span_is(e.ref.name, "empty.json")) assert_int_equal(e.reason, REASON_EMPTY_FILE), seen |= 2;
+    if (span_is(e.ref.name, "nan.json")) assert_int_equal(e.reason, REASON_NOT_A_NUMBER), seen |= 4;
+    if (span_is(e.ref.name, "list.json")) assert_int_equal(e.reason, REASON_NOT_OBJECT), seen |= 8;
+  }
+  assert_int_equal(seen, 15);
+  assert_int_equal(box_counts(b).growing, 0);
+  assert_int_equal(box_counts(b).in_hand, 4);
+  assert_int_equal(box_counts(b).pending, 4);
+}
+
+static void a_change_begins_the_waiting_anew(void **state) {
+  struct box *b = *state;
+  use_clock(b);
+  put(b, "a.json", "{");
+  box_take_all(b);
+  clock_pass(&clock_now, 900);
+  usleep(15000); /* another ctime */
+  put(b, "a.json", "{{");
+  box_take_all(b);
+  clock_pass(&clock_now, 900);
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 200);
+  assert_string_equal(box_take_all(b), "a.json!not_json");
+}
+
+static void old_broken_files_need_no_waiting_unless_the_clock_stepped(void **state) {
+  struct box *b = *state;
+  put(b, "a.json", "{");
+  use_clock(b);
+  clock_pass(&clock_now, 5000);
+  assert_string_equal(box_take_all(b), "a.json!not_json");
+  box_release_all(b);
+  clock_now.wall_us += 86400ll * 1000000; /* a day, at once */
+  put(b, "b.json", "{");
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 999);
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 2);
+  box_take_all(b);
+  assert_int_equal(b->count, 2);
+  box_release_all(b);
+  clock_now.wall_us -= 5 * 86400ll * 1000000; /* back: files from the future */
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 1001);
+  box_take_all(b);
+  assert_int_equal(b->count, 2);
+}
+
+static void too_large_is_handed_out_unread(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  box_stop(b);
+  b->config.max_entry_bytes = 100;
+  box_start(b);
+  put_pending(b, "a");
+  box_take_all(b);
+  usleep(40000);
+  OK(box_next(b, &e));
+  assert_int_equal(e.reason, REASON_TOO_LARGE);
+  assert_int_equal(e.text.len, 0);
+  assert_non_null(strstr(e.error, "max_entry_bytes"));
+  box_dead(b, &e.ref, e.reason);
+  assert_true(exists(b, "dlq/a.raw"));
+}
+
+static void a_growing_file_that_goes_or_becomes_foreign_is_forgotten(void **state) {
+  struct box *b = *state;
+  use_clock(b);
+  put(b, "a.json", "{"), put(b, "b.json", "{"), put(b, "c.json", "{");
+  box_take_all(b);
+  assert_int_equal(box_counts(b).growing, 3);
+  assert_int_equal(unlink(path_of(b, "a.json")), 0);
+  put(b, "b.json", "{\"other\": 1}");
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 1001);
+  assert_string_equal(box_take_all(b), "c.json!not_json");
+  struct store_counts c = box_counts(b);
+  assert_int_equal(c.growing, 0);
+  assert_int_equal(c.foreign, 1);
+  assert_int_equal(c.pending, 1);
+}
+
+static void a_wait_ends_when_a_growing_file_is_due(void **state) {
+  struct box *b = *state;
+  put(b, "a.json", "{");
+  box_take_all(b);
+  store_wait(b->store, -1); /* for ever, but for that file */
+  while (!*box_take_all(b)) store_wait(b->store, -1);
+  assert_string_equal(b->ids, "a.json!not_json");
+}
+
+/* ---- live ---- */
+
+static void notices_give_the_order_also_where_a_listing_has_the_names(void **state) {
+  struct box *b = *state;
+  box_take_all(b);
+  put_pending(b, "c"), put_pending(b, "b");
+  put_pending(b, "t");
+  assert_int_equal(rename(path_of(b, "t.json"), path_of(b, "t")), 0);
+  assert_int_equal(rename(path_of(b, "t"), path_of(b, "a.json")), 0); /* MOVED_TO */
+  set_mtime(b, "a.json", 1000, 0);
+  assert_string_equal(box_take_all(b), "c b t");
+}
+
+static void a_linked_file_is_found_by_the_next_scan(void **state) {
+  struct box *b = *state;
+  box_take_all(b);
+  put_pending(b, "a");
+  assert_int_equal(rename(path_of(b, "a.json"), path_of(b, "a.tmp")), 0);
+  assert_int_equal(link(path_of(b, "a.tmp"), path_of(b, "b.json")), 0);
+  assert_int_equal(unlink(path_of(b, "a.tmp")), 0);
+  assert_string_equal(box_take_all(b), "");
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "a");
+}
+
+static void bytes_changed_in_hand_are_left_and_found_again(void **state) {
+  struct box *b = *state;
+  struct failure why = box_failure(REASON_BAD_NAME, 1);
+  enum settled how;
+  put_pending(b, "a"), put_pending(b, "b"), put_pending(b, "c");
+  box_take_all(b);
+  assert_int_equal(b->count, 3);
+  usleep(15000);
+  put_entry(b, "a.json", "a2", "pending", "2025-01-01T00:00:00");
+  put_entry(b, "b.json", "b2", "pending", "2025-01-01T00:00:00");
+  put_entry(b, "c.json", "c2", "pending", "2025-01-01T00:00:00");
+  struct entry_ref *refs = b->refs;
+  box_done(b, &refs[0], SETTLED_CHANGED);
+  OK(store_retry(b->store, &refs[1], &why, &how, &b->err));
+  assert_int_equal(how, SETTLED_CHANGED);
+  OK(store_dead(b->store, &refs[2], &why, &how, &b->err));
+  assert_int_equal(how, SETTLED_CHANGED);
+  box_take_some(b);
+  assert_int_equal(b->count, 3);
+  assert_non_null(strstr(b->ids, "a2"));
+  assert_int_equal(box_counts(b).pending, 3);
+}
+
+static void pending_may_come_later_go_and_come_again(void **state) {
+  struct box *b = *state;
+  assert_string_equal(box_take_all(b), "");
+  assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
+  put_entry(b, "pending/a.json", "a", "pending", "2025-01-01T00:00:00");
+  assert_string_equal(box_take_some(b), "a");
+  put_entry(b, "pending/b.json", "b", "pending", "2025-01-01T00:00:00");
+  box_done_all(b);
+  assert_string_equal(box_take_some(b), "b"); /* watched now */
+  box_done_all(b);
+  assert_int_equal(rename(path_of(b, "pending"), path_of(b, "old")), 0);
+  assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
+  put_entry(b, "pending/c.json", "c", "pending", "2025-01-01T00:00:00");
+  assert_string_equal(box_take_some(b), "c");
+  box_done_all(b);
+  assert_int_equal(rmdir(path_of(b, "pending")), 0);
+  put_pending(b, "d");
+  assert_string_equal(box_take_some(b), "d");
+  assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
+  put_entry(b, "pending/e.json", "e", "pending", "2025-01-01T00:00:00");
+  box_release_all(b);
+  store_rescan(b->store);
+  box_take_some(b);
+  if (!strstr(b->ids, "e")) box_take_some(b);
+  assert_non_null(strstr(b->ids, "e"));
+}
+
+static void pending_that_is_no_folder_is_left_alone(void **state) {
+  struct box *b = *state;
+  assert_int_equal(symlink("/etc", path_of(b, "pending")), 0);
+  put_pending(b, "a");
+  assert_string_equal(box_take_all(b), "a");
+  box_restart(b);
+  assert_string_equal(box_take_all(b), "a");
+}
+
+static void an_outbox_that_is_gone_or_another_is_said_and_gone_on_with_when_back(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  char moved[300];
+  box_take_all(b);
+  snprintf(moved, sizeof moved, "%s-moved", b->dir);
+  assert_int_equal(rename(b->dir, moved), 0);
+  assert_int_equal(box_next(b, &e), ST_NOT_FOUND);
+  assert_non_null(strstr(b->err.text, b->dir));
+  assert_int_equal(mkdir(b->dir, 0755), 0);
+  put_pending(b, "wrong");
+  assert_int_equal(box_next(b, &e), ST_NOT_FOUND);
+  assert_non_null(strstr(b->err.text, "another folder"));
+  assert_int_equal(unlink(path_of(b, "wrong.json")), 0);
+  assert_int_equal(rmdir(b->dir), 0);
+  assert_int_equal(rename(moved, b->dir), 0);
+  put_pending(b, "a");
+  assert_string_equal(box_take_all(b), "a");
+}
+
+/* 16,384 notices are kept by the kernel; one more means that names were lost. */
+static void an_overflow_of_notices_means_a_new_scan(void **state) {
+  struct box *b = *state;
+  box_take_all(b);
+  uint64_t next = store_rescan(b->store) + 1;
+  box_take_all(b);
+  for (int i = 0; i < 9000; i++) {
+    close(open(path_of(b, "x.tmp"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    close(open(path_of(b, "y.tmp"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  }
+  put_pending(b, "a");
+  assert_string_equal(box_take_all(b), "a");
+  assert_true(store_scanned(b->store, next));
+}
+
+/* A long listing's end: what was told meanwhile comes after it, once. */
+static void arrivals_while_a_listing_is_used_up_come_behind_it(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  put_pending(b, "a"), usleep(15000), put_pending(b, "b");
+  box_restart(b);
+  OK(box_next(b, &e));
+  assert_true(span_is(e.event.id, "a"));
+  put_pending(b, "0");
+  assert_string_equal(box_take_all(b), "b 0");
+  assert_int_equal(box_counts(b).pending, 3);
+}
+
+static void more_than_a_drain_of_entries_in_one_scan(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  unsigned count = 0;
+  box_stop(b);
+  b->config.window = 100000;
+  for (int i = 0; i < 2500; i++) {
+    char id[20];
+    snprintf(id, sizeof id, "n%04d", i);
+    put_pending(b, id);
+  }
+  box_start(b);
+  while (box_next(b, &e) == ST_OK) {
+    if (count++ == 10) put_pending(b, "late");
+    arena_reset(&b->scratch);
+    box_done(b, &e.ref, SETTLED_GONE);
+  }
+  assert_int_equal(count, 2501);
+  assert_int_equal(box_counts(b).pending, 0);
+  assert_int_equal(files_in(b, "."), 0);
+}
+
+static void a_wake_ends_a_long_search_among_foreign_files(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  for (int i = 0; i < 600; i++) {
+    char name[20];
+    snprintf(name, sizeof name, "n%04d.json", i);
+    put(b, name, "{}");
+  }
+  box_restart(b);
+  store_wake(b->store);
+  assert_int_equal(box_next(b, &e), ST_AGAIN);
+  assert_false(store_scanned(b->store, 1));
+  store_wait(b->store, -1); /* at once: there is more */
+  assert_int_equal(box_next(b, &e), ST_AGAIN);
+  assert_true(store_scanned(b->store, 1));
+  assert_int_equal(box_counts(b).foreign, 600);
+}
+
+static int reset_clock(void **state) {
+  ((struct box *)*state)->config.clock = &clock_system;
+  return box_free(state);
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, reset_clock)
+  const struct CMUnitTest tests[] = {
+      TEST(half_a_file_waits_until_it_is_whole),
+      TEST(what_does_not_parse_is_handed_out_once_settled),
+      TEST(a_change_begins_the_waiting_anew),
+      TEST(old_broken_files_need_no_waiting_unless_the_clock_stepped),
+      TEST(too_large_is_handed_out_unread),
+      TEST(a_growing_file_that_goes_or_becomes_foreign_is_forgotten),
+      TEST(a_wait_ends_when_a_growing_file_is_due),
+      TEST(notices_give_the_order_also_where_a_listing_has_the_names),
+      TEST(a_linked_file_is_found_by_the_next_scan),
+      TEST(bytes_changed_in_hand_are_left_and_found_again),
+      TEST(pending_may_come_later_go_and_come_again),
+      TEST(pending_that_is_no_folder_is_left_alone),
+      TEST(an_outbox_that_is_gone_or_another_is_said_and_gone_on_with_when_back),
+      TEST(an_overflow_of_notices_means_a_new_scan),
+      TEST(arrivals_while_a_listing_is_used_up_come_behind_it),
+      TEST(more_than_a_drain_of_entries_in_one_scan),
+      TEST(a_wake_ends_a_long_search_among_foreign_files),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
