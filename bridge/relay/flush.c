@@ -82,7 +82,8 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
   int64_t now_ms = clock_mono_ms(r->parts.clock);
   if (r->status.failed != ST_OK) return true;
-  if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > UNREACHABLE_MS) return f->progress.unreachable = true;
+  if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > UNREACHABLE_MS)
+    return f->progress.unreachable = true;
   if (f->open) return false;
   if (f->cancelled || limit_reached(f)) return true;
   if (!store_scanned(r->parts.store, f->generation)) return false;

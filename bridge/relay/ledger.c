@@ -5,7 +5,9 @@
 
 enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000 };
 
-static int folder_of(const struct relay *r) { return state_folder(r->parts.state); }
+static int folder_of(const struct relay *r) {
+  return state_folder(r->parts.state);
+}
 
 static bool owns(struct relay *r, struct error *err) {
   if (state_owns_lock(r->parts.state)) return true;
@@ -21,19 +23,22 @@ enum status ledger_check_cluster(struct relay *r, const char *id, struct error *
                      "delivery.guarantee=at_least_once or use a real Kafka");
   enum status st = file_read(folder_of(r), "cluster", 1000, &text, err);
   struct span known = span_trim(buffer_span(&text));
-  if (st == ST_NOT_FOUND) st = durable_replace(state_tmp(r->parts.state), folder_of(r), "cluster", span_of(id), err);
+  if (st == ST_NOT_FOUND)
+    st = durable_replace(state_tmp(r->parts.state), folder_of(r), "cluster", span_of(id), err);
   else if (st == ST_OK && !span_is(known, id))
-    st = error_set(err, ST_INVALID,
-                   "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
-                   "was sent. If the change is meant: echo %s > '%s/.busbridge/cluster'",
-                   SPAN_ARGS(known), id, id, state_path(r->parts.state));
+    st = error_set(
+        err, ST_INVALID,
+        "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
+        "was sent. If the change is meant: echo %s > '%s/.busbridge/cluster'",
+        SPAN_ARGS(known), id, id, state_path(r->parts.state));
   buffer_release(&text);
   return st;
 }
 
 /* ---- transactions without events ---- */
 
-static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *), struct relay *r, struct error *err) {
+static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *), struct relay *r,
+                           struct error *err) {
   enum txn_next next;
   while ((next = call(r->publisher, err)) == TXN_AGAIN && !relay_must_end(r)) publisher_poll(r->publisher, 20);
   return next;
@@ -80,7 +85,8 @@ static enum status settle_manifest(struct relay *r, const struct manifest_name *
   if (st == ST_OK)
     log_write(r->parts.log, LOG_INFO, "relay", "recovered",
               FIELDS(F_INT("batch", name->number), F_INT("events", m.count), F_INT("removed", gone)),
-              "Batch %llu was committed before the last end: its entries are settled", (unsigned long long)name->number);
+              "Batch %llu was committed before the last end: its entries are settled",
+              (unsigned long long)name->number);
   manifest_release(&m);
   return st;
 }
@@ -153,10 +159,11 @@ enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err)
 static enum status check_highest(struct relay *r, const struct manifest_name *list, size_t count, struct error *err) {
   for (size_t i = 0; i < count; i++)
     if (list[i].number > (uint64_t)r->ledger.position.number + 1)
-      return error_set(err, ST_INVALID,
-                       "the ledger in Kafka stands at batch %lld, but this outbox holds batch %llu: the position went back "
-                       "(a cluster restored from an old copy?). Nothing was changed. See busbridge-worker(8), LEDGER",
-                       (long long)r->ledger.position.number, (unsigned long long)list[i].number);
+      return error_set(
+          err, ST_INVALID,
+          "the ledger in Kafka stands at batch %lld, but this outbox holds batch %llu: the position went back "
+          "(a cluster restored from an old copy?). Nothing was changed. See busbridge-worker(8), LEDGER",
+          (long long)r->ledger.position.number, (unsigned long long)list[i].number);
   return ST_OK;
 }
 
@@ -168,10 +175,11 @@ static enum status begin(struct relay *r, struct manifest_name *list, size_t cou
   enum status st = check_highest(r, list, count, err);
   if (st != ST_OK) return st;
   if (!find_name(list, count, (uint64_t)p->number, p->digest))
-    return error_set(err, ST_INVALID,
-                     "the ledger in Kafka stands at batch %lld, whose manifest is not in this outbox: it is an old or a "
-                     "second copy. Nothing was changed. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
-                     (long long)p->number, state_path(r->parts.state));
+    return error_set(
+        err, ST_INVALID,
+        "the ledger in Kafka stands at batch %lld, whose manifest is not in this outbox: it is an old or a "
+        "second copy. Nothing was changed. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
+        (long long)p->number, state_path(r->parts.state));
   return settle_chain_of(r, list, count, err);
 }
 
@@ -184,6 +192,7 @@ static enum ledger_found start(struct relay *r, struct manifest_name *list, size
   enum status st = begin(r, list, count, err);
   if (st != ST_OK) return found_of(st);
   r->ledger.started = true;
+  reserve_keep(r);
   pthread_mutex_lock(&r->lock);
   r->recovered = true; /* the reader may take entries now */
   pthread_cond_broadcast(&r->changed);
@@ -201,10 +210,11 @@ static enum ledger_found compare(struct relay *r, const struct position *found, 
     return LEDGER_COMMITTED;
   }
   if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
-    error_set(err, ST_BUSY,
-              "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
-              "it. This one ends. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
-              (long long)found->number, state_path(r->parts.state));
+    error_set(
+        err, ST_BUSY,
+        "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
+        "it. This one ends. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
+        (long long)found->number, state_path(r->parts.state));
     return LEDGER_REFUSED;
   }
   return found_of(in_doubt ? ledger_forget(r, err) : ST_OK);
@@ -226,7 +236,8 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   struct position found = r->ledger.position;
   enum ledger_found result = LEDGER_REFUSED;
   if (!owns(r, err)) return LEDGER_REFUSED;
-  enum status st = manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
+  enum status st =
+      manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
   if (st == ST_OK) st = make_producer(r, err);
   found.number = -1;
   if (st == ST_OK) st = cluster_position(&r->client, r->parts.log, ANSWER_MS, &found, err);
@@ -254,6 +265,8 @@ enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t
   char nonce[80]; /* of this run and this try: no two manifests share a name */
   snprintf(nonce, sizeof nonce, "%s-%llu", l->nonce, (unsigned long long)r->parts.clock->random(r->parts.clock->ctx));
   enum status st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
+  if (st == ST_NO_SPACE && reserve_give_up(r)) /* publishing is what frees space: the reserve is for this */
+    st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
   if (st != ST_OK) return st;
   l->doubt = (struct manifest_name){.number = m.number};
   memcpy(l->doubt.digest, m.digest, sizeof m.digest);
@@ -292,5 +305,7 @@ enum status ledger_settled(struct relay *r, const struct manifest_name *name, st
   r->ledger.settled = *name;
   r->ledger.settled.settled = true;
   old.settled = true;
-  return manifest_remove(folder_of(r), &old, err);
+  st = manifest_remove(folder_of(r), &old, err);
+  reserve_keep(r);
+  return st;
 }

@@ -1,13 +1,13 @@
-/* ledger.h - which batches Kafka has: the position committed with them, the manifests that say what was in them, and the steps
- * by which a producer is made. Publisher's thread.
+/* ledger.h - which batches Kafka has: the position committed with them, the manifests that say what was in them, and
+ * the steps by which a producer is made. Publisher's thread.
  *
  * Position and manifest go together: number and digest. n is only ever last committed + 1. What a crash leaves:
  *
  *   found at start                         what it means, what is done
  *   nothing                                a new outbox: position 0 is committed with an empty manifest
  *   position c, manifest c settled         all is well
- *   position c, manifest c not settled     committed, its settling was cut short: settled again, every step may be repeated
- *   manifest c + 1 too                     never committed: removed, its entries are still pending and go again
+ *   position c, manifest c not settled     committed, its settling was cut short: settled again, every step may be
+ * repeated manifest c + 1 too                     never committed: removed, its entries are still pending and go again
  *   manifests, but no position             it expired, or the ledger topic was made anew: the topics decide
  *   position c without its manifest        an old copy of the outbox, or a foreign one: refused
  *   a manifest above c + 1                 the position went back: refused
@@ -24,10 +24,10 @@ struct relay;
 struct ledger {
   bool started;
   char group[64], nonce[37];
-  struct position position;      /* number and digest: the last committed one known to us */
-  struct manifest_name doubt;    /* number 0: none. Written, and its commit not known to have worked */
-  struct manifest_name settled;  /* F after the start: the newest settled one, to be removed when the next is */
-  int64_t committed_ms;          /* monotonic: of the last commit */
+  struct position position;     /* number and digest: the last committed one known to us */
+  struct manifest_name doubt;   /* number 0: none. Written, and its commit not known to have worked */
+  struct manifest_name settled; /* F after the start: the newest settled one, to be removed when the next is */
+  int64_t committed_ms;         /* monotonic: of the last commit */
 };
 
 enum ledger_found {
@@ -40,14 +40,14 @@ enum ledger_found {
 /* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)? ST_INVALID: another one;
  * ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
 MUST_CHECK enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err);
-/* Makes a producer by the design's steps (r->publisher, closed before if there is one) and looks where the ledger stands. The
- * first time: settles what was committed, removes what was not. */
+/* Makes a producer by the design's steps (r->publisher, closed before if there is one) and looks where the ledger
+ * stands. The first time: settles what was committed, removes what was not. */
 enum ledger_found ledger_renew(struct relay *r, struct error *err);
 /* Writes the manifest of these entries as number + 1; it is then in doubt. */
 MUST_CHECK enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, struct error *err);
 /* Its position, to be sent in its transaction. */
 struct position ledger_next(const struct relay *r);
-void ledger_committed(struct relay *r);                        /* the one in doubt is the position now */
+void ledger_committed(struct relay *r);                                   /* the one in doubt is the position now */
 MUST_CHECK enum status ledger_forget(struct relay *r, struct error *err); /* it was aborted: its manifest goes */
 /* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE: renew. */
 MUST_CHECK enum status ledger_refresh(struct relay *r, struct error *err);

@@ -1,5 +1,5 @@
-/* lost.c - the position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The topics
- * themselves decide: what they hold of the manifests' ids is settled, the rest stays pending.
+/* lost.c - the position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The
+ * topics themselves decide: what they hold of the manifests' ids is settled, the rest stays pending.
  */
 #include "bridge/kafka/reader.h"
 #include "bridge/relay/ledger.h"
@@ -31,12 +31,16 @@ static void doubt_release(struct doubt *d) {
 static void note_time(struct relay *r, const struct manifest_name *name, struct doubt *d) {
   char file[96];
   struct stat st;
-  snprintf(file, sizeof file, "%s-%llu-%s", name->settled ? "settled" : "batch", (unsigned long long)name->number, name->digest);
-  int64_t ms = fstatat(state_folder(r->parts.state), file, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000 : 0;
+  snprintf(file, sizeof file, "%s-%llu-%s", name->settled ? "settled" : "batch", (unsigned long long)name->number,
+           name->digest);
+  int64_t ms = fstatat(state_folder(r->parts.state), file, &st, AT_SYMLINK_NOFOLLOW) == 0
+                   ? (int64_t)st.st_mtim.tv_sec * 1000
+                   : 0;
   if (!d->from_ms || ms < d->from_ms) d->from_ms = ms;
 }
 
-static enum status gather(struct relay *r, const struct manifest_name *list, size_t count, struct doubt *d, struct error *err) {
+static enum status gather(struct relay *r, const struct manifest_name *list, size_t count, struct doubt *d,
+                          struct error *err) {
   d->manifests = calloc(count + 1, sizeof *d->manifests);
   if (!d->manifests) return error_set(err, ST_NO_MEMORY, "out of memory");
   for (size_t i = 0; i < count; i++) {
@@ -114,8 +118,9 @@ enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t coun
   if (st == ST_OK) st = ledger_begin_at(r, highest + 1, err);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = manifest_remove(state_folder(r->parts.state), &list[i], err);
   if (st == ST_OK)
-    log_write(r->parts.log, LOG_WARNING, "relay", "position_restored", FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)),
-              "The ledger begins anew at batch %llu", (unsigned long long)(highest + 1));
+    log_write(r->parts.log, LOG_WARNING, "relay", "position_restored",
+              FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)), "The ledger begins anew at batch %llu",
+              (unsigned long long)(highest + 1));
   doubt_release(&d);
   return st;
 }

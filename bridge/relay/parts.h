@@ -33,7 +33,7 @@ struct item {
   struct span traceparent;
   size_t value_at; /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;
-  const char *error; /* in the batch's arena, or NULL */
+  const char *error;                  /* in the batch's arena, or NULL */
   const struct manifest_name *closes; /* last of a committed batch: its manifest, in the batch's arena; else NULL */
   int64_t offset;
   int partition, error_code;
@@ -80,7 +80,7 @@ struct relay {
   pthread_mutex_t lock;
   pthread_cond_t changed;                  /* anything below changed */
   bool stopping;                           /* lock */
-  bool recovered; /* lock: what an earlier run left is settled; R may take entries */
+  bool recovered;                          /* lock: what an earlier run left is settled; R may take entries */
   bool publisher_done;                     /* lock: nothing comes to the finisher any more */
   struct batch *pool;                      /* lock: free ones */
   struct batch *ready_first, *ready_last;  /* lock: R -> P */
@@ -96,8 +96,8 @@ struct relay {
 
   bool exactly_once;
   struct kafka_config client; /* as given, with the transactional id while there is one */
-  struct ledger ledger;      /* P; its `settled` F once recovered */
-  struct waiting waiting;    /* lock */
+  struct ledger ledger;       /* P; its `settled` F once recovered */
+  struct waiting waiting;     /* lock */
 
   struct batch batches[POOL];
   int wake_fd; /* eventfd: P has something to do */
@@ -121,6 +121,7 @@ struct relay {
   bool topics_ready, link_down, queue_full;
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
   unsigned renew_tries;
+  _Atomic int64_t calling_ms; /* monotonic begin of a call to Kafka that has no timeout, 0 = none; F looks */
   int64_t topics_due_ms;
   unsigned topics_tries;
 
@@ -174,6 +175,10 @@ void kafka_worked(struct relay *r);
 /* transact.c: P, exactly once */
 void transact_next(struct relay *r);  /* the next prepared batch, if there is one: one transaction or more */
 bool transact_ready(struct relay *r); /* a producer that is ours: made anew when needed; false: not now */
+
+/* reserve.c: a file of .busbridge */
+bool reserve_give_up(struct relay *r); /* P: on a full disk; false: there is none */
+void reserve_keep(struct relay *r);    /* makes it where it is missing, as far as the disk allows */
 
 /* topics.c: P */
 void topics_prepare(struct relay *r);

@@ -10,8 +10,9 @@
 
 enum {
   REST_MS = 1000,
+  HANGING_MS = 180000,
   PATIENCE_MS = 5000, /* for the publisher to notice that draining is over */
-  HAND_OVER = 1000 /* without a transaction nothing is gained by more entries at a time, and memory is lost */
+  HAND_OVER = 1000    /* without a transaction nothing is gained by more entries at a time, and memory is lost */
 };
 
 /* ---- reader ---- */
@@ -118,6 +119,18 @@ static struct item *next_chain(struct relay *r, bool *over) {
   return first;
 }
 
+/* Some calls of librdkafka have no timeout and have been seen to hang. While Kafka does not answer they may wait as
+ * long as they like; while it does, three minutes are too many: the process is ended, and the next start asks the
+ * ledger. */
+static void watch_calls(struct relay *r) {
+  int64_t since = atomic_load(&r->calling_ms);
+  if (!since || clock_mono_ms(r->parts.clock) - since < HANGING_MS) return;
+  if (publisher_link(r->publisher, NULL) != LINK_UP)
+    return; /* the publisher's thread is in the call: it closes nothing now */
+  relay_fail(r, ST_UNAVAILABLE,
+             "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");
+}
+
 static void *finisher_main(void *arg) {
   struct relay *r = arg;
   bool over = false;
@@ -129,6 +142,7 @@ static void *finisher_main(void *arg) {
     if (now - tended < REST_MS) continue;
     tended = now;
     keys_tend(r->parts.keys);
+    watch_calls(r);
     flush_check(r);
   }
   return NULL;

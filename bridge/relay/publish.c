@@ -113,8 +113,10 @@ static void publish_report(void *ctx, void *opaque, const struct delivery *deliv
   struct item *item = opaque;
   item->partition = delivery->partition;
   item->offset = delivery->offset;
-  if (!r->exactly_once) judge(r, item, delivery, item->alone);
-  else if (!r->aborting) note_fault(item, delivery);
+  if (!r->exactly_once)
+    judge(r, item, delivery, item->alone);
+  else if (!r->aborting)
+    note_fault(item, delivery);
 }
 
 /* ---- handing over ---- */

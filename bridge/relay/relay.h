@@ -41,7 +41,8 @@ struct relay_config {
   const char *outbox_id;    /* of state.h: names the producer and the ledger's group */
   const char *ledger_topic; /* exactly_once */
   bool exactly_once;
-  bool background; /* relay all the time; else only by relay_flush */
+  bool background;    /* relay all the time; else only by relay_flush */
+  bool keys_required; /* wait for Redis instead of going on without it */
   bool create_topics;
   int partitions, replication;
 };
@@ -79,9 +80,9 @@ struct relay_status {
   uint64_t in_flight;                    /* handed to Kafka, not acknowledged */
   uint64_t retrying;                     /* entries known to wait for a due time */
   int64_t last_publish_us, heartbeat_us; /* TIME_NONE: never */
-  enum status failed;      /* not ST_OK: the relay cannot go on, failure says why */
+  enum status failed;                    /* not ST_OK: the relay cannot go on, failure says why */
   char failure[600];
-  size_t breaker_count;                  /* those that are not closed */
+  size_t breaker_count; /* those that are not closed */
   struct breaker_view breakers[RELAY_BREAKERS];
 };
 void relay_status(struct relay *r, struct relay_status *out); /* any thread */

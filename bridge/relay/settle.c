@@ -187,7 +187,8 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   tell_item(r, item, fate);
   pthread_mutex_lock(&r->lock);
   struct item *twins = unlist(r, item);
-  if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
+  if (fate == OUTCOME_RETRY && how == SETTLED_GONE)
+    remember_due(r, item);
   else if (item->routed && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
     waiting_release(&r->waiting, item->topic, item->key, item->id);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;

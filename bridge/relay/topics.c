@@ -66,8 +66,10 @@ static enum status prepare_ledger(struct relay *r, struct error *err) {
   if (st == ST_OK) st = ledger_check_cluster(r, id, err);
   if (st == ST_OK) st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
   if (st != ST_OK || state == TOPIC_THERE) return st;
-  if (state == TOPIC_MISSING) st = cluster_create_topic(r->cluster, name, 1, r->config.replication, ANSWER_MS * 5, err);
-  else st = error_set(err, ST_DENIED, "not authorised for it");
+  if (state == TOPIC_MISSING)
+    st = cluster_create_topic(r->cluster, name, 1, r->config.replication, ANSWER_MS * 5, err);
+  else
+    st = error_set(err, ST_DENIED, "not authorised for it");
   if (st == ST_OK || st == ST_UNAVAILABLE) return st;
   struct buffer hint = {0};
   struct error why = *err;

@@ -4,10 +4,10 @@
  *   write    the manifest, number c + 1, durable (ledger.c)
  *   begin    ... send ... all reports in ... position ... commit
  *
- * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out and the rest goes again
- * under the same number. Several that were refused together: the batch is cut in front of the middle one, and the second part
- * waits for the verdict on the first. Anything unclear: a new producer, and the ledger tells. Once the commit was called,
- * nothing but the ledger decides.
+ * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out and the rest goes
+ * again under the same number. Several that were refused together: the batch is cut in front of the middle one, and the
+ * second part waits for the verdict on the first. Anything unclear: a new producer, and the ledger tells. Once the
+ * commit was called, nothing but the ledger decides.
  */
 #include "bridge/relay/parts.h"
 
@@ -49,7 +49,8 @@ static void tell_away(struct relay *r, const struct error *err) {
                  "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
   pthread_mutex_unlock(&r->lock);
   log_write(r->parts.log, r->renew_tries == quick + 1 ? LOG_ERROR : LOG_DEBUG, "relay", "kafka_away",
-            FIELDS(F_TEXT("error", err->text)), "Kafka does not answer; everything stays pending and goes on by itself");
+            FIELDS(F_TEXT("error", err->text)),
+            "Kafka does not answer; everything stays pending and goes on by itself");
 }
 
 /* One try. */
@@ -68,7 +69,7 @@ static enum ledger_found try_renew(struct relay *r) {
     renewed(r);
     break;
   case LEDGER_AWAY: tell_away(r, &err); break;
-  case LEDGER_REFUSED: relay_fail(r, ST_INVALID, err.text); break;
+  case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
   }
   return found;
 }
@@ -90,7 +91,8 @@ static enum attempt look_up(struct relay *r) {
     case LEDGER_REFUSED: return ATTEMPT_STOP;
     case LEDGER_AWAY: break;
     }
-    if (!pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock)) && relay_must_end(r)) return ATTEMPT_STOP;
+    if (!pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock)) && relay_must_end(r))
+      return ATTEMPT_STOP;
   }
 }
 
@@ -157,7 +159,8 @@ static bool write_manifest(struct relay *r, struct item **items, size_t count) {
 
 static void note_renewal(struct relay *r, const char *step, const struct error *err) {
   r->renew = true;
-  log_write(r->parts.log, LOG_WARNING, "relay", "producer_renewed", FIELDS(F_TEXT("step", step), F_TEXT("error", err->text)),
+  log_write(r->parts.log, LOG_WARNING, "relay", "producer_renewed",
+            FIELDS(F_TEXT("step", step), F_TEXT("error", err->text)),
             "A transaction could not go on; a new producer looks where the ledger stands");
 }
 
@@ -165,7 +168,9 @@ static void note_renewal(struct relay *r, const char *step, const struct error *
 static enum txn_next step(struct relay *r, const char *name, enum txn_next (*call)(struct publisher *, struct error *),
                           struct error *err) {
   enum txn_next next;
+  atomic_store(&r->calling_ms, clock_mono_ms(r->parts.clock));
   while ((next = call(r->publisher, err)) == TXN_AGAIN) publisher_poll(r->publisher, 20);
+  atomic_store(&r->calling_ms, 0);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, name, err);
   return next;
 }
@@ -173,7 +178,9 @@ static enum txn_next step(struct relay *r, const char *name, enum txn_next (*cal
 static enum txn_next send_position(struct relay *r, struct error *err) {
   struct position position = ledger_next(r);
   enum txn_next next;
+  atomic_store(&r->calling_ms, clock_mono_ms(r->parts.clock));
   while ((next = publisher_position(r->publisher, &position, err)) == TXN_AGAIN) publisher_poll(r->publisher, 20);
+  atomic_store(&r->calling_ms, 0);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, "position", err);
   return next;
 }
@@ -245,8 +252,10 @@ static void give_back(struct relay *r, struct item *item) {
 static size_t filter(struct relay *r, struct item **items, size_t count) {
   size_t kept = 0;
   for (size_t i = 0; i < count; i++) {
-    if (may_pass(r, items[i])) items[kept++] = items[i];
-    else give_back(r, items[i]);
+    if (may_pass(r, items[i]))
+      items[kept++] = items[i];
+    else
+      give_back(r, items[i]);
   }
   return kept;
 }
@@ -271,16 +280,20 @@ static void blame(struct relay *r, struct item *item) {
   judge_item(r, item, &d);
 }
 
-/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest, count when there is none. */
+/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest, count when there is
+ * none. */
 static size_t take_out(struct relay *r, struct item **items, size_t count, size_t *middle) {
   size_t kept = 0, suspects = 0, passed = 0;
   bool alone = count == 1;
   for (size_t i = 0; i < count; i++) {
     enum blame whose = verdict_of_fault((enum kafka_fault)items[i]->fault);
     bool world = whose == BLAME_WORLD;
-    if (world && items[i]->fault != KAFKA_PURGED) kafka_trouble(r, items[i]->error ? items[i]->error : "", items[i]->error_code);
-    if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone)) blame(r, items[i]);
-    else items[kept++] = items[i];
+    if (world && items[i]->fault != KAFKA_PURGED)
+      kafka_trouble(r, items[i]->error ? items[i]->error : "", items[i]->error_code);
+    if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone))
+      blame(r, items[i]);
+    else
+      items[kept++] = items[i];
   }
   for (size_t i = 0; i < kept; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
   *middle = kept;
@@ -319,8 +332,10 @@ static size_t collect(struct relay *r, struct item **items, size_t most) {
   while (n < most && (item = next_item(r)) && (n == 0 || item->batch == items[0]->batch)) {
     r->position++;
     if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
-    if (item->outcome == OUTCOME_SEND) items[n++] = item;
-    else if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item);
+    if (item->outcome == OUTCOME_SEND)
+      items[n++] = item;
+    else if (item->outcome != OUTCOME_TWIN)
+      chain_push(&r->done_first, &r->done_last, item);
   }
   return n;
 }

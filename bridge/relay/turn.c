@@ -13,6 +13,8 @@
  */
 #include "bridge/relay/parts.h"
 
+enum { KEYS_RETRY_MS = 250 };
+
 static void stage_screen(struct turn *t);
 static void stage_route(struct turn *t);
 static void stage_encode(struct turn *t);
@@ -59,6 +61,18 @@ static void find_twins(struct turn *t) {
   pthread_mutex_unlock(&r->lock);
 }
 
+/* redis.required: false when the relay stops meanwhile. */
+static bool wait_for_keys(struct relay *r) {
+  log_write(r->parts.log, LOG_WARNING, "relay", "redis_awaited", NO_FIELDS,
+            "Redis does not answer and redis.required is true: everything waits for it");
+  pthread_mutex_lock(&r->lock);
+  int64_t until = clock_mono_ms(r->parts.clock) + KEYS_RETRY_MS;
+  while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, KEYS_RETRY_MS);
+  bool go_on = !r->stopping;
+  pthread_mutex_unlock(&r->lock);
+  return go_on;
+}
+
 static void stage_screen(struct turn *t) {
   struct relay *r = t->relay;
   struct span ids[TURN_EVENTS], places[TURN_EVENTS] = {{0}};
@@ -73,6 +87,8 @@ static void stage_screen(struct turn *t) {
   if (n == 0) return;
   /* Unavailable: seen is then by the ids due alone; Redis filters, it never decides. */
   enum status st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+  while (st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r))
+    st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
   series_add(metrics_series(r->parts.metrics, METRIC_REDIS, "check", st == ST_OK ? "ok" : "error"), 1);
   for (size_t i = 0; i < n; i++) {
     if (!seen[i]) continue;
@@ -101,7 +117,8 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
 
 static void stage_route(struct turn *t) {
   for (size_t i = t->first; i < t->batch->count; i++)
-    if (t->batch->items[i].outcome == OUTCOME_SEND || t->batch->items[i].outcome == OUTCOME_WAITS) route_item(t, &t->batch->items[i], entry_of(t, i));
+    if (t->batch->items[i].outcome == OUTCOME_SEND || t->batch->items[i].outcome == OUTCOME_WAITS)
+      route_item(t, &t->batch->items[i], entry_of(t, i));
 }
 
 static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {

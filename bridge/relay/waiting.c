@@ -4,8 +4,8 @@ enum { KEY_MOST = 1100, SCAN_EVERY_MS = 1000 };
 
 struct wait_key {
   char id[EVENT_ID_MAX + 1];
-  uint64_t seen; /* generation of the scan that last found the event */
-  uint64_t from; /* released: least generation that passes, 0 = its scan is not asked for yet */
+  uint64_t seen;       /* generation of the scan that last found the event */
+  uint64_t from;       /* released: least generation that passes, 0 = its scan is not asked for yet */
   bool released, held; /* held: something went back because of it */
   struct span name;    /* the table's key, in the same allocation */
   char bytes[];
@@ -16,7 +16,8 @@ static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct 
   int head = snprintf(out, KEY_MOST, "%u/", topic);
   if (key.len > KEY_MOST - (size_t)head) { /* a key this long is told by its digest */
     struct digest d = digest_of(key);
-    head += snprintf(out + head, KEY_MOST - (size_t)head, "%016llx%016llx", (unsigned long long)d.hi, (unsigned long long)d.lo);
+    head += snprintf(out + head, KEY_MOST - (size_t)head, "%016llx%016llx", (unsigned long long)d.hi,
+                     (unsigned long long)d.lo);
     *name = (struct span){out, (size_t)head};
     return;
   }
@@ -24,7 +25,8 @@ static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct 
   *name = (struct span){out, (size_t)head + key.len};
 }
 
-static struct wait_key *find(struct waiting *w, unsigned topic, struct span key, char room[KEY_MOST], struct span *name) {
+static struct wait_key *find(struct waiting *w, unsigned topic, struct span key, char room[KEY_MOST],
+                             struct span *name) {
   name_of(topic, key, room, name);
   return table_get(&w->keys, *name);
 }
@@ -107,7 +109,8 @@ void waiting_release(struct waiting *w, unsigned topic, struct span key, struct 
   w->released = true;
 }
 
-/* An event that the last scan, read to its end with nothing left in hand, did not find is gone: somebody took it away. */
+/* An event that the last scan, read to its end with nothing left in hand, did not find is gone: somebody took it away.
+ */
 static void release_lost(struct waiting *w, struct store *store) {
   size_t pos = 0;
   struct span key;
@@ -137,4 +140,6 @@ void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool i
   }
 }
 
-size_t waiting_count(const struct waiting *w) { return w->keys.count; }
+size_t waiting_count(const struct waiting *w) {
+  return w->keys.count;
+}

@@ -1,4 +1,5 @@
-/* waiting.h - keys that wait: while an event that was refused waits for its next try, later events of its key go back as held.
+/* waiting.h - keys that wait: while an event that was refused waits for its next try, later events of its key go back
+ * as held.
  *
  *   refused, or found before its due time: waiting_add         its key waits
  *   an event of that key comes along:      waiting_holds       true unless it is the one that is waited for
@@ -15,17 +16,19 @@
 #include "bridge/outbox/store.h"
 
 struct waiting {
-  struct table keys;      /* -> struct wait_key */
-  uint64_t latest;        /* greatest generation that came along */
-  int64_t scanned_ms;     /* when a scan was last asked for */
-  bool released;          /* some key waits for that scan */
+  struct table keys;  /* -> struct wait_key */
+  uint64_t latest;    /* greatest generation that came along */
+  int64_t scanned_ms; /* when a scan was last asked for */
+  bool released;      /* some key waits for that scan */
 };
 void waiting_close(struct waiting *w);
-/* generation: of the scan that found it. Without memory the key does not wait (order is then not kept for it): false. */
+/* generation: of the scan that found it. Without memory the key does not wait (order is then not kept for it): false.
+ */
 bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
 bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
 void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id);
-/* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any more are released too. */
+/* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any more are released
+ * too. */
 void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle);
 size_t waiting_count(const struct waiting *w);
 

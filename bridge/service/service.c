@@ -187,6 +187,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                                 .ledger_topic = s->ledger_topic,
                                 .exactly_once = !strcmp(setting_text(x, SETTING_DELIVERY_GUARANTEE), "exactly_once"),
                                 .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
+                                .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
                                 .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
                                 .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
                                 .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION)};

@@ -37,7 +37,7 @@
     "", "Put before the event id; empty means busbridge:<outbox id>:")                                                     \
   X(REDIS_TIMEOUT, "redis.timeout", DURATION, "250ms", 10, 30 * SECOND, 0,                                                 \
     "", "Longest wait for Redis, in connecting and for each answer")                                                       \
-  X(REDIS_REQUIRED, "redis.required", BOOL, "false", 0, 0, SETTING_LATER,                                                  \
+  X(REDIS_REQUIRED, "redis.required", BOOL, "false", 0, 0, 0,                                                  \
     "", "Wait for Redis instead of going on without it")                                                                   \
   X(FLUSH_INTERVAL, "flush.interval", DURATION, "30s", 100, DAY, SETTING_RELOADABLE,                                       \
     "", "How often the outbox is scanned besides being watched; first wait of a refused event")                            \
