@@ -1,0 +1,257 @@
+#include "bridge/relay/hands.h"
+
+#include "bridge/base/durable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HANDS_FILE "hands"
+#define STACK_BYTES (64 * 1024) /* the kernel's own frame is up to 11 KiB (AMX) */
+
+/* In the machine's own byte order: a file of another machine is not recognised and begins anew. */
+struct hands_file {
+  char magic[12];
+  uint32_t version;
+  struct hand slots[HAND_SLOTS];        /* marked by the handler */
+  struct hand suspects[HANDS_SUSPECTS]; /* the oldest first; times = 0: free, and so are all behind it */
+};
+static const char magic[12] = "busbridge-h"; /* NUL at the end */
+enum { VERSION = 1 };
+
+struct taken {
+  struct hand hand;
+  struct hand *record;       /* its place in the file */
+  const struct hands *hands; /* for the times it was marked before */
+  void *stack;
+};
+
+struct hands {
+  struct hands_file *file; /* mapped */
+  struct taken taken[HAND_SLOTS];
+  pthread_mutex_t lock;
+  struct hand suspects[HANDS_SUSPECTS]; /* lock: as in the file */
+  _Atomic unsigned count;               /* changed under the lock */
+};
+
+/* What this thread has in hand. A signal handler is given nothing of ours, so it has to be a global, one a thread. */
+static _Thread_local struct taken *volatile in_hand;
+
+/* ---- the table ---- */
+
+static struct span cut(struct span name) {
+  return name.len < HAND_NAME ? name : (struct span){name.ptr, HAND_NAME - 1};
+}
+
+static void hand_set(struct hand *hand, enum place place, struct span name) {
+  name = cut(name);
+  if (name.len) memcpy(hand->name, name.ptr, name.len);
+  hand->name[name.len] = '\0';
+  hand->place = place;
+}
+
+static bool hand_is(const struct hand *hand, uint32_t place, struct span name) {
+  name = cut(name);
+  return hand->place == place && strlen(hand->name) == name.len &&
+         (!name.len || memcmp(hand->name, name.ptr, name.len) == 0);
+}
+
+static struct hand *find(struct hand *suspects, unsigned count, uint32_t place, struct span name) {
+  for (unsigned i = 0; i < count; i++)
+    if (hand_is(&suspects[i], place, name)) return &suspects[i];
+  return NULL;
+}
+
+static void remove_at(struct hand *suspects, unsigned *count, struct hand *at) {
+  struct hand *last = &suspects[*count - 1];
+  memmove(at, at + 1, (size_t)(last - at) * sizeof *at);
+  memset(last, 0, sizeof *last);
+  (*count)--;
+}
+
+static void add_mark(struct hand *suspects, unsigned *count, const struct hand *marked) {
+  struct hand *known = find(suspects, *count, marked->place, span_of(marked->name));
+  if (known) {
+    if (known->times < UINT32_MAX) known->times++;
+    return;
+  }
+  if (*count == HANDS_SUSPECTS) remove_at(suspects, count, suspects);
+  suspects[*count] = *marked;
+  suspects[(*count)++].times = 1;
+}
+
+/* ---- opening ---- */
+
+static bool usable(const struct hand *hand) {
+  return hand->times && hand->place <= PLACE_SENT && memchr(hand->name, '\0', HAND_NAME);
+}
+
+/* Outside bytes: what is no record is passed over. The marks of the slots go into the table; true when there were any,
+ * or the table was not as we write it. */
+static bool collect(struct hands_file *file, unsigned *count) {
+  struct hands_file old = *file;
+  memset(file, 0, sizeof *file);
+  memcpy(file->magic, magic, sizeof magic);
+  file->version = VERSION;
+  for (unsigned i = 0; i < HANDS_SUSPECTS; i++)
+    if (usable(&old.suspects[i])) file->suspects[(*count)++] = old.suspects[i];
+  for (unsigned i = 0; i < HAND_SLOTS; i++)
+    if (usable(&old.slots[i])) add_mark(file->suspects, count, &old.slots[i]);
+  return memcmp(&old, file, sizeof old) != 0;
+}
+
+/* false: there is none, or none that can be used; file is all zeros. */
+static enum status load(int folder, struct hands_file *file, bool *found, struct error *err) {
+  struct buffer text = {0};
+  enum status st = file_read(folder, HANDS_FILE, sizeof *file, &text, err);
+  *found = st == ST_OK && text.len == sizeof *file;
+  if (*found) memcpy(file, text.ptr, sizeof *file);
+  *found = *found && memcmp(file->magic, magic, sizeof magic) == 0 && file->version == VERSION;
+  if (!*found) memset(file, 0, sizeof *file);
+  buffer_release(&text);
+  return st == ST_NO_MEMORY || st == ST_NO_SPACE ? st : ST_OK;
+}
+
+static enum status map(struct hands *h, int folder, struct error *err) {
+  struct stat st;
+  int fd = openat(folder, HANDS_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return error_sys(err, errno, "opening %s", HANDS_FILE);
+  void *at = MAP_FAILED;
+  int e = EINVAL;
+  if (fstat(fd, &st) < 0)
+    e = errno;
+  else if (S_ISREG(st.st_mode) && (size_t)st.st_size == sizeof *h->file) {
+    at = mmap(NULL, sizeof *h->file, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    e = errno;
+  }
+  close(fd);
+  if (at == MAP_FAILED) return error_sys(err, e, "mapping %s", HANDS_FILE);
+  h->file = at;
+  return ST_OK;
+}
+
+/* Written whole and moved over the old one only when there is something new to keep, so that a full disk does not stop
+ * a start. A crash in between leaves the old file with its marks. */
+static enum status prepare(struct hands *h, int folder, int tmp, struct error *err) {
+  struct hands_file file;
+  unsigned count = 0;
+  bool found;
+  enum status st = load(folder, &file, &found, err);
+  if (st != ST_OK) return st;
+  bool changed = collect(&file, &count);
+  if (!found || changed)
+    st = durable_replace(tmp, folder, HANDS_FILE, (struct span){(const char *)&file, sizeof file}, err);
+  if (st != ST_OK) return st;
+  memcpy(h->suspects, file.suspects, sizeof h->suspects);
+  h->count = count;
+  return map(h, folder, err);
+}
+
+enum status hands_open(int folder, int tmp, struct hands **out, struct error *err) {
+  *out = NULL;
+  struct hands *h = calloc(1, sizeof *h);
+  if (!h) return error_set(err, ST_NO_MEMORY, "out of memory");
+  pthread_mutex_init(&h->lock, NULL);
+  enum status st = prepare(h, folder, tmp, err);
+  if (st != ST_OK) {
+    hands_close(h);
+    return st;
+  }
+  for (int i = 0; i < HAND_SLOTS; i++) {
+    h->taken[i].record = &h->file->slots[i];
+    h->taken[i].hands = h;
+  }
+  *out = h;
+  return ST_OK;
+}
+
+void hands_close(struct hands *h) {
+  if (!h) return;
+  if (h->file) munmap(h->file, sizeof *h->file);
+  for (int i = 0; i < HAND_SLOTS; i++) free(h->taken[i].stack);
+  pthread_mutex_destroy(&h->lock);
+  free(h);
+}
+
+/* ---- the threads of the slots ---- */
+
+enum status hands_enter(struct hands *h, enum hand_slot slot, struct error *err) {
+  stack_t old;
+  if (!h) return ST_OK;
+  /* Sanitizers bring one to each thread, and want it back at its end. */
+  if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE)) return ST_OK;
+  struct taken *t = &h->taken[slot];
+  if (!t->stack) t->stack = malloc(STACK_BYTES);
+  if (!t->stack) return error_set(err, ST_NO_MEMORY, "out of memory for the stack of the crash handler");
+  stack_t ours = {.ss_sp = t->stack, .ss_size = STACK_BYTES};
+  if (sigaltstack(&ours, NULL) < 0) return error_sys(err, errno, "setting the stack of the crash handler");
+  return ST_OK;
+}
+
+void hands_leave(struct hands *h, enum hand_slot slot) {
+  stack_t now;
+  if (!h) return;
+  hands_drop(h, slot);
+  if (sigaltstack(NULL, &now) < 0 || (now.ss_flags & SS_DISABLE) || now.ss_sp != h->taken[slot].stack) return;
+  stack_t none = {.ss_flags = SS_DISABLE};
+  sigaltstack(&none, NULL);
+}
+
+/* The handler runs in this thread, between any two instructions: nothing is in hand while the text changes. */
+void hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name) {
+  if (!h) return;
+  struct taken *t = &h->taken[slot];
+  in_hand = NULL;
+  atomic_signal_fence(memory_order_seq_cst);
+  hand_set(&t->hand, place, name);
+  atomic_signal_fence(memory_order_seq_cst);
+  in_hand = t;
+}
+
+void hands_drop(struct hands *h, enum hand_slot slot) {
+  if (h && in_hand == &h->taken[slot]) in_hand = NULL;
+}
+
+/* Only memory is touched. If the page of the file cannot be written the kernel ends the process here, since the handler
+ * runs with SIGBUS blocked: then it is not marked, and gets one try more. */
+const struct hand *hands_mark(void) {
+  struct taken *t = in_hand;
+  if (!t) return NULL;
+  memcpy(t->record->name, t->hand.name, HAND_NAME);
+  t->record->place = t->hand.place;
+  atomic_signal_fence(memory_order_seq_cst);
+  t->record->times = 1;
+  t->hand.times = 1;
+  for (unsigned i = 0; i < HANDS_SUSPECTS; i++) /* without the lock: at worst the words about it are wrong */
+    if (hand_is(&t->hands->suspects[i], t->hand.place, span_of(t->hand.name)))
+      t->hand.times += t->hands->suspects[i].times;
+  return &t->hand;
+}
+
+/* ---- suspects ---- */
+
+unsigned hands_suspected(struct hands *h, enum place place, struct span name) {
+  if (!h || !h->count) return 0;
+  pthread_mutex_lock(&h->lock);
+  const struct hand *known = find(h->suspects, h->count, place, name);
+  unsigned times = known ? known->times : 0;
+  pthread_mutex_unlock(&h->lock);
+  return times;
+}
+
+void hands_clear(struct hands *h, enum place place, struct span name) {
+  if (!h || !h->count) return;
+  pthread_mutex_lock(&h->lock);
+  unsigned count = h->count;
+  struct hand *known = find(h->suspects, count, place, name);
+  if (known) {
+    remove_at(h->suspects, &count, known);
+    h->count = count;
+    memcpy(h->file->suspects, h->suspects, sizeof h->suspects);
+  }
+  pthread_mutex_unlock(&h->lock);
+}

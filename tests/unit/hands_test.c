@@ -1,0 +1,343 @@
+/* Hands: what is marked is known at the next start, what is not marked is not, whatever the file holds. Real crashes
+ * are in crash_test.c. */
+#include "bridge/relay/hands.h"
+
+/* enum place is the store's. */
+#define place room
+#include "tests/unit/place.h"
+#undef place
+
+#include <pthread.h>
+#include <signal.h>
+
+static struct hands *open_hands(const struct room *p) {
+  struct hands *h = NULL;
+  struct error err = {0};
+  if (hands_open(p->in, p->to, &h, &err) != ST_OK) fail_msg("%s", err.text);
+  assert_int_equal(entries(p->to), 0);
+  return h;
+}
+
+/* A run that is ended by this entry. */
+static void crash_on(const struct room *p, enum place place, struct span name) {
+  struct hands *h = open_hands(p);
+  hands_take(h, HAND_READER, place, name);
+  assert_non_null(hands_mark());
+  hands_drop(h, HAND_READER);
+  hands_close(h);
+}
+
+static unsigned times(const struct room *p, enum place place, struct span name) {
+  struct hands *h = open_hands(p);
+  unsigned n = hands_suspected(h, place, name);
+  hands_close(h);
+  return n;
+}
+
+static void a_run_that_marks_nothing_suspects_nobody(void **state) {
+  struct room *p = *state;
+  struct hands *h = open_hands(p);
+  assert_null(hands_mark()); /* before anything was taken */
+  hands_take(h, HAND_READER, PLACE_FLAT, SPAN("a.json"));
+  hands_take(h, HAND_READER, PLACE_FLAT, SPAN("b.json"));
+  hands_drop(h, HAND_READER);
+  assert_null(hands_mark());
+  hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("c.json"));
+  hands_drop(h, HAND_READER); /* the other one's */
+  hands_drop(h, HAND_PUBLISHER);
+  hands_close(h); /* kill -9 leaves the same file */
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("a.json")), 0);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("b.json")), 0);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("c.json")), 0);
+}
+
+static void a_mark_is_counted_at_each_next_start(void **state) {
+  struct room *p = *state;
+  crash_on(p, PLACE_PENDING, SPAN("x.json"));
+  for (int i = 0; i < 3; i++) assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 1); /* counted once */
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 0);
+  assert_int_equal(times(p, PLACE_PENDING, SPAN("x.jso")), 0);
+  assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json2")), 0);
+  crash_on(p, PLACE_PENDING, SPAN("x.json"));
+  crash_on(p, PLACE_FLAT, SPAN("y.json"));
+  assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 2);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("y.json")), 1);
+}
+
+static void both_slots_can_be_marked_in_one_run(void **state) {
+  struct room *p = *state;
+  struct hands *h = open_hands(p);
+  hands_take(h, HAND_READER, PLACE_FLAT, SPAN("a.json"));
+  const struct hand *hand = hands_mark();
+  assert_string_equal(hand->name, "a.json");
+  assert_int_equal(hand->place, PLACE_FLAT);
+  assert_int_equal(hand->times, 1);
+  hands_take(h, HAND_PUBLISHER, PLACE_PENDING, SPAN("b.json"));
+  hand = hands_mark();
+  assert_string_equal(hand->name, "b.json");
+  assert_int_equal(hand->place, PLACE_PENDING);
+  hands_drop(h, HAND_PUBLISHER);
+  hands_close(h);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("a.json")), 1);
+  assert_int_equal(times(p, PLACE_PENDING, SPAN("b.json")), 1);
+}
+
+static void the_handler_is_told_how_often_it_was(void **state) {
+  struct room *p = *state;
+  crash_on(p, PLACE_FLAT, SPAN("other.json"));
+  for (unsigned n = 1; n <= 3; n++) {
+    struct hands *h = open_hands(p);
+    hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("x.json"));
+    assert_int_equal(hands_mark()->times, n);
+    hands_drop(h, HAND_PUBLISHER);
+    hands_close(h);
+  }
+}
+
+static void what_was_settled_is_forgotten_for_good(void **state) {
+  struct room *p = *state;
+  static const char *const names[] = {"a", "b", "c"};
+  for (int i = 0; i < 3; i++) crash_on(p, PLACE_FLAT, span_of(names[i]));
+  struct hands *h = open_hands(p);
+  hands_clear(h, PLACE_PENDING, SPAN("b")); /* another one */
+  hands_clear(h, PLACE_FLAT, SPAN("b"));
+  hands_clear(h, PLACE_FLAT, SPAN("b"));
+  hands_clear(h, PLACE_FLAT, SPAN("d"));
+  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("b")), 0);
+  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("a")), 1);
+  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("c")), 1);
+  hands_close(h);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("a")), 1);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("b")), 0);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("c")), 1);
+  h = open_hands(p);
+  hands_clear(h, PLACE_FLAT, SPAN("a"));
+  hands_clear(h, PLACE_FLAT, SPAN("c"));
+  hands_clear(h, PLACE_FLAT, SPAN("c"));
+  hands_close(h);
+  for (int i = 0; i < 3; i++) assert_int_equal(times(p, PLACE_FLAT, span_of(names[i])), 0);
+}
+
+static void the_oldest_makes_room(void **state) {
+  struct room *p = *state;
+  char name[32];
+  for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
+    snprintf(name, sizeof name, "%d.json", i);
+    crash_on(p, PLACE_FLAT, span_of(name));
+  }
+  for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
+    snprintf(name, sizeof name, "%d.json", i);
+    assert_int_equal(times(p, PLACE_FLAT, span_of(name)), i >= 2);
+  }
+  crash_on(p, PLACE_FLAT, SPAN("2.json")); /* one that is known needs none */
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("2.json")), 2);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("3.json")), 1);
+}
+
+static void names_of_any_length_are_kept_as_far_as_files_have_them(void **state) {
+  struct room *p = *state;
+  char name[300];
+  memset(name, 'n', sizeof name);
+  struct span whole = {name, 255}, longer = {name, 300};
+  crash_on(p, PLACE_FLAT, longer);
+  assert_int_equal(times(p, PLACE_FLAT, longer), 1);
+  assert_int_equal(times(p, PLACE_FLAT, whole), 1);
+  assert_int_equal(times(p, PLACE_FLAT, (struct span){name, 254}), 0);
+  crash_on(p, PLACE_FLAT, SPAN(""));
+  assert_int_equal(times(p, PLACE_FLAT, (struct span){NULL, 0}), 1);
+}
+
+/* ---- the file ---- */
+
+enum { MAGIC = 16, HAND = sizeof(struct hand), WHOLE = MAGIC + HAND * (HAND_SLOTS + HANDS_SUSPECTS) };
+
+static void damage(const struct room *p, off_t at, const void *bytes, size_t len) {
+  int fd = openat(p->in, "hands", O_WRONLY | O_CLOEXEC);
+  assert_int_equal(pwrite(fd, bytes, len, at), len);
+  close(fd);
+}
+
+static void a_start_with_nothing_new_writes_nothing(void **state) {
+  struct room *p = *state;
+  struct hook h = {0};
+  struct stat st;
+  crash_on(p, PLACE_FLAT, SPAN("x.json"));
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 1);
+  assert_int_equal(fstatat(p->in, "hands", &st, 0), 0);
+  assert_int_equal(st.st_size, WHOLE);
+  durable_set_hook(on_point, &h);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 1);
+  assert_string_equal(h.order, "");
+}
+
+static void a_damaged_file_begins_anew(void **state) {
+  struct room *p = *state;
+  static const uint32_t version = 2;
+  for (int i = 0; i < 5; i++) {
+    crash_on(p, PLACE_FLAT, SPAN("x.json"));
+    assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 1);
+    if (i == 0) damage(p, 0, "B", 1);
+    if (i == 1) damage(p, 12, &version, sizeof version);
+    if (i == 2) damage(p, WHOLE, "", 1); /* longer by one */
+    if (i == 3) put(p->in, "hands", "short");
+    if (i == 4) put(p->in, "hands", "");
+    assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 0);
+  }
+}
+
+static void damaged_records_are_passed_over(void **state) {
+  struct room *p = *state;
+  char text[HAND];
+  static const uint32_t place = 77;
+  memset(text, 'x', sizeof text);
+  for (int i = 0; i < 4; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "%d", i);
+    crash_on(p, PLACE_FLAT, span_of(name));
+  }
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("3")), 1);
+  damage(p, MAGIC + HAND * (HAND_SLOTS + 0), text, HAND_NAME); /* no end */
+  damage(p, MAGIC + HAND * (HAND_SLOTS + 2) + HAND_NAME, &place, sizeof place);
+  damage(p, MAGIC, text, sizeof text);
+  damage(p, MAGIC + HAND + HAND_NAME + 4, "\1", 1); /* marked, with no name: the empty one */
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("1")), 1);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("3")), 1);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("0")), 0);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("2")), 0);
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("")), 1);
+}
+
+static void a_count_does_not_wrap(void **state) {
+  struct room *p = *state;
+  crash_on(p, PLACE_FLAT, SPAN("x"));
+  assert_int_equal(times(p, PLACE_FLAT, SPAN("x")), 1);
+  damage(p, MAGIC + HAND * HAND_SLOTS + HAND_NAME + 4, "\xff\xff\xff\xff", 4);
+  crash_on(p, PLACE_FLAT, SPAN("x"));
+  assert_true(times(p, PLACE_FLAT, SPAN("x")) == UINT32_MAX);
+}
+
+static void a_link_is_not_followed(void **state) {
+  struct room *p = *state;
+  struct stat st;
+  put(p->top, "elsewhere", "precious");
+  assert_int_equal(symlinkat("../elsewhere", p->in, "hands"), 0);
+  crash_on(p, PLACE_FLAT, SPAN("x"));
+  assert_int_equal(fstatat(p->in, "hands", &st, AT_SYMLINK_NOFOLLOW), 0);
+  assert_true(S_ISREG(st.st_mode));
+  assert_true(is_text(p->top, "elsewhere", "precious"));
+  assert_int_equal(unlinkat(p->in, "hands", 0), 0);
+  assert_int_equal(mkdirat(p->in, "hands", 0700), 0);
+  struct hands *h = (void *)p;
+  assert_int_not_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
+  assert_null(h);
+}
+
+/* Each call of the start fails, before it was made and after: what was marked is still known. */
+static void no_failure_at_the_start_loses_a_mark(void **state) {
+  struct room *p = *state;
+  struct hands *h;
+  int failed = 0;
+  for (int at = 1;; at++, failed++) {
+    struct hook hook = {.at = at, .err = ENOSPC};
+    crash_on(p, PLACE_FLAT, SPAN("x"));
+    durable_set_hook(on_point, &hook);
+    enum status st = hands_open(p->in, p->to, &h, NULL);
+    durable_set_hook(NULL, NULL);
+    if (st != ST_OK) assert_null(h);
+    hands_close(h);
+    h = NULL;
+    assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
+    assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("x")), 1);
+    hands_clear(h, PLACE_FLAT, SPAN("x"));
+    hands_close(h);
+    if (!hook.hit) break;
+  }
+  assert_true(failed >= 8);
+}
+
+/* ---- threads ---- */
+
+static void nothing_is_noted_without_hands(void **state) {
+  (void)state;
+  assert_int_equal(hands_enter(NULL, HAND_READER, NULL), ST_OK);
+  hands_take(NULL, HAND_READER, PLACE_FLAT, SPAN("x"));
+  assert_null(hands_mark());
+  hands_drop(NULL, HAND_READER);
+  assert_int_equal(hands_suspected(NULL, PLACE_FLAT, SPAN("x")), 0);
+  hands_clear(NULL, PLACE_FLAT, SPAN("x"));
+  hands_leave(NULL, HAND_READER);
+  hands_close(NULL);
+}
+
+static void the_stack_is_there_between_entering_and_leaving(void **state) {
+  struct room *p = *state;
+  struct hands *h = open_hands(p);
+  stack_t before, within, after;
+  assert_int_equal(sigaltstack(NULL, &before), 0);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(hands_enter(h, HAND_READER, NULL), ST_OK);
+    assert_int_equal(sigaltstack(NULL, &within), 0);
+    assert_false(within.ss_flags & SS_DISABLE);
+    hands_take(h, HAND_READER, PLACE_FLAT, SPAN("x"));
+    hands_leave(h, HAND_READER);
+    assert_null(hands_mark());
+    assert_int_equal(sigaltstack(NULL, &after), 0);
+    assert_int_equal(after.ss_flags & SS_DISABLE, before.ss_flags & SS_DISABLE);
+  }
+  hands_leave(h, HAND_PUBLISHER); /* that never entered */
+  hands_close(h);
+}
+
+enum { ROUNDS = 2000 };
+
+static void *work(void *ctx) {
+  struct hands *h = ctx;
+  uintptr_t found = 0;
+  for (int i = 0; i < ROUNDS; i++) {
+    hands_take(h, HAND_READER, PLACE_FLAT, SPAN("b"));
+    found += hands_suspected(h, PLACE_FLAT, SPAN("b"));
+    hands_drop(h, HAND_READER);
+  }
+  return (void *)found;
+}
+
+static void the_finisher_clears_while_the_reader_asks(void **state) {
+  struct room *p = *state;
+  pthread_t reader;
+  void *found;
+  crash_on(p, PLACE_FLAT, SPAN("a"));
+  crash_on(p, PLACE_FLAT, SPAN("b"));
+  struct hands *h = open_hands(p);
+  assert_int_equal(pthread_create(&reader, NULL, work, h), 0);
+  hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("a"));
+  hands_clear(h, PLACE_FLAT, SPAN("a"));
+  assert_string_equal(hands_mark()->name, "a"); /* this thread's, whatever the other one has */
+  hands_drop(h, HAND_PUBLISHER);
+  assert_int_equal(pthread_join(reader, &found), 0);
+  assert_int_equal((uintptr_t)found, ROUNDS);
+  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("a")), 0);
+  hands_close(h);
+}
+
+int main(void) {
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      T(a_run_that_marks_nothing_suspects_nobody),
+      T(a_mark_is_counted_at_each_next_start),
+      T(both_slots_can_be_marked_in_one_run),
+      T(the_handler_is_told_how_often_it_was),
+      T(what_was_settled_is_forgotten_for_good),
+      T(the_oldest_makes_room),
+      T(names_of_any_length_are_kept_as_far_as_files_have_them),
+      T(a_start_with_nothing_new_writes_nothing),
+      T(a_damaged_file_begins_anew),
+      T(damaged_records_are_passed_over),
+      T(a_count_does_not_wrap),
+      T(a_link_is_not_followed),
+      T(no_failure_at_the_start_loses_a_mark),
+      T(nothing_is_noted_without_hands),
+      T(the_stack_is_there_between_entering_and_leaving),
+      T(the_finisher_clears_while_the_reader_asks),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
