@@ -17,7 +17,7 @@ from pathlib import Path
 
 GOOD, REFUSED, MISMATCH, GARBAGE = "good", "refused", "mismatch", "garbage"
 KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
-REFUSED_SIZE = 3000  # the topics take records of 2000 bytes
+REFUSED_SIZE = 60000  # the topics take records of 50000 bytes
 
 
 class Writer:

@@ -1,0 +1,50 @@
+"""A proxy drops, delays or doubles requests and answers of transactions while events flow (table: 8)."""
+
+import proxy
+from world import exactly_once, harness, time
+
+TRIALS = (7, 112)
+OWN_BROKER = True
+APIS = (proxy.END_TXN, proxy.PRODUCE, proxy.ADD_PARTITIONS, proxy.INIT_PRODUCER_ID, proxy.ADD_OFFSETS, proxy.TXN_OFFSET_COMMIT,
+        proxy.OFFSET_FETCH, proxy.FIND_COORDINATOR)
+# What the real ones are, made short: a lost answer is noticed after socket.timeout.ms.
+QUICK = {"kafka.socket.timeout.ms": 3000, "kafka.transaction.timeout.ms": 10000, "kafka.message.timeout.ms": 9000}
+ONLY_AT_START = (proxy.INIT_PRODUCER_ID, proxy.OFFSET_FETCH, proxy.FIND_COORDINATOR)
+
+
+def run(row):
+    broker = row.broker(proxy.ProxiedBroker())
+    row.each(lambda t: trial(t, broker.proxy))
+
+
+def choose(t):
+    """Each kind as often as any other; half of them on EndTxn, the one that decides."""
+    kind = proxy.KINDS[t.number % len(proxy.KINDS)]
+    api = proxy.END_TXN if exactly_once() and t.rng.random() < 0.5 else t.rng.choice(APIS if exactly_once() else (proxy.PRODUCE,))
+    skip = t.rng.randrange(2) if api in ONLY_AT_START else t.rng.randrange(30)
+    return api, kind, {"skip": skip, "times": t.rng.choice((1, 1, 1, 2, 3)), "late": t.rng.choice((0.02, 0.2, 1.0, 4.0))}
+
+
+def trial(t, through):
+    """One worker that is never restarted; its producer makes small transactions and larger ones."""
+    api, kind, more = choose(t)
+    through.clear()
+    world = t.world(options={"kafka.bootstrap.servers": through.bootstrap, "batch.max_events": t.rng.choice((1, 10, 5000)),
+                             **(QUICK if exactly_once() else {"kafka.socket.timeout.ms": 3000})})
+    rule = through.rule(api, kind, **more)
+    world.produce(rate=t.rng.choice((40, 200)), keys=3, seed=t.number, poison=t.rng.choice((0, 0.02)), count=t.rng.choice((150, 400)))
+    worker = world.worker()
+    if world.producer.wait(60):
+        raise AssertionError("the producer failed")
+    began = time.monotonic()
+    harness.wait_until(lambda: not world.pending() or not worker.running(), 60, f"everything is relayed in spite of {rule}")
+    t.within(began, f"recovery from {rule}", 45)
+    t.check("I9", worker.running(), f"{rule}: the worker ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
+    through.clear()
+    time.sleep(min(1.5, more["late"]) if kind.startswith("request") else 0)  # what is late shall meet a worker that still runs
+    t.check("I9", not worker.running() or worker.stop() == 0, "it did not stop well")
+    t.judge(world)
+    if t.judgement.faults:
+        t.check("I9", False, f"that was {rule}, which met {rule.done} requests")
+    elif not rule.done:
+        t.row.note("rules that met no request")

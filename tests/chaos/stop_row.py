@@ -1,0 +1,74 @@
+"""SIGSTOP beyond the transaction's timeout, alone or with a successor that takes the lock over (table: 4)."""
+
+from world import exactly_once, harness, signal, stopped_by_signal, time
+
+TRIALS = (6, 150)  # two of three with a successor
+TIMEOUT = 5.0
+SHORT = {"kafka.transaction.timeout.ms": int(TIMEOUT * 1000), "kafka.message.timeout.ms": 4500, "kafka.socket.timeout.ms": 4000}
+
+
+def run(row):
+    row.each(lambda t: trial(t), at_once=6)
+
+
+def stopped_worker(t, world):
+    """A worker that stops by itself at a numbered point, or is stopped at some moment, while events flow."""
+    at_point = t.rng.random() < 0.6
+    env = {"BUSBRIDGE_STOP_AT": f"{t.rng.randrange(25, 400)}{t.rng.choice(('', '+'))}"} if at_point else {}
+    worker = world.worker(env=env)
+    if at_point:
+        harness.wait_until(lambda: stopped_by_signal(worker.pid) or not worker.running(), 60, "the worker stops at its point")
+        t.check("I9", worker.running(), f"it ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
+    else:
+        time.sleep(t.rng.uniform(0.3, 2.5))
+        worker.signal(signal.SIGSTOP)
+    return worker
+
+
+def trial(t):
+    world = t.world(options={"batch.max_events": t.rng.choice((5, 5000)), **(SHORT if exactly_once() else {})})
+    world.produce(rate=80, keys=3, seed=t.number, poison=t.rng.choice((0, 0.02)))
+    worker = stopped_worker(t, world)
+    if not worker.running():
+        return
+    if t.number % 3 == 0:
+        alone(t, world, worker)
+    else:
+        succeeded(t, world, worker)
+    t.judge(world)
+
+
+def alone(t, world, worker):
+    """It slept longer than its transaction may last: fenced by nobody, it goes on."""
+    time.sleep(1.5 * TIMEOUT if exactly_once() else 2)
+    worker.signal(signal.SIGCONT)
+    began = time.monotonic()
+    world.stop_producing()
+    harness.wait_until(lambda: not world.pending() or not worker.running(), 60, "the worker that was stopped goes on")
+    t.within(began, "going on after SIGSTOP")
+    t.check("I9", worker.running() and worker.stop() == 0, f"it ended with {worker.process.returncode}: {worker.stderr()[-2000:]}")
+
+
+def succeeded(t, world, worker):
+    """The successor has all there is, or has just begun, when the old one wakes: that one must end and touch nothing."""
+    world.replace_lock()
+    successor = world.worker()
+    time.sleep(t.rng.choice((0.05, 0.5, 1.5, 1.5 * TIMEOUT)))
+    worker.signal(signal.SIGCONT)
+    woke = time.monotonic()
+    if exactly_once():
+        harness.wait_until(lambda: not worker.running(), 60, "the worker that lost its lock ends")
+        t.within(woke, "the end of the one that lost its lock")
+        t.check("I5", worker.process.returncode not in (0, None), f"the one that lost its lock ended with {worker.process.returncode}")
+        t.check("I8", worker.process.returncode > 0, f"the one that lost its lock ended by a signal: {worker.process.returncode}")
+    else:
+        time.sleep(2)
+        worker.kill()
+    world.stop_producing()
+    harness.wait_until(lambda: not world.pending() or not successor.running(), 60, "the successor goes on")
+    t.within(woke, "going on beside a zombie")
+    if not t.check("I9", successor.running(), f"the successor ended with {successor.process.returncode}: {successor.stderr()[-2000:]}"):
+        return
+    t.check("I9", successor.stop() == 0, f"the successor ended with {successor.process.returncode}")
+
+

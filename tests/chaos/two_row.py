@@ -1,0 +1,87 @@
+"""Two workers on one outbox; a copy of an outbox with the same identity (table: 5)."""
+
+import shutil
+
+import oracle
+from world import World, exactly_once, harness, time
+
+TRIALS = (6, 100)
+BUSY = 75
+
+
+def run(row):
+    row.each(trial, at_once=3)
+
+
+def trial(t):
+    if t.number % 2 and exactly_once():
+        copied(t)
+    else:
+        second(t)
+
+
+def second(t):
+    """The first keeps the outbox; the other says who has it and exits 75."""
+    world = t.world()
+    world.produce(rate=150, keys=3, seed=t.number)
+    first = world.worker()
+    harness.wait_until(lambda: first.logs("started"), 60, "the first has started")
+    time.sleep(t.rng.uniform(0, 0.5))
+    other = world.once(60)
+    t.check("I5", other.status == BUSY, f"the second worker ended with {other.status}: {other.stderr()[-500:]}")
+    t.check("I5", "worker" in other.stderr(), f"the second does not say why: {other.stderr()[-500:]}")
+    world.stop_producing()
+    harness.wait_until(lambda: not world.pending() or not first.running(), 60, "the first goes on")
+    t.check("I9", first.running() and first.stop() == 0, f"the first ended with {first.process.returncode}: {first.stderr()[-1500:]}")
+    t.judge(world)
+
+
+def copied(t):
+    """Both copies name the same transactional id. At most one goes on; no event of either is lost, nor published twice."""
+    world = t.world(options={"batch.max_events": t.rng.choice((5, 5000))})
+    world.produce(rate=100, keys=3, seed=t.number)
+    first = world.worker()
+    time.sleep(t.rng.uniform(0.5, 1.5))
+    if t.rng.random() < 0.5:
+        first.stop()
+    copy = World(t.topics)
+    t.worlds.append(copy)
+    world_list = world.list
+    copy.outbox.rmdir()
+    snapshot(world.outbox, copy.outbox)
+    other = copy.worker()
+    if not first.running():
+        time.sleep(t.rng.uniform(0, 0.5))
+        first = world.worker()
+    began = time.monotonic()
+    harness.wait_until(lambda: not (first.running() and other.running()), 60, "one of two workers with one identity gives up")
+    t.within(began, "giving up")
+    world.stop_producing()
+    loser = other if first.running() else first
+    t.check("I5", loser.process.returncode > 0, f"the loser ended with {loser.process.returncode}")
+    t.check("I5", "busbridge" in loser.stderr(), f"the loser does not name the command: {loser.stderr()[-500:]}")
+    time.sleep(0.5)
+    for program in (first, other):
+        if program.running():
+            harness.wait_until(lambda p=program: not (world if p is first else copy).pending() or not p.running(), 30, "the winner goes on")
+            program.stop()
+    judge_copies(t, world, copy, world_list)
+
+
+def snapshot(source, target):
+    """What a backup would take while the worker runs: files may go meanwhile."""
+    def ignore_missing(src, dst):
+        try:
+            return shutil.copy2(src, dst)
+        except FileNotFoundError:
+            return dst
+    shutil.copytree(source, target, copy_function=ignore_missing, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
+
+
+def judge_copies(t, world, copy, listed):
+    """An id may lie in both; each is published at most once, and one that was accepted is published or lies in the first."""
+    case = oracle.Case(oracle.read_list(listed), world.topics.drain(), world.outbox, world.tag)
+    j = oracle.judge(case, drained=False)
+    t.judgement.add(j)
+    others = oracle.Case([], case.records, copy.outbox, world.tag)
+    t.check("I5", set(others.pending) <= set(case.by_id), "the copy holds strange events")
