@@ -46,13 +46,23 @@ static enum status move_in_place(int folder, int tmp, const char *file, struct s
   return st == ST_OK ? durable_move(tmp, file, folder, file, err) : st;
 }
 
+/* Best effort: what stays in tmp goes when that is emptied, what stays in the folder is in no chain at the next start.
+ */
+static void take_away(int folder, const char *file) {
+  enum status st = durable_unlink(folder, file, NULL);
+  (void)st;
+}
+
 static enum status put_in_place(int folder, int tmp, const char *file, struct span text, struct error *err) {
   enum status st = write_tmp(tmp, file, text, err);
   if (st != ST_OK) return st;
   st = move_in_place(folder, tmp, file, text, err);
-  if (st == ST_OK) return durable_sync_folder(folder, err);
-  enum status cleared = durable_unlink(tmp, file, NULL); /* else it goes when tmp is emptied */
-  (void)cleared;
+  if (st != ST_OK) {
+    take_away(tmp, file);
+    return st;
+  }
+  st = durable_sync_folder(folder, err);
+  if (st != ST_OK) take_away(folder, file);
   return st;
 }
 

@@ -599,7 +599,12 @@ static void a_retry_does_not_lean_on_the_failed_fsync(void **state) {
   struct hook h = {.at = 9, .err = EIO};
   durable_set_hook(on_point, &h);
   assert_int_equal(run_write(p, &m), ST_IO);
-  assert_string_equal(h.order, "O+W+F+R+F"); /* the folder's */
+  assert_string_equal(h.order, "O+W+F+R+FU+"); /* the folder's; it is taken away */
+  assert_int_equal(entries(p->in), 0);
+  h = (struct hook){.at = 9, .err = EIO, .for_ever = true};
+  assert_int_equal(run_write(p, &m), ST_IO);
+  assert_string_equal(h.order, "O+W+F+R+FU"); /* or cannot be */
+  assert_int_equal(entries(p->in), 1);
   h = (struct hook){0};
   assert_int_equal(run_write(p, &m), ST_OK);
   assert_string_equal(h.order, "O+W+F+RU+R+F+");
