@@ -1,6 +1,7 @@
 #include "worker/daemon.h"
 
 #include "bridge/kafka/client.h"
+#include "bridge/service/crash.h"
 #include "bridge/service/service.h"
 #include "worker/control.h"
 #include "worker/once.h"
@@ -160,7 +161,8 @@ int daemon_run(const struct daemon *d) {
   struct buffer warnings = {0};
   struct error err = {0};
   signals_block();
-  enum status st = configure_load(&d->configure, &l.settings, &warnings, &err);
+  enum status st = crash_install(&err);
+  if (st == ST_OK) st = configure_load(&d->configure, &l.settings, &warnings, &err);
   if (st == ST_OK) st = log_open(STDERR_FILENO, format_of(l.settings), level_of(l.settings), &clock_system, &l.log);
   int code = EXIT_USAGE;
   if (st != ST_OK) {

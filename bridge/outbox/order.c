@@ -53,6 +53,7 @@ static void peek(struct fs *s, struct fs_member *m, const struct fs_slot *slot) 
   m->cached = NULL;
   if (fs_hand_has(s, place, fs_slot_name(slot), false)) return;
   if (fs_desk_read(s, &s->desk, place, fs_slot_name(slot), NULL) != FS_READ) return;
+  if (!fs_may_parse(s, place, fs_slot_name(slot))) return;
   if (fs_desk_parse(&s->desk, NULL) != ST_OK || !fs_desk_is_object(&s->desk)) return;
   if (s->desk.event.created_us != TIME_NONE) m->created_us = s->desk.event.created_us;
   if (s->desk.reason == REASON_NONE && fs_ours(place, s->desk.event.status)) m->cached = cache(s);

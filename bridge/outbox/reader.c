@@ -146,6 +146,11 @@ static enum status examine(struct fs *s, struct fs_candidate *c, struct error *e
   enum status st = ST_OK;
   switch (fs_desk_read(s, d, c->place, c->name, err)) {
   case FS_READ:
+    if (!fs_may_parse(s, c->place, c->name)) {
+      d->reason = REASON_CRASHES_WORKER;
+      error_set(&d->error, ST_INVALID, "the worker crashed twice while working on it");
+      break;
+    }
     st = fs_desk_parse(d, err);
     if (st == ST_OK && fs_desk_is_object(d)) st = judge_object(s, c);
     break;

@@ -147,6 +147,8 @@ static enum status retry(struct fs *s, struct fs_desk *d, const struct entry_ref
 static enum status dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
                         const struct failure *why, enum settled *how, struct error *err) {
   struct buffer text = {0};
+  if (why->reason == REASON_CRASHES_WORKER) /* not to be parsed again */
+    return fs_dead_raw(s, ref->place, name, &ref->stamp, why, how, err);
   enum status st = read_same(s, d, ref, name, how, err);
   if (st == ST_OK && !fs_desk_is_object(d)) return fs_dead_raw(s, ref->place, name, &ref->stamp, why, how, err);
   if (st == ST_OK) st = dead_form(d, name, why, &text, err);

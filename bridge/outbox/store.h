@@ -55,6 +55,10 @@ struct store_config {
   bool inspect;              /* only list, find: changes nothing, watches nothing */
   const struct clock *clock;
   struct log *log;
+  /* May be NULL. Told on the reader's thread before an entry is parsed. False: it ended the process too often; it is
+   * handed out unparsed with REASON_CRASHES_WORKER. */
+  bool (*may_parse)(void *ctx, enum place place, const char *name);
+  void *parse_ctx;
 };
 
 struct store;

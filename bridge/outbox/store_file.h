@@ -215,6 +215,10 @@ struct fs {
   struct timespec dead_seen;       /* mtime of dlq/ when it was counted */
   int64_t sent_swept_us;
 };
+/* Is the reader to parse what its desk holds? */
+static inline bool fs_may_parse(const struct fs *s, enum place place, const char *name) {
+  return !s->c.may_parse || s->c.may_parse(s->c.parse_ctx, place, name);
+}
 static inline int fs_folder(struct fs *s, enum place p) {
   return atomic_load_explicit(&s->folder[p], memory_order_acquire);
 }

@@ -41,6 +41,7 @@ struct item {
   uint8_t outcome;          /* enum outcome */
   uint8_t reason;           /* enum reason */
   uint8_t fault;            /* enum kafka_fault of its delivery report, within a transaction */
+  bool suspected;           /* the worker crashed once while it was in hand: it goes alone */
   bool routed, listed;      /* listed: in relay.ids */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */
 };

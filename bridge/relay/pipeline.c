@@ -78,9 +78,18 @@ static void rest(struct relay *r) {
   store_wait(r->parts.store, rest_ms(r));
 }
 
+/* Without a stack of its own the crash handler can only not speak of a stack that is used up. */
+static void enter_hands(struct relay *r, enum hand_slot slot) {
+  struct error err = {0};
+  if (hands_enter(r->parts.hands, slot, &err) != ST_OK)
+    log_write(r->parts.log, LOG_WARNING, "relay", "hands_incomplete", FIELDS(F_TEXT("error", err.text)),
+              "A crash by stack overflow would not be noted");
+}
+
 static void *reader_main(void *arg) {
   struct relay *r = arg;
   struct batch *b;
+  enter_hands(r, HAND_READER);
   while ((b = batch_take(r))) {
     fill(r, b);
     if (b->count) {
@@ -90,6 +99,7 @@ static void *reader_main(void *arg) {
       rest(r);
     }
   }
+  hands_leave(r->parts.hands, HAND_READER);
   return NULL;
 }
 
@@ -97,8 +107,10 @@ static void *reader_main(void *arg) {
 
 static void *publisher_main(void *arg) {
   struct relay *r = arg;
+  enter_hands(r, HAND_PUBLISHER);
   while (stage_publish(r)) continue;
   publish_close(r);
+  hands_leave(r->parts.hands, HAND_PUBLISHER);
   pthread_mutex_lock(&r->lock);
   r->publisher_done = true;
   pthread_cond_broadcast(&r->changed);

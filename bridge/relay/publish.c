@@ -140,7 +140,9 @@ bool publish_item(struct relay *r, struct item *item) {
                           .opaque = item};
   struct delivery refused = {.text = ""};
   item->handed_ns = clock_mono_ns(r->parts.clock);
+  hands_take(r->parts.hands, HAND_PUBLISHER, item->ref.place, item->ref.name);
   enum kafka_fault fault = publisher_send(r->publisher, &record, &refused);
+  hands_drop(r->parts.hands, HAND_PUBLISHER);
   if (fault == KAFKA_QUEUE_FULL) return false;
   if (fault == KAFKA_OK) {
     breaker_sent(&r->kafka);

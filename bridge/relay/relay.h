@@ -15,11 +15,13 @@
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/outbox/store.h"
+#include "bridge/relay/hands.h"
 #include "bridge/routing/routing.h"
 
 struct relay_parts {
   struct state *state;
   struct store *store;
+  struct hands *hands; /* NULL: crashes are not noted */
   const struct routing *routing;
   struct catalog *catalog;
   struct keys *keys;

@@ -183,6 +183,8 @@ static void remember_due(struct relay *r, const struct item *item) {
 
 static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   enum settled how = settle_one(r, item, fate);
+  if (item->suspected && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
+    hands_clear(r->parts.hands, item->ref.place, item->ref.name);
   count_item(r, item, fate, how);
   tell_item(r, item, fate);
   pthread_mutex_lock(&r->lock);

@@ -47,6 +47,7 @@ static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   item->id = arena_span(arena, entry->event.id);
   item->name = arena_span(arena, entry->event.name);
   item->traceparent = arena_span(arena, entry->event.traceparent);
+  item->suspected = hands_suspected(r->parts.hands, item->ref.place, item->ref.name) > 0;
   item->outcome = due ? OUTCOME_SEND : OUTCOME_WAITS;
   t->batch->bytes += entry->text.len;
   flush_took(r, item);

@@ -330,7 +330,13 @@ static size_t collect(struct relay *r, struct item **items, size_t most) {
   size_t n = 0;
   struct item *item;
   while (n < most && (item = next_item(r)) && (n == 0 || item->batch == items[0]->batch)) {
+    bool alone = item->outcome == OUTCOME_SEND && item->suspected;
+    if (alone && n > 0) return n; /* the next transaction's, by itself */
     r->position++;
+    if (alone) {
+      items[n++] = item;
+      return n;
+    }
     if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
     if (item->outcome == OUTCOME_SEND)
       items[n++] = item;

@@ -23,6 +23,7 @@ void turn_run(struct turn *t) {
   static void (*const stages[])(struct turn *) = {stage_take, stage_screen, stage_route, stage_encode};
   t->first = t->batch->count;
   for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](t);
+  hands_drop(t->relay->parts.hands, HAND_READER);
   arena_reset(&t->relay->scratch);
 }
 
@@ -97,10 +98,15 @@ static void stage_screen(struct turn *t) {
   }
 }
 
+static void take_in_hand(struct turn *t, const struct item *item) {
+  hands_take(t->relay->parts.hands, HAND_READER, item->ref.place, item->ref.name);
+}
+
 static void route_item(struct turn *t, struct item *item, const struct entry *entry) {
   struct route route;
   struct error err = {0};
   struct arena *arena = &t->batch->arena;
+  take_in_hand(t, item);
   enum reason reason =
       routing_route(t->relay->parts.routing, &entry->doc, &entry->event, &t->relay->scratch, &route, &err);
   if (reason != REASON_NONE) {
@@ -125,6 +131,7 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
   struct error err = {0};
   struct buffer *values = &t->batch->values;
   item->value_at = values->len;
+  take_in_hand(t, item);
   enum reason reason =
       catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event, item->name, item->created_us, values, &err);
   if (values->failed) {

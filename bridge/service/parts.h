@@ -16,6 +16,7 @@ struct service {
   const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */
   pthread_mutex_t lock;            /* settings; replay against itself */
   struct state *state;
+  struct hands *hands; /* RELAY only */
   struct store *store;
   struct routing *routing;
   struct catalog *catalog; /* RELAY: used by the relay's reader alone */

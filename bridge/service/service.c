@@ -46,6 +46,16 @@ static enum status open_state(struct service *s, const struct service_options *o
   return state_lock(s->state, o->lock_wait_ms, err);
 }
 
+/* The hand that the crash handler marks; twice marked is not tried again. */
+static bool may_parse(void *ctx, enum place place, const char *name) {
+  hands_take(ctx, HAND_READER, place, span_of(name));
+  return hands_suspected(ctx, place, span_of(name)) < 2;
+}
+
+static enum status open_hands(struct service *s, struct error *err) {
+  return hands_open(state_folder(s->state), state_tmp(s->state), &s->hands, err);
+}
+
 static enum status open_store(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
   struct store_config config = {.state = s->state,
@@ -56,7 +66,9 @@ static enum status open_store(struct service *s, struct error *err) {
                                 .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
                                 .inspect = s->mode == SERVICE_INSPECT,
                                 .clock = s->clock,
-                                .log = s->log};
+                                .log = s->log,
+                                .may_parse = s->hands ? may_parse : NULL,
+                                .parse_ctx = s->hands};
   return store_open(setting_text(x, SETTING_OUTBOX_URL), &config, &s->store, err);
 }
 
@@ -174,6 +186,7 @@ static enum status start_relay(struct service *s, const struct service_options *
   snprintf(s->ledger_topic, sizeof s->ledger_topic, "%s", setting_text(x, SETTING_LEDGER_TOPIC));
   struct relay_parts parts = {.state = s->state,
                               .store = s->store,
+                              .hands = s->hands,
                               .routing = s->routing,
                               .catalog = s->catalog,
                               .keys = s->keys,
@@ -204,6 +217,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->kafka, s->log, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_catalog(s, err);
   if (st == ST_OK) st = open_state(s, o, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_hands(s, err);
   if (st == ST_OK) st = open_store(s, err);
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = open_metrics(s, err);
@@ -243,6 +257,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   metrics_close(s->metrics);
   keys_close(s->keys);
   store_close(s->store);
+  hands_close(s->hands);
   state_close(s->state);
   catalog_close(s->catalog);
   routing_close(s->routing);
