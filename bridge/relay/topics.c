@@ -66,7 +66,9 @@ static enum status prepare_ledger(struct relay *r, struct error *err) {
   if (st == ST_OK) st = ledger_check_cluster(r, id, err);
   if (st == ST_OK) st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
   if (st != ST_OK || state == TOPIC_THERE) return st;
-  if (state == TOPIC_MISSING)
+  if (state == TOPIC_MISSING && !r->config.create_topics)
+    st = error_set(err, ST_NOT_FOUND, "topics.create is never");
+  else if (state == TOPIC_MISSING)
     st = cluster_create_topic(r->cluster, name, 1, r->config.replication, ANSWER_MS * 5, err);
   else
     st = error_set(err, ST_DENIED, "not authorised for it");

@@ -11,7 +11,13 @@
  */
 #include "bridge/relay/parts.h"
 
-enum attempt { ATTEMPT_COMMITTED, ATTEMPT_FAULTY, ATTEMPT_AGAIN, ATTEMPT_STOP };
+enum attempt {
+  ATTEMPT_COMMITTED,
+  ATTEMPT_FAULTY, /* aborted: item->fault says who is to blame */
+  ATTEMPT_DENIED, /* aborted: no right to one of its topics */
+  ATTEMPT_AGAIN,  /* not committed, nobody to blame */
+  ATTEMPT_STOP
+};
 enum { DISK_RETRY_MS = 500 };
 
 static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
@@ -193,10 +199,19 @@ static void send_all(struct relay *r, struct item **items, size_t count) {
   }
 }
 
-static bool any_fault(struct item **items, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (items[i]->fault != KAFKA_OK) return true;
-  return false;
+/* What the reports say of the transaction: nothing, that some events or topics are to blame, or only that it failed. */
+enum reports { REPORTS_FINE, REPORTS_BLAME, REPORTS_FAILED };
+
+static enum reports reports_of(struct item **items, size_t count) {
+  enum reports all = REPORTS_FINE;
+  for (size_t i = 0; i < count; i++) {
+    enum blame whose = verdict_of_fault((enum kafka_fault)items[i]->fault);
+    if (whose == BLAME_WORLD)
+      all = REPORTS_FAILED; /* also what librdkafka gave up because of another one */
+    else if (whose != BLAME_NOBODY)
+      return REPORTS_BLAME;
+  }
+  return all;
 }
 
 /* Aborted, and nothing of it is left: the manifest goes. */
@@ -228,10 +243,16 @@ static enum attempt attempt(struct relay *r, struct item **items, size_t count) 
     publish_status(r);
     if (relay_must_end(r)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
   }
-  if (any_fault(items, count)) return undo(r, ATTEMPT_FAULTY);
-  enum txn_next next = send_position(r, &err);
+  enum reports reports = reports_of(items, count);
+  if (reports == REPORTS_BLAME) return undo(r, ATTEMPT_FAULTY);
+  enum txn_next next = send_position(r, &err); /* where the reports only say that it failed, this says why */
   relay_point(r, "position");
-  if (next == TXN_ABORT) return undo(r, ATTEMPT_AGAIN);
+  if (next == TXN_ABORT || (next == TXN_DONE && reports != REPORTS_FINE)) {
+    if (reports == REPORTS_FAILED && err.status == ST_DENIED) return undo(r, ATTEMPT_DENIED);
+    tell_away(r, &err);
+    pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock));
+    return undo(r, ATTEMPT_AGAIN);
+  }
   if (next != TXN_DONE) return look_up(r);
   relay_point(r, "before_commit");
   next = step(r, "commit", publisher_commit, &err);
@@ -287,9 +308,6 @@ static size_t take_out(struct relay *r, struct item **items, size_t count, size_
   bool alone = count == 1;
   for (size_t i = 0; i < count; i++) {
     enum blame whose = verdict_of_fault((enum kafka_fault)items[i]->fault);
-    bool world = whose == BLAME_WORLD;
-    if (world && items[i]->fault != KAFKA_PURGED)
-      kafka_trouble(r, items[i]->error ? items[i]->error : "", items[i]->error_code);
     if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone))
       blame(r, items[i]);
     else
@@ -303,6 +321,37 @@ static size_t take_out(struct relay *r, struct item **items, size_t count, size_
   return kept;
 }
 
+/* Entries of one topic first, each topic's in their order. Returns how many the first topic has. */
+static size_t part_topics(struct item **items, size_t count) {
+  unsigned topic = items[0]->topic;
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (items[i]->topic != topic) continue;
+    struct item *item = items[i];
+    memmove(&items[n + 1], &items[n], (i - n) * sizeof *items);
+    items[n++] = item;
+  }
+  return n;
+}
+
+static void deny_topic(struct relay *r, struct item **items, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    items[i]->fault = KAFKA_TOPIC_DENIED;
+    items[i]->error = "Broker: Topic authorization failed";
+    blame(r, items[i]);
+  }
+  push_done(r);
+}
+
+static bool send_range(struct relay *r, struct item **items, size_t count);
+
+/* The second part waits for the verdict on the first. */
+static bool send_parts(struct relay *r, struct item **items, size_t middle, size_t count) {
+  if (send_range(r, items, middle)) return send_range(r, items + middle, count - middle);
+  for (size_t i = middle; i < count; i++) give_back(r, items[i]);
+  return false;
+}
+
 /* False: stop; what has no verdict was given back. */
 static bool send_range(struct relay *r, struct item **items, size_t count) {
   while ((count = filter(r, items, count)) > 0) {
@@ -313,13 +362,15 @@ static bool send_range(struct relay *r, struct item **items, size_t count) {
     case ATTEMPT_STOP:
       for (size_t i = 0; i < count; i++) give_back(r, items[i]);
       return false;
+    case ATTEMPT_DENIED:
+      middle = part_topics(items, count);
+      if (middle < count) return send_parts(r, items, middle, count);
+      deny_topic(r, items, count);
+      return true;
     case ATTEMPT_FAULTY:
       count = take_out(r, items, count, &middle);
       if (middle == count || count == 1) break;
-      if (middle == 0) middle = 1;
-      if (send_range(r, items, middle)) return send_range(r, items + middle, count - middle);
-      for (size_t i = middle; i < count; i++) give_back(r, items[i]);
-      return false;
+      return send_parts(r, items, middle ? middle : 1, count);
     }
   }
   return true;

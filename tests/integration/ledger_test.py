@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""Exactly once over ends of every kind: what the ledger and the manifests say is what happens, and what is not ours is refused."""
+
+import shutil
+import subprocess
+
+import harness
+import kafka_wire
+
+
+class Ledger(harness.BusTest):
+    def setUp(self):
+        super().setUp()
+        self.options["ledger.topic"] = self.topic("ledger")
+        self.state = self.outbox / ".busbridge"
+
+    def fill(self, count, first=0):
+        return [self.entry("plot.updated", {"plot_id": f"p{i % 5}", "word_count": i}, mtime=1700000000 + i)
+                for i in range(first, first + count)]
+
+    def ids(self):
+        return [r.headers["ce_id"].decode() for r in self.drain("plot.events")]
+
+    def manifests(self, kind):
+        return sorted(p.name for p in self.state.glob(f"{kind}-*"))
+
+    def cut_short(self):
+        """The state that a crash between commit and settling leaves: the entries are there, their manifest is not settled."""
+        saved = self.dir / "saved"
+        shutil.copytree(self.outbox, saved)
+        self.run_worker("--once", expect=0)
+        for file in saved.glob("*.json"):
+            # the same inode cannot be had again: the id decides then
+            shutil.copy2(file, self.outbox / file.name)
+        (manifest,) = self.manifests("settled")
+        (self.state / manifest).rename(self.state / manifest.replace("settled", "batch", 1))
+
+    def test_the_position_and_its_manifest_go_on_from_run_to_run(self):
+        ids = self.fill(10)
+        self.run_worker("--once", expect=0)
+        self.assertRegex(self.manifests("settled")[0], "^settled-1-[0-9a-f]{32}$")
+        ids += self.fill(10, 10)
+        self.run_worker("--once", expect=0)
+        self.assertEqual([n.split("-")[1] for n in self.manifests("settled")], ["2"])
+        self.assertEqual(self.manifests("batch"), [])
+        self.assertEqual(sorted(self.ids()), sorted(ids))
+
+    def test_a_batch_that_was_committed_is_settled_and_not_sent_again(self):
+        ids = self.fill(30)
+        self.cut_short()
+        worker = self.run_worker("--once", expect=0)
+        self.assertEqual(self.pending(), [])
+        self.assertEqual(sorted(self.ids()), sorted(ids))
+        self.assertEqual(worker.logs("recovered")[0]["events"], 30)
+
+    def test_at_least_once_settles_first_what_exactly_once_left_and_exactly_once_goes_on_after_it(self):
+        ids = self.fill(20)
+        self.cut_short()
+        self.run_worker("--once", expect=0, options={"delivery.guarantee": "at_least_once"})
+        self.assertEqual(self.pending(), [])
+        ids += self.fill(5, 20)
+        self.run_worker("--once", expect=0, options={"delivery.guarantee": "at_least_once"})
+        ids += self.fill(5, 25)
+        self.run_worker("--once", expect=0)
+        self.assertEqual(sorted(self.ids()), sorted(ids))
+
+    def test_without_a_position_the_topics_decide(self):
+        ids = self.fill(20)
+        self.cut_short()
+        fresh = self.fill(5, 20)
+        kafka_wire.delete_topic(self.bootstrap, self.options["ledger.topic"])
+        harness.wait_until(lambda: self.options["ledger.topic"] not in kafka_wire.topics(self.bootstrap))
+        worker = self.run_worker("--once", expect=0)
+        self.assertTrue(worker.logs("position_lost"))
+        self.assertEqual(self.pending(), [])
+        self.assertEqual(sorted(self.ids()), sorted(ids + fresh))
+        self.assertEqual([n.split("-")[1] for n in self.manifests("settled")], ["3"])
+
+    def test_a_copied_outbox_is_recognised_and_touches_nothing(self):
+        self.fill(5)
+        self.run_worker("--once", expect=0)
+        copy = self.dir / "copy"
+        shutil.copytree(self.outbox, copy)
+        ids = self.fill(5, 5)
+        self.run_worker("--once", expect=0)
+        before = self.ids()
+        self.outbox, original = copy, self.outbox
+        self.fill(3, 50)
+        worker = self.run_worker("--once", options={"outbox.url": f"file:{copy}"})
+        self.assertNotEqual(worker.status, 0)
+        self.assertIn("copy", worker.stderr())
+        self.assertEqual(len(self.pending()), 3)
+        self.outbox = original
+        self.assertEqual(self.ids(), before)
+        self.run_worker("--once", expect=0)
+        self.assertTrue(set(ids) <= set(before))
+
+    def test_another_cluster_behind_the_same_address_is_refused(self):
+        self.fill(5)
+        self.run_worker("--once", expect=0)
+        (self.state / "cluster").write_text("another-cluster")
+        self.fill(5, 5)
+        worker = self.run_worker("--once")
+        self.assertNotEqual(worker.status, 0)
+        self.assertIn("another-cluster", worker.stderr())
+        self.assertEqual(len(self.pending()), 5)
+
+    def test_a_missing_ledger_topic_that_may_not_be_made_names_the_command(self):
+        for ns in ("episode", "quality", "plot", "usecase"):
+            self.create_topic(f"{ns}.events")
+        self.fill(2)
+        worker = self.run_worker("--once", options={"topics.create": "never"})
+        self.assertNotEqual(worker.status, 0)
+        self.assertIn(self.options["ledger.topic"], worker.stderr())
+        self.assertIn("--create", worker.stderr())
+        self.assertEqual(len(self.pending()), 2)
+
+    def test_the_mock_cluster_is_refused(self):
+        port = self.dir / "port"
+        broker = subprocess.Popen([harness.BUILD / "busbridge-devbroker", "--port-file", port], stdout=subprocess.DEVNULL)
+        self.addCleanup(broker.wait)
+        self.addCleanup(broker.terminate)
+        address = harness.wait_until(lambda: port.exists() and port.read_text().strip())
+        self.fill(2)
+        worker = self.run_worker("--once", expect=2, options={"kafka.bootstrap.servers": address})
+        self.assertIn("at_least_once", worker.stderr())
+        self.assertEqual(len(self.pending()), 2)
+
+    def test_a_refused_event_holds_back_its_key_and_no_other_until_it_is_dead(self):
+        self.create_topic("plot.events", 1, {"max.message.bytes": 2000})
+        order = []
+        for i in range(12):
+            big = {"pad": "x" * 4000} if i == 3 else {}
+            order.append(self.entry("plot.updated", {"plot_id": f"p{i % 3}", "word_count": i, **big}, mtime=1700000000 + i))
+        worker = self.start_worker(options={"flush.interval": "300ms", "dlq.max_attempts": 3, "kafka.compression.type": "none"})
+        waiting = sorted(f"{order[i]}.json" for i in (3, 6, 9))
+        harness.wait_until(lambda: self.pending() == waiting, what="the other keys are published, the culprit's waits")
+        harness.wait_until(lambda: not self.pending(), what="the culprit is dead, its key goes on")
+        self.assertEqual(worker.stop(), 0)
+        (letter,) = self.dead().values()
+        self.assertEqual((letter["id"], letter["attempts"], letter["reason"]), (order[3], 3, "broker_refused"))
+        got = {}
+        for r in self.drain("plot.events"):
+            got.setdefault(r.key, []).append(r.headers["ce_id"].decode())
+        self.assertEqual(got, {b"p0": [order[0], order[6], order[9]], b"p1": order[1::3], b"p2": order[2::3]})
+
+
+if __name__ == "__main__":
+    harness.main()
