@@ -228,6 +228,7 @@ static enum attempt undo(struct relay *r, enum attempt then) {
 
 static enum attempt attempt(struct relay *r, struct item **items, size_t count) {
   struct error err = {0};
+  if (relay_must_end(r)) return ATTEMPT_STOP;
   if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way */
     note_renewal(r, "begin", &err);
     if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;

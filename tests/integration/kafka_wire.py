@@ -86,22 +86,26 @@ def delete_topic(bootstrap, name):
             raise KafkaError(code)
 
 
-def everybody_on(topic):
-    """An ACL's resource and who it is for: any operation of User:ANONYMOUS on that topic, denied."""
-    return struct.pack(">b", 2) + string(topic) + struct.pack(">b", 3) + string("User:ANONYMOUS") + string("*") + struct.pack(">bb", 2, 2)
+ALL, WRITE = 2, 4  # operations
 
 
-def forbid_topic(bootstrap, topic):
-    """Nobody may use it from now on. The broker needs an authorizer (see AUTHORIZER)."""
-    answer = ask(bootstrap, CREATE_ACLS, 1, array([everybody_on(topic)]))
+def everybody_on(topic, operation):
+    """An ACL: that operation of User:ANONYMOUS on that topic, denied."""
+    return (struct.pack(">b", 2) + string(topic) + struct.pack(">b", 3) + string("User:ANONYMOUS") + string("*") +
+            struct.pack(">bb", operation, 2))
+
+
+def forbid_topic(bootstrap, topic, operation=ALL):
+    """Nobody may use it (or only not write to it) from now on. The broker needs an authorizer (see AUTHORIZER)."""
+    answer = ask(bootstrap, CREATE_ACLS, 1, array([everybody_on(topic, operation)]))
     answer.take("i")
     for code, text in answer.array(lambda: (answer.take("h"), answer.string())):
         if code:
             raise KafkaError(code, text)
 
 
-def permit_topic(bootstrap, topic):
-    answer = ask(bootstrap, DELETE_ACLS, 1, array([everybody_on(topic)]))
+def permit_topic(bootstrap, topic, operation=ALL):
+    answer = ask(bootstrap, DELETE_ACLS, 1, array([everybody_on(topic, operation)]))
     answer.take("i")
     code = answer.take("i") and answer.take("h")
     if code:

@@ -69,11 +69,17 @@ class Outage(harness.BusTest):
         self.assertEqual(len(self.pending()), 3)
 
     def test_a_forbidden_topic_holds_back_its_own_events_only_until_it_is_allowed(self):
+        self.forbidden(kafka_wire.ALL)
+
+    def test_a_topic_that_may_be_seen_but_not_written_does_too(self):
+        self.forbidden(kafka_wire.WRITE)
+
+    def forbidden(self, operation):
         self.own_broker(kafka_wire.AUTHORIZER)
         for ns in ("episode", "quality", "plot", "usecase"):
             self.create_topic(f"{ns}.events")
         topic = self.topic("plot.events")
-        kafka_wire.forbid_topic(self.bootstrap, topic)
+        kafka_wire.forbid_topic(self.bootstrap, topic, operation)
         order = self.fill(40)
         worker = self.start_worker()
         for i in range(3):
@@ -85,7 +91,7 @@ class Outage(harness.BusTest):
         self.assertEqual(self.run_cli("health").status, 2)
         self.assertIn(topic, self.programs[-1].stdout())
         self.assertEqual(len(self.pending()), 40)
-        kafka_wire.permit_topic(self.bootstrap, topic)
+        kafka_wire.permit_topic(self.bootstrap, topic, operation)
         harness.wait_until(lambda: not self.pending(), seconds=120, what="its events drain")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.published(), order)
