@@ -48,7 +48,11 @@ static void check_pending(struct fs *s) {
   }
   if (fd >= 0 && fstat(fd, &known) == 0 && same(&now, &known)) return;
   fd = openat(fs_folder(s, PLACE_FLAT), "pending", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd >= 0) take_pending(s, fd);
+  if (fd >= 0)
+    take_pending(s, fd);
+  else
+    log_write(s->c.log, LOG_WARNING, "outbox", "pending_unreadable", FIELDS(F_TEXT("error", strerror(errno))),
+              "pending/ cannot be read; give uid %ld the right to, each scan tries again", (long)geteuid());
 }
 
 enum status fs_check_folders(struct fs *s, struct error *err) {
@@ -172,12 +176,13 @@ enum status fs_list_window(struct fs *s, struct error *err) {
   begin_listing(s);
   enum status st = list_place(&l, PLACE_FLAT);
   if (st == ST_OK) st = list_place(&l, PLACE_PENDING);
+  if (st == ST_OK) fs_names_finish(&s->names);
+  l.seen.known -= s->names.doubles < l.seen.known ? s->names.doubles : l.seen.known;
   end_listing(s, &l, st == ST_OK);
   if (st != ST_OK) {
     fs_names_clear(&s->names);
     return st;
   }
-  fs_names_finish(&s->names);
   if (s->names.one_group) warn_one_group(s);
   fs_watch_drain(s, !s->names.cut);
   if (s->names.cut) {

@@ -113,8 +113,22 @@ bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place, const 
   return true;
 }
 
+/* A folder that changes while it is read may tell a name twice. */
+static void drop_doubles(struct fs_names *n) {
+  size_t kept = n->count ? 1 : 0;
+  for (size_t i = 1; i < n->count; i++) {
+    if (slot_order(&n->at[kept - 1], &n->at[i]) == 0)
+      slot_release(&n->at[i]);
+    else
+      n->at[kept++] = n->at[i];
+  }
+  n->doubles = n->count - kept;
+  n->count = kept;
+}
+
 void fs_names_finish(struct fs_names *n) {
   if (n->count > 1) qsort(n->at, n->count, sizeof *n->at, slot_order);
+  drop_doubles(n);
   n->heap = false;
   if (!n->cut || n->left_out_ns != n->at[n->count - 1].mtime_ns) return;
   size_t whole = n->count;

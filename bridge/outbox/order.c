@@ -88,7 +88,6 @@ static void load(struct fs *s) {
     count = g->cap ? 1 : 0;
     if (!count) return;
   }
-  g->rewrites = atomic_load(&s->rewrites);
   for (size_t i = 0; i < count; i++) {
     struct fs_member *m = &g->at[i];
     *m = (struct fs_member){.slot = (uint32_t)(s->names_next + i)};

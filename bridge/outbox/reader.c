@@ -215,11 +215,17 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
   return out->error ? ST_OK : ST_NO_MEMORY;
 }
 
+/* Since its group was read it may have been handed out otherwise and settled, or rewritten. */
+static bool still_there(struct fs *s, const struct fs_candidate *c) {
+  enum settled how;
+  return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
+}
+
 /* ST_OK: it is in hand. ST_AGAIN: passed over. Else the candidate is kept for the next call. */
 static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep, struct arena *scratch,
                             struct entry *out, struct error *err) {
   if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name)) return pass_over(s, c, 0, 0, 0);
-  if (c->cached && s->group.rewrites != atomic_load(&s->rewrites)) c->cached = NULL;
+  if (c->cached && !still_there(s, c)) c->cached = NULL;
   if (!c->cached && fs_hand_has(s, c->place, c->name, c->source == FS_TOLD)) {
     fs_growing_forget(s, c->place, c->name);
     return ST_AGAIN;

@@ -183,7 +183,6 @@ enum status fs_replay(void *impl, enum place place, const char *file, struct err
   if (!fs_name(span_of(file), name) || place == PLACE_SENT)
     return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", file);
   if (fs_folder(s, place) < 0) return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
-  atomic_fetch_add(&s->rewrites, 1); /* texts the reader has cached are stale */
   enum status st = place == PLACE_DLQ ? replay_dead(s, &desk, name, err) : replay_pending(s, &desk, place, name, err);
   fs_desk_release(&desk);
   return st;

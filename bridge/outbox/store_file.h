@@ -35,6 +35,7 @@ struct fs_names {
   bool cut;                 /* names were left out: more lies behind the last */
   bool one_group;           /* all are of one mtime, and the window cut it */
   int64_t left_out_ns;      /* smallest mtime left out */
+  size_t doubles;           /* names told twice by a folder that changed while it was read */
 };
 struct fs_cursor {  /* where a listing goes on: after this */
   int64_t mtime_ns; /* INT64_MIN: from the start */
@@ -161,7 +162,6 @@ struct fs_group { /* names of one mtime, sorted by created_at and name */
   struct fs_member *at;
   size_t count, cap, next;
   struct arena arena;
-  unsigned rewrites; /* the store's, when it was read */
 };
 struct fs_growing {
   enum place place;
@@ -177,7 +177,6 @@ struct fs {
   atomic_int folder[PLACES]; /* descriptors, -1 = not there; once set, only dup3'ed over */
   atomic_bool dirty[PLACES];
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
-  atomic_uint rewrites;         /* entries rewritten from outside the reader: cached texts are stale */
   atomic_uint serial;           /* of temporary names */
   atomic_bool woken;
   int wake_fd; /* eventfd */

@@ -1,6 +1,8 @@
 /* Files that are still being written, and what inotify tells about the folders. */
 #include "tests/unit/files.h"
 
+#include <pthread.h>
+
 static struct test_clock clock_now;
 
 static int box_open(void **state) {
@@ -320,6 +322,92 @@ static void a_wake_ends_a_long_search_among_foreign_files(void **state) {
   assert_int_equal(box_counts(b).foreign, 600);
 }
 
+/* It was growing when an earlier scan saw it; it is due just when a later scan's group has read it. */
+static void a_growing_file_that_is_listed_too_comes_once(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  use_clock(b);
+  put(b, "c.json", "{");
+  assert_string_equal(box_take_all(b), "");
+  const char *ids[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; i++) {
+    char name[20];
+    snprintf(name, sizeof name, "%s.json", ids[i]);
+    put_pending(b, ids[i]);
+    set_mtime(b, name, 1700000000, 0);
+  }
+  store_rescan(b->store);
+  OK(box_next(b, &e)); /* the group is read */
+  assert_true(span_is(e.event.id, "a"));
+  clock_pass(&clock_now, 1001);
+  OK(box_next(b, &e));
+  assert_true(span_is(e.event.id, "c"));
+  box_done(b, &e.ref, SETTLED_GONE);
+  assert_string_equal(box_take_all(b), "b d");
+}
+
+struct producer {
+  struct box *b;
+  bool stop;
+  unsigned made;
+};
+
+static void *produce(void *arg) {
+  struct producer *p = arg;
+  for (; !__atomic_load_n(&p->stop, __ATOMIC_RELAXED) && p->made < 3000; p->made++) {
+    char id[20], name[30], text[200];
+    snprintf(id, sizeof id, "p%05u", p->made);
+    snprintf(name, sizeof name, "%s.json", id);
+    snprintf(text, sizeof text, "{\"id\": \"%s\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}", id);
+    put(p->b, name, text);
+  }
+  return NULL;
+}
+
+/* Listings run while a producer writes: a name may be told, listed, or both. */
+static void what_arrives_during_listings_comes_once_and_in_order(void **state) {
+  struct box *b = *state;
+  struct producer p = {.b = b};
+  struct entry e;
+  pthread_t thread;
+  unsigned count = 0;
+  box_stop(b);
+  b->config.window = 100000;
+  for (int i = 0; i < 3000; i++) {
+    char id[20];
+    snprintf(id, sizeof id, "old%04d", i);
+    put_pending(b, id);
+    char name[30];
+    snprintf(name, sizeof name, "%s.json", id);
+    set_mtime(b, name, 1700000000 + i, 0);
+  }
+  box_start(b);
+  pthread_create(&thread, NULL, produce, &p);
+  for (int idle = 0; idle < 20;) {
+    if (count < 3000 && count % 600 == 599) store_rescan(b->store);
+    enum status st = box_next(b, &e);
+    if (st == ST_AGAIN) {
+      if (count >= 3000) __atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
+      idle++;
+      store_wait(b->store, 20);
+      continue;
+    }
+    assert_int_equal(st, ST_OK);
+    char want[20];
+    snprintf(want, sizeof want, count < 3000 ? "old%04u.json" : "p%05u.json", count < 3000 ? count : count - 3000);
+    char got[40];
+    snprintf(got, sizeof got, "%.*s", SPAN_ARGS(e.ref.name));
+    assert_string_equal(got, want);
+    count++;
+    arena_reset(&b->scratch);
+    arena_reset(&b->keep);
+    box_done(b, &e.ref, SETTLED_GONE);
+  }
+  pthread_join(thread, NULL);
+  assert_int_equal(count, 3000 + p.made);
+  assert_int_equal(box_counts(b).pending, 0);
+}
+
 static int reset_clock(void **state) {
   ((struct box *)*state)->config.clock = &clock_system;
   return box_free(state);
@@ -344,6 +432,8 @@ int main(void) {
       TEST(an_overflow_of_notices_means_a_new_scan),
       TEST(arrivals_while_a_listing_is_used_up_come_behind_it),
       TEST(more_than_a_drain_of_entries_in_one_scan),
+      TEST(a_growing_file_that_is_listed_too_comes_once),
+      TEST(what_arrives_during_listings_comes_once_and_in_order),
       TEST(a_wake_ends_a_long_search_among_foreign_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

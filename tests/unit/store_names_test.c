@@ -48,6 +48,20 @@ static void equal_times_and_names_are_ordered_by_place(void **state) {
   fs_names_release(&n);
 }
 
+static void a_name_told_twice_is_kept_once(void **state) {
+  (void)state;
+  struct fs_names n;
+  fs_names_init(&n, SIZE_MAX);
+  static const char longer[] = "a-name-that-does-not-fit-into-the-slot-and-is-allocated.json";
+  add(&n, 5, longer), add(&n, 4, "a.json"), add(&n, 5, longer), add(&n, 5, "a.json"), add(&n, 4, "a.json");
+  fs_names_finish(&n);
+  assert_int_equal(n.count, 3);
+  assert_int_equal(n.doubles, 2);
+  assert_int_equal(n.at[0].mtime_ns, 4);
+  assert_string_equal(fs_slot_name(&n.at[1]), longer);
+  fs_names_release(&n);
+}
+
 static void a_group_larger_than_the_window_goes_on_by_name_and_place(void **state) {
   (void)state;
   struct fs_names n;
@@ -86,6 +100,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_oldest_are_kept_whatever_the_order_they_come_in),
       cmocka_unit_test(equal_times_and_names_are_ordered_by_place),
+      cmocka_unit_test(a_name_told_twice_is_kept_once),
       cmocka_unit_test(a_group_larger_than_the_window_goes_on_by_name_and_place),
       cmocka_unit_test(a_quarter_of_a_million_names_fit_into_20_MB),
   };
