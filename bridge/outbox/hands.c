@@ -86,6 +86,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
     push_again(s, place, name, fresh);
     wake = true;
   }
+  wake |= s->wanted_settled && !s->in_hand.count; /* the scan that waited for this may begin */
   pthread_mutex_unlock(&s->lock);
   free(h);
   if (wake) store_file_ops.wake(s);

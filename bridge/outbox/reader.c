@@ -290,10 +290,21 @@ static enum status pick(struct fs *s, struct fs_candidate *c) {
 
 /* ---- the scan ---- */
 
-static bool scan_wanted(struct fs *s) {
+enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
+
+/* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
+static enum wanted next_scan(const struct fs *s) {
+  if (s->wanted == s->begun) return NO_SCAN;
+  return s->wanted_settled && s->in_hand.count ? SCAN_WAITS : SCAN_NOW;
+}
+
+static enum wanted scan_wanted(struct fs *s) {
   pthread_mutex_lock(&s->lock);
-  bool wanted = s->wanted > s->begun;
-  if (wanted) s->begun_reader = s->begun = s->wanted;
+  enum wanted wanted = next_scan(s);
+  if (wanted == SCAN_NOW) {
+    s->begun_reader = s->begun = s->wanted;
+    s->wanted_settled = false;
+  }
   pthread_mutex_unlock(&s->lock);
   return wanted;
 }
@@ -324,7 +335,9 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
   BUG_ON(s->c.inspect);
   for (unsigned looked = 0;; looked++) {
     enum status st = ST_OK;
-    if (scan_wanted(s)) begin_scan(s);
+    enum wanted wanted = scan_wanted(s);
+    if (wanted == SCAN_WAITS) return ST_AGAIN;
+    if (wanted == SCAN_NOW) begin_scan(s);
     if (looked % 256 == 255 && atomic_load(&s->woken)) return ST_AGAIN; /* store_wait comes back at once */
     if (!s->candidate.set) st = pick(s, &s->candidate);
     if (st == ST_BUSY) {
@@ -342,8 +355,9 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
 void fs_wait_op(void *impl, int64_t timeout_ms) {
   struct fs *s = impl;
   pthread_mutex_lock(&s->lock);
-  bool left = s->wanted > s->begun || s->again;
+  enum wanted wanted = next_scan(s);
+  bool left = wanted == SCAN_NOW || s->again;
   pthread_mutex_unlock(&s->lock);
   left = left || s->candidate.set || listing_left(s) || s->queue_next < s->queue.count;
-  fs_wait(s, timeout_ms, left);
+  fs_wait(s, timeout_ms, wanted == SCAN_WAITS ? FS_BLOCKED : left ? FS_LEFT : FS_NONE);
 }

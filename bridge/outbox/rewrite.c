@@ -175,9 +175,8 @@ static enum status settle(struct fs *s, verdict_fn verdict, enum fs_end gone, co
   *how = SETTLED_CHANGED;
   if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(ref->name));
   enum status st = verdict(s, &desk, ref, name, why, how, err);
-  enum fs_end end = FS_END_STAYS;
-  if (st == ST_OK) end = *how == SETTLED_GONE ? gone : *how == SETTLED_VANISHED ? FS_END_GONE : FS_END_AGAIN;
-  fs_hand_end(s, ref->place, name, end);
+  enum fs_end end = *how == SETTLED_GONE ? gone : *how == SETTLED_VANISHED ? FS_END_GONE : FS_END_AGAIN;
+  if (st == ST_OK) fs_hand_end(s, ref->place, name, end); /* else it stays in hand: the caller tries again */
   fs_desk_release(&desk);
   return st;
 }

@@ -22,17 +22,22 @@ static enum status take_out(struct fs *s, enum place place, const char *name, en
   enum status st =
       keep ? fs_move_free(s, place, name, PLACE_SENT, name, err) : durable_unlink(fs_folder(s, place), name, err);
   *how = st == ST_OK ? SETTLED_GONE : SETTLED_VANISHED;
+  atomic_store(&s->dirty[place], true);
   if (st == ST_NOT_FOUND) return ST_OK;
   if (st != ST_OK) return st;
-  atomic_store(&s->dirty[place], true);
   if (keep) atomic_store(&s->dirty[PLACE_SENT], true);
   if (place == PLACE_DLQ) dead_figure(s);
   return ST_OK;
 }
 
-static enum fs_end end_of(enum status st, enum settled how) {
-  if (st != ST_OK) return FS_END_STAYS;
+static enum fs_end end_of(enum settled how) {
   return how == SETTLED_CHANGED ? FS_END_AGAIN : FS_END_GONE;
+}
+
+/* It may be gone by a removal of ours, in this run or before a crash, that no sync has made durable yet: one is due,
+ * else a power loss may bring it back when nothing remembers it any more. */
+static void vanished(struct fs *s, enum place place, enum settled how) {
+  if (how == SETTLED_VANISHED && fs_folder(s, place) >= 0) atomic_store(&s->dirty[place], true);
 }
 
 enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err) {
@@ -40,8 +45,12 @@ enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, 
   char name[NAME_SIZE];
   if (!fs_name(ref->name, name)) return bad_name(ref, err);
   enum status st = ST_OK;
-  if (fs_unchanged(s, ref->place, name, &ref->stamp, how)) st = take_out(s, ref->place, name, how, err);
-  fs_hand_end(s, ref->place, name, end_of(st, *how)); /* after the removal, so that the reader cannot find it again */
+  if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
+    st = take_out(s, ref->place, name, how, err);
+  else
+    vanished(s, ref->place, *how);
+  /* After the removal, so that the reader cannot find it again; on an error not at all: it is still to be removed. */
+  if (st == ST_OK) fs_hand_end(s, ref->place, name, end_of(*how));
   return st;
 }
 
@@ -83,8 +92,9 @@ enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, 
     st = take_out(s, ref->place, name, how, err);
   else if (*how == SETTLED_CHANGED)
     st = take_if(s, &desk, ref->place, name, id, how, err);
+  vanished(s, ref->place, *how);
   if (st == ST_OK && *how == SETTLED_VANISHED && ref->place != PLACE_DLQ) st = take_dead(s, &desk, name, id, how, err);
-  fs_hand_end(s, ref->place, name, end_of(st, *how));
+  if (st == ST_OK) fs_hand_end(s, ref->place, name, end_of(*how));
   fs_desk_release(&desk);
   return st;
 }

@@ -10,9 +10,9 @@ struct store {
 };
 
 static bool complete(const struct store_ops *o) {
-  return o->scheme && o->open && o->close && o->next && o->wait && o->wake && o->rescan && o->scanned && o->done &&
-         o->done_id && o->sync && o->retry && o->dead && o->release && o->counts && o->list && o->find && o->replay &&
-         o->emit;
+  return o->scheme && o->open && o->close && o->next && o->wait && o->wake && o->rescan && o->rescan_settled &&
+         o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->release && o->counts && o->list &&
+         o->find && o->replay && o->emit;
 }
 
 /* The kind of a url and what comes behind "scheme:". */
@@ -87,6 +87,10 @@ void store_wake(struct store *s) {
 
 uint64_t store_rescan(struct store *s) {
   return s->ops->rescan(s->impl);
+}
+
+uint64_t store_rescan_settled(struct store *s) {
+  return s->ops->rescan_settled(s->impl);
 }
 
 bool store_scanned(const struct store *s, uint64_t generation) {

@@ -1,19 +1,20 @@
 /* store.h - the outbox: entries in order of arrival, out of it by verdict. The ops table has one row per kind of outbox
  * (store_file.c now; SQLite and PostgreSQL later); all pass tests/contract/store_test.c.
  *
- * An entry is IN HAND from store_next until it is settled by exactly one of store_done, store_retry, store_dead,
- * store_release. store_next never hands out what is in hand, nor the same entry twice in one scan. Its removal comes
- * before it is forgotten, and store_next, finding a name not in hand, looks once more that it still exists.
+ * An entry is IN HAND from store_next until one of store_done, store_retry, store_dead returned ST_OK for it, or
+ * store_release was called. store_next never hands out what is in hand, nor the same entry twice in one scan. Its
+ * removal comes before it is forgotten, and store_next, finding a name not in hand, looks once more that it still
+ * exists.
  *
  * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told; see
  * design.md 4 for the exact rules. Each scan from the start has a GENERATION number, 1 and up; entries carry the number
  * of the scan that was current when they were handed out. Whoever needs what it gave back in order again asks for
- * store_rescan.
+ * store_rescan_settled: what is in hand when a name's turn comes is passed over by that scan.
  *
  * Threads: store_next and store_wait on one thread (the reader); store_done/retry/dead/sync/release on any one other
- * thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan, store_counts on any
- * thread. store_list, store_find, store_replay, store_emit need no reader and work on a store opened with inspect=true
- * too.
+ * thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
+ * store_rescan_settled, store_counts on any thread. store_list, store_find, store_replay, store_emit need no reader and
+ * work on a store opened with inspect=true too.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
@@ -87,12 +88,17 @@ void store_wake(struct store *s);
 /* Ask for a fresh scan from the start; returns the generation it will have. Several requests before it begins share it.
  */
 uint64_t store_rescan(struct store *s);
+/* The same, but this scan begins only when nothing is in hand any more, and until then store_next hands out nothing: so
+ * whatever was given back before it began is in it, in its place, and nothing newer overtakes it. */
+uint64_t store_rescan_settled(struct store *s);
 /* True when the scan of this or a later generation has reached its end (everything it found has been handed out, passed
  * over, or is growing). */
 bool store_scanned(const struct store *s, uint64_t generation);
 
-/* ---- settling: each ends "in hand", whatever it returns ------------------------------------------------------------
- */
+/* ---- settling: each ends "in hand" when it returns ST_OK ------------------------------------------------------------
+ *
+ * On an error the entry stays in hand, so that it is not handed out, and published again, while the caller tries once
+ * more. What had been done by then is found done by the next try. */
 
 enum settled {
   SETTLED_GONE,     /* it is out of the outbox (deleted or in sent/, moved to dlq/, or rewritten) */
@@ -187,6 +193,7 @@ struct store_ops {
   void (*wait)(void *, int64_t);
   void (*wake)(void *);
   uint64_t (*rescan)(void *);
+  uint64_t (*rescan_settled)(void *);
   bool (*scanned)(void *, uint64_t);
   enum status (*done)(void *, const struct entry_ref *, enum settled *, struct error *);
   enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *, struct error *);

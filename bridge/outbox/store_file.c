@@ -97,14 +97,22 @@ static void fs_wake(void *impl) {
   (void)n; /* full: it wakes anyway */
 }
 
-static uint64_t fs_rescan(void *impl) {
-  struct fs *s = impl;
+static uint64_t ask_for_scan(struct fs *s, bool settled) {
   pthread_mutex_lock(&s->lock);
   if (s->wanted == s->begun) s->wanted++;
+  if (settled) s->wanted_settled = true;
   uint64_t generation = s->wanted;
   pthread_mutex_unlock(&s->lock);
   fs_wake(s);
   return generation;
+}
+
+static uint64_t fs_rescan(void *impl) {
+  return ask_for_scan(impl, false);
+}
+
+static uint64_t fs_rescan_settled(void *impl) {
+  return ask_for_scan(impl, true);
 }
 
 static bool fs_scanned(void *impl, uint64_t generation) {
@@ -147,6 +155,7 @@ const struct store_ops store_file_ops = {
     .wait = fs_wait_op,
     .wake = fs_wake,
     .rescan = fs_rescan,
+    .rescan_settled = fs_rescan_settled,
     .scanned = fs_scanned,
     .done = fs_done,
     .done_id = fs_done_id,

@@ -187,6 +187,7 @@ struct fs {
   struct fs_figures figures;
   struct digest_set foreign; /* inode and ctime of files that are not ours */
   uint64_t wanted, begun, scanned;
+  bool wanted_settled; /* the scan that is wanted begins when nothing is in hand */
 
   /* the reader's */
   uint64_t begun_reader; /* begun, without the lock */
@@ -234,7 +235,8 @@ void fs_watch_drain(struct fs *s, bool keep); /* keep=false: the names are found
 bool fs_queue_has(const struct fs *s, enum place place, const char *name);
 bool fs_queue_pop(struct fs *s, struct fs_candidate *c);
 void fs_queue_clear(struct fs *s);
-void fs_wait(struct fs *s, int64_t timeout_ms, bool work_left);
+enum fs_work { FS_NONE, FS_LEFT, FS_BLOCKED /* nothing may be handed out: arrivals do not wake */ };
+void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work);
 
 /* listing.c */
 MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err);

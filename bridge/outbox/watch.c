@@ -145,13 +145,13 @@ bool fs_queue_has(const struct fs *s, enum place place, const char *name) {
 
 /* ---- waiting ---- */
 
-void fs_wait(struct fs *s, int64_t timeout_ms, bool work_left) {
+void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work) {
   struct pollfd fds[2] = {{.fd = s->wake_fd, .events = POLLIN}, {.fd = s->inotify, .events = POLLIN}};
   int64_t growing = fs_growing_wait_ms(s);
-  if (growing >= 0 && (timeout_ms < 0 || growing < timeout_ms)) timeout_ms = growing;
-  if (work_left) timeout_ms = 0;
+  if (work != FS_BLOCKED && growing >= 0 && (timeout_ms < 0 || growing < timeout_ms)) timeout_ms = growing;
+  if (work == FS_LEFT) timeout_ms = 0;
   if (timeout_ms > 3600000) timeout_ms = 3600000; /* an early return is allowed */
-  int n = poll(fds, s->inotify >= 0 ? 2 : 1, (int)timeout_ms);
+  int n = poll(fds, s->inotify >= 0 && work != FS_BLOCKED ? 2 : 1, (int)timeout_ms);
   if (n > 0 && (fds[0].revents & POLLIN)) {
     uint64_t count;
     ssize_t got = read(s->wake_fd, &count, sizeof count);

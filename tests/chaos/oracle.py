@@ -19,6 +19,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -222,7 +223,8 @@ def manifests(outbox):
 
 
 def judge_whole(case, j):
-    """I10: of the ids of one batch all are committed, or none. For a dead worker's outbox, before the next one starts."""
+    """I10: of the ids of one batch all are committed, or none. For a dead worker's outbox, before the next one starts; a commit
+    that is under way is not seen in all partitions at once."""
     for name, ids in manifests(case.outbox).items():
         found = set(case.committed) & set(ids)
         if found and found != set(ids):
@@ -230,11 +232,17 @@ def judge_whole(case, j):
 
 
 def hanging(bootstrap, topics):
-    """Topics in which a transaction is still open: their last stable offset is below their end."""
-    open_ones = []
-    for topic in topics:
-        for partition in range(kafka_wire.topics(bootstrap)[topic]):
-            stable, end = (kafka_wire.end_offset(bootstrap, topic, partition, committed) for committed in (True, False))
-            if stable != end:
-                open_ones.append(f"{topic}/{partition}: stable {stable}, end {end}")
-    return open_ones
+    """Partitions in which a transaction is still open: their last stable offset is below their end."""
+    known = kafka_wire.topics(bootstrap)
+    return [f"{topic}/{partition}" for topic in topics for partition in range(known.get(topic, 0))
+            if kafka_wire.end_offset(bootstrap, topic, partition) != kafka_wire.end_offset(bootstrap, topic, partition, False)]
+
+
+def wait_stable(bootstrap, topics, seconds=60):
+    """The broker says yes to a commit before readers see it: until no transaction is open. False: one stays open."""
+    deadline = time.monotonic() + seconds
+    while hanging(bootstrap, topics):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

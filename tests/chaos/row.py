@@ -10,8 +10,6 @@ from collections import Counter
 
 from world import FULL, Topics, World, harness, oracle
 
-TRIALS_A_TOPIC = 60
-
 
 class Skipped(Exception):
     """This row cannot run here."""
@@ -23,10 +21,10 @@ class Trial:
     def __init__(self, row, number):
         self.row, self.number = row, number
         self.rng = random.Random(f"{row.name}.{row.seed}.{number}")
-        self.judgement, self.worlds, self.topics = oracle.Judgement(), [], row.topics
+        self.judgement, self.worlds, self.topics = oracle.Judgement(), [], Topics(row.bootstrap)
 
     def world(self, **more):
-        self.worlds.append(World(more.pop("topics", None) or self.topics, **more))
+        self.worlds.append(World(self.topics, **more))
         return self.worlds[-1]
 
     def check(self, invariant, good, words):
@@ -48,13 +46,14 @@ class Trial:
             if self.judgement.faults:
                 world.keep(self.row.name)
             world.close()
+        self.topics.delete()
 
 
 class Row:
     def __init__(self, name, module, options, seed):
         self.name, self.module, self.seed, self.first = name, module, seed, options.first
         self.trials = options.trials or module.TRIALS[1 if FULL else 0]
-        self.total, self.slowest, self.topics, self.done = oracle.Judgement(), 0.0, None, 0
+        self.total, self.slowest, self.done = oracle.Judgement(), 0.0, 0
         self.cleanups, self.bootstrap, self.notes = [], None, Counter()
 
     # ---- what rows use ---------------------------------------------------------------------------------------------------------
@@ -76,13 +75,10 @@ class Row:
         return server.start()
 
     def each(self, trial, at_once=1):
-        """trial(Trial) for every number; topics are changed now and then, so that reading them stays quick."""
-        numbers = list(range(self.first, self.first + self.trials))
-        for at in range(0, len(numbers), TRIALS_A_TOPIC):
-            self.topics = Topics(self.bootstrap)
-            with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-                for t in pool.map(lambda n: self.one(trial, n), numbers[at:at + TRIALS_A_TOPIC]):
-                    self.count(t)
+        """trial(Trial) for every number of this run."""
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            for t in pool.map(lambda n: self.one(trial, n), range(self.first, self.first + self.trials)):
+                self.count(t)
 
     def one(self, trial, number):
         t = Trial(self, number)

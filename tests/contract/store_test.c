@@ -60,6 +60,37 @@ static void what_is_in_hand_is_not_handed_out_again(void **state) {
   assert_true(store_scanned(b->store, generation));
 }
 
+/* Else what was given back after its turn would come behind what is newer. */
+static void a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  EMIT("a", "b");
+  OK(box_next(b, &e));
+  OK(box_next(b, &e));
+  struct entry_ref second = e.ref;
+  EMIT("c");
+  uint64_t generation = store_rescan_settled(b->store);
+  assert_int_equal(generation, 2);
+  assert_int_equal(box_next(b, &e), ST_AGAIN); /* neither the scan nor what is new */
+  store_wait(b->store, 0);
+  assert_int_equal(store_rescan(b->store), 2); /* shares it, and does not make it come sooner */
+  assert_int_equal(box_next(b, &e), ST_AGAIN);
+  store_release(b->store, &second);
+  assert_int_equal(box_next(b, &e), ST_AGAIN);
+  assert_false(store_scanned(b->store, 2));
+  second.name = SPAN("a.json");
+  store_release(b->store, &second);
+  store_wait(b->store, 60000); /* woken by the last one's end */
+  OK(box_next(b, &e));
+  assert_int_equal(e.generation, 2);
+  assert_true(span_is(e.event.id, "a"));
+  assert_string_equal(box_take_all(b), "b c");
+  assert_true(store_scanned(b->store, 2));
+  assert_int_equal(store_rescan(b->store), 3); /* an ordinary one passes over what is in hand, at once */
+  EMIT("d");
+  assert_string_equal(box_take_all(b), "d");
+}
+
 static void what_is_released_comes_back_with_the_next_scan_in_order(void **state) {
   struct box *b = *state;
   struct entry e;
@@ -484,6 +515,7 @@ int main(void) {
         RULE(entries_come_in_order_of_arrival_and_done_takes_them_out),
         RULE(an_entry_holds_what_was_written),
         RULE(what_is_in_hand_is_not_handed_out_again),
+        RULE(a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back),
         RULE(what_is_released_comes_back_with_the_next_scan_in_order),
         RULE(a_retry_stays_pending_in_its_place_and_counts),
         RULE(a_dead_entry_is_listed_with_its_reason_and_not_handed_out),

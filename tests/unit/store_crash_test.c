@@ -80,7 +80,7 @@ static enum status move_retry(struct box *b) {
   struct failure why = box_failure(REASON_BROKER_REFUSED, 2);
   enum settled how;
   enum status st = store_retry(b->store, &b->refs[0], &why, &how, &b->err);
-  assert_int_equal(box_counts(b).in_hand, 0);
+  assert_int_equal(box_counts(b).in_hand, st != ST_OK);
   return st;
 }
 
@@ -98,7 +98,7 @@ static enum status move_dead(struct box *b) {
   struct failure why = box_failure(REASON_BAD_NAME, 1);
   enum settled how;
   enum status st = store_dead(b->store, &b->refs[0], &why, &how, &b->err);
-  assert_int_equal(box_counts(b).in_hand, 0);
+  assert_int_equal(box_counts(b).in_hand, st != ST_OK);
   return st;
 }
 
@@ -243,6 +243,60 @@ static void done_survives_every_fault(void **state) {
   b->config.keep_sent = true;
   box_restart(b);
   try_all(b, make_pending, move_done, check_done);
+}
+
+static enum status move_done_only(struct box *b) {
+  enum settled how;
+  return store_done(b->store, &b->refs[0], &how, &b->err);
+}
+
+static enum status move_done_id(struct box *b) {
+  enum settled how;
+  return store_done_id(b->store, &b->refs[0], SPAN("a"), &how, &b->err);
+}
+
+/* Else it would be published a second time while the first try to settle it is repeated. */
+static void what_could_not_be_settled_stays_in_hand_until_it_is(void **state) {
+  struct box *b = *state;
+  const struct {
+    move_fn move;
+    const char *after; /* what a scan finds then */
+  } moves[] = {{move_done_only, ""}, {move_done_id, ""}, {move_retry, "a"}, {move_dead, ""}};
+  for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
+    for (int mode = FAIL_BEFORE; mode <= FAIL_AFTER; mode++) {
+      struct fault f = {.mode = (enum mode)mode, .at = 1};
+      box_stop(b);
+      clear(b);
+      box_start(b);
+      make_pending(b);
+      durable_set_hook(fault_hook, &f);
+      assert_int_equal(moves[i].move(b), ST_IO);
+      durable_set_hook(NULL, NULL);
+      assert_int_equal(box_counts(b).in_hand, 1);
+      struct entry_ref ref = b->refs[0];
+      store_rescan(b->store);
+      assert_string_equal(box_take_all(b), "");
+      b->refs[0] = ref;
+      assert_int_equal(moves[i].move(b), ST_OK);
+      assert_int_equal(box_counts(b).in_hand, 0);
+      store_rescan(b->store);
+      assert_string_equal(box_take_all(b), moves[i].after);
+    }
+}
+
+/* It was removed before a crash, but no sync made that durable: settled means that it cannot come back. */
+static void what_is_found_gone_is_synced_all_the_same(void **state) {
+  struct box *b = *state;
+  struct fault f = {.at = 1000};
+  enum settled how;
+  make_pending(b);
+  assert_int_equal(unlink(path_of(b, "a.json")), 0);
+  OK(store_done_id(b->store, &b->refs[0], SPAN("a"), &how, &b->err));
+  assert_int_equal(how, SETTLED_VANISHED);
+  durable_set_hook(fault_hook, &f);
+  OK(store_sync(b->store, &b->err));
+  durable_set_hook(NULL, NULL);
+  assert_int_equal(f.calls, 1);
 }
 
 static void a_failing_sync_is_told_again_until_it_works(void **state) {
@@ -414,6 +468,7 @@ static void a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry(voi
   assert_int_equal(store_retry(b->store, &b->refs[0], &why, &how, &b->err), ST_IO);
   durable_set_hook(NULL, NULL);
   assert_non_null(strstr(b->err.text, "second worker"));
+  store_release(b->store, &b->refs[0]);
   store_rescan(b->store);
   assert_string_equal(box_take_all(b), "a");
 }
@@ -429,6 +484,8 @@ int main(void) {
       TEST(newer_replay_survives_every_fault),
       TEST(emit_survives_every_fault),
       TEST(done_survives_every_fault),
+      TEST(what_could_not_be_settled_stays_in_hand_until_it_is),
+      TEST(what_is_found_gone_is_synced_all_the_same),
       TEST(a_failing_sync_is_told_again_until_it_works),
       TEST(what_a_producer_puts_there_meanwhile_comes_back),
       TEST(also_when_our_rewrite_was_removed_in_between),
