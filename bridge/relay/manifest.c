@@ -223,3 +223,26 @@ enum status manifest_remove(int folder, const struct manifest_name *name, struct
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
   return durable_sync_folder(folder, err); /* also when it was gone: the call that removed it may have failed here */
 }
+
+static bool names_id(const struct manifest *m, struct span id) {
+  for (size_t i = 0; i < m->count; i++)
+    if (span_eq(m->entries[i].id, id)) return true;
+  return false;
+}
+
+enum status manifest_names(int folder, struct span id, bool *named, struct error *err) {
+  struct manifest_name *list = NULL;
+  size_t count = 0;
+  *named = false;
+  enum status st = folder < 0 ? ST_OK : manifest_list(folder, &list, &count, err);
+  for (size_t i = 0; st == ST_OK && i < count && !*named; i++) {
+    struct manifest m = {0};
+    if (list[i].settled) continue;
+    st = manifest_read(folder, &list[i], &m, err);
+    if (st == ST_OK) *named = names_id(&m, id);
+    if (st == ST_NOT_FOUND) st = ST_OK; /* settled or removed meanwhile */
+    manifest_release(&m);
+  }
+  free(list);
+  return st;
+}

@@ -49,6 +49,8 @@ MUST_CHECK enum status manifest_list(int folder, struct manifest_name **list, si
 MUST_CHECK enum status manifest_read(int folder, const struct manifest_name *name, struct manifest *out,
                                      struct error *err);
 void manifest_release(struct manifest *m);
+/* Is this id named in a manifest that is not settled yet? Those that vanish meanwhile are passed over. Any thread. */
+MUST_CHECK enum status manifest_names(int folder, struct span id, bool *named, struct error *err);
 /* batch- becomes settled-, folder fsync. ST_OK also when it already is. */
 MUST_CHECK enum status manifest_settle(int folder, const struct manifest_name *name, struct error *err);
 /* Removed, folder fsync. ST_OK also when it is gone. */

@@ -1,3 +1,4 @@
+#include "bridge/relay/manifest.h"
 #include "bridge/service/operations.h"
 
 #define SHOWN 10 /* candidates named in a message */
@@ -104,9 +105,22 @@ static enum status forget_key(struct service *s, const struct candidate *c, stru
   return st == ST_OK || st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no worker runs. */
+static enum status check_settled(struct service *s, const struct candidate *c, struct error *err) {
+  bool named = false;
+  enum status st = manifest_names(state_folder(s->state), c->id, &named, err);
+  if (st != ST_OK || !named) return st;
+  return error_set(err, ST_BUSY,
+                   "%.*s is in a batch that is not settled yet; try again when the worker has settled it (busbridge "
+                   "flush does it without one)",
+                   SPAN_ARGS(c->id));
+}
+
 static enum status move(struct service *s, const struct replay_request *request, struct search *f, struct error *err) {
   const struct candidate *c = &f->list[0];
-  enum status st = request->force ? forget_key(s, c, err) : check_published(s, f, err);
+  enum status st = check_settled(s, c, err);
+  if (st != ST_OK) return st;
+  st = request->force ? forget_key(s, c, err) : check_published(s, f, err);
   if (st != ST_OK) return st;
   /* A crash between the two leaves a dead letter whose key is forgotten: replaying it once more is harmless. */
   return store_replay(s->store, c->place, c->file.ptr, err);

@@ -53,6 +53,15 @@ class Ledger(harness.BusTest):
         self.assertEqual(sorted(self.ids()), sorted(ids))
         self.assertEqual(worker.logs("recovered")[0]["events"], 30)
 
+    def test_an_id_of_a_batch_that_is_not_settled_is_busy(self):
+        (id,) = self.fill(1)
+        self.cut_short()
+        cli = self.run_cli("replay", id, "--force", expect=75)
+        self.assertIn("not settled", cli.stderr())
+        self.assertEqual(self.pending(), [f"{id}.json"])
+        self.run_cli("flush", expect=0)
+        self.assertEqual((self.pending(), self.ids()), ([], [id]))
+
     def test_at_least_once_settles_first_what_exactly_once_left_and_exactly_once_goes_on_after_it(self):
         ids = self.fill(20)
         self.cut_short()
