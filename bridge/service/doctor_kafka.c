@@ -286,7 +286,9 @@ void doctor_check_kafka(struct doctor *d) {
   if (d->state && *state_id(d->state)) snprintf(d->group, sizeof d->group, "busbridge-%s", state_id(d->state));
   check_broker(d);
   if (!d->answers) {
-    doctor_found(d, "cluster, transactions, topics", DOCTOR_SKIPPED, "not asked: the broker does not answer");
+    static const char *const rest[] = {"cluster", "transactions", "topics"};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+      doctor_found(d, rest[i], DOCTOR_SKIPPED, "not asked: the broker does not answer");
     return;
   }
   check_version(d);
