@@ -2,10 +2,6 @@
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 
-struct cluster {
-  struct handle handle;
-};
-
 enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out, struct error *err) {
   struct cluster *c = calloc(1, sizeof *c);
   if (!c) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -92,8 +88,8 @@ static enum status can_create(struct cluster *c, const char *topic, int timeout_
   return err ? error_prefix(err, "creating topic %s", topic) : st;
 }
 
-enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication, int timeout_ms,
-                                 struct error *err) {
+static enum status create(struct cluster *c, const char *topic, int partitions, int replication, bool only_check,
+                          int timeout_ms, struct error *err) {
   char words[256] = "";
   enum status st = can_create(c, topic, timeout_ms, err);
   if (st != ST_OK) return st;
@@ -101,7 +97,8 @@ enum status cluster_create_topic(struct cluster *c, const char *topic, int parti
   if (!wanted) return error_set(err, ST_INVALID, "creating topic %s: %s", topic, words);
   rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(c->handle.rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
   rd_kafka_queue_t *queue = rd_kafka_queue_new(c->handle.rk);
-  if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, words, sizeof words) != 0 ||
+  if (rd_kafka_AdminOptions_set_validate_only(options, only_check, words, sizeof words) != 0 ||
+      rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, words, sizeof words) != 0 ||
       rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, words, sizeof words) != 0) {
     st = error_set(err, ST_INVALID, "creating topic %s: %s", topic, words);
     goto out;
@@ -118,6 +115,16 @@ out:
   return st;
 }
 
+enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication, int timeout_ms,
+                                 struct error *err) {
+  return create(c, topic, partitions, replication, false, timeout_ms, err);
+}
+
+enum status cluster_may_create_topic(struct cluster *c, const char *topic, int partitions, int replication,
+                                     int timeout_ms, struct error *err) {
+  return create(c, topic, partitions, replication, true, timeout_ms, err);
+}
+
 /* In single quotes for a shell, whatever it holds. */
 static void quoted(struct buffer *out, const char *word) {
   buffer_add_char(out, '\'');
@@ -130,15 +137,19 @@ static void quoted(struct buffer *out, const char *word) {
   buffer_add_char(out, '\'');
 }
 
-void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
+void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
   const char *servers = "127.0.0.1:9092";
   for (size_t i = 0; i < config->count; i++) {
     const char *key = config->pairs[i].key;
     if (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0)
       servers = config->pairs[i].value;
   }
-  buffer_add_z(out, "kafka-topics.sh --bootstrap-server ");
+  buffer_printf(out, "%s --bootstrap-server ", tool);
   quoted(out, servers);
+}
+
+void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
+  cluster_command(config, "kafka-topics.sh", out);
   buffer_add_z(out, " --create --topic ");
   quoted(out, topic);
 }

@@ -20,11 +20,29 @@ MUST_CHECK enum status cluster_topic(struct cluster *c, const char *topic, int t
  * (the mock); ST_UNAVAILABLE; ST_INVALID with the broker's words. */
 MUST_CHECK enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication,
                                             int timeout_ms, struct error *err);
+/* Would that work? The broker checks rights and values without doing it. */
+MUST_CHECK enum status cluster_may_create_topic(struct cluster *c, const char *topic, int partitions, int replication,
+                                                int timeout_ms, struct error *err);
+/* "<tool> --bootstrap-server '<servers>'", the begin of a shell command in a message. */
+void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out);
 /* The shell command that creates it, for messages. */
 void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out);
 /* Low and high water mark of a partition. */
 MUST_CHECK enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms,
                                        int64_t *low, int64_t *high, struct error *err);
+
+/* max.message.bytes of a topic. ST_DENIED, ST_UNSUPPORTED, ST_NOT_FOUND, ST_UNAVAILABLE. */
+MUST_CHECK enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
+                                           struct error *err);
+int64_t cluster_own_limit(const struct cluster *c); /* kafka.message.max.bytes, as it is in force */
+
+struct kafka_version {
+  const char *release; /* "4.1": the newest release of Apache Kafka whose requests it knows; "" when it did not tell */
+  bool transactions;
+};
+/* What the broker that answers first speaks. ST_UNAVAILABLE. Uses a handle of its own, closed before it returns. */
+MUST_CHECK enum status cluster_version(const struct kafka_config *config, int timeout_ms, struct kafka_version *out,
+                                       struct error *err);
 
 /* The committed position of position->group for partition 0 of position->topic, read_committed: fills number and digest
  * (number -1 when there is none, or no such topic). Call it after publisher_init: while a transaction is open the

@@ -3,7 +3,7 @@
 
 #define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
 #define CONSUMERS (HANDLE_READER | HANDLE_POSITION)
-#define ALL (PRODUCERS | HANDLE_CLUSTER | CONSUMERS)
+#define ALL (PRODUCERS | HANDLE_CLUSTER | CONSUMERS | HANDLE_VERSIONS)
 
 struct row {
   unsigned roles;
@@ -50,9 +50,13 @@ static const struct row at_least_once[] = {
 /* What the module's own promises rest on. A reader's group is named because librdkafka wants one: nothing is ever
  * committed to it. */
 static const struct row pinned[] = {
-    {HANDLE_READER, "group.id", "busbridge-tail"},    {CONSUMERS, "enable.auto.commit", "false"},
-    {CONSUMERS, "enable.auto.offset.store", "false"}, {HANDLE_READER, "enable.partition.eof", "true"},
+    {HANDLE_READER, "group.id", "busbridge-tail"},
+    {CONSUMERS, "enable.auto.commit", "false"},
+    {CONSUMERS, "enable.auto.offset.store", "false"},
+    {HANDLE_READER, "enable.partition.eof", "true"},
     {CONSUMERS, "isolation.level", "read_committed"},
+    {HANDLE_VERSIONS, "debug", "feature"},
+    {HANDLE_VERSIONS, "log_level", "7"},
 };
 
 /* ---- events
@@ -61,6 +65,10 @@ static const struct row pinned[] = {
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
   const struct handle *h = rd_kafka_opaque(rk);
   if (!h) return;
+  if (h->role == HANDLE_VERSIONS) {
+    versions_overhear(h->owner, text);
+    return;
+  }
   enum log_level ours = level <= 3 ? LOG_ERROR : level == 4 ? LOG_WARNING : level <= 6 ? LOG_INFO : LOG_DEBUG;
   /* A producer's settings are given to the other roles too, which need not complain of each. */
   if (h->role != HANDLE_PUBLISHER && strcmp(facility, "CONFWARN") == 0) ours = LOG_DEBUG;

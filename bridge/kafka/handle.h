@@ -16,9 +16,19 @@ enum handle_role {
   HANDLE_PUBLISHER = 1,
   HANDLE_CLUSTER = 2,
   HANDLE_READER = 4,
-  HANDLE_TRIAL = 8,    /* a publisher that is thrown away: never connects */
-  HANDLE_POSITION = 16 /* asks what a consumer group committed: never reads */
+  HANDLE_TRIAL = 8,     /* a publisher that is thrown away: never connects */
+  HANDLE_POSITION = 16, /* asks what a consumer group committed: never reads */
+  HANDLE_VERSIONS =
+      32 /* thrown away once it has connected; its owner is a struct versions, its log goes nowhere else */
 };
+
+/* Of inspect.c: the newest version of each request that a broker takes, plus one; 0: it does not know it. Filled by
+ * librdkafka's threads. */
+struct versions {
+  atomic_int newest[128];
+};
+/* A line of librdkafka's log. */
+void versions_overhear(struct versions *v, const char *text);
 
 /* Requests of one transaction that went out, and answers that came back. Whoever was sent more often than answered may
  * still have a copy under way. */
@@ -40,6 +50,10 @@ struct handle {
   struct handle_tally ends, offsets; /* EndTxn and TxnOffsetCommit, counted by broker threads */
   struct error words;                /* the last error that librdkafka told */
   bool specific;                     /* words say more than "all brokers are down" */
+};
+
+struct cluster {
+  struct handle handle;
 };
 
 /* report: delivery reports (HANDLE_PUBLISHER), else NULL. ST_INVALID: a key or value of the configuration, or their

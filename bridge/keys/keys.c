@@ -273,39 +273,3 @@ void keys_state(struct keys *k, struct keys_state *out) {
   memcpy(out->error, k->error, sizeof out->error);
   pthread_mutex_unlock(&k->state);
 }
-
-static enum status run_info(struct keys *k, struct redis *r, void *job, struct error *err) {
-  bool refused = false;
-  struct span words[2] = {SPAN("INFO"), SPAN("memory")};
-  struct error own = {0};
-  (void)k;
-  enum status st = redis_append(r, words, 2, &own);
-  if (st == ST_OK) st = redis_expect_text(r, job, &refused, &own);
-  /* Whoever may not ask this can still keep keys. */
-  if (refused && (span_starts(span_of(own.text), "NOPERM") || span_starts(span_of(own.text), "ERR"))) return ST_OK;
-  *err = own;
-  return st;
-}
-
-/* The rest of the line of INFO's answer that begins with that word. */
-static struct span info_value(struct buffer *info, const char *word) {
-  const char *at = strstr(buffer_z(info), word);
-  if (!at) return SPAN("");
-  at += strlen(word);
-  return (struct span){at, strcspn(at, "\r\n")};
-}
-
-void keys_check_policy(struct keys *k) {
-  struct buffer info = {0};
-  if (k->url.off) return;
-  pthread_mutex_lock(&k->check.lock);
-  enum status st = line_exchange(k, &k->check, run_info, &info, NULL);
-  pthread_mutex_unlock(&k->check.lock);
-  struct span policy = info_value(&info, "\nmaxmemory_policy:"), limit = info_value(&info, "\nmaxmemory:");
-  if (st == ST_OK && policy.len > 0 && !span_is(policy, "noeviction") && !span_is(limit, "0"))
-    log_write(k->log, LOG_WARNING, "keys", "redis_may_evict",
-              FIELDS(F_SPAN("policy", policy), F_SPAN("maxmemory", limit)),
-              "Redis may drop idempotency keys before their time, and duplicates pass then: set its maxmemory-policy "
-              "to noeviction");
-  buffer_release(&info);
-}

@@ -57,6 +57,15 @@ MUST_CHECK enum status keys_forget(struct keys *k, struct span id, struct error 
 /* Called now and then (each second): reconnects when it is time and sets what is due, a thousand at a time. */
 void keys_tend(struct keys *k);
 void keys_state(struct keys *k, struct keys_state *out);
+struct keys_policy {
+  char policy[32];     /* maxmemory-policy; "" when Redis may not tell */
+  int64_t used, limit; /* bytes; limit 0: none */
+  int64_t skew_us;     /* its clock against ours, to half the time the answer took; TIME_NONE: not known */
+};
+/* What Redis tells of its memory and its clock. ST_UNAVAILABLE; ST_UNSUPPORTED when redis.url is off. */
+MUST_CHECK enum status keys_policy(struct keys *k, struct keys_policy *out, struct error *err);
+/* May Redis drop keys before their time? */
+bool keys_policy_evicts(const struct keys_policy *p);
 /* Asks Redis for its maxmemory-policy and logs a warning when it may evict keys. */
 void keys_check_policy(struct keys *k);
 

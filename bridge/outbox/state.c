@@ -97,6 +97,15 @@ static enum status open_id(struct state *s, struct error *err) {
   return st == ST_OK ? read_id(s, err) : st;
 }
 
+enum status state_renew_id(struct state *s, struct error *err) {
+  char id[40];
+  BUG_ON(s->lock < 0 || s->tmp < 0);
+  uuid_make(s->clock, id);
+  memcpy(id + 36, "\n", 2);
+  enum status st = durable_replace(s->tmp, s->folder, "id", span_of(id), err);
+  return st == ST_OK ? read_id(s, err) : st;
+}
+
 enum status state_open(const char *path, bool create, const struct clock *clock, struct state **out,
                        struct error *err) {
   *out = NULL;
@@ -241,6 +250,7 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
     pause_ms(POLL_MS);
   }
   enum status st = sign(s, err);
+  if (st == ST_OK && s->id[0]) st = read_id(s, err);
   if (st != ST_OK) {
     close(s->lock);
     s->lock = -1;

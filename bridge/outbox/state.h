@@ -21,9 +21,14 @@ int state_outbox(const struct state *s);     /* descriptor of the outbox folder 
 int state_folder(const struct state *s);     /* of .busbridge, or -1 */
 int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
 /* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since when, and what to do.
- * When the state was opened with create, what an earlier run left in tmp is removed: only now is nobody else using it.
+ * The id is read again: its last holder may have renewed it. When the state was opened with create, what an earlier run
+ * left in tmp is removed: only now is nobody else using it.
  */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
+/* Give the outbox a new id; only with the lock held and state opened with create. Its position in Kafka belongs to the
+ * old id and stays behind; manifests stay, so that the next start settles by the topics what they name. A crash leaves
+ * the old id or the new one. */
+MUST_CHECK enum status state_renew_id(struct state *s, struct error *err);
 /* Is the lock still ours (the file we locked is the one at its name, and holds our nonce)? */
 bool state_owns_lock(const struct state *s);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */

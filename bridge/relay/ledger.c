@@ -29,8 +29,8 @@ enum status ledger_check_cluster(struct relay *r, const char *id, struct error *
     st = error_set(
         err, ST_INVALID,
         "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
-        "was sent. If the change is meant: echo %s > '%s/.busbridge/cluster'",
-        SPAN_ARGS(known), id, id, state_path(r->parts.state));
+        "was sent. If the change is meant, with the settings of this worker: busbridge doctor --accept-cluster",
+        SPAN_ARGS(known), id);
   buffer_release(&text);
   return st;
 }
@@ -178,7 +178,8 @@ static enum status begin(struct relay *r, struct manifest_name *list, size_t cou
     return error_set(
         err, ST_INVALID,
         "the ledger in Kafka stands at batch %lld, whose manifest is not in this outbox: it is an old or a "
-        "second copy. Nothing was changed. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
+        "second copy. Nothing was changed. If it is a copy, give it an id of its own: busbridge doctor "
+        "--new-id -X 'outbox.url=file:%s'",
         (long long)p->number, state_path(r->parts.state));
   return settle_chain_of(r, list, count, err);
 }
@@ -213,7 +214,8 @@ static enum ledger_found compare(struct relay *r, const struct position *found, 
     error_set(
         err, ST_BUSY,
         "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
-        "it. This one ends. If it is a copy, give it an id of its own: rm '%s/.busbridge/id'",
+        "it. This one ends. If it is a copy, give it an id of its own: busbridge doctor "
+        "--new-id -X 'outbox.url=file:%s'",
         (long long)found->number, state_path(r->parts.state));
     return LEDGER_REFUSED;
   }

@@ -1,0 +1,107 @@
+/* inspect.c - what only somebody who examines a cluster asks: the release of a broker, limits of a topic. */
+#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/handle.h"
+
+/* ---- the release ------------------------------------------------------------------------------------------------ */
+
+/* librdkafka keeps a broker's ApiVersions to itself, but tells its log: "...  ApiKey InitProducerId (22) Versions
+ * 0..5". A line in another form is passed over; then the release stays unknown. */
+void versions_overhear(struct versions *v, const char *text) {
+  const char *at = strstr(text, "ApiKey ");
+  const char *number = at ? strchr(at, '(') : NULL;
+  int key = -1, oldest = 0, newest = -1;
+  if (!number || sscanf(number, "(%d) Versions %d..%d", &key, &oldest, &newest) != 3) return;
+  if (key < 0 || key >= (int)(sizeof v->newest / sizeof *v->newest) || newest < 0 || newest > 1000) return;
+  atomic_store(&v->newest[key], newest + 1);
+}
+
+/* The first row that a broker satisfies tells its release: each has a request, or a version of one, that came with it.
+ */
+static const struct {
+  int key, version;
+  const char *release;
+} marks[] = {
+    {0, 13, "4.1"}, {0, 12, "4.0"}, {1, 17, "3.9"}, {0, 11, "3.8"}, {1, 16, "3.7"}, {1, 15, "3.5"},  {1, 13, "3.1"},
+    {66, 0, "3.0"}, {60, 0, "2.8"}, {50, 0, "2.7"}, {48, 0, "2.6"}, {22, 3, "2.5"}, {47, 0, "2.4"},  {44, 0, "2.3"},
+    {43, 0, "2.2"}, {1, 10, "2.1"}, {1, 8, "2.0"},  {42, 0, "1.1"}, {37, 0, "1.0"}, {22, 0, "0.11"},
+};
+
+static bool knows(struct versions *v, int key, int version) {
+  return atomic_load(&v->newest[key]) > version;
+}
+
+static void read_versions(struct versions *v, struct kafka_version *out) {
+  enum { INIT_PRODUCER_ID = 22, ADD_OFFSETS_TO_TXN = 25, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
+  out->release = "";
+  for (size_t i = 0; i < sizeof marks / sizeof *marks && !*out->release; i++)
+    if (knows(v, marks[i].key, marks[i].version)) out->release = marks[i].release;
+  out->transactions = knows(v, INIT_PRODUCER_ID, 0) && knows(v, ADD_OFFSETS_TO_TXN, 0) && knows(v, END_TXN, 0) &&
+                      knows(v, TXN_OFFSET_COMMIT, 0);
+}
+
+enum status cluster_version(const struct kafka_config *config, int timeout_ms, struct kafka_version *out,
+                            struct error *err) {
+  struct versions versions = {0};
+  struct cluster c;
+  char id[128];
+  enum status st = handle_open(&c.handle, config, HANDLE_VERSIONS, NULL, NULL, &versions, err);
+  if (st != ST_OK) return st;
+  st = cluster_id(&c, timeout_ms, id, err); /* any answer: a broker tells its versions before it */
+  handle_close(&c.handle);
+  read_versions(&versions, out);
+  return st;
+}
+
+/* ---- limits ----------------------------------------------------------------------------------------------------- */
+
+int64_t cluster_own_limit(const struct cluster *c) {
+  char text[32] = "";
+  size_t size = sizeof text;
+  if (rd_kafka_conf_get(rd_kafka_conf(c->handle.rk), "message.max.bytes", text, &size) != RD_KAFKA_CONF_OK) return 0;
+  return strtoll(text, NULL, 10);
+}
+
+static enum status limit_of(const rd_kafka_ConfigResource_t *resource, int64_t *bytes, struct error *err) {
+  size_t count = 0;
+  rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resource);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return error_set(err, handle_status(code), "%s", rd_kafka_err2str(code));
+  const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
+  for (size_t i = 0; i < count; i++) {
+    const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+    if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") != 0 || !value) continue;
+    *bytes = strtoll(value, NULL, 10);
+    return ST_OK;
+  }
+  return error_set(err, ST_UNSUPPORTED, "the broker names no max.message.bytes");
+}
+
+static enum status read_limit(rd_kafka_event_t *event, int64_t *bytes, struct error *err) {
+  size_t count = 0;
+  rd_kafka_resp_err_t code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return error_set(err, handle_status(code), "%s", rd_kafka_err2str(code));
+  const rd_kafka_ConfigResource_t **all =
+      rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+  return count == 1 ? limit_of(all[0], bytes, err) : error_set(err, ST_UNSUPPORTED, "the broker tells nothing of it");
+}
+
+enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
+                                struct error *err) {
+  char words[256] = "";
+  rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+  if (!resource) return error_set(err, ST_INVALID, "topic %s: the name is empty", topic);
+  rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(c->handle.rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  rd_kafka_queue_t *queue = rd_kafka_queue_new(c->handle.rk);
+  enum status st = ST_OK;
+  if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, words, sizeof words) != 0)
+    st = error_set(err, ST_INVALID, "%s", words);
+  if (st == ST_OK) {
+    rd_kafka_DescribeConfigs(c->handle.rk, &resource, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
+    st = read_limit(event, bytes, err);
+    if (event) rd_kafka_event_destroy(event);
+  }
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_ConfigResource_destroy(resource);
+  return st == ST_OK || !err ? st : error_prefix(err, "limits of topic %s", topic);
+}

@@ -1,0 +1,168 @@
+#include "bridge/encoding/catalog.h"
+#include "bridge/service/doctor_parts.h"
+#include "bridge/service/operations.h"
+
+/* ---- findings --------------------------------------------------------------------------------------------------- */
+
+static const char *verdict_word(enum doctor_verdict v) {
+  static const char *const words[] = {"ok", "skipped", "warning", "failed"};
+  return words[v];
+}
+
+/* The object stays open until the next one, or the end: doctor_next may add to it. */
+static void close_finding(struct doctor *d, const char *next) {
+  bool first = false;
+  member_text_or_null(&d->checks, &first, "next", span_of(next));
+  buffer_add_char(&d->checks, '}');
+}
+
+void doctor_found(struct doctor *d, const char *check, enum doctor_verdict verdict, const char *fmt, ...) {
+  char text[1200];
+  bool first = true;
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(text, sizeof text, fmt, args);
+  va_end(args);
+  if (!d->closed) close_finding(d, NULL);
+  if (!d->first) buffer_add_z(&d->checks, ", ");
+  d->first = d->closed = false;
+  buffer_add_char(&d->checks, '{');
+  member_text(&d->checks, &first, "check", span_of(check));
+  member_text(&d->checks, &first, "verdict", span_of(verdict_word(verdict)));
+  member_text(&d->checks, &first, "found", span_of(text));
+  if (verdict > d->worst) d->worst = verdict;
+  if (verdict == DOCTOR_FAILED) d->failures++;
+}
+
+void doctor_next(struct doctor *d, const char *fmt, ...) {
+  char text[1200];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(text, sizeof text, fmt, args);
+  va_end(args);
+  close_finding(d, text);
+  d->closed = true;
+}
+
+static enum status write_answer(struct doctor *d, struct buffer *json, struct error *err) {
+  bool first = true;
+  if (!d->closed) close_finding(d, NULL);
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "verdict", span_of(verdict_word(d->worst == DOCTOR_SKIPPED ? DOCTOR_OK : d->worst)));
+  member_bool(json, &first, "unreachable", d->away && d->failures == 1);
+  json_write_key(json, &first, "checks");
+  buffer_add_char(json, '[');
+  buffer_add(json, buffer_span(&d->checks));
+  buffer_add_z(json, "]}");
+  json->failed = json->failed || d->checks.failed;
+  return buffer_status(json, err);
+}
+
+/* ---- what needs nobody else ------------------------------------------------------------------------------------- */
+
+/* True: there are settings to go on with. */
+static bool check_settings(struct doctor *d) {
+  const char *source = d->request->source;
+  if (!d->settings) {
+    doctor_found(d, "settings", DOCTOR_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
+    doctor_next(d, "Mend them; busbridge-worker --help-settings lists all with their ranges");
+    return false;
+  }
+  if (source)
+    doctor_found(d, "settings", DOCTOR_OK, "from %s, the environment and -X", source);
+  else
+    doctor_found(d, "settings", DOCTOR_OK, "no file; from the environment and -X");
+  return true;
+}
+
+static void check_routing(struct doctor *d) {
+  const struct settings *x = d->settings;
+  struct error err = {0};
+  struct routing_config config = {.namespaces = span_of(setting_text(x, SETTING_ROUTING_NAMESPACES)),
+                                  .topic = span_of(setting_text(x, SETTING_ROUTING_TOPIC)),
+                                  .aliases = span_of(setting_text(x, SETTING_ROUTING_ALIASES)),
+                                  .keys = span_of(setting_text(x, SETTING_ROUTING_KEYS))};
+  if (routing_open(&config, &d->routing, &err) == ST_OK) {
+    doctor_found(d, "routing", DOCTOR_OK, "%u topics for %s", routing_topics(d->routing),
+                 setting_text(x, SETTING_ROUTING_NAMESPACES));
+    return;
+  }
+  doctor_found(d, "routing", DOCTOR_FAILED, "%s", err.text);
+  doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
+}
+
+static void check_schemas(struct doctor *d) {
+  char folder[512] = "";
+  struct error err = {0};
+  struct catalog *catalog = NULL;
+  struct catalog_schema schema;
+  size_t count = 0;
+  enum status st = service_schema_folder(d->settings, folder, sizeof folder, &err);
+  if (st == ST_OK) st = catalog_open(&(struct catalog_config){.folder = folder}, NULL, &catalog, &err);
+  while (st == ST_OK && catalog_schema_at(catalog, count, &schema)) count++;
+  catalog_close(catalog);
+  if (st == ST_OK) {
+    doctor_found(d, "schemas", DOCTOR_OK, "%zu in %s", count, folder);
+    return;
+  }
+  doctor_found(d, "schemas", DOCTOR_FAILED, "%s", err.text);
+  doctor_next(d, "Mend the schema, or set encoding.schemas to the folder of the right ones");
+}
+
+enum status doctor_take_kafka(struct doctor *d, struct error *err) {
+  const char *key, *value;
+  size_t count = 0;
+  while (settings_kafka(d->settings, count, &key, &value)) count++;
+  d->pairs = calloc(count + 1, sizeof *d->pairs);
+  if (!d->pairs) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  for (size_t i = 0; i < count && settings_kafka(d->settings, i, &key, &value); i++)
+    d->pairs[i] = (struct kafka_pair){key, value};
+  d->kafka = (struct kafka_config){.pairs = d->pairs, .count = count, .at_least_once = !d->exactly_once};
+  return kafka_config_check(&d->kafka, NULL, err);
+}
+
+static void check_kafka_settings(struct doctor *d) {
+  struct error err = {0};
+  d->kafka_sound = doctor_take_kafka(d, &err) == ST_OK;
+  if (d->kafka_sound) {
+    doctor_found(d, "kafka settings", DOCTOR_OK, "librdkafka %s takes them; delivery.guarantee = %s",
+                 kafka_library_version(), setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
+    return;
+  }
+  doctor_found(d, "kafka settings", DOCTOR_FAILED, "%s", err.text);
+  doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------- */
+
+void doctor_release(struct doctor *d) {
+  cluster_close(d->cluster);
+  state_close(d->state);
+  routing_close(d->routing);
+  free(d->pairs);
+  buffer_release(&d->checks);
+}
+
+enum status doctor_run(const struct doctor_request *request, struct buffer *json, struct error *err) {
+  struct doctor d = {.request = request,
+                     .settings = request->settings,
+                     .clock = request->clock,
+                     .skew_us = TIME_NONE,
+                     .redis_skew_us = TIME_NONE,
+                     .first = true,
+                     .closed = true};
+  if (check_settings(&d)) {
+    d.exactly_once = strcmp(setting_text(d.settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
+    check_routing(&d);
+    check_schemas(&d);
+    check_kafka_settings(&d);
+    doctor_check_outbox(&d);
+    doctor_check_redis(&d);
+    doctor_check_clock(&d);
+    doctor_check_kafka(&d);
+  }
+  enum status st = write_answer(&d, json, err);
+  doctor_release(&d);
+  return st;
+}

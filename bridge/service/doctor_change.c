@@ -1,0 +1,85 @@
+/* doctor_change.c - the two changes of what an outbox is: the cluster it belongs to, and its id. */
+#include "bridge/base/durable.h"
+#include "bridge/outbox/store.h"
+#include "bridge/service/doctor_parts.h"
+#include "bridge/service/operations.h"
+
+enum { ANSWER_MS = 10000 };
+
+static void begin(struct doctor *d, const struct doctor_request *request) {
+  *d = (struct doctor){.request = request, .settings = request->settings, .clock = request->clock};
+  d->exactly_once = strcmp(setting_text(d->settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
+}
+
+/* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
+static enum status hold(struct doctor *d, struct error *err) {
+  const char *folder = NULL;
+  enum status st = store_address(setting_text(d->settings, SETTING_OUTBOX_URL), &folder, err);
+  if (st == ST_OK) st = state_open(folder, false, d->clock, &d->state, err);
+  if (st != ST_OK) return st;
+  if (!*state_id(d->state))
+    return error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change",
+                     folder);
+  state_close(d->state);
+  d->state = NULL;
+  st = state_open(folder, true, d->clock, &d->state, err);
+  return st == ST_OK ? state_lock(d->state, 0, err) : st;
+}
+
+static enum status ask_cluster(struct doctor *d, struct error *err) {
+  enum status st = doctor_take_kafka(d, err);
+  if (st == ST_OK) st = cluster_open(&d->kafka, NULL, &d->cluster, err);
+  if (st == ST_OK) st = cluster_id(d->cluster, ANSWER_MS, d->cluster_id, err);
+  if (st == ST_OK && span_starts(span_of(d->cluster_id), "mockCluster"))
+    return error_set(err, ST_UNSUPPORTED, "A development broker is another one each time: it is not accepted");
+  return st;
+}
+
+enum status doctor_accept_cluster(const struct doctor_request *request, struct buffer *json, struct error *err) {
+  struct doctor d;
+  struct buffer was = {0};
+  bool first = true;
+  begin(&d, request);
+  enum status st = hold(&d, err);
+  if (st == ST_OK) st = ask_cluster(&d, err);
+  if (st == ST_OK) {
+    enum status known = file_read(state_folder(d.state), "cluster", 1000, &was, NULL);
+    if (known != ST_OK) buffer_clear(&was); /* missing or damaged: it is about to be right */
+    st = durable_replace(state_tmp(d.state), state_folder(d.state), "cluster", span_of(d.cluster_id), err);
+  }
+  if (st == ST_OK) {
+    buffer_add_char(json, '{');
+    member_int(json, &first, "version", 1);
+    member_text(json, &first, "outbox", span_of(state_path(d.state)));
+    member_text(json, &first, "cluster", span_of(d.cluster_id));
+    member_text_or_null(json, &first, "was", span_trim(buffer_span(&was)));
+    buffer_add_char(json, '}');
+    st = buffer_status(json, err);
+  }
+  buffer_release(&was);
+  doctor_release(&d);
+  return st;
+}
+
+enum status doctor_new_id(const struct doctor_request *request, struct buffer *json, struct error *err) {
+  struct doctor d;
+  char was[40];
+  bool first = true;
+  begin(&d, request);
+  enum status st = hold(&d, err);
+  if (st == ST_OK) {
+    snprintf(was, sizeof was, "%s", state_id(d.state));
+    st = state_renew_id(d.state, err);
+  }
+  if (st == ST_OK) {
+    buffer_add_char(json, '{');
+    member_int(json, &first, "version", 1);
+    member_text(json, &first, "outbox", span_of(state_path(d.state)));
+    member_text(json, &first, "id", span_of(state_id(d.state)));
+    member_text(json, &first, "was", span_of(was));
+    buffer_add_char(json, '}');
+    st = buffer_status(json, err);
+  }
+  doctor_release(&d);
+  return st;
+}

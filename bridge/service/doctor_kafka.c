@@ -1,0 +1,298 @@
+/* doctor_kafka.c - the broker: what it is, what we may do there, and whether all that a relay needs is there. */
+#include "bridge/base/durable.h"
+#include "bridge/service/doctor_parts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { ANSWER_MS = 10000 };
+
+static const char *servers(const struct doctor *d) {
+  const char *found = "127.0.0.1:9092";
+  for (size_t i = 0; i < d->kafka.count; i++)
+    if (strcmp(d->pairs[i].key, "bootstrap.servers") == 0 || strcmp(d->pairs[i].key, "metadata.broker.list") == 0)
+      found = d->pairs[i].value;
+  return found;
+}
+
+/* "<tool> --bootstrap-server ... <what follows>" as the thing to do. */
+PRINTF_LIKE(4, 5)
+static void next_command(struct doctor *d, const char *before, const char *tool, const char *fmt, ...) {
+  struct buffer command = {0};
+  char rest[700];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(rest, sizeof rest, fmt, args);
+  va_end(args);
+  cluster_command(&d->kafka, tool, &command);
+  doctor_next(d, "%s%s %s", before, buffer_z(&command), rest);
+  buffer_release(&command);
+}
+
+/* ---- the broker ------------------------------------------------------------------------------------------------- */
+
+static void check_broker(struct doctor *d) {
+  struct error err = {0};
+  enum status st = cluster_open(&d->kafka, NULL, &d->cluster, &err);
+  if (st == ST_OK) st = cluster_id(d->cluster, ANSWER_MS, d->cluster_id, &err);
+  d->answers = st == ST_OK;
+  if (d->answers) {
+    d->development = span_starts(span_of(d->cluster_id), "mockCluster");
+    doctor_found(d, "broker", DOCTOR_OK, "%s answers, cluster %s", servers(d), d->cluster_id);
+    return;
+  }
+  d->away = st == ST_UNAVAILABLE;
+  doctor_found(d, "broker", DOCTOR_FAILED, "%s: %s", servers(d), err.text);
+  doctor_next(d, "Start it, or mend kafka.bootstrap.servers; the port may want TLS or a login "
+                 "(kafka.security.protocol, kafka.sasl.*)");
+}
+
+static void check_version(struct doctor *d) {
+  struct kafka_version version = {0};
+  struct error err = {0};
+  if (cluster_version(&d->kafka, ANSWER_MS, &version, &err) != ST_OK) {
+    doctor_found(d, "broker version", DOCTOR_SKIPPED, "%s", err.text);
+  } else if (!*version.release) {
+    doctor_found(d, "broker version", DOCTOR_SKIPPED, "librdkafka %s does not tell", kafka_library_version());
+  } else if (d->exactly_once && !version.transactions && !d->development) {
+    doctor_found(d, "broker version", DOCTOR_FAILED, "as Kafka %s: it knows no transactions", version.release);
+    doctor_next(d, "Use Kafka 0.11 or newer, or set delivery.guarantee=at_least_once");
+  } else {
+    doctor_found(d, "broker version", DOCTOR_OK, "it speaks as Kafka %s or newer (to librdkafka %s)", version.release,
+                 kafka_library_version());
+  }
+}
+
+/* ---- the outbox's place in it ----------------------------------------------------------------------------------- */
+
+static void check_cluster(struct doctor *d) {
+  struct buffer text = {0};
+  struct error err = {0};
+  int folder = d->state ? state_folder(d->state) : -1;
+  enum status st = folder < 0 ? ST_NOT_FOUND : file_read(folder, "cluster", 1000, &text, &err);
+  struct span known = span_trim(buffer_span(&text));
+  if (d->development && d->exactly_once) {
+    doctor_found(d, "cluster", DOCTOR_FAILED, "this is a development broker, which knows no transactions");
+    doctor_next(d, "Set delivery.guarantee=at_least_once, or use a real Kafka");
+  } else if (st == ST_NOT_FOUND) {
+    doctor_found(d, "cluster", DOCTOR_OK, "the outbox belongs to none yet; the first start notes it");
+  } else if (st != ST_OK) {
+    doctor_found(d, "cluster", DOCTOR_FAILED, "%s/.busbridge/cluster: %s", state_path(d->state), err.text);
+    doctor_next(d, "Mend the file; busbridge doctor --accept-cluster writes it anew");
+  } else if (span_is(known, d->cluster_id)) {
+    doctor_found(d, "cluster", DOCTOR_OK, "it is the one that the outbox belongs to");
+  } else {
+    doctor_found(d, "cluster", d->exactly_once ? DOCTOR_FAILED : DOCTOR_WARNING,
+                 "the outbox belongs to cluster %.*s, but this is %s", SPAN_ARGS(known), d->cluster_id);
+    doctor_next(d, "Mend kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
+  }
+  buffer_release(&text);
+}
+
+static bool has_manifest(const struct doctor *d, const struct position *p) {
+  static const char *const kinds[] = {"batch", "settled"};
+  char name[80];
+  for (int i = 0; i < 2; i++) {
+    snprintf(name, sizeof name, "%s-%lld-%s", kinds[i], (long long)p->number, p->digest);
+    if (faccessat(state_folder(d->state), name, F_OK, AT_EACCESS) == 0) return true;
+  }
+  return false;
+}
+
+static void say_position(struct doctor *d, const struct position *p) {
+  d->committed = p->number >= 0;
+  if (!d->committed) {
+    doctor_found(d, "position", DOCTOR_OK, "none yet in group %s; the first start begins", p->group);
+  } else if (d->holder == 0 && !has_manifest(d, p)) { /* a running one moves on meanwhile */
+    doctor_found(d, "position", DOCTOR_FAILED, "the ledger stands at batch %lld, whose manifest is not in this outbox",
+                 (long long)p->number);
+    doctor_next(d, "This is an old or a second copy of the outbox. Where another is in use, give this one an id of its "
+                   "own: busbridge doctor --new-id. See busbridge-worker(8)");
+  } else {
+    doctor_found(d, "position", DOCTOR_OK, "group %s stands at batch %lld", p->group, (long long)p->number);
+  }
+}
+
+static void check_position(struct doctor *d) {
+  struct position position = {
+      .topic = setting_text(d->settings, SETTING_LEDGER_TOPIC), .group = d->group, .number = -1};
+  struct error err = {0};
+  if (!d->group[0]) {
+    doctor_found(d, "position", DOCTOR_SKIPPED, "the outbox has no id yet; the first start makes it");
+    return;
+  }
+  enum status st = cluster_position(&d->kafka, NULL, ANSWER_MS, &position, &err);
+  if (st == ST_OK) {
+    say_position(d, &position);
+  } else if (st == ST_UNAVAILABLE && d->holder != 0) {
+    doctor_found(d, "position", DOCTOR_SKIPPED, "not answered while the worker has a transaction open");
+  } else {
+    doctor_found(d, "position", DOCTOR_FAILED, "%s", err.text);
+    if (st == ST_DENIED)
+      next_command(d, "Allow it: ", "kafka-acls.sh",
+                   "--add --allow-principal User:NAME --operation Read --operation Describe --group %s", d->group);
+    else
+      doctor_next(d, "See the broker's log about __consumer_offsets: a group's coordinator is needed");
+  }
+}
+
+/* ---- transactions ----------------------------------------------------------------------------------------------- */
+
+static void no_report(void *ctx, void *opaque, const struct delivery *delivery) {
+  (void)ctx, (void)opaque, (void)delivery;
+}
+
+/* Prepared and never begun: InitProducerId alone, under an id that nobody else has. */
+static enum txn_next prepare(struct doctor *d, const char *id, struct error *err) {
+  struct kafka_config config = d->kafka;
+  struct publisher *publisher = NULL;
+  config.transactional_id = id;
+  config.at_least_once = false;
+  if (publisher_open(&config, NULL, no_report, NULL, &publisher, err) != ST_OK) return TXN_RENEW;
+  enum txn_next next = publisher_init(publisher, ANSWER_MS, err);
+  publisher_close(publisher);
+  return next;
+}
+
+static void check_transactions(struct doctor *d) {
+  struct error err = {0};
+  char id[80];
+  const char *group = d->group[0] ? d->group : "busbridge-";
+  snprintf(id, sizeof id, d->group[0] ? "%s-doctor" : "%sdoctor", group);
+  if (prepare(d, id, &err) == TXN_DONE) {
+    doctor_found(d, "transactions", DOCTOR_OK, "allowed for %s", id);
+    return;
+  }
+  if (err.status == ST_DENIED) {
+    /* Rights for the worker's id alone are enough for the worker, and it has committed. */
+    doctor_found(d, "transactions", d->committed ? DOCTOR_WARNING : DOCTOR_FAILED, "not allowed for %s: %s", id,
+                 err.text);
+    next_command(d, "Grant Write and Describe on TransactionalId: ", "kafka-acls.sh",
+                 "--add --allow-principal User:NAME --operation Write --operation Describe --transactional-id %s "
+                 "--resource-pattern-type prefixed",
+                 group);
+    return;
+  }
+  doctor_found(d, "transactions", DOCTOR_FAILED, "%s", err.text);
+  doctor_next(d, "See the broker's log about __transaction_state: its replication factor "
+                 "(transaction.state.log.replication.factor, .min.isr) needs as many brokers. Without transactions: "
+                 "delivery.guarantee=at_least_once");
+}
+
+/* ---- topics ----------------------------------------------------------------------------------------------------- */
+
+struct wanted {
+  const char *check, *topic, *more; /* more: of the command that creates it */
+  int partitions, replication;
+  bool create;
+  const char *rights;
+};
+
+static void say_missing(struct doctor *d, const struct wanted *w) {
+  struct buffer command = {0};
+  struct error err = {0};
+  cluster_create_hint(&d->kafka, w->topic, &command);
+  enum status st = w->create
+                       ? cluster_may_create_topic(d->cluster, w->topic, w->partitions, w->replication, ANSWER_MS, &err)
+                       : error_set(&err, ST_NOT_FOUND, "topics.create is never");
+  if (st == ST_OK)
+    doctor_found(d, w->check, DOCTOR_WARNING, "%s is missing; the worker will create it", w->topic);
+  else
+    doctor_found(d, w->check, DOCTOR_FAILED, "%s is missing, and the worker cannot create it: %s", w->topic, err.text);
+  doctor_next(d, "%s: %s%s", st == ST_OK ? "Start the worker, or create it" : "Create it", buffer_z(&command), w->more);
+  buffer_release(&command);
+}
+
+static void say_limit(struct doctor *d, const struct wanted *w, int partitions) {
+  struct error err = {0};
+  int64_t theirs = 0, ours = cluster_own_limit(d->cluster);
+  bool known = !d->development && cluster_topic_limit(d->cluster, w->topic, ANSWER_MS, &theirs, &err) == ST_OK;
+  if (known && theirs < ours) {
+    doctor_found(d, w->check, DOCTOR_WARNING,
+                 "%s takes records of at most %lld bytes, but kafka.message.max.bytes is %lld", w->topic,
+                 (long long)theirs, (long long)ours);
+    next_command(d, "Events in between are refused and become dead letters. Lower kafka.message.max.bytes, or: ",
+                 "kafka-configs.sh", "--alter --topic '%s' --add-config max.message.bytes=%lld", w->topic,
+                 (long long)ours + 1024);
+    return;
+  }
+  doctor_found(d, w->check, DOCTOR_OK, "%s is there, %d partition%s", w->topic, partitions, partitions == 1 ? "" : "s");
+}
+
+static void check_topic(struct doctor *d, const struct wanted *w) {
+  struct error err = {0};
+  enum topic_state state = TOPIC_UNCLEAR;
+  int partitions = 0;
+  enum status st = cluster_topic(d->cluster, w->topic, ANSWER_MS, &state, &partitions, &err);
+  if (st != ST_OK) {
+    doctor_found(d, w->check, DOCTOR_FAILED, "%s: %s", w->topic, err.text);
+    doctor_next(d, "Try again; see the broker's log");
+  } else if (state == TOPIC_MISSING) {
+    say_missing(d, w);
+  } else if (state == TOPIC_FORBIDDEN) {
+    doctor_found(d, w->check, DOCTOR_FAILED, "%s is forbidden to this client", w->topic);
+    next_command(d, "Allow it: ", "kafka-acls.sh", "--add --allow-principal User:NAME %s --topic '%s'", w->rights,
+                 w->topic);
+  } else if (state == TOPIC_UNCLEAR) {
+    doctor_found(d, w->check, DOCTOR_WARNING, "%s has no leader at this moment", w->topic);
+    doctor_next(d, "Try again; if it stays so, see the brokers' logs");
+  } else {
+    say_limit(d, w, partitions);
+  }
+}
+
+static void check_ledger(struct doctor *d) {
+  struct wanted w = {.check = "ledger topic",
+                     .topic = setting_text(d->settings, SETTING_LEDGER_TOPIC),
+                     .more = " --partitions 1",
+                     .partitions = 1,
+                     .replication = (int)setting_number(d->settings, SETTING_TOPICS_REPLICATION),
+                     .create = true,
+                     .rights = "--operation Read --operation Describe"};
+  check_topic(d, &w);
+}
+
+static void check_topics(struct doctor *d) {
+  const struct settings *x = d->settings;
+  struct wanted w = {.check = "topic",
+                     .more = "",
+                     .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
+                     .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION),
+                     .create = strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing") == 0,
+                     .rights = "--producer"};
+  for (unsigned i = 0; d->routing && i < routing_topics(d->routing); i++) {
+    w.topic = routing_topic_name(d->routing, i);
+    check_topic(d, &w);
+  }
+}
+
+/* ---- in order --------------------------------------------------------------------------------------------------- */
+
+static void check_exactly_once(struct doctor *d) {
+  if (!d->exactly_once) {
+    doctor_found(d, "transactions", DOCTOR_SKIPPED, "delivery.guarantee is at_least_once, which needs none");
+  } else if (!d->development) {
+    check_ledger(d);
+    check_position(d);
+    check_transactions(d);
+  }
+}
+
+void doctor_check_kafka(struct doctor *d) {
+  if (!d->kafka_sound) {
+    doctor_found(d, "broker", DOCTOR_SKIPPED, "not asked: the kafka settings are wrong");
+    return;
+  }
+  if (d->state && *state_id(d->state)) snprintf(d->group, sizeof d->group, "busbridge-%s", state_id(d->state));
+  check_broker(d);
+  if (!d->answers) {
+    static const char *const rest[] = {"cluster", "transactions", "topics"};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+      doctor_found(d, rest[i], DOCTOR_SKIPPED, "not asked: the broker does not answer");
+    return;
+  }
+  check_version(d);
+  check_cluster(d);
+  check_exactly_once(d);
+  check_topics(d);
+}

@@ -1,0 +1,61 @@
+/* doctor_parts.h - what the files of doctor share: the findings, and what has been opened so far. Private to
+ * bridge/service.
+ *
+ * To add a check: a function doctor_check_x that ends in doctor_found (and doctor_next), a line in doctor.c's order, a
+ * row in the table of busbridge(1).
+ */
+#ifndef BRIDGE_SERVICE_DOCTOR_PARTS_H
+#define BRIDGE_SERVICE_DOCTOR_PARTS_H
+
+#include "bridge/kafka/cluster.h"
+#include "bridge/keys/keys.h"
+#include "bridge/outbox/state.h"
+#include "bridge/routing/routing.h"
+#include "bridge/service/doctor.h"
+
+enum doctor_verdict { DOCTOR_OK, DOCTOR_SKIPPED, DOCTOR_WARNING, DOCTOR_FAILED };
+
+struct doctor {
+  const struct doctor_request *request;
+  const struct settings *settings;
+  const struct clock *clock;
+  bool exactly_once;
+  /* opened by the checks; NULL or false where that failed */
+  struct routing *routing;
+  struct kafka_pair *pairs;
+  struct kafka_config kafka;
+  bool kafka_sound;    /* librdkafka takes the settings */
+  struct state *state; /* of the outbox, not created */
+  int64_t holder;      /* of its lock, 0: nobody */
+  struct cluster *cluster;
+  bool answers, development; /* the broker; it is librdkafka's mock */
+  char cluster_id[128];
+  char group[64];
+  bool committed;  /* the outbox has a position: a worker was allowed transactions once */
+  int64_t skew_us; /* of the file system's clock against ours, TIME_NONE: not known */
+  int64_t redis_skew_us;
+  /* the findings */
+  struct buffer checks;
+  bool first, closed; /* no finding yet; the last one is complete */
+  enum doctor_verdict worst;
+  size_t failures;
+  bool away; /* the broker's is one of them */
+};
+
+/* One finding. Then, where something is to be done, what. */
+void doctor_found(struct doctor *d, const char *check, enum doctor_verdict verdict, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* doctor.c: fills pairs and kafka; also for the changes. */
+MUST_CHECK enum status doctor_take_kafka(struct doctor *d, struct error *err);
+void doctor_release(struct doctor *d);
+/* doctor_outbox.c */
+void doctor_check_outbox(struct doctor *d); /* opens state */
+/* doctor_kafka.c */
+void doctor_check_kafka(struct doctor *d);
+/* doctor_redis.c: Redis, and the clocks */
+void doctor_check_redis(struct doctor *d);
+void doctor_check_clock(struct doctor *d);
+
+#endif
