@@ -333,6 +333,25 @@ static void an_evicting_policy_is_warned_about(void **state) {
   assert_int_equal(logged(f, "event=redis_may_evict"), 1);
 }
 
+static void redis_tells_its_memory_and_its_clock(void **state) {
+  struct fixture *f = *state;
+  struct keys_policy p;
+  start(f);
+  open_keys(f);
+  assert_int_equal(keys_policy(f->keys, &p, &f->err), ST_OK);
+  assert_string_equal(p.policy, "noeviction");
+  assert_true(p.used > 0 && p.limit == 0);
+  assert_false(keys_policy_evicts(&p));
+  assert_true(p.skew_us != TIME_NONE);
+  ask(f, "CONFIG SET maxmemory-policy allkeys-lru");
+  ask(f, "CONFIG SET maxmemory 100mb");
+  ask(f, "ACL SETUSER default -time");
+  assert_int_equal(keys_policy(f->keys, &p, &f->err), ST_OK);
+  assert_true(keys_policy_evicts(&p));
+  assert_int_equal(p.limit, 100 * 1024 * 1024);
+  assert_true(p.skew_us == TIME_NONE);
+}
+
 static void who_may_not_ask_for_the_policy_can_keep_keys(void **state) {
   struct fixture *f = *state;
   start(f);
@@ -724,6 +743,7 @@ int main(void) {
       TEST(redis_that_was_restarted_between_calls_is_not_away),
       TEST(an_evicting_policy_is_warned_about),
       TEST(who_may_not_ask_for_the_policy_can_keep_keys),
+      TEST(redis_tells_its_memory_and_its_clock),
       TEST(ids_set_while_redis_is_away_are_due_and_set_later),
       TEST(an_absent_redis_is_not_asked_again_before_the_back_off),
       TEST(due_ids_survive_a_restart_of_ours),

@@ -59,6 +59,22 @@ static void a_folder_without_id_is_fine_when_nothing_may_change(void **state) {
   state_close(s);
 }
 
+static void a_renewed_id_is_another_and_whoever_locks_next_has_it(void **state) {
+  struct box *b = *state;
+  char was[37];
+  struct state *s = state_of(b, true), *waiting = state_of(b, true);
+  snprintf(was, sizeof was, "%s", state_id(s));
+  OK(state_lock(s, 0, &b->err));
+  OK(state_renew_id(s, &b->err));
+  assert_int_equal(strlen(state_id(s)), 36);
+  assert_string_not_equal(state_id(s), was);
+  snprintf(was, sizeof was, "%s", state_id(s));
+  state_close(s);
+  OK(state_lock(waiting, 0, &b->err)); /* it had read the old one */
+  assert_string_equal(state_id(waiting), was);
+  state_close(waiting);
+}
+
 static void errors_name_the_folder_and_the_remedy(void **state) {
   struct box *b = *state;
   struct state *s = NULL;
@@ -212,6 +228,7 @@ int main(void) {
       TEST(the_id_is_made_once),
       TEST(opening_without_create_changes_nothing),
       TEST(a_folder_without_id_is_fine_when_nothing_may_change),
+      TEST(a_renewed_id_is_another_and_whoever_locks_next_has_it),
       TEST(errors_name_the_folder_and_the_remedy),
       TEST(a_folder_that_is_not_ours_to_write_is_denied),
       TEST(the_lock_is_for_one_and_says_who_holds_it),

@@ -1,0 +1,347 @@
+/* The doctor's findings against librdkafka's mock cluster, disks that fail and clocks that are wrong. What a real
+ * broker is needed for stands in tests/integration/doctor_test.py. */
+#include "tests/unit/kafka_mock.h"
+
+#include "bridge/base/durable.h"
+#include "bridge/json/json.h"
+#include "bridge/outbox/state.h"
+#include "bridge/service/doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+
+struct world {
+  struct mock mock;
+  char outbox[200];
+  struct settings *settings;
+  struct clock clock;
+  struct doctor_request request;
+  struct buffer json;
+  struct json_doc doc;
+  struct error err;
+};
+
+/* A clock that goes wrong by a fixed time. */
+static int64_t lag_us;
+static int64_t wrong_wall(void *ctx) {
+  (void)ctx;
+  return clock_wall_us(&clock_system) - lag_us;
+}
+
+static void make_outbox(struct world *w) {
+  struct state *s = NULL;
+  assert_int_equal(state_open(w->outbox, true, &clock_system, &s, &w->err), ST_OK);
+  state_close(s);
+}
+
+static int setup(void **state) {
+  struct world *w = test_calloc(1, sizeof *w);
+  mock_open(&w->mock);
+  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-doctor-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+  assert_non_null(mkdtemp(w->outbox));
+  lag_us = 0;
+  w->clock = clock_system;
+  w->clock.wall_us = wrong_wall;
+  *state = w;
+  return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
+  (void)st, (void)kind, (void)where;
+  return remove(path);
+}
+
+static int teardown(void **state) {
+  struct world *w = *state;
+  durable_set_hook(NULL, NULL);
+  settings_free(w->settings);
+  buffer_release(&w->json);
+  json_doc_release(&w->doc);
+  mock_close(&w->mock);
+  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  test_free(w);
+  return removed;
+}
+
+/* extra: one more setting, or NULL. */
+static void load(struct world *w, const char *guarantee, const char *extra) {
+  char url[300], servers[300];
+  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
+  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s", rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
+  const char *overrides[] = {url,       servers, "redis.url=off", "encoding.schemas=" SOURCE_ROOT "/schemas",
+                             guarantee, extra};
+  struct settings_sources sources = {.overrides = overrides, .override_count = extra ? 6 : 5};
+  settings_free(w->settings);
+  w->settings = NULL;
+  if (settings_load(&sources, &w->settings, NULL, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  w->request = (struct doctor_request){.settings = w->settings, .source = "its.conf", .clock = &w->clock};
+}
+
+static void examine(struct world *w) {
+  buffer_clear(&w->json);
+  assert_int_equal(doctor_run(&w->request, &w->json, &w->err), ST_OK);
+  assert_int_equal(json_scan(&w->doc, buffer_span(&w->json), &w->err), ST_OK);
+}
+
+/* "verdict: found" of the first check of that name, or "". */
+static const char *finding(struct world *w, const char *name) {
+  static char text[2][2000];
+  static int turn;
+  char *out = text[turn++ % 2];
+  uint32_t checks = json_member(&w->doc, 0, "checks");
+  *out = 0;
+  for (uint32_t at = checks + 1; at < w->doc.nodes[checks].next; at = w->doc.nodes[at].next) {
+    if (!json_string_is(&w->doc, json_member(&w->doc, at, "check"), span_of(name))) continue;
+    struct span verdict = json_raw(&w->doc, json_member(&w->doc, at, "verdict"));
+    struct span found = json_raw(&w->doc, json_member(&w->doc, at, "found"));
+    snprintf(out, sizeof text[0], "%.*s: %.*s", SPAN_ARGS(verdict), SPAN_ARGS(found));
+    break;
+  }
+  return out;
+}
+
+#define assert_finding(w, name, begin)                                                                                 \
+  do {                                                                                                                 \
+    if (strncmp(finding((w), (name)), (begin), strlen(begin)) != 0)                                                    \
+      fail_msg("%s is '%s', not '%s'", (name), finding((w), (name)), (begin));                                         \
+  } while (0)
+#define assert_verdict(w, word)                                                                                        \
+  assert_true(json_string_is(&(w)->doc, json_member(&(w)->doc, 0, "verdict"), span_of(word)))
+
+static void a_development_broker_will_do_for_at_least_once(void **state) {
+  struct world *w = *state;
+  make_outbox(w);
+  mock_topic(&w->mock, "episode.events", 2);
+  load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
+  examine(w);
+  assert_finding(w, "settings", "ok: from its.conf");
+  assert_finding(w, "routing", "ok: 1 topics");
+  assert_finding(w, "schemas", "ok: ");
+  assert_finding(w, "kafka settings", "ok: librdkafka");
+  assert_finding(w, "outbox", "ok: ");
+  assert_finding(w, "file system", "ok: ");
+  assert_finding(w, "worker", "ok: none runs");
+  assert_finding(w, "redis", "skipped: redis.url is off");
+  assert_finding(w, "clock", "ok: the clock of the file system agrees with ours");
+  assert_finding(w, "broker", "ok: ");
+  assert_finding(w, "broker version", "ok: ");
+  assert_finding(w, "cluster", "ok: the outbox belongs to none yet");
+  assert_finding(w, "transactions", "skipped: ");
+  assert_finding(w, "topic", "ok: episode.events is there, 2 partitions");
+  assert_verdict(w, "ok");
+}
+
+static void a_development_broker_will_not_do_for_exactly_once(void **state) {
+  struct world *w = *state;
+  make_outbox(w);
+  load(w, "delivery.guarantee=exactly_once", NULL);
+  examine(w);
+  assert_finding(w, "cluster", "failed: this is a development broker");
+  assert_finding(w, "transactions", "");
+  assert_verdict(w, "failed");
+}
+
+static void states_of_topics_are_told_apart(void **state) {
+  static const struct {
+    rd_kafka_resp_err_t code;
+    const char *finding;
+  } cases[] = {{RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "failed: episode.events is missing"},
+               {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "failed: episode.events is forbidden"},
+               {RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, "warning: episode.events has no leader"}};
+  struct world *w = *state;
+  mock_topic(&w->mock, "episode.events", 1);
+  load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    rd_kafka_mock_topic_set_error(w->mock.cluster, "episode.events", cases[i].code);
+    examine(w);
+    assert_finding(w, "topic", cases[i].finding);
+  }
+}
+
+static void wrong_settings_are_findings(void **state) {
+  struct world *w = *state;
+  w->request = (struct doctor_request){.why = "flush.intervall: no such setting", .clock = &w->clock};
+  examine(w);
+  assert_finding(w, "settings", "failed: flush.intervall");
+  assert_finding(w, "routing", "");
+  assert_verdict(w, "failed");
+  load(w, "delivery.guarantee=at_least_once", "routing.topic=a b");
+  examine(w);
+  assert_finding(w, "routing", "failed: ");
+  load(w, "delivery.guarantee=at_least_once", "kafka.no.such=1");
+  examine(w);
+  assert_finding(w, "kafka settings", "failed: ");
+  assert_finding(w, "broker", "skipped: ");
+  load(w, "delivery.guarantee=at_least_once", "encoding.schemas=/nowhere");
+  examine(w);
+  assert_finding(w, "schemas", "failed: ");
+  load(w, "delivery.guarantee=at_least_once", "redis.url=http://x");
+  examine(w);
+  assert_finding(w, "redis", "failed: ");
+  load(w, "delivery.guarantee=at_least_once", "redis.url=unix:/nowhere/redis");
+  examine(w);
+  assert_finding(w, "redis", "warning: ");
+  load(w, "delivery.guarantee=at_least_once", "outbox.url=file:/nowhere/at/all");
+  examine(w);
+  assert_finding(w, "outbox", "failed: the outbox folder /nowhere/at/all is missing");
+  assert_finding(w, "worker", "");
+}
+
+static void a_clock_more_than_five_seconds_off_is_a_warning(void **state) {
+  struct world *w = *state;
+  make_outbox(w);
+  load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
+  lag_us = 65 * INT64_C(1000000);
+  examine(w);
+  assert_finding(w, "clock", "warning: the clock of the file system is 1m");
+  lag_us = -lag_us;
+  examine(w);
+  if (!strstr(finding(w, "clock"), "behind")) fail_msg("%s", finding(w, "clock"));
+}
+
+static void little_disk_is_a_warning(void **state) {
+  struct world *w = *state;
+  make_outbox(w);
+  load(w, "delivery.guarantee=at_least_once", "health.disk_warning=8000000GB");
+  examine(w);
+  assert_finding(w, "disk space", "warning: ");
+}
+
+struct failing {
+  enum durable_op op;
+  const char *name; /* begin of */
+  int errnum;
+};
+static int fail_there(void *ctx, enum durable_op op, const char *name, bool after) {
+  const struct failing *f = ctx;
+  return !after && op == f->op && strncmp(name, f->name, strlen(f->name)) == 0 ? f->errnum : 0;
+}
+
+static unsigned files_in(const char *outbox, const char *sub) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/%s", outbox, sub);
+  struct stat st;
+  assert_int_equal(stat(path, &st), 0);
+  unsigned n = 0;
+  int fd = open(path, O_RDONLY | O_DIRECTORY);
+  assert_true(fd >= 0);
+  for (char a = 'a'; a <= 'b'; a++) {
+    char name[60];
+    snprintf(name, sizeof name, "doctor-%c.%ld.tmp", a, (long)getpid());
+    n += fstatat(fd, name, &st, 0) == 0;
+  }
+  close(fd);
+  return n;
+}
+
+static void a_file_system_is_judged_by_what_it_does(void **state) {
+  static const struct {
+    struct failing failing;
+    const char *finding;
+  } cases[] = {{{DURABLE_RENAME, "doctor", EINVAL}, "warning: it cannot exchange"},
+               {{DURABLE_RENAME, "doctor", ENOENT}, "skipped: "},
+               {{DURABLE_RENAME, "doctor", EIO}, "failed: "},
+               {{DURABLE_FSYNC, "doctor-b", EIO}, "failed: "},
+               {{DURABLE_OPEN, "doctor-a", ENOSPC}, "failed: "}};
+  struct world *w = *state;
+  make_outbox(w);
+  load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    durable_set_hook(fail_there, (void *)&cases[i].failing);
+    examine(w);
+    durable_set_hook(NULL, NULL);
+    assert_finding(w, "file system", cases[i].finding);
+    assert_int_equal(files_in(w->outbox, ".busbridge/tmp"), 0);
+  }
+}
+
+static void whoever_holds_the_outbox_is_named(void **state) {
+  struct world *w = *state;
+  struct state *holder = NULL;
+  char begin[60];
+  assert_int_equal(state_open(w->outbox, true, &clock_system, &holder, &w->err), ST_OK);
+  assert_int_equal(state_lock(holder, 0, &w->err), ST_OK);
+  load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
+  examine(w);
+  snprintf(begin, sizeof begin, "ok: pid %ld holds", (long)getpid());
+  assert_finding(w, "worker", begin);
+  buffer_clear(&w->json);
+  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_BUSY);
+  assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_BUSY);
+  assert_int_equal(w->json.len, 0);
+  state_close(holder);
+}
+
+static void put_cluster(struct world *w, const char *text) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/.busbridge/cluster", w->outbox);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  assert_true(fputs(text, f) >= 0);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void another_cluster_is_told(void **state) {
+  struct world *w = *state;
+  char path[300];
+  make_outbox(w);
+  put_cluster(w, "elsewhere\n");
+  load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
+  examine(w);
+  assert_finding(w, "cluster", "warning: the outbox belongs to cluster elsewhere");
+  snprintf(path, sizeof path, "%s/.busbridge/cluster", w->outbox);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(mkdir(path, 0755), 0);
+  examine(w);
+  assert_finding(w, "cluster", "failed: ");
+}
+
+static void a_development_broker_is_never_accepted(void **state) {
+  struct world *w = *state;
+  load(w, "delivery.guarantee=exactly_once", NULL);
+  assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_NOT_FOUND);
+  make_outbox(w);
+  assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_UNSUPPORTED);
+  load(w, "delivery.guarantee=exactly_once", "kafka.no.such=1");
+  assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_INVALID);
+  assert_int_equal(w->json.len, 0);
+}
+
+static void a_new_id_is_another_and_a_failing_disk_keeps_the_old(void **state) {
+  struct world *w = *state;
+  struct failing failing = {DURABLE_RENAME, "id", EIO};
+  load(w, "delivery.guarantee=exactly_once", NULL);
+  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_NOT_FOUND);
+  make_outbox(w);
+  durable_set_hook(fail_there, &failing);
+  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_IO);
+  durable_set_hook(NULL, NULL);
+  assert_int_equal(w->json.len, 0);
+  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_OK);
+  assert_int_equal(json_scan(&w->doc, buffer_span(&w->json), &w->err), ST_OK);
+  struct span id = json_raw(&w->doc, json_member(&w->doc, 0, "id"));
+  struct span was = json_raw(&w->doc, json_member(&w->doc, 0, "was"));
+  assert_int_equal(id.len, 36);
+  assert_int_equal(was.len, 36);
+  assert_false(span_eq(id, was));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_development_broker_will_do_for_at_least_once),
+      TEST(a_development_broker_will_not_do_for_exactly_once),
+      TEST(states_of_topics_are_told_apart),
+      TEST(wrong_settings_are_findings),
+      TEST(a_clock_more_than_five_seconds_off_is_a_warning),
+      TEST(little_disk_is_a_warning),
+      TEST(a_file_system_is_judged_by_what_it_does),
+      TEST(whoever_holds_the_outbox_is_named),
+      TEST(another_cluster_is_told),
+      TEST(a_development_broker_is_never_accepted),
+      TEST(a_new_id_is_another_and_a_failing_disk_keeps_the_old),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
