@@ -47,8 +47,9 @@ static enum txn_next again(enum txn_next (*call)(struct publisher *, struct erro
 /* Commits a position alone. ST_UNAVAILABLE: not known whether it worked; renew. */
 static enum status commit_position(struct relay *r, const struct position *position, struct error *err) {
   enum txn_next next = again(publisher_begin, r, err);
-  while (next == TXN_DONE && (next = publisher_position(r->publisher, position, err)) == TXN_AGAIN)
-    publisher_poll(r->publisher, 20);
+  if (next == TXN_DONE)
+    while ((next = publisher_position(r->publisher, position, err)) == TXN_AGAIN && !relay_must_end(r))
+      publisher_poll(r->publisher, 20);
   if (next == TXN_DONE) next = again(publisher_commit, r, err);
   if (next != TXN_DONE) return ST_UNAVAILABLE;
   r->ledger.committed_ms = clock_mono_ms(r->parts.clock);
@@ -227,8 +228,11 @@ static enum status make_producer(struct relay *r, struct error *err) {
   enum status st = publish_open(r, err);
   if (st != ST_OK) return st;
   enum txn_next next;
-  while ((next = publisher_init(r->publisher, ANSWER_MS, err)) == TXN_AGAIN && !relay_must_end(r))
+  while ((next = publisher_init(r->publisher, ANSWER_MS, err)) == TXN_AGAIN && !relay_must_end(r)) {
     publisher_poll(r->publisher, 20);
+    watch_link(r);
+    publish_status(r);
+  }
   return next == TXN_DONE ? ST_OK : ST_UNAVAILABLE;
 }
 
@@ -303,11 +307,12 @@ enum status ledger_settled(struct relay *r, const struct manifest_name *name, st
   if (!owns(r, err)) return ST_BUSY;
   enum status st = manifest_settle(folder_of(r), name, err);
   if (st != ST_OK) return st;
-  struct manifest_name old = r->ledger.settled;
-  r->ledger.settled = *name;
-  r->ledger.settled.settled = true;
-  old.settled = true;
-  st = manifest_remove(folder_of(r), &old, err);
+  struct manifest_name *settled = &r->ledger.settled;
+  settled->settled = true;
+  st = manifest_remove(folder_of(r), settled, err);
+  if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own */
+  *settled = *name;
+  settled->settled = true;
   reserve_keep(r);
-  return st;
+  return ST_OK;
 }

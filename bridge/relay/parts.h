@@ -92,8 +92,9 @@ struct relay {
   uint64_t in_hand;                        /* lock: taken and not settled */
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */
-  int64_t settling_us, settling_ns;        /* F: wall and monotonic time of the chain that is settled now */
-  int64_t stop_by_ms;                      /* lock: monotonic end of draining */
+  bool unsettled; /* F: the disk refused something to the end of the run: no manifest is closed any more */
+  int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
+  int64_t stop_by_ms;               /* lock: monotonic end of draining */
 
   bool exactly_once;
   struct kafka_config client; /* as given, with the transactional id while there is one */

@@ -75,23 +75,25 @@ static bool wait_for_disk(struct relay *r, const struct error *err, unsigned tri
   pthread_mutex_lock(&r->lock);
   status_breaker(r, "outbox", BREAKER_OPEN, err->text,
                  "Free space or mend the folder's rights; the worker goes on by itself");
-  if (!r->stopping) relay_wait_ms(r, DISK_RETRY_MS);
-  bool go_on = !r->stopping;
+  relay_wait_ms(r, DISK_RETRY_MS);
   pthread_mutex_unlock(&r->lock);
-  return go_on;
+  return !relay_must_end(r);
 }
 
-static enum settled settle_one(struct relay *r, const struct item *item, enum outcome fate) {
-  enum settled how = SETTLED_GONE;
+static void disk_works(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
+  pthread_mutex_unlock(&r->lock);
+}
+
+/* False: the disk refused to the end; the entry is as it was. */
+static bool settle_one(struct relay *r, const struct item *item, enum outcome fate, enum settled *how) {
   struct error err = {0};
   unsigned tries = 0;
-  while (apply(r, item, fate, &how, &err) != ST_OK && wait_for_disk(r, &err, ++tries)) continue;
-  if (tries) {
-    pthread_mutex_lock(&r->lock);
-    status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
-    pthread_mutex_unlock(&r->lock);
-  }
-  return how;
+  while (apply(r, item, fate, how, &err) != ST_OK)
+    if (!wait_for_disk(r, &err, ++tries)) return false;
+  if (tries) disk_works(r);
+  return true;
 }
 
 /* ---- numbers and words ---- */
@@ -182,17 +184,23 @@ static void remember_due(struct relay *r, const struct item *item) {
 }
 
 static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
-  enum settled how = settle_one(r, item, fate);
+  enum settled how = SETTLED_GONE;
+  if (!settle_one(r, item, fate, &how)) {
+    r->unsettled = true;
+    fate = OUTCOME_HELD;
+  }
   if (item->suspected && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
     hands_clear(r->parts.hands, item->ref.place, item->ref.name);
   count_item(r, item, fate, how);
   tell_item(r, item, fate);
   pthread_mutex_lock(&r->lock);
   struct item *twins = unlist(r, item);
-  if (fate == OUTCOME_RETRY && how == SETTLED_GONE)
-    remember_due(r, item);
-  else if (item->routed && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
+  if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
+  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED);
+  if (!still && item->routed)
     waiting_release(&r->waiting, item->topic, item->key, item->id);
+  else if (!still && item->id.len)
+    waiting_release_id(&r->waiting, item->id);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;
   flush_settled(r, item, fate);
   pthread_mutex_unlock(&r->lock);
@@ -220,6 +228,7 @@ static void close_batch(struct relay *r, const struct manifest_name *name) {
     if (err.status == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
     if (!wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
   }
+  if (tries) disk_works(r);
 }
 
 static bool still_ours(struct relay *r) {
@@ -244,7 +253,7 @@ void stage_settle(struct relay *r, struct item *first) {
     bool last = item->closes != NULL;
     if (last) closes = *item->closes;
     settle_item(r, item, (enum outcome)item->outcome);
-    if (last) close_batch(r, &closes);
+    if (last && !r->unsettled) close_batch(r, &closes); /* else the next start settles what is left of it */
   }
   if (store_sync(r->parts.store, &err) != ST_OK)
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", FIELDS(F_TEXT("error", err.text)),

@@ -1,0 +1,217 @@
+/* The finisher's stage on a disk that fails: what is not out of the outbox never counts as settled, and the manifest of
+ * the committed position is always there.
+ */
+#include "tests/unit/files.h"
+
+#include "bridge/relay/parts.h"
+
+/* What the stage needs of a relay, and one batch of three entries that was committed as number 1. */
+struct world {
+  struct box *box;
+  struct relay r;
+  struct batch batch;
+  struct item items[3];
+  struct manifest_name name;
+};
+
+/* It stands still: waiting for the disk ends at once. */
+static int64_t still(void *ctx) {
+  (void)ctx;
+  return 1000000;
+}
+static uint64_t some_random(void *ctx) {
+  (void)ctx;
+  return clock_system.random(clock_system.ctx);
+}
+static const struct clock stopped = {still, still, some_random, NULL};
+
+static struct span text_span(struct arena *arena, struct span s) {
+  struct span copy = arena_span(arena, s);
+  assert_non_null(copy.ptr);
+  return copy;
+}
+
+static void take(struct world *w) {
+  struct box *b = w->box;
+  struct entry e;
+  w->batch = (struct batch){.items = w->items, .cap = 3};
+  for (size_t i = 0; i < 3; i++) {
+    struct item *item = &w->items[i];
+    OK(box_next(b, &e));
+    *item = (struct item){.batch = &w->batch, .ref = e.ref, .outcome = OUTCOME_PUBLISHED, .attempts = 1, .offset = -1};
+    item->id = text_span(&b->keep, e.event.id);
+    item->name = text_span(&b->keep, e.event.name);
+    item->ns = SPAN("quality");
+    w->r.in_hand++;
+    w->batch.count++;
+    atomic_fetch_add(&w->batch.holders, 1);
+  }
+}
+
+/* As begin and commit of batch 1 leave it, with the manifest of 0 settled. */
+static void commit(struct world *w) {
+  struct manifest_entry entries[3];
+  struct box *b = w->box;
+  int folder = state_folder(b->state);
+  struct manifest zero = {.number = 0};
+  OK(manifest_write(folder, state_tmp(b->state), &zero, "n", &b->err));
+  struct manifest_name name = {.number = 0};
+  memcpy(name.digest, zero.digest, sizeof name.digest);
+  OK(manifest_settle(folder, &name, &b->err));
+  w->r.ledger.settled = name;
+  memcpy(w->r.ledger.position.digest, zero.digest, sizeof zero.digest);
+  for (size_t i = 0; i < 3; i++) entries[i] = (struct manifest_entry){.ref = w->items[i].ref, .id = w->items[i].id};
+  OK(ledger_write(&w->r, entries, 3, &b->err));
+  w->name = w->r.ledger.doubt;
+  ledger_committed(&w->r);
+  w->items[2].closes = &w->name;
+}
+
+static int setup(void **state) {
+  struct world *w = test_calloc(1, sizeof *w);
+  struct box *b = w->box = box_new("file");
+  for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++) put_pending(b, *id);
+  struct relay *r = &w->r;
+  r->parts = (struct relay_parts){.state = b->state, .store = b->store, .clock = &stopped};
+  if (metrics_open(&clock_system, &r->parts.metrics) != ST_OK) return -1;
+  r->keys_off = true;
+  struct metrics *m = r->parts.metrics;
+  r->numbers = (struct numbers){.found = metrics_series(m, METRIC_FOUND, NULL, NULL),
+                                .publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+                                .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
+                                .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
+  r->numbers.published = test_calloc(1, sizeof *r->numbers.published);
+  pthread_mutex_init(&r->lock, NULL);
+  pthread_cond_init(&r->changed, NULL);
+  snprintf(r->ledger.nonce, sizeof r->ledger.nonce, "run");
+  take(w);
+  commit(w);
+  *state = w;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct world *w = *state;
+  durable_set_hook(NULL, NULL);
+  void *box = w->box;
+  metrics_close(w->r.parts.metrics);
+  test_free(w->r.numbers.published);
+  pthread_cond_destroy(&w->r.changed);
+  pthread_mutex_destroy(&w->r.lock);
+  test_free(w);
+  return box_free(&box);
+}
+
+static void settle(struct world *w) {
+  w->items[0].next = &w->items[1];
+  w->items[1].next = &w->items[2];
+  stage_settle(&w->r, w->items);
+}
+
+/* "settled-1 batch-2": what lies there of manifests, without their digests. */
+static const char *manifests(struct world *w) {
+  static char text[200];
+  struct box *b = w->box;
+  struct manifest_name *list;
+  size_t count;
+  text[0] = '\0';
+  OK(manifest_list(state_folder(b->state), &list, &count, &b->err));
+  for (size_t i = 0; i < count; i++)
+    snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s-%d", i ? " " : "",
+             list[i].settled ? "settled" : "batch", (int)list[i].number);
+  free(list);
+  return text;
+}
+
+struct failing {
+  enum durable_op op;
+  const char *part; /* of the name */
+  bool after;       /* fails although it was made */
+  unsigned times, calls;
+};
+static int fail_some(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct failing *f = ctx;
+  if (op != f->op || after != f->after || !strstr(name, f->part)) return 0;
+  return f->calls++ < f->times ? EIO : 0;
+}
+
+static void a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position(void **state) {
+  struct world *w = *state;
+  assert_string_equal(manifests(w), "settled-0 batch-1");
+  settle(w);
+  assert_string_equal(manifests(w), "settled-1");
+  assert_int_equal(files_in(w->box, "."), 0);
+  assert_int_equal(w->r.in_hand, 0);
+  assert_int_equal(w->batch.holders, 0);
+}
+
+/* The next start would not look at it again, and publish the entry a second time. */
+static void what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled(void **state) {
+  struct world *w = *state;
+  struct failing f = {.op = DURABLE_UNLINK, .part = "b.json", .times = 1000};
+  w->r.stopping = true;
+  durable_set_hook(fail_some, &f);
+  settle(w);
+  durable_set_hook(NULL, NULL);
+  assert_true(f.calls > 0);
+  assert_true(exists(w->box, "b.json"));
+  assert_string_equal(manifests(w), "settled-0 batch-1");
+}
+
+static void a_disk_that_works_again_is_waited_for_and_no_longer_told(void **state) {
+  struct world *w = *state;
+  struct failing f = {.op = DURABLE_UNLINK, .part = "b.json", .times = 3};
+  durable_set_hook(fail_some, &f);
+  settle(w);
+  assert_int_equal(f.calls, 4);
+  assert_string_equal(manifests(w), "settled-1");
+  assert_int_equal(w->r.status.breaker_count, 0);
+}
+
+/* Each step of closing a batch fails once or twice, before or after it was made. */
+static void the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch(void **state) {
+  struct world *w = *state;
+  static const struct {
+    enum durable_op op;
+    const char *part;
+  } steps[] = {{DURABLE_RENAME, "1-"}, {DURABLE_UNLINK, "settled-0"}, {DURABLE_FSYNC, ""}};
+  for (unsigned i = 0; i < 3 * 2 * 2; i++) {
+    struct failing f = {.op = steps[i / 4].op, .part = steps[i / 4].part, .after = i & 1, .times = i & 2 ? 2 : 1};
+    void *again = w;
+    if (i) {
+      teardown(&again);
+      assert_int_equal(setup(&again), 0);
+      *state = w = again;
+    }
+    durable_set_hook(fail_some, &f);
+    settle(w);
+    durable_set_hook(NULL, NULL);
+    if (!f.calls) fail_msg("step %u is never made", i);
+    assert_string_equal(manifests(w), "settled-1");
+    assert_int_equal(w->r.status.breaker_count, 0);
+    assert_int_equal(w->r.ledger.settled.number, 1);
+  }
+}
+
+static void entries_that_another_worker_took_over_are_not_touched(void **state) {
+  struct world *w = *state;
+  put(w->box, ".busbridge/lock.new", "1 somebody-else\n");
+  assert_int_equal(rename(path_of(w->box, ".busbridge/lock.new"), path_of(w->box, ".busbridge/lock")), 0);
+  settle(w);
+  assert_int_equal(w->r.status.failed, ST_BUSY);
+  assert_true(w->r.stopping);
+  assert_int_equal(files_in(w->box, "."), 3);
+  assert_string_equal(manifests(w), "settled-0 batch-1");
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position),
+      TEST(what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled),
+      TEST(a_disk_that_works_again_is_waited_for_and_no_longer_told),
+      TEST(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch),
+      TEST(entries_that_another_worker_took_over_are_not_touched),
+  };
+  return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
+}
