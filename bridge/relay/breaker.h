@@ -28,6 +28,9 @@ struct breaker {
 /* May an entry of this generation pass? Once it was handed over: breaker_sent. */
 bool breaker_passes(const struct breaker *b, uint64_t generation);
 void breaker_sent(struct breaker *b);
+/* What was handed over says nothing about this door (its transaction was aborted for another's sake, it was refused for
+ * its own): the next one is the probe. */
+void breaker_unsent(struct breaker *b);
 /* wait: how long to stay OPEN, by the number of troubles in a row. Returns true when the door was not closed before. */
 bool breaker_trouble(struct breaker *b, const struct backoff *wait, const struct clock *clock, const char *reason);
 /* Something got through, or there was nothing to try it with: what the fresh scan of that generation brings passes

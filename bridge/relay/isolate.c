@@ -55,6 +55,7 @@ void isolate_suspects(struct relay *r) {
   r->suspects = NULL;
   r->suspect_count = r->suspect_cap = 0;
   if (!narrow_down(r, all, count)) { /* stopping, or out of memory: those without a verdict are given back */
+    r->suspect_count = 0;
     for (size_t i = 0; i < count; i++)
       if (all[i]->outcome == OUTCOME_SEND && !all[i]->alone) suspect_add(r, all[i]);
   } else {

@@ -137,8 +137,10 @@ static struct item *next_chain(struct relay *r, bool *over) {
 static void watch_calls(struct relay *r) {
   int64_t since = atomic_load(&r->calling_ms);
   if (!since || clock_mono_ms(r->parts.clock) - since < HANGING_MS) return;
-  if (publisher_link(r->publisher, NULL) != LINK_UP)
-    return; /* the publisher's thread is in the call: it closes nothing now */
+  pthread_mutex_lock(&r->lock); /* it may have ended just now, and the publisher be closed */
+  bool up = atomic_load(&r->calling_ms) == since && r->publisher && publisher_link(r->publisher, NULL) == LINK_UP;
+  pthread_mutex_unlock(&r->lock);
+  if (!up) return;
   relay_fail(r, ST_UNAVAILABLE,
              "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");
 }

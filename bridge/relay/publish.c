@@ -51,7 +51,7 @@ void kafka_trouble(struct relay *r, const char *text, int code) {
 
 static void door_opens(struct relay *r, struct breaker *b, const char *target) {
   if (b->state == BREAKER_CLOSED) return;
-  breaker_reopen(b, store_rescan(r->parts.store));
+  breaker_reopen(b, store_rescan_settled(r->parts.store));
   show(r, target, b, "");
   log_write(r->parts.log, LOG_INFO, "relay", "breaker_closed", FIELDS(F_TEXT("target", target)),
             "%s takes records again", target);
@@ -94,6 +94,10 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
   case BLAME_WORLD:
     if (d->fault != KAFKA_PURGED) kafka_trouble(r, d->text, d->code);
     break;
+  }
+  if (item->outcome != OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
+    breaker_unsent(&r->kafka);
+    breaker_unsent(topic_breaker(r, item->topic));
   }
   chain_push(&r->done_first, &r->done_last, item);
 }
@@ -235,7 +239,7 @@ void push_done(struct relay *r) {
 static void tick_breaker(struct relay *r, struct breaker *b, const char *target, unsigned topic, bool idle) {
   if (breaker_due(b, r->parts.clock)) {
     if (b != &r->kafka) topic_create(r, topic);
-    breaker_probe(b, store_rescan(r->parts.store));
+    breaker_probe(b, store_rescan_settled(r->parts.store));
     show(r, target, b, "A probe is under way");
   } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle && store_scanned(r->parts.store, b->from)) {
     door_opens(r, b, target); /* nothing is left to try it with */
@@ -275,8 +279,7 @@ static void replace_if_fatal(struct relay *r) {
             "The Kafka producer failed for good; a new one is made");
   for (int i = 0; i < 100 && publisher_in_flight(r->publisher); i++) publisher_poll(r->publisher, 100);
   if (publisher_in_flight(r->publisher)) return; /* their reports still come: the next round looks again */
-  publisher_close(r->publisher);
-  r->publisher = NULL;
+  publish_close(r);
   r->topics_ready = false;
 }
 
@@ -386,6 +389,9 @@ enum status publish_open(struct relay *r, struct error *err) {
 }
 
 void publish_close(struct relay *r) {
-  publisher_close(r->publisher);
-  r->publisher = NULL;
+  pthread_mutex_lock(&r->lock);
+  struct publisher *publisher = r->publisher;
+  r->publisher = NULL; /* F looks at it under the lock */
+  pthread_mutex_unlock(&r->lock);
+  publisher_close(publisher);
 }

@@ -89,7 +89,8 @@ static enum status prepare_all(struct relay *r, struct error *err) {
   enum status st = ST_OK;
   if (!r->cluster) st = cluster_open(&r->client, r->parts.log, &r->cluster, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
-  if (st == ST_OK && r->exactly_once) st = prepare_ledger(r, err);
+  bool settles = !r->ledger.started; /* at_least_once too, where exactly_once left manifests */
+  if (st == ST_OK && (r->exactly_once || settles)) st = prepare_ledger(r, err);
   if (st == ST_OK && !r->publisher && !r->exactly_once && r->ledger.started) st = publish_open(r, err);
   return st;
 }

@@ -88,7 +88,18 @@ bool transact_ready(struct relay *r) {
   return found == LEDGER_READY;
 }
 
-/* Until it worked or we are to stop: the fate of the batch in doubt. */
+/* A pause that a stop does not cut short while draining goes on. */
+static void rest_ms(struct relay *r, int64_t ms) {
+  int64_t until = clock_mono_ms(r->parts.clock) + ms;
+  for (int64_t left; (left = until - clock_mono_ms(r->parts.clock)) > 0 && !relay_must_end(r);) {
+    pthread_mutex_lock(&r->lock);
+    relay_wait_ms(r, left);
+    pthread_mutex_unlock(&r->lock);
+  }
+}
+
+/* Until it worked or we are to stop: the fate of the batch in doubt. Stopped: its entries are given back as held, which
+ * sends nothing: the reader takes nothing more, and the next start finds the manifest and asks the ledger. */
 static enum attempt look_up(struct relay *r) {
   for (;;) {
     switch (try_renew(r)) {
@@ -97,8 +108,8 @@ static enum attempt look_up(struct relay *r) {
     case LEDGER_REFUSED: return ATTEMPT_STOP;
     case LEDGER_AWAY: break;
     }
-    if (!pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock)) && relay_must_end(r))
-      return ATTEMPT_STOP;
+    if (relay_must_end(r)) return ATTEMPT_STOP;
+    rest_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock));
   }
 }
 
@@ -170,12 +181,20 @@ static void note_renewal(struct relay *r, const char *step, const struct error *
             "A transaction could not go on; a new producer looks where the ledger stands");
 }
 
-/* The broker answers, at last, with what? Repeats what asks for it. */
+/* One round of waiting for Kafka; what is told of an outage is told meanwhile. False: draining is over. */
+static bool wait_on(struct relay *r, int ms) {
+  publisher_poll(r->publisher, ms);
+  watch_link(r);
+  publish_status(r);
+  return !relay_must_end(r);
+}
+
+/* The broker answers, at last, with what? Repeats what asks for it; TXN_AGAIN: draining is over. */
 static enum txn_next step(struct relay *r, const char *name, enum txn_next (*call)(struct publisher *, struct error *),
                           struct error *err) {
   enum txn_next next;
   atomic_store(&r->calling_ms, clock_mono_ms(r->parts.clock));
-  while ((next = call(r->publisher, err)) == TXN_AGAIN) publisher_poll(r->publisher, 20);
+  while ((next = call(r->publisher, err)) == TXN_AGAIN && wait_on(r, 20)) continue;
   atomic_store(&r->calling_ms, 0);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, name, err);
   return next;
@@ -185,18 +204,21 @@ static enum txn_next send_position(struct relay *r, struct error *err) {
   struct position position = ledger_next(r);
   enum txn_next next;
   atomic_store(&r->calling_ms, clock_mono_ms(r->parts.clock));
-  while ((next = publisher_position(r->publisher, &position, err)) == TXN_AGAIN) publisher_poll(r->publisher, 20);
+  while ((next = publisher_position(r->publisher, &position, err)) == TXN_AGAIN && wait_on(r, 20)) continue;
   atomic_store(&r->calling_ms, 0);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, "position", err);
   return next;
 }
 
-static void send_all(struct relay *r, struct item **items, size_t count) {
+/* False: draining is over before all are handed over; they must not be committed. */
+static bool send_all(struct relay *r, struct item **items, size_t count) {
+  for (size_t i = 0; i < count; i++) items[i]->fault = KAFKA_OK; /* of all: those of an earlier try say nothing */
   for (size_t i = 0; i < count; i++) {
-    items[i]->fault = KAFKA_OK;
-    while (!publish_item(r, items[i])) publisher_poll(r->publisher, 10);
-    if (items[i]->fault != KAFKA_OK) return; /* it would be missing: no need to send the others */
+    while (!publish_item(r, items[i]))
+      if (!wait_on(r, 10)) return false;
+    if (items[i]->fault != KAFKA_OK) return true; /* it would be missing: no need to send the others */
   }
+  return true;
 }
 
 /* What the reports say of the transaction: nothing, that some events or topics are to blame, or only that it failed. */
@@ -214,6 +236,19 @@ static enum reports reports_of(struct item **items, size_t count) {
   return all;
 }
 
+enum { LATE_ROUNDS = 20 };
+
+/* Until all reports are in, or one that names somebody: librdkafka then holds back what it has not sent yet, and its
+ * reports would come with message.timeout.ms only. Where they only say that it failed, one that does is waited for a
+ * little. False: draining is over. */
+static bool await_reports(struct relay *r, struct item **items, size_t count, enum reports *reports) {
+  for (unsigned late = 0;; late += *reports == REPORTS_FAILED) {
+    *reports = reports_of(items, count);
+    if (!publisher_in_flight(r->publisher) || *reports == REPORTS_BLAME || late == LATE_ROUNDS) return true;
+    if (!wait_on(r, 50)) return false;
+  }
+}
+
 /* Aborted, and nothing of it is left: the manifest goes. */
 static enum attempt undo(struct relay *r, enum attempt then) {
   struct error err = {0};
@@ -226,37 +261,30 @@ static enum attempt undo(struct relay *r, enum attempt then) {
   return found == ATTEMPT_AGAIN ? then : found;
 }
 
-static enum attempt attempt(struct relay *r, struct item **items, size_t count) {
-  struct error err = {0};
+/* ATTEMPT_AGAIN: nothing of it was committed, err may say why. */
+static enum attempt attempt(struct relay *r, struct item **items, size_t count, struct error *err) {
   if (relay_must_end(r)) return ATTEMPT_STOP;
   if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way */
-    note_renewal(r, "begin", &err);
+    note_renewal(r, "begin", err);
     if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;
   }
   if (!write_manifest(r, items, count)) return ATTEMPT_STOP;
   relay_point(r, "begin");
-  if (step(r, "begin", publisher_begin, &err) != TXN_DONE) return look_up(r);
-  send_all(r, items, count);
+  if (step(r, "begin", publisher_begin, err) != TXN_DONE) return look_up(r);
+  if (!send_all(r, items, count)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
   relay_point(r, "produced");
-  while (publisher_in_flight(r->publisher)) {
-    publisher_poll(r->publisher, 50);
-    watch_link(r);
-    publish_status(r);
-    if (relay_must_end(r)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
-  }
-  enum reports reports = reports_of(items, count);
+  enum reports reports = REPORTS_FINE;
+  if (!await_reports(r, items, count, &reports)) return ATTEMPT_STOP;
   if (reports == REPORTS_BLAME) return undo(r, ATTEMPT_FAULTY);
-  enum txn_next next = send_position(r, &err); /* where the reports only say that it failed, this says why */
+  enum txn_next next = send_position(r, err); /* where the reports only say that it failed, this says why */
   relay_point(r, "position");
   if (next == TXN_ABORT || (next == TXN_DONE && reports != REPORTS_FINE)) {
-    if (reports == REPORTS_FAILED && err.status == ST_DENIED) return undo(r, ATTEMPT_DENIED);
-    tell_away(r, &err);
-    pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock));
-    return undo(r, ATTEMPT_AGAIN);
+    bool denied = reports == REPORTS_FAILED && err->status == ST_DENIED;
+    return undo(r, denied ? ATTEMPT_DENIED : ATTEMPT_AGAIN);
   }
   if (next != TXN_DONE) return look_up(r);
   relay_point(r, "before_commit");
-  next = step(r, "commit", publisher_commit, &err);
+  next = step(r, "commit", publisher_commit, err);
   relay_point(r, "after_commit");
   if (next != TXN_DONE) return look_up(r); /* never an abort from here on */
   ledger_committed(r);
@@ -282,10 +310,8 @@ static size_t filter(struct relay *r, struct item **items, size_t count) {
   return kept;
 }
 
-static void committed(struct relay *r, struct item **items, size_t count) {
+static void committed(struct relay *r, struct item **items, size_t count, struct manifest_name *name) {
   static const struct delivery acknowledged = {.fault = KAFKA_OK, .text = ""};
-  struct manifest_name *name = arena_alloc(&items[count - 1]->batch->arena, sizeof *name);
-  BUG_ON(!name); /* a start would settle it; going on without would leave its manifest unsettled */
   *name = (struct manifest_name){.number = (uint64_t)r->ledger.position.number};
   memcpy(name->digest, r->ledger.position.digest, sizeof name->digest);
   items[count - 1]->closes = name;
@@ -344,35 +370,61 @@ static void deny_topic(struct relay *r, struct item **items, size_t count) {
   push_done(r);
 }
 
+static void give_all_back(struct relay *r, struct item **items, size_t count) {
+  for (size_t i = 0; i < count; i++) give_back(r, items[i]);
+}
+
 static bool send_range(struct relay *r, struct item **items, size_t count);
 
 /* The second part waits for the verdict on the first. */
 static bool send_parts(struct relay *r, struct item **items, size_t middle, size_t count) {
   if (send_range(r, items, middle)) return send_range(r, items + middle, count - middle);
-  for (size_t i = middle; i < count; i++) give_back(r, items[i]);
+  give_all_back(r, items + middle, count - middle);
   return false;
+}
+
+/* Nothing was committed, so no door was tried: else a probe that was aborted for another's sake would keep its door
+ * waiting for a verdict for ever. */
+static void probes_undone(struct relay *r) {
+  breaker_unsent(&r->kafka);
+  for (unsigned i = 0; i < routing_topics(r->parts.routing); i++) breaker_unsent(&r->topics[i]);
+}
+
+/* It came to nothing, and it was nobody's fault: some quick tries, then the door closes and all goes back as held. What
+ * a start looks after (the ledger's topic) is looked after again. False: stop. */
+static bool try_again(struct relay *r, unsigned *tries, const struct error *err) {
+  struct relay_tuning tuning = relay_tuning_now(r);
+  if (++*tries <= tuning.max_retries) return pause_ms(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
+  kafka_trouble(r, *err->text ? err->text : "transactions come to nothing", 0);
+  r->topics_ready = false;
+  return true;
 }
 
 /* False: stop; what has no verdict was given back. */
 static bool send_range(struct relay *r, struct item **items, size_t count) {
+  unsigned tries = 0;
   while ((count = filter(r, items, count)) > 0) {
-    size_t middle;
-    switch (attempt(r, items, count)) {
-    case ATTEMPT_COMMITTED: committed(r, items, count); return true;
-    case ATTEMPT_AGAIN: break;
-    case ATTEMPT_STOP:
-      for (size_t i = 0; i < count; i++) give_back(r, items[i]);
-      return false;
-    case ATTEMPT_DENIED:
-      middle = part_topics(items, count);
-      if (middle < count) return send_parts(r, items, middle, count);
+    struct error err = {0};
+    size_t middle = count, before = count;
+    /* In front of the attempt: once it is committed nothing may fail. */
+    struct manifest_name *name = arena_alloc(&items[count - 1]->batch->arena, sizeof *name);
+    enum attempt how = name ? attempt(r, items, count, &err) : ATTEMPT_STOP;
+    if (how == ATTEMPT_COMMITTED) {
+      committed(r, items, count, name);
+      return true;
+    }
+    probes_undone(r);
+    if (how == ATTEMPT_FAULTY) count = take_out(r, items, count, &middle);
+    if (how == ATTEMPT_DENIED && (middle = part_topics(items, count)) == count) {
       deny_topic(r, items, count);
       return true;
-    case ATTEMPT_FAULTY:
-      count = take_out(r, items, count, &middle);
-      if (middle == count || count == 1) break;
-      return send_parts(r, items, middle ? middle : 1, count);
     }
+    bool in_vain = how == ATTEMPT_AGAIN || (how == ATTEMPT_FAULTY && count == before && middle == count);
+    if (how == ATTEMPT_STOP || (in_vain && !try_again(r, &tries, &err))) {
+      give_all_back(r, items, count);
+      return false;
+    }
+    if (middle < count && count > 1) return send_parts(r, items, middle ? middle : 1, count);
   }
   return true;
 }

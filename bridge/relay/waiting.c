@@ -94,12 +94,7 @@ bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct sp
   return true;
 }
 
-void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id) {
-  if (!w->keys.count) return;
-  char room[KEY_MOST];
-  struct span name;
-  struct wait_key *k = find(w, topic, key, room, &name);
-  if (!k || k->released || !span_is(id, k->id)) return;
+static void release(struct waiting *w, struct wait_key *k) {
   if (!k->held) { /* nothing went back because of it */
     drop(w, k);
     return;
@@ -107,6 +102,24 @@ void waiting_release(struct waiting *w, unsigned topic, struct span key, struct 
   k->released = true;
   k->from = 0;
   w->released = true;
+}
+
+void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id) {
+  if (!w->keys.count) return;
+  char room[KEY_MOST];
+  struct span name;
+  struct wait_key *k = find(w, topic, key, room, &name);
+  if (k && !k->released && span_is(id, k->id)) release(w, k);
+}
+
+void waiting_release_id(struct waiting *w, struct span id) {
+  size_t pos = 0;
+  struct span key;
+  void *value;
+  while (table_each(&w->keys, &pos, &key, &value)) {
+    struct wait_key *k = value;
+    if (!k->released && span_is(id, k->id)) release(w, k);
+  }
 }
 
 /* An event that the last scan, read to its end with nothing left in hand, did not find is gone: somebody took it away.
@@ -130,7 +143,7 @@ void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool i
   if (!w->released) return;
   w->scanned_ms = now_ms;
   w->released = false;
-  uint64_t from = store_rescan(store);
+  uint64_t from = store_rescan_settled(store); /* what was held is in it, in front of what is newer */
   size_t pos = 0;
   struct span key;
   void *value;

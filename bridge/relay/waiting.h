@@ -27,6 +27,8 @@ void waiting_close(struct waiting *w);
 bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
 bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
 void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id);
+/* The same for one that was never routed (found to be a duplicate, or beyond use, before that). */
+void waiting_release_id(struct waiting *w, struct span id);
 /* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any more are released
  * too. */
 void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle);

@@ -62,6 +62,23 @@ static void one_probe_of_the_fresh_scan_passes_and_no_other(void **state) {
   assert_false(breaker_passes(&b, 7) || breaker_passes(&b, 8));
 }
 
+/* Else nobody would pass any more: no verdict of the first one is to come. */
+static void after_a_probe_that_said_nothing_the_next_one_passes(void **state) {
+  (void)state;
+  struct breaker b = {0};
+  breaker_unsent(&b);
+  assert_int_equal(b.state, BREAKER_CLOSED);
+  breaker_trouble(&b, &wait, &clock, "gone");
+  breaker_unsent(&b);
+  assert_false(breaker_passes(&b, 7));
+  breaker_probe(&b, 7);
+  breaker_sent(&b);
+  breaker_unsent(&b);
+  assert_int_equal(b.state, BREAKER_PROBING);
+  assert_false(breaker_passes(&b, 6));
+  assert_true(breaker_passes(&b, 7));
+}
+
 static void a_failed_probe_waits_twice_as_long(void **state) {
   (void)state;
   struct breaker b = {0};
@@ -106,6 +123,7 @@ int main(void) {
       cmocka_unit_test(a_closed_door_lets_everybody_pass),
       cmocka_unit_test(trouble_opens_it_and_nobody_passes),
       cmocka_unit_test(one_probe_of_the_fresh_scan_passes_and_no_other),
+      cmocka_unit_test(after_a_probe_that_said_nothing_the_next_one_passes),
       cmocka_unit_test(a_failed_probe_waits_twice_as_long),
       cmocka_unit_test(after_reopening_only_what_the_fresh_scan_brings_passes),
       cmocka_unit_test(an_open_door_may_reopen_when_something_under_way_got_through),
