@@ -247,6 +247,12 @@ enum txn_next publisher_abort(struct publisher *p, struct error *err) {
     error_set(err, ST_UNAVAILABLE, "aborting: the transaction may have been committed");
     return TXN_RENEW;
   }
+  if (p->gap) {
+    /* A new producer is due anyway, and librdkafka (2.0.2) would wait here for what it holds back behind the failed
+     * record, until that times out. */
+    error_set(err, ST_UNAVAILABLE, "aborting: a record failed, a new producer ends the transaction");
+    return TXN_RENEW;
+  }
   enum txn_next next = judge(p, rd_kafka_abort_transaction(p->handle.rk, -1), false, "aborting", err);
   if (next == TXN_DONE) p->open = false;
   return next;
