@@ -8,10 +8,13 @@
  *   BUSBRIDGE_STOP_AT=N or N+       it stops itself there (SIGSTOP) until somebody sends SIGCONT
  *   BUSBRIDGE_FAIL_AT=N:ERRNO       the N-th durable call fails with that number or name without being made
  *   BUSBRIDGE_FAIL_AT=N:ERRNO:every and so does each one after it
- * For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync whose name holds
- * "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is flushed, no lock given back early.
+ *   BUSBRIDGE_POISON=NAME:reader|publisher:segv|abort  that thread crashes when it takes an entry in hand whose file
+ * name holds NAME For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync whose
+ * name holds "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is flushed, no lock given
+ * back early.
  */
 #include "bridge/base/durable.h"
+#include "bridge/relay/hands.h"
 #include "bridge/relay/relay.h"
 
 #include <errno.h>
@@ -124,6 +127,36 @@ static void on_point(void *ctx, const char *point) {
   reach(POINT, point, true);
 }
 
+/* ---- an entry that crashes: the linker puts this in front of hands_take (--wrap) ---- */
+
+static char poison[64];
+static enum hand_slot poison_slot;
+static bool poison_aborts;
+static volatile char *volatile nowhere;
+
+void __real_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name);
+void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name);
+
+void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name) {
+  __real_hands_take(h, slot, place, name);
+  if (!*poison || slot != poison_slot || !memmem(name.ptr, name.len, poison, strlen(poison))) return;
+  if (hands_suspected(h, place, name) >= 2) return; /* looked at, but not worked on any more */
+  if (poison_aborts) abort();
+  *nowhere = 1;
+}
+
+static void read_poison(void) {
+  const char *text = getenv("BUSBRIDGE_POISON");
+  if (!text || !*text) return;
+  char copy[128], *rest = copy;
+  snprintf(copy, sizeof copy, "%s", text);
+  snprintf(poison, sizeof poison, "%s", strsep(&rest, ":"));
+  const char *slot = strsep(&rest, ":");
+  if (!slot || !rest) fail_setting("BUSBRIDGE_POISON");
+  poison_slot = strcmp(slot, "publisher") ? HAND_READER : HAND_PUBLISHER;
+  poison_aborts = !strcmp(rest, "abort");
+}
+
 /* Before main, so that main knows nothing of it. */
 __attribute__((constructor)) static void faults_install(void) {
   const char *count = getenv("BUSBRIDGE_COUNT_FILE");
@@ -131,6 +164,7 @@ __attribute__((constructor)) static void faults_install(void) {
   read_trigger("BUSBRIDGE_CRASH_AT", &crash_at);
   read_trigger("BUSBRIDGE_STOP_AT", &stop_at);
   read_trigger("BUSBRIDGE_FAIL_AT", &fail_at);
+  read_poison();
   if (count_fd < 0 && !crash_at.set && !stop_at.set && !fail_at.set) return;
   durable_set_hook(on_durable, NULL);
   relay_set_hook(on_point, NULL);

@@ -187,7 +187,7 @@ class World:
         """A failed run's outbox and logs stay for the one who looks into it."""
         kept = Path(tempfile.gettempdir()) / f"busbridge-failed-{why}-{self.tag}"
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.dir, kept, symlinks=True)
+        shutil.copytree(self.dir, kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
         print(f"  outbox, list and logs are kept in {kept}", flush=True)
 
 

@@ -15,7 +15,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-GOOD, REFUSED, MISMATCH, GARBAGE = "good", "refused", "mismatch", "garbage"
+GOOD, REFUSED, MISMATCH, GARBAGE, CRASHER = "good", "refused", "mismatch", "garbage", "crasher"  # crasher: BUSBRIDGE_POISON names it
 KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
 REFUSED_SIZE = 60000  # the topics take records of 50000 bytes
 

@@ -1,0 +1,118 @@
+"""Replay with kills, twice in parallel, and of what was published: once, unless --force says otherwise (table: 19)."""
+
+import json
+import shutil
+
+from world import harness, time
+
+TRIALS = (9, 600)
+
+
+def run(row):
+    redis = row.redis()
+    kinds = (killed, parallel, published)
+    row.each(lambda t: kinds[t.number % len(kinds)](t, redis), at_once=3)
+
+
+def dead_letters(t, world):
+    """Events that are dead for a cause that goes away: their namespace was not allowed. Their ids, and the writer."""
+    writer = world.writer(keys=3, seed=t.number)
+    for _ in range(10):
+        writer.write(ns="plot")
+    ids = [writer.write(ns="episode")["id"] for _ in range(t.rng.randrange(3, 12))]
+    world.once(options={"routing.namespaces": "plot"})
+    world.forget_programs()
+    found = {p.stem for p in (world.outbox / "dlq").glob("*.json")}
+    t.check("I5", found == set(ids), f"dead letters {sorted(found)}, not {ids}")
+    world.replayed = set(ids)  # their order is that of the replay
+    return ids, writer
+
+
+def finish(t, world, ids, most=1):
+    """All are published, each as often as it may be."""
+    world.settle()
+    case = world.case()
+    wrong = {i: case.committed[i] for i in ids if not 1 <= case.committed[i] <= most}
+    t.check("I2" if any(wrong.values()) else "I1", not wrong, f"replayed ids and how often they are committed: {wrong}")
+    t.judge(world)
+
+
+def killed(t, redis):
+    """The command is killed at random or crashes at a point, or the worker is killed under it; then it is given again."""
+    world = t.world(redis=t.rng.choice(("off", redis.url)))
+    ids, writer = dead_letters(t, world)
+    worker = world.worker() if t.rng.random() < 0.5 else None
+    for _ in range(3):
+        writer.write()
+    if t.rng.random() < 0.5:
+        env = {"BUSBRIDGE_CRASH_AT": f"{t.rng.randrange(1, 40)}{t.rng.choice(('', '+'))}"}
+        world.cli("replay", *ids, env=env)
+    else:
+        command = world.start("busbridge", "replay", *ids)
+        time.sleep(t.rng.uniform(0, 0.06))
+        (worker if worker and t.rng.random() < 0.5 else command).kill()
+        command.wait()
+    if worker and t.rng.random() < 0.5:
+        worker.kill()
+    for _ in range(4):
+        left = [p.stem for p in (world.outbox / "dlq").glob("*.json")]
+        if left:
+            world.cli("replay", *left)
+    t.check("I9", not list((world.outbox / "dlq").glob("*.json")), f"replay does not finish: {world.programs[-1].stderr()[-500:]}")
+    if worker:
+        worker.kill()
+    writer.close()
+    finish(t, world, ids)
+
+
+def parallel(t, redis):
+    """Two commands for the same ids at the same time."""
+    world = t.world(redis=t.rng.choice(("off", redis.url)))
+    ids, writer = dead_letters(t, world)
+    writer.close()
+    worker = world.worker() if t.rng.random() < 0.7 else None
+    if worker:
+        harness.wait_until(lambda: worker.logs("started"), 60)
+    commands = [world.start("busbridge", "replay", *ids) for _ in range(2)]
+    for command in commands:
+        command.wait(60)
+    if worker:
+        harness.wait_until(lambda: not world.pending() or not worker.running(), 60)
+        worker.stop()
+    left = [p.stem for p in (world.outbox / "dlq").glob("*.json")]
+    if left:  # neither had them: the lock was the other's
+        world.cli("replay", *left)
+    finish(t, world, ids)
+
+
+def published(t, redis):
+    """A dead letter whose id is in Kafka already: refused, or dropped as a duplicate; with --force it is published again."""
+    world = t.world(redis=redis.url)
+    ids, writer = dead_letters(t, world)
+    writer.close()
+    id, copy = ids[0], world.dir / "copy.json"
+    letter = world.outbox / "dlq" / f"{id}.json"
+    shutil.copy(letter, copy)
+    world.cli("replay", *ids)
+    world.settle()
+    text = json.loads(copy.read_text())
+    text["storage_key"] = f"{id}__1"
+    (world.outbox / "dlq" / f"{id}__1.json").write_text(json.dumps(text, ensure_ascii=False))
+    force = t.rng.random() < 0.5
+    worker = world.worker() if t.rng.random() < 0.5 else None
+    if worker:
+        harness.wait_until(lambda: worker.logs("started"), 60)
+    command = world.cli("replay", *(["--force"] if force else []), f"{id}__1")
+    if worker:
+        harness.wait_until(lambda: not world.pending() or not worker.running(), 60)
+        worker.stop()
+    if force:
+        t.check("I5", command.status == 0, f"replay --force ended with {command.status}: {command.stderr()[-500:]}")
+    else:
+        for path in (world.outbox / "dlq").glob("*.json"):  # refused: it stays where it was
+            path.unlink()
+    world.settle()
+    case = world.case()
+    wanted = 2 if force else 1
+    t.check("I2", case.committed[id] == wanted, f"{id} is committed {case.committed[id]} times, not {wanted}, with force={force}")
+    finish(t, world, ids, wanted)
