@@ -14,20 +14,12 @@
  * REFUSAL: entry 0 is refused, TROUBLES times at most, and the later ones of its key wait. Without: the topic, or all of
  * Kafka, is away; the probe is the first entry of generation P or later, alone. SCANS: asked for by Timer.
  */
-#define SCANNED_OVER_HELD 1       /* the fresh scan begins at once, and passes over what is in hand */
-#define GENERATION_IGNORED 2      /* an entry prepared before the fresh scan passes the door */
-#define NO_FRESH_SCAN 3           /* the door opens, and nobody looks for what was held */
-#define PROBE_BY_ANY_SCAN 4       /* the scan that finds the probe passes over what is in hand */
-#define LISTING_BEFORE_INOTIFY 5  /* a name in both is taken in the listing's place */
-#define TOLD_BEFORE_FRESH_SCAN 6  /* what inotify told before a scan began goes first */
-#define NOT_LOOKED_AT_AGAIN 7     /* a name not in hand is taken for an entry that is still there */
-#define FORGOTTEN_BEFORE_UNLINK 8 /* the finisher forgets an entry, then removes it */
-/* No mistakes: places that the search must get to, or it proves nothing. */
-#define WITNESS_HELD 101
-#define WITNESS_REOPENED 102
-#define WITNESS_TOLD_AND_LISTED 103
-#ifndef MISTAKE
-#define MISTAKE 0
+/* No mistakes: places that the search must get to, or it proves nothing. -DSEARCHED_FOR=PLACE stops there. */
+#define WITNESS_HELD 1
+#define WITNESS_REOPENED 2
+#define WITNESS_TOLD_AND_LISTED 3
+#ifndef SEARCHED_FOR
+#define SEARCHED_FOR 0
 #endif
 #ifndef ENTRIES
 #define ENTRIES 3
@@ -42,7 +34,7 @@
 
 hidden byte I1_lost, I2_committed_twice, I4_reordered, WITNESSED, x;
 #define HOLDS(condition, invariant) assert((condition) || invariant)
-#define WITNESS(name, condition) assert(MISTAKE != name || !(condition) || WITNESSED)
+#define WITNESS(where, condition) assert(SEARCHED_FOR != where || !(condition) || WITNESSED)
 
 bit there[ENTRIES], in_hand[ENTRIES];
 byte committed[ENTRIES];
@@ -62,7 +54,7 @@ byte troubles;
 inline rescan() { if :: wanted == begun -> wanted++; assert(wanted < GENERATIONS) :: else fi }
 inline rescan_in_order() { rescan(); wanted_in_order = 1 }
 inline give_back(e) { in_hand[e] = 0; hands-- }
-#if MISTAKE == SCANNED_OVER_HELD
+#ifdef SCANNED_OVER_HELD
 #define SCAN_MAY_BEGIN (wanted > begun)
 #else
 #define SCAN_MAY_BEGIN (wanted > begun && (!wanted_in_order || hands == 0))
@@ -99,7 +91,7 @@ end:
   fi;
 
   /* A candidate. In hand? Then passed over. Else its file is read, and only then it is taken. */
-#if MISTAKE == NOT_LOOKED_AT_AGAIN
+#ifdef NOT_LOOKED_AT_AGAIN
   present = 1;
   if :: !in_hand[i] -> skip :: else -> present = 0 fi;
 #else
@@ -113,17 +105,21 @@ end:
 
 scan: /* what was told so far is found by the listing, name by name: it is no snapshot */
   skip;
-#if MISTAKE != TOLD_BEFORE_FRESH_SCAN
+#ifndef TOLD_BEFORE_FRESH_SCAN
   d_step { do :: told ? x :: empty(told) -> break od; x = 0 };
 #endif
   do
   :: i < ENTRIES -> atomic { list = list | (there[i] << i); i++ }
   :: else -> break
   od;
-#if MISTAKE == TOLD_BEFORE_FRESH_SCAN
+#ifdef TOLD_BEFORE_FRESH_SCAN
   i = 0;
   do
-  :: atomic { nempty(told) -> told ? i; list = list & ~(1 << i) }; if :: there[i] && !in_hand[i] -> atomic { in_hand[i] = 1; hands++ }; prepared ! i, begun :: else fi
+  :: atomic { nempty(told) -> told ? i; list = list & ~(1 << i) };
+     if
+     :: there[i] && !in_hand[i] -> atomic { in_hand[i] = 1; hands++ }; prepared ! i, begun
+     :: else
+     fi
   :: empty(told) -> break
   od;
 #endif
@@ -134,7 +130,7 @@ scan: /* what was told so far is found by the listing, name by name: it is no sn
        if
        :: told ?? [eval(i)] ->
           WITNESS(WITNESS_TOLD_AND_LISTED, (list >> i) & 1);
-#if MISTAKE != LISTING_BEFORE_INOTIFY
+#ifndef LISTING_BEFORE_INOTIFY
           list = list & ~(1 << i)
 #endif
        :: else
@@ -148,7 +144,7 @@ scan: /* what was told so far is found by the listing, name by name: it is no sn
 
 /* ---- the publisher: one entry a batch ------------------------------------------------------------------------------ */
 
-#if MISTAKE == GENERATION_IGNORED
+#ifdef GENERATION_IGNORED
 #define NEW_ENOUGH(g) true
 #else
 #define NEW_ENOUGH(g) ((g) >= from)
@@ -173,7 +169,7 @@ inline reopen() {
   :: door != CLOSED ->
      WITNESS(WITNESS_REOPENED, true);
      door = CLOSED; probe_sent = 0;
-#if MISTAKE != NO_FRESH_SCAN
+#ifndef NO_FRESH_SCAN
      rescan_in_order();
      from = wanted
 #else
@@ -216,7 +212,7 @@ end:
 #else
   :: atomic {
        door == AWAY -> door = PROBING;                                           /* due */
-#if MISTAKE == PROBE_BY_ANY_SCAN
+#ifdef PROBE_BY_ANY_SCAN
        rescan();
 #else
        rescan_in_order();
@@ -234,7 +230,7 @@ proctype Finisher() {
 end:
   do
   :: done ? i ->
-#if MISTAKE == FORGOTTEN_BEFORE_UNLINK
+#ifdef FORGOTTEN_BEFORE_UNLINK
      atomic { give_back(i) };
      there[i] = 0;
 #else
