@@ -426,7 +426,7 @@ class WithWorker(CliTest):
         self.entry(PUBLISHED, PAYLOAD)
         self.worker()
         flush = self.start("busbridge", "flush")
-        wait_until(lambda: json.loads(self.ask("GET", "/v1/flush/1")[2] or b"{}").get("taken"), what="the flush takes it")
+        wait_until(lambda: b"finished" in self.ask("GET", "/v1/flush/1")[2], what="the flush began")
         flush.signal(signal.SIGINT)
         flush.signal(signal.SIGINT)
         self.assertEqual(flush.wait(), 130)

@@ -59,9 +59,10 @@ static void open_relay(struct world *w, const char *bootstrap, const char *redis
                              servers,
                              redis_url,
                              "topics.create=never",
+                             "delivery.guarantee=at_least_once", /* the mock knows no transactions */
                              "encoding.schemas=" SOURCE_ROOT "/schemas",
                              background ? "flush.background=true" : "flush.background=false"};
-  struct settings_sources sources = {.overrides = overrides, .override_count = 6};
+  struct settings_sources sources = {.overrides = overrides, .override_count = 7};
   assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
   struct service_options options = {.mode = SERVICE_RELAY, .background = background, .clock = &clock_system};
   if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK) fail_msg("%s", w->err.text);

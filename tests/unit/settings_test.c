@@ -90,7 +90,7 @@ static void defaults_hold_without_any_source(void **state) {
   assert_int_equal(setting_number(r->s, SETTING_TOPICS_PARTITIONS), -1);
   assert_true(setting_bool(r->s, SETTING_FLUSH_BACKGROUND));
   assert_false(setting_bool(r->s, SETTING_ENCODING_STRICT));
-  assert_string_equal(setting_text(r->s, SETTING_DELIVERY_GUARANTEE), "at_least_once");
+  assert_string_equal(setting_text(r->s, SETTING_DELIVERY_GUARANTEE), "exactly_once");
   assert_string_equal(setting_source(r->s, SETTING_LOG_LEVEL), "default");
   assert_int_equal(r->warnings.len, 0);
 }
@@ -228,17 +228,12 @@ static void refusals_say_where_and_what_is_allowed(void **state) {
 
 static void what_comes_later_is_known_and_refused(void **state) {
   struct run *r = *state;
-  load(r, "delivery.guarantee = exactly_once\n", NULL, NULL);
-  assert_refused(
-      r, ":1: delivery.guarantee: exactly_once is not there yet: this release does at_least_once; leave it out");
   load(r, NULL, ENV("BUSBRIDGE_ENCODING_FRAMING=confluent"), NULL);
   assert_refused(r, "BUSBRIDGE_ENCODING_FRAMING=confluent: confluent is not there yet: this release does auto, "
                     "single-object, raw, json; leave it out");
-  load(r, NULL, NULL, "redis.required=yes");
-  assert_refused(r, "-X redis.required=yes: is not there yet: this release does false; leave it out");
   load(r, NULL, NULL, "registry.url=http://x");
   assert_refused(r, "-X registry.url=http://x: is not there yet: this release does without it; leave it out");
-  load(r, "redis.required = no\nregistry.url =\nhttp.listen = off\n", NULL, NULL);
+  load(r, "delivery.guarantee = at_least_once\nregistry.url =\nhttp.listen = off\n", NULL, NULL);
   assert_ok(r);
 }
 
@@ -404,7 +399,7 @@ static void help_names_every_key_and_keeps_to_the_width(void **state) {
   struct buffer out = {0};
   settings_help(&out, 200);
   assert_non_null(strstr(buffer_z(&out), "Default 30s; 100ms to 1d; reloaded by SIGHUP."));
-  assert_non_null(strstr(buffer_z(&out), "one of at_least_once (later: exactly_once)"));
+  assert_non_null(strstr(buffer_z(&out), "(later: confluent)"));
   assert_non_null(strstr(buffer_z(&out), "Default empty; can not be changed yet."));
   buffer_release(&out);
 }
