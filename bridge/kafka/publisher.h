@@ -91,8 +91,7 @@ MUST_CHECK enum txn_next publisher_position(struct publisher *p, const struct po
 /* Blocks until the broker answered, however long (a watchdog of the caller's ends the process). */
 MUST_CHECK enum txn_next publisher_commit(struct publisher *p, struct error *err);
 /* Records not reported yet get KAFKA_PURGED. TXN_DONE, TXN_AGAIN or a new producer; the latter also, without trying,
- * once publisher_commit was called, and when a record failed that had been given to a partition (see publisher_clean).
- */
+ * once publisher_commit was called, and instead of waiting when a record failed that had been given to a partition. */
 MUST_CHECK enum txn_next publisher_abort(struct publisher *p, struct error *err);
 /* The next transaction can begin. False within one, and for good, so that a new producer must be made before the next,
  * - when something of the last one may still be under way: its EndTxn was sent more than once or not answered (none at

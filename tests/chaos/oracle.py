@@ -55,9 +55,9 @@ def read_list(path):
     for line in Path(path).read_text().splitlines():
         said = json.loads(line)
         if said["do"] == "attempt":
-            entries[said["file"]] = {**said, "accepted": False}
+            entries[said["file"], said["id"]] = {**said, "accepted": False}
         else:
-            entries[said["file"]]["accepted"] = True
+            entries[said["file"], said["id"]]["accepted"] = True
     return list(entries.values())
 
 

@@ -11,6 +11,7 @@ Kinds of faults:
   answer_lost     the answer is swallowed, the connection stays: the client runs into its timeout
   answer_late     the answer comes `late` seconds later, those behind it too
   answer_twice    the answer comes a second time
+  answer_fenced   EndTxn alone: the broker did it, the answer says PRODUCER_FENCED, as it may after a retry nobody saw
   request_cut     the request is not passed on, the connection is closed
   request_late    the connection is closed at once; the request reaches the broker `late` seconds later, when the client has sent
                   it again on another connection (librdkafka#5423: it may end the next transaction)
@@ -30,7 +31,8 @@ PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 9, 10, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 API_NAMES = {PRODUCE: "Produce", OFFSET_FETCH: "OffsetFetch", FIND_COORDINATOR: "FindCoordinator", INIT_PRODUCER_ID: "InitProducerId",
              ADD_PARTITIONS: "AddPartitionsToTxn", ADD_OFFSETS: "AddOffsetsToTxn", END_TXN: "EndTxn", TXN_OFFSET_COMMIT: "TxnOffsetCommit"}
-KINDS = ("answer_cut", "answer_lost", "answer_late", "answer_twice", "request_cut", "request_late", "request_twice")
+KINDS = ("answer_cut", "answer_lost", "answer_late", "answer_twice", "answer_fenced", "request_cut", "request_late", "request_twice")
+FENCED = 90
 COPY = 0x7fff0000  # correlation ids of copies begin here: nobody else counts that far
 
 
@@ -65,6 +67,13 @@ def read_frame(connection):
             return None
         raw += piece
     return raw
+
+
+def fenced(frame):
+    """EndTxn's answer, versions 0 to 2: length, correlation id, throttle time, error code."""
+    if len(frame) != 14:
+        raise ValueError("an answer to EndTxn of an unknown version")
+    return frame[:12] + struct.pack(">h", FENCED)
 
 
 class Link:
@@ -147,6 +156,8 @@ class Link:
                 return
             if rule and rule.kind == "answer_late" and self.proxy.stop.wait(rule.late):
                 return
+            if rule and rule.kind == "answer_fenced":
+                frame = fenced(frame)
             self.client.sendall(frame)
             if rule and rule.kind == "answer_twice":
                 self.client.sendall(frame)

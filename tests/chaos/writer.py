@@ -48,8 +48,8 @@ class Writer:
             return {KEY_FIELD[ns]: key, "changes": body}
         return {KEY_FIELD[ns]: key, "word_count": self.count, "note": body, "consistency_issues": []}
 
-    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None):
-        """One entry; its line of the list, or None when the disk refused it."""
+    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None, file=None):
+        """One entry; its line of the list, or None when the disk refused it. file: replaces one of that name."""
         self.count += 1
         ns = ns or self.rng.choice(self.namespaces)
         key = key or f"{ns[0]}{self.rng.randrange(self.keys)}"
@@ -62,7 +62,7 @@ class Writer:
         text = json.dumps(entry, ensure_ascii=False)
         if kind == GARBAGE:
             text = text[:self.rng.randrange(2, len(text) - 2)]
-        line = {"id": entry["id"], "key": key, "seq": self.count, "kind": kind, "file": entry["storage_key"] + ".json",
+        line = {"id": entry["id"], "key": key, "seq": self.count, "kind": kind, "file": file or entry["storage_key"] + ".json",
                 "payload": entry["payload"] if kind == GOOD else None}
         return self.place(line, text)
 
@@ -79,7 +79,7 @@ class Writer:
         except OSError:
             temporary.unlink(missing_ok=True)
             return None
-        self.say(do="accept", file=line["file"])
+        self.say(do="accept", file=line["file"], id=line["id"])
         return {**line, "name": json.loads(text)["name"] if line["kind"] != GARBAGE else ""}
 
     def close(self):

@@ -7,143 +7,10 @@ BUSBRIDGE_FULL=1 tries each before and after, all failures, and 1500 crashes in 
 BUSBRIDGE_FIRST=1 ends it at the first violation.
 """
 
-import concurrent.futures
-import os
-import random
-import sys
-import time
-import traceback
-import unittest
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
-import oracle  # noqa: E402
-from world import FULL, Topics, World, harness  # noqa: E402
-
-SEED = int(os.environ.get("BUSBRIDGE_SEED_NUMBER") or random.randrange(10**6))
-FIRST = os.environ.get("BUSBRIDGE_FIRST") == "1"
-CRASHED = 137
-WORKERS = 4
-KINDS = ["good"] * 16 + ["refused", "mismatch", "garbage"]
+from points import FULL, Suite, harness, marks
 
 
-class Point:
-    """One line of the count file: the number of a call, and what it is."""
-
-    def __init__(self, line):
-        number, self.what, self.name = (line.split(" ", 2) + [""])[:3]
-        self.number = int(number)
-
-    def __str__(self):
-        return f"{self.number} ({self.what} {self.name})"
-
-
-def fill(world, seed):
-    """The batch: the same for the same seed. The order of kinds is shuffled, the twin follows somewhere behind its first."""
-    rng = random.Random(seed)
-    kinds = KINDS[:]
-    rng.shuffle(kinds)
-    writer = world.writer(keys=3, seed=seed)
-    written = [writer.write(kind) for kind in kinds]
-    writer.write(twin_of=rng.choice([w for w in written if w["kind"] == "good"]))
-    writer.close()
-
-
-def points(world, **env):
-    """A run that only counts: its points."""
-    file = world.dir / "points"
-    file.unlink(missing_ok=True)
-    world.once(env={"BUSBRIDGE_COUNT_FILE": str(file), **env})
-    return [Point(line) for line in file.read_text().splitlines()]
-
-
-def marks(found, rng=None):
-    """Before each and after each, a step towards Kafka being one moment; with rng a tenth of those after, which differ from those
-    before the next one only in what other threads did."""
-    after = [f"{p.number}+" for p in found if p.what != "point"]
-    return [str(p.number) for p in found] + (rng.sample(after, len(after) // 10) if rng else after)
-
-
-class Suite(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.bootstrap = harness.shared_bootstrap()
-        cls.redis = harness.Redis().start()
-        cls.addClassCleanup(cls.redis.close)
-
-    def setUp(self):
-        print(f"seed {SEED}", flush=True)
-        self.rng = random.Random(SEED)
-        self.total, self.trials, self.missed = oracle.Judgement(), 0, 0
-
-    # ---- many trials at a time: most of a recovery is waiting for the broker ----------------------------------------------------
-
-    def sweep(self, trial, cases):
-        """trial(world, case) -> Judgement for all cases, some at a time."""
-        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-            jobs = {pool.submit(self.one, trial, case, self.rng.random() < 0.5, self.rng.randrange(10**6)): case for case in cases}
-            for job in concurrent.futures.as_completed(jobs):
-                self.count(jobs[job], job.result())
-                if FIRST and self.total.faults:
-                    pool.shutdown(cancel_futures=True)
-                    break
-        self.conclude()
-
-    def one(self, trial, case, redis, seed):
-        world = World(Topics(self.bootstrap), redis=self.redis.url if redis else "off")
-        judgement, began = oracle.Judgement(), time.monotonic()
-        try:
-            fill(world, seed)
-            judgement = trial(world, case)
-            if time.monotonic() - began > 30:
-                judgement.fault("I9", f"it took {time.monotonic() - began:.0f} s")
-        except Exception:
-            judgement.fault("I9", "the trial did not come to its end:\n" + traceback.format_exc())
-        if judgement.faults:
-            world.keep("crash")
-        world.close()
-        world.topics.delete()
-        return judgement
-
-    def count(self, case, judgement):
-        self.trials += 1
-        self.total.add(judgement)
-        if judgement.faults:
-            print(f"VIOLATION at {case} (seed {SEED}):\n{judgement.complain()}", flush=True)
-
-    def conclude(self):
-        print(f"{self.id().rsplit('.', 1)[1]}: {self.trials} trials, {self.missed} points not reached, seed {SEED}\n  {self.total.line()}", flush=True)
-        self.assertEqual(len(self.total.faults), 0, f"violations, seed {SEED}")
-
-    def baseline(self):
-        world = World(Topics(self.bootstrap), redis=self.redis.url)
-        self.addCleanup(world.topics.delete)
-        self.addCleanup(world.close)
-        fill(world, SEED)
-        return points(world)
-
-    # ---- trials ----------------------------------------------------------------------------------------------------------------
-
-    def crash(self, world, mark):
-        """One run that ends at its mark; False when it came to its end without meeting it."""
-        program = world.once(env={"BUSBRIDGE_CRASH_AT": mark})
-        if program.status == CRASHED:
-            return True
-        if program.status not in (0, 1):
-            raise AssertionError(f"a run with a crash at {mark} ended with {program.status}:\n{program.stderr()[-2000:]}")
-        self.missed += 1
-        return False
-
-    def after_crash(self, world):
-        """What must hold while nobody runs: nothing is lost yet, and a batch is whole."""
-        for _ in range(50):
-            j = oracle.Judgement()
-            oracle.judge_whole(world.case(), j)
-            if not j.faults:
-                break
-            time.sleep(0.1)
-        return j
-
+class Crash(Suite):
     def crash_once(self, world, mark):
         self.crash(world, mark)
         first = self.after_crash(world)
@@ -167,7 +34,7 @@ class Suite(unittest.TestCase):
         judgement.faults += first.faults
         return judgement
 
-    def fail(self, world, setting):
+    def failing_call(self, world, setting):
         """A call fails. The run may end as it likes, but not by a signal; the next one makes everything good."""
         program = world.once(env={"BUSBRIDGE_FAIL_AT": setting})
         world.settle()
@@ -193,7 +60,7 @@ class Suite(unittest.TestCase):
         found = [p for p in self.baseline() if p.what != "point"]
         codes = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE")
         cases = [f"{p.number}{after}:{code}" for p in found for after in ("", "+") for code in codes]
-        self.sweep(self.fail, cases if FULL else self.rng.sample(cases, 30))
+        self.sweep(self.failing_call, cases if FULL else self.rng.sample(cases, 30))
 
 
 if __name__ == "__main__":
