@@ -152,6 +152,12 @@ static void the_cluster_tells_its_id(void **state) {
   assert_true(span_starts(span_of(id), "mockCluster"));
 }
 
+/* The mock tells partitions along with an error, which no broker does and which ends librdkafka 2.4 to 2.9 if it has
+ * not heard of them before (librdkafka#4907). Denied topics are also tried on a real broker. */
+static bool mock_errors_are_deadly(void) {
+  return rd_kafka_version() >= 0x02040000 && rd_kafka_version() < 0x020a0000;
+}
+
 static void states_of_topics_are_told_apart(void **state) {
   struct world *w = *state;
   mock_topic(&w->mock, "there", 5);
@@ -167,7 +173,7 @@ static void states_of_topics_are_told_apart(void **state) {
                {"gone", TOPIC_MISSING, 0},
                {"denied", TOPIC_FORBIDDEN, 0},
                {"electing", TOPIC_UNCLEAR, 0}};
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+  for (size_t i = 0; i < (mock_errors_are_deadly() ? 2 : sizeof cases / sizeof *cases); i++) {
     enum topic_state found = TOPIC_UNCLEAR;
     int partitions = -1;
     struct error err = {0};
