@@ -168,10 +168,20 @@ static enum status check_highest(struct relay *r, const struct manifest_name *li
   return ST_OK;
 }
 
+/* A new outbox, or one whose very first start ended between manifest 0, which names nothing, and its commit. */
+static bool forget_first(struct relay *r, struct manifest_name *list, size_t *count, struct error *err) {
+  for (size_t i = 0; i < *count; i++)
+    if (list[i].number > 0) return false;
+  for (size_t i = 0; i < *count; i++)
+    if (manifest_remove(folder_of(r), &list[i], err) != ST_OK) return false;
+  *count = 0;
+  return true;
+}
+
 /* One case of the table in ledger.h each. */
 static enum status begin(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
   struct position *p = &r->ledger.position;
-  if (p->number < 0 && count == 0) return ledger_begin_at(r, 0, err);
+  if (p->number < 0 && forget_first(r, list, &count, err)) return ledger_begin_at(r, 0, err);
   if (p->number < 0) return ledger_lost(r, list, count, err);
   enum status st = check_highest(r, list, count, err);
   if (st != ST_OK) return st;
@@ -210,6 +220,13 @@ static enum ledger_found compare(struct relay *r, const struct position *found, 
   if (in_doubt && found->number == (int64_t)l->doubt.number && !strcmp(found->digest, l->doubt.digest)) {
     ledger_committed(r);
     return LEDGER_COMMITTED;
+  }
+  if (found->number < 0) {
+    error_set(err, ST_UNAVAILABLE,
+              "Kafka holds no position for this outbox any more (was the topic %s made anew?). This run ends; the next "
+              "start lets the topics decide",
+              l->position.topic);
+    return LEDGER_REFUSED;
   }
   if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
     error_set(
@@ -255,7 +272,12 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
     result = compare(r, &found, err);
   } else {
     r->ledger.position = found;
-    result = start(r, list, count, err);
+    if (found.number < 0) { /* the position was lost: every manifest counts, also one that came after the first look */
+      free(list);
+      list = NULL;
+      st = manifest_list(folder_of(r), &list, &count, err);
+    }
+    result = st == ST_OK ? start(r, list, count, err) : found_of(st);
   }
   free(list);
   return result;

@@ -64,13 +64,31 @@ static void look_at(struct doubt *d, const struct message *m) {
   }
 }
 
+/* A topic that is missing holds nothing. */
+static unsigned present_topics(struct relay *r, const char **topics) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < routing_topics(r->parts.routing); i++) {
+    const char *name = routing_topic_name(r->parts.routing, i);
+    enum topic_state state = TOPIC_UNCLEAR;
+    struct error ignored = {0};
+    bool missing =
+        cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, &ignored) == ST_OK && state == TOPIC_MISSING;
+    if (!missing) topics[n++] = name;
+  }
+  return n;
+}
+
 static enum status read_topics(struct relay *r, struct doubt *d, struct error *err) {
   unsigned count = routing_topics(r->parts.routing);
   const char **topics = calloc(count + 1, sizeof *topics);
   struct reader *reader = NULL;
   if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
-  for (unsigned i = 0; i < count; i++) topics[i] = routing_topic_name(r->parts.routing, i);
+  count = present_topics(r, topics);
   int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
+  if (count == 0) {
+    free(topics);
+    return ST_OK;
+  }
   enum status st = reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader, err);
   if (st == ST_OK) st = reader_seek_time(reader, from, ANSWER_MS, err);
   while (st == ST_OK) {

@@ -92,7 +92,7 @@ struct relay {
   uint64_t in_hand;                        /* lock: taken and not settled */
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */
-  bool unsettled; /* F: the disk refused something to the end of the run: no manifest is closed any more */
+  bool unsettled; /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
   int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;               /* lock: monotonic end of draining */
 

@@ -175,7 +175,7 @@ struct item *next_item(struct relay *r) {
 
 void key_waits(struct relay *r, const struct item *item) {
   pthread_mutex_lock(&r->lock);
-  if (!waiting_add(&r->waiting, item->topic, item->key, item->id, item->generation))
+  if (!waiting_add(&r->waiting, item->topic, item->key, item->ref.name, item->generation))
     log_write(r->parts.log, LOG_WARNING, "relay", "key_not_held", FIELDS(F_SPAN("id", item->id)),
               "Out of memory: later events of this key may overtake it");
   pthread_mutex_unlock(&r->lock);
@@ -183,7 +183,7 @@ void key_waits(struct relay *r, const struct item *item) {
 
 bool may_pass(struct relay *r, struct item *item) {
   pthread_mutex_lock(&r->lock);
-  bool held = waiting_holds(&r->waiting, item->topic, item->key, item->id, item->generation);
+  bool held = waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation);
   pthread_mutex_unlock(&r->lock);
   return !held && breaker_passes(&r->kafka, item->generation) &&
          breaker_passes(topic_breaker(r, item->topic), item->generation);

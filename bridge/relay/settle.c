@@ -198,9 +198,9 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
   bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED);
   if (!still && item->routed)
-    waiting_release(&r->waiting, item->topic, item->key, item->id);
-  else if (!still && item->id.len)
-    waiting_release_id(&r->waiting, item->id);
+    waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
+  else if (!still)
+    waiting_release_file(&r->waiting, item->ref.name);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;
   flush_settled(r, item, fate);
   pthread_mutex_unlock(&r->lock);
@@ -220,11 +220,29 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
             FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published", published);
 }
 
+/* A failed fsync is not asked twice: the next one would say yes of what the first one lost. No manifest of this run is
+ * closed any more, so that the next start settles them again. */
+static bool sync_outbox(struct relay *r) {
+  struct error err = {0};
+  if (store_sync(r->parts.store, &err) == ST_OK) return !r->unsettled;
+  if (!r->unsettled)
+    log_write(
+        r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", FIELDS(F_TEXT("error", err.text)),
+        "The outbox folder could not be synced. Relaying goes on; mend the disk, then restart the worker, which settles "
+        "this run's batches again");
+  r->unsettled = true;
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_OPEN, err.text, "Mend the disk, then restart the worker");
+  pthread_mutex_unlock(&r->lock);
+  return false;
+}
+
 /* The removals are durable, then the batch's manifest may go: until both worked, however long. */
 static void close_batch(struct relay *r, const struct manifest_name *name) {
   struct error err = {0};
   unsigned tries = 0;
-  while (store_sync(r->parts.store, &err) != ST_OK || ledger_settled(r, name, &err) != ST_OK) {
+  if (!sync_outbox(r)) return;
+  while (ledger_settled(r, name, &err) != ST_OK) {
     if (err.status == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
     if (!wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
   }
@@ -239,7 +257,6 @@ static bool still_ours(struct relay *r) {
 
 void stage_settle(struct relay *r, struct item *first) {
   size_t published = 0, all = 0;
-  struct error err = {0};
   if (!still_ours(r)) return; /* touches nothing: it is the other one's now */
   r->settling_us = clock_wall_us(r->parts.clock);
   r->settling_ns = clock_mono_ns(r->parts.clock);
@@ -255,9 +272,7 @@ void stage_settle(struct relay *r, struct item *first) {
     settle_item(r, item, (enum outcome)item->outcome);
     if (last && !r->unsettled) close_batch(r, &closes); /* else the next start settles what is left of it */
   }
-  if (store_sync(r->parts.store, &err) != ST_OK)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", FIELDS(F_TEXT("error", err.text)),
-              "The outbox folder could not be synced: after a power loss entries may come back, Redis knows them then");
+  sync_outbox(r);
   if (published) tell_chain(r, published, all);
   flush_check(r);
   store_wake(r->parts.store);

@@ -3,7 +3,7 @@
 enum { KEY_MOST = 1100, SCAN_EVERY_MS = 1000 };
 
 struct wait_key {
-  char id[EVENT_ID_MAX + 1];
+  char file[256];      /* name of the entry that is waited for */
   uint64_t seen;       /* generation of the scan that last found the event */
   uint64_t from;       /* released: least generation that passes, 0 = its scan is not asked for yet */
   bool released, held; /* held: something went back because of it */
@@ -44,11 +44,11 @@ void waiting_close(struct waiting *w) {
   table_release(&w->keys);
 }
 
-bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation) {
+bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation) {
   char room[KEY_MOST];
   struct span name;
   struct wait_key *k = find(w, topic, key, room, &name);
-  if (k && !span_is(id, k->id) && !k->released) return true; /* it waits already, for an earlier one */
+  if (k && !span_is(file, k->file) && !k->released) return true; /* it waits already, for an earlier one */
   if (!k) {
     k = malloc(sizeof *k + name.len);
     if (!k) return false;
@@ -60,7 +60,7 @@ bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span
       return false;
     }
   }
-  snprintf(k->id, sizeof k->id, "%.*s", SPAN_ARGS(id));
+  snprintf(k->file, sizeof k->file, "%.*s", SPAN_ARGS(file));
   k->seen = generation;
   k->from = 0;
   k->released = false;
@@ -79,7 +79,7 @@ static void sweep(struct waiting *w) {
   }
 }
 
-bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation) {
+bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation) {
   if (generation > w->latest) {
     w->latest = generation;
     if (w->keys.count) sweep(w);
@@ -88,7 +88,7 @@ bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct sp
   char room[KEY_MOST];
   struct span name;
   struct wait_key *k = find(w, topic, key, room, &name);
-  if (!k || (!k->released && span_is(id, k->id))) return false;
+  if (!k || (!k->released && span_is(file, k->file))) return false;
   if (k->released && k->from && generation >= k->from) return false;
   k->held = true;
   return true;
@@ -104,21 +104,21 @@ static void release(struct waiting *w, struct wait_key *k) {
   w->released = true;
 }
 
-void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id) {
+void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span file) {
   if (!w->keys.count) return;
   char room[KEY_MOST];
   struct span name;
   struct wait_key *k = find(w, topic, key, room, &name);
-  if (k && !k->released && span_is(id, k->id)) release(w, k);
+  if (k && !k->released && span_is(file, k->file)) release(w, k);
 }
 
-void waiting_release_id(struct waiting *w, struct span id) {
+void waiting_release_file(struct waiting *w, struct span file) {
   size_t pos = 0;
   struct span key;
   void *value;
   while (table_each(&w->keys, &pos, &key, &value)) {
     struct wait_key *k = value;
-    if (!k->released && span_is(id, k->id)) release(w, k);
+    if (!k->released && span_is(file, k->file)) release(w, k);
   }
 }
 

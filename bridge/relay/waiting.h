@@ -7,7 +7,8 @@
  *   then, at most once a second:           waiting_tick        one fresh scan for all keys released; what older scans
  *                                                              brought is still held, what it brings passes
  *
- * A key is topic and key bytes. Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
+ * A key is topic and key bytes. The one is told by its file's name: another entry with its id waits like the rest.
+ * Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
  */
 #ifndef BRIDGE_RELAY_WAITING_H
 #define BRIDGE_RELAY_WAITING_H
@@ -24,11 +25,11 @@ struct waiting {
 void waiting_close(struct waiting *w);
 /* generation: of the scan that found it. Without memory the key does not wait (order is then not kept for it): false.
  */
-bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
-bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span id, uint64_t generation);
-void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span id);
+bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation);
+bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation);
+void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span file);
 /* The same for one that was never routed (found to be a duplicate, or beyond use, before that). */
-void waiting_release_id(struct waiting *w, struct span id);
+void waiting_release_file(struct waiting *w, struct span file);
 /* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any more are released
  * too. */
 void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle);

@@ -52,7 +52,7 @@ static void nobody_is_held_while_no_key_waits(void **state) {
   struct world *w = *state;
   assert_false(holds(w, "k", "a", 1));
   release(w, "k", "a");
-  waiting_release_id(&w->w, SPAN("a"));
+  waiting_release_file(&w->w, SPAN("a"));
   tick(w, true);
   assert_int_equal(waiting_count(&w->w), 0);
 }
@@ -184,12 +184,12 @@ static void an_event_that_was_never_routed_frees_its_key_by_its_id(void **state)
   struct world *w = *state;
   add(w, "k", "a", 1), add(w, "l", "x", 1), add(w, "m", "a", 1);
   assert_true(holds(w, "k", "b", 1));
-  waiting_release_id(&w->w, SPAN("a"));
+  waiting_release_file(&w->w, SPAN("a"));
   assert_int_equal(waiting_count(&w->w), 2); /* m held nobody */
   tick(w, false);
   assert_false(holds(w, "k", "b", 2));
   assert_true(holds(w, "l", "y", 2));
-  waiting_release_id(&w->w, SPAN("unknown"));
+  waiting_release_file(&w->w, SPAN("unknown"));
   assert_int_equal(waiting_count(&w->w), 1);
 }
 
