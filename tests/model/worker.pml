@@ -85,6 +85,7 @@ proctype Publisher(byte w) {
   byte events, twins, keys, i;
   byte culprit = NOBODY, stamp, fatal;
   bit cut, left, uncounted, bad;
+  bit at_least_once;        /* this run's delivery.guarantee */
 
 life:
   {
@@ -92,8 +93,14 @@ life:
 end_off:
     atomic {
       starts < LIVES && !runs[w] && !finisher_dies[w] && (w == 0 || starts) && LOCK_IS_FREE ->
-      starts++; nonce = starts; owner = w; runs[w] = 1; stale_moves[w] = 0; stale_moves[2 + w] = 0
+      starts++; nonce = starts; owner = w; runs[w] = 1; stale_moves[w] = 0; stale_moves[2 + w] = 0;
+#ifdef SWITCH
+      if :: at_least_once = 0 :: at_least_once = 1 fi
+#endif
     };
+#ifdef SWITCHED_WITHOUT_SETTLING
+    if :: at_least_once -> goto next_batch :: else fi;
+#endif
 
 recover: /* a new producer at start */
     if :: LOCK_IS_OURS -> skip :: else -> goto stop fi;
@@ -197,6 +204,7 @@ next_batch:
       fi
     };
     if :: LOCK_IS_OURS -> skip :: else -> goto stop fi;
+    if :: at_least_once -> goto send_plainly :: else fi;
     atomic { n = last_n + 1; digest = DIGEST(events, twins, nonce); bad = 0 };
 #ifdef KEYS_SET_EARLY
     d_step { redis_set(events) };
@@ -376,6 +384,21 @@ refresh: /* once a day, between batches: the same position again */
       fi
     };
 
+send_plainly: /* at_least_once: no manifest, no transaction; settled on its delivery report */
+    do
+    :: i < ENTRIES && BIT(events, i) ->
+       d_step {
+         HOLDS(!committed[i] || BIT(sent_plainly, i), I2_committed_twice);
+         if :: committed[i] -> skip :: else -> committed[i]++ fi;
+         sent_plainly = sent_plainly | (1 << i)
+       };
+       i++
+    :: i < ENTRIES && !BIT(events, i) -> i++
+    :: i == ENTRIES -> i = 0; break
+    od;
+    to_finisher[w] ! PUBLISHED, 0, DIGEST(events, twins, 0);
+    atomic { events = 0; twins = 0; goto next_batch };
+
 position_lost: /* no c: a new outbox, or it was forgotten and the topics decide, for all manifests that are there now */
     skip;
 #ifndef LOST_POSITION_TAKEN_FOR_NEW
@@ -431,7 +454,8 @@ end_settled:
   } unless { publisher_dies[w] };
   atomic {
     nonce = 0; last_n = 0; last_digest = 0; n = 0; digest = 0; seen_n = 0; seen_digest = 0;
-    events = 0; twins = 0; keys = 0; i = 0; culprit = NOBODY; stamp = 0; fatal = 0; cut = 0; left = 0; uncounted = 0; bad = 0; listed[w] = 0;
+    events = 0; twins = 0; keys = 0; i = 0; culprit = NOBODY; stamp = 0; fatal = 0; cut = 0; left = 0; uncounted = 0; bad = 0;
+    at_least_once = 0; listed[w] = 0;
     !finisher_dies[w] -> in_hand[w] = 0; refused[w] = 0; runs[w] = 0; started[w] = 0; publisher_dies[w] = 0
   };
   goto life
