@@ -152,12 +152,6 @@ static void the_cluster_tells_its_id(void **state) {
   assert_true(span_starts(span_of(id), "mockCluster"));
 }
 
-/* The mock tells partitions along with an error, which no broker does and which ends librdkafka 2.4 to 2.9 if it has
- * not heard of them before (librdkafka#4907). Denied topics are also tried on a real broker. */
-static bool mock_errors_are_deadly(void) {
-  return rd_kafka_version() >= 0x02040000 && rd_kafka_version() < 0x020a0000;
-}
-
 static void states_of_topics_are_told_apart(void **state) {
   struct world *w = *state;
   mock_topic(&w->mock, "there", 5);
