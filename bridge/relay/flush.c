@@ -77,6 +77,19 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
     snprintf(p->reason, sizeof p->reason, "some files do not parse and may still be growing");
 }
 
+/* What went back as held is on its way: another scan brings it. Lock held. */
+static bool held_come_again(struct relay *r) {
+  return (r->waiting.released && r->waiting.keys.count) || !store_scanned(r->parts.store, r->order_scan) ||
+         !store_scanned(r->parts.store, r->waiting.asked);
+}
+
+/* Everything was given back until a probe gets through. Lock held. */
+static bool kafka_is_away(const struct relay *r) {
+  for (size_t i = 0; i < r->status.breaker_count; i++)
+    if (!strcmp(r->status.breakers[i].target, "kafka")) return true;
+  return false;
+}
+
 /* Lock held. growing: files that may become entries. */
 static bool is_over(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
@@ -87,6 +100,8 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   if (f->open) return false;
   if (f->cancelled || limit_reached(f)) return true;
   if (!store_scanned(r->parts.store, f->generation)) return false;
+  if (kafka_is_away(r)) return f->progress.unreachable = now_ms - f->quiet_since_ms > UNREACHABLE_MS;
+  if (held_come_again(r)) return false;
   if (!f->patient) return true;
   if (counts->growing) return false;
   int64_t soon = clock_wall_us(r->parts.clock) + r->config.tuning.flush_interval_ms * 1000;

@@ -90,6 +90,7 @@ struct relay {
   struct flush flush;                      /* lock */
   uint64_t flushes;                        /* lock: begun so far */
   uint64_t in_hand;                        /* lock: taken and not settled */
+  uint64_t order_scan;                     /* lock: latest generation asked for so that what was held comes in order */
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */
   bool unsettled; /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
@@ -123,7 +124,9 @@ struct relay {
   bool topics_ready, link_down, queue_full;
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
   unsigned renew_tries;
-  _Atomic int64_t calling_ms; /* monotonic begin of a call to Kafka that has no timeout, 0 = none; F looks */
+  int64_t calling_ms; /* lock: monotonic begin of P's call to Kafka that has no timeout, 0 = none */
+  int64_t told_ms;    /* F: the call during which the outage was told */
+  bool call_quiet;    /* lock: nothing was in flight when it began */
   int64_t topics_due_ms;
   unsigned topics_tries;
 

@@ -135,14 +135,23 @@ static struct item *next_chain(struct relay *r, bool *over) {
  * long as they like; while it does, three minutes are too many: the process is ended, and the next start asks the
  * ledger. */
 static void watch_calls(struct relay *r) {
-  int64_t since = atomic_load(&r->calling_ms);
-  if (!since || clock_mono_ms(r->parts.clock) - since < HANGING_MS) return;
-  pthread_mutex_lock(&r->lock); /* it may have ended just now, and the publisher be closed */
-  bool up = atomic_load(&r->calling_ms) == since && r->publisher && publisher_link(r->publisher, NULL) == LINK_UP;
+  pthread_mutex_lock(&r->lock);
+  int64_t since = r->calling_ms, lasts = clock_mono_ms(r->parts.clock) - since;
+  bool look = since && lasts > REST_MS && r->publisher;
+  if (look && r->call_quiet) publisher_poll(r->publisher, 0);
+  struct error words = {0};
+  enum publisher_link link = look ? publisher_link(r->publisher, &words) : LINK_UNKNOWN;
+  if (link == LINK_DOWN)
+    status_breaker(r, "kafka", BREAKER_OPEN, words.text, "Everything stays pending and goes on by itself");
+  bool told = link == LINK_DOWN && r->told_ms != since;
+  if (told) r->told_ms = since;
   pthread_mutex_unlock(&r->lock);
-  if (!up) return;
-  relay_fail(r, ST_UNAVAILABLE,
-             "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");
+  if (told)
+    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_away", FIELDS(F_TEXT("error", words.text)),
+              "Kafka does not answer; everything stays pending and goes on by itself");
+  if (link == LINK_UP && lasts > HANGING_MS)
+    relay_fail(r, ST_UNAVAILABLE,
+               "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");
 }
 
 static void *finisher_main(void *arg) {

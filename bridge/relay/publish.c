@@ -49,9 +49,18 @@ void kafka_trouble(struct relay *r, const char *text, int code) {
               "Kafka does not take records; everything stays pending and goes on by itself");
 }
 
+/* What went back as held comes again, in front of what is newer. */
+static uint64_t scan_for_order(struct relay *r) {
+  uint64_t generation = store_rescan_settled(r->parts.store);
+  pthread_mutex_lock(&r->lock);
+  r->order_scan = generation;
+  pthread_mutex_unlock(&r->lock);
+  return generation;
+}
+
 static void door_opens(struct relay *r, struct breaker *b, const char *target) {
   if (b->state == BREAKER_CLOSED) return;
-  breaker_reopen(b, store_rescan_settled(r->parts.store));
+  breaker_reopen(b, scan_for_order(r));
   show(r, target, b, "");
   log_write(r->parts.log, LOG_INFO, "relay", "breaker_closed", FIELDS(F_TEXT("target", target)),
             "%s takes records again", target);
@@ -239,7 +248,7 @@ void push_done(struct relay *r) {
 static void tick_breaker(struct relay *r, struct breaker *b, const char *target, unsigned topic, bool idle) {
   if (breaker_due(b, r->parts.clock)) {
     if (b != &r->kafka) topic_create(r, topic);
-    breaker_probe(b, store_rescan_settled(r->parts.store));
+    breaker_probe(b, scan_for_order(r));
     show(r, target, b, "A probe is under way");
   } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle && store_scanned(r->parts.store, b->from)) {
     door_opens(r, b, target); /* nothing is left to try it with */

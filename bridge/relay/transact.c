@@ -189,13 +189,31 @@ static bool wait_on(struct relay *r, int ms) {
   return !relay_must_end(r);
 }
 
+/* While P is in a call that has no timeout F serves what librdkafka has to say: that the brokers are away, for one.
+ * Nothing is in flight then, so no report can come to F. */
+static void begin_call(struct relay *r) {
+  bool quiet = publisher_in_flight(r->publisher) == 0;
+  pthread_mutex_lock(&r->lock);
+  r->call_quiet = quiet;
+  r->calling_ms = clock_mono_ms(r->parts.clock);
+  pthread_mutex_unlock(&r->lock);
+}
+
+static void end_call(struct relay *r) {
+  pthread_mutex_lock(&r->lock); /* F is not in the middle of it */
+  r->calling_ms = 0;
+  if (r->told_ms) status_breaker(r, "kafka", r->kafka.state, r->kafka.reason, "");
+  r->told_ms = 0;
+  pthread_mutex_unlock(&r->lock);
+}
+
 /* The broker answers, at last, with what? Repeats what asks for it; TXN_AGAIN: draining is over. */
 static enum txn_next step(struct relay *r, const char *name, enum txn_next (*call)(struct publisher *, struct error *),
                           struct error *err) {
   enum txn_next next;
-  atomic_store(&r->calling_ms, clock_mono_ms(r->parts.clock));
+  begin_call(r);
   while ((next = call(r->publisher, err)) == TXN_AGAIN && wait_on(r, 20)) continue;
-  atomic_store(&r->calling_ms, 0);
+  end_call(r);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, name, err);
   return next;
 }
@@ -203,9 +221,9 @@ static enum txn_next step(struct relay *r, const char *name, enum txn_next (*cal
 static enum txn_next send_position(struct relay *r, struct error *err) {
   struct position position = ledger_next(r);
   enum txn_next next;
-  atomic_store(&r->calling_ms, clock_mono_ms(r->parts.clock));
+  begin_call(r);
   while ((next = publisher_position(r->publisher, &position, err)) == TXN_AGAIN && wait_on(r, 20)) continue;
-  atomic_store(&r->calling_ms, 0);
+  end_call(r);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, "position", err);
   return next;
 }

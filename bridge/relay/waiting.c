@@ -143,7 +143,7 @@ void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool i
   if (!w->released) return;
   w->scanned_ms = now_ms;
   w->released = false;
-  uint64_t from = store_rescan_settled(store); /* what was held is in it, in front of what is newer */
+  uint64_t from = w->asked = store_rescan_settled(store); /* what was held is in it, in front of what is newer */
   size_t pos = 0;
   struct span key;
   void *value;

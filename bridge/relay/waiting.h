@@ -20,6 +20,7 @@ struct waiting {
   struct table keys;  /* -> struct wait_key */
   uint64_t latest;    /* greatest generation that came along */
   int64_t scanned_ms; /* when a scan was last asked for */
+  uint64_t asked;     /* its generation */
   bool released;      /* some key waits for that scan */
 };
 void waiting_close(struct waiting *w);
