@@ -1,5 +1,7 @@
 #include "bridge/outbox/store_file.h"
 
+#include <fcntl.h>
+
 #define FOUND_MAX 20
 
 /* Matches of one kind: all are counted, the first few are kept. */
@@ -10,11 +12,12 @@ struct matches {
     char *name;
   } at[FOUND_MAX];
 };
+enum way { BY_FILE, BY_NAME, BY_ID };
 struct find {
   struct fs_look look;
   struct span key;
   enum place place;
-  bool by_id;
+  enum way way;
   struct matches exact, prefix;
 };
 
@@ -42,7 +45,7 @@ static void match(struct find *f, struct span text, const char *name) {
   struct span key = f->key;
   if (text.len < key.len || memcmp(text.ptr, key.ptr, key.len) != 0) return;
   struct span rest = {text.ptr + key.len, text.len - key.len};
-  bool exact = !rest.len || (!f->by_id && is_number_suffix(rest));
+  bool exact = !rest.len || (f->way == BY_NAME && is_number_suffix(rest));
   keep(exact ? &f->exact : &f->prefix, f->place, name);
 }
 
@@ -52,7 +55,7 @@ static bool find_name(void *ctx, const char *name, unsigned char type) {
   (void)type;
   if (!name_is_entry(name)) return true;
   struct span stem = {name, strlen(name) - 5};
-  if (f->by_id) {
+  if (f->way == BY_ID) {
     if (fs_look_at(&f->look, f->place, name, &info)) match(f, info.id, name);
     return true;
   }
@@ -63,14 +66,46 @@ static bool find_name(void *ctx, const char *name, unsigned char type) {
   return true;
 }
 
+/* ---- the files of that very name, without reading the folders ---- */
+
+/* <stem>.json and <stem>__1.json and up; numbers in between may be missing. */
+static void probe_stem(struct find *f, const char *prefix) {
+  char name[NAME_SIZE], number[16] = "";
+  struct stat st;
+  for (unsigned n = 0, last = 0; n <= last + FOUND_MAX; n++) {
+    if (n) snprintf(number, sizeof number, "__%u", n);
+    int need = snprintf(name, sizeof name, "%s%.*s%s.json", prefix, SPAN_ARGS(f->key), number);
+    if (need < 0 || need >= NAME_SIZE || !name_is_entry(name)) return;
+    if (fstatat(fs_folder(f->look.s, f->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    keep(&f->exact, f->place, name);
+    last = n;
+  }
+}
+
+static void probe(struct find *f) {
+  if (memchr(f->key.ptr, '/', f->key.len) || memchr(f->key.ptr, '\0', f->key.len)) return;
+  probe_stem(f, "");
+  if (f->place == PLACE_DLQ) probe_stem(f, "dlq_");
+}
+
+/* ---- the names of all ---- */
+
+static enum status find_place(struct find *f, struct error *err) {
+  enum status st = folder_walk(fs_folder(f->look.s, f->place), find_name, f, err);
+  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(f->look.s->c.state), place_path(f->place));
+}
+
 static enum status search(struct find *f, unsigned which, struct error *err) {
   static const enum place places[] = {PLACE_FLAT, PLACE_PENDING, PLACE_DLQ};
   for (unsigned i = 0; i < 3; i++) {
     f->place = places[i];
-    int folder = fs_folder(f->look.s, f->place);
-    if (folder < 0 || !(which & (f->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING))) continue;
-    enum status st = folder_walk(folder, find_name, f, err);
-    if (st != ST_OK) return error_prefix(err, "%s/%s", state_path(f->look.s->c.state), place_path(f->place));
+    if (fs_folder(f->look.s, f->place) < 0 || !(which & (f->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING))) continue;
+    enum status st = ST_OK;
+    if (f->way == BY_FILE)
+      probe(f);
+    else
+      st = find_place(f, err);
+    if (st != ST_OK) return st;
   }
   return ST_OK;
 }
@@ -97,16 +132,16 @@ static uint64_t tell(struct find *f, store_visit_fn visit, void *ctx) {
   return found;
 }
 
-/* By name first, which needs no reading. Only when no name matches is each file opened for its id. */
+/* By file first, which is as fast however many there are; then by name, which needs no reading. Only when no name
+ * matches is each file opened for its id. */
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
                     struct error *err) {
   struct find f = {.look.s = impl, .key = key};
+  enum status st = ST_OK;
   *total = 0;
   if (!key.len) return ST_OK;
-  enum status st = search(&f, which, err);
-  *total = tell(&f, visit, ctx);
-  if (st == ST_OK && !*total) {
-    f.by_id = true;
+  for (unsigned way = BY_FILE; way <= BY_ID && st == ST_OK && !*total; way++) {
+    f.way = (enum way)way;
     st = search(&f, which, err);
     *total = tell(&f, visit, ctx);
   }

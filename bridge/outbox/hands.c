@@ -82,10 +82,10 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   if (how == FS_END_GONE && s->own.count) free(table_remove(&s->own, key.span));
   if (h && (how == FS_END_STAYS || how == FS_END_AGAIN) && h->mtime_ns < s->figures.parked_ns)
     s->figures.parked_ns = h->mtime_ns;
-  if (h && again_wanted(s, h, how, &fresh)) {
-    push_again(s, place, name, fresh);
-    wake = true;
-  }
+  bool again = h && again_wanted(s, h, how, &fresh);
+  if (again) push_again(s, place, name, fresh);
+  if (h && (again || how == FS_END_STAYS)) fs_front_park(s, place, name, h->mtime_ns);
+  wake |= again;
   wake |= s->wanted_settled && !s->in_hand.count; /* the scan that waited for this may begin */
   pthread_mutex_unlock(&s->lock);
   free(h);
@@ -210,4 +210,18 @@ int64_t fs_hands_oldest(struct fs *s) {
     if (h->mtime_ns < oldest) oldest = h->mtime_ns;
   }
   return oldest;
+}
+
+bool fs_hands_copy(struct fs *s, int64_t after_ns, struct fs_names *out) {
+  struct span key;
+  void *value;
+  char name[NAME_SIZE];
+  for (size_t pos = 0; table_each(&s->in_hand, &pos, &key, &value);) {
+    const struct hand *h = value;
+    if (h->mtime_ns < after_ns) continue;
+    memcpy(name, key.ptr + 1, key.len - 1);
+    name[key.len - 1] = '\0';
+    if (!fs_names_add(out, h->mtime_ns, (enum place)(key.ptr[0] - '0'), name, true)) return false;
+  }
+  return true;
 }

@@ -136,6 +136,7 @@ static enum status list_place(struct listing *l, enum place place) {
 }
 
 static void begin_listing(struct fs *s) {
+  fs_front_close(s);
   fs_names_clear(&s->names);
   fs_group_clear(s);
   s->names_next = 0;
@@ -159,6 +160,7 @@ static void end_listing(struct fs *s, const struct listing *l, bool whole) {
     f->unreadable = l->seen.unreadable;
     f->odd = l->seen.odd;
     f->foreign = l->seen.foreign;
+    fs_front_open(s);
   }
   pthread_mutex_unlock(&s->lock);
 }

@@ -1,5 +1,6 @@
 #include "bridge/outbox/store_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 
 /* ---- what one file says ---- */
@@ -86,92 +87,6 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
   return true;
 }
 
-/* ---- the list ---- */
-
-struct list {
-  struct fs_look look;
-  struct fs_names names;
-  struct fs_cursor cursor;
-  enum place place;
-  uint64_t total;
-  bool failed; /* memory */
-};
-
-static bool list_name(void *ctx, const char *name, unsigned char type) {
-  struct list *l = ctx;
-  struct stat st;
-  (void)type;
-  if (!name_is_entry(name)) return true;
-  if (fstatat(fs_folder(l->look.s, l->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) return true;
-  struct stamp stamp = fs_stamp_of(&st);
-  if (l->place != PLACE_DLQ && fs_foreign_known(l->look.s, &stamp)) return true;
-  l->total++;
-  if (fs_cursor_before(&l->cursor, stamp.mtime_ns, l->place, name) &&
-      !fs_names_add(&l->names, stamp.mtime_ns, l->place, name, false))
-    l->failed = true;
-  return !l->failed;
-}
-
-static enum status list_window(struct list *l, unsigned which, struct error *err) {
-  static const enum place places[] = {PLACE_FLAT, PLACE_PENDING, PLACE_DLQ};
-  enum status st = ST_OK;
-  l->total = 0;
-  fs_names_clear(&l->names);
-  for (unsigned i = 0; i < 3 && st == ST_OK; i++) {
-    l->place = places[i];
-    int folder = fs_folder(l->look.s, l->place);
-    if (folder < 0 || !(which & (l->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING))) continue;
-    st = folder_walk(folder, list_name, l, err);
-    if (st == ST_OK && l->failed) st = error_set(err, ST_NO_MEMORY, "no memory for the list");
-    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(l->look.s->c.state), place_path(l->place));
-  }
-  if (st == ST_OK) fs_names_finish(&l->names);
-  return st;
-}
-
-/* False: enough were visited. */
-static bool visit_window(struct list *l, size_t limit, size_t *visited, store_visit_fn visit, void *ctx,
-                         uint64_t *skipped) {
-  struct entry_info info;
-  for (size_t i = 0; i < l->names.count; i++) {
-    const struct fs_slot *slot = &l->names.at[i];
-    if (limit && *visited == limit) return false;
-    if (!fs_look_at(&l->look, (enum place)slot->place, fs_slot_name(slot), &info)) {
-      ++*skipped;
-      continue;
-    }
-    ++*visited;
-    if (!visit(ctx, &info)) return false;
-  }
-  return !limit || *visited < limit;
-}
-
-/* A short list keeps few names; only when files that are not ours took their places is a large window read. */
-enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
-                    struct error *err) {
-  struct fs *s = impl;
-  struct list l = {.look.s = s, .cursor.mtime_ns = INT64_MIN};
-  size_t visited = 0;
-  uint64_t skipped = 0;
-  bool first = true;
-  enum status st;
-  *total = 0;
-  fs_names_init(&l.names, limit && limit < s->c.window / 2 ? 2 * limit : s->c.window);
-  while ((st = list_window(&l, which, err)) == ST_OK) {
-    if (first) *total = l.total;
-    first = false;
-    if (!visit_window(&l, limit, &visited, visit, ctx, &skipped) || !l.names.cut) break;
-    fs_cursor_set(&l.cursor, &l.names);
-    fs_names_release(&l.names);
-    fs_names_init(&l.names, s->c.window);
-  }
-  *total = *total > skipped ? *total - skipped : 0;
-  fs_names_release(&l.names);
-  fs_desk_release(&l.look.desk);
-  return st;
-}
-
 /* ---- counting ---- */
 
 struct tally {
@@ -184,8 +99,11 @@ struct tally {
 static bool tally_name(void *ctx, const char *name, unsigned char type) {
   struct tally *t = ctx;
   struct stat st;
-  (void)type;
   if (!name_is_entry(name)) return true;
+  if (t->place == PLACE_DLQ && type == DT_REG) { /* no time is needed, and there may be many */
+    t->out->dead++;
+    return true;
+  }
   if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {

@@ -106,6 +106,7 @@ static void head_figure(struct fs *s) {
     head = s->names.at[s->names_next].mtime_ns;
   pthread_mutex_lock(&s->lock);
   s->figures.head_ns = head;
+  s->window_at = s->names_next - s->group.count; /* with the group at hand: one of it is just on its way */
   pthread_mutex_unlock(&s->lock);
 }
 

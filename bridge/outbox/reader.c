@@ -99,6 +99,10 @@ static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
 static enum status pass_growing(struct fs *s, struct fs_candidate *c, bool known) {
   if (c->fresh && !known) count(s, 1, 0, 0, 0);
   c->fresh = false;
+  if (known && c->source == FS_GROWN) return ST_AGAIN;
+  pthread_mutex_lock(&s->lock);
+  fs_front_park(s, c->place, c->name, s->desk.stamp.mtime_ns);
+  pthread_mutex_unlock(&s->lock);
   return ST_AGAIN;
 }
 
@@ -255,10 +259,10 @@ static bool listing_left(const struct fs *s) {
 
 static void scan_ended(struct fs *s) {
   s->scan_open = false;
-  fs_names_clear(&s->names);
   fs_group_clear(s);
-  s->names_next = 0;
   pthread_mutex_lock(&s->lock);
+  fs_names_clear(&s->names);
+  s->names_next = s->window_at = 0;
   s->scanned = s->begun;
   pthread_mutex_unlock(&s->lock);
 }

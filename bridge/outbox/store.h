@@ -163,10 +163,14 @@ struct entry_info {
 };
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);
-enum { LIST_PENDING = 1, LIST_DEAD = 2 };
+/* LIST_LOOK: look at the folder even where a reader knows: it may not have been told the newest yet. */
+enum { LIST_PENDING = 1, LIST_DEAD = 2, LIST_LOOK = 4 };
 /* Visit at most limit (0 = all) entries, oldest first by arrival (the file's mtime, which every move keeps); *total:
  * how many there are: counted by name, less those found not to be ours among the files read. Files that do not parse
- * are listed with the stem as id and reason = what is wrong. */
+ * are listed with the stem as id and reason = what is wrong.
+ * A short list beside a reader with a long backlog does not look at the whole folder: it takes what the reader knows,
+ * and *total is then store_counts' pending and the dead. A file moved in with an old mtime may be missing until the
+ * next scan, and beyond the names that the reader keeps a pass over the folder goes on. */
 MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx,
                                   uint64_t *total, struct error *err);
 /* Entries whose file stem (or only if none matches: id) equals id_or_prefix or begins with it: exact ones alone if

@@ -40,6 +40,7 @@ static void fs_close(void *impl) {
   fs_hands_release(s);
   fs_names_release(&s->names);
   fs_names_release(&s->queue);
+  fs_names_release(&s->parked);
   fs_growing_release(s);
   free(s->group.at);
   arena_release(&s->group.arena);
@@ -66,6 +67,8 @@ static struct fs *make(const struct store_config *config) {
   s->clock_offset_us = clock_wall_us(config->clock) - clock_mono_ns(config->clock) / 1000;
   fs_names_init(&s->names, s->c.window);
   fs_names_init(&s->queue, s->c.window);
+  fs_names_init(&s->parked, FS_FRONT);
+  s->known_ns = INT64_MIN;
   pthread_mutex_init(&s->lock, NULL);
   return s;
 }

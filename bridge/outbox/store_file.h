@@ -132,6 +132,8 @@ void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t ino
 void fs_own_end(struct fs *s, enum place place, const char *name, const struct stamp *stamp);
 bool fs_own_is(struct fs *s, enum place place, const char *name); /* is what lies there what we put there? */
 int64_t fs_hands_oldest(struct fs *s); /* under the lock: mtime of the oldest in hand, INT64_MAX = none */
+/* Under the lock: those with an mtime from after_ns on, as far as out has room. False: memory is out. */
+MUST_CHECK bool fs_hands_copy(struct fs *s, int64_t after_ns, struct fs_names *out);
 void fs_hands_release(struct fs *s);
 
 /* ---- the store ------------------------------------------------------------------------------------------------ */
@@ -187,9 +189,13 @@ struct fs {
   struct fs_figures figures;
   struct digest_set foreign; /* inode and ctime of files that are not ours */
   uint64_t wanted, begun, scanned;
-  bool wanted_settled; /* the scan that is wanted begins when nothing is in hand */
+  bool wanted_settled;    /* the scan that is wanted begins when nothing is in hand */
+  struct fs_names parked; /* front.c: the oldest that wait and are neither in hand nor in names or queue */
+  int64_t known_ns;       /* while the window is closed: in hand or parked are all with an mtime up to this */
+  bool window_open;       /* others may read names and queue under the lock */
+  size_t window_at;       /* the first of names whose turn may not have come yet */
 
-  /* the reader's */
+  /* the reader's; it changes names while the window is closed, what it empties and queue under the lock */
   uint64_t begun_reader; /* begun, without the lock */
   struct fs_desk desk;
   struct fs_candidate candidate;
@@ -242,6 +248,19 @@ void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work);
 MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err);
 MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
 
+/* front.c: the oldest that wait, as the reader knows them, for whoever lists while it works */
+#define FS_FRONT 2048
+void fs_front_close(struct fs *s); /* the reader is about to list: what is left of the window is parked */
+void fs_front_open(struct fs *s);  /* under the lock: names are a window again */
+void fs_front_park(struct fs *s, enum place place, const char *name, int64_t mtime_ns); /* under the lock */
+#define FS_NOT_THERE INT64_MIN
+typedef int64_t (*fs_front_fn)(void *ctx, enum place place, const char *name); /* its mtime, or FS_NOT_THERE */
+/* Tells names that wait, oldest ones first but mixed, some twice, some gone; those that the reader has heard of and
+ * that are among the want oldest with an mtime from after_ns to *known_ns are all told. *pending: how many wait. False:
+ * its names changed meanwhile. */
+MUST_CHECK bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell, void *ctx,
+                              int64_t *known_ns, uint64_t *pending);
+
 /* order.c: the next name of the listing in order; false when the window is used up */
 bool fs_group_pop(struct fs *s, struct fs_candidate *c);
 void fs_group_clear(struct fs *s);
@@ -263,7 +282,7 @@ void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes 
 bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
 void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
 
-/* settle.c, rewrite.c, raw.c, replay.c, emit.c, look.c, find.c: the rest of the ops */
+/* settle.c, rewrite.c, raw.c, replay.c, emit.c, look.c, list.c, find.c: the rest of the ops */
 enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err);
 enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err);
 enum status fs_sync(void *impl, struct error *err);

@@ -66,19 +66,27 @@ static void queue_figure(struct fs *s) {
 }
 
 void fs_queue_clear(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
   fs_names_clear(&s->queue);
   s->queue_next = 0;
+  pthread_mutex_unlock(&s->lock);
   s->queue_taken = s->queue_mark = 0;
   digest_set_release(&s->told);
   queue_figure(s);
+}
+
+static bool queue_add(struct fs *s, enum place place, const char *name) {
+  pthread_mutex_lock(&s->lock);
+  bool added = fs_names_add(&s->queue, 0, place, name, false);
+  pthread_mutex_unlock(&s->lock);
+  return added;
 }
 
 /* Bounded as a listing is: beyond that, the next scan finds the rest in order. */
 static void push(struct fs *s, enum place place, const char *name) {
   struct digest d = name_digest(place, name);
   if (digest_set_has(&s->told, d)) return;
-  if (s->queue.count >= s->c.window || digest_set_add(&s->told, d) != ST_OK ||
-      !fs_names_add(&s->queue, 0, place, name, false))
+  if (s->queue.count >= s->c.window || digest_set_add(&s->told, d) != ST_OK || !queue_add(s, place, name))
     s->overflow = true;
 }
 
@@ -124,6 +132,7 @@ void fs_watch_drain(struct fs *s, bool keep) {
 
 bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
   if (s->queue_next == s->queue.count) return false;
+  pthread_mutex_lock(&s->lock);
   const struct fs_slot *slot = &s->queue.at[s->queue_next++];
   c->source = FS_TOLD;
   c->place = (enum place)slot->place;
@@ -135,7 +144,8 @@ bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
     s->queue_next = 0;
     digest_set_release(&s->told);
   }
-  queue_figure(s);
+  s->figures.queued = s->queue.count - s->queue_next;
+  pthread_mutex_unlock(&s->lock);
   return true;
 }
 

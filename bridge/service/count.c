@@ -6,7 +6,8 @@
 
 #define READ_ALL 500 /* pending files */
 
-static bool background(struct service *s) {
+bool service_follows(struct service *s) {
+  if (s->mode != SERVICE_RELAY) return false;
   pthread_mutex_lock(&s->lock);
   bool on = setting_bool(s->settings, SETTING_FLUSH_BACKGROUND);
   pthread_mutex_unlock(&s->lock);
@@ -24,18 +25,6 @@ static bool skip(void *ctx, const struct entry_info *info) {
   return true;
 }
 
-/* One pass: how many there are, and when the oldest that is ours was written. */
-static enum status count_by_list(struct service *s, struct store_counts *out, struct error *err) {
-  int64_t ignored, oldest_us = TIME_NONE;
-  uint64_t pending = 0;
-  enum status st = store_list(s->store, LIST_PENDING, 1, take_time, &oldest_us, &pending, err);
-  if (st != ST_OK) return st;
-  out->pending = pending;
-  out->oldest_us = oldest_us;
-  out->exact = true;
-  return store_list(s->store, LIST_DEAD, 1, take_time, &ignored, &out->dead, err);
-}
-
 /* Names in a folder that look like entries; a pass without stat is ten times cheaper than one with it. */
 static uint64_t count_names(int parent, const char *folder) {
   uint64_t names = 0;
@@ -49,6 +38,19 @@ static uint64_t count_names(int parent, const char *folder) {
     if (e->d_name[0] != '.' && span_ends(span_of(e->d_name), ".json")) names++;
   closedir(dir);
   return names;
+}
+
+/* One pass: how many there are, and when the oldest that is ours was written. */
+static enum status count_by_list(struct service *s, struct store_counts *out, struct error *err) {
+  int64_t oldest_us = TIME_NONE;
+  uint64_t pending = 0;
+  enum status st = store_list(s->store, LIST_PENDING | LIST_LOOK, 1, take_time, &oldest_us, &pending, err);
+  if (st != ST_OK) return st;
+  out->pending = pending;
+  out->oldest_us = oldest_us;
+  out->exact = true;
+  out->dead = count_names(state_outbox(s->state), "dlq"); /* as the reader counts them */
+  return ST_OK;
 }
 
 /* A store that only looks takes entries that are not ours (the old bus leaves what it dispatched) for pending ones
@@ -67,7 +69,7 @@ enum status service_count(struct service *s, struct store_counts *out, struct er
   *out = (struct store_counts){.oldest_us = TIME_NONE};
   if (s->mode == SERVICE_INSPECT) return count_looking(s, out, err);
   enum status st = store_counts(s->store, out, err);
-  if (st != ST_OK || (s->mode == SERVICE_RELAY && background(s))) return st;
+  if (st != ST_OK || service_follows(s)) return st;
   /* The running figures are those of the last flush: what came since is seen by looking only. */
   return count_by_list(s, out, err);
 }

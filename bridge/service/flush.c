@@ -69,9 +69,10 @@ static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
   struct forecast *f = calloc(1, sizeof *f);
   if (!f) return error_set(err, ST_NO_MEMORY, "out of memory");
   uint64_t total = 0;
+  unsigned which = LIST_PENDING | (service_follows(s) ? 0u : LIST_LOOK);
   f->service = s;
   enum status st = json_scan(&f->nothing, SPAN("{}"), err);
-  if (st == ST_OK) st = store_list(s->store, LIST_PENDING, limit, foresee, f, &total, err);
+  if (st == ST_OK) st = store_list(s->store, which, limit, foresee, f, &total, err);
   if (st == ST_OK) {
     bool first = true;
     buffer_add_char(json, '{');

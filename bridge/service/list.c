@@ -47,6 +47,7 @@ enum status service_list(struct service *s, const struct list_request *request, 
   struct buffer entries = {0};
   struct lister lister = {.json = &entries, .first = true};
   unsigned which = (request->pending ? LIST_PENDING : 0u) | (request->dead ? LIST_DEAD : 0u);
+  if (!service_follows(s)) which |= LIST_LOOK;
   uint64_t total = 0;
   enum status st = store_list(s->store, which, request->limit, visit, &lister, &total, err);
   if (st == ST_OK) st = buffer_status(&entries, err);

@@ -18,6 +18,8 @@ struct operation operation_begin(struct service *s, const char *command);
  * ambiguous, busy, already published), so that a mistyped id does not spoil the failure rate, else "error". */
 MUST_CHECK enum status operation_end(const struct operation *o, enum status st);
 
+/* Does a relay follow the outbox by itself, so that what its reader knows is up to date? */
+bool service_follows(struct service *s);
 /* What lies in the outbox, right in every mode: store_counts, and where nobody scans (INSPECT, or a relay that waits
  * for explicit flushes) a look at the folders. */
 MUST_CHECK enum status service_count(struct service *s, struct store_counts *out, struct error *err);

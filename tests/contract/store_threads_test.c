@@ -60,6 +60,20 @@ static bool replay_it(void *ctx, const struct entry_info *info) {
   return true;
 }
 
+struct seen {
+  char files[5][40];
+  unsigned count;
+};
+
+static bool see(void *ctx, const struct entry_info *info) {
+  struct seen *seen = ctx;
+  for (unsigned i = 0; i < seen->count && i < 5; i++)
+    if (strcmp(seen->files[i], info->file) == 0) fprintf(stderr, "list: %s twice\n", info->file), abort();
+  if (seen->count == 5) fprintf(stderr, "list: more than asked for\n"), abort();
+  snprintf(seen->files[seen->count++], sizeof seen->files[0], "%s", info->file);
+  return true;
+}
+
 static void *operate(void *arg) {
   struct team *t = arg;
   for (unsigned n = 0; n < EVENTS; n++) {
@@ -75,6 +89,9 @@ static void *operate(void *arg) {
     buffer_release(&text);
     if (n % 20 == 0 && store_counts(t->b->store, &c, &err) != ST_OK) fprintf(stderr, "counts: %s\n", err.text);
     if (n % 40 == 0) store_rescan(t->b->store);
+    struct seen seen = {0};
+    if (store_list(t->b->store, LIST_PENDING, 5, see, &seen, &total, &err) != ST_OK)
+      fprintf(stderr, "list: %s\n", err.text);
     if (n % 50 == 49 && store_list(t->b->store, LIST_DEAD, 10, replay_it, t->b, &total, &err) != ST_OK)
       fprintf(stderr, "list: %s\n", err.text);
   }
