@@ -154,7 +154,6 @@ void relay_tune(struct relay *r, const struct relay_tuning *tuning) {
 void relay_status(struct relay *r, struct relay_status *out) {
   pthread_mutex_lock(&r->lock);
   *out = r->status;
-  out->settled = r->recovered;
   pthread_mutex_unlock(&r->lock);
 }
 

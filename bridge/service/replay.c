@@ -108,13 +108,6 @@ static enum status forget_key(struct service *s, const struct candidate *c, stru
 /* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no worker runs. */
 static enum status check_settled(struct service *s, const struct candidate *c, struct error *err) {
   bool named = false;
-  struct relay_status *status = s->relay ? malloc(sizeof *status) : NULL;
-  if (status) relay_status(s->relay, status);
-  bool settling = status && !status->settled;
-  free(status);
-  if (settling)
-    return error_set(err, ST_BUSY,
-                     "The worker has not settled yet what its last run left; try again when Kafka answers");
   enum status st = manifest_names(state_folder(s->state), c->id, &named, err);
   if (st != ST_OK || !named) return st;
   return error_set(err, ST_BUSY,

@@ -68,7 +68,7 @@ static void commit(struct world *w) {
 }
 
 static int setup(void **state) {
-  struct world *w = test_calloc(1, sizeof *w);
+  struct world *w = calloc(1, sizeof *w);
   struct box *b = w->box = box_new("file");
   for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++) put_pending(b, *id);
   struct relay *r = &w->r;
@@ -80,7 +80,7 @@ static int setup(void **state) {
                                 .publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
                                 .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
                                 .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
-  r->numbers.published = test_calloc(1, sizeof *r->numbers.published);
+  r->numbers.published = calloc(1, sizeof *r->numbers.published);
   pthread_mutex_init(&r->lock, NULL);
   pthread_cond_init(&r->changed, NULL);
   snprintf(r->ledger.nonce, sizeof r->ledger.nonce, "run");
@@ -95,10 +95,10 @@ static int teardown(void **state) {
   durable_set_hook(NULL, NULL);
   void *box = w->box;
   metrics_close(w->r.parts.metrics);
-  test_free(w->r.numbers.published);
+  free(w->r.numbers.published);
   pthread_cond_destroy(&w->r.changed);
   pthread_mutex_destroy(&w->r.lock);
-  test_free(w);
+  free(w);
   return box_free(&box);
 }
 
