@@ -28,6 +28,7 @@ import harness  # noqa: E402
 import kafka_wire  # noqa: E402
 from relay_test import decode, without_null  # noqa: E402
 
+PUBLISHED, CHARGED = ("good", "large"), ("refused", "large")  # kinds of entries, see writer.py
 DECODED = 500  # values decoded a judgement: a sample of more
 FIGURES = ("attempted", "accepted", "committed", "dead", "pending", "lost", "duplicated", "reordered")
 
@@ -143,9 +144,9 @@ def judge_fates(case, j, ids_once, replayed):
             j.fault("I2", f"{id} ({kind}) is committed {committed} times, {len(entries)} entries had it")
         if committed and dead and len(entries) == 1 or dead > len(entries):
             j.fault("I3", f"{id} is {committed} times committed and {dead} times dead")
-        if committed and kind != "good":
+        if committed and kind not in PUBLISHED:
             j.fault("I5", f"{id} ({kind}) was published")
-        if dead and kind == "good":
+        if dead and kind in PUBLISHED:
             j.fault("I5", f"{id} is dead: " + next(str((c or {}).get("last_error")) for f, c in case.letters.items() if name_of(f, c) == id))
     for id in {*case.committed, *case.dead, *case.pending} - set(case.by_id):
         j.fault("I5", f"{id} was never written by the producer")
@@ -189,7 +190,7 @@ def judge_attempts(case, j, max_attempts):
             j.fault("I7", f"dead letter {file}: {(content or {}).get('attempts')} attempts, not {wanted}")
     for file, content in case.waiting.items():
         id = name_of(file, content)
-        if content and kinds.get(id) != "refused" and content.get("attempts"):
+        if content and kinds.get(id) not in CHARGED and content.get("attempts"):
             j.fault("I7", f"{file} was charged {content['attempts']} attempts: {content.get('last_error')}")
 
 
@@ -207,7 +208,7 @@ def judge_logs(case, j, programs):
     kinds = {id: entries[0]["kind"] for id, entries in case.by_id.items()}
     for program in programs:
         for line in program.logs("event_refused"):
-            if kinds.get(line.get("id")) != "refused":
+            if kinds.get(line.get("id")) not in CHARGED:
                 j.fault("I7", f"{line.get('id')} was charged: {line.get('error')}")
         if program.process.returncode is not None and program.process.returncode in (-6, -7, -8, -11):
             j.fault("I8", f"{program.name} {program.pid} ended by signal {-program.process.returncode}: {program.stderr()[-800:]}")

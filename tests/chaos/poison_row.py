@@ -1,9 +1,9 @@
-"""Poison at each place of a batch: unreadable, unfit, refused by the broker, or crashing the process (table: 18)."""
+"""Poison at each place of a batch: unreadable, unfit, refused by the broker for good or for a while, crashing (table: 18)."""
 
-from world import harness, time
+from world import harness, kafka_wire, time
 
 BATCH = 20
-TRIALS = (14, 140)
+TRIALS = (16, 160)
 CRASHES = (("reader", "segv"), ("reader", "abort"), ("publisher", "segv"), ("publisher", "abort"))
 
 
@@ -13,10 +13,13 @@ def run(row):
 
 
 def trial(t, redis):
-    if t.number % 7 == 6:
-        crasher(t, t.number // 7)
+    number, kind = divmod(t.number, 8)
+    if kind == 7:
+        crasher(t, number)
+    elif kind == 6:
+        patient(t)
     else:
-        culprit(t, redis, t.number - t.number // 7)
+        culprit(t, redis, 6 * number + kind)
 
 
 def culprit(t, redis, number):
@@ -41,6 +44,32 @@ def culprit(t, redis, number):
     world.settle()
     t.judge(world)
     t.check("I5", t.judgement.figures["dead"] == 1, f"{t.judgement.figures['dead']} dead letters, not the one poison")
+
+
+def patient(t):
+    """Refused until the topic takes records of that size: later events of its key wait for it, the others do not."""
+    world = t.world(options={"dlq.max_attempts": 1000})
+    writer = world.writer(keys=2, seed=t.number)
+    place = t.rng.randrange(BATCH)
+    for at in range(BATCH):
+        writer.write("large" if at == place else "good")
+    worker = world.worker()
+    for _ in range(10):
+        writer.write()
+        time.sleep(t.rng.uniform(0, 0.05))
+    harness.wait_until(lambda: worker.logs("event_refused") or not worker.running(), 60, "it is refused")
+    if t.rng.random() < 0.4:
+        worker.kill()
+        worker = world.worker()
+    for name in world.topics.names:
+        kafka_wire.set_topic(world.topics.bootstrap, name, "max.message.bytes", 1000000)
+    for _ in range(10):
+        writer.write()
+        time.sleep(t.rng.uniform(0, 0.05))
+    writer.close()
+    harness.wait_until(lambda: not world.pending() or not worker.running(), 60, "all is relayed when the topic takes it")
+    t.check("I9", worker.running() and worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
+    t.judge(world)
 
 
 def crasher(t, number):

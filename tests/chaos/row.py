@@ -1,6 +1,7 @@
 """The frame of a row: its trials, each with random numbers of its own, its broker, what it counts, and its line at the end."""
 
 import concurrent.futures
+import os
 import random
 import sys
 import time
@@ -79,6 +80,9 @@ class Row:
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             for t in pool.map(lambda n: self.one(trial, n), range(self.first, self.first + self.trials)):
                 self.count(t)
+                if os.environ.get("BUSBRIDGE_FIRST") == "1" and self.total.faults:
+                    pool.shutdown(cancel_futures=True)
+                    break
 
     def one(self, trial, number):
         t = Trial(self, number)

@@ -15,7 +15,8 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-GOOD, REFUSED, MISMATCH, GARBAGE, CRASHER = "good", "refused", "mismatch", "garbage", "crasher"  # crasher: BUSBRIDGE_POISON names it
+# large: refused too, until somebody lets the topic take it; crasher: BUSBRIDGE_POISON names it
+GOOD, LARGE, REFUSED, MISMATCH, GARBAGE, CRASHER = "good", "large", "refused", "mismatch", "garbage", "crasher"
 KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
 REFUSED_SIZE = 60000  # the topics take records of 50000 bytes
 
@@ -42,7 +43,7 @@ class Writer:
     def payload(self, ns, key, kind):
         if kind == MISMATCH:
             return {KEY_FIELD[ns]: key, "word_count": "many"}  # no number there, and episodes need `changes`
-        size = REFUSED_SIZE if kind == REFUSED else self.rng.randrange(5, 300)
+        size = REFUSED_SIZE if kind in (REFUSED, LARGE) else self.rng.randrange(5, 300)
         body = {"text": "".join(self.rng.choices("abcdefghij 章話", k=size)), "n": self.count}
         if ns == "episode":
             return {KEY_FIELD[ns]: key, "changes": body}
@@ -63,7 +64,7 @@ class Writer:
         if kind == GARBAGE:
             text = text[:self.rng.randrange(2, len(text) - 2)]
         line = {"id": entry["id"], "key": key, "seq": self.count, "kind": kind, "file": file or entry["storage_key"] + ".json",
-                "payload": entry["payload"] if kind == GOOD else None}
+                "payload": entry["payload"] if kind in (GOOD, LARGE) else None}
         return self.place(line, text)
 
     def place(self, line, text):

@@ -1,6 +1,7 @@
 """What the suites here share: the batch of 20, its numbered points, and many trials at a time.
 
-BUSBRIDGE_SEED_NUMBER repeats a run; BUSBRIDGE_FIRST=1 ends it at the first violation.
+BUSBRIDGE_SEED_NUMBER repeats a run; BUSBRIDGE_FIRST=1 ends it at the first violation; BUSBRIDGE_ONLY=TEXT tries only points whose
+"what name" begins with TEXT or whose name ends with it, each before and after.
 """
 
 import concurrent.futures
@@ -17,6 +18,7 @@ import oracle  # noqa: E402
 from world import FULL, Topics, World, harness, stopped_by_signal  # noqa: E402,F401
 
 SEED = int(os.environ.get("BUSBRIDGE_SEED_NUMBER") or random.randrange(10**6))
+ONLY = os.environ.get("BUSBRIDGE_ONLY")
 FIRST = os.environ.get("BUSBRIDGE_FIRST") == "1"
 CRASHED = 137
 WORKERS = 4
@@ -57,6 +59,8 @@ def points(world, **env):
 def marks(found, rng=None):
     """Before each and after each, a step towards Kafka being one moment; with rng a tenth of those after, which differ from those
     before the next one only in what other threads did."""
+    if ONLY:
+        found, rng = [p for p in found if f"{p.what} {p.name}".startswith(ONLY) or p.name.endswith(ONLY)], None
     after = [f"{p.number}+" for p in found if p.what != "point"]
     return [str(p.number) for p in found] + (rng.sample(after, len(after) // 10) if rng else after)
 

@@ -78,6 +78,20 @@ class Rules(unittest.TestCase):
         worker.kill()
         self.assertEqual(self.judge().figures["committed"], 6)
 
+    def test_batches_that_were_not_settled_are_all_settled_at_start(self):
+        """The finisher hangs on the first, the publisher goes on: the ledger stands at the last of them."""
+        for _ in range(12):
+            first = self.writer.write()
+        env = {"BUSBRIDGE_FAIL_AT": f"unlink/{self.world.tag}-000002:1:EIO:every"}
+        worker = self.world.worker(env=env, options={"batch.max_events": 3})
+        harness.wait_until(lambda: self.world.case().committed[first["id"]] or len(self.batches()) > 2, 60, "batches are committed")
+        worker.kill()
+        self.assertGreater(len(self.batches()), 1)
+        self.assertEqual(self.judge().figures["committed"], 12)
+
+    def batches(self):
+        return list((self.world.outbox / ".busbridge").glob("batch-*"))
+
     def test_a_file_with_a_second_link_is_left_alone(self):
         good, linked = self.writer.write(), self.writer.write()
         os.link(self.world.outbox / linked["file"], self.world.dir / "second")

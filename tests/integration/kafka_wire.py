@@ -6,7 +6,7 @@ Every call opens its own connection to one broker and closes it. Names of the re
 import socket
 import struct
 
-CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, CREATE_ACLS, DELETE_ACLS = 19, 20, 3, 2, 30, 31
+CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS = 19, 20, 3, 2, 30, 31, 44
 
 
 class KafkaError(Exception):
@@ -87,6 +87,16 @@ def delete_topic(bootstrap, name):
 
 
 ALL, WRITE = 2, 4  # operations
+
+
+def set_topic(bootstrap, name, key, value):
+    """One setting of a topic."""
+    change = string(key) + struct.pack(">b", 0) + string(str(value))
+    answer = ask(bootstrap, ALTER_CONFIGS, 0, array([struct.pack(">b", 2) + string(name) + array([change])]) + struct.pack(">?", False))
+    answer.take("i")
+    for code, text in answer.array(lambda: (answer.take("h"), answer.string(), answer.take("b"), answer.string())[:2]):
+        if code:
+            raise KafkaError(code, text)
 
 
 def everybody_on(topic, operation):
