@@ -52,15 +52,18 @@ enum status publisher_open(const struct kafka_config *config, struct log *log, p
   return ST_OK;
 }
 
+void publisher_abandon(struct publisher *p) {
+  if (!p || p->closing) return;
+  p->closing = true;
+  if (p->queue) rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
+  /* Waits for the broker threads to let go of what they hold; it also keeps destroy from waiting for their answers. */
+  if (p->handle.rk) rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+}
+
 void publisher_close(struct publisher *p) {
   if (!p) return;
-  p->closing = true;
-  /* Without the purge, destroy would wait for the answers to what is on its way. */
-  if (p->handle.rk) rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-  if (p->queue) {
-    rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(p->queue);
-  }
+  publisher_abandon(p);
+  if (p->queue) rd_kafka_queue_destroy(p->queue);
   for (size_t i = 0; i < p->topic_count; i++) rd_kafka_topic_destroy(p->topics[i]);
   free(p->topics);
   handle_close(&p->handle);

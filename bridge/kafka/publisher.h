@@ -38,6 +38,9 @@ MUST_CHECK enum status publisher_open(const struct kafka_config *config, struct 
                                       void *ctx, struct publisher **out, struct error *err);
 /* Waits for nothing: call publisher_flush first. Records without a report get none. */
 void publisher_close(struct publisher *p);
+/* The first half of closing: nothing is sent any more, no report comes, no key or value is used any more. What is left
+ * is publisher_close, on any thread: librdkafka may take a second for it, and has been seen to hang. */
+void publisher_abandon(struct publisher *p);
 /* Number of a topic for struct record: opens its handle once (its metadata is asked for in the background). Topics must
  * be added in the order 0, 1, 2...; the number is returned in *topic. */
 MUST_CHECK enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic, struct error *err);

@@ -90,6 +90,7 @@ struct relay {
   struct flush flush;                      /* lock */
   uint64_t flushes;                        /* lock: begun so far */
   uint64_t in_hand;                        /* lock: taken and not settled */
+  unsigned ending;                         /* lock: producers that are being closed */
   uint64_t order_scan;                     /* lock: latest generation asked for so that what was held comes in order */
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */

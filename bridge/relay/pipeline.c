@@ -211,6 +211,16 @@ enum status pipeline_start(struct relay *r, struct error *err) {
   return st;
 }
 
+/* Producers that were closed use the relay until they have ended. */
+static bool all_ended(struct relay *r) {
+  int64_t until = clock_mono_ms(r->parts.clock) + PATIENCE_MS;
+  pthread_mutex_lock(&r->lock);
+  while (r->ending && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, REST_MS);
+  bool all = r->ending == 0;
+  pthread_mutex_unlock(&r->lock);
+  return all;
+}
+
 /* The reader first, so that nothing new reaches the publisher once it starts to give back what it has. */
 bool pipeline_stop(struct relay *r, int64_t drain_ms) {
   ask_to_stop(r, drain_ms);
@@ -220,5 +230,5 @@ bool pipeline_stop(struct relay *r, int64_t drain_ms) {
   struct timespec at = {until / 1000000, (until % 1000000) * 1000};
   if (pthread_timedjoin_np(r->publishing, NULL, &at) != 0) return false;
   pthread_join(r->finisher, NULL);
-  return true;
+  return all_ended(r);
 }

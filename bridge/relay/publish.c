@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+enum { ENDING_MOST = 16 }; /* producers that are ending at a time */
 static const struct backoff topic_wait = {.base_ms = 1000, .max_ms = 30000, .jitter_ms = 250};
 
 static struct breaker *topic_breaker(struct relay *r, unsigned topic) {
@@ -397,10 +398,52 @@ enum status publish_open(struct relay *r, struct error *err) {
   return st;
 }
 
+/* One producer that ends, on a thread of its own. */
+struct ending {
+  struct relay *relay;
+  struct publisher *publisher;
+};
+
+static void *end_publisher(void *arg) {
+  struct ending *e = arg;
+  struct relay *r = e->relay;
+  publisher_close(e->publisher);
+  free(e);
+  pthread_mutex_lock(&r->lock);
+  r->ending--;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  return NULL;
+}
+
+/* librdkafka's destroy takes up to a second, and has been seen to hang for ever after an aborted transaction: nobody
+ * waits for it but relay_stop, for a while. False: it could not be handed to a thread. */
+static bool end_aside(struct relay *r, struct publisher *publisher) {
+  pthread_t thread;
+  struct ending *e = malloc(sizeof *e);
+  if (!e) return false;
+  *e = (struct ending){r, publisher};
+  pthread_mutex_lock(&r->lock);
+  bool too_many = ++r->ending > ENDING_MOST;
+  pthread_mutex_unlock(&r->lock);
+  if (too_many)
+    relay_fail(r, ST_UNAVAILABLE, "too many Kafka producers do not end; ending, so that a restart clears them away");
+  if (pthread_create(&thread, NULL, end_publisher, e) == 0) {
+    pthread_detach(thread);
+    return true;
+  }
+  pthread_mutex_lock(&r->lock);
+  r->ending--;
+  pthread_mutex_unlock(&r->lock);
+  free(e);
+  return false;
+}
+
 void publish_close(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   struct publisher *publisher = r->publisher;
   r->publisher = NULL; /* F looks at it under the lock */
   pthread_mutex_unlock(&r->lock);
-  publisher_close(publisher);
+  publisher_abandon(publisher); /* its entries' bytes are free from here on */
+  if (publisher && !end_aside(r, publisher)) publisher_close(publisher);
 }
