@@ -10,11 +10,14 @@
 #define CHUNKS_MAX 64u /* so many may be gone before the folder is looked at instead */
 
 /* Without memory for one it is as if it had been left out for want of room. */
+static void keep(struct fs_names *n, enum place place, const char *name, int64_t mtime_ns) {
+  if (fs_names_add(n, mtime_ns, place, name, false)) return;
+  n->cut = true;
+  if (mtime_ns < n->left_out_ns) n->left_out_ns = mtime_ns;
+}
+
 void fs_front_park(struct fs *s, enum place place, const char *name, int64_t mtime_ns) {
-  struct fs_names *p = &s->parked;
-  if (fs_names_add(p, mtime_ns, place, name, false)) return;
-  p->cut = true;
-  if (mtime_ns < p->left_out_ns) p->left_out_ns = mtime_ns;
+  keep(&s->parked, place, name, mtime_ns);
 }
 
 static int64_t end_of_window(const struct fs_names *n) {
@@ -26,7 +29,7 @@ static size_t least(size_t a, size_t b) {
 }
 
 /* What inotify told has no time yet. Too many: as far as the last of them reaches. */
-static void park_queue(struct fs *s, int64_t *known_ns) {
+static void keep_queue(struct fs *s, int64_t *known_ns) {
   size_t left = s->queue.count - s->queue_next, n = least(left, FS_FRONT);
   int64_t last_ns = INT64_MIN + 1;
   struct stat st;
@@ -36,30 +39,31 @@ static void park_queue(struct fs *s, int64_t *known_ns) {
     if (fstatat(fs_folder(s, place), fs_slot_name(slot), &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
     last_ns = fs_stamp_of(&st).mtime_ns;
     pthread_mutex_lock(&s->lock);
-    fs_front_park(s, place, fs_slot_name(slot), last_ns);
+    keep(&s->ahead, place, fs_slot_name(slot), last_ns);
     pthread_mutex_unlock(&s->lock);
   }
   if (left > n && last_ns - 1 < *known_ns) *known_ns = last_ns - 1;
 }
 
 void fs_front_close(struct fs *s) {
-  if (!s->window_open) return; /* the listing before this one failed: what was parked then is parked */
+  if (!s->window_open) return; /* the listing before this one failed: what was kept then still is */
   const struct fs_names *n = &s->names;
   int64_t known_ns = end_of_window(n);
   pthread_mutex_lock(&s->lock);
   size_t end = s->window_at + least(n->count - s->window_at, FS_FRONT + 1);
   for (size_t i = s->window_at; i < end; i++)
-    fs_front_park(s, (enum place)n->at[i].place, fs_slot_name(&n->at[i]), n->at[i].mtime_ns);
+    keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]), n->at[i].mtime_ns);
   pthread_mutex_unlock(&s->lock);
-  park_queue(s, &known_ns);
+  keep_queue(s, &known_ns);
   pthread_mutex_lock(&s->lock);
   s->window_open = false;
   s->known_ns = known_ns;
   pthread_mutex_unlock(&s->lock);
 }
 
-/* A scan that began from the start has found all that was parked. */
+/* What was kept has been found again; what was given back, by a scan from the start. */
 void fs_front_open(struct fs *s) {
+  fs_names_clear(&s->ahead);
   s->window_open = true;
   s->window_at = 0;
   if (s->cursor.mtime_ns == INT64_MIN) fs_names_clear(&s->parked);
@@ -91,7 +95,7 @@ static bool enough(const struct teller *t) {
 }
 
 static void tell_names(struct teller *t, const struct fs_names *names) {
-  for (size_t i = 0; i < names->count; i++) {
+  for (size_t i = 0; i < names->count && !enough(t); i++) {
     int64_t ns = t->tell(t->ctx, (enum place)names->at[i].place, fs_slot_name(&names->at[i]));
     if (ns == FS_NOT_THERE) continue;
     t->last_ns = ns;
@@ -168,30 +172,39 @@ static bool tell_queue(struct teller *t) {
   return ok;
 }
 
-static void tell_oldest(struct teller *t, const struct fs_names *names) {
+static void tell_oldest(struct teller *t, struct fs_names *names) {
   begin_source(t);
+  fs_names_finish(names);
   tell_names(t, names);
   if (names->cut && !enough(t)) known_to(t, names->left_out_ns - 1);
 }
 
-/* Looked at last, and both at once: a name goes from the window to hand, from hand to the parked ones. */
-static bool tell_hands_and_parked(struct teller *t, uint64_t *pending) {
+static bool copy_all(const struct fs_names *from, struct fs_names *to) {
+  if (!copy_slots(from, 0, from->count, to)) return false;
+  to->cut = from->cut;
+  to->left_out_ns = from->left_out_ns;
+  return true;
+}
+
+/* Looked at last, and all at once: a name goes from the window to hand, from hand to the parked ones. */
+static bool tell_rest(struct teller *t, uint64_t *pending) {
   struct fs *s = t->s;
-  struct fs_names hands, parked;
-  fs_names_init(&hands, t->want + 1);
+  struct fs_names hands, parked, ahead;
+  fs_names_init(&hands, FS_FRONT); /* most may be settled before they are looked at */
   fs_names_init(&parked, FS_FRONT);
+  fs_names_init(&ahead, FS_FRONT);
   pthread_mutex_lock(&s->lock);
-  bool ok =
-      unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) && copy_slots(&s->parked, 0, s->parked.count, &parked);
-  parked.cut = s->parked.cut;
-  parked.left_out_ns = s->parked.left_out_ns;
+  bool ok = unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) && copy_all(&s->parked, &parked) &&
+            copy_all(&s->ahead, &ahead);
   if (!t->open) known_to(t, s->known_ns);
   *pending = s->figures.known + s->figures.queued;
   pthread_mutex_unlock(&s->lock);
   if (ok) tell_oldest(t, &hands);
   if (ok) tell_oldest(t, &parked);
+  if (ok) tell_oldest(t, &ahead);
   fs_names_release(&hands);
   fs_names_release(&parked);
+  fs_names_release(&ahead);
   return ok;
 }
 
@@ -202,7 +215,7 @@ bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell
   t.listing = s->figures.listing;
   t.open = s->window_open;
   pthread_mutex_unlock(&s->lock);
-  bool ok = (!t.open || (tell_window(&t) && tell_queue(&t))) && tell_hands_and_parked(&t, pending);
+  bool ok = (!t.open || (tell_window(&t) && tell_queue(&t))) && tell_rest(&t, pending);
   *known_ns = t.known_ns;
   return ok;
 }

@@ -124,7 +124,7 @@ enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn vis
   for (; (st = list_window(&l, which, err)) == ST_OK; l.rounds++) {
     if (!l.rounds) *total = l.total;
     if (!visit_window(&l, &visited, visit, ctx, &skipped) || !l.names.cut) break;
-    fs_cursor_set(&l.cursor, &l.names);
+    fs_cursor_set(&l.cursor, &l.names, l.names.count);
     fs_names_clear(&l.names);
   }
   *total = *total > skipped ? *total - skipped : 0;

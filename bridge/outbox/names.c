@@ -147,8 +147,8 @@ bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place pl
   return by_name ? by_name < 0 : c->place < place;
 }
 
-void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n) {
-  const struct fs_slot *last = &n->at[n->count - 1];
+void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n, size_t count) {
+  const struct fs_slot *last = &n->at[count - 1];
   c->mtime_ns = last->mtime_ns;
   c->place = last->place;
   c->in_group = n->one_group;

@@ -98,6 +98,18 @@ static void load(struct fs *s) {
   s->names_next += count;
 }
 
+/* Only between two groups: the cursor cannot stand in one that was not cut. */
+static bool only_reserve_left(const struct fs *s) {
+  const struct fs_names *n = &s->names;
+  size_t reserve = n->count / 16 < FS_FRONT ? n->count / 16 : FS_FRONT, at = s->names_next;
+  return n->cut && !n->one_group && n->count - at <= reserve && n->at[at - 1].mtime_ns != n->at[at].mtime_ns;
+}
+
+bool fs_window_left(const struct fs *s) {
+  if (s->group.next < s->group.count) return true;
+  return s->names_next < s->names.count && !only_reserve_left(s);
+}
+
 static void head_figure(struct fs *s) {
   int64_t head = INT64_MAX;
   if (s->group.next < s->group.count)
@@ -112,8 +124,8 @@ static void head_figure(struct fs *s) {
 
 bool fs_group_pop(struct fs *s, struct fs_candidate *c) {
   struct fs_group *g = &s->group;
+  if (!fs_window_left(s)) return false;
   if (g->next == g->count) {
-    if (s->names_next == s->names.count) return false;
     load(s);
     if (!g->count) return false;
   }

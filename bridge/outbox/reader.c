@@ -253,10 +253,6 @@ static bool pop_again(struct fs *s, struct fs_candidate *c) {
   return true;
 }
 
-static bool listing_left(const struct fs *s) {
-  return s->group.next < s->group.count || s->names_next < s->names.count;
-}
-
 static void scan_ended(struct fs *s) {
   s->scan_open = false;
   fs_group_clear(s);
@@ -271,13 +267,13 @@ static void scan_ended(struct fs *s) {
 static enum status pick(struct fs *s, struct fs_candidate *c) {
   if (s->need_listing) return ST_BUSY;
   if (pop_again(s, c) || fs_growing_due(s, c)) return ST_OK;
-  if (listing_left(s)) {
+  if (fs_window_left(s)) {
     if (++s->since_drain >= 1024 && !s->names.cut) fs_watch_drain(s, true);
     if (fs_group_pop(s, c)) return ST_OK;
   }
-  if (listing_left(s)) return ST_AGAIN; /* no memory for the group */
+  if (fs_window_left(s)) return ST_AGAIN; /* no memory for the group */
   if (s->names.cut) {
-    fs_cursor_set(&s->cursor, &s->names);
+    fs_cursor_set(&s->cursor, &s->names, s->names_next);
     s->need_listing = true;
     return ST_BUSY;
   }
@@ -362,6 +358,6 @@ void fs_wait_op(void *impl, int64_t timeout_ms) {
   enum wanted wanted = next_scan(s);
   bool left = wanted == SCAN_NOW || s->again;
   pthread_mutex_unlock(&s->lock);
-  left = left || s->candidate.set || listing_left(s) || s->queue_next < s->queue.count;
+  left = left || s->candidate.set || fs_window_left(s) || s->queue_next < s->queue.count;
   fs_wait(s, timeout_ms, wanted == SCAN_WAITS ? FS_BLOCKED : left ? FS_LEFT : FS_NONE);
 }

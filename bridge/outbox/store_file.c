@@ -41,6 +41,7 @@ static void fs_close(void *impl) {
   fs_names_release(&s->names);
   fs_names_release(&s->queue);
   fs_names_release(&s->parked);
+  fs_names_release(&s->ahead);
   fs_growing_release(s);
   free(s->group.at);
   arena_release(&s->group.arena);
@@ -68,6 +69,7 @@ static struct fs *make(const struct store_config *config) {
   fs_names_init(&s->names, s->c.window);
   fs_names_init(&s->queue, s->c.window);
   fs_names_init(&s->parked, FS_FRONT);
+  fs_names_init(&s->ahead, FS_FRONT);
   s->known_ns = INT64_MIN;
   pthread_mutex_init(&s->lock, NULL);
   return s;

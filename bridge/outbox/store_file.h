@@ -57,7 +57,7 @@ static inline void fs_name_copy(char out[NAME_SIZE], const char *name) {
   out[len] = '\0';
 }
 bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place place, const char *name);
-void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n); /* behind the last of n */
+void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n, size_t count); /* behind the first count of n */
 
 /* ---- desk.c: reading one file ------------------------------------------------------------------------------- */
 
@@ -190,8 +190,9 @@ struct fs {
   struct digest_set foreign; /* inode and ctime of files that are not ours */
   uint64_t wanted, begun, scanned;
   bool wanted_settled;    /* the scan that is wanted begins when nothing is in hand */
-  struct fs_names parked; /* front.c: the oldest that wait and are neither in hand nor in names or queue */
-  int64_t known_ns;       /* while the window is closed: in hand or parked are all with an mtime up to this */
+  struct fs_names parked; /* front.c: the oldest that were given back since the scan began */
+  struct fs_names ahead;  /* what was left of names and queue when the window was closed */
+  int64_t known_ns;       /* while it is closed: in hand, parked or ahead are all with an mtime up to this */
   bool window_open;       /* others may read names and queue under the lock */
   size_t window_at;       /* the first of names whose turn may not have come yet */
 
@@ -250,7 +251,7 @@ MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
 
 /* front.c: the oldest that wait, as the reader knows them, for whoever lists while it works */
 #define FS_FRONT 2048
-void fs_front_close(struct fs *s); /* the reader is about to list: what is left of the window is parked */
+void fs_front_close(struct fs *s); /* the reader is about to list: what is left of the window is kept */
 void fs_front_open(struct fs *s);  /* under the lock: names are a window again */
 void fs_front_park(struct fs *s, enum place place, const char *name, int64_t mtime_ns); /* under the lock */
 #define FS_NOT_THERE INT64_MIN
@@ -261,7 +262,9 @@ typedef int64_t (*fs_front_fn)(void *ctx, enum place place, const char *name); /
 MUST_CHECK bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell, void *ctx,
                               int64_t *known_ns, uint64_t *pending);
 
-/* order.c: the next name of the listing in order; false when the window is used up */
+/* order.c: the next name of the listing in order; false when the window is used up. Of one that is not the last a few
+ * names are left, so that the next listing, which finds them again, does not leave others without a front. */
+bool fs_window_left(const struct fs *s);
 bool fs_group_pop(struct fs *s, struct fs_candidate *c);
 void fs_group_clear(struct fs *s);
 /* An event whose text was copied from one place to another; what was unescaped is copied too. False: memory is out. */

@@ -224,6 +224,44 @@ static void a_list_while_the_reader_lists_tells_the_front(void **state) {
   use_window(b, 20);
 }
 
+static void between_two_windows_the_front_is_known_though_all_is_settled(void **state) {
+  struct box *b = *state;
+  struct hook h = {.clock = {hooked_wall, hooked_mono, hooked_random, &h}, .b = b};
+  struct entry e;
+  char id[8];
+  unsigned seen = 0;
+  for (unsigned i = 100; i < 500; i++) {
+    snprintf(id, sizeof id, "e%u", i);
+    put_at(b, id, "pending", i);
+  }
+  assert_int_equal(symlink("nothing", path_of(b, "odd.json")), 0);
+  b->config.clock = &h.clock;
+  use_window(b, 200);
+  for (unsigned i = 100; i < 500; i++) {
+    if (i == 101) {
+      put_at(b, "older", "pending", 0);
+      h.armed = true; /* from the second window on */
+    }
+    OK(box_next(b, &e));
+    snprintf(id, sizeof id, "e%u", i);
+    assert_true(span_is(e.event.id, id)); /* each once, in order */
+    box_done(b, &e.ref, SETTLED_GONE);
+    if (h.times == 0) continue;
+    assert_int_equal(h.times, 1);
+    h.armed = false;
+    char first[16];
+    snprintf(first, sizeof first, "e%u e%u ", i, i + 1);
+    assert_memory_equal(h.ids, first, strlen(first)); /* what the reader kept, not the whole folder */
+    h.times = 0;
+    seen++;
+    h.armed = i < 300;
+  }
+  assert_int_equal(seen, 2);
+  h.armed = false;
+  b->config.clock = &clock_system;
+  use_window(b, 20);
+}
+
 static void a_scan_that_failed_keeps_the_front(void **state) {
   struct box *b = *state;
   struct entry e;
@@ -324,6 +362,7 @@ int main(void) {
       TEST(files_that_are_not_whole_yet_are_listed),
       TEST(files_that_are_not_ours_are_passed_over),
       TEST(a_list_while_the_reader_lists_tells_the_front),
+      TEST(between_two_windows_the_front_is_known_though_all_is_settled),
       TEST(a_scan_that_failed_keeps_the_front),
       TEST(nothing_is_missed_while_the_reader_moves_on),
       TEST(a_name_is_found_in_its_place_with_its_numbers),

@@ -27,7 +27,7 @@ static void the_oldest_are_kept_whatever_the_order_they_come_in(void **state) {
     assert_int_equal(n.cut, seen + n.count < 1009);
     assert_int_equal((seen + n.count) % 3 == 0 || !n.cut, 1); /* no group of three is cut */
     for (size_t i = 0; i < n.count; i++) assert_int_equal(strtoul(fs_slot_name(&n.at[i]) + 1, NULL, 10), seen++);
-    fs_cursor_set(&c, &n);
+    fs_cursor_set(&c, &n, n.count);
     fs_names_release(&n);
     assert_true(round < 20);
   }
@@ -70,7 +70,7 @@ static void a_group_larger_than_the_window_goes_on_by_name_and_place(void **stat
   add(&n, 5, "c.json"), add(&n, 5, "a.json"), add(&n, 5, "b.json");
   fs_names_finish(&n);
   assert_true(n.cut && n.one_group);
-  fs_cursor_set(&c, &n);
+  fs_cursor_set(&c, &n, n.count);
   assert_false(fs_cursor_before(&c, 5, PLACE_FLAT, "b.json"));
   assert_true(fs_cursor_before(&c, 5, PLACE_PENDING, "b.json"));
   assert_true(fs_cursor_before(&c, 5, PLACE_FLAT, "c.json"));
