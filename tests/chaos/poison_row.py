@@ -1,5 +1,7 @@
 """Poison at each place of a batch: unreadable, unfit, refused by the broker for good or for a while, crashing (table: 18)."""
 
+import os
+
 from world import harness, kafka_wire, time
 
 BATCH = 20
@@ -14,6 +16,7 @@ def run(row):
 
 def trial(t, redis):
     number, kind = divmod(t.number, 8)
+    kind = int(os.environ.get("BUSBRIDGE_POISON_KIND") or kind)  # 0 to 5: a culprit, 6: for a while, 7: crashing
     if kind == 7:
         crasher(t, number)
     elif kind == 6:

@@ -188,7 +188,12 @@ class World:
         kept = Path(tempfile.gettempdir()) / f"busbridge-failed-{why}-{self.tag}"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(self.dir, kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
-        print(f"  outbox, list and logs are kept in {kept}", flush=True)
+        try:
+            rows = [f"{r.topic} {r.partition} {r.offset} {r.timestamp} {(r.key or b'').decode()} {oracle.record_id(r)}" for r in self.topics.drain()]
+            (kept / "records").write_text("\n".join(rows) + "\n")
+        except (AssertionError, OSError) as why:
+            print(f"  no records: {why}")
+        print(f"  outbox, list, logs and records are kept in {kept}", flush=True)
 
 
 def stopped_by_signal(pid):

@@ -75,7 +75,8 @@ class Rules(unittest.TestCase):
     def test_a_file_replaced_behind_a_crash_is_a_new_event(self):
         """As before, and the settling is the next start's."""
         worker = self.replace_while_stopped("point/after_commit:1")
-        worker.kill()
+        worker.signal(signal.SIGKILL)  # kill() would let it go on first
+        worker.wait()
         self.assertEqual(self.judge().figures["committed"], 6)
 
     def test_batches_that_were_not_settled_are_all_settled_at_start(self):
