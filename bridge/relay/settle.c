@@ -171,6 +171,7 @@ static void tell_item(struct relay *r, const struct item *item, enum outcome fat
 /* Out of the list of ids in hand; its twins may be settled with it from now on. Lock held. */
 static struct item *unlist(struct relay *r, struct item *item) {
   if (!item->listed) return NULL;
+  item->listed = false;
   table_remove(&r->ids, item->id);
   struct item *twins = item->twins;
   item->twins = NULL;
@@ -183,8 +184,19 @@ static void remember_due(struct relay *r, const struct item *item) {
   if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
 }
 
+/* What goes back may be taken again the moment the store has it: by then it is unlisted, else the reader would find it
+ * in hand and take it for its own twin, which then comes behind newer events of its key. */
+static struct item *unlist_first(struct relay *r, struct item *item, enum outcome fate) {
+  if (fate != OUTCOME_HELD && fate != OUTCOME_WAITS && fate != OUTCOME_RETRY) return NULL;
+  pthread_mutex_lock(&r->lock);
+  struct item *twins = unlist(r, item);
+  pthread_mutex_unlock(&r->lock);
+  return twins;
+}
+
 static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   enum settled how = SETTLED_GONE;
+  struct item *twins = unlist_first(r, item, fate);
   if (!settle_one(r, item, fate, &how)) {
     r->unsettled = true;
     fate = OUTCOME_HELD;
@@ -194,7 +206,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   count_item(r, item, fate, how);
   tell_item(r, item, fate);
   pthread_mutex_lock(&r->lock);
-  struct item *twins = unlist(r, item);
+  if (!twins) twins = unlist(r, item);
   if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
   bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED);
   if (!still && item->routed)
