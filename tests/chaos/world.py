@@ -103,7 +103,7 @@ class World:
     def worker(self, *arguments, **more):
         return self.start("busbridge-worker", *arguments, **more)
 
-    def once(self, seconds=90, **more):
+    def once(self, seconds=600, **more):
         """--once to its end; its status."""
         program = self.worker("--once", **more)
         try:
@@ -113,7 +113,7 @@ class World:
             raise AssertionError(f"--once did not end within {seconds} s:\n{program.stderr()[-3000:]}") from None
         return program
 
-    def cli(self, *arguments, seconds=60, **more):
+    def cli(self, *arguments, seconds=300, **more):
         program = self.start("busbridge", *arguments, **more)
         program.status = program.wait(seconds)
         return program
@@ -149,7 +149,7 @@ class World:
 
     # ---- the end ---------------------------------------------------------------------------------------------------------------
 
-    def settle(self, seconds=120, tries=20):
+    def settle(self, seconds=600, tries=20):
         """Clean runs until nothing waits; how long that took."""
         self.stop_producing()
         began, last = time.monotonic(), None
