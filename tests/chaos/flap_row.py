@@ -4,7 +4,7 @@ from world import FULL, harness, time
 
 TRIALS = (1, 1)
 OWN_BROKER = True
-FLAPS, AWAY, LONG = (60, 20, 900) if FULL else (3, 2, 6)
+FLAPS, AWAY, LONG = (60, 20, 900) if FULL else (2, 2, 5)
 
 
 def run(row):

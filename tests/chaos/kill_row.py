@@ -2,7 +2,7 @@
 
 from world import time
 
-TRIALS = (40, 1000)
+TRIALS = (30, 1000)
 KILLS = 100  # an outbox
 
 

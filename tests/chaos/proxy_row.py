@@ -3,7 +3,7 @@
 import os
 
 import proxy
-from world import exactly_once, harness, time
+from world import FULL, exactly_once, harness, time
 
 KINDS = proxy.KINDS if exactly_once() else tuple(kind for kind in proxy.KINDS if kind != "answer_fenced")
 TRIALS = (8, 120)
@@ -24,7 +24,7 @@ def choose(t):
     """Each kind as often as any other; half of them on EndTxn, the one that decides. BUSBRIDGE_PROXY_KIND: this one alone."""
     kind = os.environ.get("BUSBRIDGE_PROXY_KIND") or KINDS[t.number % len(KINDS)]
     api = proxy.END_TXN if kind == "answer_fenced" or exactly_once() and t.rng.random() < 0.5 else t.rng.choice(APIS if exactly_once() else (proxy.PRODUCE,))
-    skip = t.rng.randrange(2) if api in ONLY_AT_START else t.rng.randrange(30)
+    skip = t.rng.randrange(2) if api in ONLY_AT_START else t.rng.randrange(20)
     return api, kind, {"skip": skip, "times": t.rng.choice((1, 1, 1, 2, 3)), "late": t.rng.choice((0.02, 0.2, 1.0, 4.0))}
 
 
@@ -35,7 +35,8 @@ def trial(t, through):
     world = t.world(options={"kafka.bootstrap.servers": through.bootstrap, "batch.max_events": t.rng.choice((1, 10, 5000)),
                              **(QUICK if exactly_once() else {"kafka.socket.timeout.ms": 3000})})
     rule = through.rule(api, kind, **more)
-    world.produce(rate=t.rng.choice((40, 200)), keys=3, seed=t.number, poison=t.rng.choice((0, 0.02)), count=t.rng.choice((150, 400)))
+    rate, count = t.rng.choice(((40, 150), (200, 400)) if FULL else ((200, 150),))
+    world.produce(rate=rate, keys=3, seed=t.number, poison=t.rng.choice((0, 0.02)), count=count)
     worker = world.worker()
     if world.producer.wait(60):
         raise AssertionError("the producer failed")

@@ -53,14 +53,14 @@ class Crash(Suite):
     def test_crash_again_while_it_recovers(self):
         found = marks(self.baseline())
         cases = [(self.rng.choice(found), *((self.rng.random(), self.rng.choice(("", "+"))) for _ in range(self.rng.choice((1, 1, 2)))))
-                 for _ in range(1500 if FULL else 30)]
+                 for _ in range(1500 if FULL else 20)]
         self.sweep(self.crash_chain, cases)
 
     def test_every_call_may_fail(self):
         found = [p for p in self.baseline() if p.what != "point"]
         codes = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE")
         cases = [f"{p.number}{after}:{code}" for p in found for after in ("", "+") for code in codes]
-        self.sweep(self.failing_call, cases if FULL else self.rng.sample(cases, 30))
+        self.sweep(self.failing_call, cases if FULL else self.rng.sample(cases, 20))
 
 
 if __name__ == "__main__":
