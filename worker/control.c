@@ -107,7 +107,10 @@ static bool may_talk(const struct control *c, struct MHD_Connection *connection)
 /* ---- one request ------------------------------------------------------------------------------------------------ */
 
 struct request {
-  size_t body; /* bytes seen */
+  struct buffer body; /* kept, where the path takes one */
+  size_t seen;        /* bytes of body that came */
+  size_t limit;       /* that are taken */
+  bool kept;
 };
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *answer) {
@@ -141,13 +144,23 @@ static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char
   return MHD_YES;
 }
 
-static enum MHD_Result answer_request(struct control *c, struct MHD_Connection *connection, const char *path,
-                                      const char *method) {
+static enum MHD_Result answer_request(struct control *c, struct MHD_Connection *connection,
+                                      const struct request *request, const char *path, const char *method) {
   struct answer answer = {0};
   struct query query = {0};
+  struct call call = {.service = c->service,
+                      .draining = atomic_load(&c->draining),
+                      .query = &query,
+                      .body = buffer_span(&request->body)};
   MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_query, &query);
-  route_request(c->service, atomic_load(&c->draining), method, path, &query, &answer);
+  route_request(&call, method, path, &answer);
   return send_answer(connection, &answer);
+}
+
+static enum MHD_Result refuse_body(struct MHD_Connection *connection, size_t limit) {
+  char text[60];
+  snprintf(text, sizeof text, "The body of this request has at most %zu KiB", limit / 1024);
+  return refuse(connection, 413, ST_TOO_LARGE, text);
 }
 
 static bool announces_too_much(struct MHD_Connection *connection) {
@@ -155,39 +168,54 @@ static bool announces_too_much(struct MHD_Connection *connection) {
   return length && strtoull(length, NULL, 10) > BODY_READ;
 }
 
-static enum MHD_Result begin(struct control *c, struct MHD_Connection *connection, void **state) {
+static enum MHD_Result begin(struct control *c, struct MHD_Connection *connection, const char *path, const char *method,
+                             void **state) {
+  size_t limit = route_body_limit(method, path);
   if (!may_talk(c, connection))
     return refuse(connection, MHD_HTTP_FORBIDDEN, ST_DENIED, "Only root, the worker's user and the socket's group");
-  if (announces_too_much(connection)) return refuse(connection, 413, ST_TOO_LARGE, "A body has at most 64 KiB");
-  *state = calloc(1, sizeof(struct request));
-  if (!*state) return MHD_NO;
+  if (announces_too_much(connection)) return refuse_body(connection, limit ? limit : BODY_LIMIT);
+  struct request *request = calloc(1, sizeof *request);
+  if (!request) return MHD_NO;
+  request->kept = limit > 0;
+  request->limit = limit > 0 ? limit : BODY_LIMIT;
+  *state = request;
   atomic_fetch_add(&c->running, 1);
   return MHD_YES;
 }
 
-/* libmicrohttpd calls it once with the headers, then with each part of the body, then with none. No request needs a
- * body: a small one is read and dropped. */
+/* One part of the body. One that is not needed, or too large, is read and dropped, so that the answer arrives. */
+static enum MHD_Result take_body(struct request *request, struct span part) {
+  request->seen += part.len;
+  if (request->kept && request->seen <= request->limit)
+    buffer_add(&request->body, part);
+  else
+    buffer_release(&request->body);
+  return request->seen <= BODY_READ && !request->body.failed ? MHD_YES : MHD_NO;
+}
+
+/* libmicrohttpd calls it once with the headers, then with each part of the body, then with none. */
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *version, const char *upload, size_t *upload_size, void **state) {
   struct request *request = *state;
   (void)version;
-  (void)upload;
-  if (!request) return begin(ctx, connection, state);
+  if (!request) return begin(ctx, connection, path, method, state);
   if (*upload_size > 0) {
-    request->body += *upload_size;
+    struct span part = {upload, *upload_size};
     *upload_size = 0;
-    return request->body <= BODY_READ ? MHD_YES : MHD_NO;
+    return take_body(request, part);
   }
-  if (request->body > BODY_LIMIT) return refuse(connection, 413, ST_TOO_LARGE, "A body has at most 64 KiB");
-  return answer_request(ctx, connection, path, method);
+  if (request->seen > request->limit) return refuse_body(connection, request->limit);
+  return answer_request(ctx, connection, request, path, method);
 }
 
 static void completed(void *ctx, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why) {
   struct control *c = ctx;
   (void)connection;
   (void)why;
-  if (!*state) return;
-  free(*state);
+  struct request *request = *state;
+  if (!request) return;
+  buffer_release(&request->body);
+  free(request);
   *state = NULL;
   atomic_fetch_sub(&c->running, 1);
 }

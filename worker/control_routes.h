@@ -1,31 +1,15 @@
-/* control_routes.h - which path and method mean which operation. Private to worker/control*.c; knows nothing of
- * sockets.
+/* control_routes.h - which path and method mean which answer. Private to worker/control*.c; knows nothing of sockets.
  */
 #ifndef WORKER_CONTROL_ROUTES_H
 #define WORKER_CONTROL_ROUTES_H
 
-#include "bridge/service/service.h"
+#include "worker/control_call.h"
 
-#define QUERY_MAX 16
-struct query {
-  struct {
-    const char *key, *value;
-  } pairs[QUERY_MAX];
-  size_t count;
-  bool overflow; /* there were more */
-};
+#define ROUTE_BODY_MAX (1024 * 1024)
 
-struct answer {
-  int code; /* HTTP status */
-  const char *type;
-  char allow[32]; /* of 405, else "" */
-  struct buffer body;
-};
-
-/* Always gives an answer; the caller releases its body. */
-void route_request(struct service *service, bool draining, const char *method, const char *path,
-                   const struct query *query, struct answer *answer);
-/* An application/problem+json. */
-void answer_problem(struct answer *answer, int code, enum status st, const char *detail);
+/* Bytes of body that the path takes; 0: it needs none. */
+size_t route_body_limit(const char *method, const char *path);
+/* Always gives an answer; the caller releases its body. request->id is set here. */
+void route_request(const struct call *request, const char *method, const char *path, struct answer *answer);
 
 #endif
