@@ -201,3 +201,9 @@ enum status client_metrics(struct client *c, bool reset, struct buffer *json, st
   path(c, reset ? "/v1/metrics?reset=1" : "/v1/metrics");
   return ask(c, reset ? "POST" : "GET", ANSWER_MS, json, err);
 }
+
+enum status client_config(struct client *c, struct buffer *json, struct error *err) {
+  if (c->service) return service_config(c->service, json, err);
+  path(c, "/v1/config");
+  return ask(c, "GET", ANSWER_MS, json, err);
+}

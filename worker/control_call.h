@@ -64,6 +64,7 @@ ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);
 ANSWER(flush_cancel);
 ANSWER(version); /* control_probes.c */
+ANSWER(config);
 ANSWER(live);
 ANSWER(ready);
 

@@ -7,6 +7,10 @@ enum status answer_version(const struct call *call, struct answer *answer, struc
   return buffer_status(&answer->body, err);
 }
 
+enum status answer_config(const struct call *call, struct answer *answer, struct error *err) {
+  return service_config(call->service, &answer->body, err);
+}
+
 enum status answer_live(const struct call *call, struct answer *answer, struct error *err) {
   bool alive = service_alive(call->service);
   return answer_words(answer, alive ? 200 : 503, alive ? "ok\n" : "the relay has not turned for two minutes\n", err);

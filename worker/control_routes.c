@@ -23,6 +23,7 @@ static const struct row {
     {"GET", "/v1/metrics", answer_metrics, "", 0},
     {"POST", "/v1/metrics", answer_metrics, "reset", 0},
     {"GET", "/v1/version", answer_version, "", 0},
+    {"GET", "/v1/config", answer_config, "", 0},
     {"GET", "/livez", answer_live, NULL, 0},
     {"GET", "/readyz", answer_ready, NULL, 0},
     {"GET", "/metrics", answer_prometheus, NULL, 0},

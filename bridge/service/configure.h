@@ -22,4 +22,9 @@ const char *configure_file(const struct configure *c);
 MUST_CHECK enum status configure_load(const struct configure *c, struct settings **out, struct buffer *warnings,
                                       struct error *err);
 
+/* What is in force and where it comes from, one JSON value without secrets:
+ * {"version":1,"settings":[{"key","value","default":"..."|null,"source":"default|FILE:LINE|VARIABLE|-X","type","reloadable",
+ * "hidden":bool,"help"}]}; kafka.* keys stand at the end, with default and help null. */
+MUST_CHECK enum status configure_show(const struct settings *settings, struct buffer *json, struct error *err);
+
 #endif

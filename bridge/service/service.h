@@ -86,6 +86,9 @@ MUST_CHECK enum status service_health(struct service *s, bool detailed, struct b
  * reset begins a new window (needs CHANGE or RELAY). */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
 
+/* The settings in force: configure_show (configure.h), which a command without an outbox may use itself. */
+MUST_CHECK enum status service_config(struct service *s, struct buffer *json, struct error *err);
+
 /* Prometheus text of all metrics, with the gauges of this moment. */
 MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text, struct error *err);
 /* Does the relay's loop turn? (GET /livez; true in other modes.) */

@@ -237,6 +237,11 @@ const char *setting_source(const struct settings *s, enum setting key) {
   return s->values[key].source;
 }
 
+const char *settings_kafka_source(const struct settings *s, size_t i) {
+  BUG_ON(i >= s->kafka_count);
+  return s->kafka[i].source;
+}
+
 bool settings_kafka(const struct settings *s, size_t i, const char **key, const char **value) {
   if (i >= s->kafka_count) return false;
   *key = s->kafka[i].key;

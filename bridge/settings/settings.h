@@ -60,6 +60,13 @@ const char *setting_source(const struct settings *s, enum setting key);
 
 /* The kafka.* pairs, key without that prefix, sorted, last one wins; false at the end. */
 bool settings_kafka(const struct settings *s, size_t i, const char **key, const char **value);
+const char *settings_kafka_source(const struct settings *s, size_t i); /* as setting_source */
+
+/* For people to see: append the value as it was written, with "***" for what must not be shown: values of secret rows
+ * and of kafka.* keys that carry one (sasl.password, ssl.key.password, ssl.key.pem, ...), user and query of every URL.
+ * Returns whether anything was hidden. */
+bool setting_show(const struct settings *s, enum setting key, struct buffer *out);
+bool settings_kafka_show(const struct settings *s, size_t i, struct buffer *out);
 
 /* --help-settings: a table of all keys on a terminal of that width; and the mdoc list for busbridge.conf(5). */
 void settings_help(struct buffer *out, int width);
