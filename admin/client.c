@@ -1,6 +1,7 @@
 #include "admin/client.h"
 
 #include "admin/answer.h"
+#include "admin/selecting.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/state.h"
 #include "bridge/outbox/store.h"
@@ -140,7 +141,8 @@ static void path(struct client *c, const char *fmt, ...) {
 
 static enum status list(struct client *c, const struct list_request *r, struct buffer *json, struct error *err) {
   if (c->service) return service_list(c->service, r, json, err);
-  path(c, "/v1/entries?type=%s&limit=%zu", r->pending && r->dead ? "all" : r->dead ? "dlq" : "pending", r->limit);
+  path(c, "/v1/entries?limit=%zu&", r->limit);
+  selecting_query(&r->selection, &c->path); /* its failure is told by ask */
   return ask(c, "GET", LISTING_MS, json, err);
 }
 

@@ -1,6 +1,6 @@
 #include "admin/client.h"
-#include "admin/options.h"
 #include "admin/output.h"
+#include "admin/selecting.h"
 #include "bridge/base/words.h"
 
 #include <inttypes.h>
@@ -118,18 +118,21 @@ static int list(struct admin *a, const struct list_request *request, const char 
 }
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
-  const char *type = "all", *format = "table";
+  struct selecting given = {0};
+  const char *format = "table";
   uint64_t limit = 50;
   const struct option_row rows[] = {
-      {"type", 't', OPTION_CHOICE, &type, "pending|dlq|all", "which entries (all)"},
+      SELECTING_TYPE(&given),
+      SELECTING_ROWS(&given),
       {"limit", 'n', OPTION_NUMBER, &limit, "N", "at most so many, oldest first; 0 means all (50)"},
       {"output", 'o', OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "the older spelling of --output"},
   };
+  struct list_request request;
   int words, code;
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
-  struct list_request request = {
-      .pending = strcmp(type, "dlq") != 0, .dead = strcmp(type, "pending") != 0, .limit = (size_t)limit};
+  if (!selecting_take(a, self, &given, &request.selection, &code)) return code;
+  request.limit = (size_t)limit;
   return list(a, &request, format);
 }
 

@@ -92,6 +92,16 @@ enum status call_limit(const struct call *call, size_t fallback, size_t *out, st
   return ST_OK;
 }
 
+enum status call_selection(const struct call *call, struct selection *out, struct error *err) {
+  enum status st = ST_OK;
+  selection_init(out);
+  for (size_t i = 0; i < call->query->count && st == ST_OK; i++) {
+    const char *key = call->query->pairs[i].key, *value = call->query->pairs[i].value;
+    if (selection_knows(key)) st = selection_set(out, key, value, clock_wall_us(&clock_system), err);
+  }
+  return st == ST_OK ? ST_OK : error_prefix(err, "Parameter");
+}
+
 enum status answer_words(struct answer *answer, int code, const char *text, struct error *err) {
   answer->code = code;
   answer->type = "text/plain; charset=utf-8";

@@ -42,6 +42,8 @@ MUST_CHECK enum status call_bad(struct error *err, const char *key, const char *
 MUST_CHECK enum status call_flag(const struct call *call, const char *key, bool *out, struct error *err);
 /* The parameter limit, 0 for all. */
 MUST_CHECK enum status call_limit(const struct call *call, size_t fallback, size_t *out, struct error *err);
+/* The filters among the parameters (of selection.h); none: everything. Borrows their texts. */
+MUST_CHECK enum status call_selection(const struct call *call, struct selection *out, struct error *err);
 
 /* Plain text instead of JSON. */
 MUST_CHECK enum status answer_words(struct answer *answer, int code, const char *text, struct error *err);
@@ -59,6 +61,7 @@ ANSWER(status); /* control_health.c */
 ANSWER(metrics);
 ANSWER(prometheus);
 ANSWER(entries); /* control_entries.c */
+ANSWER(dead);
 ANSWER(replay);
 ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);

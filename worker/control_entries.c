@@ -1,16 +1,23 @@
 /* What lies in the outbox, and moving it. */
 #include "worker/control_call.h"
 
+static enum status list(const struct call *call, struct list_request *request, struct answer *answer,
+                        struct error *err) {
+  enum status st = call_limit(call, 50, &request->limit, err);
+  return st == ST_OK ? service_list(call->service, request, &answer->body, err) : st;
+}
+
 enum status answer_entries(const struct call *call, struct answer *answer, struct error *err) {
-  struct list_request request = {.pending = true, .dead = true};
-  const char *type = call_value(call, "type");
-  if (type && strcmp(type, "all") != 0) {
-    request.pending = strcmp(type, "pending") == 0;
-    request.dead = strcmp(type, "dlq") == 0;
-    if (!request.pending && !request.dead) return call_bad(err, "type", type, "pending, dlq or all");
-  }
-  enum status st = call_limit(call, 50, &request.limit, err);
-  return st == ST_OK ? service_list(call->service, &request, &answer->body, err) : st;
+  struct list_request request;
+  enum status st = call_selection(call, &request.selection, err);
+  return st == ST_OK ? list(call, &request, answer, err) : st;
+}
+
+enum status answer_dead(const struct call *call, struct answer *answer, struct error *err) {
+  struct list_request request;
+  enum status st = call_selection(call, &request.selection, err);
+  request.selection.pending = false;
+  return st == ST_OK ? list(call, &request, answer, err) : st;
 }
 
 enum status answer_replay(const struct call *call, struct answer *answer, struct error *err) {

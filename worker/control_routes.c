@@ -14,7 +14,8 @@ static const struct row {
   unsigned flags;         /* ROUTE_* */
 } routes[] = {
     {"GET", "/v1/status", answer_status, "detailed", 0},
-    {"GET", "/v1/entries", answer_entries, "type limit", 0},
+    {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit", 0},
+    {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", 0},
     {"POST", "/v1/flush", answer_flush, "limit dry_run", 0},
     {"GET", "/v1/flush/{id}", answer_flush_progress, "", 0},
     {"DELETE", "/v1/flush/{id}", answer_flush_cancel, "", 0},

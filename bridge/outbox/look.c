@@ -25,7 +25,7 @@ static void newer_info(struct fs_desk *d, struct entry_info *info) {
   info->name = text_member(d, "message_name");
   info->last_error = text_member(d, "original_error");
   info->failed_us = time_member(d, "last_failed_at");
-  info->created_us = time_member(d, "first_failed_at");
+  info->created_us = info->first_failed_us = time_member(d, "first_failed_at");
   info->attempts = attempts > 0 && attempts < INT32_MAX ? (unsigned)attempts : 0;
   if (d->event.id.len) info->id = d->event.id;
 }
@@ -36,6 +36,7 @@ static void flat_info(struct fs_desk *d, struct entry_info *info) {
   info->name = e->name;
   info->created_us = e->created_us;
   info->failed_us = e->failed_us;
+  info->first_failed_us = e->first_failed_us;
   info->attempts = e->attempts;
   info->last_error = text_member(d, "last_error");
   info->topic = text_member(d, "topic");
@@ -53,8 +54,9 @@ static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct e
 }
 
 static void object_info(struct fs *s, const char *name, struct fs_desk *d, struct entry_info *info) {
-  uint32_t payload = json_member(&d->doc, 0, "payload");
-  if (payload != JSON_NONE) info->payload_size = d->doc.nodes[payload].len;
+  info->doc = &d->doc;
+  info->payload = json_member(&d->doc, 0, "payload");
+  if (info->payload != JSON_NONE) info->payload_size = d->doc.nodes[info->payload].len;
   if (info->place == PLACE_DLQ && fs_newer_form(&d->doc))
     newer_info(d, info);
   else
@@ -79,8 +81,11 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
                               .id = {l->stem, stem},
                               .created_us = TIME_NONE,
                               .failed_us = TIME_NONE,
+                              .first_failed_us = TIME_NONE,
                               .mtime_us = d->stamp.mtime_ns / 1000,
-                              .size = (uint64_t)d->stamp.size};
+                              .size = (uint64_t)d->stamp.size,
+                              .payload = JSON_NONE};
+  if (got == FS_READ) info->text = (struct span){d->text, d->len};
   enum reason why = got == FS_TOO_LARGE ? REASON_TOO_LARGE : d->reason;
   if (object) object_info(l->s, name, d, info);
   if (why != REASON_NONE && !info->reason.len && !info->foreign_form) info->reason = span_of(reason_word(why));

@@ -151,15 +151,18 @@ struct entry_info {
   enum place place;
   const char *file; /* name in its place */
   struct span id, name;
-  int64_t created_us, failed_us, mtime_us;
+  int64_t created_us, failed_us, first_failed_us, mtime_us;
   unsigned attempts;
   struct span last_error; /* unescaped, or empty */
   struct span reason;     /* word, or empty */
   struct span topic;
   uint64_t payload_size; /* length of the payload's JSON text */
   uint64_t size;
-  bool raw;          /* dead letter whose bytes were no JSON */
-  bool foreign_form; /* dead letter in the newer producer's form (contract.md 2) */
+  struct span text;           /* the bytes of the file (of a raw dead letter: of its descriptor); empty: too large */
+  const struct json_doc *doc; /* of text; NULL when that is no JSON object */
+  uint32_t payload;           /* its node, JSON_NONE: there is none */
+  bool raw;                   /* dead letter whose bytes were no JSON */
+  bool foreign_form;          /* dead letter in the newer producer's form (contract.md 2) */
 };
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);

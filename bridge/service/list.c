@@ -1,8 +1,11 @@
 #include "bridge/service/operations.h"
 
 struct lister {
+  const struct service *service;
+  const struct list_request *request;
   struct buffer *json;
-  bool first;
+  uint64_t matched;
+  bool narrow; /* each entry is looked at, and those that match are counted here */
 };
 
 static void write_entry(struct buffer *json, const struct entry_info *info) {
@@ -35,8 +38,9 @@ static void write_entry(struct buffer *json, const struct entry_info *info) {
 
 static bool visit(void *ctx, const struct entry_info *info) {
   struct lister *l = ctx;
-  if (!l->first) buffer_add_z(l->json, ", ");
-  l->first = false;
+  if (l->narrow && !selection_matches(&l->request->selection, l->service->routing, info)) return true;
+  if (++l->matched > l->request->limit && l->request->limit) return true; /* only counted */
+  if (l->json->len > 0) buffer_add_z(l->json, ", ");
   write_entry(l->json, info);
   return !l->json->failed;
 }
@@ -45,13 +49,15 @@ enum status service_list(struct service *s, const struct list_request *request, 
                          struct error *err) {
   struct operation o = operation_begin(s, "list");
   struct buffer entries = {0};
-  struct lister lister = {.json = &entries, .first = true};
-  unsigned which = (request->pending ? LIST_PENDING : 0u) | (request->dead ? LIST_DEAD : 0u);
+  const struct selection *selection = &request->selection;
+  struct lister lister = {.service = s, .request = request, .json = &entries, .narrow = selection_narrows(selection)};
+  unsigned which = (selection->pending ? LIST_PENDING : 0u) | (selection->dead ? LIST_DEAD : 0u);
   if (!service_follows(s)) which |= LIST_LOOK;
   uint64_t total = 0;
-  enum status st = store_list(s->store, which, request->limit, visit, &lister, &total, err);
+  enum status st = store_list(s->store, which, lister.narrow ? 0 : request->limit, visit, &lister, &total, err);
   if (st == ST_OK) st = buffer_status(&entries, err);
   if (st == ST_OK) {
+    if (lister.narrow) total = lister.matched;
     buffer_printf(json, "{\"version\": 1, \"total\": %llu, \"entries\": [", (unsigned long long)total);
     buffer_add(json, buffer_span(&entries));
     buffer_add_z(json, "]}");

@@ -13,20 +13,31 @@
 struct selection {
   bool pending, dead;                       /* type: pending, dlq, all */
   struct span namespace, name, key, reason; /* empty: any. name and reason may end in * */
-  int64_t since_us, until_us; /* of a dead letter its failed_at, of a pending entry its arrival; TIME_NONE: any */
+  int64_t since_us, until_us; /* of a dead letter its failed_at, of a pending entry its arrival (the file's mtime), both
+                                 ends included; TIME_NONE: any */
 };
-#define SELECTION_PARAMETERS "type namespace name key reason since until older_than" /* for tables of parameters */
+/* The words, for tables of parameters. */
+#define SELECTION_TYPE "type"
+#define SELECTION_FILTERS "namespace name key reason since until older_than"
 
 void selection_init(struct selection *s); /* everything */
 /* Is this one of the words above ('-' and '_' are the same)? */
 bool selection_knows(const char *word);
-/* Set one filter. Times are ISO 8601 (no zone: local) or an age such as 90s, 15m, 2h, 7d. ST_INVALID: err says what was
- * expected, for a reason or namespace also what may have been meant. */
+/* Set one filter; set again, the last one counts (of until and older-than the earliest). Times are ISO 8601, down
+ * to the day, the minute or the second (no zone: local), or an age such as 90s, 15m, 2h, 7d. ST_INVALID: err says what
+ * was expected, for a type or reason also what may have been meant. A namespace need not be one that is published. */
 MUST_CHECK enum status selection_set(struct selection *s, const char *word, const char *value, int64_t now_us,
                                      struct error *err);
 /* Is any filter but type set? */
 bool selection_narrows(const struct selection *s);
+/* name is compared as the producer wrote it and as its aliases are resolved; namespace and key are those that Kafka
+ * would get, also where the namespace is not published (then without a key). A key that memory is out for: no match. */
 bool selection_matches(const struct selection *s, const struct routing *routing, const struct entry_info *info);
+/* The key that Kafka would get; empty when it cannot be routed. In arena or the entry's text. */
+struct span selection_key(const struct routing *routing, const struct entry_info *info, struct arena *arena);
+/* Call tell for each filter set, in the order above, with values that selection_set takes (times in UTC); type always.
+ */
+void selection_each(const struct selection *s, void (*tell)(void *ctx, const char *word, struct span value), void *ctx);
 /* As words for the audit log and for messages: "type=dlq reason=schema_mismatch since=2026-...". */
 void selection_words(const struct selection *s, struct buffer *out);
 

@@ -9,6 +9,7 @@
 #define BRIDGE_SERVICE_SERVICE_H
 
 #include "bridge/base/log.h"
+#include "bridge/service/selection.h"
 #include "bridge/settings/settings.h"
 
 enum service_mode { SERVICE_INSPECT, SERVICE_CHANGE, SERVICE_RELAY };
@@ -40,10 +41,11 @@ void service_socket_path(const struct service *s, struct buffer *out);
 /* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE */
 
 struct list_request {
-  bool pending, dead;
+  struct selection selection;
   size_t limit; /* 0 = all */
 };
-/* {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
+/* total: how many there are that match (a filter but type reads every file of the places asked for).
+ * {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
  */
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
                                     struct error *err);

@@ -113,7 +113,10 @@ static const char *answered(enum status st) {
 
 static const char *list(bool want_pending, bool want_dead, size_t limit) {
   buffer_clear(&json);
-  struct list_request request = {.pending = want_pending, .dead = want_dead, .limit = limit};
+  struct list_request request = {.limit = limit};
+  selection_init(&request.selection);
+  request.selection.pending = want_pending;
+  request.selection.dead = want_dead;
   return answered(service_list(service, &request, &json, &err));
 }
 

@@ -1,0 +1,32 @@
+/* selecting.h - the filters as options: the same rows, checks and parameters for every command that takes them.
+ *
+ *   struct selecting given = {0};
+ *   const struct option_row rows[] = {SELECTING_TYPE(&given), SELECTING_ROWS(&given), ...};
+ *   if (!options_take(...) || !selecting_take(a, self, &given, &request.selection, &code)) return code;
+ */
+#ifndef ADMIN_SELECTING_H
+#define ADMIN_SELECTING_H
+
+#include "admin/options.h"
+#include "bridge/service/selection.h"
+
+struct selecting { /* as typed; NULL: not given */
+  const char *type, *namespace, *name, *key, *reason, *since, *until, *older_than;
+};
+#define SELECTING_TYPE(s) {"type", 't', OPTION_TEXT, &(s)->type, "pending|dlq|all", "which entries"}
+#define SELECTING_ROWS(s)                                                                                              \
+  {"namespace", 0, OPTION_TEXT, &(s)->namespace, "WORD", "of this namespace"},                                         \
+      {"name", 0, OPTION_TEXT, &(s)->name, "NAME", "of this event name; may end in *"},                                \
+      {"key", 0, OPTION_TEXT, &(s)->key, "KEY", "with this key in Kafka"},                                             \
+      {"reason", 0, OPTION_TEXT, &(s)->reason, "WORD", "set aside for this reason; may end in *"},                     \
+      {"since", 0, OPTION_TEXT, &(s)->since, "TIME", "failed, or arrived, then or later; 2026-07-30T10:00 or 2h"},     \
+      {"until", 0, OPTION_TEXT, &(s)->until, "TIME", "then or earlier"},                                               \
+      {"older-than", 0, OPTION_TEXT, &(s)->older_than, "AGE", "at least so long ago, such as 90s, 15m, 2h, 7d"}
+
+/* Check what was typed. False: it was complained of, return *code. The selection borrows the texts. */
+bool selecting_take(struct admin *a, const struct command *self, const struct selecting *given, struct selection *out,
+                    int *code);
+/* "type=dlq&reason=...": parameters of the control API, percent-encoded, times in UTC. */
+void selecting_query(const struct selection *s, struct buffer *out);
+
+#endif

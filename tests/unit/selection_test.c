@@ -1,0 +1,271 @@
+/* Which entries a request is about: what each filter takes and refuses, and what it matches. */
+#include "bridge/service/selection.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define HOUR INT64_C(3600000000)
+#define NOW (INT64_C(1785405600) * 1000000) /* 2026-07-30T10:00:00Z */
+
+static struct routing *routing;
+static struct selection selection;
+static struct error err;
+
+static int setup(void **state) {
+  (void)state;
+  struct routing_config config = {.namespaces = SPAN("episode plot"),
+                                  .topic = SPAN("{namespace}.events"),
+                                  .aliases = SPAN("Odd_Name=plot.odd"),
+                                  .keys = SPAN("")};
+  selection_init(&selection);
+  err = (struct error){0};
+  return routing_open(&config, &routing, NULL) == ST_OK ? 0 : -1;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  routing_close(routing);
+  return 0;
+}
+
+static void set(const char *word, const char *value) {
+  if (selection_set(&selection, word, value, NOW, &err) != ST_OK) fail_msg("%s", err.text);
+}
+
+static void refused(const char *word, const char *value, const char *says) {
+  err = (struct error){0};
+  assert_int_equal(selection_set(&selection, word, value, NOW, &err), ST_INVALID);
+  if (!strstr(err.text, says)) fail_msg("no '%s' in: %s", says, err.text);
+}
+
+static struct entry_info entry(enum place place, const char *name) {
+  return (struct entry_info){.place = place,
+                             .file = "e-1.json",
+                             .id = SPAN("e-1"),
+                             .name = span_of(name),
+                             .created_us = TIME_NONE,
+                             .failed_us = TIME_NONE,
+                             .first_failed_us = TIME_NONE,
+                             .mtime_us = NOW - HOUR,
+                             .payload = JSON_NONE};
+}
+
+static bool takes(const struct entry_info *info) {
+  return selection_matches(&selection, routing, info);
+}
+
+static void test_nothing_set_matches_everything(void **state) {
+  (void)state;
+  struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), nameless = entry(PLACE_PENDING, "");
+  assert_false(selection_narrows(&selection));
+  assert_true(takes(&dead));
+  assert_true(takes(&nameless));
+}
+
+static void test_type_chooses_the_place(void **state) {
+  (void)state;
+  struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), flat = entry(PLACE_FLAT, "plot.saved");
+  set("type", "dlq");
+  assert_false(selection_narrows(&selection));
+  assert_true(takes(&dead));
+  assert_false(takes(&flat));
+  set("type", "pending");
+  assert_false(takes(&dead));
+  assert_true(takes(&flat));
+  set("type", "all");
+  assert_true(takes(&dead) && takes(&flat));
+  refused("type", "pendign", "did you mean pending?");
+}
+
+static void test_names_match_as_written_and_as_resolved(void **state) {
+  (void)state;
+  struct entry_info written = entry(PLACE_DLQ, "PlotSaved"), odd = entry(PLACE_DLQ, "Odd_Name"),
+                    other = entry(PLACE_DLQ, "episode.created");
+  const char *const patterns[] = {"PlotSaved", "plot.saved", "plot.*", "Plot*"};
+  for (size_t i = 0; i < 4; i++) {
+    set("name", patterns[i]);
+    assert_true(takes(&written));
+    assert_false(takes(&other));
+  }
+  set("name", "plot.save");
+  assert_false(takes(&written));
+  set("name", "plot.odd");
+  assert_true(takes(&odd));
+  set("name", "*");
+  assert_true(takes(&written) && takes(&odd) && takes(&other));
+  refused("name", "plot.*d", "the beginning of one and a *");
+  refused("name", "", "a name");
+}
+
+static void test_a_namespace_need_not_be_published(void **state) {
+  (void)state;
+  struct entry_info aliased = entry(PLACE_DLQ, "PlotSaved"), unknown = entry(PLACE_DLQ, "epsiode.created"),
+                    undotted = entry(PLACE_DLQ, "plot"), similar = entry(PLACE_DLQ, "plots.saved");
+  set("namespace", "plot");
+  assert_true(selection_narrows(&selection));
+  assert_true(takes(&aliased));
+  assert_false(takes(&unknown) || takes(&undotted) || takes(&similar));
+  set("namespace", "epsiode");
+  assert_true(takes(&unknown));
+  refused("namespace", "plot.*", "in front of the first dot");
+  refused("namespace", "", "in front of the first dot");
+}
+
+static void test_reasons_are_known_words(void **state) {
+  (void)state;
+  struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), without = dead;
+  dead.reason = SPAN("schema_mismatch");
+  set("reason", "schema_mismatch");
+  assert_true(takes(&dead));
+  assert_false(takes(&without));
+  set("reason", "schema*");
+  assert_true(takes(&dead));
+  set("reason", "not_json");
+  assert_false(takes(&dead));
+  set("reason", "none");
+  assert_true(takes(&without));
+  assert_false(takes(&dead));
+  refused("reason", "shcema_mismatch", "did you mean schema_mismatch?");
+  refused("reason", "nothing_like*", "a reason such as");
+  refused("reason", "\x1b[31m", "\"\\x1b[31m\"");
+}
+
+/* Of its payload, as routing chooses it; of what has no route: none. */
+static void test_a_key_is_the_one_that_kafka_gets(void **state) {
+  (void)state;
+  struct json_doc doc = {0};
+  assert_int_equal(json_scan(&doc, SPAN("{\"payload\": {\"episode_id\": \"ep-\\u661f\"}}"), NULL), ST_OK);
+  struct entry_info info = entry(PLACE_DLQ, "episode.created");
+  info.doc = &doc;
+  info.payload = json_member(&doc, 0, "payload");
+  set("key", "ep-\u661f");
+  assert_true(takes(&info));
+  set("key", "e-1");
+  assert_false(takes(&info));
+  info.name = SPAN("plot.saved"); /* its payload has no plot_id */
+  assert_true(takes(&info));
+  info.name = SPAN("unknown.name");
+  assert_false(takes(&info));
+  info.name = SPAN("plot.saved");
+  info.payload = 0; /* a payload that is no object */
+  doc.nodes[0].type = JSON_STRING;
+  assert_true(takes(&info));
+  info.doc = NULL;
+  assert_false(takes(&info));
+  refused("key", "", "the key of the event");
+  json_doc_release(&doc);
+}
+
+static void test_times_are_of_the_failure_or_of_the_arrival(void **state) {
+  (void)state;
+  struct entry_info pending = entry(PLACE_FLAT, "plot.saved"), dead = entry(PLACE_DLQ, "plot.saved");
+  dead.failed_us = NOW - 3 * HOUR;
+  set("since", "90m");
+  assert_true(takes(&pending));
+  assert_false(takes(&dead));
+  selection_init(&selection);
+  set("older-than", "2h");
+  assert_true(takes(&dead));
+  assert_false(takes(&pending));
+  dead.failed_us = TIME_NONE; /* no such time: the file's */
+  assert_false(takes(&dead));
+  set("until", "1h"); /* the earlier of both counts */
+  assert_false(takes(&pending));
+}
+
+static void test_both_ends_are_included(void **state) {
+  (void)state;
+  struct entry_info info = entry(PLACE_FLAT, "plot.saved");
+  set("since", "2026-07-30T09:00:00Z");
+  set("until", "2026-07-30T09:00:00+00:00");
+  assert_true(takes(&info));
+  info.mtime_us++;
+  assert_false(takes(&info));
+  info.mtime_us -= 2;
+  assert_false(takes(&info));
+  refused("older-than", "2h", "lies behind");
+}
+
+static void since_is(const char *value, int64_t us) {
+  set("since", value);
+  if (selection.since_us != us) fail_msg("%s: off by %lld us", value, (long long)(selection.since_us - us));
+}
+
+static void test_times_may_be_short_and_without_a_zone_are_local(void **state) {
+  (void)state;
+  setenv("TZ", "JST-9", 1);
+  since_is("2026-07-30T19:00:00", NOW);
+  since_is("2026-07-30 19:00", NOW);
+  since_is("2026-07-30T19:00:00.5", NOW + 500000);
+  since_is("2026-07-30", NOW - 19 * HOUR);
+  since_is("2026-07-30T10:00Z", NOW);
+  since_is("2026-07-30T12:00+02:00", NOW);
+  since_is("2026-07-30T08:00:00-02:00", NOW);
+  since_is("1969-12-31T23:59:59Z", -1000000);
+  since_is("1970-01-01T08:59:59", -1000000);
+  setenv("TZ", "UTC", 1);
+  since_is("7d", NOW - 7 * 24 * HOUR);
+  const char *const wrongs[] = {"",
+                                "yesterday",
+                                "2026",
+                                "2026-13-01",
+                                "2026-07-30T",
+                                "2026-07-30T10",
+                                "10:00",
+                                "-5m",
+                                "3600",
+                                "2026-07-30T10:00:00Zjunk",
+                                "5 m",
+                                "999999d"};
+  for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) refused("since", wrongs[i], "an age such as");
+  refused("older-than", "2026-07-30", "an age such as");
+}
+
+static void test_words_are_known_with_both_dashes(void **state) {
+  (void)state;
+  assert_true(selection_knows("older-than") && selection_knows("older_than") && selection_knows("key"));
+  assert_false(selection_knows("older") || selection_knows("limit") || selection_knows(""));
+  struct span rest = SPAN(SELECTION_TYPE " " SELECTION_FILTERS), word;
+  char text[20];
+  while (span_word(&rest, &word)) {
+    snprintf(text, sizeof text, "%.*s", SPAN_ARGS(word));
+    assert_true(selection_knows(text));
+  }
+  refused("limit", "5", "There is no filter limit");
+}
+
+static void test_words_say_it_again_on_one_line(void **state) {
+  (void)state;
+  struct buffer words = {0};
+  selection_words(&selection, &words);
+  assert_string_equal(buffer_z(&words), "type=all");
+  set("type", "dlq");
+  set("key", "a \"b\"\n");
+  set("reason", "schema_*");
+  set("since", "2026-07-30T09:00:00Z");
+  buffer_clear(&words);
+  selection_words(&selection, &words);
+  assert_string_equal(buffer_z(&words),
+                      "type=dlq key=\"a \\\"b\\\"\\n\" reason=schema_* since=2026-07-30T09:00:00.000000+00:00");
+  buffer_release(&words);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_nothing_set_matches_everything, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_type_chooses_the_place, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_names_match_as_written_and_as_resolved, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_namespace_need_not_be_published, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_reasons_are_known_words, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_key_is_the_one_that_kafka_gets, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_times_are_of_the_failure_or_of_the_arrival, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_both_ends_are_included, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_times_may_be_short_and_without_a_zone_are_local, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_words_are_known_with_both_dashes, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_words_say_it_again_on_one_line, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
