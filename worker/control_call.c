@@ -93,13 +93,14 @@ enum status call_limit(const struct call *call, size_t fallback, size_t *out, st
 }
 
 enum status call_selection(const struct call *call, struct selection *out, struct error *err) {
+  struct error why = {0};
   enum status st = ST_OK;
   selection_init(out);
   for (size_t i = 0; i < call->query->count && st == ST_OK; i++) {
     const char *key = call->query->pairs[i].key, *value = call->query->pairs[i].value;
-    if (selection_knows(key)) st = selection_set(out, key, value, clock_wall_us(&clock_system), err);
+    if (selection_knows(key)) st = selection_set(out, key, value, clock_wall_us(&clock_system), &why);
   }
-  return st == ST_OK ? ST_OK : error_prefix(err, "Parameter");
+  return st == ST_OK ? ST_OK : error_set(err, st, "Parameter %s", why.text);
 }
 
 enum status answer_words(struct answer *answer, int code, const char *text, struct error *err) {

@@ -2,6 +2,11 @@
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/service.h"
+#include "worker/control_call.c"
+#include "worker/control_entries.c"
+#include "worker/control_flush.c"
+#include "worker/control_health.c"
+#include "worker/control_probes.c"
 #include "worker/control_routes.c"
 
 #include <setjmp.h>
@@ -399,7 +404,7 @@ static const char *ask(const char *method, const char *path, const char *key, co
   }
   buffer_release(&answer.body);
   answer = (struct answer){0};
-  route_request(service, false, method, path, &query, &answer);
+  route_request(&(struct call){.service = service, .query = &query}, method, path, &answer);
   const char *text = buffer_z(&answer.body);
   if (answer.code != code) fail_msg("%s %s: %d %s", method, path, answer.code, text);
   return text;
@@ -438,9 +443,11 @@ static void test_routes_refuse_in_words(void **state) {
   assert_string_equal(answer.allow, "GET");
   ask("PUT", "/v1/metrics", NULL, NULL, 405);
   assert_string_equal(answer.allow, "GET, POST");
-  assert_has(ask("GET", "/v1/entries", "type", "both", 400), "Parameter type is \\\"both\\\"");
+  assert_has(ask("GET", "/v1/entries", "type", "both", 400), "Parameter type \\\"both\\\": expected");
   assert_has(ask("GET", "/v1/entries", "limit", "-1", 400), "Parameter limit");
-  assert_has(ask("GET", "/v1/entries", "namespace", "x", 400), "Parameter \\\"namespace\\\" is not known here");
+  assert_has(ask("GET", "/v1/entries", "namespaces", "x", 400), "Parameter \\\"namespaces\\\" is not known here");
+  assert_has(ask("GET", "/v1/dead", "type", "all", 400), "Parameter \\\"type\\\" is not known here");
+  assert_has(ask("GET", "/v1/dead", "reason", "schema_missmatch", 400), "did you mean schema_mismatch?");
   assert_has(ask("GET", "/v1/status", "detailed", "maybe", 400), "expected 0 or 1");
   assert_has(ask("POST", "/v1/flush", "limit", "many", 400), "\"code\": \"");
   assert_has(ask("POST", "/v1/replay", NULL, NULL, 400), "Parameter id is missing");
@@ -456,7 +463,7 @@ static void test_readyz_says_that_it_drains(void **state) {
   open_outbox(SERVICE_INSPECT);
   struct query query = {0};
   struct answer drained = {0};
-  route_request(service, true, "GET", "/readyz", &query, &drained);
+  route_request(&(struct call){.service = service, .draining = true, .query = &query}, "GET", "/readyz", &drained);
   assert_int_equal(drained.code, 503);
   assert_string_equal(buffer_z(&drained.body), "draining\n");
   buffer_release(&drained.body);
@@ -470,7 +477,7 @@ static void test_every_status_has_its_http_code(void **state) {
   } codes[] = {{ST_OK, 200},          {ST_NOT_FOUND, 404}, {ST_EXISTS, 409}, {ST_BUSY, 409},
                {ST_INVALID, 400},     {ST_TOO_LARGE, 413}, {ST_DENIED, 403}, {ST_UNAVAILABLE, 503},
                {ST_UNSUPPORTED, 501}, {ST_NO_SPACE, 507},  {ST_IO, 500},     {ST_NO_MEMORY, 500}};
-  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) assert_int_equal(http_code(codes[i].st), codes[i].code);
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) assert_int_equal(answer_code(codes[i].st), codes[i].code);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
