@@ -4,58 +4,26 @@
 
 /* ---- findings --------------------------------------------------------------------------------------------------- */
 
-static const char *verdict_word(enum doctor_verdict v) {
-  static const char *const words[] = {"ok", "skipped", "warning", "failed"};
-  return words[v];
-}
-
-/* The object stays open until the next one, or the end: doctor_next may add to it. */
-static void close_finding(struct doctor *d, const char *next) {
-  bool first = false;
-  member_text_or_null(&d->checks, &first, "next", span_of(next));
-  buffer_add_char(&d->checks, '}');
-}
-
-void doctor_found(struct doctor *d, const char *check, enum doctor_verdict verdict, const char *fmt, ...) {
-  char text[1200];
-  bool first = true;
+void doctor_found(struct doctor *d, const char *check, enum finding verdict, const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
+  findings_add(&d->findings, check, verdict, fmt, args);
   va_end(args);
-  if (!d->closed) close_finding(d, NULL);
-  if (!d->first) buffer_add_z(&d->checks, ", ");
-  d->first = d->closed = false;
-  buffer_add_char(&d->checks, '{');
-  member_text(&d->checks, &first, "check", span_of(check));
-  member_text(&d->checks, &first, "verdict", span_of(verdict_word(verdict)));
-  member_text(&d->checks, &first, "found", span_of(text));
-  if (verdict > d->worst) d->worst = verdict;
-  if (verdict == DOCTOR_FAILED) d->failures++;
 }
 
 void doctor_next(struct doctor *d, const char *fmt, ...) {
-  char text[1200];
   va_list args;
   va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
+  findings_next(&d->findings, fmt, args);
   va_end(args);
-  close_finding(d, text);
-  d->closed = true;
 }
 
 static enum status write_answer(struct doctor *d, struct buffer *json, struct error *err) {
   bool first = true;
-  if (!d->closed) close_finding(d, NULL);
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
-  member_text(json, &first, "verdict", span_of(verdict_word(d->worst == DOCTOR_SKIPPED ? DOCTOR_OK : d->worst)));
-  member_bool(json, &first, "unreachable", d->away && d->failures == 1);
-  json_write_key(json, &first, "checks");
-  buffer_add_char(json, '[');
-  buffer_add(json, buffer_span(&d->checks));
-  buffer_add_z(json, "]}");
-  json->failed = json->failed || d->checks.failed;
+  findings_write(&d->findings, d->away && d->findings.failures == 1, json, &first);
+  buffer_add_char(json, '}');
   return buffer_status(json, err);
 }
 
@@ -65,14 +33,14 @@ static enum status write_answer(struct doctor *d, struct buffer *json, struct er
 static bool check_settings(struct doctor *d) {
   const char *source = d->request->source;
   if (!d->settings) {
-    doctor_found(d, "settings", DOCTOR_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
+    doctor_found(d, "settings", FINDING_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
     doctor_next(d, "Mend them; busbridge-worker --help-settings lists all with their ranges");
     return false;
   }
   if (source)
-    doctor_found(d, "settings", DOCTOR_OK, "from %s, the environment and -X", source);
+    doctor_found(d, "settings", FINDING_OK, "from %s, the environment and -X", source);
   else
-    doctor_found(d, "settings", DOCTOR_OK, "no file; from the environment and -X");
+    doctor_found(d, "settings", FINDING_OK, "no file; from the environment and -X");
   return true;
 }
 
@@ -84,11 +52,11 @@ static void check_routing(struct doctor *d) {
                                   .aliases = span_of(setting_text(x, SETTING_ROUTING_ALIASES)),
                                   .keys = span_of(setting_text(x, SETTING_ROUTING_KEYS))};
   if (routing_open(&config, &d->routing, &err) == ST_OK) {
-    doctor_found(d, "routing", DOCTOR_OK, "%u topics for %s", routing_topics(d->routing),
+    doctor_found(d, "routing", FINDING_OK, "%u topics for %s", routing_topics(d->routing),
                  setting_text(x, SETTING_ROUTING_NAMESPACES));
     return;
   }
-  doctor_found(d, "routing", DOCTOR_FAILED, "%s", err.text);
+  doctor_found(d, "routing", FINDING_FAILED, "%s", err.text);
   doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
 }
 
@@ -103,10 +71,10 @@ static void check_schemas(struct doctor *d) {
   while (st == ST_OK && catalog_schema_at(catalog, count, &schema)) count++;
   catalog_close(catalog);
   if (st == ST_OK) {
-    doctor_found(d, "schemas", DOCTOR_OK, "%zu in %s", count, folder);
+    doctor_found(d, "schemas", FINDING_OK, "%zu in %s", count, folder);
     return;
   }
-  doctor_found(d, "schemas", DOCTOR_FAILED, "%s", err.text);
+  doctor_found(d, "schemas", FINDING_FAILED, "%s", err.text);
   doctor_next(d, "Mend the schema, or set encoding.schemas to the folder of the right ones");
 }
 
@@ -126,11 +94,11 @@ static void check_kafka_settings(struct doctor *d) {
   struct error err = {0};
   d->kafka_sound = doctor_take_kafka(d, &err) == ST_OK;
   if (d->kafka_sound) {
-    doctor_found(d, "kafka settings", DOCTOR_OK, "librdkafka %s takes them; delivery.guarantee = %s",
+    doctor_found(d, "kafka settings", FINDING_OK, "librdkafka %s takes them; delivery.guarantee = %s",
                  kafka_library_version(), setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
     return;
   }
-  doctor_found(d, "kafka settings", DOCTOR_FAILED, "%s", err.text);
+  doctor_found(d, "kafka settings", FINDING_FAILED, "%s", err.text);
   doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
 }
 
@@ -141,7 +109,7 @@ void doctor_release(struct doctor *d) {
   state_close(d->state);
   routing_close(d->routing);
   free(d->pairs);
-  buffer_release(&d->checks);
+  findings_release(&d->findings);
 }
 
 enum status doctor_run(const struct doctor_request *request, struct buffer *json, struct error *err) {
@@ -149,9 +117,7 @@ enum status doctor_run(const struct doctor_request *request, struct buffer *json
                      .settings = request->settings,
                      .clock = request->clock,
                      .skew_us = TIME_NONE,
-                     .redis_skew_us = TIME_NONE,
-                     .first = true,
-                     .closed = true};
+                     .redis_skew_us = TIME_NONE};
   if (check_settings(&d)) {
     d.exactly_once = strcmp(setting_text(d.settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
     check_routing(&d);

@@ -12,8 +12,7 @@
 #include "bridge/outbox/state.h"
 #include "bridge/routing/routing.h"
 #include "bridge/service/doctor.h"
-
-enum doctor_verdict { DOCTOR_OK, DOCTOR_SKIPPED, DOCTOR_WARNING, DOCTOR_FAILED };
+#include "bridge/service/findings.h"
 
 struct doctor {
   const struct doctor_request *request;
@@ -34,17 +33,12 @@ struct doctor {
   bool committed;  /* the outbox has a position: a worker was allowed transactions once */
   int64_t skew_us; /* of the file system's clock against ours, TIME_NONE: not known */
   int64_t redis_skew_us;
-  /* the findings */
-  struct buffer checks;
-  bool first, closed; /* no finding yet; the last one is complete */
-  enum doctor_verdict worst;
-  size_t failures;
+  struct findings findings;
   bool away; /* the broker's is one of them */
 };
 
 /* One finding. Then, where something is to be done, what. */
-void doctor_found(struct doctor *d, const char *check, enum doctor_verdict verdict, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+void doctor_found(struct doctor *d, const char *check, enum finding verdict, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* doctor.c: fills pairs and kafka; also for the changes. */
