@@ -1,68 +1,5 @@
 #include "bridge/relay/manifest.h"
-#include "bridge/service/operations.h"
-
-#define SHOWN 10 /* candidates named in a message */
-
-/* One entry that the id may mean, copied out of the walk. */
-struct candidate {
-  enum place place;
-  struct span id, name, file;
-  bool raw;
-};
-struct search {
-  struct span wanted;
-  struct arena arena;
-  struct candidate list[20];
-  size_t count;
-  bool no_memory;
-};
-
-static struct span stem_of(struct span file) {
-  size_t end = file.len;
-  while (end > 0 && file.ptr[end - 1] != '.') end--;
-  return (struct span){file.ptr, end > 0 ? end - 1 : file.len};
-}
-
-static bool collect(void *ctx, const struct entry_info *info) {
-  struct search *f = ctx;
-  if (f->count == sizeof f->list / sizeof *f->list) return false;
-  char *file = arena_copy(&f->arena, span_of(info->file));
-  struct candidate *c = &f->list[f->count];
-  c->place = info->place;
-  c->raw = info->raw;
-  c->id = arena_span(&f->arena, info->id);
-  c->name = arena_span(&f->arena, info->name);
-  if (!file || (info->id.len && !c->id.ptr) || (info->name.len && !c->name.ptr)) {
-    f->no_memory = true;
-    return false;
-  }
-  c->file = span_of(file);
-  f->count++;
-  return true;
-}
-
-/* Several entries may carry one id (id.json, id__1.json): the one whose file is named exactly so is meant then. */
-static void prefer_exact_file(struct search *f) {
-  for (size_t i = 0; i < f->count; i++) {
-    if (!span_eq(stem_of(f->list[i].file), f->wanted)) continue;
-    f->list[0] = f->list[i];
-    f->count = 1;
-    return;
-  }
-}
-
-static enum status ambiguous(const struct search *f, uint64_t total, struct error *err) {
-  struct buffer names = {0};
-  for (size_t i = 0; i < f->count && i < SHOWN; i++) {
-    struct span stem = stem_of(f->list[i].file);
-    buffer_printf(&names, "%s%.*s", i ? ", " : "", SPAN_ARGS(stem));
-  }
-  enum status st =
-      error_set(err, ST_EXISTS, "\"%.*s\" may mean %llu entries: %s%s; give more of the id or the file's whole stem",
-                SPAN_ARGS(f->wanted), (unsigned long long)total, buffer_z(&names), total > SHOWN ? ", ..." : "");
-  buffer_release(&names);
-  return st;
-}
+#include "bridge/service/finding.h"
 
 static enum status not_there(struct service *s, const struct replay_request *request, struct error *err) {
   if (request->force)
@@ -74,22 +11,16 @@ static enum status not_there(struct service *s, const struct replay_request *req
                    request->id, state_path(s->state));
 }
 
-static enum status find(struct service *s, const struct replay_request *request, struct search *f, struct error *err) {
+static enum status find(struct service *s, const struct replay_request *request, struct finding *f, struct error *err) {
   unsigned which = LIST_DEAD | (request->force ? LIST_PENDING : 0u);
-  uint64_t total = 0;
-  f->wanted = span_of(request->id);
-  if (f->wanted.len == 0) return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
-  enum status st = store_find(s->store, which, f->wanted, collect, f, &total, err);
-  if (st != ST_OK && st != ST_NOT_FOUND) return st;
-  if (f->no_memory) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  if (f->count > 1) prefer_exact_file(f);
-  if (f->count > 1) return ambiguous(f, total, err);
-  return f->count == 1 ? ST_OK : not_there(s, request, err);
+  if (!*request->id) return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
+  enum status st = finding_one(f, s->store, which, span_of(request->id), err);
+  return st == ST_NOT_FOUND ? not_there(s, request, err) : st;
 }
 
 /* A raw dead letter has no id that could have been published. When Redis is away the relay will ask it again anyway. */
-static enum status check_published(struct service *s, struct search *f, struct error *err) {
-  const struct candidate *c = &f->list[0];
+static enum status check_published(struct service *s, struct finding *f, struct error *err) {
+  const struct found *c = f->one;
   bool seen = false;
   struct span place = {0};
   if (c->raw || c->id.len == 0) return ST_OK;
@@ -99,14 +30,14 @@ static enum status check_published(struct service *s, struct search *f, struct e
                    SPAN_ARGS(place.len ? place : SPAN("place not known")));
 }
 
-static enum status forget_key(struct service *s, const struct candidate *c, struct error *err) {
+static enum status forget_key(struct service *s, const struct found *c, struct error *err) {
   if (c->raw || c->id.len == 0) return ST_OK;
   enum status st = keys_forget(s->keys, c->id, err);
   return st == ST_OK || st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 /* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no worker runs. */
-static enum status check_settled(struct service *s, const struct candidate *c, struct error *err) {
+static enum status check_settled(struct service *s, const struct found *c, struct error *err) {
   bool named = false;
   enum status st = manifest_names(state_folder(s->state), c->id, &named, err);
   if (st != ST_OK || !named) return st;
@@ -116,8 +47,8 @@ static enum status check_settled(struct service *s, const struct candidate *c, s
                    SPAN_ARGS(c->id));
 }
 
-static enum status move(struct service *s, const struct replay_request *request, struct search *f, struct error *err) {
-  const struct candidate *c = &f->list[0];
+static enum status move(struct service *s, const struct replay_request *request, struct finding *f, struct error *err) {
+  const struct found *c = f->one;
   enum status st = check_settled(s, c, err);
   if (st != ST_OK) return st;
   st = request->force ? forget_key(s, c, err) : check_published(s, f, err);
@@ -126,7 +57,7 @@ static enum status move(struct service *s, const struct replay_request *request,
   return store_replay(s->store, c->place, c->file.ptr, err);
 }
 
-static void report(struct service *s, const struct candidate *c, struct buffer *json) {
+static void report(struct service *s, const struct found *c, struct buffer *json) {
   bool first = true;
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
@@ -142,7 +73,7 @@ static void report(struct service *s, const struct candidate *c, struct buffer *
 enum status service_replay(struct service *s, const struct replay_request *request, struct buffer *json,
                            struct error *err) {
   struct operation o = operation_begin(s, "replay");
-  struct search f = {0};
+  struct finding f = {0};
   BUG_ON(s->mode == SERVICE_INSPECT);
   /* One at a time: two replays of one id must not both find it. */
   pthread_mutex_lock(&s->lock);
@@ -152,9 +83,9 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   if (st == ST_OK) {
     series_add(metrics_series(s->metrics, METRIC_REPLAYED, NULL, NULL), 1);
     if (s->mode == SERVICE_RELAY) store_wake(s->store);
-    report(s, &f.list[0], json);
+    report(s, f.one, json);
     st = buffer_status(json, err);
   }
-  arena_release(&f.arena);
+  finding_release(&f);
   return operation_end(&o, st);
 }
