@@ -98,29 +98,35 @@ static int do_truncate(int fd, const char *name, off_t len) {
 
 /* ---- the functions ---- */
 
-enum status durable_write_new(int folder, const char *name, struct span content, const struct timespec *mtime,
-                              struct error *err) {
-  int fd = do_open(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0660);
-  if (fd < 0) return error_sys(err, errno, "creating %s", name);
-  const char *step = "writing";
-  int rc = do_write(fd, name, content);
-  if (rc == 0 && mtime) {
-    step = "setting the time of";
-    rc = do_times(fd, name, mtime);
-  }
-  if (rc == 0) {
-    step = "syncing";
-    rc = do_fsync(fd, name);
-  }
-  int e = errno;
-  if (close(fd) < 0 && rc == 0) {
-    step = "closing";
-    rc = -1;
-    e = errno;
-  }
-  if (rc == 0) return ST_OK;
+static enum status write_failed(int folder, const char *name, int fd, int e, const char *step, struct error *err) {
+  if (fd >= 0) close(fd);
   do_unlink(folder, name, 0);
   return error_sys(err, e, "%s %s", step, name);
+}
+
+enum status durable_write_begin(int folder, const char *name, struct span content, const struct timespec *mtime,
+                                int *out, struct error *err) {
+  *out = -1;
+  int fd = do_open(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0660);
+  if (fd < 0) return error_sys(err, errno, "creating %s", name);
+  if (do_write(fd, name, content) < 0) return write_failed(folder, name, fd, errno, "writing", err);
+  if (mtime && do_times(fd, name, mtime) < 0) return write_failed(folder, name, fd, errno, "setting the time of", err);
+  *out = fd;
+  return ST_OK;
+}
+
+enum status durable_write_end(int folder, const char *name, int fd, struct error *err) {
+  if (fd < 0) return ST_OK;
+  if (do_fsync(fd, name) < 0) return write_failed(folder, name, fd, errno, "syncing", err);
+  if (close(fd) < 0) return write_failed(folder, name, -1, errno, "closing", err);
+  return ST_OK;
+}
+
+enum status durable_write_new(int folder, const char *name, struct span content, const struct timespec *mtime,
+                              struct error *err) {
+  int fd;
+  enum status st = durable_write_begin(folder, name, content, mtime, &fd, err);
+  return st == ST_OK ? durable_write_end(folder, name, fd, err) : st;
 }
 
 enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content, struct error *err) {

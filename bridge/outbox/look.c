@@ -64,16 +64,8 @@ static void object_info(struct fs *s, const char *name, struct fs_desk *d, struc
   raw_info(s, name, d, info);
 }
 
-bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
+void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read, struct entry_info *info) {
   struct fs_desk *d = &l->desk;
-  enum fs_read got = fs_desk_read(l->s, d, place, name, NULL);
-  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) return false;
-  if (got != FS_READ && got != FS_TOO_LARGE) return false;
-  bool object = fs_desk_is_object(d);
-  if (object && place != PLACE_DLQ && !fs_ours(place, d->event.status)) {
-    if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);
-    return false;
-  }
   size_t stem = strlen(name) - 5;
   memcpy(l->stem, name, stem);
   *info = (struct entry_info){.place = place,
@@ -85,10 +77,22 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
                               .mtime_us = d->stamp.mtime_ns / 1000,
                               .size = (uint64_t)d->stamp.size,
                               .payload = JSON_NONE};
-  if (got == FS_READ) info->text = (struct span){d->text, d->len};
-  enum reason why = got == FS_TOO_LARGE ? REASON_TOO_LARGE : d->reason;
-  if (object) object_info(l->s, name, d, info);
+  if (read) info->text = (struct span){d->text, d->len};
+  enum reason why = read ? d->reason : REASON_TOO_LARGE;
+  if (read && fs_desk_is_object(d)) object_info(l->s, name, d, info);
   if (why != REASON_NONE && !info->reason.len && !info->foreign_form) info->reason = span_of(reason_word(why));
+}
+
+bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
+  struct fs_desk *d = &l->desk;
+  enum fs_read got = fs_desk_read(l->s, d, place, name, NULL);
+  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) return false;
+  if (got != FS_READ && got != FS_TOO_LARGE) return false;
+  if (fs_desk_is_object(d) && place != PLACE_DLQ && !fs_ours(place, d->event.status)) {
+    if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);
+    return false;
+  }
+  fs_look_info(l, place, name, got == FS_READ, info);
   return true;
 }
 

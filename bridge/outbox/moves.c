@@ -34,7 +34,7 @@ enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct erro
 
 /* ---- temporary files ---- */
 
-enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
+enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE], int *fd,
                          struct error *err) {
   int tmp = state_tmp(s->c.state);
   if (tmp < 0)
@@ -45,7 +45,18 @@ enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime
   if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
   snprintf(name, NAME_SIZE, "%ld.%u.%016llx.tmp", (long)getpid(), atomic_fetch_add(&s->serial, 1),
            (unsigned long long)s->c.clock->random(s->c.clock->ctx));
-  return durable_write_new(tmp, name, content, mtime_ns ? &at : NULL, err);
+  return durable_write_begin(tmp, name, content, mtime_ns ? &at : NULL, fd, err);
+}
+
+enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err) {
+  return durable_write_end(state_tmp(s->c.state), name, fd, err);
+}
+
+enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
+                         struct error *err) {
+  int fd;
+  enum status st = fs_tmp_begin(s, content, mtime_ns, name, &fd, err);
+  return st == ST_OK ? fs_tmp_end(s, name, fd, err) : st;
 }
 
 void fs_tmp_drop(struct fs *s, const char *name) {
@@ -148,19 +159,24 @@ static enum status exchange(struct fs *s, enum place place, const char *name, co
 }
 
 /* A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is whole. */
-enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct span content,
-                    bool own, enum settled *how, struct error *err) {
-  char tmp[NAME_SIZE];
+enum status fs_swap_in(struct fs *s, enum place place, const char *name, const struct stamp *stamp, const char *tmp,
+                       bool own, enum settled *how, struct error *err) {
   struct stat st;
   *how = SETTLED_CHANGED;
-  enum status done = fs_tmp_write(s, content, &stamp->mtime_ns, tmp, err);
-  if (done != ST_OK) return done;
   own = own && fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) == 0;
   if (own) fs_own_begin(s, place, name, st.st_ino);
-  done = exchange(s, place, name, stamp, tmp, how, err);
+  enum status done = exchange(s, place, name, stamp, tmp, how, err);
   if (!own) return done;
   bool put = done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
   struct stamp now = fs_stamp_of(&st);
   fs_own_end(s, place, name, put ? &now : NULL);
   return done;
+}
+
+enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct span content,
+                    bool own, enum settled *how, struct error *err) {
+  char tmp[NAME_SIZE];
+  *how = SETTLED_CHANGED;
+  enum status done = fs_tmp_write(s, content, &stamp->mtime_ns, tmp, err);
+  return done == ST_OK ? fs_swap_in(s, place, name, stamp, tmp, own, how, err) : done;
 }

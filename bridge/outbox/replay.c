@@ -3,9 +3,35 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* Back to pending: first the move out of dlq/, then the pending form in its place. A crash in between leaves the dead
- * form in the outbox, which whoever reads it next moves back to dlq/: the replay did not happen. The name is in hand
- * meanwhile, so that our own reader does not do so. */
+/* Back to pending, many at once. Each passes these steps, all of one step before any of the next:
+ *
+ *   look     read, and judged by the caller: nothing is touched yet
+ *   prepare  its pending form is written to tmp                      a crash leaves files in tmp
+ *   claim    its name in the outbox is in hand, so that our own reader leaves it alone until the end
+ *   wait     the form in tmp is durable (fsync)
+ *   move     out of dlq/ into the outbox, still in the dead form     a crash here leaves the dead form in the outbox,
+ *            which whoever reads it next moves back to dlq/: the replay did not happen
+ *   swap     the pending form takes its place                        the old bytes lie in tmp
+ *   sync     both folders, once for all                              now it cannot come back
+ *
+ * move and swap follow each other for each entry. A power loss before sync finds any of these states, for each entry
+ * alone: renames are atomic, and the form was durable before. A raw one is moved as its bytes are, then its descriptor
+ * goes; a crash in between leaves a descriptor without bytes, which the next replay of it finishes. */
+
+struct moving {
+  struct fs *s;
+  struct letter *letter;
+  char name[NAME_SIZE], target[NAME_SIZE];
+  struct stamp stamp; /* of what was judged */
+  uint64_t inode;     /* raw: of its bytes, as the descriptor says */
+  char tmp[NAME_SIZE];
+  int fd;
+  bool written, claimed;
+};
+
+static bool going(const struct moving *m) {
+  return m->letter->status == ST_OK;
+}
 
 static enum status gone(const char *name, struct error *err) {
   return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", name);
@@ -24,60 +50,30 @@ static bool stamp_at(struct fs *s, enum place place, const char *name, struct st
   return true;
 }
 
-static void left_dlq(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
-  if (s->figures.dead) s->figures.dead--;
-  pthread_mutex_unlock(&s->lock);
+/* ---- look ---- */
+
+static bool look(struct moving *m, struct fs_look *l, struct entry_info *info) {
+  struct letter *letter = m->letter;
+  if (!fs_letter_look(l, letter, m->name, info)) return false;
+  if (!fs_desk_is_object(&l->desk))
+    letter->status =
+        error_set(&letter->error, ST_INVALID, "dlq/%s is no JSON object; mend it, then replay it", m->name);
+  return letter->status == ST_OK;
 }
 
-/* The move is taken back when the second step fails; if that fails too, the next reader does it. What somebody else put
- * there meanwhile stays. */
-static enum status undo(struct fs *s, const struct stamp *moved, const char *name, const char *target, enum status st,
-                        struct error *err) {
-  struct stamp now;
-  enum status back = ST_NOT_FOUND;
-  if (stamp_at(s, PLACE_FLAT, target, &now) && now.inode == moved->inode)
-    back = durable_move(fs_folder(s, PLACE_FLAT), target, fs_folder(s, PLACE_DLQ), name, NULL);
-  if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
-  (void)back;
-  return st != ST_OK ? st : error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", name);
+static void look_at_all(struct moving *list, size_t count, struct fs_look *l, struct arena *ids) {
+  struct entry_info info;
+  for (size_t i = 0; i < count; i++) {
+    struct letter *letter = list[i].letter;
+    if (!look(&list[i], l, &info)) continue;
+    list[i].stamp = l->desk.stamp;
+    letter->raw = info.raw;
+    letter->id = arena_span(ids, info.id);
+    if (info.id.len && !letter->id.ptr) letter->status = error_set(&letter->error, ST_NO_MEMORY, "out of memory");
+  }
 }
 
-static enum status move_and_swap(struct fs *s, const struct stamp *read, const char *name, const char *target,
-                                 struct span text, struct error *err) {
-  struct stamp stamp;
-  enum settled how = SETTLED_CHANGED;
-  enum status st = durable_move(fs_folder(s, PLACE_DLQ), name, fs_folder(s, PLACE_FLAT), target, err);
-  if (st == ST_NOT_FOUND) return gone(name, err);
-  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", target);
-  if (st != ST_OK) return st;
-  if (!stamp_at(s, PLACE_FLAT, target, &stamp)) return gone(name, err);
-  if (stamp.inode == read->inode && stamp.size == read->size)
-    st = fs_swap(s, PLACE_FLAT, target, &stamp, text, false, &how, err);
-  if (st != ST_OK || how == SETTLED_CHANGED) return undo(s, &stamp, name, target, st, err);
-  if (how == SETTLED_VANISHED) return gone(name, err);
-  left_dlq(s);
-  return fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, err);
-}
-
-static enum status replay_object(struct fs *s, const struct stamp *read, const char *name, const char *target,
-                                 struct span text, struct error *err) {
-  enum status st = claim(s, PLACE_FLAT, target, err);
-  if (st != ST_OK) return st;
-  st = move_and_swap(s, read, name, target, text, err);
-  fs_hand_end(s, PLACE_FLAT, target, FS_END_NOTHING);
-  return st;
-}
-
-/* ---- the three forms of a dead letter ---- */
-
-static enum status replay_flat(struct fs *s, struct fs_desk *d, const char *name, struct error *err) {
-  struct buffer text = {0};
-  enum status st = fs_pending_form(d, &text, err);
-  if (st == ST_OK) st = replay_object(s, &d->stamp, name, name, buffer_span(&text), err);
-  buffer_release(&text);
-  return st;
-}
+/* ---- prepare: the pending form of the three forms of a dead letter ---- */
 
 static struct span string_member(struct fs_desk *d, const char *key) {
   struct span text = {NULL, 0};
@@ -88,46 +84,152 @@ static struct span string_member(struct fs_desk *d, const char *key) {
 }
 
 /* The newer producer's form is never rewritten in dlq/: its reader drops a file with any other key. */
-static enum status replay_newer(struct fs *s, struct fs_desk *d, const char *name, struct error *err) {
+static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer *out, struct error *err) {
   struct span id = string_member(d, "id"), event = string_member(d, "message_name");
   uint32_t payload = json_member(&d->doc, 0, "payload");
-  char target[NAME_SIZE];
   int64_t created;
   if (!event_id_valid(id) || payload == JSON_NONE || d->doc.nodes[payload].type != JSON_OBJECT)
-    return error_set(err, ST_INVALID, "dlq/%s has no usable id and payload; mend it, then replay it", name);
-  snprintf(target, sizeof target, "%.*s.json", SPAN_ARGS(id));
+    return error_set(err, ST_INVALID, "dlq/%s has no usable id and payload; mend it, then replay it", m->name);
+  snprintf(m->target, sizeof m->target, "%.*s.json", SPAN_ARGS(id));
   if (!time_parse(string_member(d, "first_failed_at"), &created)) created = d->stamp.mtime_ns / 1000;
+  event_write(id, event, json_slice(&d->doc, payload), created, id, out);
+  return buffer_status(out, err);
+}
+
+static enum status prepare(struct moving *m, struct fs_look *l, struct error *err) {
+  struct fs_desk *d = &l->desk;
+  struct entry_info info;
   struct buffer text = {0};
-  event_write(id, event, json_slice(&d->doc, payload), created, id, &text);
-  enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = replay_object(s, &d->stamp, name, target, buffer_span(&text), err);
+  if (!look(m, l, &info)) return m->letter->status;
+  if (!fs_stamp_same(&d->stamp, &m->stamp))
+    return error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
+  fs_name_copy(m->target, m->name);
+  if (fs_descriptor(&d->doc, &m->inode)) return ST_OK;
+  enum status st = fs_newer_form(&d->doc) ? newer_form(m, d, &text, err) : fs_pending_form(d, &text, err);
+  if (st == ST_OK) st = fs_tmp_begin(m->s, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd, err);
+  m->written = st == ST_OK;
   buffer_release(&text);
   return st;
 }
 
-/* As its bytes are now, mended or not. A crash between the two steps leaves a descriptor without bytes: if they are
- * refused again, it is used again. */
-static enum status move_raw(struct fs *s, const char *name, const char *raw, struct error *err) {
-  int dlq = fs_folder(s, PLACE_DLQ);
-  enum status st = durable_move(dlq, raw, fs_folder(s, PLACE_FLAT), name, err);
-  if (st == ST_NOT_FOUND)
-    return error_set(err, ST_NOT_FOUND, "dlq/%s is gone, only its description is left; purge it", raw);
-  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", name);
-  if (st == ST_OK) st = durable_unlink(dlq, name, err);
-  if (st != ST_OK) return st;
-  left_dlq(s);
-  return fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, err);
+/* ---- move and swap ---- */
+
+/* The move is taken back when the second step fails; if that fails too, the next reader does it. What somebody else put
+ * there meanwhile stays. */
+static enum status undo(struct moving *m, const struct stamp *moved, enum status st, struct error *err) {
+  struct stamp now;
+  struct fs *s = m->s;
+  enum status back = ST_NOT_FOUND;
+  if (stamp_at(s, PLACE_FLAT, m->target, &now) && now.inode == moved->inode)
+    back = durable_move(fs_folder(s, PLACE_FLAT), m->target, fs_folder(s, PLACE_DLQ), m->name, NULL);
+  if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
+  (void)back;
+  return st != ST_OK ? st : error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
 }
 
-static enum status replay_raw(struct fs *s, const char *name, struct error *err) {
-  char raw[NAME_SIZE];
-  if (!name_with(name, 0, ".raw", raw)) return error_set(err, ST_INVALID, "the name %s is too long", name);
-  enum status st = claim(s, PLACE_FLAT, name, err);
+static enum status move_and_swap(struct moving *m, struct error *err) {
+  struct fs *s = m->s;
+  struct stamp stamp;
+  enum settled how = SETTLED_CHANGED;
+  enum status st = durable_move(fs_folder(s, PLACE_DLQ), m->name, fs_folder(s, PLACE_FLAT), m->target, err);
+  if (st == ST_NOT_FOUND) return gone(m->name, err);
+  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   if (st != ST_OK) return st;
-  st = move_raw(s, name, raw, err);
-  fs_hand_end(s, PLACE_FLAT, name, FS_END_NOTHING);
-  return st;
+  if (!stamp_at(s, PLACE_FLAT, m->target, &stamp)) return gone(m->name, err);
+  if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
+    st = fs_swap_in(s, PLACE_FLAT, m->target, &stamp, m->tmp, false, &how, err);
+    m->written = false; /* it is not in tmp any more */
+  }
+  if (st != ST_OK || how == SETTLED_CHANGED) return undo(m, &stamp, st, err);
+  return how == SETTLED_VANISHED ? gone(m->name, err) : ST_OK;
 }
+
+/* The bytes are not there. Do they lie in the outbox, moved by a replay that ended there? (Their time is also the
+ * descriptor's.) */
+static bool half_done(struct moving *m) {
+  struct stamp now;
+  return stamp_at(m->s, PLACE_FLAT, m->target, &now) && now.inode == m->inode && now.mtime_ns == m->stamp.mtime_ns;
+}
+
+/* As its bytes are now, mended or not. */
+static enum status move_raw(struct moving *m, struct error *err) {
+  int dlq = fs_folder(m->s, PLACE_DLQ);
+  char raw[NAME_SIZE];
+  if (!name_with(m->name, 0, ".raw", raw)) return error_set(err, ST_INVALID, "the name %s is too long", m->name);
+  enum status st = durable_move(dlq, raw, fs_folder(m->s, PLACE_FLAT), m->target, err);
+  if (st == ST_NOT_FOUND && !half_done(m))
+    return error_set(err, ST_NOT_FOUND, "dlq/%s is gone, only its description is left; purge it", raw);
+  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
+  return st == ST_OK || st == ST_NOT_FOUND ? durable_unlink(dlq, m->name, err) : st;
+}
+
+/* ---- all of them ---- */
+
+static void prepare_all(struct moving *list, size_t count, struct fs_look *l) {
+  for (struct moving *m = list; m < list + count; m++)
+    if (going(m)) m->letter->status = prepare(m, l, &m->letter->error);
+  for (struct moving *m = list; m < list + count; m++) {
+    if (!going(m)) continue;
+    m->letter->status = claim(m->s, PLACE_FLAT, m->target, &m->letter->error);
+    m->claimed = going(m);
+  }
+}
+
+static void wait_for_all(struct moving *list, size_t count) {
+  for (struct moving *m = list; m < list + count; m++) {
+    if (!m->written) continue;
+    struct error err = {0};
+    enum status st = fs_tmp_end(m->s, m->tmp, m->fd, &err);
+    m->written = st == ST_OK;
+    if (st != ST_OK && going(m)) m->letter->status = error_set(&m->letter->error, st, "%s: %s", m->name, err.text);
+  }
+}
+
+static void move_all(struct moving *list, size_t count) {
+  struct fs *s = list->s;
+  struct error err = {0};
+  bool any = false;
+  for (struct moving *m = list; m < list + count; m++) {
+    if (!going(m)) continue;
+    m->letter->status = m->letter->raw ? move_raw(m, &m->letter->error) : move_and_swap(m, &m->letter->error);
+    if (going(m)) fs_left_dlq(s);
+    any |= going(m);
+  }
+  enum status st = any ? fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, &err) : ST_OK;
+  for (struct moving *m = list; st != ST_OK && m < list + count; m++)
+    if (going(m)) m->letter->status = error_set(&m->letter->error, st, "%s", err.text);
+}
+
+static void end_all(struct moving *list, size_t count) {
+  for (struct moving *m = list; m < list + count; m++) {
+    if (m->written) fs_tmp_drop(m->s, m->tmp);
+    if (m->claimed) fs_hand_end(m->s, PLACE_FLAT, m->target, FS_END_NOTHING);
+  }
+}
+
+void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge_fn judge, void *ctx) {
+  struct fs_look look = {.s = impl};
+  struct arena ids = {0};
+  struct moving *list = calloc(count ? count : 1, sizeof *list);
+  for (size_t i = 0; i < count; i++) {
+    if (list) list[i] = (struct moving){.s = impl, .letter = &letters[i], .fd = -1};
+    letters[i].status = list ? ST_OK : error_set(&letters[i].error, ST_NO_MEMORY, "out of memory");
+  }
+  if (list && count) {
+    look_at_all(list, count, &look, &ids);
+    if (judge) judge(ctx, letters, count);
+    prepare_all(list, count, &look);
+    wait_for_all(list, count);
+    move_all(list, count);
+    end_all(list, count);
+  }
+  for (size_t i = 0; i < count; i++) letters[i].id = (struct span){NULL, 0};
+  fs_desk_release(&look.desk);
+  arena_release(&ids);
+  free(list);
+}
+
+/* ---- an entry that is pending: anew, with attempts 0 ---- */
 
 static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
   enum fs_read got = fs_desk_read(s, d, place, name, err);
@@ -140,50 +242,41 @@ static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, c
   return st;
 }
 
-static enum status replay_dead(struct fs *s, struct fs_desk *d, const char *name, struct error *err) {
-  uint64_t inode;
-  enum status st = read_one(s, d, PLACE_DLQ, name, err);
-  if (st != ST_OK) return st;
-  if (fs_descriptor(&d->doc, &inode)) return replay_raw(s, name, err);
-  if (fs_newer_form(&d->doc)) return replay_newer(s, d, name, err);
-  return replay_flat(s, d, name, err);
-}
-
-/* ---- an entry that is pending: anew, with attempts 0 ---- */
-
-static enum status restart(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
+static enum status restart(struct fs *s, enum place place, const char *name, struct error *err) {
+  struct fs_desk d = {0};
   struct buffer text = {0};
   enum settled how = SETTLED_GONE;
-  enum status st = read_one(s, d, place, name, err);
-  if (st == ST_OK && !fs_ours(place, d->event.status))
+  enum status st = read_one(s, &d, place, name, err);
+  if (st == ST_OK && !fs_ours(place, d.event.status))
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
-  if (st == ST_OK) st = fs_pending_form(d, &text, err);
-  if (st == ST_OK) st = fs_swap(s, place, name, &d->stamp, buffer_span(&text), false, &how, err);
+  if (st == ST_OK) st = fs_pending_form(&d, &text, err);
+  if (st == ST_OK) st = fs_swap(s, place, name, &d.stamp, buffer_span(&text), false, &how, err);
   if (st == ST_OK && how != SETTLED_GONE) st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (st == ST_OK) st = fs_sync_places(s, place, place, err);
   buffer_release(&text);
+  fs_desk_release(&d);
   return st;
 }
 
-static enum status replay_pending(struct fs *s, struct fs_desk *d, enum place place, const char *name,
-                                  struct error *err) {
+static enum status replay_pending(struct fs *s, enum place place, const char *name, struct error *err) {
   enum status st = claim(s, place, name, err);
   if (st != ST_OK) return st;
-  st = restart(s, d, place, name, err);
+  st = restart(s, place, name, err);
   fs_hand_end(s, place, name, FS_END_STAYS);
   return st;
 }
 
 enum status fs_replay(void *impl, enum place place, const char *file, struct error *err) {
   struct fs *s = impl;
-  struct fs_desk desk = {0};
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
   if (!fs_name(span_of(file), name) || place == PLACE_SENT)
     return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", file);
   if (fs_folder(s, place) < 0) return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
-  enum status st = place == PLACE_DLQ ? replay_dead(s, &desk, name, err) : replay_pending(s, &desk, place, name, err);
-  fs_desk_release(&desk);
-  return st;
+  if (place != PLACE_DLQ) return replay_pending(s, place, name, err);
+  struct letter letter = {.file = name, .when_us = TIME_NONE};
+  fs_replay_all(s, &letter, 1, NULL, NULL);
+  if (letter.status != ST_OK) *err = letter.error;
+  return letter.status;
 }

@@ -12,7 +12,7 @@ struct store {
 static bool complete(const struct store_ops *o) {
   return o->scheme && o->open && o->close && o->next && o->wait && o->wake && o->rescan && o->rescan_settled &&
          o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->release && o->counts && o->list &&
-         o->find && o->replay && o->emit;
+         o->find && o->replay && o->replay_all && o->purge && o->bytes && o->emit;
 }
 
 /* The kind of a url and what comes behind "scheme:". */
@@ -140,6 +140,21 @@ enum status store_find(struct store *s, unsigned which, struct span id_or_prefix
 
 enum status store_replay(struct store *s, enum place place, const char *file, struct error *err) {
   return s->ops->replay(s->impl, place, file, err);
+}
+
+void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge, void *ctx) {
+  BUG_ON(count > STORE_LETTERS);
+  s->ops->replay_all(s->impl, list, count, judge, ctx);
+}
+
+void store_purge(struct store *s, struct letter *list, size_t count) {
+  BUG_ON(count > STORE_LETTERS);
+  s->ops->purge(s->impl, list, count);
+}
+
+enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most, struct buffer *out,
+                        uint64_t *size, struct error *err) {
+  return s->ops->bytes(s->impl, file, from, most, out, size, err);
 }
 
 enum status store_emit(struct store *s, const char *file, struct span text, struct error *err) {

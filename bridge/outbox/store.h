@@ -186,6 +186,32 @@ MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span i
  * both. ST_NOT_FOUND it is gone; ST_BUSY it is in hand; ST_EXISTS its name is taken; ST_INVALID it cannot be an entry.
  * Needs the lock. */
 MUST_CHECK enum status store_replay(struct store *s, enum place place, const char *file, struct error *err);
+
+struct letter { /* one dead letter of many */
+  const char *file;
+  int64_t when_us;    /* the failed_at, else the mtime, it had when it was chosen: another means that it left dlq/ and
+                         died again. TIME_NONE: whichever */
+  struct span id;     /* told to judge */
+  bool raw;           /* likewise */
+  enum status status; /* what became of it */
+  struct error error; /* where that is not ST_OK */
+};
+/* Sets the status (and error) of those that are to stay. All that are ST_OK so far lie in dlq/. */
+typedef void (*store_judge_fn)(void *ctx, struct letter *list, size_t count);
+#define STORE_LETTERS 200 /* at most so many at once: each is an open file */
+/* store_replay of many dead letters: the folders are synced once for all, so that a thousand cost little more than a
+ * hundred times one. Each is judged after it was read and before anything is touched. Nothing is handed out to the
+ * reader before its move is durable. The statuses are those of store_replay, or judge's; a crash at any place leaves
+ * each dead or replayed, as there, whatever became of the others. */
+void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
+/* Take dead letters out for good, a raw one's bytes before its descriptor (a crash in between leaves a dead letter
+ * without bytes, which can be purged again). ST_OK: durable. ST_NOT_FOUND: it is gone, or another by now. Needs the
+ * lock. */
+void store_purge(struct store *s, struct letter *list, size_t count);
+/* Bytes of a file in dlq/ (<stem>.json or <stem>.raw), at most `most` of them beginning at from; *size is the whole
+ * file's. ST_NOT_FOUND, ST_INVALID (no regular file). Needs no lock. */
+MUST_CHECK enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most, struct buffer *out,
+                                   uint64_t *size, struct error *err);
 /* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat folder, fsync. name:
  * *.json. Needs no lock. ST_EXISTS: the name is taken. */
 MUST_CHECK enum status store_emit(struct store *s, const char *file, struct span text, struct error *err);
@@ -212,6 +238,9 @@ struct store_ops {
   enum status (*list)(void *, unsigned, size_t, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*replay)(void *, enum place, const char *, struct error *);
+  void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);
+  void (*purge)(void *, struct letter *, size_t);
+  enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *, struct error *);
   enum status (*emit)(void *, const char *, struct span, struct error *);
 };
 extern const struct store_ops store_file_ops;

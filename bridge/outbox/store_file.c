@@ -172,5 +172,8 @@ const struct store_ops store_file_ops = {
     .list = fs_list,
     .find = fs_find,
     .replay = fs_replay,
+    .replay_all = fs_replay_all,
+    .purge = fs_purge,
+    .bytes = fs_bytes,
     .emit = fs_emit,
 };

@@ -285,7 +285,7 @@ void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes 
 bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
 void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
 
-/* settle.c, rewrite.c, raw.c, replay.c, emit.c, look.c, list.c, find.c: the rest of the ops */
+/* settle.c, rewrite.c, raw.c, replay.c, letters.c, emit.c, look.c, list.c, find.c: the rest of the ops */
 enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err);
 enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err);
 enum status fs_sync(void *impl, struct error *err);
@@ -300,6 +300,10 @@ enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn vis
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
                     struct error *err);
 enum status fs_replay(void *impl, enum place place, const char *file, struct error *err);
+void fs_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
+void fs_purge(void *impl, struct letter *list, size_t count);
+enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
+                     struct error *err);
 enum status fs_emit(void *impl, const char *file, struct span text, struct error *err);
 
 /* moves.c: the crash-safe steps all of these are made of */
@@ -310,12 +314,19 @@ bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct
  * there. own: the reader need not look at it. */
 MUST_CHECK enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
                                struct span content, bool own, enum settled *how, struct error *err);
+/* The same with content that lies in tmp already, durable. It is gone from there afterwards. */
+MUST_CHECK enum status fs_swap_in(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                                  const char *tmp, bool own, enum settled *how, struct error *err);
 /* Move without replacing, to a free name: name, or with __1, __2, ... */
 MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
                                     struct error *err);
 /* A temporary file in tmp with that content, durable. */
 MUST_CHECK enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
                                     struct error *err);
+/* In two steps, as durable_write_begin and _end. */
+MUST_CHECK enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
+                                    int *fd, struct error *err);
+MUST_CHECK enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err);
 void fs_tmp_drop(struct fs *s, const char *name);
 MUST_CHECK enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err);
 /* An entry on the wrong side goes on its way to dlq/ (to_name there). */
@@ -335,5 +346,12 @@ struct fs_look {
   char stem[NAME_SIZE];
 };
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info);
+/* The same of what l->desk has read and parsed already (read=false: it was too large to be read). */
+void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read, struct entry_info *info);
+
+/* letters.c: reads what letter names into l->desk, checked for its time; *name is its plain file name, info lives in
+ * the desk. Its status and error are set unless it is there and right (true). */
+bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info);
+void fs_left_dlq(struct fs *s); /* one went out of dlq/: counted */
 
 #endif

@@ -1,70 +1,10 @@
 /* Every durable call of every move fails, or is the last one before a crash: afterwards the entry is in exactly one
  * place, whole. And what others do to a file in the middle of a move is neither lost nor overwritten. */
-#include "tests/unit/files.h"
+#include "tests/unit/store_faults.h"
 
 static int box_open(void **state) {
   *state = box_new("file");
   return 0;
-}
-
-/* ---- fault points ---- */
-
-enum mode { FAIL_BEFORE, FAIL_AFTER, CRASH_BEFORE, CRASH_AFTER, MODES };
-struct fault {
-  enum mode mode;
-  unsigned at, calls;
-};
-
-/* A crash is that no later call happens either. */
-static int fault_hook(void *ctx, enum durable_op op, const char *name, bool after) {
-  struct fault *f = ctx;
-  (void)op, (void)name;
-  if (!after) f->calls++;
-  bool crash = f->mode >= CRASH_BEFORE, late = f->mode == FAIL_AFTER || f->mode == CRASH_AFTER;
-  if (f->calls == f->at) return after == late ? EIO : 0;
-  return crash && f->calls > f->at ? EIO : 0;
-}
-
-/* What is to be moved is made anew for each try; it returns ST_OK when the move is said to have happened. */
-typedef void (*make_fn)(struct box *b);
-typedef enum status (*move_fn)(struct box *b);
-/* After a restart and a scan: where is it? */
-typedef void (*check_fn)(struct box *b, bool said_done);
-
-static void clear(struct box *b) {
-  static const char *const folders[] = {".", "dlq", "pending", "sent"};
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-    DIR *d = opendir(path_of(b, folders[i]));
-    if (!d) continue;
-    for (struct dirent *e; (e = readdir(d));)
-      if (e->d_type == DT_REG) unlinkat(dirfd(d), e->d_name, 0);
-    closedir(d);
-  }
-}
-
-static void try_all(struct box *b, make_fn make, move_fn move, check_fn check) {
-  unsigned points = 0;
-  for (int mode = 0; mode < MODES; mode++)
-    for (unsigned at = 1;; at++) {
-      box_stop(b);
-      clear(b);
-      box_start(b);
-      make(b);
-      struct fault f = {.mode = (enum mode)mode, .at = at};
-      durable_set_hook(fault_hook, &f);
-      enum status st = move(b);
-      if (f.mode >= CRASH_BEFORE && f.calls >= at) box_stop(b); /* its cleaning up fails as well */
-      durable_set_hook(NULL, NULL);
-      if (!b->store)
-        box_start(b);
-      else
-        box_restart(b);
-      store_rescan(b->store);
-      check(b, st == ST_OK);
-      if (f.calls < at) break;
-      points++;
-    }
-  assert_true(points >= 4 * 3);
 }
 
 /* ---- the moves ---- */

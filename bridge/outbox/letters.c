@@ -1,0 +1,112 @@
+#include "bridge/outbox/store_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Dead letters that were chosen earlier, by name and time: reading them, taking them out, their bytes. */
+
+static enum status unlike(struct letter *letter, const char *name, enum fs_read got, int sys) {
+  struct error *err = &letter->error;
+  switch (got) {
+  case FS_READ:
+  case FS_TOO_LARGE: return ST_OK;
+  case FS_FAILED: return err->status;
+  case FS_GONE: return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", name);
+  case FS_UNREADABLE: return error_sys(err, sys, "reading dlq/%s", name);
+  case FS_UNSTABLE: return error_set(err, ST_BUSY, "dlq/%s is being written; try again", name);
+  case FS_ODD: break;
+  }
+  return error_set(err, ST_INVALID, "dlq/%s is no regular file with one name", name);
+}
+
+static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info) {
+  struct error *err = &letter->error;
+  if (!fs_name(span_of(letter->file), name))
+    return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", letter->file);
+  enum fs_read got = fs_desk_read(l->s, &l->desk, PLACE_DLQ, name, err);
+  enum status st = unlike(letter, name, got, l->desk.sys);
+  if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
+  if (st != ST_OK) return st;
+  fs_look_info(l, PLACE_DLQ, name, got == FS_READ, info);
+  int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
+  if (letter->when_us != TIME_NONE && letter->when_us != when_us)
+    return error_set(err, ST_NOT_FOUND, "dlq/%s is not the one that was chosen: it left and died again", name);
+  return ST_OK;
+}
+
+bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info) {
+  letter->status = look(l, letter, name, info);
+  return letter->status == ST_OK;
+}
+
+void fs_left_dlq(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  if (s->figures.dead) s->figures.dead--;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- purge ---- */
+
+/* The bytes first: a descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
+static enum status take_out(struct fs *s, const char *name, bool raw, struct error *err) {
+  char bytes[NAME_SIZE];
+  int dlq = fs_folder(s, PLACE_DLQ);
+  enum status st = ST_OK;
+  if (raw && name_with(name, 0, ".raw", bytes)) st = durable_unlink(dlq, bytes, err);
+  if (st == ST_OK || st == ST_NOT_FOUND) st = durable_unlink(dlq, name, err);
+  if (st == ST_OK) fs_left_dlq(s);
+  return st;
+}
+
+void fs_purge(void *impl, struct letter *list, size_t count) {
+  struct fs_look look = {.s = impl};
+  struct entry_info info;
+  struct error err = {0};
+  char name[NAME_SIZE];
+  bool any = false;
+  for (size_t i = 0; i < count; i++) {
+    struct letter *letter = &list[i];
+    if (fs_letter_look(&look, letter, name, &info)) letter->status = take_out(look.s, name, info.raw, &letter->error);
+    any |= letter->status == ST_OK;
+  }
+  fs_desk_release(&look.desk);
+  enum status st = any ? durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err) : ST_OK;
+  for (size_t i = 0; st != ST_OK && i < count; i++)
+    if (list[i].status == ST_OK) list[i].status = error_set(&list[i].error, st, "dlq/: %s", err.text);
+}
+
+/* ---- bytes ---- */
+
+static enum status read_at(int fd, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
+                           struct error *err) {
+  struct stat st;
+  if (fstat(fd, &st) < 0) return error_sys(err, errno, "looking at dlq/%s", file);
+  if (!S_ISREG(st.st_mode)) return error_set(err, ST_INVALID, "dlq/%s is no regular file", file);
+  *size = (uint64_t)st.st_size;
+  if (from >= *size) return ST_OK;
+  if (most > *size - from) most = (size_t)(*size - from);
+  buffer_reserve(out, most);
+  for (size_t got = 0; !out->failed && got < most;) {
+    ssize_t n = pread(fd, out->ptr + out->len, most - got, (off_t)(from + got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return error_sys(err, errno, "reading dlq/%s", file);
+    if (n == 0) return error_set(err, ST_BUSY, "dlq/%s became shorter while it was read; try again", file);
+    out->len += (size_t)n;
+    got += (size_t)n;
+  }
+  return buffer_status(out, err);
+}
+
+enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
+                     struct error *err) {
+  struct fs *s = impl;
+  *size = 0;
+  if (!*file || *file == '.' || strchr(file, '/')) return error_set(err, ST_INVALID, "\"%s\" is no file of dlq/", file);
+  if (fs_folder(s, PLACE_DLQ) < 0) return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
+  int fd = openat(fs_folder(s, PLACE_DLQ), file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return error_sys(err, errno, "opening dlq/%s", file);
+  enum status st = read_at(fd, file, from, most, out, size, err);
+  close(fd);
+  return st;
+}
