@@ -5,8 +5,9 @@
 struct reader {
   struct handle handle;
   rd_kafka_topic_partition_list_t *assigned;
-  bool *at_end; /* by place in assigned */
-  size_t ends;  /* how many of them are */
+  bool *at_end;  /* by place in assigned */
+  int64_t *stop; /* likewise: the end that counts; NULL: the one it has when it is reached */
+  size_t ends;   /* how many of them are */
   bool end_said;
   rd_kafka_message_t *message; /* lent to the caller until the next call */
   struct record_header *headers;
@@ -80,6 +81,48 @@ enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, 
   return handle_failed(&r->handle, handle_status(code), code, "looking for offsets by time", err);
 }
 
+/* r->assigned: by time when from_ms is one. */
+static rd_kafka_resp_err_t by_time(struct reader *r, int64_t from_ms, int timeout_ms) {
+  for (int i = 0; i < r->assigned->cnt; i++) r->assigned->elems[i].offset = from_ms;
+  if (from_ms == INT64_MAX) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  return rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
+}
+
+static enum status seek_one(struct reader *r, int i, int64_t last, int timeout_ms, uint64_t *offsets,
+                            struct error *err) {
+  rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
+  int64_t low = 0, high = 0, from;
+  rd_kafka_resp_err_t code =
+      rd_kafka_query_watermark_offsets(r->handle.rk, p->topic, p->partition, &low, &high, timeout_ms);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return handle_failed(&r->handle, handle_status(code), code, p->topic, err);
+  from = last < high - low ? high - last : low;
+  if (p->offset >= 0 && p->offset < from) from = p->offset > low ? p->offset : low;
+  p->offset = from;
+  r->stop[i] = high;
+  r->at_end[i] = from >= high;
+  r->ends += r->at_end[i];
+  *offsets += (uint64_t)(high - from);
+  return ST_OK;
+}
+
+enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms, uint64_t *offsets,
+                             struct error *err) {
+  if (!r->stop) r->stop = calloc((size_t)r->assigned->cnt + 1, sizeof *r->stop);
+  if (!r->stop) return error_set(err, ST_NO_MEMORY, "out of memory");
+  rd_kafka_resp_err_t code = by_time(r, from_ms, timeout_ms);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return handle_failed(&r->handle, handle_status(code), code, "looking for offsets by time", err);
+  r->ends = 0;
+  r->end_said = false;
+  *offsets = 0;
+  enum status st = ST_OK;
+  for (int i = 0; st == ST_OK && i < r->assigned->cnt; i++) st = seek_one(r, i, last, timeout_ms, offsets, err);
+  if (st != ST_OK) return st;
+  code = rd_kafka_assign(r->handle.rk, r->assigned);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
+  return handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
+}
+
 static void give_back(struct reader *r) {
   if (r->message) rd_kafka_message_destroy(r->message);
   r->message = NULL;
@@ -91,6 +134,7 @@ void reader_close(struct reader *r) {
   if (r->assigned) rd_kafka_topic_partition_list_destroy(r->assigned);
   handle_close(&r->handle);
   free(r->at_end);
+  free(r->stop);
   free(r->headers);
   free(r);
 }
@@ -101,6 +145,7 @@ static void mark(struct reader *r, bool at_end) {
   for (int i = 0; i < r->assigned->cnt; i++) {
     const rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
     if (p->partition != r->message->partition || strcmp(p->topic, topic) != 0) continue;
+    if (r->stop) at_end = r->at_end[i] || at_end || r->message->offset + 1 >= r->stop[i];
     if (r->at_end[i] != at_end) r->ends += at_end ? 1 : (size_t)-1;
     r->at_end[i] = at_end;
     return;
@@ -152,7 +197,7 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
     rd_kafka_resp_err_t code = r->message->err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       mark(r, false);
-      r->end_said = false;
+      if (!r->stop) r->end_said = false;
       return fill(r, out, err);
     }
     if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)

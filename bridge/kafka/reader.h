@@ -19,6 +19,11 @@ MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log
                                    size_t count, bool from_end, int timeout_ms, struct reader **out, struct error *err);
 /* Go on (or begin) at the first record written at or after this time, in every partition. ST_UNAVAILABLE. */
 MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err);
+/* Begin in every partition at the first record written at or after from_ms (INT64_MAX: none), or at most `last` records
+ * before its present end (INT64_MAX: all there are), whichever is earlier. ST_END is then said once, when each has been
+ * read up to that end, however many come meanwhile. *offsets: how many lie in between, records or not. */
+MUST_CHECK enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
+                                        uint64_t *offsets, struct error *err);
 void reader_close(struct reader *r);
 /* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
  * to the end it had when that was read (said once each time that happens); else an error. An outage is ST_AGAIN: it is

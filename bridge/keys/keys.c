@@ -12,7 +12,7 @@ static enum status fill(struct keys *k, const struct keys_config *config, struct
   if (!k->prefix) return error_set(err, ST_NO_MEMORY, "out of memory");
   snprintf(k->ttl, sizeof k->ttl, "%lld", (long long)(config->ttl_ms < 1000 ? 1 : (config->ttl_ms + 999) / 1000));
   if (config->folder < 0 || k->url.off) return ST_OK;
-  st = due_open(config->folder, DUE_PART_MAX, k->log, &k->due, err);
+  st = due_open(config->folder, DUE_PART_MAX, config->inspect, k->log, &k->due, err);
   return st == ST_OK ? ST_OK : error_prefix(err, "keys-due");
 }
 

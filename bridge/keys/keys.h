@@ -22,6 +22,7 @@ struct keys_config {
   int64_t ttl_ms;
   int timeout_ms; /* of connecting and of each answer */
   int folder;     /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading commands) */
+  bool inspect; /* know the ids that lie in keys-due, and change nothing: only keys_check and keys_state may be asked */
   const struct clock *clock;
 };
 

@@ -25,6 +25,7 @@ struct due {
   pthread_mutex_t lock; /* of parts, their counts and ids, given_up */
   int folder;
   size_t part_max;
+  bool inspect;
   struct log *log;
   struct part parts[DUE_PARTS + 1];
   size_t part_count;
@@ -102,7 +103,7 @@ static enum status part_load(struct due *d, struct part *p, struct error *err) {
     at = end;
   }
   free(keys);
-  if (st == ST_OK && lseek(p->fd, 0, SEEK_END) > at && ftruncate(p->fd, at) < 0)
+  if (st == ST_OK && !d->inspect && lseek(p->fd, 0, SEEK_END) > at && ftruncate(p->fd, at) < 0)
     st = error_sys(err, errno, "cutting half a line off %s", p->name);
   return st;
 }
@@ -114,7 +115,8 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
     snprintf(p.name, sizeof p.name, "keys-due-%u", number);
   else
     snprintf(p.name, sizeof p.name, "keys-due");
-  p.fd = openat(d->folder, p.name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0660);
+  int how = d->inspect ? O_RDONLY : O_RDWR | O_APPEND | (create ? O_CREAT : 0);
+  p.fd = openat(d->folder, p.name, how | O_CLOEXEC | O_NOFOLLOW, 0660);
   if (p.fd < 0) return !create && errno == ENOENT ? ST_OK : error_sys(err, errno, "opening %s", p.name);
   enum status st = create ? durable_sync_folder(d->folder, err) : part_load(d, &p, err);
   if (st == ST_OK && d->part_count > DUE_PARTS)
@@ -133,6 +135,7 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
 /* Take the first part out, on disk too. When that fails it stays there, to be told again by the next run: no harm. */
 static enum status remove_first(struct due *d, struct error *err) {
   struct part *p = &d->parts[0];
+  BUG_ON(d->inspect);
   enum status st = durable_unlink(d->folder, p->name, err);
   if (st == ST_OK) st = durable_sync_folder(d->folder, err);
   if (st != ST_OK) return st;
@@ -209,7 +212,7 @@ static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *c
   return ST_OK;
 }
 
-enum status due_open(int folder, size_t part_max, struct log *log, struct due **out, struct error *err) {
+enum status due_open(int folder, size_t part_max, bool inspect, struct log *log, struct due **out, struct error *err) {
   unsigned numbers[DUE_PARTS];
   size_t count = 0;
   struct due *d = calloc(1, sizeof *d);
@@ -217,6 +220,7 @@ enum status due_open(int folder, size_t part_max, struct log *log, struct due **
   pthread_mutex_init(&d->lock, NULL);
   d->folder = folder;
   d->part_max = part_max;
+  d->inspect = inspect;
   d->log = log;
   enum status st = list_parts(folder, numbers, &count, err);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = part_open(d, numbers[i], false, err);
@@ -266,6 +270,7 @@ static void remember(struct due *d, const struct key *list, const bool *done, si
 
 enum status due_add(struct due *d, const struct key *list, const bool *done, size_t count, struct error *err) {
   struct buffer text = {0};
+  BUG_ON(d->inspect);
   size_t lines = add_lines(d, list, done, count, &text);
   enum status st = buffer_status(&text, err);
   if (st != ST_OK || lines == 0) goto out;

@@ -14,8 +14,10 @@
 #define DUE_PART_MAX 125000 /* a million in all */
 
 struct due;
-/* part_max: ids of a part. ST_IO, ST_DENIED, ST_NO_MEMORY. */
-MUST_CHECK enum status due_open(int folder, size_t part_max, struct log *log, struct due **out, struct error *err);
+/* part_max: ids of a part. inspect: nothing is changed, only due_has and due_counts may be called. ST_IO, ST_DENIED,
+ * ST_NO_MEMORY. */
+MUST_CHECK enum status due_open(int folder, size_t part_max, bool inspect, struct log *log, struct due **out,
+                                struct error *err);
 void due_close(struct due *d);
 /* Those of list that are not done, appended and fsynced. */
 MUST_CHECK enum status due_add(struct due *d, const struct key *list, const bool *done, size_t count,

@@ -160,3 +160,12 @@ enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t
 enum status store_emit(struct store *s, const char *file, struct span text, struct error *err) {
   return s->ops->emit(s->impl, file, text, err);
 }
+
+enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
+                         struct error *err) {
+  return s->ops->survey(s->impl, limit, visit, ctx, left_out, err);
+}
+
+bool store_lies(struct store *s, const struct entry_ref *ref, struct span id) {
+  return s->ops->lies(s->impl, ref, id);
+}

@@ -13,8 +13,8 @@
  *
  * Threads: store_next and store_wait on one thread (the reader); store_done/retry/dead/sync/release on any one other
  * thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
- * store_rescan_settled, store_counts on any thread. store_list, store_find, store_replay, store_emit need no reader and
- * work on a store opened with inspect=true too.
+ * store_rescan_settled, store_counts on any thread. store_list, store_find, store_replay, store_emit, store_survey,
+ * store_lies need no reader and work on a store opened with inspect=true too.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
@@ -216,6 +216,31 @@ MUST_CHECK enum status store_bytes(struct store *s, const char *file, uint64_t f
  * *.json. Needs no lock. ST_EXISTS: the name is taken. */
 MUST_CHECK enum status store_emit(struct store *s, const char *file, struct span text, struct error *err);
 
+/* ---- examining ------------------------------------------------------------------------------------------------ */
+
+enum oddity {
+  ODDITY_NONE,          /* an entry in its place */
+  ODDITY_WRONG_SIDE,    /* a dead form outside dlq/, a pending one inside: a move that was cut short */
+  ODDITY_ON_ITS_WAY,    /* a dead letter that is only described yet: its bytes still lie in the outbox. Likewise */
+  ODDITY_BYTES_GONE,    /* one whose bytes lie nowhere */
+  ODDITY_NOT_DESCRIBED, /* bytes in dlq/ that no dead letter tells of */
+  ODDITY_LEFT           /* a temporary file that nobody has touched for a minute */
+};
+struct survey_item {
+  enum oddity oddity;
+  enum place place;
+  const char *path; /* from the outbox folder: "dlq/x.json" */
+  struct span id;   /* of the event, or empty */
+};
+/* false stops. All it points to is valid during the call. */
+typedef bool (*store_survey_fn)(void *ctx, const struct survey_item *item);
+/* Everything that lies there, read, as it is met: at most limit (0 = all) files of each place; *left_out: names that
+ * were not read. What moves meanwhile may be told twice, or not. Locks nothing. */
+MUST_CHECK enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
+                                    struct error *err);
+/* Does an entry with that id lie where ref says, whatever its bytes? */
+bool store_lies(struct store *s, const struct entry_ref *ref, struct span id);
+
 /* ---- for implementations ------------------------------------------------------------------------------------ */
 
 struct store_ops {
@@ -242,6 +267,8 @@ struct store_ops {
   void (*purge)(void *, struct letter *, size_t);
   enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *, struct error *);
   enum status (*emit)(void *, const char *, struct span, struct error *);
+  enum status (*survey)(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
+  bool (*lies)(void *, const struct entry_ref *, struct span);
 };
 extern const struct store_ops store_file_ops;
 

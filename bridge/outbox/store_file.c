@@ -176,4 +176,6 @@ const struct store_ops store_file_ops = {
     .purge = fs_purge,
     .bytes = fs_bytes,
     .emit = fs_emit,
+    .survey = fs_survey,
+    .lies = fs_lies,
 };

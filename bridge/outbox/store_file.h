@@ -306,6 +306,11 @@ enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, s
                      struct error *err);
 enum status fs_emit(void *impl, const char *file, struct span text, struct error *err);
 
+/* survey.c */
+enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
+                      struct error *err);
+bool fs_lies(void *impl, const struct entry_ref *ref, struct span id);
+
 /* moves.c: the crash-safe steps all of these are made of */
 bool fs_name(struct span name, char out[NAME_SIZE]); /* false: no plain file name */
 /* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */

@@ -102,6 +102,33 @@ static void from_the_end_only_what_comes_now_is_read(void **state) {
   assert_int_equal(reader_next(w->reader, 100, &message, NULL), ST_AGAIN);
 }
 
+static uint64_t seek_back(struct world *w, int64_t from_ms, int64_t last) {
+  struct error err = {0};
+  uint64_t offsets = 0;
+  if (reader_seek_back(w->reader, from_ms, last, PATIENCE_MS, &offsets, &err) != ST_OK) fail_msg("%s", err.text);
+  return offsets;
+}
+
+static void the_last_records_are_read_and_what_comes_meanwhile_does_not_move_the_end(void **state) {
+  struct world *w = *state;
+  mock_topic(&w->mock, "a", 1);
+  mock_topic(&w->mock, "empty", 2);
+  unsigned a = writer(w, "a");
+  put(w, a, 9);
+  const char *const topics[] = {"a", "empty"};
+  read_from(w, topics, 2, false);
+  assert_int_equal(seek_back(w, INT64_MAX, 4), 4);
+  put(w, a, 3); /* behind the end that counts */
+  size_t found = read_to_end(w);
+  assert_true(found >= 4 && found <= 7);
+  assert_int_equal(seek_back(w, INT64_MAX, 2), 2);
+  assert_int_equal(read_to_end(w), 2);
+  assert_int_equal(seek_back(w, INT64_MAX, INT64_MAX), 12);
+  assert_int_equal(read_to_end(w), 12);
+  assert_int_equal(seek_back(w, INT64_MAX, 0), 0);
+  assert_int_equal(read_to_end(w), 0);
+}
+
 static void a_missing_topic_is_named(void **state) {
   struct world *w = *state;
   rd_kafka_mock_topic_set_error(w->mock.cluster, "gone", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
@@ -243,6 +270,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(all_partitions_of_all_topics_are_read_and_the_end_is_said_once),
       CASE(from_the_end_only_what_comes_now_is_read),
+      CASE(the_last_records_are_read_and_what_comes_meanwhile_does_not_move_the_end),
       CASE(a_missing_topic_is_named),
       CASE(a_name_no_topic_can_have_is_invalid),
       CASE(a_reader_without_a_broker_is_unavailable),

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -52,7 +53,7 @@ static int teardown(void **state) {
 static void reopen(struct fixture *f, size_t part_max) {
   due_close(f->d);
   f->d = NULL;
-  enum status st = due_open(f->fd, part_max, NULL, &f->d, &f->err);
+  enum status st = due_open(f->fd, part_max, false, NULL, &f->d, &f->err);
   if (st != ST_OK) print_error("%s\n", f->err.text);
   assert_int_equal(st, ST_OK);
 }
@@ -257,8 +258,26 @@ static void a_file_of_rubbish_is_passed_over(void **state) {
 static void a_link_is_not_followed(void **state) {
   struct fixture *f = *state;
   assert_int_equal(symlinkat("/tmp/keys-due-elsewhere", f->fd, "keys-due"), 0);
-  assert_int_not_equal(due_open(f->fd, 10, NULL, &f->d, &f->err), ST_OK);
+  assert_int_not_equal(due_open(f->fd, 10, false, NULL, &f->d, &f->err), ST_OK);
   assert_null(f->d);
+}
+
+static void who_inspects_knows_all_and_changes_nothing(void **state) {
+  struct fixture *f = *state;
+  struct stat before, after;
+  reopen(f, 2);
+  add_all(f, 0, 5);
+  int fd = openat(f->fd, "keys-due", O_WRONLY | O_APPEND);
+  assert_int_equal(write(fd, "id-9 half", 9), 9);
+  close(fd);
+  assert_int_equal(fstatat(f->fd, "keys-due", &before, 0), 0);
+  due_close(f->d);
+  f->d = NULL;
+  assert_int_equal(due_open(f->fd, 2, true, NULL, &f->d, &f->err), ST_OK);
+  assert_int_equal(due(f), 5);
+  assert_true(has(f, 0) && has(f, 4) && !has(f, 9));
+  assert_int_equal(fstatat(f->fd, "keys-due", &after, 0), 0);
+  assert_int_equal(before.st_size, after.st_size);
 }
 
 int main(void) {
@@ -274,6 +293,7 @@ int main(void) {
       TEST(an_id_that_is_no_word_is_not_written),
       TEST(a_file_of_rubbish_is_passed_over),
       TEST(a_link_is_not_followed),
+      TEST(who_inspects_knows_all_and_changes_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
