@@ -8,7 +8,7 @@
 #define ADMIN_ADMIN_H
 
 #include "bridge/base/log.h"
-#include "bridge/settings/settings.h"
+#include "bridge/service/service.h"
 
 enum code { /* exit codes; `health` alone has its own */
             CODE_OK = 0,
@@ -29,7 +29,8 @@ struct admin {
   const char *color; /* auto always never */
   /* made from them */
   bool color_out, color_err;
-  bool interactive; /* stderr is a terminal that can redraw a line */
+  bool interactive;     /* stderr is a terminal that can redraw a line */
+  struct caller caller; /* us, for the audit log */
   const struct clock *clock;
   const char *const *environment;
   struct settings *settings;

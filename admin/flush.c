@@ -178,7 +178,7 @@ static int dry_run(struct following *f, const struct flush_request *request, boo
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
   struct following f = {.admin = a};
-  struct flush_request request = {0};
+  struct flush_request request = {.by = &a->caller};
   struct error err = {0};
   const char *format = "table";
   uint64_t limit = 100;

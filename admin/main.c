@@ -270,7 +270,8 @@ static int run(struct admin *a, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  struct admin a = {.color = "auto", .clock = &clock_system, .environment = (const char *const *)environ};
+  struct admin a = {
+      .caller = {getuid()}, .color = "auto", .clock = &clock_system, .environment = (const char *const *)environ};
   choose_locale();
   catch_signals();
   int code = run(&a, argc - 1, argv + 1);

@@ -34,7 +34,7 @@ static void report(struct replaying *r, const struct buffer *json) {
 static void replay_one(struct replaying *r, const char *id) {
   struct error err = {0};
   struct buffer json = {0};
-  struct replay_request request = {.id = id, .force = r->force};
+  struct replay_request request = {.id = id, .force = r->force, .by = &r->admin->caller};
   if (client_replay(r->client, &request, &json, &err) == ST_OK) {
     r->done++;
     report(r, &json);

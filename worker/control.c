@@ -144,11 +144,22 @@ static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char
   return MHD_YES;
 }
 
+static struct caller caller_of(struct MHD_Connection *connection) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  int fd = info ? info->connect_fd : -1;
+  bool known = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
+  return (struct caller){known ? (int64_t)peer.uid : -1};
+}
+
 static enum MHD_Result answer_request(struct control *c, struct MHD_Connection *connection,
                                       const struct request *request, const char *path, const char *method) {
   struct answer answer = {0};
   struct query query = {0};
+  struct caller caller = caller_of(connection);
   struct call call = {.service = c->service,
+                      .caller = &caller,
                       .draining = atomic_load(&c->draining),
                       .query = &query,
                       .body = buffer_span(&request->body)};

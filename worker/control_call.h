@@ -21,6 +21,7 @@ struct query {
 struct call {
   struct service *service;
   bool draining;
+  const struct caller *caller; /* NULL: not known */
   const struct query *query;
   struct span body; /* of a row with ROUTE_BODY, at most ROUTE_BODY_MAX bytes; else empty */
   uint64_t id;      /* the path's number, where it has one */

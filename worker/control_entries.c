@@ -21,7 +21,7 @@ enum status answer_dead(const struct call *call, struct answer *answer, struct e
 }
 
 enum status answer_replay(const struct call *call, struct answer *answer, struct error *err) {
-  struct replay_request request = {.id = call_value(call, "id")};
+  struct replay_request request = {.id = call_value(call, "id"), .by = call->caller};
   if (!request.id || !*request.id) return error_set(err, ST_INVALID, "Parameter id is missing");
   enum status st = call_flag(call, "force", &request.force, err);
   return st == ST_OK ? service_replay(call->service, &request, &answer->body, err) : st;

@@ -2,7 +2,7 @@
 #include "worker/control_call.h"
 
 enum status answer_flush(const struct call *call, struct answer *answer, struct error *err) {
-  struct flush_request request = {0};
+  struct flush_request request = {.by = call->caller};
   enum status st = call_limit(call, 100, &request.limit, err);
   if (st == ST_OK) st = call_flag(call, "dry_run", &request.dry_run, err);
   if (st == ST_OK) st = service_flush(call->service, &request, &answer->body, err);

@@ -1,5 +1,6 @@
 /* flush.c - flushes: started, followed, or only told what they would do. */
 #include "bridge/base/table.h"
+#include "bridge/service/audit.h"
 #include "bridge/service/operations.h"
 
 enum { SAMPLES = 5, KINDS = 200 };
@@ -110,10 +111,17 @@ static enum status start(struct service *s, const struct flush_request *request,
   return buffer_status(json, err);
 }
 
+static void audit(struct service *s, const struct flush_request *request) {
+  char what[32] = "all";
+  if (request->limit) snprintf(what, sizeof what, "limit=%zu", request->limit);
+  audit_write(s, request->by, "flush", span_of(what), NULL, 0);
+}
+
 enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
                           struct error *err) {
   struct operation o = operation_begin(s, "flush");
   enum status st = request->dry_run ? dry_run(s, request->limit, json, err) : start(s, request, json, err);
+  if (st == ST_OK && !request->dry_run && request->by) audit(s, request);
   return operation_end(&o, st);
 }
 

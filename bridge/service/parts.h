@@ -14,7 +14,9 @@ struct service {
   struct log *log;
   const struct clock *clock;
   const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */
-  pthread_mutex_t lock;            /* settings; replay against itself */
+  pthread_mutex_t lock;            /* settings */
+  pthread_mutex_t moving;          /* replays and purges against each other */
+  pthread_mutex_t audit_lock;
   struct state *state;
   struct hands *hands; /* RELAY only */
   struct store *store;

@@ -1,4 +1,5 @@
 #include "bridge/relay/manifest.h"
+#include "bridge/service/audit.h"
 #include "bridge/service/finding.h"
 
 static enum status not_there(struct service *s, const struct replay_request *request, struct error *err) {
@@ -76,11 +77,13 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   struct finding f = {0};
   BUG_ON(s->mode == SERVICE_INSPECT);
   /* One at a time: two replays of one id must not both find it. */
-  pthread_mutex_lock(&s->lock);
+  pthread_mutex_lock(&s->moving);
   enum status st = find(s, request, &f, err);
   if (st == ST_OK) st = move(s, request, &f, err);
-  pthread_mutex_unlock(&s->lock);
+  pthread_mutex_unlock(&s->moving);
   if (st == ST_OK) {
+    const struct audit_count counts[] = {{"replayed", 1}};
+    audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->file, counts, 1);
     series_add(metrics_series(s->metrics, METRIC_REPLAYED, NULL, NULL), 1);
     if (s->mode == SERVICE_RELAY) store_wake(s->store);
     report(s, f.one, json);

@@ -234,6 +234,8 @@ enum status service_open(const struct settings *settings, struct log *log, const
   s->clock = options->clock;
   s->settings = settings;
   pthread_mutex_init(&s->lock, NULL);
+  pthread_mutex_init(&s->moving, NULL);
+  pthread_mutex_init(&s->audit_lock, NULL);
   enum status st = open_parts(s, options, err);
   if (st != ST_OK) {
     service_close(s, 0);
@@ -263,6 +265,8 @@ void service_close(struct service *s, int64_t drain_ms) {
   routing_close(s->routing);
   free_pairs(s);
   pthread_mutex_destroy(&s->lock);
+  pthread_mutex_destroy(&s->moving);
+  pthread_mutex_destroy(&s->audit_lock);
   free(s);
 }
 

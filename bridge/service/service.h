@@ -38,6 +38,11 @@ enum status service_failure(struct service *s, struct error *err);
 /* Where the control socket of this outbox lies. */
 void service_socket_path(const struct service *s, struct buffer *out);
 
+/* Who asks for a change, for the audit log. */
+struct caller {
+  int64_t uid; /* -1: not known */
+};
+
 /* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE */
 
 struct list_request {
@@ -53,6 +58,7 @@ MUST_CHECK enum status service_list(struct service *s, const struct list_request
 struct replay_request {
   const char *id;
   bool force; /* also a pending entry; forgets the idempotency key */
+  const struct caller *by;
 };
 /* {"version":1,"id","name","file","from":"dlq|pending"}. ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates;
  * or its id was published already and force is not set), ST_BUSY, ST_UNAVAILABLE (Redis must forget the key and is
@@ -64,6 +70,7 @@ struct flush_request {
   size_t limit; /* 0 = all */
   bool dry_run;
   bool patient; /* --once: keep due times, wait for growing files and for retries due within flush.interval */
+  const struct caller *by; /* NULL: nobody's, not in the audit log */
 };
 /* Starts a flush (RELAY only) and answers at once. dry_run changes nothing and works in every mode: the entries that
  * would be tried, by topic and by reason of refusal. {"version":1,"flush":ID} or
