@@ -4,13 +4,15 @@
 #include "bridge/service/crash.h"
 #include "bridge/service/service.h"
 #include "worker/control.h"
+#include "worker/notify.h"
 #include "worker/once.h"
 #include "worker/signals.h"
 
 #include <signal.h>
 #include <unistd.h>
 
-enum { LOCK_WAIT_MS = 5000, SAVE_EVERY_MS = 10000, LOOP_MS = 500 };
+enum { LOCK_WAIT_MS = 5000, SAVE_EVERY_MS = 10000, LOOP_MS = 500, STATUS_EVERY_MS = 2000 };
+enum { STOP_MARGIN_MS = 15000 }; /* beyond the drain: requests being answered, the figures saved */
 
 struct life {
   const struct daemon *daemon;
@@ -18,6 +20,8 @@ struct life {
   struct log *log;
   struct service *service;
   struct control *control;
+  struct notify notify;
+  int64_t told_ms; /* when the service manager was last told how we are */
   bool stop;
 };
 
@@ -53,7 +57,7 @@ static void say_lines(struct log *log, enum log_level level, const char *event, 
 }
 
 /* A bad file keeps the old settings. */
-static void reload(struct life *l) {
+static void load_again(struct life *l) {
   struct settings *fresh = NULL;
   struct buffer warnings = {0}, fixed = {0};
   struct error err = {0};
@@ -73,7 +77,26 @@ static void reload(struct life *l) {
   buffer_release(&fixed);
 }
 
+static void reload(struct life *l) {
+  notify_send(&l->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_mono_ns(&clock_system) / 1000));
+  load_again(l);
+  notify_send(&l->notify, "READY=1");
+}
+
 /* ---- the loop ---- */
+
+/* For the service manager: its watchdog's ping while the relay turns, and health's first line. */
+static void attend(struct life *l) {
+  int64_t now_ms = clock_mono_ms(&clock_system);
+  if (!notify_listens(&l->notify)) return;
+  notify_ping(&l->notify, now_ms, service_alive(l->service));
+  if (l->told_ms && now_ms - l->told_ms < STATUS_EVERY_MS) return;
+  l->told_ms = now_ms;
+  struct buffer line = {0};
+  service_summary(l->service, &line);
+  notify_status(&l->notify, buffer_z(&line));
+  buffer_release(&line);
+}
 
 static void take_signal(struct life *l, int sig) {
   if (sig == SIGHUP) reload(l);
@@ -89,6 +112,7 @@ static bool stop_asked(void *ctx) {
   struct life *l = ctx;
   int sig = l->stop ? 0 : signals_wait(0);
   if (sig) take_signal(l, sig);
+  attend(l);
   return l->stop;
 }
 
@@ -103,7 +127,8 @@ static int turn(struct life *l) {
   int64_t saved = clock_mono_ms(&clock_system);
   int code = 0;
   while (!l->stop && (code = failed(l)) == 0) {
-    int sig = signals_wait(LOOP_MS);
+    attend(l);
+    int sig = signals_wait(notify_sleep_ms(&l->notify, LOOP_MS));
     if (sig) take_signal(l, sig);
     if (clock_mono_ms(&clock_system) - saved < SAVE_EVERY_MS) continue;
     saved = clock_mono_ms(&clock_system);
@@ -131,6 +156,8 @@ static enum status start(struct life *l, struct error *err) {
 
 static void stop(struct life *l) {
   int64_t drain_ms = setting_number(l->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT);
+  notify_send(&l->notify, "STOPPING=1\nSTATUS=Finishing what was handed to Kafka\nEXTEND_TIMEOUT_USEC=%lld",
+              (long long)(drain_ms + STOP_MARGIN_MS) * 1000);
   control_stop(l->control);
   service_close(l->service, drain_ms);
 }
@@ -148,6 +175,8 @@ static int live(struct life *l) {
                    F_TEXT("outbox", setting_text(l->settings, SETTING_OUTBOX_URL)),
                    F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
             "Relaying %s", setting_text(l->settings, SETTING_OUTBOX_URL));
+  /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not the broker now. */
+  notify_send(&l->notify, "READY=1");
   int code = EXIT_SUCCESS;
   code = l->daemon->once ? once_run(l->service, l->log, stop_asked, l) : turn(l);
   if (failed(l)) code = failed(l);
@@ -156,8 +185,16 @@ static int live(struct life *l) {
   return code;
 }
 
+/* A manager that cannot be told is no reason not to relay. */
+static void open_notify(struct life *l) {
+  struct error err = {0};
+  if (notify_init(&l->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), &err) != ST_OK)
+    log_write(l->log, LOG_WARNING, "worker", "notify", FIELDS(F_TEXT("error", err.text)),
+              "The service manager is told nothing");
+}
+
 int daemon_run(const struct daemon *d) {
-  struct life l = {.daemon = d};
+  struct life l = {.daemon = d, .notify.fd = -1};
   struct buffer warnings = {0};
   struct error err = {0};
   signals_block();
@@ -169,9 +206,11 @@ int daemon_run(const struct daemon *d) {
     fprintf(stderr, "busbridge-worker: %s\n", err.text);
   } else {
     say_lines(l.log, LOG_WARNING, "settings", &warnings);
+    open_notify(&l);
     code = live(&l);
   }
   buffer_release(&warnings);
+  notify_release(&l.notify);
   log_close(l.log);
   settings_free(l.settings);
   return code;

@@ -253,25 +253,45 @@ static enum status write_health(struct service *s, const struct facts *f, const 
   return st == ST_OK ? buffer_status(json, err) : st;
 }
 
+/* What health looks at and what it thinks of it: too large for a stack. */
+struct view {
+  struct limits limits;
+  struct facts facts;
+  struct relay_status status;
+  struct judgement judgement;
+  struct error why;
+};
+
+static struct view *view_take(struct service *s) {
+  struct view *v = calloc(1, sizeof *v);
+  if (!v) return NULL;
+  pthread_mutex_lock(&s->lock);
+  limits_read(s->settings, &v->limits);
+  pthread_mutex_unlock(&s->lock);
+  gather(s, &v->status, &v->why, &v->facts);
+  judge(&v->facts, &v->limits, &v->judgement);
+  return v;
+}
+
 enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "health");
-  struct judgement *judgement = malloc(sizeof *judgement);
-  struct relay_status *status = calloc(1, sizeof *status);
-  enum status st = ST_NO_MEMORY;
-  if (judgement && status) {
-    struct limits limits;
-    struct facts facts;
-    struct error why = {0};
-    pthread_mutex_lock(&s->lock);
-    limits_read(s->settings, &limits);
-    pthread_mutex_unlock(&s->lock);
-    gather(s, status, &why, &facts);
-    judge(&facts, &limits, judgement);
-    st = write_health(s, &facts, &limits, judgement, detailed, json, err);
-  } else {
-    st = error_set(err, ST_NO_MEMORY, "Out of memory");
-  }
-  free(judgement);
-  free(status);
+  struct view *v = view_take(s);
+  enum status st = v ? write_health(s, &v->facts, &v->limits, &v->judgement, detailed, json, err)
+                     : error_set(err, ST_NO_MEMORY, "Out of memory");
+  free(v);
   return operation_end(&o, st);
+}
+
+void service_summary(struct service *s, struct buffer *line) {
+  struct view *v = view_take(s);
+  if (!v) return;
+  const struct judgement *j = &v->judgement;
+  buffer_add_z(line, health_word(j->state));
+  buffer_add_z(line, " - ");
+  buffer_add_z(line, j->summary);
+  if (j->state != HEALTH_OK && j->count > 0) {
+    buffer_add_z(line, ": ");
+    buffer_add_z(line, j->lines[0].text);
+  }
+  free(v);
 }

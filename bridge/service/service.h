@@ -91,6 +91,10 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  * "breakers":[{target,state,reason,remedy}],"redis":{...},"worker":bool,"perfdata":{...}} */
 MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err);
 
+/* Health's first line, with its first reason unless all is well: "WARNING - 12 pending, oldest 70s: The oldest pending
+ * entry ...". For the service manager; not counted as a command. */
+void service_summary(struct service *s, struct buffer *line);
+
 /* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},"counters":{...}};
  * reset begins a new window (needs CHANGE or RELAY). */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
