@@ -4,17 +4,17 @@
 
 /* ---- findings --------------------------------------------------------------------------------------------------- */
 
-void doctor_found(struct doctor *d, const char *check, enum finding verdict, const char *fmt, ...) {
+void doctor_found(struct doctor *d, const char *check, enum examined verdict, const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
-  findings_add(&d->findings, check, verdict, fmt, args);
+  examination_found(&d->found, check, verdict, fmt, args);
   va_end(args);
 }
 
 void doctor_next(struct doctor *d, const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
-  findings_next(&d->findings, fmt, args);
+  examination_next(&d->found, fmt, args);
   va_end(args);
 }
 
@@ -22,7 +22,7 @@ static enum status write_answer(struct doctor *d, struct buffer *json, struct er
   bool first = true;
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
-  findings_write(&d->findings, d->away && d->findings.failures == 1, json, &first);
+  examination_write(&d->found, d->away && d->found.failures == 1, json, &first);
   buffer_add_char(json, '}');
   return buffer_status(json, err);
 }
@@ -33,14 +33,14 @@ static enum status write_answer(struct doctor *d, struct buffer *json, struct er
 static bool check_settings(struct doctor *d) {
   const char *source = d->request->source;
   if (!d->settings) {
-    doctor_found(d, "settings", FINDING_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
+    doctor_found(d, "settings", EXAMINED_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
     doctor_next(d, "Mend them; busbridge-worker --help-settings lists all with their ranges");
     return false;
   }
   if (source)
-    doctor_found(d, "settings", FINDING_OK, "from %s, the environment and -X", source);
+    doctor_found(d, "settings", EXAMINED_OK, "from %s, the environment and -X", source);
   else
-    doctor_found(d, "settings", FINDING_OK, "no file; from the environment and -X");
+    doctor_found(d, "settings", EXAMINED_OK, "no file; from the environment and -X");
   return true;
 }
 
@@ -52,11 +52,11 @@ static void check_routing(struct doctor *d) {
                                   .aliases = span_of(setting_text(x, SETTING_ROUTING_ALIASES)),
                                   .keys = span_of(setting_text(x, SETTING_ROUTING_KEYS))};
   if (routing_open(&config, &d->routing, &err) == ST_OK) {
-    doctor_found(d, "routing", FINDING_OK, "%u topics for %s", routing_topics(d->routing),
+    doctor_found(d, "routing", EXAMINED_OK, "%u topics for %s", routing_topics(d->routing),
                  setting_text(x, SETTING_ROUTING_NAMESPACES));
     return;
   }
-  doctor_found(d, "routing", FINDING_FAILED, "%s", err.text);
+  doctor_found(d, "routing", EXAMINED_FAILED, "%s", err.text);
   doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
 }
 
@@ -71,10 +71,10 @@ static void check_schemas(struct doctor *d) {
   while (st == ST_OK && catalog_schema_at(catalog, count, &schema)) count++;
   catalog_close(catalog);
   if (st == ST_OK) {
-    doctor_found(d, "schemas", FINDING_OK, "%zu in %s", count, folder);
+    doctor_found(d, "schemas", EXAMINED_OK, "%zu in %s", count, folder);
     return;
   }
-  doctor_found(d, "schemas", FINDING_FAILED, "%s", err.text);
+  doctor_found(d, "schemas", EXAMINED_FAILED, "%s", err.text);
   doctor_next(d, "Mend the schema, or set encoding.schemas to the folder of the right ones");
 }
 
@@ -94,11 +94,11 @@ static void check_kafka_settings(struct doctor *d) {
   struct error err = {0};
   d->kafka_sound = doctor_take_kafka(d, &err) == ST_OK;
   if (d->kafka_sound) {
-    doctor_found(d, "kafka settings", FINDING_OK, "librdkafka %s takes them; delivery.guarantee = %s",
+    doctor_found(d, "kafka settings", EXAMINED_OK, "librdkafka %s takes them; delivery.guarantee = %s",
                  kafka_library_version(), setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
     return;
   }
-  doctor_found(d, "kafka settings", FINDING_FAILED, "%s", err.text);
+  doctor_found(d, "kafka settings", EXAMINED_FAILED, "%s", err.text);
   doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
 }
 
@@ -109,7 +109,7 @@ void doctor_release(struct doctor *d) {
   state_close(d->state);
   routing_close(d->routing);
   free(d->pairs);
-  findings_release(&d->findings);
+  examination_release(&d->found);
 }
 
 enum status doctor_run(const struct doctor_request *request, struct buffer *json, struct error *err) {

@@ -38,11 +38,11 @@ static void check_broker(struct doctor *d) {
   d->answers = st == ST_OK;
   if (d->answers) {
     d->development = span_starts(span_of(d->cluster_id), "mockCluster");
-    doctor_found(d, "broker", FINDING_OK, "%s answers, cluster %s", servers(d), d->cluster_id);
+    doctor_found(d, "broker", EXAMINED_OK, "%s answers, cluster %s", servers(d), d->cluster_id);
     return;
   }
   d->away = st == ST_UNAVAILABLE;
-  doctor_found(d, "broker", FINDING_FAILED, "%s: %s", servers(d), err.text);
+  doctor_found(d, "broker", EXAMINED_FAILED, "%s: %s", servers(d), err.text);
   doctor_next(d, "Start it, or mend kafka.bootstrap.servers; the port may want TLS or a login "
                  "(kafka.security.protocol, kafka.sasl.*)");
 }
@@ -51,14 +51,14 @@ static void check_version(struct doctor *d) {
   struct kafka_version version = {0};
   struct error err = {0};
   if (cluster_version(&d->kafka, ANSWER_MS, &version, &err) != ST_OK) {
-    doctor_found(d, "broker version", FINDING_SKIPPED, "%s", err.text);
+    doctor_found(d, "broker version", EXAMINED_SKIPPED, "%s", err.text);
   } else if (!*version.release) {
-    doctor_found(d, "broker version", FINDING_SKIPPED, "librdkafka %s does not tell", kafka_library_version());
+    doctor_found(d, "broker version", EXAMINED_SKIPPED, "librdkafka %s does not tell", kafka_library_version());
   } else if (d->exactly_once && !version.transactions && !d->development) {
-    doctor_found(d, "broker version", FINDING_FAILED, "as Kafka %s: it knows no transactions", version.release);
+    doctor_found(d, "broker version", EXAMINED_FAILED, "as Kafka %s: it knows no transactions", version.release);
     doctor_next(d, "Use Kafka 0.11 or newer, or set delivery.guarantee=at_least_once");
   } else {
-    doctor_found(d, "broker version", FINDING_OK, "it speaks as Kafka %s or newer (to librdkafka %s)", version.release,
+    doctor_found(d, "broker version", EXAMINED_OK, "it speaks as Kafka %s or newer (to librdkafka %s)", version.release,
                  kafka_library_version());
   }
 }
@@ -72,17 +72,17 @@ static void check_cluster(struct doctor *d) {
   enum status st = folder < 0 ? ST_NOT_FOUND : file_read(folder, "cluster", 1000, &text, &err);
   struct span known = span_trim(buffer_span(&text));
   if (d->development && d->exactly_once) {
-    doctor_found(d, "cluster", FINDING_FAILED, "this is a development broker, which knows no transactions");
+    doctor_found(d, "cluster", EXAMINED_FAILED, "this is a development broker, which knows no transactions");
     doctor_next(d, "Set delivery.guarantee=at_least_once, or use a real Kafka");
   } else if (st == ST_NOT_FOUND) {
-    doctor_found(d, "cluster", FINDING_OK, "the outbox belongs to none yet; the first start notes it");
+    doctor_found(d, "cluster", EXAMINED_OK, "the outbox belongs to none yet; the first start notes it");
   } else if (st != ST_OK) {
-    doctor_found(d, "cluster", FINDING_FAILED, "%s/.busbridge/cluster: %s", state_path(d->state), err.text);
+    doctor_found(d, "cluster", EXAMINED_FAILED, "%s/.busbridge/cluster: %s", state_path(d->state), err.text);
     doctor_next(d, "Mend the file; busbridge doctor --accept-cluster writes it anew");
   } else if (span_is(known, d->cluster_id)) {
-    doctor_found(d, "cluster", FINDING_OK, "it is the one that the outbox belongs to");
+    doctor_found(d, "cluster", EXAMINED_OK, "it is the one that the outbox belongs to");
   } else {
-    doctor_found(d, "cluster", d->exactly_once ? FINDING_FAILED : FINDING_WARNING,
+    doctor_found(d, "cluster", d->exactly_once ? EXAMINED_FAILED : EXAMINED_WARNING,
                  "the outbox belongs to cluster %.*s, but this is %s", SPAN_ARGS(known), d->cluster_id);
     doctor_next(d, "Mend kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
   }
@@ -102,14 +102,14 @@ static bool has_manifest(const struct doctor *d, const struct position *p) {
 static void say_position(struct doctor *d, const struct position *p) {
   d->committed = p->number >= 0;
   if (!d->committed) {
-    doctor_found(d, "position", FINDING_OK, "none yet in group %s; the first start begins", p->group);
+    doctor_found(d, "position", EXAMINED_OK, "none yet in group %s; the first start begins", p->group);
   } else if (d->holder == 0 && !has_manifest(d, p)) { /* a running one moves on meanwhile */
-    doctor_found(d, "position", FINDING_FAILED, "the ledger stands at batch %lld, whose manifest is not in this outbox",
-                 (long long)p->number);
+    doctor_found(d, "position", EXAMINED_FAILED,
+                 "the ledger stands at batch %lld, whose manifest is not in this outbox", (long long)p->number);
     doctor_next(d, "This is an old or a second copy of the outbox. Where another is in use, give this one an id of its "
                    "own: busbridge doctor --new-id. See busbridge-worker(8)");
   } else {
-    doctor_found(d, "position", FINDING_OK, "group %s stands at batch %lld", p->group, (long long)p->number);
+    doctor_found(d, "position", EXAMINED_OK, "group %s stands at batch %lld", p->group, (long long)p->number);
   }
 }
 
@@ -118,16 +118,16 @@ static void check_position(struct doctor *d) {
       .topic = setting_text(d->settings, SETTING_LEDGER_TOPIC), .group = d->group, .number = -1};
   struct error err = {0};
   if (!d->group[0]) {
-    doctor_found(d, "position", FINDING_SKIPPED, "the outbox has no id yet; the first start makes it");
+    doctor_found(d, "position", EXAMINED_SKIPPED, "the outbox has no id yet; the first start makes it");
     return;
   }
   enum status st = cluster_position(&d->kafka, NULL, ANSWER_MS, &position, &err);
   if (st == ST_OK) {
     say_position(d, &position);
   } else if (st == ST_UNAVAILABLE && d->holder != 0) {
-    doctor_found(d, "position", FINDING_SKIPPED, "not answered while the worker has a transaction open");
+    doctor_found(d, "position", EXAMINED_SKIPPED, "not answered while the worker has a transaction open");
   } else {
-    doctor_found(d, "position", FINDING_FAILED, "%s", err.text);
+    doctor_found(d, "position", EXAMINED_FAILED, "%s", err.text);
     if (st == ST_DENIED)
       next_command(d, "Allow it: ", "kafka-acls.sh",
                    "--add --allow-principal User:NAME --operation Read --operation Describe --group %s", d->group);
@@ -160,12 +160,12 @@ static void check_transactions(struct doctor *d) {
   const char *group = d->group[0] ? d->group : "busbridge-";
   snprintf(id, sizeof id, d->group[0] ? "%s-doctor" : "%sdoctor", group);
   if (prepare(d, id, &err) == TXN_DONE) {
-    doctor_found(d, "transactions", FINDING_OK, "allowed for %s", id);
+    doctor_found(d, "transactions", EXAMINED_OK, "allowed for %s", id);
     return;
   }
   if (err.status == ST_DENIED) {
     /* Rights for the worker's id alone are enough for the worker, and it has committed. */
-    doctor_found(d, "transactions", d->committed ? FINDING_WARNING : FINDING_FAILED, "not allowed for %s: %s", id,
+    doctor_found(d, "transactions", d->committed ? EXAMINED_WARNING : EXAMINED_FAILED, "not allowed for %s: %s", id,
                  err.text);
     next_command(d, "Grant Write and Describe on TransactionalId: ", "kafka-acls.sh",
                  "--add --allow-principal User:NAME --operation Write --operation Describe --transactional-id %s "
@@ -173,7 +173,7 @@ static void check_transactions(struct doctor *d) {
                  group);
     return;
   }
-  doctor_found(d, "transactions", FINDING_FAILED, "%s", err.text);
+  doctor_found(d, "transactions", EXAMINED_FAILED, "%s", err.text);
   doctor_next(d, "See the broker's log about __transaction_state: its replication factor "
                  "(transaction.state.log.replication.factor, .min.isr) needs as many brokers. Without transactions: "
                  "delivery.guarantee=at_least_once");
@@ -196,9 +196,10 @@ static void say_missing(struct doctor *d, const struct wanted *w) {
                        ? cluster_may_create_topic(d->cluster, w->topic, w->partitions, w->replication, ANSWER_MS, &err)
                        : error_set(&err, ST_NOT_FOUND, "topics.create is never");
   if (st == ST_OK)
-    doctor_found(d, w->check, FINDING_WARNING, "%s is missing; the worker will create it", w->topic);
+    doctor_found(d, w->check, EXAMINED_WARNING, "%s is missing; the worker will create it", w->topic);
   else
-    doctor_found(d, w->check, FINDING_FAILED, "%s is missing, and the worker cannot create it: %s", w->topic, err.text);
+    doctor_found(d, w->check, EXAMINED_FAILED, "%s is missing, and the worker cannot create it: %s", w->topic,
+                 err.text);
   doctor_next(d, "%s: %s%s", st == ST_OK ? "Start the worker, or create it" : "Create it", buffer_z(&command), w->more);
   buffer_release(&command);
 }
@@ -208,7 +209,7 @@ static void say_limit(struct doctor *d, const struct wanted *w, int partitions) 
   int64_t theirs = 0, ours = cluster_own_limit(d->cluster);
   bool known = !d->development && cluster_topic_limit(d->cluster, w->topic, ANSWER_MS, &theirs, &err) == ST_OK;
   if (known && theirs < ours) {
-    doctor_found(d, w->check, FINDING_WARNING,
+    doctor_found(d, w->check, EXAMINED_WARNING,
                  "%s takes records of at most %lld bytes, but kafka.message.max.bytes is %lld", w->topic,
                  (long long)theirs, (long long)ours);
     next_command(d, "Events in between are refused and become dead letters. Lower kafka.message.max.bytes, or: ",
@@ -216,7 +217,7 @@ static void say_limit(struct doctor *d, const struct wanted *w, int partitions) 
                  (long long)ours + 1024);
     return;
   }
-  doctor_found(d, w->check, FINDING_OK, "%s is there, %d partition%s", w->topic, partitions,
+  doctor_found(d, w->check, EXAMINED_OK, "%s is there, %d partition%s", w->topic, partitions,
                partitions == 1 ? "" : "s");
 }
 
@@ -226,16 +227,16 @@ static void check_topic(struct doctor *d, const struct wanted *w) {
   int partitions = 0;
   enum status st = cluster_topic(d->cluster, w->topic, ANSWER_MS, &state, &partitions, &err);
   if (st != ST_OK) {
-    doctor_found(d, w->check, FINDING_FAILED, "%s: %s", w->topic, err.text);
+    doctor_found(d, w->check, EXAMINED_FAILED, "%s: %s", w->topic, err.text);
     doctor_next(d, "Try again; see the broker's log");
   } else if (state == TOPIC_MISSING) {
     say_missing(d, w);
   } else if (state == TOPIC_FORBIDDEN) {
-    doctor_found(d, w->check, FINDING_FAILED, "%s is forbidden to this client", w->topic);
+    doctor_found(d, w->check, EXAMINED_FAILED, "%s is forbidden to this client", w->topic);
     next_command(d, "Allow it: ", "kafka-acls.sh", "--add --allow-principal User:NAME %s --topic '%s'", w->rights,
                  w->topic);
   } else if (state == TOPIC_UNCLEAR) {
-    doctor_found(d, w->check, FINDING_WARNING, "%s has no leader at this moment", w->topic);
+    doctor_found(d, w->check, EXAMINED_WARNING, "%s has no leader at this moment", w->topic);
     doctor_next(d, "Try again; if it stays so, see the brokers' logs");
   } else {
     say_limit(d, w, partitions);
@@ -271,7 +272,7 @@ static void check_topics(struct doctor *d) {
 
 static void check_exactly_once(struct doctor *d) {
   if (!d->exactly_once) {
-    doctor_found(d, "transactions", FINDING_SKIPPED, "delivery.guarantee is at_least_once, which needs none");
+    doctor_found(d, "transactions", EXAMINED_SKIPPED, "delivery.guarantee is at_least_once, which needs none");
   } else if (!d->development) {
     check_ledger(d);
     check_position(d);
@@ -281,7 +282,7 @@ static void check_exactly_once(struct doctor *d) {
 
 void doctor_check_kafka(struct doctor *d) {
   if (!d->kafka_sound) {
-    doctor_found(d, "broker", FINDING_SKIPPED, "not asked: the kafka settings are wrong");
+    doctor_found(d, "broker", EXAMINED_SKIPPED, "not asked: the kafka settings are wrong");
     return;
   }
   if (d->state && *state_id(d->state)) snprintf(d->group, sizeof d->group, "busbridge-%s", state_id(d->state));
@@ -289,7 +290,7 @@ void doctor_check_kafka(struct doctor *d) {
   if (!d->answers) {
     static const char *const rest[] = {"cluster", "transactions", "topics"};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
-      doctor_found(d, rest[i], FINDING_SKIPPED, "not asked: the broker does not answer");
+      doctor_found(d, rest[i], EXAMINED_SKIPPED, "not asked: the broker does not answer");
     return;
   }
   check_version(d);

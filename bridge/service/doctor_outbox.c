@@ -41,13 +41,13 @@ static void check_folder(struct doctor *d) {
   const char *path = state_path(d->state), *wrong = first_that(d, unwritable);
   long uid = (long)geteuid();
   if (wrong) {
-    doctor_found(d, "outbox", FINDING_FAILED, "%s/%s is not writable for uid %ld", path, wrong, uid);
+    doctor_found(d, "outbox", EXAMINED_FAILED, "%s/%s is not writable for uid %ld", path, wrong, uid);
     doctor_next(d, "Run this as the worker's user; if it is that: chown -R %ld '%s'", uid, path);
   } else if ((wrong = first_that(d, elsewhere))) {
-    doctor_found(d, "outbox", FINDING_FAILED, "%s/%s lies on another file system than the outbox", path, wrong);
+    doctor_found(d, "outbox", EXAMINED_FAILED, "%s/%s lies on another file system than the outbox", path, wrong);
     doctor_next(d, "Mount the whole outbox as one file system: entries are renamed between its folders");
   } else {
-    doctor_found(d, "outbox", FINDING_OK, "%s, writable for uid %ld, %s", path, uid,
+    doctor_found(d, "outbox", EXAMINED_OK, "%s, writable for uid %ld, %s", path, uid,
                  state_id(d->state)[0] ? state_id(d->state) : "no worker has been started on it yet");
   }
 }
@@ -57,7 +57,7 @@ static void check_space(struct doctor *d) {
   struct limits limits;
   limits_read(d->settings, &limits);
   if (fstatvfs(state_outbox(d->state), &fs) != 0) {
-    doctor_found(d, "disk space", FINDING_WARNING, "the file system does not tell");
+    doctor_found(d, "disk space", EXAMINED_WARNING, "the file system does not tell");
     return;
   }
   int64_t bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
@@ -67,9 +67,9 @@ static void check_space(struct doctor *d) {
   char inodes[40] = "as many inodes as wanted";
   if (counted) snprintf(inodes, sizeof inodes, "%llu inodes", (unsigned long long)fs.f_favail);
   doctor_found(d, "disk space",
-               none  ? FINDING_FAILED
-               : few ? FINDING_WARNING
-                     : FINDING_OK,
+               none  ? EXAMINED_FAILED
+               : few ? EXAMINED_WARNING
+                     : EXAMINED_OK,
                "%lld MB and %s free", (long long)(bytes / 1000000), inodes);
   if (few)
     doctor_next(d, "Make room: producers cannot write events on a full disk. health.disk_warning is where this warns");
@@ -104,21 +104,21 @@ static enum status probe_exchange(struct doctor *d, struct error *err) {
 static void check_file_system(struct doctor *d) {
   struct error err = {0};
   if (state_tmp(d->state) < 0 || !writable(state_tmp(d->state), ".")) {
-    doctor_found(d, "file system", FINDING_SKIPPED,
+    doctor_found(d, "file system", EXAMINED_SKIPPED,
                  state_tmp(d->state) < 0 ? "not tried: there is no .busbridge/tmp yet, the worker makes it"
                                          : "not tried: .busbridge/tmp is not writable");
     return;
   }
   switch (probe_exchange(d, &err)) {
-  case ST_OK: doctor_found(d, "file system", FINDING_OK, "files are written, synced and exchanged"); return;
-  case ST_NOT_FOUND: doctor_found(d, "file system", FINDING_SKIPPED, "a worker that starts cleared the probe"); return;
+  case ST_OK: doctor_found(d, "file system", EXAMINED_OK, "files are written, synced and exchanged"); return;
+  case ST_NOT_FOUND: doctor_found(d, "file system", EXAMINED_SKIPPED, "a worker that starts cleared the probe"); return;
   case ST_UNSUPPORTED:
-    doctor_found(d, "file system", FINDING_WARNING, "it cannot exchange two files (renameat2)");
+    doctor_found(d, "file system", EXAMINED_WARNING, "it cannot exchange two files (renameat2)");
     doctor_next(d, "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and wakes up "
                    "late could bring back an entry");
     return;
   default:
-    doctor_found(d, "file system", FINDING_FAILED, "%s", err.text);
+    doctor_found(d, "file system", EXAMINED_FAILED, "%s", err.text);
     doctor_next(d, "Mend the file system under %s", state_path(d->state));
   }
 }
@@ -126,11 +126,11 @@ static void check_file_system(struct doctor *d) {
 static void check_worker(struct doctor *d) {
   d->holder = state_lock_holder(d->state);
   if (d->holder > 0)
-    doctor_found(d, "worker", FINDING_OK, "pid %lld holds the outbox", (long long)d->holder);
+    doctor_found(d, "worker", EXAMINED_OK, "pid %lld holds the outbox", (long long)d->holder);
   else if (d->holder < 0)
-    doctor_found(d, "worker", FINDING_OK, "somebody holds the outbox");
+    doctor_found(d, "worker", EXAMINED_OK, "somebody holds the outbox");
   else
-    doctor_found(d, "worker", FINDING_OK, "none runs: nobody holds the outbox");
+    doctor_found(d, "worker", EXAMINED_OK, "none runs: nobody holds the outbox");
 }
 
 static const char *advice(enum status st) {
@@ -147,7 +147,7 @@ void doctor_check_outbox(struct doctor *d) {
   enum status st = store_address(setting_text(d->settings, SETTING_OUTBOX_URL), &folder, &err);
   if (st == ST_OK) st = state_open(folder, false, d->clock, &d->state, &err);
   if (st != ST_OK) {
-    doctor_found(d, "outbox", FINDING_FAILED, "%s", err.text);
+    doctor_found(d, "outbox", EXAMINED_FAILED, "%s", err.text);
     doctor_next(d, "%s", advice(st));
     return;
   }

@@ -12,7 +12,7 @@
 #include "bridge/outbox/state.h"
 #include "bridge/routing/routing.h"
 #include "bridge/service/doctor.h"
-#include "bridge/service/findings.h"
+#include "bridge/service/examination.h"
 
 struct doctor {
   const struct doctor_request *request;
@@ -33,12 +33,12 @@ struct doctor {
   bool committed;  /* the outbox has a position: a worker was allowed transactions once */
   int64_t skew_us; /* of the file system's clock against ours, TIME_NONE: not known */
   int64_t redis_skew_us;
-  struct findings findings;
+  struct examination found;
   bool away; /* the broker's is one of them */
 };
 
 /* One finding. Then, where something is to be done, what. */
-void doctor_found(struct doctor *d, const char *check, enum finding verdict, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void doctor_found(struct doctor *d, const char *check, enum examined verdict, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* doctor.c: fills pairs and kafka; also for the changes. */

@@ -27,10 +27,10 @@ static void say_memory(struct doctor *d, const struct keys_policy *p) {
   bool full = p->limit > 0 && p->used / FULL_PERCENT * 100 >= p->limit;
   bool evicts = keys_policy_evicts(p);
   if (!p->policy[0]) {
-    doctor_found(d, "redis memory", FINDING_SKIPPED, "this user may not ask for INFO memory");
+    doctor_found(d, "redis memory", EXAMINED_SKIPPED, "this user may not ask for INFO memory");
     return;
   }
-  doctor_found(d, "redis memory", full || evicts ? FINDING_WARNING : FINDING_OK,
+  doctor_found(d, "redis memory", full || evicts ? EXAMINED_WARNING : EXAMINED_OK,
                "maxmemory-policy %s, %.1f MB used, %s", p->policy, (double)p->used / 1e6, limit);
   if (evicts)
     doctor_next(d, "Set maxmemory-policy to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction, and in its "
@@ -41,7 +41,7 @@ static void say_memory(struct doctor *d, const struct keys_policy *p) {
 
 static void say_away(struct doctor *d, const struct error *err) {
   bool required = setting_bool(d->settings, SETTING_REDIS_REQUIRED);
-  doctor_found(d, "redis", required ? FINDING_FAILED : FINDING_WARNING, "%s", err->text);
+  doctor_found(d, "redis", required ? EXAMINED_FAILED : EXAMINED_WARNING, "%s", err->text);
   doctor_next(d, "Start it or mend redis.url, or set redis.url=off to do without. %s",
               required ? "redis.required is true: the worker waits for it"
                        : "The worker goes on without it; ids published meanwhile are kept in keys-due");
@@ -54,9 +54,9 @@ static void ask(struct doctor *d, struct keys *keys) {
     say_away(d, &err);
     return;
   }
-  doctor_found(d, "redis", FINDING_OK, "it answers, and keeps and forgets a key");
+  doctor_found(d, "redis", EXAMINED_OK, "it answers, and keeps and forgets a key");
   if (keys_policy(keys, &policy, &err) != ST_OK) {
-    doctor_found(d, "redis memory", FINDING_WARNING, "%s", err.text);
+    doctor_found(d, "redis memory", EXAMINED_WARNING, "%s", err.text);
     return;
   }
   say_memory(d, &policy);
@@ -77,13 +77,13 @@ void doctor_check_redis(struct doctor *d) {
                                .folder = -1,
                                .clock = d->clock};
   if (strcmp(config.url, "off") == 0) {
-    doctor_found(d, "redis", FINDING_SKIPPED, "redis.url is off: an id that comes twice is published twice");
+    doctor_found(d, "redis", EXAMINED_SKIPPED, "redis.url is off: an id that comes twice is published twice");
     return;
   }
   if (keys_open(&config, NULL, &keys, &err) == ST_OK) {
     ask(d, keys);
   } else {
-    doctor_found(d, "redis", FINDING_FAILED, "%s", err.text);
+    doctor_found(d, "redis", EXAMINED_FAILED, "%s", err.text);
     doctor_next(d, "Mend redis.url");
   }
   keys_close(keys);
@@ -111,13 +111,13 @@ void doctor_check_clock(struct doctor *d) {
   add_skew(&text, "the clock of the file system", d->skew_us);
   add_skew(&text, "that of Redis", d->redis_skew_us);
   if (text.len == 0) {
-    doctor_found(d, "clock", FINDING_SKIPPED, "there was no other clock to compare with");
+    doctor_found(d, "clock", EXAMINED_SKIPPED, "there was no other clock to compare with");
   } else if (far(d->skew_us) || far(d->redis_skew_us)) {
-    doctor_found(d, "clock", FINDING_WARNING, "%s", buffer_z(&text));
+    doctor_found(d, "clock", EXAMINED_WARNING, "%s", buffer_z(&text));
     doctor_next(d, "Let all machines keep time by NTP (timedatectl set-ntp true): order of arrival, ages and times of "
                    "retry go by the clock");
   } else {
-    doctor_found(d, "clock", FINDING_OK, "%s with ours", buffer_z(&text));
+    doctor_found(d, "clock", EXAMINED_OK, "%s with ours", buffer_z(&text));
   }
   buffer_release(&text);
 }
