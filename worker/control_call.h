@@ -21,6 +21,8 @@ struct query {
 struct call {
   struct service *service;
   bool draining;
+  bool full_rights;            /* asked on the socket, or with the token */
+  bool wants_json;             /* where words are the usual answer */
   const struct caller *caller; /* NULL: not known */
   const struct query *query;
   struct span body; /* of a row with ROUTE_BODY, at most ROUTE_BODY_MAX bytes; else empty */

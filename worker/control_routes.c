@@ -4,7 +4,8 @@
 #include "bridge/base/words.h"
 
 #define JSON_TYPE "application/json"
-#define ROUTE_BODY 1 /* takes a request body */
+#define ROUTE_BODY 1   /* takes a request body */
+#define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
 
 /* {id} stands for a number. */
 static const struct row {
@@ -71,11 +72,12 @@ static enum status check_parameters(const struct row *route, const struct query 
   return ST_OK;
 }
 
-size_t route_body_limit(const char *method, const char *path) {
+struct route_needs route_needs(const char *method, const char *path) {
   struct answer ignored = {0};
   uint64_t id;
   const struct row *route = find_route(method, path, &id, &ignored);
-  return route && route->flags & ROUTE_BODY ? ROUTE_BODY_MAX : 0;
+  unsigned flags = route ? route->flags : 0;
+  return (struct route_needs){.body = flags & ROUTE_BODY ? ROUTE_BODY_MAX : 0, .rights = flags & ROUTE_RIGHTS};
 }
 
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer) {

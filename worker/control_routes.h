@@ -7,8 +7,11 @@
 
 #define ROUTE_BODY_MAX (1024 * 1024)
 
-/* Bytes of body that the path takes; 0: it needs none. */
-size_t route_body_limit(const char *method, const char *path);
+struct route_needs {
+  size_t body; /* bytes of body that it takes at most, 0: it needs none */
+  bool rights; /* not for everyone who may ask questions over TCP */
+};
+struct route_needs route_needs(const char *method, const char *path);
 /* Always gives an answer; the caller releases its body. request->id is set here. */
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer);
 

@@ -61,13 +61,17 @@ static void load_again(struct life *l) {
   struct settings *fresh = NULL;
   struct buffer warnings = {0}, fixed = {0};
   struct error err = {0};
-  if (configure_load(&l->daemon->configure, &fresh, &warnings, &err) != ST_OK) {
+  enum status st = configure_load(&l->daemon->configure, &fresh, &warnings, &err);
+  if (st == ST_OK) st = control_check(fresh, &err);
+  if (st != ST_OK) {
+    settings_free(fresh);
     log_write(l->log, LOG_ERROR, "worker", "reload_refused", FIELDS(F_TEXT("error", err.text)),
               "The settings were not reloaded; the old ones stay");
   } else {
     settings_fixed_changes(l->settings, fresh, &fixed);
     say_lines(l->log, LOG_WARNING, "reload_needs_restart", &fixed);
     service_reload(l->service, fresh);
+    control_reload(l->control, fresh);
     log_set_level(l->log, level_of(fresh));
     settings_free(l->settings);
     l->settings = fresh;
@@ -103,13 +107,14 @@ static void take_signal(struct life *l, int sig) {
   if (sig != SIGTERM && sig != SIGINT) return;
   l->stop = true;
   signals_last();
-  if (l->control) control_drain(l->control);
+  control_drain(l->control);
   log_write(l->log, LOG_INFO, "worker", "stopping", FIELDS(F_INT("signal", sig)),
             "Finishing what was handed to Kafka; a second signal leaves at once");
 }
 
 static bool stop_asked(void *ctx) {
   struct life *l = ctx;
+  control_tick(l->control);
   int sig = l->stop ? 0 : signals_wait(0);
   if (sig) take_signal(l, sig);
   attend(l);
@@ -130,6 +135,7 @@ static int turn(struct life *l) {
     attend(l);
     int sig = signals_wait(notify_sleep_ms(&l->notify, LOOP_MS));
     if (sig) take_signal(l, sig);
+    control_tick(l->control);
     if (clock_mono_ms(&clock_system) - saved < SAVE_EVERY_MS) continue;
     saved = clock_mono_ms(&clock_system);
     struct error err = {0};
@@ -145,11 +151,12 @@ static int turn(struct life *l) {
 static enum status start(struct life *l, struct error *err) {
   struct service_options options = {
       .mode = SERVICE_RELAY, .background = !l->daemon->once, .lock_wait_ms = LOCK_WAIT_MS, .clock = &clock_system};
-  enum status st = service_open(l->settings, l->log, &options, &l->service, err);
+  enum status st = control_check(l->settings, err);
+  if (st == ST_OK) st = service_open(l->settings, l->log, &options, &l->service, err);
   if (st != ST_OK) return st;
   struct buffer path = {0};
   service_socket_path(l->service, &path);
-  st = control_start(l->service, buffer_z(&path), l->log, &l->control, err);
+  st = control_start(l->service, l->settings, buffer_z(&path), l->log, &l->control, err);
   buffer_release(&path);
   return st;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct setting_row rows[SETTING_COUNT] = {
@@ -90,8 +91,20 @@ static enum status unknown(struct error *err, struct span key) {
   return error_set(err, ST_INVALID, "no such setting; did you mean %s?", near);
 }
 
+/* Read by others than those it is for. That its group may read it is how a file of root's reaches a program that is
+ * not. */
+static void warn_open(struct loading *l, struct span key, const char *path) {
+  struct stat st;
+  if (!l->warnings || stat(path, &st) != 0) return;
+  bool everyone = st.st_mode & S_IROTH, group = st.st_mode & S_IRGRP && st.st_uid == geteuid();
+  if (everyone || group)
+    buffer_printf(l->warnings, "%.*s: %s may be read by %s (mode %04o); chmod 600 it\n", SPAN_ARGS(key), path,
+                  everyone ? "everyone" : "its group", (unsigned)st.st_mode & 07777);
+}
+
 /* The value is in the file named: its content without the last newline takes the place of *value. */
-static enum status from_file(struct loading *l, struct span *value, struct buffer *content) {
+static enum status from_file(struct loading *l, struct span key, bool secret, struct span *value,
+                             struct buffer *content) {
   char path[4096];
   if (value->len == 0 || value->len >= sizeof path) return error_set(l->err, ST_INVALID, "not the path of a file");
   if (!l->read_files) {
@@ -105,6 +118,9 @@ static enum status from_file(struct loading *l, struct span *value, struct buffe
   *value = buffer_span(content);
   if (value->len > 0 && value->ptr[value->len - 1] == '\n') value->len--;
   if (value->len > 0 && value->ptr[value->len - 1] == '\r') value->len--;
+  if (!secret) return ST_OK;
+  if (span_trim(*value).len == 0) return error_set(l->err, ST_INVALID, "the file is empty");
+  warn_open(l, key, path);
   return ST_OK;
 }
 
@@ -124,8 +140,10 @@ enum status settings_assign(struct loading *l, const struct origin *o, struct sp
   enum status st = ST_OK;
   if (file) {
     base.len -= 5;
-    st = setting_find(base) == SETTING_COUNT && !span_starts(base, "kafka.") ? unknown(l->err, key)
-                                                                             : from_file(l, &text, &content);
+    enum setting row = setting_find(base);
+    bool secret = row != SETTING_COUNT && rows[row].flags & SETTING_SECRET;
+    st = row == SETTING_COUNT && !span_starts(base, "kafka.") ? unknown(l->err, key)
+                                                              : from_file(l, key, secret, &text, &content);
   }
   if (st == ST_OK) st = assign_value(l, o, base, text);
   buffer_release(&content);

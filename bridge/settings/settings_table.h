@@ -87,8 +87,12 @@
     "", "Bytes of a batch's entries, at most (one entry always fits)")                                                     \
   X(SHUTDOWN_DRAIN_TIMEOUT, "shutdown.drain_timeout", DURATION, "25s", 0, HOUR, SETTING_RELOADABLE,                        \
     "", "How long SIGTERM waits for what was handed to Kafka")                                                             \
-  X(HTTP_LISTEN, "http.listen", TEXT, "off", 0, 0, SETTING_LATER,                                                          \
-    "", "Address of the control API on TCP")                                                                               \
+  X(HTTP_LISTEN, "http.listen", TEXT, "off", 0, 0, 0,                                                                      \
+    "", "Control API on TCP, for probes and Prometheus: HOST:PORT, [::1]:PORT, :PORT for every address, or off")           \
+  X(HTTP_TOKEN, "http.token", TEXT, "", 0, 0, SETTING_SECRET | SETTING_RELOADABLE,                                         \
+    "", "Requests over TCP that bear it (Authorization: Bearer) may change things; empty means nobody may")                \
+  X(HTTP_HOSTS, "http.hosts", TEXT, "", 0, 0, SETTING_RELOADABLE,                                                          \
+    "", "Names by which the control API may be asked, besides addresses and localhost")                                    \
   X(HEALTH_COMMAND_FAILURES_WARNING, "health.command_failures_warning", NUMBER, "1", 0, 100, SETTING_RELOADABLE,           \
     "", "Percent of commands failed")                                                                                      \
   X(HEALTH_COMMAND_FAILURES_CRITICAL, "health.command_failures_critical", NUMBER, "5", 0, 100, SETTING_RELOADABLE,         \

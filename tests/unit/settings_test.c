@@ -272,6 +272,33 @@ static void a_value_may_come_from_a_file(void **state) {
   assert_string_equal(setting_text(r->s, SETTING_REDIS_PREFIX), "x");
 }
 
+static void a_secret_of_a_file_is_there_and_for_few(void **state) {
+  struct run *r = *state;
+  char secret[200], text[600], expected[600];
+  snprintf(secret, sizeof secret, "%s/secret", r->folder);
+  snprintf(text, sizeof text, "http.token_file=%s", secret);
+  put(secret, "\n");
+  load(r, NULL, NULL, text);
+  snprintf(expected, sizeof expected, "-X %s: the file is empty", text);
+  assert_refused(r, expected);
+  put(secret, "canary\n");
+  assert_int_equal(chmod(secret, 0600), 0);
+  load(r, NULL, NULL, text);
+  assert_ok(r);
+  assert_string_equal(setting_text(r->s, SETTING_HTTP_TOKEN), "canary");
+  static const struct {
+    mode_t mode;
+    const char *words;
+  } rows[] = {{0640, "its group (mode 0640)"}, {0604, "everyone (mode 0604)"}, {0644, "everyone (mode 0644)"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(chmod(secret, rows[i].mode), 0);
+    buffer_clear(&r->warnings);
+    load(r, NULL, NULL, text);
+    snprintf(expected, sizeof expected, "http.token_file: %s may be read by %s; chmod 600 it\n", secret, rows[i].words);
+    assert_string_equal(buffer_z(&r->warnings), expected);
+  }
+}
+
 static void an_unreadable_secret_names_key_path_and_reason(void **state) {
   struct run *r = *state;
   assert_int_equal(load(r, "redis.url_file = /nonexistent/secret\n", NULL, NULL), ST_NOT_FOUND);
@@ -430,6 +457,7 @@ int main(void) {
       TEST(what_comes_later_is_known_and_refused),
       TEST(a_secret_is_not_shown),
       TEST(a_value_may_come_from_a_file),
+      TEST(a_secret_of_a_file_is_there_and_for_few),
       TEST(an_unreadable_secret_names_key_path_and_reason),
       TEST(a_missing_file_is_an_error),
       TEST(kafka_pairs_are_verbatim_sorted_and_the_last_wins),

@@ -1,0 +1,30 @@
+/* control_guests.h - who is connected, and how long he takes: a client that sends its request or takes its answer too
+ * slowly is shown out, so that it cannot keep a place for ever. libmicrohttpd itself only minds silence, not drops.
+ *
+ * A connection is in one phase after the other; working has no limit. Private to worker/control*.c; any thread.
+ */
+#ifndef WORKER_CONTROL_GUESTS_H
+#define WORKER_CONTROL_GUESTS_H
+
+#include "bridge/base/clock.h"
+
+#include <pthread.h>
+
+enum guest_phase { GUEST_ASKS, GUEST_WAITS, GUEST_TAKES };
+struct guest;
+struct guests {
+  const struct clock *clock;
+  pthread_mutex_t lock;
+  struct guest *first;
+};
+void guests_init(struct guests *g, const struct clock *clock);
+void guests_release(struct guests *g); /* nobody comes or leaves any more */
+/* NULL when memory is out: he stays unwatched. */
+struct guest *guest_enter(struct guests *g, int fd);
+/* Before the descriptor is closed. NULL is fine, here and below. */
+void guest_leave(struct guests *g, struct guest *guest);
+void guest_phase(struct guests *g, struct guest *guest, enum guest_phase phase);
+/* Shuts the connections of those that took too long; they leave by themselves then. Returns how many. */
+size_t guests_hurry(struct guests *g);
+
+#endif

@@ -1,0 +1,42 @@
+/* control_parts.h - what the control API is made of; private to worker/control.c and worker/control_request.c.
+ *
+ * Two listeners with threads and places of their own, so that nobody on the network can keep the operator out.
+ */
+#ifndef WORKER_CONTROL_PARTS_H
+#define WORKER_CONTROL_PARTS_H
+
+#include "bridge/service/service.h"
+#include "worker/control_gate.h"
+#include "worker/control_guests.h"
+#include "worker/control_socket.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+struct control;
+struct listener {
+  struct control *control;
+  struct MHD_Daemon *daemon; /* NULL: not open */
+  bool tcp;
+};
+
+struct control {
+  struct service *service;
+  struct log *log;
+  struct control_socket socket;
+  struct gate gate;
+  struct guests guests;
+  struct listener local, network;
+  atomic_bool draining;
+  atomic_int running;    /* requests begun and not completed */
+  atomic_size_t sending; /* bytes of answers on their way by TCP */
+};
+
+/* libmicrohttpd's callbacks; ctx is a struct listener. */
+enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
+                               const char *version, const char *upload, size_t *upload_size, void **state);
+void request_completed(void *ctx, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
+void request_guest(void *ctx, struct MHD_Connection *connection, void **guest,
+                   enum MHD_ConnectionNotificationCode what);
+
+#endif

@@ -1,0 +1,257 @@
+/* One request, from its headers to its answer: who may ask what. Which path means what stands in control_routes.c. */
+#include "worker/control_parts.h"
+#include "worker/control_routes.h"
+
+#include <strings.h>
+
+#define BODY_LIMIT (64 * 1024)         /* where none is needed */
+#define BODY_READ (16 * 1024 * 1024)   /* so much is read, so that the refusal arrives */
+#define SENDING_MAX (64 * 1024 * 1024) /* answers on their way by TCP: a slow reader's lie in memory */
+#define TOKEN_HINT "Authorization: Bearer with the token of http.token"
+
+struct request {
+  struct buffer body; /* kept, where the path takes one */
+  size_t seen;        /* bytes of body that came */
+  size_t limit;       /* that are taken */
+  bool kept, full_rights, wants_json;
+  size_t sending;
+};
+
+struct headers {
+  const char *host, *origin, *authorization, *length, *accept;
+  unsigned hosts, origins, authorizations;
+};
+
+/* ---- who may ask ------------------------------------------------------------------------------------------------ */
+
+static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value) {
+  struct headers *h = ctx;
+  (void)kind;
+  if (!strcasecmp(key, "Host")) h->hosts++, h->host = value ? value : "";
+  if (!strcasecmp(key, "Origin")) h->origins++, h->origin = value ? value : "";
+  if (!strcasecmp(key, "Authorization")) h->authorizations++, h->authorization = value;
+  if (!strcasecmp(key, "Content-Length")) h->length = value;
+  if (!strcasecmp(key, "Accept")) h->accept = value;
+  return MHD_YES;
+}
+
+static int descriptor(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  return info ? info->connect_fd : -1;
+}
+
+static struct guest *guest_of(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info ? info->socket_context : NULL;
+}
+
+static bool is_question(const char *method) {
+  return !strcmp(method, "GET") || !strcmp(method, "HEAD");
+}
+
+static void deny(struct answer *answer, const char *detail) {
+  answer_problem(answer, MHD_HTTP_FORBIDDEN, ST_DENIED, detail);
+}
+
+/* A request without Host comes from no browser (HTTP/1.0 of a load balancer's check). */
+static bool admits_sender(struct control *c, const struct headers *h, struct answer *answer) {
+  char text[300];
+  if (h->hosts > 1 || h->origins > 1 || h->authorizations > 1) {
+    answer_problem(answer, 400, ST_INVALID, "Host, Origin and Authorization stand once");
+  } else if (h->host && !gate_knows_host(&c->gate, h->host)) {
+    snprintf(text, sizeof text,
+             "This worker does not answer to the name %.100s: ask by its address or as localhost, or add "
+             "the name to http.hosts",
+             h->host);
+    deny(answer, text);
+  } else if (h->origin && !gate_same_origin(h->origin, h->host ? h->host : "")) {
+    snprintf(text, sizeof text, "Requests of other sites' pages are refused (Origin %.100s)", h->origin);
+    deny(answer, text);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+/* Over TCP: questions are answered, the rest needs the token. */
+static bool admits_asking(struct control *c, const struct headers *h, bool needs_rights, bool *full,
+                          struct answer *answer) {
+  bool token = gate_has_token(&c->gate);
+  enum bearer bearer = token ? gate_bearer(&c->gate, h->authorization) : BEARER_NONE;
+  *full = bearer == BEARER_RIGHT;
+  if (*full || (bearer == BEARER_NONE && !needs_rights)) return true;
+  if (!token) {
+    deny(answer, "Over TCP this worker only answers questions. Set http.token or http.token_file to allow this with "
+                 "Authorization: Bearer, or ask on the control socket");
+    return false;
+  }
+  if (bearer == BEARER_WRONG)
+    log_write(c->log, LOG_WARNING, "control", "token_refused", NO_FIELDS, "A request over TCP bore a wrong token");
+  answer_problem(answer, MHD_HTTP_UNAUTHORIZED, ST_DENIED,
+                 bearer == BEARER_WRONG ? "The token is not that of http.token" : "This needs " TOKEN_HINT);
+  return false;
+}
+
+/* ---- answering --------------------------------------------------------------------------------------------------- */
+
+static bool add_headers(struct MHD_Response *response, const struct answer *answer) {
+  return MHD_add_response_header(response, "Content-Type", answer->type) == MHD_YES &&
+         MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
+         MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES &&
+         (!answer->allow[0] || MHD_add_response_header(response, "Allow", answer->allow) == MHD_YES) &&
+         (answer->code != MHD_HTTP_UNAUTHORIZED ||
+          MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"busbridge\"") == MHD_YES);
+}
+
+/* The response takes the body over. */
+static enum MHD_Result send_answer(struct control *c, struct MHD_Connection *connection, struct answer *answer) {
+  struct MHD_Response *response =
+      MHD_create_response_from_buffer(answer->body.len, answer->body.ptr, MHD_RESPMEM_MUST_FREE);
+  enum MHD_Result result = MHD_NO;
+  if (!response) buffer_release(&answer->body);
+  guest_phase(&c->guests, guest_of(connection), GUEST_TAKES);
+  if (response && add_headers(response, answer))
+    result = MHD_queue_response(connection, (unsigned)answer->code, response);
+  if (response) MHD_destroy_response(response);
+  return result;
+}
+
+static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value) {
+  (void)kind;
+  struct query *q = ctx;
+  if (q->count == QUERY_MAX) {
+    q->overflow = true;
+    return MHD_NO;
+  }
+  q->pairs[q->count].key = key;
+  q->pairs[q->count++].value = value ? value : "";
+  return MHD_YES;
+}
+
+/* What a slow reader has not taken yet lies in memory: all of it together is bounded. */
+static void count_sending(struct listener *l, struct request *request, struct answer *answer) {
+  if (!l->tcp) return;
+  request->sending = answer->body.len;
+  if (atomic_fetch_add(&l->control->sending, request->sending) + request->sending <= SENDING_MAX) return;
+  atomic_fetch_sub(&l->control->sending, request->sending);
+  request->sending = 0;
+  answer_problem(answer, 503, ST_UNAVAILABLE,
+                 "Too much is being sent over TCP already; ask for less, or ask again later");
+}
+
+static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection *connection, struct request *request,
+                                      const char *path, const char *method) {
+  struct control *c = l->control;
+  struct answer answer = {0};
+  struct query query = {0};
+  struct caller caller = {l->tcp ? -1 : control_socket_peer(descriptor(connection))};
+  struct call call = {.service = c->service,
+                      .caller = &caller,
+                      .draining = atomic_load(&c->draining),
+                      .full_rights = request->full_rights,
+                      .wants_json = request->wants_json,
+                      .query = &query,
+                      .body = buffer_span(&request->body)};
+  MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_query, &query);
+  guest_phase(&c->guests, guest_of(connection), GUEST_WAITS);
+  route_request(&call, method, path, &answer);
+  count_sending(l, request, &answer);
+  return send_answer(c, connection, &answer);
+}
+
+static void too_large(size_t limit, struct answer *answer) {
+  char text[60];
+  snprintf(text, sizeof text, "The body of this request has at most %zu KiB", limit / 1024);
+  answer_problem(answer, 413, ST_TOO_LARGE, text);
+}
+
+/* ---- the request comes in ---------------------------------------------------------------------------------------- */
+
+/* The headers are there. False: *answer says why it goes no further. */
+static bool admit(struct listener *l, struct MHD_Connection *connection, const struct headers *h, const char *path,
+                  const char *method, struct request *request, struct answer *answer) {
+  struct control *c = l->control;
+  struct route_needs needs = route_needs(method, path);
+  request->full_rights = !l->tcp;
+  request->kept = needs.body > 0;
+  request->limit = needs.body > 0 ? needs.body : BODY_LIMIT;
+  request->wants_json = h->accept && strstr(h->accept, "application/json");
+  if (!l->tcp && !control_socket_admits(&c->socket, descriptor(connection))) {
+    deny(answer, "Only root, the worker's user and the socket's group");
+    return false;
+  }
+  if (!admits_sender(c, h, answer)) return false;
+  if (l->tcp && !admits_asking(c, h, !is_question(method) || needs.rights, &request->full_rights, answer)) return false;
+  if (!h->length || strtoull(h->length, NULL, 10) <= BODY_READ) return true;
+  too_large(request->limit, answer);
+  return false;
+}
+
+static enum MHD_Result begin(struct listener *l, struct MHD_Connection *connection, const char *path,
+                             const char *method, void **state) {
+  struct headers headers = {0};
+  struct answer answer = {0};
+  struct request *request = calloc(1, sizeof *request);
+  if (!request) return MHD_NO;
+  MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &headers);
+  if (!admit(l, connection, &headers, path, method, request, &answer)) {
+    free(request);
+    return send_answer(l->control, connection, &answer);
+  }
+  *state = request;
+  atomic_fetch_add(&l->control->running, 1);
+  return MHD_YES;
+}
+
+/* One part of the body. One that is not needed, or too large, is read and dropped, so that the answer arrives. */
+static enum MHD_Result take_body(struct request *request, struct span part) {
+  request->seen += part.len;
+  if (request->kept && request->seen <= request->limit)
+    buffer_add(&request->body, part);
+  else
+    buffer_release(&request->body);
+  return request->seen <= BODY_READ && !request->body.failed ? MHD_YES : MHD_NO;
+}
+
+/* libmicrohttpd calls it once with the headers, then with each part of the body, then with none. */
+enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
+                               const char *version, const char *upload, size_t *upload_size, void **state) {
+  struct request *request = *state;
+  struct listener *l = ctx;
+  (void)version;
+  if (!request) return begin(l, connection, path, method, state);
+  if (*upload_size > 0) {
+    struct span part = {upload, *upload_size};
+    *upload_size = 0;
+    return take_body(request, part);
+  }
+  if (request->seen <= request->limit) return answer_request(l, connection, request, path, method);
+  struct answer answer = {0};
+  too_large(request->limit, &answer);
+  return send_answer(l->control, connection, &answer);
+}
+
+void request_completed(void *ctx, struct MHD_Connection *connection, void **state,
+                       enum MHD_RequestTerminationCode why) {
+  struct listener *l = ctx;
+  struct request *request = *state;
+  (void)why;
+  guest_phase(&l->control->guests, guest_of(connection), GUEST_ASKS);
+  if (!request) return;
+  atomic_fetch_sub(&l->control->sending, request->sending);
+  buffer_release(&request->body);
+  free(request);
+  *state = NULL;
+  atomic_fetch_sub(&l->control->running, 1);
+}
+
+void request_guest(void *ctx, struct MHD_Connection *connection, void **guest,
+                   enum MHD_ConnectionNotificationCode what) {
+  struct listener *l = ctx;
+  if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+    *guest = guest_enter(&l->control->guests, descriptor(connection));
+  } else {
+    guest_leave(&l->control->guests, *guest);
+    *guest = NULL;
+  }
+}
