@@ -92,6 +92,11 @@ void route_request(const struct call *request, const char *method, const char *p
     answer_problem(answer, 404, ST_NOT_FOUND, "There is no such path; the API begins with /v1/");
     return;
   }
+  if (call.draining && strcmp(route->method, "GET") != 0) {
+    answer_problem(answer, 503, ST_UNAVAILABLE,
+                   "The worker is being stopped; ask again when it is gone or the next one runs");
+    return;
+  }
   answer->code = 200;
   answer->type = JSON_TYPE;
   enum status st = check_parameters(route, call.query, &err);

@@ -163,10 +163,13 @@ static enum status start(struct life *l, struct error *err) {
 
 static void stop(struct life *l) {
   int64_t drain_ms = setting_number(l->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT);
+  control_drain(l->control);
   notify_send(&l->notify, "STOPPING=1\nSTATUS=Finishing what was handed to Kafka\nEXTEND_TIMEOUT_USEC=%lld",
               (long long)(drain_ms + STOP_MARGIN_MS) * 1000);
+  /* Probes and operators are answered until all is settled. */
+  service_drain(l->service, drain_ms);
   control_stop(l->control);
-  service_close(l->service, drain_ms);
+  service_close(l->service, 0);
 }
 
 static int live(struct life *l) {

@@ -132,6 +132,7 @@ struct relay {
   unsigned topics_tries;
 
   pthread_t reader, publishing, finisher;
+  bool drained, all_ended; /* by relay_drain: it was called, and no thread hangs */
 };
 
 /* batch.c */

@@ -124,9 +124,16 @@ enum status relay_start(const struct relay_parts *parts, const struct relay_conf
   return ST_OK;
 }
 
+bool relay_drain(struct relay *r, int64_t drain_ms) {
+  if (!r) return true;
+  if (!r->drained) r->all_ended = pipeline_stop(r, drain_ms);
+  r->drained = true;
+  return r->all_ended;
+}
+
 bool relay_stop(struct relay *r, int64_t drain_ms) {
   if (!r) return true;
-  if (!pipeline_stop(r, drain_ms)) return false;
+  if (!relay_drain(r, drain_ms)) return false;
   release(r);
   return true;
 }

@@ -53,7 +53,10 @@ struct relay;
 MUST_CHECK enum status relay_start(const struct relay_parts *parts, const struct relay_config *config,
                                    struct relay **out, struct error *err);
 /* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the threads. What was
- * not acknowledged stays pending. NULL is fine. */
+ * not acknowledged stays pending. False: a thread hangs in a call that has no end. Its status may still be asked; a
+ * second call only tells again. NULL is fine. */
+bool relay_drain(struct relay *r, int64_t drain_ms);
+/* relay_drain, and then it is gone; if that fails it stays as it is, with all that it borrowed. */
 bool relay_stop(struct relay *r, int64_t drain_ms);
 void relay_tune(struct relay *r, const struct relay_tuning *tuning);
 

@@ -245,6 +245,10 @@ enum status service_open(const struct settings *settings, struct log *log, const
   return ST_OK;
 }
 
+void service_drain(struct service *s, int64_t drain_ms) {
+  if (s) (void)relay_drain(s->relay, drain_ms); /* service_close asks again, and says if a thread hangs */
+}
+
 void service_close(struct service *s, int64_t drain_ms) {
   if (!s) return;
   struct error err = {0};

@@ -26,7 +26,10 @@ struct service_options {
  * borrowed. */
 MUST_CHECK enum status service_open(const struct settings *settings, struct log *log,
                                     const struct service_options *options, struct service **out, struct error *err);
-/* RELAY: finishes what was handed to Kafka, at most drain_ms (0: leaves at once), saves the metrics. NULL is fine. */
+/* RELAY: takes nothing more and finishes what was handed to Kafka, at most drain_ms (0: leaves at once). Operations go
+ * on answering meanwhile and after it, until service_close; a flush gets no further. NULL is fine, here and below. */
+void service_drain(struct service *s, int64_t drain_ms);
+/* Drains if that was not done, saves the metrics. */
 void service_close(struct service *s, int64_t drain_ms);
 /* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);

@@ -4,6 +4,8 @@
 import os
 import shutil
 import signal
+import urllib.error
+import urllib.request
 
 import harness
 
@@ -30,6 +32,46 @@ class Life(harness.BusTest):
         self.run_worker("--once", expect=0)
         ids = [r.headers["ce_id"] for r in self.drain("plot.events")]
         self.assertEqual((len(ids), len(set(ids))), (400, 400))
+
+    def draining(self, broker):
+        """A worker that was told to stop while its broker, suspended, owes it an answer."""
+        worker = self.start_worker(options={"http.listen": f"127.0.0.1:{self.port}", "shutdown.drain_timeout": "60s"})
+        self.entry("plot.updated", {"plot_id": "first"})
+        harness.wait_until(lambda: worker.logs("started") and not self.pending())
+        self.assertEqual(self.ask("/readyz"), (200, "ok\n"))
+        broker.suspend()
+        self.entry("plot.updated", {"plot_id": "second"})
+        harness.wait_until(lambda: "busbridge_inflight_events 1" in self.ask("/metrics")[1])
+        worker.signal(signal.SIGTERM)
+        harness.wait_until(lambda: self.ask("/readyz") == (503, "draining\n"))
+        return worker
+
+    port = property(lambda self: self.__dict__.setdefault("_port", harness.free_port()))
+
+    def ask(self, path, method="GET"):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method), timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+
+    def test_while_it_drains_it_answers_but_is_not_ready_and_a_second_signal_leaves_at_once(self):
+        broker = self.own_broker()
+        worker = self.draining(broker)
+        self.assertEqual(self.ask("/livez")[0], 200)
+        self.assertIn("1 pending", self.run_cli("health").stdout())
+        refused = self.run_cli("flush")
+        self.assertEqual((refused.status, "being stopped" in refused.stderr()), (75, True), refused.stderr())
+        broker.resume()
+        self.assertEqual(worker.wait(), 0)
+        self.assertEqual(self.pending(), [])
+
+        worker = self.draining(broker)
+        worker.signal(signal.SIGTERM)
+        self.assertEqual(worker.wait(), 128 + signal.SIGTERM)
+        broker.resume()
+        self.run_worker("--once", expect=0)
+        self.assertEqual(sorted(r.key for r in self.drain("plot.events")), [b"first"] * 2 + [b"second"] * 2)
 
     def test_sighup_reloads_and_a_bad_file_keeps_the_old_settings(self):
         conf = self.dir / "busbridge.conf"
