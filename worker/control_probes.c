@@ -1,4 +1,5 @@
 /* Questions about the worker itself. */
+#include "bridge/json/json.h"
 #include "worker/control_call.h"
 
 enum status answer_version(const struct call *call, struct answer *answer, struct error *err) {
@@ -11,11 +12,41 @@ enum status answer_config(const struct call *call, struct answer *answer, struct
   return service_config(call->service, &answer->body, err);
 }
 
+/* Words for people and probes, JSON for whoever says so in Accept. */
 enum status answer_live(const struct call *call, struct answer *answer, struct error *err) {
   bool alive = service_alive(call->service);
-  return answer_words(answer, alive ? 200 : 503, alive ? "ok\n" : "the relay has not turned for two minutes\n", err);
+  if (!call->wants_json)
+    return answer_words(answer, alive ? 200 : 503, alive ? "ok\n" : "the relay's loop does not turn\n", err);
+  answer->code = alive ? 200 : 503;
+  buffer_printf(&answer->body, "{\"version\": 1, \"alive\": %s}", alive ? "true" : "false");
+  return buffer_status(&answer->body, err);
+}
+
+/* "not ready: draining: ...; Kafka has not answered yet: ..." */
+static void reasons_in_words(struct span json, struct buffer *out) {
+  struct json_doc doc = {0};
+  if (json_scan(&doc, json, NULL) == ST_OK) {
+    uint32_t checks = json_member(&doc, 0, "checks");
+    for (uint32_t c = checks + 1; c < doc.nodes[checks].next; c = doc.nodes[c].next) {
+      if (doc.nodes[json_member(&doc, c, "ok")].type == JSON_TRUE) continue;
+      buffer_add_z(out, out->len ? "; " : "not ready: ");
+      json_unescape(&doc, json_member(&doc, c, "text"), out);
+    }
+  }
+  json_doc_release(&doc);
+  buffer_add_char(out, '\n');
 }
 
 enum status answer_ready(const struct call *call, struct answer *answer, struct error *err) {
-  return answer_words(answer, call->draining ? 503 : 200, call->draining ? "draining\n" : "ok\n", err);
+  struct buffer words = {0};
+  bool ready = false;
+  enum status st = service_ready(call->service, call->draining, &ready, &answer->body, err);
+  if (st != ST_OK) return st;
+  answer->code = ready ? 200 : 503;
+  if (call->wants_json) return ST_OK;
+  if (!ready) reasons_in_words(buffer_span(&answer->body), &words);
+  buffer_clear(&answer->body);
+  st = answer_words(answer, answer->code, ready ? "ok\n" : buffer_z(&words), err);
+  buffer_release(&words);
+  return st;
 }

@@ -85,6 +85,7 @@ struct relay_status {
   uint64_t in_flight;                    /* handed to Kafka, not acknowledged */
   uint64_t retrying;                     /* entries known to wait for a due time */
   int64_t last_publish_us, heartbeat_us; /* TIME_NONE: never */
+  bool reached;                          /* Kafka has answered at least once */
   enum status failed;                    /* not ST_OK: the relay cannot go on, failure says why */
   char failure[600];
   size_t breaker_count; /* those that are not closed */

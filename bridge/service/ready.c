@@ -1,0 +1,85 @@
+/* May work be sent to this worker? Cheap enough to be asked every second. */
+#include "bridge/service/operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct readiness {
+  struct buffer *json;
+  bool ready;
+};
+
+PRINTF_LIKE(4, 5)
+static void say(struct readiness *r, const char *check, bool ok, const char *fmt, ...) {
+  char text[700];
+  bool first = true;
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(text, sizeof text, fmt, args);
+  va_end(args);
+  if (r->json->len && r->json->ptr[r->json->len - 1] == '}') buffer_add_z(r->json, ", ");
+  buffer_add_char(r->json, '{');
+  member_text(r->json, &first, "check", span_of(check));
+  member_bool(r->json, &first, "ok", ok);
+  member_text(r->json, &first, "text", span_of(text));
+  buffer_add_char(r->json, '}');
+  r->ready = r->ready && ok;
+}
+
+/* Those that are there: pending/, dlq/ and sent/ are made when they are needed. */
+static void check_folders(struct service *s, struct readiness *r) {
+  static const char *const folders[] = {".", "pending", "dlq", ".busbridge", ".busbridge/tmp"};
+  int outbox = state_outbox(s->state);
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    if (faccessat(outbox, folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0) continue;
+    bool needed = folders[i][0] == '.';
+    if (errno == ENOENT && !needed) continue;
+    say(r, "folders", false, "%s/%s: %s", state_path(s->state), folders[i], strerror(errno));
+    return;
+  }
+  say(r, "folders", true, "the outbox's folders are writable");
+}
+
+static void check_lock(struct service *s, struct readiness *r) {
+  bool ours = state_owns_lock(s->state);
+  say(r, "lock", ours, ours ? "the outbox is held by this worker" : "the outbox is not held by this worker any more");
+}
+
+static const char *reason_of_kafka(const struct relay_status *status) {
+  for (size_t i = 0; i < status->breaker_count; i++)
+    if (!strcmp(status->breakers[i].target, "kafka")) return status->breakers[i].reason;
+  return "";
+}
+
+static enum status check_relay(struct service *s, struct readiness *r, struct error *err) {
+  struct relay_status *status = malloc(sizeof *status);
+  if (!status) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  relay_status(s->relay, status);
+  const char *why = reason_of_kafka(status);
+  if (status->reached)
+    say(r, "kafka", true, "Kafka has answered");
+  else
+    say(r, "kafka", false, "Kafka has not answered yet%s%s; check kafka.bootstrap.servers and the broker",
+        *why ? ": " : "", why);
+  say(r, "relay", status->failed == ST_OK, "%s", status->failed == ST_OK ? "the relay goes on" : status->failure);
+  free(status);
+  return ST_OK;
+}
+
+enum status service_ready(struct service *s, bool draining, bool *ready, struct buffer *json, struct error *err) {
+  struct buffer checks = {0};
+  struct readiness r = {.json = &checks, .ready = true};
+  say(&r, "draining", !draining, "%s", draining ? "draining: it ends and takes nothing more" : "it is not ending");
+  say(&r, "settings", true, "the settings are valid");
+  check_folders(s, &r);
+  if (s->mode != SERVICE_INSPECT) check_lock(s, &r);
+  enum status st = s->relay ? check_relay(s, &r, err) : ST_OK;
+  *ready = r.ready && st == ST_OK;
+  buffer_printf(json, "{\"version\": 1, \"ready\": %s, \"checks\": [", *ready ? "true" : "false");
+  buffer_add(json, buffer_span(&checks));
+  buffer_add_z(json, "]}");
+  json->failed = json->failed || checks.failed;
+  buffer_release(&checks);
+  return st == ST_OK ? buffer_status(json, err) : st;
+}
