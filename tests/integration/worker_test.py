@@ -43,7 +43,7 @@ class Life(harness.BusTest):
         self.entry("plot.updated", {"plot_id": "second"})
         harness.wait_until(lambda: "busbridge_inflight_events 1" in self.ask("/metrics")[1])
         worker.signal(signal.SIGTERM)
-        harness.wait_until(lambda: self.ask("/readyz") == (503, "draining\n"))
+        harness.wait_until(lambda: self.ask("/readyz")[0] == 503 and "draining" in self.ask("/readyz")[1])
         return worker
 
     port = property(lambda self: self.__dict__.setdefault("_port", harness.free_port()))
