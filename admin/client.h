@@ -25,6 +25,7 @@ MUST_CHECK enum status client_flush_progress(struct client *c, uint64_t id, stru
 void client_flush_cancel(struct client *c, uint64_t id);
 MUST_CHECK enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err);
+MUST_CHECK enum status client_topics(struct client *c, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_config(struct client *c, struct buffer *json, struct error *err);
 
 #endif

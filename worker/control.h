@@ -15,6 +15,7 @@
  * POST /v1/replay?id=ID&force=0|1                   service_replay
  * GET  /v1/metrics, POST /v1/metrics?reset=1        service_metrics
  * GET  /v1/config                                   service_config
+ * GET  /v1/topics                                   service_topics
  * GET  /v1/version   GET /livez   GET /readyz   GET /metrics (Prometheus text)
  */
 #ifndef WORKER_CONTROL_H

@@ -71,6 +71,7 @@ ANSWER(flush_progress);
 ANSWER(flush_cancel);
 ANSWER(version); /* control_probes.c */
 ANSWER(config);
+ANSWER(topics);
 ANSWER(live);
 ANSWER(ready);
 

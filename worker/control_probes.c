@@ -8,6 +8,10 @@ enum status answer_version(const struct call *call, struct answer *answer, struc
   return buffer_status(&answer->body, err);
 }
 
+enum status answer_topics(const struct call *call, struct answer *answer, struct error *err) {
+  return service_topics(call->service, &answer->body, err);
+}
+
 enum status answer_config(const struct call *call, struct answer *answer, struct error *err) {
   return service_config(call->service, &answer->body, err);
 }

@@ -26,6 +26,7 @@ static const struct row {
     {"POST", "/v1/metrics", answer_metrics, "reset", 0},
     {"GET", "/v1/version", answer_version, "", 0},
     {"GET", "/v1/config", answer_config, "", 0},
+    {"GET", "/v1/topics", answer_topics, "", 0},
     {"GET", "/livez", answer_live, NULL, 0},
     {"GET", "/readyz", answer_ready, NULL, 0},
     {"GET", "/metrics", answer_prometheus, NULL, 0},

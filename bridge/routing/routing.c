@@ -216,6 +216,18 @@ unsigned routing_topics(const struct routing *r) {
   return r->topic_count;
 }
 
+/* The list begins with the last. */
+bool routing_namespace(const struct routing *r, unsigned i, struct span *ns, unsigned *topic) {
+  unsigned count = 0;
+  for (const struct space *s = r->spaces; s; s = s->next) count++;
+  if (i >= count) return false;
+  const struct space *s = r->spaces;
+  for (unsigned skip = count - 1 - i; skip; skip--) s = s->next;
+  *ns = s->name;
+  *topic = s->topic;
+  return true;
+}
+
 const char *routing_topic_name(const struct routing *r, unsigned topic) {
   return r->topics[topic];
 }

@@ -31,6 +31,8 @@ MUST_CHECK enum status routing_open(const struct routing_config *config, struct 
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);
 const char *routing_topic_name(const struct routing *r, unsigned topic);
+/* The namespaces that are published, in the order of the settings; false at the end. */
+bool routing_namespace(const struct routing *r, unsigned i, struct span *ns, unsigned *topic);
 /* REASON_NONE, REASON_BAD_NAME, REASON_UNKNOWN_NAMESPACE or REASON_NO_MEMORY (not the event's fault). Spans in *out
  * that had to be made live in arena. */
 enum reason routing_route(const struct routing *r, const struct json_doc *doc, const struct event *event,

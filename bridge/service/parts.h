@@ -17,6 +17,8 @@ struct service {
   pthread_mutex_t lock;            /* settings */
   pthread_mutex_t moving;          /* replays and purges against each other */
   pthread_mutex_t audit_lock;
+  pthread_mutex_t topics_lock;
+  struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
   struct state *state;
   struct hands *hands; /* RELAY only */
   struct store *store;
@@ -31,6 +33,7 @@ struct service {
   char prefix[256], source[256], schemas[512];
 };
 
+void service_topics_release(struct service *s); /* topics.c */
 /* The folder of schemas: the setting, else beside the executable (installed or build tree). */
 MUST_CHECK enum status service_schema_folder(const struct settings *settings, char *out, size_t size,
                                              struct error *err);

@@ -236,6 +236,7 @@ enum status service_open(const struct settings *settings, struct log *log, const
   pthread_mutex_init(&s->lock, NULL);
   pthread_mutex_init(&s->moving, NULL);
   pthread_mutex_init(&s->audit_lock, NULL);
+  pthread_mutex_init(&s->topics_lock, NULL);
   enum status st = open_parts(s, options, err);
   if (st != ST_OK) {
     service_close(s, 0);
@@ -268,9 +269,11 @@ void service_close(struct service *s, int64_t drain_ms) {
   catalog_close(s->catalog);
   routing_close(s->routing);
   free_pairs(s);
+  service_topics_release(s);
   pthread_mutex_destroy(&s->lock);
   pthread_mutex_destroy(&s->moving);
   pthread_mutex_destroy(&s->audit_lock);
+  pthread_mutex_destroy(&s->topics_lock);
   free(s);
 }
 

@@ -102,6 +102,11 @@ void service_summary(struct service *s, struct buffer *line);
  * reset begins a new window (needs CHANGE or RELAY). */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
 
+/* Each namespace and its topic. Kafka is asked, for at most 3 s, and not again within 5 s. {"version":1,"kafka":"up|away",
+ * "error":null|"...","topics":[{"namespace","topic","state":"there|missing|forbidden|unknown","partitions":N|null,
+ * "breaker":"closed|open|probing"|null,"reason":null|"...","remedy":null|"..."}]}; breaker is null without a relay. */
+MUST_CHECK enum status service_topics(struct service *s, struct buffer *json, struct error *err);
+
 /* The settings in force: configure_show (configure.h), which a command without an outbox may use itself. */
 MUST_CHECK enum status service_config(struct service *s, struct buffer *json, struct error *err);
 
