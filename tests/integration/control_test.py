@@ -196,6 +196,34 @@ class Rights(ControlTest):
         return answer
 
 
+class Topics(ControlTest):
+    def topics(self):
+        code, _, body = self.ask("tcp", "GET", "/v1/topics")
+        self.assertEqual(code, 200)
+        answer = json.loads(body)
+        return answer, {topic["namespace"]: topic for topic in answer["topics"]}
+
+    def test_each_namespace_tells_its_topic_and_what_would_mend_it(self):
+        self.bootstrap = self.options["kafka.bootstrap.servers"] = harness.shared_bootstrap()
+        self.create_topic("plot.events", 3)
+        self.worker(**{"topics.create": "never", "flush.background": "true", "delivery.guarantee": "at_least_once"})
+        self.entry(PUBLISHED, PAYLOAD)
+        wait_until(lambda: self.topics()[1]["episode"]["breaker"] != "closed", what="the breaker of episode")
+        answer, topics = self.topics()
+        self.assertEqual((answer["kafka"], list(topics)), ("up", ["episode", "quality", "plot", "usecase"]))
+        plot, episode = topics["plot"], topics["episode"]
+        self.assertEqual((plot["state"], plot["partitions"], plot["breaker"], plot["remedy"]), ("there", 3, "closed", None))
+        self.assertEqual((episode["topic"], episode["state"], episode["partitions"]), (self.topic("episode.events"), "missing", None))
+        self.assertIn("kafka-topics", episode["remedy"])
+        self.assertIn("kafka-topics", topics["usecase"]["remedy"])
+
+    def test_without_kafka_nothing_is_known_but_the_answer_comes(self):
+        self.worker()
+        answer, topics = self.topics()
+        self.assertEqual((answer["kafka"], {topic["state"] for topic in topics.values()}), ("away", {"unknown"}))
+        self.assertTrue(answer["error"])
+
+
 class Probes(ControlTest):
     def checks(self, **headers):
         """(status, words, {check: text} of what is not well)"""
