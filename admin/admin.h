@@ -47,8 +47,8 @@ struct command {
              char **argv); /* argv[0] is the first word after the name */
   int usage_code;          /* exit code of a wrong command line */
 };
-extern const struct command command_flush, command_list, command_replay, command_health, command_metrics, command_emit,
-    command_tail, command_doctor;
+extern const struct command command_flush, command_list, command_show, command_replay, command_health, command_metrics,
+    command_emit, command_tail, command_doctor;
 
 /* Read the settings and open the log. Prints what is wrong and returns false. */
 bool admin_settings(struct admin *a, struct error *err);

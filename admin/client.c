@@ -154,6 +154,34 @@ enum status client_list(struct client *c, const struct list_request *r, struct b
   return st;
 }
 
+/* What no file can be called would not come through as one step of a path either. */
+static enum status check_id(const char *id, struct error *err) {
+  if (*id && strlen(id) < 256 && !strchr(id, '/') && strcmp(id, ".") != 0 && strcmp(id, "..") != 0) return ST_OK;
+  return error_set(err, ST_NOT_FOUND, "No entry \"%.128s\": an id has 1 to 255 bytes and no '/'; see: busbridge list",
+                   id);
+}
+
+static enum status show(struct client *c, const struct show_request *r, struct buffer *out, struct error *err) {
+  if (c->service) return service_show(c->service, r, out, err);
+  path(c, "/v1/entries/");
+  http_escape(&c->path, span_of(r->id));
+  buffer_printf(&c->path, "%s?type=%s", r->raw ? "/raw" : "",
+                r->pending && r->dead ? "all"
+                : r->dead             ? "dlq"
+                                      : "pending");
+  return ask(c, "GET", LISTING_MS, out, err);
+}
+
+/* An id that is no file's name needs a look at all names, or into all files. */
+enum status client_show(struct client *c, const struct show_request *r, struct buffer *out, struct error *err) {
+  enum status st = check_id(r->id, err);
+  if (st != ST_OK) return st;
+  patience_begin(c->admin);
+  st = show(c, r, out, err);
+  patience_end(c->admin);
+  return st;
+}
+
 enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json, struct error *err) {
   if (c->service) return service_replay(c->service, r, json, err);
   path(c, "/v1/replay?force=%d&id=", r->force);

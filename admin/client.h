@@ -17,6 +17,9 @@ bool client_remote(const struct client *c);
 
 MUST_CHECK enum status client_list(struct client *c, const struct list_request *r, struct buffer *json,
                                    struct error *err);
+/* raw: the bytes themselves, else JSON. */
+MUST_CHECK enum status client_show(struct client *c, const struct show_request *r, struct buffer *out,
+                                   struct error *err);
 MUST_CHECK enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json,
                                      struct error *err);
 MUST_CHECK enum status client_flush(struct client *c, const struct flush_request *r, struct buffer *json,

@@ -77,7 +77,21 @@ static void print_names(struct admin *a, const struct json_doc *doc, uint32_t en
   }
 }
 
-static enum status print(struct admin *a, const char *format, const struct json_doc *doc, struct error *err) {
+/* A script that asks for certain entries learns by the exit code that there are none. */
+static void nothing(struct admin *a, const struct selection *selection, int *code) {
+  struct buffer words = {0};
+  selection_words(selection, &words);
+  if (!selection_narrows(selection)) {
+    note(a, "no entries");
+  } else {
+    complain(a, "nothing matches %s", buffer_z(&words));
+    *code = CODE_NOTHING;
+  }
+  buffer_release(&words);
+}
+
+static enum status print(struct admin *a, const struct selection *selection, const char *format,
+                         const struct json_doc *doc, int *code, struct error *err) {
   uint32_t entries = answer_node(doc, 0, "entries");
   if (entries == JSON_NONE || doc->nodes[entries].type != JSON_ARRAY)
     return error_set(err, ST_INVALID, "The answer has no entries");
@@ -91,9 +105,9 @@ static enum status print(struct admin *a, const char *format, const struct json_
   } else {
     enum status st = print_table(a, doc, entries, strcmp(format, "wide") == 0, err);
     if (st != ST_OK) return st;
-    if (shown == 0) note(a, "no entries");
   }
   if (admin_flush(a) != CODE_OK) return ST_OK; /* said already; main gives the exit code */
+  if (total == 0) nothing(a, selection, code);
   if (shown < total) note(a, "%u of %s, use --limit 0 for all", shown, number_text(total, number));
   return ST_OK;
 }
@@ -109,7 +123,7 @@ static int list(struct admin *a, const struct list_request *request, const char 
   if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an empty answer */
   if (st == ST_OK) st = client_list(client, request, &json, &err);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
-  if (st == ST_OK) st = print(a, format, &doc, &err);
+  if (st == ST_OK) st = print(a, &request->selection, format, &doc, &code, &err);
   if (st != ST_OK) code = fail(a, &err);
   client_close(client);
   json_doc_release(&doc);
@@ -138,13 +152,16 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_list = {
     .name = "list",
-    .arguments = "[--type pending|dlq|all] [--limit N] [-o table|wide|json|jsonl|name]",
+    .arguments = "[--type pending|dlq|all] [FILTER]... [--limit N] [-o table|wide|json|jsonl|name]",
     .summary = "what lies in the outbox: pending entries and dead letters",
-    .examples = "  busbridge list                        the oldest 50\n"
-                "  busbridge list --type dlq -o wide     dead letters with everything known about them\n"
-                "  busbridge list --limit 0 -o jsonl     all, one JSON object a line\n",
+    .examples = "  busbridge list                                   the oldest 50\n"
+                "  busbridge list --type dlq -o wide                dead letters with everything known about them\n"
+                "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last two hours\n"
+                "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are none\n"
+                "  busbridge list --limit 0 -o jsonl                all, one JSON object a line\n",
     .description =
-        "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. -o json is an array of\n"
+        "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. All filters that are given\n"
+        "must hold; with any, every file is read, so a long backlog takes a while. -o json is an array of\n"
         "objects with id, name, created_at, attempts, last_error, failed_at, payload_size, and more after them.",
     .run = run,
     .usage_code = CODE_USAGE,

@@ -14,8 +14,9 @@
 
 extern char **environ;
 
-static const struct command *const commands[] = {&command_flush,   &command_list, &command_replay, &command_health,
-                                                 &command_metrics, &command_emit, &command_tail,   &command_doctor};
+static const struct command *const commands[] = {&command_flush,  &command_list,   &command_show,
+                                                 &command_replay, &command_health, &command_metrics,
+                                                 &command_emit,   &command_tail,   &command_doctor};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */

@@ -4,6 +4,8 @@
 #include "bridge/base/words.h"
 
 #include <libsmartcols/libsmartcols.h>
+#include <locale.h>
+#include <wchar.h>
 
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
 
@@ -64,6 +66,29 @@ void output_json(const struct json_doc *doc, uint32_t node, struct buffer *out) 
   buffer_add_char(out, '\n');
 }
 
+static void pretty(const struct json_doc *doc, uint32_t node, unsigned depth, struct buffer *out) {
+  const struct json_node *n = &doc->nodes[node];
+  bool object = n->type == JSON_OBJECT;
+  if ((!object && n->type != JSON_ARRAY) || n->count == 0) {
+    text_printable(out, json_slice(doc, node));
+    return;
+  }
+  buffer_add_char(out, object ? '{' : '[');
+  for (uint32_t child = node + 1, i = 0; child < n->next; child = doc->nodes[child + object].next, i++) {
+    buffer_printf(out, "%s\n%*s", i ? "," : "", 2 * (int)depth + 2, "");
+    if (object) {
+      text_printable(out, json_slice(doc, child));
+      buffer_add_z(out, ": ");
+    }
+    pretty(doc, child + object, depth + 1, out);
+  }
+  buffer_printf(out, "\n%*s%c", 2 * (int)depth, "", object ? '}' : ']');
+}
+
+void output_pretty(const struct json_doc *doc, uint32_t node, struct buffer *out) {
+  pretty(doc, node, 0, out);
+}
+
 /* ---- small things -------------------------------------------------------------------------------------------------
  */
 
@@ -74,6 +99,28 @@ void output_age(const struct json_doc *doc, uint32_t object, const char *key, in
   bool known = answer_text(doc, object, key, &text) && time_parse(buffer_span(&text), &then);
   buffer_add_z(out, known ? duration_text((now_us - then) / 1000, age) : "-");
   buffer_release(&text);
+}
+
+/* In UTF-8 whatever the locale is: so is the text. */
+size_t output_width(struct span text) {
+  locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+  locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+  mbstate_t state = {0};
+  size_t width = 0;
+  for (size_t at = 0; at < text.len;) {
+    wchar_t c;
+    size_t n = mbrtowc(&c, text.ptr + at, text.len - at, &state);
+    bool known = n > 0 && n <= text.len - at;
+    int columns = known ? wcwidth(c) : 1;
+    if (!known) state = (mbstate_t){0};
+    width += columns < 0 ? 1 : (size_t)columns;
+    at += known ? n : 1;
+  }
+  if (utf8) {
+    uselocale(before);
+    freelocale(utf8);
+  }
+  return width;
 }
 
 void output_paint(struct buffer *out, bool on, enum paint paint, const char *text) {

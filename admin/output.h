@@ -17,6 +17,10 @@ MUST_CHECK enum status output_table(const struct column *columns, size_t count, 
 void output_array(const struct json_doc *doc, uint32_t array, bool lines, struct buffer *out);
 /* A whole answer as it is, one line. */
 void output_json(const struct json_doc *doc, uint32_t node, struct buffer *out);
+/* A value over several lines, indented by two spaces a level, its bytes printable; no line break at the end. */
+void output_pretty(const struct json_doc *doc, uint32_t node, struct buffer *out);
+/* Columns that printable text takes on a terminal (wide characters take two). */
+size_t output_width(struct span text);
 /* "2h 3m" since a time in text; "-" when there is none. */
 void output_age(const struct json_doc *doc, uint32_t object, const char *key, int64_t now_us, struct buffer *out);
 

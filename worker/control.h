@@ -8,7 +8,8 @@
  * title, status, detail, code}, code being the word of an enum status.
  *
  * GET  /v1/status?detailed=0|1                      service_health
- * GET  /v1/entries?type=pending|dlq|all&limit=N     service_list
+ * GET  /v1/entries?limit=N&FILTER=..., /v1/dead     service_list; the filters of selection.h
+ * GET  /v1/entries/ID?type=..., .../ID/raw          service_show; rights are needed, it shows payloads
  * POST /v1/flush?limit=N&dry_run=0|1                service_flush
  * GET  /v1/flush/ID                                 service_flush_progress
  * DELETE /v1/flush/ID, POST /v1/flush/ID/cancel     service_flush_cancel

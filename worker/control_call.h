@@ -27,6 +27,7 @@ struct call {
   const struct query *query;
   struct span body; /* of a row with ROUTE_BODY, at most ROUTE_BODY_MAX bytes; else empty */
   uint64_t id;      /* the path's number, where it has one */
+  char name[256];   /* the path's name, likewise */
 };
 
 struct answer {
@@ -65,6 +66,8 @@ ANSWER(metrics);
 ANSWER(prometheus);
 ANSWER(entries); /* control_entries.c */
 ANSWER(dead);
+ANSWER(entry);
+ANSWER(entry_raw);
 ANSWER(replay);
 ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);

@@ -20,6 +20,22 @@ enum status answer_dead(const struct call *call, struct answer *answer, struct e
   return st == ST_OK ? answer_list(call, &request, answer, err) : st;
 }
 
+static enum status answer_show(const struct call *call, bool raw, struct answer *answer, struct error *err) {
+  struct selection selection; /* of its filters only the type is taken */
+  enum status st = call_selection(call, &selection, err);
+  struct show_request request = {.id = call->name, .pending = selection.pending, .dead = selection.dead, .raw = raw};
+  return st == ST_OK ? service_show(call->service, &request, &answer->body, err) : st;
+}
+
+enum status answer_entry(const struct call *call, struct answer *answer, struct error *err) {
+  return answer_show(call, false, answer, err);
+}
+
+enum status answer_entry_raw(const struct call *call, struct answer *answer, struct error *err) {
+  answer->type = "application/octet-stream";
+  return answer_show(call, true, answer, err);
+}
+
 enum status answer_replay(const struct call *call, struct answer *answer, struct error *err) {
   struct replay_request request = {.id = call_value(call, "id"), .by = call->caller};
   if (!request.id || !*request.id) return error_set(err, ST_INVALID, "Parameter id is missing");

@@ -7,7 +7,7 @@
 #define ROUTE_BODY 1   /* takes a request body */
 #define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
 
-/* {id} stands for a number. */
+/* {id} stands for a number, {name} for one step of any characters but '/' (percent-decoded before it comes here). */
 static const struct row {
   const char *method, *path;
   answer_fn answer;
@@ -17,6 +17,8 @@ static const struct row {
     {"GET", "/v1/status", answer_status, "detailed", 0},
     {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit", 0},
     {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", 0},
+    {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE, ROUTE_RIGHTS},
+    {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE, ROUTE_RIGHTS},
     {"POST", "/v1/flush", answer_flush, "limit dry_run", 0},
     {"GET", "/v1/flush/{id}", answer_flush_progress, "", 0},
     {"DELETE", "/v1/flush/{id}", answer_flush_cancel, "", 0},
@@ -33,22 +35,29 @@ static const struct row {
 };
 #define ROUTES (sizeof routes / sizeof *routes)
 
-static bool path_matches(const char *pattern, const char *path, uint64_t *id) {
-  const char *hole = strstr(pattern, "{id}");
+static bool take_hole(const char *hole, struct span value, struct call *call) {
+  if (strncmp(hole, "{id}", 4) == 0) return number_parse(value, UINT64_MAX, &call->id);
+  if (!value.len || value.len >= sizeof call->name) return false;
+  memcpy(call->name, value.ptr, value.len);
+  call->name[value.len] = '\0';
+  return true;
+}
+
+static bool path_matches(const char *pattern, const char *path, struct call *call) {
+  const char *hole = strchr(pattern, '{');
   if (!hole) return strcmp(pattern, path) == 0;
-  size_t before = (size_t)(hole - pattern), digits;
+  size_t before = (size_t)(hole - pattern);
   if (strncmp(pattern, path, before) != 0) return false;
-  digits = strspn(path + before, "0123456789");
-  return number_parse((struct span){path + before, digits}, UINT64_MAX, id) &&
-         strcmp(hole + 4, path + before + digits) == 0;
+  struct span value = {path + before, strcspn(path + before, "/")};
+  return strcmp(strchr(hole, '}') + 1, value.ptr + value.len) == 0 && take_hole(hole, value, call);
 }
 
 /* HEAD is answered as GET (libmicrohttpd leaves the body out). */
-static const struct row *find_route(const char *method, const char *path, uint64_t *id, struct answer *answer) {
+static const struct row *find_route(const char *method, const char *path, struct call *call, struct answer *answer) {
   size_t used = 0;
   if (strcmp(method, "HEAD") == 0) method = "GET";
   for (size_t i = 0; i < ROUTES; i++) {
-    if (!path_matches(routes[i].path, path, id)) continue;
+    if (!path_matches(routes[i].path, path, call)) continue;
     if (strcmp(routes[i].method, method) == 0) {
       answer->allow[0] = '\0';
       return &routes[i];
@@ -75,8 +84,8 @@ static enum status check_parameters(const struct row *route, const struct query 
 
 struct route_needs route_needs(const char *method, const char *path) {
   struct answer ignored = {0};
-  uint64_t id;
-  const struct row *route = find_route(method, path, &id, &ignored);
+  struct call call = {0};
+  const struct row *route = find_route(method, path, &call, &ignored);
   unsigned flags = route ? route->flags : 0;
   return (struct route_needs){.body = flags & ROUTE_BODY ? ROUTE_BODY_MAX : 0, .rights = flags & ROUTE_RIGHTS};
 }
@@ -84,7 +93,7 @@ struct route_needs route_needs(const char *method, const char *path) {
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer) {
   struct call call = *request;
   struct error err = {0};
-  const struct row *route = find_route(method, path, &call.id, answer);
+  const struct row *route = find_route(method, path, &call, answer);
   if (!route && answer->allow[0]) {
     answer_problem(answer, 405, ST_UNSUPPORTED, "This path is not asked in that way; see Allow");
     return;

@@ -34,6 +34,34 @@ void json_path(const struct json_doc *d, uint32_t node, struct buffer *out) {
   buffer_release(&path);
 }
 
+/* The child of a container whose path, put behind sofar, is the whole of path or is followed by a further step. */
+static uint32_t child_on(const struct json_doc *d, uint32_t at, struct span path, struct buffer *sofar) {
+  bool object = d->nodes[at].type == JSON_OBJECT;
+  size_t base = sofar->len;
+  uint32_t child = at + 1;
+  if (!object && d->nodes[at].type != JSON_ARRAY) return JSON_NONE;
+  for (uint32_t i = 0; child < d->nodes[at].next && !sofar->failed; i++) {
+    sofar->len = base;
+    if (object)
+      json_path_key(json_slice(d, child), sofar);
+    else
+      buffer_printf(sofar, "[%u]", i);
+    bool on = sofar->len <= path.len && memcmp(sofar->ptr, path.ptr, sofar->len) == 0;
+    if (on && (sofar->len == path.len || strchr(".[", path.ptr[sofar->len]))) return child + object;
+    child = d->nodes[child + object].next;
+  }
+  return JSON_NONE;
+}
+
+uint32_t json_at_path(const struct json_doc *d, struct span path) {
+  struct buffer sofar = {0};
+  uint32_t at = 0;
+  while (at != JSON_NONE && sofar.len < path.len) at = child_on(d, at, path, &sofar);
+  bool failed = sofar.failed;
+  buffer_release(&sofar);
+  return failed ? JSON_NONE : at;
+}
+
 const char *json_type_name(enum json_type t) {
   static const char *const names[] = {
       [JSON_NULL] = "null",     [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean", [JSON_NUMBER] = "number",

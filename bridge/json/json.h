@@ -77,6 +77,8 @@ bool json_int(const struct json_doc *d, uint32_t node, int64_t *out);
 bool json_double(const struct json_doc *d, uint32_t node, double *out, unsigned *digits);
 /* "payload.issues[2].type" of a node, appended to out. */
 void json_path(const struct json_doc *d, uint32_t node, struct buffer *out);
+/* The node that json_path gives this path (the root for none); JSON_NONE: there is none, or memory is out. */
+uint32_t json_at_path(const struct json_doc *d, struct span path);
 const char *json_type_name(enum json_type t); /* "null", "boolean", "number", "string", "array", "object" */
 
 /* Writing: append to a buffer. json_write_string escapes only ", \ and bytes below 0x20 (as the producers do) and turns

@@ -80,7 +80,9 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
   if (read) info->text = (struct span){d->text, d->len};
   enum reason why = read ? d->reason : REASON_TOO_LARGE;
   if (read && fs_desk_is_object(d)) object_info(l->s, name, d, info);
-  if (why != REASON_NONE && !info->reason.len && !info->foreign_form) info->reason = span_of(reason_word(why));
+  if (why == REASON_NONE || info->foreign_form) return;
+  if (!info->reason.len) info->reason = span_of(reason_word(why));
+  if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
 }
 
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
@@ -94,6 +96,20 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
   }
   fs_look_info(l, place, name, got == FS_READ, info);
   return true;
+}
+
+enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
+                       struct error *err) {
+  struct fs_look look = {.s = impl};
+  struct entry_info info;
+  char name[NAME_SIZE];
+  enum status st = ST_OK;
+  if (fs_name(span_of(file), name) && fs_look_at(&look, place, name, &info))
+    visit(ctx, &info);
+  else
+    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+  fs_desk_release(&look.desk);
+  return st;
 }
 
 /* ---- counting ---- */

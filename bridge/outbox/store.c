@@ -12,7 +12,7 @@ struct store {
 static bool complete(const struct store_ops *o) {
   return o->scheme && o->open && o->close && o->next && o->wait && o->wake && o->rescan && o->rescan_settled &&
          o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->release && o->counts && o->list &&
-         o->find && o->replay && o->replay_all && o->purge && o->bytes && o->emit;
+         o->find && o->look && o->replay && o->replay_all && o->purge && o->bytes && o->emit;
 }
 
 /* The kind of a url and what comes behind "scheme:". */
@@ -136,6 +136,11 @@ enum status store_list(struct store *s, unsigned which, size_t limit, store_visi
 enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit, void *ctx,
                        uint64_t *total, struct error *err) {
   return s->ops->find(s->impl, which, id_or_prefix, visit, ctx, total, err);
+}
+
+enum status store_look(struct store *s, enum place place, const char *file, store_visit_fn visit, void *ctx,
+                       struct error *err) {
+  return s->ops->look(s->impl, place, file, visit, ctx, err);
 }
 
 enum status store_replay(struct store *s, enum place place, const char *file, struct error *err) {

@@ -180,6 +180,9 @@ MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit,
  * there are any; at most 20 are visited. <id>__N and dlq_<id> count as exact. */
 MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit,
                                   void *ctx, uint64_t *total, struct error *err);
+/* Visit the one entry of that name, however it is called by its id. ST_NOT_FOUND: gone, or no entry (any more). */
+MUST_CHECK enum status store_look(struct store *s, enum place place, const char *file, store_visit_fn visit, void *ctx,
+                                  struct error *err);
 /* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and failed_at null, its old
  * mtime; a raw one as its bytes were. A pending entry (place FLAT or PENDING) is rewritten with attempts 0. Durable.
  * The newer producer's form becomes a pending entry <id>.json. A crash meanwhile leaves it dead or replayed, never
@@ -262,6 +265,7 @@ struct store_ops {
   enum status (*counts)(void *, struct store_counts *, struct error *);
   enum status (*list)(void *, unsigned, size_t, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *, struct error *);
+  enum status (*look)(void *, enum place, const char *, store_visit_fn, void *, struct error *);
   enum status (*replay)(void *, enum place, const char *, struct error *);
   void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);
   void (*purge)(void *, struct letter *, size_t);

@@ -171,6 +171,7 @@ const struct store_ops store_file_ops = {
     .counts = fs_counts,
     .list = fs_list,
     .find = fs_find,
+    .look = fs_look_op,
     .replay = fs_replay,
     .replay_all = fs_replay_all,
     .purge = fs_purge,

@@ -299,6 +299,8 @@ enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn vis
                     struct error *err);
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
                     struct error *err);
+enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
+                       struct error *err);
 enum status fs_replay(void *impl, enum place place, const char *file, struct error *err);
 void fs_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
 void fs_purge(void *impl, struct letter *list, size_t count);

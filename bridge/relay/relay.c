@@ -164,6 +164,14 @@ void relay_status(struct relay *r, struct relay_status *out) {
   pthread_mutex_unlock(&r->lock);
 }
 
+bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]) {
+  pthread_mutex_lock(&r->lock);
+  const char *name = waiting_file(&r->waiting, topic, key);
+  if (name) snprintf(file, RELAY_FILE, "%s", name);
+  pthread_mutex_unlock(&r->lock);
+  return name != NULL;
+}
+
 static struct breaker_view *view_of(struct relay_status *s, const char *target) {
   for (size_t i = 0; i < s->breaker_count; i++)
     if (!strcmp(s->breakers[i].target, target)) return &s->breakers[i];

@@ -92,6 +92,9 @@ struct relay_status {
   struct breaker_view breakers[RELAY_BREAKERS];
 };
 void relay_status(struct relay *r, struct relay_status *out); /* any thread */
+#define RELAY_FILE 256
+/* Does this key of a topic (its number in routing) wait for an entry that was refused? file: its name. Any thread. */
+bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]);
 
 /* Test hook: told each step towards Kafka as it is reached, on the publisher's thread: begin (before a transaction
  * begins), produced (all its events are handed over), position (its position is sent), before_commit, after_commit.

@@ -25,7 +25,7 @@ static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct 
   *name = (struct span){out, (size_t)head + key.len};
 }
 
-static struct wait_key *find(struct waiting *w, unsigned topic, struct span key, char room[KEY_MOST],
+static struct wait_key *find(const struct waiting *w, unsigned topic, struct span key, char room[KEY_MOST],
                              struct span *name) {
   name_of(topic, key, room, name);
   return table_get(&w->keys, *name);
@@ -92,6 +92,13 @@ bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct sp
   if (k->released && k->from && generation >= k->from) return false;
   k->held = true;
   return true;
+}
+
+const char *waiting_file(const struct waiting *w, unsigned topic, struct span key) {
+  char room[KEY_MOST];
+  struct span name;
+  const struct wait_key *k = w->keys.count ? find(w, topic, key, room, &name) : NULL;
+  return k && !k->released ? k->file : NULL;
 }
 
 static void release(struct waiting *w, struct wait_key *k) {

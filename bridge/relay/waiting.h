@@ -28,6 +28,8 @@ void waiting_close(struct waiting *w);
  */
 bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation);
 bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation);
+/* The file's name that a key waits for; NULL: none. For looking only. */
+const char *waiting_file(const struct waiting *w, unsigned topic, struct span key);
 void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span file);
 /* The same for one that was never routed (found to be a duplicate, or beyond use, before that). */
 void waiting_release_file(struct waiting *w, struct span file);

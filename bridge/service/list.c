@@ -4,44 +4,55 @@ struct lister {
   const struct service *service;
   const struct list_request *request;
   struct buffer *json;
+  struct arena arena;
   uint64_t matched;
   bool narrow; /* each entry is looked at, and those that match are counted here */
 };
 
-static void write_entry(struct buffer *json, const struct entry_info *info) {
-  bool first = true;
+void entry_members(struct buffer *json, bool *first, const struct routing *routing, const struct entry_info *info,
+                   struct arena *arena) {
   bool dead = info->place == PLACE_DLQ;
-  buffer_add_char(json, '{');
+  struct route route;
+  bool routed = selection_route(routing, info, arena, &route);
   /* The seven keys of the producers' own tool come first, in its order. */
-  member_text(json, &first, "id", info->id);
-  member_text(json, &first, "name", info->name);
-  member_time(json, &first, "created_at", info->created_us != TIME_NONE ? info->created_us : info->mtime_us);
-  member_int(json, &first, "attempts", info->attempts);
-  member_text_or_null(json, &first, "last_error", info->last_error);
-  member_time(json, &first, "failed_at", info->failed_us);
-  member_int(json, &first, "payload_size", (int64_t)info->payload_size);
-  member_text(json, &first, "status", span_of(dead ? "dlq" : "pending"));
-  member_text_or_null(json, &first, "reason", info->reason);
-  member_text_or_null(json, &first, "topic", info->topic);
-  json_write_key(json, &first, "file");
+  member_text(json, first, "id", info->id);
+  member_text(json, first, "name", info->name);
+  member_time(json, first, "created_at", info->created_us != TIME_NONE ? info->created_us : info->mtime_us);
+  member_int(json, first, "attempts", info->attempts);
+  member_text_or_null(json, first, "last_error", info->last_error);
+  member_time(json, first, "failed_at", info->failed_us);
+  member_int(json, first, "payload_size", (int64_t)info->payload_size);
+  member_text(json, first, "status", span_of(dead ? "dlq" : "pending"));
+  member_text_or_null(json, first, "reason", info->reason);
+  if (routed && !info->topic.len)
+    member_text(json, first, "topic", span_of(routing_topic_name(routing, route.topic)));
+  else
+    member_text_or_null(json, first, "topic", info->topic);
+  member_text_or_null(json, first, "namespace", selection_namespace(routing, info));
+  member_text_or_null(json, first, "key", routed ? route.key : (struct span){0});
   struct buffer path = {0};
-  buffer_add_z(&path, place_path(info->place));
-  buffer_add_z(&path, info->file);
-  json_write_string(json, buffer_span(&path));
+  buffer_printf(&path, "%s%s", place_path(info->place), info->file);
+  member_text(json, first, "file", buffer_span(&path));
   json->failed = json->failed || path.failed;
   buffer_release(&path);
-  member_time(json, &first, "mtime", info->mtime_us);
-  member_int(json, &first, "size", (int64_t)info->size);
-  member_bool(json, &first, "raw", info->raw);
-  buffer_add_char(json, '}');
+  member_time(json, first, "mtime", info->mtime_us);
+  member_int(json, first, "size", (int64_t)info->size);
+  member_bool(json, first, "raw", info->raw);
+}
+
+static void write_entry(struct lister *l, const struct entry_info *info) {
+  bool first = true;
+  buffer_add_z(l->json, l->json->len > 0 ? ", {" : "{");
+  entry_members(l->json, &first, l->service->routing, info, &l->arena);
+  buffer_add_char(l->json, '}');
+  arena_reset(&l->arena);
 }
 
 static bool visit(void *ctx, const struct entry_info *info) {
   struct lister *l = ctx;
   if (l->narrow && !selection_matches(&l->request->selection, l->service->routing, info)) return true;
   if (++l->matched > l->request->limit && l->request->limit) return true; /* only counted */
-  if (l->json->len > 0) buffer_add_z(l->json, ", ");
-  write_entry(l->json, info);
+  write_entry(l, info);
   return !l->json->failed;
 }
 
@@ -64,5 +75,6 @@ enum status service_list(struct service *s, const struct list_request *request, 
     st = buffer_status(json, err);
   }
   buffer_release(&entries);
+  arena_release(&lister.arena);
   return operation_end(&o, st);
 }

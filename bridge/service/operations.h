@@ -32,6 +32,10 @@ void member_real(struct buffer *out, bool *first, const char *key, double value)
 void member_bool(struct buffer *out, bool *first, const char *key, bool value);
 void member_time(struct buffer *out, bool *first, const char *key, int64_t us); /* null for TIME_NONE */
 
+/* The members of one entry, as list and show give them. arena: for what has to be made. */
+void entry_members(struct buffer *json, bool *first, const struct routing *routing, const struct entry_info *info,
+                   struct arena *arena);
+
 /* What became of commands and of events since the window began; for health and metrics. */
 struct figures {
   uint64_t total, failed;

@@ -199,23 +199,24 @@ enum status selection_set(struct selection *s, const char *word, const char *val
 
 /* ---- matching --------------------------------------------------------------------------------------------------- */
 
-static struct span namespace_of(struct span name) {
+struct span selection_namespace(const struct routing *routing, const struct entry_info *info) {
+  struct span name = routing_canonical(routing, info->name);
   const char *dot = name.len ? memchr(name.ptr, '.', name.len) : NULL;
   return (struct span){name.ptr, dot ? (size_t)(dot - name.ptr) : 0};
 }
 
-struct span selection_key(const struct routing *routing, const struct entry_info *info, struct arena *arena) {
+bool selection_route(const struct routing *routing, const struct entry_info *info, struct arena *arena,
+                     struct route *out) {
   struct event event = {.id = info->id, .name = info->name, .payload = info->payload};
-  struct route route;
-  if (!info->doc || info->raw) return (struct span){0};
+  if (!info->doc || info->raw) return false;
   if (event.payload != JSON_NONE && info->doc->nodes[event.payload].type != JSON_OBJECT) event.payload = JSON_NONE;
-  enum reason why = routing_route(routing, info->doc, &event, arena, &route, NULL);
-  return why == REASON_NONE ? route.key : (struct span){0};
+  return routing_route(routing, info->doc, &event, arena, out, NULL) == REASON_NONE;
 }
 
 static bool key_matches(const struct selection *s, const struct routing *routing, const struct entry_info *info) {
   struct arena arena = {0};
-  bool same = span_eq(s->key, selection_key(routing, info, &arena));
+  struct route route;
+  bool same = selection_route(routing, info, &arena, &route) && span_eq(s->key, route.key);
   arena_release(&arena);
   return same;
 }
@@ -231,9 +232,9 @@ bool selection_matches(const struct selection *s, const struct routing *routing,
   if (!time_matches(s, info)) return false;
   struct span reason = info->reason.len ? info->reason : span_of(reason_word(REASON_NONE));
   if (s->reason.len && !matches(s->reason, reason)) return false;
-  struct span canonical = routing_canonical(routing, info->name);
-  if (s->name.len && !matches(s->name, info->name) && !matches(s->name, canonical)) return false;
-  if (s->namespace.len && !span_eq(s->namespace, namespace_of(canonical))) return false;
+  if (s->name.len && !matches(s->name, info->name) && !matches(s->name, routing_canonical(routing, info->name)))
+    return false;
+  if (s->namespace.len && !span_eq(s->namespace, selection_namespace(routing, info))) return false;
   return !s->key.len || key_matches(s, routing, info);
 }
 

@@ -33,8 +33,12 @@ bool selection_narrows(const struct selection *s);
 /* name is compared as the producer wrote it and as its aliases are resolved; namespace and key are those that Kafka
  * would get, also where the namespace is not published (then without a key). A key that memory is out for: no match. */
 bool selection_matches(const struct selection *s, const struct routing *routing, const struct entry_info *info);
-/* The key that Kafka would get; empty when it cannot be routed. In arena or the entry's text. */
-struct span selection_key(const struct routing *routing, const struct entry_info *info, struct arena *arena);
+/* Where Kafka would get it: false when it cannot be routed. Spans in *out live in arena, the entry's text or routing.
+ */
+bool selection_route(const struct routing *routing, const struct entry_info *info, struct arena *arena,
+                     struct route *out);
+/* What stands in front of the dot of its name; empty: nothing. */
+struct span selection_namespace(const struct routing *routing, const struct entry_info *info);
 /* Call tell for each filter set, in the order above, with values that selection_set takes (times in UTC); type always.
  */
 void selection_each(const struct selection *s, void (*tell)(void *ctx, const char *word, struct span value), void *ctx);

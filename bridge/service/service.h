@@ -58,6 +58,20 @@ struct list_request {
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
                                     struct error *err);
 
+struct show_request {
+  const char *id; /* or its beginning, or the stem of a file */
+  bool pending, dead;
+  bool raw; /* the bytes as they were found, instead of JSON */
+};
+/* One entry whole: {"version":1, the members of a list's entry, "path","also":[files named so in other places],
+ * "state":"dead|ready|retrying|held|unread","due_at","held_behind":file|null,
+ * "waits_for":null|{target,reason,remedy,since}, "first_failed_at","error_code","remedy",
+ * "fault":null|{byte,line,column,error,before,after},"mended":bool (a raw dead letter whose bytes are JSON
+ * now),"beginning":text|null (of what is no JSON object),"payload"}.
+ * ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates), ST_TOO_LARGE (raw). */
+MUST_CHECK enum status service_show(struct service *s, const struct show_request *request, struct buffer *out,
+                                    struct error *err);
+
 struct replay_request {
   const char *id;
   bool force; /* also a pending entry; forgets the idempotency key */

@@ -349,7 +349,13 @@ static void paths_name_every_node(void **state) {
     json_path(&d, rows[i].node, &out);
     assert_string_equal(buffer_z(&out) + 3, rows[i].path);
     buffer_release(&out);
+    assert_int_equal(json_at_path(&d, span_of(rows[i].path)), rows[i].node);
   }
+  static const char *const nowhere[] = {
+      "pay",         "payload.",         "payload.issues[3]", "payload.issues[2].type.x",
+      "payload.a b", "payload.issues[2", ".payload",          "[0]"};
+  for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++)
+    assert_int_equal(json_at_path(&d, span_of(nowhere[i])), JSON_NONE);
   json_doc_release(&d);
 }
 

@@ -138,12 +138,78 @@ static void test_list_begins_with_the_seven_keys_of_the_contract(void **state) {
   (void)state;
   dead(ID1, ID1);
   open_outbox(SERVICE_INSPECT);
-  assert_has(list(true, true, 0),
-             "{\"version\": 1, \"total\": 1, \"entries\": [{\"id\": \"" ID1 "\", \"name\": \"episode.published\", "
-             "\"created_at\": \"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 1, \"last_error\": "
-             "\"payload.score: expected double\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", "
-             "\"payload_size\": 22, \"status\": \"dlq\", \"reason\": \"schema_mismatch\", \"topic\": null, "
-             "\"file\": \"dlq/" ID1 ".json\"");
+  assert_has(
+      list(true, true, 0),
+      "{\"version\": 1, \"total\": 1, \"entries\": [{\"id\": \"" ID1 "\", \"name\": \"episode.published\", "
+      "\"created_at\": \"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 1, \"last_error\": "
+      "\"payload.score: expected double\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", "
+      "\"payload_size\": 22, \"status\": \"dlq\", \"reason\": \"schema_mismatch\", \"topic\": \"episode.events\", "
+      "\"namespace\": \"episode\", \"key\": \"ep-1\", \"file\": \"dlq/" ID1 ".json\"");
+}
+
+static enum status show(const char *id, bool raw) {
+  buffer_clear(&json);
+  err = (struct error){0};
+  struct show_request request = {.id = id, .pending = true, .dead = true, .raw = raw};
+  return service_show(service, &request, &json, &err);
+}
+
+static void test_show_tells_all_of_one_entry(void **state) {
+  (void)state;
+  dead(ID1, ID1);
+  pending(ID2);
+  open_outbox(SERVICE_INSPECT);
+  const char *text = answered(show("3f2b8", false));
+  assert_has(text, "\"state\": \"dead\", \"due_at\": null, \"held_behind\": null, \"waits_for\": null");
+  assert_has(text, "\"remedy\": \"Mend the field named or the schema, then replay it\"");
+  assert_has(text, "\"payload\": {\"episode_id\": \"ep-1\"}}");
+  assert_has(text, "\"also\": []");
+  assert_has(answered(show(ID2, false)), "\"state\": \"ready\"");
+  assert_int_equal(show("3f2b", false), ST_EXISTS);
+  assert_has(err.text, "dlq/" ID1);
+  assert_int_equal(show("x", false), ST_NOT_FOUND);
+  assert_int_equal(json.len, 0);
+}
+
+static void test_show_points_at_the_place(void **state) {
+  (void)state;
+  entry(
+      "dlq/", "b-1", "b-1", "no name", "dlq",
+      "\"last_error\": \"name \\\"no name\\\" is no namespace.event\", \"failed_at\": null, \"reason\": \"bad_name\"");
+  entry("dlq/", "s-1", "s-1", "episode.created", "dlq",
+        "\"last_error\": \"payload.episode_id: expected long, found string\", \"reason\": \"schema_mismatch\"");
+  put("half.json", "{\"id\": \"half\", ");
+  put("dlq/r-1.json",
+      "{\"id\": \"r-1\", \"name\": \"\", \"payload\": {}, \"status\": \"dlq\", \"reason\": \"not_json\", "
+      "\"inode\": 5}");
+  put("dlq/r-1.raw", "[1,\n 2, x]");
+  open_outbox(SERVICE_INSPECT);
+  assert_has(answered(show("b-1", false)), "\"fault\": {\"byte\": 22, \"line\": 1, \"column\": 23, \"error\": null");
+  assert_has(answered(show("s-1", false)), "\"after\": \"\\\"ep-1\\\"}, ");
+  assert_has(answered(show("half", false)), "\"state\": \"unread\"");
+  assert_has(buffer_z(&json), "\"byte\": 15");
+  assert_has(answered(show("r-1", false)),
+             "\"fault\": {\"byte\": 8, \"line\": 2, \"column\": 5, \"error\": \"byte 8: ");
+  assert_has(buffer_z(&json), "\"beginning\": \"[1,\\\\x0a 2, x]\"");
+  assert_int_equal(show("r-1", true), ST_OK);
+  assert_string_equal(buffer_z(&json), "[1,\n 2, x]");
+  put("dlq/r-1.raw", "[1]");
+  assert_has(answered(show("r-1", false)), "\"fault\": null, \"mended\": true");
+}
+
+static void test_list_counts_and_shows_what_matches(void **state) {
+  (void)state;
+  pending("a-1");
+  dead("d-1", "d-1");
+  dead("d-2", "d-2");
+  open_outbox(SERVICE_INSPECT);
+  struct list_request request = {.limit = 1};
+  selection_init(&request.selection);
+  assert_int_equal(selection_set(&request.selection, "reason", "schema_mismatch", 0, &err), ST_OK);
+  buffer_clear(&json);
+  const char *text = answered(service_list(service, &request, &json, &err));
+  assert_has(text, "\"total\": 2, \"entries\": [{\"id\": \"d-");
+  assert_null(strstr(text, "}, {"));
 }
 
 static void test_list_takes_places_and_limit(void **state) {
@@ -448,6 +514,10 @@ static void test_routes_refuse_in_words(void **state) {
   assert_has(ask("GET", "/v1/entries", "namespaces", "x", 400), "Parameter \\\"namespaces\\\" is not known here");
   assert_has(ask("GET", "/v1/dead", "type", "all", 400), "Parameter \\\"type\\\" is not known here");
   assert_has(ask("GET", "/v1/dead", "reason", "schema_missmatch", 400), "did you mean schema_mismatch?");
+  assert_has(ask("GET", "/v1/entries/none", NULL, NULL, 404), "No entry \\\"none\\\"");
+  assert_has(ask("GET", "/v1/entries/none/raw", "type", "dlq", 404), "No dead letter \\\"none\\\"");
+  assert_has(ask("GET", "/v1/entries/a/b", NULL, NULL, 404), "no such path");
+  assert_has(ask("GET", "/v1/entries/", NULL, NULL, 404), "no such path");
   assert_has(ask("GET", "/v1/status", "detailed", "maybe", 400), "expected 0 or 1");
   assert_has(ask("POST", "/v1/flush", "limit", "many", 400), "\"code\": \"");
   assert_has(ask("POST", "/v1/replay", NULL, NULL, 400), "Parameter id is missing");
@@ -489,6 +559,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_list_begins_with_the_seven_keys_of_the_contract),
       TEST(test_list_takes_places_and_limit),
+      TEST(test_list_counts_and_shows_what_matches),
+      TEST(test_show_tells_all_of_one_entry),
+      TEST(test_show_points_at_the_place),
       TEST(test_list_of_nothing_is_an_empty_array),
       TEST(test_replay_moves_a_dead_letter_back_under_its_id),
       TEST(test_a_prefix_is_enough_when_it_is_unambiguous),

@@ -65,7 +65,9 @@ static void others_of_its_key_are_held_and_itself_and_other_keys_pass(void **sta
   assert_false(holds(w, "other", "b", 1));
   assert_false(holds(w, "", "b", 1));
   assert_false(waiting_holds(&w->w, 1, SPAN("k"), SPAN("b"), 1)); /* the same key of another topic */
-  assert_true(holds(w, "k", "b", 99));                            /* no scan frees it while it waits */
+  assert_string_equal(waiting_file(&w->w, 0, SPAN("k")), "a");
+  assert_null(waiting_file(&w->w, 1, SPAN("k")));
+  assert_true(holds(w, "k", "b", 99)); /* no scan frees it while it waits */
 }
 
 static void the_first_one_that_waits_is_the_one_that_is_waited_for(void **state) {
