@@ -1,7 +1,9 @@
 /* topics.c - the topics must be there before anything is sent; publisher's thread. */
 #include "bridge/relay/parts.h"
 
-enum { ANSWER_MS = 2000 };
+#include <time.h>
+
+enum { ANSWER_MS = 2000, LOOKS = 10, PAUSE_MS = 200 };
 static const struct backoff again = {.base_ms = 250, .max_ms = 5000, .jitter_ms = 100};
 
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size) {
@@ -57,6 +59,17 @@ void topic_create(struct relay *r, unsigned topic) {
               "The topic could not be looked up");
 }
 
+/* Of a topic made a moment ago not every broker knows yet: before that ends a worker that may not make it, look again.
+ */
+static enum status look_for_ledger(struct relay *r, enum topic_state *state, struct error *err) {
+  enum status st = cluster_topic(r->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
+  for (int i = 1; i < LOOKS && st == ST_OK && *state == TOPIC_MISSING && !r->config.create_topics; i++) {
+    nanosleep(&(struct timespec){0, PAUSE_MS * 1000000L}, NULL);
+    st = cluster_topic(r->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
+  }
+  return st;
+}
+
 /* The topic that the ledger's position names must be there, else no transaction can carry it. */
 static enum status prepare_ledger(struct relay *r, struct error *err) {
   const char *name = r->config.ledger_topic;
@@ -64,7 +77,7 @@ static enum status prepare_ledger(struct relay *r, struct error *err) {
   enum topic_state state = TOPIC_UNCLEAR;
   enum status st = cluster_id(r->cluster, ANSWER_MS, id, err);
   if (st == ST_OK) st = ledger_check_cluster(r, id, err);
-  if (st == ST_OK) st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+  if (st == ST_OK) st = look_for_ledger(r, &state, err);
   if (st != ST_OK || state == TOPIC_THERE) return st;
   if (state == TOPIC_MISSING && !r->config.create_topics)
     st = error_set(err, ST_NOT_FOUND, "topics.create is never");

@@ -20,7 +20,8 @@ def dead_letters(t, world):
     for _ in range(10):
         writer.write(ns="plot")
     ids = [writer.write(ns="episode")["id"] for _ in range(t.rng.randrange(3, 12))]
-    world.once(options={"routing.namespaces": "plot"})
+    status = world.once(options={"routing.namespaces": "plot"}).status
+    t.check("I9", status == 0, f"--once ended with {status}")
     world.forget_programs()
     found = {p.stem for p in (world.outbox / "dlq").glob("*.json")}
     t.check("I5", found == set(ids), f"dead letters {sorted(found)}, not {ids}")
