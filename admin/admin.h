@@ -48,7 +48,7 @@ struct command {
   int usage_code;          /* exit code of a wrong command line */
 };
 extern const struct command command_flush, command_list, command_show, command_replay, command_health, command_metrics,
-    command_emit, command_tail, command_doctor;
+    command_emit, command_tail, command_doctor, command_verify;
 
 /* Read the settings and open the log. Prints what is wrong and returns false. */
 bool admin_settings(struct admin *a, struct error *err);

@@ -14,9 +14,9 @@
 
 extern char **environ;
 
-static const struct command *const commands[] = {&command_flush,  &command_list,   &command_show,
-                                                 &command_replay, &command_health, &command_metrics,
-                                                 &command_emit,   &command_tail,   &command_doctor};
+static const struct command *const commands[] = {&command_flush,  &command_list,    &command_show, &command_replay,
+                                                 &command_health, &command_metrics, &command_emit, &command_tail,
+                                                 &command_doctor, &command_verify};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */
@@ -198,6 +198,7 @@ static void help(struct buffer *out) {
                     "  busbridge flush --limit 0             relay everything now\n"
                     "  busbridge tail episode.events -n 5    records as Kafka has them\n"
                     "  busbridge doctor                      is all there that a worker needs?\n"
+                    "  busbridge verify                      do outbox, Kafka and Redis agree?\n"
                     "\nUsage: busbridge [bus] [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:\n");
   for (size_t i = 0; i < COMMANDS; i++) buffer_printf(out, "  %-10s  %s\n", commands[i]->name, commands[i]->summary);
   buffer_add_z(out, "\nbusbridge COMMAND --help tells about one. Options of every command:\n");

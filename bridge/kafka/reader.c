@@ -8,7 +8,7 @@ struct reader {
   bool *at_end;  /* by place in assigned */
   int64_t *stop; /* likewise: the end that counts; NULL: the one it has when it is reached */
   size_t ends;   /* how many of them are */
-  bool end_said;
+  bool begun, end_said;
   rd_kafka_message_t *message; /* lent to the caller until the next call */
   struct record_header *headers;
   size_t header_cap;
@@ -46,12 +46,11 @@ static enum status add_topic(struct reader *r, const char *topic, bool from_end,
   return st;
 }
 
-static enum status begin(struct reader *r, struct error *err) {
-  r->at_end = calloc((size_t)r->assigned->cnt + 1, sizeof *r->at_end);
-  if (!r->at_end) return error_set(err, ST_NO_MEMORY, "out of memory");
+/* Only once it is known from where: a fetch that waits for records at the end keeps other questions waiting with it. */
+static enum status assign(struct reader *r, struct error *err) {
   rd_kafka_resp_err_t code = rd_kafka_assign(r->handle.rk, r->assigned);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
-  return handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
+  r->begun = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+  return r->begun ? ST_OK : handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
 }
 
 enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
@@ -63,7 +62,8 @@ enum status reader_open(const struct kafka_config *config, struct log *log, cons
   rd_kafka_poll_set_consumer(r->handle.rk);
   r->assigned = rd_kafka_topic_partition_list_new((int)count);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = add_topic(r, topics[i], from_end, timeout_ms, err);
-  if (st == ST_OK) st = begin(r, err);
+  if (st == ST_OK && !(r->at_end = calloc((size_t)r->assigned->cnt + 1, sizeof *r->at_end)))
+    st = error_set(err, ST_NO_MEMORY, "out of memory");
 out:
   if (st != ST_OK) {
     reader_close(r);
@@ -76,8 +76,7 @@ out:
 enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
   for (int i = 0; i < r->assigned->cnt; i++) r->assigned->elems[i].offset = from_ms;
   rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = rd_kafka_assign(r->handle.rk, r->assigned);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return assign(r, err);
   return handle_failed(&r->handle, handle_status(code), code, "looking for offsets by time", err);
 }
 
@@ -117,10 +116,7 @@ enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, in
   *offsets = 0;
   enum status st = ST_OK;
   for (int i = 0; st == ST_OK && i < r->assigned->cnt; i++) st = seek_one(r, i, last, timeout_ms, offsets, err);
-  if (st != ST_OK) return st;
-  code = rd_kafka_assign(r->handle.rk, r->assigned);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return ST_OK;
-  return handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
+  return st == ST_OK ? assign(r, err) : st;
 }
 
 static void give_back(struct reader *r) {
@@ -186,6 +182,8 @@ static enum status fill(struct reader *r, struct message *out, struct error *err
 }
 
 enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
+  enum status st = r->begun ? ST_OK : assign(r, err);
+  if (st != ST_OK) return st;
   for (;;) {
     if (!r->end_said && r->ends == (size_t)r->assigned->cnt) {
       r->end_said = true;

@@ -17,11 +17,13 @@ struct message {
  * missing topic. */
 MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics,
                                    size_t count, bool from_end, int timeout_ms, struct reader **out, struct error *err);
-/* Go on (or begin) at the first record written at or after this time, in every partition. ST_UNAVAILABLE. */
+/* Before the first reader_next (librdkafka has been seen to abort where partitions were assigned anew while it read):
+ * begin at the first record written at or after this time, in every partition. ST_UNAVAILABLE. */
 MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err);
-/* Begin in every partition at the first record written at or after from_ms (INT64_MAX: none), or at most `last` records
- * before its present end (INT64_MAX: all there are), whichever is earlier. ST_END is then said once, when each has been
- * read up to that end, however many come meanwhile. *offsets: how many lie in between, records or not. */
+/* Likewise: begin in every partition at the first record written at or after from_ms (INT64_MAX: none), or at most
+ * `last` records before its present end (INT64_MAX: all there are), whichever is earlier. ST_END is then said once,
+ * when each has been read up to that end, however many come meanwhile. *offsets: how many lie in between, records or
+ * not. */
 MUST_CHECK enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
                                         uint64_t *offsets, struct error *err);
 void reader_close(struct reader *r);
