@@ -8,7 +8,8 @@ BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavr
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales"
-TEST_PACKAGES="python3-avro python3-jsonschema spin"
+TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd"
+command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr"
 
 # Where downloads are kept between runs (Kafka's jars, the pinned clang-format).
