@@ -72,6 +72,7 @@ ANSWER(replay);
 ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);
 ANSWER(flush_cancel);
+ANSWER(openapi); /* control_openapi.c */
 ANSWER(version); /* control_probes.c */
 ANSWER(config);
 ANSWER(topics);

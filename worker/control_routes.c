@@ -29,6 +29,7 @@ static const struct row {
     {"GET", "/v1/version", answer_version, "", 0},
     {"GET", "/v1/config", answer_config, "", 0},
     {"GET", "/v1/topics", answer_topics, "", 0},
+    {"GET", "/v1/openapi.json", answer_openapi, "", 0},
     {"GET", "/livez", answer_live, NULL, 0},
     {"GET", "/readyz", answer_ready, NULL, 0},
     {"GET", "/metrics", answer_prometheus, NULL, 0},
@@ -80,6 +81,13 @@ static enum status check_parameters(const struct row *route, const struct query 
                        *route->parameters ? "are: " : "are none", route->parameters);
   }
   return ST_OK;
+}
+
+void routes_print(struct buffer *out) {
+  for (size_t i = 0; i < ROUTES; i++)
+    buffer_printf(out, "%-6s %-24s %s%s%s\n", routes[i].method, routes[i].path,
+                  routes[i].parameters ? routes[i].parameters : "", routes[i].flags & ROUTE_BODY ? " (body)" : "",
+                  routes[i].flags & ROUTE_RIGHTS ? " (token)" : "");
 }
 
 struct route_needs route_needs(const char *method, const char *path) {

@@ -15,4 +15,7 @@ struct route_needs route_needs(const char *method, const char *path);
 /* Always gives an answer; the caller releases its body. request->id is set here. */
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer);
 
+/* The table, a line each: METHOD PATH PARAMETER... and (body), (token) where it takes one, needs it over TCP. */
+void routes_print(struct buffer *out);
+
 #endif

@@ -6,6 +6,7 @@
 #include "worker/control_entries.c"
 #include "worker/control_flush.c"
 #include "worker/control_health.c"
+#include "worker/control_openapi.c"
 #include "worker/control_probes.c"
 #include "worker/control_routes.c"
 
