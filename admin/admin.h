@@ -2,7 +2,7 @@
  *
  * stdout is data and goes through admin->out, which main.c writes and checks; stderr is messages (complain, note).
  * To add a command: an operation in bridge/service (it appends one JSON value), a row in worker/control_routes.c, a
- * call in client.h, a file here with its struct command, a row in main.c's table, a section in busbridge.1.
+ * call in client.h, a file here with its struct command, a row in COMMAND_TABLE, a section in busbridge.1.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
@@ -47,8 +47,23 @@ struct command {
              char **argv); /* argv[0] is the first word after the name */
   int usage_code;          /* exit code of a wrong command line */
 };
-extern const struct command command_flush, command_list, command_show, command_replay, command_health, command_metrics,
-    command_emit, command_tail, command_doctor, command_verify;
+/* In the order of the help. */
+#define COMMAND_TABLE(X)                                                                                               \
+  X(flush)                                                                                                             \
+  X(list)                                                                                                              \
+  X(show)                                                                                                              \
+  X(replay)                                                                                                            \
+  X(pause)                                                                                                             \
+  X(resume)                                                                                                            \
+  X(health)                                                                                                            \
+  X(metrics)                                                                                                           \
+  X(emit)                                                                                                              \
+  X(tail)                                                                                                              \
+  X(doctor)                                                                                                            \
+  X(verify)
+#define X(name) extern const struct command command_##name;
+COMMAND_TABLE(X)
+#undef X
 
 /* Read the settings and open the log. Prints what is wrong and returns false. */
 bool admin_settings(struct admin *a, struct error *err);

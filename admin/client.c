@@ -213,6 +213,19 @@ void client_flush_cancel(struct client *c, uint64_t id) {
   buffer_release(&answer);
 }
 
+enum status client_pause(struct client *c, const struct pause_request *r, struct buffer *json, struct error *err) {
+  if (c->service) return service_pause(c->service, r, json, err);
+  path(c, "/v1/pause?reason=");
+  http_escape(&c->path, span_of(r->reason));
+  return ask(c, "POST", ANSWER_MS, json, err);
+}
+
+enum status client_resume(struct client *c, const struct pause_request *r, struct buffer *json, struct error *err) {
+  if (c->service) return service_resume(c->service, r, json, err);
+  path(c, "/v1/resume");
+  return ask(c, "POST", ANSWER_MS, json, err);
+}
+
 static enum status health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
   if (c->service) return service_health(c->service, detailed, json, err);
   path(c, "/v1/status?detailed=%d", detailed);

@@ -26,6 +26,10 @@ MUST_CHECK enum status client_flush(struct client *c, const struct flush_request
                                     struct error *err);
 MUST_CHECK enum status client_flush_progress(struct client *c, uint64_t id, struct buffer *json, struct error *err);
 void client_flush_cancel(struct client *c, uint64_t id);
+MUST_CHECK enum status client_pause(struct client *c, const struct pause_request *r, struct buffer *json,
+                                    struct error *err);
+MUST_CHECK enum status client_resume(struct client *c, const struct pause_request *r, struct buffer *json,
+                                     struct error *err);
 MUST_CHECK enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_topics(struct client *c, struct buffer *json, struct error *err);

@@ -14,9 +14,11 @@
 
 extern char **environ;
 
-static const struct command *const commands[] = {&command_flush,  &command_list,    &command_show, &command_replay,
-                                                 &command_health, &command_metrics, &command_emit, &command_tail,
-                                                 &command_doctor, &command_verify};
+static const struct command *const commands[] = {
+#define X(name) &command_##name,
+    COMMAND_TABLE(X)
+#undef X
+};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */

@@ -13,6 +13,9 @@
  * POST /v1/flush?limit=N&dry_run=0|1                service_flush
  * GET  /v1/flush/ID                                 service_flush_progress
  * DELETE /v1/flush/ID, POST /v1/flush/ID/cancel     service_flush_cancel
+ * GET  /v1/pause                                    service_pause_state
+ * POST /v1/pause?reason=TEXT                        service_pause
+ * DELETE /v1/pause, POST /v1/resume                 service_resume
  * POST /v1/replay?id=ID&force=0|1                   service_replay
  * GET  /v1/metrics, POST /v1/metrics?reset=1        service_metrics
  * GET  /v1/config                                   service_config

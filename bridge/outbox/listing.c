@@ -160,6 +160,7 @@ static void end_listing(struct fs *s, const struct listing *l, bool whole) {
     f->unreadable = l->seen.unreadable;
     f->odd = l->seen.odd;
     f->foreign = l->seen.foreign;
+    f->head_ns = s->names.count ? s->names.at[0].mtime_ns : INT64_MAX;
     fs_front_open(s);
   }
   pthread_mutex_unlock(&s->lock);

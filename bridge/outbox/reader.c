@@ -352,6 +352,21 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
   }
 }
 
+/* What was listed and told stays where it is, for fs_next. */
+enum status fs_follow(void *impl, struct error *err) {
+  struct fs *s = impl;
+  struct error local = {0};
+  if (!err) err = &local;
+  if (scan_wanted(s) == SCAN_NOW) begin_scan(s);
+  enum status st = s->need_listing ? list_on(s, err) : ST_OK;
+  if (st != ST_OK) return st;
+  if (!s->names.cut) fs_watch_drain(s, true);
+  /* Of names that were only told nobody knows the age: those in front of all others are listed. */
+  bool ageless = s->queue_next < s->queue.count && !fs_window_left(s);
+  if (s->overflow || s->folders_changed || ageless) store_file_ops.rescan(s);
+  return ST_OK;
+}
+
 void fs_wait_op(void *impl, int64_t timeout_ms) {
   struct fs *s = impl;
   pthread_mutex_lock(&s->lock);

@@ -1,4 +1,4 @@
-/* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the folder for temporary files.
+/* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the pause, the folder for temporary files.
  *
  * Opening never changes an outbox unless create is set. The lock is flock on `lock`, whose content (pid, host, start
  * time, a nonce of this run) tells the next one who holds it. One thread.
@@ -35,5 +35,18 @@ bool state_owns_lock(const struct state *s);
 int64_t state_lock_holder(const struct state *s);
 /* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */
 void state_socket_path(const struct state *s, struct buffer *out);
+
+/* ---- the pause: while the file `paused` is there nothing is published (paused.c) */
+struct state_pause {
+  bool on;
+  int64_t since_us;          /* TIME_NONE: not known */
+  char by[100], reason[400]; /* UTF-8; "": not told */
+};
+/* What cannot be read or understood is a pause too, and its reason says so. */
+void state_pause_read(const struct state *s, struct state_pause *out);
+/* Durable when they return ST_OK; else either may be there. Only with the lock held and state opened with create.
+ * Remove: ST_NOT_FOUND, there was none. */
+MUST_CHECK enum status state_pause_write(struct state *s, const struct state_pause *pause, struct error *err);
+MUST_CHECK enum status state_pause_remove(struct state *s, struct error *err);
 
 #endif

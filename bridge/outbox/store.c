@@ -10,9 +10,9 @@ struct store {
 };
 
 static bool complete(const struct store_ops *o) {
-  return o->scheme && o->open && o->close && o->next && o->wait && o->wake && o->rescan && o->rescan_settled &&
-         o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->release && o->counts && o->list &&
-         o->find && o->look && o->replay && o->replay_all && o->purge && o->bytes && o->emit;
+  return o->scheme && o->open && o->close && o->next && o->follow && o->wait && o->wake && o->rescan &&
+         o->rescan_settled && o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->release &&
+         o->counts && o->list && o->find && o->look && o->replay && o->replay_all && o->purge && o->bytes && o->emit;
 }
 
 /* The kind of a url and what comes behind "scheme:". */
@@ -75,6 +75,10 @@ const char *place_path(enum place p) {
 enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
                        struct error *err) {
   return s->ops->next(s->impl, keep, scratch, out, err);
+}
+
+enum status store_follow(struct store *s, struct error *err) {
+  return s->ops->follow(s->impl, err);
 }
 
 void store_wait(struct store *s, int64_t timeout_ms) {

@@ -11,8 +11,8 @@
  * of the scan that was current when they were handed out. Whoever needs what it gave back in order again asks for
  * store_rescan_settled: what is in hand when a name's turn comes is passed over by that scan.
  *
- * Threads: store_next and store_wait on one thread (the reader); store_done/retry/dead/sync/release on any one other
- * thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
+ * Threads: store_next, store_follow and store_wait on one thread (the reader); store_done/retry/dead/sync/release on
+ * any one other thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
  * store_rescan_settled, store_counts on any thread. store_list, store_find, store_replay, store_emit, store_survey,
  * store_lies need no reader and work on a store opened with inspect=true too.
  */
@@ -82,6 +82,9 @@ MUST_CHECK enum status store_address(const char *url, const char **address, stru
  * file that does not parse and may still be growing is passed over and comes again once settled. */
 MUST_CHECK enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
                                   struct error *err);
+/* Hands out nothing, but begins a scan that is due, and takes in what was told, so that store_counts stays right. The
+ * reader's thread. ST_OK, or why the folder cannot be read, as store_next. */
+MUST_CHECK enum status store_follow(struct store *s, struct error *err);
 /* Sleep until something may have arrived, a growing file may have settled, store_wake, or timeout_ms. */
 void store_wait(struct store *s, int64_t timeout_ms);
 void store_wake(struct store *s);
@@ -251,6 +254,7 @@ struct store_ops {
   enum status (*open)(const char *address, const struct store_config *, void **, struct error *);
   void (*close)(void *);
   enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
+  enum status (*follow)(void *, struct error *);
   void (*wait)(void *, int64_t);
   void (*wake)(void *);
   uint64_t (*rescan)(void *);

@@ -157,6 +157,7 @@ const struct store_ops store_file_ops = {
     .open = fs_open,
     .close = fs_close,
     .next = fs_next,
+    .follow = fs_follow,
     .wait = fs_wait_op,
     .wake = fs_wake,
     .rescan = fs_rescan,

@@ -280,6 +280,7 @@ void fs_growing_release(struct fs *s);
 
 /* reader.c */
 enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out, struct error *err);
+enum status fs_follow(void *impl, struct error *err);
 void fs_wait_op(void *impl, int64_t timeout_ms);
 void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes */
 bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);

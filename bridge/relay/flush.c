@@ -7,16 +7,29 @@ static bool limit_reached(const struct flush *f) {
   return f->limit && f->own >= f->limit;
 }
 
-enum taking flush_taking(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+/* Lock held. */
+static enum taking taking_now(const struct relay *r) {
   const struct flush *f = &r->flush;
   bool wants = f->active && !f->cancelled && !limit_reached(f);
-  enum taking taking = r->stopping                     ? TAKE_NOTHING
-                       : wants && !f->patient          ? TAKE_ALL
-                       : wants || r->config.background ? TAKE_DUE
-                                                       : TAKE_NOTHING;
+  if (r->stopping) return TAKE_NOTHING;
+  if (r->paused) return TAKE_LOOK;
+  if (wants && !f->patient) return TAKE_ALL;
+  return wants || r->config.background ? TAKE_DUE : TAKE_NOTHING;
+}
+
+enum taking flush_taking(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  enum taking taking = taking_now(r);
   pthread_mutex_unlock(&r->lock);
   return taking;
+}
+
+bool flush_idle(struct relay *r, int64_t ms) {
+  pthread_mutex_lock(&r->lock);
+  bool idle = !r->stopping && taking_now(r) <= TAKE_LOOK;
+  if (idle) relay_wait_ms(r, ms);
+  pthread_mutex_unlock(&r->lock);
+  return idle;
 }
 
 void flush_took(struct relay *r, struct item *item) {
@@ -64,7 +77,9 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
     snprintf(p->reason, sizeof p->reason, "%.290s", r->status.failure);
     return;
   }
-  if (p->unreachable || (p->left && b))
+  if (p->left && r->paused)
+    snprintf(p->reason, sizeof p->reason, "publishing was paused; go on by: busbridge resume");
+  else if (p->unreachable || (p->left && b))
     snprintf(p->reason, sizeof p->reason, "%.60s: %.220s", b ? b->target : "kafka",
              b ? b->reason : "no answer for 30 s");
   else if (p->left && f->cancelled)
@@ -98,7 +113,7 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > UNREACHABLE_MS)
     return f->progress.unreachable = true;
   if (f->open) return false;
-  if (f->cancelled || limit_reached(f)) return true;
+  if (f->cancelled || r->paused || limit_reached(f)) return true;
   if (!store_scanned(r->parts.store, f->generation)) return false;
   if (kafka_is_away(r)) return f->progress.unreachable = now_ms - f->quiet_since_ms > UNREACHABLE_MS;
   if (held_come_again(r)) return false;

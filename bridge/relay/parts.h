@@ -81,6 +81,8 @@ struct relay {
   pthread_mutex_t lock;
   pthread_cond_t changed;                  /* anything below changed */
   bool stopping;                           /* lock */
+  bool paused;                             /* lock */
+  uint64_t resumed;                        /* lock: least generation that passes since the end of a pause */
   bool recovered;                          /* lock: what an earlier run left is settled; R may take entries */
   bool publisher_done;                     /* lock: nothing comes to the finisher any more */
   struct batch *pool;                      /* lock: free ones */
@@ -193,8 +195,9 @@ void topic_create(struct relay *r, unsigned topic); /* again, before a probe; fa
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size);
 
 /* flush.c */
-enum taking { TAKE_NOTHING, TAKE_DUE, TAKE_ALL };
-enum taking flush_taking(struct relay *r);           /* R: may anything be taken now, due or not? */
+enum taking { TAKE_NOTHING, TAKE_LOOK, TAKE_DUE, TAKE_ALL }; /* LOOK: nothing, but what is there is counted */
+enum taking flush_taking(struct relay *r);                   /* R: may anything be taken now, due or not? */
+bool flush_idle(struct relay *r, int64_t ms);        /* R: nothing may be taken; waited for a change, at most ms */
 void flush_took(struct relay *r, struct item *item); /* R */
 void flush_settled(struct relay *r, const struct item *item, enum outcome fate); /* F, lock held */
 void flush_check(struct relay *r);                                               /* ends it when it is over */

@@ -72,9 +72,11 @@ static int64_t rest_ms(struct relay *r) {
   return wait > 1 ? wait : 1;
 }
 
+/* While nothing may be taken the outbox is not waited for: it has something to tell all the time. */
 static void rest(struct relay *r) {
   flush_check(r);
   rescan_in_time(r);
+  if (flush_idle(r, REST_MS)) return;
   store_wait(r->parts.store, rest_ms(r));
 }
 

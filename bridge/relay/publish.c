@@ -193,7 +193,8 @@ void key_waits(struct relay *r, const struct item *item) {
 
 bool may_pass(struct relay *r, struct item *item) {
   pthread_mutex_lock(&r->lock);
-  bool held = waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation);
+  bool held = r->paused || item->generation < r->resumed ||
+              waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation);
   pthread_mutex_unlock(&r->lock);
   return !held && breaker_passes(&r->kafka, item->generation) &&
          breaker_passes(topic_breaker(r, item->topic), item->generation);

@@ -113,6 +113,7 @@ enum status relay_start(const struct relay_parts *parts, const struct relay_conf
   if (!r) return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
   r->parts = *parts;
   r->config = *config;
+  r->paused = config->paused;
   r->wake_fd = -1;
   st = make(r, err);
   if (st == ST_OK) st = pipeline_start(r, err);
@@ -156,6 +157,19 @@ void relay_tune(struct relay *r, const struct relay_tuning *tuning) {
   pthread_mutex_lock(&r->lock);
   r->config.tuning = *tuning;
   pthread_mutex_unlock(&r->lock);
+}
+
+/* What was prepared under the old generation goes back even if the pause ends before the publisher looks at it: the
+ * scan asked for here brings it in front of what is newer. */
+void relay_pause(struct relay *r, bool paused) {
+  pthread_mutex_lock(&r->lock);
+  bool ends = r->paused && !paused;
+  if (ends) r->resumed = r->order_scan = store_rescan_settled(r->parts.store);
+  r->paused = paused;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  store_wake(r->parts.store);
+  relay_wake_publisher(r);
 }
 
 void relay_status(struct relay *r, struct relay_status *out) {

@@ -44,6 +44,7 @@ struct relay_config {
   const char *ledger_topic; /* exactly_once */
   bool exactly_once;
   bool background;    /* relay all the time; else only by relay_flush */
+  bool paused;        /* from the start: see relay_pause */
   bool keys_required; /* wait for Redis instead of going on without it */
   bool create_topics;
   int partitions, replication;
@@ -59,6 +60,11 @@ bool relay_drain(struct relay *r, int64_t drain_ms);
 /* relay_drain, and then it is gone; if that fails it stays as it is, with all that it borrowed. */
 bool relay_stop(struct relay *r, int64_t drain_ms);
 void relay_tune(struct relay *r, const struct relay_tuning *tuning);
+
+/* While paused nothing is taken and nothing more is handed to Kafka: what was prepared goes back as held, and comes
+ * again in its order after the end of the pause; what Kafka has is finished and settled. A running flush ends. Twice
+ * the same is fine. Any thread. */
+void relay_pause(struct relay *r, bool paused);
 
 /* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and also waits for growing
  * files and for retries that are due within flush.interval (--once). One at a time: ST_BUSY. */

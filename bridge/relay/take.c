@@ -65,6 +65,14 @@ static bool has_room(const struct turn *t) {
   return b->count < t->tuning.batch_events && b->count < b->cap && b->bytes < t->tuning.batch_bytes;
 }
 
+static enum status take_next(struct turn *t, enum taking taking, struct entry *entry, struct error *err) {
+  struct relay *r = t->relay;
+  if (taking >= TAKE_DUE) return store_next(r->parts.store, &t->batch->arena, &r->scratch, entry, err);
+  enum status st = taking == TAKE_LOOK ? store_follow(r->parts.store, err) : ST_OK;
+  if (st == ST_OK && taking == TAKE_LOOK) outbox_worked(r);
+  return st == ST_OK ? ST_AGAIN : st;
+}
+
 void stage_take(struct turn *t) {
   struct relay *r = t->relay;
   t->more = has_room(t);
@@ -72,8 +80,7 @@ void stage_take(struct turn *t) {
     enum taking taking = flush_taking(r);
     struct entry *entry = &r->entries[t->batch->count - t->first];
     struct error err = {0};
-    enum status st =
-        taking == TAKE_NOTHING ? ST_AGAIN : store_next(r->parts.store, &t->batch->arena, &r->scratch, entry, &err);
+    enum status st = take_next(t, taking, entry, &err);
     if (st != ST_OK) {
       t->more = false;
       if (st != ST_AGAIN) outbox_trouble(r, &err);

@@ -9,18 +9,31 @@
 #include <unistd.h>
 
 #define WHAT_MAX 4096 /* bytes of a line's `what` */
+#define ROOM 2048     /* of getpwuid_r */
+
+static const char *user_of(const struct caller *by, char room[ROOM]) {
+  struct passwd entry, *found = NULL;
+  if (!by || by->uid < 0 || getpwuid_r((uid_t)by->uid, &entry, room, ROOM, &found) != 0 || !found) return "";
+  return found->pw_name;
+}
+
+void caller_name(const struct caller *by, char *out, size_t size) {
+  char room[ROOM];
+  const char *user = user_of(by, room);
+  if (*user || !by || by->uid < 0)
+    snprintf(out, size, "%s", user);
+  else
+    snprintf(out, size, "uid %lld", (long long)by->uid);
+}
 
 static void write_user(struct buffer *line, bool *first, const struct caller *by) {
-  char room[2048];
-  struct passwd entry, *found = NULL;
-  bool known = by && by->uid >= 0;
+  char room[ROOM];
   json_write_key(line, first, "uid");
-  if (known)
+  if (by && by->uid >= 0)
     json_write_int(line, by->uid);
   else
     buffer_add_z(line, "null");
-  if (known && getpwuid_r((uid_t)by->uid, &entry, room, sizeof room, &found) != 0) found = NULL;
-  member_text_or_null(line, first, "user", found ? span_of(found->pw_name) : (struct span){NULL, 0});
+  member_text_or_null(line, first, "user", span_of(user_of(by, room)));
 }
 
 static void write_line(struct service *s, const struct caller *by, const char *command, struct span what,

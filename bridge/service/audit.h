@@ -21,5 +21,7 @@ struct audit_count {
 /* what: filter words, an id, a limit; may be empty. by NULL: not known. Nothing is written by an INSPECT service. */
 void audit_write(struct service *s, const struct caller *by, const char *command, struct span what,
                  const struct audit_count *counts, size_t count);
+/* "tom", "uid 1000", "" where it is not known; for messages and for files that say who. */
+void caller_name(const struct caller *by, char *out, size_t size);
 
 #endif

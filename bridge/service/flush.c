@@ -95,13 +95,26 @@ static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
   return st;
 }
 
+/* Also what `busbridge flush` and busbridge-worker --once end with. */
+static enum status refuse_paused(struct service *s, struct error *err) {
+  struct state_pause pause;
+  char since[TIME_TEXT];
+  service_paused(s, &pause);
+  if (!pause.on) return ST_OK;
+  return error_set(err, ST_BUSY, "publishing is paused since %s by %s%s%s; go on by: busbridge resume",
+                   pause.since_us == TIME_NONE ? "an unknown time" : time_format(pause.since_us, since),
+                   *pause.by ? pause.by : "somebody", *pause.reason ? ": " : "", pause.reason);
+}
+
 /* ---- real ones -------------------------------------------------------------------------------------------------- */
 
 static enum status start(struct service *s, const struct flush_request *request, struct buffer *json,
                          struct error *err) {
   uint64_t id = 0;
   if (!s->relay) return error_set(err, ST_UNSUPPORTED, "only a running relay can flush");
-  enum status st = relay_flush(s->relay, request->limit, request->patient, &id, err);
+  enum status st = refuse_paused(s, err);
+  if (st != ST_OK) return st;
+  st = relay_flush(s->relay, request->limit, request->patient, &id, err);
   if (st != ST_OK) return st;
   bool first = true;
   buffer_add_char(json, '{');

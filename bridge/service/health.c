@@ -42,6 +42,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   } else if (s->mode == SERVICE_INSPECT) {
     f->holder = state_lock_holder(s->state);
   }
+  service_paused(s, &f->pause);
   figures_of_commands(s, &f->commands);
   figures_of_events(s, &f->events);
   gather_keys(s, f);
@@ -245,6 +246,13 @@ static enum status write_health(struct service *s, const struct facts *f, const 
   write_figures("commands", &f->commands, json, &first);
   write_figures("events", &f->events, json, &first);
   enum status st = write_dead(s, f->counts.dead, detailed, json, &first, err);
+  json_write_key(json, &first, "paused");
+  buffer_add_z(json, f->pause.on ? "{" : "null");
+  if (f->pause.on) {
+    bool inner = true;
+    write_pause(&f->pause, json, &inner);
+    buffer_add_char(json, '}');
+  }
   write_breakers(f->status, json, &first);
   write_redis(f, json, &first);
   member_bool(json, &first, "worker", f->relay);

@@ -80,7 +80,22 @@ static void rule_heartbeat(const struct facts *f, const struct limits *l, struct
         duration_text(still / 1000, age));
 }
 
+static void rule_paused(const struct facts *f, const struct limits *l, struct judgement *j) {
+  const struct state_pause *p = &f->pause;
+  char since[TIME_TEXT], age[DURATION_TEXT];
+  (void)l;
+  if (!p->on) return;
+  if (p->since_us == TIME_NONE) {
+    say(j, HEALTH_WARNING, "busbridge resume", "Publishing is paused: %s", p->reason);
+    return;
+  }
+  say(j, HEALTH_WARNING, "busbridge resume", "Publishing is paused since %.19s UTC (%s) by %s%s%s",
+      time_format(p->since_us, since), duration_text((f->now_us - p->since_us) / 1000, age),
+      *p->by ? p->by : "somebody", *p->reason ? ": " : "", p->reason);
+}
+
 static const char *next_for_oldest(const struct facts *f, const struct limits *l) {
+  if (f->pause.on) return "busbridge resume";
   if (!f->relay && f->holder == 0) return "busbridge-worker; or once: busbridge flush";
   if (f->relay && !l->background) return "busbridge flush";
   return "busbridge list --type pending";
@@ -170,7 +185,8 @@ static void rule_files(const struct facts *f, const struct limits *l, struct jud
     say(j, HEALTH_OK, "Take them out of the outbox folder",
         "%" PRIu64 " names are left alone: links, folders, devices or files with two names", c->odd);
   if (c->growing) say(j, HEALTH_OK, "", "%" PRIu64 " files are not whole yet", c->growing);
-  if (!c->exact && !f->unreadable) say(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
+  if (!c->exact && !f->unreadable && !f->pause.on)
+    say(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
 }
 
 static enum health_state worse(enum health_state a, enum health_state b) {
@@ -201,8 +217,8 @@ static void summarise(const struct facts *f, struct judgement *j) {
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,
-      rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
+      rule_readable, rule_paused,   rule_breakers, rule_heartbeat, rule_oldest, rule_worker,
+      rule_dead,     rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
   };
   out->state = HEALTH_OK;
   out->count = 0;

@@ -1,7 +1,7 @@
 /* judge.h - from the facts about an outbox to its state of health, in words. Pure; private to bridge/service.
  *
- * Never OK while nothing moves: an open breaker, an old pending entry and a relay that does not turn are each a reason
- * of their own. To add a rule: a fact, a function in judge.c, a row in its table, a row in the unit test.
+ * Never OK while nothing moves: a pause, an open breaker, an old pending entry and a relay that does not turn are each
+ * a reason of their own. To add a rule: a fact, a function in judge.c, a row in its table, a row in the unit test.
  */
 #ifndef BRIDGE_SERVICE_JUDGE_H
 #define BRIDGE_SERVICE_JUDGE_H
@@ -28,7 +28,8 @@ struct facts {
   int64_t holder; /* else: pid of whoever holds the lock, 0 = nobody */
   struct figures commands, events;
   const struct relay_status *status; /* NULL: none */
-  bool keys_known;                   /* Redis was asked at least once */
+  struct state_pause pause;
+  bool keys_known; /* Redis was asked at least once */
   struct keys_state keys;
   int64_t disk_free; /* -1: not known */
 };

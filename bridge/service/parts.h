@@ -14,7 +14,8 @@ struct service {
   struct log *log;
   const struct clock *clock;
   const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */
-  pthread_mutex_t lock;            /* settings */
+  pthread_mutex_t lock;            /* settings, pause */
+  struct state_pause pause;        /* lock; RELAY, CHANGE */
   pthread_mutex_t moving;          /* replays and purges against each other */
   pthread_mutex_t audit_lock;
   pthread_mutex_t topics_lock;

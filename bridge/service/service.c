@@ -43,7 +43,9 @@ static enum status open_state(struct service *s, const struct service_options *o
   enum status st = store_address(setting_text(s->settings, SETTING_OUTBOX_URL), &folder, err);
   if (st == ST_OK) st = state_open(folder, create, s->clock, &s->state, err);
   if (st != ST_OK || !create) return st;
-  return state_lock(s->state, o->lock_wait_ms, err);
+  st = state_lock(s->state, o->lock_wait_ms, err);
+  state_pause_read(s->state, &s->pause);
+  return st;
 }
 
 /* The hand that the crash handler marks; twice marked is not tried again. */
@@ -200,6 +202,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                                 .ledger_topic = s->ledger_topic,
                                 .exactly_once = !strcmp(setting_text(x, SETTING_DELIVERY_GUARANTEE), "exactly_once"),
                                 .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
+                                .paused = s->pause.on,
                                 .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
                                 .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
                                 .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
@@ -222,6 +225,10 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = open_metrics(s, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
+    log_write(s->log, LOG_WARNING, "service", "paused",
+              FIELDS(F_TEXT("by", s->pause.by), F_TEXT("reason", s->pause.reason)),
+              "Publishing was paused before this start; go on by: busbridge resume");
   return st;
 }
 

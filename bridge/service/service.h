@@ -83,14 +83,32 @@ struct replay_request {
 MUST_CHECK enum status service_replay(struct service *s, const struct replay_request *request, struct buffer *json,
                                       struct error *err);
 
+struct pause_request {
+  const char *reason; /* NULL: not told */
+  const struct caller *by;
+};
+/* Publishing stops until service_resume, over restarts too: everything stays pending, and what Kafka has is settled.
+ * Paused already: nothing changes, the answer is of the pause there is. RELAY, CHANGE.
+ * {"version":1,"paused":true,"changed":bool,"since","by","reason","worker":bool}, with "pending":N where it is known
+ * without looking. */
+MUST_CHECK enum status service_pause(struct service *s, const struct pause_request *request, struct buffer *json,
+                                     struct error *err);
+/* {"version":1,"paused":false,"changed":bool, and of the pause that ended: "since","by","reason", "pending", "worker"}
+ */
+MUST_CHECK enum status service_resume(struct service *s, const struct pause_request *request, struct buffer *json,
+                                      struct error *err);
+/* The same without "changed"; any mode. */
+MUST_CHECK enum status service_pause_state(struct service *s, struct buffer *json, struct error *err);
+
 struct flush_request {
   size_t limit; /* 0 = all */
   bool dry_run;
   bool patient; /* --once: keep due times, wait for growing files and for retries due within flush.interval */
   const struct caller *by; /* NULL: nobody's, not in the audit log */
 };
-/* Starts a flush (RELAY only) and answers at once. dry_run changes nothing and works in every mode: the entries that
- * would be tried, by topic and by reason of refusal. {"version":1,"flush":ID} or
+/* Starts a flush (RELAY only) and answers at once; ST_BUSY while paused (err names the command), or while one runs.
+ * dry_run changes nothing and works in every mode: the entries that would be tried, by topic and by reason of refusal.
+ * {"version":1,"flush":ID} or
  * {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..}, "samples":[..]} */
 MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
                                      struct error *err);
@@ -105,7 +123,8 @@ void service_flush_cancel(struct service *s, uint64_t flush);
 /* {"version":1,"state":0..3,"word":"OK","summary":"12 pending, oldest
  * 3s","reasons":[{"state","text","next"}],"pending":N,"oldest_seconds":X|null,"dead":N,
  * "processed":N,"commands":{total,p95_ms,failure_rate},"events":{...},"dlq":{"total":N,"oldest":..,"errors":[{"error","count"}]},
- * "breakers":[{target,state,reason,remedy}],"redis":{...},"worker":bool,"perfdata":{...}} */
+ * "paused":null|{since,by,reason},"breakers":[{target,state,reason,remedy}],"redis":{...},"worker":bool,"perfdata":{...}}
+ */
 MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err);
 
 /* Health's first line, with its first reason unless all is well: "WARNING - 12 pending, oldest 70s: The oldest pending
@@ -116,7 +135,8 @@ void service_summary(struct service *s, struct buffer *line);
  * reset begins a new window (needs CHANGE or RELAY). */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
 
-/* Each namespace and its topic. Kafka is asked, for at most 3 s, and not again within 5 s. {"version":1,"kafka":"up|away",
+/* Each namespace and its topic. Kafka is asked, for at most 3 s, and not again within 5 s.
+ * {"version":1,"kafka":"up|away",
  * "error":null|"...","topics":[{"namespace","topic","state":"there|missing|forbidden|unknown","partitions":N|null,
  * "breaker":"closed|open|probing"|null,"reason":null|"...","remedy":null|"..."}]}; breaker is null without a relay. */
 MUST_CHECK enum status service_topics(struct service *s, struct buffer *json, struct error *err);

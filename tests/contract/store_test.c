@@ -314,6 +314,28 @@ static void counts_are_exact_after_the_first_scan_and_tell_the_oldest(void **sta
   assert_int_equal(box_counts(b).oldest_us, TIME_NONE);
 }
 
+static void following_counts_what_is_there_and_hands_out_nothing(void **state) {
+  struct box *b = *state;
+  EMIT("a", "b");
+  box_restart(b);
+  OK(store_follow(b->store, &b->err));
+  struct store_counts c = box_counts(b);
+  assert_int_equal(c.pending, 2);
+  assert_int_equal(c.in_hand, 0);
+  assert_true(c.oldest_us != TIME_NONE);
+  box_emit(b, "c");
+  OK(store_follow(b->store, &b->err));
+  assert_int_equal(box_counts(b).pending, 3);
+  box_take_all(b);
+  assert_int_equal(box_counts(b).in_hand, 3);
+  box_done_all(b);
+  box_emit(b, "d"); /* nothing listed is in front of it: its age is known by the next look */
+  OK(store_follow(b->store, &b->err));
+  OK(store_follow(b->store, &b->err));
+  assert_int_equal(box_counts(b).pending, 1);
+  assert_true(box_counts(b).oldest_us != TIME_NONE);
+}
+
 static void done_twice_finds_it_vanished(void **state) {
   struct box *b = *state;
   box_emit(b, "a");
@@ -397,6 +419,7 @@ int main(void) {
         RULE(find_prefers_exact_and_shows_candidates_of_a_prefix),
         RULE(what_can_never_be_published_comes_with_its_reason),
         RULE(counts_are_exact_after_the_first_scan_and_tell_the_oldest),
+        RULE(following_counts_what_is_there_and_hands_out_nothing),
         RULE(done_twice_finds_it_vanished),
         RULE(recovery_takes_out_by_id_what_changed_or_was_set_aside),
         RULE(unknown_kinds_are_refused_without_showing_the_url),

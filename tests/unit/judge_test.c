@@ -134,6 +134,23 @@ static void test_background_flush_off_is_told(void **state) {
   assert_true(says(HEALTH_OK, "background flush is off"));
 }
 
+static void test_a_pause_is_never_green(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.pause = (struct state_pause){true, NOW - SECONDS(200), "ann", "broker upgrade"};
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(says(HEALTH_WARNING, "paused since 2025-06-15T15:03:20 UTC (3m 20s) by ann: broker upgrade"));
+  assert_true(next_is("busbridge resume"));
+  f.pause = (struct state_pause){.on = true, .since_us = TIME_NONE, .reason = "nobody knows"};
+  f.counts.pending = 1;
+  f.counts.oldest_us = NOW - SECONDS(400);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+  assert_true(says(HEALTH_WARNING, "Publishing is paused: nobody knows"));
+  for (size_t i = 0; i < result.count; i++) assert_string_equal(result.lines[i].next, "busbridge resume");
+}
+
 static void open_breaker(const char *target, int64_t since_s) {
   struct breaker_view *b = &status.breakers[status.breaker_count++];
   snprintf(b->target, sizeof b->target, "%s", target);
@@ -303,6 +320,7 @@ int main(void) {
       cmocka_unit_test(test_without_a_worker_it_says_so),
       cmocka_unit_test(test_a_holder_that_does_not_answer_is_named),
       cmocka_unit_test(test_background_flush_off_is_told),
+      cmocka_unit_test(test_a_pause_is_never_green),
       cmocka_unit_test(test_an_open_breaker_is_never_green),
       cmocka_unit_test(test_a_relay_that_stands_still_is_critical),
       cmocka_unit_test(test_dead_letters_by_number),

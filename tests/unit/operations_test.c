@@ -1,4 +1,5 @@
 /* The operations of service.h on a real outbox, without Kafka and Redis: what they answer and what they change. */
+#include "bridge/base/durable.h"
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/service.h"
@@ -7,6 +8,7 @@
 #include "worker/control_flush.c"
 #include "worker/control_health.c"
 #include "worker/control_openapi.c"
+#include "worker/control_pause.c"
 #include "worker/control_probes.c"
 #include "worker/control_routes.c"
 
@@ -15,6 +17,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -498,6 +501,59 @@ static void test_routes_answer_with_the_operations(void **state) {
   buffer_release(&answer.body);
 }
 
+static int full_disk(void *ctx, enum durable_op op, const char *name, bool after) {
+  (void)ctx, (void)name;
+  return !after && (op == DURABLE_OPEN || op == DURABLE_UNLINK) ? ENOSPC : 0;
+}
+
+static void test_a_pause_is_kept_and_ends_once(void **state) {
+  (void)state;
+  pending("a-1");
+  open_outbox(SERVICE_CHANGE);
+  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "{\"version\": 1, \"paused\": false");
+  assert_has(ask("POST", "/v1/pause", "reason", "st\303\266rung", 200),
+             "\"paused\": true, \"changed\": true, \"since\": \"2");
+  assert_has(ask("POST", "/v1/pause", "reason", "another", 200), "\"changed\": false");
+  assert_has(buffer_z(&answer.body), "\"by\": null, \"reason\": \"st\303\266rung\"");
+  service_close(service, 0);
+  open_outbox(SERVICE_INSPECT);
+  buffer_clear(&json);
+  const char *text = answered(service_health(service, false, &json, &err));
+  assert_has(text, "\"word\": \"WARNING\"");
+  assert_has(text, "\"paused\": {\"since\": \"2");
+  service_close(service, 0);
+  open_outbox(SERVICE_CHANGE);
+  assert_has(ask("DELETE", "/v1/pause", NULL, NULL, 200), "\"paused\": false, \"changed\": true, \"since\"");
+  assert_has(ask("POST", "/v1/resume", NULL, NULL, 200), "\"paused\": false, \"changed\": false, \"worker\"");
+  assert_false(there(".busbridge/paused"));
+  put(".busbridge/paused", "1");
+  service_close(service, 0);
+  open_outbox(SERVICE_INSPECT); /* what is not understood is a pause */
+  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "does not tell: it is no JSON object");
+  put(".busbridge/paused", "");
+  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "\"since\": null, \"by\": null");
+  buffer_release(&answer.body);
+}
+
+static void test_a_pause_that_cannot_be_kept_is_none(void **state) {
+  (void)state;
+  open_outbox(SERVICE_CHANGE);
+  durable_set_hook(full_disk, NULL);
+  ask("POST", "/v1/pause", NULL, NULL, 507);
+  durable_set_hook(NULL, NULL);
+  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "\"paused\": false");
+  ask("POST", "/v1/pause", NULL, NULL, 200);
+  durable_set_hook(full_disk, NULL);
+  ask("POST", "/v1/resume", NULL, NULL, 507);
+  durable_set_hook(NULL, NULL);
+  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "\"paused\": true");
+  char reason[401];
+  memset(reason, 'x', 400);
+  reason[400] = '\0';
+  assert_has(ask("POST", "/v1/pause", "reason", reason, 400), "at most 399 bytes");
+  buffer_release(&answer.body);
+}
+
 static void test_routes_refuse_in_words(void **state) {
   (void)state;
   open_outbox(SERVICE_CHANGE);
@@ -581,6 +637,8 @@ int main(void) {
       TEST(test_emit_warns_of_what_the_relay_would_set_aside),
       TEST(test_emit_refuses_what_is_no_event),
       TEST(test_routes_answer_with_the_operations),
+      TEST(test_a_pause_is_kept_and_ends_once),
+      TEST(test_a_pause_that_cannot_be_kept_is_none),
       TEST(test_routes_refuse_in_words),
       TEST(test_readyz_says_that_it_drains),
       TEST(test_every_status_has_its_http_code),

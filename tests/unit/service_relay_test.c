@@ -183,11 +183,35 @@ static void a_broker_that_is_away_is_never_green(void **state) {
   assert_int_equal(service_replay(w->service, &request, &w->json, &w->err), ST_UNAVAILABLE);
 }
 
+static void a_pause_holds_everything_and_a_flush_is_refused(void **state) {
+  struct world *w = *state;
+  const struct caller root = {0};
+  open_relay(w, NULL, "off", true);
+  assert_int_equal(service_pause(w->service, &(struct pause_request){"why", &root}, &w->json, &w->err), ST_OK);
+  emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
+  int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
+  while (!strstr(health(w, false), "\"pending\": 1")) {
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(10000);
+  }
+  assert_has(buffer_z(&w->json), "\"word\": \"WARNING\"");
+  assert_int_equal(service_flush(w->service, &(struct flush_request){0}, &w->json, &w->err), ST_BUSY);
+  assert_has(w->err.text, "by root: why; go on by: busbridge resume");
+  buffer_clear(&w->json);
+  assert_int_equal(service_resume(w->service, &(struct pause_request){NULL, NULL}, &w->json, &w->err), ST_OK);
+  while (there(w, "a-1.json")) {
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(10000);
+  }
+  assert_has(health(w, false), "\"paused\": null");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_flush_publishes_and_the_figures_tell),
       TEST(the_background_relays_what_is_replayed),
+      TEST(a_pause_holds_everything_and_a_flush_is_refused),
       TEST(a_broker_that_is_away_is_never_green),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
