@@ -3,6 +3,8 @@
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"
 
+#define STRANGERS_LIMIT 1000
+
 /* ---- problems -------------------------------------------------------------------------------------------------- */
 
 int answer_code(enum status st) {
@@ -88,6 +90,8 @@ enum status call_limit(const struct call *call, size_t fallback, size_t *out, st
   uint64_t n = fallback;
   if (value && !number_parse(span_of(value), 1000000000, &n))
     return call_bad(err, "limit", value, "a number, 0 for all");
+  if (call->stranger && (n == 0 || n > STRANGERS_LIMIT))
+    return error_set(err, ST_DENIED, "limit is at most %d over TCP without the token of http.token", STRANGERS_LIMIT);
   *out = (size_t)n;
   return ST_OK;
 }

@@ -21,7 +21,7 @@ struct query {
 struct call {
   struct service *service;
   bool draining;
-  bool full_rights;            /* asked on the socket, or with the token */
+  bool stranger;               /* asked over TCP without the token */
   bool wants_json;             /* where words are the usual answer */
   const struct caller *caller; /* NULL: not known */
   const struct query *query;
@@ -44,7 +44,7 @@ const char *call_value(const struct call *call, const char *key);
 MUST_CHECK enum status call_bad(struct error *err, const char *key, const char *value, const char *expected);
 /* 0, 1, true, false; not there: false. */
 MUST_CHECK enum status call_flag(const struct call *call, const char *key, bool *out, struct error *err);
-/* The parameter limit, 0 for all. */
+/* The parameter limit, 0 for all; a stranger's has an end, since an answer lies in memory. */
 MUST_CHECK enum status call_limit(const struct call *call, size_t fallback, size_t *out, struct error *err);
 /* The filters among the parameters (of selection.h); none: everything. Borrows their texts. */
 MUST_CHECK enum status call_selection(const struct call *call, struct selection *out, struct error *err);

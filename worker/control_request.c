@@ -148,7 +148,7 @@ static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection 
   struct call call = {.service = c->service,
                       .caller = &caller,
                       .draining = atomic_load(&c->draining),
-                      .full_rights = request->full_rights,
+                      .stranger = !request->full_rights,
                       .wants_json = request->wants_json,
                       .query = &query,
                       .body = buffer_span(&request->body)};

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import unittest
+from pathlib import Path
 
 import harness
 from harness import free_port, wait_until
@@ -47,16 +48,21 @@ class ControlTest(harness.BusTest):
             raise
         return s
 
-    def raw(self, where, request):
-        """What comes back for these bytes until the worker closes; the sending side is closed after them."""
+    def raw(self, where, request, patience=30):
+        """What comes back for these bytes until the worker closes; the sending side is closed after them. patience: whoever sends
+        nonsense may be left waiting, until the worker shows him out."""
         answer = b""
         with self.connect(where) as s:
+            s.settimeout(patience)
             try:
                 s.sendall(request)
                 s.shutdown(socket.SHUT_WR)
                 while part := s.recv(65536):
                     answer += part
-            except (ConnectionResetError, BrokenPipeError):
+            except TimeoutError:
+                if patience == 30:
+                    raise
+            except OSError:  # closed by the worker meanwhile
                 pass
         return answer
 
@@ -249,6 +255,112 @@ class Probes(ControlTest):
         (self.outbox / ".busbridge/tmp").mkdir()
         (self.outbox / ".busbridge/lock").rename(self.dir / "lock")
         self.assertEqual(sorted(self.checks()[2]), ["kafka", "lock"])
+
+
+def malformed(rng):
+    """Some 200 requests that no honest client sends; nothing in them may change anything."""
+    ok = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    change = "POST /v1/replay?id=d-1 HTTP/1.1\r\nHost: localhost\r\n"
+    yield from (b"", b"\r\n", b"\r\n" * 5000, b"\x00" * 1000, b"GET", b"GET ", b"GET /", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00",
+                b"GET /livez\r\n\r\n", b"GET /livez HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT evil:1 HTTP/1.1\r\n\r\n")
+    for path in ("*", "http://evil.example/v1/status", "//evil.example/v1/status", "/../../etc/passwd", "/v1/../v1/config", "/%2e%2e/x", "/%00",
+                 "/v1/entries/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/v1/entries/..", "/v1/entries/%00", "/v1/entries/" + "a" * 8000,
+                 "/v1/entries/d-1%00/raw", "/v1/flush/18446744073709551616", "/v1/flush/-1", "/v1/flush/1/../../replay", "/" + "a" * 20000,
+                 "/v1/entries?" + "&".join(f"limit={n}" for n in range(2000)), "/v1/entries?" + "type=all&" * 30, "/v1/entries?limit=99999999999999999999",
+                 "/v1/entries?%6cimit=1&limit=2", "/v1/entries?type=%ff%fe", "/v1/entries?key=" + "%f0%9f" * 900, "/v1/status?detailed", "/v1/status?=1"):
+        yield f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    for headers in (["X: " + "a" * 60000], ["A" * 60000 + ": x"], [f"X-{n}: y" for n in range(5000)], ["no colon"], [": empty"], [" folded: x", "  more"],
+                    ["X: \x00\x01\x7f"], ["Content-Length: -1"], ["Content-Length: 99999999999999999999999"], ["Content-Length: 5", "Content-Length: 6"],
+                    ["Content-Length: 0x10"], ["Transfer-Encoding: chunked", "Content-Length: 3"], ["Transfer-Encoding: gzip, chunked"], ["Expect: 100-continue"],
+                    ["Expect: nonsense"], ["Upgrade: websocket", "Connection: Upgrade"], ["Cookie: " + "a=b; " * 3000], ["Range: bytes=0-"], ["Host: localhost"],
+                    ["Authorization: Bearer"], ["Authorization: Bearer \x00"], ["Authorization: " + "B" * 9000], ["Accept: " + "application/json," * 600]):
+        yield (ok + "".join(line + "\r\n" for line in headers) + "\r\n").encode("latin-1")
+        yield (change.replace("id=d-1", "id=") + "".join(line + "\r\n" for line in headers) + "\r\n").encode("latin-1")
+    for body in ("5\r\nab", "zz\r\n\r\n", "FFFFFFFFFFFFFFFFF\r\n", "-1\r\n", "1;" + "x" * 20000 + "\r\na\r\n0\r\n\r\n", "0\r\nHost: evil\r\n\r\n"):
+        yield f"POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}".encode()
+    yield b"POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 300000
+    yield b"POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300000
+    yield ok.replace("Connection: close\r\n", "").encode() + b"\r\n" + (ok + "\r\n").encode() * 200   # pipelined
+    good = (ok + "\r\n").encode()
+    for _ in range(50):                                                                       # one honest request, bent
+        bent = bytearray(good)
+        for _ in range(rng.randint(1, 6)):
+            at = rng.randrange(len(bent))
+            bent[at:at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
+        yield bytes(bent)
+    for _ in range(30):
+        yield rng.randbytes(rng.randint(1, 3000))
+
+
+class Hostile(ControlTest):
+    def resident(self, worker):
+        text = Path(f"/proc/{worker.pid}/status").read_text()
+        return int(text.split("VmRSS:")[1].split()[0])
+
+    def entries(self):
+        return {str(p.relative_to(self.outbox)): p.read_bytes() for p in self.outbox.rglob("*.json")}
+
+    def test_what_is_malformed_changes_nothing_on_either_listener(self):
+        worker = self.worker(**{"http.token": TOKEN})
+        before, files = self.resident(worker), self.entries()
+        seed = random.randrange(1 << 32)
+        for where in BOTH:
+            for number, request in enumerate(malformed(random.Random(seed))):
+                answer = self.raw(where, request, patience=0.5)
+                what = f"seed {seed}, {where}, request {number}: {request[:200]!r} -> {answer[:200]!r}"
+                self.assertTrue(worker.running(), what)
+                self.assertNotIn(b'"status": 500', answer, what)
+                self.assertNotIn(b"root:", answer, what)
+            self.assertGreater(number, 170)
+            self.assertEqual(self.ask(where, "GET", "/livez")[0], 200)
+        self.assertEqual(self.entries(), files)
+        self.assertLess(self.resident(worker) - before, 32 * 1024, "kB more")
+
+    def test_a_stranger_gets_only_so_much_and_no_payload(self):
+        self.worker(**{"http.token": TOKEN})
+        for limit in (0, 1001):
+            self.problem(self.ask("tcp", "GET", f"/v1/entries?limit={limit}"), 403, "limit")
+            self.assertEqual(self.ask("tcp", "GET", f"/v1/entries?limit={limit}", Authorization="Bearer " + TOKEN)[0], 200)
+            self.assertEqual(self.ask("unix", "GET", f"/v1/entries?limit={limit}")[0], 200)
+        self.problem(self.ask("tcp", "GET", "/v1/entries/d-1"), 401)
+        self.assertEqual(self.ask("tcp", "GET", "/v1/entries/d-1", Authorization="Bearer " + TOKEN)[0], 200)
+
+    def test_connections_that_say_nothing_keep_nobody_out_of_the_socket(self):
+        worker = self.worker()
+        before = self.resident(worker)
+        idle = []
+        self.addCleanup(lambda: [s.close() for s in idle])
+        for number in range(300):
+            s = socket.socket(socket.AF_INET)
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", self.port))
+            idle.append(s)
+        for s in idle:
+            try:
+                s.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ")
+            except OSError:
+                pass
+        for _ in range(20):
+            self.assertEqual(self.ask("unix", "GET", "/v1/status")[0], 200)
+        self.assertIn("asking the worker", self.run_cli("-v", "list", expect=0).stderr())
+        self.assertLess(len(os.listdir(f"/proc/{worker.pid}/fd")), 200)
+        self.assertLess(self.resident(worker) - before, 16 * 1024, "kB more")
+        while idle:
+            idle.pop().close()
+        wait_until(lambda: self.ask("tcp", "GET", "/livez")[0] == 200, what="TCP answers again")
+
+    def test_answers_that_nobody_takes_are_bounded(self):
+        worker = self.worker(**{"http.token": TOKEN})
+        before = self.resident(worker)
+        idle = []
+        self.addCleanup(lambda: [s.close() for s in idle])
+        for _ in range(30):
+            s = self.connect("tcp")
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+            idle.append(s)
+        self.assertEqual(self.ask("unix", "GET", "/livez")[0], 200)
+        self.assertLess(self.resident(worker) - before, 32 * 1024, "kB more")
 
 
 if __name__ == "__main__":
