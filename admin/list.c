@@ -20,6 +20,7 @@ static const struct row_of_entry columns[] = {
     {{"FAILED", false, 0, false}, "failed_at", false, true},
     {{"BYTES", true, 0, false}, "payload_size", false, true},
     {{"TOPIC", false, 0, true}, "topic", false, true},
+    {{"KEY", false, 0, true}, "key", false, true},
     {{"FILE", false, 0, true}, "file", false, true},
     {{"REASON", false, 0, false}, "reason", false, false},
     {{"ERROR", false, 0.3, true}, "last_error", false, false},

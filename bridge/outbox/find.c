@@ -140,7 +140,8 @@ enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn 
   enum status st = ST_OK;
   *total = 0;
   if (!key.len) return ST_OK;
-  for (unsigned way = BY_FILE; way <= BY_ID && st == ST_OK && !*total; way++) {
+  unsigned last = event_id_valid(key) ? BY_ID : BY_NAME; /* what can be no id is in no file */
+  for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {
     f.way = (enum way)way;
     st = search(&f, which, err);
     *total = tell(&f, visit, ctx);

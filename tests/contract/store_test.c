@@ -273,6 +273,12 @@ static void find_prefers_exact_and_shows_candidates_of_a_prefix(void **state) {
   assert_int_equal(total, 3);
   box_find(b, LIST_DEAD, "ab", &total);
   assert_int_equal(total, 0);
+  struct box_listed one = {0};
+  OK(store_look(b->store, PLACE_FLAT, "ab.json", box_visit, &one, &b->err));
+  assert_string_equal(one.ids, "ab");
+  assert_true(one.last.doc && one.last.payload != JSON_NONE && one.last.text.len == one.last.size);
+  assert_int_equal(store_look(b->store, PLACE_DLQ, "ab.json", box_visit, &one, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_look(b->store, PLACE_FLAT, "../ab.json", box_visit, &one, &b->err), ST_NOT_FOUND);
   box_find(b, LIST_PENDING | LIST_DEAD, "nobody", &total);
   assert_int_equal(total, 0);
   box_find(b, LIST_PENDING, "", &total);

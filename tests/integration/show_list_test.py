@@ -154,11 +154,11 @@ class List(ShowListTest):
             self.assertEqual((status, problem["code"]), (400, "invalid"))
             self.assertIn(says, problem["detail"])
 
-    def test_wide_names_topic_and_file(self):
+    def test_wide_names_topic_key_and_file(self):
         self.fill()
         for _ in self.both_ways():
             wide = self.run_cli("list", "-o", "wide", "--key", "k-1", "--type", "pending", expect=0).stdout()
-            self.assertRegex(wide, rf"(?m)^p-old +plot\.updated +pending .* {self.prefix}\.plot\.events +p-old\.json ")
+            self.assertRegex(wide, rf"(?m)^p-old +plot\.updated +pending .* {self.prefix}\.plot\.events +k-1 +p-old\.json ")
             row = json.loads(self.run_cli("list", "-o", "jsonl", "--name", "epsiode*", expect=0).stdout())
             self.assertEqual((row["topic"], row["namespace"], row["key"]), (None, "epsiode", None))
 
@@ -339,6 +339,23 @@ class Show(ShowListTest):
             pass
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
         self.assertIn(b"\x1b[31m^\x1b[0m", text)
+
+
+class Held(ShowListTest):
+    needs_kafka = True
+
+    def test_an_entry_is_held_behind_the_one_that_its_key_waits_for(self):
+        self.options["flush.background"] = None
+        self.create_topic("plot.events", 1, {"max.message.bytes": 2000})
+        self.entry("plot.updated", {"plot_id": "k", "notes": os.urandom(3000).hex()}, id="first", storage_key="first", mtime=NOW - 20)
+        self.entry("plot.updated", {"plot_id": "k"}, id="second", storage_key="second", mtime=NOW - 10)
+        self.worker()
+        second = wait_until(lambda: (s := self.shown("second"))["held_behind"] and s, what="the second is held")
+        self.assertEqual((second["state"], second["held_behind"], second["due_at"]), ("held", "first.json", None))
+        self.assertRegex(self.run_cli("show", "second", expect=0).stdout(), r"(?m)^state +held behind first\.json, an earlier event of its key$")
+        first = self.shown("first")
+        self.assertEqual((first["state"], first["attempts"], first["held_behind"]), ("retrying", 1, None))
+        self.assertGreater(first["due_at"], first["failed_at"])
 
 
 if __name__ == "__main__":

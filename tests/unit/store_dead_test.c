@@ -327,6 +327,8 @@ static void ids_are_searched_only_when_no_name_matches(void **state) {
   put_entry(b, "done.json", "insane", "dispatched", "2025-01-01T00:00:00");
   put(b, "broken.json", "{");
   assert_string_equal(box_find(b, LIST_PENDING, "inside", &total).ids, "inside");
+  box_find(b, LIST_PENDING, "inside ", &total); /* no id: the files are not opened */
+  assert_int_equal(total, 0);
   box_find(b, LIST_PENDING, "ins", &total);
   assert_int_equal(total, 2);
   assert_string_equal(box_find(b, LIST_PENDING, "oth", &total).ids, "insider");
