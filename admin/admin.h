@@ -57,6 +57,7 @@ struct command {
   X(resume)                                                                                                            \
   X(health)                                                                                                            \
   X(metrics)                                                                                                           \
+  X(top)                                                                                                               \
   X(emit)                                                                                                              \
   X(tail)                                                                                                              \
   X(doctor)                                                                                                            \
@@ -79,6 +80,8 @@ int admin_flush(struct admin *a);
 /* How often Ctrl-C (or SIGTERM) came since interrupts_counted; before that it ends the program at once with 130. */
 int interrupts(void);
 void interrupts_counted(void);
+/* The third one does not wait for anything: this is called before it ends the program. Async-signal-safe. */
+void interrupts_end_by(void (*last)(void));
 
 /* A line on a terminal while something takes longer than a moment, taken away at the end. */
 void patience_begin(const struct admin *a);

@@ -18,6 +18,7 @@ struct client {
   struct http *http;       /* a worker runs */
   struct service *service; /* none does */
   struct buffer path;
+  int patience_ms; /* 0: each question has its own */
 };
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
@@ -88,6 +89,10 @@ bool client_remote(const struct client *c) {
   return c->http != NULL;
 }
 
+void client_patience(struct client *c, int timeout_ms) {
+  c->patience_ms = timeout_ms;
+}
+
 /* ---- asking the worker ------------------------------------------------------------------------------------------ */
 
 /* The status that a problem's code word names. */
@@ -116,6 +121,7 @@ static enum status problem(int code, struct span body, struct error *err) {
 static enum status ask(struct client *c, const char *method, int timeout_ms, struct buffer *json, struct error *err) {
   int code = 0;
   size_t before = json->len;
+  if (c->patience_ms) timeout_ms = c->patience_ms;
   enum status st = buffer_status(&c->path, err);
   if (st == ST_OK)
     st = http_request(c->http, method, buffer_z(&c->path), (struct span){0}, timeout_ms, &code, json, err);
@@ -237,6 +243,12 @@ enum status client_health(struct client *c, bool detailed, struct buffer *json, 
   enum status st = health(c, detailed, json, err);
   patience_end(c->admin);
   return st;
+}
+
+enum status client_prometheus(struct client *c, struct buffer *text, struct error *err) {
+  if (c->service) return service_prometheus(c->service, text, err);
+  path(c, "/metrics");
+  return ask(c, "GET", ANSWER_MS, text, err);
 }
 
 enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err) {

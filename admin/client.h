@@ -14,6 +14,8 @@ struct client;
 MUST_CHECK enum status client_open(struct admin *a, enum service_mode local, struct client **out, struct error *err);
 void client_close(struct client *c); /* NULL is fine */
 bool client_remote(const struct client *c);
+/* Wait at most so long for each answer of a worker, whatever is asked. */
+void client_patience(struct client *c, int timeout_ms);
 
 MUST_CHECK enum status client_list(struct client *c, const struct list_request *r, struct buffer *json,
                                    struct error *err);
@@ -31,6 +33,8 @@ MUST_CHECK enum status client_pause(struct client *c, const struct pause_request
 MUST_CHECK enum status client_resume(struct client *c, const struct pause_request *r, struct buffer *json,
                                      struct error *err);
 MUST_CHECK enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err);
+/* Prometheus text of all metrics, appended. */
+MUST_CHECK enum status client_prometheus(struct client *c, struct buffer *text, struct error *err);
 MUST_CHECK enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_topics(struct client *c, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_config(struct client *c, struct buffer *json, struct error *err);

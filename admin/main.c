@@ -108,11 +108,14 @@ int admin_flush(struct admin *a) {
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupt_count, in_loop;
+static void (*volatile restore)(void);
 
 /* Outside of loops that look at interrupts() nothing is lost by leaving at once. */
 static void on_interrupt(int signal_number) {
   (void)signal_number;
-  if (!in_loop || ++interrupt_count > 2) _exit(CODE_INTERRUPTED);
+  if (in_loop && ++interrupt_count <= 2) return;
+  if (restore) restore();
+  _exit(CODE_INTERRUPTED);
 }
 
 int interrupts(void) {
@@ -121,6 +124,10 @@ int interrupts(void) {
 
 void interrupts_counted(void) {
   in_loop = 1;
+}
+
+void interrupts_end_by(void (*last)(void)) {
+  restore = last;
 }
 
 static void catch_signals(void) {

@@ -4,11 +4,11 @@
 
 # shellcheck disable=SC2034  # used by those who source this
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavro-dev libhiredis-dev libjansson-dev
-  libcurl4-openssl-dev libmicrohttpd-dev libsmartcols-dev"
+  libcurl4-openssl-dev libmicrohttpd-dev libsmartcols-dev libncurses-dev"
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales"
-TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd"
+TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr"
 
