@@ -197,7 +197,7 @@ static bool tell_rest(struct teller *t, uint64_t *pending) {
   bool ok = unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) && copy_all(&s->parked, &parked) &&
             copy_all(&s->ahead, &ahead);
   if (!t->open) known_to(t, s->known_ns);
-  *pending = s->figures.known + s->figures.queued;
+  *pending = fs_waiting(&s->figures);
   pthread_mutex_unlock(&s->lock);
   if (ok) tell_oldest(t, &hands);
   if (ok) tell_oldest(t, &parked);

@@ -21,6 +21,10 @@ static void drop(struct fs *s, struct fs_growing *g) {
   figure(s);
 }
 
+bool fs_growing_has(struct fs *s, enum place place, const char *name) {
+  return s->growing_count && find(s, place, name);
+}
+
 bool fs_growing_forget(struct fs *s, enum place place, const char *name) {
   struct fs_growing *g = s->growing_count ? find(s, place, name) : NULL;
   if (g) drop(s, g);

@@ -41,7 +41,10 @@ enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64
   *h = (struct hand){.mtime_ns = mtime_ns, .key = {h->bytes, key.span.len}};
   pthread_mutex_lock(&s->lock);
   enum status st = table_put(&s->in_hand, h->key, h);
-  if (st == ST_OK && fresh) s->figures.known++;
+  if (st == ST_OK && fresh) {
+    fs_arrives(&s->figures);
+    s->figures.known++;
+  }
   pthread_mutex_unlock(&s->lock);
   if (st != ST_OK) free(h);
   return st;
@@ -63,13 +66,36 @@ static void push_again(struct fs *s, enum place place, const char *name, bool fr
 static void gone(struct fs *s, const struct hand *h) {
   struct fs_figures *f = &s->figures;
   if (f->known) f->known--;
+  f->gone++;
   if (f->listing_on && h->listing == f->listing) f->gone_during++;
+}
+
+/* The listing under way, or the last one, may have counted it already. */
+static void returned(struct fs *s, const struct hand *h) {
+  struct fs_figures *f = &s->figures;
+  bool listed = h->listing && h->listing == f->listing;
+  f->returned++;
+  if (listed && !f->listing_on) return;
+  f->returning++;
+  if (f->listing_on && !listed) f->late++;
+}
+
+static void count_end(struct fs *s, const struct hand *h, enum fs_end how) {
+  switch (how) {
+  case FS_END_GONE: gone(s, h); break;
+  case FS_END_CHANGED: s->figures.gone++; break; /* what lies there now waits in its place */
+  case FS_END_RETURNED: returned(s, h); break;
+  case FS_END_STAYS: s->figures.given_back++; break;
+  case FS_END_AGAIN:
+  case FS_END_NOTHING: break;
+  }
 }
 
 /* Is it to be looked at again, and as one not counted yet? A name told while it was in hand is: it may be new bytes. */
 static bool again_wanted(const struct fs *s, const struct hand *h, enum fs_end how, bool *fresh) {
-  *fresh = how == FS_END_GONE || (how == FS_END_NOTHING && (!h->listing || h->listing != s->figures.listing));
-  return h->told || how == FS_END_AGAIN;
+  bool came = how == FS_END_NOTHING || how == FS_END_RETURNED;
+  *fresh = how == FS_END_GONE || (came && (!h->listing || h->listing != s->figures.listing));
+  return h->told || how == FS_END_AGAIN || how == FS_END_CHANGED;
 }
 
 void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how) {
@@ -78,10 +104,9 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_remove(&s->in_hand, key.span);
-  if (h && how == FS_END_GONE) gone(s, h);
-  if (how == FS_END_GONE && s->own.count) free(table_remove(&s->own, key.span));
-  if (h && (how == FS_END_STAYS || how == FS_END_AGAIN) && h->mtime_ns < s->figures.parked_ns)
-    s->figures.parked_ns = h->mtime_ns;
+  if (h) count_end(s, h, how);
+  bool stays = how == FS_END_STAYS || how == FS_END_AGAIN || how == FS_END_CHANGED;
+  if (h && stays && h->mtime_ns < s->figures.parked_ns) s->figures.parked_ns = h->mtime_ns;
   bool again = h && again_wanted(s, h, how, &fresh);
   if (again) push_again(s, place, name, fresh);
   if (h && (again || how == FS_END_STAYS)) fs_front_park(s, place, name, h->mtime_ns);
@@ -129,7 +154,8 @@ void fs_again_clear(struct fs *s) {
 /* ---- our own exchanges ----
  *
  * inotify tells them like arrivals, and puts equal notices in a row together, so they cannot be counted: what lies at
- * the name tells. Its inode is known before the exchange, its ctime only afterwards. */
+ * the name tells. Its inode is known before the exchange, its ctime only afterwards. They may be told after the entry
+ * has gone on to dlq/, so what is known of them stays until there is too much of it. */
 
 #define OWN_MAX 10000
 

@@ -40,22 +40,23 @@ bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZ
   return letter->status == ST_OK;
 }
 
-void fs_left_dlq(struct fs *s) {
+void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
   pthread_mutex_lock(&s->lock);
   if (s->figures.dead) s->figures.dead--;
   pthread_mutex_unlock(&s->lock);
+  if (s->c.dead_left) s->c.dead_left(s->c.dead_ctx, event, reason);
 }
 
 /* ---- purge ---- */
 
 /* The bytes first: a descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
-static enum status take_out(struct fs *s, const char *name, bool raw, struct error *err) {
+static enum status take_out(struct fs *s, const char *name, const struct entry_info *info, struct error *err) {
   char bytes[NAME_SIZE];
   int dlq = fs_folder(s, PLACE_DLQ);
   enum status st = ST_OK;
-  if (raw && name_with(name, 0, ".raw", bytes)) st = durable_unlink(dlq, bytes, err);
+  if (info->raw && name_with(name, 0, ".raw", bytes)) st = durable_unlink(dlq, bytes, err);
   if (st == ST_OK || st == ST_NOT_FOUND) st = durable_unlink(dlq, name, err);
-  if (st == ST_OK) fs_left_dlq(s);
+  if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
   return st;
 }
 
@@ -67,7 +68,7 @@ void fs_purge(void *impl, struct letter *list, size_t count) {
   bool any = false;
   for (size_t i = 0; i < count; i++) {
     struct letter *letter = &list[i];
-    if (fs_letter_look(&look, letter, name, &info)) letter->status = take_out(look.s, name, info.raw, &letter->error);
+    if (fs_letter_look(&look, letter, name, &info)) letter->status = take_out(look.s, name, &info, &letter->error);
     any |= letter->status == ST_OK;
   }
   fs_desk_release(&look.desk);

@@ -144,6 +144,9 @@ static void begin_listing(struct fs *s) {
   fs_watch_drain(s, false); /* what was told so far is found by this listing */
   s->overflow = false;
   pthread_mutex_lock(&s->lock);
+  s->figures.known += s->figures.queued; /* they are listed now */
+  s->figures.queued = s->figures.late = 0;
+  if (s->cursor.mtime_ns == INT64_MIN) s->figures.given_back = 0;
   s->figures.listing++;
   s->figures.listing_on = true;
   s->figures.gone_during = 0;
@@ -151,12 +154,33 @@ static void begin_listing(struct fs *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
+/* Names that arrived meanwhile and were listed too: they are looked at when the queue comes to them. */
+static size_t mark_twice(struct fs *s) {
+  size_t twice = 0;
+  for (size_t i = 0; s->told.count && i < s->names.count; i++) {
+    struct fs_slot *slot = &s->names.at[i];
+    if (!fs_queue_has(s, (enum place)slot->place, fs_slot_name(slot))) continue;
+    slot->flags |= FS_TWICE;
+    twice++;
+  }
+  return twice;
+}
+
+static uint64_t less(uint64_t a, uint64_t b) {
+  return a > b ? a - b : 0;
+}
+
 static void end_listing(struct fs *s, const struct listing *l, bool whole) {
   struct fs_figures *f = &s->figures;
+  size_t twice = whole ? mark_twice(s) : 0;
   pthread_mutex_lock(&s->lock);
   f->listing_on = false;
   if (whole) {
-    f->known = l->seen.known > f->gone_during ? l->seen.known - f->gone_during : 0;
+    f->known = less(l->seen.known, f->gone_during + twice);
+    f->queued = s->queue.count;
+    f->returning = f->late;
+    if (!f->listed) f->first = less(fs_waiting(f) + f->gone + f->vanished, f->returned);
+    f->listed = true;
     f->unreadable = l->seen.unreadable;
     f->odd = l->seen.odd;
     f->foreign = l->seen.foreign;
@@ -180,18 +204,18 @@ enum status fs_list_window(struct fs *s, struct error *err) {
   enum status st = list_place(&l, PLACE_FLAT);
   if (st == ST_OK) st = list_place(&l, PLACE_PENDING);
   if (st == ST_OK) fs_names_finish(&s->names);
-  l.seen.known -= s->names.doubles < l.seen.known ? s->names.doubles : l.seen.known;
+  l.seen.known = less(l.seen.known, s->names.doubles);
+  if (st == ST_OK) fs_watch_drain(s, !s->names.cut);
+  if (st == ST_OK && s->names.cut) {
+    fs_queue_clear(s);
+    s->overflow = false;
+  }
   end_listing(s, &l, st == ST_OK);
   if (st != ST_OK) {
     fs_names_clear(&s->names);
     return st;
   }
   if (s->names.one_group) warn_one_group(s);
-  fs_watch_drain(s, !s->names.cut);
-  if (s->names.cut) {
-    fs_queue_clear(s);
-    s->overflow = false;
-  }
   s->queue_mark = s->queue.count;
   s->queue_taken = 0;
   return ST_OK;

@@ -163,7 +163,14 @@ enum status fs_counts(void *impl, struct store_counts *out, struct error *err) {
   if (s->c.inspect) return tally_folders(s, out, err);
   pthread_mutex_lock(&s->lock);
   const struct fs_figures *f = &s->figures;
-  out->pending = f->known + f->queued;
+  out->pending = fs_waiting(f);
+  out->listed = f->listed;
+  out->arrived = (int64_t)(out->pending + f->gone + f->vanished) - (int64_t)(f->returned + f->first);
+  out->gone = f->gone;
+  out->vanished = f->vanished;
+  out->returned = f->returned;
+  out->first = f->first;
+  out->given_back = f->given_back;
   out->in_hand = s->in_hand.count;
   out->dead = f->dead;
   out->growing = f->growing;

@@ -131,8 +131,11 @@ bool fs_group_pop(struct fs *s, struct fs_candidate *c) {
   }
   const struct fs_member *m = &g->at[g->next++];
   const struct fs_slot *slot = &s->names.at[m->slot];
-  *c = (struct fs_candidate){
-      .source = FS_LISTED, .place = (enum place)slot->place, .cached = m->cached, .held = slot->flags & FS_HELD};
+  *c = (struct fs_candidate){.source = FS_LISTED,
+                             .place = (enum place)slot->place,
+                             .cached = m->cached,
+                             .held = slot->flags & FS_HELD,
+                             .twice = slot->flags & FS_TWICE};
   fs_name_copy(c->name, fs_slot_name(slot));
   head_figure(s);
   return true;

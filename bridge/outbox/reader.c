@@ -60,11 +60,24 @@ void fs_odd(struct fs *s, enum place place, const char *name, const struct stat 
 static void count(struct fs *s, int known, int unreadable, int odd, int foreign) {
   pthread_mutex_lock(&s->lock);
   struct fs_figures *f = &s->figures;
-  if (known < 0 && f->known) f->known--;
-  if (known > 0) f->known++;
+  if (known < 0 && f->known) {
+    f->known--;
+    f->vanished++;
+  }
+  if (known > 0) {
+    fs_arrives(f);
+    f->known++;
+  }
   f->unreadable += (uint64_t)unreadable;
   f->odd += (uint64_t)odd;
   f->foreign += (uint64_t)foreign;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* It was told twice. */
+static void uncount(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  if (s->figures.known) s->figures.known--;
   pthread_mutex_unlock(&s->lock);
 }
 
@@ -88,7 +101,8 @@ static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
   struct stat st;
   if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0) return pass_over(s, c, 0, 0, 0);
   struct stamp stamp = fs_stamp_of(&st);
-  if (!fs_say_once(s, &s->refused, &stamp)) return ST_AGAIN; /* counted already */
+  if (!fs_say_once(s, &s->refused, &stamp)) /* counted already */
+    return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   log_write(
       s->c.log, LOG_WARNING, "outbox", "entry_unreadable",
       FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("name", c->name), F_TEXT("error", strerror(s->desk.sys))),
@@ -228,10 +242,12 @@ static bool still_there(struct fs *s, const struct fs_candidate *c) {
 /* ST_OK: it is in hand. ST_AGAIN: passed over. Else the candidate is kept for the next call. */
 static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep, struct arena *scratch,
                             struct entry *out, struct error *err) {
-  if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name)) return pass_over(s, c, 0, 0, 0);
+  if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name))
+    return c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   if (c->cached && !still_there(s, c)) c->cached = NULL;
   if (!c->cached && fs_hand_has(s, c->place, c->name, c->source == FS_TOLD)) {
     fs_growing_forget(s, c->place, c->name);
+    if (c->queued) uncount(s);
     return ST_AGAIN;
   }
   enum status st = c->cached ? ST_OK : examine(s, c, err);

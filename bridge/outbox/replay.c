@@ -24,6 +24,7 @@ struct moving {
   char name[NAME_SIZE], target[NAME_SIZE];
   struct stamp stamp; /* of what was judged */
   uint64_t inode;     /* raw: of its bytes, as the descriptor says */
+  struct span event, reason;
   char tmp[NAME_SIZE];
   int fd;
   bool written, claimed;
@@ -69,6 +70,8 @@ static void look_at_all(struct moving *list, size_t count, struct fs_look *l, st
     list[i].stamp = l->desk.stamp;
     letter->raw = info.raw;
     letter->id = arena_span(ids, info.id);
+    list[i].event = arena_span(ids, info.name);
+    list[i].reason = arena_span(ids, info.reason);
     if (info.id.len && !letter->id.ptr) letter->status = error_set(&letter->error, ST_NO_MEMORY, "out of memory");
   }
 }
@@ -192,7 +195,7 @@ static void move_all(struct moving *list, size_t count) {
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m)) continue;
     m->letter->status = m->letter->raw ? move_raw(m, &m->letter->error) : move_and_swap(m, &m->letter->error);
-    if (going(m)) fs_left_dlq(s);
+    if (going(m)) fs_left_dlq(s, m->event, m->reason);
     any |= going(m);
   }
   enum status st = any ? fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, &err) : ST_OK;
@@ -203,7 +206,7 @@ static void move_all(struct moving *list, size_t count) {
 static void end_all(struct moving *list, size_t count) {
   for (struct moving *m = list; m < list + count; m++) {
     if (m->written) fs_tmp_drop(m->s, m->tmp);
-    if (m->claimed) fs_hand_end(m->s, PLACE_FLAT, m->target, FS_END_NOTHING);
+    if (m->claimed) fs_hand_end(m->s, PLACE_FLAT, m->target, going(m) ? FS_END_RETURNED : FS_END_NOTHING);
   }
 }
 
@@ -250,7 +253,7 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
   if (st == ST_OK && !fs_ours(place, d.event.status))
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
-  if (st == ST_OK) st = fs_swap(s, place, name, &d.stamp, buffer_span(&text), false, &how, err);
+  if (st == ST_OK) st = fs_swap(s, place, name, &d.stamp, buffer_span(&text), true, &how, err);
   if (st == ST_OK && how != SETTLED_GONE) st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (st == ST_OK) st = fs_sync_places(s, place, place, err);
   buffer_release(&text);
@@ -262,7 +265,7 @@ static enum status replay_pending(struct fs *s, enum place place, const char *na
   enum status st = claim(s, place, name, err);
   if (st != ST_OK) return st;
   st = restart(s, place, name, err);
-  fs_hand_end(s, place, name, FS_END_STAYS);
+  fs_hand_end(s, place, name, FS_END_AGAIN);
   return st;
 }
 

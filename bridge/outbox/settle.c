@@ -31,7 +31,7 @@ static enum status take_out(struct fs *s, enum place place, const char *name, en
 }
 
 static enum fs_end end_of(enum settled how) {
-  return how == SETTLED_CHANGED ? FS_END_AGAIN : FS_END_GONE;
+  return how == SETTLED_CHANGED ? FS_END_CHANGED : FS_END_GONE;
 }
 
 /* It may be gone by a removal of ours, in this run or before a crash, that no sync has made durable yet: one is due,

@@ -60,6 +60,9 @@ struct store_config {
    * handed out unparsed with REASON_CRASHES_WORKER. */
   bool (*may_parse)(void *ctx, enum place place, const char *name);
   void *parse_ctx;
+  /* May be NULL. Told on any thread of a dead letter that was replayed or purged: its event name, its reason's word. */
+  void (*dead_left)(void *ctx, struct span name, struct span reason);
+  void *dead_ctx;
 };
 
 struct store;
@@ -140,6 +143,13 @@ void store_release(struct store *s, const struct entry_ref *ref);
 struct store_counts {
   uint64_t pending; /* entries told by the last scan and since, in hand and growing included, minus those settled */
   uint64_t in_hand;
+  uint64_t given_back; /* neither in hand nor settled: handed out by the scan under way and given back */
+  /* With a reader, once `listed` (the outbox was listed whole, and `first` were there): pending = first + arrived +
+   * returned - gone - vanished, all of one moment. gone: settled; returned: replayed out of dlq/; vanished: left the
+   * pending ones by somebody else's doing. arrived falls when a listing finds fewer than were known. */
+  uint64_t first, gone, vanished, returned;
+  int64_t arrived;
+  bool listed;
   uint64_t dead;            /* entries in dlq/ */
   uint64_t growing;         /* files that do not parse yet */
   uint64_t unreadable, odd; /* files left alone: no right to read; link, FIFO, socket, device, two links, folder */

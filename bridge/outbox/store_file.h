@@ -21,7 +21,8 @@
 
 #define FS_NAME_INLINE 46
 #define FS_OUTSIDE 1
-#define FS_HELD 2 /* it was in hand when it was listed */
+#define FS_HELD 2  /* it was in hand when it was listed; in the queue: counted among the growing ones */
+#define FS_TWICE 4 /* it is in the queue too, where it is counted */
 struct fs_slot {
   int64_t mtime_ns;
   uint8_t place;
@@ -95,10 +96,12 @@ bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
 /* ---- hands.c: what is in hand, what we rename ourselves, and the figures; all under the lock -------------------- */
 
 enum fs_end {
-  FS_END_GONE,   /* out of the outbox */
-  FS_END_STAYS,  /* a later scan finds it */
-  FS_END_AGAIN,  /* look at it soon */
-  FS_END_NOTHING /* it never was an entry here */
+  FS_END_GONE,     /* out of the outbox */
+  FS_END_STAYS,    /* a later scan finds it */
+  FS_END_AGAIN,    /* look at it soon */
+  FS_END_CHANGED,  /* settled, and other bytes lie at its name: look at them soon */
+  FS_END_RETURNED, /* it came back from dlq/ */
+  FS_END_NOTHING   /* it never was an entry here */
 };
 struct fs_again { /* a name to be looked at again */
   struct fs_again *next;
@@ -109,13 +112,28 @@ struct fs_again { /* a name to be looked at again */
 struct fs_figures {
   uint64_t known;  /* entries known to wait, in hand included; queued ones not */
   uint64_t queued; /* told by inotify, not looked at yet */
+  uint64_t
+      returning; /* came back from dlq/ and were neither told nor listed yet: the next arrivals are taken for them */
+  /* Since the first whole listing, which counted `first`: what was settled, what left without us, what came back.
+   * waiting = first + arrivals + returned - gone - vanished, so nobody counts the arrivals. */
+  uint64_t first, gone, vanished, returned;
+  uint64_t given_back; /* since a scan last began */
+  bool listed;
   uint64_t growing, unreadable, odd, foreign, dead;
   int64_t head_ns;      /* mtime of the next listed name, INT64_MAX = none */
   int64_t parked_ns;    /* oldest mtime given back since the listing began, INT64_MAX = none */
   uint64_t gone_during; /* counted by the listing under way, and settled since */
+  uint64_t late;        /* of returning: came back while a listing was under way that had not met them */
   uint32_t listing;     /* its number */
   bool listing_on;
 };
+static inline uint64_t fs_waiting(const struct fs_figures *f) {
+  return f->known + f->queued + f->returning;
+}
+/* Under the lock: a name that was not counted is about to be. */
+static inline void fs_arrives(struct fs_figures *f) {
+  if (f->returning) f->returning--;
+}
 /* Is it in hand? Told: remember that inotify named it. */
 bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told);
 /* ST_EXISTS: it is in hand already. fresh: it was not counted as waiting yet. */
@@ -148,8 +166,10 @@ struct fs_cached { /* a file of the group at hand, read while sorting */
 };
 struct fs_candidate { /* the name that is being looked at; kept when that fails for want of memory or descriptors */
   bool set;
-  bool fresh; /* not counted as waiting yet */
-  bool held;  /* in hand when it was listed: whoever had it has counted it out */
+  bool fresh;  /* not counted as waiting yet */
+  bool held;   /* in hand when it was listed: whoever had it has counted it out */
+  bool twice;  /* listed, and in the queue, which has it counted */
+  bool queued; /* out of the queue, counted when it was told */
   enum fs_source source;
   enum place place;
   struct fs_cached *cached;
@@ -241,7 +261,7 @@ void fs_watch_pending(struct fs *s);
 void fs_watch_drain(struct fs *s, bool keep); /* keep=false: the names are found otherwise */
 bool fs_queue_has(const struct fs *s, enum place place, const char *name);
 bool fs_queue_pop(struct fs *s, struct fs_candidate *c);
-void fs_queue_clear(struct fs *s);
+void fs_queue_clear(struct fs *s); /* while a listing is under way: its figure is not touched */
 enum fs_work { FS_NONE, FS_LEFT, FS_BLOCKED /* nothing may be handed out: arrivals do not wake */ };
 void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work);
 
@@ -273,6 +293,7 @@ MUST_CHECK bool fs_event_moved(const struct event *e, struct span from, struct s
 
 /* growing.c */
 bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp, bool *known);
+bool fs_growing_has(struct fs *s, enum place place, const char *name);
 bool fs_growing_forget(struct fs *s, enum place place, const char *name);
 bool fs_growing_due(struct fs *s, struct fs_candidate *c); /* leaves it in */
 int64_t fs_growing_wait_ms(struct fs *s);                  /* until one is due, -1 = none */
@@ -360,6 +381,6 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
 /* letters.c: reads what letter names into l->desk, checked for its time; *name is its plain file name, info lives in
  * the desk. Its status and error are set unless it is there and right (true). */
 bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info);
-void fs_left_dlq(struct fs *s); /* one went out of dlq/: counted */
+void fs_left_dlq(struct fs *s, struct span event, struct span reason); /* one went out of dlq/: counted */
 
 #endif

@@ -59,12 +59,6 @@ static struct digest name_digest(enum place place, const char *name) {
   return digest_of((struct span){bytes, len + 1});
 }
 
-static void queue_figure(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
-  s->figures.queued = s->queue.count - s->queue_next;
-  pthread_mutex_unlock(&s->lock);
-}
-
 void fs_queue_clear(struct fs *s) {
   pthread_mutex_lock(&s->lock);
   fs_names_clear(&s->queue);
@@ -72,12 +66,17 @@ void fs_queue_clear(struct fs *s) {
   pthread_mutex_unlock(&s->lock);
   s->queue_taken = s->queue_mark = 0;
   digest_set_release(&s->told);
-  queue_figure(s);
 }
 
 static bool queue_add(struct fs *s, enum place place, const char *name) {
   pthread_mutex_lock(&s->lock);
-  bool added = fs_names_add(&s->queue, 0, place, name, false);
+  bool listing = s->figures.listing_on; /* whose end counts the queue */
+  bool counted = !listing && fs_growing_has(s, place, name);
+  bool added = fs_names_add(&s->queue, 0, place, name, counted);
+  if (added && !listing && !counted) {
+    fs_arrives(&s->figures);
+    s->figures.queued++;
+  }
   pthread_mutex_unlock(&s->lock);
   return added;
 }
@@ -127,7 +126,6 @@ void fs_watch_drain(struct fs *s, bool keep) {
       at += (ssize_t)(sizeof *e + e->len);
     }
   }
-  queue_figure(s);
 }
 
 bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
@@ -136,15 +134,19 @@ bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
   const struct fs_slot *slot = &s->queue.at[s->queue_next++];
   c->source = FS_TOLD;
   c->place = (enum place)slot->place;
-  c->fresh = true;
   fs_name_copy(c->name, fs_slot_name(slot));
+  c->fresh = slot->flags & FS_HELD && !fs_growing_has(s, c->place, c->name); /* it is not growing any more: taken */
+  c->queued = !(slot->flags & FS_HELD);
+  if (c->queued) {
+    s->figures.queued--;
+    s->figures.known++;
+  }
   s->queue_taken++;
   if (s->queue_next == s->queue.count) { /* mark and taken go on: they count names, not places */
     fs_names_clear(&s->queue);
     s->queue_next = 0;
     digest_set_release(&s->told);
   }
-  s->figures.queued = s->queue.count - s->queue_next;
   pthread_mutex_unlock(&s->lock);
   return true;
 }
