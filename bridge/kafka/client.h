@@ -3,6 +3,7 @@
 #define BRIDGE_KAFKA_CLIENT_H
 
 #include "bridge/base/log.h"
+#include "bridge/kafka/statistics.h"
 
 /* The user's kafka.* settings, without that prefix, handed to librdkafka verbatim; borrowed. */
 struct kafka_pair {
@@ -11,8 +12,9 @@ struct kafka_pair {
 struct kafka_config {
   const struct kafka_pair *pairs;
   size_t count;
-  const char *transactional_id; /* of the publisher, in exactly_once; NULL: none */
-  bool at_least_once;           /* chooses message.timeout.ms: 0 (at_least_once) or 45000 */
+  const char *transactional_id;  /* of the publisher, in exactly_once; NULL: none */
+  struct statistics *statistics; /* of the publishers; NULL: none are kept */
+  bool at_least_once;            /* chooses message.timeout.ms: 0 (at_least_once) or 45000 */
 };
 
 /* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c gives the class. */

@@ -30,6 +30,7 @@ static const struct row defaults[] = {
     /* librdkafka refuses records of a topic it knows to be missing until its metadata is read again, after 5 minutes by
      * default: whoever creates the topic then should not wait longer than this. One small request each time. */
     {PRODUCERS, "topic.metadata.refresh.interval.ms", "10000"},
+    {HANDLE_PUBLISHER, "statistics.interval.ms", "5000"},
     {HANDLE_READER, "auto.offset.reset", "earliest"},
 };
 
@@ -73,6 +74,13 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
   /* A producer's settings are given to the other roles too, which need not complain of each. */
   if (h->role != HANDLE_PUBLISHER && strcmp(facility, "CONFWARN") == 0) ours = LOG_DEBUG;
   log_write(h->log, ours, "kafka", "librdkafka", FIELDS(F_TEXT("facility", facility)), "%s", text);
+}
+
+/* 1: the text is ours now. */
+static int on_statistics(rd_kafka_t *rk, char *text, size_t len, void *opaque) {
+  (void)rk;
+  statistics_take(((struct handle *)opaque)->statistics, text, len);
+  return 1;
 }
 
 /* "All brokers are down" follows the error that says why: the reason is kept. */
@@ -260,7 +268,8 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
 
 enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role, struct log *log,
                         handle_report_fn report, void *owner, struct error *err) {
-  *h = (struct handle){.log = log, .role = role, .owner = owner, .link = LINK_UNKNOWN};
+  *h =
+      (struct handle){.log = log, .role = role, .owner = owner, .link = LINK_UNKNOWN, .statistics = config->statistics};
   if (pthread_mutex_init(&h->mutex, NULL) != 0) return error_set(err, ST_NO_MEMORY, "out of memory");
   h->has_mutex = true;
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -270,6 +279,7 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
   rd_kafka_conf_set_log_cb(conf, on_log);
   rd_kafka_conf_set_error_cb(conf, on_error);
   if (report) rd_kafka_conf_set_dr_msg_cb(conf, report);
+  if (role == HANDLE_PUBLISHER && h->statistics) rd_kafka_conf_set_stats_cb(conf, on_statistics);
   if (role != HANDLE_TRIAL) rd_kafka_conf_interceptor_add_on_new(conf, "busbridge", on_new, h);
   char words[512] = "";
   h->rk = rd_kafka_new(role & CONSUMERS ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words, sizeof words);

@@ -49,6 +49,7 @@ struct handle {
   bool has_mutex, intercepted;
   struct handle_tally ends, offsets; /* EndTxn and TxnOffsetCommit, counted by broker threads */
   struct error words;                /* the last error that librdkafka told */
+  struct statistics *statistics;     /* of the configuration */
   bool specific;                     /* words say more than "all brokers are down" */
 };
 

@@ -33,7 +33,7 @@ static struct series *series_new(enum metric metric, const char *label1, const c
   memcpy(s->key + 1 + len1, label2, len2);
   s->label1 = s->key + 1;
   s->label2 = s->key + 1 + len1;
-  if (metric_rows[metric].kind == METRIC_GAUGE) series_set(s, NAN);
+  if (metric_is_set(metric)) series_set(s, NAN);
   if (metric_is_histogram(metric) && !(s->histogram = calloc(1, sizeof *s->histogram))) {
     series_free(s);
     return NULL;
@@ -47,6 +47,7 @@ enum status metrics_open(const struct clock *clock, struct metrics **out) {
   pthread_mutex_init(&m->lock, NULL);
   m->clock = clock;
   m->window_us = clock_wall_us(clock);
+  m->account = (struct metrics_account){.began_us = TIME_NONE, .clean = -1};
   for (int i = 0; i < METRIC_COUNT; i++) {
     m->last[i] = &m->first[i];
     m->common[i] =
@@ -125,7 +126,7 @@ void series_add(struct series *s, uint64_t n) {
 
 void series_set(struct series *s, double value) {
   uint64_t bits;
-  BUG_ON(metric_rows[s->metric].kind != METRIC_GAUGE);
+  BUG_ON(!metric_is_set(s->metric));
   memcpy(&bits, &value, sizeof bits);
   metric_put(&s->value, bits);
 }
@@ -151,6 +152,14 @@ uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, 
   return sum;
 }
 
+void metrics_each(struct metrics *m, enum metric counter,
+                  void (*visit)(void *ctx, const char *label1, const char *label2, uint64_t value), void *ctx) {
+  BUG_ON(metric_rows[counter].kind != METRIC_COUNTER);
+  pthread_mutex_lock(&m->lock);
+  FOR_SERIES(m, counter, s) visit(ctx, s->label1, s->label2, metric_get(&s->value));
+  pthread_mutex_unlock(&m->lock);
+}
+
 void metrics_reset_window(struct metrics *m) {
   pthread_mutex_lock(&m->lock);
   m->window_us = clock_wall_us(m->clock);
@@ -168,4 +177,22 @@ int64_t metrics_window_started_us(struct metrics *m) {
   int64_t us = m->window_us;
   pthread_mutex_unlock(&m->lock);
   return us;
+}
+
+void metrics_account(struct metrics *m, struct metrics_account *out) {
+  pthread_mutex_lock(&m->lock);
+  *out = m->account;
+  pthread_mutex_unlock(&m->lock);
+}
+
+void metrics_set_account(struct metrics *m, const struct metrics_account *account) {
+  pthread_mutex_lock(&m->lock);
+  m->account = *account;
+  pthread_mutex_unlock(&m->lock);
+}
+
+void metrics_unset(struct metrics *m, enum metric metric) {
+  pthread_mutex_lock(&m->lock);
+  FOR_SERIES(m, metric, s) series_set(s, NAN);
+  pthread_mutex_unlock(&m->lock);
 }

@@ -47,6 +47,7 @@ struct metrics {
   struct series *first[METRIC_COUNT], **last[METRIC_COUNT];
   size_t count[METRIC_COUNT];
   int64_t window_us;
+  struct metrics_account account;
 };
 
 extern const struct metric_row metric_rows[METRIC_COUNT];
@@ -56,6 +57,9 @@ static inline uint64_t metric_get(const _Atomic uint64_t *n) {
 }
 static inline void metric_put(_Atomic uint64_t *n, uint64_t v) {
   atomic_store_explicit(n, v, memory_order_relaxed);
+}
+static inline bool metric_is_set(enum metric metric) { /* not added to */
+  return metric_rows[metric].kind == METRIC_GAUGE || metric_rows[metric].kind == METRIC_MIRROR;
 }
 static inline bool metric_is_histogram(enum metric metric) {
   return metric_rows[metric].kind >= METRIC_SECONDS;

@@ -4,13 +4,17 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* Upper ends of the buckets shown, in microseconds and as plain sizes. */
-static const uint64_t seconds_grid[] = {1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
-                                        500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000};
-static const uint64_t sizes_grid[] = {1,   2,    5,    10,   25,    50,    100,   250,
-                                      500, 1000, 2500, 5000, 10000, 25000, 50000, 100000};
-#define GRID (sizeof(seconds_grid) / sizeof(seconds_grid[0]))
-_Static_assert(GRID == sizeof(sizes_grid) / sizeof(sizes_grid[0]), "both grids are equally long");
+/* Upper ends of the buckets shown, in microseconds and as plain numbers. */
+#define GRID 16
+static const uint64_t seconds_grid[GRID] = {1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
+                                            500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000};
+static const uint64_t sizes_grid[GRID] = {1,   2,    5,    10,   25,    50,    100,   250,
+                                          500, 1000, 2500, 5000, 10000, 25000, 50000, 100000};
+static const uint64_t tries_grid[GRID] = {1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100}; /* ends at the first 0 */
+
+static const uint64_t *grid_of(enum metric_kind kind) {
+  return kind == METRIC_SECONDS ? seconds_grid : kind == METRIC_SIZES ? sizes_grid : tries_grid;
+}
 
 static void put_millionths(struct buffer *out, uint64_t n) {
   buffer_printf(out, "%" PRIu64, n / 1000000);
@@ -47,11 +51,16 @@ static void put_label(struct buffer *out, const char *name, const char *value, c
   buffer_add_char(out, '"');
 }
 
+/* What every client library tells of its process has the same names everywhere. */
+static const char *prefix_of(const struct metric_row *row) {
+  return strncmp(row->name, "process_", 8) == 0 ? "" : "busbridge_";
+}
+
 /* name{labels,le="..."} and a blank; le NULL: none */
 static void put_name(struct buffer *out, const struct series *s, const char *suffix, const char *le) {
   const struct metric_row *row = &metric_rows[s->metric];
   char before = '{';
-  buffer_printf(out, "busbridge_%s%s", row->name, suffix);
+  buffer_printf(out, "%s%s%s", prefix_of(row), row->name, suffix);
   put_label(out, row->label1, s->label1, &before);
   put_label(out, row->label2, s->label2, &before);
   if (le) put_label(out, "le", le, &before);
@@ -60,11 +69,11 @@ static void put_name(struct buffer *out, const struct series *s, const char *suf
 
 static void put_histogram(struct buffer *out, const struct series *s) {
   bool seconds = metric_rows[s->metric].kind == METRIC_SECONDS;
-  const uint64_t *grid = seconds ? seconds_grid : sizes_grid;
+  const uint64_t *grid = grid_of(metric_rows[s->metric].kind);
   uint64_t below = 0;
   unsigned bucket = 0;
   struct buffer le = {0};
-  for (size_t i = 0; i < GRID; i++) {
+  for (size_t i = 0; i < GRID && grid[i]; i++) {
     /* A bucket across the line counts on the side where its middle lies: right to its width. */
     for (; histogram_middle(bucket) <= grid[i]; bucket++) below += metric_get(&s->histogram->buckets[bucket]);
     buffer_clear(&le);
@@ -96,7 +105,7 @@ static double gauge_of(const struct series *s) {
 
 /* A gauge nobody has set, and an overflow that took nothing, are not there. */
 static bool shown(const struct metrics *m, const struct series *s) {
-  if (metric_rows[s->metric].kind == METRIC_GAUGE) return !isnan(gauge_of(s));
+  if (metric_is_set(s->metric)) return !isnan(gauge_of(s));
   return !series_is_overflow(m, s) || series_total(s) > 0;
 }
 
@@ -106,7 +115,7 @@ static void put_series(struct buffer *out, const struct series *s) {
     return;
   }
   put_name(out, s, "", NULL);
-  if (metric_rows[s->metric].kind == METRIC_GAUGE)
+  if (metric_is_set(s->metric))
     put_double(out, gauge_of(s));
   else
     buffer_printf(out, "%" PRIu64, metric_get(&s->value));
@@ -114,14 +123,14 @@ static void put_series(struct buffer *out, const struct series *s) {
 }
 
 static void put_metric(struct buffer *out, struct metrics *m, enum metric metric) {
-  static const char *const types[] = {"counter", "gauge", "histogram", "histogram"};
+  static const char *const types[] = {"counter", "gauge", "counter", "histogram", "histogram", "histogram"};
   const struct metric_row *row = &metric_rows[metric];
   bool head = false;
   FOR_SERIES(m, metric, s) {
     if (!shown(m, s)) continue;
     if (!head)
-      buffer_printf(out, "# HELP busbridge_%s %s\n# TYPE busbridge_%s %s\n", row->name, row->help, row->name,
-                    types[row->kind]);
+      buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix_of(row), row->name, row->help, prefix_of(row),
+                    row->name, types[row->kind]);
     head = true;
     put_series(out, s);
   }

@@ -4,14 +4,18 @@
  *   window 1758510245123456
  *   counter events_total =episode =published 12 10
  *   histogram publish_duration_seconds = = 48213 1200 9000 100:3:1 101:2:0
+ *   account 1758510245123456 7 100 0 90 1 2 0 -
  *   end
  *
  * counter: labels, value, value when the window began. histogram: labels, sum, sum then, largest of the window, and for
- * each bucket that is not empty its number, count and count then. Labels are percent-encoded. A well-formed line of a
- * metric this release does not know is skipped (it may come from a later one); anything else that is odd refuses the
- * whole text.
+ * each bucket that is not empty its number, count and count then. account: when it began, pending then, and the
+ * counters found, replayed, published, duplicate, dead, vanished then; pending at a clean end, or -. Labels are
+ * percent-encoded. A well-formed line of a metric this release does not know is skipped (it may come from a later one);
+ * anything else that is odd refuses the whole text.
  */
 #include "bridge/metrics/metrics_private.h"
+
+#include <inttypes.h>
 
 static const char first_line[] = "busbridge-metrics 1";
 
@@ -47,14 +51,26 @@ static void put_series(struct buffer *out, const struct series *s) {
   buffer_add_char(out, '\n');
 }
 
+static void put_account(struct buffer *out, const struct metrics_account *a) {
+  if (a->began_us == TIME_NONE) return;
+  buffer_printf(out, "account %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, a->began_us,
+                a->pending, a->found, a->replayed, a->published, a->duplicate);
+  buffer_printf(out, " %" PRIu64 " %" PRIu64, a->dead, a->vanished);
+  if (a->clean < 0)
+    buffer_add_z(out, " -\n");
+  else
+    buffer_printf(out, " %" PRId64 "\n", a->clean);
+}
+
 void metrics_save(struct metrics *m, struct buffer *out) {
   pthread_mutex_lock(&m->lock);
   buffer_printf(out, "%s\nwindow %lld\n", first_line, (long long)m->window_us);
   for (int i = 0; i < METRIC_COUNT; i++) {
-    if (metric_rows[i].kind == METRIC_GAUGE) continue;
+    if (metric_is_set((enum metric)i)) continue;
     FOR_SERIES(m, i, s)
     if (series_total(s) > 0) put_series(out, s);
   }
+  put_account(out, &m->account);
   pthread_mutex_unlock(&m->lock);
   buffer_add_z(out, "end\n");
 }
@@ -143,17 +159,33 @@ static bool get_counter(struct span rest, struct series *s) {
   return true;
 }
 
-/* One "counter" or "histogram" line into fresh metrics. */
+static bool get_account(struct metrics *m, struct span rest) {
+  struct metrics_account a = {.clean = -1};
+  uint64_t began, clean = 0;
+  uint64_t *const fields[] = {&began,       &a.pending,   &a.found, &a.replayed,
+                              &a.published, &a.duplicate, &a.dead,  &a.vanished};
+  if (m->account.began_us != TIME_NONE) return false; /* twice */
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    if (!get_number(&rest, ' ', fields[i])) return false;
+  if (began > INT64_MAX || (!span_is(rest, "-") && (!to_number(rest, &clean) || clean > INT64_MAX))) return false;
+  a.began_us = (int64_t)began;
+  if (!span_is(rest, "-")) a.clean = (int64_t)clean;
+  m->account = a;
+  return true;
+}
+
+/* One "counter" or "histogram" line into fresh metrics; or that of the account. */
 static bool get_series(struct metrics *m, struct span line) {
   struct span kind, name;
   char label1[LABEL_MAX + 1], label2[LABEL_MAX + 1];
-  if (!part(&line, ' ', &kind) || !part(&line, ' ', &name) || !get_label(&line, label1) || !get_label(&line, label2))
-    return false;
+  if (!part(&line, ' ', &kind)) return false;
+  if (span_is(kind, "account")) return get_account(m, line);
+  if (!part(&line, ' ', &name) || !get_label(&line, label1) || !get_label(&line, label2)) return false;
   bool histogram = span_is(kind, "histogram");
   if (!histogram && !span_is(kind, "counter")) return false;
   int metric = metric_named(name);
   if (metric < 0) return name.len > 0;
-  if (metric_rows[metric].kind == METRIC_GAUGE || metric_is_histogram((enum metric)metric) != histogram) return false;
+  if (metric_is_set((enum metric)metric) || metric_is_histogram((enum metric)metric) != histogram) return false;
   if ((label1[0] && !metric_rows[metric].label1[0]) || (label2[0] && !metric_rows[metric].label2[0])) return false;
   struct series *s = metrics_find(m, (enum metric)metric, label1, label2);
   if (strcmp(s->label1, label1) != 0 || strcmp(s->label2, label2) != 0) return false; /* too many */
@@ -196,8 +228,9 @@ static void take(struct series *s, const struct series *from) {
 static void replace(struct metrics *m, struct metrics *fresh) {
   pthread_mutex_lock(&m->lock);
   m->window_us = fresh->window_us;
+  m->account = fresh->account;
   for (int i = 0; i < METRIC_COUNT; i++) {
-    if (metric_rows[i].kind == METRIC_GAUGE) continue;
+    if (metric_is_set((enum metric)i)) continue;
     FOR_SERIES(m, i, s) take(s, NULL);
     FOR_SERIES(fresh, i, f) {
       /* When memory is out, or there were others before, the overflow takes it: never over what is there. */

@@ -43,6 +43,7 @@ struct item {
   uint8_t fault;            /* enum kafka_fault of its delivery report, within a transaction */
   bool suspected;           /* the worker crashed once while it was in hand: it goes alone */
   bool routed, listed;      /* listed: in relay.ids */
+  bool key_held;            /* it was given back behind an earlier event of its key */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */
 };
 
@@ -65,7 +66,7 @@ struct flush {
 
 /* Series that every event touches, looked up once. F. */
 struct numbers {
-  struct series *found, *publish, *latency, *attempts;
+  struct series *publish, *latency, *attempts;
   struct {
     char ns[64];
     struct series *series;
@@ -113,7 +114,7 @@ struct relay {
   struct entry *entries;
   int64_t scanned_ms; /* when the last scan was asked for, monotonic */
   bool outbox_failed;
-  uint64_t retrying_in; /* generation in which status.retrying was counted */
+  uint64_t counted; /* lock: generation that status.retrying and status.held speak of */
 
   /* P */
   struct publisher *publisher;

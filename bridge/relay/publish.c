@@ -196,6 +196,7 @@ bool may_pass(struct relay *r, struct item *item) {
   bool held = r->paused || item->generation < r->resumed ||
               waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation);
   pthread_mutex_unlock(&r->lock);
+  item->key_held = held;
   return !held && breaker_passes(&r->kafka, item->generation) &&
          breaker_passes(topic_breaker(r, item->topic), item->generation);
 }

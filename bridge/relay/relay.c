@@ -32,8 +32,7 @@ static enum status find_numbers(struct relay *r) {
   struct keys_state keys;
   keys_state(r->parts.keys, &keys);
   r->keys_off = keys.off;
-  r->numbers = (struct numbers){.found = metrics_series(m, METRIC_FOUND, NULL, NULL),
-                                .publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+  r->numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
                                 .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
                                 .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
   r->numbers.published = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->numbers.published);

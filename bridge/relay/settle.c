@@ -113,15 +113,16 @@ static const char *result_word(enum outcome fate, enum settled how) {
   return NULL;
 }
 
-static void name_namespace(const struct item *item, char out[64]) {
-  struct span ns = item->ns.len ? item->ns : SPAN("none");
+static void name_namespace(struct relay *r, const struct item *item, char out[64]) {
+  struct span ns = item->ns.len ? item->ns : routing_namespace_of(r->parts.routing, item->name);
+  if (!ns.len) ns = SPAN("none");
   snprintf(out, 64, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
 }
 
 static void count_published(struct relay *r, const struct item *item) {
   struct numbers *n = &r->numbers;
   if (!span_is(item->ns, n->published[item->topic].ns)) {
-    name_namespace(item, n->published[item->topic].ns);
+    name_namespace(r, item, n->published[item->topic].ns);
     n->published[item->topic].series =
         metrics_series(numbers(r), METRIC_EVENTS, n->published[item->topic].ns, "published");
   }
@@ -134,15 +135,14 @@ static void count_published(struct relay *r, const struct item *item) {
 
 static void count_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
   const char *result = result_word(fate, how);
-  if (!result) return;
-  if (item->attempts <= 1) series_add(r->numbers.found, 1);
+  if (!result || (fate == OUTCOME_DEAD && how == SETTLED_CHANGED)) return; /* other bytes: they are judged anew */
   if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD) series_record(r->numbers.attempts, item->attempts);
   if (fate == OUTCOME_PUBLISHED) {
     count_published(r, item);
     return;
   }
   char ns[64];
-  name_namespace(item, ns);
+  name_namespace(r, item, ns);
   series_add(metrics_series(numbers(r), METRIC_EVENTS, ns, result), 1);
   if (fate == OUTCOME_DEAD)
     series_add(metrics_series(numbers(r), METRIC_DEAD, ns, reason_word((enum reason)item->reason)), 1);
@@ -208,6 +208,10 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   pthread_mutex_lock(&r->lock);
   if (!twins) twins = unlist(r, item);
   if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
+  if (item->generation == r->counted) {
+    r->status.retrying += fate == OUTCOME_RETRY && how == SETTLED_GONE;
+    r->status.held += fate == OUTCOME_HELD && item->key_held;
+  }
   bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED);
   if (!still && item->routed)
     waiting_release(&r->waiting, item->topic, item->key, item->ref.name);

@@ -27,12 +27,19 @@ static bool is_due(struct turn *t, const struct entry *entry) {
   int64_t due = verdict_due_us(entry->event.attempts, entry->event.failed_us, now, t->tuning.flush_interval_ms);
   if (due <= now) return true;
   pthread_mutex_lock(&r->lock);
-  if (r->retrying_in != entry->generation) r->status.retrying = 0;
-  r->retrying_in = entry->generation;
   r->status.retrying++;
   if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
   pthread_mutex_unlock(&r->lock);
   return false;
+}
+
+/* A scan from the start finds what waits anew. */
+static void count_anew(struct relay *r, uint64_t generation) {
+  if (r->counted == generation) return; /* nobody else changes it */
+  pthread_mutex_lock(&r->lock);
+  r->counted = generation;
+  r->status.retrying = r->status.held = 0;
+  pthread_mutex_unlock(&r->lock);
 }
 
 static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
@@ -87,6 +94,7 @@ void stage_take(struct turn *t) {
       return;
     }
     outbox_worked(r);
+    count_anew(r, entry->generation);
     keep_entry(t, entry, taking == TAKE_ALL || is_due(t, entry));
     t->more = has_room(t);
   }

@@ -83,3 +83,12 @@ struct span routing_canonical(const struct routing *r, struct span name) {
   const struct known *known = table_get(&r->by_seen, name);
   return known ? known->name : name;
 }
+
+struct span routing_namespace_of(const struct routing *r, struct span name) {
+  struct span ns;
+  const struct known *known = table_get(&r->by_seen, name);
+  const struct space *space = known                        ? known->space
+                              : names_canonical(name, &ns) ? table_get(&r->by_namespace, ns)
+                                                           : NULL;
+  return space ? space->name : (struct span){NULL, 0};
+}

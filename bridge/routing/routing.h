@@ -39,5 +39,7 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc, c
                           struct arena *arena, struct route *out, struct error *err);
 /* The canonical name of a name, without judging it (for listing and filters). */
 struct span routing_canonical(const struct routing *r, struct span name);
+/* The namespace that an event of this name is published in, empty: in none. Lives as long as the routing. */
+struct span routing_namespace_of(const struct routing *r, struct span name);
 
 #endif

@@ -1,6 +1,5 @@
+#include "bridge/service/account.h"
 #include "bridge/service/operations.h"
-
-#include <math.h>
 
 #define HEARTBEAT_LIMIT_US (120 * INT64_C(1000000))
 
@@ -29,6 +28,31 @@ static void write_counters(struct service *s, struct buffer *json, bool *first) 
   buffer_add_char(json, '}');
 }
 
+/* null: the next start begins it, or this one has not seen the outbox yet. */
+static void write_account(struct service *s, struct buffer *json, bool *first) {
+  struct account a;
+  bool inner = true;
+  account_read(s, &a);
+  json_write_key(json, first, "account");
+  if (!a.known) {
+    buffer_add_z(json, "null");
+    return;
+  }
+  buffer_add_char(json, '{');
+  member_time(json, &inner, "since", a.since_us);
+  member_int(json, &inner, "pending_then", (int64_t)a.pending_then);
+  member_int(json, &inner, "found", (int64_t)a.found);
+  member_int(json, &inner, "replayed", (int64_t)a.replayed);
+  member_int(json, &inner, "published", (int64_t)a.published);
+  member_int(json, &inner, "duplicate", (int64_t)a.duplicate);
+  member_int(json, &inner, "dead", (int64_t)a.dead);
+  member_int(json, &inner, "vanished", (int64_t)a.vanished);
+  member_int(json, &inner, "pending", (int64_t)a.pending);
+  member_int(json, &inner, "missing", a.missing);
+  member_bool(json, &inner, "balanced", a.missing == 0);
+  buffer_add_char(json, '}');
+}
+
 static void write_metrics(struct service *s, struct buffer *json) {
   bool first = true;
   struct figures commands, events;
@@ -39,6 +63,7 @@ static void write_metrics(struct service *s, struct buffer *json) {
   member_time(json, &first, "since", metrics_window_started_us(s->metrics));
   write_figures("commands", &commands, json, &first);
   write_figures("events", &events, json, &first);
+  write_account(s, json, &first); /* brings the counters up to date */
   write_counters(s, json, &first);
   buffer_add_char(json, '}');
 }
@@ -56,51 +81,6 @@ enum status service_metrics(struct service *s, bool reset, struct buffer *json, 
   }
   if (st == ST_OK) st = buffer_status(json, err);
   return operation_end(&o, st);
-}
-
-static void set_gauge(struct service *s, enum metric metric, const char *label, double value) {
-  series_set(metrics_series(s->metrics, metric, label, NULL), value);
-}
-
-static void set_time(struct service *s, enum metric metric, int64_t us) {
-  set_gauge(s, metric, NULL, us == TIME_NONE ? NAN : (double)us / 1e6);
-}
-
-/* The relay names only doors that are not closed: all others are set to 0, so that a healed one is seen. */
-static void set_breakers(struct service *s, const struct relay_status *status) {
-  set_gauge(s, METRIC_BREAKER, "kafka", BREAKER_CLOSED);
-  set_gauge(s, METRIC_BREAKER, "outbox", BREAKER_CLOSED);
-  for (unsigned i = 0; i < routing_topics(s->routing); i++)
-    set_gauge(s, METRIC_BREAKER, routing_topic_name(s->routing, i), BREAKER_CLOSED);
-  for (size_t i = 0; i < status->breaker_count; i++)
-    set_gauge(s, METRIC_BREAKER, status->breakers[i].target, status->breakers[i].state);
-}
-
-static void set_gauges(struct service *s, const struct store_counts *c) {
-  struct relay_status *status = s->relay ? calloc(1, sizeof *status) : NULL;
-  uint64_t waiting = 0;
-  if (status) {
-    relay_status(s->relay, status);
-    waiting = status->retrying < c->pending ? status->retrying : c->pending;
-    set_gauge(s, METRIC_INFLIGHT, NULL, (double)status->in_flight);
-    set_time(s, METRIC_LAST_PUBLISH, status->last_publish_us);
-    set_time(s, METRIC_HEARTBEAT, status->heartbeat_us);
-    set_breakers(s, status);
-  }
-  set_gauge(s, METRIC_PENDING, "unread", (double)c->growing);
-  set_gauge(s, METRIC_PENDING, "retrying", (double)waiting);
-  set_gauge(s, METRIC_PENDING, "ready", (double)(c->pending - waiting));
-  set_time(s, METRIC_OLDEST, c->oldest_us);
-  set_gauge(s, METRIC_DLQ, NULL, (double)c->dead);
-  free(status);
-}
-
-enum status service_prometheus(struct service *s, struct buffer *text, struct error *err) {
-  struct store_counts counts;
-  /* A folder that cannot be read leaves the gauges as they were; the rest is still worth having. */
-  if (service_count(s, &counts, NULL) == ST_OK) set_gauges(s, &counts);
-  metrics_prometheus(s->metrics, text);
-  return buffer_status(text, err);
 }
 
 bool service_alive(struct service *s) {

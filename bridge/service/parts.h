@@ -9,6 +9,15 @@
 
 #include <pthread.h>
 
+struct books { /* account.c: what of the store's figures is in the metrics already */
+  pthread_mutex_t lock;
+  struct metrics_account at_open; /* the counters then */
+  bool opened, begun;             /* begun: this run's first listing is in the account */
+  int64_t carried;                /* pending at the clean end before, -1: it was none */
+  int64_t arrived, beyond;
+  uint64_t vanished, returned;
+};
+
 struct service {
   enum service_mode mode;
   struct log *log;
@@ -27,9 +36,14 @@ struct service {
   struct catalog *catalog; /* RELAY: used by the relay's reader alone */
   struct keys *keys;       /* INSPECT: opened without a folder */
   struct metrics *metrics; /* INSPECT: as last saved by whoever held the lock */
-  struct relay *relay;     /* RELAY only, else NULL */
+  struct books books;
+  struct census *census;  /* not in CHANGE */
+  pthread_mutex_t scrape; /* one at a time sets the gauges */
+  struct relay *relay;    /* RELAY only, else NULL */
   struct kafka_pair *pairs;
   struct kafka_config kafka;
+  struct statistics *statistics; /* RELAY only */
+  int64_t opened_us;
   char ledger_topic[256];
   char prefix[256], source[256], schemas[512];
 };

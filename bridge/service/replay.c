@@ -84,7 +84,6 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   if (st == ST_OK) {
     const struct audit_count counts[] = {{"replayed", 1}};
     audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->file, counts, 1);
-    series_add(metrics_series(s->metrics, METRIC_REPLAYED, NULL, NULL), 1);
     if (s->mode == SERVICE_RELAY) store_wake(s->store);
     report(s, f.one, json);
     st = buffer_status(json, err);

@@ -1,4 +1,6 @@
 #include "bridge/base/durable.h"
+#include "bridge/service/account.h"
+#include "bridge/service/census.h"
 #include "bridge/service/parts.h"
 
 #include <sys/stat.h>
@@ -58,6 +60,10 @@ static enum status open_hands(struct service *s, struct error *err) {
   return hands_open(state_folder(s->state), state_tmp(s->state), &s->hands, err);
 }
 
+static void dead_left(void *ctx, struct span name, struct span reason) {
+  census_left(((struct service *)ctx)->census, name, reason);
+}
+
 static enum status open_store(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
   struct store_config config = {.state = s->state,
@@ -70,7 +76,9 @@ static enum status open_store(struct service *s, struct error *err) {
                                 .clock = s->clock,
                                 .log = s->log,
                                 .may_parse = s->hands ? may_parse : NULL,
-                                .parse_ctx = s->hands};
+                                .parse_ctx = s->hands,
+                                .dead_left = dead_left,
+                                .dead_ctx = s};
   return store_open(setting_text(x, SETTING_OUTBOX_URL), &config, &s->store, err);
 }
 
@@ -121,7 +129,7 @@ static enum status copy_pairs(struct service *s, struct error *err) {
   size_t count = 0;
   while (settings_kafka(s->settings, count, &key, &value)) count++;
   s->pairs = calloc(count + 1, sizeof *s->pairs);
-  s->kafka = (struct kafka_config){.pairs = s->pairs, .at_least_once = true};
+  s->kafka = (struct kafka_config){.pairs = s->pairs, .at_least_once = true, .statistics = s->statistics};
   if (!s->pairs) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
   for (size_t i = 0; i < count && settings_kafka(s->settings, i, &key, &value); i++) {
     s->pairs[i] = (struct kafka_pair){strdup(key), strdup(value)};
@@ -158,6 +166,8 @@ static enum status open_metrics(struct service *s, struct error *err) {
 
 enum status service_save_metrics(struct service *s, struct error *err) {
   struct buffer text = {0};
+  if (!state_owns_lock(s->state))
+    return error_set(err, ST_BUSY, "the outbox's lock is not ours any more: the figures are those of its new owner");
   metrics_save(s->metrics, &text);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK)
@@ -210,12 +220,20 @@ static enum status start_relay(struct service *s, const struct service_options *
   return relay_start(&parts, &config, &s->relay, err);
 }
 
+/* Without one dlq_events are missing, no more. */
+static void open_census(struct service *s) {
+  struct census_parts parts = {.store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
+  if (s->mode != SERVICE_CHANGE) s->census = census_open(&parts, s->mode == SERVICE_RELAY);
+}
+
 /* ---- open and close -------------------------------------------------------------------------------------------------
  */
 
 /* What can be judged without touching the outbox comes first, so that a wrong setting changes nothing. */
 static enum status open_parts(struct service *s, const struct service_options *o, struct error *err) {
   enum status st = open_routing(s, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY && statistics_open(&s->statistics) != ST_OK)
+    st = error_set(err, ST_NO_MEMORY, "out of memory");
   if (st == ST_OK) st = copy_pairs(s, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->kafka, s->log, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_catalog(s, err);
@@ -224,6 +242,8 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) st = open_store(s, err);
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = open_metrics(s, err);
+  if (st == ST_OK) account_open(s);
+  if (st == ST_OK) open_census(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
     log_write(s->log, LOG_WARNING, "service", "paused",
@@ -240,7 +260,9 @@ enum status service_open(const struct settings *settings, struct log *log, const
   s->log = log;
   s->clock = options->clock;
   s->settings = settings;
+  s->opened_us = clock_wall_us(s->clock);
   pthread_mutex_init(&s->lock, NULL);
+  pthread_mutex_init(&s->scrape, NULL);
   pthread_mutex_init(&s->moving, NULL);
   pthread_mutex_init(&s->audit_lock, NULL);
   pthread_mutex_init(&s->topics_lock, NULL);
@@ -265,9 +287,12 @@ void service_close(struct service *s, int64_t drain_ms) {
               "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
     return;
   }
+  census_close(s->census);
+  account_end(s);
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && service_save_metrics(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
               "The figures could not be saved");
+  if (s->books.opened) pthread_mutex_destroy(&s->books.lock);
   metrics_close(s->metrics);
   keys_close(s->keys);
   store_close(s->store);
@@ -277,7 +302,9 @@ void service_close(struct service *s, int64_t drain_ms) {
   routing_close(s->routing);
   free_pairs(s);
   service_topics_release(s);
+  statistics_close(s->statistics);
   pthread_mutex_destroy(&s->lock);
+  pthread_mutex_destroy(&s->scrape);
   pthread_mutex_destroy(&s->moving);
   pthread_mutex_destroy(&s->audit_lock);
   pthread_mutex_destroy(&s->topics_lock);
@@ -285,6 +312,7 @@ void service_close(struct service *s, int64_t drain_ms) {
 }
 
 enum status service_save(struct service *s, struct error *err) {
+  account_sync(s);
   return service_save_metrics(s, err);
 }
 

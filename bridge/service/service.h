@@ -131,8 +131,9 @@ MUST_CHECK enum status service_health(struct service *s, bool detailed, struct b
  * entry ...". For the service manager; not counted as a command. */
 void service_summary(struct service *s, struct buffer *line);
 
-/* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},"counters":{...}};
- * reset begins a new window (needs CHANGE or RELAY). */
+/* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},
+ * "account":null|{since,pending_then,found,replayed,published,duplicate,dead,vanished,pending,missing,balanced},
+ * "counters":{...}}; reset begins a new window (needs CHANGE or RELAY). The account: account.h. */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
 
 /* Each namespace and its topic. Kafka is asked, for at most 3 s, and not again within 5 s.

@@ -398,7 +398,7 @@ class WithWorker(CliTest):
         self.assertEqual(self.ask("GET", "/readyz")[0], 503)
         code, headers, body = self.ask("GET", "/metrics")
         self.assertEqual((code, headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
-        self.assertIn(b"# TYPE busbridge_dlq_events gauge", body)
+        self.assertIn(b"# TYPE busbridge_pending_events gauge", body)
         self.assertEqual(json.loads(self.ask("GET", "/v1/version")[2])["api"], "v1")
 
     def test_the_socket_is_for_owner_and_group_alone(self):
