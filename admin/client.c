@@ -257,12 +257,6 @@ enum status client_metrics(struct client *c, bool reset, struct buffer *json, st
   return ask(c, reset ? "POST" : "GET", ANSWER_MS, json, err);
 }
 
-enum status client_prometheus(struct client *c, struct buffer *text, struct error *err) {
-  if (c->service) return service_prometheus(c->service, text, err);
-  path(c, "/metrics");
-  return ask(c, "GET", ANSWER_MS, text, err);
-}
-
 enum status client_config(struct client *c, struct buffer *json, struct error *err) {
   if (c->service) return service_config(c->service, json, err);
   path(c, "/v1/config");
