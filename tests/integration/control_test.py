@@ -95,7 +95,7 @@ class ControlTest(harness.BusTest):
 class Rights(ControlTest):
     def test_without_a_token_tcp_answers_questions_and_changes_nothing(self):
         worker = self.worker()
-        self.assertEqual([line["rights"] for line in worker.logs("tcp_open")], ["read"])
+        self.assertEqual([line["rights"] for line in wait_until(lambda: worker.logs("tcp_open"))], ["read"])
         for path in ("/livez", "/metrics", "/v1/status", "/v1/entries", "/v1/metrics", "/v1/config", "/v1/version"):
             self.assertEqual(self.ask("tcp", "GET", path)[0], 200, path)
             self.assertEqual(self.ask("tcp", "HEAD", path)[0::2], (200, b""), path)
@@ -108,7 +108,7 @@ class Rights(ControlTest):
 
     def test_with_the_token_tcp_may_change_things(self):
         worker = self.worker(**{"http.token": TOKEN})
-        self.assertEqual([line["rights"] for line in worker.logs("tcp_open")], ["token"])
+        self.assertEqual([line["rights"] for line in wait_until(lambda: worker.logs("tcp_open"))], ["token"])
         for wrong in ({}, {"Authorization": "Bearer x" + TOKEN}, {"Authorization": "Basic " + TOKEN}):
             answer = self.ask("tcp", "POST", "/v1/replay?id=d-1", **wrong)
             self.problem(answer, 401)
