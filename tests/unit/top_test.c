@@ -120,11 +120,9 @@ static const char *shown(struct view *v, int columns, bool worker) {
   assert_int_equal(answer_scan(&doc, span_of(health_text), &err), ST_OK);
   struct top_facts f = {.health = &doc, .worker = worker, .now = &s, .before = &s, .long_before = &s};
   view_fill(v, &f, columns);
-  all[0] = '\0';
-  for (size_t i = 0; i < v->count; i++) {
-    strcat(all, buffer_z(&v->lines[i].text));
-    strcat(all, "\n");
-  }
+  size_t len = 0;
+  for (size_t i = 0; i < v->count; i++)
+    len += (size_t)snprintf(all + len, sizeof all - len, "%s\n", buffer_z(&v->lines[i].text));
   json_doc_release(&doc);
   return all;
 }
