@@ -61,6 +61,8 @@ struct command {
   X(emit)                                                                                                              \
   X(tail)                                                                                                              \
   X(doctor)                                                                                                            \
+  X(config)                                                                                                            \
+  X(schema)                                                                                                            \
   X(verify)
 #define X(name) extern const struct command command_##name;
 COMMAND_TABLE(X)

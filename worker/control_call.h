@@ -73,7 +73,7 @@ ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);
 ANSWER(flush_cancel);
 ANSWER(openapi); /* control_openapi.c */
-ANSWER(pause); /* control_pause.c */
+ANSWER(pause);   /* control_pause.c */
 ANSWER(resume);
 ANSWER(pause_state);
 ANSWER(version); /* control_probes.c */

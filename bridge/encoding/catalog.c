@@ -258,6 +258,8 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
   if (i >= c->entries.count) return false;
   const struct entry *e = &c->entries.list[i];
   *out = (struct catalog_schema){.event_name = e->event_name,
+                                 .file = e->file,
+                                 .fields = e->schema.root.type->count,
                                  .canonical = e->schema.canonical,
                                  .fingerprint = e->schema.fingerprint,
                                  .cut_numbers = e->cut_numbers,

@@ -58,6 +58,8 @@ MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value, stru
  * long as the catalog. */
 struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
+  const char *file;       /* below the folder, as messages name it: "schemas/quality/checked.avsc" */
+  size_t fields;          /* of its record */
   struct span canonical;
   uint64_t fingerprint;
   uint64_t cut_numbers, left_out; /* counted since open */

@@ -27,4 +27,8 @@ MUST_CHECK enum status configure_load(const struct configure *c, struct settings
  * "hidden":bool,"help"}]}; kafka.* keys stand at the end, with default and help null. */
 MUST_CHECK enum status configure_show(const struct settings *settings, struct buffer *json, struct error *err);
 
+/* Do the settings hold together: routing, and what this librdkafka takes? Touches no outbox and no broker. ST_INVALID:
+ * err begins with the place of the setting that is at fault (as setting_source). */
+MUST_CHECK enum status configure_check(const struct settings *settings, struct error *err);
+
 #endif

@@ -112,10 +112,34 @@ static void an_address_without_its_scheme_is_hidden_whole(void **state) {
   forget(&none);
 }
 
+/* Whose fault it is stands in front. */
+static void settings_that_do_not_hold_together_are_refused_at_their_place(void **state) {
+  static const struct {
+    const char *override, *said;
+  } rows[] = {{"routing.namespaces=episode A", "-X: routing.namespaces: \"A\" is no namespace"},
+              {"kafka.lingr.ms=5", "-X: kafka.lingr.ms: No such configuration property"},
+              {"kafka.linger.ms=many", "-X: kafka.linger.ms"},
+              {"kafka.group.id=x", "-X: kafka.group.id cannot be set"}};
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct run r = {0};
+    struct error err = {0};
+    show(&r, &rows[i].override, 1, NULL);
+    assert_int_equal(configure_check(r.settings, &err), ST_INVALID);
+    if (strncmp(err.text, rows[i].said, strlen(rows[i].said)) != 0) fail_msg("%s", err.text);
+    forget(&r);
+  }
+  struct run sound = {0};
+  show(&sound, NULL, 0, NULL);
+  assert_int_equal(configure_check(sound.settings, NULL), ST_OK);
+  forget(&sound);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_and_their_places_are_shown),
       cmocka_unit_test(no_secret_is_shown_wherever_it_stands),
+      cmocka_unit_test(settings_that_do_not_hold_together_are_refused_at_their_place),
       cmocka_unit_test(an_address_without_its_scheme_is_hidden_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

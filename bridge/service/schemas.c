@@ -1,0 +1,184 @@
+#include "bridge/service/schemas.h"
+
+#include "bridge/base/durable.h"
+#include "bridge/base/words.h"
+#include "bridge/encoding/catalog.h"
+#include "bridge/service/operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define SCHEMA_BYTES (1024 * 1024)
+#define NAMES_MAX 4096
+
+struct schemas {
+  char folder[512];
+  const struct settings *settings;
+  struct routing *routing;
+  struct catalog *catalog;
+};
+
+static enum status open_routing(struct schemas *s, struct error *err) {
+  struct routing_config config = {.namespaces = span_of(setting_text(s->settings, SETTING_ROUTING_NAMESPACES)),
+                                  .topic = span_of(setting_text(s->settings, SETTING_ROUTING_TOPIC)),
+                                  .aliases = span_of(setting_text(s->settings, SETTING_ROUTING_ALIASES)),
+                                  .keys = span_of(setting_text(s->settings, SETTING_ROUTING_KEYS))};
+  return routing_open(&config, &s->routing, err);
+}
+
+enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out, struct error *err) {
+  struct schemas *s = calloc(1, sizeof *s);
+  if (!s) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  s->settings = settings;
+  enum status st = ST_OK;
+  if (folder)
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
+  else
+    st = service_schema_folder(settings, s->folder, sizeof s->folder, err);
+  struct catalog_config config = {.folder = s->folder, .strict = setting_bool(settings, SETTING_ENCODING_STRICT)};
+  if (st == ST_OK) st = open_routing(s, err);
+  if (st == ST_OK) st = catalog_open(&config, NULL, &s->catalog, err);
+  if (st != ST_OK) {
+    schemas_close(s);
+    return st;
+  }
+  *out = s;
+  return ST_OK;
+}
+
+void schemas_close(struct schemas *s) {
+  if (!s) return;
+  catalog_close(s->catalog);
+  routing_close(s->routing);
+  free(s);
+}
+
+const char *schemas_folder(const struct schemas *s) {
+  return s->folder;
+}
+
+enum status schemas_list(struct schemas *s, struct buffer *json, struct error *err) {
+  struct catalog_schema schema;
+  bool first = true;
+  char fingerprint[17];
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "folder", span_of(s->folder));
+  json_write_key(json, &first, "schemas");
+  buffer_add_char(json, '[');
+  for (size_t i = 0; catalog_schema_at(s->catalog, i, &schema); i++) {
+    bool inner = true;
+    buffer_add_z(json, i ? ", {" : "{");
+    member_text(json, &inner, "event", span_of(schema.event_name));
+    member_int(json, &inner, "fields", (int64_t)schema.fields);
+    member_text(json, &inner, "file", span_of(schema.file));
+    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)schema.fingerprint);
+    member_text(json, &inner, "fingerprint", span_of(fingerprint));
+    buffer_add_char(json, '}');
+  }
+  buffer_add_z(json, "]}");
+  return buffer_status(json, err);
+}
+
+/* ---- one of them ------------------------------------------------------------------------------------------------ */
+
+static bool find(const struct schemas *s, struct span event, struct catalog_schema *out) {
+  for (size_t i = 0; catalog_schema_at(s->catalog, i, out); i++)
+    if (span_is(event, out->event_name)) return true;
+  return false;
+}
+
+/* The name that may have been meant, or NULL; lives as long as the catalog. */
+static const char *nearest(const struct schemas *s, struct span event) {
+  char typed[EVENT_NAME_MAX + 1];
+  const char **names = calloc(NAMES_MAX, sizeof *names);
+  struct catalog_schema schema;
+  size_t count = 0;
+  if (!names) return NULL;
+  while (count < NAMES_MAX && catalog_schema_at(s->catalog, count, &schema)) names[count++] = schema.event_name;
+  snprintf(typed, sizeof typed, "%.*s", SPAN_ARGS(text_cut(event, sizeof typed - 1)));
+  const char *near = word_nearest(typed, names, count);
+  free(names);
+  return near;
+}
+
+enum status schemas_text(struct schemas *s, struct span event, struct buffer *out, struct error *err) {
+  struct catalog_schema schema;
+  struct span name = routing_canonical(s->routing, event);
+  if (!find(s, name, &schema)) {
+    const char *near = nearest(s, name);
+    return error_set(err, ST_NOT_FOUND, "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
+                     SPAN_ARGS(text_cut(event, 80)), s->folder, near ? "; did you mean " : "", near ? near : "");
+  }
+  int folder = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return error_sys(err, errno, "Opening %s", s->folder);
+  enum status st = file_read(folder, schema.file + strlen("schemas/"), SCHEMA_BYTES, out, err);
+  close(folder);
+  return st;
+}
+
+/* ---- does it fit? ----------------------------------------------------------------------------------------------- */
+
+struct trial {
+  struct schemas *schemas;
+  struct span event, payload;
+  struct json_doc doc;
+  struct arena arena;
+  struct buffer entry, record;
+  struct route route;
+  bool routed;
+  struct error why;
+};
+
+/* The way of an entry through the relay, as far as it needs nobody else. */
+static enum reason try_payload(struct trial *t) {
+  struct event event;
+  if (json_scan(&t->doc, t->payload, &t->why) != ST_OK) return event_reason_of(t->doc.fault);
+  event_write(SPAN("schema-check"), t->event, span_trim(t->payload), TIME_NONE, SPAN("schema-check"), &t->entry);
+  if (json_scan(&t->doc, buffer_span(&t->entry), &t->why) != ST_OK) return event_reason_of(t->doc.fault);
+  enum reason reason = event_parse(&t->doc, &t->arena, &event, &t->why);
+  if (reason != REASON_NONE) return reason;
+  reason = routing_route(t->schemas->routing, &t->doc, &event, &t->arena, &t->route, &t->why);
+  if (reason != REASON_NONE) return reason;
+  t->routed = true;
+  return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record, &t->why);
+}
+
+static void write_trial(const struct trial *t, enum reason reason, struct buffer *json) {
+  struct schemas *s = t->schemas;
+  struct span name = routing_canonical(s->routing, t->event);
+  struct catalog_schema schema;
+  bool first = true, own = find(s, name, &schema);
+  const char *near = own ? NULL : nearest(s, name);
+  if (!own && !find(s, SPAN("envelope"), &schema)) schema = (struct catalog_schema){.file = ""};
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "event", t->event);
+  member_text(json, &first, "name", name);
+  member_text_or_null(json, &first, "topic",
+                      t->routed ? span_of(routing_topic_name(s->routing, t->route.topic)) : (struct span){0});
+  member_text(json, &first, "schema", span_of(schema.file));
+  member_bool(json, &first, "own", own);
+  member_text_or_null(json, &first, "near", span_of(near));
+  member_bool(json, &first, "fits", reason == REASON_NONE);
+  member_text_or_null(json, &first, "reason", span_of(reason == REASON_NONE ? "" : reason_word(reason)));
+  member_text_or_null(json, &first, "error", span_of(reason == REASON_NONE ? "" : t->why.text));
+  member_text_or_null(json, &first, "remedy", span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
+  member_int(json, &first, "left_out", (int64_t)schema.left_out);
+  member_int(json, &first, "cut_numbers", (int64_t)schema.cut_numbers);
+  buffer_add_char(json, '}');
+}
+
+enum status schemas_check(struct schemas *s, struct span event, struct span payload, struct buffer *json,
+                          struct error *err) {
+  struct trial t = {.schemas = s, .event = event, .payload = payload};
+  enum reason reason = try_payload(&t);
+  bool no_memory = reason == REASON_NO_MEMORY || t.doc.fault == JSON_NO_MEMORY || t.entry.failed || t.record.failed;
+  if (!no_memory) write_trial(&t, reason, json);
+  json_doc_release(&t.doc);
+  arena_release(&t.arena);
+  buffer_release(&t.entry);
+  buffer_release(&t.record);
+  return no_memory ? error_set(err, ST_NO_MEMORY, "Out of memory") : buffer_status(json, err);
+}
