@@ -262,9 +262,3 @@ enum status client_config(struct client *c, struct buffer *json, struct error *e
   path(c, "/v1/config");
   return ask(c, "GET", ANSWER_MS, json, err);
 }
-
-enum status client_topics(struct client *c, struct buffer *json, struct error *err) {
-  if (c->service) return service_topics(c->service, json, err);
-  path(c, "/v1/topics");
-  return ask(c, "GET", ANSWER_MS, json, err);
-}

@@ -36,7 +36,6 @@ MUST_CHECK enum status client_health(struct client *c, bool detailed, struct buf
 /* Prometheus text of all metrics, appended. */
 MUST_CHECK enum status client_prometheus(struct client *c, struct buffer *text, struct error *err);
 MUST_CHECK enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err);
-MUST_CHECK enum status client_topics(struct client *c, struct buffer *json, struct error *err);
 MUST_CHECK enum status client_config(struct client *c, struct buffer *json, struct error *err);
 
 #endif

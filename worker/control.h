@@ -4,23 +4,8 @@
  * Threads of its own serve it; every answer comes from an operation of service.h. Whoever may connect to the socket has
  * full rights: root, the worker's own user, and members of the socket's group (0660). Over TCP questions are answered
  * (GET, HEAD); all else needs the token of http.token. Asked for by an unknown name (Host) or by another site's page
- * (Origin), it refuses. Errors are application/problem+json: {type,
- * title, status, detail, code}, code being the word of an enum status.
- *
- * GET  /v1/status?detailed=0|1                      service_health
- * GET  /v1/entries?limit=N&FILTER=..., /v1/dead     service_list; the filters of selection.h
- * GET  /v1/entries/ID?type=..., .../ID/raw          service_show; rights are needed, it shows payloads
- * POST /v1/flush?limit=N&dry_run=0|1                service_flush
- * GET  /v1/flush/ID                                 service_flush_progress
- * DELETE /v1/flush/ID, POST /v1/flush/ID/cancel     service_flush_cancel
- * GET  /v1/pause                                    service_pause_state
- * POST /v1/pause?reason=TEXT                        service_pause
- * DELETE /v1/pause, POST /v1/resume                 service_resume
- * POST /v1/replay?id=ID&force=0|1                   service_replay
- * GET  /v1/metrics, POST /v1/metrics?reset=1        service_metrics
- * GET  /v1/config                                   service_config
- * GET  /v1/topics                                   service_topics
- * GET  /v1/version   GET /livez   GET /readyz   GET /metrics (Prometheus text)
+ * (Origin), it refuses. Errors are application/problem+json: {type, title, status, detail, code}, code being the word
+ * of an enum status. Which paths there are stands in control_routes.c, what they answer in openapi.json.
  */
 #ifndef WORKER_CONTROL_H
 #define WORKER_CONTROL_H
