@@ -3,7 +3,9 @@
 #include "bridge/base/durable.h"
 #include "bridge/relay/parts.h"
 
-enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000 };
+#include <time.h>
+
+enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000, DOUBTS = 10, DOUBT_MS = 500 };
 
 static int folder_of(const struct relay *r) {
   return state_folder(r->parts.state);
@@ -253,6 +255,31 @@ static enum status make_producer(struct relay *r, struct error *err) {
   return next == TXN_DONE ? ST_OK : ST_UNAVAILABLE;
 }
 
+/* Behind what was committed before? A broker that has just come back has been seen to say "none" once, and the right
+ * position a second later (Apache Kafka 4.1, killed): such an answer is believed only when it stays. */
+static bool behind(const struct relay *r, const struct position *found, const struct manifest_name *list,
+                   size_t count) {
+  if (r->ledger.started) return found->number < r->ledger.position.number;
+  for (size_t i = 0; i < count; i++)
+    if (list[i].number > 0 && found->number < 0) return true;
+  return false;
+}
+
+static enum status ask_position(struct relay *r, const struct manifest_name *list, size_t count, struct position *found,
+                                struct error *err) {
+  enum status st = ST_OK;
+  for (int i = 0; i < DOUBTS; i++) {
+    found->number = -1;
+    st = cluster_position(&r->client, r->parts.log, ANSWER_MS, found, err);
+    if (st != ST_OK || !behind(r, found, list, count) || relay_must_end(r)) break;
+    if (i == 0)
+      log_write(r->parts.log, LOG_WARNING, "relay", "position_doubted", FIELDS(F_INT("batch", found->number)),
+                "Kafka tells a position behind what was committed before; it is asked again");
+    nanosleep(&(struct timespec){0, DOUBT_MS * 1000000L}, NULL);
+  }
+  return st;
+}
+
 enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
@@ -262,8 +289,7 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   enum status st =
       manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
   if (st == ST_OK) st = make_producer(r, err);
-  found.number = -1;
-  if (st == ST_OK) st = cluster_position(&r->client, r->parts.log, ANSWER_MS, &found, err);
+  if (st == ST_OK) st = ask_position(r, list, count, &found, err);
   if (st != ST_OK) {
     result = found_of(st);
   } else if (!owns(r, err)) {

@@ -12,6 +12,7 @@ Kinds of faults:
   answer_late     the answer comes `late` seconds later, those behind it too
   answer_twice    the answer comes a second time
   answer_fenced   EndTxn alone: the broker did it, the answer says PRODUCER_FENCED, as it may after a retry nobody saw
+  answer_none     OffsetFetch alone: the answer says that nothing was ever committed
   request_cut     the request is not passed on, the connection is closed
   request_late    the connection is closed at once; the request reaches the broker `late` seconds later, when the client has sent
                   it again on another connection (librdkafka#5423: it may end the next transaction)
@@ -31,7 +32,7 @@ PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 9, 10, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 API_NAMES = {PRODUCE: "Produce", OFFSET_FETCH: "OffsetFetch", FIND_COORDINATOR: "FindCoordinator", INIT_PRODUCER_ID: "InitProducerId",
              ADD_PARTITIONS: "AddPartitionsToTxn", ADD_OFFSETS: "AddOffsetsToTxn", END_TXN: "EndTxn", TXN_OFFSET_COMMIT: "TxnOffsetCommit"}
-KINDS = ("answer_cut", "answer_lost", "answer_late", "answer_twice", "answer_fenced", "request_cut", "request_late", "request_twice")
+KINDS = ("answer_cut", "answer_lost", "answer_late", "answer_twice", "answer_fenced", "answer_none", "request_cut", "request_late", "request_twice")
 FENCED = 90
 COPY = 0x7fff0000  # correlation ids of copies begin here: nobody else counts that far
 
@@ -74,6 +75,15 @@ def fenced(frame):
     if len(frame) != 14:
         raise ValueError("an answer to EndTxn of an unknown version")
     return frame[:12] + struct.pack(">h", FENCED)
+
+
+def without_position(frame):
+    """OffsetFetch's answer, versions 6 and 7, for one partition: length, correlation id, tags, throttle time, topics."""
+    name = frame[14] - 1  # behind the number of topics, plus one
+    at = 15 + name + 1 + 4  # the name, the number of partitions, the partition's own number
+    if frame[13] != 2 or frame[15 + name] != 2:
+        raise ValueError("an answer to OffsetFetch of an unknown version, or of several partitions")
+    return frame[:at] + struct.pack(">q", -1) + frame[at + 8:]
 
 
 class Link:
@@ -158,6 +168,8 @@ class Link:
                 return
             if rule and rule.kind == "answer_fenced":
                 frame = fenced(frame)
+            if rule and rule.kind == "answer_none":
+                frame = without_position(frame)
             self.client.sendall(frame)
             if rule and rule.kind == "answer_twice":
                 self.client.sendall(frame)

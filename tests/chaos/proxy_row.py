@@ -5,8 +5,8 @@ import os
 import proxy
 from world import FULL, exactly_once, harness, time
 
-KINDS = proxy.KINDS if exactly_once() else tuple(kind for kind in proxy.KINDS if kind != "answer_fenced")
-TRIALS = (8, 120)
+KINDS = proxy.KINDS if exactly_once() else tuple(kind for kind in proxy.KINDS if kind not in ("answer_fenced", "answer_none"))
+TRIALS = (9, 126)
 OWN_BROKER = True
 APIS = (proxy.END_TXN, proxy.PRODUCE, proxy.ADD_PARTITIONS, proxy.INIT_PRODUCER_ID, proxy.ADD_OFFSETS, proxy.TXN_OFFSET_COMMIT,
         proxy.OFFSET_FETCH, proxy.FIND_COORDINATOR)
@@ -24,6 +24,8 @@ def choose(t):
     """Each kind as often as any other; half of them on EndTxn, the one that decides. BUSBRIDGE_PROXY_KIND: this one alone."""
     kind = os.environ.get("BUSBRIDGE_PROXY_KIND") or KINDS[t.number % len(KINDS)]
     api = proxy.END_TXN if kind == "answer_fenced" or exactly_once() and t.rng.random() < 0.5 else t.rng.choice(APIS if exactly_once() else (proxy.PRODUCE,))
+    if kind == "answer_none":
+        api = proxy.OFFSET_FETCH
     if kind == "request_twice" and api == proxy.END_TXN:
         # A network does not do that: TCP doubles nothing, only a client that sends again does, which request_late is and which the
         # relay counts. A copy that its client never sent ends the next transaction of any producer of this protocol version.
@@ -39,6 +41,9 @@ def trial(t, through):
     world = t.world(options={"kafka.bootstrap.servers": through.bootstrap, "batch.max_events": t.rng.choice((1, 10, 5000)),
                              **(QUICK if exactly_once() else {"kafka.socket.timeout.ms": 3000})})
     rule = through.rule(api, kind, **more)
+    if kind == "answer_none":  # it is asked when a producer is made anew: the first time for a new outbox, where "none" is true
+        rule.skip = 1
+        through.rule(proxy.END_TXN, "answer_cut", skip=t.rng.randrange(10))
     rate, count = t.rng.choice(((40, 150), (200, 400)) if FULL else ((200, 150),))
     world.produce(rate=rate, keys=3, seed=t.number, poison=t.rng.choice((0, 0.02)), count=count)
     worker = world.worker()
