@@ -21,7 +21,7 @@ struct life {
   struct service *service;
   struct control *control;
   struct notify notify;
-  int64_t told_ms; /* when the service manager was last told how we are */
+  int64_t tell_ms; /* when the service manager is told again how we are */
   bool stop;
 };
 
@@ -94,12 +94,14 @@ static void attend(struct life *l) {
   int64_t now_ms = clock_mono_ms(&clock_system);
   if (!notify_listens(&l->notify)) return;
   notify_ping(&l->notify, now_ms, service_alive(l->service));
-  if (l->told_ms && now_ms - l->told_ms < STATUS_EVERY_MS) return;
-  l->told_ms = now_ms;
+  if (now_ms < l->tell_ms) return;
   struct buffer line = {0};
   service_summary(l->service, &line);
   notify_status(&l->notify, buffer_z(&line));
   buffer_release(&line);
+  /* While nothing is relayed the backlog is counted by listing it: at most a twentieth of the time goes into that. */
+  int64_t after_ms = clock_mono_ms(&clock_system), rest_ms = 20 * (after_ms - now_ms);
+  l->tell_ms = after_ms + (rest_ms > STATUS_EVERY_MS ? rest_ms : STATUS_EVERY_MS);
 }
 
 static void take_signal(struct life *l, int sig) {
