@@ -148,6 +148,7 @@ enum status verify_run(const struct verify_request *request, struct buffer *json
     verify_outbox(v);
     verify_keys(v);
     verify_topics(v);
+    verify_account(v);
     st = write_answer(v, json, err);
   }
   release(v);

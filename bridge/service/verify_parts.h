@@ -81,5 +81,7 @@ MUST_CHECK enum status verify_survey(struct verify *v, struct error *err); /* pe
 void verify_keys(struct verify *v);
 /* verify_topics.c */
 void verify_topics(struct verify *v);
+/* verify_account.c */
+void verify_account(struct verify *v);
 
 #endif

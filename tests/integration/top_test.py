@@ -188,10 +188,14 @@ class WithWorker(TopTest):
         for _ in range(20):
             self.entry("plot.updated", PAYLOAD)
         self.entry("plot.updated", [])  # no object: dead
-        text = terminal.wait("plot  ", "1 in dlq/", "p99")
+        terminal.wait("plot  ", "1 in dlq/", "p99", "IN DLQ, BY REASON", "payload_not_object")
         wait_until(lambda: any(line.split()[2:3] == ["20"] for line in terminal.screen().splitlines() if line.startswith("plot ")),
                    what="20 published events of plot")
         self.assertNotIn("published 0 ", terminal.wait("Events/s"))  # over the last ten seconds
+        self.run_cli("pause", expect=0)
+        terminal.wait("Paused", "busbridge resume")
+        self.run_cli("resume", expect=0)
+        wait_until(lambda: "Paused" not in terminal.screen())
         worker.kill()
         terminal.wait("No worker answers")
         self.entry("plot.updated", PAYLOAD)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -276,6 +277,33 @@ class Topics(VerifyTest):
         ids = self.relayed()
         self.entry("plot.updated", PAYLOAD, id=ids[0], place="dlq", status="dlq", reason="bad_name")
         self.says(self.verify(expect=1), "dead letters", "failed", ids[0], "purge")
+
+
+class Account(VerifyTest):
+    def test_figures_that_were_edited(self):
+        self.relayed()
+        self.says(self.verify(), "account", "ok", "3 found", "= 3 published", "0 pending")
+        metrics = self.outbox / ".busbridge/metrics"
+        text = metrics.read_text()
+        edited = re.sub(r'(?m)^(.*events_total.*published.*\b)3\b', r"\g<1>5", text, count=1)
+        self.assertNotEqual(text, edited, text)
+        metrics.write_text(edited)
+        self.says(self.verify(expect=1), "account", "failed", "2 more were accounted for", "= 5 published")
+
+    def test_an_entry_that_came_and_went_unseen_is_not_missed(self):
+        self.relayed()
+        file = self.outbox / f"{self.entry('plot.updated', PAYLOAD)}.json"
+        file.unlink()
+        self.says(self.verify(), "account", "ok", "3 found", "0 vanished", "0 pending")
+
+    def test_a_running_worker_is_asked(self):
+        worker = self.start_worker()
+        for _ in range(4):
+            self.entry("plot.updated", PAYLOAD)
+        wait_until(lambda: not self.pending())
+        self.says(self.verify(), "account", "ok", "4 found", "= 4 published")
+        worker.kill()
+        self.assertEqual(self.verify()["account"][0]["verdict"], "skipped")  # cut short: the next start begins a new one
 
 
 if __name__ == "__main__":
