@@ -53,6 +53,7 @@ struct command {
   X(list)                                                                                                              \
   X(show)                                                                                                              \
   X(replay)                                                                                                            \
+  X(purge)                                                                                                             \
   X(pause)                                                                                                             \
   X(resume)                                                                                                            \
   X(health)                                                                                                            \

@@ -118,18 +118,22 @@ static enum status problem(int code, struct span body, struct error *err) {
   return st;
 }
 
-static enum status ask(struct client *c, const char *method, int timeout_ms, struct buffer *json, struct error *err) {
+static enum status send(struct client *c, const char *method, struct span body, int timeout_ms, struct buffer *json,
+                        struct error *err) {
   int code = 0;
   size_t before = json->len;
   if (c->patience_ms) timeout_ms = c->patience_ms;
   enum status st = buffer_status(&c->path, err);
-  if (st == ST_OK)
-    st = http_request(c->http, method, buffer_z(&c->path), (struct span){0}, timeout_ms, &code, json, err);
+  if (st == ST_OK) st = http_request(c->http, method, buffer_z(&c->path), body, timeout_ms, &code, json, err);
   if (st != ST_OK) return error_prefix(err, "Asking the worker");
   if (code >= 200 && code < 300) return ST_OK;
   st = problem(code, (struct span){json->ptr + before, json->len - before}, err);
   json->len = before;
   return st;
+}
+
+static enum status ask(struct client *c, const char *method, int timeout_ms, struct buffer *json, struct error *err) {
+  return send(c, method, (struct span){0}, timeout_ms, json, err);
 }
 
 PRINTF_LIKE(2, 3)
@@ -193,6 +197,59 @@ enum status client_replay(struct client *c, const struct replay_request *r, stru
   path(c, "/v1/replay?force=%d&id=", r->force);
   http_escape(&c->path, span_of(r->id));
   return ask(c, "POST", ANSWER_MS, json, err);
+}
+
+static const char *bulk_path(bool purge) {
+  return purge ? "/v1/purge" : "/v1/replay";
+}
+
+static enum status freeze(struct client *c, const struct bulk_request *r, struct buffer *json, struct error *err) {
+  if (c->service) return service_bulk_freeze(c->service, r, json, err);
+  path(c, "%s?all=%d&dry_run=%d%s&", bulk_path(r->purge), r->all, r->dry_run, r->force ? "&force=1" : "");
+  selecting_query(&r->selection, &c->path);
+  return send(c, "POST", r->ids, LISTING_MS, json, err);
+}
+
+enum status client_bulk_freeze(struct client *c, const struct bulk_request *r, struct buffer *json, struct error *err) {
+  patience_begin(c->admin);
+  enum status st = freeze(c, r, json, err);
+  patience_end(c->admin);
+  return st;
+}
+
+enum status client_bulk_step(struct client *c, bool purge, uint64_t selection, size_t limit, struct buffer *json,
+                             struct error *err) {
+  if (c->service) return service_bulk_step(c->service, purge, selection, limit, json, err);
+  path(c, "%s/%" PRIu64 "/step?limit=%zu", bulk_path(purge), selection, limit);
+  return ask(c, "POST", LISTING_MS, json, err);
+}
+
+enum status client_bulk_progress(struct client *c, bool purge, uint64_t selection, struct buffer *json,
+                                 struct error *err) {
+  if (c->service) return service_bulk_progress(c->service, purge, selection, json, err);
+  path(c, "%s/%" PRIu64, bulk_path(purge), selection);
+  return ask(c, "GET", ANSWER_MS, json, err);
+}
+
+enum status client_bulk_list(struct client *c, bool purge, struct buffer *json, struct error *err) {
+  if (c->service) return service_bulk_list(c->service, purge, json, err);
+  path(c, "%s", bulk_path(purge));
+  return ask(c, "GET", ANSWER_MS, json, err);
+}
+
+enum status client_bulk_cancel(struct client *c, bool purge, uint64_t selection, struct buffer *json,
+                               struct error *err) {
+  if (c->service) return service_bulk_cancel(c->service, purge, selection, json, err);
+  path(c, "%s/%" PRIu64 "/cancel", bulk_path(purge), selection);
+  return ask(c, "POST", ANSWER_MS, json, err);
+}
+
+enum status client_bulk_entries(struct client *c, uint64_t selection, const char *from, struct buffer *json,
+                                struct error *err) {
+  if (c->service) return service_bulk_entries(c->service, selection, from, 0, json, err);
+  path(c, "/v1/purge/%" PRIu64 "/entries?from=", selection);
+  http_escape(&c->path, span_of(from));
+  return ask(c, "GET", LISTING_MS, json, err);
 }
 
 enum status client_flush(struct client *c, const struct flush_request *r, struct buffer *json, struct error *err) {

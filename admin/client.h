@@ -7,6 +7,7 @@
 #define ADMIN_CLIENT_H
 
 #include "admin/admin.h"
+#include "bridge/service/bulk.h"
 #include "bridge/service/service.h"
 
 struct client;
@@ -24,6 +25,17 @@ MUST_CHECK enum status client_show(struct client *c, const struct show_request *
                                    struct error *err);
 MUST_CHECK enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json,
                                      struct error *err);
+MUST_CHECK enum status client_bulk_freeze(struct client *c, const struct bulk_request *r, struct buffer *json,
+                                          struct error *err);
+MUST_CHECK enum status client_bulk_step(struct client *c, bool purge, uint64_t selection, size_t limit,
+                                        struct buffer *json, struct error *err);
+MUST_CHECK enum status client_bulk_progress(struct client *c, bool purge, uint64_t selection, struct buffer *json,
+                                            struct error *err);
+MUST_CHECK enum status client_bulk_list(struct client *c, bool purge, struct buffer *json, struct error *err);
+MUST_CHECK enum status client_bulk_cancel(struct client *c, bool purge, uint64_t selection, struct buffer *json,
+                                          struct error *err);
+MUST_CHECK enum status client_bulk_entries(struct client *c, uint64_t selection, const char *from, struct buffer *json,
+                                           struct error *err);
 MUST_CHECK enum status client_flush(struct client *c, const struct flush_request *r, struct buffer *json,
                                     struct error *err);
 MUST_CHECK enum status client_flush_progress(struct client *c, uint64_t id, struct buffer *json, struct error *err);

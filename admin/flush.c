@@ -126,39 +126,15 @@ static int flush_now(struct following *f, const struct flush_request *request, b
 
 /* ---- dry run ---------------------------------------------------------------------------------------------------- */
 
-static void print_counts(struct following *f, const char *key, const char *title) {
-  uint32_t object = answer_node(&f->doc, 0, key), member, node = JSON_NONE;
-  if (object == JSON_NONE || f->doc.nodes[object].count == 0) return;
-  buffer_printf(&f->admin->out, "%s:\n", title);
-  while (answer_each_member(&f->doc, object, &member, &node)) {
-    struct buffer name = {0};
-    int64_t n = 0;
-    json_unescape(&f->doc, member, &name);
-    if (!json_int(&f->doc, node, &n)) n = 0;
-    buffer_printf(&f->admin->out, "  %7" PRId64 "  ", n);
-    text_printable(&f->admin->out, buffer_span(&name));
-    buffer_add_char(&f->admin->out, '\n');
-    buffer_release(&name);
-  }
-}
-
 static void print_forecast(struct following *f) {
-  uint32_t samples = answer_node(&f->doc, 0, "samples"), node = JSON_NONE;
+  struct buffer *out = &f->admin->out;
   uint64_t count = count_of(f, "count"), total = count_of(f, "total");
-  buffer_printf(&f->admin->out, "Would try %" PRIu64 " entries", count);
-  if (total > count) buffer_printf(&f->admin->out, " of %" PRIu64, total);
-  buffer_add_char(&f->admin->out, '\n');
-  print_counts(f, "topics", "By topic");
-  print_counts(f, "reasons", "Would become dead letters, by reason");
-  if (count > 0) buffer_add_z(&f->admin->out, "Samples:\n");
-  while (answer_each(&f->doc, samples, &node)) {
-    struct buffer text = {0};
-    json_unescape(&f->doc, node, &text);
-    buffer_add_z(&f->admin->out, "  ");
-    text_printable(&f->admin->out, buffer_span(&text));
-    buffer_add_char(&f->admin->out, '\n');
-    buffer_release(&text);
-  }
+  buffer_printf(out, "Would try %" PRIu64 " entries", count);
+  if (total > count) buffer_printf(out, " of %" PRIu64, total);
+  buffer_add_char(out, '\n');
+  output_counts(&f->doc, "topics", "By topic", out);
+  output_counts(&f->doc, "reasons", "Would become dead letters, by reason", out);
+  output_samples(&f->doc, out);
 }
 
 static int dry_run(struct following *f, const struct flush_request *request, bool json) {

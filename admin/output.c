@@ -3,6 +3,7 @@
 #include "bridge/base/clock.h"
 #include "bridge/base/words.h"
 
+#include <inttypes.h>
 #include <libsmartcols/libsmartcols.h>
 #include <locale.h>
 #include <wchar.h>
@@ -128,4 +129,37 @@ void output_paint(struct buffer *out, bool on, enum paint paint, const char *tex
   if (on) buffer_printf(out, "\x1b[%sm", codes[paint]);
   buffer_add_z(out, text);
   if (on) buffer_add_z(out, "\x1b[0m");
+}
+
+/* ---- dry runs -----------------------------------------------------------------------------------------------------
+ */
+
+static void add_text(const struct json_doc *doc, uint32_t node, struct buffer *out) {
+  struct buffer text = {0};
+  json_unescape(doc, node, &text);
+  text_printable(out, buffer_span(&text));
+  buffer_add_char(out, '\n');
+  buffer_release(&text);
+}
+
+void output_counts(const struct json_doc *doc, const char *key, const char *title, struct buffer *out) {
+  uint32_t object = answer_node(doc, 0, key), member, node = JSON_NONE;
+  if (object == JSON_NONE || doc->nodes[object].count == 0) return;
+  buffer_printf(out, "%s:\n", title);
+  while (answer_each_member(doc, object, &member, &node)) {
+    int64_t n = 0;
+    if (!json_int(doc, node, &n)) n = 0;
+    buffer_printf(out, "  %7" PRId64 "  ", n);
+    add_text(doc, member, out);
+  }
+}
+
+void output_samples(const struct json_doc *doc, struct buffer *out) {
+  uint32_t samples = answer_node(doc, 0, "samples"), node = JSON_NONE;
+  if (samples == JSON_NONE || doc->nodes[samples].count == 0) return;
+  buffer_add_z(out, "Samples:\n");
+  while (answer_each(doc, samples, &node)) {
+    buffer_add_z(out, "  ");
+    add_text(doc, node, out);
+  }
 }

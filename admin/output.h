@@ -24,6 +24,10 @@ size_t output_width(struct span text);
 /* "2h 3m" since a time in text; "-" when there is none. */
 void output_age(const struct json_doc *doc, uint32_t object, const char *key, int64_t now_us, struct buffer *out);
 
+/* For dry runs: the root's member key, an object of numbers, under a title; its member "samples", an array of texts. */
+void output_counts(const struct json_doc *doc, const char *key, const char *title, struct buffer *out);
+void output_samples(const struct json_doc *doc, struct buffer *out);
+
 enum paint { PAINT_RED, PAINT_GREEN, PAINT_YELLOW, PAINT_BOLD };
 /* text between colour codes when on. */
 void output_paint(struct buffer *out, bool on, enum paint paint, const char *text);

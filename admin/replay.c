@@ -1,7 +1,8 @@
-#include "admin/client.h"
-#include "admin/options.h"
+#include "admin/bulk.h"
 #include "admin/output.h"
 #include "bridge/base/words.h"
+
+#define FEW 100
 
 struct replaying {
   struct admin *admin;
@@ -45,26 +46,10 @@ static void replay_one(struct replaying *r, const char *id) {
   buffer_release(&json);
 }
 
-static void replay_stdin(struct replaying *r) {
-  char line[512];
-  while (!interrupts() && fgets(line, sizeof line, stdin)) {
-    struct span id = span_trim(span_of(line));
-    if (id.len == 0) continue;
-    line[(size_t)(id.ptr - line) + id.len] = '\0';
-    replay_one(r, id.ptr);
-  }
-}
-
 static int replay(struct replaying *r, int count, char **ids) {
   interrupts_counted();
   if (r->json) buffer_add_char(&r->admin->out, '[');
-  for (int i = 0; i < count && !interrupts(); i++) {
-    if (strcmp(ids[i], "-") == 0) {
-      replay_stdin(r);
-    } else {
-      replay_one(r, ids[i]);
-    }
-  }
+  for (int i = 0; i < count && !interrupts(); i++) replay_one(r, ids[i]);
   if (r->json) buffer_add_z(&r->admin->out, r->done ? "\n]\n" : "]\n");
   if (interrupts()) {
     note(r->admin, "interrupted: %zu replayed; the rest lies in dlq/ as before", r->done);
@@ -76,19 +61,28 @@ static int replay(struct replaying *r, int count, char **ids) {
   return r->done > 0 ? CODE_OK : CODE_NOTHING;
 }
 
+/* A few ids are replayed one by one, each told; everything else is a selection. */
+static bool is_few(const struct bulk *b, int count, char **ids) {
+  const struct selecting none = {0};
+  bool plain = !b->all && !b->dry_run && !b->rate && !b->resume && !b->give_up;
+  for (int i = 0; i < count && plain; i++) plain = strcmp(ids[i], "-") != 0;
+  return plain && count > 0 && count <= FEW && memcmp(&b->given, &none, sizeof none) == 0;
+}
+
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
-  struct replaying r = {.admin = a};
-  const char *format = "table";
+  struct bulk b = {.admin = a, .command = self, .format = "table"};
   const struct option_row rows[] = {
-      {"force", 'f', OPTION_FLAG, &r.force, NULL, "also a pending entry; and publish again what is in Kafka already"},
-      {"output", 'o', OPTION_CHOICE, &format, "table|json", "form of the answer (table)"},
-      {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
+      SELECTING_ROWS(&b.given),
+      {"force", 'f', OPTION_FLAG, &b.force, NULL,
+       "publish again what is in Kafka already; of a single ID also a pending entry"},
+      BULK_ROWS(&b),
   };
   struct error err = {0};
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 1, 1 << 20, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 1 << 20, &words, &code)) return code;
+  if (!is_few(&b, words, argv)) return bulk_run(&b, words, argv);
   if (!admin_settings(a, &err)) return fail(a, &err);
-  r.json = strcmp(format, "json") == 0;
+  struct replaying r = {.admin = a, .force = b.force, .json = strcmp(b.format, "json") == 0};
   enum status st = client_open(a, SERVICE_CHANGE, &r.client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO;
   code = st == ST_OK ? replay(&r, words, argv) : fail(a, &err);
@@ -98,15 +92,19 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_replay = {
     .name = "replay",
-    .arguments = "ID... [--force]",
+    .arguments = "ID... | - | FILTER... | --all [--force]",
     .summary = "move dead letters back to pending, under the same id",
     .examples =
-        "  busbridge replay 3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77\n"
-        "  busbridge replay 3f2b                                  the beginning is enough when it is unambiguous\n"
-        "  busbridge list --type dlq -o name | busbridge replay - all of them (ids from standard input)\n",
+        "  busbridge replay 3f2b                                  the beginning of an id, when it is unambiguous\n"
+        "  busbridge replay --reason schema_mismatch --dry-run    what would go, by topic and by reason\n"
+        "  busbridge replay --reason schema_mismatch --name 'plot.*' --rate 200\n"
+        "  busbridge list --type dlq -o name | busbridge replay - ids from standard input\n"
+        "  busbridge replay --resume 3                            go on after Ctrl-C\n",
     .description =
-        "An id, the beginning of one, or the stem of a file in dlq/. The entry keeps its id and starts anew with attempts 0.\n"
-        "What Kafka has already is refused; --force forgets the idempotency key first, and takes a pending entry too.",
+        "An ID is one of a dead letter, its beginning, or the stem of a file in dlq/ (from standard input, and of more than\n"
+        "100: whole ones). The entry keeps its id and starts anew with attempts 0. What Kafka has already is refused; --force\n"
+        "forgets the idempotency key first. What filters name is written down before the first is moved, so that letters\n"
+        "which come later stay; more than 100 are asked about. Ctrl-C stops after the step that runs.",
     .run = run,
     .usage_code = CODE_USAGE,
 };

@@ -68,7 +68,17 @@ ANSWER(entries); /* control_entries.c */
 ANSWER(dead);
 ANSWER(entry);
 ANSWER(entry_raw);
-ANSWER(replay);
+ANSWER(replay); /* control_bulk.c */
+ANSWER(replay_step);
+ANSWER(replay_progress);
+ANSWER(replay_list);
+ANSWER(replay_cancel);
+ANSWER(purge);
+ANSWER(purge_step);
+ANSWER(purge_progress);
+ANSWER(purge_list);
+ANSWER(purge_cancel);
+ANSWER(purge_entries);
 ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);
 ANSWER(flush_cancel);

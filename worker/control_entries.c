@@ -35,10 +35,3 @@ enum status answer_entry_raw(const struct call *call, struct answer *answer, str
   answer->type = "application/octet-stream";
   return answer_show(call, true, answer, err);
 }
-
-enum status answer_replay(const struct call *call, struct answer *answer, struct error *err) {
-  struct replay_request request = {.id = call_value(call, "id"), .by = call->caller};
-  if (!request.id || !*request.id) return error_set(err, ST_INVALID, "Parameter id is missing");
-  enum status st = call_flag(call, "force", &request.force, err);
-  return st == ST_OK ? service_replay(call->service, &request, &answer->body, err) : st;
-}

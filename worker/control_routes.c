@@ -6,6 +6,7 @@
 #define JSON_TYPE "application/json"
 #define ROUTE_BODY 1   /* takes a request body */
 #define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
+#define ROUTE_LONG 4   /* with ROUTE_BODY: of many ids */
 
 /* {id} stands for a number, {name} for one step of any characters but '/' (percent-decoded before it comes here). */
 static const struct row {
@@ -27,7 +28,20 @@ static const struct row {
     {"POST", "/v1/pause", answer_pause, "reason", 0},
     {"DELETE", "/v1/pause", answer_resume, "", 0},
     {"POST", "/v1/resume", answer_resume, "", 0},
-    {"POST", "/v1/replay", answer_replay, "id force", 0},
+    {"POST", "/v1/replay", answer_replay, "id force all dry_run " SELECTION_TYPE " " SELECTION_FILTERS,
+     ROUTE_BODY | ROUTE_LONG},
+    {"GET", "/v1/replay", answer_replay_list, "", 0},
+    {"GET", "/v1/replay/{id}", answer_replay_progress, "", 0},
+    {"POST", "/v1/replay/{id}/step", answer_replay_step, "limit", 0},
+    {"DELETE", "/v1/replay/{id}", answer_replay_cancel, "", 0},
+    {"POST", "/v1/replay/{id}/cancel", answer_replay_cancel, "", 0},
+    {"POST", "/v1/purge", answer_purge, "all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY | ROUTE_LONG},
+    {"GET", "/v1/purge", answer_purge_list, "", 0},
+    {"GET", "/v1/purge/{id}", answer_purge_progress, "", 0},
+    {"POST", "/v1/purge/{id}/step", answer_purge_step, "limit", 0},
+    {"DELETE", "/v1/purge/{id}", answer_purge_cancel, "", 0},
+    {"POST", "/v1/purge/{id}/cancel", answer_purge_cancel, "", 0},
+    {"GET", "/v1/purge/{id}/entries", answer_purge_entries, "from limit", ROUTE_RIGHTS},
     {"GET", "/v1/metrics", answer_metrics, "", 0},
     {"POST", "/v1/metrics", answer_metrics, "reset", 0},
     {"GET", "/v1/version", answer_version, "", 0},
@@ -99,7 +113,8 @@ struct route_needs route_needs(const char *method, const char *path) {
   struct call call = {0};
   const struct row *route = find_route(method, path, &call, &ignored);
   unsigned flags = route ? route->flags : 0;
-  return (struct route_needs){.body = flags & ROUTE_BODY ? ROUTE_BODY_MAX : 0, .rights = flags & ROUTE_RIGHTS};
+  size_t body = !(flags & ROUTE_BODY) ? 0 : flags & ROUTE_LONG ? ROUTE_IDS_MAX : ROUTE_BODY_MAX;
+  return (struct route_needs){.body = body, .rights = flags & ROUTE_RIGHTS};
 }
 
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer) {

@@ -20,12 +20,20 @@
  * nobody may look for it before a rename. The folder is not synced. mtime: NULL = now. */
 MUST_CHECK enum status durable_write_new(int folder, const char *name, struct span content,
                                          const struct timespec *mtime, struct error *err);
-/* The same in two steps, so that many files can be written before the first is waited for, which costs a third: begin
- * writes and leaves it open in *fd, end fsyncs and closes. Only end's ST_OK says that it is on the disk; where either
- * fails, nothing of that name remains, as above. end with fd -1 does nothing. */
+/* The same in two steps: begin writes and leaves it open in *fd, end fsyncs and closes. Only end's ST_OK says that it
+ * is on the disk; where either fails, nothing of that name remains, as above. end with fd -1 does nothing. */
 MUST_CHECK enum status durable_write_begin(int folder, const char *name, struct span content,
                                            const struct timespec *mtime, int *fd, struct error *err);
 MUST_CHECK enum status durable_write_end(int folder, const char *name, int fd, struct error *err);
+/* end of many at once, from several threads: a disk flushes for all who wait together, so that this costs a tenth of
+ * one after the other. Each has a status of its own. */
+struct durable_file {
+  const char *name;
+  int fd;
+  enum status status;
+  struct error error;
+};
+void durable_write_end_all(int folder, struct durable_file *list, size_t count);
 /* Replace folder/name by content: temporary file tmp_folder/<name>.<pid>.tmp, fsync, rename, folder fsync. For state
  * files. tmp_folder and folder must be on one file system. A failure leaves the old content, or the new one whole where
  * only the last step, the folder's fsync, failed: then either of them may be there after a power loss. */

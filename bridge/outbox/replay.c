@@ -161,7 +161,7 @@ static enum status move_raw(struct moving *m, struct error *err) {
   if (!name_with(m->name, 0, ".raw", raw)) return error_set(err, ST_INVALID, "the name %s is too long", m->name);
   enum status st = durable_move(dlq, raw, fs_folder(m->s, PLACE_FLAT), m->target, err);
   if (st == ST_NOT_FOUND && !half_done(m))
-    return error_set(err, ST_NOT_FOUND, "dlq/%s is gone, only its description is left; purge it", raw);
+    return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it", raw);
   if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   return st == ST_OK || st == ST_NOT_FOUND ? durable_unlink(dlq, m->name, err) : st;
 }
@@ -178,13 +178,18 @@ static void prepare_all(struct moving *list, size_t count, struct fs_look *l) {
   }
 }
 
-static void wait_for_all(struct moving *list, size_t count) {
+static void wait_for_all(struct moving *list, size_t count, struct durable_file *files) {
+  size_t written = 0;
+  for (struct moving *m = list; m < list + count; m++)
+    if (m->written) files[written++] = (struct durable_file){.name = m->tmp, .fd = m->fd};
+  durable_write_end_all(state_tmp(list->s->c.state), files, written);
+  const struct durable_file *f = files;
   for (struct moving *m = list; m < list + count; m++) {
     if (!m->written) continue;
-    struct error err = {0};
-    enum status st = fs_tmp_end(m->s, m->tmp, m->fd, &err);
-    m->written = st == ST_OK;
-    if (st != ST_OK && going(m)) m->letter->status = error_set(&m->letter->error, st, "%s: %s", m->name, err.text);
+    m->written = f->status == ST_OK;
+    if (!m->written && going(m))
+      m->letter->status = error_set(&m->letter->error, f->status, "%s: %s", m->name, f->error.text);
+    f++;
   }
 }
 
@@ -214,21 +219,24 @@ void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge
   struct fs_look look = {.s = impl};
   struct arena ids = {0};
   struct moving *list = calloc(count ? count : 1, sizeof *list);
+  struct durable_file *files = calloc(count ? count : 1, sizeof *files);
+  bool room = list && files;
   for (size_t i = 0; i < count; i++) {
-    if (list) list[i] = (struct moving){.s = impl, .letter = &letters[i], .fd = -1};
-    letters[i].status = list ? ST_OK : error_set(&letters[i].error, ST_NO_MEMORY, "out of memory");
+    if (room) list[i] = (struct moving){.s = impl, .letter = &letters[i], .fd = -1};
+    letters[i].status = room ? ST_OK : error_set(&letters[i].error, ST_NO_MEMORY, "out of memory");
   }
-  if (list && count) {
+  if (room && count) {
     look_at_all(list, count, &look, &ids);
     if (judge) judge(ctx, letters, count);
     prepare_all(list, count, &look);
-    wait_for_all(list, count);
+    wait_for_all(list, count, files);
     move_all(list, count);
     end_all(list, count);
   }
   for (size_t i = 0; i < count; i++) letters[i].id = (struct span){NULL, 0};
   fs_desk_release(&look.desk);
   arena_release(&ids);
+  free(files);
   free(list);
 }
 

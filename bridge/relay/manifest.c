@@ -1,6 +1,7 @@
 #include "bridge/relay/manifest.h"
 
 #include "bridge/base/durable.h"
+#include "bridge/base/table.h"
 #include "bridge/base/words.h"
 
 #include <dirent.h>
@@ -224,25 +225,46 @@ enum status manifest_remove(int folder, const struct manifest_name *name, struct
   return durable_sync_folder(folder, err); /* also when it was gone: the call that removed it may have failed here */
 }
 
-static bool names_id(const struct manifest *m, struct span id) {
-  for (size_t i = 0; i < m->count; i++)
-    if (span_eq(m->entries[i].id, id)) return true;
-  return false;
+/* Empty ids and doubles are left out: what is looked up finds the first of its name, which stands for all. */
+static enum status index_ids(struct table *index, const struct span *ids, size_t count, struct error *err) {
+  for (size_t i = 0; i < count; i++) {
+    enum status st = ids[i].len ? table_put(index, ids[i], (void *)&ids[i]) : ST_OK;
+    if (st == ST_NO_MEMORY) return error_set(err, st, "out of memory");
+  }
+  return ST_OK;
 }
 
-enum status manifest_names(int folder, struct span id, bool *named, struct error *err) {
+static void mark(const struct table *index, const struct manifest *m, const struct span *ids, bool *named) {
+  for (size_t i = 0; i < m->count; i++) {
+    const struct span *found = m->entries[i].id.len ? table_get(index, m->entries[i].id) : NULL;
+    if (found) named[found - ids] = true;
+  }
+}
+
+enum status manifest_names_of(int folder, const struct span *ids, size_t count, bool *named, struct error *err) {
   struct manifest_name *list = NULL;
-  size_t count = 0;
-  *named = false;
-  enum status st = folder < 0 ? ST_OK : manifest_list(folder, &list, &count, err);
-  for (size_t i = 0; st == ST_OK && i < count && !*named; i++) {
+  struct table index = {0};
+  size_t manifests = 0;
+  memset(named, 0, count * sizeof *named);
+  enum status st = index_ids(&index, ids, count, err);
+  if (st == ST_OK && folder >= 0) st = manifest_list(folder, &list, &manifests, err);
+  for (size_t i = 0; st == ST_OK && i < manifests; i++) {
     struct manifest m = {0};
     if (list[i].settled) continue;
     st = manifest_read(folder, &list[i], &m, err);
-    if (st == ST_OK) *named = names_id(&m, id);
+    if (st == ST_OK) mark(&index, &m, ids, named);
     if (st == ST_NOT_FOUND) st = ST_OK; /* settled or removed meanwhile */
     manifest_release(&m);
   }
+  for (size_t i = 0; st == ST_OK && i < count; i++) {
+    const struct span *first = ids[i].len ? table_get(&index, ids[i]) : NULL;
+    if (first) named[i] = named[first - ids];
+  }
+  table_release(&index);
   free(list);
   return st;
+}
+
+enum status manifest_names(int folder, struct span id, bool *named, struct error *err) {
+  return manifest_names_of(folder, &id, 1, named, err);
 }

@@ -51,6 +51,9 @@ MUST_CHECK enum status manifest_read(int folder, const struct manifest_name *nam
 void manifest_release(struct manifest *m);
 /* Is this id named in a manifest that is not settled yet? Those that vanish meanwhile are passed over. Any thread. */
 MUST_CHECK enum status manifest_names(int folder, struct span id, bool *named, struct error *err);
+/* The same for many at once, each manifest read once; named[i] of ids[i]. Empty ids are not named. */
+MUST_CHECK enum status manifest_names_of(int folder, const struct span *ids, size_t count, bool *named,
+                                         struct error *err);
 /* batch- becomes settled-, folder fsync. ST_OK also when it already is. */
 MUST_CHECK enum status manifest_settle(int folder, const struct manifest_name *name, struct error *err);
 /* Removed, folder fsync. ST_OK also when it is gone. */

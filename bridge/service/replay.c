@@ -1,6 +1,6 @@
-#include "bridge/relay/manifest.h"
 #include "bridge/service/audit.h"
 #include "bridge/service/finding.h"
+#include "bridge/service/replaying.h"
 
 static enum status not_there(struct service *s, const struct replay_request *request, struct error *err) {
   if (request->force)
@@ -19,43 +19,21 @@ static enum status find(struct service *s, const struct replay_request *request,
   return st == ST_NOT_FOUND ? not_there(s, request, err) : st;
 }
 
-/* A raw dead letter has no id that could have been published. When Redis is away the relay will ask it again anyway. */
-static enum status check_published(struct service *s, struct finding *f, struct error *err) {
-  const struct found *c = f->one;
-  bool seen = false;
-  struct span place = {0};
-  if (c->raw || c->id.len == 0) return ST_OK;
-  enum status asked = keys_check(s->keys, &c->id, 1, &seen, &place, &f->arena);
-  if ((asked != ST_OK && asked != ST_UNAVAILABLE) || !seen) return ST_OK;
-  return error_set(err, ST_EXISTS, "%.*s is in Kafka already (%.*s); --force publishes it again", SPAN_ARGS(c->id),
-                   SPAN_ARGS(place.len ? place : SPAN("place not known")));
-}
-
-static enum status forget_key(struct service *s, const struct found *c, struct error *err) {
-  if (c->raw || c->id.len == 0) return ST_OK;
-  enum status st = keys_forget(s->keys, c->id, err);
-  return st == ST_OK || st == ST_NOT_FOUND ? ST_OK : st;
-}
-
-/* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no worker runs. */
-static enum status check_settled(struct service *s, const struct found *c, struct error *err) {
-  bool named = false;
-  enum status st = manifest_names(state_folder(s->state), c->id, &named, err);
-  if (st != ST_OK || !named) return st;
-  return error_set(err, ST_BUSY,
-                   "%.*s is in a batch that is not settled yet; try again when the worker has settled it (busbridge "
-                   "flush does it without one)",
-                   SPAN_ARGS(c->id));
-}
-
-static enum status move(struct service *s, const struct replay_request *request, struct finding *f, struct error *err) {
-  const struct found *c = f->one;
-  enum status st = check_settled(s, c, err);
-  if (st != ST_OK) return st;
-  st = request->force ? forget_key(s, c, err) : check_published(s, f, err);
-  if (st != ST_OK) return st;
-  /* A crash between the two leaves a dead letter whose key is forgotten: replaying it once more is harmless. */
-  return store_replay(s->store, c->place, c->file.ptr, err);
+static enum status move(struct service *s, bool force, const struct found *c, struct error *err) {
+  struct letter letter = {.file = c->file.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
+  bool published;
+  if (c->place == PLACE_DLQ)
+    replaying_move(s, force, &letter, 1, &published);
+  else
+    replaying_judge(s, force, &letter, 1, &published);
+  if (letter.status != ST_OK) {
+    if (err) *err = letter.error;
+    return letter.status;
+  }
+  if (c->place == PLACE_DLQ) return ST_OK;
+  enum status st = store_replay(s->store, c->place, c->file.ptr, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) store_wake(s->store);
+  return st;
 }
 
 static void report(struct service *s, const struct found *c, struct buffer *json) {
@@ -79,12 +57,11 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   /* One at a time: two replays of one id must not both find it. */
   pthread_mutex_lock(&s->moving);
   enum status st = find(s, request, &f, err);
-  if (st == ST_OK) st = move(s, request, &f, err);
+  if (st == ST_OK) st = move(s, request->force, f.one, err);
   pthread_mutex_unlock(&s->moving);
   if (st == ST_OK) {
     const struct audit_count counts[] = {{"replayed", 1}};
     audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->file, counts, 1);
-    if (s->mode == SERVICE_RELAY) store_wake(s->store);
     report(s, f.one, json);
     st = buffer_status(json, err);
   }

@@ -7,6 +7,7 @@ but, where an operation needs something in the outbox, in refill()."""
 import json
 import subprocess
 import unittest
+import uuid
 from urllib.parse import urlencode
 
 import control_test
@@ -98,8 +99,11 @@ class Answers(control_test.ControlTest):
     def refill(self):
         """What the examples name: a dead letter, an entry that waits, a flush."""
         if not (self.outbox / "dlq" / f"{EXAMPLE}.json").exists() and not (self.outbox / f"{EXAMPLE}.json").exists():
-            self.entry(control_test.PUBLISHED, control_test.PAYLOAD, place="dlq", id=EXAMPLE, storage_key=EXAMPLE, status="dlq", attempts=1,
-                       last_error="x", failed_at="2025-09-22T04:00:00.000000+00:00", reason="schema_mismatch")
+            self.dead_letter(EXAMPLE)
+
+    def dead_letter(self, id):
+        self.entry(control_test.PUBLISHED, control_test.PAYLOAD, place="dlq", id=id, storage_key=id, status="dlq", attempts=1,
+                   last_error="x", failed_at="2025-09-22T04:00:00.000000+00:00", reason="schema_mismatch")
 
     def validate(self, method, path, operation, answer):
         code, headers, body = answer
@@ -115,14 +119,22 @@ class Answers(control_test.ControlTest):
 
     def requests(self, path, operation, query, holes):
         """Each as (path with its query, body): bare, with each parameter alone, with all."""
-        for name, parameter in holes.items():
-            path = path.replace("{%s}" % name, str(self.begun.get(path.split("/")[2], parameter["example"])))
         needed = {n: p["example"] for n, p in query.items() if p.get("required")}
         body = operation.get("requestBody", {}).get("content", {})
         text = next(iter(body.values()))["example"] if body else ""
         text = text if isinstance(text, str) else json.dumps(text)
         for chosen in [{}, *({n: p["example"]} for n, p in query.items())]:
-            yield path + ("?" + urlencode({**needed, **chosen}) if needed or chosen else ""), text.encode()
+            kind, target = path.split("/")[2] if path.startswith("/v1/") else "", path
+            if kind in ("replay", "purge") and holes:
+                self.begun[kind] = self.freeze(kind)
+            for name, parameter in holes.items():
+                target = target.replace("{%s}" % name, str(self.begun.get(kind, parameter["example"])))
+            yield target + ("?" + urlencode({**needed, **chosen}) if needed or chosen else ""), text.encode()
+
+    def freeze(self, kind):
+        """A selection that is not finished, with something in it; its number."""
+        self.dead_letter(str(uuid.uuid4()))
+        return json.loads(self.ask("unix", "POST", f"/v1/{kind}?all=1")[2])["selection"]
 
     def test_what_a_worker_answers_is_what_the_file_says(self):
         self.begun = {}  # {"flush": 1}: what was begun last, for /v1/flush/{id}

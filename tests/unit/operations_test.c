@@ -3,6 +3,7 @@
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/service.h"
+#include "worker/control_bulk.c"
 #include "worker/control_call.c"
 #include "worker/control_entries.c"
 #include "worker/control_flush.c"
@@ -579,7 +580,8 @@ static void test_routes_refuse_in_words(void **state) {
   assert_has(ask("GET", "/v1/entries/", NULL, NULL, 404), "no such path");
   assert_has(ask("GET", "/v1/status", "detailed", "maybe", 400), "expected 0 or 1");
   assert_has(ask("POST", "/v1/flush", "limit", "many", 400), "\"code\": \"");
-  assert_has(ask("POST", "/v1/replay", NULL, NULL, 400), "Parameter id is missing");
+  assert_has(ask("POST", "/v1/replay", NULL, NULL, 400), "Which dead letters?");
+  assert_has(ask("POST", "/v1/replay", "id", "", 400), "Parameter id is empty");
   assert_has(ask("POST", "/v1/replay", "id", "x", 404), "No dead letter");
   assert_has(ask("GET", "/v1/flush/7", NULL, NULL, 404), "no flush 7");
   ask("POST", "/v1/flush/7/cancel", NULL, NULL, 404);
