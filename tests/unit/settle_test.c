@@ -76,8 +76,7 @@ static int setup(void **state) {
   if (metrics_open(&clock_system, &r->parts.metrics) != ST_OK) return -1;
   r->keys_off = true;
   struct metrics *m = r->parts.metrics;
-  r->numbers = (struct numbers){.found = metrics_series(m, METRIC_FOUND, NULL, NULL),
-                                .publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+  r->numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
                                 .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
                                 .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
   r->numbers.published = calloc(1, sizeof *r->numbers.published);
