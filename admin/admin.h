@@ -20,6 +20,7 @@ enum code { /* exit codes; `health` alone has its own */
             CODE_INTERRUPTED = 130
 };
 
+struct option_row;
 struct admin {
   /* options that every command takes */
   const char *config;
@@ -37,11 +38,17 @@ struct admin {
   struct log *log;
   struct buffer out; /* what goes to stdout */
   bool unwritten;    /* stdout could not be written, and that was said */
+  /* For completion: a command tells its options and does nothing else. */
+  void (*tell_rows)(void *ctx, const struct option_row *rows, size_t count);
+  void *tell_ctx;
 };
 
 struct command {
   const char *name, *arguments, *summary;
-  const char *examples;    /* lines; the help opens with them */
+  const char *words;    /* for completion: a word for each place, ... behind one that may come again. Alternatives are
+                           divided by |: a word, <dead> <entry> <event> <topic> <setting> <file>, in front of it VERB:
+                           when it holds only behind that first word. NULL: nothing is known */
+  const char *examples; /* lines; the help opens with them */
   const char *description; /* lines */
   int (*run)(struct admin *a, const struct command *self, int argc,
              char **argv); /* argv[0] is the first word after the name */
@@ -64,10 +71,13 @@ struct command {
   X(doctor)                                                                                                            \
   X(config)                                                                                                            \
   X(schema)                                                                                                            \
+  X(completion)                                                                                                        \
   X(verify)
 #define X(name) extern const struct command command_##name;
 COMMAND_TABLE(X)
 #undef X
+const struct command *command_at(size_t i); /* NULL behind the last */
+const struct command *command_find(const char *name);
 
 /* Read the settings and open the log. Prints what is wrong and returns false. */
 bool admin_settings(struct admin *a, struct error *err);

@@ -239,6 +239,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_config = {
     .name = "config",
+    .words = "check|<setting> check:<file>",
     .arguments = "[KEY...] [--changed] | check [FILE]",
     .summary = "the settings in force and where each comes from; check a file",
     .examples = "  busbridge config --changed            what is not at its default, and which file and line says so\n"

@@ -68,6 +68,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_emit = {
     .name = "emit",
+    .words = "<event>",
     .arguments = "NAME [JSON|-] [--id ID]",
     .summary = "write an event into the outbox, durably; prints its id",
     .examples = "  busbridge emit episode.published '{\"episode_id\": \"ep-1\", \"publication_id\": \"p-1\"}'\n"

@@ -218,9 +218,13 @@ static void help(struct buffer *out) {
                     "busbridge(1), busbridge.conf(5).\n");
 }
 
-static const struct command *find(const char *word) {
+const struct command *command_at(size_t i) {
+  return i < COMMANDS ? commands[i] : NULL;
+}
+
+const struct command *command_find(const char *name) {
   for (size_t i = 0; i < COMMANDS; i++)
-    if (strcmp(word, commands[i]->name) == 0) return commands[i];
+    if (strcmp(name, commands[i]->name) == 0) return commands[i];
   return NULL;
 }
 
@@ -241,7 +245,7 @@ static int run_command(struct admin *a, int argc, char **argv) {
     argc--;
     argv++;
   }
-  if (argc > 1 && strcmp(argv[0], "help") == 0 && find(argv[1])) {
+  if (argc > 1 && strcmp(argv[0], "help") == 0 && command_find(argv[1])) {
     a->help = true;
     argc--;
     argv++;
@@ -253,7 +257,7 @@ static int run_command(struct admin *a, int argc, char **argv) {
     buffer_clear(&a->out);
     return CODE_USAGE;
   }
-  const struct command *command = find(argv[0]);
+  const struct command *command = command_find(argv[0]);
   if (!command) return unknown(a, argv[0]);
   return command->run(a, command, argc - 1, argv + 1);
 }

@@ -175,10 +175,22 @@ void options_help(const struct command *command, const struct option_row *rows, 
   options_lines(NULL, 0, out);
 }
 
+size_t options_common(struct option_row *out, size_t room) {
+  struct table_of_rows table = {0};
+  add_common(NULL, &table);
+  BUG_ON(table.count > room);
+  memcpy(out, table.rows, table.count * sizeof *out);
+  return table.count;
+}
+
 bool options_take(struct admin *a, const struct command *command, const struct option_row *rows, size_t count, int argc,
                   char **argv, int min, int max, int *words, int *code) {
   struct error err = {0};
   *code = command->usage_code;
+  if (a->tell_rows) {
+    a->tell_rows(a->tell_ctx, rows, count);
+    return false;
+  }
   if (options_parse(a, rows, count, argc, argv, false, words, &err) != ST_OK) {
     complain(a, "%s", err.text);
   } else if (a->help) {

@@ -24,6 +24,9 @@ void options_help(const struct command *command, const struct option_row *rows, 
 /* The lines of options alone; rows NULL: those that every command has. */
 void options_lines(const struct option_row *rows, size_t count, struct buffer *out);
 
+/* The options that every command has; without targets. Returns how many. */
+size_t options_common(struct option_row *out, size_t room);
+
 /* For commands: parse, answer --help, refuse more or fewer than min..max words. True: go on; else return *code. */
 bool options_take(struct admin *a, const struct command *command, const struct option_row *rows, size_t count, int argc,
                   char **argv, int min, int max, int *words, int *code);

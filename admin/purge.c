@@ -14,6 +14,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_purge = {
     .name = "purge",
+    .words = "<dead>...",
     .arguments = "ID... | - | FILTER... | --all [--export FILE] [--yes]",
     .summary = "remove dead letters for good",
     .examples = "  busbridge purge --reason not_json --older-than 30d --dry-run       which would go?\n"

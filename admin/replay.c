@@ -92,6 +92,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_replay = {
     .name = "replay",
+    .words = "<dead>...",
     .arguments = "ID... | - | FILTER... | --all [--force]",
     .summary = "move dead letters back to pending, under the same id",
     .examples =

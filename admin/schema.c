@@ -222,6 +222,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_schema = {
     .name = "schema",
+    .words = "list|show|check show:<event>|check:<event> check:<file>",
     .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples = "  busbridge schema list\n"

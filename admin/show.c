@@ -247,6 +247,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_show = {
     .name = "show",
+    .words = "<entry>",
     .arguments = "ID [--raw]",
     .summary = "one entry whole: where it stands, what is wrong with it, its payload",
     .examples = "  busbridge show 3f2b                        the beginning of an id is enough when it is unambiguous\n"

@@ -117,6 +117,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_tail = {
     .name = "tail",
+    .words = "<topic>...",
     .arguments = "[TOPIC...] [-n N] [--new] [--follow] [-o jsonl|json|value]",
     .summary = "read the topics and print the records decoded to JSON",
     .examples = "  busbridge tail                        everything in all topics of the routing\n"

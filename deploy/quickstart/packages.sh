@@ -8,7 +8,7 @@ BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavr
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales"
-TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux"
+TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr"
 
