@@ -148,7 +148,8 @@ static int teardown(void **state) {
 }
 
 static void open_keys_at(struct fixture *f, int folder) {
-  struct keys_config config = {f->url, "t:", 3600000, 20000, folder, &f->clock};
+  struct keys_config config = {
+      .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 20000, .folder = folder, .clock = &f->clock};
   keys_close(f->keys);
   f->keys = NULL;
   enum status st = keys_open(&config, f->log, &f->keys, &f->err);
@@ -484,7 +485,8 @@ static void a_folder_that_cannot_be_written_is_an_error(void **state) {
   assert_non_null(strstr(f->err.text, "opening keys-due"));
   close(sub);
   assert_int_equal(mkdirat(f->fd, "keys-due", 0700), 0);
-  struct keys_config config = {f->url, "t:", 3600000, 2000, f->fd, &f->clock};
+  struct keys_config config = {
+      .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 2000, .folder = f->fd, .clock = &f->clock};
   struct keys *k = NULL;
   assert_int_not_equal(keys_open(&config, f->log, &k, &f->err), ST_OK);
   assert_non_null(strstr(f->err.text, "keys-due"));
@@ -627,7 +629,8 @@ static void a_wrong_password_is_said_but_not_shown(void **state) {
 
 static void a_redis_that_hangs_is_left_after_the_timeout(void **state) {
   struct fixture *f = *state;
-  struct keys_config config = {f->url, "t:", 3600000, 1500, f->fd, &f->clock};
+  struct keys_config config = {
+      .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 1500, .folder = f->fd, .clock = &f->clock};
   start(f);
   assert_int_equal(keys_open(&config, f->log, &f->keys, &f->err), ST_OK);
   assert_seen(f, "a", false, ST_OK);
