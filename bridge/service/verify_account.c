@@ -80,7 +80,7 @@ void verify_account(struct verify *v) {
   struct account a = {0};
   bool answered = ask(v, &a);
   if (answered && a.known && a.missing) {
-    verify_pause();
+    verify_pause(v);
     answered = ask(v, &a);
   }
   if (!answered)

@@ -218,7 +218,7 @@ static void check_settled(struct verify *v) {
   if (!there) return verify_found(v, "settled", EXAMINED_FAILED, "out of memory");
   still_there(v, there, &all);
   if (there->count) {
-    verify_pause();
+    verify_pause(v);
     still_there(v, there, &all);
   }
   verify_samples(there, false, &names);
@@ -257,7 +257,7 @@ void verify_ledger(struct verify *v) {
   v->position = (struct position){
       .topic = setting_text(v->request->settings, SETTING_LEDGER_TOPIC), .group = group, .number = -1};
   for (int tries = 0; st == ST_OK && tries < LOOKS && (tries == 0 || l.verdict > EXAMINED_SKIPPED); tries++) {
-    if (tries) verify_pause();
+    if (tries) verify_pause(v);
     look_release(&l);
     st = look(v, &l, &err);
     if (st == ST_OK) judge(v, &l);

@@ -201,7 +201,7 @@ void verify_outbox(struct verify *v) {
     st = look(l, &err);
   }
   if (st == ST_OK && anything(l)) {
-    verify_pause();
+    verify_pause(v);
     l->again = true;
     st = look(l, &err);
   }

@@ -61,8 +61,8 @@ struct verify {
 void verify_found(struct verify *v, const char *check, enum examined verdict, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void verify_next(struct verify *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A moment, before what looked wrong is looked at again. */
-void verify_pause(void);
-/* Anew: what waits in keys-due is read then. */
+void verify_pause(const struct verify *v);
+/* Anew: what waits in keys-due is read then. Sets keys_away. */
 void verify_open_keys(struct verify *v);
 /* seen[i]: Redis or keys-due knows ids[i]. False: it cannot be asked; keys_away is set. */
 bool verify_keys_known(struct verify *v, const struct span *ids, size_t count, bool *seen, struct span *place,

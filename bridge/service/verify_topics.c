@@ -196,6 +196,7 @@ static bool beginnings_kept(struct verify *v, const struct suspects *missing) {
 /* Once more, from as far back as clocks may differ. *older: records from before the batches are still there, so that
  * retention cannot have taken theirs. */
 static enum status look_far(struct topics *t, bool *older, struct error *err) {
+  const struct verify_request *r = t->v->request;
   struct reader *reader = NULL;
   struct message m;
   struct span key;
@@ -203,8 +204,9 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
   uint64_t offsets;
   int64_t oldest = oldest_batch_ms(t->v), from_ms = oldest > SKEW_FAR_MS ? oldest - SKEW_FAR_MS : 0;
   for (size_t at = 0; table_each(&t->v->batch_ids, &at, &key, &value);) ((struct verify_id *)value)->seen = 0;
-  enum status st = reader_open(&t->v->s->kafka, t->v->request->log, t->names, t->count, false, ANSWER_MS, &reader, err);
-  if (st == ST_OK) st = reader_seek_back(reader, from_ms, 1, ANSWER_MS, &offsets, err);
+  enum status st = reader_open(&t->v->s->kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
+  if (st == ST_OK)
+    st = reader_seek_back(reader, from_ms, r->full ? INT64_MAX : (int64_t)r->sample, ANSWER_MS, &offsets, err);
   while (st == ST_OK && (st = next(t, reader, &m, err)) == ST_OK) {
     struct verify_id *wanted = table_get(&t->v->batch_ids, header(&m, "ce_id"));
     if (m.timestamp_ms < oldest - SKEW_MS) *older = true;
@@ -224,7 +226,7 @@ static enum status check_batches(struct topics *t, struct error *err) {
   enum status st = missing ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
   number_text(v->batch_ids.count, all);
   if (st == ST_OK && unseen(v, missing, &twice)) {
-    verify_pause();
+    verify_pause(v);
     if (t->count) st = look_far(t, &reached, err);
     if (st == ST_OK) unseen(v, missing, &twice);
     reached = reached || beginnings_kept(v, missing);
@@ -288,7 +290,7 @@ static bool would_go_again(struct verify *v, struct span id) {
 
 static enum status look_again(struct topics *t, struct error *err) {
   if (!t->keyless->count && !t->dead->count && !t->pending->count) return ST_OK;
-  verify_pause();
+  verify_pause(t->v);
   if (!t->v->keys_away) verify_open_keys(t->v);
   enum status st = verify_survey(t->v, err);
   if (st != ST_OK) return st;
