@@ -1,9 +1,10 @@
 #include "bridge/service/account.h"
 
 #include "bridge/relay/manifest.h"
-#include "bridge/service/operations.h"
 
 #define TRIES 200 /* until no entry is between two counters */
+
+enum known { NOTHING_KNOWN, COUNTS_KNOWN, ACCOUNT_KNOWN /* and the counts */ };
 
 static uint64_t total(struct service *s, enum metric metric, const char *result) {
   return metrics_sum(s->metrics, metric, NULL, result, false);
@@ -82,48 +83,59 @@ static void take_news(struct service *s, const struct store_counts *c, int64_t b
   b->beyond = beyond;
 }
 
-/* Lock held. False: there is no account yet. *pending: what the counters speak of. */
-static bool sync_reader(struct service *s, uint64_t *pending) {
+/* What is to be told of the outbox, and what lies beyond the store's figures. */
+static bool look_beyond(struct service *s, struct store_counts *seen, int64_t *beyond) {
+  uint64_t known = seen->pending;
+  *beyond = 0;
+  if (service_follows(s)) return true;
+  if (service_count(s, seen, NULL) != ST_OK) return false;
+  *beyond = (int64_t)seen->pending - (int64_t)known;
+  return true;
+}
+
+/* Lock held. Without seen nobody looks at the folder: what was seen there last still counts. */
+static enum known sync_reader(struct service *s, struct store_counts *seen, uint64_t *pending) {
   struct books *b = &s->books;
-  struct store_counts c, seen;
-  if (store_counts(s->store, &c, NULL) != ST_OK) return false;
+  struct store_counts c;
+  int64_t beyond = b->beyond;
+  if (store_counts(s->store, &c, NULL) != ST_OK) return NOTHING_KNOWN;
+  if (seen) *seen = c;
+  bool looked = !seen || look_beyond(s, seen, &beyond);
   series_add(metrics_series(s->metrics, METRIC_REPLAYED, NULL, NULL), c.returned - b->returned);
   b->returned = c.returned;
   if (!c.listed) {
     *pending = (uint64_t)(b->carried > 0 ? b->carried : 0) + c.returned;
-    return b->carried >= 0;
+    if (!looked) return NOTHING_KNOWN;
+    return b->carried < 0 ? COUNTS_KNOWN : ACCOUNT_KNOWN;
   }
   if (!b->begun) begin(s, c.first);
-  int64_t beyond = b->beyond;
-  if (service_follows(s))
-    beyond = 0;
-  else if (service_count(s, &seen, NULL) == ST_OK)
-    beyond = (int64_t)seen.pending - (int64_t)c.pending;
+  if (!looked) return NOTHING_KNOWN;
   take_news(s, &c, beyond);
   *pending = (uint64_t)((int64_t)c.pending + beyond);
-  return true;
+  return ACCOUNT_KNOWN;
 }
 
 /* Nobody is at it: what changed since the clean end came or went. */
-static bool sync_looking(struct service *s, uint64_t *pending) {
+static enum known sync_looking(struct service *s, struct store_counts *seen, uint64_t *pending) {
   struct books *b = &s->books;
-  struct store_counts c;
-  if (b->carried < 0 || service_count(s, &c, NULL) != ST_OK) return false;
-  add(s, (int64_t)c.pending - b->carried, 0);
-  b->carried = (int64_t)c.pending;
-  *pending = c.pending;
-  return true;
+  if (!seen || service_count(s, seen, NULL) != ST_OK) return NOTHING_KNOWN;
+  if (b->carried < 0) return COUNTS_KNOWN;
+  add(s, (int64_t)seen->pending - b->carried, 0);
+  b->carried = (int64_t)seen->pending;
+  *pending = seen->pending;
+  return ACCOUNT_KNOWN;
 }
 
-static bool sync(struct service *s, uint64_t *pending) {
-  return s->mode == SERVICE_INSPECT ? sync_looking(s, pending) : sync_reader(s, pending);
+static enum known sync(struct service *s, struct store_counts *seen, uint64_t *pending) {
+  return s->mode == SERVICE_INSPECT ? sync_looking(s, seen, pending) : sync_reader(s, seen, pending);
 }
 
-void account_sync(struct service *s) {
+bool account_sync(struct service *s, struct store_counts *seen) {
   uint64_t pending;
   pthread_mutex_lock(&s->books.lock);
-  (void)sync(s, &pending);
+  enum known known = sync(s, seen, &pending);
   pthread_mutex_unlock(&s->books.lock);
+  return known != NOTHING_KNOWN;
 }
 
 static void read_terms(struct service *s, struct account *out) {
@@ -142,10 +154,11 @@ static void read_terms(struct service *s, struct account *out) {
 }
 
 void account_read(struct service *s, struct account *out) {
+  struct store_counts seen;
   pthread_mutex_lock(&s->books.lock);
   for (unsigned i = 0; i < TRIES; i++) {
     *out = (struct account){.since_us = TIME_NONE};
-    out->known = sync(s, &out->pending);
+    out->known = sync(s, &seen, &out->pending) == ACCOUNT_KNOWN;
     if (!out->known) break;
     read_terms(s, out);
     if (out->missing == 0) break;
@@ -169,7 +182,7 @@ void account_end(struct service *s) {
   uint64_t pending;
   if (!b->opened) return;
   pthread_mutex_lock(&b->lock);
-  if (s->mode != SERVICE_INSPECT && sync(s, &pending) && all_settled(s)) {
+  if (s->mode != SERVICE_INSPECT && sync(s, NULL, &pending) == ACCOUNT_KNOWN && all_settled(s)) {
     metrics_account(s->metrics, &account);
     account.clean = (int64_t)pending;
     metrics_set_account(s->metrics, &account);

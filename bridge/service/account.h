@@ -11,7 +11,7 @@
 #ifndef BRIDGE_SERVICE_ACCOUNT_H
 #define BRIDGE_SERVICE_ACCOUNT_H
 
-#include "bridge/service/parts.h"
+#include "bridge/service/operations.h"
 
 struct account {
   bool known;       /* false: the next start begins one, or this one has not listed the outbox yet */
@@ -22,8 +22,9 @@ struct account {
 };
 
 void account_open(struct service *s); /* the metrics are loaded, nothing runs yet */
-/* Brings found_total, replayed_total and what vanished up to date. Before the metrics are shown or saved. */
-void account_sync(struct service *s);
+/* Brings found_total, replayed_total and what vanished up to date. Before the metrics are shown or saved. *seen (may be
+ * NULL): as service_count; false: it cannot be told. */
+bool account_sync(struct service *s, struct store_counts *seen);
 /* The same, and the terms. Entries on their way between two counters are waited for, so that what is missing is. */
 void account_read(struct service *s, struct account *out);
 void account_end(struct service *s); /* nothing runs any more: the next start may go on with it */

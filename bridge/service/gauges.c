@@ -111,8 +111,7 @@ enum status service_prometheus(struct service *s, struct buffer *text, struct er
   struct store_counts counts;
   pthread_mutex_lock(&s->scrape);
   /* A folder that cannot be read leaves the gauges as they were; the rest is still worth having. */
-  account_sync(s);
-  if (service_count(s, &counts, NULL) == ST_OK) set_gauges(s, &counts);
+  if (account_sync(s, &counts)) set_gauges(s, &counts);
   set_process(s);
   if (s->statistics) statistics_show(s->statistics, s->metrics);
   metrics_prometheus(s->metrics, text);

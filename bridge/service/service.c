@@ -312,7 +312,7 @@ void service_close(struct service *s, int64_t drain_ms) {
 }
 
 enum status service_save(struct service *s, struct error *err) {
-  account_sync(s);
+  account_sync(s, NULL);
   return service_save_metrics(s, err);
 }
 

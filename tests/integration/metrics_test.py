@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 
 import harness
@@ -136,7 +135,8 @@ class Balance(MetricsTest):
 
     def test_what_others_take_away_has_vanished(self):
         ids = self.good(6)
-        away = {"flush.interval": "1s", "kafka.bootstrap.servers": "127.0.0.1:1", "delivery.guarantee": "at_least_once"}
+        away = {"flush.interval": "1s", "kafka.bootstrap.servers": "127.0.0.1:1", "delivery.guarantee": "at_least_once",
+                "shutdown.drain_timeout": "1s"}
         worker = self.ready(self.start_worker(options=away))
         wait_until(lambda: self.terms()["pending"] == 6, what="six pending")
         self.run_cli("replay", "--force", ids[0], expect=None)  # pending already: nothing comes back
@@ -145,9 +145,7 @@ class Balance(MetricsTest):
             (self.outbox / f"{entry}.json").unlink()
         wait_until(lambda: self.terms()["vanished"] == 2, what="two vanished")
         self.expect(self.balance(), found=6, pending=4)
-        worker.signal(signal.SIGTERM)
-        worker.signal(signal.SIGTERM)
-        worker.wait()
+        self.assertEqual(worker.stop(), 0)
         self.ready(self.start_worker())
         self.settled()
         wait_until(lambda: self.terms()["published"] == 4, what="the rest is published")
