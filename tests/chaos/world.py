@@ -175,16 +175,20 @@ class World:
             j.faults = [f for f in j.faults if f[0] not in (("I2", "I10", "I4") if refused else ("I2", "I10"))]
         return j
 
-    def close(self):
+    def end_programs(self):
         if self.producer:
             self.producer.kill()
             self.producer.wait()
         for program in self.programs:
             program.kill()
+
+    def close(self):
+        self.end_programs()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def keep(self, why):
         """A failed run's outbox and logs stay for the one who looks into it."""
+        self.end_programs()
         kept = Path(tempfile.gettempdir()) / f"busbridge-failed-{why}-{self.tag}"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(self.dir, kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
