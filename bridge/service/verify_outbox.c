@@ -96,7 +96,9 @@ static enum status look(struct look *l, struct error *err) {
   l->now = (struct digest_set){0};
   for (unsigned k = 0; k < KINDS; k++)
     if (l->kinds[k]) suspects_clear(l->kinds[k]);
-  enum status st = store_survey(v->s->store, v->request->full ? 0 : VERIFY_ENTRIES, see, l, &v->left_out, err);
+  const struct verify_request *r = v->request;
+  size_t limit = r->full ? 0 : r->entries ? r->entries : VERIFY_ENTRIES;
+  enum status st = store_survey(v->s->store, limit, see, l, &v->left_out, err);
   if (st == ST_OK) ask_keys(l);
   return st == ST_OK && l->no_memory ? error_set(err, ST_NO_MEMORY, "out of memory") : st;
 }

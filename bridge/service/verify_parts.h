@@ -2,7 +2,7 @@
  * bridge/service.
  *
  * To add a check: a function that ends in verify_found (and verify_next), a line in verify.c's order or in that of its
- * file, a row in the table of busbridge(1), a lie in tests/integration/verify_test.py that makes it fail.
+ * file, a row in the table of busbridge(1), a lie in tests/unit/verify_test.c that makes it fail.
  */
 #ifndef BRIDGE_SERVICE_VERIFY_PARTS_H
 #define BRIDGE_SERVICE_VERIFY_PARTS_H

@@ -380,6 +380,17 @@ static void entries_that_do_not_belong(void **state) {
   assert_says("outbox", "failed", "without the bytes they describe: dlq/gone.json");
 }
 
+static void of_many_entries_the_rest_waits_for_full(void **state) {
+  struct world *w = *state;
+  for (char name[] = "a.json"; *name <= 'e'; ++*name) put_entry(w, name, name, "pending");
+  w->request.entries = 3;
+  examine(w);
+  assert_says("outbox", "ok", "3 pending and 0 dead entries were read, 2 were not: --full reads all");
+  w->request.full = true;
+  examine(w);
+  assert_says("outbox", "ok", "5 pending and 0 dead entries were read");
+}
+
 static void a_published_entry_that_lies_there_again(void **state) {
   struct world *w = *state;
   relayed(w, false);
@@ -485,6 +496,7 @@ int main(void) {
       CASE(a_manifest_of_no_batch_and_one_that_is_damaged),
       CASE(a_position_that_was_lost_and_another_cluster),
       CASE(entries_that_do_not_belong),
+      CASE(of_many_entries_the_rest_waits_for_full),
       CASE(a_published_entry_that_lies_there_again),
       CASE(ids_that_redis_lost_has_not_been_told_or_should_not_know),
       CASE(a_redis_that_is_away),
