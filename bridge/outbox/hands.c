@@ -45,6 +45,7 @@ enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64
     fs_arrives(&s->figures);
     s->figures.known++;
   }
+  if (st == ST_OK) atomic_fetch_add(&s->taken, 1);
   pthread_mutex_unlock(&s->lock);
   if (st != ST_OK) free(h);
   return st;

@@ -157,7 +157,14 @@ static enum status tally_folders(struct fs *s, struct store_counts *out, struct 
   return st;
 }
 
-enum status fs_counts(void *impl, struct store_counts *out, struct error *err) {
+/* Lock held. */
+static int64_t oldest_known(struct fs *s) {
+  int64_t oldest = fs_hands_oldest(s);
+  if (s->figures.head_ns < oldest) oldest = s->figures.head_ns;
+  return s->figures.parked_ns < oldest ? s->figures.parked_ns : oldest;
+}
+
+enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
   struct fs *s = impl;
   *out = (struct store_counts){.oldest_us = TIME_NONE};
   if (s->c.inspect) return tally_folders(s, out, err);
@@ -178,10 +185,8 @@ enum status fs_counts(void *impl, struct store_counts *out, struct error *err) {
   out->odd = f->odd;
   out->foreign = f->foreign;
   out->exact = s->scanned > 0;
-  int64_t oldest = fs_hands_oldest(s);
-  if (f->head_ns < oldest) oldest = f->head_ns;
-  if (f->parked_ns < oldest) oldest = f->parked_ns;
-  if (oldest != INT64_MAX) out->oldest_us = oldest / 1000;
+  int64_t oldest_ns = oldest ? oldest_known(s) : INT64_MAX;
+  if (oldest_ns != INT64_MAX) out->oldest_us = oldest_ns / 1000;
   pthread_mutex_unlock(&s->lock);
   return ST_OK;
 }

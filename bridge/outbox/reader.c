@@ -5,6 +5,7 @@
 
 #define SAID_MAX 10000
 #define FOREIGN_MAX 750000 /* 16 MiB of digests */
+#define FRESH_NS 100000000 /* what was read so lately need not be looked at again */
 
 /* ---- files that are left alone ---- */
 
@@ -233,9 +234,12 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
   return out->error ? ST_OK : ST_NO_MEMORY;
 }
 
-/* Since its group was read it may have been handed out otherwise and settled, or rewritten. */
+/* Since its group was read it may have been handed out otherwise and settled, or rewritten: but not by us when nothing
+ * else was taken into hand meanwhile, and what its producer did just now may come as late to any reader. */
 static bool still_there(struct fs *s, const struct fs_candidate *c) {
+  const struct fs_group *g = &s->group;
   enum settled how;
+  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->c.clock) - g->read_ns < FRESH_NS) return true;
   return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
 }
 
@@ -254,6 +258,7 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
   if (st != ST_OK) return st;
   st = fill(s, c, keep, scratch, out);
   if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.stamp.mtime_ns, c->fresh);
+  if (st == ST_OK && c->source == FS_LISTED) s->group.taken++;
   if (st == ST_EXISTS) return ST_AGAIN; /* or a replay has it at this moment */
   return st == ST_OK ? ST_OK : no_memory(err);
 }

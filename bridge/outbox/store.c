@@ -129,7 +129,11 @@ void store_release(struct store *s, const struct entry_ref *ref) {
 }
 
 enum status store_counts(struct store *s, struct store_counts *out, struct error *err) {
-  return s->ops->counts(s->impl, out, err);
+  return s->ops->counts(s->impl, true, out, err);
+}
+
+enum status store_amounts(struct store *s, struct store_counts *out, struct error *err) {
+  return s->ops->counts(s->impl, false, out, err);
 }
 
 enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,

@@ -4,7 +4,7 @@
  * An entry is IN HAND from store_next until one of store_done, store_retry, store_dead returned ST_OK for it, or
  * store_release was called. store_next never hands out what is in hand, nor the same entry twice in one scan. Its
  * removal comes before it is forgotten, and store_next, finding a name not in hand, looks once more that it still
- * exists.
+ * exists, unless it read it just now and nothing else was taken into hand since.
  *
  * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told; see
  * design.md 4 for the exact rules. Each scan from the start has a GENERATION number, 1 and up; entries carry the number
@@ -13,8 +13,8 @@
  *
  * Threads: store_next, store_follow and store_wait on one thread (the reader); store_done/retry/dead/sync/release on
  * any one other thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
- * store_rescan_settled, store_counts on any thread. store_list, store_find, store_replay, store_emit, store_survey,
- * store_lies need no reader and work on a store opened with inspect=true too.
+ * store_rescan_settled, store_counts, store_amounts on any thread. store_list, store_find, store_replay, store_emit,
+ * store_survey, store_lies need no reader and work on a store opened with inspect=true too.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
@@ -159,6 +159,8 @@ struct store_counts {
 };
 /* With a reader: its running figures (cheap). With inspect: counts the folders (one pass, without reading files). */
 MUST_CHECK enum status store_counts(struct store *s, struct store_counts *out, struct error *err);
+/* The same but for oldest_us: with a reader it takes no look at each entry in hand, so it may be asked often. */
+MUST_CHECK enum status store_amounts(struct store *s, struct store_counts *out, struct error *err);
 
 struct entry_info {
   enum place place;
@@ -277,7 +279,7 @@ struct store_ops {
   enum status (*retry)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   enum status (*dead)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   void (*release)(void *, const struct entry_ref *);
-  enum status (*counts)(void *, struct store_counts *, struct error *);
+  enum status (*counts)(void *, bool oldest, struct store_counts *, struct error *);
   enum status (*list)(void *, unsigned, size_t, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*look)(void *, enum place, const char *, store_visit_fn, void *, struct error *);

@@ -184,6 +184,8 @@ struct fs_group { /* names of one mtime, sorted by created_at and name */
   struct fs_member *at;
   size_t count, cap, next;
   struct arena arena;
+  unsigned taken;  /* fs.taken when it was read, and those of its own since */
+  int64_t read_ns; /* monotonic */
 };
 struct fs_growing {
   enum place place;
@@ -200,6 +202,7 @@ struct fs {
   atomic_bool dirty[PLACES];
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
   atomic_uint serial;           /* of temporary names */
+  atomic_uint taken;            /* into hand, by whomever */
   atomic_bool woken;
   int wake_fd; /* eventfd */
 
@@ -316,7 +319,7 @@ enum status fs_retry(void *impl, const struct entry_ref *ref, const struct failu
 enum status fs_dead(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
                     struct error *err);
 void fs_release(void *impl, const struct entry_ref *ref);
-enum status fs_counts(void *impl, struct store_counts *out, struct error *err);
+enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
 enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
                     struct error *err);
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,

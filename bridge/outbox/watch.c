@@ -132,8 +132,7 @@ bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
   if (s->queue_next == s->queue.count) return false;
   pthread_mutex_lock(&s->lock);
   const struct fs_slot *slot = &s->queue.at[s->queue_next++];
-  c->source = FS_TOLD;
-  c->place = (enum place)slot->place;
+  *c = (struct fs_candidate){.source = FS_TOLD, .place = (enum place)slot->place};
   fs_name_copy(c->name, fs_slot_name(slot));
   c->fresh = slot->flags & FS_HELD && !fs_growing_has(s, c->place, c->name); /* it is not growing any more: taken */
   c->queued = !(slot->flags & FS_HELD);

@@ -128,7 +128,7 @@ void flush_check(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   bool active = r->flush.active;
   pthread_mutex_unlock(&r->lock);
-  if (!active || store_counts(r->parts.store, &counts, NULL) != ST_OK) return;
+  if (!active || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
   pthread_mutex_lock(&r->lock);
   if (r->flush.active && is_over(r, &counts)) {
     say_why(r, &counts);
@@ -141,7 +141,7 @@ void flush_check(struct relay *r) {
 
 enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id, struct error *err) {
   struct store_counts counts = {0};
-  enum status st = store_counts(r->parts.store, &counts, err);
+  enum status st = store_amounts(r->parts.store, &counts, err);
   if (st != ST_OK) return st;
   pthread_mutex_lock(&r->lock);
   if (r->flush.active) {
@@ -169,7 +169,7 @@ enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_prog
   if (st == ST_OK) *out = r->flush.progress;
   pthread_mutex_unlock(&r->lock);
   struct store_counts counts;
-  if (st == ST_OK && !out->finished && store_counts(r->parts.store, &counts, NULL) == ST_OK) {
+  if (st == ST_OK && !out->finished && store_amounts(r->parts.store, &counts, NULL) == ST_OK) {
     uint64_t settled = out->published + out->duplicates + out->dead;
     if (counts.pending + settled > out->total) out->total = counts.pending + settled; /* the first scan still counts */
     out->left = counts.pending;

@@ -342,6 +342,38 @@ static void following_counts_what_is_there_and_hands_out_nothing(void **state) {
   assert_true(box_counts(b).oldest_us != TIME_NONE);
 }
 
+static void amounts_are_the_counts_without_the_oldest(void **state) {
+  struct box *b = *state;
+  struct store_counts c;
+  EMIT("a", "b", "c");
+  box_take_all(b);
+  box_done(b, &b->refs[0], SETTLED_GONE);
+  OK(store_amounts(b->store, &c, &b->err));
+  assert_int_equal(c.pending, 2);
+  assert_int_equal(c.in_hand, 2);
+  assert_true(c.exact && c.oldest_us == TIME_NONE);
+}
+
+/* Recovery settles while the names are read already: what it takes out is not handed out any more. */
+static void what_was_listed_ahead_comes_once_and_only_if_it_is_still_there(void **state) {
+  struct box *b = *state;
+  enum settled how;
+  EMIT("a", "b", "c");
+  box_take_all(b);
+  struct entry_ref second = b->refs[1];
+  box_restart(b);
+  OK(store_follow(b->store, &b->err));
+  OK(store_done_id(b->store, &second, SPAN("b"), &how, &b->err));
+  assert_int_equal(how, SETTLED_GONE);
+  box_emit(b, "d");
+  assert_string_equal(box_take_all(b), "a c d");
+  assert_true(store_scanned(b->store, 1));
+  assert_int_equal(box_counts(b).pending, 3);
+  box_done_all(b);
+  assert_int_equal(box_counts(b).pending, 0);
+  assert_string_equal(box_take_all(b), "");
+}
+
 static void done_twice_finds_it_vanished(void **state) {
   struct box *b = *state;
   box_emit(b, "a");
@@ -426,6 +458,8 @@ int main(void) {
         RULE(what_can_never_be_published_comes_with_its_reason),
         RULE(counts_are_exact_after_the_first_scan_and_tell_the_oldest),
         RULE(following_counts_what_is_there_and_hands_out_nothing),
+        RULE(amounts_are_the_counts_without_the_oldest),
+        RULE(what_was_listed_ahead_comes_once_and_only_if_it_is_still_there),
         RULE(done_twice_finds_it_vanished),
         RULE(recovery_takes_out_by_id_what_changed_or_was_set_aside),
         RULE(unknown_kinds_are_refused_without_showing_the_url),
