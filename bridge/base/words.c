@@ -63,6 +63,16 @@ bool number_parse(struct span text, uint64_t max, uint64_t *out) {
   return true;
 }
 
+size_t number_digits(uint64_t n, char out[NUMBER_DIGITS]) {
+  char digits[NUMBER_DIGITS];
+  size_t at = sizeof digits, len;
+  do digits[--at] = (char)('0' + n % 10);
+  while (n /= 10);
+  len = sizeof digits - at;
+  memcpy(out, digits + at, len);
+  return len;
+}
+
 const char *number_text(uint64_t n, char out[NUMBER_TEXT]) {
   char plain[24];
   int len = snprintf(plain, sizeof plain, "%" PRIu64, n);

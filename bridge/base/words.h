@@ -11,6 +11,9 @@ const char *duration_text(int64_t ms, char out[DURATION_TEXT]);
 bool duration_parse(struct span text, int64_t *ms);
 /* Decimal digits only, at most max. */
 bool number_parse(struct span text, uint64_t max, uint64_t *out);
+#define NUMBER_DIGITS 20
+/* Its decimal digits, not terminated; returns how many. */
+size_t number_digits(uint64_t n, char out[NUMBER_DIGITS]);
 #define NUMBER_TEXT 32
 /* "1,204": digits in groups of three. Returns out. */
 const char *number_text(uint64_t n, char out[NUMBER_TEXT]);

@@ -1,6 +1,8 @@
 /* hiredis 0.14 and 1.x alike: only what both have is used. It writes without MSG_NOSIGNAL (see keys.h). */
 #include "bridge/keys/keys_redis.h"
 
+#include "bridge/base/words.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
@@ -9,6 +11,7 @@
 void redis_drop(struct redis *r) {
   if (r->context) redisFree(r->context);
   r->context = NULL;
+  buffer_release(&r->command);
 }
 
 /* The connection's own error; errnum as it was right after the failing call. */
@@ -61,27 +64,28 @@ enum status redis_connect(struct redis *r, const struct redis_url *url, int time
   return url->host[0] ? error_prefix(err, "%s:%d", url->host, url->port) : error_prefix(err, "%s", url->path);
 }
 
+static void add_length(struct buffer *out, char mark, size_t n) {
+  char text[NUMBER_DIGITS + 3] = {mark};
+  size_t len = 1 + number_digits(n, text + 1);
+  text[len++] = '\r';
+  text[len++] = '\n';
+  buffer_append(out, text, len);
+}
+
+/* The protocol's own form: an array of strings. hiredis makes the same, in four times the time. */
 enum status redis_append(struct redis *r, const struct span *words, size_t count, struct error *err) {
-  const char *few[8], **texts = few;
-  size_t few_lengths[8], *lengths = few_lengths;
-  enum status st = ST_OK;
-  if (count > 8) {
-    texts = malloc(count * sizeof *texts);
-    lengths = malloc(count * sizeof *lengths);
-  }
-  if (!texts || !lengths) {
-    st = error_set(err, ST_NO_MEMORY, "out of memory");
-    goto out;
-  }
+  struct buffer *command = &r->command;
+  buffer_clear(command);
+  add_length(command, '*', count);
   for (size_t i = 0; i < count; i++) {
-    texts[i] = words[i].ptr;
-    lengths[i] = words[i].len;
+    add_length(command, '$', words[i].len);
+    buffer_add(command, words[i]);
+    buffer_add(command, SPAN("\r\n"));
   }
-  if (redisAppendCommandArgv(r->context, (int)count, texts, lengths) != REDIS_OK) st = broken(r, errno, err);
-out:
-  if (texts != few) free(texts);
-  if (lengths != few_lengths) free(lengths);
-  return st;
+  enum status st = buffer_status(command, err);
+  if (st != ST_OK) return st;
+  return redisAppendFormattedCommand(r->context, command->ptr, command->len) == REDIS_OK ? ST_OK
+                                                                                         : broken(r, errno, err);
 }
 
 static enum status receive(struct redis *r, redisReply **reply, struct error *err) {

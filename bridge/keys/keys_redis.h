@@ -24,6 +24,7 @@ MUST_CHECK enum status redis_url_parse(const char *text, struct redis_url *out, 
 struct redisContext;
 struct redis {
   struct redisContext *context; /* NULL: not connected */
+  struct buffer command;        /* being built */
   bool closed; /* the last failure was that the other side had closed, which says little when it lay idle before */
 };
 MUST_CHECK enum status redis_connect(struct redis *r, const struct redis_url *url, int timeout_ms, struct error *err);

@@ -34,12 +34,10 @@ bool manifest_digest_valid(struct span s) {
 
 /* Four of them a line: printf would cost more than all the rest. */
 static void add_number(struct buffer *out, uint64_t n) {
-  char digits[20];
-  size_t at = sizeof digits;
-  do digits[--at] = (char)('0' + n % 10);
-  while (n /= 10);
-  buffer_append(out, digits + at, sizeof digits - at);
-  buffer_add_char(out, ',');
+  char digits[NUMBER_DIGITS + 1];
+  size_t len = number_digits(n, digits);
+  digits[len] = ',';
+  buffer_append(out, digits, len + 1);
 }
 
 static void add_signed(struct buffer *out, int64_t n) {

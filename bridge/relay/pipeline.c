@@ -88,10 +88,24 @@ static void enter_hands(struct relay *r, enum hand_slot slot) {
               "A crash by stack overflow would not be noted");
 }
 
+/* While what an earlier run left is settled nothing may be taken, but the names may be read, which takes a second for a
+ * large backlog. */
+static void list_meanwhile(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  while (!r->stopping && !r->recovered && !r->config.background && !r->flush.active)
+    pthread_cond_wait(&r->changed, &r->lock);
+  bool ahead = !r->stopping && !r->recovered;
+  pthread_mutex_unlock(&r->lock);
+  if (!ahead) return;
+  enum status st = store_follow(r->parts.store, NULL);
+  (void)st; /* the reader's first look tells */
+}
+
 static void *reader_main(void *arg) {
   struct relay *r = arg;
   struct batch *b;
   enter_hands(r, HAND_READER);
+  list_meanwhile(r);
   while ((b = batch_take(r))) {
     fill(r, b);
     if (b->count) {

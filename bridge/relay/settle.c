@@ -5,9 +5,11 @@
  * finisher tries again and again with the entry still in hand, so nothing is published twice meanwhile; the stages
  * before it fill up and wait.
  */
+#include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 
 enum { KEYS_AT_ONCE = 500, DISK_RETRY_MS = 500 };
+enum { TOPIC_MOST = 249, PLACE_TEXT = TOPIC_MOST + 2 * (2 + NUMBER_DIGITS) };
 
 static struct metrics *numbers(struct relay *r) {
   return r->parts.metrics;
@@ -25,16 +27,28 @@ static void set_keys(struct relay *r, const struct key *keys, size_t count) {
               "Ids could be kept neither in Redis nor on disk: a crash now may publish these events again");
 }
 
+/* Topic, partition, offset; printf would cost more than the removal of the file. */
+static struct span place_of(struct relay *r, const struct item *item, char out[PLACE_TEXT]) {
+  struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
+  size_t len = topic.len < TOPIC_MOST ? topic.len : TOPIC_MOST;
+  memcpy(out, topic.ptr, len);
+  const int64_t numbers[] = {item->partition, item->offset};
+  for (size_t i = 0; i < 2; i++) {
+    out[len++] = '/';
+    if (numbers[i] < 0) out[len++] = '-'; /* not known */
+    len += number_digits(numbers[i] < 0 ? -(uint64_t)numbers[i] : (uint64_t)numbers[i], out + len);
+  }
+  return (struct span){out, len};
+}
+
 static void set_chain_keys(struct relay *r, const struct item *first) {
   struct key keys[KEYS_AT_ONCE];
-  char places[KEYS_AT_ONCE][288];
+  char places[KEYS_AT_ONCE][PLACE_TEXT];
   size_t n = 0;
   if (r->keys_off) return;
   for (const struct item *item = first; item; item = item->next) {
     if (item->outcome != OUTCOME_PUBLISHED) continue;
-    int len = snprintf(places[n], sizeof places[n], "%.249s/%d/%lld", routing_topic_name(r->parts.routing, item->topic),
-                       item->partition, (long long)item->offset);
-    keys[n] = (struct key){item->id, {places[n], (size_t)len}};
+    keys[n] = (struct key){item->id, place_of(r, item, places[n])};
     if (++n == KEYS_AT_ONCE) {
       set_keys(r, keys, n);
       n = 0;

@@ -48,14 +48,14 @@ static void find_twins(struct turn *t) {
   for (size_t i = t->first; i < t->batch->count; i++) {
     struct item *item = &t->batch->items[i];
     if (item->outcome != OUTCOME_SEND) continue;
-    struct item *head = table_get(&r->ids, item->id);
-    if (head) {
+    enum status st = table_put(&r->ids, item->id, item);
+    item->listed = st == ST_OK;
+    if (st == ST_EXISTS) {
+      struct item *head = table_get(&r->ids, item->id);
       item->outcome = OUTCOME_TWIN;
       item->next = head->twins;
       head->twins = item;
-    } else if (table_put(&r->ids, item->id, item) == ST_OK) {
-      item->listed = true;
-    } else {
+    } else if (st != ST_OK) {
       item->outcome = OUTCOME_HELD; /* out of memory: later */
     }
   }

@@ -54,6 +54,17 @@ static void test_number_parse_knows_its_limit(void **state) {
   assert_false(number_parse(SPAN("1 "), 10, &n));
 }
 
+static void test_number_digits_are_plain(void **state) {
+  (void)state;
+  char out[NUMBER_DIGITS + 1] = {0};
+  assert_int_equal(number_digits(0, out), 1);
+  assert_memory_equal(out, "0", 1);
+  assert_int_equal(number_digits(1204, out), 4);
+  assert_memory_equal(out, "1204", 4);
+  assert_int_equal(number_digits(UINT64_MAX, out), NUMBER_DIGITS);
+  assert_string_equal(out, "18446744073709551615");
+}
+
 static void test_number_text_groups_digits(void **state) {
   (void)state;
   char out[NUMBER_TEXT];
@@ -131,13 +142,10 @@ static void test_base64_as_rfc_4648_has_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_duration_text_shows_two_units),
-      cmocka_unit_test(test_duration_parse_takes_units),
-      cmocka_unit_test(test_number_parse_knows_its_limit),
-      cmocka_unit_test(test_number_text_groups_digits),
-      cmocka_unit_test(test_nearest_word_is_near),
-      cmocka_unit_test(test_nothing_printable_moves_the_cursor),
-      cmocka_unit_test(test_cutting_leaves_characters_whole),
+      cmocka_unit_test(test_duration_text_shows_two_units),      cmocka_unit_test(test_duration_parse_takes_units),
+      cmocka_unit_test(test_number_parse_knows_its_limit),       cmocka_unit_test(test_number_digits_are_plain),
+      cmocka_unit_test(test_number_text_groups_digits),          cmocka_unit_test(test_nearest_word_is_near),
+      cmocka_unit_test(test_nothing_printable_moves_the_cursor), cmocka_unit_test(test_cutting_leaves_characters_whole),
       cmocka_unit_test(test_base64_as_rfc_4648_has_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
