@@ -1,3 +1,4 @@
+#include "bridge/outbox/left.h"
 #include "bridge/outbox/store_file.h"
 
 #include <errno.h>
@@ -90,7 +91,7 @@ enum status fs_finish_dead(struct fs *s, enum place place, const char *name, con
 /* ---- the exchange ---- */
 
 /* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
- * that instant, a plain move puts it back; its bytes are never left in tmp, which is emptied. */
+ * that instant, a plain move puts it back; what fails or crashes here is made good by the next holder of the lock. */
 static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
   int from = state_tmp(s->c.state), to = fs_folder(s, place);
   enum status st = durable_exchange(from, tmp, to, name, err);
@@ -112,6 +113,10 @@ static bool came_out(struct fs *s, const char *tmp, const struct stamp *stamp) {
   if (fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stamp out = fs_stamp_of(&st);
   return out.inode == stamp->inode && out.size == stamp->size && out.mtime_ns == stamp->mtime_ns;
+}
+
+static enum status removed_from_tmp(const char *name, struct error *err) {
+  return error_set(err, ST_IO, "a temporary file of %s was removed; does a second worker use this outbox?", name);
 }
 
 static bool there(int folder, const char *name) {
@@ -152,20 +157,36 @@ static enum status exchange(struct fs *s, enum place place, const char *name, co
     *how = SETTLED_VANISHED;
     st = ST_OK;
   } else if (st == ST_NOT_FOUND) {
-    st = error_set(err, ST_IO, "a temporary file of %s was removed; does a second worker use this outbox?", name);
+    st = removed_from_tmp(name, err);
   }
   if (st == ST_OK || *how != SETTLED_GONE) fs_tmp_drop(s, tmp);
   return st;
+}
+
+/* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
+static enum status name_left(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                             const char *tmp, struct stat *st, char left[NAME_SIZE], struct error *err) {
+  int folder = state_tmp(s->c.state);
+  if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
+  const struct left l = {.content = st->st_ino, .old = *stamp, .place = place, .name = name};
+  left_name(&l, left);
+  enum status done = durable_move(folder, tmp, folder, left, err);
+  if (done == ST_OK) return ST_OK;
+  fs_tmp_drop(s, tmp);
+  fs_tmp_drop(s, left);
+  return done == ST_NOT_FOUND ? removed_from_tmp(name, err) : done;
 }
 
 /* A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is whole. */
 enum status fs_swap_in(struct fs *s, enum place place, const char *name, const struct stamp *stamp, const char *tmp,
                        bool own, enum settled *how, struct error *err) {
   struct stat st;
+  char left[NAME_SIZE];
   *how = SETTLED_CHANGED;
-  own = own && fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  enum status named = name_left(s, place, name, stamp, tmp, &st, left, err);
+  if (named != ST_OK) return named;
   if (own) fs_own_begin(s, place, name, st.st_ino);
-  enum status done = exchange(s, place, name, stamp, tmp, how, err);
+  enum status done = exchange(s, place, name, stamp, left, how, err);
   if (!own) return done;
   bool put = done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
   struct stamp now = fs_stamp_of(&st);

@@ -2,6 +2,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/outbox/folder.h"
+#include "bridge/outbox/left.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -221,12 +222,13 @@ static enum status sign(struct state *s, struct error *err) {
 
 static bool remove_left(void *ctx, const char *name, unsigned char type) {
   const struct state *s = ctx;
-  enum status st = durable_unlink(s->tmp, name, NULL);
-  (void)st, (void)type; /* it stays until next time */
+  (void)type;
+  left_clear(s->tmp, s->outbox, name);
   return true;
 }
 
-/* What an earlier run left half-written; only the holder of the lock may, others use the folder meanwhile. */
+/* What an earlier run left half-written or half exchanged; only the holder of the lock may, others use the folder
+ * meanwhile. */
 static void empty_tmp(struct state *s) {
   enum status st = folder_walk(s->tmp, remove_left, s, NULL);
   (void)st;

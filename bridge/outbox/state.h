@@ -22,7 +22,8 @@ int state_folder(const struct state *s);     /* of .busbridge, or -1 */
 int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
 /* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since when, and what to do.
  * The id is read again: its last holder may have renewed it. When the state was opened with create, what an earlier run
- * left in tmp is removed: only now is nobody else using it.
+ * left in tmp is removed, and what it took out of the outbox in place of what it had read goes back there: only now is
+ * nobody else using tmp.
  */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
 /* Give the outbox a new id; only with the lock held and state opened with create. Its position in Kafka belongs to the

@@ -259,11 +259,12 @@ static void a_failing_sync_is_told_again_until_it_works(void **state) {
 
 /* ---- somebody else, at the worst moment ---- */
 
-enum deed { REPLACE = 1, REMOVE = 2, REMOVE_AFTER = 4, NO_EXCHANGE = 8 };
+enum deed { REPLACE = 1, REMOVE = 2, REMOVE_AFTER = 4, NO_EXCHANGE = 8, CRASH_FIRST = 16, CRASH_THEN = 32 };
 struct rival {
   struct box *b;
   const char *name;
   unsigned deeds, renames, at; /* at: the number of the rename it strikes at */
+  bool crashed;                /* nothing works any more */
 };
 
 static void replace_file(struct box *b, const char *name) {
@@ -273,13 +274,15 @@ static void replace_file(struct box *b, const char *name) {
 
 static int rival_hook(void *ctx, enum durable_op op, const char *name, bool after) {
   struct rival *r = ctx;
-  (void)name;
-  if (op != DURABLE_RENAME) return 0;
+  if (r->crashed) return EIO;
+  if (op != DURABLE_RENAME || strstr(name, ".tmp")) return 0; /* a temporary file is moved or gets a name: no matter */
   if (!after && ++r->renames != r->at) return 0;
   if (after && r->renames != r->at) return 0;
   if (!after && (r->deeds & REPLACE)) replace_file(r->b, r->name);
   if (!after && (r->deeds & REMOVE)) unlink(path_of(r->b, r->name));
   if (after && (r->deeds & REMOVE_AFTER)) unlink(path_of(r->b, r->name));
+  r->crashed = r->deeds & (after ? CRASH_THEN : CRASH_FIRST);
+  if (r->crashed) return EIO;
   return !after && (r->deeds & NO_EXCHANGE) ? EINVAL : 0;
 }
 
@@ -304,6 +307,32 @@ static void what_a_producer_puts_there_meanwhile_comes_back(void **state) {
   assert_string_equal(box_take_some(b), "rival");
 }
 
+/* The worker ends where the producer's bytes lie in tmp, or just before. */
+static void what_a_producer_puts_there_comes_back_after_a_crash_too(void **state) {
+  struct box *b = *state;
+  struct failure why = box_failure(REASON_BAD_NAME, 2);
+  static const char *const places[] = {"a.json", "pending/a.json"};
+  for (int i = 0; i < 8; i++) {
+    struct rival r = {.b = b, .name = places[i & 1], .deeds = REPLACE | (i & 2 ? CRASH_FIRST : CRASH_THEN), .at = 1};
+    enum settled how;
+    assert_true(mkdir(path_of(b, "pending"), 0770) == 0 || errno == EEXIST);
+    put_entry(b, r.name, "a", "pending", "2025-01-01T00:00:00");
+    store_rescan(b->store);
+    assert_string_equal(box_take_all(b), "a");
+    durable_set_hook(rival_hook, &r);
+    enum status st = i & 4 ? store_dead(b->store, &b->refs[0], &why, &how, &b->err)
+                           : store_retry(b->store, &b->refs[0], &why, &how, &b->err);
+    durable_set_hook(NULL, NULL);
+    assert_int_not_equal(st, ST_OK);
+    assert_int_equal(files_in(b, ".busbridge/tmp"), 1);
+    box_restart(b);
+    assert_int_equal(files_in(b, ".busbridge/tmp") + files_in(b, "dlq"), 0);
+    assert_string_equal(box_take_all(b), "rival");
+    assert_string_equal(place_path(b->refs[0].place), i & 1 ? "pending/" : "");
+    box_done_all(b);
+  }
+}
+
 static void also_when_our_rewrite_was_removed_in_between(void **state) {
   struct box *b = *state;
   make_pending(b);
@@ -321,7 +350,7 @@ static void what_is_removed_meanwhile_is_not_brought_back(void **state) {
   assert_int_equal(with_rival(b, REMOVE, 2, true), SETTLED_VANISHED); /* before the move to dlq/ */
   assert_int_equal(files_in(b, ".") + files_in(b, "dlq"), 0);
   make_broken(b);
-  assert_int_equal(with_rival(b, REMOVE, 2, true), SETTLED_VANISHED);
+  assert_int_equal(with_rival(b, REMOVE, 1, true), SETTLED_VANISHED);
   assert_int_equal(files_in(b, ".") + files_in(b, "dlq"), 0);
   assert_int_equal(box_counts(b).pending, 0);
 }
@@ -329,7 +358,7 @@ static void what_is_removed_meanwhile_is_not_brought_back(void **state) {
 static void a_raw_move_of_the_wrong_file_is_taken_back(void **state) {
   struct box *b = *state;
   make_broken(b);
-  assert_int_equal(with_rival(b, REPLACE, 2, true), SETTLED_CHANGED);
+  assert_int_equal(with_rival(b, REPLACE, 1, true), SETTLED_CHANGED);
   assert_int_equal(files_in(b, "dlq"), 0);
   assert_string_equal(box_take_some(b), "rival");
 }
@@ -428,6 +457,7 @@ int main(void) {
       TEST(what_is_found_gone_is_synced_all_the_same),
       TEST(a_failing_sync_is_told_again_until_it_works),
       TEST(what_a_producer_puts_there_meanwhile_comes_back),
+      TEST(what_a_producer_puts_there_comes_back_after_a_crash_too),
       TEST(also_when_our_rewrite_was_removed_in_between),
       TEST(what_is_removed_meanwhile_is_not_brought_back),
       TEST(a_raw_move_of_the_wrong_file_is_taken_back),

@@ -1,0 +1,131 @@
+/* What an exchange left in tmp: only our own text and the bytes that were read are removed. */
+#include "bridge/outbox/left.h"
+#include "tests/unit/files.h"
+
+#include <fcntl.h>
+
+static int box_open(void **state) {
+  *state = box_new("file");
+  return 0;
+}
+
+static struct left left_of(struct box *b, const char *content, const char *old, const char *name) {
+  struct stat mine, read;
+  assert_int_equal(lstat(path_of(b, content), &mine), 0);
+  assert_int_equal(lstat(path_of(b, old), &read), 0);
+  return (struct left){.content = mine.st_ino,
+                       .old = {.inode = read.st_ino,
+                               .size = read.st_size,
+                               .mtime_ns = (int64_t)read.st_mtim.tv_sec * 1000000000 + read.st_mtim.tv_nsec},
+                       .place = PLACE_FLAT,
+                       .name = name};
+}
+
+/* The file lies in tmp under the name that l gives it. */
+static void lay(struct box *b, const char *file, const struct left *l) {
+  char name[NAME_SIZE], path[400], from[400];
+  left_name(l, name);
+  snprintf(path, sizeof path, ".busbridge/tmp/%s", name);
+  snprintf(from, sizeof from, "%s", path_of(b, file));
+  assert_int_equal(rename(from, path_of(b, path)), 0);
+}
+
+static void clear_tmp(struct box *b) {
+  box_restart(b); /* whoever takes the lock */
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+static void our_own_text_and_what_was_read_are_removed(void **state) {
+  struct box *b = *state;
+  put(b, "mine.x", "mine");
+  put(b, "read.x", "read");
+  struct left l = left_of(b, "mine.x", "read.x", "a.json");
+  lay(b, "mine.x", &l);
+  clear_tmp(b);
+  put(b, "mine.x", "mine");
+  l = left_of(b, "mine.x", "read.x", "a.json");
+  lay(b, "read.x", &l);
+  put(b, ".busbridge/tmp/1.2.3.tmp", "half writ");
+  clear_tmp(b);
+  assert_int_equal(files_in(b, "."), 1);
+  assert_string_equal(text_of(b, "mine.x"), "mine");
+}
+
+static void other_bytes_take_the_place_of_our_text(void **state) {
+  struct box *b = *state;
+  put(b, "a.json", "mine");
+  put(b, "read.x", "read");
+  put(b, "other.x", "other");
+  struct left l = left_of(b, "a.json", "read.x", "a.json");
+  lay(b, "other.x", &l);
+  clear_tmp(b);
+  assert_string_equal(text_of(b, "a.json"), "other");
+}
+
+static void what_was_changed_where_it_lay_is_not_what_was_read(void **state) {
+  struct box *b = *state;
+  put(b, "a.json", "mine");
+  put(b, "read.x", "read");
+  struct left l = left_of(b, "a.json", "read.x", "a.json");
+  put(b, "read.x", "more than that");
+  lay(b, "read.x", &l);
+  clear_tmp(b);
+  assert_string_equal(text_of(b, "a.json"), "more than that");
+}
+
+static void other_bytes_replace_nothing_that_is_not_ours(void **state) {
+  struct box *b = *state;
+  put(b, "mine.x", "mine");
+  put(b, "read.x", "read");
+  put(b, "a.json", "newer");
+  put(b, "other.x", "other");
+  struct left l = left_of(b, "mine.x", "read.x", "a.json");
+  lay(b, "other.x", &l);
+  clear_tmp(b);
+  assert_string_equal(text_of(b, "a.json"), "newer");
+  assert_string_equal(text_of(b, "a__1.json"), "other");
+}
+
+static void a_very_long_name_is_cut_and_stays_an_entry(void **state) {
+  struct box *b = *state;
+  char name[NAME_SIZE] = "";
+  memset(name, 'n', NAME_SIZE - 1);
+  memcpy(name + NAME_SIZE - 6, ".json", 6);
+  put(b, "mine.x", "mine");
+  put(b, "read.x", "read");
+  put(b, "other.x", "other");
+  struct left l = left_of(b, "mine.x", "read.x", name);
+  l.old.mtime_ns = -1;
+  l.old.inode = l.content = UINT64_MAX;
+  lay(b, "other.x", &l);
+  clear_tmp(b);
+  assert_int_equal(files_in(b, "."), 3);
+  store_rescan(b->store);
+  for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  assert_int_equal(b->count, 1);
+}
+
+static void what_cannot_go_back_stays(void **state) {
+  struct box *b = *state;
+  put(b, "mine.x", "mine");
+  put(b, "read.x", "read");
+  put(b, "other.x", "other");
+  struct left l = left_of(b, "mine.x", "read.x", "a.json");
+  l.place = PLACE_PENDING; /* which is not there */
+  lay(b, "other.x", &l);
+  box_restart(b);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 1);
+  assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
+  clear_tmp(b);
+  assert_string_equal(text_of(b, "pending/a.json"), "other");
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
+  const struct CMUnitTest tests[] = {
+      TEST(our_own_text_and_what_was_read_are_removed),         TEST(other_bytes_take_the_place_of_our_text),
+      TEST(what_was_changed_where_it_lay_is_not_what_was_read), TEST(other_bytes_replace_nothing_that_is_not_ours),
+      TEST(a_very_long_name_is_cut_and_stays_an_entry),         TEST(what_cannot_go_back_stays),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
