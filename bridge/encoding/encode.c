@@ -58,21 +58,34 @@ static void put_expected(const struct use *u, struct buffer *text) {
   if (u->null) buffer_add_z(text, " or null");
 }
 
+/* A payload's values are nobody's business: these words come to logs and lists. */
+static void put_found(const struct encoder *e, const struct use *u, uint32_t node, struct buffer *text) {
+  const struct json_node *n = &e->doc->nodes[node];
+  bool whole = n->type != JSON_NUMBER || n->flags & JSON_INTEGER;
+  buffer_add_z(text, json_type_name((enum json_type)n->type));
+  if (!whole && (u->type->kind == KIND_INT || u->type->kind == KIND_LONG)) buffer_add_z(text, " that is no whole one");
+}
+
 static enum reason mismatch(struct encoder *e, const struct use *u, uint32_t node) {
   struct buffer text = {0};
   put_path(e, node, &text);
   buffer_add_z(&text, e->defaults ? "expected " : ": expected ");
   put_expected(u, &text);
   buffer_add_z(&text, ", found ");
-  quote_value(&text, e->doc, node);
+  if (e->defaults)
+    quote_value(&text, e->doc, node);
+  else
+    put_found(e, u, node, &text);
   return say(e, REASON_SCHEMA_MISMATCH, &text, true);
 }
 
 static enum reason out_of_range(struct encoder *e, const struct use *u, uint32_t node, enum reason reason) {
   struct buffer text = {0};
   put_path(e, node, &text);
-  if (!e->defaults) buffer_add_z(&text, ": ");
-  quote_text(&text, json_slice(e->doc, node), QUOTE_CHARACTERS);
+  if (e->defaults)
+    quote_text(&text, json_slice(e->doc, node), QUOTE_CHARACTERS);
+  else
+    buffer_add_z(&text, ": the number");
   buffer_printf(&text, " is beyond the range of %s", kind_name(u->type->kind));
   return say(e, reason, &text, true);
 }

@@ -69,7 +69,7 @@ static enum reason no_memory(struct reading *r) {
   return REASON_NO_MEMORY;
 }
 
-/* "id: missing" or "id: expected a string, found number 12". */
+/* "id: missing" or "id: expected a string, found number 12". What stands for a payload is not shown. */
 static enum reason refuse(struct reading *r, enum reason why, enum field f, const char *expected) {
   if (r->at[f] == JSON_NONE) {
     error_set(r->err, ST_INVALID, "%s: missing, expected %s", flat[f].ptr, expected);
@@ -79,9 +79,9 @@ static enum reason refuse(struct reading *r, enum reason why, enum field f, cons
   bool cut = text.len > SHOWN;
   if (cut) text.len = span_utf8_prefix((struct span){text.ptr, SHOWN});
   const char *type = json_type_name((enum json_type)r->doc->nodes[r->at[f]].type);
-  bool name_says_it = r->doc->nodes[r->at[f]].type == JSON_NULL;
+  bool name_says_it = r->doc->nodes[r->at[f]].type == JSON_NULL || f == FIELD_PAYLOAD;
   error_set(r->err, ST_INVALID, "%s: expected %s, found %s%s%.*s%s", flat[f].ptr, expected, type,
-            name_says_it ? "" : " ", name_says_it ? 0 : (int)text.len, text.ptr, cut ? "..." : "");
+            name_says_it ? "" : " ", name_says_it ? 0 : (int)text.len, text.ptr, cut && !name_says_it ? "..." : "");
   return why;
 }
 

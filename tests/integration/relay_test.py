@@ -198,7 +198,7 @@ class BadInput(harness.BusTest):
             "odd_ns": (self.text(name="weather.changed").encode(), "unknown_namespace", "routing.namespaces", None),
             "list": (self.text(payload=[1]).encode(), "payload_not_object", "payload", None),
             "score": (self.text(payload={**self.GOOD, "score": "A"}).encode(), "schema_mismatch",
-                      'payload.score: expected double, found string "A"', None),
+                      'payload.score: expected double, found string', None),
             "wide": (self.text(name="episode.created", payload={"episode_id": "e", "title": "t", "episode_number": 2**63}).encode(),
                      "integer_out_of_range", "payload.episode_number", None),
         }

@@ -362,19 +362,20 @@ static void a_mismatch_names_path_expectation_and_find(void **state) {
 #define Q " (schemas/quality/checked.avsc)"
   enum reason no = REASON_SCHEMA_MISMATCH;
   const char *n = "quality.checked";
-  assert_refused(r, n, CHECKED("\"A\"", "[]", "true", ""), no, "payload.score: expected double, found string \"A\"" Q);
+  assert_refused(r, n, CHECKED("\"A\"", "[]", "true", ""), no, "payload.score: expected double, found string" Q);
   assert_refused(r, n, CHECKED("null", "[]", "true", ""), no, "payload.score: expected double, found null" Q);
-  assert_refused(r, n, CHECKED("1e999", "[]", "true", ""), no, "payload.score: 1e999 is beyond the range of double" Q);
-  assert_refused(r, n, CHECKED("1", "{}", "true", ""), no, "payload.check_types: expected array, found object {}" Q);
+  assert_refused(r, n, CHECKED("1e999", "[]", "true", ""), no,
+                 "payload.score: the number is beyond the range of double" Q);
+  assert_refused(r, n, CHECKED("1", "{}", "true", ""), no, "payload.check_types: expected array, found object" Q);
   assert_refused(r, n, CHECKED("1", "[\"a\", 2]", "true", ""), no,
-                 "payload.check_types[1]: expected string, found number 2" Q);
-  assert_refused(r, n, CHECKED("1", "[]", "1", ""), no, "payload.passed: expected boolean, found number 1" Q);
+                 "payload.check_types[1]: expected string, found number" Q);
+  assert_refused(r, n, CHECKED("1", "[]", "1", ""), no, "payload.passed: expected boolean, found number" Q);
   assert_refused(r, n, CHECKED("1", "[]", "true", ", \"issues\": null"), no,
                  "payload.issues: expected array, found null" Q);
   assert_refused(r, n, CHECKED("1", "[]", "true", ", \"issues\": [{}, []]"), no,
-                 "payload.issues[1]: expected object, found array []" Q);
+                 "payload.issues[1]: expected object, found array" Q);
   assert_refused(r, n, CHECKED("1", "[]", "true", ", \"issues\": [{\"type\": 1}]"), no,
-                 "payload.issues[0].type: expected string or null, found number 1" Q);
+                 "payload.issues[0].type: expected string or null, found number" Q);
 }
 
 static void a_missing_required_field_names_its_schema(void **state) {
@@ -388,18 +389,18 @@ static void integers_are_exact_or_refused(void **state) {
 #define NUMBER(n) "{\"episode_id\": \"e\", \"title\": \"t\", \"episode_number\": " n "}"
 #define C " (schemas/episode/created.avsc)"
   assert_refused(r, "episode.created", NUMBER("9223372036854775808"), REASON_INTEGER_RANGE,
-                 "payload.episode_number: 9223372036854775808 is beyond the range of long" C);
+                 "payload.episode_number: the number is beyond the range of long" C);
   assert_refused(r, "episode.created", NUMBER("1.0"), REASON_SCHEMA_MISMATCH,
-                 "payload.episode_number: expected long, found number 1.0" C);
+                 "payload.episode_number: expected long, found number that is no whole one" C);
   assert_refused(r, "episode.created", NUMBER("\"1\""), REASON_SCHEMA_MISMATCH,
-                 "payload.episode_number: expected long, found string \"1\"" C);
+                 "payload.episode_number: expected long, found string" C);
   open_fields(r, "{\"name\": \"i\", \"type\": \"int\"}, {\"name\": \"f\", \"type\": \"float\"}", false);
   assert_refused(r, "t.e", "{\"i\": 2147483648, \"f\": 0}", REASON_INTEGER_RANGE,
-                 "payload.i: 2147483648 is beyond the range of int (schemas/t/e.avsc)");
+                 "payload.i: the number is beyond the range of int (schemas/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 2147483647, \"f\": 3.5e38}", REASON_SCHEMA_MISMATCH,
-                 "payload.f: 3.5e38 is beyond the range of float (schemas/t/e.avsc)");
+                 "payload.f: the number is beyond the range of float (schemas/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 1, \"f\": \"0\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.f: expected float, found string \"0\" (schemas/t/e.avsc)");
+                 "payload.f: expected float, found string (schemas/t/e.avsc)");
 }
 
 static void a_wrong_symbol_is_told_the_right_ones(void **state) {
@@ -407,16 +408,16 @@ static void a_wrong_symbol_is_told_the_right_ones(void **state) {
   open_fields(r, "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\"]}}",
               false);
   assert_refused(r, "t.e", "{\"s\": \"C\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, found string \"C\" (schemas/t/e.avsc)");
+                 "payload.s: expected one of A, B, found string (schemas/t/e.avsc)");
   assert_refused(r, "t.e", "{\"s\": 1}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, found number 1 (schemas/t/e.avsc)");
+                 "payload.s: expected one of A, B, found number (schemas/t/e.avsc)");
   open_fields(
       r,
       "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\", \"C\", \"D\", "
       "\"E\", \"F\", \"G\", \"H\", \"I\", \"J\", \"K\"]}}",
       false);
   assert_refused(r, "t.e", "{\"s\": \"a\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string \"a\" (schemas/t/e.avsc)");
+                 "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string (schemas/t/e.avsc)");
 }
 
 static void null_fields_and_maps_refuse_other_types(void **state) {
@@ -425,26 +426,22 @@ static void null_fields_and_maps_refuse_other_types(void **state) {
       r, "{\"name\": \"n\", \"type\": \"null\"}, {\"name\": \"m\", \"type\": {\"type\": \"map\", \"values\": \"int\"}}",
       false);
   assert_refused(r, "t.e", "{\"n\": 0, \"m\": {}}", REASON_SCHEMA_MISMATCH,
-                 "payload.n: expected null, found number 0 (schemas/t/e.avsc)");
+                 "payload.n: expected null, found number (schemas/t/e.avsc)");
   assert_refused(r, "t.e", "{\"n\": null, \"m\": []}", REASON_SCHEMA_MISMATCH,
-                 "payload.m: expected object, found array [] (schemas/t/e.avsc)");
+                 "payload.m: expected object, found array (schemas/t/e.avsc)");
   assert_refused(r, "t.e", "{\"n\": null, \"m\": {\"a\": true}}", REASON_SCHEMA_MISMATCH,
-                 "payload.m.a: expected int, found boolean true (schemas/t/e.avsc)");
+                 "payload.m.a: expected int, found boolean (schemas/t/e.avsc)");
 }
 
-static void long_values_are_cut_at_whole_characters_and_made_printable(void **state) {
+static void what_a_payload_holds_is_not_told(void **state) {
   struct run *r = *state;
-  struct buffer payload = {0}, want = {0};
+  struct buffer payload = {0};
   buffer_add_z(&payload, "{\"id\": {\n\t\"\x7f\xc2\x85\": \"");
   for (int i = 0; i < 60; i++) buffer_add_z(&payload, "\xe3\x81\x82");
   buffer_add_z(&payload, "\"}}");
-  /* 40 characters: { newline tab " DEL NEL " : blank " and 30 letters */
-  buffer_add_z(&want, "payload.id: expected string, found object {\\u000a\\u0009\"\\u007f\\u0085\": \"");
-  for (int i = 0; i < 30; i++) buffer_add_z(&want, "\xe3\x81\x82");
-  buffer_add_z(&want, "... (schemas/episode/written.avsc)");
-  assert_refused(r, "episode.written", buffer_z(&payload), REASON_SCHEMA_MISMATCH, buffer_z(&want));
+  assert_refused(r, "episode.written", buffer_z(&payload), REASON_SCHEMA_MISMATCH,
+                 "payload.id: expected string, found object (schemas/episode/written.avsc)");
   buffer_release(&payload);
-  buffer_release(&want);
 }
 
 /* What a schema has no place for */
@@ -554,7 +551,7 @@ int main(void) {
       T(integers_are_exact_or_refused),
       T(a_wrong_symbol_is_told_the_right_ones),
       T(null_fields_and_maps_refuse_other_types),
-      T(long_values_are_cut_at_whole_characters_and_made_printable),
+      T(what_a_payload_holds_is_not_told),
       T(fields_left_out_are_counted_and_said_once_a_type),
       T(a_refused_event_is_not_counted),
       T(strict_refuses_what_would_be_left_out),

@@ -237,7 +237,7 @@ static void refusals_say_what_was_found(void **state) {
        "name: expected a name like episode.created, found boolean false"},
       {"{\"id\": \"a\", \"name\": \"b\"}", REASON_BAD_PAYLOAD, "payload: missing, expected an object"},
       {"{\"id\": \"a\", \"name\": \"b\", \"payload\": [1]}", REASON_BAD_PAYLOAD,
-       "payload: expected an object, found array [1]"},
+       "payload: expected an object, found array"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     assert_int_equal(parse(b, rows[i].text), rows[i].reason);
