@@ -1,4 +1,5 @@
 /* busbridge-worker: reads the command line; daemon.c does the rest. */
+#include "bridge/base/log_events.h"
 #include "bridge/settings/settings.h"
 #include "worker/control_routes.h"
 #include "worker/daemon.h"
@@ -25,6 +26,7 @@ static const char help[] =
     "                        flush.interval, and exit: 0 nothing is pending, 1 something stayed,\n"
     "                        75 Kafka did not answer for 30 s\n"
     "      --help-settings   every setting with its default\n"
+    "      --help-events     every event the log may name\n"
     "      --help-api        every path of the control API with its parameters\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n"
@@ -56,16 +58,25 @@ static int show_api(void) {
   return code;
 }
 
+static int show_events(void) {
+  struct buffer text = {0};
+  log_events_print(&text);
+  int code = show(buffer_z(&text));
+  buffer_release(&text);
+  return code;
+}
+
 static int usage(const char *what, const char *word) {
   fprintf(stderr, "busbridge-worker: %s%s; see busbridge-worker --help\n", what, word);
   return EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
-  enum { OPT_ONCE = 256, OPT_HELP_SETTINGS, OPT_HELP_API };
+  enum { OPT_ONCE = 256, OPT_HELP_SETTINGS, OPT_HELP_EVENTS, OPT_HELP_API };
   static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                           {"once", no_argument, NULL, OPT_ONCE},
                                           {"help-settings", no_argument, NULL, OPT_HELP_SETTINGS},
+                                          {"help-events", no_argument, NULL, OPT_HELP_EVENTS},
                                           {"help-api", no_argument, NULL, OPT_HELP_API},
                                           {"help", no_argument, NULL, 'h'},
                                           {"version", no_argument, NULL, 'V'},
@@ -80,6 +91,7 @@ int main(int argc, char **argv) {
     case 'X': overrides[d.configure.override_count++] = optarg; break;
     case OPT_ONCE: d.once = true; break;
     case OPT_HELP_SETTINGS: code = show_settings(); break;
+    case OPT_HELP_EVENTS: code = show_events(); break;
     case OPT_HELP_API: code = show_api(); break;
     case 'h': code = show(help); break;
     case 'V': code = show("busbridge-worker " BUSBRIDGE_VERSION "\n"); break;

@@ -123,7 +123,7 @@ static void note(struct catalog *c, const char *what, const struct entry *e, uin
   json_path(c->encoder.doc, node, &path);
   quote_text(&shown, buffer_span(&path), 4 * QUOTE_CHARACTERS);
   log_write(c->log, LOG_WARNING, COMPONENT, what,
-            FIELDS(F_TEXT("type", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s", words);
+            FIELDS(F_TEXT("name", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s", words);
   buffer_release(&path);
   buffer_release(&shown);
 }

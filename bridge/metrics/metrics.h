@@ -115,5 +115,7 @@ void metrics_save(struct metrics *m, struct buffer *out);
 MUST_CHECK enum status metrics_load(struct metrics *m, struct span text, struct error *err);
 /* Prometheus text format 0.0.4, all names with busbridge_ in front. */
 void metrics_prometheus(struct metrics *m, struct buffer *out);
+/* The table for busbridge-worker(8). */
+void metrics_mdoc(struct buffer *out);
 
 #endif

@@ -141,3 +141,17 @@ void metrics_prometheus(struct metrics *m, struct buffer *out) {
   for (int i = 0; i < METRIC_COUNT; i++) put_metric(out, m, (enum metric)i);
   pthread_mutex_unlock(&m->lock);
 }
+
+/* ---- the manual ------------------------------------------------------------------------------------------------- */
+
+void metrics_mdoc(struct buffer *out) {
+  static const char *const kinds[] = {"counter", "gauge", "counter", "histogram", "histogram", "histogram"};
+  buffer_add_z(out, ".Bl -tag -width Ds -compact\n");
+  for (int i = 0; i < METRIC_COUNT; i++) {
+    const struct metric_row *row = &metric_rows[i];
+    buffer_printf(out, ".It Va %s%s", prefix_of(row), row->name);
+    if (row->label1[0]) buffer_printf(out, "{%s%s%s}", row->label1, row->label2[0] ? "," : "", row->label2);
+    buffer_printf(out, " Pq %s\n%s.\n", kinds[row->kind], row->help);
+  }
+  buffer_add_z(out, ".El\n");
+}

@@ -54,7 +54,7 @@ void fs_odd(struct fs *s, enum place place, const char *name, const struct stat 
   bool young = clock_wall_us(s->c.clock) - stamp.ctime_ns / 1000 < s->c.settle_ms * 1000;
   if ((S_ISREG(st->st_mode) && young) || !fs_say_once(s, &s->said, &stamp)) return;
   log_write(s->c.log, LOG_WARNING, "outbox", "entry_odd",
-            FIELDS(F_TEXT("place", place_path(place)), F_TEXT("name", name)),
+            FIELDS(F_TEXT("place", place_path(place)), F_TEXT("file", name)),
             "Left alone: %s, not a plain file with one link; remove it or put a plain file there", what_is(st));
 }
 
@@ -106,7 +106,7 @@ static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
     return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   log_write(
       s->c.log, LOG_WARNING, "outbox", "entry_unreadable",
-      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("name", c->name), F_TEXT("error", strerror(s->desk.sys))),
+      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", strerror(s->desk.sys))),
       "Left alone and tried again by each scan; give uid %ld the right to read it", (long)geteuid());
   return pass_over(s, c, 1, 0, 0);
 }
@@ -126,7 +126,7 @@ static enum status finish_move(struct fs *s, struct fs_candidate *c, const char 
   struct error err = {0};
   enum status st = fs_finish_dead(s, c->place, c->name, to_name, &err);
   const struct log_field *fields =
-      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("name", c->name), F_TEXT("error", err.text));
+      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", err.text));
   if (st == ST_OK)
     log_write(s->c.log, LOG_INFO, "outbox", "move_finished", fields,
               "A move to dlq/ that was left half done is finished");

@@ -164,6 +164,9 @@ void stage_take(struct turn *t); /* take.c */
 bool stage_publish(struct relay *r); /* P: one round; false when all is done and the thread may end */
 void stage_settle(struct relay *r, struct item *first); /* F: a chain */
 void publish_close(struct relay *r);
+void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
+/* tell.c, F: what became of it, for the log */
+void tell_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how);
 /* Hand one item over; false: the queue is full. */
 bool publish_item(struct relay *r, struct item *item);
 bool publish_wait(struct relay *r);     /* until nothing is in flight; false: draining has lasted long enough */

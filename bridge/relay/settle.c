@@ -127,7 +127,7 @@ static const char *result_word(enum outcome fate, enum settled how) {
   return NULL;
 }
 
-static void name_namespace(struct relay *r, const struct item *item, char out[64]) {
+void item_namespace(struct relay *r, const struct item *item, char out[64]) {
   struct span ns = item->ns.len ? item->ns : routing_namespace_of(r->parts.routing, item->name);
   if (!ns.len) ns = SPAN("none");
   snprintf(out, 64, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
@@ -136,7 +136,7 @@ static void name_namespace(struct relay *r, const struct item *item, char out[64
 static void count_published(struct relay *r, const struct item *item) {
   struct numbers *n = &r->numbers;
   if (!span_is(item->ns, n->published[item->topic].ns)) {
-    name_namespace(r, item, n->published[item->topic].ns);
+    item_namespace(r, item, n->published[item->topic].ns);
     n->published[item->topic].series =
         metrics_series(numbers(r), METRIC_EVENTS, n->published[item->topic].ns, "published");
   }
@@ -156,28 +156,10 @@ static void count_item(struct relay *r, const struct item *item, enum outcome fa
     return;
   }
   char ns[64];
-  name_namespace(r, item, ns);
+  item_namespace(r, item, ns);
   series_add(metrics_series(numbers(r), METRIC_EVENTS, ns, result), 1);
   if (fate == OUTCOME_DEAD)
     series_add(metrics_series(numbers(r), METRIC_DEAD, ns, reason_word((enum reason)item->reason)), 1);
-}
-
-static void tell_item(struct relay *r, const struct item *item, enum outcome fate) {
-  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_HELD || fate == OUTCOME_WAITS) return;
-  const char *error = item->error ? item->error : "";
-  const struct log_field *fields =
-      FIELDS(F_SPAN("id", item->id), F_SPAN("name", item->name), F_SPAN("file", item->ref.name),
-             F_TEXT("reason", reason_word((enum reason)item->reason)), F_INT("attempt", item->attempts),
-             F_TEXT("error", error));
-  if (fate == OUTCOME_DEAD)
-    log_write(r->parts.log, LOG_WARNING, "relay", "event_dead", fields, "Moved to dlq/. %s",
-              reason_remedy((enum reason)item->reason));
-  else if (fate == OUTCOME_RETRY)
-    log_write(r->parts.log, LOG_WARNING, "relay", "event_refused", fields, "Refused by the broker; tried again later");
-  else if (fate == OUTCOME_DUPLICATE)
-    log_write(r->parts.log, LOG_INFO, "relay", "event_duplicate",
-              FIELDS(F_SPAN("id", item->id), F_SPAN("file", item->ref.name), F_TEXT("twin", error)),
-              "Its id was published already; the file is removed");
 }
 
 /* ---- a chain ---- */
@@ -218,7 +200,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   if (item->suspected && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
     hands_clear(r->parts.hands, item->ref.place, item->ref.name);
   count_item(r, item, fate, how);
-  tell_item(r, item, fate);
+  tell_item(r, item, fate, how);
   pthread_mutex_lock(&r->lock);
   if (!twins) twins = unlist(r, item);
   if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);

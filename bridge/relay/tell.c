@@ -1,0 +1,68 @@
+/* tell.c - the log's line about one entry that was settled. */
+#include "bridge/relay/parts.h"
+
+#define FIELDS_MOST 16
+#define TRACE_AT 3 /* traceparent: 00-<32 digits>-<16 digits>-<2 digits> */
+#define TRACE_LEN 32
+
+struct line {
+  struct log_field fields[FIELDS_MOST + 1]; /* the last stays LOG_END */
+  size_t count;
+  char ns[64];
+};
+
+static void add(struct line *l, struct log_field field) {
+  if (field.type == LOG_TEXT && field.text.len == 0) return; /* not known */
+  BUG_ON(l->count == FIELDS_MOST);
+  l->fields[l->count++] = field;
+}
+
+static void add_event(struct line *l, struct relay *r, const struct item *item) {
+  item_namespace(r, item, l->ns);
+  add(l, F_TEXT("namespace", l->ns));
+  add(l, F_SPAN("name", item->name));
+  add(l, F_SPAN("id", item->id));
+  add(l, F_SPAN("file", item->ref.name));
+  if (item->routed) add(l, F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic)));
+  if (item->traceparent.len >= TRACE_AT + TRACE_LEN)
+    add(l, F_SPAN("trace_id", ((struct span){item->traceparent.ptr + TRACE_AT, TRACE_LEN})));
+}
+
+static void add_failure(struct line *l, const struct item *item) {
+  add(l, F_INT("attempt", item->attempts));
+  add(l, F_TEXT("reason", reason_word((enum reason)item->reason)));
+  if (item->error_code) add(l, F_INT("error_code", item->error_code));
+  add(l, F_TEXT("error", item->error ? item->error : ""));
+}
+
+static void tell_published(struct relay *r, const struct item *item) {
+  struct line l = {.count = 0};
+  if (!log_enabled(r->parts.log, LOG_DEBUG)) return;
+  add_event(&l, r, item);
+  add(&l, F_INT("partition", item->partition));
+  add(&l, F_INT("offset", item->offset));
+  add(&l, F_INT("attempt", item->attempts));
+  add(&l, F_FLOAT("duration_ms", (double)(r->settling_ns - item->handed_ns) / 1e6));
+  log_write(r->parts.log, LOG_DEBUG, "relay", "event_published", l.fields, "Published");
+}
+
+void tell_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
+  struct line l = {.count = 0};
+  if (fate == OUTCOME_PUBLISHED) tell_published(r, item);
+  if (fate != OUTCOME_DEAD && fate != OUTCOME_RETRY && fate != OUTCOME_DUPLICATE) return;
+  if (fate == OUTCOME_DEAD && how != SETTLED_GONE) return; /* taken by somebody else, or judged anew */
+  add_event(&l, r, item);
+  if (fate == OUTCOME_DUPLICATE) {
+    add(&l, F_TEXT("twin", item->error ? item->error : ""));
+    log_write(r->parts.log, LOG_INFO, "relay", "event_duplicate", l.fields,
+              "Its id was published already; the file is removed");
+    return;
+  }
+  add_failure(&l, item);
+  if (fate == OUTCOME_DEAD)
+    log_write(r->parts.log, LOG_WARNING, "relay", "event_dead", l.fields, "Moved to dlq/. %s",
+              reason_remedy((enum reason)item->reason));
+  else
+    log_write(r->parts.log, LOG_WARNING, "relay", "event_refused", l.fields,
+              "Refused by the broker; tried again later");
+}
