@@ -38,9 +38,11 @@ void bulk_missing(const struct bulk_going *g) {
     if (ids.len) buffer_add_z(&ids, ", ");
     json_unescape(&g->doc, node, &ids);
   }
-  complain(g->bulk->admin,
-           "%" PRIu64 " of the ids belong%s to no dead letter: %.300s%s; see: busbridge list --type dlq", missing,
-           missing == 1 ? "s" : "", buffer_z(&ids), missing > g->doc.nodes[list].count ? ", ..." : "");
+  complain(
+      g->bulk->admin,
+      "%" PRIu64
+      " of the ids belong%s to no dead letter: %.300s%s; whole ids are given by: busbridge list --type dlq -o name",
+      missing, missing == 1 ? "s" : "", buffer_z(&ids), missing > g->doc.nodes[list].count ? ", ..." : "");
   buffer_release(&ids);
 }
 

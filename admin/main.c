@@ -228,10 +228,24 @@ const struct command *command_find(const char *name) {
   return NULL;
 }
 
+/* What other tools call it, too far from our word to be seen as a slip. */
+static const char *meant_by(const char *word) {
+  static const char *const guesses[][2] = {
+      {"status", "health"},       {"topics", "doctor"}, {"check", "doctor"}, {"ls", "list"},
+      {"dlq", "list --type dlq"}, {"cat", "show"},      {"get", "show"},     {"retry", "replay"},
+      {"requeue", "replay"},      {"rm", "purge"},      {"delete", "purge"}, {"send", "emit"},
+      {"stats", "metrics"},       {"stop", "pause"},    {"start", "resume"},
+  };
+  for (size_t i = 0; i < sizeof guesses / sizeof *guesses; i++)
+    if (strcmp(word, guesses[i][0]) == 0) return guesses[i][1];
+  return NULL;
+}
+
 static int unknown(const struct admin *a, const char *word) {
   const char *names[COMMANDS];
   for (size_t i = 0; i < COMMANDS; i++) names[i] = commands[i]->name;
-  const char *near = word_nearest(word, names, COMMANDS);
+  const char *near = meant_by(word);
+  if (!near) near = word_nearest(word, names, COMMANDS);
   if (near) {
     complain(a, "There is no command %s; did you mean %s?", word, near);
   } else {

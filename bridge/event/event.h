@@ -30,9 +30,9 @@
   X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                               \
   X(BAD_NAME, "bad_name", "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")            \
   X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                            \
-    "Add it to routing.namespaces or the name to routing.aliases, then replay it")                                     \
+    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")                 \
   X(BAD_PAYLOAD, "payload_not_object", "The payload must be a JSON object; mend it, then replay it")                   \
-  X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named or the schema, then replay it")                          \
+  X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named, or the schema and restart the worker; then replay it")  \
   X(INTEGER_RANGE, "integer_out_of_range", "The schema wants a 64-bit integer there; mend the field, then replay it")  \
   X(RECORD_TOO_LARGE, "record_too_large",                                                                              \
     "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                                 \

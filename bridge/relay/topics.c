@@ -17,7 +17,7 @@ void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault,
   }
   struct buffer hint = {0};
   cluster_create_hint(r->parts.kafka, name, &hint);
-  snprintf(out, size, "Create it: %s", buffer_z(&hint));
+  snprintf(out, size, "Create it, and its events follow within 30 s: %s", buffer_z(&hint));
   buffer_release(&hint);
 }
 

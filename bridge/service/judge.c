@@ -148,8 +148,8 @@ static void rule_failures(const struct facts *f, const struct limits *l, struct 
 static void p95_rule(const char *what, const struct figures *figures, const int64_t limits[2], struct judgement *j) {
   enum health_state state = level(figures->p95_ms, (double)limits[0], (double)limits[1]);
   if (figures->total == 0 || state == HEALTH_OK) return;
-  say(j, state, "busbridge metrics", "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms,
-      limits[state == HEALTH_CRITICAL]);
+  say(j, state, "busbridge metrics; a new window begins by: busbridge metrics --reset",
+      "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms, limits[state == HEALTH_CRITICAL]);
 }
 
 static void rule_p95(const struct facts *f, const struct limits *l, struct judgement *j) {

@@ -71,7 +71,11 @@ static enum status open_parts(struct tail *t, const struct settings *settings, s
   if (st != ST_OK) return st;
   const char *const *topics = request->count ? request->topics : t->topics;
   size_t count = request->count ? request->count : t->topic_count;
-  return reader_open(&config, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
+  st = reader_open(&config, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
+  if (st != ST_NOT_FOUND) return st;
+  struct error why = {0};
+  if (err) why = *err;
+  return error_set(err, st, "%s; what is missing, and how to make it, tells: busbridge doctor", why.text);
 }
 
 enum status tail_open(const struct settings *settings, struct log *log, const struct tail_request *request,

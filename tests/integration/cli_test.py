@@ -288,6 +288,7 @@ class CommandLine(CliTest):
 
     def test_mistyped_words_are_answered_with_the_nearest(self):
         self.assertIn("did you mean flush?", self.run_cli("fluhs", expect=2).stderr())
+        self.assertIn("did you mean list --type dlq?", self.run_cli("dlq", expect=2).stderr())
         self.assertIn("did you mean --limit?", self.run_cli("list", "--limti", "3", expect=2).stderr())
         self.assertIn("see: busbridge --help", self.run_cli("somethingelse", expect=2).stderr())
         self.assertEqual(self.run_cli(expect=2).stdout(), "")
@@ -498,6 +499,7 @@ class WithBroker(CliTest):
         self.assertEqual(len(self.json_of("tail", topic, "-n", "3", "-o", "json", expect=0)), 3)
         missing = self.run_cli("tail", self.topic("nothing.events"), expect=3)
         self.assertIn(self.topic("nothing.events"), missing.stderr())
+        self.assertIn("busbridge doctor", missing.stderr())
 
     def test_tail_shows_what_it_cannot_decode(self):
         self.create_topic("plot.events", 1)

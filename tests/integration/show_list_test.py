@@ -173,7 +173,7 @@ class Show(ShowListTest):
                                  ("topic", f"{self.prefix}.plot.events"), ("key", "p-1"), ("file", f"{self.outbox}/dlq/3f2b-1.json"),
                                  ("state", "dead letter"), ("attempts", "1"), ("reason", "schema_mismatch"),
                                  ("error", "payload.word_count: expected long, found string"),
-                                 ("remedy", "Mend the field named or the schema, then replay it"), ("next", "busbridge replay 3f2b-1")]:
+                                 ("remedy", "Mend the field named, or the schema and restart the worker; then replay it"), ("next", "busbridge replay 3f2b-1")]:
                 self.assertRegex(text, rf"(?m)^{title} +{value}$")
             self.assertRegex(text, r"(?m)^first failed +.* ago\)$")
             self.assertIn('payload\n{\n  "plot_id": "p-1",\n  "word_count": "many",\n  "notes": [\n    "星",\n    {}\n  ]\n}\n', text)

@@ -237,6 +237,7 @@ static void test_p95(void **state) {
   assert_true(says(HEALTH_WARNING, "P95 of publishing is 1000 ms (limit 1000 ms)"));
   assert_true(says(HEALTH_CRITICAL, "P95 of commands is 100 ms (limit 100 ms)"));
   assert_int_equal(result.lines[0].state, HEALTH_CRITICAL); /* worst first */
+  assert_true(next_is("metrics --reset"));
   f.events.total = f.commands.total = 0;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_OK);

@@ -166,7 +166,7 @@ static void test_show_tells_all_of_one_entry(void **state) {
   open_outbox(SERVICE_INSPECT);
   const char *text = answered(show("3f2b8", false));
   assert_has(text, "\"state\": \"dead\", \"due_at\": null, \"held_behind\": null, \"waits_for\": null");
-  assert_has(text, "\"remedy\": \"Mend the field named or the schema, then replay it\"");
+  assert_has(text, "\"remedy\": \"Mend the field named, or the schema and restart the worker; then replay it\"");
   assert_has(text, "\"payload\": {\"episode_id\": \"ep-1\"}}");
   assert_has(text, "\"also\": []");
   assert_has(answered(show(ID2, false)), "\"state\": \"ready\"");
