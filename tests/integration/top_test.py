@@ -183,8 +183,8 @@ class WithWorker(TopTest):
         self.redis()
         worker = self.start_worker()
         terminal = self.top()
-        text = terminal.wait("OUTBOX", "Events/s", "Redis")
-        self.assertNotIn("No worker", text)
+        terminal.wait("OUTBOX", "Events/s", "Redis")
+        wait_until(lambda: "No worker" not in terminal.screen(), what="the worker answers")
         for _ in range(20):
             self.entry("plot.updated", PAYLOAD)
         self.entry("plot.updated", [])  # no object: dead
@@ -212,6 +212,7 @@ class WithWorker(TopTest):
         worker = self.start_worker()
         terminal = self.top()
         terminal.wait("OUTBOX", "Events/s")
+        wait_until(lambda: "No worker" not in terminal.screen(), what="the worker answers")
         worker.signal(signal.SIGSTOP)
         terminal.wait("No worker answers")
         terminal.keys("q")
