@@ -1,0 +1,216 @@
+/* Every error code of a broker at every call of a transaction, through the whole relay against librdkafka's mock
+ * cluster: the event is published all the same, and an attempt is counted only where the record itself was refused.
+ * That records and position hold together is shown on a real broker by tests/chaos.
+ *
+ * A sample of the codes; BUSBRIDGE_FULL=1: all of them, once and five times in a row. */
+#include "tests/unit/kafka_mock.h"
+
+#include "bridge/kafka/cluster.h"
+#include "bridge/service/operations.h"
+
+#include <ftw.h>
+#include <stdlib.h>
+
+struct world {
+  struct mock mock;
+  char outbox[200];
+  struct settings *settings;
+  struct service *service;
+  struct buffer json;
+  struct error err;
+  unsigned serial, trials;
+};
+
+/* ---- a ledger for the mock, which keeps no positions: the linker puts these in front of the calls (--wrap) ---- */
+
+static struct position ledger = {.number = -1}, sent; /* the publisher's thread alone */
+
+enum status __wrap_cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err);
+enum status __wrap_cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err) {
+  (void)c, (void)timeout_ms, (void)err;
+  snprintf(out, 128, "codes"); /* exactly_once is refused on what is known as the mock */
+  return ST_OK;
+}
+
+enum txn_next __real_publisher_position(struct publisher *p, const struct position *position, struct error *err);
+enum txn_next __wrap_publisher_position(struct publisher *p, const struct position *position, struct error *err);
+enum txn_next __wrap_publisher_position(struct publisher *p, const struct position *position, struct error *err) {
+  enum txn_next next = __real_publisher_position(p, position, err);
+  if (next == TXN_DONE) sent = *position;
+  return next;
+}
+
+enum txn_next __real_publisher_commit(struct publisher *p, struct error *err);
+enum txn_next __wrap_publisher_commit(struct publisher *p, struct error *err);
+enum txn_next __wrap_publisher_commit(struct publisher *p, struct error *err) {
+  enum txn_next next = __real_publisher_commit(p, err);
+  if (next == TXN_DONE) ledger = sent;
+  return next;
+}
+
+enum status __real_cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
+                                    struct position *position, struct error *err);
+enum status __wrap_cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
+                                    struct position *position, struct error *err);
+enum status __wrap_cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
+                                    struct position *position, struct error *err) {
+  enum status st = __real_cluster_position(config, log, timeout_ms, position, err);
+  if (st == ST_OK) {
+    position->number = ledger.number;
+    memcpy(position->digest, ledger.digest, sizeof ledger.digest);
+  }
+  return st;
+}
+
+/* ---- one event for each code at each call ---- */
+
+enum { API_METADATA = 3, API_END_TXN = 26 };
+static const struct {
+  int16_t api;
+  const char *name;
+  bool anew; /* asked by a new producer alone: the end of a transaction before it must fail */
+} calls[] = {{API_PRODUCE, "Produce", false}, {9, "OffsetFetch", true},       {10, "FindCoordinator", true},
+             {22, "InitProducerId", true},    {24, "AddPartitions", false},   {25, "AddOffsets", false},
+             {API_END_TXN, "EndTxn", false},  {28, "TxnOffsetCommit", false}, {API_METADATA, "Metadata", true}};
+enum { CALLS = sizeof calls / sizeof *calls };
+
+static void open_relay(struct world *w) {
+  char url[300], servers[300];
+  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
+  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s", rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
+  const char *overrides[] = {url,
+                             servers,
+                             "redis.url=off",
+                             "topics.create=never",
+                             "encoding.schemas=" SOURCE_ROOT "/schemas",
+                             "flush.interval=100ms",
+                             "dlq.max_attempts=100",
+                             "retry.backoff_base=1ms",
+                             "retry.backoff_max=5ms",
+                             "retry.jitter=0ms",
+                             "kafka.topic.metadata.propagation.max.ms=0"};
+  struct settings_sources sources = {.overrides = overrides, .override_count = sizeof overrides / sizeof *overrides};
+  if (settings_load(&sources, &w->settings, NULL, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  struct service_options options = {.mode = SERVICE_RELAY, .background = true, .clock = &clock_system};
+  if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+}
+
+static int setup(void **state) {
+  struct world *w = test_calloc(1, sizeof *w);
+  mock_open(&w->mock);
+  mock_topic(&w->mock, "episode.events", 1);
+  mock_topic(&w->mock, "busbridge.ledger", 1);
+  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-codes-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+  assert_non_null(mkdtemp(w->outbox));
+  open_relay(w);
+  *state = w;
+  return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
+  (void)st, (void)kind, (void)where;
+  return remove(path);
+}
+
+static int teardown(void **state) {
+  struct world *w = *state;
+  service_close(w->service, 5000);
+  settings_free(w->settings);
+  buffer_release(&w->json);
+  mock_close(&w->mock);
+  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  test_free(w);
+  return removed;
+}
+
+static unsigned sum(struct world *w, const char *result) {
+  return (unsigned)metrics_sum(w->service->metrics, METRIC_EVENTS, NULL, result, false);
+}
+
+static void break_call(struct world *w, unsigned call, rd_kafka_resp_err_t code, unsigned times) {
+  const rd_kafka_resp_err_t codes[5] = {code, code, code, code, code}, ended = RD_KAFKA_RESP_ERR_INVALID_TXN_STATE;
+  if (calls[call].anew) rd_kafka_mock_push_request_errors_array(w->mock.cluster, API_END_TXN, 1, &ended);
+  if (calls[call].api == API_METADATA)
+    rd_kafka_mock_topic_set_error(w->mock.cluster, "episode.events", code);
+  else
+    rd_kafka_mock_push_request_errors_array(w->mock.cluster, calls[call].api, times, codes);
+}
+
+static void mend_call(struct world *w, unsigned call) {
+  if (calls[call].api == API_METADATA)
+    rd_kafka_mock_topic_set_error(w->mock.cluster, "episode.events", RD_KAFKA_RESP_ERR_NO_ERROR);
+  else
+    rd_kafka_mock_clear_request_errors(w->mock.cluster, calls[call].api);
+}
+
+static void write_one(struct world *w, char path[300]) {
+  char id[32];
+  snprintf(id, sizeof id, "c-%06u", ++w->serial);
+  snprintf(path, 300, "%s/%s.json", w->outbox, id);
+  struct emit_request request = {
+      .id = span_of(id), .name = SPAN("episode.published"), .payload = SPAN("{\"episode_id\": \"e\"}")};
+  buffer_clear(&w->json);
+  if (service_emit(w->service, &request, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+}
+
+static void wait_published(struct world *w, const char *path, unsigned wanted, const char *what) {
+  int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
+  while (access(path, F_OK) == 0 || sum(w, "published") != wanted) {
+    if (clock_mono_ms(&clock_system) > until) {
+      struct relay_status s;
+      relay_status(w->service->relay, &s);
+      fail_msg("%s: the event stays: %s%s", what, s.failure, s.breaker_count ? s.breakers[0].reason : "");
+    }
+    usleep(1000);
+  }
+}
+
+static void try_code(struct world *w, unsigned call, rd_kafka_resp_err_t code, unsigned times) {
+  char what[100], path[300];
+  unsigned retried = sum(w, "retried"), dead = sum(w, "dead"), published = sum(w, "published");
+  snprintf(what, sizeof what, "%s, %s %u times", calls[call].name, rd_kafka_err2name(code), times);
+  break_call(w, call, code, times);
+  write_one(w, path);
+  if (calls[call].api == API_METADATA) usleep(times * 20000); /* what it meets meanwhile is as it may be */
+  if (calls[call].api == API_METADATA) mend_call(w, call);
+  wait_published(w, path, published + 1, what);
+  mend_call(w, call);
+  unsigned charged = sum(w, "retried") - retried;
+  bool refused = calls[call].api == API_PRODUCE && kafka_fault_of(code) == KAFKA_RECORD_REFUSED;
+  if (refused ? charged < 1 || charged > times : charged != 0) fail_msg("%s: %u attempts were counted", what, charged);
+  assert_int_equal(sum(w, "dead"), dead);
+  w->trials++;
+}
+
+/* The short form: three or four codes at each call, others at each, and all that a record is refused with. */
+static bool is_chosen(size_t i, unsigned call, rd_kafka_resp_err_t code, bool all) {
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code < RD_KAFKA_RESP_ERR_UNKNOWN) return false;
+  if (calls[call].api == API_METADATA && mock_errors_are_deadly() && code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+    return false;
+  if (all) return true;
+  return calls[call].api == API_PRODUCE && kafka_fault_of(code) == KAFKA_RECORD_REFUSED ? true : i % 36 == call * 4;
+}
+
+static void every_code_at_every_call_is_survived_and_only_a_refused_record_is_charged(void **state) {
+  struct world *w = *state;
+  const char *full = getenv("BUSBRIDGE_FULL");
+  bool all = full && *full == '1';
+  const struct rd_kafka_err_desc *list = NULL;
+  size_t count = 0;
+  rd_kafka_get_err_descs(&list, &count);
+  for (unsigned call = 0; call < CALLS; call++)
+    for (size_t i = 0; i < count; i++) {
+      if (!list[i].desc || !is_chosen(i, call, list[i].code, all)) continue;
+      try_code(w, call, list[i].code, 1);
+      if (all) try_code(w, call, list[i].code, 5);
+    }
+  printf("%u trials\n", w->trials);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(every_code_at_every_call_is_survived_and_only_a_refused_record_is_charged, setup,
+                                      teardown),
+  };
+  return cmocka_run_group_tests_name("relay_codes", tests, NULL, NULL);
+}
