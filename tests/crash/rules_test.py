@@ -4,7 +4,7 @@
 import os
 import unittest
 
-from points import Point, Topics, World, harness
+from points import FULL, Point, Topics, World, harness
 from world import signal, stopped_by_signal
 
 
@@ -57,6 +57,44 @@ class Rules(unittest.TestCase):
         last = max(i for i, c in enumerate(behind) if c.what == "unlink" and c.name.startswith(self.world.tag))
         self.assertLess(last, closed)
         self.assertIn("fsync folder", [f"{c.what} {c.name}" for c in behind[last:closed]])
+
+    def failing_fsync(self, name, number, after, code, more=""):
+        """The calls behind the number-th fsync of that name, which fails, made or not."""
+        for _ in range(5):
+            self.writer.write()
+        file = self.world.dir / "points"
+        file.unlink(missing_ok=True)
+        self.world.once(env={"BUSBRIDGE_COUNT_FILE": str(file), "BUSBRIDGE_FAIL_AT": f"fsync/{name}:{number}{after}:{code}{more}"})
+        calls = [Point(line) for line in file.read_text().splitlines()]
+        return calls[[n for n, c in enumerate(calls) if c.what == "fsync" and name in c.name][number - 1] + 1:]
+
+    def test_nothing_is_built_on_a_failed_fsync(self):
+        """The step that needs it waits for one of the same kind that succeeds. Of folders the first is the metrics', then come those of
+        the manifest, of the outbox and of the settled manifest."""
+        gates = [("batch-", 1, "rename batch-"), ("folder", 2, "point position"), ("folder", 3, "rename batch-"), ("folder", 4, "unlink settled-")]
+        codes, reached = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE"), 0
+        self.world.once()
+        for name, number, gate in gates:
+            for after, code in [(a, c) for a in ("", "+") for c in codes] if FULL else [(("", "+")[number % 2], codes[number])]:
+                with self.subTest(name=name, number=number, after=after, code=code):
+                    behind = [f"{c.what} {c.name}" for c in self.failing_fsync(name, number, after, code)]
+                    at = next((n for n, call in enumerate(behind) if call.startswith(gate)), None)
+                    reached += at is not None
+                    again = [call for call in behind[:at] if call.startswith(f"fsync {name}")]
+                    self.assertTrue(at is None or again, behind)
+                    self.world.settle()
+        self.assertGreater(reached, 0)
+        self.judge()
+
+    def test_no_position_is_sent_while_no_manifest_can_be_made_durable(self):
+        self.world.once()
+        self.writer.write()
+        file = self.world.dir / "points"
+        worker = self.world.worker(env={"BUSBRIDGE_COUNT_FILE": str(file), "BUSBRIDGE_FAIL_AT": "fsync/folder:2:EIO:every"})
+        harness.wait_until(lambda: file.exists() and file.read_text().count(" rename batch-") >= 3 or not worker.running(), 60, "it tries again")
+        worker.kill()
+        self.assertNotIn("point position", file.read_text())
+        self.judge()
 
     def replace_while_stopped(self, mark):
         """A producer writes another event under the name of one that is on its way."""

@@ -1,6 +1,8 @@
 /* Durable: what each function leaves when any one of its calls fails or the process ends there. */
 #include "tests/unit/place.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* ---- one scenario for each function, run with each of its points failing ---- */
@@ -215,9 +217,52 @@ static void all_goes_well_and_every_call_is_a_fault_point(void **state) {
 
 static void no_success_when_any_one_call_fails(void **state) {
   (void)state;
+  static const int codes[] = {EIO, ENOSPC, EDQUOT, EROFS, EMFILE};
   for (int i = 0; i < SCENARIOS; i++) {
     int points = attempt(&scenarios[i], (struct hook){0}, false);
-    for (int at = 1; at <= points; at++) attempt(&scenarios[i], (struct hook){.at = at, .err = EIO}, false);
+    for (int at = 1; at <= points; at++)
+      for (size_t c = 0; c < sizeof codes / sizeof *codes; c++)
+        attempt(&scenarios[i], (struct hook){.at = at, .err = codes[c]}, false);
+  }
+}
+
+/* The kernel takes what fits below the limit, and refuses the rest of it. */
+static void limit_files(rlim_t size, struct rlimit *before) {
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, before), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){size, before->rlim_max}), 0);
+}
+
+static void a_write_that_ends_anywhere_leaves_the_old(void **state) {
+  struct place *p = *state;
+  static const char text[] = "what does not fit";
+  struct rlimit before;
+  put(p->to, "a", "old");
+  for (rlim_t size = 0; size <= strlen(text); size++) {
+    bool fits = size == strlen(text);
+    limit_files(size, &before);
+    enum status written = durable_write_new(p->in, "b", span_of(text), NULL, NULL);
+    enum status replaced = durable_replace(p->in, p->to, "a", span_of(text), NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(written == ST_OK, fits);
+    assert_int_equal(replaced == ST_OK, fits);
+    assert_int_equal(entries(p->in), fits);
+    assert_true(is_text(p->to, "a", fits ? text : "old"));
+  }
+}
+
+static void an_append_that_ends_anywhere_is_cut_back(void **state) {
+  struct place *p = *state;
+  struct rlimit before;
+  put(p->in, "a", "old");
+  for (rlim_t size = 3; size <= 8; size++) {
+    int fd = openat(p->in, "a", O_WRONLY | O_CLOEXEC);
+    limit_files(size, &before);
+    enum status st = durable_append_sync(fd, SPAN("+more"), NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    close(fd);
+    assert_int_equal(st == ST_OK, size == 8);
+    assert_true(is_text(p->in, "a", size == 8 ? "old+more" : "old"));
   }
 }
 
@@ -242,6 +287,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_goes_well_and_every_call_is_a_fault_point),
       cmocka_unit_test(no_success_when_any_one_call_fails),
+      cmocka_unit_test_setup_teardown(a_write_that_ends_anywhere_leaves_the_old, setup, teardown),
+      cmocka_unit_test_setup_teardown(an_append_that_ends_anywhere_is_cut_back, setup, teardown),
       cmocka_unit_test(no_success_when_the_disk_fails_for_good),
       cmocka_unit_test(a_crash_at_any_point_leaves_old_or_new),
   };
