@@ -1,16 +1,16 @@
-"""Replay with kills, twice in parallel, and of what was published: once, unless --force says otherwise (table: 19)."""
+"""Replay with kills, twice in parallel, of a selection that is cut, and of what was published: once, unless --force says otherwise (table: 19)."""
 
 import json
 import shutil
 
 from world import harness, time
 
-TRIALS = (9, 600)
+TRIALS = (12, 600)
 
 
 def run(row):
     redis = row.redis()
-    kinds = (killed, parallel, published)
+    kinds = (killed, parallel, published, selection)
     row.each(lambda t: kinds[t.number % len(kinds)](t, redis), at_once=3)
 
 
@@ -65,6 +65,40 @@ def killed(t, redis):
         world.settle()
     t.check("I9", not list((world.outbox / "dlq").glob("*.json")), f"replay does not finish: {world.programs[-1].stderr()[-500:]}")
     finish(t, world, ids)
+
+
+def selection(t, redis):
+    """A selection of all is cut again and again, at a durable call of the command or of the worker, or by kill -9, and gone on with."""
+    world = t.world(redis=t.rng.choice(("off", redis.url)))
+    ids, writer = dead_letters(t, world)
+    writer.close()
+    for _ in range(3):
+        crash = {"BUSBRIDGE_CRASH_AT": f"{t.rng.randrange(1, 120)}{t.rng.choice(('', '+'))}"}
+        worker = world.worker(env=crash if t.rng.random() < 0.5 else None) if t.rng.random() < 0.5 else None
+        command = world.start("busbridge", "replay", *go_on(world), env=None if worker else crash)
+        if t.rng.random() < 0.5:
+            time.sleep(t.rng.uniform(0, 0.1))
+            (worker if worker and t.rng.random() < 0.5 else command).kill()
+        command.wait(120)
+        if worker:
+            worker.kill()
+    for _ in range(20):  # a move that was cut in the middle may be finished in the other direction
+        if not unfinished(world) and not list((world.outbox / "dlq").glob("*.json")):
+            break
+        world.cli("replay", *go_on(world))
+        world.settle()
+    left = [p.name for p in (world.outbox / "dlq").glob("*.json")]
+    t.check("I9", not left and not unfinished(world), f"a selection does not finish: {left} {unfinished(world)} {world.programs[-2].stderr()[-500:]}")
+    finish(t, world, ids)
+
+
+def unfinished(world):
+    return sorted(p.name.partition("-")[2] for p in (world.outbox / ".busbridge").glob("replay-*"))
+
+
+def go_on(world):
+    begun = unfinished(world)
+    return ("--resume", begun[0]) if begun else ("--all",)
 
 
 def parallel(t, redis):
