@@ -17,6 +17,7 @@ struct client {
   struct admin *admin;
   struct http *http;       /* a worker runs */
   struct service *service; /* none does */
+  bool unanswered;         /* somebody took the call and did not answer */
   struct buffer path;
   int patience_ms; /* 0: each question has its own */
 };
@@ -43,6 +44,7 @@ static enum status try_worker(struct client *c, struct error *err) {
   if (st == ST_OK) st = http_request(c->http, "GET", "/v1/version", (struct span){0}, HELLO_MS, &code, &answer, err);
   if (st == ST_OK && c->admin->verbose) note(c->admin, "asking the worker at %s", buffer_z(&path));
   if (st != ST_OK) {
+    c->unanswered = c->http && http_timed_out(c->http);
     http_close(c->http);
     c->http = NULL;
   }
@@ -52,9 +54,11 @@ static enum status try_worker(struct client *c, struct error *err) {
 }
 
 static enum status open_here(struct client *c, enum service_mode mode, struct error *err) {
-  struct service_options options = {.mode = mode, .lock_wait_ms = LOCK_WAIT_MS, .clock = c->admin->clock};
+  struct service_options options = {
+      .mode = mode, .unanswered = c->unanswered, .lock_wait_ms = LOCK_WAIT_MS, .clock = c->admin->clock};
   if (c->admin->verbose || (c->admin->interactive && mode != SERVICE_INSPECT))
-    note(c->admin, "no worker runs; opening the outbox itself");
+    note(c->admin, "%s; opening the outbox itself",
+         c->unanswered ? "the worker does not answer on its socket" : "no worker runs");
   return service_open(c->admin->settings, c->admin->log, &options, &c->service, err);
 }
 

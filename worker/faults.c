@@ -6,12 +6,13 @@
  *   BUSBRIDGE_COUNT_FILE=FILE       one line "N what name" is appended for each; the number of lines is how many there
  * were BUSBRIDGE_CRASH_AT=N or N+      the process ends (137, as after kill -9) before the N-th call, or after it
  *   BUSBRIDGE_STOP_AT=N or N+       it stops itself there (SIGSTOP) until somebody sends SIGCONT
+ *   BUSBRIDGE_HANG_AT=N or N+       that thread stays there for ever, the others go on
  *   BUSBRIDGE_FAIL_AT=N:ERRNO       the N-th durable call fails with that number or name without being made
  *   BUSBRIDGE_FAIL_AT=N:ERRNO:every and so does each one after it
- *   BUSBRIDGE_POISON=NAME:reader|publisher:segv|abort  that thread crashes when it takes an entry in hand whose file
- * name holds NAME For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync whose
- * name holds "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is flushed, no lock given
- * back early.
+ *   BUSBRIDGE_POISON=NAME:reader|publisher:segv|abort|hang  that thread crashes, or stays for ever, when it takes an
+ * entry in hand whose file name holds NAME For N an operation may stand, and the part of a name: "fsync/folder:3" is
+ * the third call fsync whose name holds "folder", "point/before_commit:1" the first commit. The end is _exit: nothing
+ * is flushed, no lock given back early.
  */
 #include "bridge/base/durable.h"
 #include "bridge/relay/hands.h"
@@ -40,10 +41,10 @@ struct trigger {
   int code;
   atomic_uint seen;
 };
-static struct trigger crash_at, stop_at, fail_at;
+static struct trigger crash_at, stop_at, hang_at, fail_at;
 static atomic_uint calls;
 static int count_fd = -1;
-static _Thread_local bool reached[3]; /* by the call under way: what its `after` half must know */
+static _Thread_local bool reached[4]; /* by the call under way: what its `after` half must know */
 
 static int code_of(const char *word) {
   static const struct {
@@ -104,13 +105,19 @@ static void tell(unsigned what, const char *name) {
   if (write(count_fd, line, (size_t)len) != len) _exit(2);
 }
 
+static void hang(void) {
+  for (;;) pause();
+}
+
 static int reach(unsigned what, const char *name, bool after) {
   if (!after) {
     tell(what, name);
     reached[0] = arrives(&crash_at, what, name);
     reached[1] = arrives(&stop_at, what, name);
     reached[2] = arrives(&fail_at, what, name);
+    reached[3] = arrives(&hang_at, what, name);
   }
+  if (reached[3] && hang_at.after == after) hang();
   if (reached[1] && stop_at.after == after) raise(SIGSTOP);
   if (reached[0] && crash_at.after == after) _exit(137);
   return reached[2] && fail_at.after == after ? fail_at.code : 0;
@@ -131,7 +138,7 @@ static void on_point(void *ctx, const char *point) {
 
 static char poison[64];
 static enum hand_slot poison_slot;
-static bool poison_aborts;
+static bool poison_aborts, poison_hangs;
 static volatile char *volatile nowhere;
 
 void __real_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name);
@@ -141,6 +148,7 @@ void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, s
   __real_hands_take(h, slot, place, name);
   if (!*poison || slot != poison_slot || !memmem(name.ptr, name.len, poison, strlen(poison))) return;
   if (hands_suspected(h, place, name) >= 2) return; /* looked at, but not worked on any more */
+  if (poison_hangs) hang();
   if (poison_aborts) abort();
   *nowhere = 1;
 }
@@ -155,6 +163,7 @@ static void read_poison(void) {
   if (!slot || !rest) fail_setting("BUSBRIDGE_POISON");
   poison_slot = strcmp(slot, "publisher") ? HAND_READER : HAND_PUBLISHER;
   poison_aborts = !strcmp(rest, "abort");
+  poison_hangs = !strcmp(rest, "hang");
 }
 
 /* Before main, so that main knows nothing of it. */
@@ -163,9 +172,10 @@ __attribute__((constructor)) static void faults_install(void) {
   if (count) count_fd = open(count, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0660);
   read_trigger("BUSBRIDGE_CRASH_AT", &crash_at);
   read_trigger("BUSBRIDGE_STOP_AT", &stop_at);
+  read_trigger("BUSBRIDGE_HANG_AT", &hang_at);
   read_trigger("BUSBRIDGE_FAIL_AT", &fail_at);
   read_poison();
-  if (count_fd < 0 && !crash_at.set && !stop_at.set && !fail_at.set) return;
+  if (count_fd < 0 && !crash_at.set && !stop_at.set && !hang_at.set && !fail_at.set) return;
   durable_set_hook(on_durable, NULL);
   relay_set_hook(on_point, NULL);
 }

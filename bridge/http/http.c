@@ -12,6 +12,7 @@ struct http {
   CURL *curl;
   char *base;
   struct curl_slist *headers; /* of a POST */
+  bool timed_out;             /* the last request */
   int folder;                 /* of the socket, when its path is too long to be used as it is; else -1 */
 };
 
@@ -125,10 +126,15 @@ enum status http_request(struct http *h, const char *method, const char *path, s
   curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, NULL); /* words ends here */
   curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &answer);
   *code = (int)answer;
+  h->timed_out = rc == CURLE_OPERATION_TIMEDOUT;
   if (rc != CURLE_OK) st = failure(h, rc, &receiver, words, err);
 out:
   buffer_release(&url);
   return st;
+}
+
+bool http_timed_out(const struct http *h) {
+  return h->timed_out;
 }
 
 void http_escape(struct buffer *out, struct span text) {

@@ -15,6 +15,8 @@ void http_close(struct http *h);
  * nobody listens, or no answer within timeout_ms; ST_DENIED: no right to connect. */
 MUST_CHECK enum status http_request(struct http *h, const char *method, const char *path, struct span body,
                                     int timeout_ms, int *code, struct buffer *out, struct error *err);
+/* Did the last request end because there was no answer within its time? */
+bool http_timed_out(const struct http *h);
 /* Append text percent-encoded for a query. */
 void http_escape(struct buffer *out, struct span text);
 

@@ -2,9 +2,15 @@
 
 #include <unistd.h>
 
+enum { TURN_MS = 1000 };
+
 struct batch *batch_take(struct relay *r) {
   pthread_mutex_lock(&r->lock);
-  while ((!r->pool || !r->recovered) && !r->stopping) pthread_cond_wait(&r->changed, &r->lock);
+  relay_beat(r, &r->reader_us);
+  while ((!r->pool || !r->recovered) && !r->stopping) {
+    relay_wait_ms(r, TURN_MS);
+    relay_beat(r, &r->reader_us);
+  }
   struct batch *b = r->stopping ? NULL : r->pool;
   if (b) r->pool = b->next;
   pthread_mutex_unlock(&r->lock);

@@ -97,6 +97,7 @@ struct relay {
   uint64_t order_scan;                     /* lock: latest generation asked for so that what was held comes in order */
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */
+  atomic_llong reader_us, finisher_us;     /* wall time when that thread last turned */
   bool unsettled; /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
   int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;               /* lock: monotonic end of draining */
@@ -211,6 +212,7 @@ MUST_CHECK enum status pipeline_start(struct relay *r, struct error *err);
 bool pipeline_stop(struct relay *r, int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
 MUST_CHECK enum status publish_open(struct relay *r, struct error *err); /* P */
 
+void relay_beat(struct relay *r, atomic_llong *when); /* relay.c, R and F: still turning */
 void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the test hook */
 
 /* relay.c */

@@ -175,6 +175,7 @@ static void *finisher_main(void *arg) {
   bool over = false;
   int64_t tended = 0;
   while (!over) {
+    relay_beat(r, &r->finisher_us);
     struct item *first = next_chain(r, &over);
     if (first) stage_settle(r, first);
     int64_t now = clock_mono_ms(r->parts.clock);

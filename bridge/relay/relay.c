@@ -20,6 +20,10 @@ void relay_point(struct relay *r, const char *point) {
   if (hook_fn) hook_fn(hook_ctx, point);
 }
 
+void relay_beat(struct relay *r, atomic_llong *when) {
+  atomic_store(when, clock_wall_us(r->parts.clock));
+}
+
 /* ---- life ---- */
 
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
@@ -68,6 +72,8 @@ static enum status make(struct relay *r, struct error *err) {
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&r->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
+  atomic_store(&r->reader_us, clock_wall_us(r->parts.clock));
+  atomic_store(&r->finisher_us, clock_wall_us(r->parts.clock));
   r->status.last_publish_us = r->status.heartbeat_us = r->next_due_us = TIME_NONE;
   r->scanned_ms = clock_mono_ms(r->parts.clock);
   for (size_t i = 0; i < POOL; i++) {
@@ -174,6 +180,8 @@ void relay_pause(struct relay *r, bool paused) {
 void relay_status(struct relay *r, struct relay_status *out) {
   pthread_mutex_lock(&r->lock);
   *out = r->status;
+  out->reader_us = atomic_load(&r->reader_us);
+  out->finisher_us = atomic_load(&r->finisher_us);
   pthread_mutex_unlock(&r->lock);
 }
 

@@ -88,12 +88,14 @@ struct breaker_view {
 };
 #define RELAY_BREAKERS 66 /* kafka, outbox, and at most 64 topics are shown */
 struct relay_status {
-  uint64_t in_flight;                    /* handed to Kafka, not acknowledged */
-  uint64_t retrying;                     /* entries that the present scan found to wait for a due time */
-  uint64_t held;                         /* likewise: behind an earlier event of their key */
-  int64_t last_publish_us, heartbeat_us; /* TIME_NONE: never */
-  bool reached;                          /* Kafka has answered at least once */
-  enum status failed;                    /* not ST_OK: the relay cannot go on, failure says why */
+  uint64_t in_flight;      /* handed to Kafka, not acknowledged */
+  uint64_t retrying;       /* entries that the present scan found to wait for a due time */
+  uint64_t held;           /* likewise: behind an earlier event of their key */
+  int64_t last_publish_us; /* TIME_NONE: never */
+  int64_t heartbeat_us;    /* when the publisher last turned, TIME_NONE: never; then the other two */
+  int64_t reader_us, finisher_us;
+  bool reached;       /* Kafka has answered at least once */
+  enum status failed; /* not ST_OK: the relay cannot go on, failure says why */
   char failure[600];
   size_t breaker_count; /* those that are not closed */
   struct breaker_view breakers[RELAY_BREAKERS];

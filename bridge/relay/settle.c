@@ -91,6 +91,7 @@ static bool wait_for_disk(struct relay *r, const struct error *err, unsigned tri
                  "Free space or mend the folder's rights; the worker goes on by itself");
   relay_wait_ms(r, DISK_RETRY_MS);
   pthread_mutex_unlock(&r->lock);
+  relay_beat(r, &r->finisher_us);
   return !relay_must_end(r);
 }
 
@@ -192,6 +193,7 @@ static struct item *unlist_first(struct relay *r, struct item *item, enum outcom
 
 static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   enum settled how = SETTLED_GONE;
+  relay_beat(r, &r->finisher_us);
   struct item *twins = unlist_first(r, item, fate);
   if (!settle_one(r, item, fate, &how)) {
     r->unsettled = true;

@@ -90,7 +90,10 @@ void stage_take(struct turn *t) {
     enum status st = take_next(t, taking, entry, &err);
     if (st != ST_OK) {
       t->more = false;
-      if (st != ST_AGAIN) outbox_trouble(r, &err);
+      if (st != ST_AGAIN)
+        outbox_trouble(r, &err);
+      else if (r->outbox_failed && store_follow(r->parts.store, NULL) == ST_OK)
+        outbox_worked(r); /* it has been listed since, and there is nothing in it */
       return;
     }
     outbox_worked(r);

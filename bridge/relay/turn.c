@@ -22,6 +22,7 @@ static void stage_encode(struct turn *t);
 void turn_run(struct turn *t) {
   static void (*const stages[])(struct turn *) = {stage_take, stage_screen, stage_route, stage_encode};
   t->first = t->batch->count;
+  relay_beat(t->relay, &t->relay->reader_us);
   for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](t);
   hands_drop(t->relay->parts.hands, HAND_READER);
   arena_reset(&t->relay->scratch);
@@ -71,6 +72,7 @@ static bool wait_for_keys(struct relay *r) {
   while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, KEYS_RETRY_MS);
   bool go_on = !r->stopping;
   pthread_mutex_unlock(&r->lock);
+  relay_beat(r, &r->reader_us);
   return go_on;
 }
 

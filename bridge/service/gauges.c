@@ -91,13 +91,20 @@ static void set_process(struct service *s) {
   series_set(metrics_series(s->metrics, METRIC_BUILD, BUSBRIDGE_VERSION, kafka_library_version()), 1);
 }
 
+/* The thread that has been silent for longest; none has turned before the publisher did. */
+static int64_t oldest_beat(const struct relay_status *status) {
+  int64_t oldest = status->heartbeat_us;
+  if (status->reader_us < oldest) oldest = status->reader_us;
+  return status->finisher_us < oldest ? status->finisher_us : oldest;
+}
+
 static void set_gauges(struct service *s, const struct store_counts *c) {
   struct relay_status *status = s->relay ? calloc(1, sizeof *status) : NULL;
   if (status) {
     relay_status(s->relay, status);
     set_gauge(s, METRIC_INFLIGHT, NULL, (double)status->in_flight);
     set_time(s, METRIC_LAST_PUBLISH, status->last_publish_us);
-    set_time(s, METRIC_HEARTBEAT, status->heartbeat_us);
+    set_time(s, METRIC_HEARTBEAT, oldest_beat(status));
     set_breakers(s, status);
   }
   set_pending(s, c, status);

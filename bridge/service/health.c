@@ -41,6 +41,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
     f->status = status;
   } else if (s->mode == SERVICE_INSPECT) {
     f->holder = state_lock_holder(s->state);
+    f->unanswered = s->unanswered;
   }
   service_paused(s, &f->pause);
   figures_of_commands(s, &f->commands);

@@ -4,8 +4,6 @@
 
 #include <inttypes.h>
 
-#define HEARTBEAT_LIMIT_US (60 * INT64_C(1000000))
-
 const char *health_word(enum health_state s) {
   static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
   return words[s];
@@ -26,7 +24,9 @@ void limits_read(const struct settings *settings, struct limits *out) {
       .dead = {(uint64_t)setting_number(settings, SETTING_HEALTH_DEAD_WARNING),
                (uint64_t)setting_number(settings, SETTING_HEALTH_DEAD_CRITICAL)},
       .disk_bytes = setting_number(settings, SETTING_HEALTH_DISK_WARNING),
+      .heartbeat_ms = setting_number(settings, SETTING_HEALTH_HEARTBEAT),
       .background = setting_bool(settings, SETTING_FLUSH_BACKGROUND),
+      .keys_required = setting_bool(settings, SETTING_REDIS_REQUIRED),
   };
 }
 
@@ -70,14 +70,32 @@ static void rule_breakers(const struct facts *f, const struct limits *l, struct 
   }
 }
 
-static void rule_heartbeat(const struct facts *f, const struct limits *l, struct judgement *j) {
-  (void)l;
+static void silence(int64_t us, const char *who, const char *next, double warning, double critical,
+                    const struct facts *f, struct judgement *j) {
   char age[DURATION_TEXT];
-  if (!f->status || f->status->heartbeat_us == TIME_NONE) return;
-  int64_t still = f->now_us - f->status->heartbeat_us;
-  if (still >= HEARTBEAT_LIMIT_US)
-    say(j, HEALTH_CRITICAL, "Restart busbridge-worker; nothing is lost by it", "The relay has not turned for %s",
-        duration_text(still / 1000, age));
+  int64_t still_ms = (f->now_us - us) / 1000;
+  enum health_state state = level((double)still_ms, warning, critical);
+  if (us != TIME_NONE && state != HEALTH_OK)
+    say(j, state, next, "The relay's %s has not turned for %s", who, duration_text(still_ms, age));
+}
+
+static bool kafka_is_away(const struct relay_status *status) {
+  for (size_t i = 0; i < status->breaker_count; i++)
+    if (strcmp(status->breakers[i].target, "kafka") == 0) return true;
+  return false;
+}
+
+/* A publisher that waits for Kafka's answer is no fault of its own: its breaker tells. The other two may wait for the
+ * disk, and a folder of millions is long to read. */
+static void rule_heartbeat(const struct facts *f, const struct limits *l, struct judgement *j) {
+  static const char disk[] = "See whether the disk answers; else restart busbridge-worker, nothing is lost by it";
+  double limit = (double)l->heartbeat_ms;
+  if (!f->status) return;
+  if (!kafka_is_away(f->status))
+    silence(f->status->heartbeat_us, "publisher", "Restart busbridge-worker; nothing is lost by it", limit, limit, f,
+            j);
+  silence(f->status->reader_us, "reader", disk, limit, 5 * limit, f, j);
+  silence(f->status->finisher_us, "finisher", disk, limit, 5 * limit, f, j);
 }
 
 static void rule_paused(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -111,6 +129,11 @@ static void rule_oldest(const struct facts *f, const struct limits *l, struct ju
 }
 
 static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
+  if (!f->relay && f->holder != 0 && f->unanswered) {
+    say(j, HEALTH_WARNING, "See its log; if it hangs, end it by SIGKILL and start busbridge-worker: nothing is lost",
+        "Process %" PRId64 " holds the outbox and does not answer on the control socket", f->holder);
+    return;
+  }
   if (f->counts.pending == 0) return;
   if (!f->relay && f->holder == 0)
     say(j, HEALTH_OK, "busbridge-worker; or once: busbridge flush", "No worker runs: nobody drains this outbox");
@@ -165,9 +188,11 @@ static void rule_disk(const struct facts *f, const struct limits *l, struct judg
 }
 
 static void rule_redis(const struct facts *f, const struct limits *l, struct judgement *j) {
-  (void)l;
   if (f->keys.off || !f->keys_known) return;
-  if (!f->keys.up)
+  if (!f->keys.up && l->keys_required)
+    say(j, HEALTH_WARNING, "Start Redis or mend redis.url; redis.required = false goes on without it",
+        "Redis is away (%s) and redis.required is true: everything waits for it", f->keys.error);
+  else if (!f->keys.up)
     say(j, HEALTH_WARNING, "Start Redis or mend redis.url; the relay goes on and heals by itself",
         "Redis is away (%s): duplicates of earlier events are not recognised", f->keys.error);
   if (f->keys.given_up > 0)

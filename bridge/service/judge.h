@@ -13,10 +13,11 @@ const char *health_word(enum health_state s);
 
 struct limits {                                  /* health.* settings */
   double command_failures[2], event_failures[2]; /* percent: warning, critical; and so on */
-  int64_t command_p95_ms[2], event_p95_ms[2], oldest_ms[2];
+  int64_t command_p95_ms[2], event_p95_ms[2], oldest_ms[2], heartbeat_ms;
   uint64_t dead[2];
   int64_t disk_bytes;
-  bool background; /* flush.background */
+  bool background;    /* flush.background */
+  bool keys_required; /* redis.required */
 };
 void limits_read(const struct settings *settings, struct limits *out);
 
@@ -24,8 +25,9 @@ struct facts {
   int64_t now_us;
   const char *unreadable; /* why the outbox could not be counted, NULL: it could */
   struct store_counts counts;
-  bool relay;     /* this process relays */
-  int64_t holder; /* else: pid of whoever holds the lock, 0 = nobody */
+  bool relay;      /* this process relays */
+  int64_t holder;  /* else: pid of whoever holds the lock, 0 = nobody */
+  bool unanswered; /* somebody took the call on the control socket and did not answer */
   struct figures commands, events;
   const struct relay_status *status; /* NULL: none */
   struct state_pause pause;

@@ -1,8 +1,6 @@
 #include "bridge/service/account.h"
 #include "bridge/service/operations.h"
 
-#define HEARTBEAT_LIMIT_US (120 * INT64_C(1000000))
-
 static void write_figures(const char *key, const struct figures *f, struct buffer *json, bool *first) {
   bool inner = true;
   json_write_key(json, first, key);
@@ -83,12 +81,21 @@ enum status service_metrics(struct service *s, bool reset, struct buffer *json, 
   return operation_end(&o, st);
 }
 
+static bool turned(struct service *s, int64_t us, int64_t limit_ms) {
+  return us == TIME_NONE || (clock_wall_us(s->clock) - us) / 1000 < limit_ms;
+}
+
+/* Reader and finisher wait for the disk, and a restart does not make it faster: they have ten times as long. */
 bool service_alive(struct service *s) {
   if (!s->relay) return true;
   struct relay_status *status = calloc(1, sizeof *status);
   if (!status) return true;
+  pthread_mutex_lock(&s->lock);
+  int64_t limit = 2 * setting_number(s->settings, SETTING_HEALTH_HEARTBEAT);
+  pthread_mutex_unlock(&s->lock);
   relay_status(s->relay, status);
-  bool alive = status->heartbeat_us == TIME_NONE || clock_wall_us(s->clock) - status->heartbeat_us < HEARTBEAT_LIMIT_US;
+  bool alive = turned(s, status->heartbeat_us, limit) && turned(s, status->reader_us, 10 * limit) &&
+               turned(s, status->finisher_us, 10 * limit);
   free(status);
   return alive;
 }

@@ -20,6 +20,7 @@ struct books { /* account.c: what of the store's figures is in the metrics alrea
 
 struct service {
   enum service_mode mode;
+  bool unanswered; /* as of service_options */
   struct log *log;
   const struct clock *clock;
   const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */

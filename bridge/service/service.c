@@ -257,6 +257,7 @@ enum status service_open(const struct settings *settings, struct log *log, const
   struct service *s = calloc(1, sizeof *s);
   if (!s) return error_set(err, ST_NO_MEMORY, "out of memory");
   s->mode = options->mode;
+  s->unanswered = options->unanswered;
   s->log = log;
   s->clock = options->clock;
   s->settings = settings;

@@ -19,6 +19,7 @@ struct service_options {
   enum service_mode mode;
   bool background; /* RELAY: relay all the time (settings' flush.background=false wins); else only by service_flush */
   int64_t lock_wait_ms;
+  bool unanswered; /* INSPECT: the control socket was connected to, and nobody answered; for health */
   const struct clock *clock;
 };
 /* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key; nothing was started.

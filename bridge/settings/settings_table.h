@@ -119,6 +119,8 @@
     "", "Age of the oldest pending entry")                                                                                 \
   X(HEALTH_DISK_WARNING, "health.disk_warning", BYTES, "1GB", 0, INT64_MAX, SETTING_RELOADABLE,                            \
     "", "Free bytes of the outbox's file system")                                                                          \
+  X(HEALTH_HEARTBEAT, "health.heartbeat", DURATION, "60s", 1000, HOUR, SETTING_RELOADABLE,                                 \
+    "", "Silence of a thread of the relay that is a fault; /livez fails after twice as long")                              \
   X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, SETTING_RELOADABLE,                                                      \
     "debug info warning error", "Least level that is written")                                                             \
   X(LOG_FORMAT, "log.format", CHOICE, "auto", 0, 0, 0,                                                                     \

@@ -26,7 +26,7 @@ static int setup(void **state) {
 
 static struct facts healthy(void) {
   memset(&status, 0, sizeof status);
-  status.heartbeat_us = NOW;
+  status.heartbeat_us = status.reader_us = status.finisher_us = NOW;
   struct facts f = {.now_us = NOW, .relay = true, .status = &status, .keys_known = true, .disk_free = INT64_C(1) << 40};
   f.counts.oldest_us = TIME_NONE;
   f.counts.exact = true;
@@ -187,10 +187,40 @@ static void test_a_relay_that_stands_still_is_critical(void **state) {
   status.heartbeat_us = NOW - SECONDS(61);
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_CRITICAL);
-  assert_true(says(HEALTH_CRITICAL, "has not turned for 1m 1s"));
+  assert_true(says(HEALTH_CRITICAL, "publisher has not turned for 1m 1s"));
   status.heartbeat_us = TIME_NONE;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_OK);
+  status.reader_us = NOW - SECONDS(61); /* it may read a long folder */
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "reader has not turned"));
+  status.finisher_us = NOW - SECONDS(301);
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_CRITICAL, "finisher has not turned"));
+}
+
+static void test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  open_breaker("kafka", 61);
+  status.heartbeat_us = NOW - SECONDS(61);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_int_equal(result.count, 1);
+}
+
+static void test_a_worker_that_does_not_answer_is_never_green(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.relay = false;
+  f.status = NULL;
+  f.holder = 4711;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.count, 0); /* a flush by hand, say */
+  f.unanswered = true;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(says(HEALTH_WARNING, "Process 4711 holds the outbox and does not answer"));
 }
 
 static void test_dead_letters_by_number(void **state) {
@@ -261,6 +291,10 @@ static void test_redis(void **state) {
   snprintf(f.keys.error, sizeof f.keys.error, "Connection refused");
   judge(&f, &limits, &result);
   assert_true(says(HEALTH_WARNING, "Redis is away (Connection refused)"));
+  struct limits required = limits;
+  required.keys_required = true;
+  judge(&f, &required, &result);
+  assert_true(says(HEALTH_WARNING, "redis.required is true: everything waits"));
   f.keys.off = true;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_OK);
@@ -324,6 +358,8 @@ int main(void) {
       cmocka_unit_test(test_a_pause_is_never_green),
       cmocka_unit_test(test_an_open_breaker_is_never_green),
       cmocka_unit_test(test_a_relay_that_stands_still_is_critical),
+      cmocka_unit_test(test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker),
+      cmocka_unit_test(test_a_worker_that_does_not_answer_is_never_green),
       cmocka_unit_test(test_dead_letters_by_number),
       cmocka_unit_test(test_failure_rates),
       cmocka_unit_test(test_p95),
