@@ -186,7 +186,8 @@ static void audit(struct service *s, const struct frozen *f, bool given_up) {
   buffer_release(&what);
 }
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations: not counted as commands, freeze is. A step takes as long as its caller likes, which would look
+ * like slow commands in health. */
 
 static enum status open_of_kind(struct service *s, bool purge, uint64_t number, struct frozen *f, struct error *err) {
   enum status st = frozen_open(f, state_folder(s->state), number, err);
@@ -215,7 +216,6 @@ static enum status step(struct step *p, bool purge, uint64_t number, struct erro
 
 enum status service_bulk_step(struct service *s, bool purge, uint64_t selection, size_t limit, struct buffer *json,
                               struct error *err) {
-  struct operation o = operation_begin(s, kind_word(purge));
   struct step p = {.s = s, .limit = limit ? limit : UINT64_MAX};
   BUG_ON(s->mode == SERVICE_INSPECT);
   pthread_mutex_lock(&s->moving);
@@ -224,7 +224,7 @@ enum status service_bulk_step(struct service *s, bool purge, uint64_t selection,
   if (st == ST_OK) st = write_step(&p, json, err);
   frozen_close(&p.f);
   buffer_release(&p.errors);
-  return operation_end(&o, st);
+  return st;
 }
 
 enum status service_bulk_progress(struct service *s, bool purge, uint64_t selection, struct buffer *json,
@@ -260,7 +260,6 @@ enum status service_bulk_list(struct service *s, bool purge, struct buffer *json
 
 enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selection, struct buffer *json,
                                 struct error *err) {
-  struct operation o = operation_begin(s, kind_word(purge));
   struct step p = {.s = s};
   BUG_ON(s->mode == SERVICE_INSPECT);
   pthread_mutex_lock(&s->moving);
@@ -273,5 +272,5 @@ enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selectio
   if (st == ST_OK) st = write_step(&p, json, err);
   pthread_mutex_unlock(&s->moving);
   frozen_close(&p.f);
-  return operation_end(&o, st);
+  return st;
 }
