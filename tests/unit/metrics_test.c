@@ -254,6 +254,13 @@ static void odd_text_changes_nothing(void **state) {
       "histogram attempts = = 5 0 5 2:0:0\n",
       "histogram attempts = = 5 0 5 2:1:2\n",
       "histogram attempts = = 5 0 5 2:1\n",
+      "account 5 1 2 3 4 5 6\n",
+      "account 5 1 2 3 4 5 6 7\n",
+      "account 5 1 2 3 4 5 6 7 8 9\n",
+      "account 5 1 2 3 4 5 6 7 -1\n",
+      "account -5 1 2 3 4 5 6 7 -\n",
+      "account 5 1 2 3 4 5 6 7 -\naccount 5 1 2 3 4 5 6 7 -\n",
+      "counter process_cpu_seconds_total = = 5 0\n",
       "\n",
       "end\n", /* text after the end */
   };
@@ -282,6 +289,41 @@ static void odd_text_changes_nothing(void **state) {
   assert_string_equal(buffer_z(&now), buffer_z(&f->out));
   buffer_release(&text);
   buffer_release(&now);
+}
+
+static void the_account_is_kept(void **state) {
+  struct fixture *f = *state;
+  struct metrics_account a = {1758510245123456, 7, 100, 1, 90, 2, 3, 4, -1}, b;
+  metrics_account(f->m, &b);
+  assert_int_equal(b.began_us, TIME_NONE);
+  for (int clean = -1; clean < 20; clean += 13) {
+    a.clean = clean;
+    metrics_set_account(f->m, &a);
+    buffer_clear(&f->out);
+    metrics_save(f->m, &f->out);
+    metrics_set_account(f->m, &(struct metrics_account){.began_us = TIME_NONE});
+    assert_int_equal(metrics_load(f->m, buffer_span(&f->out), NULL), ST_OK);
+    metrics_account(f->m, &b);
+    assert_memory_equal(&a, &b, sizeof a);
+  }
+}
+
+static void a_mirror_is_a_counter_that_is_set_and_not_saved(void **state) {
+  struct fixture *f = *state;
+  struct series *s = metrics_series(f->m, METRIC_KAFKA_RETRIES, "b:1", NULL);
+  series_set(s, 12);
+  metrics_prometheus(f->m, &f->out);
+  assert_non_null(strstr(buffer_z(&f->out), "# TYPE busbridge_kafka_broker_retries_total counter\n"
+                                            "busbridge_kafka_broker_retries_total{broker=\"b:1\"} 12\n"));
+  metrics_unset(f->m, METRIC_KAFKA_RETRIES);
+  series_set(metrics_series(f->m, METRIC_CPU, NULL, NULL), 1.5);
+  buffer_clear(&f->out);
+  metrics_prometheus(f->m, &f->out);
+  assert_null(strstr(buffer_z(&f->out), "retries"));
+  assert_non_null(strstr(buffer_z(&f->out), "\nprocess_cpu_seconds_total 1.5\n"));
+  buffer_clear(&f->out);
+  metrics_save(f->m, &f->out);
+  assert_null(strstr(buffer_z(&f->out), "cpu"));
 }
 
 static void every_cut_of_a_saved_text_is_refused(void **state) {
@@ -347,6 +389,8 @@ int main(void) {
       TEST(prometheus_text_is_what_it_should_be),
       TEST(prometheus_buckets_are_cumulative_and_in_seconds),
       TEST(what_was_saved_is_loaded),
+      TEST(the_account_is_kept),
+      TEST(a_mirror_is_a_counter_that_is_set_and_not_saved),
       TEST(odd_text_changes_nothing),
       TEST(every_cut_of_a_saved_text_is_refused),
       TEST(a_metric_of_another_release_is_skipped),
