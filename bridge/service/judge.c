@@ -73,9 +73,10 @@ static void rule_breakers(const struct facts *f, const struct limits *l, struct 
 static void silence(int64_t us, const char *who, const char *next, double warning, double critical,
                     const struct facts *f, struct judgement *j) {
   char age[DURATION_TEXT];
+  if (us == TIME_NONE) return;
   int64_t still_ms = (f->now_us - us) / 1000;
   enum health_state state = level((double)still_ms, warning, critical);
-  if (us != TIME_NONE && state != HEALTH_OK)
+  if (state != HEALTH_OK)
     say(j, state, next, "The relay's %s has not turned for %s", who, duration_text(still_ms, age));
 }
 

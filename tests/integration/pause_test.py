@@ -29,6 +29,7 @@ class PauseTest(BusTest):
     def worker(self, **more):
         worker = self.start_worker(options=more)
         wait_until(lambda: (self.outbox / ".busbridge/control.sock").exists() or not worker.running(), what="control socket")
+        wait_until(lambda: self.request("/readyz")[0] == 200, what="ready")
         return worker
 
     def cli(self, *arguments, expect=0):
@@ -56,7 +57,7 @@ class PauseTest(BusTest):
     def wait_settled(self):
         """How many are pending once nothing is in flight and health counts what lies there."""
         def still():
-            found = self.gauge("inflight_events"), self.gauge('pending_events{state="ready"}'), len(self.pending())
+            found = self.gauge("inflight_events"), json.loads(self.ask("/v1/status"))["pending"], len(self.pending())
             return found[2] if found[0] == 0 and found[1] == found[2] else None
         return wait_until(still, what="all in flight settled")
 
@@ -71,12 +72,18 @@ class PauseTest(BusTest):
                      if line.startswith(f"busbridge_{name} ")), -1)
 
     def ask(self, path):
+        status, text = self.request(path)
+        self.assertEqual(status, 200, text)
+        return text
+
+    def request(self, path):
         connection = UnixConnection(self.outbox / ".busbridge/control.sock")
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            self.assertEqual(answer.status, 200)
-            return answer.read().decode()
+            return answer.status, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
         finally:
             connection.close()
 
