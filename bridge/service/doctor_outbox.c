@@ -133,6 +133,18 @@ static void check_worker(struct doctor *d) {
     doctor_found(d, "worker", EXAMINED_OK, "none runs: nobody holds the outbox");
 }
 
+static void check_pause(struct doctor *d) {
+  struct state_pause pause;
+  state_pause_read(d->state, &pause);
+  if (!pause.on) {
+    doctor_found(d, "pause", EXAMINED_OK, "publishing is not paused");
+    return;
+  }
+  doctor_found(d, "pause", EXAMINED_WARNING, "publishing is paused by %s%s%s", *pause.by ? pause.by : "somebody",
+               *pause.reason ? ": " : "", pause.reason);
+  doctor_next(d, "busbridge resume");
+}
+
 static const char *advice(enum status st) {
   switch (st) {
   case ST_NOT_FOUND: return "Make the folder, or set outbox.url to the one where the application writes";
@@ -155,4 +167,5 @@ void doctor_check_outbox(struct doctor *d) {
   check_space(d);
   check_file_system(d);
   check_worker(d);
+  check_pause(d);
 }

@@ -209,6 +209,9 @@ class WithoutWorker(PauseTest):
         self.cli("emit", CREATED, json.dumps(payload(1)))
         self.assertEqual(len(self.pending()), 1)
         self.assertIn("Publishing is paused", self.cli("health", expect=1).stdout())
+        doctor = json.loads(self.run_cli("doctor", "-o", "json", options={"log.format": None, "log.level": None}).stdout())
+        self.assertEqual([(c["verdict"], c["next"]) for c in doctor["checks"] if c["check"] == "pause"],
+                         [("warning", "busbridge resume")])
         self.assertIn("busbridge flush", self.cli("resume").stderr())
 
     def test_what_cannot_be_understood_is_a_pause(self):
