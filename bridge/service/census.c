@@ -32,7 +32,8 @@ struct census {
   bool threaded, wanted, reading, stop, read_once;
   struct cells now, fresh; /* fresh: of the reading under way */
   int64_t ended_ms, took_ms;
-  int64_t off, last_off; /* store's count less ours: after the last reading, at the last look */
+  /* The store's count less ours: as it may be, at the last look, when it was read anew for it. */
+  int64_t off, last_off, cause;
 };
 
 /* ---- cells ---- */
@@ -92,7 +93,7 @@ static void read_all(struct census *c) {
   if (st == ST_OK && !c->stop) {
     c->now = c->fresh;
     c->read_once = true;
-    c->off = c->last_off = INT64_MIN;
+    c->last_off = INT64_MIN;
   }
   c->ended_ms = clock_mono_ms(c->parts.clock);
   c->took_ms = c->ended_ms - began;
@@ -118,14 +119,15 @@ static void *reader_main(void *arg) {
 
 /* ---- showing ---- */
 
-/* Off by something else than right after the last reading, twice in a row. Lock held. */
+/* Off twice in a row, and by something else than what a reading does not mend (a folder in dlq/, say). Lock held. */
 static void look_at_sum(struct census *c, int64_t off) {
   int64_t rest = c->took_ms * SHARE > SHORTEST_MS ? c->took_ms * SHARE : SHORTEST_MS;
-  if (c->off == INT64_MIN) c->off = off;
+  if (c->last_off == INT64_MIN && off == c->cause) c->off = off; /* a reading did not mend it */
   bool wrong = off != c->off && off == c->last_off;
   c->last_off = off;
   if (!wrong || c->reading || clock_mono_ms(c->parts.clock) - c->ended_ms < rest) return;
   c->wanted = true;
+  c->cause = off;
   pthread_cond_signal(&c->changed);
 }
 
@@ -166,7 +168,7 @@ struct census *census_open(const struct census_parts *parts, bool thread) {
   struct census *c = calloc(1, sizeof *c);
   if (!c) return NULL;
   c->parts = *parts;
-  c->off = c->last_off = INT64_MIN;
+  c->last_off = c->cause = INT64_MIN;
   c->wanted = true;
   pthread_mutex_init(&c->lock, NULL);
   pthread_cond_init(&c->changed, NULL);
