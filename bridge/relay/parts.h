@@ -99,6 +99,7 @@ struct relay {
   struct relay_status status;              /* lock */
   atomic_llong reader_us, finisher_us;     /* wall time when that thread last turned */
   bool unsettled; /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
+  bool lost;      /* F: the lock is another's; nothing is touched any more */
   int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;               /* lock: monotonic end of draining */
 

@@ -101,12 +101,23 @@ static void disk_works(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* False: the disk refused to the end; the entry is as it was. */
+static bool still_ours(struct relay *r) {
+  if (state_owns_lock(r->parts.state)) return true;
+  r->lost = true;
+  relay_fail(r, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
+  return false;
+}
+
+/* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */
 static bool settle_one(struct relay *r, const struct item *item, enum outcome fate, enum settled *how) {
   struct error err = {0};
   unsigned tries = 0;
-  while (apply(r, item, fate, how, &err) != ST_OK)
+  bool rewrites = fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
+  for (;;) {
+    if ((rewrites || tries) && !still_ours(r)) return false;
+    if (apply(r, item, fate, how, &err) == ST_OK) break;
     if (!wait_for_disk(r, &err, ++tries)) return false;
+  }
   if (tries) disk_works(r);
   return true;
 }
@@ -263,19 +274,13 @@ static void close_batch(struct relay *r, const struct manifest_name *name) {
   if (tries) disk_works(r);
 }
 
-static bool still_ours(struct relay *r) {
-  if (state_owns_lock(r->parts.state)) return true;
-  relay_fail(r, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
-  return false;
-}
-
 void stage_settle(struct relay *r, struct item *first) {
   size_t published = 0, all = 0;
   if (!still_ours(r)) return; /* touches nothing: it is the other one's now */
   r->settling_us = clock_wall_us(r->parts.clock);
   r->settling_ns = clock_mono_ns(r->parts.clock);
   set_chain_keys(r, first);
-  while (first) {
+  while (first && !r->lost) {
     struct item *item = first;
     first = item->next; /* read before it is settled: its batch may be used again at once */
     all++;
@@ -286,6 +291,7 @@ void stage_settle(struct relay *r, struct item *first) {
     settle_item(r, item, (enum outcome)item->outcome);
     if (last && !r->unsettled) close_batch(r, &closes); /* else the next start settles what is left of it */
   }
+  if (r->lost) return;
   sync_outbox(r);
   if (published) tell_chain(r, published, all);
   flush_check(r);

@@ -217,6 +217,33 @@ static void entries_that_another_worker_took_over_are_not_touched(void **state) 
   assert_string_equal(manifests(w), "settled-0 batch-1");
 }
 
+static int take_over(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct world *w = ctx;
+  if (op != DURABLE_UNLINK || !after || !strstr(name, "a.json")) return 0;
+  put(w->box, ".busbridge/lock", "1 somebody-else\n");
+  return 0;
+}
+
+/* Between two entries of a chain: the first is out already. */
+static void a_dead_letter_is_not_moved_once_another_worker_took_over(void **state) {
+  struct world *w = *state;
+  for (unsigned fate = OUTCOME_RETRY; fate <= OUTCOME_DEAD; fate++) {
+    void *again = w;
+    teardown(&again);
+    assert_int_equal(setup(&again), 0);
+    *state = w = again;
+    w->items[1].outcome = (uint8_t)fate;
+    w->items[1].reason = REASON_BAD_NAME;
+    durable_set_hook(take_over, w);
+    settle(w);
+    durable_set_hook(NULL, NULL);
+    assert_int_equal(w->r.status.failed, ST_BUSY);
+    assert_int_equal(files_in(w->box, "."), 2);
+    assert_int_equal(files_in(w->box, "dlq"), 0);
+    assert_string_equal(manifests(w), "settled-0 batch-1");
+  }
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -226,6 +253,7 @@ int main(void) {
       TEST(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch),
       TEST(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run),
       TEST(entries_that_another_worker_took_over_are_not_touched),
+      TEST(a_dead_letter_is_not_moved_once_another_worker_took_over),
   };
   return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
 }
