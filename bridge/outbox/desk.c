@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define DEAD_KEYS 65536
+#define OUR_KEYS 65536 /* what a verdict adds: times, reason, last_error */
 
 static const struct event no_event = {
     .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};
@@ -79,11 +79,6 @@ static enum fs_read read_text(struct fs_desk *d, int fd, const char *name, struc
   return d->len == size ? FS_READ : FS_UNSTABLE;
 }
 
-/* A dead letter is larger than the entry was by the keys it got. */
-static size_t limit_of(const struct fs *s, enum place place) {
-  return s->c.max_entry_bytes + (place == PLACE_DLQ ? DEAD_KEYS : 0);
-}
-
 static enum fs_read read_open(struct fs_desk *d, int fd, size_t limit, const char *name, struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) {
@@ -106,9 +101,28 @@ enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, con
   if (folder < 0) return FS_GONE;
   int fd = open_entry(folder, name);
   if (fd < 0) return open_failed(d, errno, name, err);
-  enum fs_read how = read_open(d, fd, limit_of(s, place), name, err);
+  d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
+  enum fs_read how = read_open(d, fd, s->c.max_entry_bytes + OUR_KEYS, name, err);
   close(fd);
   return how;
+}
+
+/* An entry that was tried, or replayed, is larger by the keys it got. */
+static bool is_ours(const struct fs_desk *d) {
+  return fs_desk_is_object(d) && json_member(&d->doc, 0, "first_failed_at") != JSON_NONE;
+}
+
+static void judge_size(struct fs_desk *d) {
+  if (d->len <= d->limit || is_ours(d)) return;
+  d->len = d->doc.count = 0; /* as if it had not been read */
+  d->event = no_event;
+  fs_desk_too_large(d);
+}
+
+void fs_desk_too_large(struct fs_desk *d) {
+  d->reason = REASON_TOO_LARGE;
+  error_set(&d->error, ST_TOO_LARGE, "%lld bytes, more than the %zu that outbox.max_entry_bytes allows",
+            (long long)d->stamp.size, d->limit);
 }
 
 enum status fs_desk_parse(struct fs_desk *d, struct error *err) {
@@ -123,6 +137,7 @@ enum status fs_desk_parse(struct fs_desk *d, struct error *err) {
   }
   if (st == ST_NO_MEMORY || d->reason == REASON_NO_MEMORY)
     return error_set(err, ST_NO_MEMORY, "no memory to parse an entry");
+  judge_size(d);
   return ST_OK;
 }
 

@@ -181,11 +181,7 @@ static enum status examine(struct fs *s, struct fs_candidate *c, struct error *e
     d->reason = REASON_NOT_JSON;
     error_set(&d->error, ST_INVALID, "the file changes while it is read");
     break;
-  case FS_TOO_LARGE:
-    d->reason = REASON_TOO_LARGE;
-    error_set(&d->error, ST_TOO_LARGE, "%lld bytes, more than the %zu that outbox.max_entry_bytes allows",
-              (long long)d->stamp.size, s->c.max_entry_bytes);
-    break;
+  case FS_TOO_LARGE: fs_desk_too_large(d); break;
   }
   if (st != ST_OK) return st;
   if (d->reason != REASON_NONE) return refuse(s, c);
@@ -316,7 +312,8 @@ enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
 /* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
 static enum wanted next_scan(const struct fs *s) {
   if (s->wanted == s->begun) return NO_SCAN;
-  return s->wanted_settled && s->in_hand.count ? SCAN_WAITS : SCAN_NOW;
+  bool waits = s->wanted_settled && s->in_hand.count && clock_mono_ns(s->c.clock) < s->settled_by_ns;
+  return waits ? SCAN_WAITS : SCAN_NOW;
 }
 
 static enum wanted scan_wanted(struct fs *s) {

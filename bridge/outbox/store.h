@@ -51,6 +51,7 @@ struct store_config {
   int64_t settle_ms;         /* 2000: how long a file that does not parse may still be growing */
   size_t max_entry_bytes;    /* 1 MiB */
   size_t window;             /* 250,000 names kept of a scan */
+  int64_t settled_wait_ms;   /* how long a store_rescan_settled waits at most, 0 = for ever */
   bool keep_sent;            /* done moves to sent/ instead of deleting */
   int64_t sent_retention_ms; /* files in sent/ older than that are removed, 0 = never */
   bool inspect;              /* only list, find: changes nothing, watches nothing */
@@ -94,8 +95,9 @@ void store_wake(struct store *s);
 /* Ask for a fresh scan from the start; returns the generation it will have. Several requests before it begins share it.
  */
 uint64_t store_rescan(struct store *s);
-/* The same, but this scan begins only when nothing is in hand any more, and until then store_next hands out nothing: so
- * whatever was given back before it began is in it, in its place, and nothing newer overtakes it. */
+/* The same, but this scan begins only when nothing is in hand any more (or settled_wait_ms after this call), and until
+ * then store_next hands out nothing: so whatever was given back before it began is in it, in its place, and nothing
+ * newer overtakes it. */
 uint64_t store_rescan_settled(struct store *s);
 /* True when the scan of this or a later generation has reached its end (everything it found has been handed out, passed
  * over, or is growing). */

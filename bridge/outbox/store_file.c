@@ -103,8 +103,11 @@ static void fs_wake(void *impl) {
 }
 
 static uint64_t ask_for_scan(struct fs *s, bool settled) {
+  int64_t wait_ms = s->c.settled_wait_ms;
   pthread_mutex_lock(&s->lock);
   if (s->wanted == s->begun) s->wanted++;
+  if (settled && !s->wanted_settled)
+    s->settled_by_ns = wait_ms ? clock_mono_ns(s->c.clock) + wait_ms * 1000000 : INT64_MAX;
   if (settled) s->wanted_settled = true;
   uint64_t generation = s->wanted;
   pthread_mutex_unlock(&s->lock);

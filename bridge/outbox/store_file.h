@@ -73,8 +73,8 @@ enum fs_read {
 };
 struct fs_desk {
   char *text;
-  size_t cap, len;
-  int sys; /* errno behind FS_UNREADABLE */
+  size_t cap, len, limit; /* limit: bytes that an entry may have, unless it was rewritten by us */
+  int sys;                /* errno behind FS_UNREADABLE */
   struct stamp stamp;
   struct json_doc doc;
   struct arena arena; /* what event_parse unescapes */
@@ -87,6 +87,7 @@ struct fs; /* below */
 enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err);
 /* Scans and parses what was read: reason and error, doc and event as far as they go. ST_OK or ST_NO_MEMORY. */
 MUST_CHECK enum status fs_desk_parse(struct fs_desk *d, struct error *err);
+void fs_desk_too_large(struct fs_desk *d);                /* reason and words */
 bool fs_desk_is_object(const struct fs_desk *d);          /* complete JSON, an object */
 bool fs_ours(enum place place, enum event_status status); /* is it an entry that waits to be sent */
 bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the newer producer */
@@ -213,6 +214,7 @@ struct fs {
   struct digest_set foreign; /* inode and ctime of files that are not ours */
   uint64_t wanted, begun, scanned;
   bool wanted_settled;    /* the scan that is wanted begins when nothing is in hand */
+  int64_t settled_by_ns;  /* or at this monotonic time */
   struct fs_names parked; /* front.c: the oldest that were given back since the scan began */
   struct fs_names ahead;  /* what was left of names and queue when the window was closed */
   int64_t known_ns;       /* while it is closed: in hand, parked or ahead are all with an mtime up to this */

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SETTLED_WAIT_MS 10000 /* at_least_once: what a hanging partition has must not hold up the others */
 #define METRICS_FILE "metrics"
 #define METRICS_MAX (16 * 1024 * 1024)
 
@@ -64,12 +65,17 @@ static void dead_left(void *ctx, struct span name, struct span reason) {
   census_left(((struct service *)ctx)->census, name, reason);
 }
 
+static bool exactly_once(const struct settings *x) {
+  return !strcmp(setting_text(x, SETTING_DELIVERY_GUARANTEE), "exactly_once");
+}
+
 static enum status open_store(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
   struct store_config config = {.state = s->state,
                                 .settle_ms = setting_number(x, SETTING_OUTBOX_SETTLE),
                                 .max_entry_bytes = (size_t)setting_number(x, SETTING_OUTBOX_MAX_ENTRY_BYTES),
                                 .window = (size_t)setting_number(x, SETTING_OUTBOX_WINDOW),
+                                .settled_wait_ms = exactly_once(x) ? 0 : SETTLED_WAIT_MS,
                                 .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
                                 .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
                                 .inspect = s->mode == SERVICE_INSPECT,
@@ -210,7 +216,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                                 .ce_source = s->source,
                                 .outbox_id = state_id(s->state),
                                 .ledger_topic = s->ledger_topic,
-                                .exactly_once = !strcmp(setting_text(x, SETTING_DELIVERY_GUARANTEE), "exactly_once"),
+                                .exactly_once = exactly_once(x),
                                 .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
                                 .paused = s->pause.on,
                                 .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),

@@ -346,6 +346,51 @@ static void a_growing_file_that_is_listed_too_comes_once(void **state) {
   assert_string_equal(box_take_all(b), "b d");
 }
 
+/* The keys that verdicts add are not held against it. */
+static void an_entry_that_just_fits_goes_on_to_fit(void **state) {
+  struct box *b = *state;
+  struct failure why = box_failure(REASON_BROKER_REFUSED, 1);
+  struct entry e;
+  enum settled how;
+  put_pending(b, "a");
+  box_stop(b);
+  b->config.max_entry_bytes = strlen(text_of(b, "a.json"));
+  box_start(b);
+  assert_string_equal(box_take_all(b), "a");
+  OK(store_retry(b->store, &b->refs[0], &why, &how, &b->err));
+  store_rescan(b->store);
+  OK(box_next(b, &e));
+  assert_int_equal(e.reason, REASON_NONE);
+  assert_int_equal(e.event.attempts, 1);
+  assert_true(e.text.len > b->config.max_entry_bytes);
+  box_dead(b, &e.ref, REASON_BROKER_REFUSED);
+  assert_false(exists(b, "dlq/a.raw"));
+  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  assert_string_equal(box_take_some(b), "a");
+  box_stop(b);
+  b->config.max_entry_bytes = 1 << 20;
+  box_start(b);
+}
+
+/* What a partition that hangs keeps in hand: with at_least_once the others go on without it. */
+static void a_settled_scan_waits_as_long_as_it_may(void **state) {
+  struct box *b = *state;
+  b->config.settled_wait_ms = 10000;
+  use_clock(b);
+  put_pending(b, "a");
+  put_pending(b, "b");
+  assert_string_equal(box_take_all(b), "a b");
+  store_release(b->store, &b->refs[1]);
+  uint64_t generation = store_rescan_settled(b->store);
+  clock_pass(&clock_now, 9000);
+  store_rescan_settled(b->store); /* shares it, and does not make it wait longer */
+  assert_string_equal(box_take_all(b), "");
+  clock_pass(&clock_now, 1000);
+  assert_string_equal(box_take_all(b), "b");
+  assert_true(store_scanned(b->store, generation));
+  b->config.settled_wait_ms = 0;
+}
+
 struct producer {
   struct box *b;
   bool stop;
@@ -417,6 +462,8 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, reset_clock)
   const struct CMUnitTest tests[] = {
       TEST(half_a_file_waits_until_it_is_whole),
+      TEST(a_settled_scan_waits_as_long_as_it_may),
+      TEST(an_entry_that_just_fits_goes_on_to_fit),
       TEST(what_does_not_parse_is_handed_out_once_settled),
       TEST(a_change_begins_the_waiting_anew),
       TEST(old_broken_files_need_no_waiting_unless_the_clock_stepped),
