@@ -172,10 +172,13 @@ static enum status fill_headers(struct reader *r, struct message *out, struct er
 
 static enum status fill(struct reader *r, struct message *out, struct error *err) {
   const rd_kafka_message_t *m = r->message;
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  int64_t timestamp_ms = rd_kafka_message_timestamp(m, &type);
   *out = (struct message){.topic = rd_kafka_topic_name(m->rkt),
                           .partition = m->partition,
                           .offset = m->offset,
-                          .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
+                          .timestamp_ms = timestamp_ms,
+                          .broker_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME,
                           .key = {m->key, m->key_len},
                           .value = {m->payload, m->len}};
   return fill_headers(r, out, err);

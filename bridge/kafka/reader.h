@@ -9,6 +9,7 @@ struct message {
   const char *topic;
   int partition;
   int64_t offset, timestamp_ms;
+  bool broker_time; /* the topic stamps records when they come in; else it is their producer's time */
   struct span key, value;
   const struct record_header *headers; /* names terminated; valid until the next call */
   size_t header_count;

@@ -14,6 +14,7 @@ enum { ANSWER_MS = 10000 };
 /* What the manifests say may have been published. */
 struct doubt {
   struct manifest *manifests;
+  int64_t *written_ms; /* of each manifest: when it was */
   size_t count;
   struct table ids;  /* id -> struct manifest_entry */
   struct table seen; /* ids that the topics hold */
@@ -24,31 +25,34 @@ struct doubt {
 static void doubt_release(struct doubt *d) {
   for (size_t i = 0; i < d->count; i++) manifest_release(&d->manifests[i]);
   free(d->manifests);
+  free(d->written_ms);
   table_release(&d->ids);
   table_release(&d->seen);
 }
 
-static void note_time(struct relay *r, const struct manifest_name *name, struct doubt *d) {
+static int64_t note_time(struct relay *r, const struct manifest_name *name, struct doubt *d) {
   char file[96];
   struct stat st;
   snprintf(file, sizeof file, "%s-%llu-%s", name->settled ? "settled" : "batch", (unsigned long long)name->number,
            name->digest);
   int64_t ms = fstatat(state_folder(r->parts.state), file, &st, AT_SYMLINK_NOFOLLOW) == 0
-                   ? (int64_t)st.st_mtim.tv_sec * 1000
+                   ? (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000
                    : 0;
   if (!d->from_ms || ms < d->from_ms) d->from_ms = ms;
+  return ms;
 }
 
 static enum status gather(struct relay *r, const struct manifest_name *list, size_t count, struct doubt *d,
                           struct error *err) {
   d->manifests = calloc(count + 1, sizeof *d->manifests);
-  if (!d->manifests) return error_set(err, ST_NO_MEMORY, "out of memory");
+  d->written_ms = calloc(count + 1, sizeof *d->written_ms);
+  if (!d->manifests || !d->written_ms) return error_set(err, ST_NO_MEMORY, "out of memory");
   for (size_t i = 0; i < count; i++) {
     if (list[i].settled) continue;
     struct manifest *m = &d->manifests[d->count++];
     enum status st = manifest_read(state_folder(r->parts.state), &list[i], m, err);
     if (st != ST_OK) return st;
-    note_time(r, &list[i], d);
+    d->written_ms[d->count - 1] = note_time(r, &list[i], d);
     for (size_t j = 0; j < m->count; j++)
       if (table_put(&d->ids, m->entries[j].id, &m->entries[j]) == ST_NO_MEMORY)
         return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -56,11 +60,24 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
   return ST_OK;
 }
 
+/* Records of this batch came later than the file they were made of, and later than its manifest: an older one with the
+ * same id is of an entry before it, whose id was forgotten on purpose (replay --force). By our own clock; that of a
+ * broker may be another. */
+static bool may_be_of(const struct doubt *d, const struct manifest_entry *e, const struct message *m) {
+  int64_t from_ms = e->ref.stamp.ctime_ns / 1000000;
+  for (size_t i = 0; i < d->count; i++) {
+    const struct manifest *of = &d->manifests[i];
+    bool its = e >= of->entries && e < of->entries + of->count;
+    if (its && d->written_ms[i] < from_ms) from_ms = d->written_ms[i]; /* the clock was put back in between */
+  }
+  return m->timestamp_ms >= from_ms - (m->broker_time ? CLOCK_SKEW_MS : 0);
+}
+
 static void look_at(struct doubt *d, const struct message *m) {
   for (size_t i = 0; i < m->header_count; i++) {
     if (strcmp(m->headers[i].name, "ce_id") != 0) continue;
     struct manifest_entry *entry = table_get(&d->ids, m->headers[i].value);
-    if (entry && table_put(&d->seen, entry->id, entry) == ST_NO_MEMORY) d->incomplete = true;
+    if (entry && may_be_of(d, entry, m) && table_put(&d->seen, entry->id, entry) == ST_NO_MEMORY) d->incomplete = true;
   }
 }
 
