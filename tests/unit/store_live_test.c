@@ -346,6 +346,32 @@ static void a_growing_file_that_is_listed_too_comes_once(void **state) {
   assert_string_equal(box_take_all(b), "b d");
 }
 
+/* While a worker runs, files come in the order they were told: their times, and ours, may step as they like. */
+static void live_order_is_kept_when_the_clock_steps(void **state) {
+  struct box *b = *state;
+  static const int64_t steps[] = {1, -1, -3600, 7200, -365 * 86400L, 2 * 365 * 86400L, -86400, 0};
+  int64_t now_s = clock_wall_us(&clock_system) / 1000000;
+  char want[64] = "", id[2] = "a";
+  use_clock(b);
+  assert_string_equal(box_take_all(b), "");
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++, id[0]++) {
+    char name[20];
+    snprintf(name, sizeof name, "%s.json", id);
+    clock_now.wall_us += steps[i] * 1000000;
+    put_pending(b, id);
+    set_mtime(b, name, now_s += steps[i], 0);
+    snprintf(want + strlen(want), sizeof want - strlen(want), "%s%s", i ? " " : "", id);
+  }
+  char got[64] = "";
+  for (int i = 0; i < 600 && strlen(got) < strlen(want); i++) {
+    store_wait(b->store, 100);
+    if (*box_take_all(b)) snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", *got ? " " : "", b->ids);
+    box_done_all(b);
+  }
+  assert_string_equal(got, want);
+  assert_int_equal(box_counts(b).pending, 0);
+}
+
 /* The keys that verdicts add are not held against it. */
 static void an_entry_that_just_fits_goes_on_to_fit(void **state) {
   struct box *b = *state;
@@ -463,6 +489,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(half_a_file_waits_until_it_is_whole),
       TEST(a_settled_scan_waits_as_long_as_it_may),
+      TEST(live_order_is_kept_when_the_clock_steps),
       TEST(an_entry_that_just_fits_goes_on_to_fit),
       TEST(what_does_not_parse_is_handed_out_once_settled),
       TEST(a_change_begins_the_waiting_anew),

@@ -96,8 +96,23 @@ static void a_clock_that_was_set_back_starves_nobody(void **state) {
   assert_int_equal(verdict_due_us(2, now + year, now, 30000), now);
 }
 
+/* Whichever way and however far the clock steps: a retry comes within the longest back-off, and not at once again. */
+static void a_step_of_the_clock_makes_neither_a_storm_nor_a_wait(void **state) {
+  (void)state;
+  const int64_t s = 1000000, t = 1700000000 * s, interval_ms = 30000;
+  static const int64_t steps[] = {1, 60, 3600, 86400, 365 * 86400L};
+  for (size_t i = 0; i < 2 * (sizeof steps / sizeof *steps); i++)
+    for (unsigned attempts = 1; attempts < 6; attempts++) {
+      int64_t now = t + (i & 1 ? -1 : 1) * steps[i / 2] * s;
+      assert_true(verdict_due_us(attempts, t, now, interval_ms) <= now + 300 * s);
+      int64_t again = verdict_due_us(attempts + 1, now, now, interval_ms); /* refused once more */
+      assert_true(again >= now + interval_ms * 1000 && again <= now + 300 * s);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_step_of_the_clock_makes_neither_a_storm_nor_a_wait),
       cmocka_unit_test(every_fault_of_kafka_has_its_class),
       cmocka_unit_test(every_reason_but_a_refusal_is_hopeless),
       cmocka_unit_test(an_acknowledged_event_is_published),
