@@ -10,7 +10,7 @@ KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales"
 TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
-CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr"
+CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 
 # Where downloads are kept between runs (Kafka's jars, the pinned clang-format).
 cache_folder() { printf '%s\n' "${BUSBRIDGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/busbridge}"; }
