@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#define JUDGED_FROM 20 /* tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
+
 const char *health_word(enum health_state s) {
   static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
   return words[s];
@@ -157,7 +159,8 @@ static void rate_rule(const char *what, const struct figures *figures, const dou
                       struct judgement *j) {
   double percent = figures_rate(figures) * 100;
   enum health_state state = level(percent, limits[0], limits[1]);
-  if (figures->failed == 0 || state == HEALTH_OK) return;
+  if (figures->failed == 0 || figures->total < JUDGED_FROM || state == HEALTH_OK) return;
+  if (figures->failed == 1) state = HEALTH_WARNING; /* one alone is no reason to wake somebody */
   say(j, state, next, "%.1f %% of %s failed, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what, figures->failed,
       figures->total, limits[state == HEALTH_CRITICAL]);
 }
@@ -171,7 +174,7 @@ static void rule_failures(const struct facts *f, const struct limits *l, struct 
 
 static void p95_rule(const char *what, const struct figures *figures, const int64_t limits[2], struct judgement *j) {
   enum health_state state = level(figures->p95_ms, (double)limits[0], (double)limits[1]);
-  if (figures->total == 0 || state == HEALTH_OK) return;
+  if (figures->total < JUDGED_FROM || state == HEALTH_OK) return;
   say(j, state, "busbridge metrics; a new window begins by: busbridge metrics --reset",
       "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms, limits[state == HEALTH_CRITICAL]);
 }

@@ -94,13 +94,13 @@
   X(HTTP_HOSTS, "http.hosts", TEXT, "", 0, 0, SETTING_RELOADABLE,                                                          \
     "", "Names by which the control API may be asked, besides addresses and localhost")                                    \
   X(HEALTH_COMMAND_FAILURES_WARNING, "health.command_failures_warning", NUMBER, "1", 0, 100, SETTING_RELOADABLE,           \
-    "", "Percent of commands failed")                                                                                      \
+    "", "Percent of commands failed, judged from 20 on")                                                                   \
   X(HEALTH_COMMAND_FAILURES_CRITICAL, "health.command_failures_critical", NUMBER, "5", 0, 100, SETTING_RELOADABLE,         \
-    "", "Percent of commands failed")                                                                                      \
+    "", "Percent of commands failed, judged from 20 on")                                                                   \
   X(HEALTH_EVENT_FAILURES_WARNING, "health.event_failures_warning", NUMBER, "3", 0, 100, SETTING_RELOADABLE,               \
-    "", "Percent of events failed")                                                                                        \
+    "", "Percent of events failed, judged from 20 on")                                                                     \
   X(HEALTH_EVENT_FAILURES_CRITICAL, "health.event_failures_critical", NUMBER, "10", 0, 100, SETTING_RELOADABLE,            \
-    "", "Percent of events failed")                                                                                        \
+    "", "Percent of events failed, judged from 20 on")                                                                     \
   X(HEALTH_DEAD_WARNING, "health.dead_warning", NUMBER, "6", 0, 1000000000, SETTING_RELOADABLE,                            \
     "", "Dead letters")                                                                                                    \
   X(HEALTH_DEAD_CRITICAL, "health.dead_critical", NUMBER, "21", 0, 1000000000, SETTING_RELOADABLE,                         \

@@ -258,11 +258,27 @@ static void test_failure_rates(void **state) {
   assert_true(next_is("metrics --reset"));
 }
 
+static void test_a_few_tries_are_no_rate(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.events = (struct figures){.total = 4, .failed = 1, .p95_ms = 60000}; /* the first four, one of them no JSON */
+  f.commands = (struct figures){.total = 19, .failed = 19, .p95_ms = 60000};
+  f.counts.dead = 1;
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  f.commands = (struct figures){.total = 20, .failed = 1}; /* 5 %, and yet one alone */
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  f.events = (struct figures){.total = 20, .failed = 2};
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_CRITICAL, "10.0 % of tries to publish failed, 2 of 20 (limit 10 %)"));
+}
+
 static void test_p95(void **state) {
   (void)state;
   struct facts f = healthy();
-  f.events = (struct figures){.total = 10, .p95_ms = 1000};
-  f.commands = (struct figures){.total = 10, .p95_ms = 100};
+  f.events = (struct figures){.total = 20, .p95_ms = 1000};
+  f.commands = (struct figures){.total = 20, .p95_ms = 100};
   judge(&f, &limits, &result);
   assert_true(says(HEALTH_WARNING, "P95 of publishing is 1000 ms (limit 1000 ms)"));
   assert_true(says(HEALTH_CRITICAL, "P95 of commands is 100 ms (limit 100 ms)"));
@@ -362,6 +378,7 @@ int main(void) {
       cmocka_unit_test(test_a_worker_that_does_not_answer_is_never_green),
       cmocka_unit_test(test_dead_letters_by_number),
       cmocka_unit_test(test_failure_rates),
+      cmocka_unit_test(test_a_few_tries_are_no_rate),
       cmocka_unit_test(test_p95),
       cmocka_unit_test(test_disk),
       cmocka_unit_test(test_redis),
