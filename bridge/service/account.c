@@ -87,9 +87,9 @@ static void take_news(struct service *s, const struct store_counts *c, int64_t b
 static bool look_beyond(struct service *s, struct store_counts *seen, int64_t *beyond) {
   uint64_t known = seen->pending;
   *beyond = 0;
-  if (service_follows(s)) return true;
+  if (service_follows(s) && seen->listed) return true;
   if (service_count(s, seen, NULL) != ST_OK) return false;
-  *beyond = (int64_t)seen->pending - (int64_t)known;
+  if (!service_follows(s)) *beyond = (int64_t)seen->pending - (int64_t)known;
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define READ_ALL 500 /* pending files */
+#define LOOK_REST 20 /* times as long as a look took it is not looked again */
 
 bool service_follows(struct service *s) {
   if (s->mode != SERVICE_RELAY) return false;
@@ -14,9 +15,11 @@ bool service_follows(struct service *s) {
   return on;
 }
 
+/* The first one told is the oldest. */
 static bool take_time(void *ctx, const struct entry_info *info) {
-  *(int64_t *)ctx = info->mtime_us;
-  return false;
+  int64_t *oldest_us = ctx;
+  if (*oldest_us == TIME_NONE) *oldest_us = info->mtime_us;
+  return true;
 }
 
 static bool skip(void *ctx, const struct entry_info *info) {
@@ -40,11 +43,16 @@ static uint64_t count_names(int parent, const char *folder) {
   return names;
 }
 
-/* One pass: how many there are, and when the oldest that is ours was written. */
-static enum status count_by_list(struct service *s, struct store_counts *out, struct error *err) {
+static uint64_t pending_names(struct service *s) {
+  return count_names(state_outbox(s->state), ".") + count_names(state_outbox(s->state), "pending");
+}
+
+/* One pass: how many there are, and when the oldest that is ours was written. most: so many are read to learn whether
+ * they are ours, 0 = all. */
+static enum status count_by_list(struct service *s, size_t most, struct store_counts *out, struct error *err) {
   int64_t oldest_us = TIME_NONE;
   uint64_t pending = 0;
-  enum status st = store_list(s->store, LIST_PENDING | LIST_LOOK, 1, take_time, &oldest_us, &pending, err);
+  enum status st = store_list(s->store, LIST_PENDING | LIST_LOOK, most, take_time, &oldest_us, &pending, err);
   if (st != ST_OK) return st;
   out->pending = pending;
   out->oldest_us = oldest_us;
@@ -57,19 +65,43 @@ static enum status count_by_list(struct service *s, struct store_counts *out, st
  * until it has read them: all are read when there are few, or when the oldest already were not ours. */
 static enum status count_looking(struct service *s, struct store_counts *out, struct error *err) {
   uint64_t total, names;
-  enum status st = count_by_list(s, out, err);
+  enum status st = count_by_list(s, 1, out, err);
   if (st != ST_OK) return st;
-  names = count_names(state_outbox(s->state), ".") + count_names(state_outbox(s->state), "pending");
+  names = pending_names(s);
   if (names == 0 || (names > READ_ALL && names <= out->pending)) return ST_OK;
   st = store_list(s->store, LIST_PENDING, 0, skip, NULL, &total, err);
   return st == ST_OK ? store_counts(s->store, out, err) : st;
+}
+
+/* The reader has not seen the outbox yet: it waits for Kafka's first answer, which may take for ever, or a long first
+ * listing is under way. What is seen by looking is right again soon enough: a twentieth of the time goes into it. */
+static enum status count_before_reader(struct service *s, struct store_counts *out, struct error *err) {
+  struct glance *g = &s->glance;
+  enum status st = ST_OK;
+  pthread_mutex_lock(&g->lock);
+  int64_t began_ms = clock_mono_ms(s->clock);
+  if (began_ms >= g->look_ms) {
+    g->counts = *out;
+    st = count_by_list(s, pending_names(s) > READ_ALL, &g->counts, err);
+    int64_t ended_ms = clock_mono_ms(s->clock);
+    if (st == ST_OK) g->look_ms = ended_ms + LOOK_REST * (ended_ms - began_ms);
+  }
+  if (st == ST_OK) {
+    out->pending = g->counts.pending;
+    out->oldest_us = g->counts.oldest_us;
+    out->dead = g->counts.dead;
+    out->exact = true;
+  }
+  pthread_mutex_unlock(&g->lock);
+  return st;
 }
 
 enum status service_count(struct service *s, struct store_counts *out, struct error *err) {
   *out = (struct store_counts){.oldest_us = TIME_NONE};
   if (s->mode == SERVICE_INSPECT) return count_looking(s, out, err);
   enum status st = store_counts(s->store, out, err);
-  if (st != ST_OK || service_follows(s)) return st;
+  if (st == ST_OK && service_follows(s)) return out->listed ? ST_OK : count_before_reader(s, out, err);
+  if (st != ST_OK) return st;
   /* The running figures are those of the last flush: what came since is seen by looking only. */
-  return count_by_list(s, out, err);
+  return count_by_list(s, 1, out, err);
 }

@@ -20,8 +20,8 @@ MUST_CHECK enum status operation_end(const struct operation *o, enum status st);
 
 /* Does a relay follow the outbox by itself, so that what its reader knows is up to date? */
 bool service_follows(struct service *s);
-/* What lies in the outbox, right in every mode: store_counts, and where nobody scans (INSPECT, or a relay that waits
- * for explicit flushes) a look at the folders. */
+/* What lies in the outbox, right in every mode: store_counts, and where nobody scans (INSPECT, a relay that waits for
+ * explicit flushes, or for Kafka's first answer) a look at the folders. */
 MUST_CHECK enum status service_count(struct service *s, struct store_counts *out, struct error *err);
 
 /* Is publishing paused, since when, by whom? Right in every mode. */

@@ -18,6 +18,12 @@ struct books { /* account.c: what of the store's figures is in the metrics alrea
   uint64_t vanished, returned;
 };
 
+struct glance { /* count.c: what a look at the folders found, until the reader knows */
+  pthread_mutex_t lock;
+  struct store_counts counts;
+  int64_t look_ms; /* from then on it is looked again */
+};
+
 struct service {
   enum service_mode mode;
   bool unanswered; /* as of service_options */
@@ -38,6 +44,7 @@ struct service {
   struct keys *keys;       /* INSPECT: opened without a folder */
   struct metrics *metrics; /* INSPECT: as last saved by whoever held the lock */
   struct books books;
+  struct glance glance;
   struct census *census;  /* not in CHANGE */
   pthread_mutex_t scrape; /* one at a time sets the gauges */
   struct relay *relay;    /* RELAY only, else NULL */

@@ -27,7 +27,8 @@ static enum status write_answer(struct service *s, const struct state_pause *pau
   member_bool(json, &first, "paused", pause->on);
   if (changed) member_bool(json, &first, "changed", *changed);
   if (pause->on || (changed && *changed)) write_pause(pause, json, &first);
-  if (service_follows(s) && store_counts(s->store, &counts, NULL) == ST_OK) /* without a pass over the folders */
+  if (service_follows(s) && store_counts(s->store, &counts, NULL) == ST_OK &&
+      counts.listed) /* without a pass over the folders */
     member_int(json, &first, "pending", (int64_t)counts.pending);
   member_bool(json, &first, "worker", s->relay != NULL);
   buffer_add_char(json, '}');

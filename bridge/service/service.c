@@ -270,6 +270,7 @@ enum status service_open(const struct settings *settings, struct log *log, const
   s->opened_us = clock_wall_us(s->clock);
   pthread_mutex_init(&s->lock, NULL);
   pthread_mutex_init(&s->scrape, NULL);
+  pthread_mutex_init(&s->glance.lock, NULL);
   pthread_mutex_init(&s->moving, NULL);
   pthread_mutex_init(&s->audit_lock, NULL);
   pthread_mutex_init(&s->topics_lock, NULL);
@@ -312,6 +313,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   statistics_close(s->statistics);
   pthread_mutex_destroy(&s->lock);
   pthread_mutex_destroy(&s->scrape);
+  pthread_mutex_destroy(&s->glance.lock);
   pthread_mutex_destroy(&s->moving);
   pthread_mutex_destroy(&s->audit_lock);
   pthread_mutex_destroy(&s->topics_lock);

@@ -53,6 +53,26 @@ class Outage(harness.BusTest):
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.published(), order)
 
+    def test_what_waits_is_told_before_kafka_has_answered_once(self):
+        self.bootstrap = self.options["kafka.bootstrap.servers"] = f"127.0.0.1:{harness.free_port()}"
+        self.fill(3)
+        self.entry("plot.updated", {}, status="dispatched", mtime=1600000000)  # not ours, and older
+        worker = self.start_worker(options={"log.format": "json"})
+        harness.wait_until(lambda: worker.logs("kafka_away"), what="the outage is told")
+
+        def health():
+            return json.loads(self.run_cli("health", "-o", "json", expect=2).stdout())
+
+        told = health()
+        self.assertEqual((told["pending"], told["summary"].split(",")[0]), (3, "3 pending"))
+        self.assertGreater(told["oldest_seconds"], 60 * 60 * 24)
+        gauges = self.run_cli("metrics", "-o", "prometheus", expect=0).stdout().splitlines()
+        self.assertIn('busbridge_pending_events{state="unread"} 3', gauges)
+        self.assertIn("busbridge_oldest_pending_timestamp_seconds 1.7e+09", [g.replace("1700000000", "1.7e+09") for g in gauges])
+        self.fill(2, first=3)
+        harness.wait_until(lambda: health()["pending"] == 5, what="what came since is told too")
+        self.assertEqual(worker.stop(), 0)
+
     def test_sigterm_ends_a_worker_whose_broker_is_away(self):
         self.bootstrap = self.options["kafka.bootstrap.servers"] = f"127.0.0.1:{harness.free_port()}"
         self.fill(10)
