@@ -67,10 +67,20 @@ static enum status take_override(struct admin *a, const char *value, struct erro
   return ST_OK;
 }
 
+static enum status take_once(const struct option_row *row, const char *value, struct error *err) {
+  const char **target = row->target;
+  if (*target)
+    return error_set(err, ST_INVALID, "--%s is given twice (\"%.60s\" and \"%.60s\"): it takes one value, so ask twice",
+                     row->name, *target, value);
+  *target = value;
+  return ST_OK;
+}
+
 static enum status set(const struct option_row *row, const char *value, struct error *err) {
   switch (row->kind) {
   case OPTION_FLAG: *(bool *)row->target = true; return ST_OK;
   case OPTION_TEXT: *(const char **)row->target = value; return ST_OK;
+  case OPTION_ONCE: return take_once(row, value, err);
   case OPTION_NUMBER:
     if (number_parse(span_of(value), 1000000000, row->target)) return ST_OK;
     return error_set(err, ST_INVALID, "--%s %.60s: expected a number up to 1,000,000,000", row->name, value);

@@ -4,12 +4,22 @@
 
 #include "admin/admin.h"
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER, OPTION_CHOICE, OPTION_DURATION, OPTION_OVERRIDE };
+/* OPTION_ONCE: a text that may be given once only, since neither of two would be what was meant; of the others the last
+ * one counts, so that an alias may be overruled. */
+enum option_kind {
+  OPTION_FLAG,
+  OPTION_TEXT,
+  OPTION_ONCE,
+  OPTION_NUMBER,
+  OPTION_CHOICE,
+  OPTION_DURATION,
+  OPTION_OVERRIDE
+};
 struct option_row {
   const char *name; /* without the dashes */
   char letter;      /* 0: none */
   enum option_kind kind;
-  void *target;     /* bool *, const char **, uint64_t *, const char **, int64_t * (ms), struct admin * */
+  void *target;     /* bool *, const char **, the same, uint64_t *, const char **, int64_t * (ms), struct admin * */
   const char *word; /* of the value in the help; OPTION_CHOICE: "a|b|c" */
   const char *help;
 };

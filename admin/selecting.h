@@ -13,15 +13,15 @@
 struct selecting { /* as typed; NULL: not given */
   const char *type, *namespace, *name, *key, *reason, *since, *until, *older_than;
 };
-#define SELECTING_TYPE(s) {"type", 't', OPTION_TEXT, &(s)->type, "pending|dlq|all", "which entries"}
+#define SELECTING_TYPE(s) {"type", 't', OPTION_ONCE, &(s)->type, "pending|dlq|all", "which entries"}
 #define SELECTING_ROWS(s)                                                                                              \
-  {"namespace", 0, OPTION_TEXT, &(s)->namespace, "WORD", "of this namespace"},                                         \
-      {"name", 0, OPTION_TEXT, &(s)->name, "NAME", "of this event name; may end in *"},                                \
-      {"key", 0, OPTION_TEXT, &(s)->key, "KEY", "with this key in Kafka"},                                             \
-      {"reason", 0, OPTION_TEXT, &(s)->reason, "WORD", "set aside for this reason; may end in *"},                     \
-      {"since", 0, OPTION_TEXT, &(s)->since, "TIME", "failed, or arrived, then or later; 2026-07-30T10:00 or 2h"},     \
-      {"until", 0, OPTION_TEXT, &(s)->until, "TIME", "then or earlier"},                                               \
-      {"older-than", 0, OPTION_TEXT, &(s)->older_than, "AGE", "at least so long ago, such as 90s, 15m, 2h, 7d"}
+  {"namespace", 0, OPTION_ONCE, &(s)->namespace, "WORD", "of this namespace"},                                         \
+      {"name", 0, OPTION_ONCE, &(s)->name, "NAME", "of this event name; may end in *"},                                \
+      {"key", 0, OPTION_ONCE, &(s)->key, "KEY", "with this key in Kafka"},                                             \
+      {"reason", 0, OPTION_ONCE, &(s)->reason, "WORD", "set aside for this reason; may end in *"},                     \
+      {"since", 0, OPTION_ONCE, &(s)->since, "TIME", "failed, or arrived, then or later; 2026-07-30T10:00 or 2h"},     \
+      {"until", 0, OPTION_ONCE, &(s)->until, "TIME", "then or earlier"},                                               \
+      {"older-than", 0, OPTION_ONCE, &(s)->older_than, "AGE", "at least so long ago, such as 90s, 15m, 2h, 7d"}
 
 /* Check what was typed. False: it was complained of, return *code. The selection borrows the texts. */
 bool selecting_take(struct admin *a, const struct command *self, const struct selecting *given, struct selection *out,

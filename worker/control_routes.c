@@ -7,6 +7,7 @@
 #define ROUTE_BODY 1   /* takes a request body */
 #define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
 #define ROUTE_LONG 4   /* with ROUTE_BODY: of many ids */
+#define ROUTE_WALK 8   /* may read every file there is */
 
 /* {id} stands for a number, {name} for one step of any characters but '/' (percent-decoded before it comes here). */
 static const struct row {
@@ -16,8 +17,8 @@ static const struct row {
   unsigned flags;         /* ROUTE_* */
 } routes[] = {
     {"GET", "/v1/status", answer_status, "detailed", 0},
-    {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit", 0},
-    {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", 0},
+    {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit", ROUTE_WALK},
+    {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", ROUTE_WALK},
     {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE, ROUTE_RIGHTS},
     {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE, ROUTE_RIGHTS},
     {"POST", "/v1/flush", answer_flush, "limit dry_run", 0},
@@ -87,6 +88,12 @@ static const struct row *find_route(const char *method, const char *path, struct
   return NULL;
 }
 
+static bool is_repeated(const struct query *query, size_t at) {
+  for (size_t i = 0; i < at; i++)
+    if (strcmp(query->pairs[i].key, query->pairs[at].key) == 0) return true;
+  return false;
+}
+
 static enum status check_parameters(const struct row *route, const struct query *query, struct error *err) {
   if (!route->parameters) return ST_OK;
   if (query->overflow) return error_set(err, ST_INVALID, "More than %d parameters", QUERY_MAX);
@@ -97,6 +104,8 @@ static enum status check_parameters(const struct row *route, const struct query 
     if (!known)
       return error_set(err, ST_INVALID, "Parameter \"%.60s\" is not known here; there %s%s", query->pairs[i].key,
                        *route->parameters ? "are: " : "are none", route->parameters);
+    if (is_repeated(query, i))
+      return error_set(err, ST_INVALID, "Parameter \"%.60s\" is given twice: it takes one value", query->pairs[i].key);
   }
   return ST_OK;
 }
@@ -114,7 +123,7 @@ struct route_needs route_needs(const char *method, const char *path) {
   const struct row *route = find_route(method, path, &call, &ignored);
   unsigned flags = route ? route->flags : 0;
   size_t body = !(flags & ROUTE_BODY) ? 0 : flags & ROUTE_LONG ? ROUTE_IDS_MAX : ROUTE_BODY_MAX;
-  return (struct route_needs){.body = body, .rights = flags & ROUTE_RIGHTS};
+  return (struct route_needs){.body = body, .walks = flags & ROUTE_WALK, .rights = flags & ROUTE_RIGHTS};
 }
 
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer) {

@@ -10,6 +10,7 @@
 
 struct route_needs {
   size_t body; /* bytes of body that it takes at most, 0: it needs none */
+  bool walks;  /* may go through the whole outbox: only so many at once */
   bool rights; /* not for everyone who may ask questions over TCP */
 };
 struct route_needs route_needs(const char *method, const char *path);

@@ -134,6 +134,8 @@ class List(ShowListTest):
                                 (["--older-than", "2026-01-01"], "an age such as"), (["--namespace", "plot.*"], "first dot"),
                                 (["--name", "a*b"], "behind it"), (["--key", ""], "the key of the event"),
                                 (["--since", "1h", "--older-than", "2h"], "nothing can be between"),
+                                (["--reason", "not_json", "--reason", "bad_id"], "--reason is given twice"),
+                                (["-t", "dlq", "--type=all"], "--type is given twice"),
                                 (["--nmae", "x"], "did you mean --name?")]:
             self.assertIn(says, self.run_cli("list", *arguments, expect=2).stderr())
 
@@ -149,7 +151,8 @@ class List(ShowListTest):
         self.assertEqual({e["id"] for e in ask("/v1/dead?older_than=2h")[1]["entries"]}, {"d-old"})
         self.assertEqual(ask("/v1/dead")[1]["total"], 3)
         for path, says in [("/v1/dead?type=pending", "not known here"), ("/v1/entries?colour=red", "not known here"),
-                           ("/v1/entries?reason=x", "a reason such as"), ("/v1/entries?since=never", "an age such as")]:
+                           ("/v1/entries?reason=x", "a reason such as"), ("/v1/entries?since=never", "an age such as"),
+                           ("/v1/entries?name=a&name=b", "given twice")]:
             status, problem = ask(path)
             self.assertEqual((status, problem["code"]), (400, "invalid"))
             self.assertIn(says, problem["detail"])

@@ -19,7 +19,7 @@ void complain(const struct admin *a, const char *fmt, ...) {
 
 static bool force;
 static uint64_t limit;
-static const char *type, *id;
+static const char *type, *id, *reason;
 static int64_t timeout_ms;
 static struct admin admin;
 static const struct option_row rows[] = {
@@ -27,6 +27,7 @@ static const struct option_row rows[] = {
     {"limit", 'n', OPTION_NUMBER, &limit, "N", "at most so many"},
     {"type", 't', OPTION_CHOICE, &type, "pending|dlq|all", "which entries"},
     {"id", 0, OPTION_TEXT, &id, "ID", "an id"},
+    {"reason", 0, OPTION_ONCE, &reason, "WORD", "why"},
     {"timeout", 0, OPTION_DURATION, &timeout_ms, "TIME", "how long"},
 };
 #define COUNT (sizeof rows / sizeof *rows)
@@ -37,7 +38,7 @@ static int setup(void **state) {
   force = false;
   limit = 7;
   type = "all";
-  id = NULL;
+  id = reason = NULL;
   timeout_ms = -1;
   return 0;
 }
@@ -104,6 +105,7 @@ static void test_wrong_ones_are_explained(void **state) {
                {"--type both", "expected one of pending|dlq|all"},
                {"--type dl", "expected one of"},
                {"--timeout soon", "expected a time like"},
+               {"--reason=a --reason b", "--reason is given twice (\"a\" and \"b\")"},
                {"--force=1", "takes no value"}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     struct error err = {0};
