@@ -7,6 +7,8 @@
 #include "bridge/outbox/store.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HELLO_MS 2000
 #define ANSWER_MS 30000
@@ -53,12 +55,11 @@ static enum status try_worker(struct client *c, struct error *err) {
   return st;
 }
 
-static enum status open_here(struct client *c, enum service_mode mode, struct error *err) {
+static enum status open_here(struct client *c, enum service_mode mode, const char *why, struct error *err) {
   struct service_options options = {
       .mode = mode, .unanswered = c->unanswered, .lock_wait_ms = LOCK_WAIT_MS, .clock = c->admin->clock};
   if (c->admin->verbose || (c->admin->interactive && mode != SERVICE_INSPECT))
-    note(c->admin, "%s; opening the outbox itself",
-         c->unanswered ? "the worker does not answer on its socket" : "no worker runs");
+    note(c->admin, "%s; opening the outbox itself", why);
   return service_open(c->admin->settings, c->admin->log, &options, &c->service, err);
 }
 
@@ -70,8 +71,32 @@ enum status client_open(struct admin *a, enum service_mode local, struct client 
   /* Not there, or a socket nobody listens at: no worker. No right to connect is an error of its own. */
   if (st == ST_UNAVAILABLE || st == ST_NOT_FOUND) {
     if (err) *err = (struct error){0};
-    st = open_here(c, local, err);
+    st = open_here(c, local, c->unanswered ? "the worker does not answer on its socket" : "no worker runs", err);
   }
+  if (st != ST_OK) {
+    client_close(c);
+    return st;
+  }
+  *out = c;
+  return ST_OK;
+}
+
+/* The socket is the worker's: its owner reads what the worker reads. */
+static bool reads_as_worker(struct admin *a) {
+  struct buffer path = {0};
+  struct stat st;
+  bool same = socket_path(a, &path, NULL) == ST_OK && stat(buffer_z(&path), &st) == 0 &&
+              (geteuid() == 0 || geteuid() == st.st_uid);
+  buffer_release(&path);
+  return same;
+}
+
+enum status client_open_beside(struct admin *a, struct client **out, struct error *err) {
+  if (!reads_as_worker(a)) return client_open(a, SERVICE_INSPECT, out, err);
+  struct client *c = calloc(1, sizeof *c);
+  if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  c->admin = a;
+  enum status st = open_here(c, SERVICE_INSPECT, "a long list", err);
   if (st != ST_OK) {
     client_close(c);
     return st;

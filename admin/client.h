@@ -13,6 +13,9 @@
 struct client;
 /* local: how to open the outbox when no worker runs (SERVICE_INSPECT for commands that only read). */
 MUST_CHECK enum status client_open(struct admin *a, enum service_mode local, struct client **out, struct error *err);
+/* For what no single answer of a worker holds: the outbox is opened here (SERVICE_INSPECT) beside a worker too, where
+ * we may read what the worker may; else as client_open. */
+MUST_CHECK enum status client_open_beside(struct admin *a, struct client **out, struct error *err);
 void client_close(struct client *c); /* NULL is fine */
 bool client_remote(const struct client *c);
 /* Wait at most so long for each answer of a worker, whatever is asked. */

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#define LONG_LIST 10000         /* entries: such a list does not go through the worker */
+#define WRITTEN_AT (256 * 1024) /* bytes */
+
 struct row_of_entry {
   struct column column;
   const char *key; /* member of the entry */
@@ -91,25 +94,89 @@ static void nothing(struct admin *a, const struct selection *selection, int *cod
   buffer_release(&words);
 }
 
-static enum status print(struct admin *a, const struct selection *selection, const char *format,
-                         const struct json_doc *doc, int *code, struct error *err) {
+/* ---- a list that comes entry by entry --------------------------------------------------------------------------- */
+
+struct stream {
+  struct admin *a;
+  const char *format;
+  uint64_t shown;
+};
+
+static bool is_streamed(const char *format) {
+  return strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0 || strcmp(format, "name") == 0;
+}
+
+static bool print_id(struct admin *a, struct span entry) {
+  struct json_doc doc = {0};
+  struct buffer id = {0};
+  bool ok = answer_scan(&doc, entry, NULL) == ST_OK && answer_text(&doc, 0, "id", &id);
+  text_printable(&a->out, buffer_span(&id));
+  buffer_add_char(&a->out, '\n');
+  buffer_release(&id);
+  json_doc_release(&doc);
+  return ok;
+}
+
+/* What was made so far is written now and then, so that memory does not grow with the list. */
+static bool print_one(void *ctx, struct span entry) {
+  struct stream *s = ctx;
+  struct buffer *out = &s->a->out;
+  bool ok = true;
+  if (s->shown++ == 0) patience_end(s->a);
+  if (strcmp(s->format, "name") == 0) {
+    ok = print_id(s->a, entry);
+  } else if (strcmp(s->format, "jsonl") == 0) {
+    buffer_add(out, entry);
+    buffer_add_char(out, '\n');
+  } else {
+    buffer_add_z(out, s->shown == 1 ? "[\n  " : ",\n  ");
+    buffer_add(out, entry);
+  }
+  if (!ok || out->failed) return false;
+  return out->len < WRITTEN_AT || admin_flush(s->a) == CODE_OK;
+}
+
+static void end_stream(struct stream *s) {
+  if (strcmp(s->format, "json") == 0) buffer_add_z(&s->a->out, s->shown ? "\n]\n" : "[]\n");
+}
+
+/* ---- one that came whole ---------------------------------------------------------------------------------------- */
+
+static enum status print(struct admin *a, const char *format, const struct json_doc *doc, uint64_t *shown,
+                         struct error *err) {
   uint32_t entries = answer_node(doc, 0, "entries");
   if (entries == JSON_NONE || doc->nodes[entries].type != JSON_ARRAY)
     return error_set(err, ST_INVALID, "The answer has no entries");
-  uint32_t shown = doc->nodes[entries].count;
-  uint64_t total = (uint64_t)answer_int(doc, 0, "total", 0);
-  char number[NUMBER_TEXT];
+  *shown = doc->nodes[entries].count;
   if (strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0) {
     output_array(doc, entries, strcmp(format, "jsonl") == 0, &a->out);
   } else if (strcmp(format, "name") == 0) {
     print_names(a, doc, entries);
   } else {
-    enum status st = print_table(a, doc, entries, strcmp(format, "wide") == 0, err);
-    if (st != ST_OK) return st;
+    return print_table(a, doc, entries, strcmp(format, "wide") == 0, err);
   }
-  if (admin_flush(a) != CODE_OK) return ST_OK; /* said already; main gives the exit code */
+  return ST_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+static void tell_rest(struct admin *a, const struct selection *selection, uint64_t shown, uint64_t total, int *code) {
+  char some[NUMBER_TEXT], all[NUMBER_TEXT];
+  if (admin_flush(a) != CODE_OK) return; /* said already; main gives the exit code */
   if (total == 0) nothing(a, selection, code);
-  if (shown < total) note(a, "%u of %s, use --limit 0 for all", shown, number_text(total, number));
+  if (shown < total) note(a, "%s of %s, use --limit 0 for all", number_text(shown, some), number_text(total, all));
+}
+
+static enum status ask(struct client *client, const struct list_request *request, struct stream *stream,
+                       struct json_doc *doc, struct buffer *json, struct error *err) {
+  struct list_request own = *request;
+  bool streamed = !client_remote(client) && is_streamed(stream->format);
+  if (streamed) own.each = print_one, own.ctx = stream;
+  enum status st = client_list(client, &own, json, err);
+  if (st == ST_OK) st = answer_scan(doc, buffer_span(json), err);
+  if (st != ST_OK) return st;
+  if (!streamed) return print(stream->a, stream->format, doc, &stream->shown, err);
+  end_stream(stream);
   return ST_OK;
 }
 
@@ -118,14 +185,15 @@ static int list(struct admin *a, const struct list_request *request, const char 
   struct client *client = NULL;
   struct buffer json = {0};
   struct json_doc doc = {0};
+  struct stream stream = {.a = a, .format = format};
   int code = CODE_OK;
   if (!admin_settings(a, &err)) return fail(a, &err);
-  enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
+  bool large = (request->limit == 0 || request->limit > LONG_LIST) && is_streamed(format);
+  enum status st = large ? client_open_beside(a, &client, &err) : client_open(a, SERVICE_INSPECT, &client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an empty answer */
-  if (st == ST_OK) st = client_list(client, request, &json, &err);
-  if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
-  if (st == ST_OK) st = print(a, &request->selection, format, &doc, &code, &err);
-  if (st != ST_OK) code = fail(a, &err);
+  if (st == ST_OK) st = ask(client, request, &stream, &doc, &json, &err);
+  if (st == ST_OK) tell_rest(a, &request->selection, stream.shown, (uint64_t)answer_int(&doc, 0, "total", 0), &code);
+  if (st != ST_OK) code = a->unwritten ? CODE_FAILURE : fail(a, &err);
   client_close(client);
   json_doc_release(&doc);
   buffer_release(&json);
@@ -143,7 +211,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
       {"output", 'o', OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "the older spelling of --output"},
   };
-  struct list_request request;
+  struct list_request request = {0};
   int words, code;
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
   if (!selecting_take(a, self, &given, &request.selection, &code)) return code;
@@ -162,8 +230,8 @@ const struct command command_list = {
                 "  busbridge list --limit 0 -o jsonl                all, one JSON object a line\n",
     .description =
         "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. All filters that are given\n"
-        "must hold; with any, every file is read, so a long backlog takes a while. -o json is an array of\n"
-        "objects with id, name, created_at, attempts, last_error, failed_at, payload_size, and more after them.",
+        "must hold; with any but times of pending entries every file is read, so a long backlog takes a while.\n"
+        "-o json is an array of objects with id, name, created_at, attempts, last_error, failed_at, payload_size, and more after them.",
     .run = run,
     .usage_code = CODE_USAGE,
 };

@@ -21,7 +21,9 @@ struct query {
 struct call {
   struct service *service;
   bool draining;
-  bool stranger;               /* asked over TCP without the token */
+  bool stranger;           /* asked over TCP without the token */
+  bool (*gone)(void *ctx); /* has whoever asked hung up? */
+  void *gone_ctx;
   bool wants_json;             /* where words are the usual answer */
   const struct caller *caller; /* NULL: not known */
   const struct query *query;

@@ -1,20 +1,25 @@
 /* What lies in the outbox, and moving it. */
 #include "worker/control_call.h"
 
+#define LIST_ROOM (60 * 1024 * 1024) /* an answer lies in memory, and the CLI takes 64 MiB */
+
 static enum status answer_list(const struct call *call, struct list_request *request, struct answer *answer,
                                struct error *err) {
   enum status st = call_limit(call, 50, &request->limit, err);
+  request->room = LIST_ROOM;
+  request->gone = call->gone;
+  request->ctx = call->gone_ctx;
   return st == ST_OK ? service_list(call->service, request, &answer->body, err) : st;
 }
 
 enum status answer_entries(const struct call *call, struct answer *answer, struct error *err) {
-  struct list_request request;
+  struct list_request request = {0};
   enum status st = call_selection(call, &request.selection, err);
   return st == ST_OK ? answer_list(call, &request, answer, err) : st;
 }
 
 enum status answer_dead(const struct call *call, struct answer *answer, struct error *err) {
-  struct list_request request;
+  struct list_request request = {0};
   enum status st = call_selection(call, &request.selection, err);
   request.selection.pending = false;
   return st == ST_OK ? answer_list(call, &request, answer, err) : st;

@@ -1,6 +1,7 @@
 /* control_parts.h - what the control API is made of; private to worker/control.c and worker/control_request.c.
  *
- * Two listeners with threads and places of their own, so that nobody on the network can keep the operator out.
+ * Two listeners with places of their own, so that nobody on the network can keep the operator out, and a thread for
+ * each connection, so that a long answer keeps no other waiting, least of all a probe's.
  */
 #ifndef WORKER_CONTROL_PARTS_H
 #define WORKER_CONTROL_PARTS_H
@@ -17,6 +18,7 @@ struct control;
 struct listener {
   struct control *control;
   struct MHD_Daemon *daemon; /* NULL: not open */
+  atomic_int walking;        /* answers under way that may go through the whole outbox */
   bool tcp;
 };
 

@@ -2,17 +2,21 @@
 #include "worker/control_parts.h"
 #include "worker/control_routes.h"
 
+#include <poll.h>
 #include <strings.h>
 
 #define BODY_LIMIT (64 * 1024)         /* where none is needed */
 #define BODY_READ (16 * 1024 * 1024)   /* so much is read, so that the refusal arrives */
 #define SENDING_MAX (64 * 1024 * 1024) /* answers on their way by TCP: a slow reader's lie in memory */
+#define WALKS_MAX 4                    /* at once by one listener */
+#define WALK_WAIT_MS 2000              /* for one of them to end */
 #define TOKEN_HINT "Authorization: Bearer with the token of http.token"
 
 struct request {
   struct buffer body; /* kept, where the path takes one */
   size_t seen;        /* bytes of body that came */
   size_t limit;       /* that are taken */
+  bool walks;
   bool kept, full_rights, wants_json;
   size_t sending;
 };
@@ -128,6 +132,43 @@ static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char
   return MHD_YES;
 }
 
+/* Each goes through a long backlog on a processor of its own: more of them would take the relay's. */
+static bool begin_walk(struct listener *l) {
+  for (int waited = 0;; waited += 10) {
+    if (atomic_fetch_add(&l->walking, 1) < WALKS_MAX) return true;
+    atomic_fetch_sub(&l->walking, 1);
+    if (waited >= WALK_WAIT_MS) return false;
+    poll(NULL, 0, 10);
+  }
+}
+
+static void route(struct listener *l, const struct request *request, const struct call *call, const char *method,
+                  const char *path, struct answer *answer) {
+  if (request->walks && !begin_walk(l)) {
+    answer_problem(answer, 503, ST_UNAVAILABLE,
+                   "Several long lists are being made already; ask again when they are done");
+    return;
+  }
+  route_request(call, method, path, answer);
+  if (request->walks) atomic_fetch_sub(&l->walking, 1);
+}
+
+struct asker {
+  int fd;
+  short signs; /* that nobody reads the answer */
+};
+
+/* On the socket whoever only ended his sending may still read; over TCP the two look the same. */
+static struct asker asker_of(const struct listener *l, struct MHD_Connection *connection) {
+  return (struct asker){descriptor(connection), (short)(l->tcp ? POLLRDHUP | POLLHUP | POLLERR : POLLHUP | POLLERR)};
+}
+
+static bool is_gone(void *ctx) {
+  const struct asker *asker = ctx;
+  struct pollfd fd = {.fd = asker->fd, .events = asker->signs};
+  return poll(&fd, 1, 0) > 0 && (fd.revents & asker->signs);
+}
+
 /* What a slow reader has not taken yet lies in memory: all of it together is bounded. */
 static void count_sending(struct listener *l, struct request *request, struct answer *answer) {
   if (!l->tcp) return;
@@ -144,17 +185,20 @@ static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection 
   struct control *c = l->control;
   struct answer answer = {0};
   struct query query = {0};
+  struct asker asker = asker_of(l, connection);
   struct caller caller = {l->tcp ? -1 : control_socket_peer(descriptor(connection))};
   struct call call = {.service = c->service,
                       .caller = &caller,
                       .draining = atomic_load(&c->draining),
                       .stranger = !request->full_rights,
+                      .gone = is_gone,
+                      .gone_ctx = &asker,
                       .wants_json = request->wants_json,
                       .query = &query,
                       .body = buffer_span(&request->body)};
   MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_query, &query);
   guest_phase(&c->guests, guest_of(connection), GUEST_WAITS);
-  route_request(&call, method, path, &answer);
+  route(l, request, &call, method, path, &answer);
   count_sending(l, request, &answer);
   return send_answer(c, connection, &answer);
 }
@@ -174,6 +218,7 @@ static bool admit(struct listener *l, struct MHD_Connection *connection, const s
   struct route_needs needs = route_needs(method, path);
   request->full_rights = !l->tcp;
   request->kept = needs.body > 0;
+  request->walks = needs.walks;
   request->limit = needs.body > 0 ? needs.body : BODY_LIMIT;
   request->wants_json = h->accept && strstr(h->accept, "application/json");
   if (!l->tcp && !control_socket_admits(&c->socket, descriptor(connection))) {

@@ -14,12 +14,21 @@ struct list {
   struct fs_names names;
   struct fs_cursor cursor;
   enum place place;
-  size_t limit;    /* entries wanted, 0 = all */
-  unsigned rounds; /* windows before this one */
+  const struct store_range *range; /* NULL: any time */
+  size_t limit;                    /* entries wanted, 0 = all */
+  unsigned rounds;                 /* windows before this one */
   uint64_t total;
   int64_t kept_ns; /* mtime of the name that was kept last */
   bool failed;     /* memory */
 };
+
+/* A dead letter keeps its time of arrival, which is not what is asked for. */
+static bool in_range(const struct list *l, const struct stamp *stamp) {
+  const struct store_range *r = l->range;
+  int64_t us = stamp->mtime_ns / 1000;
+  if (!r || l->place == PLACE_DLQ) return true;
+  return (r->since_us == TIME_NONE || us >= r->since_us) && (r->until_us == TIME_NONE || us <= r->until_us);
+}
 
 static bool list_name(void *ctx, const char *name, unsigned char type) {
   struct list *l = ctx;
@@ -30,6 +39,7 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (l->place != PLACE_DLQ && fs_foreign_known(l->look.s, &stamp)) return true;
+  if (!in_range(l, &stamp)) return true;
   l->total++;
   if (!fs_cursor_before(&l->cursor, stamp.mtime_ns, l->place, name)) return true;
   l->kept_ns = stamp.mtime_ns;
@@ -53,7 +63,7 @@ static bool list_front(struct list *l) {
   uint64_t pending = 0;
   int64_t known_ns = INT64_MIN;
   bool told = false;
-  if (!l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->c.inspect) return false;
+  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->c.inspect) return false;
   l->names.limit = 3 * l->limit;
   for (unsigned tries = 0; tries < 3 && !told && !l->failed; tries++) {
     fs_names_clear(&l->names);
@@ -114,9 +124,9 @@ static bool visit_window(struct list *l, size_t *visited, store_visit_fn visit, 
   return !l->limit || *visited < l->limit;
 }
 
-enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
-                    struct error *err) {
-  struct list l = {.look.s = impl, .cursor.mtime_ns = INT64_MIN, .limit = limit};
+enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,
+                    void *ctx, uint64_t *total, struct error *err) {
+  struct list l = {.look.s = impl, .cursor.mtime_ns = INT64_MIN, .range = range, .limit = limit};
   size_t visited = 0;
   uint64_t skipped = 0;
   enum status st;

@@ -138,7 +138,12 @@ enum status store_amounts(struct store *s, struct store_counts *out, struct erro
 
 enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
                        struct error *err) {
-  return s->ops->list(s->impl, which, limit, visit, ctx, total, err);
+  return s->ops->list(s->impl, which, NULL, limit, visit, ctx, total, err);
+}
+
+enum status store_list_range(struct store *s, unsigned which, const struct store_range *range, size_t limit,
+                             store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
+  return s->ops->list(s->impl, which, range, limit, visit, ctx, total, err);
 }
 
 enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit, void *ctx,

@@ -194,6 +194,13 @@ enum { LIST_PENDING = 1, LIST_DEAD = 2, LIST_LOOK = 4, LIST_NAMED = 8 };
  * next scan, and beyond the names that the reader keeps a pass over the folder goes on. */
 MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx,
                                   uint64_t *total, struct error *err);
+/* Of the pending ones only those that arrived (mtime) in this time: the others are told by name and time alone, so that
+ * their files are not read, and are not in *total. */
+struct store_range {
+  int64_t since_us, until_us; /* both ends included; TIME_NONE: any */
+};
+MUST_CHECK enum status store_list_range(struct store *s, unsigned which, const struct store_range *range, size_t limit,
+                                        store_visit_fn visit, void *ctx, uint64_t *total, struct error *err);
 /* Entries whose file stem (or only if none matches: id) equals id_or_prefix or begins with it: exact ones alone if
  * there are any; at most 20 are visited. <id>__N and dlq_<id> count as exact. */
 MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit,
@@ -282,7 +289,8 @@ struct store_ops {
   enum status (*dead)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   void (*release)(void *, const struct entry_ref *);
   enum status (*counts)(void *, bool oldest, struct store_counts *, struct error *);
-  enum status (*list)(void *, unsigned, size_t, store_visit_fn, void *, uint64_t *, struct error *);
+  enum status (*list)(void *, unsigned, const struct store_range *, size_t, store_visit_fn, void *, uint64_t *,
+                      struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*look)(void *, enum place, const char *, store_visit_fn, void *, struct error *);
   enum status (*replay)(void *, enum place, const char *, struct error *);

@@ -322,8 +322,8 @@ enum status fs_dead(void *impl, const struct entry_ref *ref, const struct failur
                     struct error *err);
 void fs_release(void *impl, const struct entry_ref *ref);
 enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
-enum status fs_list(void *impl, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
-                    struct error *err);
+enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,
+                    void *ctx, uint64_t *total, struct error *err);
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
                     struct error *err);
 enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,

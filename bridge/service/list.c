@@ -6,6 +6,8 @@ struct lister {
   struct buffer *json;
   struct arena arena;
   uint64_t matched;
+  unsigned looked; /* since somebody was asked whether he still waits */
+  bool stopped, full;
   bool narrow; /* each entry is looked at, and those that match are counted here */
 };
 
@@ -40,6 +42,14 @@ void entry_members(struct buffer *json, bool *first, const struct routing *routi
   member_bool(json, first, "raw", info->raw);
 }
 
+#define LOOK_EACH 32 /* entries */
+
+static bool is_left(struct lister *l) {
+  if (!l->request->gone || ++l->looked < LOOK_EACH) return false;
+  l->looked = 0;
+  return l->request->gone(l->request->ctx);
+}
+
 static void write_entry(struct lister *l, const struct entry_info *info) {
   bool first = true;
   buffer_add_z(l->json, l->json->len > 0 ? ", {" : "{");
@@ -50,10 +60,16 @@ static void write_entry(struct lister *l, const struct entry_info *info) {
 
 static bool visit(void *ctx, const struct entry_info *info) {
   struct lister *l = ctx;
+  l->stopped = is_left(l);
+  if (l->stopped) return false;
   if (l->narrow && !selection_matches(&l->request->selection, l->service->routing, info)) return true;
   if (++l->matched > l->request->limit && l->request->limit) return true; /* only counted */
   write_entry(l, info);
-  return !l->json->failed;
+  l->full = l->request->room && l->json->len > l->request->room;
+  if (!l->request->each || l->json->failed) return !l->json->failed && !l->full;
+  l->stopped = !l->request->each(l->request->ctx, buffer_span(l->json));
+  buffer_clear(l->json);
+  return !l->stopped;
 }
 
 enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
@@ -61,11 +77,20 @@ enum status service_list(struct service *s, const struct list_request *request, 
   struct operation o = operation_begin(s, "list");
   struct buffer entries = {0};
   const struct selection *selection = &request->selection;
-  struct lister lister = {.service = s, .request = request, .json = &entries, .narrow = selection_narrows(selection)};
+  struct lister lister = {.service = s, .request = request, .json = &entries, .narrow = selection_reads(selection)};
+  struct store_range range = {selection->since_us, selection->until_us};
   unsigned which = (selection->pending ? LIST_PENDING : 0u) | (selection->dead ? LIST_DEAD : 0u);
   if (!service_follows(s)) which |= LIST_LOOK;
   uint64_t total = 0;
-  enum status st = store_list(s->store, which, lister.narrow ? 0 : request->limit, visit, &lister, &total, err);
+  enum status st = store_list_range(s->store, which, selection_narrows(selection) ? &range : NULL,
+                                    lister.narrow ? 0 : request->limit, visit, &lister, &total, err);
+  if (st == ST_OK && lister.stopped) st = error_set(err, ST_CANCELLED, "Nobody waits for the list any more");
+  if (st == ST_OK && lister.full)
+    st = error_set(
+        err, ST_TOO_LARGE,
+        "The list has more than %zu MiB: ask for less by limit or filters, or read it as the worker's user by: "
+        "busbridge list --limit 0 -o jsonl",
+        request->room >> 20);
   if (st == ST_OK) st = buffer_status(&entries, err);
   if (st == ST_OK) {
     if (lister.narrow) total = lister.matched;

@@ -16,6 +16,10 @@ bool selection_narrows(const struct selection *s) {
          s->until_us != TIME_NONE;
 }
 
+bool selection_reads(const struct selection *s) {
+  return s->namespace.len || s->name.len || s->key.len || s->reason.len || (s->dead && selection_narrows(s));
+}
+
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
 static enum status wrong(struct error *err, const char *word, const char *value, const char *expected) {

@@ -30,6 +30,8 @@ MUST_CHECK enum status selection_set(struct selection *s, const char *word, cons
                                      struct error *err);
 /* Is any filter but type set? */
 bool selection_narrows(const struct selection *s);
+/* Must files be read to tell which match? When the entry arrived its name and time tell. */
+bool selection_reads(const struct selection *s);
 /* name is compared as the producer wrote it and as its aliases are resolved; namespace and key are those that Kafka
  * would get, also where the namespace is not published (then without a key). A key that memory is out for: no match. */
 bool selection_matches(const struct selection *s, const struct routing *routing, const struct entry_info *info);

@@ -52,8 +52,15 @@ struct caller {
 struct list_request {
   struct selection selection;
   size_t limit; /* 0 = all */
+  size_t room;  /* of the entries in the answer at most so many bytes, else ST_TOO_LARGE; 0 = no bound */
+  /* May be NULL. Asked now and then: does nobody wait for the answer any more? Then it ends with ST_CANCELLED. */
+  bool (*gone)(void *ctx);
+  /* May be NULL. Given each entry instead of its being kept for the answer; false ends the list with ST_CANCELLED. */
+  bool (*each)(void *ctx, struct span entry);
+  void *ctx; /* of both */
 };
-/* total: how many there are that match (a filter but type reads every file of the places asked for).
+/* total: how many there are that match (a filter but type, and the times of pending entries, reads every file of the
+ * places asked for).
  * {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
  */
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,

@@ -382,6 +382,23 @@ class WithWorker(CliTest):
         self.assertFalse((self.outbox / ".busbridge/control.sock").exists())
         self.assertGreaterEqual(self.json_of("metrics", "-o", "json", expect=0)["commands"]["total"], 4, "figures outlive it")
 
+    def test_a_list_of_all_does_not_go_through_the_worker(self):
+        for number in range(700):
+            self.entry(PUBLISHED, PAYLOAD, id=f"p-{number:03}", storage_key=f"p-{number:03}", mtime=1700000000 + number)
+        self.worker()
+        ids = [f"p-{number:03}" for number in range(700)]
+        for form in ("json", "jsonl", "name"):
+            listed = self.run_cli("-v", "list", "--limit", "0", "-o", form, expect=0)
+            asked = self.run_cli("-v", "list", "--limit", "1000", "-o", form, expect=0)
+            self.assertIn("a long list; opening the outbox itself", listed.stderr())
+            self.assertIn("asking the worker", asked.stderr())
+            self.assertEqual(listed.stdout(), asked.stdout())
+        self.assertEqual(listed.stdout().split(), ids)
+        self.assertEqual(self.run_cli("list", "--limit", "0", "-o", "json", "--type", "dlq", expect=0).stdout(), "[]\n")
+        self.assertIn("nothing matches", self.run_cli("list", "-n", "0", "-o", "name", "--name", "x", expect=3).stderr())
+        code, _, body = self.ask("GET", "/v1/metrics")
+        self.assertEqual((code, json.loads(body)["commands"]["total"]), (200, 3), "only those with a limit")
+
     def test_the_api_refuses_in_problem_json(self):
         self.worker()
         for method, path, status in (("GET", "/nothing", 404), ("PUT", "/v1/status", 405), ("GET", "/v1/entries?limit=x", 400),

@@ -4,6 +4,7 @@ a wrong user, requests that are malformed, too large, too slow. Nothing changes,
 import json
 import os
 import random
+import select
 import signal
 import socket
 import unittest
@@ -290,6 +291,41 @@ def malformed(rng):
         yield bytes(bent)
     for _ in range(30):
         yield rng.randbytes(rng.randint(1, 3000))
+
+
+class Long(ControlTest):
+    """Answers that take long keep no other waiting, and are not gone on with when nobody wants them."""
+
+    def test_probes_answer_while_many_questions_take_long(self):
+        silent = socket.create_server(("127.0.0.1", 0))  # a Kafka that says nothing: asking it takes seconds
+        self.addCleanup(silent.close)
+        self.worker(**{"kafka.bootstrap.servers": f"127.0.0.1:{silent.getsockname()[1]}"})
+        waiting = []
+        for where in BOTH * 12:
+            s = self.connect(where)
+            self.addCleanup(s.close)
+            s.sendall(b"GET /v1/topics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            waiting.append(s)
+        for where in BOTH:
+            self.assertEqual(self.ask(where, "GET", "/livez")[0], 200)
+        self.assertEqual(select.select(waiting, [], [], 0)[0], [], "the long ones are still under way")
+        for s in waiting:
+            self.assertTrue(s.recv(12).endswith(b"200"))
+
+    def test_a_list_that_nobody_waits_for_is_not_finished(self):
+        for number in range(1000):
+            self.entry(PUBLISHED, PAYLOAD, id=f"p-{number}", storage_key=f"p-{number}")
+        self.worker()
+
+        def stopped():
+            for where in BOTH:
+                with self.connect(where) as s:
+                    s.sendall(b"GET /v1/entries?limit=10&key=none HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return b'busbridge_commands_total{command="list",result="refused"}' in self.ask("unix", "GET", "/metrics")[2]
+
+        wait_until(stopped, what="a list that was stopped")
+        half = b"GET /v1/entries?limit=1000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        self.assertIn(b'"total": 1001', self.raw("unix", half), "who only ends his sending gets his answer")
 
 
 class Hostile(ControlTest):

@@ -217,6 +217,47 @@ static void test_list_counts_and_shows_what_matches(void **state) {
   assert_null(strstr(text, "}, {"));
 }
 
+static struct buffer given;
+static bool take_two(void *ctx, struct span object) {
+  buffer_printf(&given, "%.*s|", 13, object.ptr);
+  return ++*(int *)ctx < 2;
+}
+static bool take_all(void *ctx, struct span object) {
+  (void)take_two(ctx, object);
+  return true;
+}
+static bool always(void *ctx) {
+  (void)ctx;
+  return true;
+}
+
+static void test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it(void **state) {
+  (void)state;
+  int count = 0;
+  char id[10];
+  for (int i = 0; i < 40; i++) snprintf(id, sizeof id, "d-%02d", i), dead(id, id);
+  open_outbox(SERVICE_INSPECT);
+  struct list_request request = {.each = take_all, .ctx = &count, .limit = 39};
+  selection_init(&request.selection);
+  buffer_clear(&json);
+  assert_string_equal(answered(service_list(service, &request, &json, &err)),
+                      "{\"version\": 1, \"total\": 40, \"entries\": []}");
+  assert_int_equal(count, 39);
+  assert_has(buffer_z(&given), "{\"id\": \"d-38\"|");
+  count = 0;
+  request.each = take_two;
+  assert_int_equal(service_list(service, &request, &json, &err), ST_CANCELLED);
+  assert_int_equal(count, 2);
+  buffer_release(&given);
+  request = (struct list_request){.selection = request.selection, .gone = always};
+  buffer_clear(&json);
+  assert_int_equal(service_list(service, &request, &json, &err), ST_CANCELLED);
+  request = (struct list_request){.selection = request.selection, .room = 2000};
+  assert_int_equal(service_list(service, &request, &json, &err), ST_TOO_LARGE);
+  assert_has(err.text, "busbridge list --limit 0 -o jsonl");
+  assert_int_equal(json.len, 0);
+}
+
 static void test_list_takes_places_and_limit(void **state) {
   (void)state;
   pending("a-1");
@@ -620,6 +661,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_list_begins_with_the_seven_keys_of_the_contract),
       TEST(test_list_takes_places_and_limit),
+      TEST(test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it),
       TEST(test_list_counts_and_shows_what_matches),
       TEST(test_show_tells_all_of_one_entry),
       TEST(test_show_points_at_the_place),

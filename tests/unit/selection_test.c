@@ -106,6 +106,14 @@ static void test_a_namespace_need_not_be_published(void **state) {
                     undotted = entry(PLACE_DLQ, "plot"), similar = entry(PLACE_DLQ, "plots.saved");
   set("namespace", "plot");
   assert_true(selection_narrows(&selection));
+  assert_true(selection_reads(&selection));
+  selection.namespace = (struct span){0};
+  set("since", "1h");
+  assert_true(selection_reads(&selection)); /* of a dead letter it is the time inside */
+  set("type", "pending");
+  assert_true(selection_narrows(&selection) && !selection_reads(&selection));
+  selection_init(&selection);
+  set("namespace", "plot");
   assert_true(takes(&aliased));
   assert_false(takes(&unknown) || takes(&undotted) || takes(&similar));
   set("namespace", "epsiode");

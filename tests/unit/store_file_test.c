@@ -71,6 +71,29 @@ static void what_is_not_ours_is_parsed_once_until_it_changes(void **state) {
   assert_string_equal(box_take_some(b), "a");
 }
 
+static void what_arrived_at_another_time_is_not_opened_for_a_list(void **state) {
+  struct box *b = *state;
+  struct box_listed l = {0};
+  struct store_range from = {TIME_NONE, INT64_C(1000) * 1000000}, to = {INT64_C(1000) * 1000000, TIME_NONE};
+  uint64_t total;
+  put_pending(b, "a"), put_pending(b, "b"), put_pending(b, "c");
+  set_mtime(b, "a.json", 999, 999999999), set_mtime(b, "b.json", 1000, 0), set_mtime(b, "c.json", 1000, 1000);
+  int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  assert_true(inotify_add_watch(fd, path_of(b, "c.json"), IN_OPEN) >= 0);
+  OK(store_list_range(b->store, LIST_PENDING, &from, 0, box_visit, &l, &total, &b->err));
+  assert_string_equal(l.ids, "a b");
+  assert_int_equal(total, 2);
+  assert_int_equal(opened(fd), 0);
+  l = (struct box_listed){0};
+  OK(store_list_range(b->store, LIST_PENDING, &to, 1, box_visit, &l, &total, &b->err));
+  assert_string_equal(l.ids, "b");
+  assert_int_equal(total, 2);
+  assert_int_equal(opened(fd), 0);
+  assert_string_equal(box_list(b, LIST_PENDING, 0, NULL).ids, "a b c");
+  assert_int_equal(opened(fd), 1);
+  close(fd);
+}
+
 static void files_that_are_not_ours_cannot_fill_the_window(void **state) {
   struct box *b = *state;
   box_stop(b);
@@ -373,6 +396,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(only_pending_ones_are_ours_and_others_stay_byte_for_byte),
       TEST(what_is_not_ours_is_parsed_once_until_it_changes),
+      TEST(what_arrived_at_another_time_is_not_opened_for_a_list),
       TEST(files_that_are_not_ours_cannot_fill_the_window),
       TEST(odd_files_are_left_alone_and_named_once),
       TEST(odd_files_told_by_a_notice_are_left_alone_too),
