@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define ASK_FROM 101 /* so many dead letters are replayed only when asked for twice; a purge always */
@@ -25,7 +26,11 @@ static bool typed(struct bulk_going *g, FILE *tty) {
   uint64_t n = 0;
   fprintf(stderr, "Type %" PRIu64 " to %s them, anything else to leave all as it is: ", g->total,
           bulk_verb(g->bulk, false));
-  bool answered = fgets(line, sizeof line, tty) != NULL;
+  /* In slices: a Ctrl-C that comes just before a read that blocks would not end it. */
+  struct pollfd waiting = {.fd = fileno(tty), .events = POLLIN};
+  while (!interrupts() && poll(&waiting, 1, 100) <= 0) {
+  }
+  bool answered = !interrupts() && fgets(line, sizeof line, tty) != NULL;
   if (!answered) fputc('\n', stderr);
   struct span text = span_trim(span_of(answered ? line : ""));
   return number_parse(text, UINT64_MAX, &n) ? n == g->total : span_is(text, number_text(g->total, number));
