@@ -89,16 +89,19 @@ static void enter_hands(struct relay *r, enum hand_slot slot) {
 }
 
 /* While what an earlier run left is settled nothing may be taken, but the names may be read, which takes a second for a
- * large backlog. */
+ * large backlog; and as long as Kafka is away, what arrives is taken in, so that it is counted. */
 static void list_meanwhile(struct relay *r) {
   pthread_mutex_lock(&r->lock);
-  while (!r->stopping && !r->recovered && !r->config.background && !r->flush.active)
-    pthread_cond_wait(&r->changed, &r->lock);
-  bool ahead = !r->stopping && !r->recovered;
+  while (!r->stopping && !r->recovered) {
+    bool wanted = r->config.background || r->flush.active;
+    pthread_mutex_unlock(&r->lock);
+    enum status st = wanted ? store_follow(r->parts.store, NULL) : ST_OK;
+    (void)st; /* the reader's first look tells */
+    relay_beat(r, &r->reader_us);
+    pthread_mutex_lock(&r->lock);
+    if (!r->stopping && !r->recovered) relay_wait_ms(r, REST_MS);
+  }
   pthread_mutex_unlock(&r->lock);
-  if (!ahead) return;
-  enum status st = store_follow(r->parts.store, NULL);
-  (void)st; /* the reader's first look tells */
 }
 
 static void *reader_main(void *arg) {

@@ -56,7 +56,6 @@ class Outage(harness.BusTest):
     def test_what_waits_is_told_before_kafka_has_answered_once(self):
         self.bootstrap = self.options["kafka.bootstrap.servers"] = f"127.0.0.1:{harness.free_port()}"
         self.fill(3)
-        self.entry("plot.updated", {}, status="dispatched", mtime=1600000000)  # not ours, and older
         worker = self.start_worker(options={"log.format": "json"})
         harness.wait_until(lambda: worker.logs("kafka_away"), what="the outage is told")
 
