@@ -37,13 +37,22 @@ def drain(bootstrap, topics):
     """All committed records of these topics by topic, partition and offset, as another client sees them."""
     records = []
     for topic in topics:
+        records += sorted(harness.parse_kcat(kcat(bootstrap, topic)), key=lambda r: (r.partition, r.offset))
+    return records
+
+
+def kcat(bootstrap, topic, patience=60):
+    """What kcat prints. A topic made a moment ago is not known to the broker at once."""
+    deadline = time.monotonic() + patience
+    while True:
         done = subprocess.run(["kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-X",
                                "isolation.level=read_committed", "-X", "fetch.wait.max.ms=10", "-f", "%t %p %o %T %K %S\n%k%s\n%h\n"],
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
-        if done.returncode:
+        if not done.returncode:
+            return done.stdout
+        if b"Unknown topic or partition" not in done.stderr or time.monotonic() > deadline:
             raise AssertionError("kcat: " + done.stderr.decode(errors="replace"))
-        records += sorted(harness.parse_kcat(done.stdout), key=lambda r: (r.partition, r.offset))
-    return records
+        time.sleep(0.2)
 
 
 def record_id(record):
