@@ -4,7 +4,7 @@
 Lays N entries and lets busbridge-worker drain them. Every other second list, health and metrics are asked once each, as an operator or a
 probe would, by their program; the seconds between are left alone. Prints the longest answer of each (mark: 100 ms), and what asking
 adds to the worker's CPU time an event (mark: 0.5 us): as the difference between both kinds of seconds, whose standard error stands beside it,
-and as the time of the threads that answer. Then, without a worker, the first output of commands at 20,000 entries, and --help of every
+and as what the answers cost while the worker is paused before that, spread over the events of a second. Then, without a worker, the first output of commands at 20,000 entries, and --help of every
 command (mark: 100 ms). What else the machine does is in every time but CPU time: the load is printed, and --version as the time that
 starting a program costs there.
 """
@@ -26,7 +26,7 @@ from relay import BUILD, ROOT
 ASKED = ("list", "health", "metrics")
 START = "--version"
 ALONE = (("list",), ("list", "--type", "dlq"), ("list", "-o", "jsonl", "--limit", "0"), ("health",), ("metrics",), ("flush", "--dry-run"))
-MARK_MS, MARK_US, ALONE_ENTRIES = 100, 0.5, 20000
+MARK_MS, MARK_US, ALONE_ENTRIES, ROUNDS = 100, 0.5, 20000, 20
 
 
 def arguments():
@@ -53,12 +53,20 @@ class Drain:
             connection.connect(self.socket)
             connection.sendall(b"GET /v1/metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        return json.loads(answer.split(b"\r\n\r\n", 1)[1])["counters"]["published"], time.clock_gettime(self.clock)
+        return json.loads(answer.split(b"\r\n\r\n", 1)[1])["counters"]["published"], self.cpu()
 
-    def answering(self):
-        """CPU seconds of the threads that answer, which libmicrohttpd names."""
-        tasks = Path(f"/proc/{self.child.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks if (task / "comm").read_text().startswith("MHD-")) / 1e9
+    def cpu(self):
+        return time.clock_gettime(self.clock)
+
+    def rest(self):
+        """Until it has listed the outbox and does next to nothing."""
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            before = self.cpu()
+            time.sleep(1)
+            if self.cpu() - before < 0.02:
+                return
+        sys.exit("the paused worker does not come to rest")
 
 
 class Bench(relay.Bench):
@@ -79,28 +87,39 @@ class Bench(relay.Bench):
             child.returncode = os.waitstatus_to_exitcode(status)
         return first * 1e3, (time.monotonic() - began) * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3
 
-    def ask(self, outbox, drain, answers, costs):
-        for word in (START, *ASKED):
-            idle, began = drain.answering(), time.monotonic()
+    def ask(self, outbox, answers, words=(START, *ASKED)):
+        for word in words:
+            began = time.monotonic()
             done = subprocess.run(self.command(outbox, word), stdin=subprocess.DEVNULL, capture_output=True)
             answers[word].append((time.monotonic() - began) * 1e3)
-            costs[word] += drain.answering() - idle
             if done.returncode not in (0, 1, 2) or b"No worker" in done.stdout:
                 sys.exit(f"busbridge {word} ended with {done.returncode}: {done.stderr.decode()}")
 
+    def cost(self, outbox, drain, word):
+        """CPU seconds of the paused worker for one answer: of a stretch that was asked, less one as long that was not."""
+        began, cpu, answers = time.monotonic(), drain.cpu(), {word: []}
+        for _ in range(ROUNDS):
+            self.ask(outbox, answers, (word,))
+        asked, took, cpu = drain.cpu() - cpu, time.monotonic() - began, drain.cpu()
+        time.sleep(took)
+        return (asked - (drain.cpu() - cpu)) / ROUNDS
+
     def drain(self):
-        """Answers in ms by command, (events, CPU seconds) of the asked and of the quiet windows, CPU seconds of answering by command."""
+        """Answers in ms by command, (events, CPU seconds) of the asked and of the quiet windows, CPU seconds of an answer by command."""
         outbox = self.make("outbox")
         self.tool("lay", outbox, self.options.events)
+        subprocess.run(self.command(outbox, "pause"), check=True, stdin=subprocess.DEVNULL, capture_output=True)
         drain = Drain(self.worker(outbox), outbox)
-        answers, costs = {word: [] for word in (START, *ASKED)}, dict.fromkeys((START, *ASKED), 0)
-        windows, asked = {True: [], False: []}, True
+        drain.rest()
+        costs = {word: self.cost(outbox, drain, word) for word in ASKED}
+        answers, windows, asked = {word: [] for word in (START, *ASKED)}, {True: [], False: []}, True
+        subprocess.run(self.command(outbox, "resume"), check=True, stdin=subprocess.DEVNULL, capture_output=True)
         while not (at := drain.now())[0]:
             time.sleep(0.05)
         while at[0] < self.options.events:
             ends = time.monotonic() + self.options.window
             if asked:
-                self.ask(outbox, drain, answers, costs)
+                self.ask(outbox, answers)
             time.sleep(max(0, ends - time.monotonic()))
             then = drain.now()
             if then[0] < self.options.events:  # the last one may have stood idle
@@ -136,17 +155,17 @@ def ratio_error(rows, ratio):
 def report_drain(answers, windows, costs):
     for word, took in answers.items():
         mark = "" if word == START else verdict(max(took), MARK_MS)
-        print(f"{word:<9} asked {len(took)} times: median {statistics.median(took):6.1f} ms, longest {max(took):6.1f} ms, "
-              f"{costs[word] / len(took) * 1e3:.2f} ms CPU of the worker each{mark}")
+        cost = f", {costs[word] * 1e3:.2f} ms CPU of the worker each" if word in costs else ""
+        print(f"{word:<9} asked {len(took)} times: median {statistics.median(took):6.1f} ms, longest {max(took):6.1f} ms{cost}{mark}")
     if min(len(rows) for rows in windows.values()) < 2:
         print("too few windows for the CPU an event: more --events")
         return
-    cost = {kind: sum(cpu for _, cpu in rows) / sum(n for n, _ in rows) * 1e6 for kind, rows in windows.items()}
-    error = sum(ratio_error(rows, cost[kind] / 1e6) ** 2 for kind, rows in windows.items()) ** 0.5 * 1e6
-    added, threads = cost[True] - cost[False], sum(costs.values()) / sum(n for n, _ in windows[True]) * 1e6
-    print(f"CPU of the worker an event: asked {cost[True]:.2f} us, not asked {cost[False]:.2f} us: {added:+.2f} us, standard error "
+    each = {kind: sum(cpu for _, cpu in rows) / sum(n for n, _ in rows) * 1e6 for kind, rows in windows.items()}
+    error = sum(ratio_error(rows, each[kind] / 1e6) ** 2 for kind, rows in windows.items()) ** 0.5 * 1e6
+    added, spread = each[True] - each[False], sum(costs.values()) * len(windows[True]) / sum(n for n, _ in windows[True]) * 1e6
+    print(f"CPU of the worker an event: asked {each[True]:.2f} us, not asked {each[False]:.2f} us: {added:+.2f} us, standard error "
           f"{error:.2f} ({len(windows[True])} and {len(windows[False])} windows)")
-    print(f"of the threads that answer: {threads:.3f} us an event of the asked windows{verdict(max(threads, added - 2 * error), MARK_US)}")
+    print(f"what the answers cost, spread over the events of a window: {spread:.3f} us an event{verdict(max(spread, added - 2 * error), MARK_US)}")
 
 
 def main():
