@@ -89,7 +89,7 @@ static enum status one_step(struct bulk_going *g, struct error *err) {
 static enum status drive(struct bulk_going *g, struct error *err) {
   struct bulk *b = g->bulk;
   struct progress bar;
-  uint64_t passed = 0, before = g->total - bulk_count(g, "left");
+  uint64_t passed = 0;
   int64_t began_ms = clock_mono_ms(b->admin->clock);
   enum status st = ST_OK;
   progress_init(&bar, STDERR_FILENO, b->admin->interactive, b->purge ? "purge" : "replay", b->admin->clock);
@@ -98,7 +98,7 @@ static enum status drive(struct bulk_going *g, struct error *err) {
     if (st == ST_OK) st = one_step(g, err);
     if (st != ST_OK || answer_bool(&g->doc, 0, "finished")) break;
     uint64_t now = g->total - bulk_count(g, "left");
-    passed = now > before ? now - before : passed;
+    passed = now > g->before ? now - g->before : passed;
     progress_show(&bar, now, g->total);
     if (answer_bool(&g->doc, 0, "wait")) wait_ms(ROUND_PAUSE_MS);
     pause_for_rate(b, began_ms, passed);
@@ -197,8 +197,10 @@ static enum status find_unfinished(struct bulk_going *g, int count, char **words
   buffer_clear(&g->json);
   if (st == ST_OK) st = client_bulk_progress(g->client, g->bulk->purge, g->selection, &g->json, err);
   if (st == ST_OK) st = bulk_read(g, err);
-  if (st == ST_OK) g->total = bulk_count(g, "total");
-  return st;
+  if (st != ST_OK) return st;
+  g->total = bulk_count(g, "total");
+  g->before = g->total - bulk_count(g, "left");
+  return ST_OK;
 }
 
 static int resume(struct bulk_going *g, int count, char **words) {

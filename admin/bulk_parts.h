@@ -10,6 +10,7 @@ struct bulk_going {
   struct bulk *bulk;
   struct client *client;
   uint64_t selection, total;
+  uint64_t before;  /* of total, by commands before this one */
   uint64_t missing; /* ids that nothing has */
   struct json_doc doc;
   struct buffer json;   /* the last answer; doc is of it */

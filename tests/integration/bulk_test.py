@@ -13,6 +13,7 @@ import subprocess
 import termios
 import time
 from collections import Counter
+from datetime import datetime
 
 import harness
 from harness import BUILD, wait_until
@@ -302,7 +303,10 @@ class WithWorker(BulkTest):
         self.letters(10)
         worker = self.worker()
         self.run_cli("replay", "--all", "--rate", "12", expect=0)
-        self.assertEqual([line["count"] for line in worker.logs("replayed_some")], [3, 3, 3, 1])
+        steps = worker.logs("replayed_some")
+        self.assertEqual([line["count"] for line in steps], [3, 3, 3, 1])
+        first, last = (datetime.fromisoformat(steps[n]["ts"]) for n in (0, -1))
+        self.assertGreater((last - first).total_seconds(), 0.5)  # the tenth is due 0.75 s after the first
         self.settle([f"d-{i:03}" for i in range(10)])
 
     def test_what_kafka_has_is_refused_unless_forced(self):
