@@ -136,12 +136,14 @@ def end(pid, folder, patience=20):
 class Broker:
     """A broker of one's own. start() again after stop() or kill9(): same port, same data. close() removes everything."""
 
+    HEAP = "512m"
+
     def __init__(self, extra=""):
         self.extra = extra  # more lines of server.properties
         self.dir = self.process = self.bootstrap = self.log = None
 
     def _java(self, main, *arguments):
-        return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars()}/*",
+        return ["java", f"-Xmx{self.HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars()}/*",
                 f"-Dlog4j2.configurationFile={self.dir}/log4j2.properties", main, *arguments]
 
     def _prepare(self):

@@ -1,12 +1,14 @@
 """The few Kafka requests that tests need, spoken directly: quicker than starting a JVM for each topic.
 
-Every call opens its own connection to one broker and closes it. Names of the request fields: Kafka's protocol guide.
+Every call opens its own connection to one broker and closes it; of several addresses (a,b,c) the first that answers is asked. Names of
+the request fields: Kafka's protocol guide.
 """
 
 import socket
 import struct
 
-CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS = 19, 20, 3, 2, 30, 31, 44
+CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, FIND_COORDINATOR = 19, 20, 3, 2, 10
+CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS = 30, 31, 44
 
 
 class KafkaError(Exception):
@@ -59,7 +61,17 @@ def read_exactly(connection, length):
 
 
 def ask(bootstrap, api, version, body, timeout=15):
-    host, port = bootstrap.rsplit(":", 1)
+    *first, last = bootstrap.split(",")
+    for address in first:
+        try:
+            return ask_one(address, api, version, body, timeout)
+        except OSError:
+            pass  # the next one may live
+    return ask_one(last, api, version, body, timeout)
+
+
+def ask_one(address, api, version, body, timeout):
+    host, port = address.rsplit(":", 1)
     head = struct.pack(">hhi", api, version, 1) + string("busbridge-test")
     with socket.create_connection((host, int(port)), timeout) as connection:
         connection.settimeout(timeout)
@@ -69,9 +81,10 @@ def ask(bootstrap, api, version, body, timeout=15):
 
 
 def create_topic(bootstrap, name, partitions=3, config=None):
+    """As many copies as the broker makes by default."""
     configs = array([string(key) + string(str(value)) for key, value in (config or {}).items()])
-    topic = string(name) + struct.pack(">ih", partitions, 1) + array([]) + configs
-    answer = ask(bootstrap, CREATE_TOPICS, 2, array([topic]) + struct.pack(">i?", 15000, False))
+    topic = string(name) + struct.pack(">ih", partitions, -1) + array([]) + configs
+    answer = ask(bootstrap, CREATE_TOPICS, 4, array([topic]) + struct.pack(">i?", 15000, False))
     answer.take("i")
     for code, text in answer.array(lambda: (answer.string(), answer.take("h"), answer.string())[1:]):
         if code:
@@ -127,29 +140,58 @@ allow.everyone.if.no.acl.found=true
 """
 
 
-def topics(bootstrap, timeout=15):
-    """{topic: number of partitions that have a leader}"""
-    answer = ask(bootstrap, METADATA, 4, struct.pack(">i?", -1, False), timeout)
+def metadata(bootstrap, names=None, timeout=15):
+    """({number of a broker: its address}, {topic: {partition: (number of its leader or -1, how many copies lack)}}); names: those topics alone."""
+    wanted = struct.pack(">i", -1) if names is None else array([string(name) for name in names])
+    answer = ask(bootstrap, METADATA, 4, wanted + struct.pack(">?", False), timeout)
     answer.take("i")
-    answer.array(lambda: (answer.take("i"), answer.string(), answer.take("i"), answer.string()))
+    brokers = answer.array(lambda: (answer.take("i"), f"{answer.string()}:{answer.take('i')}", answer.string())[:2])
     answer.string(), answer.take("i")
 
     def partition():
-        error, _, leader = answer.take("h"), answer.take("i"), answer.take("i")
-        answer.array(lambda: answer.take("i")), answer.array(lambda: answer.take("i"))
-        return error == 0 and leader >= 0
+        error, number, leader = answer.take("h"), answer.take("i"), answer.take("i")
+        copies, in_sync = (len(answer.array(lambda: answer.take("i"))) for _ in range(2))
+        return number, (-1 if error else leader, copies - in_sync)
 
     def topic():
         _, name, _ = answer.take("h"), answer.string(), answer.take("?")
-        return name, sum(answer.array(partition))
+        return name, dict(answer.array(partition))
 
-    return dict(answer.array(topic))
+    return dict(brokers), dict(answer.array(topic))
+
+
+def topics(bootstrap, timeout=15):
+    """{topic: number of partitions that have a leader}"""
+    return {name: sum(leader >= 0 for leader, _ in partitions.values())
+            for name, partitions in metadata(bootstrap, timeout=timeout)[1].items()}
+
+
+def leader(bootstrap, topic, partition):
+    """(number, address) of the broker that leads that partition."""
+    brokers, found = metadata(bootstrap, [topic])
+    number, _ = found.get(topic, {}).get(partition, (-1, 0))
+    if number not in brokers:
+        raise KafkaError(5, f"nobody leads {topic}/{partition}")
+    return number, brokers[number]
+
+
+GROUP, TRANSACTION = 0, 1  # what has a coordinator
+
+
+def coordinator(bootstrap, kind, name):
+    """(number, address) of the broker that coordinates that group or transactional id."""
+    answer = ask(bootstrap, FIND_COORDINATOR, 1, string(name) + struct.pack(">b", kind))
+    answer.take("i")
+    code, text, number = answer.take("h"), answer.string(), answer.take("i")
+    if code:
+        raise KafkaError(code, text or "")
+    return number, f"{answer.string()}:{answer.take('i')}"
 
 
 def end_offset(bootstrap, topic, partition, stable=True):
     """The offset that the next record gets (counts aborted records and markers too); stable: up to the first open transaction."""
     body = struct.pack(">ib", -1, stable) + array([string(topic) + array([struct.pack(">iq", partition, -1)])])
-    answer = ask(bootstrap, LIST_OFFSETS, 2, body)
+    answer = ask(leader(bootstrap, topic, partition)[1], LIST_OFFSETS, 2, body)
     answer.take("i"), answer.take("i"), answer.string(), answer.take("i"), answer.take("i")
     code, _, offset = answer.take("h"), answer.take("q"), answer.take("q")
     if code:
