@@ -18,7 +18,7 @@ enum attempt {
   ATTEMPT_AGAIN,  /* not committed, nobody to blame */
   ATTEMPT_STOP
 };
-enum { DISK_RETRY_MS = 500 };
+enum { DISK_RETRY_MS = 500, MARKERS_MS = 4 };
 
 static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
 
@@ -279,6 +279,13 @@ static enum attempt undo(struct relay *r, enum attempt then) {
   return found == ATTEMPT_AGAIN ? then : found;
 }
 
+/* The broker marks the end of a transaction in its partitions after it has answered the commit. One that begins before
+ * that is refused (CONCURRENT_TRANSACTIONS), and librdkafka asks again only 20 ms later: these few are quicker. */
+static void await_markers(struct relay *r) {
+  int64_t until = r->ledger.committed_ms + MARKERS_MS;
+  for (int64_t left; (left = until - clock_mono_ms(r->parts.clock)) > 0;) publisher_poll(r->publisher, (int)left);
+}
+
 /* ATTEMPT_AGAIN: nothing of it was committed, err may say why. */
 static enum attempt attempt(struct relay *r, struct item **items, size_t count, struct error *err) {
   if (relay_must_end(r)) return ATTEMPT_STOP;
@@ -287,6 +294,7 @@ static enum attempt attempt(struct relay *r, struct item **items, size_t count, 
     if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;
   }
   if (!write_manifest(r, items, count)) return ATTEMPT_STOP;
+  await_markers(r);
   relay_point(r, "begin");
   if (step(r, "begin", publisher_begin, err) != TXN_DONE) return look_up(r);
   if (!send_all(r, items, count)) return ATTEMPT_STOP; /* never committed: the next start aborts it */

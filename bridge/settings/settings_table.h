@@ -81,7 +81,7 @@
     "", "Topic whose committed offset carries the ledger of exactly_once")                                                 \
   X(CLOUDEVENTS_SOURCE, "cloudevents.source", TEXT, "", 0, 0, 0,                                                           \
     "", "Header ce_source; empty means /busbridge/<outbox id>")                                                            \
-  X(BATCH_MAX_EVENTS, "batch.max_events", NUMBER, "5000", 1, 100000, SETTING_RELOADABLE,                                   \
+  X(BATCH_MAX_EVENTS, "batch.max_events", NUMBER, "2000", 1, 100000, SETTING_RELOADABLE,                                   \
     "", "Events of a batch, at most")                                                                                      \
   X(BATCH_MAX_BYTES, "batch.max_bytes", BYTES, "4MiB", KIB, GIB, SETTING_RELOADABLE,                                       \
     "", "Bytes of a batch's entries, at most (one entry always fits)")                                                     \

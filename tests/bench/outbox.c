@@ -1,6 +1,6 @@
 /* outbox.c - the parts of the benchmark that must not be slow themselves.
  *
- *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names into DIR
+ *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names into DIR, durable
  *   bench-outbox raw DIR         open, fstat, read, close, unlink of every file of DIR, by name, one thread
  *   bench-outbox paced DIR N HZ  N entries, HZ a second, each renamed into DIR; times each from its rename until it is
  * gone
@@ -104,6 +104,7 @@ static int lay(int folder, uint64_t count) {
     write_file(folder, name, text, length);
     bytes += length;
   }
+  must(syncfs(folder) == 0, "syncfs");
   printf("{\"entries\": %llu, \"bytes\": %llu}\n", (unsigned long long)count, (unsigned long long)bytes);
   return 0;
 }
