@@ -60,9 +60,9 @@ def record_id(record):
 
 
 def read_list(path):
-    """The producer's list: its entries in the order of writing. A line that is just being written is not there yet."""
-    entries, text = {}, Path(path).read_text()
-    for line in text[:text.rfind("\n") + 1].splitlines():
+    """The producer's list: its entries in the order of writing."""
+    entries = {}
+    for line in Path(path).read_text().splitlines():
         said = json.loads(line)
         if said["do"] == "attempt":
             entries[said["file"], said["id"]] = {**said, "accepted": False}
