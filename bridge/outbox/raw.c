@@ -63,7 +63,10 @@ static enum status write_descriptor(struct fs *s, const char *json, const struct
   return st == ST_OK ? durable_sync_folder(fs_folder(s, PLACE_DLQ), err) : st;
 }
 
-static void drop(struct fs *s, const char *json) {
+/* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone. */
+static void drop(struct fs *s, const char *json, const char *raw) {
+  struct stat moved;
+  if (there(s, raw, &moved)) return;
   enum status st = durable_unlink(fs_folder(s, PLACE_DLQ), json, NULL);
   (void)st; /* it stays as a dead letter without bytes; replaying it says so */
 }
@@ -113,7 +116,7 @@ enum status fs_dead_raw(struct fs *s, enum place place, const char *name, const 
   st = move_raw(s, place, name, stamp, raw, how, err);
   if (st != ST_OK) return st; /* both stay: the next try finds the descriptor */
   if (*how != SETTLED_GONE) {
-    drop(s, json);
+    drop(s, json, raw);
     return ST_OK;
   }
   st = fs_sync_places(s, PLACE_DLQ, place, err);

@@ -259,7 +259,15 @@ static void a_failing_sync_is_told_again_until_it_works(void **state) {
 
 /* ---- somebody else, at the worst moment ---- */
 
-enum deed { REPLACE = 1, REMOVE = 2, REMOVE_AFTER = 4, NO_EXCHANGE = 8, CRASH_FIRST = 16, CRASH_THEN = 32 };
+enum deed {
+  REPLACE = 1,
+  REMOVE = 2,
+  REMOVE_AFTER = 4,
+  NO_EXCHANGE = 8,
+  CRASH_FIRST = 16,
+  CRASH_THEN = 32,
+  FINISH = 64
+};
 struct rival {
   struct box *b;
   const char *name;
@@ -280,6 +288,7 @@ static int rival_hook(void *ctx, enum durable_op op, const char *name, bool afte
   if (after && r->renames != r->at) return 0;
   if (!after && (r->deeds & REPLACE)) replace_file(r->b, r->name);
   if (!after && (r->deeds & REMOVE)) unlink(path_of(r->b, r->name));
+  if (!after && (r->deeds & FINISH)) assert_int_equal(rename(path_of(r->b, r->name), path_of(r->b, "dlq/a.raw")), 0);
   if (after && (r->deeds & REMOVE_AFTER)) unlink(path_of(r->b, r->name));
   r->crashed = r->deeds & (after ? CRASH_THEN : CRASH_FIRST);
   if (r->crashed) return EIO;
@@ -361,6 +370,16 @@ static void a_raw_move_of_the_wrong_file_is_taken_back(void **state) {
   assert_int_equal(with_rival(b, REPLACE, 1, true), SETTLED_CHANGED);
   assert_int_equal(files_in(b, "dlq"), 0);
   assert_string_equal(box_take_some(b), "rival");
+}
+
+/* A successor found the descriptor of the one that stopped, and used it. */
+static void a_raw_move_that_a_successor_finished_keeps_its_descriptor(void **state) {
+  struct box *b = *state;
+  make_broken(b);
+  assert_int_equal(with_rival(b, FINISH, 1, true), SETTLED_VANISHED);
+  assert_true(exists(b, "dlq/a.raw"));
+  assert_true(exists(b, "dlq/a.json"));
+  assert_int_equal(box_list(b, LIST_DEAD, 0, NULL).last.raw, true);
 }
 
 static void a_file_system_without_exchange_gets_a_plain_rename_and_a_warning(void **state) {
@@ -461,6 +480,7 @@ int main(void) {
       TEST(also_when_our_rewrite_was_removed_in_between),
       TEST(what_is_removed_meanwhile_is_not_brought_back),
       TEST(a_raw_move_of_the_wrong_file_is_taken_back),
+      TEST(a_raw_move_that_a_successor_finished_keeps_its_descriptor),
       TEST(a_file_system_without_exchange_gets_a_plain_rename_and_a_warning),
       TEST(a_replay_that_meets_somebody_leaves_what_is_theirs),
       TEST(a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry),
