@@ -268,8 +268,7 @@ static void close_batch(struct relay *r, const struct manifest_name *name) {
   unsigned tries = 0;
   if (!sync_outbox(r)) return;
   while (ledger_settled(r, name, &err) != ST_OK) {
-    if (err.status == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
-    if (!wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
+    if (!still_ours(r) || !wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
   }
   if (tries) disk_works(r);
 }

@@ -24,7 +24,10 @@ class Zombie(Suite):
         else:
             self.missed += 1
         world.settle()
-        return world.judge()
+        judgement = world.judge()
+        if any("another worker" in line["error"] for line in zombie.logs("outbox_write_failed")):
+            judgement.fault("I9", "the zombie takes what is another's for a disk that refuses, and waits for it")
+        return judgement
 
     def test_a_zombie_wakes_after_its_successor(self):
         found = self.baseline()
