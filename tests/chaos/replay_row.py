@@ -82,6 +82,7 @@ def selection(t, redis):
         command.wait(120)
         if worker:
             worker.kill()
+    world.settle()
     for _ in range(20):  # a move that was cut in the middle may be finished in the other direction
         if not unfinished(world) and not list((world.outbox / "dlq").glob("*.json")):
             break
