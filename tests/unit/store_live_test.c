@@ -1,156 +1,7 @@
-/* Files that are still being written, and what inotify tells about the folders. */
-#include "tests/unit/files.h"
+/* What inotify tells about the folders, and the order it gives. */
+#include "tests/unit/clock_box.h"
 
 #include <pthread.h>
-
-static struct test_clock clock_now;
-
-static int box_open(void **state) {
-  *state = box_new("file");
-  return 0;
-}
-
-/* A clock that stands still; settle is 1000 ms. */
-static void use_clock(struct box *b) {
-  box_stop(b);
-  clock_begin(&clock_now);
-  b->config.clock = &clock_now.clock;
-  b->config.settle_ms = 1000;
-  box_start(b);
-}
-
-static void half_a_file_waits_until_it_is_whole(void **state) {
-  struct box *b = *state;
-  use_clock(b);
-  box_take_all(b);
-  int fd = open(path_of(b, "a.json"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  store_rescan(b->store);
-  assert_string_equal(box_take_all(b), ""); /* empty */
-  assert_int_equal(box_counts(b).growing, 1);
-  assert_int_equal(box_counts(b).pending, 1);
-  const char *text = "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}";
-  assert_int_equal(write(fd, text, 20), 20);
-  store_rescan(b->store);
-  assert_string_equal(box_take_all(b), "");
-  assert_int_equal(box_counts(b).growing, 1);
-  assert_int_equal(write(fd, text + 20, strlen(text) - 20), strlen(text) - 20);
-  close(fd);
-  assert_string_equal(box_take_all(b), "a");
-  assert_int_equal(box_counts(b).growing, 0);
-  assert_int_equal(box_counts(b).pending, 1);
-}
-
-static void what_does_not_parse_is_handed_out_once_settled(void **state) {
-  struct box *b = *state;
-  struct entry e;
-  use_clock(b);
-  put(b, "bad.json", "{\"id\": \"a\", ");
-  put(b, "empty.json", "");
-  put(b, "nan.json", "{\"x\": NaN}");
-  put(b, "list.json", "[1]");
-  assert_string_equal(box_take_all(b), "");
-  clock_pass(&clock_now, 900);
-  assert_string_equal(box_take_all(b), "");
-  assert_int_equal(box_counts(b).growing, 4);
-  clock_pass(&clock_now, 200);
-  unsigned seen = 0;
-  while (box_next(b, &e) == ST_OK) {
-    assert_non_null(e.error);
-    if (span_is(e.ref.name, "bad.json")) assert_int_equal(e.reason, REASON_NOT_JSON), seen |= 1;
-    if (span_is(e.ref.name, "empty.json")) assert_int_equal(e.reason, REASON_EMPTY_FILE), seen |= 2;
-    if (span_is(e.ref.name, "nan.json")) assert_int_equal(e.reason, REASON_NOT_A_NUMBER), seen |= 4;
-    if (span_is(e.ref.name, "list.json")) assert_int_equal(e.reason, REASON_NOT_OBJECT), seen |= 8;
-  }
-  assert_int_equal(seen, 15);
-  assert_int_equal(box_counts(b).growing, 0);
-  assert_int_equal(box_counts(b).in_hand, 4);
-  assert_int_equal(box_counts(b).pending, 4);
-}
-
-static void a_change_begins_the_waiting_anew(void **state) {
-  struct box *b = *state;
-  use_clock(b);
-  put(b, "a.json", "{");
-  box_take_all(b);
-  clock_pass(&clock_now, 900);
-  usleep(15000); /* another ctime */
-  put(b, "a.json", "{{");
-  box_take_all(b);
-  clock_pass(&clock_now, 900);
-  assert_string_equal(box_take_all(b), "");
-  clock_pass(&clock_now, 200);
-  assert_string_equal(box_take_all(b), "a.json!not_json");
-}
-
-static void old_broken_files_need_no_waiting_unless_the_clock_stepped(void **state) {
-  struct box *b = *state;
-  put(b, "a.json", "{");
-  use_clock(b);
-  clock_pass(&clock_now, 5000);
-  assert_string_equal(box_take_all(b), "a.json!not_json");
-  box_release_all(b);
-  clock_now.wall_us += 86400ll * 1000000; /* a day, at once */
-  put(b, "b.json", "{");
-  store_rescan(b->store);
-  assert_string_equal(box_take_all(b), "");
-  clock_pass(&clock_now, 999);
-  assert_string_equal(box_take_all(b), "");
-  clock_pass(&clock_now, 2);
-  box_take_all(b);
-  assert_int_equal(b->count, 2);
-  box_release_all(b);
-  clock_now.wall_us -= 5 * 86400ll * 1000000; /* back: files from the future */
-  store_rescan(b->store);
-  assert_string_equal(box_take_all(b), "");
-  clock_pass(&clock_now, 1001);
-  box_take_all(b);
-  assert_int_equal(b->count, 2);
-}
-
-static void too_large_is_handed_out_unread(void **state) {
-  struct box *b = *state;
-  struct entry e;
-  box_stop(b);
-  b->config.max_entry_bytes = 100;
-  box_start(b);
-  put_pending(b, "a");
-  box_take_all(b);
-  usleep(40000);
-  OK(box_next(b, &e));
-  assert_int_equal(e.reason, REASON_TOO_LARGE);
-  assert_int_equal(e.text.len, 0);
-  assert_non_null(strstr(e.error, "max_entry_bytes"));
-  box_dead(b, &e.ref, e.reason);
-  assert_true(exists(b, "dlq/a.raw"));
-}
-
-static void a_growing_file_that_goes_or_becomes_foreign_is_forgotten(void **state) {
-  struct box *b = *state;
-  use_clock(b);
-  put(b, "a.json", "{"), put(b, "b.json", "{"), put(b, "c.json", "{");
-  box_take_all(b);
-  assert_int_equal(box_counts(b).growing, 3);
-  assert_int_equal(unlink(path_of(b, "a.json")), 0);
-  put(b, "b.json", "{\"other\": 1}");
-  assert_string_equal(box_take_all(b), "");
-  clock_pass(&clock_now, 1001);
-  assert_string_equal(box_take_all(b), "c.json!not_json");
-  struct store_counts c = box_counts(b);
-  assert_int_equal(c.growing, 0);
-  assert_int_equal(c.foreign, 1);
-  assert_int_equal(c.pending, 1);
-}
-
-static void a_wait_ends_when_a_growing_file_is_due(void **state) {
-  struct box *b = *state;
-  put(b, "a.json", "{");
-  box_take_all(b);
-  store_wait(b->store, -1); /* for ever, but for that file */
-  while (!*box_take_all(b)) store_wait(b->store, -1);
-  assert_string_equal(b->ids, "a.json!not_json");
-}
-
-/* ---- live ---- */
 
 static void notices_give_the_order_also_where_a_listing_has_the_names(void **state) {
   struct box *b = *state;
@@ -322,30 +173,6 @@ static void a_wake_ends_a_long_search_among_foreign_files(void **state) {
   assert_int_equal(box_counts(b).foreign, 600);
 }
 
-/* It was growing when an earlier scan saw it; it is due just when a later scan's group has read it. */
-static void a_growing_file_that_is_listed_too_comes_once(void **state) {
-  struct box *b = *state;
-  struct entry e;
-  use_clock(b);
-  put(b, "c.json", "{");
-  assert_string_equal(box_take_all(b), "");
-  const char *ids[] = {"a", "b", "c", "d"};
-  for (int i = 0; i < 4; i++) {
-    char name[20];
-    snprintf(name, sizeof name, "%s.json", ids[i]);
-    put_pending(b, ids[i]);
-    set_mtime(b, name, 1700000000, 0);
-  }
-  store_rescan(b->store);
-  OK(box_next(b, &e)); /* the group is read */
-  assert_true(span_is(e.event.id, "a"));
-  clock_pass(&clock_now, 1001);
-  OK(box_next(b, &e));
-  assert_true(span_is(e.event.id, "c"));
-  box_done(b, &e.ref, SETTLED_GONE);
-  assert_string_equal(box_take_all(b), "b d");
-}
-
 /* While a worker runs, files come in the order they were told: their times, and ours, may step as they like. */
 static void live_order_is_kept_when_the_clock_steps(void **state) {
   struct box *b = *state;
@@ -479,24 +306,12 @@ static void what_arrives_during_listings_comes_once_and_in_order(void **state) {
   assert_int_equal(box_counts(b).pending, 0);
 }
 
-static int reset_clock(void **state) {
-  ((struct box *)*state)->config.clock = &clock_system;
-  return box_free(state);
-}
-
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, reset_clock)
   const struct CMUnitTest tests[] = {
-      TEST(half_a_file_waits_until_it_is_whole),
       TEST(a_settled_scan_waits_as_long_as_it_may),
       TEST(live_order_is_kept_when_the_clock_steps),
       TEST(an_entry_that_just_fits_goes_on_to_fit),
-      TEST(what_does_not_parse_is_handed_out_once_settled),
-      TEST(a_change_begins_the_waiting_anew),
-      TEST(old_broken_files_need_no_waiting_unless_the_clock_stepped),
-      TEST(too_large_is_handed_out_unread),
-      TEST(a_growing_file_that_goes_or_becomes_foreign_is_forgotten),
-      TEST(a_wait_ends_when_a_growing_file_is_due),
       TEST(notices_give_the_order_also_where_a_listing_has_the_names),
       TEST(a_linked_file_is_found_by_the_next_scan),
       TEST(bytes_changed_in_hand_are_left_and_found_again),
@@ -506,7 +321,6 @@ int main(void) {
       TEST(an_overflow_of_notices_means_a_new_scan),
       TEST(arrivals_while_a_listing_is_used_up_come_behind_it),
       TEST(more_than_a_drain_of_entries_in_one_scan),
-      TEST(a_growing_file_that_is_listed_too_comes_once),
       TEST(what_arrives_during_listings_comes_once_and_in_order),
       TEST(a_wake_ends_a_long_search_among_foreign_files),
   };
