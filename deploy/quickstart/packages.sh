@@ -12,7 +12,10 @@ TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin sy
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 
-# Where downloads are kept between runs (Kafka's jars, the pinned clang-format).
+# What no package has: tests/tools/fetch brings it.
+KUBERNETES_VALIDATE=1.37.0
+
+# Where downloads are kept between runs (what tests/tools/fetch brings, the pinned clang-format).
 cache_folder() { printf '%s\n' "${BUSBRIDGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/busbridge}"; }
 
 # missing_packages NAME...: those that are not installed. A machine without dpkg is believed to have them: the build will tell.
@@ -24,24 +27,24 @@ missing_packages() {
   done
 }
 
+# as_root COMMAND...: as root, or by sudo.
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
 # install_packages NAME...: says what it installs, and does nothing at all when nothing is missing. Root, or sudo.
 install_packages() {
-  local missing log status=0 as_root=()
+  local missing log status=0
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || {
-      echo "Missing: $missing; become root and run: apt-get install $missing" >&2
-      return 1
-    }
-    as_root=(sudo)
-  fi
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || {
+    echo "Missing: $missing; become root and run: apt-get install $missing" >&2
+    return 1
+  }
   echo "Installing by apt-get: $missing" >&2
   log=$(mktemp)
   # Words are meant to split. Recommended packages are left out: nothing here needs them.
   # shellcheck disable=SC2086
-  { "${as_root[@]}" apt-get update -q &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
+  { as_root apt-get update -q &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
     >"$log" 2>&1 </dev/null || status=1
   [ "$status" = 0 ] || {
     tail -n 15 "$log" >&2

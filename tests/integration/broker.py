@@ -3,8 +3,9 @@
 
     broker.py start FILE    start it, write {"bootstrap", "pid", "dir", "log"} to FILE as JSON, return when it answers
     broker.py stop FILE     end that broker and remove its folder
+    broker.py fetch         its jars into the cache folder, where they are not there yet
 
-`start` exits 77 with "SKIPPED: why" where Kafka cannot be had (no java, mvn or kcat; no jars), or 1 if CI=true is set. As a
+`start` and `fetch` exit 77 with "SKIPPED: why" where Kafka cannot be had (no java, mvn or kcat; no jars), or 1 if CI=true is set. As a
 module: class Broker, for tests that take a broker away.
 """
 
@@ -241,11 +242,13 @@ def command_start(file):
 
 
 def main(arguments):
-    if len(arguments) != 2 or arguments[0] not in ("start", "stop"):
+    commands = {("start", 2): command_start, ("stop", 2): command_stop, ("fetch", 1): jars}
+    command = commands.get((arguments[0] if arguments else "", len(arguments)))
+    if not command:
         print(__doc__.strip(), file=sys.stderr)
         return 2
     try:
-        {"start": command_start, "stop": command_stop}[arguments[0]](arguments[1])
+        command(*arguments[1:])
     except Unavailable as why:
         print(f"SKIPPED: {why}", flush=True)
         return 1 if os.environ.get("CI") == "true" else 77

@@ -18,7 +18,8 @@ import yaml
 from broker import cache_folder
 
 DEPLOY = harness.ROOT / "deploy"
-VALIDATOR = "1.37.0"  # of kubernetes-validate, which carries the published schemas of that release and the ones before
+# Of kubernetes-validate, which carries the published schemas of that release and the ones before.
+VALIDATOR = re.search(r"^KUBERNETES_VALIDATE=(.*)$", (DEPLOY / "quickstart/packages.sh").read_text(), re.M).group(1)
 OLDEST = "1.29.0"  # native sidecars
 
 
@@ -150,17 +151,9 @@ class Kubernetes(harness.BusTest):
 
     @staticmethod
     def validator():
-        """Installed once into the cache folder, as tests/tools/check_format does."""
-        venv = cache_folder() / f"kubernetes-validate-{VALIDATOR}"
-        program = venv / "bin/kubernetes-validate"
+        program = cache_folder() / f"kubernetes-validate-{VALIDATOR}/bin/kubernetes-validate"
         if not program.exists():
-            shutil.rmtree(venv, True)
-            try:
-                run("/usr/bin/python3", "-m", "venv", venv)
-                run(venv / "bin/pip", "install", "-q", f"kubernetes-validate=={VALIDATOR}")
-            except AssertionError as failed:
-                shutil.rmtree(venv, True)
-                raise unittest.SkipTest(f"kubernetes-validate cannot be installed: {str(failed)[-300:]}") from None
+            raise unittest.SkipTest("no kubernetes-validate: tests/tools/fetch kubernetes-validate")
         return program
 
     def test_every_object_fits_the_published_schema(self):

@@ -196,6 +196,13 @@ class Form(MetricsTest):
             self.skipTest(done.stderr.strip().splitlines()[-1])
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
+    def test_promtool_that_is_not_there_is_told_and_nothing_is_fetched(self):
+        for name in ("bash", "env", "dirname", "readlink"):
+            (self.dir / name).symlink_to(harness.shutil.which(name))
+        done = subprocess.run([ROOT / "tests/tools/promtool", "check", "metrics"], input="", capture_output=True, text=True,
+                              env={"PATH": str(self.dir), "BUSBRIDGE_CACHE": str(self.dir / "cache")})
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (77, "", "no promtool: tests/tools/fetch promtool\n"))
+
     def test_dead_letters_are_counted_by_namespace_and_reason_whoever_takes_them_away(self):
         for n in range(3):
             self.entry(PUBLISHED, BAD, id=f"b{n}")

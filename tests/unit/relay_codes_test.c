@@ -165,6 +165,13 @@ static void wait_published(struct world *w, const char *path, unsigned wanted, c
   }
 }
 
+/* Newer releases of librdkafka take this one (CORRUPT_MESSAGE) for a matter of the line and send the same batch again
+ * unasked (seen: not in 2.0, in 2.8): the event is published, and whether an attempt was counted is the library's
+ * choice. */
+static bool retried_by_the_library(unsigned call, rd_kafka_resp_err_t code) {
+  return calls[call].api == API_PRODUCE && code == RD_KAFKA_RESP_ERR_INVALID_MSG && rd_kafka_version() >= 0x02010000;
+}
+
 static void try_code(struct world *w, unsigned call, rd_kafka_resp_err_t code, unsigned times) {
   char what[100], path[300];
   unsigned retried = sum(w, "retried"), dead = sum(w, "dead"), published = sum(w, "published");
@@ -177,7 +184,8 @@ static void try_code(struct world *w, unsigned call, rd_kafka_resp_err_t code, u
   mend_call(w, call);
   unsigned charged = sum(w, "retried") - retried;
   bool refused = calls[call].api == API_PRODUCE && kafka_fault_of(code) == KAFKA_RECORD_REFUSED;
-  if (refused ? charged < 1 || charged > times : charged != 0) fail_msg("%s: %u attempts were counted", what, charged);
+  unsigned least = refused && !retried_by_the_library(call, code) ? 1 : 0;
+  if (charged < least || charged > (refused ? times : 0)) fail_msg("%s: %u attempts were counted", what, charged);
   assert_int_equal(sum(w, "dead"), dead);
   w->trials++;
 }
