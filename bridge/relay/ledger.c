@@ -311,7 +311,8 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
 
 /* ---- a batch ---- */
 
-enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, struct error *err) {
+enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, size_t *fit,
+                         struct error *err) {
   struct ledger *l = &r->ledger;
   if (!owns(r, err)) return ST_BUSY;
   struct manifest m = {.number = (uint64_t)l->position.number + 1, .entries = entries, .count = count};
@@ -321,6 +322,7 @@ enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t
   enum status st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
   if (st == ST_NO_SPACE && reserve_give_up(r)) /* publishing is what frees space: the reserve is for this */
     st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
+  *fit = m.fit;
   if (st != ST_OK) return st;
   l->doubt = (struct manifest_name){.number = m.number};
   memcpy(l->doubt.digest, m.digest, sizeof m.digest);

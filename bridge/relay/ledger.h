@@ -43,8 +43,9 @@ MUST_CHECK enum status ledger_check_cluster(struct relay *r, const char *id, str
 /* Makes a producer by the design's steps (r->publisher, closed before if there is one) and looks where the ledger
  * stands. The first time: settles what was committed, removes what was not. */
 enum ledger_found ledger_renew(struct relay *r, struct error *err);
-/* Writes the manifest of these entries as number + 1; it is then in doubt. */
-MUST_CHECK enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, struct error *err);
+/* Writes the manifest of these entries as number + 1; it is then in doubt. ST_TOO_LARGE: *fit of them fill one. */
+MUST_CHECK enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, size_t *fit,
+                                    struct error *err);
 /* Its position, to be sent in its transaction. */
 struct position ledger_next(const struct relay *r);
 void ledger_committed(struct relay *r);                                   /* the one in doubt is the position now */

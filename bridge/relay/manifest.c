@@ -70,10 +70,11 @@ static enum status put_in_place(int folder, int tmp, const char *file, struct sp
 enum status manifest_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err) {
   struct buffer text = {0};
   char file[FILE_NAME];
-  manifest_print(m, nonce, &text);
+  m->fit = manifest_print(m, nonce, &text);
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK && text.len > MANIFEST_MAX)
-    st = error_set(err, ST_TOO_LARGE, "a manifest of %zu bytes is larger than %d bytes", text.len, MANIFEST_MAX);
+  if (st == ST_OK && m->fit < m->count)
+    st =
+        error_set(err, ST_TOO_LARGE, "%zu of %zu entries fill a manifest of %d bytes", m->fit, m->count, MANIFEST_MOST);
   if (st != ST_OK) goto out;
   manifest_digest(buffer_span(&text), m->digest);
   file_name(m->number, m->digest, false, file);

@@ -6,8 +6,9 @@
  * back. Nothing here overwrites. Text, one JSON value a line:
  *   {"busbridge-manifest":1,"number":N,"before":"...","nonce":"...","count":N}
  *   ["flat|pending","NAME",inode,size,ctime,mtime,"ID","TOPIC","KEY",duplicate]
- * A text that is no UTF-8 (a file name may be any bytes) stands as {"hex":"..."}. One thread; a crash leaves a file in
- * tmp/ at most.
+ * A text that is no UTF-8 (a file name may be any bytes) stands as {"hex":"..."}. The key is for people: of a long one
+ * the first MANIFEST_KEY bytes stand there, a duplicate does not repeat it. One thread; a crash leaves a file in tmp/
+ * at most.
  */
 #ifndef BRIDGE_RELAY_MANIFEST_H
 #define BRIDGE_RELAY_MANIFEST_H
@@ -15,7 +16,9 @@
 #include "bridge/outbox/store.h"
 
 #define MANIFEST_DIGEST 33              /* 32 hex digits and a NUL */
-#define MANIFEST_MAX (64 * 1024 * 1024) /* bytes; a larger one is neither written nor read */
+#define MANIFEST_MOST (1024 * 1024)     /* bytes; a larger one is not written: the batch is cut */
+#define MANIFEST_MAX (64 * 1024 * 1024) /* a larger one is not read; earlier releases wrote them so large */
+#define MANIFEST_KEY 256
 
 struct manifest_entry {
   struct entry_ref ref;
@@ -27,7 +30,7 @@ struct manifest {
   uint64_t number;
   char digest[MANIFEST_DIGEST], before[MANIFEST_DIGEST]; /* before: "" for the first */
   struct manifest_entry *entries;
-  size_t count;
+  size_t count, fit;
   struct arena arena; /* everything above lives here once read */
 };
 
@@ -38,8 +41,9 @@ struct manifest_name {
 };
 
 /* Writes batch-<number>-<digest>: temporary file, fsync, rename without replacing, folder fsync. number, before,
- * entries (flat and pending ones only) and count are given, digest is filled. ST_TOO_LARGE beyond MANIFEST_MAX. On any
- * error nothing of that name counts as written (it may lie there: same name, same content). nonce: of this run. */
+ * entries (flat and pending ones only) and count are given, digest is filled. ST_TOO_LARGE beyond MANIFEST_MOST: fit
+ * tells how many of the entries fill it. On any error nothing of that name counts as written (it may lie there: same
+ * name, same content). nonce: of this run. */
 MUST_CHECK enum status manifest_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err);
 /* All manifests in folder, by number, then settled ones first. *list is malloc'ed, the caller frees it. Other files are
  * passed over; names that begin like ours and are malformed are ST_INVALID. */
@@ -59,8 +63,9 @@ MUST_CHECK enum status manifest_settle(int folder, const struct manifest_name *n
 /* Removed, folder fsync. ST_OK also when it is gone. */
 MUST_CHECK enum status manifest_remove(int folder, const struct manifest_name *name, struct error *err);
 
-/* Without a file: the text of one, appended to out; a text read back (digest: of text), checked but for its name. */
-void manifest_print(const struct manifest *m, const char *nonce, struct buffer *out);
+/* Without a file: the text of one, appended to out; a text read back (digest: of text), checked but for its name. Of
+ * more than MANIFEST_MOST bytes the rest is left out: how many entries were written whole. */
+size_t manifest_print(const struct manifest *m, const char *nonce, struct buffer *out);
 MUST_CHECK enum status manifest_parse(struct span text, struct manifest *out, struct error *err);
 void manifest_digest(struct span text, char out[MANIFEST_DIGEST]);
 bool manifest_digest_valid(struct span s); /* 32 hex digits */

@@ -83,17 +83,25 @@ static void add_entry(struct buffer *out, const struct manifest_entry *e) {
   add_signed(out, e->ref.stamp.mtime_ns);
   add_text(out, e->id);
   add_text(out, e->topic);
-  add_text(out, e->key);
+  add_text(out, e->duplicate ? SPAN("") : text_cut(e->key, MANIFEST_KEY));
   buffer_add_z(out, e->duplicate ? "true]\n" : "false]\n");
 }
 
-void manifest_print(const struct manifest *m, const char *nonce, struct buffer *out) {
+size_t manifest_print(const struct manifest *m, const char *nonce, struct buffer *out) {
+  size_t from = out->len;
   BUG_ON(m->before[0] && !manifest_digest_valid(span_of(m->before)));
   buffer_printf(out, "{\"busbridge-manifest\":%d,\"number\":%" PRIu64 ",\"before\":\"%s\",\"nonce\":", VERSION,
                 m->number, m->before);
   add_text(out, span_of(nonce));
   buffer_printf(out, "\"count\":%zu}\n", m->count);
-  for (size_t i = 0; i < m->count; i++) add_entry(out, &m->entries[i]);
+  for (size_t i = 0; i < m->count; i++) {
+    size_t whole = out->len;
+    add_entry(out, &m->entries[i]);
+    if (out->len - from <= MANIFEST_MOST) continue;
+    out->len = whole;
+    return i;
+  }
+  return m->count;
 }
 
 /* ---- reading ---- */

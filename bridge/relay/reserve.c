@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 
 #define RESERVE "reserve"
-enum { RESERVE_BYTES = 2 * 1024 * 1024 };
+enum { RESERVE_BYTES = 2 * 1024 * 1024 }; /* on a disk that keeps blocks for itself too */
+_Static_assert(RESERVE_BYTES >= 2 * MANIFEST_MOST, "it holds the largest manifest there can be");
 
 bool reserve_give_up(struct relay *r) {
   struct error err = {0};

@@ -15,6 +15,7 @@ enum attempt {
   ATTEMPT_COMMITTED,
   ATTEMPT_FAULTY, /* aborted: item->fault says who is to blame */
   ATTEMPT_DENIED, /* aborted: no right to one of its topics */
+  ATTEMPT_CUT,    /* not begun: its manifest would be too large, so it is to go in parts */
   ATTEMPT_AGAIN,  /* not committed, nobody to blame */
   ATTEMPT_STOP
 };
@@ -125,7 +126,7 @@ static struct manifest_entry entry_of(const struct relay *r, const struct item *
   return (struct manifest_entry){.ref = item->ref,
                                  .id = item->id,
                                  .topic = span_of(routing_topic_name(r->parts.routing, head->topic)),
-                                 .key = head->key,
+                                 .key = item == head ? head->key : SPAN(""),
                                  .duplicate = item != head};
 }
 
@@ -154,22 +155,39 @@ static void disk_trouble(struct relay *r, const struct error *err, unsigned trie
               "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
 }
 
-static bool write_manifest(struct relay *r, struct item **items, size_t count) {
+/* How many items, each with its twins, are among the first `fit` of these entries. */
+static size_t whole_items(const struct manifest_entry *list, size_t fit) {
+  size_t n = 0;
+  for (size_t i = 1; i <= fit; i++) n += !list[i].duplicate;
+  return n;
+}
+
+/* One try. ST_TOO_LARGE: *part of the items fit. The twins of a single one that do not fit are left out, as those that
+ * come while it is with Kafka are: they are settled with it, but a crash before that makes them look like new ones. */
+static enum status try_manifest(struct relay *r, struct item **items, size_t count, size_t *part, struct error *err) {
+  size_t total = 0, fit = 0;
+  struct manifest_entry *list = list_entries(r, items, count, &total);
+  if (!list) return error_set(err, ST_NO_MEMORY, "out of memory for a manifest");
+  enum status st = ledger_write(r, list, total, &fit, err);
+  if (st == ST_TOO_LARGE && count == 1) st = ledger_write(r, list, fit, &fit, err);
+  if (st == ST_TOO_LARGE) *part = whole_items(list, fit);
+  if (st == ST_TOO_LARGE && !*part) *part = 1;
+  free(list);
+  return st;
+}
+
+/* ATTEMPT_COMMITTED: it is written. ATTEMPT_CUT: *part of the items would fit. */
+static enum attempt write_manifest(struct relay *r, struct item **items, size_t count, size_t *part) {
   struct error err = {0};
-  enum status st = ST_NO_MEMORY;
+  enum status st;
   unsigned tries = 0;
-  for (;;) {
-    size_t total = 0;
-    struct manifest_entry *list = list_entries(r, items, count, &total);
-    if (list) st = ledger_write(r, list, total, &err);
-    free(list);
-    if (st == ST_OK) break;
+  while ((st = try_manifest(r, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
     if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
     disk_trouble(r, &err, ++tries);
-    if (!pause_ms(r, DISK_RETRY_MS)) return false;
+    if (!pause_ms(r, DISK_RETRY_MS)) return ATTEMPT_STOP;
   }
   if (tries) disk_trouble(r, &err, 0);
-  return true;
+  return st == ST_OK ? ATTEMPT_COMMITTED : ATTEMPT_CUT;
 }
 
 /* ---- one transaction ---- */
@@ -286,14 +304,15 @@ static void await_markers(struct relay *r) {
   for (int64_t left; (left = until - clock_mono_ms(r->parts.clock)) > 0;) publisher_poll(r->publisher, (int)left);
 }
 
-/* ATTEMPT_AGAIN: nothing of it was committed, err may say why. */
-static enum attempt attempt(struct relay *r, struct item **items, size_t count, struct error *err) {
+/* ATTEMPT_AGAIN: nothing of it was committed, err may say why. ATTEMPT_CUT: *part of the items may go together. */
+static enum attempt attempt(struct relay *r, struct item **items, size_t count, size_t *part, struct error *err) {
   if (relay_must_end(r)) return ATTEMPT_STOP;
   if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way */
     note_renewal(r, "begin", err);
     if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;
   }
-  if (!write_manifest(r, items, count)) return ATTEMPT_STOP;
+  enum attempt written = write_manifest(r, items, count, part);
+  if (written != ATTEMPT_COMMITTED) return written;
   await_markers(r);
   relay_point(r, "begin");
   if (step(r, "begin", publisher_begin, err) != TXN_DONE) return look_up(r);
@@ -434,7 +453,7 @@ static bool send_range(struct relay *r, struct item **items, size_t count) {
     size_t middle = count, before = count;
     /* In front of the attempt: once it is committed nothing may fail. */
     struct manifest_name *name = arena_alloc(&items[count - 1]->batch->arena, sizeof *name);
-    enum attempt how = name ? attempt(r, items, count, &err) : ATTEMPT_STOP;
+    enum attempt how = name ? attempt(r, items, count, &middle, &err) : ATTEMPT_STOP;
     if (how == ATTEMPT_COMMITTED) {
       committed(r, items, count, name);
       return true;

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Exactly once over ends of every kind: what the ledger and the manifests say is what happens, and what is not ours is refused."""
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 
@@ -109,6 +111,34 @@ class Ledger(harness.BusTest):
         ids += self.fill(5, 25)
         self.run_worker("--once", expect=0)
         self.assertEqual(sorted(self.ids()), sorted(ids))
+
+    def test_a_batch_whose_manifest_would_be_too_large_goes_in_parts(self):
+        def name(letter, i):  # no UTF-8: two digits a byte
+            return os.fsdecode(b"\xff" * 230 + f"{letter}{i}.json".encode())
+
+        # a long key and so many of its id that even their names pass a manifest; long names; long keys
+        twice = self.entry("plot.updated", {"plot_id": "K" * 61440}, file=name("a", 0))
+        for i in range(1, 2500):
+            self.entry("plot.updated", {"plot_id": "short"}, id=twice, file=name("a", i))
+        ids = {twice}
+        ids |= {self.entry("plot.updated", {"plot_id": f"p{i % 5}"}, file=name("b", i)) for i in range(2500)}
+        ids |= {self.entry("plot.updated", {"plot_id": f"{i}" + "k" * 30000}) for i in range(100)}
+        self.options |= {"batch.max_bytes": "64MiB", "log.level": "info"}
+        worker = self.start_worker()
+        largest = 0
+
+        def drained():
+            nonlocal largest
+            for manifest in self.state.glob("*-*-*"):
+                with contextlib.suppress(FileNotFoundError):
+                    largest = max(largest, manifest.stat().st_size)
+            return not self.pending()
+
+        harness.wait_until(drained, what="all are drained")
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(sorted(self.ids()), sorted(ids))
+        self.assertGreater(largest, 500000)
+        self.assertLessEqual(largest, 1 << 20)
 
     def test_without_a_position_the_topics_decide(self):
         ids = self.fill(20)

@@ -89,8 +89,8 @@ static void what_was_written_is_read_back(void **state) {
       entry(PLACE_PENDING, SPAN("3f2b.json"), "3f2b", SPAN("episode-1")),
       entry(PLACE_FLAT, (struct span){long_name, sizeof long_name}, "id\"with\\escapes\n\x01",
             SPAN("k\0ey \xe2\x82\xac")),
-      entry(PLACE_FLAT, SPAN("latin-\xe9\xff.json"), "", SPAN("")),
-      entry(PLACE_PENDING, SPAN("{\"hex\":\"00\"}"), "twin", SPAN("\x7f\xf0\x9f\x98\x80\t")),
+      entry(PLACE_FLAT, SPAN("latin-\xe9\xff.json"), "", SPAN("\x7f\xf0\x9f\x98\x80\t")),
+      entry(PLACE_PENDING, SPAN("{\"hex\":\"00\"}"), "twin", SPAN("")),
   };
   four[1].topic = SPAN("plot.\"events\"");
   four[2].topic = SPAN("plot.\"events\"");
@@ -120,12 +120,12 @@ static void the_form_on_disk_is_this(void **state) {
   write_whole(p, &m);
   struct manifest_name name = name_of(&m, false);
   file_of(&name, file);
-  assert_string_equal(file, "batch-7-08e39c123d472c8dd5780a6b5df1ac8b");
+  assert_string_equal(file, "batch-7-95dbf7ae7833b9e1cb9deeaba1988c1c");
   assert_int_equal(file_read(p->in, file, 4096, &text, NULL), ST_OK);
   assert_string_equal(buffer_z(&text), "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"" BEFORE
                                        "\",\"nonce\":\"run-\\\"1\\\"\",\"count\":2}\n"
                                        "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",false]\n"
-                                       "[\"pending\",\"b.json\",1,2,3,4,\"b\",\"episode.events\",\"k\",true]\n");
+                                       "[\"pending\",\"b.json\",1,2,3,4,\"b\",\"episode.events\",\"\",true]\n");
   buffer_release(&text);
 }
 
@@ -177,16 +177,72 @@ static void a_topic_is_shared_by_its_entries(void **state) {
   buffer_release(&text);
 }
 
-static void more_than_can_be_read_is_not_written(void **state) {
+/* Of a long one what people need to know it by. */
+static void keys_are_bounded_and_a_duplicate_has_none(void **state) {
   struct room *p = *state;
-  struct manifest m = sample();
-  char *huge = malloc(MANIFEST_MAX);
-  assert_non_null(huge);
-  memset(huge, 'k', MANIFEST_MAX);
-  two[0].key = (struct span){huge, MANIFEST_MAX};
+  struct manifest m = sample(), got;
+  static char key[65536];
+  memset(key, 'k', sizeof key);
+  memcpy(key + MANIFEST_KEY - 1, "\xe2\x82\xac", 3); /* a character is not cut */
+  two[0].key = two[1].key = (struct span){key, sizeof key};
+  two[1].duplicate = true;
+  write_whole(p, &m);
+  struct manifest_name name = name_of(&m, false);
+  assert_int_equal(manifest_read(p->in, &name, &got, NULL), ST_OK);
+  assert_span(got.entries[0].key, (struct span){key, MANIFEST_KEY - 1});
+  assert_int_equal(got.entries[1].key.len, 0);
+  manifest_release(&got);
+}
+
+static void of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit(void **state) {
+  struct room *p = *state;
+  enum { MANY = 3000 };
+  static struct manifest_entry many[MANY];
+  static char name[255];
+  memset(name, 0xff, sizeof name); /* stands there as 510 digits */
+  for (size_t i = 0; i < MANY; i++) many[i] = entry(PLACE_FLAT, (struct span){name, sizeof name}, "id", SPAN("key"));
+  struct manifest m = {.number = 7, .before = BEFORE, .entries = many, .count = MANY};
   assert_int_equal(manifest_write(p->in, p->to, &m, NONCE, NULL), ST_TOO_LARGE);
   assert_int_equal(entries(p->in) + entries(p->to), 0);
-  free(huge);
+  assert_in_range(m.fit, 1000, MANY - 1);
+  struct buffer text = {0};
+  m.count = m.fit + 1;
+  assert_int_equal(manifest_print(&m, NONCE, &text), m.fit);
+  m.count = m.fit;
+  write_whole(p, &m);
+  struct manifest_name n = name_of(&m, false);
+  char file[80];
+  struct stat st;
+  file_of(&n, file);
+  assert_int_equal(fstatat(p->in, file, &st, 0), 0);
+  assert_in_range(st.st_size, MANIFEST_MOST - 1000, MANIFEST_MOST);
+  buffer_release(&text);
+}
+
+/* Earlier releases wrote up to MANIFEST_MAX bytes. */
+static void a_larger_one_of_an_earlier_release_is_read(void **state) {
+  struct room *p = *state;
+  struct buffer text = {0};
+  struct manifest got;
+  size_t keys = 40;
+  buffer_printf(&text, "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"\",\"nonce\":\"n\",\"count\":%zu}\n", keys);
+  for (size_t i = 0; i < keys; i++) {
+    buffer_printf(&text, "[\"flat\",\"%zu.json\",1,2,3,4,\"id\",\"episode.events\",\"", i);
+    for (size_t k = 0; k < 1000; k++)
+      buffer_add_z(&text, "a key of sixty bytes, again and again and again and again...");
+    buffer_add_z(&text, i ? "\",true]\n" : "\",false]\n");
+  }
+  assert_true(text.len > 2 * MANIFEST_MOST);
+  struct manifest_name n = {.number = 7};
+  manifest_digest(buffer_span(&text), n.digest);
+  char file[80];
+  file_of(&n, file);
+  assert_int_equal(durable_write_new(p->in, file, buffer_span(&text), NULL, NULL), ST_OK);
+  assert_int_equal(manifest_read(p->in, &n, &got, NULL), ST_OK);
+  assert_int_equal(got.count, keys);
+  assert_int_equal(got.entries[39].key.len, 60000);
+  manifest_release(&got);
+  buffer_release(&text);
 }
 
 /* ---- listing ---- */
@@ -620,7 +676,9 @@ int main(void) {
       T(number_nonce_predecessor_and_entries_make_another_name),
       T(a_large_batch_goes_in_one_write),
       T(a_topic_is_shared_by_its_entries),
-      T(more_than_can_be_read_is_not_written),
+      T(keys_are_bounded_and_a_duplicate_has_none),
+      T(of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit),
+      T(a_larger_one_of_an_earlier_release_is_read),
       T(the_list_is_in_order_and_passes_others_over),
       T(many_are_listed),
       T(a_name_like_ours_that_is_malformed_is_an_error),

@@ -61,7 +61,8 @@ static void commit(struct world *w) {
   w->r.ledger.settled = name;
   memcpy(w->r.ledger.position.digest, zero.digest, sizeof zero.digest);
   for (size_t i = 0; i < 3; i++) entries[i] = (struct manifest_entry){.ref = w->items[i].ref, .id = w->items[i].id};
-  OK(ledger_write(&w->r, entries, 3, &b->err));
+  size_t fit;
+  OK(ledger_write(&w->r, entries, 3, &fit, &b->err));
   w->name = w->r.ledger.doubt;
   ledger_committed(&w->r);
   w->items[2].closes = &w->name;
