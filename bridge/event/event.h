@@ -75,6 +75,9 @@ enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct 
 enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
 
 bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */
+/* What a file named after a valid id is called, less its ending: the id, with "_" in front where it begins with a dot,
+ * since such a name is no entry's. */
+void event_stem(struct span id, struct buffer *out);
 
 /* The document again with some top-level members set: kept in place where they are, appended in the order given where
  * not; every other byte of text, unknown keys and the payload included, is copied as it stands. At most 64 changes, of

@@ -95,6 +95,11 @@ bool event_id_valid(struct span id) {
   return id.len >= 1 && id.len <= EVENT_ID_MAX;
 }
 
+void event_stem(struct span id, struct buffer *out) {
+  if (id.len && id.ptr[0] == '.') buffer_add_char(out, '_');
+  buffer_add(out, id);
+}
+
 static enum reason read_id(struct reading *r, struct event *out) {
   struct span id;
   if (!has(r, FIELD_ID, JSON_STRING)) return refuse(r, REASON_MISSING_ID, FIELD_ID, "a string");

@@ -64,7 +64,8 @@ static enum status created(struct cluster *c, const char *topic, rd_kafka_event_
     size_t count = 0;
     const rd_kafka_topic_result_t **all =
         rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
-    BUG_ON(count != 1);
+    if (count != 1)
+      return error_set(err, ST_UNAVAILABLE, "creating topic %s: the broker's answer names %zu topics", topic, count);
     code = rd_kafka_topic_result_error(all[0]);
     words = rd_kafka_topic_result_error_string(all[0]);
   }

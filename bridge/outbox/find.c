@@ -85,6 +85,7 @@ static void probe_stem(struct find *f, const char *prefix) {
 static void probe(struct find *f) {
   if (memchr(f->key.ptr, '/', f->key.len) || memchr(f->key.ptr, '\0', f->key.len)) return;
   probe_stem(f, "");
+  if (f->key.ptr[0] == '.') probe_stem(f, "_"); /* event_stem */
   if (f->place == PLACE_DLQ) probe_stem(f, "dlq_");
 }
 

@@ -36,6 +36,10 @@ bool name_is_entry(const char *name) {
   return name[0] != '.' && len > 5 && memcmp(name + len - 5, ".json", 5) == 0;
 }
 
+bool name_is_hidden(const char *name) {
+  return name[0] == '.' && name_is_entry(name + 1);
+}
+
 bool name_with(const char *name, unsigned n, const char *suffix, char out[NAME_SIZE]) {
   size_t len = strlen(name);
   if (name_is_entry(name)) len -= 5;

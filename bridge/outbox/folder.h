@@ -10,6 +10,8 @@ typedef bool (*folder_visit_fn)(void *ctx, const char *name, unsigned char type)
 MUST_CHECK enum status folder_walk(int folder, folder_visit_fn visit, void *ctx, struct error *err);
 /* Can it be an entry's name: ends in .json and does not start with a dot. */
 bool name_is_entry(const char *name);
+/* The same with a dot in front: no entry's. */
+bool name_is_hidden(const char *name);
 
 #define NAME_SIZE 256 /* of a file name and its NUL */
 /* stem of name, then __n unless n is 0, then suffix (".json"); false when that is too long for a file name. */

@@ -111,6 +111,7 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   (void)type;
   if (!name_is_entry(name)) {
     if (l->place == PLACE_FLAT && strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0) remove_litter(l->s, name);
+    if (l->place == PLACE_FLAT && name_is_hidden(name)) fs_bring_back(l->s, name);
     return true;
   }
   if (++l->since_drain >= 2048) { /* the kernel's queue is short */

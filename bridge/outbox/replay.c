@@ -93,10 +93,14 @@ static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer
   int64_t created;
   if (!event_id_valid(id) || payload == JSON_NONE || d->doc.nodes[payload].type != JSON_OBJECT)
     return error_set(err, ST_INVALID, "dlq/%s has no usable id and payload; mend it, then replay it", m->name);
-  snprintf(m->target, sizeof m->target, "%.*s.json", SPAN_ARGS(id));
   if (!time_parse(string_member(d, "first_failed_at"), &created)) created = d->stamp.mtime_ns / 1000;
-  event_write(id, event, json_slice(&d->doc, payload), created, id, out);
-  return buffer_status(out, err);
+  struct buffer stem = {0};
+  event_stem(id, &stem);
+  snprintf(m->target, sizeof m->target, "%s.json", buffer_z(&stem));
+  event_write(id, event, json_slice(&d->doc, payload), created, buffer_span(&stem), out);
+  enum status st = buffer_status(&stem, err);
+  buffer_release(&stem);
+  return st == ST_OK ? buffer_status(out, err) : st;
 }
 
 static enum status prepare(struct moving *m, struct fs_look *l, struct error *err) {
@@ -238,6 +242,33 @@ void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge
   arena_release(&ids);
   free(files);
   free(list);
+}
+
+/* ---- what was hidden ---- */
+
+/* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended right after the move
+ * out of dlq/. Nobody looks at such a name: what lies there, in its dead form, goes back. Other files that begin with a
+ * dot are their owners'. */
+static bool was_hidden(const struct fs_desk *d, const char *name) {
+  struct span stem = {name, strlen(name) - 5};
+  return fs_desk_is_object(d) && fs_newer_form(&d->doc) && span_eq(d->event.id, stem);
+}
+
+void fs_bring_back(struct fs *s, const char *name) {
+  struct fs_desk desk = {0};
+  struct error err = {0};
+  char to[NAME_SIZE + 4];
+  bool hidden = fs_desk_read(s, &desk, PLACE_FLAT, name, &err) == FS_READ && fs_desk_parse(&desk, &err) == ST_OK &&
+                was_hidden(&desk, name) && (size_t)snprintf(to, sizeof to, "dlq_%s", name) < NAME_SIZE;
+  fs_desk_release(&desk);
+  if (!hidden) return;
+  enum status st = fs_finish_dead(s, PLACE_FLAT, name, to, &err);
+  const struct log_field *fields = FIELDS(F_TEXT("file", name), F_TEXT("error", err.text));
+  if (st == ST_OK)
+    log_write(s->c.log, LOG_INFO, "outbox", "move_finished", fields,
+              "A dead letter whose replay was cut short lay hidden in the outbox; it is in dlq/ again");
+  else
+    log_write(s->c.log, LOG_WARNING, "outbox", "move_failed", fields, "A hidden dead letter cannot be moved now");
 }
 
 /* ---- an entry that is pending: anew, with attempts 0 ---- */

@@ -329,6 +329,7 @@ enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn 
 enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
                        struct error *err);
 enum status fs_replay(void *impl, enum place place, const char *file, struct error *err);
+void fs_bring_back(struct fs *s, const char *name); /* replay.c: what an earlier release hid, name_is_hidden */
 void fs_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
 void fs_purge(void *impl, struct letter *list, size_t count);
 enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,

@@ -45,7 +45,7 @@ static enum status write_entry(struct service *s, const struct emit_request *req
   for (unsigned i = 0; i < NAMES_TRIED && st == ST_EXISTS; i++) {
     buffer_clear(file);
     buffer_clear(&text);
-    buffer_add(file, request->id);
+    event_stem(request->id, file);
     if (i > 0) buffer_printf(file, "__%u", i);
     event_write(request->id, request->name, span_trim(request->payload), clock_wall_us(s->clock), buffer_span(file),
                 &text);

@@ -185,6 +185,48 @@ static void the_newer_form_without_a_usable_id_is_refused(void **state) {
   assert_int_equal(box_list(b, LIST_DEAD, 0, NULL).last.attempts, 0);
 }
 
+static void put_newer(struct box *b, const char *path, const char *id) {
+  char text[400];
+  snprintf(text, sizeof text,
+           "{\"id\": \"%s\", \"message_name\": \"a.b\", \"payload\": {}, \"original_error\": \"\", "
+           "\"attempt_count\": 1}",
+           id);
+  put(b, path, text);
+}
+
+static void a_file_named_after_an_id_never_begins_with_a_dot(void **state) {
+  struct box *b = *state;
+  char longest[EVENT_ID_MAX + 1], name[EVENT_ID_MAX + 10];
+  memset(longest, '.', EVENT_ID_MAX);
+  longest[EVENT_ID_MAX] = '\0';
+  const char *const ids[] = {".hidden", "..", ".", ".json", ".a.json", "-", longest};
+  for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+    put_newer(b, "dlq/dlq_x.json", ids[i]);
+    OK(store_replay(b->store, PLACE_DLQ, "dlq_x.json", &b->err));
+    snprintf(name, sizeof name, "%s%s.json", ids[i][0] == '.' ? "_" : "", ids[i]);
+    assert_true(exists(b, name) && !exists(b, "dlq/dlq_x.json"));
+    assert_string_equal(box_take_some(b), ids[i]);
+    box_done_all(b);
+  }
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+static void what_an_earlier_release_hid_is_a_dead_letter_again(void **state) {
+  struct box *b = *state;
+  uint64_t total;
+  put_newer(b, ".hidden.json", ".hidden");
+  put_newer(b, ".other.json", "x"); /* not under its id: not ours */
+  put_entry(b, ".theirs.json", ".theirs", "pending", "2025-01-01T00:00:00+00:00");
+  put(b, ".junk.json", "{"), put(b, ".json", "{}");
+  assert_string_equal(box_take_all(b), "");
+  assert_true(exists(b, "dlq/dlq_.hidden.json") && !exists(b, ".hidden.json"));
+  assert_true(exists(b, ".other.json") && exists(b, ".theirs.json") && exists(b, ".junk.json") && exists(b, ".json"));
+  assert_int_equal(box_counts(b).dead, 1);
+  assert_string_equal(box_find(b, LIST_DEAD, ".hidden", &total).ids, ".hidden");
+  OK(store_replay(b->store, PLACE_DLQ, "dlq_.hidden.json", &b->err));
+  assert_string_equal(box_take_some(b), ".hidden");
+}
+
 /* ---- replay of others ---- */
 
 static void a_replay_never_takes_a_name(void **state) {
@@ -376,6 +418,8 @@ int main(void) {
       TEST(the_newer_form_is_listed_and_found),
       TEST(the_newer_form_is_replayed_as_a_flat_entry),
       TEST(the_newer_form_without_a_usable_id_is_refused),
+      TEST(a_file_named_after_an_id_never_begins_with_a_dot),
+      TEST(what_an_earlier_release_hid_is_a_dead_letter_again),
       TEST(a_replay_never_takes_a_name),
       TEST(a_name_in_hand_is_busy_for_a_replay_onto_it),
       TEST(a_dead_form_outside_dlq_is_moved_on_when_it_is_read),
