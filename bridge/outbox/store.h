@@ -252,7 +252,11 @@ enum oddity {
   ODDITY_ON_ITS_WAY,    /* a dead letter that is only described yet: its bytes still lie in the outbox. Likewise */
   ODDITY_BYTES_GONE,    /* one whose bytes lie nowhere */
   ODDITY_NOT_DESCRIBED, /* bytes in dlq/ that no dead letter tells of */
-  ODDITY_LEFT           /* a temporary file that nobody has touched for a minute */
+  ODDITY_LEFT,          /* a temporary file that nobody has touched for a minute */
+  ODDITY_NO_FILE,       /* an entry's name, but no plain file with one link: left alone */
+  ODDITY_UNREADABLE,    /* an entry's name, but no right to read it: left alone */
+  ODDITY_HIDDEN,        /* a file that holds an event, under a name that nobody looks at */
+  ODDITY_STRAY          /* any other that nothing here accounts for; also in sent/, .busbridge and its tmp */
 };
 struct survey_item {
   enum oddity oddity;

@@ -6,6 +6,15 @@
 
 #define LEFT_AFTER_US INT64_C(60000000)
 
+/* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends in * where more may
+ * follow. Whoever adds a file there adds its name here, else verify calls it a stray one. */
+static const char *const state_files[] = {
+    "id",       "cluster",    "lock",       "tmp",     "hands",     "paused",    "reserve",      "metrics",
+    "replay-*", "selections", "audit.log*", "batch-*", "settled-*", "keys-due*", "control.sock", NULL};
+static const char *const tmp_files[] = {"*.tmp", "swap-*", "gone-*", "batch-*", "settled-*", "id.*", "doctor*", NULL};
+/* Of the outbox itself; lost+found stands in each file system's root. */
+static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "lost+found", NULL};
+
 struct survey {
   struct fs *s;
   struct fs_desk desk;
@@ -80,12 +89,48 @@ static bool examine(struct survey *v, const char *name) {
   enum fs_read got = fs_desk_read(v->s, d, v->place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
   if (got == FS_TOO_LARGE) return tell(v, oddity, place_path(v->place), name, (struct span){0});
-  if (got != FS_READ) return true; /* gone, or no file of ours to read */
+  if (got == FS_ODD || got == FS_UNREADABLE)
+    return tell(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place), name, (struct span){0});
+  if (got != FS_READ) return true; /* gone, growing, or out of memory */
   if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
   return tell(v, oddity, place_path(v->place), name, d->event.id);
 }
 
 /* ---- other files ---- */
+
+static bool matches(const char *pattern, const char *name) {
+  size_t len = strlen(pattern), all = strlen(name);
+  if (pattern[0] == '*') return all >= len - 1 && strcmp(name + all - (len - 1), pattern + 1) == 0;
+  if (pattern[len - 1] == '*') return strncmp(name, pattern, len - 1) == 0;
+  return strcmp(name, pattern) == 0;
+}
+
+static bool known(const char *const *patterns, const char *name) {
+  for (; *patterns; patterns++)
+    if (matches(*patterns, name)) return true;
+  return false;
+}
+
+/* Does it hold an event, under a name that nobody looks at? Not one that its producer is about to rename. */
+static bool holds_event(struct survey *v, const char *name) {
+  struct fs_desk *d = &v->desk;
+  if (fs_desk_read(v->s, d, v->place, name, NULL) != FS_READ || fs_desk_parse(d, NULL) != ST_OK) return false;
+  if (!fs_desk_is_object(d) || !d->event.id.len) return false;
+  return name_is_hidden(name) || clock_wall_us(v->s->c.clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
+}
+
+/* Sockets, FIFOs and devices hold nothing. */
+static bool stray(struct survey *v, int folder, const char *shown, const char *name) {
+  struct stat st;
+  if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) return true;
+  return tell(v, ODDITY_STRAY, shown, name, (struct span){0});
+}
+
+static bool stray_entry(struct survey *v, const char *name) {
+  if (holds_event(v, name)) return tell(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
+  return stray(v, fs_folder(v->s, v->place), place_path(v->place), name);
+}
 
 static bool raw_alone(struct survey *v, const char *name) {
   char json[NAME_SIZE];
@@ -108,17 +153,33 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   size_t len = strlen(name);
   (void)type;
-  if (name_is_entry(name)) return examine(v, name);
+  if (name_is_entry(name)) return v->place == PLACE_SENT || examine(v, name);
   if (v->place == PLACE_FLAT && strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
     return left(v, fs_folder(v->s, PLACE_FLAT), "", name);
+  if (v->place == PLACE_FLAT && known(folders, name)) return true;
   if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0) return raw_alone(v, name);
-  return true;
+  return stray_entry(v, name);
+}
+
+static bool meet_state(void *ctx, const char *name, unsigned char type) {
+  struct survey *v = ctx;
+  (void)type;
+  return known(state_files, name) || stray(v, state_folder(v->s->c.state), ".busbridge/", name);
 }
 
 static bool meet_tmp(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  return left(v, state_tmp(v->s->c.state), ".busbridge/tmp/", name);
+  int tmp = state_tmp(v->s->c.state);
+  return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name) : stray(v, tmp, ".busbridge/tmp/", name);
+}
+
+static enum status walk_place(struct survey *v, enum place place, int folder, const char *shown, folder_visit_fn visit,
+                              struct error *err) {
+  v->place = place;
+  v->met = 0;
+  enum status st = folder < 0 || v->stopped ? ST_OK : folder_walk(folder, visit, v, err);
+  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->c.state), shown);
 }
 
 enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
@@ -126,15 +187,10 @@ enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx
   struct fs *s = impl;
   struct survey v = {.s = s, .limit = limit, .visit = visit, .ctx = ctx};
   enum status st = ST_OK;
-  for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK && !v.stopped; p++) {
-    v.place = (enum place)p;
-    v.met = 0;
-    if (fs_folder(s, v.place) >= 0) st = folder_walk(fs_folder(s, v.place), meet, &v, err);
-    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->c.state), place_path(v.place));
-  }
-  v.place = PLACE_FLAT;
-  if (st == ST_OK && !v.stopped && state_tmp(s->c.state) >= 0)
-    st = folder_walk(state_tmp(s->c.state), meet_tmp, &v, err);
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
+    st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet, err);
+  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_folder(s->c.state), ".busbridge/", meet_state, err);
+  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_tmp(s->c.state), ".busbridge/tmp/", meet_tmp, err);
   *left_out = v.left_out;
   fs_desk_release(&v.desk);
   return st;

@@ -6,7 +6,22 @@
 /* ---- one look -----------------------------------------------------------------------------------------------------
  */
 
-enum kind { WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED, LEFT, TWIN, DEAD_TWIN, DEAD_TOO, KNOWN, KINDS };
+enum kind {
+  WRONG_SIDE,
+  ON_ITS_WAY,
+  BYTES_GONE,
+  NOT_DESCRIBED,
+  LEFT,
+  NO_FILE,
+  UNREADABLE,
+  HIDDEN,
+  STRAY,
+  TWIN,
+  DEAD_TWIN,
+  DEAD_TOO,
+  KNOWN,
+  KINDS
+};
 
 struct look {
   struct verify *v;
@@ -74,11 +89,12 @@ static void see_id(struct look *l, const struct survey_item *item, struct span p
 }
 
 static bool see(void *ctx, const struct survey_item *item) {
-  static const enum kind kinds[] = {KINDS, WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED, LEFT};
+  static const enum kind kinds[] = {KINDS, WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED,
+                                    LEFT,  NO_FILE,    UNREADABLE, HIDDEN,     STRAY};
   struct look *l = ctx;
   struct span path = span_of(item->path);
   if (item->oddity != ODDITY_NONE) suspect(l, kinds[item->oddity], item->id, path);
-  if (item->oddity == ODDITY_NOT_DESCRIBED || item->oddity == ODDITY_LEFT) return !l->no_memory;
+  if (item->oddity >= ODDITY_NOT_DESCRIBED) return !l->no_memory; /* no entry that is read */
   bool dead = item->place == PLACE_DLQ;
   *(dead ? &l->v->dead_count : &l->v->pending_count) += 1;
   if (item->id.len && item->oddity == ODDITY_NONE) see_id(l, item, path);
@@ -144,6 +160,14 @@ static const struct {
                        "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
     [LEFT] = {EXAMINED_WARNING, false, "are temporary files that were left",
               "Nothing to do: the next start of busbridge-worker removes them"},
+    [NO_FILE] = {EXAMINED_WARNING, false, "are no plain files with one link and are left alone",
+                 "Put a plain file in the place of each, or remove it"},
+    [UNREADABLE] = {EXAMINED_WARNING, false, "cannot be read", "Give the worker's user the right to read them"},
+    [HIDDEN] = {EXAMINED_FAILED, false, "hold an event under a name that nobody looks at, so it is never sent",
+                "Start busbridge-worker, which brings back what an earlier release hid there; rename each other one to "
+                "NAME.json, without a dot in front, or remove it"},
+    [STRAY] = {EXAMINED_WARNING, false, "belong to no event and to no part of busbridge",
+               "Nobody looks at them: move them out of the outbox, or remove them"},
     [TWIN] = {EXAMINED_WARNING, true, "have the id of another pending entry",
               "One of each is published; the others are removed as duplicates when Redis is there"},
     [DEAD_TWIN] = {EXAMINED_WARNING, true, "are dead letters with the id of another one",

@@ -102,6 +102,43 @@ static void a_temporary_file_is_told_only_when_it_is_old(void **state) {
   b->config.clock = &clock_system;
 }
 
+static void a_file_that_nothing_accounts_for_is_told_wherever_it_lies(void **state) {
+  struct box *b = *state;
+  struct told t = {0};
+  uint64_t left_out;
+  b->config.keep_sent = true;
+  assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
+  box_restart(b);
+  b->config.keep_sent = false;
+  put(b, "sent/a.json", "{}"), put(b, ".busbridge/keys-due-3", "x"), put(b, ".busbridge/batch-1-2", "x");
+  assert_string_equal(survey(b, &t, 0, &left_out), "");
+  static const char *const places[] = {"", "pending/", "dlq/", "sent/", ".busbridge/", ".busbridge/tmp/"};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    char path[60], hidden[60];
+    snprintf(path, sizeof path, "%snotes.txt", places[i]);
+    snprintf(hidden, sizeof hidden, "%s.x.json", places[i]);
+    put(b, path, "x"), put(b, hidden, "[]");
+    assert_true(says(b, path, "", ODDITY_STRAY) && says(b, hidden, "", ODDITY_STRAY));
+  }
+  assert_int_equal(mkdir(path_of(b, "folder.json"), 0755), 0);
+  assert_true(says(b, "folder.json", "", ODDITY_NO_FILE));
+}
+
+static void an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id(void **state) {
+  struct box *b = *state;
+  struct test_clock clock;
+  clock_begin(&clock);
+  b->config.clock = &clock.clock;
+  box_restart(b);
+  put_entry(b, ".x.json", ".x", "pending", "2025-01-01T00:00:00+00:00");
+  put_entry(b, "y.json.tmp", "y", "pending", "2025-01-01T00:00:00+00:00");
+  assert_true(says(b, ".x.json", ".x", ODDITY_HIDDEN));
+  assert_true(says(b, "y.json.tmp", "", ODDITY_STRAY)); /* its producer may be about to rename it */
+  clock_pass(&clock, 61000);
+  assert_true(says(b, "y.json.tmp", "y", ODDITY_HIDDEN));
+  b->config.clock = &clock_system;
+}
+
 static void an_entry_lies_in_its_place_by_id_whatever_its_bytes(void **state) {
   struct box *b = *state;
   put_pending(b, "a");
@@ -124,6 +161,8 @@ int main(void) {
       TEST(what_lies_on_the_wrong_side_is_told),
       TEST(bytes_and_their_descriptor_are_told_apart),
       TEST(a_temporary_file_is_told_only_when_it_is_old),
+      TEST(a_file_that_nothing_accounts_for_is_told_wherever_it_lies),
+      TEST(an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id),
       TEST(an_entry_lies_in_its_place_by_id_whatever_its_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

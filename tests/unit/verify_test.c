@@ -380,6 +380,19 @@ static void entries_that_do_not_belong(void **state) {
   assert_says("outbox", "failed", "without the bytes they describe: dlq/gone.json");
 }
 
+static void what_nothing_accounts_for_is_named(void **state) {
+  struct world *w = *state;
+  put_entry(w, ".x.json", ".x", "pending");
+  put(w, "notes.txt", "x"), put(w, ".busbridge/more", "x"), put(w, ".busbridge/tmp/odd", "x");
+  examine(w);
+  assert_verdict("failed");
+  assert_says("outbox", "failed", "1 hold an event under a name that nobody looks at, so it is never sent: .x.json");
+  assert_says("outbox", "warning", "3 belong to no event and to no part of busbridge: ");
+  assert_says("outbox", "warning", "notes.txt");
+  assert_says("outbox", "warning", ".busbridge/more");
+  assert_says("outbox", "warning", ".busbridge/tmp/odd");
+}
+
 static void of_many_entries_the_rest_waits_for_full(void **state) {
   struct world *w = *state;
   for (char name[] = "a.json"; *name <= 'e'; ++*name) put_entry(w, name, name, "pending");
@@ -497,6 +510,7 @@ int main(void) {
       CASE(a_position_that_was_lost_and_another_cluster),
       CASE(entries_that_do_not_belong),
       CASE(of_many_entries_the_rest_waits_for_full),
+      CASE(what_nothing_accounts_for_is_named),
       CASE(a_published_entry_that_lies_there_again),
       CASE(ids_that_redis_lost_has_not_been_told_or_should_not_know),
       CASE(a_redis_that_is_away),
