@@ -1,5 +1,7 @@
 #include "bridge/http/http.h"
 
+#include "bridge/base/denial.h"
+
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +15,15 @@ struct http {
   char *base;
   struct curl_slist *headers; /* of a POST */
   bool timed_out;             /* the last request */
+  char *socket;               /* its path, for messages; NULL: TCP */
   int folder;                 /* of the socket, when its path is too long to be used as it is; else -1 */
 };
+
+static enum status denied(const struct http *h, int errnum, struct error *err) {
+  enum status st = error_sys(err, errnum, "connecting to %s", h->socket ? h->socket : h->base);
+  if (h->socket) error_denied(err, h->socket, R_OK | W_OK);
+  return st;
+}
 
 /* A path too long for sun_path is reached through its folder, held open as /proc/self/fd/N. */
 static enum status set_socket(struct http *h, const char *path, struct error *err) {
@@ -27,6 +36,7 @@ static enum status set_socket(struct http *h, const char *path, struct error *er
     if (!folder) return error_set(err, ST_NO_MEMORY, "out of memory");
     h->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     free(folder);
+    if (h->folder < 0 && errno == EACCES) return denied(h, errno, err);
     if (h->folder < 0) return error_sys(err, errno, "the folder of the socket %s", path);
     snprintf(shorter, sizeof shorter, "/proc/self/fd/%d%.80s", h->folder, slash);
     path = shorter;
@@ -53,7 +63,9 @@ enum status http_open(const char *socket_path, const char *base, struct http **o
   h->headers = curl_slist_append(curl_slist_append(NULL, "Content-Type: application/json"), "Expect:");
   enum status st = h->curl && h->base && h->headers ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st == ST_OK) st = set_options(h->curl, err);
-  if (st == ST_OK && socket_path) st = set_socket(h, socket_path, err);
+  if (st == ST_OK && socket_path) h->socket = strdup(socket_path);
+  if (st == ST_OK && socket_path)
+    st = h->socket ? set_socket(h, socket_path, err) : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st != ST_OK) {
     http_close(h);
     return st;
@@ -68,6 +80,7 @@ void http_close(struct http *h) {
   curl_slist_free_all(h->headers);
   if (h->folder >= 0) close(h->folder);
   free(h->base);
+  free(h->socket);
   free(h);
 }
 
@@ -93,8 +106,7 @@ static enum status failure(const struct http *h, CURLcode code, const struct rec
   if (r->too_large) return error_set(err, ST_TOO_LARGE, "the answer has more than %d MiB", BODY_MAX / 1024 / 1024);
   if (r->out->failed || code == CURLE_OUT_OF_MEMORY) return error_set(err, ST_NO_MEMORY, "out of memory");
   curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &errnum);
-  if (code == CURLE_COULDNT_CONNECT && (errnum == EACCES || errnum == EPERM))
-    return error_sys(err, (int)errnum, "connecting");
+  if (code == CURLE_COULDNT_CONNECT && (errnum == EACCES || errnum == EPERM)) return denied(h, (int)errnum, err);
   if (code == CURLE_COULDNT_CONNECT && errnum != 0)
     return error_set(err, ST_UNAVAILABLE, "connecting: %s", strerror((int)errnum));
   return error_set(err, ST_UNAVAILABLE, "%s", text);

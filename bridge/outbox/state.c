@@ -1,11 +1,13 @@
 #include "bridge/outbox/state.h"
 
+#include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
 #include "bridge/outbox/folder.h"
 #include "bridge/outbox/left.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +26,12 @@ struct state {
 
 /* ---- the folders and the id ---- */
 
+static enum status denied(struct error *err, int errnum, const char *what, const char *path, int mode) {
+  enum status st = error_sys(err, errnum, "%s %s", what, path);
+  error_denied(err, path, mode);
+  return st;
+}
+
 static enum status open_outbox(struct state *s, struct error *err) {
   s->outbox = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (s->outbox < 0 && errno == ENOENT)
@@ -31,16 +39,19 @@ static enum status open_outbox(struct state *s, struct error *err) {
                      s->path);
   if (s->outbox < 0 && errno == ENOTDIR)
     return error_set(err, ST_INVALID, "the outbox %s is no folder; set outbox.url to file:DIR", s->path);
-  if (s->outbox < 0) return error_sys(err, errno, "opening the outbox folder %s", s->path);
+  if (s->outbox < 0) return denied(err, errno, "opening the outbox folder", s->path, R_OK | X_OK);
   if (!s->create || faccessat(s->outbox, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0) return ST_OK;
-  return error_sys(err, errno, "the outbox folder %s must be writable for uid %ld (chown or chmod it)", s->path,
-                   (long)geteuid());
+  return denied(err, errno, "writing into the outbox folder", s->path, R_OK | W_OK | X_OK);
 }
 
 static enum status make_folders(struct state *s, struct error *err) {
   enum status st = durable_folder(s->outbox, ".busbridge", 0770, &s->folder, err);
   if (st == ST_OK) st = durable_folder(s->folder, "tmp", 0770, &s->tmp, err);
-  if (st != ST_OK) error_prefix(err, "in the outbox folder %s", s->path);
+  if (st == ST_OK) return st;
+  error_prefix(err, "in the outbox folder %s", s->path);
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/.busbridge%s", s->path, s->folder < 0 ? "" : "/tmp");
+  error_denied(err, path, R_OK | W_OK | X_OK);
   return st;
 }
 
@@ -69,7 +80,10 @@ static enum status read_id(struct state *s, struct error *err) {
                    s->path);
   if (st == ST_OK) memcpy(s->id, id.ptr, id.len);
   buffer_release(&text);
-  return st;
+  if (st != ST_DENIED || !err) return st;
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/.busbridge/id", s->path);
+  return denied(err, err->sys, "reading", path, R_OK);
 }
 
 /* Two that make it at the same moment agree: the move replaces nothing, and what lies there is read back. A crash

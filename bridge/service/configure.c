@@ -1,6 +1,7 @@
 #include "bridge/service/configure.h"
 
-#include <unistd.h>
+#include <errno.h>
+#include <sys/stat.h>
 
 #define VARIABLE "BUSBRIDGE_CONFIG="
 
@@ -12,7 +13,10 @@ const char *configure_file(const struct configure *c) {
   if (c->file) return c->file;
   for (size_t i = 0; c->environment && c->environment[i]; i++)
     if (is_ours(c->environment[i]) && c->environment[i][strlen(VARIABLE)]) return c->environment[i] + strlen(VARIABLE);
-  return access(CONFIGURE_DEFAULT, F_OK) == 0 ? CONFIGURE_DEFAULT : NULL;
+  /* What is there and cannot be read, a folder that lets nobody look, a link to nowhere: none of them is "no file". */
+  struct stat st;
+  bool absent = lstat(CONFIGURE_DEFAULT, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  return absent ? NULL : CONFIGURE_DEFAULT;
 }
 
 enum status configure_load(const struct configure *c, struct settings **out, struct buffer *warnings,

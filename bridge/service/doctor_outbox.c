@@ -1,10 +1,12 @@
 /* doctor_outbox.c - the folder, what its file system can, and who holds it. */
+#include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor_parts.h"
 #include "bridge/service/judge.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -37,12 +39,21 @@ static bool elsewhere(int outbox, const char *name) {
   return fstat(outbox, &top) == 0 && fstatat(outbox, name, &one, 0) == 0 && top.st_dev != one.st_dev;
 }
 
+/* Never "give it all to this user": it may be this user that is the wrong one. */
+static void unwritable_found(struct doctor *d, const char *path, const char *name) {
+  struct denial denial;
+  char whole[PATH_MAX];
+  snprintf(whole, sizeof whole, "%s%s%s", path, strcmp(name, ".") ? "/" : "", strcmp(name, ".") ? name : "");
+  denial_of(whole, R_OK | W_OK | X_OK, &denial);
+  doctor_found(d, "outbox", EXAMINED_FAILED, "%s is not writable: %s", whole, denial.what);
+  doctor_next(d, "%s. The worker must run as a user who may write there", denial.remedy);
+}
+
 static void check_folder(struct doctor *d) {
   const char *path = state_path(d->state), *wrong = first_that(d, unwritable);
   long uid = (long)geteuid();
   if (wrong) {
-    doctor_found(d, "outbox", EXAMINED_FAILED, "%s/%s is not writable for uid %ld", path, wrong, uid);
-    doctor_next(d, "Run this as the worker's user; if it is that: chown -R %ld '%s'", uid, path);
+    unwritable_found(d, path, wrong);
   } else if ((wrong = first_that(d, elsewhere))) {
     doctor_found(d, "outbox", EXAMINED_FAILED, "%s/%s lies on another file system than the outbox", path, wrong);
     doctor_next(d, "Mount the whole outbox as one file system: entries are renamed between its folders");
@@ -148,7 +159,7 @@ static void check_pause(struct doctor *d) {
 static const char *advice(enum status st) {
   switch (st) {
   case ST_NOT_FOUND: return "Make the folder, or set outbox.url to the one where the application writes";
-  case ST_DENIED: return "Run this as the worker's user, or give that user the folder";
+  case ST_DENIED: return "The worker, and this command, must run as a user who may read and write there";
   default: return "Mend it, or set outbox.url to the right folder";
   }
 }

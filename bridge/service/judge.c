@@ -4,11 +4,18 @@
 
 #include <inttypes.h>
 
+#define NEXT_NO_WORKER                                                                                                 \
+  "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where a timer runs "         \
+  "busbridge-worker --once: health.no_worker = ok"
 #define JUDGED_FROM 20 /* tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
 
 const char *health_word(enum health_state s) {
   static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
   return words[s];
+}
+
+static enum health_state no_worker(const char *word) {
+  return !strcmp(word, "ok") ? HEALTH_OK : !strcmp(word, "warning") ? HEALTH_WARNING : HEALTH_CRITICAL;
 }
 
 void limits_read(const struct settings *settings, struct limits *out) {
@@ -29,6 +36,7 @@ void limits_read(const struct settings *settings, struct limits *out) {
       .heartbeat_ms = setting_number(settings, SETTING_HEALTH_HEARTBEAT),
       .background = setting_bool(settings, SETTING_FLUSH_BACKGROUND),
       .keys_required = setting_bool(settings, SETTING_REDIS_REQUIRED),
+      .no_worker = no_worker(setting_text(settings, SETTING_HEALTH_NO_WORKER)),
   };
 }
 
@@ -137,13 +145,14 @@ static void rule_worker(const struct facts *f, const struct limits *l, struct ju
         "Process %" PRId64 " holds the outbox and does not answer on the control socket", f->holder);
     return;
   }
-  if (f->counts.pending == 0) return;
+  /* As of any service that is down. The holder may be a worker that begins or ends, or a command: nobody can tell. */
   if (!f->relay && f->holder == 0)
-    say(j, HEALTH_OK, "busbridge-worker; or once: busbridge flush", "No worker runs: nobody drains this outbox");
+    say(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER, "No worker runs: nobody drains this outbox");
   if (!f->relay && f->holder != 0)
-    say(j, HEALTH_OK, "busbridge health, once it has ended",
+    say(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,
+        "busbridge health, in a moment: it begins, ends, or is a command at work",
         "Process %" PRId64 " holds the outbox, but no worker answers on the control socket", f->holder);
-  if (f->relay && !l->background)
+  if (f->relay && !l->background && f->counts.pending > 0)
     say(j, HEALTH_OK, "busbridge flush", "The background flush is off: entries wait for an explicit flush");
 }
 

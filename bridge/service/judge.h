@@ -18,6 +18,7 @@ struct limits {                                  /* health.* settings */
   int64_t disk_bytes;
   bool background;    /* flush.background */
   bool keys_required; /* redis.required */
+  enum health_state no_worker;
 };
 void limits_read(const struct settings *settings, struct limits *out);
 

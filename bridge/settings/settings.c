@@ -1,5 +1,7 @@
 #include "bridge/settings/settings_private.h"
 
+#include "bridge/base/denial.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -155,7 +157,11 @@ enum status settings_assign(struct loading *l, const struct origin *o, struct sp
 
 enum status settings_read(const char *path, size_t limit, struct buffer *out, struct error *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return error_sys(err, errno, "%s", path);
+  if (fd < 0) {
+    enum status st = error_sys(err, errno, "%s", path);
+    error_denied(err, path, R_OK);
+    return st;
+  }
   enum status st = ST_OK;
   for (;;) {
     buffer_reserve(out, 4096);

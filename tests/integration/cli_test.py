@@ -48,6 +48,7 @@ class CliTest(BusTest):
     def setUp(self):
         super().setUp()
         self.options["log.format"] = None
+        self.options["health.no_worker"] = "ok"  # most of these look at an outbox alone
         self.options["log.level"] = None
 
     def dead_letter(self, entry_id="d-1", name=PUBLISHED, **over):
@@ -195,6 +196,21 @@ class WithoutWorker(CliTest):
             self.dead_letter(f"d-{number}")
         self.assertIn("21 dead letters", self.run_cli("health", expect=2).stdout())
 
+    def test_health_is_critical_while_no_worker_runs_whatever_waits(self):
+        self.options["health.no_worker"] = None
+        none = self.run_cli("health", expect=2).stdout()
+        self.assertTrue(none.startswith("OUTBOX CRITICAL - 0 pending; No worker runs: nobody drains this outbox | pending=0;"), none)
+        self.assertIn("health.no_worker = ok", none)
+        self.run_cli("health", options={"health.no_worker": "warning"}, expect=1)
+        self.assertIn("Note: No worker runs", self.run_cli("health", options={"health.no_worker": "ok"}, expect=0).stdout())
+        (self.outbox / ".busbridge").mkdir()
+        with open(self.outbox / ".busbridge/lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertIn("UNKNOWN: Process", self.run_cli("health", expect=3).stdout())
+            self.assertIn("Note: Process", self.run_cli("health", options={"health.no_worker": "ok"}, expect=0).stdout())
+        self.start_worker()
+        wait_until(lambda: "No worker" not in self.run_cli("health").stdout(), what="a worker that is seen")
+
     def test_health_detailed_counts_errors(self):
         for number in range(3):
             self.dead_letter(f"d-{number}")
@@ -338,8 +354,8 @@ class CommandLine(CliTest):
         """What the command shows on a terminal of 100 columns."""
         parent, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        program = subprocess.Popen([str(BUILD / "busbridge"), *words, "-X", f"outbox.url=file:{self.outbox}", "-X",
-                                    "redis.url=off"], stdin=child, stdout=child, stderr=child, env={**clean_environment(('NO_COLOR', 'TERM')), **env})
+        pairs = (f"outbox.url=file:{self.outbox}", "redis.url=off", "health.no_worker=ok")
+        program = subprocess.Popen([str(BUILD / "busbridge"), *words, *(word for pair in pairs for word in ("-X", pair))], stdin=child, stdout=child, stderr=child, env={**clean_environment(('NO_COLOR', 'TERM')), **env})
         os.close(child)
         shown = b""
         while True:

@@ -21,7 +21,7 @@ class HealthTest(CliTest):
     def setUp(self):
         super().setUp()
         # A loaded machine is slow, and that is another trouble than those looked for here.
-        self.options |= {"health.event_p95_warning": "1h", "health.event_p95_critical": "1h", "health.command_p95_warning": "1h",
+        self.options |= {"health.no_worker": "critical", "health.event_p95_warning": "1h", "health.event_p95_critical": "1h", "health.command_p95_warning": "1h",
                          "health.command_p95_critical": "1h", "health.disk_warning": "0"}
 
     def event(self, **more):
@@ -203,7 +203,8 @@ class Others(HealthTest):
         self.probe("/livez", 200)
         self.probe("/readyz", 200)
         worker.stop()
-        self.says("Publishing is paused since", "busbridge resume", "WARNING")
+        self.says("Publishing is paused since", "busbridge resume", "CRITICAL")
+        self.says("No worker runs", "busbridge-worker", "CRITICAL")
         self.run_cli("resume", expect=0)
         self.green()
 

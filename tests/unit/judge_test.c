@@ -100,16 +100,36 @@ static void test_without_a_worker_it_says_so(void **state) {
   f.counts.pending = 2;
   f.counts.oldest_us = NOW - SECONDS(5);
   judge(&f, &limits, &result);
-  assert_int_equal(result.state, HEALTH_OK);
-  assert_true(says(HEALTH_OK, "No worker runs"));
-  f.counts.oldest_us = NOW - SECONDS(70);
-  judge(&f, &limits, &result);
-  assert_int_equal(result.state, HEALTH_WARNING);
-  assert_true(next_is("busbridge flush"));
-  f.counts.pending = 0;
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+  assert_true(says(HEALTH_CRITICAL, "No worker runs"));
+  assert_true(next_is("health.no_worker = ok"));
+  f.counts.pending = 0; /* nothing waits now, and the next event would */
   f.counts.oldest_us = TIME_NONE;
   judge(&f, &limits, &result);
-  assert_int_equal(result.count, 0);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+}
+
+static void test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_backlog_is(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  struct limits timer = limits;
+  f.relay = false;
+  f.status = NULL;
+  timer.no_worker = HEALTH_WARNING;
+  judge(&f, &timer, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  timer.no_worker = HEALTH_OK;
+  judge(&f, &timer, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_true(says(HEALTH_OK, "No worker runs"));
+  f.counts.pending = 2;
+  f.counts.oldest_us = NOW - SECONDS(70);
+  judge(&f, &timer, &result);
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(next_is("busbridge flush"));
+  f.holder = 4711; /* a command at work */
+  judge(&f, &timer, &result);
+  assert_true(says(HEALTH_OK, "Process 4711 holds the outbox"));
 }
 
 static void test_a_holder_that_does_not_answer_is_named(void **state) {
@@ -119,7 +139,8 @@ static void test_a_holder_that_does_not_answer_is_named(void **state) {
   f.holder = 4711;
   f.counts.pending = 1;
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_OK, "Process 4711 holds the outbox"));
+  assert_int_equal(result.state, HEALTH_UNKNOWN);
+  assert_true(says(HEALTH_UNKNOWN, "Process 4711 holds the outbox"));
 }
 
 static void test_background_flush_off_is_told(void **state) {
@@ -216,7 +237,7 @@ static void test_a_worker_that_does_not_answer_is_never_green(void **state) {
   f.status = NULL;
   f.holder = 4711;
   judge(&f, &limits, &result);
-  assert_int_equal(result.count, 0); /* a flush by hand, say */
+  assert_int_equal(result.state, HEALTH_UNKNOWN); /* a flush by hand, say */
   f.unanswered = true;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_WARNING);
@@ -369,6 +390,7 @@ int main(void) {
       cmocka_unit_test(test_pending_that_moves_is_ok),
       cmocka_unit_test(test_an_old_pending_entry_is_never_green),
       cmocka_unit_test(test_without_a_worker_it_says_so),
+      cmocka_unit_test(test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_backlog_is),
       cmocka_unit_test(test_a_holder_that_does_not_answer_is_named),
       cmocka_unit_test(test_background_flush_off_is_told),
       cmocka_unit_test(test_a_pause_is_never_green),

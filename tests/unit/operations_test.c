@@ -364,7 +364,7 @@ static void test_health_of_an_outbox_nobody_drains(void **state) {
         FAILED("0123456789012345678901234567890123456789012345678901234567890"));
   open_outbox(SERVICE_INSPECT);
   const char *text = answered(service_health(service, true, &json, &err));
-  assert_has(text, "\"state\": 0, \"word\": \"OK\"");
+  assert_has(text, "\"state\": 2, \"word\": \"CRITICAL\"");
   assert_has(text, "1 pending");
   assert_has(text, "No worker runs");
   assert_has(text, "\"pending\": 1");
@@ -563,7 +563,7 @@ static void test_a_pause_is_kept_and_ends_once(void **state) {
   open_outbox(SERVICE_INSPECT);
   buffer_clear(&json);
   const char *text = answered(service_health(service, false, &json, &err));
-  assert_has(text, "\"word\": \"WARNING\"");
+  assert_has(text, "\"state\": 1, \"text\": \"Publishing is paused since ");
   assert_has(text, "\"paused\": {\"since\": \"2");
   service_close(service, 0);
   open_outbox(SERVICE_CHANGE);

@@ -103,7 +103,8 @@ static void a_folder_that_is_not_ours_to_write_is_denied(void **state) {
   assert_int_equal(state_open(b->dir, true, &clock_system, &s, &b->err), ST_DENIED);
   if (root) assert_int_equal(seteuid(0), 0);
   assert_non_null(strstr(b->err.text, b->dir));
-  assert_non_null(strstr(b->err.text, "writable"));
+  assert_non_null(strstr(b->err.text, "writing into the outbox folder"));
+  assert_non_null(strstr(b->err.text, ", mode 0555, and this is uid "));
   assert_int_equal(chmod(b->dir, 0755), 0);
 }
 
