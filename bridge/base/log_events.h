@@ -78,6 +78,7 @@
   X("kafka", "kafka_error", "debug", "An error that librdkafka mends itself")                                          \
   X("kafka", "kafka_fatal", "error", "One that it does not; a new producer is made")                                   \
   X("kafka", "kafka_guarantee_weakened", "warning", "A kafka.* setting gives up something that is promised")           \
+  X("kafka", "kafka_setting_unknown", "warning", "A kafka.* setting that this busbridge does not know is passed on")   \
   X("keys", "redis_away", "warning", "Redis cannot be used; publishing goes on")                                       \
   X("keys", "redis_back", "info", "It can be used again")                                                              \
   X("keys", "redis_may_evict", "warning", "Redis may forget ids before their time")                                    \

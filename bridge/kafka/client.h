@@ -14,7 +14,9 @@ struct kafka_config {
   size_t count;
   const char *transactional_id;  /* of the publisher, in exactly_once; NULL: none */
   struct statistics *statistics; /* of the publishers; NULL: none are kept */
-  bool at_least_once;            /* chooses message.timeout.ms: 0 (at_least_once) or 45000 */
+  /* What is promised: chooses message.timeout.ms, 0 or below a transaction's. With a transactional id: it only settles
+   * what exactly_once left. */
+  bool at_least_once;
 };
 
 /* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c gives the class. */
@@ -40,10 +42,20 @@ enum kafka_fault {
 enum kafka_fault kafka_fault_of(int code);
 const char *kafka_fault_word(enum kafka_fault f);
 
-/* Check the pairs against this librdkafka without connecting: ST_INVALID names the key and librdkafka's own words, also
- * for keys that busbridge refuses (transactional.id, group.id, log.connection.close=false). Warnings about weakened
- * guarantees (acks, enable.idempotence, partitioner) are logged. */
+/* Check the pairs, by the table of librdkafka's settings (options.c) and against this librdkafka without connecting:
+ * ST_INVALID names the key, and why. What is taken only with a doubt is logged. */
 MUST_CHECK enum status kafka_config_check(const struct kafka_config *config, struct log *log, struct error *err);
+/* A setting that is taken, but gives up something that is promised, or that nobody here knows. */
+struct kafka_doubt {
+  enum { DOUBT_WEAKENED, DOUBT_UNKNOWN } kind;
+  const char *key, *value; /* value "" where it might be a secret */
+  char text[400];          /* a sentence */
+  const char *next;        /* what to do about it */
+};
+/* The next one from *at on, which begins with 0. False: no more. */
+bool kafka_config_doubt(const struct kafka_config *config, size_t *at, struct kafka_doubt *out);
+/* Where the brokers are looked for: bootstrap.servers, or its default. */
+const char *kafka_servers(const struct kafka_config *config);
 const char *kafka_library_version(void);
 
 #endif

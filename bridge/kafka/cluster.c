@@ -139,14 +139,8 @@ static void quoted(struct buffer *out, const char *word) {
 }
 
 void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
-  const char *servers = "127.0.0.1:9092";
-  for (size_t i = 0; i < config->count; i++) {
-    const char *key = config->pairs[i].key;
-    if (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0)
-      servers = config->pairs[i].value;
-  }
   buffer_printf(out, "%s --bootstrap-server ", tool);
-  quoted(out, servers);
+  quoted(out, kafka_servers(config));
 }
 
 void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {

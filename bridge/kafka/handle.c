@@ -1,5 +1,6 @@
 /* handle.c - the configuration of every librdkafka handle, its log, its errors. */
 #include "bridge/kafka/handle.h"
+#include "bridge/kafka/options.h"
 
 #define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
 #define CONSUMERS (HANDLE_READER | HANDLE_POSITION)
@@ -36,8 +37,7 @@ static const struct row defaults[] = {
 
 static const struct row exactly_once[] = {
     {PRODUCERS, "transaction.timeout.ms", "60000"},
-    {PRODUCERS, "message.timeout.ms", "45000"}, /* below the transaction's timeout */
-    {PRODUCERS, "retry.backoff.ms", "5"},       /* 100 would add 100 ms to each of two transactions in a row */
+    {PRODUCERS, "retry.backoff.ms", "5"}, /* 100 would add 100 ms to each of two transactions in a row */
 };
 
 static const struct row at_least_once[] = {
@@ -237,9 +237,23 @@ static enum status set_rows(rd_kafka_conf_t *conf, const struct row *rows, size_
   return ST_OK;
 }
 
-/* A trial must not reach out: it gets no servers. */
-static bool left_out(enum handle_role role, const char *key) {
+/* A trial must not reach out: it gets no servers. And what at_least_once allows, transactions may not: where one only
+ * settles what exactly_once left, no event is sent, and such a setting has nothing to say. */
+static bool left_out(const struct kafka_config *config, enum handle_role role, const char *key) {
+  const struct rule *rule = option_rule(key);
+  if (config->at_least_once && config->transactional_id && rule && rule->warned <= WARN_SENDING) return true;
   return role == HANDLE_TRIAL && (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0);
+}
+
+/* What must stay below a transaction's timeout follows it down, so that one setting is enough to shorten it. */
+static enum status set_derived(rd_kafka_conf_t *conf, const struct kafka_config *config, struct error *err) {
+  enum { OURS_MS = 60000, MESSAGE_MS = 45000, SOCKET_MS = 15000 };
+  int64_t most = options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", OURS_MS) * 3 / 4;
+  char message[24], socket[24];
+  snprintf(message, sizeof message, "%lld", (long long)(most < MESSAGE_MS ? most : MESSAGE_MS));
+  snprintf(socket, sizeof socket, "%lld", (long long)(most < SOCKET_MS ? most : SOCKET_MS));
+  enum status st = handle_set(conf, "message.timeout.ms", message, err);
+  return st == ST_OK ? handle_set(conf, "socket.timeout.ms", socket, err) : st;
 }
 
 /* Idempotent at least; a transactional id brings transactions. The trial is of what exactly_once will open once the
@@ -254,7 +268,8 @@ static enum status set_guarantee(rd_kafka_conf_t *conf, const struct kafka_confi
   }
   if (config->at_least_once && !id)
     return set_rows(conf, at_least_once, sizeof at_least_once / sizeof *at_least_once, role, err);
-  return set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
+  enum status st = set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
+  return st == ST_OK ? set_derived(conf, config, err) : st;
 }
 
 static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
@@ -262,7 +277,8 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
   enum status st = set_rows(conf, defaults, sizeof defaults / sizeof *defaults, role, err);
   if (st == ST_OK && (role & PRODUCERS)) st = set_guarantee(conf, config, role, err);
   for (size_t i = 0; st == ST_OK && i < config->count; i++)
-    if (!left_out(role, config->pairs[i].key)) st = handle_set(conf, config->pairs[i].key, config->pairs[i].value, err);
+    if (!left_out(config, role, config->pairs[i].key))
+      st = handle_set(conf, config->pairs[i].key, config->pairs[i].value, err);
   return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
 }
 

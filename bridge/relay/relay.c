@@ -55,11 +55,11 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   if (st != ST_OK) return st;
   r->exactly_once = r->config.exactly_once;
   r->client = *r->parts.kafka;
-  r->client.at_least_once = !r->exactly_once && !unsettled;
+  r->client.at_least_once = !r->exactly_once;
   snprintf(l->group, sizeof l->group, "busbridge-%s", r->config.outbox_id);
-  r->client.transactional_id = r->client.at_least_once ? NULL : l->group;
+  r->client.transactional_id = r->exactly_once || unsettled ? l->group : NULL;
   l->position = (struct position){.topic = r->config.ledger_topic, .group = l->group, .number = -1};
-  l->started = r->recovered = r->client.at_least_once;
+  l->started = r->recovered = !r->client.transactional_id;
   l->committed_ms = clock_mono_ms(r->parts.clock);
   uuid_make(r->parts.clock, l->nonce);
   return ST_OK;

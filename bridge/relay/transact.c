@@ -44,7 +44,6 @@ static void renewed(struct relay *r) {
 static void leave_transactions(struct relay *r) {
   publish_close(r);
   r->client.transactional_id = NULL;
-  r->client.at_least_once = true;
   r->topics_ready = false;
 }
 

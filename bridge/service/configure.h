@@ -6,6 +6,7 @@
 #ifndef BRIDGE_SERVICE_CONFIGURE_H
 #define BRIDGE_SERVICE_CONFIGURE_H
 
+#include "bridge/kafka/client.h"
 #include "bridge/settings/settings.h"
 
 #define CONFIGURE_DEFAULT "/etc/busbridge/busbridge.conf"
@@ -26,6 +27,11 @@ MUST_CHECK enum status configure_load(const struct configure *c, struct settings
  * {"version":1,"settings":[{"key","value","default":"..."|null,"source":"default|FILE:LINE|VARIABLE|-X","type","reloadable",
  * "hidden":bool,"help"}]}; kafka.* keys stand at the end, with default and help null. */
 MUST_CHECK enum status configure_show(const struct settings *settings, struct buffer *json, struct error *err);
+
+/* The kafka.* settings and the guarantee as librdkafka's configuration: the same for the worker and every command. Its
+ * texts are copies, so that it outlives a reload. */
+MUST_CHECK enum status configure_kafka(const struct settings *settings, struct kafka_config *out, struct error *err);
+void configure_kafka_release(struct kafka_config *config); /* of zeros is fine */
 
 /* Do the settings hold together: routing, and what this librdkafka takes? Touches no outbox and no broker. ST_INVALID:
  * err begins with the place of the setting that is at fault (as setting_source). */

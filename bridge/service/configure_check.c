@@ -13,17 +13,36 @@ static enum status check_routing(const struct settings *s, struct error *err) {
   return st;
 }
 
-static enum status check_kafka(const struct settings *s, struct error *err) {
+enum status configure_kafka(const struct settings *s, struct kafka_config *out, struct error *err) {
   const char *key, *value;
   size_t count = 0;
   while (settings_kafka(s, count, &key, &value)) count++;
   struct kafka_pair *pairs = calloc(count + 1, sizeof *pairs);
-  if (!pairs) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  for (size_t i = 0; i < count && settings_kafka(s, i, &key, &value); i++) pairs[i] = (struct kafka_pair){key, value};
   bool at_least_once = strcmp(setting_text(s, SETTING_DELIVERY_GUARANTEE), "at_least_once") == 0;
-  struct kafka_config config = {.pairs = pairs, .count = count, .at_least_once = at_least_once};
-  enum status st = kafka_config_check(&config, NULL, err);
-  free(pairs);
+  *out = (struct kafka_config){.pairs = pairs, .at_least_once = at_least_once};
+  if (!pairs) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
+  for (size_t i = 0; i < count && settings_kafka(s, i, &key, &value); i++) {
+    pairs[i] = (struct kafka_pair){strdup(key), strdup(value)};
+    out->count = i + 1;
+    if (!pairs[i].key || !pairs[i].value) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
+  }
+  return ST_OK;
+}
+
+void configure_kafka_release(struct kafka_config *config) {
+  for (size_t i = 0; i < config->count; i++) {
+    free((char *)config->pairs[i].key);
+    free((char *)config->pairs[i].value);
+  }
+  free((struct kafka_pair *)config->pairs);
+  *config = (struct kafka_config){0};
+}
+
+static enum status check_kafka(const struct settings *s, struct error *err) {
+  struct kafka_config config;
+  enum status st = configure_kafka(s, &config, err);
+  if (st == ST_OK) st = kafka_config_check(&config, NULL, err);
+  configure_kafka_release(&config);
   return st;
 }
 

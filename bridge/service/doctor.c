@@ -1,4 +1,5 @@
 #include "bridge/encoding/catalog.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/doctor_parts.h"
 #include "bridge/service/operations.h"
 
@@ -79,27 +80,35 @@ static void check_schemas(struct doctor *d) {
 }
 
 enum status doctor_take_kafka(struct doctor *d, struct error *err) {
-  const char *key, *value;
+  enum status st = configure_kafka(d->settings, &d->kafka, err);
+  return st == ST_OK ? kafka_config_check(&d->kafka, NULL, err) : st;
+}
+
+/* True: something was said. */
+static bool tell_doubts(struct doctor *d) {
+  struct buffer all = {0};
+  struct kafka_doubt doubt = {.next = ""};
   size_t count = 0;
-  while (settings_kafka(d->settings, count, &key, &value)) count++;
-  d->pairs = calloc(count + 1, sizeof *d->pairs);
-  if (!d->pairs) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  for (size_t i = 0; i < count && settings_kafka(d->settings, i, &key, &value); i++)
-    d->pairs[i] = (struct kafka_pair){key, value};
-  d->kafka = (struct kafka_config){.pairs = d->pairs, .count = count, .at_least_once = !d->exactly_once};
-  return kafka_config_check(&d->kafka, NULL, err);
+  for (size_t at = 0; kafka_config_doubt(&d->kafka, &at, &doubt); count++)
+    buffer_printf(&all, "%s%s", count ? " " : "", doubt.text);
+  if (count) {
+    doctor_found(d, "kafka settings", EXAMINED_WARNING, "%s", buffer_z(&all));
+    doctor_next(d, "%s", doubt.next);
+  }
+  buffer_release(&all);
+  return count > 0;
 }
 
 static void check_kafka_settings(struct doctor *d) {
   struct error err = {0};
   d->kafka_sound = doctor_take_kafka(d, &err) == ST_OK;
-  if (d->kafka_sound) {
+  if (!d->kafka_sound) {
+    doctor_found(d, "kafka settings", EXAMINED_FAILED, "%s", err.text);
+    doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
+  } else if (!tell_doubts(d)) {
     doctor_found(d, "kafka settings", EXAMINED_OK, "librdkafka %s takes them; delivery.guarantee = %s",
                  kafka_library_version(), setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
-    return;
   }
-  doctor_found(d, "kafka settings", EXAMINED_FAILED, "%s", err.text);
-  doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------- */
@@ -108,7 +117,7 @@ void doctor_release(struct doctor *d) {
   cluster_close(d->cluster);
   state_close(d->state);
   routing_close(d->routing);
-  free(d->pairs);
+  configure_kafka_release(&d->kafka);
   examination_release(&d->found);
 }
 

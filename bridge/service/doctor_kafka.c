@@ -8,11 +8,7 @@
 enum { ANSWER_MS = 10000 };
 
 static const char *servers(const struct doctor *d) {
-  const char *found = "127.0.0.1:9092";
-  for (size_t i = 0; i < d->kafka.count; i++)
-    if (strcmp(d->pairs[i].key, "bootstrap.servers") == 0 || strcmp(d->pairs[i].key, "metadata.broker.list") == 0)
-      found = d->pairs[i].value;
-  return found;
+  return kafka_servers(&d->kafka);
 }
 
 /* "<tool> --bootstrap-server ... <what follows>" as the thing to do. */

@@ -21,7 +21,6 @@ struct doctor {
   bool exactly_once;
   /* opened by the checks; NULL or false where that failed */
   struct routing *routing;
-  struct kafka_pair *pairs;
   struct kafka_config kafka;
   bool kafka_sound;    /* librdkafka takes the settings */
   struct state *state; /* of the outbox, not created */
@@ -41,7 +40,7 @@ struct doctor {
 void doctor_found(struct doctor *d, const char *check, enum examined verdict, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* doctor.c: fills pairs and kafka; also for the changes. */
+/* doctor.c: fills kafka; also for the changes. */
 MUST_CHECK enum status doctor_take_kafka(struct doctor *d, struct error *err);
 void doctor_release(struct doctor *d);
 /* doctor_outbox.c */

@@ -48,7 +48,6 @@ struct service {
   struct census *census;  /* not in CHANGE */
   pthread_mutex_t scrape; /* one at a time sets the gauges */
   struct relay *relay;    /* RELAY only, else NULL */
-  struct kafka_pair *pairs;
   struct kafka_config kafka;
   struct statistics *statistics; /* RELAY only */
   int64_t opened_us;

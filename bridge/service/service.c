@@ -1,6 +1,7 @@
 #include "bridge/base/durable.h"
 #include "bridge/service/account.h"
 #include "bridge/service/census.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/parts.h"
 
 #include <sys/stat.h>
@@ -129,31 +130,6 @@ static enum status open_keys(struct service *s, struct error *err) {
   return st;
 }
 
-/* Copies: the settings may be replaced by a reload while the relay makes a new producer. */
-static enum status copy_pairs(struct service *s, struct error *err) {
-  const char *key, *value;
-  size_t count = 0;
-  while (settings_kafka(s->settings, count, &key, &value)) count++;
-  s->pairs = calloc(count + 1, sizeof *s->pairs);
-  s->kafka = (struct kafka_config){.pairs = s->pairs, .at_least_once = true, .statistics = s->statistics};
-  if (!s->pairs) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
-  for (size_t i = 0; i < count && settings_kafka(s->settings, i, &key, &value); i++) {
-    s->pairs[i] = (struct kafka_pair){strdup(key), strdup(value)};
-    s->kafka.count = i + 1;
-    if (!s->pairs[i].key || !s->pairs[i].value)
-      return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
-  }
-  return ST_OK;
-}
-
-static void free_pairs(struct service *s) {
-  for (size_t i = 0; i < s->kafka.count; i++) {
-    free((char *)s->pairs[i].key);
-    free((char *)s->pairs[i].value);
-  }
-  free(s->pairs);
-}
-
 /* Damaged figures are no reason not to relay: they begin anew, and the log says so. */
 static enum status open_metrics(struct service *s, struct error *err) {
   struct buffer text = {0};
@@ -240,7 +216,8 @@ static enum status open_parts(struct service *s, const struct service_options *o
   enum status st = open_routing(s, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && statistics_open(&s->statistics) != ST_OK)
     st = error_set(err, ST_NO_MEMORY, "out of memory");
-  if (st == ST_OK) st = copy_pairs(s, err);
+  if (st == ST_OK) st = configure_kafka(s->settings, &s->kafka, err);
+  s->kafka.statistics = s->statistics;
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->kafka, s->log, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_catalog(s, err);
   if (st == ST_OK) st = open_state(s, o, err);
@@ -308,7 +285,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   state_close(s->state);
   catalog_close(s->catalog);
   routing_close(s->routing);
-  free_pairs(s);
+  configure_kafka_release(&s->kafka);
   service_topics_release(s);
   statistics_close(s->statistics);
   pthread_mutex_destroy(&s->lock);

@@ -5,13 +5,13 @@
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/routing/routing.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 
 struct tail {
   struct routing *routing;
   struct catalog *catalog;
   struct reader *reader;
-  struct kafka_pair *pairs;
   const char **topics; /* names that exist; owned is the array alone */
   size_t topic_count;
   bool value_only;
@@ -19,19 +19,6 @@ struct tail {
 };
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
-
-static enum status take_pairs(struct tail *t, const struct settings *settings, struct kafka_config *config,
-                              struct error *err) {
-  const char *key, *value;
-  size_t count = 0;
-  while (settings_kafka(settings, count, &key, &value)) count++;
-  t->pairs = calloc(count + 1, sizeof *t->pairs);
-  if (!t->pairs) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  for (size_t i = 0; i < count && settings_kafka(settings, i, &key, &value); i++)
-    t->pairs[i] = (struct kafka_pair){key, value};
-  *config = (struct kafka_config){.pairs = t->pairs, .count = count, .at_least_once = true};
-  return kafka_config_check(config, NULL, err);
-}
 
 static enum status open_catalog(struct tail *t, const struct settings *settings, struct log *log, struct error *err) {
   char folder[512];
@@ -62,20 +49,28 @@ static enum status default_topics(struct tail *t, const struct settings *setting
   return st;
 }
 
-static enum status open_parts(struct tail *t, const struct settings *settings, struct log *log,
-                              const struct tail_request *request, struct error *err) {
-  struct kafka_config config;
-  enum status st = take_pairs(t, settings, &config, err);
-  if (st == ST_OK) st = open_catalog(t, settings, log, err);
-  if (st == ST_OK && request->count == 0) st = default_topics(t, settings, &config, log, request->timeout_ms, err);
+static enum status open_reader(struct tail *t, const struct settings *settings, const struct kafka_config *config,
+                               struct log *log, const struct tail_request *request, struct error *err) {
+  enum status st = open_catalog(t, settings, log, err);
+  if (st == ST_OK && request->count == 0) st = default_topics(t, settings, config, log, request->timeout_ms, err);
   if (st != ST_OK) return st;
   const char *const *topics = request->count ? request->topics : t->topics;
   size_t count = request->count ? request->count : t->topic_count;
-  st = reader_open(&config, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
+  st = reader_open(config, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
   if (st != ST_NOT_FOUND) return st;
   struct error why = {0};
   if (err) why = *err;
   return error_set(err, st, "%s; what is missing, and how to make it, tells: busbridge doctor", why.text);
+}
+
+static enum status open_parts(struct tail *t, const struct settings *settings, struct log *log,
+                              const struct tail_request *request, struct error *err) {
+  struct kafka_config config;
+  enum status st = configure_kafka(settings, &config, err);
+  if (st == ST_OK) st = kafka_config_check(&config, NULL, err);
+  if (st == ST_OK) st = open_reader(t, settings, &config, log, request, err);
+  configure_kafka_release(&config); /* librdkafka has its own */
+  return st;
 }
 
 enum status tail_open(const struct settings *settings, struct log *log, const struct tail_request *request,
@@ -99,7 +94,6 @@ void tail_close(struct tail *t) {
   routing_close(t->routing);
   buffer_release(&t->value);
   free(t->topics);
-  free(t->pairs);
   free(t);
 }
 

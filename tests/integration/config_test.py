@@ -58,6 +58,27 @@ class Config(CliTest):
         self.assertRegex(shown.stderr(), "redis.timeout of the worker is 250ms .* by a restart")
         self.assertRegex(shown.stderr(), "encoding.strict of the worker is true .-X.; here it is false .default.")
 
+    def test_worker_doctor_and_check_agree_on_what_librdkafka_is_told(self):
+        for guarantee in ("exactly_once", "at_least_once"):
+            for key, value, said in (("delivery.report.only.error", "true", "published again"), ("topic.blacklist", ".*", "wait for ever"),
+                                     ("internal.termination.signal", "9", "end the worker"), ("transaction.timeout.ms", "1000", "5000 to 900000")):
+                options = {"delivery.guarantee": guarantee, f"kafka.{key}": value}
+                self.assertIn(said, self.run_worker("--once", expect=2, options=options).stderr())
+                found = {c["check"]: c for c in self.json_of("doctor", "-o", "json", expect=1, options=options)["checks"]}
+                self.assertIn(said, found["kafka settings"]["found"])
+                file = self.file(f"delivery.guarantee = {guarantee}\nkafka.{key} = {value}\n")
+                self.assertIn(said, self.run_cli("config", "check", file, expect=2).stderr())
+        self.assertFalse((self.outbox / ".busbridge").exists(), "nothing was started")
+
+    def test_a_message_timeout_is_doubted_only_where_it_may_double(self):
+        options = {"kafka.bootstrap.servers": "127.0.0.1:1", "kafka.message.timeout.ms": 4500}
+        worker = self.start_worker(options={**options, "delivery.guarantee": "at_least_once"})
+        harness.wait_until(lambda: worker.logs("kafka_guarantee_weakened"))
+        worker.kill()
+        worker = self.start_worker(options={**options, "delivery.guarantee": "exactly_once"})
+        harness.wait_until(lambda: worker.logs("started"))
+        self.assertEqual(worker.logs("kafka_guarantee_weakened"), [])
+
     def test_check_tells_file_and_line(self):
         good = self.file("flush.interval = 5s\nkafka.linger.ms = 5\n", "good.conf")
         self.assertEqual(self.run_cli("config", "check", good, expect=0).stdout(), f"{good}: valid\n")

@@ -131,6 +131,13 @@ class Wrong(DoctorTest):
         self.assertEqual(found["ledger topic"]["verdict"], "warning")
         self.assertIn(f"--create --topic '{topic}' --partitions 1", found["ledger topic"]["next"])
 
+    def test_settings_that_give_something_up_are_a_warning_with_what_is_lost(self):
+        options = {"delivery.guarantee": "at_least_once", "kafka.message.timeout.ms": 4500, "kafka.partitioner": "random"}
+        found = self.doctor(options=options)["kafka settings"]
+        self.assertEqual(found["verdict"], "warning")
+        self.assertIn("published twice", found["found"])
+        self.assertIn("order per key is lost", found["found"])
+
     def test_a_topic_that_takes_less_than_we_may_send_is_a_warning(self):
         self.create_topic("plot.events", 1, {"max.message.bytes": 2000})
         found = self.doctor()[self.topic("plot.events")]
