@@ -1,13 +1,13 @@
 """What must be true of a run, judged from outside: the producer's own list against the topics, dlq/ and the outbox.
 
 The list (writer.py) says what was attempted and what was accepted: an entry is accepted once it was renamed into its place and
-the folder was synced. The topics are read by kcat, read_committed, up to their ends. Invariants, by the names the project
-gives them:
+the folder was synced. One that its producer itself replaced by a newer one of the same name may be there once, or not at all. The
+topics are read by kcat, read_committed, up to their ends. Invariants, by the names the project gives them:
 
   I1  accepted = committed + dead + pending: nothing is lost
   I2  each entry is committed once (each id, where ids_once says that something remembers them)
   I3  no entry is both committed and dead
-  I4  per key, the order of commits is the order of writing; ids that were replayed aside
+  I4  per key, the order of commits is the order of writing; ids that were replayed, or whose file times others changed, aside
   I5  nothing unexpected: no strange id, no poison published, no good event dead, no strange file
   I6  the decoded value equals the payload that was written
   I7  a refused event is dead after max_attempts counted ones, others are never charged
@@ -65,9 +65,9 @@ def read_list(path):
     for line in Path(path).read_text().splitlines():
         said = json.loads(line)
         if said["do"] == "attempt":
-            entries[said["file"], said["id"]] = {**said, "accepted": False}
+            entries[said["file"], said["id"]] = {**said, "accepted": False, "replaced": False}
         else:
-            entries[said["file"], said["id"]]["accepted"] = True
+            entries[said["file"], said["id"]]["replaced" if said["do"] == "replaced" else "accepted"] = True
     return list(entries.values())
 
 
@@ -125,12 +125,12 @@ class Case:
         self.dead = Counter(name_of(*item) for item in self.letters.items())
 
 
-def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), seed=0):
+def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), unordered=(), seed=0):
     j = Judgement()
     j.figures.update(attempted=len(case.entries), accepted=sum(e["accepted"] for e in case.entries), lost=0, duplicated=0, reordered=0,
                      committed=sum(case.committed.values()), dead=sum(case.dead.values()), pending=sum(case.pending.values()))
     judge_fates(case, j, ids_once, set(replayed))
-    judge_order(case, j, set(replayed))
+    judge_order(case, j, {*replayed, *unordered})
     judge_values(case, j, random.Random(seed))
     judge_attempts(case, j, max_attempts)
     judge_files(case, j)
@@ -141,7 +141,7 @@ def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), see
 
 def judge_fates(case, j, ids_once, replayed):
     for id, entries in case.by_id.items():
-        accepted = [e for e in entries if e["accepted"]]
+        accepted = [e for e in entries if e["accepted"] and not e["replaced"]]
         committed, dead, pending = case.committed[id], case.dead[id], case.pending[id]
         kind = entries[0]["kind"]
         if accepted and not committed + dead + pending:
@@ -161,11 +161,11 @@ def judge_fates(case, j, ids_once, replayed):
         j.fault("I5", f"{id} was never written by the producer")
 
 
-def judge_order(case, j, replayed):
+def judge_order(case, j, aside):
     seen, last, homes = set(), {}, {}
     for r in case.records:
         id = record_id(r)
-        if id not in case.by_id or id in replayed:
+        if id not in case.by_id or id in aside:
             continue
         entry = case.by_id[id][0]
         if r.key != entry["key"].encode():

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """A producer that keeps a list: what it attempted, and what was accepted (renamed into its place, the folder synced).
 
-    writer.py OUTBOX LIST [--tag T] [--rate N] [--count N] [--keys N] [--seed S] [--poison P] [--twins P] [--namespaces A,B]
+    writer.py OUTBOX LIST [--tag T] [--rate N] [--count N] [--first N] [--keys N] [--seed S] [--poison P] [--twins P] [--latest P] [--namespaces A,B]
 
-As a module: Writer. The list is a file of JSON lines, written before and after each entry, and never lost by killing workers.
+As a module: Writer. The list is a file of JSON lines, written before and after each entry, and never lost by killing workers. Of an
+entry under a name that is used again and again it says, when the next one is renamed over it, whether that is what destroyed it.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 GOOD, LARGE, REFUSED, MISMATCH, GARBAGE, CRASHER = "good", "large", "refused", "mismatch", "garbage", "crasher"
 KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
 REFUSED_SIZE = 60000  # the topics take records of 50000 bytes
+LATEST = {f"latest-{n}.json": f"latest{n}" for n in range(3)}  # with the key of each: a newer one has the place of the one it replaces
 
 
 class Writer:
@@ -30,6 +32,7 @@ class Writer:
         self.list = open(list_path, "a")
         self.count, self.last_stamp = 0, 0
         self.folder = os.open(self.outbox, os.O_RDONLY)
+        self.latest = {}  # the entry that was put under such a name last: its open file and its line
 
     def say(self, **what):
         self.list.write(json.dumps(what, ensure_ascii=False) + "\n")
@@ -75,7 +78,7 @@ class Writer:
                 f.flush()
                 os.fsync(f.fileno())
             self.say(do="attempt", **line)
-            temporary.rename(self.outbox / line["file"])
+            self.rename(temporary, line)
             os.fsync(self.folder)
         except OSError:
             temporary.unlink(missing_ok=True)
@@ -83,9 +86,34 @@ class Writer:
         self.say(do="accept", file=line["file"], id=line["id"])
         return {**line, "name": json.loads(text)["name"] if line["kind"] != GARBAGE else ""}
 
+    def rename(self, temporary, line):
+        target, before, hand = self.outbox / line["file"], self.latest.get(line["file"]), -1
+        if line["file"] in LATEST:
+            hand = os.open(temporary, os.O_RDONLY)
+        try:
+            was_there = before and path_of(before[0]) == str(target)
+            temporary.rename(target)
+        except OSError:
+            if hand >= 0:
+                os.close(hand)
+            raise
+        if was_there and path_of(before[0]) == f"{target} (deleted)":
+            self.say(do="replaced", file=line["file"], id=before[1]["id"])
+        if before:
+            os.close(before[0])
+        if hand >= 0:
+            self.latest[line["file"]] = hand, line
+
     def close(self):
         os.close(self.folder)
+        for hand, _ in self.latest.values():
+            os.close(hand)
         self.list.close()
+
+
+def path_of(fd):
+    """Where the open file lies now, or lay when its last name went."""
+    return os.readlink(f"/proc/self/fd/{fd}")
 
 
 def parse(arguments):
@@ -95,10 +123,12 @@ def parse(arguments):
     parser.add_argument("--tag", default="w")
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--first", type=int, default=0, help="goes on after so many of the same tag")
     parser.add_argument("--keys", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--poison", type=float, default=0, help="share of entries that can never be published")
     parser.add_argument("--twins", type=float, default=0, help="share of entries that carry an id once more")
+    parser.add_argument("--latest", type=float, default=0, help="share of entries that are renamed over the one before under the same name")
     parser.add_argument("--namespaces", default="plot,episode")
     return parser.parse_args(arguments)
 
@@ -108,16 +138,20 @@ def main(arguments):
     o = parse(arguments)
     writer = Writer(o.outbox, o.list, o.tag, keys=o.keys, seed=o.seed, namespaces=o.namespaces.split(","))
     os.set_blocking(0, False)
+    writer.count = o.first
     began, last = time.monotonic(), None
-    while writer.count < o.count and not stopped():
+    while writer.count < o.first + o.count and not stopped():
         dice = writer.rng.random()
         if dice < o.poison:
             writer.write(writer.rng.choice((REFUSED, MISMATCH, GARBAGE)))
         elif last and dice < o.poison + o.twins:
             writer.write(twin_of=last)
+        elif dice < o.poison + o.twins + o.latest:
+            file, key = writer.rng.choice(list(LATEST.items()))
+            writer.write(file=file, key=key, ns=writer.namespaces[0])
         else:
             last = writer.write()
-        time.sleep(max(0, began + writer.count / o.rate - time.monotonic()))
+        time.sleep(max(0, began + (writer.count - o.first) / o.rate - time.monotonic()))
     writer.close()
 
 
