@@ -74,7 +74,7 @@ struct series;
 MUST_CHECK enum status metrics_open(const struct clock *clock, struct metrics **out);
 void metrics_close(struct metrics *m);
 /* The series of a metric with these label values (NULL where it has none). Never NULL: when memory is out, or a metric
- * has over 1,000 series, a common overflow series is returned. Keep the pointer for hot paths. */
+ * has over 4,000 series, a common overflow series is returned. Keep the pointer for hot paths. */
 struct series *metrics_series(struct metrics *m, enum metric metric, const char *value1, const char *value2);
 void series_add(struct series *s, uint64_t n);
 void series_set(struct series *s, double value); /* a gauge, a mirror; set to NAN (all are at first) it is not shown */

@@ -14,7 +14,7 @@
 
 /* Values 0-15 have a bucket each, then every power of two has 8; the last bucket takes all from 15 * 2^37 on. */
 #define HISTOGRAM_BUCKETS 312
-#define SERIES_MAX 1000 /* of a metric */
+#define SERIES_MAX 4000 /* of a metric */
 #define LABEL_MAX 200   /* bytes of a label's value */
 
 struct histogram {

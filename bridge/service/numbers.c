@@ -15,7 +15,7 @@ static void write_figures(const char *key, const struct figures *f, struct buffe
 }
 
 static void write_counters(struct service *s, struct buffer *json, bool *first) {
-  static const char *const results[] = {"published", "duplicate", "retried", "dead", "vanished"};
+  static const char *const results[] = {EVENT_RESULTS};
   bool inner = true;
   json_write_key(json, first, "counters");
   buffer_add_char(json, '{');

@@ -8,6 +8,13 @@
 
 #include "bridge/service/parts.h"
 
+/* The values of the labels: an operation that is new, or an entry's end, comes here too. */
+#define EVENT_RESULTS "published", "duplicate", "retried", "dead", "vanished"
+#define COMMAND_WORDS                                                                                                  \
+  "config", "flush", "health", "list", "metrics", "pause", "purge", "replay", "resume", "show", "topics"
+/* series.c: those of counters with labels, at 0. */
+void service_begin_series(struct service *s);
+
 struct operation {
   struct service *service;
   const char *command; /* label of commands_total */

@@ -2,7 +2,7 @@
 #include "bridge/service/account.h"
 #include "bridge/service/census.h"
 #include "bridge/service/configure.h"
-#include "bridge/service/parts.h"
+#include "bridge/service/operations.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -225,6 +225,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) st = open_store(s, err);
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = open_metrics(s, err);
+  if (st == ST_OK) service_begin_series(s);
   if (st == ST_OK) account_open(s);
   if (st == ST_OK) open_census(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);

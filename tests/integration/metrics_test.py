@@ -174,6 +174,40 @@ class Balance(MetricsTest):
         self.assertEqual((account["pending_then"], account["published"], account["pending"], account["balanced"]), (4, 4, 0, True), then)
 
 
+class FromTheStart(MetricsTest):
+    COUNTERS = ("busbridge_events_total", "busbridge_dead_total", "busbridge_commands_total", "busbridge_redis_operations_total")
+
+    def counters(self):
+        return {key: n for key, n in self.scrape().items() if key[0] in self.COUNTERS}
+
+    def test_every_counter_stands_at_0_before_its_first_event_and_none_appears_with_one(self):
+        self.redis()
+        self.options["routing.namespaces"] = "episode quality shop-2"
+        reasons = set(re.findall(r'X\([A-Z0-9_]+,\s*"(\w+)"', (ROOT / "bridge/event/event.h").read_text())) - {"none"}
+        self.assertGreater(len(reasons), 15)
+        self.ready(self.start_worker(options={"outbox.settle": "100ms", "flush.interval": "1s"}))
+        first = self.counters()
+        for ns in ("episode", "quality", "shop-2", "none"):
+            results = {dict(labels)["result"]: n for (name, labels), n in first.items() if name == "busbridge_events_total" and dict(labels)["namespace"] == ns}
+            self.assertEqual(results, dict.fromkeys(("published", "duplicate", "retried", "dead", "vanished"), 0.0), ns)
+            dead = {dict(labels)["reason"]: n for (name, labels), n in first.items() if name == "busbridge_dead_total" and dict(labels)["namespace"] == ns}
+            self.assertEqual(dead, dict.fromkeys(reasons, 0.0), ns)
+        self.entry(PUBLISHED, PAYLOAD, id="a")
+        self.entry(PUBLISHED, BAD, id="bad")
+        self.entry("bogus.created", {}, id="c")
+        self.write("half.json", b'{"id": ')
+        self.settled()
+        self.entry(PUBLISHED, PAYLOAD, id="a", file="again.json")
+        self.settled()
+        for words in (["list"], ["show", "bad"], ["replay", "bad"], ["flush"], ["health"], ["metrics"], ["config"], ["pause"], ["resume"],
+                      ["purge", "--all", "--yes"], ["replay", "nobody"]):
+            self.run_cli(*words)
+        last = self.counters()
+        self.assertEqual(set(last) - set(first), set())
+        self.assertGreaterEqual(sum(last.values()) - sum(first.values()), 12)
+        self.assertEqual(self.total(last, "events_total", result="duplicate"), 1)
+
+
 class Form(MetricsTest):
     def test_prometheus_takes_them(self):
         self.entry(PUBLISHED, PAYLOAD)

@@ -1,0 +1,31 @@
+/* series.c - counters that stand at 0 from the start: one that appears with its first event begins at 1, and a rate or
+ * increase() over it never sees that first one. */
+#include "bridge/service/operations.h"
+#include "bridge/service/parts.h"
+
+#define WORDS(list) (sizeof(list) / sizeof *(list))
+
+static void of_namespace(struct service *s, const char *ns) {
+  static const char *const results[] = {EVENT_RESULTS};
+  for (size_t i = 0; i < WORDS(results); i++) (void)metrics_series(s->metrics, METRIC_EVENTS, ns, results[i]);
+  for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
+    (void)metrics_series(s->metrics, METRIC_DEAD, ns, reason_word((enum reason)r));
+}
+
+void service_begin_series(struct service *s) {
+  static const char *const commands[] = {COMMAND_WORDS}, *const ends[] = {"ok", "refused", "error"};
+  struct span ns;
+  unsigned topic;
+  for (unsigned i = 0; routing_namespace(s->routing, i, &ns, &topic); i++) {
+    char word[64]; /* as relay and census cut it */
+    snprintf(word, sizeof word, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
+    of_namespace(s, word);
+  }
+  of_namespace(s, "none");
+  for (size_t i = 0; i < WORDS(commands); i++)
+    for (size_t j = 0; j < WORDS(ends); j++) (void)metrics_series(s->metrics, METRIC_COMMANDS, commands[i], ends[j]);
+  if (strcmp(setting_text(s->settings, SETTING_REDIS_URL), "off") == 0) return;
+  for (int op = 0; op < 2; op++)
+    for (int end = 0; end < 2; end++)
+      (void)metrics_series(s->metrics, METRIC_REDIS, op ? "check" : "set", end ? "ok" : "error");
+}
