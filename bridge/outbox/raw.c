@@ -12,13 +12,36 @@ static bool there(struct fs *s, const char *name, struct stat *st) {
   return fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool fs_descriptor(const struct json_doc *doc, uint64_t *inode) {
-  uint32_t node = json_member(doc, 0, "inode"), payload = json_member(doc, 0, "payload");
-  int64_t n;
-  if (node == JSON_NONE || doc->nodes[node].type != JSON_NUMBER || !json_int(doc, node, &n)) return false;
-  if (payload == JSON_NONE || doc->nodes[payload].type != JSON_OBJECT || doc->nodes[payload].count) return false;
-  *inode = (uint64_t)n;
+/* Why bytes are set aside unread; an event that is an object dies of anything else. */
+static bool of_bytes(enum reason reason) {
+  return (reason >= REASON_EMPTY_FILE && reason <= REASON_NOT_OBJECT) || reason == REASON_CRASHES_WORKER;
+}
+
+/* All 64 bits, which json_int has no room for. */
+static bool inode_of(const struct json_doc *doc, uint64_t *inode) {
+  uint32_t node = json_member(doc, 0, "inode");
+  if (node == JSON_NONE || doc->nodes[node].type != JSON_NUMBER || !(doc->nodes[node].flags & JSON_INTEGER))
+    return false;
+  struct span text = json_slice(doc, node);
+  *inode = 0;
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned digit = (unsigned)text.ptr[i] - '0';
+    if (digit > 9 || __builtin_mul_overflow(*inode, 10, inode) || __builtin_add_overflow(*inode, digit, inode))
+      return false;
+  }
   return true;
+}
+
+/* An event may have a member inode and an empty payload too. It has a name; and where it died without one, a reason
+ * that no bytes have, which its producer cannot write: the dead form sets it. */
+bool fs_descriptor(const struct json_doc *doc, uint64_t *inode) {
+  uint32_t payload = json_member(doc, 0, "payload"), name = json_member(doc, 0, "name");
+  uint32_t reason = json_member(doc, 0, "reason");
+  if (!inode_of(doc, inode)) return false;
+  if (payload == JSON_NONE || doc->nodes[payload].type != JSON_OBJECT || doc->nodes[payload].count) return false;
+  if (name != JSON_NONE && (doc->nodes[name].type != JSON_STRING || json_raw(doc, name).len)) return false;
+  return reason == JSON_NONE ||
+         (doc->nodes[reason].type == JSON_STRING && of_bytes(reason_from_word(json_raw(doc, reason))));
 }
 
 static bool describes(struct fs *s, const char *json, uint64_t inode) {
@@ -41,7 +64,8 @@ static void descriptor(struct span stem, const struct stamp *stamp, const struct
   buffer_printf(out,
                 ", \"failed_at\": \"%s\", \"status\": \"dlq\", \"storage_key\": ", time_format(why->failed_us, time));
   json_write_string(out, stem);
-  buffer_printf(out, ", \"reason\": \"%s\", \"error_code\": ", reason_word(why->reason));
+  enum reason reason = of_bytes(why->reason) ? why->reason : REASON_NOT_JSON; /* what fs_descriptor knows it by */
+  buffer_printf(out, ", \"reason\": \"%s\", \"error_code\": ", reason_word(reason));
   if (why->error_code)
     json_write_int(out, why->error_code);
   else

@@ -370,7 +370,8 @@ MUST_CHECK enum status fs_finish_dead(struct fs *s, enum place place, const char
 /* rewrite.c: the entry as it is pending anew, with attempts 0 */
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err);
 /* raw.c: what is no JSON object */
-bool fs_descriptor(const struct json_doc *doc, uint64_t *inode); /* is this the descriptor of a raw dead letter? */
+/* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a worker put there. */
+bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
 MUST_CHECK enum status fs_dead_raw(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
                                    const struct failure *why, enum settled *how, struct error *err);
 

@@ -132,14 +132,16 @@ static bool stray_entry(struct survey *v, const char *name) {
   return stray(v, fs_folder(v->s, v->place), place_path(v->place), name);
 }
 
+/* An event of that name does not describe it. What cannot be read now may. */
 static bool raw_alone(struct survey *v, const char *name) {
-  char json[NAME_SIZE];
-  struct stat st;
-  size_t stem = strlen(name) - 4;
-  int need = snprintf(json, sizeof json, "%.*s.json", (int)stem, name);
-  if (need < 0 || need >= NAME_SIZE || fstatat(fs_folder(v->s, PLACE_DLQ), json, &st, AT_SYMLINK_NOFOLLOW) == 0)
-    return true;
-  return tell(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
+  struct fs_desk *d = &v->desk;
+  uint64_t inode;
+  char json[NAME_SIZE + 1];
+  snprintf(json, sizeof json, "%.*s.json", (int)strlen(name) - 4, name);
+  enum fs_read got = strlen(json) < NAME_SIZE ? fs_desk_read(v->s, d, PLACE_DLQ, json, NULL) : FS_GONE;
+  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
+  bool alone = got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
+  return !alone || tell(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
 }
 
 static bool left(struct survey *v, int folder, const char *shown, const char *name) {

@@ -132,6 +132,58 @@ static void a_descriptor_without_bytes_cannot_be_replayed(void **state) {
   assert_int_equal(box_list(b, LIST_DEAD, 0, NULL).last.raw, true);
 }
 
+/* As it dies, alone and with somebody's .raw of its name beside it. */
+static void dies_and_comes_back(struct box *b, const char *text, enum reason reason, bool beside) {
+  put(b, "a.json", text);
+  if (beside) put(b, "dlq/a.raw", "somebody's");
+  kill_entry(b, reason);
+  struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
+  assert_string_equal(l.ids, "a");
+  assert_false(l.last.raw);
+  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  assert_false(exists(b, "dlq/a.json"));
+  assert_int_equal(exists(b, "dlq/a.raw"), beside);
+  assert_non_null(strstr(text_of(b, "a.json"), "\"inode\": 5"));
+  kill_entry(b, reason);
+  struct letter letter = {.file = "a.json", .when_us = TIME_NONE};
+  store_purge(b->store, &letter, 1);
+  assert_int_equal(letter.status, ST_OK);
+  assert_int_equal(files_in(b, "dlq"), beside);
+  if (beside) assert_int_equal(unlink(path_of(b, "dlq/a.raw")), 0);
+}
+
+static void an_event_with_a_member_inode_and_no_payload_is_no_descriptor(void **state) {
+  struct box *b = *state;
+  const char *named = "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
+                      "\"reason\": \"not_json\"}";
+  const char *nameless = "{\"id\": \"a\", \"name\": \"\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
+                         "\"raw\": \"a.raw\", \"reason\": \"not_json\"}";
+  for (int beside = 0; beside < 2; beside++) {
+    dies_and_comes_back(b, named, REASON_SCHEMA_MISMATCH, beside);
+    dies_and_comes_back(b, nameless, REASON_MISSING_NAME, beside);
+  }
+}
+
+static void a_raw_one_is_known_whatever_it_died_of(void **state) {
+  struct box *b = *state;
+  for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
+    put(b, "a.json", "{");
+    kill_entry(b, reason);
+    assert_true(box_list(b, LIST_DEAD, 0, NULL).last.raw);
+    OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+    assert_string_equal(text_of(b, "a.json"), "{");
+    assert_int_equal(files_in(b, "dlq"), 0);
+  }
+}
+
+static void an_inode_has_64_bits(void **state) {
+  struct box *b = *state;
+  put(b, "dlq/a.json", "{\"name\": \"\", \"payload\": {}, \"inode\": 18446744073709551615, \"reason\": \"not_json\"}");
+  put(b, "dlq/a.raw", "{");
+  assert_true(box_list(b, LIST_DEAD, 0, NULL).last.raw);
+  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+}
+
 /* ---- the newer producer's dead letters ---- */
 
 #define NEWER                                                                                                          \
@@ -414,6 +466,9 @@ int main(void) {
       TEST(what_is_no_json_goes_unread_beside_a_descriptor),
       TEST(a_raw_one_mended_by_hand_is_replayed_as_it_is_now),
       TEST(raw_names_are_free_as_a_pair),
+      TEST(an_event_with_a_member_inode_and_no_payload_is_no_descriptor),
+      TEST(a_raw_one_is_known_whatever_it_died_of),
+      TEST(an_inode_has_64_bits),
       TEST(a_descriptor_without_bytes_cannot_be_replayed),
       TEST(the_newer_form_is_listed_and_found),
       TEST(the_newer_form_is_replayed_as_a_flat_entry),

@@ -84,6 +84,9 @@ static void bytes_and_their_descriptor_are_told_apart(void **state) {
   put(b, "dlq/whole.json", text), put(b, "dlq/whole.raw", "{");
   put(b, "dlq/gone.json", "{\"id\": \"g\", \"inode\": 1, \"payload\": {}}");
   put(b, "dlq/alone.raw", "{");
+  put(b, "dlq/event.raw", "{");
+  put_entry(b, "dlq/event.json", "e", "dlq", "2025-01-01T00:00:00+00:00");
+  assert_true(says(b, "dlq/event.raw", "", ODDITY_NOT_DESCRIBED) && says(b, "dlq/event.json", "e", ODDITY_NONE));
   assert_true(says(b, "dlq/torn.json", "t", ODDITY_ON_ITS_WAY) && says(b, "dlq/torn__2.json", "t", ODDITY_ON_ITS_WAY) &&
               says(b, "dlq/whole.json", "t", ODDITY_NONE));
   assert_true(says(b, "dlq/gone.json", "g", ODDITY_BYTES_GONE) && says(b, "dlq/alone.raw", "", ODDITY_NOT_DESCRIBED));
