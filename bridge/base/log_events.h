@@ -39,7 +39,8 @@
   X("relay", "key_not_held", "warning", "Out of memory: the order of a key is not kept this once")                     \
   X("relay", "topic_created", "info", "A topic was missing and is there now")                                          \
   X("relay", "topic_missing", "warning", "A topic is missing; its events wait")                                        \
-  X("relay", "topic_unavailable", "error", "A topic is missing or forbidden; its events wait, others go on")           \
+  X("relay", "topic_unavailable", "error",                                                                             \
+    "A topic is missing, forbidden or takes no record of our time; others go on")                                      \
   X("relay", "topic_unclear", "debug", "A topic could not be looked up")                                               \
   X("relay", "breaker_closed", "info", "What could not be published to goes on; target names it")                      \
   X("relay", "kafka_away", "error", "No broker answers; everything stays pending")                                     \

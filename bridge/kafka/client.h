@@ -25,6 +25,7 @@ enum kafka_fault {
   KAFKA_QUEUE_FULL,       /* poll, then the same record again */
   KAFKA_RECORD_TOO_LARGE, /* larger than our own message.max.bytes: refused before sending */
   KAFKA_RECORD_REFUSED, /* the broker refuses this record, or one of its batch: invalid, larger than the topic allows */
+  KAFKA_CLOCK,          /* the record's time, which is this machine's, lies outside what the topic takes */
   KAFKA_TOPIC_UNKNOWN,  /* topic or partition does not exist */
   KAFKA_TOPIC_DENIED,   /* not authorised for this topic */
   KAFKA_UNREACHABLE,    /* transport, all brokers down, host not found */

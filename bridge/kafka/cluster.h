@@ -36,6 +36,14 @@ MUST_CHECK enum status cluster_topic_limit(struct cluster *c, const char *topic,
                                            struct error *err);
 int64_t cluster_own_limit(const struct cluster *c); /* kafka.message.max.bytes, as it is in force */
 
+/* A number of a topic's configuration. The same statuses. */
+MUST_CHECK enum status cluster_topic_number(struct cluster *c, const char *topic, const char *key, int timeout_ms,
+                                            int64_t *number, struct error *err);
+/* When the broker last noted something about any transaction, by its own clock, in milliseconds since 1970: just now,
+ * for who has ended or prepared one just now (no request of Kafka's asks the time). ST_DENIED: it wants the right to
+ * Describe the topic __transaction_state; ST_NOT_FOUND: it has never noted one. */
+MUST_CHECK enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms, struct error *err);
+
 struct kafka_version {
   const char *release; /* "4.1": the newest release of Apache Kafka whose requests it knows; "" when it did not tell */
   bool transactions;

@@ -20,7 +20,7 @@ static const struct row rows[] = {
     {E(INVALID_MSG_SIZE), KAFKA_RECORD_REFUSED},
     {E(INVALID_MSG), KAFKA_RECORD_REFUSED}, /* brokers before INVALID_RECORD was there: no key on a compacted topic */
     {E(INVALID_RECORD), KAFKA_RECORD_REFUSED},
-    {E(INVALID_TIMESTAMP), KAFKA_RECORD_REFUSED},
+    {E(INVALID_TIMESTAMP), KAFKA_CLOCK}, /* the record's time is librdkafka's, not the event's */
     {E(UNKNOWN_TOPIC_OR_PART), KAFKA_TOPIC_UNKNOWN},
     {E(_UNKNOWN_TOPIC), KAFKA_TOPIC_UNKNOWN},
     {E(_UNKNOWN_PARTITION), KAFKA_TOPIC_UNKNOWN},
@@ -95,6 +95,7 @@ const char *kafka_fault_word(enum kafka_fault f) {
   case KAFKA_QUEUE_FULL: return "queue_full";
   case KAFKA_RECORD_TOO_LARGE: return "record_too_large";
   case KAFKA_RECORD_REFUSED: return "record_refused";
+  case KAFKA_CLOCK: return "clock";
   case KAFKA_TOPIC_UNKNOWN: return "topic_unknown";
   case KAFKA_TOPIC_DENIED: return "topic_denied";
   case KAFKA_UNREACHABLE: return "unreachable";

@@ -328,6 +328,7 @@ enum status handle_status(int code) {
   case KAFKA_AUTHENTICATION: return ST_DENIED;
   case KAFKA_RECORD_TOO_LARGE:
   case KAFKA_RECORD_REFUSED:
+  case KAFKA_CLOCK:
   case KAFKA_QUEUE_FULL:
   case KAFKA_UNREACHABLE:
   case KAFKA_TIMED_OUT:

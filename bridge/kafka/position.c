@@ -19,6 +19,7 @@ static bool passing(int code) {
   case KAFKA_QUEUE_FULL:
   case KAFKA_RECORD_TOO_LARGE:
   case KAFKA_RECORD_REFUSED:
+  case KAFKA_CLOCK:
   case KAFKA_TOPIC_UNKNOWN:
   case KAFKA_TOPIC_DENIED:
   case KAFKA_AUTHENTICATION:

@@ -198,6 +198,7 @@ void reserve_keep(struct relay *r);    /* makes it where it is missing, as far a
 /* topics.c: P */
 void topics_prepare(struct relay *r);
 void topic_create(struct relay *r, unsigned topic); /* again, before a probe; failing is fine */
+void clock_words(struct relay *r, const char *broker_says, char *out, size_t size); /* of KAFKA_CLOCK */
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size);
 
 /* flush.c */

@@ -29,14 +29,19 @@ static void show(struct relay *r, const char *target, const struct breaker *b, c
 /* ---- verdicts ---- */
 
 static void topic_trouble(struct relay *r, unsigned topic, const struct delivery *d) {
-  char remedy[400];
+  char remedy[400], words[256];
   struct breaker *b = topic_breaker(r, topic);
-  bool first = breaker_trouble(b, &topic_wait, r->parts.clock, d->text);
+  if (b->state == BREAKER_OPEN) return; /* others that were under way with the first one */
+  if (d->fault == KAFKA_CLOCK)
+    clock_words(r, d->text, words, sizeof words);
+  else
+    snprintf(words, sizeof words, "%s", d->text);
+  bool first = breaker_trouble(b, &topic_wait, r->parts.clock, words);
   topic_remedy(r, topic, d->fault, remedy, sizeof remedy);
   show(r, topic_name(r, topic), b, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "topic_unavailable",
-              FIELDS(F_TEXT("topic", topic_name(r, topic)), F_INT("error_code", d->code), F_TEXT("error", d->text)),
+              FIELDS(F_TEXT("topic", topic_name(r, topic)), F_INT("error_code", d->code), F_TEXT("error", words)),
               "Events of this topic wait, the others go on. %s", remedy);
 }
 

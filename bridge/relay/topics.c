@@ -1,4 +1,5 @@
 /* topics.c - the topics must be there before anything is sent; publisher's thread. */
+#include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 
 #include <time.h>
@@ -15,10 +16,33 @@ void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault,
              name, name);
     return;
   }
+  if (fault == KAFKA_CLOCK) {
+    snprintf(
+        out, size,
+        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow within 30 s. What "
+        "the topic %s takes is its message.timestamp.after.max.ms and .before.max.ms",
+        name);
+    return;
+  }
   struct buffer hint = {0};
   cluster_create_hint(r->parts.kafka, name, &hint);
   snprintf(out, size, "Create it, and its events follow within 30 s: %s", buffer_z(&hint));
   buffer_release(&hint);
+}
+
+/* The transaction whose records were refused has just been aborted, which the broker noted. */
+void clock_words(struct relay *r, const char *broker_says, char *out, size_t size) {
+  struct error err = {0};
+  char apart[DURATION_TEXT];
+  int64_t noted_ms = 0;
+  if (!r->exactly_once || !r->cluster || cluster_noted(r->cluster, ANSWER_MS, &noted_ms, &err) != ST_OK) {
+    snprintf(out, size, "this machine's clock and the broker's are further apart than the topic takes (%s)",
+             broker_says);
+    return;
+  }
+  int64_t ahead_ms = clock_wall_us(r->parts.clock) / 1000 - noted_ms;
+  snprintf(out, size, "this machine's clock is %s the broker's by %s (%s)", ahead_ms < 0 ? "behind" : "ahead of",
+           duration_text(ahead_ms < 0 ? -ahead_ms : ahead_ms, apart), broker_says);
 }
 
 static void say_missing(struct relay *r, unsigned topic, const struct error *err) {

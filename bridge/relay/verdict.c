@@ -5,6 +5,7 @@ enum blame verdict_of_fault(enum kafka_fault fault) {
   case KAFKA_OK: return BLAME_NOBODY;
   case KAFKA_RECORD_TOO_LARGE: return BLAME_HOPELESS; /* our own limit: trying again cannot help */
   case KAFKA_RECORD_REFUSED: return BLAME_REFUSED;
+  case KAFKA_CLOCK: return BLAME_TOPIC; /* its limits and our clock: the event has no part in it */
   case KAFKA_TOPIC_UNKNOWN: return BLAME_TOPIC;
   case KAFKA_TOPIC_DENIED: return BLAME_TOPIC;
   case KAFKA_QUEUE_FULL: return BLAME_WORLD;

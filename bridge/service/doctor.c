@@ -126,7 +126,8 @@ enum status doctor_run(const struct doctor_request *request, struct buffer *json
                      .settings = request->settings,
                      .clock = request->clock,
                      .skew_us = TIME_NONE,
-                     .redis_skew_us = TIME_NONE};
+                     .redis_skew_us = TIME_NONE,
+                     .broker_skew_us = TIME_NONE};
   if (check_settings(&d)) {
     d.exactly_once = strcmp(setting_text(d.settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
     check_routing(&d);
@@ -134,8 +135,8 @@ enum status doctor_run(const struct doctor_request *request, struct buffer *json
     check_kafka_settings(&d);
     doctor_check_outbox(&d);
     doctor_check_redis(&d);
-    doctor_check_clock(&d);
     doctor_check_kafka(&d);
+    doctor_check_clock(&d);
   }
   enum status st = write_answer(&d, json, err);
   doctor_release(&d);

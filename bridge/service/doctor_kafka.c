@@ -150,13 +150,26 @@ static enum txn_next prepare(struct doctor *d, const char *id, struct error *err
   return next;
 }
 
+static void name_transaction(const struct doctor *d, char out[80]) {
+  snprintf(out, 80, "%s", d->group[0] ? d->group : "busbridge");
+  snprintf(out + strlen(out), 80 - strlen(out), "-doctor");
+}
+
+/* The broker has just noted that an id was prepared. Its clock against ours. */
+static void compare_clocks(struct doctor *d) {
+  int64_t noted_ms = 0;
+  if (cluster_noted(d->cluster, ANSWER_MS, &noted_ms, NULL) == ST_OK)
+    d->broker_skew_us = noted_ms * 1000 - clock_wall_us(d->clock);
+}
+
 static void check_transactions(struct doctor *d) {
   struct error err = {0};
   char id[80];
   const char *group = d->group[0] ? d->group : "busbridge-";
-  snprintf(id, sizeof id, d->group[0] ? "%s-doctor" : "%sdoctor", group);
+  name_transaction(d, id);
   if (prepare(d, id, &err) == TXN_DONE) {
     doctor_found(d, "transactions", EXAMINED_OK, "allowed for %s", id);
+    compare_clocks(d);
     return;
   }
   if (err.status == ST_DENIED) {
@@ -268,7 +281,10 @@ static void check_topics(struct doctor *d) {
 
 static void check_exactly_once(struct doctor *d) {
   if (!d->exactly_once) {
+    char id[80];
     doctor_found(d, "transactions", EXAMINED_SKIPPED, "delivery.guarantee is at_least_once, which needs none");
+    name_transaction(d, id);
+    if (!d->development && prepare(d, id, &(struct error){0}) == TXN_DONE) compare_clocks(d);
   } else if (!d->development) {
     check_ledger(d);
     check_position(d);

@@ -32,6 +32,7 @@ struct doctor {
   bool committed;  /* the outbox has a position: a worker was allowed transactions once */
   int64_t skew_us; /* of the file system's clock against ours, TIME_NONE: not known */
   int64_t redis_skew_us;
+  int64_t broker_skew_us;
   struct examination found;
   bool away; /* the broker's is one of them */
 };

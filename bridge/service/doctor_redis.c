@@ -110,9 +110,10 @@ void doctor_check_clock(struct doctor *d) {
   struct buffer text = {0};
   add_skew(&text, "the clock of the file system", d->skew_us);
   add_skew(&text, "that of Redis", d->redis_skew_us);
+  add_skew(&text, "that of the broker", d->broker_skew_us);
   if (text.len == 0) {
     doctor_found(d, "clock", EXAMINED_SKIPPED, "there was no other clock to compare with");
-  } else if (far(d->skew_us) || far(d->redis_skew_us)) {
+  } else if (far(d->skew_us) || far(d->redis_skew_us) || far(d->broker_skew_us)) {
     doctor_found(d, "clock", EXAMINED_WARNING, "%s", buffer_z(&text));
     doctor_next(d, "Let all machines keep time by NTP (timedatectl set-ntp true): order of arrival, ages and times of "
                    "retry go by the clock");

@@ -51,7 +51,7 @@ class Well(DoctorTest):
         self.assertEqual((self.verdict, self.unreachable), ("ok", False))
         self.assertRegex(found["broker version"]["found"], "Kafka 4.1 or newer")
         self.assertRegex(found["position"]["found"], "stands at batch [1-9]")
-        self.assertRegex(found["clock"]["found"], "file system agrees.*Redis agrees")
+        self.assertRegex(found["clock"]["found"], "file system agrees.*Redis agrees.*broker agrees")
         self.assertIn(self.topic("plot.events"), found)
         self.assertEqual(self.snapshot(), before)
         self.assertEqual(redis.keys(), keys)
