@@ -246,9 +246,9 @@ bool pipeline_stop(struct relay *r, int64_t drain_ms) {
   ask_to_stop(r, drain_ms);
   pthread_join(r->reader, NULL);
   relay_wake_publisher(r);
-  int64_t until = clock_wall_us(r->parts.clock) + (drain_ms + PATIENCE_MS) * 1000;
-  struct timespec at = {until / 1000000, (until % 1000000) * 1000};
-  if (pthread_timedjoin_np(r->publishing, NULL, &at) != 0) return false;
+  int64_t until = clock_mono_ms(r->parts.clock) + drain_ms + PATIENCE_MS;
+  struct timespec at = {until / 1000, (until % 1000) * 1000000};
+  if (pthread_clockjoin_np(r->publishing, NULL, CLOCK_MONOTONIC, &at) != 0) return false;
   pthread_join(r->finisher, NULL);
   return all_ended(r);
 }

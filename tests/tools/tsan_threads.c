@@ -3,7 +3,7 @@
  * Debian's librdkafka calls thrd_create, mtx_lock and cnd_wait of glibc, which gcc's ThreadSanitizer does not
  * intercept: its threads would be unknown to it, and it dies in the first of them. Defined here and exported by the
  * executable, these come before glibc's; they call the pthread functions, which are intercepted. glibc's mtx_t and
- * cnd_t have room for a pthread mutex and condition, asserted below.
+ * cnd_t have room for a pthread mutex and condition, asserted below. cnd_timedwait is bridge/kafka/waits.c's.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -108,9 +108,6 @@ int cnd_broadcast(cnd_t *condition) {
 }
 int cnd_wait(cnd_t *condition, mtx_t *mutex) {
   return result_of(pthread_cond_wait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex));
-}
-int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
-  return result_of(pthread_cond_timedwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, until));
 }
 
 int tss_create(tss_t *key, tss_dtor_t destructor) {
