@@ -66,15 +66,20 @@ static bool fraction(struct cursor *c, int64_t *us) {
   return n >= 1 && n <= 9;
 }
 
+/* +hh, then mm and ss where they stand, all with colons or all without. */
 static bool zone(struct cursor *c, int64_t *seconds) {
   *seconds = 0;
-  if (c->at == c->end || literal(c, 'Z')) return c->at == c->end;
+  if (c->at == c->end || literal(c, 'Z') || literal(c, 'z')) return c->at == c->end;
   bool minus = *c->at == '-';
   if (*c->at != '+' && !minus) return false;
   c->at++;
-  int64_t h, m;
-  if (!digits(c, 2, &h) || !literal(c, ':') || !digits(c, 2, &m) || h > 23 || m > 59) return false;
-  *seconds = (h * 3600 + m * 60) * (minus ? -1 : 1);
+  int64_t h, m = 0, s = 0;
+  if (!digits(c, 2, &h)) return false;
+  bool colons = c->at < c->end && *c->at == ':';
+  if (c->at < c->end && ((colons && !literal(c, ':')) || !digits(c, 2, &m))) return false;
+  if (c->at < c->end && ((colons && !literal(c, ':')) || !digits(c, 2, &s))) return false;
+  if (h > 23 || m > 59 || s > 59) return false;
+  *seconds = (h * 3600 + m * 60 + s) * (minus ? -1 : 1);
   return c->at == c->end;
 }
 
@@ -93,7 +98,7 @@ bool time_parse(struct span text, int64_t *us) {
   int64_t y, mo, d, h, mi, s, frac, off;
   if (!digits(&c, 4, &y) || !literal(&c, '-') || !digits(&c, 2, &mo) || !literal(&c, '-') || !digits(&c, 2, &d))
     return false;
-  if (!literal(&c, 'T') && !literal(&c, ' ')) return false;
+  if (!literal(&c, 'T') && !literal(&c, 't') && !literal(&c, ' ')) return false;
   if (!digits(&c, 2, &h) || !literal(&c, ':') || !digits(&c, 2, &mi) || !literal(&c, ':') || !digits(&c, 2, &s))
     return false;
   if (!fraction(&c, &frac) || !zone(&c, &off)) return false;

@@ -29,7 +29,8 @@ static inline int64_t clock_mono_ms(const struct clock *c) {
 }
 
 /* ISO 8601 as producers write it: date, 'T' or a space, time, 1-9 fraction digits (cut to microseconds), offset
- * "+hh:mm", "Z" or none (UTC). False for anything else. */
+ * "+hh:mm", "+hhmm", "+hh", "Z" or none (UTC); an offset may have seconds, the letters may be small. False for anything
+ * else. */
 bool time_parse(struct span text, int64_t *us);
 #define TIME_TEXT 40
 /* "2025-09-22T03:04:05.123456+00:00": always six digits and +00:00. Times outside the years 1 to 9999 (so

@@ -61,9 +61,10 @@ static void put_expected(const struct use *u, struct buffer *text) {
 /* A payload's values are nobody's business: these words come to logs and lists. */
 static void put_found(const struct encoder *e, const struct use *u, uint32_t node, struct buffer *text) {
   const struct json_node *n = &e->doc->nodes[node];
-  bool whole = n->type != JSON_NUMBER || n->flags & JSON_INTEGER;
+  int64_t value;
+  bool part = n->type == JSON_NUMBER && json_whole(e->doc, node, &value) == JSON_FRACTION;
   buffer_add_z(text, json_type_name((enum json_type)n->type));
-  if (!whole && (u->type->kind == KIND_INT || u->type->kind == KIND_LONG)) buffer_add_z(text, " that is no whole one");
+  if (part && (u->type->kind == KIND_INT || u->type->kind == KIND_LONG)) buffer_add_z(text, " that is no whole one");
 }
 
 static enum reason mismatch(struct encoder *e, const struct use *u, uint32_t node) {
@@ -118,12 +119,14 @@ static struct span string_of(struct encoder *e, uint32_t node) {
   return buffer_span(&e->text);
 }
 
+/* Some languages write every number as a real one: 1.0, 1e2. A schema's default is an integer as Avro means it. */
 static enum reason put_integer(struct encoder *e, const struct use *u, uint32_t node) {
   const struct json_node *n = &e->doc->nodes[node];
-  int64_t value;
-  if (n->type != JSON_NUMBER || !(n->flags & JSON_INTEGER)) return mismatch(e, u, node);
-  if (!json_int(e->doc, node, &value)) return out_of_range(e, u, node, REASON_INTEGER_RANGE);
-  if (u->type->kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX))
+  int64_t value = 0;
+  if (n->type != JSON_NUMBER || (e->defaults && !(n->flags & JSON_INTEGER))) return mismatch(e, u, node);
+  enum json_whole whole = json_whole(e->doc, node, &value);
+  if (whole == JSON_FRACTION) return mismatch(e, u, node);
+  if (whole == JSON_BEYOND || (u->type->kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX)))
     return out_of_range(e, u, node, REASON_INTEGER_RANGE);
   avro_put_long(e->out, value);
   return REASON_NONE;

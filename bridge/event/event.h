@@ -33,7 +33,8 @@
     "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")                 \
   X(BAD_PAYLOAD, "payload_not_object", "The payload must be a JSON object; mend it, then replay it")                   \
   X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named, or the schema and restart the worker; then replay it")  \
-  X(INTEGER_RANGE, "integer_out_of_range", "The schema wants a 64-bit integer there; mend the field, then replay it")  \
+  X(INTEGER_RANGE, "integer_out_of_range",                                                                             \
+    "An int has 32 bits, a long 64; mend the field, or make it a long in the schema; then replay it")                  \
   X(RECORD_TOO_LARGE, "record_too_large",                                                                              \
     "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                                 \
   X(BROKER_REFUSED, "broker_refused", "See last_error; mend the topic's configuration or the event, then replay it")   \

@@ -121,9 +121,12 @@ static enum reason read_payload(struct reading *r, struct event *out) {
   return REASON_NONE;
 }
 
+/* Unescaped: some writers put \u002b for the + of an offset. */
 static int64_t read_time(const struct reading *r, enum field f) {
   int64_t us;
-  return has(r, f, JSON_STRING) && time_parse(json_raw(r->doc, r->at[f]), &us) ? us : TIME_NONE;
+  struct span text;
+  if (!has(r, f, JSON_STRING) || !json_text(r->doc, r->at[f], r->arena, &text)) return TIME_NONE;
+  return time_parse(text, &us) ? us : TIME_NONE;
 }
 
 static enum event_status read_status(const struct reading *r) {

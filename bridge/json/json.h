@@ -73,6 +73,10 @@ MUST_CHECK bool json_text(const struct json_doc *d, uint32_t node, struct arena 
 bool json_string_is(const struct json_doc *d, uint32_t node, struct span text); /* after unescaping */
 /* A number node as int64_t: false when it is no integer or beyond 64 bit ("1.0" and "1e3" are no integers). */
 bool json_int(const struct json_doc *d, uint32_t node, int64_t *out);
+/* The same of a number's value, however it is written, exactly: "1.0", "-0.0", "1e2", "120E-1", "9007199254740993.0".
+ */
+enum json_whole { JSON_WHOLE, JSON_FRACTION, JSON_BEYOND /* whole, but beyond 64 bit */ };
+enum json_whole json_whole(const struct json_doc *d, uint32_t node, int64_t *out);
 /* A number node as the nearest double; false beyond a double's range. *digits (may be NULL): significant digits. */
 bool json_double(const struct json_doc *d, uint32_t node, double *out, unsigned *digits);
 /* "payload.issues[2].type" of a node, appended to out. */

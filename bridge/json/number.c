@@ -58,6 +58,60 @@ bool json_int(const struct json_doc *d, uint32_t node, int64_t *out) {
   return true;
 }
 
+/* A number's digits as they stand, and what they mean. */
+struct decimal {
+  const char *first, *last; /* that are not 0; NULL: none is */
+  int64_t digits;           /* from first to last */
+  int64_t power;            /* of ten, of last */
+};
+
+/* Saturated far beyond what any text has room for. */
+static int64_t exponent_of(struct span text) {
+  int64_t n = 0;
+  bool minus = text.len && text.ptr[0] == '-';
+  for (size_t i = text.len && !is_digit((unsigned char)text.ptr[0]); i < text.len; i++)
+    if (n < INT64_C(1) << 50) n = n * 10 + (text.ptr[i] - '0');
+  return minus ? -n : n;
+}
+
+static struct decimal decimal_of(struct span text) {
+  struct decimal x = {0};
+  size_t end = 0, point;
+  while (end < text.len && (text.ptr[end] | 0x20) != 'e') end++;
+  for (point = 0; point < end && text.ptr[point] != '.';) point++;
+  for (size_t i = 0; i < end; i++) {
+    if (text.ptr[i] < '1' || text.ptr[i] > '9') continue;
+    if (!x.first) x.first = text.ptr + i;
+    x.last = text.ptr + i;
+  }
+  if (!x.first) return x;
+  size_t first = (size_t)(x.first - text.ptr), last = (size_t)(x.last - text.ptr);
+  x.digits = (int64_t)(last - first + 1 - (first < point && last > point));
+  x.power = last < point ? (int64_t)(point - last - 1) : -(int64_t)(last - point);
+  if (end < text.len) x.power += exponent_of((struct span){text.ptr + end + 1, text.len - end - 1});
+  return x;
+}
+
+enum json_whole json_whole(const struct json_doc *d, uint32_t node, int64_t *out) {
+  struct span text = json_slice(d, node);
+  struct decimal x = decimal_of(text);
+  bool minus = text.ptr[0] == '-';
+  int64_t n = 0;
+  *out = 0;
+  if (!x.first) return JSON_WHOLE;
+  if (x.power < 0) return JSON_FRACTION;
+  if (x.digits + x.power > 19) return JSON_BEYOND; /* no more than 19 rounds below */
+  for (const char *c = x.first; c <= x.last; c++) {
+    int digit = *c - '0';
+    if (*c == '.') continue;
+    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, minus ? -digit : digit, &n)) return JSON_BEYOND;
+  }
+  for (; x.power; x.power--)
+    if (__builtin_mul_overflow(n, 10, &n)) return JSON_BEYOND;
+  *out = n;
+  return JSON_WHOLE;
+}
+
 static unsigned significant(struct span text) {
   unsigned count = 0, zeros = 0; /* zeros: of the fraction, not known yet whether they matter */
   bool fraction = false;

@@ -123,7 +123,7 @@ static bool take_time(const char *value, int64_t *us) {
   char full[64];
   size_t len = strlen(value);
   if (len < 10 || len > 40) return false;
-  size_t body = 10 + strcspn(value + 10, "Z+-");
+  size_t body = 10 + strcspn(value + 10, "Zz+-");
   const char *rest = body == 10 ? "T00:00:00" : body == 16 ? ":00" : "";
   snprintf(full, sizeof full, "%.*s%s%s", (int)body, value, rest, value + body);
   return time_parse(span_of(full), us) && (value[body] || local_time(us));

@@ -390,8 +390,10 @@ static void integers_are_exact_or_refused(void **state) {
 #define C " (schemas/episode/created.avsc)"
   assert_refused(r, "episode.created", NUMBER("9223372036854775808"), REASON_INTEGER_RANGE,
                  "payload.episode_number: the number is beyond the range of long" C);
-  assert_refused(r, "episode.created", NUMBER("1.0"), REASON_SCHEMA_MISMATCH,
+  assert_refused(r, "episode.created", NUMBER("1.5"), REASON_SCHEMA_MISMATCH,
                  "payload.episode_number: expected long, found number that is no whole one" C);
+  assert_refused(r, "episode.created", NUMBER("1e400"), REASON_INTEGER_RANGE,
+                 "payload.episode_number: the number is beyond the range of long" C);
   assert_refused(r, "episode.created", NUMBER("\"1\""), REASON_SCHEMA_MISMATCH,
                  "payload.episode_number: expected long, found string" C);
   open_fields(r, "{\"name\": \"i\", \"type\": \"int\"}, {\"name\": \"f\", \"type\": \"float\"}", false);
@@ -401,6 +403,21 @@ static void integers_are_exact_or_refused(void **state) {
                  "payload.f: the number is beyond the range of float (schemas/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 1, \"f\": \"0\"}", REASON_SCHEMA_MISMATCH,
                  "payload.f: expected float, found string (schemas/t/e.avsc)");
+}
+
+static void integers_written_as_real_numbers_are_published_exactly(void **state) {
+  struct run *r = *state;
+  open_fields(r, "{\"name\": \"i\", \"type\": [\"null\", \"int\"]}, {\"name\": \"l\", \"type\": \"long\"}", false);
+  assert_round(r, "t.e", "{\"i\": 2147483647.0, \"l\": 9007199254740993.0}",
+               "{\"i\": 2147483647, \"l\": 9007199254740993}");
+  assert_round(r, "t.e", "{\"i\": -2.147483648e9, \"l\": -0.0}", "{\"i\": -2147483648, \"l\": 0}");
+  assert_round(r, "t.e", "{\"i\": 1E+2, \"l\": 1e18}", "{\"i\": 100, \"l\": 1000000000000000000}");
+  assert_refused(r, "t.e", "{\"i\": 2147483648.0, \"l\": 0}", REASON_INTEGER_RANGE,
+                 "payload.i: the number is beyond the range of int (schemas/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"i\": 1e400, \"l\": 0}", REASON_INTEGER_RANGE,
+                 "payload.i: the number is beyond the range of int (schemas/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"i\": 1e-400, \"l\": 0}", REASON_SCHEMA_MISMATCH,
+                 "payload.i: expected int or null, found number that is no whole one (schemas/t/e.avsc)");
 }
 
 static void a_wrong_symbol_is_told_the_right_ones(void **state) {
@@ -549,6 +566,7 @@ int main(void) {
       T(a_mismatch_names_path_expectation_and_find),
       T(a_missing_required_field_names_its_schema),
       T(integers_are_exact_or_refused),
+      T(integers_written_as_real_numbers_are_published_exactly),
       T(a_wrong_symbol_is_told_the_right_ones),
       T(null_fields_and_maps_refuse_other_types),
       T(what_a_payload_holds_is_not_told),

@@ -160,6 +160,13 @@ static void unreadable_times_are_no_reason_to_refuse(void **state) {
                             "\"2025-09-22T03:04:05.123456\", \"last_error\": 7, \"storage_key\": 8, \"reason\": {}}"),
                    REASON_NONE);
   assert_true(b->event.created_us == GOLDEN_US); /* naive is UTC */
+  assert_int_equal(parse(b, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
+                            "\"2025-09-22T12:04:05.123456\\u002b0900\"}"),
+                   REASON_NONE);
+  assert_true(b->event.created_us == GOLDEN_US);
+  assert_int_equal(parse(b, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
+                            "\"2025-09-22T03:04:05.123456\", \"last_error\": 7, \"storage_key\": 8, \"reason\": {}}"),
+                   REASON_NONE);
   assert_int_equal(b->event.last_error.len, 0);
   assert_int_equal(b->event.storage_key.len, 0);
   assert_int_equal(b->event.reason.len, 0);

@@ -283,6 +283,56 @@ static void integers_are_exact_or_refused(void **state) {
   json_doc_release(&d);
 }
 
+static void whole_numbers_are_exact_however_they_are_written(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    enum json_whole whole;
+    int64_t n;
+  } rows[] = {
+      {"0", JSON_WHOLE, 0},
+      {"-0.0", JSON_WHOLE, 0},
+      {"0e99999999999999999999999999", JSON_WHOLE, 0},
+      {"0.000E-400", JSON_WHOLE, 0},
+      {"1.0", JSON_WHOLE, 1},
+      {"-17.000", JSON_WHOLE, -17},
+      {"1e2", JSON_WHOLE, 100},
+      {"1E+2", JSON_WHOLE, 100},
+      {"100e-2", JSON_WHOLE, 1},
+      {"120E-1", JSON_WHOLE, 12},
+      {"1.25e2", JSON_WHOLE, 125},
+      {"0.00012e+5", JSON_WHOLE, 12},
+      {"1002.5e1", JSON_WHOLE, 10025},
+      {"10000000000000000000000000000000000000000e-40", JSON_WHOLE, 1},
+      {"9007199254740993.0", JSON_WHOLE, INT64_C(9007199254740993)},
+      {"9007199254740993.00e0", JSON_WHOLE, INT64_C(9007199254740993)},
+      {"9223372036854775807", JSON_WHOLE, INT64_MAX},
+      {"9.223372036854775807e18", JSON_WHOLE, INT64_MAX},
+      {"-9223372036854775808.0", JSON_WHOLE, INT64_MIN},
+      {"9223372036854775808.0", JSON_BEYOND, 0},
+      {"-9.223372036854775809e18", JSON_BEYOND, 0},
+      {"1e18", JSON_WHOLE, INT64_C(1000000000000000000)},
+      {"1e19", JSON_BEYOND, 0},
+      {"-1e400", JSON_BEYOND, 0},
+      {"1e999999999999999999999999", JSON_BEYOND, 0},
+      {"1e-999999999999999999999999", JSON_FRACTION, 0},
+      {"1.5", JSON_FRACTION, 0},
+      {"-0.1", JSON_FRACTION, 0},
+      {"15e-1", JSON_FRACTION, 0},
+      {"9223372036854775808.5", JSON_FRACTION, 0},
+      {"1.00000000000000000000000000000000000000001", JSON_FRACTION, 0},
+  };
+  struct json_doc d = {0};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    int64_t n = 99;
+    scan(&d, span_of(rows[i].text));
+    enum json_whole whole = json_whole(&d, 0, &n);
+    if (whole != rows[i].whole || (whole == JSON_WHOLE && n != rows[i].n))
+      fail_msg("%s: %d %lld", rows[i].text, whole, (long long)n);
+  }
+  json_doc_release(&d);
+}
+
 static void doubles_are_the_nearest_with_their_digits_counted(void **state) {
   (void)state;
   static const struct {
@@ -380,6 +430,7 @@ int main(void) {
       cmocka_unit_test(strings_are_unescaped),
       cmocka_unit_test(a_string_without_escapes_is_not_copied),
       cmocka_unit_test(integers_are_exact_or_refused),
+      cmocka_unit_test(whole_numbers_are_exact_however_they_are_written),
       cmocka_unit_test(doubles_are_the_nearest_with_their_digits_counted),
       cmocka_unit_test(paths_name_every_node),
       cmocka_unit_test(types_have_names),
