@@ -68,7 +68,8 @@
   X("outbox", "move_finished", "info", "A move to dlq/ that a crash cut is finished")                                  \
   X("outbox", "move_failed", "warning", "Such a move cannot be finished now")                                          \
   X("outbox", "pending_unreadable", "warning", "pending/ cannot be read")                                              \
-  X("outbox", "pending_lost", "error", "A new pending/ cannot be taken over")                                          \
+  X("outbox", "folder_changed", "warning", "A folder of the outbox was gone, or is another one now; it goes on")       \
+  X("outbox", "folder_unusable", "warning", "A folder of the outbox cannot be used; what needs it waits")              \
   X("outbox", "watch_failed", "warning", "Arrivals are found by scans only, each flush.interval")                      \
   X("outbox", "group_larger_than_window", "warning", "More files than outbox.window have one time")                    \
   X("outbox", "exchange_unsupported", "warning", "The file system cannot exchange files")                              \

@@ -143,6 +143,7 @@ enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn 
   if (!key.len) return ST_OK;
   unsigned last = event_id_valid(key) ? BY_ID : BY_NAME; /* what can be no id is in no file */
   if (which & LIST_NAMED) last = BY_FILE;
+  fs_look_around(f.look.s);
   for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {
     f.way = (enum way)way;
     st = search(&f, which, err);

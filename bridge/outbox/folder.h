@@ -4,6 +4,8 @@
 
 #include "bridge/base/status.h"
 
+#include <stdint.h>
+
 /* type: DT_* of dirent.h, DT_UNKNOWN where the file system does not say. False stops the walk. */
 typedef bool (*folder_visit_fn)(void *ctx, const char *name, unsigned char type);
 /* Calls visit for each name but . and ..; the names may be removed or moved meanwhile. */
@@ -14,7 +16,15 @@ bool name_is_entry(const char *name);
 bool name_is_hidden(const char *name);
 
 #define NAME_SIZE 256 /* of a file name and its NUL */
-/* stem of name, then __n unless n is 0, then suffix (".json"); false when that is too long for a file name. */
-bool name_with(const char *name, unsigned n, const char *suffix, char out[NAME_SIZE]);
+/* stem of name, then suffix: the other file of a pair. */
+void name_with(const char *name, const char *suffix, char out[NAME_SIZE]);
+
+/* The n-th name to be tried for one that is taken: name itself, then __1 and up behind its stem, from NAME_NUMBERED on
+ * __<long number>, made out of which: so one of the NAME_TRIES is free however many files have that name. A stem that
+ * is too long for it is cut, between characters. */
+#define NAME_NUMBERED 16
+#define NAME_TRIES 32
+void name_try(const char *name, unsigned n, uint64_t which, const char *suffix, char out[NAME_SIZE]);
+uint64_t name_which(int folder, const char *file); /* of a file: the same as long as it is only moved */
 
 #endif

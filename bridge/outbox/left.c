@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define FORM "swap-%llx-%llx-%llx-%llx-%u-"
-enum { FREE_NAMES = 10000, ENDING = sizeof ".json" - 1 };
+enum { ENDING = sizeof ".json" - 1 };
 
 void left_name(const struct left *l, char out[NAME_SIZE]) {
   int head = snprintf(out, NAME_SIZE, FORM, (unsigned long long)l->content, (unsigned long long)l->old.inode,
@@ -56,8 +56,10 @@ static enum status bring_back(int tmp, int folder, const char *file, const struc
     if (st == ST_OK) remove_file(tmp, file);
     return st;
   }
-  for (unsigned n = 0; n < FREE_NAMES && st == ST_EXISTS && name_with(l->name, n, ".json", target); n++)
+  for (unsigned n = 0; n < NAME_TRIES && st == ST_EXISTS; n++) {
+    name_try(l->name, n, name_which(tmp, file), ".json", target);
     st = durable_move(tmp, file, folder, target, NULL);
+  }
   return st;
 }
 

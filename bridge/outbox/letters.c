@@ -54,7 +54,8 @@ static enum status take_out(struct fs *s, const char *name, const struct entry_i
   char bytes[NAME_SIZE];
   int dlq = fs_folder(s, PLACE_DLQ);
   enum status st = ST_OK;
-  if (info->raw && name_with(name, 0, ".raw", bytes)) st = durable_unlink(dlq, bytes, err);
+  name_with(name, ".raw", bytes);
+  if (info->raw) st = durable_unlink(dlq, bytes, err);
   if (st == ST_OK || st == ST_NOT_FOUND) st = durable_unlink(dlq, name, err);
   if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
   return st;
@@ -66,6 +67,7 @@ void fs_purge(void *impl, struct letter *list, size_t count) {
   struct error err = {0};
   char name[NAME_SIZE];
   bool any = false;
+  fs_look_around(look.s);
   for (size_t i = 0; i < count; i++) {
     struct letter *letter = &list[i];
     if (fs_letter_look(&look, letter, name, &info)) letter->status = take_out(look.s, name, &info, &letter->error);
@@ -105,6 +107,7 @@ enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, s
   struct fs *s = impl;
   *size = 0;
   if (!*file || *file == '.' || strchr(file, '/')) return error_set(err, ST_INVALID, "\"%s\" is no file of dlq/", file);
+  fs_look_around(s);
   if (fs_folder(s, PLACE_DLQ) < 0) return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
   int fd = openat(fs_folder(s, PLACE_DLQ), file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return error_sys(err, errno, "opening dlq/%s", file);

@@ -131,6 +131,7 @@ enum status fs_list(void *impl, unsigned which, const struct store_range *range,
   uint64_t skipped = 0;
   enum status st;
   *total = 0;
+  fs_look_around(l.look.s);
   for (; (st = list_window(&l, which, err)) == ST_OK; l.rounds++) {
     if (!l.rounds) *total = l.total;
     if (!visit_window(&l, &visited, visit, ctx, &skipped) || !l.names.cut) break;

@@ -7,63 +7,6 @@
 
 #define LITTER_AGE_US 3600000000 /* a temporary file of ours that old was left by a crash */
 
-/* ---- the folders themselves ---- */
-
-static bool same(const struct stat *a, const struct stat *b) {
-  return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
-/* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is not taken over. */
-static enum status check_outbox(struct fs *s, struct error *err) {
-  struct stat path, open_one;
-  const char *where = state_path(s->c.state);
-  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0) return error_sys(err, errno, "looking at the outbox %s", where);
-  if (stat(where, &path) < 0) return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
-  if (same(&path, &open_one)) return ST_OK;
-  return error_set(err, ST_NOT_FOUND,
-                   "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
-                   where);
-}
-
-/* A descriptor other threads may be using is replaced in place, never closed. */
-static void take_pending(struct fs *s, int fd) {
-  int old = fs_folder(s, PLACE_PENDING);
-  if (old < 0) {
-    atomic_store_explicit(&s->folder[PLACE_PENDING], fd, memory_order_release);
-    return;
-  }
-  if (dup3(fd, old, O_CLOEXEC) < 0)
-    log_write(s->c.log, LOG_ERROR, "outbox", "pending_lost", FIELDS(F_TEXT("error", strerror(errno))),
-              "The new pending/ could not be taken over; it is tried again by the next scan");
-  close(fd);
-}
-
-static void check_pending(struct fs *s) {
-  struct stat now, known;
-  int fd = fs_folder(s, PLACE_PENDING);
-  if (fstatat(fs_folder(s, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
-  if (!S_ISDIR(now.st_mode)) {
-    fs_odd(s, PLACE_FLAT, "pending", &now);
-    return;
-  }
-  if (fd >= 0 && fstat(fd, &known) == 0 && same(&now, &known)) return;
-  fd = openat(fs_folder(s, PLACE_FLAT), "pending", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd >= 0)
-    take_pending(s, fd);
-  else
-    log_write(s->c.log, LOG_WARNING, "outbox", "pending_unreadable", FIELDS(F_TEXT("error", strerror(errno))),
-              "pending/ cannot be read; give uid %ld the right to, each scan tries again", (long)geteuid());
-}
-
-enum status fs_check_folders(struct fs *s, struct error *err) {
-  enum status st = check_outbox(s, err);
-  if (st != ST_OK) return st;
-  s->folders_changed = false;
-  check_pending(s);
-  fs_watch_pending(s);
-  return ST_OK;
-}
-
 /* ---- one listing ---- */
 
 struct listing {
@@ -128,7 +71,7 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
 
 static enum status list_place(struct listing *l, enum place place) {
   int fd = fs_folder(l->s, place);
-  if (fd < 0) return ST_OK;
+  if (!fs_in_place(l->s, place, fd)) return ST_OK; /* what was moved away with its folder is not to be sent */
   l->place = place;
   enum status st = folder_walk(fd, list_name, l, l->err);
   if (st == ST_OK) st = l->st;

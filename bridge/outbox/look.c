@@ -48,8 +48,8 @@ static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct e
   char raw[NAME_SIZE];
   struct stat st;
   info->raw = info->place == PLACE_DLQ && fs_descriptor(&d->doc, &inode);
-  if (info->raw && name_with(name, 0, ".raw", raw) &&
-      fstatat(fs_folder(s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
+  name_with(name, ".raw", raw);
+  if (info->raw && fstatat(fs_folder(s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
     info->size = (uint64_t)st.st_size;
 }
 
@@ -104,6 +104,7 @@ enum status fs_look_op(void *impl, enum place place, const char *file, store_vis
   struct entry_info info;
   char name[NAME_SIZE];
   enum status st = ST_OK;
+  fs_look_around(look.s);
   if (fs_name(span_of(file), name) && fs_look_at(&look, place, name, &info))
     visit(ctx, &info);
   else

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define FREE_NAMES 10000
-
 bool fs_name(struct span name, char out[NAME_SIZE]) {
   if (!name.len || name.len >= NAME_SIZE || memchr(name.ptr, '/', name.len) || memchr(name.ptr, 0, name.len))
     return false;
@@ -37,16 +35,15 @@ enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct erro
 
 enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE], int *fd,
                          struct error *err) {
-  int tmp = state_tmp(s->c.state);
-  if (tmp < 0)
-    return error_set(err, ST_NOT_FOUND, "%s/.busbridge/tmp is missing; start busbridge-worker once",
-                     state_path(s->c.state));
+  enum status kept = fs_keep_tmp(s, err);
+  if (kept != ST_OK) return kept;
   struct timespec at = {0};
   if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
   if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
   snprintf(name, NAME_SIZE, "%ld.%u.%016llx.tmp", (long)getpid(), atomic_fetch_add(&s->serial, 1),
            (unsigned long long)s->c.clock->random(s->c.clock->ctx));
-  return durable_write_begin(tmp, name, content, mtime_ns ? &at : NULL, fd, err);
+  enum status st = durable_write_begin(state_tmp(s->c.state), name, content, mtime_ns ? &at : NULL, fd, err);
+  return st == ST_NOT_FOUND ? error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->c.state)) : st;
 }
 
 enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err) {
@@ -65,29 +62,6 @@ void fs_tmp_drop(struct fs *s, const char *name) {
   (void)st; /* removed at the next start */
 }
 
-/* ---- moving to a free name ---- */
-
-enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
-                         struct error *err) {
-  char target[NAME_SIZE];
-  for (unsigned n = 0; n < FREE_NAMES; n++) {
-    if (!name_with(to_name, n, ".json", target)) return error_set(err, ST_INVALID, "the name %s is too long", to_name);
-    enum status st = durable_move(fs_folder(s, from), name, fs_folder(s, to), target, err);
-    if (st != ST_EXISTS) return st;
-  }
-  return error_set(err, ST_EXISTS, "no free name for %s%s", place_path(to), to_name);
-}
-
-enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
-  enum status st = fs_move_free(s, place, name, PLACE_DLQ, to_name, err);
-  if (st == ST_OK) st = fs_sync_places(s, PLACE_DLQ, place, err);
-  if (st != ST_OK) return st;
-  pthread_mutex_lock(&s->lock);
-  s->figures.dead++;
-  pthread_mutex_unlock(&s->lock);
-  return ST_OK;
-}
-
 /* ---- the exchange ---- */
 
 /* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
@@ -100,9 +74,10 @@ static enum status swap_back(struct fs *s, enum place place, const char *name, c
     return ST_OK;
   }
   char target[NAME_SIZE];
-  for (unsigned n = 0; n < FREE_NAMES && name_with(name, n, ".json", target); n++) {
+  st = ST_EXISTS;
+  for (unsigned n = 0; n < NAME_TRIES && st == ST_EXISTS; n++) {
+    name_try(name, n, name_which(from, tmp), ".json", target);
     st = durable_move(from, tmp, to, target, err);
-    if (st != ST_EXISTS) break;
   }
   return st;
 }

@@ -1,15 +1,22 @@
 #include "bridge/outbox/store_file.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 /* Dead letters whose bytes are no JSON object: <stem>.raw, unread, beside a descriptor <stem>.json that lists as the
  * others do. The descriptor is durable first. A crash between the two leaves the file in the outbox; it is refused
  * again, and the descriptor that names its inode is found and used. */
 
-#define PAIRS 10000
+#define FOLLOWED 8 /* exchanged that often meanwhile, dlq/ is not usable */
 
-static bool there(struct fs *s, const char *name, struct stat *st) {
-  return fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW) == 0;
+struct pair { /* of names in dlq, which is our own descriptor of that folder */
+  struct fs *s;
+  int dlq;
+  char json[NAME_SIZE], raw[NAME_SIZE];
+};
+
+static bool there(int folder, const char *name, struct stat *st) {
+  return fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Why bytes are set aside unread; an event that is an object dies of anything else. */
@@ -73,79 +80,107 @@ static void descriptor(struct span stem, const struct stamp *stamp, const struct
   buffer_printf(out, ", \"inode\": %llu}", (unsigned long long)stamp->inode);
 }
 
-static enum status write_descriptor(struct fs *s, const char *json, const struct stamp *stamp,
-                                    const struct failure *why, struct error *err) {
+static enum status write_descriptor(struct pair *p, const struct stamp *stamp, const struct failure *why,
+                                    struct error *err) {
   struct buffer text = {0};
   char tmp[NAME_SIZE];
-  descriptor((struct span){json, strlen(json) - 5}, stamp, why, &text);
+  descriptor((struct span){p->json, strlen(p->json) - 5}, stamp, why, &text);
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = fs_tmp_write(s, buffer_span(&text), &stamp->mtime_ns, tmp, err);
+  if (st == ST_OK) st = fs_tmp_write(p->s, buffer_span(&text), &stamp->mtime_ns, tmp, err);
   buffer_release(&text);
   if (st != ST_OK) return st;
-  st = durable_move(state_tmp(s->c.state), tmp, fs_folder(s, PLACE_DLQ), json, err);
-  if (st != ST_OK) fs_tmp_drop(s, tmp);
-  return st == ST_OK ? durable_sync_folder(fs_folder(s, PLACE_DLQ), err) : st;
+  st = durable_move(state_tmp(p->s->c.state), tmp, p->dlq, p->json, err);
+  if (st != ST_OK) fs_tmp_drop(p->s, tmp);
+  return st == ST_OK ? durable_sync_folder(p->dlq, err) : st;
 }
 
 /* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone. */
-static void drop(struct fs *s, const char *json, const char *raw) {
+static void drop(const struct pair *p) {
   struct stat moved;
-  if (there(s, raw, &moved)) return;
-  enum status st = durable_unlink(fs_folder(s, PLACE_DLQ), json, NULL);
+  if (there(p->dlq, p->raw, &moved)) return;
+  enum status st = durable_unlink(p->dlq, p->json, NULL);
   (void)st; /* it stays as a dead letter without bytes; replaying it says so */
 }
 
 /* A free pair of names, its descriptor written; or the pair that an earlier try began with. */
-static enum status choose_pair(struct fs *s, const char *name, const struct stamp *stamp, const struct failure *why,
-                               char json[NAME_SIZE], char raw[NAME_SIZE], struct error *err) {
+static enum status choose_pair(struct pair *p, const char *name, const struct stamp *stamp, const struct failure *why,
+                               struct error *err) {
+  uint64_t which[3] = {stamp->inode, (uint64_t)stamp->size, (uint64_t)stamp->mtime_ns};
+  uint64_t digest = digest_fixed((struct span){(const char *)which, sizeof which}).lo;
   struct stat st;
-  for (unsigned n = 0; n < PAIRS; n++) {
-    if (!name_with(name, n, ".json", json) || !name_with(name, n, ".raw", raw))
-      return error_set(err, ST_INVALID, "the name %s is too long", name);
-    if (there(s, raw, &st)) continue;
-    if (there(s, json, &st)) {
-      if (describes(s, json, stamp->inode)) return ST_OK;
+  for (unsigned n = 0; n < NAME_TRIES; n++) {
+    name_try(name, n, digest, ".json", p->json);
+    name_with(p->json, ".raw", p->raw);
+    if (there(p->dlq, p->raw, &st)) continue;
+    if (there(p->dlq, p->json, &st)) {
+      if (describes(p->s, p->json, stamp->inode)) return ST_OK;
       continue;
     }
-    enum status written = write_descriptor(s, json, stamp, why, err);
+    enum status written = write_descriptor(p, stamp, why, err);
     if (written != ST_EXISTS) return written;
   }
   return error_set(err, ST_EXISTS, "no free name for dlq/%s", name);
 }
 
 /* Moved unread, so it is only known afterwards that it was the same file: if not, it goes back. */
-static enum status move_raw(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                            const char *raw, enum settled *how, struct error *err) {
+static enum status move_raw(const struct pair *p, int from, const char *name, const struct stamp *stamp,
+                            enum settled *how, struct error *err) {
   struct stat st;
-  int dlq = fs_folder(s, PLACE_DLQ);
-  if (!fs_unchanged(s, place, name, stamp, how)) return ST_OK;
-  enum status moved = durable_move(fs_folder(s, place), name, dlq, raw, err);
-  if (moved == ST_NOT_FOUND) {
+  enum status moved = durable_move(from, name, p->dlq, p->raw, err);
+  if (moved == ST_NOT_FOUND && !there(from, name, &st)) {
     *how = SETTLED_VANISHED;
     return ST_OK;
   }
   if (moved != ST_OK) return moved;
   *how = SETTLED_GONE;
-  if (!there(s, raw, &st) || st.st_ino == stamp->inode) return ST_OK;
+  if (!there(p->dlq, p->raw, &st) || st.st_ino == stamp->inode) return ST_OK;
   *how = SETTLED_CHANGED;
-  return durable_move(dlq, raw, fs_folder(s, place), name, err);
+  return durable_move(p->dlq, p->raw, from, name, err);
+}
+
+/* It went along with a folder that was moved away. */
+static bool bring_back(const struct pair *p, int from, const char *name, struct stamp *stamp) {
+  struct stat st;
+  if (durable_move(p->dlq, p->raw, from, name, NULL) != ST_OK) return false;
+  if (there(from, name, &st) && st.st_ino == stamp->inode) stamp->ctime_ns = fs_stamp_of(&st).ctime_ns;
+  drop(p);
+  return true;
+}
+
+/* Into dlq/ as it is held. ST_AGAIN: another folder lies there now; stamp is what it has after coming back. */
+static enum status dead_raw(struct pair *p, enum place place, const char *name, struct stamp *stamp,
+                            const struct failure *why, enum settled *how, struct error *err) {
+  int from = fs_folder(p->s, place);
+  if (!fs_unchanged(p->s, place, name, stamp, how)) return ST_OK;
+  enum status st = choose_pair(p, name, stamp, why, err);
+  if (st == ST_OK && !fs_unchanged(p->s, place, name, stamp, how)) {
+    drop(p);
+    return ST_OK;
+  }
+  if (st == ST_OK) st = move_raw(p, from, name, stamp, how, err);
+  bool right = fs_in_place(p->s, PLACE_DLQ, p->dlq);
+  if (st != ST_OK) return right ? st : ST_AGAIN; /* both stay: the next try finds the descriptor */
+  if (*how == SETTLED_GONE && !right && bring_back(p, from, name, stamp)) return ST_AGAIN;
+  if (*how == SETTLED_GONE) return durable_sync_folder(p->dlq, err);
+  drop(p);
+  return ST_OK;
 }
 
 enum status fs_dead_raw(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
                         const struct failure *why, enum settled *how, struct error *err) {
-  char json[NAME_SIZE], raw[NAME_SIZE];
-  if (!fs_unchanged(s, place, name, stamp, how)) return ST_OK;
-  enum status st = choose_pair(s, name, stamp, why, json, raw, err);
-  if (st != ST_OK) return st;
-  st = move_raw(s, place, name, stamp, raw, how, err);
-  if (st != ST_OK) return st; /* both stay: the next try finds the descriptor */
-  if (*how != SETTLED_GONE) {
-    drop(s, json, raw);
-    return ST_OK;
+  struct stamp now = *stamp;
+  enum status st = ST_AGAIN;
+  for (unsigned tries = 0; tries < FOLLOWED && st == ST_AGAIN; tries++) {
+    struct pair p = {.s = s};
+    st = fs_hold(s, PLACE_DLQ, &p.dlq, err);
+    if (st == ST_OK) st = dead_raw(&p, place, name, &now, why, how, err);
+    if (p.dlq >= 0) close(p.dlq);
   }
-  st = fs_sync_places(s, PLACE_DLQ, place, err);
+  if (st == ST_AGAIN) st = error_set(err, ST_IO, "dlq/ is exchanged all the time");
+  if (st == ST_NOT_FOUND) st = err->status = ST_IO; /* that would be the entry's */
+  if (st != ST_OK || *how != SETTLED_GONE) return st;
   pthread_mutex_lock(&s->lock);
   s->figures.dead++;
   pthread_mutex_unlock(&s->lock);
-  return st;
+  return fs_sync_places(s, place, place, err);
 }

@@ -128,7 +128,7 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
   struct fs *s = m->s;
   enum status back = ST_NOT_FOUND;
   if (stamp_at(s, PLACE_FLAT, m->target, &now) && now.inode == moved->inode)
-    back = durable_move(fs_folder(s, PLACE_FLAT), m->target, fs_folder(s, PLACE_DLQ), m->name, NULL);
+    back = fs_move_free(s, PLACE_FLAT, m->target, PLACE_DLQ, m->name, NULL);
   if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
   (void)back;
   return st != ST_OK ? st : error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
@@ -162,7 +162,7 @@ static bool half_done(struct moving *m) {
 static enum status move_raw(struct moving *m, struct error *err) {
   int dlq = fs_folder(m->s, PLACE_DLQ);
   char raw[NAME_SIZE];
-  if (!name_with(m->name, 0, ".raw", raw)) return error_set(err, ST_INVALID, "the name %s is too long", m->name);
+  name_with(m->name, ".raw", raw);
   enum status st = durable_move(dlq, raw, fs_folder(m->s, PLACE_FLAT), m->target, err);
   if (st == ST_NOT_FOUND && !half_done(m))
     return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it", raw);
@@ -225,6 +225,7 @@ void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge
   struct moving *list = calloc(count ? count : 1, sizeof *list);
   struct durable_file *files = calloc(count ? count : 1, sizeof *files);
   bool room = list && files;
+  fs_look_around(impl);
   for (size_t i = 0; i < count; i++) {
     if (room) list[i] = (struct moving){.s = impl, .letter = &letters[i], .fd = -1};
     letters[i].status = room ? ST_OK : error_set(&letters[i].error, ST_NO_MEMORY, "out of memory");

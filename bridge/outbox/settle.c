@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define TWINS 16         /* names tried beside the entry's own in dlq/ */
 #define SWEEP_MOST 10000 /* files of sent/ removed in one go */
 
 static enum status bad_name(const struct entry_ref *ref, struct error *err) {
@@ -18,7 +17,7 @@ static void dead_figure(struct fs *s) {
 
 /* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
 static enum status take_out(struct fs *s, enum place place, const char *name, enum settled *how, struct error *err) {
-  bool keep = s->c.keep_sent && fs_folder(s, PLACE_SENT) >= 0;
+  bool keep = s->c.keep_sent;
   enum status st =
       keep ? fs_move_free(s, place, name, PLACE_SENT, name, err) : durable_unlink(fs_folder(s, place), name, err);
   *how = st == ST_OK ? SETTLED_GONE : SETTLED_VANISHED;
@@ -72,7 +71,8 @@ static enum status take_if(struct fs *s, struct fs_desk *d, enum place place, co
 static enum status take_dead(struct fs *s, struct fs_desk *d, const char *name, struct span id, enum settled *how,
                              struct error *err) {
   char twin[NAME_SIZE];
-  for (unsigned n = 0; n < TWINS && name_with(name, n, ".json", twin); n++) {
+  for (unsigned n = 0; n < NAME_NUMBERED; n++) {
+    name_try(name, n, 0, ".json", twin);
     enum status st = take_if(s, d, PLACE_DLQ, twin, id, how, err);
     if (st != ST_OK || *how == SETTLED_GONE) return st;
   }

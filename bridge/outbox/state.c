@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@ struct state {
   int outbox, folder, tmp;
   int lock; /* descriptor that carries the flock, or -1 */
   bool create;
+  pthread_mutex_t keeping; /* tmp is replaced under it */
+  bool tmp_remade;         /* and nobody has been told */
   const struct clock *clock;
 };
 
@@ -128,6 +131,7 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox's state");
   s->outbox = s->folder = s->tmp = s->lock = -1;
   s->create = create;
+  pthread_mutex_init(&s->keeping, NULL);
   s->clock = clock;
   s->path = strdup(path);
   enum status st = s->path ? open_outbox(s, err) : error_set(err, ST_NO_MEMORY, "no memory for a path");
@@ -148,6 +152,7 @@ void state_close(struct state *s) {
   if (s->tmp >= 0) close(s->tmp);
   if (s->folder >= 0) close(s->folder);
   if (s->outbox >= 0) close(s->outbox);
+  pthread_mutex_destroy(&s->keeping);
   free(s->path);
   free(s);
 }
@@ -276,19 +281,87 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   return ST_OK;
 }
 
-/* By path, not by our descriptor: another folder in the outbox's place is another outbox, whose lock is not ours. */
-bool state_owns_lock(const struct state *s) {
-  if (s->lock < 0) return false;
-  struct buffer path = {0};
-  buffer_printf(&path, "%s/.busbridge", s->path);
-  int folder = open(buffer_z(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  buffer_release(&path);
-  if (folder < 0) return false;
-  struct holder h;
-  read_holder(folder, &h);
-  bool ours = same_file(s->lock, folder, "lock") && span_is(h.nonce, s->nonce);
-  close(folder);
-  return ours;
+/* ---- is it still ours ---- */
+
+static bool same_folder(int fd, const struct stat *named) {
+  struct stat held;
+  return fstat(fd, &held) == 0 && held.st_ino == named->st_ino && held.st_dev == named->st_dev;
+}
+
+/* By path: another folder in the outbox's place is another outbox, whose lock and identity are not ours. */
+static enum status check_outbox(const struct state *s, struct error *err) {
+  struct stat named;
+  if (stat(s->path, &named) == 0) {
+    if (same_folder(s->outbox, &named)) return ST_OK;
+    return error_set(err, ST_BUSY,
+                     "another folder lies in the place of the outbox %s (mounted, unmounted or replaced): its lock and "
+                     "its position in Kafka went with the old one; this worker ends",
+                     s->path);
+  }
+  if (errno != ENOENT && errno != ENOTDIR) return error_sys(err, errno, "looking at the outbox %s", s->path);
+  return error_set(err, ST_BUSY, "the outbox %s is gone (removed, moved away or unmounted); this worker ends", s->path);
+}
+
+static enum status check_folder(const struct state *s, struct error *err) {
+  struct stat named;
+  if (fstatat(s->outbox, ".busbridge", &named, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (same_folder(s->folder, &named)) return ST_OK;
+    return error_set(err, ST_BUSY, "another .busbridge lies in %s: the lock went with the old one; this worker ends",
+                     s->path);
+  }
+  if (errno != ENOENT) return error_sys(err, errno, "looking at %s/.busbridge", s->path);
+  return error_set(err, ST_BUSY,
+                   "%s/.busbridge is gone, and with it the lock and the outbox's position in Kafka; this worker ends. "
+                   "Put it back before the next one is started",
+                   s->path);
+}
+
+static enum status check_lock(const struct state *s, struct error *err) {
+  struct stat named;
+  char text[sizeof((struct holder *)0)->text];
+  if (fstatat(s->folder, "lock", &named, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+    return error_sys(err, errno, "looking at %s/.busbridge/lock", s->path);
+  ssize_t n = same_file(s->lock, s->folder, "lock") ? pread(s->lock, text, sizeof text, 0) : 0;
+  if (n < 0) return error_sys(err, errno, "reading %s/.busbridge/lock", s->path);
+  if (memmem(text, (size_t)n, s->nonce, strlen(s->nonce))) return ST_OK;
+  return error_set(err, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
+}
+
+/* The descriptor is replaced in place: other threads may be using it. */
+static enum status remake_tmp(struct state *s, struct error *err) {
+  int fd;
+  enum status st = durable_folder(s->folder, "tmp", 0770, &fd, err);
+  if (st == ST_OK && dup3(fd, s->tmp, O_CLOEXEC) < 0) st = error_sys(err, errno, "taking it over");
+  if (fd >= 0) close(fd);
+  if (st == ST_OK) s->tmp_remade = true;
+  if (st == ST_NOT_FOUND) st = error_set(err, ST_IO, "it cannot be made again");
+  return st == ST_OK ? st : error_prefix(err, "%s/.busbridge/tmp", s->path);
+}
+
+enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
+  struct error local = {0};
+  struct stat named;
+  enum status st = ST_OK;
+  if (s->tmp < 0)
+    return error_set(err, ST_NOT_FOUND, "%s/.busbridge/tmp is missing; start busbridge-worker once", s->path);
+  pthread_mutex_lock(&s->keeping);
+  bool in_place = fstatat(s->folder, "tmp", &named, AT_SYMLINK_NOFOLLOW) == 0 && same_folder(s->tmp, &named);
+  if (!in_place) st = remake_tmp(s, err ? err : &local);
+  if (remade) {
+    *remade = s->tmp_remade;
+    s->tmp_remade = false;
+  }
+  pthread_mutex_unlock(&s->keeping);
+  return st;
+}
+
+/* No descriptor is needed for it: that they are used up is no sign of another owner. */
+enum status state_check(struct state *s, struct error *err) {
+  if (s->lock < 0) return error_set(err, ST_BUSY, "the outbox %s is not held by this process", s->path);
+  enum status st = check_outbox(s, err);
+  if (st == ST_OK) st = check_folder(s, err);
+  if (st == ST_OK) st = check_lock(s, err);
+  return st == ST_OK && s->tmp >= 0 ? state_keep_tmp(s, NULL, err) : st;
 }
 
 /* A shared lock for an instant tells; state_lock polls, so it does not mind. */

@@ -1,7 +1,7 @@
 /* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the pause, the folder for temporary files.
  *
  * Opening never changes an outbox unless create is set. The lock is flock on `lock`, whose content (pid, host, start
- * time, a nonce of this run) tells the next one who holds it. One thread.
+ * time, a nonce of this run) tells the next one who holds it. One thread, where nothing else is said.
  */
 #ifndef BRIDGE_OUTBOX_STATE_H
 #define BRIDGE_OUTBOX_STATE_H
@@ -30,8 +30,13 @@ MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error
  * old id and stays behind; manifests stay, so that the next start settles by the topics what they name. A crash leaves
  * the old id or the new one. */
 MUST_CHECK enum status state_renew_id(struct state *s, struct error *err);
-/* Is the lock still ours (the file we locked is the one at its name, and holds our nonce)? */
-bool state_owns_lock(const struct state *s);
+/* Is the outbox still ours: the folders that we opened lie at their names, the file that we locked is the lock and
+ * holds our nonce. ST_OK; a missing or exchanged tmp is made again by it. ST_BUSY: no, for good; err says what
+ * happened. Any other: it cannot be looked at now, or tmp not be made, which says nothing of the owner. Any thread. */
+MUST_CHECK enum status state_check(struct state *s, struct error *err);
+/* The part of it that is about tmp. *remade (may be NULL): it was made again since this was last told. Never
+ * ST_NOT_FOUND, unless it was not there when the state was opened. */
+MUST_CHECK enum status state_keep_tmp(struct state *s, bool *remade, struct error *err);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
 /* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */

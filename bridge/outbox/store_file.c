@@ -51,6 +51,7 @@ static void fs_close(void *impl) {
   digest_set_release(&s->refused);
   digest_set_release(&s->foreign);
   pthread_mutex_destroy(&s->lock);
+  pthread_mutex_destroy(&s->taking);
   free(s);
 }
 
@@ -72,6 +73,7 @@ static struct fs *make(const struct store_config *config) {
   fs_names_init(&s->ahead, FS_FRONT);
   s->known_ns = INT64_MIN;
   pthread_mutex_init(&s->lock, NULL);
+  pthread_mutex_init(&s->taking, NULL);
   return s;
 }
 

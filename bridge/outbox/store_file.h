@@ -200,6 +200,7 @@ struct fs {
   struct store_config c;
 
   atomic_int folder[PLACES]; /* descriptors, -1 = not there; once set, only dup3'ed over */
+  pthread_mutex_t taking;    /* held by whoever takes a folder over */
   atomic_bool dirty[PLACES];
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
   atomic_uint serial;           /* of temporary names */
@@ -238,6 +239,8 @@ struct fs {
   struct digest_set told;           /* names in the queue, while the listing is not used up */
   int inotify, watch[2];
   bool overflow, folders_changed, watch_said;
+  bool pending_waits;      /* another pending/ is taken over by the scan that was asked for */
+  bool place_said[PLACES]; /* that it cannot be used */
   unsigned since_drain;
   struct fs_growing *growing;
   size_t growing_count;
@@ -270,8 +273,19 @@ void fs_queue_clear(struct fs *s); /* while a listing is under way: its figure i
 enum fs_work { FS_NONE, FS_LEFT, FS_BLOCKED /* nothing may be handed out: arrivals do not wake */ };
 void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work);
 
+/* folders.c: what lies at a folder's name now. Any thread, but for fs_check_folders. */
+/* Takes over what lies there now; dlq/ and sent/ are made when they are missing. Never ST_NOT_FOUND: that would be the
+ * entry's. Nothing where the store only inspects. */
+MUST_CHECK enum status fs_take_place(struct fs *s, enum place place, struct error *err);
+/* The same, and *fd is the caller's own descriptor of it. -1 unless ST_OK. */
+MUST_CHECK enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err);
+bool fs_in_place(struct fs *s, enum place place, int fd); /* is that what lies there now? */
+bool fs_is_folder(const char *name);                      /* pending, dlq, sent */
+void fs_look_around(struct fs *s); /* dlq/ is what lies there now, if it can be: before anything is told of it */
+MUST_CHECK enum status fs_keep_tmp(struct fs *s, struct error *err);      /* .busbridge/tmp is there, or an error */
+MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err); /* the reader's, before each listing */
+
 /* listing.c */
-MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err);
 MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
 
 /* front.c: the oldest that wait, as the reader knows them, for whoever lists while it works */

@@ -58,8 +58,8 @@ static bool lies_outside(struct fs *s, const char *name, uint64_t inode) {
 static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode) {
   char raw[NAME_SIZE];
   struct stat st;
-  if (name_with(name, 0, ".raw", raw) && fstatat(fs_folder(v->s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
-    return ODDITY_NONE;
+  name_with(name, ".raw", raw);
+  if (fstatat(fs_folder(v->s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0) return ODDITY_NONE;
   return lies_outside(v->s, name, inode) ? ODDITY_ON_ITS_WAY : ODDITY_BYTES_GONE;
 }
 
@@ -189,6 +189,7 @@ enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx
   struct fs *s = impl;
   struct survey v = {.s = s, .limit = limit, .visit = visit, .ctx = ctx};
   enum status st = ST_OK;
+  fs_look_around(s);
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
     st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet, err);
   if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_folder(s->c.state), ".busbridge/", meet_state, err);

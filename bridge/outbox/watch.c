@@ -22,17 +22,15 @@ void fs_watch_pending(struct fs *s) {
   if (s->inotify < 0) return;
   struct buffer path = {0};
   buffer_add_z(&path, state_path(s->c.state));
-  bool there = fs_folder(s, PLACE_PENDING) >= 0;
+  bool there = fs_in_place(s, PLACE_PENDING, fs_folder(s, PLACE_PENDING));
   s->watch[PLACE_FLAT] = inotify_add_watch(s->inotify, buffer_z(&path), there ? MASK : MASK | IN_CREATE);
   if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, state_path(s->c.state));
   buffer_add_z(&path, "/pending");
-  if (there) {
-    int wd = inotify_add_watch(s->inotify, buffer_z(&path), MASK | IN_DONT_FOLLOW);
-    if (wd < 0) cannot_watch(s, buffer_z(&path));
-    if (s->watch[PLACE_PENDING] >= 0 && wd != s->watch[PLACE_PENDING])
-      inotify_rm_watch(s->inotify, s->watch[PLACE_PENDING]);
-    s->watch[PLACE_PENDING] = wd;
-  }
+  int wd = there ? inotify_add_watch(s->inotify, buffer_z(&path), MASK | IN_DONT_FOLLOW) : -1;
+  if (there && wd < 0 && errno != ENOENT) cannot_watch(s, buffer_z(&path));
+  if (s->watch[PLACE_PENDING] >= 0 && wd != s->watch[PLACE_PENDING])
+    inotify_rm_watch(s->inotify, s->watch[PLACE_PENDING]);
+  s->watch[PLACE_PENDING] = wd;
   buffer_release(&path);
 }
 
@@ -91,7 +89,7 @@ static void push(struct fs *s, enum place place, const char *name) {
 
 static void told_name(struct fs *s, enum place place, const struct inotify_event *e, bool keep) {
   if (e->mask & IN_ISDIR) {
-    if (place == PLACE_FLAT && strcmp(e->name, "pending") == 0) s->folders_changed = true;
+    if (place == PLACE_FLAT && fs_is_folder(e->name)) s->folders_changed = true;
     return;
   }
   if (!(e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) || !name_is_entry(e->name)) return;

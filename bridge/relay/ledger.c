@@ -11,12 +11,6 @@ static int folder_of(const struct relay *r) {
   return state_folder(r->parts.state);
 }
 
-static bool owns(struct relay *r, struct error *err) {
-  if (state_owns_lock(r->parts.state)) return true;
-  error_set(err, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
-  return false;
-}
-
 enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err) {
   struct buffer text = {0};
   if (span_starts(span_of(id), "mockCluster"))
@@ -285,15 +279,14 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   size_t count = 0;
   struct position found = r->ledger.position;
   enum ledger_found result = LEDGER_REFUSED;
-  if (!owns(r, err)) return LEDGER_REFUSED;
-  enum status st =
-      manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
+  enum status st = state_check(r->parts.state, err);
+  if (st == ST_OK)
+    st = manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
   if (st == ST_OK) st = make_producer(r, err);
   if (st == ST_OK) st = ask_position(r, list, count, &found, err);
+  if (st == ST_OK) st = state_check(r->parts.state, err);
   if (st != ST_OK) {
     result = found_of(st);
-  } else if (!owns(r, err)) {
-    result = LEDGER_REFUSED;
   } else if (r->ledger.started) {
     result = compare(r, &found, err);
   } else {
@@ -314,12 +307,13 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
 enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, size_t *fit,
                          struct error *err) {
   struct ledger *l = &r->ledger;
-  if (!owns(r, err)) return ST_BUSY;
+  enum status st = state_check(r->parts.state, err);
+  if (st != ST_OK) return st;
   struct manifest m = {.number = (uint64_t)l->position.number + 1, .entries = entries, .count = count};
   memcpy(m.before, l->position.digest, sizeof m.before - 1);
   char nonce[80]; /* of this run and this try: no two manifests share a name */
   snprintf(nonce, sizeof nonce, "%s-%llu", l->nonce, (unsigned long long)r->parts.clock->random(r->parts.clock->ctx));
-  enum status st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
+  st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
   if (st == ST_NO_SPACE && reserve_give_up(r)) /* publishing is what frees space: the reserve is for this */
     st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
   *fit = m.fit;
@@ -354,8 +348,8 @@ enum status ledger_refresh(struct relay *r, struct error *err) {
 }
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
-  if (!owns(r, err)) return ST_BUSY;
-  enum status st = manifest_settle(folder_of(r), name, err);
+  enum status st = state_check(r->parts.state, err);
+  if (st == ST_OK) st = manifest_settle(folder_of(r), name, err);
   if (st != ST_OK) return st;
   struct manifest_name *settled = &r->ledger.settled;
   settled->settled = true;

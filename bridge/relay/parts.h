@@ -165,6 +165,7 @@ void stage_take(struct turn *t); /* take.c */
 /* publish.c, settle.c: the other two stages */
 bool stage_publish(struct relay *r); /* P: one round; false when all is done and the thread may end */
 void stage_settle(struct relay *r, struct item *first); /* F: a chain */
+void settle_watch(struct relay *r);                     /* F: is the outbox still ours? else it ends */
 void publish_close(struct relay *r);
 void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
 /* tell.c, F: what became of it, for the log */

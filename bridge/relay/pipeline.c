@@ -184,6 +184,7 @@ static void *finisher_main(void *arg) {
     int64_t now = clock_mono_ms(r->parts.clock);
     if (now - tended < REST_MS) continue;
     tended = now;
+    settle_watch(r);
     keys_tend(r->parts.keys);
     watch_calls(r);
     flush_check(r);

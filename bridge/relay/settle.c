@@ -101,11 +101,26 @@ static void disk_works(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
+/* Not where it only cannot be looked at: then that is waited for. False: it is not, or the relay ends before. */
 static bool still_ours(struct relay *r) {
-  if (state_owns_lock(r->parts.state)) return true;
-  r->lost = true;
-  relay_fail(r, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
-  return false;
+  struct error err = {0};
+  unsigned tries = 0;
+  enum status st;
+  while ((st = state_check(r->parts.state, &err)) != ST_OK && st != ST_BUSY)
+    if (!wait_for_disk(r, &err, ++tries)) break;
+  if (tries && st == ST_OK) disk_works(r);
+  r->lost = r->lost || st == ST_BUSY;
+  r->unsettled = r->unsettled || st != ST_OK;
+  if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
+  return st == ST_OK;
+}
+
+/* Every second: an outbox that was unmounted or replaced has nothing to tell, and nothing that is done to it fails. */
+void settle_watch(struct relay *r) {
+  struct error err = {0};
+  if (r->lost || state_check(r->parts.state, &err) != ST_BUSY) return;
+  r->lost = r->unsettled = true;
+  relay_fail(r, ST_BUSY, err.text);
 }
 
 /* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */

@@ -42,8 +42,9 @@ static void check_folders(struct service *s, struct readiness *r) {
 }
 
 static void check_lock(struct service *s, struct readiness *r) {
-  bool ours = state_owns_lock(s->state);
-  say(r, "lock", ours, ours ? "the outbox is held by this worker" : "the outbox is not held by this worker any more");
+  struct error err = {0};
+  bool ours = state_check(s->state, &err) == ST_OK;
+  say(r, "lock", ours, "%s", ours ? "the outbox is held by this worker" : err.text);
 }
 
 static const char *reason_of_kafka(const struct relay_status *status) {

@@ -148,10 +148,10 @@ static enum status open_metrics(struct service *s, struct error *err) {
 
 enum status service_save_metrics(struct service *s, struct error *err) {
   struct buffer text = {0};
-  if (!state_owns_lock(s->state))
-    return error_set(err, ST_BUSY, "the outbox's lock is not ours any more: the figures are those of its new owner");
+  enum status st = state_check(s->state, err);
+  if (st != ST_OK) return st; /* another's: the figures are those of its new owner */
   metrics_save(s->metrics, &text);
-  enum status st = buffer_status(&text, err);
+  st = buffer_status(&text, err);
   if (st == ST_OK)
     st = durable_replace(state_tmp(s->state), state_folder(s->state), METRICS_FILE, buffer_span(&text), err);
   buffer_release(&text);

@@ -3,6 +3,7 @@
 #include "tests/unit/files.h"
 
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static int box_open(void **state) {
@@ -45,7 +46,7 @@ static void opening_without_create_changes_nothing(void **state) {
   assert_int_equal(state_tmp(s), -1);
   assert_string_equal(state_id(s), "");
   assert_int_equal(state_lock_holder(s), 0);
-  assert_false(state_owns_lock(s));
+  assert_int_equal(state_check(s, &b->err), ST_BUSY);
   assert_int_equal(state_lock(s, 0, &b->err), ST_NOT_FOUND);
   assert_false(exists(b, "sub/.busbridge"));
   state_close(s);
@@ -111,10 +112,10 @@ static void a_folder_that_is_not_ours_to_write_is_denied(void **state) {
 static void the_lock_is_for_one_and_says_who_holds_it(void **state) {
   struct box *b = *state;
   struct state *one = state_of(b, true), *two = state_of(b, true);
-  assert_false(state_owns_lock(one));
+  assert_int_equal(state_check(one, &b->err), ST_BUSY);
   assert_int_equal(state_lock_holder(two), 0);
   OK(state_lock(one, 0, &b->err));
-  assert_true(state_owns_lock(one));
+  OK(state_check(one, &b->err));
   assert_int_equal(state_lock_holder(one), getpid());
   assert_int_equal(state_lock_holder(two), getpid());
   assert_int_equal(state_lock(two, 60, &b->err), ST_BUSY);
@@ -123,7 +124,7 @@ static void the_lock_is_for_one_and_says_who_holds_it(void **state) {
   assert_non_null(strstr(b->err.text, pid));
   assert_non_null(strstr(b->err.text, " since 2"));
   assert_non_null(strstr(b->err.text, "SIGTERM"));
-  assert_false(state_owns_lock(two));
+  assert_int_equal(state_check(two, &b->err), ST_BUSY);
   state_close(one);
   assert_int_equal(state_lock_holder(two), 0);
   OK(state_lock(two, 0, &b->err));
@@ -148,15 +149,20 @@ static void a_replaced_lock_is_not_ours_any_more(void **state) {
   struct state *one = state_of(b, true), *two = state_of(b, true);
   OK(state_lock(one, 0, &b->err));
   assert_int_equal(unlink(path_of(b, ".busbridge/lock")), 0);
-  assert_false(state_owns_lock(one));
+  assert_int_equal(state_check(one, &b->err), ST_BUSY);
   OK(state_lock(two, 0, &b->err)); /* as a lost node's successor would */
-  assert_false(state_owns_lock(one));
-  assert_true(state_owns_lock(two));
+  assert_int_equal(state_check(one, &b->err), ST_BUSY);
+  OK(state_check(two, &b->err));
   state_close(one);
-  assert_true(state_owns_lock(two));
+  OK(state_check(two, &b->err));
   put(b, ".busbridge/lock", "1 h 2025 other-nonce\n"); /* the same file, another run's nonce */
-  assert_false(state_owns_lock(two));
+  assert_int_equal(state_check(two, &b->err), ST_BUSY);
   state_close(two);
+}
+
+static void lost_with(struct box *b, struct state *s, const char *words) {
+  assert_int_equal(state_check(s, &b->err), ST_BUSY);
+  if (!strstr(b->err.text, words)) fail_msg("\"%s\" is not in: %s", words, b->err.text);
 }
 
 static void another_folder_in_the_place_of_the_outbox_has_not_our_lock(void **state) {
@@ -166,12 +172,72 @@ static void another_folder_in_the_place_of_the_outbox_has_not_our_lock(void **st
   OK(state_lock(s, 0, &b->err));
   snprintf(moved, sizeof moved, "%s-moved", b->dir);
   assert_int_equal(rename(b->dir, moved), 0);
-  assert_false(state_owns_lock(s));
+  lost_with(b, s, "is gone");
   assert_int_equal(mkdir(b->dir, 0755), 0);
-  assert_false(state_owns_lock(s));
+  lost_with(b, s, "another folder lies in the place of the outbox");
   assert_int_equal(rmdir(b->dir), 0);
   assert_int_equal(rename(moved, b->dir), 0);
-  assert_true(state_owns_lock(s));
+  OK(state_check(s, &b->err));
+  state_close(s);
+}
+
+static void another_folder_of_state_or_none_has_not_our_lock(void **state) {
+  struct box *b = *state;
+  struct state *s = state_of(b, true);
+  OK(state_lock(s, 0, &b->err));
+  assert_int_equal(rename(path_of(b, ".busbridge"), path_of(b, "away")), 0);
+  lost_with(b, s, ".busbridge is gone");
+  assert_int_equal(mkdir(path_of(b, ".busbridge"), 0770), 0);
+  lost_with(b, s, "another .busbridge");
+  assert_int_equal(rmdir(path_of(b, ".busbridge")), 0);
+  assert_int_equal(rename(path_of(b, "away"), path_of(b, ".busbridge")), 0);
+  OK(state_check(s, &b->err));
+  state_close(s);
+}
+
+static void an_outbox_that_cannot_be_looked_at_is_not_said_to_be_lost(void **state) {
+  struct box *b = *state;
+  struct state *s = state_of(b, true);
+  OK(state_lock(s, 0, &b->err));
+  struct rlimit was, none;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+  none = (struct rlimit){3, was.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  OK(state_check(s, &b->err)); /* it needs no descriptor */
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+  assert_int_equal(chmod(b->dir, 0), 0);
+  bool root = geteuid() == 0;
+  if (root) assert_int_equal(seteuid(65534), 0);
+  assert_int_equal(state_check(s, &b->err), ST_DENIED);
+  if (root) assert_int_equal(seteuid(0), 0);
+  assert_int_equal(chmod(b->dir, 0755), 0);
+  OK(state_check(s, &b->err));
+  state_close(s);
+}
+
+static void tmp_is_made_again_when_it_goes_or_is_exchanged(void **state) {
+  struct box *b = *state;
+  struct state *s = state_of(b, true);
+  bool remade;
+  OK(state_lock(s, 0, &b->err));
+  OK(state_keep_tmp(s, &remade, &b->err));
+  assert_false(remade);
+  int number = state_tmp(s);
+  assert_int_equal(rmdir(path_of(b, ".busbridge/tmp")), 0);
+  OK(state_check(s, &b->err));
+  assert_true(exists(b, ".busbridge/tmp"));
+  assert_int_equal(state_tmp(s), number); /* others go on using it */
+  OK(durable_write_new(state_tmp(s), "x", SPAN("x"), NULL, &b->err));
+  assert_true(exists(b, ".busbridge/tmp/x"));
+  assert_int_equal(rename(path_of(b, ".busbridge/tmp"), path_of(b, ".busbridge/old")), 0);
+  OK(state_keep_tmp(s, &remade, &b->err));
+  assert_true(remade);
+  OK(durable_write_new(state_tmp(s), "y", SPAN("y"), NULL, &b->err));
+  assert_true(exists(b, ".busbridge/tmp/y") && !exists(b, ".busbridge/old/y"));
+  assert_int_equal(unlink(path_of(b, ".busbridge/tmp/y")) + rmdir(path_of(b, ".busbridge/tmp")), 0);
+  put(b, ".busbridge/tmp", "a file");
+  assert_int_equal(state_check(s, &b->err), ST_IO); /* neither lost nor "not found" */
+  assert_non_null(strstr(b->err.text, ".busbridge/tmp"));
   state_close(s);
 }
 
@@ -236,6 +302,9 @@ int main(void) {
       TEST(a_lock_whose_text_is_unknown_is_still_held),
       TEST(a_replaced_lock_is_not_ours_any_more),
       TEST(another_folder_in_the_place_of_the_outbox_has_not_our_lock),
+      TEST(another_folder_of_state_or_none_has_not_our_lock),
+      TEST(an_outbox_that_cannot_be_looked_at_is_not_said_to_be_lost),
+      TEST(tmp_is_made_again_when_it_goes_or_is_exchanged),
       TEST(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before),
       TEST(any_failing_call_is_told_and_can_be_tried_again),
   };

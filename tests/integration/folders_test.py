@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""Folders of the outbox that go, come back or are exchanged beside a running worker: each event once, nothing out of sight, and the relay goes
+on by itself. An outbox that is unmounted, moved away or replaced ends its worker with 75, and the new one is not touched."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import harness
+
+ONCE = {"flush.interval": "500ms", "outbox.settle": "100ms"}
+
+
+class Folders(harness.BusTest):
+    def event(self, key="p"):
+        return self.entry("plot.updated", {"plot_id": key})
+
+    def published(self):
+        return [r.headers["ce_id"].decode() for r in self.drain("plot.events")]
+
+    def names(self, folder):
+        path = self.outbox / folder
+        return sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+
+    def relayed(self, ids, what="everything is relayed"):
+        harness.wait_until(lambda: not self.pending() and sorted(self.published()) == sorted(ids), what=what)
+
+    def test_sent_that_goes_is_made_again_and_nothing_is_published_twice(self):
+        worker = self.start_worker(options={**ONCE, "outbox.sent": "keep"})
+        ids = [self.event()]
+        self.relayed(ids)
+        shutil.rmtree(self.outbox / "sent")
+        ids.append(self.event())
+        self.relayed(ids)
+        self.assertEqual(self.names("sent"), [ids[1] + ".json"])
+        (self.outbox / "sent").rename(self.outbox / "sent.old")
+        (self.outbox / "sent").write_text("in the way")
+        ids.append(self.event())
+        harness.wait_until(lambda: worker.logs("outbox_write_failed"), what="it waits and says so")
+        health = self.run_cli("health", expect=2).stdout()
+        self.assertIn("/sent/", health)
+        time.sleep(2)  # four flush intervals, each of which would publish it again
+        self.assertEqual(self.pending(), [ids[2] + ".json"])
+        (self.outbox / "sent").unlink()
+        self.relayed(ids)
+        self.assertEqual(self.names("sent"), [ids[2] + ".json"])
+        self.assertEqual(self.names("sent.old"), [ids[1] + ".json"])
+        self.run_cli("health", expect=0)
+        self.assertEqual(worker.stop(), 0)
+        self.assertTrue(worker.logs("folder_changed"))
+
+    def test_dlq_and_tmp_that_go_cost_no_letter_and_do_not_stop_the_relay(self):
+        worker = self.start_worker(options=ONCE)
+        ids = [self.event()]
+        self.relayed(ids)
+        for turn, bad in enumerate((b'{"id": "x-1", "name": "nowhere.x", "payload": {}, "status": "pending"}', b"{ no json")):
+            for deed in ("rename", "rmtree"):
+                if (self.outbox / "dlq").exists():
+                    shutil.rmtree(self.outbox / "dlq") if deed == "rmtree" else (self.outbox / "dlq").rename(self.outbox / f"dlq.{turn}")
+                shutil.rmtree(self.outbox / ".busbridge/tmp")
+                before = {f: self.names(f) for f in ("dlq.0", "dlq.1")}
+                self.write(f"bad{turn}{deed}.json", bad)
+                ids.append(self.event())
+                self.relayed(ids)
+                self.assertEqual(list(self.dead()), [f"bad{turn}{deed}.json"])
+                self.assertEqual({f: self.names(f) for f in before}, before)
+                listed = self.run_cli("list", "--type", "dlq", "-o", "jsonl", expect=0).stdout()
+                self.assertEqual(len(listed.splitlines()), 1, listed)
+        self.assertIn("1 dead", self.run_cli("health").stdout())
+        self.assertEqual(worker.stop(), 0)
+
+    # ---- ownership lost -----------------------------------------------------------------------------------------------------------
+
+    def ends(self, worker, words):
+        """With 75 within 10 s (a loaded machine is given more), saying why."""
+        self.assertEqual(worker.wait(60), 75, worker.stderr()[-2000:])
+        (line,) = worker.logs("relay_failed")
+        self.assertIn(words, line["msg"])
+
+    def working(self):
+        worker = self.start_worker(options=ONCE)
+        self.ids = [*getattr(self, "ids", []), self.event()]
+        self.relayed(self.ids)
+        return worker
+
+    def untouched(self, before=()):
+        """What lies in the new outbox is as it was put there, and health does not call it well."""
+        self.assertEqual(sorted(os.listdir(self.outbox)), sorted(before))
+        health = self.run_cli("health")
+        self.assertNotEqual(health.status, 0, health.stdout())
+        self.assertIn("No worker runs", health.stdout())
+
+    def test_without_its_busbridge_folder_it_ends(self):
+        worker = self.working()
+        (self.outbox / ".busbridge").rename(self.outbox / ".gone")
+        self.ends(worker, ".busbridge is gone")
+        self.assertFalse((self.outbox / ".busbridge").exists())
+
+    def test_an_outbox_that_is_moved_away_or_replaced_is_not_worked_on(self):
+        for words in ("is gone", "another folder lies in the place"):
+            worker = self.working()
+            worker.signal(19)
+            away = self.dir / f"away-{len(words)}"
+            self.outbox.rename(away)
+            if words != "is gone":
+                self.outbox.mkdir()
+                new = self.entry("plot.updated", {"plot_id": "new"})
+            worker.signal(18)
+            self.ends(worker, words)
+            if words != "is gone":
+                self.untouched([new + ".json"])
+            else:
+                self.assertEqual(self.run_cli("health").status, 3)
+                self.outbox.mkdir()
+            shutil.rmtree(self.outbox)
+            away.rename(self.outbox)
+
+    def test_also_while_the_broker_is_away(self):
+        self.options["kafka.bootstrap.servers"] = f"127.0.0.1:{harness.free_port()}"
+        self.event()
+        worker = self.start_worker(options=ONCE)
+        harness.wait_until(lambda: worker.logs("kafka_away"), what="the outage is told")
+        self.outbox.rename(self.dir / "away")
+        self.outbox.mkdir()
+        self.ends(worker, "another folder lies in the place")
+        self.untouched()
+
+    def test_an_outbox_that_is_unmounted_and_mounted_anew_is_not_taken_over(self):
+        mount = ["mount", "-t", "tmpfs", "none", str(self.outbox)]
+        if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no right to mount a file system")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(self.outbox)], stderr=subprocess.DEVNULL)
+        for again in (False, True):
+            worker = self.working()
+            subprocess.run(["umount", "-l", str(self.outbox)], check=True)
+            if again:
+                subprocess.run(mount, check=True)
+            self.ends(worker, "another folder lies in the place")
+            self.untouched()
+            if not again:
+                subprocess.run(mount, check=True)
+
+
+if __name__ == "__main__":
+    harness.main()
