@@ -7,8 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define CONNECTION_LIMIT 64   /* of each, and so many threads */
-#define CONNECTIONS_OF_ONE 32 /* by TCP, of one address */
+#define LEAVING_MAX 192 /* were shown out and are not gone yet; beyond, libmicrohttpd itself turns newcomers away */
 #define HEADER_BYTES (16 * 1024)
 #define IDLE_SECONDS 60
 #define STOP_MS 5000
@@ -29,8 +28,7 @@ static enum status listener_start(struct listener *l, int fd, const char *where,
   l->daemon = MHD_start_daemon(
       MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
       request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, complain, l->control, MHD_OPTION_LISTEN_SOCKET, fd,
-      MHD_OPTION_CONNECTION_LIMIT, CONNECTION_LIMIT, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-      l->tcp ? CONNECTIONS_OF_ONE : 0, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
+      MHD_OPTION_CONNECTION_LIMIT, GUESTS_MAX + LEAVING_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
       MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
       MHD_OPTION_NOTIFY_CONNECTION, request_guest, l, MHD_OPTION_END);
   if (l->daemon) return ST_OK;

@@ -32,14 +32,9 @@ static const char *title_of(int code) {
   static const struct {
     int code;
     const char *title;
-  } titles[] = {{400, "Bad Request"},
-                {403, "Forbidden"},
-                {404, "Not Found"},
-                {405, "Method Not Allowed"},
-                {409, "Conflict"},
-                {413, "Content Too Large"},
-                {501, "Not Implemented"},
-                {503, "Service Unavailable"},
+  } titles[] = {{400, "Bad Request"},         {401, "Unauthorized"},       {403, "Forbidden"},
+                {404, "Not Found"},           {405, "Method Not Allowed"}, {409, "Conflict"},
+                {413, "Content Too Large"},   {501, "Not Implemented"},    {503, "Service Unavailable"},
                 {507, "Insufficient Storage"}};
   for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
     if (titles[i].code == code) return titles[i].title;

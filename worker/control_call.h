@@ -27,7 +27,7 @@ struct call {
   bool wants_json;             /* where words are the usual answer */
   const struct caller *caller; /* NULL: not known */
   const struct query *query;
-  struct span body; /* of a row with ROUTE_BODY, at most ROUTE_BODY_MAX bytes; else empty */
+  struct span body; /* of a row with ROUTE_BODY, at most ROUTE_IDS_MAX bytes; else empty */
   uint64_t id;      /* the path's number, where it has one */
   char name[256];   /* the path's name, likewise */
 };

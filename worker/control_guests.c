@@ -1,5 +1,6 @@
 #include "worker/control_guests.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #define ASK_MS 30000   /* headers and body, and the pause before them on a kept connection */
@@ -8,6 +9,10 @@
 struct guest {
   struct guest *next, **self; /* self: what points at this one */
   int fd;
+  const void *door;
+  struct in6_addr address; /* IPv4 in its mapped form */
+  bool remote;             /* has an address */
+  bool leaving;            /* was shown out */
   enum guest_phase phase;
   int64_t since_ms;
 };
@@ -25,14 +30,65 @@ void guests_release(struct guests *g) {
   pthread_mutex_destroy(&g->lock);
 }
 
-struct guest *guest_enter(struct guests *g, int fd) {
+static void take_address(struct guest *guest) {
+  struct sockaddr_storage peer;
+  socklen_t size = sizeof peer;
+  const struct sockaddr_in *four = (const void *)&peer;
+  if (getpeername(guest->fd, (struct sockaddr *)&peer, &size) != 0) return;
+  guest->remote = peer.ss_family == AF_INET || peer.ss_family == AF_INET6;
+  if (peer.ss_family == AF_INET6) guest->address = ((const struct sockaddr_in6 *)&peer)->sin6_addr;
+  if (peer.ss_family != AF_INET) return;
+  memset(guest->address.s6_addr + 10, 0xFF, 2);
+  memcpy(guest->address.s6_addr + 12, &four->sin_addr, 4);
+}
+
+static bool beside(const struct guest *a, const struct guest *b, bool of_one) {
+  if (a == b || a->leaving || a->door != b->door) return false;
+  return !of_one || (a->remote && b->remote && memcmp(&a->address, &b->address, sizeof a->address) == 0);
+}
+
+static size_t count_beside(const struct guests *g, const struct guest *guest, bool of_one) {
+  size_t count = 0;
+  for (const struct guest *other = g->first; other; other = other->next) count += beside(other, guest, of_one);
+  return count;
+}
+
+static struct guest *slowest(const struct guests *g, const struct guest *guest, bool of_one, enum guest_phase phase) {
+  struct guest *found = NULL;
+  for (struct guest *other = g->first; other; other = other->next)
+    if (beside(other, guest, of_one) && other->phase == phase && (!found || other->since_ms <= found->since_ms))
+      found = other; /* of equal ones the first that came: the list begins with the last */
+  return found;
+}
+
+static void show_out(struct guest *guest) {
+  shutdown(guest->fd, SHUT_RDWR);
+  guest->leaving = true;
+}
+
+/* Where all are at work who would have to go, it is the newcomer, once there is no place or his address has its share.
+ * Lock held. */
+static void make_room(struct guests *g, struct guest *guest) {
+  bool share = count_beside(g, guest, true) >= GUESTS_OF_ONE;
+  size_t others = count_beside(g, guest, false);
+  if (!share && others < GUESTS_MAX - GUESTS_FREE) return;
+  struct guest *out = slowest(g, guest, share, GUEST_ASKS);
+  if (!out) out = slowest(g, guest, share, GUEST_TAKES);
+  if (!out && (share || others >= GUESTS_MAX)) out = guest;
+  if (out) show_out(out);
+}
+
+struct guest *guest_enter(struct guests *g, int fd, const void *door) {
   struct guest *guest = malloc(sizeof *guest);
   if (!guest) return NULL;
-  *guest = (struct guest){.self = &g->first, .fd = fd, .phase = GUEST_ASKS, .since_ms = clock_mono_ms(g->clock)};
+  *guest = (struct guest){
+      .self = &g->first, .fd = fd, .door = door, .phase = GUEST_ASKS, .since_ms = clock_mono_ms(g->clock)};
+  take_address(guest);
   pthread_mutex_lock(&g->lock);
   guest->next = g->first;
   if (guest->next) guest->next->self = &guest->next;
   g->first = guest;
+  make_room(g, guest);
   pthread_mutex_unlock(&g->lock);
   return guest;
 }
@@ -60,9 +116,8 @@ size_t guests_hurry(struct guests *g) {
   pthread_mutex_lock(&g->lock);
   for (struct guest *guest = g->first; guest; guest = guest->next) {
     int64_t limit = guest->phase == GUEST_ASKS ? ASK_MS : guest->phase == GUEST_TAKES ? TAKE_MS : INT64_MAX;
-    if (now - guest->since_ms <= limit) continue;
-    shutdown(guest->fd, SHUT_RDWR);
-    guest->since_ms = now;
+    if (guest->leaving || now - guest->since_ms <= limit) continue;
+    show_out(guest);
     count++;
   }
   pthread_mutex_unlock(&g->lock);

@@ -1,5 +1,7 @@
 /* control_guests.h - who is connected, and how long he takes: a client that sends its request or takes its answer too
  * slowly is shown out, so that it cannot keep a place for ever. libmicrohttpd itself only minds silence, not drops.
+ * And whoever comes finds a place: where few are left, or his address has its share, the one who has been at his
+ * request for longest goes, before one who takes an answer. A probe asks at once; who says nothing keeps nobody out.
  *
  * A connection is in one phase after the other; working has no limit. Private to worker/control*.c; any thread.
  */
@@ -10,6 +12,11 @@
 
 #include <pthread.h>
 
+enum {
+  GUESTS_MAX = 64,    /* of a door */
+  GUESTS_FREE = 8,    /* places that are kept free */
+  GUESTS_OF_ONE = 32, /* by TCP, of one address */
+};
 enum guest_phase { GUEST_ASKS, GUEST_WAITS, GUEST_TAKES };
 struct guest;
 struct guests {
@@ -19,8 +26,8 @@ struct guests {
 };
 void guests_init(struct guests *g, const struct clock *clock);
 void guests_release(struct guests *g); /* nobody comes or leaves any more */
-/* NULL when memory is out: he stays unwatched. */
-struct guest *guest_enter(struct guests *g, int fd);
+/* door: which listener he came by. NULL when memory is out: he stays unwatched. */
+struct guest *guest_enter(struct guests *g, int fd, const void *door);
 /* Before the descriptor is closed. NULL is fine, here and below. */
 void guest_leave(struct guests *g, struct guest *guest);
 void guest_phase(struct guests *g, struct guest *guest, enum guest_phase phase);

@@ -19,6 +19,7 @@ struct listener {
   struct control *control;
   struct MHD_Daemon *daemon; /* NULL: not open */
   atomic_int walking;        /* answers under way that may go through the whole outbox */
+  atomic_size_t sending;     /* bytes of answers on their way */
   bool tcp;
 };
 
@@ -30,8 +31,7 @@ struct control {
   struct guests guests;
   struct listener local, network;
   atomic_bool draining;
-  atomic_int running;    /* requests begun and not completed */
-  atomic_size_t sending; /* bytes of answers on their way by TCP */
+  atomic_int running; /* requests begun and not completed */
 };
 
 /* libmicrohttpd's callbacks; ctx is a struct listener. */

@@ -7,9 +7,10 @@
 
 #define BODY_LIMIT (64 * 1024)         /* where none is needed */
 #define BODY_READ (16 * 1024 * 1024)   /* so much is read, so that the refusal arrives */
-#define SENDING_MAX (64 * 1024 * 1024) /* answers on their way by TCP: a slow reader's lie in memory */
-#define WALKS_MAX 4                    /* at once by one listener */
-#define WALK_WAIT_MS 2000              /* for one of them to end */
+#define SENDING_TCP (64 * 1024 * 1024) /* answers on their way: a slow reader's lie in memory */
+#define SENDING_LOCAL (128 * 1024 * 1024)
+#define WALKS_MAX 4       /* at once by one listener */
+#define WALK_WAIT_MS 2000 /* for one of them to end */
 #define TOKEN_HINT "Authorization: Bearer with the token of http.token"
 
 struct request {
@@ -22,8 +23,8 @@ struct request {
 };
 
 struct headers {
-  const char *host, *origin, *authorization, *length, *accept;
-  unsigned hosts, origins, authorizations;
+  const char *host, *origin, *authorization, *length, *coding, *accept;
+  unsigned hosts, origins, authorizations, lengths, codings;
 };
 
 /* ---- who may ask ------------------------------------------------------------------------------------------------ */
@@ -34,7 +35,8 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
   if (!strcasecmp(key, "Host")) h->hosts++, h->host = value ? value : "";
   if (!strcasecmp(key, "Origin")) h->origins++, h->origin = value ? value : "";
   if (!strcasecmp(key, "Authorization")) h->authorizations++, h->authorization = value;
-  if (!strcasecmp(key, "Content-Length")) h->length = value;
+  if (!strcasecmp(key, "Content-Length")) h->lengths++, h->length = value ? value : "";
+  if (!strcasecmp(key, "Transfer-Encoding")) h->codings++, h->coding = value ? value : "";
   if (!strcasecmp(key, "Accept")) h->accept = value;
   return MHD_YES;
 }
@@ -55,6 +57,20 @@ static bool is_question(const char *method) {
 
 static void deny(struct answer *answer, const char *detail) {
   answer_problem(answer, MHD_HTTP_FORBIDDEN, ST_DENIED, detail);
+}
+
+/* Where the body ends must be told once and in one way: what stands between the client and us (a proxy) may read it
+ * otherwise, and what is a body for one is a request for the other. */
+static bool frames_its_body(const struct headers *h, struct answer *answer) {
+  const char *wrong = NULL;
+  if (h->lengths > 1 || h->codings > 1 || (h->lengths && h->codings))
+    wrong = "The body's length is told once: by one Content-Length or by Transfer-Encoding";
+  else if (h->codings && strcasecmp(h->coding, "chunked") != 0)
+    wrong = "Of Transfer-Encoding only chunked is understood";
+  else if (h->lengths && (!*h->length || h->length[strspn(h->length, "0123456789")]))
+    wrong = "Content-Length is a decimal number";
+  if (wrong) answer_problem(answer, 400, ST_INVALID, wrong);
+  return !wrong;
 }
 
 /* A request without Host comes from no browser (HTTP/1.0 of a load balancer's check). */
@@ -171,13 +187,13 @@ static bool is_gone(void *ctx) {
 
 /* What a slow reader has not taken yet lies in memory: all of it together is bounded. */
 static void count_sending(struct listener *l, struct request *request, struct answer *answer) {
-  if (!l->tcp) return;
+  size_t most = l->tcp ? SENDING_TCP : SENDING_LOCAL;
   request->sending = answer->body.len;
-  if (atomic_fetch_add(&l->control->sending, request->sending) + request->sending <= SENDING_MAX) return;
-  atomic_fetch_sub(&l->control->sending, request->sending);
+  if (atomic_fetch_add(&l->sending, request->sending) + request->sending <= most) return;
+  atomic_fetch_sub(&l->sending, request->sending);
   request->sending = 0;
-  answer_problem(answer, 503, ST_UNAVAILABLE,
-                 "Too much is being sent over TCP already; ask for less, or ask again later");
+  buffer_release(&answer->body);
+  answer_problem(answer, 503, ST_UNAVAILABLE, "Too much is being sent already; ask for less, or ask again later");
 }
 
 static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection *connection, struct request *request,
@@ -225,7 +241,7 @@ static bool admit(struct listener *l, struct MHD_Connection *connection, const s
     deny(answer, "Only root, the worker's user and the socket's group");
     return false;
   }
-  if (!admits_sender(c, h, answer)) return false;
+  if (!frames_its_body(h, answer) || !admits_sender(c, h, answer)) return false;
   if (l->tcp && !admits_asking(c, h, !is_question(method) || needs.rights, &request->full_rights, answer)) return false;
   if (!h->length || strtoull(h->length, NULL, 10) <= BODY_READ) return true;
   too_large(request->limit, answer);
@@ -283,7 +299,7 @@ void request_completed(void *ctx, struct MHD_Connection *connection, void **stat
   (void)why;
   guest_phase(&l->control->guests, guest_of(connection), GUEST_ASKS);
   if (!request) return;
-  atomic_fetch_sub(&l->control->sending, request->sending);
+  atomic_fetch_sub(&l->sending, request->sending);
   buffer_release(&request->body);
   free(request);
   *state = NULL;
@@ -294,7 +310,7 @@ void request_guest(void *ctx, struct MHD_Connection *connection, void **guest,
                    enum MHD_ConnectionNotificationCode what) {
   struct listener *l = ctx;
   if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-    *guest = guest_enter(&l->control->guests, descriptor(connection));
+    *guest = guest_enter(&l->control->guests, descriptor(connection), l);
   } else {
     guest_leave(&l->control->guests, *guest);
     *guest = NULL;

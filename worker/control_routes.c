@@ -4,10 +4,9 @@
 #include "bridge/base/words.h"
 
 #define JSON_TYPE "application/json"
-#define ROUTE_BODY 1   /* takes a request body */
+#define ROUTE_BODY 1   /* takes a request body: ids */
 #define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
-#define ROUTE_LONG 4   /* with ROUTE_BODY: of many ids */
-#define ROUTE_WALK 8   /* may read every file there is */
+#define ROUTE_WALK 4   /* may read every file there is */
 
 /* {id} stands for a number, {name} for one step of any characters but '/' (percent-decoded before it comes here). */
 static const struct row {
@@ -19,8 +18,8 @@ static const struct row {
     {"GET", "/v1/status", answer_status, "detailed", 0},
     {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit", ROUTE_WALK},
     {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", ROUTE_WALK},
-    {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE, ROUTE_RIGHTS},
-    {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE, ROUTE_RIGHTS},
+    {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE, ROUTE_RIGHTS | ROUTE_WALK},
+    {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE, ROUTE_RIGHTS | ROUTE_WALK},
     {"POST", "/v1/flush", answer_flush, "limit dry_run", 0},
     {"GET", "/v1/flush/{id}", answer_flush_progress, "", 0},
     {"DELETE", "/v1/flush/{id}", answer_flush_cancel, "", 0},
@@ -29,14 +28,13 @@ static const struct row {
     {"POST", "/v1/pause", answer_pause, "reason", 0},
     {"DELETE", "/v1/pause", answer_resume, "", 0},
     {"POST", "/v1/resume", answer_resume, "", 0},
-    {"POST", "/v1/replay", answer_replay, "id force all dry_run " SELECTION_TYPE " " SELECTION_FILTERS,
-     ROUTE_BODY | ROUTE_LONG},
+    {"POST", "/v1/replay", answer_replay, "id force all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY},
     {"GET", "/v1/replay", answer_replay_list, "", 0},
     {"GET", "/v1/replay/{id}", answer_replay_progress, "", 0},
     {"POST", "/v1/replay/{id}/step", answer_replay_step, "limit", 0},
     {"DELETE", "/v1/replay/{id}", answer_replay_cancel, "", 0},
     {"POST", "/v1/replay/{id}/cancel", answer_replay_cancel, "", 0},
-    {"POST", "/v1/purge", answer_purge, "all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY | ROUTE_LONG},
+    {"POST", "/v1/purge", answer_purge, "all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY},
     {"GET", "/v1/purge", answer_purge_list, "", 0},
     {"GET", "/v1/purge/{id}", answer_purge_progress, "", 0},
     {"POST", "/v1/purge/{id}/step", answer_purge_step, "limit", 0},
@@ -122,8 +120,8 @@ struct route_needs route_needs(const char *method, const char *path) {
   struct call call = {0};
   const struct row *route = find_route(method, path, &call, &ignored);
   unsigned flags = route ? route->flags : 0;
-  size_t body = !(flags & ROUTE_BODY) ? 0 : flags & ROUTE_LONG ? ROUTE_IDS_MAX : ROUTE_BODY_MAX;
-  return (struct route_needs){.body = body, .walks = flags & ROUTE_WALK, .rights = flags & ROUTE_RIGHTS};
+  return (struct route_needs){
+      .body = flags & ROUTE_BODY ? ROUTE_IDS_MAX : 0, .walks = flags & ROUTE_WALK, .rights = flags & ROUTE_RIGHTS};
 }
 
 void route_request(const struct call *request, const char *method, const char *path, struct answer *answer) {

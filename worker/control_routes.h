@@ -5,7 +5,6 @@
 
 #include "worker/control_call.h"
 
-#define ROUTE_BODY_MAX (1024 * 1024)
 #define ROUTE_IDS_MAX (8 * 1024 * 1024) /* 200,000 ids */
 
 struct route_needs {

@@ -253,10 +253,13 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   struct showing *w = ctx;
   uint64_t size = info->size;
   size_t before = w->json->len;
-  if (info->raw)
-    w->status = read_raw(w->service, info, RAW_MOST, w->json, &size, w->err);
-  else
+  if (info->raw) {
+    w->status = read_raw(w->service, info, 0, w->json, &size, w->err); /* how many: what is too much is not read */
+    if (w->status == ST_OK && size <= RAW_MOST)
+      w->status = read_raw(w->service, info, RAW_MOST, w->json, &size, w->err);
+  } else {
     buffer_add(w->json, info->text);
+  }
   if (w->status == ST_OK && !w->json->failed && size > w->json->len - before)
     w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read the file itself, in %s",
                           place_path(info->place), info->file, (unsigned long long)size, state_path(w->service->state));

@@ -4,9 +4,11 @@ a wrong user, requests that are malformed, too large, too slow. Nothing changes,
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
+import threading
 import unittest
 from pathlib import Path
 
@@ -113,6 +115,7 @@ class Rights(ControlTest):
         for wrong in ({}, {"Authorization": "Bearer x" + TOKEN}, {"Authorization": "Basic " + TOKEN}):
             answer = self.ask("tcp", "POST", "/v1/replay?id=d-1", **wrong)
             self.problem(answer, 401)
+            self.assertEqual(json.loads(answer[2])["title"], "Unauthorized")
             self.assertEqual(answer[1]["www-authenticate"], 'Bearer realm="busbridge"')
         self.problem(self.ask("tcp", "GET", "/v1/status", Authorization="Bearer x"), 401, "http.token")
         self.assertTrue(self.in_place())
@@ -321,7 +324,7 @@ class Long(ControlTest):
             for where in BOTH:
                 with self.connect(where) as s:
                     s.sendall(b"GET /v1/entries?limit=10&key=none HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            return b'busbridge_commands_total{command="list",result="refused"}' in self.ask("unix", "GET", "/metrics")[2]
+            return re.search(rb'busbridge_commands_total{command="list",result="refused"} [1-9]', self.ask("unix", "GET", "/metrics")[2])
 
         wait_until(stopped, what="a list that was stopped")
         half = b"GET /v1/entries?limit=1000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -384,6 +387,66 @@ class Hostile(ControlTest):
         while idle:
             idle.pop().close()
         wait_until(lambda: self.ask("tcp", "GET", "/livez")[0] == 200, what="TCP answers again")
+
+    def test_half_open_requests_of_several_addresses_keep_no_probe_out(self):
+        self.options["http.listen"] = f"0.0.0.0:{self.port}"
+        self.worker()
+        idle = []
+        self.addCleanup(lambda: [s.close() for s in idle])
+
+        def half_open(address, count):
+            for _ in range(count):
+                s = socket.socket(socket.AF_INET)
+                idle.append(s)
+                s.settimeout(30)
+                s.bind((address, 0))
+                s.connect(("127.0.0.1", self.port))
+                s.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ")
+
+        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
+            half_open(address, 32)
+        for _ in range(10):  # of a third, and of one of them
+            self.assertEqual(self.ask("tcp", "GET", "/livez")[0], 200)
+            half_open("127.0.0.2", 8)
+        with socket.socket() as s:
+            s.settimeout(30)
+            s.bind(("127.0.0.2", 0))
+            s.connect(("127.0.0.1", self.port))
+            s.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            self.assertTrue(s.recv(12).endswith(b"200"))
+
+    def test_a_body_whose_length_is_told_twice_is_refused_and_its_connection_closed(self):
+        self.worker(**{"http.token": TOKEN})
+        second = b"POST /v1/replay?id=d-1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\nContent-Length: 0\r\n\r\n"
+        for lines in (["Transfer-Encoding: chunked", "Content-Length: 5"], ["Content-Length: 5", "Transfer-Encoding: chunked"],
+                      ["Content-Length: 5", "Content-Length: 6"], ["Content-Length: 5", "Content-Length: 5"], ["Content-Length: 5, 6"],
+                      ["Content-Length: +5"], ["Content-Length: 0x5"], ["Content-Length: -5"], ["Content-Length: 5 5"], ["Content-Length:"],
+                      ["Transfer-Encoding: gzip, chunked"], ["Transfer-Encoding: identity"], ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+                      ["Transfer-Encoding: xchunked"], ["Transfer-Encoding:"], ["transfer-encoding: chunked", "content-length: 0"]):
+            for where in BOTH:
+                head = "POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN + "\r\n" + "".join(f"{line}\r\n" for line in lines)
+                answer = self.raw(where, head.encode() + b"\r\n0\r\n\r\n" + second)
+                self.assertEqual(set(re.findall(rb"HTTP/1.1 (\d+)", answer)), {b"400"}, (lines, answer))
+        self.assertTrue(self.in_place())
+
+    def test_many_large_raw_files_at_once_are_refused_before_they_are_read(self):
+        worker = self.worker()
+        (self.outbox / "dlq/big.raw").write_bytes(b"x" * 50_000_000)
+        description = json.loads((self.outbox / "dlq/d-1.json").read_text())
+        inode = (self.outbox / "dlq/big.raw").stat().st_ino
+        description |= {"id": "big", "storage_key": "big", "payload": {}, "reason": "too_large", "inode": inode}
+        (self.outbox / "dlq/big.json").write_text(json.dumps(description))
+        before, answers = self.resident(worker), []
+        threads = [threading.Thread(target=lambda: answers.append(self.ask("unix", "GET", "/v1/entries/big/raw"))) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, self.resident(worker))
+        for answer in answers:
+            self.assertEqual(answer[0], 413, answer[2][:300])
+            self.problem(answer, 413, "50000000 bytes")
+        self.assertLess(max(most, self.resident(worker)) - before, 32 * 1024, "kB more")
 
     def test_answers_that_nobody_takes_are_bounded(self):
         worker = self.worker(**{"http.token": TOKEN})

@@ -143,7 +143,7 @@ static void who_asks_or_takes_too_slowly_is_shown_out(void **state) {
   guests_init(&g, &clock);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
-    guest[i] = guest_enter(&g, pair[i][0]);
+    guest[i] = guest_enter(&g, pair[i][0], NULL);
     assert_non_null(guest[i]);
   }
   now_ns += ASK_MS * INT64_C(1000000);
@@ -165,6 +165,61 @@ static void who_asks_or_takes_too_slowly_is_shown_out(void **state) {
   for (int i = 0; i < 3; i++) close(pair[i][0]), close(pair[i][1]);
 }
 
+enum { CAME = 120 };
+
+/* By socketpair: without an address. */
+static void come(struct guests *g, struct guest *guest[CAME], int pair[CAME][2], int from, int to, const void *door) {
+  for (int i = from; i < to; i++) {
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
+    guest[i] = guest_enter(g, pair[i][0], door);
+    assert_non_null(guest[i]);
+    now_ns += 1000000;
+  }
+}
+
+static int shown_out(int pair[CAME][2], int from, int to) {
+  int count = 0;
+  for (int i = from; i < to; i++) count += shut(pair[i][1]);
+  return count;
+}
+
+static void whoever_comes_finds_a_place(void **state) {
+  const struct clock clock = {.mono_ns = mono};
+  static struct guest *guest[CAME];
+  static int pair[CAME][2];
+  struct guests g;
+  int door, other;
+  (void)state;
+  now_ns = 1;
+  guests_init(&g, &clock);
+  const int room = GUESTS_MAX - GUESTS_FREE;
+  come(&g, guest, pair, 0, room, &door);
+  assert_int_equal(shown_out(pair, 0, room), 0);
+  for (int i = 1; i < room; i += 2) guest_phase(&g, guest[i], GUEST_WAITS);
+  come(&g, guest, pair, room, room + 2, &door); /* the two that have asked for longest go */
+  assert_true(shut(pair[0][1]) && shut(pair[2][1]));
+  assert_int_equal(shown_out(pair, 0, room + 2), 2);
+  come(&g, guest, pair, room + 2, room + 4, &other); /* another door has places of its own */
+  assert_int_equal(shown_out(pair, 0, room + 4), 2);
+  for (int i = 4; i < room + 2; i += 2) guest_phase(&g, guest[i], i == 8 ? GUEST_TAKES : GUEST_WAITS);
+  guest_phase(&g, guest[room + 1], GUEST_WAITS);
+  come(&g, guest, pair, room + 4, room + 5, &door); /* none asks: the one that takes an answer */
+  assert_true(shut(pair[8][1]));
+  guest_phase(&g, guest[room + 4], GUEST_WAITS);
+  come(&g, guest, pair, room + 5, room + 6, &door); /* all are at work: there are a few places more */
+  assert_int_equal(shown_out(pair, 0, room + 6), 3);
+  int last = room + 6;
+  for (; last < CAME && shown_out(pair, 0, last) == 3; last++) {
+    guest_phase(&g, guest[last - 1], GUEST_WAITS);
+    come(&g, guest, pair, last, last + 1, &door);
+  }
+  assert_int_equal(last - 2 - 3,
+                   GUESTS_MAX + 1); /* two by the other door, three gone: then one too many, who goes himself */
+  assert_true(shut(pair[last - 1][1]));
+  for (int i = 0; i < last; i++) guest_leave(&g, guest[i]), close(pair[i][0]), close(pair[i][1]);
+  guests_release(&g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_addresses_localhost_and_listed_names_are_answered_to),
@@ -173,6 +228,7 @@ int main(void) {
       cmocka_unit_test(a_token_that_no_header_can_carry_is_refused),
       cmocka_unit_test(addresses_are_understood_or_refused_with_what_was_expected),
       cmocka_unit_test(who_asks_or_takes_too_slowly_is_shown_out),
+      cmocka_unit_test(whoever_comes_finds_a_place),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
