@@ -33,6 +33,7 @@
   X("relay", "batch_settled", "info", "A batch is in Kafka and out of the outbox")                                     \
   X("relay", "event_published", "debug", "One event of it: where it lies, and how long it took")                       \
   X("relay", "event_duplicate", "info", "An entry whose id was published before was removed; twin is where")           \
+  X("relay", "id_reused", "warning", "Such an entry had another name or payload than the event that was published")    \
   X("relay", "event_refused", "warning", "The broker refused an event; it is tried again later")                       \
   X("relay", "event_dead", "warning", "An entry was set aside; reason is its word, the message its remedy")            \
   X("relay", "isolating", "info", "The broker refused a batch; the event it means is looked for")                      \
@@ -64,6 +65,7 @@
   X("relay", "hands_incomplete", "warning", "A crash by stack overflow would not be noted")                            \
   X("relay", "relay_failed", "error", "The relay cannot go on; the worker ends")                                       \
   X("outbox", "entry_odd", "warning", "Left alone: no plain file with one link")                                       \
+  X("outbox", "entry_dispatched", "warning", "Another bus marked an entry while it was on its way; said once")         \
   X("outbox", "entry_unreadable", "warning", "Left alone: the worker may not read it")                                 \
   X("outbox", "move_finished", "info", "A move to dlq/ that a crash cut is finished")                                  \
   X("outbox", "move_failed", "warning", "Such a move cannot be finished now")                                          \

@@ -75,6 +75,10 @@ struct event {
 enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out, struct error *err);
 enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
 
+/* Digest of its name and its payload's text, the same on every machine; 0: it has no payload. Two entries of one id
+ * that differ in it are two events. */
+uint64_t event_content(const struct json_doc *doc, const struct event *e);
+
 bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */
 /* What a file named after a valid id is called, less its ending: the id, with "_" in front where it begins with a dot,
  * since such a name is no entry's. */

@@ -1,5 +1,7 @@
 #include "bridge/event/event.h"
 
+#include "bridge/base/table.h"
+
 #include <limits.h>
 
 #define SHOWN 40
@@ -209,4 +211,11 @@ enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct 
   if (why != REASON_NONE) r.err = NULL;
   enum reason payload = read_payload(&r, out);
   return why == REASON_NONE ? payload : why;
+}
+
+uint64_t event_content(const struct json_doc *doc, const struct event *e) {
+  if (e->payload == JSON_NONE) return 0;
+  uint64_t name = digest_fixed(e->name).lo, content = digest_fixed(json_slice(doc, e->payload)).lo;
+  content ^= name << 1 | name >> 63;
+  return content ? content : 1;
 }

@@ -1,3 +1,4 @@
+#include "bridge/outbox/left.h"
 #include "bridge/outbox/store_file.h"
 
 #include <fcntl.h>
@@ -49,9 +50,7 @@ static enum status try_carry(struct fs *s, struct carried *at, enum place to, co
 }
 
 /* A crash in here leaves it in its place or in the folder: at worst in one that was moved away at that moment. */
-enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
-                         struct error *err) {
-  int place = fs_folder(s, from);
+enum status fs_carry(struct fs *s, int place, const char *name, enum place to, const char *to_name, struct error *err) {
   struct carried at = {.folder = place};
   enum status st = ST_AGAIN;
   fs_name_copy(at.name, name);
@@ -68,8 +67,43 @@ enum status fs_move_free(struct fs *s, enum place from, const char *name, enum p
   return st;
 }
 
+enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
+                         struct error *err) {
+  return fs_carry(s, fs_folder(s, from), name, to, to_name, err);
+}
+
+/* ---- dead letters ---- */
+
+static enum status is_dead(struct fs *s, const char *tmp, const char *name, struct error *err) {
+  struct fs_desk d = {0};
+  enum fs_read got = fs_desk_reread(s, &d, state_tmp(s->c.state), tmp, err);
+  enum status st = got == FS_READ ? fs_desk_parse(&d, err) : got == FS_FAILED ? err->status : ST_OK;
+  if (got == FS_UNREADABLE) st = error_sys(err, d.sys, "reading %s again", name);
+  bool dead = fs_desk_is_object(&d) && ((d.event.status == EVENT_DLQ && d.event.reason.len) || fs_newer_form(&d.doc));
+  if (st == ST_OK && !dead) st = error_set(err, ST_NOT_FOUND, "%s is gone, another entry lies there", name);
+  fs_desk_release(&d);
+  return st;
+}
+
+/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is no dead letter. */
+static enum status move_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
+  const struct left left = {.kind = LEFT_BACK, .place = place, .name = name};
+  char tmp[NAME_SIZE];
+  struct stamp now;
+  enum status st = fs_pull(s, &left, tmp, &now, err);
+  if (st != ST_OK) return st;
+  st = is_dead(s, tmp, name, err);
+  if (st == ST_OK) st = fs_carry(s, state_tmp(s->c.state), tmp, PLACE_DLQ, to_name, err);
+  if (st == ST_OK) return ST_OK;
+  enum status back = fs_put_back(s, place, name, tmp, NULL);
+  (void)back; /* else the next holder of the lock does it */
+  return st;
+}
+
 enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
-  enum status st = fs_move_free(s, place, name, PLACE_DLQ, to_name, err);
+  struct error local = {0};
+  if (!err) err = &local;
+  enum status st = move_dead(s, place, name, to_name, err);
   if (st == ST_OK) st = fs_sync_places(s, PLACE_DLQ, place, err);
   if (st != ST_OK) return st;
   pthread_mutex_lock(&s->lock);

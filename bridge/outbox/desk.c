@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define OUR_KEYS 65536 /* what a verdict adds: times, reason, last_error */
+#define YOUNG_US 20000 /* two ticks of the slowest kernel's file times: within one, other bytes get the same stamp */
 
 static const struct event no_event = {
     .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};
@@ -79,21 +80,29 @@ static enum fs_read read_text(struct fs_desk *d, int fd, const char *name, struc
   return d->len == size ? FS_READ : FS_UNSTABLE;
 }
 
-static enum fs_read read_open(struct fs_desk *d, int fd, size_t limit, const char *name, struct error *err) {
+/* Also one that is ahead of the clock. */
+static bool is_young(const struct fs *s, const struct stamp *stamp) {
+  int64_t latest = stamp->mtime_ns > stamp->ctime_ns ? stamp->mtime_ns : stamp->ctime_ns;
+  return clock_wall_us(s->c.clock) - latest / 1000 < YOUNG_US;
+}
+
+static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, bool again, const char *name,
+                              struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) {
     d->sys = errno;
     return FS_UNREADABLE;
   }
   if (st.st_nlink == 0) return FS_GONE;
-  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) return FS_ODD;
+  if (!S_ISREG(st.st_mode) || (st.st_nlink != 1 && !again)) return FS_ODD;
   d->stamp = fs_stamp_of(&st);
-  if ((uint64_t)st.st_size > limit) return FS_TOO_LARGE;
+  d->young = is_young(s, &d->stamp);
+  if ((uint64_t)st.st_size > s->c.max_entry_bytes + OUR_KEYS) return FS_TOO_LARGE;
   return read_text(d, fd, name, err);
 }
 
-enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
-  int folder = fs_folder(s, place);
+static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool again, const char *name,
+                               struct error *err) {
   d->len = 0;
   d->stamp = (struct stamp){0};
   d->doc.count = 0;
@@ -101,10 +110,19 @@ enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, con
   if (folder < 0) return FS_GONE;
   int fd = open_entry(folder, name);
   if (fd < 0) return open_failed(d, errno, name, err);
-  d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
-  enum fs_read how = read_open(d, fd, s->c.max_entry_bytes + OUR_KEYS, name, err);
+  enum fs_read how = read_open(s, d, fd, again, name, err);
   close(fd);
   return how;
+}
+
+enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
+  d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
+  return read_named(s, d, fs_folder(s, place), false, name, err);
+}
+
+enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name, struct error *err) {
+  d->limit = s->c.max_entry_bytes;
+  return read_named(s, d, folder, true, name, err);
 }
 
 /* An entry that was tried, or replayed, is larger by the keys it got. */

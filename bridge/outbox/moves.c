@@ -82,12 +82,18 @@ static enum status swap_back(struct fs *s, enum place place, const char *name, c
   return st;
 }
 
-/* The bytes that were read, moved (its ctime is new). */
-static bool came_out(struct fs *s, const char *tmp, const struct stamp *stamp) {
+/* The bytes that were read, moved (its ctime is new); or the same event with another stamp. */
+static bool came_out(struct fs *s, const char *tmp, const struct entry_ref *ref) {
   struct stat st;
+  struct fs_desk d = {0};
+  enum settled how = SETTLED_CHANGED;
   if (fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stamp out = fs_stamp_of(&st);
-  return out.inode == stamp->inode && out.size == stamp->size && out.mtime_ns == stamp->mtime_ns;
+  if (left_same(&out, &ref->stamp)) return true;
+  enum status same = fs_same(s, &d, state_tmp(s->c.state), ".busbridge/tmp/", tmp, ref, &how, NULL);
+  bool ours = same == ST_OK && how == SETTLED_GONE && fs_ours(ref->place, d.event.status);
+  fs_desk_release(&d);
+  return ours;
 }
 
 static enum status removed_from_tmp(const char *name, struct error *err) {
@@ -101,15 +107,15 @@ static bool there(int folder, const char *name) {
 
 /* The file system cannot exchange: look, then replace. What is put there in between would be lost, hence the warning.
  */
-static enum status replace(struct fs *s, enum place place, const char *name, const struct stamp *stamp, const char *tmp,
+static enum status replace(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
                            enum settled *how, struct error *err) {
   if (!atomic_exchange(&s->exchange_missing, true))
     log_write(s->c.log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
               "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
               "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
   enum status st = ST_OK;
-  if (fs_unchanged(s, place, name, stamp, how))
-    st = durable_rename(state_tmp(s->c.state), tmp, fs_folder(s, place), name, err);
+  if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
+    st = durable_rename(state_tmp(s->c.state), tmp, fs_folder(s, ref->place), name, err);
   else {
     fs_tmp_drop(s, tmp);
     return ST_OK;
@@ -121,12 +127,12 @@ static enum status replace(struct fs *s, enum place place, const char *name, con
   return st;
 }
 
-static enum status exchange(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                            const char *tmp, enum settled *how, struct error *err) {
+static enum status exchange(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                            enum settled *how, struct error *err) {
   int from = state_tmp(s->c.state);
-  enum status st = durable_exchange(from, tmp, fs_folder(s, place), name, err);
-  if (st == ST_UNSUPPORTED) return replace(s, place, name, stamp, tmp, how, err);
-  if (st == ST_OK && !came_out(s, tmp, stamp)) return swap_back(s, place, name, tmp, err);
+  enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
+  if (st == ST_UNSUPPORTED) return replace(s, ref, name, tmp, how, err);
+  if (st == ST_OK && !came_out(s, tmp, ref)) return swap_back(s, ref->place, name, tmp, err);
   if (st == ST_OK) *how = SETTLED_GONE;
   if (st == ST_NOT_FOUND && there(from, tmp)) {
     *how = SETTLED_VANISHED;
@@ -139,11 +145,11 @@ static enum status exchange(struct fs *s, enum place place, const char *name, co
 }
 
 /* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
-static enum status name_left(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                             const char *tmp, struct stat *st, char left[NAME_SIZE], struct error *err) {
+static enum status name_left(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                             struct stat *st, char left[NAME_SIZE], struct error *err) {
   int folder = state_tmp(s->c.state);
   if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
-  const struct left l = {.content = st->st_ino, .old = *stamp, .place = place, .name = name};
+  const struct left l = {.content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
   left_name(&l, left);
   enum status done = durable_move(folder, tmp, folder, left, err);
   if (done == ST_OK) return ST_OK;
@@ -153,26 +159,27 @@ static enum status name_left(struct fs *s, enum place place, const char *name, c
 }
 
 /* A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is whole. */
-enum status fs_swap_in(struct fs *s, enum place place, const char *name, const struct stamp *stamp, const char *tmp,
-                       bool own, enum settled *how, struct error *err) {
+enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp, bool own,
+                       enum settled *how, struct error *err) {
   struct stat st;
   char left[NAME_SIZE];
   *how = SETTLED_CHANGED;
-  enum status named = name_left(s, place, name, stamp, tmp, &st, left, err);
+  enum status named = name_left(s, ref, name, tmp, &st, left, err);
   if (named != ST_OK) return named;
-  if (own) fs_own_begin(s, place, name, st.st_ino);
-  enum status done = exchange(s, place, name, stamp, left, how, err);
+  if (own) fs_own_begin(s, ref->place, name, st.st_ino);
+  enum status done = exchange(s, ref, name, left, how, err);
   if (!own) return done;
-  bool put = done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  bool put =
+      done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
   struct stamp now = fs_stamp_of(&st);
-  fs_own_end(s, place, name, put ? &now : NULL);
+  fs_own_end(s, ref->place, name, put ? &now : NULL);
   return done;
 }
 
-enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct span content,
+enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name, struct span content, int64_t mtime_ns,
                     bool own, enum settled *how, struct error *err) {
   char tmp[NAME_SIZE];
   *how = SETTLED_CHANGED;
-  enum status done = fs_tmp_write(s, content, &stamp->mtime_ns, tmp, err);
-  return done == ST_OK ? fs_swap_in(s, place, name, stamp, tmp, own, how, err) : done;
+  enum status done = fs_tmp_write(s, content, &mtime_ns, tmp, err);
+  return done == ST_OK ? fs_swap_in(s, ref, name, tmp, own, how, err) : done;
 }

@@ -38,6 +38,7 @@ static struct fs_cached *cache(struct fs *s) {
   struct fs_cached *c = arena_alloc(a, sizeof *c);
   if (!c) return NULL;
   c->stamp = d->stamp;
+  c->young = d->young;
   c->count = d->doc.count;
   c->text = arena_span(a, (struct span){d->text, d->len});
   c->nodes = arena_alloc(a, nodes);

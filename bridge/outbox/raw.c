@@ -1,3 +1,4 @@
+#include "bridge/outbox/left.h"
 #include "bridge/outbox/store_file.h"
 
 #include <fcntl.h>
@@ -122,20 +123,21 @@ static enum status choose_pair(struct pair *p, const char *name, const struct st
   return error_set(err, ST_EXISTS, "no free name for dlq/%s", name);
 }
 
-/* Moved unread, so it is only known afterwards that it was the same file: if not, it goes back. */
-static enum status move_raw(const struct pair *p, int from, const char *name, const struct stamp *stamp,
+/* Moved unread, by way of tmp, where it is known whether it was the same file: if not, it goes back. */
+static enum status move_raw(const struct pair *p, enum place place, const char *name, const struct stamp *stamp,
                             enum settled *how, struct error *err) {
-  struct stat st;
-  enum status moved = durable_move(from, name, p->dlq, p->raw, err);
-  if (moved == ST_NOT_FOUND && !there(from, name, &st)) {
-    *how = SETTLED_VANISHED;
-    return ST_OK;
-  }
-  if (moved != ST_OK) return moved;
-  *how = SETTLED_GONE;
-  if (!there(p->dlq, p->raw, &st) || st.st_ino == stamp->inode) return ST_OK;
-  *how = SETTLED_CHANGED;
-  return durable_move(p->dlq, p->raw, from, name, err);
+  const struct left left = {.kind = LEFT_BACK, .old = *stamp, .place = place, .name = name};
+  char tmp[NAME_SIZE];
+  struct stamp now;
+  enum status st = fs_pull(p->s, &left, tmp, &now, err);
+  if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
+  if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
+  *how = left_same(&now, stamp) ? SETTLED_GONE : SETTLED_CHANGED;
+  if (*how == SETTLED_GONE) st = durable_move(state_tmp(p->s->c.state), tmp, p->dlq, p->raw, err);
+  if (*how == SETTLED_GONE && st == ST_OK) return ST_OK;
+  enum status back = fs_put_back(p->s, place, name, tmp, NULL);
+  (void)back; /* else the next holder of the lock does it */
+  return st;
 }
 
 /* It went along with a folder that was moved away. */
@@ -157,7 +159,7 @@ static enum status dead_raw(struct pair *p, enum place place, const char *name, 
     drop(p);
     return ST_OK;
   }
-  if (st == ST_OK) st = move_raw(p, from, name, stamp, how, err);
+  if (st == ST_OK) st = move_raw(p, place, name, stamp, how, err);
   bool right = fs_in_place(p->s, PLACE_DLQ, p->dlq);
   if (st != ST_OK) return right ? st : ST_AGAIN; /* both stay: the next try finds the descriptor */
   if (*how == SETTLED_GONE && !right && bring_back(p, from, name, stamp)) return ST_AGAIN;

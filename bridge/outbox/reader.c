@@ -214,16 +214,21 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
                         struct entry *out) {
   struct fs_desk *d = &s->desk;
   struct fs_cached from_desk = {.stamp = d->stamp,
+                                .young = d->young,
                                 .text = {d->text, d->reason == REASON_TOO_LARGE ? 0 : d->len},
                                 .nodes = d->doc.nodes,
                                 .count = d->doc.fault == JSON_OK ? d->doc.count : 0,
                                 .event = d->event};
   const struct fs_cached *from = c->cached ? c->cached : &from_desk;
   struct span name = span_of(c->name);
-  *out = (struct entry){.ref = {.stamp = from->stamp, .place = c->place}, .generation = s->begun_reader};
+  *out = (struct entry){.ref = {.stamp = from->stamp, .place = c->place, .young = from->young},
+                        .generation = s->begun_reader};
   out->ref.name = arena_span(keep, name);
   if (!out->ref.name.ptr) return ST_NO_MEMORY;
   enum status st = copy_out(from, scratch, out);
+  if (st == ST_OK && out->doc.count) out->ref.content = event_content(&out->doc, &out->event);
+  if (st == ST_OK) out->ref.id = arena_span(keep, out->event.id);
+  if (out->event.id.len && !out->ref.id.ptr) st = ST_NO_MEMORY;
   if (st != ST_OK || c->cached || d->reason == REASON_NONE) return st;
   out->reason = d->reason;
   out->error = arena_copy(scratch, span_of(d->error.text));

@@ -144,7 +144,8 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   if (st != ST_OK) return st;
   if (!stamp_at(s, PLACE_FLAT, m->target, &stamp)) return gone(m->name, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
-    st = fs_swap_in(s, PLACE_FLAT, m->target, &stamp, m->tmp, false, &how, err);
+    const struct entry_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
+    st = fs_swap_in(s, &ref, m->target, m->tmp, false, &how, err);
     m->written = false; /* it is not in tmp any more */
   }
   if (st != ST_OK || how == SETTLED_CHANGED) return undo(m, &stamp, st, err);
@@ -293,7 +294,8 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
   if (st == ST_OK && !fs_ours(place, d.event.status))
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
-  if (st == ST_OK) st = fs_swap(s, place, name, &d.stamp, buffer_span(&text), true, &how, err);
+  const struct entry_ref ref = {.stamp = d.stamp, .place = place};
+  if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, true, &how, err);
   if (st == ST_OK && how != SETTLED_GONE) st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (st == ST_OK) st = fs_sync_places(s, place, place, err);
   buffer_release(&text);

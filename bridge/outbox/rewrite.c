@@ -121,24 +121,37 @@ enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct 
 
 /* ---- the verdicts ---- */
 
-/* ST_OK: the desk holds the bytes of that stamp. ST_AGAIN: it does not, *how says why. */
+/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, but for its mtime, which
+ * is its place in the order. ST_AGAIN: it does not, *how says why. */
 static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                             enum settled *how, struct error *err) {
-  enum fs_read got = fs_desk_read(s, d, ref->place, name, err);
+                             struct entry_ref *now, enum settled *how, struct error *err) {
+  int folder = fs_folder(s, ref->place);
+  enum fs_read got = fs_desk_reread(s, d, folder, name, err);
+  *now = *ref;
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   if (got == FS_FAILED) return err->status;
   if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(ref->place), name);
-  if (got == FS_GONE || got == FS_ODD || !fs_stamp_same(&d->stamp, &ref->stamp)) return ST_AGAIN;
-  return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
+  if (got == FS_GONE || got == FS_ODD) return ST_AGAIN;
+  bool sure = fs_stamp_same(&d->stamp, &ref->stamp) && (!ref->young || !ref->id.len);
+  if (sure) return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
+  enum status st = fs_same(s, d, folder, place_path(ref->place), name, ref, how, err);
+  if (st != ST_OK) return st;
+  if (*how != SETTLED_GONE || !fs_ours(ref->place, d->event.status)) {
+    if (*how != SETTLED_VANISHED) *how = SETTLED_CHANGED;
+    return ST_AGAIN;
+  }
+  now->stamp = d->stamp;
+  return ST_OK;
 }
 
 static enum status retry(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
                          const struct failure *why, enum settled *how, struct error *err) {
   struct buffer text = {0};
-  enum status st = read_same(s, d, ref, name, how, err);
+  struct entry_ref now;
+  enum status st = read_same(s, d, ref, name, &now, how, err);
   if (st == ST_OK && !fs_desk_is_object(d)) st = error_set(err, ST_INVALID, "%s is no JSON object", name);
   if (st == ST_OK) st = retry_form(d, why, &text, err);
-  if (st == ST_OK) st = fs_swap(s, ref->place, name, &ref->stamp, buffer_span(&text), true, how, err);
+  if (st == ST_OK) st = fs_swap(s, &now, name, buffer_span(&text), ref->stamp.mtime_ns, true, how, err);
   if (st == ST_OK && *how == SETTLED_GONE) st = fs_sync_places(s, ref->place, ref->place, err);
   buffer_release(&text);
   return st == ST_AGAIN ? ST_OK : st;
@@ -147,12 +160,13 @@ static enum status retry(struct fs *s, struct fs_desk *d, const struct entry_ref
 static enum status dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
                         const struct failure *why, enum settled *how, struct error *err) {
   struct buffer text = {0};
+  struct entry_ref now;
   if (why->reason == REASON_CRASHES_WORKER) /* not to be parsed again */
     return fs_dead_raw(s, ref->place, name, &ref->stamp, why, how, err);
-  enum status st = read_same(s, d, ref, name, how, err);
+  enum status st = read_same(s, d, ref, name, &now, how, err);
   if (st == ST_OK && !fs_desk_is_object(d)) return fs_dead_raw(s, ref->place, name, &ref->stamp, why, how, err);
   if (st == ST_OK) st = dead_form(d, name, why, &text, err);
-  if (st == ST_OK) st = fs_swap(s, ref->place, name, &ref->stamp, buffer_span(&text), true, how, err);
+  if (st == ST_OK) st = fs_swap(s, &now, name, buffer_span(&text), ref->stamp.mtime_ns, true, how, err);
   /* a crash here leaves the dead form in the outbox: whoever reads it next finishes the move */
   if (st == ST_OK && *how == SETTLED_GONE) st = fs_finish_dead(s, ref->place, name, name, err);
   if (st == ST_NOT_FOUND) {

@@ -1,5 +1,7 @@
+#include "bridge/outbox/left.h"
 #include "bridge/outbox/store_file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,18 +17,70 @@ static void dead_figure(struct fs *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
-/* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
-static enum status take_out(struct fs *s, enum place place, const char *name, enum settled *how, struct error *err) {
-  bool keep = s->c.keep_sent;
-  enum status st =
-      keep ? fs_move_free(s, place, name, PLACE_SENT, name, err) : durable_unlink(fs_folder(s, place), name, err);
-  *how = st == ST_OK ? SETTLED_GONE : SETTLED_VANISHED;
-  atomic_store(&s->dirty[place], true);
-  if (st == ST_NOT_FOUND) return ST_OK;
-  if (st != ST_OK) return st;
-  if (keep) atomic_store(&s->dirty[PLACE_SENT], true);
-  if (place == PLACE_DLQ) dead_figure(s);
+static enum status look_at(struct fs *s, const struct entry_ref *ref, const char *name, struct stamp *now,
+                           enum settled *how, struct error *err) {
+  struct stat st;
+  int folder = fs_folder(s, ref->place);
+  *how = SETTLED_VANISHED;
+  if (folder < 0) return ST_OK;
+  if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return errno == ENOENT ? ST_OK : error_sys(err, errno, "looking at %s%s", place_path(ref->place), name);
+  *now = fs_stamp_of(&st);
+  *how = S_ISREG(st.st_mode) ? SETTLED_GONE : SETTLED_CHANGED;
   return ST_OK;
+}
+
+/* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place. */
+static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kind kind, const char *name,
+                        const char *tmp, struct error *err) {
+  int from = state_tmp(s->c.state);
+  enum status st = kind == LEFT_SENT ? fs_carry(s, from, tmp, PLACE_SENT, name, err) : durable_unlink(from, tmp, err);
+  if (st == ST_OK && kind == LEFT_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
+  if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
+  enum status back = fs_put_back(s, ref->place, name, tmp, NULL);
+  (void)back; /* else the next holder of the lock does it */
+  return st;
+}
+
+/* sure: seen with the ref's own stamp, which other bytes cannot have. */
+static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name, bool sure,
+                            enum settled *how, struct error *err) {
+  struct left left = {.kind = s->c.keep_sent ? LEFT_SENT : LEFT_GONE,
+                      .content = left_id(ref->id),
+                      .old = ref->stamp,
+                      .place = ref->place,
+                      .name = name};
+  char tmp[NAME_SIZE];
+  struct stamp now;
+  enum status st = fs_pull(s, &left, tmp, &now, err);
+  atomic_store(&s->dirty[ref->place], true);
+  if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
+  if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
+  *how = SETTLED_GONE;
+  if (!sure || !left_same(&now, &ref->stamp))
+    st = fs_same(s, d, state_tmp(s->c.state), ".busbridge/tmp/", tmp, ref, how, err);
+  if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) return drop(s, ref, left.kind, name, tmp, err);
+  if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
+  enum status back = fs_put_back(s, ref->place, name, tmp, err);
+  return st != ST_OK ? st : back == ST_NOT_FOUND ? ST_OK : back;
+}
+
+/* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
+static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name, bool late,
+                            enum settled *how, struct error *err) {
+  struct stamp now;
+  enum status st = look_at(s, ref, name, &now, how, err);
+  if (st != ST_OK || *how != SETTLED_GONE) return st;
+  bool sure = fs_stamp_same(&now, &ref->stamp) && (!ref->id.len || (!ref->young && !late));
+  if (!sure) st = fs_same(s, d, fs_folder(s, ref->place), place_path(ref->place), name, ref, how, err);
+  if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) {
+    enum settled seen = *how;
+    st = pull_out(s, d, ref, name, sure, how, err);
+    if (seen == SETTLED_REUSED && *how == SETTLED_GONE) *how = SETTLED_REUSED;
+  }
+  bool gone = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
+  if (gone && ref->place == PLACE_DLQ) dead_figure(s);
+  return st;
 }
 
 static enum fs_end end_of(enum settled how) {
@@ -39,64 +93,47 @@ static void vanished(struct fs *s, enum place place, enum settled how) {
   if (how == SETTLED_VANISHED && fs_folder(s, place) >= 0) atomic_store(&s->dirty[place], true);
 }
 
-enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err) {
-  struct fs *s = impl;
-  char name[NAME_SIZE];
-  if (!fs_name(ref->name, name)) return bad_name(ref, err);
-  enum status st = ST_OK;
-  if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
-    st = take_out(s, ref->place, name, how, err);
-  else
-    vanished(s, ref->place, *how);
-  /* After the removal, so that the reader cannot find it again; on an error not at all: it is still to be removed. */
-  if (st == ST_OK) fs_hand_end(s, ref->place, name, end_of(*how));
-  return st;
-}
-
-/* ---- recovery ---- */
-
-/* ST_OK with GONE: it had that id, whatever its bytes, and was taken out. */
-static enum status take_if(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct span id,
-                           enum settled *how, struct error *err) {
-  enum fs_read got = fs_desk_read(s, d, place, name, err);
-  *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
-  if (got == FS_FAILED) return err ? err->status : ST_IO;
-  if (got != FS_READ) return ST_OK;
-  enum status st = fs_desk_parse(d, err);
-  if (st != ST_OK || !fs_desk_is_object(d) || !span_eq(d->event.id, id)) return st;
-  return fs_unchanged(s, place, name, &d->stamp, how) ? take_out(s, place, name, how, err) : ST_OK;
-}
-
 /* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside it. */
-static enum status take_dead(struct fs *s, struct fs_desk *d, const char *name, struct span id, enum settled *how,
-                             struct error *err) {
+static enum status take_dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
+                             enum settled *how, struct error *err) {
+  struct entry_ref dead = *ref;
   char twin[NAME_SIZE];
+  dead.place = PLACE_DLQ;
   for (unsigned n = 0; n < NAME_NUMBERED; n++) {
     name_try(name, n, 0, ".json", twin);
-    enum status st = take_if(s, d, PLACE_DLQ, twin, id, how, err);
-    if (st != ST_OK || *how == SETTLED_GONE) return st;
+    dead.name = span_of(twin);
+    enum status st = take_out(s, d, &dead, twin, true, how, err);
+    if (st != ST_OK || *how == SETTLED_GONE || *how == SETTLED_REUSED) return st;
   }
   *how = SETTLED_VANISHED;
   return ST_OK;
 }
 
-enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err) {
-  struct fs *s = impl;
+static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool late, enum settled *how,
+                              struct error *err) {
   struct fs_desk desk = {0};
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
   if (!fs_name(ref->name, name)) return bad_name(ref, err);
-  enum status st = ST_OK;
-  if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
-    st = take_out(s, ref->place, name, how, err);
-  else if (*how == SETTLED_CHANGED)
-    st = take_if(s, &desk, ref->place, name, id, how, err);
-  vanished(s, ref->place, *how);
-  if (st == ST_OK && *how == SETTLED_VANISHED && ref->place != PLACE_DLQ) st = take_dead(s, &desk, name, id, how, err);
+  enum status st = take_out(s, &desk, ref, name, late, how, err);
+  if (st == ST_OK) vanished(s, ref->place, *how);
+  if (st == ST_OK && *how == SETTLED_VANISHED && late && ref->place != PLACE_DLQ)
+    st = take_dead(s, &desk, ref, name, how, err);
+  /* After the removal, so that the reader cannot find it again; on an error not at all: it is still to be removed. */
   if (st == ST_OK) fs_hand_end(s, ref->place, name, end_of(*how));
   fs_desk_release(&desk);
   return st;
+}
+
+enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err) {
+  return settle_ref(impl, ref, false, how, err);
+}
+
+enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err) {
+  struct entry_ref late = *ref;
+  late.id = id;
+  return settle_ref(impl, &late, true, how, err);
 }
 
 enum status fs_sync(void *impl, struct error *err) {

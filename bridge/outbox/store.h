@@ -30,10 +30,15 @@ struct stamp { /* which bytes it was; opaque to everybody else */
   int64_t size, ctime_ns, mtime_ns;
 };
 
+/* Which entry it is. As long as the stamp is that of its file, it is; where another stamp lies at its name (somebody
+ * touched it, linked it, wrote the same bytes again) the id decides, and for a rewrite the content too. */
 struct entry_ref {
   struct span name; /* file name in its place, e.g. "3f2b....json" */
   struct stamp stamp;
   enum place place;
+  bool young;       /* the stamp was so new when it was read that other bytes may have the same: it decides nothing */
+  struct span id;   /* empty: it has none, the stamp alone decides */
+  uint64_t content; /* event_content of what was read, 0 = not known */
 };
 
 struct entry {
@@ -111,13 +116,16 @@ bool store_scanned(const struct store *s, uint64_t generation);
 enum settled {
   SETTLED_GONE,     /* it is out of the outbox (deleted or in sent/, moved to dlq/, or rewritten) */
   SETTLED_VANISHED, /* somebody else took it meanwhile */
-  SETTLED_CHANGED   /* it is not the bytes that were read: left alone, found again */
+  SETTLED_CHANGED,  /* another event lies at its name: left alone, found again */
+  SETTLED_REUSED    /* done: another event with its id lay there, and is out of the outbox as its duplicate */
 };
-/* Published, or a duplicate: take it out. Only if the stamp is the ref's. Durable after store_sync. */
+/* Published, or a duplicate: take it out, if it still is what the ref says. Nothing is removed that was not looked at:
+ * it goes into tmp under a name that says what it is to be, is compared there, and put back when it is another one; a
+ * crash meanwhile is made good by the next holder of the lock. ST_BUSY: it is being written just now; ST_DENIED, ST_IO:
+ * it cannot be read or removed. Both concern this entry alone. Durable after store_sync. */
 MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how, struct error *err);
-/* The same where the bytes may have changed since the ref was made (recovery): another stamp, but its id is id: taken
- * out too (GONE); another id or unreadable: CHANGED; not in its place: looked for under the same name in dlq/, and
- * taken out there (GONE), else VANISHED. */
+/* The same long after the ref was made (recovery): its stamp decides nothing, and what is not in its place is looked
+ * for under the same name in dlq/, and taken out there (GONE), else VANISHED. */
 MUST_CHECK enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id, enum settled *how,
                                      struct error *err);
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);

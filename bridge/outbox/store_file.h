@@ -76,6 +76,7 @@ struct fs_desk {
   size_t cap, len, limit; /* limit: bytes that an entry may have, unless it was rewritten by us */
   int sys;                /* errno behind FS_UNREADABLE */
   struct stamp stamp;
+  bool young; /* see entry_ref */
   struct json_doc doc;
   struct arena arena; /* what event_parse unescapes */
   struct event event;
@@ -85,6 +86,8 @@ struct fs_desk {
 void fs_desk_release(struct fs_desk *d);
 struct fs; /* below */
 enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err);
+/* The same of a file that was read before: how many links it has now says nothing. */
+enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name, struct error *err);
 /* Scans and parses what was read: reason and error, doc and event as far as they go. ST_OK or ST_NO_MEMORY. */
 MUST_CHECK enum status fs_desk_parse(struct fs_desk *d, struct error *err);
 void fs_desk_too_large(struct fs_desk *d);                /* reason and words */
@@ -160,6 +163,7 @@ void fs_hands_release(struct fs *s);
 enum fs_source { FS_LISTED, FS_TOLD, FS_GROWN };
 struct fs_cached { /* a file of the group at hand, read while sorting */
   struct stamp stamp;
+  bool young;
   struct span text;
   struct json_node *nodes;
   uint32_t count;
@@ -203,6 +207,7 @@ struct fs {
   pthread_mutex_t taking;    /* held by whoever takes a folder over */
   atomic_bool dirty[PLACES];
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
+  atomic_bool dispatched_said;  /* likewise that the old bus works on what is in hand */
   atomic_uint serial;           /* of temporary names */
   atomic_uint taken;            /* into hand, by whomever */
   atomic_bool woken;
@@ -359,14 +364,17 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id);
 bool fs_name(struct span name, char out[NAME_SIZE]); /* false: no plain file name */
 /* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */
 bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how);
-/* Put content in the place of the entry with that stamp, keeping its mtime; the folder is not synced. *how GONE: it is
- * there. own: the reader need not look at it. */
-MUST_CHECK enum status fs_swap(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                               struct span content, bool own, enum settled *how, struct error *err);
+/* Put content in the place of the entry with ref's stamp, with that mtime; the folder is not synced. *how GONE: it is
+ * there. What comes out with another stamp but is the ref's event (by its id and content) is as good. own: the reader
+ * need not look at it. */
+MUST_CHECK enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name, struct span content,
+                               int64_t mtime_ns, bool own, enum settled *how, struct error *err);
 /* The same with content that lies in tmp already, durable. It is gone from there afterwards. */
-MUST_CHECK enum status fs_swap_in(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                                  const char *tmp, bool own, enum settled *how, struct error *err);
+MUST_CHECK enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                                  bool own, enum settled *how, struct error *err);
 /* Move without replacing, to a free name: name, or with __1, __2, ... */
+MUST_CHECK enum status fs_carry(struct fs *s, int folder, const char *name, enum place to, const char *to_name,
+                                struct error *err);
 MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
                                     struct error *err);
 /* A temporary file in tmp with that content, durable. */
@@ -378,9 +386,22 @@ MUST_CHECK enum status fs_tmp_begin(struct fs *s, struct span content, const int
 MUST_CHECK enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err);
 void fs_tmp_drop(struct fs *s, const char *name);
 MUST_CHECK enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err);
-/* An entry on the wrong side goes on its way to dlq/ (to_name there). */
+/* An entry on the wrong side goes on its way to dlq/ (to_name there). ST_NOT_FOUND: gone, or not in a dead form. */
 MUST_CHECK enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name,
                                       struct error *err);
+/* same.c: is what lies there still the ref's event? By id and content, not by stamp; read into d. *how GONE: it is;
+ * REUSED, CHANGED, VANISHED: as for store_done. shown: its folder in messages. What is being written is waited for a
+ * little; ST_BUSY: longer. */
+MUST_CHECK enum status fs_same(struct fs *s, struct fs_desk *d, int folder, const char *shown, const char *name,
+                               const struct entry_ref *ref, enum settled *how, struct error *err);
+/* pull.c: a name leaves its folder for tmp, where it is looked at while nobody else changes it. */
+struct left;
+MUST_CHECK enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
+                               struct error *err);
+/* Back where it came from, in front of what arrived there meanwhile; both folders are synced. */
+MUST_CHECK enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp,
+                                   struct error *err);
+
 /* rewrite.c: the entry as it is pending anew, with attempts 0 */
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err);
 /* raw.c: what is no JSON object */

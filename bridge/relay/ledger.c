@@ -75,7 +75,8 @@ static enum status settle_manifest(struct relay *r, const struct manifest_name *
   for (size_t i = 0; st == ST_OK && i < m.count; i++) {
     enum settled how = SETTLED_GONE;
     st = store_done_id(r->parts.store, &m.entries[i].ref, m.entries[i].id, &how, err);
-    gone += st == ST_OK && how == SETTLED_GONE;
+    gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
+    if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, &m.entries[i]);
   }
   if (st == ST_OK) st = store_sync(r->parts.store, err);
   if (st == ST_OK) st = manifest_settle(folder_of(r), name, err);

@@ -134,7 +134,8 @@ static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, s
         log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept", FIELDS(F_TEXT("error", why.text)),
                   "An id could be kept neither in Redis nor on disk");
       st = store_done_id(r->parts.store, &e->ref, e->id, &how, err);
-      *gone += st == ST_OK && how == SETTLED_GONE;
+      *gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
+      if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, e);
     }
   return st == ST_OK ? store_sync(r->parts.store, err) : st;
 }

@@ -4,8 +4,9 @@
  * (counts as the manifest of its position, not settled again). The digest (digest_fixed) is of the content, which holds
  * a nonce and the digest of the manifest before it: no two manifests ever share a name, and a chain can be followed
  * back. Nothing here overwrites. Text, one JSON value a line:
- *   {"busbridge-manifest":1,"number":N,"before":"...","nonce":"...","count":N}
- *   ["flat|pending","NAME",inode,size,ctime,mtime,"ID","TOPIC","KEY",duplicate]
+ *   {"busbridge-manifest":2,"number":N,"before":"...","nonce":"...","count":N}
+ *   ["flat|pending","NAME",inode,size,ctime,mtime,"ID","TOPIC","KEY",content,duplicate]
+ * Version 1, of release 0.1.0, lacks the content (event_content) and is read too; 0.1.0 refuses 2 by its number.
  * A text that is no UTF-8 (a file name may be any bytes) stands as {"hex":"..."}. The key is for people: of a long one
  * the first MANIFEST_KEY bytes stand there, a duplicate does not repeat it. One thread; a crash leaves a file in tmp/
  * at most.

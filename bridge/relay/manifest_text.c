@@ -5,8 +5,8 @@
 
 #include <inttypes.h>
 
-#define VERSION 1
-#define SHORTEST_LINE (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1)
+#define VERSION 2 /* 1, of release 0.1.0, has no content */
+#define SHORTEST_LINE (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1) /* of version 1 */
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -84,6 +84,7 @@ static void add_entry(struct buffer *out, const struct manifest_entry *e) {
   add_text(out, e->id);
   add_text(out, e->topic);
   add_text(out, e->duplicate ? SPAN("") : text_cut(e->key, MANIFEST_KEY));
+  add_number(out, e->ref.content);
   buffer_add_z(out, e->duplicate ? "true]\n" : "false]\n");
 }
 
@@ -111,6 +112,7 @@ struct reading {
   struct span rest;
   size_t line;
   struct manifest *out;
+  bool old; /* version 1 */
 };
 
 static enum status damaged(const struct reading *r, struct error *err) {
@@ -178,7 +180,8 @@ static enum status read_head(struct reading *r, struct error *err) {
   uint64_t version, count;
   if (d->nodes[0].type != JSON_OBJECT || !number_at(r, json_member(d, 0, "busbridge-manifest"), &version))
     return damaged(r, err);
-  if (version != VERSION)
+  r->old = version == 1;
+  if (version != VERSION && !r->old)
     return error_set(err, ST_UNSUPPORTED, "it was written by another release of busbridge (version %" PRIu64 ")",
                      version);
   uint32_t before = json_member(d, 0, "before");
@@ -195,7 +198,7 @@ static enum status read_head(struct reading *r, struct error *err) {
   return ST_OK;
 }
 
-enum { PLACE, NAME, INODE, SIZE, CTIME, MTIME, ID, TOPIC, KEY, DUPLICATE, FIELDS };
+enum { PLACE, NAME, INODE, SIZE, CTIME, MTIME, ID, TOPIC, KEY, CONTENT, DUPLICATE, FIELDS };
 
 /* Most follow one of the same topic: it is kept once. */
 static enum status topic_at(struct reading *r, uint32_t node, const struct span *last, struct span *out,
@@ -213,14 +216,20 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
   if (st != ST_OK) return st;
   const struct json_node *nodes = r->doc.nodes;
   uint32_t at[FIELDS];
-  if (nodes[0].type != JSON_ARRAY || nodes[0].count != FIELDS) return damaged(r, err);
-  for (uint32_t f = 0, node = 1; f < FIELDS; f++, node = nodes[node].next) at[f] = node;
+  if (nodes[0].type != JSON_ARRAY || nodes[0].count != (r->old ? FIELDS - 1 : FIELDS)) return damaged(r, err);
+  at[CONTENT] = JSON_NONE;
+  for (uint32_t f = 0, node = 1; f < FIELDS; f++) {
+    if (r->old && f == CONTENT) continue;
+    at[f] = node;
+    node = nodes[node].next;
+  }
   bool flat = text_is(r, at[PLACE], "flat");
   e->ref.place = flat ? PLACE_FLAT : PLACE_PENDING;
   e->duplicate = nodes[at[DUPLICATE]].type == JSON_TRUE;
   if ((!flat && !text_is(r, at[PLACE], "pending")) || (!e->duplicate && nodes[at[DUPLICATE]].type != JSON_FALSE) ||
       !number_at(r, at[INODE], &e->ref.stamp.inode) || !signed_at(r, at[SIZE], &e->ref.stamp.size) ||
-      !signed_at(r, at[CTIME], &e->ref.stamp.ctime_ns) || !signed_at(r, at[MTIME], &e->ref.stamp.mtime_ns))
+      !signed_at(r, at[CTIME], &e->ref.stamp.ctime_ns) || !signed_at(r, at[MTIME], &e->ref.stamp.mtime_ns) ||
+      (!r->old && !number_at(r, at[CONTENT], &e->ref.content)))
     return damaged(r, err);
   st = text_at(r, at[NAME], &e->ref.name, err);
   if (st == ST_OK) st = text_at(r, at[ID], &e->id, err);

@@ -170,6 +170,9 @@ void publish_close(struct relay *r);
 void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
 /* tell.c, F: what became of it, for the log */
 void tell_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how);
+/* An entry with the id of one that was published (twin), but another event: removed as its duplicate. Counted too. */
+void tell_reused(struct relay *r, const struct item *item, const struct item *twin);
+void tell_reused_late(struct relay *r, const struct manifest_entry *e); /* P: of an earlier run's batch */
 /* Hand one item over; false: the queue is full. */
 bool publish_item(struct relay *r, struct item *item);
 bool publish_wait(struct relay *r);     /* until nothing is in flight; false: draining has lasted long enough */

@@ -217,6 +217,10 @@ static struct item *unlist_first(struct relay *r, struct item *item, enum outcom
   return twins;
 }
 
+static bool another_event(const struct item *twin, const struct item *item) {
+  return twin->ref.content && item->ref.content && twin->ref.content != item->ref.content;
+}
+
 static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   enum settled how = SETTLED_GONE;
   relay_beat(r, &r->finisher_us);
@@ -227,6 +231,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   }
   if (item->suspected && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
     hands_clear(r->parts.hands, item->ref.place, item->ref.name);
+  if (how == SETTLED_REUSED) tell_reused(r, item, item);
   count_item(r, item, fate, how);
   tell_item(r, item, fate, how);
   pthread_mutex_lock(&r->lock);
@@ -236,7 +241,9 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
     r->status.retrying += fate == OUTCOME_RETRY && how == SETTLED_GONE;
     r->status.held += fate == OUTCOME_HELD && item->key_held;
   }
-  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED);
+  /* What became another event at its name is judged anew, in its old place. */
+  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED) ||
+               (fate == OUTCOME_DEAD && how == SETTLED_CHANGED);
   if (!still && item->routed)
     waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
   else if (!still)
@@ -249,6 +256,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
     struct item *twin = twins;
     twins = twin->next;
     if (gone) twin->error = item->error;
+    if (gone && another_event(twin, item)) tell_reused(r, twin, item);
     settle_item(r, twin, gone ? OUTCOME_DUPLICATE : OUTCOME_HELD);
   }
   batch_drop(r, item->batch, 1);

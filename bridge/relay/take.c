@@ -51,14 +51,14 @@ static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   item->generation = entry->generation;
   item->attempts = entry->event.attempts;
   item->created_us = entry->event.created_us != TIME_NONE ? entry->event.created_us : entry->ref.stamp.mtime_ns / 1000;
-  item->id = arena_span(arena, entry->event.id);
+  item->id = item->ref.id;
   item->name = arena_span(arena, entry->event.name);
   item->traceparent = arena_span(arena, entry->event.traceparent);
   item->suspected = hands_suspected(r->parts.hands, item->ref.place, item->ref.name) > 0;
   item->outcome = due ? OUTCOME_SEND : OUTCOME_WAITS;
   t->batch->bytes += entry->text.len;
   flush_took(r, item);
-  if (entry->reason == REASON_NO_MEMORY || item->id.len != entry->event.id.len) {
+  if (entry->reason == REASON_NO_MEMORY) {
     item->outcome = OUTCOME_HELD; /* out of memory: later */
   } else if (entry->reason != REASON_NONE) {
     item->outcome = OUTCOME_DEAD;

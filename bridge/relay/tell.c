@@ -35,6 +35,26 @@ static void add_failure(struct line *l, const struct item *item) {
   add(l, F_TEXT("error", item->error ? item->error : ""));
 }
 
+#define REUSED                                                                                                         \
+  "Its id was published with another name or payload: removed as a duplicate. Give each event an id of its own"
+
+void tell_reused_late(struct relay *r, const struct manifest_entry *e) {
+  series_add(metrics_series(r->parts.metrics, METRIC_REUSED, "none", NULL), 1);
+  log_write(r->parts.log, LOG_WARNING, "relay", "id_reused",
+            FIELDS(F_SPAN("id", e->id), F_SPAN("file", e->ref.name), F_SPAN("twin", e->topic)), REUSED);
+}
+
+void tell_reused(struct relay *r, const struct item *item, const struct item *twin) {
+  struct line l = {.count = 0};
+  char place[300];
+  add_event(&l, r, item);
+  series_add(metrics_series(r->parts.metrics, METRIC_REUSED, l.ns, NULL), 1);
+  snprintf(place, sizeof place, "%s/%d/%lld", twin->routed ? routing_topic_name(r->parts.routing, twin->topic) : "",
+           twin->partition, (long long)twin->offset);
+  add(&l, F_TEXT("twin", twin->outcome == OUTCOME_PUBLISHED ? place : twin->error ? twin->error : ""));
+  log_write(r->parts.log, LOG_WARNING, "relay", "id_reused", l.fields, REUSED);
+}
+
 static void tell_published(struct relay *r, const struct item *item) {
   struct line l = {.count = 0};
   if (!log_enabled(r->parts.log, LOG_DEBUG)) return;

@@ -104,6 +104,7 @@ static void hand_on(struct team *t, const struct entry *e) {
   snprintf(t->names[t->count], sizeof t->names[0], "%.*s", SPAN_ARGS(e->ref.name));
   t->refs[t->count] = e->ref;
   t->refs[t->count].name = span_of(t->names[t->count]);
+  t->refs[t->count].id = (struct span){t->names[t->count], e->ref.id.len}; /* the file's stem */
   t->count++;
   pthread_mutex_unlock(&t->lock);
 }

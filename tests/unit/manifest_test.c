@@ -117,15 +117,16 @@ static void the_form_on_disk_is_this(void **state) {
   struct buffer text = {0};
   char file[80];
   two[1].duplicate = true;
+  two[0].ref.content = 5;
   write_whole(p, &m);
   struct manifest_name name = name_of(&m, false);
   file_of(&name, file);
-  assert_string_equal(file, "batch-7-95dbf7ae7833b9e1cb9deeaba1988c1c");
+  assert_string_equal(file, "batch-7-c59064dafbde46d8d7ce5267bea2753f");
   assert_int_equal(file_read(p->in, file, 4096, &text, NULL), ST_OK);
-  assert_string_equal(buffer_z(&text), "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"" BEFORE
+  assert_string_equal(buffer_z(&text), "{\"busbridge-manifest\":2,\"number\":7,\"before\":\"" BEFORE
                                        "\",\"nonce\":\"run-\\\"1\\\"\",\"count\":2}\n"
-                                       "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",false]\n"
-                                       "[\"pending\",\"b.json\",1,2,3,4,\"b\",\"episode.events\",\"\",true]\n");
+                                       "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",5,false]\n"
+                                       "[\"pending\",\"b.json\",1,2,3,4,\"b\",\"episode.events\",\"\",0,true]\n");
   buffer_release(&text);
 }
 
@@ -404,7 +405,32 @@ static void damaged_texts_are_refused(void **state) {
 }
 
 static void a_text_of_a_later_release_is_told_apart(void **state) {
-  assert_refused(*state, SPAN("{\"busbridge-manifest\":2}\n"), ST_UNSUPPORTED, "another release");
+  assert_refused(*state, SPAN("{\"busbridge-manifest\":3}\n"), ST_UNSUPPORTED, "another release");
+}
+
+/* Release 0.1.0 wrote no content; what it left is settled by id alone. */
+static void the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed(void **state) {
+  static const char head1[] =
+      "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"" BEFORE "\",\"nonce\":\"n\",\"count\":1}\n";
+  static const char head2[] =
+      "{\"busbridge-manifest\":2,\"number\":7,\"before\":\"" BEFORE "\",\"nonce\":\"n\",\"count\":1}\n";
+  static const char row1[] = "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",true]\n";
+  static const char row2[] = "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",9,true]\n";
+  char text[600];
+  struct manifest got;
+  snprintf(text, sizeof text, "%s%s", head1, row1);
+  assert_int_equal(manifest_parse(span_of(text), &got, NULL), ST_OK);
+  assert_true(span_is(got.entries[0].id, "a") && span_is(got.entries[0].key, "k") && got.entries[0].duplicate);
+  assert_int_equal(got.entries[0].ref.content, 0);
+  manifest_release(&got);
+  snprintf(text, sizeof text, "%s%s", head2, row2);
+  assert_int_equal(manifest_parse(span_of(text), &got, NULL), ST_OK);
+  assert_int_equal(got.entries[0].ref.content, 9);
+  manifest_release(&got);
+  snprintf(text, sizeof text, "%s%s", head1, row2);
+  assert_refused(*state, span_of(text), ST_INVALID, "line 2");
+  snprintf(text, sizeof text, "%s%s", head2, row1);
+  assert_refused(*state, span_of(text), ST_INVALID, "line 2");
 }
 
 static void one_byte_cut_or_changed_is_seen(void **state) {
@@ -685,6 +711,7 @@ int main(void) {
       T(a_folder_that_is_gone_cannot_be_listed),
       T(damaged_texts_are_refused),
       T(a_text_of_a_later_release_is_told_apart),
+      T(the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed),
       T(one_byte_cut_or_changed_is_seen),
       T(a_manifest_under_another_number_or_digest_is_refused),
       T(a_file_too_large_or_no_file_is_refused_unread),
