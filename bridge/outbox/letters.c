@@ -49,14 +49,17 @@ void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
 
 /* ---- purge ---- */
 
-/* The bytes first: a descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
-static enum status take_out(struct fs *s, const char *name, const struct entry_info *info, struct error *err) {
+/* What is no object goes in two steps, all of them together: the bytes, and when that is durable their descriptors. A
+ * descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
+static enum status take_bytes(struct fs *s, const char *name, struct error *err) {
   char bytes[NAME_SIZE];
-  int dlq = fs_folder(s, PLACE_DLQ);
-  enum status st = ST_OK;
   name_with(name, ".raw", bytes);
-  if (info->raw) st = durable_unlink(dlq, bytes, err);
-  if (st == ST_OK || st == ST_NOT_FOUND) st = durable_unlink(dlq, name, err);
+  enum status st = durable_unlink(fs_folder(s, PLACE_DLQ), bytes, err);
+  return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+static enum status take_letter(struct fs *s, const char *name, const struct entry_info *info, struct error *err) {
+  enum status st = durable_unlink(fs_folder(s, PLACE_DLQ), name, err);
   if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
   return st;
 }
@@ -66,15 +69,21 @@ void fs_purge(void *impl, struct letter *list, size_t count) {
   struct entry_info info;
   struct error err = {0};
   char name[NAME_SIZE];
-  bool any = false;
+  bool any = false, bytes = false;
   fs_look_around(look.s);
-  for (size_t i = 0; i < count; i++) {
-    struct letter *letter = &list[i];
-    if (fs_letter_look(&look, letter, name, &info)) letter->status = take_out(look.s, name, &info, &letter->error);
-    any |= letter->status == ST_OK;
+  for (struct letter *l = list; l < list + count; l++) {
+    if (!fs_letter_look(&look, l, name, &info)) continue;
+    l->raw = info.raw;
+    l->status = l->raw ? take_bytes(look.s, name, &l->error) : take_letter(look.s, name, &info, &l->error);
+    any |= l->status == ST_OK;
+    bytes |= l->raw;
   }
+  enum status st = bytes ? durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err) : ST_OK;
+  for (struct letter *l = list; st == ST_OK && bytes && l < list + count; l++)
+    if (l->status == ST_OK && l->raw && fs_letter_look(&look, l, name, &info))
+      l->status = take_letter(look.s, name, &info, &l->error);
   fs_desk_release(&look.desk);
-  enum status st = any ? durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err) : ST_OK;
+  if (st == ST_OK && any) st = durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)
     if (list[i].status == ST_OK) list[i].status = error_set(&list[i].error, st, "dlq/: %s", err.text);
 }

@@ -15,8 +15,9 @@
  *   sync     both folders, once for all                              now it cannot come back
  *
  * move and swap follow each other for each entry. A power loss before sync finds any of these states, for each entry
- * alone: renames are atomic, and the form was durable before. A raw one is moved as its bytes are, then its descriptor
- * goes; a crash in between leaves a descriptor without bytes, which the next replay of it finishes. */
+ * alone: renames are atomic, and the form was durable before. A raw one is moved as its bytes are, and only when that
+ * is durable its descriptor goes, else bytes might be left that nothing describes; a crash in between leaves a
+ * descriptor without bytes, which the next replay of it finishes. */
 
 struct moving {
   struct fs *s;
@@ -168,7 +169,19 @@ static enum status move_raw(struct moving *m, struct error *err) {
   if (st == ST_NOT_FOUND && !half_done(m))
     return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it", raw);
   if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
-  return st == ST_OK || st == ST_NOT_FOUND ? durable_unlink(dlq, m->name, err) : st;
+  return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+/* Of those whose bytes are in the outbox for good. */
+static enum status drop_descriptors(struct moving *list, size_t count, struct error *err) {
+  int dlq = fs_folder(list->s, PLACE_DLQ);
+  bool any = false;
+  for (struct moving *m = list; m < list + count; m++) {
+    if (!going(m) || !m->letter->raw) continue;
+    m->letter->status = durable_unlink(dlq, m->name, &m->letter->error);
+    any = true;
+  }
+  return any ? durable_sync_folder(dlq, err) : ST_OK;
 }
 
 /* ---- all of them ---- */
@@ -209,6 +222,7 @@ static void move_all(struct moving *list, size_t count) {
     any |= going(m);
   }
   enum status st = any ? fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, &err) : ST_OK;
+  if (st == ST_OK) st = drop_descriptors(list, count, &err);
   for (struct moving *m = list; st != ST_OK && m < list + count; m++)
     if (going(m)) m->letter->status = error_set(&m->letter->error, st, "%s", err.text);
 }

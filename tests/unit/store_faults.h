@@ -1,9 +1,10 @@
-/* store_faults.h - a move of the store with every one of its durable calls failing, or being the last before a crash.
- */
+/* store_faults.h - a move of the store with every one of its durable calls failing, or being the last before a crash or
+ * before the power goes. */
 #ifndef TESTS_UNIT_STORE_FAULTS_H
 #define TESTS_UNIT_STORE_FAULTS_H
 
 #include "tests/unit/files.h"
+#include "tests/unit/power.h"
 
 enum mode { FAIL_BEFORE, FAIL_AFTER, CRASH_BEFORE, CRASH_AFTER, MODES };
 struct fault {
@@ -64,6 +65,39 @@ static inline bool try_one(struct box *b, make_fn make, move_fn move, check_fn c
   return f.calls >= f.at;
 }
 
+/* The power goes before the at-th call, or after the last; number and bytes: as power_back. */
+static inline bool try_power(struct box *b, make_fn make, move_fn move, check_fn check, unsigned at, unsigned number,
+                             unsigned bytes) {
+  box_stop(b);
+  clear(b);
+  box_start(b);
+  make(b);
+  power_on(b->dir, at);
+  enum status st = move(b);
+  power_cut();
+  box_stop(b);
+  bool more = power_back(number, bytes);
+  if (getenv("BUSBRIDGE_POWER_SHOW")) {
+    printf("power gone at call %u, state %u.%u\n", at, number, bytes);
+    power_show();
+  }
+  box_start(b);
+  store_rescan(b->store);
+  check(b, st == ST_OK);
+  return more;
+}
+
+/* Every state after a loss of power at every call. */
+static inline void try_all_power(struct box *b, make_fn make, move_fn move, check_fn check) {
+  unsigned states = 0, at = 0;
+  do {
+    at++;
+    for (unsigned bytes = 0; bytes == 0 || (power.dirty && bytes < POWER_BYTES); bytes++)
+      for (unsigned number = 0; states++, try_power(b, make, move, check, at, number, bytes);) number++;
+  } while (power.reached);
+  assert_true(states > at);
+}
+
 /* One error at each call, another one at the next; BUSBRIDGE_FULL=1: each at each. */
 static inline void try_all(struct box *b, make_fn make, move_fn move, check_fn check) {
   const char *full = getenv("BUSBRIDGE_FULL");
@@ -76,6 +110,7 @@ static inline void try_all(struct box *b, make_fn make, move_fn move, check_fn c
         points++;
       }
   assert_true(points >= 4 * 3);
+  try_all_power(b, make, move, check);
 }
 
 #endif
