@@ -42,6 +42,7 @@
   X("relay", "topic_missing", "warning", "A topic is missing; its events wait")                                        \
   X("relay", "topic_unavailable", "error",                                                                             \
     "A topic is missing, forbidden or takes no record of our time; others go on")                                      \
+  X("relay", "batches_bounded", "debug", "A topic takes no larger record batches, so all are kept below that")         \
   X("relay", "topic_unclear", "debug", "A topic could not be looked up")                                               \
   X("relay", "breaker_closed", "info", "What could not be published to goes on; target names it")                      \
   X("relay", "kafka_away", "error", "No broker answers; everything stays pending")                                     \

@@ -14,6 +14,7 @@ struct kafka_config {
   size_t count;
   const char *transactional_id;  /* of the publisher, in exactly_once; NULL: none */
   struct statistics *statistics; /* of the publishers; NULL: none are kept */
+  int64_t batch_bytes;           /* the publishers' record batches are at most that large; 0: as the settings say */
   /* What is promised: chooses message.timeout.ms, 0 or below a transaction's. With a transactional id: it only settles
    * what exactly_once left. */
   bool at_least_once;
@@ -41,6 +42,8 @@ enum kafka_fault {
 /* code: an rd_kafka_resp_err_t. MSG_SIZE_TOO_LARGE is KAFKA_RECORD_REFUSED here; publisher_send says
  * KAFKA_RECORD_TOO_LARGE. */
 enum kafka_fault kafka_fault_of(int code);
+/* Was it the size that was refused, of a record or of the batch it was in? */
+bool kafka_refused_for_size(int code);
 const char *kafka_fault_word(enum kafka_fault f);
 
 /* Check the pairs, by the table of librdkafka's settings (options.c) and against this librdkafka without connecting:

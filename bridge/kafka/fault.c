@@ -89,6 +89,10 @@ enum kafka_fault kafka_fault_of(int code) {
   return KAFKA_OTHER;
 }
 
+bool kafka_refused_for_size(int code) {
+  return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+}
+
 const char *kafka_fault_word(enum kafka_fault f) {
   switch (f) {
   case KAFKA_OK: return "ok";

@@ -272,6 +272,26 @@ static enum status set_guarantee(rd_kafka_conf_t *conf, const struct kafka_confi
   return st == ST_OK ? set_derived(conf, config, err) : st;
 }
 
+static int64_t number_in(const rd_kafka_conf_t *conf, const char *key) {
+  char text[32] = "";
+  size_t size = sizeof text;
+  return rd_kafka_conf_get(conf, key, text, &size) == RD_KAFKA_CONF_OK ? strtoll(text, NULL, 10) : 0;
+}
+
+int64_t handle_number(const struct handle *h, const char *key) {
+  return number_in(rd_kafka_conf(h->rk), key);
+}
+
+/* A broker refuses a batch that is larger than its topic takes, however small its records are. */
+static enum status bound_batches(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
+                                 struct error *err) {
+  char bytes[32];
+  if (role != HANDLE_PUBLISHER || !config->batch_bytes || number_in(conf, "batch.size") <= config->batch_bytes)
+    return ST_OK;
+  snprintf(bytes, sizeof bytes, "%lld", (long long)config->batch_bytes);
+  return handle_set(conf, "batch.size", bytes, err);
+}
+
 static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
                            struct error *err) {
   enum status st = set_rows(conf, defaults, sizeof defaults / sizeof *defaults, role, err);
@@ -279,6 +299,7 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
   for (size_t i = 0; st == ST_OK && i < config->count; i++)
     if (!left_out(config, role, config->pairs[i].key))
       st = handle_set(conf, config->pairs[i].key, config->pairs[i].value, err);
+  if (st == ST_OK) st = bound_batches(conf, config, role, err);
   return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
 }
 

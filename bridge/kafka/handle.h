@@ -70,6 +70,8 @@ enum status handle_failed_saying(struct handle *h, enum status st, const char *w
                                  struct error *err);
 /* The status for a blocking call that ended with this code. */
 enum status handle_status(int code);
+/* A number of the configuration as it is in force, 0: there is no such key. */
+int64_t handle_number(const struct handle *h, const char *key);
 /* One key of the configuration: librdkafka's own words on refusal, and the nearest key that exists for an unknown one.
  */
 MUST_CHECK enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct error *err);

@@ -55,10 +55,7 @@ enum status cluster_version(const struct kafka_config *config, int timeout_ms, s
 /* ---- limits ----------------------------------------------------------------------------------------------------- */
 
 int64_t cluster_own_limit(const struct cluster *c) {
-  char text[32] = "";
-  size_t size = sizeof text;
-  if (rd_kafka_conf_get(rd_kafka_conf(c->handle.rk), "message.max.bytes", text, &size) != RD_KAFKA_CONF_OK) return 0;
-  return strtoll(text, NULL, 10);
+  return handle_number(&c->handle, "message.max.bytes");
 }
 
 static enum status number_of(const rd_kafka_ConfigResource_t *resource, const char *key, int64_t *number,

@@ -139,6 +139,10 @@ size_t publisher_in_flight(const struct publisher *p) {
   return p->in_flight;
 }
 
+int64_t publisher_batch_bytes(const struct publisher *p) {
+  return handle_number(&p->handle, "batch.size");
+}
+
 enum status publisher_flush(struct publisher *p, int timeout_ms) {
   rd_kafka_flush(p->handle.rk, timeout_ms);
   return p->in_flight == 0 ? ST_OK : ST_AGAIN;

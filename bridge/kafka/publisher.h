@@ -54,6 +54,8 @@ size_t publisher_poll(struct publisher *p, int timeout_ms);
 /* Write one byte-count to this eventfd whenever publisher_poll has something to do, so that a loop can poll(2) on it.
  */
 void publisher_wake_on(struct publisher *p, int event_fd);
+/* At most so many bytes go in one record batch. */
+int64_t publisher_batch_bytes(const struct publisher *p);
 size_t publisher_in_flight(const struct publisher *p); /* handed over and not reported */
 /* Wait until nothing is in flight, at most timeout_ms: ST_OK or ST_AGAIN. */
 MUST_CHECK enum status publisher_flush(struct publisher *p, int timeout_ms);

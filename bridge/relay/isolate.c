@@ -37,6 +37,7 @@ static bool narrow_down(struct relay *r, struct item **items, size_t count) {
     if (!try_again(r, items + from, n)) return false;
     size_t left = r->suspect_count;
     if (left == 0) continue;
+    if ((r->smaller = topic_batches_refused(r, r->suspects, left))) return false;
     struct item **copy = malloc(left * sizeof *copy);
     if (!copy) return false;
     memcpy(copy, r->suspects, left * sizeof *copy);
@@ -47,17 +48,30 @@ static bool narrow_down(struct relay *r, struct item **items, size_t count) {
   return true;
 }
 
+/* Their batches were too large, not they: all again with a producer that makes smaller ones. Nothing is in flight. */
+static void make_smaller(struct relay *r) {
+  r->smaller = false;
+  for (size_t i = 0; i < r->suspect_count; i++) r->suspects[i]->fault = KAFKA_OK;
+  publish_close(r);
+  r->topics_ready = false;
+}
+
 void isolate_suspects(struct relay *r) {
   size_t count = r->suspect_count;
+  if (topic_batches_refused(r, r->suspects, count)) {
+    make_smaller(r);
+    return;
+  }
   log_write(r->parts.log, LOG_INFO, "relay", "isolating", FIELDS(F_INT("events", count)),
             "The broker refused %zu events together; looking for the one it means", count);
   struct item **all = r->suspects;
   r->suspects = NULL;
   r->suspect_count = r->suspect_cap = 0;
-  if (!narrow_down(r, all, count)) { /* stopping, or out of memory: those without a verdict are given back */
+  if (!narrow_down(r, all, count)) { /* smaller batches, stopping, or out of memory: those without a verdict go back */
     r->suspect_count = 0;
     for (size_t i = 0; i < count; i++)
       if (all[i]->outcome == OUTCOME_SEND && !all[i]->alone) suspect_add(r, all[i]);
+    if (r->smaller) make_smaller(r);
   } else {
     r->suspect_count = 0;
   }

@@ -128,6 +128,7 @@ struct relay {
   struct item **suspects;              /* refused together with others */
   size_t suspect_count, suspect_cap;
   bool topics_ready, link_down, queue_full;
+  bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
   unsigned renew_tries;
   int64_t calling_ms; /* lock: monotonic begin of P's call to Kafka that has no timeout, 0 = none */
@@ -203,6 +204,9 @@ void reserve_keep(struct relay *r);    /* makes it where it is missing, as far a
 void topics_prepare(struct relay *r);
 void topic_create(struct relay *r, unsigned topic); /* again, before a probe; failing is fine */
 void clock_words(struct relay *r, const char *broker_says, char *out, size_t size); /* of KAFKA_CLOCK */
+/* Those refused for their size (item->fault, error_code) were so together, in a batch larger than their topic takes:
+ * true; the next producer's batches are smaller, and the same should go again. */
+bool topic_batches_refused(struct relay *r, struct item **items, size_t count);
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size);
 
 /* flush.c */

@@ -86,6 +86,12 @@ static void blame_event(struct relay *r, struct item *item, const struct deliver
   if (v.outcome == OUTCOME_RETRY) key_waits(r, item);
 }
 
+/* Within a transaction a report decides nothing yet: transact.c reads it when all have come. */
+static void note_fault(struct item *item, const struct delivery *delivery) {
+  item->fault = (uint8_t)delivery->fault;
+  if (delivery->fault != KAFKA_OK) item_fail(item, REASON_NONE, delivery->code, delivery->text);
+}
+
 /* certain: it was refused by itself, not together with others. */
 static void judge(struct relay *r, struct item *item, const struct delivery *d, bool certain) {
   item->outcome = OUTCOME_HELD;
@@ -99,6 +105,7 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
   case BLAME_REFUSED:
     if (!certain) {
       item->outcome = OUTCOME_SEND;
+      note_fault(item, d);
       suspect_add(r, item);
       return;
     }
@@ -119,12 +126,6 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
 
 void judge_item(struct relay *r, struct item *item, const struct delivery *d) {
   judge(r, item, d, true);
-}
-
-/* Within a transaction a report decides nothing yet: transact.c reads it when all have come. */
-static void note_fault(struct item *item, const struct delivery *delivery) {
-  item->fault = (uint8_t)delivery->fault;
-  if (delivery->fault != KAFKA_OK) item_fail(item, REASON_NONE, delivery->code, delivery->text);
 }
 
 static void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-enum { ANSWER_MS = 2000, LOOKS = 10, PAUSE_MS = 200 };
+enum { ANSWER_MS = 2000, LOOKS = 10, PAUSE_MS = 200, FRAME_BYTES = 256 /* of a record: its headers, about */ };
 static const struct backoff again = {.base_ms = 250, .max_ms = 5000, .jitter_ms = 100};
 
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size) {
@@ -53,11 +53,56 @@ static void say_missing(struct relay *r, unsigned topic, const struct error *err
             "The topic is missing; its events wait. %s", remedy);
 }
 
+/* ---- how large a batch may be ----
+ *
+ * A broker refuses a record batch that is larger than its topic takes, however small the records are. What the smallest
+ * topic takes bounds the batches of all: it is asked when the topics are looked up. Who may not ask learns it from what
+ * is refused. */
+
+static bool bound_batches(struct relay *r, unsigned topic, int64_t bytes) {
+  if (r->client.batch_bytes && r->client.batch_bytes <= bytes) return false;
+  r->client.batch_bytes = bytes;
+  log_write(r->parts.log, LOG_DEBUG, "relay", "batches_bounded",
+            FIELDS(F_TEXT("topic", routing_topic_name(r->parts.routing, topic)), F_INT("bytes", bytes)),
+            "A record batch is at most that large");
+  return true;
+}
+
+static bool ask_limit(struct relay *r, unsigned topic, int64_t *bytes) {
+  struct error err = {0};
+  char id[128] = "";
+  if (cluster_id(r->cluster, ANSWER_MS, id, &err) != ST_OK || span_starts(span_of(id), "mockCluster")) return false;
+  const char *name = routing_topic_name(r->parts.routing, topic);
+  return cluster_topic_limit(r->cluster, name, ANSWER_MS, bytes, &err) == ST_OK && *bytes > 0;
+}
+
+bool topic_batches_refused(struct relay *r, struct item **items, size_t count) {
+  size_t refused = 0, all = 0, largest = 0;
+  unsigned topic = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (items[i]->fault != KAFKA_RECORD_REFUSED || !kafka_refused_for_size(items[i]->error_code)) continue;
+    topic = items[i]->topic;
+    refused++;
+    size_t bytes_of = items[i]->value.len + items[i]->key.len + FRAME_BYTES;
+    all += bytes_of;
+    if (bytes_of > largest) largest = bytes_of;
+  }
+  int64_t now = publisher_batch_bytes(r->publisher), bytes = 0;
+  if (refused < 2) return false;
+  if (!ask_limit(r, topic, &bytes)) {
+    bytes = ((int64_t)all < now ? (int64_t)all : now) / 2;
+    if (bytes < (int64_t)largest) return false;
+  }
+  return bytes < now && bound_batches(r, topic, bytes);
+}
+
 /* ST_OK: it is there, or its own breaker will deal with it. ST_UNAVAILABLE: nobody answers. */
 static enum status prepare_one(struct relay *r, unsigned topic, struct error *err) {
   const char *name = routing_topic_name(r->parts.routing, topic);
   enum topic_state state = TOPIC_UNCLEAR;
   enum status st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+  int64_t bytes = 0;
+  if (st == ST_OK && state == TOPIC_THERE && ask_limit(r, topic, &bytes)) bound_batches(r, topic, bytes);
   if (st != ST_OK || state != TOPIC_MISSING) return st;
   struct error why = {0};
   if (!r->config.create_topics)

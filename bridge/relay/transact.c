@@ -319,7 +319,10 @@ static enum attempt attempt(struct relay *r, struct item **items, size_t count, 
   relay_point(r, "produced");
   enum reports reports = REPORTS_FINE;
   if (!await_reports(r, items, count, &reports)) return ATTEMPT_STOP;
-  if (reports == REPORTS_BLAME) return undo(r, ATTEMPT_FAULTY);
+  if (reports == REPORTS_BLAME) {
+    r->smaller = topic_batches_refused(r, items, count);
+    return undo(r, ATTEMPT_FAULTY); /* with a producer that is made anew */
+  }
   enum txn_next next = send_position(r, err); /* where the reports only say that it failed, this says why */
   relay_point(r, "position");
   if (next == TXN_ABORT || (next == TXN_DONE && reports != REPORTS_FINE)) {
@@ -458,6 +461,7 @@ static bool send_range(struct relay *r, struct item **items, size_t count) {
       return true;
     }
     probes_undone(r);
+    if (how == ATTEMPT_FAULTY && r->smaller) continue;
     if (how == ATTEMPT_FAULTY) count = take_out(r, items, count, &middle);
     if (how == ATTEMPT_DENIED && (middle = part_topics(items, count)) == count) {
       deny_topic(r, items, count);

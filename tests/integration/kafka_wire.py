@@ -99,7 +99,7 @@ def delete_topic(bootstrap, name):
             raise KafkaError(code)
 
 
-ALL, WRITE = 2, 4  # operations
+ALL, WRITE, DESCRIBE_CONFIGS = 2, 4, 10  # operations
 
 
 def set_topic(bootstrap, name, key, value):
@@ -112,15 +112,24 @@ def set_topic(bootstrap, name, key, value):
             raise KafkaError(code, text)
 
 
-def everybody_on(topic, operation):
-    """An ACL: that operation of User:ANONYMOUS on that topic, denied."""
+def everybody_on(topic, operation, allow=False):
+    """An ACL: that operation of User:ANONYMOUS on that topic, denied or allowed."""
     return (struct.pack(">b", 2) + string(topic) + struct.pack(">b", 3) + string("User:ANONYMOUS") + string("*") +
-            struct.pack(">bb", operation, 2))
+            struct.pack(">bb", operation, 3 if allow else 2))
 
 
 def forbid_topic(bootstrap, topic, operation=ALL):
     """Nobody may use it (or only not write to it) from now on. The broker needs an authorizer (see AUTHORIZER)."""
-    answer = ask(bootstrap, CREATE_ACLS, 1, array([everybody_on(topic, operation)]))
+    add_acls(bootstrap, everybody_on(topic, operation))
+
+
+def forbid_only(bootstrap, topic, operation):
+    """The same, but all else stays allowed there."""
+    add_acls(bootstrap, everybody_on(topic, operation), everybody_on(topic, ALL, allow=True))
+
+
+def add_acls(bootstrap, *acls):
+    answer = ask(bootstrap, CREATE_ACLS, 1, array(list(acls)))
     answer.take("i")
     for code, text in answer.array(lambda: (answer.take("h"), answer.string())):
         if code:
