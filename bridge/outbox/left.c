@@ -55,6 +55,11 @@ static bool parse(const char *file, struct left *l) {
   return true;
 }
 
+bool left_is(const char *file) {
+  struct left l;
+  return parse(file, &l);
+}
+
 static struct stamp stamp_of(const struct stat *st) {
   return (struct stamp){.inode = st->st_ino,
                         .size = st->st_size,

@@ -29,6 +29,7 @@ uint64_t left_id(struct span id); /* 0: it has none */
 /* The bytes that were read, as far as a stamp tells after a move. */
 bool left_same(const struct stamp *a, const struct stamp *b);
 void left_name(const struct left *l, char out[NAME_SIZE]);
+bool left_is(const char *file); /* has a file of tmp such a name? */
 /* A file of tmp, whatever it is: removed, or back in the outbox under its name or one beside it. What fails leaves it
  * until next time. */
 void left_clear(int tmp, int outbox, const char *file);

@@ -58,8 +58,10 @@ static enum status take_bytes(struct fs *s, const char *name, struct error *err)
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-static enum status take_letter(struct fs *s, const char *name, const struct entry_info *info, struct error *err) {
-  enum status st = durable_unlink(fs_folder(s, PLACE_DLQ), name, err);
+/* Only the one that was looked at: it may be mended, or have died again, at this moment. */
+static enum status take_letter(struct fs_look *l, const char *name, const struct entry_info *info, struct error *err) {
+  struct fs *s = l->s;
+  enum status st = fs_remove_same(s, PLACE_DLQ, name, &l->desk.stamp, err);
   if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
   return st;
 }
@@ -74,14 +76,14 @@ void fs_purge(void *impl, struct letter *list, size_t count) {
   for (struct letter *l = list; l < list + count; l++) {
     if (!fs_letter_look(&look, l, name, &info)) continue;
     l->raw = info.raw;
-    l->status = l->raw ? take_bytes(look.s, name, &l->error) : take_letter(look.s, name, &info, &l->error);
+    l->status = l->raw ? take_bytes(look.s, name, &l->error) : take_letter(&look, name, &info, &l->error);
     any |= l->status == ST_OK;
     bytes |= l->raw;
   }
   enum status st = bytes ? durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err) : ST_OK;
   for (struct letter *l = list; st == ST_OK && bytes && l < list + count; l++)
     if (l->status == ST_OK && l->raw && fs_letter_look(&look, l, name, &info))
-      l->status = take_letter(look.s, name, &info, &l->error);
+      l->status = take_letter(&look, name, &info, &l->error);
   fs_desk_release(&look.desk);
   if (st == ST_OK && any) st = durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)

@@ -8,6 +8,8 @@
  * name is taken out of the folder first, in one step and whatever it is, and looked at in tmp: nobody else writes
  * there. A crash leaves it in tmp under a name that says what it is to be (left.h). */
 
+#define LEFT_OLD_US 30000000
+
 static bool stamp_at(int folder, const char *name, struct stamp *stamp) {
   struct stat st;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
@@ -58,4 +60,52 @@ enum status fs_put_back(struct fs *s, enum place place, const char *name, const 
   if (st != ST_OK) return st;
   st = durable_sync_folder(to, err);
   return st == ST_OK ? durable_sync_folder(from, err) : st;
+}
+
+/* dlq/ may lie on a file system of its own, from which nothing can be renamed: what lies there is only looked at first.
+ */
+static bool elsewhere(struct fs *s, enum place place) {
+  struct stat a, b;
+  return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->c.state), &b) == 0 && a.st_dev != b.st_dev;
+}
+
+static enum status remove_there(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                                struct error *err) {
+  enum settled how;
+  if (fs_unchanged(s, place, name, stamp, &how)) return durable_unlink(fs_folder(s, place), name, err);
+  return error_set(err, ST_NOT_FOUND, "%s%s is another file by now, or gone", place_path(place), name);
+}
+
+enum status fs_remove_same(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                           struct error *err) {
+  if (elsewhere(s, place)) return remove_there(s, place, name, stamp, err);
+  const struct left left = {.kind = LEFT_GONE, .old = *stamp, .place = place, .name = name};
+  char tmp[NAME_SIZE];
+  struct stamp now;
+  enum status st = fs_pull(s, &left, tmp, &now, err);
+  if (st != ST_OK) return st;
+  bool same = left_same(&now, stamp);
+  st = same ? durable_unlink(state_tmp(s->c.state), tmp, err)
+            : error_set(err, ST_NOT_FOUND, "%s%s is another file by now", place_path(place), name);
+  if (same && (st == ST_OK || st == ST_NOT_FOUND)) return ST_OK; /* gone: a successor cleared tmp */
+  enum status back = fs_put_back(s, place, name, tmp, NULL);
+  (void)back; /* else the next holder of the lock does it */
+  return st;
+}
+
+static bool clear_old(void *ctx, const char *name, unsigned char type) {
+  struct fs *s = ctx;
+  struct stat st;
+  int tmp = state_tmp(s->c.state);
+  (void)type;
+  if (!left_is(name) || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (clock_wall_us(s->c.clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFT_OLD_US)
+    left_clear(tmp, fs_folder(s, PLACE_FLAT), name);
+  return true;
+}
+
+/* Old enough that nobody is in the middle of it; should somebody be, he finds it gone, which is no harm. */
+void fs_clear_left(struct fs *s) {
+  enum status st = folder_walk(state_tmp(s->c.state), clear_old, s, NULL);
+  (void)st; /* next time */
 }

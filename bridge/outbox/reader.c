@@ -347,6 +347,7 @@ static enum status list_on(struct fs *s, struct error *err) {
   if (st == ST_OK) st = fs_list_window(s, err);
   if (st != ST_OK) return st;
   s->need_listing = false;
+  fs_clear_left(s);
   fs_sweep_sent(s);
   return ST_OK;
 }

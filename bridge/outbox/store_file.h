@@ -398,6 +398,11 @@ MUST_CHECK enum status fs_same(struct fs *s, struct fs_desk *d, int folder, cons
 struct left;
 MUST_CHECK enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
                                struct error *err);
+/* Removes the file of that stamp; ST_NOT_FOUND: it is gone, or another one lies there. */
+MUST_CHECK enum status fs_remove_same(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                                      struct error *err);
+/* What a worker that was stopped or killed in the middle of that left in tmp, and its successor did not see there. */
+void fs_clear_left(struct fs *s);
 /* Back where it came from, in front of what arrived there meanwhile; both folders are synced. */
 MUST_CHECK enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp,
                                    struct error *err);

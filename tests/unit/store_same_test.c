@@ -193,6 +193,7 @@ struct rival {
   struct box *b;
   const char *name; /* the rename of this file is struck, before it or after it */
   bool first, then;
+  const char *folder; /* it lies there, NULL = flat */
 };
 
 static void put_rival(struct box *b, const char *name, const char *id) {
@@ -203,7 +204,9 @@ static void put_rival(struct box *b, const char *name, const char *id) {
 static int rival_hook(void *ctx, enum durable_op op, const char *name, bool after) {
   struct rival *r = ctx;
   if (op != DURABLE_RENAME || strcmp(name, r->name) != 0) return 0;
-  if (!after && r->first) put_rival(r->b, r->name, "rival");
+  char path[300];
+  snprintf(path, sizeof path, "%s%s", r->folder ? r->folder : "", name);
+  if (!after && r->first) put_rival(r->b, path, "rival");
   if (after && r->then) put_rival(r->b, r->name, "third");
   return 0;
 }
@@ -305,6 +308,49 @@ static void it_is_there_after_a_crash_at_any_call(void **state) {
       if (!struck) break;
     }
   assert_true(points > 12);
+}
+
+/* Its letter was mended, or died again, just when it was to be purged. */
+static void a_letter_that_is_exchanged_while_it_is_purged_stays(void **state) {
+  struct box *b = *state;
+  struct letter letter = {.file = "a.json", .when_us = TIME_NONE};
+  take_old(b, "a");
+  box_dead(b, &b->refs[0], REASON_BAD_NAME);
+  struct rival r = {.b = b, .name = "a.json", .first = true, .folder = "dlq/"};
+  durable_set_hook(rival_hook, &r);
+  store_purge(b->store, &letter, 1);
+  durable_set_hook(NULL, NULL);
+  assert_int_equal(letter.status, ST_NOT_FOUND);
+  assert_non_null(strstr(text_of(b, "dlq/a.json"), "\"id\": \"rival\""));
+  store_purge(b->store, &letter, 1);
+  assert_int_equal(letter.status, ST_OK);
+  assert_int_equal(files_in(b, "dlq") + files_in(b, ".busbridge/tmp"), 0);
+}
+
+/* A worker that was stopped there and killed later, while its successor runs. */
+static void what_lies_pulled_out_too_long_comes_back_by_a_scan(void **state) {
+  struct box *b = *state;
+  struct test_clock c;
+  box_stop(b);
+  clock_begin(&c);
+  b->config.clock = &c.clock;
+  box_start(b);
+  put_entry(b, ".busbridge/tmp/gone-1-2-3-4-0-a.json", "b", "pending", CREATED);
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), ""); /* it may be in the middle of it */
+  clock_pass(&c, 60000);
+  store_rescan(b->store);
+  box_take_all(b);
+  if (!b->count) {
+    store_rescan(b->store);
+    box_take_all(b);
+  }
+  assert_string_equal(b->ids, "b");
+  assert_true(exists(b, "a.json"));
+  box_done_all(b);
+  box_stop(b);
+  b->config.clock = &clock_system;
+  box_start(b);
 }
 
 /* ---- refused and dead ones ---- */
@@ -448,6 +494,8 @@ int main(void) {
       T(two_that_arrive_there_both_come_in_their_order),
       T(an_event_that_arrives_before_a_dead_letter_moves_is_not_set_aside),
       T(it_is_there_after_a_crash_at_any_call),
+      T(a_letter_that_is_exchanged_while_it_is_purged_stays),
+      T(what_lies_pulled_out_too_long_comes_back_by_a_scan),
       T(a_refused_event_that_is_touched_all_the_time_counts_its_attempts),
       T(one_that_dies_while_it_is_touched_is_a_dead_letter),
       T(one_that_another_bus_dispatched_is_not_refused_any_more),
