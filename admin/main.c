@@ -136,6 +136,7 @@ static void catch_signals(void) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   signal(SIGPIPE, SIG_IGN); /* hiredis writes without MSG_NOSIGNAL */
+  signal(SIGXFSZ, SIG_IGN); /* a file at the limit of its size is an error of its write, EFBIG */
 }
 
 /* ---- settings and appearance --------------------------------------------------------------------------------------

@@ -17,6 +17,29 @@ void signals_block(void) {
   ours(&set);
   pthread_sigmask(SIG_BLOCK, &set, NULL);
   signal(SIGPIPE, SIG_IGN); /* hiredis writes without MSG_NOSIGNAL */
+  signal(SIGXFSZ, SIG_IGN); /* a file at the limit of its size is an error of its write, EFBIG */
+}
+
+/* Nothing has begun: it stops as asked. */
+static void end(int sig) {
+  (void)sig;
+  _exit(0);
+}
+
+static void end_by(void (*handler)(int)) {
+  sigset_t set;
+  struct sigaction action = {.sa_handler = handler};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void signals_early(void) {
+  end_by(end);
 }
 
 int signals_wait(int timeout_ms) {
@@ -33,13 +56,5 @@ static void leave(int sig) {
 }
 
 void signals_last(void) {
-  sigset_t set;
-  struct sigaction action = {.sa_handler = leave};
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  end_by(leave);
 }

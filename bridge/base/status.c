@@ -35,6 +35,7 @@ static enum status status_of_errno(int errnum) {
   switch (errnum) {
   case ENOSPC:
   case EDQUOT:
+  case EFBIG:
   case EMFILE:
   case ENFILE: return ST_NO_SPACE;
   case EACCES:

@@ -41,9 +41,9 @@ struct error {
 
 /* Fill err (may be NULL) and return st, so that callers write `return error_set(err, ST_INVALID, "...")`. */
 enum status error_set(struct error *err, enum status st, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* The same from an errno: chooses the status (ENOSPC, EDQUOT, EMFILE, ENFILE -> ST_NO_SPACE, EACCES, EPERM, EROFS ->
- * ST_DENIED, ENOENT, ENOTDIR -> ST_NOT_FOUND, EEXIST, ENOTEMPTY -> ST_EXISTS, ENOMEM -> ST_NO_MEMORY, else ST_IO) and
- * appends ": <strerror>". */
+/* The same from an errno: chooses the status (ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE -> ST_NO_SPACE, EACCES, EPERM,
+ * EROFS -> ST_DENIED, ENOENT, ENOTDIR -> ST_NOT_FOUND, EEXIST, ENOTEMPTY -> ST_EXISTS, ENOMEM -> ST_NO_MEMORY, else
+ * ST_IO) and appends ": <strerror>". */
 enum status error_sys(struct error *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Put words in front of a text that is there: "reading x: <text>". Returns err->status. */
 enum status error_prefix(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

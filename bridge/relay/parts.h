@@ -130,7 +130,7 @@ struct relay {
   bool topics_ready, link_down, queue_full;
   bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
-  unsigned renew_tries;
+  unsigned renew_tries, lock_unseen;
   int64_t calling_ms; /* lock: monotonic begin of P's call to Kafka that has no timeout, 0 = none */
   int64_t told_ms;    /* F: the call during which the outage was told */
   bool call_quiet;    /* lock: nothing was in flight when it began */

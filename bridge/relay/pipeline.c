@@ -72,12 +72,21 @@ static int64_t rest_ms(struct relay *r) {
   return wait > 1 ? wait : 1;
 }
 
-/* While nothing may be taken the outbox is not waited for: it has something to tell all the time. */
+static void wait_a_second(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  if (!r->stopping) relay_wait_ms(r, REST_MS);
+  pthread_mutex_unlock(&r->lock);
+}
+
+/* While nothing may be taken, or can be, the outbox is not waited for: it has something to tell all the time. */
 static void rest(struct relay *r) {
   flush_check(r);
   rescan_in_time(r);
   if (flush_idle(r, REST_MS)) return;
-  store_wait(r->parts.store, rest_ms(r));
+  if (r->outbox_failed)
+    wait_a_second(r);
+  else
+    store_wait(r->parts.store, rest_ms(r));
 }
 
 /* Without a stack of its own the crash handler can only not speak of a stack that is used up. */

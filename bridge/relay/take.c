@@ -3,8 +3,9 @@
 
 /* The outbox cannot be read: said once, shown in health, tried again by the reader's next round. */
 static void outbox_trouble(struct relay *r, const struct error *err) {
-  log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", FIELDS(F_TEXT("error", err->text)),
-            "The outbox cannot be read; trying again every second");
+  if (!r->outbox_failed)
+    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", FIELDS(F_TEXT("error", err->text)),
+              "The outbox cannot be read; trying again every second");
   pthread_mutex_lock(&r->lock);
   status_breaker(r, "outbox", BREAKER_OPEN, err->text, "Mend the folder or its rights; the worker goes on by itself");
   pthread_mutex_unlock(&r->lock);

@@ -59,9 +59,30 @@ static void tell_away(struct relay *r, const struct error *err) {
             "Kafka does not answer; everything stays pending and goes on by itself");
 }
 
+static void disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", tries ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
+                 "Free space or mend the folder's rights; the worker goes on by itself");
+  pthread_mutex_unlock(&r->lock);
+  if (tries == 1)
+    log_write(r->parts.log, LOG_ERROR, "relay", "manifest_failed", FIELDS(F_TEXT("error", err->text)),
+              "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
+}
+
+/* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka is not to blame. */
+static bool sees_lock(struct relay *r) {
+  struct error err = {0};
+  enum status st = state_check(r->parts.state, &err);
+  bool seen = st == ST_OK || st == ST_BUSY;
+  if (!seen || r->lock_unseen) disk_trouble(r, &err, seen ? 0 : ++r->lock_unseen);
+  if (seen) r->lock_unseen = 0;
+  return seen;
+}
+
 /* One try. */
 static enum ledger_found try_renew(struct relay *r) {
   struct error err = {0};
+  if (!sees_lock(r)) return LEDGER_AWAY;
   enum ledger_found found = ledger_renew(r, &err);
   switch (found) {
   case LEDGER_READY:
@@ -142,16 +163,6 @@ static struct manifest_entry *list_entries(struct relay *r, struct item **items,
   pthread_mutex_unlock(&r->lock);
   *total = n;
   return list;
-}
-
-static void disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", tries ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
-                 "Free space or mend the folder's rights; the worker goes on by itself");
-  pthread_mutex_unlock(&r->lock);
-  if (tries == 1)
-    log_write(r->parts.log, LOG_ERROR, "relay", "manifest_failed", FIELDS(F_TEXT("error", err->text)),
-              "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
 }
 
 /* How many items, each with its twins, are among the first `fit` of these entries. */

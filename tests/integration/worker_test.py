@@ -2,10 +2,12 @@
 """The worker as a process: one an outbox, signals, reload, and what it refuses to start with."""
 
 import os
+import resource
 import shutil
 import signal
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import harness
 
@@ -88,6 +90,53 @@ class Life(harness.BusTest):
         self.entry("plot.updated", {"plot_id": "p"})
         harness.wait_until(lambda: not self.pending())
         self.assertEqual(worker.stop(), 0)
+
+    def running(self, **more):
+        worker = self.start_worker(**more)
+        self.entry("plot.updated", {"plot_id": "first"})
+        harness.wait_until(lambda: not self.pending())
+        return worker
+
+    def limited(self, worker, which, value, said):
+        """While that limit stands it waits and says so, and goes on by itself."""
+        before = resource.prlimit(worker.pid, which)
+        resource.prlimit(worker.pid, which, (value, before[1]))
+        for i in range(50):
+            self.entry("plot.updated", {"plot_id": str(i)})
+        harness.wait_until(said, what=worker.stderr)
+        self.assertEqual(len(self.pending()), 50)
+        self.assertTrue(worker.running())
+        resource.prlimit(worker.pid, which, before)
+        harness.wait_until(lambda: not self.pending(), what=worker.stderr)
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(len({r.headers["ce_id"] for r in self.drain("plot.events")}), 51)
+
+    def test_without_descriptors_it_waits_says_so_and_goes_on(self):
+        worker = self.running()
+        self.limited(worker, resource.RLIMIT_NOFILE, 3, lambda: worker.logs("outbox_unreadable"))
+        said = worker.logs("outbox_unreadable")
+        self.assertEqual((len(said), "Too many open files" in said[0]["error"]), (1, True), said)  # said once
+
+    def test_at_the_limit_of_a_files_size_it_waits_says_so_and_goes_on(self):
+        worker = self.running()
+        # Its log is a file too.
+        self.limited(worker, resource.RLIMIT_FSIZE, 0, lambda: "File too large" in self.run_cli("health").stdout())
+
+    def test_a_setting_in_a_fifo_that_nobody_writes_to_holds_nothing_up(self):
+        fifo = self.dir / "fifo"
+        os.mkfifo(fifo)
+        waiting = self.start_worker("-X", f"kafka.sasl.password_file={fifo}")
+        refused = self.run_worker("-X", f"kafka.sasl.password_file={fifo}", expect=2)
+        self.assertIn(f"{fifo}: nothing comes out of it", refused.stderr())
+        self.assertIn("larger than", self.run_worker("-X", "redis.url_file=/dev/zero", expect=2).stderr())
+        self.assertIn("Is a directory", self.run_worker("-X", "redis.url_file=/proc", expect=2).stderr())
+        self.assertEqual(waiting.wait(), 2)
+        waiting = self.start_worker("-c", str(fifo))
+        status = Path(f"/proc/{waiting.pid}/status")
+        # It has set its handler and waits for the FIFO: SigCgt has the bit of SIGTERM.
+        harness.wait_until(lambda: int(status.read_text().split("SigCgt:")[1].split()[0], 16) & 1 << signal.SIGTERM - 1)
+        waiting.signal(signal.SIGTERM)
+        self.assertEqual(waiting.wait(), 0)
 
     def test_background_flush_can_be_switched_off_as_the_old_bus_does(self):
         worker = self.start_worker(env={"NOVELER_DISABLE_BACKGROUND_FLUSH": "1"}, options={"flush.interval": "100ms"})

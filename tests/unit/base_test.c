@@ -53,11 +53,11 @@ static void error_sys_chooses_the_status_and_says_why(void **state) {
   static const struct {
     int sys;
     enum status st;
-  } rows[] = {{ENOSPC, ST_NO_SPACE}, {EDQUOT, ST_NO_SPACE},  {EMFILE, ST_NO_SPACE},
-              {ENFILE, ST_NO_SPACE}, {EACCES, ST_DENIED},    {EPERM, ST_DENIED},
-              {EROFS, ST_DENIED},    {ENOENT, ST_NOT_FOUND}, {ENOTDIR, ST_NOT_FOUND},
-              {EEXIST, ST_EXISTS},   {ENOTEMPTY, ST_EXISTS}, {ENOMEM, ST_NO_MEMORY},
-              {EIO, ST_IO}};
+  } rows[] = {{ENOSPC, ST_NO_SPACE},   {EDQUOT, ST_NO_SPACE}, {EMFILE, ST_NO_SPACE},
+              {EFBIG, ST_NO_SPACE},    {ENFILE, ST_NO_SPACE}, {EACCES, ST_DENIED},
+              {EPERM, ST_DENIED},      {EROFS, ST_DENIED},    {ENOENT, ST_NOT_FOUND},
+              {ENOTDIR, ST_NOT_FOUND}, {EEXIST, ST_EXISTS},   {ENOTEMPTY, ST_EXISTS},
+              {ENOMEM, ST_NO_MEMORY},  {EIO, ST_IO}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     struct error err = {0};
     assert_int_equal(error_sys(&err, rows[i].sys, "doing %s", "it"), rows[i].st);

@@ -272,6 +272,21 @@ static void a_value_may_come_from_a_file(void **state) {
   assert_string_equal(setting_text(r->s, SETTING_REDIS_PREFIX), "x");
 }
 
+/* As <(...) of a shell gives it. */
+static void a_value_may_come_out_of_a_pipe(void **state) {
+  struct run *r = *state;
+  int ends[2];
+  char text[100];
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(write(ends[1], "piped\n", 6), 6);
+  close(ends[1]);
+  snprintf(text, sizeof text, "redis.prefix_file=/dev/fd/%d", ends[0]);
+  load(r, NULL, NULL, text);
+  close(ends[0]);
+  assert_ok(r);
+  assert_string_equal(setting_text(r->s, SETTING_REDIS_PREFIX), "piped");
+}
+
 static void a_secret_of_a_file_is_there_and_for_few(void **state) {
   struct run *r = *state;
   char secret[200], text[600], expected[600];
@@ -457,6 +472,7 @@ int main(void) {
       TEST(what_comes_later_is_known_and_refused),
       TEST(a_secret_is_not_shown),
       TEST(a_value_may_come_from_a_file),
+      TEST(a_value_may_come_out_of_a_pipe),
       TEST(a_secret_of_a_file_is_there_and_for_few),
       TEST(an_unreadable_secret_names_key_path_and_reason),
       TEST(a_missing_file_is_an_error),
