@@ -35,7 +35,7 @@
   X("relay", "event_duplicate", "info", "An entry whose id was published before was removed; twin is where")           \
   X("relay", "id_reused", "warning", "Such an entry had another name or payload than the event that was published")    \
   X("relay", "event_refused", "warning", "The broker refused an event; it is tried again later")                       \
-  X("relay", "event_dead", "warning", "An entry was set aside; reason is its word, the message its remedy")            \
+  X("relay", "event_dead", "warning", "An entry died; reason is its word, the message its remedy")                     \
   X("relay", "isolating", "info", "The broker refused a batch; the event it means is looked for")                      \
   X("relay", "key_not_held", "warning", "Out of memory: the order of a key is not kept this once")                     \
   X("relay", "topic_created", "info", "A topic was missing and is there now")                                          \
@@ -68,6 +68,8 @@
   X("outbox", "entry_odd", "warning", "Left alone: no plain file with one link")                                       \
   X("outbox", "entry_dispatched", "warning", "Another bus marked an entry while it was on its way; said once")         \
   X("outbox", "entry_unreadable", "warning", "Left alone: the worker may not read it")                                 \
+  X("outbox", "entry_aside", "warning", "One entry cannot be changed; it is set aside and tried again")                \
+  X("outbox", "aside_settled", "info", "It could be, or is gone")                                                      \
   X("outbox", "move_finished", "info", "A move to dlq/ that a crash cut is finished")                                  \
   X("outbox", "move_failed", "warning", "Such a move cannot be finished now")                                          \
   X("outbox", "pending_unreadable", "warning", "pending/ cannot be read")                                              \

@@ -6,6 +6,7 @@ struct hand {
   int64_t mtime_ns;
   uint32_t listing; /* number of the listing that counted it last */
   bool told;        /* inotify named it meanwhile */
+  bool aside;       /* it was set aside: counted already */
   struct span key;
   char bytes[]; /* of key */
 };
@@ -51,6 +52,17 @@ enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64
   return st;
 }
 
+bool fs_hand_reserve(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  if (fs_hand_take(s, place, name, INT64_MAX, false) != ST_OK) return false;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct hand *h = table_get(&s->in_hand, key.span);
+  h->aside = true;
+  pthread_mutex_unlock(&s->lock);
+  return true;
+}
+
 static void push_again(struct fs *s, enum place place, const char *name, bool fresh) {
   size_t len = strlen(name);
   struct fs_again *a = malloc(sizeof *a + len + 1);
@@ -82,6 +94,7 @@ static void returned(struct fs *s, const struct hand *h) {
 }
 
 static void count_end(struct fs *s, const struct hand *h, enum fs_end how) {
+  if (h->aside) return;
   switch (how) {
   case FS_END_GONE: gone(s, h); break;
   case FS_END_CHANGED: s->figures.gone++; break; /* what lies there now waits in its place */
@@ -94,7 +107,7 @@ static void count_end(struct fs *s, const struct hand *h, enum fs_end how) {
 
 /* Is it to be looked at again, and as one not counted yet? A name told while it was in hand is: it may be new bytes. */
 static bool again_wanted(const struct fs *s, const struct hand *h, enum fs_end how, bool *fresh) {
-  bool came = how == FS_END_NOTHING || how == FS_END_RETURNED;
+  bool came = how == FS_END_NOTHING || how == FS_END_RETURNED || h->aside;
   *fresh = how == FS_END_GONE || (came && (!h->listing || h->listing != s->figures.listing));
   return h->told || how == FS_END_AGAIN || how == FS_END_CHANGED;
 }

@@ -39,6 +39,7 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (l->place != PLACE_DLQ && fs_foreign_known(l->look.s, &stamp)) return true;
+  if (l->place != PLACE_DLQ && fs_aside_out(l->look.s, l->place, name, &stamp)) return true;
   if (!in_range(l, &stamp)) return true;
   l->total++;
   if (!fs_cursor_before(&l->cursor, stamp.mtime_ns, l->place, name)) return true;

@@ -39,6 +39,7 @@ static void count_and_keep(struct listing *l, const char *name, const struct sta
     l->seen.foreign++;
     return;
   }
+  if (fs_aside_out(s, l->place, name, &stamp)) return;
   if (s->refused.count && digest_set_has(&s->refused, fs_file_digest(&stamp)))
     l->seen.unreadable++;
   else

@@ -138,7 +138,7 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
     t->out->dead++;
   } else if (fs_foreign_known(t->s, &stamp)) {
     t->out->foreign++;
-  } else {
+  } else if (!fs_aside_out(t->s, t->place, name, &stamp)) {
     t->out->pending++;
     if (stamp.mtime_ns < t->oldest_ns) t->oldest_ns = stamp.mtime_ns;
   }
@@ -168,6 +168,9 @@ static int64_t oldest_known(struct fs *s) {
 enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
   struct fs *s = impl;
   *out = (struct store_counts){.oldest_us = TIME_NONE};
+  pthread_mutex_lock(&s->lock);
+  out->aside = s->aside.rows.count;
+  pthread_mutex_unlock(&s->lock);
   if (s->c.inspect) return tally_folders(s, out, err);
   pthread_mutex_lock(&s->lock);
   const struct fs_figures *f = &s->figures;

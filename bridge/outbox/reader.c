@@ -258,6 +258,8 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
   enum status st = c->cached ? ST_OK : examine(s, c, err);
   if (st != ST_OK) return st;
   st = fill(s, c, keep, scratch, out);
+  if (st == ST_OK && fs_aside_holds(s, c->place, c->name, &out->ref.stamp, &out->event))
+    return pass_over(s, c, 0, 0, 0);
   if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.stamp.mtime_ns, c->fresh);
   if (st == ST_OK && c->source == FS_LISTED) s->group.taken++;
   if (st == ST_EXISTS) return ST_AGAIN; /* or a replay has it at this moment */

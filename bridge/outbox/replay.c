@@ -318,6 +318,9 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
 }
 
 static enum status replay_pending(struct fs *s, enum place place, const char *name, struct error *err) {
+  struct stamp stamp;
+  if (stamp_at(s, place, name, &stamp) && fs_aside_out(s, place, name, &stamp))
+    return error_set(err, ST_BUSY, "%s%s is set aside: busbridge health says what hinders", place_path(place), name);
   enum status st = claim(s, place, name, err);
   if (st != ST_OK) return st;
   st = restart(s, place, name, err);

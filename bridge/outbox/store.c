@@ -128,6 +128,23 @@ void store_release(struct store *s, const struct entry_ref *ref) {
   s->ops->release(s->impl, ref);
 }
 
+enum status store_aside(struct store *s, const struct entry_ref *ref, struct span id, enum aside what,
+                        const struct failure *why, const struct error *hindrance, struct error *err) {
+  return s->ops->aside(s->impl, ref, id, what, why, hindrance, err);
+}
+
+enum status store_aside_sync(struct store *s, struct error *err) {
+  return s->ops->aside_sync(s->impl, err);
+}
+
+void store_aside_tend(struct store *s) {
+  s->ops->aside_tend(s->impl);
+}
+
+enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx, struct error *err) {
+  return s->ops->asides(s->impl, limit, visit, ctx, err);
+}
+
 enum status store_counts(struct store *s, struct store_counts *out, struct error *err) {
   return s->ops->counts(s->impl, true, out, err);
 }

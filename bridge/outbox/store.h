@@ -148,6 +148,39 @@ MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref, 
 /* Given back as it is: a later scan finds it. */
 void store_release(struct store *s, const struct entry_ref *ref);
 
+/* ---- set aside: entries that the file system refuses to change, each by itself (immutable, another user's in a sticky
+ * folder, a mount on it, a bad block, a name that is too long). What became of such a one is written down, all others
+ * go on, and it is carried out when the hindrance goes. The settling thread's, but for store_asides. */
+
+enum aside {
+  ASIDE_DONE,  /* store_done: never handed out again, over restarts too */
+  ASIDE_RETRY, /* store_retry: pending as before; handed out with the attempts that are known of it */
+  ASIDE_DEAD   /* store_dead: not handed out any more */
+};
+#define STORE_ASIDE_MOST 10000
+/* Its done, retry or dead (with why) has failed by hindrance. ST_OK: it is not in hand any more. ST_AGAIN: it is not
+ * the only one that is hindered (the disk is full, the folder not writable), or there are too many, as err says: wait,
+ * and try the same once more. Durable after store_aside_sync. */
+MUST_CHECK enum status store_aside(struct store *s, const struct entry_ref *ref, struct span id, enum aside what,
+                                   const struct failure *why, const struct error *hindrance, struct error *err);
+/* After store_sync: what was set aside is on the disk, what was carried out is forgotten there. On a failure: again. */
+MUST_CHECK enum status store_aside_sync(struct store *s, struct error *err);
+/* Tries to carry out what is set aside. Then store_sync and store_aside_sync. */
+void store_aside_tend(struct store *s);
+struct aside_info {
+  enum aside what;
+  enum place place;
+  const char *file;
+  struct span id;
+  const char *why, *remedy;
+  unsigned attempts;
+  int64_t since_us;
+};
+typedef bool (*store_aside_fn)(void *ctx, const struct aside_info *info); /* false stops */
+/* At most limit (0 = all), the first ones first. Any thread; needs no reader. */
+MUST_CHECK enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx, struct error *err);
+const char *store_aside_remedy(int sys); /* of an errno */
+
 /* ---- looking and mending (no reader needed) ----------------------------------------------------------------- */
 
 struct store_counts {
@@ -163,6 +196,7 @@ struct store_counts {
   uint64_t dead;            /* entries in dlq/ */
   uint64_t growing;         /* files that do not parse yet */
   uint64_t unreadable, odd; /* files left alone: no right to read; link, FIFO, socket, device, two links, folder */
+  uint64_t aside;           /* set aside; of these only the refused ones are pending */
   uint64_t foreign;         /* entries of another status (dispatched, ...) */
   int64_t oldest_us;        /* mtime of the oldest pending one, TIME_NONE */
   bool exact;               /* false while a first scan is under way */
@@ -260,6 +294,7 @@ enum oddity {
   ODDITY_ON_ITS_WAY,    /* a dead letter that is only described yet: its bytes still lie in the outbox. Likewise */
   ODDITY_BYTES_GONE,    /* one whose bytes lie nowhere */
   ODDITY_NOT_DESCRIBED, /* bytes in dlq/ that no dead letter tells of */
+  ODDITY_ASIDE,         /* published or dead, and set aside: what hinders is told by store_asides */
   ODDITY_LEFT,          /* a temporary file that nobody has touched for a minute */
   ODDITY_NO_FILE,       /* an entry's name, but no plain file with one link: left alone */
   ODDITY_UNREADABLE,    /* an entry's name, but no right to read it: left alone */
@@ -278,7 +313,7 @@ typedef bool (*store_survey_fn)(void *ctx, const struct survey_item *item);
  * were not read. What moves meanwhile may be told twice, or not. Locks nothing. */
 MUST_CHECK enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
                                     struct error *err);
-/* Does an entry with that id lie where ref says, whatever its bytes? */
+/* Does an entry with that id lie where ref says, whatever its bytes, and is not set aside? */
 bool store_lies(struct store *s, const struct entry_ref *ref, struct span id);
 
 /* ---- for implementations ------------------------------------------------------------------------------------ */
@@ -300,6 +335,11 @@ struct store_ops {
   enum status (*retry)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   enum status (*dead)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   void (*release)(void *, const struct entry_ref *);
+  enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,
+                       const struct error *, struct error *);
+  enum status (*aside_sync)(void *, struct error *);
+  void (*aside_tend)(void *);
+  enum status (*asides)(void *, size_t, store_aside_fn, void *, struct error *);
   enum status (*counts)(void *, bool oldest, struct store_counts *, struct error *);
   enum status (*list)(void *, unsigned, const struct store_range *, size_t, store_visit_fn, void *, uint64_t *,
                       struct error *);

@@ -38,6 +38,7 @@ static void fs_close(void *impl) {
     if (fs_folder(s, (enum place)p) >= 0) close(fs_folder(s, (enum place)p));
   if (s->wake_fd >= 0) close(s->wake_fd);
   fs_hands_release(s);
+  fs_aside_release(s);
   fs_names_release(&s->names);
   fs_names_release(&s->queue);
   fs_names_release(&s->parked);
@@ -82,6 +83,7 @@ static enum status fs_open(const char *address, const struct store_config *confi
   struct fs *s = make(config);
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   enum status st = open_folders(s, err);
+  if (st == ST_OK) st = fs_aside_open(s, err);
   if (st == ST_OK && !config->inspect) {
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0) st = error_sys(err, errno, "opening an eventfd");
@@ -174,6 +176,10 @@ const struct store_ops store_file_ops = {
     .retry = fs_retry,
     .dead = fs_dead,
     .release = fs_release,
+    .aside = fs_set_aside,
+    .aside_sync = fs_aside_sync,
+    .aside_tend = fs_aside_tend,
+    .asides = fs_asides,
     .counts = fs_counts,
     .list = fs_list,
     .find = fs_find,

@@ -8,6 +8,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
+#include "bridge/outbox/aside.h"
 #include "bridge/outbox/folder.h"
 #include "bridge/outbox/store.h"
 
@@ -142,6 +143,8 @@ static inline void fs_arrives(struct fs_figures *f) {
 bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told);
 /* ST_EXISTS: it is in hand already. fresh: it was not counted as waiting yet. */
 MUST_CHECK enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns, bool fresh);
+/* The same of one that is set aside, which is counted nowhere, whatever becomes of it. False: it is in hand. */
+MUST_CHECK bool fs_hand_reserve(struct fs *s, enum place place, const char *name);
 /* Fine too for what never was in hand (recovery). */
 void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how);
 /* A listing is about to count this name; true: it is in hand and was marked. */
@@ -218,6 +221,7 @@ struct fs {
   struct fs_again *again, **again_end;
   struct fs_figures figures;
   struct digest_set foreign; /* inode and ctime of files that are not ours */
+  struct fs_aside aside;
   uint64_t wanted, begun, scanned;
   bool wanted_settled;    /* the scan that is wanted begins when nothing is in hand */
   int64_t settled_by_ns;  /* or at this monotonic time */

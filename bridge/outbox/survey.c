@@ -8,9 +8,9 @@
 
 /* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends in * where more may
  * follow. Whoever adds a file there adds its name here, else verify calls it a stray one. */
-static const char *const state_files[] = {
-    "id",       "cluster",    "lock",       "tmp",     "hands",     "paused",    "reserve",      "metrics",
-    "replay-*", "selections", "audit.log*", "batch-*", "settled-*", "keys-due*", "control.sock", NULL};
+static const char *const state_files[] = {"id",      "cluster",   "lock",      "tmp",          "hands",      "paused",
+                                          "reserve", "metrics",   "replay-*",  "selections",   "audit.log*", "aside",
+                                          "batch-*", "settled-*", "keys-due*", "control.sock", NULL};
 static const char *const tmp_files[] = {"*.tmp", "swap-*", "gone-*", "batch-*", "settled-*", "id.*", "doctor*", NULL};
 /* Of the outbox itself; lost+found stands in each file system's root. */
 static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "lost+found", NULL};
@@ -93,6 +93,7 @@ static bool examine(struct survey *v, const char *name) {
     return tell(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place), name, (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
   if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
+  if (v->place != PLACE_DLQ && fs_aside_out(v->s, v->place, name, &d->stamp)) oddity = ODDITY_ASIDE;
   return tell(v, oddity, place_path(v->place), name, d->event.id);
 }
 
@@ -204,7 +205,8 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct fs_desk desk = {0};
   char name[NAME_SIZE];
   bool lies = fs_name(ref->name, name) && fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
-              fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) && span_eq(desk.event.id, id);
+              fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) && span_eq(desk.event.id, id) &&
+              !fs_aside_out(s, ref->place, name, &desk.stamp);
   fs_desk_release(&desk);
   return lies;
 }

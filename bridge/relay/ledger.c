@@ -66,6 +66,17 @@ static enum status keys_of(struct relay *r, const struct manifest *m, struct err
   return ST_OK;
 }
 
+enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enum settled *how, struct error *err) {
+  struct error hindrance = {0}, refused = {0};
+  enum status st = store_done_id(r->parts.store, &e->ref, e->id, how, &hindrance);
+  if (st == ST_OK) return ST_OK;
+  *how = SETTLED_CHANGED;
+  if (store_aside(r->parts.store, &e->ref, e->id, ASIDE_DONE, NULL, &hindrance, &refused) == ST_OK) return ST_OK;
+  if (err) *err = hindrance;
+  error_prefix(err, "%s", refused.text);
+  return st;
+}
+
 /* A batch that was committed before we came. Every step may be repeated. */
 static enum status settle_manifest(struct relay *r, const struct manifest_name *name, struct error *err) {
   struct manifest m = {0};
@@ -74,11 +85,12 @@ static enum status settle_manifest(struct relay *r, const struct manifest_name *
   if (st == ST_OK) st = keys_of(r, &m, err);
   for (size_t i = 0; st == ST_OK && i < m.count; i++) {
     enum settled how = SETTLED_GONE;
-    st = store_done_id(r->parts.store, &m.entries[i].ref, m.entries[i].id, &how, err);
+    st = ledger_take_out(r, &m.entries[i], &how, err);
     gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
     if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, &m.entries[i]);
   }
   if (st == ST_OK) st = store_sync(r->parts.store, err);
+  if (st == ST_OK) st = store_aside_sync(r->parts.store, err);
   if (st == ST_OK) st = manifest_settle(folder_of(r), name, err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_INFO, "relay", "recovered",

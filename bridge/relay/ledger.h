@@ -54,6 +54,9 @@ MUST_CHECK enum status ledger_forget(struct relay *r, struct error *err); /* it 
 MUST_CHECK enum status ledger_refresh(struct relay *r, struct error *err);
 /* An empty manifest of that number and its position. */
 MUST_CHECK enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err);
+/* It was published: out of the outbox, or set aside where it alone cannot be removed. */
+MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enum settled *how,
+                                       struct error *err);
 /* lost.c: manifests, but no position. */
 MUST_CHECK enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t count, struct error *err);
 /* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */

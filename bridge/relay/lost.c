@@ -133,11 +133,12 @@ static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, s
       if (!r->keys_off && keys_set(r->parts.keys, &key, 1, &why) != ST_OK)
         log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept", FIELDS(F_TEXT("error", why.text)),
                   "An id could be kept neither in Redis nor on disk");
-      st = store_done_id(r->parts.store, &e->ref, e->id, &how, err);
+      st = ledger_take_out(r, e, &how, err);
       *gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
       if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, e);
     }
-  return st == ST_OK ? store_sync(r->parts.store, err) : st;
+  if (st == ST_OK) st = store_sync(r->parts.store, err);
+  return st == ST_OK ? store_aside_sync(r->parts.store, err) : st;
 }
 
 enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {

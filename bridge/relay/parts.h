@@ -98,8 +98,9 @@ struct relay {
   int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;              /* lock */
   atomic_llong reader_us, finisher_us;     /* wall time when that thread last turned */
-  bool unsettled; /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
-  bool lost;      /* F: the lock is another's; nothing is touched any more */
+  bool unsettled;   /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
+  bool lost;        /* F: the lock is another's; nothing is touched any more */
+  int64_t aside_ms; /* F: monotonic: when what is set aside was last tried */
   int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;               /* lock: monotonic end of draining */
 
@@ -131,6 +132,7 @@ struct relay {
   bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
   unsigned renew_tries, lock_unseen;
+  bool disk_refuses;  /* what an earlier run left cannot be settled now, which is told */
   int64_t calling_ms; /* lock: monotonic begin of P's call to Kafka that has no timeout, 0 = none */
   int64_t told_ms;    /* F: the call during which the outage was told */
   bool call_quiet;    /* lock: nothing was in flight when it began */
@@ -167,6 +169,7 @@ void stage_take(struct turn *t); /* take.c */
 bool stage_publish(struct relay *r); /* P: one round; false when all is done and the thread may end */
 void stage_settle(struct relay *r, struct item *first); /* F: a chain */
 void settle_watch(struct relay *r);                     /* F: is the outbox still ours? else it ends */
+void settle_aside(struct relay *r);                     /* F: each flush.interval, what is set aside */
 void publish_close(struct relay *r);
 void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
 /* tell.c, F: what became of it, for the log */

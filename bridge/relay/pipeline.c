@@ -195,6 +195,7 @@ static void *finisher_main(void *arg) {
     tended = now;
     settle_watch(r);
     keys_tend(r->parts.keys);
+    settle_aside(r);
     watch_calls(r);
     flush_check(r);
   }

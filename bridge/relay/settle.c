@@ -59,14 +59,18 @@ static void set_chain_keys(struct relay *r, const struct item *first) {
 
 /* ---- the outbox ---- */
 
+static struct failure failure_of(const struct relay *r, const struct item *item) {
+  return (struct failure){.reason = (enum reason)item->reason,
+                          .error = item->error,
+                          .error_code = item->error_code,
+                          .topic = item->routed ? routing_topic_name(r->parts.routing, item->topic) : NULL,
+                          .attempts = item->attempts,
+                          .failed_us = r->settling_us};
+}
+
 static enum status apply(struct relay *r, const struct item *item, enum outcome fate, enum settled *how,
                          struct error *err) {
-  struct failure why = {.reason = (enum reason)item->reason,
-                        .error = item->error,
-                        .error_code = item->error_code,
-                        .topic = item->routed ? routing_topic_name(r->parts.routing, item->topic) : NULL,
-                        .attempts = item->attempts,
-                        .failed_us = r->settling_us};
+  const struct failure why = failure_of(r, item);
   struct store *store = r->parts.store;
   switch (fate) {
   case OUTCOME_PUBLISHED:
@@ -123,6 +127,18 @@ void settle_watch(struct relay *r) {
   relay_fail(r, ST_BUSY, err.text);
 }
 
+/* It alone is hindered: what became of it is written down, and all others go on. On false err says why not. */
+static bool set_aside(struct relay *r, const struct item *item, enum outcome fate, enum settled *how,
+                      struct error *err) {
+  const struct failure why = failure_of(r, item);
+  enum aside what = fate == OUTCOME_RETRY ? ASIDE_RETRY : fate == OUTCOME_DEAD ? ASIDE_DEAD : ASIDE_DONE;
+  struct error refused = {0};
+  enum status st = store_aside(r->parts.store, &item->ref, item->id, what, &why, err, &refused);
+  if (st != ST_OK) error_prefix(err, "%s", refused.text);
+  *how = SETTLED_GONE;
+  return st == ST_OK;
+}
+
 /* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */
 static bool settle_one(struct relay *r, const struct item *item, enum outcome fate, enum settled *how) {
   struct error err = {0};
@@ -130,7 +146,8 @@ static bool settle_one(struct relay *r, const struct item *item, enum outcome fa
   bool rewrites = fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
   for (;;) {
     if ((rewrites || tries) && !still_ours(r)) return false;
-    if (apply(r, item, fate, how, &err) == ST_OK) break;
+    if (apply(r, item, fate, how, &err) == ST_OK || apply(r, item, fate, how, &err) == ST_OK) break;
+    if (set_aside(r, item, fate, how, &err)) break;
     if (!wait_for_disk(r, &err, ++tries)) return false;
   }
   if (tries) disk_works(r);
@@ -285,11 +302,21 @@ static bool sync_outbox(struct relay *r) {
   return false;
 }
 
+/* What was set aside is on the disk, however long that takes; false: it is not. */
+static bool sync_aside(struct relay *r) {
+  struct error err = {0};
+  unsigned tries = 0;
+  while (store_aside_sync(r->parts.store, &err) != ST_OK)
+    if (!still_ours(r) || !wait_for_disk(r, &err, ++tries)) return false;
+  if (tries) disk_works(r);
+  return true;
+}
+
 /* The removals are durable, then the batch's manifest may go: until both worked, however long. */
 static void close_batch(struct relay *r, const struct manifest_name *name) {
   struct error err = {0};
   unsigned tries = 0;
-  if (!sync_outbox(r)) return;
+  if (!sync_outbox(r) || !sync_aside(r)) return;
   while (ledger_settled(r, name, &err) != ST_OK) {
     if (!still_ours(r) || !wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
   }
@@ -314,8 +341,21 @@ void stage_settle(struct relay *r, struct item *first) {
     if (last && !r->unsettled) close_batch(r, &closes); /* else the next start settles what is left of it */
   }
   if (r->lost) return;
-  sync_outbox(r);
+  if (sync_outbox(r)) sync_aside(r);
   if (published) tell_chain(r, published, all);
   flush_check(r);
   store_wake(r->parts.store);
+}
+
+void settle_aside(struct relay *r) {
+  struct store_counts counts;
+  int64_t now = clock_mono_ms(r->parts.clock);
+  pthread_mutex_lock(&r->lock);
+  bool due = r->recovered && !r->unsettled && (!r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms);
+  pthread_mutex_unlock(&r->lock);
+  if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
+  r->aside_ms = now;
+  if (!counts.aside || !still_ours(r)) return;
+  store_aside_tend(r->parts.store);
+  if (sync_outbox(r)) sync_aside(r);
 }

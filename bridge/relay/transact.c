@@ -79,6 +79,27 @@ static bool sees_lock(struct relay *r) {
   return seen;
 }
 
+/* It is not Kafka that is to blame. */
+static void tell_disk(struct relay *r, const struct error *err) {
+  bool first = !r->disk_refuses;
+  r->disk_refuses = true;
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_OPEN, err->text,
+                 "Free space or mend the folder's rights; the worker goes on by itself");
+  pthread_mutex_unlock(&r->lock);
+  if (first)
+    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
+              "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
+}
+
+static void disk_is_back(struct relay *r) {
+  if (!r->disk_refuses) return;
+  r->disk_refuses = false;
+  pthread_mutex_lock(&r->lock);
+  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
+  pthread_mutex_unlock(&r->lock);
+}
+
 /* One try. */
 static enum ledger_found try_renew(struct relay *r) {
   struct error err = {0};
@@ -93,18 +114,23 @@ static enum ledger_found try_renew(struct relay *r) {
       pthread_mutex_unlock(&r->lock);
       log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
     }
+    disk_is_back(r);
     renewed(r);
     break;
-  case LEDGER_AWAY: tell_away(r, &err); break;
+  case LEDGER_AWAY: err.sys ? tell_disk(r, &err) : tell_away(r, &err); break;
   case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
   }
   return found;
 }
 
+static int64_t renew_delay(const struct relay *r) {
+  return r->disk_refuses ? DISK_RETRY_MS : backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock);
+}
+
 bool transact_ready(struct relay *r) {
   if (r->publisher && !r->renew && r->ledger.started) return true;
   enum ledger_found found = try_renew(r);
-  if (found == LEDGER_AWAY) pause_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock));
+  if (found == LEDGER_AWAY) pause_ms(r, renew_delay(r));
   if (found == LEDGER_READY && !r->exactly_once) leave_transactions(r);
   return found == LEDGER_READY;
 }
@@ -130,7 +156,7 @@ static enum attempt look_up(struct relay *r) {
     case LEDGER_AWAY: break;
     }
     if (relay_must_end(r)) return ATTEMPT_STOP;
-    rest_ms(r, backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock));
+    rest_ms(r, renew_delay(r));
   }
 }
 

@@ -47,12 +47,20 @@ static uint64_t pending_names(struct service *s) {
   return count_names(state_outbox(s->state), ".") + count_names(state_outbox(s->state), "pending");
 }
 
+static bool count_aside(void *ctx, const struct aside_info *info) {
+  (void)info;
+  ++*(uint64_t *)ctx;
+  return true;
+}
+
 /* One pass: how many there are, and when the oldest that is ours was written. most: so many are read to learn whether
  * they are ours, 0 = all. */
 static enum status count_by_list(struct service *s, size_t most, struct store_counts *out, struct error *err) {
   int64_t oldest_us = TIME_NONE;
   uint64_t pending = 0;
   enum status st = store_list(s->store, LIST_PENDING | LIST_LOOK, most, take_time, &oldest_us, &pending, err);
+  out->aside = 0;
+  if (st == ST_OK) st = store_asides(s->store, 0, count_aside, &out->aside, err);
   if (st != ST_OK) return st;
   out->pending = pending;
   out->oldest_us = oldest_us;

@@ -110,6 +110,7 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
   set_pending(s, c, status);
   set_disk(s);
   set_time(s, METRIC_OLDEST, c->oldest_us);
+  set_gauge(s, METRIC_ASIDE, NULL, (double)c->aside);
   census_show(s->census, c->dead);
   free(status);
 }

@@ -31,6 +31,18 @@ static int64_t disk_free(struct service *s) {
   return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
+static bool take_aside(void *ctx, const struct aside_info *info) {
+  static const char *const words[] = {[ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
+  struct facts *f = ctx;
+  struct buffer file = {0};
+  text_printable(&file, span_of(info->file));
+  snprintf(f->aside, sizeof f->aside, "%s%.150s, %s: %.150s", place_path(info->place), buffer_z(&file),
+           words[info->what], info->why);
+  snprintf(f->aside_next, sizeof f->aside_next, "%s", info->remedy);
+  buffer_release(&file);
+  return true;
+}
+
 /* status: where the relay's is put; why: a buffer for the store's words. */
 static void gather(struct service *s, struct relay_status *status, struct error *why, struct facts *f) {
   *f = (struct facts){.now_us = clock_wall_us(s->clock), .relay = s->relay != NULL};
@@ -48,6 +60,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   figures_of_events(s, &f->events);
   gather_keys(s, f);
   f->disk_free = disk_free(s);
+  if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK) f->aside_next[0] = '\0';
 }
 
 /* ---- what the dead letters say -------------------------------------------------------------------------------- */

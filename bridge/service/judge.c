@@ -213,6 +213,14 @@ static void rule_redis(const struct facts *f, const struct limits *l, struct jud
         "%" PRIu64 " idempotency keys were given up while Redis was away", f->keys.given_up);
 }
 
+static void rule_aside(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  uint64_t n = f->counts.aside;
+  if (n)
+    say(j, HEALTH_WARNING, f->aside_next, "%" PRIu64 " %s set aside, all others go on: %s%s", n,
+        n == 1 ? "entry is" : "entries are", f->aside, n == 1 ? "" : ", ...");
+}
+
 static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   const struct store_counts *c = &f->counts;
@@ -255,8 +263,8 @@ static void summarise(const struct facts *f, struct judgement *j) {
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_paused,   rule_breakers, rule_heartbeat, rule_oldest, rule_worker,
-      rule_dead,     rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
+      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,
+      rule_failures, rule_p95,    rule_disk,     rule_redis,     rule_files,  rule_aside,
   };
   out->state = HEALTH_OK;
   out->count = 0;

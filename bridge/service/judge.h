@@ -34,7 +34,8 @@ struct facts {
   struct state_pause pause;
   bool keys_known; /* Redis was asked at least once */
   struct keys_state keys;
-  int64_t disk_free; /* -1: not known */
+  int64_t disk_free;                /* -1: not known */
+  char aside[360], aside_next[160]; /* the first one that is set aside, and what to do */
 };
 
 struct reason_line {

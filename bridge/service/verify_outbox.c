@@ -11,6 +11,7 @@ enum kind {
   ON_ITS_WAY,
   BYTES_GONE,
   NOT_DESCRIBED,
+  ASIDE,
   LEFT,
   NO_FILE,
   UNREADABLE,
@@ -89,7 +90,7 @@ static void see_id(struct look *l, const struct survey_item *item, struct span p
 }
 
 static bool see(void *ctx, const struct survey_item *item) {
-  static const enum kind kinds[] = {KINDS, WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED,
+  static const enum kind kinds[] = {KINDS, WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED, ASIDE,
                                     LEFT,  NO_FILE,    UNREADABLE, HIDDEN,     STRAY};
   struct look *l = ctx;
   struct span path = span_of(item->path);
@@ -158,6 +159,8 @@ static const struct {
     [NOT_DESCRIBED] = {EXAMINED_FAILED, false,
                        "are bytes in dlq/ that no dead letter tells of, so no command shows them",
                        "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
+    [ASIDE] = {EXAMINED_WARNING, false, "are set aside: published or dead, but the file system refuses to change them",
+               "busbridge health says what hinders; when that is gone the worker takes them out by itself"},
     [LEFT] = {EXAMINED_WARNING, false, "are temporary files that were left",
               "Nothing to do: the next start of busbridge-worker removes them"},
     [NO_FILE] = {EXAMINED_WARNING, false, "are no plain files with one link and are left alone",

@@ -345,6 +345,20 @@ static void test_redis(void **state) {
   assert_true(says(HEALTH_WARNING, "3 idempotency keys were given up"));
 }
 
+static void test_entries_set_aside(void **state) {
+  (void)state;
+  struct facts f = healthy();
+  f.counts.aside = 1;
+  snprintf(f.aside, sizeof f.aside, "a.json, published: Operation not permitted");
+  snprintf(f.aside_next, sizeof f.aside_next, "chattr -ia FILE");
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "1 entry is set aside, all others go on: a.json, published: Operation not"));
+  assert_string_equal(result.lines[0].next, "chattr -ia FILE");
+  f.counts.aside = 1200;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "1200 entries are set aside"));
+}
+
 static void test_files_left_alone(void **state) {
   (void)state;
   struct facts f = healthy();
@@ -405,6 +419,7 @@ int main(void) {
       cmocka_unit_test(test_disk),
       cmocka_unit_test(test_redis),
       cmocka_unit_test(test_files_left_alone),
+      cmocka_unit_test(test_entries_set_aside),
       cmocka_unit_test(test_what_cannot_be_counted_is_unknown),
       cmocka_unit_test(test_there_is_an_end_to_reasons),
   };

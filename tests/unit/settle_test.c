@@ -148,7 +148,7 @@ static void a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position(vo
 /* The next start would not look at it again, and publish the entry a second time. */
 static void what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled(void **state) {
   struct world *w = *state;
-  struct failing f = {.op = DURABLE_UNLINK, .part = "b.json", .times = 1000};
+  struct failing f = {.op = DURABLE_UNLINK, .part = "", .times = 1000};
   w->r.stopping = true;
   durable_set_hook(fail_some, &f);
   settle(w);
@@ -158,12 +158,67 @@ static void what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled(v
   assert_string_equal(manifests(w), "settled-0 batch-1");
 }
 
-static void a_disk_that_works_again_is_waited_for_and_no_longer_told(void **state) {
+/* Written down before its manifest closes, whatever fails while that is done; the others go on. */
+static void one_entry_that_cannot_be_removed_is_set_aside_before_its_manifest_closes(void **state) {
   struct world *w = *state;
-  struct failing f = {.op = DURABLE_UNLINK, .part = "b.json", .times = 3};
+  struct failing f = {.op = DURABLE_UNLINK, .part = "b.json", .times = 1000};
   durable_set_hook(fail_some, &f);
   settle(w);
-  assert_int_equal(f.calls, 4);
+  durable_set_hook(NULL, NULL);
+  assert_int_equal(files_in(w->box, "."), 1);
+  assert_string_equal(manifests(w), "settled-1");
+  assert_non_null(strstr(text_of(w->box, ".busbridge/aside"), "done flat b.json"));
+  assert_int_equal(w->r.status.breaker_count, 0);
+  assert_int_equal(w->r.in_hand, 0);
+}
+
+static int fail_the_list(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct failing *f = ctx;
+  if (op == DURABLE_UNLINK && strstr(name, "b.json")) return EPERM;
+  if (after || op != DURABLE_RENAME || !strstr(name, "aside")) return 0;
+  f->calls++;
+  return ENOSPC;
+}
+
+static void while_it_cannot_be_written_down_its_manifest_stays(void **state) {
+  struct world *w = *state;
+  struct failing f = {.calls = 0};
+  w->r.stopping = true;
+  durable_set_hook(fail_the_list, &f);
+  settle(w);
+  durable_set_hook(NULL, NULL);
+  assert_true(f.calls > 0);
+  assert_string_equal(manifests(w), "settled-0 batch-1");
+}
+
+/* Refused or dead, and it cannot be rewritten or moved: the count and the verdict are kept. */
+static void what_became_of_it_is_kept_where_it_cannot_be_written_into_it(void **state) {
+  struct world *w = *state;
+  struct failing f = {.op = DURABLE_RENAME, .part = "b.json", .times = 1000};
+  w->items[1].outcome = OUTCOME_RETRY;
+  w->items[1].reason = REASON_BROKER_REFUSED;
+  w->items[1].attempts = 3;
+  durable_set_hook(fail_some, &f);
+  settle(w);
+  durable_set_hook(NULL, NULL);
+  assert_true(f.calls > 0);
+  assert_string_equal(manifests(w), "settled-1");
+  struct entry e;
+  struct box *b = w->box;
+  store_rescan(b->store);
+  OK(box_next(b, &e));
+  assert_true(span_is(e.event.id, "b"));
+  assert_int_equal(e.event.attempts, 3);
+}
+
+static void a_disk_that_works_again_is_waited_for_and_no_longer_told(void **state) {
+  struct world *w = *state;
+  struct failing f = {.op = DURABLE_UNLINK, .part = "", .times = 4};
+  durable_set_hook(fail_some, &f);
+  settle(w);
+  assert_true(f.calls > 4);
+  assert_false(exists(w->box, "a.json") || exists(w->box, "b.json") || exists(w->box, "c.json"));
+  assert_false(exists(w->box, ".busbridge/aside"));
   assert_string_equal(manifests(w), "settled-1");
   assert_int_equal(w->r.status.breaker_count, 0);
 }
@@ -250,6 +305,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position),
       TEST(what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled),
+      TEST(one_entry_that_cannot_be_removed_is_set_aside_before_its_manifest_closes),
+      TEST(while_it_cannot_be_written_down_its_manifest_stays),
+      TEST(what_became_of_it_is_kept_where_it_cannot_be_written_into_it),
       TEST(a_disk_that_works_again_is_waited_for_and_no_longer_told),
       TEST(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch),
       TEST(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run),

@@ -1,0 +1,193 @@
+/* aside_text.c - a row of .busbridge/aside, both ways. */
+#include "bridge/base/words.h"
+#include "bridge/outbox/aside.h"
+#include "bridge/outbox/folder.h"
+
+#include <inttypes.h>
+
+#define TEXT_MOST 300 /* of words that explain */
+
+static const char *const whats[] = {[ASIDE_DONE] = "done", [ASIDE_RETRY] = "retry", [ASIDE_DEAD] = "dead"};
+
+/* ---- making one ---- */
+
+static struct span keep(char **at, struct span text) {
+  struct span copy = {*at, text.len};
+  if (text.len) memcpy(*at, text.ptr, text.len);
+  (*at)[text.len] = '\0';
+  *at += text.len + 1;
+  return copy;
+}
+
+struct fs_row *fs_row_make(const struct fs_row *from) {
+  struct span name = from->ref.name, topic = span_of(from->failure.topic), error = span_of(from->failure.error);
+  struct span why = text_cut(span_of(from->why), TEXT_MOST);
+  error = text_cut(error, TEXT_MOST);
+  struct fs_row *row = malloc(sizeof *row + 1 + name.len + from->ref.id.len + topic.len + error.len + why.len + 6);
+  if (!row) return NULL;
+  *row = *from;
+  char *at = row->bytes;
+  *at++ = (char)('0' + from->ref.place);
+  row->ref.name = keep(&at, name);
+  row->key = (struct span){row->bytes, name.len + 1};
+  row->ref.id = keep(&at, from->ref.id);
+  row->failure.topic = from->failure.topic ? keep(&at, topic).ptr : NULL;
+  row->failure.error = from->failure.error ? keep(&at, error).ptr : NULL;
+  row->why = keep(&at, why).ptr;
+  return row;
+}
+
+/* ---- writing ---- */
+
+static void add_text(struct buffer *out, struct span text) {
+  static const char hex[] = "0123456789ABCDEF";
+  buffer_add_char(out, ' ');
+  if (!text.len) buffer_add_char(out, '-');
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.ptr[i];
+    if (c > ' ' && c < 0x7f && c != '%' && c != ',' && (c != '-' || text.len > 1)) {
+      buffer_add_char(out, (char)c);
+    } else {
+      buffer_add_char(out, '%');
+      buffer_add_char(out, hex[c >> 4]);
+      buffer_add_char(out, hex[c & 15]);
+    }
+  }
+}
+
+void fs_row_print(const struct fs_row *row, struct buffer *out) {
+  const struct stamp *s = &row->ref.stamp;
+  const struct failure *f = &row->failure;
+  buffer_printf(out, "%s %s", whats[row->what], row->ref.place == PLACE_FLAT ? "flat" : "pending");
+  add_text(out, row->ref.name);
+  buffer_printf(out, " %" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64, s->inode, s->size, s->ctime_ns, s->mtime_ns);
+  add_text(out, row->ref.id);
+  buffer_printf(out, " %" PRIu64 " %" PRId64 " %d %u %" PRId64 " %s %d", row->ref.content, row->since_us, row->sys,
+                f->attempts, f->failed_us, reason_word(f->reason), f->error_code);
+  add_text(out, span_of(f->topic));
+  add_text(out, span_of(f->error));
+  add_text(out, span_of(row->why));
+  buffer_add_char(out, '\n');
+}
+
+/* ---- reading ---- */
+
+enum {
+  WHAT,
+  PLACE,
+  NAME,
+  INODE,
+  SIZE,
+  CTIME,
+  MTIME,
+  ID,
+  CONTENT,
+  SINCE,
+  SYS,
+  ATTEMPTS,
+  FAILED,
+  REASON,
+  CODE,
+  TOPIC,
+  ERROR,
+  WHY
+};
+enum { WORDS = WHY + 1 };
+
+static int digit(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* In place: what is read is shorter than what stands there. */
+static bool get_text(struct span *word, char *at) {
+  size_t n = 0;
+  struct span w = *word;
+  word->ptr = at;
+  if (span_is(w, "-")) w.len = 0;
+  for (size_t i = 0; i < w.len; i++) {
+    if (w.ptr[i] != '%') {
+      at[n++] = w.ptr[i];
+      continue;
+    }
+    int high = i + 2 < w.len ? digit(w.ptr[i + 1]) : -1, low = high >= 0 ? digit(w.ptr[i + 2]) : -1;
+    if (low < 0) return false;
+    at[n++] = (char)(high << 4 | low);
+    i += 2;
+  }
+  word->len = n;
+  return true;
+}
+
+static bool get_number(struct span word, int64_t *out) {
+  bool minus = span_starts(word, "-");
+  uint64_t n;
+  struct span digits = {word.ptr + minus, word.len - minus};
+  if (!number_parse(digits, minus ? (uint64_t)INT64_MAX + 1 : INT64_MAX, &n)) return false;
+  *out = minus ? -(int64_t)(n - 1) - 1 : (int64_t)n;
+  return true;
+}
+
+static bool get_choice(struct span word, const char *const *list, unsigned count, unsigned *out) {
+  for (*out = 0; *out < count; ++*out)
+    if (span_is(word, list[*out])) return true;
+  return false;
+}
+
+static bool get_reason(struct span word, enum reason *out) {
+  for (unsigned i = 0; i < REASON_COUNT; i++)
+    if (span_is(word, reason_word((enum reason)i))) {
+      *out = (enum reason)i;
+      return true;
+    }
+  return false;
+}
+
+static bool get_numbers(const struct span *w, struct fs_row *row) {
+  static const char *const places[] = {"flat", "pending"};
+  struct stamp *s = &row->ref.stamp;
+  int64_t sys, attempts, code;
+  unsigned what, place;
+  bool ok = get_choice(w[WHAT], whats, 3, &what) && get_choice(w[PLACE], places, 2, &place) &&
+            number_parse(w[INODE], UINT64_MAX, &s->inode) && get_number(w[SIZE], &s->size) &&
+            get_number(w[CTIME], &s->ctime_ns) && get_number(w[MTIME], &s->mtime_ns) &&
+            number_parse(w[CONTENT], UINT64_MAX, &row->ref.content) && get_number(w[SINCE], &row->since_us) &&
+            get_number(w[SYS], &sys) && get_number(w[ATTEMPTS], &attempts) &&
+            get_number(w[FAILED], &row->failure.failed_us) && get_reason(w[REASON], &row->failure.reason) &&
+            get_number(w[CODE], &code);
+  if (!ok) return false;
+  row->what = (enum aside)what;
+  row->ref.place = place ? PLACE_PENDING : PLACE_FLAT;
+  row->sys = (int)sys;
+  row->failure.attempts = (unsigned)attempts;
+  row->failure.error_code = (int)code;
+  return true;
+}
+
+static bool read_words(struct span line, char *room, struct fs_row *row) {
+  static const unsigned texts[] = {NAME, ID, TOPIC, ERROR, WHY};
+  struct span w[WORDS], more;
+  for (unsigned i = 0; i < WORDS; i++)
+    if (!span_word(&line, &w[i])) return false;
+  if (span_word(&line, &more) || !get_numbers(w, row)) return false;
+  for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+    if (!get_text(&w[texts[i]], room)) return false;
+    room += w[texts[i]].len;
+    *room++ = '\0';
+  }
+  row->ref.name = w[NAME];
+  row->ref.id = w[ID];
+  row->failure.topic = w[TOPIC].len ? w[TOPIC].ptr : NULL;
+  row->failure.error = w[ERROR].len ? w[ERROR].ptr : NULL;
+  row->why = w[WHY].ptr;
+  return w[NAME].len > 0 && w[NAME].len < NAME_SIZE;
+}
+
+enum status fs_row_parse(struct span line, struct fs_row **out, struct error *err) {
+  struct fs_row row = {0};
+  char *room = malloc(line.len + 8);
+  enum status st = room ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
+  if (st == ST_OK && !read_words(line, room, &row)) st = error_set(err, ST_INVALID, "a line is damaged");
+  if (st == ST_OK && !(*out = fs_row_make(&row))) st = error_set(err, ST_NO_MEMORY, "out of memory");
+  free(room);
+  return st;
+}
