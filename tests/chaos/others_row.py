@@ -11,7 +11,7 @@ from world import FULL, harness, signal, time
 
 GUARANTEES, REDIS = ("exactly_once", "at_least_once"), ("off", "killed", "on")
 TRIALS = (6, 240)  # each of one guarantee and one Redis
-DEEDS = ("backup", "dlq_moved", "sent_emptied", "pending_removed")
+DEEDS = others.METADATA + others.SAME_BYTES + others.FOLDERS + others.LOOKING
 BACKLOG, SECONDS, RATE = (5000, 20, 250) if FULL else (400, 4, 150)
 
 
@@ -24,7 +24,6 @@ def trial(t):
     server = harness.Redis().start() if kind != "off" else None
     try:
         world = t.world(redis=server.url if server else "off", guarantee=guarantee, options={
-            "kafka.batch.size": 40000,  # what these topics take: what a broker does to a batch beyond that is no matter of others
             "batch.max_events": t.rng.choice((20, 300, 5000)), "outbox.settle": "500ms", "outbox.sent": t.rng.choice(("delete", "delete", "keep"))})
         drain(t, world, guarantee, server if kind == "killed" else None, kind == "on")
     finally:
