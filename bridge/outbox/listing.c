@@ -122,7 +122,7 @@ static void end_listing(struct fs *s, const struct listing *l, bool whole) {
   f->listing_on = false;
   if (whole) {
     f->known = less(l->seen.known, f->gone_during + twice);
-    f->queued = s->queue.count;
+    f->queued = s->queue.count - s->queue_again;
     f->returning = f->late;
     if (!f->listed) f->first = less(fs_waiting(f) + f->gone + f->vanished, f->returned);
     f->listed = true;

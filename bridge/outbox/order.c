@@ -136,6 +136,7 @@ bool fs_group_pop(struct fs *s, struct fs_candidate *c) {
   const struct fs_slot *slot = &s->names.at[m->slot];
   *c = (struct fs_candidate){.source = FS_LISTED,
                              .place = (enum place)slot->place,
+                             .mtime_ns = slot->mtime_ns,
                              .cached = m->cached,
                              .held = slot->flags & FS_HELD,
                              .twice = slot->flags & FS_TWICE};

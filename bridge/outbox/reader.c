@@ -244,6 +244,15 @@ static bool still_there(struct fs *s, const struct fs_candidate *c) {
   return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
 }
 
+/* Another file came to its name since it was listed: its place is where it was told, or in a later window. */
+static bool comes_later(struct fs *s, const struct fs_candidate *c) {
+  const struct fs_names *n = &s->names;
+  if (c->source != FS_LISTED || c->cached || s->desk.stamp.mtime_ns <= c->mtime_ns) return false;
+  if (n->cut) return n->count && s->desk.stamp.mtime_ns > n->at[n->count - 1].mtime_ns;
+  fs_watch_drain(s, true);
+  return fs_queue_has(s, c->place, c->name);
+}
+
 /* ST_OK: it is in hand. ST_AGAIN: passed over. Else the candidate is kept for the next call. */
 static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep, struct arena *scratch,
                             struct entry *out, struct error *err) {
@@ -257,6 +266,7 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
   }
   enum status st = c->cached ? ST_OK : examine(s, c, err);
   if (st != ST_OK) return st;
+  if (comes_later(s, c)) return s->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   st = fill(s, c, keep, scratch, out);
   if (st == ST_OK && fs_aside_holds(s, c->place, c->name, &out->ref.stamp, &out->event))
     return pass_over(s, c, 0, 0, 0);

@@ -24,6 +24,7 @@
 #define FS_OUTSIDE 1
 #define FS_HELD 2  /* it was in hand when it was listed; in the queue: counted among the growing ones */
 #define FS_TWICE 4 /* it is in the queue too, where it is counted */
+#define FS_AGAIN 8 /* in the queue: it was told again and stands further back too, where it is counted */
 struct fs_slot {
   int64_t mtime_ns;
   uint8_t place;
@@ -180,6 +181,7 @@ struct fs_candidate { /* the name that is being looked at; kept when that fails 
   bool queued; /* out of the queue, counted when it was told */
   enum fs_source source;
   enum place place;
+  int64_t mtime_ns; /* with FS_LISTED: when it was listed */
   struct fs_cached *cached;
   char name[NAME_SIZE];
 };
@@ -242,8 +244,8 @@ struct fs {
   bool scan_open;    /* its end has not been told yet */
   bool said_one_group;
   struct fs_group group;
-  struct fs_names queue; /* told by inotify */
-  size_t queue_next;
+  struct fs_names queue;            /* told by inotify */
+  size_t queue_next, queue_again;   /* again: places of the queue that have FS_AGAIN */
   uint64_t queue_taken, queue_mark; /* the scan ends when so many were taken */
   struct digest_set told;           /* names in the queue, while the listing is not used up */
   int inotify, watch[2];

@@ -49,6 +49,8 @@ void fs_watch_close(struct fs *s) {
 
 /* ---- what was told ---- */
 
+enum { AGAIN_MOST = 4096 };
+
 static struct digest name_digest(enum place place, const char *name) {
   char bytes[NAME_SIZE + 1];
   size_t len = strlen(name);
@@ -60,7 +62,7 @@ static struct digest name_digest(enum place place, const char *name) {
 void fs_queue_clear(struct fs *s) {
   pthread_mutex_lock(&s->lock);
   fs_names_clear(&s->queue);
-  s->queue_next = 0;
+  s->queue_next = s->queue_again = 0;
   pthread_mutex_unlock(&s->lock);
   s->queue_taken = s->queue_mark = 0;
   digest_set_release(&s->told);
@@ -79,10 +81,38 @@ static bool queue_add(struct fs *s, enum place place, const char *name) {
   return added;
 }
 
+/* The last place of a name in the queue; as far from the end as is worth while. */
+static size_t place_in_queue(const struct fs *s, enum place place, const char *name, bool *all) {
+  size_t end = s->queue.count, from = s->queue_next;
+  *all = end - from <= AGAIN_MOST;
+  if (!*all) from = end - AGAIN_MOST;
+  for (size_t i = end; i-- > from;) {
+    const struct fs_slot *slot = &s->queue.at[i];
+    if (slot->place == place && !(slot->flags & FS_AGAIN) && strcmp(fs_slot_name(slot), name) == 0) return i;
+  }
+  return SIZE_MAX;
+}
+
+/* Whoever writes a name again writes a new event: it comes behind what was told in between, not at the place of the one
+ * that it put an end to. False: it is not in the queue any more. */
+static bool push_again(struct fs *s, enum place place, const char *name) {
+  bool all;
+  size_t at = place_in_queue(s, place, name, &all);
+  if (at == SIZE_MAX) return !all;
+  if (at + 1 == s->queue.count || s->queue.count >= s->c.window) return true;
+  pthread_mutex_lock(&s->lock);
+  if (fs_names_add(&s->queue, 0, place, name, s->queue.at[at].flags & FS_HELD)) {
+    s->queue.at[at].flags |= FS_AGAIN;
+    s->queue_again++;
+  }
+  pthread_mutex_unlock(&s->lock);
+  return true;
+}
+
 /* Bounded as a listing is: beyond that, the next scan finds the rest in order. */
 static void push(struct fs *s, enum place place, const char *name) {
   struct digest d = name_digest(place, name);
-  if (digest_set_has(&s->told, d)) return;
+  if (digest_set_has(&s->told, d) && push_again(s, place, name)) return;
   if (s->queue.count >= s->c.window || digest_set_add(&s->told, d) != ST_OK || !queue_add(s, place, name))
     s->overflow = true;
 }
@@ -126,26 +156,33 @@ void fs_watch_drain(struct fs *s, bool keep) {
   }
 }
 
-bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
-  if (s->queue_next == s->queue.count) return false;
-  pthread_mutex_lock(&s->lock);
-  const struct fs_slot *slot = &s->queue.at[s->queue_next++];
-  *c = (struct fs_candidate){.source = FS_TOLD, .place = (enum place)slot->place};
-  fs_name_copy(c->name, fs_slot_name(slot));
-  c->fresh = slot->flags & FS_HELD && !fs_growing_has(s, c->place, c->name); /* it is not growing any more: taken */
-  c->queued = !(slot->flags & FS_HELD);
-  if (c->queued) {
-    s->figures.queued--;
-    s->figures.known++;
-  }
+static void queue_used(struct fs *s) {
+  if (s->queue.at[s->queue_next++].flags & FS_AGAIN) s->queue_again--;
   s->queue_taken++;
-  if (s->queue_next == s->queue.count) { /* mark and taken go on: they count names, not places */
-    fs_names_clear(&s->queue);
-    s->queue_next = 0;
-    digest_set_release(&s->told);
+  if (s->queue_next < s->queue.count) return; /* else mark and taken go on: they count names, not places */
+  fs_names_clear(&s->queue);
+  s->queue_next = 0;
+  digest_set_release(&s->told);
+}
+
+bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
+  pthread_mutex_lock(&s->lock);
+  while (s->queue_next < s->queue.count && s->queue.at[s->queue_next].flags & FS_AGAIN) queue_used(s);
+  bool any = s->queue_next < s->queue.count;
+  if (any) {
+    const struct fs_slot *slot = &s->queue.at[s->queue_next];
+    *c = (struct fs_candidate){.source = FS_TOLD, .place = (enum place)slot->place};
+    fs_name_copy(c->name, fs_slot_name(slot));
+    c->fresh = slot->flags & FS_HELD && !fs_growing_has(s, c->place, c->name); /* it is not growing any more: taken */
+    c->queued = !(slot->flags & FS_HELD);
+    if (c->queued) {
+      s->figures.queued--;
+      s->figures.known++;
+    }
+    queue_used(s);
   }
   pthread_mutex_unlock(&s->lock);
-  return true;
+  return any;
 }
 
 bool fs_queue_has(const struct fs *s, enum place place, const char *name) {

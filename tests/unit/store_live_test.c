@@ -14,6 +14,66 @@ static void notices_give_the_order_also_where_a_listing_has_the_names(void **sta
   assert_string_equal(box_take_all(b), "c b t");
 }
 
+static void move_there(struct box *b, const char *name, const char *id) {
+  put_entry(b, "t", id, "pending", "2025-01-01T00:00:00");
+  assert_int_equal(rename(path_of(b, "t"), path_of(b, name)), 0);
+}
+
+/* A producer that always writes the same name. */
+static void a_name_that_is_written_again_comes_behind_what_came_in_between(void **state) {
+  struct box *b = *state;
+  box_take_all(b);
+  move_there(b, "latest.json", "a1"); /* lost: its producer put the next one in its place */
+  move_there(b, "b.json", "a2");
+  move_there(b, "latest.json", "a3");
+  move_there(b, "c.json", "a4");
+  assert_string_equal(box_take_all(b), "a2 a3 a4");
+  assert_int_equal(box_counts(b).pending, 3);
+  box_done_all(b);
+  assert_int_equal(box_counts(b).pending, 0);
+}
+
+static void a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_next_scan(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  box_take_all(b);
+  move_there(b, "latest.json", "a1");
+  move_there(b, "b.json", "a2");
+  OK(box_next(b, &e));
+  assert_true(span_is(e.event.id, "a1"));
+  box_done(b, &e.ref, SETTLED_GONE);
+  move_there(b, "latest.json", "a3");
+  move_there(b, "c.json", "a4");
+  for (int i = 0; i < 3; i++) {
+    OK(box_next(b, &e)); /* the kernel is asked again only when the queue is used up */
+    char id[8];
+    snprintf(id, sizeof id, "a%d", i + 2);
+    assert_true(span_is(e.event.id, id));
+    box_done(b, &e.ref, SETTLED_GONE);
+  }
+  assert_int_equal(box_counts(b).pending, 0);
+}
+
+static void so_does_one_that_was_listed(void **state) {
+  struct box *b = *state;
+  struct entry e;
+  static const char *const order[] = {"b1", "b2", "b3", "b4"};
+  put_pending(b, "b1");
+  set_mtime(b, "b1.json", 1000, 0);
+  put_pending(b, "b0");
+  set_mtime(b, "b0.json", 1001, 0);
+  put_pending(b, "b2");
+  set_mtime(b, "b2.json", 1002, 0);
+  store_rescan(b->store);
+  for (int i = 0; i < 4; i++) {
+    OK(box_next(b, &e));
+    assert_true(span_is(e.event.id, order[i]));
+    box_done(b, &e.ref, SETTLED_GONE);
+    if (i == 0) move_there(b, "new.json", "b3"), move_there(b, "b0.json", "b4"); /* listed, not told yet */
+  }
+  assert_int_equal(box_counts(b).pending, 0);
+}
+
 static void a_linked_file_is_found_by_the_next_scan(void **state) {
   struct box *b = *state;
   box_take_all(b);
@@ -313,6 +373,9 @@ int main(void) {
       TEST(live_order_is_kept_when_the_clock_steps),
       TEST(an_entry_that_just_fits_goes_on_to_fit),
       TEST(notices_give_the_order_also_where_a_listing_has_the_names),
+      TEST(a_name_that_is_written_again_comes_behind_what_came_in_between),
+      TEST(a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_next_scan),
+      TEST(so_does_one_that_was_listed),
       TEST(a_linked_file_is_found_by_the_next_scan),
       TEST(bytes_changed_in_hand_are_left_and_found_again),
       TEST(pending_may_come_later_go_and_come_again),
