@@ -212,7 +212,7 @@ int daemon_run(const struct daemon *d) {
   signals_early();
   enum status st = crash_install(&err);
   if (st == ST_OK) st = configure_load(&d->configure, &l.settings, &warnings, &err);
-  signals_block();
+  if (st == ST_OK) signals_block();
   if (st == ST_OK) st = log_open(STDERR_FILENO, format_of(l.settings), level_of(l.settings), &clock_system, &l.log);
   int code = EXIT_USAGE;
   if (st != ST_OK) {

@@ -1,11 +1,19 @@
 #include "bridge/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EVENTS = 64, BURST = 10 };
+/* How a write is kept from waiting for whoever reads. OWN: a description of our own, O_NONBLOCK; that of the descriptor
+ * is shared with others, whom it would surprise. */
+enum way { WAY_PLAIN, WAY_OWN, WAY_SOCKET, WAY_ASK };
 #define SPELL_NS (INT64_C(10) * 1000000000)
 
 /* How often one event was written in its current spell of 10 s. Longer names are told apart by their beginning. */
@@ -17,8 +25,11 @@ struct repeat {
 };
 
 struct log {
-  int fd;
+  int fd; /* not the caller's with WAY_OWN */
+  enum way way;
   bool json, torn; /* torn: the last line was written in part */
+  _Atomic uint64_t dropped;
+  uint64_t unsaid; /* of them */
   _Atomic int level;
   const struct clock *clock;
   pthread_mutex_t lock;
@@ -26,12 +37,28 @@ struct log {
   struct repeat repeats[EVENTS];
 };
 
+/* A file does not make anybody wait. The others are opened anew by their descriptor's name where that is allowed; else
+ * it is asked before each piece whether it would be taken, which leaves a gap for others that write there too. */
+static enum way way_of(int *fd) {
+  struct stat st;
+  char name[40];
+  if (fstat(*fd, &st) < 0) return WAY_PLAIN;
+  if (S_ISSOCK(st.st_mode)) return WAY_SOCKET;
+  if (!S_ISFIFO(st.st_mode) && !isatty(*fd)) return WAY_PLAIN;
+  snprintf(name, sizeof name, "/proc/self/fd/%d", *fd);
+  int own = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (own < 0) return WAY_ASK;
+  *fd = own;
+  return WAY_OWN;
+}
+
 enum status log_open(int fd, enum log_format format, enum log_level level, const struct clock *clock,
                      struct log **out) {
   struct log *log = calloc(1, sizeof *log);
   if (!log) return ST_NO_MEMORY;
-  log->fd = fd;
   log->json = format == LOG_JSON || (format == LOG_AUTO && !isatty(fd));
+  log->way = way_of(&fd);
+  log->fd = fd;
   log->level = level;
   log->clock = clock;
   pthread_mutex_init(&log->lock, NULL);
@@ -111,20 +138,35 @@ static void add_field(struct log *log, const struct log_field *f) {
   add_bare(log, f->key, number);
 }
 
-/* A relay does not stop for its log: what cannot be written now is lost, and the next line tries again. */
-static void put_line(struct log *log) {
+static ssize_t put(const struct log *log, const char *at, size_t len) {
+  struct pollfd p = {.fd = log->fd, .events = POLLOUT};
+  switch (log->way) {
+  case WAY_SOCKET: return send(log->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  case WAY_ASK:
+    if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT)) return -1;
+    return write(log->fd, at, len < PIPE_BUF ? len : PIPE_BUF); /* so much a pipe takes when it takes anything */
+  case WAY_PLAIN:
+  case WAY_OWN: break;
+  }
+  return write(log->fd, at, len);
+}
+
+/* A relay does not stop for its log: false, what cannot be written now is dropped, and the next line tries again. */
+static bool put_line(struct log *log) {
   const char *at = log->line.ptr;
   size_t left = log->line.len;
-  if (log->torn && write(log->fd, "\n", 1) != 1) return;
+  if (log->torn && put(log, "\n", 1) != 1) return false;
   log->torn = false;
   while (left) {
-    ssize_t n = write(log->fd, at, left);
+    errno = 0;
+    ssize_t n = put(log, at, left);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
+    if (n <= 0) return false;
     at += n;
     left -= (size_t)n;
     log->torn = left > 0;
   }
+  return true;
 }
 
 static void begin_line(struct log *log, enum log_level level, struct span msg, const char *component,
@@ -140,24 +182,52 @@ static void begin_line(struct log *log, enum log_level level, struct span msg, c
   add_text(log, "component", span_of(component));
 }
 
-static void end_line(struct log *log) {
+static bool end_line(struct log *log) {
   buffer_add_z(&log->line, log->json ? "}\n" : "\n");
-  if (!log->line.failed) put_line(log);
+  return !log->line.failed && put_line(log);
+}
+
+/* False: nothing is taken yet. */
+static bool say_dropped(struct log *log) {
+  if (!log->unsaid) return true;
+  begin_line(log, LOG_WARNING, SPAN("Lines of the log were dropped: whoever takes them was too slow, or could not"),
+             "log", "lines_dropped");
+  add_field(log, &F_INT("lines", log->unsaid));
+  if (!end_line(log)) return false;
+  log->unsaid = 0;
+  return true;
+}
+
+static void write_line(struct log *log, enum log_level level, struct span msg, const char *component, const char *event,
+                       const struct log_field *fields) {
+  bool written = say_dropped(log);
+  if (written) {
+    begin_line(log, level, msg, component, event);
+    for (const struct log_field *f = fields; f && f->type != LOG_END; f++) add_field(log, f);
+    written = end_line(log);
+  }
+  log->unsaid += !written;
+  log->dropped += !written;
 }
 
 /* Says how many lines were only counted, and frees the place. */
 static void end_spell(struct log *log, struct repeat *r) {
   if (r->seen > BURST && log_enabled(log, r->level)) {
-    begin_line(log, r->level, SPAN("this was said more often than written"), r->component, r->event);
-    add_field(log, &F_INT("repeated", r->seen - BURST));
-    end_line(log);
+    write_line(log, r->level, SPAN("this was said more often than written"), r->component, r->event,
+               FIELDS(F_INT("repeated", r->seen - BURST)));
   }
   r->seen = 0;
+}
+
+uint64_t log_dropped(const struct log *log) {
+  return log ? log->dropped : 0;
 }
 
 void log_close(struct log *log) {
   if (!log) return;
   for (size_t i = 0; i < EVENTS; i++) end_spell(log, &log->repeats[i]);
+  say_dropped(log);
+  if (log->way == WAY_OWN) close(log->fd);
   pthread_mutex_destroy(&log->lock);
   buffer_release(&log->line);
   free(log);
@@ -202,10 +272,7 @@ void log_write(struct log *log, enum log_level level, const char *component, con
   vsnprintf(msg, sizeof msg, fmt, args);
   va_end(args);
   pthread_mutex_lock(&log->lock);
-  if (level == LOG_DEBUG || may_write(log, level, component, event)) {
-    begin_line(log, level, span_of(msg), component, event);
-    for (const struct log_field *f = fields; f && f->type != LOG_END; f++) add_field(log, f);
-    end_line(log);
-  }
+  if (level == LOG_DEBUG || may_write(log, level, component, event))
+    write_line(log, level, span_of(msg), component, event, fields);
   pthread_mutex_unlock(&log->lock);
 }

@@ -4,8 +4,9 @@
  * escaped (no control byte reaches the terminal); nobody passes a payload or a secret. Keys, components and events are
  * literals. The same event of the same component is written at most 10 times in 10 s, then counted; when the 10 s are
  * over the next line above debug, or log_close, is preceded by one line of that event with the count in `repeated`
- * (debug is not limited). Any thread may write; a line is one write(2). A log that cannot be written is tried again
- * with the next line, which begins on a fresh one.
+ * (debug is not limited). Any thread may write; a line is one write(2). Nobody waits for whoever reads: a line that a
+ * pipe, a terminal or a socket does not take at once is dropped and counted, as one that cannot be written; the next
+ * begins on a fresh line, behind one that says how many were. The descriptor's own flags stay as they are.
  */
 #ifndef BRIDGE_BASE_LOG_H
 #define BRIDGE_BASE_LOG_H
@@ -35,7 +36,8 @@ struct log_field {
 
 MUST_CHECK enum status log_open(int fd, enum log_format format, enum log_level level, const struct clock *clock,
                                 struct log **out);
-void log_close(struct log *log); /* NULL is fine; does not close fd */
+void log_close(struct log *log);             /* NULL is fine; does not close fd */
+uint64_t log_dropped(const struct log *log); /* lines so far; NULL log: 0 */
 void log_set_level(struct log *log, enum log_level level);
 bool log_enabled(const struct log *log, enum log_level level); /* NULL log: false */
 /* log may be NULL: nothing is written. msg is one sentence that says what to do next where something is to be done. */

@@ -98,7 +98,8 @@
   X("control", "token_refused", "warning", "A request bore a wrong token")                                             \
   X("control", "slow_clients", "info", "Connections that took too long were closed")                                   \
   X("control", "socket_left", "warning", "The control socket cannot be removed")                                       \
-  X("control", "http", "debug", "What the HTTP library says")
+  X("control", "http", "debug", "What the HTTP library says")                                                          \
+  X("log", "lines_dropped", "warning", "So many lines could not be written: nobody took them")
 
 /* Those that many lines have; the others are named in the manual only. */
 #define LOG_FIELDS(X)                                                                                                  \

@@ -2,7 +2,9 @@
 #include "bridge/base/span.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 /* Takes the beginning of a character off the end of a text that filled all its room. Bytes before it that are no UTF-8
  * (a file name may hold any) stay. */
@@ -101,6 +103,12 @@ const char *status_name(enum status st) {
 }
 
 _Noreturn void bug_abort(const char *file, int line, const char *what) {
-  fprintf(stderr, "busbridge: bug: %s:%d: %s; please report this line\n", file, line, what);
+  char text[400];
+  int len = snprintf(text, sizeof text, "busbridge: bug: %s:%d: %s; please report this line\n", file, line, what);
+  struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+  if (poll(&p, 1, 0) > 0 && p.revents & POLLOUT) { /* it ends also where nobody reads */
+    ssize_t n = write(STDERR_FILENO, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+    (void)n;
+  }
   abort();
 }

@@ -58,6 +58,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_MIRROR, METRIC_SECONDS, 
   X(KAFKA_MESSAGES, "kafka_topic_messages_total", MIRROR, "topic", "",                                                 \
     "Messages sent, tries that were repeated included")                                                                \
   X(KAFKA_BYTES, "kafka_topic_bytes_total", MIRROR, "topic", "", "Bytes of these messages")                            \
+  X(LOG_DROPPED, "log_lines_dropped_total", MIRROR, "", "", "Lines of the log that nobody took")                       \
   X(CPU, "process_cpu_seconds_total", MIRROR, "", "", "Processor time, user and system")                               \
   X(MEMORY, "process_resident_memory_bytes", GAUGE, "", "", "Memory in use")                                           \
   X(FDS, "process_open_fds", GAUGE, "", "", "Open file descriptors")                                                   \

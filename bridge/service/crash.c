@@ -1,6 +1,7 @@
 #include "bridge/service/crash.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -53,8 +54,9 @@ static void say(int number, const struct hand *hand) {
   } else {
     add(&l, "), not while working on an entry\n");
   }
-  ssize_t written = write(STDERR_FILENO, l.text, l.len);
-  (void)written; /* there is nobody left to tell */
+  struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+  ssize_t written = poll(&p, 1, 0) > 0 && p.revents & POLLOUT ? write(STDERR_FILENO, l.text, l.len) : 0;
+  (void)written; /* where nobody reads there is nobody to tell */
 }
 
 static bool by_this_thread(const siginfo_t *info) {

@@ -85,6 +85,7 @@ static void set_process(struct service *s) {
   if (getrusage(RUSAGE_SELF, &used) == 0)
     set_gauge(s, METRIC_CPU, NULL, seconds(used.ru_utime) + seconds(used.ru_stime));
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) set_gauge(s, METRIC_MAX_FDS, NULL, (double)files.rlim_cur);
+  set_gauge(s, METRIC_LOG_DROPPED, NULL, (double)log_dropped(s->log));
   set_gauge(s, METRIC_MEMORY, NULL, resident_bytes());
   set_gauge(s, METRIC_FDS, NULL, open_files());
   set_time(s, METRIC_START, s->opened_us);

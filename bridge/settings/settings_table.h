@@ -122,7 +122,8 @@
   X(HEALTH_NO_WORKER, "health.no_worker", CHOICE, "critical", 0, 0, SETTING_RELOADABLE,                                         \
     "critical warning ok", "What health says while no worker runs; ok where a timer runs busbridge-worker --once")                                \
   X(HEALTH_HEARTBEAT, "health.heartbeat", DURATION, "60s", 1000, HOUR, SETTING_RELOADABLE,                                 \
-    "", "Silence of a thread of the relay that is a fault; /livez fails after twice as long")                              \
+    "", "Silence of a thread of the relay that is a fault; /livez fails when the publisher was silent twice as long, or "  \
+    "20 times as long the reader or the finisher, which may wait for the disk")                                            \
   X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, SETTING_RELOADABLE,                                                      \
     "debug info warning error", "Least level that is written")                                                             \
   X(LOG_FORMAT, "log.format", CHOICE, "auto", 0, 0, 0,                                                                     \

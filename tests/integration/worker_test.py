@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """The worker as a process: one an outbox, signals, reload, and what it refuses to start with."""
 
+import fcntl
 import os
+import re
 import resource
 import shutil
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -137,6 +140,33 @@ class Life(harness.BusTest):
         harness.wait_until(lambda: int(status.read_text().split("SigCgt:")[1].split()[0], 16) & 1 << signal.SIGTERM - 1)
         waiting.signal(signal.SIGTERM)
         self.assertEqual(waiting.wait(), 0)
+
+    def publish(self, count):
+        for i in range(count):
+            self.entry("plot.updated", {"plot_id": str(i)})
+        harness.wait_until(lambda: not self.pending())
+
+    def test_a_log_that_nobody_reads_holds_nothing(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        os.set_blocking(reader, False)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        options = [f"{key}={value}" for key, value in {**self.options, "http.listen": f"127.0.0.1:{self.port}"}.items()]
+        worker = subprocess.Popen([str(harness.BUILD / "busbridge-worker"), *(w for o in options for w in ("-X", o))], stderr=writer,
+                                  cwd=self.dir)
+        os.close(writer)
+        self.addCleanup(worker.wait, 60)
+        self.addCleanup(worker.kill)
+        self.publish(300)
+        harness.wait_until(lambda: re.search(r"busbridge_log_lines_dropped_total [1-9]", self.ask("/metrics")[1]))
+        self.assertEqual(self.ask("/livez")[0], 200)
+        os.read(reader, 1 << 20)  # somebody reads again
+        self.publish(1)
+        self.assertRegex(os.read(reader, 1 << 20).decode(), '"event":"lines_dropped","component":"log","lines":[1-9]')
+        self.publish(300)
+        worker.send_signal(signal.SIGTERM)
+        self.assertEqual(worker.wait(60), 0)
+        self.assertEqual(len({r.headers["ce_id"] for r in self.drain("plot.events")}), 601)
 
     def test_background_flush_can_be_switched_off_as_the_old_bus_does(self):
         worker = self.start_worker(env={"NOVELER_DISABLE_BACKGROUND_FLUSH": "1"}, options={"flush.interval": "100ms"})

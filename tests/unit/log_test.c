@@ -9,6 +9,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -305,9 +308,66 @@ static void a_torn_line_is_ended_before_the_next(void **state) {
   assert_int_equal(lines_in(f.text), 0);
   say(&f, "next", 2);
   assert_memory_equal(written(&f), "\n{\"ts\"", 6);
-  assert_int_equal(lines_in(f.text), 3);
-  assert_null(strstr(f.text, "lost"));
+  assert_int_equal(lines_in(f.text), 4);
+  assert_null(strstr(f.text, "\"lost\""));
+  assert_non_null(strstr(f.text, "\"event\":\"lines_dropped\",\"component\":\"log\",\"lines\":2}\n"));
   finish(&f);
+}
+
+/* ---- nobody takes it ---- */
+
+/* All that fits, then on: no call waits (it would for ever), each line is whole or counted. */
+static void fill(struct fixture *f, int take, const char *name) {
+  char text[4096];
+  int before = fcntl(f->ends[1], F_GETFL);
+  assert_int_equal(log_open(f->ends[1], LOG_JSON, LOG_DEBUG, &f->clock, &f->log), ST_OK);
+  for (int i = 0; i < 20000 && log_dropped(f->log) < 10; i++)
+    log_write(f->log, LOG_DEBUG, "c", "much", FIELDS(F_INT("i", i)), "to %s", name);
+  assert_int_equal(log_dropped(f->log), 10);
+  assert_int_equal(fcntl(f->ends[1], F_GETFL), before); /* others write there too */
+  assert_int_equal(fcntl(take, F_SETFL, O_NONBLOCK), 0);
+  while (read(take, text, sizeof text) > 0) continue;
+  log_write(f->log, LOG_INFO, "c", "flows", NO_FIELDS, "again");
+  ssize_t n = read(take, f->text, sizeof f->text - 1);
+  assert_true(n > 0);
+  f->text[n] = '\0';
+  assert_non_null(strstr(f->text, "\"event\":\"lines_dropped\",\"component\":\"log\",\"lines\":10}"));
+  assert_non_null(strstr(f->text, "\"event\":\"flows\""));
+  assert_int_equal(log_dropped(f->log), 10);
+  log_close(f->log);
+}
+
+static void nobody_waits_for_a_reader(void **state) {
+  (void)state;
+  struct fixture f = {.clock = {.wall_us = fixed_wall, .mono_ns = moved_mono}};
+  f.clock.ctx = &f;
+  assert_int_equal(pipe2(f.ends, O_CLOEXEC), 0);
+  fill(&f, f.ends[0], "a pipe");
+  close(f.ends[0]), close(f.ends[1]);
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, f.ends), 0);
+  fill(&f, f.ends[0], "a socket");
+  close(f.ends[0]), close(f.ends[1]);
+  f.ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  assert_true(f.ends[0] >= 0 && grantpt(f.ends[0]) == 0 && unlockpt(f.ends[0]) == 0);
+  f.ends[1] = open(ptsname(f.ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  assert_true(f.ends[1] >= 0);
+  fill(&f, f.ends[0], "a terminal");
+  close(f.ends[0]), close(f.ends[1]);
+}
+
+/* As where /proc is not there, or the pipe was made by another user: no description of its own. */
+static void nobody_waits_for_a_reader_that_must_be_asked(void **state) {
+  (void)state;
+  struct fixture f = {.clock = {.wall_us = fixed_wall, .mono_ns = moved_mono}};
+  struct rlimit limit, none;
+  f.clock.ctx = &f;
+  assert_int_equal(pipe2(f.ends, O_CLOEXEC), 0);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = (struct rlimit){3, limit.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  fill(&f, f.ends[0], "a pipe");
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  close(f.ends[0]), close(f.ends[1]);
 }
 
 static void a_closed_descriptor_stops_nobody(void **state) {
@@ -361,6 +421,8 @@ int main(void) {
       cmocka_unit_test(long_names_are_limited_like_short_ones),
       cmocka_unit_test(the_event_that_gives_way_is_summed_up),
       cmocka_unit_test(a_torn_line_is_ended_before_the_next),
+      cmocka_unit_test(nobody_waits_for_a_reader),
+      cmocka_unit_test(nobody_waits_for_a_reader_that_must_be_asked),
       cmocka_unit_test(a_closed_descriptor_stops_nobody),
       cmocka_unit_test(lines_of_threads_stay_whole),
   };
