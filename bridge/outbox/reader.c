@@ -146,8 +146,10 @@ static enum status judge_object(struct fs *s, struct fs_candidate *c) {
   char to[NAME_SIZE + 4];
   if (fs_ours(c->place, d->event.status) && !fs_newer_form(&d->doc)) return ST_OK;
   if (dead_form(d)) return finish_move(s, c, c->name);
-  if (fs_newer_form(&d->doc) && (size_t)snprintf(to, sizeof to, "dlq_%s", c->name) < NAME_SIZE)
-    return finish_move(s, c, to); /* its replay was left half done */
+  if (fs_newer_form(&d->doc)) { /* its replay was left half done */
+    snprintf(to, sizeof to, "dlq_%s", c->name);
+    return finish_move(s, c, to);
+  }
   fs_foreign_add(s, &d->stamp);
   return pass_over(s, c, 0, 0, 1);
 }

@@ -378,7 +378,7 @@ MUST_CHECK enum status fs_swap(struct fs *s, const struct entry_ref *ref, const 
 /* The same with content that lies in tmp already, durable. It is gone from there afterwards. */
 MUST_CHECK enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
                                   bool own, enum settled *how, struct error *err);
-/* Move without replacing, to a free name: name, or with __1, __2, ... */
+/* Move without replacing, to a free name (name_try), into what lies at the name of `to`. ST_NOT_FOUND: name is gone. */
 MUST_CHECK enum status fs_carry(struct fs *s, int folder, const char *name, enum place to, const char *to_name,
                                 struct error *err);
 MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
