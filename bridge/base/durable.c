@@ -203,6 +203,7 @@ static bool lacks_flags(int errnum) {
 
 enum status durable_move(int from, const char *a, int to, const char *b, struct error *err) {
   if (do_rename(from, a, to, b, RENAME_NOREPLACE) == 0) return ST_OK;
+  if (errno == EXDEV) return error_set(err, ST_UNSUPPORTED, "moving %s to %s: they lie on two file systems", a, b);
   if (lacks_flags(errno) && move_by_link(from, a, to, b) == 0) return ST_OK;
   return error_sys(err, errno, "moving %s to %s", a, b);
 }
@@ -226,6 +227,61 @@ enum status durable_unlink(int folder, const char *name, struct error *err) {
 enum status durable_sync_folder(int folder, struct error *err) {
   if (do_fsync(folder, "folder") == 0) return ST_OK;
   return error_sys(err, errno, "syncing the folder");
+}
+
+/* Holes stay holes: a sparse giant costs what it holds. -1: errno says why. */
+static int copy_bytes(int in, int out, const char *name, off_t size) {
+  static const size_t chunk = 256 * 1024;
+  char *bytes = malloc(chunk);
+  int rc = bytes ? 0 : -1;
+  for (off_t at = 0; rc == 0 && at < size;) {
+    off_t data = lseek(in, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break; /* a hole to the end */
+    if (data > at) at = data;              /* where it cannot tell, all is data */
+    ssize_t n = pread(in, bytes, chunk, at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) break;
+    rc = n < 0 || lseek(out, at, SEEK_SET) < 0 ? -1 : do_write(out, name, (struct span){bytes, (size_t)n});
+    at += n;
+  }
+  if (rc == 0) rc = do_truncate(out, name, size);
+  free(bytes);
+  return rc;
+}
+
+static bool same_stamp(const struct stat *x, const struct stat *y) {
+  return same_file(x, y) && x->st_size == y->st_size && x->st_mtim.tv_sec == y->st_mtim.tv_sec &&
+         x->st_mtim.tv_nsec == y->st_mtim.tv_nsec && x->st_ctim.tv_sec == y->st_ctim.tv_sec &&
+         x->st_ctim.tv_nsec == y->st_ctim.tv_nsec;
+}
+
+static enum status copy_open(int in, const char *a, int to, const char *tmp, struct stat *copied, struct error *err) {
+  struct stat after;
+  if (fstat(in, copied) < 0) return error_sys(err, errno, "looking at %s", a);
+  if (!S_ISREG(copied->st_mode)) return error_set(err, ST_INVALID, "%s is no regular file", a);
+  int out = do_open(to, tmp, O_WRONLY | O_CREAT | O_EXCL, 0660);
+  if (out < 0) return error_sys(err, errno, "creating %s", tmp);
+  if (copy_bytes(in, out, tmp, copied->st_size) < 0) return write_failed(to, tmp, out, errno, "copying to", err);
+  if (do_times(out, tmp, &copied->st_mtim) < 0) return write_failed(to, tmp, out, errno, "setting the time of", err);
+  enum status st = durable_write_end(to, tmp, out, err);
+  if (st != ST_OK || (fstat(in, &after) == 0 && same_stamp(copied, &after))) return st;
+  do_unlink(to, tmp, 0);
+  return error_set(err, ST_BUSY, "%s changed while it was copied", a);
+}
+
+enum status durable_copy(int from, const char *a, int to, const char *tmp, struct stat *copied, struct error *err) {
+  int in = openat(from, a, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (in < 0) return error_sys(err, errno, "opening %s", a);
+  enum status st = copy_open(in, a, to, tmp, copied, err);
+  close(in);
+  return st;
+}
+
+enum status durable_remove_copied(int from, const char *a, const struct stat *copied, struct error *err) {
+  struct stat now;
+  if (fstatat(from, a, &now, AT_SYMLINK_NOFOLLOW) < 0) return error_sys(err, errno, "looking at %s", a);
+  if (!same_stamp(copied, &now)) return error_set(err, ST_BUSY, "%s changed after it was copied", a);
+  return durable_unlink(from, a, err);
 }
 
 enum status durable_append_sync(int fd, struct span content, struct error *err) {

@@ -39,9 +39,17 @@ void durable_write_end_all(int folder, struct durable_file *list, size_t count);
  * only the last step, the folder's fsync, failed: then either of them may be there after a power loss. */
 MUST_CHECK enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content,
                                        struct error *err);
-/* rename from/a to to/b without replacing (ST_EXISTS if b is there). No sync. Where RENAME_NOREPLACE is
- * missing it links and unlinks: a crash or failure in between leaves both names, which the same call finishes. */
+/* rename from/a to to/b without replacing (ST_EXISTS if b is there; ST_UNSUPPORTED: another file system). No sync.
+ * Where RENAME_NOREPLACE is missing it links and unlinks: a crash or failure in between leaves both names, which the
+ * same call finishes. */
 MUST_CHECK enum status durable_move(int from, const char *a, int to, const char *b, struct error *err);
+/* Copy the regular file from/a to to/tmp, made new, with its bytes, holes and mtime, fsynced: for another file system,
+ * where the caller moves it to its name and syncs that folder. *copied: what a was. ST_BUSY: a changed meanwhile. On
+ * failure nothing of that name remains; a crash may leave it. */
+MUST_CHECK enum status durable_copy(int from, const char *a, int to, const char *tmp, struct stat *copied,
+                                    struct error *err);
+/* Then take from/a out, if it is still what was copied (else ST_BUSY). No sync. */
+MUST_CHECK enum status durable_remove_copied(int from, const char *a, const struct stat *copied, struct error *err);
 /* Swap two names atomically (renameat2 EXCHANGE); ST_NOT_FOUND if either is gone; ST_UNSUPPORTED where the file system
  * lacks it. No sync. */
 MUST_CHECK enum status durable_exchange(int from, const char *a, int to, const char *b, struct error *err);

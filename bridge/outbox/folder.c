@@ -34,6 +34,14 @@ enum status folder_walk(int folder, folder_visit_fn visit, void *ctx, struct err
   return st;
 }
 
+bool folder_elsewhere(int folder, const char *name) {
+  struct statx a, b;
+  int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+  if (statx(folder, "", flags, STATX_MNT_ID, &a) < 0 || statx(folder, name, flags, STATX_MNT_ID, &b) < 0) return false;
+  if (a.stx_dev_major != b.stx_dev_major || a.stx_dev_minor != b.stx_dev_minor) return true;
+  return (a.stx_mask & b.stx_mask & STATX_MNT_ID) && a.stx_mnt_id != b.stx_mnt_id;
+}
+
 bool name_is_entry(const char *name) {
   size_t len = strlen(name);
   return name[0] != '.' && len > 5 && memcmp(name + len - 5, ".json", 5) == 0;

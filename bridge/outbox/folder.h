@@ -15,6 +15,9 @@ bool name_is_entry(const char *name);
 /* The same with a dot in front: no entry's. */
 bool name_is_hidden(const char *name);
 
+/* Does folder/name lie on another file system, or another mount of it? Then nothing is renamed between the two. */
+bool folder_elsewhere(int folder, const char *name);
+
 #define NAME_SIZE 256 /* of a file name and its NUL */
 /* stem of name, then suffix: the other file of a pair. */
 void name_with(const char *name, const char *suffix, char out[NAME_SIZE]);

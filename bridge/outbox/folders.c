@@ -106,6 +106,23 @@ enum status fs_keep_tmp(struct fs *s, struct error *err) {
   return st;
 }
 
+/* ---- file systems ---- */
+
+/* Entries are rewritten by exchanging them with a file of .busbridge/tmp, which only one file system can. dlq/ and
+ * sent/ may lie elsewhere. */
+enum status fs_check_mounts(struct fs *s, struct error *err) {
+  static const char *const together[] = {"pending", ".busbridge", ".busbridge/tmp"};
+  for (size_t i = 0; i < sizeof together / sizeof *together; i++)
+    if (folder_elsewhere(fs_folder(s, PLACE_FLAT), together[i]))
+      return error_set(err, ST_INVALID,
+                       "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
+                       "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
+                       "'%s/%s', or move the mount to '%s')",
+                       state_path(s->c.state), together[i], state_path(s->c.state), together[i],
+                       state_path(s->c.state));
+  return ST_OK;
+}
+
 /* ---- by each scan ---- */
 
 /* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is not taken over. */
@@ -123,7 +140,8 @@ static enum status check_outbox(struct fs *s, struct error *err) {
 /* Said once, and again when it has worked meanwhile. The scan goes on: the moves that need it wait and say so. */
 static void check_place(struct fs *s, enum place place) {
   struct error err = {0};
-  bool works = fs_take_place(s, place, &err) == ST_OK;
+  bool works = place != PLACE_PENDING || fs_check_mounts(s, &err) == ST_OK;
+  works = works && fs_take_place(s, place, &err) == ST_OK;
   if (!works && !s->place_said[place])
     log_write(s->c.log, LOG_WARNING, "outbox", place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
               FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),

@@ -2,6 +2,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
+#include "bridge/outbox/store_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,12 +74,7 @@ static void remove_file(int tmp, const char *file) {
 
 static enum status to_free_name(int tmp, const char *file, int folder, const char *name) {
   char target[NAME_SIZE];
-  enum status st = ST_EXISTS;
-  for (unsigned n = 0; n < NAME_TRIES && st == ST_EXISTS; n++) {
-    name_try(name, n, name_which(tmp, file), ".json", target);
-    st = durable_move(tmp, file, folder, target, NULL);
-  }
-  return st;
+  return fs_to_free_name(tmp, file, folder, name, target, NULL);
 }
 
 /* As it would have been: exchanged back where our text still lies, else beside what lies there. A crash in between
@@ -150,7 +146,7 @@ static void bring(int tmp, int outbox, const char *file, const struct left *l, b
 void left_clear(int tmp, int outbox, const char *file) {
   struct left l;
   struct stat st;
-  if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0) return;
+  if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || left_return(tmp, outbox, file)) return;
   if (!parse(file, &l)) {
     remove_file(tmp, file);
     return;

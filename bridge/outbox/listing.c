@@ -18,12 +18,13 @@ struct listing {
   unsigned since_drain;
 };
 
-static void remove_litter(struct fs *s, const char *name) {
+void fs_remove_litter(struct fs *s, enum place place, const char *name) {
   struct stat st;
-  if (fstatat(fs_folder(s, PLACE_FLAT), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
+  if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) != 0) return;
+  if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
   struct stamp stamp = fs_stamp_of(&st);
   if (clock_wall_us(s->c.clock) - stamp.ctime_ns / 1000 < LITTER_AGE_US) return;
-  enum status gone = durable_unlink(fs_folder(s, PLACE_FLAT), name, NULL);
+  enum status gone = durable_unlink(fs_folder(s, place), name, NULL);
   (void)gone;
 }
 
@@ -54,7 +55,7 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   struct stat st;
   (void)type;
   if (!name_is_entry(name)) {
-    if (l->place == PLACE_FLAT && strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0) remove_litter(l->s, name);
+    if (l->place == PLACE_FLAT) fs_remove_litter(l->s, PLACE_FLAT, name);
     if (l->place == PLACE_FLAT && name_is_hidden(name)) fs_bring_back(l->s, name);
     return true;
   }

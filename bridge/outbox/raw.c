@@ -13,6 +13,7 @@
 struct pair { /* of names in dlq, which is our own descriptor of that folder */
   struct fs *s;
   int dlq;
+  bool copied; /* the bytes lie there already, on another file system than the outbox */
   char json[NAME_SIZE], raw[NAME_SIZE];
 };
 
@@ -81,9 +82,23 @@ static void descriptor(struct span stem, const struct stamp *stamp, const struct
   buffer_printf(out, ", \"inode\": %llu}", (unsigned long long)stamp->inode);
 }
 
+/* dlq/ lies on another file system. */
+static enum status copy_in(struct pair *p, int from, const char *name, const char *to_name, struct stat *copied,
+                           struct error *err) {
+  char tmp[NAME_SIZE];
+  enum status st = fs_copy(from, name, p->dlq, tmp, copied, err);
+  if (st != ST_OK) return st;
+  st = durable_move(p->dlq, tmp, p->dlq, to_name, err);
+  if (st == ST_OK) return ST_OK;
+  enum status gone = durable_unlink(p->dlq, tmp, NULL);
+  (void)gone; /* it goes with what a crash leaves */
+  return st;
+}
+
 static enum status write_descriptor(struct pair *p, const struct stamp *stamp, const struct failure *why,
                                     struct error *err) {
   struct buffer text = {0};
+  struct stat copied;
   char tmp[NAME_SIZE];
   descriptor((struct span){p->json, strlen(p->json) - 5}, stamp, why, &text);
   enum status st = buffer_status(&text, err);
@@ -91,7 +106,9 @@ static enum status write_descriptor(struct pair *p, const struct stamp *stamp, c
   buffer_release(&text);
   if (st != ST_OK) return st;
   st = durable_move(state_tmp(p->s->c.state), tmp, p->dlq, p->json, err);
-  if (st != ST_OK) fs_tmp_drop(p->s, tmp);
+  bool elsewhere = st == ST_UNSUPPORTED;
+  if (elsewhere) st = copy_in(p, state_tmp(p->s->c.state), tmp, p->json, &copied, err);
+  if (elsewhere || st != ST_OK) fs_tmp_drop(p->s, tmp);
   return st == ST_OK ? durable_sync_folder(p->dlq, err) : st;
 }
 
@@ -104,15 +121,19 @@ static void drop(const struct pair *p) {
 }
 
 /* A free pair of names, its descriptor written; or the pair that an earlier try began with. */
-static enum status choose_pair(struct pair *p, const char *name, const struct stamp *stamp, const struct failure *why,
-                               struct error *err) {
+static enum status choose_pair(struct pair *p, int from, const char *name, const struct stamp *stamp,
+                               const struct failure *why, struct error *err) {
   uint64_t which[3] = {stamp->inode, (uint64_t)stamp->size, (uint64_t)stamp->mtime_ns};
   uint64_t digest = digest_fixed((struct span){(const char *)which, sizeof which}).lo;
   struct stat st;
   for (unsigned n = 0; n < NAME_TRIES; n++) {
     name_try(name, n, digest, ".json", p->json);
     name_with(p->json, ".raw", p->raw);
-    if (there(p->dlq, p->raw, &st)) continue;
+    if (there(p->dlq, p->raw, &st)) {
+      p->copied = fs_is_copy(from, name, p->dlq, p->raw) && describes(p->s, p->json, stamp->inode);
+      if (p->copied) return ST_OK;
+      continue;
+    }
     if (there(p->dlq, p->json, &st)) {
       if (describes(p->s, p->json, stamp->inode)) return ST_OK;
       continue;
@@ -123,8 +144,25 @@ static enum status choose_pair(struct pair *p, const char *name, const struct st
   return error_set(err, ST_EXISTS, "no free name for dlq/%s", name);
 }
 
+/* Out of tmp to another file system. A crash before it goes there brings it back to the outbox: whoever refuses it
+ * again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of it stays there. */
+static enum status copy_raw(struct pair *p, const char *tmp, struct error *err) {
+  int from = state_tmp(p->s->c.state);
+  struct stat was;
+  if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
+  enum status st = p->copied ? ST_OK : copy_in(p, from, tmp, p->raw, &was, err);
+  if (st != ST_OK) return st;
+  st = durable_sync_folder(p->dlq, err);
+  if (st == ST_OK && fs_in_place(p->s, PLACE_DLQ, p->dlq)) return durable_remove_copied(from, tmp, &was, err);
+  if (st != ST_OK) return st;
+  enum status gone = durable_unlink(p->dlq, p->raw, NULL);
+  (void)gone; /* it is in a folder that was moved away */
+  drop(p);
+  return ST_AGAIN;
+}
+
 /* Moved unread, by way of tmp, where it is known whether it was the same file: if not, it goes back. */
-static enum status move_raw(const struct pair *p, enum place place, const char *name, const struct stamp *stamp,
+static enum status move_raw(struct pair *p, enum place place, const char *name, const struct stamp *stamp,
                             enum settled *how, struct error *err) {
   const struct left left = {.kind = LEFT_BACK, .old = *stamp, .place = place, .name = name};
   char tmp[NAME_SIZE];
@@ -133,7 +171,9 @@ static enum status move_raw(const struct pair *p, enum place place, const char *
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   *how = left_same(&now, stamp) ? SETTLED_GONE : SETTLED_CHANGED;
-  if (*how == SETTLED_GONE) st = durable_move(state_tmp(p->s->c.state), tmp, p->dlq, p->raw, err);
+  if (*how == SETTLED_GONE)
+    st = p->copied ? ST_UNSUPPORTED : durable_move(state_tmp(p->s->c.state), tmp, p->dlq, p->raw, err);
+  if (st == ST_UNSUPPORTED) st = copy_raw(p, tmp, err);
   if (*how == SETTLED_GONE && st == ST_OK) return ST_OK;
   enum status back = fs_put_back(p->s, place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
@@ -154,14 +194,17 @@ static enum status dead_raw(struct pair *p, enum place place, const char *name, 
                             const struct failure *why, enum settled *how, struct error *err) {
   int from = fs_folder(p->s, place);
   if (!fs_unchanged(p->s, place, name, stamp, how)) return ST_OK;
-  enum status st = choose_pair(p, name, stamp, why, err);
+  enum status st = choose_pair(p, from, name, stamp, why, err);
   if (st == ST_OK && !fs_unchanged(p->s, place, name, stamp, how)) {
     drop(p);
     return ST_OK;
   }
   if (st == ST_OK) st = move_raw(p, place, name, stamp, how, err);
   bool right = fs_in_place(p->s, PLACE_DLQ, p->dlq);
-  if (st != ST_OK) return right ? st : ST_AGAIN; /* both stay: the next try finds the descriptor */
+  struct stat back;
+  if (st == ST_AGAIN && there(from, name, &back) && back.st_ino == stamp->inode)
+    stamp->ctime_ns = fs_stamp_of(&back).ctime_ns; /* it was pulled out and put back */
+  if (st != ST_OK) return right ? st : ST_AGAIN;   /* both stay: the next try finds the descriptor */
   if (*how == SETTLED_GONE && !right && bring_back(p, from, name, stamp)) return ST_AGAIN;
   if (*how == SETTLED_GONE) return durable_sync_folder(p->dlq, err);
   drop(p);

@@ -140,6 +140,10 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   struct stamp stamp;
   enum settled how = SETTLED_CHANGED;
   enum status st = durable_move(fs_folder(s, PLACE_DLQ), m->name, fs_folder(s, PLACE_FLAT), m->target, err);
+  if (st == ST_UNSUPPORTED) {
+    m->written = false;
+    return fs_return_across(s, m->name, &m->stamp, m->tmp, m->target, false, err);
+  }
   if (st == ST_NOT_FOUND) return gone(m->name, err);
   if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   if (st != ST_OK) return st;
@@ -160,12 +164,25 @@ static bool half_done(struct moving *m) {
   return stamp_at(m->s, PLACE_FLAT, m->target, &now) && now.inode == m->inode && now.mtime_ns == m->stamp.mtime_ns;
 }
 
+/* Out of another file system: by a copy in tmp. */
+static enum status copy_raw(struct moving *m, const char *raw, struct error *err) {
+  char tmp[NAME_SIZE];
+  struct stat copied;
+  enum status st = fs_copy(fs_folder(m->s, PLACE_DLQ), raw, state_tmp(m->s->c.state), tmp, &copied, err);
+  if (st != ST_OK) return st;
+  struct stamp was = fs_stamp_of(&copied);
+  st = fs_return_across(m->s, raw, &was, tmp, m->target, true, err);
+  if (st != ST_OK) fs_tmp_drop(m->s, tmp);
+  return st == ST_NOT_FOUND ? ST_BUSY : st;
+}
+
 /* As its bytes are now, mended or not. */
 static enum status move_raw(struct moving *m, struct error *err) {
   int dlq = fs_folder(m->s, PLACE_DLQ);
   char raw[NAME_SIZE];
   name_with(m->name, ".raw", raw);
   enum status st = durable_move(dlq, raw, fs_folder(m->s, PLACE_FLAT), m->target, err);
+  if (st == ST_UNSUPPORTED) st = copy_raw(m, raw, err);
   if (st == ST_NOT_FOUND && !half_done(m))
     return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it", raw);
   if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);

@@ -167,6 +167,7 @@ static bool sweep_name(void *ctx, const char *name, unsigned char type) {
   struct stat st;
   int folder = fs_folder(w->s, PLACE_SENT);
   (void)type;
+  if (*name == '.') fs_remove_litter(w->s, PLACE_SENT, name);
   if (!name_is_entry(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (stamp.ctime_ns < w->before_ns && durable_unlink(folder, name, NULL) == ST_OK) w->removed++;

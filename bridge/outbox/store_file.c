@@ -24,7 +24,8 @@ static enum status open_folder(struct fs *s, enum place place, const char *name,
 
 static enum status open_folders(struct fs *s, struct error *err) {
   bool change = !s->c.inspect;
-  enum status st = open_folder(s, PLACE_PENDING, "pending", false, err);
+  enum status st = change ? fs_check_mounts(s, err) : ST_OK;
+  if (st == ST_OK) st = open_folder(s, PLACE_PENDING, "pending", false, err);
   if (st == ST_OK) st = open_folder(s, PLACE_DLQ, "dlq", change, err);
   if (st == ST_OK) st = open_folder(s, PLACE_SENT, "sent", change && s->c.keep_sent, err);
   return st;
@@ -137,16 +138,22 @@ static bool fs_scanned(void *impl, uint64_t generation) {
 
 /* ---- dlq/: counted by its names, anew when somebody else changed it ---- */
 
+struct count {
+  struct fs *s;
+  uint64_t dead;
+};
+
 static bool count_name(void *ctx, const char *name, unsigned char type) {
-  uint64_t *count = ctx;
+  struct count *count = ctx;
   (void)type;
-  if (name_is_entry(name)) ++*count;
+  if (name_is_entry(name)) count->dead++;
+  if (*name == '.') fs_remove_litter(count->s, PLACE_DLQ, name);
   return true;
 }
 
 enum status fs_count_dead(struct fs *s, struct error *err) {
   struct stat st;
-  uint64_t count = 0;
+  struct count count = {.s = s};
   int folder = fs_folder(s, PLACE_DLQ);
   if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
   if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec) return ST_OK;
@@ -154,7 +161,7 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
   if (walked != ST_OK) return error_prefix(err, "%s/dlq", state_path(s->c.state));
   s->dead_seen = st.st_mtim;
   pthread_mutex_lock(&s->lock);
-  s->figures.dead = count;
+  s->figures.dead = count.dead;
   pthread_mutex_unlock(&s->lock);
   return ST_OK;
 }

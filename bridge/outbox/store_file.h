@@ -293,6 +293,8 @@ MUST_CHECK enum status fs_hold(struct fs *s, enum place place, int *fd, struct e
 bool fs_in_place(struct fs *s, enum place place, int fd); /* is that what lies there now? */
 bool fs_is_folder(const char *name);                      /* pending, dlq, sent */
 void fs_look_around(struct fs *s); /* dlq/ is what lies there now, if it can be: before anything is told of it */
+/* pending/ and .busbridge must lie on the outbox's file system. ST_INVALID with the remedy. */
+MUST_CHECK enum status fs_check_mounts(struct fs *s, struct error *err);
 MUST_CHECK enum status fs_keep_tmp(struct fs *s, struct error *err);      /* .busbridge/tmp is there, or an error */
 MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err); /* the reader's, before each listing */
 
@@ -383,6 +385,20 @@ MUST_CHECK enum status fs_carry(struct fs *s, int folder, const char *name, enum
                                 struct error *err);
 MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
                                     struct error *err);
+/* carry.c: has b the bytes, size and mtime of a: is it what an earlier try copied? */
+bool fs_is_copy(int from, const char *a, int to, const char *b);
+/* Copy it durably into a folder of another file system, under a name that nobody looks at. */
+MUST_CHECK enum status fs_copy(int from, const char *name, int to, char tmp[NAME_SIZE], struct stat *copied,
+                               struct error *err);
+/* Move without replacing to the first free name of name_try. Onto another file system by a copy, which is durable
+ * there before the file goes; what a crash left of that is recognised and finished. */
+MUST_CHECK enum status fs_to_free_name(int from, const char *name, int to, const char *to_name, char target[NAME_SIZE],
+                                       struct error *err);
+void fs_remove_litter(struct fs *s, enum place place, const char *name); /* if it is one, and old */
+/* returning.c: what lies durable in tmp as `from` takes the place of dlq/file, of that stamp, and becomes target in the
+ * outbox, for a dlq/ on another file system. raw: they are the bytes that a description tells of. Durable. */
+MUST_CHECK enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was, const char *from,
+                                        const char *target, bool raw, struct error *err);
 /* A temporary file in tmp with that content, durable. */
 MUST_CHECK enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
                                     struct error *err);

@@ -11,7 +11,8 @@
 static const char *const state_files[] = {"id",      "cluster",   "lock",      "tmp",          "hands",      "paused",
                                           "reserve", "metrics",   "replay-*",  "selections",   "audit.log*", "aside",
                                           "batch-*", "settled-*", "keys-due*", "control.sock", NULL};
-static const char *const tmp_files[] = {"*.tmp", "swap-*", "gone-*", "batch-*", "settled-*", "id.*", "doctor*", NULL};
+static const char *const tmp_files[] = {"*.tmp",   "swap-*",    "gone-*", "sent-*",  "back-*", "home-*",
+                                        "batch-*", "settled-*", "id.*",   "doctor*", NULL};
 /* Of the outbox itself; lost+found stands in each file system's root. */
 static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "lost+found", NULL};
 
@@ -157,8 +158,8 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
   size_t len = strlen(name);
   (void)type;
   if (name_is_entry(name)) return v->place == PLACE_SENT || examine(v, name);
-  if (v->place == PLACE_FLAT && strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
-    return left(v, fs_folder(v->s, PLACE_FLAT), "", name);
+  if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
+    return left(v, fs_folder(v->s, v->place), place_path(v->place), name);
   if (v->place == PLACE_FLAT && known(folders, name)) return true;
   if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0) return raw_alone(v, name);
   return stray_entry(v, name);

@@ -33,9 +33,10 @@ static bool unwritable(int outbox, const char *name) {
   return !writable(outbox, name);
 }
 
-/* Entries are renamed between them. */
+/* Entries are exchanged between them; what goes to dlq/ and sent/ may be copied. */
 static bool elsewhere(int outbox, const char *name) {
   struct stat top, one;
+  if (strcmp(name, "dlq") == 0 || strcmp(name, "sent") == 0) return false;
   return fstat(outbox, &top) == 0 && fstatat(outbox, name, &one, 0) == 0 && top.st_dev != one.st_dev;
 }
 
@@ -56,7 +57,8 @@ static void check_folder(struct doctor *d) {
     unwritable_found(d, path, wrong);
   } else if ((wrong = first_that(d, elsewhere))) {
     doctor_found(d, "outbox", EXAMINED_FAILED, "%s/%s lies on another file system than the outbox", path, wrong);
-    doctor_next(d, "Mount the whole outbox as one file system: entries are renamed between its folders");
+    doctor_next(d, "Mount the outbox as one file system: entries are exchanged between its folders; only dlq/ and "
+                   "sent/ may lie elsewhere");
   } else {
     doctor_found(d, "outbox", EXAMINED_OK, "%s, writable for uid %ld, %s", path, uid,
                  state_id(d->state)[0] ? state_id(d->state) : "no worker has been started on it yet");

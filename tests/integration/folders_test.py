@@ -2,6 +2,7 @@
 """Folders of the outbox that go, come back or are exchanged beside a running worker: each event once, nothing out of sight, and the relay goes
 on by itself. An outbox that is unmounted, moved away or replaced ends its worker with 75, and the new one is not touched."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -70,6 +71,31 @@ class Folders(harness.BusTest):
         self.assertIn("1 dead", self.run_cli("health").stdout())
         self.assertEqual(worker.stop(), 0)
 
+    def test_dlq_and_sent_may_lie_on_another_file_system_and_pending_may_not(self):
+        for folder in ("dlq", "sent", "pending"):
+            (self.outbox / folder).mkdir()
+            self.mount(self.outbox / folder)
+        refused = self.run_worker(options=ONCE, expect=2)
+        self.assertIn("/pending is mounted from another file system", refused.stderr())
+        subprocess.run(["umount", str(self.outbox / "pending")], check=True)
+        worker = self.start_worker(options={**ONCE, "outbox.sent": "keep"})
+        ids = [self.event()]
+        self.write("bad.json", b"{ no json")
+        self.write("lost.json", b'{"id": "x-1", "name": "nowhere.x", "payload": {}, "status": "pending"}')
+        ids.append(self.event())
+        self.relayed(ids)
+        self.assertEqual(self.names("sent"), sorted(id + ".json" for id in ids))
+        self.assertEqual(self.names("dlq"), ["bad.json", "bad.raw", "lost.json"])
+        (self.outbox / "dlq/bad.raw").write_text(json.dumps({"id": "mended", "name": "plot.updated", "payload": {"plot_id": "p"},
+                                                             "status": "pending"}))
+        self.run_cli("replay", "bad", expect=0)
+        self.relayed([*ids, "mended"])
+        self.assertEqual(self.names("dlq"), ["lost.json"])
+        self.run_cli("replay", "x-1", expect=0)
+        harness.wait_until(lambda: self.dead() and not self.pending(), what="it is dead again")
+        self.assertEqual(self.names(".busbridge/tmp"), [])
+        self.assertEqual(worker.stop(), 0)
+
     # ---- ownership lost -----------------------------------------------------------------------------------------------------------
 
     def ends(self, worker, words):
@@ -126,20 +152,22 @@ class Folders(harness.BusTest):
         self.ends(worker, "another folder lies in the place")
         self.untouched()
 
-    def test_an_outbox_that_is_unmounted_and_mounted_anew_is_not_taken_over(self):
-        mount = ["mount", "-t", "tmpfs", "none", str(self.outbox)]
-        if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:
+    def mount(self, folder):
+        if subprocess.run(["mount", "-t", "tmpfs", "none", str(folder)], stderr=subprocess.DEVNULL).returncode != 0:
             self.skipTest("no right to mount a file system")
-        self.addCleanup(subprocess.run, ["umount", "-l", str(self.outbox)], stderr=subprocess.DEVNULL)
+        self.addCleanup(subprocess.run, ["umount", "-l", str(folder)], stderr=subprocess.DEVNULL)
+
+    def test_an_outbox_that_is_unmounted_and_mounted_anew_is_not_taken_over(self):
+        self.mount(self.outbox)
         for again in (False, True):
             worker = self.working()
             subprocess.run(["umount", "-l", str(self.outbox)], check=True)
             if again:
-                subprocess.run(mount, check=True)
+                self.mount(self.outbox)
             self.ends(worker, "another folder lies in the place")
             self.untouched()
             if not again:
-                subprocess.run(mount, check=True)
+                self.mount(self.outbox)
 
 
 if __name__ == "__main__":

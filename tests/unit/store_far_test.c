@@ -1,0 +1,302 @@
+/* dlq/ and sent/ on another file system: the moves are copies that are durable before what was copied goes. Every
+ * durable call of each fails, or is the last before a crash: afterwards it is in one place, whole, with its time, and
+ * never both pending and dead. In a mount name space of its own, and of an own user where root is needed for that;
+ * where neither may be, nothing is shown. */
+#include "tests/unit/store_faults.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+
+#define BROKEN "{\"id\": broken"
+#define NS INT64_C(1700000000000000077)
+static int64_t later; /* seconds: the same bytes of another time are another file */
+
+/* Without what a crash leaves of a copy, which nobody looks at. */
+static unsigned names_in(struct box *b, const char *folder) {
+  unsigned n = 0;
+  DIR *d = opendir(path_of(b, folder));
+  assert_non_null(d);
+  for (struct dirent *e; (e = readdir(d));) n += e->d_type == DT_REG && e->d_name[0] != '.';
+  closedir(d);
+  return n;
+}
+
+static bool mounted(struct box *b, const char *folder) {
+  return mount("none", path_of(b, folder), "tmpfs", 0, NULL) == 0;
+}
+
+static const char *const far[] = {"dlq", "sent"};
+
+static int far_open(void **state) {
+  struct box *b = box_new("file");
+  *state = b;
+  box_stop(b);
+  for (size_t i = 0; i < 2; i++)
+    if ((mkdir(path_of(b, far[i]), 0770) != 0 && errno != EEXIST) || !mounted(b, far[i])) fail_msg("%s", far[i]);
+  box_start(b);
+  return 0;
+}
+
+static int far_close(void **state) {
+  struct box *b = *state;
+  for (size_t i = 0; i < 2; i++) umount2(path_of(b, far[i]), MNT_DETACH);
+  return box_free(state);
+}
+
+static void take(struct box *b, const char *ids) {
+  store_rescan(b->store);
+  box_take_some(b);
+  assert_string_equal(b->ids, ids);
+}
+
+static void make_pending(struct box *b) {
+  put_pending(b, "a");
+  set_mtime(b, "a.json", NS / 1000000000 + later, NS % 1000000000);
+  take(b, "a");
+}
+
+static void make_broken(struct box *b) {
+  put(b, "a.json", BROKEN);
+  set_mtime(b, "a.json", NS / 1000000000 + later, NS % 1000000000);
+  take(b, "a.json!not_json");
+}
+
+static void make_dead(struct box *b) {
+  make_pending(b);
+  box_dead(b, &b->refs[0], REASON_BAD_NAME);
+}
+
+static void make_raw(struct box *b) {
+  make_broken(b);
+  box_dead(b, &b->refs[0], REASON_NOT_JSON);
+}
+
+static enum status move_dead(struct box *b) {
+  struct failure why = box_failure(REASON_BAD_NAME, 1);
+  enum settled how;
+  return store_dead(b->store, &b->refs[0], &why, &how, &b->err);
+}
+
+static enum status move_done(struct box *b) {
+  enum settled how;
+  enum status st = store_done(b->store, &b->refs[0], &how, &b->err);
+  return st == ST_OK ? store_sync(b->store, &b->err) : st;
+}
+
+static enum status move_replay(struct box *b) {
+  return store_replay(b->store, PLACE_DLQ, "a.json", &b->err);
+}
+
+/* One file, dead or pending, and its time. */
+static void check_one(struct box *b, const char *name, const char *words) {
+  assert_int_equal(files_in(b, ".") + names_in(b, "dlq"), 1);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+  if (!strstr(text_of(b, name), words)) fail_msg("%s: %s", name, text_of(b, name));
+  assert_true(mtime_of(b, name) == NS);
+}
+
+static void check_dead(struct box *b, bool said_done) {
+  box_take_all(b);
+  bool dead = exists(b, "dlq/a.json");
+  assert_true(dead || !said_done);
+  assert_int_equal(b->count, !dead);
+  check_one(b, dead ? "dlq/a.json" : "a.json", dead ? "\"reason\": \"bad_name\"" : "\"status\": \"pending\"");
+}
+
+static void check_replay(struct box *b, bool said_done) {
+  box_take_all(b);
+  bool dead = exists(b, "dlq/a.json");
+  assert_false(dead && said_done);
+  assert_int_equal(b->count, !dead);
+  check_one(b, dead ? "dlq/a.json" : "a.json", dead ? "\"status\": \"dlq\"" : "\"status\": \"pending\"");
+}
+
+static void check_raw(struct box *b, bool said_done) {
+  box_take_all(b);
+  for (int i = 0; i < 100 && !b->count && exists(b, "a.json"); i++) store_wait(b->store, 30), box_take_all(b);
+  if (said_done) assert_true(exists(b, "dlq/a.raw") && !exists(b, "a.json"));
+  if (b->count) box_dead(b, &b->refs[0], REASON_NOT_JSON); /* finds the copy that was made, if one was */
+  assert_int_equal(files_in(b, "."), 0);
+  assert_int_equal(names_in(b, "dlq"), 2);
+  assert_string_equal(text_of(b, "dlq/a.raw"), BROKEN);
+  assert_true(mtime_of(b, "dlq/a.raw") == NS);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+static void check_raw_replay(struct box *b, bool said_done) {
+  bool dead = exists(b, "dlq/a.raw");
+  assert_true(dead + exists(b, "a.json") == 1);
+  assert_false(dead && said_done);
+  assert_string_equal(text_of(b, dead ? "dlq/a.raw" : "a.json"), BROKEN);
+  assert_true(mtime_of(b, dead ? "dlq/a.raw" : "a.json") == NS);
+  if (dead) assert_true(exists(b, "dlq/a.json"));
+  if (said_done) assert_int_equal(names_in(b, "dlq"), 0);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+/* What a crash kept from being settled is settled again: the copy is the one that is kept. */
+static void check_done(struct box *b, bool said_done) {
+  box_take_all(b);
+  if (said_done) assert_int_equal(b->count, 0);
+  box_done_all(b);
+  assert_int_equal(files_in(b, "."), 0);
+  assert_int_equal(names_in(b, "sent"), 1);
+  assert_true(mtime_of(b, "sent/a.json") == NS);
+}
+
+static void dead_survives_every_fault(void **state) {
+  try_all_faults(*state, make_pending, move_dead, check_dead);
+}
+static void raw_dead_survives_every_fault(void **state) {
+  try_all_faults(*state, make_broken, move_dead, check_raw);
+}
+static void replay_survives_every_fault(void **state) {
+  try_all_faults(*state, make_dead, move_replay, check_replay);
+}
+static void raw_replay_survives_every_fault(void **state) {
+  try_all_faults(*state, make_raw, move_replay, check_raw_replay);
+}
+static void done_survives_every_fault(void **state) {
+  struct box *b = *state;
+  b->config.keep_sent = true;
+  box_restart(b);
+  try_all_faults(b, make_pending, move_done, check_done);
+}
+
+/* What a crash left of a copy, under a name nobody looks at, goes when it is old. */
+static void half_a_copy_is_no_letter(void **state) {
+  struct box *b = *state;
+  struct test_clock clock;
+  put(b, "dlq/.busbridge-1.0.00.tmp", "half");
+  store_rescan(b->store), box_take_all(b);
+  assert_int_equal(box_counts(b).dead, 0);
+  assert_true(exists(b, "dlq/.busbridge-1.0.00.tmp"));
+  clock_begin(&clock);
+  clock.wall_us += INT64_C(7200000000);
+  box_stop(b);
+  b->config.clock = &clock.clock;
+  box_start(b);
+  box_take_all(b);
+  assert_int_equal(files_in(b, "dlq"), 0);
+}
+
+static void a_sparse_giant_keeps_its_holes(void **state) {
+  struct box *b = *state;
+  struct stat st;
+  int fd = open(path_of(b, "a.json"), O_WRONLY | O_CREAT | O_CLOEXEC, 0660);
+  assert_int_equal(ftruncate(fd, INT64_C(1) << 33), 0);
+  assert_int_equal(pwrite(fd, "x", 1, 1 << 30), 1);
+  close(fd);
+  take(b, "a.json!too_large");
+  box_dead(b, &b->refs[0], REASON_TOO_LARGE);
+  assert_int_equal(stat(path_of(b, "dlq/a.raw"), &st), 0);
+  assert_true(st.st_size == INT64_C(1) << 33 && st.st_blocks < 10000);
+  assert_false(exists(b, "a.json"));
+}
+
+/* ---- all of it, and what is refused ---- */
+
+static int near_open(void **state) {
+  *state = box_new("file");
+  return 0;
+}
+
+static void all_moves_work_over_a_real_boundary(void **state) {
+  struct box *b = *state;
+  box_stop(b);
+  b->config.keep_sent = true;
+  box_start(b);
+  for (later = 0; later < 2; later++) { /* the second time there is one of that name */
+    make_pending(b);
+    box_done_all(b);
+    make_pending(b);
+    box_dead(b, &b->refs[0], REASON_BAD_NAME);
+    make_broken(b);
+    box_dead(b, &b->refs[0], REASON_NOT_JSON);
+  }
+  later = 0;
+  assert_int_equal(names_in(b, "sent"), 2);
+  assert_int_equal(names_in(b, "dlq"), 6);
+  assert_int_equal(files_in(b, "."), 0);
+  assert_true(mtime_of(b, "dlq/a.json") == NS);
+  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  assert_string_equal(box_take_some(b), "a");
+  assert_int_equal(names_in(b, "dlq"), 5);
+  OK(store_replay(b->store, PLACE_DLQ, "a__1.json", &b->err));
+  assert_string_equal(text_of(b, "a__1.json"), BROKEN);
+  assert_int_equal(names_in(b, "dlq"), 3);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+  box_stop(b);
+  /* A crash left a replay in tmp, and dlq/ is not mounted: nobody can tell what became of it, so it waits. */
+  put(b, ".busbridge/tmp/home-1-1-0-x.json", "{}");
+  assert_int_equal(umount2(path_of(b, "dlq"), MNT_DETACH) + umount2(path_of(b, "sent"), MNT_DETACH), 0);
+  box_start(b);
+  assert_true(exists(b, ".busbridge/tmp/home-1-1-0-x.json") && !exists(b, "x.json"));
+}
+
+static void pending_on_another_file_system_is_refused_with_the_remedy(void **state) {
+  struct box *b = *state;
+  static const char *const folders[] = {"pending", ".busbridge/tmp"};
+  assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
+  box_stop(b);
+  for (size_t i = 0; i < 2; i++) {
+    assert_true(mounted(b, folders[i]));
+    OK(state_open(b->dir, true, &clock_system, &b->state, &b->err));
+    b->config.state = b->state;
+    assert_int_equal(store_open(b->url, &b->config, &b->store, &b->err), ST_INVALID);
+    assert_non_null(strstr(b->err.text, folders[i]));
+    assert_non_null(strstr(b->err.text, "mount the outbox as a whole"));
+    state_close(b->state);
+    b->store = NULL, b->state = NULL;
+    assert_int_equal(umount2(path_of(b, folders[i]), MNT_DETACH), 0);
+  }
+  box_start(b);
+  /* Mounted later, it is named and left alone. */
+  assert_true(mounted(b, "pending"));
+  put_entry(b, "pending/a.json", "a", "pending", "2025-01-01T00:00:00");
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "");
+  assert_int_equal(umount2(path_of(b, "pending"), MNT_DETACH), 0);
+}
+
+static bool write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+  if (fd >= 0) close(fd);
+  return ok;
+}
+
+static bool may_mount(void) {
+  char map[60];
+  uid_t uid = geteuid();
+  gid_t gid = getegid();
+  if (unshare(CLONE_NEWNS) != 0) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    snprintf(map, sizeof map, "0 %u 1", uid);
+    bool ok = write_file("/proc/self/setgroups", "deny") && write_file("/proc/self/uid_map", map);
+    snprintf(map, sizeof map, "0 %u 1", gid);
+    if (!ok || !write_file("/proc/self/gid_map", map)) return false;
+  }
+  return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+int main(void) {
+  if (!may_mount()) {
+    printf("SKIPPED: no right to mount a file system\n");
+    return 77;
+  }
+#define FAR(f) cmocka_unit_test_setup_teardown(f, far_open, far_close)
+#define NEAR(f) cmocka_unit_test_setup_teardown(f, near_open, box_free)
+  const struct CMUnitTest tests[] = {
+      FAR(dead_survives_every_fault),
+      FAR(raw_dead_survives_every_fault),
+      FAR(replay_survives_every_fault),
+      FAR(raw_replay_survives_every_fault),
+      FAR(done_survives_every_fault),
+      FAR(half_a_copy_is_no_letter),
+      FAR(a_sparse_giant_keeps_its_holes),
+      FAR(all_moves_work_over_a_real_boundary),
+      NEAR(pending_on_another_file_system_is_refused_with_the_remedy),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
