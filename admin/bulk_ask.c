@@ -43,14 +43,14 @@ static int no(struct bulk_going *g, bool resumed, int code) {
 
 int bulk_confirm(struct bulk_going *g, bool resumed) {
   struct bulk *b = g->bulk;
-  char number[NUMBER_TEXT];
+  char number[COUNTED_TEXT];
   if (b->yes || g->total < (b->purge ? 1 : ASK_FROM)) return CODE_OK;
   FILE *tty = terminal();
   if (!tty) {
     complain(b->admin,
-             b->purge ? "This would remove %s dead letters for good: say --yes (and see first which, by --dry-run)"
-                      : "These are %s dead letters: more than 100 need --yes (see first which, by --dry-run)",
-             number_text(g->total, number));
+             b->purge ? "This would remove %s for good: say --yes (and see first which, by --dry-run)"
+                      : "These are %s: more than 100 need --yes (see first which, by --dry-run)",
+             counted_text(g->total, "dead letter", "dead letters", number));
     return no(g, resumed, CODE_USAGE);
   }
   show(g, resumed);

@@ -22,6 +22,7 @@ static enum status copy_open(struct copy *c, const char *path, struct error *err
   c->folder = open(buffer_z(&folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   enum status st = c->folder < 0 ? error_sys(err, errno, "--export: the folder %s", buffer_z(&folder)) : ST_OK;
   buffer_release(&folder);
+  if (st == ST_NOT_FOUND) err->status = st = ST_IO; /* of the file: a failure, not an answer that is empty */
   if (st != ST_OK) return st;
   st = durable_write_new(c->folder, c->name, (struct span){"", 0}, NULL, err);
   if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "%s is there already; --export makes a new file", path);

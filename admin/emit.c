@@ -22,6 +22,7 @@ static void report(struct admin *a, const struct json_doc *doc) {
   struct buffer text = {0};
   if (answer_text(doc, 0, "warning", &text)) note(a, "warning: %s", buffer_z(&text));
   answer_text(doc, 0, "id", &a->out);
+  snprintf(a->deed, sizeof a->deed, "the event was written all the same, under the id %.140s", buffer_z(&a->out));
   buffer_add_char(&a->out, '\n');
   buffer_release(&text);
 }

@@ -129,8 +129,9 @@ static int flush_now(struct following *f, const struct flush_request *request, b
 static void print_forecast(struct following *f) {
   struct buffer *out = &f->admin->out;
   uint64_t count = count_of(f, "count"), total = count_of(f, "total");
-  buffer_printf(out, "Would try %" PRIu64 " entries", count);
-  if (total > count) buffer_printf(out, " of %" PRIu64, total);
+  char tried[COUNTED_TEXT], all[NUMBER_TEXT];
+  buffer_printf(out, "Would try %s", counted_text(count, "entry", "entries", tried));
+  if (total > count) buffer_printf(out, " of %s", number_text(total, all));
   buffer_add_char(out, '\n');
   output_counts(&f->doc, "topics", "By topic", out);
   output_counts(&f->doc, "reasons", "Would become dead letters, by reason", out);

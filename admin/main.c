@@ -87,17 +87,17 @@ static void end_by_pipe(void) {
 
 int admin_flush(struct admin *a) {
   struct error err = {0};
-  if (a->unwritten) return CODE_FAILURE;
+  if (a->unwritten) return a->deed[0] ? CODE_OK : CODE_FAILURE;
   if (buffer_status(&a->out, &err) != ST_OK) return fail(a, &err);
   size_t done = 0;
   while (done < a->out.len) {
     ssize_t n = write(STDOUT_FILENO, a->out.ptr + done, a->out.len - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EPIPE) end_by_pipe();
+    if (n < 0 && errno == EPIPE && !a->deed[0]) end_by_pipe();
     if (n < 0) {
-      complain(a, "Writing to standard output: %s", strerror(errno));
+      complain(a, "Writing to standard output: %s%s%s", strerror(errno), a->deed[0] ? "; " : "", a->deed);
       a->unwritten = true;
-      return CODE_FAILURE;
+      return a->deed[0] ? CODE_OK : CODE_FAILURE;
     }
     done += (size_t)n;
   }
@@ -302,6 +302,7 @@ static int run(struct admin *a, int argc, char **argv) {
 int main(int argc, char **argv) {
   struct admin a = {
       .caller = {getuid()}, .color = "auto", .clock = &clock_system, .environment = (const char *const *)environ};
+  log_hold_descriptors();
   choose_locale();
   catch_signals();
   int code = run(&a, argc - 1, argv + 1);

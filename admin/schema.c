@@ -93,16 +93,18 @@ static void add_text(struct admin *a, const struct json_doc *doc, const char *ke
 
 static void note_rest(struct admin *a, const struct json_doc *doc) {
   struct buffer near = {0}, remedy = {0};
+  char count[COUNTED_TEXT];
   if (answer_bool(doc, 0, "fits") && !answer_bool(doc, 0, "own")) {
     bool known = answer_text(doc, 0, "near", &near);
     note(a, "it has no schema of its own and goes in the envelope%s%s%s", known ? "; did you mean " : "",
          known ? buffer_z(&near) : "", known ? "?" : "");
   }
   if (answer_int(doc, 0, "left_out", 0) > 0)
-    note(a, "%" PRId64 " fields have no place in the schema and would not be published; add them, or a map named extra",
-         answer_int(doc, 0, "left_out", 0));
+    note(a, "%s no place in the schema and would not be published; add a field for each, or a map named extra",
+         counted_text((uint64_t)answer_int(doc, 0, "left_out", 0), "field has", "fields have", count));
   if (answer_int(doc, 0, "cut_numbers", 0) > 0)
-    note(a, "%" PRId64 " numbers have more digits than a double keeps", answer_int(doc, 0, "cut_numbers", 0));
+    note(a, "%s more digits than a double keeps",
+         counted_text((uint64_t)answer_int(doc, 0, "cut_numbers", 0), "number has", "numbers have", count));
   if (answer_text(doc, 0, "remedy", &remedy) && remedy.len > 0) note(a, "%s", buffer_z(&remedy));
   buffer_release(&near);
   buffer_release(&remedy);
@@ -154,7 +156,10 @@ static enum status print_sound(struct admin *a, struct schemas *schemas, struct 
   if (st == ST_OK) {
     uint32_t array = answer_node(&doc, 0, "schemas");
     text_printable(&a->out, span_of(schemas_folder(schemas)));
-    buffer_printf(&a->out, ": %u schemas, all sound\n", array == JSON_NONE ? 0 : doc.nodes[array].count);
+    char count[COUNTED_TEXT];
+    uint32_t all = array == JSON_NONE ? 0 : doc.nodes[array].count;
+    buffer_printf(&a->out, ": %s, %s sound\n", counted_text(all, "schema", "schemas", count),
+                  all == 1 ? "it is" : "all");
   }
   json_doc_release(&doc);
   buffer_release(&json);

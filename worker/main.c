@@ -81,6 +81,7 @@ int main(int argc, char **argv) {
                                           {"help", no_argument, NULL, 'h'},
                                           {"version", no_argument, NULL, 'V'},
                                           {NULL, 0, NULL, 0}};
+  log_hold_descriptors();
   const char **overrides = calloc((size_t)argc + 1, sizeof *overrides);
   struct daemon d = {.configure = {.environment = (const char *const *)environ, .overrides = overrides}};
   int code = -1;

@@ -52,6 +52,13 @@ static enum way way_of(int *fd) {
   return WAY_OWN;
 }
 
+void log_hold_descriptors(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    bool closed = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
+    if (closed && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0) return; /* the lowest one free */
+  }
+}
+
 enum status log_open(int fd, enum log_format format, enum log_level level, const struct clock *clock,
                      struct log **out) {
   struct log *log = calloc(1, sizeof *log);

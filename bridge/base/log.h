@@ -34,6 +34,10 @@ struct log_field {
 #define FIELDS(...) ((const struct log_field[]){__VA_ARGS__, {.key = NULL, .type = LOG_END}})
 #define NO_FIELDS ((const struct log_field *)NULL)
 
+/* First of all in a program: of the three standard descriptors those that are closed are held by /dev/null, else the
+ * next file that is opened is one of them, and words meant for people go into it. What is written to a closed standard
+ * output fails, as it should. */
+void log_hold_descriptors(void);
 MUST_CHECK enum status log_open(int fd, enum log_format format, enum log_level level, const struct clock *clock,
                                 struct log **out);
 void log_close(struct log *log);             /* NULL is fine; does not close fd */

@@ -85,6 +85,12 @@ const char *number_text(uint64_t n, char out[NUMBER_TEXT]) {
   return out;
 }
 
+const char *counted_text(uint64_t n, const char *one, const char *many, char out[COUNTED_TEXT]) {
+  char number[NUMBER_TEXT];
+  snprintf(out, COUNTED_TEXT, "%s %s", number_text(n, number), n == 1 ? one : many);
+  return out;
+}
+
 #define NEAREST_MAX 64
 /* Levenshtein's distance of words below NEAREST_MAX bytes. */
 static size_t distance(const char *a, const char *b) {

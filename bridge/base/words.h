@@ -17,6 +17,9 @@ size_t number_digits(uint64_t n, char out[NUMBER_DIGITS]);
 #define NUMBER_TEXT 32
 /* "1,204": digits in groups of three. Returns out. */
 const char *number_text(uint64_t n, char out[NUMBER_TEXT]);
+#define COUNTED_TEXT 96
+/* "1 topic", "1,204 topics". Returns out. */
+const char *counted_text(uint64_t n, const char *one, const char *many, char out[COUNTED_TEXT]);
 /* The word of the list that a mistyped one is likely to mean (edit distance at most a third of its length), or NULL. */
 const char *word_nearest(const char *word, const char *const *list, size_t count);
 /* Append text for a terminal: control bytes and invalid UTF-8 as \xNN, so that no data can move the cursor. */

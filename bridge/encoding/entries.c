@@ -1,5 +1,6 @@
 #include "bridge/encoding/entries.h"
 
+#include "bridge/base/denial.h"
 #include "bridge/encoding/quote.h"
 
 #include <dirent.h>
@@ -202,7 +203,11 @@ enum status entries_read(const char *folder, struct entries *out, struct error *
   struct loader l = {.folder = folder, .out = out, .err = err};
   *out = (struct entries){0};
   int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return error_sys(err, errno, "folder of schemas %s (encoding.schemas)", folder);
+  if (fd < 0) {
+    enum status st = error_sys(err, errno, "folder of schemas %s (encoding.schemas)", folder);
+    error_denied(err, folder, R_OK | X_OK);
+    return st;
+  }
   enum status st = each_name(&l, fd, NULL, add_top);
   if (st == ST_OK) st = finish(&l);
   if (st != ST_OK) entries_release(out);

@@ -94,6 +94,15 @@ static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *tex
   pthread_mutex_unlock(&h->mutex);
 }
 
+/* Was the last connection closed in good order by a broker to which nobody had spoken for a while (its
+ * connections.max.idle.ms)? It is there all the same: if it is not, the next attempt to connect fails and tells. */
+static bool was_idle(struct handle *h) {
+  pthread_mutex_lock(&h->mutex);
+  bool idle = strstr(h->words.text, "Disconnected (after ") && strstr(h->words.text, " in state UP");
+  pthread_mutex_unlock(&h->mutex);
+  return idle;
+}
+
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
   struct handle *h = opaque;
   char fatal[512];
@@ -104,7 +113,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
               text);
     return;
   }
-  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) atomic_store(&h->link, LINK_DOWN);
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !was_idle(h)) atomic_store(&h->link, LINK_DOWN);
   log_write(h->log, LOG_DEBUG, "kafka", "kafka_error", FIELDS(F_TEXT("error_code", rd_kafka_err2name(code))), "%s",
             text);
 }

@@ -2,33 +2,49 @@
 #include "bridge/base/backoff.h"
 #include "bridge/keys/keys_private.h"
 
-/* What to do about it, by the word that begins Redis' answer (an address may stand before it). */
-static const char *advice(const char *error) {
-  static const struct {
-    const char *word, *text;
-  } rows[] = {
-      {"MOVED", "it is a Redis Cluster, which spreads keys; name a Redis that is none in redis.url"},
-      {"READONLY", "redis.url names a replica; name the primary"},
-      {"OOM", "its memory is full; raise its maxmemory or lower redis.ttl"},
-      {"NOAUTH", "it wants a password; put it into redis.url"},
-      {"WRONGPASS", "mend user and password in redis.url"},
-      {"NOPERM", "its user may not MGET, SET, DEL and PING under redis.prefix; allow it"},
-      {"LOADING", "it is loading its data; wait"},
-      {"MISCONF", "it cannot save to its disk; see its log"},
-      {"ERR ", "mend redis.url"},
-  };
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-    if (strstr(error, rows[i].word)) return rows[i].text;
-  return "start it, mend redis.url, or set redis.url=off to do without";
+/* By the word that begins Redis' answer (an address may stand before it). */
+static const struct {
+  const char *word, *remedy;
+} answers[] = {
+    {"MOVED", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+    {"CROSSSLOT", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+    {"CLUSTERDOWN", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+    {"READONLY", "redis.url names a replica: name the primary"},
+    {"MASTERDOWN", "redis.url names a replica that has lost its primary: name the primary"},
+    {"NOREPLICAS", "It wants replicas that it has lost: bring them back, or lower its min-replicas-to-write"},
+    {"OOM", "Its memory is full: raise its maxmemory, or lower redis.ttl"},
+    {"NOAUTH", "It wants a password: put it into redis.url"},
+    {"WRONGPASS", "Mend user and password in redis.url"},
+    {"it refused the password", "Mend user and password in redis.url"},
+    {"NOPERM", "Allow its user MGET, SET, DEL and PING on keys under redis.prefix (ACL SETUSER)"},
+    {"LOADING", "It is loading its data: wait"},
+    {"MISCONF", "It cannot save to its disk: free space there, and see its log"},
+    {"BUSY ", "A script keeps it busy: wait, or end that by SCRIPT KILL"},
+    {"DENIED", "It is in protected mode: give it a password, and put that into redis.url"},
+    {"WRONGTYPE", "Somebody else's keys stand under redis.prefix: choose another prefix"},
+    {"max number of clients", "Close clients that idle there, or raise its maxclients"},
+    {"DB index", "It has fewer databases: mend the number at the end of redis.url"},
+    {"ERR ", "Mend redis.url: what answers there does not know what it is asked"},
+};
+
+const char *keys_remedy(const char *error, bool *answered) {
+  for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+    if (!strstr(error, answers[i].word)) continue;
+    *answered = true;
+    return answers[i].remedy;
+  }
+  *answered = false;
+  return "Start Redis or mend redis.url, or set redis.url=off to do without";
 }
 
 /* Where nothing is kept (a command), whoever asked is told by the status. */
 static void say_away(struct keys *k, const char *error) {
+  bool answered;
   log_write(
       k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
       FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
-      "Redis cannot be used for idempotency keys: %s. Publishing goes on, ids of published events wait in keys-due",
-      advice(error));
+      "Redis cannot be used for idempotency keys. %s. Publishing goes on, ids of published events wait in keys-due",
+      keys_remedy(error, &answered));
 }
 
 static void say_back(struct keys *k) {

@@ -1,3 +1,4 @@
+#include "bridge/base/words.h"
 #include "bridge/encoding/catalog.h"
 #include "bridge/service/configure.h"
 #include "bridge/service/doctor_parts.h"
@@ -53,7 +54,9 @@ static void check_routing(struct doctor *d) {
                                   .aliases = span_of(setting_text(x, SETTING_ROUTING_ALIASES)),
                                   .keys = span_of(setting_text(x, SETTING_ROUTING_KEYS))};
   if (routing_open(&config, &d->routing, &err) == ST_OK) {
-    doctor_found(d, "routing", EXAMINED_OK, "%u topics for %s", routing_topics(d->routing),
+    char count[COUNTED_TEXT];
+    doctor_found(d, "routing", EXAMINED_OK, "%s for %s",
+                 counted_text(routing_topics(d->routing), "topic", "topics", count),
                  setting_text(x, SETTING_ROUTING_NAMESPACES));
     return;
   }

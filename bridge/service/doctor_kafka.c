@@ -209,7 +209,11 @@ static void say_missing(struct doctor *d, const struct wanted *w) {
   else
     doctor_found(d, w->check, EXAMINED_FAILED, "%s is missing, and the worker cannot create it: %s", w->topic,
                  err.text);
-  doctor_next(d, "%s: %s%s", st == ST_OK ? "Start the worker, or create it" : "Create it", buffer_z(&command), w->more);
+  doctor_next(d, "%s: %s%s",
+              st != ST_OK ? "Create it"
+              : d->holder ? "The worker that runs creates it when the first event of it comes; or create it"
+                          : "Start the worker, or create it",
+              buffer_z(&command), w->more);
   buffer_release(&command);
 }
 

@@ -40,9 +40,9 @@ static void say_memory(struct doctor *d, const struct keys_policy *p) {
 }
 
 static void say_away(struct doctor *d, const struct error *err) {
-  bool required = setting_bool(d->settings, SETTING_REDIS_REQUIRED);
+  bool required = setting_bool(d->settings, SETTING_REDIS_REQUIRED), answered;
   doctor_found(d, "redis", required ? EXAMINED_FAILED : EXAMINED_WARNING, "%s", err->text);
-  doctor_next(d, "Start it or mend redis.url, or set redis.url=off to do without. %s",
+  doctor_next(d, "%s. %s", keys_remedy(err->text, &answered),
               required ? "redis.required is true: the worker waits for it"
                        : "The worker goes on without it; ids published meanwhile are kept in keys-due");
 }

@@ -157,11 +157,11 @@ static void rule_worker(const struct facts *f, const struct limits *l, struct ju
 }
 
 static void rule_dead(const struct facts *f, const struct limits *l, struct judgement *j) {
-  char number[NUMBER_TEXT];
+  char number[COUNTED_TEXT];
   enum health_state state = level((double)f->counts.dead, (double)l->dead[0], (double)l->dead[1]);
   if (state == HEALTH_OK) return;
-  say(j, state, "busbridge list --type dlq", "%s dead letters (limit %" PRIu64 ")", number_text(f->counts.dead, number),
-      l->dead[state == HEALTH_CRITICAL]);
+  say(j, state, "busbridge list --type dlq", "%s (limit %" PRIu64 ")",
+      counted_text(f->counts.dead, "dead letter", "dead letters", number), l->dead[state == HEALTH_CRITICAL]);
 }
 
 static void rate_rule(const char *what, const struct figures *figures, const double limits[2], const char *next,
@@ -170,14 +170,14 @@ static void rate_rule(const char *what, const struct figures *figures, const dou
   enum health_state state = level(percent, limits[0], limits[1]);
   if (figures->failed == 0 || figures->total < JUDGED_FROM || state == HEALTH_OK) return;
   if (figures->failed == 1) state = HEALTH_WARNING; /* one alone is no reason to wake somebody */
-  say(j, state, next, "%.1f %% of %s failed, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what, figures->failed,
+  say(j, state, next, "%.1f %% of %s, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what, figures->failed,
       figures->total, limits[state == HEALTH_CRITICAL]);
 }
 
 static void rule_failures(const struct facts *f, const struct limits *l, struct judgement *j) {
-  rate_rule("tries to publish", &f->events, l->event_failures,
+  rate_rule("events were set aside or refused", &f->events, l->event_failures,
             "busbridge list --type dlq; a new window begins by: busbridge metrics --reset", j);
-  rate_rule("commands", &f->commands, l->command_failures,
+  rate_rule("commands failed", &f->commands, l->command_failures,
             "See the worker's log; a new window begins by: busbridge metrics --reset", j);
 }
 
@@ -201,16 +201,21 @@ static void rule_disk(const struct facts *f, const struct limits *l, struct judg
 }
 
 static void rule_redis(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char number[COUNTED_TEXT];
   if (f->keys.off || !f->keys_known) return;
-  if (!f->keys.up && l->keys_required)
-    say(j, HEALTH_WARNING, "Start Redis or mend redis.url; redis.required = false goes on without it",
-        "Redis is away (%s) and redis.required is true: everything waits for it", f->keys.error);
-  else if (!f->keys.up)
-    say(j, HEALTH_WARNING, "Start Redis or mend redis.url; the relay goes on and heals by itself",
-        "Redis is away (%s): duplicates of earlier events are not recognised", f->keys.error);
+  bool answered;
+  char next[200];
+  const char *remedy = keys_remedy(f->keys.error, &answered);
+  snprintf(next, sizeof next, "%s; %s", remedy,
+           l->keys_required ? "redis.required = false goes on without it" : "the relay goes on and heals by itself");
+  if (!f->keys.up)
+    say(j, HEALTH_WARNING, next, "Redis %s (%s)%s", answered ? "refuses" : "is away", f->keys.error,
+        l->keys_required ? " and redis.required is true: everything waits for it"
+                         : ": duplicates of earlier events are not recognised");
   if (f->keys.given_up > 0)
     say(j, HEALTH_WARNING, "Bring Redis back; those ids would be published again if they came again",
-        "%" PRIu64 " idempotency keys were given up while Redis was away", f->keys.given_up);
+        "%s given up while Redis was away",
+        counted_text(f->keys.given_up, "idempotency key was", "idempotency keys were", number));
 }
 
 static void rule_aside(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -224,13 +229,15 @@ static void rule_aside(const struct facts *f, const struct limits *l, struct jud
 static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   const struct store_counts *c = &f->counts;
+  char number[COUNTED_TEXT];
   if (c->unreadable)
-    say(j, HEALTH_WARNING, "Give the worker's user the right to read them", "%" PRIu64 " files cannot be read",
-        c->unreadable);
+    say(j, HEALTH_WARNING, "Give the worker's user the right to read them", "%s cannot be read",
+        counted_text(c->unreadable, "file", "files", number));
   if (c->odd)
     say(j, HEALTH_OK, "Take them out of the outbox folder",
-        "%" PRIu64 " names are left alone: links, folders, devices or files with two names", c->odd);
-  if (c->growing) say(j, HEALTH_OK, "", "%" PRIu64 " files are not whole yet", c->growing);
+        "%s left alone: links, folders, devices or files with two names",
+        counted_text(c->odd, "name is", "names are", number));
+  if (c->growing) say(j, HEALTH_OK, "", "%s not whole yet", counted_text(c->growing, "file is", "files are", number));
   if (!c->exact && !f->unreadable && !f->pause.on)
     say(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
 }

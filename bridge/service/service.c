@@ -37,7 +37,7 @@ enum status service_schema_folder(const struct settings *settings, char *out, si
     snprintf(out, size, places[i], exe);
     if (is_folder(out)) return ST_OK;
   }
-  return error_set(err, ST_NOT_FOUND,
+  return error_set(err, ST_INVALID,
                    "The Avro schemas are not beside the program; set encoding.schemas to their folder");
 }
 
@@ -109,7 +109,11 @@ static enum status open_catalog(struct service *s, struct error *err) {
   struct catalog_config config = {.folder = s->schemas,
                                   .framing = framing_of(setting_text(s->settings, SETTING_ENCODING_FRAMING)),
                                   .strict = setting_bool(s->settings, SETTING_ENCODING_STRICT)};
-  return catalog_open(&config, s->log, &s->catalog, err);
+  st = catalog_open(&config, s->log, &s->catalog, err);
+  /* A folder that is not there is as wrong a setting as one whose schemas are. */
+  bool of_folder = st == ST_NOT_FOUND || st == ST_DENIED;
+  if (of_folder && err) err->status = ST_INVALID;
+  return of_folder ? ST_INVALID : st;
 }
 
 static enum status open_keys(struct service *s, struct error *err) {

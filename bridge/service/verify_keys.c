@@ -63,22 +63,24 @@ static void say_settled(struct asked *a) {
 
 static void say_due(struct verify *v) {
   struct keys_state state;
-  char count[NUMBER_TEXT];
+  char count[COUNTED_TEXT];
   keys_state(v->keys, &state);
   if (!state.due) {
     verify_found(v, "keys due", EXAMINED_OK, "no id waits to be told to Redis");
     return;
   }
-  verify_found(v, "keys due", EXAMINED_WARNING, "%s ids wait in keys-due to be told to Redis",
-               number_text(state.due, count));
+  verify_found(v, "keys due", EXAMINED_WARNING, "%s in keys-due to be told to Redis",
+               counted_text(state.due, "id waits", "ids wait", count));
   verify_next(v, "A running worker tells them once Redis is there; until then its duplicates are known by that file");
 }
 
 static void say_away(struct verify *v) {
   struct keys_state state = {0};
+  bool answered;
   if (v->keys) keys_state(v->keys, &state);
   verify_found(v, "keys", EXAMINED_FAILED, "%s", v->keys ? state.error : "keys-due cannot be read");
-  verify_next(v, "Start Redis or mend redis.url; the worker goes on without it unless redis.required is true");
+  verify_next(v, "%s; the worker goes on without it unless redis.required is true",
+              keys_remedy(state.error, &answered));
 }
 
 void verify_keys(struct verify *v) {

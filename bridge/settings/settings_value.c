@@ -57,16 +57,36 @@ static enum status in_range(const struct setting_row *row, int64_t n, struct err
   return ST_INVALID;
 }
 
+/* "1.5s": *number becomes 15 and *scale 10. False where no digits, or too many of them, follow the point. */
+static bool take_fraction(struct span text, int64_t *number, struct span *rest, int64_t *scale) {
+  size_t digits = 0;
+  if (rest->len == 0 || rest->ptr[0] != '.') return true;
+  if (text.ptr[0] == '-') return false;
+  for (*rest = (struct span){rest->ptr + 1, rest->len - 1}; rest->len && rest->ptr[0] >= '0' && rest->ptr[0] <= '9';
+       digits++) {
+    if (digits == 9 || __builtin_mul_overflow(*number, 10, number)) return false;
+    *number += rest->ptr[0] - '0';
+    *scale *= 10;
+    *rest = (struct span){rest->ptr + 1, rest->len - 1};
+  }
+  return digits > 0;
+}
+
 static enum status parse_unit(const struct setting_row *row, struct span text, const struct unit *units, size_t count,
                               const char *complaint, int64_t *number, struct error *why) {
   struct span rest;
-  if (!number_and_rest(text, number, &rest)) return error_set(why, ST_INVALID, "%s", complaint);
+  int64_t scale = 1;
+  if (!number_and_rest(text, number, &rest) || !take_fraction(text, number, &rest, &scale))
+    return error_set(why, ST_INVALID, "%s", complaint);
   for (size_t i = 0; i < count; i++) {
     if (!span_is(rest, units[i].word)) continue;
     bool negative = *number < 0;
     if (__builtin_mul_overflow(*number, units[i].factor, number)) *number = negative ? INT64_MIN : INT64_MAX;
     /* A row without an upper limit still refuses what does not fit its type. */
     if (*number == INT64_MAX) return error_set(why, ST_INVALID, "too large a number");
+    if (*number % scale != 0)
+      return error_set(why, ST_INVALID, "is no whole number of %s", units[0].word[0] ? "ms" : "bytes");
+    *number /= scale;
     return in_range(row, *number, why);
   }
   return error_set(why, ST_INVALID, "%s", complaint);

@@ -335,6 +335,37 @@ class CommandLine(CliTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"standard output", done.stderr)
 
+    def test_emit_that_cannot_print_its_id_has_written_the_event_and_is_not_to_be_repeated(self):
+        before = []
+        command = f"'{BUILD}/busbridge' emit episode.created -X 'outbox.url=file:{self.outbox}'"
+        for number, more in enumerate((">&-", ">/dev/full", "| true", ">&- 2>&-", "<&- >&- 2>&-")):
+            done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} {more}"], capture_output=True, text=True, env=clean_environment(), timeout=60)
+            self.assertEqual((done.returncode, len(self.pending())), (0, number + 1), (more, done.stderr))
+            (written,) = [name for name in self.pending() if name not in before]
+            if "2>" not in more and more != "| true":
+                self.assertIn(f"under the id {written[:-5]}", done.stderr)
+            before = self.pending()
+        for entry in self.pending():
+            json.loads((self.outbox / entry).read_text())
+
+    def test_words_for_people_never_go_into_a_file_that_took_a_closed_descriptors_place(self):
+        self.dead_letter()
+        done = subprocess.run(["bash", "-c", f"'{BUILD}/busbridge' list -X 'outbox.url=file:{self.outbox}' >&-"], capture_output=True, text=True,
+                              env=clean_environment(), timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard output", done.stderr)
+        self.entry(PUBLISHED, {"episode_id": 7})
+        worker = subprocess.Popen(["bash", "-c", f"exec '{BUILD}/busbridge-worker' -X 'outbox.url=file:{self.outbox}' -X redis.url=off "
+                                   f"-X kafka.bootstrap.servers=127.0.0.1:1 -X 'encoding.schemas={harness.ROOT}/schemas' <&- >&- 2>&-"],
+                                  env=clean_environment())
+        wait_until(lambda: (self.outbox / ".busbridge/control.sock").exists() or worker.poll() is not None, what="a worker")
+        worker.terminate()
+        self.assertEqual(worker.wait(60), 0)
+        for path in self.outbox.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(b'"level"', path.read_bytes(), path)
+                self.assertNotIn(b"level=", path.read_bytes(), path)
+
     def test_a_reader_that_leaves_ends_it_by_sigpipe(self):
         self.dead_letter()
         read_end, write_end = os.pipe()

@@ -117,7 +117,7 @@ static void a_development_broker_will_do_for_at_least_once(void **state) {
   load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
   examine(w);
   assert_finding(w, "settings", "ok: from its.conf");
-  assert_finding(w, "routing", "ok: 1 topics");
+  assert_finding(w, "routing", "ok: 1 topic for");
   assert_finding(w, "schemas", "ok: ");
   assert_finding(w, "kafka settings", "ok: librdkafka");
   assert_finding(w, "outbox", "ok: ");

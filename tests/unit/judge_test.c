@@ -244,6 +244,36 @@ static void test_a_worker_that_does_not_answer_is_never_green(void **state) {
   assert_true(says(HEALTH_WARNING, "Process 4711 holds the outbox and does not answer"));
 }
 
+static void test_a_redis_that_answers_is_not_to_be_started(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"NOPERM this user has no permissions to run the 'set' command", "ACL SETUSER"},
+      {"OOM command not allowed when used memory > 'maxmemory'.", "maxmemory"},
+      {"READONLY You can't write against a read only replica.", "the primary"},
+      {"MOVED 3999 127.0.0.1:6381", "Redis Cluster"},
+      {"NOAUTH Authentication required.", "password"},
+      {"LOADING Redis is loading the dataset in memory", "wait"},
+      {"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "disk"},
+      {"ERR max number of clients reached", "maxclients"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct facts f = healthy();
+    f.keys.up = false;
+    snprintf(f.keys.error, sizeof f.keys.error, "%s", rows[i][0]);
+    judge(&f, &limits, &result);
+    assert_int_equal(result.state, HEALTH_WARNING);
+    assert_true(says(HEALTH_WARNING, "Redis refuses ("));
+    assert_true(next_is(rows[i][1]));
+    assert_false(next_is("Start Redis"));
+  }
+  struct facts f = healthy();
+  f.keys.up = false;
+  snprintf(f.keys.error, sizeof f.keys.error, "Connection refused");
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "Redis is away (Connection refused)"));
+  assert_true(next_is("Start Redis or mend redis.url"));
+}
+
 static void test_dead_letters_by_number(void **state) {
   (void)state;
   static const struct {
@@ -268,7 +298,7 @@ static void test_failure_rates(void **state) {
   assert_int_equal(result.state, HEALTH_OK);
   f.events.failed = 3;
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_WARNING, "3.0 % of tries to publish failed, 3 of 100 (limit 3 %)"));
+  assert_true(says(HEALTH_WARNING, "3.0 % of events were set aside or refused, 3 of 100 (limit 3 %)"));
   f.events.failed = 10;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_CRITICAL);
@@ -292,7 +322,7 @@ static void test_a_few_tries_are_no_rate(void **state) {
   assert_int_equal(result.state, HEALTH_WARNING);
   f.events = (struct figures){.total = 20, .failed = 2};
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_CRITICAL, "10.0 % of tries to publish failed, 2 of 20 (limit 10 %)"));
+  assert_true(says(HEALTH_CRITICAL, "10.0 % of events were set aside or refused, 2 of 20 (limit 10 %)"));
 }
 
 static void test_p95(void **state) {
@@ -412,6 +442,7 @@ int main(void) {
       cmocka_unit_test(test_a_relay_that_stands_still_is_critical),
       cmocka_unit_test(test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker),
       cmocka_unit_test(test_a_worker_that_does_not_answer_is_never_green),
+      cmocka_unit_test(test_a_redis_that_answers_is_not_to_be_started),
       cmocka_unit_test(test_dead_letters_by_number),
       cmocka_unit_test(test_failure_rates),
       cmocka_unit_test(test_a_few_tries_are_no_rate),

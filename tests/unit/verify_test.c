@@ -425,7 +425,7 @@ static void ids_that_redis_lost_has_not_been_told_or_should_not_know(void **stat
   put(w, ".busbridge/keys-due", "b plot.events/0/1\n");
   examine(w);
   assert_says("keys", "ok", "");
-  assert_says("keys due", "warning", "1 ids wait");
+  assert_says("keys due", "warning", "1 id waits");
   set_keys(w, "c", false);
   put_entry(w, "c.json", "c", "pending");
   examine(w);
