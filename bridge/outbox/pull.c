@@ -64,7 +64,7 @@ enum status fs_put_back(struct fs *s, enum place place, const char *name, const 
 
 /* dlq/ may lie on a file system of its own, from which nothing can be renamed: what lies there is only looked at first.
  */
-static bool elsewhere(struct fs *s, enum place place) {
+bool fs_elsewhere(struct fs *s, enum place place) {
   struct stat a, b;
   return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->c.state), &b) == 0 && a.st_dev != b.st_dev;
 }
@@ -78,7 +78,7 @@ static enum status remove_there(struct fs *s, enum place place, const char *name
 
 enum status fs_remove_same(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
                            struct error *err) {
-  if (elsewhere(s, place)) return remove_there(s, place, name, stamp, err);
+  if (fs_elsewhere(s, place)) return remove_there(s, place, name, stamp, err);
   const struct left left = {.kind = LEFT_GONE, .old = *stamp, .place = place, .name = name};
   char tmp[NAME_SIZE];
   struct stamp now;

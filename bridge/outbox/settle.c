@@ -65,6 +65,17 @@ static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_
   return st != ST_OK ? st : back == ST_NOT_FOUND ? ST_OK : back;
 }
 
+/* A published one that a stale worker moved to a dlq/ on another file system. */
+static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
+                                enum settled *how, struct error *err) {
+  enum status st = s->c.keep_sent ? fs_move_free(s, ref->place, name, PLACE_SENT, name, err)
+                                  : fs_remove_same(s, ref->place, name, &d->stamp, err);
+  atomic_store(&s->dirty[ref->place], true);
+  if (s->c.keep_sent) atomic_store(&s->dirty[PLACE_SENT], true);
+  if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
+  return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 /* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
 static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name, bool late,
                             enum settled *how, struct error *err) {
@@ -75,7 +86,8 @@ static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_
   if (!sure) st = fs_same(s, d, fs_folder(s, ref->place), place_path(ref->place), name, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) {
     enum settled seen = *how;
-    st = pull_out(s, d, ref, name, sure, how, err);
+    st = !sure && fs_elsewhere(s, ref->place) ? out_of_there(s, d, ref, name, how, err)
+                                              : pull_out(s, d, ref, name, sure, how, err);
     if (seen == SETTLED_REUSED && *how == SETTLED_GONE) *how = SETTLED_REUSED;
   }
   bool gone = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);

@@ -420,6 +420,7 @@ MUST_CHECK enum status fs_same(struct fs *s, struct fs_desk *d, int folder, cons
 struct left;
 MUST_CHECK enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
                                struct error *err);
+bool fs_elsewhere(struct fs *s, enum place place); /* on another file system than tmp: nothing can be pulled */
 /* Removes the file of that stamp; ST_NOT_FOUND: it is gone, or another one lies there. */
 MUST_CHECK enum status fs_remove_same(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
                                       struct error *err);
