@@ -50,6 +50,7 @@ static enum status write_lines(struct bulk_going *g, struct copy *c, struct erro
   }
   enum status st = buffer_status(&lines, err);
   if (st == ST_OK && lines.len > 0) st = durable_append_sync(c->fd, buffer_span(&lines), err);
+  if (st != ST_OK) error_prefix(err, "nothing was purged; --export %s", c->name);
   buffer_release(&lines);
   return st;
 }

@@ -5,6 +5,7 @@ import base64
 import fcntl
 import json
 import os
+import resource
 import pty
 import re
 import select
@@ -211,6 +212,17 @@ class WithoutWorker(BulkTest):
         self.assertEqual(sorted(self.pending() + list(self.dead())), [f"{i}.json" for i in ids])
         self.assertIn("(given up)", self.audit()[0]["what"])
 
+    def test_an_export_at_the_limit_of_a_files_size_is_an_error_and_purges_nothing(self):
+        self.letters(5)
+        limit, copy = resource.getrlimit(resource.RLIMIT_FSIZE), self.dir / "copy.jsonl"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))  # the program's too
+        try:
+            refused = self.run_cli("purge", "--all", "--yes", "--export", str(copy), expect=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        self.assertIn("nothing was purged; --export copy.jsonl: appending: File too large", refused.stderr())
+        self.assertEqual((len(self.dead()), copy.exists()), (5, False))
+
     def test_an_export_has_every_byte_before_anything_goes(self):
         ids = self.letters(5)
         self.write("odd.json", '{\n "id": "odd", "status": "dlq"}\n', place="dlq")
@@ -221,7 +233,7 @@ class WithoutWorker(BulkTest):
         copy = self.dir / "copy.jsonl"
         copy.write_text("mine")
         self.assertIn("is there already", self.run_cli("purge", "--all", "--yes", "--export", str(copy), expect=1).stderr())
-        self.run_cli("purge", "--all", "--yes", "--export", str(self.dir / "no/such/folder/x"), expect=3)
+        self.run_cli("purge", "--all", "--yes", "--export", str(self.dir / "no/such/folder/x"), expect=1)
         self.assertEqual({p.name: p.read_bytes() for p in (self.outbox / "dlq").iterdir()}, before)
         self.assertEqual((copy.read_text(), self.selections()), ("mine", []))
         copy.unlink()
