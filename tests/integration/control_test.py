@@ -254,9 +254,11 @@ class Probes(ControlTest):
 
     def test_a_folder_or_the_lock_that_is_gone_is_said(self):
         self.worker()
-        (self.outbox / ".busbridge/tmp").rmdir()
-        self.assertIn(".busbridge/tmp: No such file", self.checks()[2]["folders"])
-        (self.outbox / ".busbridge/tmp").mkdir()
+        (self.outbox / "dlq").rename(self.outbox / "dlq.old")
+        (self.outbox / "dlq").write_text("in the way")
+        self.assertIn("/dlq: ", self.checks()[2]["folders"])
+        (self.outbox / "dlq").unlink()
+        (self.outbox / "dlq.old").rename(self.outbox / "dlq")
         (self.outbox / ".busbridge/lock").rename(self.dir / "lock")
         self.assertEqual(sorted(self.checks()[2]), ["kafka", "lock"])
 
@@ -434,7 +436,7 @@ class Hostile(ControlTest):
         (self.outbox / "dlq/big.raw").write_bytes(b"x" * 50_000_000)
         description = json.loads((self.outbox / "dlq/d-1.json").read_text())
         inode = (self.outbox / "dlq/big.raw").stat().st_ino
-        description |= {"id": "big", "storage_key": "big", "payload": {}, "reason": "too_large", "inode": inode}
+        description |= {"id": "big", "name": "", "storage_key": "big", "payload": {}, "reason": "too_large", "inode": inode}
         (self.outbox / "dlq/big.json").write_text(json.dumps(description))
         before, answers = self.resident(worker), []
         threads = [threading.Thread(target=lambda: answers.append(self.ask("unix", "GET", "/v1/entries/big/raw"))) for _ in range(20)]
