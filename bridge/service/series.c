@@ -10,6 +10,7 @@ static void of_namespace(struct service *s, const char *ns) {
   for (size_t i = 0; i < WORDS(results); i++) (void)metrics_series(s->metrics, METRIC_EVENTS, ns, results[i]);
   for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
     (void)metrics_series(s->metrics, METRIC_DEAD, ns, reason_word((enum reason)r));
+  (void)metrics_series(s->metrics, METRIC_REUSED, ns, NULL);
 }
 
 void service_begin_series(struct service *s) {
