@@ -57,6 +57,8 @@
   X("relay", "position_doubted", "warning", "Kafka told an older position than before; it is asked again")             \
   X("relay", "position_lost", "warning", "Kafka holds no position any more; the topics are read")                      \
   X("relay", "position_restored", "warning", "The ledger begins anew behind what was found there")                     \
+  X("relay", "ledger_found", "info", "An outbox of 0.1.0 takes up the ledger whose manifest it holds")                 \
+  X("relay", "ledger_moved", "warning", "ledger.topic was changed, and the position moved there")                      \
   X("relay", "keys_not_kept", "warning", "Ids reached neither Redis nor the disk: a crash now may repeat them")        \
   X("relay", "redis_awaited", "warning", "redis.required: everything waits for Redis")                                 \
   X("relay", "outbox_unreadable", "error", "The outbox cannot be read; tried again every second")                      \

@@ -53,10 +53,21 @@ MUST_CHECK enum status cluster_version(const struct kafka_config *config, int ti
                                        struct error *err);
 
 /* The committed position of position->group for partition 0 of position->topic, read_committed: fills number and digest
- * (number -1 when there is none, or no such topic). Call it after publisher_init: while a transaction is open the
- * broker does not answer. Asks again until about timeout_ms are used up, then ST_UNAVAILABLE; ST_DENIED; ST_INVALID
- * when the metadata is no digest of ours. Uses a consumer of its own, closed before it returns. */
+ * (number -1 when there is none, or no such topic; digest "?" where its metadata is longer than any of ours). Call it
+ * after publisher_init: while a transaction is open the broker does not answer. Asks again until about timeout_ms are
+ * used up, then ST_UNAVAILABLE; ST_DENIED. Uses a consumer of its own, closed before it returns. */
 MUST_CHECK enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
                                         struct position *position, struct error *err);
+
+struct group_position {
+  char topic[250];
+  int64_t number;
+  char digest[40]; /* as above */
+};
+/* Partition 0 of every topic for which the group has committed something, and which this client may describe. *list is
+ * malloc'ed, the caller frees it. Only after cluster_position has answered for the group. The same statuses. */
+MUST_CHECK enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms,
+                                         const char *group, struct group_position **list, size_t *count,
+                                         struct error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the pause, the folder for temporary files.
+/* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the pause, the ledger it remembers, the folder
+ * for temporary files.
  *
  * Opening never changes an outbox unless create is set. The lock is flock on `lock`, whose content (pid, host, start
  * time, a nonce of this run) tells the next one who holds it. One thread, where nothing else is said.
@@ -54,5 +55,16 @@ void state_pause_read(const struct state *s, struct state_pause *out);
  * Remove: ST_NOT_FOUND, there was none. */
 MUST_CHECK enum status state_pause_write(struct state *s, const struct state_pause *pause, struct error *err);
 MUST_CHECK enum status state_pause_remove(struct state *s, struct error *err);
+
+/* ---- the ledger that its position was last committed in: the file `ledger` (remembered.c). An outbox of 0.1.0 has
+ * none.
+ */
+struct state_ledger {
+  char topic[250], group[100];
+};
+/* ST_NOT_FOUND: it remembers none. ST_INVALID: damaged; err says what to do. */
+MUST_CHECK enum status state_ledger_read(const struct state *s, struct state_ledger *out, struct error *err);
+/* Durable when ST_OK; else the old one or this one is there. Only with the lock held and state opened with create. */
+MUST_CHECK enum status state_ledger_write(struct state *s, const struct state_ledger *ledger, struct error *err);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/relay/parts.h"
+#include "bridge/relay/standing.h"
 
+#include <inttypes.h>
 #include <time.h>
 
 enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000, DOUBTS = 10, DOUBT_MS = 500 };
@@ -109,7 +111,20 @@ static struct manifest_name *find_name(struct manifest_name *list, size_t count,
   return NULL;
 }
 
-/* chain[0] is c; then its predecessors as far as they are there. Returns how many, 0 on an error. */
+enum status ledger_damaged(const struct relay *r, struct error *err) {
+  struct buffer next = {0};
+  struct error why = *err;
+  standing_advise(r->parts.state, &next);
+  enum status st = error_set(err, ST_INVALID,
+                             "the list of a batch that may be committed is damaged (%s). Nothing was changed. Put "
+                             "the file back as it was; or: %s",
+                             why.text, buffer_z(&next));
+  buffer_release(&next);
+  return st;
+}
+
+/* chain[0] is c; then its predecessors as far as they are there and not settled: settling goes in order, so behind a
+ * settled one there is nothing to settle, and it need not be read. Returns how many, 0 on an error. */
 static size_t follow(struct relay *r, struct manifest_name *list, size_t count, struct manifest_name **chain,
                      struct error *err) {
   size_t n = 0;
@@ -117,9 +132,11 @@ static size_t follow(struct relay *r, struct manifest_name *list, size_t count, 
   while (at && n < count) {
     struct manifest m = {0};
     chain[n++] = at;
+    if (at->settled) break;
     enum status st = manifest_read(folder_of(r), at, &m, err);
     at = st == ST_OK && at->number ? find_name(list, count, at->number - 1, m.before) : NULL;
     manifest_release(&m);
+    if (st == ST_INVALID) st = ledger_damaged(r, err);
     if (st != ST_OK) return 0;
   }
   return n;
@@ -166,17 +183,6 @@ enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err)
   return st;
 }
 
-static enum status check_highest(struct relay *r, const struct manifest_name *list, size_t count, struct error *err) {
-  for (size_t i = 0; i < count; i++)
-    if (list[i].number > (uint64_t)r->ledger.position.number + 1)
-      return error_set(
-          err, ST_INVALID,
-          "the ledger in Kafka stands at batch %lld, but this outbox holds batch %llu: the position went back "
-          "(a cluster restored from an old copy?). Nothing was changed. See busbridge-worker(8), LEDGER",
-          (long long)r->ledger.position.number, (unsigned long long)list[i].number);
-  return ST_OK;
-}
-
 /* A new outbox, or one whose very first start ended between manifest 0, which names nothing, and its commit. */
 static bool forget_first(struct relay *r, struct manifest_name *list, size_t *count, struct error *err) {
   for (size_t i = 0; i < *count; i++)
@@ -187,21 +193,59 @@ static bool forget_first(struct relay *r, struct manifest_name *list, size_t *co
   return true;
 }
 
+/* The same position under the topic of the settings, before it is remembered: a crash in between leaves both, of one
+ * number and digest, and the next start does this step again. */
+static enum status move_ledger(struct relay *r, const struct standing *s, struct error *err) {
+  if (!strcmp(s->topic, r->config.ledger_topic)) return ST_OK;
+  enum status st = commit_position(r, &r->ledger.position, err);
+  relay_point(r, "moved");
+  if (st == ST_OK)
+    log_write(r->parts.log, LOG_WARNING, "relay", "ledger_moved",
+              FIELDS(F_TEXT("topic", r->config.ledger_topic), F_TEXT("was", s->topic), F_INT("batch", s->number)),
+              "ledger.topic was changed: batch %" PRId64 ", settled by the position under %s, stands under %s now",
+              s->number, s->topic, r->config.ledger_topic);
+  return st;
+}
+
+static enum status remember(struct relay *r, struct error *err) {
+  struct state_ledger known, now = {0};
+  snprintf(now.topic, sizeof now.topic, "%s", r->config.ledger_topic);
+  snprintf(now.group, sizeof now.group, "%s", r->ledger.group);
+  bool same = state_ledger_read(r->parts.state, &known, NULL) == ST_OK && !strcmp(known.topic, now.topic) &&
+              !strcmp(known.group, now.group);
+  return same ? ST_OK : state_ledger_write(r->parts.state, &now, err);
+}
+
+/* An outbox of 0.1.0, which remembered nothing. */
+static void say_found(struct relay *r, const struct standing *s) {
+  if (s->remembered || s->number < 1) return;
+  log_write(r->parts.log, LOG_INFO, "relay", "ledger_found",
+            FIELDS(F_TEXT("topic", s->topic), F_INT("batch", s->number)),
+            "This outbox did not say which ledger is its own; its group's latest position is batch %" PRId64
+            " of the topic %s, whose manifest is here: that one is taken",
+            s->number, s->topic);
+}
+
 /* One case of the table in ledger.h each. */
-static enum status begin(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
-  struct position *p = &r->ledger.position;
-  if (p->number < 0 && forget_first(r, list, &count, err)) return ledger_begin_at(r, 0, err);
-  if (p->number < 0) return ledger_lost(r, list, count, err);
-  enum status st = check_highest(r, list, count, err);
-  if (st != ST_OK) return st;
-  if (!find_name(list, count, (uint64_t)p->number, p->digest))
-    return error_set(
-        err, ST_INVALID,
-        "the ledger in Kafka stands at batch %lld, whose manifest is not in this outbox: it is an old or a "
-        "second copy. Nothing was changed. If it is a copy, give it an id of its own: busbridge doctor "
-        "--new-id -X 'outbox.url=file:%s'",
-        (long long)p->number, state_path(r->parts.state));
-  return settle_chain_of(r, list, count, err);
+static enum status begin(struct relay *r, const struct standing *s, struct manifest_name *list, size_t count,
+                         struct error *err) {
+  enum status st = ST_OK;
+  switch (s->kind) {
+  case STANDING_NEW:
+    if (!forget_first(r, list, &count, err)) return err->status;
+    st = ledger_begin_at(r, 0, err);
+    break;
+  case STANDING_LOST: st = ledger_lost(r, list, count, err); break;
+  case STANDING_HERE:
+    say_found(r, s);
+    st = settle_chain_of(r, list, count, err);
+    if (st == ST_OK) st = move_ledger(r, s, err);
+    break;
+  case STANDING_RESET:
+  case STANDING_BACK:
+  case STANDING_COPY: return standing_refuse(s, r->parts.state, err);
+  }
+  return st == ST_OK ? remember(r, err) : st;
 }
 
 static enum ledger_found found_of(enum status st) {
@@ -209,8 +253,11 @@ static enum ledger_found found_of(enum status st) {
   return st == ST_INVALID || st == ST_UNSUPPORTED || st == ST_BUSY || st == ST_EXISTS ? LEDGER_REFUSED : LEDGER_AWAY;
 }
 
-static enum ledger_found start(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
-  enum status st = begin(r, list, count, err);
+static enum ledger_found start(struct relay *r, const struct standing *s, struct manifest_name *list, size_t count,
+                               struct error *err) {
+  r->ledger.position.number = s->number;
+  memcpy(r->ledger.position.digest, s->digest, sizeof s->digest);
+  enum status st = begin(r, s, list, count, err);
   if (st != ST_OK) return found_of(st);
   r->ledger.started = true;
   reserve_keep(r);
@@ -237,12 +284,19 @@ static enum ledger_found compare(struct relay *r, const struct position *found, 
               l->position.topic);
     return LEDGER_REFUSED;
   }
+  if (!manifest_digest_valid(span_of(found->digest))) {
+    struct standing s = {.kind = STANDING_RESET, .number = found->number};
+    snprintf(s.topic, sizeof s.topic, "%s", l->position.topic);
+    snprintf(s.group, sizeof s.group, "%s", l->group);
+    standing_refuse(&s, r->parts.state, err);
+    return LEDGER_REFUSED;
+  }
   if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
     error_set(
         err, ST_BUSY,
         "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
-        "it. This one ends. If it is a copy, give it an id of its own: busbridge doctor "
-        "--new-id -X 'outbox.url=file:%s'",
+        "it. This one ends. If it is a copy beside its original, give it an id of its own: busbridge doctor --new-id "
+        "--beside -X 'outbox.url=file:%s'",
         (long long)found->number, state_path(r->parts.state));
     return LEDGER_REFUSED;
   }
@@ -262,55 +316,64 @@ static enum status make_producer(struct relay *r, struct error *err) {
   return next == TXN_DONE ? ST_OK : ST_UNAVAILABLE;
 }
 
-/* Behind what was committed before? A broker that has just come back has been seen to say "none" once, and the right
- * position a second later (Apache Kafka 4.1, killed): such an answer is believed only when it stays. */
-static bool behind(const struct relay *r, const struct position *found, const struct manifest_name *list,
-                   size_t count) {
-  if (r->ledger.started) return found->number < r->ledger.position.number;
-  for (size_t i = 0; i < count; i++)
-    if (list[i].number > 0 && found->number < 0) return true;
-  return false;
+/* A broker that has just come back has been seen to say "none" once, and the right position a second later (Apache
+ * Kafka 4.1, killed): an answer behind what was committed before is believed only when it stays. False: no more. */
+static bool doubt_it(struct relay *r, int64_t number, int *times) {
+  if (++*times >= DOUBTS || relay_must_end(r)) return false;
+  if (*times == 1)
+    log_write(r->parts.log, LOG_WARNING, "relay", "position_doubted", FIELDS(F_INT("batch", number)),
+              "Kafka tells a position behind what was committed before; it is asked again");
+  nanosleep(&(struct timespec){0, DOUBT_MS * 1000000L}, NULL);
+  return true;
 }
 
-static enum status ask_position(struct relay *r, const struct manifest_name *list, size_t count, struct position *found,
-                                struct error *err) {
-  enum status st = ST_OK;
-  for (int i = 0; i < DOUBTS; i++) {
-    found->number = -1;
-    st = cluster_position(&r->client, r->parts.log, ANSWER_MS, found, err);
-    if (st != ST_OK || !behind(r, found, list, count) || relay_must_end(r)) break;
-    if (i == 0)
-      log_write(r->parts.log, LOG_WARNING, "relay", "position_doubted", FIELDS(F_INT("batch", found->number)),
-                "Kafka tells a position behind what was committed before; it is asked again");
-    nanosleep(&(struct timespec){0, DOUBT_MS * 1000000L}, NULL);
-  }
+static enum ledger_found go_on(struct relay *r, struct error *err) {
+  struct position found = r->ledger.position;
+  enum status st;
+  int times = 0;
+  do {
+    found.number = -1;
+    st = cluster_position(&r->client, r->parts.log, ANSWER_MS, &found, err);
+  } while (st == ST_OK && found.number < r->ledger.position.number && doubt_it(r, found.number, &times));
+  if (st == ST_OK) st = state_check(r->parts.state, err);
+  return st == ST_OK ? compare(r, &found, err) : found_of(st);
+}
+
+static enum status find(struct relay *r, const struct manifest_name *list, size_t count, struct standing *s,
+                        struct error *err) {
+  enum status st;
+  int times = 0;
+  do
+    st = standing_find(&r->client, r->parts.log, r->parts.state, r->config.ledger_topic, r->ledger.group, ANSWER_MS,
+                       list, count, s, err);
+  while (st == ST_OK && s->kind == STANDING_LOST && doubt_it(r, s->number, &times));
   return st;
+}
+
+static enum ledger_found first_look(struct relay *r, struct manifest_name **list, size_t *count, struct error *err) {
+  struct standing s;
+  enum status st = find(r, *list, *count, &s, err);
+  if (st == ST_OK) st = state_check(r->parts.state, err);
+  if (st != ST_OK) return found_of(st);
+  if (s.number < 0) { /* every manifest counts, also one that came after the first look */
+    free(*list);
+    *list = NULL;
+    st = standing_list(r->parts.state, list, count, err);
+    if (st != ST_OK) return found_of(st);
+    standing_judge(&s, *list, *count);
+  }
+  return start(r, &s, *list, *count, err);
 }
 
 enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  struct position found = r->ledger.position;
-  enum ledger_found result = LEDGER_REFUSED;
   enum status st = state_check(r->parts.state, err);
-  if (st == ST_OK)
-    st = manifest_list(folder_of(r), &list, &count, err); /* before init: what comes later is the successor's */
+  /* Before init: what comes later is the successor's. */
+  if (st == ST_OK) st = standing_list(r->parts.state, &list, &count, err);
   if (st == ST_OK) st = make_producer(r, err);
-  if (st == ST_OK) st = ask_position(r, list, count, &found, err);
-  if (st == ST_OK) st = state_check(r->parts.state, err);
-  if (st != ST_OK) {
-    result = found_of(st);
-  } else if (r->ledger.started) {
-    result = compare(r, &found, err);
-  } else {
-    r->ledger.position = found;
-    if (found.number < 0) { /* the position was lost: every manifest counts, also one that came after the first look */
-      free(list);
-      list = NULL;
-      st = manifest_list(folder_of(r), &list, &count, err);
-    }
-    result = st == ST_OK ? start(r, list, count, err) : found_of(st);
-  }
+  enum ledger_found result = st != ST_OK ? found_of(st) : LEDGER_AWAY;
+  if (st == ST_OK) result = r->ledger.started ? go_on(r, err) : first_look(r, &list, &count, err);
   free(list);
   return result;
 }

@@ -11,6 +11,9 @@
  *   manifests, but no position             it expired, or the ledger topic was made anew: the topics decide
  *   position c without its manifest        an old copy of the outbox, or a foreign one: refused
  *   a manifest above c + 1                 the position went back: refused
+ *   a position without a digest of ours    somebody else committed it (a reset of offsets): refused
+ *   position c under another topic         ledger.topic was changed: settled by it, committed under the new one, and
+ *                                          only then is the new one remembered (standing.h, state.h)
  */
 #ifndef BRIDGE_RELAY_LEDGER_H
 #define BRIDGE_RELAY_LEDGER_H
@@ -57,6 +60,9 @@ MUST_CHECK enum status ledger_begin_at(struct relay *r, uint64_t number, struct 
 /* It was published: out of the outbox, or set aside where it alone cannot be removed. */
 MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enum settled *how,
                                        struct error *err);
+/* The list of a batch that may be committed cannot be read: which of its entries are in Kafka only the topics know. err
+ * says how, and then what to do too: ST_INVALID. */
+enum status ledger_damaged(const struct relay *r, struct error *err);
 /* lost.c: manifests, but no position. */
 MUST_CHECK enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t count, struct error *err);
 /* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */

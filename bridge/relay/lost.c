@@ -1,9 +1,11 @@
 /* lost.c - the position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The
- * topics themselves decide: what they hold of the manifests' ids is settled, the rest stays pending.
+ * topics themselves decide, those that the manifests name and those of today's routing: what they hold of the
+ * manifests' ids is settled, the rest stays pending.
  */
 #include "bridge/kafka/reader.h"
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/parts.h"
+#include "bridge/relay/standing.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,8 +18,10 @@ struct doubt {
   struct manifest *manifests;
   int64_t *written_ms; /* of each manifest: when it was */
   size_t count;
-  struct table ids;  /* id -> struct manifest_entry */
-  struct table seen; /* ids that the topics hold */
+  struct table ids;    /* id -> struct manifest_entry */
+  struct table seen;   /* ids that the topics hold */
+  struct table topics; /* names, terminated: of the manifests and of the routing */
+  struct arena arena;  /* theirs */
   int64_t from_ms;
   bool incomplete; /* memory ran out while reading */
 };
@@ -28,6 +32,16 @@ static void doubt_release(struct doubt *d) {
   free(d->written_ms);
   table_release(&d->ids);
   table_release(&d->seen);
+  table_release(&d->topics);
+  arena_release(&d->arena);
+}
+
+static enum status add_topic(struct doubt *d, struct span name, struct error *err) {
+  if (table_get(&d->topics, name)) return ST_OK;
+  char *kept = arena_copy(&d->arena, name);
+  if (!kept || table_put(&d->topics, span_of(kept), kept) == ST_NO_MEMORY)
+    return error_set(err, ST_NO_MEMORY, "out of memory");
+  return ST_OK;
 }
 
 static int64_t note_time(struct relay *r, const struct manifest_name *name, struct doubt *d) {
@@ -51,13 +65,20 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
     if (list[i].settled) continue;
     struct manifest *m = &d->manifests[d->count++];
     enum status st = manifest_read(state_folder(r->parts.state), &list[i], m, err);
+    if (st == ST_INVALID) st = ledger_damaged(r, err);
     if (st != ST_OK) return st;
     d->written_ms[d->count - 1] = note_time(r, &list[i], d);
-    for (size_t j = 0; j < m->count; j++)
+    for (size_t j = 0; st == ST_OK && j < m->count; j++) {
       if (table_put(&d->ids, m->entries[j].id, &m->entries[j]) == ST_NO_MEMORY)
         return error_set(err, ST_NO_MEMORY, "out of memory");
+      st = add_topic(d, m->entries[j].topic, err);
+    }
+    if (st != ST_OK) return st;
   }
-  return ST_OK;
+  enum status st = ST_OK;
+  for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++)
+    st = add_topic(d, span_of(routing_topic_name(r->parts.routing, i)), err);
+  return st;
 }
 
 /* Records of this batch came later than the file they were made of, and later than its manifest: an older one with the
@@ -81,32 +102,46 @@ static void look_at(struct doubt *d, const struct message *m) {
   }
 }
 
+static enum status may_not_read(struct relay *r, const char *topic, struct error *err) {
+  struct buffer command = {0};
+  cluster_command(r->parts.kafka, "kafka-acls.sh", &command);
+  enum status st =
+      error_set(err, ST_INVALID,
+                "Kafka holds no position for this outbox any more, and the topic %s, which may hold what it "
+                "sent last, may not be read. Nothing was changed. Allow it: %s --add --allow-principal "
+                "User:NAME --operation Read --operation Describe --topic '%s'",
+                topic, buffer_z(&command), topic);
+  buffer_release(&command);
+  return st;
+}
+
 /* A topic that is missing holds nothing. */
-static unsigned present_topics(struct relay *r, const char **topics) {
-  unsigned n = 0;
-  for (unsigned i = 0; i < routing_topics(r->parts.routing); i++) {
-    const char *name = routing_topic_name(r->parts.routing, i);
+static enum status present_topics(struct relay *r, const struct doubt *d, const char **topics, size_t *count,
+                                  struct error *err) {
+  struct span key;
+  void *name;
+  for (size_t at = 0; table_each(&d->topics, &at, &key, &name);) {
     enum topic_state state = TOPIC_UNCLEAR;
-    struct error ignored = {0};
-    bool missing =
-        cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, &ignored) == ST_OK && state == TOPIC_MISSING;
-    if (!missing) topics[n++] = name;
+    enum status st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+    if (st != ST_OK) return st;
+    if (state == TOPIC_FORBIDDEN) return may_not_read(r, name, err);
+    if (state != TOPIC_MISSING) topics[(*count)++] = name;
   }
-  return n;
+  return ST_OK;
 }
 
 static enum status read_topics(struct relay *r, struct doubt *d, struct error *err) {
-  unsigned count = routing_topics(r->parts.routing);
-  const char **topics = calloc(count + 1, sizeof *topics);
+  size_t count = 0;
+  const char **topics = calloc(d->topics.count + 1, sizeof *topics);
   struct reader *reader = NULL;
   if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
-  count = present_topics(r, topics);
+  enum status st = present_topics(r, d, topics, &count, err);
   int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
-  if (count == 0) {
+  if (st != ST_OK || count == 0) {
     free(topics);
-    return ST_OK;
+    return st;
   }
-  enum status st = reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader, err);
+  st = reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader, err);
   if (st == ST_OK) st = reader_seek_time(reader, from, ANSWER_MS, err);
   while (st == ST_OK) {
     struct message m;

@@ -1,4 +1,5 @@
 #include "bridge/relay/parts.h"
+#include "bridge/relay/standing.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -48,7 +49,7 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
   struct ledger *l = &r->ledger;
-  enum status st = manifest_list(state_folder(r->parts.state), &list, &count, err);
+  enum status st = standing_list(r->parts.state, &list, &count, err);
   bool unsettled = false;
   for (size_t i = 0; st == ST_OK && i < count; i++) unsettled |= !list[i].settled;
   free(list);

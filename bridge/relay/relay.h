@@ -106,8 +106,9 @@ void relay_status(struct relay *r, struct relay_status *out); /* any thread */
 bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]);
 
 /* Test hook: told each step towards Kafka as it is reached, on the publisher's thread: begin (before a transaction
- * begins), produced (all its events are handed over), position (its position is sent), before_commit, after_commit.
- * The library never sets one; NULL switches it off. Not for use while a relay runs. */
+ * begins), produced (all its events are handed over), position (its position is sent), before_commit, after_commit;
+ * moved (the position was committed under a changed ledger.topic). The library never sets one; NULL switches it off.
+ * Not for use while a relay runs. */
 typedef void (*relay_hook_fn)(void *ctx, const char *point);
 void relay_set_hook(relay_hook_fn hook, void *ctx);
 

@@ -1,5 +1,6 @@
 /* doctor_kafka.c - the broker: what it is, what we may do there, and whether all that a relay needs is there. */
 #include "bridge/base/durable.h"
+#include "bridge/relay/standing.h"
 #include "bridge/service/doctor_parts.h"
 
 #include <fcntl.h>
@@ -85,41 +86,57 @@ static void check_cluster(struct doctor *d) {
   buffer_release(&text);
 }
 
-static bool has_manifest(const struct doctor *d, const struct position *p) {
-  static const char *const kinds[] = {"batch", "settled"};
-  char name[80];
-  for (int i = 0; i < 2; i++) {
-    snprintf(name, sizeof name, "%s-%lld-%s", kinds[i], (long long)p->number, p->digest);
-    if (faccessat(state_folder(d->state), name, F_OK, AT_EACCESS) == 0) return true;
+static enum examined verdict_of(const struct doctor *d, const struct standing *s) {
+  switch (s->kind) {
+  case STANDING_NEW:
+  case STANDING_HERE: break;
+  case STANDING_LOST: return EXAMINED_WARNING;
+  case STANDING_RESET:
+  case STANDING_BACK:
+  case STANDING_COPY: return d->holder == 0 ? EXAMINED_FAILED : EXAMINED_OK; /* a running one moves on meanwhile */
   }
-  return false;
+  return EXAMINED_OK;
 }
 
-static void say_position(struct doctor *d, const struct position *p) {
-  d->committed = p->number >= 0;
-  if (!d->committed) {
-    doctor_found(d, "position", EXAMINED_OK, "none yet in group %s; the first start begins", p->group);
-  } else if (d->holder == 0 && !has_manifest(d, p)) { /* a running one moves on meanwhile */
-    doctor_found(d, "position", EXAMINED_FAILED,
-                 "the ledger stands at batch %lld, whose manifest is not in this outbox", (long long)p->number);
-    doctor_next(d, "This is an old or a second copy of the outbox. Where another is in use, give this one an id of its "
-                   "own: busbridge doctor --new-id. See busbridge-worker(8)");
-  } else {
-    doctor_found(d, "position", EXAMINED_OK, "group %s stands at batch %lld", p->group, (long long)p->number);
-  }
+static void say_position(struct doctor *d, const struct standing *s) {
+  struct buffer cause = {0}, next = {0};
+  enum examined verdict = verdict_of(d, s);
+  const char *topic = setting_text(d->settings, SETTING_LEDGER_TOPIC);
+  d->committed = s->number >= 0;
+  standing_cause(s, &cause);
+  standing_next(s, d->state, &next);
+  if (verdict == EXAMINED_OK && s->kind != STANDING_NEW)
+    doctor_found(d, "position", verdict, "group %s stands at batch %lld%s%s%s", s->group, (long long)s->number,
+                 strcmp(s->topic, topic) != 0 ? " of the topic " : "", strcmp(s->topic, topic) != 0 ? s->topic : "",
+                 strcmp(s->topic, topic) != 0 ? "; the next start moves it to ledger.topic" : "");
+  else
+    doctor_found(d, "position", verdict, "%s", buffer_z(&cause));
+  if (verdict > EXAMINED_SKIPPED && next.len) doctor_next(d, "%s", buffer_z(&next));
+  buffer_release(&cause);
+  buffer_release(&next);
+}
+
+static enum status ask_position(struct doctor *d, struct standing *s, struct error *err) {
+  struct manifest_name *list = NULL;
+  size_t count = 0;
+  enum status st = standing_list(d->state, &list, &count, err);
+  if (st == ST_OK)
+    st = standing_find(&d->kafka, NULL, d->state, setting_text(d->settings, SETTING_LEDGER_TOPIC), d->group, ANSWER_MS,
+                       list, count, s, err);
+  free(list);
+  return st;
 }
 
 static void check_position(struct doctor *d) {
-  struct position position = {
-      .topic = setting_text(d->settings, SETTING_LEDGER_TOPIC), .group = d->group, .number = -1};
+  struct standing standing;
   struct error err = {0};
   if (!d->group[0]) {
     doctor_found(d, "position", EXAMINED_SKIPPED, "the outbox has no id yet; the first start makes it");
     return;
   }
-  enum status st = cluster_position(&d->kafka, NULL, ANSWER_MS, &position, &err);
+  enum status st = ask_position(d, &standing, &err);
   if (st == ST_OK) {
-    say_position(d, &position);
+    say_position(d, &standing);
   } else if (st == ST_UNAVAILABLE && d->holder != 0) {
     doctor_found(d, "position", EXAMINED_SKIPPED, "not answered while the worker has a transaction open");
   } else {
@@ -127,6 +144,8 @@ static void check_position(struct doctor *d) {
     if (st == ST_DENIED)
       next_command(d, "Allow it: ", "kafka-acls.sh",
                    "--add --allow-principal User:NAME --operation Read --operation Describe --group %s", d->group);
+    else if (st == ST_INVALID)
+      doctor_next(d, "Do what is said there; a worker will not start before");
     else
       doctor_next(d, "See the broker's log about __consumer_offsets: a group's coordinator is needed");
   }

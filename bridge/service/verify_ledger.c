@@ -1,5 +1,6 @@
 /* verify_ledger.c - the position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
  * start; and the outbox against what the manifests say is gone. */
+#include "bridge/relay/standing.h"
 #include "bridge/service/verify_parts.h"
 
 #include <fcntl.h>
@@ -10,14 +11,13 @@
 #define LOOKS 3
 
 struct look {
-  struct position before, after; /* asked before and after the listing: with a worker it moves */
+  struct standing before, after; /* asked before and after the listing: with a worker it moves */
   struct manifest_name *list;
   size_t count;
   struct manifest_name **chain; /* from the position back */
   size_t chain_count;
   enum examined verdict;
-  char found[600];
-  const char *next;
+  char found[600], next[600];
 };
 
 static void look_release(struct look *l) {
@@ -33,21 +33,20 @@ static void judged(struct look *l, enum examined verdict, const char *next, cons
   vsnprintf(l->found, sizeof l->found, fmt, args);
   va_end(args);
   l->verdict = verdict;
-  l->next = next;
+  snprintf(l->next, sizeof l->next, "%s", next ? next : "");
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
-static enum status ask(struct verify *v, struct position *position, struct error *err) {
-  *position = v->position;
-  position->number = -1;
-  return cluster_position(&v->s->kafka, v->request->log, ANSWER_MS, position, err);
+static enum status ask(struct verify *v, const struct look *l, struct standing *s, struct error *err) {
+  return standing_find(&v->s->kafka, v->request->log, v->s->state, v->position.topic, v->position.group, ANSWER_MS,
+                       l->list, l->count, s, err);
 }
 
 static enum status look(struct verify *v, struct look *l, struct error *err) {
-  enum status st = ask(v, &l->before, err);
-  if (st == ST_OK) st = manifest_list(state_folder(v->s->state), &l->list, &l->count, err);
-  if (st == ST_OK) st = ask(v, &l->after, err);
+  enum status st = ask(v, l, &l->before, err);
+  if (st == ST_OK) st = standing_list(v->s->state, &l->list, &l->count, err);
+  if (st == ST_OK) st = ask(v, l, &l->after, err);
   if (st == ST_OK && !(l->chain = calloc(l->count + 1, sizeof *l->chain)))
     st = error_set(err, ST_NO_MEMORY, "out of memory");
   return st;
@@ -99,8 +98,18 @@ static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
     struct verify_batch *batch = &v->batches[v->batch_count];
     l->chain[l->chain_count++] = at;
     *batch = (struct verify_batch){.settled = at->settled, .written_ms = written_ms(v, at)};
-    if (manifest_read(state_folder(v->s->state), at, &batch->manifest, &err) != ST_OK) {
-      judged(l, EXAMINED_FAILED, "A worker will not start on it; see busbridge-worker(8), LEDGER", "%s", err.text);
+    enum status st = manifest_read(state_folder(v->s->state), at, &batch->manifest, &err);
+    if (st != ST_OK && at->settled) {
+      judged(l, EXAMINED_WARNING, "Nothing to do: the file goes when the next batch is settled",
+             "%s; its batch is settled, so that nobody needs it", err.text);
+      return false;
+    }
+    if (st != ST_OK) {
+      struct buffer next = {0};
+      standing_advise(v->s->state, &next);
+      judged(l, EXAMINED_FAILED, buffer_z(&next), "the list of a batch that may be committed is damaged (%s)",
+             err.text);
+      buffer_release(&next);
       return false;
     }
     v->batch_count++;
@@ -127,17 +136,14 @@ static bool in_chain(const struct look *l, const struct manifest_name *name) {
 
 /* ---- judging ---------------------------------------------------------------------------------------------------- */
 
-static void judge_no_position(struct look *l) {
-  size_t real = 0;
-  for (size_t i = 0; i < l->count; i++) real += l->list[i].number > 0;
-  if (real == 0)
-    judged(l, EXAMINED_SKIPPED, NULL, "nothing was relayed yet: Kafka holds no position, and there is no manifest");
-  else
-    judged(
-        l, EXAMINED_FAILED, "Start busbridge-worker: the topics decide what was published",
-        "Kafka holds no position for this outbox, but %zu of its manifests lie here: it expired, or the ledger topic "
-        "was made anew",
-        real);
+/* As a start would say it. */
+static void judge_standing(struct verify *v, struct look *l, const struct standing *s) {
+  struct buffer cause = {0}, next = {0};
+  standing_cause(s, &cause);
+  standing_next(s, v->s->state, &next);
+  judged(l, s->kind == STANDING_NEW ? EXAMINED_SKIPPED : EXAMINED_FAILED, buffer_z(&next), "%s", buffer_z(&cause));
+  buffer_release(&cause);
+  buffer_release(&next);
 }
 
 static void judge_rest(struct verify *v, struct look *l) {
@@ -163,25 +169,16 @@ static void judge_rest(struct verify *v, struct look *l) {
 }
 
 static void judge(struct verify *v, struct look *l) {
-  if (l->before.number < 0 || l->after.number < 0) {
-    judge_no_position(l);
-    return;
-  }
-  for (size_t i = 0; i < l->count; i++)
-    if (l->list[i].number > (uint64_t)l->after.number + 1) {
-      judged(l, EXAMINED_FAILED,
-             "The position went back (a cluster restored from an old copy?). A worker will not start; see "
-             "busbridge-worker(8), LEDGER",
-             "Kafka stands at batch %lld, but batch %" PRIu64 " lies here", (long long)l->after.number,
-             l->list[i].number);
-      return;
-    }
-  struct manifest_name *top = find_top(l);
-  if (!top)
-    judged(l, EXAMINED_FAILED,
-           "It is an old or a second copy of the outbox, or the manifest was removed: a worker will not start. A copy "
-           "gets an id of its own by: busbridge doctor --new-id",
-           "Kafka stands at batch %lld, whose manifest is not in this outbox", (long long)l->after.number);
+  struct standing worse = l->before.number < 0 ? l->before : l->after;
+  struct manifest_name *top = NULL;
+  standing_judge(&worse, l->list, l->count);
+  if (worse.kind == STANDING_HERE || worse.kind == STANDING_COPY) top = find_top(l);
+  if (top)
+    worse.kind = STANDING_HERE;
+  else if (worse.kind == STANDING_HERE)
+    worse.kind = STANDING_COPY;
+  if (worse.kind != STANDING_HERE)
+    judge_standing(v, l, &worse);
   else if (follow(v, l, top))
     judge_rest(v, l);
 }
@@ -264,12 +261,13 @@ void verify_ledger(struct verify *v) {
   }
   if (st == ST_OK) {
     verify_found(v, "ledger", l.verdict, "%s", l.found);
-    if (l.next) verify_next(v, "%s", l.next);
+    if (l.next[0]) verify_next(v, "%s", l.next);
     name_ids(v);
     check_settled(v);
   } else {
     verify_found(v, "ledger", EXAMINED_FAILED, "%s", err.text);
-    verify_next(v, "Try again; busbridge doctor tells more");
+    verify_next(v, st == ST_INVALID ? "Do what is said there; a worker will not start before"
+                                    : "Try again; busbridge doctor tells more");
   }
   v->position.group = NULL;
   look_release(&l);

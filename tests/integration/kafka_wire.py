@@ -7,7 +7,7 @@ the request fields: Kafka's protocol guide.
 import socket
 import struct
 
-CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, FIND_COORDINATOR = 19, 20, 3, 2, 10
+CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, FIND_COORDINATOR, OFFSET_COMMIT = 19, 20, 3, 2, 10, 8
 CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS = 30, 31, 44
 
 
@@ -195,6 +195,17 @@ def coordinator(bootstrap, kind, name):
     if code:
         raise KafkaError(code, text or "")
     return number, f"{answer.string()}:{answer.take('i')}"
+
+
+def commit_offset(bootstrap, group, topic, offset, metadata=""):
+    """What a reset of the group's offsets leaves: a position of partition 0, committed outside of any transaction."""
+    partition = struct.pack(">iq", 0, offset) + string(metadata)
+    body = string(group) + struct.pack(">i", -1) + string("") + struct.pack(">q", -1) + array([string(topic) + array([partition])])
+    answer = ask(coordinator(bootstrap, GROUP, group)[1], OFFSET_COMMIT, 2, body)
+    for codes in answer.array(lambda: (answer.string(), answer.array(lambda: (answer.take("i"), answer.take("h"))[1]))[1]):
+        for code in codes:
+            if code:
+                raise KafkaError(code)
 
 
 def end_offset(bootstrap, topic, partition, stable=True):

@@ -71,6 +71,7 @@ class Ledger(harness.BusTest):
         for file in saved.glob("*.json"):
             # the same inode cannot be had again: the id decides then
             shutil.copy2(file, self.outbox / file.name)
+        shutil.rmtree(saved)
         (manifest,) = self.manifests("settled")
         (self.state / manifest).rename(self.state / manifest.replace("settled", "batch", 1))
 
@@ -236,6 +237,144 @@ class Ledger(harness.BusTest):
         for r in self.drain("plot.events"):
             got.setdefault(r.key, []).append(r.headers["ce_id"].decode())
         self.assertEqual(got, {b"p0": [order[0], order[6], order[9]], b"p1": order[1::3], b"p2": order[2::3]})
+
+    # ---- ledger.topic is changed ------------------------------------------------------------------------------------------------
+
+    def memory(self):
+        return (self.state / "ledger").read_text().split()
+
+    def published_once(self, ids):
+        """Each of these ids, and nothing else, in all topics of the test; nothing waits."""
+        self.assertEqual(self.pending(), [])
+        self.assertEqual(sorted(r.headers["ce_id"].decode() for r in self.drain() if "ledger" not in r.topic), sorted(ids))
+
+    def delete_topic(self, name):
+        kafka_wire.delete_topic(self.bootstrap, name)
+        harness.wait_until(lambda: name not in kafka_wire.topics(self.bootstrap))
+
+    def test_a_changed_ledger_topic_is_carried_out_and_so_is_the_change_back(self):
+        here, there, ids = self.topic("ledger"), self.topic("other-ledger"), []
+        for turn, topic in enumerate((here, there, here, here, there)):
+            ids += self.fill(5, 5 * turn)
+            worker = self.run_worker("--once", expect=0, options={"ledger.topic": topic})
+            self.assertEqual(self.memory()[0], topic)
+            self.assertEqual(len(worker.logs("ledger_moved")), int(turn in (1, 2, 4)))
+        self.assertEqual([n.split("-")[1] for n in self.manifests("settled")], ["5"])
+        self.published_once(ids)
+
+    def test_all_topics_renamed_between_a_crash_and_the_restart_double_nothing(self):
+        """By the old position; without the outbox's memory, as 0.1.0 left it; and with the old ledger gone, by the old topics."""
+        ids, renamed = [], {}
+        for turn, lost in enumerate(("nothing", "memory", "ledger", "both")):
+            ids += self.fill(10, 10 * turn)
+            self.options.update(renamed)
+            self.cut_short()
+            if lost in ("memory", "both"):
+                (self.state / "ledger").unlink()
+            if lost in ("ledger", "both"):
+                self.delete_topic(self.options["ledger.topic"])
+            renamed = {"ledger.topic": self.topic(f"new{turn}-ledger"), "routing.topic": self.prefix + f".new{turn}.{{namespace}}.events"}
+            ids += self.fill(5, 100 + 10 * turn)
+            worker = self.run_worker("--once", expect=0, options=renamed)
+            self.assertEqual((len(worker.logs("position_lost")), len(worker.logs("ledger_found"))),
+                             (int(lost in ("ledger", "both")), int(lost == "memory")), lost)
+            self.published_once(ids)
+
+    def test_a_crash_in_the_middle_of_the_move_goes_on_either_way(self):
+        """The position is committed under the new topic, and not remembered yet; then the change is carried out, or taken back."""
+        ids = self.fill(5)
+        self.run_worker("--once", expect=0)
+        for turn, again in enumerate(("new-ledger", "ledger")):
+            known = (self.state / "ledger").read_text()
+            self.run_worker("--once", expect=0, options={"ledger.topic": self.topic("new-ledger" if turn == 0 else "newer-ledger")})
+            (self.state / "ledger").write_text(known)
+            ids += self.fill(5, 5 + 5 * turn)
+            self.run_worker("--once", expect=0, options={"ledger.topic": self.topic(again)})
+            self.assertEqual(self.memory()[0], self.topic(again))
+            self.published_once(ids)
+
+    def test_a_copy_of_before_the_ledger_moved_is_refused_under_either_topic(self):
+        self.fill(5)
+        self.run_worker("--once", expect=0)
+        copy = self.dir / "copy"
+        shutil.copytree(self.outbox, copy)
+        self.fill(5, 5)
+        self.run_worker("--once", expect=0, options={"ledger.topic": self.topic("new-ledger")})
+        for topic in ("ledger", "new-ledger"):
+            worker = self.run_worker("--once", expect=2, options={"outbox.url": f"file:{copy}", "ledger.topic": self.topic(topic)})
+            self.assertIn("busbridge doctor --new-id", worker.stderr())
+        self.assertEqual(len(self.ids()), 10)
+
+    def test_at_least_once_in_between_does_not_lose_the_change(self):
+        ids = self.fill(5)
+        self.cut_short()
+        moved = {"ledger.topic": self.topic("new-ledger")}
+        ids += self.fill(5, 5)
+        self.run_worker("--once", expect=0, options={"delivery.guarantee": "at_least_once", **moved})
+        ids += self.fill(5, 10)
+        self.run_worker("--once", expect=0, options=moved)
+        self.published_once(ids)
+
+    def test_an_old_ledger_topic_that_may_not_be_read_is_named_with_the_remedy(self):
+        self.own_broker(kafka_wire.AUTHORIZER)
+        ids = self.fill(5)
+        self.cut_short()
+        old = self.options["ledger.topic"]
+        moved = {"ledger.topic": self.topic("new-ledger")}
+        kafka_wire.forbid_topic(self.bootstrap, old)
+        worker = self.run_worker("--once", expect=2, options=moved)
+        self.assertRegex(worker.stderr(), f"kafka-acls.sh .*--operation Read.*{old}.*or set ledger.topic = {old}")
+        doctor = self.run_cli("doctor", expect=1, options=moved)
+        self.assertIn(f"or set ledger.topic = {old}", doctor.stdout())
+        kafka_wire.permit_topic(self.bootstrap, old)
+        self.run_worker("--once", expect=0, options=moved)
+        self.published_once(ids)
+
+    # ---- what a start refuses -----------------------------------------------------------------------------------------------------
+
+    def test_a_reset_of_the_groups_offsets_has_one_cause_and_one_command_wherever_it_is_told(self):
+        ids = self.fill(5)
+        self.run_worker("--once", expect=0)
+        group = "busbridge-" + (self.state / "id").read_text().strip()
+        kafka_wire.commit_offset(self.bootstrap, group, self.options["ledger.topic"], 0)
+        ids += self.fill(5, 5)
+        cause = f"overwritten by somebody else (a reset of offsets?): group {group} stands at 0"
+        command = f"busbridge doctor --new-id -X 'outbox.url=file:{self.outbox}'"
+        for told in (self.run_worker("--once", expect=2).stderr(), self.run_cli("doctor", expect=1).stdout(),
+                     self.run_cli("verify", expect=1).stdout()):
+            self.assertIn(cause, " ".join(told.split()))
+            self.assertIn(command, " ".join(told.split()))
+        self.run_cli("doctor", "--new-id", expect=0)
+        self.run_worker("--once", expect=0)
+        self.published_once(ids)
+
+    def test_a_damaged_manifest_that_nobody_needs_is_no_reason_to_refuse(self):
+        self.run_worker("--once", expect=0)
+        (first,) = self.manifests("settled")
+        text = (self.state / first).read_bytes()
+        ids = self.fill(5)
+        self.cut_short()
+        (self.state / first).write_bytes(text[:20])
+        self.run_cli("verify", expect=0)
+        self.run_worker("--once", expect=0)
+        self.published_once(ids)
+
+    def test_a_damaged_manifest_of_a_committed_batch_is_refused_with_the_next_step(self):
+        ids = self.fill(5)
+        self.cut_short()
+        (manifest,) = self.manifests("batch")
+        (self.state / manifest).write_bytes(b"{")
+        command = f"busbridge doctor --new-id -X 'outbox.url=file:{self.outbox}'"
+        self.assertIn(command, self.run_worker("--once", expect=2).stderr())
+        self.assertIn(command, " ".join(self.run_cli("verify", expect=1).stdout().split()))
+        self.run_cli("doctor", "--new-id", expect=0)
+        self.run_worker("--once", expect=0)
+        self.published_once(ids)
+
+    def test_a_name_that_is_no_manifests_is_refused_with_the_next_step(self):
+        self.run_worker("--once", expect=0)
+        (self.state / "batch-x").write_bytes(b"")
+        self.assertIn(f"move it out of {self.outbox}/.busbridge", self.run_worker("--once", expect=2).stderr())
 
 
 if __name__ == "__main__":
