@@ -31,6 +31,9 @@ void cluster_create_hint(const struct kafka_config *config, const char *topic, s
 MUST_CHECK enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms,
                                        int64_t *low, int64_t *high, struct error *err);
 
+/* One setting of a topic, such as cleanup.policy. The statuses of cluster_topic_limit. */
+MUST_CHECK enum status cluster_topic_setting(struct cluster *c, const char *topic, const char *key, int timeout_ms,
+                                             char *out, size_t size, struct error *err);
 /* max.message.bytes of a topic. ST_DENIED, ST_UNSUPPORTED, ST_NOT_FOUND, ST_UNAVAILABLE. */
 MUST_CHECK enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
                                            struct error *err);

@@ -58,8 +58,8 @@ int64_t cluster_own_limit(const struct cluster *c) {
   return handle_number(&c->handle, "message.max.bytes");
 }
 
-static enum status number_of(const rd_kafka_ConfigResource_t *resource, const char *key, int64_t *number,
-                             struct error *err) {
+static enum status value_of(const rd_kafka_ConfigResource_t *resource, const char *key, char *out, size_t size,
+                            struct error *err) {
   size_t count = 0;
   rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resource);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return error_set(err, handle_status(code), "%s", rd_kafka_err2str(code));
@@ -67,24 +67,24 @@ static enum status number_of(const rd_kafka_ConfigResource_t *resource, const ch
   for (size_t i = 0; i < count; i++) {
     const char *value = rd_kafka_ConfigEntry_value(entries[i]);
     if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), key) != 0 || !value) continue;
-    *number = strtoll(value, NULL, 10);
+    snprintf(out, size, "%s", value);
     return ST_OK;
   }
   return error_set(err, ST_UNSUPPORTED, "the broker names no %s", key);
 }
 
-static enum status read_number(rd_kafka_event_t *event, const char *key, int64_t *number, struct error *err) {
+static enum status read_value(rd_kafka_event_t *event, const char *key, char *out, size_t size, struct error *err) {
   size_t count = 0;
   rd_kafka_resp_err_t code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return error_set(err, handle_status(code), "%s", rd_kafka_err2str(code));
   const rd_kafka_ConfigResource_t **all =
       rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
-  return count == 1 ? number_of(all[0], key, number, err)
+  return count == 1 ? value_of(all[0], key, out, size, err)
                     : error_set(err, ST_UNSUPPORTED, "the broker tells nothing of it");
 }
 
-enum status cluster_topic_number(struct cluster *c, const char *topic, const char *key, int timeout_ms, int64_t *number,
-                                 struct error *err) {
+enum status cluster_topic_setting(struct cluster *c, const char *topic, const char *key, int timeout_ms, char *out,
+                                  size_t size, struct error *err) {
   char words[256] = "";
   rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
   if (!resource) return error_set(err, ST_INVALID, "topic %s: the name is empty", topic);
@@ -96,13 +96,21 @@ enum status cluster_topic_number(struct cluster *c, const char *topic, const cha
   if (st == ST_OK) {
     rd_kafka_DescribeConfigs(c->handle.rk, &resource, 1, options, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
-    st = read_number(event, key, number, err);
+    st = read_value(event, key, out, size, err);
     if (event) rd_kafka_event_destroy(event);
   }
   rd_kafka_queue_destroy(queue);
   rd_kafka_AdminOptions_destroy(options);
   rd_kafka_ConfigResource_destroy(resource);
   return st == ST_OK || !err ? st : error_prefix(err, "limits of topic %s", topic);
+}
+
+enum status cluster_topic_number(struct cluster *c, const char *topic, const char *key, int timeout_ms, int64_t *number,
+                                 struct error *err) {
+  char text[32];
+  enum status st = cluster_topic_setting(c, topic, key, timeout_ms, text, sizeof text, err);
+  if (st == ST_OK) *number = strtoll(text, NULL, 10);
+  return st;
 }
 
 enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,

@@ -119,6 +119,14 @@ enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, in
   return st == ST_OK ? assign(r, err) : st;
 }
 
+bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition, int64_t *offset) {
+  if (i >= (size_t)r->assigned->cnt) return false;
+  *topic = r->assigned->elems[i].topic;
+  *partition = r->assigned->elems[i].partition;
+  *offset = r->assigned->elems[i].offset;
+  return true;
+}
+
 static void give_back(struct reader *r) {
   if (r->message) rd_kafka_message_destroy(r->message);
   r->message = NULL;

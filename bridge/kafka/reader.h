@@ -27,6 +27,8 @@ MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int t
  * not. */
 MUST_CHECK enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
                                         uint64_t *offsets, struct error *err);
+/* Where the i-th partition begins, after a seek; false behind the last. */
+bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition, int64_t *offset);
 void reader_close(struct reader *r);
 /* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
  * to the end it had when that was read (said once each time that happens); else an error. An outage is ST_AGAIN: it is

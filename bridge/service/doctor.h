@@ -29,7 +29,24 @@ MUST_CHECK enum status doctor_run(const struct doctor_request *request, struct b
  * ST_UNAVAILABLE: no broker answers. ST_UNSUPPORTED: a development broker, whose id is none to keep. */
 MUST_CHECK enum status doctor_accept_cluster(const struct doctor_request *request, struct buffer *json,
                                              struct error *err);
-/* A copied outbox gets an id, and so a position in Kafka, of its own. {"version":1,"outbox","id","was"}. */
-MUST_CHECK enum status doctor_new_id(const struct doctor_request *request, struct buffer *json, struct error *err);
+/* The outbox, restored from a backup or copied, gets an id, and so a position in Kafka, of its own (doctor_new_id.c).
+ * Before that each pending entry is looked for in the topics and in Redis: what was published is taken out. Of the rest
+ * the topics can tell only what came after the oldest record they still hold; what is older (beside: all of it, since
+ * the original sends it too) is sent only when `send` is its count.
+ * {"version":1,"outbox","changed":bool,"id","was","pending":N,"published":N (in_topics, in_redis: of them),"fresh":N,
+ * "unknown":N,"dead_published":N,"redis":"asked|off|away","topics":[{"topic","tells_from":time|null,"why":text},
+ * where an entry belongs],
+ * "unknown_entries":[{"file","id","name","created_at"}, at most NEW_ID_SHOWN]}. changed false: `unknown` is not what
+ * was typed; nothing was changed. tells_from null: from its beginning, or (why) not at all. ST_UNAVAILABLE: a broker is
+ * needed, and none answers. */
+#define NEW_ID_SHOWN 1000
+struct new_id {
+  bool beside;                                                /* a copy whose original goes on */
+  uint64_t send;                                              /* the count that was typed; 0: none */
+  void (*progress)(void *ctx, uint64_t done, uint64_t total); /* offsets of the topics read; may be NULL */
+  void *progress_ctx;
+};
+MUST_CHECK enum status doctor_new_id(const struct doctor_request *request, const struct new_id *how,
+                                     struct buffer *json, struct error *err);
 
 #endif

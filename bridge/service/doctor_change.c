@@ -1,4 +1,4 @@
-/* doctor_change.c - the two changes of what an outbox is: the cluster it belongs to, and its id. */
+/* doctor_change.c - the cluster that an outbox belongs to is changed; its id: doctor_new_id.c. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor_parts.h"
@@ -57,29 +57,6 @@ enum status doctor_accept_cluster(const struct doctor_request *request, struct b
     st = buffer_status(json, err);
   }
   buffer_release(&was);
-  doctor_release(&d);
-  return st;
-}
-
-enum status doctor_new_id(const struct doctor_request *request, struct buffer *json, struct error *err) {
-  struct doctor d;
-  char was[40];
-  bool first = true;
-  begin(&d, request);
-  enum status st = hold(&d, err);
-  if (st == ST_OK) {
-    snprintf(was, sizeof was, "%s", state_id(d.state));
-    st = state_renew_id(d.state, err);
-  }
-  if (st == ST_OK) {
-    buffer_add_char(json, '{');
-    member_int(json, &first, "version", 1);
-    member_text(json, &first, "outbox", span_of(state_path(d.state)));
-    member_text(json, &first, "id", span_of(state_id(d.state)));
-    member_text(json, &first, "was", span_of(was));
-    buffer_add_char(json, '}');
-    st = buffer_status(json, err);
-  }
   doctor_release(&d);
   return st;
 }

@@ -271,5 +271,119 @@ class Changes(DoctorTest):
         self.assertEqual([r.headers["ce_id"].decode() for r in self.drain("plot.events")], [id])
 
 
+class Restored(DoctorTest):
+    """An outbox that a backup put back: 5 published before it was made, 10 pending in it, of which 7 were published after it."""
+
+    def setUp(self):
+        super().setUp()
+        self.create_topic("plot.events", 1)
+
+    def write(self, *arguments, **more):
+        path = super().write(*arguments, **more)
+        self.written = getattr(self, "written", []) + [path.name]
+        return path
+
+    def ids(self):
+        return [r.headers["ce_id"].decode() for r in self.drain("plot.events")]
+
+    def restore(self):
+        """Returns the ids that are published already, and those that are not."""
+        for _ in range(5):
+            self.entry("plot.updated", PAYLOAD)
+        self.run_worker("--once", expect=0)
+        published = [self.entry("plot.updated", PAYLOAD) for _ in range(7)]
+        waits = [self.entry("plot.updated", PAYLOAD) for _ in range(3)]
+        backup = self.dir / "backup"
+        shutil.copytree(self.outbox, backup)
+        for id in waits:
+            (self.outbox / f"{id}.json").unlink()
+        self.run_worker("--once", expect=0)
+        self.outbox.rename(self.dir / "lost")
+        backup.rename(self.outbox)
+        self.assertEqual(self.run_worker("--once").status, 2)
+        return published, waits
+
+    def new_id(self, *arguments, expect=0):
+        done = self.run_cli("doctor", "--new-id", "-o", "json", *arguments, expect=expect)
+        answer = json.loads(done.stdout())
+        return [answer[key] for key in ("changed", "published", "fresh", "unknown")], answer
+
+    def asked_for(self, published, unknown):
+        """Nothing is changed and nothing sent until the count of those is typed."""
+        before = self.snapshot()
+        counts, answer = self.new_id(expect=1)
+        self.assertEqual(counts, [False, len(published), 10 - len(published) - len(unknown), len(unknown)])
+        self.assertEqual(sorted(e["id"] for e in answer["unknown_entries"]), sorted(unknown))
+        self.new_id("--send", str(len(unknown) + 1), expect=1)
+        told = self.run_cli("doctor", "--new-id", expect=1)
+        self.assertIn(f"nothing was changed. {len(unknown)} entries", told.stderr())
+        self.assertIn(f"busbridge doctor --new-id --send {len(unknown)}", told.stderr())
+        kept = {name: file for name, file in self.snapshot().items() if not name.startswith((".busbridge/metrics", ".busbridge/lock"))}
+        self.assertEqual(kept, {name: file for name, file in before.items() if not name.startswith((".busbridge/metrics", ".busbridge/lock"))})
+        counts, _ = self.new_id("--send", str(len(unknown)))
+        self.assertEqual(counts[0], True)
+        self.run_worker("--once", expect=0)
+        return answer["topics"]
+
+    def test_what_the_topics_hold_is_settled_and_the_rest_is_sent(self):
+        published, waits = self.restore()
+        counts, answer = self.new_id()
+        self.assertEqual(counts, [True, 7, 3, 0])
+        self.assertEqual(answer["topics"], [{"topic": self.topic("plot.events"), "tells_from": None, "why": "from its beginning"}])
+        self.assertEqual(self.pending(), sorted(f"{id}.json" for id in waits))
+        self.run_worker("--once", expect=0)
+        self.assertEqual(sorted(self.ids()), sorted(name[:-5] for name in self.written))
+
+    def test_what_retention_removed_is_asked_for_by_its_count(self):
+        published, waits = self.restore()
+        ids = self.ids()
+        kafka_wire.delete_records(self.bootstrap, self.topic("plot.events"), 0, self.drain("plot.events")[9].offset)
+        known = [id for id in published if id in ids[9:]]
+        (topic,) = self.asked_for(known, [id for id in published + waits if id not in known])
+        self.assertTrue(topic["tells_from"])
+        self.assertIn("retention", topic["why"])
+        self.assertEqual(len(self.ids()), len(ids[9:]) + 10 - len(known))
+
+    def test_what_redis_knows_is_settled_though_the_topics_do_not(self):
+        self.redis()
+        published, waits = self.restore()
+        kafka_wire.delete_records(self.bootstrap, self.topic("plot.events"), 0, -1)
+        (topic,) = self.asked_for(published, waits)
+        self.assertIn("all was removed by its retention", topic["why"])
+        self.assertEqual(sorted(self.ids()), sorted(waits))
+
+    def test_a_topic_that_is_compacted_or_was_made_anew_cannot_tell(self):
+        published, waits = self.restore()
+        kafka_wire.set_topic(self.bootstrap, self.topic("plot.events"), "cleanup.policy", "compact")
+        counts, answer = self.new_id(expect=1)
+        self.assertEqual((counts, answer["topics"][0]["why"]), ([False, 7, 0, 3], "nothing for certain: it is compacted"))
+        kafka_wire.delete_topic(self.bootstrap, self.topic("plot.events"))
+        wait_until(lambda: self.topic("plot.events") not in kafka_wire.topics(self.bootstrap))
+        self.assertIn("missing", self.new_id(expect=1)[1]["topics"][0]["why"])
+        self.create_topic("plot.events", 1)
+        self.assertIn("made anew", self.new_id(expect=1)[1]["topics"][0]["why"])
+        self.asked_for([], published + waits)
+
+    def test_a_copy_beside_its_original_sends_only_what_is_typed(self):
+        published, waits = self.restore()
+        counts, answer = self.new_id("--beside", expect=1)
+        self.assertEqual(counts, [False, 7, 0, 3])
+        told = self.run_cli("doctor", "--new-id", "--beside", expect=1)
+        self.assertIn("busbridge doctor --new-id --beside --send 3", told.stderr())
+        for id in waits:
+            (self.outbox / f"{id}.json").unlink()  # the original's
+        self.assertEqual(self.new_id("--beside")[0], [True, 7, 0, 0])
+        fresh = self.entry("plot.updated", PAYLOAD)
+        self.run_worker("--once", expect=0)
+        self.assertEqual((len(self.ids()), self.ids()[-1]), (13, fresh))
+
+    def test_without_a_broker_nothing_is_changed(self):
+        self.restore()
+        before = (self.outbox / ".busbridge/id").read_text()
+        self.run_cli("doctor", "--new-id", expect=75, options={"kafka.bootstrap.servers": "127.0.0.1:1"})
+        self.run_cli("doctor", "--beside", expect=2)
+        self.assertEqual((self.outbox / ".busbridge/id").read_text(), before)
+
+
 if __name__ == "__main__":
     harness.main()

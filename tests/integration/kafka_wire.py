@@ -8,7 +8,7 @@ import socket
 import struct
 
 CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, FIND_COORDINATOR, OFFSET_COMMIT = 19, 20, 3, 2, 10, 8
-CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS = 30, 31, 44
+CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS, DELETE_RECORDS = 30, 31, 44, 21
 
 
 class KafkaError(Exception):
@@ -195,6 +195,17 @@ def coordinator(bootstrap, kind, name):
     if code:
         raise KafkaError(code, text or "")
     return number, f"{answer.string()}:{answer.take('i')}"
+
+
+def delete_records(bootstrap, topic, partition, before):
+    """What retention does: what is older than that offset (-1: all) is gone."""
+    body = array([string(topic) + array([struct.pack(">iq", partition, before)])]) + struct.pack(">i", 15000)
+    answer = ask(leader(bootstrap, topic, partition)[1], DELETE_RECORDS, 0, body)
+    answer.take("i")
+    for codes in answer.array(lambda: (answer.string(), answer.array(lambda: (answer.take("i"), answer.take("q"), answer.take("h"))[2]))[1]):
+        for code in codes:
+            if code:
+                raise KafkaError(code)
 
 
 def commit_offset(bootstrap, group, topic, offset, metadata=""):

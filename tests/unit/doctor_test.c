@@ -268,7 +268,7 @@ static void whoever_holds_the_outbox_is_named(void **state) {
   snprintf(begin, sizeof begin, "ok: pid %ld holds", (long)getpid());
   assert_finding(w, "worker", begin);
   buffer_clear(&w->json);
-  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_BUSY);
+  assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_BUSY);
   assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_BUSY);
   assert_int_equal(w->json.len, 0);
   state_close(holder);
@@ -313,13 +313,13 @@ static void a_new_id_is_another_and_a_failing_disk_keeps_the_old(void **state) {
   struct world *w = *state;
   struct failing failing = {DURABLE_RENAME, "id", EIO};
   load(w, "delivery.guarantee=exactly_once", NULL);
-  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_NOT_FOUND);
+  assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_NOT_FOUND);
   make_outbox(w);
   durable_set_hook(fail_there, &failing);
-  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_IO);
+  assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_IO);
   durable_set_hook(NULL, NULL);
   assert_int_equal(w->json.len, 0);
-  assert_int_equal(doctor_new_id(&w->request, &w->json, &w->err), ST_OK);
+  assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_OK);
   assert_int_equal(json_scan(&w->doc, buffer_span(&w->json), &w->err), ST_OK);
   struct span id = json_raw(&w->doc, json_member(&w->doc, 0, "id"));
   struct span was = json_raw(&w->doc, json_member(&w->doc, 0, "was"));
