@@ -474,10 +474,23 @@ static void probes_undone(struct relay *r) {
   for (unsigned i = 0; i < routing_topics(r->parts.routing); i++) breaker_unsent(&r->topics[i]);
 }
 
+/* The ledger's topic was deleted beside us: nothing was committed, so the position is known all the same, and goes
+ * under the topic once it is there again. librdkafka has asked for it in vain for 15 s by then: no further try before.
+ */
+static void mend_ledger(struct relay *r, const struct error *err) {
+  log_write(r->parts.log, LOG_WARNING, "relay", "topic_missing",
+            FIELDS(F_TEXT("topic", r->config.ledger_topic), F_TEXT("error", err->text)),
+            "The ledger's topic is gone, so that no batch can be committed; it is looked after again");
+  r->topics_ready = false;
+  r->topics_due_ms = 0;
+  topics_prepare(r);
+}
+
 /* It came to nothing, and it was nobody's fault: some quick tries, then the door closes and all goes back as held. What
  * a start looks after (the ledger's topic) is looked after again. False: stop. */
 static bool try_again(struct relay *r, unsigned *tries, const struct error *err) {
   struct relay_tuning tuning = relay_tuning_now(r);
+  if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(r, err);
   if (++*tries <= tuning.max_retries) return pause_ms(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
   kafka_trouble(r, *err->text ? err->text : "transactions come to nothing", 0);
   r->topics_ready = false;
