@@ -192,27 +192,43 @@ static enum status show(struct admin *a, bool changed, const char *format, int c
   return st;
 }
 
-/* The file alone: neither the environment nor -X mends or spoils it. */
+static void each_line(const struct admin *a, struct buffer *lines,
+                      void (*say)(const struct admin *, const char *fmt, ...), const char *fmt) {
+  for (char *line = lines->len ? (char *)buffer_z(lines) : NULL, *end; line && *line; line = end + 1) {
+    end = strchr(line, '\n');
+    if (!end) break;
+    *end = '\0';
+    say(a, fmt, line);
+  }
+}
+
+/* The file alone: neither the environment nor -X mends or spoils it. Everything that is wrong with it is told at once.
+ */
 static int check(struct admin *a, const char *file) {
   struct configure from = {.file = a->config, .environment = a->environment};
   struct settings_sources sources = {.file = file ? file : configure_file(&from)};
   struct settings *settings = NULL;
-  struct buffer warnings = {0};
+  struct buffer warnings = {0}, errors = {0};
   struct error err = {0};
+  sources.errors = &errors;
   if (!sources.file) {
     complain(a, "There is no file to check: name one, or give it by -c");
     return CODE_USAGE;
   }
   enum status st = settings_load(&sources, &settings, &warnings, &err);
-  if (st == ST_OK) st = configure_check(settings, &err);
-  if (warnings.len > 0) note(a, "warning: %s", buffer_z(&warnings));
-  if (st == ST_OK) {
+  if (st == ST_OK) configure_check(settings, &errors);
+  each_line(a, &warnings, note, "warning: %s");
+  each_line(a, &errors, complain, "%s");
+  if (st == ST_OK && errors.len > 0) {
+    st = ST_INVALID;
+  } else if (st == ST_OK) {
     text_printable(&a->out, span_of(sources.file));
     buffer_add_z(&a->out, ": valid\n");
   } else {
     complain(a, "%s", err.text);
   }
   buffer_release(&warnings);
+  buffer_release(&errors);
   settings_free(settings);
   return st == ST_OK ? CODE_OK : st == ST_NO_MEMORY ? CODE_FAILURE : CODE_USAGE;
 }

@@ -33,8 +33,8 @@ MUST_CHECK enum status configure_show(const struct settings *settings, struct bu
 MUST_CHECK enum status configure_kafka(const struct settings *settings, struct kafka_config *out, struct error *err);
 void configure_kafka_release(struct kafka_config *config); /* of zeros is fine */
 
-/* Do the settings hold together: routing, and what this librdkafka takes? Touches no outbox and no broker. ST_INVALID:
- * err begins with the place of the setting that is at fault (as setting_source). */
-MUST_CHECK enum status configure_check(const struct settings *settings, struct error *err);
+/* Do the settings hold together: routing, and what this librdkafka takes? Touches no outbox and no broker. Appends what
+ * does not, a line each, which begins with the place of the setting that is at fault (as setting_source). */
+void configure_check(const struct settings *settings, struct buffer *errors);
 
 #endif

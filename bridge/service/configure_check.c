@@ -38,14 +38,6 @@ void configure_kafka_release(struct kafka_config *config) {
   *config = (struct kafka_config){0};
 }
 
-static enum status check_kafka(const struct settings *s, struct error *err) {
-  struct kafka_config config;
-  enum status st = configure_kafka(s, &config, err);
-  if (st == ST_OK) st = kafka_config_check(&config, NULL, err);
-  configure_kafka_release(&config);
-  return st;
-}
-
 /* Does a message begin with this key? */
 static bool begins_with(const char *text, const char *prefix, const char *key) {
   size_t before = strlen(prefix), len = strlen(key);
@@ -64,10 +56,35 @@ static const char *place_of(const struct settings *s, const char *text) {
   return NULL;
 }
 
-enum status configure_check(const struct settings *settings, struct error *err) {
-  enum status st = check_routing(settings, err);
-  if (st == ST_OK) st = check_kafka(settings, err);
-  if (st == ST_OK || !err) return st;
-  const char *place = place_of(settings, err->text);
-  return place ? error_prefix(err, "%s", place) : st;
+static void add(const struct settings *s, const struct error *err, struct buffer *errors) {
+  const char *place = place_of(s, err->text);
+  buffer_printf(errors, "%s%s%s\n", place ? place : "", place ? ": " : "", err->text);
+}
+
+/* The pair that the words name is taken out, so that the next one can be looked at. */
+static bool leave_out(struct kafka_config *config, const char *text) {
+  struct kafka_pair *pairs = (struct kafka_pair *)config->pairs;
+  for (size_t i = 0; i < config->count; i++) {
+    if (!begins_with(text, "kafka.", pairs[i].key)) continue;
+    struct kafka_pair out = pairs[i];
+    memmove(pairs + i, pairs + i + 1, (config->count - i - 1) * sizeof *pairs);
+    config->count--;
+    free((char *)out.key);
+    free((char *)out.value);
+    return true;
+  }
+  return false;
+}
+
+void configure_check(const struct settings *settings, struct buffer *errors) {
+  struct kafka_config config;
+  struct error err = {0};
+  if (check_routing(settings, &err) != ST_OK) add(settings, &err, errors);
+  enum status st = configure_kafka(settings, &config, &err);
+  if (st != ST_OK) add(settings, &err, errors);
+  while (st == ST_OK && kafka_config_check(&config, NULL, &err) != ST_OK) {
+    add(settings, &err, errors);
+    if (!leave_out(&config, err.text)) break;
+  }
+  configure_kafka_release(&config);
 }

@@ -228,7 +228,7 @@ static enum status default_brokers(struct loading *l) {
 enum status settings_load(const struct settings_sources *sources, struct settings **out, struct buffer *warnings,
                           struct error *err) {
   struct error own = {0};
-  struct loading l = {calloc(1, sizeof(struct settings)), warnings, err ? err : &own, true};
+  struct loading l = {calloc(1, sizeof(struct settings)), warnings, err ? err : &own, true, sources->errors};
   if (!l.s) return error_set(err, ST_NO_MEMORY, "out of memory");
   enum status st = settings_defaults(l.s, l.err);
   if (st == ST_OK && sources->file) st = load_file(&l, sources->file);

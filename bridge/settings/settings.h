@@ -45,6 +45,7 @@ struct settings_sources {
   const char *const *environment; /* environ, or NULL */
   const char *const *overrides;   /* "key=value" of -X, in order */
   size_t override_count;
+  struct buffer *errors; /* not NULL: lines of the file that are wrong are put here, one a line, and left out */
 };
 /* ST_INVALID: err has "FILE:LINE: key: what is wrong, nearest key, allowed range". Warnings go to *warnings (one a
  * line). */

@@ -62,7 +62,8 @@ enum status settings_parse_file(struct loading *l, const char *name, struct span
     number++;
     if (line.len == 0 || line.ptr[0] == '#') continue;
     enum status st = parse_line(l, name, number, line);
-    if (st != ST_OK) return st;
+    if (st != ST_OK && (!l->errors || st == ST_NO_MEMORY)) return st;
+    if (st != ST_OK) buffer_printf(l->errors, "%s\n", l->err->text);
   }
   return ST_OK;
 }

@@ -34,6 +34,7 @@ struct loading {
   struct buffer *warnings; /* may be NULL */
   struct error *err;
   bool read_files;
+  struct buffer *errors; /* as of settings_sources */
 };
 
 /* Where an assignment stands. It is shown as "<place>: <key>: ..." for a line of a file, "<place>=<value>: ..."

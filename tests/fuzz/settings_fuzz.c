@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct error err = {0};
   struct buffer warnings = {0};
-  struct loading l = {calloc(1, sizeof(struct settings)), &warnings, &err, false};
+  struct loading l = {calloc(1, sizeof(struct settings)), &warnings, &err, false, NULL};
   if (!l.s) return 0;
   enum status st = settings_defaults(l.s, &err);
   if (st == ST_OK) st = settings_parse_file(&l, "fuzz", (struct span){(const char *)data, size});

@@ -90,6 +90,12 @@ class Config(CliTest):
             bad = self.file(text, "bad.conf")
             self.assertIn(bad + said, self.run_cli("config", "check", bad, expect=2).stderr())
         self.assertIn("No such file", self.run_cli("config", "check", "nowhere.conf", expect=2).stderr())
+        many = self.file("flush.intervall = 5s\nredis.ttl = soon\n\nkafka.lingr.ms = 5\nrouting.namespaces = episode A\nkafka.acks = many\n"
+                         "nonsense\nlog.level = info\n", "many.conf")
+        lines = self.run_cli("config", "check", many, expect=2).stderr().splitlines()
+        self.assertEqual(len(lines), 6, lines)
+        for number in (1, 2, 4, 5, 6, 7):
+            self.assertEqual(len([line for line in lines if f"{many}:{number}: " in line]), 1, (number, lines))
         # What stands around the file neither mends nor spoils it.
         self.run_cli("config", "check", good, expect=0, env={"BUSBRIDGE_FLUSH_INTERVAL": "soon"})
 

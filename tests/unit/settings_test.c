@@ -55,7 +55,7 @@ static void put(const char *path, const char *text) {
 static enum status load(struct run *r, const char *file, const char *const *environment, const char *x) {
   forget(r);
   if (file) put(r->path, file);
-  struct settings_sources from = {file ? r->path : NULL, environment, &x, x ? 1 : 0};
+  struct settings_sources from = {file ? r->path : NULL, environment, &x, x ? 1 : 0, NULL};
   r->st = settings_load(&from, &r->s, &r->warnings, &r->err);
   return r->st;
 }
