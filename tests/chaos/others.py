@@ -119,8 +119,7 @@ class Others:
         temporary = path.with_name("." + self.fresh(path.name))
         try:
             text, was = path.read_bytes(), os.stat(path)
-            if not keep_time:
-                self.tell(path)
+            self.tell(path)  # with its old time too: a name that is written again comes at the place of the later file
             temporary.write_bytes(text)
             if keep_time:
                 os.utime(temporary, ns=(was.st_atime_ns, was.st_mtime_ns))
