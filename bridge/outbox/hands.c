@@ -7,6 +7,7 @@ struct hand {
   uint32_t listing; /* number of the listing that counted it last */
   bool told;        /* inotify named it meanwhile */
   bool aside;       /* it was set aside: counted already */
+  bool lingers;     /* a settled scan does not wait for it */
   struct span key;
   char bytes[]; /* of key */
 };
@@ -119,15 +120,29 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_remove(&s->in_hand, key.span);
   if (h) count_end(s, h, how);
+  if (h && h->lingers) s->lingering--;
   bool stays = how == FS_END_STAYS || how == FS_END_AGAIN || how == FS_END_CHANGED;
   if (h && stays && h->mtime_ns < s->figures.parked_ns) s->figures.parked_ns = h->mtime_ns;
   bool again = h && again_wanted(s, h, how, &fresh);
   if (again) push_again(s, place, name, fresh);
   if (h && (again || how == FS_END_STAYS)) fs_front_park(s, place, name, h->mtime_ns);
   wake |= again;
-  wake |= s->wanted_settled && !s->in_hand.count; /* the scan that waited for this may begin */
+  wake |= s->wanted_settled && s->in_hand.count == s->lingering; /* the scan that waited for this may begin */
   pthread_mutex_unlock(&s->lock);
   free(h);
+  if (wake) store_file_ops.wake(s);
+}
+
+void fs_hand_linger(struct fs *s, enum place place, const char *name) {
+  struct key key;
+  key_of(&key, place, name);
+  pthread_mutex_lock(&s->lock);
+  struct hand *h = table_get(&s->in_hand, key.span);
+  bool newly = h && !h->lingers;
+  if (newly) h->lingers = true;
+  s->lingering += newly;
+  bool wake = s->wanted_settled && s->in_hand.count == s->lingering;
+  pthread_mutex_unlock(&s->lock);
   if (wake) store_file_ops.wake(s);
 }
 

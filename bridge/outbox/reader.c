@@ -331,7 +331,7 @@ enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
 /* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
 static enum wanted next_scan(const struct fs *s) {
   if (s->wanted == s->begun) return NO_SCAN;
-  bool waits = s->wanted_settled && s->in_hand.count && clock_mono_ns(s->c.clock) < s->settled_by_ns;
+  bool waits = s->wanted_settled && s->in_hand.count > s->lingering && clock_mono_ns(s->c.clock) < s->settled_by_ns;
   return waits ? SCAN_WAITS : SCAN_NOW;
 }
 

@@ -160,6 +160,11 @@ enum status fs_sync(void *impl, struct error *err) {
   return ST_OK;
 }
 
+void fs_linger(void *impl, const struct entry_ref *ref) {
+  char name[NAME_SIZE];
+  if (fs_name(ref->name, name)) fs_hand_linger(impl, ref->place, name);
+}
+
 void fs_release(void *impl, const struct entry_ref *ref) {
   char name[NAME_SIZE];
   if (fs_name(ref->name, name)) fs_hand_end(impl, ref->place, name, FS_END_STAYS);

@@ -11,8 +11,9 @@ struct store {
 
 static bool complete(const struct store_ops *o) {
   return o->scheme && o->open && o->close && o->next && o->follow && o->wait && o->wake && o->rescan &&
-         o->rescan_settled && o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->release &&
-         o->counts && o->list && o->find && o->look && o->replay && o->replay_all && o->purge && o->bytes && o->emit;
+         o->rescan_settled && o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->linger &&
+         o->release && o->counts && o->list && o->find && o->look && o->replay && o->replay_all && o->purge &&
+         o->bytes && o->emit;
 }
 
 /* The kind of a url and what comes behind "scheme:". */
@@ -122,6 +123,10 @@ enum status store_retry(struct store *s, const struct entry_ref *ref, const stru
 enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
                        struct error *err) {
   return s->ops->dead(s->impl, ref, why, how, err);
+}
+
+void store_linger(struct store *s, const struct entry_ref *ref) {
+  s->ops->linger(s->impl, ref);
 }
 
 void store_release(struct store *s, const struct entry_ref *ref) {

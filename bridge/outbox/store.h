@@ -100,9 +100,9 @@ void store_wake(struct store *s);
 /* Ask for a fresh scan from the start; returns the generation it will have. Several requests before it begins share it.
  */
 uint64_t store_rescan(struct store *s);
-/* The same, but this scan begins only when nothing is in hand any more (or settled_wait_ms after this call), and until
- * then store_next hands out nothing: so whatever was given back before it began is in it, in its place, and nothing
- * newer overtakes it. */
+/* The same, but this scan begins only when nothing is in hand any more but what lingers (or settled_wait_ms after
+ * this call), and until then store_next hands out nothing: so whatever was given back before it began is in it, in its
+ * place, and nothing newer overtakes it. */
 uint64_t store_rescan_settled(struct store *s);
 /* True when the scan of this or a later generation has reached its end (everything it found has been handed out, passed
  * over, or is growing). */
@@ -145,6 +145,9 @@ MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref,
  */
 MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
                                   enum settled *how, struct error *err);
+/* It stays in hand for longer, and whoever holds it keeps what must not overtake it from passing: the scan of
+ * store_rescan_settled does not wait for it. Any thread. */
+void store_linger(struct store *s, const struct entry_ref *ref);
 /* Given back as it is: a later scan finds it. */
 void store_release(struct store *s, const struct entry_ref *ref);
 
@@ -334,6 +337,7 @@ struct store_ops {
   enum status (*sync)(void *, struct error *);
   enum status (*retry)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
   enum status (*dead)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
+  void (*linger)(void *, const struct entry_ref *);
   void (*release)(void *, const struct entry_ref *);
   enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,
                        const struct error *, struct error *);

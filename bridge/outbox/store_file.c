@@ -182,6 +182,7 @@ const struct store_ops store_file_ops = {
     .sync = fs_sync,
     .retry = fs_retry,
     .dead = fs_dead,
+    .linger = fs_linger,
     .release = fs_release,
     .aside = fs_set_aside,
     .aside_sync = fs_aside_sync,

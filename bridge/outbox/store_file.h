@@ -147,6 +147,7 @@ MUST_CHECK enum status fs_hand_take(struct fs *s, enum place place, const char *
 /* The same of one that is set aside, which is counted nowhere, whatever becomes of it. False: it is in hand. */
 MUST_CHECK bool fs_hand_reserve(struct fs *s, enum place place, const char *name);
 /* Fine too for what never was in hand (recovery). */
+void fs_hand_linger(struct fs *s, enum place place, const char *name);
 void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how);
 /* A listing is about to count this name; true: it is in hand and was marked. */
 bool fs_hand_list(struct fs *s, enum place place, const char *name);
@@ -220,6 +221,7 @@ struct fs {
 
   pthread_mutex_t lock;
   struct table in_hand, own; /* guarded by lock, as all of this block */
+  size_t lingering;          /* of those in hand: a settled scan does not wait for them */
   struct fs_again *again, **again_end;
   struct fs_figures figures;
   struct digest_set foreign; /* inode and ctime of files that are not ours */
@@ -347,6 +349,7 @@ enum status fs_retry(void *impl, const struct entry_ref *ref, const struct failu
                      struct error *err);
 enum status fs_dead(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
                     struct error *err);
+void fs_linger(void *impl, const struct entry_ref *ref);
 void fs_release(void *impl, const struct entry_ref *ref);
 enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
 enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,

@@ -11,6 +11,7 @@
 #include "bridge/relay/breaker.h"
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/relay.h"
+#include "bridge/relay/sift.h"
 #include "bridge/relay/verdict.h"
 #include "bridge/relay/waiting.h"
 
@@ -18,8 +19,8 @@
 #include <stdatomic.h>
 
 enum {
-  POOL = 4,         /* batches in all: being read, waiting, with Kafka, being settled */
-  TURN_EVENTS = 256 /* entries whose text is in memory at a time */
+  POOL = 3 + SIFT_BATCHES, /* batches in all: being read, with Kafka, being settled, and waiting or set apart */
+  TURN_EVENTS = 256        /* entries whose text is in memory at a time */
 };
 
 /* An entry on its way. Its bytes live in its batch until it is settled. */
@@ -126,8 +127,9 @@ struct relay {
   struct batch *current;               /* being handed over */
   size_t position;                     /* in it */
   struct item *done_first, *done_last; /* reported since the last push */
-  struct item **suspects;              /* refused together with others */
-  size_t suspect_count, suspect_cap;
+  struct sift sift;
+  struct item **back; /* at_least_once, of a group on its way: those refused together, in front of where it stood */
+  size_t back_count;
   bool topics_ready, link_down, queue_full;
   bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
@@ -179,9 +181,8 @@ void tell_reused(struct relay *r, const struct item *item, const struct item *tw
 void tell_reused_late(struct relay *r, const struct manifest_entry *e); /* P: of an earlier run's batch */
 /* Hand one item over; false: the queue is full. */
 bool publish_item(struct relay *r, struct item *item);
-bool publish_wait(struct relay *r);     /* until nothing is in flight; false: draining has lasted long enough */
-void isolate_suspects(struct relay *r); /* isolate.c */
-void suspect_add(struct relay *r, struct item *item);
+bool publish_wait(struct relay *r);   /* until nothing is in flight; false: draining has lasted long enough */
+uint64_t order_scan(struct relay *r); /* asks for a scan that brings what went back in front of what is newer */
 
 /* The verdict of one entry, known for certain, and on to the finisher. */
 void judge_item(struct relay *r, struct item *item, const struct delivery *d);
@@ -191,12 +192,18 @@ void publish_status(struct relay *r); /* figures for relay_status */
 bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
 struct item *next_item(struct relay *r);
 void key_waits(struct relay *r, const struct item *item);
+/* Of the flow, on its way: true, it was set apart (sift.h). It may have become held instead. */
+bool set_apart(struct relay *r, struct item *item);
+/* It was refused together with others, and there is no room to set it apart: its topic's door closes for a while. */
+void refuse_topic(struct relay *r, struct item *item);
 bool may_pass(struct relay *r, struct item *item); /* doors and waiting keys; P */
 void kafka_trouble(struct relay *r, const char *text, int code);
 void kafka_worked(struct relay *r);
 
 /* transact.c: P, exactly once */
-void transact_next(struct relay *r);  /* the next prepared batch, if there is one: one transaction or more */
+void transact_next(struct relay *r); /* the next prepared batch, if there is one: one transaction or more */
+/* A group of sift.c, in place: what is refused together goes back there. False: stop. */
+bool transact_group(struct relay *r, struct item **items, size_t count);
 bool transact_ready(struct relay *r); /* a producer that is ours: made anew when needed; false: not now */
 
 /* reserve.c: a file of .busbridge */

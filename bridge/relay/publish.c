@@ -56,7 +56,7 @@ void kafka_trouble(struct relay *r, const char *text, int code) {
 }
 
 /* What went back as held comes again, in front of what is newer. */
-static uint64_t scan_for_order(struct relay *r) {
+uint64_t order_scan(struct relay *r) {
   uint64_t generation = store_rescan_settled(r->parts.store);
   pthread_mutex_lock(&r->lock);
   r->order_scan = generation;
@@ -66,7 +66,7 @@ static uint64_t scan_for_order(struct relay *r) {
 
 static void door_opens(struct relay *r, struct breaker *b, const char *target) {
   if (b->state == BREAKER_CLOSED) return;
-  breaker_reopen(b, scan_for_order(r));
+  breaker_reopen(b, order_scan(r));
   show(r, target, b, "");
   log_write(r->parts.log, LOG_INFO, "relay", "breaker_closed", FIELDS(F_TEXT("target", target)),
             "%s takes records again", target);
@@ -92,6 +92,13 @@ static void note_fault(struct item *item, const struct delivery *delivery) {
   if (delivery->fault != KAFKA_OK) item_fail(item, REASON_NONE, delivery->code, delivery->text);
 }
 
+/* at_least_once. False: there is no room to set it apart. */
+static bool refused_together(struct relay *r, struct item *item) {
+  if (!r->sift.trying) return sift_add(r, item);
+  r->back[r->back_count++] = item;
+  return true;
+}
+
 /* certain: it was refused by itself, not together with others. */
 static void judge(struct relay *r, struct item *item, const struct delivery *d, bool certain) {
   item->outcome = OUTCOME_HELD;
@@ -106,8 +113,10 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
     if (!certain) {
       item->outcome = OUTCOME_SEND;
       note_fault(item, d);
-      suspect_add(r, item);
-      return;
+      if (refused_together(r, item)) return;
+      item->outcome = OUTCOME_HELD;
+      topic_trouble(r, item->topic, d);
+      break;
     }
     blame_event(r, item, d);
     break;
@@ -120,6 +129,7 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
   if (item->outcome != OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
     breaker_unsent(&r->kafka);
     breaker_unsent(topic_breaker(r, item->topic));
+    if (item->outcome == OUTCOME_HELD && r->sift.trying) sift_gave_back(r, item);
   }
   chain_push(&r->done_first, &r->done_last, item);
 }
@@ -212,13 +222,36 @@ static bool may_send(const struct relay *r) {
   return !r->link_down || publisher_in_flight(r->publisher) == 0;
 }
 
+void refuse_topic(struct relay *r, struct item *item) {
+  struct delivery d = {.fault = (enum kafka_fault)item->fault, .code = item->error_code, .text = item->error};
+  item->outcome = OUTCOME_HELD;
+  topic_trouble(r, item->topic, &d);
+  chain_push(&r->done_first, &r->done_last, item);
+}
+
+bool set_apart(struct relay *r, struct item *item) {
+  if (item->attempts == 0 || item->suspected) {
+    if (sift_holds(r, item)) item->outcome = OUTCOME_HELD;
+    return false;
+  }
+  bool passes = may_pass(r, item); /* else it waits for an earlier one of its key */
+  if (passes) key_waits(r, item);
+  if (passes && sift_add(r, item)) return true;
+  item->outcome = OUTCOME_HELD;
+  return false;
+}
+
 static void hand_over(struct relay *r) {
   struct item *item;
   r->queue_full = false;
-  while (!r->suspect_count && (item = next_item(r))) {
+  while ((item = next_item(r))) {
     if (item->outcome == OUTCOME_SEND) {
       if (!may_send(r)) return;
-      if (!may_pass(r, item))
+      if (set_apart(r, item)) {
+        r->position++;
+        continue;
+      }
+      if (item->outcome == OUTCOME_HELD || !may_pass(r, item))
         item->outcome = OUTCOME_HELD;
       else if (!publish_item(r, item)) {
         r->queue_full = true;
@@ -240,11 +273,7 @@ static void give_back_unsent(struct relay *r) {
     if (item->outcome == OUTCOME_SEND) item->outcome = OUTCOME_HELD;
     chain_push(&r->done_first, &r->done_last, item);
   }
-  for (size_t i = 0; i < r->suspect_count; i++) {
-    r->suspects[i]->outcome = OUTCOME_HELD;
-    chain_push(&r->done_first, &r->done_last, r->suspects[i]);
-  }
-  r->suspect_count = 0;
+  sift_give_back(r);
 }
 
 void push_done(struct relay *r) {
@@ -257,7 +286,7 @@ void push_done(struct relay *r) {
 static void tick_breaker(struct relay *r, struct breaker *b, const char *target, unsigned topic, bool idle) {
   if (breaker_due(b, r->parts.clock)) {
     if (b != &r->kafka) topic_create(r, topic);
-    breaker_probe(b, scan_for_order(r));
+    breaker_probe(b, order_scan(r));
     show(r, target, b, "A probe is under way");
   } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle && store_scanned(r->parts.store, b->from)) {
     door_opens(r, b, target); /* nothing is left to try it with */
@@ -307,6 +336,8 @@ static void sleep_until_work(struct relay *r) {
     timeout = 5;
   else if (!r->topics_ready || r->link_down || r->kafka.state != BREAKER_CLOSED)
     timeout = 100;
+  else if (!sift_idle(r))
+    timeout = 0;
   struct pollfd fd = {.fd = r->wake_fd, .events = POLLIN};
   uint64_t count;
   if (poll(&fd, 1, timeout) == 1 && read(r->wake_fd, &count, sizeof count) < 0) return;
@@ -348,7 +379,6 @@ bool publish_wait(struct relay *r) {
 static bool finished(struct relay *r) {
   bool too_late;
   if (!stop_asked(r, &too_late)) return false;
-  if (r->suspect_count && !too_late && publisher_in_flight(r->publisher)) return false;
   give_back_unsent(r);
   push_done(r);
   return too_late || !r->publisher || publisher_in_flight(r->publisher) == 0;
@@ -357,10 +387,11 @@ static bool finished(struct relay *r) {
 /* The round of at_least_once. */
 static void relay_reports(struct relay *r) {
   watch_link(r);
-  if (r->suspect_count && publisher_in_flight(r->publisher) == 0) isolate_suspects(r);
   tick_breakers(r);
   bool too_late;
-  if (!stop_asked(r, &too_late)) hand_over(r);
+  if (stop_asked(r, &too_late)) return;
+  sift_run(r);
+  if (r->publisher) hand_over(r);
 }
 
 /* The round of exactly_once; also the start of at_least_once where a ledger was left. */

@@ -83,7 +83,8 @@ static enum status make(struct relay *r, struct error *err) {
   }
   r->entries = calloc(TURN_EVENTS, sizeof *r->entries);
   r->topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->topics);
-  if (!r->entries || !r->topics || find_numbers(r) != ST_OK)
+  r->sift.topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->sift.topics);
+  if (!r->entries || !r->topics || !r->sift.topics || find_numbers(r) != ST_OK)
     return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
   enum status st = find_ledger(r, err);
   if (st != ST_OK) return st;
@@ -104,7 +105,8 @@ static void release(struct relay *r) {
   free(r->entries);
   free(r->topics);
   free(r->numbers.published);
-  free(r->suspects);
+  free(r->sift.items);
+  free(r->sift.topics);
   if (r->wake_fd >= 0) close(r->wake_fd);
   pthread_cond_destroy(&r->changed);
   pthread_mutex_destroy(&r->lock);

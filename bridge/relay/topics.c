@@ -16,6 +16,12 @@ void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault,
              name, name);
     return;
   }
+  if (fault == KAFKA_RECORD_REFUSED) {
+    snprintf(out, size,
+             "busbridge list shows why. Those of another topic are tried one by one at this moment; then it is "
+             "this one's turn");
+    return;
+  }
   if (fault == KAFKA_CLOCK) {
     snprintf(
         out, size,

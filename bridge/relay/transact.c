@@ -5,9 +5,9 @@
  *   begin    ... send ... all reports in ... position ... commit
  *
  * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out and the rest goes
- * again under the same number. Several that were refused together: the batch is cut in front of the middle one, and the
- * second part waits for the verdict on the first. Anything unclear: a new producer, and the ledger tells. Once the
- * commit was called, nothing but the ledger decides.
+ * again under the same number. Several that were refused together: those of their topics go on beside the flow, in
+ * sift.c. Anything unclear: a new producer, and the ledger tells. Once the commit was called, nothing but the ledger
+ * decides.
  */
 #include "bridge/relay/parts.h"
 
@@ -378,6 +378,7 @@ static enum attempt attempt(struct relay *r, struct item **items, size_t count, 
 /* ---- a batch ---- */
 
 static void give_back(struct relay *r, struct item *item) {
+  if (r->sift.trying) sift_gave_back(r, item);
   item->outcome = OUTCOME_HELD;
   chain_push(&r->done_first, &r->done_last, item);
 }
@@ -386,7 +387,7 @@ static void give_back(struct relay *r, struct item *item) {
 static size_t filter(struct relay *r, struct item **items, size_t count) {
   size_t kept = 0;
   for (size_t i = 0; i < count; i++) {
-    if (may_pass(r, items[i]))
+    if (may_pass(r, items[i]) && (r->sift.trying || !sift_holds(r, items[i])))
       items[kept++] = items[i];
     else
       give_back(r, items[i]);
@@ -458,6 +459,39 @@ static void give_all_back(struct relay *r, struct item **items, size_t count) {
   for (size_t i = 0; i < count; i++) give_back(r, items[i]);
 }
 
+/* Those of topics that refused nothing first, the others behind them, each in their order. Returns how many the first
+ * are. */
+static size_t part_refused(const struct relay *r, struct item **items, size_t count) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (r->sift.topics[items[i]->topic].refused) continue;
+    struct item *item = items[i];
+    memmove(&items[n + 1], &items[n], (i - n) * sizeof *items);
+    items[n++] = item;
+  }
+  return n;
+}
+
+static void mark_refused(struct relay *r, struct item **items, size_t count, bool refused) {
+  for (size_t i = 0; i < count; i++)
+    if (!refused || items[i]->fault == KAFKA_RECORD_REFUSED) r->sift.topics[items[i]->topic].refused = refused;
+}
+
+/* Of topics that refused some of them: beside the flow from here on, first those in front of the middle one. */
+static void look_apart(struct relay *r, struct item **items, size_t count) {
+  size_t suspects = 0, passed = 0, middle = 0;
+  for (size_t i = 0; i < count; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
+  while (items[middle]->fault != KAFKA_RECORD_REFUSED || passed++ < suspects / 2) middle++;
+  if (r->sift.trying) {
+    sift_back(r, items, count, middle);
+    return;
+  }
+  bool first = sift_idle(r);
+  for (size_t i = 0; i < count; i++)
+    if (!sift_add(r, items[i])) refuse_topic(r, items[i]);
+  if (first) r->sift.group = middle ? middle : 1;
+}
+
 static bool send_range(struct relay *r, struct item **items, size_t count);
 
 /* The second part waits for the verdict on the first. */
@@ -522,9 +556,26 @@ static bool send_range(struct relay *r, struct item **items, size_t count) {
       give_all_back(r, items, count);
       return false;
     }
+    if (middle < count && how == ATTEMPT_FAULTY && count > 1) {
+      mark_refused(r, items, count, true);
+      size_t others = part_refused(r, items, count);
+      mark_refused(r, items, count, false);
+      look_apart(r, items + others, count - others);
+      count = others;
+      continue;
+    }
+    if (how == ATTEMPT_CUT && middle < count && r->sift.trying) { /* the rest behind what may yet come back of this */
+      sift_back(r, items + middle, count - middle, middle);
+      count = middle;
+      continue;
+    }
     if (middle < count && count > 1) return send_parts(r, items, middle ? middle : 1, count);
   }
   return true;
+}
+
+bool transact_group(struct relay *r, struct item **items, size_t count) {
+  return send_range(r, items, count);
 }
 
 /* Entries of the prepared batch that are to be sent; the others go to the finisher. */
@@ -539,6 +590,7 @@ static size_t collect(struct relay *r, struct item **items, size_t most) {
       items[n++] = item;
       return n;
     }
+    if (item->outcome == OUTCOME_SEND && set_apart(r, item)) continue;
     if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
     if (item->outcome == OUTCOME_SEND)
       items[n++] = item;
@@ -549,7 +601,9 @@ static size_t collect(struct relay *r, struct item **items, size_t most) {
 }
 
 void transact_next(struct relay *r) {
+  sift_run(r);
   struct item *first = next_item(r);
+  if (!first && !sift_idle(r)) return;
   if (!first) {
     struct error err = {0};
     if (ledger_refresh(r, &err) != ST_OK) note_renewal(r, "refresh", &err);
