@@ -94,13 +94,17 @@ static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *tex
   pthread_mutex_unlock(&h->mutex);
 }
 
-/* Was the last connection closed in good order by a broker to which nobody had spoken for a while (its
- * connections.max.idle.ms)? It is there all the same: if it is not, the next attempt to connect fails and tells. */
-static bool was_idle(struct handle *h) {
+/* The last connection was closed by a broker, perhaps only because nobody had spoken to it for a while (its
+ * connections.max.idle.ms): it is there all the same. "All brokers are down" is told once only, so where that is all
+ * that is known the next attempt to connect decides: if it fails, they are. */
+static bool is_down(struct handle *h, int code, const char *text) {
+  bool closed, down = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   pthread_mutex_lock(&h->mutex);
-  bool idle = strstr(h->words.text, "Disconnected (after ") && strstr(h->words.text, " in state UP");
+  closed = strstr(h->words.text, "Disconnected (after ") && strstr(h->words.text, " in state UP");
   pthread_mutex_unlock(&h->mutex);
-  return idle;
+  if (down && closed) atomic_store(&h->doubtful, true);
+  if (!down && strstr(text, "Connect to ") && atomic_exchange(&h->doubtful, false)) return true;
+  return down && !closed;
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
@@ -113,7 +117,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
               text);
     return;
   }
-  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !was_idle(h)) atomic_store(&h->link, LINK_DOWN);
+  if (is_down(h, code, text)) atomic_store(&h->link, LINK_DOWN);
   log_write(h->log, LOG_DEBUG, "kafka", "kafka_error", FIELDS(F_TEXT("error_code", rd_kafka_err2name(code))), "%s",
             text);
 }
@@ -148,6 +152,8 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broke
     atomic_fetch_add(&tally->answered, 1);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP)
     atomic_store(&h->link, LINK_UP);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_load_explicit(&h->doubtful, memory_order_relaxed))
+    atomic_store(&h->doubtful, false);
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

@@ -45,6 +45,7 @@ struct handle {
   enum handle_role role;
   void *owner;           /* of the report callback */
   atomic_int link;       /* enum publisher_link */
+  atomic_bool doubtful;  /* all connections were closed; whether the brokers are away the next attempt tells */
   pthread_mutex_t mutex; /* over words, cause */
   bool has_mutex, intercepted;
   struct handle_tally ends, offsets; /* EndTxn and TxnOffsetCommit, counted by broker threads */
