@@ -166,3 +166,41 @@ void base64_write(struct buffer *out, struct span bytes) {
     buffer_append(out, four, 4);
   }
 }
+
+void word_escape(struct buffer *out, struct span text) {
+  static const char hex[] = "0123456789ABCDEF";
+  if (!text.len) buffer_add_char(out, '-');
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.ptr[i];
+    if (c > ' ' && c < 0x7f && c != '%' && c != ',' && (c != '-' || text.len > 1)) {
+      buffer_add_char(out, (char)c);
+    } else {
+      buffer_add_char(out, '%');
+      buffer_add_char(out, hex[c >> 4]);
+      buffer_add_char(out, hex[c & 15]);
+    }
+  }
+}
+
+static int upper_hex(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool word_unescape(struct span *word, char *at) {
+  size_t n = 0;
+  struct span w = *word;
+  word->ptr = at;
+  if (span_is(w, "-")) w.len = 0;
+  for (size_t i = 0; i < w.len; i++) {
+    if (w.ptr[i] != '%') {
+      at[n++] = w.ptr[i];
+      continue;
+    }
+    int high = i + 2 < w.len ? upper_hex(w.ptr[i + 1]) : -1, low = high >= 0 ? upper_hex(w.ptr[i + 2]) : -1;
+    if (low < 0) return false;
+    at[n++] = (char)(high << 4 | low);
+    i += 2;
+  }
+  word->len = n;
+  return true;
+}

@@ -28,6 +28,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_MIRROR, METRIC_SECONDS, 
   X(PENDING, "pending_events", GAUGE, "state", "", "Entries waiting in the outbox")                                    \
   X(OLDEST, "oldest_pending_timestamp_seconds", GAUGE, "", "", "When the oldest pending entry was written")            \
   X(ASIDE, "aside_events", GAUGE, "", "", "Entries set aside, because the file system refuses to change them")         \
+  X(HOLDS, "holding_dead_letters", GAUGE, "", "", "Dead letters that hold back their key (dlq.hold_key)")              \
   X(DLQ, "dlq_events", GAUGE, "namespace", "reason", "Entries in the dead letter queue")                               \
   X(BREAKER, "breaker_state", GAUGE, "target", "", "0 closed, 1 open, 2 probing")                                      \
   X(INFLIGHT, "inflight_events", GAUGE, "", "", "Events handed to Kafka and not acknowledged")                         \

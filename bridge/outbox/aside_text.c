@@ -40,19 +40,8 @@ struct fs_row *fs_row_make(const struct fs_row *from) {
 /* ---- writing ---- */
 
 static void add_text(struct buffer *out, struct span text) {
-  static const char hex[] = "0123456789ABCDEF";
   buffer_add_char(out, ' ');
-  if (!text.len) buffer_add_char(out, '-');
-  for (size_t i = 0; i < text.len; i++) {
-    unsigned char c = (unsigned char)text.ptr[i];
-    if (c > ' ' && c < 0x7f && c != '%' && c != ',' && (c != '-' || text.len > 1)) {
-      buffer_add_char(out, (char)c);
-    } else {
-      buffer_add_char(out, '%');
-      buffer_add_char(out, hex[c >> 4]);
-      buffer_add_char(out, hex[c & 15]);
-    }
-  }
+  word_escape(out, text);
 }
 
 void fs_row_print(const struct fs_row *row, struct buffer *out) {
@@ -93,30 +82,6 @@ enum {
   WHY
 };
 enum { WORDS = WHY + 1 };
-
-static int digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* In place: what is read is shorter than what stands there. */
-static bool get_text(struct span *word, char *at) {
-  size_t n = 0;
-  struct span w = *word;
-  word->ptr = at;
-  if (span_is(w, "-")) w.len = 0;
-  for (size_t i = 0; i < w.len; i++) {
-    if (w.ptr[i] != '%') {
-      at[n++] = w.ptr[i];
-      continue;
-    }
-    int high = i + 2 < w.len ? digit(w.ptr[i + 1]) : -1, low = high >= 0 ? digit(w.ptr[i + 2]) : -1;
-    if (low < 0) return false;
-    at[n++] = (char)(high << 4 | low);
-    i += 2;
-  }
-  word->len = n;
-  return true;
-}
 
 static bool get_number(struct span word, int64_t *out) {
   bool minus = span_starts(word, "-");
@@ -170,7 +135,7 @@ static bool read_words(struct span line, char *room, struct fs_row *row) {
     if (!span_word(&line, &w[i])) return false;
   if (span_word(&line, &more) || !get_numbers(w, row)) return false;
   for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
-    if (!get_text(&w[texts[i]], room)) return false;
+    if (!word_unescape(&w[texts[i]], room)) return false;
     room += w[texts[i]].len;
     *room++ = '\0';
   }

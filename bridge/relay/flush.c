@@ -88,14 +88,16 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
     snprintf(p->reason, sizeof p->reason, "the limit was reached");
   else if (p->left && r->status.retrying)
     snprintf(p->reason, sizeof p->reason, "some were refused by the broker and wait for their next try");
+  else if (p->left && r->holds.count)
+    snprintf(p->reason, sizeof p->reason, "%zu dead letters hold their keys (dlq.hold_key)", r->holds.count);
   else if (counts->growing)
     snprintf(p->reason, sizeof p->reason, "some files do not parse and may still be growing");
 }
 
 /* What went back as held is on its way: another scan brings it. Lock held. */
 static bool held_come_again(struct relay *r) {
-  return (r->waiting.released && r->waiting.keys.count) || !store_scanned(r->parts.store, r->order_scan) ||
-         !store_scanned(r->parts.store, r->waiting.asked);
+  return r->holds.released || (r->waiting.released && r->waiting.keys.count) ||
+         !store_scanned(r->parts.store, r->order_scan) || !store_scanned(r->parts.store, r->waiting.asked);
 }
 
 /* Everything was given back until a probe gets through. Lock held. */

@@ -9,6 +9,7 @@
 #include "bridge/base/table.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/relay/breaker.h"
+#include "bridge/relay/holds.h"
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/relay.h"
 #include "bridge/relay/sift.h"
@@ -109,6 +110,7 @@ struct relay {
   struct kafka_config client; /* as given, with the transactional id while there is one */
   struct ledger ledger;       /* P; its `settled` F once recovered */
   struct waiting waiting;     /* lock */
+  struct holds holds;         /* lock */
 
   struct batch batches[POOL];
   int wake_fd; /* eventfd: P has something to do */

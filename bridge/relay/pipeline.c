@@ -196,6 +196,7 @@ static void *finisher_main(void *arg) {
     settle_watch(r);
     keys_tend(r->parts.keys);
     settle_aside(r);
+    holds_tend(r);
     watch_calls(r);
     flush_check(r);
   }

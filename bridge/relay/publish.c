@@ -84,6 +84,7 @@ static void blame_event(struct relay *r, struct item *item, const struct deliver
   item->attempts = v.attempts;
   item_fail(item, v.reason, d->code, text);
   if (v.outcome == OUTCOME_RETRY) key_waits(r, item);
+  if (v.outcome == OUTCOME_DEAD) holds_add(r, item);
 }
 
 /* Within a transaction a report decides nothing yet: transact.c reads it when all have come. */
@@ -210,7 +211,8 @@ void key_waits(struct relay *r, const struct item *item) {
 bool may_pass(struct relay *r, struct item *item) {
   pthread_mutex_lock(&r->lock);
   bool held = r->paused || item->generation < r->resumed ||
-              waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation);
+              waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation) ||
+              holds_key(&r->holds, topic_name(r, item->topic), item);
   pthread_mutex_unlock(&r->lock);
   item->key_held = held;
   return !held && breaker_passes(&r->kafka, item->generation) &&
@@ -263,6 +265,7 @@ static void hand_over(struct relay *r) {
     }
     r->position++;
     if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
+    if (item->outcome == OUTCOME_DEAD) holds_add(r, item);
     if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item); /* a twin goes with its head */
   }
 }

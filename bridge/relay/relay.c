@@ -87,6 +87,7 @@ static enum status make(struct relay *r, struct error *err) {
   if (!r->entries || !r->topics || !r->sift.topics || find_numbers(r) != ST_OK)
     return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
   enum status st = find_ledger(r, err);
+  if (st == ST_OK) st = holds_open(r, err);
   if (st != ST_OK) return st;
   r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
@@ -102,6 +103,7 @@ static void release(struct relay *r) {
   arena_release(&r->scratch);
   table_release(&r->ids);
   waiting_close(&r->waiting);
+  holds_close(&r->holds);
   free(r->entries);
   free(r->topics);
   free(r->numbers.published);
@@ -183,6 +185,7 @@ void relay_pause(struct relay *r, bool paused) {
 void relay_status(struct relay *r, struct relay_status *out) {
   pthread_mutex_lock(&r->lock);
   *out = r->status;
+  out->holds = r->holds.count;
   out->reader_us = atomic_load(&r->reader_us);
   out->finisher_us = atomic_load(&r->finisher_us);
   pthread_mutex_unlock(&r->lock);
@@ -191,6 +194,7 @@ void relay_status(struct relay *r, struct relay_status *out) {
 bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]) {
   pthread_mutex_lock(&r->lock);
   const char *name = waiting_file(&r->waiting, topic, key);
+  if (!name) name = holds_file(&r->holds, routing_topic_name(r->parts.routing, topic), key);
   if (name) snprintf(file, RELAY_FILE, "%s", name);
   pthread_mutex_unlock(&r->lock);
   return name != NULL;

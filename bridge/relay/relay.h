@@ -46,6 +46,7 @@ struct relay_config {
   bool background;    /* relay all the time; else only by relay_flush */
   bool paused;        /* from the start: see relay_pause */
   bool keys_required; /* wait for Redis instead of going on without it */
+  bool hold_key;      /* a dead letter holds back the later events of its key: holds.h */
   bool create_topics;
   int partitions, replication;
 };
@@ -91,6 +92,7 @@ struct relay_status {
   uint64_t in_flight;      /* handed to Kafka, not acknowledged */
   uint64_t retrying;       /* entries that the present scan found to wait for a due time */
   uint64_t held;           /* likewise: behind an earlier event of their key */
+  uint64_t holds;          /* dead letters that hold their keys */
   int64_t last_publish_us; /* TIME_NONE: never */
   int64_t heartbeat_us;    /* when the publisher last turned, TIME_NONE: never; then the other two */
   int64_t reader_us, finisher_us;
@@ -102,7 +104,8 @@ struct relay_status {
 };
 void relay_status(struct relay *r, struct relay_status *out); /* any thread */
 #define RELAY_FILE 256
-/* Does this key of a topic (its number in routing) wait for an entry that was refused? file: its name. Any thread. */
+/* Does this key of a topic (its number in routing) wait for an entry that was refused, or for a dead letter? file: its
+ * name. Any thread. */
 bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]);
 
 /* Test hook: told each step towards Kafka as it is reached, on the publisher's thread: begin (before a transaction

@@ -146,6 +146,10 @@ static bool settle_one(struct relay *r, const struct item *item, enum outcome fa
   bool rewrites = fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
   for (;;) {
     if ((rewrites || tries) && !still_ours(r)) return false;
+    if (fate == OUTCOME_DEAD && !holds_save(r, &err)) { /* before it is one */
+      if (!wait_for_disk(r, &err, ++tries)) return false;
+      continue;
+    }
     if (apply(r, item, fate, how, &err) == ST_OK || apply(r, item, fate, how, &err) == ST_OK) break;
     if (set_aside(r, item, fate, how, &err)) break;
     if (!wait_for_disk(r, &err, ++tries)) return false;
@@ -265,6 +269,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
     waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
   else if (!still)
     waiting_release_file(&r->waiting, item->ref.name);
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE) holds_settled(r, item);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;
   flush_settled(r, item, fate);
   pthread_mutex_unlock(&r->lock);

@@ -592,6 +592,7 @@ static size_t collect(struct relay *r, struct item **items, size_t most) {
     }
     if (item->outcome == OUTCOME_SEND && set_apart(r, item)) continue;
     if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
+    if (item->outcome == OUTCOME_DEAD) holds_add(r, item);
     if (item->outcome == OUTCOME_SEND)
       items[n++] = item;
     else if (item->outcome != OUTCOME_TWIN)

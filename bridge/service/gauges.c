@@ -104,6 +104,7 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
   if (status) {
     relay_status(s->relay, status);
     set_gauge(s, METRIC_INFLIGHT, NULL, (double)status->in_flight);
+    set_gauge(s, METRIC_HOLDS, NULL, (double)status->holds);
     set_time(s, METRIC_LAST_PUBLISH, status->last_publish_us);
     set_time(s, METRIC_HEARTBEAT, oldest_beat(status));
     set_breakers(s, status);

@@ -218,6 +218,15 @@ static void rule_redis(const struct facts *f, const struct limits *l, struct jud
         counted_text(f->keys.given_up, "idempotency key was", "idempotency keys were", number));
 }
 
+static void rule_holds(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  uint64_t n = f->status ? f->status->holds : 0;
+  if (n)
+    say(j, HEALTH_WARNING, "busbridge list --type dlq; then mend and replay, or purge",
+        "%" PRIu64 " dead %s (dlq.hold_key): later events of the same key wait", n,
+        n == 1 ? "letter holds its key" : "letters hold their keys");
+}
+
 static void rule_aside(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   uint64_t n = f->counts.aside;
@@ -271,7 +280,7 @@ static void summarise(const struct facts *f, struct judgement *j) {
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
       rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,
-      rule_failures, rule_p95,    rule_disk,     rule_redis,     rule_files,  rule_aside,
+      rule_failures, rule_p95,    rule_disk,     rule_redis,     rule_files,  rule_aside,  rule_holds,
   };
   out->state = HEALTH_OK;
   out->count = 0;

@@ -200,6 +200,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                                 .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
                                 .paused = s->pause.on,
                                 .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
+                                .hold_key = setting_bool(x, SETTING_DLQ_HOLD_KEY),
                                 .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
                                 .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
                                 .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION)};

@@ -45,6 +45,8 @@
     "", "Relay all the time; false leaves only explicit flushes (so does NOVELER_DISABLE_BACKGROUND_FLUSH=1)")             \
   X(DLQ_MAX_ATTEMPTS, "dlq.max_attempts", NUMBER, "5", 1, 1000, SETTING_RELOADABLE,                                        \
     "", "Refusals by the broker after which an event is a dead letter")                                                    \
+  X(DLQ_HOLD_KEY, "dlq.hold_key", BOOL, "false", 0, 0, 0,                                                                  \
+    "", "Later events of a dead letter's key wait until it is replayed or purged")                                         \
   X(RETRY_MAX_RETRIES, "retry.max_retries", NUMBER, "3", 0, 100, SETTING_RELOADABLE,                                       \
     "", "Quick tries when the world fails, before the breaker opens")                                                      \
   X(RETRY_BACKOFF_BASE, "retry.backoff_base", DURATION, "50ms", 1, HOUR, SETTING_RELOADABLE,                               \

@@ -140,13 +140,41 @@ static void test_base64_as_rfc_4648_has_it(void **state) {
   buffer_release(&out);
 }
 
+static void test_any_bytes_are_one_word_and_back(void **state) {
+  (void)state;
+  static const struct {
+    struct span text;
+    const char *word;
+  } rows[] = {{SPAN("a.json"), "a.json"},
+              {SPAN(""), "-"},
+              {SPAN("-"), "%2D"},
+              {SPAN("--"), "--"},
+              {SPAN("a b,c%\n"), "a%20b%2Cc%25%0A"},
+              {SPAN("\0\xff"), "%00%FF"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct buffer out = {0};
+    char room[40];
+    word_escape(&out, rows[i].text);
+    assert_string_equal(buffer_z(&out), rows[i].word);
+    struct span word = buffer_span(&out);
+    assert_true(word_unescape(&word, room));
+    assert_true(span_eq(word, rows[i].text));
+    buffer_release(&out);
+  }
+  for (const char *const *bad = (const char *const[]){"%", "%4", "a%2", "%zz", "%2d", NULL}; *bad; bad++) {
+    char room[40];
+    struct span word = span_of(*bad);
+    assert_false(word_unescape(&word, room));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_duration_text_shows_two_units),      cmocka_unit_test(test_duration_parse_takes_units),
       cmocka_unit_test(test_number_parse_knows_its_limit),       cmocka_unit_test(test_number_digits_are_plain),
       cmocka_unit_test(test_number_text_groups_digits),          cmocka_unit_test(test_nearest_word_is_near),
       cmocka_unit_test(test_nothing_printable_moves_the_cursor), cmocka_unit_test(test_cutting_leaves_characters_whole),
-      cmocka_unit_test(test_base64_as_rfc_4648_has_it),
+      cmocka_unit_test(test_base64_as_rfc_4648_has_it),          cmocka_unit_test(test_any_bytes_are_one_word_and_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
