@@ -80,7 +80,7 @@ static void print_totals(struct following *f) {
 
 /* The exit code, and on stderr why something is left and what to do. */
 static int conclude(struct following *f) {
-  struct buffer reason = {0};
+  struct buffer reason = {0}, next = {0};
   uint64_t done = count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead");
   uint64_t left = count_of(f, "left");
   bool limited = answer_text(&f->doc, 0, "reason", &reason) && span_is(buffer_span(&reason), "the limit was reached");
@@ -91,12 +91,15 @@ static int conclude(struct following *f) {
   } else if (limited) {
     note(f->admin, "%" PRIu64 " left: the limit was reached; busbridge flush --limit 0 takes all", left);
   } else if (left > 0 || reason.len > 0) {
-    complain(f->admin, "%" PRIu64 " left: %s; see: busbridge health", left,
-             reason.len ? buffer_z(&reason) : "they came in meanwhile or are not whole yet");
+    bool told = answer_text(&f->doc, 0, "next", &next);
+    complain(f->admin, "%" PRIu64 " left: %s%s%s; see: busbridge health", left,
+             reason.len ? buffer_z(&reason) : "they came in meanwhile or are not whole yet", told ? ". " : "",
+             told ? buffer_z(&next) : "");
     code = done > 0 ? CODE_PARTLY : answer_bool(&f->doc, 0, "unreachable") ? CODE_BUSY : CODE_FAILURE;
   }
   if (count_of(f, "dead") > 0) note(f->admin, "what was set aside, and why: busbridge list --type dlq");
   buffer_release(&reason);
+  buffer_release(&next);
   return code;
 }
 

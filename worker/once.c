@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 struct state {
-  bool finished, unreachable;
+  bool finished;
   int64_t published, duplicates, retried, dead, left, total;
-  char reason[300];
+  char stopped_by[16], reason[400], next[400];
 };
 
 static int64_t member(const struct json_doc *doc, const char *key) {
@@ -24,11 +24,11 @@ static bool flag(const struct json_doc *doc, const char *key) {
   return node != JSON_NONE && doc->nodes[node].type == JSON_TRUE;
 }
 
-static void read_reason(const struct json_doc *doc, struct state *s) {
+static void read_text(const struct json_doc *doc, const char *key, char *out, size_t size) {
   struct buffer text = {0};
-  uint32_t node = json_member(doc, 0, "reason");
+  uint32_t node = json_member(doc, 0, key);
   if (node != JSON_NONE && doc->nodes[node].type == JSON_STRING) json_unescape(doc, node, &text);
-  snprintf(s->reason, sizeof s->reason, "%s", buffer_z(&text));
+  snprintf(out, size, "%s", buffer_z(&text));
   buffer_release(&text);
 }
 
@@ -39,14 +39,15 @@ static enum status look(struct service *service, uint64_t id, struct state *s, s
   if (st == ST_OK) st = json_scan(&doc, buffer_span(&json), err);
   if (st == ST_OK) {
     *s = (struct state){.finished = flag(&doc, "finished"),
-                        .unreachable = flag(&doc, "unreachable"),
                         .published = member(&doc, "published"),
                         .duplicates = member(&doc, "duplicates"),
                         .retried = member(&doc, "retried"),
                         .dead = member(&doc, "dead"),
                         .left = member(&doc, "left"),
                         .total = member(&doc, "total")};
-    read_reason(&doc, s);
+    read_text(&doc, "stopped_by", s->stopped_by, sizeof s->stopped_by);
+    read_text(&doc, "reason", s->reason, sizeof s->reason);
+    read_text(&doc, "next", s->next, sizeof s->next);
   }
   json_doc_release(&doc);
   buffer_release(&json);
@@ -65,17 +66,25 @@ static enum status begin(struct service *service, uint64_t *id, struct error *er
   return st;
 }
 
+/* What kept everything, by the name of its door; 1 for all else that leaves something. */
+static int exit_of(const char *stopped_by) {
+  if (!strcmp(stopped_by, "kafka")) return EXIT_BUSY;
+  if (!strcmp(stopped_by, "redis")) return EXIT_NO_REDIS;
+  return !strcmp(stopped_by, "outbox") ? EXIT_NO_OUTBOX : EXIT_FAILURE;
+}
+
 static int conclude(struct log *log, const struct state *s) {
   const struct log_field *fields = FIELDS(F_INT("published", s->published), F_INT("duplicates", s->duplicates),
                                           F_INT("dead", s->dead), F_INT("left", s->left), F_TEXT("reason", s->reason));
-  if (s->unreachable) {
-    log_write(log, LOG_ERROR, "worker", "once_unreachable", fields,
-              "Kafka did not answer for 30 s; everything stays pending. Check kafka.bootstrap.servers and the broker");
-    return EXIT_BUSY;
+  bool kafka = strcmp(s->stopped_by, "kafka") == 0;
+  if (*s->stopped_by) {
+    log_write(log, LOG_ERROR, "worker", kafka ? "once_unreachable" : "once_stopped", fields,
+              "%lld left, and nothing moves any more: %s. %s", (long long)s->left, s->reason, s->next);
+    return exit_of(s->stopped_by);
   }
   log_write(log, s->left ? LOG_WARNING : LOG_INFO, "worker", "once_done", fields,
-            "%lld published, %lld dead, %lld left%s%s", (long long)s->published, (long long)s->dead, (long long)s->left,
-            *s->reason ? ": " : "", s->reason);
+            "%lld published, %lld dead, %lld left%s%s%s%s", (long long)s->published, (long long)s->dead,
+            (long long)s->left, *s->reason ? ": " : "", s->reason, *s->next ? ". " : "", s->next);
   return s->left ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

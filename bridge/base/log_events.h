@@ -19,7 +19,8 @@
   X("worker", "notify", "warning", "The service manager cannot be told how it is")                                     \
   X("worker", "once_done", "warning", "--once ends; a warning when something stayed")                                  \
   X("worker", "once_failed", "error", "--once could not flush")                                                        \
-  X("worker", "once_unreachable", "error", "--once: no broker answered for 30 s")                                      \
+  X("worker", "once_stopped", "error", "--once: nothing moved for 30 s; reason and exit status tell what stopped it")  \
+  X("worker", "once_unreachable", "error", "--once: Kafka could not be used for 30 s; reason tells why")               \
   X("worker", "metrics_not_saved", "warning", "The figures of the last 10 s would be lost by a crash")                 \
   X("service", "metrics_not_saved", "warning", "The same, at the start or the end")                                    \
   X("service", "metrics_lost", "warning", "The saved figures are damaged and begin anew")                              \
@@ -87,6 +88,7 @@
   X("kafka", "kafka_error", "debug", "An error that librdkafka mends itself")                                          \
   X("kafka", "kafka_fatal", "error", "One that it does not; a new producer is made")                                   \
   X("kafka", "kafka_guarantee_weakened", "warning", "A kafka.* setting gives up something that is promised")           \
+  X("kafka", "kafka_scram_old", "warning", "This librdkafka cannot log in to Kafka 4 by SCRAM")                        \
   X("kafka", "kafka_setting_unknown", "warning", "A kafka.* setting that this busbridge does not know is passed on")   \
   X("keys", "redis_away", "warning", "Redis cannot be used; publishing goes on")                                       \
   X("keys", "redis_back", "info", "It can be used again")                                                              \

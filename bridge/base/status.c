@@ -19,6 +19,7 @@ static void cut_whole(char *text, size_t size) {
 static void fill(struct error *err, enum status st, int sys, const char *fmt, va_list args) {
   err->status = st;
   err->sys = sys;
+  err->cause = 0;
   vsnprintf(err->text, sizeof err->text, fmt, args);
   cut_whole(err->text, sizeof err->text);
 }

@@ -14,7 +14,9 @@ enum status kafka_config_check(const struct kafka_config *config, struct log *lo
   struct kafka_doubt doubt;
   for (size_t at = 0; log && kafka_config_doubt(config, &at, &doubt);)
     log_write(log, LOG_WARNING, "kafka",
-              doubt.kind == DOUBT_WEAKENED ? "kafka_guarantee_weakened" : "kafka_setting_unknown",
+              doubt.kind == DOUBT_WEAKENED ? "kafka_guarantee_weakened"
+              : doubt.kind == DOUBT_SCRAM  ? "kafka_scram_old"
+                                           : "kafka_setting_unknown",
               FIELDS(F_TEXT("key", doubt.key), F_TEXT("value", doubt.value)), "%s", doubt.text);
   return ST_OK;
 }

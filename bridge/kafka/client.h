@@ -49,9 +49,9 @@ const char *kafka_fault_word(enum kafka_fault f);
 /* Check the pairs, by the table of librdkafka's settings (options.c) and against this librdkafka without connecting:
  * ST_INVALID names the key, and why. What is taken only with a doubt is logged. */
 MUST_CHECK enum status kafka_config_check(const struct kafka_config *config, struct log *log, struct error *err);
-/* A setting that is taken, but gives up something that is promised, or that nobody here knows. */
+/* A setting that is taken, but gives up something that is promised, that nobody here knows, or that may not work. */
 struct kafka_doubt {
-  enum { DOUBT_WEAKENED, DOUBT_UNKNOWN } kind;
+  enum { DOUBT_WEAKENED, DOUBT_UNKNOWN, DOUBT_SCRAM } kind;
   const char *key, *value; /* value "" where it might be a secret */
   char text[400];          /* a sentence */
   const char *next;        /* what to do about it */

@@ -20,8 +20,20 @@ void cluster_close(struct cluster *c) {
   free(c);
 }
 
+/* It does not pass by itself: no need to wait for the answer. */
+static bool is_hopeless(struct cluster *c) {
+  rd_kafka_poll(c->handle.rk, 0);
+  pthread_mutex_lock(&c->handle.mutex);
+  enum kafka_cause cause = (enum kafka_cause)c->handle.words.cause;
+  pthread_mutex_unlock(&c->handle.mutex);
+  return !kafka_cause_passes(cause) && atomic_load(&c->handle.link) != LINK_UP;
+}
+
 enum status cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err) {
-  char *id = rd_kafka_clusterid(c->handle.rk, timeout_ms);
+  enum { STEP_MS = 250 };
+  char *id = NULL;
+  for (int left = timeout_ms; !id && left > 0 && !is_hopeless(c); left -= STEP_MS)
+    id = rd_kafka_clusterid(c->handle.rk, left < STEP_MS ? left : STEP_MS);
   if (!id)
     return handle_failed(&c->handle, ST_UNAVAILABLE, RD_KAFKA_RESP_ERR__TIMED_OUT, "Kafka does not tell its id", err);
   snprintf(out, 128, "%s", id);

@@ -11,6 +11,10 @@ void cluster_close(struct cluster *c);
 /* The cluster's id ("mockCluster..." for librdkafka's mock). ST_UNAVAILABLE when nobody answers in time. */
 MUST_CHECK enum status cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err);
 
+/* Does any broker answer under the name that it gives itself? ST_UNAVAILABLE: none does; err tells the name where
+ * that is what is wrong (advertised.listeners). */
+MUST_CHECK enum status cluster_reach(struct cluster *c, int timeout_ms, struct error *err);
+
 enum topic_state { TOPIC_THERE, TOPIC_MISSING, TOPIC_FORBIDDEN, TOPIC_UNCLEAR };
 /* State of one topic; *partitions (may be NULL) its partitions. Never creates it. ST_UNAVAILABLE as above. */
 MUST_CHECK enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,

@@ -26,6 +26,8 @@ static const struct row defaults[] = {
     {PRODUCERS, "queue.buffering.max.messages", "100000"},
     {PRODUCERS, "queue.buffering.max.kbytes", "32768"}, /* half of the memory budget; librdkafka's is 1 GiB */
     {ALL, "socket.timeout.ms", "15000"},
+    /* So that a name that leads nowhere is told within 10 s. */
+    {ALL, "socket.connection.setup.timeout.ms", "6000"},
     {ALL, "reconnect.backoff.max.ms", "1000"},
     {ALL, "allow.auto.create.topics", "false"},
     /* librdkafka refuses records of a topic it knows to be missing until its metadata is read again, after 5 minutes by
@@ -83,12 +85,19 @@ static int on_statistics(rd_kafka_t *rk, char *text, size_t len, void *opaque) {
   return 1;
 }
 
+static int cause_of(const struct handle *h, int code, const char *words) {
+  enum kafka_cause cause = kafka_cause_of(code, words);
+  return cause == CAUSE_LOGIN && h->scram_too_old ? CAUSE_SCRAM : cause;
+}
+
 /* "All brokers are down" follows the error that says why: the reason is kept. */
 static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
   bool specific = code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+  if (atomic_load(&h->misnamed) && code != RD_KAFKA_RESP_ERR__FATAL) return; /* what follows from it says less */
   pthread_mutex_lock(&h->mutex);
   if (specific || !h->specific) {
     error_set(&h->words, ST_UNAVAILABLE, "%s", text);
+    h->words.cause = cause_of(h, code, text);
     h->specific = specific;
   }
   pthread_mutex_unlock(&h->mutex);
@@ -107,17 +116,24 @@ static bool is_down(struct handle *h, int code, const char *text) {
   return down && !closed;
 }
 
+/* What is known of names begins anew with the connections. */
+static void all_down(struct handle *h) {
+  atomic_store(&h->link, LINK_DOWN);
+  atomic_store(&h->named_answered, false);
+  atomic_store(&h->listed_answered, false);
+}
+
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
   struct handle *h = opaque;
   char fatal[512];
   if (code == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof fatal)) text = fatal;
-  remember(h, code, text);
+  if (!reach_note(h, code, text)) remember(h, code, text);
   if (code == RD_KAFKA_RESP_ERR__FATAL) {
     log_write(h->log, LOG_ERROR, "kafka", "kafka_fatal", NO_FIELDS, "The producer is lost and will be made anew: %s",
               text);
     return;
   }
-  if (is_down(h, code, text)) atomic_store(&h->link, LINK_DOWN);
+  if (is_down(h, code, text)) all_down(h);
   log_write(h->log, LOG_DEBUG, "kafka", "kafka_error", FIELDS(F_TEXT("error_code", rd_kafka_err2name(code))), "%s",
             text);
 }
@@ -139,21 +155,32 @@ static rd_kafka_resp_err_t on_request(rd_kafka_t *rk, int fd, const char *broker
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* What is said before anything may be asked: a broker that refuses the login answers these too. */
+static bool is_handshake(int16_t api) {
+  enum { SASL_HANDSHAKE = 17, API_VERSIONS = 18, SASL_AUTHENTICATE = 36 };
+  return api == SASL_HANDSHAKE || api == API_VERSIONS || api == SASL_AUTHENTICATE;
+}
+
+static void note_answer(struct handle *h, int32_t broker_id) {
+  atomic_bool *whose = broker_id >= 0 ? &h->named_answered : &h->listed_answered;
+  if (!atomic_load_explicit(whose, memory_order_relaxed)) atomic_store(whose, true);
+  if (broker_id >= 0 && atomic_load_explicit(&h->misnamed, memory_order_relaxed)) atomic_store(&h->misnamed, false);
+  if (atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP) atomic_store(&h->link, LINK_UP);
+  if (atomic_load_explicit(&h->doubtful, memory_order_relaxed)) atomic_store(&h->doubtful, false);
+}
+
 /* Any answer of a broker shows that the link is up, also while no record is on its way. librdkafka's threads. */
 static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
                                        int16_t version, int32_t correlation, size_t size, int64_t rtt,
                                        rd_kafka_resp_err_t code, void *opaque) {
-  (void)rk, (void)fd, (void)broker, (void)broker_id, (void)version, (void)correlation, (void)size, (void)rtt;
+  (void)rk, (void)fd, (void)broker, (void)version, (void)correlation, (void)size, (void)rtt;
   struct handle *h = opaque;
   struct handle_tally *tally = tally_of(h, api);
   /* librdkafka tells each answer twice: on the broker's thread, then on the one that handles it, before that one can
    * send again. An error here is no answer. */
   if (tally && code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_exchange(&tally->awaited, false))
     atomic_fetch_add(&tally->answered, 1);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP)
-    atomic_store(&h->link, LINK_UP);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_load_explicit(&h->doubtful, memory_order_relaxed))
-    atomic_store(&h->doubtful, false);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && !is_handshake(api)) note_answer(h, broker_id);
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -324,8 +351,10 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
       (struct handle){.log = log, .role = role, .owner = owner, .link = LINK_UNKNOWN, .statistics = config->statistics};
   if (pthread_mutex_init(&h->mutex, NULL) != 0) return error_set(err, ST_NO_MEMORY, "out of memory");
   h->has_mutex = true;
+  h->servers = strdup(kafka_servers(config));
+  h->scram_too_old = kafka_scram_too_old(config);
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  enum status st = set_all(conf, config, role, err);
+  enum status st = h->servers ? set_all(conf, config, role, err) : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st != ST_OK) goto out;
   rd_kafka_conf_set_opaque(conf, h);
   rd_kafka_conf_set_log_cb(conf, on_log);
@@ -349,6 +378,8 @@ void handle_close(struct handle *h) {
   /* Leaving a group is not needed, and could wait for a broker that is away. */
   if (h->rk) rd_kafka_destroy_flags(h->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   h->rk = NULL;
+  free(h->servers);
+  h->servers = NULL;
   if (h->has_mutex) pthread_mutex_destroy(&h->mutex);
   h->has_mutex = false;
 }
@@ -379,15 +410,18 @@ enum status handle_status(int code) {
 }
 
 enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err) {
-  return handle_failed_saying(h, st, rd_kafka_err2str(code), what, err);
+  return handle_failed_saying(h, st, code, rd_kafka_err2str(code), what, err);
 }
 
-enum status handle_failed_saying(struct handle *h, enum status st, const char *words, const char *what,
+/* Why nobody answers, where that is known, says more than the call that waited for it. */
+enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words, const char *what,
                                  struct error *err) {
   rd_kafka_poll(h->rk, 0);
   pthread_mutex_lock(&h->mutex);
-  bool down = st == ST_UNAVAILABLE && h->words.text[0] && atomic_load(&h->link) != LINK_UP;
-  error_set(err, st, "%s: %s", what, down ? h->words.text : words);
+  bool misnamed = atomic_load(&h->misnamed);
+  bool down = h->words.text[0] && (misnamed || (st == ST_UNAVAILABLE && atomic_load(&h->link) != LINK_UP));
+  error_set(err, st, "%s%s%s", misnamed ? "" : what, misnamed ? "" : ": ", down ? h->words.text : words);
+  if (err) err->cause = down ? h->words.cause : cause_of(h, code, words);
   pthread_mutex_unlock(&h->mutex);
   return st;
 }

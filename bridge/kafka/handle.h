@@ -7,6 +7,7 @@
 #define BRIDGE_KAFKA_HANDLE_H
 
 #include "bridge/kafka/publisher.h"
+#include "bridge/kafka/remedy.h"
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
@@ -52,6 +53,10 @@ struct handle {
   struct error words;                /* the last error that librdkafka told */
   struct statistics *statistics;     /* of the configuration */
   bool specific;                     /* words say more than "all brokers are down" */
+  char *servers;                     /* where brokers are looked for: what remedies and reach.c go by */
+  bool scram_too_old;                /* of the configuration */
+  /* A broker of the list has answered; so has one under the name it gave; or cannot be reached by it: words say so. */
+  atomic_bool listed_answered, named_answered, misnamed;
 };
 
 struct cluster {
@@ -66,9 +71,13 @@ void handle_close(struct handle *h); /* a handle of zeros is fine */
 /* err = st, "what: <librdkafka's last words, or those of code>". Serves waiting events first, so that the words are
  * fresh. */
 enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err);
-/* The same with words of the caller's in place of those of a code. */
-enum status handle_failed_saying(struct handle *h, enum status st, const char *words, const char *what,
+/* The same with words of the caller's in place of those of the code. */
+enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words, const char *what,
                                  struct error *err);
+/* reach.c. True: this error says that a broker names an address that cannot be reached; words are set. */
+bool reach_note(struct handle *h, int code, const char *text);
+/* err = that, of this broker. */
+enum status reach_failed(struct error *err, struct span name, struct span why);
 /* The status for a blocking call that ended with this code. */
 enum status handle_status(int code);
 /* A number of the configuration as it is in force, 0: there is no such key. */

@@ -1,5 +1,6 @@
 /* options.c - the user's kafka.* settings, judged by the table: each by itself, then together. */
 #include "bridge/kafka/options.h"
+#include "bridge/kafka/remedy.h"
 
 #include <strings.h>
 
@@ -102,10 +103,22 @@ static bool not_known(const struct kafka_pair *pair, struct kafka_doubt *out) {
   return true;
 }
 
+static bool cannot_log_in(const struct kafka_config *config, struct kafka_doubt *out) {
+  if (!kafka_scram_too_old(config)) return false;
+  *out = (struct kafka_doubt){.kind = DOUBT_SCRAM, .key = "sasl.mechanism", .value = "SCRAM"};
+  out->next =
+      "Take librdkafka 2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol "
+      "= sasl_ssl, or OAUTHBEARER";
+  snprintf(out->text, sizeof out->text,
+           "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password (to Kafka 3 it can). %s.",
+           kafka_library_version(), out->next);
+  return true;
+}
+
 bool kafka_config_doubt(const struct kafka_config *config, size_t *at, struct kafka_doubt *out) {
   while (*at < config->count) {
     const struct kafka_pair *pair = &config->pairs[(*at)++];
     if (weakens(config, pair, out) || not_known(pair, out)) return true;
   }
-  return false;
+  return (*at)++ == config->count && cannot_log_in(config, out);
 }

@@ -155,7 +155,7 @@ enum publisher_link publisher_link(const struct publisher *p, struct error *text
     *text = h->words;
     pthread_mutex_unlock(&h->mutex);
   }
-  return (enum publisher_link)atomic_load(&h->link);
+  return atomic_load(&h->misnamed) ? LINK_DOWN : (enum publisher_link)atomic_load(&h->link);
 }
 
 bool publisher_fatal(const struct publisher *p, struct error *text) {
@@ -184,7 +184,7 @@ static enum txn_next judge(struct publisher *p, rd_kafka_error_t *e, bool may_ab
     next = may_abort ? TXN_ABORT : TXN_RENEW;
   else if (rd_kafka_error_is_retriable(e))
     next = TXN_AGAIN;
-  handle_failed_saying(&p->handle, handle_status(code), rd_kafka_error_string(e), what, err);
+  handle_failed_saying(&p->handle, handle_status(code), code, rd_kafka_error_string(e), what, err);
   rd_kafka_error_destroy(e);
   return next;
 }
@@ -234,6 +234,7 @@ enum txn_next publisher_position(struct publisher *p, const struct position *pos
   snprintf(what, sizeof what, "sending position %lld of %s", (long long)position->number, position->topic);
   next = judge(p, rd_kafka_send_offsets_to_transaction(p->handle.rk, offsets, group, ANSWER_MS), !p->committing, what,
                err);
+  if (err && err->cause == CAUSE_TOPIC_MISSING) err->cause = CAUSE_LEDGER_MISSING;
 out:
   rd_kafka_consumer_group_metadata_destroy(group);
   rd_kafka_topic_partition_list_destroy(offsets);

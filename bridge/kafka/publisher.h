@@ -59,7 +59,8 @@ int64_t publisher_batch_bytes(const struct publisher *p);
 size_t publisher_in_flight(const struct publisher *p); /* handed over and not reported */
 /* Wait until nothing is in flight, at most timeout_ms: ST_OK or ST_AGAIN. */
 MUST_CHECK enum status publisher_flush(struct publisher *p, int timeout_ms);
-/* DOWN after "all brokers down" until any broker answers anything: within 10 s of its return when nothing is on its
+/* DOWN also while the brokers name addresses that cannot be reached. DOWN after "all brokers down" until any broker
+ * answers anything but a handshake: within 10 s of its return when nothing is on its
  * way, at once when something is; text (may be NULL) gets librdkafka's last words. Any thread.
  */
 enum publisher_link publisher_link(const struct publisher *p, struct error *text);

@@ -202,6 +202,8 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
     }
     give_back(r);
     r->message = rd_kafka_consumer_poll(r->handle.rk, timeout_ms);
+    if (!r->message && atomic_load(&r->handle.misnamed))
+      return handle_failed(&r->handle, ST_UNAVAILABLE, RD_KAFKA_RESP_ERR__TIMED_OUT, "", err);
     if (!r->message) return ST_AGAIN;
     rd_kafka_resp_err_t code = r->message->err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -32,7 +32,7 @@ bool reader_begins(const struct reader *r, size_t i, const char **topic, int *pa
 void reader_close(struct reader *r);
 /* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
  * to the end it had when that was read (said once each time that happens); else an error. An outage is ST_AGAIN: it is
- * waited for. */
+ * waited for, but where the brokers name addresses that cannot be reached from here: ST_UNAVAILABLE. */
 MUST_CHECK enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err);
 
 #endif

@@ -25,6 +25,7 @@ enum status keys_open(const struct keys_config *config, struct log *log, struct 
   k->clock = config->clock;
   k->log = log;
   k->timeout_ms = config->timeout_ms;
+  k->required = config->required;
   enum status st = fill(k, config, err);
   if (st != ST_OK) {
     keys_close(k);

@@ -21,6 +21,7 @@ struct keys_config {
   const char *prefix; /* "busbridge:<outbox id>:" */
   int64_t ttl_ms;
   int timeout_ms; /* of connecting and of each answer */
+  bool required;  /* whoever asks waits for Redis instead of going on: only for what the log says */
   int folder;     /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading commands) */
   bool inspect; /* know the ids that lie in keys-due, and change nothing: only keys_check and keys_state may be asked */
   const struct clock *clock;

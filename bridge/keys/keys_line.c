@@ -40,11 +40,11 @@ const char *keys_remedy(const char *error, bool *answered) {
 /* Where nothing is kept (a command), whoever asked is told by the status. */
 static void say_away(struct keys *k, const char *error) {
   bool answered;
-  log_write(
-      k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
-      FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
-      "Redis cannot be used for idempotency keys. %s. Publishing goes on, ids of published events wait in keys-due",
-      keys_remedy(error, &answered));
+  log_write(k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
+            FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
+            "Redis cannot be used for idempotency keys. %s. %s", keys_remedy(error, &answered),
+            k->required ? "Everything waits for it, since redis.required is true"
+                        : "Publishing goes on, ids of published events wait in keys-due");
 }
 
 static void say_back(struct keys *k) {

@@ -22,6 +22,7 @@ struct keys {
   char *prefix;
   char ttl[24]; /* in seconds */
   int timeout_ms;
+  bool required;
   const struct clock *clock;
   struct log *log;
   struct due *due; /* NULL: nothing is kept. Changed under set.lock only */

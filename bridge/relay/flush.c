@@ -1,7 +1,7 @@
 /* flush.c - explicit flushes: what may be taken now, and when a flush is over. */
 #include "bridge/relay/parts.h"
 
-#define UNREACHABLE_MS (INT64_C(30) * 1000)
+#define STALLED_MS (INT64_C(30) * 1000)
 
 static bool limit_reached(const struct flush *f) {
   return f->limit && f->own >= f->limit;
@@ -66,22 +66,42 @@ void flush_settled(struct relay *r, const struct item *item, enum outcome fate) 
   }
 }
 
+/* The door that everything waits at; else that of a topic. Lock held. */
+static const struct breaker_view *closed_door(const struct relay *r) {
+  static const char *const all[] = {"outbox", "redis", "kafka"};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t j = 0; j < r->status.breaker_count; j++)
+      if (!strcmp(r->status.breakers[j].target, all[i])) return &r->status.breakers[j];
+  return r->status.breaker_count ? &r->status.breakers[0] : NULL;
+}
+
+static bool is_topic(const struct breaker_view *b) {
+  return strcmp(b->target, "kafka") != 0 && strcmp(b->target, "redis") != 0 && strcmp(b->target, "outbox") != 0;
+}
+
+static void say_door(struct flush_progress *p, const struct breaker_view *b, bool stalled) {
+  snprintf(p->reason, sizeof p->reason, "%.60s: %.255s", b ? b->target : "kafka",
+           b ? b->reason : "nothing was acknowledged or settled for 30 s");
+  snprintf(p->remedy, sizeof p->remedy, "%s", b ? b->remedy : "See the broker's log; busbridge doctor tells more");
+  if (!b || !is_topic(b)) snprintf(p->stopped_by, sizeof p->stopped_by, "%.15s", b ? b->target : "kafka");
+  p->unreachable = stalled && !strcmp(p->stopped_by, "kafka");
+}
+
 /* Why something is left, in words; lock held. */
 static void say_why(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
   struct flush_progress *p = &f->progress;
-  const struct breaker_view *b = r->status.breaker_count ? &r->status.breakers[0] : NULL;
+  const struct breaker_view *b = closed_door(r);
   p->left = counts->pending;
-  p->reason[0] = '\0';
+  p->reason[0] = p->remedy[0] = p->stopped_by[0] = '\0';
   if (r->status.failed != ST_OK) {
-    snprintf(p->reason, sizeof p->reason, "%.290s", r->status.failure);
+    snprintf(p->reason, sizeof p->reason, "%.390s", r->status.failure);
     return;
   }
   if (p->left && r->paused)
     snprintf(p->reason, sizeof p->reason, "publishing was paused; go on by: busbridge resume");
-  else if (p->unreachable || (p->left && b))
-    snprintf(p->reason, sizeof p->reason, "%.60s: %.220s", b ? b->target : "kafka",
-             b ? b->reason : "no answer for 30 s");
+  else if (f->stalled || (p->left && b))
+    say_door(p, b, f->stalled);
   else if (p->left && f->cancelled)
     snprintf(p->reason, sizeof p->reason, "the flush was cancelled");
   else if (p->left && limit_reached(f))
@@ -100,11 +120,10 @@ static bool held_come_again(struct relay *r) {
          !store_scanned(r->parts.store, r->order_scan) || !store_scanned(r->parts.store, r->waiting.asked);
 }
 
-/* Everything was given back until a probe gets through. Lock held. */
-static bool kafka_is_away(const struct relay *r) {
-  for (size_t i = 0; i < r->status.breaker_count; i++)
-    if (!strcmp(r->status.breakers[i].target, "kafka")) return true;
-  return false;
+/* Nothing gets through, or nothing can be read: kafka, redis or the outbox itself. Lock held. */
+static bool all_wait(const struct relay *r) {
+  const struct breaker_view *b = closed_door(r);
+  return b && !is_topic(b);
 }
 
 /* Lock held. growing: files that may become entries. */
@@ -112,12 +131,12 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
   int64_t now_ms = clock_mono_ms(r->parts.clock);
   if (r->status.failed != ST_OK) return true;
-  if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > UNREACHABLE_MS)
-    return f->progress.unreachable = true;
+  if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > STALLED_MS) return f->stalled = true;
   if (f->open) return false;
   if (f->cancelled || r->paused || limit_reached(f)) return true;
-  if (!store_scanned(r->parts.store, f->generation)) return false;
-  if (kafka_is_away(r)) return f->progress.unreachable = now_ms - f->quiet_since_ms > UNREACHABLE_MS;
+  bool scanned = store_scanned(r->parts.store, f->generation);
+  if (all_wait(r) && (!scanned || counts->pending)) return f->stalled = now_ms - f->quiet_since_ms > STALLED_MS;
+  if (!scanned) return false;
   if (held_come_again(r)) return false;
   if (!f->patient) return true;
   if (counts->growing) return false;

@@ -8,6 +8,7 @@
 
 #include "bridge/base/table.h"
 #include "bridge/kafka/cluster.h"
+#include "bridge/kafka/remedy.h"
 #include "bridge/relay/breaker.h"
 #include "bridge/relay/holds.h"
 #include "bridge/relay/ledger.h"
@@ -61,6 +62,7 @@ struct batch {
 struct flush {
   uint64_t id, limit, generation;
   bool active, patient, cancelled;
+  bool stalled;           /* it is over because nothing moved any more */
   uint64_t own, open;     /* entries taken for it; of those and the ones in hand when it began, not settled yet */
   int64_t quiet_since_ms; /* monotonic: nothing acknowledged or settled since */
   struct flush_progress progress;
@@ -134,6 +136,7 @@ struct relay {
   size_t back_count;
   bool topics_ready, link_down, queue_full;
   bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
+  int link_cause;       /* enum kafka_cause, while it is down */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
   unsigned renew_tries, lock_unseen;
   bool disk_refuses;  /* what an earlier run left cannot be settled now, which is told */
@@ -198,9 +201,13 @@ void key_waits(struct relay *r, const struct item *item);
 bool set_apart(struct relay *r, struct item *item);
 /* It was refused together with others, and there is no room to set it apart: its topic's door closes for a while. */
 void refuse_topic(struct relay *r, struct item *item);
-bool may_pass(struct relay *r, struct item *item); /* doors and waiting keys; P */
-void kafka_trouble(struct relay *r, const char *text, int code);
+bool may_pass(struct relay *r, struct item *item);                      /* doors and waiting keys; P */
+void kafka_trouble(struct relay *r, const struct error *why, int code); /* why: with its cause */
 void kafka_worked(struct relay *r);
+
+/* away.c: why nothing can go to Kafka, with what to do about it */
+void away_show(struct relay *r, const struct error *err);             /* lock held: in health */
+void away_tell(struct relay *r, const struct error *err, bool first); /* in the log; not the first time: quietly */
 
 /* transact.c: P, exactly once */
 void transact_next(struct relay *r); /* the next prepared batch, if there is one: one transaction or more */

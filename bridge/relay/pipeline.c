@@ -169,14 +169,11 @@ static void watch_calls(struct relay *r) {
   if (look && r->call_quiet) publisher_poll(r->publisher, 0);
   struct error words = {0};
   enum publisher_link link = look ? publisher_link(r->publisher, &words) : LINK_UNKNOWN;
-  if (link == LINK_DOWN)
-    status_breaker(r, "kafka", BREAKER_OPEN, words.text, "Everything stays pending and goes on by itself");
+  if (link == LINK_DOWN) away_show(r, &words);
   bool told = link == LINK_DOWN && r->told_ms != since;
   if (told) r->told_ms = since;
   pthread_mutex_unlock(&r->lock);
-  if (told)
-    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_away", FIELDS(F_TEXT("error", words.text)),
-              "Kafka does not answer; everything stays pending and goes on by itself");
+  if (told) away_tell(r, &words, true);
   if (link == LINK_UP && lasts > HANGING_MS)
     relay_fail(r, ST_UNAVAILABLE,
                "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");

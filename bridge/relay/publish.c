@@ -45,14 +45,23 @@ static void topic_trouble(struct relay *r, unsigned topic, const struct delivery
               "Events of this topic wait, the others go on. %s", remedy);
 }
 
-void kafka_trouble(struct relay *r, const char *text, int code) {
+void kafka_trouble(struct relay *r, const struct error *why, int code) {
   struct relay_tuning tuning = relay_tuning_now(r);
-  bool first = breaker_trouble(&r->kafka, &tuning.quick, r->parts.clock, text);
-  show(r, "kafka", &r->kafka, "Everything stays pending and goes on by itself; see the broker's log");
+  char remedy[400];
+  bool first = breaker_trouble(&r->kafka, &tuning.quick, r->parts.clock, why->text);
+  kafka_remedy((enum kafka_cause)why->cause, &r->client, r->config.ledger_topic, remedy, sizeof remedy);
+  show(r, "kafka", &r->kafka, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "kafka_unavailable",
-              FIELDS(F_INT("error_code", code), F_TEXT("error", text)),
-              "Kafka does not take records; everything stays pending and goes on by itself");
+              FIELDS(F_INT("error_code", code), F_TEXT("error", why->text)),
+              "Kafka does not take records; everything stays pending and goes on by itself. %s", remedy);
+}
+
+static void delivery_trouble(struct relay *r, const struct delivery *d) {
+  struct error why = {0};
+  error_set(&why, ST_UNAVAILABLE, "%s", d->text);
+  why.cause = kafka_cause_of(d->code, d->text);
+  kafka_trouble(r, &why, d->code);
 }
 
 /* What went back as held comes again, in front of what is newer. */
@@ -124,7 +133,7 @@ static void judge(struct relay *r, struct item *item, const struct delivery *d, 
   case BLAME_HOPELESS: blame_event(r, item, d); break;
   case BLAME_TOPIC: topic_trouble(r, item->topic, d); break;
   case BLAME_WORLD:
-    if (d->fault != KAFKA_PURGED) kafka_trouble(r, d->text, d->code);
+    if (d->fault != KAFKA_PURGED) delivery_trouble(r, d);
     break;
   }
   if (item->outcome != OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
@@ -308,16 +317,18 @@ static void tick_breakers(struct relay *r) {
 void watch_link(struct relay *r) {
   struct error err = {0};
   bool down = publisher_link(r->publisher, &err) == LINK_DOWN;
-  if (down == r->link_down) return;
+  if (down == r->link_down && (!down || err.cause == r->link_cause)) return;
   r->link_down = down;
+  r->link_cause = err.cause;
   if (down)
-    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_away", FIELDS(F_TEXT("error", err.text)),
-              "Kafka does not answer; everything stays pending and goes on by itself");
+    away_tell(r, &err, true);
   else
     log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
   pthread_mutex_lock(&r->lock);
-  status_breaker(r, "kafka", down ? BREAKER_OPEN : r->kafka.state, down ? err.text : r->kafka.reason,
-                 "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
+  if (down)
+    away_show(r, &err);
+  else
+    status_breaker(r, "kafka", r->kafka.state, r->kafka.reason, "See the broker's log");
   pthread_mutex_unlock(&r->lock);
 }
 

@@ -73,8 +73,10 @@ MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, 
 struct flush_progress {
   bool finished;
   uint64_t taken, published, duplicates, retried, dead, vanished, held, left, total; /* total: pending when it began */
-  bool unreachable; /* nobody answered: the caller may want exit code 75 */
-  char reason[300]; /* why something is left, "" = nothing is */
+  bool unreachable;    /* nothing moved for 30 s, and it is Kafka that does not answer: exit code 75 */
+  char stopped_by[16]; /* what keeps everything: "kafka", "redis", "outbox"; "" = nothing does */
+  char reason[400];    /* why something is left, "" = nothing is */
+  char remedy[400];    /* what to do about it, "" = nothing */
 };
 MUST_CHECK enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_progress *out);
 /* Ends a running flush early (Ctrl-C): nothing new is taken. */
@@ -82,12 +84,12 @@ void relay_flush_cancel(struct relay *r, uint64_t id);
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
 struct breaker_view {
-  char target[256]; /* "kafka", a topic's name, or "outbox" */
+  char target[256]; /* "kafka", a topic's name, "outbox", or "redis" (redis.required) */
   enum breaker_state state;
   char reason[256], remedy[400];
   int64_t since_us;
 };
-#define RELAY_BREAKERS 66 /* kafka, outbox, and at most 64 topics are shown */
+#define RELAY_BREAKERS 67 /* kafka, outbox, redis, and at most 64 topics are shown */
 struct relay_status {
   uint64_t in_flight;      /* handed to Kafka, not acknowledged */
   uint64_t retrying;       /* entries that the present scan found to wait for a due time */
@@ -96,7 +98,7 @@ struct relay_status {
   int64_t last_publish_us; /* TIME_NONE: never */
   int64_t heartbeat_us;    /* when the publisher last turned, TIME_NONE: never; then the other two */
   int64_t reader_us, finisher_us;
-  bool reached;       /* Kafka has answered at least once */
+  bool reached;       /* all that publishing needs of Kafka was there at least once */
   enum status failed; /* not ST_OK: the relay cannot go on, failure says why */
   char failure[600];
   size_t breaker_count; /* those that are not closed */

@@ -4,36 +4,26 @@
 
 #include <time.h>
 
-enum { ANSWER_MS = 2000, LOOKS = 10, PAUSE_MS = 200, FRAME_BYTES = 256 /* of a record: its headers, about */ };
+enum {
+  ANSWER_MS = 2000,
+  REACH_MS = 7000,
+  LOOKS = 10,
+  PAUSE_MS = 200,
+  FRAME_BYTES = 256 /* of a record: its headers, about */
+};
 static const struct backoff again = {.base_ms = 250, .max_ms = 5000, .jitter_ms = 100};
 
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size) {
-  const char *name = routing_topic_name(r->parts.routing, topic);
-  if (fault == KAFKA_TOPIC_DENIED) {
-    snprintf(out, size,
-             "Allow this client to Write and Describe the topic %s (kafka-acls --add --allow-principal "
-             "User:... --producer --topic %s)",
-             name, name);
-    return;
-  }
   if (fault == KAFKA_RECORD_REFUSED) {
     snprintf(out, size,
              "busbridge list shows why. Those of another topic are tried one by one at this moment; then it is "
              "this one's turn");
     return;
   }
-  if (fault == KAFKA_CLOCK) {
-    snprintf(
-        out, size,
-        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow within 30 s. What "
-        "the topic %s takes is its message.timestamp.after.max.ms and .before.max.ms",
-        name);
-    return;
-  }
-  struct buffer hint = {0};
-  cluster_create_hint(r->parts.kafka, name, &hint);
-  snprintf(out, size, "Create it, and its events follow within 30 s: %s", buffer_z(&hint));
-  buffer_release(&hint);
+  enum kafka_cause cause = fault == KAFKA_TOPIC_DENIED ? CAUSE_TOPIC_DENIED
+                           : fault == KAFKA_CLOCK      ? CAUSE_CLOCK
+                                                       : CAUSE_TOPIC_MISSING;
+  kafka_remedy(cause, &r->client, routing_topic_name(r->parts.routing, topic), out, size);
 }
 
 /* The transaction whose records were refused has just been aborted, which the broker noted. */
@@ -176,6 +166,7 @@ static enum status prepare_ledger(struct relay *r, struct error *err) {
 static enum status prepare_all(struct relay *r, struct error *err) {
   enum status st = ST_OK;
   if (!r->cluster) st = cluster_open(&r->client, r->parts.log, &r->cluster, err);
+  if (st == ST_OK) st = cluster_reach(r->cluster, REACH_MS, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
   bool settles = !r->ledger.started; /* at_least_once too, where exactly_once left manifests */
   if (st == ST_OK && (r->exactly_once || settles)) st = prepare_ledger(r, err);
@@ -191,17 +182,18 @@ void topics_prepare(struct relay *r) {
   r->topics_ready = st == ST_OK;
   if (st == ST_INVALID || st == ST_UNSUPPORTED) relay_fail(r, st, err.text);
   pthread_mutex_lock(&r->lock);
-  r->status.reached = r->status.reached || r->topics_ready;
-  status_breaker(r, "kafka", r->topics_ready ? BREAKER_CLOSED : BREAKER_OPEN, err.text,
-                 "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
+  r->status.reached = r->status.reached || (r->topics_ready && r->ledger.started); /* else a transaction is first */
+  if (r->topics_ready)
+    status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
+  else
+    away_show(r, &err);
   pthread_mutex_unlock(&r->lock);
   if (r->topics_ready) {
     if (r->topics_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers");
     r->topics_tries = 0;
     return;
   }
-  if (r->topics_tries++ == 0)
-    log_write(r->parts.log, LOG_ERROR, "relay", "kafka_away", FIELDS(F_TEXT("error", err.text)),
-              "Kafka does not answer; everything stays pending and goes on by itself");
+  if (r->topics_tries++ == 0 || err.cause != r->link_cause) away_tell(r, &err, true);
+  r->link_cause = err.cause;
   r->topics_due_ms = clock_mono_ms(r->parts.clock) + backoff_delay_ms(&again, r->topics_tries, r->parts.clock);
 }

@@ -48,15 +48,12 @@ static void leave_transactions(struct relay *r) {
 }
 
 static void tell_away(struct relay *r, const struct error *err) {
-  unsigned quick = relay_tuning_now(r).max_retries;
+  unsigned quick = kafka_cause_passes((enum kafka_cause)err->cause) ? relay_tuning_now(r).max_retries : 0;
   if (++r->renew_tries <= quick) return;
   pthread_mutex_lock(&r->lock);
-  status_breaker(r, "kafka", BREAKER_OPEN, err->text,
-                 "Everything stays pending and goes on by itself; check kafka.bootstrap.servers and the broker");
+  away_show(r, err);
   pthread_mutex_unlock(&r->lock);
-  log_write(r->parts.log, r->renew_tries == quick + 1 ? LOG_ERROR : LOG_DEBUG, "relay", "kafka_away",
-            FIELDS(F_TEXT("error", err->text)),
-            "Kafka does not answer; everything stays pending and goes on by itself");
+  away_tell(r, err, r->renew_tries == quick + 1);
 }
 
 static void disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
@@ -108,12 +105,11 @@ static enum ledger_found try_renew(struct relay *r) {
   switch (found) {
   case LEDGER_READY:
   case LEDGER_COMMITTED:
-    if (r->renew_tries) {
-      pthread_mutex_lock(&r->lock);
-      status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
-      pthread_mutex_unlock(&r->lock);
-      log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
-    }
+    pthread_mutex_lock(&r->lock);
+    r->status.reached = true;
+    if (r->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
+    pthread_mutex_unlock(&r->lock);
+    if (r->renew_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
     disk_is_back(r);
     renewed(r);
     break;
@@ -526,7 +522,8 @@ static bool try_again(struct relay *r, unsigned *tries, const struct error *err)
   struct relay_tuning tuning = relay_tuning_now(r);
   if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(r, err);
   if (++*tries <= tuning.max_retries) return pause_ms(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
-  kafka_trouble(r, *err->text ? err->text : "transactions come to nothing", 0);
+  static const struct error in_vain = {.status = ST_UNAVAILABLE, .text = "transactions come to nothing"};
+  kafka_trouble(r, *err->text ? err : &in_vain, 0);
   r->topics_ready = false;
   return true;
 }

@@ -64,16 +64,37 @@ static void find_twins(struct turn *t) {
 }
 
 /* redis.required: false when the relay stops meanwhile. */
-static bool wait_for_keys(struct relay *r) {
-  log_write(r->parts.log, LOG_WARNING, "relay", "redis_awaited", NO_FIELDS,
-            "Redis does not answer and redis.required is true: everything waits for it");
+static bool wait_for_keys(struct relay *r, bool first) {
+  struct keys_state keys;
+  char remedy[400];
+  bool answered;
+  keys_state(r->parts.keys, &keys);
+  snprintf(remedy, sizeof remedy, "%s; redis.required = false goes on without it", keys_remedy(keys.error, &answered));
+  if (first)
+    log_write(r->parts.log, LOG_WARNING, "relay", "redis_awaited", FIELDS(F_TEXT("error", keys.error)),
+              "Redis does not answer and redis.required is true: everything waits for it");
   pthread_mutex_lock(&r->lock);
+  status_breaker(r, "redis", BREAKER_OPEN, keys.error, remedy);
   int64_t until = clock_mono_ms(r->parts.clock) + KEYS_RETRY_MS;
   while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, KEYS_RETRY_MS);
   bool go_on = !r->stopping;
   pthread_mutex_unlock(&r->lock);
   relay_beat(r, &r->reader_us);
   return go_on;
+}
+
+/* Unavailable: seen is then by the ids due alone; Redis filters, it never decides. */
+static enum status ask_keys(struct relay *r, const struct span *ids, size_t n, bool *seen, struct span *places) {
+  enum status st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+  bool waited = false;
+  for (; st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r, !waited); waited = true)
+    st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+  if (waited && st == ST_OK) {
+    pthread_mutex_lock(&r->lock);
+    status_breaker(r, "redis", BREAKER_CLOSED, "", "");
+    pthread_mutex_unlock(&r->lock);
+  }
+  return st;
 }
 
 static void stage_screen(struct turn *t) {
@@ -88,10 +109,7 @@ static void stage_screen(struct turn *t) {
     if (item->outcome == OUTCOME_SEND) asked[n] = item, ids[n++] = item->id;
   }
   if (n == 0) return;
-  /* Unavailable: seen is then by the ids due alone; Redis filters, it never decides. */
-  enum status st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
-  while (st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r))
-    st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+  enum status st = ask_keys(r, ids, n, seen, places);
   series_add(metrics_series(r->parts.metrics, METRIC_REDIS, "check", st == ST_OK ? "ok" : "error"), 1);
   for (size_t i = 0; i < n; i++) {
     if (!seen[i]) continue;

@@ -1,5 +1,6 @@
 /* doctor_kafka.c - the broker: what it is, what we may do there, and whether all that a relay needs is there. */
 #include "bridge/base/durable.h"
+#include "bridge/kafka/remedy.h"
 #include "bridge/relay/standing.h"
 #include "bridge/service/doctor_parts.h"
 
@@ -10,6 +11,14 @@ enum { ANSWER_MS = 10000 };
 
 static const char *servers(const struct doctor *d) {
   return kafka_servers(&d->kafka);
+}
+
+static void next_remedy(struct doctor *d, int cause, const char *subject) {
+  char remedy[700];
+  struct kafka_config config = d->kafka;
+  config.transactional_id = d->group[0] ? d->group : NULL;
+  kafka_remedy((enum kafka_cause)cause, &config, subject, remedy, sizeof remedy);
+  doctor_next(d, "%s", remedy);
 }
 
 /* "<tool> --bootstrap-server ... <what follows>" as the thing to do. */
@@ -32,6 +41,7 @@ static void check_broker(struct doctor *d) {
   struct error err = {0};
   enum status st = cluster_open(&d->kafka, NULL, &d->cluster, &err);
   if (st == ST_OK) st = cluster_id(d->cluster, ANSWER_MS, d->cluster_id, &err);
+  if (st == ST_OK) st = cluster_reach(d->cluster, ANSWER_MS, &err);
   d->answers = st == ST_OK;
   if (d->answers) {
     d->development = span_starts(span_of(d->cluster_id), "mockCluster");
@@ -40,8 +50,7 @@ static void check_broker(struct doctor *d) {
   }
   d->away = st == ST_UNAVAILABLE;
   doctor_found(d, "broker", EXAMINED_FAILED, "%s: %s", servers(d), err.text);
-  doctor_next(d, "Start it, or mend kafka.bootstrap.servers; the port may want TLS or a login "
-                 "(kafka.security.protocol, kafka.sasl.*)");
+  next_remedy(d, err.cause, NULL);
 }
 
 static void check_version(struct doctor *d) {
@@ -141,13 +150,10 @@ static void check_position(struct doctor *d) {
     doctor_found(d, "position", EXAMINED_SKIPPED, "not answered while the worker has a transaction open");
   } else {
     doctor_found(d, "position", EXAMINED_FAILED, "%s", err.text);
-    if (st == ST_DENIED)
-      next_command(d, "Allow it: ", "kafka-acls.sh",
-                   "--add --allow-principal User:NAME --operation Read --operation Describe --group %s", d->group);
-    else if (st == ST_INVALID)
+    if (st == ST_INVALID)
       doctor_next(d, "Do what is said there; a worker will not start before");
     else
-      doctor_next(d, "See the broker's log about __consumer_offsets: a group's coordinator is needed");
+      next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause, d->group);
   }
 }
 
@@ -184,7 +190,6 @@ static void compare_clocks(struct doctor *d) {
 static void check_transactions(struct doctor *d) {
   struct error err = {0};
   char id[80];
-  const char *group = d->group[0] ? d->group : "busbridge-";
   name_transaction(d, id);
   if (prepare(d, id, &err) == TXN_DONE) {
     doctor_found(d, "transactions", EXAMINED_OK, "allowed for %s", id);
@@ -195,16 +200,11 @@ static void check_transactions(struct doctor *d) {
     /* Rights for the worker's id alone are enough for the worker, and it has committed. */
     doctor_found(d, "transactions", d->committed ? EXAMINED_WARNING : EXAMINED_FAILED, "not allowed for %s: %s", id,
                  err.text);
-    next_command(d, "Grant Write and Describe on TransactionalId: ", "kafka-acls.sh",
-                 "--add --allow-principal User:NAME --operation Write --operation Describe --transactional-id %s "
-                 "--resource-pattern-type prefixed",
-                 group);
+    next_remedy(d, err.cause, NULL);
     return;
   }
   doctor_found(d, "transactions", EXAMINED_FAILED, "%s", err.text);
-  doctor_next(d, "See the broker's log about __transaction_state: its replication factor "
-                 "(transaction.state.log.replication.factor, .min.isr) needs as many brokers. Without transactions: "
-                 "delivery.guarantee=at_least_once");
+  next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause, NULL);
 }
 
 /* ---- topics ----------------------------------------------------------------------------------------------------- */
@@ -213,7 +213,7 @@ struct wanted {
   const char *check, *topic, *more; /* more: of the command that creates it */
   int partitions, replication;
   bool create;
-  const char *rights;
+  const char *rights; /* NULL: those of a producer */
 };
 
 static void say_missing(struct doctor *d, const struct wanted *w) {
@@ -265,8 +265,11 @@ static void check_topic(struct doctor *d, const struct wanted *w) {
     say_missing(d, w);
   } else if (state == TOPIC_FORBIDDEN) {
     doctor_found(d, w->check, EXAMINED_FAILED, "%s is forbidden to this client", w->topic);
-    next_command(d, "Allow it: ", "kafka-acls.sh", "--add --allow-principal User:NAME %s --topic '%s'", w->rights,
-                 w->topic);
+    if (w->rights)
+      next_command(d, "Allow it: ", "kafka-acls.sh", "--add --allow-principal User:NAME %s --topic '%s'", w->rights,
+                   w->topic);
+    else
+      next_remedy(d, CAUSE_TOPIC_DENIED, w->topic);
   } else if (state == TOPIC_UNCLEAR) {
     doctor_found(d, w->check, EXAMINED_WARNING, "%s has no leader at this moment", w->topic);
     doctor_next(d, "Try again; if it stays so, see the brokers' logs");
@@ -293,7 +296,7 @@ static void check_topics(struct doctor *d) {
                      .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
                      .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION),
                      .create = strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing") == 0,
-                     .rights = "--producer"};
+                     .rights = NULL};
   for (unsigned i = 0; d->routing && i < routing_topics(d->routing); i++) {
     w.topic = routing_topic_name(d->routing, i);
     check_topic(d, &w);
@@ -325,7 +328,7 @@ void doctor_check_kafka(struct doctor *d) {
   if (!d->answers) {
     static const char *const rest[] = {"cluster", "transactions", "topics"};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
-      doctor_found(d, rest[i], EXAMINED_SKIPPED, "not asked: the broker does not answer");
+      doctor_found(d, rest[i], EXAMINED_SKIPPED, "not asked: the broker cannot be used");
     return;
   }
   check_version(d);

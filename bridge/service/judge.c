@@ -73,6 +73,7 @@ static void rule_breakers(const struct facts *f, const struct limits *l, struct 
   char age[DURATION_TEXT];
   for (size_t i = 0; f->status && i < f->status->breaker_count; i++) {
     const struct breaker_view *b = &f->status->breakers[i];
+    if (strcmp(b->target, "redis") == 0) continue; /* rule_redis tells */
     int64_t open_ms = (f->now_us - b->since_us) / 1000;
     bool critical = open_ms >= l->oldest_ms[1] || strcmp(b->target, "outbox") == 0;
     say(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Nothing goes to %s for %s: %s", b->target,

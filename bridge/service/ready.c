@@ -47,22 +47,22 @@ static void check_lock(struct service *s, struct readiness *r) {
   say(r, "lock", ours, "%s", ours ? "the outbox is held by this worker" : err.text);
 }
 
-static const char *reason_of_kafka(const struct relay_status *status) {
+static const struct breaker_view *kafka_door(const struct relay_status *status) {
   for (size_t i = 0; i < status->breaker_count; i++)
-    if (!strcmp(status->breakers[i].target, "kafka")) return status->breakers[i].reason;
-  return "";
+    if (!strcmp(status->breakers[i].target, "kafka")) return &status->breakers[i];
+  return NULL;
 }
 
 static enum status check_relay(struct service *s, struct readiness *r, struct error *err) {
   struct relay_status *status = malloc(sizeof *status);
   if (!status) return error_set(err, ST_NO_MEMORY, "Out of memory");
   relay_status(s->relay, status);
-  const char *why = reason_of_kafka(status);
+  const struct breaker_view *door = kafka_door(status);
   if (status->reached)
     say(r, "kafka", true, "Kafka has answered");
   else
-    say(r, "kafka", false, "Kafka has not answered yet%s%s; check kafka.bootstrap.servers and the broker",
-        *why ? ": " : "", why);
+    say(r, "kafka", false, "Kafka has not answered yet%s%s%s%s", door ? ": " : "", door ? door->reason : "",
+        door ? ". " : "", door ? door->remedy : "");
   say(r, "relay", status->failed == ST_OK, "%s", status->failed == ST_OK ? "the relay goes on" : status->failure);
   free(status);
   return ST_OK;

@@ -127,6 +127,7 @@ static enum status open_keys(struct service *s, struct error *err) {
                                .prefix = s->prefix,
                                .ttl_ms = setting_number(x, SETTING_REDIS_TTL),
                                .timeout_ms = (int)setting_number(x, SETTING_REDIS_TIMEOUT),
+                               .required = setting_bool(x, SETTING_REDIS_REQUIRED),
                                .folder = s->mode == SERVICE_INSPECT ? -1 : state_folder(s->state),
                                .clock = s->clock};
   enum status st = keys_open(&config, s->log, &s->keys, err);

@@ -121,7 +121,8 @@ struct flush_request {
 MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
                                      struct error *err);
 /* {"version":1,"finished":bool,"taken":N,"published":N,"duplicates":N,"retried":N,"dead":N,"held":N,"left":N,"total":N,
- * "reason":null|"kafka is away..."}; ST_NOT_FOUND: no such flush. */
+ * "unreachable":bool,"stopped_by":null|"kafka|redis|outbox","reason":null|"kafka is away...","next":null|"..."};
+ * ST_NOT_FOUND: no such flush. */
 MUST_CHECK enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json,
                                               struct error *err);
 /* Ctrl-C: take nothing more; what was handed to Kafka is still settled. An unknown or finished flush is left as it is.

@@ -19,6 +19,7 @@ static enum status ask(struct service *s, struct survey_of_topics *t) {
   struct cluster *cluster = NULL;
   int64_t until = clock_mono_ms(s->clock) + ASK_MS;
   enum status st = cluster_open(&s->kafka, s->log, &cluster, &t->why);
+  if (st == ST_OK) st = cluster_reach(cluster, ASK_MS, &t->why);
   for (unsigned i = 0; i < routing_topics(s->routing); i++) {
     int64_t left = until - clock_mono_ms(s->clock);
     if (st == ST_OK && left <= 0) st = error_set(&t->why, ST_UNAVAILABLE, "Kafka answers too slowly");

@@ -1,5 +1,6 @@
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
+#include "bridge/kafka/remedy.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/verify_parts.h"
 
@@ -93,10 +94,13 @@ static void reach_kafka(struct verify *v) {
   enum status st = kafka_config_check(&v->s->kafka, NULL, &err);
   if (st == ST_OK) st = cluster_open(&v->s->kafka, v->request->log, &v->cluster, &err);
   if (st == ST_OK) st = cluster_id(v->cluster, ANSWER_MS, id, &err);
+  if (st == ST_OK) st = cluster_reach(v->cluster, ANSWER_MS, &err);
   v->kafka_away = st == ST_UNAVAILABLE;
   if (st != ST_OK) {
     verify_found(v, "broker", EXAMINED_FAILED, "%s", err.text);
-    verify_next(v, "Start it or mend kafka.bootstrap.servers; busbridge doctor tells more");
+    char remedy[700];
+    kafka_remedy((enum kafka_cause)err.cause, &v->s->kafka, NULL, remedy, sizeof remedy);
+    verify_next(v, "%s; busbridge doctor tells more", remedy);
   } else if (state_folder(v->s->state) >= 0 && v->exactly_once &&
              file_read(state_folder(v->s->state), "cluster", 1000, &known, NULL) == ST_OK &&
              !span_is(span_trim(buffer_span(&known)), id)) {

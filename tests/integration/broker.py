@@ -139,8 +139,9 @@ class Broker:
 
     HEAP = "512m"
 
-    def __init__(self, extra=""):
+    def __init__(self, extra="", scram=None):
         self.extra = extra  # more lines of server.properties
+        self.scram = scram or {}  # password by name, for SCRAM-SHA-256
         self.dir = self.process = self.bootstrap = self.log = None
 
     def _java(self, main, *arguments):
@@ -156,8 +157,9 @@ class Broker:
         text = SERVER_PROPERTIES.format(port=port, controller=free_port(), dir=self.dir)
         (self.dir / "server.properties").write_text(text + self.extra)
         (self.dir / "log4j2.properties").write_text(LOG4J2)
+        users = [word for name, password in self.scram.items() for word in ("-S", f"SCRAM-SHA-256=[name={name},password={password}]")]
         done = subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", "-t", "busbridgetestbroker000", "-c", f"{self.dir}/server.properties"),
+            self._java("kafka.tools.StorageTool", "format", "-t", "busbridgetestbroker000", "-c", f"{self.dir}/server.properties", *users),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         if done.returncode:
             raise RuntimeError("formatting failed: " + done.stdout.decode(errors="replace"))

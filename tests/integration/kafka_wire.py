@@ -118,6 +118,11 @@ def everybody_on(topic, operation, allow=False):
             struct.pack(">bb", operation, 3 if allow else 2))
 
 
+def forbid_transactions(bootstrap, user, prefix):
+    """User may not use transactional ids that begin so. Likewise."""
+    add_acls(bootstrap, struct.pack(">b", 5) + string(prefix) + struct.pack(">b", 4) + string(f"User:{user}") + string("*") + struct.pack(">bb", ALL, 2))
+
+
 def forbid_topic(bootstrap, topic, operation=ALL):
     """Nobody may use it (or only not write to it) from now on. The broker needs an authorizer (see AUTHORIZER)."""
     add_acls(bootstrap, everybody_on(topic, operation))

@@ -205,6 +205,20 @@ static void giving_an_event_up_is_doubted_where_it_may_double(void **state) {
   assert_int_equal(doubts("acks", "-1", true, &doubt), 0);
 }
 
+static void a_login_that_this_librdkafka_cannot_do_is_said_before_it_is_tried(void **state) {
+  (void)state;
+  struct kafka_doubt doubt = {.next = ""};
+  size_t old = rd_kafka_version() < 0x020601ff;
+  assert_int_equal(doubts("sasl.mechanism", "SCRAM-SHA-512", false, &doubt), old);
+  assert_int_equal(doubts("sasl.mechanisms", "scram-sha-256", true, &doubt), old);
+  if (old) {
+    assert_int_equal(doubt.kind, DOUBT_SCRAM);
+    assert_non_null(strstr(doubt.text, "Kafka 4"));
+    assert_non_null(strstr(doubt.next, "2.6.1"));
+  }
+  assert_int_equal(doubts("sasl.mechanism", "PLAIN", false, &doubt), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_table_knows_all_that_this_librdkafka_dumps),
@@ -214,6 +228,7 @@ int main(void) {
       cmocka_unit_test(values_that_keep_the_promise_are_taken),
       cmocka_unit_test(an_event_that_fits_into_a_larger_queue_is_taken),
       cmocka_unit_test(a_setting_that_the_table_does_not_know_is_passed_with_a_warning),
+      cmocka_unit_test(a_login_that_this_librdkafka_cannot_do_is_said_before_it_is_tried),
       cmocka_unit_test(giving_an_event_up_is_doubted_where_it_may_double),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,169 @@
+#include "bridge/kafka/remedy.h"
+
+#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/options.h"
+
+#include <librdkafka/rdkafka.h>
+#include <strings.h>
+
+/* ---- causes ----------------------------------------------------------------------------------------------------- */
+
+static bool scram(const struct kafka_config *config) {
+  return strncasecmp(options_text(config, "sasl.mechanisms", "sasl.mechanism", ""), "SCRAM-", 6) == 0;
+}
+
+/* Before 2.6.1 librdkafka sends a nonce that Kafka 4 refuses: "invalid credentials", with the right password too. */
+bool kafka_scram_too_old(const struct kafka_config *config) {
+  return scram(config) && rd_kafka_version() < 0x020601ff;
+}
+
+/* A connection that ends while it is made may be one of the wrong protocol: librdkafka's words tell, no code does. */
+static enum kafka_cause cause_of_link(const char *words) {
+  static const char *const wrong[] = {"security.protocol", "requires SASL", "connecting to a PLAINTEXT", "TLS/SSL"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    if (strstr(words, wrong[i])) return CAUSE_PROTOCOL;
+  return CAUSE_ADDRESS;
+}
+
+enum kafka_cause kafka_cause_of(int code, const char *words) {
+  switch (code) {
+  case RD_KAFKA_RESP_ERR__TRANSPORT:
+  case RD_KAFKA_RESP_ERR__RESOLVE:
+  case RD_KAFKA_RESP_ERR__TIMED_OUT:
+  case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN: return cause_of_link(words);
+  case RD_KAFKA_RESP_ERR__SSL:
+    return strstr(words, "verify") || strstr(words, "alert") ? CAUSE_CERTIFICATE : CAUSE_PROTOCOL;
+  case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+  case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+  case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+  case RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
+  case RD_KAFKA_RESP_ERR_UNACCEPTABLE_CREDENTIAL: return CAUSE_LOGIN;
+  case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: return CAUSE_CLUSTER_DENIED;
+  case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return CAUSE_TRANSACTION_DENIED;
+  case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: return CAUSE_GROUP_DENIED;
+  case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: return CAUSE_TOPIC_DENIED;
+  case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+  case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC: return CAUSE_TOPIC_MISSING;
+  case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP: return CAUSE_CLOCK;
+  case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT: return CAUSE_TRANSACTION_TIMEOUT;
+  case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
+  case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND: return CAUSE_REPLICAS;
+  case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+  case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+  case RD_KAFKA_RESP_ERR_NOT_COORDINATOR: return CAUSE_COORDINATOR;
+  default: return CAUSE_UNKNOWN;
+  }
+}
+
+bool kafka_cause_passes(enum kafka_cause cause) {
+  return cause == CAUSE_UNKNOWN || cause == CAUSE_ADDRESS || cause == CAUSE_REPLICAS || cause == CAUSE_COORDINATOR;
+}
+
+/* ---- remedies --------------------------------------------------------------------------------------------------- */
+
+static const char *principal(const struct kafka_config *config) {
+  return options_text(config, "sasl.username", "sasl.username", "NAME");
+}
+
+/* "Allow <rights>: kafka-acls.sh --bootstrap-server ... --add --allow-principal User:NAME <what>" */
+PRINTF_LIKE(4, 5)
+static void allow(struct buffer *out, const struct kafka_config *config, const char *rights, const char *fmt, ...) {
+  char what[500];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(what, sizeof what, fmt, args);
+  va_end(args);
+  buffer_printf(out, "Allow %s: ", rights);
+  cluster_command(config, "kafka-acls.sh", out);
+  buffer_printf(out, " --add --allow-principal User:%s %s", principal(config), what);
+}
+
+static const char *group_of(const struct kafka_config *config) {
+  return config->transactional_id ? config->transactional_id : "busbridge-";
+}
+
+static void write_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,
+                         struct buffer *out) {
+  switch (cause) {
+  case CAUSE_ADDRESS:
+    buffer_add_z(out, "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
+                      "(kafka.security.protocol, kafka.sasl.*)");
+    return;
+  case CAUSE_MISNAMED:
+    buffer_add_z(out, "Set advertised.listeners of the broker to an address that can be reached from here, or make "
+                      "that name lead to it (DNS, /etc/hosts, a port-forward of the same port)");
+    return;
+  case CAUSE_PROTOCOL:
+    buffer_add_z(out, "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
+                      "sasl_ssl), or kafka.bootstrap.servers to another port");
+    return;
+  case CAUSE_CERTIFICATE:
+    buffer_add_z(out, "Mend the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
+                      "and kafka.ssl.key.location for ours; the host name must be in the broker's");
+    return;
+  case CAUSE_LOGIN:
+    buffer_add_z(out, "Mend kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
+                      "the login that failed");
+    return;
+  case CAUSE_SCRAM:
+    buffer_printf(out,
+                  "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
+                  "2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol = "
+                  "sasl_ssl, or OAUTHBEARER; with an older Kafka mend user and password",
+                  rd_kafka_version_str());
+    return;
+  case CAUSE_CLUSTER_DENIED: allow(out, config, "it", "--operation IdempotentWrite --cluster"); return;
+  case CAUSE_TRANSACTION_DENIED:
+    allow(out, config, "it",
+          "--operation Write --operation Describe --transactional-id %s --resource-pattern-type prefixed",
+          group_of(config));
+    return;
+  case CAUSE_GROUP_DENIED:
+    allow(out, config, "it", "--operation Read --operation Describe --group %s --resource-pattern-type prefixed",
+          group_of(config));
+    return;
+  case CAUSE_TOPIC_DENIED:
+    allow(out, config, "Write and Describe", "--producer --topic '%s'", subject ? subject : "NAME");
+    return;
+  case CAUSE_TOPIC_MISSING:
+    buffer_add_z(out, "Create it, and its events follow within 30 s: ");
+    cluster_create_hint(config, subject ? subject : "NAME", out);
+    return;
+  case CAUSE_CLOCK:
+    buffer_printf(
+        out,
+        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow within 30 s. "
+        "What the topic %s takes is its message.timestamp.after.max.ms and .before.max.ms",
+        subject ? subject : "NAME");
+    return;
+  case CAUSE_LEDGER_MISSING:
+    buffer_add_z(out, "Create the ledger's topic again: ");
+    cluster_create_hint(config, subject ? subject : "NAME", out);
+    buffer_add_z(out, " --partitions 1");
+    return;
+  case CAUSE_TRANSACTION_TIMEOUT:
+    buffer_printf(out,
+                  "Set kafka.transaction.timeout.ms (now %lld) to at most the broker's transaction.max.timeout.ms, or "
+                  "raise that",
+                  (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", 60000));
+    return;
+  case CAUSE_REPLICAS:
+    buffer_add_z(out,
+                 "Bring the missing brokers back: fewer replicas are in sync than the topic's min.insync.replicas");
+    return;
+  case CAUSE_COORDINATOR:
+    buffer_add_z(out, "See the broker's log about __consumer_offsets and __transaction_state: their replication "
+                      "factors (offsets.topic., transaction.state.log.) need as many brokers");
+    return;
+  case CAUSE_UNKNOWN: break;
+  }
+  buffer_add_z(out, "See the broker's log; busbridge doctor tells more");
+}
+
+void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject, char *out,
+                  size_t size) {
+  struct buffer text = {0};
+  write_remedy(cause, config, subject, &text);
+  snprintf(out, size, "%s", buffer_z(&text));
+  buffer_release(&text);
+}
