@@ -12,7 +12,8 @@ enum status fs_emit(void *impl, const char *file, struct span text, struct error
   snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
            (unsigned long long)s->c.clock->random(s->c.clock->ctx));
   enum status st = durable_write_new(folder, tmp, text, NULL, err);
-  if (st != ST_OK) return error_prefix(err, "%s", state_path(s->c.state));
+  if (st != ST_OK) error_prefix(err, "%s", state_path(s->c.state));
+  if (st != ST_OK) return st;
   st = durable_move(folder, tmp, folder, name, err);
   if (st != ST_OK) {
     enum status gone = durable_unlink(folder, tmp, NULL);

@@ -155,7 +155,8 @@ enum status fs_sync(void *impl, struct error *err) {
     enum status st = durable_sync_folder(fs_folder(s, (enum place)p), err);
     if (st == ST_OK) continue;
     atomic_store(&s->dirty[p], true);
-    return error_prefix(err, "%s/%s", state_path(s->c.state), place_path((enum place)p));
+    error_prefix(err, "%s/%s", state_path(s->c.state), place_path((enum place)p));
+    return st;
   }
   return ST_OK;
 }

@@ -215,7 +215,10 @@ static bool same_file(int fd, int folder, const char *name) {
 /* ST_AGAIN: someone holds it. The file may be replaced between open and flock: then it is not the lock any more. */
 static enum status try_lock(struct state *s, struct error *err) {
   enum status st = durable_write_new(s->folder, "lock", SPAN(""), NULL, err);
-  if (st != ST_OK && st != ST_EXISTS) return error_prefix(err, "in %s/.busbridge", s->path);
+  if (st != ST_OK && st != ST_EXISTS) {
+    error_prefix(err, "in %s/.busbridge", s->path);
+    return st;
+  }
   int fd = openat(s->folder, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return error_sys(err, errno, "opening %s/.busbridge/lock", s->path);
   if (flock(fd, LOCK_EX | LOCK_NB) == 0 && same_file(fd, s->folder, "lock")) {

@@ -17,7 +17,10 @@ static enum status open_folder(struct fs *s, enum place place, const char *name,
     fd = openat(outbox, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (st == ST_OK && fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
     st = error_sys(err, errno, "opening the folder %s", name);
-  if (st != ST_OK) return error_prefix(err, "in the outbox %s", state_path(s->c.state));
+  if (st != ST_OK) {
+    error_prefix(err, "in the outbox %s", state_path(s->c.state));
+    return st;
+  }
   atomic_store(&s->folder[place], fd);
   return ST_OK;
 }
@@ -158,7 +161,10 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
   if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
   if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec) return ST_OK;
   enum status walked = folder_walk(folder, count_name, &count, err);
-  if (walked != ST_OK) return error_prefix(err, "%s/dlq", state_path(s->c.state));
+  if (walked != ST_OK) {
+    error_prefix(err, "%s/dlq", state_path(s->c.state));
+    return walked;
+  }
   s->dead_seen = st.st_mtim;
   pthread_mutex_lock(&s->lock);
   s->figures.dead = count.dead;

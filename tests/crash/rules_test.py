@@ -49,12 +49,13 @@ class Rules(unittest.TestCase):
     def test_entries_are_removed_for_good_before_their_manifest_is(self):
         calls = self.trace()
         committed = next(i for i, c in enumerate(calls) if c.what == "point" and c.name == "after_commit")
-        early = [str(c) for c in calls[:committed] if c.what == "unlink" and c.name.startswith(self.world.tag)]
+        early = [str(c) for c in calls[:committed] if c.what in ("rename", "unlink") and self.world.tag in c.name]
         self.assertEqual(early, [])
         behind = calls[committed:]
-        self.assertEqual(sum(c.what == "unlink" and c.name.startswith(self.world.tag) for c in behind), 20)
+        self.assertEqual(sum(c.what == "rename" and c.name.startswith(self.world.tag) for c in behind), 20)  # taken out, looked at,
+        self.assertEqual(sum(c.what == "unlink" and self.world.tag in c.name for c in behind), 20)  # and removed
         closed = next(i for i, c in enumerate(behind) if c.what == "rename" and c.name.startswith("batch-"))
-        last = max(i for i, c in enumerate(behind) if c.what == "unlink" and c.name.startswith(self.world.tag))
+        last = max(i for i, c in enumerate(behind) if c.what == "rename" and c.name.startswith(self.world.tag))
         self.assertLess(last, closed)
         self.assertIn("fsync folder", [f"{c.what} {c.name}" for c in behind[last:closed]])
 
@@ -121,7 +122,7 @@ class Rules(unittest.TestCase):
         """The finisher hangs on the first, the publisher goes on: the ledger stands at the last of them."""
         for _ in range(12):
             first = self.writer.write()
-        env = {"BUSBRIDGE_FAIL_AT": f"unlink/{self.world.tag}-000002:1:EIO:every"}
+        env = {"BUSBRIDGE_FAIL_AT": f"rename/{self.world.tag}-000002:1:ENOSPC:every"}
         worker = self.world.worker(env=env, options={"batch.max_events": 3})
         harness.wait_until(lambda: self.world.case().committed[first["id"]] or len(self.batches()) > 2, 60, "batches are committed")
         worker.kill()
