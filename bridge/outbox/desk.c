@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #define OUR_KEYS 65536 /* what a verdict adds: times, reason, last_error */
-#define YOUNG_US 20000 /* two ticks of the slowest kernel's file times: within one, other bytes get the same stamp */
 
 static const struct event no_event = {
     .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};

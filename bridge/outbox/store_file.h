@@ -21,6 +21,7 @@
 /* ---- names.c: a bounded window of names in order of (mtime, name, place), 56 bytes each ------------------------- */
 
 #define FS_NAME_INLINE 46
+#define YOUNG_US 20000 /* two ticks of the slowest kernel's file times: within one, other bytes get the same stamp */
 #define FS_OUTSIDE 1
 #define FS_HELD 2  /* it was in hand when it was listed; in the queue: counted among the growing ones */
 #define FS_TWICE 4 /* it is in the queue too, where it is counted */
@@ -247,6 +248,7 @@ struct fs {
   bool said_one_group;
   struct fs_group group;
   struct fs_names queue;            /* told by inotify */
+  size_t drain_from; /* what stands in the queue from here on was told by the last look at inotify */
   size_t queue_next, queue_again;   /* again: places of the queue that have FS_AGAIN */
   uint64_t queue_taken, queue_mark; /* the scan ends when so many were taken */
   struct digest_set told;           /* names in the queue, while the listing is not used up */

@@ -1,6 +1,7 @@
 #include "bridge/outbox/store_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -68,11 +69,16 @@ void fs_queue_clear(struct fs *s) {
   digest_set_release(&s->told);
 }
 
+static int64_t mtime_of(struct fs *s, enum place place, const char *name) {
+  struct stat st;
+  return fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? fs_stamp_of(&st).mtime_ns : 0;
+}
+
 static bool queue_add(struct fs *s, enum place place, const char *name) {
   pthread_mutex_lock(&s->lock);
   bool listing = s->figures.listing_on; /* whose end counts the queue */
   bool counted = !listing && fs_growing_has(s, place, name);
-  bool added = fs_names_add(&s->queue, 0, place, name, counted);
+  bool added = fs_names_add(&s->queue, mtime_of(s, place, name), place, name, counted);
   if (added && !listing && !counted) {
     fs_arrives(&s->figures);
     s->figures.queued++;
@@ -93,15 +99,23 @@ static size_t place_in_queue(const struct fs *s, enum place place, const char *n
   return SIZE_MAX;
 }
 
+/* With the time it had when it was told: a copy that keeps it (rsync, cp -p), not a new event. Of what was told in one
+ * go nobody knows what lay there first, and within a tick two files have one time. */
+static bool is_copy(struct fs *s, size_t at, int64_t mtime_ns) {
+  bool young = clock_wall_us(s->c.clock) - mtime_ns / 1000 < YOUNG_US;
+  return at < s->drain_from && s->queue.at[at].mtime_ns == mtime_ns && !young;
+}
+
 /* Whoever writes a name again writes a new event: it comes behind what was told in between, not at the place of the one
  * that it put an end to. False: it is not in the queue any more. */
 static bool push_again(struct fs *s, enum place place, const char *name) {
   bool all;
   size_t at = place_in_queue(s, place, name, &all);
   if (at == SIZE_MAX) return !all;
-  if (at + 1 == s->queue.count || s->queue.count >= s->c.window) return true;
+  int64_t mtime_ns = mtime_of(s, place, name);
+  if (at + 1 == s->queue.count || s->queue.count >= s->c.window || is_copy(s, at, mtime_ns)) return true;
   pthread_mutex_lock(&s->lock);
-  if (fs_names_add(&s->queue, 0, place, name, s->queue.at[at].flags & FS_HELD)) {
+  if (fs_names_add(&s->queue, mtime_ns, place, name, s->queue.at[at].flags & FS_HELD)) {
     s->queue.at[at].flags |= FS_AGAIN;
     s->queue_again++;
   }
@@ -143,6 +157,7 @@ static void told(struct fs *s, const struct inotify_event *e, bool keep) {
 void fs_watch_drain(struct fs *s, bool keep) {
   _Alignas(struct inotify_event) char events[16384];
   s->since_drain = 0;
+  s->drain_from = s->queue.count;
   if (s->inotify < 0) return;
   for (;;) {
     ssize_t n = read(s->inotify, events, sizeof events);

@@ -54,6 +54,22 @@ static void a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_n
   assert_int_equal(box_counts(b).pending, 0);
 }
 
+/* rsync, cp -p: another file with the same bytes and the same time. */
+static void a_copy_that_keeps_its_time_keeps_its_place(void **state) {
+  struct box *b = *state;
+  box_take_all(b);
+  move_there(b, "one.json", "a1");
+  move_there(b, "two.json", "a2");
+  OK(store_follow(b->store, &b->err)); /* told, not taken */
+  usleep(40000);
+  int64_t mtime = mtime_of(b, "one.json");
+  put_entry(b, "t", "a1", "pending", "2025-01-01T00:00:00");
+  set_mtime(b, "t", mtime / 1000000000, mtime % 1000000000);
+  assert_int_equal(rename(path_of(b, "t"), path_of(b, "one.json")), 0);
+  OK(store_follow(b->store, &b->err));
+  assert_string_equal(box_take_all(b), "a1 a2");
+}
+
 static void so_does_one_that_was_listed(void **state) {
   struct box *b = *state;
   struct entry e;
@@ -375,6 +391,7 @@ int main(void) {
       TEST(notices_give_the_order_also_where_a_listing_has_the_names),
       TEST(a_name_that_is_written_again_comes_behind_what_came_in_between),
       TEST(a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_next_scan),
+      TEST(a_copy_that_keeps_its_time_keeps_its_place),
       TEST(so_does_one_that_was_listed),
       TEST(a_linked_file_is_found_by_the_next_scan),
       TEST(bytes_changed_in_hand_are_left_and_found_again),
