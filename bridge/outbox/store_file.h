@@ -248,7 +248,7 @@ struct fs {
   bool said_one_group;
   struct fs_group group;
   struct fs_names queue;            /* told by inotify */
-  size_t drain_from; /* what stands in the queue from here on was told by the last look at inotify */
+  size_t drain_from;                /* what stands in the queue from here on was told by the last look at inotify */
   size_t queue_next, queue_again;   /* again: places of the queue that have FS_AGAIN */
   uint64_t queue_taken, queue_mark; /* the scan ends when so many were taken */
   struct digest_set told;           /* names in the queue, while the listing is not used up */

@@ -277,7 +277,7 @@ static bool may_mount(void) {
     snprintf(map, sizeof map, "0 %u 1", gid);
     if (!ok || !write_file("/proc/self/gid_map", map)) return false;
   }
-  return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+  return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 int main(void) {
