@@ -31,7 +31,7 @@ static bool is_hopeless(struct cluster *c) {
 
 enum status cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err) {
   enum { STEP_MS = 250 };
-  char *id = NULL;
+  char *id = rd_kafka_clusterid(c->handle.rk, 0); /* it is known already, as a rule */
   for (int left = timeout_ms; !id && left > 0 && !is_hopeless(c); left -= STEP_MS)
     id = rd_kafka_clusterid(c->handle.rk, left < STEP_MS ? left : STEP_MS);
   if (!id)

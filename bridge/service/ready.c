@@ -62,7 +62,7 @@ static enum status check_relay(struct service *s, struct readiness *r, struct er
     say(r, "kafka", true, "Kafka has answered");
   else
     say(r, "kafka", false, "Kafka has not answered yet%s%s%s%s", door ? ": " : "", door ? door->reason : "",
-        door ? ". " : "", door ? door->remedy : "");
+        door ? ". " : "", door ? door->remedy : "; if that stays so, check kafka.bootstrap.servers");
   say(r, "relay", status->failed == ST_OK, "%s", status->failed == ST_OK ? "the relay goes on" : status->failure);
   free(status);
   return ST_OK;
