@@ -56,6 +56,18 @@ int thrd_join(thrd_t thread, int *result) {
   return result_of(error);
 }
 
+/* ThreadSanitizer knows the join that waits by the wall clock only. */
+int pthread_clockjoin_np(pthread_t thread, void **value, clockid_t clock, const struct timespec *until) {
+  struct timespec now, wall;
+  clock_gettime(clock, &now);
+  clock_gettime(CLOCK_REALTIME, &wall);
+  int64_t ns = (int64_t)(until->tv_sec - now.tv_sec) * 1000000000 + (until->tv_nsec - now.tv_nsec) + wall.tv_nsec;
+  wall.tv_sec += ns / 1000000000;
+  wall.tv_nsec = ns % 1000000000;
+  if (wall.tv_nsec < 0) wall.tv_sec--, wall.tv_nsec += 1000000000;
+  return pthread_timedjoin_np(thread, value, &wall);
+}
+
 int thrd_detach(thrd_t thread) {
   return result_of(pthread_detach((pthread_t)thread));
 }
