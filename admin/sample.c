@@ -82,6 +82,7 @@ static struct sample_row *row_of(struct sample *s, const char *name) {
 }
 
 static void add_result(struct sample *s, const struct line *l) {
+  if (l->number <= 0) return; /* a namespace of which nothing came yet has no row */
   for (unsigned r = 0; r < SAMPLE_RESULTS; r++)
     if (strcmp(label(l, "result"), results[r]) == 0) row_of(s, label(l, "namespace"))->results[r] += l->number;
 }

@@ -116,7 +116,7 @@ static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool
 
 enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
   d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
-  return read_named(s, d, fs_folder(s, place), place == PLACE_DLQ, name, err); /* a backup's link hides no letter */
+  return read_named(s, d, fs_folder(s, place), false, name, err);
 }
 
 enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name, struct error *err) {

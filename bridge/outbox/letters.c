@@ -96,7 +96,8 @@ static enum status read_at(int fd, const char *file, uint64_t from, size_t most,
                            struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) return error_sys(err, errno, "looking at dlq/%s", file);
-  if (!S_ISREG(st.st_mode)) return error_set(err, ST_INVALID, "dlq/%s is no regular file", file);
+  if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
+    return error_set(err, ST_INVALID, "dlq/%s is no regular file with one link", file);
   *size = (uint64_t)st.st_size;
   if (from >= *size) return ST_OK;
   if (most > *size - from) most = (size_t)(*size - from);

@@ -132,7 +132,7 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
   }
   if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
   struct stamp stamp = fs_stamp_of(&st);
-  if (!S_ISREG(st.st_mode) || (st.st_nlink != 1 && t->place != PLACE_DLQ)) {
+  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
     t->out->odd++;
   } else if (t->place == PLACE_DLQ) {
     t->out->dead++;

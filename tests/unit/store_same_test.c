@@ -327,25 +327,6 @@ static void a_letter_that_is_exchanged_while_it_is_purged_stays(void **state) {
   assert_int_equal(files_in(b, "dlq") + files_in(b, ".busbridge/tmp"), 0);
 }
 
-static void a_letter_that_a_backup_has_linked_is_listed_replayed_and_purged(void **state) {
-  struct box *b = *state;
-  take_old(b, "a");
-  box_dead(b, &b->refs[0], REASON_BAD_NAME);
-  take_old(b, "b");
-  box_dead(b, &b->refs[0], REASON_BAD_NAME);
-  assert_int_equal(link(path_of(b, "dlq/a.json"), path_of(b, "backup-a")), 0);
-  assert_int_equal(link(path_of(b, "dlq/b.json"), path_of(b, "backup-b")), 0);
-  assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "a b");
-  struct letter letter = {.file = "a.json", .when_us = TIME_NONE};
-  store_purge(b->store, &letter, 1);
-  assert_int_equal(letter.status, ST_OK);
-  OK(store_replay(b->store, PLACE_DLQ, "b.json", &b->err));
-  store_rescan(b->store);
-  assert_string_equal(box_take_some(b), "b");
-  assert_int_equal(files_in(b, "dlq"), 0);
-  assert_non_null(strstr(text_of(b, "backup-a"), "\"dlq\""));
-}
-
 /* A worker that was stopped there and killed later, while its successor runs. */
 static void what_lies_pulled_out_too_long_comes_back_by_a_scan(void **state) {
   struct box *b = *state;
@@ -514,7 +495,6 @@ int main(void) {
       T(an_event_that_arrives_before_a_dead_letter_moves_is_not_set_aside),
       T(it_is_there_after_a_crash_at_any_call),
       T(a_letter_that_is_exchanged_while_it_is_purged_stays),
-      T(a_letter_that_a_backup_has_linked_is_listed_replayed_and_purged),
       T(what_lies_pulled_out_too_long_comes_back_by_a_scan),
       T(a_refused_event_that_is_touched_all_the_time_counts_its_attempts),
       T(one_that_dies_while_it_is_touched_is_a_dead_letter),
