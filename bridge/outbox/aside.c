@@ -13,23 +13,11 @@
 #define ASIDE_BYTES (64 * 1024 * 1024)
 #define SLACK 1000 /* lines that count no more, before the file is written anew */
 
-struct key {
-  struct span span;
-  char bytes[NAME_SIZE + 1];
-};
-
-static void key_of(struct key *k, enum place place, const char *name) {
-  size_t len = strnlen(name, NAME_SIZE - 1);
-  k->bytes[0] = (char)('0' + place);
-  memcpy(k->bytes + 1, name, len);
-  k->span = (struct span){k->bytes, len + 1};
-}
-
 /* Lock held. */
 static struct fs_row *find(struct fs *s, enum place place, const char *name) {
-  struct key key;
+  struct fs_key key;
   if (!s->aside.rows.count) return NULL;
-  key_of(&key, place, name);
+  fs_key_of(&key, place, name);
   struct fs_row *row = table_get(&s->aside.rows, key.span);
   return row && !row->carried ? row : NULL;
 }
@@ -247,10 +235,10 @@ void fs_aside_release(struct fs *s) {
 /* ---- trying again ---- */
 
 static void carried(struct fs *s, const struct fs_row *copy) {
-  struct key key;
+  struct fs_key key;
   char name[NAME_SIZE];
   fs_name_copy(name, copy->ref.name.ptr);
-  key_of(&key, copy->ref.place, name);
+  fs_key_of(&key, copy->ref.place, name);
   pthread_mutex_lock(&s->lock);
   struct fs_row *row = table_get(&s->aside.rows, key.span);
   if (row) row->carried = true;

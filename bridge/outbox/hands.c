@@ -12,21 +12,9 @@ struct hand {
   char bytes[]; /* of key */
 };
 
-struct key {
-  struct span span;
-  char bytes[NAME_SIZE + 1];
-};
-
-static void key_of(struct key *k, enum place place, const char *name) {
-  size_t len = strnlen(name, NAME_SIZE - 1);
-  k->bytes[0] = (char)('0' + place);
-  memcpy(k->bytes + 1, name, len);
-  k->span = (struct span){k->bytes, len + 1};
-}
-
 bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   if (h && told) h->told = true;
@@ -35,8 +23,8 @@ bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
 }
 
 enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns, bool fresh) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   struct hand *h = malloc(sizeof *h + key.span.len);
   if (!h) return ST_NO_MEMORY;
   memcpy(h->bytes, key.span.ptr, key.span.len);
@@ -54,9 +42,9 @@ enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64
 }
 
 bool fs_hand_reserve(struct fs *s, enum place place, const char *name) {
-  struct key key;
+  struct fs_key key;
   if (fs_hand_take(s, place, name, INT64_MAX, false) != ST_OK) return false;
-  key_of(&key, place, name);
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   h->aside = true;
@@ -114,9 +102,9 @@ static bool again_wanted(const struct fs *s, const struct hand *h, enum fs_end h
 }
 
 void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how) {
-  struct key key;
+  struct fs_key key;
   bool wake = false, fresh;
-  key_of(&key, place, name);
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_remove(&s->in_hand, key.span);
   if (h) count_end(s, h, how);
@@ -134,8 +122,8 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
 }
 
 void fs_hand_linger(struct fs *s, enum place place, const char *name) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   bool newly = h && !h->lingers;
@@ -147,8 +135,8 @@ void fs_hand_linger(struct fs *s, enum place place, const char *name) {
 }
 
 bool fs_hand_list(struct fs *s, enum place place, const char *name) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = s->in_hand.count ? table_get(&s->in_hand, key.span) : NULL;
   if (h) h->listing = s->figures.listing;
@@ -157,8 +145,8 @@ bool fs_hand_list(struct fs *s, enum place place, const char *name) {
 }
 
 void fs_hand_unlist(struct fs *s, enum place place, const char *name) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   if (h)
@@ -204,8 +192,8 @@ static void free_all(struct table *t) {
 
 /* Without memory the reader looks once too often, no more; the same when there are too many. */
 void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t inode) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   struct own *o = malloc(sizeof *o + key.span.len);
   if (!o) return;
   memcpy(o->bytes, key.span.ptr, key.span.len);
@@ -220,8 +208,8 @@ void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t ino
 }
 
 void fs_own_end(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
-  struct key key;
-  key_of(&key, place, name);
+  struct fs_key key;
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct own *o = table_get(&s->own, key.span);
   if (o && stamp && o->inode == stamp->inode)
@@ -232,10 +220,10 @@ void fs_own_end(struct fs *s, enum place place, const char *name, const struct s
 }
 
 bool fs_own_is(struct fs *s, enum place place, const char *name) {
-  struct key key;
+  struct fs_key key;
   struct stat st;
   bool own = false;
-  key_of(&key, place, name);
+  fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct own *o = s->own.count ? table_get(&s->own, key.span) : NULL;
   if (o && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {

@@ -154,3 +154,10 @@ void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n, size_t count) 
   c->in_group = n->one_group;
   fs_name_copy(c->name, fs_slot_name(last));
 }
+
+void fs_key_of(struct fs_key *k, enum place place, const char *name) {
+  size_t len = strnlen(name, NAME_SIZE - 1);
+  k->bytes[0] = (char)('0' + place);
+  memcpy(k->bytes + 1, name, len);
+  k->span = (struct span){k->bytes, len + 1};
+}

@@ -63,6 +63,12 @@ static inline void fs_name_copy(char out[NAME_SIZE], const char *name) {
 bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place place, const char *name);
 void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n, size_t count); /* behind the first count of n */
 
+struct fs_key { /* a place and a name, for tables of them */
+  struct span span;
+  char bytes[NAME_SIZE + 1];
+};
+void fs_key_of(struct fs_key *k, enum place place, const char *name);
+
 /* ---- desk.c: reading one file ------------------------------------------------------------------------------- */
 
 enum fs_read {

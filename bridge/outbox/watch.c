@@ -53,11 +53,9 @@ void fs_watch_close(struct fs *s) {
 enum { AGAIN_MOST = 4096 };
 
 static struct digest name_digest(enum place place, const char *name) {
-  char bytes[NAME_SIZE + 1];
-  size_t len = strlen(name);
-  bytes[0] = (char)('0' + place);
-  memcpy(bytes + 1, name, len);
-  return digest_of((struct span){bytes, len + 1});
+  struct fs_key key;
+  fs_key_of(&key, place, name);
+  return digest_of(key.span);
 }
 
 void fs_queue_clear(struct fs *s) {
