@@ -82,29 +82,29 @@ static const char *group_of(const struct kafka_config *config) {
   return config->transactional_id ? config->transactional_id : "busbridge-";
 }
 
+/* Those that need no figures of this worker. */
+static const char *const plain[] = {
+    [CAUSE_ADDRESS] = "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
+                      "(kafka.security.protocol, kafka.sasl.*)",
+    [CAUSE_MISNAMED] = "Set advertised.listeners of the broker to an address that can be reached from here, or make "
+                       "that name lead to it (DNS, /etc/hosts, a port-forward of the same port)",
+    [CAUSE_PROTOCOL] = "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
+                       "sasl_ssl), or kafka.bootstrap.servers to another port",
+    [CAUSE_CERTIFICATE] =
+        "Mend the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
+        "and kafka.ssl.key.location for ours; the host name must be in the broker's",
+    [CAUSE_LOGIN] = "Mend kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
+                    "the login that failed",
+    [CAUSE_REPLICAS] =
+        "Bring the missing brokers back: fewer replicas are in sync than the topic's min.insync.replicas",
+    [CAUSE_COORDINATOR] = "See the broker's log about __consumer_offsets and __transaction_state: their replication "
+                          "factors (offsets.topic., transaction.state.log.) need as many brokers",
+    [CAUSE_UNKNOWN] = "See the broker's log; busbridge doctor tells more",
+};
+
 static void write_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,
                          struct buffer *out) {
   switch (cause) {
-  case CAUSE_ADDRESS:
-    buffer_add_z(out, "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
-                      "(kafka.security.protocol, kafka.sasl.*)");
-    return;
-  case CAUSE_MISNAMED:
-    buffer_add_z(out, "Set advertised.listeners of the broker to an address that can be reached from here, or make "
-                      "that name lead to it (DNS, /etc/hosts, a port-forward of the same port)");
-    return;
-  case CAUSE_PROTOCOL:
-    buffer_add_z(out, "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
-                      "sasl_ssl), or kafka.bootstrap.servers to another port");
-    return;
-  case CAUSE_CERTIFICATE:
-    buffer_add_z(out, "Mend the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
-                      "and kafka.ssl.key.location for ours; the host name must be in the broker's");
-    return;
-  case CAUSE_LOGIN:
-    buffer_add_z(out, "Mend kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
-                      "the login that failed");
-    return;
   case CAUSE_SCRAM:
     buffer_printf(out,
                   "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
@@ -147,17 +147,16 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
                   "raise that",
                   (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", 60000));
     return;
+  case CAUSE_ADDRESS:
+  case CAUSE_MISNAMED:
+  case CAUSE_PROTOCOL:
+  case CAUSE_CERTIFICATE:
+  case CAUSE_LOGIN:
   case CAUSE_REPLICAS:
-    buffer_add_z(out,
-                 "Bring the missing brokers back: fewer replicas are in sync than the topic's min.insync.replicas");
-    return;
   case CAUSE_COORDINATOR:
-    buffer_add_z(out, "See the broker's log about __consumer_offsets and __transaction_state: their replication "
-                      "factors (offsets.topic., transaction.state.log.) need as many brokers");
-    return;
   case CAUSE_UNKNOWN: break;
   }
-  buffer_add_z(out, "See the broker's log; busbridge doctor tells more");
+  buffer_add_z(out, plain[cause]);
 }
 
 void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject, char *out,
