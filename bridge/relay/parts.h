@@ -213,7 +213,15 @@ void away_tell(struct relay *r, const struct error *err, bool first); /* in the 
 void transact_next(struct relay *r); /* the next prepared batch, if there is one: one transaction or more */
 /* A group of sift.c, in place: what is refused together goes back there. False: stop. */
 bool transact_group(struct relay *r, struct item **items, size_t count);
-bool transact_ready(struct relay *r); /* a producer that is ours: made anew when needed; false: not now */
+
+/* renew.c: P, a producer that is ours */
+enum { RENEW_DISK_MS = 500 };
+bool renew_ready(struct relay *r); /* made anew when needed; false: not now */
+/* Until the ledger tells; LEDGER_AWAY: draining is over. */
+enum ledger_found renew_until_known(struct relay *r);
+bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
+/* The outbox cannot be written or seen: told the first time; tries 0: it can again. */
+void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries);
 
 /* reserve.c: a file of .busbridge */
 bool reserve_give_up(struct relay *r); /* P: on a full disk; false: there is none */

@@ -411,7 +411,7 @@ static void relay_reports(struct relay *r) {
 /* The round of exactly_once; also the start of at_least_once where a ledger was left. */
 static void relay_transactions(struct relay *r) {
   bool too_late;
-  if (stop_asked(r, &too_late) || !transact_ready(r) || !r->exactly_once) return;
+  if (stop_asked(r, &too_late) || !renew_ready(r) || !r->exactly_once) return;
   watch_link(r);
   tick_breakers(r);
   transact_next(r);

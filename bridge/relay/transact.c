@@ -19,141 +19,18 @@ enum attempt {
   ATTEMPT_AGAIN,  /* not committed, nobody to blame */
   ATTEMPT_STOP
 };
-enum { DISK_RETRY_MS = 500, MARKERS_MS = 4 };
+enum { MARKERS_MS = 4 };
 
-static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
-
-/* ---- the producer ---- */
-
-static bool pause_ms(struct relay *r, int64_t ms) {
-  pthread_mutex_lock(&r->lock);
-  int64_t until = clock_mono_ms(r->parts.clock) + ms;
-  while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, until - clock_mono_ms(r->parts.clock));
-  bool go_on = !r->stopping;
-  pthread_mutex_unlock(&r->lock);
-  return go_on;
-}
-
-static void renewed(struct relay *r) {
-  r->renew = false;
-  if (r->renew_tries) kafka_worked(r);
-  r->renew_tries = 0;
-}
-
-/* at_least_once: what exactly_once left is settled; from now on without transactions. */
-static void leave_transactions(struct relay *r) {
-  publish_close(r);
-  r->client.transactional_id = NULL;
-  r->topics_ready = false;
-}
-
-static void tell_away(struct relay *r, const struct error *err) {
-  unsigned quick = kafka_cause_passes((enum kafka_cause)err->cause) ? relay_tuning_now(r).max_retries : 0;
-  if (++r->renew_tries <= quick) return;
-  pthread_mutex_lock(&r->lock);
-  away_show(r, err);
-  pthread_mutex_unlock(&r->lock);
-  away_tell(r, err, r->renew_tries == quick + 1);
-}
-
-static void disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", tries ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
-                 "Free space or mend the folder's rights; the worker goes on by itself");
-  pthread_mutex_unlock(&r->lock);
-  if (tries == 1)
-    log_write(r->parts.log, LOG_ERROR, "relay", "manifest_failed", FIELDS(F_TEXT("error", err->text)),
-              "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
-}
-
-/* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka is not to blame. */
-static bool sees_lock(struct relay *r) {
-  struct error err = {0};
-  enum status st = state_check(r->parts.state, &err);
-  bool seen = st == ST_OK || st == ST_BUSY;
-  if (!seen || r->lock_unseen) disk_trouble(r, &err, seen ? 0 : ++r->lock_unseen);
-  if (seen) r->lock_unseen = 0;
-  return seen;
-}
-
-/* It is not Kafka that is to blame. */
-static void tell_disk(struct relay *r, const struct error *err) {
-  bool first = !r->disk_refuses;
-  r->disk_refuses = true;
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_OPEN, err->text,
-                 "Free space or mend the folder's rights; the worker goes on by itself");
-  pthread_mutex_unlock(&r->lock);
-  if (first)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
-              "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
-}
-
-static void disk_is_back(struct relay *r) {
-  if (!r->disk_refuses) return;
-  r->disk_refuses = false;
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
-  pthread_mutex_unlock(&r->lock);
-}
-
-/* One try. */
-static enum ledger_found try_renew(struct relay *r) {
-  struct error err = {0};
-  if (!sees_lock(r)) return LEDGER_AWAY;
-  enum ledger_found found = ledger_renew(r, &err);
-  switch (found) {
-  case LEDGER_READY:
-  case LEDGER_COMMITTED:
-    pthread_mutex_lock(&r->lock);
-    r->status.reached = true;
-    if (r->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
-    pthread_mutex_unlock(&r->lock);
-    if (r->renew_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
-    disk_is_back(r);
-    renewed(r);
-    break;
-  case LEDGER_AWAY: err.sys ? tell_disk(r, &err) : tell_away(r, &err); break;
-  case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
-  }
-  return found;
-}
-
-static int64_t renew_delay(const struct relay *r) {
-  return r->disk_refuses ? DISK_RETRY_MS : backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock);
-}
-
-bool transact_ready(struct relay *r) {
-  if (r->publisher && !r->renew && r->ledger.started) return true;
-  enum ledger_found found = try_renew(r);
-  if (found == LEDGER_AWAY) pause_ms(r, renew_delay(r));
-  if (found == LEDGER_READY && !r->exactly_once) leave_transactions(r);
-  return found == LEDGER_READY;
-}
-
-/* A pause that a stop does not cut short while draining goes on. */
-static void rest_ms(struct relay *r, int64_t ms) {
-  int64_t until = clock_mono_ms(r->parts.clock) + ms;
-  for (int64_t left; (left = until - clock_mono_ms(r->parts.clock)) > 0 && !relay_must_end(r);) {
-    pthread_mutex_lock(&r->lock);
-    relay_wait_ms(r, left);
-    pthread_mutex_unlock(&r->lock);
-  }
-}
-
-/* Until it worked or we are to stop: the fate of the batch in doubt. Stopped: its entries are given back as held, which
- * sends nothing: the reader takes nothing more, and the next start finds the manifest and asks the ledger. */
+/* The fate of the batch in doubt. Stopped: its entries are given back as held, which sends nothing: the reader takes
+ * nothing more, and the next start finds the manifest and asks the ledger. */
 static enum attempt look_up(struct relay *r) {
-  for (;;) {
-    switch (try_renew(r)) {
-    case LEDGER_READY: return ATTEMPT_AGAIN;
-    case LEDGER_COMMITTED: return ATTEMPT_COMMITTED;
-    case LEDGER_REFUSED: return ATTEMPT_STOP;
-    case LEDGER_AWAY: break;
-    }
-    if (relay_must_end(r)) return ATTEMPT_STOP;
-    rest_ms(r, renew_delay(r));
+  switch (renew_until_known(r)) {
+  case LEDGER_READY: return ATTEMPT_AGAIN;
+  case LEDGER_COMMITTED: return ATTEMPT_COMMITTED;
+  case LEDGER_REFUSED:
+  case LEDGER_AWAY: break;
   }
+  return ATTEMPT_STOP;
 }
 
 /* ---- the manifest ---- */
@@ -215,10 +92,10 @@ static enum attempt write_manifest(struct relay *r, struct item **items, size_t 
   unsigned tries = 0;
   while ((st = try_manifest(r, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
     if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
-    disk_trouble(r, &err, ++tries);
-    if (!pause_ms(r, DISK_RETRY_MS)) return ATTEMPT_STOP;
+    renew_disk_trouble(r, &err, ++tries);
+    if (!renew_pause(r, RENEW_DISK_MS)) return ATTEMPT_STOP;
   }
-  if (tries) disk_trouble(r, &err, 0);
+  if (tries) renew_disk_trouble(r, &err, 0);
   return st == ST_OK ? ATTEMPT_COMMITTED : ATTEMPT_CUT;
 }
 
@@ -521,7 +398,7 @@ static void mend_ledger(struct relay *r, const struct error *err) {
 static bool try_again(struct relay *r, unsigned *tries, const struct error *err) {
   struct relay_tuning tuning = relay_tuning_now(r);
   if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(r, err);
-  if (++*tries <= tuning.max_retries) return pause_ms(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
+  if (++*tries <= tuning.max_retries) return renew_pause(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
   static const struct error in_vain = {.status = ST_UNAVAILABLE, .text = "transactions come to nothing"};
   kafka_trouble(r, *err->text ? err : &in_vain, 0);
   r->topics_ready = false;
