@@ -240,18 +240,6 @@ void refuse_topic(struct relay *r, struct item *item) {
   chain_push(&r->done_first, &r->done_last, item);
 }
 
-bool set_apart(struct relay *r, struct item *item) {
-  if (item->attempts == 0 || item->suspected) {
-    if (sift_holds(r, item)) item->outcome = OUTCOME_HELD;
-    return false;
-  }
-  bool passes = may_pass(r, item); /* else it waits for an earlier one of its key */
-  if (passes) key_waits(r, item);
-  if (passes && sift_add(r, item)) return true;
-  item->outcome = OUTCOME_HELD;
-  return false;
-}
-
 static void hand_over(struct relay *r) {
   struct item *item;
   r->queue_full = false;

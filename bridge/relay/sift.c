@@ -63,6 +63,18 @@ bool sift_add(struct relay *r, struct item *item) {
   return true;
 }
 
+bool set_apart(struct relay *r, struct item *item) {
+  if (item->attempts == 0 || item->suspected) {
+    if (sift_holds(r, item)) item->outcome = OUTCOME_HELD;
+    return false;
+  }
+  bool passes = may_pass(r, item); /* else it waits for an earlier one of its key */
+  if (passes) key_waits(r, item);
+  if (passes && sift_add(r, item)) return true;
+  item->outcome = OUTCOME_HELD;
+  return false;
+}
+
 /* It has left for a try: it is counted again if it comes back. */
 static void take_out(struct relay *r, const struct item *item) {
   struct sift *s = &r->sift;
