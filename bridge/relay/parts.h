@@ -220,7 +220,7 @@ bool renew_ready(struct relay *r); /* made anew when needed; false: not now */
 /* Until the ledger tells; LEDGER_AWAY: draining is over. */
 enum ledger_found renew_until_known(struct relay *r);
 bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
-/* The outbox cannot be written or seen: told the first time; tries 0: it can again. */
+/* A batch cannot be written down: told the first time; tries 0: it can again. */
 void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries);
 
 /* reserve.c: a file of .busbridge */

@@ -36,11 +36,15 @@ static void tell_away(struct relay *r, const struct error *err) {
   away_tell(r, err, r->renew_tries == quick + 1);
 }
 
-void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
+static void show_outbox(struct relay *r, const struct error *err, bool refuses) {
   pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", tries ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
+  status_breaker(r, "outbox", refuses ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
                  "Free space or mend the folder's rights; the worker goes on by itself");
   pthread_mutex_unlock(&r->lock);
+}
+
+void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
+  show_outbox(r, err, tries > 0);
   if (tries == 1)
     log_write(r->parts.log, LOG_ERROR, "relay", "manifest_failed", FIELDS(F_TEXT("error", err->text)),
               "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
@@ -51,7 +55,11 @@ static bool sees_lock(struct relay *r) {
   struct error err = {0};
   enum status st = state_check(r->parts.state, &err);
   bool seen = st == ST_OK || st == ST_BUSY;
-  if (!seen || r->lock_unseen) renew_disk_trouble(r, &err, seen ? 0 : ++r->lock_unseen);
+  if (!seen || r->lock_unseen) show_outbox(r, &err, !seen);
+  if (!seen && r->lock_unseen++ == 0)
+    log_write(
+        r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err.text)),
+        "It cannot be seen whether the outbox is still this worker's: nothing is touched, and it goes on by itself");
   if (seen) r->lock_unseen = 0;
   return seen;
 }
@@ -60,10 +68,7 @@ static bool sees_lock(struct relay *r) {
 static void tell_disk(struct relay *r, const struct error *err) {
   bool first = !r->disk_refuses;
   r->disk_refuses = true;
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_OPEN, err->text,
-                 "Free space or mend the folder's rights; the worker goes on by itself");
-  pthread_mutex_unlock(&r->lock);
+  show_outbox(r, err, true);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
               "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
@@ -72,9 +77,7 @@ static void tell_disk(struct relay *r, const struct error *err) {
 static void disk_is_back(struct relay *r) {
   if (!r->disk_refuses) return;
   r->disk_refuses = false;
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
-  pthread_mutex_unlock(&r->lock);
+  show_outbox(r, &(const struct error){.status = ST_OK}, false);
 }
 
 /* One try. */
