@@ -45,6 +45,8 @@ static struct trigger crash_at, stop_at, hang_at, fail_at;
 static atomic_uint calls;
 static int count_fd = -1;
 static _Thread_local bool reached[4]; /* by the call under way: what its `after` half must know */
+static _Thread_local bool
+    under_way; /* a call that failed has no `after` half: the thread's next call makes up for it */
 
 static int code_of(const char *word) {
   static const struct {
@@ -109,17 +111,24 @@ static void hang(void) {
   for (;;) pause();
 }
 
+/* Here something may end, stop or hang. */
+static void happen(bool after) {
+  if (reached[3] && hang_at.after == after) hang();
+  if (reached[1] && stop_at.after == after) raise(SIGSTOP);
+  if (reached[0] && crash_at.after == after) _exit(137);
+}
+
 static int reach(unsigned what, const char *name, bool after) {
   if (!after) {
+    if (under_way) happen(true);
     tell(what, name);
     reached[0] = arrives(&crash_at, what, name);
     reached[1] = arrives(&stop_at, what, name);
     reached[2] = arrives(&fail_at, what, name);
     reached[3] = arrives(&hang_at, what, name);
   }
-  if (reached[3] && hang_at.after == after) hang();
-  if (reached[1] && stop_at.after == after) raise(SIGSTOP);
-  if (reached[0] && crash_at.after == after) _exit(137);
+  under_way = !after;
+  happen(after);
   return reached[2] && fail_at.after == after ? fail_at.code : 0;
 }
 
