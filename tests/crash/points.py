@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import oracle  # noqa: E402
 from world import FULL, Topics, World, harness, stopped_by_signal  # noqa: E402,F401
 
-SEED = int(os.environ.get("BUSBRIDGE_SEED_NUMBER") or random.randrange(10**6))
+SEED = int(os.environ.get("BUSBRIDGE_SEED_NUMBER") or harness.new_seed())
 ONLY = os.environ.get("BUSBRIDGE_ONLY")
 FIRST = os.environ.get("BUSBRIDGE_FIRST") == "1"
 CRASHED = 137

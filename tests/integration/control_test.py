@@ -344,7 +344,7 @@ class Hostile(ControlTest):
     def test_what_is_malformed_changes_nothing_on_either_listener(self):
         worker = self.worker(**{"http.token": TOKEN})
         before, files = self.resident(worker), self.entries()
-        seed = random.randrange(1 << 32)
+        seed = harness.new_seed()
         for where in BOTH:
             for number, request in enumerate(malformed(random.Random(seed))):
                 answer = self.raw(where, request, patience=0.5)
