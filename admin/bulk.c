@@ -58,8 +58,7 @@ static enum status freeze(struct bulk_going *g, const struct selection *selectio
   return ST_OK;
 }
 
-/* ---- going through it ---------------------------------------------------------------------------------------------
- */
+/* ---- going through it ---- */
 
 static void wait_ms(int64_t ms) {
   if (ms > 0 && !interrupts()) poll(NULL, 0, (int)(ms < 60000 ? ms : 60000));

@@ -62,8 +62,7 @@ static enum status follow(struct following *f, uint64_t id, uint64_t limit, stru
   }
 }
 
-/* ---- the end of it ------------------------------------------------------------------------------------------------
- */
+/* ---- the end of it ---- */
 
 static void print_totals(struct following *f) {
   static const struct {

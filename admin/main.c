@@ -139,8 +139,7 @@ static void catch_signals(void) {
   signal(SIGXFSZ, SIG_IGN); /* a file at the limit of its size is an error of its write, EFBIG */
 }
 
-/* ---- settings and appearance --------------------------------------------------------------------------------------
- */
+/* ---- settings and appearance ---- */
 
 static void choose_appearance(struct admin *a) {
   const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
@@ -197,8 +196,7 @@ static void release(struct admin *a) {
   buffer_release(&a->out);
 }
 
-/* ---- which command ------------------------------------------------------------------------------------------------
- */
+/* ---- which command ---- */
 
 static void help(struct buffer *out) {
   buffer_add_z(out, "Examples:\n"

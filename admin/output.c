@@ -90,8 +90,7 @@ void output_pretty(const struct json_doc *doc, uint32_t node, struct buffer *out
   pretty(doc, node, 0, out);
 }
 
-/* ---- small things -------------------------------------------------------------------------------------------------
- */
+/* ---- small things ---- */
 
 void output_age(const struct json_doc *doc, uint32_t object, const char *key, int64_t now_us, struct buffer *out) {
   struct buffer text = {0};
@@ -131,8 +130,7 @@ void output_paint(struct buffer *out, bool on, enum paint paint, const char *tex
   if (on) buffer_add_z(out, "\x1b[0m");
 }
 
-/* ---- dry runs -----------------------------------------------------------------------------------------------------
- */
+/* ---- dry runs ---- */
 
 static void add_text(const struct json_doc *doc, uint32_t node, struct buffer *out) {
   struct buffer text = {0};

@@ -7,8 +7,7 @@
 #define LABELS 4
 #define REST "(others)"
 
-/* ---- a line: name{label="value",...} number -----------------------------------------------------------------------
- */
+/* ---- a line: name{label="value",...} number ---- */
 
 struct line {
   struct span name;
@@ -65,8 +64,7 @@ static const char *label(const struct line *l, const char *name) {
   return "";
 }
 
-/* ---- what is kept of it -------------------------------------------------------------------------------------------
- */
+/* ---- what is kept of it ---- */
 
 static const char *const results[SAMPLE_RESULTS] = {"published", "duplicate", "retried", "dead", "vanished"};
 
@@ -153,8 +151,7 @@ void sample_read(struct span text, struct sample *out) {
   qsort(out->reasons, out->reason_count, sizeof *out->reasons, by_count);
 }
 
-/* ---- between two ----------------------------------------------------------------------------------------------------
- */
+/* ---- between two ---- */
 
 double sample_total(const struct sample *s, const char *name, enum sample_result result) {
   double sum = 0;

@@ -29,8 +29,7 @@ struct top {
   bool help;
 };
 
-/* ---- one look
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- one look ---- */
 
 static struct sample *latest(struct top *t) {
   return t->taken ? &t->ring[(t->taken - 1) % SAMPLES] : NULL;
@@ -109,8 +108,7 @@ static struct top_facts facts(struct top *t) {
                             .long_before = since(t, LATENCY_MS)};
 }
 
-/* ---- the screen
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the screen ---- */
 
 static void draw(struct top *t) {
   char time[TIME_TEXT];
@@ -183,8 +181,7 @@ static int on_screen(struct top *t) {
   return interrupts() ? CODE_INTERRUPTED : CODE_OK;
 }
 
-/* ---- one plain answer
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one plain answer ---- */
 
 static void pause_ms(int64_t ms) {
   usleep((useconds_t)(ms * 1000));
@@ -214,8 +211,7 @@ static int once(struct top *t, bool as_json) {
   return CODE_OK;
 }
 
-/* ---- the command
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 static bool can_draw(const struct admin *a) {
   const char *term = getenv("TERM");

@@ -7,8 +7,7 @@
 
 #define WIDE 64 /* columns for whole words */
 
-/* ---- lines ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 PRINTF_LIKE(3, 4)
 static void line(struct view *v, enum tint tint, const char *fmt, ...) {
@@ -66,8 +65,7 @@ static const char *text_of(const struct json_doc *doc, uint32_t object, const ch
   return buffer_z(out);
 }
 
-/* ---- health
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- health ---- */
 
 static enum tint state_tint(int64_t state) {
   return state == 0 ? TINT_GOOD : state == 1 ? TINT_WARNING : TINT_BAD;
@@ -118,8 +116,7 @@ static void paused(struct view *v, const struct top_facts *f) {
   buffer_release(&text);
 }
 
-/* ---- figures
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- figures ---- */
 
 static void rates(struct view *v, const struct top_facts *f, bool wide) {
   char n[6][NUMBER_TEXT];
@@ -239,8 +236,7 @@ void view_help(struct view *v) {
   line(v, TINT_NONE, "Nothing is changed here. To act: busbridge pause, resume, flush, replay.");
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void member(struct buffer *out, bool *first, const char *key, double x) {
   json_write_key(out, first, key);

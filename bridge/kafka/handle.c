@@ -62,8 +62,7 @@ static const struct row pinned[] = {
     {HANDLE_VERSIONS, "log_level", "7"},
 };
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- events ---- */
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
   const struct handle *h = rd_kafka_opaque(rk);
@@ -191,8 +190,7 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
   return code ? code : rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
 }
 
-/* ---- configuration
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- configuration ---- */
 
 /* Keys that rd_kafka_conf_dump leaves out: of topics, other names of the same thing, and such as have no value yet. */
 static const char *const more_keys[] = {
@@ -384,8 +382,7 @@ void handle_close(struct handle *h) {
   h->has_mutex = false;
 }
 
-/* ---- errors
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- errors ---- */
 
 enum status handle_status(int code) {
   switch (kafka_fault_of(code)) {

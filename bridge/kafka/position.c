@@ -105,8 +105,7 @@ enum status cluster_position(const struct kafka_config *config, struct log *log,
   return st;
 }
 
-/* ---- of all topics ------------------------------------------------------------------------------------------------
- */
+/* ---- of all topics ---- */
 
 static enum status take_all(const rd_kafka_topic_partition_list_t *all, struct group_position **list, size_t *count,
                             struct error *err) {

@@ -166,8 +166,7 @@ bool publisher_fatal(const struct publisher *p, struct error *text) {
   return true;
 }
 
-/* ---- transactions
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- transactions ---- */
 
 /* What the caller does next, and its words; e is freed. Every answer but TXN_RENEW needs a flag that allows it. */
 static enum txn_next judge(struct publisher *p, rd_kafka_error_t *e, bool may_abort, const char *what,

@@ -1,19 +1,8 @@
 /* ledger.h - which batches Kafka has: the position committed with them, the manifests that say what was in them, and
  * the steps by which a producer is made. Publisher's thread.
  *
- * Position and manifest go together: number and digest. n is only ever last committed + 1. What a crash leaves:
- *
- *   found at start                         what it means, what is done
- *   nothing                                a new outbox: position 0 is committed with an empty manifest
- *   position c, manifest c settled         all is well
- *   position c, manifest c not settled     committed, its settling was cut short: settled again, every step may be
- * repeated manifest c + 1 too                     never committed: removed, its entries are still pending and go again
- *   manifests, but no position             it expired, or the ledger topic was made anew: the topics decide
- *   position c without its manifest        an old copy of the outbox, or a foreign one: refused
- *   a manifest above c + 1                 the position went back: refused
- *   a position without a digest of ours    somebody else committed it (a reset of offsets): refused
- *   position c under another topic         ledger.topic was changed: settled by it, committed under the new one, and
- *                                          only then is the new one remembered (standing.h, state.h)
+ * Position and manifest go together: number and digest. n is only ever last committed + 1. PROTOCOL.md beside this file
+ * tells the whole of it, with its rules.
  */
 #ifndef BRIDGE_RELAY_LEDGER_H
 #define BRIDGE_RELAY_LEDGER_H
@@ -21,6 +10,22 @@
 #include "bridge/kafka/cluster.h"
 #include "bridge/outbox/state.h"
 #include "bridge/relay/manifest.h"
+
+/* clang-format off */
+/* What a crash leaves, and what the next start makes of it:
+ *
+ *   nothing                           a new outbox: position 0 is committed with an empty manifest
+ *   position c, manifest c settled    all is well
+ *   position c, manifest c not        committed, its settling was cut short: settled again
+ *   manifest c + 1 too                never committed: removed; its entries are pending and go again
+ *   manifests, but no position        it expired, or the topic was made anew: the topics decide
+ *   position c, its manifest missing  an old copy of the outbox, or a foreign one: refused
+ *   a manifest above c + 1            the position went back: refused
+ *   a position with no digest         somebody else committed it (a reset of offsets): refused
+ *   position c under another topic    ledger.topic was changed: settled by it, committed under the
+ *                                     new one, and only then is the new one remembered (standing.h)
+ */
+/* clang-format on */
 
 struct relay;
 
@@ -43,7 +48,7 @@ enum ledger_found {
 /* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)? ST_INVALID: another one;
  * ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
 MUST_CHECK enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err);
-/* Makes a producer by the design's steps (r->publisher, closed before if there is one) and looks where the ledger
+/* Makes a producer by the steps of PROTOCOL.md (r->publisher, closed before if there is one) and looks where the ledger
  * stands. The first time: settles what was committed, removes what was not. */
 enum ledger_found ledger_renew(struct relay *r, struct error *err);
 /* Writes the manifest of these entries as number + 1; it is then in doubt. ST_TOO_LARGE: *fit of them fill one. */

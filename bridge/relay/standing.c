@@ -2,8 +2,7 @@
 
 #include <inttypes.h>
 
-/* ---- which position counts ----------------------------------------------------------------------------------------
- */
+/* ---- which position counts ---- */
 
 static bool is_ours(const char *digest) {
   return manifest_digest_valid(span_of(digest));
@@ -87,8 +86,7 @@ enum status standing_find(const struct kafka_config *config, struct log *log, co
   return st;
 }
 
-/* ---- what it means ------------------------------------------------------------------------------------------------
- */
+/* ---- what it means ---- */
 
 void standing_judge(struct standing *s, const struct manifest_name *list, size_t count) {
   take_manifests(s, list, count);

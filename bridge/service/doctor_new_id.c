@@ -81,8 +81,7 @@ static enum status no_memory(struct error *err) {
   return error_set(err, ST_NO_MEMORY, "out of memory for what is pending");
 }
 
-/* ---- what lies here -----------------------------------------------------------------------------------------------
- */
+/* ---- what lies here ---- */
 
 static size_t topic_at(struct renewal *n, struct span name) {
   for (size_t i = 0; i < n->topic_count; i++)
@@ -170,8 +169,7 @@ static enum status gather(struct renewal *n, struct error *err) {
   return st == ST_OK && n->no_memory ? no_memory(err) : st;
 }
 
-/* ---- what the topics know -----------------------------------------------------------------------------------------
- */
+/* ---- what the topics know ---- */
 
 static void no_report(void *ctx, void *opaque, const struct delivery *delivery) {
   (void)ctx, (void)opaque, (void)delivery;
@@ -338,8 +336,7 @@ static enum status read_topics(struct renewal *n, struct error *err) {
   return st;
 }
 
-/* ---- what Redis knows ---------------------------------------------------------------------------------------------
- */
+/* ---- what Redis knows ---- */
 
 static void ask_redis(struct renewal *n) {
   struct span ids[KEYS_AT_ONCE];
@@ -355,8 +352,7 @@ static void ask_redis(struct renewal *n) {
   }
 }
 
-/* ---- deciding, and doing ------------------------------------------------------------------------------------------
- */
+/* ---- deciding, and doing ---- */
 
 static void decide(struct renewal *n) {
   for (size_t i = 0; i < n->count; i++) {
@@ -400,8 +396,7 @@ static enum status renew(struct renewal *n, struct error *err) {
   return st;
 }
 
-/* ---- what it says -------------------------------------------------------------------------------------------------
- */
+/* ---- what it says ---- */
 
 static void write_topics(const struct renewal *n, struct buffer *json) {
   size_t told = 0;

@@ -127,8 +127,7 @@ static bool parse_entry(struct span line, char file[FROZEN_NAME], int64_t *when_
   return len > 0;
 }
 
-/* ---- making one ---------------------------------------------------------------------------------------------------
- */
+/* ---- making one ---- */
 
 void frozen_begin(struct frozen_writer *w, int folder, int tmp, const struct clock *clock,
                   const struct frozen_head *head) {
@@ -217,8 +216,7 @@ void frozen_release(struct frozen_writer *w) {
   w->fd = -1;
 }
 
-/* ---- going through one --------------------------------------------------------------------------------------------
- */
+/* ---- going through one ---- */
 
 static enum status read_chunk(struct frozen *f, uint64_t at, size_t most, struct error *err) {
   buffer_clear(&f->chunk);

@@ -11,8 +11,7 @@
 #define METRICS_FILE "metrics"
 #define METRICS_MAX (16 * 1024 * 1024)
 
-/* ---- the parts, in the order they are opened ----------------------------------------------------------------------
- */
+/* ---- the parts, in the order they are opened ---- */
 
 static bool is_folder(const char *path) {
   struct stat st;
@@ -214,8 +213,7 @@ static void open_census(struct service *s) {
   if (s->mode != SERVICE_CHANGE) s->census = census_open(&parts, s->mode == SERVICE_RELAY);
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------------------
- */
+/* ---- open and close ---- */
 
 /* What can be judged without touching the outbox comes first, so that a wrong setting changes nothing. */
 static enum status open_parts(struct service *s, const struct service_options *o, struct error *err) {

@@ -2,8 +2,8 @@
  * by the CLI alike, so that a command gives the same answer with and without a worker.
  *
  * Modes: INSPECT reads an outbox and locks nothing. CHANGE holds the outbox's lock, without Kafka. RELAY holds the lock
- * and runs the relay's threads. Operations append one JSON value to a buffer; the shapes are in operations.c beside
- * each function and in the manual. Any thread may call operations; open and close on one.
+ * and runs the relay's threads. Operations append one JSON value to a buffer; its shape stands at each
+ * function below. Any thread may call operations; open and close on one.
  */
 #ifndef BRIDGE_SERVICE_SERVICE_H
 #define BRIDGE_SERVICE_SERVICE_H
@@ -47,7 +47,10 @@ struct caller {
   int64_t uid; /* -1: not known */
 };
 
-/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE */
+/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE
+ *
+ * In the shapes below a name alone is a member whose value is a text, a number or null as its name says; N is a whole
+ * number, X any. They are kept from the formatter. */
 
 struct list_request {
   struct selection selection;
@@ -59,10 +62,12 @@ struct list_request {
   bool (*each)(void *ctx, struct span entry);
   void *ctx; /* of both */
 };
-/* total: how many there are that match (a filter but type, and the times of pending entries, reads every file of the
- * places asked for).
- * {"version":1,"total":N,"entries":[{id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]}
- */
+/* clang-format off */
+/* total: how many there are that match (a filter but type, and the times of pending entries, reads
+ * every file of the places asked for).
+ * {"version":1,"total":N,"entries":[
+ *   {id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]} */
+/* clang-format on */
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
                                     struct error *err);
 
@@ -71,12 +76,19 @@ struct show_request {
   bool pending, dead;
   bool raw; /* the bytes as they were found, instead of JSON */
 };
-/* One entry whole: {"version":1, the members of a list's entry, "path","also":[files named so in other places],
- * "state":"dead|ready|retrying|held|unread","due_at","held_behind":file|null,
- * "waits_for":null|{target,reason,remedy,since}, "first_failed_at","error_code","remedy",
- * "fault":null|{byte,line,column,error,before,after},"mended":bool (a raw dead letter whose bytes are JSON
- * now),"beginning":text|null (of what is no JSON object),"payload"}.
+/* clang-format off */
+/* One entry whole:
+ * {"version":1, the members of a list's entry,
+ *  "path","also":[files named so in other places],
+ *  "state":"dead|ready|retrying|held|unread","due_at","held_behind":file|null,
+ *  "waits_for":null|{target,reason,remedy,since},
+ *  "first_failed_at","error_code","remedy",
+ *  "fault":null|{byte,line,column,error,before,after},
+ *  "mended":bool (a raw dead letter whose bytes are JSON now),
+ *  "beginning":text|null (of what is no JSON object),
+ *  "payload"}
  * ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates), ST_TOO_LARGE (raw). */
+/* clang-format on */
 MUST_CHECK enum status service_show(struct service *s, const struct show_request *request, struct buffer *out,
                                     struct error *err);
 
@@ -97,12 +109,11 @@ struct pause_request {
 };
 /* Publishing stops until service_resume, over restarts too: everything stays pending, and what Kafka has is settled.
  * Paused already: nothing changes, the answer is of the pause there is. RELAY, CHANGE.
- * {"version":1,"paused":true,"changed":bool,"since","by","reason","worker":bool}, with "pending":N where it is known
- * without looking. */
+ * {"version":1,"paused":true,"changed":bool,"since","by","reason","worker":bool}
+ * with "pending":N where it is known without looking. */
 MUST_CHECK enum status service_pause(struct service *s, const struct pause_request *request, struct buffer *json,
                                      struct error *err);
-/* {"version":1,"paused":false,"changed":bool, and of the pause that ended: "since","by","reason", "pending", "worker"}
- */
+/* {"version":1,"paused":false,"changed":bool, of the pause that ended: "since","by","reason","pending","worker"} */
 MUST_CHECK enum status service_resume(struct service *s, const struct pause_request *request, struct buffer *json,
                                       struct error *err);
 /* The same without "changed"; any mode. */
@@ -116,39 +127,55 @@ struct flush_request {
 };
 /* Starts a flush (RELAY only) and answers at once; ST_BUSY while paused (err names the command), or while one runs.
  * dry_run changes nothing and works in every mode: the entries that would be tried, by topic and by reason of refusal.
- * {"version":1,"flush":ID} or
- * {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..}, "samples":[..]} */
+ * {"version":1,"flush":ID} or {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..},"samples":[..]} */
 MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
                                      struct error *err);
-/* {"version":1,"finished":bool,"taken":N,"published":N,"duplicates":N,"retried":N,"dead":N,"held":N,"left":N,"total":N,
- * "unreachable":bool,"stopped_by":null|"kafka|redis|outbox","reason":null|"kafka is away...","next":null|"..."};
+/* clang-format off */
+/* {"version":1,"finished":bool,
+ *  "taken":N,"published":N,"duplicates":N,"retried":N,"dead":N,"held":N,"left":N,"total":N,
+ *  "unreachable":bool,"stopped_by":null|"kafka|redis|outbox",
+ *  "reason":null|"kafka is away...","next":null|"..."}
  * ST_NOT_FOUND: no such flush. */
+/* clang-format on */
 MUST_CHECK enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json,
                                               struct error *err);
 /* Ctrl-C: take nothing more; what was handed to Kafka is still settled. An unknown or finished flush is left as it is.
  */
 void service_flush_cancel(struct service *s, uint64_t flush);
 
-/* {"version":1,"state":0..3,"word":"OK","summary":"12 pending, oldest
- * 3s","reasons":[{"state","text","next"}],"pending":N,"oldest_seconds":X|null,"dead":N,
- * "processed":N,"commands":{total,p95_ms,failure_rate},"events":{...},"dlq":{"total":N,"oldest":..,"errors":[{"error","count"}]},
- * "paused":null|{since,by,reason},"breakers":[{target,state,reason,remedy}],"redis":{...},"worker":bool,"perfdata":{...}}
- */
+/* clang-format off */
+/* {"version":1,"state":0..3,"word":"OK","summary":"12 pending, oldest 3s",
+ *  "reasons":[{state,text,next}],
+ *  "pending":N,"oldest_seconds":X|null,"dead":N,"processed":N,
+ *  "commands":{total,p95_ms,failure_rate},"events":{the same},
+ *  "dlq":{"total":N,"oldest","errors":[{error,count}]},
+ *  "paused":null|{since,by,reason},
+ *  "breakers":[{target,state,reason,remedy}],
+ *  "redis":{...},"worker":bool,"perfdata":{...}} */
+/* clang-format on */
 MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err);
 
 /* Health's first line, with its first reason unless all is well: "WARNING - 12 pending, oldest 70s: The oldest pending
  * entry ...". For the service manager; not counted as a command. */
 void service_summary(struct service *s, struct buffer *line);
 
-/* {"version":1,"since":"..","commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{same},
- * "account":null|{since,pending_then,found,replayed,published,duplicate,dead,vanished,pending,missing,balanced},
- * "counters":{...}}; reset begins a new window (needs CHANGE or RELAY). The account: account.h. */
+/* clang-format off */
+/* {"version":1,"since",
+ *  "commands":{total,average_ms,p50_ms,p95_ms,failure_rate},"events":{the same},
+ *  "account":null|{since,pending_then,found,replayed,published,duplicate,dead,vanished,pending,
+ *                  missing,balanced},
+ *  "counters":{...}}
+ * reset begins a new window (needs CHANGE or RELAY). The account: account.h. */
+/* clang-format on */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
 
+/* clang-format off */
 /* Each namespace and its topic. Kafka is asked, for at most 3 s, and not again within 5 s.
- * {"version":1,"kafka":"up|away",
- * "error":null|"...","topics":[{"namespace","topic","state":"there|missing|forbidden|unknown","partitions":N|null,
- * "breaker":"closed|open|probing"|null,"reason":null|"...","remedy":null|"..."}]}; breaker is null without a relay. */
+ * {"version":1,"kafka":"up|away","error":null|"...",
+ *  "topics":[{"namespace","topic","state":"there|missing|forbidden|unknown","partitions":N|null,
+ *             "breaker":"closed|open|probing"|null,"reason":null|"...","remedy":null|"..."}]}
+ * breaker is null without a relay. */
+/* clang-format on */
 MUST_CHECK enum status service_topics(struct service *s, struct buffer *json, struct error *err);
 
 /* The settings in force: configure_show (configure.h), which a command without an outbox may use itself. */
@@ -158,7 +185,7 @@ MUST_CHECK enum status service_config(struct service *s, struct buffer *json, st
 MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text, struct error *err);
 /* May work be sent here (GET /readyz)? Settings valid, folders writable, the lock held, Kafka reached once in this
  * life, the relay able to go on, not draining.
- * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka| relay|draining","ok":bool,"text":"..."}]};
+ * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining","ok":bool,"text"}]}
  * *ready the same. */
 MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready, struct buffer *json,
                                      struct error *err);

@@ -3,8 +3,7 @@
 #include "bridge/base/words.h"
 #include "bridge/service/verify_parts.h"
 
-/* ---- one look -----------------------------------------------------------------------------------------------------
- */
+/* ---- one look ---- */
 
 enum kind {
   WRONG_SIDE,
@@ -140,8 +139,7 @@ enum status verify_survey(struct verify *v, struct error *err) {
   return st;
 }
 
-/* ---- what it says -------------------------------------------------------------------------------------------------
- */
+/* ---- what it says ---- */
 
 static const struct {
   enum examined verdict;

@@ -159,8 +159,7 @@ static enum status read_all(struct topics *t, struct error *err) {
   return st == ST_END ? ST_OK : st;
 }
 
-/* ---- the last batches ---------------------------------------------------------------------------------------------
- */
+/* ---- the last batches ---- */
 
 static uint64_t unseen(struct verify *v, struct suspects *out, uint64_t *twice) {
   struct span key;
@@ -300,8 +299,7 @@ static enum status look_again(struct topics *t, struct error *err) {
   return ST_OK;
 }
 
-/* ---- what it says -------------------------------------------------------------------------------------------------
- */
+/* ---- what it says ---- */
 
 PRINTF_LIKE(5, 6)
 static void say(struct topics *t, const char *check, const struct suspects *s, const char *next, const char *fmt, ...) {

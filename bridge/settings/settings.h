@@ -1,22 +1,35 @@
 /* settings.h - every setting, in one table; read from file, environment and -X, in rising order.
  *
  * The table (settings_table.h, an X-macro) gives each key's type, default, range, whether SIGHUP reloads it, and its
- * help; parser,
- * --help-settings and busbridge.conf(5) are made from it. Values are checked when they are set: errors name file and
- * line (or variable, or -X) and the nearest known key. A settings object is immutable once loaded: any thread may read.
- *
- * File: "key = value" lines, # comments (a whole line), no quoting, blanks trimmed, UTF-8. Durations carry a unit (ms s
- * m h d), sizes may (KiB MiB GiB, kB MB GB, plain bytes). "key_file = PATH" takes the value from a file (last newline
- * cut). Environment: BUSBRIDGE_FLUSH_INTERVAL = flush.interval (a row's dots and underscores both become underscores),
- * BUSBRIDGE_KAFKA_A_B = kafka.a.b, final _FILE as above; unknown BUSBRIDGE_* is a warning, Kubernetes' *_SERVICE_HOST,
- * *_SERVICE_PORT*, *_PORT, *_PORT_* are ignored. NOVELER_DISABLE_BACKGROUND_FLUSH=1 means flush.background=false (an
- * explicit BUSBRIDGE_FLUSH_BACKGROUND or -X beats it).
+ * help; parser, --help-settings and busbridge.conf(5) are made from it. Values are checked when they are set: errors
+ * name file and line (or variable, or -X) and the nearest known key. A settings object is immutable once loaded: any
+ * thread may read.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_H
 #define BRIDGE_SETTINGS_SETTINGS_H
 
 #include "bridge/base/log.h"
 #include "bridge/settings/settings_table.h"
+
+/* clang-format off */
+/* Where values come from:
+ *
+ *   file          key = value      a line each; # comments (a whole line), no quoting, blanks trimmed,
+ *                                  UTF-8. Durations carry a unit (ms s m h d), sizes may (KiB MiB GiB,
+ *                                  kB MB GB; none: bytes)
+ *                 key_file = PATH  takes the value from a file (last newline cut)
+ *   environment   BUSBRIDGE_FLUSH_INTERVAL           flush.interval: a key's dots and underscores both
+ *                                                    become underscores
+ *                 BUSBRIDGE_KAFKA_A_B                kafka.a.b
+ *                 ..._FILE                           as key_file
+ *                 any other BUSBRIDGE_*              a warning
+ *                 *_SERVICE_HOST *_SERVICE_PORT*     Kubernetes' own: ignored
+ *                 *_PORT *_PORT_*
+ *                 NOVELER_DISABLE_BACKGROUND_FLUSH=1 flush.background=false, unless
+ *                                                    BUSBRIDGE_FLUSH_BACKGROUND or -X says otherwise
+ *   command line  -X key=value
+ */
+/* clang-format on */
 
 enum setting {
 #define X(id, key, type, fallback, low, high, flags, choices, help) SETTING_##id,

@@ -148,8 +148,7 @@ static void expect_values(struct world *w, const char *wanted) {
   assert_string_equal(found, wanted);
 }
 
-/* ---- ordinary ends
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- ordinary ends ---- */
 
 static void a_position_shows_with_its_commit_and_not_before(void **state) {
   struct world *w = *state;
@@ -224,8 +223,7 @@ static void a_position_alone_is_a_transaction_and_may_be_large_or_repeated(void 
   expect_position(w, INT64_C(1) << 62, "");
 }
 
-/* ---- refusals
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void limit_topic(struct world *w) {
   char words[256] = "", value[16];
@@ -337,8 +335,7 @@ static void metadata_that_is_no_digest_is_no_digest_of_ours(void **state) {
   assert_string_equal(position.digest, "?");
 }
 
-/* ---- two of them
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- two of them ---- */
 
 static void take_over(struct world *w) {
   open_one(w, &w->second, &w->second_reports);

@@ -380,8 +380,7 @@ static void giving_up_leaves_the_rest(void **state) {
   assert_int_equal(step(false, 1, 0), ST_NOT_FOUND);
 }
 
-/* ---- a crash at every durable call --------------------------------------------------------------------------------
- */
+/* ---- a crash at every durable call ---- */
 
 struct crash {
   unsigned at, calls;

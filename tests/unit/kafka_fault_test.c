@@ -3,8 +3,7 @@
 
 #include "bridge/kafka/client.h"
 
-/* ---- faults
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- faults ---- */
 
 static void every_code_has_a_meaning_and_only_success_is_ok(void **state) {
   (void)state;
@@ -95,8 +94,7 @@ static void no_other_code_blames_the_record(void **state) {
   assert_int_equal(refused, 5);
 }
 
-/* ---- settings
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- settings ---- */
 
 static enum status check(const char *key, const char *value, struct error *err) {
   const struct kafka_pair pair = {key, value};

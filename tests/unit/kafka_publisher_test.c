@@ -159,8 +159,7 @@ static void topics_are_numbered_in_order(void **state) {
   assert_int_equal(publisher_topic(w->publisher, mock_bad_name(), &number, &err), ST_INVALID);
 }
 
-/* ---- refusals
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void errors_of_the_broker_become_faults(void **state) {
   struct world *w = *state;
@@ -267,8 +266,7 @@ static void a_missing_topic_is_told_by_report_then_at_once_until_it_is_there(voi
   assert_int_equal(w->reports.delivery[w->reports.count - 1].fault, KAFKA_OK);
 }
 
-/* ---- the link, the end
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the link, the end ---- */
 
 static void an_outage_shows_as_link_down_loses_nothing_and_ends(void **state) {
   struct world *w = *state;

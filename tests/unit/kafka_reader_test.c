@@ -161,8 +161,7 @@ static void a_reader_with_bad_settings_opens_nothing(void **state) {
   assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err), ST_INVALID);
 }
 
-/* ---- cluster
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- cluster ---- */
 
 static struct cluster *ask(struct world *w) {
   struct error err = {0};

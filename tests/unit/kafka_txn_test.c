@@ -78,8 +78,7 @@ static void break_request(struct world *w, int api, rd_kafka_resp_err_t code) {
   rd_kafka_mock_push_request_errors(w->mock.cluster, (int16_t)api, 1, code);
 }
 
-/* ---- in order
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- in order ---- */
 
 static void an_ordinary_transaction_ends_clean_again_and_again(void **state) {
   struct world *w = *state;
@@ -113,8 +112,7 @@ static void calls_out_of_order_want_a_new_producer(void **state) {
   NEXT(publisher_commit(w->publisher, &why), TXN_RENEW);
 }
 
-/* ---- init
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- init ---- */
 
 static void init_is_asked_again_while_nobody_answers(void **state) {
   struct world *w = *state;
@@ -144,8 +142,7 @@ static void init_without_the_right_wants_a_new_producer_and_says_denied(void **s
   assert_int_equal(err.status, ST_DENIED);
 }
 
-/* ---- before the commit
- * ------------------------------------------------------------------------------------------------- */
+/* ---- before the commit ---- */
 
 static void an_abortable_error_of_the_position_wants_an_abort(void **state) {
   struct world *w = *state;
@@ -209,8 +206,7 @@ static void a_record_refused_by_the_broker_leaves_a_gap(void **state) {
   NEXT(publisher_begin(w->publisher, &why), TXN_RENEW);
 }
 
-/* ---- commit and abort
- * -------------------------------------------------------------------------------------------------- */
+/* ---- commit and abort ---- */
 
 static void a_failed_commit_never_wants_an_abort(void **state) {
   struct world *w = *state;
@@ -281,8 +277,7 @@ static void a_position_that_was_answered_each_time_is_clean(void **state) {
   assert_true(publisher_clean(w->publisher));
 }
 
-/* ---- reading the position
- * ---------------------------------------------------------------------------------------------- */
+/* ---- reading the position ---- */
 
 static enum status position(struct world *w, int timeout_ms, struct position *found, struct error *err) {
   *found = place;
@@ -343,8 +338,7 @@ static void a_bad_configuration_is_invalid(void **state) {
   assert_int_equal(position(w, PATIENCE_MS, &found, &err), ST_INVALID);
 }
 
-/* ---- settings
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- settings ---- */
 
 static void what_transactions_cannot_bear_is_refused_and_passed_over_where_they_only_settle(void **state) {
   (void)state;

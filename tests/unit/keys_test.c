@@ -364,8 +364,7 @@ static void who_may_not_ask_for_the_policy_can_keep_keys(void **state) {
   assert_true(told(f).up);
 }
 
-/* ---- Redis is away ------------------------------------------------------------------------------------------------
- */
+/* ---- Redis is away ---- */
 
 static void ids_set_while_redis_is_away_are_due_and_set_later(void **state) {
   struct fixture *f = *state;
@@ -536,8 +535,7 @@ static void tend_notices_that_redis_is_back_without_anything_due(void **state) {
   assert_int_equal(logged(f, "event=redis_back"), 1);
 }
 
-/* ---- Redis answers, but no -----------------------------------------------------------------------------------------
- */
+/* ---- Redis answers, but no ---- */
 
 static void a_replica_takes_no_keys_but_answers(void **state) {
   struct fixture *f = *state;

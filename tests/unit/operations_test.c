@@ -136,8 +136,7 @@ static enum status replay(const char *id, bool force) {
   return service_replay(service, &(struct replay_request){.id = id, .force = force}, &json, &err);
 }
 
-/* ---- list ---------------------------------------------------------------------------------------------------------
- */
+/* ---- list ---- */
 
 static void test_list_begins_with_the_seven_keys_of_the_contract(void **state) {
   (void)state;
@@ -280,8 +279,7 @@ static void test_list_of_nothing_is_an_empty_array(void **state) {
   assert_false(there(".busbridge")); /* looking changes nothing */
 }
 
-/* ---- replay ---------------------------------------------------------------------------------------------------------
- */
+/* ---- replay ---- */
 
 static void test_replay_moves_a_dead_letter_back_under_its_id(void **state) {
   (void)state;
@@ -351,8 +349,7 @@ static void test_an_id_that_is_a_path_finds_nothing(void **state) {
   assert_true(there("dlq/" ID1 ".json"));
 }
 
-/* ---- health and figures -------------------------------------------------------------------------------------------
- */
+/* ---- health and figures ---- */
 
 static void test_health_of_an_outbox_nobody_drains(void **state) {
   (void)state;
@@ -439,8 +436,7 @@ static void test_prometheus_text_has_the_gauges_of_now(void **state) {
   assert_true(service_alive(service));
 }
 
-/* ---- emit -----------------------------------------------------------------------------------------------------------
- */
+/* ---- emit ---- */
 
 static enum status emit(const char *name, const char *payload, const char *id) {
   buffer_clear(&json);
@@ -505,8 +501,7 @@ static void test_emit_refuses_what_is_no_event(void **state) {
   assert_false(there("e-1.json"));
 }
 
-/* ---- the control API's routes
- * ----------------------------------------------------------------------------------------- */
+/* ---- the control API's routes ---- */
 
 static struct answer answer;
 static const char *ask(const char *method, const char *path, const char *key, const char *value, int code) {
