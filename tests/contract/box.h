@@ -4,14 +4,11 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
+#include "tests/support/test.h"
 
 #include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 struct box {
   char dir[200], url[220];

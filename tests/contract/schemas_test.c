@@ -1,11 +1,8 @@
 /* The schemas that are shipped, held against the contract with the producers and against avro-c's own reader. */
 #include "bridge/encoding/catalog.h"
+#include "tests/support/test.h"
 
 #include <avro.h>
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 /* Event names in use, a payload with every key that is known, and the least a payload must have. */
 static const struct {
@@ -104,7 +101,9 @@ static bool has_schema(struct run *r, const char *name, struct catalog_schema *s
   return false;
 }
 
-static void every_event_name_in_use_has_a_schema(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(every_event_name_in_use_has_a_schema) {
   struct run *r = *state;
   struct catalog_schema s;
   size_t count = 0;
@@ -125,7 +124,7 @@ static const char *decode(struct run *r, const char *name) {
   return buffer_z(&r->text);
 }
 
-static void real_payloads_fit_and_come_back_as_they_were(void **state) {
+CASE(real_payloads_fit_and_come_back_as_they_were) {
   struct run *r = *state;
   open_with(r, FRAMING_SINGLE_OBJECT, true);
   for (size_t i = 0; i < NAMES; i++) {
@@ -140,7 +139,7 @@ static void real_payloads_fit_and_come_back_as_they_were(void **state) {
   }
 }
 
-static void the_least_payloads_fit_and_unknown_keys_are_carried(void **state) {
+CASE(the_least_payloads_fit_and_unknown_keys_are_carried) {
   struct run *r = *state;
   open_with(r, FRAMING_SINGLE_OBJECT, true);
   for (size_t i = 0; i < NAMES; i++) {
@@ -156,7 +155,7 @@ static void the_least_payloads_fit_and_unknown_keys_are_carried(void **state) {
 }
 
 /* avro-c, told the canonical form only, must read our bytes to their last one and write the same bytes again. */
-static void avro_c_reads_what_we_write_and_writes_the_same(void **state) {
+CASE(avro_c_reads_what_we_write_and_writes_the_same) {
   struct run *r = *state;
   for (size_t i = 0; i < NAMES; i++) {
     struct catalog_schema s;
@@ -186,7 +185,7 @@ static void avro_c_reads_what_we_write_and_writes_the_same(void **state) {
 
 /* A published schema is for ever: whoever changes one gives consumers time, then changes this table. Canonical forms
  * and fingerprints by Apache Avro's Python library. */
-static void fingerprints_are_those_of_the_reference_library(void **state) {
+CASE(fingerprints_are_those_of_the_reference_library) {
   struct run *r = *state;
   static const struct {
     const char *name;
@@ -212,16 +211,4 @@ static void fingerprints_are_those_of_the_reference_library(void **state) {
     assert_int_equal(s.fingerprint, table[i].fingerprint);
   }
   assert_int_equal(sizeof table / sizeof *table, NAMES + 1);
-}
-
-int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      T(every_event_name_in_use_has_a_schema),
-      T(real_payloads_fit_and_come_back_as_they_were),
-      T(the_least_payloads_fit_and_unknown_keys_are_carried),
-      T(avro_c_reads_what_we_write_and_writes_the_same),
-      T(fingerprints_are_those_of_the_reference_library),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,9 @@ static void emit_apart(struct box *b, const char *const *ids) {
 }
 #define EMIT(...) emit_apart(b, (const char *const[]){__VA_ARGS__, NULL})
 
-static void entries_come_in_order_of_arrival_and_done_takes_them_out(void **state) {
+#define RULE(name) TEST_WITH(name, box_open, box_free)
+
+RULE(entries_come_in_order_of_arrival_and_done_takes_them_out) {
   struct box *b = *state;
   EMIT("c", "a", "b");
   assert_string_equal(box_take_all(b), "c a b");
@@ -35,7 +37,7 @@ static void entries_come_in_order_of_arrival_and_done_takes_them_out(void **stat
   assert_string_equal(box_take_all(b), "");
 }
 
-static void an_entry_holds_what_was_written(void **state) {
+RULE(an_entry_holds_what_was_written) {
   struct box *b = *state;
   struct entry e;
   box_emit(b, "a");
@@ -51,7 +53,7 @@ static void an_entry_holds_what_was_written(void **state) {
   assert_true(e.ref.name.len > 0);
 }
 
-static void what_is_in_hand_is_not_handed_out_again(void **state) {
+RULE(what_is_in_hand_is_not_handed_out_again) {
   struct box *b = *state;
   EMIT("a", "b");
   assert_string_equal(box_take_all(b), "a b");
@@ -61,7 +63,7 @@ static void what_is_in_hand_is_not_handed_out_again(void **state) {
 }
 
 /* Else what was given back after its turn would come behind what is newer. */
-static void a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back(void **state) {
+RULE(a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back) {
   struct box *b = *state;
   struct entry e;
   EMIT("a", "b");
@@ -91,7 +93,7 @@ static void a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given
   assert_string_equal(box_take_all(b), "d");
 }
 
-static void what_is_released_comes_back_with_the_next_scan_in_order(void **state) {
+RULE(what_is_released_comes_back_with_the_next_scan_in_order) {
   struct box *b = *state;
   struct entry e;
   EMIT("a", "b", "c");
@@ -113,7 +115,7 @@ static void what_is_released_comes_back_with_the_next_scan_in_order(void **state
   assert_false(store_scanned(b->store, 3));
 }
 
-static void a_retry_stays_pending_in_its_place_and_counts(void **state) {
+RULE(a_retry_stays_pending_in_its_place_and_counts) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BROKER_REFUSED, 2);
   enum settled how;
@@ -143,7 +145,7 @@ static void a_retry_stays_pending_in_its_place_and_counts(void **state) {
   assert_int_equal(e.event.first_failed_us, 1700000001000000);
 }
 
-static void a_dead_entry_is_listed_with_its_reason_and_not_handed_out(void **state) {
+RULE(a_dead_entry_is_listed_with_its_reason_and_not_handed_out) {
   struct box *b = *state;
   uint64_t total;
   EMIT("a", "b");
@@ -170,7 +172,7 @@ static void a_dead_entry_is_listed_with_its_reason_and_not_handed_out(void **sta
   assert_int_equal(box_counts(b).dead, 1);
 }
 
-static void a_replayed_dead_letter_is_pending_anew_and_comes_by_itself(void **state) {
+RULE(a_replayed_dead_letter_is_pending_anew_and_comes_by_itself) {
   struct box *b = *state;
   struct entry e;
   EMIT("a", "b");
@@ -194,7 +196,7 @@ static void a_replayed_dead_letter_is_pending_anew_and_comes_by_itself(void **st
   assert_string_equal(box_list(b, LIST_PENDING | LIST_DEAD, 0, NULL).ids, "");
 }
 
-static void a_pending_entry_is_replayed_with_attempts_zero_unless_in_hand(void **state) {
+RULE(a_pending_entry_is_replayed_with_attempts_zero_unless_in_hand) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_NONE, 4);
   enum settled how;
@@ -210,7 +212,7 @@ static void a_pending_entry_is_replayed_with_attempts_zero_unless_in_hand(void *
   assert_string_equal(box_take_some(b), "a");
 }
 
-static void emit_takes_no_name_twice_and_no_path(void **state) {
+RULE(emit_takes_no_name_twice_and_no_path) {
   struct box *b = *state;
   box_emit(b, "a");
   assert_int_equal(store_emit(b->store, "a.json", SPAN("{}"), &b->err), ST_EXISTS);
@@ -223,7 +225,7 @@ static void emit_takes_no_name_twice_and_no_path(void **state) {
   assert_string_equal(box_take_all(b), "a");
 }
 
-static void what_arrives_later_is_told_in_its_order(void **state) {
+RULE(what_arrives_later_is_told_in_its_order) {
   struct box *b = *state;
   assert_string_equal(box_take_all(b), "");
   box_emit(b, "z"), box_emit(b, "m"), box_emit(b, "a"); /* one tick: only notices know the order */
@@ -238,7 +240,7 @@ static void *wake_soon(void *arg) {
   return NULL;
 }
 
-static void a_wait_ends_by_wake_or_time(void **state) {
+RULE(a_wait_ends_by_wake_or_time) {
   struct box *b = *state;
   pthread_t thread;
   box_take_all(b);
@@ -248,7 +250,7 @@ static void a_wait_ends_by_wake_or_time(void **state) {
   pthread_join(thread, NULL);
 }
 
-static void list_is_by_arrival_and_limited(void **state) {
+RULE(list_is_by_arrival_and_limited) {
   struct box *b = *state;
   uint64_t total;
   EMIT("d", "c", "b", "a");
@@ -263,7 +265,7 @@ static void list_is_by_arrival_and_limited(void **state) {
   assert_string_equal(l.ids, "d");
 }
 
-static void find_prefers_exact_and_shows_candidates_of_a_prefix(void **state) {
+RULE(find_prefers_exact_and_shows_candidates_of_a_prefix) {
   struct box *b = *state;
   uint64_t total;
   EMIT("ab", "abc", "abd", "x");
@@ -285,7 +287,7 @@ static void find_prefers_exact_and_shows_candidates_of_a_prefix(void **state) {
   assert_int_equal(total, 0);
 }
 
-static void what_can_never_be_published_comes_with_its_reason(void **state) {
+RULE(what_can_never_be_published_comes_with_its_reason) {
   struct box *b = *state;
   struct entry e;
   OK(store_emit(b->store, "x.json", SPAN("{\"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"), &b->err));
@@ -299,7 +301,7 @@ static void what_can_never_be_published_comes_with_its_reason(void **state) {
   assert_string_equal(l.ids, "x");
 }
 
-static void counts_are_exact_after_the_first_scan_and_tell_the_oldest(void **state) {
+RULE(counts_are_exact_after_the_first_scan_and_tell_the_oldest) {
   struct box *b = *state;
   EMIT("a", "b");
   box_restart(b);
@@ -320,7 +322,7 @@ static void counts_are_exact_after_the_first_scan_and_tell_the_oldest(void **sta
   assert_int_equal(box_counts(b).oldest_us, TIME_NONE);
 }
 
-static void following_counts_what_is_there_and_hands_out_nothing(void **state) {
+RULE(following_counts_what_is_there_and_hands_out_nothing) {
   struct box *b = *state;
   EMIT("a", "b");
   box_restart(b);
@@ -342,7 +344,7 @@ static void following_counts_what_is_there_and_hands_out_nothing(void **state) {
   assert_true(box_counts(b).oldest_us != TIME_NONE);
 }
 
-static void amounts_are_the_counts_without_the_oldest(void **state) {
+RULE(amounts_are_the_counts_without_the_oldest) {
   struct box *b = *state;
   struct store_counts c;
   EMIT("a", "b", "c");
@@ -355,7 +357,7 @@ static void amounts_are_the_counts_without_the_oldest(void **state) {
 }
 
 /* Recovery settles while the names are read already: what it takes out is not handed out any more. */
-static void what_was_listed_ahead_comes_once_and_only_if_it_is_still_there(void **state) {
+RULE(what_was_listed_ahead_comes_once_and_only_if_it_is_still_there) {
   struct box *b = *state;
   enum settled how;
   EMIT("a", "b", "c");
@@ -374,7 +376,7 @@ static void what_was_listed_ahead_comes_once_and_only_if_it_is_still_there(void 
   assert_string_equal(box_take_all(b), "");
 }
 
-static void done_twice_finds_it_vanished(void **state) {
+RULE(done_twice_finds_it_vanished) {
   struct box *b = *state;
   box_emit(b, "a");
   box_take_all(b);
@@ -388,7 +390,7 @@ static void done_twice_finds_it_vanished(void **state) {
   assert_int_equal(how, SETTLED_VANISHED);
 }
 
-static void recovery_takes_out_by_id_what_changed_or_was_set_aside(void **state) {
+RULE(recovery_takes_out_by_id_what_changed_or_was_set_aside) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_NONE, 1);
   enum settled how;
@@ -414,7 +416,7 @@ static void recovery_takes_out_by_id_what_changed_or_was_set_aside(void **state)
 
 /* ---- the choice of a kind ---- */
 
-static void unknown_kinds_are_refused_without_showing_the_url(void **state) {
+RULE(unknown_kinds_are_refused_without_showing_the_url) {
   struct box *b = *state;
   struct store *s = NULL;
   assert_int_equal(store_open("sqlite:x.db", &b->config, &s, &b->err), ST_UNSUPPORTED);
@@ -427,8 +429,7 @@ static void unknown_kinds_are_refused_without_showing_the_url(void **state) {
   store_close(NULL);
 }
 
-static void places_have_paths(void **state) {
-  (void)state;
+RULE(places_have_paths) {
   assert_string_equal(place_path(PLACE_FLAT), "");
   assert_string_equal(place_path(PLACE_PENDING), "pending/");
   assert_string_equal(place_path(PLACE_DLQ), "dlq/");
@@ -437,35 +438,6 @@ static void places_have_paths(void **state) {
 
 int main(void) {
   int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    void *kind = (void *)(uintptr_t)kinds[i];
-#define RULE(f) {#f, f, box_open, box_free, kind}
-    const struct CMUnitTest rules[] = {
-        RULE(entries_come_in_order_of_arrival_and_done_takes_them_out),
-        RULE(an_entry_holds_what_was_written),
-        RULE(what_is_in_hand_is_not_handed_out_again),
-        RULE(a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back),
-        RULE(what_is_released_comes_back_with_the_next_scan_in_order),
-        RULE(a_retry_stays_pending_in_its_place_and_counts),
-        RULE(a_dead_entry_is_listed_with_its_reason_and_not_handed_out),
-        RULE(a_replayed_dead_letter_is_pending_anew_and_comes_by_itself),
-        RULE(a_pending_entry_is_replayed_with_attempts_zero_unless_in_hand),
-        RULE(emit_takes_no_name_twice_and_no_path),
-        RULE(what_arrives_later_is_told_in_its_order),
-        RULE(a_wait_ends_by_wake_or_time),
-        RULE(list_is_by_arrival_and_limited),
-        RULE(find_prefers_exact_and_shows_candidates_of_a_prefix),
-        RULE(what_can_never_be_published_comes_with_its_reason),
-        RULE(counts_are_exact_after_the_first_scan_and_tell_the_oldest),
-        RULE(following_counts_what_is_there_and_hands_out_nothing),
-        RULE(amounts_are_the_counts_without_the_oldest),
-        RULE(what_was_listed_ahead_comes_once_and_only_if_it_is_still_there),
-        RULE(done_twice_finds_it_vanished),
-        RULE(recovery_takes_out_by_id_what_changed_or_was_set_aside),
-        RULE(unknown_kinds_are_refused_without_showing_the_url),
-        RULE(places_have_paths),
-    };
-    failed += cmocka_run_group_tests_name(kinds[i], rules, NULL, NULL);
-  }
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
   return failed;
 }

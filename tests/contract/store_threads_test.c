@@ -130,7 +130,7 @@ static void read_all(struct team *t) {
   }
 }
 
-static void reader_finisher_and_operator_work_at_the_same_time(void **state) {
+TEST_WITH(reader_finisher_and_operator_work_at_the_same_time, box_open, box_free) {
   struct box *b = *state;
   struct team *t = calloc(1, sizeof *t);
   pthread_t finisher, operator;
@@ -159,13 +159,6 @@ static void reader_finisher_and_operator_work_at_the_same_time(void **state) {
 
 int main(void) {
   int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    void *kind = (void *)(uintptr_t)kinds[i];
-    const struct CMUnitTest rules[] = {
-        {"reader_finisher_and_operator_work_at_the_same_time", reader_finisher_and_operator_work_at_the_same_time,
-         box_open, box_free, kind},
-    };
-    failed += cmocka_run_group_tests_name(kinds[i], rules, NULL, NULL);
-  }
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
   return failed;
 }

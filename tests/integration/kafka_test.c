@@ -62,7 +62,9 @@ static void expect_topic(struct world *w, enum topic_state state, int partitions
   assert_int_equal(count, partitions);
 }
 
-static void a_topic_is_created_once_and_asking_does_not_create_it(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_topic_is_created_once_and_asking_does_not_create_it) {
   struct world *w = *state;
   expect_topic(w, TOPIC_MISSING, 0);
   expect_topic(w, TOPIC_MISSING, 0);
@@ -71,7 +73,7 @@ static void a_topic_is_created_once_and_asking_does_not_create_it(void **state) 
   expect_topic(w, TOPIC_THERE, 5);
 }
 
-static void a_topic_gets_the_brokers_partitions_unless_told(void **state) {
+CASE(a_topic_gets_the_brokers_partitions_unless_told) {
   struct world *w = *state;
   create(w, -1);
   int64_t low = -1, high = -1;
@@ -84,7 +86,7 @@ static void a_topic_gets_the_brokers_partitions_unless_told(void **state) {
   assert_int_equal(cluster_offsets(w->cluster, w->topic, 3, PATIENCE_MS, &low, &high, &err), ST_NOT_FOUND);
 }
 
-static void what_the_broker_refuses_to_create_is_told_in_its_words(void **state) {
+CASE(what_the_broker_refuses_to_create_is_told_in_its_words) {
   struct world *w = *state;
   struct error err = {0};
   assert_int_equal(cluster_create_topic(w->cluster, "no/topic", 1, 1, PATIENCE_MS, &err), ST_INVALID);
@@ -96,7 +98,7 @@ static void what_the_broker_refuses_to_create_is_told_in_its_words(void **state)
   expect_topic(w, TOPIC_MISSING, 0);
 }
 
-static void a_missing_topic_is_told_and_takes_records_once_it_is_made(void **state) {
+CASE(a_missing_topic_is_told_and_takes_records_once_it_is_made) {
   struct world *w = *state;
   const struct record record = record_of(number_of(w), "k", "v", 1);
   assert_int_equal(publisher_send(w->publisher, &record, NULL), KAFKA_OK); /* not known yet */
@@ -109,7 +111,7 @@ static void a_missing_topic_is_told_and_takes_records_once_it_is_made(void **sta
   assert_int_equal(w->reports.delivery[1].fault, KAFKA_OK);
 }
 
-static void golden_keys_land_on_the_partitions_of_murmur2(void **state) {
+CASE(golden_keys_land_on_the_partitions_of_murmur2) {
   struct world *w = *state;
   const char *const keys[] = {"kafka", "giberish123456789", "1234", "ep-000001"};
   const int partitions[] = {4, 8, 0, 4};
@@ -145,7 +147,7 @@ static void write_transactions(struct world *w) {
   rd_kafka_destroy(rk);
 }
 
-static void only_committed_records_are_read_and_the_end_comes_behind_aborted_ones(void **state) {
+CASE(only_committed_records_are_read_and_the_end_comes_behind_aborted_ones) {
   struct world *w = *state;
   create(w, 2);
   write_transactions(w);
@@ -163,20 +165,11 @@ static void only_committed_records_are_read_and_the_end_comes_behind_aborted_one
   assert_int_equal(found, 3);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   char bootstrap[64];
   if (!broker_find(bootstrap)) {
     puts(BROKER_SKIPPED);
     return 77;
   }
-  const struct CMUnitTest tests[] = {
-      CASE(a_topic_is_created_once_and_asking_does_not_create_it),
-      CASE(a_topic_gets_the_brokers_partitions_unless_told),
-      CASE(what_the_broker_refuses_to_create_is_told_in_its_words),
-      CASE(a_missing_topic_is_told_and_takes_records_once_it_is_made),
-      CASE(golden_keys_land_on_the_partitions_of_murmur2),
-      CASE(only_committed_records_are_read_and_the_end_comes_behind_aborted_ones),
-  };
-  return cmocka_run_group_tests_name("kafka", tests, NULL, NULL);
+  return tests_run();
 }

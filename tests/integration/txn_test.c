@@ -150,7 +150,9 @@ static void expect_values(struct world *w, const char *wanted) {
 
 /* ---- ordinary ends ---- */
 
-static void a_position_shows_with_its_commit_and_not_before(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_position_shows_with_its_commit_and_not_before) {
   struct world *w = *state;
   assert_true(publisher_clean(w->publisher));
   start(w);
@@ -171,7 +173,7 @@ static void a_position_shows_with_its_commit_and_not_before(void **state) {
   expect_values(w, "one,");
 }
 
-static void an_abort_leaves_the_old_position_and_the_next_transaction_commits(void **state) {
+CASE(an_abort_leaves_the_old_position_and_the_next_transaction_commits) {
   struct world *w = *state;
   start(w);
   commit_batch(w, 6, "six", "a");
@@ -186,7 +188,7 @@ static void an_abort_leaves_the_old_position_and_the_next_transaction_commits(vo
   expect_values(w, "a,b,");
 }
 
-static void an_abort_gives_unsent_records_back_and_leaves_no_gap(void **state) {
+CASE(an_abort_gives_unsent_records_back_and_leaves_no_gap) {
   struct world *w = *state;
   w->pairs[w->config.count++] = (struct kafka_pair){"linger.ms", "600"};
   renew(w);
@@ -202,7 +204,7 @@ static void an_abort_gives_unsent_records_back_and_leaves_no_gap(void **state) {
   expect_values(w, "x,");
 }
 
-static void empty_transactions_end_clean(void **state) {
+CASE(empty_transactions_end_clean) {
   struct world *w = *state;
   start(w);
   begin(w);
@@ -213,7 +215,7 @@ static void empty_transactions_end_clean(void **state) {
   expect_position(w, 1, "one");
 }
 
-static void a_position_alone_is_a_transaction_and_may_be_large_or_repeated(void **state) {
+CASE(a_position_alone_is_a_transaction_and_may_be_large_or_repeated) {
   struct world *w = *state;
   start(w);
   commit_batch(w, 1, "d", NULL);
@@ -244,7 +246,7 @@ static void limit_topic(struct world *w) {
   rd_kafka_destroy(rk);
 }
 
-static void a_refused_record_is_reported_and_the_batch_goes_again_without_it(void **state) {
+CASE(a_refused_record_is_reported_and_the_batch_goes_again_without_it) {
   struct world *w = *state;
   char large[LARGE];
   memset(large, 'x', sizeof large);
@@ -271,7 +273,7 @@ static void a_refused_record_is_reported_and_the_batch_goes_again_without_it(voi
   expect_values(w, "first,second,");
 }
 
-static void a_commit_over_a_refused_record_never_asks_for_an_abort(void **state) {
+CASE(a_commit_over_a_refused_record_never_asks_for_an_abort) {
   struct world *w = *state;
   char large[LARGE];
   memset(large, 'x', sizeof large);
@@ -288,7 +290,7 @@ static void a_commit_over_a_refused_record_never_asks_for_an_abort(void **state)
   NEXT(publisher_begin(w->publisher, &why), TXN_RENEW);
 }
 
-static void a_missing_ledger_topic_is_told_before_the_commit(void **state) {
+CASE(a_missing_ledger_topic_is_told_before_the_commit) {
   struct world *w = *state;
   start(w);
   begin(w);
@@ -304,13 +306,13 @@ static void a_missing_ledger_topic_is_told_before_the_commit(void **state) {
   expect_values(w, "x,");
 }
 
-static void a_topic_that_is_missing_has_no_position(void **state) {
+CASE(a_topic_that_is_missing_has_no_position) {
   struct world *w = *state;
   snprintf(w->ledger, sizeof w->ledger, "no-such-ledger");
   expect_position(w, -1, "");
 }
 
-static void metadata_that_is_no_digest_is_no_digest_of_ours(void **state) {
+CASE(metadata_that_is_no_digest_is_no_digest_of_ours) {
   struct world *w = *state;
   start(w);
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -342,7 +344,7 @@ static void take_over(struct world *w) {
   NEXT(publisher_init(w->second, PATIENCE_MS, &why), TXN_DONE);
 }
 
-static void a_fenced_producer_cannot_send_and_leaves_nothing(void **state) {
+CASE(a_fenced_producer_cannot_send_and_leaves_nothing) {
   struct world *w = *state;
   start(w);
   commit_batch(w, 1, "one", "a");
@@ -362,7 +364,7 @@ static void a_fenced_producer_cannot_send_and_leaves_nothing(void **state) {
   expect_values(w, "a,");
 }
 
-static void a_producer_fenced_before_its_commit_leaves_nothing(void **state) {
+CASE(a_producer_fenced_before_its_commit_leaves_nothing) {
   struct world *w = *state;
   start(w);
   commit_batch(w, 1, "one", "a");
@@ -378,7 +380,7 @@ static void a_producer_fenced_before_its_commit_leaves_nothing(void **state) {
   expect_values(w, "a,");
 }
 
-static void a_producer_fenced_before_its_abort_is_told(void **state) {
+CASE(a_producer_fenced_before_its_abort_is_told) {
   struct world *w = *state;
   start(w);
   begin(w);
@@ -388,7 +390,7 @@ static void a_producer_fenced_before_its_abort_is_told(void **state) {
   NEXT(publisher_abort(w->publisher, &why), TXN_FENCED);
 }
 
-static void a_new_producer_resolves_what_an_old_one_left_open(void **state) {
+CASE(a_new_producer_resolves_what_an_old_one_left_open) {
   struct world *w = *state;
   start(w);
   commit_batch(w, 1, "one", "a");
@@ -402,28 +404,11 @@ static void a_new_producer_resolves_what_an_old_one_left_open(void **state) {
   expect_values(w, "a,b,");
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   char bootstrap[64];
   if (!broker_find(bootstrap)) {
     puts(BROKER_SKIPPED);
     return 77;
   }
-  const struct CMUnitTest tests[] = {
-      CASE(a_position_shows_with_its_commit_and_not_before),
-      CASE(an_abort_leaves_the_old_position_and_the_next_transaction_commits),
-      CASE(an_abort_gives_unsent_records_back_and_leaves_no_gap),
-      CASE(empty_transactions_end_clean),
-      CASE(a_position_alone_is_a_transaction_and_may_be_large_or_repeated),
-      CASE(a_refused_record_is_reported_and_the_batch_goes_again_without_it),
-      CASE(a_commit_over_a_refused_record_never_asks_for_an_abort),
-      CASE(a_missing_ledger_topic_is_told_before_the_commit),
-      CASE(a_topic_that_is_missing_has_no_position),
-      CASE(metadata_that_is_no_digest_is_no_digest_of_ours),
-      CASE(a_fenced_producer_cannot_send_and_leaves_nothing),
-      CASE(a_producer_fenced_before_its_commit_leaves_nothing),
-      CASE(a_producer_fenced_before_its_abort_is_told),
-      CASE(a_new_producer_resolves_what_an_old_one_left_open),
-  };
-  return cmocka_run_group_tests_name("txn", tests, NULL, NULL);
+  return tests_run();
 }

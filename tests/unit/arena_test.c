@@ -1,12 +1,6 @@
 /* Arena: pieces are whole and apart, chunks are used again after a reset, what is kept is bounded. */
 #include "bridge/base/span.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 /* The tests ask for more memory than there is and want NULL, not a report. */
 const char *__asan_default_options(void);
@@ -21,8 +15,7 @@ const char *__tsan_default_options(void) {
 /* More than any machine has, and not so much that a length check refuses it first. */
 #define IMPOSSIBLE (SIZE_MAX / 16)
 
-static void arena_pieces_are_aligned_apart_and_whole(void **state) {
-  (void)state;
+TEST(arena_pieces_are_aligned_apart_and_whole) {
   struct arena a = {0};
   unsigned char *at[300];
   for (size_t i = 0; i < 300; i++) {
@@ -41,8 +34,7 @@ static void arena_pieces_are_aligned_apart_and_whole(void **state) {
   assert_int_equal(a.used, 0);
 }
 
-static void arena_copies_are_terminated_and_zeroed_is_zero(void **state) {
-  (void)state;
+TEST(arena_copies_are_terminated_and_zeroed_is_zero) {
   struct arena a = {0};
   char *dirty = arena_alloc(&a, 64);
   memset(dirty, 'x', 64);
@@ -56,8 +48,7 @@ static void arena_copies_are_terminated_and_zeroed_is_zero(void **state) {
   arena_release(&a);
 }
 
-static void arena_out_of_memory_is_null_and_changes_nothing(void **state) {
-  (void)state;
+TEST(arena_out_of_memory_is_null_and_changes_nothing) {
   struct arena a = {0};
   assert_null(arena_alloc(&a, SIZE_MAX));
   assert_null(arena_alloc(&a, IMPOSSIBLE));
@@ -71,8 +62,7 @@ static void arena_out_of_memory_is_null_and_changes_nothing(void **state) {
 }
 
 /* Which of the blocks the first round used does the second one use again? */
-static void arena_uses_every_chunk_again_after_a_reset(void **state) {
-  (void)state;
+TEST(arena_uses_every_chunk_again_after_a_reset) {
   enum { CHUNKS = 20, PIECE = 60 * 1024 };
   struct arena a = {0};
   char *first[CHUNKS];
@@ -91,8 +81,7 @@ static void arena_uses_every_chunk_again_after_a_reset(void **state) {
   arena_release(&a);
 }
 
-static void arena_finds_a_large_chunk_behind_small_ones(void **state) {
-  (void)state;
+TEST(arena_finds_a_large_chunk_behind_small_ones) {
   struct arena a = {0};
   char *large = arena_alloc(&a, 500000);
   for (int i = 0; i < 5; i++) assert_non_null(arena_alloc(&a, 60000));
@@ -106,8 +95,7 @@ static void arena_finds_a_large_chunk_behind_small_ones(void **state) {
   arena_release(&a);
 }
 
-static void arena_takes_no_chunk_that_is_too_small(void **state) {
-  (void)state;
+TEST(arena_takes_no_chunk_that_is_too_small) {
   struct arena a = {0};
   char *small = arena_alloc(&a, 60000);
   arena_reset(&a);
@@ -117,8 +105,7 @@ static void arena_takes_no_chunk_that_is_too_small(void **state) {
   arena_release(&a);
 }
 
-static void arena_goes_on_filling_after_a_large_piece(void **state) {
-  (void)state;
+TEST(arena_goes_on_filling_after_a_large_piece) {
   struct arena a = {0};
   char *before = arena_alloc(&a, 64);
   assert_non_null(arena_alloc(&a, 100000));
@@ -134,8 +121,7 @@ static size_t spare_chunks(const struct arena *a) {
   return n;
 }
 
-static void arena_keeps_at_most_8_mib(void **state) {
-  (void)state;
+TEST(arena_keeps_at_most_8_mib) {
   struct arena a = {0};
   for (int i = 0; i < 12; i++) memset(arena_alloc(&a, 1 << 20), 1, 1 << 20);
   arena_reset(&a);
@@ -147,18 +133,4 @@ static void arena_keeps_at_most_8_mib(void **state) {
   arena_reset(&a);
   assert_int_equal(spare_chunks(&a), 8);
   arena_release(&a);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(arena_pieces_are_aligned_apart_and_whole),
-      cmocka_unit_test(arena_copies_are_terminated_and_zeroed_is_zero),
-      cmocka_unit_test(arena_out_of_memory_is_null_and_changes_nothing),
-      cmocka_unit_test(arena_uses_every_chunk_again_after_a_reset),
-      cmocka_unit_test(arena_finds_a_large_chunk_behind_small_ones),
-      cmocka_unit_test(arena_takes_no_chunk_that_is_too_small),
-      cmocka_unit_test(arena_goes_on_filling_after_a_large_piece),
-      cmocka_unit_test(arena_keeps_at_most_8_mib),
-  };
-  return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }

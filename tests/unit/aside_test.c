@@ -70,9 +70,21 @@ static void assert_counts(struct box *b, uint64_t pending, uint64_t aside) {
   assert_true((int64_t)(c.first + c.returned) + c.arrived == (int64_t)(c.pending + c.gone + c.vanished));
 }
 
+static int setup(void **state) {
+  *state = box_new("file");
+  return 0;
+}
+
+static int teardown(void **state) {
+  durable_set_hook(NULL, NULL);
+  return box_free(state);
+}
+
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
 /* ---- published ---- */
 
-static void what_cannot_be_removed_is_never_handed_out_again(void **state) {
+CASE(what_cannot_be_removed_is_never_handed_out_again) {
   struct box *b = *state;
   take_three(b);
   set_aside(b, "b", ASIDE_DONE, NULL, EPERM);
@@ -92,7 +104,7 @@ static void what_cannot_be_removed_is_never_handed_out_again(void **state) {
   }
 }
 
-static void it_is_removed_when_it_can_be(void **state) {
+CASE(it_is_removed_when_it_can_be) {
   struct box *b = *state;
   struct refusal f = {.part = "b.json", .code = EPERM};
   take_three(b);
@@ -111,7 +123,7 @@ static void it_is_removed_when_it_can_be(void **state) {
   assert_counts(b, 3, 0);
 }
 
-static void another_event_in_its_place_is_handed_out_and_a_copy_is_not(void **state) {
+CASE(another_event_in_its_place_is_handed_out_and_a_copy_is_not) {
   struct box *b = *state;
   take_three(b);
   set_aside(b, "a", ASIDE_DONE, NULL, EBUSY);
@@ -132,7 +144,7 @@ static void another_event_in_its_place_is_handed_out_and_a_copy_is_not(void **st
 }
 
 /* Written over in place: only by reading it can it be known. */
-static void other_bytes_in_the_same_file_are_found_by_its_id(void **state) {
+CASE(other_bytes_in_the_same_file_are_found_by_its_id) {
   struct box *b = *state;
   take_three(b);
   set_aside(b, "b", ASIDE_DONE, NULL, EPERM);
@@ -143,7 +155,7 @@ static void other_bytes_in_the_same_file_are_found_by_its_id(void **state) {
   assert_counts(b, 2, 0);
 }
 
-static void one_that_is_gone_is_forgotten(void **state) {
+CASE(one_that_is_gone_is_forgotten) {
   struct box *b = *state;
   take_three(b);
   set_aside(b, "b", ASIDE_DONE, NULL, EPERM);
@@ -169,7 +181,7 @@ static unsigned attempts_of(struct box *b, const char *id) {
   return attempts;
 }
 
-static void what_cannot_be_rewritten_keeps_its_attempts(void **state) {
+CASE(what_cannot_be_rewritten_keeps_its_attempts) {
   struct box *b = *state;
   put_pending(b, "b");
   assert_string_equal(box_take_all(b), "b");
@@ -191,7 +203,7 @@ static void what_cannot_be_rewritten_keeps_its_attempts(void **state) {
   assert_int_equal(attempts_of(b, "b"), 4);
 }
 
-static void what_cannot_be_moved_to_dlq_is_moved_when_it_can_be(void **state) {
+CASE(what_cannot_be_moved_to_dlq_is_moved_when_it_can_be) {
   struct box *b = *state;
   take_three(b);
   put(b, "bad.json", "no JSON");
@@ -213,7 +225,7 @@ static void what_cannot_be_moved_to_dlq_is_moved_when_it_can_be(void **state) {
 
 /* ---- all of them ---- */
 
-static void a_disk_or_folder_that_refuses_everything_is_not_one_entry(void **state) {
+CASE(a_disk_or_folder_that_refuses_everything_is_not_one_entry) {
   struct box *b = *state;
   static const struct refusal all[] = {{.part = "b.json", .code = ENOSPC},
                                        {.part = "b.json", .code = EROFS},
@@ -235,7 +247,7 @@ static void a_disk_or_folder_that_refuses_everything_is_not_one_entry(void **sta
   box_done_all(b);
 }
 
-static void the_list_is_bounded_and_says_so(void **state) {
+CASE(the_list_is_bounded_and_says_so) {
   struct box *b = *state;
   const struct error hindrance = {.status = ST_DENIED, .sys = EPERM, .text = "not permitted"};
   char name[40];
@@ -265,7 +277,7 @@ static int fail_nth(void *ctx, enum durable_op op, const char *name, bool after)
 }
 
 /* Each call of an append and of writing it anew, before and after it was made. */
-static void each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_writes_all(void **state) {
+CASE(each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_writes_all) {
   struct box *b = *state;
   const struct error hindrance = {.status = ST_DENIED, .sys = EPERM, .text = "not permitted"};
   unsigned set = 0, failed = 0;
@@ -291,7 +303,7 @@ static void each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_wr
   assert_true(failed > 10);
 }
 
-static void a_last_line_that_a_crash_cut_does_not_count(void **state) {
+CASE(a_last_line_that_a_crash_cut_does_not_count) {
   struct box *b = *state;
   take_three(b);
   set_aside(b, "a", ASIDE_DONE, NULL, EPERM);
@@ -310,7 +322,7 @@ static void a_last_line_that_a_crash_cut_does_not_count(void **state) {
   }
 }
 
-static void a_damaged_file_is_refused_with_what_to_do(void **state) {
+CASE(a_damaged_file_is_refused_with_what_to_do) {
   struct box *b = *state;
   box_stop(b);
   put(b, ".busbridge/aside", "busbridge-aside 1\ndone flat x.json 1 2\n");
@@ -331,8 +343,7 @@ static void assert_text(const char *got, const char *want) {
     assert_null(got);
 }
 
-static void what_was_written_is_read_back(void **state) {
-  (void)state;
+CASE(what_was_written_is_read_back) {
   static const char *const texts[] = {"plain", "-", "", "two words, and %41", "\xff\x01\n\t", "\xe6\x98\x9f", NULL};
   for (unsigned i = 0; i < 6; i++) {
     struct fs_row row = {.what = (enum aside)(i % 3),
@@ -383,7 +394,7 @@ static bool see(void *ctx, const struct aside_info *info) {
   return true;
 }
 
-static void a_command_beside_the_worker_sees_them(void **state) {
+CASE(a_command_beside_the_worker_sees_them) {
   struct box *b = *state;
   char text[2000] = "";
   take_three(b);
@@ -404,35 +415,4 @@ static void a_command_beside_the_worker_sees_them(void **state) {
   assert_string_equal(l.ids, "b c");
   assert_int_equal(total, 2);
   store_close(s);
-}
-
-static int setup(void **state) {
-  *state = box_new("file");
-  return 0;
-}
-
-static int teardown(void **state) {
-  durable_set_hook(NULL, NULL);
-  return box_free(state);
-}
-
-int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      T(what_cannot_be_removed_is_never_handed_out_again),
-      T(it_is_removed_when_it_can_be),
-      T(another_event_in_its_place_is_handed_out_and_a_copy_is_not),
-      T(other_bytes_in_the_same_file_are_found_by_its_id),
-      T(one_that_is_gone_is_forgotten),
-      T(what_cannot_be_rewritten_keeps_its_attempts),
-      T(what_cannot_be_moved_to_dlq_is_moved_when_it_can_be),
-      T(a_disk_or_folder_that_refuses_everything_is_not_one_entry),
-      T(the_list_is_bounded_and_says_so),
-      T(each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_writes_all),
-      T(a_last_line_that_a_crash_cut_does_not_count),
-      T(a_damaged_file_is_refused_with_what_to_do),
-      T(what_was_written_is_read_back),
-      T(a_command_beside_the_worker_sees_them),
-  };
-  return cmocka_run_group_tests_name("aside", tests, NULL, NULL);
 }

@@ -1,16 +1,11 @@
 /* Status, span, buffer, table, digest set. Arena, clock and log have tests of their own. */
 #include "bridge/base/table.h"
+#include "tests/support/test.h"
 
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 /* The tests ask for more memory than there is and want NULL, not a report. */
 const char *__asan_default_options(void);
@@ -27,8 +22,7 @@ const char *__tsan_default_options(void) {
 
 /* ---- status ---- */
 
-static void status_names_are_all_different(void **state) {
-  (void)state;
+TEST(status_names_are_all_different) {
   for (int a = ST_OK; a <= ST_CANCELLED; a++) {
     assert_string_not_equal(status_name((enum status)a), "unknown");
     for (int b = ST_OK; b < a; b++) assert_string_not_equal(status_name((enum status)a), status_name((enum status)b));
@@ -36,8 +30,7 @@ static void status_names_are_all_different(void **state) {
   assert_string_equal(status_name((enum status)99), "unknown");
 }
 
-static void error_set_fills_once_and_accepts_null(void **state) {
-  (void)state;
+TEST(error_set_fills_once_and_accepts_null) {
   struct error err = {.sys = 7};
   assert_int_equal(error_set(&err, ST_BUSY, "pid %d holds %s", 42, "it"), ST_BUSY);
   assert_int_equal(err.status, ST_BUSY);
@@ -48,8 +41,7 @@ static void error_set_fills_once_and_accepts_null(void **state) {
   assert_int_equal(error_prefix(NULL, "x"), ST_OK);
 }
 
-static void error_sys_chooses_the_status_and_says_why(void **state) {
-  (void)state;
+TEST(error_sys_chooses_the_status_and_says_why) {
   static const struct {
     int sys;
     enum status st;
@@ -69,16 +61,14 @@ static void error_sys_chooses_the_status_and_says_why(void **state) {
   assert_string_equal(err.text, "reading x: Input/output error");
 }
 
-static void error_prefix_puts_words_in_front(void **state) {
-  (void)state;
+TEST(error_prefix_puts_words_in_front) {
   struct error err = {0};
   error_set(&err, ST_INVALID, "line 3");
   assert_int_equal(error_prefix(&err, "reading %s", "a.conf"), ST_INVALID);
   assert_string_equal(err.text, "reading a.conf: line 3");
 }
 
-static void error_text_is_cut_between_characters(void **state) {
-  (void)state;
+TEST(error_text_is_cut_between_characters) {
   /* Bytes before a character of n bytes so that the cut falls on each place inside it. */
   static const char *const letters[] = {"\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\x98\x80"};
   for (size_t l = 0; l < 3; l++)
@@ -97,8 +87,7 @@ static void error_text_is_cut_between_characters(void **state) {
     }
 }
 
-static void error_text_keeps_what_stands_behind_a_foreign_byte(void **state) {
-  (void)state;
+TEST(error_text_keeps_what_stands_behind_a_foreign_byte) {
   struct error err;
   char text[700];
   memset(text, 'a', sizeof text - 1);
@@ -112,8 +101,7 @@ static void error_text_keeps_what_stands_behind_a_foreign_byte(void **state) {
   assert_int_equal(strlen(err.text), 10);
 }
 
-static void a_broken_invariant_aborts(void **state) {
-  (void)state;
+TEST(a_broken_invariant_aborts) {
   pid_t pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) {
@@ -129,8 +117,7 @@ static void a_broken_invariant_aborts(void **state) {
 
 /* ---- span, buffer ---- */
 
-static void spans_compare_and_trim(void **state) {
-  (void)state;
+TEST(spans_compare_and_trim) {
   struct span none = {NULL, 0}, ab = SPAN("ab");
   assert_true(span_eq(none, SPAN("")) && span_is(ab, "ab") && span_is(none, NULL));
   assert_false(span_eq(ab, SPAN("ac")) || span_eq(ab, SPAN("abc")));
@@ -145,8 +132,7 @@ static void spans_compare_and_trim(void **state) {
   assert_int_equal(span_trim(none).len, 0);
 }
 
-static void words_are_divided_by_blanks_and_commas(void **state) {
-  (void)state;
+TEST(words_are_divided_by_blanks_and_commas) {
   struct span rest = SPAN(" one,two\t, three ,"), word;
   static const char *const want[] = {"one", "two", "three"};
   for (int i = 0; i < 3; i++) {
@@ -158,8 +144,7 @@ static void words_are_divided_by_blanks_and_commas(void **state) {
   assert_false(span_word(&none, &word));
 }
 
-static void utf8_prefix_stops_at_the_first_wrong_byte(void **state) {
-  (void)state;
+TEST(utf8_prefix_stops_at_the_first_wrong_byte) {
   static const char *const good[] = {
       "", "a", "\xC2\x80", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
   static const char *const bad[] = {"\x80",
@@ -184,8 +169,7 @@ static void utf8_prefix_stops_at_the_first_wrong_byte(void **state) {
   }
 }
 
-static void buffer_grows_and_terminates(void **state) {
-  (void)state;
+TEST(buffer_grows_and_terminates) {
   struct buffer b = {0};
   struct error err = {0};
   assert_int_equal(buffer_span(&b).len, 0);
@@ -213,8 +197,7 @@ static void buffer_grows_and_terminates(void **state) {
   buffer_release(&b);
 }
 
-static void buffer_failure_is_sticky_until_cleared(void **state) {
-  (void)state;
+TEST(buffer_failure_is_sticky_until_cleared) {
   static const size_t too_much[] = {SIZE_MAX, SIZE_MAX / 4, IMPOSSIBLE};
   for (size_t i = 0; i < 3; i++) {
     struct buffer b = {0};
@@ -243,8 +226,7 @@ static struct span key_of(size_t i) {
   return (struct span){keys[i], (size_t)snprintf(keys[i], sizeof keys[i], "k%zu", i)};
 }
 
-static void table_holds_what_was_put(void **state) {
-  (void)state;
+TEST(table_holds_what_was_put) {
   struct table t = {0};
   int values[2];
   assert_null(table_get(&t, SPAN("a")));
@@ -267,8 +249,7 @@ static void table_holds_what_was_put(void **state) {
 }
 
 /* Random puts and removes beside a plain array that knows what must be in. */
-static void table_agrees_with_a_plain_array(void **state) {
-  (void)state;
+TEST(table_agrees_with_a_plain_array) {
   static void *model[KEYS];
   struct table t = {0};
   uint64_t seed = 1;
@@ -297,8 +278,7 @@ static void table_agrees_with_a_plain_array(void **state) {
   table_release(&t);
 }
 
-static void table_does_not_grow_by_coming_and_going(void **state) {
-  (void)state;
+TEST(table_does_not_grow_by_coming_and_going) {
   struct table t = {0};
   for (int round = 0; round < 200; round++)
     for (size_t i = 0; i < 4; i++) {
@@ -311,8 +291,7 @@ static void table_does_not_grow_by_coming_and_going(void **state) {
   table_release(&t);
 }
 
-static void digests_tell_texts_apart(void **state) {
-  (void)state;
+TEST(digests_tell_texts_apart) {
   char text[40];
   memset(text, 'a', sizeof text);
   for (size_t a = 0; a <= sizeof text; a++) { /* every length of the last block, and contents of one length */
@@ -332,8 +311,7 @@ static void digests_tell_texts_apart(void **state) {
 
 /* The vectors of SipHash-2-4-128's reference implementation (input 00 01 02 ...): what is on disk is read by any later
  * release, so these never change. */
-static void fixed_digests_are_the_published_ones(void **state) {
-  (void)state;
+TEST(fixed_digests_are_the_published_ones) {
   static const struct {
     size_t len;
     struct digest digest;
@@ -349,8 +327,7 @@ static void fixed_digests_are_the_published_ones(void **state) {
   }
 }
 
-static void digest_set_remembers_what_was_added(void **state) {
-  (void)state;
+TEST(digest_set_remembers_what_was_added) {
   struct digest_set s = {0};
   assert_false(digest_set_has(&s, (struct digest){0, 0}));
   for (size_t i = 0; i < KEYS; i += 2) {
@@ -364,28 +341,4 @@ static void digest_set_remembers_what_was_added(void **state) {
   assert_true(digest_set_has(&s, (struct digest){0, 0}));
   digest_set_release(&s);
   assert_int_equal(s.count, 0);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(status_names_are_all_different),
-      cmocka_unit_test(error_set_fills_once_and_accepts_null),
-      cmocka_unit_test(error_sys_chooses_the_status_and_says_why),
-      cmocka_unit_test(error_prefix_puts_words_in_front),
-      cmocka_unit_test(error_text_is_cut_between_characters),
-      cmocka_unit_test(error_text_keeps_what_stands_behind_a_foreign_byte),
-      cmocka_unit_test(a_broken_invariant_aborts),
-      cmocka_unit_test(spans_compare_and_trim),
-      cmocka_unit_test(words_are_divided_by_blanks_and_commas),
-      cmocka_unit_test(utf8_prefix_stops_at_the_first_wrong_byte),
-      cmocka_unit_test(buffer_grows_and_terminates),
-      cmocka_unit_test(buffer_failure_is_sticky_until_cleared),
-      cmocka_unit_test(table_holds_what_was_put),
-      cmocka_unit_test(table_agrees_with_a_plain_array),
-      cmocka_unit_test(table_does_not_grow_by_coming_and_going),
-      cmocka_unit_test(digests_tell_texts_apart),
-      cmocka_unit_test(fixed_digests_are_the_published_ones),
-      cmocka_unit_test(digest_set_remembers_what_was_added),
-  };
-  return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

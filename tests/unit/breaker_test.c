@@ -1,10 +1,6 @@
 /* breaker_test.c - doors: who passes in which state, when they are tried again, and what reopening holds back. */
 #include "bridge/relay/breaker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 static int64_t now_ms;
 static int64_t fake_mono(void *ctx) {
@@ -22,8 +18,7 @@ static uint64_t no_random(void *ctx) {
 static const struct clock clock = {fake_wall, fake_mono, no_random, NULL};
 static const struct backoff wait = {50, 500, 0};
 
-static void a_closed_door_lets_everybody_pass(void **state) {
-  (void)state;
+TEST(a_closed_door_lets_everybody_pass) {
   struct breaker b = {0};
   assert_true(breaker_passes(&b, 0) && breaker_passes(&b, 1));
   breaker_sent(&b);
@@ -31,8 +26,7 @@ static void a_closed_door_lets_everybody_pass(void **state) {
   assert_false(breaker_due(&b, &clock));
 }
 
-static void trouble_opens_it_and_nobody_passes(void **state) {
-  (void)state;
+TEST(trouble_opens_it_and_nobody_passes) {
   struct breaker b = {0};
   now_ms = 1000;
   assert_true(breaker_trouble(&b, &wait, &clock, "gone"));
@@ -45,8 +39,7 @@ static void trouble_opens_it_and_nobody_passes(void **state) {
   assert_int_equal(b.due_ms, 1050);
 }
 
-static void one_probe_of_the_fresh_scan_passes_and_no_other(void **state) {
-  (void)state;
+TEST(one_probe_of_the_fresh_scan_passes_and_no_other) {
   struct breaker b = {0};
   now_ms = 1000;
   breaker_trouble(&b, &wait, &clock, "gone");
@@ -63,8 +56,7 @@ static void one_probe_of_the_fresh_scan_passes_and_no_other(void **state) {
 }
 
 /* Else nobody would pass any more: no verdict of the first one is to come. */
-static void after_a_probe_that_said_nothing_the_next_one_passes(void **state) {
-  (void)state;
+TEST(after_a_probe_that_said_nothing_the_next_one_passes) {
   struct breaker b = {0};
   breaker_unsent(&b);
   assert_int_equal(b.state, BREAKER_CLOSED);
@@ -79,8 +71,7 @@ static void after_a_probe_that_said_nothing_the_next_one_passes(void **state) {
   assert_true(breaker_passes(&b, 7));
 }
 
-static void a_failed_probe_waits_twice_as_long(void **state) {
-  (void)state;
+TEST(a_failed_probe_waits_twice_as_long) {
   struct breaker b = {0};
   now_ms = 0;
   breaker_trouble(&b, &wait, &clock, "gone");
@@ -94,8 +85,7 @@ static void a_failed_probe_waits_twice_as_long(void **state) {
   }
 }
 
-static void after_reopening_only_what_the_fresh_scan_brings_passes(void **state) {
-  (void)state;
+TEST(after_reopening_only_what_the_fresh_scan_brings_passes) {
   struct breaker b = {0};
   now_ms = 0;
   breaker_trouble(&b, &wait, &clock, "gone");
@@ -109,24 +99,10 @@ static void after_reopening_only_what_the_fresh_scan_brings_passes(void **state)
   assert_int_equal(b.due_ms, 50); /* begins anew */
 }
 
-static void an_open_door_may_reopen_when_something_under_way_got_through(void **state) {
-  (void)state;
+TEST(an_open_door_may_reopen_when_something_under_way_got_through) {
   struct breaker b = {0};
   breaker_trouble(&b, &wait, &clock, "gone");
   breaker_reopen(&b, 3);
   assert_int_equal(b.state, BREAKER_CLOSED);
   assert_false(breaker_passes(&b, 2));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_closed_door_lets_everybody_pass),
-      cmocka_unit_test(trouble_opens_it_and_nobody_passes),
-      cmocka_unit_test(one_probe_of_the_fresh_scan_passes_and_no_other),
-      cmocka_unit_test(after_a_probe_that_said_nothing_the_next_one_passes),
-      cmocka_unit_test(a_failed_probe_waits_twice_as_long),
-      cmocka_unit_test(after_reopening_only_what_the_fresh_scan_brings_passes),
-      cmocka_unit_test(an_open_door_may_reopen_when_something_under_way_got_through),
-  };
-  return cmocka_run_group_tests_name("breaker", tests, NULL, NULL);
 }

@@ -5,12 +5,8 @@
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk.h"
 #include "bridge/service/frozen.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
@@ -170,8 +166,9 @@ static int files_in(const char *folder) {
 
 /* ---- freezing --------------------------------------------------------------------------------------------------- */
 
-static void a_dry_run_tells_and_writes_nothing(void **state) {
-  (void)state;
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_dry_run_tells_and_writes_nothing) {
   many(6);
   open_outbox(SERVICE_INSPECT);
   struct bulk_request r = request(false);
@@ -185,8 +182,7 @@ static void a_dry_run_tells_and_writes_nothing(void **state) {
   assert_int_equal(files_in("dlq"), 6);
 }
 
-static void what_is_meant_must_be_said_in_one_way(void **state) {
-  (void)state;
+CASE(what_is_meant_must_be_said_in_one_way) {
   many(1);
   open_outbox(SERVICE_CHANGE);
   assert_int_equal(freeze(request(true)), ST_INVALID);
@@ -200,8 +196,7 @@ static void what_is_meant_must_be_said_in_one_way(void **state) {
   assert_int_equal(freeze(r), ST_INVALID);
 }
 
-static void filters_choose_and_what_comes_later_stays(void **state) {
-  (void)state;
+CASE(filters_choose_and_what_comes_later_stays) {
   many(9);
   open_outbox(SERVICE_CHANGE);
   assert_has(answered(freeze_reason("schema_mismatch")), "\"selection\": 1, \"kind\": \"replay\", \"count\": 3");
@@ -218,16 +213,14 @@ static void filters_choose_and_what_comes_later_stays(void **state) {
   assert_has(text_of(".busbridge/audit.log"), "\"uid\": 0, \"user\": \"root\"");
 }
 
-static void nothing_that_matches_is_no_selection(void **state) {
-  (void)state;
+CASE(nothing_that_matches_is_no_selection) {
   many(3);
   open_outbox(SERVICE_CHANGE);
   assert_has(answered(freeze_reason("too_large")), "\"selection\": null, \"kind\": \"replay\", \"count\": 0");
   assert_false(there(".busbridge/replay-1"));
 }
 
-static void ids_are_names_of_files_or_ids_and_the_missing_are_told(void **state) {
-  (void)state;
+CASE(ids_are_names_of_files_or_ids_and_the_missing_are_told) {
   many(3);
   dead("other", "plot.created", "bad_name", 1);
   char from[300];
@@ -245,8 +238,7 @@ static void ids_are_names_of_files_or_ids_and_the_missing_are_told(void **state)
 
 /* ---- steps and what cuts them ----------------------------------------------------------------------------------- */
 
-static void steps_go_on_where_they_stopped_also_after_a_restart(void **state) {
-  (void)state;
+CASE(steps_go_on_where_they_stopped_also_after_a_restart) {
   many(10);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
@@ -265,8 +257,7 @@ static void steps_go_on_where_they_stopped_also_after_a_restart(void **state) {
   assert_int_equal(files_in("."), 10);
 }
 
-static void what_vanished_or_died_again_is_not_touched(void **state) {
-  (void)state;
+CASE(what_vanished_or_died_again_is_not_touched) {
   many(4);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
@@ -277,8 +268,7 @@ static void what_vanished_or_died_again_is_not_touched(void **state) {
   assert_true(there("dlq/d-02.json"));
 }
 
-static void what_cannot_be_moved_is_told_and_left(void **state) {
-  (void)state;
+CASE(what_cannot_be_moved_is_told_and_left) {
   many(3);
   put("d-01.json", "{}");
   open_outbox(SERVICE_CHANGE);
@@ -290,8 +280,7 @@ static void what_cannot_be_moved_is_told_and_left(void **state) {
 }
 
 /* As if the process had ended in the middle of a step: its note stands, some of its moves are made. */
-static void a_step_that_was_cut_is_finished_by_the_next(void **state) {
-  (void)state;
+CASE(a_step_that_was_cut_is_finished_by_the_next) {
   struct frozen f;
   many(6);
   open_outbox(SERVICE_CHANGE);
@@ -314,8 +303,7 @@ static void a_step_that_was_cut_is_finished_by_the_next(void **state) {
   assert_int_equal(files_in("dlq"), 0);
 }
 
-static void half_a_note_is_passed_over(void **state) {
-  (void)state;
+CASE(half_a_note_is_passed_over) {
   many(6);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
@@ -329,8 +317,7 @@ static void half_a_note_is_passed_over(void **state) {
   assert_has(answered(step(false, 1, 2)), "\"replayed\": 6");
 }
 
-static void a_damaged_one_is_refused_and_can_be_given_up(void **state) {
-  (void)state;
+CASE(a_damaged_one_is_refused_and_can_be_given_up) {
   many(2);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
@@ -344,8 +331,7 @@ static void a_damaged_one_is_refused_and_can_be_given_up(void **state) {
 }
 
 /* Named in a manifest that is not settled: tried again in later rounds, then left. */
-static void the_busy_are_tried_again_and_then_left(void **state) {
-  (void)state;
+CASE(the_busy_are_tried_again_and_then_left) {
   struct manifest_entry entry = {.ref = {.name = SPAN("d-01.json"), .place = PLACE_FLAT},
                                  .id = SPAN("d-01"),
                                  .topic = SPAN("episode.events"),
@@ -365,8 +351,7 @@ static void the_busy_are_tried_again_and_then_left(void **state) {
   assert_true(there("dlq/d-01.json"));
 }
 
-static void giving_up_leaves_the_rest(void **state) {
-  (void)state;
+CASE(giving_up_leaves_the_rest) {
   many(4);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
@@ -467,20 +452,17 @@ static unsigned try_every_call(bool purge) {
   return at;
 }
 
-static void a_crash_at_every_call_leaves_each_dead_or_pending(void **state) {
-  (void)state;
+CASE(a_crash_at_every_call_leaves_each_dead_or_pending) {
   assert_true(try_every_call(false) > 30);
 }
 
-static void a_purge_that_crashes_anywhere_is_gone_on_with(void **state) {
-  (void)state;
+CASE(a_purge_that_crashes_anywhere_is_gone_on_with) {
   assert_true(try_every_call(true) > 15);
 }
 
 /* ---- purge ------------------------------------------------------------------------------------------------------ */
 
-static void a_purge_exports_bytes_and_removes_what_was_meant(void **state) {
-  (void)state;
+CASE(a_purge_exports_bytes_and_removes_what_was_meant) {
   many(1);
   put("dlq/odd.json", "{\n  \"id\": \"odd\", \"status\": \"dlq\"\n}\n");
   put("dlq/r.json", "{\"id\": \"r\", \"name\": \"\", \"payload\": {}, \"failed_at\": null, \"status\": \"dlq\", "
@@ -506,8 +488,7 @@ static void a_purge_exports_bytes_and_removes_what_was_meant(void **state) {
   assert_has(text_of(".busbridge/audit.log"), "\"command\": \"purge\", \"what\": \"selection 1: all\"");
 }
 
-static void an_export_goes_on_where_the_answer_before_ended(void **state) {
-  (void)state;
+CASE(an_export_goes_on_where_the_answer_before_ended) {
   struct buffer from = {0};
   unsigned answers = 0, seen = 0;
   many(5);
@@ -529,8 +510,7 @@ static void an_export_goes_on_where_the_answer_before_ended(void **state) {
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
-static void any_name_of_a_file_comes_back_from_a_selection(void **state) {
-  (void)state;
+CASE(any_name_of_a_file_comes_back_from_a_selection) {
   static const char *const names[] = {"plain-1_2.json", "with blank.json", "line\nend.json", "\xff\xfe%41.json",
                                       "\xe6\x97\xa5.json"};
   struct frozen_head head = {.uid = -1, .began_us = 5, .filter = "name=\"a b\""};
@@ -558,8 +538,7 @@ static void any_name_of_a_file_comes_back_from_a_selection(void **state) {
   frozen_close(&f);
 }
 
-static void so_many_may_be_unfinished(void **state) {
-  (void)state;
+CASE(so_many_may_be_unfinished) {
   many(1);
   open_outbox(SERVICE_CHANGE);
   for (int i = 0; i < FROZEN_MAX; i++) answered(freeze_all(false));
@@ -567,8 +546,7 @@ static void so_many_may_be_unfinished(void **state) {
   assert_has(err.text, "--give-up");
 }
 
-static void a_long_audit_log_is_put_aside_and_half_a_line_is_left_behind(void **state) {
-  (void)state;
+CASE(a_long_audit_log_is_put_aside_and_half_a_line_is_left_behind) {
   open_outbox(SERVICE_CHANGE);
   put(".busbridge/audit.log", "{\"half");
   audit_write(service, NULL, "test", SPAN("a \"b\""), NULL, 0);
@@ -582,37 +560,8 @@ static void a_long_audit_log_is_put_aside_and_half_a_line_is_left_behind(void **
   assert_int_equal(strncmp(text_of(".busbridge/audit.log"), "{\"time\"", 7), 0);
 }
 
-static void looking_writes_no_audit_line(void **state) {
-  (void)state;
+CASE(looking_writes_no_audit_line) {
   open_outbox(SERVICE_INSPECT);
   audit_write(service, NULL, "test", SPAN(""), NULL, 0);
   assert_false(there(".busbridge"));
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(a_dry_run_tells_and_writes_nothing),
-      TEST(what_is_meant_must_be_said_in_one_way),
-      TEST(filters_choose_and_what_comes_later_stays),
-      TEST(nothing_that_matches_is_no_selection),
-      TEST(ids_are_names_of_files_or_ids_and_the_missing_are_told),
-      TEST(steps_go_on_where_they_stopped_also_after_a_restart),
-      TEST(what_vanished_or_died_again_is_not_touched),
-      TEST(what_cannot_be_moved_is_told_and_left),
-      TEST(a_step_that_was_cut_is_finished_by_the_next),
-      TEST(half_a_note_is_passed_over),
-      TEST(a_damaged_one_is_refused_and_can_be_given_up),
-      TEST(the_busy_are_tried_again_and_then_left),
-      TEST(giving_up_leaves_the_rest),
-      TEST(a_crash_at_every_call_leaves_each_dead_or_pending),
-      TEST(a_purge_that_crashes_anywhere_is_gone_on_with),
-      TEST(a_purge_exports_bytes_and_removes_what_was_meant),
-      TEST(an_export_goes_on_where_the_answer_before_ended),
-      TEST(any_name_of_a_file_comes_back_from_a_selection),
-      TEST(so_many_may_be_unfinished),
-      TEST(a_long_audit_log_is_put_aside_and_half_a_line_is_left_behind),
-      TEST(looking_writes_no_audit_line),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,8 @@
 /* Times, uuids, backoff. */
 #include "bridge/base/backoff.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static void times_are_read(void **state) {
-  (void)state;
+TEST(times_are_read) {
   static const struct {
     const char *text;
     int64_t us;
@@ -43,8 +36,7 @@ static void times_are_read(void **state) {
   }
 }
 
-static void what_is_no_time_is_refused(void **state) {
-  (void)state;
+TEST(what_is_no_time_is_refused) {
   static const char *const rows[] = {
       "",
       "2025",
@@ -106,8 +98,7 @@ static void what_is_no_time_is_refused(void **state) {
   assert_false(time_parse((struct span){"2025-09-22T03:04:05Z\0", 21}, &us));
 }
 
-static void times_are_written_with_six_digits_and_an_offset(void **state) {
-  (void)state;
+TEST(times_are_written_with_six_digits_and_an_offset) {
   char out[TIME_TEXT];
   assert_string_equal(time_format(INT64_C(1758510245123456), out), "2025-09-22T03:04:05.123456+00:00");
   assert_string_equal(time_format(0, out), "1970-01-01T00:00:00.000000+00:00");
@@ -117,8 +108,7 @@ static void times_are_written_with_six_digits_and_an_offset(void **state) {
   assert_string_equal(time_format(INT64_MAX, out), "9999-12-31T23:59:59.999999+00:00");
 }
 
-static void a_written_time_reads_back(void **state) {
-  (void)state;
+TEST(a_written_time_reads_back) {
   /* Steps of about 17 days through all years of four digits, at odd microseconds. */
   for (int64_t us = INT64_C(-62135596800000000); us < INT64_C(253402300799999999); us += INT64_C(1468800123457)) {
     char out[TIME_TEXT];
@@ -128,8 +118,7 @@ static void a_written_time_reads_back(void **state) {
   }
 }
 
-static void the_system_clock_moves_and_its_random_bits_differ(void **state) {
-  (void)state;
+TEST(the_system_clock_moves_and_its_random_bits_differ) {
   int64_t mono = clock_mono_ns(&clock_system);
   assert_true(clock_wall_us(&clock_system) > INT64_C(1700000000000000));
   assert_true(clock_mono_ns(&clock_system) >= mono && clock_mono_ms(&clock_system) >= mono / 1000000);
@@ -141,8 +130,7 @@ static uint64_t fixed_random(void *ctx) {
   return *(uint64_t *)ctx;
 }
 
-static void uuids_are_version_4(void **state) {
-  (void)state;
+TEST(uuids_are_version_4) {
   uint64_t bits = 0;
   struct clock c = {.random = fixed_random, .ctx = &bits};
   char out[37];
@@ -156,8 +144,7 @@ static void uuids_are_version_4(void **state) {
   assert_string_equal(out, "01234567-89ab-4def-8123-456789abcdef");
 }
 
-static void backoff_doubles_to_its_limit_and_adds_jitter(void **state) {
-  (void)state;
+TEST(backoff_doubles_to_its_limit_and_adds_jitter) {
   uint64_t bits = 0;
   struct clock c = {.random = fixed_random, .ctx = &bits};
   struct backoff b = {.base_ms = 50, .max_ms = 500, .jitter_ms = 50};
@@ -173,26 +160,11 @@ static void backoff_doubles_to_its_limit_and_adds_jitter(void **state) {
   assert_int_equal(backoff_delay_ms(&b, 2, &c), 100);
 }
 
-static void backoff_survives_extreme_settings(void **state) {
-  (void)state;
+TEST(backoff_survives_extreme_settings) {
   uint64_t bits = 0;
   struct clock c = {.random = fixed_random, .ctx = &bits};
   struct backoff none = {0, 1000, 0}, huge = {3, INT64_MAX, 0}, over = {700, 500, INT64_MAX};
   assert_int_equal(backoff_delay_ms(&none, UINT32_MAX, &c), 0);
   assert_int_equal(backoff_delay_ms(&huge, 500, &c), INT64_MAX);
   assert_int_equal(backoff_delay_ms(&over, 1, &c), 500);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(times_are_read),
-      cmocka_unit_test(what_is_no_time_is_refused),
-      cmocka_unit_test(times_are_written_with_six_digits_and_an_offset),
-      cmocka_unit_test(a_written_time_reads_back),
-      cmocka_unit_test(the_system_clock_moves_and_its_random_bits_differ),
-      cmocka_unit_test(uuids_are_version_4),
-      cmocka_unit_test(backoff_doubles_to_its_limit_and_adds_jitter),
-      cmocka_unit_test(backoff_survives_extreme_settings),
-  };
-  return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
 }

@@ -1,11 +1,7 @@
 /* What `busbridge config` and /v1/config show: values, where they come from, and nothing secret. */
 #include "bridge/json/json.h"
 #include "bridge/service/configure.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 struct run {
   struct settings *settings;
@@ -44,7 +40,7 @@ static const char *member(struct run *r, const char *key, const char *name, stru
   return "";
 }
 
-static void values_and_their_places_are_shown(void **state) {
+TEST(values_and_their_places_are_shown) {
   static const char *const overrides[] = {"flush.interval=5s", "kafka.linger.ms=7"};
   static const char *const environment[] = {"BUSBRIDGE_REDIS_TTL=1h", NULL};
   struct run r = {0};
@@ -66,7 +62,7 @@ static void values_and_their_places_are_shown(void **state) {
   forget(&r);
 }
 
-static void no_secret_is_shown_wherever_it_stands(void **state) {
+TEST(no_secret_is_shown_wherever_it_stands) {
   static const char *const overrides[] = {
       "redis.url=redis://user:canary1@h:1/2?password=canary2",
       "kafka.sasl.password=canary3",
@@ -97,7 +93,7 @@ static void no_secret_is_shown_wherever_it_stands(void **state) {
   forget(&r);
 }
 
-static void an_address_without_its_scheme_is_hidden_whole(void **state) {
+TEST(an_address_without_its_scheme_is_hidden_whole) {
   static const char *const overrides[] = {"redis.url=user:canary@h:1"};
   static const char *const off[] = {"redis.url=off"};
   struct run r = {0}, none = {0};
@@ -113,7 +109,7 @@ static void an_address_without_its_scheme_is_hidden_whole(void **state) {
 }
 
 /* Whose fault it is stands in front. */
-static void settings_that_do_not_hold_together_are_refused_at_their_place(void **state) {
+TEST(settings_that_do_not_hold_together_are_refused_at_their_place) {
   static const struct {
     const char *override, *said;
   } rows[] = {{"routing.namespaces=episode A", "-X: routing.namespaces: \"A\" is no namespace"},
@@ -144,14 +140,4 @@ static void settings_that_do_not_hold_together_are_refused_at_their_place(void *
   assert_int_equal(errors.len, 0);
   buffer_release(&errors);
   forget(&sound);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_and_their_places_are_shown),
-      cmocka_unit_test(no_secret_is_shown_wherever_it_stands),
-      cmocka_unit_test(settings_that_do_not_hold_together_are_refused_at_their_place),
-      cmocka_unit_test(an_address_without_its_scheme_is_hidden_whole),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

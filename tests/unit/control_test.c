@@ -1,13 +1,10 @@
 /* Who is let in over HTTP, and who has taken too long: without a server, and with a clock of our own. */
+#include "tests/support/test.h"
 #include "worker/control_gate.c"
 #include "worker/control_guests.c"
 #include "worker/control_tcp.c"
 
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 static struct settings *settings_of(const char *const *overrides, size_t count) {
   struct settings_sources from = {.overrides = overrides, .override_count = count};
@@ -17,7 +14,7 @@ static struct settings *settings_of(const char *const *overrides, size_t count) 
   return s;
 }
 
-static void only_addresses_localhost_and_listed_names_are_answered_to(void **state) {
+TEST(only_addresses_localhost_and_listed_names_are_answered_to) {
   static const char *const with[] = {"http.hosts=relay.example, Pod-1"};
   static const char *const good[] = {"127.0.0.1",   "10.1.2.3:9464", "[::1]:80",          "[fe80::1]",
                                      "localhost:1", "LOCALHOST",     "relay.example:123", "pod-1"};
@@ -50,8 +47,7 @@ static void only_addresses_localhost_and_listed_names_are_answered_to(void **sta
   settings_free(s);
 }
 
-static void a_page_is_of_the_same_origin_only_when_host_and_port_are_the_same(void **state) {
-  (void)state;
+TEST(a_page_is_of_the_same_origin_only_when_host_and_port_are_the_same) {
   assert_true(gate_same_origin("http://127.0.0.1:80", "127.0.0.1:80"));
   assert_true(gate_same_origin("https://Pod", "pod"));
   assert_false(gate_same_origin("http://127.0.0.1:81", "127.0.0.1:80"));
@@ -62,7 +58,7 @@ static void a_page_is_of_the_same_origin_only_when_host_and_port_are_the_same(vo
   assert_false(gate_same_origin("file://", ""));
 }
 
-static void the_token_is_all_of_it_or_none(void **state) {
+TEST(the_token_is_all_of_it_or_none) {
   static const char *const with[] = {"http.token=secret-token"};
   static const char *const bad[] = {
       "Bearer secret-toke", "Bearer secret-token2", "Bearer secret-tokeN", "Bearer ", "Bearer secret-tokensecret-token",
@@ -87,7 +83,7 @@ static void the_token_is_all_of_it_or_none(void **state) {
   settings_free(none);
 }
 
-static void a_token_that_no_header_can_carry_is_refused(void **state) {
+TEST(a_token_that_no_header_can_carry_is_refused) {
   static const char *const blank[] = {"http.token=two words"}, *const umlaut[] = {"http.token=schl\u00fcssel"};
   struct settings *a = settings_of(blank, 1), *b = settings_of(umlaut, 1);
   (void)state;
@@ -97,7 +93,7 @@ static void a_token_that_no_header_can_carry_is_refused(void **state) {
   settings_free(b);
 }
 
-static void addresses_are_understood_or_refused_with_what_was_expected(void **state) {
+TEST(addresses_are_understood_or_refused_with_what_was_expected) {
   static const char *const bad[] = {"",           "9464",   "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
                                     ":x",         "::1:80", "[::1]",     "[]:80",      "on",          ":80 ",
                                     "no..name:80"};
@@ -133,7 +129,7 @@ static bool shut(int fd) {
   return poll(&p, 1, 0) == 1 && read(fd, &byte, 1) == 0;
 }
 
-static void who_asks_or_takes_too_slowly_is_shown_out(void **state) {
+TEST(who_asks_or_takes_too_slowly_is_shown_out) {
   const struct clock clock = {.mono_ns = mono};
   struct guests g;
   struct guest *guest[3];
@@ -183,7 +179,7 @@ static int shown_out(int pair[CAME][2], int from, int to) {
   return count;
 }
 
-static void whoever_comes_finds_a_place(void **state) {
+TEST(whoever_comes_finds_a_place) {
   const struct clock clock = {.mono_ns = mono};
   static struct guest *guest[CAME];
   static int pair[CAME][2];
@@ -218,17 +214,4 @@ static void whoever_comes_finds_a_place(void **state) {
   assert_true(shut(pair[last - 1][1]));
   for (int i = 0; i < last; i++) guest_leave(&g, guest[i]), close(pair[i][0]), close(pair[i][1]);
   guests_release(&g);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(only_addresses_localhost_and_listed_names_are_answered_to),
-      cmocka_unit_test(a_page_is_of_the_same_origin_only_when_host_and_port_are_the_same),
-      cmocka_unit_test(the_token_is_all_of_it_or_none),
-      cmocka_unit_test(a_token_that_no_header_can_carry_is_refused),
-      cmocka_unit_test(addresses_are_understood_or_refused_with_what_was_expected),
-      cmocka_unit_test(who_asks_or_takes_too_slowly_is_shown_out),
-      cmocka_unit_test(whoever_comes_finds_a_place),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,9 @@ static void take_and_touch_a_page_that_is_not_there(struct hands *h) {
   *page = 1;
 }
 
-static void a_crash_in_each_way_is_counted_and_said(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_crash_in_each_way_is_counted_and_said) {
   static const struct {
     child_fn child;
     int signal;
@@ -144,7 +146,7 @@ static void a_crash_in_each_way_is_counted_and_said(void **state) {
   }
 }
 
-static void the_second_crash_says_what_becomes_of_it(void **state) {
+CASE(the_second_crash_says_what_becomes_of_it) {
   struct room *p = *state;
   run(p, take_and_abort, 0);
   struct ended e = run(p, take_and_raise_segv, 0);
@@ -154,7 +156,7 @@ static void the_second_crash_says_what_becomes_of_it(void **state) {
   assert_int_equal(times(p, PLACE_PENDING, "x.json"), 2);
 }
 
-static void what_is_no_crash_of_ours_marks_nothing(void **state) {
+CASE(what_is_no_crash_of_ours_marks_nothing) {
   static const int sent[] = {SIGKILL, SIGABRT, SIGSEGV, SIGTERM};
   struct room *p = *state;
   for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++) {
@@ -173,7 +175,7 @@ static void drop_and_abort(struct hands *h) {
   abort();
 }
 
-static void with_nothing_in_hand_nobody_is_blamed(void **state) {
+CASE(with_nothing_in_hand_nobody_is_blamed) {
   struct room *p = *state;
   struct ended e = run(p, drop_and_abort, 0);
   assert_int_equal(e.signal, SIGABRT);
@@ -182,7 +184,7 @@ static void with_nothing_in_hand_nobody_is_blamed(void **state) {
 }
 
 /* The handler, called as the kernel would, with the signal blocked: it comes back, so what it leaves can be seen. */
-static void the_end_is_left_to_the_default_action(void **state) {
+CASE(the_end_is_left_to_the_default_action) {
   struct room *p = *state;
   struct sigaction before, ours, after;
   struct hands *h = NULL;
@@ -227,7 +229,7 @@ static void take_an_odd_name_and_abort(struct hands *h) {
   abort();
 }
 
-static void a_name_moves_no_cursor(void **state) {
+CASE(a_name_moves_no_cursor) {
   struct ended e = run(*state, take_an_odd_name_and_abort, 0);
   assert_int_equal(e.signal, SIGABRT);
   assert_non_null(strstr(e.said, "working on \\x1b[2J \\xc3\\xa9\\x7f.json\\x9b\\x9b"));
@@ -268,7 +270,7 @@ static void take_and_let_another_thread_crash(struct hands *h) {
   in_thread(crash_with_empty_hands, h, 0);
 }
 
-static void only_the_hand_of_the_thread_that_crashed_is_marked(void **state) {
+CASE(only_the_hand_of_the_thread_that_crashed_is_marked) {
   struct room *p = *state;
   struct ended e = run(p, take_and_let_the_publisher_crash, 0);
   assert_int_equal(e.signal, SIGSEGV);
@@ -296,24 +298,9 @@ static void crash_by_depth(struct hands *h) {
   in_thread(use_up_the_stack, h, 256 * 1024);
 }
 
-static void a_stack_that_is_used_up_is_counted_too(void **state) {
+CASE(a_stack_that_is_used_up_is_counted_too) {
   struct ended e = run(*state, crash_by_depth, 0);
   assert_true(e.signal == SIGSEGV || e.signal == SIGBUS);
   assert_non_null(strstr(e.said, "working on deep.json; it is tried once more"));
   assert_int_equal(times(*state, PLACE_FLAT, "deep.json"), 1);
-}
-
-int main(void) {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      T(a_crash_in_each_way_is_counted_and_said),
-      T(the_second_crash_says_what_becomes_of_it),
-      T(what_is_no_crash_of_ours_marks_nothing),
-      T(with_nothing_in_hand_nobody_is_blamed),
-      T(the_end_is_left_to_the_default_action),
-      T(a_name_moves_no_cursor),
-      T(only_the_hand_of_the_thread_that_crashed_is_marked),
-      T(a_stack_that_is_used_up_is_counted_too),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

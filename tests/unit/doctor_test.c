@@ -110,7 +110,9 @@ static const char *finding(struct world *w, const char *name) {
 #define assert_verdict(w, word)                                                                                        \
   assert_true(json_string_is(&(w)->doc, json_member(&(w)->doc, 0, "verdict"), span_of(word)))
 
-static void a_development_broker_will_do_for_at_least_once(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_development_broker_will_do_for_at_least_once) {
   struct world *w = *state;
   make_outbox(w);
   mock_topic(&w->mock, "episode.events", 2);
@@ -133,7 +135,7 @@ static void a_development_broker_will_do_for_at_least_once(void **state) {
   assert_verdict(w, "ok");
 }
 
-static void a_development_broker_will_not_do_for_exactly_once(void **state) {
+CASE(a_development_broker_will_not_do_for_exactly_once) {
   struct world *w = *state;
   make_outbox(w);
   load(w, "delivery.guarantee=exactly_once", NULL);
@@ -143,7 +145,7 @@ static void a_development_broker_will_not_do_for_exactly_once(void **state) {
   assert_verdict(w, "failed");
 }
 
-static void states_of_topics_are_told_apart(void **state) {
+CASE(states_of_topics_are_told_apart) {
   static const struct {
     rd_kafka_resp_err_t code;
     const char *finding;
@@ -160,7 +162,7 @@ static void states_of_topics_are_told_apart(void **state) {
   }
 }
 
-static void wrong_settings_are_findings(void **state) {
+CASE(wrong_settings_are_findings) {
   struct world *w = *state;
   w->request = (struct doctor_request){.why = "flush.intervall: no such setting", .clock = &w->clock};
   examine(w);
@@ -189,7 +191,7 @@ static void wrong_settings_are_findings(void **state) {
   assert_finding(w, "worker", "");
 }
 
-static void a_clock_more_than_five_seconds_off_is_a_warning(void **state) {
+CASE(a_clock_more_than_five_seconds_off_is_a_warning) {
   struct world *w = *state;
   make_outbox(w);
   load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
@@ -201,7 +203,7 @@ static void a_clock_more_than_five_seconds_off_is_a_warning(void **state) {
   if (!strstr(finding(w, "clock"), "behind")) fail_msg("%s", finding(w, "clock"));
 }
 
-static void little_disk_is_a_warning(void **state) {
+CASE(little_disk_is_a_warning) {
   struct world *w = *state;
   make_outbox(w);
   load(w, "delivery.guarantee=at_least_once", "health.disk_warning=8000000GB");
@@ -236,7 +238,7 @@ static unsigned files_in(const char *outbox, const char *sub) {
   return n;
 }
 
-static void a_file_system_is_judged_by_what_it_does(void **state) {
+CASE(a_file_system_is_judged_by_what_it_does) {
   static const struct {
     struct failing failing;
     const char *finding;
@@ -257,7 +259,7 @@ static void a_file_system_is_judged_by_what_it_does(void **state) {
   }
 }
 
-static void whoever_holds_the_outbox_is_named(void **state) {
+CASE(whoever_holds_the_outbox_is_named) {
   struct world *w = *state;
   struct state *holder = NULL;
   char begin[60];
@@ -283,7 +285,7 @@ static void put_cluster(struct world *w, const char *text) {
   assert_int_equal(fclose(f), 0);
 }
 
-static void another_cluster_is_told(void **state) {
+CASE(another_cluster_is_told) {
   struct world *w = *state;
   char path[300];
   make_outbox(w);
@@ -298,7 +300,7 @@ static void another_cluster_is_told(void **state) {
   assert_finding(w, "cluster", "failed: ");
 }
 
-static void a_development_broker_is_never_accepted(void **state) {
+CASE(a_development_broker_is_never_accepted) {
   struct world *w = *state;
   load(w, "delivery.guarantee=exactly_once", NULL);
   assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_NOT_FOUND);
@@ -309,7 +311,7 @@ static void a_development_broker_is_never_accepted(void **state) {
   assert_int_equal(w->json.len, 0);
 }
 
-static void a_new_id_is_another_and_a_failing_disk_keeps_the_old(void **state) {
+CASE(a_new_id_is_another_and_a_failing_disk_keeps_the_old) {
   struct world *w = *state;
   struct failing failing = {DURABLE_RENAME, "id", EIO};
   load(w, "delivery.guarantee=exactly_once", NULL);
@@ -326,22 +328,4 @@ static void a_new_id_is_another_and_a_failing_disk_keeps_the_old(void **state) {
   assert_int_equal(id.len, 36);
   assert_int_equal(was.len, 36);
   assert_false(span_eq(id, was));
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(a_development_broker_will_do_for_at_least_once),
-      TEST(a_development_broker_will_not_do_for_exactly_once),
-      TEST(states_of_topics_are_told_apart),
-      TEST(wrong_settings_are_findings),
-      TEST(a_clock_more_than_five_seconds_off_is_a_warning),
-      TEST(little_disk_is_a_warning),
-      TEST(a_file_system_is_judged_by_what_it_does),
-      TEST(whoever_holds_the_outbox_is_named),
-      TEST(another_cluster_is_told),
-      TEST(a_development_broker_is_never_accepted),
-      TEST(a_new_id_is_another_and_a_failing_disk_keeps_the_old),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,13 +210,11 @@ static int attempt(const struct scenario *s, struct hook h, bool crash) {
   return h.points;
 }
 
-static void all_goes_well_and_every_call_is_a_fault_point(void **state) {
-  (void)state;
+TEST(all_goes_well_and_every_call_is_a_fault_point) {
   for (int i = 0; i < SCENARIOS; i++) assert_true(attempt(&scenarios[i], (struct hook){0}, false) > 0);
 }
 
-static void no_success_when_any_one_call_fails(void **state) {
-  (void)state;
+TEST(no_success_when_any_one_call_fails) {
   static const int codes[] = {EIO, ENOSPC, EDQUOT, EROFS, EMFILE};
   for (int i = 0; i < SCENARIOS; i++) {
     int points = attempt(&scenarios[i], (struct hook){0}, false);
@@ -233,7 +231,9 @@ static void limit_files(rlim_t size, struct rlimit *before) {
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){size, before->rlim_max}), 0);
 }
 
-static void a_write_that_ends_anywhere_leaves_the_old(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_write_that_ends_anywhere_leaves_the_old) {
   struct place *p = *state;
   static const char text[] = "what does not fit";
   struct rlimit before;
@@ -251,7 +251,7 @@ static void a_write_that_ends_anywhere_leaves_the_old(void **state) {
   }
 }
 
-static void an_append_that_ends_anywhere_is_cut_back(void **state) {
+CASE(an_append_that_ends_anywhere_is_cut_back) {
   struct place *p = *state;
   struct rlimit before;
   put(p->in, "a", "old");
@@ -266,8 +266,7 @@ static void an_append_that_ends_anywhere_is_cut_back(void **state) {
   }
 }
 
-static void no_success_when_the_disk_fails_for_good(void **state) {
-  (void)state;
+TEST(no_success_when_the_disk_fails_for_good) {
   for (int i = 0; i < SCENARIOS; i++) {
     int points = attempt(&scenarios[i], (struct hook){0}, false);
     for (int at = 1; at <= points; at++)
@@ -275,22 +274,9 @@ static void no_success_when_the_disk_fails_for_good(void **state) {
   }
 }
 
-static void a_crash_at_any_point_leaves_old_or_new(void **state) {
-  (void)state;
+TEST(a_crash_at_any_point_leaves_old_or_new) {
   for (int i = 0; i < SCENARIOS; i++) {
     int points = attempt(&scenarios[i], (struct hook){0}, false);
     for (int at = 1; at <= points; at++) attempt(&scenarios[i], (struct hook){.at = at, .exits = true}, true);
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(all_goes_well_and_every_call_is_a_fault_point),
-      cmocka_unit_test(no_success_when_any_one_call_fails),
-      cmocka_unit_test_setup_teardown(a_write_that_ends_anywhere_leaves_the_old, setup, teardown),
-      cmocka_unit_test_setup_teardown(an_append_that_ends_anywhere_is_cut_back, setup, teardown),
-      cmocka_unit_test(no_success_when_the_disk_fails_for_good),
-      cmocka_unit_test(a_crash_at_any_point_leaves_old_or_new),
-  };
-  return cmocka_run_group_tests_name("durable_faults", tests, NULL, NULL);
 }

@@ -8,7 +8,9 @@
 
 static const struct timespec old_time = {.tv_sec = 1234567890, .tv_nsec = 123456000};
 
-static void a_failure_names_the_step_the_file_and_the_cause(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_failure_names_the_step_the_file_and_the_cause) {
   struct place *p = *state;
   static const struct {
     int at, sys;
@@ -29,7 +31,7 @@ static void a_failure_names_the_step_the_file_and_the_cause(void **state) {
   }
 }
 
-static void write_new_never_touches_what_is_there(void **state) {
+CASE(write_new_never_touches_what_is_there) {
   struct place *p = *state;
   put(p->in, "a", "mine");
   assert_int_equal(symlinkat("nowhere", p->in, "link"), 0);
@@ -39,7 +41,7 @@ static void write_new_never_touches_what_is_there(void **state) {
   assert_int_equal(entries(p->in), 2);
 }
 
-static void write_new_obeys_the_umask_and_takes_empty_content(void **state) {
+CASE(write_new_obeys_the_umask_and_takes_empty_content) {
   struct place *p = *state;
   struct stat s;
   mode_t old = umask(027);
@@ -51,7 +53,7 @@ static void write_new_obeys_the_umask_and_takes_empty_content(void **state) {
 }
 
 /* A limit on file size makes write(2) take a part and then refuse the rest. */
-static void a_short_write_goes_on_and_its_failure_is_cleaned_up(void **state) {
+CASE(a_short_write_goes_on_and_its_failure_is_cleaned_up) {
   struct place *p = *state;
   static char large[8192];
   struct rlimit old, small;
@@ -74,7 +76,7 @@ static void a_short_write_goes_on_and_its_failure_is_cleaned_up(void **state) {
   assert_true(is_text(p->in, "a", NULL) && is_text(p->in, "log", "line\n"));
 }
 
-static void appending_goes_to_the_end_after_a_failure_too(void **state) {
+CASE(appending_goes_to_the_end_after_a_failure_too) {
   struct place *p = *state;
   put(p->in, "a", "1");
   int fd = openat(p->in, "a", O_RDWR | O_CLOEXEC); /* not O_APPEND, and its position is the start */
@@ -86,8 +88,7 @@ static void appending_goes_to_the_end_after_a_failure_too(void **state) {
   assert_true(is_text(p->in, "a", "12"));
 }
 
-static void what_cannot_be_appended_to_is_refused(void **state) {
-  (void)state;
+CASE(what_cannot_be_appended_to_is_refused) {
   int ends[2];
   assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
   assert_int_equal(durable_append_sync(ends[1], SPAN("x"), NULL), ST_IO);
@@ -96,7 +97,7 @@ static void what_cannot_be_appended_to_is_refused(void **state) {
   assert_int_equal(durable_append_sync(-1, SPAN("x"), NULL), ST_IO);
 }
 
-static void replace_makes_a_file_that_was_not_there(void **state) {
+CASE(replace_makes_a_file_that_was_not_there) {
   struct place *p = *state;
   assert_int_equal(durable_replace(p->in, p->to, "a", SPAN("new"), NULL), ST_OK);
   assert_true(is_text(p->to, "a", "new"));
@@ -106,7 +107,7 @@ static void replace_makes_a_file_that_was_not_there(void **state) {
   assert_non_null(strstr(err.text, "no/such"));
 }
 
-static void replace_fails_when_the_folder_is_not_synced(void **state) {
+CASE(replace_fails_when_the_folder_is_not_synced) {
   struct place *p = *state;
   put(p->to, "a", "old");
   struct hook h = {.at = 10, .err = EIO}; /* U once, for there is nothing to remove, OWFR twice each, then F */
@@ -118,7 +119,7 @@ static void replace_fails_when_the_folder_is_not_synced(void **state) {
   assert_true(is_text(p->to, "a", "new")); /* whole, but not sure to stay */
 }
 
-static void move_does_not_lose_a_file_moved_onto_itself(void **state) {
+CASE(move_does_not_lose_a_file_moved_onto_itself) {
   struct place *p = *state;
   static const int missing[] = {0, EINVAL, EOPNOTSUPP};
   put(p->in, "a", "a");
@@ -134,7 +135,7 @@ static void move_does_not_lose_a_file_moved_onto_itself(void **state) {
 }
 
 /* Same name in two folders: not the same place. */
-static void a_move_by_links_that_stopped_half_way_is_finished(void **state) {
+CASE(a_move_by_links_that_stopped_half_way_is_finished) {
   struct place *p = *state;
   put(p->in, "a", "a");
   assert_int_equal(linkat(p->in, "a", p->to, "a", 0), 0);
@@ -144,7 +145,7 @@ static void a_move_by_links_that_stopped_half_way_is_finished(void **state) {
   assert_true(is_text(p->in, "a", NULL) && is_text(p->to, "a", "a"));
 }
 
-static void exchange_says_what_is_missing(void **state) {
+CASE(exchange_says_what_is_missing) {
   struct place *p = *state;
   put(p->in, "a", "a");
   assert_int_equal(durable_exchange(p->in, "a", p->to, "b", NULL), ST_NOT_FOUND);
@@ -158,7 +159,7 @@ static void exchange_says_what_is_missing(void **state) {
   assert_true(is_text(p->in, "a", "a") && is_text(p->to, "b", "b"));
 }
 
-static void what_is_gone_is_not_found(void **state) {
+CASE(what_is_gone_is_not_found) {
   struct place *p = *state;
   struct error err = {0};
   assert_int_equal(durable_unlink(p->in, "a", &err), ST_NOT_FOUND);
@@ -167,7 +168,7 @@ static void what_is_gone_is_not_found(void **state) {
   assert_int_equal(durable_sync_folder(-1, NULL), ST_IO);
 }
 
-static void folder_opens_what_is_there_and_follows_no_link(void **state) {
+CASE(folder_opens_what_is_there_and_follows_no_link) {
   struct place *p = *state;
   int fd;
   struct hook h = {0};
@@ -185,7 +186,7 @@ static void folder_opens_what_is_there_and_follows_no_link(void **state) {
 
 /* ---- file_read ---- */
 
-static void a_file_is_read_up_to_its_limit(void **state) {
+CASE(a_file_is_read_up_to_its_limit) {
   struct place *p = *state;
   struct buffer out = {0};
   struct error err = {0};
@@ -202,7 +203,7 @@ static void a_file_is_read_up_to_its_limit(void **state) {
   buffer_release(&out);
 }
 
-static void a_sparse_giant_is_refused_unread(void **state) {
+CASE(a_sparse_giant_is_refused_unread) {
   struct place *p = *state;
   struct buffer out = {0};
   put(p->in, "a", "x");
@@ -215,8 +216,7 @@ static void a_sparse_giant_is_refused_unread(void **state) {
 }
 
 /* Files of /proc say a size of 0 and give more: like one that grows while it is read. */
-static void a_file_larger_than_it_said_is_bounded_all_the_same(void **state) {
-  (void)state;
+CASE(a_file_larger_than_it_said_is_bounded_all_the_same) {
   struct buffer out = {0};
   int proc = opened(AT_FDCWD, "/proc/self");
   assert_true(proc >= 0);
@@ -230,7 +230,7 @@ static void a_file_larger_than_it_said_is_bounded_all_the_same(void **state) {
   buffer_release(&out);
 }
 
-static void what_is_no_regular_file_is_refused_without_blocking(void **state) {
+CASE(what_is_no_regular_file_is_refused_without_blocking) {
   struct place *p = *state;
   struct buffer out = {0};
   put(p->in, "a", "x");
@@ -250,34 +250,10 @@ static void what_is_no_regular_file_is_refused_without_blocking(void **state) {
   buffer_release(&out);
 }
 
-static void reading_into_a_failed_buffer_is_out_of_memory(void **state) {
+CASE(reading_into_a_failed_buffer_is_out_of_memory) {
   struct place *p = *state;
   struct buffer out = {.failed = true};
   put(p->in, "a", "x");
   assert_int_equal(file_read(p->in, "a", 100, &out, NULL), ST_NO_MEMORY);
   buffer_release(&out);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(a_failure_names_the_step_the_file_and_the_cause, setup, teardown),
-      cmocka_unit_test_setup_teardown(write_new_never_touches_what_is_there, setup, teardown),
-      cmocka_unit_test_setup_teardown(write_new_obeys_the_umask_and_takes_empty_content, setup, teardown),
-      cmocka_unit_test_setup_teardown(a_short_write_goes_on_and_its_failure_is_cleaned_up, setup, teardown),
-      cmocka_unit_test_setup_teardown(appending_goes_to_the_end_after_a_failure_too, setup, teardown),
-      cmocka_unit_test_setup_teardown(what_cannot_be_appended_to_is_refused, setup, teardown),
-      cmocka_unit_test_setup_teardown(replace_makes_a_file_that_was_not_there, setup, teardown),
-      cmocka_unit_test_setup_teardown(replace_fails_when_the_folder_is_not_synced, setup, teardown),
-      cmocka_unit_test_setup_teardown(move_does_not_lose_a_file_moved_onto_itself, setup, teardown),
-      cmocka_unit_test_setup_teardown(a_move_by_links_that_stopped_half_way_is_finished, setup, teardown),
-      cmocka_unit_test_setup_teardown(exchange_says_what_is_missing, setup, teardown),
-      cmocka_unit_test_setup_teardown(what_is_gone_is_not_found, setup, teardown),
-      cmocka_unit_test_setup_teardown(folder_opens_what_is_there_and_follows_no_link, setup, teardown),
-      cmocka_unit_test_setup_teardown(a_file_is_read_up_to_its_limit, setup, teardown),
-      cmocka_unit_test_setup_teardown(a_sparse_giant_is_refused_unread, setup, teardown),
-      cmocka_unit_test_setup_teardown(a_file_larger_than_it_said_is_bounded_all_the_same, setup, teardown),
-      cmocka_unit_test_setup_teardown(what_is_no_regular_file_is_refused_without_blocking, setup, teardown),
-      cmocka_unit_test_setup_teardown(reading_into_a_failed_buffer_is_out_of_memory, setup, teardown),
-  };
-  return cmocka_run_group_tests_name("durable", tests, NULL, NULL);
 }

@@ -1,11 +1,7 @@
 /* Bytes of strangers: whatever they are, the reader answers with JSON or with the byte that is wrong. */
 #include "bridge/encoding/catalog.h"
 #include "bridge/encoding/decode.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 #define FIELDS_OF(fields) "{\"type\": \"record\", \"name\": \"R\", \"fields\": [" fields "]}"
 #define A(type) FIELDS_OF("{\"name\": \"a\", \"type\": " type "}")
@@ -56,8 +52,7 @@ static void assert_bad(const char *schema, struct span bytes, const char *text) 
   release(&r);
 }
 
-static void numbers_are_read_to_their_ends(void **state) {
-  (void)state;
+TEST(numbers_are_read_to_their_ends) {
   assert_json("\"long\"", BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "-9223372036854775808");
   assert_json("\"long\"", BYTES("\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "9223372036854775807");
   assert_json("\"long\"", BYTES("\x80\x00"), "0"); /* longer than it need be */
@@ -76,8 +71,7 @@ static void numbers_are_read_to_their_ends(void **state) {
   assert_bad("\"boolean\"", BYTES(""), "byte 0: the value ends in a number");
 }
 
-static void strings_stay_inside_the_value(void **state) {
-  (void)state;
+TEST(strings_stay_inside_the_value) {
   assert_json("\"string\"", BYTES("\6a\0b"), "\"a\\u0000b\"");
   assert_bad("\"string\"", BYTES("\6ab"), "byte 0: a length beyond the end of the value");
   assert_bad("\"string\"", BYTES("\1"), "byte 0: a length beyond the end of the value");
@@ -88,8 +82,7 @@ static void strings_stay_inside_the_value(void **state) {
   assert_bad("\"string\"", BYTES("\2ab"), "byte 2: bytes after the value");
 }
 
-static void indexes_stay_inside_their_tables(void **state) {
-  (void)state;
+TEST(indexes_stay_inside_their_tables) {
   const char *symbols = "{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\", \"B\"]}";
   assert_json(symbols, BYTES("\2"), "\"B\"");
   assert_bad(symbols, BYTES("\4"), "byte 0: an enum without such a symbol");
@@ -103,8 +96,7 @@ static void indexes_stay_inside_their_tables(void **state) {
   assert_bad("[\"null\", \"long\"]", BYTES(""), "byte 0: the value ends in a number");
 }
 
-static void blocks_may_be_split_and_sized(void **state) {
-  (void)state;
+TEST(blocks_may_be_split_and_sized) {
   const char *longs = "{\"type\": \"array\", \"items\": \"long\"}", *map = "{\"type\": \"map\", \"values\": \"long\"}";
   assert_json(longs, BYTES("\0"), "[]");
   assert_json(longs, BYTES("\2\2\4\4\6\0"), "[1, 2, 3]");
@@ -122,8 +114,7 @@ static void blocks_may_be_split_and_sized(void **state) {
 }
 
 /* Items that need no bytes cannot be counted against what is left: the output they make is. */
-static void huge_counts_of_items_without_bytes_end(void **state) {
-  (void)state;
+TEST(huge_counts_of_items_without_bytes_end) {
   static const char *const items[] = {"\"null\"", NESTED("\"null\""),
                                       "{\"type\": \"record\", \"name\": \"I\", \"fields\": []}"};
   for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
@@ -136,8 +127,7 @@ static void huge_counts_of_items_without_bytes_end(void **state) {
   }
 }
 
-static void output_ends_at_its_limit(void **state) {
-  (void)state;
+TEST(output_ends_at_its_limit) {
   struct run r;
   struct buffer bytes = {0};
   size_t len = 9u << 20; /* each byte becomes six */
@@ -161,8 +151,7 @@ static void output_ends_at_its_limit(void **state) {
   buffer_release(&bytes);
 }
 
-static void records_tell_absent_from_null_where_they_can(void **state) {
-  (void)state;
+TEST(records_tell_absent_from_null_where_they_can) {
   assert_json(FIELDS_OF("{\"name\": \"a\", \"type\": [\"null\", \"int\"], \"default\": null}, "
                         "{\"name\": \"b\", \"type\": [\"null\", \"int\"]}, "
                         "{\"name\": \"c\", \"type\": [\"int\", \"null\"], \"default\": 3}, "
@@ -170,8 +159,7 @@ static void records_tell_absent_from_null_where_they_can(void **state) {
               BYTES("\0\0\2\4\0\2\2\0"), "{\"b\": null, \"c\": null, \"d\": [null, 1]}");
 }
 
-static void texts_of_json_fields_must_be_json(void **state) {
-  (void)state;
+TEST(texts_of_json_fields_must_be_json) {
   const char *json = FIELDS_OF("{\"name\": \"a\", \"type\": \"string\", \"json\": true}");
   assert_json(json, BYTES("\x0e{\"a\":1}"), "{\"a\": {\"a\":1}}");
   assert_json(json,
@@ -189,8 +177,7 @@ static void texts_of_json_fields_must_be_json(void **state) {
   assert_bad(json, BYTES("\6NaN"), "byte 1: a JSON text that is none");
 }
 
-static void extras_cannot_stand_in_for_fields(void **state) {
-  (void)state;
+TEST(extras_cannot_stand_in_for_fields) {
   const char *extra = FIELDS_OF("{\"name\": \"a\", \"type\": \"int\"}, "
                                 "{\"name\": \"extra\", \"type\": {\"type\": \"map\", \"values\": \"string\"}}");
   assert_json(extra,
@@ -214,8 +201,7 @@ static void extras_cannot_stand_in_for_fields(void **state) {
              "byte 3: a string that is not UTF-8");
 }
 
-static void every_cut_and_every_flipped_bit_is_survived(void **state) {
-  (void)state;
+TEST(every_cut_and_every_flipped_bit_is_survived) {
   const char *schema = FIELDS_OF(
       "{\"name\": \"s\", \"type\": \"string\"}, {\"name\": \"d\", \"type\": \"double\"}, {\"name\": "
       "\"l\", \"type\": {\"type\": \"array\", \"items\": " NESTED(
@@ -282,7 +268,9 @@ static void assert_wire(struct wire *w, struct span value, const char *content_t
   if (st != ST_OK) assert_int_equal(w->out.len, 1);
 }
 
-static void framing_is_found_by_type_and_bytes(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(framing_is_found_by_type_and_bytes) {
   struct wire *w = *state;
   const char *written = "episode.written";
   assert_wire(w,
@@ -308,7 +296,7 @@ static void framing_is_found_by_type_and_bytes(void **state) {
               "byte 0: neither JSON nor framed Avro, and raw Avro needs the event's name");
 }
 
-static void offsets_count_from_the_first_byte_of_the_frame(void **state) {
+CASE(offsets_count_from_the_first_byte_of_the_frame) {
   struct wire *w = *state;
   struct catalog_schema s;
   struct buffer value = {0};
@@ -322,7 +310,7 @@ static void offsets_count_from_the_first_byte_of_the_frame(void **state) {
   buffer_release(&value);
 }
 
-static void broken_json_is_refused(void **state) {
+CASE(broken_json_is_refused) {
   struct wire *w = *state;
   struct buffer out = {0};
   assert_int_equal(catalog_decode(w->c, SPAN("{\"a\": NaN}"), SPAN("application/json"), SPAN(""), &out, &w->err),
@@ -331,7 +319,7 @@ static void broken_json_is_refused(void **state) {
   buffer_release(&out);
 }
 
-static void a_large_json_value_is_refused(void **state) {
+CASE(a_large_json_value_is_refused) {
   struct wire *w = *state;
   struct buffer value = {0}, out = {0};
   buffer_add_z(&value, "\"");
@@ -346,7 +334,7 @@ static void a_large_json_value_is_refused(void **state) {
   buffer_release(&value);
 }
 
-static void raw_avro_that_looks_framed_is_read_where_raw_is_written(void **state) {
+CASE(raw_avro_that_looks_framed_is_read_where_raw_is_written) {
   struct wire *w = *state;
   struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = FRAMING_RAW};
   catalog_close(w->c);
@@ -360,26 +348,4 @@ static void raw_avro_that_looks_framed_is_read_where_raw_is_written(void **state
   assert_wire(w, BYTES("\2i\2n\2c\4{}"), "", "no.schema", ST_OK, "{}");
   assert_wire(w, BYTES("\2i\2n\2c\6{}"), "", "no.schema", ST_INVALID,
               "not Avro of schemas/envelope.avsc: byte 6: a length beyond the end of the value");
-}
-
-int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(numbers_are_read_to_their_ends),
-      cmocka_unit_test(strings_stay_inside_the_value),
-      cmocka_unit_test(indexes_stay_inside_their_tables),
-      cmocka_unit_test(blocks_may_be_split_and_sized),
-      cmocka_unit_test(huge_counts_of_items_without_bytes_end),
-      cmocka_unit_test(output_ends_at_its_limit),
-      cmocka_unit_test(records_tell_absent_from_null_where_they_can),
-      cmocka_unit_test(texts_of_json_fields_must_be_json),
-      cmocka_unit_test(extras_cannot_stand_in_for_fields),
-      cmocka_unit_test(every_cut_and_every_flipped_bit_is_survived),
-      T(framing_is_found_by_type_and_bytes),
-      T(offsets_count_from_the_first_byte_of_the_frame),
-      T(broken_json_is_refused),
-      T(a_large_json_value_is_refused),
-      T(raw_avro_that_looks_framed_is_read_where_raw_is_written),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

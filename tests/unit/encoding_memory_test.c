@@ -1,10 +1,6 @@
 /* Each allocation of the module is made to fail once: the answer is a clean "no memory", never a wrong one. */
 #include "bridge/encoding/catalog.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 
@@ -30,8 +26,7 @@ static struct catalog *open_whole(void) {
   return c;
 }
 
-static void opening_fails_cleanly_at_each_allocation(void **state) {
-  (void)state;
+TEST(opening_fails_cleanly_at_each_allocation) {
   made = 0;
   catalog_close(open_whole());
   long all = made;
@@ -72,8 +67,7 @@ static void drop_entry(struct entry *e) {
   buffer_release(&e->text);
 }
 
-static void encoding_fails_cleanly_at_each_allocation(void **state) {
-  (void)state;
+TEST(encoding_fails_cleanly_at_each_allocation) {
   struct entry e;
   make_entry(&e, PAYLOAD);
   long n = 1;
@@ -95,8 +89,7 @@ static void encoding_fails_cleanly_at_each_allocation(void **state) {
   drop_entry(&e);
 }
 
-static void a_refusal_stays_one_when_its_words_do_not_fit(void **state) {
-  (void)state;
+TEST(a_refusal_stays_one_when_its_words_do_not_fit) {
   struct entry e;
   make_entry(&e, "{\"content_id\": \"c\", \"score\": \"A\", \"check_types\": [], \"passed\": true}");
   for (bool failed = true; failed;) {
@@ -116,8 +109,7 @@ static void a_refusal_stays_one_when_its_words_do_not_fit(void **state) {
   drop_entry(&e);
 }
 
-static void decoding_fails_cleanly_at_each_allocation(void **state) {
-  (void)state;
+TEST(decoding_fails_cleanly_at_each_allocation) {
   struct entry e;
   struct buffer wire = {0};
   make_entry(&e, PAYLOAD);
@@ -146,13 +138,7 @@ static void decoding_fails_cleanly_at_each_allocation(void **state) {
 
 int main(void) {
   if (!memory_fails()) return 0;
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(opening_fails_cleanly_at_each_allocation),
-      cmocka_unit_test(encoding_fails_cleanly_at_each_allocation),
-      cmocka_unit_test(a_refusal_stays_one_when_its_words_do_not_fit),
-      cmocka_unit_test(decoding_fails_cleanly_at_each_allocation),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return tests_run();
 }
 
 #endif

@@ -1,19 +1,15 @@
 /* The checker of schemas, the canonical form and its fingerprint, and the folder they are read from. */
 #include "bridge/encoding/catalog.h"
 #include "bridge/encoding/schema.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define RECORD(fields) "{\"type\": \"record\", \"name\": \"R\", \"fields\": [" fields "]}"
 #define FIELD(type) RECORD("{\"name\": \"a\", \"type\": " type "}")
 
-static void canonical_forms_and_fingerprints_are_the_published_ones(void **state) {
-  (void)state;
+TEST(canonical_forms_and_fingerprints_are_the_published_ones) {
   /* canonical forms by Apache Avro's Python library; the first two fingerprints are published */
   static const struct {
     const char *text, *canonical;
@@ -53,8 +49,7 @@ static void canonical_forms_and_fingerprints_are_the_published_ones(void **state
   }
 }
 
-static void what_is_wrong_with_a_schema_is_said_with_its_line(void **state) {
-  (void)state;
+TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
   static const char *const table[][2] = {
       {"{\n\"type\": \"record\",,}", "line 2: "},
       {"{\"a\": 1,\n\n\"a\": 2}", "line 3: "},
@@ -131,8 +126,7 @@ static void what_is_wrong_with_a_schema_is_said_with_its_line(void **state) {
   }
 }
 
-static void a_default_of_another_type_is_refused(void **state) {
-  (void)state;
+TEST(a_default_of_another_type_is_refused) {
   static const char *const table[][3] = {
       {"\"int\"", "\"1\"", "expected int, found string \"1\""},
       {"\"int\"", "2147483648", "2147483648 is beyond the range of int"},
@@ -162,8 +156,7 @@ static void a_default_of_another_type_is_refused(void **state) {
   }
 }
 
-static void a_default_of_json_text_must_be_one(void **state) {
-  (void)state;
+TEST(a_default_of_json_text_must_be_one) {
   struct schema s;
   struct error err = {0};
   struct span bad = SPAN(RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"default\": \"{\"}"));
@@ -171,8 +164,7 @@ static void a_default_of_json_text_must_be_one(void **state) {
   assert_string_equal(err.text, "line 1: default of \"a\": expected JSON text in a string, found string \"{\"");
 }
 
-static void defaults_are_bounded(void **state) {
-  (void)state;
+TEST(defaults_are_bounded) {
   struct schema s;
   struct error err = {0};
   struct buffer text = {0};
@@ -199,8 +191,7 @@ static void chain(struct buffer *text, int n) {
   buffer_add_z(text, "]}");
 }
 
-static void nesting_by_reference_is_bounded_too(void **state) {
-  (void)state;
+TEST(nesting_by_reference_is_bounded_too) {
   struct schema s;
   struct error err = {0};
   struct buffer text = {0};
@@ -214,8 +205,7 @@ static void nesting_by_reference_is_bounded_too(void **state) {
   buffer_release(&text);
 }
 
-static void a_schema_is_read_whole_or_refused(void **state) {
-  (void)state;
+TEST(a_schema_is_read_whole_or_refused) {
   struct schema s;
   struct error err = {0};
   struct buffer text = {0};
@@ -287,7 +277,9 @@ static void assert_fails(struct place *p, enum status st, const char *text) {
   assert_non_null(strstr(p->err.text, text));
 }
 
-static void links_are_followed_and_other_files_passed_over(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(links_are_followed_and_other_files_passed_over) {
   struct place *p = *state;
   struct catalog *c;
   struct catalog_schema s;
@@ -318,7 +310,7 @@ static void links_are_followed_and_other_files_passed_over(void **state) {
   catalog_close(c);
 }
 
-static void a_fault_names_file_and_line(void **state) {
+CASE(a_fault_names_file_and_line) {
   struct place *p = *state;
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "quality/checked.avsc", "{\n\"type\": \"record\",\n\"name\": \"C\",\n\"fields\": [7]}");
@@ -333,28 +325,28 @@ static void a_fault_names_file_and_line(void **state) {
   assert_fails(p, ST_INVALID, "must be a record");
 }
 
-static void a_path_must_be_namespace_and_event(void **state) {
+CASE(a_path_must_be_namespace_and_event) {
   struct place *p = *state;
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "checked.avsc", NAMED("R"));
   assert_fails(p, ST_INVALID, "/checked.avsc: expected <namespace>/<event>.avsc");
 }
 
-static void names_no_event_can_have_are_refused(void **state) {
+CASE(names_no_event_can_have_are_refused) {
   struct place *p = *state;
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "a/Upper.avsc", NAMED("R"));
   assert_fails(p, ST_INVALID, "/a/Upper.avsc: expected <namespace>/<event>.avsc");
 }
 
-static void a_namespace_has_no_dot(void **state) {
+CASE(a_namespace_has_no_dot) {
   struct place *p = *state;
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "a.b/c.avsc", NAMED("R"));
   assert_fails(p, ST_INVALID, "/a.b/c.avsc: expected");
 }
 
-static void what_is_no_file_is_refused_and_never_waited_for(void **state) {
+CASE(what_is_no_file_is_refused_and_never_waited_for) {
   struct place *p = *state;
   char path[256];
   put(p, "envelope.avsc", GOOD_ENVELOPE);
@@ -367,7 +359,7 @@ static void what_is_no_file_is_refused_and_never_waited_for(void **state) {
   assert_fails(p, ST_INVALID, "/a/fifo.avsc: cannot open it");
 }
 
-static void a_file_that_is_too_large_is_refused(void **state) {
+CASE(a_file_that_is_too_large_is_refused) {
   struct place *p = *state;
   struct buffer text = {0};
   put(p, "envelope.avsc", GOOD_ENVELOPE);
@@ -377,7 +369,7 @@ static void a_file_that_is_too_large_is_refused(void **state) {
   assert_fails(p, ST_INVALID, "/a/x.avsc: a schema of ");
 }
 
-static void folders_that_cannot_be_read_are_told(void **state) {
+CASE(folders_that_cannot_be_read_are_told) {
   struct place *p = *state;
   char path[256];
   put(p, "envelope.avsc", GOOD_ENVELOPE);
@@ -392,7 +384,7 @@ static void folders_that_cannot_be_read_are_told(void **state) {
   assert_non_null(strstr(p->err.text, "/nonexistent/schemas"));
 }
 
-static void two_files_may_not_define_one_record(void **state) {
+CASE(two_files_may_not_define_one_record) {
   struct place *p = *state;
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "a/x.avsc", NAMED("n.R"));
@@ -400,7 +392,7 @@ static void two_files_may_not_define_one_record(void **state) {
   assert_fails(p, ST_INVALID, "schemas/a/y.avsc: line 1: record n.R is that of schemas/a/x.avsc too");
 }
 
-static void the_envelope_must_be_there_and_be_one(void **state) {
+CASE(the_envelope_must_be_there_and_be_one) {
   struct place *p = *state;
   struct catalog *c;
   assert_fails(p, ST_INVALID, "/envelope.avsc is missing");
@@ -420,7 +412,7 @@ static void the_envelope_must_be_there_and_be_one(void **state) {
   catalog_close(NULL);
 }
 
-static void thousands_of_schemas_are_too_many(void **state) {
+CASE(thousands_of_schemas_are_too_many) {
   struct place *p = *state;
   char name[64], text[128];
   put(p, "envelope.avsc", GOOD_ENVELOPE);
@@ -430,29 +422,4 @@ static void thousands_of_schemas_are_too_many(void **state) {
     put(p, name, text);
   }
   assert_fails(p, ST_INVALID, "more than 4096 schemas");
-}
-
-int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(canonical_forms_and_fingerprints_are_the_published_ones),
-      cmocka_unit_test(what_is_wrong_with_a_schema_is_said_with_its_line),
-      cmocka_unit_test(a_default_of_another_type_is_refused),
-      cmocka_unit_test(a_default_of_json_text_must_be_one),
-      cmocka_unit_test(defaults_are_bounded),
-      cmocka_unit_test(nesting_by_reference_is_bounded_too),
-      cmocka_unit_test(a_schema_is_read_whole_or_refused),
-      T(links_are_followed_and_other_files_passed_over),
-      T(a_fault_names_file_and_line),
-      T(a_path_must_be_namespace_and_event),
-      T(names_no_event_can_have_are_refused),
-      T(a_namespace_has_no_dot),
-      T(what_is_no_file_is_refused_and_never_waited_for),
-      T(a_file_that_is_too_large_is_refused),
-      T(folders_that_cannot_be_read_are_told),
-      T(two_files_may_not_define_one_record),
-      T(the_envelope_must_be_there_and_be_one),
-      T(thousands_of_schemas_are_too_many),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

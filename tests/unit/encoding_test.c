@@ -1,12 +1,9 @@
 /* Payloads to Avro and back through the catalog. Expected bytes were made once by Apache Avro's Python library. */
 #include "bridge/encoding/catalog.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define ENTRY_HEAD                                                                                                     \
   "{\"id\": \"e-1\", \"name\": \"x.y\", \"created_at\": \"2025-09-22T03:04:05\", \"status\": \"pending\", "
@@ -155,7 +152,9 @@ static void assert_hex(const struct run *r, const char *hex) {
 
 /* Bytes on the wire */
 
-static void the_example_of_the_contract_has_the_bytes_of_the_reference_library(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(the_example_of_the_contract_has_the_bytes_of_the_reference_library) {
   struct run *r = *state;
   const char *entry =
       "{\"id\": \"3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77\", \"name\": \"quality.checked\", \"payload\": {\"content_id\": "
@@ -171,7 +170,7 @@ static void the_example_of_the_contract_has_the_bytes_of_the_reference_library(v
                       "\"issues\": [], \"detailed_scores\": {\"grammar\": 82.5}}");
 }
 
-static void nul_extras_and_items_have_the_bytes_of_the_reference_library(void **state) {
+CASE(nul_extras_and_items_have_the_bytes_of_the_reference_library) {
   struct run *r = *state;
   assert_int_equal(
       encode(r, "quality.checked",
@@ -189,7 +188,7 @@ static void nul_extras_and_items_have_the_bytes_of_the_reference_library(void **
       "\"extra\": {\"a\": null}, \"new\": \"v\"}");
 }
 
-static void longs_at_both_ends_have_the_bytes_of_the_reference_library(void **state) {
+CASE(longs_at_both_ends_have_the_bytes_of_the_reference_library) {
   struct run *r = *state;
   assert_int_equal(
       encode(r, "plot.updated",
@@ -205,7 +204,7 @@ static void longs_at_both_ends_have_the_bytes_of_the_reference_library(void **st
                       "\"description\": \"d\", \"severity\": \"high\"}]}");
 }
 
-static void a_name_without_a_schema_travels_in_the_envelope(void **state) {
+CASE(a_name_without_a_schema_travels_in_the_envelope) {
   struct run *r = *state;
   assert_round(r, "quality.improved", "{\"content_id\": \"c-1\", \"delta\": 1.50}",
                "{\"content_id\": \"c-1\", \"delta\": 1.50}");
@@ -214,7 +213,7 @@ static void a_name_without_a_schema_travels_in_the_envelope(void **state) {
          "22636f6e74656e745f6964223a2022632d31222c202264656c7461223a20312e35307d");
 }
 
-static void the_envelope_takes_the_time_given_when_the_entry_has_none(void **state) {
+CASE(the_envelope_takes_the_time_given_when_the_entry_has_none) {
   struct run *r = *state;
   static const char *const entries[] = {
       "{\"id\": \"e\", \"name\": \"a.b\", \"payload\": {}}",
@@ -230,7 +229,7 @@ static void the_envelope_takes_the_time_given_when_the_entry_has_none(void **sta
   }
 }
 
-static void raw_and_json_framing_carry_no_head(void **state) {
+CASE(raw_and_json_framing_carry_no_head) {
   struct run *r = *state;
   open_catalog(r, SOURCE_ROOT "/schemas", FRAMING_RAW, false);
   assert_string_equal(catalog_content_type(r->c), "application/avro");
@@ -245,7 +244,7 @@ static void raw_and_json_framing_carry_no_head(void **state) {
   assert_string_equal(decode_as(r, "", ""), "{\"id\" : 7}");
 }
 
-static void confluent_framing_is_refused_until_there_is_a_registry(void **state) {
+CASE(confluent_framing_is_refused_until_there_is_a_registry) {
   struct run *r = *state;
   struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = FRAMING_CONFLUENT};
   struct catalog *c;
@@ -263,7 +262,7 @@ static void confluent_framing_is_refused_until_there_is_a_registry(void **state)
 
 /* Fields */
 
-static void a_payload_member_named_extra_comes_back_under_its_name(void **state) {
+CASE(a_payload_member_named_extra_comes_back_under_its_name) {
   struct run *r = *state;
   assert_round(r, "episode.written", "{\"id\": \"1\", \"extra\": {\"id\": 2}}",
                "{\"id\": \"1\", \"extra\": {\"id\": 2}}");
@@ -271,19 +270,19 @@ static void a_payload_member_named_extra_comes_back_under_its_name(void **state)
   assert_round(r, "episode.written", "{\"\\u0065xtra\": 1, \"id\": \"1\"}", "{\"id\": \"1\", \"extra\": 1}");
 }
 
-static void names_of_extras_are_kept_byte_for_byte(void **state) {
+CASE(names_of_extras_are_kept_byte_for_byte) {
   struct run *r = *state;
   assert_round(r, "episode.written",
                "{\"id\": \"1\", \"a\\u0000b\": 1, \"a\": 2, \"\": 3, \"\\\"\": 4, \"\\ud83d\\ude00\": 5}",
                "{\"id\": \"1\", \"a\\u0000b\": 1, \"a\": 2, \"\": 3, \"\\\"\": 4, \"\xf0\x9f\x98\x80\": 5}");
 }
 
-static void escaped_names_find_their_fields(void **state) {
+CASE(escaped_names_find_their_fields) {
   struct run *r = *state;
   assert_round(r, "episode.written", "{\"\\u0069d\": \"1\"}", "{\"id\": \"1\"}");
 }
 
-static void texts_of_extras_are_not_printed_again(void **state) {
+CASE(texts_of_extras_are_not_printed_again) {
   struct run *r = *state;
   assert_round(
       r, "episode.written",
@@ -293,7 +292,7 @@ static void texts_of_extras_are_not_printed_again(void **state) {
                "{\"id\": \"1\", \"o\": {  \"a\": [1,  2]}}");
 }
 
-static void free_form_fields_take_any_json(void **state) {
+CASE(free_form_fields_take_any_json) {
   struct run *r = *state;
   static const char *const values[] = {"{\"a\": [1, {\"b\": 1.0}]}", "[]", "\"text\"", "7", "true", "0.1000"};
   char payload[128];
@@ -303,14 +302,14 @@ static void free_form_fields_take_any_json(void **state) {
   }
 }
 
-static void a_null_with_default_null_is_absent(void **state) {
+CASE(a_null_with_default_null_is_absent) {
   struct run *r = *state;
   const char *back = "{\"usecase_name\": \"u\"}";
   assert_round(r, "usecase.executed", "{\"usecase_name\": \"u\", \"response_data\": null, \"success\": null}", back);
   assert_round(r, "usecase.executed", "{\"usecase_name\": \"u\"}", back);
 }
 
-static void a_missing_field_takes_its_default(void **state) {
+CASE(a_missing_field_takes_its_default) {
   struct run *r = *state;
   assert_round(r, "quality.checked", "{\"content_id\": \"c\", \"score\": 1, \"check_types\": [], \"passed\": true}",
                "{\"content_id\": \"c\", \"score\": 1.0, \"check_types\": [], \"passed\": true, \"issues\": []}");
@@ -326,7 +325,7 @@ static void a_missing_field_takes_its_default(void **state) {
                "{\"a\": 7, \"b\": null, \"c\": {}, \"d\": \"\", \"e\": \"\"}");
 }
 
-static void every_kind_goes_there_and_back(void **state) {
+CASE(every_kind_goes_there_and_back) {
   struct run *r = *state;
   open_fields(
       r,
@@ -344,7 +343,7 @@ static void every_kind_goes_there_and_back(void **state) {
                 "00");
 }
 
-static void numbers_become_the_nearest_double(void **state) {
+CASE(numbers_become_the_nearest_double) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}", false);
   assert_round(r, "t.e", "{\"d\": 0.1}", "{\"d\": 0.1}");
@@ -355,7 +354,7 @@ static void numbers_become_the_nearest_double(void **state) {
 
 /* What does not fit */
 
-static void a_mismatch_names_path_expectation_and_find(void **state) {
+CASE(a_mismatch_names_path_expectation_and_find) {
   struct run *r = *state;
 #define CHECKED(score, types, passed, rest)                                                                            \
   "{\"content_id\": \"c\", \"score\": " score ", \"check_types\": " types ", \"passed\": " passed rest "}"
@@ -378,13 +377,13 @@ static void a_mismatch_names_path_expectation_and_find(void **state) {
                  "payload.issues[0].type: expected string or null, found number" Q);
 }
 
-static void a_missing_required_field_names_its_schema(void **state) {
+CASE(a_missing_required_field_names_its_schema) {
   struct run *r = *state;
   assert_refused(r, "episode.created", "{\"episode_id\": \"e\", \"episode_number\": 1}", REASON_SCHEMA_MISMATCH,
                  "payload.title: required by schemas/episode/created.avsc and missing");
 }
 
-static void integers_are_exact_or_refused(void **state) {
+CASE(integers_are_exact_or_refused) {
   struct run *r = *state;
 #define NUMBER(n) "{\"episode_id\": \"e\", \"title\": \"t\", \"episode_number\": " n "}"
 #define C " (schemas/episode/created.avsc)"
@@ -405,7 +404,7 @@ static void integers_are_exact_or_refused(void **state) {
                  "payload.f: expected float, found string (schemas/t/e.avsc)");
 }
 
-static void integers_written_as_real_numbers_are_published_exactly(void **state) {
+CASE(integers_written_as_real_numbers_are_published_exactly) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"i\", \"type\": [\"null\", \"int\"]}, {\"name\": \"l\", \"type\": \"long\"}", false);
   assert_round(r, "t.e", "{\"i\": 2147483647.0, \"l\": 9007199254740993.0}",
@@ -420,7 +419,7 @@ static void integers_written_as_real_numbers_are_published_exactly(void **state)
                  "payload.i: expected int or null, found number that is no whole one (schemas/t/e.avsc)");
 }
 
-static void a_wrong_symbol_is_told_the_right_ones(void **state) {
+CASE(a_wrong_symbol_is_told_the_right_ones) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\"]}}",
               false);
@@ -437,7 +436,7 @@ static void a_wrong_symbol_is_told_the_right_ones(void **state) {
                  "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string (schemas/t/e.avsc)");
 }
 
-static void null_fields_and_maps_refuse_other_types(void **state) {
+CASE(null_fields_and_maps_refuse_other_types) {
   struct run *r = *state;
   open_fields(
       r, "{\"name\": \"n\", \"type\": \"null\"}, {\"name\": \"m\", \"type\": {\"type\": \"map\", \"values\": \"int\"}}",
@@ -450,7 +449,7 @@ static void null_fields_and_maps_refuse_other_types(void **state) {
                  "payload.m.a: expected int, found boolean (schemas/t/e.avsc)");
 }
 
-static void what_a_payload_holds_is_not_told(void **state) {
+CASE(what_a_payload_holds_is_not_told) {
   struct run *r = *state;
   struct buffer payload = {0};
   buffer_add_z(&payload, "{\"id\": {\n\t\"\x7f\xc2\x85\": \"");
@@ -471,7 +470,7 @@ static struct catalog_schema schema_of(const struct run *r, const char *event_na
   return s;
 }
 
-static void fields_left_out_are_counted_and_said_once_a_type(void **state) {
+CASE(fields_left_out_are_counted_and_said_once_a_type) {
   struct run *r = *state;
   char text[4096];
   open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", false);
@@ -485,7 +484,7 @@ static void fields_left_out_are_counted_and_said_once_a_type(void **state) {
   assert_int_equal(schema_of(r, "envelope").left_out, 0);
 }
 
-static void a_refused_event_is_not_counted(void **state) {
+CASE(a_refused_event_is_not_counted) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}, {\"name\": \"a\", \"type\": \"long\"}", false);
   assert_int_equal(encode(r, "t.e", "{\"d\": 0.1234567890123456789, \"b\": 1, \"a\": \"\"}"), REASON_SCHEMA_MISMATCH);
@@ -493,7 +492,7 @@ static void a_refused_event_is_not_counted(void **state) {
   assert_int_equal(schema_of(r, "t.e").cut_numbers, 0);
 }
 
-static void strict_refuses_what_would_be_left_out(void **state) {
+CASE(strict_refuses_what_would_be_left_out) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", true);
   assert_refused(r, "t.e", "{\"a\": 1, \"b\": 1}", REASON_SCHEMA_MISMATCH,
@@ -502,7 +501,7 @@ static void strict_refuses_what_would_be_left_out(void **state) {
   assert_round(r, "episode.written", "{\"id\": \"1\", \"b\": 1}", "{\"id\": \"1\", \"b\": 1}");
 }
 
-static void numbers_that_lose_digits_are_counted_and_said_once_a_type(void **state) {
+CASE(numbers_that_lose_digits_are_counted_and_said_once_a_type) {
   struct run *r = *state;
   char text[4096];
   open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}", false);
@@ -519,7 +518,7 @@ static void numbers_that_lose_digits_are_counted_and_said_once_a_type(void **sta
   assert_int_equal(schema_of(r, "t.e").cut_numbers, 2);
 }
 
-static void a_field_extra_of_another_type_is_an_ordinary_field(void **state) {
+CASE(a_field_extra_of_another_type_is_an_ordinary_field) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"extra\", \"type\": \"long\"}", true);
   assert_round(r, "t.e", "{\"extra\": 5}", "{\"extra\": 5}");
@@ -527,7 +526,7 @@ static void a_field_extra_of_another_type_is_an_ordinary_field(void **state) {
                  "payload.a: no such field (schemas/t/e.avsc)");
 }
 
-static void many_members_in_any_order_find_their_fields(void **state) {
+CASE(many_members_in_any_order_find_their_fields) {
   struct run *r = *state;
   struct buffer fields = {0}, payload = {0}, want = {0};
   for (int i = 0; i < 200; i++) {
@@ -542,40 +541,4 @@ static void many_members_in_any_order_find_their_fields(void **state) {
   buffer_release(&fields);
   buffer_release(&payload);
   buffer_release(&want);
-}
-
-int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      T(the_example_of_the_contract_has_the_bytes_of_the_reference_library),
-      T(nul_extras_and_items_have_the_bytes_of_the_reference_library),
-      T(longs_at_both_ends_have_the_bytes_of_the_reference_library),
-      T(a_name_without_a_schema_travels_in_the_envelope),
-      T(the_envelope_takes_the_time_given_when_the_entry_has_none),
-      T(raw_and_json_framing_carry_no_head),
-      T(confluent_framing_is_refused_until_there_is_a_registry),
-      T(a_payload_member_named_extra_comes_back_under_its_name),
-      T(names_of_extras_are_kept_byte_for_byte),
-      T(escaped_names_find_their_fields),
-      T(texts_of_extras_are_not_printed_again),
-      T(free_form_fields_take_any_json),
-      T(a_null_with_default_null_is_absent),
-      T(a_missing_field_takes_its_default),
-      T(every_kind_goes_there_and_back),
-      T(numbers_become_the_nearest_double),
-      T(a_mismatch_names_path_expectation_and_find),
-      T(a_missing_required_field_names_its_schema),
-      T(integers_are_exact_or_refused),
-      T(integers_written_as_real_numbers_are_published_exactly),
-      T(a_wrong_symbol_is_told_the_right_ones),
-      T(null_fields_and_maps_refuse_other_types),
-      T(what_a_payload_holds_is_not_told),
-      T(fields_left_out_are_counted_and_said_once_a_type),
-      T(a_refused_event_is_not_counted),
-      T(strict_refuses_what_would_be_left_out),
-      T(numbers_that_lose_digits_are_counted_and_said_once_a_type),
-      T(a_field_extra_of_another_type_is_an_ordinary_field),
-      T(many_members_in_any_order_find_their_fields),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 /* event_test.c - entries as the producers write them, read, refused, rewritten and written. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/event/event.h"
+#include "tests/support/test.h"
 
 /* contract.md 1, byte for byte as Python wrote it */
 static const char golden[] =
@@ -55,7 +50,9 @@ static enum reason parse(struct bench *b, const char *text) {
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-static void the_contracts_entry_is_read(void **state) {
+#define CASE(name) TEST_WITH(name, set_up, tear_down)
+
+CASE(the_contracts_entry_is_read) {
   struct bench *b = *state;
   assert_int_equal(parse(b, golden), REASON_NONE);
   assert_span(b->event.id, GOLDEN_ID);
@@ -73,7 +70,7 @@ static void the_contracts_entry_is_read(void **state) {
   assert_int_equal(b->arena.used, 0); /* slices of the text, nothing copied */
 }
 
-static void a_dead_letter_is_read(void **state) {
+CASE(a_dead_letter_is_read) {
   struct bench *b = *state;
   assert_int_equal(parse(b,
                          "{\"failed_at\": \"2025-09-22T03:04:06Z\", \"reason\": \"schema_mismatch\", \"storage_key\": "
@@ -90,7 +87,7 @@ static void a_dead_letter_is_read(void **state) {
   assert_true(b->event.created_us == TIME_NONE);
 }
 
-static void escapes_are_undone(void **state) {
+CASE(escapes_are_undone) {
   struct bench *b = *state;
   assert_int_equal(parse(b, "{\"\\u0069d\": \"a\\u002db\", \"n\\u0061me\": \"x\\u002ey\\n\", \"payload\": {}, "
                             "\"st\\u0061tus\": \"p\\u0065nding\"}"),
@@ -100,7 +97,7 @@ static void escapes_are_undone(void **state) {
   assert_int_equal(b->event.status, EVENT_PENDING);
 }
 
-static void status_words(void **state) {
+CASE(status_words) {
   struct bench *b = *state;
   static const struct {
     const char *member;
@@ -121,7 +118,7 @@ static void status_words(void **state) {
   }
 }
 
-static void attempts_that_are_no_count_are_none(void **state) {
+CASE(attempts_that_are_no_count_are_none) {
   struct bench *b = *state;
   static const struct {
     const char *json;
@@ -147,7 +144,7 @@ static void attempts_that_are_no_count_are_none(void **state) {
   }
 }
 
-static void unreadable_times_are_no_reason_to_refuse(void **state) {
+CASE(unreadable_times_are_no_reason_to_refuse) {
   struct bench *b = *state;
   static const char *const values[] = {"\"yesterday\"", "1758510245", "null", "\"\"", "{}"};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -172,7 +169,7 @@ static void unreadable_times_are_no_reason_to_refuse(void **state) {
   assert_int_equal(b->event.reason.len, 0);
 }
 
-static void traceparent_only_in_its_w3c_form(void **state) {
+CASE(traceparent_only_in_its_w3c_form) {
   struct bench *b = *state;
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 #define PARENT "00f067aa0ba902b7"
@@ -220,7 +217,7 @@ static void traceparent_only_in_its_w3c_form(void **state) {
 
 #define A40 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-static void refusals_say_what_was_found(void **state) {
+CASE(refusals_say_what_was_found) {
   struct bench *b = *state;
   static const struct {
     const char *text;
@@ -254,7 +251,7 @@ static void refusals_say_what_was_found(void **state) {
   }
 }
 
-static void a_refused_entry_is_read_as_far_as_it_goes(void **state) {
+CASE(a_refused_entry_is_read_as_far_as_it_goes) {
   struct bench *b = *state;
   assert_int_equal(parse(b, "{\"name\": \"a.b\", \"payload\": {\"x\": 1}, \"attempts\": 2, \"status\": \"pending\"}"),
                    REASON_MISSING_ID);
@@ -272,8 +269,7 @@ static void a_refused_entry_is_read_as_far_as_it_goes(void **state) {
   assert_true(b->event.created_us == TIME_NONE);
 }
 
-static void ids_of_the_allowed_form_only(void **state) {
-  (void)state;
+CASE(ids_of_the_allowed_form_only) {
   char longest[130];
   memset(longest, 'z', sizeof longest);
   assert_true(event_id_valid(SPAN("AZaz09._-")));
@@ -285,8 +281,7 @@ static void ids_of_the_allowed_form_only(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(event_id_valid(bad[i]));
 }
 
-static void reasons_and_faults_share_their_words(void **state) {
-  (void)state;
+CASE(reasons_and_faults_share_their_words) {
   for (int f = JSON_EMPTY; f <= JSON_TOO_DEEP; f++) {
     enum reason r = event_reason_of((enum json_fault)f);
     assert_string_equal(reason_word(r), json_fault_word((enum json_fault)f));
@@ -303,7 +298,7 @@ static void reasons_and_faults_share_their_words(void **state) {
 
 /* ---- rewriting and writing ------------------------------------------------------------------------------------- */
 
-static void rewriting_touches_nothing_else(void **state) {
+CASE(rewriting_touches_nothing_else) {
   struct bench *b = *state;
   static const struct event_change changes[] = {
       {"status", {"\"dlq\"", 5}}, {"attempts", {"3", 1}}, {"topic", {"null", 4}}};
@@ -332,7 +327,7 @@ static void rewriting_touches_nothing_else(void **state) {
   }
 }
 
-static void rewriting_with_no_change_copies(void **state) {
+CASE(rewriting_with_no_change_copies) {
   struct bench *b = *state;
   struct buffer out = {0};
   buffer_add_z(&out, ">");
@@ -342,15 +337,14 @@ static void rewriting_with_no_change_copies(void **state) {
   buffer_release(&out);
 }
 
-static void written_as_python_writes(void **state) {
-  (void)state;
+CASE(written_as_python_writes) {
   struct buffer out = {0};
   event_write(SPAN(GOLDEN_ID), SPAN("quality.checked"), SPAN(GOLDEN_PAYLOAD), GOLDEN_US, SPAN(GOLDEN_ID), &out);
   assert_string_equal(buffer_z(&out), golden);
   buffer_release(&out);
 }
 
-static void what_is_written_reads_back(void **state) {
+CASE(what_is_written_reads_back) {
   struct bench *b = *state;
   struct buffer out = {0};
   event_write(SPAN("a"), SPAN("n\"\\\n\xe6\x97\xa5"), SPAN("{\"x\": \"\xe6\x97\xa5\"}"), 0, SPAN("a__1"), &out);
@@ -360,27 +354,4 @@ static void what_is_written_reads_back(void **state) {
   assert_true(b->event.created_us == 0);
   assert_int_equal(b->event.status, EVENT_PENDING);
   buffer_release(&out);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      T(the_contracts_entry_is_read),
-      T(a_dead_letter_is_read),
-      T(escapes_are_undone),
-      T(status_words),
-      T(attempts_that_are_no_count_are_none),
-      T(unreadable_times_are_no_reason_to_refuse),
-      T(traceparent_only_in_its_w3c_form),
-      T(refusals_say_what_was_found),
-      T(a_refused_entry_is_read_as_far_as_it_goes),
-      T(ids_of_the_allowed_form_only),
-      T(reasons_and_faults_share_their_words),
-      T(rewriting_touches_nothing_else),
-      T(rewriting_with_no_change_copies),
-      T(written_as_python_writes),
-      T(what_is_written_reads_back),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

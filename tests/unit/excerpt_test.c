@@ -1,11 +1,6 @@
 /* The bytes around a place: right line and column, whole characters, nothing that moves a cursor. */
 #include "bridge/service/excerpt.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 static struct excerpt e;
 
@@ -28,8 +23,9 @@ static void is(size_t line, size_t column, const char *before, const char *after
   assert_string_equal(buffer_z(&e.after), after);
 }
 
-static void test_a_short_line_is_whole(void **state) {
-  (void)state;
+#define CASE(name) TEST_WITH(name, NULL, teardown)
+
+CASE(test_a_short_line_is_whole) {
   make(SPAN("{\"a\": x}"), 6);
   is(1, 7, "{\"a\": ", "x}");
   make(SPAN("one\ntwo three\nfour"), 8);
@@ -38,8 +34,7 @@ static void test_a_short_line_is_whole(void **state) {
   is(2, 2, "t", "wo");
 }
 
-static void test_ends_have_a_place_too(void **state) {
-  (void)state;
+CASE(test_ends_have_a_place_too) {
   make(SPAN(""), 0);
   is(1, 1, "", "");
   make(SPAN("{\"a\""), 4);
@@ -52,8 +47,7 @@ static void test_ends_have_a_place_too(void **state) {
   is(1, 2, "a", "\\x0a");
 }
 
-static void test_characters_are_counted_and_left_whole(void **state) {
-  (void)state;
+CASE(test_characters_are_counted_and_left_whole) {
   make(SPAN("\"\u661f\u306e\u6d77\": x"), 13);
   is(1, 8, "\"\u661f\u306e\u6d77\": ", "x");
   char text[400];
@@ -67,8 +61,7 @@ static void test_characters_are_counted_and_left_whole(void **state) {
   assert_memory_equal(e.after.ptr + e.after.len - 6, "\u661f...", 6);
 }
 
-static void test_what_is_no_text_is_escaped(void **state) {
-  (void)state;
+CASE(test_what_is_no_text_is_escaped) {
   make(SPAN("\x1b[2J\xff\xe6\x98 x\t\x00z"), 7);
   is(1, 8, "\\x1b[2J\\xff\\xe6\\x98", " x\\x09\\x00z");
   make(SPAN("\xc2\x85x"), 2); /* a control character of two bytes */
@@ -76,14 +69,4 @@ static void test_what_is_no_text_is_escaped(void **state) {
   assert_null(memchr(e.before.ptr, '\x85', e.before.len));
   make(SPAN("a\xe6\x98\x9f"), 2); /* inside a character */
   is(1, 3, "a\\xe6", "\\x98\\x9f");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_teardown(test_a_short_line_is_whole, teardown),
-      cmocka_unit_test_teardown(test_ends_have_a_place_too, teardown),
-      cmocka_unit_test_teardown(test_characters_are_counted_and_left_whole, teardown),
-      cmocka_unit_test_teardown(test_what_is_no_text_is_escaped, teardown),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,9 @@ static unsigned times(const struct room *p, enum place place, struct span name) 
   return n;
 }
 
-static void a_run_that_marks_nothing_suspects_nobody(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_run_that_marks_nothing_suspects_nobody) {
   struct room *p = *state;
   struct hands *h = open_hands(p);
   assert_null(hands_mark()); /* before anything was taken */
@@ -51,7 +53,7 @@ static void a_run_that_marks_nothing_suspects_nobody(void **state) {
   assert_int_equal(times(p, PLACE_FLAT, SPAN("c.json")), 0);
 }
 
-static void a_mark_is_counted_at_each_next_start(void **state) {
+CASE(a_mark_is_counted_at_each_next_start) {
   struct room *p = *state;
   crash_on(p, PLACE_PENDING, SPAN("x.json"));
   for (int i = 0; i < 3; i++) assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 1); /* counted once */
@@ -64,7 +66,7 @@ static void a_mark_is_counted_at_each_next_start(void **state) {
   assert_int_equal(times(p, PLACE_FLAT, SPAN("y.json")), 1);
 }
 
-static void both_slots_can_be_marked_in_one_run(void **state) {
+CASE(both_slots_can_be_marked_in_one_run) {
   struct room *p = *state;
   struct hands *h = open_hands(p);
   hands_take(h, HAND_READER, PLACE_FLAT, SPAN("a.json"));
@@ -82,7 +84,7 @@ static void both_slots_can_be_marked_in_one_run(void **state) {
   assert_int_equal(times(p, PLACE_PENDING, SPAN("b.json")), 1);
 }
 
-static void the_handler_is_told_how_often_it_was(void **state) {
+CASE(the_handler_is_told_how_often_it_was) {
   struct room *p = *state;
   crash_on(p, PLACE_FLAT, SPAN("other.json"));
   for (unsigned n = 1; n <= 3; n++) {
@@ -94,7 +96,7 @@ static void the_handler_is_told_how_often_it_was(void **state) {
   }
 }
 
-static void what_was_settled_is_forgotten_for_good(void **state) {
+CASE(what_was_settled_is_forgotten_for_good) {
   struct room *p = *state;
   static const char *const names[] = {"a", "b", "c"};
   for (int i = 0; i < 3; i++) crash_on(p, PLACE_FLAT, span_of(names[i]));
@@ -118,7 +120,7 @@ static void what_was_settled_is_forgotten_for_good(void **state) {
   for (int i = 0; i < 3; i++) assert_int_equal(times(p, PLACE_FLAT, span_of(names[i])), 0);
 }
 
-static void the_oldest_makes_room(void **state) {
+CASE(the_oldest_makes_room) {
   struct room *p = *state;
   char name[32];
   for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
@@ -134,7 +136,7 @@ static void the_oldest_makes_room(void **state) {
   assert_int_equal(times(p, PLACE_FLAT, SPAN("3.json")), 1);
 }
 
-static void names_of_any_length_are_kept_as_far_as_files_have_them(void **state) {
+CASE(names_of_any_length_are_kept_as_far_as_files_have_them) {
   struct room *p = *state;
   char name[300];
   memset(name, 'n', sizeof name);
@@ -157,7 +159,7 @@ static void damage(const struct room *p, off_t at, const void *bytes, size_t len
   close(fd);
 }
 
-static void a_start_with_nothing_new_writes_nothing(void **state) {
+CASE(a_start_with_nothing_new_writes_nothing) {
   struct room *p = *state;
   struct hook h = {0};
   struct stat st;
@@ -170,7 +172,7 @@ static void a_start_with_nothing_new_writes_nothing(void **state) {
   assert_string_equal(h.order, "");
 }
 
-static void a_damaged_file_begins_anew(void **state) {
+CASE(a_damaged_file_begins_anew) {
   struct room *p = *state;
   static const uint32_t version = 2;
   for (int i = 0; i < 5; i++) {
@@ -185,7 +187,7 @@ static void a_damaged_file_begins_anew(void **state) {
   }
 }
 
-static void damaged_records_are_passed_over(void **state) {
+CASE(damaged_records_are_passed_over) {
   struct room *p = *state;
   char text[HAND];
   static const uint32_t place = 77;
@@ -207,7 +209,7 @@ static void damaged_records_are_passed_over(void **state) {
   assert_int_equal(times(p, PLACE_FLAT, SPAN("")), 1);
 }
 
-static void a_count_does_not_wrap(void **state) {
+CASE(a_count_does_not_wrap) {
   struct room *p = *state;
   crash_on(p, PLACE_FLAT, SPAN("x"));
   assert_int_equal(times(p, PLACE_FLAT, SPAN("x")), 1);
@@ -216,7 +218,7 @@ static void a_count_does_not_wrap(void **state) {
   assert_true(times(p, PLACE_FLAT, SPAN("x")) == UINT32_MAX);
 }
 
-static void a_link_is_not_followed(void **state) {
+CASE(a_link_is_not_followed) {
   struct room *p = *state;
   struct stat st;
   put(p->top, "elsewhere", "precious");
@@ -233,7 +235,7 @@ static void a_link_is_not_followed(void **state) {
 }
 
 /* Each call of the start fails, before it was made and after: what was marked is still known. */
-static void no_failure_at_the_start_loses_a_mark(void **state) {
+CASE(no_failure_at_the_start_loses_a_mark) {
   struct room *p = *state;
   struct hands *h;
   int failed = 0;
@@ -257,8 +259,7 @@ static void no_failure_at_the_start_loses_a_mark(void **state) {
 
 /* ---- threads ---- */
 
-static void nothing_is_noted_without_hands(void **state) {
-  (void)state;
+CASE(nothing_is_noted_without_hands) {
   assert_int_equal(hands_enter(NULL, HAND_READER, NULL), ST_OK);
   hands_take(NULL, HAND_READER, PLACE_FLAT, SPAN("x"));
   assert_null(hands_mark());
@@ -269,7 +270,7 @@ static void nothing_is_noted_without_hands(void **state) {
   hands_close(NULL);
 }
 
-static void the_stack_is_there_between_entering_and_leaving(void **state) {
+CASE(the_stack_is_there_between_entering_and_leaving) {
   struct room *p = *state;
   struct hands *h = open_hands(p);
   stack_t before, within, after;
@@ -301,7 +302,7 @@ static void *work(void *ctx) {
   return (void *)found;
 }
 
-static void the_finisher_clears_while_the_reader_asks(void **state) {
+CASE(the_finisher_clears_while_the_reader_asks) {
   struct room *p = *state;
   pthread_t reader;
   void *found;
@@ -317,27 +318,4 @@ static void the_finisher_clears_while_the_reader_asks(void **state) {
   assert_int_equal((uintptr_t)found, ROUNDS);
   assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("a")), 0);
   hands_close(h);
-}
-
-int main(void) {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      T(a_run_that_marks_nothing_suspects_nobody),
-      T(a_mark_is_counted_at_each_next_start),
-      T(both_slots_can_be_marked_in_one_run),
-      T(the_handler_is_told_how_often_it_was),
-      T(what_was_settled_is_forgotten_for_good),
-      T(the_oldest_makes_room),
-      T(names_of_any_length_are_kept_as_far_as_files_have_them),
-      T(a_start_with_nothing_new_writes_nothing),
-      T(a_damaged_file_begins_anew),
-      T(damaged_records_are_passed_over),
-      T(a_count_does_not_wrap),
-      T(a_link_is_not_followed),
-      T(no_failure_at_the_start_loses_a_mark),
-      T(nothing_is_noted_without_hands),
-      T(the_stack_is_there_between_entering_and_leaving),
-      T(the_finisher_clears_while_the_reader_asks),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,21 +1,17 @@
 /* The client against a server of a few lines on a Unix socket. */
 #include "bridge/http/http.h"
+#include "tests/support/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define HUGE_BODY (64 * 1024 * 1024 + 1)
 
@@ -174,7 +170,9 @@ static enum status get(struct fixture *f, const char *path) {
 
 /* ---- tests ----------------------------------------------------------------------------------------------------- */
 
-static void get_brings_status_and_body(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(get_brings_status_and_body) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
@@ -189,7 +187,7 @@ static void get_brings_status_and_body(void **state) {
   assert_int_equal(atomic_load(&f->connections), 1); /* kept */
 }
 
-static void post_sends_its_body(void **state) {
+CASE(post_sends_its_body) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
@@ -205,7 +203,7 @@ static void post_sends_its_body(void **state) {
   assert_null(strstr(sent(f), "Content-Type"));
 }
 
-static void a_large_body_is_not_announced_first(void **state) {
+CASE(a_large_body_is_not_announced_first) {
   struct fixture *f = *state;
   static char body[40000];
   memset(body, 'x', sizeof body);
@@ -216,7 +214,7 @@ static void a_large_body_is_not_announced_first(void **state) {
   assert_null(strstr(sent(f), "Expect"));
 }
 
-static void redirects_are_not_followed_and_proxies_not_used(void **state) {
+CASE(redirects_are_not_followed_and_proxies_not_used) {
   struct fixture *f = *state;
   assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
   assert_int_equal(setenv("all_proxy", "http://127.0.0.1:1", 1), 0);
@@ -229,7 +227,7 @@ static void redirects_are_not_followed_and_proxies_not_used(void **state) {
   unsetenv("all_proxy");
 }
 
-static void a_long_path_works(void **state) {
+CASE(a_long_path_works) {
   struct fixture *f = *state;
   for (int i = 0; i < 5; i++) {
     strncat(f->folder, "/a-folder-with-a-name-of-some-length-to-it", sizeof f->folder - strlen(f->folder) - 1);
@@ -243,7 +241,7 @@ static void a_long_path_works(void **state) {
   assert_string_equal(buffer_z(&f->out), "hello");
 }
 
-static void a_long_path_to_nowhere_is_told(void **state) {
+CASE(a_long_path_to_nowhere_is_told) {
   struct fixture *f = *state;
   char path[300] = "/nonexistent/";
   memset(path + 13, 'x', 200);
@@ -258,7 +256,7 @@ static void a_long_path_to_nowhere_is_told(void **state) {
   assert_null(f->h);
 }
 
-static void nobody_listening_is_unavailable(void **state) {
+CASE(nobody_listening_is_unavailable) {
   struct fixture *f = *state;
   open_client(f);
   assert_int_equal(get(f, "/x"), ST_UNAVAILABLE);
@@ -271,7 +269,7 @@ static void nobody_listening_is_unavailable(void **state) {
   assert_string_equal(f->err.text, "connecting: Connection refused");
 }
 
-static void no_right_to_connect_is_denied(void **state) {
+CASE(no_right_to_connect_is_denied) {
   struct fixture *f = *state;
   start(f);
   assert_int_equal(chmod(f->path, 0), 0);
@@ -291,7 +289,7 @@ static void no_right_to_connect_is_denied(void **state) {
   assert_int_equal(status, 0);
 }
 
-static void no_answer_in_time_is_unavailable(void **state) {
+CASE(no_answer_in_time_is_unavailable) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
@@ -300,7 +298,7 @@ static void no_answer_in_time_is_unavailable(void **state) {
   assert_int_equal(get(f, "/x"), ST_OK); /* the client is fit for use */
 }
 
-static void a_broken_answer_is_unavailable(void **state) {
+CASE(a_broken_answer_is_unavailable) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
@@ -310,7 +308,7 @@ static void a_broken_answer_is_unavailable(void **state) {
   assert_int_equal(get(f, "/x"), ST_OK);
 }
 
-static void an_answer_beyond_the_limit_is_refused(void **state) {
+CASE(an_answer_beyond_the_limit_is_refused) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
@@ -320,35 +318,15 @@ static void an_answer_beyond_the_limit_is_refused(void **state) {
   assert_int_equal(get(f, "/x"), ST_OK);
 }
 
-static void other_protocols_are_not_spoken(void **state) {
+CASE(other_protocols_are_not_spoken) {
   struct fixture *f = *state;
   assert_int_equal(http_open(NULL, "file:///etc", &f->h, &f->err), ST_OK);
   assert_int_equal(get(f, "/passwd"), ST_UNAVAILABLE);
   assert_int_equal(f->out.len, 0);
 }
 
-static void escaping_leaves_only_plain_characters(void **state) {
+CASE(escaping_leaves_only_plain_characters) {
   struct fixture *f = *state;
   http_escape(&f->out, SPAN("aZ09-._~ /?&=%+\xC3\xA9\n\0x"));
   assert_string_equal(buffer_z(&f->out), "aZ09-._~%20%2F%3F%26%3D%25%2B%C3%A9%0A%00x");
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(get_brings_status_and_body),
-      TEST(post_sends_its_body),
-      TEST(a_large_body_is_not_announced_first),
-      TEST(redirects_are_not_followed_and_proxies_not_used),
-      TEST(a_long_path_works),
-      TEST(a_long_path_to_nowhere_is_told),
-      TEST(nobody_listening_is_unavailable),
-      TEST(no_right_to_connect_is_denied),
-      TEST(no_answer_in_time_is_unavailable),
-      TEST(a_broken_answer_is_unavailable),
-      TEST(an_answer_beyond_the_limit_is_refused),
-      TEST(other_protocols_are_not_spoken),
-      TEST(escaping_leaves_only_plain_characters),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,5 @@
 /* json_oracle_test.c - the scanner's verdict on a list of texts, each judged by jansson too. Where the two differ the
  * list says why, and a difference that is gone fails as well. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 /* jansson's names of types are ours too: renamed while its header is read */
 #define JSON_OBJECT JANSSON_OBJECT
@@ -27,6 +21,7 @@
 #undef JSON_NULL
 
 #include "bridge/json/json.h"
+#include "tests/support/test.h"
 
 struct row {
   struct span text;
@@ -285,8 +280,7 @@ static bool jansson_takes(struct span text) {
   return tree != NULL;
 }
 
-static void judged_as_listed(void **state) {
-  (void)state;
+TEST(judged_as_listed) {
   struct json_doc doc = {0};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct error err = {0};
@@ -300,8 +294,7 @@ static void judged_as_listed(void **state) {
   json_doc_release(&doc);
 }
 
-static void judged_as_jansson_does(void **state) {
-  (void)state;
+TEST(judged_as_jansson_does) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     bool agrees = jansson_takes(rows[i].text) == (rows[i].fault == JSON_OK);
     if (agrees != (rows[i].differs == NULL))
@@ -311,8 +304,7 @@ static void judged_as_jansson_does(void **state) {
 }
 
 /* Every prefix of a text is refused by both, or taken by both. */
-static void prefixes_of_an_entry_are_refused(void **state) {
-  (void)state;
+TEST(prefixes_of_an_entry_are_refused) {
   static const char entry[] =
       "{\"id\": \"\\ud83d\\ude00 \xe6\x97\xa5\", \"n\": [-1.5e+3, true, false, null, {}], \"p\": {\"q\": {}}}";
   struct json_doc doc = {0};
@@ -329,13 +321,4 @@ static void prefixes_of_an_entry_are_refused(void **state) {
   }
   assert_int_equal(json_scan(&doc, (struct span){entry, sizeof entry - 1}, NULL), ST_OK);
   json_doc_release(&doc);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(judged_as_listed),
-      cmocka_unit_test(judged_as_jansson_does),
-      cmocka_unit_test(prefixes_of_an_entry_are_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

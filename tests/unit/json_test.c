@@ -1,12 +1,7 @@
 /* json_test.c - nodes, messages and accessors. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/json/json.h"
+#include "tests/support/test.h"
 
 #include <float.h>
 
@@ -17,8 +12,7 @@ static void scan(struct json_doc *d, struct span text) {
 
 /* ---- nodes and memory ------------------------------------------------------------------------------------------ */
 
-static void nodes_stand_in_document_order(void **state) {
-  (void)state;
+TEST(nodes_stand_in_document_order) {
   static const char text[] = " {\"a\": [1, -2.5e3], \"b\\n\": {\"c\": null}, \"d\": \"x\"} ";
   static const struct json_node expected[] = {
       {1, 48, 11, 3, JSON_OBJECT, 0},          {2, 3, 2, 0, JSON_STRING, 0},   {7, 11, 5, 2, JSON_ARRAY, 0},
@@ -43,8 +37,7 @@ static void nodes_stand_in_document_order(void **state) {
   assert_null(d.nodes);
 }
 
-static void one_document_is_scanned_again_and_again(void **state) {
-  (void)state;
+TEST(one_document_is_scanned_again_and_again) {
   struct json_doc d = {0};
   scan(&d, SPAN("[1,2,3]"));
   struct json_node *nodes = d.nodes;
@@ -70,8 +63,7 @@ static void many_nodes(struct json_doc *d) {
   buffer_release(&text);
 }
 
-static void nodes_grow_in_an_arena_without_much_waste(void **state) {
-  (void)state;
+TEST(nodes_grow_in_an_arena_without_much_waste) {
   struct arena arena = {0};
   struct json_doc d = {.arena = &arena}, small = {.arena = &arena};
   many_nodes(&d);
@@ -83,14 +75,12 @@ static void nodes_grow_in_an_arena_without_much_waste(void **state) {
   arena_release(&arena);
 }
 
-static void nodes_grow_by_themselves(void **state) {
-  (void)state;
+TEST(nodes_grow_by_themselves) {
   struct json_doc d = {0};
   many_nodes(&d);
 }
 
-static void a_hundred_thousand_members_are_told_apart(void **state) {
-  (void)state;
+TEST(a_hundred_thousand_members_are_told_apart) {
   struct json_doc d = {0};
   struct buffer text = {0};
   struct error err = {0};
@@ -111,8 +101,7 @@ static void a_hundred_thousand_members_are_told_apart(void **state) {
 
 /* ---- messages -------------------------------------------------------------------------------------------------- */
 
-static void faults_say_byte_path_and_what_to_do(void **state) {
-  (void)state;
+TEST(faults_say_byte_path_and_what_to_do) {
   static const struct {
     const char *text, *message;
   } rows[] = {
@@ -152,8 +141,7 @@ static void faults_say_byte_path_and_what_to_do(void **state) {
   json_doc_release(&d);
 }
 
-static void a_long_path_is_cut_at_a_character(void **state) {
-  (void)state;
+TEST(a_long_path_is_cut_at_a_character) {
   struct json_doc d = {0};
   struct buffer text = {0};
   struct error err = {0};
@@ -167,8 +155,7 @@ static void a_long_path_is_cut_at_a_character(void **state) {
   buffer_release(&text);
 }
 
-static void every_fault_has_its_word(void **state) {
-  (void)state;
+TEST(every_fault_has_its_word) {
   assert_string_equal(json_fault_word(JSON_OK), "none");
   assert_string_equal(json_fault_word(JSON_EMPTY), "empty_file");
   assert_string_equal(json_fault_word(JSON_SYNTAX), "not_json");
@@ -180,8 +167,7 @@ static void every_fault_has_its_word(void **state) {
   assert_string_equal(json_fault_word(JSON_NO_MEMORY), "no_memory");
 }
 
-static void a_text_of_4_gib_is_refused_unread(void **state) {
-  (void)state;
+TEST(a_text_of_4_gib_is_refused_unread) {
   struct json_doc d = {0};
   assert_int_equal(json_scan(&d, (struct span){"x", UINT32_MAX}, NULL), ST_INVALID);
   assert_int_equal(d.fault, JSON_SYNTAX);
@@ -189,8 +175,7 @@ static void a_text_of_4_gib_is_refused_unread(void **state) {
 
 /* ---- accessors ------------------------------------------------------------------------------------------------- */
 
-static void members_are_found_by_their_unescaped_name(void **state) {
-  (void)state;
+TEST(members_are_found_by_their_unescaped_name) {
   struct json_doc d = {0};
   scan(&d, SPAN("{\"a\": {\"b\": 1}, \"\\u0062\\n\": 2, \"b\": 3}"));
   assert_true(span_is(json_slice(&d, json_member(&d, 0, "a")), "{\"b\": 1}"));
@@ -202,8 +187,7 @@ static void members_are_found_by_their_unescaped_name(void **state) {
   json_doc_release(&d);
 }
 
-static void strings_are_unescaped(void **state) {
-  (void)state;
+TEST(strings_are_unescaped) {
   static const struct {
     const char *text;
     struct span plain;
@@ -235,8 +219,7 @@ static void strings_are_unescaped(void **state) {
   arena_release(&arena);
 }
 
-static void a_string_without_escapes_is_not_copied(void **state) {
-  (void)state;
+TEST(a_string_without_escapes_is_not_copied) {
   static const char text[] = "[\"abc\", \"a\\tc\"]";
   struct json_doc d = {0};
   struct arena arena = {0};
@@ -252,8 +235,7 @@ static void a_string_without_escapes_is_not_copied(void **state) {
   arena_release(&arena);
 }
 
-static void integers_are_exact_or_refused(void **state) {
-  (void)state;
+TEST(integers_are_exact_or_refused) {
   static const struct {
     const char *text;
     bool whole;
@@ -283,8 +265,7 @@ static void integers_are_exact_or_refused(void **state) {
   json_doc_release(&d);
 }
 
-static void whole_numbers_are_exact_however_they_are_written(void **state) {
-  (void)state;
+TEST(whole_numbers_are_exact_however_they_are_written) {
   static const struct {
     const char *text;
     enum json_whole whole;
@@ -333,8 +314,7 @@ static void whole_numbers_are_exact_however_they_are_written(void **state) {
   json_doc_release(&d);
 }
 
-static void doubles_are_the_nearest_with_their_digits_counted(void **state) {
-  (void)state;
+TEST(doubles_are_the_nearest_with_their_digits_counted) {
   static const struct {
     const char *text;
     double x;
@@ -379,8 +359,7 @@ static void doubles_are_the_nearest_with_their_digits_counted(void **state) {
   json_doc_release(&d);
 }
 
-static void paths_name_every_node(void **state) {
-  (void)state;
+TEST(paths_name_every_node) {
   static const struct {
     uint32_t node;
     const char *path;
@@ -409,31 +388,7 @@ static void paths_name_every_node(void **state) {
   json_doc_release(&d);
 }
 
-static void types_have_names(void **state) {
-  (void)state;
+TEST(types_have_names) {
   static const char *const names[] = {"null", "boolean", "boolean", "number", "string", "array", "object"};
   for (int t = JSON_NULL; t <= JSON_OBJECT; t++) assert_string_equal(json_type_name((enum json_type)t), names[t]);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nodes_stand_in_document_order),
-      cmocka_unit_test(one_document_is_scanned_again_and_again),
-      cmocka_unit_test(nodes_grow_in_an_arena_without_much_waste),
-      cmocka_unit_test(nodes_grow_by_themselves),
-      cmocka_unit_test(a_hundred_thousand_members_are_told_apart),
-      cmocka_unit_test(faults_say_byte_path_and_what_to_do),
-      cmocka_unit_test(a_long_path_is_cut_at_a_character),
-      cmocka_unit_test(every_fault_has_its_word),
-      cmocka_unit_test(a_text_of_4_gib_is_refused_unread),
-      cmocka_unit_test(members_are_found_by_their_unescaped_name),
-      cmocka_unit_test(strings_are_unescaped),
-      cmocka_unit_test(a_string_without_escapes_is_not_copied),
-      cmocka_unit_test(integers_are_exact_or_refused),
-      cmocka_unit_test(whole_numbers_are_exact_however_they_are_written),
-      cmocka_unit_test(doubles_are_the_nearest_with_their_digits_counted),
-      cmocka_unit_test(paths_name_every_node),
-      cmocka_unit_test(types_have_names),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,13 @@
 /* json_write_test.c - what is written is what Python writes, and reads back the same. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/json/json.h"
+#include "tests/support/test.h"
 
 #include <float.h>
 #include <locale.h>
 #include <math.h>
 
-static void strings_are_written_as_python_does(void **state) {
-  (void)state;
+TEST(strings_are_written_as_python_does) {
   static const struct {
     struct span text;
     const char *json;
@@ -33,8 +27,7 @@ static void strings_are_written_as_python_does(void **state) {
   }
 }
 
-static void doubles_are_written_as_python_does(void **state) {
-  (void)state;
+TEST(doubles_are_written_as_python_does) {
   static const struct {
     double x;
     const char *text; /* python3 -c 'print(repr(x))' */
@@ -77,8 +70,7 @@ static void doubles_are_written_as_python_does(void **state) {
   }
 }
 
-static void a_locale_with_a_comma_changes_nothing(void **state) {
-  (void)state;
+TEST(a_locale_with_a_comma_changes_nothing) {
   static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE"};
   struct json_doc d = {0};
   struct buffer out = {0};
@@ -97,8 +89,7 @@ static void a_locale_with_a_comma_changes_nothing(void **state) {
   if (!comma) skip(); /* no such locale is installed here */
 }
 
-static void members_are_written_with_pythons_separators(void **state) {
-  (void)state;
+TEST(members_are_written_with_pythons_separators) {
   struct buffer out = {0};
   bool first = true;
   json_write_key(&out, &first, "a");
@@ -107,14 +98,4 @@ static void members_are_written_with_pythons_separators(void **state) {
   json_write_int(&out, 7);
   assert_string_equal(buffer_z(&out), "\"a\": -9223372036854775808, \"b\\\"\": 7");
   buffer_release(&out);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(strings_are_written_as_python_does),
-      cmocka_unit_test(doubles_are_written_as_python_does),
-      cmocka_unit_test(a_locale_with_a_comma_changes_nothing),
-      cmocka_unit_test(members_are_written_with_pythons_separators),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,6 @@
 /* Each rule of health has its rows here: the facts, the state, and a word of the reason. */
 #include "bridge/service/judge.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 #define NOW (INT64_C(1750000000) * 1000000)
 #define SECONDS(n) ((n) * INT64_C(1000000))
@@ -45,8 +40,9 @@ static bool next_is(const char *text) {
   return false;
 }
 
-static void test_an_empty_outbox_is_ok(void **state) {
-  (void)state;
+#define CASE(name) TEST_WITH(name, setup, NULL)
+
+CASE(test_an_empty_outbox_is_ok) {
   struct facts f = healthy();
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_OK);
@@ -54,8 +50,7 @@ static void test_an_empty_outbox_is_ok(void **state) {
   assert_string_equal(result.summary, "0 pending");
 }
 
-static void test_the_limits_are_those_of_the_contract(void **state) {
-  (void)state;
+CASE(test_the_limits_are_those_of_the_contract) {
   assert_true(limits.command_failures[0] == 1 && limits.command_failures[1] == 5);
   assert_true(limits.event_failures[0] == 3 && limits.event_failures[1] == 10);
   assert_int_equal(limits.dead[0], 6);
@@ -66,8 +61,7 @@ static void test_the_limits_are_those_of_the_contract(void **state) {
   assert_int_equal(limits.disk_bytes, 1000000000);
 }
 
-static void test_pending_that_moves_is_ok(void **state) {
-  (void)state;
+CASE(test_pending_that_moves_is_ok) {
   struct facts f = healthy();
   f.counts.pending = 100000;
   f.counts.oldest_us = NOW - SECONDS(3);
@@ -76,8 +70,7 @@ static void test_pending_that_moves_is_ok(void **state) {
   assert_string_equal(result.summary, "100,000 pending, oldest 3s");
 }
 
-static void test_an_old_pending_entry_is_never_green(void **state) {
-  (void)state;
+CASE(test_an_old_pending_entry_is_never_green) {
   static const struct {
     int64_t age;
     enum health_state state;
@@ -92,8 +85,7 @@ static void test_an_old_pending_entry_is_never_green(void **state) {
   }
 }
 
-static void test_without_a_worker_it_says_so(void **state) {
-  (void)state;
+CASE(test_without_a_worker_it_says_so) {
   struct facts f = healthy();
   f.relay = false;
   f.status = NULL;
@@ -109,8 +101,7 @@ static void test_without_a_worker_it_says_so(void **state) {
   assert_int_equal(result.state, HEALTH_CRITICAL);
 }
 
-static void test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_backlog_is(void **state) {
-  (void)state;
+CASE(test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_backlog_is) {
   struct facts f = healthy();
   struct limits timer = limits;
   f.relay = false;
@@ -132,8 +123,7 @@ static void test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_
   assert_true(says(HEALTH_OK, "Process 4711 holds the outbox"));
 }
 
-static void test_a_holder_that_does_not_answer_is_named(void **state) {
-  (void)state;
+CASE(test_a_holder_that_does_not_answer_is_named) {
   struct facts f = healthy();
   f.relay = false;
   f.holder = 4711;
@@ -143,8 +133,7 @@ static void test_a_holder_that_does_not_answer_is_named(void **state) {
   assert_true(says(HEALTH_UNKNOWN, "Process 4711 holds the outbox"));
 }
 
-static void test_background_flush_off_is_told(void **state) {
-  (void)state;
+CASE(test_background_flush_off_is_told) {
   struct facts f = healthy();
   struct limits quiet = limits;
   quiet.background = false;
@@ -155,8 +144,7 @@ static void test_background_flush_off_is_told(void **state) {
   assert_true(says(HEALTH_OK, "background flush is off"));
 }
 
-static void test_a_pause_is_never_green(void **state) {
-  (void)state;
+CASE(test_a_pause_is_never_green) {
   struct facts f = healthy();
   f.pause = (struct state_pause){true, NOW - SECONDS(200), "ann", "broker upgrade"};
   judge(&f, &limits, &result);
@@ -181,8 +169,7 @@ static void open_breaker(const char *target, int64_t since_s) {
   b->since_us = NOW - SECONDS(since_s);
 }
 
-static void test_an_open_breaker_is_never_green(void **state) {
-  (void)state;
+CASE(test_an_open_breaker_is_never_green) {
   static const struct {
     const char *target;
     int64_t since;
@@ -202,8 +189,7 @@ static void test_an_open_breaker_is_never_green(void **state) {
   }
 }
 
-static void test_a_relay_that_stands_still_is_critical(void **state) {
-  (void)state;
+CASE(test_a_relay_that_stands_still_is_critical) {
   struct facts f = healthy();
   status.heartbeat_us = NOW - SECONDS(61);
   judge(&f, &limits, &result);
@@ -220,8 +206,7 @@ static void test_a_relay_that_stands_still_is_critical(void **state) {
   assert_true(says(HEALTH_CRITICAL, "finisher has not turned"));
 }
 
-static void test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker(void **state) {
-  (void)state;
+CASE(test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker) {
   struct facts f = healthy();
   open_breaker("kafka", 61);
   status.heartbeat_us = NOW - SECONDS(61);
@@ -230,8 +215,7 @@ static void test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker(void **
   assert_int_equal(result.count, 1);
 }
 
-static void test_a_worker_that_does_not_answer_is_never_green(void **state) {
-  (void)state;
+CASE(test_a_worker_that_does_not_answer_is_never_green) {
   struct facts f = healthy();
   f.relay = false;
   f.status = NULL;
@@ -244,8 +228,7 @@ static void test_a_worker_that_does_not_answer_is_never_green(void **state) {
   assert_true(says(HEALTH_WARNING, "Process 4711 holds the outbox and does not answer"));
 }
 
-static void test_a_redis_that_answers_is_not_to_be_started(void **state) {
-  (void)state;
+CASE(test_a_redis_that_answers_is_not_to_be_started) {
   static const char *const rows[][2] = {
       {"NOPERM this user has no permissions to run the 'set' command", "ACL SETUSER"},
       {"OOM command not allowed when used memory > 'maxmemory'.", "maxmemory"},
@@ -274,8 +257,7 @@ static void test_a_redis_that_answers_is_not_to_be_started(void **state) {
   assert_true(next_is("Start Redis or mend redis.url"));
 }
 
-static void test_dead_letters_by_number(void **state) {
-  (void)state;
+CASE(test_dead_letters_by_number) {
   static const struct {
     uint64_t dead;
     enum health_state state;
@@ -290,8 +272,7 @@ static void test_dead_letters_by_number(void **state) {
   assert_string_equal(result.summary, "0 pending, 21 dead");
 }
 
-static void test_failure_rates(void **state) {
-  (void)state;
+CASE(test_failure_rates) {
   struct facts f = healthy();
   f.events = (struct figures){.total = 100, .failed = 2};
   judge(&f, &limits, &result);
@@ -309,8 +290,7 @@ static void test_failure_rates(void **state) {
   assert_true(next_is("metrics --reset"));
 }
 
-static void test_a_few_tries_are_no_rate(void **state) {
-  (void)state;
+CASE(test_a_few_tries_are_no_rate) {
   struct facts f = healthy();
   f.events = (struct figures){.total = 4, .failed = 1, .p95_ms = 60000}; /* the first four, one of them no JSON */
   f.commands = (struct figures){.total = 19, .failed = 19, .p95_ms = 60000};
@@ -325,8 +305,7 @@ static void test_a_few_tries_are_no_rate(void **state) {
   assert_true(says(HEALTH_CRITICAL, "10.0 % of events were set aside or refused, 2 of 20 (limit 10 %)"));
 }
 
-static void test_p95(void **state) {
-  (void)state;
+CASE(test_p95) {
   struct facts f = healthy();
   f.events = (struct figures){.total = 20, .p95_ms = 1000};
   f.commands = (struct figures){.total = 20, .p95_ms = 100};
@@ -340,8 +319,7 @@ static void test_p95(void **state) {
   assert_int_equal(result.state, HEALTH_OK);
 }
 
-static void test_disk(void **state) {
-  (void)state;
+CASE(test_disk) {
   struct facts f = healthy();
   f.disk_free = 999999999;
   judge(&f, &limits, &result);
@@ -351,8 +329,7 @@ static void test_disk(void **state) {
   assert_int_equal(result.state, HEALTH_OK);
 }
 
-static void test_redis(void **state) {
-  (void)state;
+CASE(test_redis) {
   struct facts f = healthy();
   f.keys.up = false;
   snprintf(f.keys.error, sizeof f.keys.error, "Connection refused");
@@ -375,8 +352,7 @@ static void test_redis(void **state) {
   assert_true(says(HEALTH_WARNING, "3 idempotency keys were given up"));
 }
 
-static void test_entries_set_aside(void **state) {
-  (void)state;
+CASE(test_entries_set_aside) {
   struct facts f = healthy();
   f.counts.aside = 1;
   snprintf(f.aside, sizeof f.aside, "a.json, published: Operation not permitted");
@@ -389,8 +365,7 @@ static void test_entries_set_aside(void **state) {
   assert_true(says(HEALTH_WARNING, "1200 entries are set aside"));
 }
 
-static void test_files_left_alone(void **state) {
-  (void)state;
+CASE(test_files_left_alone) {
   struct facts f = healthy();
   f.counts.unreadable = 2;
   f.counts.odd = 3;
@@ -404,8 +379,7 @@ static void test_files_left_alone(void **state) {
   assert_true(says(HEALTH_OK, "first scan is still under way"));
 }
 
-static void test_what_cannot_be_counted_is_unknown(void **state) {
-  (void)state;
+CASE(test_what_cannot_be_counted_is_unknown) {
   struct facts f = healthy();
   f.unreadable = "Permission denied";
   f.keys.up = false;
@@ -416,8 +390,7 @@ static void test_what_cannot_be_counted_is_unknown(void **state) {
   assert_int_equal(result.state, HEALTH_CRITICAL); /* but not than this */
 }
 
-static void test_there_is_an_end_to_reasons(void **state) {
-  (void)state;
+CASE(test_there_is_an_end_to_reasons) {
   struct facts f = healthy();
   for (size_t i = 0; i < RELAY_BREAKERS; i++) open_breaker("plot.events", 400);
   f.counts.pending = 1;
@@ -425,34 +398,4 @@ static void test_there_is_an_end_to_reasons(void **state) {
   judge(&f, &limits, &result);
   assert_true(result.count > RELAY_BREAKERS && result.count <= JUDGE_LINES);
   assert_int_equal(result.state, HEALTH_CRITICAL);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_an_empty_outbox_is_ok),
-      cmocka_unit_test(test_the_limits_are_those_of_the_contract),
-      cmocka_unit_test(test_pending_that_moves_is_ok),
-      cmocka_unit_test(test_an_old_pending_entry_is_never_green),
-      cmocka_unit_test(test_without_a_worker_it_says_so),
-      cmocka_unit_test(test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_backlog_is),
-      cmocka_unit_test(test_a_holder_that_does_not_answer_is_named),
-      cmocka_unit_test(test_background_flush_off_is_told),
-      cmocka_unit_test(test_a_pause_is_never_green),
-      cmocka_unit_test(test_an_open_breaker_is_never_green),
-      cmocka_unit_test(test_a_relay_that_stands_still_is_critical),
-      cmocka_unit_test(test_a_publisher_that_waits_for_kafka_is_told_by_the_breaker),
-      cmocka_unit_test(test_a_worker_that_does_not_answer_is_never_green),
-      cmocka_unit_test(test_a_redis_that_answers_is_not_to_be_started),
-      cmocka_unit_test(test_dead_letters_by_number),
-      cmocka_unit_test(test_failure_rates),
-      cmocka_unit_test(test_a_few_tries_are_no_rate),
-      cmocka_unit_test(test_p95),
-      cmocka_unit_test(test_disk),
-      cmocka_unit_test(test_redis),
-      cmocka_unit_test(test_files_left_alone),
-      cmocka_unit_test(test_entries_set_aside),
-      cmocka_unit_test(test_what_cannot_be_counted_is_unknown),
-      cmocka_unit_test(test_there_is_an_end_to_reasons),
-  };
-  return cmocka_run_group_tests(tests, setup, NULL);
 }

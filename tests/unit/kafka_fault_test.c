@@ -5,8 +5,7 @@
 
 /* ---- faults ---- */
 
-static void every_code_has_a_meaning_and_only_success_is_ok(void **state) {
-  (void)state;
+TEST(every_code_has_a_meaning_and_only_success_is_ok) {
   const struct rd_kafka_err_desc *all = NULL;
   size_t count = 0, known = 0;
   rd_kafka_get_err_descs(&all, &count);
@@ -21,8 +20,7 @@ static void every_code_has_a_meaning_and_only_success_is_ok(void **state) {
   assert_int_equal(kafka_fault_of(12345), KAFKA_OTHER); /* a code of a later release is the world's fault */
 }
 
-static void words_of_faults_differ(void **state) {
-  (void)state;
+TEST(words_of_faults_differ) {
   for (int a = KAFKA_OK; a <= KAFKA_OTHER; a++)
     for (int b = KAFKA_OK; b < a; b++)
       assert_string_not_equal(kafka_fault_word((enum kafka_fault)a), kafka_fault_word((enum kafka_fault)b));
@@ -77,16 +75,14 @@ static const struct {
     {RD_KAFKA_RESP_ERR__STATE, KAFKA_OTHER},
 };
 
-static void the_important_rows_hold(void **state) {
-  (void)state;
+TEST(the_important_rows_hold) {
   for (size_t i = 0; i < sizeof important / sizeof *important; i++)
     if (kafka_fault_of(important[i].code) != important[i].fault)
       fail_msg("%s is %s", rd_kafka_err2name(important[i].code), kafka_fault_word(kafka_fault_of(important[i].code)));
 }
 
 /* Only what surely lies in the record is charged to it: a code that joins these must be added above by hand. */
-static void no_other_code_blames_the_record(void **state) {
-  (void)state;
+TEST(no_other_code_blames_the_record) {
   const struct rd_kafka_err_desc *all = NULL;
   size_t count = 0, refused = 0;
   rd_kafka_get_err_descs(&all, &count);
@@ -102,8 +98,7 @@ static enum status check(const char *key, const char *value, struct error *err) 
   return kafka_config_check(&config, NULL, err);
 }
 
-static void our_own_values_and_common_ones_are_accepted(void **state) {
-  (void)state;
+TEST(our_own_values_and_common_ones_are_accepted) {
   struct error err = {0};
   assert_int_equal(check(NULL, NULL, &err), ST_OK);
   assert_int_equal(check("compression.type", "zstd", &err), ST_OK);
@@ -113,8 +108,7 @@ static void our_own_values_and_common_ones_are_accepted(void **state) {
   assert_int_equal(kafka_config_check(&transactions, NULL, &err), ST_OK);
 }
 
-static void keys_that_are_ours_are_refused(void **state) {
-  (void)state;
+TEST(keys_that_are_ours_are_refused) {
   const char *const refused[][2] = {{"transactional.id", "x"},
                                     {"group.id", "x"},
                                     {"log.connection.close", "false"},
@@ -127,8 +121,7 @@ static void keys_that_are_ours_are_refused(void **state) {
   }
 }
 
-static void an_unknown_key_is_named_with_the_nearest_one(void **state) {
-  (void)state;
+TEST(an_unknown_key_is_named_with_the_nearest_one) {
   struct error err = {0};
   assert_int_equal(check("compresion.type", "zstd", &err), ST_INVALID);
   assert_non_null(strstr(err.text, "kafka.compresion.type: No such configuration property"));
@@ -137,8 +130,7 @@ static void an_unknown_key_is_named_with_the_nearest_one(void **state) {
   assert_non_null(strstr(err.text, "did you mean kafka.sasl.password?"));
 }
 
-static void a_key_like_no_other_gets_no_suggestion(void **state) {
-  (void)state;
+TEST(a_key_like_no_other_gets_no_suggestion) {
   struct error err = {0};
   assert_int_equal(check("zzzzzzzzzzzzzzzz", "x", &err), ST_INVALID);
   assert_null(strstr(err.text, "did you mean"));
@@ -148,15 +140,13 @@ static void a_key_like_no_other_gets_no_suggestion(void **state) {
   assert_int_equal(check(giant, "x", &err), ST_INVALID);
 }
 
-static void a_bad_value_is_named_by_its_key(void **state) {
-  (void)state;
+TEST(a_bad_value_is_named_by_its_key) {
   struct error err = {0};
   assert_int_equal(check("message.max.bytes", "many", &err), ST_INVALID);
   assert_non_null(strstr(err.text, "kafka.message.max.bytes"));
 }
 
-static void a_combination_that_cannot_work_is_refused(void **state) {
-  (void)state;
+TEST(a_combination_that_cannot_work_is_refused) {
   struct error err = {0};
   assert_int_equal(check("acks", "1", &err), ST_INVALID); /* idempotence needs all */
   assert_non_null(strstr(err.text, "acks"));
@@ -166,8 +156,7 @@ static void a_combination_that_cannot_work_is_refused(void **state) {
   assert_non_null(strstr(err.text, "ca.location"));
 }
 
-static void weakened_guarantees_are_logged(void **state) {
-  (void)state;
+TEST(weakened_guarantees_are_logged) {
   struct mock m;
   mock_open(&m);
   mock_set(&m, "enable.idempotence", "false");
@@ -183,8 +172,7 @@ static void weakened_guarantees_are_logged(void **state) {
   mock_close(&m);
 }
 
-static void strong_values_are_not_complained_of(void **state) {
-  (void)state;
+TEST(strong_values_are_not_complained_of) {
   struct mock m;
   mock_open(&m);
   mock_set(&m, "enable.idempotence", "true");
@@ -198,26 +186,6 @@ static void strong_values_are_not_complained_of(void **state) {
   mock_close(&m);
 }
 
-static void the_library_tells_its_version(void **state) {
-  (void)state;
+TEST(the_library_tells_its_version) {
   assert_true(kafka_library_version()[0] >= '2');
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_code_has_a_meaning_and_only_success_is_ok),
-      cmocka_unit_test(words_of_faults_differ),
-      cmocka_unit_test(the_important_rows_hold),
-      cmocka_unit_test(no_other_code_blames_the_record),
-      cmocka_unit_test(our_own_values_and_common_ones_are_accepted),
-      cmocka_unit_test(keys_that_are_ours_are_refused),
-      cmocka_unit_test(an_unknown_key_is_named_with_the_nearest_one),
-      cmocka_unit_test(a_key_like_no_other_gets_no_suggestion),
-      cmocka_unit_test(a_bad_value_is_named_by_its_key),
-      cmocka_unit_test(a_combination_that_cannot_work_is_refused),
-      cmocka_unit_test(weakened_guarantees_are_logged),
-      cmocka_unit_test(strong_values_are_not_complained_of),
-      cmocka_unit_test(the_library_tells_its_version),
-  };
-  return cmocka_run_group_tests_name("kafka_fault", tests, NULL, NULL);
 }

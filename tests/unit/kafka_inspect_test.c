@@ -23,8 +23,7 @@ static int newest(const char *text, int key) {
   return atomic_load(&v.newest[key]) - 1;
 }
 
-static void only_lines_of_a_brokers_requests_are_taken(void **state) {
-  (void)state;
+TEST(only_lines_of_a_brokers_requests_are_taken) {
   const char *line = "[thrd:h:1/bootstrap]: h:1/bootstrap:   ApiKey InitProducerId (22) Versions 0..5";
   assert_int_equal(newest(line, 22), 5);
   assert_int_equal(newest("x:   ApiKey Unknown-76? (76) Versions 1..1", 76), 1);
@@ -41,7 +40,9 @@ static void only_lines_of_a_brokers_requests_are_taken(void **state) {
   for (size_t i = 0; i < sizeof v.newest / sizeof *v.newest; i++) assert_int_equal(atomic_load(&v.newest[i]), 0);
 }
 
-static void a_broker_tells_what_it_speaks(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_broker_tells_what_it_speaks) {
   struct mock *m = *state;
   struct kafka_version version = {0};
   struct error err = {0};
@@ -50,7 +51,7 @@ static void a_broker_tells_what_it_speaks(void **state) {
   assert_true(version.transactions); /* it lists them, whatever it makes of them */
 }
 
-static void without_a_broker_there_is_no_version(void **state) {
+CASE(without_a_broker_there_is_no_version) {
   struct mock *m = *state;
   struct kafka_version version = {.release = "?"};
   struct error err = {0};
@@ -63,7 +64,7 @@ static void without_a_broker_there_is_no_version(void **state) {
   assert_int_equal(cluster_version(&m->config, 300, &version, &err), ST_INVALID);
 }
 
-static void our_own_limit_is_the_one_in_force(void **state) {
+CASE(our_own_limit_is_the_one_in_force) {
   struct mock *m = *state;
   struct cluster *c = NULL;
   struct error err = {0};
@@ -76,7 +77,7 @@ static void our_own_limit_is_the_one_in_force(void **state) {
   cluster_close(c);
 }
 
-static void a_limit_that_is_not_told_is_a_status(void **state) {
+CASE(a_limit_that_is_not_told_is_a_status) {
   struct mock *m = *state;
   struct cluster *c = NULL;
   struct error err = {0};
@@ -91,7 +92,7 @@ static void a_limit_that_is_not_told_is_a_status(void **state) {
   cluster_close(c);
 }
 
-static void a_command_names_the_servers(void **state) {
+CASE(a_command_names_the_servers) {
   struct mock *m = *state;
   struct buffer out = {0};
   m->config.count = 0;
@@ -99,17 +100,4 @@ static void a_command_names_the_servers(void **state) {
   cluster_command(&m->config, "kafka-acls.sh", &out);
   assert_string_equal(buffer_z(&out), "kafka-acls.sh --bootstrap-server 'a:1,b:2'");
   buffer_release(&out);
-}
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(only_lines_of_a_brokers_requests_are_taken),
-      CASE(a_broker_tells_what_it_speaks),
-      CASE(without_a_broker_there_is_no_version),
-      CASE(our_own_limit_is_the_one_in_force),
-      CASE(a_limit_that_is_not_told_is_a_status),
-      CASE(a_command_names_the_servers),
-  };
-  return cmocka_run_group_tests_name("kafka_inspect", tests, NULL, NULL);
 }

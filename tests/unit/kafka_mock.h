@@ -2,16 +2,11 @@
 #ifndef TESTS_UNIT_KAFKA_MOCK_H
 #define TESTS_UNIT_KAFKA_MOCK_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "bridge/kafka/publisher.h"
+#include "tests/support/test.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>

@@ -18,8 +18,7 @@ static size_t known(const char **dump, size_t count) {
   return count / 2;
 }
 
-static void the_table_knows_all_that_this_librdkafka_dumps(void **state) {
-  (void)state;
+TEST(the_table_knows_all_that_this_librdkafka_dumps) {
   size_t count = 0, topic_count = 0;
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   rd_kafka_topic_conf_t *topic = rd_kafka_topic_conf_new();
@@ -32,8 +31,7 @@ static void the_table_knows_all_that_this_librdkafka_dumps(void **state) {
 }
 
 /* The dump leaves out what has no value, and other names of the same. */
-static void the_table_knows_all_that_this_librdkafka_documents(void **state) {
-  (void)state;
+TEST(the_table_knows_all_that_this_librdkafka_documents) {
   FILE *file = tmpfile();
   assert_non_null(file);
   rd_kafka_conf_properties_show(file);
@@ -49,8 +47,7 @@ static void the_table_knows_all_that_this_librdkafka_documents(void **state) {
   assert_true(count > 150);
 }
 
-static void the_table_knows_what_later_releases_brought(void **state) {
-  (void)state;
+TEST(the_table_knows_what_later_releases_brought) {
   static const char *const later[] = {"client.dns.lookup",
                                       "enable.metrics.push",
                                       "fetch.queue.backoff.ms",
@@ -74,8 +71,7 @@ static void the_table_knows_what_later_releases_brought(void **state) {
 
 /* ---- what is refused -------------------------------------------------------------------------------------------- */
 
-static void values_that_bend_the_promise_or_stall_are_refused_with_the_reason(void **state) {
-  (void)state;
+TEST(values_that_bend_the_promise_or_stall_are_refused_with_the_reason) {
   static const char *const rows[][3] = {
       {"delivery.report.only.error", "true", "published again"},
       {"delivery.report.only.error", "1", "published again"},
@@ -132,8 +128,7 @@ static void values_that_bend_the_promise_or_stall_are_refused_with_the_reason(vo
     }
 }
 
-static void values_that_keep_the_promise_are_taken(void **state) {
-  (void)state;
+TEST(values_that_keep_the_promise_are_taken) {
   static const char *const rows[][2] = {{"delivery.report.only.error", "false"},
                                         {"delivery.report.only.error", "0"},
                                         {"acks", "ALL"},
@@ -162,8 +157,7 @@ static void values_that_keep_the_promise_are_taken(void **state) {
     }
 }
 
-static void an_event_that_fits_into_a_larger_queue_is_taken(void **state) {
-  (void)state;
+TEST(an_event_that_fits_into_a_larger_queue_is_taken) {
   const struct kafka_pair pairs[] = {{"message.max.bytes", "100000000"}, {"queue.buffering.max.kbytes", "100000"}};
   const struct kafka_config config = {.pairs = pairs, .count = 2, .at_least_once = true};
   struct error err = {0};
@@ -180,8 +174,7 @@ static size_t doubts(const char *key, const char *value, bool at_least_once, str
   return n;
 }
 
-static void a_setting_that_the_table_does_not_know_is_passed_with_a_warning(void **state) {
-  (void)state;
+TEST(a_setting_that_the_table_does_not_know_is_passed_with_a_warning) {
   struct kafka_doubt doubt;
   assert_int_equal(doubts("brand.new.setting", "secret", false, &doubt), 1);
   assert_int_equal(doubt.kind, DOUBT_UNKNOWN);
@@ -190,8 +183,7 @@ static void a_setting_that_the_table_does_not_know_is_passed_with_a_warning(void
   assert_string_equal(doubt.value, "");
 }
 
-static void giving_an_event_up_is_doubted_where_it_may_double(void **state) {
-  (void)state;
+TEST(giving_an_event_up_is_doubted_where_it_may_double) {
   struct kafka_doubt doubt;
   static const char *const keys[] = {"message.timeout.ms", "delivery.timeout.ms", "retries",
                                      "message.send.max.retries"};
@@ -205,8 +197,7 @@ static void giving_an_event_up_is_doubted_where_it_may_double(void **state) {
   assert_int_equal(doubts("acks", "-1", true, &doubt), 0);
 }
 
-static void a_login_that_this_librdkafka_cannot_do_is_said_before_it_is_tried(void **state) {
-  (void)state;
+TEST(a_login_that_this_librdkafka_cannot_do_is_said_before_it_is_tried) {
   struct kafka_doubt doubt = {.next = ""};
   size_t old = rd_kafka_version() < 0x020601ff;
   assert_int_equal(doubts("sasl.mechanism", "SCRAM-SHA-512", false, &doubt), old);
@@ -217,19 +208,4 @@ static void a_login_that_this_librdkafka_cannot_do_is_said_before_it_is_tried(vo
     assert_non_null(strstr(doubt.next, "2.6.1"));
   }
   assert_int_equal(doubts("sasl.mechanism", "PLAIN", false, &doubt), 0);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_table_knows_all_that_this_librdkafka_dumps),
-      cmocka_unit_test(the_table_knows_all_that_this_librdkafka_documents),
-      cmocka_unit_test(the_table_knows_what_later_releases_brought),
-      cmocka_unit_test(values_that_bend_the_promise_or_stall_are_refused_with_the_reason),
-      cmocka_unit_test(values_that_keep_the_promise_are_taken),
-      cmocka_unit_test(an_event_that_fits_into_a_larger_queue_is_taken),
-      cmocka_unit_test(a_setting_that_the_table_does_not_know_is_passed_with_a_warning),
-      cmocka_unit_test(a_login_that_this_librdkafka_cannot_do_is_said_before_it_is_tried),
-      cmocka_unit_test(giving_an_event_up_is_doubted_where_it_may_double),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

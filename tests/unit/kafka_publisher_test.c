@@ -51,7 +51,9 @@ static void flush(struct world *w) {
   POLL_UNTIL(w->publisher, publisher_in_flight(w->publisher) == 0);
 }
 
-static void golden_keys_land_on_the_partitions_of_murmur2(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(golden_keys_land_on_the_partitions_of_murmur2) {
   struct world *w = *state;
   mock_topic(&w->mock, "gold", 12);
   world_open(w);
@@ -77,7 +79,7 @@ static void expect_message(struct reader *reader, struct message *message) {
   if (st != ST_OK) fail_msg("%s %s", status_name(st), err.text);
 }
 
-static void key_value_and_headers_arrive_as_given_and_an_empty_key_is_none(void **state) {
+CASE(key_value_and_headers_arrive_as_given_and_an_empty_key_is_none) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -114,7 +116,7 @@ static void key_value_and_headers_arrive_as_given_and_an_empty_key_is_none(void 
   reader_close(reader);
 }
 
-static void reports_bring_opaque_and_offset_back_and_flush_ends_with_the_last(void **state) {
+CASE(reports_bring_opaque_and_offset_back_and_flush_ends_with_the_last) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -134,7 +136,7 @@ static void reports_bring_opaque_and_offset_back_and_flush_ends_with_the_last(vo
   assert_int_equal(none.text[0], 0);
 }
 
-static void poll_counts_the_reports_it_called(void **state) {
+CASE(poll_counts_the_reports_it_called) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -146,7 +148,7 @@ static void poll_counts_the_reports_it_called(void **state) {
   assert_int_equal(publisher_poll(w->publisher, 0), 0);
 }
 
-static void topics_are_numbered_in_order(void **state) {
+CASE(topics_are_numbered_in_order) {
   struct world *w = *state;
   world_open(w);
   for (unsigned i = 0; i < 20; i++) {
@@ -161,7 +163,7 @@ static void topics_are_numbered_in_order(void **state) {
 
 /* ---- refusals ---- */
 
-static void errors_of_the_broker_become_faults(void **state) {
+CASE(errors_of_the_broker_become_faults) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   const struct {
@@ -190,7 +192,7 @@ static void errors_of_the_broker_become_faults(void **state) {
   assert_int_equal(w->reports.delivery[w->reports.count - 1].fault, KAFKA_OK);
 }
 
-static void a_passing_error_is_retried_unseen(void **state) {
+CASE(a_passing_error_is_retried_unseen) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -202,7 +204,7 @@ static void a_passing_error_is_retried_unseen(void **state) {
   assert_int_equal(w->reports.delivery[0].fault, KAFKA_OK);
 }
 
-static void a_record_over_our_own_limit_is_refused_at_once(void **state) {
+CASE(a_record_over_our_own_limit_is_refused_at_once) {
   struct world *w = *state;
   mock_set(&w->mock, "message.max.bytes", "1000");
   world_open(w);
@@ -221,7 +223,7 @@ static void a_record_over_our_own_limit_is_refused_at_once(void **state) {
   assert_int_equal(publisher_in_flight(w->publisher), 0);
 }
 
-static void a_full_queue_takes_the_same_record_later(void **state) {
+CASE(a_full_queue_takes_the_same_record_later) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   mock_set(&w->mock, "queue.buffering.max.messages", "2");
@@ -243,7 +245,7 @@ static void a_full_queue_takes_the_same_record_later(void **state) {
   for (size_t i = 0; i < 3; i++) assert_int_equal(w->reports.opaque[i], i);
 }
 
-static void a_missing_topic_is_told_by_report_then_at_once_until_it_is_there(void **state) {
+CASE(a_missing_topic_is_told_by_report_then_at_once_until_it_is_there) {
   struct world *w = *state;
   mock_set(&w->mock, "topic.metadata.propagation.max.ms", "100");
   mock_set(&w->mock, "topic.metadata.refresh.interval.ms", "100");
@@ -268,7 +270,7 @@ static void a_missing_topic_is_told_by_report_then_at_once_until_it_is_there(voi
 
 /* ---- the link, the end ---- */
 
-static void an_outage_shows_as_link_down_loses_nothing_and_ends(void **state) {
+CASE(an_outage_shows_as_link_down_loses_nothing_and_ends) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   mock_set(&w->mock, "reconnect.backoff.max.ms", "100");
@@ -291,7 +293,7 @@ static void an_outage_shows_as_link_down_loses_nothing_and_ends(void **state) {
   assert_true(mock_logged(&w->mock, "\"component\":\"kafka\""));
 }
 
-static void the_link_is_down_where_nobody_listens_and_says_why(void **state) {
+CASE(the_link_is_down_where_nobody_listens_and_says_why) {
   struct world *w = *state;
   w->mock.pairs[0].value = NOBODY;
   world_open(w);
@@ -300,7 +302,7 @@ static void the_link_is_down_where_nobody_listens_and_says_why(void **state) {
   assert_non_null(strstr(words.text, "refused"));
 }
 
-static void the_eventfd_wakes_a_loop_for_reports(void **state) {
+CASE(the_eventfd_wakes_a_loop_for_reports) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -320,7 +322,7 @@ static void the_eventfd_wakes_a_loop_for_reports(void **state) {
   close(fd);
 }
 
-static void closing_with_records_in_flight_returns_without_reports(void **state) {
+CASE(closing_with_records_in_flight_returns_without_reports) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -335,7 +337,7 @@ static void closing_with_records_in_flight_returns_without_reports(void **state)
   assert_int_equal(w->reports.count, 1);
 }
 
-static void closing_while_nobody_listens_returns(void **state) {
+CASE(closing_while_nobody_listens_returns) {
   struct world *w = *state;
   w->mock.pairs[0].value = NOBODY;
   world_open(w);
@@ -347,7 +349,7 @@ static void closing_while_nobody_listens_returns(void **state) {
   publisher_close(NULL);
 }
 
-static void a_lost_producer_says_so(void **state) {
+CASE(a_lost_producer_says_so) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
@@ -365,7 +367,7 @@ static void a_lost_producer_says_so(void **state) {
   POLL_UNTIL(w->publisher, mock_logged(&w->mock, "kafka_fatal"));
 }
 
-static void a_bad_configuration_opens_nothing(void **state) {
+CASE(a_bad_configuration_opens_nothing) {
   struct world *w = *state;
   mock_set(&w->mock, "acks", "1");
   struct error err = {0};
@@ -374,28 +376,4 @@ static void a_bad_configuration_opens_nothing(void **state) {
   w->mock.pairs[1].key = "no.such.key";
   assert_int_equal(publisher_open(&w->mock.config, NULL, reports_add, &w->reports, &w->publisher, &err), ST_INVALID);
   assert_null(w->publisher);
-}
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      CASE(golden_keys_land_on_the_partitions_of_murmur2),
-      CASE(key_value_and_headers_arrive_as_given_and_an_empty_key_is_none),
-      CASE(reports_bring_opaque_and_offset_back_and_flush_ends_with_the_last),
-      CASE(poll_counts_the_reports_it_called),
-      CASE(topics_are_numbered_in_order),
-      CASE(errors_of_the_broker_become_faults),
-      CASE(a_passing_error_is_retried_unseen),
-      CASE(a_record_over_our_own_limit_is_refused_at_once),
-      CASE(a_full_queue_takes_the_same_record_later),
-      CASE(a_missing_topic_is_told_by_report_then_at_once_until_it_is_there),
-      CASE(an_outage_shows_as_link_down_loses_nothing_and_ends),
-      CASE(the_link_is_down_where_nobody_listens_and_says_why),
-      CASE(the_eventfd_wakes_a_loop_for_reports),
-      CASE(closing_with_records_in_flight_returns_without_reports),
-      CASE(closing_while_nobody_listens_returns),
-      CASE(a_lost_producer_says_so),
-      CASE(a_bad_configuration_opens_nothing),
-  };
-  return cmocka_run_group_tests_name("kafka_publisher", tests, NULL, NULL);
 }

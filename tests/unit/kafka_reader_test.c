@@ -70,7 +70,9 @@ static size_t read_to_end(struct world *w) {
   }
 }
 
-static void all_partitions_of_all_topics_are_read_and_the_end_is_said_once(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(all_partitions_of_all_topics_are_read_and_the_end_is_said_once) {
   struct world *w = *state;
   mock_topic(&w->mock, "a", 3);
   mock_topic(&w->mock, "b", 2);
@@ -87,7 +89,7 @@ static void all_partitions_of_all_topics_are_read_and_the_end_is_said_once(void 
   assert_int_equal(reader_next(w->reader, 0, &message, NULL), ST_AGAIN);
 }
 
-static void from_the_end_only_what_comes_now_is_read(void **state) {
+CASE(from_the_end_only_what_comes_now_is_read) {
   struct world *w = *state;
   mock_topic(&w->mock, "a", 2);
   unsigned a = writer(w, "a");
@@ -114,7 +116,7 @@ static size_t read_back(struct world *w, int64_t last, size_t put_meanwhile, uin
   return read_to_end(w);
 }
 
-static void the_last_records_are_read_and_what_comes_meanwhile_does_not_move_the_end(void **state) {
+CASE(the_last_records_are_read_and_what_comes_meanwhile_does_not_move_the_end) {
   struct world *w = *state;
   uint64_t offsets;
   mock_topic(&w->mock, "a", 1);
@@ -127,7 +129,7 @@ static void the_last_records_are_read_and_what_comes_meanwhile_does_not_move_the
   assert_true(read_back(w, 0, 0, &offsets) == 0 && offsets == 0);
 }
 
-static void a_missing_topic_is_named(void **state) {
+CASE(a_missing_topic_is_named) {
   struct world *w = *state;
   rd_kafka_mock_topic_set_error(w->mock.cluster, "gone", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
   const char *const topics[] = {"gone"};
@@ -137,14 +139,14 @@ static void a_missing_topic_is_named(void **state) {
   assert_null(w->reader);
 }
 
-static void a_name_no_topic_can_have_is_invalid(void **state) {
+CASE(a_name_no_topic_can_have_is_invalid) {
   struct world *w = *state;
   const char *const topics[] = {mock_bad_name()};
   struct error err = {0};
   assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err), ST_INVALID);
 }
 
-static void a_reader_without_a_broker_is_unavailable(void **state) {
+CASE(a_reader_without_a_broker_is_unavailable) {
   struct world *w = *state;
   w->mock.pairs[0].value = NOBODY;
   const char *const topics[] = {"t"};
@@ -153,7 +155,7 @@ static void a_reader_without_a_broker_is_unavailable(void **state) {
   assert_non_null(strstr(err.text, "topic t"));
 }
 
-static void a_reader_with_bad_settings_opens_nothing(void **state) {
+CASE(a_reader_with_bad_settings_opens_nothing) {
   struct world *w = *state;
   mock_set(&w->mock, "no.such.key", "1");
   const char *const topics[] = {"t"};
@@ -169,14 +171,14 @@ static struct cluster *ask(struct world *w) {
   return w->cluster;
 }
 
-static void the_cluster_tells_its_id(void **state) {
+CASE(the_cluster_tells_its_id) {
   char id[128];
   struct error err = {0};
   assert_int_equal(cluster_id(ask(*state), PATIENCE_MS, id, &err), ST_OK);
   assert_true(span_starts(span_of(id), "mockCluster"));
 }
 
-static void states_of_topics_are_told_apart(void **state) {
+CASE(states_of_topics_are_told_apart) {
   struct world *w = *state;
   mock_topic(&w->mock, "there", 5);
   rd_kafka_mock_topic_set_error(w->mock.cluster, "gone", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
@@ -205,7 +207,7 @@ static void states_of_topics_are_told_apart(void **state) {
   assert_int_equal(cluster_topic(c, mock_bad_name(), PATIENCE_MS, &found, NULL, &err), ST_INVALID);
 }
 
-static void watermarks_follow_what_was_written(void **state) {
+CASE(watermarks_follow_what_was_written) {
   struct world *w = *state;
   mock_topic(&w->mock, "a", 1);
   put(w, writer(w, "a"), 4);
@@ -217,14 +219,14 @@ static void watermarks_follow_what_was_written(void **state) {
   assert_int_equal(cluster_offsets(w->cluster, "a", 7, 2000, &low, &high, &err), ST_NOT_FOUND);
 }
 
-static void creating_topics_is_not_supported_by_the_mock(void **state) {
+CASE(creating_topics_is_not_supported_by_the_mock) {
   struct cluster *c = ask(*state);
   struct error err = {0};
   assert_int_equal(cluster_create_topic(c, "new", -1, -1, PATIENCE_MS, &err), ST_UNSUPPORTED);
   assert_non_null(strstr(err.text, "creating topic new"));
 }
 
-static void without_a_broker_every_question_is_unavailable_and_says_why(void **state) {
+CASE(without_a_broker_every_question_is_unavailable_and_says_why) {
   struct world *w = *state;
   w->mock.pairs[0].value = NOBODY;
   struct cluster *c = ask(w);
@@ -240,7 +242,7 @@ static void without_a_broker_every_question_is_unavailable_and_says_why(void **s
   assert_non_null(strstr(err.text, "creating topic t"));
 }
 
-static void a_cluster_with_bad_settings_opens_nothing(void **state) {
+CASE(a_cluster_with_bad_settings_opens_nothing) {
   struct world *w = *state;
   mock_set(&w->mock, "socket.timeout.ms", "soon");
   struct error err = {0};
@@ -248,8 +250,7 @@ static void a_cluster_with_bad_settings_opens_nothing(void **state) {
   assert_null(w->cluster);
 }
 
-static void the_hint_is_a_command_for_a_shell(void **state) {
-  (void)state;
+TEST(the_hint_is_a_command_for_a_shell) {
   const struct kafka_pair pairs[] = {{"acks", "all"}, {"bootstrap.servers", "a:1,b'c:2"}};
   const struct kafka_config config = {.pairs = pairs, .count = 2}, plain = {0};
   struct buffer out = {0};
@@ -260,25 +261,4 @@ static void the_hint_is_a_command_for_a_shell(void **state) {
   cluster_create_hint(&plain, "t", &out);
   assert_string_equal(buffer_z(&out), "kafka-topics.sh --bootstrap-server '127.0.0.1:9092' --create --topic 't'");
   buffer_release(&out);
-}
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      CASE(all_partitions_of_all_topics_are_read_and_the_end_is_said_once),
-      CASE(from_the_end_only_what_comes_now_is_read),
-      CASE(the_last_records_are_read_and_what_comes_meanwhile_does_not_move_the_end),
-      CASE(a_missing_topic_is_named),
-      CASE(a_name_no_topic_can_have_is_invalid),
-      CASE(a_reader_without_a_broker_is_unavailable),
-      CASE(a_reader_with_bad_settings_opens_nothing),
-      CASE(the_cluster_tells_its_id),
-      CASE(states_of_topics_are_told_apart),
-      CASE(watermarks_follow_what_was_written),
-      CASE(creating_topics_is_not_supported_by_the_mock),
-      CASE(without_a_broker_every_question_is_unavailable_and_says_why),
-      CASE(a_cluster_with_bad_settings_opens_nothing),
-      cmocka_unit_test(the_hint_is_a_command_for_a_shell),
-  };
-  return cmocka_run_group_tests_name("kafka_reader", tests, NULL, NULL);
 }

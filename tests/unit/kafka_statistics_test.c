@@ -1,10 +1,5 @@
 #include "bridge/kafka/statistics.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 struct fixture {
   struct statistics *s;
@@ -52,7 +47,9 @@ static const char told[] =
     " \"0\": {\"partition\": 0, \"txmsgs\": 3, \"txbytes\": 30}, \"1\": {\"partition\": 1, \"txmsgs\": 4, \"txbytes\": 44},"
     " \"-1\": {\"partition\": -1, \"txmsgs\": 0, \"txbytes\": 0}, \"2\": 7}}, \"none\": {}} }";
 
-static void what_is_told_is_shown(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(what_is_told_is_shown) {
   struct fixture *f = *state;
   assert_null(strstr(shown(f, NULL), "kafka"));
   const char *text = shown(f, told);
@@ -70,7 +67,7 @@ static void what_is_told_is_shown(void **state) {
   assert_null(strstr(text, "rtt_average_seconds{broker=\"c"));
 }
 
-static void what_is_not_told_any_more_is_not_shown(void **state) {
+CASE(what_is_not_told_any_more_is_not_shown) {
   struct fixture *f = *state;
   shown(f, told);
   const char *text = shown(f, "{\"time\": 5, \"brokers\": [], \"topics\": 1, \"tx\": \"x\"}");
@@ -80,10 +77,4 @@ static void what_is_not_told_any_more_is_not_shown(void **state) {
   assert_null(strstr(text, "requests"));
   assert_null(strstr(shown(f, "{\"time\": 5"), "kafka"));
   assert_null(strstr(shown(f, "[]"), "kafka"));
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(what_is_told_is_shown), TEST(what_is_not_told_any_more_is_not_shown)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,7 +80,9 @@ static void break_request(struct world *w, int api, rd_kafka_resp_err_t code) {
 
 /* ---- in order ---- */
 
-static void an_ordinary_transaction_ends_clean_again_and_again(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(an_ordinary_transaction_ends_clean_again_and_again) {
   struct world *w = *state;
   open_only(w);
   assert_true(publisher_clean(w->publisher));
@@ -98,13 +100,13 @@ static void an_ordinary_transaction_ends_clean_again_and_again(void **state) {
   }
 }
 
-static void begin_within_a_transaction_is_refused(void **state) {
+CASE(begin_within_a_transaction_is_refused) {
   struct world *w = *state;
   start(w);
   NEXT(publisher_begin(w->publisher, &why), TXN_RENEW);
 }
 
-static void calls_out_of_order_want_a_new_producer(void **state) {
+CASE(calls_out_of_order_want_a_new_producer) {
   struct world *w = *state;
   open_only(w);
   NEXT(publisher_begin(w->publisher, &why), TXN_RENEW);
@@ -114,7 +116,7 @@ static void calls_out_of_order_want_a_new_producer(void **state) {
 
 /* ---- init ---- */
 
-static void init_is_asked_again_while_nobody_answers(void **state) {
+CASE(init_is_asked_again_while_nobody_answers) {
   struct world *w = *state;
   w->mock.pairs[0].value = NOBODY;
   open_only(w);
@@ -123,7 +125,7 @@ static void init_is_asked_again_while_nobody_answers(void **state) {
   assert_int_equal(err.status, ST_UNAVAILABLE);
 }
 
-static void init_goes_on_where_it_timed_out(void **state) {
+CASE(init_goes_on_where_it_timed_out) {
   struct world *w = *state;
   rd_kafka_mock_broker_set_rtt(w->mock.cluster, 1, 300);
   open_only(w);
@@ -133,7 +135,7 @@ static void init_goes_on_where_it_timed_out(void **state) {
   assert_int_equal(next, TXN_DONE);
 }
 
-static void init_without_the_right_wants_a_new_producer_and_says_denied(void **state) {
+CASE(init_without_the_right_wants_a_new_producer_and_says_denied) {
   struct world *w = *state;
   break_request(w, API_INIT_PRODUCER_ID, E(TRANSACTIONAL_ID_AUTHORIZATION_FAILED));
   open_only(w);
@@ -144,7 +146,7 @@ static void init_without_the_right_wants_a_new_producer_and_says_denied(void **s
 
 /* ---- before the commit ---- */
 
-static void an_abortable_error_of_the_position_wants_an_abort(void **state) {
+CASE(an_abortable_error_of_the_position_wants_an_abort) {
   struct world *w = *state;
   start(w);
   break_request(w, API_ADD_OFFSETS, E(GROUP_AUTHORIZATION_FAILED));
@@ -159,7 +161,7 @@ static void an_abortable_error_of_the_position_wants_an_abort(void **state) {
   assert_true(publisher_clean(w->publisher));
 }
 
-static void a_topic_denied_to_the_transaction_purges_its_records_and_wants_an_abort(void **state) {
+CASE(a_topic_denied_to_the_transaction_purges_its_records_and_wants_an_abort) {
   struct world *w = *state;
   open_only(w);
   NEXT(publisher_init(w->publisher, PATIENCE_MS, &why), TXN_DONE);
@@ -171,7 +173,7 @@ static void a_topic_denied_to_the_transaction_purges_its_records_and_wants_an_ab
   assert_true(publisher_clean(w->publisher));
 }
 
-static void a_fatal_error_before_the_commit_wants_a_new_producer(void **state) {
+CASE(a_fatal_error_before_the_commit_wants_a_new_producer) {
   struct world *w = *state;
   start(w);
   break_request(w, API_ADD_OFFSETS, E(INVALID_TXN_STATE));
@@ -180,7 +182,7 @@ static void a_fatal_error_before_the_commit_wants_a_new_producer(void **state) {
   assert_true(publisher_fatal(w->publisher, NULL));
 }
 
-static void an_old_epoch_is_told_as_fenced_whatever_is_called(void **state) {
+CASE(an_old_epoch_is_told_as_fenced_whatever_is_called) {
   struct world *w = *state;
   start(w);
   break_request(w, API_ADD_OFFSETS, E(INVALID_PRODUCER_EPOCH));
@@ -193,7 +195,7 @@ static void an_old_epoch_is_told_as_fenced_whatever_is_called(void **state) {
   NEXT(publisher_commit(w->publisher, &why), TXN_FENCED);
 }
 
-static void a_record_refused_by_the_broker_leaves_a_gap(void **state) {
+CASE(a_record_refused_by_the_broker_leaves_a_gap) {
   struct world *w = *state;
   open_only(w);
   NEXT(publisher_init(w->publisher, PATIENCE_MS, &why), TXN_DONE);
@@ -208,7 +210,7 @@ static void a_record_refused_by_the_broker_leaves_a_gap(void **state) {
 
 /* ---- commit and abort ---- */
 
-static void a_failed_commit_never_wants_an_abort(void **state) {
+CASE(a_failed_commit_never_wants_an_abort) {
   struct world *w = *state;
   const struct {
     rd_kafka_resp_err_t code;
@@ -230,7 +232,7 @@ static void a_failed_commit_never_wants_an_abort(void **state) {
   }
 }
 
-static void a_failed_abort_wants_a_new_producer(void **state) {
+CASE(a_failed_abort_wants_a_new_producer) {
   struct world *w = *state;
   start(w);
   break_request(w, API_END_TXN, E(UNKNOWN));
@@ -238,7 +240,7 @@ static void a_failed_abort_wants_a_new_producer(void **state) {
   assert_false(publisher_clean(w->publisher));
 }
 
-static void an_end_whose_first_answer_was_lost_is_not_clean(void **state) {
+CASE(an_end_whose_first_answer_was_lost_is_not_clean) {
   struct world *w = *state;
   for (int commit = 1; commit >= 0; commit--) {
     start(w);
@@ -251,7 +253,7 @@ static void an_end_whose_first_answer_was_lost_is_not_clean(void **state) {
   }
 }
 
-static void an_end_that_was_answered_twice_is_not_clean(void **state) {
+CASE(an_end_that_was_answered_twice_is_not_clean) {
   struct world *w = *state;
   start(w);
   break_request(w, API_END_TXN, E(CONCURRENT_TRANSACTIONS));
@@ -259,7 +261,7 @@ static void an_end_that_was_answered_twice_is_not_clean(void **state) {
   assert_false(publisher_clean(w->publisher));
 }
 
-static void a_position_whose_first_answer_was_lost_is_not_clean(void **state) {
+CASE(a_position_whose_first_answer_was_lost_is_not_clean) {
   struct world *w = *state;
   start(w);
   break_request(w, API_TXN_OFFSET_COMMIT, E(_TRANSPORT));
@@ -268,7 +270,7 @@ static void a_position_whose_first_answer_was_lost_is_not_clean(void **state) {
   assert_false(publisher_clean(w->publisher));
 }
 
-static void a_position_that_was_answered_each_time_is_clean(void **state) {
+CASE(a_position_that_was_answered_each_time_is_clean) {
   struct world *w = *state;
   start(w);
   break_request(w, API_TXN_OFFSET_COMMIT, E(COORDINATOR_LOAD_IN_PROGRESS));
@@ -284,7 +286,7 @@ static enum status position(struct world *w, int timeout_ms, struct position *fo
   return cluster_position(&w->mock.config, w->mock.log, timeout_ms, found, err);
 }
 
-static void no_position_is_minus_one(void **state) {
+CASE(no_position_is_minus_one) {
   struct world *w = *state;
   struct position found;
   struct error err = {0};
@@ -293,7 +295,7 @@ static void no_position_is_minus_one(void **state) {
   assert_string_equal(found.digest, "");
 }
 
-static void passing_errors_are_waited_for(void **state) {
+CASE(passing_errors_are_waited_for) {
   struct world *w = *state;
   rd_kafka_mock_push_request_errors(w->mock.cluster, API_OFFSET_FETCH, 5, E(COORDINATOR_LOAD_IN_PROGRESS),
                                     E(NOT_COORDINATOR), E(UNSTABLE_OFFSET_COMMIT), E(_TRANSPORT),
@@ -304,7 +306,7 @@ static void passing_errors_are_waited_for(void **state) {
   assert_int_equal(found.number, -1);
 }
 
-static void an_error_that_stays_is_told_at_once(void **state) {
+CASE(an_error_that_stays_is_told_at_once) {
   struct world *w = *state;
   break_request(w, API_OFFSET_FETCH, E(GROUP_AUTHORIZATION_FAILED));
   struct position found;
@@ -313,7 +315,7 @@ static void an_error_that_stays_is_told_at_once(void **state) {
   assert_non_null(strstr(err.text, "busbridge-1"));
 }
 
-static void a_topic_that_is_unknown_has_no_position(void **state) {
+CASE(a_topic_that_is_unknown_has_no_position) {
   struct world *w = *state;
   break_request(w, API_OFFSET_FETCH, E(UNKNOWN_TOPIC_OR_PART));
   struct position found;
@@ -322,7 +324,7 @@ static void a_topic_that_is_unknown_has_no_position(void **state) {
   assert_int_equal(found.number, -1);
 }
 
-static void nobody_there_is_unavailable(void **state) {
+CASE(nobody_there_is_unavailable) {
   struct world *w = *state;
   w->mock.pairs[0].value = NOBODY;
   struct position found;
@@ -330,7 +332,7 @@ static void nobody_there_is_unavailable(void **state) {
   assert_int_equal(position(w, 300, &found, &err), ST_UNAVAILABLE);
 }
 
-static void a_bad_configuration_is_invalid(void **state) {
+CASE(a_bad_configuration_is_invalid) {
   struct world *w = *state;
   mock_set(&w->mock, "no.such.key", "1");
   struct position found;
@@ -340,8 +342,7 @@ static void a_bad_configuration_is_invalid(void **state) {
 
 /* ---- settings ---- */
 
-static void what_transactions_cannot_bear_is_refused_and_passed_over_where_they_only_settle(void **state) {
-  (void)state;
+TEST(what_transactions_cannot_bear_is_refused_and_passed_over_where_they_only_settle) {
   const struct kafka_pair pairs[] = {{"enable.idempotence", "false"}, {"message.timeout.ms", "70000"}};
   for (size_t i = 0; i < 2; i++) {
     struct kafka_config config = {.pairs = &pairs[i], .count = 1};
@@ -355,35 +356,4 @@ static void what_transactions_cannot_bear_is_refused_and_passed_over_where_they_
   }
   const struct kafka_config bare = {.at_least_once = true, .transactional_id = "once"};
   assert_int_equal(kafka_config_check(&bare, NULL, NULL), ST_OK);
-}
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      CASE(an_ordinary_transaction_ends_clean_again_and_again),
-      CASE(begin_within_a_transaction_is_refused),
-      CASE(calls_out_of_order_want_a_new_producer),
-      CASE(init_is_asked_again_while_nobody_answers),
-      CASE(init_goes_on_where_it_timed_out),
-      CASE(init_without_the_right_wants_a_new_producer_and_says_denied),
-      CASE(an_abortable_error_of_the_position_wants_an_abort),
-      CASE(a_topic_denied_to_the_transaction_purges_its_records_and_wants_an_abort),
-      CASE(a_fatal_error_before_the_commit_wants_a_new_producer),
-      CASE(an_old_epoch_is_told_as_fenced_whatever_is_called),
-      CASE(a_record_refused_by_the_broker_leaves_a_gap),
-      CASE(a_failed_commit_never_wants_an_abort),
-      CASE(a_failed_abort_wants_a_new_producer),
-      CASE(an_end_whose_first_answer_was_lost_is_not_clean),
-      CASE(an_end_that_was_answered_twice_is_not_clean),
-      CASE(a_position_whose_first_answer_was_lost_is_not_clean),
-      CASE(a_position_that_was_answered_each_time_is_clean),
-      CASE(no_position_is_minus_one),
-      CASE(passing_errors_are_waited_for),
-      CASE(an_error_that_stays_is_told_at_once),
-      CASE(a_topic_that_is_unknown_has_no_position),
-      CASE(nobody_there_is_unavailable),
-      CASE(a_bad_configuration_is_invalid),
-      cmocka_unit_test(what_transactions_cannot_bear_is_refused_and_passed_over_where_they_only_settle),
-  };
-  return cmocka_run_group_tests_name("kafka_txn", tests, NULL, NULL);
 }

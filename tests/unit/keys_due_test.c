@@ -1,15 +1,12 @@
 /* What is due, on disk: parts, giving up, failing disks. */
 #include "bridge/base/durable.h"
 #include "bridge/keys/keys_due.h"
+#include "tests/support/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 struct fixture {
   char folder[64];
@@ -112,7 +109,9 @@ static void drain(struct fixture *f, int first, int count, size_t max) {
   assert_int_equal(due(f), 0);
 }
 
-static void ids_come_out_in_the_order_they_went_in(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(ids_come_out_in_the_order_they_went_in) {
   struct fixture *f = *state;
   reopen(f, 4);
   add_all(f, 0, 11);
@@ -127,7 +126,7 @@ static void ids_come_out_in_the_order_they_went_in(void **state) {
   drain(f, 20, 1, 16);
 }
 
-static void parts_are_found_again(void **state) {
+CASE(parts_are_found_again) {
   struct fixture *f = *state;
   reopen(f, 4);
   add_all(f, 0, 11);
@@ -139,7 +138,7 @@ static void parts_are_found_again(void **state) {
   drain(f, 0, 14, 16);
 }
 
-static void what_was_told_in_part_is_told_again_after_a_restart(void **state) {
+CASE(what_was_told_in_part_is_told_again_after_a_restart) {
   struct fixture *f = *state;
   struct key list[3];
   size_t n;
@@ -152,7 +151,7 @@ static void what_was_told_in_part_is_told_again_after_a_restart(void **state) {
   drain(f, 0, 5, 16);
 }
 
-static void the_oldest_are_given_up_when_there_are_too_many(void **state) {
+CASE(the_oldest_are_given_up_when_there_are_too_many) {
   struct fixture *f = *state;
   reopen(f, 2);
   add_all(f, 0, 2 * DUE_PARTS);
@@ -167,7 +166,7 @@ static void the_oldest_are_given_up_when_there_are_too_many(void **state) {
   drain(f, (int)given_up(f), (int)(100 - given_up(f)), 16);
 }
 
-static void when_the_oldest_cannot_be_removed_the_last_part_grows(void **state) {
+CASE(when_the_oldest_cannot_be_removed_the_last_part_grows) {
   struct fixture *f = *state;
   reopen(f, 2);
   add_all(f, 0, 2 * DUE_PARTS);
@@ -184,7 +183,7 @@ static void when_the_oldest_cannot_be_removed_the_last_part_grows(void **state) 
   drain(f, 2, 28, 16);
 }
 
-static void a_part_that_cannot_be_renamed_grows(void **state) {
+CASE(a_part_that_cannot_be_renamed_grows) {
   struct fixture *f = *state;
   reopen(f, 2);
   add_all(f, 0, 2);
@@ -198,7 +197,7 @@ static void a_part_that_cannot_be_renamed_grows(void **state) {
   drain(f, 0, 6, 16);
 }
 
-static void a_full_disk_is_told_and_leaves_no_wrong_line(void **state) {
+CASE(a_full_disk_is_told_and_leaves_no_wrong_line) {
   struct fixture *f = *state;
   reopen(f, 100);
   add_all(f, 0, 1);
@@ -218,7 +217,7 @@ static void a_full_disk_is_told_and_leaves_no_wrong_line(void **state) {
   assert_int_equal(due(f), 3);
 }
 
-static void an_id_that_is_no_word_is_not_written(void **state) {
+CASE(an_id_that_is_no_word_is_not_written) {
   struct fixture *f = *state;
   const struct key list[4] = {
       {SPAN("a b"), SPAN("p")}, {SPAN(""), SPAN("p")}, {SPAN("x\ny"), SPAN("p")}, {SPAN("good"), SPAN("b ad")}};
@@ -236,7 +235,7 @@ static void an_id_that_is_no_word_is_not_written(void **state) {
   assert_int_equal(out[0].place.len, 0);
 }
 
-static void a_file_of_rubbish_is_passed_over(void **state) {
+CASE(a_file_of_rubbish_is_passed_over) {
   struct fixture *f = *state;
   struct buffer rubbish = {0};
   for (int i = 0; i < 600000; i++) buffer_add_char(&rubbish, (char)('a' + i % 26));
@@ -255,14 +254,14 @@ static void a_file_of_rubbish_is_passed_over(void **state) {
   assert_true(there(f, "keys-due-x"));
 }
 
-static void a_link_is_not_followed(void **state) {
+CASE(a_link_is_not_followed) {
   struct fixture *f = *state;
   assert_int_equal(symlinkat("/tmp/keys-due-elsewhere", f->fd, "keys-due"), 0);
   assert_int_not_equal(due_open(f->fd, 10, false, NULL, &f->d, &f->err), ST_OK);
   assert_null(f->d);
 }
 
-static void who_inspects_knows_all_and_changes_nothing(void **state) {
+CASE(who_inspects_knows_all_and_changes_nothing) {
   struct fixture *f = *state;
   struct stat before, after;
   reopen(f, 2);
@@ -278,22 +277,4 @@ static void who_inspects_knows_all_and_changes_nothing(void **state) {
   assert_true(has(f, 0) && has(f, 4) && !has(f, 9));
   assert_int_equal(fstatat(f->fd, "keys-due", &after, 0), 0);
   assert_int_equal(before.st_size, after.st_size);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(ids_come_out_in_the_order_they_went_in),
-      TEST(parts_are_found_again),
-      TEST(what_was_told_in_part_is_told_again_after_a_restart),
-      TEST(the_oldest_are_given_up_when_there_are_too_many),
-      TEST(when_the_oldest_cannot_be_removed_the_last_part_grows),
-      TEST(a_part_that_cannot_be_renamed_grows),
-      TEST(a_full_disk_is_told_and_leaves_no_wrong_line),
-      TEST(an_id_that_is_no_word_is_not_written),
-      TEST(a_file_of_rubbish_is_passed_over),
-      TEST(a_link_is_not_followed),
-      TEST(who_inspects_knows_all_and_changes_nothing),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

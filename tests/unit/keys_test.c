@@ -1,22 +1,19 @@
 /* Idempotency keys against a real redis-server, started by each test in a folder of its own. */
 #include "bridge/keys/keys.h"
+#include "tests/support/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define OPTIONS_MAX 8
 
@@ -220,7 +217,9 @@ static int logged(struct fixture *f, const char *word) {
 
 /* ---- Redis is there -------------------------------------------------------------------------------------------- */
 
-static void an_id_is_seen_once_it_was_set(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(an_id_is_seen_once_it_was_set) {
   struct fixture *f = *state;
   start(f);
   open_keys(f);
@@ -240,7 +239,7 @@ static void an_id_is_seen_once_it_was_set(void **state) {
   assert_int_equal(logged(f, "event="), 0);
 }
 
-static void check_tells_where_the_twin_lies(void **state) {
+CASE(check_tells_where_the_twin_lies) {
   struct fixture *f = *state;
   struct arena arena = {0};
   struct span ids[3] = {SPAN("x"), SPAN("a"), SPAN("y")}, place[3];
@@ -264,7 +263,7 @@ static void make_many(struct key *list, struct span *ids, char (*names)[16]) {
   }
 }
 
-static void a_large_batch_is_set_and_seen(void **state) {
+CASE(a_large_batch_is_set_and_seen) {
   struct fixture *f = *state;
   static struct key list[MANY];
   static struct span ids[MANY];
@@ -281,7 +280,7 @@ static void a_large_batch_is_set_and_seen(void **state) {
   assert_int_equal(keys_set(f->keys, list, 0, &f->err), ST_OK);
 }
 
-static void an_id_can_be_forgotten(void **state) {
+CASE(an_id_can_be_forgotten) {
   struct fixture *f = *state;
   start(f);
   open_keys(f);
@@ -291,7 +290,7 @@ static void an_id_can_be_forgotten(void **state) {
   assert_int_equal(keys_forget(f->keys, SPAN("never"), &f->err), ST_OK);
 }
 
-static void a_database_can_be_chosen(void **state) {
+CASE(a_database_can_be_chosen) {
   struct fixture *f = *state;
   start(f);
   snprintf(f->url, sizeof f->url, "unix:%s?db=3", f->socket);
@@ -305,7 +304,7 @@ static void a_database_can_be_chosen(void **state) {
   assert_non_null(strstr(told(f).error, "out of range"));
 }
 
-static void redis_that_was_restarted_between_calls_is_not_away(void **state) {
+CASE(redis_that_was_restarted_between_calls_is_not_away) {
   struct fixture *f = *state;
   start(f);
   open_keys(f);
@@ -320,7 +319,7 @@ static void redis_that_was_restarted_between_calls_is_not_away(void **state) {
   assert_int_equal(logged(f, "event="), 0);
 }
 
-static void an_evicting_policy_is_warned_about(void **state) {
+CASE(an_evicting_policy_is_warned_about) {
   struct fixture *f = *state;
   start(f);
   open_keys(f);
@@ -334,7 +333,7 @@ static void an_evicting_policy_is_warned_about(void **state) {
   assert_int_equal(logged(f, "event=redis_may_evict"), 1);
 }
 
-static void redis_tells_its_memory_and_its_clock(void **state) {
+CASE(redis_tells_its_memory_and_its_clock) {
   struct fixture *f = *state;
   struct keys_policy p;
   start(f);
@@ -353,7 +352,7 @@ static void redis_tells_its_memory_and_its_clock(void **state) {
   assert_true(p.skew_us == TIME_NONE);
 }
 
-static void who_may_not_ask_for_the_policy_can_keep_keys(void **state) {
+CASE(who_may_not_ask_for_the_policy_can_keep_keys) {
   struct fixture *f = *state;
   start(f);
   ask(f, "ACL SETUSER default -info");
@@ -366,7 +365,7 @@ static void who_may_not_ask_for_the_policy_can_keep_keys(void **state) {
 
 /* ---- Redis is away ---- */
 
-static void ids_set_while_redis_is_away_are_due_and_set_later(void **state) {
+CASE(ids_set_while_redis_is_away_are_due_and_set_later) {
   struct fixture *f = *state;
   start(f);
   open_keys(f);
@@ -396,7 +395,7 @@ static void ids_set_while_redis_is_away_are_due_and_set_later(void **state) {
   assert_int_equal(logged(f, "event=redis_back"), 1);
 }
 
-static void an_absent_redis_is_not_asked_again_before_the_back_off(void **state) {
+CASE(an_absent_redis_is_not_asked_again_before_the_back_off) {
   struct fixture *f = *state;
   open_keys(f);
   assert_seen(f, "a", false, ST_UNAVAILABLE);
@@ -411,7 +410,7 @@ static void an_absent_redis_is_not_asked_again_before_the_back_off(void **state)
   assert_seen(f, "a", false, ST_OK);
 }
 
-static void due_ids_survive_a_restart_of_ours(void **state) {
+CASE(due_ids_survive_a_restart_of_ours) {
   struct fixture *f = *state;
   open_keys(f);
   assert_int_equal(set_one(f, "a"), ST_OK);
@@ -427,7 +426,7 @@ static void due_ids_survive_a_restart_of_ours(void **state) {
   assert_false(there(f, "keys-due"));
 }
 
-static void half_a_line_at_the_end_is_cut_off(void **state) {
+CASE(half_a_line_at_the_end_is_cut_off) {
   struct fixture *f = *state;
   put(f, "keys-due", "a p/0/1\n\nno-place\nb p/0/2\nc p/0");
   open_keys(f);
@@ -444,7 +443,7 @@ static void half_a_line_at_the_end_is_cut_off(void **state) {
   assert_false(there(f, "keys-due"));
 }
 
-static void many_due_ids_are_set_in_one_go(void **state) {
+CASE(many_due_ids_are_set_in_one_go) {
   struct fixture *f = *state;
   static struct key list[MANY];
   static struct span ids[MANY];
@@ -461,7 +460,7 @@ static void many_due_ids_are_set_in_one_go(void **state) {
   assert_string_equal(ask(f, "DBSIZE"), "3000");
 }
 
-static void without_a_folder_nothing_is_due(void **state) {
+CASE(without_a_folder_nothing_is_due) {
   struct fixture *f = *state;
   open_keys_at(f, -1);
   assert_int_equal(set_one(f, "a"), ST_UNAVAILABLE);
@@ -474,7 +473,7 @@ static void without_a_folder_nothing_is_due(void **state) {
   assert_int_equal(set_one(f, "a"), ST_OK);
 }
 
-static void a_folder_that_cannot_be_written_is_an_error(void **state) {
+CASE(a_folder_that_cannot_be_written_is_an_error) {
   struct fixture *f = *state;
   assert_int_equal(mkdirat(f->fd, "sub", 0700), 0);
   int sub = openat(f->fd, "sub", O_RDONLY | O_DIRECTORY);
@@ -493,7 +492,7 @@ static void a_folder_that_cannot_be_written_is_an_error(void **state) {
   assert_int_not_equal(keys_open(&config, f->log, &k, &f->err), ST_OK);
 }
 
-static void forgetting_needs_redis(void **state) {
+CASE(forgetting_needs_redis) {
   struct fixture *f = *state;
   open_keys(f);
   assert_int_equal(set_one(f, "a"), ST_OK);
@@ -508,7 +507,7 @@ static void forgetting_needs_redis(void **state) {
   assert_seen(f, "a", false, ST_OK);
 }
 
-static void off_means_off(void **state) {
+CASE(off_means_off) {
   struct fixture *f = *state;
   snprintf(f->url, sizeof f->url, "off");
   open_keys(f);
@@ -522,7 +521,7 @@ static void off_means_off(void **state) {
   assert_false(there(f, "keys-due"));
 }
 
-static void tend_notices_that_redis_is_back_without_anything_due(void **state) {
+CASE(tend_notices_that_redis_is_back_without_anything_due) {
   struct fixture *f = *state;
   open_keys(f);
   assert_seen(f, "a", false, ST_UNAVAILABLE);
@@ -537,7 +536,7 @@ static void tend_notices_that_redis_is_back_without_anything_due(void **state) {
 
 /* ---- Redis answers, but no ---- */
 
-static void a_replica_takes_no_keys_but_answers(void **state) {
+CASE(a_replica_takes_no_keys_but_answers) {
   struct fixture *f = *state;
   start(f);
   open_keys(f);
@@ -564,7 +563,7 @@ static void a_replica_takes_no_keys_but_answers(void **state) {
   assert_int_equal(logged(f, "event=redis_back"), 1);
 }
 
-static void a_full_redis_leaves_ids_due(void **state) {
+CASE(a_full_redis_leaves_ids_due) {
   struct fixture *f = *state;
   f->options[0] = "--maxmemory", f->options[1] = "1mb";
   f->options[2] = "--maxmemory-policy", f->options[3] = "noeviction";
@@ -597,7 +596,7 @@ static int free_port(void) {
   return ntohs(a.sin_port);
 }
 
-static void a_wrong_password_is_said_but_not_shown(void **state) {
+CASE(a_wrong_password_is_said_but_not_shown) {
   struct fixture *f = *state;
   f->port = free_port();
   f->options[0] = "--requirepass", f->options[1] = "right:p@ss";
@@ -625,7 +624,7 @@ static void a_wrong_password_is_said_but_not_shown(void **state) {
   assert_non_null(strstr(told(f).error, "Connection refused"));
 }
 
-static void a_redis_that_hangs_is_left_after_the_timeout(void **state) {
+CASE(a_redis_that_hangs_is_left_after_the_timeout) {
   struct fixture *f = *state;
   struct keys_config config = {
       .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 1500, .folder = f->fd, .clock = &f->clock};
@@ -664,7 +663,7 @@ static void *lie(void *arg) {
   return NULL;
 }
 
-static void an_answer_of_another_kind_is_no_answer(void **state) {
+CASE(an_answer_of_another_kind_is_no_answer) {
   struct fixture *f = *state;
   static const char *const answers[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "*1\r\n$1\r\nx\r\n", ":5\r\n",
                                         "-MOVED 3999 127.0.0.1:6381\r\n", "+OK\r\n"};
@@ -710,7 +709,7 @@ static void *check_often(void *arg) {
   return NULL;
 }
 
-static void an_id_on_its_way_from_due_to_redis_is_never_unseen(void **state) {
+CASE(an_id_on_its_way_from_due_to_redis_is_never_unseen) {
   struct fixture *f = *state;
   pthread_t thread;
   void *result;
@@ -734,33 +733,5 @@ int main(void) {
     printf("SKIPPED: redis-server is not installed\n");
     return ci && !strcmp(ci, "true") ? 1 : 77;
   }
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(an_id_is_seen_once_it_was_set),
-      TEST(check_tells_where_the_twin_lies),
-      TEST(a_large_batch_is_set_and_seen),
-      TEST(an_id_can_be_forgotten),
-      TEST(a_database_can_be_chosen),
-      TEST(redis_that_was_restarted_between_calls_is_not_away),
-      TEST(an_evicting_policy_is_warned_about),
-      TEST(who_may_not_ask_for_the_policy_can_keep_keys),
-      TEST(redis_tells_its_memory_and_its_clock),
-      TEST(ids_set_while_redis_is_away_are_due_and_set_later),
-      TEST(an_absent_redis_is_not_asked_again_before_the_back_off),
-      TEST(due_ids_survive_a_restart_of_ours),
-      TEST(half_a_line_at_the_end_is_cut_off),
-      TEST(many_due_ids_are_set_in_one_go),
-      TEST(without_a_folder_nothing_is_due),
-      TEST(a_folder_that_cannot_be_written_is_an_error),
-      TEST(forgetting_needs_redis),
-      TEST(off_means_off),
-      TEST(tend_notices_that_redis_is_back_without_anything_due),
-      TEST(a_replica_takes_no_keys_but_answers),
-      TEST(a_full_redis_leaves_ids_due),
-      TEST(a_wrong_password_is_said_but_not_shown),
-      TEST(a_redis_that_hangs_is_left_after_the_timeout),
-      TEST(an_answer_of_another_kind_is_no_answer),
-      TEST(an_id_on_its_way_from_due_to_redis_is_never_unseen),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return tests_run();
 }

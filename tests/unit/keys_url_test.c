@@ -1,13 +1,7 @@
 #include "bridge/keys/keys_redis.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static void good_urls_are_read(void **state) {
-  (void)state;
+TEST(good_urls_are_read) {
   static const struct {
     const char *text, *host;
     int port;
@@ -43,8 +37,7 @@ static void good_urls_are_read(void **state) {
   assert_true(url.off);
 }
 
-static void wrong_urls_are_refused_without_their_secret(void **state) {
-  (void)state;
+TEST(wrong_urls_are_refused_without_their_secret) {
   static const struct {
     const char *text, *part;
   } rows[] = {
@@ -87,19 +80,9 @@ static void wrong_urls_are_refused_without_their_secret(void **state) {
   }
 }
 
-static void tls_is_refused_with_the_reason(void **state) {
-  (void)state;
+TEST(tls_is_refused_with_the_reason) {
   struct redis_url url;
   struct error err = {0};
   assert_int_equal(redis_url_parse("rediss://h", &url, &err), ST_UNSUPPORTED);
   assert_non_null(strstr(err.text, "no TLS"));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(good_urls_are_read),
-      cmocka_unit_test(wrong_urls_are_refused_without_their_secret),
-      cmocka_unit_test(tls_is_refused_with_the_reason),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,9 @@ static void clear_tmp(struct box *b) {
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
-static void our_own_text_and_what_was_read_are_removed(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(our_own_text_and_what_was_read_are_removed) {
   struct box *b = *state;
   put(b, "mine.x", "mine");
   put(b, "read.x", "read");
@@ -51,7 +53,7 @@ static void our_own_text_and_what_was_read_are_removed(void **state) {
   assert_string_equal(text_of(b, "mine.x"), "mine");
 }
 
-static void other_bytes_take_the_place_of_our_text(void **state) {
+CASE(other_bytes_take_the_place_of_our_text) {
   struct box *b = *state;
   put(b, "a.json", "mine");
   put(b, "read.x", "read");
@@ -62,7 +64,7 @@ static void other_bytes_take_the_place_of_our_text(void **state) {
   assert_string_equal(text_of(b, "a.json"), "other");
 }
 
-static void what_was_changed_where_it_lay_is_not_what_was_read(void **state) {
+CASE(what_was_changed_where_it_lay_is_not_what_was_read) {
   struct box *b = *state;
   put(b, "a.json", "mine");
   put(b, "read.x", "read");
@@ -73,7 +75,7 @@ static void what_was_changed_where_it_lay_is_not_what_was_read(void **state) {
   assert_string_equal(text_of(b, "a.json"), "more than that");
 }
 
-static void other_bytes_replace_nothing_that_is_not_ours(void **state) {
+CASE(other_bytes_replace_nothing_that_is_not_ours) {
   struct box *b = *state;
   put(b, "mine.x", "mine");
   put(b, "read.x", "read");
@@ -86,7 +88,7 @@ static void other_bytes_replace_nothing_that_is_not_ours(void **state) {
   assert_string_equal(text_of(b, "a__1.json"), "other");
 }
 
-static void a_very_long_name_is_cut_and_stays_an_entry(void **state) {
+CASE(a_very_long_name_is_cut_and_stays_an_entry) {
   struct box *b = *state;
   char name[NAME_SIZE] = "";
   memset(name, 'n', NAME_SIZE - 1);
@@ -105,7 +107,7 @@ static void a_very_long_name_is_cut_and_stays_an_entry(void **state) {
   assert_int_equal(b->count, 1);
 }
 
-static void what_cannot_go_back_stays(void **state) {
+CASE(what_cannot_go_back_stays) {
   struct box *b = *state;
   put(b, "mine.x", "mine");
   put(b, "read.x", "read");
@@ -118,14 +120,4 @@ static void what_cannot_go_back_stays(void **state) {
   assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
   clear_tmp(b);
   assert_string_equal(text_of(b, "pending/a.json"), "other");
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(our_own_text_and_what_was_read_are_removed),         TEST(other_bytes_take_the_place_of_our_text),
-      TEST(what_was_changed_where_it_lay_is_not_what_was_read), TEST(other_bytes_replace_nothing_that_is_not_ours),
-      TEST(a_very_long_name_is_cut_and_stays_an_entry),         TEST(what_cannot_go_back_stays),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,21 +1,16 @@
 /* The log: escaping, both formats, repeats, a descriptor that takes only part of a line, threads. */
 #include "bridge/base/log.h"
+#include "tests/support/test.h"
 
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define SECOND INT64_C(1000000000)
 
@@ -65,8 +60,7 @@ static void say(struct fixture *f, const char *event, int times) {
   for (int i = 0; i < times; i++) log_write(f->log, LOG_INFO, "relay", event, NO_FIELDS, "said");
 }
 
-static void a_json_line_has_all_fields(void **state) {
-  (void)state;
+TEST(a_json_line_has_all_fields) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   log_write(f.log, LOG_WARNING, "relay", "batch_failed",
@@ -80,8 +74,7 @@ static void a_json_line_has_all_fields(void **state) {
   finish(&f);
 }
 
-static void a_logfmt_line_quotes_only_where_needed(void **state) {
-  (void)state;
+TEST(a_logfmt_line_quotes_only_where_needed) {
   struct fixture f;
   begin(&f, LOG_LOGFMT, LOG_INFO);
   log_write(f.log, LOG_INFO, "relay", "said",
@@ -97,8 +90,7 @@ static void a_logfmt_line_quotes_only_where_needed(void **state) {
   finish(&f);
 }
 
-static void values_are_escaped(void **state) {
-  (void)state;
+TEST(values_are_escaped) {
   static const struct {
     struct span value;
     const char *want;
@@ -128,8 +120,7 @@ static void values_are_escaped(void **state) {
   finish(&f);
 }
 
-static void a_message_is_escaped_and_bounded(void **state) {
-  (void)state;
+TEST(a_message_is_escaped_and_bounded) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   log_write(f.log, LOG_ERROR, "c", "e", NO_FIELDS, "%s", "a\nb\x1b");
@@ -143,8 +134,7 @@ static void a_message_is_escaped_and_bounded(void **state) {
   finish(&f);
 }
 
-static void the_level_decides_and_no_log_is_fine(void **state) {
-  (void)state;
+TEST(the_level_decides_and_no_log_is_fine) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_WARNING);
   assert_false(log_enabled(f.log, LOG_INFO));
@@ -161,8 +151,7 @@ static void the_level_decides_and_no_log_is_fine(void **state) {
   finish(&f);
 }
 
-static void a_terminal_gets_logfmt(void **state) {
-  (void)state;
+TEST(a_terminal_gets_logfmt) {
   int terminal = posix_openpt(O_RDWR | O_NOCTTY);
   if (terminal < 0) skip();
   struct log *log;
@@ -185,8 +174,7 @@ static const char repeated_5[] =
     "{\"ts\":\"2025-09-22T03:04:05.123456+00:00\",\"level\":\"info\",\"msg\":\"this was said more often than written\","
     "\"event\":\"e\",\"component\":\"relay\",\"repeated\":5}\n";
 
-static void repeats_are_counted_and_summed_up_when_the_event_returns(void **state) {
-  (void)state;
+TEST(repeats_are_counted_and_summed_up_when_the_event_returns) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   say(&f, "e", 15);
@@ -202,8 +190,7 @@ static void repeats_are_counted_and_summed_up_when_the_event_returns(void **stat
   finish(&f);
 }
 
-static void a_burst_that_stopped_is_summed_up_by_any_later_line(void **state) {
-  (void)state;
+TEST(a_burst_that_stopped_is_summed_up_by_any_later_line) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   say(&f, "e", 15);
@@ -219,8 +206,7 @@ static void a_burst_that_stopped_is_summed_up_by_any_later_line(void **state) {
   finish(&f);
 }
 
-static void closing_sums_up_what_is_left(void **state) {
-  (void)state;
+TEST(closing_sums_up_what_is_left) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   say(&f, "e", 15);
@@ -232,8 +218,7 @@ static void closing_sums_up_what_is_left(void **state) {
   finish(&f);
 }
 
-static void a_sum_below_the_level_is_not_written(void **state) {
-  (void)state;
+TEST(a_sum_below_the_level_is_not_written) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   say(&f, "e", 15);
@@ -245,8 +230,7 @@ static void a_sum_below_the_level_is_not_written(void **state) {
   finish(&f);
 }
 
-static void repeats_count_for_each_component_and_never_for_debug(void **state) {
-  (void)state;
+TEST(repeats_count_for_each_component_and_never_for_debug) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_DEBUG);
   say(&f, "e", 15);
@@ -257,8 +241,7 @@ static void repeats_count_for_each_component_and_never_for_debug(void **state) {
   finish(&f);
 }
 
-static void long_names_are_limited_like_short_ones(void **state) {
-  (void)state;
+TEST(long_names_are_limited_like_short_ones) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   static const char name[] = "a_name_of_an_event_that_is_longer_than_what_is_kept_of_it";
@@ -268,8 +251,7 @@ static void long_names_are_limited_like_short_ones(void **state) {
   finish(&f);
 }
 
-static void the_event_that_gives_way_is_summed_up(void **state) {
-  (void)state;
+TEST(the_event_that_gives_way_is_summed_up) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   say(&f, "e", 15);
@@ -296,8 +278,7 @@ static void the_event_that_gives_way_is_summed_up(void **state) {
 
 /* ---- a descriptor that does not take it ---- */
 
-static void a_torn_line_is_ended_before_the_next(void **state) {
-  (void)state;
+TEST(a_torn_line_is_ended_before_the_next) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   if (fcntl(f.ends[1], F_SETPIPE_SZ, 4096) != 4096) skip(); /* larger pages */
@@ -354,8 +335,7 @@ static void fill(struct fixture *f, int take, const char *name) {
   log_close(f->log);
 }
 
-static void nobody_waits_for_a_reader(void **state) {
-  (void)state;
+TEST(nobody_waits_for_a_reader) {
   struct fixture f = {.clock = {.wall_us = fixed_wall, .mono_ns = moved_mono}};
   f.clock.ctx = &f;
   assert_int_equal(pipe2(f.ends, O_CLOEXEC), 0);
@@ -373,8 +353,7 @@ static void nobody_waits_for_a_reader(void **state) {
 }
 
 /* As where /proc is not there, or the pipe was made by another user: no description of its own. */
-static void nobody_waits_for_a_reader_that_must_be_asked(void **state) {
-  (void)state;
+TEST(nobody_waits_for_a_reader_that_must_be_asked) {
   struct fixture f = {.clock = {.wall_us = fixed_wall, .mono_ns = moved_mono}};
   struct rlimit limit, none;
   f.clock.ctx = &f;
@@ -387,8 +366,7 @@ static void nobody_waits_for_a_reader_that_must_be_asked(void **state) {
   close(f.ends[0]), close(f.ends[1]);
 }
 
-static void a_closed_descriptor_stops_nobody(void **state) {
-  (void)state;
+TEST(a_closed_descriptor_stops_nobody) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   void (*old)(int) = signal(SIGPIPE, SIG_IGN);
@@ -408,8 +386,7 @@ static void *write_some(void *ctx) {
   return NULL;
 }
 
-static void lines_of_threads_stay_whole(void **state) {
-  (void)state;
+TEST(lines_of_threads_stay_whole) {
   struct fixture f;
   pthread_t threads[4];
   begin(&f, LOG_JSON, LOG_DEBUG);
@@ -420,28 +397,4 @@ static void lines_of_threads_stay_whole(void **state) {
   for (; (line = strsep(&at, "\n")) && *line; n++) assert_true(line[0] == '{' && line[strlen(line) - 1] == '}');
   assert_int_equal(n, 44);
   finish(&f);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_json_line_has_all_fields),
-      cmocka_unit_test(a_logfmt_line_quotes_only_where_needed),
-      cmocka_unit_test(values_are_escaped),
-      cmocka_unit_test(a_message_is_escaped_and_bounded),
-      cmocka_unit_test(the_level_decides_and_no_log_is_fine),
-      cmocka_unit_test(a_terminal_gets_logfmt),
-      cmocka_unit_test(repeats_are_counted_and_summed_up_when_the_event_returns),
-      cmocka_unit_test(a_burst_that_stopped_is_summed_up_by_any_later_line),
-      cmocka_unit_test(closing_sums_up_what_is_left),
-      cmocka_unit_test(a_sum_below_the_level_is_not_written),
-      cmocka_unit_test(repeats_count_for_each_component_and_never_for_debug),
-      cmocka_unit_test(long_names_are_limited_like_short_ones),
-      cmocka_unit_test(the_event_that_gives_way_is_summed_up),
-      cmocka_unit_test(a_torn_line_is_ended_before_the_next),
-      cmocka_unit_test(nobody_waits_for_a_reader),
-      cmocka_unit_test(nobody_waits_for_a_reader_that_must_be_asked),
-      cmocka_unit_test(a_closed_descriptor_stops_nobody),
-      cmocka_unit_test(lines_of_threads_stay_whole),
-  };
-  return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -81,7 +81,9 @@ static void assert_one(const struct room *p, const struct manifest *m, bool sett
 
 /* ---- round trip ---- */
 
-static void what_was_written_is_read_back(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(what_was_written_is_read_back) {
   struct room *p = *state;
   static char long_name[400];
   memset(long_name, 'n', sizeof long_name);
@@ -103,7 +105,7 @@ static void what_was_written_is_read_back(void **state) {
   assert_int_equal(entries(p->to), 0);
 }
 
-static void the_first_one_is_empty_and_has_none_before(void **state) {
+CASE(the_first_one_is_empty_and_has_none_before) {
   struct room *p = *state;
   struct manifest m = {.number = 0};
   write_whole(p, &m);
@@ -111,7 +113,7 @@ static void the_first_one_is_empty_and_has_none_before(void **state) {
 }
 
 /* What lies on disk is read by later releases: this text and this name are for ever. */
-static void the_form_on_disk_is_this(void **state) {
+CASE(the_form_on_disk_is_this) {
   struct room *p = *state;
   struct manifest m = sample();
   struct buffer text = {0};
@@ -130,8 +132,7 @@ static void the_form_on_disk_is_this(void **state) {
   buffer_release(&text);
 }
 
-static void number_nonce_predecessor_and_entries_make_another_name(void **state) {
-  (void)state;
+CASE(number_nonce_predecessor_and_entries_make_another_name) {
   struct manifest m = sample();
   char seen[5][MANIFEST_DIGEST];
   for (int i = 0; i < 5; i++) {
@@ -146,7 +147,7 @@ static void number_nonce_predecessor_and_entries_make_another_name(void **state)
   }
 }
 
-static void a_large_batch_goes_in_one_write(void **state) {
+CASE(a_large_batch_goes_in_one_write) {
   struct room *p = *state;
   enum { MANY = 5000 };
   static struct manifest_entry many[MANY];
@@ -167,8 +168,7 @@ static void a_large_batch_goes_in_one_write(void **state) {
 }
 
 /* One topic is kept once, not five thousand times. */
-static void a_topic_is_shared_by_its_entries(void **state) {
-  (void)state;
+CASE(a_topic_is_shared_by_its_entries) {
   struct manifest m = sample(), got;
   struct buffer text = {0};
   manifest_print(&m, NONCE, &text);
@@ -179,7 +179,7 @@ static void a_topic_is_shared_by_its_entries(void **state) {
 }
 
 /* Of a long one what people need to know it by. */
-static void keys_are_bounded_and_a_duplicate_has_none(void **state) {
+CASE(keys_are_bounded_and_a_duplicate_has_none) {
   struct room *p = *state;
   struct manifest m = sample(), got;
   static char key[65536];
@@ -195,7 +195,7 @@ static void keys_are_bounded_and_a_duplicate_has_none(void **state) {
   manifest_release(&got);
 }
 
-static void of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit(void **state) {
+CASE(of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit) {
   struct room *p = *state;
   enum { MANY = 3000 };
   static struct manifest_entry many[MANY];
@@ -221,7 +221,7 @@ static void of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fi
 }
 
 /* Earlier releases wrote up to MANIFEST_MAX bytes. */
-static void a_larger_one_of_an_earlier_release_is_read(void **state) {
+CASE(a_larger_one_of_an_earlier_release_is_read) {
   struct room *p = *state;
   struct buffer text = {0};
   struct manifest got;
@@ -248,7 +248,7 @@ static void a_larger_one_of_an_earlier_release_is_read(void **state) {
 
 /* ---- listing ---- */
 
-static void the_list_is_in_order_and_passes_others_over(void **state) {
+CASE(the_list_is_in_order_and_passes_others_over) {
   struct room *p = *state;
   static const char *const files[] = {"batch-10-" BEFORE,   "batch-9-" OTHER,  "settled-9-" OTHER,
                                       "settled-10-" BEFORE, "batch-9-" BEFORE, "settled-0-" BEFORE};
@@ -269,7 +269,7 @@ static void the_list_is_in_order_and_passes_others_over(void **state) {
   free(list);
 }
 
-static void many_are_listed(void **state) {
+CASE(many_are_listed) {
   struct room *p = *state;
   struct manifest_name *list = NULL;
   size_t count = 0;
@@ -284,7 +284,7 @@ static void many_are_listed(void **state) {
   free(list);
 }
 
-static void a_name_like_ours_that_is_malformed_is_an_error(void **state) {
+CASE(a_name_like_ours_that_is_malformed_is_an_error) {
   struct room *p = *state;
   static const char *const files[] = {"batch-",
                                       "batch-7",
@@ -311,8 +311,7 @@ static void a_name_like_ours_that_is_malformed_is_an_error(void **state) {
   }
 }
 
-static void a_folder_that_is_gone_cannot_be_listed(void **state) {
-  (void)state;
+CASE(a_folder_that_is_gone_cannot_be_listed) {
   struct manifest_name *list;
   size_t count;
   assert_int_not_equal(manifest_list(-1, &list, &count, NULL), ST_OK);
@@ -347,7 +346,7 @@ static void assert_refused(const struct room *p, struct span text, enum status w
 #define HEAD(count) "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"\",\"nonce\":\"n\",\"count\":" count "}\n"
 #define LINE "[\"flat\",\"a\",1,2,3,4,\"i\",\"t\",\"k\",false]\n"
 
-static void damaged_texts_are_refused(void **state) {
+CASE(damaged_texts_are_refused) {
   struct room *p = *state;
   static const char *const texts[] = {
       "",
@@ -404,12 +403,12 @@ static void damaged_texts_are_refused(void **state) {
   assert_refused(p, SPAN(HEAD("2") LINE "[]                                \n"), ST_INVALID, "line 3");
 }
 
-static void a_text_of_a_later_release_is_told_apart(void **state) {
+CASE(a_text_of_a_later_release_is_told_apart) {
   assert_refused(*state, SPAN("{\"busbridge-manifest\":3}\n"), ST_UNSUPPORTED, "another release");
 }
 
 /* Release 0.1.0 wrote no content; what it left is settled by id alone. */
-static void the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed(void **state) {
+CASE(the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed) {
   static const char head1[] =
       "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"" BEFORE "\",\"nonce\":\"n\",\"count\":1}\n";
   static const char head2[] =
@@ -433,7 +432,7 @@ static void the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed(vo
   assert_refused(*state, span_of(text), ST_INVALID, "line 2");
 }
 
-static void one_byte_cut_or_changed_is_seen(void **state) {
+CASE(one_byte_cut_or_changed_is_seen) {
   struct room *p = *state;
   struct manifest m = sample(), got;
   struct buffer text = {0};
@@ -455,7 +454,7 @@ static void one_byte_cut_or_changed_is_seen(void **state) {
   buffer_release(&text);
 }
 
-static void a_manifest_under_another_number_or_digest_is_refused(void **state) {
+CASE(a_manifest_under_another_number_or_digest_is_refused) {
   struct room *p = *state;
   struct manifest got;
   struct error err = {0};
@@ -470,7 +469,7 @@ static void a_manifest_under_another_number_or_digest_is_refused(void **state) {
   assert_int_equal(manifest_read(p->in, &n, &got, &err), ST_NOT_FOUND);
 }
 
-static void a_file_too_large_or_no_file_is_refused_unread(void **state) {
+CASE(a_file_too_large_or_no_file_is_refused_unread) {
   struct room *p = *state;
   struct manifest got;
   struct manifest_name n = {.number = 1, .digest = BEFORE};
@@ -489,7 +488,7 @@ static void a_file_too_large_or_no_file_is_refused_unread(void **state) {
 
 /* ---- settling and removing ---- */
 
-static void settling_and_removing_may_be_repeated(void **state) {
+CASE(settling_and_removing_may_be_repeated) {
   struct room *p = *state;
   struct manifest m = sample();
   write_whole(p, &m);
@@ -507,7 +506,7 @@ static void settling_and_removing_may_be_repeated(void **state) {
   assert_int_equal(manifest_settle(p->in, &n, NULL), ST_NOT_FOUND);
 }
 
-static void a_copy_put_back_beside_the_settled_one_goes(void **state) {
+CASE(a_copy_put_back_beside_the_settled_one_goes) {
   struct room *p = *state;
   struct manifest m = sample();
   struct manifest_name n;
@@ -519,7 +518,7 @@ static void a_copy_put_back_beside_the_settled_one_goes(void **state) {
   assert_one(p, &m, true);
 }
 
-static void a_settled_one_that_is_damaged_costs_nothing_else(void **state) {
+CASE(a_settled_one_that_is_damaged_costs_nothing_else) {
   struct room *p = *state;
   struct manifest m = sample();
   struct manifest_name n;
@@ -615,7 +614,7 @@ static bool fail_at(const struct room *p, const struct step *s, struct hook h) {
   return h.hit;
 }
 
-static void each_failure_leaves_the_whole_manifest_or_none(void **state) {
+CASE(each_failure_leaves_the_whole_manifest_or_none) {
   static const int errors[] = {EIO, ENOSPC, EROFS, EDQUOT};
   int failed = 0;
   for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++)
@@ -650,7 +649,7 @@ static bool crash_at(const struct room *p, const struct step *s, int at, int pla
   return crashed;
 }
 
-static void the_end_anywhere_leaves_the_whole_manifest_or_none(void **state) {
+CASE(the_end_anywhere_leaves_the_whole_manifest_or_none) {
   int crashed = 0;
   for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++)
     for (int plain = 0; plain < 2; plain++)
@@ -658,7 +657,7 @@ static void the_end_anywhere_leaves_the_whole_manifest_or_none(void **state) {
   assert_true(crashed > 20);
 }
 
-static void what_is_there_under_the_name_is_not_overwritten(void **state) {
+CASE(what_is_there_under_the_name_is_not_overwritten) {
   struct room *p = *state;
   struct manifest m = sample();
   struct buffer text = {0};
@@ -675,7 +674,7 @@ static void what_is_there_under_the_name_is_not_overwritten(void **state) {
 }
 
 /* The rename that a failed fsync stood for is made anew, so that the next fsync is one of it. */
-static void a_retry_does_not_lean_on_the_failed_fsync(void **state) {
+CASE(a_retry_does_not_lean_on_the_failed_fsync) {
   struct room *p = *state;
   struct manifest m = sample();
   struct hook h = {.at = 9, .err = EIO};
@@ -691,37 +690,4 @@ static void a_retry_does_not_lean_on_the_failed_fsync(void **state) {
   assert_int_equal(run_write(p, &m), ST_OK);
   assert_string_equal(h.order, "O+W+F+RU+R+F+");
   assert_one(p, &m, false);
-}
-
-int main(void) {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      T(what_was_written_is_read_back),
-      T(the_first_one_is_empty_and_has_none_before),
-      T(the_form_on_disk_is_this),
-      T(number_nonce_predecessor_and_entries_make_another_name),
-      T(a_large_batch_goes_in_one_write),
-      T(a_topic_is_shared_by_its_entries),
-      T(keys_are_bounded_and_a_duplicate_has_none),
-      T(of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit),
-      T(a_larger_one_of_an_earlier_release_is_read),
-      T(the_list_is_in_order_and_passes_others_over),
-      T(many_are_listed),
-      T(a_name_like_ours_that_is_malformed_is_an_error),
-      T(a_folder_that_is_gone_cannot_be_listed),
-      T(damaged_texts_are_refused),
-      T(a_text_of_a_later_release_is_told_apart),
-      T(the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed),
-      T(one_byte_cut_or_changed_is_seen),
-      T(a_manifest_under_another_number_or_digest_is_refused),
-      T(a_file_too_large_or_no_file_is_refused_unread),
-      T(settling_and_removing_may_be_repeated),
-      T(a_copy_put_back_beside_the_settled_one_goes),
-      T(a_settled_one_that_is_damaged_costs_nothing_else),
-      T(each_failure_leaves_the_whole_manifest_or_none),
-      T(the_end_anywhere_leaves_the_whole_manifest_or_none),
-      T(what_is_there_under_the_name_is_not_overwritten),
-      T(a_retry_does_not_lean_on_the_failed_fsync),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

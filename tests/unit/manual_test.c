@@ -2,12 +2,7 @@
 #include "bridge/base/log_events.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/settings/settings.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 #define BEGIN ".\\\" BEGIN generated "
 #define END ".\\\" END generated "
@@ -41,8 +36,7 @@ static struct span between(const struct list *l, struct buffer *page) {
   return (struct span){begin, (size_t)(end - begin)};
 }
 
-static void test_the_manual_lists_what_the_tables_have(void **state) {
-  (void)state;
+TEST(test_the_manual_lists_what_the_tables_have) {
   for (size_t i = 0; i < LISTS; i++) {
     struct buffer page = {0}, made = {0};
     read_page(&lists[i], &page);
@@ -78,8 +72,5 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < LISTS; i++) failed |= update(&lists[i]);
     return failed;
   }
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_the_manual_lists_what_the_tables_have),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return tests_run();
 }

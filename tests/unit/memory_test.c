@@ -2,12 +2,9 @@
  * clean "no memory", never a wrong one, and nothing leaks. */
 #include "bridge/event/event.h"
 #include "bridge/settings/settings.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 
@@ -146,28 +143,23 @@ static bool try_wrong_settings(long n) {
   return load(n, ST_INVALID);
 }
 
-static void scanning_fails_cleanly(void **state) {
-  (void)state;
+TEST(scanning_fails_cleanly) {
   at_each_allocation(try_scan, 3);
 }
 
-static void a_fault_stays_one(void **state) {
-  (void)state;
+TEST(a_fault_stays_one) {
   at_each_allocation(try_fault, 1);
 }
 
-static void parsing_an_event_fails_cleanly(void **state) {
-  (void)state;
+TEST(parsing_an_event_fails_cleanly) {
   at_each_allocation(try_event, 1);
 }
 
-static void rewriting_fails_cleanly(void **state) {
-  (void)state;
+TEST(rewriting_fails_cleanly) {
   at_each_allocation(try_rewrite, 1);
 }
 
-static void loading_settings_fails_cleanly(void **state) {
-  (void)state;
+TEST(loading_settings_fails_cleanly) {
   write_file("outbox.url = file:/x\nkafka.bootstrap.servers = a:1,b:2\nredis.url = off\n# a comment\n");
   at_each_allocation(try_settings, 10);
   write_file("outbox.url = file:/x\nflush.intervall = 3s\n");
@@ -181,12 +173,7 @@ int main(void) {
   int fd = mkstemp(file);
   if (fd < 0) return 1;
   close(fd);
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scanning_fails_cleanly),         cmocka_unit_test(a_fault_stays_one),
-      cmocka_unit_test(parsing_an_event_fails_cleanly), cmocka_unit_test(rewriting_fails_cleanly),
-      cmocka_unit_test(loading_settings_fails_cleanly),
-  };
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = tests_run();
   unlink(file);
   return failed;
 }

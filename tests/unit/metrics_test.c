@@ -1,10 +1,7 @@
 #include "bridge/metrics/metrics_private.h"
+#include "tests/support/test.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 static int64_t fixed_wall(void *ctx) {
   return *(int64_t *)ctx;
@@ -39,7 +36,9 @@ static void count(struct fixture *f, enum metric metric, const char *a, const ch
   series_add(metrics_series(f->m, metric, a, b), n);
 }
 
-static void a_series_is_made_once_and_counts(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_series_is_made_once_and_counts) {
   struct fixture *f = *state;
   struct series *s = metrics_series(f->m, METRIC_EVENTS, "episode", "published");
   series_add(s, 3);
@@ -50,7 +49,7 @@ static void a_series_is_made_once_and_counts(void **state) {
   assert_ptr_equal(metrics_series(f->m, METRIC_FOUND, NULL, NULL), metrics_series(f->m, METRIC_FOUND, "x", "y"));
 }
 
-static void sums_match_labels_and_windows(void **state) {
+CASE(sums_match_labels_and_windows) {
   struct fixture *f = *state;
   count(f, METRIC_EVENTS, "episode", "published", 5);
   count(f, METRIC_EVENTS, "plot", "published", 7);
@@ -66,8 +65,7 @@ static void sums_match_labels_and_windows(void **state) {
   assert_int_equal(metrics_window_started_us(f->m), 1758510246123456);
 }
 
-static void a_bucket_is_at_most_an_eighth_wide(void **state) {
-  (void)state;
+CASE(a_bucket_is_at_most_an_eighth_wide) {
   unsigned last = 0;
   for (uint64_t v = 0; v < ((uint64_t)1 << 40); v += v / 64 + 1) {
     unsigned bucket = histogram_bucket(v);
@@ -81,7 +79,7 @@ static void a_bucket_is_at_most_an_eighth_wide(void **state) {
   assert_true(sizeof(struct histogram) < 6000);
 }
 
-static void a_summary_tells_percentiles_of_the_window(void **state) {
+CASE(a_summary_tells_percentiles_of_the_window) {
   struct fixture *f = *state;
   struct series *s = metrics_series(f->m, METRIC_PUBLISH, NULL, NULL);
   struct summary sum;
@@ -101,7 +99,7 @@ static void a_summary_tells_percentiles_of_the_window(void **state) {
   assert_true(sum.p50 < sum.p95 && sum.p95 <= sum.p99 && sum.p99 <= sum.max);
 }
 
-static void one_value_is_all_its_percentiles(void **state) {
+CASE(one_value_is_all_its_percentiles) {
   struct fixture *f = *state;
   struct summary sum;
   series_record(metrics_series(f->m, METRIC_ATTEMPTS, NULL, NULL), 5);
@@ -112,7 +110,7 @@ static void one_value_is_all_its_percentiles(void **state) {
   assert_true(sum.p50 == 4610 && sum.max == 4610); /* never above the largest */
 }
 
-static void too_many_series_share_one(void **state) {
+CASE(too_many_series_share_one) {
   struct fixture *f = *state;
   char name[300];
   for (int i = 0; i < SERIES_MAX + 50; i++) {
@@ -131,7 +129,7 @@ static void too_many_series_share_one(void **state) {
   assert_true(series_is_overflow(f->m, metrics_series(f->m, METRIC_DEAD, "x", "\xFF")));
 }
 
-static void prometheus_text_is_what_it_should_be(void **state) {
+CASE(prometheus_text_is_what_it_should_be) {
   struct fixture *f = *state;
   count(f, METRIC_EVENTS, "a\"b\\c\nd", "published", 2);
   series_set(metrics_series(f->m, METRIC_PENDING, "ready", NULL), 12);
@@ -160,7 +158,7 @@ static void prometheus_text_is_what_it_should_be(void **state) {
   assert_null(strstr(text, "other"));
 }
 
-static void prometheus_buckets_are_cumulative_and_in_seconds(void **state) {
+CASE(prometheus_buckets_are_cumulative_and_in_seconds) {
   struct fixture *f = *state;
   struct series *s = metrics_series(f->m, METRIC_PUBLISH, NULL, NULL);
   series_record(s, 500);
@@ -186,7 +184,7 @@ static void prometheus_buckets_are_cumulative_and_in_seconds(void **state) {
   assert_non_null(strstr(text, "busbridge_batch_events_sum 2\nbusbridge_batch_events_count 1\n"));
 }
 
-static void what_was_saved_is_loaded(void **state) {
+CASE(what_was_saved_is_loaded) {
   struct fixture *f = *state;
   struct summary before, after;
   count(f, METRIC_FOUND, NULL, NULL, 9);
@@ -223,7 +221,7 @@ static void what_was_saved_is_loaded(void **state) {
   metrics_close(other);
 }
 
-static void odd_text_changes_nothing(void **state) {
+CASE(odd_text_changes_nothing) {
   struct fixture *f = *state;
   static const char *const bodies[] = {
       "counter found_total = = 5\n",
@@ -291,7 +289,7 @@ static void odd_text_changes_nothing(void **state) {
   buffer_release(&now);
 }
 
-static void the_account_is_kept(void **state) {
+CASE(the_account_is_kept) {
   struct fixture *f = *state;
   struct metrics_account a = {1758510245123456, 7, 100, 1, 90, 2, 3, 4, -1}, b;
   metrics_account(f->m, &b);
@@ -308,7 +306,7 @@ static void the_account_is_kept(void **state) {
   }
 }
 
-static void a_mirror_is_a_counter_that_is_set_and_not_saved(void **state) {
+CASE(a_mirror_is_a_counter_that_is_set_and_not_saved) {
   struct fixture *f = *state;
   struct series *s = metrics_series(f->m, METRIC_KAFKA_RETRIES, "b:1", NULL);
   series_set(s, 12);
@@ -326,7 +324,7 @@ static void a_mirror_is_a_counter_that_is_set_and_not_saved(void **state) {
   assert_null(strstr(buffer_z(&f->out), "cpu"));
 }
 
-static void every_cut_of_a_saved_text_is_refused(void **state) {
+CASE(every_cut_of_a_saved_text_is_refused) {
   struct fixture *f = *state;
   count(f, METRIC_EVENTS, "x", "y", 4);
   series_record(metrics_series(f->m, METRIC_ATTEMPTS, NULL, NULL), 5);
@@ -336,7 +334,7 @@ static void every_cut_of_a_saved_text_is_refused(void **state) {
   assert_int_equal(metrics_load(f->m, buffer_span(&f->out), NULL), ST_OK);
 }
 
-static void a_metric_of_another_release_is_skipped(void **state) {
+CASE(a_metric_of_another_release_is_skipped) {
   struct fixture *f = *state;
   assert_int_equal(metrics_load(f->m,
                                 SPAN("busbridge-metrics 1\nwindow 5\ncounter later_total =a = 1 0\n"
@@ -360,7 +358,7 @@ static void *hammer(void *arg) {
   return NULL;
 }
 
-static void threads_lose_no_count(void **state) {
+CASE(threads_lose_no_count) {
   struct fixture *f = *state;
   pthread_t threads[THREADS];
   struct summary sum;
@@ -375,26 +373,4 @@ static void threads_lose_no_count(void **state) {
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, NULL, false), THREADS * ROUNDS);
   assert_int_equal(series_total(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL)), THREADS * ROUNDS);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(a_series_is_made_once_and_counts),
-      TEST(sums_match_labels_and_windows),
-      TEST(a_bucket_is_at_most_an_eighth_wide),
-      TEST(a_summary_tells_percentiles_of_the_window),
-      TEST(one_value_is_all_its_percentiles),
-      TEST(too_many_series_share_one),
-      TEST(prometheus_text_is_what_it_should_be),
-      TEST(prometheus_buckets_are_cumulative_and_in_seconds),
-      TEST(what_was_saved_is_loaded),
-      TEST(the_account_is_kept),
-      TEST(a_mirror_is_a_counter_that_is_set_and_not_saved),
-      TEST(odd_text_changes_nothing),
-      TEST(every_cut_of_a_saved_text_is_refused),
-      TEST(a_metric_of_another_release_is_skipped),
-      TEST(threads_lose_no_count),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,8 @@
 /* What the service manager is told: worker/ is no library, so the file is taken in here. */
+#include "tests/support/test.h"
 #include "worker/notify.c"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 struct manager {
   int fd;
@@ -32,8 +28,7 @@ static const char *told(struct manager *m) {
   return text;
 }
 
-static void lines_arrive_at_an_abstract_name(void **state) {
-  (void)state;
+TEST(lines_arrive_at_an_abstract_name) {
   struct manager m;
   struct notify n;
   struct error err = {0};
@@ -49,8 +44,7 @@ static void lines_arrive_at_an_abstract_name(void **state) {
   close(m.fd);
 }
 
-static void a_status_is_one_line_and_told_once(void **state) {
-  (void)state;
+TEST(a_status_is_one_line_and_told_once) {
   struct manager m;
   struct notify n;
   struct error err = {0};
@@ -71,8 +65,7 @@ static void a_status_is_one_line_and_told_once(void **state) {
   close(m.fd);
 }
 
-static void pings_come_at_half_the_limit_and_only_while_it_is_alive(void **state) {
-  (void)state;
+TEST(pings_come_at_half_the_limit_and_only_while_it_is_alive) {
   struct manager m;
   struct notify n;
   struct error err = {0};
@@ -99,8 +92,7 @@ static void pings_come_at_half_the_limit_and_only_while_it_is_alive(void **state
   close(m.fd);
 }
 
-static void the_watchdog_of_another_process_is_not_ours(void **state) {
-  (void)state;
+TEST(the_watchdog_of_another_process_is_not_ours) {
   struct notify n;
   struct error err = {0};
   assert_int_equal(notify_init(&n, "/run/none", "60000000", "1", &err), ST_OK);
@@ -112,8 +104,7 @@ static void the_watchdog_of_another_process_is_not_ours(void **state) {
   notify_release(&n);
 }
 
-static void without_an_address_nothing_is_told(void **state) {
-  (void)state;
+TEST(without_an_address_nothing_is_told) {
   struct notify n;
   struct error err = {0};
   char longest[200];
@@ -132,15 +123,4 @@ static void without_an_address_nothing_is_told(void **state) {
   assert_int_equal(notify_init(&n, longest, NULL, NULL, &err), ST_INVALID);
   assert_false(notify_listens(&n));
   notify_release(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lines_arrive_at_an_abstract_name),
-      cmocka_unit_test(a_status_is_one_line_and_told_once),
-      cmocka_unit_test(pings_come_at_half_the_limit_and_only_while_it_is_alive),
-      cmocka_unit_test(the_watchdog_of_another_process_is_not_ours),
-      cmocka_unit_test(without_an_address_nothing_is_told),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

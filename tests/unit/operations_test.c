@@ -3,6 +3,7 @@
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/service.h"
+#include "tests/support/test.h"
 #include "worker/control_bulk.c"
 #include "worker/control_call.c"
 #include "worker/control_entries.c"
@@ -13,11 +14,6 @@
 #include "worker/control_probes.c"
 #include "worker/control_routes.c"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <ftw.h>
 #include <sys/stat.h>
@@ -138,8 +134,9 @@ static enum status replay(const char *id, bool force) {
 
 /* ---- list ---- */
 
-static void test_list_begins_with_the_seven_keys_of_the_contract(void **state) {
-  (void)state;
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(test_list_begins_with_the_seven_keys_of_the_contract) {
   dead(ID1, ID1);
   open_outbox(SERVICE_INSPECT);
   assert_has(
@@ -158,8 +155,7 @@ static enum status show(const char *id, bool raw) {
   return service_show(service, &request, &json, &err);
 }
 
-static void test_show_tells_all_of_one_entry(void **state) {
-  (void)state;
+CASE(test_show_tells_all_of_one_entry) {
   dead(ID1, ID1);
   pending(ID2);
   open_outbox(SERVICE_INSPECT);
@@ -175,8 +171,7 @@ static void test_show_tells_all_of_one_entry(void **state) {
   assert_int_equal(json.len, 0);
 }
 
-static void test_show_points_at_the_place(void **state) {
-  (void)state;
+CASE(test_show_points_at_the_place) {
   entry(
       "dlq/", "b-1", "b-1", "no name", "dlq",
       "\"last_error\": \"name \\\"no name\\\" is no namespace.event\", \"failed_at\": null, \"reason\": \"bad_name\"");
@@ -201,8 +196,7 @@ static void test_show_points_at_the_place(void **state) {
   assert_has(answered(show("r-1", false)), "\"fault\": null, \"mended\": true");
 }
 
-static void test_list_counts_and_shows_what_matches(void **state) {
-  (void)state;
+CASE(test_list_counts_and_shows_what_matches) {
   pending("a-1");
   dead("d-1", "d-1");
   dead("d-2", "d-2");
@@ -230,8 +224,7 @@ static bool always(void *ctx) {
   return true;
 }
 
-static void test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it(void **state) {
-  (void)state;
+CASE(test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it) {
   int count = 0;
   char id[10];
   for (int i = 0; i < 40; i++) snprintf(id, sizeof id, "d-%02d", i), dead(id, id);
@@ -257,8 +250,7 @@ static void test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it(void *
   assert_int_equal(json.len, 0);
 }
 
-static void test_list_takes_places_and_limit(void **state) {
-  (void)state;
+CASE(test_list_takes_places_and_limit) {
   pending("a-1");
   pending("a-2");
   dead("d-1", "d-1");
@@ -272,8 +264,7 @@ static void test_list_takes_places_and_limit(void **state) {
   assert_null(strstr(first + 1, "\"id\""));
 }
 
-static void test_list_of_nothing_is_an_empty_array(void **state) {
-  (void)state;
+CASE(test_list_of_nothing_is_an_empty_array) {
   open_outbox(SERVICE_INSPECT);
   assert_string_equal(list(true, true, 50), "{\"version\": 1, \"total\": 0, \"entries\": []}");
   assert_false(there(".busbridge")); /* looking changes nothing */
@@ -281,8 +272,7 @@ static void test_list_of_nothing_is_an_empty_array(void **state) {
 
 /* ---- replay ---- */
 
-static void test_replay_moves_a_dead_letter_back_under_its_id(void **state) {
-  (void)state;
+CASE(test_replay_moves_a_dead_letter_back_under_its_id) {
   dead(ID1, ID1);
   open_outbox(SERVICE_CHANGE);
   assert_int_equal(replay(ID1, false), ST_OK);
@@ -297,8 +287,7 @@ static void test_replay_moves_a_dead_letter_back_under_its_id(void **state) {
   assert_has(answered(service_metrics(service, false, &json, &err)), "\"replayed\": 1");
 }
 
-static void test_a_prefix_is_enough_when_it_is_unambiguous(void **state) {
-  (void)state;
+CASE(test_a_prefix_is_enough_when_it_is_unambiguous) {
   dead(ID1, ID1);
   dead(ID2, ID2);
   open_outbox(SERVICE_CHANGE);
@@ -310,8 +299,7 @@ static void test_a_prefix_is_enough_when_it_is_unambiguous(void **state) {
   assert_true(there(ID2 ".json") && there("dlq/" ID1 ".json"));
 }
 
-static void test_of_two_with_one_id_the_file_named_so_is_meant(void **state) {
-  (void)state;
+CASE(test_of_two_with_one_id_the_file_named_so_is_meant) {
   dead("twin", "twin");
   dead("twin", "twin__1");
   open_outbox(SERVICE_CHANGE);
@@ -319,8 +307,7 @@ static void test_of_two_with_one_id_the_file_named_so_is_meant(void **state) {
   assert_true(there("twin.json") && there("dlq/twin__1.json"));
 }
 
-static void test_what_is_not_there_is_said_with_the_next_command(void **state) {
-  (void)state;
+CASE(test_what_is_not_there_is_said_with_the_next_command) {
   pending("p-1");
   open_outbox(SERVICE_CHANGE);
   assert_int_equal(replay("nowhere", false), ST_NOT_FOUND);
@@ -332,8 +319,7 @@ static void test_what_is_not_there_is_said_with_the_next_command(void **state) {
   assert_int_equal(replay("", true), ST_INVALID);
 }
 
-static void test_force_takes_a_pending_entry_anew(void **state) {
-  (void)state;
+CASE(test_force_takes_a_pending_entry_anew) {
   entry("", "p-1", "p-1", "episode.published", "pending", FAILED("refused"));
   open_outbox(SERVICE_CHANGE);
   assert_int_equal(replay("p-1", true), ST_OK);
@@ -341,8 +327,7 @@ static void test_force_takes_a_pending_entry_anew(void **state) {
   assert_has(list(true, false, 0), "\"last_error\": null");
 }
 
-static void test_an_id_that_is_a_path_finds_nothing(void **state) {
-  (void)state;
+CASE(test_an_id_that_is_a_path_finds_nothing) {
   dead(ID1, ID1);
   open_outbox(SERVICE_CHANGE);
   assert_int_equal(replay("../dlq/" ID1, true), ST_NOT_FOUND);
@@ -351,8 +336,7 @@ static void test_an_id_that_is_a_path_finds_nothing(void **state) {
 
 /* ---- health and figures ---- */
 
-static void test_health_of_an_outbox_nobody_drains(void **state) {
-  (void)state;
+CASE(test_health_of_an_outbox_nobody_drains) {
   pending("p-1");
   dead("d-1", "d-1");
   dead("d-2", "d-2");
@@ -375,8 +359,7 @@ static void test_health_of_an_outbox_nobody_drains(void **state) {
   assert_null(strstr(answered(service_health(service, false, &json, &err)), "\"errors\""));
 }
 
-static void test_entries_of_the_old_bus_are_not_pending(void **state) {
-  (void)state;
+CASE(test_entries_of_the_old_bus_are_not_pending) {
   char id[20];
   for (int i = 0; i < 600; i++) {
     snprintf(id, sizeof id, "o-%d", i);
@@ -389,8 +372,7 @@ static void test_entries_of_the_old_bus_are_not_pending(void **state) {
   assert_has(answered(service_health(service, false, &json, &err)), "\"pending\": 1, ");
 }
 
-static void test_commands_are_counted_and_outlive_the_process(void **state) {
-  (void)state;
+CASE(test_commands_are_counted_and_outlive_the_process) {
   open_outbox(SERVICE_CHANGE);
   list(true, true, 0);
   assert_int_equal(replay("nowhere", false), ST_NOT_FOUND);
@@ -407,8 +389,7 @@ static void test_commands_are_counted_and_outlive_the_process(void **state) {
   assert_has(answered(service_metrics(service, false, &json, &err)), "\"commands\": {\"total\": 2");
 }
 
-static void test_a_new_window_needs_the_lock(void **state) {
-  (void)state;
+CASE(test_a_new_window_needs_the_lock) {
   open_outbox(SERVICE_CHANGE);
   list(true, true, 0);
   buffer_clear(&json);
@@ -423,8 +404,7 @@ static void test_a_new_window_needs_the_lock(void **state) {
   assert_int_equal(service_metrics(service, true, &json, &err), ST_UNSUPPORTED);
 }
 
-static void test_prometheus_text_has_the_gauges_of_now(void **state) {
-  (void)state;
+CASE(test_prometheus_text_has_the_gauges_of_now) {
   pending("p-1");
   dead("d-1", "d-1");
   open_outbox(SERVICE_INSPECT);
@@ -445,8 +425,7 @@ static enum status emit(const char *name, const char *payload, const char *id) {
   return service_emit(service, &request, &json, &err);
 }
 
-static void test_emit_writes_what_producers_write(void **state) {
-  (void)state;
+CASE(test_emit_writes_what_producers_write) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("episode.published", " {\"episode_id\": \"星\"}\n", "e-1"), ST_OK);
   assert_has(buffer_z(&json),
@@ -456,8 +435,7 @@ static void test_emit_writes_what_producers_write(void **state) {
   assert_has(list(true, false, 0), "\"payload_size\": 21");
 }
 
-static void test_emit_of_the_same_id_takes_the_next_name(void **state) {
-  (void)state;
+CASE(test_emit_of_the_same_id_takes_the_next_name) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("episode.published", "{}", "e-1"), ST_OK);
   assert_int_equal(emit("episode.published", "{}", "e-1"), ST_OK);
@@ -465,8 +443,7 @@ static void test_emit_of_the_same_id_takes_the_next_name(void **state) {
   assert_true(there("e-1.json") && there("e-1__1.json"));
 }
 
-static void test_emit_makes_an_id(void **state) {
-  (void)state;
+CASE(test_emit_makes_an_id) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("episode.published", "{}", ""), ST_OK);
   const char *id = strstr(buffer_z(&json), "\"id\": \"");
@@ -474,16 +451,14 @@ static void test_emit_makes_an_id(void **state) {
   assert_int_equal(strcspn(id + 7, "\""), 36);
 }
 
-static void test_emit_warns_of_what_the_relay_would_set_aside(void **state) {
-  (void)state;
+CASE(test_emit_warns_of_what_the_relay_would_set_aside) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("weather.changed", "{}", "e-1"), ST_OK);
   assert_has(buffer_z(&json), "\"topic\": null, \"warning\": \"It will become a dead letter (unknown_namespace");
   assert_true(there("e-1.json"));
 }
 
-static void test_emit_refuses_what_is_no_event(void **state) {
-  (void)state;
+CASE(test_emit_refuses_what_is_no_event) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("episode.published", "{\"a\": nope}", "e-1"), ST_INVALID);
   assert_has(err.text, "The payload is not JSON");
@@ -519,8 +494,7 @@ static const char *ask(const char *method, const char *path, const char *key, co
   return text;
 }
 
-static void test_routes_answer_with_the_operations(void **state) {
-  (void)state;
+CASE(test_routes_answer_with_the_operations) {
   pending("p-1");
   dead("d-1", "d-1");
   open_outbox(SERVICE_CHANGE);
@@ -545,8 +519,7 @@ static int full_disk(void *ctx, enum durable_op op, const char *name, bool after
   return !after && (op == DURABLE_OPEN || op == DURABLE_UNLINK) ? ENOSPC : 0;
 }
 
-static void test_a_pause_is_kept_and_ends_once(void **state) {
-  (void)state;
+CASE(test_a_pause_is_kept_and_ends_once) {
   pending("a-1");
   open_outbox(SERVICE_CHANGE);
   assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "{\"version\": 1, \"paused\": false");
@@ -574,8 +547,7 @@ static void test_a_pause_is_kept_and_ends_once(void **state) {
   buffer_release(&answer.body);
 }
 
-static void test_a_pause_that_cannot_be_kept_is_none(void **state) {
-  (void)state;
+CASE(test_a_pause_that_cannot_be_kept_is_none) {
   open_outbox(SERVICE_CHANGE);
   durable_set_hook(full_disk, NULL);
   ask("POST", "/v1/pause", NULL, NULL, 507);
@@ -593,8 +565,7 @@ static void test_a_pause_that_cannot_be_kept_is_none(void **state) {
   buffer_release(&answer.body);
 }
 
-static void test_routes_refuse_in_words(void **state) {
-  (void)state;
+CASE(test_routes_refuse_in_words) {
   open_outbox(SERVICE_CHANGE);
   assert_has(ask("GET", "/v2/status", NULL, NULL, 404), "\"type\": \"about:blank\", \"title\": \"Not Found\"");
   assert_string_equal(answer.type, "application/problem+json");
@@ -625,8 +596,7 @@ static void test_routes_refuse_in_words(void **state) {
   buffer_release(&answer.body);
 }
 
-static void test_readyz_says_that_it_drains(void **state) {
-  (void)state;
+CASE(test_readyz_says_that_it_drains) {
   open_outbox(SERVICE_CHANGE);
   struct query query = {0};
   struct answer drained = {0};
@@ -640,8 +610,7 @@ static void test_readyz_says_that_it_drains(void **state) {
   buffer_release(&drained.body);
 }
 
-static void test_every_status_has_its_http_code(void **state) {
-  (void)state;
+CASE(test_every_status_has_its_http_code) {
   static const struct {
     enum status st;
     int code;
@@ -649,40 +618,4 @@ static void test_every_status_has_its_http_code(void **state) {
                {ST_INVALID, 400},     {ST_TOO_LARGE, 413}, {ST_DENIED, 403}, {ST_UNAVAILABLE, 503},
                {ST_UNSUPPORTED, 501}, {ST_NO_SPACE, 507},  {ST_IO, 500},     {ST_NO_MEMORY, 500}};
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) assert_int_equal(answer_code(codes[i].st), codes[i].code);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(test_list_begins_with_the_seven_keys_of_the_contract),
-      TEST(test_list_takes_places_and_limit),
-      TEST(test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it),
-      TEST(test_list_counts_and_shows_what_matches),
-      TEST(test_show_tells_all_of_one_entry),
-      TEST(test_show_points_at_the_place),
-      TEST(test_list_of_nothing_is_an_empty_array),
-      TEST(test_replay_moves_a_dead_letter_back_under_its_id),
-      TEST(test_a_prefix_is_enough_when_it_is_unambiguous),
-      TEST(test_of_two_with_one_id_the_file_named_so_is_meant),
-      TEST(test_what_is_not_there_is_said_with_the_next_command),
-      TEST(test_force_takes_a_pending_entry_anew),
-      TEST(test_an_id_that_is_a_path_finds_nothing),
-      TEST(test_health_of_an_outbox_nobody_drains),
-      TEST(test_entries_of_the_old_bus_are_not_pending),
-      TEST(test_commands_are_counted_and_outlive_the_process),
-      TEST(test_a_new_window_needs_the_lock),
-      TEST(test_prometheus_text_has_the_gauges_of_now),
-      TEST(test_emit_writes_what_producers_write),
-      TEST(test_emit_of_the_same_id_takes_the_next_name),
-      TEST(test_emit_makes_an_id),
-      TEST(test_emit_warns_of_what_the_relay_would_set_aside),
-      TEST(test_emit_refuses_what_is_no_event),
-      TEST(test_routes_answer_with_the_operations),
-      TEST(test_a_pause_is_kept_and_ends_once),
-      TEST(test_a_pause_that_cannot_be_kept_is_none),
-      TEST(test_routes_refuse_in_words),
-      TEST(test_readyz_says_that_it_drains),
-      TEST(test_every_status_has_its_http_code),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 /* The command line of `busbridge` and the reading of answers: admin/ is no library, so its files are taken in here. */
 #include "admin/answer.c"
 #include "admin/options.c"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 static char complaint[1024];
 void complain(const struct admin *a, const char *fmt, ...) {
@@ -55,8 +50,9 @@ static enum status parse(const char *text, int *words, struct error *err) {
   return options_parse(&admin, rows, COUNT, split(text), argv, false, words, err);
 }
 
-static void test_options_and_words_in_any_order(void **state) {
-  (void)state;
+#define CASE(name) TEST_WITH(name, setup, NULL)
+
+CASE(test_options_and_words_in_any_order) {
   int words;
   assert_int_equal(parse("one --limit 3 two -f --type=dlq --timeout 2m -c file", &words, NULL), ST_OK);
   assert_int_equal(words, 2);
@@ -69,8 +65,7 @@ static void test_options_and_words_in_any_order(void **state) {
   assert_string_equal(admin.config, "file");
 }
 
-static void test_letters_may_stand_together(void **state) {
-  (void)state;
+CASE(test_letters_may_stand_together) {
   int words;
   assert_int_equal(parse("-vfn12 - -- -x", &words, NULL), ST_OK);
   assert_true(force && admin.verbose);
@@ -80,8 +75,7 @@ static void test_letters_may_stand_together(void **state) {
   assert_string_equal(argv[1], "-x");
 }
 
-static void test_overrides_add_up(void **state) {
-  (void)state;
+CASE(test_overrides_add_up) {
   int words;
   assert_int_equal(parse("-X a=b --set=c=d", &words, NULL), ST_OK);
   assert_int_equal(admin.override_count, 2);
@@ -92,8 +86,7 @@ static void test_overrides_add_up(void **state) {
   assert_int_equal(parse("-X a=b", &words, &err), ST_INVALID);
 }
 
-static void test_wrong_ones_are_explained(void **state) {
-  (void)state;
+CASE(test_wrong_ones_are_explained) {
   static const struct {
     const char *line, *text;
   } wrong[] = {{"--limt 3", "did you mean --limit?"},
@@ -115,8 +108,7 @@ static void test_wrong_ones_are_explained(void **state) {
   }
 }
 
-static void test_parsing_stops_at_the_command(void **state) {
-  (void)state;
+CASE(test_parsing_stops_at_the_command) {
   int words;
   int argc = split("-v list --limit 3");
   assert_int_equal(options_parse(&admin, NULL, 0, argc, argv, true, &words, NULL), ST_OK);
@@ -130,8 +122,7 @@ static const struct command command = {.name = "list",
                                        .description = "Lists.",
                                        .usage_code = CODE_USAGE};
 
-static void test_help_opens_with_examples_and_has_all_options(void **state) {
-  (void)state;
+CASE(test_help_opens_with_examples_and_has_all_options) {
   int words, code = -1;
   assert_false(options_take(&admin, &command, rows, COUNT, split("--help"), argv, 0, 0, &words, &code));
   assert_int_equal(code, CODE_OK);
@@ -142,8 +133,7 @@ static void test_help_opens_with_examples_and_has_all_options(void **state) {
   buffer_release(&admin.out);
 }
 
-static void test_the_number_of_words_is_checked(void **state) {
-  (void)state;
+CASE(test_the_number_of_words_is_checked) {
   int words, code = -1;
   assert_false(options_take(&admin, &command, rows, COUNT, split("too many"), argv, 0, 1, &words, &code));
   assert_int_equal(code, CODE_USAGE);
@@ -154,8 +144,7 @@ static void test_the_number_of_words_is_checked(void **state) {
   assert_true(options_take(&admin, &command, rows, COUNT, split("one"), argv, 0, 1, &words, &code));
 }
 
-static void test_answers_of_other_releases_are_read_as_far_as_they_go(void **state) {
-  (void)state;
+CASE(test_answers_of_other_releases_are_read_as_far_as_they_go) {
   struct json_doc doc = {0};
   struct buffer text = {0};
   assert_int_equal(answer_scan(&doc,
@@ -188,18 +177,4 @@ static void test_answers_of_other_releases_are_read_as_far_as_they_go(void **sta
   assert_non_null(strstr(err.text, "The answer cannot be read"));
   json_doc_release(&doc);
   buffer_release(&text);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_options_and_words_in_any_order, setup),
-      cmocka_unit_test_setup(test_letters_may_stand_together, setup),
-      cmocka_unit_test_setup(test_overrides_add_up, setup),
-      cmocka_unit_test_setup(test_wrong_ones_are_explained, setup),
-      cmocka_unit_test_setup(test_parsing_stops_at_the_command, setup),
-      cmocka_unit_test_setup(test_help_opens_with_examples_and_has_all_options, setup),
-      cmocka_unit_test_setup(test_the_number_of_words_is_checked, setup),
-      cmocka_unit_test_setup(test_answers_of_other_releases_are_read_as_far_as_they_go, setup),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,18 +4,13 @@
 #define TESTS_UNIT_PLACE_H
 
 #include "bridge/base/durable.h"
+#include "tests/support/test.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 struct place {
   char root[256];

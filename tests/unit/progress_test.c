@@ -1,11 +1,7 @@
 #include "bridge/base/progress.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static int64_t now_ns;
 static int64_t read_mono(void *ctx) {
@@ -32,8 +28,7 @@ static void take(struct pipe_ends *p, char *text, size_t size) {
   close(p->in);
 }
 
-static void test_quick_work_leaves_no_trace(void **state) {
-  (void)state;
+TEST(test_quick_work_leaves_no_trace) {
   struct pipe_ends p = open_pipe();
   struct progress bar;
   char text[1000];
@@ -46,8 +41,7 @@ static void test_quick_work_leaves_no_trace(void **state) {
   assert_string_equal(text, "");
 }
 
-static void test_a_bar_is_redrawn_and_taken_away(void **state) {
-  (void)state;
+TEST(test_a_bar_is_redrawn_and_taken_away) {
   struct pipe_ends p = open_pipe();
   struct progress bar;
   char text[1000];
@@ -63,8 +57,7 @@ static void test_a_bar_is_redrawn_and_taken_away(void **state) {
   assert_string_equal(text, "\rflush [======>                 ] 1,000 of 4,000, 1,000/s, 3s left\x1b[K\r\x1b[K");
 }
 
-static void test_elsewhere_a_line_every_ten_seconds(void **state) {
-  (void)state;
+TEST(test_elsewhere_a_line_every_ten_seconds) {
   struct pipe_ends p = open_pipe();
   struct progress bar;
   char text[1000];
@@ -79,8 +72,7 @@ static void test_elsewhere_a_line_every_ten_seconds(void **state) {
   assert_string_equal(text, "flush 100 of 1,000, 10/s, 1m 30s left\nflush 200 of 1,000, 10/s, 1m 20s left\n");
 }
 
-static void test_unknown_totals_and_late_arrivals(void **state) {
-  (void)state;
+TEST(test_unknown_totals_and_late_arrivals) {
   struct progress bar = {.what = "flush", .clock = &fake};
   struct buffer out = {0};
   progress_line(&bar, 7, 0, 80, &out);
@@ -92,14 +84,4 @@ static void test_unknown_totals_and_late_arrivals(void **state) {
   progress_line(&bar, 1, 10, 40, &out); /* too narrow for a bar */
   assert_string_equal(buffer_z(&out), "flush 1 of 10");
   buffer_release(&out);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_quick_work_leaves_no_trace),
-      cmocka_unit_test(test_a_bar_is_redrawn_and_taken_away),
-      cmocka_unit_test(test_elsewhere_a_line_every_ten_seconds),
-      cmocka_unit_test(test_unknown_totals_and_late_arrivals),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,7 +199,7 @@ static bool is_chosen(size_t i, unsigned call, rd_kafka_resp_err_t code, bool al
   return calls[call].api == API_PRODUCE && kafka_fault_of(code) == KAFKA_RECORD_REFUSED ? true : i % 36 == call * 4;
 }
 
-static void every_code_at_every_call_is_survived_and_only_a_refused_record_is_charged(void **state) {
+TEST_WITH(every_code_at_every_call_is_survived_and_only_a_refused_record_is_charged, setup, teardown) {
   struct world *w = *state;
   const char *full = getenv("BUSBRIDGE_FULL");
   bool all = full && *full == '1';
@@ -213,12 +213,4 @@ static void every_code_at_every_call_is_survived_and_only_a_refused_record_is_ch
       if (all) try_code(w, call, list[i].code, 5);
     }
   printf("%u trials\n", w->trials);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(every_code_at_every_call_is_survived_and_only_a_refused_record_is_charged, setup,
-                                      teardown),
-  };
-  return cmocka_run_group_tests_name("relay_codes", tests, NULL, NULL);
 }

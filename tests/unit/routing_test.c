@@ -1,12 +1,7 @@
 /* routing_test.c - names to topic and key, settings that are refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/routing/routing.h"
+#include "tests/support/test.h"
 
 struct bench {
   struct routing *routing;
@@ -55,7 +50,9 @@ static enum reason route(struct bench *b, struct span name, const char *payload)
 
 /* ---- names ----------------------------------------------------------------------------------------------------- */
 
-static void the_contracts_names_become_canonical(void **state) {
+#define CASE(name) TEST_WITH(name, set_up, tear_down)
+
+CASE(the_contracts_names_become_canonical) {
   struct bench *b = *state;
   static const char *const rows[][2] = {
       {"EpisodeCreated", "episode.created"},
@@ -100,7 +97,7 @@ static void the_contracts_names_become_canonical(void **state) {
   assert_span(routing_canonical(b->routing, SPAN("\x01 what ever")), "\x01 what ever");
 }
 
-static void users_aliases_come_first(void **state) {
+CASE(users_aliases_come_first) {
   struct bench *b = *state;
   struct routing_config config = defaults();
   config.aliases = SPAN("PlotSaved=episode.kept  EpisodeGone=episode.gone,plot.validated=plot.proved");
@@ -116,7 +113,7 @@ static void users_aliases_come_first(void **state) {
   assert_span(b->route.name, "plot.updated");
 }
 
-static void names_of_another_form_are_refused(void **state) {
+CASE(names_of_another_form_are_refused) {
   struct bench *b = *state;
   static const struct span names[] = {
       SPAN("plot"),          SPAN("plot."),     SPAN(".updated"),    SPAN("Plot.updated"), SPAN("plot.Upd"),
@@ -137,7 +134,7 @@ static void names_of_another_form_are_refused(void **state) {
   assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL), REASON_BAD_NAME);
 }
 
-static void a_refused_name_cannot_harm_a_terminal(void **state) {
+CASE(a_refused_name_cannot_harm_a_terminal) {
   struct bench *b = *state;
   open_with(b, defaults());
   assert_int_equal(route(b, SPAN("a\x1b[2J\n\x7f\xc2\x9b\xe6\x97\xa5\xc2\xa9"), "{}"), REASON_BAD_NAME);
@@ -155,7 +152,7 @@ static void a_refused_name_cannot_harm_a_terminal(void **state) {
   buffer_release(&name);
 }
 
-static void unlisted_namespaces_are_refused_with_the_nearest(void **state) {
+CASE(unlisted_namespaces_are_refused_with_the_nearest) {
   struct bench *b = *state;
   struct routing_config config = defaults();
   config.namespaces = SPAN("episode,plot quality");
@@ -177,7 +174,7 @@ static void unlisted_namespaces_are_refused_with_the_nearest(void **state) {
 
 /* ---- keys ------------------------------------------------------------------------------------------------------ */
 
-static void the_key_is_the_first_field_that_is_there(void **state) {
+CASE(the_key_is_the_first_field_that_is_there) {
   struct bench *b = *state;
   static const struct {
     const char *name, *payload, *key;
@@ -207,7 +204,7 @@ static void the_key_is_the_first_field_that_is_there(void **state) {
   }
 }
 
-static void users_keys_replace_a_namespaces_own(void **state) {
+CASE(users_keys_replace_a_namespaces_own) {
   struct bench *b = *state;
   struct routing_config config = defaults();
   config.keys = SPAN(" episode=title,,number\tusecase=usecase_name\nplot= ");
@@ -224,7 +221,7 @@ static void users_keys_replace_a_namespaces_own(void **state) {
 
 /* ---- topics and settings --------------------------------------------------------------------------------------- */
 
-static void namespaces_may_share_a_topic(void **state) {
+CASE(namespaces_may_share_a_topic) {
   struct bench *b = *state;
   struct routing_config config = defaults();
   config.topic = SPAN("all.Events_1");
@@ -235,7 +232,7 @@ static void namespaces_may_share_a_topic(void **state) {
   assert_int_equal(b->route.topic, 0);
 }
 
-static void a_template_may_name_the_namespace_anywhere(void **state) {
+CASE(a_template_may_name_the_namespace_anywhere) {
   struct bench *b = *state;
   struct routing_config config = defaults();
   config.topic = SPAN("p-{namespace}.{namespace}");
@@ -247,7 +244,7 @@ static void a_template_may_name_the_namespace_anywhere(void **state) {
   assert_string_equal(routing_topic_name(b->routing, 9), "p-h.h");
 }
 
-static void wrong_settings_are_refused_by_name(void **state) {
+CASE(wrong_settings_are_refused_by_name) {
   struct bench *b = *state;
   static const struct {
     const char *namespaces, *topic, *aliases, *keys, *message;
@@ -283,7 +280,7 @@ static void wrong_settings_are_refused_by_name(void **state) {
   }
 }
 
-static void a_topic_of_250_bytes_is_refused(void **state) {
+CASE(a_topic_of_250_bytes_is_refused) {
   struct bench *b = *state;
   char topic[250];
   memset(topic, 't', sizeof topic);
@@ -294,27 +291,6 @@ static void a_topic_of_250_bytes_is_refused(void **state) {
   open_with(b, config);
 }
 
-static void closing_nothing_is_fine(void **state) {
-  (void)state;
+TEST(closing_nothing_is_fine) {
   routing_close(NULL);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      T(the_contracts_names_become_canonical),
-      T(users_aliases_come_first),
-      T(names_of_another_form_are_refused),
-      T(a_refused_name_cannot_harm_a_terminal),
-      T(unlisted_namespaces_are_refused_with_the_nearest),
-      T(the_key_is_the_first_field_that_is_there),
-      T(users_keys_replace_a_namespaces_own),
-      T(namespaces_may_share_a_topic),
-      T(a_template_may_name_the_namespace_anywhere),
-      T(wrong_settings_are_refused_by_name),
-      T(a_topic_of_250_bytes_is_refused),
-      cmocka_unit_test(closing_nothing_is_fine),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,7 @@
 /* What `busbridge schema` answers: which there are, and what the relay would say of a payload. */
 #include "bridge/json/json.h"
 #include "bridge/service/schemas.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 struct run {
   struct settings *settings;
@@ -48,7 +44,9 @@ static const char *check(struct run *r, const char *event, const char *payload) 
   return buffer_z(&r->out);
 }
 
-static void all_are_listed_with_their_files(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(all_are_listed_with_their_files) {
   struct run *r = *state;
   assert_int_equal(schemas_list(r->schemas, &r->out, &r->err), ST_OK);
   assert_has(buffer_z(&r->out), "{\"event\": \"plot.updated\", \"fields\": 7, \"file\": \"schemas/plot/updated.avsc\", "
@@ -56,7 +54,7 @@ static void all_are_listed_with_their_files(void **state) {
   assert_string_equal(schemas_folder(r->schemas), SOURCE_ROOT "/schemas");
 }
 
-static void the_text_is_found_by_name_and_by_alias(void **state) {
+CASE(the_text_is_found_by_name_and_by_alias) {
   struct run *r = *state;
   assert_int_equal(schemas_text(r->schemas, SPAN("checked"), &r->out, &r->err), ST_OK);
   assert_has(buffer_z(&r->out), "\"name\": \"Checked\"");
@@ -66,7 +64,7 @@ static void the_text_is_found_by_name_and_by_alias(void **state) {
   assert_has(r->err.text, "did you mean plot.updated");
 }
 
-static void a_payload_is_judged_as_the_relay_would(void **state) {
+CASE(a_payload_is_judged_as_the_relay_would) {
   struct run *r = *state;
   const char *text = check(r, "episode.created", "{\"episode_id\": \"e\", \"title\": \"T\", \"episode_number\": 1}");
   assert_has(text, "\"schema\": \"schemas/episode/created.avsc\", \"own\": true, \"near\": null, \"fits\": true");
@@ -82,21 +80,10 @@ static void a_payload_is_judged_as_the_relay_would(void **state) {
   assert_has(check(r, "plot.updated", "{\"a\": 1,}"), "\"reason\": \"not_json\", \"error\": \"byte ");
 }
 
-static void a_folder_that_is_not_there_is_named(void **state) {
+CASE(a_folder_that_is_not_there_is_named) {
   struct run *r = *state;
   struct schemas *none = NULL;
   assert_int_equal(schemas_open(r->settings, "/nowhere", &none, &r->err), ST_NOT_FOUND);
   assert_has(r->err.text, "/nowhere");
   schemas_close(none);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(all_are_listed_with_their_files),
-      TEST(the_text_is_found_by_name_and_by_alias),
-      TEST(a_payload_is_judged_as_the_relay_would),
-      TEST(a_folder_that_is_not_there_is_named),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

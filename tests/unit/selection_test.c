@@ -1,11 +1,6 @@
 /* Which entries a request is about: what each filter takes and refuses, and what it matches. */
 #include "bridge/service/selection.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 #define HOUR INT64_C(3600000000)
 #define NOW (INT64_C(1785405600) * 1000000) /* 2026-07-30T10:00:00Z */
@@ -57,16 +52,16 @@ static bool takes(const struct entry_info *info) {
   return selection_matches(&selection, routing, info);
 }
 
-static void test_nothing_set_matches_everything(void **state) {
-  (void)state;
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(test_nothing_set_matches_everything) {
   struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), nameless = entry(PLACE_PENDING, "");
   assert_false(selection_narrows(&selection));
   assert_true(takes(&dead));
   assert_true(takes(&nameless));
 }
 
-static void test_type_chooses_the_place(void **state) {
-  (void)state;
+CASE(test_type_chooses_the_place) {
   struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), flat = entry(PLACE_FLAT, "plot.saved");
   set("type", "dlq");
   assert_false(selection_narrows(&selection));
@@ -80,8 +75,7 @@ static void test_type_chooses_the_place(void **state) {
   refused("type", "pendign", "did you mean pending?");
 }
 
-static void test_names_match_as_written_and_as_resolved(void **state) {
-  (void)state;
+CASE(test_names_match_as_written_and_as_resolved) {
   struct entry_info written = entry(PLACE_DLQ, "PlotSaved"), odd = entry(PLACE_DLQ, "Odd_Name"),
                     other = entry(PLACE_DLQ, "episode.created");
   const char *const patterns[] = {"PlotSaved", "plot.saved", "plot.*", "Plot*"};
@@ -100,8 +94,7 @@ static void test_names_match_as_written_and_as_resolved(void **state) {
   refused("name", "", "a name");
 }
 
-static void test_a_namespace_need_not_be_published(void **state) {
-  (void)state;
+CASE(test_a_namespace_need_not_be_published) {
   struct entry_info aliased = entry(PLACE_DLQ, "PlotSaved"), unknown = entry(PLACE_DLQ, "epsiode.created"),
                     undotted = entry(PLACE_DLQ, "plot"), similar = entry(PLACE_DLQ, "plots.saved");
   set("namespace", "plot");
@@ -122,8 +115,7 @@ static void test_a_namespace_need_not_be_published(void **state) {
   refused("namespace", "", "in front of the first dot");
 }
 
-static void test_reasons_are_known_words(void **state) {
-  (void)state;
+CASE(test_reasons_are_known_words) {
   struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), without = dead;
   dead.reason = SPAN("schema_mismatch");
   set("reason", "schema_mismatch");
@@ -142,8 +134,7 @@ static void test_reasons_are_known_words(void **state) {
 }
 
 /* Of its payload, as routing chooses it; of what has no route: none. */
-static void test_a_key_is_the_one_that_kafka_gets(void **state) {
-  (void)state;
+CASE(test_a_key_is_the_one_that_kafka_gets) {
   struct json_doc doc = {0};
   assert_int_equal(json_scan(&doc, SPAN("{\"payload\": {\"episode_id\": \"ep-\\u661f\"}}"), NULL), ST_OK);
   struct entry_info info = entry(PLACE_DLQ, "episode.created");
@@ -167,8 +158,7 @@ static void test_a_key_is_the_one_that_kafka_gets(void **state) {
   json_doc_release(&doc);
 }
 
-static void test_times_are_of_the_failure_or_of_the_arrival(void **state) {
-  (void)state;
+CASE(test_times_are_of_the_failure_or_of_the_arrival) {
   struct entry_info pending = entry(PLACE_FLAT, "plot.saved"), dead = entry(PLACE_DLQ, "plot.saved");
   dead.failed_us = NOW - 3 * HOUR;
   set("since", "90m");
@@ -184,8 +174,7 @@ static void test_times_are_of_the_failure_or_of_the_arrival(void **state) {
   assert_false(takes(&pending));
 }
 
-static void test_both_ends_are_included(void **state) {
-  (void)state;
+CASE(test_both_ends_are_included) {
   struct entry_info info = entry(PLACE_FLAT, "plot.saved");
   set("since", "2026-07-30T09:00:00Z");
   set("until", "2026-07-30T09:00:00+00:00");
@@ -202,8 +191,7 @@ static void since_is(const char *value, int64_t us) {
   if (selection.since_us != us) fail_msg("%s: off by %lld us", value, (long long)(selection.since_us - us));
 }
 
-static void test_times_may_be_short_and_without_a_zone_are_local(void **state) {
-  (void)state;
+CASE(test_times_may_be_short_and_without_a_zone_are_local) {
   setenv("TZ", "JST-9", 1);
   since_is("2026-07-30T19:00:00", NOW);
   since_is("2026-07-30 19:00", NOW);
@@ -232,8 +220,7 @@ static void test_times_may_be_short_and_without_a_zone_are_local(void **state) {
   refused("older-than", "2026-07-30", "an age such as");
 }
 
-static void test_words_are_known_with_both_dashes(void **state) {
-  (void)state;
+CASE(test_words_are_known_with_both_dashes) {
   assert_true(selection_knows("older-than") && selection_knows("older_than") && selection_knows("key"));
   assert_false(selection_knows("older") || selection_knows("limit") || selection_knows(""));
   struct span rest = SPAN(SELECTION_TYPE " " SELECTION_FILTERS), word;
@@ -245,8 +232,7 @@ static void test_words_are_known_with_both_dashes(void **state) {
   refused("limit", "5", "There is no filter limit");
 }
 
-static void test_words_say_it_again_on_one_line(void **state) {
-  (void)state;
+CASE(test_words_say_it_again_on_one_line) {
   struct buffer words = {0};
   selection_words(&selection, &words);
   assert_string_equal(buffer_z(&words), "type=all");
@@ -259,21 +245,4 @@ static void test_words_say_it_again_on_one_line(void **state) {
   assert_string_equal(buffer_z(&words),
                       "type=dlq key=\"a \\\"b\\\"\\n\" reason=schema_* since=2026-07-30T09:00:00.000000+00:00");
   buffer_release(&words);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_nothing_set_matches_everything, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_type_chooses_the_place, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_names_match_as_written_and_as_resolved, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_namespace_need_not_be_published, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_reasons_are_known_words, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_key_is_the_one_that_kafka_gets, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_times_are_of_the_failure_or_of_the_arrival, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_both_ends_are_included, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_times_may_be_short_and_without_a_zone_are_local, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_words_are_known_with_both_dashes, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_words_say_it_again_on_one_line, setup, teardown),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,9 @@ static const char *health(struct world *w, bool detailed) {
   return buffer_z(&w->json);
 }
 
-static void a_flush_publishes_and_the_figures_tell(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_flush_publishes_and_the_figures_tell) {
   struct world *w = *state;
   open_relay(w, NULL, "off", false);
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
@@ -142,7 +144,7 @@ static bool there(struct world *w, const char *file) {
   return access(path, F_OK) == 0;
 }
 
-static void the_background_relays_what_is_replayed(void **state) {
+CASE(the_background_relays_what_is_replayed) {
   struct world *w = *state;
   open_relay(w, NULL, "off", true);
   emit(w, "episode.published", "{}", "a-1"); /* episode_id is missing */
@@ -162,7 +164,7 @@ static void the_background_relays_what_is_replayed(void **state) {
   }
 }
 
-static void a_broker_that_is_away_is_never_green(void **state) {
+CASE(a_broker_that_is_away_is_never_green) {
   struct world *w = *state;
   open_relay(w, NOBODY, "redis://127.0.0.1:1/0", true);
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
@@ -187,7 +189,7 @@ static void a_broker_that_is_away_is_never_green(void **state) {
   assert_int_equal(service_replay(w->service, &request, &w->json, &w->err), ST_UNAVAILABLE);
 }
 
-static void a_pause_holds_everything_and_a_flush_is_refused(void **state) {
+CASE(a_pause_holds_everything_and_a_flush_is_refused) {
   struct world *w = *state;
   const struct caller root = {0};
   open_relay(w, NULL, "off", true);
@@ -208,15 +210,4 @@ static void a_pause_holds_everything_and_a_flush_is_refused(void **state) {
     usleep(10000);
   }
   assert_has(health(w, false), "\"paused\": null");
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(a_flush_publishes_and_the_figures_tell),
-      TEST(the_background_relays_what_is_replayed),
-      TEST(a_pause_holds_everything_and_a_flush_is_refused),
-      TEST(a_broker_that_is_away_is_never_green),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

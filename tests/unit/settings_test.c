@@ -1,12 +1,9 @@
 #include "bridge/settings/settings_private.h"
+#include "tests/support/test.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 /* One load: what went in, and what came out. */
 struct run {
@@ -78,7 +75,9 @@ static void assert_refused(struct run *r, const char *text) {
 
 #define ENV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static void defaults_hold_without_any_source(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(defaults_hold_without_any_source) {
   struct run *r = *state;
   load(r, NULL, NULL, NULL);
   assert_ok(r);
@@ -95,7 +94,7 @@ static void defaults_hold_without_any_source(void **state) {
   assert_int_equal(r->warnings.len, 0);
 }
 
-static void bootstrap_servers_have_a_default_until_they_are_set(void **state) {
+CASE(bootstrap_servers_have_a_default_until_they_are_set) {
   struct run *r = *state;
   const char *key, *value;
   load(r, NULL, NULL, NULL);
@@ -109,7 +108,7 @@ static void bootstrap_servers_have_a_default_until_they_are_set(void **state) {
   assert_false(settings_kafka(r->s, 1, &key, &value));
 }
 
-static void file_environment_and_override_rise(void **state) {
+CASE(file_environment_and_override_rise) {
   struct run *r = *state;
   char expected[200];
   load(r, "# a comment\n\nflush.interval = 10s\nredis.ttl=1d\n  log.level =  debug  \r\n",
@@ -124,7 +123,7 @@ static void file_environment_and_override_rise(void **state) {
   assert_string_equal(setting_source(r->s, SETTING_LOG_LEVEL), expected);
 }
 
-static void value_is_everything_after_the_first_equals_sign(void **state) {
+CASE(value_is_everything_after_the_first_equals_sign) {
   struct run *r = *state;
   load(r, "routing.aliases = a.b=c.d  \"x\" # y\nredis.prefix =\n", NULL, NULL);
   assert_ok(r);
@@ -132,7 +131,7 @@ static void value_is_everything_after_the_first_equals_sign(void **state) {
   assert_string_equal(setting_text(r->s, SETTING_REDIS_PREFIX), "");
 }
 
-static void a_long_line_is_one_value(void **state) {
+CASE(a_long_line_is_one_value) {
   struct run *r = *state;
   struct buffer text = {0};
   buffer_add_z(&text, "\xEF\xBB\xBFrouting.aliases = ");
@@ -144,7 +143,7 @@ static void a_long_line_is_one_value(void **state) {
   assert_int_equal(strlen(setting_text(r->s, SETTING_ROUTING_ALIASES)), 20001);
 }
 
-static void every_unit_is_understood(void **state) {
+CASE(every_unit_is_understood) {
   struct run *r = *state;
   static const struct {
     const char *x;
@@ -187,7 +186,7 @@ static void every_unit_is_understood(void **state) {
   }
 }
 
-static void refusals_say_where_and_what_is_allowed(void **state) {
+CASE(refusals_say_where_and_what_is_allowed) {
   struct run *r = *state;
   static const struct {
     const char *file, *x, *text;
@@ -235,7 +234,7 @@ static void refusals_say_where_and_what_is_allowed(void **state) {
   }
 }
 
-static void what_comes_later_is_known_and_refused(void **state) {
+CASE(what_comes_later_is_known_and_refused) {
   struct run *r = *state;
   load(r, NULL, ENV("BUSBRIDGE_ENCODING_FRAMING=confluent"), NULL);
   assert_refused(r, "BUSBRIDGE_ENCODING_FRAMING=confluent: confluent is not there yet: this release does auto, "
@@ -246,7 +245,7 @@ static void what_comes_later_is_known_and_refused(void **state) {
   assert_ok(r);
 }
 
-static void a_secret_is_not_shown(void **state) {
+CASE(a_secret_is_not_shown) {
   struct run *r = *state;
   load(r, NULL, ENV("BUSBRIDGE_REDIS_URL=hunter2\xFF"), NULL);
   assert_refused(r, "BUSBRIDGE_REDIS_URL: the value is not UTF-8 text");
@@ -254,7 +253,7 @@ static void a_secret_is_not_shown(void **state) {
   assert_refused(r, "-X kafka.sasl.password: the value is not UTF-8 text");
 }
 
-static void a_value_may_come_from_a_file(void **state) {
+CASE(a_value_may_come_from_a_file) {
   struct run *r = *state;
   char secret[200], link[200], text[600];
   const char *key, *value;
@@ -282,7 +281,7 @@ static void a_value_may_come_from_a_file(void **state) {
 }
 
 /* As <(...) of a shell gives it. */
-static void a_value_may_come_out_of_a_pipe(void **state) {
+CASE(a_value_may_come_out_of_a_pipe) {
   struct run *r = *state;
   int ends[2];
   char text[100];
@@ -296,7 +295,7 @@ static void a_value_may_come_out_of_a_pipe(void **state) {
   assert_string_equal(setting_text(r->s, SETTING_REDIS_PREFIX), "piped");
 }
 
-static void a_secret_of_a_file_is_there_and_for_few(void **state) {
+CASE(a_secret_of_a_file_is_there_and_for_few) {
   struct run *r = *state;
   char secret[200], text[600], expected[600];
   snprintf(secret, sizeof secret, "%s/secret", r->folder);
@@ -323,7 +322,7 @@ static void a_secret_of_a_file_is_there_and_for_few(void **state) {
   }
 }
 
-static void an_unreadable_secret_names_key_path_and_reason(void **state) {
+CASE(an_unreadable_secret_names_key_path_and_reason) {
   struct run *r = *state;
   assert_int_equal(load(r, "redis.url_file = /nonexistent/secret\n", NULL, NULL), ST_NOT_FOUND);
   char expected[300];
@@ -338,7 +337,7 @@ static void an_unreadable_secret_names_key_path_and_reason(void **state) {
   assert_int_equal(load(r, NULL, NULL, "redis.url_file=/dev/zero"), ST_TOO_LARGE);
 }
 
-static void a_missing_file_is_an_error(void **state) {
+CASE(a_missing_file_is_an_error) {
   struct run *r = *state;
   struct settings_sources from = {.file = "/nonexistent/busbridge.conf"};
   struct settings *s = NULL;
@@ -347,7 +346,7 @@ static void a_missing_file_is_an_error(void **state) {
   assert_int_equal(settings_load(&from, &s, NULL, NULL), ST_NOT_FOUND);
 }
 
-static void kafka_pairs_are_verbatim_sorted_and_the_last_wins(void **state) {
+CASE(kafka_pairs_are_verbatim_sorted_and_the_last_wins) {
   struct run *r = *state;
   const char *key, *value;
   struct buffer all = {0};
@@ -366,7 +365,7 @@ static void kafka_pairs_are_verbatim_sorted_and_the_last_wins(void **state) {
   assert_int_equal(count, 41);
 }
 
-static void unknown_variables_warn_and_injected_ones_are_ignored(void **state) {
+CASE(unknown_variables_warn_and_injected_ones_are_ignored) {
   struct run *r = *state;
   load(r, NULL,
        ENV("BUSBRIDGE_SERVICE_HOST=10.0.0.1", "BUSBRIDGE_SERVICE_PORT=80", "BUSBRIDGE_SERVICE_PORT_HTTP=80",
@@ -383,7 +382,7 @@ static void unknown_variables_warn_and_injected_ones_are_ignored(void **state) {
                       "BUSBRIDGE_QUUXQUUX: no such setting, ignored\n");
 }
 
-static void the_old_buses_switch_is_heard_below_our_own(void **state) {
+CASE(the_old_buses_switch_is_heard_below_our_own) {
   struct run *r = *state;
   const char *noveler = "NOVELER_DISABLE_BACKGROUND_FLUSH=1";
   load(r, "flush.background = true\n", ENV(noveler), NULL);
@@ -397,7 +396,7 @@ static void the_old_buses_switch_is_heard_below_our_own(void **state) {
   assert_true(setting_bool(r->s, SETTING_FLUSH_BACKGROUND));
 }
 
-static void a_key_set_twice_in_one_file_is_warned_about(void **state) {
+CASE(a_key_set_twice_in_one_file_is_warned_about) {
   struct run *r = *state;
   char expected[300];
   load(r, "dlq.max_attempts = 6\n#\ndlq.max_attempts = 7\n", NULL, NULL);
@@ -407,7 +406,7 @@ static void a_key_set_twice_in_one_file_is_warned_about(void **state) {
   assert_string_equal(buffer_z(&r->warnings), expected);
 }
 
-static void changes_a_reload_may_not_make_are_named(void **state) {
+CASE(changes_a_reload_may_not_make_are_named) {
   struct run *r = *state;
   load(r, "kafka.acks = 1\nkafka.linger.ms = 5\nredis.ttl = 24h\n", NULL, NULL);
   struct settings *old = r->s;
@@ -434,8 +433,7 @@ static size_t widest(struct span text) {
   return most;
 }
 
-static void help_names_every_key_and_keeps_to_the_width(void **state) {
-  (void)state;
+TEST(help_names_every_key_and_keeps_to_the_width) {
   static const int widths[] = {40, 80, 100, 0, 200};
   for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
     struct buffer out = {0};
@@ -455,8 +453,7 @@ static void help_names_every_key_and_keeps_to_the_width(void **state) {
   buffer_release(&out);
 }
 
-static void mdoc_lists_every_key(void **state) {
-  (void)state;
+TEST(mdoc_lists_every_key) {
   struct buffer out = {0};
   settings_mdoc(&out);
   for (int i = 0; i < SETTING_COUNT; i++) {
@@ -466,32 +463,4 @@ static void mdoc_lists_every_key(void **state) {
   }
   assert_true(widest(buffer_span(&out)) <= 80);
   buffer_release(&out);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(defaults_hold_without_any_source),
-      TEST(bootstrap_servers_have_a_default_until_they_are_set),
-      TEST(file_environment_and_override_rise),
-      TEST(value_is_everything_after_the_first_equals_sign),
-      TEST(a_long_line_is_one_value),
-      TEST(every_unit_is_understood),
-      TEST(refusals_say_where_and_what_is_allowed),
-      TEST(what_comes_later_is_known_and_refused),
-      TEST(a_secret_is_not_shown),
-      TEST(a_value_may_come_from_a_file),
-      TEST(a_value_may_come_out_of_a_pipe),
-      TEST(a_secret_of_a_file_is_there_and_for_few),
-      TEST(an_unreadable_secret_names_key_path_and_reason),
-      TEST(a_missing_file_is_an_error),
-      TEST(kafka_pairs_are_verbatim_sorted_and_the_last_wins),
-      TEST(unknown_variables_warn_and_injected_ones_are_ignored),
-      TEST(the_old_buses_switch_is_heard_below_our_own),
-      TEST(a_key_set_twice_in_one_file_is_warned_about),
-      TEST(changes_a_reload_may_not_make_are_named),
-      cmocka_unit_test(help_names_every_key_and_keeps_to_the_width),
-      cmocka_unit_test(mdoc_lists_every_key),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,7 +135,9 @@ static int fail_some(void *ctx, enum durable_op op, const char *name, bool after
   return f->calls++ < f->times ? EIO : 0;
 }
 
-static void a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position) {
   struct world *w = *state;
   assert_string_equal(manifests(w), "settled-0 batch-1");
   settle(w);
@@ -146,7 +148,7 @@ static void a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position(vo
 }
 
 /* The next start would not look at it again, and publish the entry a second time. */
-static void what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled(void **state) {
+CASE(what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled) {
   struct world *w = *state;
   struct failing f = {.op = DURABLE_UNLINK, .part = "", .times = 1000};
   w->r.stopping = true;
@@ -159,7 +161,7 @@ static void what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled(v
 }
 
 /* Written down before its manifest closes, whatever fails while that is done; the others go on. */
-static void one_entry_that_cannot_be_removed_is_set_aside_before_its_manifest_closes(void **state) {
+CASE(one_entry_that_cannot_be_removed_is_set_aside_before_its_manifest_closes) {
   struct world *w = *state;
   struct failing f = {.op = DURABLE_UNLINK, .part = "b.json", .times = 1000};
   durable_set_hook(fail_some, &f);
@@ -180,7 +182,7 @@ static int fail_the_list(void *ctx, enum durable_op op, const char *name, bool a
   return ENOSPC;
 }
 
-static void while_it_cannot_be_written_down_its_manifest_stays(void **state) {
+CASE(while_it_cannot_be_written_down_its_manifest_stays) {
   struct world *w = *state;
   struct failing f = {.calls = 0};
   w->r.stopping = true;
@@ -192,7 +194,7 @@ static void while_it_cannot_be_written_down_its_manifest_stays(void **state) {
 }
 
 /* Refused or dead, and it cannot be rewritten or moved: the count and the verdict are kept. */
-static void what_became_of_it_is_kept_where_it_cannot_be_written_into_it(void **state) {
+CASE(what_became_of_it_is_kept_where_it_cannot_be_written_into_it) {
   struct world *w = *state;
   struct failing f = {.op = DURABLE_RENAME, .part = "b.json", .times = 1000};
   w->items[1].outcome = OUTCOME_RETRY;
@@ -211,7 +213,7 @@ static void what_became_of_it_is_kept_where_it_cannot_be_written_into_it(void **
   assert_int_equal(e.event.attempts, 3);
 }
 
-static void a_disk_that_works_again_is_waited_for_and_no_longer_told(void **state) {
+CASE(a_disk_that_works_again_is_waited_for_and_no_longer_told) {
   struct world *w = *state;
   struct failing f = {.op = DURABLE_UNLINK, .part = "", .times = 4};
   durable_set_hook(fail_some, &f);
@@ -224,7 +226,7 @@ static void a_disk_that_works_again_is_waited_for_and_no_longer_told(void **stat
 }
 
 /* Each step of closing a batch fails once or twice, before or after it was made. */
-static void the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch(void **state) {
+CASE(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch) {
   struct world *w = *state;
   static const struct {
     enum durable_op op;
@@ -249,7 +251,7 @@ static void the_manifest_of_the_position_outlives_every_failure_of_closing_a_bat
 }
 
 /* The second fsync would say yes of what the first one lost. */
-static void after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run(void **state) {
+CASE(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run) {
   struct world *w = *state;
   struct failing f = {.op = DURABLE_FSYNC, .part = "", .times = 1};
   durable_set_hook(fail_some, &f);
@@ -262,7 +264,7 @@ static void after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run
   assert_string_equal(w->r.status.breakers[0].target, "outbox");
 }
 
-static void entries_that_another_worker_took_over_are_not_touched(void **state) {
+CASE(entries_that_another_worker_took_over_are_not_touched) {
   struct world *w = *state;
   put(w->box, ".busbridge/lock.new", "1 somebody-else\n");
   assert_int_equal(rename(path_of(w->box, ".busbridge/lock.new"), path_of(w->box, ".busbridge/lock")), 0);
@@ -281,7 +283,7 @@ static int take_over(void *ctx, enum durable_op op, const char *name, bool after
 }
 
 /* Between two entries of a chain: the first is out already. */
-static void a_dead_letter_is_not_moved_once_another_worker_took_over(void **state) {
+CASE(a_dead_letter_is_not_moved_once_another_worker_took_over) {
   struct world *w = *state;
   for (unsigned fate = OUTCOME_RETRY; fate <= OUTCOME_DEAD; fate++) {
     void *again = w;
@@ -298,21 +300,4 @@ static void a_dead_letter_is_not_moved_once_another_worker_took_over(void **stat
     assert_int_equal(files_in(w->box, "dlq"), 0);
     assert_string_equal(manifests(w), "settled-0 batch-1");
   }
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(a_batch_is_settled_and_its_manifest_stays_as_that_of_the_position),
-      TEST(what_cannot_be_removed_before_the_end_keeps_its_manifest_unsettled),
-      TEST(one_entry_that_cannot_be_removed_is_set_aside_before_its_manifest_closes),
-      TEST(while_it_cannot_be_written_down_its_manifest_stays),
-      TEST(what_became_of_it_is_kept_where_it_cannot_be_written_into_it),
-      TEST(a_disk_that_works_again_is_waited_for_and_no_longer_told),
-      TEST(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch),
-      TEST(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run),
-      TEST(entries_that_another_worker_took_over_are_not_touched),
-      TEST(a_dead_letter_is_not_moved_once_another_worker_took_over),
-  };
-  return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
 }

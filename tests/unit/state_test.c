@@ -19,7 +19,9 @@ static struct state *state_of(struct box *b, bool create) {
   return s;
 }
 
-static void the_id_is_made_once(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(the_id_is_made_once) {
   struct box *b = *state;
   char id[37];
   struct state *s = state_of(b, true);
@@ -37,7 +39,7 @@ static void the_id_is_made_once(void **state) {
   state_close(s);
 }
 
-static void opening_without_create_changes_nothing(void **state) {
+CASE(opening_without_create_changes_nothing) {
   struct box *b = *state;
   assert_int_equal(mkdir(path_of(b, "sub"), 0755), 0);
   struct state *s = NULL;
@@ -52,7 +54,7 @@ static void opening_without_create_changes_nothing(void **state) {
   state_close(s);
 }
 
-static void a_folder_without_id_is_fine_when_nothing_may_change(void **state) {
+CASE(a_folder_without_id_is_fine_when_nothing_may_change) {
   struct box *b = *state;
   assert_int_equal(unlink(path_of(b, ".busbridge/id")), 0);
   struct state *s = state_of(b, false);
@@ -60,7 +62,7 @@ static void a_folder_without_id_is_fine_when_nothing_may_change(void **state) {
   state_close(s);
 }
 
-static void a_renewed_id_is_another_and_whoever_locks_next_has_it(void **state) {
+CASE(a_renewed_id_is_another_and_whoever_locks_next_has_it) {
   struct box *b = *state;
   char was[37];
   struct state *s = state_of(b, true), *waiting = state_of(b, true);
@@ -76,7 +78,7 @@ static void a_renewed_id_is_another_and_whoever_locks_next_has_it(void **state) 
   state_close(waiting);
 }
 
-static void errors_name_the_folder_and_the_remedy(void **state) {
+CASE(errors_name_the_folder_and_the_remedy) {
   struct box *b = *state;
   struct state *s = NULL;
   char path[300];
@@ -95,7 +97,7 @@ static void errors_name_the_folder_and_the_remedy(void **state) {
   state_close(NULL);
 }
 
-static void a_folder_that_is_not_ours_to_write_is_denied(void **state) {
+CASE(a_folder_that_is_not_ours_to_write_is_denied) {
   struct box *b = *state;
   struct state *s = NULL;
   assert_int_equal(chmod(b->dir, 0555), 0);
@@ -109,7 +111,7 @@ static void a_folder_that_is_not_ours_to_write_is_denied(void **state) {
   assert_int_equal(chmod(b->dir, 0755), 0);
 }
 
-static void the_lock_is_for_one_and_says_who_holds_it(void **state) {
+CASE(the_lock_is_for_one_and_says_who_holds_it) {
   struct box *b = *state;
   struct state *one = state_of(b, true), *two = state_of(b, true);
   assert_int_equal(state_check(one, &b->err), ST_BUSY);
@@ -131,7 +133,7 @@ static void the_lock_is_for_one_and_says_who_holds_it(void **state) {
   state_close(two);
 }
 
-static void a_lock_whose_text_is_unknown_is_still_held(void **state) {
+CASE(a_lock_whose_text_is_unknown_is_still_held) {
   struct box *b = *state;
   struct state *s = state_of(b, true);
   put(b, ".busbridge/lock", "");
@@ -144,7 +146,7 @@ static void a_lock_whose_text_is_unknown_is_still_held(void **state) {
   state_close(s);
 }
 
-static void a_replaced_lock_is_not_ours_any_more(void **state) {
+CASE(a_replaced_lock_is_not_ours_any_more) {
   struct box *b = *state;
   struct state *one = state_of(b, true), *two = state_of(b, true);
   OK(state_lock(one, 0, &b->err));
@@ -165,7 +167,7 @@ static void lost_with(struct box *b, struct state *s, const char *words) {
   if (!strstr(b->err.text, words)) fail_msg("\"%s\" is not in: %s", words, b->err.text);
 }
 
-static void another_folder_in_the_place_of_the_outbox_has_not_our_lock(void **state) {
+CASE(another_folder_in_the_place_of_the_outbox_has_not_our_lock) {
   struct box *b = *state;
   char moved[300];
   struct state *s = state_of(b, true);
@@ -181,7 +183,7 @@ static void another_folder_in_the_place_of_the_outbox_has_not_our_lock(void **st
   state_close(s);
 }
 
-static void another_folder_of_state_or_none_has_not_our_lock(void **state) {
+CASE(another_folder_of_state_or_none_has_not_our_lock) {
   struct box *b = *state;
   struct state *s = state_of(b, true);
   OK(state_lock(s, 0, &b->err));
@@ -195,7 +197,7 @@ static void another_folder_of_state_or_none_has_not_our_lock(void **state) {
   state_close(s);
 }
 
-static void an_outbox_that_cannot_be_looked_at_is_not_said_to_be_lost(void **state) {
+CASE(an_outbox_that_cannot_be_looked_at_is_not_said_to_be_lost) {
   struct box *b = *state;
   struct state *s = state_of(b, true);
   OK(state_lock(s, 0, &b->err));
@@ -215,7 +217,7 @@ static void an_outbox_that_cannot_be_looked_at_is_not_said_to_be_lost(void **sta
   state_close(s);
 }
 
-static void tmp_is_made_again_when_it_goes_or_is_exchanged(void **state) {
+CASE(tmp_is_made_again_when_it_goes_or_is_exchanged) {
   struct box *b = *state;
   struct state *s = state_of(b, true);
   bool remade;
@@ -241,7 +243,7 @@ static void tmp_is_made_again_when_it_goes_or_is_exchanged(void **state) {
   state_close(s);
 }
 
-static void what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before(void **state) {
+CASE(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before) {
   struct box *b = *state;
   put(b, ".busbridge/tmp/1.tmp", "x");
   struct state *s = state_of(b, true);
@@ -267,7 +269,7 @@ static int fail_at(void *ctx, enum durable_op op, const char *name, bool after) 
   return !after && ++f->calls == f->at ? ENOSPC : 0;
 }
 
-static void any_failing_call_is_told_and_can_be_tried_again(void **state) {
+CASE(any_failing_call_is_told_and_can_be_tried_again) {
   struct box *b = *state;
   for (unsigned at = 1;; at++) {
     char sub[40];
@@ -287,26 +289,4 @@ static void any_failing_call_is_told_and_can_be_tried_again(void **state) {
     OK(state_lock(s, 0, &b->err));
     state_close(s);
   }
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(the_id_is_made_once),
-      TEST(opening_without_create_changes_nothing),
-      TEST(a_folder_without_id_is_fine_when_nothing_may_change),
-      TEST(a_renewed_id_is_another_and_whoever_locks_next_has_it),
-      TEST(errors_name_the_folder_and_the_remedy),
-      TEST(a_folder_that_is_not_ours_to_write_is_denied),
-      TEST(the_lock_is_for_one_and_says_who_holds_it),
-      TEST(a_lock_whose_text_is_unknown_is_still_held),
-      TEST(a_replaced_lock_is_not_ours_any_more),
-      TEST(another_folder_in_the_place_of_the_outbox_has_not_our_lock),
-      TEST(another_folder_of_state_or_none_has_not_our_lock),
-      TEST(an_outbox_that_cannot_be_looked_at_is_not_said_to_be_lost),
-      TEST(tmp_is_made_again_when_it_goes_or_is_exchanged),
-      TEST(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before),
-      TEST(any_failing_call_is_told_and_can_be_tried_again),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ static void run(struct box *b, uint64_t seed) {
   assert_true(c.arrived <= (int64_t)t.put);
 }
 
-static void it_adds_up_whatever_happens(void **state) {
+TEST(it_adds_up_whatever_happens) {
   for (uint64_t seed = 1; seed <= 4; seed++) {
     struct box *b = box_new("file");
     void *box = b;
@@ -124,7 +124,7 @@ static void it_adds_up_whatever_happens(void **state) {
   (void)state;
 }
 
-static void a_quiet_life_is_told_exactly(void **state) {
+TEST(a_quiet_life_is_told_exactly) {
   struct box *b = box_new("file");
   void *box = b;
   struct store_counts c;
@@ -151,10 +151,4 @@ static void a_quiet_life_is_told_exactly(void **state) {
   assert_int_equal(c.pending, 3);
   assert_int_equal(c.foreign, 1);
   box_free(&box);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_quiet_life_is_told_exactly),
-                                     cmocka_unit_test(it_adds_up_whatever_happens)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

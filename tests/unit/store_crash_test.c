@@ -157,28 +157,30 @@ static void check_done(struct box *b, bool said_done) {
   assert_int_equal(files_in(b, ".") + files_in(b, "sent") <= 1, 1);
 }
 
-static void retry_survives_every_fault(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(retry_survives_every_fault) {
   try_all(*state, make_pending, move_retry, check_retry);
 }
-static void dead_survives_every_fault(void **state) {
+CASE(dead_survives_every_fault) {
   try_all(*state, make_pending, move_dead, check_dead);
 }
-static void raw_dead_survives_every_fault(void **state) {
+CASE(raw_dead_survives_every_fault) {
   try_all(*state, make_broken, move_dead, check_raw);
 }
-static void replay_survives_every_fault(void **state) {
+CASE(replay_survives_every_fault) {
   try_all(*state, make_dead, move_replay, check_replay);
 }
-static void raw_replay_survives_every_fault(void **state) {
+CASE(raw_replay_survives_every_fault) {
   try_all(*state, make_raw, move_replay, check_raw_replay);
 }
-static void newer_replay_survives_every_fault(void **state) {
+CASE(newer_replay_survives_every_fault) {
   try_all(*state, make_newer, move_newer, check_newer);
 }
-static void emit_survives_every_fault(void **state) {
+CASE(emit_survives_every_fault) {
   try_all(*state, make_nothing, move_emit, check_emit);
 }
-static void done_survives_every_fault(void **state) {
+CASE(done_survives_every_fault) {
   struct box *b = *state;
   b->config.keep_sent = true;
   box_restart(b);
@@ -196,7 +198,7 @@ static enum status move_done_id(struct box *b) {
 }
 
 /* Else it would be published a second time while the first try to settle it is repeated. */
-static void what_could_not_be_settled_stays_in_hand_until_it_is(void **state) {
+CASE(what_could_not_be_settled_stays_in_hand_until_it_is) {
   struct box *b = *state;
   const struct {
     move_fn move;
@@ -225,7 +227,7 @@ static void what_could_not_be_settled_stays_in_hand_until_it_is(void **state) {
 }
 
 /* It was removed before a crash, but no sync made that durable: settled means that it cannot come back. */
-static void what_is_found_gone_is_synced_all_the_same(void **state) {
+CASE(what_is_found_gone_is_synced_all_the_same) {
   struct box *b = *state;
   struct fault f = {.at = 1000};
   enum settled how;
@@ -239,7 +241,7 @@ static void what_is_found_gone_is_synced_all_the_same(void **state) {
   assert_int_equal(f.calls, 1);
 }
 
-static void a_failing_sync_is_told_again_until_it_works(void **state) {
+CASE(a_failing_sync_is_told_again_until_it_works) {
   struct box *b = *state;
   struct fault f = {.mode = CRASH_BEFORE, .at = 1};
   make_pending(b);
@@ -307,7 +309,7 @@ static enum settled with_rival(struct box *b, unsigned deeds, unsigned at, bool 
   return how;
 }
 
-static void what_a_producer_puts_there_meanwhile_comes_back(void **state) {
+CASE(what_a_producer_puts_there_meanwhile_comes_back) {
   struct box *b = *state;
   make_pending(b);
   assert_int_equal(with_rival(b, REPLACE, 1, false), SETTLED_CHANGED);
@@ -317,7 +319,7 @@ static void what_a_producer_puts_there_meanwhile_comes_back(void **state) {
 }
 
 /* The worker ends where the producer's bytes lie in tmp, or just before. */
-static void what_a_producer_puts_there_comes_back_after_a_crash_too(void **state) {
+CASE(what_a_producer_puts_there_comes_back_after_a_crash_too) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BAD_NAME, 2);
   static const char *const places[] = {"a.json", "pending/a.json"};
@@ -342,7 +344,7 @@ static void what_a_producer_puts_there_comes_back_after_a_crash_too(void **state
   }
 }
 
-static void also_when_our_rewrite_was_removed_in_between(void **state) {
+CASE(also_when_our_rewrite_was_removed_in_between) {
   struct box *b = *state;
   make_pending(b);
   assert_int_equal(with_rival(b, REPLACE | REMOVE_AFTER, 1, false), SETTLED_CHANGED);
@@ -350,7 +352,7 @@ static void also_when_our_rewrite_was_removed_in_between(void **state) {
   assert_string_equal(box_take_some(b), "rival");
 }
 
-static void what_is_removed_meanwhile_is_not_brought_back(void **state) {
+CASE(what_is_removed_meanwhile_is_not_brought_back) {
   struct box *b = *state;
   make_pending(b);
   assert_int_equal(with_rival(b, REMOVE, 1, false), SETTLED_VANISHED);
@@ -364,7 +366,7 @@ static void what_is_removed_meanwhile_is_not_brought_back(void **state) {
   assert_int_equal(box_counts(b).pending, 0);
 }
 
-static void a_raw_move_of_the_wrong_file_is_taken_back(void **state) {
+CASE(a_raw_move_of_the_wrong_file_is_taken_back) {
   struct box *b = *state;
   make_broken(b);
   assert_int_equal(with_rival(b, REPLACE, 1, true), SETTLED_CHANGED);
@@ -373,7 +375,7 @@ static void a_raw_move_of_the_wrong_file_is_taken_back(void **state) {
 }
 
 /* A successor found the descriptor of the one that stopped, and used it. */
-static void a_raw_move_that_a_successor_finished_keeps_its_descriptor(void **state) {
+CASE(a_raw_move_that_a_successor_finished_keeps_its_descriptor) {
   struct box *b = *state;
   make_broken(b);
   assert_int_equal(with_rival(b, FINISH, 1, true), SETTLED_VANISHED);
@@ -382,7 +384,7 @@ static void a_raw_move_that_a_successor_finished_keeps_its_descriptor(void **sta
   assert_int_equal(box_list(b, LIST_DEAD, 0, NULL).last.raw, true);
 }
 
-static void a_file_system_without_exchange_gets_a_plain_rename_and_a_warning(void **state) {
+CASE(a_file_system_without_exchange_gets_a_plain_rename_and_a_warning) {
   struct box *b = *state;
   struct log *log;
   box_stop(b);
@@ -420,7 +422,7 @@ static enum status replay_with_rival(struct box *b, unsigned deeds, unsigned at)
   return st;
 }
 
-static void a_replay_that_meets_somebody_leaves_what_is_theirs(void **state) {
+CASE(a_replay_that_meets_somebody_leaves_what_is_theirs) {
   struct box *b = *state;
   make_dead(b);
   assert_int_equal(replay_with_rival(b, REPLACE, 2), ST_NOT_FOUND);
@@ -447,7 +449,7 @@ static int remove_tmp(void *ctx, enum durable_op op, const char *name, bool afte
   return 0;
 }
 
-static void a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry(void **state) {
+CASE(a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BAD_NAME, 2);
   enum settled how;
@@ -459,31 +461,4 @@ static void a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry(voi
   store_release(b->store, &b->refs[0]);
   store_rescan(b->store);
   assert_string_equal(box_take_all(b), "a");
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(retry_survives_every_fault),
-      TEST(dead_survives_every_fault),
-      TEST(raw_dead_survives_every_fault),
-      TEST(replay_survives_every_fault),
-      TEST(raw_replay_survives_every_fault),
-      TEST(newer_replay_survives_every_fault),
-      TEST(emit_survives_every_fault),
-      TEST(done_survives_every_fault),
-      TEST(what_could_not_be_settled_stays_in_hand_until_it_is),
-      TEST(what_is_found_gone_is_synced_all_the_same),
-      TEST(a_failing_sync_is_told_again_until_it_works),
-      TEST(what_a_producer_puts_there_meanwhile_comes_back),
-      TEST(what_a_producer_puts_there_comes_back_after_a_crash_too),
-      TEST(also_when_our_rewrite_was_removed_in_between),
-      TEST(what_is_removed_meanwhile_is_not_brought_back),
-      TEST(a_raw_move_of_the_wrong_file_is_taken_back),
-      TEST(a_raw_move_that_a_successor_finished_keeps_its_descriptor),
-      TEST(a_file_system_without_exchange_gets_a_plain_rename_and_a_warning),
-      TEST(a_replay_that_meets_somebody_leaves_what_is_theirs),
-      TEST(a_second_worker_emptying_tmp_does_not_look_like_a_vanished_entry),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

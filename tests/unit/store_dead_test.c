@@ -12,7 +12,9 @@ static void kill_entry(struct box *b, enum reason reason) {
   box_dead(b, &b->refs[0], reason);
 }
 
-static void the_dead_form_keeps_every_byte_and_adds_after_the_ten_keys(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(the_dead_form_keeps_every_byte_and_adds_after_the_ten_keys) {
   struct box *b = *state;
   put(b, "a.json",
       "{\"id\": \"a\",\"name\":\"x.y\",  \"payload\": {\"n\": 1.50, \"status\": \"pending\"}, \"created_at\": "
@@ -33,7 +35,7 @@ static void the_dead_form_keeps_every_byte_and_adds_after_the_ten_keys(void **st
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
-static void missing_keys_of_the_contract_are_added(void **state) {
+CASE(missing_keys_of_the_contract_are_added) {
   struct box *b = *state;
   struct failure why = {.reason = REASON_BAD_NAME, .attempts = 2, .failed_us = 0};
   enum settled how;
@@ -51,7 +53,7 @@ static void missing_keys_of_the_contract_are_added(void **state) {
                       "\"first_failed_at\": \"1970-01-01T00:00:00.000000+00:00\"}");
 }
 
-static void a_taken_name_gets_a_number(void **state) {
+CASE(a_taken_name_gets_a_number) {
   struct box *b = *state;
   for (int i = 0; i < 3; i++) {
     put_pending(b, "a");
@@ -71,7 +73,7 @@ static void a_taken_name_gets_a_number(void **state) {
 
 /* ---- raw ---- */
 
-static void what_is_no_json_goes_unread_beside_a_descriptor(void **state) {
+CASE(what_is_no_json_goes_unread_beside_a_descriptor) {
   struct box *b = *state;
   put(b, "a.json", "{\"id\": \"a\", \xff");
   set_mtime(b, "a.json", 1700000000, 5);
@@ -93,7 +95,7 @@ static void what_is_no_json_goes_unread_beside_a_descriptor(void **state) {
   assert_int_equal(box_counts(b).dead, 1);
 }
 
-static void a_raw_one_mended_by_hand_is_replayed_as_it_is_now(void **state) {
+CASE(a_raw_one_mended_by_hand_is_replayed_as_it_is_now) {
   struct box *b = *state;
   put(b, "a.json", "{\"id\": \"a\", ");
   kill_entry(b, REASON_NOT_JSON);
@@ -104,7 +106,7 @@ static void a_raw_one_mended_by_hand_is_replayed_as_it_is_now(void **state) {
   assert_int_equal(box_counts(b).dead, 0);
 }
 
-static void raw_names_are_free_as_a_pair(void **state) {
+CASE(raw_names_are_free_as_a_pair) {
   struct box *b = *state;
   put(b, "dlq/a.raw", "somebody's"), put(b, "dlq/a__1.json", "{\"id\": \"a\", \"inode\": 1, \"payload\": {}}");
   put(b, "dlq/a__2.json", "[]"), put(b, "dlq/a__3.json", "{\"inode\": 12, \"payload\": {\"x\": 1}}");
@@ -119,7 +121,7 @@ static void raw_names_are_free_as_a_pair(void **state) {
   assert_string_equal(text_of(b, "dlq/a.raw"), "somebody's");
 }
 
-static void a_descriptor_without_bytes_cannot_be_replayed(void **state) {
+CASE(a_descriptor_without_bytes_cannot_be_replayed) {
   struct box *b = *state;
   put(b, "a.json", "{");
   kill_entry(b, REASON_NOT_JSON);
@@ -152,7 +154,7 @@ static void dies_and_comes_back(struct box *b, const char *text, enum reason rea
   if (beside) assert_int_equal(unlink(path_of(b, "dlq/a.raw")), 0);
 }
 
-static void an_event_with_a_member_inode_and_no_payload_is_no_descriptor(void **state) {
+CASE(an_event_with_a_member_inode_and_no_payload_is_no_descriptor) {
   struct box *b = *state;
   const char *named = "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
                       "\"reason\": \"not_json\"}";
@@ -164,7 +166,7 @@ static void an_event_with_a_member_inode_and_no_payload_is_no_descriptor(void **
   }
 }
 
-static void a_raw_one_is_known_whatever_it_died_of(void **state) {
+CASE(a_raw_one_is_known_whatever_it_died_of) {
   struct box *b = *state;
   for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
     put(b, "a.json", "{");
@@ -176,7 +178,7 @@ static void a_raw_one_is_known_whatever_it_died_of(void **state) {
   }
 }
 
-static void an_inode_has_64_bits(void **state) {
+CASE(an_inode_has_64_bits) {
   struct box *b = *state;
   put(b, "dlq/a.json", "{\"name\": \"\", \"payload\": {}, \"inode\": 18446744073709551615, \"reason\": \"not_json\"}");
   put(b, "dlq/a.raw", "{");
@@ -191,7 +193,7 @@ static void an_inode_has_64_bits(void **state) {
   "\"original_error\": \"b\\u006fom\", \"attempt_count\": 4, \"first_failed_at\": \"2025-01-01T00:00:00+00:00\", "     \
   "\"last_failed_at\": \"2025-01-02T00:00:00+00:00\", \"metadata\": {}}"
 
-static void the_newer_form_is_listed_and_found(void **state) {
+CASE(the_newer_form_is_listed_and_found) {
   struct box *b = *state;
   put(b, "dlq/dlq_n-1.json", NEWER);
   struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
@@ -210,7 +212,7 @@ static void the_newer_form_is_listed_and_found(void **state) {
   assert_string_equal(box_find(b, LIST_DEAD, "n-", &total).ids, "n-1");
 }
 
-static void the_newer_form_is_replayed_as_a_flat_entry(void **state) {
+CASE(the_newer_form_is_replayed_as_a_flat_entry) {
   struct box *b = *state;
   put(b, "dlq/dlq_n-1.json", NEWER);
   OK(store_replay(b->store, PLACE_DLQ, "dlq_n-1.json", &b->err));
@@ -223,7 +225,7 @@ static void the_newer_form_is_replayed_as_a_flat_entry(void **state) {
   assert_string_equal(box_take_some(b), "n-1");
 }
 
-static void the_newer_form_without_a_usable_id_is_refused(void **state) {
+CASE(the_newer_form_without_a_usable_id_is_refused) {
   struct box *b = *state;
   put(b, "dlq/dlq_x.json",
       "{\"id\": \"../x\", \"message_name\": \"a.b\", \"payload\": {}, \"original_error\": \"\", "
@@ -246,7 +248,7 @@ static void put_newer(struct box *b, const char *path, const char *id) {
   put(b, path, text);
 }
 
-static void a_file_named_after_an_id_never_begins_with_a_dot(void **state) {
+CASE(a_file_named_after_an_id_never_begins_with_a_dot) {
   struct box *b = *state;
   char longest[EVENT_ID_MAX + 1], name[EVENT_ID_MAX + 10];
   memset(longest, '.', EVENT_ID_MAX);
@@ -263,7 +265,7 @@ static void a_file_named_after_an_id_never_begins_with_a_dot(void **state) {
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
-static void what_an_earlier_release_hid_is_a_dead_letter_again(void **state) {
+CASE(what_an_earlier_release_hid_is_a_dead_letter_again) {
   struct box *b = *state;
   uint64_t total;
   put_newer(b, ".hidden.json", ".hidden");
@@ -281,7 +283,7 @@ static void what_an_earlier_release_hid_is_a_dead_letter_again(void **state) {
 
 /* ---- replay of others ---- */
 
-static void a_replay_never_takes_a_name(void **state) {
+CASE(a_replay_never_takes_a_name) {
   struct box *b = *state;
   put_pending(b, "a");
   kill_entry(b, REASON_BAD_NAME);
@@ -297,7 +299,7 @@ static void a_replay_never_takes_a_name(void **state) {
   assert_int_equal(store_replay(b->store, PLACE_DLQ, "l.json", &b->err), ST_INVALID);
 }
 
-static void a_name_in_hand_is_busy_for_a_replay_onto_it(void **state) {
+CASE(a_name_in_hand_is_busy_for_a_replay_onto_it) {
   struct box *b = *state;
   put_pending(b, "a");
   kill_entry(b, REASON_BAD_NAME);
@@ -312,7 +314,7 @@ static void a_name_in_hand_is_busy_for_a_replay_onto_it(void **state) {
 
 /* ---- moves that a crash left half done ---- */
 
-static void a_dead_form_outside_dlq_is_moved_on_when_it_is_read(void **state) {
+CASE(a_dead_form_outside_dlq_is_moved_on_when_it_is_read) {
   struct box *b = *state;
   assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
   put(b, "a.json",
@@ -333,7 +335,7 @@ static void a_dead_form_outside_dlq_is_moved_on_when_it_is_read(void **state) {
   assert_int_equal(box_counts(b).dead, 3);
 }
 
-static void a_half_done_raw_move_uses_its_descriptor(void **state) {
+CASE(a_half_done_raw_move_uses_its_descriptor) {
   struct box *b = *state;
   put(b, "a.json", "{");
   kill_entry(b, REASON_NOT_JSON);
@@ -346,7 +348,7 @@ static void a_half_done_raw_move_uses_its_descriptor(void **state) {
 
 /* ---- sent/, inspect, find by id ---- */
 
-static void done_keeps_in_sent_and_sweeps_it_after_its_time(void **state) {
+CASE(done_keeps_in_sent_and_sweeps_it_after_its_time) {
   struct box *b = *state;
   struct test_clock clock;
   box_stop(b);
@@ -372,7 +374,7 @@ static void done_keeps_in_sent_and_sweeps_it_after_its_time(void **state) {
   box_start(b);
 }
 
-static void inspecting_changes_nothing_and_counts_the_folders(void **state) {
+CASE(inspecting_changes_nothing_and_counts_the_folders) {
   struct box *b = *state;
   struct store *inspect = NULL;
   struct state *s = NULL;
@@ -413,7 +415,7 @@ static void inspecting_changes_nothing_and_counts_the_folders(void **state) {
   state_close(s);
 }
 
-static void ids_are_searched_only_when_no_name_matches(void **state) {
+CASE(ids_are_searched_only_when_no_name_matches) {
   struct box *b = *state;
   uint64_t total;
   put_entry(b, "file.json", "inside", "pending", "2025-01-01T00:00:00");
@@ -445,7 +447,7 @@ static void ids_are_searched_only_when_no_name_matches(void **state) {
   assert_int_equal(l.count, 1);
 }
 
-static void settling_a_path_is_refused(void **state) {
+CASE(settling_a_path_is_refused) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_NONE, 1);
   enum settled how;
@@ -455,34 +457,4 @@ static void settling_a_path_is_refused(void **state) {
   assert_int_equal(store_retry(b->store, &ref, &why, &how, NULL), ST_INVALID);
   assert_int_equal(store_dead(b->store, &ref, &why, &how, NULL), ST_INVALID);
   store_release(b->store, &ref);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(the_dead_form_keeps_every_byte_and_adds_after_the_ten_keys),
-      TEST(missing_keys_of_the_contract_are_added),
-      TEST(a_taken_name_gets_a_number),
-      TEST(what_is_no_json_goes_unread_beside_a_descriptor),
-      TEST(a_raw_one_mended_by_hand_is_replayed_as_it_is_now),
-      TEST(raw_names_are_free_as_a_pair),
-      TEST(an_event_with_a_member_inode_and_no_payload_is_no_descriptor),
-      TEST(a_raw_one_is_known_whatever_it_died_of),
-      TEST(an_inode_has_64_bits),
-      TEST(a_descriptor_without_bytes_cannot_be_replayed),
-      TEST(the_newer_form_is_listed_and_found),
-      TEST(the_newer_form_is_replayed_as_a_flat_entry),
-      TEST(the_newer_form_without_a_usable_id_is_refused),
-      TEST(a_file_named_after_an_id_never_begins_with_a_dot),
-      TEST(what_an_earlier_release_hid_is_a_dead_letter_again),
-      TEST(a_replay_never_takes_a_name),
-      TEST(a_name_in_hand_is_busy_for_a_replay_onto_it),
-      TEST(a_dead_form_outside_dlq_is_moved_on_when_it_is_read),
-      TEST(a_half_done_raw_move_uses_its_descriptor),
-      TEST(done_keeps_in_sent_and_sweeps_it_after_its_time),
-      TEST(inspecting_changes_nothing_and_counts_the_folders),
-      TEST(ids_are_searched_only_when_no_name_matches),
-      TEST(settling_a_path_is_refused),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,19 +144,21 @@ static void check_done(struct box *b, bool said_done) {
   assert_true(mtime_of(b, "sent/a.json") == NS);
 }
 
-static void dead_survives_every_fault(void **state) {
+#define FAR(name) TEST_WITH(name, far_open, far_close)
+
+FAR(dead_survives_every_fault) {
   try_all_faults(*state, make_pending, move_dead, check_dead);
 }
-static void raw_dead_survives_every_fault(void **state) {
+FAR(raw_dead_survives_every_fault) {
   try_all_faults(*state, make_broken, move_dead, check_raw);
 }
-static void replay_survives_every_fault(void **state) {
+FAR(replay_survives_every_fault) {
   try_all_faults(*state, make_dead, move_replay, check_replay);
 }
-static void raw_replay_survives_every_fault(void **state) {
+FAR(raw_replay_survives_every_fault) {
   try_all_faults(*state, make_raw, move_replay, check_raw_replay);
 }
-static void done_survives_every_fault(void **state) {
+FAR(done_survives_every_fault) {
   struct box *b = *state;
   b->config.keep_sent = true;
   box_restart(b);
@@ -164,7 +166,7 @@ static void done_survives_every_fault(void **state) {
 }
 
 /* What a crash left of a copy, under a name nobody looks at, goes when it is old. */
-static void half_a_copy_is_no_letter(void **state) {
+FAR(half_a_copy_is_no_letter) {
   struct box *b = *state;
   struct test_clock clock;
   put(b, "dlq/.busbridge-1.0.00.tmp", "half");
@@ -180,7 +182,7 @@ static void half_a_copy_is_no_letter(void **state) {
   assert_int_equal(files_in(b, "dlq"), 0);
 }
 
-static void a_sparse_giant_keeps_its_holes(void **state) {
+FAR(a_sparse_giant_keeps_its_holes) {
   struct box *b = *state;
   struct stat st;
   int fd = open(path_of(b, "a.json"), O_WRONLY | O_CREAT | O_CLOEXEC, 0660);
@@ -201,7 +203,7 @@ static int near_open(void **state) {
   return 0;
 }
 
-static void all_moves_work_over_a_real_boundary(void **state) {
+FAR(all_moves_work_over_a_real_boundary) {
   struct box *b = *state;
   box_stop(b);
   b->config.keep_sent = true;
@@ -234,7 +236,9 @@ static void all_moves_work_over_a_real_boundary(void **state) {
   assert_true(exists(b, ".busbridge/tmp/home-1-1-0-x.json") && !exists(b, "x.json"));
 }
 
-static void pending_on_another_file_system_is_refused_with_the_remedy(void **state) {
+#define NEAR(name) TEST_WITH(name, near_open, box_free)
+
+NEAR(pending_on_another_file_system_is_refused_with_the_remedy) {
   struct box *b = *state;
   static const char *const folders[] = {"pending", ".busbridge/tmp"};
   assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
@@ -285,18 +289,5 @@ int main(void) {
     printf("SKIPPED: no right to mount a file system\n");
     return 77;
   }
-#define FAR(f) cmocka_unit_test_setup_teardown(f, far_open, far_close)
-#define NEAR(f) cmocka_unit_test_setup_teardown(f, near_open, box_free)
-  const struct CMUnitTest tests[] = {
-      FAR(dead_survives_every_fault),
-      FAR(raw_dead_survives_every_fault),
-      FAR(replay_survives_every_fault),
-      FAR(raw_replay_survives_every_fault),
-      FAR(done_survives_every_fault),
-      FAR(half_a_copy_is_no_letter),
-      FAR(a_sparse_giant_keeps_its_holes),
-      FAR(all_moves_work_over_a_real_boundary),
-      NEAR(pending_on_another_file_system_is_refused_with_the_remedy),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return tests_run();
 }

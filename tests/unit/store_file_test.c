@@ -18,7 +18,9 @@ static void rescan(struct box *b) {
 
 /* ---- what is an entry ---- */
 
-static void only_pending_ones_are_ours_and_others_stay_byte_for_byte(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(only_pending_ones_are_ours_and_others_stay_byte_for_byte) {
   struct box *b = *state;
   char before[2000];
   assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
@@ -54,7 +56,7 @@ static unsigned opened(int fd) {
   return n;
 }
 
-static void what_is_not_ours_is_parsed_once_until_it_changes(void **state) {
+CASE(what_is_not_ours_is_parsed_once_until_it_changes) {
   struct box *b = *state;
   put_entry(b, "a.json", "a", "dispatched", "2025-01-01T00:00:00");
   int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -71,7 +73,7 @@ static void what_is_not_ours_is_parsed_once_until_it_changes(void **state) {
   assert_string_equal(box_take_some(b), "a");
 }
 
-static void what_arrived_at_another_time_is_not_opened_for_a_list(void **state) {
+CASE(what_arrived_at_another_time_is_not_opened_for_a_list) {
   struct box *b = *state;
   struct box_listed l = {0};
   struct store_range from = {TIME_NONE, INT64_C(1000) * 1000000}, to = {INT64_C(1000) * 1000000, TIME_NONE};
@@ -94,7 +96,7 @@ static void what_arrived_at_another_time_is_not_opened_for_a_list(void **state) 
   close(fd);
 }
 
-static void files_that_are_not_ours_cannot_fill_the_window(void **state) {
+CASE(files_that_are_not_ours_cannot_fill_the_window) {
   struct box *b = *state;
   box_stop(b);
   b->config.window = 4;
@@ -115,7 +117,7 @@ static void files_that_are_not_ours_cannot_fill_the_window(void **state) {
   assert_int_equal(total, 1);
 }
 
-static void odd_files_are_left_alone_and_named_once(void **state) {
+CASE(odd_files_are_left_alone_and_named_once) {
   struct box *b = *state;
   struct log *log;
   box_stop(b);
@@ -152,7 +154,7 @@ static void odd_files_are_left_alone_and_named_once(void **state) {
   box_start(b);
 }
 
-static void odd_files_told_by_a_notice_are_left_alone_too(void **state) {
+CASE(odd_files_told_by_a_notice_are_left_alone_too) {
   struct box *b = *state;
   box_take_all(b);
   assert_int_equal(mkfifo(path_of(b, "fifo"), 0644), 0);
@@ -167,7 +169,7 @@ static void odd_files_told_by_a_notice_are_left_alone_too(void **state) {
   assert_int_equal(box_counts(b).pending, 1);
 }
 
-static void unreadable_files_are_counted_named_once_and_tried_again(void **state) {
+CASE(unreadable_files_are_counted_named_once_and_tried_again) {
   struct box *b = *state;
   struct log *log;
   bool root = geteuid() == 0;
@@ -201,7 +203,7 @@ static void unreadable_files_are_counted_named_once_and_tried_again(void **state
   box_start(b);
 }
 
-static void without_descriptors_nothing_is_skipped(void **state) {
+CASE(without_descriptors_nothing_is_skipped) {
   struct box *b = *state;
   struct rlimit old, low;
   struct entry e;
@@ -223,7 +225,7 @@ static void without_descriptors_nothing_is_skipped(void **state) {
 
 /* ---- order ---- */
 
-static void one_mtime_is_ordered_by_created_at_then_name(void **state) {
+CASE(one_mtime_is_ordered_by_created_at_then_name) {
   struct box *b = *state;
   const struct {
     const char *name, *id, *created;
@@ -243,7 +245,7 @@ static void one_mtime_is_ordered_by_created_at_then_name(void **state) {
 }
 
 /* More text than is kept while sorting: read again. Escaped ids are copied with it. */
-static void a_group_of_large_entries_is_whole_and_in_order(void **state) {
+CASE(a_group_of_large_entries_is_whole_and_in_order) {
   struct box *b = *state;
   char *text = malloc(400000);
   memset(text, ' ', 400000);
@@ -267,7 +269,7 @@ static void a_group_of_large_entries_is_whole_and_in_order(void **state) {
   assert_int_equal(b->refs[0].stamp.size, 399999);
 }
 
-static void a_window_goes_on_where_it_ended_and_cuts_no_group(void **state) {
+CASE(a_window_goes_on_where_it_ended_and_cuts_no_group) {
   struct box *b = *state;
   box_stop(b);
   b->config.window = 4;
@@ -293,7 +295,7 @@ static void a_window_goes_on_where_it_ended_and_cuts_no_group(void **state) {
   assert_string_equal(box_take_all(b), "a b c3 c2 c1 d e f g late");
 }
 
-static void a_group_larger_than_the_window_goes_by_name_with_a_warning(void **state) {
+CASE(a_group_larger_than_the_window_goes_by_name_with_a_warning) {
   struct box *b = *state;
   struct log *log;
   box_stop(b);
@@ -319,7 +321,7 @@ static void a_group_larger_than_the_window_goes_by_name_with_a_warning(void **st
   box_start(b);
 }
 
-static void names_of_any_length_are_kept(void **state) {
+CASE(names_of_any_length_are_kept) {
   struct box *b = *state;
   char id[129], name[260];
   for (int i = 0; i < 8; i++) {
@@ -347,7 +349,7 @@ static void names_of_any_length_are_kept(void **state) {
 
 /* ---- a cached text is not older than a rewrite from outside the reader ---- */
 
-static void a_replay_between_reading_and_handing_out_is_seen(void **state) {
+CASE(a_replay_between_reading_and_handing_out_is_seen) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_NONE, 3);
   struct entry e;
@@ -372,7 +374,7 @@ static void a_replay_between_reading_and_handing_out_is_seen(void **state) {
 
 /* ---- our own litter ---- */
 
-static void old_temporary_files_of_ours_are_removed_and_young_ones_not(void **state) {
+CASE(old_temporary_files_of_ours_are_removed_and_young_ones_not) {
   struct box *b = *state;
   struct test_clock clock;
   put(b, ".busbridge-1.abc.tmp", "x");
@@ -389,26 +391,4 @@ static void old_temporary_files_of_ours_are_removed_and_young_ones_not(void **st
   box_stop(b);
   b->config.clock = &clock_system;
   box_start(b);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(only_pending_ones_are_ours_and_others_stay_byte_for_byte),
-      TEST(what_is_not_ours_is_parsed_once_until_it_changes),
-      TEST(what_arrived_at_another_time_is_not_opened_for_a_list),
-      TEST(files_that_are_not_ours_cannot_fill_the_window),
-      TEST(odd_files_are_left_alone_and_named_once),
-      TEST(odd_files_told_by_a_notice_are_left_alone_too),
-      TEST(unreadable_files_are_counted_named_once_and_tried_again),
-      TEST(without_descriptors_nothing_is_skipped),
-      TEST(one_mtime_is_ordered_by_created_at_then_name),
-      TEST(a_group_of_large_entries_is_whole_and_in_order),
-      TEST(a_window_goes_on_where_it_ended_and_cuts_no_group),
-      TEST(a_group_larger_than_the_window_goes_by_name_with_a_warning),
-      TEST(names_of_any_length_are_kept),
-      TEST(a_replay_between_reading_and_handing_out_is_seen),
-      TEST(old_temporary_files_of_ours_are_removed_and_young_ones_not),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

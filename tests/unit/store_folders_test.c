@@ -34,7 +34,9 @@ static void take_broken(struct box *b) {
 
 /* ---- at rest ---- */
 
-static void sent_that_was_removed_is_made_again_and_the_entry_is_kept_in_it(void **state) {
+#define KEEPING(name) TEST_WITH(name, keeping_open, box_free)
+
+KEEPING(sent_that_was_removed_is_made_again_and_the_entry_is_kept_in_it) {
   struct box *b = *state;
   put_pending(b, "a");
   take(b, "a");
@@ -44,7 +46,7 @@ static void sent_that_was_removed_is_made_again_and_the_entry_is_kept_in_it(void
   take(b, "");
 }
 
-static void sent_that_was_moved_away_gets_nothing_more(void **state) {
+KEEPING(sent_that_was_moved_away_gets_nothing_more) {
   struct box *b = *state;
   put_pending(b, "a");
   put_pending(b, "b");
@@ -60,7 +62,7 @@ static void sent_that_was_moved_away_gets_nothing_more(void **state) {
 }
 
 /* Waited for, and never deleted instead. */
-static void an_entry_stays_while_sent_cannot_be_made(void **state) {
+KEEPING(an_entry_stays_while_sent_cannot_be_made) {
   struct box *b = *state;
   enum settled how;
   put_pending(b, "a");
@@ -78,7 +80,9 @@ static void an_entry_stays_while_sent_cannot_be_made(void **state) {
   assert_true(exists(b, "sent/a.json"));
 }
 
-static void dlq_that_was_removed_is_made_again_for_both_kinds_of_letters(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(dlq_that_was_removed_is_made_again_for_both_kinds_of_letters) {
   struct box *b = *state;
   struct log *log;
   box_stop(b);
@@ -104,7 +108,7 @@ static void dlq_that_was_removed_is_made_again_for_both_kinds_of_letters(void **
   box_start(b);
 }
 
-static void a_dead_entry_stays_while_dlq_cannot_be_made(void **state) {
+CASE(a_dead_entry_stays_while_dlq_cannot_be_made) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BAD_NAME, 1);
   enum settled how;
@@ -129,7 +133,7 @@ static void a_dead_entry_stays_while_dlq_cannot_be_made(void **state) {
   }
 }
 
-static void letters_are_told_of_the_dlq_that_lies_there_now(void **state) {
+CASE(letters_are_told_of_the_dlq_that_lies_there_now) {
   struct box *b = *state;
   uint64_t size;
   struct buffer text = {0};
@@ -151,7 +155,7 @@ static void letters_are_told_of_the_dlq_that_lies_there_now(void **state) {
   buffer_release(&text);
 }
 
-static void rewrites_go_on_when_tmp_goes_or_is_exchanged(void **state) {
+CASE(rewrites_go_on_when_tmp_goes_or_is_exchanged) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BROKER_REFUSED, 2);
   enum settled how;
@@ -170,7 +174,7 @@ static void rewrites_go_on_when_tmp_goes_or_is_exchanged(void **state) {
 
 /* ---- pending/ ---- */
 
-static void nothing_is_sent_from_a_pending_that_was_moved_away(void **state) {
+CASE(nothing_is_sent_from_a_pending_that_was_moved_away) {
   struct box *b = *state;
   box_stop(b);
   assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
@@ -183,7 +187,7 @@ static void nothing_is_sent_from_a_pending_that_was_moved_away(void **state) {
 }
 
 /* Else it would be sent once more when that folder comes back. */
-static void what_is_in_hand_is_settled_in_the_pending_it_came_from(void **state) {
+CASE(what_is_in_hand_is_settled_in_the_pending_it_came_from) {
   struct box *b = *state;
   assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
   put_entry(b, "pending/a.json", "a", "pending", "2025-01-01T00:00:00");
@@ -282,32 +286,12 @@ static void at_every_call(struct box *b, bool broken, deed_fn move_it, const cha
   assert_true(struck >= 3);
 }
 
-static void a_letter_follows_dlq_at_every_call(void **state) {
+CASE(a_letter_follows_dlq_at_every_call) {
   at_every_call(*state, false, to_dlq, "dlq", 1);
 }
-static void a_raw_letter_follows_dlq_at_every_call(void **state) {
+CASE(a_raw_letter_follows_dlq_at_every_call) {
   at_every_call(*state, true, to_dlq, "dlq", 2);
 }
-static void a_sent_entry_follows_sent_at_every_call(void **state) {
+KEEPING(a_sent_entry_follows_sent_at_every_call) {
   at_every_call(*state, false, to_sent, "sent", 1);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-#define KEEPING(f) cmocka_unit_test_setup_teardown(f, keeping_open, box_free)
-  const struct CMUnitTest tests[] = {
-      KEEPING(sent_that_was_removed_is_made_again_and_the_entry_is_kept_in_it),
-      KEEPING(sent_that_was_moved_away_gets_nothing_more),
-      KEEPING(an_entry_stays_while_sent_cannot_be_made),
-      TEST(dlq_that_was_removed_is_made_again_for_both_kinds_of_letters),
-      TEST(a_dead_entry_stays_while_dlq_cannot_be_made),
-      TEST(letters_are_told_of_the_dlq_that_lies_there_now),
-      TEST(rewrites_go_on_when_tmp_goes_or_is_exchanged),
-      TEST(nothing_is_sent_from_a_pending_that_was_moved_away),
-      TEST(what_is_in_hand_is_settled_in_the_pending_it_came_from),
-      TEST(a_letter_follows_dlq_at_every_call),
-      TEST(a_raw_letter_follows_dlq_at_every_call),
-      KEEPING(a_sent_entry_follows_sent_at_every_call),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

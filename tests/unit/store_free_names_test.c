@@ -66,7 +66,9 @@ static void give(struct box *b, const char *name, unsigned n, bool broken) {
 
 enum { SAME = 40 };
 
-static void dead_letters_with_a_name_of_255_bytes_each_find_a_place(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(dead_letters_with_a_name_of_255_bytes_each_find_a_place) {
   struct box *b = *state;
   for (int wide = 0; wide < 2; wide++)
     for (int broken = 0; broken < 2; broken++) {
@@ -89,7 +91,7 @@ static void dead_letters_with_a_name_of_255_bytes_each_find_a_place(void **state
   assert_string_equal(box_take_all(b), "");
 }
 
-static void published_entries_with_one_name_are_all_kept(void **state) {
+CASE(published_entries_with_one_name_are_all_kept) {
   struct box *b = *state;
   keep_sent(b);
   for (unsigned n = 0; n < SAME; n++) {
@@ -99,7 +101,7 @@ static void published_entries_with_one_name_are_all_kept(void **state) {
   assert_int_equal(names_in(b, "sent"), SAME);
 }
 
-static void a_name_that_is_taken_ten_thousand_times_costs_a_few_looks(void **state) {
+CASE(a_name_that_is_taken_ten_thousand_times_costs_a_few_looks) {
   struct box *b = *state;
   struct counter c = {0};
   char name[40];
@@ -127,7 +129,7 @@ static int crash_at_the_raw(void *ctx, enum durable_op op, const char *name, boo
   return *crashed ? EIO : 0;
 }
 
-static void a_raw_move_that_was_cut_is_finished_under_the_made_name(void **state) {
+CASE(a_raw_move_that_was_cut_is_finished_under_the_made_name) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_NOT_JSON, 1);
   enum settled how;
@@ -145,7 +147,7 @@ static void a_raw_move_that_was_cut_is_finished_under_the_made_name(void **state
   }
 }
 
-static void letters_with_made_names_are_found_and_replayed(void **state) {
+CASE(letters_with_made_names_are_found_and_replayed) {
   struct box *b = *state;
   uint64_t total;
   for (unsigned n = 0; n < SAME; n++) {
@@ -169,7 +171,7 @@ static void letters_with_made_names_are_found_and_replayed(void **state) {
 }
 
 /* Its way back is "dlq_" and its name. */
-static void a_newer_letter_with_a_long_name_finds_its_way_back(void **state) {
+CASE(a_newer_letter_with_a_long_name_finds_its_way_back) {
   struct box *b = *state;
   put(b, long_name(false),
       "{\"id\": \"n\", \"message_type\": \"event\", \"message_name\": \"a.b\", \"payload\": {\"s\": 1}, "
@@ -179,17 +181,4 @@ static void a_newer_letter_with_a_long_name_finds_its_way_back(void **state) {
   assert_string_equal(box_take_all(b), "");
   assert_int_equal(names_in(b, "dlq"), 1);
   assert_int_equal(files_in(b, "."), 0);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(dead_letters_with_a_name_of_255_bytes_each_find_a_place),
-      TEST(published_entries_with_one_name_are_all_kept),
-      TEST(a_name_that_is_taken_ten_thousand_times_costs_a_few_looks),
-      TEST(a_raw_move_that_was_cut_is_finished_under_the_made_name),
-      TEST(letters_with_made_names_are_found_and_replayed),
-      TEST(a_newer_letter_with_a_long_name_finds_its_way_back),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,7 +98,9 @@ static void check_same(struct box *b, size_t limit) {
   assert_int_equal(by_front, by_look);
 }
 
-static void a_short_list_beside_a_reader_does_not_look_at_the_folder(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(a_short_list_beside_a_reader_does_not_look_at_the_folder) {
   struct box *b = *state;
   uint64_t total;
   put_forty(b);
@@ -115,7 +117,7 @@ static void a_short_list_beside_a_reader_does_not_look_at_the_folder(void **stat
   assert_string_equal(box_list(b, LIST_PENDING, 3, NULL).ids, "older e10 e11");
 }
 
-static void what_the_reader_knows_is_what_lies_there(void **state) {
+CASE(what_the_reader_knows_is_what_lies_there) {
   static const size_t windows[] = {1000, 12, 5};
   struct box *b = *state;
   put_forty(b);
@@ -136,7 +138,7 @@ static void what_the_reader_knows_is_what_lies_there(void **state) {
   }
 }
 
-static void what_is_settled_is_not_listed(void **state) {
+CASE(what_is_settled_is_not_listed) {
   struct box *b = *state;
   put_forty(b);
   take(b, 10);
@@ -152,7 +154,7 @@ static void what_is_settled_is_not_listed(void **state) {
   assert_string_equal(box_list(b, LIST_PENDING, 7, NULL).ids, "e15 e16 e17 e18 e19 e21 e22");
 }
 
-static void dead_ones_lie_between_them(void **state) {
+CASE(dead_ones_lie_between_them) {
   struct box *b = *state;
   uint64_t total;
   put_forty(b);
@@ -162,7 +164,7 @@ static void dead_ones_lie_between_them(void **state) {
   assert_int_equal(total, 40);
 }
 
-static void arrivals_come_behind_the_window(void **state) {
+CASE(arrivals_come_behind_the_window) {
   struct box *b = *state;
   char id[8];
   put_at(b, "first", "pending", 1);
@@ -181,7 +183,7 @@ static void arrivals_come_behind_the_window(void **state) {
   assert_string_equal(box_list(b, LIST_PENDING, 4, NULL).ids, "older first n10 n11");
 }
 
-static void files_that_are_not_whole_yet_are_listed(void **state) {
+CASE(files_that_are_not_whole_yet_are_listed) {
   struct box *b = *state;
   put(b, "half.json", "{");
   set_mtime(b, "half.json", T0, 0);
@@ -196,7 +198,7 @@ static void files_that_are_not_whole_yet_are_listed(void **state) {
   assert_string_equal(box_list(b, LIST_PENDING, 2, NULL).ids, "half e10");
 }
 
-static void files_that_are_not_ours_are_passed_over(void **state) {
+CASE(files_that_are_not_ours_are_passed_over) {
   struct box *b = *state;
   char id[8];
   for (unsigned i = 0; i < 30; i++) {
@@ -209,7 +211,7 @@ static void files_that_are_not_ours_are_passed_over(void **state) {
   assert_string_equal(tail(box_list(b, LIST_PENDING, 20, NULL).ids, 7), "e28 e29");
 }
 
-static void a_list_while_the_reader_lists_tells_the_front(void **state) {
+CASE(a_list_while_the_reader_lists_tells_the_front) {
   struct box *b = *state;
   struct hook h = {.clock = {hooked_wall, hooked_mono, hooked_random, &h}, .b = b};
   put_forty(b);
@@ -238,7 +240,7 @@ static void a_list_while_the_reader_lists_tells_the_front(void **state) {
   use_window(b, 20);
 }
 
-static void between_two_windows_the_front_is_known_though_all_is_settled(void **state) {
+CASE(between_two_windows_the_front_is_known_though_all_is_settled) {
   struct box *b = *state;
   struct hook h = {.clock = {hooked_wall, hooked_mono, hooked_random, &h}, .b = b};
   struct entry e;
@@ -276,7 +278,7 @@ static void between_two_windows_the_front_is_known_though_all_is_settled(void **
   use_window(b, 20);
 }
 
-static void a_scan_that_failed_keeps_the_front(void **state) {
+CASE(a_scan_that_failed_keeps_the_front) {
   struct box *b = *state;
   struct entry e;
   char moved[300];
@@ -321,7 +323,7 @@ static void *read_on(void *arg) {
   return NULL;
 }
 
-static void nothing_is_missed_while_the_reader_moves_on(void **state) {
+CASE(nothing_is_missed_while_the_reader_moves_on) {
   struct box *b = *state;
   pthread_t reader;
   struct busy busy = {.b = b};
@@ -339,7 +341,7 @@ static void nothing_is_missed_while_the_reader_moves_on(void **state) {
 
 /* ---- finding by the file's name ---- */
 
-static void a_name_is_found_in_its_place_with_its_numbers(void **state) {
+CASE(a_name_is_found_in_its_place_with_its_numbers) {
   struct box *b = *state;
   uint64_t total;
   char key[300];
@@ -363,23 +365,4 @@ static void a_name_is_found_in_its_place_with_its_numbers(void **state) {
   key[sizeof key - 1] = '\0';
   box_find(b, LIST_PENDING | LIST_DEAD, key, &total);
   assert_int_equal(total, 0);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(a_short_list_beside_a_reader_does_not_look_at_the_folder),
-      TEST(what_the_reader_knows_is_what_lies_there),
-      TEST(what_is_settled_is_not_listed),
-      TEST(dead_ones_lie_between_them),
-      TEST(arrivals_come_behind_the_window),
-      TEST(files_that_are_not_whole_yet_are_listed),
-      TEST(files_that_are_not_ours_are_passed_over),
-      TEST(a_list_while_the_reader_lists_tells_the_front),
-      TEST(between_two_windows_the_front_is_known_though_all_is_settled),
-      TEST(a_scan_that_failed_keeps_the_front),
-      TEST(nothing_is_missed_while_the_reader_moves_on),
-      TEST(a_name_is_found_in_its_place_with_its_numbers),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 /* Files that are still being written. */
 #include "tests/unit/clock_box.h"
 
-static void half_a_file_waits_until_it_is_whole(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, reset_clock)
+
+CASE(half_a_file_waits_until_it_is_whole) {
   struct box *b = *state;
   use_clock(b);
   box_take_all(b);
@@ -22,7 +24,7 @@ static void half_a_file_waits_until_it_is_whole(void **state) {
   assert_int_equal(box_counts(b).pending, 1);
 }
 
-static void what_does_not_parse_is_handed_out_once_settled(void **state) {
+CASE(what_does_not_parse_is_handed_out_once_settled) {
   struct box *b = *state;
   struct entry e;
   use_clock(b);
@@ -49,7 +51,7 @@ static void what_does_not_parse_is_handed_out_once_settled(void **state) {
   assert_int_equal(box_counts(b).pending, 4);
 }
 
-static void a_change_begins_the_waiting_anew(void **state) {
+CASE(a_change_begins_the_waiting_anew) {
   struct box *b = *state;
   use_clock(b);
   put(b, "a.json", "{");
@@ -64,7 +66,7 @@ static void a_change_begins_the_waiting_anew(void **state) {
   assert_string_equal(box_take_all(b), "a.json!not_json");
 }
 
-static void old_broken_files_need_no_waiting_unless_the_clock_stepped(void **state) {
+CASE(old_broken_files_need_no_waiting_unless_the_clock_stepped) {
   struct box *b = *state;
   put(b, "a.json", "{");
   use_clock(b);
@@ -89,7 +91,7 @@ static void old_broken_files_need_no_waiting_unless_the_clock_stepped(void **sta
   assert_int_equal(b->count, 2);
 }
 
-static void too_large_is_handed_out_unread(void **state) {
+CASE(too_large_is_handed_out_unread) {
   struct box *b = *state;
   struct entry e;
   box_stop(b);
@@ -106,7 +108,7 @@ static void too_large_is_handed_out_unread(void **state) {
   assert_true(exists(b, "dlq/a.raw"));
 }
 
-static void a_growing_file_that_goes_or_becomes_foreign_is_forgotten(void **state) {
+CASE(a_growing_file_that_goes_or_becomes_foreign_is_forgotten) {
   struct box *b = *state;
   use_clock(b);
   put(b, "a.json", "{"), put(b, "b.json", "{"), put(b, "c.json", "{");
@@ -123,7 +125,7 @@ static void a_growing_file_that_goes_or_becomes_foreign_is_forgotten(void **stat
   assert_int_equal(c.pending, 1);
 }
 
-static void a_wait_ends_when_a_growing_file_is_due(void **state) {
+CASE(a_wait_ends_when_a_growing_file_is_due) {
   struct box *b = *state;
   put(b, "a.json", "{");
   box_take_all(b);
@@ -133,7 +135,7 @@ static void a_wait_ends_when_a_growing_file_is_due(void **state) {
 }
 
 /* It was growing when an earlier scan saw it; it is due just when a later scan's group has read it. */
-static void a_growing_file_that_is_listed_too_comes_once(void **state) {
+CASE(a_growing_file_that_is_listed_too_comes_once) {
   struct box *b = *state;
   struct entry e;
   use_clock(b);
@@ -154,15 +156,4 @@ static void a_growing_file_that_is_listed_too_comes_once(void **state) {
   assert_true(span_is(e.event.id, "c"));
   box_done(b, &e.ref, SETTLED_GONE);
   assert_string_equal(box_take_all(b), "b d");
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, reset_clock)
-  const struct CMUnitTest tests[] = {
-      TEST(half_a_file_waits_until_it_is_whole),    TEST(what_does_not_parse_is_handed_out_once_settled),
-      TEST(a_change_begins_the_waiting_anew),       TEST(old_broken_files_need_no_waiting_unless_the_clock_stepped),
-      TEST(too_large_is_handed_out_unread),         TEST(a_growing_file_that_goes_or_becomes_foreign_is_forgotten),
-      TEST(a_wait_ends_when_a_growing_file_is_due), TEST(a_growing_file_that_is_listed_too_comes_once),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,9 @@ static void check_three(struct box *b, bool said_done) {
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
-static void many_replays_survive_every_fault(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(many_replays_survive_every_fault) {
   try_all(*state, make_three, replay_three, check_three);
 }
 
@@ -82,7 +84,7 @@ static int count_syncs(void *ctx, enum durable_op op, const char *name, bool aft
   return 0;
 }
 
-static void the_folders_are_synced_once_for_all(void **state) {
+CASE(the_folders_are_synced_once_for_all) {
   struct box *b = *state;
   struct letter list[20];
   char name[20][20], path[40];
@@ -116,7 +118,7 @@ static void leave_b(void *ctx, struct letter *list, size_t count) {
   }
 }
 
-static void what_is_judged_or_died_again_or_is_gone_stays(void **state) {
+CASE(what_is_judged_or_died_again_or_is_gone_stays) {
   struct box *b = *state;
   put_dead(b, "dlq/a.json", "a", '1');
   put_dead(b, "dlq/b.json", "b", '1');
@@ -141,7 +143,7 @@ static void what_is_judged_or_died_again_or_is_gone_stays(void **state) {
 
 /* ---- purge and bytes ---- */
 
-static void purge_takes_out_what_was_chosen_and_no_other(void **state) {
+CASE(purge_takes_out_what_was_chosen_and_no_other) {
   struct box *b = *state;
   make_three(b);
   put_dead(b, "dlq/b.json", "b", '2');
@@ -173,11 +175,11 @@ static void check_purged(struct box *b, bool said_done) {
   assert_false(exists(b, "dlq/r.json") || exists(b, "dlq/r.raw"));
 }
 
-static void a_purge_survives_every_fault(void **state) {
+CASE(a_purge_survives_every_fault) {
   try_all(*state, make_three, purge_raw, check_purged);
 }
 
-static void bytes_are_told_in_parts(void **state) {
+CASE(bytes_are_told_in_parts) {
   struct box *b = *state;
   struct buffer out = {0};
   uint64_t size = 0;
@@ -192,17 +194,4 @@ static void bytes_are_told_in_parts(void **state) {
   assert_int_equal(symlink("/etc/passwd", path_of(b, "dlq/l.json")), 0);
   assert_int_not_equal(store_bytes(b->store, "l.json", 0, 4, &out, &size, &b->err), ST_OK);
   buffer_release(&out);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(many_replays_survive_every_fault),
-      TEST(the_folders_are_synced_once_for_all),
-      TEST(what_is_judged_or_died_again_or_is_gone_stays),
-      TEST(purge_takes_out_what_was_chosen_and_no_other),
-      TEST(a_purge_survives_every_fault),
-      TEST(bytes_are_told_in_parts),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

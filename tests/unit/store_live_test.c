@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
-static void notices_give_the_order_also_where_a_listing_has_the_names(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, reset_clock)
+
+CASE(notices_give_the_order_also_where_a_listing_has_the_names) {
   struct box *b = *state;
   box_take_all(b);
   put_pending(b, "c"), put_pending(b, "b");
@@ -20,7 +22,7 @@ static void move_there(struct box *b, const char *name, const char *id) {
 }
 
 /* A producer that always writes the same name. */
-static void a_name_that_is_written_again_comes_behind_what_came_in_between(void **state) {
+CASE(a_name_that_is_written_again_comes_behind_what_came_in_between) {
   struct box *b = *state;
   box_take_all(b);
   move_there(b, "latest.json", "a1"); /* lost: its producer put the next one in its place */
@@ -33,7 +35,7 @@ static void a_name_that_is_written_again_comes_behind_what_came_in_between(void 
   assert_int_equal(box_counts(b).pending, 0);
 }
 
-static void a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_next_scan(void **state) {
+CASE(a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_next_scan) {
   struct box *b = *state;
   struct entry e;
   box_take_all(b);
@@ -55,7 +57,7 @@ static void a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_n
 }
 
 /* rsync, cp -p: another file with the same bytes and the same time. */
-static void a_copy_that_keeps_its_time_keeps_its_place(void **state) {
+CASE(a_copy_that_keeps_its_time_keeps_its_place) {
   struct box *b = *state;
   box_take_all(b);
   move_there(b, "one.json", "a1");
@@ -70,7 +72,7 @@ static void a_copy_that_keeps_its_time_keeps_its_place(void **state) {
   assert_string_equal(box_take_all(b), "a1 a2");
 }
 
-static void so_does_one_that_was_listed(void **state) {
+CASE(so_does_one_that_was_listed) {
   struct box *b = *state;
   struct entry e;
   static const char *const order[] = {"b1", "b2", "b3", "b4"};
@@ -90,7 +92,7 @@ static void so_does_one_that_was_listed(void **state) {
   assert_int_equal(box_counts(b).pending, 0);
 }
 
-static void a_linked_file_is_found_by_the_next_scan(void **state) {
+CASE(a_linked_file_is_found_by_the_next_scan) {
   struct box *b = *state;
   box_take_all(b);
   put_pending(b, "a");
@@ -102,7 +104,7 @@ static void a_linked_file_is_found_by_the_next_scan(void **state) {
   assert_string_equal(box_take_all(b), "a");
 }
 
-static void bytes_changed_in_hand_are_left_and_found_again(void **state) {
+CASE(bytes_changed_in_hand_are_left_and_found_again) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BAD_NAME, 1);
   enum settled how;
@@ -125,7 +127,7 @@ static void bytes_changed_in_hand_are_left_and_found_again(void **state) {
   assert_int_equal(box_counts(b).pending, 3);
 }
 
-static void pending_may_come_later_go_and_come_again(void **state) {
+CASE(pending_may_come_later_go_and_come_again) {
   struct box *b = *state;
   assert_string_equal(box_take_all(b), "");
   assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
@@ -152,7 +154,7 @@ static void pending_may_come_later_go_and_come_again(void **state) {
   assert_non_null(strstr(b->ids, "e"));
 }
 
-static void pending_that_is_no_folder_is_left_alone(void **state) {
+CASE(pending_that_is_no_folder_is_left_alone) {
   struct box *b = *state;
   assert_int_equal(symlink("/etc", path_of(b, "pending")), 0);
   put_pending(b, "a");
@@ -161,7 +163,7 @@ static void pending_that_is_no_folder_is_left_alone(void **state) {
   assert_string_equal(box_take_all(b), "a");
 }
 
-static void an_outbox_that_is_gone_or_another_is_said_and_gone_on_with_when_back(void **state) {
+CASE(an_outbox_that_is_gone_or_another_is_said_and_gone_on_with_when_back) {
   struct box *b = *state;
   struct entry e;
   char moved[300];
@@ -182,7 +184,7 @@ static void an_outbox_that_is_gone_or_another_is_said_and_gone_on_with_when_back
 }
 
 /* 16,384 notices are kept by the kernel; one more means that names were lost. */
-static void an_overflow_of_notices_means_a_new_scan(void **state) {
+CASE(an_overflow_of_notices_means_a_new_scan) {
   struct box *b = *state;
   box_take_all(b);
   uint64_t next = store_rescan(b->store) + 1;
@@ -197,7 +199,7 @@ static void an_overflow_of_notices_means_a_new_scan(void **state) {
 }
 
 /* A long listing's end: what was told meanwhile comes after it, once. */
-static void arrivals_while_a_listing_is_used_up_come_behind_it(void **state) {
+CASE(arrivals_while_a_listing_is_used_up_come_behind_it) {
   struct box *b = *state;
   struct entry e;
   put_pending(b, "a"), usleep(15000), put_pending(b, "b");
@@ -209,7 +211,7 @@ static void arrivals_while_a_listing_is_used_up_come_behind_it(void **state) {
   assert_int_equal(box_counts(b).pending, 3);
 }
 
-static void more_than_a_drain_of_entries_in_one_scan(void **state) {
+CASE(more_than_a_drain_of_entries_in_one_scan) {
   struct box *b = *state;
   struct entry e;
   unsigned count = 0;
@@ -231,7 +233,7 @@ static void more_than_a_drain_of_entries_in_one_scan(void **state) {
   assert_int_equal(files_in(b, "."), 0);
 }
 
-static void a_wake_ends_a_long_search_among_foreign_files(void **state) {
+CASE(a_wake_ends_a_long_search_among_foreign_files) {
   struct box *b = *state;
   struct entry e;
   for (int i = 0; i < 600; i++) {
@@ -250,7 +252,7 @@ static void a_wake_ends_a_long_search_among_foreign_files(void **state) {
 }
 
 /* While a worker runs, files come in the order they were told: their times, and ours, may step as they like. */
-static void live_order_is_kept_when_the_clock_steps(void **state) {
+CASE(live_order_is_kept_when_the_clock_steps) {
   struct box *b = *state;
   static const int64_t steps[] = {1, -1, -3600, 7200, -365 * 86400L, 2 * 365 * 86400L, -86400, 0};
   int64_t now_s = clock_wall_us(&clock_system) / 1000000;
@@ -276,7 +278,7 @@ static void live_order_is_kept_when_the_clock_steps(void **state) {
 }
 
 /* The keys that verdicts add are not held against it. */
-static void an_entry_that_just_fits_goes_on_to_fit(void **state) {
+CASE(an_entry_that_just_fits_goes_on_to_fit) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BROKER_REFUSED, 1);
   struct entry e;
@@ -302,7 +304,7 @@ static void an_entry_that_just_fits_goes_on_to_fit(void **state) {
 }
 
 /* What a partition that hangs keeps in hand: with at_least_once the others go on without it. */
-static void a_settled_scan_waits_as_long_as_it_may(void **state) {
+CASE(a_settled_scan_waits_as_long_as_it_may) {
   struct box *b = *state;
   b->config.settled_wait_ms = 10000;
   use_clock(b);
@@ -339,7 +341,7 @@ static void *produce(void *arg) {
 }
 
 /* Listings run while a producer writes: a name may be told, listed, or both. */
-static void what_arrives_during_listings_comes_once_and_in_order(void **state) {
+CASE(what_arrives_during_listings_comes_once_and_in_order) {
   struct box *b = *state;
   struct producer p = {.b = b};
   struct entry e;
@@ -380,29 +382,4 @@ static void what_arrives_during_listings_comes_once_and_in_order(void **state) {
   pthread_join(thread, NULL);
   assert_int_equal(count, 3000 + p.made);
   assert_int_equal(box_counts(b).pending, 0);
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, reset_clock)
-  const struct CMUnitTest tests[] = {
-      TEST(a_settled_scan_waits_as_long_as_it_may),
-      TEST(live_order_is_kept_when_the_clock_steps),
-      TEST(an_entry_that_just_fits_goes_on_to_fit),
-      TEST(notices_give_the_order_also_where_a_listing_has_the_names),
-      TEST(a_name_that_is_written_again_comes_behind_what_came_in_between),
-      TEST(a_name_that_comes_again_while_others_are_queued_is_not_left_to_the_next_scan),
-      TEST(a_copy_that_keeps_its_time_keeps_its_place),
-      TEST(so_does_one_that_was_listed),
-      TEST(a_linked_file_is_found_by_the_next_scan),
-      TEST(bytes_changed_in_hand_are_left_and_found_again),
-      TEST(pending_may_come_later_go_and_come_again),
-      TEST(pending_that_is_no_folder_is_left_alone),
-      TEST(an_outbox_that_is_gone_or_another_is_said_and_gone_on_with_when_back),
-      TEST(an_overflow_of_notices_means_a_new_scan),
-      TEST(arrivals_while_a_listing_is_used_up_come_behind_it),
-      TEST(more_than_a_drain_of_entries_in_one_scan),
-      TEST(what_arrives_during_listings_comes_once_and_in_order),
-      TEST(a_wake_ends_a_long_search_among_foreign_files),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

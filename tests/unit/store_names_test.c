@@ -1,17 +1,12 @@
 /* The bounded window of names: the oldest are kept, in order, in little memory. */
 #include "bridge/outbox/store_file.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 static void add(struct fs_names *n, int64_t mtime, const char *name) {
   assert_true(fs_names_add(n, mtime, PLACE_FLAT, name, false));
 }
 
-static void the_oldest_are_kept_whatever_the_order_they_come_in(void **state) {
-  (void)state;
+TEST(the_oldest_are_kept_whatever_the_order_they_come_in) {
   struct fs_names n;
   struct fs_cursor c = {.mtime_ns = INT64_MIN};
   unsigned seen = 0;
@@ -33,8 +28,7 @@ static void the_oldest_are_kept_whatever_the_order_they_come_in(void **state) {
   }
 }
 
-static void equal_times_and_names_are_ordered_by_place(void **state) {
-  (void)state;
+TEST(equal_times_and_names_are_ordered_by_place) {
   struct fs_names n;
   fs_names_init(&n, SIZE_MAX);
   assert_true(fs_names_add(&n, 5, PLACE_PENDING, "a.json", true));
@@ -48,8 +42,7 @@ static void equal_times_and_names_are_ordered_by_place(void **state) {
   fs_names_release(&n);
 }
 
-static void a_name_told_twice_is_kept_once(void **state) {
-  (void)state;
+TEST(a_name_told_twice_is_kept_once) {
   struct fs_names n;
   fs_names_init(&n, SIZE_MAX);
   static const char longer[] = "a-name-that-does-not-fit-into-the-slot-and-is-allocated.json";
@@ -62,8 +55,7 @@ static void a_name_told_twice_is_kept_once(void **state) {
   fs_names_release(&n);
 }
 
-static void a_group_larger_than_the_window_goes_on_by_name_and_place(void **state) {
-  (void)state;
+TEST(a_group_larger_than_the_window_goes_on_by_name_and_place) {
   struct fs_names n;
   struct fs_cursor c;
   fs_names_init(&n, 2);
@@ -79,8 +71,7 @@ static void a_group_larger_than_the_window_goes_on_by_name_and_place(void **stat
   fs_names_release(&n);
 }
 
-static void a_quarter_of_a_million_names_fit_into_20_MB(void **state) {
-  (void)state;
+TEST(a_quarter_of_a_million_names_fit_into_20_MB) {
   struct fs_names n;
   fs_names_init(&n, 250000);
   for (unsigned i = 0; i < 260000; i++) {
@@ -94,15 +85,4 @@ static void a_quarter_of_a_million_names_fit_into_20_MB(void **state) {
   fs_names_clear(&n);
   assert_int_equal(n.cap, 0); /* given back */
   fs_names_release(&n);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_oldest_are_kept_whatever_the_order_they_come_in),
-      cmocka_unit_test(equal_times_and_names_are_ordered_by_place),
-      cmocka_unit_test(a_name_told_twice_is_kept_once),
-      cmocka_unit_test(a_group_larger_than_the_window_goes_on_by_name_and_place),
-      cmocka_unit_test(a_quarter_of_a_million_names_fit_into_20_MB),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

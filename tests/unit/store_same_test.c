@@ -71,7 +71,9 @@ static const deed_fn deeds[] = {do_nothing,    do_chmod,        do_touch,  do_to
                                 do_write_same, do_replace_same, do_format, do_dispatch};
 enum { DEEDS = sizeof deeds / sizeof *deeds, HARMLESS = DEEDS - 1 /* all but dispatched: it still waits to be sent */ };
 
-static void what_was_published_goes_out_whatever_was_done_to_its_file(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(what_was_published_goes_out_whatever_was_done_to_its_file) {
   struct box *b = *state;
   for (int i = 0; i < 2 * DEEDS; i++) {
     if (i % 2)
@@ -88,7 +90,7 @@ static void what_was_published_goes_out_whatever_was_done_to_its_file(void **sta
   }
 }
 
-static void so_it_does_after_a_restart(void **state) {
+CASE(so_it_does_after_a_restart) {
   struct box *b = *state;
   for (int i = 0; i < DEEDS; i++) {
     enum settled how;
@@ -102,7 +104,7 @@ static void so_it_does_after_a_restart(void **state) {
   }
 }
 
-static void a_backup_s_link_keeps_its_bytes(void **state) {
+CASE(a_backup_s_link_keeps_its_bytes) {
   struct box *b = *state;
   take_old(b, "a");
   do_link(b, "a.json");
@@ -110,7 +112,7 @@ static void a_backup_s_link_keeps_its_bytes(void **state) {
   assert_non_null(strstr(text_of(b, "backup"), "\"id\": \"a\""));
 }
 
-static void it_is_kept_in_sent_all_the_same(void **state) {
+CASE(it_is_kept_in_sent_all_the_same) {
   struct box *b = *state;
   box_stop(b);
   b->config.keep_sent = true;
@@ -127,7 +129,7 @@ static void it_is_kept_in_sent_all_the_same(void **state) {
 
 /* ---- other events ---- */
 
-static void another_event_with_its_id_is_its_duplicate_and_told(void **state) {
+CASE(another_event_with_its_id_is_its_duplicate_and_told) {
   struct box *b = *state;
   take_old(b, "a");
   put(b, "a.json", "{\"id\": \"a\", \"name\": \"quality.checked\", \"payload\": {\"n\": 2}, \"status\": \"pending\"}");
@@ -141,7 +143,7 @@ static void another_event_with_its_id_is_its_duplicate_and_told(void **state) {
   assert_false(exists(b, "a.json"));
 }
 
-static void another_event_is_left_and_comes(void **state) {
+CASE(another_event_is_left_and_comes) {
   struct box *b = *state;
   for (int i = 0; i < 2; i++) {
     if (i)
@@ -156,7 +158,7 @@ static void another_event_is_left_and_comes(void **state) {
 }
 
 /* Same name, inode, size and mtime: the time of a copy may be set to any. */
-static void another_event_with_the_old_time_and_size_is_left_and_comes(void **state) {
+CASE(another_event_with_the_old_time_and_size_is_left_and_comes) {
   struct box *b = *state;
   put_pending(b, "a");
   set_mtime(b, "a.json", 1000, 5);
@@ -170,7 +172,7 @@ static void another_event_with_the_old_time_and_size_is_left_and_comes(void **st
 }
 
 /* Within one tick of the kernel's clock even the ctime may be the old one. */
-static void another_event_within_a_tick_is_left_and_comes(void **state) {
+CASE(another_event_within_a_tick_is_left_and_comes) {
   struct box *b = *state;
   unsigned same = 0;
   for (int i = 0; i < 50; i++) {
@@ -211,7 +213,7 @@ static int rival_hook(void *ctx, enum durable_op op, const char *name, bool afte
   return 0;
 }
 
-static void an_event_that_arrives_between_look_and_removal_is_not_lost(void **state) {
+CASE(an_event_that_arrives_between_look_and_removal_is_not_lost) {
   struct box *b = *state;
   for (int keep = 0; keep < 2; keep++) {
     box_stop(b);
@@ -228,7 +230,7 @@ static void an_event_that_arrives_between_look_and_removal_is_not_lost(void **st
   }
 }
 
-static void two_that_arrive_there_both_come_in_their_order(void **state) {
+CASE(two_that_arrive_there_both_come_in_their_order) {
   struct box *b = *state;
   take_old(b, "a");
   struct rival r = {.b = b, .name = "a.json", .first = true, .then = true};
@@ -249,7 +251,7 @@ static void two_that_arrive_there_both_come_in_their_order(void **state) {
 }
 
 /* What is taken for a dead letter may have become a new event between its rewriting and its move. */
-static void an_event_that_arrives_before_a_dead_letter_moves_is_not_set_aside(void **state) {
+CASE(an_event_that_arrives_before_a_dead_letter_moves_is_not_set_aside) {
   struct box *b = *state;
   for (int raw = 0; raw < 2; raw++) {
     struct failure why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 1);
@@ -281,7 +283,7 @@ static int rival_and_fault(void *ctx, enum durable_op op, const char *name, bool
 }
 
 /* Wherever the worker ends, and whatever call fails: after the next start the new event is there once. */
-static void it_is_there_after_a_crash_at_any_call(void **state) {
+CASE(it_is_there_after_a_crash_at_any_call) {
   struct box *b = *state;
   unsigned points = 0;
   for (int mode = 0; mode < MODES; mode++)
@@ -311,7 +313,7 @@ static void it_is_there_after_a_crash_at_any_call(void **state) {
 }
 
 /* Its letter was mended, or died again, just when it was to be purged. */
-static void a_letter_that_is_exchanged_while_it_is_purged_stays(void **state) {
+CASE(a_letter_that_is_exchanged_while_it_is_purged_stays) {
   struct box *b = *state;
   struct letter letter = {.file = "a.json", .when_us = TIME_NONE};
   take_old(b, "a");
@@ -328,7 +330,7 @@ static void a_letter_that_is_exchanged_while_it_is_purged_stays(void **state) {
 }
 
 /* A worker that was stopped there and killed later, while its successor runs. */
-static void what_lies_pulled_out_too_long_comes_back_by_a_scan(void **state) {
+CASE(what_lies_pulled_out_too_long_comes_back_by_a_scan) {
   struct box *b = *state;
   struct test_clock c;
   box_stop(b);
@@ -366,7 +368,7 @@ static int touch_hook(void *ctx, enum durable_op op, const char *name, bool afte
   return 0;
 }
 
-static void a_refused_event_that_is_touched_all_the_time_counts_its_attempts(void **state) {
+CASE(a_refused_event_that_is_touched_all_the_time_counts_its_attempts) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BROKER_REFUSED, 3);
   for (int i = 0; i < HARMLESS; i++) {
@@ -385,7 +387,7 @@ static void a_refused_event_that_is_touched_all_the_time_counts_its_attempts(voi
   }
 }
 
-static void one_that_dies_while_it_is_touched_is_a_dead_letter(void **state) {
+CASE(one_that_dies_while_it_is_touched_is_a_dead_letter) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BROKER_REFUSED, 5);
   for (int i = 0; i < HARMLESS; i++) {
@@ -404,7 +406,7 @@ static void one_that_dies_while_it_is_touched_is_a_dead_letter(void **state) {
   }
 }
 
-static void one_that_another_bus_dispatched_is_not_refused_any_more(void **state) {
+CASE(one_that_another_bus_dispatched_is_not_refused_any_more) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_BROKER_REFUSED, 5);
   enum settled how;
@@ -416,7 +418,7 @@ static void one_that_another_bus_dispatched_is_not_refused_any_more(void **state
   assert_non_null(strstr(text_of(b, "a.json"), "dispatched"));
 }
 
-static void what_becomes_dispatched_in_hand_is_named_once(void **state) {
+CASE(what_becomes_dispatched_in_hand_is_named_once) {
   struct box *b = *state;
   struct log *log;
   box_stop(b);
@@ -438,7 +440,7 @@ static void what_becomes_dispatched_in_hand_is_named_once(void **state) {
 
 /* ---- not for now ---- */
 
-static void what_is_being_written_stays_in_hand_until_it_is_whole(void **state) {
+CASE(what_is_being_written_stays_in_hand_until_it_is_whole) {
   struct box *b = *state;
   enum settled how;
   box_stop(b);
@@ -456,7 +458,7 @@ static void what_is_being_written_stays_in_hand_until_it_is_whole(void **state) 
   assert_int_equal(files_in(b, "."), 0);
 }
 
-static void what_cannot_be_read_is_an_error_and_not_another_event(void **state) {
+CASE(what_cannot_be_read_is_an_error_and_not_another_event) {
   struct box *b = *state;
   enum settled how;
   struct stat st;
@@ -477,31 +479,4 @@ static void what_cannot_be_read_is_an_error_and_not_another_event(void **state) 
   assert_true(there);
   assert_int_equal(later, ST_OK);
   assert_int_equal(how, SETTLED_GONE);
-}
-
-int main(void) {
-#define T(test) cmocka_unit_test_setup_teardown(test, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      T(what_was_published_goes_out_whatever_was_done_to_its_file),
-      T(so_it_does_after_a_restart),
-      T(a_backup_s_link_keeps_its_bytes),
-      T(it_is_kept_in_sent_all_the_same),
-      T(another_event_with_its_id_is_its_duplicate_and_told),
-      T(another_event_is_left_and_comes),
-      T(another_event_with_the_old_time_and_size_is_left_and_comes),
-      T(another_event_within_a_tick_is_left_and_comes),
-      T(an_event_that_arrives_between_look_and_removal_is_not_lost),
-      T(two_that_arrive_there_both_come_in_their_order),
-      T(an_event_that_arrives_before_a_dead_letter_moves_is_not_set_aside),
-      T(it_is_there_after_a_crash_at_any_call),
-      T(a_letter_that_is_exchanged_while_it_is_purged_stays),
-      T(what_lies_pulled_out_too_long_comes_back_by_a_scan),
-      T(a_refused_event_that_is_touched_all_the_time_counts_its_attempts),
-      T(one_that_dies_while_it_is_touched_is_a_dead_letter),
-      T(one_that_another_bus_dispatched_is_not_refused_any_more),
-      T(what_becomes_dispatched_in_hand_is_named_once),
-      T(what_is_being_written_stays_in_hand_until_it_is_whole),
-      T(what_cannot_be_read_is_an_error_and_not_another_event),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,9 @@ static bool says(struct box *b, const char *path, const char *id, enum oddity od
   return strstr(survey(b, &t, 0, &left_out), want) != NULL;
 }
 
-static void every_entry_is_told_with_its_id(void **state) {
+#define CASE(name) TEST_WITH(name, box_open, box_free)
+
+CASE(every_entry_is_told_with_its_id) {
   struct box *b = *state;
   struct told t = {0};
   uint64_t left_out;
@@ -50,7 +52,7 @@ static void every_entry_is_told_with_its_id(void **state) {
   assert_int_equal(left_out, 0);
 }
 
-static void a_limit_counts_what_is_left_out(void **state) {
+CASE(a_limit_counts_what_is_left_out) {
   struct box *b = *state;
   struct told t = {0};
   uint64_t left_out = 0;
@@ -63,7 +65,7 @@ static void a_limit_counts_what_is_left_out(void **state) {
   assert_int_equal(t.count, 2);
 }
 
-static void what_lies_on_the_wrong_side_is_told(void **state) {
+CASE(what_lies_on_the_wrong_side_is_told) {
   struct box *b = *state;
   put(b, "dead.json",
       "{\"id\": \"x\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"dlq\", \"reason\": \"bad_name\"}");
@@ -73,7 +75,7 @@ static void what_lies_on_the_wrong_side_is_told(void **state) {
               says(b, "dlq/alive.json", "alive", ODDITY_WRONG_SIDE));
 }
 
-static void bytes_and_their_descriptor_are_told_apart(void **state) {
+CASE(bytes_and_their_descriptor_are_told_apart) {
   struct box *b = *state;
   struct stat st;
   char text[100];
@@ -92,7 +94,7 @@ static void bytes_and_their_descriptor_are_told_apart(void **state) {
   assert_true(says(b, "dlq/gone.json", "g", ODDITY_BYTES_GONE) && says(b, "dlq/alone.raw", "", ODDITY_NOT_DESCRIBED));
 }
 
-static void a_temporary_file_is_told_only_when_it_is_old(void **state) {
+CASE(a_temporary_file_is_told_only_when_it_is_old) {
   struct box *b = *state;
   struct test_clock clock;
   clock_begin(&clock);
@@ -105,7 +107,7 @@ static void a_temporary_file_is_told_only_when_it_is_old(void **state) {
   b->config.clock = &clock_system;
 }
 
-static void a_file_that_nothing_accounts_for_is_told_wherever_it_lies(void **state) {
+CASE(a_file_that_nothing_accounts_for_is_told_wherever_it_lies) {
   struct box *b = *state;
   struct told t = {0};
   uint64_t left_out;
@@ -127,7 +129,7 @@ static void a_file_that_nothing_accounts_for_is_told_wherever_it_lies(void **sta
   assert_true(says(b, "folder.json", "", ODDITY_NO_FILE));
 }
 
-static void an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id(void **state) {
+CASE(an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id) {
   struct box *b = *state;
   struct test_clock clock;
   clock_begin(&clock);
@@ -142,7 +144,7 @@ static void an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id(void 
   b->config.clock = &clock_system;
 }
 
-static void an_entry_lies_in_its_place_by_id_whatever_its_bytes(void **state) {
+CASE(an_entry_lies_in_its_place_by_id_whatever_its_bytes) {
   struct box *b = *state;
   put_pending(b, "a");
   box_take_some(b);
@@ -154,19 +156,4 @@ static void an_entry_lies_in_its_place_by_id_whatever_its_bytes(void **state) {
   assert_false(store_lies(b->store, &ref, SPAN("a")));
   assert_int_equal(unlink(path_of(b, "a.json")), 0);
   assert_false(store_lies(b->store, &ref, SPAN("a")));
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, box_open, box_free)
-  const struct CMUnitTest tests[] = {
-      TEST(every_entry_is_told_with_its_id),
-      TEST(a_limit_counts_what_is_left_out),
-      TEST(what_lies_on_the_wrong_side_is_told),
-      TEST(bytes_and_their_descriptor_are_told_apart),
-      TEST(a_temporary_file_is_told_only_when_it_is_old),
-      TEST(a_file_that_nothing_accounts_for_is_told_wherever_it_lies),
-      TEST(an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id),
-      TEST(an_entry_lies_in_its_place_by_id_whatever_its_bytes),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,9 @@ static const char *next(struct world *w) {
     if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
   } while (0)
 
-static void a_record_is_one_object(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(a_record_is_one_object) {
   struct world *w = *state;
   struct error err = {0};
   mock_topic(&w->mock, "episode.events", 1);
@@ -93,7 +95,7 @@ static void a_record_is_one_object(void **state) {
   assert_false(w->damaged);
 }
 
-static void what_cannot_be_decoded_is_shown_with_its_error(void **state) {
+CASE(what_cannot_be_decoded_is_shown_with_its_error) {
   struct world *w = *state;
   mock_topic(&w->mock, "plot.events", 1);
   const struct record_header odd[] = {{"x", SPAN("\xff")}};
@@ -106,7 +108,7 @@ static void what_cannot_be_decoded_is_shown_with_its_error(void **state) {
   assert_null(next(w));
 }
 
-static void values_alone(void **state) {
+CASE(values_alone) {
   struct world *w = *state;
   mock_topic(&w->mock, "plot.events", 1);
   put_json(w, "plot.events", "{}");
@@ -118,7 +120,7 @@ static void values_alone(void **state) {
   assert_true(w->damaged);
 }
 
-static void a_tombstone_is_null(void **state) {
+CASE(a_tombstone_is_null) {
   struct world *w = *state;
   mock_topic(&w->mock, "plot.events", 1);
   put(w, "plot.events", SPAN("k"), (struct span){0}, NULL, 0);
@@ -127,7 +129,7 @@ static void a_tombstone_is_null(void **state) {
   assert_false(w->damaged);
 }
 
-static void without_a_topic_those_of_the_routing_are_read(void **state) {
+CASE(without_a_topic_those_of_the_routing_are_read) {
   struct world *w = *state;
   static const char *const topics[] = {"episode.events", "quality.events", "plot.events", "usecase.events", "other"};
   for (size_t i = 0; i < 5; i++) {
@@ -140,7 +142,7 @@ static void without_a_topic_those_of_the_routing_are_read(void **state) {
   assert_int_equal(count, 4);
 }
 
-static void broken_settings_are_named(void **state) {
+CASE(broken_settings_are_named) {
   struct world *w = *state;
   static const struct {
     const char *setting;
@@ -160,7 +162,7 @@ static void broken_settings_are_named(void **state) {
   }
 }
 
-static void a_broker_that_is_away_is_told(void **state) {
+CASE(a_broker_that_is_away_is_told) {
   struct world *w = *state;
   const char *overrides[] = {"encoding.schemas=" SOURCE_ROOT "/schemas", "kafka.bootstrap.servers=" NOBODY};
   struct settings_sources sources = {.overrides = overrides, .override_count = 2};
@@ -174,8 +176,7 @@ static void a_broker_that_is_away_is_told(void **state) {
 
 /* ---- where settings come from ------------------------------------------------------------------------------------ */
 
-static void the_file_of_the_option_beats_the_variable(void **state) {
-  (void)state;
+TEST(the_file_of_the_option_beats_the_variable) {
   const char *const environment[] = {"HOME=/", "BUSBRIDGE_CONFIG=/from/variable", NULL};
   struct configure c = {.file = "/from/option", .environment = environment};
   assert_string_equal(configure_file(&c), "/from/option");
@@ -186,8 +187,7 @@ static void the_file_of_the_option_beats_the_variable(void **state) {
   assert_true(configure_file(&c) == NULL || strcmp(configure_file(&c), CONFIGURE_DEFAULT) == 0);
 }
 
-static void the_variable_is_no_setting_to_warn_of(void **state) {
-  (void)state;
+TEST(the_variable_is_no_setting_to_warn_of) {
   const char *const environment[] = {"BUSBRIDGE_CONFIG=/dev/null", "BUSBRIDGE_FLUSH_INTERVAL=7s", NULL};
   const char *const overrides[] = {"dlq.max_attempts=9"};
   struct configure c = {.environment = environment, .overrides = overrides, .override_count = 1};
@@ -204,20 +204,4 @@ static void the_variable_is_no_setting_to_warn_of(void **state) {
   c.file = "/nowhere/at/all";
   assert_int_equal(configure_load(&c, &settings, &warnings, &err), ST_NOT_FOUND);
   buffer_release(&warnings);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(a_record_is_one_object),
-      TEST(what_cannot_be_decoded_is_shown_with_its_error),
-      TEST(values_alone),
-      TEST(a_tombstone_is_null),
-      TEST(without_a_topic_those_of_the_routing_are_read),
-      TEST(broken_settings_are_named),
-      TEST(a_broker_that_is_away_is_told),
-      cmocka_unit_test(the_file_of_the_option_beats_the_variable),
-      cmocka_unit_test(the_variable_is_no_setting_to_warn_of),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,7 @@
 #include "admin/answer.c"
 #include "admin/sample.c"
 #include "admin/top_view.c"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/support/test.h"
 
 static const char first_text[] = "# HELP busbridge_found_total x\n"
                                  "busbridge_found_total 10\n"
@@ -28,7 +24,7 @@ static void read_at(const char *text, int64_t ms, struct sample *out) {
   out->taken_ms = ms;
 }
 
-static void figures_are_read_by_namespace_and_reason(void **state) {
+TEST(figures_are_read_by_namespace_and_reason) {
   struct sample s;
   (void)state;
   read_at(first_text, 0, &s);
@@ -41,7 +37,7 @@ static void figures_are_read_by_namespace_and_reason(void **state) {
   assert_true(s.reasons[0].count == 5);
 }
 
-static void what_is_no_line_of_ours_is_passed_over(void **state) {
+TEST(what_is_no_line_of_ours_is_passed_over) {
   static const char *const texts[] = {
       "",
       "busbridge_found_total",
@@ -63,7 +59,7 @@ static void what_is_no_line_of_ours_is_passed_over(void **state) {
   }
 }
 
-static void many_namespaces_and_reasons_share_the_last_row(void **state) {
+TEST(many_namespaces_and_reasons_share_the_last_row) {
   struct buffer text = {0};
   struct sample s;
   (void)state;
@@ -79,7 +75,7 @@ static void many_namespaces_and_reasons_share_the_last_row(void **state) {
   buffer_release(&text);
 }
 
-static void rates_are_growth_a_second_and_never_negative(void **state) {
+TEST(rates_are_growth_a_second_and_never_negative) {
   struct sample a, b;
   (void)state;
   read_at("busbridge_found_total 10\nbusbridge_events_total{namespace=\"plot\",result=\"published\"} 100\n", 1000, &a);
@@ -88,7 +84,7 @@ static void rates_are_growth_a_second_and_never_negative(void **state) {
   assert_true(sample_rate(&b, &a, NULL, SAMPLE_PUBLISHED) == 0 && sample_rate(&a, &a, NULL, SAMPLE_PUBLISHED) == 0);
 }
 
-static void latency_is_taken_within_its_bucket(void **state) {
+TEST(latency_is_taken_within_its_bucket) {
   struct sample a, b, none = {0};
   (void)state;
   read_at(first_text, 0, &a);
@@ -127,7 +123,7 @@ static const char *shown(struct view *v, int columns, bool worker) {
   return all;
 }
 
-static void the_view_says_all_of_it_and_escapes_what_comes_from_outside(void **state) {
+TEST(the_view_says_all_of_it_and_escapes_what_comes_from_outside) {
   static const char *const words[] = {"OUTBOX CRITICAL - a\\x1b[2Jb\n",
                                       "  it is so\n    do this and then do that\n",
                                       "Paused: upgrade; to go on: busbridge resume\n",
@@ -148,7 +144,7 @@ static void the_view_says_all_of_it_and_escapes_what_comes_from_outside(void **s
   view_release(&v);
 }
 
-static void long_texts_are_broken_between_words_and_lines_fit_forty_columns(void **state) {
+TEST(long_texts_are_broken_between_words_and_lines_fit_forty_columns) {
   struct view v = {0};
   (void)state;
   assert_non_null(strstr(shown(&v, 20, true), "    do this and then\n    do that\n"));
@@ -159,7 +155,7 @@ static void long_texts_are_broken_between_words_and_lines_fit_forty_columns(void
   view_release(&v);
 }
 
-static void nothing_known_is_a_problem_alone(void **state) {
+TEST(nothing_known_is_a_problem_alone) {
   struct view v = {0};
   struct top_facts f = {.problem = "the outbox is gone"};
   (void)state;
@@ -169,7 +165,7 @@ static void nothing_known_is_a_problem_alone(void **state) {
   view_release(&v);
 }
 
-static void the_answer_in_json_is_json(void **state) {
+TEST(the_answer_in_json_is_json) {
   struct sample s;
   struct json_doc health = {0}, doc = {0};
   struct buffer out = {0};
@@ -185,19 +181,4 @@ static void the_answer_in_json_is_json(void **state) {
   json_doc_release(&health);
   json_doc_release(&doc);
   buffer_release(&out);
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(figures_are_read_by_namespace_and_reason),
-      cmocka_unit_test(what_is_no_line_of_ours_is_passed_over),
-      cmocka_unit_test(many_namespaces_and_reasons_share_the_last_row),
-      cmocka_unit_test(rates_are_growth_a_second_and_never_negative),
-      cmocka_unit_test(latency_is_taken_within_its_bucket),
-      cmocka_unit_test(the_view_says_all_of_it_and_escapes_what_comes_from_outside),
-      cmocka_unit_test(long_texts_are_broken_between_words_and_lines_fit_forty_columns),
-      cmocka_unit_test(nothing_known_is_a_problem_alone),
-      cmocka_unit_test(the_answer_in_json_is_json),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 /* verdict_test.c - the table of verdicts, row by row, and when a refused event may try again. */
 #include "bridge/relay/verdict.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-static void every_fault_of_kafka_has_its_class(void **state) {
-  (void)state;
+TEST(every_fault_of_kafka_has_its_class) {
   static const struct {
     enum kafka_fault fault;
     enum blame blame;
@@ -37,8 +32,7 @@ static void every_fault_of_kafka_has_its_class(void **state) {
   assert_int_equal(verdict_of_fault((enum kafka_fault)999), BLAME_WORLD);
 }
 
-static void every_reason_but_a_refusal_is_hopeless(void **state) {
-  (void)state;
+TEST(every_reason_but_a_refusal_is_hopeless) {
   for (int r = REASON_NONE; r < REASON_COUNT; r++) {
     enum blame want = r == REASON_NONE ? BLAME_NOBODY : r == REASON_BROKER_REFUSED ? BLAME_REFUSED : BLAME_HOPELESS;
     assert_int_equal(verdict_of_reason((enum reason)r), want);
@@ -52,19 +46,16 @@ static void assert_verdict(struct verdict v, enum outcome outcome, unsigned atte
   assert_int_equal(v.reason, reason);
 }
 
-static void an_acknowledged_event_is_published(void **state) {
-  (void)state;
+TEST(an_acknowledged_event_is_published) {
   assert_verdict(verdict_judge(KAFKA_OK, REASON_NONE, 0, 5), OUTCOME_PUBLISHED, 1, REASON_NONE);
 }
 
-static void a_hopeless_event_is_dead_at_its_first_attempt(void **state) {
-  (void)state;
+TEST(a_hopeless_event_is_dead_at_its_first_attempt) {
   assert_verdict(verdict_judge(KAFKA_OK, REASON_SCHEMA_MISMATCH, 0, 5), OUTCOME_DEAD, 1, REASON_SCHEMA_MISMATCH);
   assert_verdict(verdict_judge(KAFKA_RECORD_TOO_LARGE, REASON_NONE, 0, 5), OUTCOME_DEAD, 1, REASON_RECORD_TOO_LARGE);
 }
 
-static void a_refused_event_has_five_attempts(void **state) {
-  (void)state;
+TEST(a_refused_event_has_five_attempts) {
   for (unsigned counted = 0; counted < 4; counted++)
     assert_verdict(verdict_judge(KAFKA_RECORD_REFUSED, REASON_NONE, counted, 5), OUTCOME_RETRY, counted + 1,
                    REASON_BROKER_REFUSED);
@@ -72,8 +63,7 @@ static void a_refused_event_has_five_attempts(void **state) {
   assert_verdict(verdict_judge(KAFKA_RECORD_REFUSED, REASON_NONE, 0, 1), OUTCOME_DEAD, 1, REASON_BROKER_REFUSED);
 }
 
-static void topic_and_world_cost_no_attempt_however_often(void **state) {
-  (void)state;
+TEST(topic_and_world_cost_no_attempt_however_often) {
   for (int f = KAFKA_OK; f <= KAFKA_OTHER; f++) {
     enum blame blame = verdict_of_fault((enum kafka_fault)f);
     if (blame != BLAME_TOPIC && blame != BLAME_WORLD) continue;
@@ -81,8 +71,7 @@ static void topic_and_world_cost_no_attempt_however_often(void **state) {
   }
 }
 
-static void a_refused_event_waits_for_the_interval_doubling_to_five_minutes(void **state) {
-  (void)state;
+TEST(a_refused_event_waits_for_the_interval_doubling_to_five_minutes) {
   const int64_t s = 1000000, t = 1758510245 * s;
   assert_int_equal(verdict_due_us(0, TIME_NONE, t, 30000), t);
   assert_int_equal(verdict_due_us(3, TIME_NONE, t, 30000), t);
@@ -91,15 +80,13 @@ static void a_refused_event_waits_for_the_interval_doubling_to_five_minutes(void
   assert_int_equal(verdict_due_us(4000000000u, t, t, 30000), t + 300 * s);
 }
 
-static void a_clock_that_was_set_back_starves_nobody(void **state) {
-  (void)state;
+TEST(a_clock_that_was_set_back_starves_nobody) {
   int64_t now = 1758510245000000, year = INT64_C(365) * 86400 * 1000000;
   assert_int_equal(verdict_due_us(2, now + year, now, 30000), now);
 }
 
 /* Whichever way and however far the clock steps: a retry comes within the longest back-off, and not at once again. */
-static void a_step_of_the_clock_makes_neither_a_storm_nor_a_wait(void **state) {
-  (void)state;
+TEST(a_step_of_the_clock_makes_neither_a_storm_nor_a_wait) {
   const int64_t s = 1000000, t = 1700000000 * s, interval_ms = 30000;
   static const int64_t steps[] = {1, 60, 3600, 86400, 365 * 86400L};
   for (size_t i = 0; i < 2 * (sizeof steps / sizeof *steps); i++)
@@ -109,19 +96,4 @@ static void a_step_of_the_clock_makes_neither_a_storm_nor_a_wait(void **state) {
       int64_t again = verdict_due_us(attempts + 1, now, now, interval_ms); /* refused once more */
       assert_true(again >= now + interval_ms * 1000 && again <= now + 300 * s);
     }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_step_of_the_clock_makes_neither_a_storm_nor_a_wait),
-      cmocka_unit_test(every_fault_of_kafka_has_its_class),
-      cmocka_unit_test(every_reason_but_a_refusal_is_hopeless),
-      cmocka_unit_test(an_acknowledged_event_is_published),
-      cmocka_unit_test(a_hopeless_event_is_dead_at_its_first_attempt),
-      cmocka_unit_test(a_refused_event_has_five_attempts),
-      cmocka_unit_test(topic_and_world_cost_no_attempt_however_often),
-      cmocka_unit_test(a_refused_event_waits_for_the_interval_doubling_to_five_minutes),
-      cmocka_unit_test(a_clock_that_was_set_back_starves_nobody),
-  };
-  return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
 }

@@ -269,7 +269,9 @@ static void count_progress(void *ctx, uint64_t done, uint64_t total) {
   ++*calls;
 }
 
-static void all_that_agrees_is_ok(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(all_that_agrees_is_ok) {
   struct world *w = *state;
   uint64_t calls = 0;
   relayed(w, true);
@@ -296,7 +298,7 @@ static void all_that_agrees_is_ok(void **state) {
   assert_int_equal(calls, 4);
 }
 
-static void what_is_not_there_is_skipped(void **state) {
+CASE(what_is_not_there_is_skipped) {
   struct world *w = *state;
   examine(w);
   assert_verdict("ok");
@@ -313,7 +315,7 @@ static void what_is_not_there_is_skipped(void **state) {
 
 /* ---- the ledger ---- */
 
-static void positions_and_manifests_that_do_not_go_together(void **state) {
+CASE(positions_and_manifests_that_do_not_go_together) {
   struct world *w = *state;
   struct manifest_name one = relayed(w, false), two = write_batch(w, 2, one.digest, "c", false);
   examine(w);
@@ -333,7 +335,7 @@ static void positions_and_manifests_that_do_not_go_together(void **state) {
   assert_says("ledger", "failed", "but this outbox holds batch 2");
 }
 
-static void a_manifest_of_no_batch_and_one_that_is_damaged(void **state) {
+CASE(a_manifest_of_no_batch_and_one_that_is_damaged) {
   struct world *w = *state;
   struct manifest_name one = relayed(w, false);
   char file[100];
@@ -352,7 +354,7 @@ static void a_manifest_of_no_batch_and_one_that_is_damaged(void **state) {
   assert_says("ledger", "failed", "not what was written");
 }
 
-static void a_position_that_was_lost_and_another_cluster(void **state) {
+CASE(a_position_that_was_lost_and_another_cluster) {
   struct world *w = *state;
   write_batch(w, 1, "", "a", true);
   examine(w);
@@ -365,7 +367,7 @@ static void a_position_that_was_lost_and_another_cluster(void **state) {
 
 /* ---- the outbox ---- */
 
-static void entries_that_do_not_belong(void **state) {
+CASE(entries_that_do_not_belong) {
   struct world *w = *state;
   char path[300];
   snprintf(path, sizeof path, "%s/dlq", w->outbox);
@@ -386,7 +388,7 @@ static void entries_that_do_not_belong(void **state) {
   assert_says("outbox", "failed", "without the bytes they describe: dlq/gone.json");
 }
 
-static void what_nothing_accounts_for_is_named(void **state) {
+CASE(what_nothing_accounts_for_is_named) {
   struct world *w = *state;
   put_entry(w, ".x.json", ".x", "pending");
   put(w, "notes.txt", "x"), put(w, ".busbridge/more", "x"), put(w, ".busbridge/tmp/odd", "x");
@@ -399,7 +401,7 @@ static void what_nothing_accounts_for_is_named(void **state) {
   assert_says("outbox", "warning", ".busbridge/tmp/odd");
 }
 
-static void of_many_entries_the_rest_waits_for_full(void **state) {
+CASE(of_many_entries_the_rest_waits_for_full) {
   struct world *w = *state;
   for (char name[] = "a.json"; *name <= 'e'; ++*name) put_entry(w, name, name, "pending");
   w->request.entries = 3;
@@ -410,7 +412,7 @@ static void of_many_entries_the_rest_waits_for_full(void **state) {
   assert_says("outbox", "ok", "5 pending and 0 dead entries were read");
 }
 
-static void a_published_entry_that_lies_there_again(void **state) {
+CASE(a_published_entry_that_lies_there_again) {
   struct world *w = *state;
   relayed(w, false);
   put_entry(w, "a.json", "a", "pending");
@@ -421,7 +423,7 @@ static void a_published_entry_that_lies_there_again(void **state) {
 
 /* ---- Redis ---- */
 
-static void ids_that_redis_lost_has_not_been_told_or_should_not_know(void **state) {
+CASE(ids_that_redis_lost_has_not_been_told_or_should_not_know) {
   struct world *w = *state;
   relayed(w, true);
   set_keys(w, "b", true);
@@ -442,7 +444,7 @@ static void ids_that_redis_lost_has_not_been_told_or_should_not_know(void **stat
   assert_says("pending ids", "failed", "in no topic");
 }
 
-static void a_redis_that_is_away(void **state) {
+CASE(a_redis_that_is_away) {
   struct world *w = *state;
   relayed(w, true);
   stop_redis(w);
@@ -455,7 +457,7 @@ static void a_redis_that_is_away(void **state) {
 
 /* ---- the topics ---- */
 
-static void records_twice_dead_too_or_of_others(void **state) {
+CASE(records_twice_dead_too_or_of_others) {
   struct world *w = *state;
   char path[300];
   relayed(w, false);
@@ -474,7 +476,7 @@ static void records_twice_dead_too_or_of_others(void **state) {
 
 /* ---- the account ---- */
 
-static void an_account_that_does_not_add_up(void **state) {
+CASE(an_account_that_does_not_add_up) {
   struct world *w = *state;
   struct metrics *metrics = NULL;
   struct metrics_account account = {.began_us = 1700000000000000, .clean = 0};
@@ -500,29 +502,8 @@ static void an_account_that_does_not_add_up(void **state) {
   buffer_release(&text);
 }
 
-static void an_outbox_that_cannot_be_opened_is_a_status(void **state) {
+CASE(an_outbox_that_cannot_be_opened_is_a_status) {
   struct world *w = *state;
   load(w, "off", "outbox.url=file:/nowhere/at/all");
   assert_int_equal(verify_run(&w->request, &w->json, &w->err), ST_NOT_FOUND);
-}
-
-int main(void) {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      CASE(all_that_agrees_is_ok),
-      CASE(what_is_not_there_is_skipped),
-      CASE(positions_and_manifests_that_do_not_go_together),
-      CASE(a_manifest_of_no_batch_and_one_that_is_damaged),
-      CASE(a_position_that_was_lost_and_another_cluster),
-      CASE(entries_that_do_not_belong),
-      CASE(of_many_entries_the_rest_waits_for_full),
-      CASE(what_nothing_accounts_for_is_named),
-      CASE(a_published_entry_that_lies_there_again),
-      CASE(ids_that_redis_lost_has_not_been_told_or_should_not_know),
-      CASE(a_redis_that_is_away),
-      CASE(records_twice_dead_too_or_of_others),
-      CASE(an_account_that_does_not_add_up),
-      CASE(an_outbox_that_cannot_be_opened_is_a_status),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,9 @@ static uint64_t wanted(struct world *w) {
   return store_rescan(w->box->store);
 }
 
-static void nobody_is_held_while_no_key_waits(void **state) {
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(nobody_is_held_while_no_key_waits) {
   struct world *w = *state;
   assert_false(holds(w, "k", "a", 1));
   release(w, "k", "a");
@@ -57,7 +59,7 @@ static void nobody_is_held_while_no_key_waits(void **state) {
   assert_int_equal(waiting_count(&w->w), 0);
 }
 
-static void others_of_its_key_are_held_and_itself_and_other_keys_pass(void **state) {
+CASE(others_of_its_key_are_held_and_itself_and_other_keys_pass) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   assert_true(holds(w, "k", "b", 1));
@@ -70,7 +72,7 @@ static void others_of_its_key_are_held_and_itself_and_other_keys_pass(void **sta
   assert_true(holds(w, "k", "b", 99)); /* no scan frees it while it waits */
 }
 
-static void the_first_one_that_waits_is_the_one_that_is_waited_for(void **state) {
+CASE(the_first_one_that_waits_is_the_one_that_is_waited_for) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   add(w, "k", "b", 1); /* found before its due time, behind a */
@@ -80,7 +82,7 @@ static void the_first_one_that_waits_is_the_one_that_is_waited_for(void **state)
   assert_true(holds(w, "k", "b", 1));
 }
 
-static void a_key_that_held_nobody_is_free_at_once(void **state) {
+CASE(a_key_that_held_nobody_is_free_at_once) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   release(w, "k", "a");
@@ -88,7 +90,7 @@ static void a_key_that_held_nobody_is_free_at_once(void **state) {
   assert_false(holds(w, "k", "b", 1));
 }
 
-static void after_it_is_settled_only_a_fresh_scan_brings_those_that_were_held(void **state) {
+CASE(after_it_is_settled_only_a_fresh_scan_brings_those_that_were_held) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   assert_true(holds(w, "k", "b", 1));
@@ -102,7 +104,7 @@ static void after_it_is_settled_only_a_fresh_scan_brings_those_that_were_held(vo
   assert_false(holds(w, "k", "b", 7));
 }
 
-static void a_key_is_forgotten_when_its_scan_comes_along(void **state) {
+CASE(a_key_is_forgotten_when_its_scan_comes_along) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   add(w, "l", "x", 1);
@@ -117,7 +119,7 @@ static void a_key_is_forgotten_when_its_scan_comes_along(void **state) {
   assert_true(holds(w, "l", "y", 2));
 }
 
-static void the_scan_begins_only_when_nothing_is_in_hand(void **state) {
+CASE(the_scan_begins_only_when_nothing_is_in_hand) {
   struct world *w = *state;
   struct box *b = w->box;
   struct entry e;
@@ -138,7 +140,7 @@ static void the_scan_begins_only_when_nothing_is_in_hand(void **state) {
   assert_string_equal(box_take_all(b), "c");
 }
 
-static void one_scan_a_second_serves_all_keys_released_before_it(void **state) {
+CASE(one_scan_a_second_serves_all_keys_released_before_it) {
   struct world *w = *state;
   add(w, "k", "a", 1), add(w, "l", "x", 1);
   assert_true(holds(w, "k", "b", 1) && holds(w, "l", "y", 1));
@@ -156,7 +158,7 @@ static void one_scan_a_second_serves_all_keys_released_before_it(void **state) {
   assert_int_equal(waiting_count(&w->w), 0);
 }
 
-static void a_released_key_may_wait_again_for_the_next_one(void **state) {
+CASE(a_released_key_may_wait_again_for_the_next_one) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   assert_true(holds(w, "k", "b", 1));
@@ -171,7 +173,7 @@ static void a_released_key_may_wait_again_for_the_next_one(void **state) {
   assert_false(holds(w, "k", "c", wanted(w)));
 }
 
-static void a_second_refusal_of_the_same_event_keeps_its_key_waiting(void **state) {
+CASE(a_second_refusal_of_the_same_event_keeps_its_key_waiting) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   assert_true(holds(w, "k", "b", 1));
@@ -182,7 +184,7 @@ static void a_second_refusal_of_the_same_event_keeps_its_key_waiting(void **stat
   assert_true(holds(w, "k", "b", 2)); /* what was held before the second refusal still needs its scan */
 }
 
-static void an_event_that_was_never_routed_frees_its_key_by_its_id(void **state) {
+CASE(an_event_that_was_never_routed_frees_its_key_by_its_id) {
   struct world *w = *state;
   add(w, "k", "a", 1), add(w, "l", "x", 1), add(w, "m", "a", 1);
   assert_true(holds(w, "k", "b", 1));
@@ -195,7 +197,7 @@ static void an_event_that_was_never_routed_frees_its_key_by_its_id(void **state)
   assert_int_equal(waiting_count(&w->w), 1);
 }
 
-static void an_event_that_is_gone_frees_its_key_once_a_whole_scan_missed_it(void **state) {
+CASE(an_event_that_is_gone_frees_its_key_once_a_whole_scan_missed_it) {
   struct world *w = *state;
   struct box *b = w->box;
   add(w, "k", "a", 1);
@@ -212,7 +214,7 @@ static void an_event_that_is_gone_frees_its_key_once_a_whole_scan_missed_it(void
   assert_false(holds(w, "k", "b", 3));
 }
 
-static void an_event_that_the_scan_found_still_holds_its_key(void **state) {
+CASE(an_event_that_the_scan_found_still_holds_its_key) {
   struct world *w = *state;
   add(w, "k", "a", 1);
   store_rescan(w->box->store);
@@ -225,7 +227,7 @@ static void an_event_that_the_scan_found_still_holds_its_key(void **state) {
 }
 
 /* Names of keys: any bytes, any length. */
-static void long_keys_and_odd_bytes_are_told_apart(void **state) {
+CASE(long_keys_and_odd_bytes_are_told_apart) {
   struct world *w = *state;
   char one[5000], two[5000];
   memset(one, 'x', sizeof one);
@@ -250,7 +252,7 @@ static void long_keys_and_odd_bytes_are_told_apart(void **state) {
 }
 
 /* Thousands at once, freed in the middle of walks over them. */
-static void many_keys_come_and_go(void **state) {
+CASE(many_keys_come_and_go) {
   struct world *w = *state;
   char key[20];
   enum { MANY = 3000 };
@@ -272,26 +274,4 @@ static void many_keys_come_and_go(void **state) {
     snprintf(key, sizeof key, "k%d", i);
     assert_int_equal(holds(w, key, "later", 2), i % 2);
   }
-}
-
-int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(nobody_is_held_while_no_key_waits),
-      TEST(others_of_its_key_are_held_and_itself_and_other_keys_pass),
-      TEST(the_first_one_that_waits_is_the_one_that_is_waited_for),
-      TEST(a_key_that_held_nobody_is_free_at_once),
-      TEST(after_it_is_settled_only_a_fresh_scan_brings_those_that_were_held),
-      TEST(a_key_is_forgotten_when_its_scan_comes_along),
-      TEST(the_scan_begins_only_when_nothing_is_in_hand),
-      TEST(one_scan_a_second_serves_all_keys_released_before_it),
-      TEST(a_released_key_may_wait_again_for_the_next_one),
-      TEST(a_second_refusal_of_the_same_event_keeps_its_key_waiting),
-      TEST(an_event_that_was_never_routed_frees_its_key_by_its_id),
-      TEST(an_event_that_is_gone_frees_its_key_once_a_whole_scan_missed_it),
-      TEST(an_event_that_the_scan_found_still_holds_its_key),
-      TEST(long_keys_and_odd_bytes_are_told_apart),
-      TEST(many_keys_come_and_go),
-  };
-  return cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
 }

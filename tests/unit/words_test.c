@@ -1,13 +1,7 @@
 #include "bridge/base/words.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static void test_duration_text_shows_two_units(void **state) {
-  (void)state;
+TEST(test_duration_text_shows_two_units) {
   static const struct {
     int64_t ms;
     const char *text;
@@ -19,8 +13,7 @@ static void test_duration_text_shows_two_units(void **state) {
     assert_string_equal(duration_text(rows[i].ms, out), rows[i].text);
 }
 
-static void test_duration_parse_takes_units(void **state) {
-  (void)state;
+TEST(test_duration_parse_takes_units) {
   static const struct {
     const char *text;
     int64_t ms;
@@ -38,8 +31,7 @@ static void test_duration_parse_takes_units(void **state) {
   }
 }
 
-static void test_number_parse_knows_its_limit(void **state) {
-  (void)state;
+TEST(test_number_parse_knows_its_limit) {
   uint64_t n = 0;
   assert_true(number_parse(SPAN("0"), 10, &n));
   assert_int_equal(n, 0);
@@ -54,8 +46,7 @@ static void test_number_parse_knows_its_limit(void **state) {
   assert_false(number_parse(SPAN("1 "), 10, &n));
 }
 
-static void test_number_digits_are_plain(void **state) {
-  (void)state;
+TEST(test_number_digits_are_plain) {
   char out[NUMBER_DIGITS + 1] = {0};
   assert_int_equal(number_digits(0, out), 1);
   assert_memory_equal(out, "0", 1);
@@ -65,8 +56,7 @@ static void test_number_digits_are_plain(void **state) {
   assert_string_equal(out, "18446744073709551615");
 }
 
-static void test_number_text_groups_digits(void **state) {
-  (void)state;
+TEST(test_number_text_groups_digits) {
   char out[NUMBER_TEXT];
   assert_string_equal(number_text(0, out), "0");
   assert_string_equal(number_text(999, out), "999");
@@ -75,8 +65,7 @@ static void test_number_text_groups_digits(void **state) {
   assert_string_equal(number_text(UINT64_MAX, out), "18,446,744,073,709,551,615");
 }
 
-static void test_nearest_word_is_near(void **state) {
-  (void)state;
+TEST(test_nearest_word_is_near) {
   static const char *const words[] = {"flush", "list", "replay", "health", "metrics"};
   assert_string_equal(word_nearest("fluhs", words, 5), "flush");
   assert_string_equal(word_nearest("metric", words, 5), "metrics");
@@ -97,8 +86,7 @@ static void assert_printable(struct span in, const char *expected) {
   buffer_release(&out);
 }
 
-static void test_nothing_printable_moves_the_cursor(void **state) {
-  (void)state;
+TEST(test_nothing_printable_moves_the_cursor) {
   assert_printable(SPAN("plain 日本語 🎉"), "plain 日本語 🎉");
   assert_printable(SPAN("a\x1b[31mb\nc\td\x7f"), "a\\x1b[31mb\\x0ac\\x09d\\x7f");
   assert_printable(SPAN("a\0b"), "a\\x00b");
@@ -107,8 +95,7 @@ static void test_nothing_printable_moves_the_cursor(void **state) {
   assert_printable(SPAN(""), "");
 }
 
-static void test_cutting_leaves_characters_whole(void **state) {
-  (void)state;
+TEST(test_cutting_leaves_characters_whole) {
   assert_true(span_is(text_cut(SPAN("日本"), 4), "日"));
   assert_true(span_is(text_cut(SPAN("日本"), 6), "日本"));
   assert_true(span_is(text_cut(SPAN("日本"), 2), ""));
@@ -117,8 +104,7 @@ static void test_cutting_leaves_characters_whole(void **state) {
   assert_true(span_is(text_cut_characters(SPAN("\xff\xfe\xfd"), 2), "\xff\xfe"));
 }
 
-static void test_base64_as_rfc_4648_has_it(void **state) {
-  (void)state;
+TEST(test_base64_as_rfc_4648_has_it) {
   static const struct {
     const char *in, *out;
   } rows[] = {{"", ""},
@@ -140,8 +126,7 @@ static void test_base64_as_rfc_4648_has_it(void **state) {
   buffer_release(&out);
 }
 
-static void test_any_bytes_are_one_word_and_back(void **state) {
-  (void)state;
+TEST(test_any_bytes_are_one_word_and_back) {
   static const struct {
     struct span text;
     const char *word;
@@ -166,15 +151,4 @@ static void test_any_bytes_are_one_word_and_back(void **state) {
     struct span word = span_of(*bad);
     assert_false(word_unescape(&word, room));
   }
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_duration_text_shows_two_units),      cmocka_unit_test(test_duration_parse_takes_units),
-      cmocka_unit_test(test_number_parse_knows_its_limit),       cmocka_unit_test(test_number_digits_are_plain),
-      cmocka_unit_test(test_number_text_groups_digits),          cmocka_unit_test(test_nearest_word_is_near),
-      cmocka_unit_test(test_nothing_printable_moves_the_cursor), cmocka_unit_test(test_cutting_leaves_characters_whole),
-      cmocka_unit_test(test_base64_as_rfc_4648_has_it),          cmocka_unit_test(test_any_bytes_are_one_word_and_back),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }
