@@ -52,8 +52,8 @@
   X("relay", "producer_renewed", "warning", "A transaction was given up; a new producer asks the ledger")              \
   X("relay", "producer_lost", "error", "librdkafka gave up its producer; a new one is made")                           \
   X("relay", "manifest_failed", "error", "A batch cannot be written down, so it is not sent yet")                      \
-  X("relay", "reserve_used", "warning", "The disk is full; the reserve is used to publish what frees it")              \
-  X("relay", "reserve_missing", "debug", "There is no space for the reserve yet")                                      \
+  X("outbox", "reserve_used", "warning", "The disk is full; the reserve is used to publish what frees it")             \
+  X("outbox", "reserve_missing", "debug", "There is no space for the reserve yet")                                     \
   X("relay", "recovered", "info", "A batch that was committed before the last end is settled now")                     \
   X("relay", "position_doubted", "warning", "Kafka told an older position than before; it is asked again")             \
   X("relay", "position_lost", "warning", "Kafka holds no position any more; the topics are read")                      \

@@ -1,4 +1,7 @@
-#include "bridge/outbox/store.h"
+/* The contract, for callers: each function hands on to the kind that outbox.url names. */
+#include "bridge/outbox/manifest.h"
+
+#include <stddef.h>
 
 /* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in tests/contract. */
 static const struct store_ops *const kinds[] = {&store_file_ops};
@@ -9,11 +12,17 @@ struct store {
   void *impl;
 };
 
+/* Every operation is required: behind the scheme the table holds nothing but functions. */
 static bool complete(const struct store_ops *o) {
-  return o->scheme && o->open && o->close && o->next && o->follow && o->wait && o->wake && o->rescan &&
-         o->rescan_settled && o->scanned && o->done && o->done_id && o->sync && o->retry && o->dead && o->linger &&
-         o->release && o->counts && o->list && o->find && o->look && o->replay && o->replay_all && o->purge &&
-         o->bytes && o->emit;
+  typedef void (*operation)(void);
+  const char *at = (const char *)o + offsetof(struct store_ops, open);
+  size_t count = (sizeof *o - offsetof(struct store_ops, open)) / sizeof(operation);
+  for (size_t i = 0; i < count; i++) {
+    operation f;
+    memcpy(&f, at + i * sizeof f, sizeof f);
+    if (!f) return false;
+  }
+  return o->scheme;
 }
 
 /* The kind of a url and what comes behind "scheme:". */
@@ -61,6 +70,14 @@ void store_close(struct store *s) {
   if (!s) return;
   s->ops->close(s->impl);
   free(s);
+}
+
+int64_t entry_arrived_ns(const struct entry_ref *ref) {
+  return ref->stamp.mtime_ns;
+}
+
+int64_t entry_since_ms(const struct entry_ref *ref) {
+  return ref->stamp.ctime_ns / 1000000;
 }
 
 const char *place_path(enum place p) {
@@ -208,4 +225,42 @@ enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, v
 
 bool store_lies(struct store *s, const struct entry_ref *ref, struct span id) {
   return s->ops->lies(s->impl, ref, id);
+}
+
+/* ---- the journal ---- */
+
+enum status manifest_write(struct store *s, struct manifest *m, const char *nonce, struct error *err) {
+  return s->ops->batch_write(s->impl, m, nonce, err);
+}
+
+enum status manifest_list(struct store *s, struct manifest_name **list, size_t *count, struct error *err) {
+  return s->ops->batch_list(s->impl, list, count, err);
+}
+
+enum status manifest_read(struct store *s, const struct manifest_name *name, struct manifest *out, struct error *err) {
+  return s->ops->batch_read(s->impl, name, out, err);
+}
+
+void manifest_release(struct manifest *m) {
+  arena_release(&m->arena);
+  *m = (struct manifest){0};
+}
+
+enum status manifest_names(struct store *s, const struct span *ids, size_t count, bool *named, struct error *err) {
+  return s->ops->batch_names(s->impl, ids, count, named, err);
+}
+
+enum status manifest_settle(struct store *s, const struct manifest_name *name, struct error *err) {
+  return s->ops->batch_settle(s->impl, name, err);
+}
+
+enum status manifest_remove(struct store *s, const struct manifest_name *name, struct error *err) {
+  return s->ops->batch_remove(s->impl, name, err);
+}
+
+bool manifest_digest_valid(struct span s) {
+  if (s.len != MANIFEST_DIGEST - 1) return false;
+  for (size_t i = 0; i < s.len; i++)
+    if (!s.ptr[i] || !strchr("0123456789abcdef", s.ptr[i])) return false;
+  return true;
 }

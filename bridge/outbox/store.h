@@ -41,6 +41,10 @@ struct entry_ref {
   uint64_t content; /* event_content of what was read, 0 = not known */
 };
 
+int64_t entry_arrived_ns(const struct entry_ref *ref); /* wall time, kept by every move: the order of arrival */
+/* Wall time: as it is, it was not there before; what Kafka holds of an earlier time is of another one. */
+int64_t entry_since_ms(const struct entry_ref *ref);
+
 struct entry {
   struct entry_ref ref;
   uint64_t generation;
@@ -321,6 +325,9 @@ bool store_lies(struct store *s, const struct entry_ref *ref, struct span id);
 
 /* ---- for implementations ------------------------------------------------------------------------------------ */
 
+struct manifest; /* manifest.h: the journal of batches */
+struct manifest_name;
+
 struct store_ops {
   const char *scheme; /* "file" */
   enum status (*open)(const char *address, const struct store_config *, void **, struct error *);
@@ -356,6 +363,12 @@ struct store_ops {
   enum status (*emit)(void *, const char *, struct span, struct error *);
   enum status (*survey)(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
   bool (*lies)(void *, const struct entry_ref *, struct span);
+  enum status (*batch_write)(void *, struct manifest *, const char *nonce, struct error *);
+  enum status (*batch_list)(void *, struct manifest_name **, size_t *, struct error *);
+  enum status (*batch_read)(void *, const struct manifest_name *, struct manifest *, struct error *);
+  enum status (*batch_names)(void *, const struct span *, size_t, bool *, struct error *);
+  enum status (*batch_settle)(void *, const struct manifest_name *, struct error *);
+  enum status (*batch_remove)(void *, const struct manifest_name *, struct error *);
 };
 extern const struct store_ops store_file_ops;
 

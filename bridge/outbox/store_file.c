@@ -1,4 +1,5 @@
 #include "bridge/outbox/store_file.h"
+#include "bridge/outbox/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -172,6 +173,50 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
   return ST_OK;
 }
 
+/* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while there is a reserve
+ * ---- */
+
+static enum status fs_batch_write(void *impl, struct manifest *m, const char *nonce, struct error *err) {
+  struct fs *s = impl;
+  int folder = state_folder(s->c.state), tmp = state_tmp(s->c.state);
+  enum status st = journal_write(folder, tmp, m, nonce, err);
+  if (st == ST_NO_SPACE && reserve_give_up(folder, s->c.log)) /* publishing is what frees space */
+    st = journal_write(folder, tmp, m, nonce, err);
+  return st;
+}
+
+static enum status fs_batch_list(void *impl, struct manifest_name **list, size_t *count, struct error *err) {
+  struct fs *s = impl;
+  enum status st = journal_list(state_folder(s->c.state), list, count, err);
+  if (st != ST_INVALID) return st;
+  struct error why = err ? *err : (struct error){0};
+  return error_set(err, st, "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge", why.text,
+                   state_path(s->c.state));
+}
+
+static enum status fs_batch_read(void *impl, const struct manifest_name *name, struct manifest *out,
+                                 struct error *err) {
+  struct fs *s = impl;
+  return journal_read(state_folder(s->c.state), name, out, err);
+}
+
+static enum status fs_batch_names(void *impl, const struct span *ids, size_t count, bool *named, struct error *err) {
+  struct fs *s = impl;
+  return journal_names(state_folder(s->c.state), ids, count, named, err);
+}
+
+static enum status fs_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
+  struct fs *s = impl;
+  enum status st = journal_settle(state_folder(s->c.state), name, err);
+  if (st == ST_OK) reserve_keep(state_folder(s->c.state), s->c.log);
+  return st;
+}
+
+static enum status fs_batch_remove(void *impl, const struct manifest_name *name, struct error *err) {
+  struct fs *s = impl;
+  return journal_remove(state_folder(s->c.state), name, err);
+}
+
 const struct store_ops store_file_ops = {
     .scheme = "file",
     .open = fs_open,
@@ -205,4 +250,10 @@ const struct store_ops store_file_ops = {
     .emit = fs_emit,
     .survey = fs_survey,
     .lies = fs_lies,
+    .batch_write = fs_batch_write,
+    .batch_list = fs_batch_list,
+    .batch_read = fs_batch_read,
+    .batch_names = fs_batch_names,
+    .batch_settle = fs_batch_settle,
+    .batch_remove = fs_batch_remove,
 };

@@ -12,7 +12,7 @@ struct hold {
   struct hold *next; /* of the same key */
   struct span name;  /* of the table: topic and key */
   struct span topic, key, id, file;
-  int64_t mtime_ns, created_us;
+  int64_t arrived_ns, created_us;
   unsigned missed; /* looks in a row that did not find it */
   bool gone;
   char bytes[];
@@ -39,14 +39,14 @@ static struct span keep(char **at, struct span text) {
   return copy;
 }
 
-static struct hold *make(struct span topic, struct span key, struct span id, struct span file, int64_t mtime_ns,
+static struct hold *make(struct span topic, struct span key, struct span id, struct span file, int64_t arrived_ns,
                          int64_t created_us) {
   char room[KEY_MOST];
   struct span name = name_of(topic, key, room);
   struct hold *one = malloc(sizeof *one + name.len + topic.len + key.len + id.len + file.len + 5);
   if (!one) return NULL;
   char *at = one->bytes;
-  *one = (struct hold){.mtime_ns = mtime_ns, .created_us = created_us};
+  *one = (struct hold){.arrived_ns = arrived_ns, .created_us = created_us};
   one->name = keep(&at, name);
   one->topic = keep(&at, topic);
   one->key = keep(&at, key);
@@ -95,9 +95,9 @@ void holds_add(struct relay *r, const struct item *item) {
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
   pthread_mutex_lock(&r->lock);
   bool known = has_id(find(h, topic, item->key), item->id), full = !known && h->count >= HOLDS_MOST;
-  struct hold *one = known || full
-                         ? NULL
-                         : make(topic, item->key, item->id, item->ref.name, item->ref.stamp.mtime_ns, item->created_us);
+  struct hold *one =
+      known || full ? NULL
+                    : make(topic, item->key, item->id, item->ref.name, entry_arrived_ns(&item->ref), item->created_us);
   bool ok = known || (one && put(h, one));
   bool say = !ok && (!full || !h->full);
   h->full = full;
@@ -107,7 +107,8 @@ void holds_add(struct relay *r, const struct item *item) {
 
 /* As a scan orders them. */
 static bool is_before(const struct hold *one, const struct item *item) {
-  if (one->mtime_ns != item->ref.stamp.mtime_ns) return one->mtime_ns < item->ref.stamp.mtime_ns;
+  int64_t arrived_ns = entry_arrived_ns(&item->ref);
+  if (one->arrived_ns != arrived_ns) return one->arrived_ns < arrived_ns;
   if (one->created_us != item->created_us) return one->created_us < item->created_us;
   return span_cmp(one->file, item->ref.name) < 0;
 }
@@ -190,7 +191,7 @@ static struct hold *copy_next(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   if (h->looked >= h->count) h->looked = 0;
   const struct hold *one = h->count ? h->list[h->looked++] : NULL;
-  struct hold *copy = one ? make(one->topic, one->key, one->id, one->file, one->mtime_ns, one->created_us) : NULL;
+  struct hold *copy = one ? make(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us) : NULL;
   pthread_mutex_unlock(&r->lock);
   return copy;
 }
@@ -249,7 +250,7 @@ bool holds_save(struct relay *r, struct error *err) {
       word_escape(&text, words[w]);
       buffer_add_char(&text, ' ');
     }
-    buffer_printf(&text, "%lld %lld\n", (long long)one->mtime_ns, (long long)one->created_us);
+    buffer_printf(&text, "%lld %lld\n", (long long)one->arrived_ns, (long long)one->created_us);
   }
   pthread_mutex_unlock(&r->lock);
   if (same) return true;

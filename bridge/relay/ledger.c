@@ -83,7 +83,7 @@ enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enu
 static enum status settle_manifest(struct relay *r, const struct manifest_name *name, struct error *err) {
   struct manifest m = {0};
   size_t gone = 0;
-  enum status st = manifest_read(folder_of(r), name, &m, err);
+  enum status st = manifest_read(r->parts.store, name, &m, err);
   if (st == ST_OK) st = keys_of(r, &m, err);
   for (size_t i = 0; st == ST_OK && i < m.count; i++) {
     enum settled how = SETTLED_GONE;
@@ -93,7 +93,7 @@ static enum status settle_manifest(struct relay *r, const struct manifest_name *
   }
   if (st == ST_OK) st = store_sync(r->parts.store, err);
   if (st == ST_OK) st = store_aside_sync(r->parts.store, err);
-  if (st == ST_OK) st = manifest_settle(folder_of(r), name, err);
+  if (st == ST_OK) st = manifest_settle(r->parts.store, name, err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_INFO, "relay", "recovered",
               FIELDS(F_INT("batch", name->number), F_INT("events", m.count), F_INT("removed", gone)),
@@ -133,7 +133,7 @@ static size_t follow(struct relay *r, struct manifest_name *list, size_t count, 
     struct manifest m = {0};
     chain[n++] = at;
     if (at->settled) break;
-    enum status st = manifest_read(folder_of(r), at, &m, err);
+    enum status st = manifest_read(r->parts.store, at, &m, err);
     at = st == ST_OK && at->number ? find_name(list, count, at->number - 1, m.before) : NULL;
     manifest_release(&m);
     if (st == ST_INVALID) st = ledger_damaged(r, err);
@@ -159,8 +159,8 @@ static enum status settle_chain_of(struct relay *r, struct manifest_name *list, 
     chain[i]->settled = true;
   }
   for (size_t i = 0; st == ST_OK && i < count; i++)
-    if (!in_chain(chain, n, &list[i])) st = manifest_remove(folder_of(r), &list[i], err);
-  for (size_t i = 1; st == ST_OK && i < n; i++) st = manifest_remove(folder_of(r), chain[i], err);
+    if (!in_chain(chain, n, &list[i])) st = manifest_remove(r->parts.store, &list[i], err);
+  for (size_t i = 1; st == ST_OK && i < n; i++) st = manifest_remove(r->parts.store, chain[i], err);
   if (st == ST_OK) r->ledger.settled = *chain[0];
   free(chain);
   return st;
@@ -171,14 +171,14 @@ static enum status settle_chain_of(struct relay *r, struct manifest_name *list, 
 enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err) {
   struct manifest m = {.number = number};
   struct ledger *l = &r->ledger;
-  enum status st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, l->nonce, err);
+  enum status st = manifest_write(r->parts.store, &m, l->nonce, err);
   if (st != ST_OK) return st;
   l->position.number = (int64_t)number;
   memcpy(l->position.digest, m.digest, sizeof m.digest);
   st = commit_position(r, &l->position, err);
   struct manifest_name name = {.number = number};
   memcpy(name.digest, m.digest, sizeof m.digest);
-  if (st == ST_OK) st = manifest_settle(folder_of(r), &name, err);
+  if (st == ST_OK) st = manifest_settle(r->parts.store, &name, err);
   if (st == ST_OK) l->settled = name;
   return st;
 }
@@ -188,7 +188,7 @@ static bool forget_first(struct relay *r, struct manifest_name *list, size_t *co
   for (size_t i = 0; i < *count; i++)
     if (list[i].number > 0) return false;
   for (size_t i = 0; i < *count; i++)
-    if (manifest_remove(folder_of(r), &list[i], err) != ST_OK) return false;
+    if (manifest_remove(r->parts.store, &list[i], err) != ST_OK) return false;
   *count = 0;
   return true;
 }
@@ -260,7 +260,6 @@ static enum ledger_found start(struct relay *r, const struct standing *s, struct
   enum status st = begin(r, s, list, count, err);
   if (st != ST_OK) return found_of(st);
   r->ledger.started = true;
-  reserve_keep(r);
   pthread_mutex_lock(&r->lock);
   r->recovered = true; /* the reader may take entries now */
   pthread_cond_broadcast(&r->changed);
@@ -358,7 +357,7 @@ static enum ledger_found first_look(struct relay *r, struct manifest_name **list
   if (s.number < 0) { /* every manifest counts, also one that came after the first look */
     free(*list);
     *list = NULL;
-    st = standing_list(r->parts.state, list, count, err);
+    st = manifest_list(r->parts.store, list, count, err);
     if (st != ST_OK) return found_of(st);
     standing_judge(&s, *list, *count);
   }
@@ -370,7 +369,7 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   size_t count = 0;
   enum status st = state_check(r->parts.state, err);
   /* Before init: what comes later is the successor's. */
-  if (st == ST_OK) st = standing_list(r->parts.state, &list, &count, err);
+  if (st == ST_OK) st = manifest_list(r->parts.store, &list, &count, err);
   if (st == ST_OK) st = make_producer(r, err);
   enum ledger_found result = st != ST_OK ? found_of(st) : LEDGER_AWAY;
   if (st == ST_OK) result = r->ledger.started ? go_on(r, err) : first_look(r, &list, &count, err);
@@ -389,9 +388,7 @@ enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t
   memcpy(m.before, l->position.digest, sizeof m.before - 1);
   char nonce[80]; /* of this run and this try: no two manifests share a name */
   snprintf(nonce, sizeof nonce, "%s-%llu", l->nonce, (unsigned long long)r->parts.clock->random(r->parts.clock->ctx));
-  st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
-  if (st == ST_NO_SPACE && reserve_give_up(r)) /* publishing is what frees space: the reserve is for this */
-    st = manifest_write(folder_of(r), state_tmp(r->parts.state), &m, nonce, err);
+  st = manifest_write(r->parts.store, &m, nonce, err);
   *fit = m.fit;
   if (st != ST_OK) return st;
   l->doubt = (struct manifest_name){.number = m.number};
@@ -413,7 +410,7 @@ void ledger_committed(struct relay *r) {
 }
 
 enum status ledger_forget(struct relay *r, struct error *err) {
-  enum status st = manifest_remove(folder_of(r), &r->ledger.doubt, err);
+  enum status st = manifest_remove(r->parts.store, &r->ledger.doubt, err);
   if (st == ST_OK) r->ledger.doubt.number = 0;
   return st;
 }
@@ -425,14 +422,13 @@ enum status ledger_refresh(struct relay *r, struct error *err) {
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
   enum status st = state_check(r->parts.state, err);
-  if (st == ST_OK) st = manifest_settle(folder_of(r), name, err);
+  if (st == ST_OK) st = manifest_settle(r->parts.store, name, err);
   if (st != ST_OK) return st;
   struct manifest_name *settled = &r->ledger.settled;
   settled->settled = true;
-  st = manifest_remove(folder_of(r), settled, err);
+  st = manifest_remove(r->parts.store, settled, err);
   if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own */
   *settled = *name;
   settled->settled = true;
-  reserve_keep(r);
   return ST_OK;
 }

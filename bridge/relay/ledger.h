@@ -8,8 +8,8 @@
 #define BRIDGE_RELAY_LEDGER_H
 
 #include "bridge/kafka/cluster.h"
+#include "bridge/outbox/manifest.h"
 #include "bridge/outbox/state.h"
-#include "bridge/relay/manifest.h"
 
 /* clang-format off */
 /* What a crash leaves, and what the next start makes of it:

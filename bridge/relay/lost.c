@@ -7,9 +7,6 @@
 #include "bridge/relay/parts.h"
 #include "bridge/relay/standing.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 enum { ANSWER_MS = 10000 };
 #define CLOCK_SKEW_MS (INT64_C(3600) * 1000) /* of producers and brokers */
 
@@ -44,16 +41,9 @@ static enum status add_topic(struct doubt *d, struct span name, struct error *er
   return ST_OK;
 }
 
-static int64_t note_time(struct relay *r, const struct manifest_name *name, struct doubt *d) {
-  char file[96];
-  struct stat st;
-  snprintf(file, sizeof file, "%s-%llu-%s", name->settled ? "settled" : "batch", (unsigned long long)name->number,
-           name->digest);
-  int64_t ms = fstatat(state_folder(r->parts.state), file, &st, AT_SYMLINK_NOFOLLOW) == 0
-                   ? (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000
-                   : 0;
-  if (!d->from_ms || ms < d->from_ms) d->from_ms = ms;
-  return ms;
+static int64_t note_time(struct doubt *d, int64_t written_ms) {
+  if (!d->from_ms || written_ms < d->from_ms) d->from_ms = written_ms;
+  return written_ms;
 }
 
 static enum status gather(struct relay *r, const struct manifest_name *list, size_t count, struct doubt *d,
@@ -64,10 +54,10 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
   for (size_t i = 0; i < count; i++) {
     if (list[i].settled) continue;
     struct manifest *m = &d->manifests[d->count++];
-    enum status st = manifest_read(state_folder(r->parts.state), &list[i], m, err);
+    enum status st = manifest_read(r->parts.store, &list[i], m, err);
     if (st == ST_INVALID) st = ledger_damaged(r, err);
     if (st != ST_OK) return st;
-    d->written_ms[d->count - 1] = note_time(r, &list[i], d);
+    d->written_ms[d->count - 1] = note_time(d, list[i].written_ms);
     for (size_t j = 0; st == ST_OK && j < m->count; j++) {
       if (table_put(&d->ids, m->entries[j].id, &m->entries[j]) == ST_NO_MEMORY)
         return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -85,7 +75,7 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
  * same id is of an entry before it, whose id was forgotten on purpose (replay --force). By our own clock; that of a
  * broker may be another. */
 static bool may_be_of(const struct doubt *d, const struct manifest_entry *e, const struct message *m) {
-  int64_t from_ms = e->ref.stamp.ctime_ns / 1000000;
+  int64_t from_ms = entry_since_ms(&e->ref);
   for (size_t i = 0; i < d->count; i++) {
     const struct manifest *of = &d->manifests[i];
     bool its = e >= of->entries && e < of->entries + of->count;
@@ -188,7 +178,7 @@ enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t coun
   if (st == ST_OK && d.ids.count) st = read_topics(r, &d, err);
   if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);
   if (st == ST_OK) st = ledger_begin_at(r, highest + 1, err);
-  for (size_t i = 0; st == ST_OK && i < count; i++) st = manifest_remove(state_folder(r->parts.state), &list[i], err);
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = manifest_remove(r->parts.store, &list[i], err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "position_restored",
               FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)), "The ledger begins anew at batch %llu",

@@ -223,10 +223,6 @@ bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
 /* A batch cannot be written down: told the first time; tries 0: it can again. */
 void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries);
 
-/* reserve.c: a file of .busbridge */
-bool reserve_give_up(struct relay *r); /* P: on a full disk; false: there is none */
-void reserve_keep(struct relay *r);    /* makes it where it is missing, as far as the disk allows */
-
 /* topics.c: P */
 void topics_prepare(struct relay *r);
 void topic_create(struct relay *r, unsigned topic); /* again, before a probe; failing is fine */

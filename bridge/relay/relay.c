@@ -49,7 +49,7 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
   struct ledger *l = &r->ledger;
-  enum status st = standing_list(r->parts.state, &list, &count, err);
+  enum status st = manifest_list(r->parts.store, &list, &count, err);
   bool unsettled = false;
   for (size_t i = 0; st == ST_OK && i < count; i++) unsettled |= !list[i].settled;
   free(list);

@@ -169,11 +169,3 @@ enum status standing_refuse(const struct standing *s, const struct state *state,
   buffer_release(&next);
   return st;
 }
-
-enum status standing_list(const struct state *state, struct manifest_name **list, size_t *count, struct error *err) {
-  enum status st = manifest_list(state_folder(state), list, count, err);
-  if (st != ST_INVALID) return st;
-  struct error why = err ? *err : (struct error){0};
-  return error_set(err, st, "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge", why.text,
-                   state_path(state));
-}

@@ -11,8 +11,8 @@
 #define BRIDGE_RELAY_STANDING_H
 
 #include "bridge/kafka/cluster.h"
+#include "bridge/outbox/manifest.h"
 #include "bridge/outbox/state.h"
-#include "bridge/relay/manifest.h"
 
 enum standing_kind {
   STANDING_NEW,   /* no position, and no manifest that names anything */
@@ -49,9 +49,5 @@ void standing_next(const struct standing *s, const struct state *state, struct b
 void standing_advise(const struct state *state, struct buffer *out);
 /* ST_INVALID with both. */
 enum status standing_refuse(const struct standing *s, const struct state *state, struct error *err);
-
-/* manifest_list, and what to do about one that is not to be there. */
-MUST_CHECK enum status standing_list(const struct state *state, struct manifest_name **list, size_t *count,
-                                     struct error *err);
 
 #endif

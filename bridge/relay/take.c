@@ -51,7 +51,8 @@ static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   item->ref = entry->ref;
   item->generation = entry->generation;
   item->attempts = entry->event.attempts;
-  item->created_us = entry->event.created_us != TIME_NONE ? entry->event.created_us : entry->ref.stamp.mtime_ns / 1000;
+  item->created_us =
+      entry->event.created_us != TIME_NONE ? entry->event.created_us : entry_arrived_ns(&entry->ref) / 1000;
   item->id = item->ref.id;
   item->name = arena_span(arena, entry->event.name);
   item->traceparent = arena_span(arena, entry->event.traceparent);

@@ -1,6 +1,6 @@
 #include "bridge/service/account.h"
 
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/manifest.h"
 
 #define TRIES 200 /* until no entry is between two counters */
 
@@ -170,7 +170,7 @@ void account_read(struct service *s, struct account *out) {
 static bool all_settled(struct service *s) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  bool settled = manifest_list(state_folder(s->state), &list, &count, NULL) == ST_OK;
+  bool settled = manifest_list(s->store, &list, &count, NULL) == ST_OK;
   for (size_t i = 0; settled && i < count; i++) settled = list[i].settled;
   free(list);
   return settled;

@@ -128,11 +128,15 @@ static void say_position(struct doctor *d, const struct standing *s) {
 static enum status ask_position(struct doctor *d, struct standing *s, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  enum status st = standing_list(d->state, &list, &count, err);
+  struct store *store = NULL;
+  struct store_config look = {.state = d->state, .inspect = true, .clock = d->clock};
+  enum status st = store_open(setting_text(d->settings, SETTING_OUTBOX_URL), &look, &store, err);
+  if (st == ST_OK) st = manifest_list(store, &list, &count, err);
   if (st == ST_OK)
     st = standing_find(&d->kafka, NULL, d->state, setting_text(d->settings, SETTING_LEDGER_TOPIC), d->group, ANSWER_MS,
                        list, count, s, err);
   free(list);
+  store_close(store);
   return st;
 }
 

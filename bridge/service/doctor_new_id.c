@@ -13,7 +13,7 @@
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
 #include "bridge/kafka/reader.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/manifest.h"
 #include "bridge/service/doctor.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/parts.h"
@@ -136,13 +136,13 @@ static bool take_dead(void *ctx, const struct entry_info *info) {
 /* The settled batches were published before the backup was made; what they hold was read from files no younger. A copy
  * of the folder keeps what stands in a manifest, whatever becomes of times on the disk. */
 static enum status take_manifests(struct renewal *n, struct error *err) {
-  enum status st = manifest_list(state_folder(n->s->state), &n->list, &n->manifests, err);
+  enum status st = manifest_list(n->s->store, &n->list, &n->manifests, err);
   for (size_t i = 0; st == ST_OK && i < n->manifests; i++) {
     struct manifest m = {0};
-    if (manifest_read(state_folder(n->s->state), &n->list[i], &m, NULL) != ST_OK) continue; /* it says nothing */
+    if (manifest_read(n->s->store, &n->list[i], &m, NULL) != ST_OK) continue; /* it says nothing */
     for (size_t j = 0; j < m.count && !n->no_memory; j++) {
       size_t topic = topic_at(n, m.entries[j].topic);
-      int64_t ms = m.entries[j].ref.stamp.ctime_ns / 1000000;
+      int64_t ms = entry_since_ms(&m.entries[j].ref);
       if (!n->list[i].settled || m.entries[j].duplicate || topic == NO_TOPIC) continue;
       struct span id = arena_span(&n->arena, m.entries[j].id);
       if (!id.ptr || table_put(&n->settled, id, (void *)n->topics[topic].name) == ST_NO_MEMORY) n->no_memory = true;
@@ -391,8 +391,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
 static enum status renew(struct renewal *n, struct error *err) {
   enum status st = take_out(n, err);
   if (st == ST_OK) st = state_renew_id(n->s->state, err);
-  for (size_t i = 0; st == ST_OK && i < n->manifests; i++)
-    st = manifest_remove(state_folder(n->s->state), &n->list[i], err);
+  for (size_t i = 0; st == ST_OK && i < n->manifests; i++) st = manifest_remove(n->s->store, &n->list[i], err);
   return st;
 }
 

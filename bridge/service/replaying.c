@@ -1,6 +1,6 @@
 #include "bridge/service/replaying.h"
 
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/manifest.h"
 
 static void fail_all(struct letter *list, size_t count, enum status st, const struct error *err) {
   for (size_t i = 0; i < count; i++)
@@ -10,7 +10,7 @@ static void fail_all(struct letter *list, size_t count, enum status st, const st
 /* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no worker runs. */
 static void leave_unsettled(struct service *s, struct letter *list, size_t count, const struct span *ids, bool *named) {
   struct error err = {0};
-  enum status st = manifest_names_of(state_folder(s->state), ids, count, named, &err);
+  enum status st = manifest_names(s->store, ids, count, named, &err);
   if (st != ST_OK) {
     fail_all(list, count, st, &err);
     return;

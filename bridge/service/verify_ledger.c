@@ -45,7 +45,7 @@ static enum status ask(struct verify *v, const struct look *l, struct standing *
 
 static enum status look(struct verify *v, struct look *l, struct error *err) {
   enum status st = ask(v, l, &l->before, err);
-  if (st == ST_OK) st = standing_list(v->s->state, &l->list, &l->count, err);
+  if (st == ST_OK) st = manifest_list(v->s->store, &l->list, &l->count, err);
   if (st == ST_OK) st = ask(v, l, &l->after, err);
   if (st == ST_OK && !(l->chain = calloc(l->count + 1, sizeof *l->chain)))
     st = error_set(err, ST_NO_MEMORY, "out of memory");
@@ -98,7 +98,7 @@ static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
     struct verify_batch *batch = &v->batches[v->batch_count];
     l->chain[l->chain_count++] = at;
     *batch = (struct verify_batch){.settled = at->settled, .written_ms = written_ms(v, at)};
-    enum status st = manifest_read(state_folder(v->s->state), at, &batch->manifest, &err);
+    enum status st = manifest_read(v->s->store, at, &batch->manifest, &err);
     if (st != ST_OK && at->settled) {
       judged(l, EXAMINED_WARNING, "Nothing to do: the file goes when the next batch is settled",
              "%s; its batch is settled, so that nobody needs it", err.text);

@@ -8,7 +8,7 @@
 #define BRIDGE_SERVICE_VERIFY_PARTS_H
 
 #include "bridge/base/table.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/manifest.h"
 #include "bridge/service/examination.h"
 #include "bridge/service/parts.h"
 #include "bridge/service/verify.h"

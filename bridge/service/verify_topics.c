@@ -284,7 +284,7 @@ static bool would_go_again(struct verify *v, struct span id) {
   bool seen = false, named = false;
   if (!digest_set_has(&v->pending, digest_of(id))) return false;
   if (v->keys && (!verify_keys_known(v, &id, 1, &seen, NULL, NULL) || seen)) return false;
-  return manifest_names(state_folder(v->s->state), id, &named, NULL) != ST_OK || !named;
+  return manifest_names(v->s->store, &id, 1, &named, NULL) != ST_OK || !named;
 }
 
 static enum status look_again(struct topics *t, struct error *err) {

@@ -1,7 +1,7 @@
 /* The text of a manifest: refused, and then nothing is kept; or taken, and then what was read, written and read again
  * is the same. */
 #include "bridge/base/words.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/journal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,12 +19,12 @@ static void check_same(const struct manifest *a, const struct manifest *b) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct manifest first, second;
   struct buffer text = {0};
-  if (manifest_parse((struct span){(const char *)data, size}, &first, NULL) != ST_OK) {
+  if (journal_parse((struct span){(const char *)data, size}, &first, NULL) != ST_OK) {
     BUG_ON(first.arena.chunks || first.entries);
     return 0;
   }
-  BUG_ON(manifest_print(&first, "nonce", &text) != first.count); /* the fuzzer's inputs are smaller */
-  enum status st = manifest_parse(buffer_span(&text), &second, NULL);
+  BUG_ON(journal_print(&first, "nonce", &text) != first.count); /* the fuzzer's inputs are smaller */
+  enum status st = journal_parse(buffer_span(&text), &second, NULL);
   BUG_ON(st != ST_OK);
   check_same(&first, &second);
   manifest_release(&first);

@@ -1,7 +1,7 @@
 /* Replays and purges of many, on a real outbox without Kafka and Redis: what is frozen, what a step does, what a crash
  * at any place leaves, what is told and written down. */
 #include "bridge/base/durable.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/journal.h"
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk.h"
 #include "bridge/service/frozen.h"
@@ -340,7 +340,7 @@ CASE(the_busy_are_tried_again_and_then_left) {
   many(3);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
-  assert_int_equal(manifest_write(state_folder(service->state), state_tmp(service->state), &m, "nonce", &err), ST_OK);
+  assert_int_equal(journal_write(state_folder(service->state), state_tmp(service->state), &m, "nonce", &err), ST_OK);
   const char *text = answered(step(false, 1, 0));
   assert_has(text, "\"round\": 2, \"replayed\": 2");
   assert_has(text, "\"finished\": false, \"done\": 2, \"wait\": true");

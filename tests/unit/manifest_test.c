@@ -1,6 +1,6 @@
 /* Manifests: what is written is read back, what is not whole is refused, and what a failure anywhere leaves. */
 #include "bridge/base/clock.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/journal.h"
 
 /* enum place is the store's. */
 #define place room
@@ -62,7 +62,7 @@ static void assert_same(const struct manifest *got, const struct manifest *want)
 }
 
 static void write_whole(const struct room *p, struct manifest *m) {
-  assert_int_equal(manifest_write(p->in, p->to, m, NONCE, NULL), ST_OK);
+  assert_int_equal(journal_write(p->in, p->to, m, NONCE, NULL), ST_OK);
 }
 
 /* The only manifest there is m, readable. */
@@ -70,10 +70,10 @@ static void assert_one(const struct room *p, const struct manifest *m, bool sett
   struct manifest_name *list = NULL;
   struct manifest got;
   size_t count = 0;
-  assert_int_equal(manifest_list(p->in, &list, &count, NULL), ST_OK);
+  assert_int_equal(journal_list(p->in, &list, &count, NULL), ST_OK);
   assert_int_equal(count, 1);
   assert_int_equal(list[0].settled, settled);
-  assert_int_equal(manifest_read(p->in, &list[0], &got, NULL), ST_OK);
+  assert_int_equal(journal_read(p->in, &list[0], &got, NULL), ST_OK);
   assert_same(&got, m);
   manifest_release(&got);
   free(list);
@@ -140,8 +140,8 @@ CASE(number_nonce_predecessor_and_entries_make_another_name) {
     if (i == 1) m.number = 8;
     if (i == 2) memcpy(m.before, OTHER, sizeof m.before);
     if (i == 3) two[1].ref.stamp.ctime_ns++;
-    manifest_print(&m, i == 4 ? "run-2" : NONCE, &text);
-    manifest_digest(buffer_span(&text), seen[i]);
+    journal_print(&m, i == 4 ? "run-2" : NONCE, &text);
+    journal_digest(buffer_span(&text), seen[i]);
     for (int k = 0; k < i; k++) assert_string_not_equal(seen[i], seen[k]);
     buffer_release(&text);
   }
@@ -171,8 +171,8 @@ CASE(a_large_batch_goes_in_one_write) {
 CASE(a_topic_is_shared_by_its_entries) {
   struct manifest m = sample(), got;
   struct buffer text = {0};
-  manifest_print(&m, NONCE, &text);
-  assert_int_equal(manifest_parse(buffer_span(&text), &got, NULL), ST_OK);
+  journal_print(&m, NONCE, &text);
+  assert_int_equal(journal_parse(buffer_span(&text), &got, NULL), ST_OK);
   assert_ptr_equal(got.entries[0].topic.ptr, got.entries[1].topic.ptr);
   manifest_release(&got);
   buffer_release(&text);
@@ -189,7 +189,7 @@ CASE(keys_are_bounded_and_a_duplicate_has_none) {
   two[1].duplicate = true;
   write_whole(p, &m);
   struct manifest_name name = name_of(&m, false);
-  assert_int_equal(manifest_read(p->in, &name, &got, NULL), ST_OK);
+  assert_int_equal(journal_read(p->in, &name, &got, NULL), ST_OK);
   assert_span(got.entries[0].key, (struct span){key, MANIFEST_KEY - 1});
   assert_int_equal(got.entries[1].key.len, 0);
   manifest_release(&got);
@@ -203,12 +203,12 @@ CASE(of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit) {
   memset(name, 0xff, sizeof name); /* stands there as 510 digits */
   for (size_t i = 0; i < MANY; i++) many[i] = entry(PLACE_FLAT, (struct span){name, sizeof name}, "id", SPAN("key"));
   struct manifest m = {.number = 7, .before = BEFORE, .entries = many, .count = MANY};
-  assert_int_equal(manifest_write(p->in, p->to, &m, NONCE, NULL), ST_TOO_LARGE);
+  assert_int_equal(journal_write(p->in, p->to, &m, NONCE, NULL), ST_TOO_LARGE);
   assert_int_equal(entries(p->in) + entries(p->to), 0);
   assert_in_range(m.fit, 1000, MANY - 1);
   struct buffer text = {0};
   m.count = m.fit + 1;
-  assert_int_equal(manifest_print(&m, NONCE, &text), m.fit);
+  assert_int_equal(journal_print(&m, NONCE, &text), m.fit);
   m.count = m.fit;
   write_whole(p, &m);
   struct manifest_name n = name_of(&m, false);
@@ -235,11 +235,11 @@ CASE(a_larger_one_of_an_earlier_release_is_read) {
   }
   assert_true(text.len > 2 * MANIFEST_MOST);
   struct manifest_name n = {.number = 7};
-  manifest_digest(buffer_span(&text), n.digest);
+  journal_digest(buffer_span(&text), n.digest);
   char file[80];
   file_of(&n, file);
   assert_int_equal(durable_write_new(p->in, file, buffer_span(&text), NULL, NULL), ST_OK);
-  assert_int_equal(manifest_read(p->in, &n, &got, NULL), ST_OK);
+  assert_int_equal(journal_read(p->in, &n, &got, NULL), ST_OK);
   assert_int_equal(got.count, keys);
   assert_int_equal(got.entries[39].key.len, 60000);
   manifest_release(&got);
@@ -259,7 +259,7 @@ CASE(the_list_is_in_order_and_passes_others_over) {
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) put(p->in, others[i], "");
   struct manifest_name *list = NULL;
   size_t count = 0;
-  assert_int_equal(manifest_list(p->in, &list, &count, NULL), ST_OK);
+  assert_int_equal(journal_list(p->in, &list, &count, NULL), ST_OK);
   assert_int_equal(count, 6);
   for (size_t i = 0; i < count; i++) {
     char file[80];
@@ -278,7 +278,7 @@ CASE(many_are_listed) {
     snprintf(file, sizeof file, "batch-%d-" BEFORE, i);
     put(p->in, file, "");
   }
-  assert_int_equal(manifest_list(p->in, &list, &count, NULL), ST_OK);
+  assert_int_equal(journal_list(p->in, &list, &count, NULL), ST_OK);
   assert_int_equal(count, 100);
   for (size_t i = 0; i < count; i++) assert_int_equal(list[i].number, i);
   free(list);
@@ -303,7 +303,7 @@ CASE(a_name_like_ours_that_is_malformed_is_an_error) {
     struct error err = {0};
     size_t count = 1;
     put(p->in, files[i], "");
-    assert_int_equal(manifest_list(p->in, &list, &count, &err), ST_INVALID);
+    assert_int_equal(journal_list(p->in, &list, &count, &err), ST_INVALID);
     assert_null(list);
     assert_int_equal(count, 0);
     assert_non_null(strstr(err.text, files[i]));
@@ -314,7 +314,7 @@ CASE(a_name_like_ours_that_is_malformed_is_an_error) {
 CASE(a_folder_that_is_gone_cannot_be_listed) {
   struct manifest_name *list;
   size_t count;
-  assert_int_not_equal(manifest_list(-1, &list, &count, NULL), ST_OK);
+  assert_int_not_equal(journal_list(-1, &list, &count, NULL), ST_OK);
   assert_null(list);
 }
 
@@ -324,7 +324,7 @@ CASE(a_folder_that_is_gone_cannot_be_listed) {
 static struct manifest_name put_text(const struct room *p, uint64_t number, struct span text) {
   struct manifest_name n = {.number = number};
   char file[80];
-  manifest_digest(text, n.digest);
+  journal_digest(text, n.digest);
   file_of(&n, file);
   enum status st = durable_write_new(p->in, file, text, NULL, NULL);
   assert_true(st == ST_OK || st == ST_EXISTS);
@@ -335,7 +335,7 @@ static void assert_refused(const struct room *p, struct span text, enum status w
   struct manifest got = {.count = 3};
   struct error err = {0};
   struct manifest_name n = put_text(p, 7, text);
-  assert_int_equal(manifest_read(p->in, &n, &got, &err), want);
+  assert_int_equal(journal_read(p->in, &n, &got, &err), want);
   assert_int_equal(got.count, 0);
   assert_null(got.entries);
   assert_null(got.arena.chunks);
@@ -418,12 +418,12 @@ CASE(the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed) {
   char text[600];
   struct manifest got;
   snprintf(text, sizeof text, "%s%s", head1, row1);
-  assert_int_equal(manifest_parse(span_of(text), &got, NULL), ST_OK);
+  assert_int_equal(journal_parse(span_of(text), &got, NULL), ST_OK);
   assert_true(span_is(got.entries[0].id, "a") && span_is(got.entries[0].key, "k") && got.entries[0].duplicate);
   assert_int_equal(got.entries[0].ref.content, 0);
   manifest_release(&got);
   snprintf(text, sizeof text, "%s%s", head2, row2);
-  assert_int_equal(manifest_parse(span_of(text), &got, NULL), ST_OK);
+  assert_int_equal(journal_parse(span_of(text), &got, NULL), ST_OK);
   assert_int_equal(got.entries[0].ref.content, 9);
   manifest_release(&got);
   snprintf(text, sizeof text, "%s%s", head1, row2);
@@ -436,7 +436,7 @@ CASE(one_byte_cut_or_changed_is_seen) {
   struct room *p = *state;
   struct manifest m = sample(), got;
   struct buffer text = {0};
-  manifest_print(&m, NONCE, &text);
+  journal_print(&m, NONCE, &text);
   struct manifest_name n = put_text(p, 7, buffer_span(&text));
   char file[80];
   file_of(&n, file);
@@ -445,11 +445,11 @@ CASE(one_byte_cut_or_changed_is_seen) {
     text.ptr[i] ^= 1;
     struct span cut = {text.ptr, i % 2 ? text.len : i};
     assert_int_equal(durable_write_new(p->in, file, cut, NULL, NULL), ST_OK);
-    assert_int_equal(manifest_read(p->in, &n, &got, NULL), ST_INVALID);
+    assert_int_equal(journal_read(p->in, &n, &got, NULL), ST_INVALID);
     text.ptr[i] ^= 1;
     /* Without its name, only what is cut can be seen, and no cut text passes. */
     cut.len = i;
-    assert_int_equal(manifest_parse(cut, &got, NULL), ST_INVALID);
+    assert_int_equal(journal_parse(cut, &got, NULL), ST_INVALID);
   }
   buffer_release(&text);
 }
@@ -459,14 +459,14 @@ CASE(a_manifest_under_another_number_or_digest_is_refused) {
   struct manifest got;
   struct error err = {0};
   struct manifest_name n = put_text(p, 8, SPAN(HEAD("0")));
-  assert_int_equal(manifest_read(p->in, &n, &got, &err), ST_INVALID);
+  assert_int_equal(journal_read(p->in, &n, &got, &err), ST_INVALID);
   assert_non_null(strstr(err.text, "batch 7"));
   put(p->in, "batch-7-" OTHER, HEAD("0"));
   n = (struct manifest_name){.number = 7, .digest = OTHER};
-  assert_int_equal(manifest_read(p->in, &n, &got, &err), ST_INVALID);
+  assert_int_equal(journal_read(p->in, &n, &got, &err), ST_INVALID);
   assert_non_null(strstr(err.text, "digest"));
   n.number = 9;
-  assert_int_equal(manifest_read(p->in, &n, &got, &err), ST_NOT_FOUND);
+  assert_int_equal(journal_read(p->in, &n, &got, &err), ST_NOT_FOUND);
 }
 
 CASE(a_file_too_large_or_no_file_is_refused_unread) {
@@ -477,12 +477,12 @@ CASE(a_file_too_large_or_no_file_is_refused_unread) {
   int fd = openat(p->in, "batch-1-" BEFORE, O_WRONLY | O_CLOEXEC);
   assert_int_equal(ftruncate(fd, (off_t)1 << 40), 0); /* sparse */
   close(fd);
-  assert_int_equal(manifest_read(p->in, &n, &got, NULL), ST_INVALID);
+  assert_int_equal(journal_read(p->in, &n, &got, NULL), ST_INVALID);
   assert_int_equal(mkdirat(p->in, "batch-2-" BEFORE, 0700), 0);
   n.number = 2;
-  assert_int_equal(manifest_read(p->in, &n, &got, NULL), ST_INVALID);
+  assert_int_equal(journal_read(p->in, &n, &got, NULL), ST_INVALID);
   char *huge = calloc(1, MANIFEST_MAX + 1);
-  assert_int_equal(manifest_parse((struct span){huge, MANIFEST_MAX + 1}, &got, NULL), ST_INVALID);
+  assert_int_equal(journal_parse((struct span){huge, MANIFEST_MAX + 1}, &got, NULL), ST_INVALID);
   free(huge);
 }
 
@@ -493,17 +493,17 @@ CASE(settling_and_removing_may_be_repeated) {
   struct manifest m = sample();
   write_whole(p, &m);
   struct manifest_name n = name_of(&m, false), settled = name_of(&m, true);
-  assert_int_equal(manifest_settle(p->in, &n, NULL), ST_OK);
+  assert_int_equal(journal_settle(p->in, &n, NULL), ST_OK);
   assert_one(p, &m, true);
-  assert_int_equal(manifest_settle(p->in, &n, NULL), ST_OK);
-  assert_int_equal(manifest_settle(p->in, &settled, NULL), ST_OK);
+  assert_int_equal(journal_settle(p->in, &n, NULL), ST_OK);
+  assert_int_equal(journal_settle(p->in, &settled, NULL), ST_OK);
   assert_one(p, &m, true);
-  assert_int_equal(manifest_remove(p->in, &n, NULL), ST_OK); /* the batch one, which is gone */
+  assert_int_equal(journal_remove(p->in, &n, NULL), ST_OK); /* the batch one, which is gone */
   assert_one(p, &m, true);
-  assert_int_equal(manifest_remove(p->in, &settled, NULL), ST_OK);
+  assert_int_equal(journal_remove(p->in, &settled, NULL), ST_OK);
   assert_int_equal(entries(p->in), 0);
-  assert_int_equal(manifest_remove(p->in, &settled, NULL), ST_OK);
-  assert_int_equal(manifest_settle(p->in, &n, NULL), ST_NOT_FOUND);
+  assert_int_equal(journal_remove(p->in, &settled, NULL), ST_OK);
+  assert_int_equal(journal_settle(p->in, &n, NULL), ST_NOT_FOUND);
 }
 
 CASE(a_copy_put_back_beside_the_settled_one_goes) {
@@ -512,9 +512,9 @@ CASE(a_copy_put_back_beside_the_settled_one_goes) {
   struct manifest_name n;
   write_whole(p, &m);
   n = name_of(&m, false);
-  assert_int_equal(manifest_settle(p->in, &n, NULL), ST_OK);
+  assert_int_equal(journal_settle(p->in, &n, NULL), ST_OK);
   write_whole(p, &m);
-  assert_int_equal(manifest_settle(p->in, &n, NULL), ST_OK);
+  assert_int_equal(journal_settle(p->in, &n, NULL), ST_OK);
   assert_one(p, &m, true);
 }
 
@@ -528,24 +528,24 @@ CASE(a_settled_one_that_is_damaged_costs_nothing_else) {
   file_of(&n, file);
   put(p->in, file, "damaged");
   n.settled = false;
-  assert_int_equal(manifest_settle(p->in, &n, NULL), ST_INVALID);
+  assert_int_equal(journal_settle(p->in, &n, NULL), ST_INVALID);
   assert_int_equal(entries(p->in), 2);
 }
 
 /* ---- faults: each call of each function fails once, before it was made and after ---- */
 
 static enum status run_write(const struct room *p, struct manifest *m) {
-  return manifest_write(p->in, p->to, m, NONCE, NULL);
+  return journal_write(p->in, p->to, m, NONCE, NULL);
 }
 
 static enum status run_settle(const struct room *p, struct manifest *m) {
   struct manifest_name n = name_of(m, false);
-  return manifest_settle(p->in, &n, NULL);
+  return journal_settle(p->in, &n, NULL);
 }
 
 static enum status run_remove(const struct room *p, struct manifest *m) {
   struct manifest_name n = name_of(m, false);
-  return manifest_remove(p->in, &n, NULL);
+  return journal_remove(p->in, &n, NULL);
 }
 
 static void empty(int folder) {
@@ -561,10 +561,10 @@ static void empty(int folder) {
 static size_t count_whole(const struct room *p) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  assert_int_equal(manifest_list(p->in, &list, &count, NULL), ST_OK);
+  assert_int_equal(journal_list(p->in, &list, &count, NULL), ST_OK);
   for (size_t i = 0; i < count; i++) {
     struct manifest got;
-    assert_int_equal(manifest_read(p->in, &list[i], &got, NULL), ST_OK);
+    assert_int_equal(journal_read(p->in, &list[i], &got, NULL), ST_OK);
     assert_int_equal(got.count, 2);
     manifest_release(&got);
   }
@@ -644,7 +644,7 @@ static bool crash_at(const struct room *p, const struct step *s, int at, int pla
   bool crashed = WEXITSTATUS(status) == 42;
   if (!crashed) assert_int_equal(WEXITSTATUS(status), 0);
   assert_in_range(count_whole(p), s->least, s->most);
-  if (s->run == run_write) manifest_digest(SPAN(""), m.digest); /* what the child filled in is not ours */
+  if (s->run == run_write) journal_digest(SPAN(""), m.digest); /* what the child filled in is not ours */
   run_again(p, s, &m, plain);
   return crashed;
 }
@@ -662,8 +662,8 @@ CASE(what_is_there_under_the_name_is_not_overwritten) {
   struct manifest m = sample();
   struct buffer text = {0};
   char file[80];
-  manifest_print(&m, NONCE, &text);
-  manifest_digest(buffer_span(&text), m.digest);
+  journal_print(&m, NONCE, &text);
+  journal_digest(buffer_span(&text), m.digest);
   struct manifest_name n = name_of(&m, false);
   file_of(&n, file);
   put(p->in, file, "something else");

@@ -52,12 +52,11 @@ static void take(struct world *w) {
 static void commit(struct world *w) {
   struct manifest_entry entries[3];
   struct box *b = w->box;
-  int folder = state_folder(b->state);
   struct manifest zero = {.number = 0};
-  OK(manifest_write(folder, state_tmp(b->state), &zero, "n", &b->err));
+  OK(manifest_write(b->store, &zero, "n", &b->err));
   struct manifest_name name = {.number = 0};
   memcpy(name.digest, zero.digest, sizeof name.digest);
-  OK(manifest_settle(folder, &name, &b->err));
+  OK(manifest_settle(b->store, &name, &b->err));
   w->r.ledger.settled = name;
   memcpy(w->r.ledger.position.digest, zero.digest, sizeof zero.digest);
   for (size_t i = 0; i < 3; i++) entries[i] = (struct manifest_entry){.ref = w->items[i].ref, .id = w->items[i].id};
@@ -115,7 +114,7 @@ static const char *manifests(struct world *w) {
   struct manifest_name *list;
   size_t count;
   text[0] = '\0';
-  OK(manifest_list(state_folder(b->state), &list, &count, &b->err));
+  OK(manifest_list(b->store, &list, &count, &b->err));
   for (size_t i = 0; i < count; i++)
     snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s-%d", i ? " " : "",
              list[i].settled ? "settled" : "batch", (int)list[i].number);

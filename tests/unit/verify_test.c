@@ -5,7 +5,7 @@
 #include "bridge/json/json.h"
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/journal.h"
 #include "bridge/service/verify.h"
 
 #include <fcntl.h>
@@ -174,9 +174,9 @@ static struct manifest_name write_batch(struct world *w, uint64_t number, const 
         .ref = {.name = {files[m.count], (size_t)len}}, .id = id, .topic = SPAN("plot.events"), .key = SPAN("k")};
     m.count++;
   }
-  OK(manifest_write(state_folder(w->state), state_tmp(w->state), &m, "nonce", &w->err));
+  OK(journal_write(state_folder(w->state), state_tmp(w->state), &m, "nonce", &w->err));
   memcpy(name.digest, m.digest, sizeof m.digest);
-  if (settled) OK(manifest_settle(state_folder(w->state), &name, &w->err));
+  if (settled) OK(journal_settle(state_folder(w->state), &name, &w->err));
   name.settled = settled;
   return name;
 }
@@ -324,7 +324,7 @@ CASE(positions_and_manifests_that_do_not_go_together) {
   examine(w);
   assert_says("ledger", "warning", "batch 2");
   assert_says("last batches", "failed", "1 of the 3"); /* c is in no topic */
-  OK(manifest_remove(state_folder(w->state), &one, &w->err));
+  OK(journal_remove(state_folder(w->state), &one, &w->err));
   examine(w);
   assert_says("ledger", "failed", "batch 2 is not settled");
   commit(w, 7, two.digest);

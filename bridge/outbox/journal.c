@@ -1,4 +1,6 @@
-#include "bridge/relay/manifest.h"
+/* Manifests as files: written without replacing, found by their names. The publisher writes and forgets, the finisher
+ * settles; a crash leaves each whole under one of its names, or in tmp/. */
+#include "bridge/outbox/journal.h"
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
@@ -8,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_NAME 64 /* settled-, 20 digits, -, 32 digits and a NUL */
@@ -67,16 +70,16 @@ static enum status put_in_place(int folder, int tmp, const char *file, struct sp
   return st;
 }
 
-enum status manifest_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err) {
+enum status journal_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err) {
   struct buffer text = {0};
   char file[FILE_NAME];
-  m->fit = manifest_print(m, nonce, &text);
+  m->fit = journal_print(m, nonce, &text);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && m->fit < m->count)
     st =
         error_set(err, ST_TOO_LARGE, "%zu of %zu entries fill a manifest of %d bytes", m->fit, m->count, MANIFEST_MOST);
   if (st != ST_OK) goto out;
-  manifest_digest(buffer_span(&text), m->digest);
+  journal_digest(buffer_span(&text), m->digest);
   file_name(m->number, m->digest, false, file);
   st = put_in_place(folder, tmp, file, buffer_span(&text), err);
 out:
@@ -116,8 +119,14 @@ struct listing {
   size_t count, cap;
 };
 
-static enum status add_name(struct listing *l, const char *file, struct error *err) {
-  struct manifest_name name;
+static int64_t written_ms(int folder, const char *file) {
+  struct stat st;
+  if (fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) < 0) return 0;
+  return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+static enum status add_name(struct listing *l, int folder, const char *file, struct error *err) {
+  struct manifest_name name = {0};
   switch (name_parse(file, &name)) {
   case NOT_OURS: return ST_OK;
   case MALFORMED: return error_set(err, ST_INVALID, "%s is not the name of a manifest", file);
@@ -130,6 +139,7 @@ static enum status add_name(struct listing *l, const char *file, struct error *e
     l->at = grown;
     l->cap = cap;
   }
+  name.written_ms = written_ms(folder, file);
   l->at[l->count++] = name;
   return ST_OK;
 }
@@ -139,12 +149,12 @@ static enum status list_dir(DIR *dir, struct listing *l, struct error *err) {
     errno = 0;
     struct dirent *d = readdir(dir);
     if (!d) return errno ? error_sys(err, errno, "listing the manifests") : ST_OK;
-    enum status st = add_name(l, d->d_name, err);
+    enum status st = add_name(l, dirfd(dir), d->d_name, err);
     if (st != ST_OK) return st;
   }
 }
 
-enum status manifest_list(int folder, struct manifest_name **list, size_t *count, struct error *err) {
+enum status journal_list(int folder, struct manifest_name **list, size_t *count, struct error *err) {
   struct listing l = {0};
   *list = NULL;
   *count = 0;
@@ -172,17 +182,17 @@ enum status manifest_list(int folder, struct manifest_name **list, size_t *count
 static enum status read_checked(struct span text, const struct manifest_name *name, struct manifest *out,
                                 struct error *err) {
   char digest[MANIFEST_DIGEST];
-  manifest_digest(text, digest);
+  journal_digest(text, digest);
   if (strcmp(digest, name->digest) != 0)
     return error_set(err, ST_INVALID, "its content is not what was written (its digest is %s)", digest);
-  enum status st = manifest_parse(text, out, err);
+  enum status st = journal_parse(text, out, err);
   if (st != ST_OK || out->number == name->number) return st;
   error_set(err, ST_INVALID, "it is that of batch %" PRIu64, out->number);
   manifest_release(out);
   return ST_INVALID;
 }
 
-enum status manifest_read(int folder, const struct manifest_name *name, struct manifest *out, struct error *err) {
+enum status journal_read(int folder, const struct manifest_name *name, struct manifest *out, struct error *err) {
   struct buffer text = {0};
   char file[FILE_NAME];
   *out = (struct manifest){0};
@@ -202,13 +212,13 @@ static enum status drop_twin(int folder, const struct manifest_name *name, const
   struct manifest_name settled = *name;
   struct manifest m;
   settled.settled = true;
-  enum status st = manifest_read(folder, &settled, &m, err);
+  enum status st = journal_read(folder, &settled, &m, err);
   if (st != ST_OK) return st;
   manifest_release(&m);
   return durable_unlink(folder, batch, err);
 }
 
-enum status manifest_settle(int folder, const struct manifest_name *name, struct error *err) {
+enum status journal_settle(int folder, const struct manifest_name *name, struct error *err) {
   char batch[FILE_NAME], settled[FILE_NAME];
   file_name(name->number, name->digest, false, batch);
   file_name(name->number, name->digest, true, settled);
@@ -218,7 +228,7 @@ enum status manifest_settle(int folder, const struct manifest_name *name, struct
   return st == ST_OK ? durable_sync_folder(folder, err) : st;
 }
 
-enum status manifest_remove(int folder, const struct manifest_name *name, struct error *err) {
+enum status journal_remove(int folder, const struct manifest_name *name, struct error *err) {
   char file[FILE_NAME];
   file_of(name, file);
   enum status st = durable_unlink(folder, file, err);
@@ -242,17 +252,17 @@ static void mark(const struct table *index, const struct manifest *m, const stru
   }
 }
 
-enum status manifest_names_of(int folder, const struct span *ids, size_t count, bool *named, struct error *err) {
+enum status journal_names(int folder, const struct span *ids, size_t count, bool *named, struct error *err) {
   struct manifest_name *list = NULL;
   struct table index = {0};
   size_t manifests = 0;
   memset(named, 0, count * sizeof *named);
   enum status st = index_ids(&index, ids, count, err);
-  if (st == ST_OK && folder >= 0) st = manifest_list(folder, &list, &manifests, err);
+  if (st == ST_OK && folder >= 0) st = journal_list(folder, &list, &manifests, err);
   for (size_t i = 0; st == ST_OK && i < manifests; i++) {
     struct manifest m = {0};
     if (list[i].settled) continue;
-    st = manifest_read(folder, &list[i], &m, err);
+    st = journal_read(folder, &list[i], &m, err);
     if (st == ST_OK) mark(&index, &m, ids, named);
     if (st == ST_NOT_FOUND) st = ST_OK; /* settled or removed meanwhile */
     manifest_release(&m);
@@ -264,8 +274,4 @@ enum status manifest_names_of(int folder, const struct span *ids, size_t count, 
   table_release(&index);
   free(list);
   return st;
-}
-
-enum status manifest_names(int folder, struct span id, bool *named, struct error *err) {
-  return manifest_names_of(folder, &id, 1, named, err);
 }

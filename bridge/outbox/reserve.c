@@ -1,7 +1,7 @@
 /* reserve.c - disk kept for one manifest: on a full disk publishing is what frees space, and it needs a manifest first.
  */
 #include "bridge/base/durable.h"
-#include "bridge/relay/parts.h"
+#include "bridge/outbox/journal.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,22 +10,22 @@
 enum { RESERVE_BYTES = 2 * 1024 * 1024 }; /* on a disk that keeps blocks for itself too */
 _Static_assert(RESERVE_BYTES >= 2 * MANIFEST_MOST, "it holds the largest manifest there can be");
 
-bool reserve_give_up(struct relay *r) {
+bool reserve_give_up(int folder, struct log *log) {
   struct error err = {0};
-  if (durable_unlink(state_folder(r->parts.state), RESERVE, &err) != ST_OK) return false;
-  log_write(r->parts.log, LOG_WARNING, "relay", "reserve_used", NO_FIELDS,
+  if (durable_unlink(folder, RESERVE, &err) != ST_OK) return false;
+  log_write(log, LOG_WARNING, "outbox", "reserve_used", NO_FIELDS,
             "The disk is full; the reserve of .busbridge is given up for the manifest of the next batch");
   return true;
 }
 
 /* As far as the disk allows: a file system that is full stays so until entries have gone. */
-void reserve_keep(struct relay *r) {
+void reserve_keep(int folder, struct log *log) {
   struct stat st;
   struct error err = {0};
-  if (fstatat(state_folder(r->parts.state), RESERVE, &st, AT_SYMLINK_NOFOLLOW) == 0) return;
+  if (fstatat(folder, RESERVE, &st, AT_SYMLINK_NOFOLLOW) == 0) return;
   struct span zeros = {calloc(1, RESERVE_BYTES), RESERVE_BYTES};
-  if (zeros.ptr && durable_write_new(state_folder(r->parts.state), RESERVE, zeros, NULL, &err) != ST_OK)
-    log_write(r->parts.log, LOG_DEBUG, "relay", "reserve_missing", FIELDS(F_TEXT("error", err.text)),
+  if (zeros.ptr && durable_write_new(folder, RESERVE, zeros, NULL, &err) != ST_OK)
+    log_write(log, LOG_DEBUG, "outbox", "reserve_missing", FIELDS(F_TEXT("error", err.text)),
               "No space for the reserve yet");
   free((char *)zeros.ptr);
 }

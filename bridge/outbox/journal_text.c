@@ -1,7 +1,7 @@
 /* Text of a manifest, both ways. It may be read by a later release, and by people. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
-#include "bridge/relay/manifest.h"
+#include "bridge/outbox/journal.h"
 
 #include <inttypes.h>
 
@@ -10,7 +10,7 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
-void manifest_digest(struct span text, char out[MANIFEST_DIGEST]) {
+void journal_digest(struct span text, char out[MANIFEST_DIGEST]) {
   struct digest d = digest_fixed(text);
   for (unsigned i = 0; i < 16; i++) {
     unsigned byte = (unsigned)((i < 8 ? d.lo : d.hi) >> (i % 8 * 8)) & 0xff;
@@ -24,10 +24,6 @@ static bool hex_all(struct span s) {
   for (size_t i = 0; i < s.len; i++)
     if (!s.ptr[i] || !strchr(hex_digits, s.ptr[i])) return false;
   return true;
-}
-
-bool manifest_digest_valid(struct span s) {
-  return s.len == MANIFEST_DIGEST - 1 && hex_all(s);
 }
 
 /* ---- writing ---- */
@@ -88,7 +84,7 @@ static void add_entry(struct buffer *out, const struct manifest_entry *e) {
   buffer_add_z(out, e->duplicate ? "true]\n" : "false]\n");
 }
 
-size_t manifest_print(const struct manifest *m, const char *nonce, struct buffer *out) {
+size_t journal_print(const struct manifest *m, const char *nonce, struct buffer *out) {
   size_t from = out->len;
   BUG_ON(m->before[0] && !manifest_digest_valid(span_of(m->before)));
   buffer_printf(out, "{\"busbridge-manifest\":%d,\"number\":%" PRIu64 ",\"before\":\"%s\",\"nonce\":", VERSION,
@@ -247,10 +243,10 @@ static enum status read_all(struct reading *r, struct error *err) {
   return st;
 }
 
-enum status manifest_parse(struct span text, struct manifest *out, struct error *err) {
+enum status journal_parse(struct span text, struct manifest *out, struct error *err) {
   struct reading r = {.rest = text, .out = out};
   *out = (struct manifest){0};
-  manifest_digest(text, out->digest);
+  journal_digest(text, out->digest);
   enum status st = text.len > MANIFEST_MAX
                        ? error_set(err, ST_INVALID, "it is larger than any manifest (%d bytes)", MANIFEST_MAX)
                        : read_all(&r, err);
@@ -258,9 +254,4 @@ enum status manifest_parse(struct span text, struct manifest *out, struct error 
   json_doc_release(&r.doc);
   if (st != ST_OK) manifest_release(out);
   return st;
-}
-
-void manifest_release(struct manifest *m) {
-  arena_release(&m->arena);
-  *m = (struct manifest){0};
 }
