@@ -1,11 +1,7 @@
-/* paused.c - the file that keeps an outbox from being published, over restarts. */
-#include "bridge/base/durable.h"
+/* paused.c - the note that keeps an outbox from being published, over restarts. */
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"
 #include "bridge/outbox/state.h"
-
-#define PAUSED "paused"
-#define PAUSED_MAX (16 * 1024)
 
 static void take_text(const struct json_doc *doc, const char *key, char *out, size_t size) {
   struct buffer text = {0};
@@ -29,13 +25,13 @@ void state_pause_read(const struct state *s, struct state_pause *out) {
   struct json_doc doc = {0};
   struct error err = {0};
   *out = (struct state_pause){.since_us = TIME_NONE};
-  enum status st = state_folder(s) < 0 ? ST_NOT_FOUND : file_read(state_folder(s), PAUSED, PAUSED_MAX, &text, &err);
+  enum status st = state_note_read(s, NOTE_PAUSE, &text, &err);
   out->on = st != ST_NOT_FOUND;
   if (st == ST_OK) st = json_scan(&doc, buffer_span(&text), &err);
   if (st == ST_OK && doc.nodes[0].type == JSON_OBJECT)
     take_members(&doc, out);
   else if (out->on)
-    snprintf(out->reason, sizeof out->reason, ".busbridge/" PAUSED " does not tell: %.200s",
+    snprintf(out->reason, sizeof out->reason, ".busbridge/paused does not tell: %.200s",
              st == ST_OK ? "it is no JSON object" : err.text);
   json_doc_release(&doc);
   buffer_release(&text);
@@ -56,14 +52,12 @@ enum status state_pause_write(struct state *s, const struct state_pause *pause, 
   json_write_string(&text, span_of(pause->reason));
   buffer_add_z(&text, "}\n");
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = durable_replace(state_tmp(s), state_folder(s), PAUSED, buffer_span(&text), err);
+  if (st == ST_OK) st = state_note_write(s, NOTE_PAUSE, buffer_span(&text), err);
   buffer_release(&text);
-  return st == ST_OK ? ST_OK : error_prefix(err, "writing %s/.busbridge/" PAUSED, state_path(s));
+  return st;
 }
 
 /* A crash in between leaves it paused, or not: the caller was not told that it goes on. */
 enum status state_pause_remove(struct state *s, struct error *err) {
-  enum status st = durable_unlink(state_folder(s), PAUSED, err);
-  if (st == ST_OK) st = durable_sync_folder(state_folder(s), err);
-  return st == ST_OK || st == ST_NOT_FOUND ? st : error_prefix(err, "removing %s/.busbridge/" PAUSED, state_path(s));
+  return state_note_remove(s, NOTE_PAUSE, err);
 }

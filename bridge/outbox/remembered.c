@@ -1,9 +1,5 @@
-/* remembered.c - the file in which an outbox remembers its ledger: "<topic> <group>", one line. */
-#include "bridge/base/durable.h"
+/* remembered.c - the note in which an outbox remembers its ledger: "<topic> <group>", one line. */
 #include "bridge/outbox/state.h"
-
-#define LEDGER "ledger"
-#define LEDGER_MAX 1000
 
 static bool take_word(struct span *rest, char *out, size_t size) {
   struct span word;
@@ -15,8 +11,7 @@ static bool take_word(struct span *rest, char *out, size_t size) {
 enum status state_ledger_read(const struct state *s, struct state_ledger *out, struct error *err) {
   struct buffer text = {0};
   *out = (struct state_ledger){0};
-  if (state_folder(s) < 0) return ST_NOT_FOUND;
-  enum status st = file_read(state_folder(s), LEDGER, LEDGER_MAX, &text, err);
+  enum status st = state_note_read(s, NOTE_LEDGER, &text, err);
   struct span rest = span_trim(buffer_span(&text));
   if (st == ST_TOO_LARGE) st = ST_INVALID;
   if (st == ST_OK && (!take_word(&rest, out->topic, sizeof out->topic) ||
@@ -24,7 +19,7 @@ enum status state_ledger_read(const struct state *s, struct state_ledger *out, s
     st = ST_INVALID;
   if (st == ST_INVALID)
     error_set(err, st,
-              "%s/.busbridge/" LEDGER " does not name a topic and a group. Remove it: the next start looks through the "
+              "%s/.busbridge/ledger does not name a topic and a group. Remove it: the next start looks through the "
               "group's topics instead",
               state_path(s));
   buffer_release(&text);
@@ -36,7 +31,7 @@ enum status state_ledger_write(struct state *s, const struct state_ledger *ledge
   struct buffer text = {0};
   buffer_printf(&text, "%s %s\n", ledger->topic, ledger->group);
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = durable_replace(state_tmp(s), state_folder(s), LEDGER, buffer_span(&text), err);
+  if (st == ST_OK) st = state_note_write(s, NOTE_LEDGER, buffer_span(&text), err);
   buffer_release(&text);
-  return st == ST_OK ? ST_OK : error_prefix(err, "writing %s/.busbridge/" LEDGER, state_path(s));
+  return st;
 }

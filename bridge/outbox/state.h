@@ -43,7 +43,22 @@ int64_t state_lock_holder(const struct state *s);
 /* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */
 void state_socket_path(const struct state *s, struct buffer *out);
 
-/* ---- the pause: while the file `paused` is there nothing is published (paused.c) */
+/* ---- notes: small texts that belong to the outbox, each replaced whole (notes.c) */
+enum note {
+  NOTE_CLUSTER, /* id of the Kafka cluster that it belongs to */
+  NOTE_LEDGER,  /* see state_ledger */
+  NOTE_HOLDS,   /* dead letters that hold their keys: bridge/relay/holds.h */
+  NOTE_PAUSE    /* see state_pause */
+};
+#define NOTE_MOST (64 * 1024 * 1024) /* bytes; a larger one is not read */
+/* Appends it to out. ST_NOT_FOUND: there is none. On any other failure err names it. Any thread. */
+MUST_CHECK enum status state_note_read(const struct state *s, enum note note, struct buffer *out, struct error *err);
+/* Durable when they return ST_OK; else the old one or the new one is there. Only with the lock held and state opened
+ * with create. Remove: ST_NOT_FOUND, there was none. */
+MUST_CHECK enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err);
+MUST_CHECK enum status state_note_remove(struct state *s, enum note note, struct error *err);
+
+/* ---- the pause: while there is one nothing is published (paused.c) */
 struct state_pause {
   bool on;
   int64_t since_us;          /* TIME_NONE: not known */
@@ -56,9 +71,7 @@ void state_pause_read(const struct state *s, struct state_pause *out);
 MUST_CHECK enum status state_pause_write(struct state *s, const struct state_pause *pause, struct error *err);
 MUST_CHECK enum status state_pause_remove(struct state *s, struct error *err);
 
-/* ---- the ledger that its position was last committed in: the file `ledger` (remembered.c). An outbox of 0.1.0 has
- * none.
- */
+/* ---- the ledger that its position was last committed in (remembered.c). An outbox of 0.1.0 has none. */
 struct state_ledger {
   char topic[250], group[100];
 };

@@ -4,9 +4,8 @@
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 
-#define HOLDS "holds"
 #define HEAD "busbridge-holds 1\n"
-enum { HOLDS_BYTES = 64 * 1024 * 1024, LOOKS = 200, GONE_TWICE = 2, KEY_MOST = 64 };
+enum { LOOKS = 200, GONE_TWICE = 2, KEY_MOST = 64 };
 
 struct hold {
   struct hold *next; /* of the same key */
@@ -254,9 +253,8 @@ bool holds_save(struct relay *r, struct error *err) {
   }
   pthread_mutex_unlock(&r->lock);
   if (same) return true;
-  struct state *s = r->parts.state;
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = durable_replace(state_tmp(s), state_folder(s), HOLDS, buffer_span(&text), err);
+  if (st == ST_OK) st = state_note_write(r->parts.state, NOTE_HOLDS, buffer_span(&text), err);
   buffer_release(&text);
   if (st == ST_OK) h->saved = changes; /* F alone reads it */
   return st == ST_OK;
@@ -298,15 +296,14 @@ enum status holds_open(struct relay *r, struct error *err) {
   struct buffer text = {0};
   h->on = r->config.hold_key;
   if (!h->on) return ST_OK;
-  enum status st = file_read(state_folder(r->parts.state), HOLDS, HOLDS_BYTES, &text, err);
+  enum status st = state_note_read(r->parts.state, NOTE_HOLDS, &text, err);
   if (st == ST_NOT_FOUND) return ST_OK;
   if (st == ST_OK) st = load(h, buffer_span(&text));
   buffer_release(&text);
   h->saved = h->changes;
   if (st == ST_OK) return ST_OK;
   return error_set(err, st,
-                   "%s/.busbridge/" HOLDS
-                   " cannot be read: it names the dead letters that hold their keys (%s). Restore "
+                   "%s/.busbridge/holds cannot be read: it names the dead letters that hold their keys (%s). Restore "
                    "it, or remove it: later events of those keys then go on",
                    state_path(r->parts.state), status_name(st));
 }

@@ -1,6 +1,5 @@
 #include "bridge/relay/ledger.h"
 
-#include "bridge/base/durable.h"
 #include "bridge/relay/parts.h"
 #include "bridge/relay/standing.h"
 
@@ -9,20 +8,16 @@
 
 enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000, DOUBTS = 10, DOUBT_MS = 500 };
 
-static int folder_of(const struct relay *r) {
-  return state_folder(r->parts.state);
-}
-
 enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err) {
   struct buffer text = {0};
   if (span_starts(span_of(id), "mockCluster"))
     return error_set(err, ST_UNSUPPORTED,
                      "this is librdkafka's mock cluster, which knows no transactions; set "
                      "delivery.guarantee=at_least_once or use a real Kafka");
-  enum status st = file_read(folder_of(r), "cluster", 1000, &text, err);
+  enum status st = state_note_read(r->parts.state, NOTE_CLUSTER, &text, err);
   struct span known = span_trim(buffer_span(&text));
   if (st == ST_NOT_FOUND)
-    st = durable_replace(state_tmp(r->parts.state), folder_of(r), "cluster", span_of(id), err);
+    st = state_note_write(r->parts.state, NOTE_CLUSTER, span_of(id), err);
   else if (st == ST_OK && !span_is(known, id))
     st = error_set(
         err, ST_INVALID,

@@ -43,9 +43,9 @@ enum status doctor_accept_cluster(const struct doctor_request *request, struct b
   enum status st = hold(&d, err);
   if (st == ST_OK) st = ask_cluster(&d, err);
   if (st == ST_OK) {
-    enum status known = file_read(state_folder(d.state), "cluster", 1000, &was, NULL);
+    enum status known = state_note_read(d.state, NOTE_CLUSTER, &was, NULL);
     if (known != ST_OK) buffer_clear(&was); /* missing or damaged: it is about to be right */
-    st = durable_replace(state_tmp(d.state), state_folder(d.state), "cluster", span_of(d.cluster_id), err);
+    st = state_note_write(d.state, NOTE_CLUSTER, span_of(d.cluster_id), err);
   }
   if (st == ST_OK) {
     buffer_add_char(json, '{');

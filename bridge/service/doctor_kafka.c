@@ -74,8 +74,7 @@ static void check_version(struct doctor *d) {
 static void check_cluster(struct doctor *d) {
   struct buffer text = {0};
   struct error err = {0};
-  int folder = d->state ? state_folder(d->state) : -1;
-  enum status st = folder < 0 ? ST_NOT_FOUND : file_read(folder, "cluster", 1000, &text, &err);
+  enum status st = d->state ? state_note_read(d->state, NOTE_CLUSTER, &text, &err) : ST_NOT_FOUND;
   struct span known = span_trim(buffer_span(&text));
   if (d->development && d->exactly_once) {
     doctor_found(d, "cluster", EXAMINED_FAILED, "this is a development broker, which knows no transactions");
@@ -83,7 +82,7 @@ static void check_cluster(struct doctor *d) {
   } else if (st == ST_NOT_FOUND) {
     doctor_found(d, "cluster", EXAMINED_OK, "the outbox belongs to none yet; the first start notes it");
   } else if (st != ST_OK) {
-    doctor_found(d, "cluster", EXAMINED_FAILED, "%s/.busbridge/cluster: %s", state_path(d->state), err.text);
+    doctor_found(d, "cluster", EXAMINED_FAILED, "%s", err.text);
     doctor_next(d, "Mend the file; busbridge doctor --accept-cluster writes it anew");
   } else if (span_is(known, d->cluster_id)) {
     doctor_found(d, "cluster", EXAMINED_OK, "it is the one that the outbox belongs to");

@@ -197,7 +197,7 @@ static enum status reach(struct renewal *n, struct error *err) {
   enum status st = kafka_config_check(&n->s->kafka, NULL, err);
   if (st == ST_OK) st = cluster_open(&n->s->kafka, n->s->log, &n->cluster, err);
   if (st == ST_OK) st = cluster_id(n->cluster, ANSWER_MS, id, err);
-  if (st == ST_OK && file_read(state_folder(n->s->state), "cluster", 1000, &known, NULL) == ST_OK &&
+  if (st == ST_OK && state_note_read(n->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
       !span_is(span_trim(buffer_span(&known)), id))
     st = error_set(
         err, ST_INVALID,

@@ -101,8 +101,7 @@ static void reach_kafka(struct verify *v) {
     char remedy[700];
     kafka_remedy((enum kafka_cause)err.cause, &v->s->kafka, NULL, remedy, sizeof remedy);
     verify_next(v, "%s; busbridge doctor tells more", remedy);
-  } else if (state_folder(v->s->state) >= 0 && v->exactly_once &&
-             file_read(state_folder(v->s->state), "cluster", 1000, &known, NULL) == ST_OK &&
+  } else if (v->exactly_once && state_note_read(v->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
              !span_is(span_trim(buffer_span(&known)), id)) {
     st = ST_INVALID;
     verify_found(v, "broker", EXAMINED_FAILED,

@@ -1,0 +1,28 @@
+/* notes.c - the notes of an outbox as files of .busbridge. Written by the holder of the lock, read by anybody; a crash
+ * leaves the old one or the new one. */
+#include "bridge/base/durable.h"
+#include "bridge/outbox/state.h"
+
+static const char *const files[] = {
+    [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger", [NOTE_HOLDS] = "holds", [NOTE_PAUSE] = "paused"};
+
+static enum status named(enum status st, const struct state *s, enum note note, struct error *err) {
+  return error_prefix(err, "%s/.busbridge/%s", state_path(s), files[note]), st;
+}
+
+enum status state_note_read(const struct state *s, enum note note, struct buffer *out, struct error *err) {
+  if (state_folder(s) < 0) return ST_NOT_FOUND;
+  enum status st = file_read(state_folder(s), files[note], NOTE_MOST, out, err);
+  return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);
+}
+
+enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err) {
+  enum status st = durable_replace(state_tmp(s), state_folder(s), files[note], text, err);
+  return st == ST_OK ? st : named(st, s, note, err);
+}
+
+enum status state_note_remove(struct state *s, enum note note, struct error *err) {
+  enum status st = durable_unlink(state_folder(s), files[note], err);
+  if (st == ST_OK) st = durable_sync_folder(state_folder(s), err);
+  return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);
+}
