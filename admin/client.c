@@ -2,6 +2,7 @@
 
 #include "admin/answer.h"
 #include "admin/selecting.h"
+#include "bridge/base/escape.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/state.h"
 #include "bridge/outbox/store.h"
@@ -203,7 +204,7 @@ static enum status check_id(const char *id, struct error *err) {
 static enum status show(struct client *c, const struct show_request *r, struct buffer *out, struct error *err) {
   if (c->service) return service_show(c->service, r, out, err);
   path(c, "/v1/entries/");
-  http_escape(&c->path, span_of(r->id));
+  percent_write(&c->path, span_of(r->id));
   buffer_printf(&c->path, "%s?type=%s", r->raw ? "/raw" : "",
                 r->pending && r->dead ? "all"
                 : r->dead             ? "dlq"
@@ -224,7 +225,7 @@ enum status client_show(struct client *c, const struct show_request *r, struct b
 enum status client_replay(struct client *c, const struct replay_request *r, struct buffer *json, struct error *err) {
   if (c->service) return service_replay(c->service, r, json, err);
   path(c, "/v1/replay?force=%d&id=", r->force);
-  http_escape(&c->path, span_of(r->id));
+  percent_write(&c->path, span_of(r->id));
   return ask(c, "POST", ANSWER_MS, json, err);
 }
 
@@ -277,7 +278,7 @@ enum status client_bulk_entries(struct client *c, uint64_t selection, const char
                                 struct error *err) {
   if (c->service) return service_bulk_entries(c->service, selection, from, 0, json, err);
   path(c, "/v1/purge/%" PRIu64 "/entries?from=", selection);
-  http_escape(&c->path, span_of(from));
+  percent_write(&c->path, span_of(from));
   return ask(c, "GET", LISTING_MS, json, err);
 }
 
@@ -308,7 +309,7 @@ void client_flush_cancel(struct client *c, uint64_t id) {
 enum status client_pause(struct client *c, const struct pause_request *r, struct buffer *json, struct error *err) {
   if (c->service) return service_pause(c->service, r, json, err);
   path(c, "/v1/pause?reason=");
-  http_escape(&c->path, span_of(r->reason));
+  percent_write(&c->path, span_of(r->reason));
   return ask(c, "POST", ANSWER_MS, json, err);
 }
 

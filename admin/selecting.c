@@ -1,6 +1,6 @@
 #include "admin/selecting.h"
 
-#include "bridge/http/http.h"
+#include "bridge/base/escape.h"
 
 bool selecting_take(struct admin *a, const struct command *self, const struct selecting *given, struct selection *out,
                     int *code) {
@@ -25,7 +25,7 @@ static void add_parameter(void *ctx, const char *word, struct span value) {
   struct buffer *out = ctx;
   if (out->len > 0 && out->ptr[out->len - 1] != '?' && out->ptr[out->len - 1] != '&') buffer_add_char(out, '&');
   buffer_printf(out, "%s=", word);
-  http_escape(out, value);
+  percent_write(out, value);
 }
 
 void selecting_query(const struct selection *s, struct buffer *out) {

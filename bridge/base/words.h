@@ -28,11 +28,5 @@ void text_printable(struct buffer *out, struct span text);
 struct span text_cut(struct span text, size_t bytes);
 /* The longest prefix of at most `characters` UTF-8 characters (of bytes, where it is not valid UTF-8). */
 struct span text_cut_characters(struct span text, size_t characters);
-/* Any bytes as one word of printable ASCII, and back: %XX for what would be none, - for nothing. Back into at, which
- * has room for word->len bytes; false: it is no such word. */
-void word_escape(struct buffer *out, struct span text);
-bool word_unescape(struct span *word, char *at);
-/* Standard base64 with padding. */
-void base64_write(struct buffer *out, struct span bytes);
 
 #endif

@@ -1,5 +1,6 @@
 #include "bridge/event/event.h"
 
+#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
 
 #include <limits.h>
@@ -152,12 +153,7 @@ static struct span read_raw(const struct reading *r, enum field f) {
 }
 
 static bool hex_field(const char *p, size_t len, bool may_be_zero) {
-  bool zero = true;
-  for (size_t i = 0; i < len; i++) {
-    if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f'))) return false;
-    if (p[i] != '0') zero = false;
-  }
-  return may_be_zero || !zero;
+  return hex_lower((struct span){p, len}) && (may_be_zero || strspn(p, "0") < len);
 }
 
 /* W3C trace context: version-trace-parent-flags in lower-case hex, no version ff, neither id all zero. */

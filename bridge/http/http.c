@@ -148,15 +148,3 @@ out:
 bool http_timed_out(const struct http *h) {
   return h->timed_out;
 }
-
-void http_escape(struct buffer *out, struct span text) {
-  for (size_t i = 0; i < text.len; i++) {
-    char c = text.ptr[i];
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                 c == '_' || c == '~';
-    if (plain)
-      buffer_add_char(out, c);
-    else
-      buffer_printf(out, "%%%02X", (unsigned char)c);
-  }
-}

@@ -17,7 +17,4 @@ MUST_CHECK enum status http_request(struct http *h, const char *method, const ch
                                     int timeout_ms, int *code, struct buffer *out, struct error *err);
 /* Did the last request end because there was no answer within its time? */
 bool http_timed_out(const struct http *h);
-/* Append text percent-encoded for a query. */
-void http_escape(struct buffer *out, struct span text);
-
 #endif

@@ -1,3 +1,4 @@
+#include "bridge/base/escape.h"
 #include "bridge/json/scanner.h"
 
 #include <endian.h>
@@ -53,18 +54,12 @@ static const unsigned char *skip_wide(struct json_scanner *s, const unsigned cha
   return p;
 }
 
-static int hex_digit(unsigned char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c |= 0x20;
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four hex digits at p. Fails when they are not there, cut short when the text ends before they can be. */
 static bool hex4(struct json_scanner *s, const unsigned char *p, uint32_t *out) {
   *out = 0;
   for (int i = 0; i < 4; i++) {
     if (p + i == s->end) return json_fail_cut(s, "an escape");
-    int digit = hex_digit(p[i]);
+    int digit = hex_value((char)p[i]);
     if (digit < 0) return json_fail(s, JSON_SYNTAX, p + i, "four hex digits must follow \\u");
     *out = *out << 4 | (uint32_t)digit;
   }

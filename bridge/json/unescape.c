@@ -1,13 +1,11 @@
+#include "bridge/base/escape.h"
 #include "bridge/json/scanner.h"
 
 /* Everything here reads strings that the scanner has accepted: escapes are whole and surrogates paired. */
 
 static uint32_t hex4(const unsigned char *p) {
   uint32_t unit = 0;
-  for (int i = 0; i < 4; i++) {
-    unsigned char c = p[i];
-    unit = unit << 4 | (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-  }
+  for (int i = 0; i < 4; i++) unit = unit << 4 | (uint32_t)hex_value((char)p[i]);
   return unit;
 }
 

@@ -1,4 +1,6 @@
 /* redis://[[user]:password@]host[:port][/db], unix:/path[?db=n], off. */
+#include "bridge/base/escape.h"
+#include "bridge/base/words.h"
 #include "bridge/keys/keys_redis.h"
 
 static enum status wrong(struct error *err, const char *why) {
@@ -6,35 +8,9 @@ static enum status wrong(struct error *err, const char *why) {
 }
 
 static bool to_number(struct span s, int max, int *n) {
-  *n = 0;
-  for (size_t i = 0; i < s.len; i++) {
-    if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
-    *n = *n * 10 + (s.ptr[i] - '0');
-    if (*n > max) return false;
-  }
-  return s.len > 0;
-}
-
-static int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Percent-decode into out; false when it does not fit or is no text. */
-static bool decode(struct span s, char *out, size_t size) {
-  size_t len = 0;
-  for (size_t i = 0; i < s.len; i++) {
-    int c = (unsigned char)s.ptr[i];
-    if (c == '%') {
-      if (i + 2 >= s.len || hex(s.ptr[i + 1]) < 0 || hex(s.ptr[i + 2]) < 0) return false;
-      c = hex(s.ptr[i + 1]) * 16 + hex(s.ptr[i + 2]);
-      i += 2;
-    }
-    if (c == 0 || len + 1 >= size) return false;
-    out[len++] = (char)c;
-  }
-  out[len] = '\0';
+  uint64_t number;
+  if (!number_parse(s, (uint64_t)max, &number)) return false;
+  *n = (int)number;
   return true;
 }
 
@@ -51,7 +27,7 @@ static enum status parse_login(struct span login, struct redis_url *out, struct 
   struct span user;
   if (!cut(&login, memchr(login.ptr, ':', login.len), &user))
     return wrong(err, "a password is written :PASSWORD@HOST, or USER:PASSWORD@HOST");
-  if (!decode(user, out->user, sizeof out->user) || !decode(login, out->password, sizeof out->password))
+  if (!percent_read_z(user, out->user, sizeof out->user) || !percent_read_z(login, out->password, sizeof out->password))
     return wrong(err, "user or password is too long, or not percent-encoded text");
   if (out->user[0] && !out->password[0]) return wrong(err, "a user needs a password");
   return ST_OK;

@@ -13,6 +13,8 @@
  * percent-encoded. A well-formed line of a metric this release does not know is skipped (it may come from a later one);
  * anything else that is odd refuses the whole text.
  */
+#include "bridge/base/escape.h"
+#include "bridge/base/words.h"
 #include "bridge/metrics/metrics_private.h"
 
 #include <inttypes.h>
@@ -21,14 +23,7 @@ static const char first_line[] = "busbridge-metrics 1";
 
 static void put_label(struct buffer *out, const char *label) {
   buffer_add_z(out, " =");
-  for (const char *c = label; *c; c++) {
-    bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '.' ||
-                 *c == '_' || *c == '-';
-    if (plain)
-      buffer_add_char(out, *c);
-    else
-      buffer_printf(out, "%%%02X", (unsigned char)*c);
-  }
+  percent_write(out, span_of(label));
 }
 
 static void put_histogram(struct buffer *out, const struct histogram *h) {
@@ -87,43 +82,17 @@ static bool part(struct span *rest, char until, struct span *out) {
   return true;
 }
 
-static bool to_number(struct span s, uint64_t *n) {
-  *n = 0;
-  for (size_t i = 0; i < s.len; i++) {
-    if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
-    if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(s.ptr[i] - '0'), n)) return false;
-  }
-  return s.len > 0;
-}
-
 static bool get_number(struct span *rest, char until, uint64_t *n) {
   struct span s;
-  return part(rest, until, &s) && to_number(s, n);
-}
-
-static int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  return part(rest, until, &s) && number_parse(s, UINT64_MAX, n);
 }
 
 /* " =episode" into out, which has LABEL_MAX + 1 bytes. */
 static bool get_label(struct span *rest, char *out) {
   struct span s;
-  size_t len = 0;
   if (!part(rest, ' ', &s) || s.len == 0 || s.ptr[0] != '=') return false;
-  for (size_t i = 1; i < s.len; i++) {
-    int c = (unsigned char)s.ptr[i];
-    if (c == '%') {
-      int high = i + 2 < s.len ? hex(s.ptr[i + 1]) : -1, low = i + 2 < s.len ? hex(s.ptr[i + 2]) : -1;
-      if (high < 0 || low < 0) return false;
-      c = high * 16 + low;
-      i += 2;
-    }
-    if (c == 0 || len == LABEL_MAX) return false;
-    out[len++] = (char)c;
-  }
-  out[len] = '\0';
-  return span_utf8_prefix((struct span){out, len}) == len;
+  if (!percent_read_z((struct span){s.ptr + 1, s.len - 1}, out, LABEL_MAX + 1)) return false;
+  return span_utf8_prefix(span_of(out)) == strlen(out);
 }
 
 static int metric_named(struct span name) {
@@ -141,7 +110,8 @@ static bool get_histogram(struct span rest, struct histogram *h) {
   metric_put(&h->window_max, max);
   while (part(&rest, ' ', &bucket)) {
     uint64_t base;
-    if (!get_number(&bucket, ':', &number) || !get_number(&bucket, ':', &count) || !to_number(bucket, &base))
+    if (!get_number(&bucket, ':', &number) || !get_number(&bucket, ':', &count) ||
+        !number_parse(bucket, UINT64_MAX, &base))
       return false;
     /* numbers rise, so none comes twice */
     if (number >= HISTOGRAM_BUCKETS || number + 1 <= last || count == 0 || base > count) return false;
@@ -154,7 +124,8 @@ static bool get_histogram(struct span rest, struct histogram *h) {
 
 static bool get_counter(struct span rest, struct series *s) {
   uint64_t value;
-  if (!get_number(&rest, ' ', &value) || !to_number(rest, &s->base) || value == 0 || s->base > value) return false;
+  if (!get_number(&rest, ' ', &value) || !number_parse(rest, UINT64_MAX, &s->base) || value == 0 || s->base > value)
+    return false;
   metric_put(&s->value, value);
   return true;
 }
@@ -167,7 +138,7 @@ static bool get_account(struct metrics *m, struct span rest) {
   if (m->account.began_us != TIME_NONE) return false; /* twice */
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
     if (!get_number(&rest, ' ', fields[i])) return false;
-  if (began > INT64_MAX || (!span_is(rest, "-") && (!to_number(rest, &clean) || clean > INT64_MAX))) return false;
+  if (began > INT64_MAX || (!span_is(rest, "-") && (!number_parse(rest, INT64_MAX, &clean)))) return false;
   a.began_us = (int64_t)began;
   if (!span_is(rest, "-")) a.clean = (int64_t)clean;
   m->account = a;
@@ -199,7 +170,7 @@ static bool get_all(struct metrics *m, struct span text) {
   if (text.len == 0 || text.ptr[text.len - 1] != '\n') return false;
   if (!part(&text, '\n', &line) || !span_is(line, first_line)) return false;
   if (!part(&text, '\n', &line) || !part(&line, ' ', &word) || !span_is(word, "window")) return false;
-  if (!to_number(line, &window) || window > INT64_MAX) return false;
+  if (!number_parse(line, INT64_MAX, &window)) return false;
   m->window_us = (int64_t)window;
   while (part(&text, '\n', &line)) {
     if (span_is(line, "end")) return text.len == 0;

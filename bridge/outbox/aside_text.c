@@ -1,4 +1,5 @@
 /* aside_text.c - a row of .busbridge/aside, both ways. */
+#include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/aside.h"
 #include "bridge/outbox/folder.h"

@@ -1,4 +1,5 @@
 /* Text of a manifest, both ways. It may be read by a later release, and by people. */
+#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/journal.h"
@@ -8,22 +9,14 @@
 #define VERSION 2 /* 1, of release 0.1.0, has no content */
 #define SHORTEST_LINE (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1) /* of version 1 */
 
-static const char hex_digits[] = "0123456789abcdef";
-
 void journal_digest(struct span text, char out[MANIFEST_DIGEST]) {
   struct digest d = digest_fixed(text);
   for (unsigned i = 0; i < 16; i++) {
     unsigned byte = (unsigned)((i < 8 ? d.lo : d.hi) >> (i % 8 * 8)) & 0xff;
-    out[2 * i] = hex_digits[byte >> 4];
-    out[2 * i + 1] = hex_digits[byte & 15];
+    out[2 * i] = hex_digit(byte >> 4);
+    out[2 * i + 1] = hex_digit(byte);
   }
   out[MANIFEST_DIGEST - 1] = '\0';
-}
-
-static bool hex_all(struct span s) {
-  for (size_t i = 0; i < s.len; i++)
-    if (!s.ptr[i] || !strchr(hex_digits, s.ptr[i])) return false;
-  return true;
 }
 
 /* ---- writing ---- */
@@ -60,10 +53,7 @@ static void add_text(struct buffer *out, struct span s) {
     json_write_string(out, s);
   } else {
     buffer_add(out, SPAN("{\"hex\":\""));
-    for (size_t i = 0; i < s.len; i++) {
-      buffer_add_char(out, hex_digits[(unsigned char)s.ptr[i] >> 4]);
-      buffer_add_char(out, hex_digits[(unsigned char)s.ptr[i] & 15]);
-    }
+    hex_write(out, s);
     buffer_add(out, SPAN("\"}"));
   }
   buffer_add_char(out, ',');
@@ -144,14 +134,9 @@ static bool text_is(const struct reading *r, uint32_t node, const char *text) {
 }
 
 static enum status unhex(struct reading *r, struct span hex, struct span *out, struct error *err) {
-  if (hex.len % 2 || !hex_all(hex)) return damaged(r, err);
   char *bytes = arena_alloc(&r->out->arena, hex.len / 2);
   if (!bytes) return no_memory(err);
-  for (size_t i = 0; i < hex.len / 2; i++) {
-    size_t high = (size_t)(strchr(hex_digits, hex.ptr[2 * i]) - hex_digits);
-    size_t low = (size_t)(strchr(hex_digits, hex.ptr[2 * i + 1]) - hex_digits);
-    bytes[i] = (char)(high << 4 | low);
-  }
+  if (!hex_read(hex, bytes)) return damaged(r, err);
   *out = (struct span){bytes, hex.len / 2};
   return ST_OK;
 }

@@ -1,4 +1,5 @@
 /* The contract, for callers: each function hands on to the kind that outbox.url names. */
+#include "bridge/base/escape.h"
 #include "bridge/outbox/manifest.h"
 
 #include <stddef.h>
@@ -259,8 +260,5 @@ enum status manifest_remove(struct store *s, const struct manifest_name *name, s
 }
 
 bool manifest_digest_valid(struct span s) {
-  if (s.len != MANIFEST_DIGEST - 1) return false;
-  for (size_t i = 0; i < s.len; i++)
-    if (!s.ptr[i] || !strchr("0123456789abcdef", s.ptr[i])) return false;
-  return true;
+  return s.len == MANIFEST_DIGEST - 1 && hex_lower(s);
 }

@@ -1,6 +1,7 @@
 #include "bridge/relay/holds.h"
 
 #include "bridge/base/durable.h"
+#include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 

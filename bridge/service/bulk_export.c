@@ -1,4 +1,5 @@
 /* The contents of a selection's dead letters, whole, for a copy before they are purged. */
+#include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/service/bulk.h"
 #include "bridge/service/frozen.h"

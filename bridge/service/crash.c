@@ -1,5 +1,6 @@
 #include "bridge/service/crash.h"
 
+#include "bridge/base/escape.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +29,6 @@ static void add(struct line *l, const char *z) {
 
 /* A name is data: it moves no cursor. */
 static void add_name(struct line *l, const char *name) {
-  static const char digits[] = "0123456789abcdef";
   for (; *name; name++) {
     unsigned char c = (unsigned char)*name;
     if (c >= 0x20 && c < 0x7f) {
@@ -36,8 +36,8 @@ static void add_name(struct line *l, const char *name) {
       continue;
     }
     add(l, "\\x");
-    add_char(l, digits[c >> 4]);
-    add_char(l, digits[c & 15]);
+    add_char(l, hex_digit(c >> 4));
+    add_char(l, hex_digit(c));
   }
 }
 

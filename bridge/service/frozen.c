@@ -1,8 +1,8 @@
 #include "bridge/service/frozen.h"
 
 #include "bridge/base/durable.h"
+#include "bridge/base/escape.h"
 #include "bridge/base/words.h"
-#include "bridge/http/http.h"
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 
@@ -101,30 +101,14 @@ static bool parse_head(struct span line, struct frozen_head *head) {
   return good;
 }
 
-static int hex(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool parse_entry(struct span line, char file[FROZEN_NAME], int64_t *when_us) {
   const char *blank = memchr(line.ptr, ' ', line.len), *end = line.ptr + line.len;
   uint64_t n;
-  size_t len = 0;
   bool before = line.len && line.ptr[0] == '-'; /* 1970 */
   if (!blank || !number_parse((struct span){line.ptr + before, (size_t)(blank - line.ptr) - before}, INT64_MAX, &n))
     return false;
   *when_us = before ? -(int64_t)n : (int64_t)n;
-  for (const char *p = blank + 1; p < end; p++) {
-    int c = (unsigned char)*p;
-    if (c == '%') {
-      if (end - p < 3 || hex(p[1]) < 0 || hex(p[2]) < 0) return false;
-      c = hex(p[1]) * 16 + hex(p[2]);
-      p += 2;
-    }
-    if (len + 1 == FROZEN_NAME || !c) return false;
-    file[len++] = (char)c;
-  }
-  file[len] = '\0';
-  return len > 0;
+  return end > blank + 1 && percent_read_z((struct span){blank + 1, (size_t)(end - blank - 1)}, file, FROZEN_NAME);
 }
 
 /* ---- making one ---- */
@@ -156,7 +140,7 @@ static enum status spill(struct frozen_writer *w, struct error *err) {
 
 enum status frozen_add(struct frozen_writer *w, const char *file, int64_t when_us, struct error *err) {
   buffer_printf(&w->text, "%lld ", (long long)when_us);
-  http_escape(&w->text, span_of(file));
+  percent_write(&w->text, span_of(file));
   buffer_add_char(&w->text, '\n');
   w->total++;
   return w->text.len < CHUNK ? buffer_status(&w->text, err) : spill(w, err);

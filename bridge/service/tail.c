@@ -1,6 +1,6 @@
 #include "bridge/service/tail.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/escape.h"
 #include "bridge/encoding/catalog.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/reader.h"

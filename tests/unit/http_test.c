@@ -324,9 +324,3 @@ CASE(other_protocols_are_not_spoken) {
   assert_int_equal(get(f, "/passwd"), ST_UNAVAILABLE);
   assert_int_equal(f->out.len, 0);
 }
-
-CASE(escaping_leaves_only_plain_characters) {
-  struct fixture *f = *state;
-  http_escape(&f->out, SPAN("aZ09-._~ /?&=%+\xC3\xA9\n\0x"));
-  assert_string_equal(buffer_z(&f->out), "aZ09-._~%20%2F%3F%26%3D%25%2B%C3%A9%0A%00x");
-}
