@@ -1,7 +1,6 @@
 /* event.h - what lies in an outbox entry: JSON text <-> struct event. Pure; one thread at a time per document.
  *
- * Source: contract.md 1-4 of the producers (ten keys, any order, unknown keys kept). Only the flat dialect is read so
- * far; the typed one is the seam in event_parse.
+ * CONTRACT.md beside this file says what producers write: ten keys, any order, unknown keys kept.
  */
 #ifndef BRIDGE_EVENT_EVENT_H
 #define BRIDGE_EVENT_EVENT_H

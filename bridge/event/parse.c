@@ -7,7 +7,7 @@
 
 #define SHOWN 40
 
-/* The members of the flat dialect that are read. The typed dialect will be a second table of the same fields. */
+/* The members that are read. */
 enum field {
   FIELD_ID,
   FIELD_NAME,

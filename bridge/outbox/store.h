@@ -6,10 +6,11 @@
  * removal comes before it is forgotten, and store_next, finding a name not in hand, looks once more that it still
  * exists, unless it read it just now and nothing else was taken into hand since.
  *
- * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told; see
- * design.md 4 for the exact rules. Each scan from the start has a GENERATION number, 1 and up; entries carry the number
- * of the scan that was current when they were handed out. Whoever needs what it gave back in order again asks for
- * store_rescan_settled: what is in hand when a name's turn comes is passed over by that scan.
+ * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told.
+ * README.md beside this file has the rules, S1 on, with the tests that hold them. Each scan from the start has a
+ * GENERATION number, 1 and up; entries carry the number of the scan that was current when they were handed out. Whoever
+ * needs what it gave back in order again asks for store_rescan_settled: what is in hand when a name's turn comes is
+ * passed over by that scan.
  *
  * Threads: store_next, store_follow and store_wait on one thread (the reader); store_done/retry/dead/sync/release on
  * any one other thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
@@ -228,7 +229,7 @@ struct entry_info {
   const struct json_doc *doc; /* of text; NULL when that is no JSON object */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
   bool raw;                   /* dead letter whose bytes were no JSON */
-  bool foreign_form;          /* dead letter in the newer producer's form (contract.md 2) */
+  bool foreign_form;          /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */
 };
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);

@@ -1,8 +1,8 @@
 /* publish.c - the fifth stage: prepared batches to Kafka, and what the delivery reports say of them.
  *
  * at_least_once: an entry's verdict is its own delivery report. What was handed to librdkafka stays in hand until that
- * report and is never sent again by us; an open door only stops handing over more. exactly_once will put its
- * transaction and ledger around hand_over and judge the batch as a whole.
+ * report and is never sent again by us; an open door only stops handing over more. exactly_once: transact.c puts a
+ * transaction with its position in the ledger around each batch, and judges it as a whole.
  */
 #include "bridge/relay/parts.h"
 

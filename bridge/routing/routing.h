@@ -1,6 +1,6 @@
 /* routing.h - event name -> canonical name -> namespace -> topic and key. Immutable after open: any thread may route.
  *
- * Names: an alias is looked up first (built-in table of contract.md 3, then the user's), then the name must be
+ * Names: an alias is looked up first (built-in table in names.c, then the user's), then the name must be
  * "namespace.rest". Namespaces are allow-listed, so topics are known at open and have small numbers. Key: the first of
  * the namespace's key fields that the payload has as a non-empty string or a number; else the event id.
  */

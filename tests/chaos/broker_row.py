@@ -1,4 +1,4 @@
-"""The broker is killed, or restarted cleanly, while events flow; nobody restarts the worker (table: 6)."""
+"""The broker is killed, or restarted cleanly, while events flow; nobody restarts the worker (fault 6)."""
 
 from world import exactly_once, harness, time
 

@@ -1,4 +1,4 @@
-"""A full disk, or one without inodes: the worker says so, publishes on where it can, and goes on by itself (table: 11)."""
+"""A full disk, or one without inodes: the worker says so, publishes on where it can, and goes on by itself (fault 11)."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The broker hangs again and again, then for longer: nothing is dead, nothing charged, nothing lost (table: 7)."""
+"""The broker hangs again and again, then for longer: nothing is dead, nothing charged, nothing lost (fault 7)."""
 
 from world import FULL, harness, time
 

@@ -1,4 +1,4 @@
-"""kill -9 at random while events flow; many kills an outbox, then everything must be there once (table: 1)."""
+"""kill -9 at random while events flow; many kills an outbox, then everything must be there once (fault 1)."""
 
 from world import time
 

@@ -1,4 +1,4 @@
-"""Others touch, copy, link, replace and move files and folders while the outbox drains; both guarantees, Redis off, killed, on (table: 25)."""
+"""Others touch, copy, link, replace and move files and folders while the outbox drains; both guarantees, Redis off, killed, on (fault 25)."""
 
 import json
 import os

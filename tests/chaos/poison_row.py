@@ -1,4 +1,4 @@
-"""Poison at each place of a batch: unreadable, unfit, refused by the broker for good or for a while, crashing (table: 18)."""
+"""Poison at each place of a batch: unreadable, unfit, refused by the broker for good or for a while, crashing (fault 18)."""
 
 import os
 

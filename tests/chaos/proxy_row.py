@@ -1,4 +1,4 @@
-"""A proxy drops, delays or doubles requests and answers of transactions while events flow (table: 8)."""
+"""A proxy drops, delays or doubles requests and answers of transactions while events flow (fault 8)."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A second and a third kill while the first is being recovered from, by time or at a numbered point (table: 3)."""
+"""A second and a third kill while the first is being recovered from, by time or at a numbered point (fault 3)."""
 
 from world import time
 

@@ -1,4 +1,4 @@
-"""Redis is killed, stopped, full, flushed, loading, read-only, slow, or refuses the password, while events flow (table: 17)."""
+"""Redis is killed, stopped, full, flushed, loading, read-only, slow, or refuses the password, while events flow (fault 17)."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Replay with kills, twice in parallel, of a selection that is cut, and of what was published: once, unless --force says otherwise (table: 19)."""
+"""Replay with kills, twice in parallel, of a selection that is cut, and of what was published: once, unless --force says otherwise (fault 19)."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""SIGSTOP beyond the transaction's timeout, alone or with a successor that takes the lock over (table: 4)."""
+"""SIGSTOP beyond the transaction's timeout, alone or with a successor that takes the lock over (fault 4)."""
 
 from world import exactly_once, harness, signal, stopped_by_signal, time
 

@@ -1,4 +1,4 @@
-"""Of three brokers one that the worker needs is killed while events flow; nobody restarts the worker (table: 6)."""
+"""Of three brokers one that the worker needs is killed while events flow; nobody restarts the worker (fault 6)."""
 
 from world import LEDGER, harness, time
 from cluster import Cluster

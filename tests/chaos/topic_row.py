@@ -1,4 +1,4 @@
-"""One topic is forbidden, may not be written or is missing: its own events wait uncharged, the other's go on, then all drain (table: 21)."""
+"""One topic is forbidden, may not be written or is missing: its own events wait uncharged, the other's go on, then all drain (fault 21)."""
 
 import json
 

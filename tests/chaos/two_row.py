@@ -1,4 +1,4 @@
-"""Two workers on one outbox; a copy of an outbox with the same identity (table: 5)."""
+"""Two workers on one outbox; a copy of an outbox with the same identity (fault 5)."""
 
 import shutil
 

@@ -204,7 +204,7 @@ class Kubernetes(harness.BusTest):
         overlay, base = self.dir / "shop", self.dir / "base"
         shutil.copytree(DEPLOY / "kubernetes/base", base)
         overlay.mkdir()
-        text = re.search(r"```yaml\n(.*?)```", (DEPLOY / "kubernetes/README.md").read_text(), re.S).group(1)
+        text = re.search(r"```yaml\n(.*?)```", (DEPLOY / "kubernetes" / "README.md").read_text(), re.S).group(1)
         (overlay / "kustomization.yaml").write_text(text)
         (overlay / "application.yaml").write_text(
             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: app}\nspec:\n  template:\n    spec:\n      containers:\n"

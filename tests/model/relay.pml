@@ -21,8 +21,7 @@
  *   Redis         no process: whether it still knows an id is open at each look (worker.pml: take_one), so it may be away,
  *                 flushed or evicting at any time; REDIS_KEEPS makes it remember
  *
- * The code of today is at_least_once: it has these stages without numbers, manifests and recovery. The ledger follows
- * this model. Left out: contents of entries, breakers (overlap.pml), back-off times, sent/, foreign outboxes and clusters;
+ * bridge/relay/PROTOCOL.md says the same in words, with the code and the tests beside it. Left out: contents of entries, breakers (overlap.pml), back-off times, sent/, foreign outboxes and clusters;
  * the broker's log is taken as durable, so its crash is a lost, late or repeated answer and a commit that completes late.
  *
  * Worlds (table in tests/model/run): ENTRIES, LIVES (starts in all), CRASHES, FAULTS (of the network), TIMEOUTS (of the
@@ -129,7 +128,7 @@ mtype:verdict = { PUBLISHED, RETRY, BURY }
 chan to_finisher[2] = [1] of { mtype:verdict, byte, byte };
 byte starts, crashes, faults, timeouts, refreshes, forgets;
 
-/* ---- the invariants (faults.md); the names are what a failed search prints ---------------------------------------- */
+/* ---- the invariants (tests/README.md); the names are what a failed search prints ---------------------------------------- */
 
 hidden byte I1_lost, I2_committed_twice, I2_id_committed_twice, I3_committed_and_dead, I3_touched_by_a_stale_worker;
 hidden byte I4_reordered, I5_unexpected_at_start, I7_attempts_not_counted, I10_position_without_its_events;

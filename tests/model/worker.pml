@@ -1,6 +1,6 @@
 /* worker.pml - part of relay.pml: the protocol itself, to be read beside bridge/relay.
  *
- *   life ... end_off   a start: the lock                    next_batch ... is_committed   a batch, design 5, steps 1 to 5
+ *   life ... end_off   a start: the lock                    next_batch ... is_committed   a batch, bridge/relay/PROTOCOL.md 2
  *   recover            a new producer at start              abort, is_aborted             refused before commit was called
  *   settle_next        the chain back from c                unknown, fenced               what became of it?
  *   forget_others      all other manifests, half moves      new_producer                  a new producer later

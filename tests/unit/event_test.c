@@ -3,7 +3,7 @@
 #include "bridge/event/event.h"
 #include "tests/support/test.h"
 
-/* contract.md 1, byte for byte as Python wrote it */
+/* bridge/event/CONTRACT.md 1, byte for byte as Python wrote it */
 static const char golden[] =
     "{\"id\": \"3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77\", \"name\": \"quality.checked\", \"payload\": {\"content_id\": "
     "\"c-1\", \"score\": 82.5, \"check_types\": [\"grammar\"], \"passed\": true, \"issues\": [], \"detailed_scores\": "
