@@ -1,7 +1,7 @@
 /* left.h - inside bridge/outbox only: what lies in .busbridge/tmp while a name is exchanged or taken out, and stays
  * there after a crash.
  *
- * Its name says what it is to be and where it belongs, so that the next holder of the lock can decide without the
+ * S7: its name says what it is to be and where it belongs, so that the next holder of the lock can decide without the
  * ledger:
  *
  *   swap-  our rewritten text on its way in, or the bytes that were read on their way out: removed. What a producer put

@@ -4,7 +4,7 @@
  * A manifest is in doubt (committed or not, Kafka knows) until it is settled; the settled one of the last position
  * stays as its witness and names nothing to be done. The digest is of its content, in which stand a nonce and the
  * digest of the manifest before it: no two share number and digest, and a chain can be followed back. Nothing here
- * overwrites.
+ * overwrites (L3, L7 of bridge/relay/PROTOCOL.md).
  *
  * Threads: one writes, settles and removes; list, read and names from any thread and any process. After a crash each
  * manifest is there whole, or not at all.

@@ -158,7 +158,8 @@ static enum status name_left(struct fs *s, const struct entry_ref *ref, const ch
   return done == ST_NOT_FOUND ? removed_from_tmp(name, err) : done;
 }
 
-/* A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is whole. */
+/* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is
+ * whole. */
 enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp, bool own,
                        enum settled *how, struct error *err) {
   struct stat st;

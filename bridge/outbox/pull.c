@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* Between a look at a name and its removal somebody else may put a new event there, which would be lost unread. So the
- * name is taken out of the folder first, in one step and whatever it is, and looked at in tmp: nobody else writes
+/* S3. Between a look at a name and its removal somebody else may put a new event there, which would be lost unread. So
+ * the name is taken out of the folder first, in one step and whatever it is, and looked at in tmp: nobody else writes
  * there. A crash leaves it in tmp under a name that says what it is to be (left.h). */
 
 #define LEFT_OLD_US 30000000

@@ -2,8 +2,8 @@
 
 #include <time.h>
 
-/* A stamp says that a file is the same; that it is another one it does not: a chmod, a touch, a backup's hard link or
- * the same bytes written once more change it too. Then the event inside decides. */
+/* S4. A stamp says that a file is the same; that it is another one it does not: a chmod, a touch, a backup's hard link
+ * or the same bytes written once more change it too. Then the event inside decides. */
 
 enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
 

@@ -143,7 +143,7 @@ static bool in_chain(struct manifest_name **chain, size_t n, const struct manife
   return false;
 }
 
-/* Settle the chain, oldest first; what is not in it was never committed (or is older than the chain) and goes. */
+/* L12. Settle the chain, oldest first; what is not in it was never committed (or is older than the chain) and goes. */
 static enum status settle_chain_of(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
   struct manifest_name **chain = calloc(count + 1, sizeof *chain);
   if (!chain) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -363,7 +363,7 @@ enum ledger_found ledger_renew(struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
   enum status st = state_check(r->parts.state, err);
-  /* Before init: what comes later is the successor's. */
+  /* Before init: what comes later is the successor's (L13). */
   if (st == ST_OK) st = manifest_list(r->parts.store, &list, &count, err);
   if (st == ST_OK) st = make_producer(r, err);
   enum ledger_found result = st != ST_OK ? found_of(st) : LEDGER_AWAY;
@@ -422,7 +422,7 @@ enum status ledger_settled(struct relay *r, const struct manifest_name *name, st
   struct manifest_name *settled = &r->ledger.settled;
   settled->settled = true;
   st = manifest_remove(r->parts.store, settled, err);
-  if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own */
+  if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own (L9) */
   *settled = *name;
   settled->settled = true;
   return ST_OK;

@@ -1,5 +1,5 @@
 /* lost.c - the position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The
- * topics themselves decide, those that the manifests name and those of today's routing: what they hold of the
+ * topics themselves decide (L16), those that the manifests name and those of today's routing: what they hold of the
  * manifests' ids is settled, the rest stays pending.
  */
 #include "bridge/kafka/reader.h"

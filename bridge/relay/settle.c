@@ -290,8 +290,8 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
             FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published", published);
 }
 
-/* A failed fsync is not asked twice: the next one would say yes of what the first one lost. No manifest of this run is
- * closed any more, so that the next start settles them again. */
+/* L11. A failed fsync is not asked twice: the next one would say yes of what the first one lost. No manifest of this
+ * run is closed any more, so that the next start settles them again. */
 static bool sync_outbox(struct relay *r) {
   struct error err = {0};
   if (store_sync(r->parts.store, &err) == ST_OK) return !r->unsettled;
@@ -317,7 +317,7 @@ static bool sync_aside(struct relay *r) {
   return true;
 }
 
-/* The removals are durable, then the batch's manifest may go: until both worked, however long. */
+/* L10: the removals are durable, then the batch's manifest may go: until both worked, however long. */
 static void close_batch(struct relay *r, const struct manifest_name *name) {
   struct error err = {0};
   unsigned tries = 0;

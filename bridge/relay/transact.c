@@ -7,7 +7,7 @@
  * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out and the rest goes
  * again under the same number. Several that were refused together: those of their topics go on beside the flow, in
  * sift.c. Anything unclear: a new producer, and the ledger tells. Once the commit was called, nothing but the ledger
- * decides.
+ * decides (L5). PROTOCOL.md 2 has each case.
  */
 #include "bridge/relay/parts.h"
 
@@ -216,7 +216,7 @@ static void await_markers(struct relay *r) {
 /* ATTEMPT_AGAIN: nothing of it was committed, err may say why. ATTEMPT_CUT: *part of the items may go together. */
 static enum attempt attempt(struct relay *r, struct item **items, size_t count, size_t *part, struct error *err) {
   if (relay_must_end(r)) return ATTEMPT_STOP;
-  if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way */
+  if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way: L6 */
     note_renewal(r, "begin", err);
     if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;
   }

@@ -1,5 +1,5 @@
-/* waiting.h - keys that wait: while an event that was refused waits for its next try, later events of its key go back
- * as held.
+/* waiting.h - keys that wait (L17): while an event that was refused waits for its next try, later events of its key go
+ * back as held.
  *
  *   refused, or found before its due time: waiting_add         its key waits
  *   an event of that key comes along:      waiting_holds       true unless it is the one that is waited for

@@ -131,10 +131,9 @@ def numbered_faults(path, text):
 
 def numbered_rules(path, text):
     """L and S beside the code they are of and in its tests, I in what judges."""
-    letters = "I" if path.parts[0] == "tests" else "S" if path.parts[:2] == ("bridge", "outbox") else \
-        "LS" if path.parts[:2] == ("bridge", "relay") else ""
+    letters = "I" if path.parts[0] == "tests" else "LS" if path.parts[:2] in (("bridge", "outbox"), ("bridge", "relay")) else ""
     for number, line in lines(text):
-        for letter, rule in re.findall(rf"(?<![\w\"'-])([{letters}])(\d{{1,2}})\b(?![\w.(])", line) if letters else []:
+        for letter, rule in re.findall(rf"(?<![\w\"'-])([{letters}])(\d{{1,2}})\b(?!\(|\.\d)", line) if letters else []:
             if rule not in dict(rows(RULES_OF[letter], letter)):
                 yield number, f"{RULES_OF[letter]} has no {letter}{rule}"
     for letter, page in RULES_OF.items():
@@ -181,7 +180,7 @@ RULES = {
                    ("README.md", "busbridge-worker(8), NOTHING")],
     named_suites: [("README.md", "unit.nothing shows it")],
     numbered_faults: [("tests/chaos/x_row.py", "(fault 99)")],
-    numbered_rules: [("bridge/relay/x.c", "/* L99 */"), ("bridge/outbox/x.h", "/* S99 */"), ("tests/x.md", "as I99 says")],
+    numbered_rules: [("bridge/relay/x.c", "/* L99 */"), ("bridge/outbox/x.h", "/* S99 */"), ("tests/x.md", "as I99 says"), ("bridge/outbox/x.c", "/* S99. */")],
     names: [("bridge/README.md", "`relay/nothing.c`"), ("bridge/README.md", "`no_such_name`"), ("bridge/README.md", "`NO_SUCH_NAME`")],
 }
 
