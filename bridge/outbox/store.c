@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in tests/contract. */
-static const struct store_ops *const kinds[] = {&store_file_ops};
+static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops};
 static const char *const later[] = {"sqlite", "postgresql"};
 
 struct store {
@@ -45,7 +45,10 @@ static enum status choose(const char *url, const struct store_ops **ops, const c
 
 enum status store_address(const char *url, const char **address, struct error *err) {
   const struct store_ops *ops;
-  return choose(url, &ops, address, err);
+  enum status st = choose(url, &ops, address, err);
+  if (st == ST_OK && ops == &store_memory_ops)
+    return error_set(err, ST_INVALID, "outbox.url: an outbox in memory ends with its process; use file:DIR");
+  return st;
 }
 
 enum status store_open(const char *url, const struct store_config *config, struct store **out, struct error *err) {

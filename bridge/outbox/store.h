@@ -84,7 +84,7 @@ MUST_CHECK enum status store_open(const char *url, const struct store_config *co
                                   struct error *err);
 void store_close(struct store *s);
 /* Where an outbox of this url lies: what comes behind its scheme (a folder for file:). ST_INVALID, ST_UNSUPPORTED: as
- * store_open. */
+ * store_open, and for one in memory, which is nobody's outbox outside of tests. */
 MUST_CHECK enum status store_address(const char *url, const char **address, struct error *err);
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -371,6 +371,8 @@ struct store_ops {
   enum status (*batch_settle)(void *, const struct manifest_name *, struct error *);
   enum status (*batch_remove)(void *, const struct manifest_name *, struct error *);
 };
-extern const struct store_ops store_file_ops;
+extern const struct store_ops store_file_ops, store_memory_ops;
+/* "memory:NAME" outlives its handles; this ends it, when none is open any more. */
+void store_memory_forget(const char *name);
 
 #endif

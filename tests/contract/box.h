@@ -1,4 +1,4 @@
-/* box.h - an outbox in a temporary folder, for the tests of the store. */
+/* box.h - an outbox of any kind, in a temporary folder or called like it, for the tests of the store. */
 #ifndef TESTS_CONTRACT_BOX_H
 #define TESTS_CONTRACT_BOX_H
 
@@ -71,6 +71,7 @@ static inline int box_free(void **state) {
   box_stop(b);
   arena_release(&b->keep);
   arena_release(&b->scratch);
+  store_memory_forget(b->dir);
   nftw(b->dir, box_remove_one, 8, FTW_DEPTH | FTW_PHYS);
   free(b);
   return 0;

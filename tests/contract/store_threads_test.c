@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-static const char *const kinds[] = {"file"};
+static const char *const kinds[] = {"file", "memory"};
 
 static int box_open(void **state) {
   *state = box_new(*state);
