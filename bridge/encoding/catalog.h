@@ -58,7 +58,7 @@ MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value, stru
  * long as the catalog. */
 struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
-  const char *file;       /* below the folder, as messages name it: "schemas/quality/checked.avsc" */
+  const char *file;       /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
   size_t fields;          /* of its record */
   struct span canonical;
   uint64_t fingerprint;

@@ -13,6 +13,7 @@
 
 struct loader {
   const char *folder;
+  struct span shown; /* the same without slashes at its end: what stands before a file's name in messages */
   struct entries *out;
   struct error *err;
 };
@@ -80,7 +81,7 @@ static enum status add_schema(struct loader *l, struct entry *e, const struct pl
   int stem = (int)(strlen(name) - strlen(SUFFIX));
   struct buffer text = {0};
   if (asprintf(&e->event_name, "%s%s%.*s", ns, dot, stem, name) < 0) e->event_name = NULL;
-  if (asprintf(&e->file, "schemas/%s%s%s", ns, slash, name) < 0) e->file = NULL;
+  if (asprintf(&e->file, "%.*s/%s%s%s", SPAN_ARGS(l->shown), ns, slash, name) < 0) e->file = NULL;
   if (!e->event_name || !e->file) return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
   enum status st = read_file(l, at, name, &text);
   if (st == ST_OK) st = schema_read(buffer_span(&text), &e->schema, l->err);
@@ -98,7 +99,7 @@ static enum status name_file(struct loader *l, const struct place *at, const cha
     buffer_add_char(&shown, '/');
   }
   quote_text(&shown, span_of(name), 4 * QUOTE_CHARACTERS);
-  (void)error_prefix(l->err, "%s/%s", l->folder, buffer_z(&shown));
+  (void)error_prefix(l->err, "%.*s/%s", SPAN_ARGS(l->shown), buffer_z(&shown));
   buffer_release(&shown);
   if (st == ST_NOT_FOUND || st == ST_TOO_LARGE) st = ST_INVALID;
   if (l->err) l->err->status = st;
@@ -200,8 +201,9 @@ static enum status finish(struct loader *l) {
 }
 
 enum status entries_read(const char *folder, struct entries *out, struct error *err) {
-  struct loader l = {.folder = folder, .out = out, .err = err};
+  struct loader l = {.folder = folder, .shown = span_of(folder), .out = out, .err = err};
   *out = (struct entries){0};
+  while (l.shown.len && l.shown.ptr[l.shown.len - 1] == '/') l.shown.len--;
   int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) {
     enum status st = error_sys(err, errno, "folder of schemas %s (encoding.schemas)", folder);

@@ -13,7 +13,7 @@
 
 struct entry {
   char *event_name; /* "quality.checked", or ENVELOPE */
-  char *file;       /* "schemas/quality/checked.avsc", for messages */
+  char *file;       /* folder and name, as a user can open it */
   struct schema schema;
   uint64_t cut_numbers, left_out;
 };

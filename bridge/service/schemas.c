@@ -111,10 +111,10 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
     return error_set(err, ST_NOT_FOUND, "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
                      SPAN_ARGS(text_cut(event, 80)), s->folder, near ? "; did you mean " : "", near ? near : "");
   }
-  int folder = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return error_sys(err, errno, "Opening %s", s->folder);
-  enum status st = file_read(folder, schema.file + strlen("schemas/"), SCHEMA_BYTES, out, err);
-  close(folder);
+  char *path = realpath(schema.file, NULL); /* a ConfigMap is made of links */
+  if (!path) return error_sys(err, errno, "Opening %s", schema.file);
+  enum status st = file_read(AT_FDCWD, path, SCHEMA_BYTES, out, err);
+  free(path);
   return st;
 }
 

@@ -13,14 +13,9 @@
 
 /* ---- the parts, in the order they are opened ---- */
 
-static bool is_folder(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 enum status service_schema_folder(const struct settings *settings, char *out, size_t size, struct error *err) {
   const char *set = setting_text(settings, SETTING_ENCODING_SCHEMAS);
-  char exe[300];
+  char exe[300], place[400];
   if (*set) {
     snprintf(out, size, "%s", set);
     return ST_OK;
@@ -30,11 +25,15 @@ enum status service_schema_folder(const struct settings *settings, char *out, si
   char *slash = strrchr(exe, '/');
   if (slash) *slash = '\0';
   /* beside bin/ when installed; in build/<preset>/ of a source tree; as the distribution puts it */
-  static const char *const places[] = {"%s/../share/busbridge/schemas", "%s/../../schemas",
-                                       "/usr/share/busbridge/schemas"};
+  static const char *const places[] = {"%s/../share/busbridge/schemas/.", "%s/../../schemas/.",
+                                       "/usr/share/busbridge/schemas/."};
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    snprintf(out, size, places[i], exe);
-    if (is_folder(out)) return ST_OK;
+    snprintf(place, sizeof place, places[i], exe);
+    char *path = realpath(place, NULL); /* NULL also where it is no folder */
+    if (!path) continue;
+    snprintf(out, size, "%s", path);
+    free(path);
+    return ST_OK;
   }
   return error_set(err, ST_INVALID,
                    "The Avro schemas are not beside the program; set encoding.schemas to their folder");

@@ -111,7 +111,7 @@ class Schema(SchemaTest):
     def test_list_and_show(self):
         rows = self.json_of("schema", "list", "-o", "json", expect=0)
         checked = next(r for r in rows if r["event"] == "quality.checked")
-        self.assertEqual(checked["file"], "schemas/quality/checked.avsc")
+        self.assertEqual(checked["file"], str(ROOT / "schemas/quality/checked.avsc"))
         shown = json.loads(self.run_cli("schema", "show", "quality.checked", expect=0).stdout())
         self.assertEqual(shown, json.loads((ROOT / "schemas/quality/checked.avsc").read_text()))
         self.assertEqual(len(shown["fields"]), checked["fields"])
@@ -124,7 +124,7 @@ class Schema(SchemaTest):
         schema = json.loads((ROOT / "schemas/episode/created.avsc").read_text())
         good = {"episode_id": "e", "title": "T", "episode_number": 1}
         self.assertLessEqual(set(good), {f["name"] for f in schema["fields"]})
-        self.assertEqual(self.check("episode.created", good, 0).stdout(), "episode.created: fits schemas/episode/created.avsc\n")
+        self.assertEqual(self.check("episode.created", good, 0).stdout(), f"episode.created: fits {ROOT}/schemas/episode/created.avsc\n")
         self.assertRegex(self.check("episode.created", '{"a": NaN}', 1).stdout(), "^episode.created: not_a_number: byte 6")
         self.assertIn("unknown_namespace", self.check("weather.x", {}, 1).stdout())
         self.assertIn("did you mean quality.checked?", self.check("quality.cheked", {}, 0).stderr())

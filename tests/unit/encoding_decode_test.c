@@ -289,7 +289,7 @@ CASE(framing_is_found_by_type_and_bytes) {
   assert_wire(w, BYTES("\xc3\x01\1\2\3\4\5\6\7\x08\2"), "", written, ST_NOT_FOUND,
               "no schema with the fingerprint 0807060504030201: it was written by another schema");
   assert_wire(w, BYTES("\xc3\x01\1"), "", written, ST_INVALID,
-              "not Avro of schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
+              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
   assert_wire(w, BYTES(" {\"a\": 1}\n"), "", "", ST_OK, "{\"a\": 1}");
   assert_wire(w, BYTES("[1]"), "application/json", "", ST_OK, "[1]");
   assert_wire(w, BYTES(""), "text/plain", "", ST_INVALID,
@@ -306,7 +306,7 @@ CASE(offsets_count_from_the_first_byte_of_the_frame) {
   for (int i = 0; i < 8; i++) buffer_add_char(&value, (char)(s.fingerprint >> (8 * i)));
   buffer_append(&value, "\2\xff\0", 3);
   assert_wire(w, buffer_span(&value), "", "", ST_INVALID,
-              "not Avro of schemas/episode/written.avsc: byte 11: a string that is not UTF-8");
+              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 11: a string that is not UTF-8");
   buffer_release(&value);
 }
 
@@ -341,11 +341,11 @@ CASE(raw_avro_that_looks_framed_is_read_where_raw_is_written) {
   assert_int_equal(catalog_open(&config, NULL, &w->c, &w->err), ST_OK);
   /* no record of ours can begin with C3 01 (a length below zero): it is refused as Avro, not for its fingerprint */
   assert_wire(w, BYTES("\xc3\x01\1\2\3\4\5\6\7\x08\2"), "", "episode.written", ST_INVALID,
-              "not Avro of schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
+              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
   assert_wire(w, BYTES("\0\0\0\0\0"), "", "episode.written", ST_INVALID,
-              "not Avro of schemas/episode/written.avsc: byte 2: bytes after the value");
+              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 2: bytes after the value");
   assert_wire(w, BYTES("\0\0"), "", "episode.written", ST_OK, "{\"id\": \"\"}");
   assert_wire(w, BYTES("\2i\2n\2c\4{}"), "", "no.schema", ST_OK, "{}");
   assert_wire(w, BYTES("\2i\2n\2c\6{}"), "", "no.schema", ST_INVALID,
-              "not Avro of schemas/envelope.avsc: byte 6: a length beyond the end of the value");
+              "not Avro of " SOURCE_ROOT "/schemas/envelope.avsc: byte 6: a length beyond the end of the value");
 }

@@ -11,6 +11,7 @@
 /* A catalog, and the last event that went through it. */
 struct run {
   char folder[64]; /* of schemas made by the test */
+  char at[128];    /* the folder it was opened with */
   struct catalog *c;
   struct buffer entry, bytes, text;
   struct json_doc doc;
@@ -22,6 +23,7 @@ struct run {
 
 static void open_catalog(struct run *r, const char *folder, enum framing framing, bool strict) {
   struct catalog_config config = {.folder = folder, .framing = framing, .strict = strict};
+  snprintf(r->at, sizeof r->at, "%s", folder);
   catalog_close(r->c);
   enum status st = catalog_open(&config, r->log, &r->c, &r->err);
   if (st != ST_OK) print_message("%s\n", r->err.text);
@@ -137,10 +139,14 @@ static void assert_round(struct run *r, const char *name, const char *payload, c
   assert_string_equal(decode_as(r, "", name), back);
 }
 
+/* "@" in the text: the folder that the catalog was opened with. */
 static void assert_refused(struct run *r, const char *name, const char *payload, enum reason reason, const char *text) {
+  struct buffer said = {0};
+  for (; *text; text++) *text == '@' ? buffer_add_z(&said, r->at) : buffer_add_char(&said, *text);
   assert_int_equal(encode(r, name, payload), reason);
-  assert_string_equal(r->err.text, text);
+  assert_string_equal(r->err.text, buffer_z(&said));
   assert_int_equal(r->bytes.len, 0);
+  buffer_release(&said);
 }
 
 static void assert_hex(const struct run *r, const char *hex) {
@@ -358,7 +364,7 @@ CASE(a_mismatch_names_path_expectation_and_find) {
   struct run *r = *state;
 #define CHECKED(score, types, passed, rest)                                                                            \
   "{\"content_id\": \"c\", \"score\": " score ", \"check_types\": " types ", \"passed\": " passed rest "}"
-#define Q " (schemas/quality/checked.avsc)"
+#define Q " (@/quality/checked.avsc)"
   enum reason no = REASON_SCHEMA_MISMATCH;
   const char *n = "quality.checked";
   assert_refused(r, n, CHECKED("\"A\"", "[]", "true", ""), no, "payload.score: expected double, found string" Q);
@@ -380,13 +386,29 @@ CASE(a_mismatch_names_path_expectation_and_find) {
 CASE(a_missing_required_field_names_its_schema) {
   struct run *r = *state;
   assert_refused(r, "episode.created", "{\"episode_id\": \"e\", \"episode_number\": 1}", REASON_SCHEMA_MISMATCH,
-                 "payload.title: required by schemas/episode/created.avsc and missing");
+                 "payload.title: required by @/episode/created.avsc and missing");
+}
+
+CASE(a_schema_is_named_by_a_path_that_can_be_opened) {
+  struct run *r = *state;
+  char here[512], folder[128];
+  assert_non_null(getcwd(here, sizeof here));
+  open_fields(r, "{\"name\": \"i\", \"type\": \"int\"}", false);
+  snprintf(folder, sizeof folder, "%s//", r->folder);
+  open_catalog(r, folder, FRAMING_SINGLE_OBJECT, false);
+  snprintf(r->at, sizeof r->at, "%s", r->folder);
+  assert_refused(r, "t.e", "{\"i\": null}", REASON_SCHEMA_MISMATCH, "payload.i: expected int, found null (@/t/e.avsc)");
+  assert_int_equal(chdir(r->folder), 0);
+  open_catalog(r, ".", FRAMING_SINGLE_OBJECT, false);
+  assert_refused(r, "t.e", "{\"i\": null}", REASON_SCHEMA_MISMATCH, "payload.i: expected int, found null (./t/e.avsc)");
+  assert_int_equal(access("./t/e.avsc", R_OK), 0);
+  assert_int_equal(chdir(here), 0);
 }
 
 CASE(integers_are_exact_or_refused) {
   struct run *r = *state;
 #define NUMBER(n) "{\"episode_id\": \"e\", \"title\": \"t\", \"episode_number\": " n "}"
-#define C " (schemas/episode/created.avsc)"
+#define C " (@/episode/created.avsc)"
   assert_refused(r, "episode.created", NUMBER("9223372036854775808"), REASON_INTEGER_RANGE,
                  "payload.episode_number: the number is beyond the range of long" C);
   assert_refused(r, "episode.created", NUMBER("1.5"), REASON_SCHEMA_MISMATCH,
@@ -397,11 +419,11 @@ CASE(integers_are_exact_or_refused) {
                  "payload.episode_number: expected long, found string" C);
   open_fields(r, "{\"name\": \"i\", \"type\": \"int\"}, {\"name\": \"f\", \"type\": \"float\"}", false);
   assert_refused(r, "t.e", "{\"i\": 2147483648, \"f\": 0}", REASON_INTEGER_RANGE,
-                 "payload.i: the number is beyond the range of int (schemas/t/e.avsc)");
+                 "payload.i: the number is beyond the range of int (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 2147483647, \"f\": 3.5e38}", REASON_SCHEMA_MISMATCH,
-                 "payload.f: the number is beyond the range of float (schemas/t/e.avsc)");
+                 "payload.f: the number is beyond the range of float (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 1, \"f\": \"0\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.f: expected float, found string (schemas/t/e.avsc)");
+                 "payload.f: expected float, found string (@/t/e.avsc)");
 }
 
 CASE(integers_written_as_real_numbers_are_published_exactly) {
@@ -412,11 +434,11 @@ CASE(integers_written_as_real_numbers_are_published_exactly) {
   assert_round(r, "t.e", "{\"i\": -2.147483648e9, \"l\": -0.0}", "{\"i\": -2147483648, \"l\": 0}");
   assert_round(r, "t.e", "{\"i\": 1E+2, \"l\": 1e18}", "{\"i\": 100, \"l\": 1000000000000000000}");
   assert_refused(r, "t.e", "{\"i\": 2147483648.0, \"l\": 0}", REASON_INTEGER_RANGE,
-                 "payload.i: the number is beyond the range of int (schemas/t/e.avsc)");
+                 "payload.i: the number is beyond the range of int (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 1e400, \"l\": 0}", REASON_INTEGER_RANGE,
-                 "payload.i: the number is beyond the range of int (schemas/t/e.avsc)");
+                 "payload.i: the number is beyond the range of int (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 1e-400, \"l\": 0}", REASON_SCHEMA_MISMATCH,
-                 "payload.i: expected int or null, found number that is no whole one (schemas/t/e.avsc)");
+                 "payload.i: expected int or null, found number that is no whole one (@/t/e.avsc)");
 }
 
 CASE(a_wrong_symbol_is_told_the_right_ones) {
@@ -424,16 +446,16 @@ CASE(a_wrong_symbol_is_told_the_right_ones) {
   open_fields(r, "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\"]}}",
               false);
   assert_refused(r, "t.e", "{\"s\": \"C\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, found string (schemas/t/e.avsc)");
+                 "payload.s: expected one of A, B, found string (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"s\": 1}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, found number (schemas/t/e.avsc)");
+                 "payload.s: expected one of A, B, found number (@/t/e.avsc)");
   open_fields(
       r,
       "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\", \"C\", \"D\", "
       "\"E\", \"F\", \"G\", \"H\", \"I\", \"J\", \"K\"]}}",
       false);
   assert_refused(r, "t.e", "{\"s\": \"a\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string (schemas/t/e.avsc)");
+                 "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string (@/t/e.avsc)");
 }
 
 CASE(null_fields_and_maps_refuse_other_types) {
@@ -442,11 +464,11 @@ CASE(null_fields_and_maps_refuse_other_types) {
       r, "{\"name\": \"n\", \"type\": \"null\"}, {\"name\": \"m\", \"type\": {\"type\": \"map\", \"values\": \"int\"}}",
       false);
   assert_refused(r, "t.e", "{\"n\": 0, \"m\": {}}", REASON_SCHEMA_MISMATCH,
-                 "payload.n: expected null, found number (schemas/t/e.avsc)");
+                 "payload.n: expected null, found number (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"n\": null, \"m\": []}", REASON_SCHEMA_MISMATCH,
-                 "payload.m: expected object, found array (schemas/t/e.avsc)");
+                 "payload.m: expected object, found array (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"n\": null, \"m\": {\"a\": true}}", REASON_SCHEMA_MISMATCH,
-                 "payload.m.a: expected int, found boolean (schemas/t/e.avsc)");
+                 "payload.m.a: expected int, found boolean (@/t/e.avsc)");
 }
 
 CASE(what_a_payload_holds_is_not_told) {
@@ -456,7 +478,7 @@ CASE(what_a_payload_holds_is_not_told) {
   for (int i = 0; i < 60; i++) buffer_add_z(&payload, "\xe3\x81\x82");
   buffer_add_z(&payload, "\"}}");
   assert_refused(r, "episode.written", buffer_z(&payload), REASON_SCHEMA_MISMATCH,
-                 "payload.id: expected string, found object (schemas/episode/written.avsc)");
+                 "payload.id: expected string, found object (@/episode/written.avsc)");
   buffer_release(&payload);
 }
 
@@ -495,8 +517,7 @@ CASE(a_refused_event_is_not_counted) {
 CASE(strict_refuses_what_would_be_left_out) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", true);
-  assert_refused(r, "t.e", "{\"a\": 1, \"b\": 1}", REASON_SCHEMA_MISMATCH,
-                 "payload.b: no such field (schemas/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"a\": 1, \"b\": 1}", REASON_SCHEMA_MISMATCH, "payload.b: no such field (@/t/e.avsc)");
   open_catalog(r, SOURCE_ROOT "/schemas", FRAMING_SINGLE_OBJECT, true);
   assert_round(r, "episode.written", "{\"id\": \"1\", \"b\": 1}", "{\"id\": \"1\", \"b\": 1}");
 }
@@ -522,8 +543,7 @@ CASE(a_field_extra_of_another_type_is_an_ordinary_field) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"extra\", \"type\": \"long\"}", true);
   assert_round(r, "t.e", "{\"extra\": 5}", "{\"extra\": 5}");
-  assert_refused(r, "t.e", "{\"extra\": 5, \"a\": 1}", REASON_SCHEMA_MISMATCH,
-                 "payload.a: no such field (schemas/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"extra\": 5, \"a\": 1}", REASON_SCHEMA_MISMATCH, "payload.a: no such field (@/t/e.avsc)");
 }
 
 CASE(many_members_in_any_order_find_their_fields) {
