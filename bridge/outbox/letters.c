@@ -1,23 +1,45 @@
 #include "bridge/outbox/store_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 /* Dead letters that were chosen earlier, by name and time: reading them, taking them out, their bytes. */
 
-static enum status unlike(struct letter *letter, const char *name, enum fs_read got, int sys) {
+bool fs_is_letter(struct fs *s, const char *name, unsigned char type) {
+  struct stat st;
+  if (!name_is_entry(name)) return false;
+  if (type != DT_UNKNOWN) return type == DT_REG;
+  return fstatat(fs_folder(s, PLACE_DLQ), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The bytes of a file with a second name may be anybody's: they are told to nobody. */
+enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys, struct stat *st,
+                             struct error *err) {
+  *st = (struct stat){0};
+  int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
+  if (got == FS_UNREADABLE) return error_sys(err, sys, "reading dlq/%s", name);
+  if (known < 0 || !S_ISREG(st->st_mode)) return error_set(err, ST_INVALID, "dlq/%s is no regular file", name);
+  return error_set(err, ST_INVALID,
+                   "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
+                   "'%s/dlq/%s'), or this one",
+                   name, (unsigned long)st->st_nlink, state_path(s->c.state), name);
+}
+
+static enum status unlike(struct fs_look *l, struct letter *letter, const char *name, enum fs_read got) {
   struct error *err = &letter->error;
+  struct stat st;
   switch (got) {
   case FS_READ:
   case FS_TOO_LARGE: return ST_OK;
   case FS_FAILED: return err->status;
   case FS_GONE: return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", name);
-  case FS_UNREADABLE: return error_sys(err, sys, "reading dlq/%s", name);
   case FS_UNSTABLE: return error_set(err, ST_BUSY, "dlq/%s is being written; try again", name);
+  case FS_UNREADABLE:
   case FS_ODD: break;
   }
-  return error_set(err, ST_INVALID, "dlq/%s is no regular file with one name", name);
+  return fs_letter_unread(l->s, name, got, l->desk.sys, &st, err);
 }
 
 static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info) {
@@ -25,7 +47,7 @@ static enum status look(struct fs_look *l, struct letter *letter, char name[NAME
   if (!fs_name(span_of(letter->file), name))
     return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", letter->file);
   enum fs_read got = fs_desk_read(l->s, &l->desk, PLACE_DLQ, name, err);
-  enum status st = unlike(letter, name, got, l->desk.sys);
+  enum status st = unlike(l, letter, name, got);
   if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
   if (st != ST_OK) return st;
   fs_look_info(l, PLACE_DLQ, name, got == FS_READ, info);

@@ -36,7 +36,7 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   (void)type;
   if (!name_is_entry(name)) return true;
   if (fstatat(fs_folder(l->look.s, l->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) return true;
+  if (!S_ISREG(st.st_mode) || (st.st_nlink != 1 && l->place != PLACE_DLQ)) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (l->place != PLACE_DLQ && fs_foreign_known(l->look.s, &stamp)) return true;
   if (l->place != PLACE_DLQ && fs_aside_out(l->look.s, l->place, name, &stamp)) return true;

@@ -1,6 +1,5 @@
 #include "bridge/outbox/store_file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 
 /* ---- what one file says ---- */
@@ -85,11 +84,25 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
   if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
 }
 
+/* A dead letter that is left unread is counted, so it is told by its name, its times and why. */
+static bool look_unread(struct fs_look *l, enum place place, const char *name, enum fs_read got,
+                        struct entry_info *info) {
+  struct fs_desk *d = &l->desk;
+  struct stat st;
+  if (place != PLACE_DLQ || (got != FS_ODD && got != FS_UNREADABLE)) return false;
+  if (fs_letter_unread(l->s, name, got, d->sys, &st, &d->error) == ST_OK || !S_ISREG(st.st_mode)) return false;
+  d->stamp = fs_stamp_of(&st);
+  fs_look_info(l, place, name, false, info);
+  info->reason = (struct span){0}; /* it stands in the file */
+  info->last_error = span_of(d->error.text);
+  return true;
+}
+
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
   struct fs_desk *d = &l->desk;
   enum fs_read got = fs_desk_read(l->s, d, place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) return false;
-  if (got != FS_READ && got != FS_TOO_LARGE) return false;
+  if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
   if (fs_desk_is_object(d) && place != PLACE_DLQ && !fs_ours(place, d->event.status)) {
     if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);
     return false;
@@ -126,16 +139,14 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
   struct tally *t = ctx;
   struct stat st;
   if (!name_is_entry(name)) return true;
-  if (t->place == PLACE_DLQ && type == DT_REG) { /* no time is needed, and there may be many */
-    t->out->dead++;
+  if (t->place == PLACE_DLQ) {
+    fs_is_letter(t->s, name, type) ? t->out->dead++ : t->out->odd++;
     return true;
   }
   if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
     t->out->odd++;
-  } else if (t->place == PLACE_DLQ) {
-    t->out->dead++;
   } else if (fs_foreign_known(t->s, &stamp)) {
     t->out->foreign++;
   } else if (!fs_aside_out(t->s, t->place, name, &stamp)) {

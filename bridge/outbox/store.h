@@ -225,7 +225,7 @@ struct entry_info {
   struct span topic;
   uint64_t payload_size; /* length of the payload's JSON text */
   uint64_t size;
-  struct span text;           /* the bytes of the file (of a raw dead letter: of its descriptor); empty: too large */
+  struct span text; /* the bytes of the file (of a raw dead letter: of its descriptor); empty: it was not read */
   const struct json_doc *doc; /* of text; NULL when that is no JSON object */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
   bool raw;                   /* dead letter whose bytes were no JSON */
@@ -238,7 +238,8 @@ typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);
 enum { LIST_PENDING = 1, LIST_DEAD = 2, LIST_LOOK = 4, LIST_NAMED = 8 };
 /* Visit at most limit (0 = all) entries, oldest first by arrival (the file's mtime, which every move keeps); *total:
  * how many there are: counted by name, less those found not to be ours among the files read. Files that do not parse
- * are listed with the stem as id and reason = what is wrong.
+ * are listed with the stem as id and reason = what is wrong; dead letters that are left unread (hard links, no right to
+ * read) with the stem as id, no reason, and last_error = why.
  * A short list beside a reader with a long backlog does not look at the whole folder: it takes what the reader knows,
  * and *total is then store_counts' pending and the dead. A file moved in with an old mtime may be missing until the
  * next scan, and beyond the names that the reader keeps a pass over the folder goes on. */

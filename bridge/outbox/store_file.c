@@ -149,8 +149,7 @@ struct count {
 
 static bool count_name(void *ctx, const char *name, unsigned char type) {
   struct count *count = ctx;
-  (void)type;
-  if (name_is_entry(name)) count->dead++;
+  if (fs_is_letter(count->s, name, type)) count->dead++;
   if (*name == '.') fs_remove_litter(count->s, PLACE_DLQ, name);
   return true;
 }

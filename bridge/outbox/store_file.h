@@ -459,8 +459,14 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
 /* The same of what l->desk has read and parsed already (read=false: it was too large to be read). */
 void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read, struct entry_info *info);
 
-/* letters.c: reads what letter names into l->desk, checked for its time; *name is its plain file name, info lives in
- * the desk. Its status and error are set unless it is there and right (true). */
+/* letters.c: is it one of dlq/, by its name and the type that the folder tells? The file is not looked at where that
+ * tells enough: there may be many. */
+bool fs_is_letter(struct fs *s, const char *name, unsigned char type);
+/* Why one was not read (FS_ODD, FS_UNREADABLE): status and words, and what is known of the file. */
+enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys, struct stat *st,
+                             struct error *err);
+/* Reads what letter names into l->desk, checked for its time; *name is its plain file name, info lives in the desk. Its
+ * status and error are set unless it is there and right (true). */
 bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info);
 void fs_left_dlq(struct fs *s, struct span event, struct span reason); /* one went out of dlq/: counted */
 

@@ -304,8 +304,8 @@ class Show(ShowListTest):
         (self.outbox / "dlq/raw-link.raw").unlink()
         os.link(secret, self.outbox / "dlq/raw-link.raw")
         for _ in self.both_ways():
-            for entry_id in ["../secret", "..", "d-1/raw", "%2e%2e%2fsecret", "d-1?type=dlq", "d-1#x", "d-1%00", "link", "hard", "x" * 300,
-                             "\x1b[31m", "d-1 "]:
+            for entry_id in ["../secret", "..", "d-1/raw", "%2e%2e%2fsecret", "d-1?type=dlq", "d-1#x", "d-1%00", "link", "x" * 300, "\x1b[31m",
+                             "d-1 "]:
                 refused = self.run_cli("show", entry_id, expect=3)
                 self.assertEqual(refused.stdout(), "")
                 self.assertIn("No entry", refused.stderr(), entry_id)
@@ -315,6 +315,32 @@ class Show(ShowListTest):
             self.run_cli("show", "a", "b", expect=2)
             self.assertNotIn("secret", self.run_cli("show", "raw-link", expect=0).stdout())
             self.assertNotEqual(self.run_cli("show", "raw-link", "--raw").status, 0)
+            hard = self.shown("hard")
+            self.assertEqual((hard["id"], hard["payload"], hard["beginning"], hard["reason"]), ("hard", None, None, None))
+            self.assertIn("dlq/hard.json has 3 names (hard links)", hard["last_error"])
+            self.assertNotIn("secret", self.run_cli("show", "hard", expect=0).stdout())
+            raw = self.run_cli("show", "hard", "--raw")
+            self.assertNotEqual(raw.status, 0)
+            self.assertEqual(raw.stdout(), "")
+
+    def test_what_is_counted_is_listed_and_verified(self):
+        """Also what is left alone: an operator can name it, and is told what to do."""
+        self.letter("d-1")
+        os.link(self.outbox / "dlq/d-1.json", self.dir / "backup")
+        self.letter("d-2")
+        (self.outbox / "dlq/link.json").symlink_to("d-2.json")
+        for _ in self.both_ways():
+            listed = self.json_of("list", "--type", "dlq", "-o", "json", expect=0)
+            self.assertEqual(sorted(e["id"] for e in listed), ["d-1", "d-2"])
+            self.assertEqual(self.json_of("health", "-o", "json")["dead"], 2)
+            table = self.run_cli("list", "--type", "dlq", expect=0).stdout()
+            self.assertIn("hard links", table)
+            for command in ("replay", "purge"):
+                refused = self.run_cli(command, "--yes", "d-1")
+                self.assertNotEqual(refused.status, 0)
+                self.assertIn("Remove the others (find / -samefile", refused.stdout() + refused.stderr())
+        found = self.run_cli("verify").stdout()
+        self.assertRegex(found, r"2 are no plain files with one link and are left alone: .*dlq/d-1")
 
     def test_hostile_texts_do_not_reach_the_terminal(self):
         self.letter("d-1", name="plot.\x1b[2J", payload={"plot_id": "\x1b]0;x\x07", "\x9b31m": "\x9b"}, error="\x1b[31mred\x07")

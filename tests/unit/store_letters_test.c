@@ -195,3 +195,42 @@ CASE(bytes_are_told_in_parts) {
   assert_int_not_equal(store_bytes(b->store, "l.json", 0, 4, &out, &size, &b->err), ST_OK);
   buffer_release(&out);
 }
+
+/* What is counted can be named: its bytes may be another file's, and are told to nobody. */
+static bool see_unread(void *ctx, const struct entry_info *info) {
+  assert_true(span_is(info->id, "twice"));
+  assert_string_equal(info->file, "twice.json");
+  assert_int_equal(info->text.len, 0);
+  assert_null(info->doc);
+  assert_int_equal(info->reason.len, 0);
+  assert_true(span_starts(info->last_error, "dlq/twice.json has 2 names (hard links), so it is left alone unread"));
+  ++*(int *)ctx;
+  return true;
+}
+
+CASE(a_letter_with_two_names_is_listed_unread_and_left_alone) {
+  struct box *b = *state;
+  struct letter one = {.file = "twice.json", .when_us = TIME_NONE};
+  uint64_t total = 0;
+  int seen = 0;
+  put_dead(b, "twice", "twice", '1');
+  assert_int_equal(link(path_of(b, "twice"), path_of(b, "dlq/twice.json")), 0);
+  assert_int_equal(symlink("twice.json", path_of(b, "dlq/link.json")), 0);
+  assert_int_equal(mkdir(path_of(b, "dlq/folder.json"), 0700), 0);
+  store_rescan(b->store);
+  box_take_all(b);
+  OK(store_list(b->store, LIST_DEAD, 0, see_unread, &seen, &total, &b->err));
+  assert_int_equal(total, box_counts(b).dead);
+  assert_int_equal(total, 1);
+  OK(store_find(b->store, LIST_DEAD, SPAN("twice"), see_unread, &seen, &total, &b->err));
+  assert_int_equal(total, 1);
+  OK(store_look(b->store, PLACE_DLQ, "twice.json", see_unread, &seen, &b->err));
+  assert_int_equal(seen, 3);
+  assert_int_equal(store_look(b->store, PLACE_DLQ, "link.json", see_unread, &seen, &b->err), ST_NOT_FOUND);
+  store_purge(b->store, &one, 1);
+  assert_int_equal(one.status, ST_INVALID);
+  assert_non_null(strstr(one.error.text, "2 names"));
+  assert_int_equal(unlink(path_of(b, "twice")), 0);
+  store_purge(b->store, &one, 1);
+  assert_int_equal(one.status, ST_OK);
+}
