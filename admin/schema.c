@@ -166,9 +166,10 @@ static enum status print_sound(struct admin *a, struct schemas *schemas, struct 
   return st;
 }
 
+/* No event has a slash in its name: a folder that is not there is told as that. */
 static bool is_folder(const char *path) {
   struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+  return strchr(path, '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */

@@ -109,7 +109,8 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
   else if (p->left && r->status.retrying)
     snprintf(p->reason, sizeof p->reason, "some were refused by the broker and wait for their next try");
   else if (p->left && r->holds.count)
-    snprintf(p->reason, sizeof p->reason, "%zu dead letters hold their keys (dlq.hold_key)", r->holds.count);
+    snprintf(p->reason, sizeof p->reason, "%zu dead %s (dlq.hold_key)", r->holds.count,
+             r->holds.count == 1 ? "letter holds its key" : "letters hold their keys");
   else if (counts->growing)
     snprintf(p->reason, sizeof p->reason, "some files do not parse and may still be growing");
 }

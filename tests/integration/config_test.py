@@ -138,6 +138,7 @@ class Schema(SchemaTest):
         (folder / "plot/broken.avsc").write_text('{"type": "record", "name": "A",\n "fields": [{"name": "a", "type": "strng"}]}')
         said = self.run_cli("schema", "check", str(folder), expect=1).stderr()
         self.assertRegex(said, "plot/broken.avsc: line 2: ")
+        self.assertIn("folder of schemas /nowhere", self.run_cli("schema", "check", "/nowhere", expect=1).stderr())
 
 
 class SchemaAndRelay(SchemaTest):
