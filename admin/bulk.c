@@ -1,11 +1,11 @@
 #include "admin/bulk.h"
 
 #include "admin/bulk_parts.h"
+#include "bridge/base/pause.h"
 #include "bridge/base/progress.h"
 #include "bridge/base/words.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <unistd.h>
 
 #define IDS_MAX (8 * 1024 * 1024 - 4096) /* what the control API takes */
@@ -60,9 +60,11 @@ static enum status freeze(struct bulk_going *g, const struct selection *selectio
 
 /* ---- going through it ---- */
 
-static void wait_ms(int64_t ms) {
-  if (ms > 0 && !interrupts()) poll(NULL, 0, (int)(ms < 60000 ? ms : 60000));
+static bool interrupted(void *ctx) {
+  (void)ctx;
+  return interrupts() > 0;
 }
+static const struct stop stop = {interrupted, NULL};
 
 static size_t step_size(const struct bulk *b) {
   uint64_t n = b->rate ? b->rate / RATE_STEPS : STEP_ENTRIES;
@@ -73,7 +75,7 @@ static size_t step_size(const struct bulk *b) {
 static void pause_for_rate(const struct bulk *b, int64_t began_ms, uint64_t passed) {
   if (!b->rate) return;
   int64_t due_ms = began_ms + (int64_t)((double)passed * 1000.0 / (double)b->rate);
-  while (!interrupts() && clock_mono_ms(b->admin->clock) < due_ms) wait_ms(due_ms - clock_mono_ms(b->admin->clock));
+  pause_ms(due_ms - clock_mono_ms(b->admin->clock), &stop);
 }
 
 static enum status one_step(struct bulk_going *g, struct error *err) {
@@ -99,7 +101,7 @@ static enum status drive(struct bulk_going *g, struct error *err) {
     uint64_t now = g->total - bulk_count(g, "left");
     passed = now > g->before ? now - g->before : passed;
     progress_show(&bar, now, g->total);
-    if (answer_bool(&g->doc, 0, "wait")) wait_ms(ROUND_PAUSE_MS);
+    if (answer_bool(&g->doc, 0, "wait")) pause_ms(ROUND_PAUSE_MS, &stop);
     pause_for_rate(b, began_ms, passed);
   }
   progress_end(&bar);

@@ -2,6 +2,7 @@
 #include "admin/options.h"
 #include "admin/screen.h"
 #include "admin/top_view.h"
+#include "bridge/base/pause.h"
 
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -183,17 +184,13 @@ static int on_screen(struct top *t) {
 
 /* ---- one plain answer ---- */
 
-static void pause_ms(int64_t ms) {
-  usleep((useconds_t)(ms * 1000));
-}
-
 /* Two looks, a moment apart: rates need them. */
 static int once(struct top *t, bool as_json) {
   struct winsize size = {0};
   int columns = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
   look(t);
   if (t->problem.status == ST_OK && t->worker) {
-    pause_ms(t->interval_ms < BETWEEN_MS ? t->interval_ms : BETWEEN_MS);
+    pause_ms(t->interval_ms < BETWEEN_MS ? t->interval_ms : BETWEEN_MS, NULL);
     look(t);
   }
   if (t->problem.status == ST_NOT_FOUND) t->problem.status = ST_IO;

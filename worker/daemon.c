@@ -114,7 +114,7 @@ static void take_signal(struct life *l, int sig) {
             "Finishing what was handed to Kafka; a second signal leaves at once");
 }
 
-static bool stop_asked(void *ctx) {
+static bool told_to_stop(void *ctx) {
   struct life *l = ctx;
   control_tick(l->control);
   int sig = l->stop ? 0 : signals_wait(0);
@@ -190,7 +190,7 @@ static int live(struct life *l) {
   /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not the broker now. */
   notify_send(&l->notify, "READY=1");
   int code = EXIT_SUCCESS;
-  code = l->daemon->once ? once_run(l->service, l->log, stop_asked, l) : turn(l);
+  code = l->daemon->once ? once_run(l->service, l->log, &(struct stop){told_to_stop, l}) : turn(l);
   if (failed(l)) code = failed(l);
   stop(l);
   log_write(l->log, LOG_INFO, "worker", "stopped", FIELDS(F_INT("exit", code)), "Stopped");

@@ -4,7 +4,6 @@
 #include "bridge/json/json.h"
 #include "worker/daemon.h"
 
-#include <time.h>
 #include <unistd.h>
 
 struct state {
@@ -88,7 +87,7 @@ static int conclude(struct log *log, const struct state *s) {
   return s->left ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int once_run(struct service *service, struct log *log, bool (*stop_asked)(void *ctx), void *ctx) {
+int once_run(struct service *service, struct log *log, const struct stop *stop) {
   struct error err = {0};
   struct state s = {0};
   struct progress bar;
@@ -97,9 +96,9 @@ int once_run(struct service *service, struct log *log, bool (*stop_asked)(void *
   progress_init(&bar, STDERR_FILENO, isatty(STDERR_FILENO), "relay", &clock_system);
   enum status st = begin(service, &id, &err);
   while (st == ST_OK && (st = look(service, id, &s, &err)) == ST_OK && !s.finished) {
-    if (stop_asked(ctx)) service_flush_cancel(service, id);
+    if (stop_asked(stop)) service_flush_cancel(service, id);
     progress_show(&bar, (uint64_t)(s.published + s.duplicates + s.dead), (uint64_t)s.total);
-    nanosleep(&(struct timespec){0, wait_ms * 1000000L}, NULL);
+    pause_ms(wait_ms, NULL);
     if (wait_ms < 50) wait_ms *= 2;
   }
   progress_end(&bar);

@@ -2,9 +2,10 @@
 #ifndef WORKER_ONCE_H
 #define WORKER_ONCE_H
 
+#include "bridge/base/pause.h"
 #include "bridge/service/service.h"
 
-/* The exit status of daemon.h. stop_asked is called between looks; true ends the flush early. */
-int once_run(struct service *service, struct log *log, bool (*stop_asked)(void *ctx), void *ctx);
+/* The exit status of daemon.h. stop is looked at between looks at the flush, and ends it early. */
+int once_run(struct service *service, struct log *log, const struct stop *stop);
 
 #endif

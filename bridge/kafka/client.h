@@ -3,6 +3,7 @@
 #define BRIDGE_KAFKA_CLIENT_H
 
 #include "bridge/base/log.h"
+#include "bridge/base/pause.h"
 #include "bridge/kafka/statistics.h"
 
 /* The user's kafka.* settings, without that prefix, handed to librdkafka verbatim; borrowed. */
@@ -18,6 +19,7 @@ struct kafka_config {
   /* What is promised: chooses message.timeout.ms, 0 or below a transaction's. With a transactional id: it only settles
    * what exactly_once left. */
   bool at_least_once;
+  const struct stop *stop; /* ends the waits between two questions; NULL: nothing does */
 };
 
 /* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c gives the class. */

@@ -62,7 +62,8 @@ MUST_CHECK enum status cluster_version(const struct kafka_config *config, int ti
 /* The committed position of position->group for partition 0 of position->topic, read_committed: fills number and digest
  * (number -1 when there is none, or no such topic; digest "?" where its metadata is longer than any of ours). Call it
  * after publisher_init: while a transaction is open the broker does not answer. Asks again until about timeout_ms are
- * used up, then ST_UNAVAILABLE; ST_DENIED. Uses a consumer of its own, closed before it returns. */
+ * used up, then ST_UNAVAILABLE; ST_DENIED; ST_CANCELLED: config->stop. Uses a consumer of its own, closed before it
+ * returns. */
 MUST_CHECK enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
                                         struct position *position, struct error *err);
 

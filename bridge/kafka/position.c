@@ -2,8 +2,6 @@
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 
-#include <time.h>
-
 enum {
   ANSWER_MS = 10000, /* one question */
   PAUSE_MS = 50
@@ -31,16 +29,16 @@ static bool passing(int code) {
   return false;
 }
 
-/* Until an answer that stays, or timeout_ms are used up: there is no clock here, waiting is what is counted. */
-static rd_kafka_resp_err_t ask(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int timeout_ms) {
+/* Until an answer that stays, a stop, or timeout_ms are used up: there is no clock here, waiting is what is counted. */
+static rd_kafka_resp_err_t ask(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int timeout_ms,
+                               const struct stop *stop) {
   for (int left = timeout_ms;;) {
     int wait = left < ANSWER_MS ? left : ANSWER_MS;
     rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, wait);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[0].err;
     if (!passing(code)) return code;
     left -= code == RD_KAFKA_RESP_ERR__TIMED_OUT ? wait : PAUSE_MS;
-    if (left <= 0) return code;
-    nanosleep(&(struct timespec){0, PAUSE_MS * 1000000L}, NULL);
+    if (left <= 0 || !pause_ms(PAUSE_MS, stop)) return code;
   }
 }
 
@@ -61,10 +59,11 @@ static void fill(struct position *position, const rd_kafka_topic_partition_t *fo
   take_digest(found, position->digest);
 }
 
-static enum status read_position(struct handle *h, int timeout_ms, struct position *position, struct error *err) {
+static enum status read_position(struct handle *h, int timeout_ms, const struct stop *stop, struct position *position,
+                                 struct error *err) {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, position->topic, 0);
-  rd_kafka_resp_err_t code = ask(h->rk, list, timeout_ms);
+  rd_kafka_resp_err_t code = ask(h->rk, list, timeout_ms, stop);
   rd_kafka_topic_partition_t *found = &list->elems[0];
   if (kafka_fault_of(code) == KAFKA_TOPIC_UNKNOWN) {
     found->offset = RD_KAFKA_OFFSET_INVALID;
@@ -73,6 +72,8 @@ static enum status read_position(struct handle *h, int timeout_ms, struct positi
   enum status st = ST_OK;
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     fill(position, found);
+  } else if (passing(code) && stop_asked(stop)) {
+    st = error_set(err, ST_CANCELLED, "stopped while reading the position of group %s", position->group);
   } else {
     char what[320];
     snprintf(what, sizeof what, "reading the position of group %s", position->group);
@@ -100,7 +101,7 @@ enum status cluster_position(const struct kafka_config *config, struct log *log,
   struct handle handle;
   enum status st = open_in_group(&handle, config, position->group, log, err);
   if (st != ST_OK) return st;
-  st = read_position(&handle, timeout_ms, position, err);
+  st = read_position(&handle, timeout_ms, config->stop, position, err);
   handle_close(&handle);
   return st;
 }

@@ -1,6 +1,5 @@
+#include "bridge/base/pause.h"
 #include "bridge/outbox/store_file.h"
-
-#include <time.h>
 
 /* S4. A stamp says that a file is the same; that it is another one it does not: a chmod, a touch, a backup's hard link
  * or the same bytes written once more change it too. Then the event inside decides. */
@@ -52,7 +51,7 @@ enum status fs_same(struct fs *s, struct fs_desk *d, int folder, const char *sho
                     const struct entry_ref *ref, enum settled *how, struct error *err) {
   enum status st = look(s, d, folder, shown, name, ref, how, err);
   for (unsigned tries = 0; st == ST_AGAIN && tries < WRITTEN_TRIES; tries++) {
-    nanosleep(&(struct timespec){0, WRITTEN_WAIT_MS * 1000000L}, NULL);
+    pause_ms(WRITTEN_WAIT_MS, NULL);
     st = look(s, d, folder, shown, name, ref, how, err);
   }
   if (st != ST_AGAIN) return st;

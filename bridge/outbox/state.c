@@ -2,6 +2,7 @@
 
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
+#include "bridge/base/pause.h"
 #include "bridge/outbox/folder.h"
 #include "bridge/outbox/left.h"
 
@@ -256,11 +257,6 @@ static void empty_tmp(struct state *s) {
   (void)st;
 }
 
-static void pause_ms(int64_t ms) {
-  struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-  nanosleep(&t, NULL);
-}
-
 enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   BUG_ON(s->lock >= 0);
   if (s->folder < 0)
@@ -271,7 +267,7 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
     if (st == ST_OK) break;
     if (st != ST_AGAIN) return st;
     if (waited >= wait_ms) return busy(s, err);
-    pause_ms(POLL_MS);
+    pause_ms(POLL_MS, NULL);
   }
   enum status st = sign(s, err);
   if (st == ST_OK && s->id[0]) st = read_id(s, err);

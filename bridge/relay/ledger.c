@@ -4,7 +4,6 @@
 #include "bridge/relay/standing.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000, DOUBTS = 10, DOUBT_MS = 500 };
 
@@ -311,14 +310,15 @@ static enum status make_producer(struct relay *r, struct error *err) {
 }
 
 /* A broker that has just come back has been seen to say "none" once, and the right position a second later (Apache
- * Kafka 4.1, killed): an answer behind what was committed before is believed only when it stays. False: no more. */
-static bool doubt_it(struct relay *r, int64_t number, int *times) {
-  if (++*times >= DOUBTS || relay_must_end(r)) return false;
+ * Kafka 4.1, killed): an answer behind what was committed before is believed only when it stays. ST_AGAIN: ask
+ * again; ST_OK: it stayed. */
+static enum status doubt_it(struct relay *r, int64_t number, int *times, struct error *err) {
+  if (++*times >= DOUBTS) return ST_OK;
   if (*times == 1)
     log_write(r->parts.log, LOG_WARNING, "relay", "position_doubted", FIELDS(F_INT("batch", number)),
               "Kafka tells a position behind what was committed before; it is asked again");
-  nanosleep(&(struct timespec){0, DOUBT_MS * 1000000L}, NULL);
-  return true;
+  if (pause_ms(DOUBT_MS, &r->stop)) return ST_AGAIN;
+  return error_set(err, ST_CANCELLED, "stopped while Kafka told a position that is in doubt");
 }
 
 static enum ledger_found go_on(struct relay *r, struct error *err) {
@@ -328,7 +328,8 @@ static enum ledger_found go_on(struct relay *r, struct error *err) {
   do {
     found.number = -1;
     st = cluster_position(&r->client, r->parts.log, ANSWER_MS, &found, err);
-  } while (st == ST_OK && found.number < r->ledger.position.number && doubt_it(r, found.number, &times));
+    if (st == ST_OK && found.number < r->ledger.position.number) st = doubt_it(r, found.number, &times, err);
+  } while (st == ST_AGAIN);
   if (st == ST_OK) st = state_check(r->parts.state, err);
   return st == ST_OK ? compare(r, &found, err) : found_of(st);
 }
@@ -337,10 +338,11 @@ static enum status find(struct relay *r, const struct manifest_name *list, size_
                         struct error *err) {
   enum status st;
   int times = 0;
-  do
+  do {
     st = standing_find(&r->client, r->parts.log, r->parts.state, r->config.ledger_topic, r->ledger.group, ANSWER_MS,
                        list, count, s, err);
-  while (st == ST_OK && s->kind == STANDING_LOST && doubt_it(r, s->number, &times));
+    if (st == ST_OK && s->kind == STANDING_LOST) st = doubt_it(r, s->number, &times, err);
+  } while (st == ST_AGAIN);
   return st;
 }
 

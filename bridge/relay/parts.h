@@ -109,7 +109,8 @@ struct relay {
   int64_t stop_by_ms;               /* lock: monotonic end of draining */
 
   bool exactly_once;
-  struct kafka_config client; /* as given, with the transactional id while there is one */
+  struct kafka_config client; /* as given, with the transactional id while there is one, and with stop */
+  struct stop stop;           /* relay_stop_asked; P */
   struct ledger ledger;       /* P; its `settled` F once recovered */
   struct waiting waiting;     /* lock */
   struct holds holds;         /* lock */
@@ -194,6 +195,7 @@ void judge_item(struct relay *r, struct item *item, const struct delivery *d);
 void push_done(struct relay *r);
 void watch_link(struct relay *r);     /* says when Kafka goes away and comes back */
 void publish_status(struct relay *r); /* figures for relay_status */
+bool relay_stop_asked(void *relay); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
 bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
 struct item *next_item(struct relay *r);
 void key_waits(struct relay *r, const struct item *item);

@@ -360,7 +360,16 @@ bool relay_must_end(struct relay *r) {
   return end;
 }
 
-static bool stop_asked(struct relay *r, bool *too_late) {
+bool relay_stop_asked(void *relay) {
+  struct relay *r = relay;
+  if (r->ledger.started) return relay_must_end(r);
+  pthread_mutex_lock(&r->lock);
+  bool stopping = r->stopping;
+  pthread_mutex_unlock(&r->lock);
+  return stopping;
+}
+
+static bool must_stop(struct relay *r, bool *too_late) {
   pthread_mutex_lock(&r->lock);
   bool stopping = r->stopping;
   *too_late = stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
@@ -373,14 +382,14 @@ bool publish_wait(struct relay *r) {
   while (publisher_in_flight(r->publisher)) {
     publisher_poll(r->publisher, 50);
     publish_status(r);
-    if (stop_asked(r, &too_late) && too_late) return false;
+    if (must_stop(r, &too_late) && too_late) return false;
   }
   return true;
 }
 
 static bool finished(struct relay *r) {
   bool too_late;
-  if (!stop_asked(r, &too_late)) return false;
+  if (!must_stop(r, &too_late)) return false;
   give_back_unsent(r);
   push_done(r);
   return too_late || !r->publisher || publisher_in_flight(r->publisher) == 0;
@@ -391,7 +400,7 @@ static void relay_reports(struct relay *r) {
   watch_link(r);
   tick_breakers(r);
   bool too_late;
-  if (stop_asked(r, &too_late)) return;
+  if (must_stop(r, &too_late)) return;
   sift_run(r);
   if (r->publisher) hand_over(r);
 }
@@ -399,7 +408,7 @@ static void relay_reports(struct relay *r) {
 /* The round of exactly_once; also the start of at_least_once where a ledger was left. */
 static void relay_transactions(struct relay *r) {
   bool too_late;
-  if (stop_asked(r, &too_late) || !renew_ready(r) || !r->exactly_once) return;
+  if (must_stop(r, &too_late) || !renew_ready(r) || !r->exactly_once) return;
   watch_link(r);
   tick_breakers(r);
   transact_next(r);

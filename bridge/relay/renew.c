@@ -96,7 +96,10 @@ static enum ledger_found try_renew(struct relay *r) {
     disk_is_back(r);
     renewed(r);
     break;
-  case LEDGER_AWAY: err.sys ? tell_disk(r, &err) : tell_away(r, &err); break;
+  case LEDGER_AWAY:
+    if (err.status == ST_CANCELLED) break; /* a stop; nothing is away */
+    err.sys ? tell_disk(r, &err) : tell_away(r, &err);
+    break;
   case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
   }
   return found;

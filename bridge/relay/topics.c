@@ -2,8 +2,6 @@
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 
-#include <time.h>
-
 enum {
   ANSWER_MS = 2000,
   REACH_MS = 7000,
@@ -129,7 +127,8 @@ void topic_create(struct relay *r, unsigned topic) {
 static enum status look_for_ledger(struct relay *r, enum topic_state *state, struct error *err) {
   enum status st = cluster_topic(r->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
   for (int i = 1; i < LOOKS && st == ST_OK && *state == TOPIC_MISSING && !r->config.create_topics; i++) {
-    nanosleep(&(struct timespec){0, PAUSE_MS * 1000000L}, NULL);
+    if (!pause_ms(PAUSE_MS, &r->stop))
+      return error_set(err, ST_CANCELLED, "stopped before the ledger's topic was seen");
     st = cluster_topic(r->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
   }
   return st;
@@ -179,6 +178,7 @@ void topics_prepare(struct relay *r) {
   if (r->topics_ready || now < r->topics_due_ms) return;
   struct error err = {0};
   enum status st = prepare_all(r, &err);
+  if (st == ST_CANCELLED) return;
   r->topics_ready = st == ST_OK;
   if (st == ST_INVALID || st == ST_UNSUPPORTED) relay_fail(r, st, err.text);
   pthread_mutex_lock(&r->lock);

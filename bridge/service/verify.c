@@ -1,10 +1,9 @@
 #include "bridge/base/durable.h"
+#include "bridge/base/pause.h"
 #include "bridge/base/words.h"
 #include "bridge/kafka/remedy.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/verify_parts.h"
-
-#include <time.h>
 
 #define PAUSE_MS 1500
 #define ANSWER_MS 10000
@@ -27,8 +26,7 @@ void verify_next(struct verify *v, const char *fmt, ...) {
 }
 
 void verify_pause(const struct verify *v) {
-  int64_t ms = v->request->pause_ms ? v->request->pause_ms : PAUSE_MS;
-  nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+  pause_ms(v->request->pause_ms ? v->request->pause_ms : PAUSE_MS, NULL);
 }
 
 void suspects_add(struct suspects *s, struct span id, struct span place) {

@@ -306,6 +306,24 @@ CASE(passing_errors_are_waited_for) {
   assert_int_equal(found.number, -1);
 }
 
+static bool after_three_looks(void *ctx) {
+  return ++*(unsigned *)ctx > 3;
+}
+
+CASE(a_stop_ends_the_wait_for_a_position) {
+  struct world *w = *state;
+  rd_kafka_resp_err_t codes[1000];
+  for (unsigned i = 0; i < 1000; i++) codes[i] = E(COORDINATOR_LOAD_IN_PROGRESS);
+  rd_kafka_mock_push_request_errors_array(w->mock.cluster, API_OFFSET_FETCH, 1000, codes);
+  unsigned looks = 0;
+  struct stop stop = {after_three_looks, &looks};
+  w->mock.config.stop = &stop;
+  struct position found;
+  struct error err = {0};
+  assert_int_equal(position(w, PATIENCE_MS, &found, &err), ST_CANCELLED);
+  assert_true(looks > 3);
+}
+
 CASE(an_error_that_stays_is_told_at_once) {
   struct world *w = *state;
   break_request(w, API_OFFSET_FETCH, E(GROUP_AUTHORIZATION_FAILED));

@@ -9,6 +9,7 @@
 #include "bridge/service/operations.h"
 
 #include <ftw.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct world {
@@ -24,6 +25,29 @@ struct world {
 /* ---- a ledger for the mock, which keeps no positions: the linker puts these in front of the calls (--wrap) ---- */
 
 static struct position ledger = {.number = -1}, sent; /* the publisher's thread alone */
+
+/* Where the relay waits for Kafka to know better: from the second question on until the test goes on. */
+static atomic_uint asked;
+static atomic_bool held;
+
+static void question(void) {
+  if (atomic_fetch_add(&asked, 1) == 0) return;
+  while (atomic_load(&held)) usleep(1000);
+}
+
+static bool ledger_missing;
+enum status __real_cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
+                                 int *partitions, struct error *err);
+enum status __wrap_cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
+                                 int *partitions, struct error *err);
+enum status __wrap_cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
+                                 int *partitions, struct error *err) {
+  enum status st = __real_cluster_topic(c, topic, timeout_ms, state, partitions, err);
+  if (!ledger_missing || strcmp(topic, "busbridge.ledger") != 0) return st;
+  *state = TOPIC_MISSING;
+  question();
+  return st;
+}
 
 enum status __wrap_cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err);
 enum status __wrap_cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err) {
@@ -59,6 +83,7 @@ enum status __wrap_cluster_position(const struct kafka_config *config, struct lo
     position->number = ledger.number;
     memcpy(position->digest, ledger.digest, sizeof ledger.digest);
   }
+  question();
   return st;
 }
 
@@ -97,6 +122,7 @@ static void open_relay(struct world *w) {
 
 static int setup(void **state) {
   struct world *w = test_calloc(1, sizeof *w);
+  ledger = (struct position){.number = -1};
   mock_open(&w->mock);
   mock_topic(&w->mock, "episode.events", 1);
   mock_topic(&w->mock, "busbridge.ledger", 1);
@@ -213,4 +239,52 @@ TEST_WITH(every_code_at_every_call_is_survived_and_only_a_refused_record_is_char
       if (all) try_code(w, call, list[i].code, 5);
     }
   printf("%u trials\n", w->trials);
+}
+
+/* ---- a stop while it waits for Kafka to know better ---- */
+
+static void close_relay(struct world *w) {
+  service_close(w->service, PATIENCE_MS);
+  settings_free(w->settings);
+  w->service = NULL;
+  w->settings = NULL;
+}
+
+/* Opens the relay, lets it ask twice, and stops it. Nothing but the stop can end its waiting so soon. */
+static void stop_while_it_asks(struct world *w) {
+  atomic_store(&asked, 0);
+  atomic_store(&held, true);
+  open_relay(w);
+  int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
+  while (atomic_load(&asked) < 2) {
+    assert_true(clock_mono_ms(&clock_system) < until);
+    usleep(1000);
+  }
+  atomic_store(&held, false);
+  close_relay(w);
+  assert_true(atomic_load(&asked) < 9); /* it gives up at the tenth */
+}
+
+TEST_WITH(a_stop_ends_the_doubt_of_a_position_and_nothing_is_decided, setup, teardown) {
+  struct world *w = *state;
+  char path[300];
+  unsigned published = sum(w, "published");
+  write_one(w, path);
+  wait_published(w, path, published + 1, "before");
+  close_relay(w);
+  ledger.number = -1; /* Kafka says that nothing was committed */
+  stop_while_it_asks(w);
+  assert_true(mock_logged(&w->mock, "position_doubted"));
+  assert_false(mock_logged(&w->mock, "position_lost"));
+  assert_false(mock_logged(&w->mock, "kafka_away"));
+}
+
+TEST_WITH(a_stop_ends_the_look_for_the_ledgers_topic, setup, teardown) {
+  struct world *w = *state;
+  close_relay(w);
+  ledger_missing = true;
+  stop_while_it_asks(w);
+  ledger_missing = false;
+  assert_false(mock_logged(&w->mock, "topics.create"));
+  assert_false(mock_logged(&w->mock, "kafka_away"));
 }
