@@ -1,5 +1,7 @@
 #include "bridge/base/log.h"
 
+#include "bridge/base/words.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -84,24 +86,18 @@ bool log_enabled(const struct log *log, enum log_level level) {
 /* A JSON string; also the quoted form of logfmt. Bytes that are no UTF-8 become U+FFFD, control bytes \u00xx. */
 static void add_quoted(struct buffer *b, struct span s) {
   buffer_add_char(b, '"');
-  while (s.len) {
-    unsigned char c = (unsigned char)s.ptr[0];
-    size_t n = span_utf8_prefix((struct span){s.ptr, s.len < 4 ? s.len : 4});
-    if (c == '"' || c == '\\')
-      buffer_printf(b, "\\%c", c);
-    else if (c == '\n')
+  for (size_t bytes; s.len; s = (struct span){s.ptr + bytes, s.len - bytes}) {
+    int control = text_control(s, &bytes);
+    if (control == '\n')
       buffer_add_z(b, "\\n");
-    else if (c < 0x20 || c == 0x7f)
-      buffer_printf(b, "\\u%04x", c);
-    else if (n == 0)
+    else if (control >= 0)
+      buffer_printf(b, "\\u%04x", (unsigned)control);
+    else if (control == TEXT_FOREIGN)
       buffer_add_z(b, "\xEF\xBF\xBD");
-    else if (c == 0xC2 && (unsigned char)s.ptr[1] < 0xA0)
-      buffer_printf(b, "\\u%04x", (unsigned char)s.ptr[1]); /* C1 controls */
+    else if (*s.ptr == '"' || *s.ptr == '\\')
+      buffer_printf(b, "\\%c", *s.ptr);
     else
-      buffer_append(b, s.ptr, c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4);
-    size_t used = n == 0 || c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-    s.ptr += used;
-    s.len -= used;
+      buffer_append(b, s.ptr, bytes);
   }
   buffer_add_char(b, '"');
 }

@@ -91,31 +91,30 @@ const char *counted_text(uint64_t n, const char *one, const char *many, char out
   return out;
 }
 
-#define NEAREST_MAX 64
-/* Levenshtein's distance of words below NEAREST_MAX bytes. */
-static size_t distance(const char *a, const char *b) {
-  size_t la = strlen(a), lb = strlen(b), row[NEAREST_MAX + 1];
-  if (la >= NEAREST_MAX || lb >= NEAREST_MAX) return NEAREST_MAX;
-  for (size_t j = 0; j <= lb; j++) row[j] = j;
-  for (size_t i = 1; i <= la; i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= lb; j++) {
-      size_t best = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      if (row[j] + 1 < best) best = row[j] + 1;
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      row[j] = best;
+size_t word_distance(struct span a, struct span b) {
+  size_t row[3][WORD_FAR + 1];
+  if (a.len > WORD_FAR || b.len > WORD_FAR) return WORD_FAR;
+  for (size_t j = 0; j <= b.len; j++) row[0][j] = j;
+  for (size_t i = 1; i <= a.len; i++) {
+    size_t *now = row[i % 3], *last = row[(i - 1) % 3], *older = row[(i + 1) % 3];
+    now[0] = i;
+    for (size_t j = 1; j <= b.len; j++) {
+      char x = a.ptr[i - 1], y = b.ptr[j - 1];
+      size_t best = last[j - 1] + (x != y);
+      if (last[j] + 1 < best) best = last[j] + 1;
+      if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
+      if (i > 1 && j > 1 && x == b.ptr[j - 2] && y == a.ptr[i - 2] && older[j - 2] + 1 < best) best = older[j - 2] + 1;
+      now[j] = best;
     }
   }
-  return row[lb];
+  return row[a.len % 3][b.len];
 }
 
 const char *word_nearest(const char *word, const char *const *list, size_t count) {
   const char *best = NULL;
   size_t limit = strlen(word) / 3 + 1, closest = limit + 1;
   for (size_t i = 0; i < count; i++) {
-    size_t d = distance(word, list[i]);
+    size_t d = word_distance(span_of(word), span_of(list[i]));
     if (d < closest && d < strlen(list[i])) {
       closest = d;
       best = list[i];
@@ -124,17 +123,35 @@ const char *word_nearest(const char *word, const char *const *list, size_t count
   return best;
 }
 
+int text_control(struct span text, size_t *bytes) {
+  unsigned char c = (unsigned char)text.ptr[0];
+  size_t n = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+  *bytes = 1;
+  if (n > text.len || span_utf8_prefix((struct span){text.ptr, n}) != n) return TEXT_FOREIGN;
+  *bytes = n;
+  if (c < 0x20 || c == 0x7f) return c;
+  return c == 0xc2 && (unsigned char)text.ptr[1] < 0xa0 ? (unsigned char)text.ptr[1] : TEXT_PLAIN;
+}
+
 void text_printable(struct buffer *out, struct span text) {
-  while (text.len > 0) {
-    size_t valid = span_utf8_prefix(text), clean = 0;
-    /* U+0080..U+009F (C2 80..C2 9F) are control characters too: some terminals obey them. */
-    while (clean < valid && (unsigned char)text.ptr[clean] >= 0x20 && text.ptr[clean] != 0x7f &&
-           !((unsigned char)text.ptr[clean] == 0xc2 && (unsigned char)text.ptr[clean + 1] < 0xa0))
-      clean++;
-    buffer_append(out, text.ptr, clean);
-    if (clean == text.len) return;
-    buffer_printf(out, "\\x%02x", (unsigned char)text.ptr[clean]);
-    text = (struct span){text.ptr + clean + 1, text.len - clean - 1};
+  for (size_t bytes; text.len > 0; text = (struct span){text.ptr + bytes, text.len - bytes}) {
+    bool plain = text_control(text, &bytes) == TEXT_PLAIN;
+    if (plain) buffer_append(out, text.ptr, bytes);
+    for (size_t i = 0; !plain && i < bytes; i++) buffer_printf(out, "\\x%02x", (unsigned char)text.ptr[i]);
+  }
+}
+
+void text_quoted(struct buffer *out, struct span text, size_t characters) {
+  for (size_t bytes; text.len > 0; text = (struct span){text.ptr + bytes, text.len - bytes}) {
+    if (!characters--) {
+      buffer_add_z(out, "...");
+      return;
+    }
+    int control = text_control(text, &bytes);
+    if (control >= 0)
+      buffer_printf(out, "\\u%04x", (unsigned)control);
+    else
+      buffer_append(out, text.ptr, bytes);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "bridge/encoding/catalog.h"
 
+#include "bridge/base/words.h"
 #include "bridge/encoding/decode.h"
 #include "bridge/encoding/encode.h"
 #include "bridge/encoding/entries.h"
@@ -121,7 +122,7 @@ static void put_envelope(struct catalog *c, const struct event *event, struct sp
 static void note(struct catalog *c, const char *what, const struct entry *e, uint32_t node, const char *words) {
   struct buffer path = {0}, shown = {0};
   json_path(c->encoder.doc, node, &path);
-  quote_text(&shown, buffer_span(&path), 4 * QUOTE_CHARACTERS);
+  text_quoted(&shown, buffer_span(&path), 4 * QUOTE_CHARACTERS);
   log_write(c->log, LOG_WARNING, COMPONENT, what,
             FIELDS(F_TEXT("name", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s", words);
   buffer_release(&path);

@@ -1,5 +1,6 @@
 #include "bridge/encoding/encode.h"
 
+#include "bridge/base/words.h"
 #include "bridge/encoding/quote.h"
 
 #include <limits.h>
@@ -31,7 +32,7 @@ static void put_path(const struct encoder *e, uint32_t node, struct buffer *text
   if (e->defaults) return;
   struct buffer path = {0};
   json_path(e->doc, node, &path);
-  quote_text(text, buffer_span(&path), 4 * QUOTE_CHARACTERS);
+  text_quoted(text, buffer_span(&path), 4 * QUOTE_CHARACTERS);
   buffer_release(&path);
 }
 
@@ -48,7 +49,7 @@ static void put_expected(const struct use *u, struct buffer *text) {
     buffer_add_z(text, "one of ");
     for (uint32_t i = 0; i < t->count && i < 10; i++) {
       if (i) buffer_add_z(text, ", ");
-      quote_text(text, t->symbols[i], QUOTE_CHARACTERS);
+      text_quoted(text, t->symbols[i], QUOTE_CHARACTERS);
     }
     if (t->count > 10) buffer_add_z(text, ", ...");
   } else {
@@ -84,7 +85,7 @@ static enum reason out_of_range(struct encoder *e, const struct use *u, uint32_t
   struct buffer text = {0};
   put_path(e, node, &text);
   if (e->defaults)
-    quote_text(&text, json_slice(e->doc, node), QUOTE_CHARACTERS);
+    text_quoted(&text, json_slice(e->doc, node), QUOTE_CHARACTERS);
   else
     buffer_add_z(&text, ": the number");
   buffer_printf(&text, " is beyond the range of %s", kind_name(u->type->kind));
@@ -95,7 +96,7 @@ static enum reason missing(struct encoder *e, const struct field *f, uint32_t ob
   struct buffer text = {0};
   put_path(e, object, &text);
   if (!e->defaults) buffer_add_char(&text, '.');
-  quote_text(&text, f->name, QUOTE_CHARACTERS);
+  text_quoted(&text, f->name, QUOTE_CHARACTERS);
   buffer_printf(&text, ": required by %s and missing", e->file ? e->file : "its type");
   return say(e, REASON_SCHEMA_MISMATCH, &text, false);
 }
@@ -104,7 +105,7 @@ static enum reason no_place(struct encoder *e, uint32_t key) {
   struct buffer text = {0};
   put_path(e, key + 1, &text);
   buffer_add_z(&text, e->defaults ? "no such field: " : ": no such field");
-  if (e->defaults) quote_text(&text, json_raw(e->doc, key), QUOTE_CHARACTERS);
+  if (e->defaults) text_quoted(&text, json_raw(e->doc, key), QUOTE_CHARACTERS);
   return say(e, REASON_SCHEMA_MISMATCH, &text, true);
 }
 

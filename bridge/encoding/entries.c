@@ -1,6 +1,7 @@
 #include "bridge/encoding/entries.h"
 
 #include "bridge/base/denial.h"
+#include "bridge/base/words.h"
 #include "bridge/encoding/quote.h"
 
 #include <dirent.h>
@@ -95,10 +96,10 @@ static enum status add_schema(struct loader *l, struct entry *e, const struct pl
 static enum status name_file(struct loader *l, const struct place *at, const char *name, enum status st) {
   struct buffer shown = {0};
   if (at->ns) {
-    quote_text(&shown, span_of(at->ns), 4 * QUOTE_CHARACTERS);
+    text_quoted(&shown, span_of(at->ns), 4 * QUOTE_CHARACTERS);
     buffer_add_char(&shown, '/');
   }
-  quote_text(&shown, span_of(name), 4 * QUOTE_CHARACTERS);
+  text_quoted(&shown, span_of(name), 4 * QUOTE_CHARACTERS);
   (void)error_prefix(l->err, "%.*s/%s", SPAN_ARGS(l->shown), buffer_z(&shown));
   buffer_release(&shown);
   if (st == ST_NOT_FOUND || st == ST_TOO_LARGE) st = ST_INVALID;

@@ -6,9 +6,6 @@
 
 #define QUOTE_CHARACTERS 40
 
-/* Appends at most that many characters of text (valid UTF-8), control characters as \u00XX; "..." follows what was cut.
- */
-void quote_text(struct buffer *out, struct span text, size_t characters);
 /* "string \"A\"", "number 1.5", "null": what stands at a node, cut to QUOTE_CHARACTERS. */
 void quote_value(struct buffer *out, const struct json_doc *doc, uint32_t node);
 /* JSON text on one line: white space between tokens may hold line ends, strings cannot. */

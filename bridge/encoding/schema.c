@@ -1,5 +1,6 @@
 #include "bridge/encoding/schema.h"
 
+#include "bridge/base/words.h"
 #include "bridge/encoding/quote.h"
 #include "bridge/encoding/schema_reader.h"
 
@@ -60,7 +61,7 @@ enum status reader_string(struct reader *r, uint32_t node, struct span *out) {
 
 const char *reader_quote(struct reader *r, struct span text) {
   buffer_clear(&r->tmp);
-  quote_text(&r->tmp, text, QUOTE_CHARACTERS);
+  text_quoted(&r->tmp, text, QUOTE_CHARACTERS);
   return buffer_z(&r->tmp);
 }
 

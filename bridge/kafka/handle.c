@@ -1,5 +1,6 @@
 /* handle.c - the configuration of every librdkafka handle, its log, its errors. */
 #include "bridge/kafka/handle.h"
+#include "bridge/base/words.h"
 #include "bridge/kafka/options.h"
 
 #define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
@@ -217,43 +218,19 @@ static const char *const more_keys[] = {
     "ssl.key.pem",
 };
 
-static size_t distance(const char *a, const char *b) {
-  enum { LONGEST = 80 };
-  size_t la = strlen(a), lb = strlen(b), row[LONGEST + 1];
-  if (la > LONGEST || lb > LONGEST) return LONGEST;
-  for (size_t j = 0; j <= lb; j++) row[j] = j;
-  for (size_t i = 1; i <= la; i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= lb; j++) {
-      size_t change = diagonal + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
-      diagonal = row[j];
-      row[j] = change < least + 1 ? change : least + 1;
-    }
-  }
-  return row[lb];
-}
-
-struct nearest {
-  const char *key;
-  size_t distance;
-};
-
-static void consider(struct nearest *best, const char *key, const char *candidate) {
-  size_t d = distance(key, candidate);
-  if (d < best->distance) *best = (struct nearest){candidate, d};
+static const char *nearer(const char *key, const char *candidate, const char *best) {
+  return word_nearest(key, (const char *[]){best ? best : candidate, candidate}, 2);
 }
 
 /* Appends "; did you mean kafka.x?" when a key is near. */
 static void suggest(rd_kafka_conf_t *conf, const char *key, struct error *err) {
   size_t count = 0;
   const char **dump = rd_kafka_conf_dump(conf, &count); /* key, value, key, value... */
-  struct nearest best = {NULL, strlen(key) / 3 + 1};
-  for (size_t i = 0; i < sizeof more_keys / sizeof *more_keys; i++) consider(&best, key, more_keys[i]);
-  for (size_t i = 0; dump && i + 1 < count; i += 2) consider(&best, key, dump[i]);
-  if (best.key && err) {
+  const char *best = word_nearest(key, more_keys, sizeof more_keys / sizeof *more_keys);
+  for (size_t i = 0; dump && i + 1 < count; i += 2) best = nearer(key, dump[i], best);
+  if (best && err) {
     struct error before = *err;
-    error_set(err, ST_INVALID, "%s; did you mean kafka.%s?", before.text, best.key);
+    error_set(err, ST_INVALID, "%s; did you mean kafka.%s?", before.text, best);
   }
   if (dump) rd_kafka_conf_dump_free(dump, count);
 }

@@ -2,6 +2,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
+#include "bridge/base/words.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -202,10 +203,9 @@ static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *c
   struct dirent *e;
   *count = 0;
   while ((e = readdir(dir))) {
-    char *end;
-    if (strncmp(e->d_name, "keys-due-", 9) != 0 || e->d_name[9] < '1' || e->d_name[9] > '9') continue;
-    unsigned long n = strtoul(e->d_name + 9, &end, 10);
-    if (*end == '\0' && n < 1000000000 && *count < DUE_PARTS) numbers[(*count)++] = (unsigned)n;
+    uint64_t n;
+    if (strncmp(e->d_name, "keys-due-", 9) != 0 || e->d_name[9] == '0') continue;
+    if (number_parse(span_of(e->d_name + 9), 999999999, &n) && *count < DUE_PARTS) numbers[(*count)++] = (unsigned)n;
   }
   closedir(dir);
   qsort(numbers, *count, sizeof numbers[0], by_number);

@@ -1,4 +1,5 @@
 /* What Redis tells of itself: its memory, its clock. */
+#include "bridge/base/words.h"
 #include "bridge/keys/keys_private.h"
 
 static enum status run_info(struct keys *k, struct redis *r, void *job, struct error *err) {
@@ -28,15 +29,14 @@ static enum status run_time(struct keys *k, struct redis *r, void *job, struct e
   struct arena arena = {0};
   struct keys_policy *out = job;
   bool there[2] = {false};
-  char seconds[24], micros[24];
   int64_t before = clock_wall_us(k->clock);
   enum status st = redis_append(r, &word, 1, err);
   if (st == ST_OK) st = redis_expect_values(r, 2, there, values, &arena, err);
-  if (st == ST_OK && there[0] && there[1] && values[0].ptr && values[1].ptr) {
+  uint64_t seconds, micros;
+  if (st == ST_OK && there[0] && there[1] && number_parse(values[0], INT64_MAX / 2000000, &seconds) &&
+      number_parse(values[1], 999999, &micros)) {
     int64_t ours = before + (clock_wall_us(k->clock) - before) / 2;
-    snprintf(seconds, sizeof seconds, "%.*s", SPAN_ARGS(values[0]));
-    snprintf(micros, sizeof micros, "%.*s", SPAN_ARGS(values[1]));
-    out->skew_us = strtoll(seconds, NULL, 10) * 1000000 + strtoll(micros, NULL, 10) - ours;
+    out->skew_us = (int64_t)(seconds * 1000000 + micros) - ours;
   }
   arena_release(&arena);
   return st;
@@ -44,7 +44,8 @@ static enum status run_time(struct keys *k, struct redis *r, void *job, struct e
 
 static int64_t info_number(struct buffer *info, const char *word) {
   struct span value = info_value(info, word);
-  return value.len ? strtoll(value.ptr, NULL, 10) : 0;
+  uint64_t number;
+  return number_parse(value, INT64_MAX, &number) ? (int64_t)number : 0;
 }
 
 static enum status ask_memory(struct keys *k, struct keys_policy *out, struct error *err) {

@@ -3,6 +3,7 @@
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
 #include "bridge/base/pause.h"
+#include "bridge/base/words.h"
 #include "bridge/outbox/folder.h"
 #include "bridge/outbox/left.h"
 
@@ -374,8 +375,6 @@ int64_t state_lock_holder(const struct state *s) {
   if (!held) return 0;
   struct holder h;
   read_holder(s->folder, &h);
-  int64_t pid = 0;
-  for (size_t i = 0; i < h.pid.len && i < 18 && h.pid.ptr[i] >= '0' && h.pid.ptr[i] <= '9'; i++)
-    pid = pid * 10 + (h.pid.ptr[i] - '0');
-  return pid ? pid : -1; /* held, and its text is being written */
+  uint64_t pid;
+  return number_parse(h.pid, INT32_MAX, &pid) && pid ? (int64_t)pid : -1; /* held, and its text is being written */
 }

@@ -1,9 +1,9 @@
 #include "bridge/routing/names.h"
 
+#include "bridge/base/words.h"
 #include "bridge/event/event.h"
 
 #define SHOWN 60
-#define COMPARED 64
 
 /* bridge/event/CONTRACT.md 4: class names of the typed bus, what its own bridge made of them, and undotted names; and
  * every name that is emitted today as itself, so that it is found without being judged anew. */
@@ -92,40 +92,9 @@ bool names_topic_valid(struct span topic) {
   return topic.len >= 1 && topic.len <= 249;
 }
 
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
-size_t names_distance(struct span a, struct span b) {
-  size_t row[COMPARED + 1];
-  a.len = least(a.len, COMPARED);
-  b.len = least(b.len, COMPARED);
-  for (size_t j = 0; j <= b.len; j++) row[j] = j;
-  for (size_t i = 1; i <= a.len; i++) {
-    size_t corner = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.len; j++) {
-      size_t above = row[j];
-      row[j] = least(least(row[j - 1], above) + 1, corner + (a.ptr[i - 1] != b.ptr[j - 1]));
-      corner = above;
-    }
-  }
-  return row[b.len];
-}
-
 void names_shown(struct span name, struct buffer *out) {
-  struct span shown = name;
-  if (name.len > SHOWN) shown.len = span_utf8_prefix((struct span){name.ptr, SHOWN});
+  struct span shown = text_cut(name, SHOWN);
   buffer_add_char(out, '"');
-  for (size_t i = 0; i < shown.len; i++) {
-    unsigned char c = (unsigned char)shown.ptr[i];
-    bool c1 = c == 0xc2 && i + 1 < shown.len && (unsigned char)shown.ptr[i + 1] < 0xa0; /* U+0080 to U+009F */
-    if (c1)
-      buffer_printf(out, "\\u%04x", (unsigned char)shown.ptr[++i]);
-    else if (c < 0x20 || c == 0x7f)
-      buffer_printf(out, "\\u%04x", c);
-    else
-      buffer_add_char(out, (char)c);
-  }
+  text_quoted(out, shown, shown.len);
   buffer_add_z(out, shown.len < name.len ? "...\"" : "\"");
 }

@@ -12,7 +12,6 @@ extern const struct alias names_builtin[]; /* ends with {NULL, NULL} */
 bool names_namespace_valid(struct span ns);              /* [a-z0-9_-]+ */
 bool names_canonical(struct span name, struct span *ns); /* [a-z0-9_-]+(\.[a-z0-9_.-]+), at most EVENT_NAME_MAX */
 bool names_topic_valid(struct span topic);               /* what Kafka takes */
-size_t names_distance(struct span a, struct span b);     /* edits from a to b; both are cut at 64 bytes */
-void names_shown(struct span name, struct buffer *out);  /* quoted for a message: control bytes escaped, cut at 60 */
+void names_shown(struct span name, struct buffer *out);  /* quoted for a message: cut at 60 */
 
 #endif

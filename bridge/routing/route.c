@@ -1,3 +1,4 @@
+#include "bridge/base/words.h"
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
@@ -5,7 +6,7 @@
 static const struct space *nearest(const struct routing *r, struct span ns) {
   const struct space *best = r->spaces;
   for (const struct space *s = r->spaces->next; s; s = s->next)
-    if (names_distance(ns, s->name) <= names_distance(ns, best->name)) best = s;
+    if (word_distance(ns, s->name) <= word_distance(ns, best->name)) best = s;
   return best;
 }
 

@@ -1,5 +1,8 @@
 /* What a value may look like, by type; what its range is, in words; and which known word is nearest to one mistyped. */
+#include "bridge/base/words.h"
 #include "bridge/settings/settings_private.h"
+
+#include <ctype.h>
 
 struct unit {
   const char *word;
@@ -150,32 +153,17 @@ enum status setting_parse(const struct setting_row *row, struct span text, int64
   return error_set(why, ST_INVALID, "no such type");
 }
 
-#define NEAR_MAX 64
-static char fold(char c, bool variable) {
-  if (variable && c == '.') return '_';
-  return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+/* Letters of either case are alike; in a variable the dots of a key are underscores. */
+static struct span fold(struct span s, bool variable, char out[WORD_FAR]) {
+  if (s.len > WORD_FAR) return s;
+  for (size_t i = 0; i < s.len; i++)
+    out[i] = variable && s.ptr[i] == '.' ? '_' : (char)tolower((unsigned char)s.ptr[i]);
+  return (struct span){out, s.len};
 }
 
-/* Edit distance: insert, delete, replace, or swap of neighbours. Long words are far from everything. */
 static size_t distance(struct span a, struct span b, bool variable) {
-  size_t row[3][NEAR_MAX + 1];
-  if (a.len > NEAR_MAX || b.len > NEAR_MAX) return NEAR_MAX;
-  for (size_t j = 0; j <= b.len; j++) row[0][j] = j;
-  for (size_t i = 1; i <= a.len; i++) {
-    size_t *now = row[i % 3], *last = row[(i - 1) % 3], *older = row[(i + 1) % 3];
-    now[0] = i;
-    for (size_t j = 1; j <= b.len; j++) {
-      char x = fold(a.ptr[i - 1], variable), y = fold(b.ptr[j - 1], variable);
-      size_t best = last[j - 1] + (x != y);
-      if (last[j] + 1 < best) best = last[j] + 1;
-      if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-      if (i > 1 && j > 1 && x == fold(b.ptr[j - 2], variable) && y == fold(a.ptr[i - 2], variable) &&
-          older[j - 2] + 1 < best)
-        best = older[j - 2] + 1;
-      now[j] = best;
-    }
-  }
-  return row[a.len % 3][b.len];
+  char folded[2][WORD_FAR];
+  return word_distance(fold(a, variable, folded[0]), fold(b, variable, folded[1]));
 }
 
 static const char *nearest(struct span key, bool variable) {
@@ -208,7 +196,7 @@ struct span setting_nearest_choice(const struct setting_row *row, struct span te
   struct span rest = span_of(row->choices), word, best = SPAN("");
   size_t least = text.len / 3 + 1;
   while (span_word(&rest, &word)) {
-    size_t d = word.ptr[0] == '!' ? NEAR_MAX : distance(text, word, false);
+    size_t d = word.ptr[0] == '!' ? WORD_FAR : distance(text, word, false);
     if (d > least || (d == least && best.len > 0)) continue;
     least = d;
     best = word;

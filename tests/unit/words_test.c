@@ -103,3 +103,61 @@ TEST(test_cutting_leaves_characters_whole) {
   assert_true(span_is(text_cut_characters(SPAN("abc"), 5), "abc"));
   assert_true(span_is(text_cut_characters(SPAN("\xff\xfe\xfd"), 2), "\xff\xfe"));
 }
+
+TEST(test_edits_are_counted) {
+  static const struct {
+    const char *a, *b;
+    size_t edits;
+  } rows[] = {{"", "", 0},         {"list", "list", 0},     {"lst", "list", 1}, {"lists", "list", 1},
+              {"lisp", "list", 1}, {"lsit", "list", 1},     {"", "abc", 3},     {"abc", "", 3},
+              {"ca", "abc", 3},    {"kitten", "sitting", 3}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(word_distance(span_of(rows[i].a), span_of(rows[i].b)), rows[i].edits);
+    assert_int_equal(word_distance(span_of(rows[i].b), span_of(rows[i].a)), rows[i].edits);
+  }
+  char word[WORD_FAR + 1];
+  memset(word, 'a', sizeof word);
+  assert_int_equal(word_distance((struct span){word, WORD_FAR}, (struct span){word, WORD_FAR}), 0);
+  assert_int_equal(word_distance((struct span){word, WORD_FAR + 1}, SPAN("a")), WORD_FAR);
+}
+
+static void assert_quoted(struct span in, size_t characters, const char *expected) {
+  struct buffer out = {0};
+  text_quoted(&out, in, characters);
+  assert_string_equal(buffer_z(&out), expected);
+  buffer_release(&out);
+}
+
+TEST(test_quoted_text_is_cut_by_characters) {
+  assert_quoted(SPAN("日本語"), 3, "日本語");
+  assert_quoted(SPAN("日本語"), 2, "日本...");
+  assert_quoted(SPAN("a\nb\x7f\0"), 9, "a\\u000ab\\u007f\\u0000");
+  assert_quoted(SPAN("\xc2\x9b\xc2\xa0"), 9, "\\u009b\xc2\xa0");
+  assert_quoted(SPAN("a\xff\xe6\x97"), 9, "a\xff\xe6\x97");
+  assert_quoted(SPAN(""), 0, "");
+}
+
+TEST(test_control_characters_are_known) {
+  static const struct {
+    struct span text;
+    int control;
+    size_t bytes;
+  } rows[] = {{SPAN("a"), TEXT_PLAIN, 1},
+              {SPAN("\x1f"), 0x1f, 1},
+              {SPAN(" "), TEXT_PLAIN, 1},
+              {SPAN("\x7f"), 0x7f, 1},
+              {SPAN("\xc2\x80"), 0x80, 2},
+              {SPAN("\xc2\x9f"), 0x9f, 2},
+              {SPAN("\xc2\xa0"), TEXT_PLAIN, 2},
+              {SPAN("🎉x"), TEXT_PLAIN, 4},
+              {SPAN("\xe6\x97"), TEXT_FOREIGN, 1},
+              {SPAN("\xc2"), TEXT_FOREIGN, 1},
+              {SPAN("\x80"), TEXT_FOREIGN, 1},
+              {SPAN("\xc0\x80"), TEXT_FOREIGN, 1},
+              {SPAN("\xed\xa0\x80"), TEXT_FOREIGN, 1}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t bytes;
+    assert_int_equal(text_control(rows[i].text, &bytes), rows[i].control);
+    assert_int_equal(bytes, rows[i].bytes);
+  }
+}
