@@ -5,7 +5,7 @@
 #include "admin/output.h"
 #include "bridge/base/words.h"
 #include "bridge/event/event.h"
-#include "bridge/routing/routing.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/schemas.h"
 
 #define ROWS 48
@@ -98,13 +98,14 @@ static void offer_events(struct line *l) {
 
 static void offer_topics(struct line *l) {
   struct routing *routing = NULL;
+  struct plan plan;
   struct error err = {0};
   if (!have_settings(l)) return;
-  struct routing_config config = {.namespaces = span_of(setting_text(l->admin->settings, SETTING_ROUTING_NAMESPACES)),
-                                  .topic = span_of(setting_text(l->admin->settings, SETTING_ROUTING_TOPIC))};
-  if (routing_open(&config, &routing, &err) != ST_OK) return;
-  for (unsigned i = 0; i < routing_topics(routing); i++) offer(l, span_of(routing_topic_name(routing, i)), "", "topic");
+  if (plan_make(l->admin->settings, &plan, &err) == ST_OK && routing_open(&plan.routing, &routing, &err) == ST_OK)
+    for (unsigned i = 0; i < routing_topics(routing); i++)
+      offer(l, span_of(routing_topic_name(routing, i)), "", "topic");
   routing_close(routing);
+  plan_release(&plan);
 }
 
 static void offer_entries(struct line *l, bool pending) {

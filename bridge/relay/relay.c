@@ -59,7 +59,7 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   r->client.at_least_once = !r->exactly_once;
   r->stop = (struct stop){relay_stop_asked, r};
   r->client.stop = &r->stop;
-  snprintf(l->group, sizeof l->group, "busbridge-%s", r->config.outbox_id);
+  snprintf(l->group, sizeof l->group, "%s", r->config.group);
   r->client.transactional_id = r->exactly_once || unsettled ? l->group : NULL;
   l->position = (struct position){.topic = r->config.ledger_topic, .group = l->group, .number = -1};
   l->started = r->recovered = !r->client.transactional_id;

@@ -40,7 +40,7 @@ struct relay_tuning { /* may be changed while running: relay_tune */
 struct relay_config {
   struct relay_tuning tuning;
   const char *ce_source;
-  const char *outbox_id;    /* of state.h: names the producer and the ledger's group */
+  const char *group;        /* of this outbox alone: the ledger's, and the transactional id */
   const char *ledger_topic; /* exactly_once */
   bool exactly_once;
   bool background;    /* relay all the time; else only by relay_flush */

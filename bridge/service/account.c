@@ -38,7 +38,7 @@ void account_open(struct service *s) {
   if (s->mode == SERVICE_INSPECT) return;
   metrics_set_account(s->metrics, &account);
   struct error err = {0};
-  if (service_save_metrics(s, &err) != ST_OK)
+  if (saved_metrics_write(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
               "The figures could not be saved");
 }

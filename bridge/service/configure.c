@@ -1,7 +1,9 @@
+/* configure.c - the settings from where they stand to what follows from them. */
 #include "bridge/service/configure.h"
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define VARIABLE "BUSBRIDGE_CONFIG="
 
@@ -35,4 +37,125 @@ enum status configure_load(const struct configure *c, struct settings **out, str
   enum status st = settings_load(&sources, out, warnings, err);
   free(environment);
   return st;
+}
+
+/* ---- the plan --------------------------------------------------------------------------------------------------- */
+
+static bool says(const struct settings *x, enum setting s, const char *word) {
+  return strcmp(setting_text(x, s), word) == 0;
+}
+
+/* NULL: out of memory. */
+static const char *text(struct plan *p, const struct settings *x, enum setting s) {
+  return arena_copy(&p->arena, span_of(setting_text(x, s)));
+}
+
+static struct span words(struct plan *p, const struct settings *x, enum setting s) {
+  const char *copy = text(p, x, s);
+  return copy ? span_of(copy) : (struct span){0};
+}
+
+/* False: out of memory. */
+static bool find_schemas(struct plan *p, const struct settings *x) {
+  /* beside bin/ when installed; in build/<preset>/ of a source tree; as the distribution puts it */
+  static const char *const places[] = {"%s/../share/busbridge/schemas/.", "%s/../../schemas/.",
+                                       "/usr/share/busbridge/schemas/."};
+  char exe[300], place[400];
+  if (!says(x, SETTING_ENCODING_SCHEMAS, "")) return (p->catalog.folder = text(p, x, SETTING_ENCODING_SCHEMAS)) != NULL;
+  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+  exe[n > 0 ? n : 0] = '\0';
+  char *slash = strrchr(exe, '/');
+  if (slash) *slash = '\0';
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    snprintf(place, sizeof place, places[i], exe);
+    char *path = realpath(place, NULL); /* NULL also where it is no folder */
+    if (!path) continue;
+    p->catalog.folder = arena_copy(&p->arena, span_of(path));
+    free(path);
+    return p->catalog.folder != NULL;
+  }
+  return true;
+}
+
+static enum framing framing_of(const struct settings *x) {
+  if (says(x, SETTING_ENCODING_FRAMING, "raw")) return FRAMING_RAW;
+  if (says(x, SETTING_ENCODING_FRAMING, "json")) return FRAMING_JSON;
+  return says(x, SETTING_ENCODING_FRAMING, "confluent") ? FRAMING_CONFLUENT : FRAMING_SINGLE_OBJECT;
+}
+
+/* False: out of memory. */
+static bool take_kafka(struct plan *p, const struct settings *x) {
+  const char *key, *value;
+  size_t count = 0;
+  while (settings_kafka(x, count, &key, &value)) count++;
+  struct kafka_pair *pairs = arena_zalloc(&p->arena, (count + 1) * sizeof *pairs);
+  p->kafka = (struct kafka_config){.pairs = pairs, .count = pairs ? count : 0, .at_least_once = !p->exactly_once};
+  bool ok = pairs != NULL;
+  for (size_t i = 0; ok && settings_kafka(x, i, &key, &value); i++) {
+    pairs[i] = (struct kafka_pair){arena_copy(&p->arena, span_of(key)), arena_copy(&p->arena, span_of(value))};
+    ok = pairs[i].key && pairs[i].value;
+  }
+  return ok;
+}
+
+enum status plan_make(const struct settings *x, struct plan *p, struct error *err) {
+  *p = (struct plan){.exactly_once = says(x, SETTING_DELIVERY_GUARANTEE, "exactly_once")};
+  p->outbox = text(p, x, SETTING_OUTBOX_URL);
+  p->ledger_topic = text(p, x, SETTING_LEDGER_TOPIC);
+  p->routing = (struct routing_config){.namespaces = words(p, x, SETTING_ROUTING_NAMESPACES),
+                                       .topic = words(p, x, SETTING_ROUTING_TOPIC),
+                                       .aliases = words(p, x, SETTING_ROUTING_ALIASES),
+                                       .keys = words(p, x, SETTING_ROUTING_KEYS)};
+  p->catalog = (struct catalog_config){.framing = framing_of(x), .strict = setting_bool(x, SETTING_ENCODING_STRICT)};
+  p->keys = (struct keys_config){.url = text(p, x, SETTING_REDIS_URL),
+                                 .prefix = text(p, x, SETTING_REDIS_PREFIX),
+                                 .ttl_ms = setting_number(x, SETTING_REDIS_TTL),
+                                 .timeout_ms = (int)setting_number(x, SETTING_REDIS_TIMEOUT),
+                                 .required = setting_bool(x, SETTING_REDIS_REQUIRED),
+                                 .folder = -1};
+  const struct routing_config *r = &p->routing;
+  bool ok = p->outbox && p->ledger_topic && r->namespaces.ptr && r->topic.ptr && r->aliases.ptr && r->keys.ptr &&
+            p->keys.url && p->keys.prefix && find_schemas(p, x) && take_kafka(p, x);
+  return ok ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
+}
+
+/* What is set, else fmt with the id. */
+static const char *named(struct plan *p, const char *set, const char *fmt, const char *id) {
+  char own[128];
+  snprintf(own, sizeof own, fmt, id);
+  return arena_copy(&p->arena, span_of(*set ? set : own));
+}
+
+enum status plan_for(struct plan *p, const struct settings *x, const char *id, struct error *err) {
+  p->group = named(p, "", "busbridge-%s", id);
+  p->source = named(p, setting_text(x, SETTING_CLOUDEVENTS_SOURCE), "/busbridge/%s", id);
+  p->keys.prefix = named(p, setting_text(x, SETTING_REDIS_PREFIX), "busbridge:%s:", id);
+  return p->group && p->source && p->keys.prefix ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
+}
+
+void plan_release(struct plan *p) {
+  arena_release(&p->arena);
+  *p = (struct plan){0};
+}
+
+enum status plan_catalog(const struct plan *p, struct log *log, struct catalog **out, struct error *err) {
+  if (!p->catalog.folder)
+    return error_set(err, ST_INVALID,
+                     "The Avro schemas are not beside the program; set encoding.schemas to their folder");
+  enum status st = catalog_open(&p->catalog, log, out, err);
+  bool of_folder = st == ST_NOT_FOUND || st == ST_DENIED;
+  if (of_folder && err) err->status = ST_INVALID;
+  return of_folder ? ST_INVALID : st;
+}
+
+struct relay_tuning plan_tuning(const struct settings *x) {
+  return (struct relay_tuning){
+      .flush_interval_ms = setting_number(x, SETTING_FLUSH_INTERVAL),
+      .max_attempts = (unsigned)setting_number(x, SETTING_DLQ_MAX_ATTEMPTS),
+      .max_retries = (unsigned)setting_number(x, SETTING_RETRY_MAX_RETRIES),
+      .quick = {setting_number(x, SETTING_RETRY_BACKOFF_BASE), setting_number(x, SETTING_RETRY_BACKOFF_MAX),
+                setting_number(x, SETTING_RETRY_JITTER)},
+      .batch_events = (size_t)setting_number(x, SETTING_BATCH_MAX_EVENTS),
+      .batch_bytes = (size_t)setting_number(x, SETTING_BATCH_MAX_BYTES),
+  };
 }

@@ -1,4 +1,4 @@
-/* configure.h - where the settings of a program come from: the same for worker and CLI.
+/* configure.h - where the settings of a program come from, and what follows from them: the same for worker and CLI.
  *
  * The file is that of -c, else the variable BUSBRIDGE_CONFIG, else CONFIGURE_DEFAULT if it exists; then the
  * environment, then -X, in rising order.
@@ -6,7 +6,11 @@
 #ifndef BRIDGE_SERVICE_CONFIGURE_H
 #define BRIDGE_SERVICE_CONFIGURE_H
 
+#include "bridge/encoding/catalog.h"
 #include "bridge/kafka/client.h"
+#include "bridge/keys/keys.h"
+#include "bridge/relay/relay.h"
+#include "bridge/routing/routing.h"
 #include "bridge/settings/settings.h"
 
 #define CONFIGURE_DEFAULT "/etc/busbridge/busbridge.conf"
@@ -28,13 +32,34 @@ MUST_CHECK enum status configure_load(const struct configure *c, struct settings
  * "hidden":bool,"help"}]}; kafka.* keys stand at the end, with default and help null. */
 MUST_CHECK enum status configure_show(const struct settings *settings, struct buffer *json, struct error *err);
 
-/* The kafka.* settings and the guarantee as librdkafka's configuration: the same for the worker and every command. Its
- * texts are copies, so that it outlives a reload. */
-MUST_CHECK enum status configure_kafka(const struct settings *settings, struct kafka_config *out, struct error *err);
-void configure_kafka_release(struct kafka_config *config); /* of zeros is fine */
+/* What follows from the settings as a whole, for whoever opens something of it: worker and commands alike. Its texts
+ * are its own, so that it outlives a reload. */
+struct plan {
+  bool exactly_once;  /* delivery.guarantee */
+  const char *outbox; /* its url */
+  const char *ledger_topic;
+  struct routing_config routing;
+  struct kafka_config kafka;     /* the kafka.* settings and the guarantee */
+  struct catalog_config catalog; /* folder: encoding.schemas, else beside the program; NULL: there is none */
+  struct keys_config keys;       /* without what is the opener's: folder, inspect, clock */
+  /* By the outbox's id; NULL before plan_for. group: Kafka's of its position, and its transactional id. source: of
+   * CloudEvents. The prefix of keys comes then too. */
+  const char *group, *source;
+  struct arena arena; /* of the texts */
+};
+/* ST_NO_MEMORY alone: nothing is judged here. Release it in any case. */
+MUST_CHECK enum status plan_make(const struct settings *settings, struct plan *out, struct error *err);
+/* id: of state.h; kept are copies. */
+MUST_CHECK enum status plan_for(struct plan *plan, const struct settings *settings, const char *id, struct error *err);
+void plan_release(struct plan *plan); /* of zeros is fine */
+/* catalog_open; that there is no folder is a wrong setting too (ST_INVALID). */
+MUST_CHECK enum status plan_catalog(const struct plan *plan, struct log *log, struct catalog **out, struct error *err);
+/* How the relay goes about it: all that a reload may change. */
+struct relay_tuning plan_tuning(const struct settings *settings);
 
-/* Do the settings hold together: routing, and what this librdkafka takes? Touches no outbox and no broker. Appends what
- * does not, a line each, which begins with the place of the setting that is at fault (as setting_source). */
+/* Would a worker start with them: the outbox's url, routing, what this librdkafka takes, the schemas, Redis' url?
+ * Touches no outbox, no broker and no Redis. Appends what would stop it, a line each, which begins with the place of
+ * the setting that is at fault (as setting_source). */
 void configure_check(const struct settings *settings, struct buffer *errors);
 
 #endif

@@ -1,42 +1,6 @@
 /* What settings say as a whole. Each value by itself was checked when it was read. */
+#include "bridge/outbox/store.h"
 #include "bridge/service/configure.h"
-#include "bridge/service/parts.h"
-
-static enum status check_routing(const struct settings *s, struct error *err) {
-  struct routing *routing = NULL;
-  struct routing_config config = {.namespaces = span_of(setting_text(s, SETTING_ROUTING_NAMESPACES)),
-                                  .topic = span_of(setting_text(s, SETTING_ROUTING_TOPIC)),
-                                  .aliases = span_of(setting_text(s, SETTING_ROUTING_ALIASES)),
-                                  .keys = span_of(setting_text(s, SETTING_ROUTING_KEYS))};
-  enum status st = routing_open(&config, &routing, err);
-  routing_close(routing);
-  return st;
-}
-
-enum status configure_kafka(const struct settings *s, struct kafka_config *out, struct error *err) {
-  const char *key, *value;
-  size_t count = 0;
-  while (settings_kafka(s, count, &key, &value)) count++;
-  struct kafka_pair *pairs = calloc(count + 1, sizeof *pairs);
-  bool at_least_once = strcmp(setting_text(s, SETTING_DELIVERY_GUARANTEE), "at_least_once") == 0;
-  *out = (struct kafka_config){.pairs = pairs, .at_least_once = at_least_once};
-  if (!pairs) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
-  for (size_t i = 0; i < count && settings_kafka(s, i, &key, &value); i++) {
-    pairs[i] = (struct kafka_pair){strdup(key), strdup(value)};
-    out->count = i + 1;
-    if (!pairs[i].key || !pairs[i].value) return error_set(err, ST_NO_MEMORY, "out of memory for the kafka.* settings");
-  }
-  return ST_OK;
-}
-
-void configure_kafka_release(struct kafka_config *config) {
-  for (size_t i = 0; i < config->count; i++) {
-    free((char *)config->pairs[i].key);
-    free((char *)config->pairs[i].value);
-  }
-  free((struct kafka_pair *)config->pairs);
-  *config = (struct kafka_config){0};
-}
 
 /* Does a message begin with this key? */
 static bool begins_with(const char *text, const char *prefix, const char *key) {
@@ -56,35 +20,59 @@ static const char *place_of(const struct settings *s, const char *text) {
   return NULL;
 }
 
-static void add(const struct settings *s, const struct error *err, struct buffer *errors) {
+/* at: the setting that is judged, where the words do not name one. */
+static void add(const struct settings *s, const char *at, const struct error *err, struct buffer *errors) {
   const char *place = place_of(s, err->text);
+  if (!place) place = at;
   buffer_printf(errors, "%s%s%s\n", place ? place : "", place ? ": " : "", err->text);
 }
 
 /* The pair that the words name is taken out, so that the next one can be looked at. */
 static bool leave_out(struct kafka_config *config, const char *text) {
-  struct kafka_pair *pairs = (struct kafka_pair *)config->pairs;
+  struct kafka_pair *pairs = (struct kafka_pair *)config->pairs; /* of the plan's arena */
   for (size_t i = 0; i < config->count; i++) {
     if (!begins_with(text, "kafka.", pairs[i].key)) continue;
-    struct kafka_pair out = pairs[i];
     memmove(pairs + i, pairs + i + 1, (config->count - i - 1) * sizeof *pairs);
     config->count--;
-    free((char *)out.key);
-    free((char *)out.value);
     return true;
   }
   return false;
 }
 
-void configure_check(const struct settings *settings, struct buffer *errors) {
-  struct kafka_config config;
+static void check_kafka(const struct settings *s, struct plan *plan, struct buffer *errors) {
   struct error err = {0};
-  if (check_routing(settings, &err) != ST_OK) add(settings, &err, errors);
-  enum status st = configure_kafka(settings, &config, &err);
-  if (st != ST_OK) add(settings, &err, errors);
-  while (st == ST_OK && kafka_config_check(&config, NULL, &err) != ST_OK) {
-    add(settings, &err, errors);
-    if (!leave_out(&config, err.text)) break;
+  while (kafka_config_check(&plan->kafka, NULL, &err) != ST_OK) {
+    add(s, NULL, &err, errors);
+    if (!leave_out(&plan->kafka, err.text)) break;
   }
-  configure_kafka_release(&config);
+}
+
+static void check_others(const struct settings *s, const struct plan *plan, struct buffer *errors) {
+  struct error err = {0};
+  const char *address;
+  struct routing *routing = NULL;
+  struct catalog *catalog = NULL;
+  struct keys *keys = NULL;
+  struct keys_config config = plan->keys;
+  config.clock = &clock_system; /* it connects nowhere, so nothing is timed */
+  if (store_address(plan->outbox, &address, &err) != ST_OK) add(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
+  if (routing_open(&plan->routing, &routing, &err) != ST_OK) add(s, NULL, &err, errors);
+  if (plan_catalog(plan, NULL, &catalog, &err) != ST_OK)
+    add(s, setting_source(s, SETTING_ENCODING_SCHEMAS), &err, errors);
+  if (keys_open(&config, NULL, &keys, &err) != ST_OK) add(s, setting_source(s, SETTING_REDIS_URL), &err, errors);
+  keys_close(keys);
+  catalog_close(catalog);
+  routing_close(routing);
+}
+
+void configure_check(const struct settings *settings, struct buffer *errors) {
+  struct plan plan;
+  struct error err = {0};
+  if (plan_make(settings, &plan, &err) == ST_OK) {
+    check_others(settings, &plan, errors);
+    check_kafka(settings, &plan, errors);
+  } else {
+    add(settings, NULL, &err, errors);
+  }
+  plan_release(&plan);
 }

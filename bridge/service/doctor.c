@@ -1,6 +1,4 @@
 #include "bridge/base/words.h"
-#include "bridge/encoding/catalog.h"
-#include "bridge/service/configure.h"
 #include "bridge/service/doctor_parts.h"
 #include "bridge/service/operations.h"
 
@@ -47,17 +45,12 @@ static bool check_settings(struct doctor *d) {
 }
 
 static void check_routing(struct doctor *d) {
-  const struct settings *x = d->settings;
   struct error err = {0};
-  struct routing_config config = {.namespaces = span_of(setting_text(x, SETTING_ROUTING_NAMESPACES)),
-                                  .topic = span_of(setting_text(x, SETTING_ROUTING_TOPIC)),
-                                  .aliases = span_of(setting_text(x, SETTING_ROUTING_ALIASES)),
-                                  .keys = span_of(setting_text(x, SETTING_ROUTING_KEYS))};
-  if (routing_open(&config, &d->routing, &err) == ST_OK) {
+  if (routing_open(&d->plan.routing, &d->routing, &err) == ST_OK) {
     char count[COUNTED_TEXT];
-    doctor_found(d, "routing", EXAMINED_OK, "%s for %s",
+    doctor_found(d, "routing", EXAMINED_OK, "%s for %.*s",
                  counted_text(routing_topics(d->routing), "topic", "topics", count),
-                 setting_text(x, SETTING_ROUTING_NAMESPACES));
+                 SPAN_ARGS(d->plan.routing.namespaces));
     return;
   }
   doctor_found(d, "routing", EXAMINED_FAILED, "%s", err.text);
@@ -65,26 +58,19 @@ static void check_routing(struct doctor *d) {
 }
 
 static void check_schemas(struct doctor *d) {
-  char folder[512] = "";
   struct error err = {0};
   struct catalog *catalog = NULL;
   struct catalog_schema schema;
   size_t count = 0;
-  enum status st = service_schema_folder(d->settings, folder, sizeof folder, &err);
-  if (st == ST_OK) st = catalog_open(&(struct catalog_config){.folder = folder}, NULL, &catalog, &err);
+  enum status st = plan_catalog(&d->plan, NULL, &catalog, &err);
   while (st == ST_OK && catalog_schema_at(catalog, count, &schema)) count++;
   catalog_close(catalog);
   if (st == ST_OK) {
-    doctor_found(d, "schemas", EXAMINED_OK, "%zu in %s", count, folder);
+    doctor_found(d, "schemas", EXAMINED_OK, "%zu in %s", count, d->plan.catalog.folder);
     return;
   }
   doctor_found(d, "schemas", EXAMINED_FAILED, "%s", err.text);
   doctor_next(d, "Mend the schema, or set encoding.schemas to the folder of the right ones");
-}
-
-enum status doctor_take_kafka(struct doctor *d, struct error *err) {
-  enum status st = configure_kafka(d->settings, &d->kafka, err);
-  return st == ST_OK ? kafka_config_check(&d->kafka, NULL, err) : st;
 }
 
 /* True: something was said. */
@@ -92,7 +78,7 @@ static bool tell_doubts(struct doctor *d) {
   struct buffer all = {0};
   struct kafka_doubt doubt = {.next = ""};
   size_t count = 0;
-  for (size_t at = 0; kafka_config_doubt(&d->kafka, &at, &doubt); count++)
+  for (size_t at = 0; kafka_config_doubt(&d->plan.kafka, &at, &doubt); count++)
     buffer_printf(&all, "%s%s", count ? " " : "", doubt.text);
   if (count) {
     doctor_found(d, "kafka settings", EXAMINED_WARNING, "%s", buffer_z(&all));
@@ -104,7 +90,7 @@ static bool tell_doubts(struct doctor *d) {
 
 static void check_kafka_settings(struct doctor *d) {
   struct error err = {0};
-  d->kafka_sound = doctor_take_kafka(d, &err) == ST_OK;
+  d->kafka_sound = kafka_config_check(&d->plan.kafka, NULL, &err) == ST_OK;
   if (!d->kafka_sound) {
     doctor_found(d, "kafka settings", EXAMINED_FAILED, "%s", err.text);
     doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
@@ -120,8 +106,23 @@ void doctor_release(struct doctor *d) {
   cluster_close(d->cluster);
   state_close(d->state);
   routing_close(d->routing);
-  configure_kafka_release(&d->kafka);
+  plan_release(&d->plan);
   examination_release(&d->found);
+}
+
+static enum status check_all(struct doctor *d, struct error *err) {
+  enum status st = plan_make(d->settings, &d->plan, err);
+  if (st != ST_OK) return st;
+  check_routing(d);
+  check_schemas(d);
+  check_kafka_settings(d);
+  doctor_check_outbox(d);
+  if (d->state && *state_id(d->state)) st = plan_for(&d->plan, d->settings, state_id(d->state), err);
+  if (st != ST_OK) return st;
+  doctor_check_redis(d);
+  doctor_check_kafka(d);
+  doctor_check_clock(d);
+  return ST_OK;
 }
 
 enum status doctor_run(const struct doctor_request *request, struct buffer *json, struct error *err) {
@@ -131,17 +132,8 @@ enum status doctor_run(const struct doctor_request *request, struct buffer *json
                      .skew_us = TIME_NONE,
                      .redis_skew_us = TIME_NONE,
                      .broker_skew_us = TIME_NONE};
-  if (check_settings(&d)) {
-    d.exactly_once = strcmp(setting_text(d.settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
-    check_routing(&d);
-    check_schemas(&d);
-    check_kafka_settings(&d);
-    doctor_check_outbox(&d);
-    doctor_check_redis(&d);
-    doctor_check_kafka(&d);
-    doctor_check_clock(&d);
-  }
-  enum status st = write_answer(&d, json, err);
+  enum status st = check_settings(&d) ? check_all(&d, err) : ST_OK;
+  if (st == ST_OK) st = write_answer(&d, json, err);
   doctor_release(&d);
   return st;
 }

@@ -8,13 +8,13 @@ enum { ANSWER_MS = 10000 };
 
 static void begin(struct doctor *d, const struct doctor_request *request) {
   *d = (struct doctor){.request = request, .settings = request->settings, .clock = request->clock};
-  d->exactly_once = strcmp(setting_text(d->settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
 }
 
 /* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
 static enum status hold(struct doctor *d, struct error *err) {
   const char *folder = NULL;
-  enum status st = store_address(setting_text(d->settings, SETTING_OUTBOX_URL), &folder, err);
+  enum status st = plan_make(d->settings, &d->plan, err);
+  if (st == ST_OK) st = store_address(d->plan.outbox, &folder, err);
   if (st == ST_OK) st = state_open(folder, false, d->clock, &d->state, err);
   if (st != ST_OK) return st;
   if (!*state_id(d->state))
@@ -27,8 +27,8 @@ static enum status hold(struct doctor *d, struct error *err) {
 }
 
 static enum status ask_cluster(struct doctor *d, struct error *err) {
-  enum status st = doctor_take_kafka(d, err);
-  if (st == ST_OK) st = cluster_open(&d->kafka, NULL, &d->cluster, err);
+  enum status st = kafka_config_check(&d->plan.kafka, NULL, err);
+  if (st == ST_OK) st = cluster_open(&d->plan.kafka, NULL, &d->cluster, err);
   if (st == ST_OK) st = cluster_id(d->cluster, ANSWER_MS, d->cluster_id, err);
   if (st == ST_OK && span_starts(span_of(d->cluster_id), "mockCluster"))
     return error_set(err, ST_UNSUPPORTED, "A development broker is another one each time: it is not accepted");

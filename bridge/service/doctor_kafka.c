@@ -10,13 +10,13 @@
 enum { ANSWER_MS = 10000 };
 
 static const char *servers(const struct doctor *d) {
-  return kafka_servers(&d->kafka);
+  return kafka_servers(&d->plan.kafka);
 }
 
 static void next_remedy(struct doctor *d, int cause, const char *subject) {
   char remedy[700];
-  struct kafka_config config = d->kafka;
-  config.transactional_id = d->group[0] ? d->group : NULL;
+  struct kafka_config config = d->plan.kafka;
+  config.transactional_id = d->plan.group;
   kafka_remedy((enum kafka_cause)cause, &config, subject, remedy, sizeof remedy);
   doctor_next(d, "%s", remedy);
 }
@@ -30,7 +30,7 @@ static void next_command(struct doctor *d, const char *before, const char *tool,
   va_start(args, fmt);
   vsnprintf(rest, sizeof rest, fmt, args);
   va_end(args);
-  cluster_command(&d->kafka, tool, &command);
+  cluster_command(&d->plan.kafka, tool, &command);
   doctor_next(d, "%s%s %s", before, buffer_z(&command), rest);
   buffer_release(&command);
 }
@@ -39,7 +39,7 @@ static void next_command(struct doctor *d, const char *before, const char *tool,
 
 static void check_broker(struct doctor *d) {
   struct error err = {0};
-  enum status st = cluster_open(&d->kafka, NULL, &d->cluster, &err);
+  enum status st = cluster_open(&d->plan.kafka, NULL, &d->cluster, &err);
   if (st == ST_OK) st = cluster_id(d->cluster, ANSWER_MS, d->cluster_id, &err);
   if (st == ST_OK) st = cluster_reach(d->cluster, ANSWER_MS, &err);
   d->answers = st == ST_OK;
@@ -56,11 +56,11 @@ static void check_broker(struct doctor *d) {
 static void check_version(struct doctor *d) {
   struct kafka_version version = {0};
   struct error err = {0};
-  if (cluster_version(&d->kafka, ANSWER_MS, &version, &err) != ST_OK) {
+  if (cluster_version(&d->plan.kafka, ANSWER_MS, &version, &err) != ST_OK) {
     doctor_found(d, "broker version", EXAMINED_SKIPPED, "%s", err.text);
   } else if (!*version.release) {
     doctor_found(d, "broker version", EXAMINED_SKIPPED, "librdkafka %s does not tell", kafka_library_version());
-  } else if (d->exactly_once && !version.transactions && !d->development) {
+  } else if (d->plan.exactly_once && !version.transactions && !d->development) {
     doctor_found(d, "broker version", EXAMINED_FAILED, "as Kafka %s: it knows no transactions", version.release);
     doctor_next(d, "Use Kafka 0.11 or newer, or set delivery.guarantee=at_least_once");
   } else {
@@ -76,7 +76,7 @@ static void check_cluster(struct doctor *d) {
   struct error err = {0};
   enum status st = d->state ? state_note_read(d->state, NOTE_CLUSTER, &text, &err) : ST_NOT_FOUND;
   struct span known = span_trim(buffer_span(&text));
-  if (d->development && d->exactly_once) {
+  if (d->development && d->plan.exactly_once) {
     doctor_found(d, "cluster", EXAMINED_FAILED, "this is a development broker, which knows no transactions");
     doctor_next(d, "Set delivery.guarantee=at_least_once, or use a real Kafka");
   } else if (st == ST_NOT_FOUND) {
@@ -87,7 +87,7 @@ static void check_cluster(struct doctor *d) {
   } else if (span_is(known, d->cluster_id)) {
     doctor_found(d, "cluster", EXAMINED_OK, "it is the one that the outbox belongs to");
   } else {
-    doctor_found(d, "cluster", d->exactly_once ? EXAMINED_FAILED : EXAMINED_WARNING,
+    doctor_found(d, "cluster", d->plan.exactly_once ? EXAMINED_FAILED : EXAMINED_WARNING,
                  "the outbox belongs to cluster %.*s, but this is %s", SPAN_ARGS(known), d->cluster_id);
     doctor_next(d, "Mend kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
   }
@@ -109,7 +109,7 @@ static enum examined verdict_of(const struct doctor *d, const struct standing *s
 static void say_position(struct doctor *d, const struct standing *s) {
   struct buffer cause = {0}, next = {0};
   enum examined verdict = verdict_of(d, s);
-  const char *topic = setting_text(d->settings, SETTING_LEDGER_TOPIC);
+  const char *topic = d->plan.ledger_topic;
   d->committed = s->number >= 0;
   standing_cause(s, &cause);
   standing_next(s, d->state, &next);
@@ -132,8 +132,8 @@ static enum status ask_position(struct doctor *d, struct standing *s, struct err
   enum status st = store_open(setting_text(d->settings, SETTING_OUTBOX_URL), &look, &store, err);
   if (st == ST_OK) st = manifest_list(store, &list, &count, err);
   if (st == ST_OK)
-    st = standing_find(&d->kafka, NULL, d->state, setting_text(d->settings, SETTING_LEDGER_TOPIC), d->group, ANSWER_MS,
-                       list, count, s, err);
+    st = standing_find(&d->plan.kafka, NULL, d->state, d->plan.ledger_topic, d->plan.group, ANSWER_MS, list, count, s,
+                       err);
   free(list);
   store_close(store);
   return st;
@@ -142,7 +142,7 @@ static enum status ask_position(struct doctor *d, struct standing *s, struct err
 static void check_position(struct doctor *d) {
   struct standing standing;
   struct error err = {0};
-  if (!d->group[0]) {
+  if (!d->plan.group) {
     doctor_found(d, "position", EXAMINED_SKIPPED, "the outbox has no id yet; the first start makes it");
     return;
   }
@@ -156,7 +156,7 @@ static void check_position(struct doctor *d) {
     if (st == ST_INVALID)
       doctor_next(d, "Do what is said there; a worker will not start before");
     else
-      next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause, d->group);
+      next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause, d->plan.group);
   }
 }
 
@@ -168,7 +168,7 @@ static void no_report(void *ctx, void *opaque, const struct delivery *delivery) 
 
 /* Prepared and never begun: InitProducerId alone, under an id that nobody else has. */
 static enum txn_next prepare(struct doctor *d, const char *id, struct error *err) {
-  struct kafka_config config = d->kafka;
+  struct kafka_config config = d->plan.kafka;
   struct publisher *publisher = NULL;
   config.transactional_id = id;
   config.at_least_once = false;
@@ -179,7 +179,7 @@ static enum txn_next prepare(struct doctor *d, const char *id, struct error *err
 }
 
 static void name_transaction(const struct doctor *d, char out[80]) {
-  snprintf(out, 80, "%s", d->group[0] ? d->group : "busbridge");
+  snprintf(out, 80, "%s", d->plan.group ? d->plan.group : "busbridge");
   snprintf(out + strlen(out), 80 - strlen(out), "-doctor");
 }
 
@@ -222,7 +222,7 @@ struct wanted {
 static void say_missing(struct doctor *d, const struct wanted *w) {
   struct buffer command = {0};
   struct error err = {0};
-  cluster_create_hint(&d->kafka, w->topic, &command);
+  cluster_create_hint(&d->plan.kafka, w->topic, &command);
   enum status st = w->create
                        ? cluster_may_create_topic(d->cluster, w->topic, w->partitions, w->replication, ANSWER_MS, &err)
                        : error_set(&err, ST_NOT_FOUND, "topics.create is never");
@@ -283,7 +283,7 @@ static void check_topic(struct doctor *d, const struct wanted *w) {
 
 static void check_ledger(struct doctor *d) {
   struct wanted w = {.check = "ledger topic",
-                     .topic = setting_text(d->settings, SETTING_LEDGER_TOPIC),
+                     .topic = d->plan.ledger_topic,
                      .more = " --partitions 1",
                      .partitions = 1,
                      .replication = (int)setting_number(d->settings, SETTING_TOPICS_REPLICATION),
@@ -309,7 +309,7 @@ static void check_topics(struct doctor *d) {
 /* ---- in order --------------------------------------------------------------------------------------------------- */
 
 static void check_exactly_once(struct doctor *d) {
-  if (!d->exactly_once) {
+  if (!d->plan.exactly_once) {
     char id[80];
     doctor_found(d, "transactions", EXAMINED_SKIPPED, "delivery.guarantee is at_least_once, which needs none");
     name_transaction(d, id);
@@ -326,7 +326,6 @@ void doctor_check_kafka(struct doctor *d) {
     doctor_found(d, "broker", EXAMINED_SKIPPED, "not asked: the kafka settings are wrong");
     return;
   }
-  if (d->state && *state_id(d->state)) snprintf(d->group, sizeof d->group, "busbridge-%s", state_id(d->state));
   check_broker(d);
   if (!d->answers) {
     static const char *const rest[] = {"cluster", "transactions", "topics"};

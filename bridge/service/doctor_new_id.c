@@ -57,8 +57,6 @@ struct renewal {
   const struct new_id *how;
   struct service *s;
   struct cluster *cluster;
-  bool exactly_once;
-  char group[64];
   struct manifest_name *list;
   size_t manifests;
   struct arena arena;
@@ -177,9 +175,9 @@ static void no_report(void *ctx, void *opaque, const struct delivery *delivery) 
 
 /* A transaction of the old id may be open still, or on its way to be committed. */
 static enum status fence(struct renewal *n, struct error *err) {
-  struct kafka_config config = n->s->kafka;
+  struct kafka_config config = n->s->plan.kafka;
   struct publisher *publisher = NULL;
-  config.transactional_id = n->group;
+  config.transactional_id = n->s->plan.group;
   config.at_least_once = false;
   enum status st = publisher_open(&config, n->s->log, no_report, NULL, &publisher, err);
   enum txn_next next = TXN_AGAIN;
@@ -194,8 +192,8 @@ static enum status fence(struct renewal *n, struct error *err) {
 static enum status reach(struct renewal *n, struct error *err) {
   char id[128] = "";
   struct buffer known = {0};
-  enum status st = kafka_config_check(&n->s->kafka, NULL, err);
-  if (st == ST_OK) st = cluster_open(&n->s->kafka, n->s->log, &n->cluster, err);
+  enum status st = kafka_config_check(&n->s->plan.kafka, NULL, err);
+  if (st == ST_OK) st = cluster_open(&n->s->plan.kafka, n->s->log, &n->cluster, err);
   if (st == ST_OK) st = cluster_id(n->cluster, ANSWER_MS, id, err);
   if (st == ST_OK && state_note_read(n->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
       !span_is(span_trim(buffer_span(&known)), id))
@@ -207,7 +205,7 @@ static enum status reach(struct renewal *n, struct error *err) {
         SPAN_ARGS(span_trim(buffer_span(&known))), id);
   buffer_release(&known);
   bool mock = span_starts(span_of(id), "mockCluster");
-  if (st == ST_OK && n->exactly_once && !n->how->beside && !mock) st = fence(n, err);
+  if (st == ST_OK && n->s->plan.exactly_once && !n->how->beside && !mock) st = fence(n, err);
   return st;
 }
 
@@ -325,7 +323,7 @@ static enum status read_topics(struct renewal *n, struct error *err) {
     if (st == ST_OK && n->topics[i].present) names[count++] = n->topics[i].name;
   }
   if (st == ST_OK && count) {
-    st = reader_open(&n->s->kafka, n->s->log, names, count, false, ANSWER_MS, &reader, err);
+    st = reader_open(&n->s->plan.kafka, n->s->log, names, count, false, ANSWER_MS, &reader, err);
     if (st == ST_OK) st = reader_seek_back(reader, begin_ms(n), 0, ANSWER_MS, &offsets, err);
     if (st == ST_OK) st = find_cuts(n, reader, err);
     if (st == ST_OK) st = read_on(n, reader, offsets, err);
@@ -461,7 +459,6 @@ static enum status answer(const struct renewal *n, bool changed, const char *was
 static enum status run(struct renewal *n, struct buffer *json, struct error *err) {
   char was[40];
   snprintf(was, sizeof was, "%s", state_id(n->s->state));
-  snprintf(n->group, sizeof n->group, "busbridge-%s", was);
   n->redis = "off";
   enum status st = gather(n, err);
   if (st == ST_OK && n->count) { /* where nothing waits nothing can be sent twice */
@@ -504,7 +501,6 @@ enum status doctor_new_id(const struct doctor_request *request, const struct new
                           struct error *err) {
   struct service_options options = {.mode = SERVICE_CHANGE, .clock = request->clock};
   struct renewal n = {.request = request, .how = how};
-  n.exactly_once = !strcmp(setting_text(request->settings, SETTING_DELIVERY_GUARANTEE), "exactly_once");
   enum status st = was_started(request, err);
   if (st == ST_OK) st = service_open(request->settings, NULL, &options, &n.s, err);
   if (st == ST_OK) st = run(&n, json, err);

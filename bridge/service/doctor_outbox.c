@@ -169,7 +169,7 @@ static const char *advice(enum status st) {
 void doctor_check_outbox(struct doctor *d) {
   struct error err = {0};
   const char *folder = NULL;
-  enum status st = store_address(setting_text(d->settings, SETTING_OUTBOX_URL), &folder, &err);
+  enum status st = store_address(d->plan.outbox, &folder, &err);
   if (st == ST_OK) st = state_open(folder, false, d->clock, &d->state, &err);
   if (st != ST_OK) {
     doctor_found(d, "outbox", EXAMINED_FAILED, "%s", err.text);

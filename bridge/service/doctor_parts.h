@@ -11,6 +11,7 @@
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/state.h"
 #include "bridge/routing/routing.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/doctor.h"
 #include "bridge/service/examination.h"
 
@@ -18,17 +19,15 @@ struct doctor {
   const struct doctor_request *request;
   const struct settings *settings;
   const struct clock *clock;
-  bool exactly_once;
+  struct plan plan; /* of the settings */
   /* opened by the checks; NULL or false where that failed */
   struct routing *routing;
-  struct kafka_config kafka;
   bool kafka_sound;    /* librdkafka takes the settings */
   struct state *state; /* of the outbox, not created */
   int64_t holder;      /* of its lock, 0: nobody */
   struct cluster *cluster;
   bool answers, development; /* the broker; it is librdkafka's mock */
   char cluster_id[128];
-  char group[64];
   bool committed;  /* the outbox has a position: a worker was allowed transactions once */
   int64_t skew_us; /* of the file system's clock against ours, TIME_NONE: not known */
   int64_t redis_skew_us;
@@ -41,8 +40,6 @@ struct doctor {
 void doctor_found(struct doctor *d, const char *check, enum examined verdict, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* doctor.c: fills kafka; also for the changes. */
-MUST_CHECK enum status doctor_take_kafka(struct doctor *d, struct error *err);
 void doctor_release(struct doctor *d);
 /* doctor_outbox.c */
 void doctor_check_outbox(struct doctor *d); /* opens state */

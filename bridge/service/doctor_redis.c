@@ -64,18 +64,13 @@ static void ask(struct doctor *d, struct keys *keys) {
 }
 
 void doctor_check_redis(struct doctor *d) {
-  const struct settings *x = d->settings;
   struct error err = {0};
   struct keys *keys = NULL;
-  char own[64]; /* as the worker's: rights may depend on it */
-  snprintf(own, sizeof own, "busbridge:%s:", d->state && *state_id(d->state) ? state_id(d->state) : "doctor");
-  const char *prefix = setting_text(x, SETTING_REDIS_PREFIX);
-  struct keys_config config = {.url = setting_text(x, SETTING_REDIS_URL),
-                               .prefix = *prefix ? prefix : own,
-                               .ttl_ms = 60000, /* of the probe, should we end before it is forgotten */
-                               .timeout_ms = (int)setting_number(x, SETTING_REDIS_TIMEOUT),
-                               .folder = -1,
-                               .clock = d->clock};
+  struct keys_config config = d->plan.keys; /* with the worker's prefix: rights may depend on it */
+  if (!*config.prefix) config.prefix = "busbridge:doctor:";
+  config.ttl_ms = 60000; /* of the probe, should we end before it is forgotten */
+  config.required = false;
+  config.clock = d->clock;
   if (strcmp(config.url, "off") == 0) {
     doctor_found(d, "redis", EXAMINED_SKIPPED, "redis.url is off: an id that comes twice is published twice");
     return;

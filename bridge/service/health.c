@@ -43,6 +43,15 @@ static bool take_aside(void *ctx, const struct aside_info *info) {
   return true;
 }
 
+/* The first thing that would keep a worker from starting. */
+static void take_refusal(struct service *s, struct facts *f) {
+  struct buffer errors = {0};
+  configure_check(s->settings, &errors);
+  size_t len = strcspn(buffer_z(&errors), "\n");
+  snprintf(f->refused, sizeof f->refused, "%.*s", (int)len, buffer_z(&errors));
+  buffer_release(&errors);
+}
+
 /* status: where the relay's is put; why: a buffer for the store's words. */
 static void gather(struct service *s, struct relay_status *status, struct error *why, struct facts *f) {
   *f = (struct facts){.now_us = clock_wall_us(s->clock), .relay = s->relay != NULL};
@@ -54,6 +63,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   } else if (s->mode == SERVICE_INSPECT) {
     f->holder = state_lock_holder(s->state);
     f->unanswered = s->unanswered;
+    if (f->holder == 0) take_refusal(s, f);
   }
   service_paused(s, &f->pause);
   figures_of_commands(s, &f->commands);

@@ -147,7 +147,10 @@ static void rule_worker(const struct facts *f, const struct limits *l, struct ju
     return;
   }
   /* As of any service that is down. The holder may be a worker that begins or ends, or a command: nobody can tell. */
-  if (!f->relay && f->holder == 0)
+  if (!f->relay && f->holder == 0 && f->refused[0])
+    say(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker, "busbridge config check, and mend what it names",
+        "No worker runs, and none starts with these settings: %s", f->refused);
+  else if (!f->relay && f->holder == 0)
     say(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER, "No worker runs: nobody drains this outbox");
   if (!f->relay && f->holder != 0)
     say(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,

@@ -26,9 +26,10 @@ struct facts {
   int64_t now_us;
   const char *unreadable; /* why the outbox could not be counted, NULL: it could */
   struct store_counts counts;
-  bool relay;      /* this process relays */
-  int64_t holder;  /* else: pid of whoever holds the lock, 0 = nobody */
-  bool unanswered; /* somebody took the call on the control socket and did not answer */
+  bool relay;        /* this process relays */
+  int64_t holder;    /* else: pid of whoever holds the lock, 0 = nobody */
+  bool unanswered;   /* somebody took the call on the control socket and did not answer */
+  char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else "" */
   struct figures commands, events;
   const struct relay_status *status; /* NULL: none */
   struct state_pause pause;

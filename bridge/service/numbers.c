@@ -75,7 +75,7 @@ enum status service_metrics(struct service *s, bool reset, struct buffer *json, 
     st = error_set(err, ST_UNSUPPORTED, "A new window can only be begun by whoever holds the outbox's lock");
   } else if (reset) {
     metrics_reset_window(s->metrics);
-    st = service_save_metrics(s, err);
+    st = saved_metrics_write(s, err);
   }
   if (st == ST_OK) st = buffer_status(json, err);
   return operation_end(&o, st);

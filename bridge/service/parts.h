@@ -5,6 +5,7 @@
 
 #include "bridge/kafka/cluster.h"
 #include "bridge/relay/relay.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/service.h"
 
 #include <pthread.h>
@@ -48,18 +49,14 @@ struct service {
   struct census *census;  /* not in CHANGE */
   pthread_mutex_t scrape; /* one at a time sets the gauges */
   struct relay *relay;    /* RELAY only, else NULL */
-  struct kafka_config kafka;
+  struct plan plan;
   struct statistics *statistics; /* RELAY only */
   int64_t opened_us;
-  char ledger_topic[256];
-  char prefix[256], source[256], schemas[512];
 };
 
 void service_topics_release(struct service *s); /* topics.c */
-/* The folder of schemas: the setting, else beside the executable (installed or build tree). */
-MUST_CHECK enum status service_schema_folder(const struct settings *settings, char *out, size_t size,
-                                             struct error *err);
-/* Write .busbridge/metrics (RELAY, CHANGE). */
-MUST_CHECK enum status service_save_metrics(struct service *s, struct error *err);
+/* saved_metrics.c: opens s->metrics, with what .busbridge/metrics has; writes it (RELAY, CHANGE). */
+MUST_CHECK enum status saved_metrics_open(struct service *s, struct error *err);
+MUST_CHECK enum status saved_metrics_write(struct service *s, struct error *err);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
-#include "bridge/encoding/catalog.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 
 #include <errno.h>
@@ -13,32 +13,27 @@
 #define NAMES_MAX 4096
 
 struct schemas {
-  char folder[512];
-  const struct settings *settings;
+  struct plan plan;
   struct routing *routing;
   struct catalog *catalog;
 };
 
-static enum status open_routing(struct schemas *s, struct error *err) {
-  struct routing_config config = {.namespaces = span_of(setting_text(s->settings, SETTING_ROUTING_NAMESPACES)),
-                                  .topic = span_of(setting_text(s->settings, SETTING_ROUTING_TOPIC)),
-                                  .aliases = span_of(setting_text(s->settings, SETTING_ROUTING_ALIASES)),
-                                  .keys = span_of(setting_text(s->settings, SETTING_ROUTING_KEYS))};
-  return routing_open(&config, &s->routing, err);
+/* Of the settings, or those of a folder: however values are framed, do they fit? */
+static enum status open_parts(struct schemas *s, const struct settings *settings, const char *folder,
+                              struct error *err) {
+  enum status st = plan_make(settings, &s->plan, err);
+  s->plan.catalog.framing = FRAMING_SINGLE_OBJECT;
+  if (st == ST_OK) st = routing_open(&s->plan.routing, &s->routing, err);
+  if (st == ST_OK && !folder) return plan_catalog(&s->plan, NULL, &s->catalog, err);
+  if (st == ST_OK && !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
+    st = error_set(err, ST_NO_MEMORY, "Out of memory");
+  return st == ST_OK ? catalog_open(&s->plan.catalog, NULL, &s->catalog, err) : st;
 }
 
 enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out, struct error *err) {
   struct schemas *s = calloc(1, sizeof *s);
   if (!s) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  s->settings = settings;
-  enum status st = ST_OK;
-  if (folder)
-    snprintf(s->folder, sizeof s->folder, "%s", folder);
-  else
-    st = service_schema_folder(settings, s->folder, sizeof s->folder, err);
-  struct catalog_config config = {.folder = s->folder, .strict = setting_bool(settings, SETTING_ENCODING_STRICT)};
-  if (st == ST_OK) st = open_routing(s, err);
-  if (st == ST_OK) st = catalog_open(&config, NULL, &s->catalog, err);
+  enum status st = open_parts(s, settings, folder, err);
   if (st != ST_OK) {
     schemas_close(s);
     return st;
@@ -51,11 +46,12 @@ void schemas_close(struct schemas *s) {
   if (!s) return;
   catalog_close(s->catalog);
   routing_close(s->routing);
+  plan_release(&s->plan);
   free(s);
 }
 
 const char *schemas_folder(const struct schemas *s) {
-  return s->folder;
+  return s->plan.catalog.folder;
 }
 
 enum status schemas_list(struct schemas *s, struct buffer *json, struct error *err) {
@@ -64,7 +60,7 @@ enum status schemas_list(struct schemas *s, struct buffer *json, struct error *e
   char fingerprint[17];
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
-  member_text(json, &first, "folder", span_of(s->folder));
+  member_text(json, &first, "folder", span_of(s->plan.catalog.folder));
   json_write_key(json, &first, "schemas");
   buffer_add_char(json, '[');
   for (size_t i = 0; catalog_schema_at(s->catalog, i, &schema); i++) {
@@ -109,7 +105,8 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
   if (!find(s, name, &schema)) {
     const char *near = nearest(s, name);
     return error_set(err, ST_NOT_FOUND, "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
-                     SPAN_ARGS(text_cut(event, 80)), s->folder, near ? "; did you mean " : "", near ? near : "");
+                     SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder, near ? "; did you mean " : "",
+                     near ? near : "");
   }
   char *path = realpath(schema.file, NULL); /* a ConfigMap is made of links */
   if (!path) return error_sys(err, errno, "Opening %s", schema.file);

@@ -1,10 +1,8 @@
 #include "bridge/service/tail.h"
 
 #include "bridge/base/escape.h"
-#include "bridge/encoding/catalog.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/reader.h"
-#include "bridge/routing/routing.h"
 #include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 
@@ -20,24 +18,15 @@ struct tail {
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-static enum status open_catalog(struct tail *t, const struct settings *settings, struct log *log, struct error *err) {
-  char folder[512];
-  enum status st = service_schema_folder(settings, folder, sizeof folder, err);
-  if (st != ST_OK) return st;
-  return catalog_open(&(struct catalog_config){.folder = folder}, log, &t->catalog, err);
-}
-
 /* Those of the routing that exist: a namespace nobody has used yet is no error. */
-static enum status default_topics(struct tail *t, const struct settings *settings, const struct kafka_config *config,
-                                  struct log *log, int timeout_ms, struct error *err) {
-  struct routing_config routing = {.namespaces = span_of(setting_text(settings, SETTING_ROUTING_NAMESPACES)),
-                                   .topic = span_of(setting_text(settings, SETTING_ROUTING_TOPIC))};
+static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log, int timeout_ms,
+                                  struct error *err) {
   struct cluster *cluster = NULL;
-  enum status st = routing_open(&routing, &t->routing, err);
+  enum status st = routing_open(&plan->routing, &t->routing, err);
   if (st != ST_OK) return st;
   t->topics = calloc(routing_topics(t->routing) + 1, sizeof *t->topics);
   if (!t->topics) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  st = cluster_open(config, log, &cluster, err);
+  st = cluster_open(&plan->kafka, log, &cluster, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(t->routing); i++) {
     enum topic_state state = TOPIC_UNCLEAR;
     st = cluster_topic(cluster, routing_topic_name(t->routing, i), timeout_ms, &state, NULL, err);
@@ -49,14 +38,14 @@ static enum status default_topics(struct tail *t, const struct settings *setting
   return st;
 }
 
-static enum status open_reader(struct tail *t, const struct settings *settings, const struct kafka_config *config,
-                               struct log *log, const struct tail_request *request, struct error *err) {
-  enum status st = open_catalog(t, settings, log, err);
-  if (st == ST_OK && request->count == 0) st = default_topics(t, settings, config, log, request->timeout_ms, err);
+static enum status open_reader(struct tail *t, const struct plan *plan, struct log *log,
+                               const struct tail_request *request, struct error *err) {
+  enum status st = plan_catalog(plan, log, &t->catalog, err);
+  if (st == ST_OK && request->count == 0) st = default_topics(t, plan, log, request->timeout_ms, err);
   if (st != ST_OK) return st;
   const char *const *topics = request->count ? request->topics : t->topics;
   size_t count = request->count ? request->count : t->topic_count;
-  st = reader_open(config, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
+  st = reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
   if (st != ST_NOT_FOUND) return st;
   struct error why = {0};
   if (err) why = *err;
@@ -65,11 +54,11 @@ static enum status open_reader(struct tail *t, const struct settings *settings, 
 
 static enum status open_parts(struct tail *t, const struct settings *settings, struct log *log,
                               const struct tail_request *request, struct error *err) {
-  struct kafka_config config;
-  enum status st = configure_kafka(settings, &config, err);
-  if (st == ST_OK) st = kafka_config_check(&config, NULL, err);
-  if (st == ST_OK) st = open_reader(t, settings, &config, log, request, err);
-  configure_kafka_release(&config); /* librdkafka has its own */
+  struct plan plan;
+  enum status st = plan_make(settings, &plan, err);
+  if (st == ST_OK) st = kafka_config_check(&plan.kafka, NULL, err);
+  if (st == ST_OK) st = open_reader(t, &plan, log, request, err);
+  plan_release(&plan); /* librdkafka has its own */
   return st;
 }
 

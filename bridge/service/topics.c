@@ -18,7 +18,7 @@ struct survey_of_topics {
 static enum status ask(struct service *s, struct survey_of_topics *t) {
   struct cluster *cluster = NULL;
   int64_t until = clock_mono_ms(s->clock) + ASK_MS;
-  enum status st = cluster_open(&s->kafka, s->log, &cluster, &t->why);
+  enum status st = cluster_open(&s->plan.kafka, s->log, &cluster, &t->why);
   if (st == ST_OK) st = cluster_reach(cluster, ASK_MS, &t->why);
   for (unsigned i = 0; i < routing_topics(s->routing); i++) {
     int64_t left = until - clock_mono_ms(s->clock);
@@ -65,7 +65,7 @@ static void write_remedy(struct service *s, const char *topic, enum topic_state 
     buffer_add_z(&text, door->remedy);
   } else if (state == TOPIC_MISSING) {
     buffer_add_z(&text, "Create it: ");
-    cluster_create_hint(&s->kafka, topic, &text);
+    cluster_create_hint(&s->plan.kafka, topic, &text);
   } else if (state == TOPIC_FORBIDDEN) {
     buffer_printf(&text, "Allow this client to Write and Describe the topic %s", topic);
   }

@@ -57,14 +57,11 @@ void verify_samples(const struct suspects *s, bool ids, struct buffer *out) {
 /* ---- Redis ------------------------------------------------------------------------------------------------------ */
 
 void verify_open_keys(struct verify *v) {
-  const struct settings *x = v->request->settings;
-  struct keys_config config = {.url = setting_text(x, SETTING_REDIS_URL),
-                               .prefix = v->s->prefix,
-                               .ttl_ms = setting_number(x, SETTING_REDIS_TTL),
-                               .timeout_ms = (int)setting_number(x, SETTING_REDIS_TIMEOUT),
-                               .folder = state_folder(v->s->state),
-                               .inspect = true,
-                               .clock = v->request->clock};
+  struct keys_config config = v->s->plan.keys;
+  config.required = false;
+  config.folder = state_folder(v->s->state);
+  config.inspect = true;
+  config.clock = v->request->clock;
   keys_close(v->keys);
   v->keys = NULL;
   struct span nothing = SPAN("verify");
@@ -89,17 +86,17 @@ static void reach_kafka(struct verify *v) {
   struct error err = {0};
   struct buffer known = {0};
   char id[128] = "";
-  enum status st = kafka_config_check(&v->s->kafka, NULL, &err);
-  if (st == ST_OK) st = cluster_open(&v->s->kafka, v->request->log, &v->cluster, &err);
+  enum status st = kafka_config_check(&v->s->plan.kafka, NULL, &err);
+  if (st == ST_OK) st = cluster_open(&v->s->plan.kafka, v->request->log, &v->cluster, &err);
   if (st == ST_OK) st = cluster_id(v->cluster, ANSWER_MS, id, &err);
   if (st == ST_OK) st = cluster_reach(v->cluster, ANSWER_MS, &err);
   v->kafka_away = st == ST_UNAVAILABLE;
   if (st != ST_OK) {
     verify_found(v, "broker", EXAMINED_FAILED, "%s", err.text);
     char remedy[700];
-    kafka_remedy((enum kafka_cause)err.cause, &v->s->kafka, NULL, remedy, sizeof remedy);
+    kafka_remedy((enum kafka_cause)err.cause, &v->s->plan.kafka, NULL, remedy, sizeof remedy);
     verify_next(v, "%s; busbridge doctor tells more", remedy);
-  } else if (v->exactly_once && state_note_read(v->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
+  } else if (v->s->plan.exactly_once && state_note_read(v->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
              !span_is(span_trim(buffer_span(&known)), id)) {
     st = ST_INVALID;
     verify_found(v, "broker", EXAMINED_FAILED,
@@ -143,7 +140,6 @@ enum status verify_run(const struct verify_request *request, struct buffer *json
   struct verify *v = calloc(1, sizeof *v);
   if (!v) return error_set(err, ST_NO_MEMORY, "Out of memory");
   v->request = request;
-  v->exactly_once = strcmp(setting_text(request->settings, SETTING_DELIVERY_GUARANTEE), "exactly_once") == 0;
   enum status st = service_open(request->settings, request->log, &options, &v->s, err);
   if (st == ST_OK) {
     v->holder = state_lock_holder(v->s->state);

@@ -86,7 +86,7 @@ static void say_away(struct verify *v) {
 void verify_keys(struct verify *v) {
   struct asked *a = calloc(1, sizeof *a);
   struct suspects *unknown = calloc(1, sizeof *unknown);
-  bool off = strcmp(setting_text(v->request->settings, SETTING_REDIS_URL), "off") == 0;
+  bool off = strcmp(v->s->plan.keys.url, "off") == 0;
   if (off) {
     verify_found(v, "keys", EXAMINED_SKIPPED, "redis.url is off");
   } else if (!a || !unknown) {

@@ -39,7 +39,7 @@ static void judged(struct look *l, enum examined verdict, const char *next, cons
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 static enum status ask(struct verify *v, const struct look *l, struct standing *s, struct error *err) {
-  return standing_find(&v->s->kafka, v->request->log, v->s->state, v->position.topic, v->position.group, ANSWER_MS,
+  return standing_find(&v->s->plan.kafka, v->request->log, v->s->state, v->position.topic, v->position.group, ANSWER_MS,
                        l->list, l->count, s, err);
 }
 
@@ -241,18 +241,15 @@ static void check_settled(struct verify *v) {
 void verify_ledger(struct verify *v) {
   struct error err = {0};
   struct look l = {0};
-  char group[64];
   enum status st = ST_OK;
-  if (!v->exactly_once || !state_id(v->s->state)[0] || !v->cluster) {
+  if (!v->s->plan.exactly_once || !state_id(v->s->state)[0] || !v->cluster) {
     verify_found(v, "ledger", EXAMINED_SKIPPED, "%s",
-                 !v->exactly_once ? "delivery.guarantee is at_least_once, which keeps none"
-                 : !v->cluster    ? "not read: see broker"
-                                  : "no worker was started on this outbox yet");
+                 !v->s->plan.exactly_once ? "delivery.guarantee is at_least_once, which keeps none"
+                 : !v->cluster            ? "not read: see broker"
+                                          : "no worker was started on this outbox yet");
     return;
   }
-  snprintf(group, sizeof group, "busbridge-%s", state_id(v->s->state));
-  v->position = (struct position){
-      .topic = setting_text(v->request->settings, SETTING_LEDGER_TOPIC), .group = group, .number = -1};
+  v->position = (struct position){.topic = v->s->plan.ledger_topic, .group = v->s->plan.group, .number = -1};
   for (int tries = 0; st == ST_OK && tries < LOOKS && (tries == 0 || l.verdict > EXAMINED_SKIPPED); tries++) {
     if (tries) verify_pause(v);
     look_release(&l);

@@ -40,7 +40,6 @@ struct suspects {
 struct verify {
   const struct verify_request *request;
   struct service *s; /* INSPECT */
-  bool exactly_once;
   int64_t holder;    /* of the outbox's lock: 0 nobody */
   struct keys *keys; /* with keys-due; NULL: not asked */
   bool keys_away;

@@ -12,7 +12,6 @@ struct topics {
   struct verify *v;
   const char **names;
   size_t count;
-  char source[256]; /* ce_source of our records */
   /* what was read */
   uint64_t records, foreign, offsets, done;
   struct digest_set young, old; /* ids; old ones go when there are too many young */
@@ -109,7 +108,7 @@ static void see(struct topics *t, const struct message *m) {
   struct span id = header(m, "ce_id"), source = header(m, "ce_source");
   char text[320];
   t->records++;
-  if (!id.len || (source.len && !span_is(source, t->source))) {
+  if (!id.len || (source.len && !span_is(source, t->v->s->plan.source))) {
     t->foreign++;
     return;
   }
@@ -147,7 +146,7 @@ static enum status read_all(struct topics *t, struct error *err) {
   struct message m;
   int64_t from_ms = oldest_batch_ms(t->v), last = r->full ? INT64_MAX : (int64_t)r->sample;
   if (from_ms != INT64_MAX) from_ms = from_ms > SKEW_MS ? from_ms - SKEW_MS : 0;
-  enum status st = reader_open(&t->v->s->kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
+  enum status st = reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
   if (st == ST_OK) st = reader_seek_back(reader, from_ms, last, ANSWER_MS, &t->offsets, err);
   while (st == ST_OK) {
     st = next(t, reader, &m, err);
@@ -203,7 +202,7 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
   uint64_t offsets;
   int64_t oldest = oldest_batch_ms(t->v), from_ms = oldest > SKEW_FAR_MS ? oldest - SKEW_FAR_MS : 0;
   for (size_t at = 0; table_each(&t->v->batch_ids, &at, &key, &value);) ((struct verify_id *)value)->seen = 0;
-  enum status st = reader_open(&t->v->s->kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
+  enum status st = reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
   if (st == ST_OK)
     st = reader_seek_back(reader, from_ms, r->full ? INT64_MAX : (int64_t)r->sample, ANSWER_MS, &offsets, err);
   while (st == ST_OK && (st = next(t, reader, &m, err)) == ST_OK) {
@@ -390,11 +389,6 @@ static struct topics *begin(struct verify *v) {
   t->keyless = calloc(1, sizeof *t->keyless);
   t->dead = calloc(1, sizeof *t->dead);
   t->pending = calloc(1, sizeof *t->pending);
-  const char *source = setting_text(v->request->settings, SETTING_CLOUDEVENTS_SOURCE);
-  if (*source)
-    snprintf(t->source, sizeof t->source, "%s", source);
-  else
-    snprintf(t->source, sizeof t->source, "/busbridge/%s", state_id(v->s->state));
   for (size_t i = 0; i < v->known.kept; i++)
     if (table_put(&t->known, v->known.at[i].id, &v->known.at[i]) == ST_NO_MEMORY) t->no_memory = true;
   if (t->twice && t->keyless && t->dead && t->pending) return t;
@@ -412,7 +406,7 @@ void verify_topics(struct verify *v) {
   if (!t) return verify_found(v, "records", EXAMINED_FAILED, "out of memory");
   enum status st = choose_topics(t, &err);
   if (st == ST_OK && t->count) st = read_all(t, &err);
-  if (st == ST_OK && v->exactly_once) st = check_batches(t, &err);
+  if (st == ST_OK && v->s->plan.exactly_once) st = check_batches(t, &err);
   if (st == ST_OK && t->count) st = look_again(t, &err);
   if (st != ST_OK) {
     verify_found(v, "records", EXAMINED_FAILED, "%s", err.text);

@@ -108,6 +108,8 @@ TEST(an_address_without_its_scheme_is_hidden_whole) {
   forget(&none);
 }
 
+#define SCHEMAS "encoding.schemas=" SOURCE_ROOT "/schemas"
+
 /* Whose fault it is stands in front. */
 TEST(settings_that_do_not_hold_together_are_refused_at_their_place) {
   static const struct {
@@ -120,7 +122,7 @@ TEST(settings_that_do_not_hold_together_are_refused_at_their_place) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct run r = {0};
     struct buffer errors = {0};
-    show(&r, &rows[i].override, 1, NULL);
+    show(&r, (const char *[]){rows[i].override, SCHEMAS}, 2, NULL);
     configure_check(r.settings, &errors);
     if (!span_starts(buffer_span(&errors), rows[i].said)) fail_msg("%s", buffer_z(&errors));
     buffer_release(&errors);
@@ -128,14 +130,14 @@ TEST(settings_that_do_not_hold_together_are_refused_at_their_place) {
   }
   struct run all = {0};
   struct buffer errors = {0};
-  const char *overrides[] = {rows[0].override, rows[1].override, rows[2].override, rows[3].override};
-  show(&all, overrides, 4, NULL);
+  const char *overrides[] = {SCHEMAS, rows[0].override, rows[1].override, rows[2].override, rows[3].override};
+  show(&all, overrides, 5, NULL);
   configure_check(all.settings, &errors);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) assert_non_null(strstr(buffer_z(&errors), rows[i].said));
   forget(&all);
   buffer_clear(&errors);
   struct run sound = {0};
-  show(&sound, NULL, 0, NULL);
+  show(&sound, overrides, 1, NULL);
   configure_check(sound.settings, &errors);
   assert_int_equal(errors.len, 0);
   buffer_release(&errors);

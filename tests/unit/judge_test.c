@@ -95,6 +95,15 @@ CASE(test_without_a_worker_it_says_so) {
   assert_int_equal(result.state, HEALTH_CRITICAL);
   assert_true(says(HEALTH_CRITICAL, "No worker runs"));
   assert_true(next_is("health.no_worker = ok"));
+  snprintf(f.refused, sizeof f.refused, "kafka.acks = 1");
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_CRITICAL, "none starts with these settings: kafka.acks = 1"));
+  assert_true(next_is("busbridge config check"));
+  struct limits timer = limits;
+  timer.no_worker = HEALTH_OK; /* the timer's next run will not start either */
+  judge(&f, &timer, &result);
+  assert_int_equal(result.state, HEALTH_UNKNOWN);
+  f.refused[0] = '\0';
   f.counts.pending = 0; /* nothing waits now, and the next event would */
   f.counts.oldest_us = TIME_NONE;
   judge(&f, &limits, &result);

@@ -1,0 +1,36 @@
+/* running.c - what is asked of a service as a whole while it runs. Any thread. */
+#include "bridge/service/account.h"
+#include "bridge/service/parts.h"
+
+void service_drain(struct service *s, int64_t drain_ms) {
+  if (s) (void)relay_drain(s->relay, drain_ms); /* service_close asks again, and says if a thread hangs */
+}
+
+enum status service_save(struct service *s, struct error *err) {
+  account_sync(s, NULL);
+  return saved_metrics_write(s, err);
+}
+
+enum status service_failure(struct service *s, struct error *err) {
+  struct relay_status *status = s->relay ? malloc(sizeof *status) : NULL;
+  enum status st = ST_OK;
+  if (status) {
+    relay_status(s->relay, status);
+    st = status->failed;
+    if (st != ST_OK) error_set(err, st, "%s", status->failure);
+  }
+  free(status);
+  return st;
+}
+
+void service_socket_path(const struct service *s, struct buffer *out) {
+  state_socket_path(s->state, out);
+}
+
+void service_reload(struct service *s, const struct settings *fresh) {
+  pthread_mutex_lock(&s->lock);
+  s->settings = fresh;
+  pthread_mutex_unlock(&s->lock);
+  struct relay_tuning tuning = plan_tuning(fresh);
+  if (s->relay) relay_tune(s->relay, &tuning);
+}
