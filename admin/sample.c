@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #define LABELS 4
-#define REST "(others)"
 
 /* ---- a line: name{label="value",...} number ---- */
 
@@ -73,7 +72,7 @@ static struct sample_row *row_of(struct sample *s, const char *name) {
   for (size_t i = 0; i < s->row_count; i++)
     if (strcmp(s->rows[i].name, name) == 0) return &s->rows[i];
   if (s->row_count == SAMPLE_ROWS) return &s->rows[SAMPLE_ROWS - 1];
-  if (s->row_count == SAMPLE_ROWS - 1) name = REST;
+  if (s->row_count == SAMPLE_ROWS - 1) name = SAMPLE_OTHERS;
   struct sample_row *row = &s->rows[s->row_count++];
   snprintf(row->name, sizeof row->name, "%s", name);
   return row;
@@ -98,7 +97,7 @@ static void add_reason(struct sample *s, const struct line *l) {
     return;
   }
   struct sample_count *reason = &s->reasons[s->reason_count++];
-  snprintf(reason->name, sizeof reason->name, "%s", s->reason_count == SAMPLE_ROWS ? REST : name);
+  snprintf(reason->name, sizeof reason->name, "%s", s->reason_count == SAMPLE_ROWS ? SAMPLE_OTHERS : name);
   reason->count = l->number;
 }
 

@@ -3,9 +3,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#define ASK_MS 30000   /* headers and body, and the pause before them on a kept connection */
-#define TAKE_MS 120000 /* an answer of any size */
-
 struct guest {
   struct guest *next, **self; /* self: what points at this one */
   int fd;
@@ -115,7 +112,9 @@ size_t guests_hurry(struct guests *g) {
   int64_t now = clock_mono_ms(g->clock);
   pthread_mutex_lock(&g->lock);
   for (struct guest *guest = g->first; guest; guest = guest->next) {
-    int64_t limit = guest->phase == GUEST_ASKS ? ASK_MS : guest->phase == GUEST_TAKES ? TAKE_MS : INT64_MAX;
+    int64_t limit = guest->phase == GUEST_ASKS    ? GUESTS_ASK_MS
+                    : guest->phase == GUEST_TAKES ? GUESTS_TAKE_MS
+                                                  : INT64_MAX;
     if (guest->leaving || now - guest->since_ms <= limit) continue;
     show_out(guest);
     count++;

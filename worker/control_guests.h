@@ -13,9 +13,11 @@
 #include <pthread.h>
 
 enum {
-  GUESTS_MAX = 64,    /* of a door */
-  GUESTS_FREE = 8,    /* places that are kept free */
-  GUESTS_OF_ONE = 32, /* by TCP, of one address */
+  GUESTS_MAX = 64,         /* of a door */
+  GUESTS_FREE = 8,         /* places that are kept free */
+  GUESTS_OF_ONE = 32,      /* by TCP, of one address */
+  GUESTS_ASK_MS = 30000,   /* headers and body, and the pause before them on a kept connection */
+  GUESTS_TAKE_MS = 120000, /* an answer of any size */
 };
 enum guest_phase { GUEST_ASKS, GUEST_WAITS, GUEST_TAKES };
 struct guest;

@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 #define BACKLOG 64
-#define EXPECTED "write HOST:PORT, [::1]:PORT, :PORT or off"
 
 static enum status wrong(const char *listen, const char *why, struct error *err) {
-  return error_set(err, ST_INVALID, "http.listen=%.100s: %s; " EXPECTED, listen, why);
+  return error_set(err, ST_INVALID, "http.listen=%.100s: %s; " CONTROL_TCP_EXPECTED, listen, why);
 }
 
 static bool is_any(const struct sockaddr_storage *address) {

@@ -14,6 +14,7 @@ struct control_tcp {
   struct sockaddr_storage address;
   socklen_t size;
 };
+#define CONTROL_TCP_EXPECTED "write HOST:PORT, [::1]:PORT, :PORT or off"
 /* "off", "HOST:PORT", "[::1]:PORT", ":PORT". HOST may be a name: its first address is taken. ST_INVALID: err says what
  * is wrong. */
 MUST_CHECK enum status control_tcp_parse(const char *listen, struct control_tcp *out, struct error *err);

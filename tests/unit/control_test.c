@@ -1,10 +1,11 @@
 /* Who is let in over HTTP, and who has taken too long: without a server, and with a clock of our own. */
 #include "tests/support/test.h"
-#include "worker/control_gate.c"
-#include "worker/control_guests.c"
-#include "worker/control_tcp.c"
+#include "worker/control_gate.h"
+#include "worker/control_guests.h"
+#include "worker/control_tcp.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 static struct settings *settings_of(const char *const *overrides, size_t count) {
   struct settings_sources from = {.overrides = overrides, .override_count = count};
@@ -103,7 +104,7 @@ TEST(addresses_are_understood_or_refused_with_what_was_expected) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     err = (struct error){0};
     if (control_tcp_parse(bad[i], &tcp, &err) != ST_INVALID) fail_msg("%s", bad[i]);
-    assert_non_null(strstr(err.text, EXPECTED));
+    assert_non_null(strstr(err.text, CONTROL_TCP_EXPECTED));
   }
   assert_int_equal(control_tcp_parse("off", &tcp, NULL), ST_OK);
   assert_false(tcp.on);
@@ -142,7 +143,7 @@ TEST(who_asks_or_takes_too_slowly_is_shown_out) {
     guest[i] = guest_enter(&g, pair[i][0], NULL);
     assert_non_null(guest[i]);
   }
-  now_ns += ASK_MS * INT64_C(1000000);
+  now_ns += GUESTS_ASK_MS * INT64_C(1000000);
   assert_int_equal(guests_hurry(&g), 0);
   guest_phase(&g, guest[1], GUEST_WAITS);
   guest_phase(&g, guest[2], GUEST_TAKES);
@@ -150,7 +151,7 @@ TEST(who_asks_or_takes_too_slowly_is_shown_out) {
   assert_int_equal(guests_hurry(&g), 1);
   assert_true(shut(pair[0][1]) && !shut(pair[1][1]) && !shut(pair[2][1]));
   guest_leave(&g, guest[0]);
-  now_ns += TAKE_MS * INT64_C(1000000);
+  now_ns += GUESTS_TAKE_MS * INT64_C(1000000);
   assert_int_equal(guests_hurry(&g), 1);
   assert_true(!shut(pair[1][1]) && shut(pair[2][1]));
   guest_leave(&g, guest[2]);

@@ -1,8 +1,9 @@
 /* What the service manager is told: worker/ is no library, so the file is taken in here. */
 #include "tests/support/test.h"
-#include "worker/notify.c"
+#include "worker/notify.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 struct manager {
   int fd;

@@ -4,15 +4,8 @@
 #include "bridge/service/operations.h"
 #include "bridge/service/service.h"
 #include "tests/support/test.h"
-#include "worker/control_bulk.c"
-#include "worker/control_call.c"
-#include "worker/control_entries.c"
-#include "worker/control_flush.c"
-#include "worker/control_health.c"
-#include "worker/control_openapi.c"
-#include "worker/control_pause.c"
-#include "worker/control_probes.c"
-#include "worker/control_routes.c"
+#include "worker/control_call.h"
+#include "worker/control_routes.h"
 
 #include <errno.h>
 #include <ftw.h>

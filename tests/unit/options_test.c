@@ -1,6 +1,6 @@
-/* The command line of `busbridge` and the reading of answers: admin/ is no library, so its files are taken in here. */
-#include "admin/answer.c"
-#include "admin/options.c"
+/* The command line of `busbridge` and the reading of answers. */
+#include "admin/answer.h"
+#include "admin/options.h"
 #include "tests/support/test.h"
 
 static char complaint[1024];

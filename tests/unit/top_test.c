@@ -1,8 +1,10 @@
-/* What `top` makes of the metrics and of health: admin/ is no library, so its files are taken in here. */
-#include "admin/answer.c"
-#include "admin/sample.c"
-#include "admin/top_view.c"
+/* What `top` makes of the metrics and of health. */
+#include "admin/answer.h"
+#include "admin/sample.h"
+#include "admin/top_view.h"
 #include "tests/support/test.h"
+
+#include <math.h>
 
 static const char first_text[] = "# HELP busbridge_found_total x\n"
                                  "busbridge_found_total 10\n"
@@ -69,9 +71,10 @@ TEST(many_namespaces_and_reasons_share_the_last_row) {
   }
   read_at(buffer_z(&text), 0, &s);
   assert_int_equal(s.row_count, SAMPLE_ROWS);
-  assert_true(sample_total(&s, NULL, SAMPLE_DEAD) == 60 && sample_total(&s, REST, SAMPLE_DEAD) == 60 - SAMPLE_ROWS + 1);
+  assert_true(sample_total(&s, NULL, SAMPLE_DEAD) == 60 &&
+              sample_total(&s, SAMPLE_OTHERS, SAMPLE_DEAD) == 60 - SAMPLE_ROWS + 1);
   assert_int_equal(s.reason_count, SAMPLE_ROWS);
-  assert_string_equal(s.reasons[0].name, REST);
+  assert_string_equal(s.reasons[0].name, SAMPLE_OTHERS);
   buffer_release(&text);
 }
 
