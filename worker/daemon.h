@@ -8,7 +8,7 @@
 
 #include "bridge/service/configure.h"
 
-enum { EXIT_USAGE = 2, EXIT_NO_REDIS = 69, EXIT_NO_OUTBOX = 74, EXIT_BUSY = 75 };
+enum { EXIT_USAGE = 2, EXIT_NO_REDIS = 69, EXIT_LIMIT = 71, EXIT_NO_OUTBOX = 74, EXIT_BUSY = 75 };
 
 struct daemon {
   struct configure configure;

@@ -25,7 +25,7 @@ static const char help[] =
     "      --once            relay what is there, wait for files still being written and for retries due within\n"
     "                        flush.interval, and exit: 0 nothing is pending, 1 something stayed;\n"
     "                        when nothing moved for 30 s: 75 Kafka cannot be used, 74 the outbox cannot be read\n"
-    "                        or changed, 69 Redis is away and redis.required is true\n"
+    "                        or changed, 71 no descriptor is left, 69 Redis is away and redis.required is true\n"
     "      --help-settings   every setting with its default\n"
     "      --help-events     every event the log may name\n"
     "      --help-api        every path of the control API with its parameters\n"

@@ -8,7 +8,7 @@
 
 struct state {
   bool finished;
-  int64_t published, duplicates, retried, dead, left, total;
+  int64_t published, duplicates, retried, dead, left, total, aside;
   char stopped_by[16], reason[400], next[400];
 };
 
@@ -43,7 +43,8 @@ static enum status look(struct service *service, uint64_t id, struct state *s, s
                         .retried = member(&doc, "retried"),
                         .dead = member(&doc, "dead"),
                         .left = member(&doc, "left"),
-                        .total = member(&doc, "total")};
+                        .total = member(&doc, "total"),
+                        .aside = member(&doc, "aside")};
     read_text(&doc, "stopped_by", s->stopped_by, sizeof s->stopped_by);
     read_text(&doc, "reason", s->reason, sizeof s->reason);
     read_text(&doc, "next", s->next, sizeof s->next);
@@ -69,6 +70,7 @@ static enum status begin(struct service *service, uint64_t *id, struct error *er
 static int exit_of(const char *stopped_by) {
   if (!strcmp(stopped_by, "kafka")) return EXIT_BUSY;
   if (!strcmp(stopped_by, "redis")) return EXIT_NO_REDIS;
+  if (!strcmp(stopped_by, "limit")) return EXIT_LIMIT;
   return !strcmp(stopped_by, "outbox") ? EXIT_NO_OUTBOX : EXIT_FAILURE;
 }
 
@@ -81,10 +83,11 @@ static int conclude(struct log *log, const struct state *s) {
               "%lld left, and nothing moves any more: %s. %s", (long long)s->left, s->reason, s->next);
     return exit_of(s->stopped_by);
   }
-  log_write(log, s->left ? LOG_WARNING : LOG_INFO, "worker", "once_done", fields,
+  bool stays = s->left || s->aside;
+  log_write(log, stays ? LOG_WARNING : LOG_INFO, "worker", "once_done", fields,
             "%lld published, %lld dead, %lld left%s%s%s%s", (long long)s->published, (long long)s->dead,
             (long long)s->left, *s->reason ? ": " : "", s->reason, *s->next ? ". " : "", s->next);
-  return s->left ? EXIT_FAILURE : EXIT_SUCCESS;
+  return stays ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int once_run(struct service *service, struct log *log, const struct stop *stop) {

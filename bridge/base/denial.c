@@ -89,3 +89,19 @@ void error_denied(struct error *err, const char *path, int mode) {
   size_t len = strlen(err->text);
   if (d.what[0]) snprintf(err->text + len, sizeof err->text - len, " (%s). %s", d.what, d.remedy);
 }
+
+const char *sys_remedy(int sys) {
+  switch (sys) {
+  case EMFILE:
+  case ENFILE:
+    return "Raise the worker's limit of open files: LimitNOFILE= of its unit, ulimit -n, --ulimit nofile of a container";
+  case EFBIG: return "Raise the worker's limit of a file's size: LimitFSIZE= of its unit, ulimit -f";
+  case ENOSPC:
+  case EDQUOT: return "Free space there (df -h, df -i), or raise the quota";
+  case EROFS: return "Mount it for writing again; dmesg tells why it is not";
+  case EACCES:
+  case EPERM: return "Give the worker's user the right to it; busbridge doctor tells whose it is";
+  case EIO: return "See whether the disk is sound (dmesg)";
+  default: return "Mend the folder or its rights; busbridge doctor tells more";
+  }
+}

@@ -16,4 +16,7 @@ void denial_of(const char *path, int mode, struct denial *out);
  * stay as they are. */
 void error_denied(struct error *err, const char *path, int mode);
 
+/* What to do about an errno, one sentence without a full stop, wherever it stands in the way: of files, of sockets. */
+const char *sys_remedy(int sys);
+
 #endif

@@ -51,7 +51,6 @@
   X("relay", "kafka_unavailable", "error", "Brokers answer and take no records; everything stays pending")             \
   X("relay", "producer_renewed", "warning", "A transaction was given up; a new producer asks the ledger")              \
   X("relay", "producer_lost", "error", "librdkafka gave up its producer; a new one is made")                           \
-  X("relay", "manifest_failed", "error", "A batch cannot be written down, so it is not sent yet")                      \
   X("outbox", "reserve_used", "warning", "The disk is full; the reserve is used to publish what frees it")             \
   X("outbox", "reserve_missing", "debug", "There is no space for the reserve yet")                                     \
   X("relay", "recovered", "info", "A batch that was committed before the last end is settled now")                     \
@@ -61,7 +60,6 @@
   X("relay", "ledger_found", "info", "An outbox of 0.1.0 takes up the ledger whose manifest it holds")                 \
   X("relay", "ledger_moved", "warning", "ledger.topic was changed, and the position moved there")                      \
   X("relay", "keys_not_kept", "warning", "Ids reached neither Redis nor the disk: a crash now may repeat them")        \
-  X("relay", "redis_awaited", "warning", "redis.required: everything waits for Redis")                                 \
   X("relay", "outbox_unreadable", "error", "The outbox cannot be read; tried again every second")                      \
   X("relay", "outbox_readable", "info", "It can be read again")                                                        \
   X("relay", "outbox_write_failed", "error", "The outbox cannot be changed; tried again until it can")                 \

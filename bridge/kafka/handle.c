@@ -94,6 +94,9 @@ static int cause_of(const struct handle *h, int code, const char *words) {
 static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
   bool specific = code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   if (atomic_load(&h->misnamed) && code != RD_KAFKA_RESP_ERR__FATAL) return; /* what follows from it says less */
+  bool starves = cause_of(h, code, text) == CAUSE_DESCRIPTORS;
+  if (atomic_load(&h->starved) && !starves && code != RD_KAFKA_RESP_ERR__FATAL) return;
+  if (starves) atomic_store(&h->starved, true);
   pthread_mutex_lock(&h->mutex);
   if (specific || !h->specific) {
     error_set(&h->words, ST_UNAVAILABLE, "%s", text);
@@ -180,6 +183,7 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broke
    * send again. An error here is no answer. */
   if (tally && code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_exchange(&tally->awaited, false))
     atomic_fetch_add(&tally->answered, 1);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && is_handshake(api)) atomic_store(&h->starved, false); /* a new connection */
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR && !is_handshake(api)) note_answer(h, broker_id);
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -392,8 +396,8 @@ enum status handle_failed_saying(struct handle *h, enum status st, int code, con
                                  struct error *err) {
   rd_kafka_poll(h->rk, 0);
   pthread_mutex_lock(&h->mutex);
-  bool misnamed = atomic_load(&h->misnamed);
-  bool down = h->words.text[0] && (misnamed || (st == ST_UNAVAILABLE && atomic_load(&h->link) != LINK_UP));
+  bool misnamed = atomic_load(&h->misnamed), starved = atomic_load(&h->starved);
+  bool down = h->words.text[0] && (misnamed || (st == ST_UNAVAILABLE && (starved || atomic_load(&h->link) != LINK_UP)));
   error_set(err, st, "%s%s%s", misnamed ? "" : what, misnamed ? "" : ": ", down ? h->words.text : words);
   if (err) err->cause = down ? h->words.cause : cause_of(h, code, words);
   pthread_mutex_unlock(&h->mutex);

@@ -57,6 +57,7 @@ struct handle {
   bool scram_too_old;                /* of the configuration */
   /* A broker of the list has answered; so has one under the name it gave; or cannot be reached by it: words say so. */
   atomic_bool listed_answered, named_answered, misnamed;
+  atomic_bool starved; /* no descriptor for a socket was left, and none was made since: words say so */
 };
 
 struct cluster {

@@ -155,7 +155,8 @@ enum publisher_link publisher_link(const struct publisher *p, struct error *text
     *text = h->words;
     pthread_mutex_unlock(&h->mutex);
   }
-  return atomic_load(&h->misnamed) ? LINK_DOWN : (enum publisher_link)atomic_load(&h->link);
+  bool unable = atomic_load(&h->misnamed) || atomic_load(&h->starved);
+  return unable ? LINK_DOWN : (enum publisher_link)atomic_load(&h->link);
 }
 
 bool publisher_fatal(const struct publisher *p, struct error *text) {

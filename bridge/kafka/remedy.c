@@ -1,9 +1,12 @@
 #include "bridge/kafka/remedy.h"
 
+#include "bridge/base/denial.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/options.h"
 
+#include <errno.h>
 #include <librdkafka/rdkafka.h>
+#include <string.h>
 #include <strings.h>
 
 /* ---- causes ----------------------------------------------------------------------------------------------------- */
@@ -26,6 +29,7 @@ static enum kafka_cause cause_of_link(const char *words) {
 }
 
 enum kafka_cause kafka_cause_of(int code, const char *words) {
+  if (code < 0 && strstr(words, "Too many open files")) return CAUSE_DESCRIPTORS;
   switch (code) {
   case RD_KAFKA_RESP_ERR__TRANSPORT:
   case RD_KAFKA_RESP_ERR__RESOLVE:
@@ -147,6 +151,7 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
                   "raise that",
                   (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", 60000));
     return;
+  case CAUSE_DESCRIPTORS: buffer_add_z(out, sys_remedy(EMFILE)); return;
   case CAUSE_ADDRESS:
   case CAUSE_MISNAMED:
   case CAUSE_PROTOCOL:

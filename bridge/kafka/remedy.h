@@ -25,7 +25,8 @@ enum kafka_cause {
   CAUSE_LEDGER_MISSING,      /* the topic that the ledger's position names */
   CAUSE_TRANSACTION_TIMEOUT, /* ours is above the broker's limit */
   CAUSE_REPLICAS,            /* too few brokers are in sync */
-  CAUSE_COORDINATOR          /* of the group or of transactions: not to be had */
+  CAUSE_COORDINATOR,         /* of the group or of transactions: not to be had */
+  CAUSE_DESCRIPTORS          /* this process may open no socket: nobody was asked */
 };
 /* Of an error code of librdkafka's and the words that came with it. */
 enum kafka_cause kafka_cause_of(int code, const char *words);

@@ -59,8 +59,11 @@ MUST_CHECK enum status keys_forget(struct keys *k, struct span id, struct error 
 /* Called now and then (each second): reconnects when it is time and sets what is due, a thousand at a time. */
 void keys_tend(struct keys *k);
 void keys_state(struct keys *k, struct keys_state *out);
-/* What to do about an error of keys_state. *answered: Redis is there and refuses, it is not away. */
-const char *keys_remedy(const char *error, bool *answered);
+/* An error of keys_state in words, and what to do about it: the same wherever it is told. required: redis.required. */
+struct keys_words {
+  char cause[400], next[400]; /* no full stop */
+};
+void keys_words(const char *error, bool required, struct keys_words *out);
 struct keys_policy {
   char policy[32];     /* maxmemory-policy; "" when Redis may not tell */
   int64_t used, limit; /* bytes; limit 0: none */

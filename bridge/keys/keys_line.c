@@ -27,7 +27,8 @@ static const struct {
     {"ERR ", "Mend redis.url: what answers there does not know what it is asked"},
 };
 
-const char *keys_remedy(const char *error, bool *answered) {
+/* answered: it is there and refuses, it is not away. */
+static const char *remedy_of(const char *error, bool *answered) {
   for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
     if (!strstr(error, answers[i].word)) continue;
     *answered = true;
@@ -37,14 +38,22 @@ const char *keys_remedy(const char *error, bool *answered) {
   return "Start Redis or mend redis.url, or set redis.url=off to do without";
 }
 
+void keys_words(const char *error, bool required, struct keys_words *out) {
+  bool answered;
+  const char *remedy = remedy_of(error, &answered);
+  snprintf(out->cause, sizeof out->cause, "Redis %s (%s)%s", answered ? "refuses" : "is away", error,
+           required ? " and redis.required is true: everything waits for it"
+                    : ": duplicates of earlier events are not recognised");
+  snprintf(out->next, sizeof out->next, "%s; %s", remedy,
+           required ? "redis.required = false goes on without it" : "the relay goes on and heals by itself");
+}
+
 /* Where nothing is kept (a command), whoever asked is told by the status. */
 static void say_away(struct keys *k, const char *error) {
-  bool answered;
+  struct keys_words words;
+  keys_words(error, k->required, &words);
   log_write(k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
-            FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))),
-            "Redis cannot be used for idempotency keys. %s. %s", keys_remedy(error, &answered),
-            k->required ? "Everything waits for it, since redis.required is true"
-                        : "Publishing goes on, ids of published events wait in keys-due");
+            FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))), "%s. %s", words.cause, words.next);
 }
 
 static void say_back(struct keys *k) {

@@ -69,6 +69,14 @@ static const char *what_words(enum aside what) {
   return "";
 }
 
+void store_aside_words(const struct aside_info *info, char *out, size_t size) {
+  static const char *const words[] = {[ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
+  struct buffer file = {0};
+  text_printable(&file, span_of(info->file));
+  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file), words[info->what], info->why);
+  buffer_release(&file);
+}
+
 const char *store_aside_remedy(int sys) {
   switch (sys) {
   case EPERM:
@@ -120,7 +128,7 @@ enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id
                         .ref = *ref,
                         .since_us = clock_wall_us(s->c.clock),
                         .sys = hindrance->sys,
-                        .why = hindrance->text,
+                        .why = hindrance->sys ? strerror(hindrance->sys) : hindrance->text, /* not our names for it */
                         .failure = why ? *why : (struct failure){.failed_us = TIME_NONE}};
   from.ref.id = id;
   struct fs_row *row = fs_row_make(&from);

@@ -188,6 +188,8 @@ typedef bool (*store_aside_fn)(void *ctx, const struct aside_info *info); /* fal
 /* At most limit (0 = all), the first ones first. Any thread; needs no reader. */
 MUST_CHECK enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx, struct error *err);
 const char *store_aside_remedy(int sys); /* of an errno */
+/* "bad-1.json, published: Operation not permitted", fit to be shown */
+void store_aside_words(const struct aside_info *info, char *out, size_t size);
 
 /* ---- looking and mending (no reader needed) ----------------------------------------------------------------- */
 

@@ -2,12 +2,15 @@
  */
 #include "bridge/relay/parts.h"
 
+#include <errno.h>
+
 void away_show(struct relay *r, const struct error *err) {
   char remedy[sizeof r->status.breakers[0].remedy];
   kafka_remedy((enum kafka_cause)err->cause, &r->client, r->config.ledger_topic, remedy, sizeof remedy);
   size_t len = strlen(remedy);
   snprintf(remedy + len, sizeof remedy - len, ". Everything stays pending and goes on by itself");
-  status_breaker(r, "kafka", BREAKER_OPEN, err->text, remedy);
+  struct breaker_view *view = status_breaker(r, "kafka", BREAKER_OPEN, err->text, remedy);
+  if (view && err->cause == CAUSE_DESCRIPTORS) view->sys = EMFILE;
 }
 
 void away_tell(struct relay *r, const struct error *err, bool first) {

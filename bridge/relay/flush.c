@@ -1,6 +1,8 @@
 /* flush.c - explicit flushes: what may be taken now, and when a flush is over. */
 #include "bridge/relay/parts.h"
 
+#include <errno.h>
+
 #define STALLED_MS (INT64_C(30) * 1000)
 
 static bool limit_reached(const struct flush *f) {
@@ -79,12 +81,28 @@ static bool is_topic(const struct breaker_view *b) {
   return strcmp(b->target, "kafka") != 0 && strcmp(b->target, "redis") != 0 && strcmp(b->target, "outbox") != 0;
 }
 
+/* Its name, but what a limit of this process shuts is that limit's, whichever it is. */
+static const char *stopper(const struct breaker_view *b) {
+  if (!b) return "kafka";
+  return b->sys == EMFILE || b->sys == ENFILE ? "limit" : b->target;
+}
+
 static void say_door(struct flush_progress *p, const struct breaker_view *b, bool stalled) {
   snprintf(p->reason, sizeof p->reason, "%.60s: %.255s", b ? b->target : "kafka",
            b ? b->reason : "nothing was acknowledged or settled for 30 s");
   snprintf(p->remedy, sizeof p->remedy, "%s", b ? b->remedy : "See the broker's log; busbridge doctor tells more");
-  if (!b || !is_topic(b)) snprintf(p->stopped_by, sizeof p->stopped_by, "%.15s", b ? b->target : "kafka");
+  if (!b || !is_topic(b)) snprintf(p->stopped_by, sizeof p->stopped_by, "%.15s", stopper(b));
   p->unreachable = stalled && !strcmp(p->stopped_by, "kafka");
+}
+
+static bool say_aside(void *ctx, const struct aside_info *info) {
+  struct flush_progress *p = ctx;
+  char first[300];
+  store_aside_words(info, first, sizeof first);
+  snprintf(p->reason, sizeof p->reason, "%llu set aside: %s%s", (unsigned long long)p->aside, first,
+           p->aside > 1 ? ", ..." : "");
+  snprintf(p->remedy, sizeof p->remedy, "%s", info->remedy);
+  return true;
 }
 
 /* Why something is left, in words; lock held. */
@@ -93,6 +111,7 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
   struct flush_progress *p = &f->progress;
   const struct breaker_view *b = closed_door(r);
   p->left = counts->pending;
+  p->aside = counts->aside;
   p->reason[0] = p->remedy[0] = p->stopped_by[0] = '\0';
   if (r->status.failed != ST_OK) {
     snprintf(p->reason, sizeof p->reason, "%.390s", r->status.failure);
@@ -113,6 +132,8 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
              r->holds.count == 1 ? "letter holds its key" : "letters hold their keys");
   else if (counts->growing)
     snprintf(p->reason, sizeof p->reason, "some files do not parse and may still be growing");
+  else if (p->aside && store_asides(r->parts.store, 1, say_aside, p, NULL) != ST_OK)
+    p->reason[0] = '\0';
 }
 
 /* What went back as held is on its way: another scan brings it. Lock held. */
@@ -127,6 +148,11 @@ static bool all_wait(const struct relay *r) {
   return b && !is_topic(b);
 }
 
+bool flush_wants_aside(const struct relay *r) {
+  const struct flush *f = &r->flush;
+  return f->active && f->patient && r->aside_ms < f->began_ms;
+}
+
 /* Lock held. growing: files that may become entries. */
 static bool is_over(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
@@ -138,7 +164,7 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   bool scanned = store_scanned(r->parts.store, f->generation);
   if (all_wait(r) && (!scanned || counts->pending)) return f->stalled = now_ms - f->quiet_since_ms > STALLED_MS;
   if (!scanned) return false;
-  if (held_come_again(r)) return false;
+  if (held_come_again(r) || (counts->aside && flush_wants_aside(r))) return false;
   if (!f->patient) return true;
   if (counts->growing) return false;
   int64_t soon = clock_wall_us(r->parts.clock) + r->config.tuning.flush_interval_ms * 1000;
@@ -173,7 +199,7 @@ enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *i
   }
   r->flush = (struct flush){.id = ++r->flushes, .limit = limit, .patient = patient, .active = true};
   r->flush.open = r->in_hand;
-  r->flush.quiet_since_ms = clock_mono_ms(r->parts.clock);
+  r->flush.began_ms = r->flush.quiet_since_ms = clock_mono_ms(r->parts.clock);
   r->flush.progress.taken = r->in_hand;
   r->flush.progress.total = counts.pending;
   r->flush.generation = store_rescan(r->parts.store);

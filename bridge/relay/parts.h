@@ -65,6 +65,7 @@ struct flush {
   bool stalled;           /* it is over because nothing moved any more */
   uint64_t own, open;     /* entries taken for it; of those and the ones in hand when it began, not settled yet */
   int64_t quiet_since_ms; /* monotonic: nothing acknowledged or settled since */
+  int64_t began_ms;       /* monotonic */
   struct flush_progress progress;
 };
 
@@ -104,7 +105,7 @@ struct relay {
   atomic_llong reader_us, finisher_us;     /* wall time when that thread last turned */
   bool unsettled;   /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
   bool lost;        /* F: the lock is another's; nothing is touched any more */
-  int64_t aside_ms; /* F: monotonic: when what is set aside was last tried */
+  int64_t aside_ms; /* lock; monotonic: when what is set aside was last tried */
   int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
   int64_t stop_by_ms;               /* lock: monotonic end of draining */
 
@@ -122,8 +123,7 @@ struct relay {
   struct arena scratch; /* texts and nodes of a turn */
   struct entry *entries;
   int64_t scanned_ms; /* when the last scan was asked for, monotonic */
-  bool outbox_failed;
-  uint64_t counted; /* lock: generation that status.retrying and status.held speak of */
+  uint64_t counted;   /* lock: generation that status.retrying and status.held speak of */
 
   /* P */
   struct publisher *publisher;
@@ -139,13 +139,14 @@ struct relay {
   bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
   int link_cause;       /* enum kafka_cause, while it is down */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
-  unsigned renew_tries, lock_unseen;
-  bool disk_refuses;  /* what an earlier run left cannot be settled now, which is told */
+  unsigned renew_tries;
   int64_t calling_ms; /* lock: monotonic begin of P's call to Kafka that has no timeout, 0 = none */
   int64_t told_ms;    /* F: the call during which the outage was told */
   bool call_quiet;    /* lock: nothing was in flight when it began */
   int64_t topics_due_ms;
   unsigned topics_tries;
+
+  atomic_uint disk_sides; /* those that have trouble; changed under the lock */
 
   pthread_t reader, publishing, finisher;
   bool drained, all_ended; /* by relay_drain: it was called, and no thread hangs */
@@ -211,6 +212,18 @@ void kafka_worked(struct relay *r);
 void away_show(struct relay *r, const struct error *err);             /* lock held: in health */
 void away_tell(struct relay *r, const struct error *err, bool first); /* in the log; not the first time: quietly */
 
+/* disk.c: why the outbox cannot be read or changed, with what to do about it. Each stage tells its own trouble; the
+ * door is open to health until none has any. */
+enum disk_side {
+  DISK_READING = 1,  /* R */
+  DISK_WRITING = 2,  /* P: manifests, the position, whose outbox it is */
+  DISK_SETTLING = 4, /* F */
+  DISK_UNSYNCED = 8  /* F: for the rest of this run */
+};
+void disk_trouble(struct relay *r, enum disk_side side, const struct error *err);
+void disk_works(struct relay *r, enum disk_side side); /* quick where there was no trouble */
+bool disk_refuses(struct relay *r, enum disk_side side);
+
 /* transact.c: P, exactly once */
 void transact_next(struct relay *r); /* the next prepared batch, if there is one: one transaction or more */
 /* A group of sift.c, in place: what is refused together goes back there. False: stop. */
@@ -222,8 +235,6 @@ bool renew_ready(struct relay *r); /* made anew when needed; false: not now */
 /* Until the ledger tells; LEDGER_AWAY: draining is over. */
 enum ledger_found renew_until_known(struct relay *r);
 bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
-/* A batch cannot be written down: told the first time; tries 0: it can again. */
-void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries);
 
 /* topics.c: P */
 void topics_prepare(struct relay *r);
@@ -240,7 +251,8 @@ enum taking flush_taking(struct relay *r);                   /* R: may anything 
 bool flush_idle(struct relay *r, int64_t ms);        /* R: nothing may be taken; waited for a change, at most ms */
 void flush_took(struct relay *r, struct item *item); /* R */
 void flush_settled(struct relay *r, const struct item *item, enum outcome fate); /* F, lock held */
-void flush_check(struct relay *r);                                               /* ends it when it is over */
+bool flush_wants_aside(const struct relay *r); /* lock held: it ends when what is set aside was tried once more */
+void flush_check(struct relay *r);             /* ends it when it is over */
 
 /* pipeline.c */
 MUST_CHECK enum status pipeline_start(struct relay *r, struct error *err);
@@ -252,8 +264,8 @@ void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the t
 
 /* relay.c */
 void relay_fail(struct relay *r, enum status st, const char *text); /* it cannot go on: the worker is to end */
-/* relay.c: lock held */
-void status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
-                    const char *remedy);
+/* relay.c: lock held. The door as it is shown, NULL where it is not. */
+struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
+                                    const char *remedy);
 
 #endif

@@ -83,7 +83,7 @@ static void rest(struct relay *r) {
   flush_check(r);
   rescan_in_time(r);
   if (flush_idle(r, REST_MS)) return;
-  if (r->outbox_failed)
+  if (disk_refuses(r, DISK_READING))
     wait_a_second(r);
   else
     store_wait(r->parts.store, rest_ms(r));

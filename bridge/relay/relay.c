@@ -208,21 +208,23 @@ static struct breaker_view *view_of(struct relay_status *s, const char *target) 
   return NULL;
 }
 
-void status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
-                    const char *remedy) {
+struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
+                                    const char *remedy) {
   struct relay_status *s = &r->status;
   struct breaker_view *view = view_of(s, target);
   if (state == BREAKER_CLOSED) {
     if (view) *view = s->breakers[--s->breaker_count];
-    return;
+    return NULL;
   }
   if (!view) {
-    if (s->breaker_count == RELAY_BREAKERS) return;
+    if (s->breaker_count == RELAY_BREAKERS) return NULL;
     view = &s->breakers[s->breaker_count++];
     view->since_us = clock_wall_us(r->parts.clock);
   }
   view->state = state;
+  view->sys = 0;
   snprintf(view->target, sizeof view->target, "%s", target);
   snprintf(view->reason, sizeof view->reason, "%s", reason);
   snprintf(view->remedy, sizeof view->remedy, "%s", remedy);
+  return view;
 }

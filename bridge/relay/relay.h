@@ -73,8 +73,10 @@ MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, 
 struct flush_progress {
   bool finished;
   uint64_t taken, published, duplicates, retried, dead, vanished, held, left, total; /* total: pending when it began */
+  uint64_t aside;      /* lie there still, and are no more pending: store_aside, also of earlier */
   bool unreachable;    /* nothing moved for 30 s, and it is Kafka that does not answer: exit code 75 */
-  char stopped_by[16]; /* what keeps everything: "kafka", "redis", "outbox"; "" = nothing does */
+  char stopped_by[16]; /* what keeps everything: "kafka", "redis", "outbox", "limit" (of open files); "" = nothing does
+                        */
   char reason[400];    /* why something is left, "" = nothing is */
   char remedy[400];    /* what to do about it, "" = nothing */
 };
@@ -87,6 +89,7 @@ struct breaker_view {
   char target[256]; /* "kafka", a topic's name, "outbox", or "redis" (redis.required) */
   enum breaker_state state;
   char reason[256], remedy[400];
+  int sys; /* errno behind it, 0: none is */
   int64_t since_us;
 };
 #define RELAY_BREAKERS 67 /* kafka, outbox, redis, and at most 64 topics are shown */

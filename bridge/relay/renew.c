@@ -36,48 +36,13 @@ static void tell_away(struct relay *r, const struct error *err) {
   away_tell(r, err, r->renew_tries == quick + 1);
 }
 
-static void show_outbox(struct relay *r, const struct error *err, bool refuses) {
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", refuses ? BREAKER_OPEN : BREAKER_CLOSED, err->text,
-                 "Free space or mend the folder's rights; the worker goes on by itself");
-  pthread_mutex_unlock(&r->lock);
-}
-
-void renew_disk_trouble(struct relay *r, const struct error *err, unsigned tries) {
-  show_outbox(r, err, tries > 0);
-  if (tries == 1)
-    log_write(r->parts.log, LOG_ERROR, "relay", "manifest_failed", FIELDS(F_TEXT("error", err->text)),
-              "The batch cannot be written down, so it is not sent; the worker waits and goes on by itself");
-}
-
 /* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka is not to blame. */
 static bool sees_lock(struct relay *r) {
   struct error err = {0};
   enum status st = state_check(r->parts.state, &err);
-  bool seen = st == ST_OK || st == ST_BUSY;
-  if (!seen || r->lock_unseen) show_outbox(r, &err, !seen);
-  if (!seen && r->lock_unseen++ == 0)
-    log_write(
-        r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err.text)),
-        "It cannot be seen whether the outbox is still this worker's: nothing is touched, and it goes on by itself");
-  if (seen) r->lock_unseen = 0;
-  return seen;
-}
-
-/* It is not Kafka that is to blame. */
-static void tell_disk(struct relay *r, const struct error *err) {
-  bool first = !r->disk_refuses;
-  r->disk_refuses = true;
-  show_outbox(r, err, true);
-  if (first)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
-              "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
-}
-
-static void disk_is_back(struct relay *r) {
-  if (!r->disk_refuses) return;
-  r->disk_refuses = false;
-  show_outbox(r, &(const struct error){.status = ST_OK}, false);
+  if (st == ST_OK || st == ST_BUSY) return true;
+  disk_trouble(r, DISK_WRITING, &err);
+  return false;
 }
 
 /* One try. */
@@ -93,20 +58,20 @@ static enum ledger_found try_renew(struct relay *r) {
     if (r->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
     pthread_mutex_unlock(&r->lock);
     if (r->renew_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
-    disk_is_back(r);
+    disk_works(r, DISK_WRITING);
     renewed(r);
     break;
   case LEDGER_AWAY:
     if (err.status == ST_CANCELLED) break; /* a stop; nothing is away */
-    err.sys ? tell_disk(r, &err) : tell_away(r, &err);
+    err.sys ? disk_trouble(r, DISK_WRITING, &err) : tell_away(r, &err);
     break;
   case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
   }
   return found;
 }
 
-static int64_t renew_delay(const struct relay *r) {
-  return r->disk_refuses ? RENEW_DISK_MS : backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock);
+static int64_t renew_delay(struct relay *r) {
+  return disk_refuses(r, DISK_WRITING) ? RENEW_DISK_MS : backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock);
 }
 
 bool renew_ready(struct relay *r) {

@@ -86,33 +86,25 @@ static enum status apply(struct relay *r, const struct item *item, enum outcome 
   return ST_OK;
 }
 
-static bool wait_for_disk(struct relay *r, const struct error *err, unsigned tries) {
-  if (tries == 1)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", FIELDS(F_TEXT("error", err->text)),
-              "The outbox cannot be changed; nothing is lost, the worker waits and goes on by itself");
+static bool wait_for_disk(struct relay *r, const struct error *err) {
+  disk_trouble(r, DISK_SETTLING, err);
   pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_OPEN, err->text,
-                 "Free space or mend the folder's rights; the worker goes on by itself");
   relay_wait_ms(r, DISK_RETRY_MS);
   pthread_mutex_unlock(&r->lock);
   relay_beat(r, &r->finisher_us);
   return !relay_must_end(r);
 }
 
-static void disk_works(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
-  pthread_mutex_unlock(&r->lock);
-}
-
 /* Not where it only cannot be looked at: then that is waited for. False: it is not, or the relay ends before. */
 static bool still_ours(struct relay *r) {
   struct error err = {0};
-  unsigned tries = 0;
+  bool waited = false, go_on = true;
   enum status st;
-  while ((st = state_check(r->parts.state, &err)) != ST_OK && st != ST_BUSY)
-    if (!wait_for_disk(r, &err, ++tries)) break;
-  if (tries && st == ST_OK) disk_works(r);
+  while ((st = state_check(r->parts.state, &err)) != ST_OK && st != ST_BUSY && go_on) {
+    waited = true;
+    go_on = wait_for_disk(r, &err);
+  }
+  if (waited && st == ST_OK) disk_works(r, DISK_SETTLING);
   r->lost = r->lost || st == ST_BUSY;
   r->unsettled = r->unsettled || st != ST_OK;
   if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
@@ -142,19 +134,20 @@ static bool set_aside(struct relay *r, const struct item *item, enum outcome fat
 /* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */
 static bool settle_one(struct relay *r, const struct item *item, enum outcome fate, enum settled *how) {
   struct error err = {0};
-  unsigned tries = 0;
-  bool rewrites = fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
+  bool waited = false, rewrites = fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
   for (;;) {
-    if ((rewrites || tries) && !still_ours(r)) return false;
+    if ((rewrites || waited) && !still_ours(r)) return false;
     if (fate == OUTCOME_DEAD && !holds_save(r, &err)) { /* before it is one */
-      if (!wait_for_disk(r, &err, ++tries)) return false;
+      if (!wait_for_disk(r, &err)) return false;
+      waited = true;
       continue;
     }
     if (apply(r, item, fate, how, &err) == ST_OK || apply(r, item, fate, how, &err) == ST_OK) break;
     if (set_aside(r, item, fate, how, &err)) break;
-    if (!wait_for_disk(r, &err, ++tries)) return false;
+    if (!wait_for_disk(r, &err)) return false;
+    waited = true;
   }
-  if (tries) disk_works(r);
+  disk_works(r, DISK_SETTLING);
   return true;
 }
 
@@ -295,37 +288,28 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
 static bool sync_outbox(struct relay *r) {
   struct error err = {0};
   if (store_sync(r->parts.store, &err) == ST_OK) return !r->unsettled;
-  if (!r->unsettled)
-    log_write(
-        r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", FIELDS(F_TEXT("error", err.text)),
-        "The outbox folder could not be synced. Relaying goes on; mend the disk, then restart the worker, which settles "
-        "this run's batches again");
   r->unsettled = true;
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_OPEN, err.text, "Mend the disk, then restart the worker");
-  pthread_mutex_unlock(&r->lock);
+  disk_trouble(r, DISK_UNSYNCED, &err);
   return false;
 }
 
 /* What was set aside is on the disk, however long that takes; false: it is not. */
 static bool sync_aside(struct relay *r) {
   struct error err = {0};
-  unsigned tries = 0;
   while (store_aside_sync(r->parts.store, &err) != ST_OK)
-    if (!still_ours(r) || !wait_for_disk(r, &err, ++tries)) return false;
-  if (tries) disk_works(r);
+    if (!still_ours(r) || !wait_for_disk(r, &err)) return false;
+  disk_works(r, DISK_SETTLING);
   return true;
 }
 
 /* L10: the removals are durable, then the batch's manifest may go: until both worked, however long. */
 static void close_batch(struct relay *r, const struct manifest_name *name) {
   struct error err = {0};
-  unsigned tries = 0;
   if (!sync_outbox(r) || !sync_aside(r)) return;
   while (ledger_settled(r, name, &err) != ST_OK) {
-    if (!still_ours(r) || !wait_for_disk(r, &err, ++tries)) return; /* the next start settles it again */
+    if (!still_ours(r) || !wait_for_disk(r, &err)) return; /* the next start settles it again */
   }
-  if (tries) disk_works(r);
+  disk_works(r, DISK_SETTLING);
 }
 
 void stage_settle(struct relay *r, struct item *first) {
@@ -356,11 +340,16 @@ void settle_aside(struct relay *r) {
   struct store_counts counts;
   int64_t now = clock_mono_ms(r->parts.clock);
   pthread_mutex_lock(&r->lock);
-  bool due = r->recovered && !r->unsettled && (!r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms);
+  bool due = !r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms || flush_wants_aside(r);
+  due = due && r->recovered;
   pthread_mutex_unlock(&r->lock);
   if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
+  if (counts.aside && !r->unsettled) {
+    if (!still_ours(r)) return;
+    store_aside_tend(r->parts.store);
+    if (sync_outbox(r)) sync_aside(r);
+  }
+  pthread_mutex_lock(&r->lock);
   r->aside_ms = now;
-  if (!counts.aside || !still_ours(r)) return;
-  store_aside_tend(r->parts.store);
-  if (sync_outbox(r)) sync_aside(r);
+  pthread_mutex_unlock(&r->lock);
 }

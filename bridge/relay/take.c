@@ -1,26 +1,6 @@
 /* take.c - the first stage: entries out of the outbox into a batch. */
 #include "bridge/relay/parts.h"
 
-/* The outbox cannot be read: said once, shown in health, tried again by the reader's next round. */
-static void outbox_trouble(struct relay *r, const struct error *err) {
-  if (!r->outbox_failed)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", FIELDS(F_TEXT("error", err->text)),
-              "The outbox cannot be read; trying again every second");
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_OPEN, err->text, "Mend the folder or its rights; the worker goes on by itself");
-  pthread_mutex_unlock(&r->lock);
-  r->outbox_failed = true;
-}
-
-static void outbox_worked(struct relay *r) {
-  if (!r->outbox_failed) return;
-  r->outbox_failed = false;
-  log_write(r->parts.log, LOG_INFO, "relay", "outbox_readable", NO_FIELDS, "The outbox can be read again");
-  pthread_mutex_lock(&r->lock);
-  status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
-  pthread_mutex_unlock(&r->lock);
-}
-
 /* Not before its due time: its key waits, and the reader will look again then. */
 static bool is_due(struct turn *t, const struct entry *entry) {
   struct relay *r = t->relay;
@@ -78,7 +58,7 @@ static enum status take_next(struct turn *t, enum taking taking, struct entry *e
   struct relay *r = t->relay;
   if (taking >= TAKE_DUE) return store_next(r->parts.store, &t->batch->arena, &r->scratch, entry, err);
   enum status st = taking == TAKE_LOOK ? store_follow(r->parts.store, err) : ST_OK;
-  if (st == ST_OK && taking == TAKE_LOOK) outbox_worked(r);
+  if (st == ST_OK && taking == TAKE_LOOK) disk_works(r, DISK_READING);
   return st == ST_OK ? ST_AGAIN : st;
 }
 
@@ -93,12 +73,12 @@ void stage_take(struct turn *t) {
     if (st != ST_OK) {
       t->more = false;
       if (st != ST_AGAIN)
-        outbox_trouble(r, &err);
-      else if (r->outbox_failed && store_follow(r->parts.store, NULL) == ST_OK)
-        outbox_worked(r); /* it has been listed since, and there is nothing in it */
+        disk_trouble(r, DISK_READING, &err);
+      else if (disk_refuses(r, DISK_READING) && store_follow(r->parts.store, NULL) == ST_OK)
+        disk_works(r, DISK_READING); /* it has been listed since, and there is nothing in it */
       return;
     }
-    outbox_worked(r);
+    disk_works(r, DISK_READING);
     count_anew(r, entry->generation);
     keep_entry(t, entry, taking == TAKE_ALL || is_due(t, entry));
     t->more = has_room(t);

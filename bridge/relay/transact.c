@@ -89,13 +89,12 @@ static enum status try_manifest(struct relay *r, struct item **items, size_t cou
 static enum attempt write_manifest(struct relay *r, struct item **items, size_t count, size_t *part) {
   struct error err = {0};
   enum status st;
-  unsigned tries = 0;
   while ((st = try_manifest(r, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
     if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
-    renew_disk_trouble(r, &err, ++tries);
+    disk_trouble(r, DISK_WRITING, &err);
     if (!renew_pause(r, RENEW_DISK_MS)) return ATTEMPT_STOP;
   }
-  if (tries) renew_disk_trouble(r, &err, 0);
+  disk_works(r, DISK_WRITING);
   return st == ST_OK ? ATTEMPT_COMMITTED : ATTEMPT_CUT;
 }
 

@@ -64,17 +64,13 @@ static void find_twins(struct turn *t) {
 }
 
 /* redis.required: false when the relay stops meanwhile. */
-static bool wait_for_keys(struct relay *r, bool first) {
+static bool wait_for_keys(struct relay *r) {
   struct keys_state keys;
-  char remedy[400];
-  bool answered;
+  struct keys_words words;
   keys_state(r->parts.keys, &keys);
-  snprintf(remedy, sizeof remedy, "%s; redis.required = false goes on without it", keys_remedy(keys.error, &answered));
-  if (first)
-    log_write(r->parts.log, LOG_WARNING, "relay", "redis_awaited", FIELDS(F_TEXT("error", keys.error)),
-              "Redis does not answer and redis.required is true: everything waits for it");
+  keys_words(keys.error, true, &words);
   pthread_mutex_lock(&r->lock);
-  status_breaker(r, "redis", BREAKER_OPEN, keys.error, remedy);
+  status_breaker(r, "redis", BREAKER_OPEN, words.cause, words.next);
   int64_t until = clock_mono_ms(r->parts.clock) + KEYS_RETRY_MS;
   while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, KEYS_RETRY_MS);
   bool go_on = !r->stopping;
@@ -87,7 +83,7 @@ static bool wait_for_keys(struct relay *r, bool first) {
 static enum status ask_keys(struct relay *r, const struct span *ids, size_t n, bool *seen, struct span *places) {
   enum status st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
   bool waited = false;
-  for (; st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r, !waited); waited = true)
+  for (; st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r); waited = true)
     st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
   if (waited && st == ST_OK) {
     pthread_mutex_lock(&r->lock);

@@ -40,11 +40,11 @@ static void say_memory(struct doctor *d, const struct keys_policy *p) {
 }
 
 static void say_away(struct doctor *d, const struct error *err) {
-  bool required = setting_bool(d->settings, SETTING_REDIS_REQUIRED), answered;
-  doctor_found(d, "redis", required ? EXAMINED_FAILED : EXAMINED_WARNING, "%s", err->text);
-  doctor_next(d, "%s. %s", keys_remedy(err->text, &answered),
-              required ? "redis.required is true: the worker waits for it"
-                       : "The worker goes on without it; ids published meanwhile are kept in keys-due");
+  bool required = setting_bool(d->settings, SETTING_REDIS_REQUIRED);
+  struct keys_words words;
+  keys_words(err->text, required, &words);
+  doctor_found(d, "redis", required ? EXAMINED_FAILED : EXAMINED_WARNING, "%s", words.cause);
+  doctor_next(d, "%s", words.next);
 }
 
 static void ask(struct doctor *d, struct keys *keys) {

@@ -89,6 +89,7 @@ enum status service_flush_progress(struct service *s, uint64_t flush, struct buf
   member_int(json, &first, "held", (int64_t)p.held);
   member_int(json, &first, "left", (int64_t)p.left);
   member_int(json, &first, "total", (int64_t)p.total);
+  member_int(json, &first, "aside", (int64_t)p.aside);
   member_bool(json, &first, "unreachable", p.unreachable);
   member_text_or_null(json, &first, "stopped_by", span_of(p.stopped_by));
   member_text_or_null(json, &first, "reason", span_of(p.reason));

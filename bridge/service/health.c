@@ -32,14 +32,9 @@ static int64_t disk_free(struct service *s) {
 }
 
 static bool take_aside(void *ctx, const struct aside_info *info) {
-  static const char *const words[] = {[ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
   struct facts *f = ctx;
-  struct buffer file = {0};
-  text_printable(&file, span_of(info->file));
-  snprintf(f->aside, sizeof f->aside, "%s%.150s, %s: %.150s", place_path(info->place), buffer_z(&file),
-           words[info->what], info->why);
+  store_aside_words(info, f->aside, sizeof f->aside);
   snprintf(f->aside_next, sizeof f->aside_next, "%s", info->remedy);
-  buffer_release(&file);
   return true;
 }
 

@@ -207,15 +207,9 @@ static void rule_disk(const struct facts *f, const struct limits *l, struct judg
 static void rule_redis(const struct facts *f, const struct limits *l, struct judgement *j) {
   char number[COUNTED_TEXT];
   if (f->keys.off || !f->keys_known) return;
-  bool answered;
-  char next[200];
-  const char *remedy = keys_remedy(f->keys.error, &answered);
-  snprintf(next, sizeof next, "%s; %s", remedy,
-           l->keys_required ? "redis.required = false goes on without it" : "the relay goes on and heals by itself");
-  if (!f->keys.up)
-    say(j, HEALTH_WARNING, next, "Redis %s (%s)%s", answered ? "refuses" : "is away", f->keys.error,
-        l->keys_required ? " and redis.required is true: everything waits for it"
-                         : ": duplicates of earlier events are not recognised");
+  struct keys_words words;
+  keys_words(f->keys.error, l->keys_required, &words);
+  if (!f->keys.up) say(j, HEALTH_WARNING, words.next, "%s", words.cause);
   if (f->keys.given_up > 0)
     say(j, HEALTH_WARNING, "Bring Redis back; those ids would be published again if they came again",
         "%s given up while Redis was away",

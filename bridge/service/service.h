@@ -133,7 +133,7 @@ MUST_CHECK enum status service_flush(struct service *s, const struct flush_reque
 /* clang-format off */
 /* {"version":1,"finished":bool,
  *  "taken":N,"published":N,"duplicates":N,"retried":N,"dead":N,"held":N,"left":N,"total":N,
- *  "unreachable":bool,"stopped_by":null|"kafka|redis|outbox",
+ *  "unreachable":bool,"stopped_by":null|"kafka|redis|outbox|limit",
  *  "reason":null|"kafka is away...","next":null|"..."}
  * ST_NOT_FOUND: no such flush. */
 /* clang-format on */

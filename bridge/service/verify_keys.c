@@ -76,11 +76,11 @@ static void say_due(struct verify *v) {
 
 static void say_away(struct verify *v) {
   struct keys_state state = {0};
-  bool answered;
+  struct keys_words words;
   if (v->keys) keys_state(v->keys, &state);
-  verify_found(v, "keys", EXAMINED_FAILED, "%s", v->keys ? state.error : "keys-due cannot be read");
-  verify_next(v, "%s; the worker goes on without it unless redis.required is true",
-              keys_remedy(state.error, &answered));
+  keys_words(state.error, setting_bool(v->request->settings, SETTING_REDIS_REQUIRED), &words);
+  verify_found(v, "keys", EXAMINED_FAILED, "%s", v->keys ? words.cause : "keys-due cannot be read");
+  verify_next(v, "%s", words.next);
 }
 
 void verify_keys(struct verify *v) {
