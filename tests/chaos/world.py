@@ -69,32 +69,25 @@ def ensure_ledger(bootstrap):
             raise
 
 
-class World:
+class World(harness.Bus):
     """One outbox, its settings, its programs. tag: ids of its producer begin with it."""
 
+    build = BUILD
     serial = itertools.count(1)
 
     def __init__(self, topics, *, redis="off", options=None, guarantee=None):
         self.topics, self.tag = topics, f"{os.getpid()}.{next(World.serial)}"
-        self.dir = Path(tempfile.mkdtemp(prefix="busbridge-chaos-", dir=base_folder()))
-        self.outbox, self.list = self.dir / "outbox", self.dir / "list"
-        self.outbox.mkdir()
+        self.open_bus(topics.bootstrap, topics.prefix + ".{namespace}", "chaos", base_folder())
+        self.list = self.dir / "list"
         self.list.touch()
-        self.programs, self.producer, self.replayed = [], None, set()
-        self.options = {
-            "outbox.url": f"file:{self.outbox}", "outbox.settle": "50ms", "routing.topic": topics.prefix + ".{namespace}",
-            "routing.namespaces": " ".join(NAMESPACES), "topics.create": "never", "encoding.schemas": str(harness.ROOT / "schemas"),
-            "kafka.bootstrap.servers": topics.bootstrap, "redis.url": redis, "flush.interval": "100ms", "dlq.max_attempts": MAX_ATTEMPTS,
-            "delivery.guarantee": guarantee or GUARANTEE, "log.format": "json", "log.level": "info", **(options or {})}
+        self.producer, self.replayed = None, set()
+        self.options.update({
+            "outbox.settle": "50ms", "routing.namespaces": " ".join(NAMESPACES), "topics.create": "never", "redis.url": redis,
+            "flush.interval": "100ms", "dlq.max_attempts": MAX_ATTEMPTS, "delivery.guarantee": guarantee or GUARANTEE,
+            "log.level": "info", **(options or {})})
         self.ids_once = redis != "off"
 
     # ---- programs --------------------------------------------------------------------------------------------------------------
-
-    def start(self, program, *arguments, env=None, options=None):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BUSBRIDGE_", "NOVELER_"))}
-        pairs = [word for key, value in {**self.options, **(options or {})}.items() if value is not None for word in ("-X", f"{key}={value}")]
-        self.programs.append(harness.Program([str(BUILD / program), *pairs, *arguments], {**clean, **(env or {})}, self.dir))
-        return self.programs[-1]
 
     def replace_lock(self):
         """As a lost node would leave it: whoever stopped still holds its flock, on a file that is not there any more."""
@@ -181,12 +174,11 @@ class World:
         if self.producer:
             self.producer.kill()
             self.producer.wait()
-        for program in self.programs:
-            program.kill()
+        self.kill_programs()
 
     def close(self):
         self.end_programs()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self.remove_bus()
 
     def keep(self, why):
         """A failed run's outbox and logs stay for the one who looks into it."""

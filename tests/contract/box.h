@@ -4,9 +4,9 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,11 +29,6 @@ struct box {
     if (ok_status != ST_OK) fail_msg("%s: %s: %s", #expr, status_name(ok_status), b->err.text);                        \
   } while (0)
 
-static inline int box_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-  (void)st, (void)type, (void)ftw;
-  return remove(path);
-}
-
 static inline void box_start(struct box *b) {
   OK(state_open(b->dir, true, &clock_system, &b->state, &b->err));
   OK(state_lock(b->state, 0, &b->err));
@@ -55,9 +50,7 @@ static inline void box_restart(struct box *b) {
 
 static inline struct box *box_new(const char *scheme) {
   struct box *b = calloc(1, sizeof *b);
-  const char *tmp = getenv("TMPDIR");
-  snprintf(b->dir, sizeof b->dir, "%s/store-XXXXXX", tmp ? tmp : "/tmp");
-  assert_non_null(mkdtemp(b->dir));
+  folder_make(b->dir, sizeof b->dir, "store");
   snprintf(b->url, sizeof b->url, "%s:%s", scheme, b->dir);
   b->scheme = scheme;
   b->config =
@@ -72,7 +65,7 @@ static inline int box_free(void **state) {
   arena_release(&b->keep);
   arena_release(&b->scratch);
   store_memory_forget(b->dir);
-  nftw(b->dir, box_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  folder_remove(b->dir);
   free(b);
   return 0;
 }

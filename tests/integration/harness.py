@@ -202,32 +202,56 @@ class Program:
         return self.process.wait()
 
 
-class BusTest(unittest.TestCase):
-    """self.dir a folder of this test, self.outbox in it, self.bootstrap the broker, self.options what programs get by -X."""
+class Bus:
+    """self.dir a folder of its own, self.outbox in it, self.options what programs get by -X, self.programs those that were started."""
 
-    needs_kafka = True
+    build = BUILD
 
-    def setUp(self):
-        self.dir = Path(tempfile.mkdtemp(prefix="busbridge-test-"))
-        self.addCleanup(shutil.rmtree, self.dir, True)
+    def open_bus(self, bootstrap, topic, name, folder=None):
+        self.dir = Path(tempfile.mkdtemp(prefix=f"busbridge-{name}-", dir=folder))
         self.outbox = self.dir / "outbox"
         self.outbox.mkdir()
-        self.prefix = "t" + uuid.uuid4().hex[:10]
         self.programs = []
-        self.bootstrap = shared_bootstrap() if self.needs_kafka else "127.0.0.1:1"
         self.options = {
             "outbox.url": f"file:{self.outbox}",
-            "routing.topic": self.prefix + ".{namespace}.events",
+            "routing.topic": topic,
             "encoding.schemas": str(ROOT / "schemas"),
-            "kafka.bootstrap.servers": self.bootstrap,
+            "kafka.bootstrap.servers": bootstrap,
             "redis.url": "off",
             "log.format": "json",
             "log.level": "debug",
         }
 
-    def tearDown(self):
+    def start(self, program, *arguments, env=None, options=None):
+        """Start a program with self.options, and `options` over them, as -X; it is killed at the end."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BUSBRIDGE_", "NOVELER_"))}
+        clean.update(env or {})
+        pairs = [word for key, value in {**self.options, **(options or {})}.items() if value is not None
+                 for word in ("-X", f"{key}={value}")]
+        self.programs.append(Program([str(self.build / program), *pairs, *arguments], clean, self.dir))
+        return self.programs[-1]
+
+    def kill_programs(self):
         for program in self.programs:
             program.kill()
+
+    def remove_bus(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class BusTest(Bus, unittest.TestCase):
+    """An outbox for each test, and self.bootstrap, the broker."""
+
+    needs_kafka = True
+
+    def setUp(self):
+        self.prefix = "t" + uuid.uuid4().hex[:10]
+        self.bootstrap = shared_bootstrap() if self.needs_kafka else "127.0.0.1:1"
+        self.open_bus(self.bootstrap, self.prefix + ".{namespace}.events", "test")
+        self.addCleanup(self.remove_bus)
+
+    def tearDown(self):
+        self.kill_programs()
         if self._failed():
             for program in self.programs:
                 print(f"--- {' '.join(program.command)}\n{program.stderr()[-4000:]}", file=sys.stderr)
@@ -271,15 +295,6 @@ class BusTest(unittest.TestCase):
         return {p.name: json.loads(p.read_bytes()) for p in sorted(folder.glob("*.json"))} if folder.is_dir() else {}
 
     # ---- programs -------------------------------------------------------------------------------------------------------------
-
-    def start(self, program, *arguments, env=None, options=None):
-        """Start a program with self.options, and `options` over them, as -X; it is killed after the test."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BUSBRIDGE_", "NOVELER_"))}
-        clean.update(env or {})
-        pairs = [word for key, value in {**self.options, **(options or {})}.items() if value is not None
-                 for word in ("-X", f"{key}={value}")]
-        self.programs.append(Program([str(BUILD / program), *pairs, *arguments], clean, self.dir))
-        return self.programs[-1]
 
     def start_worker(self, *arguments, **more):
         return self.start("busbridge-worker", *arguments, **more)

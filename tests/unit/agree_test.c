@@ -1,4 +1,5 @@
 /* A wrong setting is told alike by all who meet it: the worker, doctor, config check, health and the commands. */
+#include "tests/support/folder.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/service/configure.h"
@@ -8,7 +9,6 @@
 #include "bridge/service/tail.h"
 #include "bridge/service/verify.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 enum { BY_VERIFY = 1, BY_TAIL = 2, BY_SCHEMAS = 4 }; /* the commands that use a setting */
@@ -43,15 +43,9 @@ struct world {
 static int setup(void **state) {
   struct world *w = test_calloc(1, sizeof *w);
   mock_open(&w->mock);
-  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-agree-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  assert_non_null(mkdtemp(w->outbox));
+  folder_make(w->outbox, sizeof w->outbox, "agree");
   *state = w;
   return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st, (void)kind, (void)where;
-  return remove(path);
 }
 
 static int teardown(void **state) {
@@ -59,7 +53,7 @@ static int teardown(void **state) {
   settings_free(w->settings);
   buffer_release(&w->text);
   mock_close(&w->mock);
-  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  int removed = folder_remove(w->outbox);
   test_free(w);
   return removed;
 }

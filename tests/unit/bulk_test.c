@@ -5,10 +5,10 @@
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk.h"
 #include "bridge/service/frozen.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,17 +83,12 @@ static void restart(void) {
 static int setup(void **state) {
   (void)state;
   char url[256];
-  snprintf(outbox, sizeof outbox, "%s/busbridge-bulk-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  if (!mkdtemp(outbox) || mkdir(path_of("dlq"), 0770) != 0) return -1;
+  folder_make(outbox, sizeof outbox, "bulk");
+  if (mkdir(path_of("dlq"), 0770) != 0) return -1;
   snprintf(url, sizeof url, "outbox.url=file:%s", outbox);
   const char *overrides[] = {url, "redis.url=off"};
   struct settings_sources sources = {.overrides = overrides, .override_count = 2};
   return settings_load(&sources, &settings, NULL, NULL) == ST_OK ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st, (void)kind, (void)where;
-  return remove(path);
 }
 
 static int teardown(void **state) {
@@ -102,7 +97,7 @@ static int teardown(void **state) {
   service = NULL;
   settings_free(settings);
   buffer_release(&json);
-  return nftw(outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  return folder_remove(outbox);
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------------------- */
@@ -446,7 +441,7 @@ static unsigned try_every_call(bool purge) {
         snprintf(file, sizeof file, "d-%02d.json", i);
         assert_int_equal(unlink(path_of(file)) == 0, !purge);
       }
-      assert_int_equal(nftw(path_of(".busbridge"), remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+      assert_int_equal(folder_remove(path_of(".busbridge")), 0);
     }
   }
   return at;

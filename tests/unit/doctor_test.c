@@ -1,5 +1,6 @@
 /* The doctor's findings against librdkafka's mock cluster, disks that fail and clocks that are wrong. What a real
  * broker is needed for stands in tests/integration/doctor_test.py. */
+#include "tests/support/folder.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/base/durable.h"
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 
 struct world {
@@ -39,18 +39,12 @@ static void make_outbox(struct world *w) {
 static int setup(void **state) {
   struct world *w = test_calloc(1, sizeof *w);
   mock_open(&w->mock);
-  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-doctor-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  assert_non_null(mkdtemp(w->outbox));
+  folder_make(w->outbox, sizeof w->outbox, "doctor");
   lag_us = 0;
   w->clock = clock_system;
   w->clock.wall_us = wrong_wall;
   *state = w;
   return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st, (void)kind, (void)where;
-  return remove(path);
 }
 
 static int teardown(void **state) {
@@ -60,7 +54,7 @@ static int teardown(void **state) {
   buffer_release(&w->json);
   json_doc_release(&w->doc);
   mock_close(&w->mock);
-  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  int removed = folder_remove(w->outbox);
   test_free(w);
   return removed;
 }

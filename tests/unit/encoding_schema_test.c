@@ -1,6 +1,7 @@
 /* The checker of schemas, the canonical form and its fingerprint, and the folder they are read from. */
 #include "bridge/encoding/catalog.h"
 #include "bridge/encoding/schema.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <sys/stat.h>
@@ -228,8 +229,7 @@ struct place {
 static int setup(void **state) {
   struct place *p = calloc(1, sizeof *p);
   assert_non_null(p);
-  snprintf(p->folder, sizeof p->folder, "/tmp/encoding-schema-test-XXXXXX");
-  assert_non_null(mkdtemp(p->folder));
+  folder_make(p->folder, sizeof p->folder, "encoding-schema");
   *state = p;
   return 0;
 }

@@ -1,5 +1,6 @@
 /* Payloads to Avro and back through the catalog. Expected bytes were made once by Apache Avro's Python library. */
 #include "bridge/encoding/catalog.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <sys/stat.h>
@@ -33,8 +34,7 @@ static void open_catalog(struct run *r, const char *folder, enum framing framing
 static int setup(void **state) {
   struct run *r = calloc(1, sizeof *r);
   assert_non_null(r);
-  snprintf(r->folder, sizeof r->folder, "/tmp/encoding-test-XXXXXX");
-  assert_non_null(mkdtemp(r->folder));
+  folder_make(r->folder, sizeof r->folder, "encoding");
   assert_int_equal(pipe(r->log_pipe), 0);
   assert_int_equal(log_open(r->log_pipe[1], LOG_LOGFMT, LOG_INFO, &clock_system, &r->log), ST_OK);
   open_catalog(r, SOURCE_ROOT "/schemas", FRAMING_SINGLE_OBJECT, false);
@@ -44,7 +44,6 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct run *r = *state;
-  char command[128];
   catalog_close(r->c);
   log_close(r->log);
   close(r->log_pipe[0]);
@@ -54,9 +53,9 @@ static int teardown(void **state) {
   buffer_release(&r->text);
   json_doc_release(&r->doc);
   arena_release(&r->arena);
-  snprintf(command, sizeof command, "rm -rf %s", r->folder);
+  int rc = folder_remove(r->folder);
   free(r);
-  return system(command);
+  return rc;
 }
 
 /* Everything logged since the last call. */

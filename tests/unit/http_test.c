@@ -1,5 +1,6 @@
 /* The client against a server of a few lines on a Unix socket. */
 #include "bridge/http/http.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -139,8 +140,7 @@ static int setup(void **state) {
   struct fixture *f = calloc(1, sizeof *f);
   assert_non_null(f);
   pthread_mutex_init(&f->lock, NULL);
-  snprintf(f->folder, sizeof f->folder, "/tmp/http-test-XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
+  folder_make(f->folder, sizeof f->folder, "http");
   snprintf(f->path, sizeof f->path, "%s/control.sock", f->folder);
   *state = f;
   return 0;
@@ -148,12 +148,10 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct fixture *f = *state;
-  char command[100];
   stop(f);
   http_close(f->h);
   buffer_release(&f->out);
-  snprintf(command, sizeof command, "rm -rf %.21s", f->folder); /* "/tmp/http-test-" and six letters */
-  int rc = system(command);
+  int rc = folder_remove(f->folder);
   pthread_mutex_destroy(&f->lock);
   free(f);
   return rc;

@@ -1,6 +1,7 @@
 /* What is due, on disk: parts, giving up, failing disks. */
 #include "bridge/base/durable.h"
 #include "bridge/keys/keys_due.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -25,8 +26,7 @@ static int hook(void *ctx, enum durable_op op, const char *name, bool after) {
 static int setup(void **state) {
   struct fixture *f = calloc(1, sizeof *f);
   assert_non_null(f);
-  snprintf(f->folder, sizeof f->folder, "/tmp/keys-due-test-XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
+  folder_make(f->folder, sizeof f->folder, "keys-due");
   f->fd = open(f->folder, O_RDONLY | O_DIRECTORY);
   assert_true(f->fd >= 0);
   f->fail_op = -1;
@@ -37,12 +37,10 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct fixture *f = *state;
-  char command[96];
   durable_set_hook(NULL, NULL);
   due_close(f->d);
   close(f->fd);
-  snprintf(command, sizeof command, "rm -rf %s", f->folder);
-  int rc = system(command);
+  int rc = folder_remove(f->folder);
   free(f);
   return rc;
 }

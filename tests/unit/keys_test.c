@@ -1,5 +1,6 @@
 /* Idempotency keys against a real redis-server, started by each test in a folder of its own. */
 #include "bridge/keys/keys.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -115,8 +116,7 @@ static const char *ask(struct fixture *f, const char *fmt, ...) {
 static int setup(void **state) {
   struct fixture *f = calloc(1, sizeof *f);
   assert_non_null(f);
-  snprintf(f->folder, sizeof f->folder, "/tmp/keys-test-XXXXXX");
-  assert_non_null(mkdtemp(f->folder));
+  folder_make(f->folder, sizeof f->folder, "keys");
   snprintf(f->socket, sizeof f->socket, "%s/redis.sock", f->folder);
   snprintf(f->url, sizeof f->url, "unix:%s", f->socket);
   snprintf(f->log_path, sizeof f->log_path, "%s/log", f->folder);
@@ -132,14 +132,12 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct fixture *f = *state;
-  char command[96];
   keys_close(f->keys);
   stop(f);
   log_close(f->log);
   close(f->fd);
   close(f->log_fd);
-  snprintf(command, sizeof command, "rm -rf %s", f->folder);
-  int rc = system(command);
+  int rc = folder_remove(f->folder);
   free(f);
   return rc;
 }

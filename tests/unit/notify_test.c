@@ -1,4 +1,4 @@
-/* What the service manager is told: worker/ is no library, so the file is taken in here. */
+/* What the service manager is told. */
 #include "tests/support/test.h"
 #include "worker/notify.h"
 

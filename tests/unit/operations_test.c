@@ -3,12 +3,12 @@
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/service.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 #include "worker/control_call.h"
 #include "worker/control_routes.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,8 +69,7 @@ static void open_outbox(enum service_mode mode) {
 static int setup(void **state) {
   (void)state;
   char url[256], sub[256];
-  snprintf(outbox, sizeof outbox, "%s/busbridge-operations-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  if (!mkdtemp(outbox)) return -1;
+  folder_make(outbox, sizeof outbox, "operations");
   snprintf(sub, sizeof sub, "%s/dlq", outbox);
   if (mkdir(sub, 0770) != 0) return -1;
   snprintf(url, sizeof url, "outbox.url=file:%s", outbox);
@@ -79,20 +78,13 @@ static int setup(void **state) {
   return settings_load(&sources, &settings, NULL, NULL) == ST_OK ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st;
-  (void)kind;
-  (void)where;
-  return remove(path);
-}
-
 static int teardown(void **state) {
   (void)state;
   service_close(service, 0);
   service = NULL;
   settings_free(settings);
   buffer_release(&json);
-  return nftw(outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  return folder_remove(outbox);
 }
 
 /* ---- reading the answers ----------------------------------------------------------------------------------------- */

@@ -4,12 +4,12 @@
 #define TESTS_UNIT_PLACE_H
 
 #include "bridge/base/durable.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <unistd.h>
 
 struct place {
@@ -17,20 +17,13 @@ struct place {
   int top, in, to;
 };
 
-static inline int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
-  (void)st, (void)flag, (void)ftw;
-  return remove(path);
-}
-
 static inline int opened(int folder, const char *name) {
   return openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static inline int setup(void **state) {
   static struct place p;
-  const char *tmp = getenv("TMPDIR");
-  snprintf(p.root, sizeof p.root, "%s/durable.XXXXXX", tmp ? tmp : "/tmp");
-  if (!mkdtemp(p.root)) return -1;
+  folder_make(p.root, sizeof p.root, "durable");
   p.top = opened(AT_FDCWD, p.root);
   if (mkdirat(p.top, "in", 0755) < 0 || mkdirat(p.top, "to", 0755) < 0) return -1;
   p.in = opened(p.top, "in");
@@ -45,7 +38,7 @@ static inline int teardown(void **state) {
   close(p->in);
   close(p->to);
   close(p->top);
-  return nftw(p->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  return folder_remove(p->root);
 }
 
 static inline void put(int folder, const char *name, const char *text) {

@@ -16,6 +16,7 @@
 #ifndef TESTS_UNIT_POWER_H
 #define TESTS_UNIT_POWER_H
 
+#include "tests/support/folder.h"
 #include "tests/unit/files.h"
 
 #include <limits.h>
@@ -389,7 +390,7 @@ static bool power_is_folder(const char *path) {
 static void power_place(const struct power_name *n, unsigned bytes) {
   char kept[PATH_MAX];
   if (power_is_folder(n->path)) {
-    if (!n->durable) nftw(n->path, box_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (!n->durable) folder_remove(n->path);
     return;
   }
   if (!n->durable) return;
@@ -413,7 +414,7 @@ static inline bool power_back(unsigned number, unsigned bytes) {
   for (size_t i = 0; i < power.file_count; i++) free(power.files[i].bytes);
   memset(power.files, 0, sizeof power.files);
   power.file_count = 0;
-  nftw(power.vault, box_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  folder_remove(power.vault);
   return more;
 }
 

@@ -3,12 +3,12 @@
  * That records and position hold together is shown on a real broker by tests/chaos.
  *
  * A sample of the codes; BUSBRIDGE_FULL=1: all of them, once and five times in a row. */
+#include "tests/support/folder.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/kafka/cluster.h"
 #include "bridge/service/operations.h"
 
-#include <ftw.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -126,16 +126,10 @@ static int setup(void **state) {
   mock_open(&w->mock);
   mock_topic(&w->mock, "episode.events", 1);
   mock_topic(&w->mock, "busbridge.ledger", 1);
-  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-codes-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  assert_non_null(mkdtemp(w->outbox));
+  folder_make(w->outbox, sizeof w->outbox, "codes");
   open_relay(w);
   *state = w;
   return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st, (void)kind, (void)where;
-  return remove(path);
 }
 
 static int teardown(void **state) {
@@ -144,7 +138,7 @@ static int teardown(void **state) {
   settings_free(w->settings);
   buffer_release(&w->json);
   mock_close(&w->mock);
-  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  int removed = folder_remove(w->outbox);
   test_free(w);
   return removed;
 }

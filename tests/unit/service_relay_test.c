@@ -1,10 +1,10 @@
 /* The operations while a relay runs, against librdkafka's mock cluster: flush, health, figures, replay. */
+#include "tests/support/folder.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 struct world {
@@ -25,17 +25,9 @@ static int setup(void **state) {
   struct world *w = test_calloc(1, sizeof *w);
   mock_open(&w->mock);
   mock_topic(&w->mock, "episode.events", 1);
-  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-relay-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  assert_non_null(mkdtemp(w->outbox));
+  folder_make(w->outbox, sizeof w->outbox, "relay");
   *state = w;
   return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st;
-  (void)kind;
-  (void)where;
-  return remove(path);
 }
 
 static int teardown(void **state) {
@@ -44,7 +36,7 @@ static int teardown(void **state) {
   settings_free(w->settings);
   buffer_release(&w->json);
   mock_close(&w->mock);
-  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  int removed = folder_remove(w->outbox);
   test_free(w);
   return removed;
 }

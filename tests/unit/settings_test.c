@@ -1,4 +1,5 @@
 #include "bridge/settings/settings_private.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <fcntl.h>
@@ -17,8 +18,7 @@ struct run {
 static int setup(void **state) {
   struct run *r = calloc(1, sizeof *r);
   assert_non_null(r);
-  snprintf(r->folder, sizeof r->folder, "/tmp/settings-test-XXXXXX");
-  assert_non_null(mkdtemp(r->folder));
+  folder_make(r->folder, sizeof r->folder, "settings");
   snprintf(r->path, sizeof r->path, "%s/busbridge.conf", r->folder);
   *state = r;
   return 0;
@@ -34,9 +34,7 @@ static void forget(struct run *r) {
 static int teardown(void **state) {
   struct run *r = *state;
   forget(r);
-  char command[128];
-  snprintf(command, sizeof command, "rm -rf %s", r->folder);
-  int rc = system(command);
+  int rc = folder_remove(r->folder);
   free(r);
   return rc;
 }

@@ -1,5 +1,6 @@
 /* What verify finds, against librdkafka's mock cluster and a redis-server: each thing that should agree is made not to.
  * Beside a real worker and broker it stands in tests/integration/verify_test.py. */
+#include "tests/support/folder.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/json/json.h"
@@ -9,7 +10,6 @@
 #include "bridge/service/verify.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -91,8 +91,7 @@ static int setup(void **state) {
   mock_open(&w->mock);
   mock_topic(&w->mock, "plot.events", 1);
   mock_topic(&w->mock, "busbridge.ledger", 1);
-  snprintf(w->outbox, sizeof w->outbox, "%s/busbridge-verify-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-  assert_non_null(mkdtemp(w->outbox));
+  folder_make(w->outbox, sizeof w->outbox, "verify");
   snprintf(w->socket, sizeof w->socket, "%s/.redis.sock", w->outbox);
   snprintf(w->redis_url, sizeof w->redis_url, "unix:%s", w->socket);
   OK(state_open(w->outbox, true, &clock_system, &w->state, &w->err));
@@ -100,11 +99,6 @@ static int setup(void **state) {
   load(w, "off", NULL);
   *state = w;
   return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-  (void)st, (void)kind, (void)where;
-  return remove(path);
 }
 
 static int teardown(void **state) {
@@ -116,7 +110,7 @@ static int teardown(void **state) {
   buffer_release(&w->json);
   json_doc_release(&w->doc);
   mock_close(&w->mock);
-  int removed = nftw(w->outbox, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  int removed = folder_remove(w->outbox);
   test_free(w);
   return removed;
 }
