@@ -189,7 +189,7 @@ enum status fs_aside_sync(void *impl, struct error *err) {
   pthread_mutex_unlock(&s->lock);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && whole)
-    st = durable_replace(state_tmp(s->c.state), state_folder(s->c.state), ASIDE, buffer_span(&text), err);
+    st = state_replace(s->c.state, ASIDE, buffer_span(&text), err);
   else if (st == ST_OK && text.len)
     st = append(s, buffer_span(&text), err);
   pthread_mutex_lock(&s->lock);

@@ -17,7 +17,7 @@ enum status state_note_read(const struct state *s, enum note note, struct buffer
 }
 
 enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err) {
-  enum status st = durable_replace(state_tmp(s), state_folder(s), files[note], text, err);
+  enum status st = state_replace(s, files[note], text, err);
   return st == ST_OK ? st : named(st, s, note, err);
 }
 

@@ -122,7 +122,7 @@ enum status state_renew_id(struct state *s, struct error *err) {
   BUG_ON(s->lock < 0 || s->tmp < 0);
   uuid_make(s->clock, id);
   memcpy(id + 36, "\n", 2);
-  enum status st = durable_replace(s->tmp, s->folder, "id", span_of(id), err);
+  enum status st = state_replace(s, "id", span_of(id), err);
   return st == ST_OK ? read_id(s, err) : st;
 }
 
@@ -353,6 +353,11 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
   }
   pthread_mutex_unlock(&s->keeping);
   return st;
+}
+
+enum status state_replace(struct state *s, const char *name, struct span content, struct error *err) {
+  enum status st = state_keep_tmp(s, NULL, err);
+  return st == ST_OK ? durable_replace(s->tmp, s->folder, name, content, err) : st;
 }
 
 /* No descriptor is needed for it: that they are used up is no sign of another owner. */

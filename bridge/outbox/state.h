@@ -38,6 +38,8 @@ MUST_CHECK enum status state_check(struct state *s, struct error *err);
 /* The part of it that is about tmp. *remade (may be NULL): it was made again since this was last told. Never
  * ST_NOT_FOUND, unless it was not there when the state was opened. */
 MUST_CHECK enum status state_keep_tmp(struct state *s, bool *remade, struct error *err);
+/* durable_replace of .busbridge/name by way of tmp, which is made again where it is gone. Any thread. */
+MUST_CHECK enum status state_replace(struct state *s, const char *name, struct span content, struct error *err);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
 /* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */

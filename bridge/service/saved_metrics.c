@@ -27,8 +27,7 @@ enum status saved_metrics_write(struct service *s, struct error *err) {
   if (st != ST_OK) return st; /* another's: the figures are those of its new owner */
   metrics_save(s->metrics, &text);
   st = buffer_status(&text, err);
-  if (st == ST_OK)
-    st = durable_replace(state_tmp(s->state), state_folder(s->state), METRICS_FILE, buffer_span(&text), err);
+  if (st == ST_OK) st = state_replace(s->state, METRICS_FILE, buffer_span(&text), err);
   buffer_release(&text);
   return st;
 }

@@ -243,6 +243,21 @@ CASE(tmp_is_made_again_when_it_goes_or_is_exchanged) {
   state_close(s);
 }
 
+CASE(what_is_written_does_without_a_tmp_that_somebody_removed) {
+  struct box *b = *state;
+  struct state *s = state_of(b, true);
+  char was[40];
+  snprintf(was, sizeof was, "%s", state_id(s));
+  OK(state_lock(s, 0, &b->err));
+  assert_int_equal(rmdir(path_of(b, ".busbridge/tmp")), 0);
+  OK(state_renew_id(s, &b->err));
+  assert_string_not_equal(state_id(s), was);
+  assert_int_equal(rmdir(path_of(b, ".busbridge/tmp")), 0);
+  OK(state_pause_write(s, &(struct state_pause){.on = true, .by = "somebody"}, &b->err));
+  assert_true(exists(b, ".busbridge/paused"));
+  state_close(s);
+}
+
 CASE(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before) {
   struct box *b = *state;
   put(b, ".busbridge/tmp/1.tmp", "x");
