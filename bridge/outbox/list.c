@@ -36,7 +36,8 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   (void)type;
   if (!name_is_entry(name)) return true;
   if (fstatat(fs_folder(l->look.s, l->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  if (!S_ISREG(st.st_mode) || (st.st_nlink != 1 && l->place != PLACE_DLQ)) return true;
+  if (!S_ISREG(st.st_mode)) return true;
+  if (st.st_nlink != 1 && l->place != PLACE_DLQ && !l->look.all) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (l->place != PLACE_DLQ && fs_foreign_known(l->look.s, &stamp)) return true;
   if (l->place != PLACE_DLQ && fs_aside_out(l->look.s, l->place, name, &stamp)) return true;
@@ -109,25 +110,40 @@ static enum status list_window(struct list *l, unsigned which, struct error *err
   return st;
 }
 
-/* False: enough were visited. */
-static bool visit_window(struct list *l, size_t *visited, store_visit_fn visit, void *ctx, uint64_t *skipped) {
+/* Of one that was passed over, where none may be: it is gone, or nothing that could ever be handed out. */
+static enum status no_entry(struct list *l, enum place place, const char *name, struct error *err) {
+  if (!l->look.all) return ST_OK;
+  switch (l->look.got) {
+  case FS_UNREADABLE: return error_sys(err, l->look.desk.sys, "reading %s%s", place_path(place), name);
+  case FS_FAILED: return error_set(err, ST_NO_MEMORY, "no memory or descriptor to read %s%s", place_path(place), name);
+  case FS_UNSTABLE: return error_set(err, ST_BUSY, "%s%s is being written", place_path(place), name);
+  default: return ST_OK;
+  }
+}
+
+/* ST_END: enough were visited. */
+static enum status visit_window(struct list *l, size_t *visited, store_visit_fn visit, void *ctx, uint64_t *skipped,
+                                struct error *err) {
   struct entry_info info;
   for (size_t i = 0; i < l->names.count; i++) {
     const struct fs_slot *slot = &l->names.at[i];
-    if (l->limit && *visited == l->limit) return false;
+    if (l->limit && *visited == l->limit) return ST_END;
     if (!fs_look_at(&l->look, (enum place)slot->place, fs_slot_name(slot), &info)) {
+      enum status st = no_entry(l, (enum place)slot->place, fs_slot_name(slot), err);
+      if (st != ST_OK) return st;
       ++*skipped;
       continue;
     }
     ++*visited;
-    if (!visit(ctx, &info)) return false;
+    if (!visit(ctx, &info)) return ST_END;
   }
-  return !l->limit || *visited < l->limit;
+  return l->limit && *visited >= l->limit ? ST_END : ST_OK;
 }
 
 enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,
                     void *ctx, uint64_t *total, struct error *err) {
-  struct list l = {.look.s = impl, .cursor.mtime_ns = INT64_MIN, .range = range, .limit = limit};
+  struct list l = {
+      .look = {.s = impl, .all = which & LIST_ALL}, .cursor.mtime_ns = INT64_MIN, .range = range, .limit = limit};
   size_t visited = 0;
   uint64_t skipped = 0;
   enum status st;
@@ -135,12 +151,13 @@ enum status fs_list(void *impl, unsigned which, const struct store_range *range,
   fs_look_around(l.look.s);
   for (; (st = list_window(&l, which, err)) == ST_OK; l.rounds++) {
     if (!l.rounds) *total = l.total;
-    if (!visit_window(&l, &visited, visit, ctx, &skipped) || !l.names.cut) break;
+    st = visit_window(&l, &visited, visit, ctx, &skipped, err);
+    if (st != ST_OK || !l.names.cut) break;
     fs_cursor_set(&l.cursor, &l.names, l.names.count);
     fs_names_clear(&l.names);
   }
   *total = *total > skipped ? *total - skipped : 0;
   fs_names_release(&l.names);
   fs_desk_release(&l.look.desk);
-  return st;
+  return st == ST_END ? ST_OK : st;
 }

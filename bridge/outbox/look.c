@@ -100,8 +100,10 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
 
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
   struct fs_desk *d = &l->desk;
-  enum fs_read got = fs_desk_read(l->s, d, place, name, NULL);
-  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) return false;
+  enum fs_read got =
+      l->all ? fs_desk_reread(l->s, d, fs_folder(l->s, place), name, NULL) : fs_desk_read(l->s, d, place, name, NULL);
+  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
+  l->got = got;
   if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
   if (fs_desk_is_object(d) && place != PLACE_DLQ && !fs_ours(place, d->event.status)) {
     if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);

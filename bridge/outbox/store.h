@@ -236,8 +236,9 @@ struct entry_info {
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);
 /* LIST_LOOK: look at the folder even where a reader knows: it may not have been told the newest yet. LIST_NAMED: for
- * store_find: only by the file's exact stem, which reads no folder. */
-enum { LIST_PENDING = 1, LIST_DEAD = 2, LIST_LOOK = 4, LIST_NAMED = 8 };
+ * store_find: only by the file's exact stem, which reads no folder. LIST_ALL: for whoever has to know each entry that
+ * may be handed out later: those with several links are visited too, and one that cannot be read is an error. */
+enum { LIST_PENDING = 1, LIST_DEAD = 2, LIST_LOOK = 4, LIST_NAMED = 8, LIST_ALL = 16 };
 /* Visit at most limit (0 = all) entries, oldest first by arrival (the file's mtime, which every move keeps); *total:
  * how many there are: counted by name, less those found not to be ours among the files read. Files that do not parse
  * are listed with the stem as id and reason = what is wrong; dead letters that are left unread (hard links, no right to

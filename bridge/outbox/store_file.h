@@ -453,6 +453,8 @@ MUST_CHECK enum status fs_dead_raw(struct fs *s, enum place place, const char *n
 struct fs_look {
   struct fs *s;
   struct fs_desk desk;
+  bool all;         /* files with several links too */
+  enum fs_read got; /* of the last one */
   char stem[NAME_SIZE];
 };
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info);

@@ -157,7 +157,8 @@ static enum status gather(struct renewal *n, struct error *err) {
   for (unsigned i = 0; i < routing_topics(n->s->routing); i++)
     topic_at(n, span_of(routing_topic_name(n->s->routing, i)));
   enum status st = take_manifests(n, err);
-  if (st == ST_OK) st = store_list(n->s->store, LIST_PENDING | LIST_LOOK, 0, take_entry, n, &total, err);
+  if (st == ST_OK) st = store_list(n->s->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, take_entry, n, &total, err);
+  if (st != ST_OK) error_prefix(err, "nothing was changed; each pending entry has to be known");
   if (st == ST_OK) st = store_list(n->s->store, LIST_DEAD, 0, take_dead, n, &total, err);
   for (size_t i = 0; st == ST_OK && i < n->count; i++) {
     struct waiting_entry *e = &n->entries[i];

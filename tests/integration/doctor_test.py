@@ -1,6 +1,7 @@
 """busbridge doctor: what it finds and what it tells to do, beside a worker and without; the two changes it makes."""
 
 import json
+import os
 import shutil
 import struct
 
@@ -331,6 +332,14 @@ class Restored(DoctorTest):
         self.assertEqual(counts, [True, 7, 3, 0])
         self.assertEqual(answer["topics"], [{"topic": self.topic("plot.events"), "tells_from": None, "why": "from its beginning"}])
         self.assertEqual(self.pending(), sorted(f"{id}.json" for id in waits))
+        self.run_worker("--once", expect=0)
+        self.assertEqual(sorted(self.ids()), sorted(name[:-5] for name in self.written))
+
+    def test_what_was_published_is_not_passed_over_because_it_has_a_second_link(self):
+        published, _ = self.restore()
+        os.link(self.outbox / f"{published[0]}.json", self.dir / "second")
+        self.assertEqual(self.new_id()[0], [True, 7, 3, 0])
+        (self.dir / "second").unlink()
         self.run_worker("--once", expect=0)
         self.assertEqual(sorted(self.ids()), sorted(name[:-5] for name in self.written))
 

@@ -203,6 +203,28 @@ CASE(unreadable_files_are_counted_named_once_and_tried_again) {
   box_start(b);
 }
 
+CASE(a_list_of_all_passes_over_nothing_that_may_be_handed_out_later) {
+  struct box *b = *state;
+  struct box_listed l = {0};
+  uint64_t total;
+  bool root = geteuid() == 0;
+  put_pending(b, "a"), put_pending(b, "b");
+  assert_int_equal(link(path_of(b, "a.json"), path_of(b, "second")), 0);
+  assert_int_equal(symlink("a.json", path_of(b, "link.json")), 0);
+  OK(store_list(b->store, LIST_PENDING | LIST_LOOK, 0, box_visit, &l, &total, &b->err));
+  assert_string_equal(l.ids, "b");
+  l = (struct box_listed){0};
+  OK(store_list(b->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, box_visit, &l, &total, &b->err));
+  assert_int_equal(total, 2);
+  assert_int_equal(chmod(path_of(b, "b.json"), 0), 0);
+  assert_int_equal(chmod(b->dir, 0777), 0);
+  if (root) assert_int_equal(seteuid(65534), 0);
+  enum status st = store_list(b->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, box_visit, &l, &total, &b->err);
+  if (root) assert_int_equal(seteuid(0), 0);
+  assert_int_equal(st, ST_DENIED);
+  assert_non_null(strstr(b->err.text, "b.json"));
+}
+
 CASE(without_descriptors_nothing_is_skipped) {
   struct box *b = *state;
   struct rlimit old, low;
