@@ -1,67 +1,22 @@
 """A full disk, or one without inodes: the worker says so, publishes on where it can, and goes on by itself (fault 11)."""
 
-import os
-import shutil
-import subprocess
-
-from row import Skipped
+import small
 from world import harness, time
 
 TRIALS = (2, 50)
 
 
 def run(row):
-    if os.geteuid() != 0:
-        raise Skipped("a small tmpfs can be mounted by root alone")
+    small.private_mounts()
     row.each(trial, at_once=2)
-
-
-class Small:
-    """A tmpfs of its own over the outbox."""
-
-    def __init__(self, folder, options):
-        self.folder = folder
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode:
-            raise Skipped(f"mount: {done.stderr.strip()}")
-
-    def fill_bytes(self):
-        try:
-            with open(self.folder / "filler", "wb", buffering=0) as f:
-                while f.write(b"x" * 4096):
-                    pass
-        except OSError:
-            pass
-
-    def fill_inodes(self):
-        (self.folder / "fillers").mkdir(exist_ok=True)
-        try:
-            for n in range(100000):
-                (self.folder / f"fillers/{n}").touch()
-        except OSError:
-            pass
-
-    def free(self):
-        subprocess.run(["rm", "-rf", str(self.folder / "filler"), str(self.folder / "fillers")], check=True)
-
-    def unmount(self):
-        subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
 
 def trial(t):
     """Full before the worker starts or while it runs; good events and poison, which needs space to be set aside."""
-    world = t.world()
     inodes = t.rng.random() < 0.4
     # The reserve takes 2 MiB of it.
-    disk = Small(world.outbox, "size=8m,nr_inodes=600" if inodes else "size=8m")
-    try:
-        fill = disk.fill_inodes if inodes else disk.fill_bytes
-        trouble(t, world, disk, fill)
-    finally:
-        for program in world.programs:
-            program.kill()
-        shutil.copytree(world.outbox, world.dir / "as-it-was", ignore=shutil.ignore_patterns("*.sock", "filler*"))
-        disk.unmount()
+    world = t.world(disk="size=8m,nr_inodes=600" if inodes else "size=8m")
+    trouble(t, world, world.disk, world.disk.fill_inodes if inodes else world.disk.fill_bytes)
 
 
 def trouble(t, world, disk, fill):

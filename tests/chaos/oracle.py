@@ -9,7 +9,7 @@ topics are read by kcat, read_committed, up to their ends. Invariants, by the na
   I3  no entry is both committed and dead
   I4  per key, the order of commits is the order of writing; ids that were replayed, or whose file times others changed, aside
   I5  nothing unexpected: no strange id, no poison published, no good event dead, no strange file
-  I6  the decoded value equals the payload that was written
+  I6  the decoded value equals the payload that was written; all records of one id are the same; a dead letter has the bytes that were written
   I7  a refused event is dead after max_attempts counted ones, others are never charged
   I9  everything is settled in the end (drained=True: nothing may be pending)
   I10 a batch is committed whole or not at all: see judge_whole()
@@ -26,6 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 import harness  # noqa: E402
 import kafka_wire  # noqa: E402
+import writer  # noqa: E402
 from relay_test import decode, without_null  # noqa: E402
 
 PUBLISHED, CHARGED = ("good", "large"), ("refused", "large")  # kinds of entries, see writer.py
@@ -125,12 +126,15 @@ class Case:
         self.dead = Counter(name_of(*item) for item in self.letters.items())
 
 
-def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), unordered=(), seed=0):
+def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), unordered=(), again=None, older=(), destroyed=(), seed=0):
+    """again: how often others brought an entry of that id back when none was there. older: ids of entries and dead letters of a backup that came
+    back, after which it was found out what had been published. destroyed: ids that others took away."""
     j = Judgement()
     j.figures.update(attempted=len(case.entries), accepted=sum(e["accepted"] for e in case.entries), lost=0, duplicated=0, reordered=0,
                      committed=sum(case.committed.values()), dead=sum(case.dead.values()), pending=sum(case.pending.values()))
-    judge_fates(case, j, ids_once, set(replayed))
+    judge_fates(case, j, ids_once, set(replayed), again or Counter(), set(older), set(destroyed))
     judge_order(case, j, {*replayed, *unordered})
+    judge_content(case, j)
     judge_values(case, j, random.Random(seed))
     judge_attempts(case, j, max_attempts)
     judge_files(case, j)
@@ -139,19 +143,20 @@ def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), uno
     return j
 
 
-def judge_fates(case, j, ids_once, replayed):
+def judge_fates(case, j, ids_once, replayed, again, older, destroyed):
     for id, entries in case.by_id.items():
         accepted = [e for e in entries if e["accepted"] and not e["replaced"]]
         committed, dead, pending = case.committed[id], case.dead[id], case.pending[id]
         kind = entries[0]["kind"]
-        if accepted and not committed + dead + pending:
+        if accepted and id not in destroyed and not committed + dead + pending:
             j.figures["lost"] += 1
             j.fault("I1", f"{id} ({kind}) was accepted and is nowhere")
-        most = 1 if ids_once else len(entries)
+        written = len(entries) + again[id]
+        most = 1 if ids_once else written
         if committed > most and id not in replayed:
             j.figures["duplicated"] += committed - most
-            j.fault("I2", f"{id} ({kind}) is committed {committed} times, {len(entries)} entries had it")
-        if committed and dead and len(entries) == 1 or dead > len(entries):
+            j.fault("I2", f"{id} ({kind}) is committed {committed} times, {written} entries had it")
+        if committed and dead and written == 1 or dead > written + (id in older):
             j.fault("I3", f"{id} is {committed} times committed and {dead} times dead")
         if committed and kind not in PUBLISHED:
             j.fault("I5", f"{id} ({kind}) was published")
@@ -180,6 +185,21 @@ def judge_order(case, j, aside):
             j.figures["reordered"] += 1
             j.fault("I4", f"key {entry['key']}: {id} at {r.topic}/{r.partition}/{r.offset} comes after {last[chain][1]}")
         last[chain] = max(last.get(chain, (-1, "")), (entry["seq"], id))
+
+
+def judge_content(case, j):
+    """Every record and every dead letter, by hashes of their bytes."""
+    first = {}
+    for r in case.records:
+        what = r.key, r.headers.get("ce_type"), hash(r.value)
+        if first.setdefault(record_id(r), what) != what:
+            j.fault("I6", f"{record_id(r)} was published with two contents, {first[record_id(r)]} and {what}")
+    for file, content in case.letters.items():
+        known = {e["content"] for e in case.by_id.get(name_of(file, content), [])}
+        raw = case.outbox / "dlq" / (file[:-5] + ".raw")
+        found = writer.hash_of(raw.read_text()) if raw.exists() else content and writer.content_of(content, "", "")
+        if known and found not in known:
+            j.fault("I6", f"dead letter {file} has not the content that was written")
 
 
 def judge_values(case, j, rng):

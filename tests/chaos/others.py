@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Others' hands on an outbox that a worker drains: what chmod -R, a backup, rsync or an operator do to its files and folders.
 
-    others.py OUTBOX ASIDE SAID --deeds A,B,... [--seed S] [--pause SECONDS]
+    others.py OUTBOX ASIDE SAID --deeds A,B,... [--seed S] [--pause SECONDS] [--whole]
 
-Until its standard input is closed. ASIDE: a folder on the same file system. SAID gets a line of JSON for each name whose place in
-the order the deed may have changed (its file time is new, or it was not to be read for a while), and at the end the counts.
+Until its standard input is closed; a byte there makes it answer with a line and wait for another byte, between two deeds. ASIDE: a folder on
+the same file system. SAID gets a line of JSON for each name whose place in the order the deed may have changed (its file time is new, or it was
+not to be read for a while), with "again" where an entry was brought back although none lay at its name; and at the end the counts.
 
-No deed destroys or brings back an entry: a copy is exchanged with what lies at the name, or not put there at all. So each accepted
-event is still to be published exactly once.
+No deed destroys an entry: a copy is exchanged with what lies at the name, or put there where nothing does. Only `restore` does the latter: each
+accepted event is still to be published exactly once, and once more, at most, for each "again" where nothing remembers its id.
 """
 
 import argparse
@@ -22,32 +23,39 @@ from collections import Counter
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
+import small  # noqa: E402
 from writer import LATEST  # noqa: E402
 
 FOREIGN_USER = 12345
-EXCHANGE = 2
+NOT_OVER, EXCHANGE = 1, 2
+REMEMBERED, RESTORED = 200, 10  # entries of a backup that may come back; so many in one go
+FULL_FOR = 0.7  # seconds at most
+LARGEST_DISK = 1 << 28  # a disk that is not a trial's own is never filled
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def exchange(a, b):
-    """Two names change places, or OSError: neither is touched."""
-    if libc.renameat2(-100, os.fsencode(a), -100, os.fsencode(b), EXCHANGE):
+def exchange(a, b, how=EXCHANGE):
+    """Two names change places (NOT_OVER: a becomes b, which is free), or OSError: neither is touched."""
+    if libc.renameat2(-100, os.fsencode(a), -100, os.fsencode(b), how):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(a))
 
 
 class Others:
-    def __init__(self, outbox, aside, said, seed):
+    def __init__(self, outbox, aside, said, seed, whole):
+        self.whole = whole
         self.outbox, self.aside, self.rng = Path(outbox), Path(aside), random.Random(seed)
         self.said, self.counts, self.serial = open(said, "a"), Counter(), 0
+        self.older, self.filler, self.full_until = {}, self.aside / "filler", None
 
     def fresh(self, what):
         self.serial += 1
         return f"{what}-{os.getpid()}-{self.serial}"
 
-    def tell(self, path):
-        self.said.write(json.dumps({"file": path.name}) + "\n")
+    def tell(self, path, **more):
+        self.said.write(json.dumps({"file": path.name, **more}) + "\n")
         self.said.flush()
 
     def entries(self, dead=True):
@@ -146,6 +154,9 @@ class Others:
 
     def cp_p(self):
         """cp -p of the file to a backup and back: cut to nothing, filled, its time as before. In two steps it is half for a moment."""
+        if self.full_until or self.whole:  # on a full disk it might not be filled again: our doing, not the relay's
+            return
+
         def deed(path):
             fd = os.open(path, os.O_RDWR)
             try:
@@ -192,6 +203,71 @@ class Others:
             time.sleep(self.rng.uniform(0, 0.2))
         folder.mkdir(exist_ok=True)
 
+    # ---- a backup comes back ---------------------------------------------------------------------------------------------------
+
+    def restore(self):
+        """Some entries of a backup made earlier, with their old times; beside a worker or while none runs, as it happens."""
+        if not self.older or self.rng.random() < 0.2:
+            self.each(self.remember, dead=False)
+            return
+        for path in self.rng.sample(list(self.older), min(RESTORED, len(self.older))):
+            by_rename = self.full_until or self.whole or self.rng.random() < 0.5
+            (self.as_rsync if by_rename else self.as_cp)(path, *self.older[path])
+
+    def remember(self, path):
+        text, was = path.read_bytes(), os.stat(path)
+        try:
+            json.loads(text)
+        except ValueError:
+            return  # half of it, as it may be while cp_p has it in hand
+        if path.name not in LATEST:  # the copy of an older one under its name would destroy the newer
+            if len(self.older) == REMEMBERED:
+                self.older.pop(next(iter(self.older)))
+            self.older[path] = text, (was.st_atime_ns, was.st_mtime_ns)
+
+    def as_rsync(self, path, text, times):
+        temporary = path.with_name("." + self.fresh(path.name))
+        try:
+            temporary.write_bytes(text)
+            os.utime(temporary, ns=times)
+            self.tell(path)
+            try:
+                exchange(temporary, path)
+            except FileNotFoundError:
+                self.tell(path, again=True)
+                exchange(temporary, path, NOT_OVER)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def as_cp(self, path, text, times):
+        try:
+            self.tell(path)
+            fd = os.open(path, os.O_WRONLY)
+            os.ftruncate(fd, 0)
+        except FileNotFoundError:
+            self.tell(path, again=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            os.pwrite(fd, text, 0)
+            os.utime(fd, ns=times)
+        finally:
+            os.close(fd)
+
+    # ---- the disk --------------------------------------------------------------------------------------------------------------
+
+    def fill(self):
+        """The next deeds, the producer and the worker find it full, until a later one or a clock frees it."""
+        disk = os.statvfs(self.aside)
+        if self.full_until:
+            self.free()
+        elif disk.f_blocks * disk.f_frsize <= LARGEST_DISK:
+            small.fill(self.filler)
+            self.full_until = time.monotonic() + FULL_FOR
+
+    def free(self):
+        self.filler.unlink(missing_ok=True)
+        self.full_until = None
+
     # ---- looking ---------------------------------------------------------------------------------------------------------------
 
     def backup(self):
@@ -217,6 +293,9 @@ class Others:
         while not ended():
             self.do(self.rng.choice(deeds))
             time.sleep(self.rng.uniform(0, 2 * pause))
+            if self.full_until and time.monotonic() > self.full_until:
+                self.free()
+        self.free()
         self.said.write(json.dumps({"counts": self.counts}) + "\n")
         self.said.close()
 
@@ -225,13 +304,21 @@ METADATA = ("chmod", "chown", "setxattr", "touch_read", "touch", "link")
 SAME_BYTES = ("rsync", "save_again", "overwrite", "cp_p")
 FOLDERS = ("dlq_moved", "sent_emptied", "sent_moved", "pending_removed", "tmp_removed")
 LOOKING = ("backup",)
+BACK = ("restore",)
+DISK = ("fill",)
 
 
 def ended():
     try:
-        return os.read(0, 1) == b""
+        word = os.read(0, 1)
     except BlockingIOError:
         return False
+    if word:
+        print("held", flush=True)
+        os.set_blocking(0, True)
+        word = os.read(0, 1)
+        os.set_blocking(0, False)
+    return word == b""
 
 
 def main():
@@ -242,8 +329,9 @@ def main():
     parser.add_argument("--deeds", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause", type=float, default=0.02)
+    parser.add_argument("--whole", action="store_true", help="no file is cut to nothing and filled again")
     o = parser.parse_args()
-    Others(o.outbox, o.aside, o.said, o.seed).run(o.deeds.split(","), o.pause)
+    Others(o.outbox, o.aside, o.said, o.seed, o.whole).run(o.deeds.split(","), o.pause)
 
 
 if __name__ == "__main__":

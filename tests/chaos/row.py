@@ -71,6 +71,12 @@ class Row:
         """Counted, and said in the row's line."""
         self.notes[what] += 1
 
+    def without(self, part, why):
+        """A part of the row cannot be tried here: said, and no green where everything has to be tried."""
+        print(f"SKIPPED: {self.name}: {part}: {why}", flush=True)
+        if os.environ.get("CI") == "true":
+            self.total.fault("SKIPPED", f"{part}: {why}")
+
     def redis(self, *options):
         server = harness.Redis(*options)
         self.cleanups.append(server.close)

@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 import harness  # noqa: E402
 import kafka_wire  # noqa: E402
 import oracle  # noqa: E402
+from small import Small  # noqa: E402
 from writer import Writer  # noqa: E402
 
 BUILD = Path(os.environ.get("BUSBRIDGE_BUILD") or harness.ROOT / "build/faults")
@@ -70,15 +71,22 @@ def ensure_ledger(bootstrap):
 
 
 class World(harness.Bus):
-    """One outbox, its settings, its programs. tag: ids of its producer begin with it."""
+    """One outbox, its settings, its programs. tag: ids of its producer begin with it. disk: it lies on a small file system of its own, with
+    these options of tmpfs."""
 
     build = BUILD
     serial = itertools.count(1)
 
-    def __init__(self, topics, *, redis="off", options=None, guarantee=None):
+    def __init__(self, topics, *, redis="off", options=None, guarantee=None, disk=None):
         self.topics, self.tag = topics, f"{os.getpid()}.{next(World.serial)}"
         self.open_bus(topics.bootstrap, topics.prefix + ".{namespace}", "chaos", base_folder())
-        self.list = self.dir / "list"
+        self.list, self.home = self.dir / "list", self.dir / "home"
+        self.outbox.rmdir()
+        self.home.mkdir()
+        self.disk = Small(self.home, disk) if disk else None
+        self.outbox = self.home / "outbox"
+        self.outbox.mkdir()
+        self.options["outbox.url"] = f"file:{self.outbox}"
         self.list.touch()
         self.producer, self.replayed = None, set()
         self.options.update({
@@ -125,7 +133,7 @@ class World(harness.Bus):
         return Writer(self.outbox, self.list, self.tag, namespaces=NAMESPACES, **more)
 
     def produce(self, **options):
-        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        words = [word for key, value in options.items() for word in ([f"--{key}"] if value is True else [f"--{key}", str(value)])]
         self.producer = subprocess.Popen([sys.executable, str(HERE / "writer.py"), str(self.outbox), str(self.list), "--tag", self.tag, *words],
                                          stdin=subprocess.PIPE)
         return self.producer
@@ -155,12 +163,12 @@ class World(harness.Bus):
     def case(self):
         return oracle.Case(oracle.read_list(self.list), self.topics.drain(), self.outbox, self.tag)
 
-    def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, seed=0):
-        """killed=False: at_least_once too, nothing may be there twice."""
+    def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, seed=0, **others):
+        """killed=False: at_least_once too, nothing may be there twice. others: what else oracle.judge is to know."""
         stable = oracle.wait_stable(self.topics.bootstrap, self.topics.names)
         case = self.case()
         j = oracle.judge(case, ids_once=self.ids_once if ids_once is None else ids_once, max_attempts=MAX_ATTEMPTS, drained=drained,
-                         replayed=self.replayed, unordered=unordered, seed=seed)
+                         replayed=self.replayed, unordered=unordered, seed=seed, **others)
         oracle.judge_logs(case, j, self.programs)
         if not stable:
             j.fault("I9", f"transactions stay open: {oracle.hanging(self.topics.bootstrap, self.topics.names)}")
@@ -178,6 +186,8 @@ class World(harness.Bus):
 
     def close(self):
         self.end_programs()
+        if self.disk:
+            self.disk.unmount()
         self.remove_bus()
 
     def keep(self, why):
@@ -185,7 +195,7 @@ class World(harness.Bus):
         self.end_programs()
         kept = Path(tempfile.gettempdir()) / f"busbridge-failed-{why}-{self.tag}"
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.dir, kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+        shutil.copytree(self.dir, kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock", "filler*"))
         try:
             rows = [f"{r.topic} {r.partition} {r.offset} {r.timestamp} {(r.key or b'').decode()} {oracle.record_id(r)}" for r in self.topics.drain()]
             (kept / "records").write_text("\n".join(rows) + "\n")
@@ -203,4 +213,4 @@ def stopped_by_signal(pid):
 
 
 __all__ = ["World", "Topics", "harness", "kafka_wire", "oracle", "random", "signal", "time", "FULL", "NAMESPACES", "MAX_ATTEMPTS",
-           "exactly_once", "stopped_by_signal"]
+           "BUILD", "exactly_once", "stopped_by_signal"]

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """A producer that keeps a list: what it attempted, and what was accepted (renamed into its place, the folder synced).
 
-    writer.py OUTBOX LIST [--tag T] [--rate N] [--count N] [--first N] [--keys N] [--seed S] [--poison P] [--twins P] [--latest P] [--namespaces A,B]
+    writer.py OUTBOX LIST [--tag T] [--rate N] [--count N] [--first N] [--keys N] [--seed S] [--poison P] [--twins P] [--latest P] [--even] [--namespaces A,B]
 
 As a module: Writer. The list is a file of JSON lines, written before and after each entry, and never lost by killing workers. Of an
 entry under a name that is used again and again it says, when the next one is renamed over it, whether that is what destroyed it.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -20,15 +21,16 @@ from pathlib import Path
 GOOD, LARGE, REFUSED, MISMATCH, GARBAGE, CRASHER = "good", "large", "refused", "mismatch", "garbage", "crasher"
 KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
 REFUSED_SIZE = 60000  # the topics take records of 50000 bytes
+EVEN_SIZE = 2048
 LATEST = {f"latest-{n}.json": f"latest{n}" for n in range(3)}  # with the key of each: a newer one has the place of the one it replaces
 
 
 class Writer:
     """Entries of some keys, written one by one. Nothing of it is thread-safe but stopping it."""
 
-    def __init__(self, outbox, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode")):
+    def __init__(self, outbox, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode"), even=False):
         self.outbox, self.tag, self.keys = Path(outbox), tag, keys
-        self.rng, self.namespaces = random.Random(seed), namespaces
+        self.rng, self.namespaces, self.even = random.Random(seed), namespaces, even
         self.list = open(list_path, "a")
         self.count, self.last_stamp = 0, 0
         self.folder = os.open(self.outbox, os.O_RDONLY)
@@ -67,7 +69,9 @@ class Writer:
         if kind == GARBAGE:
             text = text[:self.rng.randrange(2, len(text) - 2)]
         line = {"id": entry["id"], "key": key, "seq": self.count, "kind": kind, "file": file or entry["storage_key"] + ".json",
-                "payload": entry["payload"] if kind in (GOOD, LARGE) else None}
+                "payload": entry["payload"] if kind in (GOOD, LARGE) else None, "content": content_of(entry, text, kind)}
+        if self.even and file:
+            text = text.ljust(EVEN_SIZE)
         return self.place(line, text)
 
     def place(self, line, text):
@@ -76,6 +80,8 @@ class Writer:
             with open(temporary, "w") as f:
                 f.write(text)
                 f.flush()
+                if self.even and line["file"] in LATEST:  # as a program that sets its files' times to whole minutes
+                    os.utime(f.fileno(), (time.time() // 60 * 60,) * 2)
                 os.fsync(f.fileno())
             self.say(do="attempt", **line)
             self.rename(temporary, line)
@@ -111,6 +117,15 @@ class Writer:
         self.list.close()
 
 
+def content_of(entry, text, kind):
+    """A hash by which its bytes are known again: of name and payload, or of the text where that is none of JSON."""
+    return hash_of(text) if kind == GARBAGE else hash_of(json.dumps([entry["name"], entry["payload"]], sort_keys=True))
+
+
+def hash_of(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
 def path_of(fd):
     """Where the open file lies now, or lay when its last name went."""
     return os.readlink(f"/proc/self/fd/{fd}")
@@ -129,6 +144,7 @@ def parse(arguments):
     parser.add_argument("--poison", type=float, default=0, help="share of entries that can never be published")
     parser.add_argument("--twins", type=float, default=0, help="share of entries that carry an id once more")
     parser.add_argument("--latest", type=float, default=0, help="share of entries that are renamed over the one before under the same name")
+    parser.add_argument("--even", action="store_true", help="those have one size and a time of whole minutes")
     parser.add_argument("--namespaces", default="plot,episode")
     return parser.parse_args(arguments)
 
@@ -136,7 +152,7 @@ def parse(arguments):
 def main(arguments):
     """Until the count is reached or its standard input is closed."""
     o = parse(arguments)
-    writer = Writer(o.outbox, o.list, o.tag, keys=o.keys, seed=o.seed, namespaces=o.namespaces.split(","))
+    writer = Writer(o.outbox, o.list, o.tag, keys=o.keys, seed=o.seed, namespaces=o.namespaces.split(","), even=o.even)
     os.set_blocking(0, False)
     writer.count = o.first
     began, last = time.monotonic(), None
