@@ -20,9 +20,10 @@ static enum settled compare(const struct fs_desk *d, const struct entry_ref *ref
   return ref->content && content != ref->content ? SETTLED_REUSED : SETTLED_GONE;
 }
 
+/* Whoever writes leaves a ctime of now; one that is ahead of the clock is of before it was set back. */
 static bool may_be_written(const struct fs *s, const struct fs_desk *d) {
-  int64_t latest = d->stamp.mtime_ns > d->stamp.ctime_ns ? d->stamp.mtime_ns : d->stamp.ctime_ns;
-  return clock_wall_us(s->c.clock) - latest / 1000 < s->c.settle_ms * 1000;
+  int64_t age_us = clock_wall_us(s->c.clock) - d->stamp.ctime_ns / 1000, settle_us = s->c.settle_ms * 1000;
+  return age_us < settle_us && age_us > -settle_us;
 }
 
 /* ST_AGAIN: it is no whole text, and may become one. */

@@ -157,3 +157,21 @@ CASE(a_growing_file_that_is_listed_too_comes_once) {
   box_done(b, &e.ref, SETTLED_GONE);
   assert_string_equal(box_take_all(b), "b d");
 }
+
+CASE(what_is_no_text_is_not_being_written_because_the_clock_was_set_back) {
+  struct box *b = *state;
+  struct failure why = {.reason = REASON_NOT_JSON, .attempts = 1};
+  enum settled how = SETTLED_VANISHED;
+  use_clock(b);
+  put(b, "a.json", "{");
+  box_take_all(b);
+  clock_pass(&clock_now, 1100);
+  box_take_all(b);
+  assert_int_equal(b->count, 1);
+  usleep(15000); /* another ctime */
+  assert_int_equal(chmod(path_of(b, "a.json"), 0600), 0);
+  clock_now.wall_us -= INT64_C(86400) * 1000000;
+  enum status st = store_dead(b->store, &b->refs[0], &why, &how, &b->err);
+  if (st != ST_OK) fail_msg("%s", b->err.text);
+  assert_int_equal(how, SETTLED_CHANGED); /* without an id it cannot be known again: it is read anew */
+}
