@@ -1,13 +1,16 @@
 #include "bridge/base/durable.h"
 
+#include "bridge/base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define END_THREADS 31 /* beside the caller's */
+#define END_THREADS 15 /* beside the caller's */
 #define END_FILES 4    /* for each, at least */
+#define END_WAIT_NS 20000
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
@@ -133,20 +136,40 @@ struct ending {
   atomic_size_t next;
 };
 
+static bool end_next(struct ending *e) {
+  size_t i = atomic_fetch_add(&e->next, 1);
+  if (i >= e->count) return false;
+  struct durable_file *f = &e->list[i];
+  f->status = durable_write_end(e->folder, f->name, f->fd, &f->error);
+  return true;
+}
+
 static void *end_some(void *ctx) {
-  struct ending *e = ctx;
-  for (size_t i; (i = atomic_fetch_add(&e->next, 1)) < e->count;) {
-    struct durable_file *f = &e->list[i];
-    f->status = durable_write_end(e->folder, f->name, f->fd, &f->error);
-  }
+  while (end_next(ctx)) continue;
   return NULL;
+}
+
+/* The first one tells whether there is anything to wait for: on a file system in memory threads would only cost some.
+ */
+static bool waits(struct ending *e) {
+  int64_t began = clock_mono_ns(&clock_system);
+  return end_next(e) && clock_mono_ns(&clock_system) - began >= END_WAIT_NS;
+}
+
+/* The disk has all of them on the way before the first is waited for: what a journal keeps of them is then written
+ * once, and not once for each round of the threads. No more than a hint; whether it went well each one's fsync tells.
+ */
+static void begin_all(const struct durable_file *list, size_t count) {
+  for (size_t i = 0; count > 1 && i < count; i++)
+    if (list[i].fd >= 0) sync_file_range(list[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 /* Fewer threads than wanted only take longer. Under a test's hook there is one: its points are numbered. */
 void durable_write_end_all(int folder, struct durable_file *list, size_t count) {
   struct ending e = {.folder = folder, .list = list, .count = count};
   pthread_t threads[END_THREADS];
-  size_t wanted = hook_fn ? 0 : count / END_FILES, started = 0;
+  begin_all(list, count);
+  size_t wanted = hook_fn || !waits(&e) ? 0 : count / END_FILES, started = 0;
   if (wanted > END_THREADS) wanted = END_THREADS;
   while (started < wanted && pthread_create(&threads[started], NULL, end_some, &e) == 0) started++;
   end_some(&e);

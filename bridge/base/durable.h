@@ -26,7 +26,7 @@ MUST_CHECK enum status durable_write_begin(int folder, const char *name, struct 
                                            const struct timespec *mtime, int *fd, struct error *err);
 MUST_CHECK enum status durable_write_end(int folder, const char *name, int fd, struct error *err);
 /* end of many at once, from several threads: a disk flushes for all who wait together, so that this costs a tenth of
- * one after the other. Each has a status of its own. */
+ * one after the other; where there is nothing to wait for, no thread is started. Each has a status of its own. */
 struct durable_file {
   const char *name;
   int fd;

@@ -266,12 +266,16 @@ static void carry_out(struct fs *s, const struct fs_row *row) {
                                       [SETTLED_VANISHED] = "Somebody else took it away",
                                       [SETTLED_CHANGED] = "Another event lies in its place",
                                       [SETTLED_REUSED] = "Another event with its id lay there, and is taken out"};
+  struct failed dead = {.ref = &row->ref, .why = row->failure, .dead = true};
   enum settled how = SETTLED_GONE;
   const char *name = row->ref.name.ptr;
   if (!fs_hand_reserve(s, row->ref.place, name)) return; /* something of that name is on its way */
-  enum status st = row->what == ASIDE_DONE ? fs_done_id(s, &row->ref, row->ref.id, &how, NULL)
-                                           : fs_dead(s, &row->ref, &row->failure, &how, NULL);
-  if (st != ST_OK) {
+  if (row->what == ASIDE_DONE)
+    dead.status = fs_done_id(s, &row->ref, row->ref.id, &how, NULL);
+  else
+    fs_fail_all(s, &dead, 1);
+  if (row->what != ASIDE_DONE) how = dead.how;
+  if (dead.status != ST_OK) {
     fs_hand_end(s, row->ref.place, name, FS_END_NOTHING);
     return;
   }

@@ -168,29 +168,64 @@ static enum status is_dead(struct fs *s, const char *tmp, const char *name, stru
   return st;
 }
 
-/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is no dead letter. */
-static enum status move_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
-  const struct left left = {.kind = LEFT_BACK, .place = place, .name = name};
-  char tmp[NAME_SIZE];
+/* What was put there with that stamp cannot have been changed since: even within one tick of the clock its time would
+ * be another. */
+static bool surely(const struct fs *s, const struct fs_letter *l, const struct stamp *now) {
+  int64_t age_us = clock_wall_us(s->c.clock) - l->is.mtime_ns / 1000;
+  return l->is.inode && left_same(&l->is, now) && age_us >= YOUNG_US;
+}
+
+/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is no dead letter. dlq is the
+ * folder that lay there a moment ago. */
+static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
+  const struct left left = {.kind = LEFT_BACK, .place = l->place, .name = l->name};
   struct stamp now;
-  enum status st = fs_pull(s, &left, tmp, &now, err);
+  int tmp;
+  enum status st = fs_pull(s, &left, l->tmp, &now, &l->error);
   if (st != ST_OK) return st;
-  st = is_dead(s, tmp, name, err);
-  if (st == ST_OK) st = fs_carry(s, state_tmp(s->c.state), tmp, PLACE_DLQ, to_name, err);
+  tmp = state_tmp(s->c.state);
+  if (!surely(s, l, &now)) st = is_dead(s, l->tmp, l->name, &l->error);
+  if (st == ST_OK) {
+    st = fs_to_free_name(tmp, l->tmp, dlq, l->to_name, l->target, &l->error);
+    l->there = st == ST_OK;
+    if (!l->there) st = fs_carry(s, tmp, l->tmp, PLACE_DLQ, l->to_name, &l->error);
+  }
   if (st == ST_OK) return ST_OK;
-  enum status back = fs_put_back(s, place, name, tmp, NULL);
+  enum status back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
 }
 
+/* It went along with a folder that was moved away. */
+static enum status follow(struct fs *s, struct fs_letter *l, int dlq) {
+  enum status st = fs_carry(s, dlq, l->target, PLACE_DLQ, l->to_name, &l->error);
+  if (st == ST_OK) return ST_OK;
+  enum status back = durable_move(dlq, l->target, state_tmp(s->c.state), l->tmp, NULL);
+  if (back == ST_OK) back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
+  (void)back; /* else it lies there, as it would have a moment earlier */
+  return st;
+}
+
+void fs_move_letters(struct fs *s, struct fs_letter *list, size_t count) {
+  struct error err = {0};
+  int dlq;
+  if (!count) return;
+  enum status st = fs_hold(s, PLACE_DLQ, &dlq, &err);
+  for (struct fs_letter *l = list; l < list + count; l++) {
+    l->error = err;
+    l->status = st == ST_OK ? move_letter(s, l, dlq) : st;
+  }
+  bool right = st != ST_OK || fs_in_place(s, PLACE_DLQ, dlq);
+  for (struct fs_letter *l = list; l < list + count; l++) {
+    if (!right && l->there) l->status = follow(s, l, dlq);
+    if (l->status == ST_OK) fs_dead_figure(s, 1);
+  }
+  if (dlq >= 0) close(dlq);
+}
+
 enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
-  struct error local = {0};
-  if (!err) err = &local;
-  enum status st = move_dead(s, place, name, to_name, err);
-  if (st == ST_OK) st = fs_sync_places(s, PLACE_DLQ, place, err);
-  if (st != ST_OK) return st;
-  pthread_mutex_lock(&s->lock);
-  s->figures.dead++;
-  pthread_mutex_unlock(&s->lock);
-  return ST_OK;
+  struct fs_letter one = {.place = place, .name = name, .to_name = to_name};
+  fs_move_letters(s, &one, 1);
+  if (err && one.status != ST_OK) *err = one.error;
+  return one.status == ST_OK ? fs_sync_places(s, PLACE_DLQ, place, err) : one.status;
 }

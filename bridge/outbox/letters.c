@@ -63,9 +63,7 @@ bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZ
 }
 
 void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
-  pthread_mutex_lock(&s->lock);
-  if (s->figures.dead) s->figures.dead--;
-  pthread_mutex_unlock(&s->lock);
+  fs_dead_figure(s, -1);
   if (s->c.dead_left) s->c.dead_left(s->c.dead_ctx, event, reason);
 }
 

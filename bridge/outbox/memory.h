@@ -86,8 +86,7 @@ void memory_tell(struct memory_world *w);                                    /* 
 enum status memory_done(void *, const struct entry_ref *, enum settled *, struct error *);
 enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
 enum status memory_sync(void *, struct error *);
-enum status memory_retry(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
-enum status memory_dead(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
+void memory_fail_all(void *, struct failed *, size_t);
 void memory_linger(void *, const struct entry_ref *);
 void memory_release(void *, const struct entry_ref *);
 enum status memory_aside(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,

@@ -109,14 +109,9 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
   return st;
 }
 
-enum status memory_retry(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                         struct error *err) {
-  return fail(impl, ref, why, false, how, err);
-}
-
-enum status memory_dead(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                        struct error *err) {
-  return fail(impl, ref, why, true, how, err);
+void memory_fail_all(void *impl, struct failed *list, size_t count) {
+  for (struct failed *f = list; f < list + count; f++)
+    f->status = fail(impl, f->ref, &f->why, f->dead, &f->how, &f->error);
 }
 
 void memory_linger(void *impl, const struct entry_ref *ref) {

@@ -35,8 +35,6 @@ enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct erro
 
 enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE], int *fd,
                          struct error *err) {
-  enum status kept = fs_keep_tmp(s, err);
-  if (kept != ST_OK) return kept;
   struct timespec at = {0};
   if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
   if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
@@ -53,7 +51,8 @@ enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err
 enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
                          struct error *err) {
   int fd;
-  enum status st = fs_tmp_begin(s, content, mtime_ns, name, &fd, err);
+  enum status st = fs_keep_tmp(s, err);
+  if (st == ST_OK) st = fs_tmp_begin(s, content, mtime_ns, name, &fd, err);
   return st == ST_OK ? fs_tmp_end(s, name, fd, err) : st;
 }
 
@@ -160,7 +159,7 @@ static enum status name_left(struct fs *s, const struct entry_ref *ref, const ch
 
 /* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is
  * whole. */
-enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp, bool own,
+enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp, struct stamp *own,
                        enum settled *how, struct error *err) {
   struct stat st;
   char left[NAME_SIZE];
@@ -172,15 +171,16 @@ enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *na
   if (!own) return done;
   bool put =
       done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-  struct stamp now = fs_stamp_of(&st);
-  fs_own_end(s, ref->place, name, put ? &now : NULL);
+  *own = put ? fs_stamp_of(&st) : (struct stamp){0};
+  fs_own_end(s, ref->place, name, put ? own : NULL);
   return done;
 }
 
 enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name, struct span content, int64_t mtime_ns,
-                    bool own, enum settled *how, struct error *err) {
+                    enum settled *how, struct error *err) {
+  struct stamp own;
   char tmp[NAME_SIZE];
   *how = SETTLED_CHANGED;
   enum status done = fs_tmp_write(s, content, &mtime_ns, tmp, err);
-  return done == ST_OK ? fs_swap_in(s, ref, name, tmp, own, how, err) : done;
+  return done == ST_OK ? fs_swap_in(s, ref, name, tmp, &own, how, err) : done;
 }

@@ -150,7 +150,7 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   if (!stamp_at(s, PLACE_FLAT, m->target, &stamp)) return gone(m->name, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
     const struct entry_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
-    st = fs_swap_in(s, &ref, m->target, m->tmp, false, &how, err);
+    st = fs_swap_in(s, &ref, m->target, m->tmp, NULL, &how, err);
     m->written = false; /* it is not in tmp any more */
   }
   if (st != ST_OK || how == SETTLED_CHANGED) return undo(m, &stamp, st, err);
@@ -204,6 +204,10 @@ static enum status drop_descriptors(struct moving *list, size_t count, struct er
 /* ---- all of them ---- */
 
 static void prepare_all(struct moving *list, size_t count, struct fs_look *l) {
+  struct error err = {0};
+  if (fs_keep_tmp(l->s, &err) != ST_OK)
+    for (struct moving *m = list; m < list + count; m++)
+      if (going(m)) m->letter->status = error_set(&m->letter->error, err.status, "%s", err.text);
   for (struct moving *m = list; m < list + count; m++)
     if (going(m)) m->letter->status = prepare(m, l, &m->letter->error);
   for (struct moving *m = list; m < list + count; m++) {
@@ -326,7 +330,7 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
   const struct entry_ref ref = {.stamp = d.stamp, .place = place};
-  if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, true, &how, err);
+  if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, &how, err);
   if (st == ST_OK && how != SETTLED_GONE) st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (st == ST_OK) st = fs_sync_places(s, place, place, err);
   buffer_release(&text);

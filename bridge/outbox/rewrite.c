@@ -105,6 +105,11 @@ static enum status dead_form(const struct fs_desk *d, const char *name, const st
   return st;
 }
 
+enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct failed *f, struct buffer *out,
+                           struct error *err) {
+  return f->dead ? dead_form(d, name, &f->why, out, err) : retry_form(d, &f->why, out, err);
+}
+
 enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err) {
   static const char *const cleared[] = {"reason", "error_code", "topic", "first_failed_at"};
   struct changes c = {0};
@@ -117,90 +122,4 @@ enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct 
   enum status st = changes_apply(&c, &d->doc, out, err);
   buffer_release(&c.text);
   return st;
-}
-
-/* ---- the verdicts ---- */
-
-/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, but for its mtime, which
- * is its place in the order. ST_AGAIN: it does not, *how says why. */
-static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                             struct entry_ref *now, enum settled *how, struct error *err) {
-  int folder = fs_folder(s, ref->place);
-  enum fs_read got = fs_desk_reread(s, d, folder, name, err);
-  *now = *ref;
-  *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
-  if (got == FS_FAILED) return err->status;
-  if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(ref->place), name);
-  if (got == FS_GONE || got == FS_ODD) return ST_AGAIN;
-  bool sure = fs_stamp_same(&d->stamp, &ref->stamp) && (!ref->young || !ref->id.len);
-  if (sure) return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
-  enum status st = fs_same(s, d, folder, place_path(ref->place), name, ref, how, err);
-  if (st != ST_OK) return st;
-  if (*how != SETTLED_GONE || !fs_ours(ref->place, d->event.status)) {
-    if (*how != SETTLED_VANISHED) *how = SETTLED_CHANGED;
-    return ST_AGAIN;
-  }
-  now->stamp = d->stamp;
-  return ST_OK;
-}
-
-static enum status retry(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                         const struct failure *why, enum settled *how, struct error *err) {
-  struct buffer text = {0};
-  struct entry_ref now;
-  enum status st = read_same(s, d, ref, name, &now, how, err);
-  if (st == ST_OK && !fs_desk_is_object(d)) st = error_set(err, ST_INVALID, "%s is no JSON object", name);
-  if (st == ST_OK) st = retry_form(d, why, &text, err);
-  if (st == ST_OK) st = fs_swap(s, &now, name, buffer_span(&text), ref->stamp.mtime_ns, true, how, err);
-  if (st == ST_OK && *how == SETTLED_GONE) st = fs_sync_places(s, ref->place, ref->place, err);
-  buffer_release(&text);
-  return st == ST_AGAIN ? ST_OK : st;
-}
-
-static enum status dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                        const struct failure *why, enum settled *how, struct error *err) {
-  struct buffer text = {0};
-  struct entry_ref now;
-  if (why->reason == REASON_CRASHES_WORKER) /* not to be parsed again */
-    return fs_dead_raw(s, ref->place, name, &ref->stamp, why, how, err);
-  enum status st = read_same(s, d, ref, name, &now, how, err);
-  if (st == ST_OK && !fs_desk_is_object(d)) return fs_dead_raw(s, ref->place, name, &ref->stamp, why, how, err);
-  if (st == ST_OK) st = dead_form(d, name, why, &text, err);
-  if (st == ST_OK) st = fs_swap(s, &now, name, buffer_span(&text), ref->stamp.mtime_ns, true, how, err);
-  /* a crash here leaves the dead form in the outbox: whoever reads it next finishes the move */
-  if (st == ST_OK && *how == SETTLED_GONE) st = fs_finish_dead(s, ref->place, name, name, err);
-  if (st == ST_NOT_FOUND) {
-    *how = SETTLED_VANISHED;
-    st = ST_OK;
-  }
-  buffer_release(&text);
-  return st == ST_AGAIN ? ST_OK : st;
-}
-
-typedef enum status (*verdict_fn)(struct fs *, struct fs_desk *, const struct entry_ref *, const char *,
-                                  const struct failure *, enum settled *, struct error *);
-
-static enum status settle(struct fs *s, verdict_fn verdict, enum fs_end gone, const struct entry_ref *ref,
-                          const struct failure *why, enum settled *how, struct error *err) {
-  struct fs_desk desk = {0};
-  struct error local = {0};
-  char name[NAME_SIZE];
-  if (!err) err = &local;
-  *how = SETTLED_CHANGED;
-  if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(ref->name));
-  enum status st = verdict(s, &desk, ref, name, why, how, err);
-  enum fs_end end = *how == SETTLED_GONE ? gone : *how == SETTLED_VANISHED ? FS_END_GONE : FS_END_AGAIN;
-  if (st == ST_OK) fs_hand_end(s, ref->place, name, end); /* else it stays in hand: the caller tries again */
-  fs_desk_release(&desk);
-  return st;
-}
-
-enum status fs_retry(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                     struct error *err) {
-  return settle(impl, retry, FS_END_STAYS, ref, why, how, err);
-}
-
-enum status fs_dead(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                    struct error *err) {
-  return settle(impl, dead, FS_END_GONE, ref, why, how, err);
 }

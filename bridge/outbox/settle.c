@@ -11,12 +11,6 @@ static enum status bad_name(const struct entry_ref *ref, struct error *err) {
   return error_set(err, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(ref->name));
 }
 
-static void dead_figure(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
-  if (s->figures.dead) s->figures.dead--;
-  pthread_mutex_unlock(&s->lock);
-}
-
 static enum status look_at(struct fs *s, const struct entry_ref *ref, const char *name, struct stamp *now,
                            enum settled *how, struct error *err) {
   struct stat st;
@@ -91,7 +85,7 @@ static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_
     if (seen == SETTLED_REUSED && *how == SETTLED_GONE) *how = SETTLED_REUSED;
   }
   bool gone = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
-  if (gone && ref->place == PLACE_DLQ) dead_figure(s);
+  if (gone && ref->place == PLACE_DLQ) fs_dead_figure(s, -1);
   return st;
 }
 

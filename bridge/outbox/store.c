@@ -136,14 +136,28 @@ enum status store_sync(struct store *s, struct error *err) {
   return s->ops->sync(s->impl, err);
 }
 
+void store_fail_all(struct store *s, struct failed *list, size_t count) {
+  BUG_ON(count > STORE_FAILED);
+  s->ops->fail_all(s->impl, list, count);
+}
+
+static enum status fail_one(struct store *s, const struct entry_ref *ref, const struct failure *why, bool dead,
+                            enum settled *how, struct error *err) {
+  struct failed one = {.ref = ref, .why = *why, .dead = dead};
+  store_fail_all(s, &one, 1);
+  *how = one.how;
+  if (err && one.status != ST_OK) *err = one.error;
+  return one.status;
+}
+
 enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
                         struct error *err) {
-  return s->ops->retry(s->impl, ref, why, how, err);
+  return fail_one(s, ref, why, false, how, err);
 }
 
 enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
                        struct error *err) {
-  return s->ops->dead(s->impl, ref, why, how, err);
+  return fail_one(s, ref, why, true, how, err);
 }
 
 void store_linger(struct store *s, const struct entry_ref *ref) {

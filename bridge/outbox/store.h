@@ -12,10 +12,11 @@
  * needs what it gave back in order again asks for store_rescan_settled: what is in hand when a name's turn comes is
  * passed over by that scan.
  *
- * Threads: store_next, store_follow and store_wait on one thread (the reader); store_done/retry/dead/sync/release on
- * any one other thread at the same time (the finisher; release also by the publisher); store_wake, store_rescan,
- * store_rescan_settled, store_counts, store_amounts on any thread. store_list, store_find, store_replay, store_emit,
- * store_survey, store_lies need no reader and work on a store opened with inspect=true too.
+ * Threads: store_next, store_follow and store_wait on one thread (the reader);
+ * store_done/retry/dead/fail_all/sync/release on any one other thread at the same time (the finisher; release also by
+ * the publisher); store_wake, store_rescan, store_rescan_settled, store_counts, store_amounts on any thread.
+ * store_list, store_find, store_replay, store_emit, store_survey, store_lies need no reader and work on a store opened
+ * with inspect=true too.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
@@ -150,6 +151,18 @@ MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref,
  */
 MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
                                   enum settled *how, struct error *err);
+struct failed { /* one entry of many */
+  const struct entry_ref *ref;
+  struct failure why;
+  bool dead;          /* store_dead, else store_retry */
+  enum settled how;   /* what they say of it, each for itself */
+  enum status status; /* likewise; what is not ST_OK stays in hand */
+  struct error error; /* where that is not ST_OK */
+};
+#define STORE_FAILED 200 /* at most so many at once: each is an open file */
+/* store_retry and store_dead of many: they wait for the disk together, so that two hundred cost little more than ten. A
+ * crash at any place leaves each as if it had been alone. ST_BUSY: also where the outbox is not ours any more. */
+void store_fail_all(struct store *s, struct failed *list, size_t count);
 /* It stays in hand for longer, and whoever holds it keeps what must not overtake it from passing: the scan of
  * store_rescan_settled does not wait for it. Any thread. */
 void store_linger(struct store *s, const struct entry_ref *ref);
@@ -347,8 +360,7 @@ struct store_ops {
   enum status (*done)(void *, const struct entry_ref *, enum settled *, struct error *);
   enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
   enum status (*sync)(void *, struct error *);
-  enum status (*retry)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
-  enum status (*dead)(void *, const struct entry_ref *, const struct failure *, enum settled *, struct error *);
+  void (*fail_all)(void *, struct failed *, size_t);
   void (*linger)(void *, const struct entry_ref *);
   void (*release)(void *, const struct entry_ref *);
   enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,

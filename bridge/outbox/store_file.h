@@ -349,14 +349,11 @@ void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes 
 bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
 void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
 
-/* settle.c, rewrite.c, raw.c, replay.c, letters.c, emit.c, look.c, list.c, find.c: the rest of the ops */
+/* settle.c, failed.c, replay.c, letters.c, emit.c, look.c, list.c, find.c: the rest of the ops */
 enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err);
 enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err);
 enum status fs_sync(void *impl, struct error *err);
-enum status fs_retry(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                     struct error *err);
-enum status fs_dead(void *impl, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                    struct error *err);
+void fs_fail_all(void *impl, struct failed *list, size_t count);
 void fs_linger(void *impl, const struct entry_ref *ref);
 void fs_release(void *impl, const struct entry_ref *ref);
 enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
@@ -384,13 +381,14 @@ bool fs_name(struct span name, char out[NAME_SIZE]); /* false: no plain file nam
 /* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */
 bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how);
 /* Put content in the place of the entry with ref's stamp, with that mtime; the folder is not synced. *how GONE: it is
- * there. What comes out with another stamp but is the ref's event (by its id and content) is as good. own: the reader
+ * there. What comes out with another stamp but is the ref's event (by its id and content) is as good. The reader
  * need not look at it. */
 MUST_CHECK enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name, struct span content,
-                               int64_t mtime_ns, bool own, enum settled *how, struct error *err);
-/* The same with content that lies in tmp already, durable. It is gone from there afterwards. */
+                               int64_t mtime_ns, enum settled *how, struct error *err);
+/* The same with content that lies in tmp already, durable. It is gone from there afterwards. own: not NULL where the
+ * reader need not look at it; what stamp it has now, of inode 0: nobody knows. */
 MUST_CHECK enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
-                                  bool own, enum settled *how, struct error *err);
+                                  struct stamp *own, enum settled *how, struct error *err);
 /* Move without replacing, to a free name (name_try), into what lies at the name of `to`. ST_NOT_FOUND: name is gone. */
 MUST_CHECK enum status fs_carry(struct fs *s, int folder, const char *name, enum place to, const char *to_name,
                                 struct error *err);
@@ -413,13 +411,25 @@ MUST_CHECK enum status fs_return_across(struct fs *s, const char *file, const st
 /* A temporary file in tmp with that content, durable. */
 MUST_CHECK enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
                                     struct error *err);
-/* In two steps, as durable_write_begin and _end. */
+/* In two steps, as durable_write_begin and _end; fs_keep_tmp comes before it. */
 MUST_CHECK enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
                                     int *fd, struct error *err);
 MUST_CHECK enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err);
 void fs_tmp_drop(struct fs *s, const char *name);
 MUST_CHECK enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err);
-/* An entry on the wrong side goes on its way to dlq/ (to_name there). ST_NOT_FOUND: gone, or not in a dead form. */
+/* Entries in their dead form, on their way into dlq/, each with a status of its own; no folder is synced. ST_NOT_FOUND:
+ * gone, or not in a dead form. */
+struct fs_letter {
+  enum place place;
+  const char *name, *to_name; /* to_name: in dlq/, or the next free one */
+  struct stamp is;            /* that of its dead form; of inode 0: it is looked at */
+  enum status status;
+  struct error error;
+  bool there; /* the rest is fs_move_letters' */
+  char tmp[NAME_SIZE], target[NAME_SIZE];
+};
+void fs_move_letters(struct fs *s, struct fs_letter *list, size_t count);
+/* One that lies on the wrong side; durable. */
 MUST_CHECK enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name,
                                       struct error *err);
 /* same.c: is what lies there still the ref's event? By id and content, not by stamp; read into d. *how GONE: it is;
@@ -441,13 +451,33 @@ void fs_clear_left(struct fs *s);
 MUST_CHECK enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp,
                                    struct error *err);
 
-/* rewrite.c: the entry as it is pending anew, with attempts 0 */
+/* rewrite.c: the entry as it is pending anew, with attempts 0; and as it is after it has failed */
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err);
+MUST_CHECK enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct failed *f,
+                                      struct buffer *out, struct error *err);
+/* failed.c: one of those that failed, on its way */
+struct fs_failing {
+  struct failed *f;
+  struct entry_ref now; /* with the stamp it has by now */
+  struct stamp put;     /* of what was put in its place */
+  bool over;            /* nothing more is done: f->how says why */
+  bool raw;             /* no JSON object */
+  bool written;         /* something of it lies in tmp, durable once fd is ended */
+  int fd;
+  char name[NAME_SIZE], tmp[NAME_SIZE];
+};
+static inline bool fs_going(const struct fs_failing *m) {
+  return m->f->status == ST_OK && !m->over;
+}
+/* Until what was written of them is durable, all at once; what fails has its status. files: room for count. */
+void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count);
+void fs_dead_figure(struct fs *s, int more);
 /* raw.c: what is no JSON object */
+bool fs_of_bytes(enum reason reason); /* why bytes are set aside unread; an event that is an object dies of others */
 /* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a worker put there. */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
-MUST_CHECK enum status fs_dead_raw(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                                   const struct failure *why, enum settled *how, struct error *err);
+/* Those that are no objects go to dlq/, as fs_fail_all; the folders they leave are not synced. */
+void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count);
 
 /* look.c: what one file says. False: gone, left alone, or not an entry of that place. */
 struct fs_look {

@@ -48,6 +48,8 @@ struct item {
   bool routed, listed;      /* listed: in relay.ids */
   bool key_held;            /* it was given back behind an earlier event of its key */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */
+  bool tried, failed;       /* F: it went to the store with others, and that worked: how */
+  uint8_t how;              /* enum settled */
 };
 
 struct batch {

@@ -68,6 +68,10 @@ static struct failure failure_of(const struct relay *r, const struct item *item)
                           .failed_us = r->settling_us};
 }
 
+static bool rewrites(enum outcome fate) {
+  return fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
+}
+
 static enum status apply(struct relay *r, const struct item *item, enum outcome fate, enum settled *how,
                          struct error *err) {
   const struct failure why = failure_of(r, item);
@@ -134,9 +138,14 @@ static bool set_aside(struct relay *r, const struct item *item, enum outcome fat
 /* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */
 static bool settle_one(struct relay *r, const struct item *item, enum outcome fate, enum settled *how) {
   struct error err = {0};
-  bool waited = false, rewrites = fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
+  bool waited = false;
+  *how = (enum settled)item->how;
+  if (item->failed) {
+    disk_works(r, DISK_SETTLING);
+    return true;
+  }
   for (;;) {
-    if ((rewrites || waited) && !still_ours(r)) return false;
+    if ((rewrites(fate) || waited) && !still_ours(r)) return false;
     if (fate == OUTCOME_DEAD && !holds_save(r, &err)) { /* before it is one */
       if (!wait_for_disk(r, &err)) return false;
       waited = true;
@@ -205,14 +214,10 @@ static void count_item(struct relay *r, const struct item *item, enum outcome fa
 
 /* ---- a chain ---- */
 
-/* Out of the list of ids in hand; its twins may be settled with it from now on. Lock held. */
-static struct item *unlist(struct relay *r, struct item *item) {
-  if (!item->listed) return NULL;
+/* Out of the list of ids in hand: it gets no more twins, and those it has may be settled with it. Lock held. */
+static void unlist(struct relay *r, struct item *item) {
+  if (item->listed) table_remove(&r->ids, item->id);
   item->listed = false;
-  table_remove(&r->ids, item->id);
-  struct item *twins = item->twins;
-  item->twins = NULL;
-  return twins;
 }
 
 static void remember_due(struct relay *r, const struct item *item) {
@@ -223,12 +228,11 @@ static void remember_due(struct relay *r, const struct item *item) {
 
 /* What goes back may be taken again the moment the store has it: by then it is unlisted, else the reader would find it
  * in hand and take it for its own twin, which then comes behind newer events of its key. */
-static struct item *unlist_first(struct relay *r, struct item *item, enum outcome fate) {
-  if (fate != OUTCOME_HELD && fate != OUTCOME_WAITS && fate != OUTCOME_RETRY) return NULL;
+static void unlist_first(struct relay *r, struct item *item, enum outcome fate) {
+  if (fate != OUTCOME_HELD && fate != OUTCOME_WAITS && fate != OUTCOME_RETRY) return;
   pthread_mutex_lock(&r->lock);
-  struct item *twins = unlist(r, item);
+  unlist(r, item);
   pthread_mutex_unlock(&r->lock);
-  return twins;
 }
 
 static bool another_event(const struct item *twin, const struct item *item) {
@@ -238,7 +242,7 @@ static bool another_event(const struct item *twin, const struct item *item) {
 static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   enum settled how = SETTLED_GONE;
   relay_beat(r, &r->finisher_us);
-  struct item *twins = unlist_first(r, item, fate);
+  unlist_first(r, item, fate);
   if (!settle_one(r, item, fate, &how)) {
     r->unsettled = true;
     fate = OUTCOME_HELD;
@@ -249,7 +253,8 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   count_item(r, item, fate, how);
   tell_item(r, item, fate, how);
   pthread_mutex_lock(&r->lock);
-  if (!twins) twins = unlist(r, item);
+  unlist(r, item);
+  struct item *twins = item->twins;
   if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
   if (item->generation == r->counted) {
     r->status.retrying += fate == OUTCOME_RETRY && how == SETTLED_GONE;
@@ -275,6 +280,40 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
     settle_item(r, twin, gone ? OUTCOME_DUPLICATE : OUTCOME_HELD);
   }
   batch_drop(r, item->batch, 1);
+}
+
+/* ---- what failed, many at once ---- */
+
+/* Of this item and what comes behind it, as far as the batch it closes: so that they wait for the disk together. What
+ * does not work out is tried by itself when its turn comes, which is when the others' is told too. */
+static size_t gather(struct item *item, struct item **items) {
+  size_t n = 0;
+  for (; item && n < STORE_FAILED; item = item->next) {
+    if (rewrites((enum outcome)item->outcome) && !item->tried) items[n++] = item;
+    if (item->closes) break;
+  }
+  return n;
+}
+
+static void fail_together(struct relay *r, struct item *first) {
+  struct item *items[STORE_FAILED];
+  struct error err = {0};
+  size_t n = gather(first, items);
+  struct failed *list = n > 1 ? calloc(n, sizeof *list) : NULL;
+  for (size_t i = 0; i < n; i++) items[i]->tried = true;
+  if (list && still_ours(r) && holds_save(r, &err)) {
+    for (size_t i = 0; i < n; i++) {
+      enum outcome fate = (enum outcome)items[i]->outcome;
+      unlist_first(r, items[i], fate);
+      list[i] = (struct failed){.ref = &items[i]->ref, .why = failure_of(r, items[i]), .dead = fate == OUTCOME_DEAD};
+    }
+    store_fail_all(r->parts.store, list, n);
+  }
+  for (size_t i = 0; list && i < n; i++) {
+    items[i]->failed = list[i].ref && list[i].status == ST_OK;
+    items[i]->how = (uint8_t)list[i].how;
+  }
+  free(list);
 }
 
 static void tell_chain(struct relay *r, size_t published, size_t all) {
@@ -326,6 +365,7 @@ void stage_settle(struct relay *r, struct item *first) {
     struct manifest_name closes = {0};
     bool last = item->closes != NULL;
     if (last) closes = *item->closes;
+    if (rewrites((enum outcome)item->outcome) && !item->tried) fail_together(r, item);
     settle_item(r, item, (enum outcome)item->outcome);
     if (last && !r->unsettled) close_batch(r, &closes); /* else the next start settles what is left of it */
   }

@@ -1,6 +1,8 @@
 /* outbox.c - the parts of the benchmark that must not be slow themselves.
  *
  *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names into DIR, durable
+ *   bench-outbox lay-dead DIR N  the same, but none of them fits its schema
+ *   bench-outbox lay-raw DIR N   the same, cut in the middle: no JSON
  *   bench-outbox raw DIR         open, fstat, read, close, unlink of every file of DIR, by name, one thread
  *   bench-outbox paced DIR N HZ  N entries, HZ a second, each renamed into DIR; times each from its rename until it is
  * gone
@@ -94,13 +96,25 @@ static void write_file(int folder, const char *name, const char *text, size_t le
   close(fd);
 }
 
-static int lay(int folder, uint64_t count) {
+enum kind { GOOD, DEAD, RAW };
+
+/* A payload that is no object of the schema's, or no JSON at all. */
+static size_t spoil(enum kind kind, char *text, size_t length) {
+  static const char payload[] = "\"payload\": {\"", other[] = "\"payload\": {\"x";
+  char *at = strstr(text, payload);
+  must(at != NULL, "payload");
+  if (kind == RAW) return length / 2;
+  if (kind == DEAD) memcpy(at, other, sizeof other - 1);
+  return length;
+}
+
+static int lay(int folder, uint64_t count, enum kind kind) {
   uint64_t bytes = 0;
   for (uint64_t n = 0; n < count; n++) {
     char id[ID_TEXT], name[NAME_TEXT], text[ENTRY_TEXT];
     id_of(n, id);
     snprintf(name, sizeof name, "%s.json", id);
-    size_t length = entry_text(n, id, text);
+    size_t length = spoil(kind, text, entry_text(n, id, text));
     write_file(folder, name, text, length);
     bytes += length;
   }
@@ -223,11 +237,13 @@ static int paced(int folder, const char *path, uint64_t count, double hz) {
 int main(int argc, char **argv) {
   int folder = argc > 2 ? open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   if (argc > 2) must(folder >= 0, argv[2]);
-  if (argc == 4 && !strcmp(argv[1], "lay")) return lay(folder, strtoull(argv[3], NULL, 10));
+  static const char *const lays[] = {[GOOD] = "lay", [DEAD] = "lay-dead", [RAW] = "lay-raw"};
+  for (enum kind kind = GOOD; argc == 4 && kind <= RAW; kind++)
+    if (!strcmp(argv[1], lays[kind])) return lay(folder, strtoull(argv[3], NULL, 10), kind);
   if (argc == 3 && !strcmp(argv[1], "raw")) return raw(folder);
   if (argc == 5 && !strcmp(argv[1], "paced")) {
     return paced(folder, argv[2], strtoull(argv[3], NULL, 10), strtod(argv[4], NULL));
   }
-  fprintf(stderr, "usage: bench-outbox lay DIR N | raw DIR | paced DIR N HZ\n");
+  fprintf(stderr, "usage: bench-outbox lay|lay-dead|lay-raw DIR N | raw DIR | paced DIR N HZ\n");
   return 2;
 }

@@ -6,12 +6,16 @@ them, and prints events/s, the ratio to raw, CPU time an event and peak resident
 as a producer's are. A first outbox of some thousand entries, not measured, makes the topics and warms the broker up. Then a worker
 that runs gets 50 events a second: p50 and p99 from the rename that makes an entry visible until it is gone, that is acknowledged by
 the broker and settled.
+
+With --letters N it drains instead, in turns, N good entries, N that do not fit their schema and N files that are no JSON, and prints
+how fast each kind goes (the median) and its ratio to the good ones: behind dead letters the others wait.
 """
 
 import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,6 +38,8 @@ def arguments():
     parser.add_argument("--dir", default=None, help="where the outbox is laid: disk (default: beside the build) or tmpfs (/dev/shm)")
     parser.add_argument("--rate", type=float, default=50, help="events a second of the second part (50)")
     parser.add_argument("--seconds", type=float, default=10, help="length of the second part (10)")
+    parser.add_argument("--letters", type=int, default=0, metavar="N", help="how fast dead letters go, N of each kind")
+    parser.add_argument("--turns", type=int, default=3, help="how often each kind is drained for that (3)")
     parser.add_argument("-X", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="more settings for the worker")
     options = parser.parse_args()
     options.guarantee = options.guarantee or ("exactly_once" if options.broker == "kafka" else "at_least_once")
@@ -107,9 +113,11 @@ class Bench:
         self.tool("lay", folder, self.options.events)
         return self.tool("raw", folder)
 
-    def relay(self, name, events):
+    def relay(self, name, events, lay="lay"):
         outbox = self.make(name)
-        laid = self.tool("lay", outbox, events)
+        laid = self.tool(lay, outbox, events)
+        if lay == "lay-raw":
+            time.sleep(2.5)  # by then none of them is taken for one that still grows
         began = time.monotonic()
         child = self.worker(outbox, "--once")
         _, status, usage = os.wait4(child.pid, 0)
@@ -117,10 +125,26 @@ class Bench:
         child.returncode = os.waitstatus_to_exitcode(status)
         left = sum(1 for _ in outbox.glob("*.json"))
         dead = sum(1 for _ in (outbox / "dlq").glob("*.json"))
-        if child.returncode or left or dead:
+        if child.returncode or left or dead != (0 if lay == "lay" else events):
             sys.exit(f"the worker ended with {child.returncode}, {left} entries left, {dead} dead letters:\n"
                      + (self.sockets / "worker.log").read_text()[-2000:])
         return laid, took, usage
+
+    def letters(self):
+        kinds, count = {"lay": "published", "lay-dead": "dead letters", "lay-raw": "no JSON"}, self.options.letters
+        took, cpu = {lay: [] for lay in kinds}, {lay: [] for lay in kinds}
+        for turn in range(self.options.turns):
+            for lay in kinds:
+                _, seconds, usage = self.relay(f"{lay}-{turn}", count, lay)
+                took[lay].append(seconds)
+                cpu[lay].append(usage.ru_utime + usage.ru_stime)
+                shutil.rmtree(self.folder / f"{lay}-{turn}")
+        good = statistics.median(took["lay"])
+        print(f"{count} of each kind, {self.options.turns} turns, {self.options.guarantee}, in {self.folder.parent}")
+        for lay, words in kinds.items():
+            median = statistics.median(took[lay])
+            print(f"{words:13s} {count / median:9.0f} a second   ratio {good / median:5.2f}   {min(cpu[lay]) / count * 1e6:5.1f} us CPU each   ("
+                  + ", ".join(f"{seconds:.2f}" for seconds in took[lay]) + " s)")
 
     def paced(self):
         outbox = self.make("live")
@@ -143,6 +167,9 @@ def main():
     try:
         bench.start_services()
         bench.relay("warm", WARM_EVENTS)
+        if options.letters:
+            bench.letters()
+            return
         raw = bench.raw()
         laid, took, usage = bench.relay("outbox", options.events)
         count, cpu = laid["entries"], usage.ru_utime + usage.ru_stime

@@ -212,6 +212,58 @@ CASE(what_became_of_it_is_kept_where_it_cannot_be_written_into_it) {
   assert_int_equal(e.event.attempts, 3);
 }
 
+static void all_dead(struct world *w, size_t from) {
+  for (size_t i = from; i < 3; i++) {
+    w->items[i].outcome = OUTCOME_DEAD;
+    w->items[i].reason = REASON_BAD_NAME;
+  }
+}
+
+static int count_syncs(void *ctx, enum durable_op op, const char *name, bool after) {
+  *(unsigned *)ctx += op == DURABLE_FSYNC && !after && !strcmp(name, "folder");
+  return 0;
+}
+
+/* Three dead ones make no folder wait more often than one, even with another in between. */
+CASE(those_that_are_dead_wait_for_the_disk_together) {
+  unsigned syncs[3] = {0};
+  for (unsigned turn = 0; turn < 3; turn++) {
+    void *again = *state;
+    if (turn) {
+      teardown(&again);
+      assert_int_equal(setup(&again), 0);
+      *state = again;
+    }
+    struct world *w = *state;
+    all_dead(w, turn ? 0 : 2);
+    if (turn == 2) w->items[1].outcome = OUTCOME_PUBLISHED;
+    durable_set_hook(count_syncs, &syncs[turn]);
+    settle(w);
+    durable_set_hook(NULL, NULL);
+    assert_int_equal(files_in(w->box, "dlq"), turn == 0 ? 1 : turn == 1 ? 3 : 2);
+    assert_int_equal(files_in(w->box, "."), 0);
+    assert_string_equal(manifests(w), "settled-1");
+    assert_int_equal(w->r.in_hand, 0);
+    assert_int_equal(w->batch.holders, 0);
+  }
+  assert_true(syncs[1] > 0 && syncs[1] <= syncs[0]);
+  assert_int_equal(syncs[2], syncs[0]);
+}
+
+CASE(one_of_many_dead_that_cannot_be_moved_is_set_aside_and_the_others_are_dead) {
+  struct world *w = *state;
+  struct failing f = {.op = DURABLE_RENAME, .part = "b.json", .times = 1000};
+  all_dead(w, 0);
+  durable_set_hook(fail_some, &f);
+  settle(w);
+  durable_set_hook(NULL, NULL);
+  assert_true(exists(w->box, "dlq/a.json") && exists(w->box, "dlq/c.json") && exists(w->box, "b.json"));
+  assert_non_null(strstr(text_of(w->box, ".busbridge/aside"), "dead flat b.json"));
+  assert_string_equal(manifests(w), "settled-1");
+  assert_int_equal(w->r.status.breaker_count, 0);
+  assert_int_equal(w->r.in_hand, 0);
+}
+
 CASE(a_disk_that_works_again_is_waited_for_and_no_longer_told) {
   struct world *w = *state;
   struct failing f = {.op = DURABLE_UNLINK, .part = "", .times = 4};

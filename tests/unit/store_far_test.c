@@ -31,6 +31,7 @@ static int far_open(void **state) {
   struct box *b = box_new("file");
   *state = b;
   box_stop(b);
+  b->config.settle_ms = 1; /* what is no JSON is soon taken for whole */
   for (size_t i = 0; i < 2; i++)
     if ((mkdir(path_of(b, far[i]), 0770) != 0 && errno != EEXIST) || !mounted(b, far[i])) fail_msg("%s", far[i]);
   box_start(b);
@@ -134,6 +135,54 @@ static void check_raw_replay(struct box *b, bool said_done) {
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
+/* Two at once, one of them no object. */
+static void make_two(struct box *b) {
+  put(b, "r.json", BROKEN);
+  set_mtime(b, "r.json", NS / 1000000000, NS % 1000000000);
+  put_pending(b, "a");
+  set_mtime(b, "a.json", NS / 1000000000, NS % 1000000000);
+  for (int i = 0; i < 1000; i++) {
+    store_rescan(b->store);
+    box_take_all(b);
+    if (b->count == 2) return;
+    box_release_all(b);
+    store_wait(b->store, 5);
+  }
+  fail_msg("%s", b->ids);
+}
+
+static enum status move_two(struct box *b) {
+  struct failed list[2] = {0};
+  for (size_t i = 0; i < 2; i++) {
+    bool raw = !b->refs[i].id.len;
+    list[i] = (struct failed){
+        .ref = &b->refs[i], .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 1), .dead = true};
+  }
+  store_fail_all(b->store, list, 2);
+  return list[0].status == ST_OK ? list[1].status : list[0].status;
+}
+
+static void check_two(struct box *b, bool said_done) {
+  box_take_all(b);
+  box_release_all(b);
+  bool a = exists(b, "a.json"), r = exists(b, "r.json");
+  if (said_done) assert_false(a || r);
+  for (int i = 0; (a || r) && i < 1000; i++) { /* what is left goes too, and finds the copy that was made, if one was */
+    store_rescan(b->store);
+    box_take_all(b);
+    if (b->count == (size_t)a + r) break;
+    box_release_all(b);
+    store_wait(b->store, 5);
+  }
+  for (size_t i = 0; (a || r) && i < b->count; i++)
+    box_dead(b, &b->refs[i], b->refs[i].id.len ? REASON_BAD_NAME : REASON_NOT_JSON);
+  assert_int_equal(files_in(b, "."), 0);
+  assert_int_equal(names_in(b, "dlq"), 3);
+  assert_string_equal(text_of(b, "dlq/r.raw"), BROKEN);
+  assert_true(mtime_of(b, "dlq/r.raw") == NS && mtime_of(b, "dlq/a.json") == NS);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
 /* What a crash kept from being settled is settled again: the copy is the one that is kept. */
 static void check_done(struct box *b, bool said_done) {
   box_take_all(b);
@@ -151,6 +200,9 @@ FAR(dead_survives_every_fault) {
 }
 FAR(raw_dead_survives_every_fault) {
   try_all_faults(*state, make_broken, move_dead, check_raw);
+}
+FAR(many_dead_survive_every_fault) {
+  try_all_faults(*state, make_two, move_two, check_two);
 }
 FAR(replay_survives_every_fault) {
   try_all_faults(*state, make_dead, move_replay, check_replay);
