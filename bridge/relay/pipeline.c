@@ -46,18 +46,21 @@ static void fill(struct relay *r, struct batch *b) {
   while (turn.more);
 }
 
-/* Ask for a scan when flush.interval has passed or a retry has become due. */
+/* Ask for a scan when flush.interval has passed or a retry has become due. A patient flush waits for a scan that is
+ * sure to bring the retry, which may be in hand as one that waits: its due time is forgotten here. */
 static void rescan_in_time(struct relay *r) {
   int64_t now_us = clock_wall_us(r->parts.clock), now_ms = clock_mono_ms(r->parts.clock);
   pthread_mutex_lock(&r->lock);
   bool due = r->next_due_us != TIME_NONE && r->next_due_us <= now_us;
   if (due) r->next_due_us = TIME_NONE;
   bool wanted = r->config.background || r->flush.active;
-  int64_t interval = r->config.tuning.flush_interval_ms;
+  if (wanted && (due || now_ms - r->scanned_ms >= r->config.tuning.flush_interval_ms)) {
+    bool awaited = due && r->flush.active && r->flush.patient;
+    uint64_t generation = awaited ? store_rescan_settled(r->parts.store) : store_rescan(r->parts.store);
+    if (awaited) r->flush.generation = generation;
+    r->scanned_ms = now_ms;
+  }
   pthread_mutex_unlock(&r->lock);
-  if (!wanted || (!due && now_ms - r->scanned_ms < interval)) return;
-  r->scanned_ms = now_ms;
-  store_rescan(r->parts.store);
 }
 
 static int64_t rest_ms(struct relay *r) {
