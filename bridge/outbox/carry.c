@@ -88,6 +88,8 @@ static enum status across(int from, const char *name, int to, const char *to_nam
   if (st == ST_OK) st = durable_sync_folder(to, err);
   if (st != ST_OK) return st;
   st = durable_remove_copied(from, name, &copied, err);
+  /* For good: it must not come back when the copy has been replayed or purged. */
+  if (st == ST_OK) st = durable_sync_folder(from, err);
   if (st != ST_BUSY) return st;
   enum status gone = durable_unlink(to, target, NULL); /* a newer one lies there: this copy is not it */
   (void)gone;
@@ -168,6 +170,14 @@ static enum status is_dead(struct fs *s, const char *tmp, const char *name, stru
   return st;
 }
 
+/* A copy becomes durable at once, and with it the dead letter: before that its old form, which is pending, must be gone
+ * for good. */
+static enum status leave_for_good(struct fs *s, enum place place, struct error *err) {
+  if (!fs_elsewhere(s, PLACE_DLQ)) return ST_OK;
+  enum status st = durable_sync_folder(state_tmp(s->c.state), err);
+  return st == ST_OK ? durable_sync_folder(fs_folder(s, place), err) : st;
+}
+
 /* What was put there with that stamp cannot have been changed since: even within one tick of the clock its time would
  * be another. */
 static bool surely(const struct fs *s, const struct fs_letter *l, const struct stamp *now) {
@@ -185,6 +195,7 @@ static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
   if (st != ST_OK) return st;
   tmp = state_tmp(s->c.state);
   if (!surely(s, l, &now)) st = is_dead(s, l->tmp, l->name, &l->error);
+  if (st == ST_OK) st = leave_for_good(s, l->place, &l->error);
   if (st == ST_OK) {
     st = fs_to_free_name(tmp, l->tmp, dlq, l->to_name, l->target, &l->error);
     l->there = st == ST_OK;

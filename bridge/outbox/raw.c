@@ -224,7 +224,10 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
   enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
   if (st != ST_OK) return st;
   st = durable_sync_folder(l->dlq, err);
-  if (st == ST_OK && fs_in_place(l->s, PLACE_DLQ, l->dlq)) return durable_remove_copied(from, tmp, &was, err);
+  if (st == ST_OK && fs_in_place(l->s, PLACE_DLQ, l->dlq)) {
+    st = durable_remove_copied(from, tmp, &was, err);
+    return st == ST_OK ? durable_sync_folder(from, err) : st; /* for good: it must not come back beside its copy */
+  }
   if (st != ST_OK) return st;
   enum status gone = durable_unlink(l->dlq, p->raw, NULL);
   (void)gone; /* it is in a folder that was moved away */

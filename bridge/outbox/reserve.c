@@ -18,11 +18,14 @@ bool reserve_give_up(int folder, struct log *log) {
   return true;
 }
 
-/* As far as the disk allows: a file system that is full stays so until entries have gone. */
+/* As far as the disk allows: a file system that is full stays so until entries have gone. One that a power loss cut
+ * short is made anew. */
 void reserve_keep(int folder, struct log *log) {
   struct stat st;
   struct error err = {0};
-  if (fstatat(folder, RESERVE, &st, AT_SYMLINK_NOFOLLOW) == 0) return;
+  bool there = fstatat(folder, RESERVE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  if (there && st.st_size >= RESERVE_BYTES) return;
+  if (there && durable_unlink(folder, RESERVE, &err) != ST_OK) return;
   struct span zeros = {calloc(1, RESERVE_BYTES), RESERVE_BYTES};
   if (zeros.ptr && durable_write_new(folder, RESERVE, zeros, NULL, &err) != ST_OK)
     log_write(log, LOG_DEBUG, "outbox", "reserve_missing", FIELDS(F_TEXT("error", err.text)),

@@ -142,9 +142,10 @@ enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, 
   return settle_ref(impl, &late, true, how, err);
 }
 
+/* Where a file went first: were the folder it left the first, a power loss in between could leave it nowhere. */
 enum status fs_sync(void *impl, struct error *err) {
   struct fs *s = impl;
-  for (unsigned p = 0; p < PLACES; p++) {
+  for (unsigned p = PLACES; p-- > 0;) {
     if (!atomic_exchange(&s->dirty[p], false)) continue;
     enum status st = durable_sync_folder(fs_folder(s, (enum place)p), err);
     if (st == ST_OK) continue;

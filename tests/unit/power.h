@@ -1,61 +1,112 @@
 /* power.h - a disk that loses its power: what was not fsynced is gone, in every combination.
  *
  * It lies below bridge/base/durable.c: the linker puts it in front of the system calls (--wrap, see
- * tests/CMakeLists.txt), which it makes in a real folder and writes down. At the crash, before the n-th call that
- * changes something, that call and all later ones fail; then power_back brings the folder into one of the states that
- * such a disk may show:
+ * tests/CMakeLists.txt), which it makes in a real folder and writes down, in the one order in which they were made.
+ * Afterwards power_next brings the folder into each state that the disk may show when the power went before the n-th
+ * call that changes something, for every n:
  *
- * - Bytes (and the mtime) of a file that were not fsynced since are as they were at its last fsync, half written, or as
- * new.
+ * - Bytes (and the mtime) of a file that were not fsynced since are as they were at its last fsync, half written,
+ * zeros, or as new.
  * - A change of a folder is whole or not at all, a rename too. What happened in a folder is durable with the folder's
- * fsync, a rename with that of its target; where only the source was synced the file may have no name left. Changes
- * that concern the same file or the same name keep their order, all others are there or not in any combination.
+ *   fsync, a rename with that of its target; where only the source was synced the file may have no name left. Changes
+ *   that concern the same file or the same name keep their order, all others are there or not in any combination. What
+ *   lies in a folder that is not there is not there.
  *
- * Inodes stay what they are, since files are moved and never copied, and a removed one waits in a folder beside; ctimes
- * are new. Hard links are not in it (the way of file systems that cannot rename without replacing). */
+ * What the world outside of the machine saw is written down among the calls (power_mark). Inodes stay what they are,
+ * since files are moved and never copied: a removed one waits in a folder beside; ctimes are new. Folders of other file
+ * systems are told (power_disk) before. Hard links are not in it (the way of file systems that cannot rename without
+ * replacing), nor what is written through a mapping. */
 #ifndef TESTS_UNIT_POWER_H
 #define TESTS_UNIT_POWER_H
 
 #include "tests/support/folder.h"
-#include "tests/unit/files.h"
+#include "tests/support/test.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { POWER_OPS = 64, POWER_NAMES = 128, POWER_FILES = 64, POWER_FULL = 4, POWER_BYTES = 3 };
-enum power_kind { POWER_CREATE, POWER_REMOVE, POWER_RENAME, POWER_EXCHANGE };
-struct power_name { /* a name that was touched, and what lies there for good */
-  char path[PATH_MAX];
-  ino_t durable;
+enum {
+  POWER_CALLS = 4000,
+  POWER_OPS = 200,
+  POWER_NAMES = 1000,
+  POWER_FILES = 1000,
+  POWER_TEXTS = 4000,
+  POWER_DISKS = 3,
+  POWER_STATES = 1 << 18,
+  POWER_PATH = 512
 };
-struct power_op {
+enum { POWER_FULL = 4, POWER_BYTES = 4 }; /* so many changes are tried in every combination; ways of lost bytes */
+enum power_kind {
+  POWER_CREATE,
+  POWER_REMOVE,
+  POWER_RENAME,
+  POWER_EXCHANGE, /* up to here: changes of folders */
+  POWER_WRITE,
+  POWER_SYNC,
+  POWER_MARK
+};
+struct power_call {
   enum power_kind kind;
-  size_t from, to;  /* names; to: of renames, else from */
-  ino_t ino, other; /* other: what an exchange brings to from */
+  size_t from, to;    /* names; to: of renames, else from */
+  size_t file, other; /* other: what an exchange brings to from */
+  size_t value;       /* WRITE: a text; MARK: the caller's number */
+};
+struct power_op { /* a change that is not durable yet */
+  struct power_call call;
   bool source_synced, forced;
 };
-struct power_file {
+struct power_name {
+  char path[POWER_PATH];
+  size_t start, durable, there; /* files, 0: none; durable: at the call that is looked at; there: in this state */
+};
+struct power_file { /* or a folder */
+  dev_t dev;
   ino_t ino;
-  bool dirty;
+  bool folder;
+  size_t start, durable, live; /* texts */
+};
+struct power_text {
   char *bytes;
   size_t len;
   struct timespec mtime;
 };
+/* A folder of another file system: seen under one path; the same folder, and one for what is removed, in its mount. */
+struct power_disk {
+  char seen[POWER_PATH], real[POWER_PATH], vault[POWER_PATH];
+};
 static struct power {
-  bool on, dead;
-  bool reached; /* the power went before the process was done */
-  bool dirty;   /* then bytes were not durable */
-  char root[PATH_MAX], vault[PATH_MAX];
-  unsigned at, calls;
+  bool on; /* written down */
+  struct power_disk disks[POWER_DISKS];
+  struct power_call calls[POWER_CALLS];
   struct power_name names[POWER_NAMES];
-  struct power_op ops[POWER_OPS];
-  struct power_file files[POWER_FILES];
-  size_t name_count, op_count, file_count;
+  struct power_file files[POWER_FILES]; /* from 1 */
+  struct power_text texts[POWER_TEXTS]; /* 0: empty */
+  size_t call_count, name_count, file_count, text_count, disk_count;
   pthread_mutex_t lock;
+  /* what power_next looks at */
+  struct power_op ops[POWER_OPS];
+  size_t op_count, dirty[POWER_FILES], dirty_count;
+  uint64_t mark, *seen;
+  size_t seen_count;
 } power = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 int __real_openat64(int folder, const char *name, int flags, mode_t mode);
 ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __real_pwrite64(int fd, const void *bytes, size_t len, off_t at);
 int __real_fsync(int fd);
 int __real_renameat2(int from, const char *a, int to, const char *b, unsigned flags);
 int __real_unlinkat(int folder, const char *name, int flags);
@@ -65,219 +116,200 @@ int __real_ftruncate64(int fd, off_t len);
 
 /* ---- what is below the root ---- */
 
-static bool power_path(int fd, const char *name, char out[PATH_MAX]) {
-  char link[64], folder[PATH_MAX];
+static bool power_below(const char *path, const char *folder) {
+  size_t len = strlen(folder);
+  return len && strncmp(path, folder, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+static struct power_disk *power_disk_of(const char *path) {
+  for (size_t i = power.disk_count; i-- > 1;)
+    if (power_below(path, power.disks[i].seen)) return &power.disks[i];
+  return &power.disks[0];
+}
+
+/* The path in its own mount, where it can be moved from and to what is beside. */
+static void power_real(const char *path, char out[POWER_PATH]) {
+  const struct power_disk *d = power_disk_of(path);
+  assert_true(snprintf(out, POWER_PATH, "%s%s", d->real, path + strlen(d->seen)) < POWER_PATH);
+}
+
+static bool power_path(int fd, const char *name, char out[POWER_PATH]) {
+  char link[64], folder[POWER_PATH];
+  if (!power.disk_count) return false;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t n = readlink(link, folder, sizeof folder - 1);
   if (n < 0) return false;
   folder[n] = '\0';
-  if (strncmp(folder, power.root, strlen(power.root)) != 0) return false;
-  return snprintf(out, PATH_MAX, "%s%s%s", folder, name ? "/" : "", name ? name : "") < PATH_MAX;
+  if (!power_below(folder, power.disks[0].seen)) return false;
+  return snprintf(out, POWER_PATH, "%s%s%s", folder, name ? "/" : "", name ? name : "") < POWER_PATH;
 }
 
-static ino_t power_ino(const char *path) {
+/* 0: it is not known. */
+static size_t power_known(const struct stat *st) {
+  size_t i = power.file_count;
+  while (i && (power.files[i].ino != st->st_ino || power.files[i].dev != st->st_dev)) i--;
+  return i;
+}
+
+static size_t power_known_at(const char *path) {
   struct stat st;
-  return lstat(path, &st) == 0 ? st.st_ino : 0;
+  return lstat(path, &st) == 0 ? power_known(&st) : 0;
 }
 
-/* Its first touch: so far everything about it is durable. */
+static size_t power_add_text(int fd) {
+  struct stat st;
+  assert_int_equal(fstat(fd, &st), 0);
+  assert_true(power.text_count < POWER_TEXTS - 1);
+  struct power_text *t = &power.texts[++power.text_count];
+  *t = (struct power_text){.bytes = malloc((size_t)st.st_size + 1), .len = (size_t)st.st_size, .mtime = st.st_mtim};
+  assert_non_null(t->bytes);
+  assert_int_equal(pread(fd, t->bytes, t->len, 0), (ssize_t)t->len);
+  return power.text_count;
+}
+
+static size_t power_text_of(const char *path) {
+  int fd = __real_openat64(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  size_t text = power_add_text(fd);
+  close(fd);
+  return text;
+}
+
+static size_t power_add_file(const char *path) {
+  struct stat st;
+  assert_int_equal(lstat(path, &st), 0);
+  assert_true(power.file_count < POWER_FILES - 1 && !power_known(&st));
+  power.files[++power.file_count] = (struct power_file){st.st_dev, st.st_ino, S_ISDIR(st.st_mode), 0, 0, 0};
+  return power.file_count;
+}
+
+/* Those that were there at the begin came first. */
 static size_t power_name(const char *path) {
   for (size_t i = 0; i < power.name_count; i++)
     if (strcmp(power.names[i].path, path) == 0) return i;
   assert_true(power.name_count < POWER_NAMES);
-  struct power_name *n = &power.names[power.name_count];
-  snprintf(n->path, sizeof n->path, "%s", path);
-  n->durable = power_ino(path);
+  snprintf(power.names[power.name_count].path, POWER_PATH, "%s", path);
   return power.name_count++;
 }
 
-static void power_keep(struct power_file *f, int fd) {
-  struct stat st;
-  assert_int_equal(fstat(fd, &st), 0);
-  f->bytes = realloc(f->bytes, (size_t)st.st_size + 1);
-  f->len = (size_t)st.st_size;
-  assert_int_equal(pread(fd, f->bytes, f->len, 0), (ssize_t)f->len);
-  f->mtime = st.st_mtim;
+static void power_add(struct power_call call) {
+  assert_true(power.call_count < POWER_CALLS);
+  power.calls[power.call_count++] = call;
 }
 
-/* The bytes are about to change. */
-static void power_soil(int fd) {
+static void power_write_down(int fd) {
   struct stat st;
   char link[64];
   assert_int_equal(fstat(fd, &st), 0);
-  struct power_file *f = power.files;
-  while (f < power.files + power.file_count && f->ino != st.st_ino) f++;
-  if (f == power.files + power.file_count) {
-    assert_true(power.file_count < POWER_FILES);
-    power.file_count++;
-    f->ino = st.st_ino;
-  }
-  if (f->dirty) return;
-  f->dirty = true;
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd); /* it may be open for writing alone */
   int again = __real_openat64(AT_FDCWD, link, O_RDONLY | O_CLOEXEC, 0);
-  assert_true(again >= 0);
-  power_keep(f, again);
+  size_t file = power_known(&st);
+  assert_true(again >= 0 && file);
+  power_add((struct power_call){.kind = POWER_WRITE, .file = file, .value = power_add_text(again)});
   close(again);
 }
 
-static void power_add(enum power_kind kind, size_t from, size_t to, ino_t ino, ino_t other) {
-  assert_true(power.op_count < POWER_OPS);
-  power.ops[power.op_count++] = (struct power_op){.kind = kind, .from = from, .to = to, .ino = ino, .other = other};
-}
-
-static bool power_bound(const struct power_op *x, const struct power_op *y) {
-  bool names = x->from == y->from || x->from == y->to || x->to == y->from || x->to == y->to;
-  return names || x->ino == y->ino || x->ino == y->other || (x->other && (x->other == y->ino || x->other == y->other));
-}
-
-static void power_apply(const struct power_op *op, bool there) {
-  struct power_name *from = &power.names[op->from], *to = &power.names[op->to];
-  if (!there) {
-    if (op->source_synced && from->durable == op->ino) from->durable = 0;
-  } else if (op->kind == POWER_CREATE) {
-    from->durable = op->ino;
-  } else if (op->kind == POWER_REMOVE) {
-    if (from->durable == op->ino) from->durable = 0;
-  } else {
-    if (op->kind == POWER_EXCHANGE || from->durable == op->ino) from->durable = op->other;
-    to->durable = op->ino;
-  }
-}
-
-static bool power_in(size_t name, const char *folder) {
-  const char *path = power.names[name].path, *end = strrchr(path, '/');
-  return (size_t)(end - path) == strlen(folder) && strncmp(path, folder, strlen(folder)) == 0;
-}
-
-/* What happened in the folder is durable, and what that rests on. */
-static void power_folder_synced(const char *folder) {
-  for (size_t i = power.op_count; i-- > 0;) {
-    struct power_op *op = &power.ops[i];
-    if (power_in(op->to, folder) || (op->kind == POWER_EXCHANGE && power_in(op->from, folder))) op->forced = true;
-    if (op->kind == POWER_RENAME && power_in(op->from, folder)) op->source_synced = true;
-    for (size_t later = i + 1; later < power.op_count; later++)
-      if (power.ops[later].forced && power_bound(op, &power.ops[later])) op->forced = true;
-  }
-  size_t left = 0;
-  for (size_t i = 0; i < power.op_count; i++)
-    if (power.ops[i].forced)
-      power_apply(&power.ops[i], true);
-    else
-      power.ops[left++] = power.ops[i];
-  power.op_count = left;
-}
-
-/* True: the call is not made, the power is gone. */
-static bool power_gone(void) {
-  if (++power.calls == power.at) power.dead = true;
-  if (power.dead) errno = EIO;
-  return power.dead;
+static void power_to_vault(const char *path, size_t file) {
+  char real[POWER_PATH], kept[POWER_PATH + 24];
+  power_real(path, real);
+  snprintf(kept, sizeof kept, "%s/%zu", power_disk_of(path)->vault, file);
+  assert_int_equal(rename(real, kept), 0);
 }
 
 /* ---- the calls ---- */
 
 int __wrap_openat64(int folder, const char *name, int flags, mode_t mode);
 int __wrap_openat64(int folder, const char *name, int flags, mode_t mode) {
-  char path[PATH_MAX];
+  char path[POWER_PATH];
+  struct stat st;
   if (!power.on || !(flags & O_CREAT) || !power_path(folder, name, path))
     return __real_openat64(folder, name, flags, mode);
   pthread_mutex_lock(&power.lock);
-  int fd = -1;
-  bool made = power_ino(path) == 0;
-  if (!made || !power_gone()) {
+  bool made = lstat(path, &st) != 0;
+  int fd = __real_openat64(folder, name, flags, mode);
+  if (fd >= 0 && made) {
     size_t at = power_name(path);
-    fd = __real_openat64(folder, name, flags, mode);
-    if (fd >= 0 && made) power_add(POWER_CREATE, at, at, power_ino(path), 0);
+    power_add((struct power_call){.kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
   }
   pthread_mutex_unlock(&power.lock);
   return fd;
 }
 
 static bool power_file_of_ours(int fd) {
-  char path[PATH_MAX];
+  char path[POWER_PATH];
   struct stat st;
   return power.on && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && power_path(fd, NULL, path);
 }
 
+#define POWER_CHANGE(fd, call)                                                                                         \
+  if (!power_file_of_ours(fd)) return call;                                                                            \
+  pthread_mutex_lock(&power.lock);                                                                                     \
+  __typeof__(call) rc = call;                                                                                          \
+  if (rc >= 0) power_write_down(fd);                                                                                   \
+  pthread_mutex_unlock(&power.lock);                                                                                   \
+  return rc
+
 ssize_t __wrap_write(int fd, const void *bytes, size_t len);
 ssize_t __wrap_write(int fd, const void *bytes, size_t len) {
-  if (!power_file_of_ours(fd)) return __real_write(fd, bytes, len);
-  pthread_mutex_lock(&power.lock);
-  ssize_t n = -1;
-  if (!power_gone()) {
-    power_soil(fd);
-    n = __real_write(fd, bytes, len);
-  }
-  pthread_mutex_unlock(&power.lock);
-  return n;
+  POWER_CHANGE(fd, __real_write(fd, bytes, len));
+}
+
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t at) {
+  POWER_CHANGE(fd, __real_pwrite64(fd, bytes, len, at));
 }
 
 int __wrap_futimens(int fd, const struct timespec times[2]);
 int __wrap_futimens(int fd, const struct timespec times[2]) {
-  if (!power_file_of_ours(fd)) return __real_futimens(fd, times);
-  pthread_mutex_lock(&power.lock);
-  int rc = -1;
-  if (!power_gone()) {
-    power_soil(fd);
-    rc = __real_futimens(fd, times);
-  }
-  pthread_mutex_unlock(&power.lock);
-  return rc;
+  POWER_CHANGE(fd, __real_futimens(fd, times));
 }
 
 int __wrap_ftruncate64(int fd, off_t len);
 int __wrap_ftruncate64(int fd, off_t len) {
-  if (!power_file_of_ours(fd)) return __real_ftruncate64(fd, len);
-  pthread_mutex_lock(&power.lock);
-  int rc = -1;
-  if (!power_gone()) {
-    power_soil(fd);
-    rc = __real_ftruncate64(fd, len);
-  }
-  pthread_mutex_unlock(&power.lock);
-  return rc;
+  POWER_CHANGE(fd, __real_ftruncate64(fd, len));
 }
 
 /* No need to trouble the real disk. */
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd) {
-  char path[PATH_MAX];
+  char path[POWER_PATH];
   struct stat st;
-  if (!power.on || !power_path(fd, NULL, path)) return __real_fsync(fd);
+  if (!power_path(fd, NULL, path)) return __real_fsync(fd);
   pthread_mutex_lock(&power.lock);
-  int rc = -1;
-  if (!power_gone() && fstat(fd, &st) == 0) {
-    rc = 0;
-    if (S_ISDIR(st.st_mode)) power_folder_synced(path);
-    for (size_t i = 0; i < power.file_count; i++)
-      if (power.files[i].ino == st.st_ino) power.files[i].dirty = false;
+  if (power.on && fstat(fd, &st) == 0) {
+    bool folder = S_ISDIR(st.st_mode);
+    power_add((struct power_call){
+        .kind = POWER_SYNC, .from = folder ? power_name(path) : 0, .file = folder ? 0 : power_known(&st)});
   }
   pthread_mutex_unlock(&power.lock);
-  return rc;
+  return 0;
 }
 
-static void power_to_vault(const char *path) {
-  char kept[PATH_MAX];
-  snprintf(kept, sizeof kept, "%s/%llu", power.vault, (unsigned long long)power_ino(path));
-  assert_int_equal(rename(path, kept), 0);
+/* The one that is replaced is kept: it goes where the other one was, and from there. */
+static int power_replace(const char *source, const char *target, size_t replaced) {
+  char a[POWER_PATH], b[POWER_PATH];
+  power_real(source, a);
+  power_real(target, b);
+  int rc = __real_renameat2(AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
+  if (rc == 0) power_to_vault(source, replaced);
+  return rc;
 }
 
 int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned flags);
 int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned flags) {
-  char source[PATH_MAX], target[PATH_MAX];
-  if (!power.on || !power_path(from, a, source) || !power_path(to, b, target))
-    return __real_renameat2(from, a, to, b, flags);
+  char source[POWER_PATH], target[POWER_PATH];
+  if (!power_path(from, a, source) || !power_path(to, b, target)) return __real_renameat2(from, a, to, b, flags);
   pthread_mutex_lock(&power.lock);
-  int rc = -1;
-  ino_t ino = power_ino(source), over = power_ino(target);
-  if (!power_gone()) {
-    size_t x = power_name(source), y = power_name(target);
-    if (!flags && ino && over && ino != over) power_to_vault(target);
-    rc = __real_renameat2(from, a, to, b, flags);
-    bool exchanged = flags & 2; /* RENAME_EXCHANGE */
-    if (rc == 0) power_add(exchanged ? POWER_EXCHANGE : POWER_RENAME, x, y, ino, exchanged ? over : 0);
-  }
+  size_t file = power_known_at(source), over = power_known_at(target);
+  bool replaces = !flags && over && over != file && access(source, F_OK) == 0;
+  int rc = replaces ? power_replace(source, target, over) : __real_renameat2(from, a, to, b, flags);
+  bool exchanged = flags & 2;
+  if (rc == 0 && power.on)
+    power_add((struct power_call){.kind = exchanged ? POWER_EXCHANGE : POWER_RENAME,
+                                  .from = power_name(source),
+                                  .to = power_name(target),
+                                  .file = file,
+                                  .other = exchanged ? over : 0});
   pthread_mutex_unlock(&power.lock);
   return rc;
 }
@@ -289,20 +321,18 @@ int __wrap_renameat(int from, const char *a, int to, const char *b) {
 
 int __wrap_unlinkat(int folder, const char *name, int flags);
 int __wrap_unlinkat(int folder, const char *name, int flags) {
-  char path[PATH_MAX];
-  if (!power.on || !power_path(folder, name, path)) return __real_unlinkat(folder, name, flags);
+  char path[POWER_PATH];
+  if (!power_path(folder, name, path)) return __real_unlinkat(folder, name, flags);
   pthread_mutex_lock(&power.lock);
-  int rc = -1;
-  if (!power_gone()) {
-    ino_t ino = power_ino(path);
+  int rc = 0;
+  size_t file = power_known_at(path);
+  if (file && !power.files[file].folder)
+    power_to_vault(path, file);
+  else
+    rc = __real_unlinkat(folder, name, flags);
+  if (rc == 0 && power.on) {
     size_t at = power_name(path);
-    if (ino && !(flags & AT_REMOVEDIR)) {
-      power_to_vault(path);
-      power_add(POWER_REMOVE, at, at, ino, 0);
-      rc = 0;
-    } else {
-      rc = __real_unlinkat(folder, name, flags);
-    }
+    power_add((struct power_call){.kind = POWER_REMOVE, .from = at, .to = at, .file = file});
   }
   pthread_mutex_unlock(&power.lock);
   return rc;
@@ -310,14 +340,13 @@ int __wrap_unlinkat(int folder, const char *name, int flags) {
 
 int __wrap_mkdirat(int folder, const char *name, mode_t mode);
 int __wrap_mkdirat(int folder, const char *name, mode_t mode) {
-  char path[PATH_MAX];
+  char path[POWER_PATH];
   if (!power.on || !power_path(folder, name, path)) return __real_mkdirat(folder, name, mode);
   pthread_mutex_lock(&power.lock);
-  int rc = -1;
-  if (!power_gone()) {
+  int rc = __real_mkdirat(folder, name, mode);
+  if (rc == 0) {
     size_t at = power_name(path);
-    rc = __real_mkdirat(folder, name, mode);
-    if (rc == 0) power_add(POWER_CREATE, at, at, power_ino(path), 0);
+    power_add((struct power_call){.kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
   }
   pthread_mutex_unlock(&power.lock);
   return rc;
@@ -325,103 +354,382 @@ int __wrap_mkdirat(int folder, const char *name, mode_t mode) {
 
 /* ---- on and off ---- */
 
-/* From now on, until before the at-th call. All that lies there is durable. */
-static inline void power_on(const char *root, unsigned at) {
-  snprintf(power.root, sizeof power.root, "%s", root);
-  snprintf(power.vault, sizeof power.vault, "%s-vault", root);
-  assert_true(mkdir(power.vault, 0700) == 0 || errno == EEXIST);
-  power.at = at;
-  power.calls = 0;
-  power.name_count = power.op_count = 0;
-  power.dead = false;
+static int power_first_look(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+  (void)type;
+  if (ftw->level == 0 || (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))) return 0;
+  size_t name = power_name(path), file = power_add_file(path);
+  power.names[name].start = file;
+  if (S_ISREG(st->st_mode)) power.files[file].start = power_text_of(path);
+  return 0;
+}
+
+/* Before power_on: folder, a path below the root, is mount/name, and mount a file system of its own. */
+static inline void power_disk(const char *folder, const char *mount, const char *name) {
+  assert_true(power.disk_count < POWER_DISKS);
+  if (!power.disk_count) power.disk_count = 1; /* the root's */
+  struct power_disk *d = &power.disks[power.disk_count++];
+  snprintf(d->seen, sizeof d->seen, "%s", folder);
+  snprintf(d->real, sizeof d->real, "%s/%s", mount, name);
+  snprintf(d->vault, sizeof d->vault, "%s/vault", mount);
+  assert_true(mkdir(d->vault, 0700) == 0 || errno == EEXIST);
+}
+
+/* From now on all is written down. What lies there is durable. */
+static inline void power_on(const char *root) {
+  struct power_disk *d = &power.disks[0];
+  if (!power.disk_count) power.disk_count = 1;
+  snprintf(d->seen, sizeof d->seen, "%s", root);
+  snprintf(d->real, sizeof d->real, "%s", root);
+  assert_true(snprintf(d->vault, sizeof d->vault, "%s-vault", root) < POWER_PATH);
+  assert_true(mkdir(d->vault, 0700) == 0 || errno == EEXIST);
+  nftw(root, power_first_look, 8, FTW_PHYS);
+  power.seen = calloc(POWER_STATES, sizeof *power.seen);
+  assert_non_null(power.seen);
   power.on = true;
 }
 
-/* The process is gone: nothing that it still does is made. */
-static inline void power_cut(void) {
-  power.reached = power.dead;
-  power.dead = true;
+/* The world outside of the machine changed: power_walk.mark tells the last such number. */
+static inline void power_mark(size_t value) {
+  pthread_mutex_lock(&power.lock);
+  if (power.on) power_add((struct power_call){.kind = POWER_MARK, .value = value});
+  pthread_mutex_unlock(&power.lock);
 }
 
-static bool power_bit(size_t chosen, size_t i) {
-  return chosen >> i & 1;
+static inline void power_off(void) {
+  pthread_mutex_lock(&power.lock);
+  power.on = false;
+  pthread_mutex_unlock(&power.lock);
 }
 
-/* Which of the changes that are not durable are there: a mask of them, or SIZE_MAX when there are no more choices. */
-static size_t power_choice(unsigned number) {
-  size_t n = power.op_count, all = ((size_t)1 << n) - 1;
-  if (n <= POWER_FULL) return number <= all ? number : SIZE_MAX;
-  if (number == 0) return 0;
-  if (number <= n) return ((size_t)1 << number) - 1;                  /* the first ones; all of them */
-  if (number <= 2 * n) return all & ~((size_t)1 << (number - n - 1)); /* all but one, and what rests on it */
-  if (number <= 3 * n) return (size_t)1 << (number - 2 * n - 1);      /* one, and what it rests on */
-  return SIZE_MAX;
+/* Nothing of it is known any more. */
+static inline void power_end(void) {
+  power.on = false;
+  for (size_t i = 0; i < power.disk_count; i++) folder_remove(power.disks[i].vault);
+  for (size_t i = 1; i <= power.text_count; i++) free(power.texts[i].bytes);
+  free(power.seen);
+  pthread_mutex_t lock = power.lock;
+  memset(&power, 0, sizeof power);
+  power.lock = lock;
 }
 
-/* Without what rests on a change that is not there. */
-static size_t power_closed(size_t chosen) {
-  for (size_t i = 0; i < power.op_count; i++)
-    for (size_t before = 0; before < i; before++)
-      if (power_bit(chosen, i) && !power_bit(chosen, before) && power_bound(&power.ops[i], &power.ops[before]))
-        chosen &= ~((size_t)1 << i);
-  return chosen;
+/* ---- what is durable before the n-th call ---- */
+
+static bool power_bound(const struct power_call *x, const struct power_call *y) {
+  bool names = x->from == y->from || x->from == y->to || x->to == y->from || x->to == y->to;
+  bool files = x->file == y->file || x->file == y->other || (x->other && (x->other == y->file || x->other == y->other));
+  return names || files;
 }
 
-static void power_bytes(const struct power_file *f, const char *path, unsigned bytes) {
-  int fd = __real_openat64(AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
-  struct stat st;
-  assert_true(fd >= 0 && fstat(fd, &st) == 0);
-  if (bytes == 0) {
-    struct timespec times[2] = {f->mtime, f->mtime};
-    assert_int_equal(__real_ftruncate64(fd, 0), 0);
-    assert_int_equal(pwrite(fd, f->bytes, f->len, 0), (ssize_t)f->len);
-    assert_int_equal(__real_futimens(fd, times), 0);
-  } else if (bytes == 1) {
-    assert_int_equal(__real_ftruncate64(fd, st.st_size / 2), 0);
+/* Both: the durable state, and one that may be found. */
+static void power_apply(const struct power_op *op, bool there) {
+  const struct power_call *c = &op->call;
+  size_t *from = &power.names[c->from].there, *to = &power.names[c->to].there;
+  if (!there) {
+    if (op->source_synced && *from == c->file) *from = 0;
+  } else if (c->kind == POWER_CREATE) {
+    *from = c->file;
+  } else if (c->kind == POWER_REMOVE) {
+    if (*from == c->file) *from = 0;
+  } else {
+    if (c->kind == POWER_EXCHANGE || *from == c->file) *from = c->other;
+    *to = c->file;
   }
+}
+
+static bool power_in(size_t name, const char *folder) {
+  const char *path = power.names[name].path, *end = strrchr(path, '/');
+  return (size_t)(end - path) == strlen(folder) && strncmp(path, folder, strlen(folder)) == 0;
+}
+
+static void power_found_durable(bool begin) {
+  for (size_t i = 0; i < power.name_count; i++)
+    if (begin)
+      power.names[i].there = power.names[i].durable;
+    else
+      power.names[i].durable = power.names[i].there;
+}
+
+/* What happened in the folder is durable, and what that rests on. */
+static void power_folder_synced(const char *folder) {
+  for (size_t i = power.op_count; i-- > 0;) {
+    struct power_op *op = &power.ops[i];
+    const struct power_call *c = &op->call;
+    if (power_in(c->to, folder) || (c->kind == POWER_EXCHANGE && power_in(c->from, folder))) op->forced = true;
+    if (c->kind == POWER_RENAME && power_in(c->from, folder)) op->source_synced = true;
+    for (size_t later = i + 1; later < power.op_count; later++)
+      if (power.ops[later].forced && power_bound(c, &power.ops[later].call)) op->forced = true;
+  }
+  size_t left = 0;
+  power_found_durable(true);
+  for (size_t i = 0; i < power.op_count; i++)
+    if (power.ops[i].forced)
+      power_apply(&power.ops[i], true);
+    else
+      power.ops[left++] = power.ops[i];
+  power.op_count = left;
+  power_found_durable(false);
+}
+
+static void power_replay_one(const struct power_call *c) {
+  struct power_file *f = &power.files[c->file];
+  switch (c->kind) {
+  case POWER_CREATE:
+  case POWER_REMOVE:
+  case POWER_RENAME:
+  case POWER_EXCHANGE:
+    assert_true(power.op_count < POWER_OPS);
+    power.ops[power.op_count++] = (struct power_op){.call = *c};
+    return;
+  case POWER_WRITE: f->live = c->value; return;
+  case POWER_SYNC:
+    if (c->file)
+      f->durable = f->live;
+    else
+      power_folder_synced(power.names[c->from].path);
+    return;
+  case POWER_MARK: power.mark = c->value; return;
+  }
+}
+
+static void power_replay(size_t calls) {
+  power.op_count = power.dirty_count = power.mark = 0;
+  for (size_t i = 0; i < power.name_count; i++) power.names[i].durable = power.names[i].start;
+  for (size_t i = 1; i <= power.file_count; i++) power.files[i].durable = power.files[i].live = power.files[i].start;
+  for (size_t i = 0; i < calls; i++) power_replay_one(&power.calls[i]);
+  for (size_t i = 1; i <= power.file_count; i++)
+    if (power.files[i].durable != power.files[i].live) power.dirty[power.dirty_count++] = i;
+}
+
+/* ---- one state ---- */
+
+/* Is this change there, by the number of the choice? */
+static bool power_chosen(size_t i, size_t number) {
+  size_t n = power.op_count;
+  if (n <= POWER_FULL) return number >> i & 1;
+  if (number <= n) return i < number;              /* the first ones: none, ..., all of them */
+  if (number <= 2 * n) return i != number - n - 1; /* all but one, and what rests on it */
+  return i == number - 2 * n - 1;                  /* one, if it rests on nothing */
+}
+
+static size_t power_choices(void) {
+  size_t n = power.op_count;
+  return n <= POWER_FULL ? (size_t)1 << n : 3 * n + 1;
+}
+
+/* What rests on a change that is not there is not there. */
+static void power_choose(size_t number) {
+  bool there[POWER_OPS];
+  power_found_durable(true);
+  for (size_t i = 0; i < power.op_count; i++) {
+    there[i] = power_chosen(i, number);
+    for (size_t before = 0; there[i] && before < i; before++)
+      there[i] = there[before] || !power_bound(&power.ops[i].call, &power.ops[before].call);
+    power_apply(&power.ops[i], there[i]);
+  }
+}
+
+/* All files that are not synced the same way; or one of them as new and all others as they were; or the reverse. */
+static size_t power_ways(void) {
+  return power.dirty_count == 0 ? 1 : POWER_BYTES + (power.dirty_count > 1 ? 2 * power.dirty_count : 0);
+}
+
+enum { POWER_OLD, POWER_HALF, POWER_ZEROS, POWER_NEW };
+static unsigned power_way(size_t file, size_t bytes) {
+  const struct power_file *f = &power.files[file];
+  if (f->durable == f->live) return POWER_NEW;
+  if (bytes < POWER_BYTES) return (unsigned)bytes;
+  bool it = power.dirty[(bytes - POWER_BYTES) / 2] == file, reverse = (bytes - POWER_BYTES) % 2;
+  return it != reverse ? POWER_NEW : POWER_OLD;
+}
+
+static uint64_t power_mix(uint64_t hash, uint64_t value) {
+  for (unsigned i = 0; i < 8; i++) hash = (hash ^ (value >> (8 * i) & 255)) * UINT64_C(1099511628211);
+  return hash;
+}
+
+static uint64_t power_hash(size_t bytes, bool whole) {
+  uint64_t hash = power_mix(power_mix(UINT64_C(14695981039346656037), power.mark), whole);
+  for (size_t i = 0; i < power.name_count; i++) {
+    size_t file = power.names[i].there;
+    if (!file) continue;
+    unsigned way = power_way(file, bytes);
+    size_t text = way == POWER_OLD ? power.files[file].durable : power.files[file].live;
+    hash = power_mix(power_mix(hash, i << 32 | file), way == POWER_OLD ? text << 2 | POWER_NEW : text << 2 | way);
+  }
+  return hash ? hash : 1;
+}
+
+static bool power_is_new(uint64_t hash) {
+  size_t at = hash % POWER_STATES;
+  while (power.seen[at] && power.seen[at] != hash) at = (at + 1) % POWER_STATES;
+  if (power.seen[at]) return false;
+  assert_true(++power.seen_count < POWER_STATES / 2);
+  power.seen[at] = hash;
+  return true;
+}
+
+static size_t power_alike(const struct power_text *a, const struct power_text *b) {
+  size_t n = 0;
+  while (n < a->len && n < b->len && a->bytes[n] == b->bytes[n]) n++;
+  return n;
+}
+
+/* Only what was added since the last fsync is lost, unless more was changed. */
+static void power_bytes(const struct power_file *f, const char *path, unsigned way) {
+  const struct power_text *old = &power.texts[f->durable], *now = &power.texts[f->live],
+                          *t = way == POWER_OLD ? old : now;
+  size_t safe = power_alike(old, now), len = way == POWER_HALF ? safe + (now->len - safe) / 2 : t->len;
+  struct timespec times[2] = {t->mtime, t->mtime};
+  int fd = __real_openat64(AT_FDCWD, path, O_RDWR | O_TRUNC | O_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  size_t whole = way == POWER_ZEROS ? safe : len;
+  if (whole) assert_int_equal(__real_pwrite64(fd, t->bytes, whole, 0), (ssize_t)whole);
+  assert_int_equal(__real_ftruncate64(fd, (off_t)len), 0);
+  if (t->mtime.tv_sec) assert_int_equal(__real_futimens(fd, times), 0);
   close(fd);
 }
 
-static bool power_is_folder(const char *path) {
-  struct stat st;
-  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+static bool power_stays(const char *path) {
+  for (size_t i = 0; i < power.name_count; i++)
+    if (power.names[i].there && power.files[power.names[i].there].folder && !strcmp(power.names[i].path, path))
+      return true;
+  return false;
 }
 
-static void power_place(const struct power_name *n, unsigned bytes) {
-  char kept[PATH_MAX];
-  if (power_is_folder(n->path)) {
-    if (!n->durable) folder_remove(n->path);
+static int power_take_away(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+  (void)type;
+  if (ftw->level == 0 || (S_ISDIR(st->st_mode) && power_stays(path))) return 0;
+  size_t file = power_known(st);
+  if (!file || S_ISDIR(st->st_mode)) return remove(path);
+  power_to_vault(path, file);
+  return 0;
+}
+
+static void power_place(const struct power_name *n, size_t bytes) {
+  const struct power_file *f = &power.files[n->there];
+  char kept[POWER_PATH + 24], real[POWER_PATH];
+  if (!n->there) return;
+  power_real(n->path, real);
+  if (f->folder) {
+    assert_true(mkdir(real, 0770) == 0 || errno == EEXIST || errno == ENOENT);
     return;
   }
-  if (!n->durable) return;
-  snprintf(kept, sizeof kept, "%s/%llu", power.vault, (unsigned long long)n->durable);
-  assert_int_equal(rename(kept, n->path), 0);
-  for (size_t i = 0; i < power.file_count; i++)
-    if (power.files[i].dirty && power.files[i].ino == n->durable) power_bytes(&power.files[i], n->path, bytes);
+  snprintf(kept, sizeof kept, "%s/%zu", power_disk_of(n->path)->vault, n->there);
+  if (rename(kept, real) == 0)
+    power_bytes(f, real, power_way(n->there, bytes));
+  else
+    assert_int_equal(errno, ENOENT); /* its folder is not there */
 }
 
-/* The power is back: number (of the changes that are there, from 0) and bytes (0: the old ones, 1: half, 2: all) say
- * which of the possible states is found. False: it was the last number. */
-static inline bool power_back(unsigned number, unsigned bytes) {
-  power.on = power.dead = power.dirty = false;
-  size_t chosen = power_closed(power_choice(number));
-  bool more = power_choice(number + 1) != SIZE_MAX;
-  for (size_t i = 0; i < power.file_count; i++) power.dirty |= power.files[i].dirty;
-  for (size_t i = 0; i < power.op_count; i++) power_apply(&power.ops[i], power_bit(chosen, i));
-  for (size_t i = 0; i < power.name_count; i++)
-    if (power_ino(power.names[i].path) && !power_is_folder(power.names[i].path)) power_to_vault(power.names[i].path);
+static void power_put(size_t bytes) {
+  nftw(power.disks[0].seen, power_take_away, 8, FTW_DEPTH | FTW_PHYS);
   for (size_t i = 0; i < power.name_count; i++) power_place(&power.names[i], bytes);
-  for (size_t i = 0; i < power.file_count; i++) free(power.files[i].bytes);
-  memset(power.files, 0, sizeof power.files);
-  power.file_count = 0;
-  folder_remove(power.vault);
-  return more;
 }
 
-/* For whoever looks into a failure: what lies where. */
-static inline void power_show(void) {
+/* ---- all of them ---- */
+
+struct power_walk {
+  size_t at;            /* so many calls were made */
+  size_t number, bytes; /* which of the states they may have left */
+  bool whole, begun;    /* whole: all of them, the process had come to its end */
+  size_t states, left_out;
+  size_t sample; /* one of so many at random, 0: all */
+  size_t from;   /* not before this call */
+  uint64_t seed;
+  size_t mark;
+};
+
+static void power_begin_at(struct power_walk *w, size_t at) {
+  w->at = at;
+  w->number = w->bytes = 0;
+  w->whole = at == power.call_count;
+  power_replay(at);
+}
+
+static bool power_advance(struct power_walk *w) {
+  if (!w->begun) {
+    w->begun = true;
+    power_begin_at(w, w->from);
+    return true;
+  }
+  if (++w->bytes < power_ways()) return true;
+  w->bytes = 0;
+  if (++w->number < power_choices()) return true;
+  if (w->at == power.call_count) return false;
+  power_begin_at(w, w->at + 1);
+  return true;
+}
+
+/* The folder is in the next state that it was not in yet; false: there is no other. Nobody has anything open in it. */
+static inline bool power_next(struct power_walk *w) {
+  while (power_advance(w)) {
+    power_choose(w->number);
+    uint64_t hash = power_hash(w->bytes, w->whole);
+    if (!power_is_new(hash)) continue;
+    if (w->sample > 1 && power_mix(hash, w->seed) % w->sample) {
+      w->left_out++;
+      continue;
+    }
+    power_put(w->bytes);
+    w->mark = power.mark;
+    w->states++;
+    return true;
+  }
+  return false;
+}
+
+/* What was written down so far, to go on from it more than once. */
+struct power_saved {
+  struct power_call *calls;
+  size_t call_count, name_count, file_count, text_count;
+};
+static inline struct power_saved power_save(void) {
+  struct power_saved s = {NULL, power.call_count, power.name_count, power.file_count, power.text_count};
+  s.calls = calloc(s.call_count, sizeof *s.calls);
+  assert_non_null(s.calls);
+  memcpy(s.calls, power.calls, s.call_count * sizeof *s.calls);
+  return s;
+}
+static inline void power_restore(const struct power_saved *s) {
+  for (size_t i = s->text_count + 1; i <= power.text_count; i++) free(power.texts[i].bytes);
+  memcpy(power.calls, s->calls, s->call_count * sizeof *s->calls);
+  power.call_count = s->call_count;
+  power.name_count = s->name_count;
+  power.file_count = s->file_count;
+  power.text_count = s->text_count;
+  power.seen_count = 0;
+  memset(power.seen, 0, POWER_STATES * sizeof *power.seen);
+}
+
+/* Instead of the power the process alone is gone, after that many calls: all is as it saw it, and no more durable than
+ * it was. What comes is written down behind it; power_next begins there. */
+static inline void power_kill(struct power_walk *w, size_t calls) {
+  power_replay(calls);
+  power_choose(power.op_count <= POWER_FULL ? power_choices() - 1 : power.op_count);
+  power_put(POWER_NEW);
+  w->mark = power.mark;
+  w->from = power.call_count = calls;
+  power.on = true;
+}
+
+/* For whoever looks into a failure: what was done up to then, and what lies where. */
+static inline void power_show(const struct power_walk *w) {
+  static const char *const words[] = {"create", "remove", "rename", "exchange", "write", "sync", "mark"};
+  static const char *const ways[] = {"old", "half", "zeros", "new"};
+  size_t root = strlen(power.disks[0].seen) + 1;
+  for (size_t i = 0; i < w->at; i++) {
+    const struct power_call *c = &power.calls[i];
+    bool folders = c->kind <= POWER_EXCHANGE || (c->kind == POWER_SYNC && !c->file);
+    printf("  %zu %s %zu", i + 1, words[c->kind], c->file);
+    if (folders) printf(" %s", strlen(power.names[c->from].path) > root ? power.names[c->from].path + root : ".");
+    if (c->to != c->from && c->kind <= POWER_EXCHANGE) printf(" %s", power.names[c->to].path + root);
+    printf("\n");
+  }
+  printf("  the power went after these %zu calls; state %zu.%zu\n", w->at, w->number, w->bytes);
   for (size_t i = 0; i < power.name_count; i++)
-    printf("  %s: %llu\n", power.names[i].path + strlen(power.root), (unsigned long long)power.names[i].durable);
+    if (power.names[i].there)
+      printf("  %s: %zu (%s)\n", power.names[i].path + root, power.names[i].there,
+             ways[power_way(power.names[i].there, w->bytes)]);
 }
 
 #endif

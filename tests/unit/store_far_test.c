@@ -27,20 +27,45 @@ static bool mounted(struct box *b, const char *folder) {
 
 static const char *const far[] = {"dlq", "sent"};
 
+/* Where its file system is mounted; what lies at the folder's place is a folder in it. */
+static const char *mount_of(struct box *b, size_t i) {
+  static char path[300];
+  snprintf(path, sizeof path, "%s-far-%s", b->dir, far[i]);
+  return path;
+}
+
+static bool far_made(struct box *b, size_t i) {
+  char folder[320];
+  snprintf(folder, sizeof folder, "%s/%s", mount_of(b, i), far[i]);
+  return (mkdir(path_of(b, far[i]), 0770) == 0 || errno == EEXIST) && mkdir(mount_of(b, i), 0770) == 0 &&
+         mount("none", mount_of(b, i), "tmpfs", 0, NULL) == 0 && mkdir(folder, 0770) == 0 &&
+         mount(folder, path_of(b, far[i]), NULL, MS_BIND, NULL) == 0;
+}
+
+/* Each of the two loses what was not synced on it. */
+static void far_disks(struct box *b) {
+  for (size_t i = 0; i < 2; i++) power_disk(path_of(b, far[i]), mount_of(b, i), far[i]);
+}
+
 static int far_open(void **state) {
   struct box *b = box_new("file");
   *state = b;
   box_stop(b);
   b->config.settle_ms = 1; /* what is no JSON is soon taken for whole */
   for (size_t i = 0; i < 2; i++)
-    if ((mkdir(path_of(b, far[i]), 0770) != 0 && errno != EEXIST) || !mounted(b, far[i])) fail_msg("%s", far[i]);
+    if (!far_made(b, i)) fail_msg("%s", far[i]);
   box_start(b);
   return 0;
 }
 
 static int far_close(void **state) {
   struct box *b = *state;
-  for (size_t i = 0; i < 2; i++) umount2(path_of(b, far[i]), MNT_DETACH);
+  power_end();
+  for (size_t i = 0; i < 2; i++) {
+    umount2(path_of(b, far[i]), MNT_DETACH);
+    umount2(mount_of(b, i), MNT_DETACH);
+    rmdir(mount_of(b, i));
+  }
   return box_free(state);
 }
 
@@ -193,28 +218,34 @@ static void check_done(struct box *b, bool said_done) {
   assert_true(mtime_of(b, "sent/a.json") == NS);
 }
 
+static void try_far(struct box *b, make_fn make, move_fn move, check_fn check) {
+  try_all_faults(b, make, move, check);
+  far_disks(b);
+  try_all_power(b, make, move, check);
+}
+
 #define FAR(name) TEST_WITH(name, far_open, far_close)
 
 FAR(dead_survives_every_fault) {
-  try_all_faults(*state, make_pending, move_dead, check_dead);
+  try_far(*state, make_pending, move_dead, check_dead);
 }
 FAR(raw_dead_survives_every_fault) {
-  try_all_faults(*state, make_broken, move_dead, check_raw);
+  try_far(*state, make_broken, move_dead, check_raw);
 }
 FAR(many_dead_survive_every_fault) {
   try_all_faults(*state, make_two, move_two, check_two);
 }
 FAR(replay_survives_every_fault) {
-  try_all_faults(*state, make_dead, move_replay, check_replay);
+  try_far(*state, make_dead, move_replay, check_replay);
 }
 FAR(raw_replay_survives_every_fault) {
-  try_all_faults(*state, make_raw, move_replay, check_raw_replay);
+  try_far(*state, make_raw, move_replay, check_raw_replay);
 }
 FAR(done_survives_every_fault) {
   struct box *b = *state;
   b->config.keep_sent = true;
   box_restart(b);
-  try_all_faults(b, make_pending, move_done, check_done);
+  try_far(b, make_pending, move_done, check_done);
 }
 
 /* What a crash left of a copy, under a name nobody looks at, goes when it is old. */

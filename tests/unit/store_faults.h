@@ -65,37 +65,27 @@ static inline bool try_one(struct box *b, make_fn make, move_fn move, check_fn c
   return f.calls >= f.at;
 }
 
-/* The power goes before the at-th call, or after the last; number and bytes: as power_back. */
-static inline bool try_power(struct box *b, make_fn make, move_fn move, check_fn check, unsigned at, unsigned number,
-                             unsigned bytes) {
+/* Every state after a loss of power at every call. */
+static inline void try_all_power(struct box *b, make_fn make, move_fn move, check_fn check) {
+  struct power_walk w = {0};
   box_stop(b);
   clear(b);
   box_start(b);
   make(b);
-  power_on(b->dir, at);
+  power_on(b->dir);
   enum status st = move(b);
-  power_cut();
+  power_off();
   box_stop(b);
-  bool more = power_back(number, bytes);
-  if (getenv("BUSBRIDGE_POWER_SHOW")) {
-    printf("power gone at call %u, state %u.%u\n", at, number, bytes);
-    power_show();
+  while (power_next(&w)) {
+    if (getenv("BUSBRIDGE_POWER_SHOW")) power_show(&w);
+    box_start(b);
+    store_rescan(b->store);
+    check(b, st == ST_OK && w.whole);
+    box_stop(b);
   }
+  assert_true(w.at >= 3 && w.states > 3);
+  power_end();
   box_start(b);
-  store_rescan(b->store);
-  check(b, st == ST_OK);
-  return more;
-}
-
-/* Every state after a loss of power at every call; on one file system. */
-static inline void try_all_power(struct box *b, make_fn make, move_fn move, check_fn check) {
-  unsigned states = 0, at = 0;
-  do {
-    at++;
-    for (unsigned bytes = 0; bytes == 0 || (power.dirty && bytes < POWER_BYTES); bytes++)
-      for (unsigned number = 0; states++, try_power(b, make, move, check, at, number, bytes);) number++;
-  } while (power.reached);
-  assert_true(states > at);
 }
 
 /* One error at each call, another one at the next; BUSBRIDGE_FULL=1: each at each. */
