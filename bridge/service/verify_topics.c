@@ -135,7 +135,9 @@ static int64_t oldest_batch_ms(const struct verify *v) {
 
 static enum status next(struct topics *t, struct reader *reader, struct message *m, struct error *err) {
   enum status st = reader_next(reader, QUIET_MS, m, err);
-  if (st == ST_AGAIN) return error_set(err, ST_UNAVAILABLE, "the topics could not be read to their end");
+  if (st == ST_AGAIN)
+    return error_set(err, ST_UNAVAILABLE, "Kafka said nothing for %d s: the topics could not be read to their end",
+                     QUIET_MS / 1000);
   if (st == ST_OK && t->no_memory) return error_set(err, ST_NO_MEMORY, "out of memory");
   return st;
 }
