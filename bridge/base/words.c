@@ -63,6 +63,16 @@ bool number_parse(struct span text, uint64_t max, uint64_t *out) {
   return true;
 }
 
+bool integer_parse(struct span text, int64_t *out) {
+  bool minus = span_starts(text, "-");
+  uint64_t n;
+  struct span digits = {text.ptr + minus, text.len - minus};
+  if (!number_parse(digits, minus ? (uint64_t)INT64_MAX + 1 : INT64_MAX, &n)) return false;
+  if (minus && n == 0) return false;
+  *out = minus ? -(int64_t)(n - 1) - 1 : (int64_t)n;
+  return true;
+}
+
 size_t number_digits(uint64_t n, char out[NUMBER_DIGITS]) {
   char digits[NUMBER_DIGITS];
   size_t at = sizeof digits, len;

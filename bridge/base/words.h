@@ -11,6 +11,8 @@ const char *duration_text(int64_t ms, char out[DURATION_TEXT]);
 bool duration_parse(struct span text, int64_t *ms);
 /* Decimal digits only, at most max. */
 bool number_parse(struct span text, uint64_t max, uint64_t *out);
+/* The same of any int64_t: digits, perhaps behind a minus. */
+bool integer_parse(struct span text, int64_t *out);
 #define NUMBER_DIGITS 20
 /* Its decimal digits, not terminated; returns how many. */
 size_t number_digits(uint64_t n, char out[NUMBER_DIGITS]);

@@ -84,15 +84,6 @@ enum {
 };
 enum { WORDS = WHY + 1 };
 
-static bool get_number(struct span word, int64_t *out) {
-  bool minus = span_starts(word, "-");
-  uint64_t n;
-  struct span digits = {word.ptr + minus, word.len - minus};
-  if (!number_parse(digits, minus ? (uint64_t)INT64_MAX + 1 : INT64_MAX, &n)) return false;
-  *out = minus ? -(int64_t)(n - 1) - 1 : (int64_t)n;
-  return true;
-}
-
 static bool get_choice(struct span word, const char *const *list, unsigned count, unsigned *out) {
   for (*out = 0; *out < count; ++*out)
     if (span_is(word, list[*out])) return true;
@@ -114,12 +105,12 @@ static bool get_numbers(const struct span *w, struct fs_row *row) {
   int64_t sys, attempts, code;
   unsigned what, place;
   bool ok = get_choice(w[WHAT], whats, 3, &what) && get_choice(w[PLACE], places, 2, &place) &&
-            number_parse(w[INODE], UINT64_MAX, &s->inode) && get_number(w[SIZE], &s->size) &&
-            get_number(w[CTIME], &s->ctime_ns) && get_number(w[MTIME], &s->mtime_ns) &&
-            number_parse(w[CONTENT], UINT64_MAX, &row->ref.content) && get_number(w[SINCE], &row->since_us) &&
-            get_number(w[SYS], &sys) && get_number(w[ATTEMPTS], &attempts) &&
-            get_number(w[FAILED], &row->failure.failed_us) && get_reason(w[REASON], &row->failure.reason) &&
-            get_number(w[CODE], &code);
+            number_parse(w[INODE], UINT64_MAX, &s->inode) && integer_parse(w[SIZE], &s->size) &&
+            integer_parse(w[CTIME], &s->ctime_ns) && integer_parse(w[MTIME], &s->mtime_ns) &&
+            number_parse(w[CONTENT], UINT64_MAX, &row->ref.content) && integer_parse(w[SINCE], &row->since_us) &&
+            integer_parse(w[SYS], &sys) && integer_parse(w[ATTEMPTS], &attempts) &&
+            integer_parse(w[FAILED], &row->failure.failed_us) && get_reason(w[REASON], &row->failure.reason) &&
+            integer_parse(w[CODE], &code);
   if (!ok) return false;
   row->what = (enum aside)what;
   row->ref.place = place ? PLACE_PENDING : PLACE_FLAT;

@@ -267,11 +267,11 @@ static enum status load_line(struct holds *h, struct span line, char *room) {
     if (!span_word(&line, &w[i]) || !word_unescape(&w[i], room)) return ST_INVALID;
     room += w[i].len;
   }
-  uint64_t mtime, created;
-  bool ok = span_word(&line, &more) && number_parse(more, INT64_MAX, &mtime) && span_word(&line, &more) &&
-            number_parse(more, INT64_MAX, &created) && !span_word(&line, &more);
+  int64_t mtime, created;
+  bool ok = span_word(&line, &more) && integer_parse(more, &mtime) && span_word(&line, &more) &&
+            integer_parse(more, &created) && !span_word(&line, &more);
   if (!ok) return ST_INVALID;
-  struct hold *one = make(w[0], w[1], w[2], w[3], (int64_t)mtime, (int64_t)created);
+  struct hold *one = make(w[0], w[1], w[2], w[3], mtime, created);
   return one && put(h, one) ? ST_OK : ST_NO_MEMORY;
 }
 
