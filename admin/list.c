@@ -25,6 +25,7 @@ static const struct row_of_entry columns[] = {
     {{"TOPIC", false, 0, true}, "topic", false, true},
     {{"KEY", false, 0, true}, "key", false, true},
     {{"FILE", false, 0, true}, "file", false, true},
+    {{"BEHIND", false, 0, true}, "held_behind", false, true},
     {{"REASON", false, 0, false}, "reason", false, false},
     {{"ERROR", false, 0.3, true}, "last_error", false, false},
 };
@@ -33,8 +34,13 @@ static const struct row_of_entry columns[] = {
 static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t entry, const struct row_of_entry *c) {
   struct buffer text = {0};
   int64_t number = answer_int(doc, entry, c->key, -1);
+  struct buffer behind = {0};
+  bool held = !strcmp(c->key, "status") && answer_text(doc, entry, "held_behind", &behind) && behind.len;
+  buffer_release(&behind);
   if (c->age) {
     output_age(doc, entry, c->key, clock_wall_us(a->clock), &text);
+  } else if (held) {
+    buffer_add_z(&text, "held");
   } else if (number >= 0) {
     buffer_printf(&text, "%" PRId64, number);
   } else if (!answer_text(doc, entry, c->key, &text) || text.len == 0) {
@@ -167,6 +173,30 @@ static void tell_rest(struct admin *a, const struct selection *selection, uint64
   if (shown < total) note(a, "%s of %s, use --limit 0 for all", number_text(shown, some), number_text(total, all));
 }
 
+/* What to do about those that were shown, each said once. */
+static void tell_next(struct admin *a, const struct json_doc *doc) {
+  uint32_t node = JSON_NONE;
+  struct buffer last = {0};
+  while (answer_each(doc, answer_node(doc, 0, "entries"), &node)) {
+    struct buffer next = {0};
+    bool told = !answer_text(doc, node, "next", &next) || span_eq(buffer_span(&next), buffer_span(&last));
+    if (!told) note(a, "%s", buffer_z(&next));
+    buffer_release(told ? &next : &last);
+    if (!told) last = next;
+  }
+  buffer_release(&last);
+}
+
+static void tell_aside(struct admin *a, const struct selection *selection, const struct json_doc *doc) {
+  char number[COUNTED_TEXT];
+  int64_t aside = answer_int(doc, 0, "aside", 0);
+  if (selection->aside)
+    tell_next(a, doc);
+  else if (selection->pending && aside > 0)
+    note(a, "%s, which the file system refuses to change: busbridge list --type aside",
+         counted_text((uint64_t)aside, "entry is set aside", "entries are set aside", number));
+}
+
 static enum status ask(struct client *client, const struct list_request *request, struct stream *stream,
                        struct json_doc *doc, struct buffer *json, struct error *err) {
   struct list_request own = *request;
@@ -192,6 +222,7 @@ static int list(struct admin *a, const struct list_request *request, const char 
   enum status st = large ? client_open_beside(a, &client, &err) : client_open(a, SERVICE_INSPECT, &client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an empty answer */
   if (st == ST_OK) st = ask(client, request, &stream, &doc, &json, &err);
+  if (st == ST_OK) tell_aside(a, &request->selection, &doc);
   if (st == ST_OK) tell_rest(a, &request->selection, stream.shown, (uint64_t)answer_int(&doc, 0, "total", 0), &code);
   if (st != ST_OK) code = a->unwritten ? CODE_FAILURE : fail(a, &err);
   client_close(client);
@@ -221,13 +252,15 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_list = {
     .name = "list",
-    .arguments = "[--type pending|dlq|all] [FILTER]... [--limit N] [-o table|wide|json|jsonl|name]",
+    .arguments = "[--type pending|dlq|aside|all] [FILTER]... [--limit N] [-o table|wide|json|jsonl|name]",
     .summary = "what lies in the outbox: pending entries and dead letters",
-    .examples = "  busbridge list                                   the oldest 50\n"
-                "  busbridge list --type dlq -o wide                dead letters with everything known about them\n"
-                "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last two hours\n"
-                "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are none\n"
-                "  busbridge list --limit 0 -o jsonl                all, one JSON object a line\n",
+    .examples =
+        "  busbridge list                                   the oldest 50\n"
+        "  busbridge list --type dlq -o wide                dead letters with everything known about them\n"
+        "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last two hours\n"
+        "  busbridge list --type aside                      what the file system refuses to change, and what to do\n"
+        "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are none\n"
+        "  busbridge list --limit 0 -o jsonl                all, one JSON object a line\n",
     .description =
         "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. All filters that are given\n"
         "must hold; with any but times of pending entries every file is read, so a long backlog takes a while.\n"

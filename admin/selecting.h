@@ -13,7 +13,7 @@
 struct selecting { /* as typed; NULL: not given */
   const char *type, *namespace, *name, *key, *reason, *since, *until, *older_than;
 };
-#define SELECTING_TYPE(s) {"type", 't', OPTION_ONCE, &(s)->type, "pending|dlq|all", "which entries"}
+#define SELECTING_TYPE(s) {"type", 't', OPTION_ONCE, &(s)->type, "pending|dlq|aside|all", "which entries"}
 #define SELECTING_ROWS(s)                                                                                              \
   {"namespace", 0, OPTION_ONCE, &(s)->namespace, "WORD", "of this namespace"},                                         \
       {"name", 0, OPTION_ONCE, &(s)->name, "NAME", "of this event name; may end in *"},                                \

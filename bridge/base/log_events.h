@@ -64,6 +64,8 @@
   X("relay", "outbox_readable", "info", "It can be read again")                                                        \
   X("relay", "outbox_write_failed", "error", "The outbox cannot be changed; tried again until it can")                 \
   X("relay", "outbox_sync_failed", "error", "A folder could not be synced: mend the disk, then restart")               \
+  X("relay", "manifest_stuck", "warning", "The list of a batch cannot be changed; nothing waits for it")               \
+  X("relay", "manifest_freed", "info", "It could be")                                                                  \
   X("relay", "hands_incomplete", "warning", "A crash by stack overflow would not be noted")                            \
   X("relay", "relay_failed", "error", "The relay cannot go on; the worker ends")                                       \
   X("outbox", "entry_odd", "warning", "Left alone: no plain file with one link")                                       \

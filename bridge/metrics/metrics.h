@@ -28,6 +28,8 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_MIRROR, METRIC_SECONDS, 
   X(PENDING, "pending_events", GAUGE, "state", "", "Entries waiting in the outbox")                                    \
   X(OLDEST, "oldest_pending_timestamp_seconds", GAUGE, "", "", "When the oldest pending entry was written")            \
   X(ASIDE, "aside_events", GAUGE, "", "", "Entries set aside, because the file system refuses to change them")         \
+  X(LEFT, "left_entries", GAUGE, "", "", "Entries that lie in .busbridge/tmp for more than a minute")                  \
+  X(STUCK, "stuck_manifests", GAUGE, "", "", "Lists of batches that the file system refuses to change")                \
   X(HOLDS, "holding_dead_letters", GAUGE, "", "", "Dead letters that hold back their key (dlq.hold_key)")              \
   X(DLQ, "dlq_events", GAUGE, "namespace", "reason", "Entries in the dead letter queue")                               \
   X(BREAKER, "breaker_state", GAUGE, "target", "", "0 closed, 1 open, 2 probing")                                      \
@@ -35,6 +37,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_MIRROR, METRIC_SECONDS, 
   X(LAST_PUBLISH, "last_publish_timestamp_seconds", GAUGE, "", "", "When an event was last acknowledged")              \
   X(HEARTBEAT, "loop_heartbeat_timestamp_seconds", GAUGE, "", "", "When the loop of the worker last turned")           \
   X(REDIS, "redis_operations_total", COUNTER, "op", "result", "Exchanges with Redis")                                  \
+  X(KEYS_DUE, "redis_keys_due", GAUGE, "", "", "Ids that Redis has still to learn")                                    \
   X(AVAIL_BYTES, "outbox_filesystem_avail_bytes", GAUGE, "", "",                                                       \
     "Bytes that the worker may still write where the outbox lies")                                                     \
   X(AVAIL_INODES, "outbox_filesystem_avail_inodes", GAUGE, "", "", "Files that it may still make there")               \

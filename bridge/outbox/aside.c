@@ -69,11 +69,16 @@ static const char *what_words(enum aside what) {
   return "";
 }
 
-void store_aside_words(const struct aside_info *info, char *out, size_t size) {
+const char *store_aside_word(enum aside what) {
   static const char *const words[] = {[ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
+  return words[what];
+}
+
+void store_aside_words(const struct aside_info *info, char *out, size_t size) {
   struct buffer file = {0};
   text_printable(&file, span_of(info->file));
-  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file), words[info->what], info->why);
+  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file), store_aside_word(info->what),
+           info->why);
   buffer_release(&file);
 }
 
@@ -340,7 +345,9 @@ enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
                                     .why = row->why,
                                     .remedy = store_aside_remedy(row->sys),
                                     .attempts = row->failure.attempts,
-                                    .since_us = row->since_us};
+                                    .since_us = row->since_us,
+                                    .mtime_us = row->ref.stamp.mtime_ns / 1000,
+                                    .size = (uint64_t)row->ref.stamp.size};
     if (!visit(ctx, &info)) break;
   }
   free_rows(list, count);

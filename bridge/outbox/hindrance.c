@@ -31,6 +31,10 @@ static bool probe(int folder) {
   return durable_unlink(folder, PROBE, NULL) == ST_OK;
 }
 
+bool state_hinders_one(const struct state *s, const struct error *why) {
+  return why->sys && why->sys != ENOENT && !concerns_all(why) && probe(state_folder(s));
+}
+
 /* The folder that lies at its name now. */
 static bool probe_place(struct fs *s, unsigned place) {
   int fd = -1;

@@ -13,13 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_NAME 64 /* settled-, 20 digits, -, 32 digits and a NUL */
-
-static void file_name(uint64_t number, const char *digest, bool settled, char out[FILE_NAME]) {
-  snprintf(out, FILE_NAME, "%s-%" PRIu64 "-%s", settled ? "settled" : "batch", number, digest);
+static void file_name(uint64_t number, const char *digest, bool settled, char out[MANIFEST_FILE]) {
+  snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", settled ? "settled" : "batch", number, digest);
 }
 
-static void file_of(const struct manifest_name *name, char out[FILE_NAME]) {
+void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]) {
   file_name(name->number, name->digest, name->settled, out);
 }
 
@@ -72,7 +70,7 @@ static enum status put_in_place(int folder, int tmp, const char *file, struct sp
 
 enum status journal_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err) {
   struct buffer text = {0};
-  char file[FILE_NAME];
+  char file[MANIFEST_FILE];
   m->fit = journal_print(m, nonce, &text);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && m->fit < m->count)
@@ -93,7 +91,7 @@ enum likeness { NOT_OURS, MALFORMED, OURS };
 
 static enum likeness name_parse(const char *file, struct manifest_name *out) {
   struct span rest = span_of(file);
-  char again[FILE_NAME];
+  char again[MANIFEST_FILE];
   out->settled = span_starts(rest, "settled-");
   if (!out->settled && !span_starts(rest, "batch-")) return NOT_OURS;
   size_t before = out->settled ? strlen("settled-") : strlen("batch-");
@@ -103,7 +101,7 @@ static enum likeness name_parse(const char *file, struct manifest_name *out) {
       !manifest_digest_valid(span_of(dash + 1)))
     return MALFORMED;
   memcpy(out->digest, dash + 1, MANIFEST_DIGEST);
-  file_of(out, again); /* a number has one way to be written */
+  manifest_file(out, again); /* a number has one way to be written */
   return strcmp(file, again) == 0 ? OURS : MALFORMED;
 }
 
@@ -194,9 +192,9 @@ static enum status read_checked(struct span text, const struct manifest_name *na
 
 enum status journal_read(int folder, const struct manifest_name *name, struct manifest *out, struct error *err) {
   struct buffer text = {0};
-  char file[FILE_NAME];
+  char file[MANIFEST_FILE];
   *out = (struct manifest){0};
-  file_of(name, file);
+  manifest_file(name, file);
   enum status st = file_read(folder, file, MANIFEST_MAX, &text, err);
   if (st == ST_TOO_LARGE) st = error_set(err, ST_INVALID, "%s is larger than any manifest", file);
   if (st == ST_OK) {
@@ -219,7 +217,7 @@ static enum status drop_twin(int folder, const struct manifest_name *name, const
 }
 
 enum status journal_settle(int folder, const struct manifest_name *name, struct error *err) {
-  char batch[FILE_NAME], settled[FILE_NAME];
+  char batch[MANIFEST_FILE], settled[MANIFEST_FILE];
   file_name(name->number, name->digest, false, batch);
   file_name(name->number, name->digest, true, settled);
   enum status st = durable_move(folder, batch, folder, settled, err);
@@ -229,8 +227,8 @@ enum status journal_settle(int folder, const struct manifest_name *name, struct 
 }
 
 enum status journal_remove(int folder, const struct manifest_name *name, struct error *err) {
-  char file[FILE_NAME];
-  file_of(name, file);
+  char file[MANIFEST_FILE];
+  manifest_file(name, file);
   enum status st = durable_unlink(folder, file, err);
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
   return durable_sync_folder(folder, err); /* also when it was gone: the call that removed it may have failed here */

@@ -4,6 +4,7 @@
 #include "bridge/base/table.h"
 #include "bridge/outbox/store_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,7 +12,8 @@
 
 #define FORM "%llx-%llx-%llx-%llx-%u-"
 enum { ENDING = sizeof ".json" - 1, WORD = sizeof "swap-" - 1 };
-#define TEXT_MOST (64u << 20) /* larger ones are no entries */
+#define LEFT_LONG_US INT64_C(60000000) /* what is on its way stays far shorter */
+#define TEXT_MOST (64u << 20)          /* larger ones are no entries */
 
 static const char words[][WORD + 1] = {
     [LEFT_SWAP] = "swap-", [LEFT_GONE] = "gone-", [LEFT_SENT] = "sent-", [LEFT_BACK] = "back-"};
@@ -161,4 +163,17 @@ void left_clear(int tmp, int outbox, const char *file) {
       remove_file(tmp, file);
     break;
   }
+}
+
+uint64_t state_left(const struct state *s, int64_t now_us) {
+  struct stat st;
+  uint64_t count = 0;
+  int fd = state_tmp(s) < 0 ? -1 : openat(state_tmp(s), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *d = fd < 0 ? NULL : fdopendir(fd);
+  if (!d && fd >= 0) close(fd);
+  for (struct dirent *e; d && (e = readdir(d));)
+    if (left_is(e->d_name) && fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+      count += now_us - ((int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000) >= LEFT_LONG_US;
+  if (d) closedir(d);
+  return count;
 }

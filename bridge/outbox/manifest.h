@@ -18,6 +18,7 @@
 #define MANIFEST_MOST (1024 * 1024)     /* bytes; a larger one is not written: the batch is cut */
 #define MANIFEST_MAX (64 * 1024 * 1024) /* a larger one is not read; earlier releases wrote them so large */
 #define MANIFEST_KEY 256                /* the key is for people: of a long one so many bytes are kept */
+#define MANIFEST_FILE 64                /* settled-, 20 digits, -, 32 digits and a NUL */
 
 struct manifest_entry {
   struct entry_ref ref;
@@ -62,6 +63,7 @@ MUST_CHECK enum status manifest_settle(struct store *s, const struct manifest_na
 /* ST_OK also when it is gone. */
 MUST_CHECK enum status manifest_remove(struct store *s, const struct manifest_name *name, struct error *err);
 
-bool manifest_digest_valid(struct span s); /* 32 hex digits */
+bool manifest_digest_valid(struct span s);                                     /* 32 hex digits */
+void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]); /* what people know it by */
 
 #endif

@@ -40,6 +40,12 @@ MUST_CHECK enum status state_check(struct state *s, struct error *err);
 MUST_CHECK enum status state_keep_tmp(struct state *s, bool *remade, struct error *err);
 /* durable_replace of .busbridge/name by way of tmp, which is made again where it is gone. Any thread. */
 MUST_CHECK enum status state_replace(struct state *s, const char *name, struct span content, struct error *err);
+/* A change of one file of .busbridge failed: does the folder let others be made and removed, so that it is this one's
+ * alone (immutable, mounted on)? With the lock held. */
+bool state_hinders_one(const struct state *s, const struct error *why);
+/* How many entries lie in tmp since a minute or longer, on their way out of the outbox or back: a crash, or a move that
+ * failed both ways. The next holder of the lock takes them from there. Any thread. */
+uint64_t state_left(const struct state *s, int64_t now_us);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
 /* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */

@@ -195,12 +195,14 @@ struct aside_info {
   struct span id;
   const char *why, *remedy;
   unsigned attempts;
-  int64_t since_us;
+  int64_t since_us, mtime_us;
+  uint64_t size;
 };
 typedef bool (*store_aside_fn)(void *ctx, const struct aside_info *info); /* false stops */
 /* At most limit (0 = all), the first ones first. Any thread; needs no reader. */
 MUST_CHECK enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx, struct error *err);
-const char *store_aside_remedy(int sys); /* of an errno */
+const char *store_aside_word(enum aside what); /* published, refused, dead */
+const char *store_aside_remedy(int sys);       /* of an errno */
 /* "bad-1.json, published: Operation not permitted", fit to be shown */
 void store_aside_words(const struct aside_info *info, char *out, size_t size);
 

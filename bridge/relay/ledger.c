@@ -74,7 +74,7 @@ enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enu
 }
 
 /* A batch that was committed before we came. Every step may be repeated. */
-static enum status settle_manifest(struct relay *r, const struct manifest_name *name, struct error *err) {
+static enum status settle_manifest(struct relay *r, struct manifest_name *name, struct error *err) {
   struct manifest m = {0};
   size_t gone = 0;
   enum status st = manifest_read(r->parts.store, name, &m, err);
@@ -87,7 +87,7 @@ static enum status settle_manifest(struct relay *r, const struct manifest_name *
   }
   if (st == ST_OK) st = store_sync(r->parts.store, err);
   if (st == ST_OK) st = store_aside_sync(r->parts.store, err);
-  if (st == ST_OK) st = manifest_settle(r->parts.store, name, err);
+  if (st == ST_OK) st = stuck_settle(r, name, err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_INFO, "relay", "recovered",
               FIELDS(F_INT("batch", name->number), F_INT("events", m.count), F_INT("removed", gone)),
@@ -148,13 +148,11 @@ static enum status settle_chain_of(struct relay *r, struct manifest_name *list, 
   if (!chain) return error_set(err, ST_NO_MEMORY, "out of memory");
   size_t n = follow(r, list, count, chain, err);
   enum status st = n ? ST_OK : err->status;
-  for (size_t i = n; st == ST_OK && i-- > 0;) {
+  for (size_t i = n; st == ST_OK && i-- > 0;)
     if (!chain[i]->settled) st = settle_manifest(r, chain[i], err);
-    chain[i]->settled = true;
-  }
   for (size_t i = 0; st == ST_OK && i < count; i++)
-    if (!in_chain(chain, n, &list[i])) st = manifest_remove(r->parts.store, &list[i], err);
-  for (size_t i = 1; st == ST_OK && i < n; i++) st = manifest_remove(r->parts.store, chain[i], err);
+    if (!in_chain(chain, n, &list[i])) st = stuck_remove(r, &list[i], err);
+  for (size_t i = 1; st == ST_OK && i < n; i++) st = stuck_remove(r, chain[i], err);
   if (st == ST_OK) r->ledger.settled = *chain[0];
   free(chain);
   return st;
@@ -172,7 +170,7 @@ enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err)
   st = commit_position(r, &l->position, err);
   struct manifest_name name = {.number = number};
   memcpy(name.digest, m.digest, sizeof m.digest);
-  if (st == ST_OK) st = manifest_settle(r->parts.store, &name, err);
+  if (st == ST_OK) st = stuck_settle(r, &name, err);
   if (st == ST_OK) l->settled = name;
   return st;
 }
@@ -182,7 +180,7 @@ static bool forget_first(struct relay *r, struct manifest_name *list, size_t *co
   for (size_t i = 0; i < *count; i++)
     if (list[i].number > 0) return false;
   for (size_t i = 0; i < *count; i++)
-    if (manifest_remove(r->parts.store, &list[i], err) != ST_OK) return false;
+    if (stuck_remove(r, &list[i], err) != ST_OK) return false;
   *count = 0;
   return true;
 }
@@ -407,7 +405,7 @@ void ledger_committed(struct relay *r) {
 }
 
 enum status ledger_forget(struct relay *r, struct error *err) {
-  enum status st = manifest_remove(r->parts.store, &r->ledger.doubt, err);
+  enum status st = stuck_remove(r, &r->ledger.doubt, err);
   if (st == ST_OK) r->ledger.doubt.number = 0;
   return st;
 }
@@ -419,13 +417,10 @@ enum status ledger_refresh(struct relay *r, struct error *err) {
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
   enum status st = state_check(r->parts.state, err);
-  if (st == ST_OK) st = manifest_settle(r->parts.store, name, err);
-  if (st != ST_OK) return st;
-  struct manifest_name *settled = &r->ledger.settled;
-  settled->settled = true;
-  st = manifest_remove(r->parts.store, settled, err);
+  struct manifest_name *settled = &r->ledger.settled, now = *name;
+  if (st == ST_OK) st = stuck_settle(r, &now, err);
+  if (st == ST_OK) st = stuck_remove(r, settled, err);
   if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own (L9) */
-  *settled = *name;
-  settled->settled = true;
+  *settled = now;
   return ST_OK;
 }

@@ -178,7 +178,7 @@ enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t coun
   if (st == ST_OK && d.ids.count) st = read_topics(r, &d, err);
   if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);
   if (st == ST_OK) st = ledger_begin_at(r, highest + 1, err);
-  for (size_t i = 0; st == ST_OK && i < count; i++) st = manifest_remove(r->parts.store, &list[i], err);
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = stuck_remove(r, &list[i], err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "position_restored",
               FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)), "The ledger begins anew at batch %llu",

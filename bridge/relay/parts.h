@@ -14,6 +14,7 @@
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/relay.h"
 #include "bridge/relay/sift.h"
+#include "bridge/relay/stuck.h"
 #include "bridge/relay/verdict.h"
 #include "bridge/relay/waiting.h"
 
@@ -117,6 +118,7 @@ struct relay {
   struct ledger ledger;       /* P; its `settled` F once recovered */
   struct waiting waiting;     /* lock */
   struct holds holds;         /* lock */
+  struct stuck stuck;         /* lock */
 
   struct batch batches[POOL];
   int wake_fd; /* eventfd: P has something to do */

@@ -94,10 +94,13 @@ struct breaker_view {
 };
 #define RELAY_BREAKERS 67 /* kafka, outbox, redis, and at most 64 topics are shown */
 struct relay_status {
-  uint64_t in_flight;      /* handed to Kafka, not acknowledged */
-  uint64_t retrying;       /* entries that the present scan found to wait for a due time */
-  uint64_t held;           /* likewise: behind an earlier event of their key */
-  uint64_t holds;          /* dead letters that hold their keys */
+  uint64_t in_flight; /* handed to Kafka, not acknowledged */
+  uint64_t retrying;  /* entries that the present scan found to wait for a due time */
+  uint64_t held;      /* likewise: behind an earlier event of their key */
+  uint64_t holds;     /* dead letters that hold their keys */
+  uint64_t stuck;     /* manifests that alone cannot be changed; the latest of them, why, and its errno */
+  char stuck_file[64], stuck_why[200];
+  int stuck_sys;
   int64_t last_publish_us; /* TIME_NONE: never */
   int64_t heartbeat_us;    /* when the publisher last turned, TIME_NONE: never; then the other two */
   int64_t reader_us, finisher_us;

@@ -382,10 +382,12 @@ void settle_aside(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   bool due = !r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms || flush_wants_aside(r);
   due = due && r->recovered;
+  bool stuck = r->stuck.count > 0;
   pthread_mutex_unlock(&r->lock);
   if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
-  if (counts.aside && !r->unsettled) {
+  if ((counts.aside || stuck) && !r->unsettled) {
     if (!still_ours(r)) return;
+    if (stuck) stuck_tend(r);
     store_aside_tend(r->parts.store);
     if (sync_outbox(r)) sync_aside(r);
   }

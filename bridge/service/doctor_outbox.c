@@ -1,6 +1,7 @@
 /* doctor_outbox.c - the folder, what its file system can, and who holds it. */
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
+#include "bridge/base/words.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor_parts.h"
 #include "bridge/service/judge.h"
@@ -158,6 +159,42 @@ static void check_pause(struct doctor *d) {
   doctor_next(d, "busbridge resume");
 }
 
+struct aside_seen {
+  uint64_t count;
+  char first[400], next[200];
+};
+
+static bool see_aside(void *ctx, const struct aside_info *info) {
+  struct aside_seen *seen = ctx;
+  if (seen->count++ > 0) return true;
+  store_aside_words(info, seen->first, sizeof seen->first);
+  snprintf(seen->next, sizeof seen->next, "%s", info->remedy);
+  return true;
+}
+
+/* A list that cannot be read ends the worker at its start. */
+static void check_aside(struct doctor *d) {
+  const struct store_config config = {.state = d->state, .inspect = true, .clock = d->clock, .window = 1};
+  struct aside_seen seen = {0};
+  struct store *store = NULL;
+  struct error err = {0};
+  enum status st = store_open(setting_text(d->settings, SETTING_OUTBOX_URL), &config, &store, &err);
+  if (st == ST_OK) st = store_asides(store, 0, see_aside, &seen, &err);
+  store_close(store);
+  if (st != ST_OK) {
+    doctor_found(d, "set aside", EXAMINED_FAILED, "%s", err.text);
+    doctor_next(d, "See SET ASIDE in busbridge-outbox(5)");
+  } else if (!seen.count) {
+    doctor_found(d, "set aside", EXAMINED_OK, "no entry that the file system refuses to change");
+  } else {
+    char count[COUNTED_TEXT];
+    doctor_found(d, "set aside", EXAMINED_WARNING, "%s, all others go on: %s%s",
+                 counted_text(seen.count, "entry cannot be changed", "entries cannot be changed", count), seen.first,
+                 seen.count == 1 ? "" : ", ...");
+    doctor_next(d, "%s. All of them: busbridge list --type aside", seen.next);
+  }
+}
+
 static const char *advice(enum status st) {
   switch (st) {
   case ST_NOT_FOUND: return "Make the folder, or set outbox.url to the one where the application writes";
@@ -181,4 +218,5 @@ void doctor_check_outbox(struct doctor *d) {
   check_file_system(d);
   check_worker(d);
   check_pause(d);
+  check_aside(d);
 }

@@ -104,6 +104,7 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
   if (status) {
     relay_status(s->relay, status);
     set_gauge(s, METRIC_INFLIGHT, NULL, (double)status->in_flight);
+    set_gauge(s, METRIC_STUCK, NULL, (double)status->stuck);
     set_gauge(s, METRIC_HOLDS, NULL, (double)status->holds);
     set_time(s, METRIC_LAST_PUBLISH, status->last_publish_us);
     set_time(s, METRIC_HEARTBEAT, oldest_beat(status));
@@ -112,7 +113,11 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
   set_pending(s, c, status);
   set_disk(s);
   set_time(s, METRIC_OLDEST, c->oldest_us);
+  set_gauge(s, METRIC_LEFT, NULL, (double)state_left(s->state, clock_wall_us(s->clock)));
   set_gauge(s, METRIC_ASIDE, NULL, (double)c->aside);
+  struct keys_state keys;
+  keys_state(s->keys, &keys);
+  set_gauge(s, METRIC_KEYS_DUE, NULL, (double)keys.due);
   census_show(s->census, c->dead);
   free(status);
 }

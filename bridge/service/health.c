@@ -65,6 +65,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   figures_of_events(s, &f->events);
   gather_keys(s, f);
   f->disk_free = disk_free(s);
+  f->left = state_left(s->state, f->now_us);
   if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK) f->aside_next[0] = '\0';
 }
 

@@ -210,6 +210,9 @@ static void rule_redis(const struct facts *f, const struct limits *l, struct jud
   struct keys_words words;
   keys_words(f->keys.error, l->keys_required, &words);
   if (!f->keys.up) say(j, HEALTH_WARNING, words.next, "%s", words.cause);
+  if (!f->keys.up && f->keys.due > 0)
+    say(j, HEALTH_OK, "", "%s until it is back (.busbridge/keys-due)",
+        counted_text(f->keys.due, "idempotency key waits", "idempotency keys wait", number));
   if (f->keys.given_up > 0)
     say(j, HEALTH_WARNING, "Bring Redis back; those ids would be published again if they came again",
         "%s given up while Redis was away",
@@ -231,6 +234,25 @@ static void rule_aside(const struct facts *f, const struct limits *l, struct jud
   if (n)
     say(j, HEALTH_WARNING, f->aside_next, "%" PRIu64 " %s set aside, all others go on: %s%s", n,
         n == 1 ? "entry is" : "entries are", f->aside, n == 1 ? "" : ", ...");
+}
+
+static void rule_left(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char number[COUNTED_TEXT];
+  (void)l;
+  if (f->left)
+    say(j, HEALTH_WARNING, "busbridge verify names them; the next start of the worker settles them or puts them back",
+        "%s in .busbridge/tmp for more than a minute, on the way out of the outbox or back",
+        counted_text(f->left, "entry lies", "entries lie", number));
+}
+
+static void rule_stuck(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  const struct relay_status *s = f->status;
+  if (s && s->stuck)
+    say(j, HEALTH_WARNING, store_aside_remedy(s->stuck_sys),
+        "%" PRIu64 " %s cannot be changed, nothing waits for %s: .busbridge/%s: %s%s", s->stuck,
+        s->stuck == 1 ? "manifest" : "manifests", s->stuck == 1 ? "it" : "them", s->stuck_file, s->stuck_why,
+        s->stuck == 1 ? "" : ", ...");
 }
 
 static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -277,8 +299,8 @@ static void summarise(const struct facts *f, struct judgement *j) {
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,
-      rule_failures, rule_p95,    rule_disk,     rule_redis,     rule_files,  rule_aside,  rule_holds,
+      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,  rule_failures,
+      rule_p95,      rule_disk,   rule_redis,    rule_files,     rule_aside,  rule_left,   rule_stuck, rule_holds,
   };
   out->state = HEALTH_OK;
   out->count = 0;

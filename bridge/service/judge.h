@@ -26,6 +26,7 @@ struct facts {
   int64_t now_us;
   const char *unreadable; /* why the outbox could not be counted, NULL: it could */
   struct store_counts counts;
+  uint64_t left;     /* entries that lie in .busbridge/tmp for long */
   bool relay;        /* this process relays */
   int64_t holder;    /* else: pid of whoever holds the lock, 0 = nobody */
   bool unanswered;   /* somebody took the call on the control socket and did not answer */

@@ -45,8 +45,10 @@ void member_bool(struct buffer *out, bool *first, const char *key, bool value);
 void member_time(struct buffer *out, bool *first, const char *key, int64_t us); /* null for TIME_NONE */
 
 /* The members of one entry, as list and show give them. arena: for what has to be made. */
-void entry_members(struct buffer *json, bool *first, const struct routing *routing, const struct entry_info *info,
+void entry_members(struct buffer *json, bool *first, struct service *s, const struct entry_info *info,
                    struct arena *arena);
+/* Does it wait for an earlier event of its key, or for a dead letter? Its file then. route: NULL, it has none. */
+bool entry_held(struct service *s, const struct entry_info *info, const struct route *route, char file[RELAY_FILE]);
 
 /* What became of commands and of events since the window began; for health and metrics. */
 struct figures {

@@ -43,13 +43,15 @@ static enum status unknown(struct error *err, const char *word, const char *valu
 }
 
 static enum status set_type(struct selection *s, const char *value, int64_t now_us, struct error *err) {
-  static const char *const types[] = {"pending", "dlq", "all"};
+  static const char *const types[] = {"pending", "dlq", "all", "aside"};
   (void)now_us;
   bool all = strcmp(value, "all") == 0, pending = all || strcmp(value, "pending") == 0,
        dead = all || strcmp(value, "dlq") == 0;
-  if (!pending && !dead) return unknown(err, "type", value, "pending, dlq or all", types, 3);
+  bool aside = strcmp(value, "aside") == 0;
+  if (!pending && !dead && !aside) return unknown(err, "type", value, "pending, dlq, aside or all", types, 4);
   s->pending = pending;
   s->dead = dead;
+  s->aside = aside;
   return ST_OK;
 }
 
@@ -247,7 +249,7 @@ bool selection_matches(const struct selection *s, const struct routing *routing,
 void selection_each(const struct selection *s, void (*tell)(void *ctx, const char *word, struct span value),
                     void *ctx) {
   char time[TIME_TEXT];
-  tell(ctx, "type", span_of(s->pending && s->dead ? "all" : s->dead ? "dlq" : "pending"));
+  tell(ctx, "type", span_of(s->pending && s->dead ? "all" : s->dead ? "dlq" : s->aside ? "aside" : "pending"));
   if (s->namespace.len) tell(ctx, "namespace", s->namespace);
   if (s->name.len) tell(ctx, "name", s->name);
   if (s->key.len) tell(ctx, "key", s->key);

@@ -12,6 +12,7 @@
 
 struct selection {
   bool pending, dead;                       /* type: pending, dlq, all */
+  bool aside;                               /* type aside: neither of them, and no other filter */
   struct span namespace, name, key, reason; /* empty: any. name and reason may end in * */
   int64_t since_us, until_us; /* of a dead letter its failed_at, of a pending entry its arrival (the file's mtime), both
                                  ends included; TIME_NONE: any */

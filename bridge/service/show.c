@@ -61,8 +61,7 @@ static void write_state(struct showing *w, const struct entry_info *info) {
   char file[RELAY_FILE] = "";
   bool dead = info->place == PLACE_DLQ, routed = selection_route(s->routing, info, &w->arena, &route);
   int64_t due_us = due_of(s, info);
-  bool waits = !dead && routed && s->relay && relay_waits(s->relay, route.topic, route.key, file);
-  bool held = waits && strcmp(file, info->file) != 0;
+  bool held = entry_held(s, info, routed ? &route : NULL, file);
   const char *state = dead                  ? "dead"
                       : !info->doc          ? "unread"
                       : held                ? "held"
@@ -70,7 +69,6 @@ static void write_state(struct showing *w, const struct entry_info *info) {
                                             : "ready";
   member_text(w->json, &w->first, "state", span_of(state));
   member_time(w->json, &w->first, "due_at", due_us);
-  member_text_or_null(w->json, &w->first, "held_behind", held ? span_of(file) : (struct span){0});
   write_door(w, !dead, routed ? routing_topic_name(s->routing, route.topic) : NULL);
 }
 
@@ -234,7 +232,7 @@ static bool write_entry(void *ctx, const struct entry_info *info) {
   struct showing *w = ctx;
   buffer_add_char(w->json, '{');
   member_int(w->json, &w->first, "version", 1);
-  entry_members(w->json, &w->first, w->service->routing, info, &w->arena);
+  entry_members(w->json, &w->first, w->service, info, &w->arena);
   write_path(w, info);
   write_others(w);
   write_state(w, info);

@@ -53,12 +53,27 @@ class HoldKey(harness.BusTest):
         self.assertIn("1 dead letter holds its key", health)
         shown = json.loads(self.run_cli("show", later[0], "-o", "json").stdout())
         self.assertEqual(shown["held_behind"], f"{letter}.json")
+        listed = {e["id"]: e["held_behind"] for e in json.loads(self.run_cli("list", "-o", "json").stdout())}
+        self.assertEqual(listed[letter], None)
+        self.assertEqual(listed[shown["id"]], f"{letter}.json")
+        self.assertIn("held", self.run_cli("list", "--type", "pending").stdout())
         self.assertIn("busbridge_holding_dead_letters 1", self.run_cli("metrics", "-o", "prometheus").stdout())
         self.mend(letter)
         self.run_cli("replay", letter, expect=0)
         self.wait_pending([], "the replayed one and those behind it go")
         self.assertEqual(self.published("a"), [first, letter, *later])
         harness.wait_until(lambda: "holds its key" not in self.run_cli("health", "-o", "json").stdout(), what="health forgets it")
+        self.assertEqual(worker.stop(), 0)
+
+    def test_a_letter_from_before_1970_is_no_reason_to_refuse_the_next_start(self):
+        letter = self.event("a", count="many", created_at="1969-12-31T23:00:00+00:00")
+        worker = self.start_worker()
+        harness.wait_until(lambda: f"{letter}.json" in self.dead(), what="it is dead")
+        worker.kill()
+        worker = self.start_worker()
+        later, other = self.event("a"), self.event("b")
+        harness.wait_until(lambda: self.published("b") == [other], what="the next start goes on")
+        self.wait_pending([later], "its key is held")
         self.assertEqual(worker.stop(), 0)
 
     def test_exactly_once(self):

@@ -1,6 +1,8 @@
 /* Each rule of health has its rows here: the facts, the state, and a word of the reason. */
 #include "bridge/service/judge.h"
+
 #include "tests/support/test.h"
+#include <errno.h>
 
 #define NOW (INT64_C(1750000000) * 1000000)
 #define SECONDS(n) ((n) * INT64_C(1000000))
@@ -355,7 +357,11 @@ CASE(test_redis) {
   f.keys_known = false;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_OK);
-  f.keys_known = f.keys.up = true;
+  f.keys_known = true;
+  f.keys.due = 1200;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_OK, "1,200 idempotency keys wait"));
+  f.keys.up = true;
   f.keys.given_up = 3;
   judge(&f, &limits, &result);
   assert_true(says(HEALTH_WARNING, "3 idempotency keys were given up"));
@@ -372,6 +378,28 @@ CASE(test_entries_set_aside) {
   f.counts.aside = 1200;
   judge(&f, &limits, &result);
   assert_true(says(HEALTH_WARNING, "1200 entries are set aside"));
+}
+
+CASE(test_manifests_that_cannot_be_changed) {
+  struct facts f = healthy();
+  status.stuck = 1;
+  status.stuck_sys = EPERM;
+  snprintf(status.stuck_file, sizeof status.stuck_file, "batch-7-abc");
+  snprintf(status.stuck_why, sizeof status.stuck_why, "Operation not permitted");
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "1 manifest cannot be changed, nothing waits for it: .busbridge/batch-7-abc: Oper"));
+  assert_non_null(strstr(result.lines[0].next, "chattr -ia"));
+  status.stuck = 2;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "2 manifests cannot be changed, nothing waits for them"));
+}
+
+CASE(test_what_lies_in_tmp_for_long) {
+  struct facts f = healthy();
+  f.left = 1;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "1 entry lies in .busbridge/tmp"));
+  assert_non_null(strstr(result.lines[0].next, "busbridge verify"));
 }
 
 CASE(test_files_left_alone) {

@@ -121,3 +121,16 @@ CASE(what_cannot_go_back_stays) {
   clear_tmp(b);
   assert_string_equal(text_of(b, "pending/a.json"), "other");
 }
+
+CASE(what_lies_there_for_long_is_counted_and_what_is_on_its_way_is_not) {
+  struct box *b = *state;
+  put_pending(b, "a");
+  struct left l = left_of(b, "a.json", "a.json", "a.json");
+  int64_t now = clock_wall_us(&clock_system);
+  lay(b, "a.json", &l);
+  put(b, ".busbridge/tmp/other.tmp", "not an entry");
+  assert_int_equal(state_left(b->state, now), 0);
+  assert_int_equal(state_left(b->state, now + 61000000), 1);
+  box_restart(b);
+  assert_int_equal(state_left(b->state, now + 61000000), 0);
+}

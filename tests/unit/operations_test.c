@@ -130,7 +130,7 @@ CASE(test_list_begins_with_the_seven_keys_of_the_contract) {
       "\"created_at\": \"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 1, \"last_error\": "
       "\"payload.score: expected double\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", "
       "\"payload_size\": 22, \"status\": \"dlq\", \"reason\": \"schema_mismatch\", \"topic\": \"episode.events\", "
-      "\"namespace\": \"episode\", \"key\": \"ep-1\", \"file\": \"dlq/" ID1 ".json\"");
+      "\"namespace\": \"episode\", \"key\": \"ep-1\", \"held_behind\": null, \"file\": \"dlq/" ID1 ".json\"");
 }
 
 static enum status show(const char *id, bool raw) {
@@ -145,7 +145,7 @@ CASE(test_show_tells_all_of_one_entry) {
   pending(ID2);
   open_outbox(SERVICE_INSPECT);
   const char *text = answered(show("3f2b8", false));
-  assert_has(text, "\"state\": \"dead\", \"due_at\": null, \"held_behind\": null, \"waits_for\": null");
+  assert_has(text, "\"state\": \"dead\", \"due_at\": null, \"waits_for\": null");
   assert_has(text, "\"remedy\": \"Mend the field named, or the schema and restart the worker; then replay it\"");
   assert_has(text, "\"payload\": {\"episode_id\": \"ep-1\"}}");
   assert_has(text, "\"also\": []");
@@ -218,7 +218,7 @@ CASE(test_a_list_is_given_one_by_one_and_ends_when_nobody_wants_it) {
   selection_init(&request.selection);
   buffer_clear(&json);
   assert_string_equal(answered(service_list(service, &request, &json, &err)),
-                      "{\"version\": 1, \"total\": 40, \"entries\": []}");
+                      "{\"version\": 1, \"total\": 40, \"entries\": [], \"aside\": 0}");
   assert_int_equal(count, 39);
   assert_has(buffer_z(&given), "{\"id\": \"d-38\"|");
   count = 0;
@@ -251,7 +251,7 @@ CASE(test_list_takes_places_and_limit) {
 
 CASE(test_list_of_nothing_is_an_empty_array) {
   open_outbox(SERVICE_INSPECT);
-  assert_string_equal(list(true, true, 50), "{\"version\": 1, \"total\": 0, \"entries\": []}");
+  assert_string_equal(list(true, true, 50), "{\"version\": 1, \"total\": 0, \"entries\": [], \"aside\": 0}");
   assert_false(there(".busbridge")); /* looking changes nothing */
 }
 

@@ -99,7 +99,7 @@ static inline void try_all_faults(struct box *b, make_fn make, move_fn move, che
         if (!try_one(b, make, move, check, f)) break;
         points++;
       }
-  assert_true(points >= 4 * 3);
+  assert_true(points >= 4 * 2);
 }
 
 static inline void try_all(struct box *b, make_fn make, move_fn move, check_fn check) {

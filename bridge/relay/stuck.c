@@ -1,0 +1,88 @@
+#include "bridge/relay/stuck.h"
+
+#include "bridge/relay/parts.h"
+
+static bool same(const struct manifest_name *a, const struct manifest_name *b) {
+  return a->number == b->number && !strcmp(a->digest, b->digest);
+}
+
+/* Lock held. count: it is none of them. */
+static size_t find(const struct stuck *s, const struct manifest_name *name) {
+  size_t i = 0;
+  while (i < s->count && !same(&s->names[i], name)) i++;
+  return i;
+}
+
+static void say(struct relay *r, const char *file, const struct error *why) {
+  log_write(
+      r->parts.log, LOG_WARNING, "relay", "manifest_stuck", FIELDS(F_TEXT("file", file), F_TEXT("error", why->text)),
+      "The list of a batch cannot be changed; nothing waits for it, and it is tried again each flush.interval. %s",
+      store_aside_remedy(why->sys));
+}
+
+/* err: of the try that failed. */
+static enum status keep(struct relay *r, const struct manifest_name *name, struct error *err) {
+  char file[MANIFEST_FILE];
+  struct stuck *s = &r->stuck;
+  manifest_file(name, file);
+  if (!state_hinders_one(r->parts.state, err)) return err->status;
+  pthread_mutex_lock(&r->lock);
+  size_t at = find(s, name);
+  bool fresh = at == s->count, full = at == STUCK_MOST;
+  if (!full) s->names[at] = *name;
+  if (fresh && !full) s->count++;
+  r->status.stuck = s->count;
+  snprintf(r->status.stuck_file, sizeof r->status.stuck_file, "%s", file);
+  snprintf(r->status.stuck_why, sizeof r->status.stuck_why, "%s", err->text);
+  r->status.stuck_sys = err->sys;
+  pthread_mutex_unlock(&r->lock);
+  if (full) error_prefix(err, "%d manifests cannot be changed, which is the most: %s", STUCK_MOST, file);
+  if (fresh && !full) say(r, file, err);
+  return full ? err->status : ST_OK;
+}
+
+static void drop(struct relay *r, const struct manifest_name *name) {
+  char file[MANIFEST_FILE];
+  struct stuck *s = &r->stuck;
+  pthread_mutex_lock(&r->lock);
+  size_t at = find(s, name);
+  bool was = at < s->count;
+  if (was) s->names[at] = s->names[--s->count];
+  r->status.stuck = s->count;
+  if (s->count) manifest_file(&s->names[0], r->status.stuck_file);
+  pthread_mutex_unlock(&r->lock);
+  if (!was) return;
+  manifest_file(name, file);
+  log_write(r->parts.log, LOG_INFO, "relay", "manifest_freed", FIELDS(F_TEXT("file", file)), "It could be changed");
+}
+
+enum status stuck_settle(struct relay *r, struct manifest_name *name, struct error *err) {
+  enum status st = manifest_settle(r->parts.store, name, err);
+  if (st != ST_OK) st = manifest_settle(r->parts.store, name, err);
+  if (st != ST_OK) return keep(r, name, err);
+  drop(r, name);
+  name->settled = true;
+  return ST_OK;
+}
+
+enum status stuck_remove(struct relay *r, const struct manifest_name *name, struct error *err) {
+  enum status st = manifest_remove(r->parts.store, name, err);
+  if (st != ST_OK) st = manifest_remove(r->parts.store, name, err);
+  if (st != ST_OK) return keep(r, name, err);
+  drop(r, name);
+  return ST_OK;
+}
+
+/* That of the position is kept, as the settled one that it is. */
+void stuck_tend(struct relay *r) {
+  struct manifest_name *newest = &r->ledger.settled;
+  struct stuck now;
+  pthread_mutex_lock(&r->lock);
+  now = r->stuck;
+  pthread_mutex_unlock(&r->lock);
+  for (size_t i = 0; i < now.count; i++) {
+    struct error err = {0};
+    enum status st = same(&now.names[i], newest) ? stuck_settle(r, newest, &err) : stuck_remove(r, &now.names[i], &err);
+    (void)st; /* once more the next time */
+  }
+}
