@@ -1,0 +1,440 @@
+#include "tests/simulate/fibers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { STACK = 1 << 20, SWITCH_PERCENT = 20, FD_FIRST = 1 << 20, FDS = 256, HISTORY = 400, LINE = 240 };
+
+/* ---- draws: xorshift* ---- */
+
+static uint64_t random_state = 1;
+
+void sim_seed(uint64_t seed) {
+  random_state = (seed + 1) * 0x9e3779b97f4a7c15u;
+}
+
+uint64_t sim_random(void) {
+  random_state ^= random_state >> 12;
+  random_state ^= random_state << 25;
+  random_state ^= random_state >> 27;
+  return random_state * 0x2545f4914f6cdd1du >> 11;
+}
+
+/* ---- history ---- */
+
+static char history[HISTORY][LINE];
+static size_t said;
+
+void sim_say(const char *fmt, ...) {
+  va_list args;
+  char *line = history[said++ % HISTORY];
+  int n = snprintf(line, LINE, "%10.3f ms  ", (double)sim_now_ns() / 1e6);
+  va_start(args, fmt);
+  vsnprintf(line + n, (size_t)(LINE - n), fmt, args);
+  va_end(args);
+}
+
+void sim_print_history(void) {
+  for (size_t i = said > HISTORY ? said - HISTORY : 0; i < said; i++) printf("  %s\n", history[i % HISTORY]);
+}
+
+/* ---- fibers ---- */
+
+struct fiber {
+  struct fiber *next;
+  ucontext_t context;
+  void *stack;
+  void *(*run)(void *);
+  void *arg;
+  int group;
+  unsigned held;     /* locks */
+  const void *waits; /* for this: a lock, a condition, a fiber, a descriptor; NULL: ready, or sleeps */
+  int64_t until_ns;  /* with a wait or a sleep: at the latest; INT64_MAX: never */
+  uint64_t until_step;
+  bool sleeps, timed_out, ended, joined;
+};
+
+static struct fiber *fibers, *current;
+static ucontext_t scheduler;
+static int64_t now_ns;
+static uint64_t steps;
+static int entered;
+static bool stopped[64];
+
+int64_t sim_now_ns(void) {
+  return now_ns;
+}
+
+uint64_t sim_steps(void) {
+  return steps;
+}
+
+static int64_t clock_wall(void *ctx) {
+  (void)ctx;
+  return INT64_C(1700000000000000) + now_ns / 1000;
+}
+
+static int64_t clock_mono(void *ctx) {
+  (void)ctx;
+  return now_ns + 1000000000;
+}
+
+static uint64_t clock_random(void *ctx) {
+  (void)ctx;
+  return sim_random() << 20 ^ sim_random();
+}
+
+const struct clock sim_clock = {clock_wall, clock_mono, clock_random, NULL};
+
+static void trampoline(void) {
+  struct fiber *f = current;
+  f->run(f->arg);
+  f->ended = true;
+  for (struct fiber *other = fibers; other; other = other->next)
+    if (other->waits == f) other->waits = NULL;
+  swapcontext(&f->context, &scheduler);
+}
+
+static struct fiber *make_fiber(void *(*run)(void *), void *arg, int group) {
+  struct fiber *f = calloc(1, sizeof *f);
+  if (!f) abort();
+  f->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (f->stack == MAP_FAILED) abort();
+  f->run = run;
+  f->arg = arg;
+  f->group = group;
+  f->until_ns = INT64_MAX;
+  getcontext(&f->context);
+  f->context.uc_stack.ss_sp = f->stack;
+  f->context.uc_stack.ss_size = STACK;
+  makecontext(&f->context, trampoline, 0);
+  struct fiber **end = &fibers;
+  while (*end) end = &(*end)->next;
+  *end = f;
+  return f;
+}
+
+static void leave_turn(void) {
+  if (current) swapcontext(&current->context, &scheduler);
+}
+
+void sim_yield(void) {
+  leave_turn();
+}
+
+/* True: it came; false: the time was up. */
+static bool wait_for(const void *what, int64_t until_ns) {
+  struct fiber *f = current;
+  if (!f) abort(); /* a thread that is none of ours would wait for ever */
+  f->waits = what;
+  f->until_ns = until_ns;
+  f->timed_out = false;
+  leave_turn();
+  return !f->timed_out;
+}
+
+static void wake(const void *what) {
+  for (struct fiber *f = fibers; f; f = f->next)
+    if (f->waits == what) f->waits = NULL;
+}
+
+void sim_sleep_ns(int64_t ns) {
+  current->sleeps = true;
+  current->until_step = UINT64_MAX;
+  current->until_ns = now_ns + (ns > 0 ? ns : 0);
+  leave_turn();
+}
+
+void sim_sleep_steps(uint64_t count, int64_t most_ns) {
+  current->sleeps = true;
+  current->until_step = steps + count;
+  current->until_ns = now_ns + most_ns;
+  leave_turn();
+}
+
+/* ---- the scheduler ---- */
+
+static bool is_ready(struct fiber *f) {
+  if (f->ended || stopped[f->group]) return false;
+  if (f->sleeps) {
+    if (now_ns < f->until_ns && steps < f->until_step) return false;
+    f->sleeps = false;
+    f->until_ns = INT64_MAX;
+    return true;
+  }
+  if (!f->waits) return true;
+  if (now_ns < f->until_ns) return false;
+  f->waits = NULL;
+  f->timed_out = true;
+  return true;
+}
+
+static struct fiber *choose(void) {
+  struct fiber *ready[256];
+  size_t count = 0;
+  for (struct fiber *f = fibers; f && count < 256; f = f->next)
+    if (is_ready(f)) ready[count++] = f;
+  return count ? ready[sim_below(count)] : NULL;
+}
+
+static bool pass_time(void) {
+  int64_t next = INT64_MAX;
+  for (struct fiber *f = fibers; f; f = f->next)
+    if (!f->ended && !stopped[f->group] && (f->sleeps || f->waits) && f->until_ns < next) next = f->until_ns;
+  if (next == INT64_MAX) return false;
+  if (next > now_ns) now_ns = next;
+  return true;
+}
+
+static void clear_ended(void) {
+  for (struct fiber **at = &fibers; *at;) {
+    struct fiber *f = *at;
+    if (!f->ended || (!f->joined && f->group == 0)) {
+      at = &f->next;
+      continue;
+    }
+    if (f->stack) munmap(f->stack, STACK);
+    f->stack = NULL;
+    if (!f->joined) {
+      at = &f->next;
+      continue;
+    }
+    *at = f->next;
+    free(f);
+  }
+}
+
+bool sim_run(void *(*first)(void *), void *arg) {
+  now_ns = 0;
+  steps = said = 0;
+  entered = 0;
+  memset(stopped, 0, sizeof stopped);
+  struct fiber *f = make_fiber(first, arg, 0);
+  while (!f->ended) {
+    struct fiber *next = choose();
+    if (!next && !pass_time()) return false;
+    if (!next) continue;
+    steps++;
+    now_ns += 1000; /* a turn takes a microsecond */
+    current = next;
+    swapcontext(&scheduler, &next->context);
+    current = NULL;
+    if (steps % 64 == 0) clear_ended();
+  }
+  return true;
+}
+
+void sim_enter(int group) {
+  entered = group;
+}
+
+void sim_stop(int group) {
+  stopped[group] = true;
+}
+
+void sim_go_on(int group) {
+  stopped[group] = false;
+}
+
+void sim_kill(int group) {
+  for (struct fiber *f = fibers; f; f = f->next)
+    if (f->group == group) f->ended = f->joined = true;
+  stopped[group] = false;
+}
+
+/* ---- what the library calls: linked by --wrap ---- */
+
+static const void **owner_of(pthread_mutex_t *m) {
+  return (const void **)(void *)m;
+}
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr) {
+  (void)attr;
+  memset(m, 0, sizeof *m);
+  return 0;
+}
+
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *m);
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *m) {
+  (void)m;
+  return 0;
+}
+
+static void maybe_switch(void) {
+  if (current && !current->held && sim_chance(SWITCH_PERCENT)) leave_turn();
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m) {
+  maybe_switch();
+  while (*owner_of(m)) wait_for(m, INT64_MAX);
+  *owner_of(m) = current ? (const void *)current : (const void *)m;
+  if (current) current->held++;
+  return 0;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *m) {
+  *owner_of(m) = NULL;
+  wake(m);
+  if (current) current->held--;
+  maybe_switch();
+  return 0;
+}
+
+int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr) {
+  (void)c, (void)attr;
+  return 0;
+}
+
+int __wrap_pthread_cond_destroy(pthread_cond_t *c);
+int __wrap_pthread_cond_destroy(pthread_cond_t *c) {
+  (void)c;
+  return 0;
+}
+
+static bool wait_on(pthread_cond_t *c, pthread_mutex_t *m, int64_t until_ns) {
+  *owner_of(m) = NULL;
+  wake(m);
+  current->held--;
+  bool came = wait_for(c, until_ns);
+  while (*owner_of(m)) wait_for(m, INT64_MAX);
+  *owner_of(m) = current;
+  current->held++;
+  return came;
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
+int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m) {
+  wait_on(c, m, INT64_MAX);
+  return 0;
+}
+
+static int64_t moment(const struct timespec *at) {
+  return (int64_t)at->tv_sec * 1000000000 + at->tv_nsec - 1000000000; /* of clock_mono */
+}
+
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at) {
+  return wait_on(c, m, moment(at)) ? 0 : ETIMEDOUT;
+}
+
+int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *c) {
+  wake(c);
+  return 0;
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg) {
+  (void)attr;
+  struct fiber *f = make_fiber(run, arg, current && current->group ? current->group : entered);
+  *thread = (pthread_t)(uintptr_t)f;
+  return 0;
+}
+
+int __wrap_pthread_detach(pthread_t thread);
+int __wrap_pthread_detach(pthread_t thread) {
+  ((struct fiber *)(uintptr_t)thread)->joined = true;
+  return 0;
+}
+
+int __wrap_pthread_setname_np(pthread_t thread, const char *name);
+int __wrap_pthread_setname_np(pthread_t thread, const char *name) {
+  (void)thread, (void)name;
+  return 0;
+}
+
+static int join(pthread_t thread, int64_t until_ns) {
+  struct fiber *f = (struct fiber *)(uintptr_t)thread;
+  while (!f->ended)
+    if (!wait_for(f, until_ns)) return ETIMEDOUT;
+  f->joined = true;
+  return 0;
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result) {
+  (void)result;
+  return join(thread, INT64_MAX);
+}
+
+int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *at);
+int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *at) {
+  (void)result, (void)clock;
+  return join(thread, moment(at));
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left) {
+  (void)left;
+  sim_sleep_ns((int64_t)time->tv_sec * 1000000000 + time->tv_nsec);
+  return 0;
+}
+
+/* ---- event descriptors ---- */
+
+static uint64_t counts[FDS];
+static bool used[FDS];
+
+int __wrap_eventfd(unsigned value, int flags);
+int __wrap_eventfd(unsigned value, int flags) {
+  (void)flags;
+  for (int i = 0; i < FDS; i++) {
+    if (used[i]) continue;
+    used[i] = true;
+    counts[i] = value;
+    return FD_FIRST + i;
+  }
+  errno = EMFILE;
+  return -1;
+}
+
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len) {
+  if (fd < FD_FIRST) return __real_write(fd, bytes, len);
+  uint64_t more;
+  memcpy(&more, bytes, sizeof more);
+  counts[fd - FD_FIRST] += more;
+  wake(&counts[fd - FD_FIRST]);
+  return sizeof more;
+}
+
+ssize_t __real_read(int fd, void *bytes, size_t len);
+ssize_t __wrap_read(int fd, void *bytes, size_t len);
+ssize_t __wrap_read(int fd, void *bytes, size_t len) {
+  if (fd < FD_FIRST) return __real_read(fd, bytes, len);
+  uint64_t *count = &counts[fd - FD_FIRST];
+  memcpy(bytes, count, sizeof *count);
+  *count = 0;
+  return sizeof *count;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd) {
+  if (fd < FD_FIRST) return __real_close(fd);
+  used[fd - FD_FIRST] = false;
+  return 0;
+}
+
+int __wrap_poll(struct pollfd *list, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *list, nfds_t count, int timeout_ms) {
+  if (count != 1 || list->fd < FD_FIRST) abort(); /* nothing of the library's does that here */
+  uint64_t *n = &counts[list->fd - FD_FIRST];
+  int64_t until_ns = now_ns + (int64_t)timeout_ms * 1000000;
+  leave_turn();
+  if (!*n && timeout_ms) wait_for(n, timeout_ms < 0 ? INT64_MAX : until_ns);
+  list->revents = *n ? POLLIN : 0;
+  return *n != 0;
+}

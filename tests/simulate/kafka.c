@@ -1,0 +1,560 @@
+/* kafka.c - a broker as the worker sees it through publisher.h, cluster.h and reader.h.
+ *
+ * One transactional id. A record, a position and the end of a transaction reach the broker when its clock says so, an
+ * answer may be lost, a lost request may come late; a newer epoch fences all that is older. A transaction that lasts
+ * too long is aborted and its producer fenced. */
+#include "tests/simulate/fibers.h"
+#include "tests/simulate/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct sim_world world;
+
+const char *fate_word(enum fate fate) {
+  static const char *const words[] = {"open", "committed", "aborted"};
+  return words[fate];
+}
+
+/* ---- the broker ---- */
+
+static void end_transaction(enum fate fate) {
+  if (!world.transaction) return;
+  for (size_t i = 0; i < world.record_count; i++)
+    if (world.records[i].transaction == world.transaction) world.records[i].fate = fate;
+  sim_say("kafka: transaction %llu %s", (unsigned long long)world.transaction, fate_word(fate));
+  world.transaction = 0;
+  struct sim_position *p = &world.pending;
+  if (fate != COMMITTED || p->number < 0) {
+    p->number = -1;
+    return;
+  }
+  size_t i = 0;
+  while (i < world.position_count &&
+         (strcmp(world.positions[i].topic, p->topic) != 0 || strcmp(world.positions[i].group, p->group) != 0))
+    i++;
+  if (i == world.position_count) world.position_count++;
+  world.positions[i] = *p;
+  p->number = -1;
+}
+
+/* What has happened by itself since the last call. */
+static void tick(void) {
+  int64_t now = sim_now_ns();
+  if (world.late_commit && now >= world.late_ns) {
+    world.late_commit = false;
+    bool counts = world.late_epoch == world.epoch; /* whatever transaction is open by now */
+    sim_say("kafka: a late commit comes%s", counts ? "" : " and is fenced");
+    if (counts) end_transaction(COMMITTED);
+  }
+  if (world.transaction && now - world.open_since_ns > world.timeout_ns) {
+    sim_say("kafka: a transaction timed out");
+    reach(REACHED_TIMED_OUT);
+    end_transaction(ABORTED);
+    world.epoch++;
+  }
+}
+
+static void open_transaction(void) {
+  if (world.transaction) return;
+  world.transaction = ++world.transactions;
+  world.open_since_ns = sim_now_ns();
+}
+
+static int64_t wall_ms(void) {
+  return clock_wall_us(&sim_clock) / 1000;
+}
+
+static bool lost(unsigned percent) {
+  return world.faults.call_lost + world.faults.answer_lost && sim_chance(percent);
+}
+
+/* ---- publisher.h ---- */
+
+struct sent {
+  struct sent *next;
+  void *opaque;
+  char id[64], key[64];
+  unsigned topic;
+  int partition;
+  int64_t due_ns;
+  bool doomed; /* it is in one record batch with a poisoned one */
+};
+
+struct publisher {
+  publisher_report_fn report;
+  void *ctx;
+  struct sent *first, **last;
+  size_t in_flight;
+  int epoch, wake_fd;
+  bool transactional, begun, unclean, failed, refused, commit_called, fenced;
+  int64_t down_since_ns; /* -1: it is up, as far as it is known */
+};
+
+enum status publisher_open(const struct kafka_config *config, struct log *log, publisher_report_fn report, void *ctx,
+                           struct publisher **out, struct error *err) {
+  (void)log, (void)err;
+  struct publisher *p = calloc(1, sizeof *p);
+  if (!p) abort();
+  *p = (struct publisher){.report = report,
+                          .ctx = ctx,
+                          .transactional = config->transactional_id,
+                          .wake_fd = -1,
+                          .epoch = -1,
+                          .down_since_ns = -1};
+  p->last = &p->first;
+  *out = p;
+  return ST_OK;
+}
+
+static void drop_all(struct publisher *p) {
+  while (p->first) {
+    struct sent *s = p->first;
+    p->first = s->next;
+    free(s);
+  }
+  p->last = &p->first;
+  p->in_flight = 0;
+}
+
+void publisher_close(struct publisher *p) {
+  if (!p) return;
+  drop_all(p);
+  free(p);
+}
+
+enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic, struct error *err) {
+  (void)p, (void)err;
+  unsigned i = 0;
+  while (i < world.topic_count && strcmp(world.topics[i], name) != 0) i++;
+  if (i == world.topic_count) snprintf(world.topics[world.topic_count++], sizeof *world.topics, "%s", name);
+  *topic = i;
+  return ST_OK;
+}
+
+static unsigned hash(const char *text) {
+  unsigned h = 5381;
+  for (; *text; text++) h = h * 33 + (unsigned char)*text;
+  return h;
+}
+
+enum kafka_fault publisher_send(struct publisher *p, const struct record *record, struct delivery *delivery) {
+  struct delivery none;
+  if (!delivery) delivery = &none;
+  *delivery = (struct delivery){.partition = -1, .offset = -1, .text = ""};
+  if (sim_chance(world.faults.queue_full)) {
+    reach(REACHED_QUEUE_FULL);
+    return KAFKA_QUEUE_FULL;
+  }
+  if (p->transactional && (!p->begun || p->failed)) {
+    delivery->text = "the transaction failed before";
+    return delivery->fault = KAFKA_OTHER;
+  }
+  struct sent *s = calloc(1, sizeof *s);
+  if (!s) abort();
+  s->opaque = record->opaque;
+  s->topic = record->topic;
+  for (size_t i = 0; i < record->header_count; i++)
+    if (!strcmp(record->headers[i].name, "ce_id"))
+      snprintf(s->id, sizeof s->id, "%.*s", SPAN_ARGS(record->headers[i].value));
+  snprintf(s->key, sizeof s->key, "%.*s", SPAN_ARGS(record->key));
+  s->partition = (int)(hash(s->key) % PARTITIONS);
+  s->due_ns = sim_now_ns() + (int64_t)sim_below(3000000);
+  *p->last = s;
+  p->last = &s->next;
+  p->in_flight++;
+  return KAFKA_OK;
+}
+
+static bool is_poison(const char *id) {
+  return strstr(id, "poison");
+}
+
+static void append(const struct sent *s, uint64_t transaction) {
+  if (world.record_count == RECORDS) abort();
+  struct sim_record *r = &world.records[world.record_count];
+  *r = (struct sim_record){.topic = s->topic,
+                           .partition = s->partition,
+                           .offset = (int64_t)world.record_count++,
+                           .timestamp_ms = wall_ms(),
+                           .transaction = transaction,
+                           .fate = transaction ? OPEN : COMMITTED};
+  memcpy(r->id, s->id, sizeof r->id);
+  memcpy(r->key, s->key, sizeof r->key);
+}
+
+static void doom_batch(struct publisher *p, const struct sent *poison) {
+  for (struct sent *s = p->first; s; s = s->next)
+    if (s->topic == poison->topic && s->partition == poison->partition && sim_chance(world.faults.together)) {
+      s->doomed = true;
+      reach(REACHED_TOGETHER);
+    }
+}
+
+/* What the broker does with it. */
+static enum kafka_fault receive(struct publisher *p, const struct sent *s) {
+  if (p->transactional && p->epoch != world.epoch) return p->fenced = true, KAFKA_FENCED;
+  if (is_poison(s->id)) doom_batch(p, s), reach(REACHED_REFUSED);
+  if (is_poison(s->id) || s->doomed) return KAFKA_RECORD_REFUSED;
+  if (sim_chance(world.faults.world)) return KAFKA_TIMED_OUT;
+  if (p->transactional) open_transaction();
+  append(s, p->transactional ? world.transaction : 0);
+  return KAFKA_OK;
+}
+
+static void report(struct publisher *p, struct sent *s, enum kafka_fault fault, int64_t offset) {
+  struct delivery d = {.fault = fault,
+                       .code = fault == KAFKA_OK ? 0 : 87,
+                       .text = fault == KAFKA_OK ? "" : kafka_fault_word(fault),
+                       .partition = s->partition,
+                       .offset = offset};
+  p->in_flight--;
+  if (fault == KAFKA_RECORD_REFUSED) p->refused = true;
+  if (fault != KAFKA_OK && p->transactional) p->failed = true;
+  if (fault != KAFKA_OK && fault != KAFKA_PURGED) p->unclean = p->transactional;
+  p->report(p->ctx, s->opaque, &d);
+  free(s);
+}
+
+static size_t serve(struct publisher *p) {
+  size_t served = 0;
+  tick();
+  if (world.kafka_up) p->down_since_ns = -1;
+  if (!world.kafka_up && p->down_since_ns < 0) p->down_since_ns = sim_now_ns();
+  while (p->first && world.kafka_up && p->first->due_ns <= sim_now_ns()) {
+    struct sent *s = p->first;
+    p->first = s->next;
+    if (!p->first) p->last = &p->first;
+    enum kafka_fault fault = receive(p, s);
+    report(p, s, fault, fault == KAFKA_OK ? (int64_t)world.record_count - 1 : -1);
+    served++;
+  }
+  return served;
+}
+
+size_t publisher_poll(struct publisher *p, int timeout_ms) {
+  int64_t until_ns = sim_now_ns() + (int64_t)timeout_ms * 1000000;
+  size_t served = serve(p);
+  while (!served && sim_now_ns() < until_ns) {
+    int64_t left_ns = until_ns - sim_now_ns(), due_ns = p->first ? p->first->due_ns - sim_now_ns() : left_ns;
+    if (!world.kafka_up) due_ns = 20000000;
+    if (due_ns < 1000) due_ns = 1000;
+    sim_sleep_ns(due_ns < left_ns ? due_ns : left_ns);
+    served = serve(p);
+  }
+  return served;
+}
+
+void publisher_wake_on(struct publisher *p, int event_fd) {
+  p->wake_fd = event_fd;
+}
+
+int64_t publisher_batch_bytes(const struct publisher *p) {
+  (void)p;
+  return 1000000;
+}
+
+size_t publisher_in_flight(const struct publisher *p) {
+  return p->in_flight;
+}
+
+enum status publisher_flush(struct publisher *p, int timeout_ms) {
+  int64_t until_ns = sim_now_ns() + (int64_t)timeout_ms * 1000000;
+  while (p->in_flight && sim_now_ns() < until_ns) publisher_poll(p, 10);
+  return p->in_flight ? ST_AGAIN : ST_OK;
+}
+
+/* What was on its way may still arrive. */
+void publisher_abandon(struct publisher *p) {
+  if (!p) return;
+  for (struct sent *s = p->first; s; s = s->next)
+    if (world.kafka_up && !is_poison(s->id) && sim_chance(50) && (!p->transactional || p->epoch == world.epoch)) {
+      if (p->transactional) open_transaction();
+      append(s, p->transactional ? world.transaction : 0);
+    }
+  drop_all(p);
+}
+
+enum publisher_link publisher_link(const struct publisher *p, struct error *text) {
+  bool down = p->down_since_ns >= 0 && sim_now_ns() - p->down_since_ns > 1000000000;
+  if (down && text) error_set(text, ST_UNAVAILABLE, "all brokers are down");
+  return down ? LINK_DOWN : LINK_UP;
+}
+
+bool publisher_fatal(const struct publisher *p, struct error *text) {
+  (void)p, (void)text;
+  return false;
+}
+
+/* ---- transactions ---- */
+
+static bool reachable(int64_t most_ms) {
+  int64_t until_ns = sim_now_ns() + most_ms * 1000000;
+  sim_sleep_ns((int64_t)sim_below(1000000));
+  while (!world.kafka_up && sim_now_ns() < until_ns) sim_sleep_ns(20000000);
+  tick();
+  return world.kafka_up;
+}
+
+enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *err) {
+  if (!reachable(timeout_ms) || sim_chance(world.faults.again)) {
+    error_set(err, ST_UNAVAILABLE, "nobody answers");
+    return TXN_AGAIN;
+  }
+  if (world.transaction) reach(REACHED_RECOVERED);
+  end_transaction(ABORTED);
+  p->epoch = ++world.epoch;
+  p->unclean = p->failed = p->refused = p->begun = p->commit_called = false;
+  sim_say("kafka: producer of epoch %d", p->epoch);
+  return TXN_DONE;
+}
+
+enum txn_next publisher_begin(struct publisher *p, struct error *err) {
+  serve(p);
+  if (p->unclean) {
+    error_set(err, ST_UNAVAILABLE, "not clean");
+    return TXN_RENEW;
+  }
+  p->begun = true;
+  p->failed = p->refused = p->commit_called = false;
+  return TXN_DONE;
+}
+
+static enum txn_next fenced(struct publisher *p, struct error *err) {
+  reach(REACHED_FENCED);
+  p->fenced = p->unclean = true;
+  error_set(err, ST_UNAVAILABLE, "fenced");
+  return TXN_FENCED;
+}
+
+static enum txn_next unknown(struct publisher *p, struct error *err) {
+  p->unclean = true;
+  error_set(err, ST_UNAVAILABLE, "no answer came");
+  return TXN_RENEW;
+}
+
+enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err) {
+  if (!reachable(20) || sim_chance(world.faults.again)) return TXN_AGAIN;
+  if (p->epoch != world.epoch) return fenced(p, err);
+  if (p->failed) {
+    error_set(err, ST_UNAVAILABLE, "a record failed");
+    return TXN_ABORT;
+  }
+  if (lost(world.faults.call_lost)) return unknown(p, err);
+  open_transaction();
+  world.pending.number = position->number;
+  snprintf(world.pending.topic, sizeof world.pending.topic, "%s", position->topic);
+  snprintf(world.pending.group, sizeof world.pending.group, "%s", position->group);
+  memcpy(world.pending.digest, position->digest, sizeof world.pending.digest);
+  return lost(world.faults.answer_lost) ? unknown(p, err) : TXN_DONE;
+}
+
+enum txn_next publisher_commit(struct publisher *p, struct error *err) {
+  p->commit_called = true;
+  while (!reachable(1000)) continue;
+  if (p->epoch != world.epoch) return fenced(p, err);
+  p->begun = false;
+  if (lost(world.faults.call_lost)) {
+    reach(REACHED_COMMIT_LOST);
+    if (sim_chance(world.faults.late)) {
+      reach(REACHED_COMMIT_LATE);
+      world.late_commit = true;
+      world.late_epoch = world.epoch;
+      world.late_ns = sim_now_ns() + (int64_t)sim_below(3000000000);
+    }
+    return unknown(p, err);
+  }
+  end_transaction(COMMITTED);
+  if (!lost(world.faults.answer_lost)) return TXN_DONE;
+  reach(REACHED_COMMIT_UNKNOWN);
+  return unknown(p, err);
+}
+
+enum txn_next publisher_abort(struct publisher *p, struct error *err) {
+  while (p->first) {
+    struct sent *s = p->first;
+    p->first = s->next;
+    if (!p->first) p->last = &p->first;
+    report(p, s, KAFKA_PURGED, -1);
+  }
+  if (p->commit_called || p->refused || p->unclean) return unknown(p, err);
+  if (!reachable(20)) return TXN_AGAIN;
+  if (p->epoch != world.epoch) return fenced(p, err);
+  if (lost(world.faults.call_lost)) return unknown(p, err);
+  end_transaction(ABORTED);
+  p->begun = p->failed = false;
+  return lost(world.faults.answer_lost) ? unknown(p, err) : TXN_DONE;
+}
+
+bool publisher_clean(const struct publisher *p) {
+  return !p->unclean;
+}
+
+/* ---- cluster.h ---- */
+
+static enum status away(struct error *err) {
+  error_set(err, ST_UNAVAILABLE, "nobody answers");
+  return ST_UNAVAILABLE;
+}
+
+enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out, struct error *err) {
+  (void)config, (void)log, (void)err;
+  static char one;
+  *out = (struct cluster *)(void *)&one;
+  return ST_OK;
+}
+
+void cluster_close(struct cluster *c) {
+  (void)c;
+}
+
+enum status cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err) {
+  (void)c;
+  if (!reachable(timeout_ms)) return away(err);
+  snprintf(out, 128, "simulated");
+  return ST_OK;
+}
+
+enum status cluster_reach(struct cluster *c, int timeout_ms, struct error *err) {
+  (void)c;
+  return reachable(timeout_ms) ? ST_OK : away(err);
+}
+
+enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
+                          int *partitions, struct error *err) {
+  (void)c, (void)topic;
+  *state = TOPIC_THERE;
+  if (partitions) *partitions = PARTITIONS;
+  return reachable(timeout_ms) ? ST_OK : away(err);
+}
+
+enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication, int timeout_ms,
+                                 struct error *err) {
+  (void)c, (void)topic, (void)partitions, (void)replication;
+  return reachable(timeout_ms) ? ST_OK : away(err);
+}
+
+void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
+  (void)config;
+  buffer_add_z(out, tool);
+}
+
+void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
+  (void)config;
+  buffer_add_z(out, topic);
+}
+
+enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
+                                struct error *err) {
+  (void)c, (void)topic, (void)timeout_ms, (void)bytes;
+  return error_set(err, ST_DENIED, "not told");
+}
+
+enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms_out, struct error *err) {
+  (void)c, (void)timeout_ms, (void)wall_ms_out;
+  return error_set(err, ST_DENIED, "not told");
+}
+
+enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
+                             struct position *position, struct error *err) {
+  (void)config, (void)log;
+  int64_t until_ns = sim_now_ns() + (int64_t)timeout_ms * 1000000;
+  if (!reachable(timeout_ms)) return away(err);
+  while (world.pending.number >= 0 && sim_now_ns() < until_ns) { /* not told while a transaction is open */
+    sim_sleep_ns(50000000);
+    tick();
+  }
+  if (world.pending.number >= 0 || !world.kafka_up) return away(err);
+  position->number = -1;
+  position->digest[0] = '\0';
+  if (world.stale_left && sim_chance(world.faults.stale)) { /* a broker that has just come back */
+    world.stale_left--;
+    reach(REACHED_STALE);
+    return ST_OK;
+  }
+  for (size_t i = 0; i < world.position_count; i++) {
+    const struct sim_position *p = &world.positions[i];
+    if (strcmp(p->topic, position->topic) != 0 || strcmp(p->group, position->group) != 0) continue;
+    position->number = p->number;
+    memcpy(position->digest, p->digest, sizeof position->digest);
+  }
+  return ST_OK;
+}
+
+enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms, const char *group,
+                              struct group_position **list, size_t *count, struct error *err) {
+  (void)config, (void)log;
+  *count = 0;
+  *list = calloc(POSITIONS, sizeof **list);
+  if (!*list) abort();
+  if (!reachable(timeout_ms)) return away(err);
+  for (size_t i = 0; i < world.position_count; i++) {
+    const struct sim_position *p = &world.positions[i];
+    if (strcmp(p->group, group) != 0) continue;
+    struct group_position *to = &(*list)[(*count)++];
+    snprintf(to->topic, sizeof to->topic, "%s", p->topic);
+    to->number = p->number;
+    memcpy(to->digest, p->digest, sizeof to->digest);
+  }
+  return ST_OK;
+}
+
+/* ---- reader.h: committed records up to what is there now ---- */
+
+struct reader {
+  size_t at, end;
+  int64_t from_ms;
+  struct record_header header;
+};
+
+enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
+                        bool from_end, int timeout_ms, struct reader **out, struct error *err) {
+  (void)config, (void)log, (void)topics, (void)count, (void)from_end;
+  if (!reachable(timeout_ms)) return away(err);
+  struct reader *r = calloc(1, sizeof *r);
+  if (!r) abort();
+  r->end = world.record_count;
+  *out = r;
+  return ST_OK;
+}
+
+enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
+  r->from_ms = from_ms;
+  return reachable(timeout_ms) ? ST_OK : away(err);
+}
+
+void reader_close(struct reader *r) {
+  free(r);
+}
+
+enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
+  if (!reachable(timeout_ms)) return away(err);
+  while (r->at < r->end && world.records[r->at].timestamp_ms < r->from_ms) r->at++;
+  while (r->at < r->end && world.records[r->at].fate == ABORTED) r->at++;
+  if (r->at == r->end) return ST_END;
+  if (world.records[r->at].fate == OPEN) {
+    sim_sleep_ns((int64_t)timeout_ms * 1000000);
+    return ST_AGAIN;
+  }
+  const struct sim_record *one = &world.records[r->at++];
+  r->header = (struct record_header){"ce_id", span_of(one->id)};
+  *out = (struct message){.topic = world.topics[one->topic],
+                          .partition = one->partition,
+                          .offset = one->offset,
+                          .timestamp_ms = one->timestamp_ms,
+                          .headers = &r->header,
+                          .header_count = 1};
+  return ST_OK;
+}
+
+/* ---- client.h ---- */
+
+const char *kafka_servers(const struct kafka_config *config) {
+  (void)config;
+  return "simulated:9092";
+}
+
+const char *kafka_library_version(void) {
+  return "simulated";
+}

@@ -1,0 +1,100 @@
+/* world.h - what lies outside the worker in a simulated life: a Kafka with transactions, a Redis, the small texts of an
+ * outbox; and what may go wrong with each. The library's publisher, cluster, reader, keys and state are made of it
+ * here, by the linker. */
+#ifndef TESTS_SIMULATE_WORLD_H
+#define TESTS_SIMULATE_WORLD_H
+
+#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/reader.h"
+#include "bridge/keys/keys.h"
+#include "bridge/outbox/state.h"
+
+enum { PARTITIONS = 2, RECORDS = 4096, TOPICS = 8, POSITIONS = 8, KEYS = 1024 };
+
+enum fate { OPEN, COMMITTED, ABORTED };
+struct sim_record {
+  char id[64], key[64];
+  unsigned topic;
+  int partition;
+  int64_t offset, timestamp_ms;
+  uint64_t transaction; /* 0: none */
+  enum fate fate;
+};
+
+struct sim_position {
+  char topic[64], group[100], digest[40];
+  int64_t number;
+};
+
+/* Percent, per call. */
+struct sim_faults {
+  unsigned answer_lost; /* it was done, and nobody is told */
+  unsigned call_lost;   /* it was not done */
+  unsigned late;        /* of those lost: it is done later */
+  unsigned again, stale, queue_full, world, together;
+};
+
+struct sim_world {
+  bool kafka_up, redis_up, redis_off;
+  struct sim_faults faults;
+  /* Kafka */
+  char topics[TOPICS][64];
+  unsigned topic_count;
+  struct sim_record records[RECORDS];
+  size_t record_count;
+  struct sim_position positions[POSITIONS], pending; /* pending.number -1: none */
+  size_t position_count;
+  int epoch;            /* of the transactional id */
+  uint64_t transaction; /* that is open, 0: none */
+  uint64_t transactions;
+  int64_t open_since_ns, timeout_ns;
+  bool late_commit;
+  int late_epoch;
+  int64_t late_ns;
+  unsigned stale_left;
+  /* Redis: ids, and those that are to be set (which lie in the outbox) */
+  char keys[KEYS][64], due[KEYS][64];
+  size_t key_count, due_count;
+  /* the outbox */
+  const struct state *owner;
+  char *notes[NOTE_PAUSE + 1];
+};
+extern struct sim_world world;
+
+void world_begin(void);
+void world_end(void);
+void world_lose_positions(void);
+struct state *world_take(void); /* the lock, from whoever has it */
+void world_leave(struct state *s);
+const char *fate_word(enum fate fate);
+
+/* Counted over all lives: which rows of the tables were reached. */
+enum reached {
+  REACHED_COMMIT_LOST,
+  REACHED_COMMIT_UNKNOWN,
+  REACHED_COMMIT_LATE,
+  REACHED_FENCED,
+  REACHED_TIMED_OUT,
+  REACHED_REFUSED,
+  REACHED_TOGETHER,
+  REACHED_STALE,
+  REACHED_POSITION_LOST,
+  REACHED_QUEUE_FULL,
+  REACHED_OUTAGE,
+  REACHED_KILL,
+  REACHED_TAKEOVER,
+  REACHED_STOPPED,
+  REACHED_RECOVERED,
+  REACHED_REPLAYED,
+  REACHED_DEAD,
+  REACHED_REDIS_AWAY,
+  REACHED_PAUSED,
+  REACHED_COUNT
+};
+extern uint32_t *reached; /* shared by all processes of a run */
+const char *reached_word(enum reached what);
+static inline void reach(enum reached what) {
+  __atomic_add_fetch(&reached[what], 1, __ATOMIC_RELAXED);
+}
+
+#endif
