@@ -121,14 +121,15 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   if (wake) store_file_ops.wake(s);
 }
 
-void fs_hand_linger(struct fs *s, enum place place, const char *name) {
+void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
-  bool newly = h && !h->lingers;
-  if (newly) h->lingers = true;
-  s->lingering += newly;
+  if (h && h->lingers != on) {
+    h->lingers = on;
+    s->lingering = on ? s->lingering + 1 : s->lingering - 1;
+  }
   bool wake = s->wanted_settled && s->in_hand.count == s->lingering;
   pthread_mutex_unlock(&s->lock);
   if (wake) store_file_ops.wake(s);

@@ -87,7 +87,7 @@ enum status memory_done(void *, const struct entry_ref *, enum settled *, struct
 enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
 enum status memory_sync(void *, struct error *);
 void memory_fail_all(void *, struct failed *, size_t);
-void memory_linger(void *, const struct entry_ref *);
+void memory_linger(void *, const struct entry_ref *, bool on);
 void memory_release(void *, const struct entry_ref *);
 enum status memory_aside(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,
                          const struct error *, struct error *);

@@ -114,13 +114,13 @@ void memory_fail_all(void *impl, struct failed *list, size_t count) {
     f->status = fail(impl, f->ref, &f->why, f->dead, &f->how, &f->error);
 }
 
-void memory_linger(void *impl, const struct entry_ref *ref) {
+void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
   struct memory *m = impl;
   pthread_mutex_lock(&m->w->lock);
   struct memory_hand *hand = *memory_hand_of(&m->hands, ref->place, ref->name);
-  if (hand && !hand->lingers) {
-    hand->lingers = true;
-    m->lingering++;
+  if (hand && hand->lingers != on) {
+    hand->lingers = on;
+    m->lingering = on ? m->lingering + 1 : m->lingering - 1;
     memory_tell(m->w);
   }
   pthread_mutex_unlock(&m->w->lock);

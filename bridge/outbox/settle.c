@@ -156,9 +156,9 @@ enum status fs_sync(void *impl, struct error *err) {
   return ST_OK;
 }
 
-void fs_linger(void *impl, const struct entry_ref *ref) {
+void fs_linger(void *impl, const struct entry_ref *ref, bool on) {
   char name[NAME_SIZE];
-  if (fs_name(ref->name, name)) fs_hand_linger(impl, ref->place, name);
+  if (fs_name(ref->name, name)) fs_hand_linger(impl, ref->place, name, on);
 }
 
 void fs_release(void *impl, const struct entry_ref *ref) {

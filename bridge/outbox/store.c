@@ -160,8 +160,8 @@ enum status store_dead(struct store *s, const struct entry_ref *ref, const struc
   return fail_one(s, ref, why, true, how, err);
 }
 
-void store_linger(struct store *s, const struct entry_ref *ref) {
-  s->ops->linger(s->impl, ref);
+void store_linger(struct store *s, const struct entry_ref *ref, bool on) {
+  s->ops->linger(s->impl, ref, on);
 }
 
 void store_release(struct store *s, const struct entry_ref *ref) {

@@ -164,8 +164,9 @@ struct failed { /* one entry of many */
  * crash at any place leaves each as if it had been alone. ST_BUSY: also where the outbox is not ours any more. */
 void store_fail_all(struct store *s, struct failed *list, size_t count);
 /* It stays in hand for longer, and whoever holds it keeps what must not overtake it from passing: the scan of
- * store_rescan_settled does not wait for it. Any thread. */
-void store_linger(struct store *s, const struct entry_ref *ref);
+ * store_rescan_settled does not wait for it. It does again (on false) for one that is about to be given back: said
+ * before a scan is asked for, else that scan passes it over and what is newer overtakes it. Any thread. */
+void store_linger(struct store *s, const struct entry_ref *ref, bool on);
 /* Given back as it is: a later scan finds it. */
 void store_release(struct store *s, const struct entry_ref *ref);
 
@@ -363,7 +364,7 @@ struct store_ops {
   enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
   enum status (*sync)(void *, struct error *);
   void (*fail_all)(void *, struct failed *, size_t);
-  void (*linger)(void *, const struct entry_ref *);
+  void (*linger)(void *, const struct entry_ref *, bool on);
   void (*release)(void *, const struct entry_ref *);
   enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,
                        const struct error *, struct error *);

@@ -154,7 +154,7 @@ MUST_CHECK enum status fs_hand_take(struct fs *s, enum place place, const char *
 /* The same of one that is set aside, which is counted nowhere, whatever becomes of it. False: it is in hand. */
 MUST_CHECK bool fs_hand_reserve(struct fs *s, enum place place, const char *name);
 /* Fine too for what never was in hand (recovery). */
-void fs_hand_linger(struct fs *s, enum place place, const char *name);
+void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on);
 void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how);
 /* A listing is about to count this name; true: it is in hand and was marked. */
 bool fs_hand_list(struct fs *s, enum place place, const char *name);
@@ -354,7 +354,7 @@ enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, 
 enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err);
 enum status fs_sync(void *impl, struct error *err);
 void fs_fail_all(void *impl, struct failed *list, size_t count);
-void fs_linger(void *impl, const struct entry_ref *ref);
+void fs_linger(void *impl, const struct entry_ref *ref, bool on);
 void fs_release(void *impl, const struct entry_ref *ref);
 enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
 enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,

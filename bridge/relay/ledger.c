@@ -332,6 +332,8 @@ static enum ledger_found go_on(struct relay *r, struct error *err) {
   return st == ST_OK ? compare(r, &found, err) : found_of(st);
 }
 
+/* "None" where a start was made before is doubted too when only manifest 0 lies here: begun anew at once, and ended
+ * before its commit, it would leave the position of the first start without its manifest. */
 static enum status find(struct relay *r, const struct manifest_name *list, size_t count, struct standing *s,
                         struct error *err) {
   enum status st;
@@ -339,7 +341,8 @@ static enum status find(struct relay *r, const struct manifest_name *list, size_
   do {
     st = standing_find(&r->client, r->parts.log, r->parts.state, r->config.ledger_topic, r->ledger.group, ANSWER_MS,
                        list, count, s, err);
-    if (st == ST_OK && s->kind == STANDING_LOST) st = doubt_it(r, s->number, &times, err);
+    bool none = s->kind == STANDING_LOST || (s->kind == STANDING_NEW && count);
+    if (st == ST_OK && none) st = doubt_it(r, s->number, &times, err);
   } while (st == ST_AGAIN);
   return st;
 }

@@ -112,6 +112,7 @@ static bool refused_together(struct relay *r, struct item *item) {
 /* certain: it was refused by itself, not together with others. */
 static void judge(struct relay *r, struct item *item, const struct delivery *d, bool certain) {
   item->outcome = OUTCOME_HELD;
+  if (r->sift.trying) store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
   switch (verdict_of_fault(d->fault)) {
   case BLAME_NOBODY:
     item->outcome = OUTCOME_PUBLISHED;

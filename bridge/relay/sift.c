@@ -59,7 +59,7 @@ bool sift_add(struct relay *r, struct item *item) {
               FIELDS(F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic))),
               "The broker refused events together; the ones it means are looked for beside the flow");
   count_in(r, item);
-  store_linger(r->parts.store, &item->ref);
+  store_linger(r->parts.store, &item->ref, true);
   return true;
 }
 
@@ -93,6 +93,7 @@ void sift_back(struct relay *r, struct item **items, size_t count, size_t group)
   memmove(s->items + s->first, items, count * sizeof *items);
   for (size_t i = s->first; i < s->first + count; i++) {
     count_in(r, s->items[i]);
+    store_linger(r->parts.store, &s->items[i]->ref, true);
     BUG_ON(!keep_batch(s, s->items[i]->batch)); /* its place is still free: nothing is added meanwhile */
   }
   s->refused = true;
@@ -100,6 +101,7 @@ void sift_back(struct relay *r, struct item **items, size_t count, size_t group)
 }
 
 void sift_gave_back(struct relay *r, const struct item *item) {
+  store_linger(r->parts.store, &item->ref, false); /* the scan that is about to be asked for is to find it */
   r->sift.topics[item->topic].held = true;
 }
 

@@ -93,6 +93,26 @@ RULE(a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back) 
   assert_string_equal(box_take_all(b), "d");
 }
 
+/* Else the scan would begin while it is in hand, pass it over, and hand out what is newer. */
+RULE(a_settled_scan_waits_for_what_lingers_only_once_it_is_to_be_given_back) {
+  struct box *b = *state;
+  struct entry e;
+  EMIT("a", "b");
+  assert_string_equal(box_take_all(b), "a b");
+  box_done(b, &b->refs[1], SETTLED_GONE);
+  store_linger(b->store, &b->refs[0], true);
+  assert_int_equal(store_rescan_settled(b->store), 2);
+  assert_int_equal(box_next(b, &e), ST_AGAIN); /* it has begun, and passed it over */
+  assert_true(store_scanned(b->store, 2));
+  store_linger(b->store, &b->refs[0], false);
+  EMIT("c");
+  assert_int_equal(store_rescan_settled(b->store), 3);
+  assert_int_equal(box_next(b, &e), ST_AGAIN);
+  assert_false(store_scanned(b->store, 3));
+  store_release(b->store, &b->refs[0]);
+  assert_string_equal(box_take_some(b), "a c");
+}
+
 RULE(what_is_released_comes_back_with_the_next_scan_in_order) {
   struct box *b = *state;
   struct entry e;

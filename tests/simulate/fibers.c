@@ -1,5 +1,7 @@
 #include "tests/simulate/fibers.h"
 
+#include "bridge/base/pause.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -374,11 +376,18 @@ int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock
   return join(thread, moment(at));
 }
 
-int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
-int __wrap_nanosleep(const struct timespec *time, struct timespec *left) {
-  (void)left;
-  sim_sleep_ns((int64_t)time->tv_sec * 1000000000 + time->tv_nsec);
-  return 0;
+/* base/pause.h */
+bool stop_asked(const struct stop *stop) {
+  return stop && stop->asked && stop->asked(stop->ctx);
+}
+
+bool pause_ms(int64_t ms, const struct stop *stop) {
+  int64_t until_ns = now_ns + ms * 1000000;
+  while (!stop_asked(stop)) {
+    if (now_ns >= until_ns) return true;
+    sim_sleep_ns(until_ns - now_ns < 20000000 ? until_ns - now_ns : 20000000);
+  }
+  return false;
 }
 
 /* ---- event descriptors ---- */

@@ -21,9 +21,15 @@ const char *fate_word(enum fate fate) {
 
 static void end_transaction(enum fate fate) {
   if (!world.transaction) return;
-  for (size_t i = 0; i < world.record_count; i++)
-    if (world.records[i].transaction == world.transaction) world.records[i].fate = fate;
-  sim_say("kafka: transaction %llu %s", (unsigned long long)world.transaction, fate_word(fate));
+  struct buffer ids = {0};
+  for (size_t i = 0; i < world.record_count; i++) {
+    struct sim_record *r = &world.records[i];
+    if (r->transaction != world.transaction) continue;
+    r->fate = fate;
+    buffer_printf(&ids, " %s/%s", r->id, r->key);
+  }
+  sim_say("kafka: transaction %llu %s:%s", (unsigned long long)world.transaction, fate_word(fate), buffer_z(&ids));
+  buffer_release(&ids);
   world.transaction = 0;
   struct sim_position *p = &world.pending;
   if (fate != COMMITTED || p->number < 0) {

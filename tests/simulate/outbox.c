@@ -96,6 +96,11 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
   abort();
 }
 
+enum status state_replace(struct state *s, const char *name, struct span content, struct error *err) {
+  (void)s, (void)name, (void)content, (void)err;
+  abort();
+}
+
 /* ---- keys.h: the ids of a life; due ones lie in the outbox, so that they outlive the worker ---- */
 
 static bool has(char (*list)[64], size_t count, struct span id) {
@@ -144,8 +149,7 @@ void keys_tend(struct keys *k) {
   world.due_count = 0;
 }
 
-const char *keys_remedy(const char *error, bool *answered) {
-  (void)error;
-  *answered = false;
-  return "";
+void keys_words(const char *error, bool required, struct keys_words *out) {
+  (void)error, (void)required;
+  *out = (struct keys_words){.cause = "Redis is away", .next = "Start it"};
 }
