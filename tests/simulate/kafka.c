@@ -19,53 +19,67 @@ const char *fate_word(enum fate fate) {
 
 /* ---- the broker ---- */
 
-static void end_transaction(enum fate fate) {
-  if (!world.transaction) return;
-  struct buffer ids = {0};
-  for (size_t i = 0; i < world.record_count; i++) {
-    struct sim_record *r = &world.records[i];
-    if (r->transaction != world.transaction) continue;
-    r->fate = fate;
-    buffer_printf(&ids, " %s/%s", r->id, r->key);
+static struct sim_identity *identity_of(const char *id) {
+  size_t i = 0;
+  while (i < world.identity_count && strcmp(world.identities[i].id, id) != 0) i++;
+  if (i == IDENTITIES) abort();
+  if (i == world.identity_count) {
+    snprintf(world.identities[i].id, sizeof world.identities[i].id, "%s", id);
+    world.identities[i].pending.number = -1;
+    world.identity_count++;
   }
-  sim_say("kafka: transaction %llu %s:%s", (unsigned long long)world.transaction, fate_word(fate), buffer_z(&ids));
-  buffer_release(&ids);
-  world.transaction = 0;
-  struct sim_position *p = &world.pending;
-  if (fate != COMMITTED || p->number < 0) {
-    p->number = -1;
-    return;
-  }
+  return &world.identities[i];
+}
+
+static void commit_position(const struct sim_position *p) {
   size_t i = 0;
   while (i < world.position_count &&
          (strcmp(world.positions[i].topic, p->topic) != 0 || strcmp(world.positions[i].group, p->group) != 0))
     i++;
   if (i == world.position_count) world.position_count++;
   world.positions[i] = *p;
-  p->number = -1;
+}
+
+static void end_transaction(struct sim_identity *of, enum fate fate) {
+  if (!of->transaction) return;
+  struct buffer ids = {0};
+  for (size_t i = 0; i < world.record_count; i++) {
+    struct sim_record *r = &world.records[i];
+    if (r->transaction != of->transaction) continue;
+    r->fate = fate;
+    buffer_printf(&ids, " %s/%s", r->id, r->key);
+  }
+  sim_say("kafka: transaction %llu %s:%s", (unsigned long long)of->transaction, fate_word(fate), buffer_z(&ids));
+  buffer_release(&ids);
+  of->transaction = 0;
+  if (fate == COMMITTED && of->pending.number >= 0) commit_position(&of->pending);
+  of->pending.number = -1;
 }
 
 /* What has happened by itself since the last call. */
 static void tick(void) {
   int64_t now = sim_now_ns();
-  if (world.late_commit && now >= world.late_ns) {
-    world.late_commit = false;
-    bool counts = world.late_epoch == world.epoch; /* whatever transaction is open by now */
-    sim_say("kafka: a late commit comes%s", counts ? "" : " and is fenced");
-    if (counts) end_transaction(COMMITTED);
-  }
-  if (world.transaction && now - world.open_since_ns > world.timeout_ns) {
-    sim_say("kafka: a transaction timed out");
-    reach(REACHED_TIMED_OUT);
-    end_transaction(ABORTED);
-    world.epoch++;
+  for (size_t i = 0; i < world.identity_count; i++) {
+    struct sim_identity *of = &world.identities[i];
+    if (of->late_commit && now >= of->late_ns) {
+      of->late_commit = false;
+      bool counts = of->late_epoch == of->epoch; /* whatever transaction is open by now */
+      sim_say("kafka: a late commit comes%s", counts ? "" : " and is fenced");
+      if (counts) end_transaction(of, COMMITTED);
+    }
+    if (of->transaction && now - of->open_since_ns > world.timeout_ns) {
+      sim_say("kafka: a transaction timed out");
+      reach(REACHED_TIMED_OUT);
+      end_transaction(of, ABORTED);
+      of->epoch++;
+    }
   }
 }
 
-static void open_transaction(void) {
-  if (world.transaction) return;
-  world.transaction = ++world.transactions;
-  world.open_since_ns = sim_now_ns();
+static void open_transaction(struct sim_identity *of) {
+  if (of->transaction) return;
+  of->transaction = ++world.transactions;
+  of->open_since_ns = sim_now_ns();
 }
 
 static int64_t wall_ms(void) {
@@ -93,8 +107,9 @@ struct publisher {
   void *ctx;
   struct sent *first, **last;
   size_t in_flight;
+  struct sim_identity *of; /* NULL: no transactions */
   int epoch, wake_fd;
-  bool transactional, begun, unclean, failed, refused, commit_called, fenced;
+  bool begun, unclean, failed, refused, commit_called, fenced;
   int64_t down_since_ns; /* -1: it is up, as far as it is known */
 };
 
@@ -105,7 +120,7 @@ enum status publisher_open(const struct kafka_config *config, struct log *log, p
   if (!p) abort();
   *p = (struct publisher){.report = report,
                           .ctx = ctx,
-                          .transactional = config->transactional_id,
+                          .of = config->transactional_id ? identity_of(config->transactional_id) : NULL,
                           .wake_fd = -1,
                           .epoch = -1,
                           .down_since_ns = -1};
@@ -153,7 +168,7 @@ enum kafka_fault publisher_send(struct publisher *p, const struct record *record
     reach(REACHED_QUEUE_FULL);
     return KAFKA_QUEUE_FULL;
   }
-  if (p->transactional && (!p->begun || p->failed)) {
+  if (p->of && (!p->begun || p->failed)) {
     delivery->text = "the transaction failed before";
     return delivery->fault = KAFKA_OTHER;
   }
@@ -174,7 +189,19 @@ enum kafka_fault publisher_send(struct publisher *p, const struct record *record
 }
 
 static bool is_poison(const char *id) {
-  return strstr(id, "poison");
+  return !strncmp(id, "poison", 6);
+}
+
+/* Refused for a while from when it is first seen, as of a topic whose configuration is being mended. */
+static bool is_flaky(const char *id) {
+  if (strncmp(id, "flaky", 5) != 0) return false;
+  int64_t *until_ns = &world.flaky_until_ns[strtoul(id + 5, NULL, 10) % FLAKY];
+  if (!*until_ns) *until_ns = sim_now_ns() + 1 + (int64_t)sim_below(400000000);
+  return sim_now_ns() < *until_ns;
+}
+
+static bool is_refused(const char *id) {
+  return is_poison(id) || is_flaky(id);
 }
 
 static void append(const struct sent *s, uint64_t transaction) {
@@ -200,12 +227,13 @@ static void doom_batch(struct publisher *p, const struct sent *poison) {
 
 /* What the broker does with it. */
 static enum kafka_fault receive(struct publisher *p, const struct sent *s) {
-  if (p->transactional && p->epoch != world.epoch) return p->fenced = true, KAFKA_FENCED;
-  if (is_poison(s->id)) doom_batch(p, s), reach(REACHED_REFUSED);
-  if (is_poison(s->id) || s->doomed) return KAFKA_RECORD_REFUSED;
+  if (p->of && p->epoch != p->of->epoch) return p->fenced = true, KAFKA_FENCED;
+  bool refused = is_refused(s->id);
+  if (refused) doom_batch(p, s), reach(REACHED_REFUSED);
+  if (refused || s->doomed) return KAFKA_RECORD_REFUSED;
   if (sim_chance(world.faults.world)) return KAFKA_TIMED_OUT;
-  if (p->transactional) open_transaction();
-  append(s, p->transactional ? world.transaction : 0);
+  if (p->of) open_transaction(p->of);
+  append(s, p->of ? p->of->transaction : 0);
   return KAFKA_OK;
 }
 
@@ -217,8 +245,8 @@ static void report(struct publisher *p, struct sent *s, enum kafka_fault fault, 
                        .offset = offset};
   p->in_flight--;
   if (fault == KAFKA_RECORD_REFUSED) p->refused = true;
-  if (fault != KAFKA_OK && p->transactional) p->failed = true;
-  if (fault != KAFKA_OK && fault != KAFKA_PURGED) p->unclean = p->transactional;
+  if (fault != KAFKA_OK && p->of) p->failed = true;
+  if (fault != KAFKA_OK && fault != KAFKA_PURGED) p->unclean = p->of;
   p->report(p->ctx, s->opaque, &d);
   free(s);
 }
@@ -275,9 +303,9 @@ enum status publisher_flush(struct publisher *p, int timeout_ms) {
 void publisher_abandon(struct publisher *p) {
   if (!p) return;
   for (struct sent *s = p->first; s; s = s->next)
-    if (world.kafka_up && !is_poison(s->id) && sim_chance(50) && (!p->transactional || p->epoch == world.epoch)) {
-      if (p->transactional) open_transaction();
-      append(s, p->transactional ? world.transaction : 0);
+    if (world.kafka_up && !is_refused(s->id) && sim_chance(50) && (!p->of || p->epoch == p->of->epoch)) {
+      if (p->of) open_transaction(p->of);
+      append(s, p->of ? p->of->transaction : 0);
     }
   drop_all(p);
 }
@@ -308,9 +336,9 @@ enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *
     error_set(err, ST_UNAVAILABLE, "nobody answers");
     return TXN_AGAIN;
   }
-  if (world.transaction) reach(REACHED_RECOVERED);
-  end_transaction(ABORTED);
-  p->epoch = ++world.epoch;
+  if (p->of->transaction) reach(REACHED_RECOVERED);
+  end_transaction(p->of, ABORTED);
+  p->epoch = ++p->of->epoch;
   p->unclean = p->failed = p->refused = p->begun = p->commit_called = false;
   sim_say("kafka: producer of epoch %d", p->epoch);
   return TXN_DONE;
@@ -342,36 +370,37 @@ static enum txn_next unknown(struct publisher *p, struct error *err) {
 
 enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err) {
   if (!reachable(20) || sim_chance(world.faults.again)) return TXN_AGAIN;
-  if (p->epoch != world.epoch) return fenced(p, err);
+  if (p->epoch != p->of->epoch) return fenced(p, err);
   if (p->failed) {
     error_set(err, ST_UNAVAILABLE, "a record failed");
     return TXN_ABORT;
   }
   if (lost(world.faults.call_lost)) return unknown(p, err);
-  open_transaction();
-  world.pending.number = position->number;
-  snprintf(world.pending.topic, sizeof world.pending.topic, "%s", position->topic);
-  snprintf(world.pending.group, sizeof world.pending.group, "%s", position->group);
-  memcpy(world.pending.digest, position->digest, sizeof world.pending.digest);
+  open_transaction(p->of);
+  struct sim_position *pending = &p->of->pending;
+  pending->number = position->number;
+  snprintf(pending->topic, sizeof pending->topic, "%s", position->topic);
+  snprintf(pending->group, sizeof pending->group, "%s", position->group);
+  memcpy(pending->digest, position->digest, sizeof pending->digest);
   return lost(world.faults.answer_lost) ? unknown(p, err) : TXN_DONE;
 }
 
 enum txn_next publisher_commit(struct publisher *p, struct error *err) {
   p->commit_called = true;
   while (!reachable(1000)) continue;
-  if (p->epoch != world.epoch) return fenced(p, err);
+  if (p->epoch != p->of->epoch) return fenced(p, err);
   p->begun = false;
   if (lost(world.faults.call_lost)) {
     reach(REACHED_COMMIT_LOST);
     if (sim_chance(world.faults.late)) {
       reach(REACHED_COMMIT_LATE);
-      world.late_commit = true;
-      world.late_epoch = world.epoch;
-      world.late_ns = sim_now_ns() + (int64_t)sim_below(3000000000);
+      p->of->late_commit = true;
+      p->of->late_epoch = p->epoch;
+      p->of->late_ns = sim_now_ns() + (int64_t)sim_below(3000000000);
     }
     return unknown(p, err);
   }
-  end_transaction(COMMITTED);
+  end_transaction(p->of, COMMITTED);
   if (!lost(world.faults.answer_lost)) return TXN_DONE;
   reach(REACHED_COMMIT_UNKNOWN);
   return unknown(p, err);
@@ -386,9 +415,9 @@ enum txn_next publisher_abort(struct publisher *p, struct error *err) {
   }
   if (p->commit_called || p->refused || p->unclean) return unknown(p, err);
   if (!reachable(20)) return TXN_AGAIN;
-  if (p->epoch != world.epoch) return fenced(p, err);
+  if (p->epoch != p->of->epoch) return fenced(p, err);
   if (lost(world.faults.call_lost)) return unknown(p, err);
-  end_transaction(ABORTED);
+  end_transaction(p->of, ABORTED);
   p->begun = p->failed = false;
   return lost(world.faults.answer_lost) ? unknown(p, err) : TXN_DONE;
 }
@@ -462,16 +491,22 @@ enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms_ou
   return error_set(err, ST_DENIED, "not told");
 }
 
+static bool any_pending(void) {
+  for (size_t i = 0; i < world.identity_count; i++)
+    if (world.identities[i].pending.number >= 0) return true;
+  return false;
+}
+
 enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
                              struct position *position, struct error *err) {
   (void)config, (void)log;
   int64_t until_ns = sim_now_ns() + (int64_t)timeout_ms * 1000000;
   if (!reachable(timeout_ms)) return away(err);
-  while (world.pending.number >= 0 && sim_now_ns() < until_ns) { /* not told while a transaction is open */
+  while (any_pending() && sim_now_ns() < until_ns) { /* not told while a transaction is open */
     sim_sleep_ns(50000000);
     tick();
   }
-  if (world.pending.number >= 0 || !world.kafka_up) return away(err);
+  if (any_pending() || !world.kafka_up) return away(err);
   position->number = -1;
   position->digest[0] = '\0';
   if (world.stale_left && sim_chance(world.faults.stale)) { /* a broker that has just come back */

@@ -9,7 +9,7 @@
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/state.h"
 
-enum { PARTITIONS = 2, RECORDS = 4096, TOPICS = 8, POSITIONS = 8, KEYS = 1024 };
+enum { PARTITIONS = 2, RECORDS = 4096, TOPICS = 8, POSITIONS = 8, KEYS = 1024, IDENTITIES = 32, FLAKY = 64 };
 
 enum fate { OPEN, COMMITTED, ABORTED };
 struct sim_record {
@@ -26,6 +26,18 @@ struct sim_position {
   int64_t number;
 };
 
+/* What the broker knows of a transactional id. */
+struct sim_identity {
+  char id[100];
+  int epoch;
+  uint64_t transaction; /* that is open, 0: none */
+  int64_t open_since_ns;
+  struct sim_position pending; /* number -1: none */
+  bool late_commit;
+  int late_epoch;
+  int64_t late_ns;
+};
+
 /* Percent, per call. */
 struct sim_faults {
   unsigned answer_lost; /* it was done, and nobody is told */
@@ -36,21 +48,19 @@ struct sim_faults {
 
 struct sim_world {
   bool kafka_up, redis_up, redis_off;
+  int64_t redis_ns; /* it takes at most so long */
   struct sim_faults faults;
   /* Kafka */
   char topics[TOPICS][64];
   unsigned topic_count;
   struct sim_record records[RECORDS];
   size_t record_count;
-  struct sim_position positions[POSITIONS], pending; /* pending.number -1: none */
+  struct sim_position positions[POSITIONS];
   size_t position_count;
-  int epoch;            /* of the transactional id */
-  uint64_t transaction; /* that is open, 0: none */
+  struct sim_identity identities[IDENTITIES];
+  size_t identity_count;
   uint64_t transactions;
-  int64_t open_since_ns, timeout_ns;
-  bool late_commit;
-  int late_epoch;
-  int64_t late_ns;
+  int64_t timeout_ns, flaky_until_ns[FLAKY]; /* flaky<n> is refused until then; 0: it was not seen yet */
   unsigned stale_left;
   /* Redis: ids, and those that are to be set (which lie in the outbox) */
   char keys[KEYS][64], due[KEYS][64];

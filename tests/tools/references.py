@@ -13,7 +13,7 @@ RULES_OF = {"L": "bridge/relay/PROTOCOL.md", "S": "bridge/outbox/README.md", "I"
 # Manual pages of the system that our pages may name; (2) and (3) in code are calls as often as pages.
 SYSTEM_PAGES = {"link(2)", "linkat(2)"}
 SOURCE = (".c", ".h", ".py", ".pml")
-SUITES = "unit|contract|fuzz|integration|crash|chaos|model"
+SUITES = "unit|contract|fuzz|integration|crash|chaos|model|simulate"
 
 
 @lru_cache
