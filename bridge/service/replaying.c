@@ -53,7 +53,7 @@ static void forget(struct service *s, struct letter *list, size_t count, const s
 }
 
 void replaying_judge(struct service *s, bool force, struct letter *list, size_t count, bool *published) {
-  struct span ids[STORE_LETTERS];
+  struct span ids[STORE_LETTERS] = {{0}};
   bool named[STORE_LETTERS];
   BUG_ON(count > STORE_LETTERS);
   for (size_t i = 0; i < count; i++) /* a raw one has no id that could have been published */
