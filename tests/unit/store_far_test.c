@@ -39,7 +39,7 @@ static bool far_made(struct box *b, size_t i) {
   snprintf(folder, sizeof folder, "%s/%s", mount_of(b, i), far[i]);
   return (mkdir(path_of(b, far[i]), 0770) == 0 || errno == EEXIST) && mkdir(mount_of(b, i), 0770) == 0 &&
          mount("none", mount_of(b, i), "tmpfs", 0, NULL) == 0 && mkdir(folder, 0770) == 0 &&
-         mount(folder, path_of(b, far[i]), NULL, MS_BIND, NULL) == 0;
+         mount(folder, path_of(b, far[i]), "none", MS_BIND, NULL) == 0;
 }
 
 /* Each of the two loses what was not synced on it. */
