@@ -219,6 +219,10 @@ struct wanted {
   const char *rights; /* NULL: those of a producer */
 };
 
+static bool may_create(const struct doctor *d) {
+  return strcmp(setting_text(d->settings, SETTING_TOPICS_CREATE), "missing") == 0;
+}
+
 static void say_missing(struct doctor *d, const struct wanted *w) {
   struct buffer command = {0};
   struct error err = {0};
@@ -287,7 +291,7 @@ static void check_ledger(struct doctor *d) {
                      .more = " --partitions 1",
                      .partitions = 1,
                      .replication = (int)setting_number(d->settings, SETTING_TOPICS_REPLICATION),
-                     .create = true,
+                     .create = may_create(d),
                      .rights = "--operation Read --operation Describe"};
   check_topic(d, &w);
 }
@@ -298,7 +302,7 @@ static void check_topics(struct doctor *d) {
                      .more = "",
                      .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
                      .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION),
-                     .create = strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing") == 0,
+                     .create = may_create(d),
                      .rights = NULL};
   for (unsigned i = 0; d->routing && i < routing_topics(d->routing); i++) {
     w.topic = routing_topic_name(d->routing, i);

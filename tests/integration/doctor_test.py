@@ -131,6 +131,9 @@ class Wrong(DoctorTest):
         found = self.doctor(options={"ledger.topic": topic})
         self.assertEqual(found["ledger topic"]["verdict"], "warning")
         self.assertIn(f"--create --topic '{topic}' --partitions 1", found["ledger topic"]["next"])
+        found = self.doctor(expect=1, options={"ledger.topic": topic, "topics.create": "never"})
+        self.assertEqual(found["ledger topic"]["verdict"], "failed")
+        self.assertIn("topics.create is never", found["ledger topic"]["found"])
 
     def test_settings_that_give_something_up_are_a_warning_with_what_is_lost(self):
         options = {"delivery.guarantee": "at_least_once", "kafka.message.timeout.ms": 4500, "kafka.partitioner": "random"}
