@@ -1,16 +1,19 @@
 #include "bridge/outbox/store_file.h"
 
-/* Refused or dead, many at once. Each passes these steps, all of one step before any of the next:
+/* Refused or dead, many at once. Each passes these steps, all of one step before any of the next: */
+/* clang-format off
  *
- *   look    read again: is it still the event that failed?
- *   write   as it is to be, into tmp; what is no JSON object goes another way (raw.c)    a crash leaves files in tmp
- *   wait    that is durable (fsync)
- *   swap    it takes the entry's place                                                   the old bytes lie in tmp
- *   move    a dead one, into dlq/       a crash before leaves the dead form in the outbox: whoever reads it next moves
- * it sync    the folders, once for all
+ *   look   read again: is it still the event that failed?
+ *   write  as it is to be, into tmp; what is no JSON object: raw.c   a crash leaves files in tmp
+ *   wait   that is durable (fsync)
+ *   swap   it takes the entry's place                                the old bytes lie in tmp
+ *   move   a dead one, into dlq/                                     a crash before leaves the dead form in the
+ *                                                                    outbox: whoever reads it next moves it
+ *   sync   the folders, once for all
  *
  * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and what they bring was
  * durable before. */
+/* clang-format on */
 
 /* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, but for its mtime, which
  * is its place in the order. ST_AGAIN: it does not, *how says why. */
