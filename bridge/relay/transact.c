@@ -90,7 +90,10 @@ static enum attempt write_manifest(struct relay *r, struct item **items, size_t 
   struct error err = {0};
   enum status st;
   while ((st = try_manifest(r, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
-    if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
+    if (st == ST_BUSY) { /* it is another's: no disk is to blame, and nothing is waited for */
+      relay_fail(r, ST_BUSY, err.text);
+      return ATTEMPT_STOP;
+    }
     disk_trouble(r, DISK_WRITING, &err);
     if (!renew_pause(r, RENEW_DISK_MS)) return ATTEMPT_STOP;
   }
