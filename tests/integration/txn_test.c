@@ -196,10 +196,18 @@ CASE(an_abort_gives_unsent_records_back_and_leaves_no_gap) {
   commit_batch(w, 1, "one", NULL);
   begin(w);
   for (int i = 0; i < 50; i++) produce(w, "never");
-  roll_back(w);
-  assert_int_equal(publisher_in_flight(w->publisher), 0);
-  assert_int_equal(w->reports.count, 50);
-  for (int i = 0; i < 50; i++) assert_int_equal(w->reports.delivery[i].fault, KAFKA_PURGED);
+  struct error why = {0};
+  enum txn_next next = publisher_abort(w->publisher, &why);
+  if (next ==
+      TXN_RENEW) { /* it overtook the partition's registration on a slow machine: the broker knows of no transaction */
+    renew(w);
+  } else {
+    if (next != TXN_DONE) fail_msg("%d: %s", next, why.text);
+    assert_true(publisher_clean(w->publisher));
+    assert_int_equal(publisher_in_flight(w->publisher), 0);
+    assert_int_equal(w->reports.count, 50);
+    for (int i = 0; i < 50; i++) assert_int_equal(w->reports.delivery[i].fault, KAFKA_PURGED);
+  }
   commit_batch(w, 2, "two", "x");
   expect_values(w, "x,");
 }
