@@ -633,7 +633,7 @@ struct power_walk {
   size_t number, bytes; /* which of the states they may have left */
   bool whole, begun;    /* whole: all of them, the process had come to its end */
   size_t states, left_out;
-  size_t sample; /* one of so many at random, 0: all */
+  size_t sample; /* one of so many, 0: all */
   size_t from;   /* not before this call */
   uint64_t seed;
   size_t mark;
@@ -660,13 +660,22 @@ static bool power_advance(struct power_walk *w) {
   return true;
 }
 
+/* One of each `sample` states, and one of the first four: drawn by their hashes alone a short list could leave all out.
+ */
+static bool power_is_drawn(const struct power_walk *w) {
+  size_t n = w->states + w->left_out, block, first = w->sample < 4 ? w->sample : 4;
+  if (w->sample <= 1) return true;
+  block = n / w->sample;
+  return n % w->sample == (block ? power_mix(block, w->seed) % w->sample : w->seed % first);
+}
+
 /* The folder is in the next state that it was not in yet; false: there is no other. Nobody has anything open in it. */
 static inline bool power_next(struct power_walk *w) {
   while (power_advance(w)) {
     power_choose(w->number);
     uint64_t hash = power_hash(w->bytes, w->whole);
     if (!power_is_new(hash)) continue;
-    if (w->sample > 1 && power_mix(hash, w->seed) % w->sample) {
+    if (!power_is_drawn(w)) {
       w->left_out++;
       continue;
     }
