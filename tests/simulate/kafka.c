@@ -1,7 +1,7 @@
-/* kafka.c - a broker as the worker sees it through publisher.h, cluster.h and reader.h.
+/* kafka.c - a broker as the worker sees it through publisher.h; cluster.c is what it answers to questions.
  *
- * One transactional id. A record, a position and the end of a transaction reach the broker when its clock says so, an
- * answer may be lost, a lost request may come late; a newer epoch fences all that is older. A transaction that lasts
+ * A record, a position and the end of a transaction reach the broker when its clock says so, an answer may be lost, a
+ * lost request may come late; of one transactional id a newer epoch fences all that is older. A transaction that lasts
  * too long is aborted and its producer fenced. */
 #include "tests/simulate/fibers.h"
 #include "tests/simulate/world.h"
@@ -57,7 +57,7 @@ static void end_transaction(struct sim_identity *of, enum fate fate) {
 }
 
 /* What has happened by itself since the last call. */
-static void tick(void) {
+void kafka_tick(void) {
   int64_t now = sim_now_ns();
   for (size_t i = 0; i < world.identity_count; i++) {
     struct sim_identity *of = &world.identities[i];
@@ -108,8 +108,8 @@ struct publisher {
   struct sent *first, **last;
   size_t in_flight;
   struct sim_identity *of; /* NULL: no transactions */
-  int epoch, wake_fd;
-  bool begun, unclean, failed, refused, commit_called, fenced;
+  int epoch;
+  bool begun, unclean, failed, refused, commit_called;
   int64_t down_since_ns; /* -1: it is up, as far as it is known */
 };
 
@@ -121,7 +121,6 @@ enum status publisher_open(const struct kafka_config *config, struct log *log, p
   *p = (struct publisher){.report = report,
                           .ctx = ctx,
                           .of = config->transactional_id ? identity_of(config->transactional_id) : NULL,
-                          .wake_fd = -1,
                           .epoch = -1,
                           .down_since_ns = -1};
   p->last = &p->first;
@@ -227,7 +226,7 @@ static void doom_batch(struct publisher *p, const struct sent *poison) {
 
 /* What the broker does with it. */
 static enum kafka_fault receive(struct publisher *p, const struct sent *s) {
-  if (p->of && p->epoch != p->of->epoch) return p->fenced = true, KAFKA_FENCED;
+  if (p->of && p->epoch != p->of->epoch) return KAFKA_FENCED;
   bool refused = is_refused(s->id);
   if (refused) doom_batch(p, s), reach(REACHED_REFUSED);
   if (refused || s->doomed) return KAFKA_RECORD_REFUSED;
@@ -253,7 +252,7 @@ static void report(struct publisher *p, struct sent *s, enum kafka_fault fault, 
 
 static size_t serve(struct publisher *p) {
   size_t served = 0;
-  tick();
+  kafka_tick();
   if (world.kafka_up) p->down_since_ns = -1;
   if (!world.kafka_up && p->down_since_ns < 0) p->down_since_ns = sim_now_ns();
   while (p->first && world.kafka_up && p->first->due_ns <= sim_now_ns()) {
@@ -281,7 +280,7 @@ size_t publisher_poll(struct publisher *p, int timeout_ms) {
 }
 
 void publisher_wake_on(struct publisher *p, int event_fd) {
-  p->wake_fd = event_fd;
+  (void)p, (void)event_fd; /* the relay looks every half second by itself */
 }
 
 int64_t publisher_batch_bytes(const struct publisher *p) {
@@ -323,16 +322,16 @@ bool publisher_fatal(const struct publisher *p, struct error *text) {
 
 /* ---- transactions ---- */
 
-static bool reachable(int64_t most_ms) {
+bool kafka_reachable(int64_t most_ms) {
   int64_t until_ns = sim_now_ns() + most_ms * 1000000;
   sim_sleep_ns((int64_t)sim_below(1000000));
   while (!world.kafka_up && sim_now_ns() < until_ns) sim_sleep_ns(20000000);
-  tick();
+  kafka_tick();
   return world.kafka_up;
 }
 
 enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *err) {
-  if (!reachable(timeout_ms) || sim_chance(world.faults.again)) {
+  if (!kafka_reachable(timeout_ms) || sim_chance(world.faults.again)) {
     error_set(err, ST_UNAVAILABLE, "nobody answers");
     return TXN_AGAIN;
   }
@@ -357,7 +356,7 @@ enum txn_next publisher_begin(struct publisher *p, struct error *err) {
 
 static enum txn_next fenced(struct publisher *p, struct error *err) {
   reach(REACHED_FENCED);
-  p->fenced = p->unclean = true;
+  p->unclean = true;
   error_set(err, ST_UNAVAILABLE, "fenced");
   return TXN_FENCED;
 }
@@ -369,7 +368,7 @@ static enum txn_next unknown(struct publisher *p, struct error *err) {
 }
 
 enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err) {
-  if (!reachable(20) || sim_chance(world.faults.again)) return TXN_AGAIN;
+  if (!kafka_reachable(20) || sim_chance(world.faults.again)) return TXN_AGAIN;
   if (p->epoch != p->of->epoch) return fenced(p, err);
   if (p->failed) {
     error_set(err, ST_UNAVAILABLE, "a record failed");
@@ -387,7 +386,7 @@ enum txn_next publisher_position(struct publisher *p, const struct position *pos
 
 enum txn_next publisher_commit(struct publisher *p, struct error *err) {
   p->commit_called = true;
-  while (!reachable(1000)) continue;
+  while (!kafka_reachable(1000)) continue;
   if (p->epoch != p->of->epoch) return fenced(p, err);
   p->begun = false;
   if (lost(world.faults.call_lost)) {
@@ -414,7 +413,7 @@ enum txn_next publisher_abort(struct publisher *p, struct error *err) {
     report(p, s, KAFKA_PURGED, -1);
   }
   if (p->commit_called || p->refused || p->unclean) return unknown(p, err);
-  if (!reachable(20)) return TXN_AGAIN;
+  if (!kafka_reachable(20)) return TXN_AGAIN;
   if (p->epoch != p->of->epoch) return fenced(p, err);
   if (lost(world.faults.call_lost)) return unknown(p, err);
   end_transaction(p->of, ABORTED);
@@ -424,178 +423,4 @@ enum txn_next publisher_abort(struct publisher *p, struct error *err) {
 
 bool publisher_clean(const struct publisher *p) {
   return !p->unclean;
-}
-
-/* ---- cluster.h ---- */
-
-static enum status away(struct error *err) {
-  error_set(err, ST_UNAVAILABLE, "nobody answers");
-  return ST_UNAVAILABLE;
-}
-
-enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out, struct error *err) {
-  (void)config, (void)log, (void)err;
-  static char one;
-  *out = (struct cluster *)(void *)&one;
-  return ST_OK;
-}
-
-void cluster_close(struct cluster *c) {
-  (void)c;
-}
-
-enum status cluster_id(struct cluster *c, int timeout_ms, char out[128], struct error *err) {
-  (void)c;
-  if (!reachable(timeout_ms)) return away(err);
-  snprintf(out, 128, "simulated");
-  return ST_OK;
-}
-
-enum status cluster_reach(struct cluster *c, int timeout_ms, struct error *err) {
-  (void)c;
-  return reachable(timeout_ms) ? ST_OK : away(err);
-}
-
-enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
-                          int *partitions, struct error *err) {
-  (void)c, (void)topic;
-  *state = TOPIC_THERE;
-  if (partitions) *partitions = PARTITIONS;
-  return reachable(timeout_ms) ? ST_OK : away(err);
-}
-
-enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication, int timeout_ms,
-                                 struct error *err) {
-  (void)c, (void)topic, (void)partitions, (void)replication;
-  return reachable(timeout_ms) ? ST_OK : away(err);
-}
-
-void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
-  (void)config;
-  buffer_add_z(out, tool);
-}
-
-void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
-  (void)config;
-  buffer_add_z(out, topic);
-}
-
-enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
-                                struct error *err) {
-  (void)c, (void)topic, (void)timeout_ms, (void)bytes;
-  return error_set(err, ST_DENIED, "not told");
-}
-
-enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms_out, struct error *err) {
-  (void)c, (void)timeout_ms, (void)wall_ms_out;
-  return error_set(err, ST_DENIED, "not told");
-}
-
-static bool any_pending(void) {
-  for (size_t i = 0; i < world.identity_count; i++)
-    if (world.identities[i].pending.number >= 0) return true;
-  return false;
-}
-
-enum status cluster_position(const struct kafka_config *config, struct log *log, int timeout_ms,
-                             struct position *position, struct error *err) {
-  (void)config, (void)log;
-  int64_t until_ns = sim_now_ns() + (int64_t)timeout_ms * 1000000;
-  if (!reachable(timeout_ms)) return away(err);
-  while (any_pending() && sim_now_ns() < until_ns) { /* not told while a transaction is open */
-    sim_sleep_ns(50000000);
-    tick();
-  }
-  if (any_pending() || !world.kafka_up) return away(err);
-  position->number = -1;
-  position->digest[0] = '\0';
-  if (world.stale_left && sim_chance(world.faults.stale)) { /* a broker that has just come back */
-    world.stale_left--;
-    reach(REACHED_STALE);
-    return ST_OK;
-  }
-  for (size_t i = 0; i < world.position_count; i++) {
-    const struct sim_position *p = &world.positions[i];
-    if (strcmp(p->topic, position->topic) != 0 || strcmp(p->group, position->group) != 0) continue;
-    position->number = p->number;
-    memcpy(position->digest, p->digest, sizeof position->digest);
-  }
-  return ST_OK;
-}
-
-enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms, const char *group,
-                              struct group_position **list, size_t *count, struct error *err) {
-  (void)config, (void)log;
-  *count = 0;
-  *list = calloc(POSITIONS, sizeof **list);
-  if (!*list) abort();
-  if (!reachable(timeout_ms)) return away(err);
-  for (size_t i = 0; i < world.position_count; i++) {
-    const struct sim_position *p = &world.positions[i];
-    if (strcmp(p->group, group) != 0) continue;
-    struct group_position *to = &(*list)[(*count)++];
-    snprintf(to->topic, sizeof to->topic, "%s", p->topic);
-    to->number = p->number;
-    memcpy(to->digest, p->digest, sizeof to->digest);
-  }
-  return ST_OK;
-}
-
-/* ---- reader.h: committed records up to what is there now ---- */
-
-struct reader {
-  size_t at, end;
-  int64_t from_ms;
-  struct record_header header;
-};
-
-enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
-                        bool from_end, int timeout_ms, struct reader **out, struct error *err) {
-  (void)config, (void)log, (void)topics, (void)count, (void)from_end;
-  if (!reachable(timeout_ms)) return away(err);
-  struct reader *r = calloc(1, sizeof *r);
-  if (!r) abort();
-  r->end = world.record_count;
-  *out = r;
-  return ST_OK;
-}
-
-enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
-  r->from_ms = from_ms;
-  return reachable(timeout_ms) ? ST_OK : away(err);
-}
-
-void reader_close(struct reader *r) {
-  free(r);
-}
-
-enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
-  if (!reachable(timeout_ms)) return away(err);
-  while (r->at < r->end && world.records[r->at].timestamp_ms < r->from_ms) r->at++;
-  while (r->at < r->end && world.records[r->at].fate == ABORTED) r->at++;
-  if (r->at == r->end) return ST_END;
-  if (world.records[r->at].fate == OPEN) {
-    sim_sleep_ns((int64_t)timeout_ms * 1000000);
-    return ST_AGAIN;
-  }
-  const struct sim_record *one = &world.records[r->at++];
-  r->header = (struct record_header){"ce_id", span_of(one->id)};
-  *out = (struct message){.topic = world.topics[one->topic],
-                          .partition = one->partition,
-                          .offset = one->offset,
-                          .timestamp_ms = one->timestamp_ms,
-                          .headers = &r->header,
-                          .header_count = 1};
-  return ST_OK;
-}
-
-/* ---- client.h ---- */
-
-const char *kafka_servers(const struct kafka_config *config) {
-  (void)config;
-  return "simulated:9092";
-}
-
-const char *kafka_library_version(void) {
-  return "simulated";
 }

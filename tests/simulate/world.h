@@ -71,6 +71,10 @@ struct sim_world {
 };
 extern struct sim_world world;
 
+/* kafka.c: what has happened by itself since the last call; a request's way, waited for at most so long. */
+void kafka_tick(void);
+bool kafka_reachable(int64_t most_ms);
+
 void world_begin(void);
 void world_end(void);
 void world_lose_positions(void);
@@ -101,6 +105,10 @@ enum reached {
   REACHED_PAUSED,
   REACHED_COUNT
 };
+/* life.c: what all lives share; one of them, true: all that was promised held. */
+void open_shared(void);
+bool one_life(uint64_t seed);
+
 extern uint32_t *reached; /* shared by all processes of a run */
 const char *reached_word(enum reached what);
 static inline void reach(enum reached what) {
