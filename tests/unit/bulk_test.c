@@ -5,38 +5,10 @@
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk.h"
 #include "bridge/service/frozen.h"
-#include "tests/support/folder.h"
-#include "tests/support/test.h"
+#include "tests/unit/service_box.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-static char outbox[200];
-static struct settings *settings;
-static struct service *service;
-static struct buffer json;
-static struct error err;
-
-/* ---- a small outbox --------------------------------------------------------------------------------------------- */
-
-static const char *path_of(const char *file) {
-  static char path[500];
-  snprintf(path, sizeof path, "%s/%s", outbox, file);
-  return path;
-}
-
-static void put(const char *file, const char *text) {
-  FILE *f = fopen(path_of(file), "wb");
-  assert_non_null(f);
-  assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-  assert_int_equal(fclose(f), 0);
-}
-
-static bool there(const char *file) {
-  return access(path_of(file), F_OK) == 0;
-}
 
 static const char *text_of(const char *file) {
   static char text[20000];
@@ -68,52 +40,7 @@ static void many(int count) {
   }
 }
 
-static void open_outbox(enum service_mode mode) {
-  struct service_options options = {.mode = mode, .clock = &clock_system};
-  err = (struct error){0};
-  if (service_open(settings, NULL, &options, &service, &err) != ST_OK) fail_msg("%s", err.text);
-}
-
-static void restart(void) {
-  service_close(service, 0);
-  service = NULL;
-  open_outbox(SERVICE_CHANGE);
-}
-
-static int setup(void **state) {
-  (void)state;
-  char url[256];
-  folder_make(outbox, sizeof outbox, "bulk");
-  if (mkdir(path_of("dlq"), 0770) != 0) return -1;
-  snprintf(url, sizeof url, "outbox.url=file:%s", outbox);
-  const char *overrides[] = {url, "redis.url=off"};
-  struct settings_sources sources = {.overrides = overrides, .override_count = 2};
-  return settings_load(&sources, &settings, NULL, NULL) == ST_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  service_close(service, 0);
-  service = NULL;
-  settings_free(settings);
-  buffer_release(&json);
-  return folder_remove(outbox);
-}
-
 /* ---- asking ----------------------------------------------------------------------------------------------------- */
-
-static const char *answered(enum status st) {
-  if (st != ST_OK) fail_msg("%s: %s", status_name(st), err.text);
-  struct json_doc doc = {0};
-  assert_int_equal(json_scan(&doc, buffer_span(&json), NULL), ST_OK);
-  json_doc_release(&doc);
-  return buffer_z(&json);
-}
-
-#define assert_has(text, part)                                                                                         \
-  do {                                                                                                                 \
-    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
-  } while (0)
 
 static struct bulk_request request(bool purge) {
   static const struct caller us = {.uid = 0};
@@ -160,8 +87,6 @@ static int files_in(const char *folder) {
 }
 
 /* ---- freezing --------------------------------------------------------------------------------------------------- */
-
-#define CASE(name) TEST_WITH(name, setup, teardown)
 
 CASE(a_dry_run_tells_and_writes_nothing) {
   many(6);
