@@ -1,5 +1,5 @@
 /* store.h - the outbox: entries in order of arrival, out of it by verdict. The ops table has one row per kind of outbox
- * (store_file.c now; SQLite and PostgreSQL later); all pass tests/contract/store_test.c.
+ * (file/ and memory/ now; SQLite and PostgreSQL later); all pass tests/contract/store_test.c.
  *
  * An entry is IN HAND from store_next until one of store_done, store_retry, store_dead returned ST_OK for it, or
  * store_release was called. store_next never hands out what is in hand, nor the same entry twice in one scan. Its

@@ -2,7 +2,7 @@
  * the hindrance goes; all others go on. */
 #include "tests/unit/files.h"
 
-#include "bridge/outbox/aside.h"
+#include "bridge/outbox/file/aside.h"
 
 struct refusal {
   const char *part; /* of the name */

@@ -1,7 +1,7 @@
 /* Replays and purges of many, on a real outbox without Kafka and Redis: what is frozen, what a step does, what a crash
  * at any place leaves, what is told and written down. */
 #include "bridge/base/durable.h"
-#include "bridge/outbox/journal.h"
+#include "bridge/outbox/file/journal.h"
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk.h"
 #include "bridge/service/frozen.h"

@@ -1,6 +1,6 @@
 /* Manifests: what is written is read back, what is not whole is refused, and what a failure anywhere leaves. */
 #include "bridge/base/clock.h"
-#include "bridge/outbox/journal.h"
+#include "bridge/outbox/file/journal.h"
 
 /* enum place is the store's. */
 #define place room

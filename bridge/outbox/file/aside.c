@@ -1,0 +1,330 @@
+#include "bridge/outbox/file/aside.h"
+
+#include "bridge/base/words.h"
+#include "bridge/outbox/file/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#define ASIDE "aside"
+#define HEAD "busbridge-aside 1\n"
+#define ASIDE_BYTES (64 * 1024 * 1024)
+#define SLACK 1000 /* lines that count no more, before the file is written anew */
+
+/* Lock held. */
+static struct fs_row *find(struct fs *s, enum place place, const char *name) {
+  struct fs_key key;
+  if (!s->aside.rows.count) return NULL;
+  fs_key_of(&key, place, name);
+  struct fs_row *row = table_get(&s->aside.rows, key.span);
+  return row && !row->carried ? row : NULL;
+}
+
+/* Lock held. It replaces the one of its name. */
+static enum status put(struct fs *s, struct fs_row *row) {
+  free(table_remove(&s->aside.rows, row->key));
+  enum status st = table_put(&s->aside.rows, row->key, row);
+  if (st != ST_OK) free(row);
+  return st;
+}
+
+/* ---- what the reader and the lists ask ---- */
+
+static bool same_file(const struct stamp *a, const struct stamp *b) {
+  return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns;
+}
+
+bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
+  pthread_mutex_lock(&s->lock);
+  const struct fs_row *row = find(s, place, name);
+  bool out = row && row->what != ASIDE_RETRY && same_file(&row->ref.stamp, stamp);
+  pthread_mutex_unlock(&s->lock);
+  return out;
+}
+
+bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct event *e) {
+  pthread_mutex_lock(&s->lock);
+  const struct fs_row *row = find(s, place, name);
+  bool same = row && (same_file(&row->ref.stamp, stamp) || (row->ref.id.len && span_eq(row->ref.id, e->id)));
+  bool out = same && row->what != ASIDE_RETRY;
+  if (same && !out && row->failure.attempts > e->attempts) {
+    e->attempts = row->failure.attempts;
+    e->failed_us = row->failure.failed_us;
+    if (e->first_failed_us == TIME_NONE) e->first_failed_us = row->failure.failed_us;
+  }
+  pthread_mutex_unlock(&s->lock);
+  return out;
+}
+
+/* ---- setting aside ---- */
+
+static const char *what_words(enum aside what) {
+  switch (what) {
+  case ASIDE_DONE: return "It is published and cannot be taken out of the outbox";
+  case ASIDE_RETRY: return "It was refused, and its attempts cannot be written into it; they are counted all the same";
+  case ASIDE_DEAD: return "It can never be published, and cannot be moved to dlq/";
+  }
+  return "";
+}
+
+static void say(struct fs *s, const struct fs_row *row) {
+  log_write(s->c.log, LOG_WARNING, "outbox", "entry_aside",
+            FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
+                   F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
+            "Set aside, all others go on. %s. It is tried again each flush.interval. %s", what_words(row->what),
+            store_aside_remedy(row->sys));
+}
+
+static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct error *err) {
+  char number[NUMBER_TEXT];
+  enum status st = ST_NO_MEMORY;
+  pthread_mutex_lock(&s->lock);
+  const struct fs_row *old = table_get(&s->aside.rows, row->key);
+  *known = old && old->what == row->what && !old->carried;
+  bool full = !old && s->aside.rows.count >= STORE_ASIDE_MOST;
+  if (full)
+    free(row);
+  else
+    st = put(s, row);
+  if (st == ST_OK) fs_row_print(row, &s->aside.added);
+  if (s->aside.added.failed) s->aside.rewrite = true;
+  pthread_mutex_unlock(&s->lock);
+  if (full)
+    return error_set(err, ST_AGAIN, "%s entries are set aside, which is the most: everything waits for this one",
+                     number_text(STORE_ASIDE_MOST, number));
+  return st == ST_OK ? st : error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
+}
+
+enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
+                         const struct failure *why, const struct error *hindrance, struct error *err) {
+  struct fs *s = impl;
+  char name[NAME_SIZE];
+  bool known = false;
+  if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "it is no entry's name");
+  if (!fs_hinders_one(s, ref->place, what, hindrance)) return error_set(err, ST_AGAIN, "all of them are hindered");
+  struct fs_row from = {.what = what,
+                        .ref = *ref,
+                        .since_us = clock_wall_us(s->c.clock),
+                        .sys = hindrance->sys,
+                        .why = hindrance->sys ? strerror(hindrance->sys) : hindrance->text, /* not our names for it */
+                        .failure = why ? *why : (struct failure){.failed_us = TIME_NONE}};
+  from.ref.id = id;
+  struct fs_row *row = fs_row_make(&from);
+  if (!row) return error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
+  enum status st = keep(s, row, &known, err);
+  if (st != ST_OK) return st;
+  if (!known) say(s, row);
+  fs_hand_end(s, ref->place, name, what == ASIDE_RETRY ? FS_END_STAYS : FS_END_GONE);
+  return ST_OK;
+}
+
+/* ---- the file ---- */
+
+static bool next_row(const struct fs *s, size_t *pos, struct fs_row **row) {
+  struct span key;
+  void *value;
+  if (!table_each(&s->aside.rows, pos, &key, &value)) return false;
+  *row = value;
+  return true;
+}
+
+/* Lock held: what was carried out goes. */
+static void drop_carried(struct fs *s) {
+  struct fs_row *row;
+  for (size_t pos = 0; next_row(s, &pos, &row);) {
+    if (!row->carried) continue;
+    table_remove(&s->aside.rows, row->key); /* leaves its slot in place: the walk goes on behind it */
+    free(row);
+    s->aside.rewrite = true;
+  }
+}
+
+static enum status append(struct fs *s, struct span text, struct error *err) {
+  int fd = openat(state_folder(s->c.state), ASIDE, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return error_sys(err, errno, "opening .busbridge/" ASIDE);
+  enum status st = durable_append_sync(fd, text, err);
+  close(fd);
+  return st;
+}
+
+static void print_all(struct fs *s, struct buffer *out) {
+  struct fs_row *row;
+  buffer_add_z(out, HEAD);
+  for (size_t pos = 0; next_row(s, &pos, &row);) fs_row_print(row, out);
+}
+
+enum status fs_aside_sync(void *impl, struct error *err) {
+  struct fs *s = impl;
+  struct fs_aside *a = &s->aside;
+  struct buffer text = {0};
+  pthread_mutex_lock(&s->lock);
+  drop_carried(s);
+  bool whole = a->rewrite || (a->added.len && (!a->lines || a->lines > 2 * a->rows.count + SLACK));
+  if (whole)
+    print_all(s, &text);
+  else
+    buffer_add(&text, buffer_span(&a->added));
+  pthread_mutex_unlock(&s->lock);
+  enum status st = buffer_status(&text, err);
+  if (st == ST_OK && whole)
+    st = state_replace(s->c.state, ASIDE, buffer_span(&text), err);
+  else if (st == ST_OK && text.len)
+    st = append(s, buffer_span(&text), err);
+  pthread_mutex_lock(&s->lock);
+  a->rewrite = st != ST_OK && (whole || text.len); /* a line may be torn now */
+  if (st == ST_OK) {
+    for (size_t i = 0; i < text.len; i++) a->lines += !whole && text.ptr[i] == '\n';
+    if (whole) a->lines = a->rows.count + 1;
+    buffer_clear(&a->added);
+  }
+  pthread_mutex_unlock(&s->lock);
+  buffer_release(&text);
+  if (st != ST_OK) error_prefix(err, "writing %s/.busbridge/" ASIDE, state_path(s->c.state));
+  return st;
+}
+
+static enum status load(struct fs *s, struct span text, struct error *err) {
+  enum status st = span_starts(text, HEAD) ? ST_OK : error_set(err, ST_INVALID, "its first line is not ours");
+  for (const char *end; st == ST_OK && text.len && (end = memchr(text.ptr, '\n', text.len)); s->aside.lines++) {
+    struct span line = {text.ptr, (size_t)(end - text.ptr)};
+    struct fs_row *row = NULL;
+    text = (struct span){end + 1, text.len - line.len - 1};
+    if (!s->aside.lines) continue;
+    st = fs_row_parse(line, &row, err);
+    if (st == ST_OK && put(s, row) != ST_OK) st = error_set(err, ST_NO_MEMORY, "out of memory");
+  }
+  s->aside.rewrite = text.len > 0; /* its last line has no end: a crash cut it */
+  return st;
+}
+
+enum status fs_aside_open(struct fs *s, struct error *err) {
+  struct buffer text = {0};
+  if (state_folder(s->c.state) < 0) return ST_OK;
+  enum status st = file_read(state_folder(s->c.state), ASIDE, ASIDE_BYTES, &text, err);
+  if (st == ST_OK && text.len) st = load(s, buffer_span(&text), err);
+  buffer_release(&text);
+  if (st == ST_NOT_FOUND) return ST_OK;
+  if (st == ST_OK) return ST_OK;
+  return error_set(err, st == ST_INVALID ? ST_INVALID : st,
+                   "%s/.busbridge/" ASIDE " cannot be read (%.200s). It names entries that are published and could not "
+                   "be removed: without it they would be published again. Restore it; or remove those entries, then it",
+                   state_path(s->c.state), err ? err->text : "");
+}
+
+void fs_aside_release(struct fs *s) {
+  struct fs_row *row;
+  for (size_t pos = 0; next_row(s, &pos, &row);) free(row);
+  table_release(&s->aside.rows);
+  buffer_release(&s->aside.added);
+}
+
+/* ---- trying again ---- */
+
+static void carried(struct fs *s, const struct fs_row *copy) {
+  struct fs_key key;
+  char name[NAME_SIZE];
+  fs_name_copy(name, copy->ref.name.ptr);
+  fs_key_of(&key, copy->ref.place, name);
+  pthread_mutex_lock(&s->lock);
+  struct fs_row *row = table_get(&s->aside.rows, key.span);
+  if (row) row->carried = true;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* Its attempts were written after all, or it is another event, or gone. */
+static void look_again(struct fs *s, struct fs_desk *d, const struct fs_row *row) {
+  enum fs_read got = fs_desk_read(s, d, row->ref.place, row->ref.name.ptr, NULL);
+  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
+  bool other = read && (!span_eq(d->event.id, row->ref.id) || d->event.attempts >= row->failure.attempts);
+  if (got == FS_GONE || other) carried(s, row);
+}
+
+static void carry_out(struct fs *s, const struct fs_row *row) {
+  static const char *const words[] = {[SETTLED_GONE] = "What had become of it is carried out",
+                                      [SETTLED_VANISHED] = "Somebody else took it away",
+                                      [SETTLED_CHANGED] = "Another event lies in its place",
+                                      [SETTLED_REUSED] = "Another event with its id lay there, and is taken out"};
+  struct failed dead = {.ref = &row->ref, .why = row->failure, .dead = true};
+  enum settled how = SETTLED_GONE;
+  const char *name = row->ref.name.ptr;
+  if (!fs_hand_reserve(s, row->ref.place, name)) return; /* something of that name is on its way */
+  if (row->what == ASIDE_DONE)
+    dead.status = fs_done_id(s, &row->ref, row->ref.id, &how, NULL);
+  else
+    fs_fail_all(s, &dead, 1);
+  if (row->what != ASIDE_DONE) how = dead.how;
+  if (dead.status != ST_OK) {
+    fs_hand_end(s, row->ref.place, name, FS_END_NOTHING);
+    return;
+  }
+  carried(s, row);
+  log_write(s->c.log, LOG_INFO, "outbox", "aside_settled",
+            FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)), F_TEXT("file", name)),
+            "No longer set aside. %s", words[how]);
+}
+
+/* Copies, since others may look at the rows meanwhile. NULL: memory is out. */
+static struct fs_row **copy_rows(struct fs *s, size_t *count) {
+  struct fs_row *row, **list;
+  size_t pos = 0;
+  *count = 0;
+  pthread_mutex_lock(&s->lock);
+  list = calloc(s->aside.rows.count + 1, sizeof(struct fs_row *));
+  while (list && next_row(s, &pos, &row))
+    if (!row->carried && (list[*count] = fs_row_make(row))) ++*count;
+  pthread_mutex_unlock(&s->lock);
+  return list;
+}
+
+static void free_rows(struct fs_row **list, size_t count) {
+  for (size_t i = 0; i < count; i++) free(list[i]);
+  free(list);
+}
+
+void fs_aside_tend(void *impl) {
+  struct fs *s = impl;
+  struct fs_desk desk = {0};
+  size_t count;
+  struct fs_row **list = copy_rows(s, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (list[i]->what == ASIDE_RETRY)
+      look_again(s, &desk, list[i]);
+    else
+      carry_out(s, list[i]);
+  }
+  free_rows(list, count);
+  fs_desk_release(&desk);
+}
+
+/* ---- telling ---- */
+
+static int by_time(const void *a, const void *b) {
+  const struct fs_row *x = *(struct fs_row *const *)a, *y = *(struct fs_row *const *)b;
+  if (x->since_us != y->since_us) return x->since_us < y->since_us ? -1 : 1;
+  return span_cmp(x->key, y->key);
+}
+
+enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx, struct error *err) {
+  size_t count;
+  struct fs_row **list = copy_rows(impl, &count);
+  if (!list) return error_set(err, ST_NO_MEMORY, "out of memory");
+  if (count) qsort(list, count, sizeof(struct fs_row *), by_time);
+  for (size_t i = 0; i < count && (!limit || i < limit); i++) {
+    const struct fs_row *row = list[i];
+    const struct aside_info info = {.what = row->what,
+                                    .place = row->ref.place,
+                                    .file = row->ref.name.ptr,
+                                    .id = row->ref.id,
+                                    .why = row->why,
+                                    .remedy = store_aside_remedy(row->sys),
+                                    .attempts = row->failure.attempts,
+                                    .since_us = row->since_us,
+                                    .mtime_us = row->ref.stamp.mtime_ns / 1000,
+                                    .size = (uint64_t)row->ref.stamp.size};
+    if (!visit(ctx, &info)) break;
+  }
+  free_rows(list, count);
+  return ST_OK;
+}

@@ -1,0 +1,24 @@
+#include "bridge/outbox/file/file.h"
+
+#include <unistd.h>
+
+/* Temporary in the outbox folder itself, hidden and not ending in .json: needs neither .busbridge nor the lock. A crash
+ * leaves that file, which a later scan removes. */
+enum status fs_emit(void *impl, const char *file, struct span text, struct error *err) {
+  struct fs *s = impl;
+  char name[NAME_SIZE], tmp[NAME_SIZE];
+  int folder = fs_folder(s, PLACE_FLAT);
+  if (!fs_name(span_of(file), name)) return error_set(err, ST_INVALID, "\"%s\" is no entry's name (NAME.json)", file);
+  snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
+           (unsigned long long)s->c.clock->random(s->c.clock->ctx));
+  enum status st = durable_write_new(folder, tmp, text, NULL, err);
+  if (st != ST_OK) error_prefix(err, "%s", state_path(s->c.state));
+  if (st != ST_OK) return st;
+  st = durable_move(folder, tmp, folder, name, err);
+  if (st != ST_OK) {
+    enum status gone = durable_unlink(folder, tmp, NULL);
+    (void)gone;
+    return st;
+  }
+  return durable_sync_folder(folder, err);
+}

@@ -1,0 +1,220 @@
+#include "bridge/outbox/file/file.h"
+
+/* Refused or dead, many at once. Each passes these steps, all of one step before any of the next: */
+/* clang-format off
+ *
+ *   look   read again: is it still the event that failed?
+ *   write  as it is to be, into tmp; what is no JSON object: raw.c   a crash leaves files in tmp
+ *   wait   that is durable (fsync)
+ *   swap   it takes the entry's place                                the old bytes lie in tmp
+ *   move   a dead one, into dlq/                                     a crash before leaves the dead form in the
+ *                                                                    outbox: whoever reads it next moves it
+ *   sync   the folders, once for all
+ *
+ * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and what they bring was
+ * durable before. */
+/* clang-format on */
+
+/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, but for its mtime, which
+ * is its place in the order. ST_AGAIN: it does not, *how says why. */
+static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
+                             struct entry_ref *now, enum settled *how, struct error *err) {
+  int folder = fs_folder(s, ref->place);
+  enum fs_read got = fs_desk_reread(s, d, folder, name, err);
+  *now = *ref;
+  *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
+  if (got == FS_FAILED) return err->status;
+  if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(ref->place), name);
+  if (got == FS_GONE || got == FS_ODD) return ST_AGAIN;
+  bool sure = fs_stamp_same(&d->stamp, &ref->stamp) && (!ref->young || !ref->id.len);
+  if (sure) return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
+  enum status st = fs_same(s, d, folder, place_path(ref->place), name, ref, how, err);
+  if (st != ST_OK) return st;
+  if (*how != SETTLED_GONE || !fs_ours(ref->place, d->event.status)) {
+    if (*how != SETTLED_VANISHED) *how = SETTLED_CHANGED;
+    return ST_AGAIN;
+  }
+  now->stamp = d->stamp;
+  return ST_OK;
+}
+
+/* ---- look, write ---- */
+
+static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_failing *m) {
+  struct buffer text = {0};
+  struct failed *f = m->f;
+  enum status st = fs_failed_form(d, m->name, f, &text, &f->error);
+  if (st == ST_OK) st = fs_tmp_begin(s, buffer_span(&text), &f->ref->stamp.mtime_ns, m->tmp, &m->fd, &f->error);
+  m->written = st == ST_OK;
+  buffer_release(&text);
+  return st;
+}
+
+static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
+  struct failed *f = m->f;
+  if (!fs_name(f->ref->name, m->name))
+    return error_set(&f->error, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(f->ref->name));
+  m->raw = f->dead && fs_of_bytes(f->why.reason); /* not to be parsed again: its stamp will tell */
+  if (m->raw) return ST_OK;
+  enum status st = read_same(s, d, f->ref, m->name, &m->now, &f->how, &f->error);
+  m->over = st == ST_AGAIN;
+  if (st != ST_OK) return m->over ? ST_OK : st;
+  m->raw = !fs_desk_is_object(d);
+  if (!m->raw) return write_form(s, d, m);
+  return f->dead ? ST_OK : error_set(&f->error, ST_INVALID, "%s is no JSON object", m->name);
+}
+
+/* ---- wait ---- */
+
+/* That took a while: whose outbox is it now? */
+static void still_ours(struct fs *s, struct fs_failing *const *list, size_t count) {
+  struct error err = {0};
+  if (state_check(s->c.state, &err) == ST_OK) return;
+  for (size_t i = 0; i < count; i++) {
+    if (!fs_going(list[i])) continue;
+    list[i]->f->status = err.status;
+    list[i]->f->error = err;
+  }
+}
+
+void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count) {
+  size_t open = 0;
+  for (size_t i = 0; i < count; i++)
+    if (list[i]->fd >= 0) files[open++] = (struct durable_file){.name = list[i]->tmp, .fd = list[i]->fd};
+  durable_write_end_all(state_tmp(s->c.state), files, open);
+  const struct durable_file *file = files;
+  for (size_t i = 0; i < count; i++) {
+    struct fs_failing *m = list[i];
+    if (m->fd < 0) continue;
+    m->fd = -1;
+    m->written = file->status == ST_OK;
+    if (!m->written && fs_going(m)) {
+      m->f->status = file->status;
+      m->f->error = file->error;
+    }
+    file++;
+  }
+  if (open) still_ours(s, list, count);
+}
+
+/* ---- swap, move ---- */
+
+static void swap(struct fs *s, struct fs_failing *m) {
+  struct failed *f = m->f;
+  m->written = false; /* whatever comes of it */
+  f->status = fs_swap_in(s, &m->now, m->name, m->tmp, &m->put, &f->how, &f->error);
+  m->over = f->how != SETTLED_GONE;
+}
+
+static void move_all(struct fs *s, struct fs_failing *const *list, struct fs_letter *letters, size_t count) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct fs_failing *m = list[i];
+    if (fs_going(m) && m->f->dead)
+      letters[n++] = (struct fs_letter){.place = m->f->ref->place, .name = m->name, .to_name = m->name, .is = m->put};
+  }
+  fs_move_letters(s, letters, n);
+  const struct fs_letter *l = letters;
+  for (size_t i = 0; i < count; i++) {
+    struct fs_failing *m = list[i];
+    if (!fs_going(m) || !m->f->dead) continue;
+    m->f->status = l->status;
+    m->f->error = l++->error;
+  }
+}
+
+/* It went away in the middle. */
+static void no_error_if_gone(struct fs_failing *m) {
+  if (m->raw || !m->f->dead || m->f->status != ST_NOT_FOUND) return;
+  m->f->status = ST_OK;
+  m->f->how = SETTLED_VANISHED;
+  m->over = true;
+}
+
+/* ---- sync ---- */
+
+static void sync_place(struct fs *s, struct fs_failing *const *list, size_t count, enum place place) {
+  struct error err = {0};
+  bool any = false;
+  for (size_t i = 0; i < count; i++)
+    any |=
+        fs_going(list[i]) && (place == PLACE_DLQ ? list[i]->f->dead && !list[i]->raw : list[i]->f->ref->place == place);
+  enum status st = any ? fs_sync_places(s, place, place, &err) : ST_OK;
+  for (size_t i = 0; st != ST_OK && i < count; i++) {
+    if (!fs_going(list[i])) continue;
+    list[i]->f->status = st;
+    list[i]->f->error = err;
+  }
+}
+
+void fs_dead_figure(struct fs *s, int more) {
+  pthread_mutex_lock(&s->lock);
+  if (more > 0 || s->figures.dead) s->figures.dead += (uint64_t)(int64_t)more;
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void end(struct fs *s, struct fs_failing *m) {
+  const struct failed *f = m->f;
+  if (m->written) fs_tmp_drop(s, m->tmp);
+  if (f->status != ST_OK) return; /* it stays in hand: the caller tries again */
+  enum fs_end gone = f->dead ? FS_END_GONE : FS_END_STAYS;
+  fs_hand_end(s, f->ref->place, m->name,
+              f->how == SETTLED_GONE       ? gone
+              : f->how == SETTLED_VANISHED ? FS_END_GONE
+                                           : FS_END_AGAIN);
+}
+
+/* ---- all of them ---- */
+
+struct room {
+  struct fs_failing *all, **list; /* list: objects from the front, raw ones from the back */
+  struct durable_file *files;
+  struct fs_letter *letters;
+};
+
+static void look_at_all(struct fs *s, struct failed *failed, size_t count, const struct room *r, size_t *objects) {
+  struct fs_desk desk = {0};
+  struct error err = {0};
+  size_t raws = 0;
+  enum status tmp = fs_keep_tmp(s, &err);
+  *objects = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct fs_failing *m = &r->all[i];
+    *m = (struct fs_failing){.f = &failed[i], .now = *failed[i].ref, .fd = -1};
+    failed[i].how = SETTLED_CHANGED;
+    failed[i].error = err;
+    failed[i].status = tmp;
+    if (tmp == ST_OK) failed[i].status = look(s, &desk, m);
+    r->list[m->raw ? count - ++raws : (*objects)++] = m;
+  }
+  fs_desk_release(&desk);
+}
+
+static void fail(struct fs *s, struct failed *failed, size_t count, const struct room *r) {
+  static const enum place places[] = {PLACE_DLQ, PLACE_FLAT, PLACE_PENDING};
+  size_t objects;
+  look_at_all(s, failed, count, r, &objects);
+  fs_failing_wait(s, r->list, r->files, objects);
+  for (size_t i = 0; i < objects; i++)
+    if (fs_going(r->list[i])) swap(s, r->list[i]);
+  move_all(s, r->list, r->letters, objects);
+  fs_dead_raw_all(s, r->list + objects, r->files, count - objects);
+  for (size_t i = 0; i < count; i++) no_error_if_gone(r->list[i]);
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) sync_place(s, r->list, count, places[i]);
+  for (size_t i = 0; i < count; i++) end(s, &r->all[i]);
+}
+
+void fs_fail_all(void *impl, struct failed *list, size_t count) {
+  struct room r = {.all = calloc(count + 1, sizeof *r.all),
+                   .list = calloc(count + 1, sizeof *r.list),
+                   .files = calloc(count + 1, sizeof *r.files),
+                   .letters = calloc(count + 1, sizeof *r.letters)};
+  if (r.all && r.list && r.files && r.letters)
+    fail(impl, list, count, &r);
+  else
+    for (size_t i = 0; i < count; i++) list[i].status = error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
+  free(r.all);
+  free(r.list);
+  free(r.files);
+  free(r.letters);
+}

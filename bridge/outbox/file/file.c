@@ -1,0 +1,257 @@
+#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* The outbox as a folder of files. Which thread runs what is said in store.h; what each field belongs to, in
+ * file.h. */
+
+static enum status open_folder(struct fs *s, enum place place, const char *name, bool make, struct error *err) {
+  int outbox = fs_folder(s, PLACE_FLAT), fd = -1;
+  enum status st = ST_OK;
+  if (make)
+    st = durable_folder(outbox, name, 0770, &fd, err);
+  else
+    fd = openat(outbox, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (st == ST_OK && fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+    st = error_sys(err, errno, "opening the folder %s", name);
+  if (st != ST_OK) {
+    error_prefix(err, "in the outbox %s", state_path(s->c.state));
+    return st;
+  }
+  atomic_store(&s->folder[place], fd);
+  return ST_OK;
+}
+
+static enum status open_folders(struct fs *s, struct error *err) {
+  bool change = !s->c.inspect;
+  enum status st = change ? fs_check_mounts(s, err) : ST_OK;
+  if (st == ST_OK) st = open_folder(s, PLACE_PENDING, "pending", false, err);
+  if (st == ST_OK) st = open_folder(s, PLACE_DLQ, "dlq", change, err);
+  if (st == ST_OK) st = open_folder(s, PLACE_SENT, "sent", change && s->c.keep_sent, err);
+  return st;
+}
+
+static void fs_close(void *impl) {
+  struct fs *s = impl;
+  if (!s) return;
+  fs_watch_close(s);
+  for (unsigned p = PLACE_PENDING; p < PLACES; p++)
+    if (fs_folder(s, (enum place)p) >= 0) close(fs_folder(s, (enum place)p));
+  if (s->wake_fd >= 0) close(s->wake_fd);
+  fs_hands_release(s);
+  fs_aside_release(s);
+  fs_names_release(&s->names);
+  fs_names_release(&s->queue);
+  fs_names_release(&s->parked);
+  fs_names_release(&s->ahead);
+  fs_growing_release(s);
+  free(s->group.at);
+  arena_release(&s->group.arena);
+  fs_desk_release(&s->desk);
+  digest_set_release(&s->told);
+  digest_set_release(&s->said);
+  digest_set_release(&s->refused);
+  digest_set_release(&s->foreign);
+  pthread_mutex_destroy(&s->lock);
+  pthread_mutex_destroy(&s->taking);
+  free(s);
+}
+
+static struct fs *make(const struct store_config *config) {
+  struct fs *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  s->c = *config;
+  if (!s->c.window) s->c.window = 1;
+  for (unsigned p = 0; p < PLACES; p++) atomic_init(&s->folder[p], -1);
+  atomic_store(&s->folder[PLACE_FLAT], state_outbox(config->state));
+  s->wake_fd = s->inotify = s->watch[0] = s->watch[1] = -1;
+  s->wanted = 1; /* the first scan */
+  s->figures.head_ns = s->figures.parked_ns = INT64_MAX;
+  s->sent_swept_us = TIME_NONE;
+  s->clock_offset_us = clock_wall_us(config->clock) - clock_mono_ns(config->clock) / 1000;
+  fs_names_init(&s->names, s->c.window);
+  fs_names_init(&s->queue, s->c.window);
+  fs_names_init(&s->parked, FS_FRONT);
+  fs_names_init(&s->ahead, FS_FRONT);
+  s->known_ns = INT64_MIN;
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_mutex_init(&s->taking, NULL);
+  return s;
+}
+
+static enum status fs_open(const char *address, const struct store_config *config, void **out, struct error *err) {
+  (void)address; /* the state was opened on it */
+  struct fs *s = make(config);
+  if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  enum status st = open_folders(s, err);
+  if (st == ST_OK) st = fs_aside_open(s, err);
+  if (st == ST_OK && !config->inspect) {
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0) st = error_sys(err, errno, "opening an eventfd");
+  }
+  if (st != ST_OK) {
+    fs_close(s);
+    return st;
+  }
+  if (!config->inspect) fs_watch_open(s);
+  *out = s;
+  return ST_OK;
+}
+
+static void fs_wake(void *impl) {
+  struct fs *s = impl;
+  uint64_t one = 1;
+  if (s->wake_fd < 0) return;
+  atomic_store(&s->woken, true);
+  ssize_t n = write(s->wake_fd, &one, sizeof one);
+  (void)n; /* full: it wakes anyway */
+}
+
+static uint64_t ask_for_scan(struct fs *s, bool settled) {
+  int64_t wait_ms = s->c.settled_wait_ms;
+  pthread_mutex_lock(&s->lock);
+  if (s->wanted == s->begun) s->wanted++;
+  if (settled && !s->wanted_settled)
+    s->settled_by_ns = wait_ms ? clock_mono_ns(s->c.clock) + wait_ms * 1000000 : INT64_MAX;
+  if (settled) s->wanted_settled = true;
+  uint64_t generation = s->wanted;
+  pthread_mutex_unlock(&s->lock);
+  fs_wake(s);
+  return generation;
+}
+
+static uint64_t fs_rescan(void *impl) {
+  return ask_for_scan(impl, false);
+}
+
+static uint64_t fs_rescan_settled(void *impl) {
+  return ask_for_scan(impl, true);
+}
+
+static bool fs_scanned(void *impl, uint64_t generation) {
+  struct fs *s = impl;
+  pthread_mutex_lock(&s->lock);
+  bool reached = s->scanned >= generation;
+  pthread_mutex_unlock(&s->lock);
+  return reached;
+}
+
+/* ---- dlq/: counted by its names, anew when somebody else changed it ---- */
+
+struct count {
+  struct fs *s;
+  uint64_t dead;
+};
+
+static bool count_name(void *ctx, const char *name, unsigned char type) {
+  struct count *count = ctx;
+  if (fs_is_letter(count->s, name, type)) count->dead++;
+  if (*name == '.') fs_remove_litter(count->s, PLACE_DLQ, name);
+  return true;
+}
+
+enum status fs_count_dead(struct fs *s, struct error *err) {
+  struct stat st;
+  struct count count = {.s = s};
+  int folder = fs_folder(s, PLACE_DLQ);
+  if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
+  if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec) return ST_OK;
+  enum status walked = folder_walk(folder, count_name, &count, err);
+  if (walked != ST_OK) {
+    error_prefix(err, "%s/dlq", state_path(s->c.state));
+    return walked;
+  }
+  s->dead_seen = st.st_mtim;
+  pthread_mutex_lock(&s->lock);
+  s->figures.dead = count.dead;
+  pthread_mutex_unlock(&s->lock);
+  return ST_OK;
+}
+
+/* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while there is a reserve
+ * ---- */
+
+static enum status fs_batch_write(void *impl, struct manifest *m, const char *nonce, struct error *err) {
+  struct fs *s = impl;
+  int folder = state_folder(s->c.state), tmp = state_tmp(s->c.state);
+  enum status st = journal_write(folder, tmp, m, nonce, err);
+  if (st == ST_NO_SPACE && reserve_give_up(folder, s->c.log)) /* publishing is what frees space */
+    st = journal_write(folder, tmp, m, nonce, err);
+  return st;
+}
+
+static enum status fs_batch_list(void *impl, struct manifest_name **list, size_t *count, struct error *err) {
+  struct fs *s = impl;
+  enum status st = journal_list(state_folder(s->c.state), list, count, err);
+  if (st != ST_INVALID) return st;
+  struct error why = err ? *err : (struct error){0};
+  return error_set(err, st, "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge", why.text,
+                   state_path(s->c.state));
+}
+
+static enum status fs_batch_read(void *impl, const struct manifest_name *name, struct manifest *out,
+                                 struct error *err) {
+  struct fs *s = impl;
+  return journal_read(state_folder(s->c.state), name, out, err);
+}
+
+static enum status fs_batch_names(void *impl, const struct span *ids, size_t count, bool *named, struct error *err) {
+  struct fs *s = impl;
+  return journal_names(state_folder(s->c.state), ids, count, named, err);
+}
+
+static enum status fs_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
+  struct fs *s = impl;
+  enum status st = journal_settle(state_folder(s->c.state), name, err);
+  if (st == ST_OK) reserve_keep(state_folder(s->c.state), s->c.log);
+  return st;
+}
+
+static enum status fs_batch_remove(void *impl, const struct manifest_name *name, struct error *err) {
+  struct fs *s = impl;
+  return journal_remove(state_folder(s->c.state), name, err);
+}
+
+const struct store_ops store_file_ops = {
+    .scheme = "file",
+    .open = fs_open,
+    .close = fs_close,
+    .next = fs_next,
+    .follow = fs_follow,
+    .wait = fs_wait_op,
+    .wake = fs_wake,
+    .rescan = fs_rescan,
+    .rescan_settled = fs_rescan_settled,
+    .scanned = fs_scanned,
+    .done = fs_done,
+    .done_id = fs_done_id,
+    .sync = fs_sync,
+    .fail_all = fs_fail_all,
+    .linger = fs_linger,
+    .release = fs_release,
+    .aside = fs_set_aside,
+    .aside_sync = fs_aside_sync,
+    .aside_tend = fs_aside_tend,
+    .asides = fs_asides,
+    .counts = fs_counts,
+    .list = fs_list,
+    .find = fs_find,
+    .look = fs_look_op,
+    .replay = fs_replay,
+    .replay_all = fs_replay_all,
+    .purge = fs_purge,
+    .bytes = fs_bytes,
+    .emit = fs_emit,
+    .survey = fs_survey,
+    .lies = fs_lies,
+    .batch_write = fs_batch_write,
+    .batch_list = fs_batch_list,
+    .batch_read = fs_batch_read,
+    .batch_names = fs_batch_names,
+    .batch_settle = fs_batch_settle,
+    .batch_remove = fs_batch_remove,
+};

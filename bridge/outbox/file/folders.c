@@ -1,0 +1,183 @@
+#include "bridge/outbox/file/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* pending/, dlq/ and sent/ may go, come back or be exchanged while a worker runs: a folder is what lies at its name
+ * now. It is looked at by each scan and by each move into it; a move holds a descriptor of its own, so that it can tell
+ * afterwards whether what it moved lies where the folder is. dlq/ and sent/ are made again; pending/ is the producers'.
+ */
+
+static const char *const names[PLACES] = {".", "pending", "dlq", "sent"};
+
+static bool same(const struct stat *a, const struct stat *b) {
+  return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+bool fs_in_place(struct fs *s, enum place place, int fd) {
+  struct stat named, held;
+  if (place == PLACE_FLAT) return true; /* without it the lock is lost, which state_check tells */
+  return fd >= 0 && fstat(fd, &held) == 0 &&
+         fstatat(fs_folder(s, PLACE_FLAT), names[place], &named, AT_SYMLINK_NOFOLLOW) == 0 && same(&named, &held);
+}
+
+bool fs_is_folder(const char *name) {
+  for (unsigned p = PLACE_PENDING; p < PLACES; p++)
+    if (strcmp(name, names[p]) == 0) return true;
+  return false;
+}
+
+/* That it is missing must not be taken for the entry's being gone. */
+static enum status unusable(struct fs *s, enum place place, struct error *err) {
+  if (!err) return ST_IO;
+  if (err->status == ST_NOT_FOUND) err->status = ST_IO;
+  return error_prefix(err, "%s/%s/ cannot be used", state_path(s->c.state), names[place]);
+}
+
+static enum status open_named(struct fs *s, enum place place, bool make, int *fd, struct error *err) {
+  int outbox = fs_folder(s, PLACE_FLAT);
+  if (make) return durable_folder(outbox, names[place], 0770, fd, err);
+  *fd = openat(outbox, names[place], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening it");
+}
+
+/* A descriptor that other threads may be using is replaced in place, never closed. What was moved into the old folder
+ * and not synced yet is synced now, it is not known any more later. */
+static enum status put_in_place(struct fs *s, enum place place, int fd, struct error *err) {
+  int old = fs_folder(s, place);
+  if (old < 0) {
+    atomic_store_explicit(&s->folder[place], fd, memory_order_release);
+    return ST_OK;
+  }
+  enum status st = durable_sync_folder(old, NULL);
+  (void)st; /* it is not ours any more */
+  st = dup3(fd, old, O_CLOEXEC) >= 0 ? ST_OK : error_sys(err, errno, "taking it over");
+  close(fd);
+  return st;
+}
+
+static enum status take_over(struct fs *s, enum place place, struct error *err) {
+  struct stat st;
+  bool make = place == PLACE_DLQ || place == PLACE_SENT, known = fs_folder(s, place) >= 0;
+  bool missing = fstatat(fs_folder(s, PLACE_FLAT), names[place], &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+  int fd = -1;
+  if (missing && !make) return ST_OK;
+  enum status done = open_named(s, place, make, &fd, err);
+  if (done == ST_OK) done = put_in_place(s, place, fd, err);
+  if (done != ST_OK) return unusable(s, place, err);
+  if (known)
+    log_write(s->c.log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", place_path(place))),
+              missing ? "The folder was gone; it was made again"
+                      : "Another folder lies there now; it is used from here on");
+  return ST_OK;
+}
+
+enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
+  struct error local = {0};
+  enum status st = ST_OK;
+  if (place == PLACE_FLAT || s->c.inspect || fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
+  pthread_mutex_lock(&s->taking);
+  if (!fs_in_place(s, place, fs_folder(s, place))) st = take_over(s, place, err ? err : &local);
+  pthread_mutex_unlock(&s->taking);
+  return st;
+}
+
+/* One's own descriptor of it, so that another thread that takes a new folder over does not change it. */
+enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err) {
+  *fd = -1;
+  enum status st = fs_take_place(s, place, err);
+  if (st != ST_OK) return st;
+  *fd = fcntl(fs_folder(s, place), F_DUPFD_CLOEXEC, 0);
+  return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening %s/%s", state_path(s->c.state), names[place]);
+}
+
+void fs_look_around(struct fs *s) {
+  enum status st = fs_take_place(s, PLACE_DLQ, NULL);
+  (void)st; /* the next scan says so */
+}
+
+enum status fs_keep_tmp(struct fs *s, struct error *err) {
+  bool remade = false;
+  enum status st = state_keep_tmp(s->c.state, &remade, err);
+  if (remade)
+    log_write(s->c.log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", ".busbridge/tmp/")),
+              "The folder was gone or exchanged; it was made again");
+  return st;
+}
+
+/* ---- file systems ---- */
+
+/* Entries are rewritten by exchanging them with a file of .busbridge/tmp, which only one file system can. dlq/ and
+ * sent/ may lie elsewhere. */
+enum status fs_check_mounts(struct fs *s, struct error *err) {
+  static const char *const together[] = {"pending", ".busbridge", ".busbridge/tmp"};
+  for (size_t i = 0; i < sizeof together / sizeof *together; i++)
+    if (folder_elsewhere(fs_folder(s, PLACE_FLAT), together[i]))
+      return error_set(err, ST_INVALID,
+                       "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
+                       "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
+                       "'%s/%s', or move the mount to '%s')",
+                       state_path(s->c.state), together[i], state_path(s->c.state), together[i],
+                       state_path(s->c.state));
+  return ST_OK;
+}
+
+/* ---- by each scan ---- */
+
+/* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is not taken over. */
+static enum status check_outbox(struct fs *s, struct error *err) {
+  struct stat path, open_one;
+  const char *where = state_path(s->c.state);
+  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0) return error_sys(err, errno, "looking at the outbox %s", where);
+  if (stat(where, &path) < 0) return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
+  if (same(&path, &open_one)) return ST_OK;
+  return error_set(err, ST_NOT_FOUND,
+                   "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
+                   where);
+}
+
+/* Said once, and again when it has worked meanwhile. The scan goes on: the moves that need it wait and say so. */
+static void check_place(struct fs *s, enum place place) {
+  struct error err = {0};
+  bool works = place != PLACE_PENDING || fs_check_mounts(s, &err) == ST_OK;
+  works = works && fs_take_place(s, place, &err) == ST_OK;
+  if (!works && !s->place_said[place])
+    log_write(s->c.log, LOG_WARNING, "outbox", place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
+              FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
+              "Mend it, with rights for uid %ld; each scan tries again", (long)geteuid());
+  s->place_said[place] = !works;
+}
+
+/* What is in hand out of the old one is settled there first: else it would be sent again once that comes back. */
+static bool pending_waits(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  bool wait = s->in_hand.count > 0 && !s->pending_waits;
+  pthread_mutex_unlock(&s->lock);
+  s->pending_waits = wait;
+  if (wait) store_file_ops.rescan_settled(s);
+  return wait;
+}
+
+static void check_pending(struct fs *s) {
+  struct stat now;
+  int known = fs_folder(s, PLACE_PENDING);
+  if (fstatat(fs_folder(s, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
+  if (!S_ISDIR(now.st_mode))
+    fs_odd(s, PLACE_FLAT, "pending", &now);
+  else if (known < 0 || fs_in_place(s, PLACE_PENDING, known) || !pending_waits(s))
+    check_place(s, PLACE_PENDING);
+}
+
+enum status fs_check_folders(struct fs *s, struct error *err) {
+  enum status st = check_outbox(s, err);
+  if (st != ST_OK) return st;
+  s->folders_changed = false;
+  check_pending(s);
+  check_place(s, PLACE_DLQ);
+  if (s->c.keep_sent) check_place(s, PLACE_SENT);
+  enum status tmp = fs_keep_tmp(s, NULL);
+  (void)tmp; /* who writes there says so */
+  fs_watch_pending(s);
+  return ST_OK;
+}

@@ -1,0 +1,209 @@
+#include "bridge/outbox/file/file.h"
+
+#include <fcntl.h>
+
+/* ---- what one file says ---- */
+
+static struct span text_member(struct fs_desk *d, const char *key) {
+  struct span text = {NULL, 0};
+  uint32_t node = json_member(&d->doc, 0, key);
+  if (node == JSON_NONE || d->doc.nodes[node].type != JSON_STRING || !json_text(&d->doc, node, &d->arena, &text))
+    return (struct span){NULL, 0};
+  return text;
+}
+
+static int64_t time_member(struct fs_desk *d, const char *key) {
+  int64_t us;
+  return time_parse(text_member(d, key), &us) ? us : TIME_NONE;
+}
+
+static void newer_info(struct fs_desk *d, struct entry_info *info) {
+  int64_t attempts = 0;
+  json_int(&d->doc, json_member(&d->doc, 0, "attempt_count"), &attempts);
+  info->foreign_form = true;
+  info->name = text_member(d, "message_name");
+  info->last_error = text_member(d, "original_error");
+  info->failed_us = time_member(d, "last_failed_at");
+  info->created_us = info->first_failed_us = time_member(d, "first_failed_at");
+  info->attempts = attempts > 0 && attempts < INT32_MAX ? (unsigned)attempts : 0;
+  if (d->event.id.len) info->id = d->event.id;
+}
+
+static void flat_info(struct fs_desk *d, struct entry_info *info) {
+  const struct event *e = &d->event;
+  if (e->id.len) info->id = e->id;
+  info->name = e->name;
+  info->created_us = e->created_us;
+  info->failed_us = e->failed_us;
+  info->first_failed_us = e->first_failed_us;
+  info->attempts = e->attempts;
+  info->last_error = text_member(d, "last_error");
+  info->topic = text_member(d, "topic");
+  if (e->reason.len) info->reason = e->reason;
+}
+
+static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct entry_info *info) {
+  uint64_t inode;
+  char raw[NAME_SIZE];
+  struct stat st;
+  info->raw = info->place == PLACE_DLQ && fs_descriptor(&d->doc, &inode);
+  name_with(name, ".raw", raw);
+  if (info->raw && fstatat(fs_folder(s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    info->size = (uint64_t)st.st_size;
+}
+
+static void object_info(struct fs *s, const char *name, struct fs_desk *d, struct entry_info *info) {
+  info->doc = &d->doc;
+  info->payload = json_member(&d->doc, 0, "payload");
+  if (info->payload != JSON_NONE) info->payload_size = d->doc.nodes[info->payload].len;
+  if (info->place == PLACE_DLQ && fs_newer_form(&d->doc))
+    newer_info(d, info);
+  else
+    flat_info(d, info);
+  raw_info(s, name, d, info);
+}
+
+void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read, struct entry_info *info) {
+  struct fs_desk *d = &l->desk;
+  size_t stem = strlen(name) - 5;
+  memcpy(l->stem, name, stem);
+  *info = (struct entry_info){.place = place,
+                              .file = name,
+                              .id = {l->stem, stem},
+                              .created_us = TIME_NONE,
+                              .failed_us = TIME_NONE,
+                              .first_failed_us = TIME_NONE,
+                              .mtime_us = d->stamp.mtime_ns / 1000,
+                              .size = (uint64_t)d->stamp.size,
+                              .payload = JSON_NONE};
+  if (read) info->text = (struct span){d->text, d->len};
+  enum reason why = read ? d->reason : REASON_TOO_LARGE;
+  if (read && fs_desk_is_object(d)) object_info(l->s, name, d, info);
+  if (why == REASON_NONE || info->foreign_form) return;
+  if (!info->reason.len) info->reason = span_of(reason_word(why));
+  if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
+}
+
+/* A dead letter that is left unread is counted, so it is told by its name, its times and why. */
+static bool look_unread(struct fs_look *l, enum place place, const char *name, enum fs_read got,
+                        struct entry_info *info) {
+  struct fs_desk *d = &l->desk;
+  struct stat st;
+  if (place != PLACE_DLQ || (got != FS_ODD && got != FS_UNREADABLE)) return false;
+  if (fs_letter_unread(l->s, name, got, d->sys, &st, &d->error) == ST_OK || !S_ISREG(st.st_mode)) return false;
+  d->stamp = fs_stamp_of(&st);
+  fs_look_info(l, place, name, false, info);
+  info->reason = (struct span){0}; /* it stands in the file */
+  info->last_error = span_of(d->error.text);
+  return true;
+}
+
+bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
+  struct fs_desk *d = &l->desk;
+  enum fs_read got =
+      l->all ? fs_desk_reread(l->s, d, fs_folder(l->s, place), name, NULL) : fs_desk_read(l->s, d, place, name, NULL);
+  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
+  l->got = got;
+  if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
+  if (fs_desk_is_object(d) && place != PLACE_DLQ && !fs_ours(place, d->event.status)) {
+    if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);
+    return false;
+  }
+  fs_look_info(l, place, name, got == FS_READ, info);
+  return true;
+}
+
+enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
+                       struct error *err) {
+  struct fs_look look = {.s = impl};
+  struct entry_info info;
+  char name[NAME_SIZE];
+  enum status st = ST_OK;
+  fs_look_around(look.s);
+  if (fs_name(span_of(file), name) && fs_look_at(&look, place, name, &info))
+    visit(ctx, &info);
+  else
+    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+  fs_desk_release(&look.desk);
+  return st;
+}
+
+/* ---- counting ---- */
+
+struct tally {
+  struct fs *s;
+  enum place place;
+  struct store_counts *out;
+  int64_t oldest_ns;
+};
+
+static bool tally_name(void *ctx, const char *name, unsigned char type) {
+  struct tally *t = ctx;
+  struct stat st;
+  if (!name_is_entry(name)) return true;
+  if (t->place == PLACE_DLQ) {
+    fs_is_letter(t->s, name, type) ? t->out->dead++ : t->out->odd++;
+    return true;
+  }
+  if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  struct stamp stamp = fs_stamp_of(&st);
+  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
+    t->out->odd++;
+  } else if (fs_foreign_known(t->s, &stamp)) {
+    t->out->foreign++;
+  } else if (!fs_aside_out(t->s, t->place, name, &stamp)) {
+    t->out->pending++;
+    if (stamp.mtime_ns < t->oldest_ns) t->oldest_ns = stamp.mtime_ns;
+  }
+  return true;
+}
+
+static enum status tally_folders(struct fs *s, struct store_counts *out, struct error *err) {
+  struct tally t = {.s = s, .out = out, .oldest_ns = INT64_MAX};
+  enum status st = ST_OK;
+  for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK; p++) {
+    t.place = (enum place)p;
+    if (fs_folder(s, t.place) >= 0) st = folder_walk(fs_folder(s, t.place), tally_name, &t, err);
+    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->c.state), place_path(t.place));
+  }
+  if (t.oldest_ns != INT64_MAX) out->oldest_us = t.oldest_ns / 1000;
+  out->exact = true;
+  return st;
+}
+
+/* Lock held. */
+static int64_t oldest_known(struct fs *s) {
+  int64_t oldest = fs_hands_oldest(s);
+  if (s->figures.head_ns < oldest) oldest = s->figures.head_ns;
+  return s->figures.parked_ns < oldest ? s->figures.parked_ns : oldest;
+}
+
+enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
+  struct fs *s = impl;
+  *out = (struct store_counts){.oldest_us = TIME_NONE};
+  pthread_mutex_lock(&s->lock);
+  out->aside = s->aside.rows.count;
+  pthread_mutex_unlock(&s->lock);
+  if (s->c.inspect) return tally_folders(s, out, err);
+  pthread_mutex_lock(&s->lock);
+  const struct fs_figures *f = &s->figures;
+  out->pending = fs_waiting(f);
+  out->listed = f->listed;
+  out->arrived = (int64_t)(out->pending + f->gone + f->vanished) - (int64_t)(f->returned + f->first);
+  out->gone = f->gone;
+  out->vanished = f->vanished;
+  out->returned = f->returned;
+  out->first = f->first;
+  out->given_back = f->given_back;
+  out->in_hand = s->in_hand.count;
+  out->dead = f->dead;
+  out->growing = f->growing;
+  out->unreadable = f->unreadable;
+  out->odd = f->odd;
+  out->foreign = f->foreign;
+  out->exact = s->scanned > 0;
+  int64_t oldest_ns = oldest ? oldest_known(s) : INT64_MAX;
+  if (oldest_ns != INT64_MAX) out->oldest_us = oldest_ns / 1000;
+  pthread_mutex_unlock(&s->lock);
+  return ST_OK;
+}

@@ -1,0 +1,186 @@
+#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/left.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+bool fs_name(struct span name, char out[NAME_SIZE]) {
+  if (!name.len || name.len >= NAME_SIZE || memchr(name.ptr, '/', name.len) || memchr(name.ptr, 0, name.len))
+    return false;
+  memcpy(out, name.ptr, name.len);
+  out[name.len] = '\0';
+  return name_is_entry(out);
+}
+
+bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how) {
+  struct stat st;
+  int folder = fs_folder(s, place);
+  if (folder < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+    *how = SETTLED_VANISHED;
+    return false;
+  }
+  struct stamp now = fs_stamp_of(&st);
+  *how = SETTLED_CHANGED;
+  return fs_stamp_same(&now, stamp);
+}
+
+enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err) {
+  enum status st = durable_sync_folder(fs_folder(s, a), err);
+  if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
+  return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->c.state));
+}
+
+/* ---- temporary files ---- */
+
+enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE], int *fd,
+                         struct error *err) {
+  struct timespec at = {0};
+  if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
+  if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
+  snprintf(name, NAME_SIZE, "%ld.%u.%016llx.tmp", (long)getpid(), atomic_fetch_add(&s->serial, 1),
+           (unsigned long long)s->c.clock->random(s->c.clock->ctx));
+  enum status st = durable_write_begin(state_tmp(s->c.state), name, content, mtime_ns ? &at : NULL, fd, err);
+  return st == ST_NOT_FOUND ? error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->c.state)) : st;
+}
+
+enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err) {
+  return durable_write_end(state_tmp(s->c.state), name, fd, err);
+}
+
+enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
+                         struct error *err) {
+  int fd;
+  enum status st = fs_keep_tmp(s, err);
+  if (st == ST_OK) st = fs_tmp_begin(s, content, mtime_ns, name, &fd, err);
+  return st == ST_OK ? fs_tmp_end(s, name, fd, err) : st;
+}
+
+void fs_tmp_drop(struct fs *s, const char *name) {
+  enum status st = durable_unlink(state_tmp(s->c.state), name, NULL);
+  (void)st; /* removed at the next start */
+}
+
+/* ---- the exchange ---- */
+
+/* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
+ * that instant, a plain move puts it back; what fails or crashes here is made good by the next holder of the lock. */
+static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
+  int from = state_tmp(s->c.state), to = fs_folder(s, place);
+  enum status st = durable_exchange(from, tmp, to, name, err);
+  if (st == ST_OK) {
+    fs_tmp_drop(s, tmp);
+    return ST_OK;
+  }
+  char target[NAME_SIZE];
+  st = ST_EXISTS;
+  for (unsigned n = 0; n < NAME_TRIES && st == ST_EXISTS; n++) {
+    name_try(name, n, name_which(from, tmp), ".json", target);
+    st = durable_move(from, tmp, to, target, err);
+  }
+  return st;
+}
+
+/* The bytes that were read, moved (its ctime is new); or the same event with another stamp. */
+static bool came_out(struct fs *s, const char *tmp, const struct entry_ref *ref) {
+  struct stat st;
+  struct fs_desk d = {0};
+  enum settled how = SETTLED_CHANGED;
+  if (fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  struct stamp out = fs_stamp_of(&st);
+  if (left_same(&out, &ref->stamp)) return true;
+  enum status same = fs_same(s, &d, state_tmp(s->c.state), ".busbridge/tmp/", tmp, ref, &how, NULL);
+  bool ours = same == ST_OK && how == SETTLED_GONE && fs_ours(ref->place, d.event.status);
+  fs_desk_release(&d);
+  return ours;
+}
+
+static enum status removed_from_tmp(const char *name, struct error *err) {
+  return error_set(err, ST_IO, "a temporary file of %s was removed; does a second worker use this outbox?", name);
+}
+
+static bool there(int folder, const char *name) {
+  struct stat st;
+  return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The file system cannot exchange: look, then replace. What is put there in between would be lost, hence the warning.
+ */
+static enum status replace(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                           enum settled *how, struct error *err) {
+  if (!atomic_exchange(&s->exchange_missing, true))
+    log_write(s->c.log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
+              "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
+              "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
+  enum status st = ST_OK;
+  if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
+    st = durable_rename(state_tmp(s->c.state), tmp, fs_folder(s, ref->place), name, err);
+  else {
+    fs_tmp_drop(s, tmp);
+    return ST_OK;
+  }
+  if (st == ST_OK)
+    *how = SETTLED_GONE;
+  else
+    fs_tmp_drop(s, tmp);
+  return st;
+}
+
+static enum status exchange(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                            enum settled *how, struct error *err) {
+  int from = state_tmp(s->c.state);
+  enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
+  if (st == ST_UNSUPPORTED) return replace(s, ref, name, tmp, how, err);
+  if (st == ST_OK && !came_out(s, tmp, ref)) return swap_back(s, ref->place, name, tmp, err);
+  if (st == ST_OK) *how = SETTLED_GONE;
+  if (st == ST_NOT_FOUND && there(from, tmp)) {
+    *how = SETTLED_VANISHED;
+    st = ST_OK;
+  } else if (st == ST_NOT_FOUND) {
+    st = removed_from_tmp(name, err);
+  }
+  if (st == ST_OK || *how != SETTLED_GONE) fs_tmp_drop(s, tmp);
+  return st;
+}
+
+/* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
+static enum status name_left(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                             struct stat *st, char left[NAME_SIZE], struct error *err) {
+  int folder = state_tmp(s->c.state);
+  if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
+  const struct left l = {.content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
+  left_name(&l, left);
+  enum status done = durable_move(folder, tmp, folder, left, err);
+  if (done == ST_OK) return ST_OK;
+  fs_tmp_drop(s, tmp);
+  fs_tmp_drop(s, left);
+  return done == ST_NOT_FOUND ? removed_from_tmp(name, err) : done;
+}
+
+/* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is
+ * whole. */
+enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp, struct stamp *own,
+                       enum settled *how, struct error *err) {
+  struct stat st;
+  char left[NAME_SIZE];
+  *how = SETTLED_CHANGED;
+  enum status named = name_left(s, ref, name, tmp, &st, left, err);
+  if (named != ST_OK) return named;
+  if (own) fs_own_begin(s, ref->place, name, st.st_ino);
+  enum status done = exchange(s, ref, name, left, how, err);
+  if (!own) return done;
+  bool put =
+      done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  *own = put ? fs_stamp_of(&st) : (struct stamp){0};
+  fs_own_end(s, ref->place, name, put ? own : NULL);
+  return done;
+}
+
+enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name, struct span content, int64_t mtime_ns,
+                    enum settled *how, struct error *err) {
+  struct stamp own;
+  char tmp[NAME_SIZE];
+  *how = SETTLED_CHANGED;
+  enum status done = fs_tmp_write(s, content, &mtime_ns, tmp, err);
+  return done == ST_OK ? fs_swap_in(s, ref, name, tmp, &own, how, err) : done;
+}

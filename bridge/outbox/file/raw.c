@@ -1,0 +1,359 @@
+#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/left.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Dead letters whose bytes are no JSON object: <stem>.raw, unread, beside a descriptor <stem>.json that lists as the
+ * others do. The descriptor is durable first. A crash between the two leaves the file in the outbox; it is refused
+ * again, and the descriptor that names its inode is found and used.
+ *
+ * Many at once, all of one step before any of the next: describe, sync dlq/, move, sync dlq/. */
+
+#define FOLLOWED 8 /* exchanged that often meanwhile, dlq/ is not usable */
+
+struct pair { /* of names in dlq/ */
+  struct fs_failing *m;
+  struct stamp stamp; /* it has by now */
+  unsigned tried;     /* names */
+  bool described;     /* its descriptor lies there */
+  bool copied;        /* the bytes too, on another file system than the outbox */
+  bool moved, ended;
+  char json[NAME_SIZE], raw[NAME_SIZE];
+};
+
+struct letters {
+  struct fs *s;
+  int dlq; /* our own descriptor of that folder */
+  struct pair *list;
+  size_t count;
+};
+#define EACH(p, l) (struct pair *p = (l)->list; p < (l)->list + (l)->count; p++)
+
+static bool going(const struct pair *p) {
+  return fs_going(p->m) && !p->moved && !p->ended;
+}
+
+static int from_of(const struct letters *l, const struct pair *p) {
+  return fs_folder(l->s, p->m->f->ref->place);
+}
+
+static bool unchanged(struct letters *l, struct pair *p) {
+  return fs_unchanged(l->s, p->m->f->ref->place, p->m->name, &p->stamp, &p->m->f->how);
+}
+
+static bool there(int folder, const char *name, struct stat *st) {
+  return fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool fs_of_bytes(enum reason reason) {
+  return (reason >= REASON_EMPTY_FILE && reason <= REASON_NOT_OBJECT) || reason == REASON_CRASHES_WORKER;
+}
+
+/* All 64 bits, which json_int has no room for. */
+static bool inode_of(const struct json_doc *doc, uint64_t *inode) {
+  uint32_t node = json_member(doc, 0, "inode");
+  if (node == JSON_NONE || doc->nodes[node].type != JSON_NUMBER || !(doc->nodes[node].flags & JSON_INTEGER))
+    return false;
+  struct span text = json_slice(doc, node);
+  *inode = 0;
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned digit = (unsigned)text.ptr[i] - '0';
+    if (digit > 9 || __builtin_mul_overflow(*inode, 10, inode) || __builtin_add_overflow(*inode, digit, inode))
+      return false;
+  }
+  return true;
+}
+
+/* An event may have a member inode and an empty payload too. It has a name; and where it died without one, a reason
+ * that no bytes have, which its producer cannot write: the dead form sets it. */
+bool fs_descriptor(const struct json_doc *doc, uint64_t *inode) {
+  uint32_t payload = json_member(doc, 0, "payload"), name = json_member(doc, 0, "name");
+  uint32_t reason = json_member(doc, 0, "reason");
+  if (!inode_of(doc, inode)) return false;
+  if (payload == JSON_NONE || doc->nodes[payload].type != JSON_OBJECT || doc->nodes[payload].count) return false;
+  if (name != JSON_NONE && (doc->nodes[name].type != JSON_STRING || json_raw(doc, name).len)) return false;
+  return reason == JSON_NONE ||
+         (doc->nodes[reason].type == JSON_STRING && fs_of_bytes(reason_from_word(json_raw(doc, reason))));
+}
+
+static bool describes(struct fs *s, const char *json, uint64_t inode) {
+  struct fs_desk desk = {0};
+  uint64_t named = 0;
+  bool yes = fs_desk_read(s, &desk, PLACE_DLQ, json, NULL) == FS_READ && fs_desk_parse(&desk, NULL) == ST_OK &&
+             fs_desk_is_object(&desk) && fs_descriptor(&desk.doc, &named) && named == inode;
+  fs_desk_release(&desk);
+  return yes;
+}
+
+static void descriptor(struct span stem, const struct stamp *stamp, const struct failure *why, struct buffer *out) {
+  char time[TIME_TEXT];
+  buffer_add_z(out, "{\"id\": ");
+  json_write_string(out, stem);
+  buffer_printf(out, ", \"name\": \"\", \"payload\": {}, \"created_at\": \"%s\", \"attempts\": %u",
+                time_format(stamp->mtime_ns / 1000, time), why->attempts);
+  buffer_add_z(out, ", \"dispatched_at\": null, \"last_error\": ");
+  json_write_string(out, span_of(why->error ? why->error : reason_word(why->reason)));
+  buffer_printf(out,
+                ", \"failed_at\": \"%s\", \"status\": \"dlq\", \"storage_key\": ", time_format(why->failed_us, time));
+  json_write_string(out, stem);
+  enum reason reason = fs_of_bytes(why->reason) ? why->reason : REASON_NOT_JSON; /* what fs_descriptor knows it by */
+  buffer_printf(out, ", \"reason\": \"%s\", \"error_code\": ", reason_word(reason));
+  if (why->error_code)
+    json_write_int(out, why->error_code);
+  else
+    buffer_add_z(out, "null");
+  buffer_printf(out, ", \"inode\": %llu}", (unsigned long long)stamp->inode);
+}
+
+/* dlq/ lies on another file system. */
+static enum status copy_in(int dlq, int from, const char *name, const char *to_name, struct stat *copied,
+                           struct error *err) {
+  char tmp[NAME_SIZE];
+  enum status st = fs_copy(from, name, dlq, tmp, copied, err);
+  if (st != ST_OK) return st;
+  st = durable_move(dlq, tmp, dlq, to_name, err);
+  if (st == ST_OK) return ST_OK;
+  enum status gone = durable_unlink(dlq, tmp, NULL);
+  (void)gone; /* it goes with what a crash leaves */
+  return st;
+}
+
+/* ---- describe ---- */
+
+static enum status begin_descriptor(struct letters *l, struct pair *p) {
+  struct buffer text = {0};
+  struct fs_failing *m = p->m;
+  descriptor((struct span){p->json, strlen(p->json) - 5}, &p->stamp, &m->f->why, &text);
+  enum status st = buffer_status(&text, &m->f->error);
+  if (st == ST_OK) st = fs_tmp_begin(l->s, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd, &m->f->error);
+  m->written = st == ST_OK;
+  buffer_release(&text);
+  return st;
+}
+
+/* A free pair of names, its descriptor begun; or the pair that an earlier try began with. */
+static enum status choose_pair(struct letters *l, struct pair *p) {
+  uint64_t which[3] = {p->stamp.inode, (uint64_t)p->stamp.size, (uint64_t)p->stamp.mtime_ns};
+  uint64_t digest = digest_fixed((struct span){(const char *)which, sizeof which}).lo;
+  const char *name = p->m->name;
+  struct stat st;
+  for (; p->tried < NAME_TRIES; p->tried++) {
+    name_try(name, p->tried, digest, ".json", p->json);
+    name_with(p->json, ".raw", p->raw);
+    if (there(l->dlq, p->raw, &st)) {
+      p->copied = fs_is_copy(from_of(l, p), name, l->dlq, p->raw) && describes(l->s, p->json, p->stamp.inode);
+      p->described = p->copied;
+    } else if (there(l->dlq, p->json, &st)) {
+      p->described = describes(l->s, p->json, p->stamp.inode);
+    } else {
+      return begin_descriptor(l, p);
+    }
+    if (p->described) return ST_OK;
+  }
+  return error_set(&p->m->f->error, ST_EXISTS, "no free name for dlq/%s", name);
+}
+
+static enum status place_descriptor(struct letters *l, struct pair *p) {
+  struct fs_failing *m = p->m;
+  struct stat copied;
+  int tmp = state_tmp(l->s->c.state);
+  m->written = false; /* whatever comes of it */
+  enum status st = durable_move(tmp, m->tmp, l->dlq, p->json, &m->f->error);
+  bool elsewhere = st == ST_UNSUPPORTED;
+  if (elsewhere) st = copy_in(l->dlq, tmp, m->tmp, p->json, &copied, &m->f->error);
+  if (elsewhere || st != ST_OK) fs_tmp_drop(l->s, m->tmp);
+  p->described = st == ST_OK;
+  return st;
+}
+
+static void fail_all(struct letters *l, enum status st, const struct error *err) {
+  for
+    EACH(p, l) {
+      if (!going(p)) continue;
+      p->m->f->status = st;
+      p->m->f->error = *err;
+    }
+}
+
+static void sync_dlq(struct letters *l) {
+  struct error err = {0};
+  enum status st = durable_sync_folder(l->dlq, &err);
+  if (st != ST_OK) fail_all(l, st, &err);
+}
+
+/* Whose name is taken in that moment, by one beside it or by somebody else, gets another one in the next round. */
+static void describe_all(struct letters *l, struct fs_failing *const *list, struct durable_file *files) {
+  bool more = true, any = false;
+  while (more) {
+    more = false;
+    for
+      EACH(p, l)
+    if (going(p) && !p->described) p->m->f->status = choose_pair(l, p);
+    fs_failing_wait(l->s, list, files, l->count);
+    for
+      EACH(p, l) {
+        if (!going(p) || !p->m->written) continue;
+        enum status st = place_descriptor(l, p);
+        more |= st == ST_EXISTS;
+        p->tried += st == ST_EXISTS;
+        if (st != ST_EXISTS) p->m->f->status = st;
+      }
+  }
+  for
+    EACH(p, l) any |= going(p) && p->described;
+  if (any) sync_dlq(l);
+}
+
+/* ---- move ---- */
+
+/* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone. */
+static void drop(const struct letters *l, const struct pair *p) {
+  struct stat moved;
+  if (there(l->dlq, p->raw, &moved)) return;
+  enum status st = durable_unlink(l->dlq, p->json, NULL);
+  (void)st; /* it stays as a dead letter without bytes; replaying it says so */
+}
+
+/* Out of tmp to another file system. A crash before it goes there brings it back to the outbox: whoever refuses it
+ * again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of it stays there. */
+static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, struct error *err) {
+  int from = state_tmp(l->s->c.state);
+  struct stat was;
+  if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
+  enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
+  if (st != ST_OK) return st;
+  st = durable_sync_folder(l->dlq, err);
+  if (st == ST_OK && fs_in_place(l->s, PLACE_DLQ, l->dlq)) {
+    st = durable_remove_copied(from, tmp, &was, err);
+    return st == ST_OK ? durable_sync_folder(from, err) : st; /* for good: it must not come back beside its copy */
+  }
+  if (st != ST_OK) return st;
+  enum status gone = durable_unlink(l->dlq, p->raw, NULL);
+  (void)gone; /* it is in a folder that was moved away */
+  drop(l, p);
+  return ST_AGAIN;
+}
+
+/* Moved unread, by way of tmp, where it is known whether it was the same file: if not, it goes back. */
+static enum status move_raw(struct letters *l, struct pair *p) {
+  struct failed *f = p->m->f;
+  const struct left left = {.kind = LEFT_BACK, .old = p->stamp, .place = f->ref->place, .name = p->m->name};
+  char tmp[NAME_SIZE];
+  struct stamp now;
+  enum status st = fs_pull(l->s, &left, tmp, &now, &f->error);
+  if (st == ST_NOT_FOUND) f->how = SETTLED_VANISHED;
+  if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
+  f->how = left_same(&now, &p->stamp) ? SETTLED_GONE : SETTLED_CHANGED;
+  if (f->how == SETTLED_GONE)
+    st = p->copied ? ST_UNSUPPORTED : durable_move(state_tmp(l->s->c.state), tmp, l->dlq, p->raw, &f->error);
+  if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
+  if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
+  enum status back = fs_put_back(l->s, f->ref->place, p->m->name, tmp, NULL);
+  (void)back; /* else the next holder of the lock does it */
+  return st;
+}
+
+static void move_all(struct letters *l) {
+  for
+    EACH(p, l) {
+      struct failed *f = p->m->f;
+      if (!going(p)) continue;
+      if (unchanged(l, p)) f->status = move_raw(l, p);
+      p->moved = f->status == ST_OK && f->how == SETTLED_GONE;
+      if (f->status != ST_OK || p->moved) continue;
+      drop(l, p);
+      p->m->over = true;
+    }
+}
+
+/* ---- dlq/ may have been exchanged meanwhile ---- */
+
+/* It went along with a folder that was moved away. */
+static bool bring_back(struct letters *l, struct pair *p) {
+  if (durable_move(l->dlq, p->raw, from_of(l, p), p->m->name, NULL) != ST_OK) return false;
+  drop(l, p);
+  return true;
+}
+
+/* It was taken out and put back, which changed its stamp. */
+static void stamp_again(struct letters *l, struct pair *p) {
+  struct stat st;
+  if (there(from_of(l, p), p->m->name, &st) && st.st_ino == p->stamp.inode)
+    p->stamp.ctime_ns = fs_stamp_of(&st).ctime_ns;
+}
+
+/* Is it to be tried again, in the folder that lies there now? What failed in that one is left: the next try, which may
+ * be the caller's, finds the descriptor. */
+static bool go_again(struct letters *l, struct pair *p, bool right) {
+  struct failed *f = p->m->f;
+  bool failed = f->status != ST_OK, asked = f->status == ST_AGAIN;
+  bool again = !p->m->over && (failed ? asked || !right : !right && bring_back(l, p));
+  p->ended = !again && !p->moved;
+  if (!again) return false;
+  if (asked || !failed) stamp_again(l, p);
+  if (p->m->written) fs_tmp_drop(l->s, p->m->tmp);
+  p->m->written = false;
+  f->status = ST_OK;
+  p->tried = 0;
+  p->described = p->copied = p->moved = false;
+  return true;
+}
+
+static bool end_round(struct letters *l) {
+  struct error err = {0};
+  bool right = fs_in_place(l->s, PLACE_DLQ, l->dlq), again = false, any = false;
+  for
+    EACH(p, l) {
+      if (p->ended) continue;
+      again |= go_again(l, p, right);
+      any |= p->moved;
+    }
+  enum status st = any ? durable_sync_folder(l->dlq, &err) : ST_OK;
+  for
+    EACH(p, l) {
+      if (p->ended || !p->moved) continue;
+      p->ended = true;
+      fs_dead_figure(l->s, 1);
+      p->m->f->status = st;
+      if (st != ST_OK) p->m->f->error = err;
+    }
+  return again;
+}
+
+static bool one_round(struct letters *l, struct fs_failing *const *list, struct durable_file *files) {
+  struct error err = {0};
+  enum status st = fs_hold(l->s, PLACE_DLQ, &l->dlq, &err);
+  if (st != ST_OK) {
+    fail_all(l, st, &err);
+    return false;
+  }
+  for
+    EACH(p, l)
+  if (going(p)) p->m->over = !unchanged(l, p);
+  describe_all(l, list, files);
+  move_all(l);
+  bool again = end_round(l);
+  close(l->dlq);
+  return again;
+}
+
+void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count) {
+  static const struct error exchanged = {.status = ST_IO, .text = "dlq/ is exchanged all the time"};
+  static const struct error no_room = {.status = ST_NO_MEMORY, .text = "out of memory"};
+  struct letters l = {.s = s, .list = count ? calloc(count, sizeof *l.list) : NULL};
+  bool again = l.list != NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (l.list) l.list[i] = (struct pair){.m = list[i], .stamp = list[i]->f->ref->stamp};
+    if (l.list || !fs_going(list[i])) continue;
+    list[i]->f->status = no_room.status;
+    list[i]->f->error = no_room;
+  }
+  l.count = l.list ? count : 0;
+  for (unsigned tries = 0; again && tries < FOLLOWED; tries++) again = one_round(&l, list, files);
+  if (again) fail_all(&l, exchanged.status, &exchanged);
+  for
+    EACH(p, &l)
+  if (p->m->f->status == ST_NOT_FOUND) p->m->f->status = p->m->f->error.status = ST_IO; /* that would be the entry's */
+  free(l.list);
+}

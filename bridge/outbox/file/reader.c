@@ -1,0 +1,416 @@
+#include "bridge/outbox/file/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define SAID_MAX 10000
+#define FOREIGN_MAX 750000 /* 16 MiB of digests */
+#define FRESH_NS 100000000 /* what was read so lately need not be looked at again */
+
+/* ---- files that are left alone ---- */
+
+struct digest fs_file_digest(const struct stamp *stamp) {
+  int64_t key[2] = {(int64_t)stamp->inode, stamp->ctime_ns};
+  return digest_of((struct span){(const char *)key, sizeof key});
+}
+
+bool fs_foreign_known(struct fs *s, const struct stamp *stamp) {
+  pthread_mutex_lock(&s->lock);
+  bool known = s->foreign.count && digest_set_has(&s->foreign, fs_file_digest(stamp));
+  pthread_mutex_unlock(&s->lock);
+  return known;
+}
+
+/* Full: begun anew, since most of it may be files that are gone. Each is parsed once more, no more. */
+void fs_foreign_add(struct fs *s, const struct stamp *stamp) {
+  pthread_mutex_lock(&s->lock);
+  if (s->foreign.count >= FOREIGN_MAX) digest_set_release(&s->foreign);
+  enum status st = digest_set_add(&s->foreign, fs_file_digest(stamp));
+  (void)st; /* without memory it is parsed again */
+  pthread_mutex_unlock(&s->lock);
+}
+
+bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp) {
+  struct digest d = fs_file_digest(stamp);
+  (void)s;
+  if (set->count >= SAID_MAX || digest_set_has(set, d)) return false;
+  return digest_set_add(set, d) == ST_OK;
+}
+
+static const char *what_is(const struct stat *st) {
+  switch (st->st_mode & S_IFMT) {
+  case S_IFDIR: return "a folder";
+  case S_IFLNK: return "a symbolic link";
+  case S_IFIFO: return "a FIFO";
+  case S_IFSOCK: return "a socket";
+  case S_IFREG: return "a file with several links";
+  default: return "a device";
+  }
+}
+
+/* A second link is how some producers put a file in its place, so it is named only when it stays. */
+void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st) {
+  struct stamp stamp = fs_stamp_of(st);
+  bool young = clock_wall_us(s->c.clock) - stamp.ctime_ns / 1000 < s->c.settle_ms * 1000;
+  if ((S_ISREG(st->st_mode) && young) || !fs_say_once(s, &s->said, &stamp)) return;
+  log_write(s->c.log, LOG_WARNING, "outbox", "entry_odd",
+            FIELDS(F_TEXT("place", place_path(place)), F_TEXT("file", name)),
+            "Left alone: %s, not a plain file with one link; remove it or put a plain file there", what_is(st));
+}
+
+static void count(struct fs *s, int known, int unreadable, int odd, int foreign) {
+  pthread_mutex_lock(&s->lock);
+  struct fs_figures *f = &s->figures;
+  if (known < 0 && f->known) {
+    f->known--;
+    f->vanished++;
+  }
+  if (known > 0) {
+    fs_arrives(f);
+    f->known++;
+  }
+  f->unreadable += (uint64_t)unreadable;
+  f->odd += (uint64_t)odd;
+  f->foreign += (uint64_t)foreign;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* It was told twice. */
+static void uncount(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  if (s->figures.known) s->figures.known--;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- what becomes of a candidate: ST_AGAIN passes it over ---- */
+
+/* It was counted as waiting, unless it was only told just now. */
+static enum status pass_over(struct fs *s, struct fs_candidate *c, int unreadable, int odd, int foreign) {
+  if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
+  count(s, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
+  return ST_AGAIN;
+}
+
+static enum status pass_odd(struct fs *s, struct fs_candidate *c) {
+  struct stat st;
+  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0) return pass_over(s, c, 0, 0, 0);
+  fs_odd(s, c->place, c->name, &st);
+  return pass_over(s, c, 0, 1, 0);
+}
+
+static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
+  struct stat st;
+  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0) return pass_over(s, c, 0, 0, 0);
+  struct stamp stamp = fs_stamp_of(&st);
+  if (!fs_say_once(s, &s->refused, &stamp)) /* counted already */
+    return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
+  log_write(
+      s->c.log, LOG_WARNING, "outbox", "entry_unreadable",
+      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", strerror(s->desk.sys))),
+      "Left alone and tried again by each scan; give uid %ld the right to read it", (long)geteuid());
+  return pass_over(s, c, 1, 0, 0);
+}
+
+static enum status pass_growing(struct fs *s, struct fs_candidate *c, bool known) {
+  if (c->fresh && !known) count(s, 1, 0, 0, 0);
+  c->fresh = false;
+  if (known && c->source == FS_GROWN) return ST_AGAIN;
+  pthread_mutex_lock(&s->lock);
+  fs_front_park(s, c->place, c->name, s->desk.stamp.mtime_ns);
+  pthread_mutex_unlock(&s->lock);
+  return ST_AGAIN;
+}
+
+/* A move that a crash left half done. When it fails now, a later scan tries again. */
+static enum status finish_move(struct fs *s, struct fs_candidate *c, const char *to_name) {
+  struct error err = {0};
+  enum status st = fs_finish_dead(s, c->place, c->name, to_name, &err);
+  const struct log_field *fields =
+      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", err.text));
+  if (st == ST_OK)
+    log_write(s->c.log, LOG_INFO, "outbox", "move_finished", fields,
+              "A move to dlq/ that was left half done is finished");
+  else if (st != ST_NOT_FOUND)
+    log_write(s->c.log, LOG_WARNING, "outbox", "move_failed", fields,
+              "A half-done move to dlq/ cannot be finished now");
+  return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
+}
+
+static bool dead_form(const struct fs_desk *d) {
+  return d->event.status == EVENT_DLQ && d->event.reason.len > 0;
+}
+
+/* Complete JSON objects that are not waiting to be sent. ST_OK: it is an entry. */
+static enum status judge_object(struct fs *s, struct fs_candidate *c) {
+  struct fs_desk *d = &s->desk;
+  char to[NAME_SIZE + 4];
+  if (fs_ours(c->place, d->event.status) && !fs_newer_form(&d->doc)) return ST_OK;
+  if (dead_form(d)) return finish_move(s, c, c->name);
+  if (fs_newer_form(&d->doc)) { /* its replay was left half done */
+    snprintf(to, sizeof to, "dlq_%s", c->name);
+    return finish_move(s, c, to);
+  }
+  fs_foreign_add(s, &d->stamp);
+  return pass_over(s, c, 0, 0, 1);
+}
+
+static enum status refuse(struct fs *s, struct fs_candidate *c) {
+  bool known = false;
+  if (!fs_growing_settled(s, c, &s->desk.stamp, &known)) return pass_growing(s, c, known);
+  if (known) c->fresh = false; /* counted when it was first seen */
+  return ST_OK;
+}
+
+/* Reads and judges. ST_OK: to be handed out from the desk. */
+static enum status examine(struct fs *s, struct fs_candidate *c, struct error *err) {
+  struct fs_desk *d = &s->desk;
+  enum status st = ST_OK;
+  switch (fs_desk_read(s, d, c->place, c->name, err)) {
+  case FS_READ:
+    if (!fs_may_parse(s, c->place, c->name)) {
+      d->reason = REASON_CRASHES_WORKER;
+      error_set(&d->error, ST_INVALID, "the worker crashed twice while working on it");
+      break;
+    }
+    st = fs_desk_parse(d, err);
+    if (st == ST_OK && fs_desk_is_object(d)) st = judge_object(s, c);
+    break;
+  case FS_GONE: return pass_over(s, c, 0, 0, 0);
+  case FS_ODD: return pass_odd(s, c);
+  case FS_UNREADABLE: return pass_unreadable(s, c);
+  case FS_FAILED: return err->status;
+  case FS_UNSTABLE:
+    d->reason = REASON_NOT_JSON;
+    error_set(&d->error, ST_INVALID, "the file changes while it is read");
+    break;
+  case FS_TOO_LARGE: fs_desk_too_large(d); break;
+  }
+  if (st != ST_OK) return st;
+  if (d->reason != REASON_NONE) return refuse(s, c);
+  if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
+  return ST_OK;
+}
+
+/* ---- handing out ---- */
+
+static enum status no_memory(struct error *err) {
+  return error_set(err, ST_NO_MEMORY, "no memory to hand out an entry");
+}
+
+static enum status copy_out(const struct fs_cached *from, struct arena *scratch, struct entry *out) {
+  size_t nodes = from->count * sizeof *from->nodes;
+  struct json_doc *doc = &out->doc;
+  *doc = (struct json_doc){.count = from->count, .cap = from->count, .arena = scratch};
+  doc->text = out->text = arena_span(scratch, from->text);
+  if (from->text.len && !out->text.ptr) return ST_NO_MEMORY;
+  if (nodes && !(doc->nodes = arena_alloc(scratch, nodes))) return ST_NO_MEMORY;
+  if (nodes) memcpy(doc->nodes, from->nodes, nodes);
+  if (!from->count) {
+    out->event = from->event;
+    return ST_OK;
+  }
+  return fs_event_moved(&from->event, from->text, out->text, scratch, &out->event) ? ST_OK : ST_NO_MEMORY;
+}
+
+static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena *keep, struct arena *scratch,
+                        struct entry *out) {
+  struct fs_desk *d = &s->desk;
+  struct fs_cached from_desk = {.stamp = d->stamp,
+                                .young = d->young,
+                                .text = {d->text, d->reason == REASON_TOO_LARGE ? 0 : d->len},
+                                .nodes = d->doc.nodes,
+                                .count = d->doc.fault == JSON_OK ? d->doc.count : 0,
+                                .event = d->event};
+  const struct fs_cached *from = c->cached ? c->cached : &from_desk;
+  struct span name = span_of(c->name);
+  *out = (struct entry){.ref = {.stamp = from->stamp, .place = c->place, .young = from->young},
+                        .generation = s->begun_reader};
+  out->ref.name = arena_span(keep, name);
+  if (!out->ref.name.ptr) return ST_NO_MEMORY;
+  enum status st = copy_out(from, scratch, out);
+  if (st == ST_OK && out->doc.count) out->ref.content = event_content(&out->doc, &out->event);
+  if (st == ST_OK) out->ref.id = arena_span(keep, out->event.id);
+  if (out->event.id.len && !out->ref.id.ptr) st = ST_NO_MEMORY;
+  if (st != ST_OK || c->cached || d->reason == REASON_NONE) return st;
+  out->reason = d->reason;
+  out->error = arena_copy(scratch, span_of(d->error.text));
+  return out->error ? ST_OK : ST_NO_MEMORY;
+}
+
+/* Since its group was read it may have been handed out otherwise and settled, or rewritten: but not by us when nothing
+ * else was taken into hand meanwhile, and what its producer did just now may come as late to any reader. */
+static bool still_there(struct fs *s, const struct fs_candidate *c) {
+  const struct fs_group *g = &s->group;
+  enum settled how;
+  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->c.clock) - g->read_ns < FRESH_NS) return true;
+  return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
+}
+
+/* Another file came to its name since it was listed: its place is where it was told, or in a later window. */
+static bool comes_later(struct fs *s, const struct fs_candidate *c) {
+  const struct fs_names *n = &s->names;
+  if (c->source != FS_LISTED || c->cached || s->desk.stamp.mtime_ns <= c->mtime_ns) return false;
+  if (n->cut) return n->count && s->desk.stamp.mtime_ns > n->at[n->count - 1].mtime_ns;
+  fs_watch_drain(s, true);
+  return fs_queue_has(s, c->place, c->name);
+}
+
+/* ST_OK: it is in hand. ST_AGAIN: passed over. Else the candidate is kept for the next call. */
+static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep, struct arena *scratch,
+                            struct entry *out, struct error *err) {
+  if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name))
+    return c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
+  if (c->cached && !still_there(s, c)) c->cached = NULL;
+  if (!c->cached && fs_hand_has(s, c->place, c->name, c->source == FS_TOLD)) {
+    fs_growing_forget(s, c->place, c->name);
+    if (c->queued) uncount(s);
+    return ST_AGAIN;
+  }
+  enum status st = c->cached ? ST_OK : examine(s, c, err);
+  if (st != ST_OK) return st;
+  if (comes_later(s, c)) return s->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
+  st = fill(s, c, keep, scratch, out);
+  if (st == ST_OK && fs_aside_holds(s, c->place, c->name, &out->ref.stamp, &out->event))
+    return pass_over(s, c, 0, 0, 0);
+  if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.stamp.mtime_ns, c->fresh);
+  if (st == ST_OK && c->source == FS_LISTED) s->group.taken++;
+  if (st == ST_EXISTS) return ST_AGAIN; /* or a replay has it at this moment */
+  return st == ST_OK ? ST_OK : no_memory(err);
+}
+
+/* ---- where candidates come from ---- */
+
+static bool pop_again(struct fs *s, struct fs_candidate *c) {
+  struct fs_again *a = fs_again_pop(s);
+  if (!a) return false;
+  *c = (struct fs_candidate){.source = FS_TOLD, .fresh = a->fresh, .place = a->place};
+  fs_name_copy(c->name, a->name);
+  free(a);
+  return true;
+}
+
+static void scan_ended(struct fs *s) {
+  s->scan_open = false;
+  fs_group_clear(s);
+  pthread_mutex_lock(&s->lock);
+  fs_names_clear(&s->names);
+  s->names_next = s->window_at = 0;
+  s->scanned = s->begun;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* ST_OK: c is set. ST_AGAIN: there is nothing. ST_BUSY: a listing is due. */
+static enum status pick(struct fs *s, struct fs_candidate *c) {
+  if (s->need_listing) return ST_BUSY;
+  if (pop_again(s, c) || fs_growing_due(s, c)) return ST_OK;
+  if (fs_window_left(s)) {
+    if (++s->since_drain >= 1024 && !s->names.cut) fs_watch_drain(s, true);
+    if (fs_group_pop(s, c)) return ST_OK;
+  }
+  if (fs_window_left(s)) return ST_AGAIN; /* no memory for the group */
+  if (s->names.cut) {
+    fs_cursor_set(&s->cursor, &s->names, s->names_next);
+    s->need_listing = true;
+    return ST_BUSY;
+  }
+  if (s->scan_open && s->queue_taken >= s->queue_mark) scan_ended(s);
+  if (fs_queue_pop(s, c)) return ST_OK;
+  fs_watch_drain(s, true);
+  if (fs_queue_pop(s, c)) return ST_OK;
+  if (s->overflow || s->folders_changed) {
+    store_file_ops.rescan(s);
+    return ST_BUSY;
+  }
+  return ST_AGAIN;
+}
+
+/* ---- the scan ---- */
+
+enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
+
+/* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
+static enum wanted next_scan(const struct fs *s) {
+  if (s->wanted == s->begun) return NO_SCAN;
+  bool waits = s->wanted_settled && s->in_hand.count > s->lingering && clock_mono_ns(s->c.clock) < s->settled_by_ns;
+  return waits ? SCAN_WAITS : SCAN_NOW;
+}
+
+static enum wanted scan_wanted(struct fs *s) {
+  pthread_mutex_lock(&s->lock);
+  enum wanted wanted = next_scan(s);
+  if (wanted == SCAN_NOW) {
+    s->begun_reader = s->begun = s->wanted;
+    s->wanted_settled = false;
+  }
+  pthread_mutex_unlock(&s->lock);
+  return wanted;
+}
+
+static void begin_scan(struct fs *s) {
+  fs_again_clear(s); /* all of them are listed again */
+  s->candidate.set = false;
+  s->cursor = (struct fs_cursor){.mtime_ns = INT64_MIN};
+  s->need_listing = s->scan_open = true;
+  s->said_one_group = false;
+}
+
+/* Errors leave need_listing set: the next call begins the listing anew. */
+static enum status list_on(struct fs *s, struct error *err) {
+  enum status st = fs_check_folders(s, err);
+  if (st == ST_OK) st = fs_count_dead(s, err);
+  if (st == ST_OK) st = fs_list_window(s, err);
+  if (st != ST_OK) return st;
+  s->need_listing = false;
+  fs_clear_left(s);
+  fs_sweep_sent(s);
+  return ST_OK;
+}
+
+enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out, struct error *err) {
+  struct fs *s = impl;
+  struct error local = {0};
+  if (!err) err = &local;
+  BUG_ON(s->c.inspect);
+  for (unsigned looked = 0;; looked++) {
+    enum status st = ST_OK;
+    enum wanted wanted = scan_wanted(s);
+    if (wanted == SCAN_WAITS) return ST_AGAIN;
+    if (wanted == SCAN_NOW) begin_scan(s);
+    if (looked % 256 == 255 && atomic_load(&s->woken)) return ST_AGAIN; /* store_wait comes back at once */
+    if (!s->candidate.set) st = pick(s, &s->candidate);
+    if (st == ST_BUSY) {
+      if (s->need_listing && (st = list_on(s, err)) != ST_OK) return st;
+      continue;
+    }
+    if (st != ST_OK) return st;
+    s->candidate.set = true;
+    st = consider(s, &s->candidate, keep, scratch, out, err);
+    if (st == ST_OK || st == ST_AGAIN) s->candidate.set = false;
+    if (st != ST_AGAIN) return st;
+  }
+}
+
+/* What was listed and told stays where it is, for fs_next. */
+enum status fs_follow(void *impl, struct error *err) {
+  struct fs *s = impl;
+  struct error local = {0};
+  if (!err) err = &local;
+  if (scan_wanted(s) == SCAN_NOW) begin_scan(s);
+  enum status st = s->need_listing ? list_on(s, err) : ST_OK;
+  if (st != ST_OK) return st;
+  if (!s->names.cut) fs_watch_drain(s, true);
+  /* Of names that were only told nobody knows the age: those in front of all others are listed. */
+  bool ageless = s->queue_next < s->queue.count && !fs_window_left(s);
+  if (s->overflow || s->folders_changed || ageless) store_file_ops.rescan(s);
+  return ST_OK;
+}
+
+void fs_wait_op(void *impl, int64_t timeout_ms) {
+  struct fs *s = impl;
+  pthread_mutex_lock(&s->lock);
+  enum wanted wanted = next_scan(s);
+  bool left = wanted == SCAN_NOW || s->again;
+  pthread_mutex_unlock(&s->lock);
+  left = left || s->candidate.set || fs_window_left(s) || s->queue_next < s->queue.count;
+  fs_wait(s, timeout_ms, wanted == SCAN_WAITS ? FS_BLOCKED : left ? FS_LEFT : FS_NONE);
+}

@@ -1,0 +1,230 @@
+#include "bridge/outbox/file/file.h"
+
+#include <fcntl.h>
+
+/* Everything that lies in the folders, as it is met: nothing is sorted or kept, so memory does not grow with them. */
+
+#define LEFT_AFTER_US INT64_C(60000000)
+
+/* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends in * where more may
+ * follow. Whoever adds a file there adds its name here, else verify calls it a stray one. */
+static const char *const state_files[] = {"id",
+                                          "cluster",
+                                          "lock",
+                                          "tmp",
+                                          "hands",
+                                          "paused",
+                                          "reserve",
+                                          "metrics",
+                                          "replay-*",
+                                          "selections",
+                                          "audit.log*",
+                                          "aside",
+                                          "ledger",
+                                          "holds",
+                                          "batch-*",
+                                          "settled-*",
+                                          "keys-due*",
+                                          "control.sock",
+                                          ".busbridge-probe",
+                                          NULL};
+static const char *const tmp_files[] = {"*.tmp",   "swap-*",    "gone-*", "sent-*",  "back-*",           "home-*",
+                                        "batch-*", "settled-*", "id.*",   "doctor*", ".busbridge-probe", NULL};
+/* Of the outbox itself; lost+found stands in each file system's root. */
+static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "lost+found", NULL};
+
+struct survey {
+  struct fs *s;
+  struct fs_desk desk;
+  enum place place;
+  size_t limit, met; /* met: in this place */
+  uint64_t left_out;
+  store_survey_fn visit;
+  void *ctx;
+  bool stopped;
+};
+
+static bool tell(struct survey *v, enum oddity oddity, const char *folder, const char *name, struct span id) {
+  char path[NAME_SIZE + 32];
+  snprintf(path, sizeof path, "%s%s", folder, name);
+  v->stopped = !v->visit(v->ctx, &(struct survey_item){oddity, v->place, path, id});
+  return !v->stopped;
+}
+
+/* ---- entries ---- */
+
+static bool is_inode(struct fs *s, enum place place, const char *name, uint64_t inode) {
+  struct stat st;
+  return fs_folder(s, place) >= 0 && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         st.st_ino == inode;
+}
+
+/* Its own name, or the one it had before a number was put behind it. */
+static bool lies_outside(struct fs *s, const char *name, uint64_t inode) {
+  char before[NAME_SIZE];
+  fs_name_copy(before, name);
+  for (int tries = 0; tries < 2; tries++) {
+    if (is_inode(s, PLACE_FLAT, before, inode) || is_inode(s, PLACE_PENDING, before, inode)) return true;
+    char *number = strstr(before, "__");
+    for (char *next; number && (next = strstr(number + 1, "__"));) number = next;
+    if (!number) return false;
+    memcpy(number, ".json", 6); /* "__1.json" is longer */
+  }
+  return false;
+}
+
+static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode) {
+  char raw[NAME_SIZE];
+  struct stat st;
+  name_with(name, ".raw", raw);
+  if (fstatat(fs_folder(v->s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0) return ODDITY_NONE;
+  return lies_outside(v->s, name, inode) ? ODDITY_ON_ITS_WAY : ODDITY_BYTES_GONE;
+}
+
+/* False: it is no entry of that place. */
+static bool judge(struct survey *v, const char *name, enum oddity *oddity) {
+  const struct fs_desk *d = &v->desk;
+  bool newer = fs_newer_form(&d->doc);
+  uint64_t inode;
+  *oddity = ODDITY_NONE;
+  if (v->place != PLACE_DLQ) {
+    if (newer || (d->event.status == EVENT_DLQ && d->event.reason.len)) *oddity = ODDITY_WRONG_SIDE;
+    return *oddity != ODDITY_NONE || fs_ours(v->place, d->event.status);
+  }
+  if (fs_descriptor(&d->doc, &inode)) *oddity = raw_oddity(v, name, inode);
+  if (!newer && d->event.status == EVENT_PENDING) *oddity = ODDITY_WRONG_SIDE;
+  return true;
+}
+
+static bool examine(struct survey *v, const char *name) {
+  enum oddity oddity = ODDITY_NONE;
+  struct fs_desk *d = &v->desk;
+  if (v->limit && v->met == v->limit) {
+    v->left_out++;
+    return true;
+  }
+  v->met++;
+  enum fs_read got = fs_desk_read(v->s, d, v->place, name, NULL);
+  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
+  if (got == FS_TOO_LARGE) return tell(v, oddity, place_path(v->place), name, (struct span){0});
+  if (got == FS_ODD || got == FS_UNREADABLE)
+    return tell(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place), name, (struct span){0});
+  if (got != FS_READ) return true; /* gone, growing, or out of memory */
+  if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
+  if (v->place != PLACE_DLQ && fs_aside_out(v->s, v->place, name, &d->stamp)) oddity = ODDITY_ASIDE;
+  return tell(v, oddity, place_path(v->place), name, d->event.id);
+}
+
+/* ---- other files ---- */
+
+static bool matches(const char *pattern, const char *name) {
+  size_t len = strlen(pattern), all = strlen(name);
+  if (pattern[0] == '*') return all >= len - 1 && strcmp(name + all - (len - 1), pattern + 1) == 0;
+  if (pattern[len - 1] == '*') return strncmp(name, pattern, len - 1) == 0;
+  return strcmp(name, pattern) == 0;
+}
+
+static bool known(const char *const *patterns, const char *name) {
+  for (; *patterns; patterns++)
+    if (matches(*patterns, name)) return true;
+  return false;
+}
+
+/* Does it hold an event, under a name that nobody looks at? Not one that its producer is about to rename. */
+static bool holds_event(struct survey *v, const char *name) {
+  struct fs_desk *d = &v->desk;
+  if (fs_desk_read(v->s, d, v->place, name, NULL) != FS_READ || fs_desk_parse(d, NULL) != ST_OK) return false;
+  if (!fs_desk_is_object(d) || !d->event.id.len) return false;
+  return name_is_hidden(name) || clock_wall_us(v->s->c.clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
+}
+
+/* Sockets, FIFOs and devices hold nothing. */
+static bool stray(struct survey *v, int folder, const char *shown, const char *name) {
+  struct stat st;
+  if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) return true;
+  return tell(v, ODDITY_STRAY, shown, name, (struct span){0});
+}
+
+static bool stray_entry(struct survey *v, const char *name) {
+  if (holds_event(v, name)) return tell(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
+  return stray(v, fs_folder(v->s, v->place), place_path(v->place), name);
+}
+
+/* An event of that name does not describe it. What cannot be read now may. */
+static bool raw_alone(struct survey *v, const char *name) {
+  struct fs_desk *d = &v->desk;
+  uint64_t inode;
+  char json[NAME_SIZE + 1];
+  snprintf(json, sizeof json, "%.*s.json", (int)strlen(name) - 4, name);
+  enum fs_read got = strlen(json) < NAME_SIZE ? fs_desk_read(v->s, d, PLACE_DLQ, json, NULL) : FS_GONE;
+  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
+  bool alone = got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
+  return !alone || tell(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
+}
+
+static bool left(struct survey *v, int folder, const char *shown, const char *name) {
+  struct stat st;
+  if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return true;
+  int64_t age_us = clock_wall_us(v->s->c.clock) - fs_stamp_of(&st).ctime_ns / 1000;
+  return age_us < LEFT_AFTER_US || tell(v, ODDITY_LEFT, shown, name, (struct span){0});
+}
+
+static bool meet(void *ctx, const char *name, unsigned char type) {
+  struct survey *v = ctx;
+  size_t len = strlen(name);
+  (void)type;
+  if (name_is_entry(name)) return v->place == PLACE_SENT || examine(v, name);
+  if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
+    return left(v, fs_folder(v->s, v->place), place_path(v->place), name);
+  if (v->place == PLACE_FLAT && known(folders, name)) return true;
+  if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0) return raw_alone(v, name);
+  return stray_entry(v, name);
+}
+
+static bool meet_state(void *ctx, const char *name, unsigned char type) {
+  struct survey *v = ctx;
+  (void)type;
+  return known(state_files, name) || stray(v, state_folder(v->s->c.state), ".busbridge/", name);
+}
+
+static bool meet_tmp(void *ctx, const char *name, unsigned char type) {
+  struct survey *v = ctx;
+  (void)type;
+  int tmp = state_tmp(v->s->c.state);
+  return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name) : stray(v, tmp, ".busbridge/tmp/", name);
+}
+
+static enum status walk_place(struct survey *v, enum place place, int folder, const char *shown, folder_visit_fn visit,
+                              struct error *err) {
+  v->place = place;
+  v->met = 0;
+  enum status st = folder < 0 || v->stopped ? ST_OK : folder_walk(folder, visit, v, err);
+  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->c.state), shown);
+}
+
+enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
+                      struct error *err) {
+  struct fs *s = impl;
+  struct survey v = {.s = s, .limit = limit, .visit = visit, .ctx = ctx};
+  enum status st = ST_OK;
+  fs_look_around(s);
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
+    st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet, err);
+  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_folder(s->c.state), ".busbridge/", meet_state, err);
+  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_tmp(s->c.state), ".busbridge/tmp/", meet_tmp, err);
+  *left_out = v.left_out;
+  fs_desk_release(&v.desk);
+  return st;
+}
+
+bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
+  struct fs *s = impl;
+  struct fs_desk desk = {0};
+  char name[NAME_SIZE];
+  bool lies = fs_name(ref->name, name) && fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
+              fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) && span_eq(desk.event.id, id) &&
+              !fs_aside_out(s, ref->place, name, &desk.stamp);
+  fs_desk_release(&desk);
+  return lies;
+}

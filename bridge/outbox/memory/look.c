@@ -1,0 +1,238 @@
+/* memory_look.c - the memory kind: counting, listing, finding and examining. */
+#include "bridge/outbox/memory/memory.h"
+
+enum { FOUND_MAX = 20 };
+
+enum status memory_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
+  struct memory *m = impl;
+  (void)err;
+  pthread_mutex_lock(&m->w->lock);
+  *out = (struct store_counts){.in_hand = m->hand_count,
+                               .given_back = m->given_back,
+                               .first = m->first,
+                               .gone = m->gone,
+                               .vanished = m->vanished,
+                               .returned = m->returned,
+                               .listed = m->listed,
+                               .exact = m->listed || m->c.inspect,
+                               .oldest_us = TIME_NONE};
+  for (size_t i = 0; i < m->w->count; i++) {
+    const struct memory_row *r = m->w->rows[i];
+    bool waits = memory_pending(r);
+    out->pending += waits;
+    out->dead += r->place == PLACE_DLQ;
+    out->foreign += !waits && r->place != PLACE_DLQ && r->place != PLACE_SENT;
+    if (oldest && waits && out->oldest_us == TIME_NONE) out->oldest_us = r->arrived_ns / 1000;
+  }
+  out->arrived = (int64_t)(out->pending + m->gone + m->vanished) - (int64_t)(m->first + m->returned);
+  pthread_mutex_unlock(&m->w->lock);
+  return ST_OK;
+}
+
+static struct span stem_of(const struct memory_row *r) {
+  return (struct span){r->name, strlen(r->name) - strlen(".json")};
+}
+
+static void info_of(const struct memory_row *r, struct entry_info *info) {
+  const struct event *e = &r->event;
+  bool object = r->doc.count && r->doc.nodes[0].type == JSON_OBJECT;
+  *info = (struct entry_info){.place = r->place,
+                              .file = r->name,
+                              .id = e->id.len ? e->id : stem_of(r),
+                              .name = e->name,
+                              .created_us = e->created_us,
+                              .failed_us = r->failed_us,
+                              .first_failed_us = r->first_failed_us,
+                              .mtime_us = r->arrived_ns / 1000,
+                              .attempts = r->attempts,
+                              .last_error = span_of(r->last_error ? r->last_error : ""),
+                              .topic = span_of(r->topic ? r->topic : ""),
+                              .size = r->len,
+                              .text = {r->text, r->len},
+                              .doc = object ? &r->doc : NULL,
+                              .payload = object ? json_member(&r->doc, 0, "payload") : JSON_NONE,
+                              .raw = r->place == PLACE_DLQ && !object};
+  if (info->payload != JSON_NONE) info->payload_size = r->doc.nodes[info->payload].len;
+  enum reason why = r->reason != REASON_NONE ? r->reason : r->fault;
+  if (why != REASON_NONE) info->reason = span_of(reason_word(why));
+  if (r->fault != REASON_NONE && !info->last_error.len) info->last_error = span_of(r->words.text);
+}
+
+static bool is_wanted(const struct memory_row *r, unsigned which) {
+  if (r->place == PLACE_DLQ) return which & LIST_DEAD;
+  return (which & LIST_PENDING) && memory_pending(r);
+}
+
+static bool in_range(const struct memory_row *r, const struct store_range *range) {
+  int64_t us = r->arrived_ns / 1000;
+  if (!range || r->place == PLACE_DLQ) return true;
+  return (range->since_us == TIME_NONE || us >= range->since_us) &&
+         (range->until_us == TIME_NONE || us <= range->until_us);
+}
+
+/* A visitor may call the store again, so each row is copied and shown without the lock. */
+static bool show(struct memory *m, const struct memory_row *row, store_visit_fn visit, void *ctx) {
+  struct memory_row copy = *row;
+  struct entry_info info;
+  copy.name = strdup(row->name);
+  copy.text = malloc(row->len + 1);
+  copy.last_error = row->last_error ? strdup(row->last_error) : NULL;
+  copy.topic = row->topic ? strdup(row->topic) : NULL;
+  copy.doc = (struct json_doc){0};
+  copy.arena = (struct arena){0};
+  bool more = true;
+  if (copy.name && copy.text) {
+    memcpy(copy.text, row->text, row->len);
+    pthread_mutex_unlock(&m->w->lock);
+    if (json_scan(&copy.doc, (struct span){copy.text, copy.len}, &(struct error){0}) == ST_OK)
+      event_parse(&copy.doc, &copy.arena, &copy.event, &(struct error){0});
+    else
+      copy.event.id = copy.event.name = (struct span){0};
+    info_of(&copy, &info);
+    more = visit(ctx, &info);
+    pthread_mutex_lock(&m->w->lock);
+  }
+  json_doc_release(&copy.doc);
+  arena_release(&copy.arena);
+  free(copy.name);
+  free(copy.text);
+  free(copy.last_error);
+  free(copy.topic);
+  return more;
+}
+
+typedef bool (*match_fn)(const struct memory_row *r, const void *what);
+
+/* Those that match, in order; at most limit are shown, how many there are is returned. Rows may come and go between
+ * two of them: the place is kept by time and serial. */
+static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t limit, store_visit_fn visit,
+                     void *ctx) {
+  uint64_t total = 0;
+  int64_t at_ns = INT64_MIN;
+  uint64_t serial = 0;
+  pthread_mutex_lock(&m->w->lock);
+  for (size_t i = 0; i < m->w->count; i++) total += match(m->w->rows[i], what);
+  for (size_t shown = 0; !limit || shown < limit; shown++) {
+    const struct memory_row *r = NULL;
+    for (size_t i = 0; i < m->w->count && !r; i++) {
+      const struct memory_row *one = m->w->rows[i];
+      bool behind = one->arrived_ns > at_ns || (one->arrived_ns == at_ns && one->serial > serial);
+      if (behind && match(one, what)) r = one;
+    }
+    if (!r) break;
+    at_ns = r->arrived_ns;
+    serial = r->serial;
+    if (!show(m, r, visit, ctx)) break;
+  }
+  pthread_mutex_unlock(&m->w->lock);
+  return total;
+}
+
+struct choice {
+  unsigned which;
+  const struct store_range *range;
+  struct span key;
+  bool by_id, prefix;
+};
+
+static bool is_chosen(const struct memory_row *r, const void *what) {
+  const struct choice *c = what;
+  return is_wanted(r, c->which) && in_range(r, c->range);
+}
+
+enum status memory_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,
+                        void *ctx, uint64_t *total, struct error *err) {
+  struct choice c = {.which = which, .range = range};
+  (void)err;
+  *total = walk(impl, is_chosen, &c, limit, visit, ctx);
+  return ST_OK;
+}
+
+/* "__" and digits: a name made because another had it already. */
+static bool is_number_suffix(struct span rest) {
+  if (rest.len < 3 || memcmp(rest.ptr, "__", 2) != 0) return false;
+  for (size_t i = 2; i < rest.len; i++)
+    if (rest.ptr[i] < '0' || rest.ptr[i] > '9') return false;
+  return true;
+}
+
+static bool is_found(const struct memory_row *r, const void *what) {
+  const struct choice *c = what;
+  struct span text = c->by_id ? r->event.id : stem_of(r);
+  if (!is_wanted(r, c->which) || text.len < c->key.len || memcmp(text.ptr, c->key.ptr, c->key.len) != 0) return false;
+  struct span rest = {text.ptr + c->key.len, text.len - c->key.len};
+  return c->prefix || !rest.len || (!c->by_id && is_number_suffix(rest));
+}
+
+enum status memory_search(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
+                          struct error *err) {
+  (void)err;
+  *total = 0;
+  unsigned ways = which & LIST_NAMED ? 1 : 4; /* the name, its beginning, the id, its beginning */
+  for (unsigned way = 0; key.len && !*total && way < ways; way++) {
+    struct choice c = {.which = which, .key = key, .by_id = way >= 2, .prefix = way % 2};
+    *total = walk(impl, is_found, &c, FOUND_MAX, visit, ctx);
+  }
+  return ST_OK;
+}
+
+enum status memory_look(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
+                        struct error *err) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_row *r = memory_find(m->w, place, span_of(file));
+  bool there = r && (place == PLACE_DLQ || memory_pending(r));
+  if (there) show(m, r, visit, ctx);
+  pthread_mutex_unlock(&m->w->lock);
+  return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+}
+
+enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
+                         struct error *err) {
+  struct memory *m = impl;
+  struct buffer name = {0};
+  struct span stem = span_of(file);
+  if (span_ends(stem, ".raw")) stem.len -= strlen(".raw");
+  buffer_printf(&name, "%.*s%s", SPAN_ARGS(stem), stem.len == strlen(file) ? "" : ".json");
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_row *r = memory_find(m->w, PLACE_DLQ, buffer_span(&name));
+  *size = r ? r->len : 0;
+  size_t left = r && from < r->len ? r->len - (size_t)from : 0;
+  if (left) buffer_append(out, r->text + from, left < most ? left : most);
+  pthread_mutex_unlock(&m->w->lock);
+  buffer_release(&name);
+  return r ? buffer_status(out, err) : error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
+}
+
+enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
+                          struct error *err) {
+  struct memory *m = impl;
+  struct buffer path = {0};
+  size_t told = 0;
+  bool more = true;
+  *left_out = 0;
+  pthread_mutex_lock(&m->w->lock);
+  for (size_t i = 0; more && i < m->w->count; i++) {
+    const struct memory_row *r = m->w->rows[i];
+    if (limit && told++ >= limit) {
+      ++*left_out;
+      continue;
+    }
+    buffer_clear(&path);
+    buffer_printf(&path, "%s%s", place_path(r->place), r->name);
+    more = visit(ctx, &(struct survey_item){ODDITY_NONE, r->place, buffer_z(&path), r->event.id});
+  }
+  pthread_mutex_unlock(&m->w->lock);
+  enum status st = buffer_status(&path, err);
+  buffer_release(&path);
+  return st;
+}
+
+bool memory_lies(void *impl, const struct entry_ref *ref, struct span id) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  bool lies = r && span_eq(r->event.id, id);
+  pthread_mutex_unlock(&m->w->lock);
+  return lies;
+}

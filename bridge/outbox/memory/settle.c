@@ -1,0 +1,237 @@
+/* memory_settle.c - the memory kind: what becomes of an entry in hand, and of a dead letter. */
+#include "bridge/outbox/memory/memory.h"
+
+static void end_hand(struct memory *m, enum place place, struct span name) {
+  struct memory_hand **at = memory_hand_of(&m->hands, place, name), *hand = *at;
+  if (!hand) return; /* recovery: it never was in hand */
+  *at = hand->next;
+  m->hand_count--;
+  m->lingering -= hand->lingers;
+  free(hand->name);
+  free(hand);
+  memory_tell(m->w);
+}
+
+/* SETTLED_GONE: what lies at its name is what the ref says. */
+static enum settled compare(const struct memory_row *r, const struct entry_ref *ref) {
+  if (!r || r->place == PLACE_SENT) return SETTLED_VANISHED;
+  if (r->version == ref->stamp.inode) return SETTLED_GONE;
+  if (!ref->id.len || r->fault != REASON_NONE || !span_eq(r->event.id, ref->id)) return SETTLED_CHANGED;
+  return ref->content && event_content(&r->doc, &r->event) != ref->content ? SETTLED_REUSED : SETTLED_GONE;
+}
+
+static enum status take_out(struct memory *m, struct memory_row *r, struct error *err) {
+  bool waited = memory_pending(r);
+  enum status st = ST_OK;
+  if (m->c.keep_sent)
+    st = memory_move(m, r, PLACE_SENT, err);
+  else
+    memory_remove(m->w, r);
+  if (st == ST_OK && waited) m->gone++;
+  return st;
+}
+
+enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  bool held = *memory_hand_of(&m->hands, ref->place, ref->name);
+  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  enum status st = ST_OK;
+  *how = compare(r, ref);
+  if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
+  if (*how == SETTLED_VANISHED && held) m->vanished++;
+  if (st == ST_OK) end_hand(m, ref->place, ref->name);
+  if (*how == SETTLED_CHANGED && !memory_notice(m, r)) st = error_set(err, ST_NO_MEMORY, "no memory for a name");
+  pthread_mutex_unlock(&m->w->lock);
+  return st;
+}
+
+enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how,
+                           struct error *err) {
+  struct memory *m = impl;
+  enum status st = ST_OK;
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  struct entry_ref by_id = *ref;
+  by_id.stamp = (struct stamp){0};
+  by_id.id = id;
+  *how = compare(r, &by_id);
+  if (*how == SETTLED_VANISHED && (r = memory_find(m->w, PLACE_DLQ, ref->name))) {
+    *how = compare(r, &by_id);
+    if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
+  }
+  if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
+  pthread_mutex_unlock(&m->w->lock);
+  return st;
+}
+
+enum status memory_sync(void *impl, struct error *err) {
+  (void)impl, (void)err;
+  return ST_OK;
+}
+
+/* NULL stays NULL. */
+static bool keep_text(char **at, const char *text) {
+  char *copy = text ? strdup(text) : NULL;
+  if (text && !copy) return false;
+  free(*at);
+  *at = copy;
+  return true;
+}
+
+static enum status note_failure(struct memory *m, struct memory_row *r, const struct failure *why, struct error *err) {
+  if (!keep_text(&r->last_error, why->error ? why->error : reason_word(why->reason)) ||
+      !keep_text(&r->topic, why->topic))
+    return error_set(err, ST_NO_MEMORY, "no memory for what went wrong");
+  r->attempts = why->attempts;
+  r->reason = why->reason;
+  r->failed_us = why->failed_us;
+  if (r->first_failed_us == TIME_NONE) r->first_failed_us = why->failed_us;
+  memory_touch(m, r);
+  return ST_OK;
+}
+
+static enum status fail(struct memory *m, const struct entry_ref *ref, const struct failure *why, bool dead,
+                        enum settled *how, struct error *err) {
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  enum status st = ST_OK;
+  *how = compare(r, ref);
+  if (*how == SETTLED_REUSED) *how = SETTLED_CHANGED;
+  if (*how == SETTLED_GONE) st = note_failure(m, r, why, err);
+  if (*how == SETTLED_GONE && st == ST_OK && dead) {
+    st = memory_move(m, r, PLACE_DLQ, err);
+    m->gone += st == ST_OK;
+  }
+  if (st == ST_OK) end_hand(m, ref->place, ref->name);
+  if (*how == SETTLED_CHANGED && !memory_notice(m, r)) st = error_set(err, ST_NO_MEMORY, "no memory for a name");
+  pthread_mutex_unlock(&m->w->lock);
+  return st;
+}
+
+void memory_fail_all(void *impl, struct failed *list, size_t count) {
+  for (struct failed *f = list; f < list + count; f++)
+    f->status = fail(impl, f->ref, &f->why, f->dead, &f->how, &f->error);
+}
+
+void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_hand *hand = *memory_hand_of(&m->hands, ref->place, ref->name);
+  if (hand && hand->lingers != on) {
+    hand->lingers = on;
+    m->lingering = on ? m->lingering + 1 : m->lingering - 1;
+    memory_tell(m->w);
+  }
+  pthread_mutex_unlock(&m->w->lock);
+}
+
+void memory_release(void *impl, const struct entry_ref *ref) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  end_hand(m, ref->place, ref->name);
+  m->given_back++;
+  pthread_mutex_unlock(&m->w->lock);
+}
+
+/* ---- nothing hinders here ---- */
+
+enum status memory_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
+                         const struct failure *why, const struct error *hindrance, struct error *err) {
+  (void)impl, (void)ref, (void)id, (void)what, (void)why, (void)hindrance;
+  return error_set(err, ST_AGAIN, "an outbox in memory hinders nobody");
+}
+
+enum status memory_aside_sync(void *impl, struct error *err) {
+  return memory_sync(impl, err);
+}
+
+void memory_aside_tend(void *impl) {
+  (void)impl;
+}
+
+enum status memory_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx, struct error *err) {
+  (void)limit, (void)visit, (void)ctx;
+  return memory_sync(impl, err);
+}
+
+/* ---- operators ---- */
+
+static enum status revive(struct memory *m, struct memory_row *r, struct error *err) {
+  bool dead = r->place == PLACE_DLQ;
+  if (!dead && memory_in_hand(m, r)) return error_set(err, ST_BUSY, "%s is in hand", r->name);
+  if (dead && memory_find(m->w, PLACE_FLAT, span_of(r->name)))
+    return error_set(err, ST_EXISTS, "an entry of the name %s waits", r->name);
+  if (r->fault == REASON_NOT_OBJECT) return error_set(err, ST_INVALID, "%s is no JSON object", r->name);
+  keep_text(&r->last_error, NULL);
+  keep_text(&r->topic, NULL);
+  r->attempts = 0;
+  r->reason = REASON_NONE;
+  r->failed_us = r->first_failed_us = TIME_NONE;
+  if (dead) {
+    r->place = PLACE_FLAT;
+    m->returned++;
+  }
+  memory_touch(m, r);
+  return memory_notice(m, r) ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for a name");
+}
+
+enum status memory_replay(void *impl, enum place place, const char *file, struct error *err) {
+  struct memory *m = impl;
+  if (place == PLACE_SENT || strchr(file, '/')) return error_set(err, ST_INVALID, "%s is no entry's name", file);
+  pthread_mutex_lock(&m->w->lock);
+  struct memory_row *r = memory_find(m->w, place, span_of(file));
+  enum status st = r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+  pthread_mutex_unlock(&m->w->lock);
+  return st;
+}
+
+static struct memory_row *letter_row(struct memory *m, struct letter *l) {
+  struct memory_row *r = memory_find(m->w, PLACE_DLQ, span_of(l->file));
+  bool same = r && (l->when_us == TIME_NONE || r->failed_us == l->when_us);
+  if (!same) l->status = error_set(&l->error, ST_NOT_FOUND, "dlq/%s is gone", l->file);
+  if (same) l->id = r->event.id;
+  if (same) l->raw = !r->doc.count || r->doc.nodes[0].type != JSON_OBJECT;
+  return same ? r : NULL;
+}
+
+void memory_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  for (size_t i = 0; i < count; i++) {
+    list[i].status = ST_OK;
+    letter_row(m, &list[i]);
+  }
+  if (judge) judge(ctx, list, count);
+  for (size_t i = 0; i < count; i++) {
+    struct memory_row *r = list[i].status == ST_OK ? letter_row(m, &list[i]) : NULL;
+    struct span name = r ? r->event.name : (struct span){0}, reason = span_of(r ? reason_word(r->reason) : "");
+    if (r) list[i].status = revive(m, r, &list[i].error);
+    if (r && list[i].status == ST_OK && m->c.dead_left) m->c.dead_left(m->c.dead_ctx, name, reason);
+  }
+  pthread_mutex_unlock(&m->w->lock);
+}
+
+void memory_purge(void *impl, struct letter *list, size_t count) {
+  struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  for (size_t i = 0; i < count; i++) {
+    list[i].status = ST_OK;
+    struct memory_row *r = letter_row(m, &list[i]);
+    if (r && m->c.dead_left) m->c.dead_left(m->c.dead_ctx, r->event.name, span_of(reason_word(r->reason)));
+    if (r) memory_remove(m->w, r);
+  }
+  pthread_mutex_unlock(&m->w->lock);
+}
+
+enum status memory_emit(void *impl, const char *file, struct span text, struct error *err) {
+  struct memory *m = impl;
+  struct span name = span_of(file);
+  if (!span_ends(name, ".json") || name.len < 6 || *file == '.' || strchr(file, '/'))
+    return error_set(err, ST_INVALID, "\"%s\" is no entry's name", file);
+  pthread_mutex_lock(&m->w->lock);
+  enum status st = memory_find(m->w, PLACE_FLAT, name) ? error_set(err, ST_EXISTS, "%s is there already", file)
+                                                       : memory_add(m, PLACE_FLAT, name, text, err);
+  pthread_mutex_unlock(&m->w->lock);
+  return st;
+}
