@@ -15,14 +15,8 @@ PAYLOAD = {"plot_id": "p"}
 class DoctorTest(BusTest):
     def doctor(self, *arguments, expect=0, **more):
         """Its findings by check; those of topics by topic."""
-        answer = json.loads(self.run_cli("doctor", "-o", "json", *arguments, expect=expect, **more).stdout())
-        self.assertEqual(answer["version"], 1)
-        self.unreachable, self.verdict = answer["unreachable"], answer["verdict"]
         found = {}
-        for check in answer["checks"]:
-            self.assertEqual(set(check), {"check", "verdict", "found", "next"})
-            if check["verdict"] in ("failed", "warning"):
-                self.assertTrue(check["next"], check)
+        for check in self.examine("doctor", *arguments, expect=expect, **more):
             name = check["check"] if check["check"] != "topic" else check["found"].split(" ")[0]
             self.assertNotIn(name, found)
             found[name] = check

@@ -307,6 +307,17 @@ class BusTest(Bus, unittest.TestCase):
         """busbridge COMMAND ...; .stdout(), .stderr(), .status"""
         return self._finish(self.start("busbridge", *arguments, **more), expect, seconds)
 
+    def examine(self, command, *arguments, **more):
+        """What doctor or verify found: its checks, each looked at for its form; self.verdict and self.unreachable."""
+        answer = json.loads(self.run_cli(command, "-o", "json", *arguments, **more).stdout())
+        self.assertEqual(answer["version"], 1)
+        self.unreachable, self.verdict = answer["unreachable"], answer["verdict"]
+        for check in answer["checks"]:
+            self.assertEqual(set(check), {"check", "verdict", "found", "next"})
+            if check["verdict"] in ("failed", "warning"):
+                self.assertTrue(check["next"], check)
+        return answer["checks"]
+
     def _finish(self, program, expect, seconds):
         program.status = program.wait(seconds)
         if expect is not None and program.status != expect:

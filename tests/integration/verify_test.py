@@ -1,7 +1,6 @@
 """busbridge verify with a real worker, broker and Redis: what is made to disagree must be found, what only moves must not.
 The rest of its findings stands in tests/unit/verify_test.c."""
 
-import json
 import os
 import re
 import subprocess
@@ -16,14 +15,8 @@ PAYLOAD = {"plot_id": "p"}
 class VerifyTest(BusTest):
     def verify(self, *arguments, expect=0, **more):
         """Its findings: {check: [finding, ...]}."""
-        answer = json.loads(self.run_cli("verify", "-o", "json", *arguments, expect=expect, **more).stdout())
-        self.assertEqual(answer["version"], 1)
-        self.unreachable, self.verdict = answer["unreachable"], answer["verdict"]
         found = {}
-        for check in answer["checks"]:
-            self.assertEqual(set(check), {"check", "verdict", "found", "next"})
-            if check["verdict"] in ("failed", "warning"):
-                self.assertTrue(check["next"], check)
+        for check in self.examine("verify", *arguments, expect=expect, **more):
             found.setdefault(check["check"], []).append(check)
         return found
 
