@@ -1,6 +1,5 @@
 /* A wrong setting is told alike by all who meet it: the worker, doctor, config check, health and the commands. */
-#include "tests/support/folder.h"
-#include "tests/unit/kafka_mock.h"
+#include "tests/unit/mock_settings.h"
 
 #include "bridge/service/configure.h"
 #include "bridge/service/doctor.h"
@@ -59,15 +58,8 @@ static int teardown(void **state) {
 }
 
 static void load(struct world *w, const char *guarantee, const char *setting) {
-  char url[300], servers[300];
-  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
-  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s", rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
-  const char *overrides[] = {url,       servers, "redis.url=off", "encoding.schemas=" SOURCE_ROOT "/schemas",
-                             guarantee, setting};
-  struct settings_sources sources = {.overrides = overrides, .override_count = setting ? 6 : 5};
   settings_free(w->settings);
-  w->settings = NULL;
-  if (settings_load(&sources, &w->settings, NULL, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  w->settings = mock_settings_of(&w->mock, w->outbox, guarantee, setting);
 }
 
 /* st: of an operation that puts its answer into text; what it says is in that or in err. */

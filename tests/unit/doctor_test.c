@@ -1,7 +1,6 @@
 /* The doctor's findings against librdkafka's mock cluster, disks that fail and clocks that are wrong. What a real
  * broker is needed for stands in tests/integration/doctor_test.py. */
-#include "tests/support/folder.h"
-#include "tests/unit/kafka_mock.h"
+#include "tests/unit/mock_settings.h"
 
 #include "bridge/base/durable.h"
 #include "bridge/json/json.h"
@@ -61,15 +60,8 @@ static int teardown(void **state) {
 
 /* extra: one more setting, or NULL. */
 static void load(struct world *w, const char *guarantee, const char *extra) {
-  char url[300], servers[300];
-  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
-  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s", rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
-  const char *overrides[] = {url,       servers, "redis.url=off", "encoding.schemas=" SOURCE_ROOT "/schemas",
-                             guarantee, extra};
-  struct settings_sources sources = {.overrides = overrides, .override_count = extra ? 6 : 5};
   settings_free(w->settings);
-  w->settings = NULL;
-  if (settings_load(&sources, &w->settings, NULL, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  w->settings = mock_settings_of(&w->mock, w->outbox, guarantee, extra);
   w->request = (struct doctor_request){.settings = w->settings, .source = "its.conf", .clock = &w->clock};
 }
 

@@ -3,8 +3,7 @@
  * That records and position hold together is shown on a real broker by tests/chaos.
  *
  * A sample of the codes; BUSBRIDGE_FULL=1: all of them, once and five times in a row. */
-#include "tests/support/folder.h"
-#include "tests/unit/kafka_mock.h"
+#include "tests/unit/mock_settings.h"
 
 #include "bridge/kafka/cluster.h"
 #include "bridge/service/operations.h"
@@ -100,22 +99,9 @@ static const struct {
 enum { CALLS = sizeof calls / sizeof *calls };
 
 static void open_relay(struct world *w) {
-  char url[300], servers[300];
-  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
-  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s", rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
-  const char *overrides[] = {url,
-                             servers,
-                             "redis.url=off",
-                             "topics.create=never",
-                             "encoding.schemas=" SOURCE_ROOT "/schemas",
-                             "flush.interval=100ms",
-                             "dlq.max_attempts=100",
-                             "retry.backoff_base=1ms",
-                             "retry.backoff_max=5ms",
-                             "retry.jitter=0ms",
-                             "kafka.topic.metadata.propagation.max.ms=0"};
-  struct settings_sources sources = {.overrides = overrides, .override_count = sizeof overrides / sizeof *overrides};
-  if (settings_load(&sources, &w->settings, NULL, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  w->settings = mock_settings_of(&w->mock, w->outbox, "topics.create=never", "flush.interval=100ms",
+                                 "dlq.max_attempts=100", "retry.backoff_base=1ms", "retry.backoff_max=5ms",
+                                 "retry.jitter=0ms", "kafka.topic.metadata.propagation.max.ms=0");
   struct service_options options = {.mode = SERVICE_RELAY, .background = true, .clock = &clock_system};
   if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK) fail_msg("%s", w->err.text);
 }

@@ -1,6 +1,5 @@
 /* The operations while a relay runs, against librdkafka's mock cluster: flush, health, figures, replay. */
-#include "tests/support/folder.h"
-#include "tests/unit/kafka_mock.h"
+#include "tests/unit/mock_settings.h"
 
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
@@ -41,21 +40,11 @@ static int teardown(void **state) {
   return removed;
 }
 
-static void open_relay(struct world *w, const char *bootstrap, const char *redis, bool background) {
-  char url[300], servers[300], redis_url[100];
-  snprintf(url, sizeof url, "outbox.url=file:%s", w->outbox);
-  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s",
-           bootstrap ? bootstrap : rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
-  snprintf(redis_url, sizeof redis_url, "redis.url=%s", redis);
-  const char *overrides[] = {url,
-                             servers,
-                             redis_url,
-                             "topics.create=never",
-                             "delivery.guarantee=at_least_once", /* the mock knows no transactions */
-                             "encoding.schemas=" SOURCE_ROOT "/schemas",
-                             background ? "flush.background=true" : "flush.background=false"};
-  struct settings_sources sources = {.overrides = overrides, .override_count = 7};
-  assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
+/* The last two: further settings, or NULL. */
+static void open_relay(struct world *w, bool background, const char *bootstrap, const char *redis) {
+  w->settings = mock_settings_of(&w->mock, w->outbox, "topics.create=never",
+                                 "delivery.guarantee=at_least_once", /* the mock knows no transactions */
+                                 background ? "flush.background=true" : "flush.background=false", bootstrap, redis);
   struct service_options options = {.mode = SERVICE_RELAY, .background = background, .clock = &clock_system};
   if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK) fail_msg("%s", w->err.text);
 }
@@ -98,7 +87,7 @@ static const char *health(struct world *w, bool detailed) {
 
 CASE(a_flush_publishes_and_the_figures_tell) {
   struct world *w = *state;
-  open_relay(w, NULL, "off", false);
+  open_relay(w, false, NULL, NULL);
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-2");
   emit(w, "weather.changed", "{}", "w-1");
@@ -138,7 +127,7 @@ static bool there(struct world *w, const char *file) {
 
 CASE(the_background_relays_what_is_replayed) {
   struct world *w = *state;
-  open_relay(w, NULL, "off", true);
+  open_relay(w, true, NULL, NULL);
   emit(w, "episode.published", "{}", "a-1"); /* episode_id is missing */
   int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
   while (!there(w, "dlq/a-1.json") || there(w, "a-1.json")) {
@@ -158,7 +147,7 @@ CASE(the_background_relays_what_is_replayed) {
 
 CASE(a_broker_that_is_away_is_never_green) {
   struct world *w = *state;
-  open_relay(w, NOBODY, "redis://127.0.0.1:1/0", true);
+  open_relay(w, true, "kafka.bootstrap.servers=" NOBODY, "redis.url=redis://127.0.0.1:1/0");
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
   int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
   while (!strstr(health(w, false), "\"target\": \"kafka\", \"state\": \"")) {
@@ -184,7 +173,7 @@ CASE(a_broker_that_is_away_is_never_green) {
 CASE(a_pause_holds_everything_and_a_flush_is_refused) {
   struct world *w = *state;
   const struct caller root = {0};
-  open_relay(w, NULL, "off", true);
+  open_relay(w, true, NULL, NULL);
   assert_int_equal(service_pause(w->service, &(struct pause_request){"why", &root}, &w->json, &w->err), ST_OK);
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
   int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;

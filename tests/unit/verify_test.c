@@ -1,7 +1,6 @@
 /* What verify finds, against librdkafka's mock cluster and a redis-server: each thing that should agree is made not to.
  * Beside a real worker and broker it stands in tests/integration/verify_test.py. */
-#include "tests/support/folder.h"
-#include "tests/unit/kafka_mock.h"
+#include "tests/unit/mock_settings.h"
 
 #include "bridge/json/json.h"
 #include "bridge/keys/keys.h"
@@ -73,15 +72,10 @@ static void stop_redis(struct world *w) {
 }
 
 static void load(struct world *w, const char *redis, const char *extra) {
-  char outbox[300], servers[300], url[300];
-  snprintf(outbox, sizeof outbox, "outbox.url=file:%s", w->outbox);
-  snprintf(servers, sizeof servers, "kafka.bootstrap.servers=%s", rd_kafka_mock_cluster_bootstraps(w->mock.cluster));
+  char url[300];
   snprintf(url, sizeof url, "redis.url=%s", redis);
-  const char *overrides[] = {outbox, servers, url, "routing.namespaces=plot", extra};
-  struct settings_sources sources = {.overrides = overrides, .override_count = extra ? 5 : 4};
   settings_free(w->settings);
-  w->settings = NULL;
-  OK(settings_load(&sources, &w->settings, NULL, &w->err));
+  w->settings = mock_settings_of(&w->mock, w->outbox, url, "routing.namespaces=plot", extra);
   w->request.settings = w->settings;
 }
 
