@@ -7,7 +7,7 @@
 #define ADMIN_CLIENT_H
 
 #include "admin/admin.h"
-#include "bridge/service/bulk.h"
+#include "bridge/service/bulk/bulk.h"
 #include "bridge/service/service.h"
 
 struct client;

@@ -1,4 +1,4 @@
-#include "bridge/service/doctor.h"
+#include "bridge/service/doctor/doctor.h"
 #include "admin/findings.h"
 #include "admin/options.h"
 #include "admin/output.h"

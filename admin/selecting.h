@@ -8,7 +8,7 @@
 #define ADMIN_SELECTING_H
 
 #include "admin/options.h"
-#include "bridge/service/selection.h"
+#include "bridge/service/entries/selection.h"
 
 struct selecting { /* as typed; NULL: not given */
   const char *type, *namespace, *name, *key, *reason, *since, *until, *older_than;

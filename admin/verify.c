@@ -1,4 +1,4 @@
-#include "bridge/service/verify.h"
+#include "bridge/service/verify/verify.h"
 #include "admin/findings.h"
 #include "admin/options.h"
 #include "bridge/base/progress.h"

@@ -1,5 +1,5 @@
 /* Replays and purges of many: frozen, asked on step by step, looked at, given up. */
-#include "bridge/service/bulk.h"
+#include "bridge/service/bulk/bulk.h"
 #include "worker/control_call.h"
 
 static enum status freeze(const struct call *call, bool purge, struct answer *answer, struct error *err) {

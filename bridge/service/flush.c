@@ -1,19 +1,19 @@
 /* flush.c - flushes: started, followed, or only told what they would do. */
 #include "bridge/service/audit.h"
-#include "bridge/service/tallies.h"
+#include "bridge/service/health/breakdown.h"
 
 /* ---- dry run ---------------------------------------------------------------------------------------------------- */
 
 static bool foresee(void *ctx, const struct entry_info *info) {
-  tallies_pending(ctx, info);
+  breakdown_pending(ctx, info);
   return true;
 }
 
 static enum status dry_run(struct service *s, size_t limit, struct buffer *json, struct error *err) {
-  struct tallies *t = NULL;
+  struct breakdown *t = NULL;
   uint64_t total = 0;
   unsigned which = LIST_PENDING | (service_follows(s) ? 0u : LIST_LOOK);
-  enum status st = tallies_open(s->routing, &t, err);
+  enum status st = breakdown_open(s->routing, &t, err);
   if (st == ST_OK) st = store_list(s->store, which, limit, foresee, t, &total, err);
   if (st == ST_OK) {
     bool first = true;
@@ -22,11 +22,11 @@ static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
     member_bool(json, &first, "dry_run", true);
     member_int(json, &first, "count", (int64_t)t->count);
     member_int(json, &first, "total", (int64_t)total);
-    tallies_write(t, json, &first);
+    breakdown_write(t, json, &first);
     buffer_add_char(json, '}');
     st = buffer_status(json, err);
   }
-  tallies_close(t);
+  breakdown_close(t);
   return st;
 }
 

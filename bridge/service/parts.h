@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-struct books { /* account.c: what of the store's figures is in the metrics already */
+struct books { /* health/account.c: what of the store's figures is in the metrics already */
   pthread_mutex_t lock;
   struct metrics_account at_open; /* the counters then */
   bool opened, begun;             /* begun: this run's first listing is in the account */
@@ -19,7 +19,7 @@ struct books { /* account.c: what of the store's figures is in the metrics alrea
   uint64_t vanished, returned;
 };
 
-struct glance { /* count.c: what a look at the folders found, until the reader knows */
+struct glance { /* health/pending_counts.c: what a look at the folders found, until the reader knows */
   pthread_mutex_t lock;
   struct store_counts counts;
   int64_t look_ms; /* from then on it is looked again */
@@ -46,9 +46,9 @@ struct service {
   struct metrics *metrics; /* INSPECT: as last saved by whoever held the lock */
   struct books books;
   struct glance glance;
-  struct census *census;  /* not in CHANGE */
-  pthread_mutex_t scrape; /* one at a time sets the gauges */
-  struct relay *relay;    /* RELAY only, else NULL */
+  struct dead_counts *census; /* not in CHANGE */
+  pthread_mutex_t scrape;     /* one at a time sets the gauges */
+  struct relay *relay;        /* RELAY only, else NULL */
   struct plan plan;
   struct statistics *statistics; /* RELAY only */
   int64_t opened_us;

@@ -1,5 +1,5 @@
 /* running.c - what is asked of a service as a whole while it runs. Any thread. */
-#include "bridge/service/account.h"
+#include "bridge/service/health/account.h"
 #include "bridge/service/parts.h"
 
 void service_drain(struct service *s, int64_t drain_ms) {

@@ -1,7 +1,7 @@
 /* service.c - the parts of a service, opened in order and closed in the other. What stands half open after a crash is
  * the outbox's lock, which ends with the process. */
-#include "bridge/service/account.h"
-#include "bridge/service/census.h"
+#include "bridge/service/health/account.h"
+#include "bridge/service/health/dead_counts.h"
 #include "bridge/service/operations.h"
 
 #define SETTLED_WAIT_MS 10000 /* at_least_once: what a hanging partition has must not hold up the others */
@@ -31,7 +31,7 @@ static enum status open_hands(struct service *s, struct error *err) {
 }
 
 static void dead_left(void *ctx, struct span name, struct span reason) {
-  census_left(((struct service *)ctx)->census, name, reason);
+  dead_counts_left(((struct service *)ctx)->census, name, reason);
 }
 
 static enum status open_store(struct service *s, struct error *err) {
@@ -91,8 +91,8 @@ static enum status start_relay(struct service *s, const struct service_options *
 
 /* Without one dlq_events are missing, no more. */
 static void open_census(struct service *s) {
-  struct census_parts parts = {.store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
-  if (s->mode != SERVICE_CHANGE) s->census = census_open(&parts, s->mode == SERVICE_RELAY);
+  struct dead_counts_parts parts = {.store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
+  if (s->mode != SERVICE_CHANGE) s->census = dead_counts_open(&parts, s->mode == SERVICE_RELAY);
 }
 
 /* ---- open and close ---- */
@@ -155,7 +155,7 @@ void service_close(struct service *s, int64_t drain_ms) {
               "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
     return;
   }
-  census_close(s->census);
+  dead_counts_close(s->census);
   account_end(s);
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && saved_metrics_write(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),

@@ -9,7 +9,7 @@
 #define BRIDGE_SERVICE_SERVICE_H
 
 #include "bridge/base/log.h"
-#include "bridge/service/selection.h"
+#include "bridge/service/entries/selection.h"
 #include "bridge/settings/settings.h"
 
 enum service_mode { SERVICE_INSPECT, SERVICE_CHANGE, SERVICE_RELAY };

@@ -3,8 +3,8 @@
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/journal.h"
 #include "bridge/service/audit.h"
-#include "bridge/service/bulk.h"
-#include "bridge/service/frozen.h"
+#include "bridge/service/bulk/bulk.h"
+#include "bridge/service/bulk/frozen_selection.h"
 #include "tests/unit/service_box.h"
 
 #include <fcntl.h>

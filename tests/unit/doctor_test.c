@@ -5,7 +5,7 @@
 #include "bridge/base/durable.h"
 #include "bridge/json/json.h"
 #include "bridge/outbox/state.h"
-#include "bridge/service/doctor.h"
+#include "bridge/service/doctor/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>

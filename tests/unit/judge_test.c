@@ -1,5 +1,5 @@
 /* Each rule of health has its rows here: the facts, the state, and a word of the reason. */
-#include "bridge/service/judge.h"
+#include "bridge/service/health/health_rules.h"
 
 #include "tests/support/test.h"
 #include <errno.h>

@@ -8,8 +8,8 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/json/json.h"
-#include "bridge/service/bulk.h"
-#include "bridge/service/doctor.h"
+#include "bridge/service/bulk/bulk.h"
+#include "bridge/service/doctor/doctor.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/parts.h"
 

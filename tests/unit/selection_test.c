@@ -1,5 +1,5 @@
 /* Which entries a request is about: what each filter takes and refuses, and what it matches. */
-#include "bridge/service/selection.h"
+#include "bridge/service/entries/selection.h"
 #include "tests/support/test.h"
 
 #define HOUR INT64_C(3600000000)

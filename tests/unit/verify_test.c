@@ -6,7 +6,7 @@
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/outbox/file/journal.h"
-#include "bridge/service/verify.h"
+#include "bridge/service/verify/verify.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,0 +1,156 @@
+/* The contents of a selection's dead letters, whole, for a copy before they are purged. */
+#include "bridge/base/escape.h"
+#include "bridge/base/words.h"
+#include "bridge/service/bulk/bulk.h"
+#include "bridge/service/bulk/frozen_selection.h"
+#include "bridge/service/operations.h"
+
+#include <inttypes.h>
+
+#define ENTRIES 500                    /* unless told otherwise */
+#define PART ((size_t)(3 << 20))       /* bytes of one element */
+#define ANSWER ((size_t)(8 << 20))     /* an answer ends behind the element that reaches it */
+#define WHOLE_MAX ((size_t)(64 << 20)) /* a dead letter that is read whole: the entry's limit and its added keys */
+
+/* The place in the file of the entry that comes next, and how much of its raw bytes is told already. */
+struct export {
+  struct service *s;
+  struct frozen f;
+  uint64_t at, offset;
+  size_t left;
+  struct buffer *json;
+  struct buffer bytes;
+  bool first;
+};
+
+static enum status parse_from(struct export *e, const char *from, struct error *err) {
+  const char *dot = strchr(from, '.');
+  struct span place = {from, dot ? (size_t)(dot - from) : strlen(from)};
+  e->at = e->f.note.first;
+  if (!*from) return ST_OK;
+  bool good = number_parse(place, e->f.note.end, &e->at) && e->at >= e->f.note.first;
+  if (good && dot) good = number_parse(span_of(dot + 1), INT64_MAX, &e->offset);
+  return good ? ST_OK
+              : error_set(err, ST_INVALID, "Parameter from is \"%.60s\": expected next of the answer before", from);
+}
+
+static void begin_element(struct export *e, const char *file, bool *first) {
+  if (!e->first) buffer_add_z(e->json, ", ");
+  e->first = false;
+  *first = true;
+  buffer_add_char(e->json, '{');
+  member_text(e->json, first, "file", span_of(file));
+}
+
+static void member_base64(struct buffer *json, bool *first, const char *key, struct span bytes) {
+  json_write_key(json, first, key);
+  buffer_add_char(json, '"');
+  base64_write(json, bytes);
+  buffer_add_char(json, '"');
+}
+
+/* A line may hold it as it is: an object without line ends, not too deep to stand inside the answer. */
+static bool fits_a_line(struct span text) {
+  struct json_doc doc = {0};
+  struct buffer deeper = {0};
+  if (text.ptr[0] != '{' || memchr(text.ptr, '\n', text.len) || memchr(text.ptr, '\r', text.len)) return false;
+  buffer_add_z(&deeper, "[[[");
+  buffer_add(&deeper, text);
+  buffer_add_z(&deeper, "]]]");
+  bool fits = !deeper.failed && json_scan(&doc, buffer_span(&deeper), NULL) == ST_OK;
+  json_doc_release(&doc);
+  buffer_release(&deeper);
+  return fits;
+}
+
+static void write_text(struct export *e, bool *first) {
+  struct span text = span_trim(buffer_span(&e->bytes));
+  if (text.len == e->bytes.len && text.len && fits_a_line(text)) {
+    json_write_key(e->json, first, "entry");
+    buffer_add(e->json, text);
+  } else {
+    member_base64(e->json, first, "bytes", buffer_span(&e->bytes));
+  }
+}
+
+/* A part of the raw bytes that lie beside a descriptor; offset 0: with the descriptor. *more: another part follows. */
+static enum status write_raw(struct export *e, const char *file, bool *first, bool *more, struct error *err) {
+  char raw[FROZEN_NAME];
+  uint64_t size = 0;
+  *more = false;
+  snprintf(raw, sizeof raw, "%.*s.raw", (int)(strlen(file) - 5), file);
+  buffer_clear(&e->bytes);
+  enum status st = store_bytes(e->s->store, raw, e->offset, PART, &e->bytes, &size, err);
+  if (st == ST_NOT_FOUND) return ST_OK; /* no raw one, or a descriptor without bytes */
+  if (st != ST_OK) return st;
+  if (e->offset)
+    member_int(e->json, first, "offset", (int64_t)e->offset);
+  else
+    member_int(e->json, first, "raw_size", (int64_t)size);
+  member_base64(e->json, first, "raw", buffer_span(&e->bytes));
+  e->offset += e->bytes.len;
+  *more = e->offset < size;
+  return ST_OK;
+}
+
+/* Is it the one that was chosen? Reading decides it as a purge would. */
+static enum status write_element(struct export *e, const char *file, bool *more, struct error *err) {
+  uint64_t size;
+  bool first;
+  buffer_clear(&e->bytes);
+  *more = false;
+  if (!e->offset) {
+    enum status st = store_bytes(e->s->store, file, 0, WHOLE_MAX, &e->bytes, &size, err);
+    if (st == ST_NOT_FOUND) return ST_OK;
+    if (st != ST_OK) return st;
+    if (size > WHOLE_MAX) return error_set(err, ST_TOO_LARGE, "dlq/%s is too large to be exported", file);
+  }
+  begin_element(e, file, &first);
+  if (!e->offset) write_text(e, &first);
+  enum status st = write_raw(e, file, &first, more, err);
+  buffer_add_char(e->json, '}');
+  return st;
+}
+
+static enum status write_all(struct export *e, struct error *err) {
+  char file[FROZEN_NAME];
+  int64_t when_us;
+  enum status st = ST_OK;
+  size_t began = e->json->len;
+  while (e->left-- && e->json->len - began < ANSWER) {
+    uint64_t next = e->at;
+    bool more;
+    st = frozen_read(&e->f, &next, file, &when_us, err);
+    if (st == ST_OK) st = write_element(e, file, &more, err);
+    if (st != ST_OK) break;
+    if (more) continue;
+    e->at = next;
+    e->offset = 0;
+  }
+  return st == ST_END ? ST_OK : st;
+}
+
+static enum status export_entries(struct export *e, const char *from, struct error *err) {
+  enum status st = parse_from(e, from, err);
+  buffer_add_z(e->json, "{\"version\": 1, \"entries\": [");
+  if (st == ST_OK) st = write_all(e, err);
+  if (st != ST_OK) return st;
+  buffer_add_z(e->json, "], \"next\": ");
+  if (e->at >= e->f.note.end)
+    buffer_add_z(e->json, "null}");
+  else
+    buffer_printf(e->json, "\"%" PRIu64 ".%" PRIu64 "\"}", e->at, e->offset);
+  return buffer_status(e->json, err);
+}
+
+enum status service_bulk_entries(struct service *s, uint64_t selection, const char *from, size_t limit,
+                                 struct buffer *json, struct error *err) {
+  struct export e = {.s = s, .json = json, .first = true, .left = limit ? limit : ENTRIES};
+  pthread_mutex_lock(&s->moving); /* nothing is on its way while it is looked for */
+  enum status st = frozen_open(&e.f, state_folder(s->state), selection, err);
+  if (st == ST_OK) st = export_entries(&e, from, err);
+  pthread_mutex_unlock(&s->moving);
+  frozen_close(&e.f);
+  buffer_release(&e.bytes);
+  return st;
+}

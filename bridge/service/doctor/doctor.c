@@ -1,0 +1,139 @@
+#include "bridge/base/words.h"
+#include "bridge/service/doctor/parts.h"
+#include "bridge/service/operations.h"
+
+/* ---- findings --------------------------------------------------------------------------------------------------- */
+
+void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  report_found(&d->found, check, verdict, fmt, args);
+  va_end(args);
+}
+
+void doctor_next(struct doctor *d, const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  report_next(&d->found, fmt, args);
+  va_end(args);
+}
+
+static enum status write_answer(struct doctor *d, struct buffer *json, struct error *err) {
+  bool first = true;
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  report_write(&d->found, d->away && d->found.failures == 1, json, &first);
+  buffer_add_char(json, '}');
+  return buffer_status(json, err);
+}
+
+/* ---- what needs nobody else ------------------------------------------------------------------------------------- */
+
+/* True: there are settings to go on with. */
+static bool check_settings(struct doctor *d) {
+  const char *source = d->request->source;
+  if (!d->settings) {
+    doctor_found(d, "settings", REPORT_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
+    doctor_next(d, "Mend them; busbridge-worker --help-settings lists all with their ranges");
+    return false;
+  }
+  if (source)
+    doctor_found(d, "settings", REPORT_OK, "from %s, the environment and -X", source);
+  else
+    doctor_found(d, "settings", REPORT_OK, "no file; from the environment and -X");
+  return true;
+}
+
+static void check_routing(struct doctor *d) {
+  struct error err = {0};
+  if (routing_open(&d->plan.routing, &d->routing, &err) == ST_OK) {
+    char count[COUNTED_TEXT];
+    doctor_found(d, "routing", REPORT_OK, "%s for %.*s",
+                 counted_text(routing_topics(d->routing), "topic", "topics", count),
+                 SPAN_ARGS(d->plan.routing.namespaces));
+    return;
+  }
+  doctor_found(d, "routing", REPORT_FAILED, "%s", err.text);
+  doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
+}
+
+static void check_schemas(struct doctor *d) {
+  struct error err = {0};
+  struct catalog *catalog = NULL;
+  struct catalog_schema schema;
+  size_t count = 0;
+  enum status st = plan_catalog(&d->plan, NULL, &catalog, &err);
+  while (st == ST_OK && catalog_schema_at(catalog, count, &schema)) count++;
+  catalog_close(catalog);
+  if (st == ST_OK) {
+    doctor_found(d, "schemas", REPORT_OK, "%zu in %s", count, d->plan.catalog.folder);
+    return;
+  }
+  doctor_found(d, "schemas", REPORT_FAILED, "%s", err.text);
+  doctor_next(d, "Mend the schema, or set encoding.schemas to the folder of the right ones");
+}
+
+/* True: something was said. */
+static bool tell_doubts(struct doctor *d) {
+  struct buffer all = {0};
+  struct kafka_doubt doubt = {.next = ""};
+  size_t count = 0;
+  for (size_t at = 0; kafka_config_doubt(&d->plan.kafka, &at, &doubt); count++)
+    buffer_printf(&all, "%s%s", count ? " " : "", doubt.text);
+  if (count) {
+    doctor_found(d, "kafka settings", REPORT_WARNING, "%s", buffer_z(&all));
+    doctor_next(d, "%s", doubt.next);
+  }
+  buffer_release(&all);
+  return count > 0;
+}
+
+static void check_kafka_settings(struct doctor *d) {
+  struct error err = {0};
+  d->kafka_sound = kafka_config_check(&d->plan.kafka, NULL, &err) == ST_OK;
+  if (!d->kafka_sound) {
+    doctor_found(d, "kafka settings", REPORT_FAILED, "%s", err.text);
+    doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
+  } else if (!tell_doubts(d)) {
+    doctor_found(d, "kafka settings", REPORT_OK, "librdkafka %s takes them; delivery.guarantee = %s",
+                 kafka_library_version(), setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
+  }
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------- */
+
+void doctor_release(struct doctor *d) {
+  cluster_close(d->cluster);
+  state_close(d->state);
+  routing_close(d->routing);
+  plan_release(&d->plan);
+  report_release(&d->found);
+}
+
+static enum status check_all(struct doctor *d, struct error *err) {
+  enum status st = plan_make(d->settings, &d->plan, err);
+  if (st != ST_OK) return st;
+  check_routing(d);
+  check_schemas(d);
+  check_kafka_settings(d);
+  doctor_check_outbox(d);
+  if (d->state && *state_id(d->state)) st = plan_for(&d->plan, d->settings, state_id(d->state), err);
+  if (st != ST_OK) return st;
+  doctor_check_redis(d);
+  doctor_check_kafka(d);
+  doctor_check_clock(d);
+  return ST_OK;
+}
+
+enum status doctor_run(const struct doctor_request *request, struct buffer *json, struct error *err) {
+  struct doctor d = {.request = request,
+                     .settings = request->settings,
+                     .clock = request->clock,
+                     .skew_us = TIME_NONE,
+                     .redis_skew_us = TIME_NONE,
+                     .broker_skew_us = TIME_NONE};
+  enum status st = check_settings(&d) ? check_all(&d, err) : ST_OK;
+  if (st == ST_OK) st = write_answer(&d, json, err);
+  doctor_release(&d);
+  return st;
+}

@@ -1,0 +1,286 @@
+/* new_id.c - an outbox whose ledger cannot be trusted any more (it was restored from a backup, copied, its
+ * position reset) goes on under an id of its own, once it is known what of its pending entries was published already.
+ *
+ *   fence     what the old id left in Kafka is resolved, so that the topics are complete (not beside the original)
+ *   gather    the pending entries, and the manifests, which say how late the backup is at least
+ *   read      the topics from there on, and Redis
+ *   decide    published: out. The topics reach back far enough, and do not hold it: it stays. Else: asked for
+ *   renew     take out, the new id, and then the manifests, which say nothing any more
+ *
+ * A crash in between leaves the old id or the new one, and nothing that was not published is gone: the same command
+ * again, or the next start, goes on.
+ */
+#include "bridge/service/doctor/new_id.h"
+#include "bridge/base/durable.h"
+#include "bridge/service/operations.h"
+
+#include <inttypes.h>
+
+#define KEYS_AT_ONCE 500
+
+enum status renewal_no_memory(struct error *err) {
+  return error_set(err, ST_NO_MEMORY, "out of memory for what is pending");
+}
+
+/* ---- what lies here ---- */
+
+size_t renewal_topic(struct renewal *n, struct span name) {
+  for (size_t i = 0; i < n->topic_count; i++)
+    if (span_is(name, n->topics[i].name)) return i;
+  struct topic_view *grown = realloc(n->topics, (n->topic_count + 1) * sizeof *grown);
+  const char *kept = arena_copy(&n->arena, name);
+  if (grown) n->topics = grown;
+  if (!grown || !kept) return n->no_memory = true, NO_TOPIC;
+  n->topics[n->topic_count] = (struct topic_view){.name = kept, .from_ms = INT64_MIN, .why = "from its beginning"};
+  return n->topic_count++;
+}
+
+static size_t topic_of(struct renewal *n, struct span name) {
+  struct span ns, wanted = routing_namespace_of(n->s->routing, name);
+  unsigned topic = 0;
+  for (unsigned i = 0; wanted.len && routing_namespace(n->s->routing, i, &ns, &topic); i++)
+    if (span_eq(ns, wanted)) return renewal_topic(n, span_of(routing_topic_name(n->s->routing, topic)));
+  return NO_TOPIC;
+}
+
+static bool take_entry(void *ctx, const struct entry_info *info) {
+  struct renewal *n = ctx;
+  if (info->reason.len || !info->id.len) return true; /* no event: it will be a dead letter */
+  if (n->count == n->cap) {
+    size_t cap = n->cap ? n->cap * 2 : 256;
+    struct waiting_entry *grown = realloc(n->entries, cap * sizeof *grown);
+    if (!grown) return !(n->no_memory = true);
+    n->entries = grown;
+    n->cap = cap;
+  }
+  int64_t us = info->created_us != TIME_NONE && info->created_us < info->mtime_us ? info->created_us : info->mtime_us;
+  struct waiting_entry e = {.file = arena_span(&n->arena, span_of(info->file)),
+                            .id = arena_span(&n->arena, info->id),
+                            .name = arena_span(&n->arena, info->name),
+                            .place = info->place,
+                            .created_us = info->created_us,
+                            .since_ms = us / 1000,
+                            .topic = topic_of(n, info->name)};
+  if (!e.file.ptr || !e.id.ptr) n->no_memory = true;
+  if (e.topic != NO_TOPIC) n->topics[e.topic].pending++;
+  n->entries[n->count++] = e;
+  return !n->no_memory;
+}
+
+static bool take_dead(void *ctx, const struct entry_info *info) {
+  struct renewal *n = ctx;
+  struct span id = info->raw ? (struct span){0} : arena_span(&n->arena, info->id);
+  if (id.len && table_put(&n->dead, id, (void *)id.ptr) == ST_NO_MEMORY) n->no_memory = true;
+  return !n->no_memory;
+}
+
+/* The settled batches were published before the backup was made; what they hold was read from files no younger. A copy
+ * of the folder keeps what stands in a manifest, whatever becomes of times on the disk. */
+static enum status take_manifests(struct renewal *n, struct error *err) {
+  enum status st = manifest_list(n->s->store, &n->list, &n->manifests, err);
+  for (size_t i = 0; st == ST_OK && i < n->manifests; i++) {
+    struct manifest m = {0};
+    if (manifest_read(n->s->store, &n->list[i], &m, NULL) != ST_OK) continue; /* it says nothing */
+    for (size_t j = 0; j < m.count && !n->no_memory; j++) {
+      size_t topic = renewal_topic(n, m.entries[j].topic);
+      int64_t ms = entry_since_ms(&m.entries[j].ref);
+      if (!n->list[i].settled || m.entries[j].duplicate || topic == NO_TOPIC) continue;
+      struct span id = arena_span(&n->arena, m.entries[j].id);
+      if (!id.ptr || table_put(&n->settled, id, (void *)n->topics[topic].name) == ST_NO_MEMORY) n->no_memory = true;
+      n->topics[topic].settled++;
+      if (ms > n->backup_ms) n->backup_ms = ms;
+    }
+    manifest_release(&m);
+  }
+  return st;
+}
+
+static enum status gather(struct renewal *n, struct error *err) {
+  uint64_t total;
+  for (unsigned i = 0; i < routing_topics(n->s->routing); i++)
+    renewal_topic(n, span_of(routing_topic_name(n->s->routing, i)));
+  enum status st = take_manifests(n, err);
+  if (st == ST_OK) st = store_list(n->s->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, take_entry, n, &total, err);
+  if (st != ST_OK) error_prefix(err, "nothing was changed; each pending entry has to be known");
+  if (st == ST_OK) st = store_list(n->s->store, LIST_DEAD, 0, take_dead, n, &total, err);
+  for (size_t i = 0; st == ST_OK && i < n->count; i++) {
+    struct waiting_entry *e = &n->entries[i];
+    if (e->since_ms < n->backup_ms) e->since_ms = n->backup_ms;
+    if (table_put(&n->by_id, e->id, e) == ST_NO_MEMORY) n->no_memory = true;
+  }
+  return st == ST_OK && n->no_memory ? renewal_no_memory(err) : st;
+}
+
+/* ---- what Redis knows ---- */
+
+static void ask_redis(struct renewal *n) {
+  struct span ids[KEYS_AT_ONCE];
+  bool seen[KEYS_AT_ONCE];
+  struct keys_state state;
+  keys_state(n->s->keys, &state);
+  n->redis = state.off ? "off" : "asked";
+  for (size_t at = 0; !state.off && at < n->count;) {
+    size_t count = 0, first = at;
+    for (; at < n->count && count < KEYS_AT_ONCE; at++) ids[count++] = n->entries[at].id;
+    if (keys_check(n->s->keys, ids, count, seen, NULL, NULL) != ST_OK) n->redis = "away";
+    for (size_t i = 0; i < count; i++) n->entries[first + i].in_redis = seen[i];
+  }
+}
+
+/* ---- deciding, and doing ---- */
+
+static void decide(struct renewal *n) {
+  for (size_t i = 0; i < n->count; i++) {
+    struct waiting_entry *e = &n->entries[i];
+    const struct waiting_entry *first = table_get(&n->by_id, e->id);
+    e->in_topics = first->in_topics; /* of two with one id the first was told */
+    n->in_topics += e->in_topics;
+    n->in_redis += e->in_redis;
+    if (e->in_topics || e->in_redis) {
+      n->published++;
+    } else if (e->topic != NO_TOPIC) {
+      e->unknown = n->how->beside || e->since_ms < n->topics[e->topic].from_ms;
+      n->unknown += e->unknown;
+    }
+  }
+}
+
+static enum status take_out(struct renewal *n, struct error *err) {
+  for (size_t i = 0; i < n->count; i++) {
+    const struct waiting_entry *e = &n->entries[i];
+    struct entry_ref ref = {.name = e->file, .place = e->place};
+    enum settled how = SETTLED_GONE;
+    if (!e->in_topics && !e->in_redis) continue;
+    enum status st = store_done_id(n->s->store, &ref, e->id, &how, err);
+    if (st == ST_OK && how == SETTLED_CHANGED)
+      st = error_set(
+          err, ST_IO,
+          "%s%.*s was published, but cannot be taken out: it changed, or is no plain file with one link. The id "
+          "is as it was; take the file away and try again",
+          place_path(e->place), SPAN_ARGS(e->file));
+    if (st != ST_OK) return st;
+  }
+  return store_sync(n->s->store, err);
+}
+
+static enum status renew(struct renewal *n, struct error *err) {
+  enum status st = take_out(n, err);
+  if (st == ST_OK) st = state_renew_id(n->s->state, err);
+  for (size_t i = 0; st == ST_OK && i < n->manifests; i++) st = manifest_remove(n->s->store, &n->list[i], err);
+  return st;
+}
+
+/* ---- what it says ---- */
+
+static void write_topics(const struct renewal *n, struct buffer *json) {
+  size_t told = 0;
+  buffer_add_char(json, '[');
+  for (size_t i = 0; i < n->topic_count; i++) {
+    const struct topic_view *t = &n->topics[i];
+    bool first = true, some = t->from_ms != INT64_MIN && t->from_ms != INT64_MAX;
+    if (!t->pending) continue;
+    buffer_add_z(json, told++ ? ",{" : "{");
+    member_text(json, &first, "topic", span_of(t->name));
+    member_time(json, &first, "tells_from", some ? t->from_ms * 1000 : TIME_NONE);
+    member_text(json, &first, "why", span_of(t->why));
+    buffer_add_char(json, '}');
+  }
+  buffer_add_char(json, ']');
+}
+
+static void write_unknown(const struct renewal *n, struct buffer *json) {
+  size_t shown = 0;
+  buffer_add_char(json, '[');
+  for (size_t i = 0; i < n->count && shown < NEW_ID_SHOWN; i++) {
+    const struct waiting_entry *e = &n->entries[i];
+    bool first = true;
+    struct buffer file = {0};
+    if (!e->unknown) continue;
+    buffer_add_z(json, shown++ ? ",{" : "{");
+    buffer_printf(&file, "%s%.*s", place_path(e->place), SPAN_ARGS(e->file));
+    member_text(json, &first, "file", buffer_span(&file));
+    member_text(json, &first, "id", e->id);
+    member_text(json, &first, "name", e->name);
+    member_time(json, &first, "created_at", e->created_us);
+    buffer_add_char(json, '}');
+    buffer_release(&file);
+  }
+  buffer_add_char(json, ']');
+}
+
+static enum status answer(const struct renewal *n, bool changed, const char *was, struct buffer *json,
+                          struct error *err) {
+  bool first = true;
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "outbox", span_of(state_path(n->s->state)));
+  member_bool(json, &first, "changed", changed);
+  member_text(json, &first, "id", span_of(state_id(n->s->state)));
+  member_text(json, &first, "was", span_of(was));
+  member_int(json, &first, "pending", (int64_t)n->count);
+  member_int(json, &first, "published", (int64_t)n->published);
+  member_int(json, &first, "in_topics", (int64_t)n->in_topics);
+  member_int(json, &first, "in_redis", (int64_t)n->in_redis);
+  member_int(json, &first, "fresh", (int64_t)(n->count - n->published - n->unknown));
+  member_int(json, &first, "unknown", (int64_t)n->unknown);
+  member_int(json, &first, "dead_published", (int64_t)n->dead_published);
+  member_text(json, &first, "redis", span_of(n->redis));
+  json_write_key(json, &first, "topics");
+  write_topics(n, json);
+  json_write_key(json, &first, "unknown_entries");
+  write_unknown(n, json);
+  buffer_add_char(json, '}');
+  return buffer_status(json, err);
+}
+
+static enum status run(struct renewal *n, struct buffer *json, struct error *err) {
+  char was[40];
+  snprintf(was, sizeof was, "%s", state_id(n->s->state));
+  n->redis = "off";
+  enum status st = gather(n, err);
+  if (st == ST_OK && n->count) { /* where nothing waits nothing can be sent twice */
+    st = renewal_reach(n, err);
+    if (st == ST_OK) st = renewal_read_topics(n, err);
+    if (st == ST_OK) ask_redis(n);
+    if (st == ST_OK) decide(n);
+  }
+  bool changes = n->unknown == n->how->send;
+  if (st == ST_OK && changes) st = renew(n, err);
+  return st == ST_OK ? answer(n, changes, was, json, err) : st;
+}
+
+static void release(struct renewal *n) {
+  free(n->list);
+  free(n->entries);
+  free(n->topics);
+  free(n->cuts);
+  table_release(&n->by_id);
+  table_release(&n->settled);
+  table_release(&n->dead);
+  arena_release(&n->arena);
+  cluster_close(n->cluster);
+  service_close(n->s, 0);
+}
+
+/* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
+static enum status was_started(const struct doctor_request *request, struct error *err) {
+  const char *folder = NULL;
+  struct state *state = NULL;
+  enum status st = store_address(setting_text(request->settings, SETTING_OUTBOX_URL), &folder, err);
+  if (st == ST_OK) st = state_open(folder, false, request->clock, &state, err);
+  if (st == ST_OK && !*state_id(state))
+    st = error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change", folder);
+  state_close(state);
+  return st;
+}
+
+enum status doctor_new_id(const struct doctor_request *request, const struct new_id *how, struct buffer *json,
+                          struct error *err) {
+  struct service_options options = {.mode = SERVICE_CHANGE, .clock = request->clock};
+  struct renewal n = {.request = request, .how = how};
+  enum status st = was_started(request, err);
+  if (st == ST_OK) st = service_open(request->settings, NULL, &options, &n.s, err);
+  if (st == ST_OK) st = run(&n, json, err);
+  release(&n);
+  return st;
+}

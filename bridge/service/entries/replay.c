@@ -1,0 +1,70 @@
+#include "bridge/service/audit.h"
+#include "bridge/service/entries/lookup.h"
+#include "bridge/service/entries/replay_many.h"
+
+static enum status not_there(struct service *s, const struct replay_request *request, struct error *err) {
+  if (request->force)
+    return error_set(err, ST_NOT_FOUND,
+                     "No entry \"%s\" in dlq/, in pending/ or in the outbox folder %s; see: busbridge list --type all",
+                     request->id, state_path(s->state));
+  return error_set(err, ST_NOT_FOUND,
+                   "No dead letter \"%s\" in %s/dlq; see: busbridge list --type dlq (a pending entry needs --force)",
+                   request->id, state_path(s->state));
+}
+
+static enum status find(struct service *s, const struct replay_request *request, struct lookup *f, struct error *err) {
+  unsigned which = LIST_DEAD | (request->force ? LIST_PENDING : 0u);
+  if (!*request->id) return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
+  enum status st = lookup_one(f, s->store, which, span_of(request->id), err);
+  return st == ST_NOT_FOUND ? not_there(s, request, err) : st;
+}
+
+static enum status move(struct service *s, bool force, const struct found *c, struct error *err) {
+  struct letter letter = {.file = c->file.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
+  bool published;
+  if (c->place == PLACE_DLQ)
+    replay_many_move(s, force, &letter, 1, &published);
+  else
+    replay_many_judge(s, force, &letter, 1, &published);
+  if (letter.status != ST_OK) {
+    if (err) *err = letter.error;
+    return letter.status;
+  }
+  if (c->place == PLACE_DLQ) return ST_OK;
+  enum status st = store_replay(s->store, c->place, c->file.ptr, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) store_wake(s->store);
+  return st;
+}
+
+static void report(struct service *s, const struct found *c, struct buffer *json) {
+  bool first = true;
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "id", c->id);
+  member_text(json, &first, "name", c->name);
+  member_text(json, &first, "file", c->file);
+  member_text(json, &first, "from", span_of(c->place == PLACE_DLQ ? "dlq" : "pending"));
+  buffer_add_char(json, '}');
+  log_write(s->log, LOG_INFO, "service", "replayed", FIELDS(F_SPAN("id", c->id), F_SPAN("name", c->name)),
+            "Moved back to pending");
+}
+
+enum status service_replay(struct service *s, const struct replay_request *request, struct buffer *json,
+                           struct error *err) {
+  struct operation o = operation_begin(s, "replay");
+  struct lookup f = {0};
+  BUG_ON(s->mode == SERVICE_INSPECT);
+  /* One at a time: two replays of one id must not both find it. */
+  pthread_mutex_lock(&s->moving);
+  enum status st = find(s, request, &f, err);
+  if (st == ST_OK) st = move(s, request->force, f.one, err);
+  pthread_mutex_unlock(&s->moving);
+  if (st == ST_OK) {
+    const struct audit_count counts[] = {{"replayed", 1}};
+    audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->file, counts, 1);
+    report(s, f.one, json);
+    st = buffer_status(json, err);
+  }
+  lookup_release(&f);
+  return operation_end(&o, st);
+}
