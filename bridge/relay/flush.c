@@ -49,12 +49,12 @@ void flush_took(struct relay *r, struct item *item) {
   pthread_mutex_unlock(&r->lock);
 }
 
-void flush_settled(struct relay *r, const struct item *item, enum outcome fate) {
+void flush_settled(struct relay *r, const struct item *item, enum outcome fate, int64_t now_ms) {
   struct flush *f = &r->flush;
   r->in_hand--;
   if (!f->active || item->flush > f->id) return;
   f->open--;
-  f->quiet_since_ms = r->settling_ns / 1000000;
+  f->quiet_since_ms = now_ms;
   struct flush_progress *p = &f->progress;
   switch (fate) {
   case OUTCOME_PUBLISHED: p->published++; break;

@@ -29,23 +29,31 @@ enum status ledger_check_cluster(struct relay *r, const char *id, struct error *
 
 /* ---- transactions without events ---- */
 
-static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *), struct relay *r,
+static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *), struct publishing *p,
                            struct error *err) {
   enum txn_next next;
-  while ((next = call(r->publisher, err)) == TXN_AGAIN && !relay_must_end(r)) publisher_poll(r->publisher, 20);
+  while ((next = call(p->publisher, err)) == TXN_AGAIN && !relay_must_end(p->relay)) publisher_poll(p->publisher, 20);
   return next;
 }
 
 /* Commits a position alone. ST_UNAVAILABLE: not known whether it worked; renew. */
-static enum status commit_position(struct relay *r, const struct position *position, struct error *err) {
-  enum txn_next next = again(publisher_begin, r, err);
+static enum status commit_position(struct publishing *p, const struct position *position, struct error *err) {
+  struct relay *r = p->relay;
+  enum txn_next next = again(publisher_begin, p, err);
   if (next == TXN_DONE)
-    while ((next = publisher_position(r->publisher, position, err)) == TXN_AGAIN && !relay_must_end(r))
-      publisher_poll(r->publisher, 20);
-  if (next == TXN_DONE) next = again(publisher_commit, r, err);
+    while ((next = publisher_position(p->publisher, position, err)) == TXN_AGAIN && !relay_must_end(r))
+      publisher_poll(p->publisher, 20);
+  if (next == TXN_DONE) next = again(publisher_commit, p, err);
   if (next != TXN_DONE) return ST_UNAVAILABLE;
-  r->ledger.committed_ms = clock_mono_ms(r->parts.clock);
+  p->ledger.committed_ms = clock_mono_ms(r->parts.clock);
   return ST_OK;
+}
+
+struct manifest_name ledger_newest_settled(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  struct manifest_name name = r->settled;
+  pthread_mutex_unlock(&r->lock);
+  return name;
 }
 
 /* ---- settling at start ---- */
@@ -119,18 +127,18 @@ enum status ledger_damaged(const struct relay *r, struct error *err) {
 
 /* chain[0] is c; then its predecessors as far as they are there and not settled: settling goes in order, so behind a
  * settled one there is nothing to settle, and it need not be read. Returns how many, 0 on an error. */
-static size_t follow(struct relay *r, struct manifest_name *list, size_t count, struct manifest_name **chain,
+static size_t follow(struct publishing *p, struct manifest_name *list, size_t count, struct manifest_name **chain,
                      struct error *err) {
   size_t n = 0;
-  struct manifest_name *at = find_name(list, count, (uint64_t)r->ledger.position.number, r->ledger.position.digest);
+  struct manifest_name *at = find_name(list, count, (uint64_t)p->ledger.position.number, p->ledger.position.digest);
   while (at && n < count) {
     struct manifest m = {0};
     chain[n++] = at;
     if (at->settled) break;
-    enum status st = manifest_read(r->parts.store, at, &m, err);
+    enum status st = manifest_read(p->relay->parts.store, at, &m, err);
     at = st == ST_OK && at->number ? find_name(list, count, at->number - 1, m.before) : NULL;
     manifest_release(&m);
-    if (st == ST_INVALID) st = ledger_damaged(r, err);
+    if (st == ST_INVALID) st = ledger_damaged(p->relay, err);
     if (st != ST_OK) return 0;
   }
   return n;
@@ -142,36 +150,44 @@ static bool in_chain(struct manifest_name **chain, size_t n, const struct manife
   return false;
 }
 
+/* It is the newest settled one now: of the committed position, or of one that F has still to come to. */
+static void note_settled(struct relay *r, const struct manifest_name *name) {
+  pthread_mutex_lock(&r->lock);
+  r->settled = *name;
+  pthread_mutex_unlock(&r->lock);
+}
+
 /* L12. Settle the chain, oldest first; what is not in it was never committed (or is older than the chain) and goes. */
-static enum status settle_chain_of(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
+static enum status settle_chain_of(struct publishing *p, struct manifest_name *list, size_t count, struct error *err) {
+  struct relay *r = p->relay;
   struct manifest_name **chain = calloc(count + 1, sizeof *chain);
   if (!chain) return error_set(err, ST_NO_MEMORY, "out of memory");
-  size_t n = follow(r, list, count, chain, err);
+  size_t n = follow(p, list, count, chain, err);
   enum status st = n ? ST_OK : err->status;
   for (size_t i = n; st == ST_OK && i-- > 0;)
     if (!chain[i]->settled) st = settle_manifest(r, chain[i], err);
   for (size_t i = 0; st == ST_OK && i < count; i++)
     if (!in_chain(chain, n, &list[i])) st = stuck_remove(r, &list[i], err);
   for (size_t i = 1; st == ST_OK && i < n; i++) st = stuck_remove(r, chain[i], err);
-  if (st == ST_OK) r->ledger.settled = *chain[0];
+  if (st == ST_OK) note_settled(p->relay, chain[0]);
   free(chain);
   return st;
 }
 
 /* ---- cases at start ---- */
 
-enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err) {
+enum status ledger_begin_at(struct publishing *p, uint64_t number, struct error *err) {
   struct manifest m = {.number = number};
-  struct ledger *l = &r->ledger;
-  enum status st = manifest_write(r->parts.store, &m, l->nonce, err);
+  struct ledger *l = &p->ledger;
+  enum status st = manifest_write(p->relay->parts.store, &m, l->nonce, err);
   if (st != ST_OK) return st;
   l->position.number = (int64_t)number;
   memcpy(l->position.digest, m.digest, sizeof m.digest);
-  st = commit_position(r, &l->position, err);
+  st = commit_position(p, &l->position, err);
   struct manifest_name name = {.number = number};
   memcpy(name.digest, m.digest, sizeof m.digest);
-  if (st == ST_OK) st = stuck_settle(r, &name, err);
-  if (st == ST_OK) l->settled = name;
+  if (st == ST_OK) st = stuck_settle(p->relay, &name, err);
+  if (st == ST_OK) note_settled(p->relay, &name);
   return st;
 }
 
@@ -187,9 +203,10 @@ static bool forget_first(struct relay *r, struct manifest_name *list, size_t *co
 
 /* The same position under the topic of the settings, before it is remembered: a crash in between leaves both, of one
  * number and digest, and the next start does this step again. */
-static enum status move_ledger(struct relay *r, const struct standing *s, struct error *err) {
+static enum status move_ledger(struct publishing *p, const struct standing *s, struct error *err) {
+  struct relay *r = p->relay;
   if (!strcmp(s->topic, r->config.ledger_topic)) return ST_OK;
-  enum status st = commit_position(r, &r->ledger.position, err);
+  enum status st = commit_position(p, &p->ledger.position, err);
   relay_point(r, "moved");
   if (st == ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "ledger_moved",
@@ -199,10 +216,11 @@ static enum status move_ledger(struct relay *r, const struct standing *s, struct
   return st;
 }
 
-static enum status remember(struct relay *r, struct error *err) {
+static enum status remember(struct publishing *p, struct error *err) {
+  struct relay *r = p->relay;
   struct state_ledger known, now = {0};
   snprintf(now.topic, sizeof now.topic, "%s", r->config.ledger_topic);
-  snprintf(now.group, sizeof now.group, "%s", r->ledger.group);
+  snprintf(now.group, sizeof now.group, "%s", p->ledger.group);
   bool same = state_ledger_read(r->parts.state, &known, NULL) == ST_OK && !strcmp(known.topic, now.topic) &&
               !strcmp(known.group, now.group);
   return same ? ST_OK : state_ledger_write(r->parts.state, &now, err);
@@ -219,25 +237,26 @@ static void say_found(struct relay *r, const struct standing *s) {
 }
 
 /* One case of the table in ledger.h each. */
-static enum status begin(struct relay *r, const struct standing *s, struct manifest_name *list, size_t count,
+static enum status begin(struct publishing *p, const struct standing *s, struct manifest_name *list, size_t count,
                          struct error *err) {
+  struct relay *r = p->relay;
   enum status st = ST_OK;
   switch (s->kind) {
   case STANDING_NEW:
     if (!forget_first(r, list, &count, err)) return err->status;
-    st = ledger_begin_at(r, 0, err);
+    st = ledger_begin_at(p, 0, err);
     break;
-  case STANDING_LOST: st = ledger_lost(r, list, count, err); break;
+  case STANDING_LOST: st = ledger_lost(p, list, count, err); break;
   case STANDING_HERE:
     say_found(r, s);
-    st = settle_chain_of(r, list, count, err);
-    if (st == ST_OK) st = move_ledger(r, s, err);
+    st = settle_chain_of(p, list, count, err);
+    if (st == ST_OK) st = move_ledger(p, s, err);
     break;
   case STANDING_RESET:
   case STANDING_BACK:
   case STANDING_COPY: return standing_refuse(s, r->parts.state, err);
   }
-  return st == ST_OK ? remember(r, err) : st;
+  return st == ST_OK ? remember(p, err) : st;
 }
 
 static enum ledger_found found_of(enum status st) {
@@ -245,13 +264,14 @@ static enum ledger_found found_of(enum status st) {
   return st == ST_INVALID || st == ST_UNSUPPORTED || st == ST_BUSY || st == ST_EXISTS ? LEDGER_REFUSED : LEDGER_AWAY;
 }
 
-static enum ledger_found start(struct relay *r, const struct standing *s, struct manifest_name *list, size_t count,
+static enum ledger_found start(struct publishing *p, const struct standing *s, struct manifest_name *list, size_t count,
                                struct error *err) {
-  r->ledger.position.number = s->number;
-  memcpy(r->ledger.position.digest, s->digest, sizeof s->digest);
-  enum status st = begin(r, s, list, count, err);
+  struct relay *r = p->relay;
+  p->ledger.position.number = s->number;
+  memcpy(p->ledger.position.digest, s->digest, sizeof s->digest);
+  enum status st = begin(p, s, list, count, err);
   if (st != ST_OK) return found_of(st);
-  r->ledger.started = true;
+  p->ledger.started = true;
   pthread_mutex_lock(&r->lock);
   r->recovered = true; /* the reader may take entries now */
   pthread_cond_broadcast(&r->changed);
@@ -261,11 +281,11 @@ static enum ledger_found start(struct relay *r, const struct standing *s, struct
 
 /* ---- later ---- */
 
-static enum ledger_found compare(struct relay *r, const struct position *found, struct error *err) {
-  struct ledger *l = &r->ledger;
+static enum ledger_found compare(struct publishing *p, const struct position *found, struct error *err) {
+  struct ledger *l = &p->ledger;
   bool in_doubt = l->doubt.number > 0;
   if (in_doubt && found->number == (int64_t)l->doubt.number && !strcmp(found->digest, l->doubt.digest)) {
-    ledger_committed(r);
+    ledger_committed(p);
     return LEDGER_COMMITTED;
   }
   if (found->number < 0) {
@@ -279,7 +299,7 @@ static enum ledger_found compare(struct relay *r, const struct position *found, 
     struct standing s = {.kind = STANDING_RESET, .number = found->number};
     snprintf(s.topic, sizeof s.topic, "%s", l->position.topic);
     snprintf(s.group, sizeof s.group, "%s", l->group);
-    standing_refuse(&s, r->parts.state, err);
+    standing_refuse(&s, p->relay->parts.state, err);
     return LEDGER_REFUSED;
   }
   if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
@@ -288,21 +308,21 @@ static enum ledger_found compare(struct relay *r, const struct position *found, 
         "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
         "it. This one ends. If it is a copy beside its original, give it an id of its own: busbridge doctor --new-id "
         "--beside -X 'outbox.url=file:%s'",
-        (long long)found->number, state_path(r->parts.state));
+        (long long)found->number, state_path(p->relay->parts.state));
     return LEDGER_REFUSED;
   }
-  return found_of(in_doubt ? ledger_forget(r, err) : ST_OK);
+  return found_of(in_doubt ? ledger_forget(p, err) : ST_OK);
 }
 
-static enum status make_producer(struct relay *r, struct error *err) {
-  publish_close(r);
-  enum status st = publish_open(r, err);
+static enum status make_producer(struct publishing *p, struct error *err) {
+  publish_close(p);
+  enum status st = publish_open(p, err);
   if (st != ST_OK) return st;
   enum txn_next next;
-  while ((next = publisher_init(r->publisher, ANSWER_MS, err)) == TXN_AGAIN && !relay_must_end(r)) {
-    publisher_poll(r->publisher, 20);
-    watch_link(r);
-    publish_status(r);
+  while ((next = publisher_init(p->publisher, ANSWER_MS, err)) == TXN_AGAIN && !relay_must_end(p->relay)) {
+    publisher_poll(p->publisher, 20);
+    watch_link(p);
+    publish_status(p);
   }
   return next == TXN_DONE ? ST_OK : ST_UNAVAILABLE;
 }
@@ -310,76 +330,80 @@ static enum status make_producer(struct relay *r, struct error *err) {
 /* A broker that has just come back has been seen to say "none" once, and the right position a second later (Apache
  * Kafka 4.1, killed): an answer behind what was committed before is believed only when it stays. ST_AGAIN: ask
  * again; ST_OK: it stayed. */
-static enum status doubt_it(struct relay *r, int64_t number, int *times, struct error *err) {
+static enum status doubt_it(struct publishing *p, int64_t number, int *times, struct error *err) {
   if (++*times >= DOUBTS) return ST_OK;
   if (*times == 1)
-    log_write(r->parts.log, LOG_WARNING, "relay", "position_doubted", FIELDS(F_INT("batch", number)),
+    log_write(p->relay->parts.log, LOG_WARNING, "relay", "position_doubted", FIELDS(F_INT("batch", number)),
               "Kafka tells a position behind what was committed before; it is asked again");
-  if (pause_ms(DOUBT_MS, &r->stop)) return ST_AGAIN;
+  if (pause_ms(DOUBT_MS, &p->stop)) return ST_AGAIN;
   return error_set(err, ST_CANCELLED, "stopped while Kafka told a position that is in doubt");
 }
 
-static enum ledger_found go_on(struct relay *r, struct error *err) {
-  struct position found = r->ledger.position;
+static enum ledger_found go_on(struct publishing *p, struct error *err) {
+  struct relay *r = p->relay;
+  struct position found = p->ledger.position;
   enum status st;
   int times = 0;
   do {
     found.number = -1;
-    st = cluster_position(&r->client, r->parts.log, ANSWER_MS, &found, err);
-    if (st == ST_OK && found.number < r->ledger.position.number) st = doubt_it(r, found.number, &times, err);
+    st = cluster_position(&p->client, r->parts.log, ANSWER_MS, &found, err);
+    if (st == ST_OK && found.number < p->ledger.position.number) st = doubt_it(p, found.number, &times, err);
   } while (st == ST_AGAIN);
   if (st == ST_OK) st = state_check(r->parts.state, err);
-  return st == ST_OK ? compare(r, &found, err) : found_of(st);
+  return st == ST_OK ? compare(p, &found, err) : found_of(st);
 }
 
 /* "None" where a start was made before is doubted too when only manifest 0 lies here: begun anew at once, and ended
  * before its commit, it would leave the position of the first start without its manifest. */
-static enum status find(struct relay *r, const struct manifest_name *list, size_t count, struct standing *s,
+static enum status find(struct publishing *p, const struct manifest_name *list, size_t count, struct standing *s,
                         struct error *err) {
+  struct relay *r = p->relay;
   enum status st;
   int times = 0;
   do {
-    st = standing_find(&r->client, r->parts.log, r->parts.state, r->config.ledger_topic, r->ledger.group, ANSWER_MS,
+    st = standing_find(&p->client, r->parts.log, r->parts.state, r->config.ledger_topic, p->ledger.group, ANSWER_MS,
                        list, count, s, err);
     bool none = s->kind == STANDING_LOST || (s->kind == STANDING_NEW && count);
-    if (st == ST_OK && none) st = doubt_it(r, s->number, &times, err);
+    if (st == ST_OK && none) st = doubt_it(p, s->number, &times, err);
   } while (st == ST_AGAIN);
   return st;
 }
 
-static enum ledger_found first_look(struct relay *r, struct manifest_name **list, size_t *count, struct error *err) {
+static enum ledger_found first_look(struct publishing *p, struct manifest_name **list, size_t *count,
+                                    struct error *err) {
   struct standing s;
-  enum status st = find(r, *list, *count, &s, err);
-  if (st == ST_OK) st = state_check(r->parts.state, err);
+  enum status st = find(p, *list, *count, &s, err);
+  if (st == ST_OK) st = state_check(p->relay->parts.state, err);
   if (st != ST_OK) return found_of(st);
   if (s.number < 0) { /* every manifest counts, also one that came after the first look */
     free(*list);
     *list = NULL;
-    st = manifest_list(r->parts.store, list, count, err);
+    st = manifest_list(p->relay->parts.store, list, count, err);
     if (st != ST_OK) return found_of(st);
     standing_judge(&s, *list, *count);
   }
-  return start(r, &s, *list, *count, err);
+  return start(p, &s, *list, *count, err);
 }
 
-enum ledger_found ledger_renew(struct relay *r, struct error *err) {
+enum ledger_found ledger_renew(struct publishing *p, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  enum status st = state_check(r->parts.state, err);
+  enum status st = state_check(p->relay->parts.state, err);
   /* Before init: what comes later is the successor's (L13). */
-  if (st == ST_OK) st = manifest_list(r->parts.store, &list, &count, err);
-  if (st == ST_OK) st = make_producer(r, err);
+  if (st == ST_OK) st = manifest_list(p->relay->parts.store, &list, &count, err);
+  if (st == ST_OK) st = make_producer(p, err);
   enum ledger_found result = st != ST_OK ? found_of(st) : LEDGER_AWAY;
-  if (st == ST_OK) result = r->ledger.started ? go_on(r, err) : first_look(r, &list, &count, err);
+  if (st == ST_OK) result = p->ledger.started ? go_on(p, err) : first_look(p, &list, &count, err);
   free(list);
   return result;
 }
 
 /* ---- a batch ---- */
 
-enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, size_t *fit,
+enum status ledger_write(struct publishing *p, struct manifest_entry *entries, size_t count, size_t *fit,
                          struct error *err) {
-  struct ledger *l = &r->ledger;
+  struct relay *r = p->relay;
+  struct ledger *l = &p->ledger;
   enum status st = state_check(r->parts.state, err);
   if (st != ST_OK) return st;
   struct manifest m = {.number = (uint64_t)l->position.number + 1, .entries = entries, .count = count};
@@ -394,36 +418,36 @@ enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t
   return ST_OK;
 }
 
-struct position ledger_next(const struct relay *r) {
-  struct position p = r->ledger.position;
-  p.number = (int64_t)r->ledger.doubt.number;
-  memcpy(p.digest, r->ledger.doubt.digest, sizeof r->ledger.doubt.digest);
-  return p;
+struct position ledger_next(const struct publishing *p) {
+  struct position next = p->ledger.position;
+  next.number = (int64_t)p->ledger.doubt.number;
+  memcpy(next.digest, p->ledger.doubt.digest, sizeof p->ledger.doubt.digest);
+  return next;
 }
 
-void ledger_committed(struct relay *r) {
-  r->ledger.position = ledger_next(r);
-  r->ledger.doubt.number = 0;
-  r->ledger.committed_ms = clock_mono_ms(r->parts.clock);
+void ledger_committed(struct publishing *p) {
+  p->ledger.position = ledger_next(p);
+  p->ledger.doubt.number = 0;
+  p->ledger.committed_ms = clock_mono_ms(p->relay->parts.clock);
 }
 
-enum status ledger_forget(struct relay *r, struct error *err) {
-  enum status st = stuck_remove(r, &r->ledger.doubt, err);
-  if (st == ST_OK) r->ledger.doubt.number = 0;
+enum status ledger_forget(struct publishing *p, struct error *err) {
+  enum status st = stuck_remove(p->relay, &p->ledger.doubt, err);
+  if (st == ST_OK) p->ledger.doubt.number = 0;
   return st;
 }
 
-enum status ledger_refresh(struct relay *r, struct error *err) {
-  if (clock_mono_ms(r->parts.clock) - r->ledger.committed_ms < REFRESH_MS) return ST_OK;
-  return commit_position(r, &r->ledger.position, err);
+enum status ledger_refresh(struct publishing *p, struct error *err) {
+  if (clock_mono_ms(p->relay->parts.clock) - p->ledger.committed_ms < REFRESH_MS) return ST_OK;
+  return commit_position(p, &p->ledger.position, err);
 }
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
   enum status st = state_check(r->parts.state, err);
-  struct manifest_name *settled = &r->ledger.settled, now = *name;
+  struct manifest_name before = ledger_newest_settled(r), now = *name;
   if (st == ST_OK) st = stuck_settle(r, &now, err);
-  if (st == ST_OK) st = stuck_remove(r, settled, err);
+  if (st == ST_OK) st = stuck_remove(r, &before, err);
   if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own (L9) */
-  *settled = now;
+  note_settled(r, &now);
   return ST_OK;
 }

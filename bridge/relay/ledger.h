@@ -28,14 +28,14 @@
 /* clang-format on */
 
 struct relay;
+struct publishing;
 
 struct ledger {
   bool started;
   char group[64], nonce[37];
-  struct position position;     /* number and digest: the last committed one known to us */
-  struct manifest_name doubt;   /* number 0: none. Written, and its commit not known to have worked */
-  struct manifest_name settled; /* F after the start: the newest settled one, to be removed when the next is */
-  int64_t committed_ms;         /* monotonic: of the last commit */
+  struct position position;   /* number and digest: the last committed one known to us */
+  struct manifest_name doubt; /* number 0: none. Written, and its commit not known to have worked */
+  int64_t committed_ms;       /* monotonic: of the last commit */
 };
 
 enum ledger_found {
@@ -48,20 +48,20 @@ enum ledger_found {
 /* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)? ST_INVALID: another one;
  * ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
 MUST_CHECK enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err);
-/* Makes a producer by the steps of PROTOCOL.md (r->publisher, closed before if there is one) and looks where the ledger
+/* Makes a producer by the steps of PROTOCOL.md (p->publisher, closed before if there is one) and looks where the ledger
  * stands. The first time: settles what was committed, removes what was not. */
-enum ledger_found ledger_renew(struct relay *r, struct error *err);
+enum ledger_found ledger_renew(struct publishing *p, struct error *err);
 /* Writes the manifest of these entries as number + 1; it is then in doubt. ST_TOO_LARGE: *fit of them fill one. */
-MUST_CHECK enum status ledger_write(struct relay *r, struct manifest_entry *entries, size_t count, size_t *fit,
+MUST_CHECK enum status ledger_write(struct publishing *p, struct manifest_entry *entries, size_t count, size_t *fit,
                                     struct error *err);
 /* Its position, to be sent in its transaction. */
-struct position ledger_next(const struct relay *r);
-void ledger_committed(struct relay *r);                                   /* the one in doubt is the position now */
-MUST_CHECK enum status ledger_forget(struct relay *r, struct error *err); /* it was aborted: its manifest goes */
+struct position ledger_next(const struct publishing *p);
+void ledger_committed(struct publishing *p); /* the one in doubt is the position now */
+MUST_CHECK enum status ledger_forget(struct publishing *p, struct error *err); /* it was aborted: its manifest goes */
 /* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE: renew. */
-MUST_CHECK enum status ledger_refresh(struct relay *r, struct error *err);
+MUST_CHECK enum status ledger_refresh(struct publishing *p, struct error *err);
 /* An empty manifest of that number and its position. */
-MUST_CHECK enum status ledger_begin_at(struct relay *r, uint64_t number, struct error *err);
+MUST_CHECK enum status ledger_begin_at(struct publishing *p, uint64_t number, struct error *err);
 /* It was published: out of the outbox, or set aside where it alone cannot be removed. */
 MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enum settled *how,
                                        struct error *err);
@@ -69,7 +69,9 @@ MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_en
  * says how, and then what to do too: ST_INVALID. */
 enum status ledger_damaged(const struct relay *r, struct error *err);
 /* lost.c: manifests, but no position. */
-MUST_CHECK enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t count, struct error *err);
+MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count, struct error *err);
+/* P until what an earlier run left is settled, then F. */
+struct manifest_name ledger_newest_settled(struct relay *r);
 /* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
 MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err);
 

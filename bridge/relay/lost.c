@@ -106,26 +106,27 @@ static enum status may_not_read(struct relay *r, const char *topic, struct error
 }
 
 /* A topic that is missing holds nothing. */
-static enum status present_topics(struct relay *r, const struct doubt *d, const char **topics, size_t *count,
+static enum status present_topics(struct publishing *p, const struct doubt *d, const char **topics, size_t *count,
                                   struct error *err) {
   struct span key;
   void *name;
   for (size_t at = 0; table_each(&d->topics, &at, &key, &name);) {
     enum topic_state state = TOPIC_UNCLEAR;
-    enum status st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+    enum status st = cluster_topic(p->cluster, name, ANSWER_MS, &state, NULL, err);
     if (st != ST_OK) return st;
-    if (state == TOPIC_FORBIDDEN) return may_not_read(r, name, err);
+    if (state == TOPIC_FORBIDDEN) return may_not_read(p->relay, name, err);
     if (state != TOPIC_MISSING) topics[(*count)++] = name;
   }
   return ST_OK;
 }
 
-static enum status read_topics(struct relay *r, struct doubt *d, struct error *err) {
+static enum status read_topics(struct publishing *p, struct doubt *d, struct error *err) {
+  struct relay *r = p->relay;
   size_t count = 0;
   const char **topics = calloc(d->topics.count + 1, sizeof *topics);
   struct reader *reader = NULL;
   if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
-  enum status st = present_topics(r, d, topics, &count, err);
+  enum status st = present_topics(p, d, topics, &count, err);
   int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
   if (st != ST_OK || count == 0) {
     free(topics);
@@ -166,7 +167,8 @@ static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, s
   return st == ST_OK ? store_aside_sync(r->parts.store, err) : st;
 }
 
-enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t count, struct error *err) {
+enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count, struct error *err) {
+  struct relay *r = p->relay;
   struct doubt d = {0};
   size_t gone = 0;
   uint64_t highest = 0;
@@ -175,9 +177,9 @@ enum status ledger_lost(struct relay *r, struct manifest_name *list, size_t coun
   for (size_t i = 0; i < count; i++)
     if (list[i].number > highest) highest = list[i].number;
   enum status st = gather(r, list, count, &d, err);
-  if (st == ST_OK && d.ids.count) st = read_topics(r, &d, err);
+  if (st == ST_OK && d.ids.count) st = read_topics(p, &d, err);
   if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);
-  if (st == ST_OK) st = ledger_begin_at(r, highest + 1, err);
+  if (st == ST_OK) st = ledger_begin_at(p, highest + 1, err);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = stuck_remove(r, &list[i], err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "position_restored",

@@ -1,7 +1,8 @@
 /* parts.h - what the relay is made of; private to bridge/relay.
  *
- * Threads: R the reader, P the publisher, F the finisher. A member's comment names who may touch it; "lock" means any
- * thread that holds relay.lock.
+ * Threads: R the reader, P the publisher, F the finisher. Each has a struct of its own (`reading`, `publishing`,
+ * `finishing`), which its functions are given; what all share is `struct relay`. So who touches another's side does not
+ * compile. "Lock" means relay.lock.
  */
 #ifndef BRIDGE_RELAY_PARTS_H
 #define BRIDGE_RELAY_PARTS_H
@@ -72,64 +73,69 @@ struct flush {
   struct flush_progress progress;
 };
 
-/* Series that every event touches, looked up once. F. */
-struct numbers {
-  struct series *publish, *latency, *attempts;
-  struct {
-    char ns[64];
-    struct series *series;
-  } *published; /* one a topic: events_total of the namespace seen last */
+/* P's call to Kafka that has no timeout. Nothing is in flight when it is quiet, so that F may serve meanwhile what
+ * librdkafka has to say. */
+struct call {
+  struct publisher *publisher; /* NULL: P is in none; it closes no producer while it is */
+  int64_t since_ms;            /* monotonic */
+  bool quiet, told;            /* told: that Kafka is away */
 };
 
+/* What all threads share: it never changes once they run, or it is changed under the lock; atomics say so themselves.
+ * A function that needs no more is given no more. */
 struct relay {
   struct relay_parts parts;
-  struct numbers numbers;
-  bool keys_off;              /* redis.url=off */
   struct relay_config config; /* tuning under lock, the rest never changes */
+  struct kafka_config client; /* as given, with the transactional id if it began with one, and with stop */
+  bool exactly_once;
+  bool keys_off; /* redis.url=off */
+  int wake_fd;   /* eventfd: P has something to do */
 
   pthread_mutex_t lock;
-  pthread_cond_t changed;                  /* anything below changed */
-  bool stopping;                           /* lock */
-  bool paused;                             /* lock */
-  uint64_t resumed;                        /* lock: least generation that passes since the end of a pause */
-  bool recovered;                          /* lock: what an earlier run left is settled; R may take entries */
-  bool publisher_done;                     /* lock: nothing comes to the finisher any more */
-  struct batch *pool;                      /* lock: free ones */
-  struct batch *ready_first, *ready_last;  /* lock: R -> P */
-  struct item *settle_first, *settle_last; /* lock: P, R -> F */
-  struct table ids;                        /* lock: id -> struct item in hand */
-  struct flush flush;                      /* lock */
-  uint64_t flushes;                        /* lock: begun so far */
-  uint64_t in_hand;                        /* lock: taken and not settled */
-  unsigned ending;                         /* lock: producers that are being closed */
-  uint64_t order_scan;                     /* lock: latest generation asked for so that what was held comes in order */
-  int64_t next_due_us;                     /* lock: wall time of the earliest retry known, TIME_NONE */
-  struct relay_status status;              /* lock */
-  atomic_llong reader_us, finisher_us;     /* wall time when that thread last turned */
-  bool unsettled;   /* F: the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
-  bool lost;        /* F: the lock is another's; nothing is touched any more */
-  int64_t aside_ms; /* lock; monotonic: when what is set aside was last tried */
-  int64_t settling_us, settling_ns; /* F: wall and monotonic time of the chain that is settled now */
-  int64_t stop_by_ms;               /* lock: monotonic end of draining */
+  pthread_cond_t changed; /* anything below changed */
+  bool stopping;
+  bool paused;
+  uint64_t resumed;                        /* least generation that passes since the end of a pause */
+  bool recovered;                          /* what an earlier run left is settled; R may take entries */
+  bool publisher_done;                     /* nothing comes to the finisher any more */
+  struct batch *pool;                      /* free ones */
+  struct batch *ready_first, *ready_last;  /* R -> P */
+  struct item *settle_first, *settle_last; /* P, R -> F */
+  struct table ids;                        /* id -> struct item in hand */
+  struct flush flush;
+  uint64_t flushes;    /* begun so far */
+  uint64_t in_hand;    /* taken and not settled */
+  unsigned ending;     /* producers that are being closed */
+  uint64_t order_scan; /* latest generation asked for so that what was held comes in order */
+  int64_t next_due_us; /* wall time of the earliest retry known, TIME_NONE */
+  struct relay_status status;
+  uint64_t counted;             /* generation that status.retrying and status.held speak of; R alone changes it */
+  int64_t aside_ms;             /* monotonic: when what is set aside was last tried */
+  int64_t stop_by_ms;           /* monotonic end of draining */
+  struct manifest_name settled; /* the newest settled one, which goes when the next is: P until recovered, then F */
+  struct call call;
+  struct waiting waiting;
+  struct holds holds;
+  struct stuck stuck;
 
-  bool exactly_once;
-  struct kafka_config client; /* as given, with the transactional id while there is one, and with stop */
-  struct stop stop;           /* relay_stop_asked; P */
-  struct ledger ledger;       /* P; its `settled` F once recovered */
-  struct waiting waiting;     /* lock */
-  struct holds holds;         /* lock */
-  struct stuck stuck;         /* lock */
+  atomic_llong reader_us, finisher_us; /* wall time when that thread last turned */
+  atomic_uint disk_sides;              /* those that have trouble; changed under the lock */
+};
 
-  struct batch batches[POOL];
-  int wake_fd; /* eventfd: P has something to do */
-
-  /* R */
+/* R */
+struct reading {
+  struct relay *relay;
   struct arena scratch; /* texts and nodes of a turn */
   struct entry *entries;
   int64_t scanned_ms; /* when the last scan was asked for, monotonic */
-  uint64_t counted;   /* lock: generation that status.retrying and status.held speak of */
+};
 
-  /* P */
+/* P */
+struct publishing {
+  struct relay *relay;
+  struct kafka_config client; /* relay.client as it is now: smaller batches, the transactional id only while needed */
+  struct stop stop;           /* relay_stop_asked */
+  struct ledger ledger;
   struct publisher *publisher;
   struct cluster *cluster;
   struct breaker kafka, *topics;       /* one a topic */
@@ -144,15 +150,36 @@ struct relay {
   int link_cause;       /* enum kafka_cause, while it is down */
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
   unsigned renew_tries;
-  int64_t calling_ms; /* lock: monotonic begin of P's call to Kafka that has no timeout, 0 = none */
-  int64_t told_ms;    /* F: the call during which the outage was told */
-  bool call_quiet;    /* lock: nothing was in flight when it began */
   int64_t topics_due_ms;
   unsigned topics_tries;
+};
 
-  atomic_uint disk_sides; /* those that have trouble; changed under the lock */
+/* Series that every event touches, looked up once. */
+struct numbers {
+  struct series *publish, *latency, *attempts;
+  struct {
+    char ns[64];
+    struct series *series;
+  } *published; /* one a topic: events_total of the namespace seen last */
+};
 
-  pthread_t reader, publishing, finisher;
+/* F */
+struct finishing {
+  struct relay *relay;
+  struct numbers numbers;
+  bool unsettled; /* the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
+  bool lost;      /* the lock is another's; nothing is touched any more */
+  int64_t settling_us, settling_ns; /* wall and monotonic time of the chain that is settled now */
+};
+
+/* The whole: begun and ended by one thread, which touches the sides only while theirs do not run. */
+struct engine {
+  struct relay relay; /* the first, so that a relay's engine is found */
+  struct reading reading;
+  struct publishing publishing;
+  struct finishing finishing;
+  struct batch batches[POOL];
+  pthread_t reader, publisher, finisher;
   bool drained, all_ended; /* by relay_drain: it was called, and no thread hangs */
 };
 
@@ -169,6 +196,7 @@ struct relay_tuning relay_tuning_now(struct relay *r);
 
 /* turn.c: the stages of the reader */
 struct turn {
+  struct reading *reading;
   struct relay *relay;
   struct batch *batch;
   size_t first; /* items of this turn: batch->items[first .. batch->count) */
@@ -179,38 +207,43 @@ void turn_run(struct turn *t);
 void stage_take(struct turn *t); /* take.c */
 
 /* publish.c, settle.c: the other two stages */
-bool stage_publish(struct relay *r); /* P: one round; false when all is done and the thread may end */
-void stage_settle(struct relay *r, struct item *first); /* F: a chain */
-void settle_watch(struct relay *r);                     /* F: is the outbox still ours? else it ends */
-void settle_aside(struct relay *r);                     /* F: each flush.interval, what is set aside */
-void publish_close(struct relay *r);
+bool stage_publish(struct publishing *p); /* P: one round; false when all is done and the thread may end */
+void stage_settle(struct finishing *f, struct item *first); /* F: a chain */
+void settle_watch(struct finishing *f);                     /* F: is the outbox still ours? else it ends */
+void settle_aside(struct finishing *f);                     /* F: each flush.interval, what is set aside */
+void publish_report(void *publishing, void *item, const struct delivery *delivery); /* P: for publisher_open */
 void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
 /* tell.c, F: what became of it, for the log */
-void tell_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how);
+void tell_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how);
 /* An entry with the id of one that was published (twin), but another event: removed as its duplicate. Counted too. */
 void tell_reused(struct relay *r, const struct item *item, const struct item *twin);
 void tell_reused_late(struct relay *r, const struct manifest_entry *e); /* P: of an earlier run's batch */
 /* Hand one item over; false: the queue is full. */
-bool publish_item(struct relay *r, struct item *item);
-bool publish_wait(struct relay *r);   /* until nothing is in flight; false: draining has lasted long enough */
-uint64_t order_scan(struct relay *r); /* asks for a scan that brings what went back in front of what is newer */
+bool publish_item(struct publishing *p, struct item *item);
+bool publish_wait(struct publishing *p); /* until nothing is in flight; false: draining has lasted long enough */
+uint64_t order_scan(struct relay *r);    /* asks for a scan that brings what went back in front of what is newer */
 
 /* The verdict of one entry, known for certain, and on to the finisher. */
-void judge_item(struct relay *r, struct item *item, const struct delivery *d);
-void push_done(struct relay *r);
-void watch_link(struct relay *r);     /* says when Kafka goes away and comes back */
-void publish_status(struct relay *r); /* figures for relay_status */
-bool relay_stop_asked(void *relay); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
+void judge_item(struct publishing *p, struct item *item, const struct delivery *d);
+void push_done(struct publishing *p);
+void watch_link(struct publishing *p);     /* says when Kafka goes away and comes back */
+void publish_status(struct publishing *p); /* figures for relay_status */
+bool relay_stop_asked(
+    void *publishing); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
 bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
-struct item *next_item(struct relay *r);
+struct item *next_item(struct publishing *p);
 void key_waits(struct relay *r, const struct item *item);
 /* Of the flow, on its way: true, it was set apart (sift.h). It may have become held instead. */
-bool set_apart(struct relay *r, struct item *item);
+bool set_apart(struct publishing *p, struct item *item);
 /* It was refused together with others, and there is no room to set it apart: its topic's door closes for a while. */
-void refuse_topic(struct relay *r, struct item *item);
-bool may_pass(struct relay *r, struct item *item);                      /* doors and waiting keys; P */
-void kafka_trouble(struct relay *r, const struct error *why, int code); /* why: with its cause */
-void kafka_worked(struct relay *r);
+void refuse_topic(struct publishing *p, struct item *item);
+bool may_pass(struct publishing *p, struct item *item);                      /* doors and waiting keys; P */
+void kafka_trouble(struct publishing *p, const struct error *why, int code); /* why: with its cause */
+void kafka_worked(struct publishing *p);
+
+/* producer.c, P */
+MUST_CHECK enum status publish_open(struct publishing *p, struct error *err);
+void publish_close(struct publishing *p);
 
 /* away.c: why nothing can go to Kafka, with what to do about it */
 void away_show(struct relay *r, const struct error *err);             /* lock held: in health */
@@ -229,24 +262,35 @@ void disk_works(struct relay *r, enum disk_side side); /* quick where there was 
 bool disk_refuses(struct relay *r, enum disk_side side);
 
 /* transact.c: P, exactly once */
-void transact_next(struct relay *r); /* the next prepared batch, if there is one: one transaction or more */
+void transact_next(struct publishing *p); /* the next prepared batch, if there is one: one transaction or more */
 /* A group of sift.c, in place: what is refused together goes back there. False: stop. */
-bool transact_group(struct relay *r, struct item **items, size_t count);
+bool transact_group(struct publishing *p, struct item **items, size_t count);
+
+/* culprits.c: P, of a transaction that was aborted for its reports */
+/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest, count when there is
+ * none. Returns how many the rest are. */
+size_t culprits_take_out(struct publishing *p, struct item **items, size_t count, size_t *middle);
+/* Entries of one topic first, each topic's in their order. Returns how many the first topic has. */
+size_t culprits_part_topics(struct item **items, size_t count);
+/* They are all of one topic, to which we have no right. */
+void culprits_deny(struct publishing *p, struct item **items, size_t count);
+/* Those of topics that refused some go beside the flow; the others stay in items. Returns how many these are. */
+size_t culprits_set_apart(struct publishing *p, struct item **items, size_t count);
 
 /* renew.c: P, a producer that is ours */
 enum { RENEW_DISK_MS = 500 };
-bool renew_ready(struct relay *r); /* made anew when needed; false: not now */
+bool renew_ready(struct publishing *p); /* made anew when needed; false: not now */
 /* Until the ledger tells; LEDGER_AWAY: draining is over. */
-enum ledger_found renew_until_known(struct relay *r);
+enum ledger_found renew_until_known(struct publishing *p);
 bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
 
 /* topics.c: P */
-void topics_prepare(struct relay *r);
-void topic_create(struct relay *r, unsigned topic); /* again, before a probe; failing is fine */
-void clock_words(struct relay *r, const char *broker_says, char *out, size_t size); /* of KAFKA_CLOCK */
+void topics_prepare(struct publishing *p);
+void topic_create(struct publishing *p, unsigned topic); /* again, before a probe; failing is fine */
+void clock_words(struct publishing *p, const char *broker_says, char *out, size_t size); /* of KAFKA_CLOCK */
 /* Those refused for their size (item->fault, error_code) were so together, in a batch larger than their topic takes:
  * true; the next producer's batches are smaller, and the same should go again. */
-bool topic_batches_refused(struct relay *r, struct item **items, size_t count);
+bool topic_batches_refused(struct publishing *p, struct item **items, size_t count);
 void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size);
 
 /* flush.c */
@@ -254,14 +298,13 @@ enum taking { TAKE_NOTHING, TAKE_LOOK, TAKE_DUE, TAKE_ALL }; /* LOOK: nothing, b
 enum taking flush_taking(struct relay *r);                   /* R: may anything be taken now, due or not? */
 bool flush_idle(struct relay *r, int64_t ms);        /* R: nothing may be taken; waited for a change, at most ms */
 void flush_took(struct relay *r, struct item *item); /* R */
-void flush_settled(struct relay *r, const struct item *item, enum outcome fate); /* F, lock held */
+void flush_settled(struct relay *r, const struct item *item, enum outcome fate, int64_t now_ms); /* F, lock held */
 bool flush_wants_aside(const struct relay *r); /* lock held: it ends when what is set aside was tried once more */
 void flush_check(struct relay *r);             /* ends it when it is over */
 
 /* pipeline.c */
-MUST_CHECK enum status pipeline_start(struct relay *r, struct error *err);
-bool pipeline_stop(struct relay *r, int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
-MUST_CHECK enum status publish_open(struct relay *r, struct error *err); /* P */
+MUST_CHECK enum status pipeline_start(struct engine *e, struct error *err);
+bool pipeline_stop(struct engine *e, int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
 
 void relay_beat(struct relay *r, atomic_llong *when); /* relay.c, R and F: still turning */
 void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the test hook */

@@ -38,8 +38,9 @@ static bool make_room(struct batch *b, size_t events) {
   return true;
 }
 
-static void fill(struct relay *r, struct batch *b) {
-  struct turn turn = {.relay = r, .batch = b, .tuning = relay_tuning_now(r)};
+static void fill(struct reading *reading, struct batch *b) {
+  struct relay *r = reading->relay;
+  struct turn turn = {.reading = reading, .relay = r, .batch = b, .tuning = relay_tuning_now(r)};
   if (!r->exactly_once && turn.tuning.batch_events > HAND_OVER) turn.tuning.batch_events = HAND_OVER;
   if (!make_room(b, turn.tuning.batch_events)) return;
   do turn_run(&turn);
@@ -48,27 +49,29 @@ static void fill(struct relay *r, struct batch *b) {
 
 /* Ask for a scan when flush.interval has passed or a retry has become due. A patient flush waits for a scan that is
  * sure to bring the retry, which may be in hand as one that waits: its due time is forgotten here. */
-static void rescan_in_time(struct relay *r) {
+static void rescan_in_time(struct reading *reading) {
+  struct relay *r = reading->relay;
   int64_t now_us = clock_wall_us(r->parts.clock), now_ms = clock_mono_ms(r->parts.clock);
   pthread_mutex_lock(&r->lock);
   bool due = r->next_due_us != TIME_NONE && r->next_due_us <= now_us;
   if (due) r->next_due_us = TIME_NONE;
   bool wanted = r->config.background || r->flush.active;
-  if (wanted && (due || now_ms - r->scanned_ms >= r->config.tuning.flush_interval_ms)) {
+  if (wanted && (due || now_ms - reading->scanned_ms >= r->config.tuning.flush_interval_ms)) {
     bool awaited = due && r->flush.active && r->flush.patient;
     uint64_t generation = awaited ? store_rescan_settled(r->parts.store) : store_rescan(r->parts.store);
     if (awaited) r->flush.generation = generation;
-    r->scanned_ms = now_ms;
+    reading->scanned_ms = now_ms;
   }
   pthread_mutex_unlock(&r->lock);
 }
 
-static int64_t rest_ms(struct relay *r) {
+static int64_t rest_ms(struct reading *reading) {
+  struct relay *r = reading->relay;
   int64_t now_us = clock_wall_us(r->parts.clock), wait = REST_MS;
   pthread_mutex_lock(&r->lock);
   if (r->next_due_us != TIME_NONE && (r->next_due_us - now_us) / 1000 < wait)
     wait = (r->next_due_us - now_us) / 1000 + 1;
-  int64_t until_scan = r->scanned_ms + r->config.tuning.flush_interval_ms - clock_mono_ms(r->parts.clock);
+  int64_t until_scan = reading->scanned_ms + r->config.tuning.flush_interval_ms - clock_mono_ms(r->parts.clock);
   if (r->stopping) wait = 0;
   pthread_mutex_unlock(&r->lock);
   if (until_scan < wait) wait = until_scan;
@@ -82,14 +85,15 @@ static void wait_a_second(struct relay *r) {
 }
 
 /* While nothing may be taken, or can be, the outbox is not waited for: it has something to tell all the time. */
-static void rest(struct relay *r) {
+static void rest(struct reading *reading) {
+  struct relay *r = reading->relay;
   flush_check(r);
-  rescan_in_time(r);
+  rescan_in_time(reading);
   if (flush_idle(r, REST_MS)) return;
   if (disk_refuses(r, DISK_READING))
     wait_a_second(r);
   else
-    store_wait(r->parts.store, rest_ms(r));
+    store_wait(r->parts.store, rest_ms(reading));
 }
 
 /* Without a stack of its own the crash handler can only not speak of a stack that is used up. */
@@ -117,17 +121,18 @@ static void list_meanwhile(struct relay *r) {
 }
 
 static void *reader_main(void *arg) {
-  struct relay *r = arg;
+  struct reading *reading = arg;
+  struct relay *r = reading->relay;
   struct batch *b;
   enter_hands(r, HAND_READER);
   list_meanwhile(r);
   while ((b = batch_take(r))) {
-    fill(r, b);
+    fill(reading, b);
     if (b->count) {
       hand_to_publisher(r, b);
     } else {
       batch_drop(r, b, 1);
-      rest(r);
+      rest(reading);
     }
   }
   hands_leave(r->parts.hands, HAND_READER);
@@ -137,10 +142,11 @@ static void *reader_main(void *arg) {
 /* ---- publisher ---- */
 
 static void *publisher_main(void *arg) {
-  struct relay *r = arg;
+  struct publishing *p = arg;
+  struct relay *r = p->relay;
   enter_hands(r, HAND_PUBLISHER);
-  while (stage_publish(r)) continue;
-  publish_close(r);
+  while (stage_publish(p)) continue;
+  publish_close(p);
   hands_leave(r->parts.hands, HAND_PUBLISHER);
   pthread_mutex_lock(&r->lock);
   r->publisher_done = true;
@@ -167,14 +173,15 @@ static struct item *next_chain(struct relay *r, bool *over) {
  * ledger. */
 static void watch_calls(struct relay *r) {
   pthread_mutex_lock(&r->lock);
-  int64_t since = r->calling_ms, lasts = clock_mono_ms(r->parts.clock) - since;
-  bool look = since && lasts > REST_MS && r->publisher;
-  if (look && r->call_quiet) publisher_poll(r->publisher, 0);
+  struct call *call = &r->call;
+  int64_t lasts = clock_mono_ms(r->parts.clock) - call->since_ms;
+  bool look = call->publisher && lasts > REST_MS;
+  if (look && call->quiet) publisher_poll(call->publisher, 0);
   struct error words = {0};
-  enum publisher_link link = look ? publisher_link(r->publisher, &words) : LINK_UNKNOWN;
+  enum publisher_link link = look ? publisher_link(call->publisher, &words) : LINK_UNKNOWN;
   if (link == LINK_DOWN) away_show(r, &words);
-  bool told = link == LINK_DOWN && r->told_ms != since;
-  if (told) r->told_ms = since;
+  bool told = link == LINK_DOWN && !call->told;
+  call->told = call->told || told;
   pthread_mutex_unlock(&r->lock);
   if (told) away_tell(r, &words, true);
   if (link == LINK_UP && lasts > HANGING_MS)
@@ -183,19 +190,20 @@ static void watch_calls(struct relay *r) {
 }
 
 static void *finisher_main(void *arg) {
-  struct relay *r = arg;
+  struct finishing *f = arg;
+  struct relay *r = f->relay;
   bool over = false;
   int64_t tended = 0;
   while (!over) {
     relay_beat(r, &r->finisher_us);
     struct item *first = next_chain(r, &over);
-    if (first) stage_settle(r, first);
+    if (first) stage_settle(f, first);
     int64_t now = clock_mono_ms(r->parts.clock);
     if (now - tended < REST_MS) continue;
     tended = now;
-    settle_watch(r);
+    settle_watch(f);
     keys_tend(r->parts.keys);
-    settle_aside(r);
+    settle_aside(f);
     holds_tend(r);
     watch_calls(r);
     flush_check(r);
@@ -205,9 +213,9 @@ static void *finisher_main(void *arg) {
 
 /* ---- start and stop ---- */
 
-static enum status start_thread(pthread_t *thread, void *(*run)(void *), struct relay *r, const char *name,
+static enum status start_thread(pthread_t *thread, void *(*run)(void *), void *side, const char *name,
                                 struct error *err) {
-  int rc = pthread_create(thread, NULL, run, r);
+  int rc = pthread_create(thread, NULL, run, side);
   if (rc) return error_sys(err, rc, "starting the %s thread", name);
   pthread_setname_np(*thread, name);
   return ST_OK;
@@ -223,23 +231,24 @@ static void ask_to_stop(struct relay *r, int64_t drain_ms) {
   relay_wake_publisher(r);
 }
 
-enum status pipeline_start(struct relay *r, struct error *err) {
-  enum status st = start_thread(&r->finisher, finisher_main, r, "finisher", err);
+enum status pipeline_start(struct engine *e, struct error *err) {
+  struct relay *r = &e->relay;
+  enum status st = start_thread(&e->finisher, finisher_main, &e->finishing, "finisher", err);
   if (st != ST_OK) return st;
-  st = start_thread(&r->publishing, publisher_main, r, "publisher", err);
+  st = start_thread(&e->publisher, publisher_main, &e->publishing, "publisher", err);
   if (st != ST_OK) {
     pthread_mutex_lock(&r->lock);
     r->publisher_done = true;
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
-    pthread_join(r->finisher, NULL);
+    pthread_join(e->finisher, NULL);
     return st;
   }
-  st = start_thread(&r->reader, reader_main, r, "reader", err);
+  st = start_thread(&e->reader, reader_main, &e->reading, "reader", err);
   if (st == ST_OK) return ST_OK;
   ask_to_stop(r, 0);
-  pthread_join(r->publishing, NULL);
-  pthread_join(r->finisher, NULL);
+  pthread_join(e->publisher, NULL);
+  pthread_join(e->finisher, NULL);
   return st;
 }
 
@@ -254,13 +263,14 @@ static bool all_ended(struct relay *r) {
 }
 
 /* The reader first, so that nothing new reaches the publisher once it starts to give back what it has. */
-bool pipeline_stop(struct relay *r, int64_t drain_ms) {
+bool pipeline_stop(struct engine *e, int64_t drain_ms) {
+  struct relay *r = &e->relay;
   ask_to_stop(r, drain_ms);
-  pthread_join(r->reader, NULL);
+  pthread_join(e->reader, NULL);
   relay_wake_publisher(r);
   int64_t until = clock_mono_ms(r->parts.clock) + drain_ms + PATIENCE_MS;
   struct timespec at = {until / 1000, (until % 1000) * 1000000};
-  if (pthread_clockjoin_np(r->publishing, NULL, CLOCK_MONOTONIC, &at) != 0) return false;
-  pthread_join(r->finisher, NULL);
+  if (pthread_clockjoin_np(e->publisher, NULL, CLOCK_MONOTONIC, &at) != 0) return false;
+  pthread_join(e->finisher, NULL);
   return all_ended(r);
 }

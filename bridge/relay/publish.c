@@ -9,11 +9,10 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { ENDING_MOST = 16 }; /* producers that are ending at a time */
 static const struct backoff topic_wait = {.base_ms = 1000, .max_ms = 30000, .jitter_ms = 250};
 
-static struct breaker *topic_breaker(struct relay *r, unsigned topic) {
-  return &r->topics[topic];
+static struct breaker *topic_breaker(struct publishing *p, unsigned topic) {
+  return &p->topics[topic];
 }
 
 static const char *topic_name(const struct relay *r, unsigned topic) {
@@ -28,12 +27,13 @@ static void show(struct relay *r, const char *target, const struct breaker *b, c
 
 /* ---- verdicts ---- */
 
-static void topic_trouble(struct relay *r, unsigned topic, const struct delivery *d) {
+static void topic_trouble(struct publishing *p, unsigned topic, const struct delivery *d) {
+  struct relay *r = p->relay;
   char remedy[400], words[256];
-  struct breaker *b = topic_breaker(r, topic);
+  struct breaker *b = topic_breaker(p, topic);
   if (b->state == BREAKER_OPEN) return; /* others that were under way with the first one */
   if (d->fault == KAFKA_CLOCK)
-    clock_words(r, d->text, words, sizeof words);
+    clock_words(p, d->text, words, sizeof words);
   else
     snprintf(words, sizeof words, "%s", d->text);
   bool first = breaker_trouble(b, &topic_wait, r->parts.clock, words);
@@ -45,23 +45,24 @@ static void topic_trouble(struct relay *r, unsigned topic, const struct delivery
               "Events of this topic wait, the others go on. %s", remedy);
 }
 
-void kafka_trouble(struct relay *r, const struct error *why, int code) {
+void kafka_trouble(struct publishing *p, const struct error *why, int code) {
+  struct relay *r = p->relay;
   struct relay_tuning tuning = relay_tuning_now(r);
   char remedy[400];
-  bool first = breaker_trouble(&r->kafka, &tuning.quick, r->parts.clock, why->text);
-  kafka_remedy((enum kafka_cause)why->cause, &r->client, r->config.ledger_topic, remedy, sizeof remedy);
-  show(r, "kafka", &r->kafka, remedy);
+  bool first = breaker_trouble(&p->kafka, &tuning.quick, r->parts.clock, why->text);
+  kafka_remedy((enum kafka_cause)why->cause, &p->client, r->config.ledger_topic, remedy, sizeof remedy);
+  show(r, "kafka", &p->kafka, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "kafka_unavailable",
               FIELDS(F_INT("error_code", code), F_TEXT("error", why->text)),
               "Kafka does not take records; everything stays pending and goes on by itself. %s", remedy);
 }
 
-static void delivery_trouble(struct relay *r, const struct delivery *d) {
+static void delivery_trouble(struct publishing *p, const struct delivery *d) {
   struct error why = {0};
   error_set(&why, ST_UNAVAILABLE, "%s", d->text);
   why.cause = kafka_cause_of(d->code, d->text);
-  kafka_trouble(r, &why, d->code);
+  kafka_trouble(p, &why, d->code);
 }
 
 /* What went back as held comes again, in front of what is newer. */
@@ -81,8 +82,8 @@ static void door_opens(struct relay *r, struct breaker *b, const char *target) {
             "%s takes records again", target);
 }
 
-void kafka_worked(struct relay *r) {
-  door_opens(r, &r->kafka, "kafka");
+void kafka_worked(struct publishing *p) {
+  door_opens(p->relay, &p->kafka, "kafka");
 }
 
 static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {
@@ -103,66 +104,68 @@ static void note_fault(struct item *item, const struct delivery *delivery) {
 }
 
 /* at_least_once. False: there is no room to set it apart. */
-static bool refused_together(struct relay *r, struct item *item) {
-  if (!r->sift.trying) return sift_add(r, item);
-  r->back[r->back_count++] = item;
+static bool refused_together(struct publishing *p, struct item *item) {
+  if (!p->sift.trying) return sift_add(p, item);
+  p->back[p->back_count++] = item;
   return true;
 }
 
 /* certain: it was refused by itself, not together with others. */
-static void judge(struct relay *r, struct item *item, const struct delivery *d, bool certain) {
+static void judge(struct publishing *p, struct item *item, const struct delivery *d, bool certain) {
+  struct relay *r = p->relay;
   item->outcome = OUTCOME_HELD;
-  if (r->sift.trying) store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
+  if (p->sift.trying) store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
   switch (verdict_of_fault(d->fault)) {
   case BLAME_NOBODY:
     item->outcome = OUTCOME_PUBLISHED;
     item->attempts++;
-    door_opens(r, &r->kafka, "kafka");
-    door_opens(r, topic_breaker(r, item->topic), topic_name(r, item->topic));
+    door_opens(r, &p->kafka, "kafka");
+    door_opens(r, topic_breaker(p, item->topic), topic_name(r, item->topic));
     break;
   case BLAME_REFUSED:
     if (!certain) {
       item->outcome = OUTCOME_SEND;
       note_fault(item, d);
-      if (refused_together(r, item)) return;
+      if (refused_together(p, item)) return;
       item->outcome = OUTCOME_HELD;
-      topic_trouble(r, item->topic, d);
+      topic_trouble(p, item->topic, d);
       break;
     }
     blame_event(r, item, d);
     break;
   case BLAME_HOPELESS: blame_event(r, item, d); break;
-  case BLAME_TOPIC: topic_trouble(r, item->topic, d); break;
+  case BLAME_TOPIC: topic_trouble(p, item->topic, d); break;
   case BLAME_WORLD:
-    if (d->fault != KAFKA_PURGED) delivery_trouble(r, d);
+    if (d->fault != KAFKA_PURGED) delivery_trouble(p, d);
     break;
   }
   if (item->outcome != OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
-    breaker_unsent(&r->kafka);
-    breaker_unsent(topic_breaker(r, item->topic));
-    if (item->outcome == OUTCOME_HELD && r->sift.trying) sift_gave_back(r, item);
+    breaker_unsent(&p->kafka);
+    breaker_unsent(topic_breaker(p, item->topic));
+    if (item->outcome == OUTCOME_HELD && p->sift.trying) sift_gave_back(p, item);
   }
-  chain_push(&r->done_first, &r->done_last, item);
+  chain_push(&p->done_first, &p->done_last, item);
 }
 
-void judge_item(struct relay *r, struct item *item, const struct delivery *d) {
-  judge(r, item, d, true);
+void judge_item(struct publishing *p, struct item *item, const struct delivery *d) {
+  judge(p, item, d, true);
 }
 
-static void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
-  struct relay *r = ctx;
+void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
+  struct publishing *p = ctx;
   struct item *item = opaque;
   item->partition = delivery->partition;
   item->offset = delivery->offset;
-  if (!r->exactly_once)
-    judge(r, item, delivery, item->alone);
-  else if (!r->aborting)
+  if (!p->relay->exactly_once)
+    judge(p, item, delivery, item->alone);
+  else if (!p->aborting)
     note_fault(item, delivery);
 }
 
 /* ---- handing over ---- */
 
-bool publish_item(struct relay *r, struct item *item) {
+bool publish_item(struct publishing *p, struct item *item) {
+  struct relay *r = p->relay;
   char when[TIME_TEXT];
   struct record_header headers[7] = {
       {"ce_specversion", SPAN("1.0")},
@@ -182,32 +185,33 @@ bool publish_item(struct relay *r, struct item *item) {
   struct delivery refused = {.text = ""};
   item->handed_ns = clock_mono_ns(r->parts.clock);
   hands_take(r->parts.hands, HAND_PUBLISHER, item->ref.place, item->ref.name);
-  enum kafka_fault fault = publisher_send(r->publisher, &record, &refused);
+  enum kafka_fault fault = publisher_send(p->publisher, &record, &refused);
   hands_drop(r->parts.hands, HAND_PUBLISHER);
   if (fault == KAFKA_QUEUE_FULL) return false;
   if (fault == KAFKA_OK) {
-    breaker_sent(&r->kafka);
-    breaker_sent(topic_breaker(r, item->topic));
+    breaker_sent(&p->kafka);
+    breaker_sent(topic_breaker(p, item->topic));
   } else if (r->exactly_once) {
     note_fault(item, &refused);
   } else {
-    judge(r, item, &refused, true);
+    judge(p, item, &refused, true);
   }
   return true;
 }
 
-struct item *next_item(struct relay *r) {
-  while (!r->current || r->position == r->current->count) {
-    if (r->current) batch_drop(r, r->current, 1);
-    r->position = 0;
+struct item *next_item(struct publishing *p) {
+  struct relay *r = p->relay;
+  while (!p->current || p->position == p->current->count) {
+    if (p->current) batch_drop(r, p->current, 1);
+    p->position = 0;
     pthread_mutex_lock(&r->lock);
-    r->current = r->ready_first;
-    if (r->current) r->ready_first = r->current->next;
+    p->current = r->ready_first;
+    if (p->current) r->ready_first = p->current->next;
     if (!r->ready_first) r->ready_last = NULL;
     pthread_mutex_unlock(&r->lock);
-    if (!r->current) return NULL;
+    if (!p->current) return NULL;
   }
-  return &r->current->items[r->position];
+  return &p->current->items[p->position];
 }
 
 void key_waits(struct relay *r, const struct item *item) {
@@ -218,75 +222,77 @@ void key_waits(struct relay *r, const struct item *item) {
   pthread_mutex_unlock(&r->lock);
 }
 
-bool may_pass(struct relay *r, struct item *item) {
+bool may_pass(struct publishing *p, struct item *item) {
+  struct relay *r = p->relay;
   pthread_mutex_lock(&r->lock);
   bool held = r->paused || item->generation < r->resumed ||
               waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation) ||
               holds_key(&r->holds, topic_name(r, item->topic), item);
   pthread_mutex_unlock(&r->lock);
   item->key_held = held;
-  return !held && breaker_passes(&r->kafka, item->generation) &&
-         breaker_passes(topic_breaker(r, item->topic), item->generation);
+  return !held && breaker_passes(&p->kafka, item->generation) &&
+         breaker_passes(topic_breaker(p, item->topic), item->generation);
 }
 
 /* While the link is down one record at a time is the probe: librdkafka itself tries again until it gets through. */
-static bool may_send(const struct relay *r) {
-  return !r->link_down || publisher_in_flight(r->publisher) == 0;
+static bool may_send(const struct publishing *p) {
+  return !p->link_down || publisher_in_flight(p->publisher) == 0;
 }
 
-void refuse_topic(struct relay *r, struct item *item) {
+void refuse_topic(struct publishing *p, struct item *item) {
   struct delivery d = {.fault = (enum kafka_fault)item->fault, .code = item->error_code, .text = item->error};
   item->outcome = OUTCOME_HELD;
-  topic_trouble(r, item->topic, &d);
-  chain_push(&r->done_first, &r->done_last, item);
+  topic_trouble(p, item->topic, &d);
+  chain_push(&p->done_first, &p->done_last, item);
 }
 
-static void hand_over(struct relay *r) {
+static void hand_over(struct publishing *p) {
   struct item *item;
-  r->queue_full = false;
-  while ((item = next_item(r))) {
+  p->queue_full = false;
+  while ((item = next_item(p))) {
     if (item->outcome == OUTCOME_SEND) {
-      if (!may_send(r)) return;
-      if (set_apart(r, item)) {
-        r->position++;
+      if (!may_send(p)) return;
+      if (set_apart(p, item)) {
+        p->position++;
         continue;
       }
-      if (item->outcome == OUTCOME_HELD || !may_pass(r, item))
+      if (item->outcome == OUTCOME_HELD || !may_pass(p, item))
         item->outcome = OUTCOME_HELD;
-      else if (!publish_item(r, item)) {
-        r->queue_full = true;
+      else if (!publish_item(p, item)) {
+        p->queue_full = true;
         return;
       } else {
-        r->position++;
+        p->position++;
         continue;
       }
     }
-    r->position++;
-    if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
-    if (item->outcome == OUTCOME_DEAD) holds_add(r, item);
-    if (item->outcome != OUTCOME_TWIN) chain_push(&r->done_first, &r->done_last, item); /* a twin goes with its head */
+    p->position++;
+    if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
+    if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
+    if (item->outcome != OUTCOME_TWIN) chain_push(&p->done_first, &p->done_last, item); /* a twin goes with its head */
   }
 }
 
-static void give_back_unsent(struct relay *r) {
-  for (struct item *item; (item = next_item(r)); r->position++) {
+static void give_back_unsent(struct publishing *p) {
+  for (struct item *item; (item = next_item(p)); p->position++) {
     if (item->outcome == OUTCOME_TWIN) continue;
     if (item->outcome == OUTCOME_SEND) item->outcome = OUTCOME_HELD;
-    chain_push(&r->done_first, &r->done_last, item);
+    chain_push(&p->done_first, &p->done_last, item);
   }
-  sift_give_back(r);
+  sift_give_back(p);
 }
 
-void push_done(struct relay *r) {
-  relay_settle(r, r->done_first, r->done_last);
-  r->done_first = r->done_last = NULL;
+void push_done(struct publishing *p) {
+  relay_settle(p->relay, p->done_first, p->done_last);
+  p->done_first = p->done_last = NULL;
 }
 
 /* ---- the round ---- */
 
-static void tick_breaker(struct relay *r, struct breaker *b, const char *target, unsigned topic, bool idle) {
+static void tick_breaker(struct publishing *p, struct breaker *b, const char *target, unsigned topic, bool idle) {
+  struct relay *r = p->relay;
   if (breaker_due(b, r->parts.clock)) {
-    if (b != &r->kafka) topic_create(r, topic);
+    if (b != &p->kafka) topic_create(p, topic);
     breaker_probe(b, order_scan(r));
     show(r, target, b, "A probe is under way");
   } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle && store_scanned(r->parts.store, b->from)) {
@@ -294,21 +300,23 @@ static void tick_breaker(struct relay *r, struct breaker *b, const char *target,
   }
 }
 
-static void tick_breakers(struct relay *r) {
+static void tick_breakers(struct publishing *p) {
+  struct relay *r = p->relay;
   pthread_mutex_lock(&r->lock);
   bool idle = r->in_hand == 0;
   pthread_mutex_unlock(&r->lock);
-  tick_breaker(r, &r->kafka, "kafka", 0, idle);
+  tick_breaker(p, &p->kafka, "kafka", 0, idle);
   for (unsigned i = 0; i < routing_topics(r->parts.routing); i++)
-    tick_breaker(r, topic_breaker(r, i), topic_name(r, i), i, idle);
+    tick_breaker(p, topic_breaker(p, i), topic_name(r, i), i, idle);
 }
 
-void watch_link(struct relay *r) {
+void watch_link(struct publishing *p) {
+  struct relay *r = p->relay;
   struct error err = {0};
-  bool down = publisher_link(r->publisher, &err) == LINK_DOWN;
-  if (down == r->link_down && (!down || err.cause == r->link_cause)) return;
-  r->link_down = down;
-  r->link_cause = err.cause;
+  bool down = publisher_link(p->publisher, &err) == LINK_DOWN;
+  if (down == p->link_down && (!down || err.cause == p->link_cause)) return;
+  p->link_down = down;
+  p->link_cause = err.cause;
   if (down)
     away_tell(r, &err, true);
   else
@@ -317,37 +325,38 @@ void watch_link(struct relay *r) {
   if (down)
     away_show(r, &err);
   else
-    status_breaker(r, "kafka", r->kafka.state, r->kafka.reason, "See the broker's log");
+    status_breaker(r, "kafka", p->kafka.state, p->kafka.reason, "See the broker's log");
   pthread_mutex_unlock(&r->lock);
 }
 
 /* After a fatal error librdkafka fails all it holds; those reports are waited for, then a new producer is made. */
-static void replace_if_fatal(struct relay *r) {
+static void replace_if_fatal(struct publishing *p) {
   struct error err = {0};
-  if (!r->publisher || !publisher_fatal(r->publisher, &err)) return;
-  log_write(r->parts.log, LOG_ERROR, "relay", "producer_lost", FIELDS(F_TEXT("error", err.text)),
+  if (!p->publisher || !publisher_fatal(p->publisher, &err)) return;
+  log_write(p->relay->parts.log, LOG_ERROR, "relay", "producer_lost", FIELDS(F_TEXT("error", err.text)),
             "The Kafka producer failed for good; a new one is made");
-  for (int i = 0; i < 100 && publisher_in_flight(r->publisher); i++) publisher_poll(r->publisher, 100);
-  if (publisher_in_flight(r->publisher)) return; /* their reports still come: the next round looks again */
-  publish_close(r);
-  r->topics_ready = false;
+  for (int i = 0; i < 100 && publisher_in_flight(p->publisher); i++) publisher_poll(p->publisher, 100);
+  if (publisher_in_flight(p->publisher)) return; /* their reports still come: the next round looks again */
+  publish_close(p);
+  p->topics_ready = false;
 }
 
-static void sleep_until_work(struct relay *r) {
+static void sleep_until_work(struct publishing *p) {
   int timeout = 500;
-  if (r->queue_full)
+  if (p->queue_full)
     timeout = 5;
-  else if (!r->topics_ready || r->link_down || r->kafka.state != BREAKER_CLOSED)
+  else if (!p->topics_ready || p->link_down || p->kafka.state != BREAKER_CLOSED)
     timeout = 100;
-  else if (!sift_idle(r))
+  else if (!sift_idle(p))
     timeout = 0;
-  struct pollfd fd = {.fd = r->wake_fd, .events = POLLIN};
+  struct pollfd fd = {.fd = p->relay->wake_fd, .events = POLLIN};
   uint64_t count;
-  if (poll(&fd, 1, timeout) == 1 && read(r->wake_fd, &count, sizeof count) < 0) return;
+  if (poll(&fd, 1, timeout) == 1 && read(p->relay->wake_fd, &count, sizeof count) < 0) return;
 }
 
-void publish_status(struct relay *r) {
-  uint64_t n = r->publisher ? publisher_in_flight(r->publisher) : 0;
+void publish_status(struct publishing *p) {
+  struct relay *r = p->relay;
+  uint64_t n = p->publisher ? publisher_in_flight(p->publisher) : 0;
   pthread_mutex_lock(&r->lock);
   r->status.in_flight = n;
   r->status.heartbeat_us = clock_wall_us(r->parts.clock);
@@ -361,9 +370,10 @@ bool relay_must_end(struct relay *r) {
   return end;
 }
 
-bool relay_stop_asked(void *relay) {
-  struct relay *r = relay;
-  if (r->ledger.started) return relay_must_end(r);
+bool relay_stop_asked(void *publishing) {
+  const struct publishing *p = publishing;
+  struct relay *r = p->relay;
+  if (p->ledger.started) return relay_must_end(r);
   pthread_mutex_lock(&r->lock);
   bool stopping = r->stopping;
   pthread_mutex_unlock(&r->lock);
@@ -378,41 +388,41 @@ static bool must_stop(struct relay *r, bool *too_late) {
   return stopping;
 }
 
-bool publish_wait(struct relay *r) {
+bool publish_wait(struct publishing *p) {
   bool too_late = false;
-  while (publisher_in_flight(r->publisher)) {
-    publisher_poll(r->publisher, 50);
-    publish_status(r);
-    if (must_stop(r, &too_late) && too_late) return false;
+  while (publisher_in_flight(p->publisher)) {
+    publisher_poll(p->publisher, 50);
+    publish_status(p);
+    if (must_stop(p->relay, &too_late) && too_late) return false;
   }
   return true;
 }
 
-static bool finished(struct relay *r) {
+static bool finished(struct publishing *p) {
   bool too_late;
-  if (!must_stop(r, &too_late)) return false;
-  give_back_unsent(r);
-  push_done(r);
-  return too_late || !r->publisher || publisher_in_flight(r->publisher) == 0;
+  if (!must_stop(p->relay, &too_late)) return false;
+  give_back_unsent(p);
+  push_done(p);
+  return too_late || !p->publisher || publisher_in_flight(p->publisher) == 0;
 }
 
 /* The round of at_least_once. */
-static void relay_reports(struct relay *r) {
-  watch_link(r);
-  tick_breakers(r);
+static void relay_reports(struct publishing *p) {
+  watch_link(p);
+  tick_breakers(p);
   bool too_late;
-  if (must_stop(r, &too_late)) return;
-  sift_run(r);
-  if (r->publisher) hand_over(r);
+  if (must_stop(p->relay, &too_late)) return;
+  sift_run(p);
+  if (p->publisher) hand_over(p);
 }
 
 /* The round of exactly_once; also the start of at_least_once where a ledger was left. */
-static void relay_transactions(struct relay *r) {
+static void relay_transactions(struct publishing *p) {
   bool too_late;
-  if (must_stop(r, &too_late) || !renew_ready(r) || !r->exactly_once) return;
-  watch_link(r);
-  tick_breakers(r);
-  transact_next(r);
+  if (must_stop(p->relay, &too_late) || !renew_ready(p) || !p->relay->exactly_once) return;
+  watch_link(p);
+  tick_breakers(p);
+  transact_next(p);
 }
 
 static void tick_waiting(struct relay *r) {
@@ -421,80 +431,16 @@ static void tick_waiting(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
-bool stage_publish(struct relay *r) {
-  sleep_until_work(r);
-  if (r->publisher) publisher_poll(r->publisher, 0);
-  bool by_reports = !r->exactly_once && r->ledger.started;
-  if (by_reports) replace_if_fatal(r);
-  topics_prepare(r);
-  if (r->topics_ready && by_reports) relay_reports(r);
-  if (r->topics_ready && !by_reports) relay_transactions(r);
-  tick_waiting(r);
-  push_done(r);
-  publish_status(r);
-  return !finished(r);
-}
-
-enum status publish_open(struct relay *r, struct error *err) {
-  enum status st = publisher_open(&r->client, r->parts.log, publish_report, r, &r->publisher, err);
-  for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) {
-    unsigned number;
-    st = publisher_topic(r->publisher, topic_name(r, i), &number, err);
-    BUG_ON(st == ST_OK && number != i);
-  }
-  if (st == ST_OK)
-    publisher_wake_on(r->publisher, r->wake_fd);
-  else
-    publish_close(r);
-  return st;
-}
-
-/* One producer that ends, on a thread of its own. */
-struct ending {
-  struct relay *relay;
-  struct publisher *publisher;
-};
-
-static void *end_publisher(void *arg) {
-  struct ending *e = arg;
-  struct relay *r = e->relay;
-  publisher_close(e->publisher);
-  free(e);
-  pthread_mutex_lock(&r->lock);
-  r->ending--;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
-  return NULL;
-}
-
-/* librdkafka's destroy takes up to a second, and has been seen to hang for ever after an aborted transaction: nobody
- * waits for it but relay_stop, for a while. False: it could not be handed to a thread. */
-static bool end_aside(struct relay *r, struct publisher *publisher) {
-  pthread_t thread;
-  struct ending *e = malloc(sizeof *e);
-  if (!e) return false;
-  *e = (struct ending){r, publisher};
-  pthread_mutex_lock(&r->lock);
-  bool too_many = ++r->ending > ENDING_MOST;
-  pthread_mutex_unlock(&r->lock);
-  if (too_many)
-    relay_fail(r, ST_UNAVAILABLE, "too many Kafka producers do not end; ending, so that a restart clears them away");
-  if (pthread_create(&thread, NULL, end_publisher, e) == 0) {
-    pthread_detach(thread);
-    return true;
-  }
-  pthread_mutex_lock(&r->lock);
-  r->ending--;
-  pthread_mutex_unlock(&r->lock);
-  free(e);
-  return false;
-}
-
-void publish_close(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
-  struct publisher *publisher = r->publisher;
-  r->publisher = NULL; /* F looks at it under the lock */
-  pthread_mutex_unlock(&r->lock);
-  publisher_abandon(publisher); /* its entries' bytes are free from here on */
-  if (publisher && !end_aside(r, publisher)) publisher_close(publisher);
+bool stage_publish(struct publishing *p) {
+  sleep_until_work(p);
+  if (p->publisher) publisher_poll(p->publisher, 0);
+  bool by_reports = !p->relay->exactly_once && p->ledger.started;
+  if (by_reports) replace_if_fatal(p);
+  topics_prepare(p);
+  if (p->topics_ready && by_reports) relay_reports(p);
+  if (p->topics_ready && !by_reports) relay_transactions(p);
+  tick_waiting(p->relay);
+  push_done(p);
+  publish_status(p);
+  return !finished(p);
 }

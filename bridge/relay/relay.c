@@ -1,7 +1,9 @@
 #include "bridge/relay/parts.h"
 #include "bridge/relay/standing.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,23 +34,23 @@ static enum status check_parts(const struct relay_parts *p, struct error *err) {
   return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
 }
 
-static enum status find_numbers(struct relay *r) {
+static enum status find_numbers(struct finishing *f, struct relay *r) {
   struct metrics *m = r->parts.metrics;
   struct keys_state keys;
   keys_state(r->parts.keys, &keys);
   r->keys_off = keys.off;
-  r->numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+  f->numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
                                 .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
                                 .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
-  r->numbers.published = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->numbers.published);
-  return r->numbers.published ? ST_OK : ST_NO_MEMORY;
+  f->numbers.published = calloc(routing_topics(r->parts.routing) + 1, sizeof *f->numbers.published);
+  return f->numbers.published ? ST_OK : ST_NO_MEMORY;
 }
 
 /* at_least_once takes part only where an earlier exactly_once left manifests: they are settled the same way first. */
-static enum status find_ledger(struct relay *r, struct error *err) {
+static enum status find_ledger(struct publishing *p, struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  struct ledger *l = &r->ledger;
+  struct ledger *l = &p->ledger;
   enum status st = manifest_list(r->parts.store, &list, &count, err);
   bool unsettled = false;
   for (size_t i = 0; st == ST_OK && i < count; i++) unsettled |= !list[i].settled;
@@ -57,10 +59,11 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   r->exactly_once = r->config.exactly_once;
   r->client = *r->parts.kafka;
   r->client.at_least_once = !r->exactly_once;
-  r->stop = (struct stop){relay_stop_asked, r};
-  r->client.stop = &r->stop;
+  p->stop = (struct stop){relay_stop_asked, p};
+  r->client.stop = &p->stop;
   snprintf(l->group, sizeof l->group, "%s", r->config.group);
   r->client.transactional_id = r->exactly_once || unsettled ? l->group : NULL;
+  p->client = r->client;
   l->position = (struct position){.topic = r->config.ledger_topic, .group = l->group, .number = -1};
   l->started = r->recovered = !r->client.transactional_id;
   l->committed_ms = clock_mono_ms(r->parts.clock);
@@ -68,69 +71,84 @@ static enum status find_ledger(struct relay *r, struct error *err) {
   return ST_OK;
 }
 
-static enum status make(struct relay *r, struct error *err) {
+static void init_lock(struct relay *r) {
   pthread_mutex_init(&r->lock, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&r->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
+}
+
+static enum status make(struct engine *e, struct error *err) {
+  struct relay *r = &e->relay;
+  struct publishing *p = &e->publishing;
+  size_t topics = routing_topics(r->parts.routing) + 1;
+  init_lock(r);
   atomic_store(&r->reader_us, clock_wall_us(r->parts.clock));
   atomic_store(&r->finisher_us, clock_wall_us(r->parts.clock));
   r->status.last_publish_us = r->status.heartbeat_us = r->next_due_us = TIME_NONE;
-  r->scanned_ms = clock_mono_ms(r->parts.clock);
+  e->reading.scanned_ms = clock_mono_ms(r->parts.clock);
   for (size_t i = 0; i < POOL; i++) {
-    r->batches[i].next = r->pool;
-    r->pool = &r->batches[i];
+    e->batches[i].next = r->pool;
+    r->pool = &e->batches[i];
   }
-  r->entries = calloc(TURN_EVENTS, sizeof *r->entries);
-  r->topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->topics);
-  r->sift.topics = calloc(routing_topics(r->parts.routing) + 1, sizeof *r->sift.topics);
-  if (!r->entries || !r->topics || !r->sift.topics || find_numbers(r) != ST_OK)
+  e->reading.entries = calloc(TURN_EVENTS, sizeof *e->reading.entries);
+  p->topics = calloc(topics, sizeof *p->topics);
+  p->sift.topics = calloc(topics, sizeof *p->sift.topics);
+  if (!e->reading.entries || !p->topics || !p->sift.topics || find_numbers(&e->finishing, r) != ST_OK)
     return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
-  enum status st = find_ledger(r, err);
+  enum status st = find_ledger(p, r, err);
   if (st == ST_OK) st = holds_open(r, err);
   if (st != ST_OK) return st;
   r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
 }
 
-static void release(struct relay *r) {
-  cluster_close(r->cluster);
+static void release(struct engine *e) {
+  struct relay *r = &e->relay;
+  cluster_close(e->publishing.cluster);
   for (size_t i = 0; i < POOL; i++) {
-    arena_release(&r->batches[i].arena);
-    buffer_release(&r->batches[i].values);
-    free(r->batches[i].items);
+    arena_release(&e->batches[i].arena);
+    buffer_release(&e->batches[i].values);
+    free(e->batches[i].items);
   }
-  arena_release(&r->scratch);
+  arena_release(&e->reading.scratch);
   table_release(&r->ids);
   waiting_close(&r->waiting);
   holds_close(&r->holds);
-  free(r->entries);
-  free(r->topics);
-  free(r->numbers.published);
-  free(r->sift.items);
-  free(r->sift.topics);
+  free(e->reading.entries);
+  free(e->publishing.topics);
+  free(e->finishing.numbers.published);
+  free(e->publishing.sift.items);
+  free(e->publishing.sift.topics);
   if (r->wake_fd >= 0) close(r->wake_fd);
   pthread_cond_destroy(&r->changed);
   pthread_mutex_destroy(&r->lock);
-  free(r);
+  free(e);
+}
+
+/* The relay is an engine's first member, and no other relay is handed out. */
+static struct engine *engine_of(struct relay *r) {
+  static_assert(offsetof(struct engine, relay) == 0, "a relay is found at its engine's address");
+  return (struct engine *)(void *)r;
 }
 
 enum status relay_start(const struct relay_parts *parts, const struct relay_config *config, struct relay **out,
                         struct error *err) {
   enum status st = check_parts(parts, err);
   if (st != ST_OK) return st;
-  struct relay *r = calloc(1, sizeof *r);
-  if (!r) return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
+  struct engine *e = calloc(1, sizeof *e);
+  if (!e) return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
+  struct relay *r = e->reading.relay = e->publishing.relay = e->finishing.relay = &e->relay;
   r->parts = *parts;
   r->config = *config;
   r->paused = config->paused;
   r->wake_fd = -1;
-  st = make(r, err);
-  if (st == ST_OK) st = pipeline_start(r, err);
+  st = make(e, err);
+  if (st == ST_OK) st = pipeline_start(e, err);
   if (st != ST_OK) {
-    release(r);
+    release(e);
     return st;
   }
   *out = r;
@@ -139,15 +157,16 @@ enum status relay_start(const struct relay_parts *parts, const struct relay_conf
 
 bool relay_drain(struct relay *r, int64_t drain_ms) {
   if (!r) return true;
-  if (!r->drained) r->all_ended = pipeline_stop(r, drain_ms);
-  r->drained = true;
-  return r->all_ended;
+  struct engine *e = engine_of(r);
+  if (!e->drained) e->all_ended = pipeline_stop(e, drain_ms);
+  e->drained = true;
+  return e->all_ended;
 }
 
 bool relay_stop(struct relay *r, int64_t drain_ms) {
   if (!r) return true;
   if (!relay_drain(r, drain_ms)) return false;
-  release(r);
+  release(engine_of(r));
   return true;
 }
 

@@ -14,26 +14,27 @@ bool renew_pause(struct relay *r, int64_t ms) {
   return go_on;
 }
 
-static void renewed(struct relay *r) {
-  r->renew = false;
-  if (r->renew_tries) kafka_worked(r);
-  r->renew_tries = 0;
+static void renewed(struct publishing *p) {
+  p->renew = false;
+  if (p->renew_tries) kafka_worked(p);
+  p->renew_tries = 0;
 }
 
 /* at_least_once: what exactly_once left is settled; from now on without transactions. */
-static void leave_transactions(struct relay *r) {
-  publish_close(r);
-  r->client.transactional_id = NULL;
-  r->topics_ready = false;
+static void leave_transactions(struct publishing *p) {
+  publish_close(p);
+  p->client.transactional_id = NULL;
+  p->topics_ready = false;
 }
 
-static void tell_away(struct relay *r, const struct error *err) {
+static void tell_away(struct publishing *p, const struct error *err) {
+  struct relay *r = p->relay;
   unsigned quick = kafka_cause_passes((enum kafka_cause)err->cause) ? relay_tuning_now(r).max_retries : 0;
-  if (++r->renew_tries <= quick) return;
+  if (++p->renew_tries <= quick) return;
   pthread_mutex_lock(&r->lock);
   away_show(r, err);
   pthread_mutex_unlock(&r->lock);
-  away_tell(r, err, r->renew_tries == quick + 1);
+  away_tell(r, err, p->renew_tries == quick + 1);
 }
 
 /* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka is not to blame. */
@@ -46,39 +47,41 @@ static bool sees_lock(struct relay *r) {
 }
 
 /* One try. */
-static enum ledger_found try_renew(struct relay *r) {
+static enum ledger_found try_renew(struct publishing *p) {
+  struct relay *r = p->relay;
   struct error err = {0};
   if (!sees_lock(r)) return LEDGER_AWAY;
-  enum ledger_found found = ledger_renew(r, &err);
+  enum ledger_found found = ledger_renew(p, &err);
   switch (found) {
   case LEDGER_READY:
   case LEDGER_COMMITTED:
     pthread_mutex_lock(&r->lock);
     r->status.reached = true;
-    if (r->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
+    if (p->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
     pthread_mutex_unlock(&r->lock);
-    if (r->renew_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
+    if (p->renew_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
     disk_works(r, DISK_WRITING);
-    renewed(r);
+    renewed(p);
     break;
   case LEDGER_AWAY:
     if (err.status == ST_CANCELLED) break; /* a stop; nothing is away */
-    err.sys ? disk_trouble(r, DISK_WRITING, &err) : tell_away(r, &err);
+    err.sys ? disk_trouble(r, DISK_WRITING, &err) : tell_away(p, &err);
     break;
   case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
   }
   return found;
 }
 
-static int64_t renew_delay(struct relay *r) {
-  return disk_refuses(r, DISK_WRITING) ? RENEW_DISK_MS : backoff_delay_ms(&renew_wait, r->renew_tries, r->parts.clock);
+static int64_t renew_delay(struct publishing *p) {
+  return disk_refuses(p->relay, DISK_WRITING) ? RENEW_DISK_MS
+                                              : backoff_delay_ms(&renew_wait, p->renew_tries, p->relay->parts.clock);
 }
 
-bool renew_ready(struct relay *r) {
-  if (r->publisher && !r->renew && r->ledger.started) return true;
-  enum ledger_found found = try_renew(r);
-  if (found == LEDGER_AWAY) renew_pause(r, renew_delay(r));
-  if (found == LEDGER_READY && !r->exactly_once) leave_transactions(r);
+bool renew_ready(struct publishing *p) {
+  if (p->publisher && !p->renew && p->ledger.started) return true;
+  enum ledger_found found = try_renew(p);
+  if (found == LEDGER_AWAY) renew_pause(p->relay, renew_delay(p));
+  if (found == LEDGER_READY && !p->relay->exactly_once) leave_transactions(p);
   return found == LEDGER_READY;
 }
 
@@ -92,8 +95,8 @@ static void rest_ms(struct relay *r, int64_t ms) {
   }
 }
 
-enum ledger_found renew_until_known(struct relay *r) {
+enum ledger_found renew_until_known(struct publishing *p) {
   enum ledger_found found;
-  while ((found = try_renew(r)) == LEDGER_AWAY && !relay_must_end(r)) rest_ms(r, renew_delay(r));
+  while ((found = try_renew(p)) == LEDGER_AWAY && !relay_must_end(p->relay)) rest_ms(p->relay, renew_delay(p));
   return found;
 }

@@ -59,23 +59,23 @@ static void set_chain_keys(struct relay *r, const struct item *first) {
 
 /* ---- the outbox ---- */
 
-static struct failure failure_of(const struct relay *r, const struct item *item) {
+static struct failure failure_of(const struct finishing *f, const struct item *item) {
   return (struct failure){.reason = (enum reason)item->reason,
                           .error = item->error,
                           .error_code = item->error_code,
-                          .topic = item->routed ? routing_topic_name(r->parts.routing, item->topic) : NULL,
+                          .topic = item->routed ? routing_topic_name(f->relay->parts.routing, item->topic) : NULL,
                           .attempts = item->attempts,
-                          .failed_us = r->settling_us};
+                          .failed_us = f->settling_us};
 }
 
 static bool rewrites(enum outcome fate) {
   return fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
 }
 
-static enum status apply(struct relay *r, const struct item *item, enum outcome fate, enum settled *how,
+static enum status apply(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how,
                          struct error *err) {
-  const struct failure why = failure_of(r, item);
-  struct store *store = r->parts.store;
+  const struct failure why = failure_of(f, item);
+  struct store *store = f->relay->parts.store;
   switch (fate) {
   case OUTCOME_PUBLISHED:
   case OUTCOME_DUPLICATE: return store_done(store, &item->ref, how, err);
@@ -100,7 +100,8 @@ static bool wait_for_disk(struct relay *r, const struct error *err) {
 }
 
 /* Not where it only cannot be looked at: then that is waited for. False: it is not, or the relay ends before. */
-static bool still_ours(struct relay *r) {
+static bool still_ours(struct finishing *f) {
+  struct relay *r = f->relay;
   struct error err = {0};
   bool waited = false, go_on = true;
   enum status st;
@@ -109,34 +110,35 @@ static bool still_ours(struct relay *r) {
     go_on = wait_for_disk(r, &err);
   }
   if (waited && st == ST_OK) disk_works(r, DISK_SETTLING);
-  r->lost = r->lost || st == ST_BUSY;
-  r->unsettled = r->unsettled || st != ST_OK;
+  f->lost = f->lost || st == ST_BUSY;
+  f->unsettled = f->unsettled || st != ST_OK;
   if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
   return st == ST_OK;
 }
 
 /* Every second: an outbox that was unmounted or replaced has nothing to tell, and nothing that is done to it fails. */
-void settle_watch(struct relay *r) {
+void settle_watch(struct finishing *f) {
   struct error err = {0};
-  if (r->lost || state_check(r->parts.state, &err) != ST_BUSY) return;
-  r->lost = r->unsettled = true;
-  relay_fail(r, ST_BUSY, err.text);
+  if (f->lost || state_check(f->relay->parts.state, &err) != ST_BUSY) return;
+  f->lost = f->unsettled = true;
+  relay_fail(f->relay, ST_BUSY, err.text);
 }
 
 /* It alone is hindered: what became of it is written down, and all others go on. On false err says why not. */
-static bool set_aside(struct relay *r, const struct item *item, enum outcome fate, enum settled *how,
+static bool set_aside(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how,
                       struct error *err) {
-  const struct failure why = failure_of(r, item);
+  const struct failure why = failure_of(f, item);
   enum aside what = fate == OUTCOME_RETRY ? ASIDE_RETRY : fate == OUTCOME_DEAD ? ASIDE_DEAD : ASIDE_DONE;
   struct error refused = {0};
-  enum status st = store_aside(r->parts.store, &item->ref, item->id, what, &why, err, &refused);
+  enum status st = store_aside(f->relay->parts.store, &item->ref, item->id, what, &why, err, &refused);
   if (st != ST_OK) error_prefix(err, "%s", refused.text);
   *how = SETTLED_GONE;
   return st == ST_OK;
 }
 
 /* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */
-static bool settle_one(struct relay *r, const struct item *item, enum outcome fate, enum settled *how) {
+static bool settle_one(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how) {
+  struct relay *r = f->relay;
   struct error err = {0};
   bool waited = false;
   *how = (enum settled)item->how;
@@ -145,14 +147,14 @@ static bool settle_one(struct relay *r, const struct item *item, enum outcome fa
     return true;
   }
   for (;;) {
-    if ((rewrites(fate) || waited) && !still_ours(r)) return false;
+    if ((rewrites(fate) || waited) && !still_ours(f)) return false;
     if (fate == OUTCOME_DEAD && !holds_save(r, &err)) { /* before it is one */
       if (!wait_for_disk(r, &err)) return false;
       waited = true;
       continue;
     }
-    if (apply(r, item, fate, how, &err) == ST_OK || apply(r, item, fate, how, &err) == ST_OK) break;
-    if (set_aside(r, item, fate, how, &err)) break;
+    if (apply(f, item, fate, how, &err) == ST_OK || apply(f, item, fate, how, &err) == ST_OK) break;
+    if (set_aside(f, item, fate, how, &err)) break;
     if (!wait_for_disk(r, &err)) return false;
     waited = true;
   }
@@ -183,26 +185,27 @@ void item_namespace(struct relay *r, const struct item *item, char out[64]) {
   snprintf(out, 64, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
 }
 
-static void count_published(struct relay *r, const struct item *item) {
-  struct numbers *n = &r->numbers;
+static void count_published(struct finishing *f, const struct item *item) {
+  struct numbers *n = &f->numbers;
   if (!span_is(item->ns, n->published[item->topic].ns)) {
-    item_namespace(r, item, n->published[item->topic].ns);
+    item_namespace(f->relay, item, n->published[item->topic].ns);
     n->published[item->topic].series =
-        metrics_series(numbers(r), METRIC_EVENTS, n->published[item->topic].ns, "published");
+        metrics_series(numbers(f->relay), METRIC_EVENTS, n->published[item->topic].ns, "published");
   }
   series_add(n->published[item->topic].series, 1);
-  int64_t whole = r->settling_us - item->created_us;
-  int64_t handed = (r->settling_ns - item->handed_ns) / 1000;
+  int64_t whole = f->settling_us - item->created_us;
+  int64_t handed = (f->settling_ns - item->handed_ns) / 1000;
   series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));
   series_record(n->latency, (uint64_t)(whole > 0 ? whole : 0));
 }
 
-static void count_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
+static void count_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how) {
+  struct relay *r = f->relay;
   const char *result = result_word(fate, how);
   if (!result || (fate == OUTCOME_DEAD && how == SETTLED_CHANGED)) return; /* other bytes: they are judged anew */
-  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD) series_record(r->numbers.attempts, item->attempts);
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD) series_record(f->numbers.attempts, item->attempts);
   if (fate == OUTCOME_PUBLISHED) {
-    count_published(r, item);
+    count_published(f, item);
     return;
   }
   char ns[64];
@@ -220,8 +223,9 @@ static void unlist(struct relay *r, struct item *item) {
   item->listed = false;
 }
 
-static void remember_due(struct relay *r, const struct item *item) {
-  int64_t now = r->settling_us;
+static void remember_due(struct finishing *f, const struct item *item) {
+  struct relay *r = f->relay;
+  int64_t now = f->settling_us;
   int64_t due = verdict_due_us(item->attempts, now, now, r->config.tuning.flush_interval_ms);
   if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
 }
@@ -239,23 +243,24 @@ static bool another_event(const struct item *twin, const struct item *item) {
   return twin->ref.content && item->ref.content && twin->ref.content != item->ref.content;
 }
 
-static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
+static void settle_item(struct finishing *f, struct item *item, enum outcome fate) {
+  struct relay *r = f->relay;
   enum settled how = SETTLED_GONE;
   relay_beat(r, &r->finisher_us);
   unlist_first(r, item, fate);
-  if (!settle_one(r, item, fate, &how)) {
-    r->unsettled = true;
+  if (!settle_one(f, item, fate, &how)) {
+    f->unsettled = true;
     fate = OUTCOME_HELD;
   }
   if (item->suspected && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
     hands_clear(r->parts.hands, item->ref.place, item->ref.name);
   if (how == SETTLED_REUSED) tell_reused(r, item, item);
-  count_item(r, item, fate, how);
-  tell_item(r, item, fate, how);
+  count_item(f, item, fate, how);
+  tell_item(f, item, fate, how);
   pthread_mutex_lock(&r->lock);
   unlist(r, item);
   struct item *twins = item->twins;
-  if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(r, item);
+  if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(f, item);
   if (item->generation == r->counted) {
     r->status.retrying += fate == OUTCOME_RETRY && how == SETTLED_GONE;
     r->status.held += fate == OUTCOME_HELD && item->key_held;
@@ -268,8 +273,8 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
   else if (!still)
     waiting_release_file(&r->waiting, item->ref.name);
   if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE) holds_settled(r, item);
-  if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = r->settling_us;
-  flush_settled(r, item, fate);
+  if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = f->settling_us;
+  flush_settled(r, item, fate, f->settling_ns / 1000000);
   pthread_mutex_unlock(&r->lock);
   bool gone = fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
   while (twins) {
@@ -277,7 +282,7 @@ static void settle_item(struct relay *r, struct item *item, enum outcome fate) {
     twins = twin->next;
     if (gone) twin->error = item->error;
     if (gone && another_event(twin, item)) tell_reused(r, twin, item);
-    settle_item(r, twin, gone ? OUTCOME_DUPLICATE : OUTCOME_HELD);
+    settle_item(f, twin, gone ? OUTCOME_DUPLICATE : OUTCOME_HELD);
   }
   batch_drop(r, item->batch, 1);
 }
@@ -295,17 +300,18 @@ static size_t gather(struct item *item, struct item **items) {
   return n;
 }
 
-static void fail_together(struct relay *r, struct item *first) {
+static void fail_together(struct finishing *f, struct item *first) {
+  struct relay *r = f->relay;
   struct item *items[STORE_FAILED];
   struct error err = {0};
   size_t n = gather(first, items);
   struct failed *list = n > 1 ? calloc(n, sizeof *list) : NULL;
   for (size_t i = 0; i < n; i++) items[i]->tried = true;
-  if (list && still_ours(r) && holds_save(r, &err)) {
+  if (list && still_ours(f) && holds_save(r, &err)) {
     for (size_t i = 0; i < n; i++) {
       enum outcome fate = (enum outcome)items[i]->outcome;
       unlist_first(r, items[i], fate);
-      list[i] = (struct failed){.ref = &items[i]->ref, .why = failure_of(r, items[i]), .dead = fate == OUTCOME_DEAD};
+      list[i] = (struct failed){.ref = &items[i]->ref, .why = failure_of(f, items[i]), .dead = fate == OUTCOME_DEAD};
     }
     store_fail_all(r->parts.store, list, n);
   }
@@ -324,40 +330,43 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
 
 /* L11. A failed fsync is not asked twice: the next one would say yes of what the first one lost. No manifest of this
  * run is closed any more, so that the next start settles them again. */
-static bool sync_outbox(struct relay *r) {
+static bool sync_outbox(struct finishing *f) {
   struct error err = {0};
-  if (store_sync(r->parts.store, &err) == ST_OK) return !r->unsettled;
-  r->unsettled = true;
-  disk_trouble(r, DISK_UNSYNCED, &err);
+  if (store_sync(f->relay->parts.store, &err) == ST_OK) return !f->unsettled;
+  f->unsettled = true;
+  disk_trouble(f->relay, DISK_UNSYNCED, &err);
   return false;
 }
 
 /* What was set aside is on the disk, however long that takes; false: it is not. */
-static bool sync_aside(struct relay *r) {
+static bool sync_aside(struct finishing *f) {
+  struct relay *r = f->relay;
   struct error err = {0};
   while (store_aside_sync(r->parts.store, &err) != ST_OK)
-    if (!still_ours(r) || !wait_for_disk(r, &err)) return false;
+    if (!still_ours(f) || !wait_for_disk(r, &err)) return false;
   disk_works(r, DISK_SETTLING);
   return true;
 }
 
 /* L10: the removals are durable, then the batch's manifest may go: until both worked, however long. */
-static void close_batch(struct relay *r, const struct manifest_name *name) {
+static void close_batch(struct finishing *f, const struct manifest_name *name) {
+  struct relay *r = f->relay;
   struct error err = {0};
-  if (!sync_outbox(r) || !sync_aside(r)) return;
+  if (!sync_outbox(f) || !sync_aside(f)) return;
   while (ledger_settled(r, name, &err) != ST_OK) {
-    if (!still_ours(r) || !wait_for_disk(r, &err)) return; /* the next start settles it again */
+    if (!still_ours(f) || !wait_for_disk(r, &err)) return; /* the next start settles it again */
   }
   disk_works(r, DISK_SETTLING);
 }
 
-void stage_settle(struct relay *r, struct item *first) {
+void stage_settle(struct finishing *f, struct item *first) {
+  struct relay *r = f->relay;
   size_t published = 0, all = 0;
-  if (!still_ours(r)) return; /* touches nothing: it is the other one's now */
-  r->settling_us = clock_wall_us(r->parts.clock);
-  r->settling_ns = clock_mono_ns(r->parts.clock);
+  if (!still_ours(f)) return; /* touches nothing: it is the other one's now */
+  f->settling_us = clock_wall_us(r->parts.clock);
+  f->settling_ns = clock_mono_ns(r->parts.clock);
   set_chain_keys(r, first);
-  while (first && !r->lost) {
+  while (first && !f->lost) {
     struct item *item = first;
     first = item->next; /* read before it is settled: its batch may be used again at once */
     all++;
@@ -365,18 +374,19 @@ void stage_settle(struct relay *r, struct item *first) {
     struct manifest_name closes = {0};
     bool last = item->closes != NULL;
     if (last) closes = *item->closes;
-    if (rewrites((enum outcome)item->outcome) && !item->tried) fail_together(r, item);
-    settle_item(r, item, (enum outcome)item->outcome);
-    if (last && !r->unsettled) close_batch(r, &closes); /* else the next start settles what is left of it */
+    if (rewrites((enum outcome)item->outcome) && !item->tried) fail_together(f, item);
+    settle_item(f, item, (enum outcome)item->outcome);
+    if (last && !f->unsettled) close_batch(f, &closes); /* else the next start settles what is left of it */
   }
-  if (r->lost) return;
-  if (sync_outbox(r)) sync_aside(r);
+  if (f->lost) return;
+  if (sync_outbox(f)) sync_aside(f);
   if (published) tell_chain(r, published, all);
   flush_check(r);
   store_wake(r->parts.store);
 }
 
-void settle_aside(struct relay *r) {
+void settle_aside(struct finishing *f) {
+  struct relay *r = f->relay;
   struct store_counts counts;
   int64_t now = clock_mono_ms(r->parts.clock);
   pthread_mutex_lock(&r->lock);
@@ -385,11 +395,11 @@ void settle_aside(struct relay *r) {
   bool stuck = r->stuck.count > 0;
   pthread_mutex_unlock(&r->lock);
   if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
-  if ((counts.aside || stuck) && !r->unsettled) {
-    if (!still_ours(r)) return;
+  if ((counts.aside || stuck) && !f->unsettled) {
+    if (!still_ours(f)) return;
     if (stuck) stuck_tend(r);
     store_aside_tend(r->parts.store);
-    if (sync_outbox(r)) sync_aside(r);
+    if (sync_outbox(f)) sync_aside(f);
   }
   pthread_mutex_lock(&r->lock);
   r->aside_ms = now;

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct relay;
+struct publishing;
 struct item;
 struct batch;
 
@@ -43,17 +43,17 @@ struct sift {
   int64_t since_ms; /* monotonic: when the first came */
 };
 
-bool sift_idle(const struct relay *r);
+bool sift_idle(const struct publishing *p);
 /* Must this one, of the flow, go back as held? */
-bool sift_holds(struct relay *r, const struct item *item);
+bool sift_holds(struct publishing *p, const struct item *item);
 /* Set apart. False: there is no room (now). */
-bool sift_add(struct relay *r, struct item *item);
+bool sift_add(struct publishing *p, struct item *item);
 /* Of a group on its way: refused together, the first `group` of them go next. */
-void sift_back(struct relay *r, struct item **items, size_t count, size_t group);
+void sift_back(struct publishing *p, struct item **items, size_t count, size_t group);
 /* It was given back: what comes behind it must not pass. */
-void sift_gave_back(struct relay *r, const struct item *item);
+void sift_gave_back(struct publishing *p, const struct item *item);
 /* The next group, to its end. While the first is young (nothing else has waited long) several. */
-void sift_run(struct relay *r);
-void sift_give_back(struct relay *r);
+void sift_run(struct publishing *p);
+void sift_give_back(struct publishing *p);
 
 #endif

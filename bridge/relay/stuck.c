@@ -75,14 +75,15 @@ enum status stuck_remove(struct relay *r, const struct manifest_name *name, stru
 
 /* That of the position is kept, as the settled one that it is. */
 void stuck_tend(struct relay *r) {
-  struct manifest_name *newest = &r->ledger.settled;
+  struct manifest_name newest = ledger_newest_settled(r);
   struct stuck now;
   pthread_mutex_lock(&r->lock);
   now = r->stuck;
   pthread_mutex_unlock(&r->lock);
   for (size_t i = 0; i < now.count; i++) {
     struct error err = {0};
-    enum status st = same(&now.names[i], newest) ? stuck_settle(r, newest, &err) : stuck_remove(r, &now.names[i], &err);
+    enum status st =
+        same(&now.names[i], &newest) ? stuck_settle(r, &newest, &err) : stuck_remove(r, &now.names[i], &err);
     (void)st; /* once more the next time */
   }
 }

@@ -56,7 +56,7 @@ static bool has_room(const struct turn *t) {
 
 static enum status take_next(struct turn *t, enum taking taking, struct entry *entry, struct error *err) {
   struct relay *r = t->relay;
-  if (taking >= TAKE_DUE) return store_next(r->parts.store, &t->batch->arena, &r->scratch, entry, err);
+  if (taking >= TAKE_DUE) return store_next(r->parts.store, &t->batch->arena, &t->reading->scratch, entry, err);
   enum status st = taking == TAKE_LOOK ? store_follow(r->parts.store, err) : ST_OK;
   if (st == ST_OK && taking == TAKE_LOOK) disk_works(r, DISK_READING);
   return st == ST_OK ? ST_AGAIN : st;
@@ -67,7 +67,7 @@ void stage_take(struct turn *t) {
   t->more = has_room(t);
   for (size_t seen = 0; seen < TURN_EVENTS && t->more; seen++) {
     enum taking taking = flush_taking(r);
-    struct entry *entry = &r->entries[t->batch->count - t->first];
+    struct entry *entry = &t->reading->entries[t->batch->count - t->first];
     struct error err = {0};
     enum status st = take_next(t, taking, entry, &err);
     if (st != ST_OK) {

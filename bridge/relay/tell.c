@@ -55,20 +55,22 @@ void tell_reused(struct relay *r, const struct item *item, const struct item *tw
   log_write(r->parts.log, LOG_WARNING, "relay", "id_reused", l.fields, REUSED);
 }
 
-static void tell_published(struct relay *r, const struct item *item) {
+static void tell_published(struct finishing *f, const struct item *item) {
+  struct relay *r = f->relay;
   struct line l = {.count = 0};
   if (!log_enabled(r->parts.log, LOG_DEBUG)) return;
   add_event(&l, r, item);
   add(&l, F_INT("partition", item->partition));
   add(&l, F_INT("offset", item->offset));
   add(&l, F_INT("attempt", item->attempts));
-  add(&l, F_FLOAT("duration_ms", (double)(r->settling_ns - item->handed_ns) / 1e6));
+  add(&l, F_FLOAT("duration_ms", (double)(f->settling_ns - item->handed_ns) / 1e6));
   log_write(r->parts.log, LOG_DEBUG, "relay", "event_published", l.fields, "Published");
 }
 
-void tell_item(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
+void tell_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how) {
+  struct relay *r = f->relay;
   struct line l = {.count = 0};
-  if (fate == OUTCOME_PUBLISHED) tell_published(r, item);
+  if (fate == OUTCOME_PUBLISHED) tell_published(f, item);
   if (fate != OUTCOME_DEAD && fate != OUTCOME_RETRY && fate != OUTCOME_DUPLICATE) return;
   if (fate == OUTCOME_DEAD && how != SETTLED_GONE) return; /* taken by somebody else, or judged anew */
   add_event(&l, r, item);

@@ -25,16 +25,16 @@ void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault,
 }
 
 /* The transaction whose records were refused has just been aborted, which the broker noted. */
-void clock_words(struct relay *r, const char *broker_says, char *out, size_t size) {
+void clock_words(struct publishing *p, const char *broker_says, char *out, size_t size) {
   struct error err = {0};
   char apart[DURATION_TEXT];
   int64_t noted_ms = 0;
-  if (!r->exactly_once || !r->cluster || cluster_noted(r->cluster, ANSWER_MS, &noted_ms, &err) != ST_OK) {
+  if (!p->relay->exactly_once || !p->cluster || cluster_noted(p->cluster, ANSWER_MS, &noted_ms, &err) != ST_OK) {
     snprintf(out, size, "this machine's clock and the broker's are further apart than the topic takes (%s)",
              broker_says);
     return;
   }
-  int64_t ahead_ms = clock_wall_us(r->parts.clock) / 1000 - noted_ms;
+  int64_t ahead_ms = clock_wall_us(p->relay->parts.clock) / 1000 - noted_ms;
   snprintf(out, size, "this machine's clock is %s the broker's by %s (%s)", ahead_ms < 0 ? "behind" : "ahead of",
            duration_text(ahead_ms < 0 ? -ahead_ms : ahead_ms, apart), broker_says);
 }
@@ -53,24 +53,24 @@ static void say_missing(struct relay *r, unsigned topic, const struct error *err
  * topic takes bounds the batches of all: it is asked when the topics are looked up. Who may not ask learns it from what
  * is refused. */
 
-static bool bound_batches(struct relay *r, unsigned topic, int64_t bytes) {
-  if (r->client.batch_bytes && r->client.batch_bytes <= bytes) return false;
-  r->client.batch_bytes = bytes;
-  log_write(r->parts.log, LOG_DEBUG, "relay", "batches_bounded",
-            FIELDS(F_TEXT("topic", routing_topic_name(r->parts.routing, topic)), F_INT("bytes", bytes)),
+static bool bound_batches(struct publishing *p, unsigned topic, int64_t bytes) {
+  if (p->client.batch_bytes && p->client.batch_bytes <= bytes) return false;
+  p->client.batch_bytes = bytes;
+  log_write(p->relay->parts.log, LOG_DEBUG, "relay", "batches_bounded",
+            FIELDS(F_TEXT("topic", routing_topic_name(p->relay->parts.routing, topic)), F_INT("bytes", bytes)),
             "A record batch is at most that large");
   return true;
 }
 
-static bool ask_limit(struct relay *r, unsigned topic, int64_t *bytes) {
+static bool ask_limit(struct publishing *p, unsigned topic, int64_t *bytes) {
   struct error err = {0};
   char id[128] = "";
-  if (cluster_id(r->cluster, ANSWER_MS, id, &err) != ST_OK || span_starts(span_of(id), "mockCluster")) return false;
-  const char *name = routing_topic_name(r->parts.routing, topic);
-  return cluster_topic_limit(r->cluster, name, ANSWER_MS, bytes, &err) == ST_OK && *bytes > 0;
+  if (cluster_id(p->cluster, ANSWER_MS, id, &err) != ST_OK || span_starts(span_of(id), "mockCluster")) return false;
+  const char *name = routing_topic_name(p->relay->parts.routing, topic);
+  return cluster_topic_limit(p->cluster, name, ANSWER_MS, bytes, &err) == ST_OK && *bytes > 0;
 }
 
-bool topic_batches_refused(struct relay *r, struct item **items, size_t count) {
+bool topic_batches_refused(struct publishing *p, struct item **items, size_t count) {
   size_t refused = 0, all = 0, largest = 0;
   unsigned topic = 0;
   for (size_t i = 0; i < count; i++) {
@@ -81,28 +81,29 @@ bool topic_batches_refused(struct relay *r, struct item **items, size_t count) {
     all += bytes_of;
     if (bytes_of > largest) largest = bytes_of;
   }
-  int64_t now = publisher_batch_bytes(r->publisher), bytes = 0;
+  int64_t now = publisher_batch_bytes(p->publisher), bytes = 0;
   if (refused < 2) return false;
-  if (!ask_limit(r, topic, &bytes)) {
+  if (!ask_limit(p, topic, &bytes)) {
     bytes = ((int64_t)all < now ? (int64_t)all : now) / 2;
     if (bytes < (int64_t)largest) return false;
   }
-  return bytes < now && bound_batches(r, topic, bytes);
+  return bytes < now && bound_batches(p, topic, bytes);
 }
 
 /* ST_OK: it is there, or its own breaker will deal with it. ST_UNAVAILABLE: nobody answers. */
-static enum status prepare_one(struct relay *r, unsigned topic, struct error *err) {
+static enum status prepare_one(struct publishing *p, unsigned topic, struct error *err) {
+  struct relay *r = p->relay;
   const char *name = routing_topic_name(r->parts.routing, topic);
   enum topic_state state = TOPIC_UNCLEAR;
-  enum status st = cluster_topic(r->cluster, name, ANSWER_MS, &state, NULL, err);
+  enum status st = cluster_topic(p->cluster, name, ANSWER_MS, &state, NULL, err);
   int64_t bytes = 0;
-  if (st == ST_OK && state == TOPIC_THERE && ask_limit(r, topic, &bytes)) bound_batches(r, topic, bytes);
+  if (st == ST_OK && state == TOPIC_THERE && ask_limit(p, topic, &bytes)) bound_batches(p, topic, bytes);
   if (st != ST_OK || state != TOPIC_MISSING) return st;
   struct error why = {0};
   if (!r->config.create_topics)
     error_set(&why, ST_NOT_FOUND, "topics.create is never");
   else
-    st = cluster_create_topic(r->cluster, name, r->config.partitions, r->config.replication, ANSWER_MS * 5, &why);
+    st = cluster_create_topic(p->cluster, name, r->config.partitions, r->config.replication, ANSWER_MS * 5, &why);
   if (st == ST_UNAVAILABLE) {
     *err = why;
     return st;
@@ -115,38 +116,40 @@ static enum status prepare_one(struct relay *r, unsigned topic, struct error *er
   return ST_OK;
 }
 
-void topic_create(struct relay *r, unsigned topic) {
+void topic_create(struct publishing *p, unsigned topic) {
   struct error err = {0};
-  if (r->cluster && prepare_one(r, topic, &err) != ST_OK)
-    log_write(r->parts.log, LOG_DEBUG, "relay", "topic_unclear", FIELDS(F_TEXT("error", err.text)),
+  if (p->cluster && prepare_one(p, topic, &err) != ST_OK)
+    log_write(p->relay->parts.log, LOG_DEBUG, "relay", "topic_unclear", FIELDS(F_TEXT("error", err.text)),
               "The topic could not be looked up");
 }
 
 /* Of a topic made a moment ago not every broker knows yet: before that ends a worker that may not make it, look again.
  */
-static enum status look_for_ledger(struct relay *r, enum topic_state *state, struct error *err) {
-  enum status st = cluster_topic(r->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
+static enum status look_for_ledger(struct publishing *p, enum topic_state *state, struct error *err) {
+  struct relay *r = p->relay;
+  enum status st = cluster_topic(p->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
   for (int i = 1; i < LOOKS && st == ST_OK && *state == TOPIC_MISSING && !r->config.create_topics; i++) {
-    if (!pause_ms(PAUSE_MS, &r->stop))
+    if (!pause_ms(PAUSE_MS, &p->stop))
       return error_set(err, ST_CANCELLED, "stopped before the ledger's topic was seen");
-    st = cluster_topic(r->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
+    st = cluster_topic(p->cluster, r->config.ledger_topic, ANSWER_MS, state, NULL, err);
   }
   return st;
 }
 
 /* The topic that the ledger's position names must be there, else no transaction can carry it. */
-static enum status prepare_ledger(struct relay *r, struct error *err) {
+static enum status prepare_ledger(struct publishing *p, struct error *err) {
+  struct relay *r = p->relay;
   const char *name = r->config.ledger_topic;
   char id[128] = "";
   enum topic_state state = TOPIC_UNCLEAR;
-  enum status st = cluster_id(r->cluster, ANSWER_MS, id, err);
+  enum status st = cluster_id(p->cluster, ANSWER_MS, id, err);
   if (st == ST_OK) st = ledger_check_cluster(r, id, err);
-  if (st == ST_OK) st = look_for_ledger(r, &state, err);
+  if (st == ST_OK) st = look_for_ledger(p, &state, err);
   if (st != ST_OK || state == TOPIC_THERE) return st;
   if (state == TOPIC_MISSING && !r->config.create_topics)
     st = error_set(err, ST_NOT_FOUND, "topics.create is never");
   else if (state == TOPIC_MISSING)
-    st = cluster_create_topic(r->cluster, name, 1, r->config.replication, ANSWER_MS * 5, err);
+    st = cluster_create_topic(p->cluster, name, 1, r->config.replication, ANSWER_MS * 5, err);
   else
     st = error_set(err, ST_DENIED, "not authorised for it");
   if (st == ST_OK || st == ST_UNAVAILABLE) return st;
@@ -162,38 +165,40 @@ static enum status prepare_ledger(struct relay *r, struct error *err) {
 }
 
 /* The producer last: it remembers for seconds that a topic was missing. */
-static enum status prepare_all(struct relay *r, struct error *err) {
+static enum status prepare_all(struct publishing *p, struct error *err) {
+  struct relay *r = p->relay;
   enum status st = ST_OK;
-  if (!r->cluster) st = cluster_open(&r->client, r->parts.log, &r->cluster, err);
-  if (st == ST_OK) st = cluster_reach(r->cluster, REACH_MS, err);
-  for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(r, i, err);
-  bool settles = !r->ledger.started; /* at_least_once too, where exactly_once left manifests */
-  if (st == ST_OK && (r->exactly_once || settles)) st = prepare_ledger(r, err);
-  if (st == ST_OK && !r->publisher && !r->exactly_once && r->ledger.started) st = publish_open(r, err);
+  if (!p->cluster) st = cluster_open(&p->client, r->parts.log, &p->cluster, err);
+  if (st == ST_OK) st = cluster_reach(p->cluster, REACH_MS, err);
+  for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) st = prepare_one(p, i, err);
+  bool settles = !p->ledger.started; /* at_least_once too, where exactly_once left manifests */
+  if (st == ST_OK && (r->exactly_once || settles)) st = prepare_ledger(p, err);
+  if (st == ST_OK && !p->publisher && !r->exactly_once && p->ledger.started) st = publish_open(p, err);
   return st;
 }
 
-void topics_prepare(struct relay *r) {
+void topics_prepare(struct publishing *p) {
+  struct relay *r = p->relay;
   int64_t now = clock_mono_ms(r->parts.clock);
-  if (r->topics_ready || now < r->topics_due_ms) return;
+  if (p->topics_ready || now < p->topics_due_ms) return;
   struct error err = {0};
-  enum status st = prepare_all(r, &err);
+  enum status st = prepare_all(p, &err);
   if (st == ST_CANCELLED) return;
-  r->topics_ready = st == ST_OK;
+  p->topics_ready = st == ST_OK;
   if (st == ST_INVALID || st == ST_UNSUPPORTED) relay_fail(r, st, err.text);
   pthread_mutex_lock(&r->lock);
-  r->status.reached = r->status.reached || (r->topics_ready && r->ledger.started); /* else a transaction is first */
-  if (r->topics_ready)
+  r->status.reached = r->status.reached || (p->topics_ready && p->ledger.started); /* else a transaction is first */
+  if (p->topics_ready)
     status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
   else
     away_show(r, &err);
   pthread_mutex_unlock(&r->lock);
-  if (r->topics_ready) {
-    if (r->topics_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers");
-    r->topics_tries = 0;
+  if (p->topics_ready) {
+    if (p->topics_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers");
+    p->topics_tries = 0;
     return;
   }
-  if (r->topics_tries++ == 0 || err.cause != r->link_cause) away_tell(r, &err, true);
-  r->link_cause = err.cause;
-  r->topics_due_ms = clock_mono_ms(r->parts.clock) + backoff_delay_ms(&again, r->topics_tries, r->parts.clock);
+  if (p->topics_tries++ == 0 || err.cause != p->link_cause) away_tell(r, &err, true);
+  p->link_cause = err.cause;
+  p->topics_due_ms = clock_mono_ms(r->parts.clock) + backoff_delay_ms(&again, p->topics_tries, r->parts.clock);
 }

@@ -23,8 +23,8 @@ enum { MARKERS_MS = 4 };
 
 /* The fate of the batch in doubt. Stopped: its entries are given back as held, which sends nothing: the reader takes
  * nothing more, and the next start finds the manifest and asks the ledger. */
-static enum attempt look_up(struct relay *r) {
-  switch (renew_until_known(r)) {
+static enum attempt look_up(struct publishing *p) {
+  switch (renew_until_known(p)) {
   case LEDGER_READY: return ATTEMPT_AGAIN;
   case LEDGER_COMMITTED: return ATTEMPT_COMMITTED;
   case LEDGER_REFUSED:
@@ -73,12 +73,13 @@ static size_t whole_items(const struct manifest_entry *list, size_t fit) {
 
 /* One try. ST_TOO_LARGE: *part of the items fit. The twins of a single one that do not fit are left out, as those that
  * come while it is with Kafka are: they are settled with it, but a crash before that makes them look like new ones. */
-static enum status try_manifest(struct relay *r, struct item **items, size_t count, size_t *part, struct error *err) {
+static enum status try_manifest(struct publishing *p, struct item **items, size_t count, size_t *part,
+                                struct error *err) {
   size_t total = 0, fit = 0;
-  struct manifest_entry *list = list_entries(r, items, count, &total);
+  struct manifest_entry *list = list_entries(p->relay, items, count, &total);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory for a manifest");
-  enum status st = ledger_write(r, list, total, &fit, err);
-  if (st == ST_TOO_LARGE && count == 1) st = ledger_write(r, list, fit, &fit, err);
+  enum status st = ledger_write(p, list, total, &fit, err);
+  if (st == ST_TOO_LARGE && count == 1) st = ledger_write(p, list, fit, &fit, err);
   if (st == ST_TOO_LARGE) *part = whole_items(list, fit);
   if (st == ST_TOO_LARGE && !*part) *part = 1;
   free(list);
@@ -86,10 +87,11 @@ static enum status try_manifest(struct relay *r, struct item **items, size_t cou
 }
 
 /* ATTEMPT_COMMITTED: it is written. ATTEMPT_CUT: *part of the items would fit. */
-static enum attempt write_manifest(struct relay *r, struct item **items, size_t count, size_t *part) {
+static enum attempt write_manifest(struct publishing *p, struct item **items, size_t count, size_t *part) {
+  struct relay *r = p->relay;
   struct error err = {0};
   enum status st;
-  while ((st = try_manifest(r, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
+  while ((st = try_manifest(p, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
     if (st == ST_BUSY) { /* it is another's: no disk is to blame, and nothing is waited for */
       relay_fail(r, ST_BUSY, err.text);
       return ATTEMPT_STOP;
@@ -103,66 +105,67 @@ static enum attempt write_manifest(struct relay *r, struct item **items, size_t 
 
 /* ---- one transaction ---- */
 
-static void note_renewal(struct relay *r, const char *step, const struct error *err) {
-  r->renew = true;
-  log_write(r->parts.log, LOG_WARNING, "relay", "producer_renewed",
+static void note_renewal(struct publishing *p, const char *step, const struct error *err) {
+  p->renew = true;
+  log_write(p->relay->parts.log, LOG_WARNING, "relay", "producer_renewed",
             FIELDS(F_TEXT("step", step), F_TEXT("error", err->text)),
             "A transaction could not go on; a new producer looks where the ledger stands");
 }
 
 /* One round of waiting for Kafka; what is told of an outage is told meanwhile. False: draining is over. */
-static bool wait_on(struct relay *r, int ms) {
-  publisher_poll(r->publisher, ms);
-  watch_link(r);
-  publish_status(r);
-  return !relay_must_end(r);
+static bool wait_on(struct publishing *p, int ms) {
+  publisher_poll(p->publisher, ms);
+  watch_link(p);
+  publish_status(p);
+  return !relay_must_end(p->relay);
 }
 
 /* While P is in a call that has no timeout F serves what librdkafka has to say: that the brokers are away, for one.
  * Nothing is in flight then, so no report can come to F. */
-static void begin_call(struct relay *r) {
-  bool quiet = publisher_in_flight(r->publisher) == 0;
+static void begin_call(struct publishing *p) {
+  struct relay *r = p->relay;
+  bool quiet = publisher_in_flight(p->publisher) == 0;
   pthread_mutex_lock(&r->lock);
-  r->call_quiet = quiet;
-  r->calling_ms = clock_mono_ms(r->parts.clock);
+  BUG_ON(r->call.publisher);
+  r->call = (struct call){.publisher = p->publisher, .since_ms = clock_mono_ms(r->parts.clock), .quiet = quiet};
   pthread_mutex_unlock(&r->lock);
 }
 
-static void end_call(struct relay *r) {
+static void end_call(struct publishing *p) {
+  struct relay *r = p->relay;
   pthread_mutex_lock(&r->lock); /* F is not in the middle of it */
-  r->calling_ms = 0;
-  if (r->told_ms) status_breaker(r, "kafka", r->kafka.state, r->kafka.reason, "");
-  r->told_ms = 0;
+  if (r->call.told) status_breaker(r, "kafka", p->kafka.state, p->kafka.reason, "");
+  r->call = (struct call){0};
   pthread_mutex_unlock(&r->lock);
 }
 
 /* The broker answers, at last, with what? Repeats what asks for it; TXN_AGAIN: draining is over. */
-static enum txn_next step(struct relay *r, const char *name, enum txn_next (*call)(struct publisher *, struct error *),
-                          struct error *err) {
+static enum txn_next step(struct publishing *p, const char *name,
+                          enum txn_next (*call)(struct publisher *, struct error *), struct error *err) {
   enum txn_next next;
-  begin_call(r);
-  while ((next = call(r->publisher, err)) == TXN_AGAIN && wait_on(r, 20)) continue;
-  end_call(r);
-  if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, name, err);
+  begin_call(p);
+  while ((next = call(p->publisher, err)) == TXN_AGAIN && wait_on(p, 20)) continue;
+  end_call(p);
+  if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(p, name, err);
   return next;
 }
 
-static enum txn_next send_position(struct relay *r, struct error *err) {
-  struct position position = ledger_next(r);
+static enum txn_next send_position(struct publishing *p, struct error *err) {
+  struct position position = ledger_next(p);
   enum txn_next next;
-  begin_call(r);
-  while ((next = publisher_position(r->publisher, &position, err)) == TXN_AGAIN && wait_on(r, 20)) continue;
-  end_call(r);
-  if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(r, "position", err);
+  begin_call(p);
+  while ((next = publisher_position(p->publisher, &position, err)) == TXN_AGAIN && wait_on(p, 20)) continue;
+  end_call(p);
+  if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(p, "position", err);
   return next;
 }
 
 /* False: draining is over before all are handed over; they must not be committed. */
-static bool send_all(struct relay *r, struct item **items, size_t count) {
+static bool send_all(struct publishing *p, struct item **items, size_t count) {
   for (size_t i = 0; i < count; i++) items[i]->fault = KAFKA_OK; /* of all: those of an earlier try say nothing */
   for (size_t i = 0; i < count; i++) {
-    while (!publish_item(r, items[i]))
-      if (!wait_on(r, 10)) return false;
+    while (!publish_item(p, items[i]))
+      if (!wait_on(p, 10)) return false;
     if (items[i]->fault != KAFKA_OK) return true; /* it would be missing: no need to send the others */
   }
   return true;
@@ -188,310 +191,225 @@ enum { LATE_ROUNDS = 20 };
 /* Until all reports are in, or one that names somebody: librdkafka then holds back what it has not sent yet, and its
  * reports would come with message.timeout.ms only. Where they only say that it failed, one that does is waited for a
  * little. False: draining is over. */
-static bool await_reports(struct relay *r, struct item **items, size_t count, enum reports *reports) {
+static bool await_reports(struct publishing *p, struct item **items, size_t count, enum reports *reports) {
   for (unsigned late = 0;; late += *reports == REPORTS_FAILED) {
     *reports = reports_of(items, count);
-    if (!publisher_in_flight(r->publisher) || *reports == REPORTS_BLAME || late == LATE_ROUNDS) return true;
-    if (!wait_on(r, 50)) return false;
+    if (!publisher_in_flight(p->publisher) || *reports == REPORTS_BLAME || late == LATE_ROUNDS) return true;
+    if (!wait_on(p, 50)) return false;
   }
 }
 
 /* Aborted, and nothing of it is left: the manifest goes. */
-static enum attempt undo(struct relay *r, enum attempt then) {
+static enum attempt undo(struct publishing *p, enum attempt then) {
   struct error err = {0};
-  r->aborting = true;
-  enum txn_next next = step(r, "abort", publisher_abort, &err);
-  while (publisher_in_flight(r->publisher) && next == TXN_DONE) publisher_poll(r->publisher, 50);
-  r->aborting = false;
-  if (next == TXN_DONE && publisher_clean(r->publisher) && ledger_forget(r, &err) == ST_OK) return then;
-  enum attempt found = look_up(r); /* it cannot have been committed: then */
+  p->aborting = true;
+  enum txn_next next = step(p, "abort", publisher_abort, &err);
+  while (publisher_in_flight(p->publisher) && next == TXN_DONE) publisher_poll(p->publisher, 50);
+  p->aborting = false;
+  if (next == TXN_DONE && publisher_clean(p->publisher) && ledger_forget(p, &err) == ST_OK) return then;
+  enum attempt found = look_up(p); /* it cannot have been committed: then */
   return found == ATTEMPT_AGAIN ? then : found;
 }
 
 /* The broker marks the end of a transaction in its partitions after it has answered the commit. One that begins before
  * that is refused (CONCURRENT_TRANSACTIONS), and librdkafka asks again only 20 ms later: these few are quicker. */
-static void await_markers(struct relay *r) {
-  int64_t until = r->ledger.committed_ms + MARKERS_MS;
-  for (int64_t left; (left = until - clock_mono_ms(r->parts.clock)) > 0;) publisher_poll(r->publisher, (int)left);
+static void await_markers(struct publishing *p) {
+  int64_t until = p->ledger.committed_ms + MARKERS_MS;
+  for (int64_t left; (left = until - clock_mono_ms(p->relay->parts.clock)) > 0;)
+    publisher_poll(p->publisher, (int)left);
 }
 
 /* ATTEMPT_AGAIN: nothing of it was committed, err may say why. ATTEMPT_CUT: *part of the items may go together. */
-static enum attempt attempt(struct relay *r, struct item **items, size_t count, size_t *part, struct error *err) {
+static enum attempt attempt(struct publishing *p, struct item **items, size_t count, size_t *part, struct error *err) {
+  struct relay *r = p->relay;
   if (relay_must_end(r)) return ATTEMPT_STOP;
-  if (!publisher_clean(r->publisher)) { /* a late EndTxn may be under way: L6 */
-    note_renewal(r, "begin", err);
-    if (look_up(r) == ATTEMPT_STOP) return ATTEMPT_STOP;
+  if (!publisher_clean(p->publisher)) { /* a late EndTxn may be under way: L6 */
+    note_renewal(p, "begin", err);
+    if (look_up(p) == ATTEMPT_STOP) return ATTEMPT_STOP;
   }
-  enum attempt written = write_manifest(r, items, count, part);
+  enum attempt written = write_manifest(p, items, count, part);
   if (written != ATTEMPT_COMMITTED) return written;
-  await_markers(r);
+  await_markers(p);
   relay_point(r, "begin");
-  if (step(r, "begin", publisher_begin, err) != TXN_DONE) return look_up(r);
-  if (!send_all(r, items, count)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
+  if (step(p, "begin", publisher_begin, err) != TXN_DONE) return look_up(p);
+  if (!send_all(p, items, count)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
   relay_point(r, "produced");
   enum reports reports = REPORTS_FINE;
-  if (!await_reports(r, items, count, &reports)) return ATTEMPT_STOP;
+  if (!await_reports(p, items, count, &reports)) return ATTEMPT_STOP;
   if (reports == REPORTS_BLAME) {
-    r->smaller = topic_batches_refused(r, items, count);
-    return undo(r, ATTEMPT_FAULTY); /* with a producer that is made anew */
+    p->smaller = topic_batches_refused(p, items, count);
+    return undo(p, ATTEMPT_FAULTY); /* with a producer that is made anew */
   }
-  enum txn_next next = send_position(r, err); /* where the reports only say that it failed, this says why */
+  enum txn_next next = send_position(p, err); /* where the reports only say that it failed, this says why */
   relay_point(r, "position");
   if (next == TXN_ABORT || (next == TXN_DONE && reports != REPORTS_FINE)) {
     bool denied = reports == REPORTS_FAILED && err->status == ST_DENIED;
-    return undo(r, denied ? ATTEMPT_DENIED : ATTEMPT_AGAIN);
+    return undo(p, denied ? ATTEMPT_DENIED : ATTEMPT_AGAIN);
   }
-  if (next != TXN_DONE) return look_up(r);
+  if (next != TXN_DONE) return look_up(p);
   relay_point(r, "before_commit");
-  next = step(r, "commit", publisher_commit, err);
+  next = step(p, "commit", publisher_commit, err);
   relay_point(r, "after_commit");
-  if (next != TXN_DONE) return look_up(r); /* never an abort from here on */
-  ledger_committed(r);
+  if (next != TXN_DONE) return look_up(p); /* never an abort from here on */
+  ledger_committed(p);
   return ATTEMPT_COMMITTED;
 }
 
 /* ---- a batch ---- */
 
-static void give_back(struct relay *r, struct item *item) {
-  if (r->sift.trying) sift_gave_back(r, item);
+static void give_back(struct publishing *p, struct item *item) {
+  if (p->sift.trying) sift_gave_back(p, item);
   item->outcome = OUTCOME_HELD;
-  chain_push(&r->done_first, &r->done_last, item);
+  chain_push(&p->done_first, &p->done_last, item);
 }
 
 /* Those that may go now stay in items; the others go back as held. */
-static size_t filter(struct relay *r, struct item **items, size_t count) {
+static size_t filter(struct publishing *p, struct item **items, size_t count) {
   size_t kept = 0;
   for (size_t i = 0; i < count; i++) {
-    if (may_pass(r, items[i]) && (r->sift.trying || !sift_holds(r, items[i])))
+    if (may_pass(p, items[i]) && (p->sift.trying || !sift_holds(p, items[i])))
       items[kept++] = items[i];
     else
-      give_back(r, items[i]);
+      give_back(p, items[i]);
   }
   return kept;
 }
 
-static void committed(struct relay *r, struct item **items, size_t count, struct manifest_name *name) {
+static void committed(struct publishing *p, struct item **items, size_t count, struct manifest_name *name) {
   static const struct delivery acknowledged = {.fault = KAFKA_OK, .text = ""};
-  *name = (struct manifest_name){.number = (uint64_t)r->ledger.position.number};
-  memcpy(name->digest, r->ledger.position.digest, sizeof name->digest);
+  *name = (struct manifest_name){.number = (uint64_t)p->ledger.position.number};
+  memcpy(name->digest, p->ledger.position.digest, sizeof name->digest);
   items[count - 1]->closes = name;
-  for (size_t i = 0; i < count; i++) judge_item(r, items[i], &acknowledged);
-  push_done(r);
+  for (size_t i = 0; i < count; i++) judge_item(p, items[i], &acknowledged);
+  push_done(p);
 }
 
-static void blame(struct relay *r, struct item *item) {
-  struct delivery d = {.fault = (enum kafka_fault)item->fault,
-                       .code = item->error_code,
-                       .text = item->error ? item->error : "",
-                       .partition = -1,
-                       .offset = -1};
-  judge_item(r, item, &d);
+static void give_all_back(struct publishing *p, struct item **items, size_t count) {
+  for (size_t i = 0; i < count; i++) give_back(p, items[i]);
 }
 
-/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest, count when there is
- * none. */
-static size_t take_out(struct relay *r, struct item **items, size_t count, size_t *middle) {
-  size_t kept = 0, suspects = 0, passed = 0;
-  bool alone = count == 1;
-  for (size_t i = 0; i < count; i++) {
-    enum blame whose = verdict_of_fault((enum kafka_fault)items[i]->fault);
-    if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone))
-      blame(r, items[i]);
-    else
-      items[kept++] = items[i];
-  }
-  for (size_t i = 0; i < kept; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
-  *middle = kept;
-  for (size_t i = 0; i < kept; i++)
-    if (items[i]->fault == KAFKA_RECORD_REFUSED && passed++ == suspects / 2) *middle = i;
-  push_done(r);
-  return kept;
-}
-
-/* Entries of one topic first, each topic's in their order. Returns how many the first topic has. */
-static size_t part_topics(struct item **items, size_t count) {
-  unsigned topic = items[0]->topic;
-  size_t n = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (items[i]->topic != topic) continue;
-    struct item *item = items[i];
-    memmove(&items[n + 1], &items[n], (i - n) * sizeof *items);
-    items[n++] = item;
-  }
-  return n;
-}
-
-static void deny_topic(struct relay *r, struct item **items, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    items[i]->fault = KAFKA_TOPIC_DENIED;
-    items[i]->error = "Broker: Topic authorization failed";
-    blame(r, items[i]);
-  }
-  push_done(r);
-}
-
-static void give_all_back(struct relay *r, struct item **items, size_t count) {
-  for (size_t i = 0; i < count; i++) give_back(r, items[i]);
-}
-
-/* Those of topics that refused nothing first, the others behind them, each in their order. Returns how many the first
- * are. */
-static size_t part_refused(const struct relay *r, struct item **items, size_t count) {
-  size_t n = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (r->sift.topics[items[i]->topic].refused) continue;
-    struct item *item = items[i];
-    memmove(&items[n + 1], &items[n], (i - n) * sizeof *items);
-    items[n++] = item;
-  }
-  return n;
-}
-
-static void mark_refused(struct relay *r, struct item **items, size_t count, bool refused) {
-  for (size_t i = 0; i < count; i++)
-    if (!refused || items[i]->fault == KAFKA_RECORD_REFUSED) r->sift.topics[items[i]->topic].refused = refused;
-}
-
-/* Of topics that refused some of them: beside the flow from here on, first those in front of the middle one. */
-static void look_apart(struct relay *r, struct item **items, size_t count) {
-  size_t suspects = 0, passed = 0, middle = 0;
-  for (size_t i = 0; i < count; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
-  while (items[middle]->fault != KAFKA_RECORD_REFUSED || passed++ < suspects / 2) middle++;
-  if (r->sift.trying) {
-    sift_back(r, items, count, middle);
-    return;
-  }
-  bool first = sift_idle(r);
-  for (size_t i = 0; i < count; i++)
-    if (!sift_add(r, items[i])) refuse_topic(r, items[i]);
-  if (first) r->sift.group = middle ? middle : 1;
-}
-
-static bool send_range(struct relay *r, struct item **items, size_t count);
+static bool send_range(struct publishing *p, struct item **items, size_t count);
 
 /* The second part waits for the verdict on the first. */
-static bool send_parts(struct relay *r, struct item **items, size_t middle, size_t count) {
-  if (send_range(r, items, middle)) return send_range(r, items + middle, count - middle);
-  give_all_back(r, items + middle, count - middle);
+static bool send_parts(struct publishing *p, struct item **items, size_t middle, size_t count) {
+  if (send_range(p, items, middle)) return send_range(p, items + middle, count - middle);
+  give_all_back(p, items + middle, count - middle);
   return false;
 }
 
 /* Nothing was committed, so no door was tried: else a probe that was aborted for another's sake would keep its door
  * waiting for a verdict for ever. */
-static void probes_undone(struct relay *r) {
-  breaker_unsent(&r->kafka);
-  for (unsigned i = 0; i < routing_topics(r->parts.routing); i++) breaker_unsent(&r->topics[i]);
+static void probes_undone(struct publishing *p) {
+  breaker_unsent(&p->kafka);
+  for (unsigned i = 0; i < routing_topics(p->relay->parts.routing); i++) breaker_unsent(&p->topics[i]);
 }
 
 /* The ledger's topic was deleted beside us: nothing was committed, so the position is known all the same, and goes
  * under the topic once it is there again. librdkafka has asked for it in vain for 15 s by then: no further try before.
  */
-static void mend_ledger(struct relay *r, const struct error *err) {
-  log_write(r->parts.log, LOG_WARNING, "relay", "topic_missing",
-            FIELDS(F_TEXT("topic", r->config.ledger_topic), F_TEXT("error", err->text)),
+static void mend_ledger(struct publishing *p, const struct error *err) {
+  log_write(p->relay->parts.log, LOG_WARNING, "relay", "topic_missing",
+            FIELDS(F_TEXT("topic", p->relay->config.ledger_topic), F_TEXT("error", err->text)),
             "The ledger's topic is gone, so that no batch can be committed; it is looked after again");
-  r->topics_ready = false;
-  r->topics_due_ms = 0;
-  topics_prepare(r);
+  p->topics_ready = false;
+  p->topics_due_ms = 0;
+  topics_prepare(p);
 }
 
 /* It came to nothing, and it was nobody's fault: some quick tries, then the door closes and all goes back as held. What
  * a start looks after (the ledger's topic) is looked after again. False: stop. */
-static bool try_again(struct relay *r, unsigned *tries, const struct error *err) {
+static bool try_again(struct publishing *p, unsigned *tries, const struct error *err) {
+  struct relay *r = p->relay;
   struct relay_tuning tuning = relay_tuning_now(r);
-  if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(r, err);
+  if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(p, err);
   if (++*tries <= tuning.max_retries) return renew_pause(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
   static const struct error in_vain = {.status = ST_UNAVAILABLE, .text = "transactions come to nothing"};
-  kafka_trouble(r, *err->text ? err : &in_vain, 0);
-  r->topics_ready = false;
+  kafka_trouble(p, *err->text ? err : &in_vain, 0);
+  p->topics_ready = false;
   return true;
 }
 
 /* False: stop; what has no verdict was given back. */
-static bool send_range(struct relay *r, struct item **items, size_t count) {
+static bool send_range(struct publishing *p, struct item **items, size_t count) {
   unsigned tries = 0;
-  while ((count = filter(r, items, count)) > 0) {
+  while ((count = filter(p, items, count)) > 0) {
     struct error err = {0};
     size_t middle = count, before = count;
     /* In front of the attempt: once it is committed nothing may fail. */
     struct manifest_name *name = arena_alloc(&items[count - 1]->batch->arena, sizeof *name);
-    enum attempt how = name ? attempt(r, items, count, &middle, &err) : ATTEMPT_STOP;
+    enum attempt how = name ? attempt(p, items, count, &middle, &err) : ATTEMPT_STOP;
     if (how == ATTEMPT_COMMITTED) {
-      committed(r, items, count, name);
+      committed(p, items, count, name);
       return true;
     }
-    probes_undone(r);
-    if (how == ATTEMPT_FAULTY && r->smaller) continue;
-    if (how == ATTEMPT_FAULTY) count = take_out(r, items, count, &middle);
-    if (how == ATTEMPT_DENIED && (middle = part_topics(items, count)) == count) {
-      deny_topic(r, items, count);
+    probes_undone(p);
+    if (how == ATTEMPT_FAULTY && p->smaller) continue;
+    if (how == ATTEMPT_FAULTY) count = culprits_take_out(p, items, count, &middle);
+    if (how == ATTEMPT_DENIED && (middle = culprits_part_topics(items, count)) == count) {
+      culprits_deny(p, items, count);
       return true;
     }
     bool in_vain = how == ATTEMPT_AGAIN || (how == ATTEMPT_FAULTY && count == before && middle == count);
-    if (how == ATTEMPT_STOP || (in_vain && !try_again(r, &tries, &err))) {
-      give_all_back(r, items, count);
+    if (how == ATTEMPT_STOP || (in_vain && !try_again(p, &tries, &err))) {
+      give_all_back(p, items, count);
       return false;
     }
     if (middle < count && how == ATTEMPT_FAULTY && count > 1) {
-      mark_refused(r, items, count, true);
-      size_t others = part_refused(r, items, count);
-      mark_refused(r, items, count, false);
-      look_apart(r, items + others, count - others);
-      count = others;
+      count = culprits_set_apart(p, items, count);
       continue;
     }
-    if (how == ATTEMPT_CUT && middle < count && r->sift.trying) { /* the rest behind what may yet come back of this */
-      sift_back(r, items + middle, count - middle, middle);
+    if (how == ATTEMPT_CUT && middle < count && p->sift.trying) { /* the rest behind what may yet come back of this */
+      sift_back(p, items + middle, count - middle, middle);
       count = middle;
       continue;
     }
-    if (middle < count && count > 1) return send_parts(r, items, middle ? middle : 1, count);
+    if (middle < count && count > 1) return send_parts(p, items, middle ? middle : 1, count);
   }
   return true;
 }
 
-bool transact_group(struct relay *r, struct item **items, size_t count) {
-  return send_range(r, items, count);
+bool transact_group(struct publishing *p, struct item **items, size_t count) {
+  return send_range(p, items, count);
 }
 
 /* Entries of the prepared batch that are to be sent; the others go to the finisher. */
-static size_t collect(struct relay *r, struct item **items, size_t most) {
+static size_t collect(struct publishing *p, struct item **items, size_t most) {
   size_t n = 0;
   struct item *item;
-  while (n < most && (item = next_item(r)) && (n == 0 || item->batch == items[0]->batch)) {
+  while (n < most && (item = next_item(p)) && (n == 0 || item->batch == items[0]->batch)) {
     bool alone = item->outcome == OUTCOME_SEND && item->suspected;
     if (alone && n > 0) return n; /* the next transaction's, by itself */
-    r->position++;
+    p->position++;
     if (alone) {
       items[n++] = item;
       return n;
     }
-    if (item->outcome == OUTCOME_SEND && set_apart(r, item)) continue;
-    if (item->outcome == OUTCOME_WAITS) key_waits(r, item);
-    if (item->outcome == OUTCOME_DEAD) holds_add(r, item);
+    if (item->outcome == OUTCOME_SEND && set_apart(p, item)) continue;
+    if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
+    if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
     if (item->outcome == OUTCOME_SEND)
       items[n++] = item;
     else if (item->outcome != OUTCOME_TWIN)
-      chain_push(&r->done_first, &r->done_last, item);
+      chain_push(&p->done_first, &p->done_last, item);
   }
   return n;
 }
 
-void transact_next(struct relay *r) {
-  sift_run(r);
-  struct item *first = next_item(r);
-  if (!first && !sift_idle(r)) return;
+void transact_next(struct publishing *p) {
+  sift_run(p);
+  struct item *first = next_item(p);
+  if (!first && !sift_idle(p)) return;
   if (!first) {
     struct error err = {0};
-    if (ledger_refresh(r, &err) != ST_OK) note_renewal(r, "refresh", &err);
+    if (ledger_refresh(p, &err) != ST_OK) note_renewal(p, "refresh", &err);
     return;
   }
   size_t most = first->batch->count;
   struct item **items = malloc(most * sizeof *items);
   if (!items) return; /* out of memory: the next round tries again */
-  size_t count = collect(r, items, most);
-  push_done(r);
-  send_range(r, items, count);
-  push_done(r);
+  size_t count = collect(p, items, most);
+  push_done(p);
+  send_range(p, items, count);
+  push_done(p);
   free(items);
 }

@@ -25,11 +25,11 @@ void turn_run(struct turn *t) {
   relay_beat(t->relay, &t->relay->reader_us);
   for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](t);
   hands_drop(t->relay->parts.hands, HAND_READER);
-  arena_reset(&t->relay->scratch);
+  arena_reset(&t->reading->scratch);
 }
 
 static struct entry *entry_of(struct turn *t, size_t i) {
-  return &t->relay->entries[i - t->first];
+  return &t->reading->entries[i - t->first];
 }
 
 static void give_up(struct item *item, enum reason reason, const struct error *err) {
@@ -80,11 +80,12 @@ static bool wait_for_keys(struct relay *r) {
 }
 
 /* Unavailable: seen is then by the ids due alone; Redis filters, it never decides. */
-static enum status ask_keys(struct relay *r, const struct span *ids, size_t n, bool *seen, struct span *places) {
-  enum status st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+static enum status ask_keys(struct turn *t, const struct span *ids, size_t n, bool *seen, struct span *places) {
+  struct relay *r = t->relay;
+  enum status st = keys_check(r->parts.keys, ids, n, seen, places, &t->reading->scratch);
   bool waited = false;
   for (; st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r); waited = true)
-    st = keys_check(r->parts.keys, ids, n, seen, places, &r->scratch);
+    st = keys_check(r->parts.keys, ids, n, seen, places, &t->reading->scratch);
   if (waited && st == ST_OK) {
     pthread_mutex_lock(&r->lock);
     status_breaker(r, "redis", BREAKER_CLOSED, "", "");
@@ -105,7 +106,7 @@ static void stage_screen(struct turn *t) {
     if (item->outcome == OUTCOME_SEND) asked[n] = item, ids[n++] = item->id;
   }
   if (n == 0) return;
-  enum status st = ask_keys(r, ids, n, seen, places);
+  enum status st = ask_keys(t, ids, n, seen, places);
   series_add(metrics_series(r->parts.metrics, METRIC_REDIS, "check", st == ST_OK ? "ok" : "error"), 1);
   for (size_t i = 0; i < n; i++) {
     if (!seen[i]) continue;
@@ -124,7 +125,7 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   struct arena *arena = &t->batch->arena;
   take_in_hand(t, item);
   enum reason reason =
-      routing_route(t->relay->parts.routing, &entry->doc, &entry->event, &t->relay->scratch, &route, &err);
+      routing_route(t->relay->parts.routing, &entry->doc, &entry->event, &t->reading->scratch, &route, &err);
   if (reason != REASON_NONE) {
     give_up(item, reason, &err);
     return;

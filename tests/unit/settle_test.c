@@ -11,6 +11,8 @@
 struct world {
   struct box *box;
   struct relay r;
+  struct publishing publishing; /* that wrote and committed it */
+  struct finishing finishing;
   struct batch batch;
   struct item items[3];
   struct manifest_name name;
@@ -60,13 +62,13 @@ static void commit(struct world *w) {
   memcpy(name.digest, zero.digest, sizeof name.digest);
   OK(manifest_settle(b->store, &name, &b->err));
   name.settled = true;
-  w->r.ledger.settled = name;
-  memcpy(w->r.ledger.position.digest, zero.digest, sizeof zero.digest);
+  w->r.settled = name;
+  memcpy(w->publishing.ledger.position.digest, zero.digest, sizeof zero.digest);
   for (size_t i = 0; i < 3; i++) entries[i] = (struct manifest_entry){.ref = w->items[i].ref, .id = w->items[i].id};
   size_t fit;
-  OK(ledger_write(&w->r, entries, 3, &fit, &b->err));
-  w->name = w->r.ledger.doubt;
-  ledger_committed(&w->r);
+  OK(ledger_write(&w->publishing, entries, 3, &fit, &b->err));
+  w->name = w->publishing.ledger.doubt;
+  ledger_committed(&w->publishing);
   w->items[2].closes = &w->name;
 }
 
@@ -74,19 +76,19 @@ static int setup(void **state) {
   struct world *w = calloc(1, sizeof *w);
   struct box *b = w->box = box_new("file");
   for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++) put_pending(b, *id);
-  struct relay *r = &w->r;
+  struct relay *r = w->publishing.relay = w->finishing.relay = &w->r;
   r->parts = (struct relay_parts){.state = b->state, .store = b->store, .clock = &stopped};
   if (metrics_open(&clock_system, &r->parts.metrics) != ST_OK) return -1;
   r->keys_off = true;
   r->recovered = true;
   struct metrics *m = r->parts.metrics;
-  r->numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
-                                .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
-                                .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
-  r->numbers.published = calloc(1, sizeof *r->numbers.published);
+  w->finishing.numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+                                          .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
+                                          .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
+  w->finishing.numbers.published = calloc(1, sizeof *w->finishing.numbers.published);
   pthread_mutex_init(&r->lock, NULL);
   pthread_cond_init(&r->changed, NULL);
-  snprintf(r->ledger.nonce, sizeof r->ledger.nonce, "run");
+  snprintf(w->publishing.ledger.nonce, sizeof w->publishing.ledger.nonce, "run");
   take(w);
   commit(w);
   *state = w;
@@ -98,7 +100,7 @@ static int teardown(void **state) {
   durable_set_hook(NULL, NULL);
   void *box = w->box;
   metrics_close(w->r.parts.metrics);
-  free(w->r.numbers.published);
+  free(w->finishing.numbers.published);
   pthread_cond_destroy(&w->r.changed);
   pthread_mutex_destroy(&w->r.lock);
   free(w);
@@ -108,7 +110,7 @@ static int teardown(void **state) {
 static void settle(struct world *w) {
   w->items[0].next = &w->items[1];
   w->items[1].next = &w->items[2];
-  stage_settle(&w->r, w->items);
+  stage_settle(&w->finishing, w->items);
 }
 
 /* "settled-1 batch-2": what lies there of manifests, without their digests. */
@@ -300,11 +302,11 @@ CASE(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch) {
     settle(w);
     durable_set_hook(NULL, NULL);
     if (!f.calls) fail_msg("step %u is never made", i);
-    settle_aside(&w->r); /* one that failed twice is passed over until now */
+    settle_aside(&w->finishing); /* one that failed twice is passed over until now */
     assert_string_equal(manifests(w), "settled-1");
     assert_int_equal(w->r.status.stuck, 0);
     assert_int_equal(w->r.status.breaker_count, 0);
-    assert_int_equal(w->r.ledger.settled.number, 1);
+    assert_int_equal(w->r.settled.number, 1);
   }
 }
 
@@ -332,15 +334,15 @@ CASE(a_manifest_that_alone_cannot_be_changed_is_passed_over_named_and_closed_whe
     assert_int_equal(w->r.status.stuck, 1);
     assert_int_equal(strncmp(w->r.status.stuck_file, cases[i].file, strlen(cases[i].file)), 0);
     assert_int_equal(w->r.status.stuck_sys, f.code);
-    assert_int_equal(w->r.ledger.settled.number, 1);
+    assert_int_equal(w->r.settled.number, 1);
     unsigned calls = f.calls;
     w->r.aside_ms = 0;
-    settle_aside(&w->r);
+    settle_aside(&w->finishing);
     assert_true(f.calls > calls); /* tried again */
     assert_int_equal(w->r.status.stuck, 1);
     durable_set_hook(NULL, NULL);
     w->r.aside_ms = 0;
-    settle_aside(&w->r);
+    settle_aside(&w->finishing);
     assert_string_equal(manifests(w), "settled-1");
     assert_int_equal(w->r.status.stuck, 0);
   }
@@ -364,7 +366,7 @@ CASE(a_folder_in_which_no_manifest_can_be_changed_is_waited_for) {
     settle(w);
     durable_set_hook(NULL, NULL);
     assert_int_equal(w->r.status.stuck, 0);
-    assert_int_equal(w->r.ledger.settled.number, 0); /* not passed over */
+    assert_int_equal(w->r.settled.number, 0); /* not passed over */
   }
 }
 
@@ -381,7 +383,7 @@ CASE(a_folder_that_takes_files_and_gives_none_back_is_waited_for) {
   settle(w);
   durable_set_hook(NULL, NULL);
   assert_int_equal(w->r.status.stuck, 0);
-  assert_int_equal(w->r.ledger.settled.number, 0);
+  assert_int_equal(w->r.settled.number, 0);
 }
 
 /* The second fsync would say yes of what the first one lost. */
@@ -393,7 +395,7 @@ CASE(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run) {
   durable_set_hook(NULL, NULL);
   assert_int_equal(f.calls > 0, 1);
   assert_string_equal(manifests(w), "settled-0 batch-1");
-  assert_true(w->r.unsettled);
+  assert_true(w->finishing.unsettled);
   assert_int_equal(w->r.status.breaker_count, 1);
   assert_string_equal(w->r.status.breakers[0].target, "outbox");
 }
