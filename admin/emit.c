@@ -1,22 +1,7 @@
 #include "admin/answer.h"
 #include "admin/options.h"
+#include "admin/payload.h"
 #include "bridge/service/service.h"
-
-#include <errno.h>
-#include <unistd.h>
-
-static enum status read_stdin(size_t limit, struct buffer *out, struct error *err) {
-  char chunk[65536];
-  for (;;) {
-    ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return error_sys(err, errno, "Reading standard input");
-    if (n == 0) return buffer_status(out, err);
-    buffer_append(out, chunk, (size_t)n);
-    if (out->len > limit)
-      return error_set(err, ST_TOO_LARGE, "The payload is larger than outbox.max_entry_bytes (%zu)", limit);
-  }
-}
 
 static void report(struct admin *a, const struct json_doc *doc) {
   struct buffer text = {0};
@@ -57,7 +42,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   if (words == 1) {
     buffer_add_z(&payload, "{}");
   } else if (strcmp(argv[1], "-") == 0) {
-    st = read_stdin((size_t)setting_number(a->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES), &payload, &err);
+    st = payload_read(a, "-", &payload, &err);
   } else {
     buffer_add_z(&payload, argv[1]);
   }

@@ -1,5 +1,6 @@
 #include "admin/listing.h"
 #include "admin/options.h"
+#include "admin/payload.h"
 #include "bridge/base/words.h"
 #include "bridge/service/schemas.h"
 
@@ -61,29 +62,6 @@ static enum status show(struct admin *a, struct schemas *schemas, const char *ev
 
 /* ---- check ------------------------------------------------------------------------------------------------------ */
 
-static enum status read_all(int fd, const char *name, size_t limit, struct buffer *out, struct error *err) {
-  char chunk[65536];
-  for (;;) {
-    ssize_t n = read(fd, chunk, sizeof chunk);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return error_sys(err, errno, "Reading %s", name);
-    if (n == 0) return buffer_status(out, err);
-    buffer_append(out, chunk, (size_t)n);
-    if (out->len > limit)
-      return error_set(err, ST_TOO_LARGE, "%s is larger than outbox.max_entry_bytes (%zu)", name, limit);
-  }
-}
-
-static enum status read_payload(struct admin *a, const char *file, struct buffer *out, struct error *err) {
-  size_t limit = (size_t)setting_number(a->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES);
-  if (strcmp(file, "-") == 0) return read_all(STDIN_FILENO, "standard input", limit, out, err);
-  int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return error_sys(err, errno, "Opening %s", file);
-  enum status st = read_all(fd, file, limit, out, err);
-  close(fd);
-  return st;
-}
-
 static void add_text(struct admin *a, const struct json_doc *doc, const char *key) {
   struct buffer text = {0};
   answer_text(doc, 0, key, &text);
@@ -136,7 +114,7 @@ static enum status check_payload(struct admin *a, struct schemas *schemas, const
                                  bool as_json, int *code, struct error *err) {
   struct buffer payload = {0}, json = {0};
   struct json_doc doc = {0};
-  enum status st = read_payload(a, file, &payload, err);
+  enum status st = payload_read(a, file, &payload, err);
   if (st == ST_NOT_FOUND) err->status = st = ST_IO;
   if (st == ST_OK) st = schemas_check(schemas, span_of(event), buffer_span(&payload), &json, err);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);

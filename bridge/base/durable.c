@@ -351,6 +351,10 @@ static enum status read_all(int fd, const char *name, size_t expected, size_t li
   }
 }
 
+enum status stream_read(int fd, const char *name, size_t limit, struct buffer *out, struct error *err) {
+  return read_all(fd, name, 4095, limit, out, err);
+}
+
 enum status file_read(int folder, const char *name, size_t limit, struct buffer *out, struct error *err) {
   int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return error_sys(err, errno, "opening %s", name);

@@ -67,6 +67,10 @@ MUST_CHECK enum status durable_folder(int parent, const char *name, mode_t mode,
  * ST_INVALID for anything but a regular file. No links followed; never blocks on a FIFO. No fault point. */
 MUST_CHECK enum status file_read(int folder, const char *name, size_t limit, struct buffer *out, struct error *err);
 
+/* What an open file, pipe or terminal gives up to its end, appended to out. name is for messages. ST_TOO_LARGE: more
+ * than limit bytes. No fault point. */
+MUST_CHECK enum status stream_read(int fd, const char *name, size_t limit, struct buffer *out, struct error *err);
+
 /* RENAME: also EXCHANGE. UNLINK: also taking away a folder. LINK: the fallback of durable_move. */
 enum durable_op {
   DURABLE_OPEN,

@@ -1,6 +1,7 @@
 #include "bridge/encoding/entries.h"
 
 #include "bridge/base/denial.h"
+#include "bridge/base/durable.h"
 #include "bridge/base/words.h"
 #include "bridge/encoding/quote.h"
 
@@ -27,28 +28,18 @@ struct place {
 
 typedef enum status (*name_fn)(struct loader *l, const struct place *at, const char *name);
 
-static enum status read_all(int fd, struct buffer *text) {
-  char chunk[16384];
-  for (;;) {
-    ssize_t n = read(fd, chunk, sizeof chunk);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ST_IO;
-    if (n == 0 || text->len > SCHEMA_MAX_BYTES) return ST_OK; /* schema_read refuses what is larger */
-    buffer_append(text, chunk, (size_t)n);
-  }
-}
-
-static enum status read_file(struct loader *l, const struct place *at, const char *name, struct buffer *text) {
+static enum status read_schema(struct loader *l, const struct place *at, const char *name, struct buffer *text) {
   struct stat info;
   int fd = openat(at->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return error_sys(l->err, errno, "cannot open it");
   enum status st = ST_OK;
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
     st = error_set(l->err, ST_INVALID, "is no regular file");
-  else if (read_all(fd, text) != ST_OK)
-    st = error_sys(l->err, errno, "cannot read it");
+  else
+    st = stream_read(fd, "it", SCHEMA_MAX_BYTES, text, l->err);
+  if (st == ST_TOO_LARGE) st = error_set(l->err, st, "a schema of more than %d bytes is not read", SCHEMA_MAX_BYTES);
   close(fd);
-  return st == ST_OK ? buffer_status(text, l->err) : st;
+  return st;
 }
 
 static struct entry *entry_new(struct entries *e) {
@@ -84,7 +75,7 @@ static enum status add_schema(struct loader *l, struct entry *e, const struct pl
   if (asprintf(&e->event_name, "%s%s%.*s", ns, dot, stem, name) < 0) e->event_name = NULL;
   if (asprintf(&e->file, "%.*s/%s%s%s", SPAN_ARGS(l->shown), ns, slash, name) < 0) e->file = NULL;
   if (!e->event_name || !e->file) return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
-  enum status st = read_file(l, at, name, &text);
+  enum status st = read_schema(l, at, name, &text);
   if (st == ST_OK) st = schema_read(buffer_span(&text), &e->schema, l->err);
   if (st == ST_OK && (e->schema.root.type->kind != KIND_RECORD || e->schema.root.null))
     st = error_set(l->err, ST_INVALID, "line 1: the schema of an event must be a record");
