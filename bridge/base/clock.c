@@ -1,3 +1,5 @@
+/* The system's clocks and random numbers; times of RFC 3339 to microseconds and back, whatever locale and time zone;
+ * uuids. */
 #include "bridge/base/clock.h"
 
 #include <sys/random.h>

@@ -1,3 +1,5 @@
+/* Finds the first part of a path that refuses us, names its owner and mode, and says how to get past it; what to do
+ * about other errnos too. */
 #include "bridge/base/denial.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Hex, percent encoding (the unreserved characters of RFC 3986 stay), the words of a line in a state file, base64. */
 #include "bridge/base/escape.h"
 
 bool hex_lower(struct span text) {

@@ -1,3 +1,4 @@
+/* Formats log lines, limits how often one event is written, and writes without ever waiting for whoever reads. */
 #include "bridge/base/log.h"
 
 #include "bridge/base/words.h"

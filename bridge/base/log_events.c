@@ -1,3 +1,4 @@
+/* Turns the table of events and fields into text, for --help-events and for the manual page. */
 #include "bridge/base/log_events.h"
 
 static const struct event_row {

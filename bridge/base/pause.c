@@ -1,3 +1,4 @@
+/* Sleeps on the monotonic clock, looking every 20 ms whether to stop. */
 #include "bridge/base/pause.h"
 
 #include <time.h>

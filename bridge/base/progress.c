@@ -1,3 +1,4 @@
+/* Draws the bar or writes the line: how much is done, the rate as a moving average, the time left. */
 #include "bridge/base/progress.h"
 
 #include "bridge/base/words.h"

@@ -1,3 +1,4 @@
+/* Comparing, trimming and splitting borrowed bytes; checking UTF-8; the growing buffer. */
 #include "bridge/base/span.h"
 
 bool span_starts(struct span a, const char *prefix) {

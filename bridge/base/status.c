@@ -1,3 +1,5 @@
+/* Fills error texts, cut at a whole character; maps errno to a status; ends the process with one line when an invariant
+ * is broken. */
 #include "bridge/base/status.h"
 #include "bridge/base/span.h"
 

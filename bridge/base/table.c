@@ -1,3 +1,4 @@
+/* SipHash, the hash table with open addressing, and the set of digests. */
 #include "bridge/base/table.h"
 
 #include <endian.h>

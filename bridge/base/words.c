@@ -1,3 +1,5 @@
+/* Durations, numbers and counts as text and back; the word nearest to a mistyped one; control characters in foreign
+ * text. */
 #include "bridge/base/words.h"
 
 #include <ctype.h>

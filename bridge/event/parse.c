@@ -1,3 +1,5 @@
+/* A scanned JSON object to struct event: one pass finds the members, then each is read, or refused with the reason that
+ * its dead letter will carry. */
 #include "bridge/event/event.h"
 
 #include "bridge/base/escape.h"

@@ -1,3 +1,5 @@
+/* Changes or appends top-level members in an entry's text, leaving all other bytes as the producer wrote them; writes a
+ * new entry. */
 #include "bridge/event/event.h"
 
 #define NOT_CHANGED SIZE_MAX

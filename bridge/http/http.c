@@ -1,3 +1,4 @@
+/* libcurl behind one request function: over TCP or a Unix socket, with answers of at most 64 MiB. */
 #include "bridge/http/http.h"
 
 #include "bridge/base/denial.h"

@@ -1,3 +1,4 @@
+/* Members by name, the path of a node as text ("a.b[3]"), and the node at a path. */
 #include "bridge/json/scanner.h"
 
 uint32_t json_member(const struct json_doc *d, uint32_t object, const char *key) {

@@ -1,3 +1,4 @@
+/* Why a scan failed, in words: the byte, the path that leads to it, and what to write instead. */
 #include "bridge/json/scanner.h"
 
 #define PATH_SHOWN 160

@@ -1,3 +1,5 @@
+/* Scans numbers, and reads them exactly: as an integer, as a whole number however it is written (1e2, 3.0), or as a
+ * double in any locale. */
 #include "bridge/json/scanner.h"
 
 #include <locale.h>

@@ -1,3 +1,4 @@
+/* The scanner's main loop: values and containers become nodes in document order, without recursion. */
 #include "bridge/json/scanner.h"
 
 #define NODES_FIRST 32

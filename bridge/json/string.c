@@ -1,3 +1,4 @@
+/* Scans a string: eight plain bytes at a time, everything else checked as UTF-8 or as an escape. */
 #include "bridge/base/escape.h"
 #include "bridge/json/scanner.h"
 

@@ -1,3 +1,5 @@
+/* Strings with their escapes resolved: copied, compared, or byte by byte. Only what the scanner has accepted comes
+ * here: escapes are whole and surrogates paired. */
 #include "bridge/base/escape.h"
 #include "bridge/json/scanner.h"
 

@@ -1,3 +1,5 @@
+/* Refuses an object that has two members of one name: each compared with each up to 16, sorted beyond, so that a
+ * hostile object costs n log n. */
 #include "bridge/json/scanner.h"
 
 #define FEW 16

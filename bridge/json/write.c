@@ -1,3 +1,5 @@
+/* Strings, integers and doubles as JSON. Invalid UTF-8 becomes U+FFFD; a double gets the fewest digits that read back
+ * as the same value. */
 #include "bridge/json/json.h"
 
 #include <float.h>

@@ -1,3 +1,5 @@
+/* Asks Redis for ids and sets them, a thousand at a time; what Redis cannot take now goes to keys-due, to be told to it
+ * later. */
 #include "bridge/keys/keys_private.h"
 
 #define AT_A_TIME 1000    /* ids of one pipeline */

@@ -1,3 +1,4 @@
+/* Makes, finds and changes series; beyond SERIES_MAX of a metric, all further label values share one. */
 #include "bridge/metrics/metrics_private.h"
 
 #include <math.h>

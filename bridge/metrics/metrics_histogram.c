@@ -1,3 +1,4 @@
+/* Eight buckets for each power of two, and the window's percentiles read from them. */
 #include "bridge/metrics/metrics_private.h"
 
 unsigned histogram_bucket(uint64_t value) {

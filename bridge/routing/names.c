@@ -1,3 +1,4 @@
+/* The built-in aliases, and what a namespace, an event name and a topic name may look like. */
 #include "bridge/routing/names.h"
 
 #include "bridge/base/words.h"

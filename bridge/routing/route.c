@@ -1,3 +1,4 @@
+/* Routes one event: looks its name up, or splits off its namespace; picks the key; says why when it cannot. */
 #include "bridge/base/words.h"
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"

@@ -1,3 +1,4 @@
+/* Builds the routing from the settings: namespaces, topics, key fields and aliases, all checked when it is opened. */
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
