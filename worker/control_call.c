@@ -1,3 +1,4 @@
+/* Parameters, read and checked; problems as application/problem+json; which HTTP code a status becomes. */
 #include "worker/control_call.h"
 
 #include "bridge/base/words.h"

@@ -1,3 +1,4 @@
+/* Parses http.listen and listens there; without a host on IPv6 and IPv4 alike. */
 #include "worker/control_tcp.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,4 @@
-/* faults.c - fault points for tests/crash and tests/chaos; compiled in by -DBUSBRIDGE_FAULTS=ON alone (preset
+/* Fault points for tests/crash and tests/chaos; compiled in by -DBUSBRIDGE_FAULTS=ON alone (preset
  * `faults`).
  *
  * Every durable call and every step towards Kafka (relay_set_hook) gets the next number, whatever thread makes it. The

@@ -1,3 +1,4 @@
+/* Datagrams to the service manager, its watchdog's ping among them; what it does not take within 5 s is dropped. */
 #include "worker/notify.h"
 
 #include "bridge/base/words.h"

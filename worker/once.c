@@ -1,3 +1,4 @@
+/* Begins a patient flush, follows it to its end or a stop, and makes the exit status of what stopped it. */
 #include "worker/once.h"
 
 #include "bridge/base/progress.h"

@@ -1,3 +1,5 @@
+/* Appends the audit line. A crash may leave half a line, behind which the next one begins, or, while the log is
+ * rotated, no audit.log, which the next line makes. */
 #include "bridge/service/audit.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,4 @@
-/* configure.c - the settings from where they stand to what follows from them. */
+/* The settings from where they stand to what follows from them. */
 #include "bridge/service/configure.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* The signal handler: marks the entry in hand, writes one line, and lets the signal end the process. On the thread that
+ * crashed; async-signal-safe calls only. The mark in .busbridge/hands is all that lasts. */
 #include "bridge/service/crash.h"
 
 #include "bridge/base/escape.h"

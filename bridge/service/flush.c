@@ -1,4 +1,4 @@
-/* flush.c - flushes: started, followed, or only told what they would do. */
+/* Flushes: started, followed, or only told what they would do. */
 #include "bridge/service/audit.h"
 #include "bridge/service/health/breakdown.h"
 

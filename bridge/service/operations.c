@@ -1,3 +1,4 @@
+/* Counts and times each operation; JSON members; the figures of the window. */
 #include "bridge/service/operations.h"
 
 struct operation operation_begin(struct service *s, const char *command) {

@@ -1,4 +1,4 @@
-/* pause.c - publishing stopped and gone on with, by hand. The file is written first: what was promised survives. */
+/* Publishing stopped and gone on with, by hand. The file is written first: what was promised survives. */
 #include "bridge/service/audit.h"
 #include "bridge/service/operations.h"
 

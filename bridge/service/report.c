@@ -1,3 +1,4 @@
+/* Collects checks as JSON, each with verdict, evidence and what to do, and keeps the worst verdict. */
 #include "bridge/service/report.h"
 
 #include "bridge/service/operations.h"

@@ -1,4 +1,4 @@
-/* running.c - what is asked of a service as a whole while it runs. Any thread. */
+/* What is asked of a service as a whole while it runs. Any thread. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/parts.h"
 

@@ -1,4 +1,4 @@
-/* saved_metrics.c - the figures outlive the process. A crash loses what came since they were last written. */
+/* The figures outlive the process. A crash loses what came since they were last written. */
 #include "bridge/base/durable.h"
 #include "bridge/service/parts.h"
 

@@ -1,3 +1,4 @@
+/* Lists and shows schemas, and takes a payload through the relay's own steps, as far as they need nobody else. */
 #include "bridge/service/schemas.h"
 
 #include "bridge/base/durable.h"

@@ -1,3 +1,5 @@
+/* The file of a frozen selection: made in tmp and moved into place whole, then a note appended before and after each
+ * step. frozen_selection.h lists what a crash leaves. */
 #include "bridge/service/bulk/frozen_selection.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,4 @@
-/* accept_cluster.c - the cluster that an outbox belongs to is changed; its id: doctor_new_id.c. */
+/* The cluster that an outbox belongs to is changed; its id: doctor_new_id.c. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/parts.h"

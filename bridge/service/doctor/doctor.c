@@ -1,3 +1,5 @@
+/* Runs the checks in order and writes what they found; the checks here need nothing outside: settings, routing,
+ * schemas, kafka.* settings. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/operations.h"

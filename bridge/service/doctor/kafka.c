@@ -1,4 +1,4 @@
-/* kafka.c - the broker: what it is, what we may do there, and whether all that a relay needs is there. */
+/* The broker: what it is, what we may do there, and whether all that a relay needs is there. */
 #include "bridge/base/durable.h"
 #include "bridge/kafka/remedy.h"
 #include "bridge/relay/standing.h"

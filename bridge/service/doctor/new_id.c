@@ -1,4 +1,4 @@
-/* new_id.c - an outbox whose ledger cannot be trusted any more (it was restored from a backup, copied, its
+/* An outbox whose ledger cannot be trusted any more (it was restored from a backup, copied, its
  * position reset) goes on under an id of its own, once it is known what of its pending entries was published already.
  *
  *   fence     what the old id left in Kafka is resolved, so that the topics are complete (not beside the original)

@@ -1,4 +1,4 @@
-/* outbox.c - the folder, what its file system can, and who holds it. */
+/* The folder, what its file system can, and who holds it. */
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"

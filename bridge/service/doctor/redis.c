@@ -1,4 +1,4 @@
-/* redis.c - Redis as idempotency keys need it, and the clocks. */
+/* Redis as idempotency keys need it, and the clocks. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
 

@@ -1,3 +1,5 @@
+/* Checks id, name and payload of a new event, warns if the relay would set it aside, and writes it durably under a free
+ * name. */
 #include "bridge/base/words.h"
 #include "bridge/service/operations.h"
 

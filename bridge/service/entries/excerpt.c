@@ -1,3 +1,4 @@
+/* Cuts the text around a byte by whole characters, and counts its line and column. */
 #include "bridge/service/entries/excerpt.h"
 
 #include "bridge/base/words.h"

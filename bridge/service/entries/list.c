@@ -1,3 +1,5 @@
+/* The entries that a selection means as JSON, whole or one by one; the members that list and show share; what is set
+ * aside. */
 #include "bridge/service/operations.h"
 
 struct lister {

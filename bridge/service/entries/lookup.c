@@ -1,3 +1,4 @@
+/* From an id, its beginning or a stem to one entry, or to the names of all it may mean. */
 #include "bridge/service/entries/lookup.h"
 
 #define SHOWN 10 /* candidates named in a message */

@@ -1,3 +1,5 @@
+/* Replays one entry: finds it, judges it, moves it, and writes the audit line. A crash may leave it moved and the line
+ * unwritten. */
 #include "bridge/service/audit.h"
 #include "bridge/service/entries/lookup.h"
 #include "bridge/service/entries/replay_many.h"

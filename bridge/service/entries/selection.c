@@ -1,3 +1,4 @@
+/* The filters: read from words, matched against entries, and written as words again. */
 #include "bridge/service/entries/selection.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,4 @@
-/* show.c - one entry whole: what it is, where it stands, and what is wrong with it. */
+/* One entry whole: what it is, where it stands, and what is wrong with it. */
 #include "bridge/base/words.h"
 #include "bridge/relay/verdict.h"
 #include "bridge/service/entries/excerpt.h"

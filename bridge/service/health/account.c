@@ -1,3 +1,5 @@
+/* Brings the counts of what came and went up to date with the outbox, over restarts. Only a clean end says how much was
+ * pending: after a crash the account begins anew. */
 #include "bridge/service/health/account.h"
 
 #include "bridge/outbox/manifest.h"

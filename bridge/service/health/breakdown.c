@@ -1,3 +1,4 @@
+/* Counts entries by topic and by reason, and keeps the first ids as samples. */
 #include "bridge/service/health/breakdown.h"
 
 enum status breakdown_open(const struct routing *routing, struct breakdown **out, struct error *err) {

@@ -1,3 +1,5 @@
+/* The dead letters in cells of namespace and reason: read on a thread of its own, kept up to date by what dies and
+ * leaves, and read again when the sum is off. */
 #include "bridge/service/health/dead_counts.h"
 
 #include "bridge/metrics/metrics.h"

@@ -1,3 +1,5 @@
+/* Gathers the facts about outbox, relay, Redis and disk, has them judged, and writes the answer, with the errors of
+ * dead letters if asked. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/health/health_rules.h"

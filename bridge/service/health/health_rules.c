@@ -1,3 +1,4 @@
+/* The rules of health, one function each; the worst line counts, and comes first. */
 #include "bridge/service/health/health_rules.h"
 
 #include "bridge/base/words.h"

@@ -1,3 +1,5 @@
+/* The window's figures, the counters and the account as JSON; beginning a new window. Also whether the relay still
+ * turns. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/operations.h"
 

@@ -1,3 +1,5 @@
+/* How many entries wait and since when: by the reader's figures while it follows the outbox, else by a look at the
+ * folders. */
 #include "bridge/service/operations.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* keys.c - does Redis remember what was published last? */
+/* Does Redis remember what was published last? */
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"
 

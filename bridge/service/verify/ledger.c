@@ -1,4 +1,4 @@
-/* ledger.c - the position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
+/* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
  * start; and the outbox against what the manifests say is gone. */
 #include "bridge/relay/standing.h"
 #include "bridge/service/verify/parts.h"

@@ -1,4 +1,4 @@
-/* outbox.c - what lies in the outbox: all in its place, no id twice, none that would be dropped as a duplicate.
+/* What lies in the outbox: all in its place, no id twice, none that would be dropped as a duplicate.
  */
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"

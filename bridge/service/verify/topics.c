@@ -1,4 +1,4 @@
-/* topics.c - what the topics hold: each id once, those of the last batches, none that is dead or waits. */
+/* What the topics hold: each id once, those of the last batches, none that is dead or waits. */
 #include "bridge/base/words.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/service/verify/parts.h"

@@ -1,3 +1,5 @@
+/* Runs the comparisons in order and writes what they found; what they share: suspects, Redis, the pause before a second
+ * look. */
 #include "bridge/base/durable.h"
 #include "bridge/base/pause.h"
 #include "bridge/base/words.h"
