@@ -1,4 +1,4 @@
-/* Replays and purges of many: frozen, asked on step by step, looked at, given up. */
+/* Replays and purges of many: frozen, gone through step by step, looked at, given up. */
 #include "bridge/service/bulk/bulk.h"
 #include "worker/control_call.h"
 

@@ -1,4 +1,4 @@
-/* What lies in the outbox, and moving it. */
+/* Lists of entries and of dead letters, one entry whole or its bytes alone. */
 #include "worker/control_call.h"
 
 #define LIST_ROOM (60 * 1024 * 1024) /* an answer lies in memory, and the CLI takes 64 MiB */

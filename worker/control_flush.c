@@ -1,4 +1,4 @@
-/* Flushes: begin, look, end early. */
+/* Flushes: begun, followed, ended early. */
 #include "worker/control_call.h"
 
 enum status answer_flush(const struct call *call, struct answer *answer, struct error *err) {

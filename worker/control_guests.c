@@ -64,7 +64,7 @@ static void show_out(struct guest *guest) {
   guest->leaving = true;
 }
 
-/* Where all are at work who would have to go, it is the newcomer, once there is no place or his address has its share.
+/* Where all are at work who would have to go, it is the newcomer, once there is no place or its address has its share.
  * Lock held. */
 static void make_room(struct guests *g, struct guest *guest) {
   bool share = count_beside(g, guest, true) >= GUESTS_OF_ONE;

@@ -1,7 +1,7 @@
-/* control_guests.h - who is connected, and how long he takes: a client that sends its request or takes its answer too
+/* control_guests.h - who is connected, and how long each takes: a client that sends its request or takes its answer too
  * slowly is shown out, so that it cannot keep a place for ever. libmicrohttpd itself only minds silence, not drops.
- * And whoever comes finds a place: where few are left, or his address has its share, the one who has been at his
- * request for longest goes, before one who takes an answer. A probe asks at once; who says nothing keeps nobody out.
+ * And whoever comes finds a place: where few are left, or its address has its share, the one that has been at its
+ * request for longest goes, before one that takes an answer. A probe asks at once; who says nothing keeps nobody out.
  *
  * A connection is in one phase after the other; working has no limit. Private to worker/control*.c; any thread.
  */
@@ -28,7 +28,7 @@ struct guests {
 };
 void guests_init(struct guests *g, const struct clock *clock);
 void guests_release(struct guests *g); /* nobody comes or leaves any more */
-/* door: which listener he came by. NULL when memory is out: he stays unwatched. */
+/* door: which listener it came by. NULL when memory is out: it stays unwatched. */
 struct guest *guest_enter(struct guests *g, int fd, const void *door);
 /* Before the descriptor is closed. NULL is fine, here and below. */
 void guest_leave(struct guests *g, struct guest *guest);

@@ -1,4 +1,4 @@
-/* How it goes: health, figures, Prometheus. */
+/* Health, the figures of the window and the beginning of a new one, and the text for Prometheus. */
 #include "worker/control_call.h"
 
 enum status answer_status(const struct call *call, struct answer *answer, struct error *err) {

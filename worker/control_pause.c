@@ -1,4 +1,4 @@
-/* Publishing stopped and gone on with. */
+/* POST /v1/pause and /v1/resume: publishing is stopped, and goes on. */
 #include "worker/control_call.h"
 
 enum status answer_pause(const struct call *call, struct answer *answer, struct error *err) {

@@ -1,4 +1,5 @@
-/* Questions about the worker itself. */
+/* What is asked of the worker itself: version, topics, settings, alive, ready; in words for probes, as JSON where
+ * Accept says so. */
 #include "bridge/json/json.h"
 #include "worker/control_call.h"
 

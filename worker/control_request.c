@@ -174,7 +174,7 @@ struct asker {
   short signs; /* that nobody reads the answer */
 };
 
-/* On the socket whoever only ended his sending may still read; over TCP the two look the same. */
+/* On the socket a client that only ended its sending may still read; over TCP the two look the same. */
 static struct asker asker_of(const struct listener *l, struct MHD_Connection *connection) {
   return (struct asker){descriptor(connection), (short)(l->tcp ? POLLRDHUP | POLLHUP | POLLERR : POLLHUP | POLLERR)};
 }

@@ -19,7 +19,7 @@ static inline int hex_value(char c) {
 }
 bool hex_lower(struct span text); /* nothing but digits and a to f */
 void hex_write(struct buffer *out, struct span bytes);
-/* Into at, which has room for half of text; false: it is no lower-case hex of whole bytes. */
+/* Into at, which has room for half of text; false: it is not lower-case hex of whole bytes. */
 bool hex_read(struct span text, char *at);
 
 /* Letters, digits and -._~ stand for themselves (RFC 3986's unreserved ones), all else is %XX. */
@@ -30,7 +30,7 @@ bool percent_read(struct span text, char *at, size_t *len);
 bool percent_read_z(struct span text, char *at, size_t size);
 
 /* Any bytes as one word (span_word), and back: percent, and - for nothing. Back into at, which has room for word->len
- * bytes; false: it is no such word. */
+ * bytes; false: it is not such a word. */
 void word_escape(struct buffer *out, struct span text);
 bool word_unescape(struct span *word, char *at);
 

@@ -84,7 +84,7 @@ bool log_enabled(const struct log *log, enum log_level level) {
   return log && (int)level >= log->level;
 }
 
-/* A JSON string; also the quoted form of logfmt. Bytes that are no UTF-8 become U+FFFD, control bytes \u00xx. */
+/* A JSON string; also the quoted form of logfmt. Bytes that are not UTF-8 become U+FFFD, control bytes \u00xx. */
 static void add_quoted(struct buffer *b, struct span s) {
   buffer_add_char(b, '"');
   for (size_t bytes; s.len; s = (struct span){s.ptr + bytes, s.len - bytes}) {

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-/* Takes the beginning of a character off the end of a text that filled all its room. Bytes before it that are no UTF-8
+/* Takes the beginning of a character off the end of a text that filled all its room. Bytes before it that are not UTF-8
  * (a file name may hold any) stay. */
 static void cut_whole(char *text, size_t size) {
   size_t len = strnlen(text, size - 1), at = len;

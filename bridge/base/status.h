@@ -1,8 +1,8 @@
 /* status.h - the one result type of the library, and the text that goes with it.
  *
  * Every function that can fail returns enum status and fills an optional struct error once, where the fact is known.
- * Nobody logs an error it also returns. Outcomes that are no failures (a verdict, a duplicate) have enums of their own.
- * Broken invariants abort by BUG_ON: the world (disk, network, configuration, user) is always a status.
+ * Nobody logs an error it also returns. Outcomes that are not failures (a verdict, a duplicate) have enums of their
+ * own. Broken invariants abort by BUG_ON: the world (disk, network, configuration, user) is always a status.
  */
 #ifndef BRIDGE_BASE_STATUS_H
 #define BRIDGE_BASE_STATUS_H

@@ -29,12 +29,12 @@ size_t word_distance(struct span a, struct span b);
 const char *word_nearest(const char *word, const char *const *list, size_t count);
 /* Append text for a terminal: control bytes and invalid UTF-8 as \xNN, so that no data can move the cursor. */
 void text_printable(struct buffer *out, struct span text);
-/* Append at most that many characters of text for a message: control characters as \u00XX, bytes that are no UTF-8 as
+/* Append at most that many characters of text for a message: control characters as \u00XX, bytes that are not UTF-8 as
  * they are; "..." follows what was cut. */
 void text_quoted(struct buffer *out, struct span text, size_t characters);
 /* What text, which is not empty, begins with: *bytes of it are one character. Its code where that is a control
  * character (below U+0020, U+007F to U+009F, which some terminals obey too), else TEXT_PLAIN, or TEXT_FOREIGN: a byte
- * that is no UTF-8. */
+ * that is not UTF-8. */
 enum { TEXT_PLAIN = -1, TEXT_FOREIGN = -2 };
 int text_control(struct span text, size_t *bytes);
 /* The longest prefix of at most `bytes` bytes that does not cut a UTF-8 character. */

@@ -80,12 +80,12 @@ uint64_t event_content(const struct json_doc *doc, const struct event *e);
 
 bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */
 /* What a file named after a valid id is called, less its ending: the id, with "_" in front where it begins with a dot,
- * since such a name is no entry's. */
+ * since such a name is not an entry's. */
 void event_stem(struct span id, struct buffer *out);
 
 /* The document again with some top-level members set: kept in place where they are, appended in the order given where
  * not; every other byte of text, unknown keys and the payload included, is copied as it stands. At most 64 changes, of
- * different keys. A document that is no object is copied as it is. */
+ * different keys. A document that is not an object is copied as it is. */
 struct event_change {
   const char *key;
   struct span json; /* the value's JSON text */

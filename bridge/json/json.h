@@ -71,7 +71,7 @@ void json_unescape(const struct json_doc *d, uint32_t node, struct buffer *out);
 /* The same as a span: the text's own bytes where there is no escape, else made in arena. False when memory is out. */
 MUST_CHECK bool json_text(const struct json_doc *d, uint32_t node, struct arena *arena, struct span *out);
 bool json_string_is(const struct json_doc *d, uint32_t node, struct span text); /* after unescaping */
-/* A number node as int64_t: false when it is no integer or beyond 64 bit ("1.0" and "1e3" are no integers). */
+/* A number node as int64_t: false when it is not an integer or beyond 64 bit ("1.0" and "1e3" are not integers). */
 bool json_int(const struct json_doc *d, uint32_t node, int64_t *out);
 /* The same of a number's value, however it is written, exactly: "1.0", "-0.0", "1e2", "120E-1", "9007199254740993.0".
  */

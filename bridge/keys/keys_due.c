@@ -49,7 +49,7 @@ static bool writable(struct span s, size_t max) {
   return s.len > 0 && s.len <= max;
 }
 
-/* "<id> <place>"; anything else (half a line of a failed append) is no line. */
+/* "<id> <place>"; anything else (half a line of a failed append) is not a line. */
 static bool parse_line(struct span line, struct key *out) {
   const char *blank = line.len ? memchr(line.ptr, ' ', line.len) : NULL;
   if (!blank) return false;
@@ -111,7 +111,7 @@ static enum status part_load(struct due *d, struct part *p, struct error *err) {
   return st;
 }
 
-/* Open folder/name as the next part. An empty or missing keys-due is no part; it is made with the first line. */
+/* Open folder/name as the next part. An empty or missing keys-due is not a part; it is made with the first line. */
 static enum status part_open(struct due *d, unsigned number, bool create, struct error *err) {
   struct part p = {.number = number};
   if (number)
@@ -248,7 +248,7 @@ void due_close(struct due *d) {
 static size_t add_lines(const struct due *d, const struct key *list, const bool *done, size_t count,
                         struct buffer *text) {
   size_t lines = 0;
-  if (d->torn) buffer_add_char(text, '\n'); /* ends the half line, which then is no line */
+  if (d->torn) buffer_add_char(text, '\n'); /* ends the half line, which then does not count */
   for (size_t i = 0; i < count; i++) {
     if (done[i] || !writable(list[i].id, 256)) continue;
     buffer_add(text, list[i].id);

@@ -1,4 +1,4 @@
-/* One exchange with Redis, and what it says about it. */
+/* One exchange with Redis: connecting, trying again after a while, and what is said when it is away or back. */
 #include "bridge/base/backoff.h"
 #include "bridge/keys/keys_private.h"
 

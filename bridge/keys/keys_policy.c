@@ -1,4 +1,4 @@
-/* What Redis tells of itself: its memory, its clock. */
+/* What Redis tells of itself: how much memory it may use, what it drops when that is full, and its clock. */
 #include "bridge/base/words.h"
 #include "bridge/keys/keys_private.h"
 

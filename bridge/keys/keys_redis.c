@@ -1,4 +1,5 @@
-/* hiredis 0.14 and 1.x alike: only what both have is used. It writes without MSG_NOSIGNAL (see keys.h). */
+/* Commands and answers on one connection. hiredis 0.14 and 1.x alike: only what both have is used. It writes without
+ * MSG_NOSIGNAL (see keys.h). */
 #include "bridge/keys/keys_redis.h"
 
 #include "bridge/base/words.h"

@@ -31,8 +31,8 @@ MUST_CHECK enum status redis_connect(struct redis *r, const struct redis_url *ur
 void redis_drop(struct redis *r);
 
 MUST_CHECK enum status redis_append(struct redis *r, const struct span *words, size_t count, struct error *err);
-/* An answer that is no error. A refusal in words (OOM, READONLY, ...) leaves the connection fit for the next answer:
- * *refused. */
+/* An answer that is not an error. A refusal in words (OOM, READONLY, ...) leaves the connection fit for the next
+ * answer: *refused. */
 MUST_CHECK enum status redis_expect_ok(struct redis *r, bool *refused, struct error *err);
 /* An answer of count values: there[i], and, when wanted, its bytes in arena. */
 MUST_CHECK enum status redis_expect_values(struct redis *r, size_t count, bool *there, struct span *values,

@@ -1,4 +1,4 @@
-/* redis://[[user]:password@]host[:port][/db], unix:/path[?db=n], off. */
+/* Parses redis.url: redis://[[user]:password@]host[:port][/db], unix:/path[?db=n] or off. */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/keys/keys_redis.h"

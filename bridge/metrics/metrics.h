@@ -1,6 +1,6 @@
 /* metrics.h - counters, gauges and histograms; totals that survive a restart, and a window for operators.
  *
- * One table gives every metric's name, kind, labels and help (prefix busbridge_, but for process_*). A
+ * One table gives every metric's name, kind, labels and help (prefix busbridge_, except for process_*). A
  * series is one metric with label values, made on first use, lives as long as the metrics. Adding and recording are
  * lock-free and may be done by any thread; the rest takes a lock inside. Histograms record microseconds (or plain
  * counts) in buckets of at most 12.5 % width, so that percentiles are right to that.

@@ -1,4 +1,5 @@
-/* Numbers are written without printf's %f, whose decimal sign depends on the locale. */
+/* The text of GET /metrics, and the metrics for the manual page. Numbers are written without printf's %f, whose decimal
+ * point depends on the locale. */
 #include "bridge/metrics/metrics_private.h"
 
 #include <inttypes.h>

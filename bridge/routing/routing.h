@@ -25,8 +25,8 @@ struct route {
 
 struct routing;
 /* ST_INVALID with the setting and word that is wrong: a namespace that is no [a-z0-9_-]+, a topic name Kafka would not
- * take ([a-zA-Z0-9._-]{1,249}, not . or ..), an alias whose target is no name. Two namespaces may share a topic (then
- * it has one number). A list of key fields may be empty ("plot="): then the event id is the key. */
+ * take ([a-zA-Z0-9._-]{1,249}, not . or ..), an alias whose target is not a name. Two namespaces may share a topic
+ * (then it has one number). A list of key fields may be empty ("plot="): then the event id is the key. */
 MUST_CHECK enum status routing_open(const struct routing_config *config, struct routing **out, struct error *err);
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);

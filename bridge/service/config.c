@@ -1,4 +1,4 @@
-/* The settings in force, for people. */
+/* The settings in force as JSON: value, default, source, type and help, secrets hidden. */
 #include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 

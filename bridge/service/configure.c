@@ -1,4 +1,4 @@
-/* The settings from where they stand to what follows from them. */
+/* Finds and loads the settings, and computes what follows from them for each part, once. */
 #include "bridge/service/configure.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ enum status configure_load(const struct configure *c, struct settings **out, str
                            struct error *err) {
   size_t count = 0, kept = 0;
   while (c->environment && c->environment[count]) count++;
-  /* It is no setting, so settings_load would warn of it. */
+  /* It is not a setting, so settings_load would warn of it. */
   const char **environment = calloc(count + 1, sizeof *environment);
   if (!environment) return error_set(err, ST_NO_MEMORY, "Out of memory");
   for (size_t i = 0; i < count; i++)
@@ -68,7 +68,7 @@ static bool find_schemas(struct plan *p, const struct settings *x) {
   if (slash) *slash = '\0';
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     snprintf(place, sizeof place, places[i], exe);
-    char *path = realpath(place, NULL); /* NULL also where it is no folder */
+    char *path = realpath(place, NULL); /* NULL also where it is not a folder */
     if (!path) continue;
     p->catalog.folder = arena_copy(&p->arena, span_of(path));
     free(path);

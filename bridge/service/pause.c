@@ -1,4 +1,4 @@
-/* Publishing stopped and gone on with, by hand. The file is written first: what was promised survives. */
+/* Publishing is stopped by hand, and goes on. The note is written first, so that a crash keeps what was promised. */
 #include "bridge/service/audit.h"
 #include "bridge/service/operations.h"
 

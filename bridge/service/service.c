@@ -1,5 +1,5 @@
-/* The parts of a service, opened in order and closed in the other. What stands half open after a crash is
- * the outbox's lock, which ends with the process. */
+/* The parts of a service, opened in order and closed in the other. What stands half open after a crash is the outbox's
+ * lock, which ends with the process. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/operations.h"

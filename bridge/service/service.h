@@ -85,7 +85,7 @@ struct show_request {
  *  "first_failed_at","error_code","remedy",
  *  "fault":null|{byte,line,column,error,before,after},
  *  "mended":bool (a raw dead letter whose bytes are JSON now),
- *  "beginning":text|null (of what is no JSON object),
+ *  "beginning":text|null (of what is not a JSON object),
  *  "payload"}
  * ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates), ST_TOO_LARGE (raw). */
 /* clang-format on */

@@ -21,7 +21,7 @@ MUST_CHECK enum status tail_open(const struct settings *settings, struct log *lo
 void tail_close(struct tail *t);
 /* ST_OK: one record appended to json, without a newline:
  * {"topic","partition","offset","timestamp","key","headers":{},"value"}; a value that cannot be decoded stands as
- * "value_base64" with "error", and *damaged is set (value_only: the base64 text). A key or header that is no UTF-8 is
+ * "value_base64" with "error", and *damaged is set (value_only: the base64 text). A key or header that is not UTF-8 is
  * an object
  * {"base64":".."}. ST_AGAIN: nothing within timeout_ms. ST_END: every partition has been read to its end. */
 MUST_CHECK enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged, struct error *err);

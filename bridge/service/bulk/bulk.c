@@ -1,4 +1,5 @@
-/* Going through a frozen selection: steps, where it is, giving it up. */
+/* Goes through a frozen selection step by step, tells how far it is, gives it up. frozen_selection.h lists what a crash
+ * leaves. */
 #include "bridge/service/bulk/bulk.h"
 
 #include "bridge/service/audit.h"

@@ -46,7 +46,7 @@ MUST_CHECK enum status service_bulk_cancel(struct service *s, bool purge, uint64
                                            struct error *err);
 /* The contents of a selection, for a copy before a purge. from: "" or the "next" of the answer before; limit 0: 500.
  * {"version":1,"entries":[...],"next":"..."|null}. Each entry: {"file":"a.json","entry":{...}} with the file's bytes as
- * they are, or {"file","bytes":base64} where they are no JSON object in one line; a raw dead letter also has
+ * they are, or {"file","bytes":base64} where they are not a JSON object in one line; a raw dead letter also has
  * "raw":base64 of its bytes and "raw_size", and where these are many, more elements {"file","offset":N,"raw"} follow.
  * Those that are not in dlq/ any more are left out. */
 MUST_CHECK enum status service_bulk_entries(struct service *s, uint64_t selection, const char *from, size_t limit,

@@ -1,4 +1,5 @@
-/* Which dead letters a replay or purge is about: chosen, told, written down. */
+/* Chooses the dead letters that a replay or purge is about, tells which they are, and writes them down. A crash before
+ * the end leaves a file in tmp and nothing selected. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/bulk/bulk.h"

@@ -1,4 +1,4 @@
-/* The cluster that an outbox belongs to is changed; its id: doctor_new_id.c. */
+/* Makes the cluster now reached the outbox's own. A crash leaves the old note or the new one. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/parts.h"

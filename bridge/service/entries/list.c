@@ -8,7 +8,7 @@ struct lister {
   struct buffer *json;
   struct arena arena;
   uint64_t matched;
-  unsigned looked; /* since somebody was asked whether he still waits */
+  unsigned looked; /* since the caller was asked whether it still waits */
   bool stopped, full;
   bool narrow; /* each entry is looked at, and those that match are counted here */
 };

@@ -6,7 +6,7 @@
  * relay, on its own, what became of each entry: a relay that forgets or doubles one does not balance. The account is
  * kept in .busbridge/metrics over clean ends; after an unclean one (kill -9, power loss) a new one begins with what the
  * first whole listing found, since counters of the last seconds are lost; totals go on. An outbox without figures
- * begins with 0 pending. Any thread, but for open and close.
+ * begins with 0 pending. Any thread, except for open and close.
  */
 #ifndef BRIDGE_SERVICE_HEALTH_ACCOUNT_H
 #define BRIDGE_SERVICE_HEALTH_ACCOUNT_H

@@ -121,10 +121,11 @@ static void *reader_main(void *arg) {
 
 /* ---- showing ---- */
 
-/* Off twice in a row, and by something else than what a reading does not mend (a folder in dlq/, say). Lock held. */
+/* Off twice in a row, and by something else than what a reading does not put right (a folder in dlq/, say). Lock held.
+ */
 static void look_at_sum(struct dead_counts *c, int64_t off) {
   int64_t rest = c->took_ms * SHARE > SHORTEST_MS ? c->took_ms * SHARE : SHORTEST_MS;
-  if (c->last_off == INT64_MIN && off == c->cause) c->off = off; /* a reading did not mend it */
+  if (c->last_off == INT64_MIN && off == c->cause) c->off = off; /* a reading did not put it right */
   bool wrong = off != c->off && off == c->last_off;
   c->last_off = off;
   if (!wrong || c->reading || clock_mono_ms(c->parts.clock) - c->ended_ms < rest) return;

@@ -223,7 +223,7 @@ static void perf(struct buffer *json, bool *first, const char *key, const char *
 }
 
 /* value[unit];warning;critical;minimum, as monitoring plugins print them. Those of pending are marks for graphs: a
- * backlog that moves is no fault. */
+ * backlog that moves is not a fault. */
 static void write_perfdata(const struct facts *f, const struct limits *l, struct buffer *json, bool *first) {
   int64_t oldest = facts_oldest_ms(f);
   bool inner = true;

@@ -98,7 +98,7 @@ static bool kafka_is_away(const struct relay_status *status) {
   return false;
 }
 
-/* A publisher that waits for Kafka's answer is no fault of its own: its breaker tells. The other two may wait for the
+/* A publisher that waits for Kafka's answer is not its own fault: its breaker tells. The other two may wait for the
  * disk, and a folder of millions is long to read. */
 static void rule_heartbeat(const struct facts *f, const struct limits *l, struct judgement *j) {
   static const char disk[] = "See whether the disk answers; else restart busbridge-worker, nothing is lost by it";

@@ -1,5 +1,5 @@
-/* Counters that stand at 0 from the start: one that appears with its first event begins at 1, and a rate or
- * increase() over it never sees that first one. */
+/* Counters that stand at 0 from the start: one that appears with its first event begins at 1, and a rate or increase()
+ * over it never sees that first one. */
 #include "bridge/service/operations.h"
 #include "bridge/service/parts.h"
 

@@ -1,5 +1,5 @@
-/* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
- * start; and the outbox against what the manifests say is gone. */
+/* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a start; and the outbox
+ * against what the manifests say is gone. */
 #include "bridge/relay/standing.h"
 #include "bridge/service/verify/parts.h"
 

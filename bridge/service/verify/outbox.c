@@ -1,5 +1,4 @@
-/* What lies in the outbox: all in its place, no id twice, none that would be dropped as a duplicate.
- */
+/* What lies in the outbox: all in its place, no id twice, none that would be dropped as a duplicate. */
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"
 
