@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 enum { EVENTS = 64, BURST = 10 };
-/* How a write is kept from waiting for whoever reads. OWN: a description of our own, O_NONBLOCK; that of the descriptor
- * is shared with others, whom it would surprise. */
+/* How a write is kept from waiting for whoever reads. OWN: a description of our own, O_NONBLOCK; the descriptor's is
+ * shared with others, whom it would surprise. */
 enum way { WAY_PLAIN, WAY_OWN, WAY_SOCKET, WAY_ASK };
 #define SPELL_NS (INT64_C(10) * 1000000000)
 
@@ -242,7 +242,7 @@ static bool is_event(const struct repeat *r, const char *component, const char *
          strncmp(r->event, event, sizeof r->event - 1) == 0;
 }
 
-/* The event's place: its own, else a free one, else that of the stalest, which gives way. Ends the spells that are over
+/* The event's place: its own, else a free one, else the stalest one's, which gives way. Ends the spells that are over
  * on the way, so that a burst nobody repeats is summed up too. */
 static struct repeat *spell_of(struct log *log, const char *component, const char *event, int64_t now) {
   struct repeat *own = NULL, *other = &log->repeats[0];

@@ -7,7 +7,7 @@
 #include <time.h>
 
 /* SipHash-2-4 (Aumasson, Bernstein), 64 and 128 bit. One key is made once per process; the published one, 00 01 .. 0f,
- * is that of the reference implementation's test vectors. */
+ * is the one of the reference implementation's test vectors. */
 static const uint64_t sip_published[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 static uint64_t sip_key[2];
 static pthread_once_t sip_once = PTHREAD_ONCE_INIT;

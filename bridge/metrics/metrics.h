@@ -105,7 +105,7 @@ void metrics_reset_window(struct metrics *m); /* counters are untouched */
 int64_t metrics_window_started_us(struct metrics *m);
 
 /* The account of the pending entries: what the counters were when it began, and how many waited then. `clean`: pending
- * entries at a clean end, -1 while a worker is at it (and after it was killed). */
+ * entries at a clean end, -1 while it is in use (and after a kill). */
 struct metrics_account {
   int64_t began_us; /* TIME_NONE: there is none */
   uint64_t pending, found, replayed, published, duplicate, dead, vanished;

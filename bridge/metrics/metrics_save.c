@@ -145,7 +145,7 @@ static bool get_account(struct metrics *m, struct span rest) {
   return true;
 }
 
-/* One "counter" or "histogram" line into fresh metrics; or that of the account. */
+/* One "counter", "histogram" or "account" line into fresh metrics. */
 static bool get_series(struct metrics *m, struct span line) {
   struct span kind, name;
   char label1[LABEL_MAX + 1], label2[LABEL_MAX + 1];

@@ -3,8 +3,8 @@
  *   {"time":"...","uid":1000,"user":"tom","command":"replay","what":"reason=schema_mismatch","counts":{"replayed":12}}
  *
  * uid and user are null where they are not known (asked over TCP). A line is durable before audit_write returns. At
- * 1 MiB the file becomes audit.log.1, in place of the one before. A line that cannot be written is said in the log: the
- * change it tells of has happened. A crash may leave half a line at the end; the next one begins behind it. Any thread.
+ * 1 MiB the file becomes audit.log.1, in place of the one before. A line that cannot be written is named in the log:
+ * its change has happened. A crash may leave half a line at the end; the next one begins behind it. Any thread.
  */
 #ifndef BRIDGE_SERVICE_AUDIT_H
 #define BRIDGE_SERVICE_AUDIT_H

@@ -9,7 +9,7 @@
 #include "bridge/settings/settings.h"
 
 struct schemas;
-/* folder NULL: that of the settings. Opening checks all of them: ST_INVALID names file, line and what is wrong;
+/* folder NULL: the one in the settings. Opening checks all of them: ST_INVALID names file, line and what is wrong;
  * ST_NOT_FOUND the folder that was given. */
 MUST_CHECK enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out,
                                     struct error *err);

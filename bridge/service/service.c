@@ -89,7 +89,7 @@ static enum status start_relay(struct service *s, const struct service_options *
   return relay_start(&parts, &config, &s->relay, err);
 }
 
-/* Without one dlq_events are missing, no more. */
+/* Without one only dlq_events are missing. */
 static void open_census(struct service *s) {
   struct dead_counts_parts parts = {.store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
   if (s->mode != SERVICE_CHANGE) s->census = dead_counts_open(&parts, s->mode == SERVICE_RELAY);

@@ -108,7 +108,7 @@ struct pause_request {
   const struct caller *by;
 };
 /* Publishing stops until service_resume, over restarts too: everything stays pending, and what Kafka has is settled.
- * Paused already: nothing changes, the answer is of the pause there is. RELAY, CHANGE.
+ * Paused already: nothing changes, the answer tells of the pause there is. RELAY, CHANGE.
  * {"version":1,"paused":true,"changed":bool,"since","by","reason","worker":bool}
  * with "pending":N where it is known without looking. */
 MUST_CHECK enum status service_pause(struct service *s, const struct pause_request *request, struct buffer *json,

@@ -20,7 +20,7 @@ struct tail {
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-/* Those of the routing that exist: a namespace nobody has used yet is not an error. */
+/* The routing's topics that exist: a namespace nobody has used yet is not an error. */
 static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log, int timeout_ms,
                                   struct error *err) {
   struct cluster *cluster = NULL;

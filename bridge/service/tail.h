@@ -8,7 +8,7 @@
 
 struct tail_request {
   const char *const *topics;
-  size_t count;    /* 0: those of the routing that exist */
+  size_t count;    /* 0: the routing's topics that exist */
   bool only_new;   /* only what comes from now on, else from the beginning */
   bool value_only; /* the value instead of the whole object */
   int timeout_ms;  /* for Kafka to answer at first */

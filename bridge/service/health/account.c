@@ -23,7 +23,7 @@ static struct metrics_account counters_now(struct service *s) {
                                   .clean = -1};
 }
 
-/* From now on the file says that somebody is at it. */
+/* From now on the file says that the outbox is in use. */
 void account_open(struct service *s) {
   struct metrics_account account;
   struct books *b = &s->books;
@@ -117,7 +117,7 @@ static enum known sync_reader(struct service *s, struct store_counts *seen, uint
   return ACCOUNT_KNOWN;
 }
 
-/* Nobody is at it: what changed since the clean end came or went. */
+/* No worker runs: what changed since the clean end came or went. */
 static enum known sync_looking(struct service *s, struct store_counts *seen, uint64_t *pending) {
   struct books *b = &s->books;
   if (!seen || service_count(s, seen, NULL) != ST_OK) return NOTHING_KNOWN;

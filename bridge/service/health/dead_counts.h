@@ -16,7 +16,7 @@ struct dead_counts_parts {
   struct metrics *metrics;
   const struct clock *clock;
 };
-/* NULL where memory or a thread is not to be had: dlq_events are then not shown. */
+/* NULL where there is no memory or no thread for it: dlq_events are then not shown. */
 struct dead_counts *dead_counts_open(const struct dead_counts_parts *parts, bool thread);
 void dead_counts_close(struct dead_counts *c);
 /* One left dlq/, for pending or for good. */

@@ -81,7 +81,7 @@ static double seconds(struct timeval t) {
 static void set_process(struct service *s) {
   struct rusage used;
   struct rlimit files;
-  if (s->mode != SERVICE_RELAY) return; /* that of the command that asks is of no interest */
+  if (s->mode != SERVICE_RELAY) return; /* the asking command's own is of no interest */
   if (getrusage(RUSAGE_SELF, &used) == 0)
     set_gauge(s, METRIC_CPU, NULL, seconds(used.ru_utime) + seconds(used.ru_stime));
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) set_gauge(s, METRIC_MAX_FDS, NULL, (double)files.rlim_cur);

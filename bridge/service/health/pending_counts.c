@@ -119,6 +119,6 @@ enum status service_count(struct service *s, struct store_counts *out, struct er
   enum status st = store_counts(s->store, out, err);
   if (st == ST_OK && service_follows(s)) return out->listed ? ST_OK : count_before_reader(s, out, err);
   if (st != ST_OK) return st;
-  /* The running figures are those of the last flush: what came since is seen by looking only. */
+  /* The running figures are those of the last flush: what came since is only seen by looking. */
   return count_by_list(s, 1, out, err);
 }

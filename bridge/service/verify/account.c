@@ -1,4 +1,4 @@
-/* Do the figures add up? A running worker is asked for them: those in the file are of a while ago. */
+/* Do the figures add up? A running worker is asked for them: those in the file are old. */
 #include "bridge/service/health/account.h"
 #include "bridge/http/http.h"
 #include "bridge/json/json.h"

@@ -74,7 +74,7 @@ void suspects_clear(struct suspects *s);
 
 /* ledger.c: fills position, batches, batch_ids */
 void verify_ledger(struct verify *v);
-/* outbox.c: fills what is of the survey */
+/* outbox.c: fills what the survey tells */
 void verify_outbox(struct verify *v);
 MUST_CHECK enum status verify_survey(struct verify *v, struct error *err); /* pending and dead, anew */
 /* keys.c */

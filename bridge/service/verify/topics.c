@@ -45,7 +45,7 @@ static enum status add_topic(struct topics *t, const char *name, struct error *e
   return ST_OK;
 }
 
-/* Those of the routing, and those of the batches where the routing was changed since. */
+/* The routing's, and the batches' where the routing was changed since. */
 static enum status choose_topics(struct topics *t, struct error *err) {
   const struct routing *routing = t->v->s->routing;
   enum status st = ST_OK;
