@@ -1,4 +1,4 @@
-/* paused.c - the note that keeps an outbox from being published, over restarts. */
+/* The note that keeps an outbox from being published, over restarts. */
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"
 #include "bridge/outbox/state.h"

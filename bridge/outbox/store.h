@@ -147,7 +147,8 @@ struct failure {
 /* Stays pending with attempts, last_error, failed_at (and first_failed_at) set; the mtime is kept. Durable. */
 MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why,
                                    enum settled *how, struct error *err);
-/* To dlq/: the dead form in place, then one move; what is no JSON object goes as <stem>.raw with a descriptor. Durable.
+/* To dlq/: the dead form in place, then one move; what is not a JSON object goes as <stem>.raw with a descriptor.
+ * Durable.
  */
 MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
                                   enum settled *how, struct error *err);
@@ -172,7 +173,7 @@ void store_release(struct store *s, const struct entry_ref *ref);
 
 /* ---- set aside: entries that the file system refuses to change, each by itself (immutable, another user's in a sticky
  * folder, a mount on it, a bad block, a name that is too long). What became of such a one is written down, all others
- * go on, and it is carried out when the hindrance goes. The settling thread's, but for store_asides. */
+ * go on, and it is carried out when the hindrance goes. The settling thread's, except for store_asides. */
 
 enum aside {
   ASIDE_DONE,  /* store_done: never handed out again, over restarts too */
@@ -207,7 +208,7 @@ const char *store_aside_remedy(int sys);       /* of an errno */
 /* "bad-1.json, published: Operation not permitted", fit to be shown */
 void store_aside_words(const struct aside_info *info, char *out, size_t size);
 
-/* ---- looking and mending (no reader needed) ----------------------------------------------------------------- */
+/* ---- looking and repairing (no reader needed) ----------------------------------------------------------------- */
 
 struct store_counts {
   uint64_t pending; /* entries told by the last scan and since, in hand and growing included, minus those settled */
@@ -229,7 +230,7 @@ struct store_counts {
 };
 /* With a reader: its running figures (cheap). With inspect: counts the folders (one pass, without reading files). */
 MUST_CHECK enum status store_counts(struct store *s, struct store_counts *out, struct error *err);
-/* The same but for oldest_us: with a reader it takes no look at each entry in hand, so it may be asked often. */
+/* The same except for oldest_us: with a reader it takes no look at each entry in hand, so it may be asked often. */
 MUST_CHECK enum status store_amounts(struct store *s, struct store_counts *out, struct error *err);
 
 struct entry_info {
@@ -244,7 +245,7 @@ struct entry_info {
   uint64_t payload_size; /* length of the payload's JSON text */
   uint64_t size;
   struct span text; /* the bytes of the file (of a raw dead letter: of its descriptor); empty: it was not read */
-  const struct json_doc *doc; /* of text; NULL when that is no JSON object */
+  const struct json_doc *doc; /* of text; NULL when that is not a JSON object */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
   bool raw;                   /* dead letter whose bytes were no JSON */
   bool foreign_form;          /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */

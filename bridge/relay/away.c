@@ -1,5 +1,4 @@
-/* away.c - what keeps everything from Kafka, told in one way: the door that health shows, its remedy, the log's line.
- */
+/* What keeps everything from Kafka, told in one way: the door that health shows, its remedy, the log's line. */
 #include "bridge/relay/parts.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Batches, from the pool and back to it when their last item is settled; chains of items for the finisher; waking and
+ * waiting. */
 #include "bridge/relay/parts.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* The state of one door, changed only by the moves that breaker.h draws. */
 #include "bridge/relay/breaker.h"
 
 /* The only place that changes the state; moves that the drawing lacks are bugs. */

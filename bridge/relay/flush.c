@@ -1,4 +1,4 @@
-/* flush.c - explicit flushes: what may be taken now, and when a flush is over. */
+/* Explicit flushes: what may be taken now, and when a flush is over. */
 #include "bridge/relay/parts.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* The mapped file .busbridge/hands: reader and publisher note what they work on, and the handler of a crash marks it,
+ * touching only memory. The mark is what a crash leaves to the next start; a crash while the file is made anew leaves
+ * the old one. */
 #include "bridge/relay/hands.h"
 
 #include "bridge/base/durable.h"
@@ -90,8 +93,8 @@ static bool usable(const struct hand *hand) {
   return hand->times && hand->place <= PLACE_SENT && memchr(hand->name, '\0', HAND_NAME);
 }
 
-/* Outside bytes: what is no record is passed over. The marks of the slots go into the table; true when there were any,
- * or the table was not as we write it. */
+/* Outside bytes: what is not a record is passed over. The marks of the slots go into the table; true when there were
+ * any, or the table was not as we write it. */
 static bool collect(struct hands_file *file, unsigned *count) {
   struct hands_file old = *file;
   memset(file, 0, sizeof *file);

@@ -1,3 +1,5 @@
+/* dlq.hold_key: the keys that wait behind a dead letter, in memory under relay.lock and in .busbridge/holds. The
+ * finisher writes the file before the letter moves to dlq/, so a crash holds a key too long at most. */
 #include "bridge/relay/holds.h"
 
 #include "bridge/base/durable.h"

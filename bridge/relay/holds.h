@@ -3,8 +3,8 @@
  *
  * It is written to .busbridge/holds before its letter moves to dlq/, so that a crash holds a key too long at most: the
  * letter is looked for by its name there and among the pending ones, a few at a time, never by reading dlq/ whole. At
- * most HOLDS_MOST letters hold a key; of more it is said, and they hold none. A line a letter: TOPIC KEY ID FILE
- * MTIME CREATED, texts as word_escape writes them. What arrived before the letter does not wait for it. Lock:
+ * most HOLDS_MOST letters hold a key; beyond that the log says so, and they hold none. A line a letter: TOPIC KEY ID
+ * FILE MTIME CREATED, texts as word_escape writes them. What arrived before the letter does not wait for it. Lock:
  * relay.lock; the file is the finisher's.
  */
 #ifndef BRIDGE_RELAY_HOLDS_H

@@ -1,7 +1,6 @@
-/* lost.c - the position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The
- * topics themselves decide (L16), those that the manifests name and those of today's routing: what they hold of the
- * manifests' ids is settled, the rest stays pending.
- */
+/* The position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The topics
+ * themselves decide (L16), those that the manifests name and those of today's routing: what they hold of the manifests'
+ * ids is settled, the rest stays pending. */
 #include "bridge/kafka/reader.h"
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/parts.h"

@@ -1,4 +1,4 @@
-/* pipeline.c - the three threads, and how batches go from one to the next.
+/* The three threads, and how batches go from one to the next.
  *
  *   pool --> reader --(ready)--> publisher --(chains of items)--> finisher --> pool
  *

@@ -1,6 +1,5 @@
-/* producer.c - a producer's life: opened with the topics in the order of routing, ended on a thread of its own. The
- * publisher's thread. A crash leaves its transaction open, which the next start's producer ends.
- */
+/* A producer's life: opened with the topics in the order of routing, ended on a thread of its own. The publisher's
+ * thread. A crash leaves its transaction open, which the next start's producer ends. */
 #include "bridge/relay/parts.h"
 
 enum { ENDING_MOST = 16 }; /* producers that are ending at a time */

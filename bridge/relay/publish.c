@@ -1,4 +1,4 @@
-/* publish.c - the fifth stage: prepared batches to Kafka, and what the delivery reports say of them.
+/* The fifth stage: prepared batches to Kafka, and what the delivery reports say of them.
  *
  * at_least_once: an entry's verdict is its own delivery report. What was handed to librdkafka stays in hand until that
  * report and is never sent again by us; an open door only stops handing over more. exactly_once: transact.c puts a

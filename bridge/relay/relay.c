@@ -1,3 +1,4 @@
+/* Starts, drains and stops the engine; pause, tuning, failure and status, as everybody outside sees them. */
 #include "bridge/relay/parts.h"
 #include "bridge/relay/standing.h"
 

@@ -73,7 +73,7 @@ MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, 
 struct flush_progress {
   bool finished;
   uint64_t taken, published, duplicates, retried, dead, vanished, held, left, total; /* total: pending when it began */
-  uint64_t aside;      /* lie there still, and are no more pending: store_aside, also of earlier */
+  uint64_t aside;      /* lie there still, and are not pending any more: store_aside, also of earlier */
   bool unreachable;    /* nothing moved for 30 s, and it is Kafka that does not answer: exit code 75 */
   char stopped_by[16]; /* what keeps everything: "kafka", "redis", "outbox", "limit" (of open files); "" = nothing does
                         */

@@ -1,4 +1,4 @@
-/* settle.c - the last stage: what the verdicts mean for the outbox.
+/* The last stage: what the verdicts mean for the outbox.
  *
  * Order within a chain: keys first, then the files, then the folder's fsync. A crash before a removal leaves the entry,
  * whose id Redis (or keys-due) then knows: it is removed as a duplicate at the next start. While the disk refuses, the

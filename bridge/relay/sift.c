@@ -1,3 +1,5 @@
+/* Sends the events that the broker refused together in ever smaller groups, beside the flow, until the culprit stands
+ * alone. The publisher's thread. */
 #include "bridge/relay/parts.h"
 
 enum { YOUNG_MS = 300 };

@@ -1,3 +1,5 @@
+/* Manifests that cannot be renamed or removed: tried twice, then listed and tried again later. Publisher and finisher.
+ * A crash leaves them in the folder, where the next start meets them. */
 #include "bridge/relay/stuck.h"
 
 #include "bridge/relay/parts.h"
@@ -73,7 +75,7 @@ enum status stuck_remove(struct relay *r, const struct manifest_name *name, stru
   return ST_OK;
 }
 
-/* That of the position is kept, as the settled one that it is. */
+/* The manifest of the position is kept, renamed as settled. */
 void stuck_tend(struct relay *r) {
   struct manifest_name newest = ledger_newest_settled(r);
   struct stuck now;

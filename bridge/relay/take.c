@@ -1,4 +1,4 @@
-/* take.c - the first stage: entries out of the outbox into a batch. */
+/* The first stage: entries out of the outbox into a batch. The reader's thread. */
 #include "bridge/relay/parts.h"
 
 /* Not before its due time: its key waits, and the reader will look again then. */

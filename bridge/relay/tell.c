@@ -1,4 +1,4 @@
-/* tell.c - the log's line about one entry that was settled. */
+/* The log's line about one entry that was settled. */
 #include "bridge/relay/parts.h"
 
 #define FIELDS_MOST 16

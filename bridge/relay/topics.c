@@ -1,4 +1,4 @@
-/* topics.c - the topics must be there before anything is sent; publisher's thread. */
+/* Makes sure that the topics are there before anything is sent. The publisher's thread. */
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 

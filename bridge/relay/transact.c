@@ -1,4 +1,4 @@
-/* transact.c - exactly once: a prepared batch in a transaction that also carries its position in the ledger.
+/* Exactly once: a prepared batch in a transaction that also carries its position in the ledger.
  *
  *   filter   entries whose key or topic waits go back as held
  *   write    the manifest, number c + 1, durable (ledger.c)
@@ -112,7 +112,7 @@ static void note_renewal(struct publishing *p, const char *step, const struct er
             "A transaction could not go on; a new producer looks where the ledger stands");
 }
 
-/* One round of waiting for Kafka; what is told of an outage is told meanwhile. False: draining is over. */
+/* One round of waiting for Kafka; an outage is told meanwhile. False: draining is over. */
 static bool wait_on(struct publishing *p, int ms) {
   publisher_poll(p->publisher, ms);
   watch_link(p);

@@ -1,4 +1,4 @@
-/* turn.c - the way of an event. Read this first.
+/* The way of an event. Read this first.
  *
  *   take     the next entries of the outbox, in order           (take.c)     reader
  *   screen   is its id in hand already, or known to Redis?      (here)       reader

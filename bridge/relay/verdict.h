@@ -1,8 +1,8 @@
 /* verdict.h - what a cause means: whose fault it is, whether an attempt is counted, what becomes of the entry (L18).
  * Pure.
  *
- * One table (verdict.c) maps every cause to a class; PROTOCOL.md 6 gives the reasons. An outcome is no error: it is one
- * of a closed list, switched without default.
+ * One table (verdict.c) maps every cause to a class; PROTOCOL.md 6 gives the reasons. An outcome is not an error: it is
+ * one of a closed list, switched without default.
  */
 #ifndef BRIDGE_RELAY_VERDICT_H
 #define BRIDGE_RELAY_VERDICT_H

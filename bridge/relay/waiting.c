@@ -1,3 +1,5 @@
+/* The table of waiting keys; the caller holds relay.lock. A released key stays held until the fresh scan asked for it
+ * has come along. */
 #include "bridge/relay/waiting.h"
 
 enum { KEY_MOST = 1100, SCAN_EVERY_MS = 1000 };

@@ -1,3 +1,5 @@
+/* Entries set aside: in memory under the lock, in .busbridge/aside, and tried again each flush.interval. A crash may
+ * leave a last line without its end, which is passed over. */
 #include "bridge/outbox/file/aside.h"
 
 #include "bridge/base/words.h"

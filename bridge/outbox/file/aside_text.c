@@ -1,4 +1,4 @@
-/* aside_text.c - a row of .busbridge/aside, both ways. */
+/* A row of .busbridge/aside, both ways. */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/aside.h"

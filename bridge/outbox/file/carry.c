@@ -1,11 +1,11 @@
+/* Moves into dlq/ and sent/: under a free name, into whichever folder lies there now, by a copy where that is another
+ * file system. A crash leaves the file in its place or in the folder, or in both where it was copied, which the next
+ * try recognises. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
 #include <fcntl.h>
 #include <unistd.h>
-
-/* Moving into dlq/ and sent/: under a free name, into the folder that lies at that name, whatever becomes of it in
- * between, and onto whichever file system that is. */
 
 #define FOLLOWED 8 /* exchanged that often while one file is moved, a folder is not usable */
 
@@ -185,8 +185,8 @@ static bool surely(const struct fs *s, const struct fs_letter *l, const struct s
   return l->is.inode && left_same(&l->is, now) && age_us >= YOUNG_US;
 }
 
-/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is no dead letter. dlq is the
- * folder that lay there a moment ago. */
+/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is not a dead letter. dlq is
+ * the folder that lay there a moment ago. */
 static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
   const struct left left = {.kind = LEFT_BACK, .place = l->place, .name = l->name};
   struct stamp now;

@@ -1,3 +1,5 @@
+/* Reads one entry's file, following no link and leaving its access time alone; parses it, and judges its size. One
+ * thread for each desk. */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>

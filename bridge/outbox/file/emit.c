@@ -1,9 +1,9 @@
+/* Writes a new entry durably, by way of a hidden temporary file in the outbox itself, so that neither .busbridge nor
+ * the lock is needed. A crash leaves that file, which a later scan removes. */
 #include "bridge/outbox/file/file.h"
 
 #include <unistd.h>
 
-/* Temporary in the outbox folder itself, hidden and not ending in .json: needs neither .busbridge nor the lock. A crash
- * leaves that file, which a later scan removes. */
 enum status fs_emit(void *impl, const char *file, struct span text, struct error *err) {
   struct fs *s = impl;
   char name[NAME_SIZE], tmp[NAME_SIZE];

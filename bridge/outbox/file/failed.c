@@ -1,10 +1,7 @@
-#include "bridge/outbox/file/file.h"
-
-/* Refused or dead, many at once. Each passes these steps, all of one step before any of the next: */
-/* clang-format off
+/* Refused or dead, many at once. Each passes these steps, all of one step before any of the next:
  *
  *   look   read again: is it still the event that failed?
- *   write  as it is to be, into tmp; what is no JSON object: raw.c   a crash leaves files in tmp
+ *   write  as it is to be, into tmp; not a JSON object: raw.c        a crash leaves files in tmp
  *   wait   that is durable (fsync)
  *   swap   it takes the entry's place                                the old bytes lie in tmp
  *   move   a dead one, into dlq/                                     a crash before leaves the dead form in the
@@ -13,10 +10,10 @@
  *
  * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and what they bring was
  * durable before. */
-/* clang-format on */
+#include "bridge/outbox/file/file.h"
 
-/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, but for its mtime, which
- * is its place in the order. ST_AGAIN: it does not, *how says why. */
+/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except for its mtime,
+ * which is its place in the order. ST_AGAIN: it does not, *how says why. */
 static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
                              struct entry_ref *now, enum settled *how, struct error *err) {
   int folder = fs_folder(s, ref->place);
@@ -101,7 +98,7 @@ void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durabl
 
 static void swap(struct fs *s, struct fs_failing *m) {
   struct failed *f = m->f;
-  m->written = false; /* whatever comes of it */
+  m->written = false; /* whatever the outcome */
   f->status = fs_swap_in(s, &m->now, m->name, m->tmp, &m->put, &f->how, &f->error);
   m->over = f->how != SETTLED_GONE;
 }

@@ -1,3 +1,5 @@
+/* The outbox as a folder of files: opening and closing it, asking for scans, counting dlq/, the journal, and the table
+ * of operations. store.h says which thread calls what, file.h which field is whose. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
 
@@ -5,9 +7,6 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-/* The outbox as a folder of files. Which thread runs what is said in store.h; what each field belongs to, in
- * file.h. */
 
 static enum status open_folder(struct fs *s, enum place place, const char *name, bool make, struct error *err) {
   int outbox = fs_folder(s, PLACE_FLAT), fd = -1;

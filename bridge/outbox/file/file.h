@@ -181,7 +181,7 @@ struct fs_cached { /* a file of the group at hand, read while sorting */
   uint32_t count;
   struct event event;
 };
-struct fs_candidate { /* the name that is being looked at; kept when that fails for want of memory or descriptors */
+struct fs_candidate { /* the name that is being looked at; kept when that fails because memory or descriptors ran out */
   bool set;
   bool fresh;  /* not counted as waiting yet */
   bool held;   /* in hand when it was listed: whoever had it has counted it out */
@@ -294,7 +294,7 @@ void fs_queue_clear(struct fs *s); /* while a listing is under way: its figure i
 enum fs_work { FS_NONE, FS_LEFT, FS_BLOCKED /* nothing may be handed out: arrivals do not wake */ };
 void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work);
 
-/* folders.c: what lies at a folder's name now. Any thread, but for fs_check_folders. */
+/* folders.c: what lies at a folder's name now. Any thread, except for fs_check_folders. */
 /* Takes over what lies there now; dlq/ and sent/ are made when they are missing. Never ST_NOT_FOUND: that would be the
  * entry's. Nothing where the store only inspects. */
 MUST_CHECK enum status fs_take_place(struct fs *s, enum place place, struct error *err);
@@ -472,11 +472,11 @@ static inline bool fs_going(const struct fs_failing *m) {
 /* Until what was written of them is durable, all at once; what fails has its status. files: room for count. */
 void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count);
 void fs_dead_figure(struct fs *s, int more);
-/* raw.c: what is no JSON object */
+/* raw.c: what is not a JSON object */
 bool fs_of_bytes(enum reason reason); /* why bytes are set aside unread; an event that is an object dies of others */
 /* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a worker put there. */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
-/* Those that are no objects go to dlq/, as fs_fail_all; the folders they leave are not synced. */
+/* Those that are not objects go to dlq/, as fs_fail_all; the folders they leave are not synced. */
 void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count);
 
 /* look.c: what one file says. False: gone, left alone, or not an entry of that place. */

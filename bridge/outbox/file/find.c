@@ -1,3 +1,5 @@
+/* Finds entries by file name, by the beginning of a name, and only then by the id inside each file; shows 20 at most.
+ * */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -141,7 +143,7 @@ enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn 
   enum status st = ST_OK;
   *total = 0;
   if (!key.len) return ST_OK;
-  unsigned last = event_id_valid(key) ? BY_ID : BY_NAME; /* what can be no id is in no file */
+  unsigned last = event_id_valid(key) ? BY_ID : BY_NAME; /* what cannot be an id is in no file */
   if (which & LIST_NAMED) last = BY_FILE;
   fs_look_around(f.look.s);
   for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {

@@ -1,3 +1,5 @@
+/* Walks the names of a folder, tells which look like entries, and makes free ones (NAME__1.json) that fit into 255
+ * bytes. */
 #include "bridge/outbox/file/folder.h"
 
 #include "bridge/base/table.h"

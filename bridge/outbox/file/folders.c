@@ -1,13 +1,11 @@
+/* pending/, dlq/ and sent/ may vanish, come back or be exchanged while a worker runs: a folder is what lies at its name
+ * now. Each scan and each move looks, and a move holds its own descriptor, to see afterwards where the file went. dlq/
+ * and sent/ are made again; pending/ is the producers'. */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-/* pending/, dlq/ and sent/ may go, come back or be exchanged while a worker runs: a folder is what lies at its name
- * now. It is looked at by each scan and by each move into it; a move holds a descriptor of its own, so that it can tell
- * afterwards whether what it moved lies where the folder is. dlq/ and sent/ are made again; pending/ is the producers'.
- */
 
 static const char *const names[PLACES] = {".", "pending", "dlq", "sent"};
 
@@ -83,7 +81,7 @@ enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
   return st;
 }
 
-/* One's own descriptor of it, so that another thread that takes a new folder over does not change it. */
+/* A descriptor of its own, so that another thread that takes a new folder over does not change it. */
 enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err) {
   *fd = -1;
   enum status st = fs_take_place(s, place, err);

@@ -1,15 +1,13 @@
+/* Tells the oldest pending names from what the reader knows, without a look at the folder. Window and queue are the
+ * reader's, and others read them under the lock; what left the window and still waits is in hand or parked. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
 
-/* The window (names, queue) is the reader's; it lets others read it under the lock, which it holds only to move on in
- * it and takes once a listing to close and to open it. What left the window and waits still is in hand or parked. So
- * the oldest are known without a look at the folder, even while a listing of a million names is under way. */
-
 #define CHUNK 256      /* names copied at a time */
 #define CHUNKS_MAX 64u /* so many may be gone before the folder is looked at instead */
 
-/* Without memory for one it is as if it had been left out for want of room. */
+/* Without memory for one it is as if there had been no room for it. */
 static void keep(struct fs_names *n, enum place place, const char *name, int64_t mtime_ns) {
   if (fs_names_add(n, mtime_ns, place, name, false)) return;
   n->cut = true;

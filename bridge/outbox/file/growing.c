@@ -1,7 +1,6 @@
+/* S14. Files that do not parse and may still be written: watched until they are old enough to be judged. The reader's
+ * thread. Few as a rule; beyond FS_GROWING_MAX the next scan finds them. */
 #include "bridge/outbox/file/file.h"
-
-/* S14. Files that do not parse and may still be written. Few as a rule; beyond FS_GROWING_MAX the next scan finds them,
- * by then old enough. */
 
 static struct fs_growing *find(struct fs *s, enum place place, const char *name) {
   for (size_t i = 0; i < s->growing_count; i++)

@@ -1,3 +1,5 @@
+/* Entries in hand, names to be looked at again, and our own exchanges, which inotify reports like arrivals; all under
+ * the lock. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -191,7 +193,7 @@ static void free_all(struct table *t) {
   table_clear(t);
 }
 
-/* Without memory the reader looks once too often, no more; the same when there are too many. */
+/* Without memory, or when there are too many, the reader only looks once too often. */
 void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t inode) {
   struct fs_key key;
   fs_key_of(&key, place, name);

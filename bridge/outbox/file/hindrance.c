@@ -1,4 +1,4 @@
-/* hindrance.c - is it one entry that the file system refuses to change, or all of them? */
+/* Is it one entry that the file system refuses to change, or all of them? */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
  *   {"busbridge-manifest":2,"number":N,"before":"...","nonce":"...","count":N}
  *   ["flat|pending","NAME",inode,size,ctime,mtime,"ID","TOPIC","KEY",content,duplicate]
  * Version 1, of release 0.1.0, lacks the content (event_content) and is read too; 0.1.0 refuses 2 by its number.
- * A text that is no UTF-8 (a file name may be any bytes) stands as {"hex":"..."}. A crash leaves a file in tmp/ at
+ * A text that is not UTF-8 (a file name may be any bytes) stands as {"hex":"..."}. A crash leaves a file in tmp/ at
  * most.
  */
 #ifndef BRIDGE_OUTBOX_FILE_JOURNAL_H
@@ -24,7 +24,7 @@ MUST_CHECK enum status journal_names(int folder, const struct span *ids, size_t 
 MUST_CHECK enum status journal_settle(int folder, const struct manifest_name *name, struct error *err);
 MUST_CHECK enum status journal_remove(int folder, const struct manifest_name *name, struct error *err);
 
-/* Without a file: the text of one, appended to out; a text read back (digest: of text), checked but for its name. Of
+/* Without a file: the text of one, appended to out; a text read back (digest: of text), checked except for its name. Of
  * more than MANIFEST_MOST bytes the rest is left out: how many entries were written whole. */
 size_t journal_print(const struct manifest *m, const char *nonce, struct buffer *out);
 MUST_CHECK enum status journal_parse(struct span text, struct manifest *out, struct error *err);

@@ -1,3 +1,5 @@
+/* What a crash left in .busbridge/tmp: the names that say what each file was to become, and whether it is removed or
+ * brought back. The holder of the lock; a crash here leaves a file where it was or where it belongs. */
 #include "bridge/outbox/file/left.h"
 
 #include "bridge/base/durable.h"
@@ -13,7 +15,7 @@
 #define FORM "%llx-%llx-%llx-%llx-%u-"
 enum { ENDING = sizeof ".json" - 1, WORD = sizeof "swap-" - 1 };
 #define LEFT_LONG_US INT64_C(60000000) /* what is on its way stays far shorter */
-#define TEXT_MOST (64u << 20)          /* larger ones are no entries */
+#define TEXT_MOST (64u << 20)          /* larger ones are not entries */
 
 static const char words[][WORD + 1] = {
     [LEFT_SWAP] = "swap-", [LEFT_GONE] = "gone-", [LEFT_SENT] = "sent-", [LEFT_BACK] = "back-"};
@@ -93,7 +95,7 @@ static enum status bring_back(int tmp, int folder, const char *file, const struc
 
 enum is { IS_DONE, IS_OTHER, IS_UNCLEAR };
 
-/* The id inside decides; what is no entry is not the one. */
+/* The id inside decides; what is not an entry is not the one. */
 static enum is judge_id(int tmp, const char *file, uint64_t id) {
   struct buffer text = {0};
   struct json_doc doc = {0};

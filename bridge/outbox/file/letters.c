@@ -1,11 +1,11 @@
+/* Dead letters chosen earlier, by name and time: read, purged, their bytes copied. A crash in a purge leaves each one
+ * whole or gone; of a raw one perhaps the descriptor alone, which can be purged. */
 #include "bridge/outbox/file/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-/* Dead letters that were chosen earlier, by name and time: reading them, taking them out, their bytes. */
 
 bool fs_is_letter(struct fs *s, const char *name, unsigned char type) {
   struct stat st;
@@ -69,8 +69,8 @@ void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
 
 /* ---- purge ---- */
 
-/* What is no object goes in two steps, all of them together: the bytes, and when that is durable their descriptors. A
- * descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
+/* What is not an object goes in two steps, all of them together: the bytes, and when that is durable their descriptors.
+ * A descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
 static enum status take_bytes(struct fs *s, const char *name, struct error *err) {
   char bytes[NAME_SIZE];
   name_with(name, ".raw", bytes);
@@ -78,7 +78,7 @@ static enum status take_bytes(struct fs *s, const char *name, struct error *err)
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-/* Only the one that was looked at: it may be mended, or have died again, at this moment. */
+/* Only the one that was looked at: it may be repaired, or have died again, at this moment. */
 static enum status take_letter(struct fs_look *l, const char *name, const struct entry_info *info, struct error *err) {
   struct fs *s = l->s;
   enum status st = fs_remove_same(s, PLACE_DLQ, name, &l->desk.stamp, err);

@@ -1,9 +1,8 @@
+/* Lists entries in order: names and times of all first, then only as many files as are shown. The reader knows the
+ * front of a long backlog; else, and behind it, a pass over the folders finds the names. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
-
-/* Listing: names and times of all first, then as many files as are to be shown. Of a long backlog the reader knows the
- * front; else, and behind it, a pass over the folders finds the names. */
 
 #define SHORT_LIST 500 /* entries that the front may serve */
 #define PASS_LEAST 500 /* names a pass keeps, whatever is wanted: the first may be files that are not ours */

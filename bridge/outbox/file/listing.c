@@ -1,3 +1,5 @@
+/* Lists the folders for a scan: the oldest names behind the cursor become the next window, and what inotify told
+ * meanwhile is counted once. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
 #include <dirent.h>

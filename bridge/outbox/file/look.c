@@ -1,3 +1,4 @@
+/* One file as lists and `show` tell of it; how many entries wait and how many are dead. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+/* Writes a new form into tmp and exchanges it with the entry, if what comes out is what was read; else it goes back. A
+ * crash leaves a file in tmp, named for what it is, and the entry whole. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 

@@ -1,5 +1,5 @@
-/* notes.c - the notes of an outbox as files of .busbridge. Written by the holder of the lock, read by anybody; a crash
- * leaves the old one or the new one. */
+/* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by anybody; a crash leaves the
+ * old one or the new one. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/state.h"
 

@@ -1,7 +1,7 @@
+/* Orders the files of one mtime by the created_at inside. A fast producer makes hundreds of them: each is read once,
+ * and its text is kept for handing out while the group is small. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
-/* A fast producer's files share one mtime by the hundred: each is read once, and its text is kept for handing out as
- * long as the group is small; else it is read again. */
 #define KEEP_BYTES (4u << 20) /* of texts and nodes: about 2 MiB of text */
 
 void fs_group_clear(struct fs *s) {

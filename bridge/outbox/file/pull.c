@@ -1,12 +1,11 @@
+/* S3. Between a look at a name and its removal somebody may put a new event there. So the name is taken out of the
+ * folder first, whatever it is, and looked at in tmp, where nobody else writes. A crash leaves it there under a name
+ * that says what it is to be (left.h). */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
 #include <errno.h>
 #include <fcntl.h>
-
-/* S3. Between a look at a name and its removal somebody else may put a new event there, which would be lost unread. So
- * the name is taken out of the folder first, in one step and whatever it is, and looked at in tmp: nobody else writes
- * there. A crash leaves it in tmp under a name that says what it is to be (left.h). */
 
 #define LEFT_OLD_US 30000000
 
@@ -104,7 +103,7 @@ static bool clear_old(void *ctx, const char *name, unsigned char type) {
   return true;
 }
 
-/* Old enough that nobody is in the middle of it; should somebody be, he finds it gone, which is no harm. */
+/* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does no harm. */
 void fs_clear_left(struct fs *s) {
   enum status st = folder_walk(state_tmp(s->c.state), clear_old, s, NULL);
   (void)st; /* next time */

@@ -1,3 +1,5 @@
+/* Hands out entries: picks the next name, reads and judges its file, takes it in hand; begins scans, and finishes moves
+ * to dlq/ that a crash left half done. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -21,7 +23,7 @@ bool fs_foreign_known(struct fs *s, const struct stamp *stamp) {
   return known;
 }
 
-/* Full: begun anew, since most of it may be files that are gone. Each is parsed once more, no more. */
+/* Full: begun anew, since most of it may be files that are gone. Each is only parsed once more. */
 void fs_foreign_add(struct fs *s, const struct stamp *stamp) {
   pthread_mutex_lock(&s->lock);
   if (s->foreign.count >= FOREIGN_MAX) digest_set_release(&s->foreign);

@@ -1,8 +1,3 @@
-#include "bridge/outbox/file/file.h"
-
-#include <errno.h>
-#include <fcntl.h>
-
 /* Back to pending, many at once. Each passes these steps, all of one step before any of the next:
  *
  *   look     read, and judged by the caller: nothing is touched yet
@@ -18,6 +13,10 @@
  * alone: renames are atomic, and the form was durable before. A raw one is moved as its bytes are, and only when that
  * is durable its descriptor goes, else bytes might be left that nothing describes; a crash in between leaves a
  * descriptor without bytes, which the next replay of it finishes. */
+#include "bridge/outbox/file/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
 
 struct moving {
   struct fs *s;
@@ -176,7 +175,7 @@ static enum status copy_raw(struct moving *m, const char *raw, struct error *err
   return st == ST_NOT_FOUND ? ST_BUSY : st;
 }
 
-/* As its bytes are now, mended or not. */
+/* As its bytes are now, repaired or not. */
 static enum status move_raw(struct moving *m, struct error *err) {
   int dlq = fs_folder(m->s, PLACE_DLQ);
   char raw[NAME_SIZE];

@@ -1,5 +1,5 @@
-/* reserve.c - disk kept for one manifest: on a full disk publishing is what frees space, and it needs a manifest first.
- */
+/* Disk kept for one manifest: on a full disk publishing is what frees space, and it needs a manifest first. A crash may
+ * leave it unmade; the next batch that is settled makes it. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/journal.h"
 

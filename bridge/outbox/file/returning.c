@@ -1,9 +1,3 @@
-#include "bridge/outbox/file/file.h"
-#include "bridge/outbox/file/left.h"
-
-#include <fcntl.h>
-#include <unistd.h>
-
 /* Back to pending out of a dlq/ on another file system, where one rename cannot do it:
  *
  *   its pending form, or its bytes, lie in tmp, durable, under a name that says of which file of dlq/ they are
@@ -11,6 +5,11 @@
  *   what lies in tmp moves into the outbox          a crash before: it is not there, so that is done now
  *
  * So it is never both, and the next holder of the lock knows which. */
+#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/left.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #define FORM "home-%llx-%u-%u-" /* inode in dlq/; did dlq/ lie elsewhere; is it the bytes of a raw one */
 

@@ -1,3 +1,4 @@
+/* The text of an entry after a verdict: with its attempts and error, in the dead form, or pending again. */
 #include "bridge/outbox/file/file.h"
 
 /* Members of an entry that a verdict sets. Values that vary are built in one buffer; the list holds offsets until then.

@@ -1,8 +1,7 @@
+/* S4. Is it still the event that was read? An equal stamp says yes; another stamp says nothing, since a chmod, a touch,
+ * a hard link made by a backup or the same bytes written again change it too: then the event inside decides. */
 #include "bridge/base/pause.h"
 #include "bridge/outbox/file/file.h"
-
-/* S4. A stamp says that a file is the same; that it is another one it does not: a chmod, a touch, a backup's hard link
- * or the same bytes written once more change it too. Then the event inside decides. */
 
 enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
 
@@ -26,7 +25,7 @@ static bool may_be_written(const struct fs *s, const struct fs_desk *d) {
   return age_us < settle_us && age_us > -settle_us;
 }
 
-/* ST_AGAIN: it is no whole text, and may become one. */
+/* ST_AGAIN: it is not a whole text, and may become one. */
 static enum status look(struct fs *s, struct fs_desk *d, int folder, const char *shown, const char *name,
                         const struct entry_ref *ref, enum settled *how, struct error *err) {
   enum fs_read got = fs_desk_reread(s, d, folder, name, err);

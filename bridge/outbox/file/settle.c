@@ -1,3 +1,5 @@
+/* Takes settled entries out, for good or into sent/: the finisher's thread. Sweeps sent/: the reader's. A crash leaves
+ * an entry in its place, to be settled again, or in tmp, named for what it is to be. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 

@@ -1,8 +1,8 @@
+/* Everything that lies in the folders, told to verify as it is met: odd entries, strangers, what a crash left. Nothing
+ * is sorted or kept, so memory does not grow with them. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
-
-/* Everything that lies in the folders, as it is met: nothing is sorted or kept, so memory does not grow with them. */
 
 #define LEFT_AFTER_US INT64_C(60000000)
 
@@ -81,7 +81,7 @@ static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode
   return lies_outside(v->s, name, inode) ? ODDITY_ON_ITS_WAY : ODDITY_BYTES_GONE;
 }
 
-/* False: it is no entry of that place. */
+/* False: it is not an entry of that place. */
 static bool judge(struct survey *v, const char *name, enum oddity *oddity) {
   const struct fs_desk *d = &v->desk;
   bool newer = fs_newer_form(&d->doc);

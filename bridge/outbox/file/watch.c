@@ -1,3 +1,4 @@
+/* inotify: the queue of what it told, in order, and the wait for more. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>

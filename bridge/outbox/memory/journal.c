@@ -1,4 +1,4 @@
-/* memory_journal.c - the memory kind: manifests, in the order they were written. */
+/* The memory kind: manifests, in the order they were written. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* memory_look.c - the memory kind: counting, listing, finding and examining. */
+/* The memory kind: counting, listing, finding and examining. */
 #include "bridge/outbox/memory/memory.h"
 
 enum { FOUND_MAX = 20 };

@@ -1,5 +1,5 @@
-/* memory.c - the memory kind: its world, its rows, and how they are handed out. A crash of the process takes all with
- * it; the end of a handle, as that of a worker, only what it had in hand. */
+/* The memory kind: its world, its rows, and how they are handed out. A crash of the process takes all with it; the end
+ * of a handle, as that of a worker, only what it had in hand. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <errno.h>

@@ -25,7 +25,7 @@ struct memory_row {
   char *last_error, *topic; /* NULL: none */
   enum reason reason;
   int64_t failed_us, first_failed_us;
-  struct json_doc doc; /* of text; without nodes where that is no JSON */
+  struct json_doc doc; /* of text; without nodes where that is not JSON */
   struct arena arena;  /* what event holds beside text */
   struct event event;
   enum reason fault; /* REASON_NONE, or why it can never be published */

@@ -1,4 +1,4 @@
-/* memory_settle.c - the memory kind: what becomes of an entry in hand, and of a dead letter. */
+/* The memory kind: what becomes of an entry in hand, and of a dead letter. */
 #include "bridge/outbox/memory/memory.h"
 
 static void end_hand(struct memory *m, enum place place, struct span name) {
