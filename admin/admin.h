@@ -38,8 +38,9 @@ struct admin {
   struct log *log;
   struct buffer out; /* what goes to stdout */
   bool unwritten;    /* stdout could not be written, and that was said */
-  char deed[200]; /* what was done for good and is no failure when it cannot be printed: repeating it would do it twice
-                   */
+  char deed[200];    /* what was done for good and is not a failure when it cannot be printed: repeating it would do it
+                      * twice
+                      */
   /* For completion: a command tells its options and does nothing else. */
   void (*tell_rows)(void *ctx, const struct option_row *rows, size_t count);
   void *tell_ctx;

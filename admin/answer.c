@@ -1,3 +1,4 @@
+/* Reads members of an answer, with a fallback where one is missing or of another type. */
 #include "admin/answer.h"
 
 enum status answer_scan(struct json_doc *doc, struct span text, struct error *err) {

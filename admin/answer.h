@@ -10,7 +10,7 @@ MUST_CHECK enum status answer_scan(struct json_doc *doc, struct span text, struc
 int64_t answer_int(const struct json_doc *doc, uint32_t object, const char *key, int64_t fallback);
 double answer_real(const struct json_doc *doc, uint32_t object, const char *key, double fallback);
 bool answer_bool(const struct json_doc *doc, uint32_t object, const char *key);
-/* Unescaped text appended to out (nothing for null); false when it is no text. */
+/* Unescaped text appended to out (nothing for null); false when it is not text. */
 bool answer_text(const struct json_doc *doc, uint32_t object, const char *key, struct buffer *out);
 /* Node of an object or array member, JSON_NONE when it is not there. */
 uint32_t answer_node(const struct json_doc *doc, uint32_t object, const char *key);

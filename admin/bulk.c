@@ -1,3 +1,5 @@
+/* Replays and purges of many: freezes a selection, asks, exports, then goes through it step by step, to the end or to
+ * Ctrl-C. After a crash --resume goes on. */
 #include "admin/bulk.h"
 
 #include "admin/bulk_parts.h"

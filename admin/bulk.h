@@ -1,5 +1,5 @@
 /* bulk.h - what `replay` and `purge` share: many dead letters, chosen by filters or ids, told first and asked about,
- * then gone through step by step with a progress bar; stopped by Ctrl-C and gone on with by --resume. */
+ * then gone through step by step with a progress bar; stopped by Ctrl-C and resumed by --resume. */
 #ifndef ADMIN_BULK_H
 #define ADMIN_BULK_H
 

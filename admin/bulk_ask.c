@@ -1,3 +1,4 @@
+/* Asks on the terminal, before a purge and before a large replay, for the number of dead letters. */
 #include "admin/bulk_parts.h"
 #include "bridge/base/words.h"
 

@@ -1,4 +1,5 @@
-/* A copy of the dead letters that are about to be purged: one JSON object a line, durable before the first goes. */
+/* The copy of the dead letters that are about to be purged: one JSON object a line, durable before the first of them
+ * goes. */
 #include "admin/bulk_parts.h"
 #include "bridge/base/durable.h"
 

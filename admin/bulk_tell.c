@@ -1,3 +1,4 @@
+/* What replay and purge of many say: the forecast, ids that mean nothing, errors, the summary; their exit code. */
 #include "admin/bulk_parts.h"
 #include "bridge/base/words.h"
 

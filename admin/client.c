@@ -1,3 +1,4 @@
+/* Asks the worker over its socket, or opens the outbox itself when none runs; one function for each operation. */
 #include "admin/client.h"
 
 #include "admin/answer.h"
@@ -212,7 +213,7 @@ static enum status show(struct client *c, const struct show_request *r, struct b
   return ask(c, "GET", LISTING_MS, out, err);
 }
 
-/* An id that is no file's name needs a look at all names, or into all files. */
+/* An id that is not a file's name needs a look at all names, or into all files. */
 enum status client_show(struct client *c, const struct show_request *r, struct buffer *out, struct error *err) {
   enum status st = check_id(r->id, err);
   if (st != ST_OK) return st;

@@ -1,3 +1,4 @@
+/* busbridge completion: prints the script of a shell, and answers what that script asks. */
 #include "admin/candidates.h"
 #include "admin/options.h"
 

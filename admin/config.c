@@ -1,3 +1,5 @@
+/* busbridge config: the settings in force, of the worker where one runs, and how those here differ; the check of a
+ * file. */
 #include "admin/client.h"
 #include "admin/listing.h"
 #include "admin/options.h"
@@ -141,7 +143,7 @@ static bool meant(const char *key, const char *word) {
 static enum status unknown(const char *word, struct error *err) {
   const char *names[SETTING_COUNT + 1];
   for (int i = 0; i < SETTING_COUNT; i++) names[i] = setting_row((enum setting)i)->key;
-  names[SETTING_COUNT] = "check"; /* the word that is no key */
+  names[SETTING_COUNT] = "check"; /* the word that is not a key */
   const char *near = word_nearest(word, names, SETTING_COUNT + 1);
   if (near) return error_set(err, ST_INVALID, "There is no setting %.80s; did you mean %s?", word, near);
   return error_set(err, ST_INVALID, "There is no setting %.80s; see: busbridge config -o name", word);
@@ -202,7 +204,8 @@ static void each_line(const struct admin *a, struct buffer *lines,
   }
 }
 
-/* The file alone: neither the environment nor -X mends or spoils it. Everything that is wrong with it is told at once.
+/* The file alone: neither the environment nor -X corrects or spoils it. Everything that is wrong with it is told at
+ * once.
  */
 static int check(struct admin *a, const char *file) {
   struct configure from = {.file = a->config, .environment = a->environment};

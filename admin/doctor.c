@@ -1,3 +1,5 @@
+/* busbridge doctor: prints the findings; makes the two changes that a worker's refusal names, and asks before entries
+ * are sent that may be in Kafka already. */
 #include "bridge/service/doctor/doctor.h"
 #include "admin/findings.h"
 #include "admin/options.h"

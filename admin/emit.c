@@ -1,3 +1,5 @@
+/* busbridge emit: a payload from the command line or standard input becomes an entry; its id is printed when it is
+ * durable. */
 #include "admin/answer.h"
 #include "admin/options.h"
 #include "admin/payload.h"

@@ -1,3 +1,4 @@
+/* The checks of doctor and verify, as a table or as JSON, and the exit code that follows from them. */
 #include "admin/findings.h"
 
 #include "admin/output.h"

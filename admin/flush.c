@@ -1,3 +1,4 @@
+/* busbridge flush: begins one, shows how far it is, ends it early on Ctrl-C; or tells what it would try. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/output.h"

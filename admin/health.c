@@ -1,3 +1,4 @@
+/* busbridge health: prints as a monitoring plugin does, and exits with the state. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/output.h"

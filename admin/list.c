@@ -1,3 +1,4 @@
+/* busbridge list: as a table; as JSON or ids, written as they come, so that memory does not grow with the list. */
 #include "admin/client.h"
 #include "admin/output.h"
 #include "admin/selecting.h"

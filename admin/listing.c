@@ -1,3 +1,4 @@
+/* Objects of an answer as a table, as JSON or as names, for commands whose rows are members as they are. */
 #include "admin/listing.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,5 @@
-/* busbridge: the operator's command. One table of commands, and one place that checks that stdout was really written.
- */
+/* busbridge, the operator's command: the table of commands, and the one place that checks that stdout was really
+ * written. */
 #include "admin/admin.h"
 
 #include "admin/options.h"

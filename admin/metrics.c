@@ -1,3 +1,4 @@
+/* busbridge metrics: the window, the counters and the account, as text, JSON or Prometheus text. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/output.h"

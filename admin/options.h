@@ -24,7 +24,7 @@ struct option_row {
   const char *help;
 };
 
-/* Parse argv by rows and the options every command has; words that are no options are moved to the front of argv and
+/* Parse argv by rows and the options every command has; words that are not options are moved to the front of argv and
  * counted in *words (stop_at_word: parsing ends at the first one, *words is its index). ST_INVALID: err says what is
  * wrong and what may have been meant. Options set a->help. */
 MUST_CHECK enum status options_parse(struct admin *a, const struct option_row *rows, size_t count, int argc,

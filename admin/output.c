@@ -1,3 +1,4 @@
+/* What commands print alike: tables, JSON, ages, colours, counts and samples of dry runs. */
 #include "admin/output.h"
 
 #include "bridge/base/clock.h"

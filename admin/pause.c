@@ -1,3 +1,4 @@
+/* busbridge pause and busbridge resume: one makes the change and both say what is so now. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/output.h"

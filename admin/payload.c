@@ -1,4 +1,4 @@
-/* Reads it whole, and no more than an entry may have. */
+/* Reads a payload whole from a file or from standard input, but no more than an entry may have. */
 #include "admin/payload.h"
 
 #include "bridge/base/durable.h"

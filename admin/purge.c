@@ -1,3 +1,4 @@
+/* busbridge purge: its options; bulk.c does the rest. */
 #include "admin/bulk.h"
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {

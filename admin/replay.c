@@ -1,3 +1,4 @@
+/* busbridge replay: up to 100 ids one by one, each told; everything else is a selection, for bulk.c. */
 #include "admin/bulk.h"
 #include "admin/output.h"
 #include "bridge/base/words.h"

@@ -1,3 +1,4 @@
+/* Reads Prometheus text into the figures that top shows, and works out rates and latencies between two samples. */
 #include "admin/sample.h"
 
 #include <math.h>

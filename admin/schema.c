@@ -1,3 +1,4 @@
+/* busbridge schema: lists them, shows one, checks a payload or a whole folder. */
 #include "admin/listing.h"
 #include "admin/options.h"
 #include "admin/payload.h"

@@ -1,3 +1,4 @@
+/* Opens the terminal, draws lines, reads keys, and gives the terminal back, from a signal handler too. */
 #include "admin/screen.h"
 
 #include <curses.h>

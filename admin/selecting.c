@@ -1,3 +1,4 @@
+/* From a command's filter options to a selection, and from that to the query of a request. */
 #include "admin/selecting.h"
 
 #include "bridge/base/escape.h"

@@ -1,3 +1,4 @@
+/* busbridge show: an entry line by line, with a caret under the byte where it goes wrong. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/output.h"
@@ -151,7 +152,7 @@ static void fault_lines(struct sheet *s) {
   buffer_release(&error);
 }
 
-/* What to type when the cause is mended. */
+/* What to type when the cause is fixed. */
 static void next_line(struct sheet *s) {
   struct buffer *out = &s->admin->out, state = {0}, id = {0};
   if (answer_text(s->doc, 0, "state", &state) && strcmp(buffer_z(&state), "dead") == 0 &&

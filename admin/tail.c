@@ -1,3 +1,4 @@
+/* busbridge tail: prints records as they come, to the end of the topics, the limit or Ctrl-C. */
 #include "bridge/service/tail.h"
 #include "admin/options.h"
 

@@ -1,3 +1,4 @@
+/* busbridge top: asks again and again, keeps the last samples and draws them; or prints once. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/screen.h"

@@ -1,3 +1,4 @@
+/* What top shows, as lines that fit the screen's width, and as JSON. */
 #include "admin/top_view.h"
 
 #include "bridge/base/words.h"

@@ -1,3 +1,4 @@
+/* busbridge verify: runs the comparison under a progress bar and prints the findings. */
 #include "bridge/service/verify/verify.h"
 #include "admin/findings.h"
 #include "admin/options.h"

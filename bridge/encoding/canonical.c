@@ -1,6 +1,6 @@
+/* The Parsing Canonical Form of a schema, and its fingerprint. Names and symbols are [A-Za-z0-9_.] after the check, so
+ * nothing needs escaping. */
 #include "bridge/encoding/schema.h"
-
-/* Parsing Canonical Form. Names and symbols are [A-Za-z0-9_.] after the check, so nothing needs escaping. */
 
 static void write_use(const struct use *u, struct buffer *out);
 

@@ -1,3 +1,5 @@
+/* Opens the schemas, encodes and frames payloads, and decodes values: by content type, by fingerprint, else by their
+ * first bytes. */
 #include "bridge/encoding/catalog.h"
 
 #include "bridge/base/words.h"

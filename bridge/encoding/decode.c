@@ -1,3 +1,5 @@
+/* Walks a compiled schema over Avro bytes that anybody may have written, and writes JSON; nothing is believed
+ * unchecked. */
 #include "bridge/encoding/decode.h"
 
 #include "bridge/base/table.h"

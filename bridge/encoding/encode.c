@@ -1,3 +1,5 @@
+/* Walks a compiled schema over a payload's nodes and writes Avro; a mismatch is told by path and type, never by value.
+ * */
 #include "bridge/encoding/encode.h"
 
 #include "bridge/base/words.h"
@@ -306,7 +308,7 @@ enum reason encode_use(struct encoder *e, const struct use *u, uint32_t node) {
   bool null = e->doc->nodes[node].type == JSON_NULL;
   bool first = null == (u->null == NULL_FIRST);
   if (e->defaults && !first) {
-    /* Avro: the default of a union is of its first branch. */
+    /* Avro: the default of a union belongs to its first branch. */
     struct use only = *u;
     static const struct type null_type = {.kind = KIND_NULL, .height = 1};
     only.null = NULL_NONE;

@@ -1,3 +1,4 @@
+/* Reads the folder of schemas, one file for each event, and refuses two with the same record name or fingerprint. */
 #include "bridge/encoding/entries.h"
 
 #include "bridge/base/denial.h"

@@ -1,3 +1,4 @@
+/* A JSON value cut and quoted for a message; JSON text on one line. */
 #include "bridge/encoding/quote.h"
 
 #include "bridge/base/words.h"

@@ -1,3 +1,5 @@
+/* Reads a schema's JSON into types, refuses what is not supported, and lets avro-c judge the canonical form of the
+ * rest. */
 #include "bridge/encoding/schema.h"
 
 #include "bridge/base/words.h"

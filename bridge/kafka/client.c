@@ -1,4 +1,5 @@
-/* client.c - the user's kafka.* settings, judged before anything is started. */
+/* Judges the user's kafka.* settings before anything is started: by the table, then by librdkafka itself; warns of what
+ * weakens a guarantee. */
 #include "bridge/kafka/handle.h"
 #include "bridge/kafka/options.h"
 

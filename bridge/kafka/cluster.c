@@ -1,4 +1,4 @@
-/* cluster.c - metadata, watermarks and topic creation, over a producer handle that never sends a record. */
+/* Metadata, watermarks and topic creation, over a producer handle that never sends a record. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

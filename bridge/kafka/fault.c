@@ -1,4 +1,4 @@
-/* fault.c - what each error code of Kafka and librdkafka means to us. */
+/* What each error code of Kafka and librdkafka means to us. */
 #include "bridge/kafka/client.h"
 
 #include <librdkafka/rdkafka.h>

@@ -1,4 +1,4 @@
-/* handle.c - the configuration of every librdkafka handle, its log, its errors. */
+/* The configuration of every librdkafka handle, its log, its errors. */
 #include "bridge/kafka/handle.h"
 #include "bridge/base/words.h"
 #include "bridge/kafka/options.h"
@@ -46,8 +46,8 @@ static const struct row exactly_once[] = {
 static const struct row at_least_once[] = {
     /* A record is never given up: one that timed out here may have arrived, and would be sent twice. */
     {PRODUCERS, "message.timeout.ms", "0"},
-    /* A refusal for want of replicas is retried at once for each partition: at 5 ms that is hundreds of megabytes a
-       second. */
+    /* A refusal because replicas are missing is retried at once for each partition: at 5 ms that is hundreds of
+       megabytes a second. */
     {PRODUCERS, "retry.backoff.ms", "100"},
 };
 
@@ -180,7 +180,7 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broke
   struct handle *h = opaque;
   struct handle_tally *tally = tally_of(h, api);
   /* librdkafka tells each answer twice: on the broker's thread, then on the one that handles it, before that one can
-   * send again. An error here is no answer. */
+   * send again. An error here is not an answer. */
   if (tally && code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_exchange(&tally->awaited, false))
     atomic_fetch_add(&tally->answered, 1);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR && is_handshake(api)) atomic_store(&h->starved, false); /* a new connection */

@@ -72,7 +72,7 @@ void handle_close(struct handle *h); /* a handle of zeros is fine */
 /* err = st, "what: <librdkafka's last words, or those of code>". Serves waiting events first, so that the words are
  * fresh. */
 enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err);
-/* The same with words of the caller's in place of those of the code. */
+/* The same in the caller's words instead of the code's. */
 enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words, const char *what,
                                  struct error *err);
 /* reach.c. True: this error says that a broker names an address that cannot be reached; words are set. */

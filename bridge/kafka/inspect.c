@@ -1,4 +1,4 @@
-/* inspect.c - what only somebody who examines a cluster asks: the release of a broker, limits of a topic. */
+/* What only somebody who examines a cluster asks: the release of a broker, limits of a topic. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

@@ -1,4 +1,4 @@
-/* options.c - the user's kafka.* settings, judged by the table: each by itself, then together. */
+/* The user's kafka.* settings, judged by the table: each by itself, then together. */
 #include "bridge/kafka/options.h"
 #include "bridge/kafka/remedy.h"
 

@@ -1,4 +1,4 @@
-/* options_table.c - the table of librdkafka's settings (2.0 to 2.16): what may be passed on, what only within bounds,
+/* The table of librdkafka's settings (2.0 to 2.16): what may be passed on, what only within bounds,
  * and what not at all.
  *
  * A rule stands here where a value would bend what is promised (lost, doubled, out of order) or make the relay stand

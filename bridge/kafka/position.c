@@ -1,4 +1,4 @@
-/* position.c - what a group has committed, asked by a consumer that is thrown away. */
+/* What a group has committed, asked by a consumer that is thrown away. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

@@ -1,4 +1,5 @@
-/* publisher.c - a librdkafka producer behind numbers and spans. */
+/* A librdkafka producer behind numbers and spans: records, their reports, transactions. A crash leaves an open
+ * transaction, which the next producer or the broker aborts. */
 #include "bridge/kafka/handle.h"
 
 struct publisher {
@@ -149,7 +150,7 @@ enum status publisher_flush(struct publisher *p, int timeout_ms) {
 }
 
 enum publisher_link publisher_link(const struct publisher *p, struct error *text) {
-  struct handle *h = (struct handle *)&p->handle; /* its mutex is no part of what the caller sees */
+  struct handle *h = (struct handle *)&p->handle; /* its mutex is not part of what the caller sees */
   if (text) {
     pthread_mutex_lock(&h->mutex);
     *text = h->words;

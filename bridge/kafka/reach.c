@@ -1,4 +1,4 @@
-/* reach.c - does a broker answer under the name it gives itself?
+/* Does a broker answer under the name it gives itself?
  *
  * Whoever answers at kafka.bootstrap.servers names the brokers to talk to (advertised.listeners). Behind a port-forward
  * or in a container that name may lead nowhere from here, and then every question about topics is answered while no
@@ -83,7 +83,7 @@ static void ask_broker(struct cluster *c, int id, int timeout_ms, rd_kafka_queue
   rd_kafka_ConfigResource_destroy(broker);
 }
 
-/* An error of the connection is no answer; every other is one. */
+/* An error of the connection is not an answer; every other is one. */
 static bool is_answer(rd_kafka_event_t *event) {
   enum kafka_fault fault = kafka_fault_of(rd_kafka_event_error(event));
   return fault != KAFKA_UNREACHABLE && fault != KAFKA_TIMED_OUT && fault != KAFKA_PURGED;

@@ -1,4 +1,4 @@
-/* reader.c - a librdkafka consumer whose partitions are assigned by hand. */
+/* A librdkafka consumer whose partitions are assigned by hand. */
 #include "bridge/kafka/reader.h"
 #include "bridge/kafka/handle.h"
 

@@ -1,3 +1,4 @@
+/* From an error's code and librdkafka's words to a cause, and from a cause to the sentence that tells what to do. */
 #include "bridge/kafka/remedy.h"
 
 #include "bridge/base/denial.h"

@@ -9,7 +9,7 @@
 #include "bridge/kafka/client.h"
 
 enum kafka_cause {
-  CAUSE_UNKNOWN,        /* Kafka answers with something that nobody here can mend by a setting */
+  CAUSE_UNKNOWN,        /* Kafka answers with something that nobody here can fix by a setting */
   CAUSE_ADDRESS,        /* nobody answers where we look */
   CAUSE_MISNAMED,       /* who answers names an address that cannot be reached from here */
   CAUSE_PROTOCOL,       /* the port speaks TLS, or does not, or wants a login */
@@ -25,7 +25,7 @@ enum kafka_cause {
   CAUSE_LEDGER_MISSING,      /* the topic that the ledger's position names */
   CAUSE_TRANSACTION_TIMEOUT, /* ours is above the broker's limit */
   CAUSE_REPLICAS,            /* too few brokers are in sync */
-  CAUSE_COORDINATOR,         /* of the group or of transactions: not to be had */
+  CAUSE_COORDINATOR,         /* of the group or of transactions: there is none */
   CAUSE_DESCRIPTORS          /* this process may open no socket: nobody was asked */
 };
 /* Of an error code of librdkafka's and the words that came with it. */

@@ -1,3 +1,4 @@
+/* Keeps the latest statistics as text, and reads them into gauges only when somebody asks. */
 #include "bridge/kafka/statistics.h"
 
 #include "bridge/json/json.h"
@@ -132,7 +133,7 @@ static void show(struct showing *s) {
   show_each(s, "topics", show_topic);
 }
 
-/* Brokers come and go: what is not told any more is not shown. */
+/* Brokers come and go: what it does not tell any more is not shown. */
 static void unset(struct metrics *m) {
   for (size_t i = 0; i < COUNT(of_client); i++) metrics_unset(m, of_client[i].metric);
   for (size_t i = 0; i < COUNT(of_broker); i++) metrics_unset(m, of_broker[i].metric);

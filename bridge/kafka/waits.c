@@ -1,4 +1,4 @@
-/* waits.c - a timed wait of librdkafka lasts as long as it was meant to, whatever becomes of the wall clock.
+/* A timed wait of librdkafka lasts as long as it was meant to, whatever becomes of the wall clock.
  *
  * librdkafka waits by C11's cnd_timedwait until a moment of the wall clock: "in 100 ms" becomes an hour when the clock
  * is set back by one meanwhile, for its own threads as for every call of ours that is in it (librdkafka#2145). This

@@ -27,7 +27,8 @@ static const char *row_of(struct span rest) {
   return NULL;
 }
 
-/* FLUSH_INTERVAL -> flush.interval, KAFKA_SASL_PASSWORD_FILE -> kafka.sasl.password_file; empty when it is no setting.
+/* FLUSH_INTERVAL -> flush.interval, KAFKA_SASL_PASSWORD_FILE -> kafka.sasl.password_file; empty when it is not a
+ * setting.
  */
 static void key_of(struct span rest, struct buffer *key) {
   const char *row = row_of(rest);
