@@ -165,7 +165,7 @@ static bool put_line(struct log *log) {
     errno = 0;
     ssize_t n = put(log, at, left);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
+    if (n <= 0) return log->torn && left == 1; /* all but its end, which comes with the next line */
     at += n;
     left -= (size_t)n;
     log->torn = left > 0;
