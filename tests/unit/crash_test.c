@@ -30,7 +30,7 @@ struct ended {
 static void await_sleep(pid_t pid) {
   char path[64], text[512];
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  for (int i = 0; i < 10000; i++) {
+  for (int i = 0; i < 60000; i++) {
     FILE *f = fopen(path, "re");
     assert_non_null(f);
     size_t n = fread(text, 1, sizeof text - 1, f);
@@ -59,7 +59,7 @@ static struct ended run(const struct room *p, child_fn child, int sent) {
     if (crash_install(NULL) != ST_OK || hands_enter(h, HAND_READER, NULL) != ST_OK) _exit(98);
     child(h);
     if (write(ready[1], "r", 1) != 1) _exit(97);
-    if (sent) poll(NULL, 0, 60000);
+    if (sent) poll(NULL, 0, 600000);
     _exit(0);
   }
   close(said[1]);

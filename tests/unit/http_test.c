@@ -17,7 +17,7 @@
 #define HUGE_BODY (64 * 1024 * 1024 + 1)
 
 struct fixture {
-  char folder[600], path[700];
+  char root[200], folder[600], path[700];
   int listener;
   pthread_t thread;
   bool running;
@@ -141,6 +141,7 @@ static int setup(void **state) {
   assert_non_null(f);
   pthread_mutex_init(&f->lock, NULL);
   folder_make(f->folder, sizeof f->folder, "http");
+  snprintf(f->root, sizeof f->root, "%s", f->folder);
   snprintf(f->path, sizeof f->path, "%s/control.sock", f->folder);
   *state = f;
   return 0;
@@ -151,7 +152,7 @@ static int teardown(void **state) {
   stop(f);
   http_close(f->h);
   buffer_release(&f->out);
-  int rc = folder_remove(f->folder);
+  int rc = folder_remove(f->root);
   pthread_mutex_destroy(&f->lock);
   free(f);
   return rc;

@@ -1,6 +1,7 @@
 /* Idempotency keys where Redis answers, but no, or something else than Redis answers. */
 #include "tests/unit/redis_box.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -56,42 +57,58 @@ CASE(a_full_redis_leaves_ids_due) {
   assert_int_equal(told(f).due, 0);
 }
 
-static int free_port(void) {
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* A free port at an address of the loopback that is this process's own: nobody takes it until Redis listens there. */
+static void choose_port(struct fixture *f) {
+  struct sockaddr_in a = {.sin_family = AF_INET};
   socklen_t len = sizeof a;
+  unsigned pid = (unsigned)getpid();
+  snprintf(f->host, sizeof f->host, "127.%u.%u.%u", 1 + (pid >> 16) % 250, (pid >> 8) % 256, 1 + pid % 250);
   int fd = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(inet_pton(AF_INET, f->host, &a.sin_addr), 1);
   assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
   assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
   close(fd);
-  return ntohs(a.sin_port);
+  f->port = ntohs(a.sin_port);
 }
 
 CASE(a_wrong_password_is_said_but_not_shown) {
   struct fixture *f = *state;
-  f->port = free_port();
+  choose_port(f);
   f->options[0] = "--requirepass", f->options[1] = "right:p@ss";
   start(f);
-  snprintf(f->url, sizeof f->url, "redis://:hunter2@127.0.0.1:%d", f->port);
+  snprintf(f->url, sizeof f->url, "redis://:hunter2@%s:%d", f->host, f->port);
   open_keys(f);
   assert_int_equal(set_one(f, "a"), ST_OK);
   assert_int_equal(told(f).due, 1);
   assert_non_null(strstr(told(f).error, "WRONGPASS"));
   assert_int_equal(logged(f, "Mend user and password"), 1);
   assert_int_equal(logged(f, "hunter2"), 0);
-  snprintf(f->url, sizeof f->url, "redis://127.0.0.1:%d", f->port);
+  snprintf(f->url, sizeof f->url, "redis://%s:%d", f->host, f->port);
   open_keys(f);
   assert_seen(f, "a", true, ST_UNAVAILABLE);
   assert_non_null(strstr(told(f).error, "NOAUTH"));
-  snprintf(f->url, sizeof f->url, "redis://:right%%3Ap%%40ss@127.0.0.1:%d/2", f->port);
+  snprintf(f->url, sizeof f->url, "redis://:right%%3Ap%%40ss@%s:%d/2", f->host, f->port);
   open_keys(f);
   keys_tend(f->keys);
   assert_int_equal(told(f).due, 0);
-  snprintf(f->url, sizeof f->url, "redis://default:right:p@ss@127.0.0.1:%d/2", f->port);
+  snprintf(f->url, sizeof f->url, "redis://default:right:p@ss@%s:%d/2", f->host, f->port);
   open_keys(f);
   assert_seen(f, "a", true, ST_OK);
   stop(f);
   assert_seen(f, "a", false, ST_UNAVAILABLE);
   assert_non_null(strstr(told(f).error, "Connection refused"));
+}
+
+/* Is the id seen, by a Redis that answers: not every time within the time-out. */
+static bool answered_seen(struct fixture *f, const char *id) {
+  enum status st = ST_UNAVAILABLE;
+  bool yes = false;
+  for (int i = 0; i < 40 && st != ST_OK; i++) {
+    f->mono_ms += 10000;
+    yes = seen(f, id, &st);
+  }
+  assert_int_equal(st, ST_OK);
+  return yes;
 }
 
 CASE(a_redis_that_hangs_is_left_after_the_timeout) {
@@ -100,7 +117,7 @@ CASE(a_redis_that_hangs_is_left_after_the_timeout) {
       .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 1500, .folder = f->fd, .clock = &f->clock};
   start(f);
   assert_int_equal(keys_open(&config, f->log, &f->keys, &f->err), ST_OK);
-  assert_seen(f, "a", false, ST_OK);
+  assert_false(answered_seen(f, "a"));
   assert_int_equal(kill(f->redis, SIGSTOP), 0);
   assert_seen(f, "a", false, ST_UNAVAILABLE);
   assert_non_null(strstr(told(f).error, "no answer within the time allowed"));
@@ -109,11 +126,13 @@ CASE(a_redis_that_hangs_is_left_after_the_timeout) {
   assert_int_equal(kill(f->redis, SIGCONT), 0);
   stop(f); /* what the stopped one had in its buffers must not be taken for answers */
   start(f);
-  f->mono_ms += 10000;
-  keys_tend(f->keys);
+  for (int i = 0; i < 40 && told(f).due; i++) {
+    f->mono_ms += 10000;
+    keys_tend(f->keys);
+  }
   assert_int_equal(told(f).due, 0);
-  assert_seen(f, "a", true, ST_OK);
-  assert_seen(f, "b", false, ST_OK);
+  assert_true(answered_seen(f, "a"));
+  assert_false(answered_seen(f, "b"));
 }
 
 /* A server of our own that says the same to every client, then closes. */

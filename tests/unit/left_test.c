@@ -103,7 +103,7 @@ CASE(a_very_long_name_is_cut_and_stays_an_entry) {
   clear_tmp(b);
   assert_int_equal(files_in(b, "."), 3);
   store_rescan(b->store);
-  for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
   assert_int_equal(b->count, 1);
 }
 

@@ -19,7 +19,8 @@
 
 struct fixture {
   char folder[64], socket[96], url[128], log_path[96];
-  int port; /* 0: on the Unix socket */
+  char host[20]; /* empty: on the Unix socket */
+  int port;
   const char *options[OPTIONS_MAX];
   pid_t redis;
   int fd, log_fd;
@@ -43,7 +44,7 @@ static inline uint64_t no_random(void *ctx) {
 /* ---- redis-server ---------------------------------------------------------------------------------------------- */
 
 static inline redisContext *try_connect(const struct fixture *f) {
-  redisContext *c = f->port ? redisConnect("127.0.0.1", f->port) : redisConnectUnix(f->socket);
+  redisContext *c = *f->host ? redisConnect(f->host, f->port) : redisConnectUnix(f->socket);
   assert_non_null(c);
   if (!c->err) return c;
   redisFree(c);
@@ -57,9 +58,9 @@ static inline void exec_redis(const struct fixture *f) {
   snprintf(port, sizeof port, "%d", f->port);
   snprintf(log, sizeof log, "%s/redis.log", f->folder);
   words[n++] = "--port", words[n++] = port;
-  words[n++] = "--bind", words[n++] = "127.0.0.1";
+  words[n++] = "--bind", words[n++] = *f->host ? f->host : "127.0.0.1";
   words[n++] = "--logfile", words[n++] = log;
-  if (!f->port) words[n++] = "--unixsocket", words[n++] = f->socket;
+  if (!*f->host) words[n++] = "--unixsocket", words[n++] = f->socket;
   for (int i = 0; i < OPTIONS_MAX && f->options[i]; i++) words[n++] = f->options[i];
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_DFL);
@@ -71,7 +72,7 @@ static inline void start(struct fixture *f) {
   f->redis = fork();
   assert_true(f->redis >= 0);
   if (f->redis == 0) exec_redis(f);
-  for (int i = 0; i < 3000; i++) {
+  for (int i = 0; i < 12000; i++) {
     redisContext *c = try_connect(f);
     if (c) {
       redisFree(c);

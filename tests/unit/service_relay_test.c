@@ -31,7 +31,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct world *w = *state;
-  service_close(w->service, 5000);
+  service_close(w->service, 5000); /* the broker may be away */
   settings_free(w->settings);
   buffer_release(&w->json);
   mock_close(&w->mock);

@@ -60,7 +60,7 @@ static void check_dead(struct box *b, bool said_done) {
 static void make_broken(struct box *b) {
   put(b, "a.json", "{\"id\": broken");
   store_rescan(b->store);
-  for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
   assert_string_equal(b->ids, "a.json!not_json");
 }
 
@@ -71,7 +71,7 @@ static void check_raw(struct box *b, bool said_done) {
   assert_string_equal(text_of(b, dead ? "dlq/a.raw" : "a.json"), "{\"id\": broken");
   if (said_done) assert_true(dead);
   if (!dead) {
-    for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+    for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
     box_dead(b, &b->refs[0], REASON_NOT_JSON);
   }
   assert_int_equal(files_in(b, "dlq"), 2);

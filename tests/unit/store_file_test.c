@@ -229,7 +229,7 @@ CASE(without_descriptors_nothing_is_skipped) {
   struct box *b = *state;
   struct rlimit old, low;
   struct entry e;
-  put_pending(b, "a"), usleep(15000), put_pending(b, "b");
+  put_pending(b, "a"), folder_tick(b->dir), put_pending(b, "b");
   OK(box_next(b, &e)); /* listed */
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
   low = old;

@@ -32,7 +32,7 @@ static void make_three(struct box *b) {
   set_mtime(b, "dlq/a.json", 1700000000, 77);
   put(b, "r.json", "{\"id\": broken");
   store_rescan(b->store);
-  for (int i = 0; i < 100 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
   assert_string_equal(b->ids, "r.json!not_json");
   struct failure why = box_failure(REASON_NOT_JSON, 1);
   enum settled how;

@@ -111,7 +111,7 @@ CASE(bytes_changed_in_hand_are_left_and_found_again) {
   put_pending(b, "a"), put_pending(b, "b"), put_pending(b, "c");
   box_take_all(b);
   assert_int_equal(b->count, 3);
-  usleep(15000);
+  folder_tick(b->dir);
   put_entry(b, "a.json", "a2", "pending", "2025-01-01T00:00:00");
   put_entry(b, "b.json", "b2", "pending", "2025-01-01T00:00:00");
   put_entry(b, "c.json", "c2", "pending", "2025-01-01T00:00:00");
@@ -202,7 +202,7 @@ CASE(an_overflow_of_notices_means_a_new_scan) {
 CASE(arrivals_while_a_listing_is_used_up_come_behind_it) {
   struct box *b = *state;
   struct entry e;
-  put_pending(b, "a"), usleep(15000), put_pending(b, "b");
+  put_pending(b, "a"), folder_tick(b->dir), put_pending(b, "b");
   box_restart(b);
   OK(box_next(b, &e));
   assert_true(span_is(e.event.id, "a"));
@@ -349,6 +349,7 @@ CASE(what_arrives_during_listings_comes_once_and_in_order) {
   unsigned count = 0;
   box_stop(b);
   b->config.window = 100000;
+  b->config.settle_ms = 600000; /* the producer may be held up in the middle of a file */
   for (int i = 0; i < 3000; i++) {
     char id[20];
     snprintf(id, sizeof id, "old%04d", i);
@@ -359,13 +360,17 @@ CASE(what_arrives_during_listings_comes_once_and_in_order) {
   }
   box_start(b);
   pthread_create(&thread, NULL, produce, &p);
-  for (int idle = 0; idle < 20;) {
+  for (bool ended = false;;) {
     if (count < 3000 && count % 600 == 599) store_rescan(b->store);
     enum status st = box_next(b, &e);
     if (st == ST_AGAIN) {
-      if (count >= 3000) __atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
-      idle++;
-      store_wait(b->store, 20);
+      if (ended) break;
+      if (count >= 3000) {
+        __atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
+        pthread_join(thread, NULL);
+        ended = true; /* what it made last is there now */
+      }
+      store_wait(b->store, ended ? 0 : 20);
       continue;
     }
     assert_int_equal(st, ST_OK);
@@ -379,7 +384,6 @@ CASE(what_arrives_during_listings_comes_once_and_in_order) {
     arena_reset(&b->keep);
     box_done(b, &e.ref, SETTLED_GONE);
   }
-  pthread_join(thread, NULL);
   assert_int_equal(count, 3000 + p.made);
   assert_int_equal(box_counts(b).pending, 0);
 }

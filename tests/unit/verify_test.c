@@ -59,7 +59,8 @@ static void start_redis(struct world *w) {
     _exit(127);
   }
   for (int i = 0; !redis_listens(w); i++) {
-    assert_true(i < 3000);
+    assert_true(i < 12000);
+    assert_int_equal(waitpid(w->redis, NULL, WNOHANG), 0);
     usleep(10000);
   }
 }
@@ -75,7 +76,7 @@ static void load(struct world *w, const char *redis, const char *extra) {
   char url[300];
   snprintf(url, sizeof url, "redis.url=%s", redis);
   settings_free(w->settings);
-  w->settings = mock_settings_of(&w->mock, w->outbox, url, "routing.namespaces=plot", extra);
+  w->settings = mock_settings_of(&w->mock, w->outbox, url, "routing.namespaces=plot", "redis.timeout=30s", extra);
   w->request.settings = w->settings;
 }
 
@@ -193,7 +194,7 @@ static void set_keys(struct world *w, const char *ids, bool forget) {
   struct keys_config config = {.url = w->redis_url,
                                .prefix = prefix,
                                .ttl_ms = 3600000,
-                               .timeout_ms = 10000,
+                               .timeout_ms = 30000,
                                .folder = state_folder(w->state),
                                .clock = &clock_system};
   OK(keys_open(&config, NULL, &keys, &w->err));
