@@ -5,8 +5,8 @@
 #include "admin/selecting.h"
 #include "bridge/base/escape.h"
 #include "bridge/http/http.h"
-#include "bridge/outbox/state.h"
 #include "bridge/outbox/store.h"
+#include "bridge/service/home.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -30,14 +30,12 @@ struct client {
 
 /* Where the socket would lie; the outbox must be there. */
 static enum status socket_path(struct admin *a, struct buffer *out, struct error *err) {
-  const char *folder = NULL;
-  struct state *state = NULL;
-  enum status st = store_address(setting_text(a->settings, SETTING_OUTBOX_URL), &folder, err);
-  if (st == ST_OK) st = state_open(folder, false, a->clock, &state, err);
-  if (st != ST_OK) return st;
-  state_socket_path(state, out);
-  state_close(state);
-  return buffer_status(out, err);
+  const char *url = setting_text(a->settings, SETTING_OUTBOX_URL);
+  const struct store_options options = {.clock = a->clock};
+  struct store *store = NULL;
+  enum status st = store_open(url, &options, &store, err);
+  store_close(store);
+  return st == ST_OK ? home_socket_path(url, out, err) : st;
 }
 
 static enum status try_worker(struct client *c, struct error *err) {

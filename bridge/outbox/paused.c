@@ -1,7 +1,7 @@
 /* The note that keeps an outbox from being published, over restarts. */
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 
 static void take_text(const struct json_doc *doc, const char *key, char *out, size_t size) {
   struct buffer text = {0};
@@ -12,7 +12,7 @@ static void take_text(const struct json_doc *doc, const char *key, char *out, si
   buffer_release(&text);
 }
 
-static void take_members(const struct json_doc *doc, struct state_pause *out) {
+static void take_members(const struct json_doc *doc, struct store_pause *out) {
   char since[TIME_TEXT];
   take_text(doc, "since", since, sizeof since);
   if (!time_parse(span_of(since), &out->since_us)) out->since_us = TIME_NONE;
@@ -20,24 +20,24 @@ static void take_members(const struct json_doc *doc, struct state_pause *out) {
   take_text(doc, "reason", out->reason, sizeof out->reason);
 }
 
-void state_pause_read(const struct state *s, struct state_pause *out) {
+void store_pause_read(const struct store *s, struct store_pause *out) {
   struct buffer text = {0};
   struct json_doc doc = {0};
   struct error err = {0};
-  *out = (struct state_pause){.since_us = TIME_NONE};
-  enum status st = state_note_read(s, NOTE_PAUSE, &text, &err);
+  *out = (struct store_pause){.since_us = TIME_NONE};
+  enum status st = store_note_read(s, NOTE_PAUSE, &text, &err);
   out->on = st != ST_NOT_FOUND;
   if (st == ST_OK) st = json_scan(&doc, buffer_span(&text), &err);
   if (st == ST_OK && doc.nodes[0].type == JSON_OBJECT)
     take_members(&doc, out);
   else if (out->on)
-    snprintf(out->reason, sizeof out->reason, ".busbridge/paused does not tell: %.200s",
+    snprintf(out->reason, sizeof out->reason, "%s does not tell: %.200s", store_note_name(s, NOTE_PAUSE),
              st == ST_OK ? "it is no JSON object" : err.text);
   json_doc_release(&doc);
   buffer_release(&text);
 }
 
-enum status state_pause_write(struct state *s, const struct state_pause *pause, struct error *err) {
+enum status store_pause_write(struct store *s, const struct store_pause *pause, struct error *err) {
   struct buffer text = {0};
   char since[TIME_TEXT];
   bool first = true;
@@ -52,12 +52,12 @@ enum status state_pause_write(struct state *s, const struct state_pause *pause, 
   json_write_string(&text, span_of(pause->reason));
   buffer_add_z(&text, "}\n");
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = state_note_write(s, NOTE_PAUSE, buffer_span(&text), err);
+  if (st == ST_OK) st = store_note_write(s, NOTE_PAUSE, buffer_span(&text), err);
   buffer_release(&text);
   return st;
 }
 
 /* A crash in between leaves it paused, or not: the caller was not told that it goes on. */
-enum status state_pause_remove(struct state *s, struct error *err) {
-  return state_note_remove(s, NOTE_PAUSE, err);
+enum status store_pause_remove(struct store *s, struct error *err) {
+  return store_note_remove(s, NOTE_PAUSE, err);
 }

@@ -14,6 +14,9 @@ static const char *const later[] = {"sqlite", "postgresql"};
 struct store {
   const struct store_ops *ops;
   void *impl;
+  bool create, locked, begun;
+  char *url;
+  const char *name; /* in url */
 };
 
 /* Every operation is required: behind the scheme the table holds nothing but functions. */
@@ -54,7 +57,7 @@ enum status store_address(const char *url, const char **address, struct error *e
   return st;
 }
 
-enum status store_open(const char *url, const struct store_config *config, struct store **out, struct error *err) {
+enum status store_open(const char *url, const struct store_options *options, struct store **out, struct error *err) {
   const struct store_ops *ops = NULL;
   const char *address = NULL;
   *out = NULL;
@@ -62,10 +65,14 @@ enum status store_open(const char *url, const struct store_config *config, struc
   if (st != ST_OK) return st;
   BUG_ON(!complete(ops));
   struct store *s = calloc(1, sizeof *s);
-  if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
-  s->ops = ops;
-  st = ops->open(address, config, &s->impl, err);
+  char *kept = strdup(url);
+  st = s && kept ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  if (st == ST_OK) {
+    *s = (struct store){.ops = ops, .create = options->create, .url = kept, .name = kept + (address - url)};
+    st = ops->open(s->name, options, &s->impl, err);
+  }
   if (st != ST_OK) {
+    free(kept);
     free(s);
     return st;
   }
@@ -76,8 +83,77 @@ enum status store_open(const char *url, const struct store_config *config, struc
 void store_close(struct store *s) {
   if (!s) return;
   s->ops->close(s->impl);
+  free(s->url);
   free(s);
 }
+
+/* ---- who it is, and whose ---- */
+
+const char *store_name(const struct store *s) {
+  return s->name;
+}
+
+const char *store_url(const struct store *s) {
+  return s->url;
+}
+
+const char *store_id(const struct store *s) {
+  return s->ops->id(s->impl);
+}
+
+enum status store_lock(struct store *s, int64_t wait_ms, struct error *err) {
+  BUG_ON(s->locked);
+  enum status st = s->ops->lock(s->impl, wait_ms, err);
+  s->locked = st == ST_OK;
+  return st;
+}
+
+int64_t store_holder(const struct store *s) {
+  return s->ops->holder(s->impl);
+}
+
+enum status store_check(struct store *s, struct error *err) {
+  return s->ops->check(s->impl, err);
+}
+
+enum status store_renew_id(struct store *s, struct error *err) {
+  BUG_ON(!s->create || !s->locked);
+  return s->ops->renew_id(s->impl, err);
+}
+
+const char *store_note_name(const struct store *s, enum note note) {
+  return s->ops->note_name(note);
+}
+
+enum status store_note_read(const struct store *s, enum note note, struct buffer *out, struct error *err) {
+  return s->ops->note_read(s->impl, note, out, err);
+}
+
+enum status store_note_write(struct store *s, enum note note, struct span text, struct error *err) {
+  BUG_ON(!s->create || !s->locked);
+  return s->ops->note_write(s->impl, note, text, err);
+}
+
+enum status store_note_remove(struct store *s, enum note note, struct error *err) {
+  BUG_ON(!s->create || !s->locked);
+  return s->ops->note_remove(s->impl, note, err);
+}
+
+bool store_hinders_one(const struct store *s, const struct error *why) {
+  return s->ops->hinders_one(s->impl, why);
+}
+
+uint64_t store_left(const struct store *s, int64_t now_us) {
+  return s->ops->left(s->impl, now_us);
+}
+
+enum status store_begin(struct store *s, const struct store_config *config, struct error *err) {
+  BUG_ON(s->begun || (s->create && !s->locked));
+  s->begun = true;
+  return s->ops->begin(s->impl, config, err);
+}
+
+/* ---- entries ---- */
 
 int64_t entry_arrived_ns(const struct entry_ref *ref) {
   return ref->stamp.mtime_ns;
@@ -124,6 +200,7 @@ const char *store_aside_remedy(int sys) {
 
 enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
                        struct error *err) {
+  BUG_ON(!s->begun);
   return s->ops->next(s->impl, keep, scratch, out, err);
 }
 

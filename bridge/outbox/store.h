@@ -15,14 +15,16 @@
  * Threads: store_next, store_follow and store_wait on one thread (the reader);
  * store_done/retry/dead/fail_all/sync/release on any one other thread at the same time (the finisher; release also by
  * the publisher); store_wake, store_rescan, store_rescan_settled, store_counts, store_amounts on any thread.
- * store_list, store_find, store_replay, store_emit, store_survey, store_lies need no reader and work on a store opened
- * with inspect=true too.
+ * store_list, store_find, store_replay, store_emit, store_survey, store_lies need no reader and work on a store that
+ * was opened without create too. Opening, locking, beginning and closing are one thread's, and nobody else uses it
+ * meanwhile.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
 
+#include "bridge/base/log.h"
 #include "bridge/event/event.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/notes.h"
 
 enum place { PLACE_FLAT, PLACE_PENDING, PLACE_DLQ, PLACE_SENT };
 const char *place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
@@ -58,16 +60,12 @@ struct entry {
 };
 
 struct store_config {
-  struct state *state;
   int64_t settle_ms;         /* 2000: how long a file that does not parse may still be growing */
   size_t max_entry_bytes;    /* 1 MiB */
   size_t window;             /* 250,000 names kept of a scan */
   int64_t settled_wait_ms;   /* how long a store_rescan_settled waits at most, 0 = for ever */
   bool keep_sent;            /* done moves to sent/ instead of deleting */
   int64_t sent_retention_ms; /* files in sent/ older than that are removed, 0 = never */
-  bool inspect;              /* only list, find: changes nothing, watches nothing */
-  const struct clock *clock;
-  struct log *log;
   /* May be NULL. Told on the reader's thread before an entry is parsed. False: it ended the process too often; it is
    * handed out unparsed with REASON_CRASHES_WORKER. */
   bool (*may_parse)(void *ctx, enum place place, const char *name);
@@ -77,16 +75,54 @@ struct store_config {
   void *dead_ctx;
 };
 
+/* ---- opening: store_open meets the outbox, store_lock owns it, store_begin turns to its entries ---------------------
+ *
+ * Until store_begin nothing but what stands here, in notes.h and in manifest.h may be asked. */
+
+struct store_options {
+  bool create; /* to change it: makes what is missing for that. False: only list, find; changes nothing, watches nothing
+                */
+  const struct clock *clock;
+  struct log *log; /* may be NULL */
+};
+
 struct store;
-/* outbox.url chooses the kind: "file:DIR", the folder of config->state. Makes dlq/ (and sent/ when asked for). Moves
- * that a crash left half done are finished by store_next where it meets them: after recovery has settled, and without
- * reading dlq/. ST_INVALID: unknown kind; ST_UNSUPPORTED: one that comes later. */
-MUST_CHECK enum status store_open(const char *url, const struct store_config *config, struct store **out,
+/* outbox.url chooses the kind: "file:DIR". ST_INVALID: unknown kind, or what lies there is no outbox; ST_UNSUPPORTED:
+ * a kind that comes later; ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says what to do. */
+MUST_CHECK enum status store_open(const char *url, const struct store_options *options, struct store **out,
                                   struct error *err);
-void store_close(struct store *s);
+void store_close(struct store *s); /* gives the lock back too */
 /* Where an outbox of this url lies: what comes behind its scheme (a folder for file:). ST_INVALID, ST_UNSUPPORTED: as
  * store_open, and for one in memory, which is nobody's outbox outside of tests. */
 MUST_CHECK enum status store_address(const char *url, const char **address, struct error *err);
+const char *store_name(const struct store *s); /* what people know it by: a folder for file: */
+const char *store_url(const struct store *s);  /* by which it can be opened again */
+/* Its identity, uuid text: names its position in Kafka. "": nobody has opened it to change it yet. */
+const char *store_id(const struct store *s);
+
+/* One owner an outbox, who alone takes entries into hand, writes notes and the journal. Waits up to wait_ms. ST_BUSY:
+ * err says who owns it since when, and what to do; ST_NOT_FOUND: nobody has opened it to change it yet. The id is read
+ * again: its last owner may have renewed it. What an earlier owner left half done on its way out goes back, or away. */
+MUST_CHECK enum status store_lock(struct store *s, int64_t wait_ms, struct error *err);
+/* Pid of the owner (-1: it cannot be told), 0 when there is none. Never blocks. Any thread. */
+int64_t store_holder(const struct store *s);
+/* Is it still ours? ST_OK. ST_BUSY: no, for good; err says what happened. Any other: it cannot be looked at now, which
+ * says nothing of the owner. Any thread. */
+MUST_CHECK enum status store_check(struct store *s, struct error *err);
+/* A new id; the owner's. Its position in Kafka belongs to the old id and stays behind; manifests stay, so that the next
+ * start settles by the topics what they name. A crash leaves the old id or the new one. */
+MUST_CHECK enum status store_renew_id(struct store *s, struct error *err);
+
+/* Entries: to list and find them, and for the owner to read and settle them. Makes what is missing for that (dlq/).
+ * Moves that a crash left half done are finished by store_next where it meets them: after recovery has settled, and
+ * without reading dlq/. ST_INVALID: what is known of entries set aside is damaged, or it lies where entries cannot be
+ * moved; err says what to do. */
+MUST_CHECK enum status store_begin(struct store *s, const struct store_config *config, struct error *err);
+/* A change of the outbox failed: does it let others be made, so that it is this one's alone? The owner's. */
+bool store_hinders_one(const struct store *s, const struct error *why);
+/* How many entries are on their way out of the outbox or back since a minute or longer: a crash, or a move that failed
+ * both ways. The next owner takes them from there. Any thread. */
+uint64_t store_left(const struct store *s, int64_t now_us);
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
@@ -352,8 +388,20 @@ struct manifest_name;
 
 struct store_ops {
   const char *scheme; /* "file" */
-  enum status (*open)(const char *address, const struct store_config *, void **, struct error *);
+  enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
   void (*close)(void *);
+  const char *(*id)(const void *);
+  enum status (*lock)(void *, int64_t, struct error *);
+  int64_t (*holder)(const void *);
+  enum status (*check)(void *, struct error *);
+  enum status (*renew_id)(void *, struct error *);
+  const char *(*note_name)(enum note);
+  enum status (*note_read)(const void *, enum note, struct buffer *, struct error *);
+  enum status (*note_write)(void *, enum note, struct span, struct error *);
+  enum status (*note_remove)(void *, enum note, struct error *);
+  bool (*hinders_one)(const void *, const struct error *);
+  uint64_t (*left)(const void *, int64_t now_us);
+  enum status (*begin)(void *, const struct store_config *, struct error *);
   enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
   enum status (*follow)(void *, struct error *);
   void (*wait)(void *, int64_t);
@@ -394,5 +442,8 @@ struct store_ops {
 extern const struct store_ops store_file_ops, store_memory_ops;
 /* "memory:NAME" outlives its handles; this ends it, when none is open any more. */
 void store_memory_forget(const char *name);
+/* Its lock is free for the next one, whoever holds it, as when a lock file is removed: the last owner is none any more.
+ */
+void store_memory_unlock(const char *name);
 
 #endif

@@ -257,7 +257,7 @@ bool holds_save(struct relay *r, struct error *err) {
   pthread_mutex_unlock(&r->lock);
   if (same) return true;
   enum status st = buffer_status(&text, err);
-  if (st == ST_OK) st = state_note_write(r->parts.state, NOTE_HOLDS, buffer_span(&text), err);
+  if (st == ST_OK) st = store_note_write(r->parts.store, NOTE_HOLDS, buffer_span(&text), err);
   buffer_release(&text);
   if (st == ST_OK) h->saved = changes; /* F alone reads it */
   return st == ST_OK;
@@ -299,16 +299,16 @@ enum status holds_open(struct relay *r, struct error *err) {
   struct buffer text = {0};
   h->on = r->config.hold_key;
   if (!h->on) return ST_OK;
-  enum status st = state_note_read(r->parts.state, NOTE_HOLDS, &text, err);
+  enum status st = store_note_read(r->parts.store, NOTE_HOLDS, &text, err);
   if (st == ST_NOT_FOUND) return ST_OK;
   if (st == ST_OK) st = load(h, buffer_span(&text));
   buffer_release(&text);
   h->saved = h->changes;
   if (st == ST_OK) return ST_OK;
   return error_set(err, st,
-                   "%s/.busbridge/holds cannot be read: it names the dead letters that hold their keys (%s). Restore "
+                   "%s/%s cannot be read: it names the dead letters that hold their keys (%s). Restore "
                    "it, or remove it: later events of those keys then go on",
-                   state_path(r->parts.state), status_name(st));
+                   store_name(r->parts.store), store_note_name(r->parts.store, NOTE_HOLDS), status_name(st));
 }
 
 void holds_close(struct holds *h) {

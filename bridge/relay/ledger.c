@@ -15,10 +15,10 @@ enum status ledger_check_cluster(struct relay *r, const char *id, struct error *
     return error_set(err, ST_UNSUPPORTED,
                      "this is librdkafka's mock cluster, which knows no transactions; set "
                      "delivery.guarantee=at_least_once or use a real Kafka");
-  enum status st = state_note_read(r->parts.state, NOTE_CLUSTER, &text, err);
+  enum status st = store_note_read(r->parts.store, NOTE_CLUSTER, &text, err);
   struct span known = span_trim(buffer_span(&text));
   if (st == ST_NOT_FOUND)
-    st = state_note_write(r->parts.state, NOTE_CLUSTER, span_of(id), err);
+    st = store_note_write(r->parts.store, NOTE_CLUSTER, span_of(id), err);
   else if (st == ST_OK && !span_is(known, id))
     st = error_set(
         err, ST_INVALID,
@@ -118,7 +118,7 @@ static struct manifest_name *find_name(struct manifest_name *list, size_t count,
 enum status ledger_damaged(const struct relay *r, struct error *err) {
   struct buffer next = {0};
   struct error why = *err;
-  standing_advise(r->parts.state, &next);
+  standing_advise(r->parts.store, &next);
   enum status st = error_set(err, ST_INVALID,
                              "the list of a batch that may be committed is damaged (%s). Nothing was changed. Put "
                              "the file back as it was; or: %s",
@@ -220,12 +220,12 @@ static enum status move_ledger(struct publishing *p, const struct standing *s, s
 
 static enum status remember(struct publishing *p, struct error *err) {
   struct relay *r = p->relay;
-  struct state_ledger known, now = {0};
+  struct store_ledger known, now = {0};
   snprintf(now.topic, sizeof now.topic, "%s", r->config.ledger_topic);
   snprintf(now.group, sizeof now.group, "%s", p->ledger.group);
-  bool same = state_ledger_read(r->parts.state, &known, NULL) == ST_OK && !strcmp(known.topic, now.topic) &&
+  bool same = store_ledger_read(r->parts.store, &known, NULL) == ST_OK && !strcmp(known.topic, now.topic) &&
               !strcmp(known.group, now.group);
-  return same ? ST_OK : state_ledger_write(r->parts.state, &now, err);
+  return same ? ST_OK : store_ledger_write(r->parts.store, &now, err);
 }
 
 /* An outbox of 0.1.0, which remembered nothing. */
@@ -256,7 +256,7 @@ static enum status begin(struct publishing *p, const struct standing *s, struct 
     break;
   case STANDING_RESET:
   case STANDING_BACK:
-  case STANDING_COPY: return standing_refuse(s, r->parts.state, err);
+  case STANDING_COPY: return standing_refuse(s, r->parts.store, err);
   }
   return st == ST_OK ? remember(p, err) : st;
 }
@@ -301,7 +301,7 @@ static enum ledger_found compare(struct publishing *p, const struct position *fo
     struct standing s = {.kind = STANDING_RESET, .number = found->number};
     snprintf(s.topic, sizeof s.topic, "%s", l->position.topic);
     snprintf(s.group, sizeof s.group, "%s", l->group);
-    standing_refuse(&s, p->relay->parts.state, err);
+    standing_refuse(&s, p->relay->parts.store, err);
     return LEDGER_REFUSED;
   }
   if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
@@ -309,8 +309,8 @@ static enum ledger_found compare(struct publishing *p, const struct position *fo
         err, ST_BUSY,
         "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
         "it. This one ends. If it is a copy beside its original, give it an id of its own: busbridge doctor --new-id "
-        "--beside -X 'outbox.url=file:%s'",
-        (long long)found->number, state_path(p->relay->parts.state));
+        "--beside -X 'outbox.url=%s'",
+        (long long)found->number, store_url(p->relay->parts.store));
     return LEDGER_REFUSED;
   }
   return found_of(in_doubt ? ledger_forget(p, err) : ST_OK);
@@ -351,7 +351,7 @@ static enum ledger_found go_on(struct publishing *p, struct error *err) {
     st = cluster_position(&p->client, r->parts.log, ANSWER_MS, &found, err);
     if (st == ST_OK && found.number < p->ledger.position.number) st = doubt_it(p, found.number, &times, err);
   } while (st == ST_AGAIN);
-  if (st == ST_OK) st = state_check(r->parts.state, err);
+  if (st == ST_OK) st = store_check(r->parts.store, err);
   return st == ST_OK ? compare(p, &found, err) : found_of(st);
 }
 
@@ -363,7 +363,7 @@ static enum status find(struct publishing *p, const struct manifest_name *list, 
   enum status st;
   int times = 0;
   do {
-    st = standing_find(&p->client, r->parts.log, r->parts.state, r->config.ledger_topic, p->ledger.group, ANSWER_MS,
+    st = standing_find(&p->client, r->parts.log, r->parts.store, r->config.ledger_topic, p->ledger.group, ANSWER_MS,
                        list, count, s, err);
     bool none = s->kind == STANDING_LOST || (s->kind == STANDING_NEW && count);
     if (st == ST_OK && none) st = doubt_it(p, s->number, &times, err);
@@ -375,7 +375,7 @@ static enum ledger_found first_look(struct publishing *p, struct manifest_name *
                                     struct error *err) {
   struct standing s;
   enum status st = find(p, *list, *count, &s, err);
-  if (st == ST_OK) st = state_check(p->relay->parts.state, err);
+  if (st == ST_OK) st = store_check(p->relay->parts.store, err);
   if (st != ST_OK) return found_of(st);
   if (s.number < 0) { /* every manifest counts, also one that came after the first look */
     free(*list);
@@ -390,7 +390,7 @@ static enum ledger_found first_look(struct publishing *p, struct manifest_name *
 enum ledger_found ledger_renew(struct publishing *p, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  enum status st = state_check(p->relay->parts.state, err);
+  enum status st = store_check(p->relay->parts.store, err);
   /* Before init: what comes later is the successor's (L13). */
   if (st == ST_OK) st = manifest_list(p->relay->parts.store, &list, &count, err);
   if (st == ST_OK) st = make_producer(p, err);
@@ -406,7 +406,7 @@ enum status ledger_write(struct publishing *p, struct manifest_entry *entries, s
                          struct error *err) {
   struct relay *r = p->relay;
   struct ledger *l = &p->ledger;
-  enum status st = state_check(r->parts.state, err);
+  enum status st = store_check(r->parts.store, err);
   if (st != ST_OK) return st;
   struct manifest m = {.number = (uint64_t)l->position.number + 1, .entries = entries, .count = count};
   memcpy(m.before, l->position.digest, sizeof m.before - 1);
@@ -445,7 +445,7 @@ enum status ledger_refresh(struct publishing *p, struct error *err) {
 }
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
-  enum status st = state_check(r->parts.state, err);
+  enum status st = store_check(r->parts.store, err);
   struct manifest_name before = ledger_newest_settled(r), now = *name;
   if (st == ST_OK) st = stuck_settle(r, &now, err);
   if (st == ST_OK) st = stuck_remove(r, &before, err);

@@ -9,7 +9,7 @@
 
 #include "bridge/kafka/cluster.h"
 #include "bridge/outbox/manifest.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 
 /* clang-format off */
 /* What a crash leaves, and what the next start makes of it:

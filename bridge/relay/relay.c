@@ -31,7 +31,7 @@ void relay_beat(struct relay *r, atomic_llong *when) {
 /* ---- life ---- */
 
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
-  bool complete = p->state && p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
+  bool complete = p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
   return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
 }
 

@@ -19,7 +19,6 @@
 #include "bridge/routing/routing.h"
 
 struct relay_parts {
-  struct state *state;
   struct store *store;
   struct hands *hands; /* NULL: crashes are not noted */
   const struct routing *routing;

@@ -39,7 +39,7 @@ static void tell_away(struct publishing *p, const struct error *err) {
 /* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka is not to blame. */
 static bool sees_lock(struct relay *r) {
   struct error err = {0};
-  enum status st = state_check(r->parts.state, &err);
+  enum status st = store_check(r->parts.store, &err);
   if (st == ST_OK || st == ST_BUSY) return true;
   disk_trouble(r, DISK_WRITING, &err);
   return false;

@@ -105,7 +105,7 @@ static bool still_ours(struct finishing *f) {
   struct error err = {0};
   bool waited = false, go_on = true;
   enum status st;
-  while ((st = state_check(r->parts.state, &err)) != ST_OK && st != ST_BUSY && go_on) {
+  while ((st = store_check(r->parts.store, &err)) != ST_OK && st != ST_BUSY && go_on) {
     waited = true;
     go_on = wait_for_disk(r, &err);
   }
@@ -119,7 +119,7 @@ static bool still_ours(struct finishing *f) {
 /* Every second: an outbox that was unmounted or replaced has nothing to tell, and nothing that is done to it fails. */
 void settle_watch(struct finishing *f) {
   struct error err = {0};
-  if (f->lost || state_check(f->relay->parts.state, &err) != ST_BUSY) return;
+  if (f->lost || store_check(f->relay->parts.store, &err) != ST_BUSY) return;
   f->lost = f->unsettled = true;
   relay_fail(f->relay, ST_BUSY, err.text);
 }

@@ -60,14 +60,14 @@ static enum status may_not(const struct standing *s, const char *topic, const st
   return st;
 }
 
-enum status standing_find(const struct kafka_config *config, struct log *log, const struct state *state,
+enum status standing_find(const struct kafka_config *config, struct log *log, const struct store *store,
                           const char *topic, const char *group, int timeout_ms, const struct manifest_name *list,
                           size_t count, struct standing *out, struct error *err) {
-  struct state_ledger known;
+  struct store_ledger known;
   struct group_position *all = NULL;
   size_t positions = 0;
   *out = (struct standing){.number = -1};
-  enum status st = state_ledger_read(state, &known, err);
+  enum status st = store_ledger_read(store, &known, err);
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
   out->remembered = st == ST_OK && !strcmp(known.group, group); /* that of an id it had before is not its own */
   snprintf(out->topic, sizeof out->topic, "%s", out->remembered ? known.topic : topic);
@@ -140,31 +140,31 @@ void standing_cause(const struct standing *s, struct buffer *out) {
   }
 }
 
-void standing_next(const struct standing *s, const struct state *state, struct buffer *out) {
+void standing_next(const struct standing *s, const struct store *store, struct buffer *out) {
   switch (s->kind) {
   case STANDING_NEW:
   case STANDING_HERE: return;
   case STANDING_LOST:
     buffer_printf(out, "%s busbridge-worker: the topics decide what was published",
-                  state_lock_holder(state) ? "Restart" : "Start");
+                  store_holder(store) ? "Restart" : "Start");
     return;
   case STANDING_RESET:
   case STANDING_BACK:
-  case STANDING_COPY: standing_advise(state, out); return;
+  case STANDING_COPY: standing_advise(store, out); return;
   }
 }
 
-void standing_advise(const struct state *state, struct buffer *out) {
+void standing_advise(const struct store *store, struct buffer *out) {
   buffer_printf(out,
-                "Settle what was published and go on under a new id: busbridge doctor --new-id -X 'outbox.url=file:%s' "
+                "Settle what was published and go on under a new id: busbridge doctor --new-id -X 'outbox.url=%s' "
                 "(a copy whose original goes on: --new-id --beside)",
-                state_path(state));
+                store_url(store));
 }
 
-enum status standing_refuse(const struct standing *s, const struct state *state, struct error *err) {
+enum status standing_refuse(const struct standing *s, const struct store *store, struct error *err) {
   struct buffer cause = {0}, next = {0};
   standing_cause(s, &cause);
-  standing_next(s, state, &next);
+  standing_next(s, store, &next);
   enum status st = error_set(err, ST_INVALID, "%s. Nothing was changed. %s", buffer_z(&cause), buffer_z(&next));
   buffer_release(&cause);
   buffer_release(&next);

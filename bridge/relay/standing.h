@@ -12,7 +12,7 @@
 
 #include "bridge/kafka/cluster.h"
 #include "bridge/outbox/manifest.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 
 enum standing_kind {
   STANDING_NEW,   /* no position, and no manifest that names anything */
@@ -36,7 +36,7 @@ struct standing {
 
 /* topic: ledger.topic. Asks Kafka for each position that the group holds. ST_UNAVAILABLE; ST_DENIED: ledger.topic, or
  * the group, may not be read; ST_INVALID: the remembered topic may not, or the memory is damaged (err: what to do). */
-MUST_CHECK enum status standing_find(const struct kafka_config *config, struct log *log, const struct state *state,
+MUST_CHECK enum status standing_find(const struct kafka_config *config, struct log *log, const struct store *store,
                                      const char *topic, const char *group, int timeout_ms,
                                      const struct manifest_name *list, size_t count, struct standing *out,
                                      struct error *err);
@@ -44,10 +44,10 @@ MUST_CHECK enum status standing_find(const struct kafka_config *config, struct l
 void standing_judge(struct standing *s, const struct manifest_name *list, size_t count);
 /* Cause and remedy in words; the remedy is "" where there is nothing to do. Appended. */
 void standing_cause(const struct standing *s, struct buffer *out);
-void standing_next(const struct standing *s, const struct state *state, struct buffer *out);
+void standing_next(const struct standing *s, const struct store *store, struct buffer *out);
 /* The remedy wherever the ledger cannot be trusted. */
-void standing_advise(const struct state *state, struct buffer *out);
+void standing_advise(const struct store *store, struct buffer *out);
 /* ST_INVALID with both. */
-enum status standing_refuse(const struct standing *s, const struct state *state, struct error *err);
+enum status standing_refuse(const struct standing *s, const struct store *store, struct error *err);
 
 #endif

@@ -27,7 +27,7 @@ static enum status keep(struct relay *r, const struct manifest_name *name, struc
   char file[MANIFEST_FILE];
   struct stuck *s = &r->stuck;
   manifest_file(name, file);
-  if (!state_hinders_one(r->parts.state, err)) return err->status;
+  if (!store_hinders_one(r->parts.store, err)) return err->status;
   pthread_mutex_lock(&r->lock);
   size_t at = find(s, name);
   bool fresh = at == s->count, full = at == STUCK_MOST;

@@ -85,7 +85,7 @@ void audit_write(struct service *s, const struct caller *by, const char *command
                  const struct audit_count *counts, size_t count) {
   struct buffer line = {0};
   struct error err = {0};
-  int folder = state_folder(s->state);
+  int folder = home_folder(s->home);
   if (s->mode == SERVICE_INSPECT || folder < 0) return;
   write_line(s, by, command, what, counts, count, &line);
   pthread_mutex_lock(&s->audit_lock);

@@ -32,7 +32,7 @@ static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
 
 /* Also what `busbridge flush` and busbridge-worker --once end with. */
 static enum status refuse_paused(struct service *s, struct error *err) {
-  struct state_pause pause;
+  struct store_pause pause;
   char since[TIME_TEXT];
   service_paused(s, &pause);
   if (!pause.on) return ST_OK;

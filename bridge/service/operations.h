@@ -32,9 +32,9 @@ bool service_follows(struct service *s);
 MUST_CHECK enum status service_count(struct service *s, struct store_counts *out, struct error *err);
 
 /* Is publishing paused, since when, by whom? Right in every mode. */
-void service_paused(struct service *s, struct state_pause *out);
+void service_paused(struct service *s, struct store_pause *out);
 /* "since", "by", "reason" of a pause as members. */
-void write_pause(const struct state_pause *pause, struct buffer *json, bool *first);
+void write_pause(const struct store_pause *pause, struct buffer *json, bool *first);
 
 /* "key": value members; *first as in json_write_key. */
 void member_text(struct buffer *out, bool *first, const char *key, struct span value);

@@ -6,6 +6,7 @@
 #include "bridge/kafka/cluster.h"
 #include "bridge/relay/relay.h"
 #include "bridge/service/configure.h"
+#include "bridge/service/home.h"
 #include "bridge/service/service.h"
 
 #include <pthread.h>
@@ -32,12 +33,12 @@ struct service {
   const struct clock *clock;
   const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */
   pthread_mutex_t lock;            /* settings, pause */
-  struct state_pause pause;        /* lock; RELAY, CHANGE */
+  struct store_pause pause;        /* lock; RELAY, CHANGE */
   pthread_mutex_t moving;          /* replays and purges against each other */
   pthread_mutex_t audit_lock;
   pthread_mutex_t topics_lock;
   struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
-  struct state *state;
+  struct home *home;
   struct hands *hands; /* RELAY only */
   struct store *store;
   struct routing *routing;

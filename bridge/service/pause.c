@@ -2,9 +2,9 @@
 #include "bridge/service/audit.h"
 #include "bridge/service/operations.h"
 
-void service_paused(struct service *s, struct state_pause *out) {
+void service_paused(struct service *s, struct store_pause *out) {
   if (s->mode == SERVICE_INSPECT) {
-    state_pause_read(s->state, out);
+    store_pause_read(s->store, out);
     return;
   }
   pthread_mutex_lock(&s->lock);
@@ -12,13 +12,13 @@ void service_paused(struct service *s, struct state_pause *out) {
   pthread_mutex_unlock(&s->lock);
 }
 
-void write_pause(const struct state_pause *pause, struct buffer *json, bool *first) {
+void write_pause(const struct store_pause *pause, struct buffer *json, bool *first) {
   member_time(json, first, "since", pause->since_us);
   member_text_or_null(json, first, "by", span_of(pause->by));
   member_text_or_null(json, first, "reason", span_of(pause->reason));
 }
 
-static enum status write_answer(struct service *s, const struct state_pause *pause, const bool *changed,
+static enum status write_answer(struct service *s, const struct store_pause *pause, const bool *changed,
                                 struct buffer *json, struct error *err) {
   struct store_counts counts;
   bool first = true;
@@ -35,7 +35,7 @@ static enum status write_answer(struct service *s, const struct state_pause *pau
   return buffer_status(json, err);
 }
 
-static enum status take_reason(const char *from, struct state_pause *pause, struct error *err) {
+static enum status take_reason(const char *from, struct store_pause *pause, struct error *err) {
   const size_t most = sizeof pause->reason - 1;
   if (!from) from = "";
   if (strlen(from) > most) return error_set(err, ST_INVALID, "The reason has at most %zu bytes", most);
@@ -44,8 +44,8 @@ static enum status take_reason(const char *from, struct state_pause *pause, stru
 }
 
 /* Lock held. */
-static enum status pause_now(struct service *s, const struct state_pause *pause, struct error *err) {
-  enum status st = state_pause_write(s->state, pause, err);
+static enum status pause_now(struct service *s, const struct store_pause *pause, struct error *err) {
+  enum status st = store_pause_write(s->store, pause, err);
   if (st != ST_OK) return st;
   s->pause = *pause;
   if (s->relay) relay_pause(s->relay, true);
@@ -57,7 +57,7 @@ static enum status pause_now(struct service *s, const struct state_pause *pause,
 enum status service_pause(struct service *s, const struct pause_request *request, struct buffer *json,
                           struct error *err) {
   struct operation o = operation_begin(s, "pause");
-  struct state_pause pause = {.on = true, .since_us = clock_wall_us(s->clock)};
+  struct store_pause pause = {.on = true, .since_us = clock_wall_us(s->clock)};
   bool changed = false;
   BUG_ON(s->mode == SERVICE_INSPECT);
   caller_name(request->by, pause.by, sizeof pause.by);
@@ -82,11 +82,11 @@ enum status service_resume(struct service *s, const struct pause_request *reques
   char name[sizeof s->pause.by];
   BUG_ON(s->mode == SERVICE_INSPECT);
   pthread_mutex_lock(&s->lock);
-  struct state_pause was = s->pause;
+  struct store_pause was = s->pause;
   if (was.on) {
-    st = state_pause_remove(s->state, err);
+    st = store_pause_remove(s->store, err);
     if (st == ST_NOT_FOUND) st = ST_OK; /* taken away by hand */
-    if (st == ST_OK) s->pause = (struct state_pause){.since_us = TIME_NONE};
+    if (st == ST_OK) s->pause = (struct store_pause){.since_us = TIME_NONE};
     if (st == ST_OK && s->relay) relay_pause(s->relay, false);
   }
   pthread_mutex_unlock(&s->lock);
@@ -102,7 +102,7 @@ enum status service_resume(struct service *s, const struct pause_request *reques
 }
 
 enum status service_pause_state(struct service *s, struct buffer *json, struct error *err) {
-  struct state_pause pause;
+  struct store_pause pause;
   service_paused(s, &pause);
   return write_answer(s, &pause, NULL, json, err);
 }

@@ -1,5 +1,4 @@
 /* The figures outlive the process. A crash loses what came since they were last written. */
-#include "bridge/base/durable.h"
 #include "bridge/service/parts.h"
 
 #define METRICS_FILE "metrics"
@@ -11,8 +10,7 @@ enum status saved_metrics_open(struct service *s, struct error *err) {
   struct error why = {0};
   enum status st = metrics_open(s->clock, &s->metrics);
   if (st != ST_OK) return error_set(err, st, "out of memory for the metrics");
-  if (state_folder(s->state) < 0) return ST_OK;
-  st = file_read(state_folder(s->state), METRICS_FILE, METRICS_MAX, &text, &why);
+  st = home_read(s->home, METRICS_FILE, METRICS_MAX, &text, &why);
   if (st == ST_OK) st = metrics_load(s->metrics, buffer_span(&text), &why);
   if (st != ST_OK && st != ST_NOT_FOUND)
     log_write(s->log, LOG_WARNING, "service", "metrics_lost", FIELDS(F_TEXT("error", why.text)),
@@ -23,11 +21,11 @@ enum status saved_metrics_open(struct service *s, struct error *err) {
 
 enum status saved_metrics_write(struct service *s, struct error *err) {
   struct buffer text = {0};
-  enum status st = state_check(s->state, err);
+  enum status st = store_check(s->store, err);
   if (st != ST_OK) return st; /* another's: the figures are those of its new owner */
   metrics_save(s->metrics, &text);
   st = buffer_status(&text, err);
-  if (st == ST_OK) st = state_replace(s->state, METRICS_FILE, buffer_span(&text), err);
+  if (st == ST_OK) st = home_replace(s->home, METRICS_FILE, buffer_span(&text), err);
   buffer_release(&text);
   return st;
 }

@@ -8,16 +8,16 @@
 
 /* ---- the parts, in the order they are opened ---- */
 
-static enum status open_state(struct service *s, const struct service_options *o, struct error *err) {
-  bool create = s->mode != SERVICE_INSPECT;
-  const char *folder = NULL;
-  enum status st = store_address(s->plan.outbox, &folder, err);
-  if (st == ST_OK) st = state_open(folder, create, s->clock, &s->state, err);
-  if (st == ST_OK && create) {
-    st = state_lock(s->state, o->lock_wait_ms, err);
-    state_pause_read(s->state, &s->pause);
+/* Whoever changes it owns it first. Then its identity is known, and with it all that is called by it. */
+static enum status open_outbox(struct service *s, const struct service_options *o, struct error *err) {
+  struct store_options options = {.create = s->mode != SERVICE_INSPECT, .clock = s->clock, .log = s->log};
+  enum status st = store_open(s->plan.outbox, &options, &s->store, err);
+  if (st == ST_OK && options.create) {
+    st = store_lock(s->store, o->lock_wait_ms, err);
+    store_pause_read(s->store, &s->pause);
   }
-  return st == ST_OK ? plan_for(&s->plan, s->settings, state_id(s->state), err) : st;
+  if (st == ST_OK) st = home_open(s->plan.outbox, &s->home, err);
+  return st == ST_OK ? plan_for(&s->plan, s->settings, store_id(s->store), err) : st;
 }
 
 /* The hand that the crash handler marks; twice marked is not tried again. */
@@ -27,35 +27,31 @@ static bool may_parse(void *ctx, enum place place, const char *name) {
 }
 
 static enum status open_hands(struct service *s, struct error *err) {
-  return hands_open(state_folder(s->state), state_tmp(s->state), &s->hands, err);
+  return hands_open(home_folder(s->home), home_tmp(s->home), &s->hands, err);
 }
 
 static void dead_left(void *ctx, struct span name, struct span reason) {
   dead_counts_left(((struct service *)ctx)->census, name, reason);
 }
 
-static enum status open_store(struct service *s, struct error *err) {
+static enum status begin_entries(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
-  struct store_config config = {.state = s->state,
-                                .settle_ms = setting_number(x, SETTING_OUTBOX_SETTLE),
+  struct store_config config = {.settle_ms = setting_number(x, SETTING_OUTBOX_SETTLE),
                                 .max_entry_bytes = (size_t)setting_number(x, SETTING_OUTBOX_MAX_ENTRY_BYTES),
                                 .window = (size_t)setting_number(x, SETTING_OUTBOX_WINDOW),
                                 .settled_wait_ms = s->plan.exactly_once ? 0 : SETTLED_WAIT_MS,
                                 .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
                                 .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
-                                .inspect = s->mode == SERVICE_INSPECT,
-                                .clock = s->clock,
-                                .log = s->log,
                                 .may_parse = s->hands ? may_parse : NULL,
                                 .parse_ctx = s->hands,
                                 .dead_left = dead_left,
                                 .dead_ctx = s};
-  return store_open(s->plan.outbox, &config, &s->store, err);
+  return store_begin(s->store, &config, err);
 }
 
 static enum status open_keys(struct service *s, struct error *err) {
   struct keys_config config = s->plan.keys;
-  config.folder = s->mode == SERVICE_INSPECT ? -1 : state_folder(s->state);
+  config.folder = s->mode == SERVICE_INSPECT ? -1 : home_folder(s->home);
   config.clock = s->clock;
   enum status st = keys_open(&config, s->log, &s->keys, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) keys_check_policy(s->keys);
@@ -64,8 +60,7 @@ static enum status open_keys(struct service *s, struct error *err) {
 
 static enum status start_relay(struct service *s, const struct service_options *o, struct error *err) {
   const struct settings *x = s->settings;
-  struct relay_parts parts = {.state = s->state,
-                              .store = s->store,
+  struct relay_parts parts = {.store = s->store,
                               .hands = s->hands,
                               .routing = s->routing,
                               .catalog = s->catalog,
@@ -106,9 +101,9 @@ static enum status open_parts(struct service *s, const struct service_options *o
   s->plan.kafka.statistics = s->statistics;
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->plan.kafka, s->log, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = plan_catalog(&s->plan, s->log, &s->catalog, err);
-  if (st == ST_OK) st = open_state(s, o, err);
+  if (st == ST_OK) st = open_outbox(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_hands(s, err);
-  if (st == ST_OK) st = open_store(s, err);
+  if (st == ST_OK) st = begin_entries(s, err);
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = saved_metrics_open(s, err);
   if (st == ST_OK) service_begin_series(s);
@@ -163,9 +158,9 @@ void service_close(struct service *s, int64_t drain_ms) {
   if (s->books.opened) pthread_mutex_destroy(&s->books.lock);
   metrics_close(s->metrics);
   keys_close(s->keys);
-  store_close(s->store);
   hands_close(s->hands);
-  state_close(s->state);
+  store_close(s->store); /* the lock goes with it: last of what lies in the outbox */
+  home_close(s->home);
   catalog_close(s->catalog);
   routing_close(s->routing);
   plan_release(&s->plan);

@@ -13,8 +13,8 @@
 struct box {
   char dir[200], url[220];
   const char *scheme;
-  struct store_config config; /* may be changed between box_stop and box_start */
-  struct state *state;
+  struct store_config config;   /* may be changed between box_stop and box_start */
+  struct store_options options; /* likewise */
   struct store *store;
   struct arena keep, scratch;
   struct error err;
@@ -29,18 +29,20 @@ struct box {
     if (ok_status != ST_OK) fail_msg("%s: %s: %s", #expr, status_name(ok_status), b->err.text);                        \
   } while (0)
 
+/* Opened to be changed, no more. */
+static inline void box_meet(struct box *b) {
+  OK(store_open(b->url, &b->options, &b->store, &b->err));
+}
+
 static inline void box_start(struct box *b) {
-  OK(state_open(b->dir, true, &clock_system, &b->state, &b->err));
-  OK(state_lock(b->state, 0, &b->err));
-  b->config.state = b->state;
-  OK(store_open(b->url, &b->config, &b->store, &b->err));
+  box_meet(b);
+  OK(store_lock(b->store, 0, &b->err));
+  OK(store_begin(b->store, &b->config, &b->err));
 }
 
 static inline void box_stop(struct box *b) {
   store_close(b->store);
-  state_close(b->state);
   b->store = NULL;
-  b->state = NULL;
 }
 
 static inline void box_restart(struct box *b) {
@@ -53,8 +55,8 @@ static inline struct box *box_new(const char *scheme) {
   folder_make(b->dir, sizeof b->dir, "store");
   snprintf(b->url, sizeof b->url, "%s:%s", scheme, b->dir);
   b->scheme = scheme;
-  b->config =
-      (struct store_config){.settle_ms = 30, .max_entry_bytes = 1 << 20, .window = 1000, .clock = &clock_system};
+  b->options = (struct store_options){.create = true, .clock = &clock_system};
+  b->config = (struct store_config){.settle_ms = 30, .max_entry_bytes = 1 << 20, .window = 1000};
   box_start(b);
   return b;
 }

@@ -435,12 +435,12 @@ RULE(recovery_takes_out_by_id_what_changed_or_was_set_aside) {
 RULE(unknown_kinds_are_refused_without_showing_the_url) {
   struct box *b = *state;
   struct store *s = NULL;
-  assert_int_equal(store_open("sqlite:x.db", &b->config, &s, &b->err), ST_UNSUPPORTED);
+  assert_int_equal(store_open("sqlite:x.db", &b->options, &s, &b->err), ST_UNSUPPORTED);
   assert_non_null(strstr(b->err.text, "comes later"));
-  assert_int_equal(store_open("postgresql://u:secret@h/db", &b->config, &s, &b->err), ST_UNSUPPORTED);
-  assert_int_equal(store_open("mysql://u:secret@h/db", &b->config, &s, &b->err), ST_INVALID);
+  assert_int_equal(store_open("postgresql://u:secret@h/db", &b->options, &s, &b->err), ST_UNSUPPORTED);
+  assert_int_equal(store_open("mysql://u:secret@h/db", &b->options, &s, &b->err), ST_INVALID);
   assert_null(strstr(b->err.text, "secret"));
-  assert_int_equal(store_open("/just/a/path", &b->config, &s, &b->err), ST_INVALID);
+  assert_int_equal(store_open("/just/a/path", &b->options, &s, &b->err), ST_INVALID);
   assert_null(s);
   store_close(NULL);
 }

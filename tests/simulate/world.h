@@ -7,7 +7,7 @@
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/keys/keys.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 
 enum { PARTITIONS = 2, RECORDS = 4096, TOPICS = 8, POSITIONS = 8, KEYS = 1024, IDENTITIES = 32, FLAKY = 64 };
 
@@ -65,9 +65,6 @@ struct sim_world {
   /* Redis: ids, and those that are to be set (which lie in the outbox) */
   char keys[KEYS][64], due[KEYS][64];
   size_t key_count, due_count;
-  /* the outbox */
-  const struct state *owner;
-  char *notes[NOTE_PAUSE + 1];
 };
 extern struct sim_world world;
 
@@ -76,10 +73,7 @@ void kafka_tick(void);
 bool kafka_reachable(int64_t most_ms);
 
 void world_begin(void);
-void world_end(void);
 void world_lose_positions(void);
-struct state *world_take(void); /* the lock, from whoever has it */
-void world_leave(struct state *s);
 const char *fate_word(enum fate fate);
 
 /* Counted over all lives: which rows of the tables were reached. */

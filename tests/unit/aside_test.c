@@ -326,12 +326,12 @@ CASE(a_damaged_file_is_refused_with_what_to_do) {
   struct box *b = *state;
   box_stop(b);
   put(b, ".busbridge/aside", "busbridge-aside 1\ndone flat x.json 1 2\n");
-  OK(state_open(b->dir, true, &clock_system, &b->state, &b->err));
-  b->config.state = b->state;
-  assert_int_equal(store_open(b->url, &b->config, &b->store, &b->err), ST_INVALID);
+  box_meet(b);
+  OK(store_lock(b->store, 0, &b->err));
+  assert_int_equal(store_begin(b->store, &b->config, &b->err), ST_INVALID);
   assert_non_null(strstr(b->err.text, ".busbridge/aside"));
   assert_non_null(strstr(b->err.text, "Restore it"));
-  state_close(b->state);
+  box_stop(b);
   assert_int_equal(unlink(path_of(b, ".busbridge/aside")), 0);
   box_start(b);
 }
@@ -399,10 +399,10 @@ CASE(a_command_beside_the_worker_sees_them) {
   char text[2000] = "";
   take_three(b);
   set_aside(b, "a", ASIDE_DONE, NULL, EBUSY);
-  struct store_config config = b->config;
+  const struct store_options options = {.clock = &clock_system};
   struct store *s;
-  config.inspect = true;
-  OK(store_open(b->url, &config, &s, &b->err));
+  OK(store_open(b->url, &options, &s, &b->err));
+  OK(store_begin(s, &b->config, &b->err));
   struct store_counts c;
   OK(store_counts(s, &c, &b->err));
   assert_int_equal(c.pending, 2);

@@ -15,13 +15,13 @@ static inline int box_open(void **state) {
 static inline void use_clock(struct box *b) {
   box_stop(b);
   clock_begin(&clock_now);
-  b->config.clock = &clock_now.clock;
+  b->options.clock = &clock_now.clock;
   b->config.settle_ms = 1000;
   box_start(b);
 }
 
 static inline int reset_clock(void **state) {
-  ((struct box *)*state)->config.clock = &clock_system;
+  ((struct box *)*state)->options.clock = &clock_system;
   return box_free(state);
 }
 

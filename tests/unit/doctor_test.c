@@ -4,7 +4,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/json/json.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 #include "bridge/service/doctor/doctor.h"
 
 #include <errno.h>
@@ -29,10 +29,17 @@ static int64_t wrong_wall(void *ctx) {
   return clock_wall_us(&clock_system) - lag_us;
 }
 
+static struct store *outbox_opened(struct world *w) {
+  const struct store_options options = {.create = true, .clock = &clock_system};
+  struct store *s = NULL;
+  char url[300];
+  snprintf(url, sizeof url, "file:%s", w->outbox);
+  assert_int_equal(store_open(url, &options, &s, &w->err), ST_OK);
+  return s;
+}
+
 static void make_outbox(struct world *w) {
-  struct state *s = NULL;
-  assert_int_equal(state_open(w->outbox, true, &clock_system, &s, &w->err), ST_OK);
-  state_close(s);
+  store_close(outbox_opened(w));
 }
 
 static int setup(void **state) {
@@ -247,10 +254,9 @@ CASE(a_file_system_is_judged_by_what_it_does) {
 
 CASE(whoever_holds_the_outbox_is_named) {
   struct world *w = *state;
-  struct state *holder = NULL;
   char begin[60];
-  assert_int_equal(state_open(w->outbox, true, &clock_system, &holder, &w->err), ST_OK);
-  assert_int_equal(state_lock(holder, 0, &w->err), ST_OK);
+  struct store *holder = outbox_opened(w);
+  assert_int_equal(store_lock(holder, 0, &w->err), ST_OK);
   load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
   examine(w);
   snprintf(begin, sizeof begin, "ok: pid %ld holds", (long)getpid());
@@ -259,7 +265,7 @@ CASE(whoever_holds_the_outbox_is_named) {
   assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_BUSY);
   assert_int_equal(doctor_accept_cluster(&w->request, &w->json, &w->err), ST_BUSY);
   assert_int_equal(w->json.len, 0);
-  state_close(holder);
+  store_close(holder);
 }
 
 static void put_cluster(struct world *w, const char *text) {

@@ -12,7 +12,6 @@ struct world {
 static void begin(struct world *w) {
   struct relay *r = &w->r;
   memset(&r->holds, 0, sizeof r->holds);
-  r->parts.state = w->box->state;
   r->parts.store = w->box->store;
   assert_int_equal(holds_open(r, &w->box->err), ST_OK);
 }

@@ -157,12 +157,12 @@ CASE(test_background_flush_off_is_told) {
 
 CASE(test_a_pause_is_never_green) {
   struct facts f = healthy();
-  f.pause = (struct state_pause){true, NOW - SECONDS(200), "ann", "broker upgrade"};
+  f.pause = (struct store_pause){true, NOW - SECONDS(200), "ann", "broker upgrade"};
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_WARNING);
   assert_true(says(HEALTH_WARNING, "paused since 2025-06-15T15:03:20 UTC (3m 20s) by ann: broker upgrade"));
   assert_true(next_is("busbridge resume"));
-  f.pause = (struct state_pause){.on = true, .since_us = TIME_NONE, .reason = "nobody knows"};
+  f.pause = (struct store_pause){.on = true, .since_us = TIME_NONE, .reason = "nobody knows"};
   f.counts.pending = 1;
   f.counts.oldest_us = NOW - SECONDS(400);
   judge(&f, &limits, &result);

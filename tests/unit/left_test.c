@@ -129,8 +129,8 @@ CASE(what_lies_there_for_long_is_counted_and_what_is_on_its_way_is_not) {
   int64_t now = clock_wall_us(&clock_system);
   lay(b, "a.json", &l);
   put(b, ".busbridge/tmp/other.tmp", "not an entry");
-  assert_int_equal(state_left(b->state, now), 0);
-  assert_int_equal(state_left(b->state, now + 61000000), 1);
+  assert_int_equal(store_left(b->store, now), 0);
+  assert_int_equal(store_left(b->store, now + 61000000), 1);
   box_restart(b);
-  assert_int_equal(state_left(b->state, now + 61000000), 0);
+  assert_int_equal(store_left(b->store, now + 61000000), 0);
 }

@@ -77,7 +77,7 @@ static int setup(void **state) {
   struct box *b = w->box = box_new("file");
   for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++) put_pending(b, *id);
   struct relay *r = w->publishing.relay = w->finishing.relay = &w->r;
-  r->parts = (struct relay_parts){.state = b->state, .store = b->store, .clock = &stopped};
+  r->parts = (struct relay_parts){.store = b->store, .clock = &stopped};
   if (metrics_open(&clock_system, &r->parts.metrics) != ST_OK) return -1;
   r->keys_off = true;
   r->recovered = true;

@@ -1,5 +1,5 @@
 /* What lies in .busbridge: identity, lock, temporary files. */
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/file/state.h"
 #include "tests/unit/files.h"
 
 #include <sys/file.h>
@@ -32,10 +32,6 @@ CASE(the_id_is_made_once) {
   assert_string_equal(state_id(s), id);
   assert_true(state_folder(s) >= 0 && state_tmp(s) >= 0 && state_outbox(s) >= 0);
   assert_string_equal(state_path(s), b->dir);
-  struct buffer path = {0};
-  state_socket_path(s, &path);
-  assert_string_equal(buffer_z(&path), path_of(b, ".busbridge/control.sock"));
-  buffer_release(&path);
   state_close(s);
 }
 
@@ -253,7 +249,7 @@ CASE(what_is_written_does_without_a_tmp_that_somebody_removed) {
   OK(state_renew_id(s, &b->err));
   assert_string_not_equal(state_id(s), was);
   assert_int_equal(rmdir(path_of(b, ".busbridge/tmp")), 0);
-  OK(state_pause_write(s, &(struct state_pause){.on = true, .by = "somebody"}, &b->err));
+  OK(state_note_write(s, NOTE_PAUSE, SPAN("{}"), &b->err));
   assert_true(exists(b, ".busbridge/paused"));
   state_close(s);
 }

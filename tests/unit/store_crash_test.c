@@ -389,7 +389,7 @@ CASE(a_file_system_without_exchange_gets_a_plain_rename_and_a_warning) {
   struct log *log;
   box_stop(b);
   FILE *text = log_begin(b, &log);
-  b->config.log = log;
+  b->options.log = log;
   box_start(b);
   make_pending(b);
   assert_int_equal(with_rival(b, NO_EXCHANGE, 1, false), SETTLED_GONE);
@@ -409,7 +409,7 @@ CASE(a_file_system_without_exchange_gets_a_plain_rename_and_a_warning) {
   assert_string_equal(box_take_some(b), "a");
   fclose(text);
   box_stop(b);
-  b->config.log = NULL;
+  b->options.log = NULL;
   log_close(log);
   box_start(b);
 }

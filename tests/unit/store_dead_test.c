@@ -353,7 +353,7 @@ CASE(done_keeps_in_sent_and_sweeps_it_after_its_time) {
   struct test_clock clock;
   box_stop(b);
   clock_begin(&clock);
-  b->config.clock = &clock.clock;
+  b->options.clock = &clock.clock;
   b->config.keep_sent = true;
   b->config.sent_retention_ms = 60000;
   box_start(b);
@@ -370,15 +370,15 @@ CASE(done_keeps_in_sent_and_sweeps_it_after_its_time) {
   store_rescan(b->store), box_take_all(b);
   assert_int_equal(files_in(b, "sent"), 0);
   box_stop(b);
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
   box_start(b);
 }
 
 CASE(inspecting_changes_nothing_and_counts_the_folders) {
   struct box *b = *state;
   struct store *inspect = NULL;
-  struct state *s = NULL;
-  char dir[300];
+  char dir[300], url[320];
+  const struct store_options options = {.clock = &clock_system};
   snprintf(dir, sizeof dir, "%s/sub", b->dir);
   assert_int_equal(mkdir(dir, 0755), 0);
   put_entry(b, "sub/a.json", "a", "pending", "2025-01-01T00:00:00");
@@ -386,11 +386,9 @@ CASE(inspecting_changes_nothing_and_counts_the_folders) {
   put_entry(b, "sub/c.json", "c", "pending", "2025-01-01T00:00:00");
   set_mtime(b, "sub/c.json", 1700000000, 0);
   assert_int_equal(symlink("x", path_of(b, "sub/l.json")), 0);
-  OK(state_open(dir, false, &clock_system, &s, &b->err));
-  struct store_config config = b->config;
-  config.state = s;
-  config.inspect = true;
-  OK(store_open("file:sub", &config, &inspect, &b->err));
+  snprintf(url, sizeof url, "file:%s", dir);
+  OK(store_open(url, &options, &inspect, &b->err));
+  OK(store_begin(inspect, &b->config, &b->err));
   struct store_counts c;
   OK(store_counts(inspect, &c, &b->err));
   assert_int_equal(c.pending, 3); /* by name: nothing was read yet */
@@ -412,7 +410,6 @@ CASE(inspecting_changes_nothing_and_counts_the_folders) {
   assert_false(exists(b, "sub/.busbridge") || exists(b, "sub/dlq"));
   store_wake(inspect);
   store_close(inspect);
-  state_close(s);
 }
 
 CASE(ids_are_searched_only_when_no_name_matches) {

@@ -259,12 +259,12 @@ FAR(half_a_copy_is_no_letter) {
   clock_begin(&clock);
   clock.wall_us += INT64_C(7200000000);
   box_stop(b);
-  b->config.clock = &clock.clock;
+  b->options.clock = &clock.clock;
   box_start(b);
   box_take_all(b);
   assert_int_equal(files_in(b, "dlq"), 0);
   box_stop(b);
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
   box_start(b);
 }
 
@@ -331,13 +331,12 @@ NEAR(pending_on_another_file_system_is_refused_with_the_remedy) {
   box_stop(b);
   for (size_t i = 0; i < 2; i++) {
     assert_true(mounted(b, folders[i]));
-    OK(state_open(b->dir, true, &clock_system, &b->state, &b->err));
-    b->config.state = b->state;
-    assert_int_equal(store_open(b->url, &b->config, &b->store, &b->err), ST_INVALID);
+    box_meet(b);
+    OK(store_lock(b->store, 0, &b->err));
+    assert_int_equal(store_begin(b->store, &b->config, &b->err), ST_INVALID);
     assert_non_null(strstr(b->err.text, folders[i]));
     assert_non_null(strstr(b->err.text, "mount the outbox as a whole"));
-    state_close(b->state);
-    b->store = NULL, b->state = NULL;
+    box_stop(b);
     assert_int_equal(umount2(path_of(b, folders[i]), MNT_DETACH), 0);
   }
   box_start(b);

@@ -122,7 +122,7 @@ CASE(odd_files_are_left_alone_and_named_once) {
   struct log *log;
   box_stop(b);
   FILE *text = log_begin(b, &log);
-  b->config.log = log;
+  b->options.log = log;
   box_start(b);
   put_pending(b, "target");
   assert_int_equal(rename(path_of(b, "target.json"), path_of(b, "target")), 0);
@@ -149,7 +149,7 @@ CASE(odd_files_are_left_alone_and_named_once) {
   close(fd);
   fclose(text);
   box_stop(b);
-  b->config.log = NULL;
+  b->options.log = NULL;
   log_close(log);
   box_start(b);
 }
@@ -175,7 +175,7 @@ CASE(unreadable_files_are_counted_named_once_and_tried_again) {
   bool root = geteuid() == 0;
   box_stop(b);
   FILE *text = log_begin(b, &log);
-  b->config.log = log;
+  b->options.log = log;
   box_start(b);
   put_pending(b, "a");
   assert_int_equal(chmod(path_of(b, "a.json"), 0), 0);
@@ -198,7 +198,7 @@ CASE(unreadable_files_are_counted_named_once_and_tried_again) {
   assert_int_equal(box_counts(b).unreadable, 0);
   fclose(text);
   box_stop(b);
-  b->config.log = NULL;
+  b->options.log = NULL;
   log_close(log);
   box_start(b);
 }
@@ -322,7 +322,7 @@ CASE(a_group_larger_than_the_window_goes_by_name_with_a_warning) {
   struct log *log;
   box_stop(b);
   FILE *text = log_begin(b, &log);
-  b->config.log = log;
+  b->options.log = log;
   b->config.window = 4;
   for (int i = 0; i < 11; i++) {
     char name[20], id[20], created[40];
@@ -338,7 +338,7 @@ CASE(a_group_larger_than_the_window_goes_by_name_with_a_warning) {
   assert_int_equal(logged(text, "event=group_larger_than_window"), 1);
   fclose(text);
   box_stop(b);
-  b->config.log = NULL;
+  b->options.log = NULL;
   log_close(log);
   box_start(b);
 }
@@ -406,11 +406,11 @@ CASE(old_temporary_files_of_ours_are_removed_and_young_ones_not) {
   box_stop(b);
   clock_begin(&clock);
   clock_pass(&clock, 2 * 3600 * 1000);
-  b->config.clock = &clock.clock;
+  b->options.clock = &clock.clock;
   box_start(b);
   box_take_all(b);
   assert_false(exists(b, ".busbridge-1.abc.tmp"));
   box_stop(b);
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
   box_start(b);
 }

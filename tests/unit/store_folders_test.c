@@ -87,7 +87,7 @@ CASE(dlq_that_was_removed_is_made_again_for_both_kinds_of_letters) {
   struct log *log;
   box_stop(b);
   FILE *text = log_begin(b, &log);
-  b->config.log = log;
+  b->options.log = log;
   box_start(b);
   put_pending(b, "p");
   take(b, "p");
@@ -103,7 +103,7 @@ CASE(dlq_that_was_removed_is_made_again_for_both_kinds_of_letters) {
   assert_int_equal(box_counts(b).dead, 1);
   fclose(text);
   box_stop(b);
-  b->config.log = NULL;
+  b->options.log = NULL;
   log_close(log);
   box_start(b);
 }

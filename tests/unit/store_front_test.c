@@ -216,7 +216,7 @@ CASE(a_list_while_the_reader_lists_tells_the_front) {
   struct hook h = {.clock = {hooked_wall, hooked_mono, hooked_random, &h}, .b = b};
   put_forty(b);
   assert_int_equal(symlink("nothing", path_of(b, "odd.json")), 0); /* asks for the time when it is listed */
-  b->config.clock = &h.clock;
+  b->options.clock = &h.clock;
   use_window(b, 20);
   take(b, 6);
   store_release(b->store, &b->refs[0]);
@@ -236,7 +236,7 @@ CASE(a_list_while_the_reader_lists_tells_the_front) {
   h.armed = false;
   assert_true(h.times > 0);
   assert_string_equal(h.ids, "older e10 e12");
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
   use_window(b, 20);
 }
 
@@ -251,7 +251,7 @@ CASE(between_two_windows_the_front_is_known_though_all_is_settled) {
     put_at(b, id, "pending", i);
   }
   assert_int_equal(symlink("nothing", path_of(b, "odd.json")), 0);
-  b->config.clock = &h.clock;
+  b->options.clock = &h.clock;
   use_window(b, 200);
   for (unsigned i = 100; i < 500; i++) {
     if (i == 101) {
@@ -274,7 +274,7 @@ CASE(between_two_windows_the_front_is_known_though_all_is_settled) {
   }
   assert_int_equal(seen, 2);
   h.armed = false;
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
   use_window(b, 20);
 }
 

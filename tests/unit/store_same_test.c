@@ -20,7 +20,7 @@ static const struct clock lagging = {lagging_wall, lagging_mono, lagging_random,
 static int box_open(void **state) {
   struct box *b = box_new("file");
   box_stop(b);
-  b->config.clock = &lagging;
+  b->options.clock = &lagging;
   box_start(b);
   *state = b;
   return 0;
@@ -353,7 +353,7 @@ CASE(what_lies_pulled_out_too_long_comes_back_by_a_scan) {
   struct test_clock c;
   box_stop(b);
   clock_begin(&c);
-  b->config.clock = &c.clock;
+  b->options.clock = &c.clock;
   box_start(b);
   put_entry(b, ".busbridge/tmp/gone-1-2-3-4-0-a.json", "b", "pending", CREATED);
   store_rescan(b->store);
@@ -369,7 +369,7 @@ CASE(what_lies_pulled_out_too_long_comes_back_by_a_scan) {
   assert_true(exists(b, "a.json"));
   box_done_all(b);
   box_stop(b);
-  b->config.clock = &lagging;
+  b->options.clock = &lagging;
   box_start(b);
 }
 
@@ -441,7 +441,7 @@ CASE(what_becomes_dispatched_in_hand_is_named_once) {
   struct log *log;
   box_stop(b);
   FILE *text = log_begin(b, &log);
-  b->config.log = log;
+  b->options.log = log;
   box_start(b);
   for (int i = 0; i < 3; i++) {
     take_old(b, "a");
@@ -450,7 +450,7 @@ CASE(what_becomes_dispatched_in_hand_is_named_once) {
   }
   assert_int_equal(logged(text, "event=entry_dispatched"), 1);
   box_stop(b);
-  b->config.log = NULL;
+  b->options.log = NULL;
   log_close(log);
   fclose(text);
   box_start(b);

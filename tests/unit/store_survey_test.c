@@ -98,13 +98,13 @@ CASE(a_temporary_file_is_told_only_when_it_is_old) {
   struct box *b = *state;
   struct test_clock clock;
   clock_begin(&clock);
-  b->config.clock = &clock.clock;
+  b->options.clock = &clock.clock;
   box_restart(b);
   put(b, ".busbridge/tmp/1.2.tmp", "{"), put(b, ".busbridge-1.tmp", "{");
   assert_false(says(b, ".busbridge/tmp/1.2.tmp", "", ODDITY_LEFT) || says(b, ".busbridge-1.tmp", "", ODDITY_LEFT));
   clock_pass(&clock, 61000);
   assert_true(says(b, ".busbridge/tmp/1.2.tmp", "", ODDITY_LEFT) && says(b, ".busbridge-1.tmp", "", ODDITY_LEFT));
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
 }
 
 CASE(a_file_that_nothing_accounts_for_is_told_wherever_it_lies) {
@@ -133,7 +133,7 @@ CASE(an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id) {
   struct box *b = *state;
   struct test_clock clock;
   clock_begin(&clock);
-  b->config.clock = &clock.clock;
+  b->options.clock = &clock.clock;
   box_restart(b);
   put_entry(b, ".x.json", ".x", "pending", "2025-01-01T00:00:00+00:00");
   put_entry(b, "y.json.tmp", "y", "pending", "2025-01-01T00:00:00+00:00");
@@ -141,7 +141,7 @@ CASE(an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id) {
   assert_true(says(b, "y.json.tmp", "", ODDITY_STRAY)); /* its producer may be about to rename it */
   clock_pass(&clock, 61000);
   assert_true(says(b, "y.json.tmp", "y", ODDITY_HIDDEN));
-  b->config.clock = &clock_system;
+  b->options.clock = &clock_system;
 }
 
 CASE(an_entry_lies_in_its_place_by_id_whatever_its_bytes) {

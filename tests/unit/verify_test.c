@@ -6,6 +6,7 @@
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/state.h"
 #include "bridge/service/verify/verify.h"
 
 #include <fcntl.h>
@@ -89,7 +90,7 @@ static int setup(void **state) {
   folder_make(w->outbox, sizeof w->outbox, "verify");
   snprintf(w->socket, sizeof w->socket, "%s/.redis.sock", w->outbox);
   snprintf(w->redis_url, sizeof w->redis_url, "unix:%s", w->socket);
-  OK(state_open(w->outbox, true, &clock_system, &w->state, &w->err));
+  OK(state_open(w->outbox, true, &clock_system, &w->state, &w->err)); /* of the file kind */
   w->request = (struct verify_request){.log = w->mock.log, .clock = &clock_system, .sample = 1000, .pause_ms = 1};
   load(w, "off", NULL);
   *state = w;

@@ -72,7 +72,7 @@ static const char *what_words(enum aside what) {
 }
 
 static void say(struct fs *s, const struct fs_row *row) {
-  log_write(s->c.log, LOG_WARNING, "outbox", "entry_aside",
+  log_write(s->log, LOG_WARNING, "outbox", "entry_aside",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
                    F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
             "Set aside, all others go on. %s. It is tried again each flush.interval. %s", what_words(row->what),
@@ -108,7 +108,7 @@ enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id
   if (!fs_hinders_one(s, ref->place, what, hindrance)) return error_set(err, ST_AGAIN, "all of them are hindered");
   struct fs_row from = {.what = what,
                         .ref = *ref,
-                        .since_us = clock_wall_us(s->c.clock),
+                        .since_us = clock_wall_us(s->clock),
                         .sys = hindrance->sys,
                         .why = hindrance->sys ? strerror(hindrance->sys) : hindrance->text, /* not our names for it */
                         .failure = why ? *why : (struct failure){.failed_us = TIME_NONE}};
@@ -144,7 +144,7 @@ static void drop_carried(struct fs *s) {
 }
 
 static enum status append(struct fs *s, struct span text, struct error *err) {
-  int fd = openat(state_folder(s->c.state), ASIDE, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+  int fd = openat(state_folder(s->state), ASIDE, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return error_sys(err, errno, "opening .busbridge/" ASIDE);
   enum status st = durable_append_sync(fd, text, err);
   close(fd);
@@ -171,7 +171,7 @@ enum status fs_aside_sync(void *impl, struct error *err) {
   pthread_mutex_unlock(&s->lock);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && whole)
-    st = state_replace(s->c.state, ASIDE, buffer_span(&text), err);
+    st = state_replace(s->state, ASIDE, buffer_span(&text), err);
   else if (st == ST_OK && text.len)
     st = append(s, buffer_span(&text), err);
   pthread_mutex_lock(&s->lock);
@@ -183,7 +183,7 @@ enum status fs_aside_sync(void *impl, struct error *err) {
   }
   pthread_mutex_unlock(&s->lock);
   buffer_release(&text);
-  if (st != ST_OK) error_prefix(err, "writing %s/.busbridge/" ASIDE, state_path(s->c.state));
+  if (st != ST_OK) error_prefix(err, "writing %s/.busbridge/" ASIDE, state_path(s->state));
   return st;
 }
 
@@ -203,8 +203,8 @@ static enum status load(struct fs *s, struct span text, struct error *err) {
 
 enum status fs_aside_open(struct fs *s, struct error *err) {
   struct buffer text = {0};
-  if (state_folder(s->c.state) < 0) return ST_OK;
-  enum status st = file_read(state_folder(s->c.state), ASIDE, ASIDE_BYTES, &text, err);
+  if (state_folder(s->state) < 0) return ST_OK;
+  enum status st = file_read(state_folder(s->state), ASIDE, ASIDE_BYTES, &text, err);
   if (st == ST_OK && text.len) st = load(s, buffer_span(&text), err);
   buffer_release(&text);
   if (st == ST_NOT_FOUND) return ST_OK;
@@ -212,7 +212,7 @@ enum status fs_aside_open(struct fs *s, struct error *err) {
   return error_set(err, st == ST_INVALID ? ST_INVALID : st,
                    "%s/.busbridge/" ASIDE " cannot be read (%.200s). It names entries that are published and could not "
                    "be removed: without it they would be published again. Restore it; or remove those entries, then it",
-                   state_path(s->c.state), err ? err->text : "");
+                   state_path(s->state), err ? err->text : "");
 }
 
 void fs_aside_release(struct fs *s) {
@@ -262,7 +262,7 @@ static void carry_out(struct fs *s, const struct fs_row *row) {
     return;
   }
   carried(s, row);
-  log_write(s->c.log, LOG_INFO, "outbox", "aside_settled",
+  log_write(s->log, LOG_INFO, "outbox", "aside_settled",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)), F_TEXT("file", name)),
             "No longer set aside. %s", words[how]);
 }

@@ -161,7 +161,7 @@ enum status fs_move_free(struct fs *s, enum place from, const char *name, enum p
 
 static enum status is_dead(struct fs *s, const char *tmp, const char *name, struct error *err) {
   struct fs_desk d = {0};
-  enum fs_read got = fs_desk_reread(s, &d, state_tmp(s->c.state), tmp, err);
+  enum fs_read got = fs_desk_reread(s, &d, state_tmp(s->state), tmp, err);
   enum status st = got == FS_READ ? fs_desk_parse(&d, err) : got == FS_FAILED ? err->status : ST_OK;
   if (got == FS_UNREADABLE) st = error_sys(err, d.sys, "reading %s again", name);
   bool dead = fs_desk_is_object(&d) && ((d.event.status == EVENT_DLQ && d.event.reason.len) || fs_newer_form(&d.doc));
@@ -174,14 +174,14 @@ static enum status is_dead(struct fs *s, const char *tmp, const char *name, stru
  * for good. */
 static enum status leave_for_good(struct fs *s, enum place place, struct error *err) {
   if (!fs_elsewhere(s, PLACE_DLQ)) return ST_OK;
-  enum status st = durable_sync_folder(state_tmp(s->c.state), err);
+  enum status st = durable_sync_folder(state_tmp(s->state), err);
   return st == ST_OK ? durable_sync_folder(fs_folder(s, place), err) : st;
 }
 
 /* What was put there with that stamp cannot have been changed since: even within one tick of the clock its time would
  * be another. */
 static bool surely(const struct fs *s, const struct fs_letter *l, const struct stamp *now) {
-  int64_t age_us = clock_wall_us(s->c.clock) - l->is.mtime_ns / 1000;
+  int64_t age_us = clock_wall_us(s->clock) - l->is.mtime_ns / 1000;
   return l->is.inode && left_same(&l->is, now) && age_us >= YOUNG_US;
 }
 
@@ -193,7 +193,7 @@ static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
   int tmp;
   enum status st = fs_pull(s, &left, l->tmp, &now, &l->error);
   if (st != ST_OK) return st;
-  tmp = state_tmp(s->c.state);
+  tmp = state_tmp(s->state);
   if (!surely(s, l, &now)) st = is_dead(s, l->tmp, l->name, &l->error);
   if (st == ST_OK) st = leave_for_good(s, l->place, &l->error);
   if (st == ST_OK) {
@@ -211,7 +211,7 @@ static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
 static enum status follow(struct fs *s, struct fs_letter *l, int dlq) {
   enum status st = fs_carry(s, dlq, l->target, PLACE_DLQ, l->to_name, &l->error);
   if (st == ST_OK) return ST_OK;
-  enum status back = durable_move(dlq, l->target, state_tmp(s->c.state), l->tmp, NULL);
+  enum status back = durable_move(dlq, l->target, state_tmp(s->state), l->tmp, NULL);
   if (back == ST_OK) back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
   (void)back; /* else it lies there, as it would have a moment earlier */
   return st;

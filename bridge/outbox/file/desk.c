@@ -84,7 +84,7 @@ static enum fs_read read_text(struct fs_desk *d, int fd, const char *name, struc
 /* Also one that is ahead of the clock. */
 static bool is_young(const struct fs *s, const struct stamp *stamp) {
   int64_t latest = stamp->mtime_ns > stamp->ctime_ns ? stamp->mtime_ns : stamp->ctime_ns;
-  return clock_wall_us(s->c.clock) - latest / 1000 < YOUNG_US;
+  return clock_wall_us(s->clock) - latest / 1000 < YOUNG_US;
 }
 
 static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, bool again, const char *name,

@@ -10,9 +10,9 @@ enum status fs_emit(void *impl, const char *file, struct span text, struct error
   int folder = fs_folder(s, PLACE_FLAT);
   if (!fs_name(span_of(file), name)) return error_set(err, ST_INVALID, "\"%s\" is no entry's name (NAME.json)", file);
   snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
-           (unsigned long long)s->c.clock->random(s->c.clock->ctx));
+           (unsigned long long)s->clock->random(s->clock->ctx));
   enum status st = durable_write_new(folder, tmp, text, NULL, err);
-  if (st != ST_OK) error_prefix(err, "%s", state_path(s->c.state));
+  if (st != ST_OK) error_prefix(err, "%s", state_path(s->state));
   if (st != ST_OK) return st;
   st = durable_move(folder, tmp, folder, name, err);
   if (st != ST_OK) {

@@ -66,7 +66,7 @@ static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
 /* That took a while: whose outbox is it now? */
 static void still_ours(struct fs *s, struct fs_failing *const *list, size_t count) {
   struct error err = {0};
-  if (state_check(s->c.state, &err) == ST_OK) return;
+  if (state_check(s->state, &err) == ST_OK) return;
   for (size_t i = 0; i < count; i++) {
     if (!fs_going(list[i])) continue;
     list[i]->f->status = err.status;
@@ -78,7 +78,7 @@ void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durabl
   size_t open = 0;
   for (size_t i = 0; i < count; i++)
     if (list[i]->fd >= 0) files[open++] = (struct durable_file){.name = list[i]->tmp, .fd = list[i]->fd};
-  durable_write_end_all(state_tmp(s->c.state), files, open);
+  durable_write_end_all(state_tmp(s->state), files, open);
   const struct durable_file *file = files;
   for (size_t i = 0; i < count; i++) {
     struct fs_failing *m = list[i];

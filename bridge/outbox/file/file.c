@@ -18,7 +18,7 @@ static enum status open_folder(struct fs *s, enum place place, const char *name,
   if (st == ST_OK && fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
     st = error_sys(err, errno, "opening the folder %s", name);
   if (st != ST_OK) {
-    error_prefix(err, "in the outbox %s", state_path(s->c.state));
+    error_prefix(err, "in the outbox %s", state_path(s->state));
     return st;
   }
   atomic_store(&s->folder[place], fd);
@@ -26,7 +26,7 @@ static enum status open_folder(struct fs *s, enum place place, const char *name,
 }
 
 static enum status open_folders(struct fs *s, struct error *err) {
-  bool change = !s->c.inspect;
+  bool change = !s->inspect;
   enum status st = change ? fs_check_mounts(s, err) : ST_OK;
   if (st == ST_OK) st = open_folder(s, PLACE_PENDING, "pending", false, err);
   if (st == ST_OK) st = open_folder(s, PLACE_DLQ, "dlq", change, err);
@@ -57,48 +57,98 @@ static void fs_close(void *impl) {
   digest_set_release(&s->foreign);
   pthread_mutex_destroy(&s->lock);
   pthread_mutex_destroy(&s->taking);
+  state_close(s->state);
   free(s);
 }
 
-static struct fs *make(const struct store_config *config) {
+static struct fs *make(const struct store_options *options) {
   struct fs *s = calloc(1, sizeof *s);
   if (!s) return NULL;
-  s->c = *config;
-  if (!s->c.window) s->c.window = 1;
+  s->inspect = !options->create;
+  s->clock = options->clock;
+  s->log = options->log;
   for (unsigned p = 0; p < PLACES; p++) atomic_init(&s->folder[p], -1);
-  atomic_store(&s->folder[PLACE_FLAT], state_outbox(config->state));
   s->wake_fd = s->inotify = s->watch[0] = s->watch[1] = -1;
   s->wanted = 1; /* the first scan */
   s->figures.head_ns = s->figures.parked_ns = INT64_MAX;
   s->sent_swept_us = TIME_NONE;
-  s->clock_offset_us = clock_wall_us(config->clock) - clock_mono_ns(config->clock) / 1000;
-  fs_names_init(&s->names, s->c.window);
-  fs_names_init(&s->queue, s->c.window);
-  fs_names_init(&s->parked, FS_FRONT);
-  fs_names_init(&s->ahead, FS_FRONT);
+  s->clock_offset_us = clock_wall_us(s->clock) - clock_mono_ns(s->clock) / 1000;
   s->known_ns = INT64_MIN;
   pthread_mutex_init(&s->lock, NULL);
   pthread_mutex_init(&s->taking, NULL);
   return s;
 }
 
-static enum status fs_open(const char *address, const struct store_config *config, void **out, struct error *err) {
-  (void)address; /* the state was opened on it */
-  struct fs *s = make(config);
+static enum status fs_open(const char *address, const struct store_options *options, void **out, struct error *err) {
+  struct fs *s = make(options);
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
-  enum status st = open_folders(s, err);
-  if (st == ST_OK) st = fs_aside_open(s, err);
-  if (st == ST_OK && !config->inspect) {
-    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->wake_fd < 0) st = error_sys(err, errno, "opening an eventfd");
-  }
+  enum status st = state_open(address, options->create, options->clock, &s->state, err);
   if (st != ST_OK) {
     fs_close(s);
     return st;
   }
-  if (!config->inspect) fs_watch_open(s);
+  atomic_store(&s->folder[PLACE_FLAT], state_outbox(s->state));
   *out = s;
   return ST_OK;
+}
+
+static enum status fs_begin(void *impl, const struct store_config *config, struct error *err) {
+  struct fs *s = impl;
+  s->c = *config;
+  if (!s->c.window) s->c.window = 1;
+  fs_names_init(&s->names, s->c.window);
+  fs_names_init(&s->queue, s->c.window);
+  fs_names_init(&s->parked, FS_FRONT);
+  fs_names_init(&s->ahead, FS_FRONT);
+  enum status st = open_folders(s, err);
+  if (st == ST_OK) st = fs_aside_open(s, err);
+  if (st != ST_OK || s->inspect) return st;
+  s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (s->wake_fd < 0) return error_sys(err, errno, "opening an eventfd");
+  fs_watch_open(s);
+  return ST_OK;
+}
+
+/* ---- who it is, and whose: state.c ---- */
+
+static const char *fs_id(const void *impl) {
+  return state_id(((const struct fs *)impl)->state);
+}
+
+static enum status fs_lock(void *impl, int64_t wait_ms, struct error *err) {
+  return state_lock(((struct fs *)impl)->state, wait_ms, err);
+}
+
+static int64_t fs_holder(const void *impl) {
+  return state_lock_holder(((const struct fs *)impl)->state);
+}
+
+static enum status fs_check(void *impl, struct error *err) {
+  return state_check(((struct fs *)impl)->state, err);
+}
+
+static enum status fs_renew_id(void *impl, struct error *err) {
+  return state_renew_id(((struct fs *)impl)->state, err);
+}
+
+static enum status fs_note_read(const void *impl, enum note note, struct buffer *out, struct error *err) {
+  return state_note_read(((const struct fs *)impl)->state, note, out, err);
+}
+
+static enum status fs_note_write(void *impl, enum note note, struct span text, struct error *err) {
+  return state_note_write(((struct fs *)impl)->state, note, text, err);
+}
+
+static enum status fs_note_remove(void *impl, enum note note, struct error *err) {
+  return state_note_remove(((struct fs *)impl)->state, note, err);
+}
+
+static bool fs_note_hinders_one(const void *impl, const struct error *why) {
+  return state_hinders_one(((const struct fs *)impl)->state, why);
+}
+
+static uint64_t fs_left(const void *impl, int64_t now_us) {
+  return state_left(((const struct fs *)impl)->state, now_us);
 }
 
 static void fs_wake(void *impl) {
@@ -115,7 +165,7 @@ static uint64_t ask_for_scan(struct fs *s, bool settled) {
   pthread_mutex_lock(&s->lock);
   if (s->wanted == s->begun) s->wanted++;
   if (settled && !s->wanted_settled)
-    s->settled_by_ns = wait_ms ? clock_mono_ns(s->c.clock) + wait_ms * 1000000 : INT64_MAX;
+    s->settled_by_ns = wait_ms ? clock_mono_ns(s->clock) + wait_ms * 1000000 : INT64_MAX;
   if (settled) s->wanted_settled = true;
   uint64_t generation = s->wanted;
   pthread_mutex_unlock(&s->lock);
@@ -161,7 +211,7 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
   if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec) return ST_OK;
   enum status walked = folder_walk(folder, count_name, &count, err);
   if (walked != ST_OK) {
-    error_prefix(err, "%s/dlq", state_path(s->c.state));
+    error_prefix(err, "%s/dlq", state_path(s->state));
     return walked;
   }
   s->dead_seen = st.st_mtim;
@@ -176,49 +226,61 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
 
 static enum status fs_batch_write(void *impl, struct manifest *m, const char *nonce, struct error *err) {
   struct fs *s = impl;
-  int folder = state_folder(s->c.state), tmp = state_tmp(s->c.state);
+  int folder = state_folder(s->state), tmp = state_tmp(s->state);
   enum status st = journal_write(folder, tmp, m, nonce, err);
-  if (st == ST_NO_SPACE && reserve_give_up(folder, s->c.log)) /* publishing is what frees space */
+  if (st == ST_NO_SPACE && reserve_give_up(folder, s->log)) /* publishing is what frees space */
     st = journal_write(folder, tmp, m, nonce, err);
   return st;
 }
 
 static enum status fs_batch_list(void *impl, struct manifest_name **list, size_t *count, struct error *err) {
   struct fs *s = impl;
-  enum status st = journal_list(state_folder(s->c.state), list, count, err);
+  enum status st = journal_list(state_folder(s->state), list, count, err);
   if (st != ST_INVALID) return st;
   struct error why = err ? *err : (struct error){0};
   return error_set(err, st, "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge", why.text,
-                   state_path(s->c.state));
+                   state_path(s->state));
 }
 
 static enum status fs_batch_read(void *impl, const struct manifest_name *name, struct manifest *out,
                                  struct error *err) {
   struct fs *s = impl;
-  return journal_read(state_folder(s->c.state), name, out, err);
+  return journal_read(state_folder(s->state), name, out, err);
 }
 
 static enum status fs_batch_names(void *impl, const struct span *ids, size_t count, bool *named, struct error *err) {
   struct fs *s = impl;
-  return journal_names(state_folder(s->c.state), ids, count, named, err);
+  return journal_names(state_folder(s->state), ids, count, named, err);
 }
 
 static enum status fs_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
   struct fs *s = impl;
-  enum status st = journal_settle(state_folder(s->c.state), name, err);
-  if (st == ST_OK) reserve_keep(state_folder(s->c.state), s->c.log);
+  enum status st = journal_settle(state_folder(s->state), name, err);
+  if (st == ST_OK) reserve_keep(state_folder(s->state), s->log);
   return st;
 }
 
 static enum status fs_batch_remove(void *impl, const struct manifest_name *name, struct error *err) {
   struct fs *s = impl;
-  return journal_remove(state_folder(s->c.state), name, err);
+  return journal_remove(state_folder(s->state), name, err);
 }
 
 const struct store_ops store_file_ops = {
     .scheme = "file",
     .open = fs_open,
     .close = fs_close,
+    .id = fs_id,
+    .lock = fs_lock,
+    .holder = fs_holder,
+    .check = fs_check,
+    .renew_id = fs_renew_id,
+    .note_name = state_note_name,
+    .note_read = fs_note_read,
+    .note_write = fs_note_write,
+    .note_remove = fs_note_remove,
+    .hinders_one = fs_note_hinders_one,
+    .left = fs_left,
+    .begin = fs_begin,
     .next = fs_next,
     .follow = fs_follow,
     .wait = fs_wait_op,

@@ -10,6 +10,7 @@
 #include "bridge/base/table.h"
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/folder.h"
+#include "bridge/outbox/file/state.h"
 #include "bridge/outbox/store.h"
 
 #include <pthread.h>
@@ -214,7 +215,11 @@ struct fs_growing {
 #define FS_GROWING_MAX 4096
 
 struct fs {
-  struct store_config c;
+  struct state *state;
+  bool inspect; /* changes nothing, watches nothing */
+  const struct clock *clock;
+  struct log *log;
+  struct store_config c; /* since fs_begin */
 
   atomic_int folder[PLACES]; /* descriptors, -1 = not there; once set, only dup3'ed over */
   pthread_mutex_t taking;    /* held by whoever takes a folder over */

@@ -95,7 +95,7 @@ static void probe(struct find *f) {
 
 static enum status find_place(struct find *f, struct error *err) {
   enum status st = folder_walk(fs_folder(f->look.s, f->place), find_name, f, err);
-  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(f->look.s->c.state), place_path(f->place));
+  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(f->look.s->state), place_path(f->place));
 }
 
 static enum status search(struct find *f, unsigned which, struct error *err) {

@@ -30,7 +30,7 @@ bool fs_is_folder(const char *name) {
 static enum status unusable(struct fs *s, enum place place, struct error *err) {
   if (!err) return ST_IO;
   if (err->status == ST_NOT_FOUND) err->status = ST_IO;
-  return error_prefix(err, "%s/%s/ cannot be used", state_path(s->c.state), names[place]);
+  return error_prefix(err, "%s/%s/ cannot be used", state_path(s->state), names[place]);
 }
 
 static enum status open_named(struct fs *s, enum place place, bool make, int *fd, struct error *err) {
@@ -65,7 +65,7 @@ static enum status take_over(struct fs *s, enum place place, struct error *err) 
   if (done == ST_OK) done = put_in_place(s, place, fd, err);
   if (done != ST_OK) return unusable(s, place, err);
   if (known)
-    log_write(s->c.log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", place_path(place))),
+    log_write(s->log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", place_path(place))),
               missing ? "The folder was gone; it was made again"
                       : "Another folder lies there now; it is used from here on");
   return ST_OK;
@@ -74,7 +74,7 @@ static enum status take_over(struct fs *s, enum place place, struct error *err) 
 enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
   struct error local = {0};
   enum status st = ST_OK;
-  if (place == PLACE_FLAT || s->c.inspect || fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
+  if (place == PLACE_FLAT || s->inspect || fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
   pthread_mutex_lock(&s->taking);
   if (!fs_in_place(s, place, fs_folder(s, place))) st = take_over(s, place, err ? err : &local);
   pthread_mutex_unlock(&s->taking);
@@ -87,7 +87,7 @@ enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err) 
   enum status st = fs_take_place(s, place, err);
   if (st != ST_OK) return st;
   *fd = fcntl(fs_folder(s, place), F_DUPFD_CLOEXEC, 0);
-  return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening %s/%s", state_path(s->c.state), names[place]);
+  return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening %s/%s", state_path(s->state), names[place]);
 }
 
 void fs_look_around(struct fs *s) {
@@ -97,9 +97,9 @@ void fs_look_around(struct fs *s) {
 
 enum status fs_keep_tmp(struct fs *s, struct error *err) {
   bool remade = false;
-  enum status st = state_keep_tmp(s->c.state, &remade, err);
+  enum status st = state_keep_tmp(s->state, &remade, err);
   if (remade)
-    log_write(s->c.log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", ".busbridge/tmp/")),
+    log_write(s->log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", ".busbridge/tmp/")),
               "The folder was gone or exchanged; it was made again");
   return st;
 }
@@ -116,8 +116,7 @@ enum status fs_check_mounts(struct fs *s, struct error *err) {
                        "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
                        "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
                        "'%s/%s', or move the mount to '%s')",
-                       state_path(s->c.state), together[i], state_path(s->c.state), together[i],
-                       state_path(s->c.state));
+                       state_path(s->state), together[i], state_path(s->state), together[i], state_path(s->state));
   return ST_OK;
 }
 
@@ -126,7 +125,7 @@ enum status fs_check_mounts(struct fs *s, struct error *err) {
 /* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is not taken over. */
 static enum status check_outbox(struct fs *s, struct error *err) {
   struct stat path, open_one;
-  const char *where = state_path(s->c.state);
+  const char *where = state_path(s->state);
   if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0) return error_sys(err, errno, "looking at the outbox %s", where);
   if (stat(where, &path) < 0) return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
   if (same(&path, &open_one)) return ST_OK;
@@ -141,7 +140,7 @@ static void check_place(struct fs *s, enum place place) {
   bool works = place != PLACE_PENDING || fs_check_mounts(s, &err) == ST_OK;
   works = works && fs_take_place(s, place, &err) == ST_OK;
   if (!works && !s->place_said[place])
-    log_write(s->c.log, LOG_WARNING, "outbox", place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
+    log_write(s->log, LOG_WARNING, "outbox", place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
               FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
               "Mend it, with rights for uid %ld; each scan tries again", (long)geteuid());
   s->place_said[place] = !works;

@@ -33,7 +33,7 @@ bool fs_growing_forget(struct fs *s, enum place place, const char *name) {
 /* The file's own times tell at once, as long as the clock did not step since the store was opened: after a step only
  * what was watched long enough counts. */
 static bool old_enough(const struct fs *s, const struct stamp *stamp) {
-  int64_t wall = clock_wall_us(s->c.clock), mono = clock_mono_ns(s->c.clock);
+  int64_t wall = clock_wall_us(s->clock), mono = clock_mono_ns(s->clock);
   int64_t stepped = wall - mono / 1000 - s->clock_offset_us;
   int64_t touched = stamp->ctime_ns > stamp->mtime_ns ? stamp->ctime_ns : stamp->mtime_ns;
   return stepped < 1000000 && stepped > -1000000 && wall - touched / 1000 >= s->c.settle_ms * 1000;
@@ -52,7 +52,7 @@ static void add(struct fs *s, const struct fs_candidate *c, const struct stamp *
 }
 
 bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp, bool *known) {
-  int64_t now = clock_mono_ns(s->c.clock);
+  int64_t now = clock_mono_ns(s->clock);
   struct fs_growing *g = s->growing_count ? find(s, c->place, c->name) : NULL;
   *known = g != NULL;
   bool same = g && fs_stamp_same(&g->stamp, stamp);
@@ -71,7 +71,7 @@ bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct
 
 bool fs_growing_due(struct fs *s, struct fs_candidate *c) {
   if (!s->growing_count) return false;
-  int64_t now = clock_mono_ns(s->c.clock), next = INT64_MAX;
+  int64_t now = clock_mono_ns(s->clock), next = INT64_MAX;
   if (now < s->growing_due_ns) return false;
   for (size_t i = 0; i < s->growing_count; i++) {
     struct fs_growing *g = &s->growing[i];
@@ -88,7 +88,7 @@ bool fs_growing_due(struct fs *s, struct fs_candidate *c) {
 }
 
 int64_t fs_growing_wait_ms(struct fs *s) {
-  int64_t wait = -1, now = s->growing_count ? clock_mono_ns(s->c.clock) : 0;
+  int64_t wait = -1, now = s->growing_count ? clock_mono_ns(s->clock) : 0;
   for (size_t i = 0; i < s->growing_count; i++) {
     int64_t left = (s->growing[i].first_ns + s->c.settle_ms * 1000000 - now) / 1000000 + 1;
     if (left < 0) left = 0;

@@ -38,7 +38,7 @@ bool state_hinders_one(const struct state *s, const struct error *why) {
 /* The folder that lies at its name now. */
 static bool probe_place(struct fs *s, unsigned place) {
   int fd = -1;
-  if (place == TMP) return fs_keep_tmp(s, NULL) == ST_OK && probe(state_tmp(s->c.state));
+  if (place == TMP) return fs_keep_tmp(s, NULL) == ST_OK && probe(state_tmp(s->state));
   if (place == PLACE_FLAT || place == PLACE_PENDING)
     return fs_in_place(s, (enum place)place, fs_folder(s, (enum place)place)) && probe(fs_folder(s, (enum place)place));
   bool works = fs_hold(s, (enum place)place, &fd, NULL) == ST_OK && probe(fd);
@@ -47,7 +47,7 @@ static bool probe_place(struct fs *s, unsigned place) {
 }
 
 static bool can_change(struct fs *s, unsigned place) {
-  int64_t now = clock_mono_ns(s->c.clock), *last = &s->aside.probed_ns[place];
+  int64_t now = clock_mono_ns(s->clock), *last = &s->aside.probed_ns[place];
   if (*last && now >= *last && now - *last < FRESH_NS) return true;
   if (!probe_place(s, place)) return false;
   *last = now;

@@ -24,7 +24,7 @@ enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, i
   return error_set(err, ST_INVALID,
                    "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
                    "'%s/dlq/%s'), or this one",
-                   name, (unsigned long)st->st_nlink, state_path(s->c.state), name);
+                   name, (unsigned long)st->st_nlink, state_path(s->state), name);
 }
 
 static enum status unlike(struct fs_look *l, struct letter *letter, const char *name, enum fs_read got) {

@@ -64,7 +64,7 @@ static bool list_front(struct list *l) {
   uint64_t pending = 0;
   int64_t known_ns = INT64_MIN;
   bool told = false;
-  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->c.inspect) return false;
+  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->inspect) return false;
   l->names.limit = 3 * l->limit;
   for (unsigned tries = 0; tries < 3 && !told && !l->failed; tries++) {
     fs_names_clear(&l->names);
@@ -82,7 +82,7 @@ static enum status list_place(struct list *l, enum place place, struct error *er
   l->place = place;
   enum status st = folder_walk(folder, list_name, l, err);
   if (st == ST_OK && l->failed) st = error_set(err, ST_NO_MEMORY, "no memory for the list");
-  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(l->look.s->c.state), place_path(place));
+  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(l->look.s->state), place_path(place));
 }
 
 /* Only when files that are not ours took the places of a short list is a large window read. */

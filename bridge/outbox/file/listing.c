@@ -25,7 +25,7 @@ void fs_remove_litter(struct fs *s, enum place place, const char *name) {
   if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) != 0) return;
   if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
   struct stamp stamp = fs_stamp_of(&st);
-  if (clock_wall_us(s->c.clock) - stamp.ctime_ns / 1000 < LITTER_AGE_US) return;
+  if (clock_wall_us(s->clock) - stamp.ctime_ns / 1000 < LITTER_AGE_US) return;
   enum status gone = durable_unlink(fs_folder(s, place), name, NULL);
   (void)gone;
 }
@@ -79,7 +79,7 @@ static enum status list_place(struct listing *l, enum place place) {
   l->place = place;
   enum status st = folder_walk(fd, list_name, l, l->err);
   if (st == ST_OK) st = l->st;
-  if (st != ST_OK) error_prefix(l->err, "%s/%s", state_path(l->s->c.state), place_path(place));
+  if (st != ST_OK) error_prefix(l->err, "%s/%s", state_path(l->s->state), place_path(place));
   return st;
 }
 
@@ -141,7 +141,7 @@ static void end_listing(struct fs *s, const struct listing *l, bool whole) {
 static void warn_one_group(struct fs *s) {
   if (s->said_one_group) return;
   s->said_one_group = true;
-  log_write(s->c.log, LOG_WARNING, "outbox", "group_larger_than_window", FIELDS(F_INT("window", s->c.window)),
+  log_write(s->log, LOG_WARNING, "outbox", "group_larger_than_window", FIELDS(F_INT("window", s->c.window)),
             "More files than outbox.window have the same time; they are taken in order of their names");
 }
 

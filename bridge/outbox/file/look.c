@@ -165,7 +165,7 @@ static enum status tally_folders(struct fs *s, struct store_counts *out, struct 
   for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK; p++) {
     t.place = (enum place)p;
     if (fs_folder(s, t.place) >= 0) st = folder_walk(fs_folder(s, t.place), tally_name, &t, err);
-    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->c.state), place_path(t.place));
+    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->state), place_path(t.place));
   }
   if (t.oldest_ns != INT64_MAX) out->oldest_us = t.oldest_ns / 1000;
   out->exact = true;
@@ -185,7 +185,7 @@ enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct 
   pthread_mutex_lock(&s->lock);
   out->aside = s->aside.rows.count;
   pthread_mutex_unlock(&s->lock);
-  if (s->c.inspect) return tally_folders(s, out, err);
+  if (s->inspect) return tally_folders(s, out, err);
   pthread_mutex_lock(&s->lock);
   const struct fs_figures *f = &s->figures;
   out->pending = fs_waiting(f);

@@ -30,7 +30,7 @@ bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct
 enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err) {
   enum status st = durable_sync_folder(fs_folder(s, a), err);
   if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
-  return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->c.state));
+  return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->state));
 }
 
 /* ---- temporary files ---- */
@@ -41,13 +41,13 @@ enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime
   if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
   if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
   snprintf(name, NAME_SIZE, "%ld.%u.%016llx.tmp", (long)getpid(), atomic_fetch_add(&s->serial, 1),
-           (unsigned long long)s->c.clock->random(s->c.clock->ctx));
-  enum status st = durable_write_begin(state_tmp(s->c.state), name, content, mtime_ns ? &at : NULL, fd, err);
-  return st == ST_NOT_FOUND ? error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->c.state)) : st;
+           (unsigned long long)s->clock->random(s->clock->ctx));
+  enum status st = durable_write_begin(state_tmp(s->state), name, content, mtime_ns ? &at : NULL, fd, err);
+  return st == ST_NOT_FOUND ? error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->state)) : st;
 }
 
 enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err) {
-  return durable_write_end(state_tmp(s->c.state), name, fd, err);
+  return durable_write_end(state_tmp(s->state), name, fd, err);
 }
 
 enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
@@ -59,7 +59,7 @@ enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime
 }
 
 void fs_tmp_drop(struct fs *s, const char *name) {
-  enum status st = durable_unlink(state_tmp(s->c.state), name, NULL);
+  enum status st = durable_unlink(state_tmp(s->state), name, NULL);
   (void)st; /* removed at the next start */
 }
 
@@ -68,7 +68,7 @@ void fs_tmp_drop(struct fs *s, const char *name) {
 /* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
  * that instant, a plain move puts it back; what fails or crashes here is made good by the next holder of the lock. */
 static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
-  int from = state_tmp(s->c.state), to = fs_folder(s, place);
+  int from = state_tmp(s->state), to = fs_folder(s, place);
   enum status st = durable_exchange(from, tmp, to, name, err);
   if (st == ST_OK) {
     fs_tmp_drop(s, tmp);
@@ -88,10 +88,10 @@ static bool came_out(struct fs *s, const char *tmp, const struct entry_ref *ref)
   struct stat st;
   struct fs_desk d = {0};
   enum settled how = SETTLED_CHANGED;
-  if (fstatat(state_tmp(s->c.state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (fstatat(state_tmp(s->state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stamp out = fs_stamp_of(&st);
   if (left_same(&out, &ref->stamp)) return true;
-  enum status same = fs_same(s, &d, state_tmp(s->c.state), ".busbridge/tmp/", tmp, ref, &how, NULL);
+  enum status same = fs_same(s, &d, state_tmp(s->state), ".busbridge/tmp/", tmp, ref, &how, NULL);
   bool ours = same == ST_OK && how == SETTLED_GONE && fs_ours(ref->place, d.event.status);
   fs_desk_release(&d);
   return ours;
@@ -111,12 +111,12 @@ static bool there(int folder, const char *name) {
 static enum status replace(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
                            enum settled *how, struct error *err) {
   if (!atomic_exchange(&s->exchange_missing, true))
-    log_write(s->c.log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
+    log_write(s->log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
               "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
               "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
   enum status st = ST_OK;
   if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
-    st = durable_rename(state_tmp(s->c.state), tmp, fs_folder(s, ref->place), name, err);
+    st = durable_rename(state_tmp(s->state), tmp, fs_folder(s, ref->place), name, err);
   else {
     fs_tmp_drop(s, tmp);
     return ST_OK;
@@ -130,7 +130,7 @@ static enum status replace(struct fs *s, const struct entry_ref *ref, const char
 
 static enum status exchange(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
                             enum settled *how, struct error *err) {
-  int from = state_tmp(s->c.state);
+  int from = state_tmp(s->state);
   enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
   if (st == ST_UNSUPPORTED) return replace(s, ref, name, tmp, how, err);
   if (st == ST_OK && !came_out(s, tmp, ref)) return swap_back(s, ref->place, name, tmp, err);
@@ -148,7 +148,7 @@ static enum status exchange(struct fs *s, const struct entry_ref *ref, const cha
 /* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
 static enum status name_left(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
                              struct stat *st, char left[NAME_SIZE], struct error *err) {
-  int folder = state_tmp(s->c.state);
+  int folder = state_tmp(s->state);
   if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
   const struct left l = {.content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
   left_name(&l, left);

@@ -1,13 +1,21 @@
 /* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by anybody; a crash leaves the
  * old one or the new one. */
 #include "bridge/base/durable.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/file/state.h"
 
 static const char *const files[] = {
     [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger", [NOTE_HOLDS] = "holds", [NOTE_PAUSE] = "paused"};
+static const char *const names[] = {[NOTE_CLUSTER] = ".busbridge/cluster",
+                                    [NOTE_LEDGER] = ".busbridge/ledger",
+                                    [NOTE_HOLDS] = ".busbridge/holds",
+                                    [NOTE_PAUSE] = ".busbridge/paused"};
+
+const char *state_note_name(enum note note) {
+  return names[note];
+}
 
 static enum status named(enum status st, const struct state *s, enum note note, struct error *err) {
-  return error_prefix(err, "%s/.busbridge/%s", state_path(s), files[note]), st;
+  return error_prefix(err, "%s/%s", state_path(s), names[note]), st;
 }
 
 enum status state_note_read(const struct state *s, enum note note, struct buffer *out, struct error *err) {

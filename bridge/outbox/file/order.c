@@ -83,7 +83,7 @@ static void load(struct fs *s) {
   size_t end = s->names_next + 1;
   fs_group_clear(s);
   g->taken = atomic_load(&s->taken);
-  g->read_ns = clock_mono_ns(s->c.clock);
+  g->read_ns = clock_mono_ns(s->clock);
   bool alone = s->names.one_group || (s->cursor.in_group && first->mtime_ns == s->cursor.mtime_ns);
   while (!alone && end < s->names.count && s->names.at[end].mtime_ns == first->mtime_ns) end++;
   size_t count = end - s->names_next;

@@ -17,7 +17,7 @@ static bool stamp_at(int folder, const char *name, struct stamp *stamp) {
 }
 
 enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now, struct error *err) {
-  int from = fs_folder(s, what->place), to = state_tmp(s->c.state);
+  int from = fs_folder(s, what->place), to = state_tmp(s->state);
   left_name(what, tmp);
   enum status st = durable_move(from, what->name, to, tmp, err);
   if (st == ST_EXISTS) { /* of an earlier try that failed in the middle */
@@ -26,10 +26,10 @@ enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], 
   }
   if (st == ST_NOT_FOUND && stamp_at(from, what->name, now)) { /* it was tmp that was gone */
     st = fs_keep_tmp(s, err);
-    to = state_tmp(s->c.state);
+    to = state_tmp(s->state);
     if (st == ST_OK) st = durable_move(from, what->name, to, tmp, err);
     if (st == ST_NOT_FOUND && stamp_at(from, what->name, now))
-      st = error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->c.state));
+      st = error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->state));
   }
   if (st != ST_OK) return st;
   if (stamp_at(to, tmp, now)) return ST_OK;
@@ -49,7 +49,7 @@ static enum status beside(int from, const char *tmp, int to, const char *name, s
 /* What arrived at the name meanwhile is the newer one: it is exchanged with ours and then goes beside it, so that
  * whoever is told of both finds the older one first. */
 enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
-  int from = state_tmp(s->c.state), to = fs_folder(s, place);
+  int from = state_tmp(s->state), to = fs_folder(s, place);
   enum status st = durable_move(from, tmp, to, name, err);
   if (st == ST_EXISTS) {
     st = durable_exchange(from, tmp, to, name, NULL);
@@ -65,7 +65,7 @@ enum status fs_put_back(struct fs *s, enum place place, const char *name, const 
  */
 bool fs_elsewhere(struct fs *s, enum place place) {
   struct stat a, b;
-  return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->c.state), &b) == 0 && a.st_dev != b.st_dev;
+  return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->state), &b) == 0 && a.st_dev != b.st_dev;
 }
 
 static enum status remove_there(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
@@ -84,7 +84,7 @@ enum status fs_remove_same(struct fs *s, enum place place, const char *name, con
   enum status st = fs_pull(s, &left, tmp, &now, err);
   if (st != ST_OK) return st;
   bool same = left_same(&now, stamp);
-  st = same ? durable_unlink(state_tmp(s->c.state), tmp, err)
+  st = same ? durable_unlink(state_tmp(s->state), tmp, err)
             : error_set(err, ST_NOT_FOUND, "%s%s is another file by now", place_path(place), name);
   if (same && (st == ST_OK || st == ST_NOT_FOUND)) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = fs_put_back(s, place, name, tmp, NULL);
@@ -95,16 +95,16 @@ enum status fs_remove_same(struct fs *s, enum place place, const char *name, con
 static bool clear_old(void *ctx, const char *name, unsigned char type) {
   struct fs *s = ctx;
   struct stat st;
-  int tmp = state_tmp(s->c.state);
+  int tmp = state_tmp(s->state);
   (void)type;
   if (!left_is(name) || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  if (clock_wall_us(s->c.clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFT_OLD_US)
+  if (clock_wall_us(s->clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFT_OLD_US)
     left_clear(tmp, fs_folder(s, PLACE_FLAT), name);
   return true;
 }
 
 /* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does no harm. */
 void fs_clear_left(struct fs *s) {
-  enum status st = folder_walk(state_tmp(s->c.state), clear_old, s, NULL);
+  enum status st = folder_walk(state_tmp(s->state), clear_old, s, NULL);
   (void)st; /* next time */
 }

@@ -157,7 +157,7 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
 static enum status place_descriptor(struct letters *l, struct pair *p) {
   struct fs_failing *m = p->m;
   struct stat copied;
-  int tmp = state_tmp(l->s->c.state);
+  int tmp = state_tmp(l->s->state);
   m->written = false; /* whatever comes of it */
   enum status st = durable_move(tmp, m->tmp, l->dlq, p->json, &m->f->error);
   bool elsewhere = st == ST_UNSUPPORTED;
@@ -218,7 +218,7 @@ static void drop(const struct letters *l, const struct pair *p) {
 /* Out of tmp to another file system. A crash before it goes there brings it back to the outbox: whoever refuses it
  * again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of it stays there. */
 static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, struct error *err) {
-  int from = state_tmp(l->s->c.state);
+  int from = state_tmp(l->s->state);
   struct stat was;
   if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
   enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
@@ -246,7 +246,7 @@ static enum status move_raw(struct letters *l, struct pair *p) {
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   f->how = left_same(&now, &p->stamp) ? SETTLED_GONE : SETTLED_CHANGED;
   if (f->how == SETTLED_GONE)
-    st = p->copied ? ST_UNSUPPORTED : durable_move(state_tmp(l->s->c.state), tmp, l->dlq, p->raw, &f->error);
+    st = p->copied ? ST_UNSUPPORTED : durable_move(state_tmp(l->s->state), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
   enum status back = fs_put_back(l->s, f->ref->place, p->m->name, tmp, NULL);

@@ -53,9 +53,9 @@ static const char *what_is(const struct stat *st) {
 /* A second link is how some producers put a file in its place, so it is named only when it stays. */
 void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st) {
   struct stamp stamp = fs_stamp_of(st);
-  bool young = clock_wall_us(s->c.clock) - stamp.ctime_ns / 1000 < s->c.settle_ms * 1000;
+  bool young = clock_wall_us(s->clock) - stamp.ctime_ns / 1000 < s->c.settle_ms * 1000;
   if ((S_ISREG(st->st_mode) && young) || !fs_say_once(s, &s->said, &stamp)) return;
-  log_write(s->c.log, LOG_WARNING, "outbox", "entry_odd",
+  log_write(s->log, LOG_WARNING, "outbox", "entry_odd",
             FIELDS(F_TEXT("place", place_path(place)), F_TEXT("file", name)),
             "Left alone: %s, not a plain file with one link; remove it or put a plain file there", what_is(st));
 }
@@ -107,7 +107,7 @@ static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
   if (!fs_say_once(s, &s->refused, &stamp)) /* counted already */
     return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   log_write(
-      s->c.log, LOG_WARNING, "outbox", "entry_unreadable",
+      s->log, LOG_WARNING, "outbox", "entry_unreadable",
       FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", strerror(s->desk.sys))),
       "Left alone and tried again by each scan; give uid %ld the right to read it", (long)geteuid());
   return pass_over(s, c, 1, 0, 0);
@@ -130,11 +130,10 @@ static enum status finish_move(struct fs *s, struct fs_candidate *c, const char 
   const struct log_field *fields =
       FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", err.text));
   if (st == ST_OK)
-    log_write(s->c.log, LOG_INFO, "outbox", "move_finished", fields,
+    log_write(s->log, LOG_INFO, "outbox", "move_finished", fields,
               "A move to dlq/ that was left half done is finished");
   else if (st != ST_NOT_FOUND)
-    log_write(s->c.log, LOG_WARNING, "outbox", "move_failed", fields,
-              "A half-done move to dlq/ cannot be finished now");
+    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields, "A half-done move to dlq/ cannot be finished now");
   return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
 }
 
@@ -244,7 +243,7 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
 static bool still_there(struct fs *s, const struct fs_candidate *c) {
   const struct fs_group *g = &s->group;
   enum settled how;
-  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->c.clock) - g->read_ns < FRESH_NS) return true;
+  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->clock) - g->read_ns < FRESH_NS) return true;
   return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
 }
 
@@ -333,7 +332,7 @@ enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
 /* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
 static enum wanted next_scan(const struct fs *s) {
   if (s->wanted == s->begun) return NO_SCAN;
-  bool waits = s->wanted_settled && s->in_hand.count > s->lingering && clock_mono_ns(s->c.clock) < s->settled_by_ns;
+  bool waits = s->wanted_settled && s->in_hand.count > s->lingering && clock_mono_ns(s->clock) < s->settled_by_ns;
   return waits ? SCAN_WAITS : SCAN_NOW;
 }
 
@@ -372,7 +371,7 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
   struct fs *s = impl;
   struct error local = {0};
   if (!err) err = &local;
-  BUG_ON(s->c.inspect);
+  BUG_ON(s->inspect);
   for (unsigned looked = 0;; looked++) {
     enum status st = ST_OK;
     enum wanted wanted = scan_wanted(s);

@@ -167,7 +167,7 @@ static bool half_done(struct moving *m) {
 static enum status copy_raw(struct moving *m, const char *raw, struct error *err) {
   char tmp[NAME_SIZE];
   struct stat copied;
-  enum status st = fs_copy(fs_folder(m->s, PLACE_DLQ), raw, state_tmp(m->s->c.state), tmp, &copied, err);
+  enum status st = fs_copy(fs_folder(m->s, PLACE_DLQ), raw, state_tmp(m->s->state), tmp, &copied, err);
   if (st != ST_OK) return st;
   struct stamp was = fs_stamp_of(&copied);
   st = fs_return_across(m->s, raw, &was, tmp, m->target, true, err);
@@ -220,7 +220,7 @@ static void wait_for_all(struct moving *list, size_t count, struct durable_file 
   size_t written = 0;
   for (struct moving *m = list; m < list + count; m++)
     if (m->written) files[written++] = (struct durable_file){.name = m->tmp, .fd = m->fd};
-  durable_write_end_all(state_tmp(list->s->c.state), files, written);
+  durable_write_end_all(state_tmp(list->s->state), files, written);
   const struct durable_file *f = files;
   for (struct moving *m = list; m < list + count; m++) {
     if (!m->written) continue;
@@ -301,10 +301,10 @@ void fs_bring_back(struct fs *s, const char *name) {
   enum status st = fs_finish_dead(s, PLACE_FLAT, name, to, &err);
   const struct log_field *fields = FIELDS(F_TEXT("file", name), F_TEXT("error", err.text));
   if (st == ST_OK)
-    log_write(s->c.log, LOG_INFO, "outbox", "move_finished", fields,
+    log_write(s->log, LOG_INFO, "outbox", "move_finished", fields,
               "A dead letter whose replay was cut short lay hidden in the outbox; it is in dlq/ again");
   else
-    log_write(s->c.log, LOG_WARNING, "outbox", "move_failed", fields, "A hidden dead letter cannot be moved now");
+    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields, "A hidden dead letter cannot be moved now");
 }
 
 /* ---- an entry that is pending: anew, with attempts 0 ---- */

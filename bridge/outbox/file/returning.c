@@ -27,7 +27,7 @@ static enum status into_outbox(int tmp, const char *file, int outbox, const char
 
 enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was, const char *from,
                              const char *target, bool raw, struct error *err) {
-  int tmp = state_tmp(s->c.state), dlq = fs_folder(s, PLACE_DLQ), flat = fs_folder(s, PLACE_FLAT);
+  int tmp = state_tmp(s->state), dlq = fs_folder(s, PLACE_DLQ), flat = fs_folder(s, PLACE_FLAT);
   char back[NAME_SIZE];
   struct stat st;
   if (fstatat(flat, target, &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -8,7 +8,7 @@ enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
 /* The old bus works on the same outbox: what it marked while we had it goes out like any other. */
 static void tell_dispatched(struct fs *s, const char *shown, const char *name) {
   if (atomic_exchange(&s->dispatched_said, true)) return;
-  log_write(s->c.log, LOG_WARNING, "outbox", "entry_dispatched", FIELDS(F_TEXT("place", shown), F_TEXT("file", name)),
+  log_write(s->log, LOG_WARNING, "outbox", "entry_dispatched", FIELDS(F_TEXT("place", shown), F_TEXT("file", name)),
             "An entry became dispatched while it was on its way to Kafka: another bus flushes this outbox too; set "
             "NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
 }
@@ -21,7 +21,7 @@ static enum settled compare(const struct fs_desk *d, const struct entry_ref *ref
 
 /* Whoever writes leaves a ctime of now; one that is ahead of the clock is of before it was set back. */
 static bool may_be_written(const struct fs *s, const struct fs_desk *d) {
-  int64_t age_us = clock_wall_us(s->c.clock) - d->stamp.ctime_ns / 1000, settle_us = s->c.settle_ms * 1000;
+  int64_t age_us = clock_wall_us(s->clock) - d->stamp.ctime_ns / 1000, settle_us = s->c.settle_ms * 1000;
   return age_us < settle_us && age_us > -settle_us;
 }
 

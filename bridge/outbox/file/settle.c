@@ -29,7 +29,7 @@ static enum status look_at(struct fs *s, const struct entry_ref *ref, const char
 /* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place. */
 static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kind kind, const char *name,
                         const char *tmp, struct error *err) {
-  int from = state_tmp(s->c.state);
+  int from = state_tmp(s->state);
   enum status st = kind == LEFT_SENT ? fs_carry(s, from, tmp, PLACE_SENT, name, err) : durable_unlink(from, tmp, err);
   if (st == ST_OK && kind == LEFT_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
@@ -54,7 +54,7 @@ static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   *how = SETTLED_GONE;
   if (!sure || !left_same(&now, &ref->stamp))
-    st = fs_same(s, d, state_tmp(s->c.state), ".busbridge/tmp/", tmp, ref, how, err);
+    st = fs_same(s, d, state_tmp(s->state), ".busbridge/tmp/", tmp, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) return drop(s, ref, left.kind, name, tmp, err);
   if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
   enum status back = fs_put_back(s, ref->place, name, tmp, err);
@@ -152,7 +152,7 @@ enum status fs_sync(void *impl, struct error *err) {
     enum status st = durable_sync_folder(fs_folder(s, (enum place)p), err);
     if (st == ST_OK) continue;
     atomic_store(&s->dirty[p], true);
-    error_prefix(err, "%s/%s", state_path(s->c.state), place_path((enum place)p));
+    error_prefix(err, "%s/%s", state_path(s->state), place_path((enum place)p));
     return st;
   }
   return ST_OK;
@@ -191,13 +191,13 @@ static bool sweep_name(void *ctx, const char *name, unsigned char type) {
 
 void fs_sweep_sent(struct fs *s) {
   if (fs_folder(s, PLACE_SENT) < 0 || s->c.sent_retention_ms <= 0) return;
-  int64_t now = clock_wall_us(s->c.clock), every = s->c.sent_retention_ms * 1000 / 100;
+  int64_t now = clock_wall_us(s->clock), every = s->c.sent_retention_ms * 1000 / 100;
   if (every > 3600000000) every = 3600000000;
   if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every) return;
   struct sweep w = {.s = s, .before_ns = (now - s->c.sent_retention_ms * 1000) * 1000};
   enum status st = folder_walk(fs_folder(s, PLACE_SENT), sweep_name, &w, NULL);
   if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;
   if (w.removed)
-    log_write(s->c.log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),
+    log_write(s->log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),
               "Removed what lay in sent/ longer than outbox.sent_retention");
 }

@@ -1,4 +1,4 @@
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/file/state.h"
 
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
@@ -173,10 +173,6 @@ int state_folder(const struct state *s) {
 }
 int state_tmp(const struct state *s) {
   return s->tmp;
-}
-
-void state_socket_path(const struct state *s, struct buffer *out) {
-  buffer_printf(out, "%s/.busbridge/control.sock", s->path);
 }
 
 /* ---- the lock ---- */

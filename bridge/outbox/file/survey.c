@@ -135,7 +135,7 @@ static bool holds_event(struct survey *v, const char *name) {
   struct fs_desk *d = &v->desk;
   if (fs_desk_read(v->s, d, v->place, name, NULL) != FS_READ || fs_desk_parse(d, NULL) != ST_OK) return false;
   if (!fs_desk_is_object(d) || !d->event.id.len) return false;
-  return name_is_hidden(name) || clock_wall_us(v->s->c.clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
+  return name_is_hidden(name) || clock_wall_us(v->s->clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
 }
 
 /* Sockets, FIFOs and devices hold nothing. */
@@ -166,7 +166,7 @@ static bool raw_alone(struct survey *v, const char *name) {
 static bool left(struct survey *v, int folder, const char *shown, const char *name) {
   struct stat st;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return true;
-  int64_t age_us = clock_wall_us(v->s->c.clock) - fs_stamp_of(&st).ctime_ns / 1000;
+  int64_t age_us = clock_wall_us(v->s->clock) - fs_stamp_of(&st).ctime_ns / 1000;
   return age_us < LEFT_AFTER_US || tell(v, ODDITY_LEFT, shown, name, (struct span){0});
 }
 
@@ -185,13 +185,13 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
 static bool meet_state(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  return known(state_files, name) || stray(v, state_folder(v->s->c.state), ".busbridge/", name);
+  return known(state_files, name) || stray(v, state_folder(v->s->state), ".busbridge/", name);
 }
 
 static bool meet_tmp(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  int tmp = state_tmp(v->s->c.state);
+  int tmp = state_tmp(v->s->state);
   return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name) : stray(v, tmp, ".busbridge/tmp/", name);
 }
 
@@ -200,7 +200,7 @@ static enum status walk_place(struct survey *v, enum place place, int folder, co
   v->place = place;
   v->met = 0;
   enum status st = folder < 0 || v->stopped ? ST_OK : folder_walk(folder, visit, v, err);
-  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->c.state), shown);
+  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->state), shown);
 }
 
 enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
@@ -211,8 +211,8 @@ enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx
   fs_look_around(s);
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
     st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet, err);
-  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_folder(s->c.state), ".busbridge/", meet_state, err);
-  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_tmp(s->c.state), ".busbridge/tmp/", meet_tmp, err);
+  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_folder(s->state), ".busbridge/", meet_state, err);
+  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_tmp(s->state), ".busbridge/tmp/", meet_tmp, err);
   *left_out = v.left_out;
   fs_desk_release(&v.desk);
   return st;

@@ -14,7 +14,7 @@
 static void cannot_watch(struct fs *s, const char *what) {
   if (s->watch_said) return;
   s->watch_said = true;
-  log_write(s->c.log, LOG_WARNING, "outbox", "watch_failed", FIELDS(F_TEXT("error", strerror(errno))),
+  log_write(s->log, LOG_WARNING, "outbox", "watch_failed", FIELDS(F_TEXT("error", strerror(errno))),
             "%s cannot be watched (raise fs.inotify.max_user_instances or max_user_watches); new entries are found by "
             "each flush.interval's scan only",
             what);
@@ -23,10 +23,10 @@ static void cannot_watch(struct fs *s, const char *what) {
 void fs_watch_pending(struct fs *s) {
   if (s->inotify < 0) return;
   struct buffer path = {0};
-  buffer_add_z(&path, state_path(s->c.state));
+  buffer_add_z(&path, state_path(s->state));
   bool there = fs_in_place(s, PLACE_PENDING, fs_folder(s, PLACE_PENDING));
   s->watch[PLACE_FLAT] = inotify_add_watch(s->inotify, buffer_z(&path), there ? MASK : MASK | IN_CREATE);
-  if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, state_path(s->c.state));
+  if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, state_path(s->state));
   buffer_add_z(&path, "/pending");
   int wd = there ? inotify_add_watch(s->inotify, buffer_z(&path), MASK | IN_DONT_FOLLOW) : -1;
   if (there && wd < 0 && errno != ENOENT) cannot_watch(s, buffer_z(&path));
@@ -39,7 +39,7 @@ void fs_watch_pending(struct fs *s) {
 void fs_watch_open(struct fs *s) {
   s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (s->inotify < 0)
-    cannot_watch(s, state_path(s->c.state));
+    cannot_watch(s, state_path(s->state));
   else
     fs_watch_pending(s);
 }
@@ -101,7 +101,7 @@ static size_t place_in_queue(const struct fs *s, enum place place, const char *n
 /* With the time it had when it was told: a copy that keeps it (rsync, cp -p), not a new event. Of what was told in one
  * go nobody knows what lay there first, and within a tick two files have one time. */
 static bool is_copy(struct fs *s, size_t at, int64_t mtime_ns) {
-  bool young = clock_wall_us(s->c.clock) - mtime_ns / 1000 < YOUNG_US;
+  bool young = clock_wall_us(s->clock) - mtime_ns / 1000 < YOUNG_US;
   return at < s->drain_from && s->queue.at[at].mtime_ns == mtime_ns && !young;
 }
 

@@ -74,7 +74,7 @@ enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce
   st = room_for_one(w) ? copy(m, &w->manifests[w->manifest_count], err) : error_set(err, ST_NO_MEMORY, "no memory");
   if (st == ST_OK) {
     w->settled[w->manifest_count] = false;
-    w->written_ms[w->manifest_count] = clock_wall_us(handle->c.clock) / 1000;
+    w->written_ms[w->manifest_count] = clock_wall_us(handle->clock) / 1000;
     w->manifest_count++;
   }
   pthread_mutex_unlock(&w->lock);

@@ -14,7 +14,7 @@ enum status memory_counts(void *impl, bool oldest, struct store_counts *out, str
                                .vanished = m->vanished,
                                .returned = m->returned,
                                .listed = m->listed,
-                               .exact = m->listed || m->c.inspect,
+                               .exact = m->listed || !m->create,
                                .oldest_us = TIME_NONE};
   for (size_t i = 0; i < m->w->count; i++) {
     const struct memory_row *r = m->w->rows[i];

@@ -52,6 +52,15 @@ static void row_free(struct memory_row *r) {
   free(r);
 }
 
+void store_memory_unlock(const char *address) {
+  struct memory_world *w = world_of(address);
+  if (!w) return;
+  pthread_mutex_lock(&w->lock);
+  w->owner = NULL;
+  memory_tell(w);
+  pthread_mutex_unlock(&w->lock);
+}
+
 void store_memory_forget(const char *address) {
   pthread_mutex_lock(&worlds_lock);
   struct memory_world **at = &worlds;
@@ -63,6 +72,7 @@ void store_memory_forget(const char *address) {
   for (size_t i = 0; i < w->count; i++) row_free(w->rows[i]);
   free(w->rows);
   memory_journal_release(w);
+  memory_owner_release(w);
   pthread_cond_destroy(&w->changed);
   pthread_mutex_destroy(&w->lock);
   free(w->address);
@@ -86,7 +96,7 @@ bool memory_pending(const struct memory_row *r) {
 
 void memory_touch(struct memory *m, struct memory_row *r) {
   r->version = ++m->w->versions;
-  r->since_ns = clock_wall_us(m->c.clock) * 1000;
+  r->since_ns = clock_wall_us(m->clock) * 1000;
 }
 
 void memory_tell(struct memory_world *w) {
@@ -137,7 +147,7 @@ enum status memory_add(struct memory *m, enum place place, struct span name, str
     row_free(r);
     return st;
   }
-  int64_t now_ns = clock_wall_us(m->c.clock) * 1000;
+  int64_t now_ns = clock_wall_us(m->clock) * 1000;
   w->latest_ns = now_ns > w->latest_ns ? now_ns : w->latest_ns;
   r->arrived_ns = w->latest_ns;
   r->serial = ++w->serials;
@@ -215,7 +225,7 @@ static void drop_first(struct memory_hand **list) {
 
 static bool due(const struct memory *m) {
   if (m->wanted == m->begun) return false;
-  return !m->wanted_settled || m->hand_count == m->lingering || clock_mono_ns(m->c.clock) >= m->settled_by_ns;
+  return !m->wanted_settled || m->hand_count == m->lingering || clock_mono_ns(m->clock) >= m->settled_by_ns;
 }
 
 static void begin_scan(struct memory *m) {
@@ -321,7 +331,7 @@ static enum status memory_follow(void *impl, struct error *err) {
 
 static void memory_wait(void *impl, int64_t timeout_ms) {
   struct memory *m = impl;
-  int64_t until_ns = clock_mono_ns(m->c.clock) + timeout_ms * 1000000;
+  int64_t until_ns = clock_mono_ns(m->clock) + timeout_ms * 1000000;
   struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
   pthread_mutex_lock(&m->w->lock);
   int rc = 0;
@@ -345,7 +355,7 @@ static uint64_t ask(struct memory *m, bool settled) {
   pthread_mutex_lock(&m->w->lock);
   if (m->wanted == m->begun) m->wanted++;
   if (settled && !m->wanted_settled)
-    m->settled_by_ns = wait_ms ? clock_mono_ns(m->c.clock) + wait_ms * 1000000 : INT64_MAX;
+    m->settled_by_ns = wait_ms ? clock_mono_ns(m->clock) + wait_ms * 1000000 : INT64_MAX;
   m->wanted_settled |= settled;
   uint64_t generation = m->wanted;
   m->woken = true;
@@ -372,22 +382,37 @@ static bool memory_scanned(void *impl, uint64_t generation) {
 
 /* ---- opening ---- */
 
-static enum status memory_open(const char *address, const struct store_config *config, void **out, struct error *err) {
+static enum status memory_open(const char *address, const struct store_options *options, void **out,
+                               struct error *err) {
   struct memory *m = calloc(1, sizeof *m);
   if (m) m->w = world_of(address);
   if (!m || !m->w) {
     free(m);
     return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   }
-  m->c = *config;
+  m->create = options->create;
+  m->clock = options->clock;
   m->wanted = 1;
   m->seen = UINT64_MAX;
+  pthread_mutex_lock(&m->w->lock);
+  if (m->create && !*m->w->id) uuid_make(m->clock, m->w->id);
+  pthread_mutex_unlock(&m->w->lock);
   *out = m;
+  return ST_OK;
+}
+
+static enum status memory_begin(void *impl, const struct store_config *config, struct error *err) {
+  (void)err;
+  ((struct memory *)impl)->c = *config;
   return ST_OK;
 }
 
 static void memory_close(void *impl) {
   struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  if (m->w->owner == m) m->w->owner = NULL;
+  memory_tell(m->w);
+  pthread_mutex_unlock(&m->w->lock);
   while (m->hands) drop_first(&m->hands);
   while (m->notices) drop_first(&m->notices);
   free(m);
@@ -397,6 +422,18 @@ const struct store_ops store_memory_ops = {
     .scheme = "memory",
     .open = memory_open,
     .close = memory_close,
+    .id = memory_id,
+    .lock = memory_lock,
+    .holder = memory_holder,
+    .check = memory_check,
+    .renew_id = memory_renew_id,
+    .note_name = memory_note_name,
+    .note_read = memory_note_read,
+    .note_write = memory_note_write,
+    .note_remove = memory_note_remove,
+    .hinders_one = memory_hinders_one,
+    .left = memory_left,
+    .begin = memory_begin,
     .next = memory_next,
     .follow = memory_follow,
     .wait = memory_wait,

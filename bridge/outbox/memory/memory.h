@@ -45,6 +45,9 @@ struct memory_world {
   bool *settled;
   int64_t *written_ms;
   size_t manifest_count;
+  char id[40];                 /* "": not opened to be changed yet */
+  const struct memory *owner;  /* who holds the lock */
+  struct buffer *notes[NOTES]; /* NULL: there is none */
 };
 
 struct memory_hand { /* one entry in hand */
@@ -56,7 +59,9 @@ struct memory_hand { /* one entry in hand */
 
 struct memory {
   struct memory_world *w;
-  struct store_config c;
+  bool create;
+  const struct clock *clock;
+  struct store_config c;     /* since it began */
   struct memory_hand *hands; /* all below: the world's lock */
   size_t hand_count, lingering;
   struct memory_hand *notices; /* to be looked at again behind the scan: replayed, or found changed */
@@ -82,7 +87,7 @@ bool memory_in_hand(struct memory *m, const struct memory_row *r);
 MUST_CHECK bool memory_notice(struct memory *m, const struct memory_row *r); /* false: memory is out */
 void memory_tell(struct memory_world *w);                                    /* wakes who waits */
 
-/* memory_settle.c, memory_look.c, memory_journal.c: the rest of the ops */
+/* settle.c, look.c, journal.c, owner.c: the rest of the ops */
 enum status memory_done(void *, const struct entry_ref *, enum settled *, struct error *);
 enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
 enum status memory_sync(void *, struct error *);
@@ -113,5 +118,17 @@ enum status memory_batch_names(void *, const struct span *, size_t, bool *, stru
 enum status memory_batch_settle(void *, const struct manifest_name *, struct error *);
 enum status memory_batch_remove(void *, const struct manifest_name *, struct error *);
 void memory_journal_release(struct memory_world *w);
+const char *memory_id(const void *);
+enum status memory_lock(void *, int64_t wait_ms, struct error *);
+int64_t memory_holder(const void *);
+enum status memory_check(void *, struct error *);
+enum status memory_renew_id(void *, struct error *);
+const char *memory_note_name(enum note);
+enum status memory_note_read(const void *, enum note, struct buffer *, struct error *);
+enum status memory_note_write(void *, enum note, struct span, struct error *);
+enum status memory_note_remove(void *, enum note, struct error *);
+bool memory_hinders_one(const void *, const struct error *);
+uint64_t memory_left(const void *, int64_t now_us);
+void memory_owner_release(struct memory_world *w);
 
 #endif

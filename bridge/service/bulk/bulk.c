@@ -191,7 +191,7 @@ static void audit(struct service *s, const struct frozen *f, bool given_up) {
  * like slow commands in health. */
 
 static enum status open_of_kind(struct service *s, bool purge, uint64_t number, struct frozen *f, struct error *err) {
-  enum status st = frozen_open(f, state_folder(s->state), number, err);
+  enum status st = frozen_open(f, home_folder(s->home), number, err);
   if (st != ST_OK || f->head.purge == purge) return st;
   frozen_close(f);
   return error_set(err, ST_NOT_FOUND, "Selection %llu is of a %s; go on by: busbridge %s --resume %llu",
@@ -242,12 +242,12 @@ enum status service_bulk_list(struct service *s, bool purge, struct buffer *json
   uint64_t numbers[FROZEN_MAX];
   size_t count;
   bool any = false;
-  enum status st = frozen_list(state_folder(s->state), numbers, &count, err);
+  enum status st = frozen_list(home_folder(s->home), numbers, &count, err);
   if (st != ST_OK) return st;
   buffer_add_z(json, "{\"version\": 1, \"selections\": [");
   for (size_t i = 0; i < count && st == ST_OK; i++) {
     struct step p = {.s = s};
-    if (frozen_open(&p.f, state_folder(s->state), numbers[i], NULL) != ST_OK) continue;
+    if (frozen_open(&p.f, home_folder(s->home), numbers[i], NULL) != ST_OK) continue;
     if (p.f.head.purge == purge) {
       if (any) buffer_add_z(json, ", ");
       any = true;
@@ -269,7 +269,7 @@ enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selectio
   p.f.number = selection;
   p.f.head.purge = purge;
   if (st == ST_OK && p.f.note.seen) audit(s, &p.f, true); /* else it changed nothing */
-  if (st == ST_OK || damaged) st = frozen_remove(state_folder(s->state), selection, err);
+  if (st == ST_OK || damaged) st = frozen_remove(home_folder(s->home), selection, err);
   if (st == ST_OK) st = write_step(&p, json, err);
   pthread_mutex_unlock(&s->moving);
   frozen_close(&p.f);

@@ -12,18 +12,18 @@ static void begin(struct doctor *d, const struct doctor_request *request) {
 
 /* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
 static enum status hold(struct doctor *d, struct error *err) {
-  const char *folder = NULL;
+  struct store_options options = {.clock = d->clock};
   enum status st = plan_make(d->settings, &d->plan, err);
-  if (st == ST_OK) st = store_address(d->plan.outbox, &folder, err);
-  if (st == ST_OK) st = state_open(folder, false, d->clock, &d->state, err);
+  if (st == ST_OK) st = store_open(d->plan.outbox, &options, &d->store, err);
   if (st != ST_OK) return st;
-  if (!*state_id(d->state))
+  if (!*store_id(d->store))
     return error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change",
-                     folder);
-  state_close(d->state);
-  d->state = NULL;
-  st = state_open(folder, true, d->clock, &d->state, err);
-  return st == ST_OK ? state_lock(d->state, 0, err) : st;
+                     store_name(d->store));
+  store_close(d->store);
+  d->store = NULL;
+  options.create = true;
+  st = store_open(d->plan.outbox, &options, &d->store, err);
+  return st == ST_OK ? store_lock(d->store, 0, err) : st;
 }
 
 static enum status ask_cluster(struct doctor *d, struct error *err) {
@@ -43,14 +43,14 @@ enum status doctor_accept_cluster(const struct doctor_request *request, struct b
   enum status st = hold(&d, err);
   if (st == ST_OK) st = ask_cluster(&d, err);
   if (st == ST_OK) {
-    enum status known = state_note_read(d.state, NOTE_CLUSTER, &was, NULL);
+    enum status known = store_note_read(d.store, NOTE_CLUSTER, &was, NULL);
     if (known != ST_OK) buffer_clear(&was); /* missing or damaged: it is about to be right */
-    st = state_note_write(d.state, NOTE_CLUSTER, span_of(d.cluster_id), err);
+    st = store_note_write(d.store, NOTE_CLUSTER, span_of(d.cluster_id), err);
   }
   if (st == ST_OK) {
     buffer_add_char(json, '{');
     member_int(json, &first, "version", 1);
-    member_text(json, &first, "outbox", span_of(state_path(d.state)));
+    member_text(json, &first, "outbox", span_of(store_name(d.store)));
     member_text(json, &first, "cluster", span_of(d.cluster_id));
     member_text_or_null(json, &first, "was", span_trim(buffer_span(&was)));
     buffer_add_char(json, '}');

@@ -106,7 +106,8 @@ static void check_kafka_settings(struct doctor *d) {
 
 void doctor_release(struct doctor *d) {
   cluster_close(d->cluster);
-  state_close(d->state);
+  store_close(d->store);
+  home_close(d->home);
   routing_close(d->routing);
   plan_release(&d->plan);
   report_release(&d->found);
@@ -119,7 +120,7 @@ static enum status check_all(struct doctor *d, struct error *err) {
   check_schemas(d);
   check_kafka_settings(d);
   doctor_check_outbox(d);
-  if (d->state && *state_id(d->state)) st = plan_for(&d->plan, d->settings, state_id(d->state), err);
+  if (d->store && *store_id(d->store)) st = plan_for(&d->plan, d->settings, store_id(d->store), err);
   if (st != ST_OK) return st;
   doctor_check_redis(d);
   doctor_check_kafka(d);

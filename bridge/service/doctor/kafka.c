@@ -74,7 +74,7 @@ static void check_version(struct doctor *d) {
 static void check_cluster(struct doctor *d) {
   struct buffer text = {0};
   struct error err = {0};
-  enum status st = d->state ? state_note_read(d->state, NOTE_CLUSTER, &text, &err) : ST_NOT_FOUND;
+  enum status st = d->store ? store_note_read(d->store, NOTE_CLUSTER, &text, &err) : ST_NOT_FOUND;
   struct span known = span_trim(buffer_span(&text));
   if (d->development && d->plan.exactly_once) {
     doctor_found(d, "cluster", REPORT_FAILED, "this is a development broker, which knows no transactions");
@@ -112,7 +112,7 @@ static void say_position(struct doctor *d, const struct standing *s) {
   const char *topic = d->plan.ledger_topic;
   d->committed = s->number >= 0;
   standing_cause(s, &cause);
-  standing_next(s, d->state, &next);
+  standing_next(s, d->store, &next);
   if (verdict == REPORT_OK && s->kind != STANDING_NEW)
     doctor_found(d, "position", verdict, "group %s stands at batch %lld%s%s%s", s->group, (long long)s->number,
                  strcmp(s->topic, topic) != 0 ? " of the topic " : "", strcmp(s->topic, topic) != 0 ? s->topic : "",
@@ -127,15 +127,11 @@ static void say_position(struct doctor *d, const struct standing *s) {
 static enum status ask_position(struct doctor *d, struct standing *s, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
-  struct store *store = NULL;
-  struct store_config look = {.state = d->state, .inspect = true, .clock = d->clock};
-  enum status st = store_open(setting_text(d->settings, SETTING_OUTBOX_URL), &look, &store, err);
-  if (st == ST_OK) st = manifest_list(store, &list, &count, err);
+  enum status st = manifest_list(d->store, &list, &count, err);
   if (st == ST_OK)
-    st = standing_find(&d->plan.kafka, NULL, d->state, d->plan.ledger_topic, d->plan.group, ANSWER_MS, list, count, s,
+    st = standing_find(&d->plan.kafka, NULL, d->store, d->plan.ledger_topic, d->plan.group, ANSWER_MS, list, count, s,
                        err);
   free(list);
-  store_close(store);
   return st;
 }
 

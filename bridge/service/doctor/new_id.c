@@ -165,7 +165,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
 
 static enum status renew(struct renewal *n, struct error *err) {
   enum status st = take_out(n, err);
-  if (st == ST_OK) st = state_renew_id(n->s->state, err);
+  if (st == ST_OK) st = store_renew_id(n->s->store, err);
   for (size_t i = 0; st == ST_OK && i < n->manifests; i++) st = manifest_remove(n->s->store, &n->list[i], err);
   return st;
 }
@@ -213,9 +213,9 @@ static enum status answer(const struct renewal *n, bool changed, const char *was
   bool first = true;
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
-  member_text(json, &first, "outbox", span_of(state_path(n->s->state)));
+  member_text(json, &first, "outbox", span_of(store_name(n->s->store)));
   member_bool(json, &first, "changed", changed);
-  member_text(json, &first, "id", span_of(state_id(n->s->state)));
+  member_text(json, &first, "id", span_of(store_id(n->s->store)));
   member_text(json, &first, "was", span_of(was));
   member_int(json, &first, "pending", (int64_t)n->count);
   member_int(json, &first, "published", (int64_t)n->published);
@@ -235,7 +235,7 @@ static enum status answer(const struct renewal *n, bool changed, const char *was
 
 static enum status run(struct renewal *n, struct buffer *json, struct error *err) {
   char was[40];
-  snprintf(was, sizeof was, "%s", state_id(n->s->state));
+  snprintf(was, sizeof was, "%s", store_id(n->s->store));
   n->redis = "off";
   enum status st = gather(n, err);
   if (st == ST_OK && n->count) { /* where nothing waits nothing can be sent twice */
@@ -264,13 +264,13 @@ static void release(struct renewal *n) {
 
 /* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
 static enum status was_started(const struct doctor_request *request, struct error *err) {
-  const char *folder = NULL;
-  struct state *state = NULL;
-  enum status st = store_address(setting_text(request->settings, SETTING_OUTBOX_URL), &folder, err);
-  if (st == ST_OK) st = state_open(folder, false, request->clock, &state, err);
-  if (st == ST_OK && !*state_id(state))
-    st = error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change", folder);
-  state_close(state);
+  const struct store_options options = {.clock = request->clock};
+  struct store *store = NULL;
+  enum status st = store_open(setting_text(request->settings, SETTING_OUTBOX_URL), &options, &store, err);
+  if (st == ST_OK && !*store_id(store))
+    st = error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change",
+                   store_name(store));
+  store_close(store);
   return st;
 }
 

@@ -35,7 +35,7 @@ enum status renewal_reach(struct renewal *n, struct error *err) {
   enum status st = kafka_config_check(&n->s->plan.kafka, NULL, err);
   if (st == ST_OK) st = cluster_open(&n->s->plan.kafka, n->s->log, &n->cluster, err);
   if (st == ST_OK) st = cluster_id(n->cluster, ANSWER_MS, id, err);
-  if (st == ST_OK && state_note_read(n->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
+  if (st == ST_OK && store_note_read(n->s->store, NOTE_CLUSTER, &known, NULL) == ST_OK &&
       !span_is(span_trim(buffer_span(&known)), id))
     st = error_set(
         err, ST_INVALID,

@@ -24,8 +24,7 @@ static bool writable(int outbox, const char *name) {
 /* The first folder of the outbox that is there and fails the test. */
 static const char *first_that(const struct doctor *d, bool (*wrong)(int outbox, const char *name)) {
   for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-    if (faccessat(state_outbox(d->state), folders[i], F_OK, AT_EACCESS) == 0 &&
-        wrong(state_outbox(d->state), folders[i]))
+    if (faccessat(home_outbox(d->home), folders[i], F_OK, AT_EACCESS) == 0 && wrong(home_outbox(d->home), folders[i]))
       return folders[i];
   return NULL;
 }
@@ -52,7 +51,7 @@ static void unwritable_found(struct doctor *d, const char *path, const char *nam
 }
 
 static void check_folder(struct doctor *d) {
-  const char *path = state_path(d->state), *wrong = first_that(d, unwritable);
+  const char *path = store_name(d->store), *wrong = first_that(d, unwritable);
   long uid = (long)geteuid();
   if (wrong) {
     unwritable_found(d, path, wrong);
@@ -62,7 +61,7 @@ static void check_folder(struct doctor *d) {
                    "sent/ may lie elsewhere");
   } else {
     doctor_found(d, "outbox", REPORT_OK, "%s, writable for uid %ld, %s", path, uid,
-                 state_id(d->state)[0] ? state_id(d->state) : "no worker has been started on it yet");
+                 store_id(d->store)[0] ? store_id(d->store) : "no worker has been started on it yet");
   }
 }
 
@@ -70,7 +69,7 @@ static void check_space(struct doctor *d) {
   struct statvfs fs;
   struct limits limits;
   limits_read(d->settings, &limits);
-  if (fstatvfs(state_outbox(d->state), &fs) != 0) {
+  if (fstatvfs(home_outbox(d->home), &fs) != 0) {
     doctor_found(d, "disk space", REPORT_WARNING, "the file system does not tell");
     return;
   }
@@ -93,8 +92,8 @@ static void check_space(struct doctor *d) {
 
 static enum status make_probe(struct doctor *d, const char *name, struct error *err) {
   struct stat st;
-  enum status made = durable_write_new(state_tmp(d->state), name, SPAN("doctor\n"), NULL, err);
-  if (made != ST_OK || fstatat(state_tmp(d->state), name, &st, AT_SYMLINK_NOFOLLOW) != 0) return made;
+  enum status made = durable_write_new(home_tmp(d->home), name, SPAN("doctor\n"), NULL, err);
+  if (made != ST_OK || fstatat(home_tmp(d->home), name, &st, AT_SYMLINK_NOFOLLOW) != 0) return made;
   /* The kernel stamps with a tick of up to 10 ms; a network file system may stamp by its server's clock. */
   d->skew_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 - clock_wall_us(d->clock);
   return ST_OK;
@@ -108,19 +107,19 @@ static enum status probe_exchange(struct doctor *d, struct error *err) {
   enum status st = make_probe(d, a, err);
   if (st != ST_OK) return st;
   st = make_probe(d, b, err);
-  if (st == ST_OK) st = durable_exchange(state_tmp(d->state), a, state_tmp(d->state), b, err);
-  enum status gone = durable_unlink(state_tmp(d->state), a, NULL);
-  gone = durable_unlink(state_tmp(d->state), b, NULL);
+  if (st == ST_OK) st = durable_exchange(home_tmp(d->home), a, home_tmp(d->home), b, err);
+  enum status gone = durable_unlink(home_tmp(d->home), a, NULL);
+  gone = durable_unlink(home_tmp(d->home), b, NULL);
   (void)gone;
   return st;
 }
 
 static void check_file_system(struct doctor *d) {
   struct error err = {0};
-  if (state_tmp(d->state) < 0 || !writable(state_tmp(d->state), ".")) {
+  if (home_tmp(d->home) < 0 || !writable(home_tmp(d->home), ".")) {
     doctor_found(d, "file system", REPORT_SKIPPED,
-                 state_tmp(d->state) < 0 ? "not tried: there is no .busbridge/tmp yet, the worker makes it"
-                                         : "not tried: .busbridge/tmp is not writable");
+                 home_tmp(d->home) < 0 ? "not tried: there is no .busbridge/tmp yet, the worker makes it"
+                                       : "not tried: .busbridge/tmp is not writable");
     return;
   }
   switch (probe_exchange(d, &err)) {
@@ -133,12 +132,12 @@ static void check_file_system(struct doctor *d) {
     return;
   default:
     doctor_found(d, "file system", REPORT_FAILED, "%s", err.text);
-    doctor_next(d, "Mend the file system under %s", state_path(d->state));
+    doctor_next(d, "Mend the file system under %s", store_name(d->store));
   }
 }
 
 static void check_worker(struct doctor *d) {
-  d->holder = state_lock_holder(d->state);
+  d->holder = store_holder(d->store);
   if (d->holder > 0)
     doctor_found(d, "worker", REPORT_OK, "pid %lld holds the outbox", (long long)d->holder);
   else if (d->holder < 0)
@@ -148,8 +147,8 @@ static void check_worker(struct doctor *d) {
 }
 
 static void check_pause(struct doctor *d) {
-  struct state_pause pause;
-  state_pause_read(d->state, &pause);
+  struct store_pause pause;
+  store_pause_read(d->store, &pause);
   if (!pause.on) {
     doctor_found(d, "pause", REPORT_OK, "publishing is not paused");
     return;
@@ -174,13 +173,11 @@ static bool see_aside(void *ctx, const struct aside_info *info) {
 
 /* A list that cannot be read ends the worker at its start. */
 static void check_aside(struct doctor *d) {
-  const struct store_config config = {.state = d->state, .inspect = true, .clock = d->clock, .window = 1};
+  const struct store_config config = {.window = 1};
   struct aside_seen seen = {0};
-  struct store *store = NULL;
   struct error err = {0};
-  enum status st = store_open(setting_text(d->settings, SETTING_OUTBOX_URL), &config, &store, &err);
-  if (st == ST_OK) st = store_asides(store, 0, see_aside, &seen, &err);
-  store_close(store);
+  enum status st = store_begin(d->store, &config, &err);
+  if (st == ST_OK) st = store_asides(d->store, 0, see_aside, &seen, &err);
   if (st != ST_OK) {
     doctor_found(d, "set aside", REPORT_FAILED, "%s", err.text);
     doctor_next(d, "See SET ASIDE in busbridge-outbox(5)");
@@ -205,9 +202,9 @@ static const char *advice(enum status st) {
 
 void doctor_check_outbox(struct doctor *d) {
   struct error err = {0};
-  const char *folder = NULL;
-  enum status st = store_address(d->plan.outbox, &folder, &err);
-  if (st == ST_OK) st = state_open(folder, false, d->clock, &d->state, &err);
+  const struct store_options options = {.clock = d->clock};
+  enum status st = store_open(d->plan.outbox, &options, &d->store, &err);
+  if (st == ST_OK) st = home_open(d->plan.outbox, &d->home, &err);
   if (st != ST_OK) {
     doctor_found(d, "outbox", REPORT_FAILED, "%s", err.text);
     doctor_next(d, "%s", advice(st));

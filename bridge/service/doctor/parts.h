@@ -9,10 +9,11 @@
 
 #include "bridge/kafka/cluster.h"
 #include "bridge/keys/keys.h"
-#include "bridge/outbox/state.h"
+#include "bridge/outbox/store.h"
 #include "bridge/routing/routing.h"
 #include "bridge/service/configure.h"
 #include "bridge/service/doctor/doctor.h"
+#include "bridge/service/home.h"
 #include "bridge/service/report.h"
 
 struct doctor {
@@ -23,8 +24,9 @@ struct doctor {
   /* opened by the checks; NULL or false where that failed */
   struct routing *routing;
   bool kafka_sound;    /* librdkafka takes the settings */
-  struct state *state; /* of the outbox, not created */
-  int64_t holder;      /* of its lock, 0: nobody */
+  struct store *store; /* the outbox, looked at only */
+  struct home *home;
+  int64_t holder; /* of its lock, 0: nobody */
   struct cluster *cluster;
   bool answers, development; /* the broker; it is librdkafka's mock */
   char cluster_id[128];
@@ -43,7 +45,7 @@ void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 void doctor_release(struct doctor *d);
 /* outbox.c */
-void doctor_check_outbox(struct doctor *d); /* opens state */
+void doctor_check_outbox(struct doctor *d); /* opens store */
 /* kafka.c */
 void doctor_check_kafka(struct doctor *d);
 /* redis.c: Redis, and the clocks */

@@ -8,10 +8,10 @@ static enum status not_there(struct service *s, const struct replay_request *req
   if (request->force)
     return error_set(err, ST_NOT_FOUND,
                      "No entry \"%s\" in dlq/, in pending/ or in the outbox folder %s; see: busbridge list --type all",
-                     request->id, state_path(s->state));
+                     request->id, store_name(s->store));
   return error_set(err, ST_NOT_FOUND,
                    "No dead letter \"%s\" in %s/dlq; see: busbridge list --type dlq (a pending entry needs --force)",
-                   request->id, state_path(s->state));
+                   request->id, store_name(s->store));
 }
 
 static enum status find(struct service *s, const struct replay_request *request, struct lookup *f, struct error *err) {

@@ -203,7 +203,7 @@ static void write_history(struct showing *w, const struct entry_info *info) {
 /* Where its bytes lie, for an editor. */
 static void write_path(struct showing *w, const struct entry_info *info) {
   struct buffer path = {0};
-  buffer_printf(&path, "%s/%s", state_path(w->service->state), place_path(info->place));
+  buffer_printf(&path, "%s/%s", store_name(w->service->store), place_path(info->place));
   if (info->raw)
     raw_name(info->file, &path);
   else
@@ -260,7 +260,7 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   }
   if (w->status == ST_OK && !w->json->failed && size > w->json->len - before)
     w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read the file itself, in %s",
-                          place_path(info->place), info->file, (unsigned long long)size, state_path(w->service->state));
+                          place_path(info->place), info->file, (unsigned long long)size, store_name(w->service->store));
   return false;
 }
 
@@ -274,7 +274,7 @@ static enum status find(struct service *s, const struct show_request *request, s
             !request->pending ? "dead letter"
             : !request->dead  ? "pending entry"
                               : "entry",
-            buffer_z(&shown), state_path(s->state));
+            buffer_z(&shown), store_name(s->store));
   buffer_release(&shown);
   return st;
 }

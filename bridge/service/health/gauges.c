@@ -47,7 +47,7 @@ static void set_pending(struct service *s, const struct store_counts *c, const s
 
 static void set_disk(struct service *s) {
   struct statvfs fs;
-  bool known = fstatvfs(state_outbox(s->state), &fs) == 0;
+  bool known = fstatvfs(home_outbox(s->home), &fs) == 0;
   set_gauge(s, METRIC_AVAIL_BYTES, NULL, known ? (double)fs.f_bavail * (double)fs.f_frsize : NAN);
   set_gauge(s, METRIC_AVAIL_INODES, NULL, known && fs.f_files ? (double)fs.f_favail : NAN);
 }
@@ -113,7 +113,7 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
   set_pending(s, c, status);
   set_disk(s);
   set_time(s, METRIC_OLDEST, c->oldest_us);
-  set_gauge(s, METRIC_LEFT, NULL, (double)state_left(s->state, clock_wall_us(s->clock)));
+  set_gauge(s, METRIC_LEFT, NULL, (double)store_left(s->store, clock_wall_us(s->clock)));
   set_gauge(s, METRIC_ASIDE, NULL, (double)c->aside);
   struct keys_state keys;
   keys_state(s->keys, &keys);

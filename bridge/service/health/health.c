@@ -29,7 +29,7 @@ static void gather_keys(struct service *s, struct facts *f) {
 
 static int64_t disk_free(struct service *s) {
   struct statvfs fs;
-  if (fstatvfs(state_outbox(s->state), &fs) != 0) return -1;
+  if (fstatvfs(home_outbox(s->home), &fs) != 0) return -1;
   return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
@@ -58,7 +58,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
     relay_status(s->relay, status);
     f->status = status;
   } else if (s->mode == SERVICE_INSPECT) {
-    f->holder = state_lock_holder(s->state);
+    f->holder = store_holder(s->store);
     f->unanswered = s->unanswered;
     if (f->holder == 0) take_refusal(s, f);
   }
@@ -67,7 +67,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   figures_of_events(s, &f->events);
   gather_keys(s, f);
   f->disk_free = disk_free(s);
-  f->left = state_left(s->state, f->now_us);
+  f->left = store_left(s->store, f->now_us);
   if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK) f->aside_next[0] = '\0';
 }
 

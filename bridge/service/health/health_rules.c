@@ -112,7 +112,7 @@ static void rule_heartbeat(const struct facts *f, const struct limits *l, struct
 }
 
 static void rule_paused(const struct facts *f, const struct limits *l, struct judgement *j) {
-  const struct state_pause *p = &f->pause;
+  const struct store_pause *p = &f->pause;
   char since[TIME_TEXT], age[DURATION_TEXT];
   (void)l;
   if (!p->on) return;

@@ -34,7 +34,7 @@ struct facts {
   char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else "" */
   struct figures commands, events;
   const struct relay_status *status; /* NULL: none */
-  struct state_pause pause;
+  struct store_pause pause;
   bool keys_known; /* Redis was asked at least once */
   struct keys_state keys;
   int64_t disk_free;                /* -1: not known */

@@ -53,7 +53,7 @@ static uint64_t count_names(int parent, const char *folder) {
 }
 
 static uint64_t pending_names(struct service *s) {
-  return count_names(state_outbox(s->state), ".") + count_names(state_outbox(s->state), "pending");
+  return count_names(home_outbox(s->home), ".") + count_names(home_outbox(s->home), "pending");
 }
 
 static bool count_aside(void *ctx, const struct aside_info *info) {
@@ -74,7 +74,7 @@ static enum status count_by_list(struct service *s, size_t most, struct store_co
   out->pending = pending;
   out->oldest_us = oldest_us;
   out->exact = true;
-  out->dead = count_names(state_outbox(s->state), "dlq"); /* as the reader counts them */
+  out->dead = count_names(home_outbox(s->home), "dlq"); /* as the reader counts them */
   return ST_OK;
 }
 

@@ -30,12 +30,12 @@ static void say(struct readiness *r, const char *check, bool ok, const char *fmt
 /* Those that are there: pending/, dlq/ and sent/ are made when they are needed. */
 static void check_folders(struct service *s, struct readiness *r) {
   static const char *const folders[] = {".", "pending", "dlq", ".busbridge", ".busbridge/tmp"};
-  int outbox = state_outbox(s->state);
+  int outbox = home_outbox(s->home);
   for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
     if (faccessat(outbox, folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0) continue;
     bool needed = folders[i][0] == '.';
     if (errno == ENOENT && !needed) continue;
-    say(r, "folders", false, "%s/%s: %s", state_path(s->state), folders[i], strerror(errno));
+    say(r, "folders", false, "%s/%s: %s", store_name(s->store), folders[i], strerror(errno));
     return;
   }
   say(r, "folders", true, "the outbox's folders are writable");
@@ -43,7 +43,7 @@ static void check_folders(struct service *s, struct readiness *r) {
 
 static void check_lock(struct service *s, struct readiness *r) {
   struct error err = {0};
-  bool ours = state_check(s->state, &err) == ST_OK;
+  bool ours = store_check(s->store, &err) == ST_OK;
   say(r, "lock", ours, "%s", ours ? "the outbox is held by this worker" : err.text);
 }
 

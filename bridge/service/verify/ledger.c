@@ -3,9 +3,7 @@
 #include "bridge/relay/standing.h"
 #include "bridge/service/verify/parts.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
 
 #define ANSWER_MS 10000
 #define LOOKS 3
@@ -39,7 +37,7 @@ static void judged(struct look *l, enum report_verdict verdict, const char *next
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 static enum status ask(struct verify *v, const struct look *l, struct standing *s, struct error *err) {
-  return standing_find(&v->s->plan.kafka, v->request->log, v->s->state, v->position.topic, v->position.group, ANSWER_MS,
+  return standing_find(&v->s->plan.kafka, v->request->log, v->s->store, v->position.topic, v->position.group, ANSWER_MS,
                        l->list, l->count, s, err);
 }
 
@@ -73,14 +71,6 @@ static struct manifest_name *find_top(const struct look *l) {
 
 /* ---- the chain back --------------------------------------------------------------------------------------------- */
 
-static int64_t written_ms(struct verify *v, const struct manifest_name *name) {
-  char file[96];
-  struct stat st;
-  snprintf(file, sizeof file, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch", name->number, name->digest);
-  if (fstatat(state_folder(v->s->state), file, &st, AT_SYMLINK_NOFOLLOW) != 0) return 0;
-  return (int64_t)st.st_mtim.tv_sec * 1000;
-}
-
 static void forget_batches(struct verify *v) {
   for (size_t i = 0; i < v->batch_count; i++) manifest_release(&v->batches[i].manifest);
   free(v->batches);
@@ -97,7 +87,7 @@ static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
   while (at && l->chain_count < l->count) {
     struct verify_batch *batch = &v->batches[v->batch_count];
     l->chain[l->chain_count++] = at;
-    *batch = (struct verify_batch){.settled = at->settled, .written_ms = written_ms(v, at)};
+    *batch = (struct verify_batch){.settled = at->settled, .written_ms = at->written_ms};
     enum status st = manifest_read(v->s->store, at, &batch->manifest, &err);
     if (st != ST_OK && at->settled) {
       judged(l, REPORT_WARNING, "Nothing to do: the file goes when the next batch is settled",
@@ -106,7 +96,7 @@ static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
     }
     if (st != ST_OK) {
       struct buffer next = {0};
-      standing_advise(v->s->state, &next);
+      standing_advise(v->s->store, &next);
       judged(l, REPORT_FAILED, buffer_z(&next), "the list of a batch that may be committed is damaged (%s)", err.text);
       buffer_release(&next);
       return false;
@@ -139,7 +129,7 @@ static bool in_chain(const struct look *l, const struct manifest_name *name) {
 static void judge_standing(struct verify *v, struct look *l, const struct standing *s) {
   struct buffer cause = {0}, next = {0};
   standing_cause(s, &cause);
-  standing_next(s, v->s->state, &next);
+  standing_next(s, v->s->store, &next);
   judged(l, s->kind == STANDING_NEW ? REPORT_SKIPPED : REPORT_FAILED, buffer_z(&next), "%s", buffer_z(&cause));
   buffer_release(&cause);
   buffer_release(&next);
@@ -240,7 +230,7 @@ void verify_ledger(struct verify *v) {
   struct error err = {0};
   struct look l = {0};
   enum status st = ST_OK;
-  if (!v->s->plan.exactly_once || !state_id(v->s->state)[0] || !v->cluster) {
+  if (!v->s->plan.exactly_once || !store_id(v->s->store)[0] || !v->cluster) {
     verify_found(v, "ledger", REPORT_SKIPPED, "%s",
                  !v->s->plan.exactly_once ? "delivery.guarantee is at_least_once, which keeps none"
                  : !v->cluster            ? "not read: see broker"

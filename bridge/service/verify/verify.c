@@ -61,7 +61,7 @@ void verify_samples(const struct suspects *s, bool ids, struct buffer *out) {
 void verify_open_keys(struct verify *v) {
   struct keys_config config = v->s->plan.keys;
   config.required = false;
-  config.folder = state_folder(v->s->state);
+  config.folder = home_folder(v->s->home);
   config.inspect = true;
   config.clock = v->request->clock;
   keys_close(v->keys);
@@ -98,7 +98,7 @@ static void reach_kafka(struct verify *v) {
     char remedy[700];
     kafka_remedy((enum kafka_cause)err.cause, &v->s->plan.kafka, NULL, remedy, sizeof remedy);
     verify_next(v, "%s; busbridge doctor tells more", remedy);
-  } else if (v->s->plan.exactly_once && state_note_read(v->s->state, NOTE_CLUSTER, &known, NULL) == ST_OK &&
+  } else if (v->s->plan.exactly_once && store_note_read(v->s->store, NOTE_CLUSTER, &known, NULL) == ST_OK &&
              !span_is(span_trim(buffer_span(&known)), id)) {
     st = ST_INVALID;
     verify_found(v, "broker", REPORT_FAILED, "this outbox belongs to the Kafka cluster %.*s, but the one reached is %s",
@@ -143,7 +143,7 @@ enum status verify_run(const struct verify_request *request, struct buffer *json
   v->request = request;
   enum status st = service_open(request->settings, request->log, &options, &v->s, err);
   if (st == ST_OK) {
-    v->holder = state_lock_holder(v->s->state);
+    v->holder = store_holder(v->s->store);
     reach_kafka(v);
     verify_ledger(v);
     verify_open_keys(v);

@@ -1,13 +1,14 @@
-/* state.h - what lies in <outbox>/.busbridge: the outbox's id, the lock, the pause, the ledger it remembers, the folder
- * for temporary files.
+/* state.h - inside bridge/outbox/file only: what lies in <outbox>/.busbridge: the outbox's id, the lock, its notes, the
+ * folder for temporary files.
  *
  * Opening never changes an outbox unless create is set. The lock is flock on `lock`, whose content (pid, host, start
  * time, a nonce of this run) tells the next one who holds it. One thread, where nothing else is said.
  */
-#ifndef BRIDGE_OUTBOX_STATE_H
-#define BRIDGE_OUTBOX_STATE_H
+#ifndef BRIDGE_OUTBOX_FILE_STATE_H
+#define BRIDGE_OUTBOX_FILE_STATE_H
 
-#include "bridge/base/log.h"
+#include "bridge/base/clock.h"
+#include "bridge/outbox/notes.h"
 
 struct state;
 /* path: the outbox folder. create=true makes .busbridge, tmp and id where missing (fsynced). Errors name the folder and
@@ -48,44 +49,10 @@ bool state_hinders_one(const struct state *s, const struct error *why);
 uint64_t state_left(const struct state *s, int64_t now_us);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
-/* Where the control socket lies: "<outbox>/.busbridge/control.sock" (may be longer than 107 bytes). */
-void state_socket_path(const struct state *s, struct buffer *out);
-
-/* ---- notes: small texts that belong to the outbox, each replaced whole (notes.c) */
-enum note {
-  NOTE_CLUSTER, /* id of the Kafka cluster that it belongs to */
-  NOTE_LEDGER,  /* see state_ledger */
-  NOTE_HOLDS,   /* dead letters that hold their keys: bridge/relay/holds.h */
-  NOTE_PAUSE    /* see state_pause */
-};
-#define NOTE_MOST (64 * 1024 * 1024) /* bytes; a larger one is not read */
-/* Appends it to out. ST_NOT_FOUND: there is none. On any other failure err names it. Any thread. */
+/* notes.c: as notes.h says of them */
+const char *state_note_name(enum note note);
 MUST_CHECK enum status state_note_read(const struct state *s, enum note note, struct buffer *out, struct error *err);
-/* Durable when they return ST_OK; else the old one or the new one is there. Only with the lock held and state opened
- * with create. Remove: ST_NOT_FOUND, there was none. */
 MUST_CHECK enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err);
 MUST_CHECK enum status state_note_remove(struct state *s, enum note note, struct error *err);
-
-/* ---- the pause: while there is one nothing is published (paused.c) */
-struct state_pause {
-  bool on;
-  int64_t since_us;          /* TIME_NONE: not known */
-  char by[100], reason[400]; /* UTF-8; "": not told */
-};
-/* What cannot be read or understood is a pause too, and its reason says so. */
-void state_pause_read(const struct state *s, struct state_pause *out);
-/* Durable when they return ST_OK; else either may be there. Only with the lock held and state opened with create.
- * Remove: ST_NOT_FOUND, there was none. */
-MUST_CHECK enum status state_pause_write(struct state *s, const struct state_pause *pause, struct error *err);
-MUST_CHECK enum status state_pause_remove(struct state *s, struct error *err);
-
-/* ---- the ledger that its position was last committed in (remembered.c). An outbox of 0.1.0 has none. */
-struct state_ledger {
-  char topic[250], group[100];
-};
-/* ST_NOT_FOUND: it remembers none. ST_INVALID: damaged; err says what to do. */
-MUST_CHECK enum status state_ledger_read(const struct state *s, struct state_ledger *out, struct error *err);
-/* Durable when ST_OK; else the old one or this one is there. Only with the lock held and state opened with create. */
-MUST_CHECK enum status state_ledger_write(struct state *s, const struct state_ledger *ledger, struct error *err);
 
 #endif

@@ -1,0 +1,120 @@
+/* owner.c - the memory kind: its id, who owns it, its notes. The end of a handle frees its lock, as that of a process
+ * does. */
+#include "bridge/outbox/memory/memory.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+void memory_owner_release(struct memory_world *w) {
+  for (size_t i = 0; i < NOTES; i++) {
+    if (w->notes[i]) buffer_release(w->notes[i]);
+    free(w->notes[i]);
+  }
+}
+
+const char *memory_id(const void *impl) {
+  return ((const struct memory *)impl)->w->id;
+}
+
+enum status memory_lock(void *impl, int64_t wait_ms, struct error *err) {
+  struct memory *m = impl;
+  struct memory_world *w = m->w;
+  int64_t until_ns = clock_mono_ns(m->clock) + wait_ms * 1000000;
+  struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+  int rc = wait_ms > 0 ? 0 : ETIMEDOUT;
+  pthread_mutex_lock(&w->lock);
+  while (w->owner && rc != ETIMEDOUT) rc = pthread_cond_timedwait(&w->changed, &w->lock, &until);
+  bool known = *w->id, ours = known && !w->owner;
+  if (ours) w->owner = m;
+  pthread_mutex_unlock(&w->lock);
+  if (!known) return error_set(err, ST_NOT_FOUND, "the outbox %s was not opened to be changed yet", w->address);
+  return ours ? ST_OK : error_set(err, ST_BUSY, "the outbox %s is held by pid %ld", w->address, (long)getpid());
+}
+
+int64_t memory_holder(const void *impl) {
+  const struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  bool held = m->w->owner;
+  pthread_mutex_unlock(&m->w->lock);
+  return held ? getpid() : 0;
+}
+
+enum status memory_check(void *impl, struct error *err) {
+  const struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  bool ours = m->w->owner == m;
+  pthread_mutex_unlock(&m->w->lock);
+  return ours ? ST_OK : error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more", m->w->address);
+}
+
+enum status memory_renew_id(void *impl, struct error *err) {
+  struct memory *m = impl;
+  (void)err;
+  pthread_mutex_lock(&m->w->lock);
+  uuid_make(m->clock, m->w->id);
+  pthread_mutex_unlock(&m->w->lock);
+  return ST_OK;
+}
+
+/* ---- notes ---- */
+
+const char *memory_note_name(enum note note) {
+  static const char *const names[] = {
+      [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger", [NOTE_HOLDS] = "holds", [NOTE_PAUSE] = "paused"};
+  return names[note];
+}
+
+enum status memory_note_read(const void *impl, enum note note, struct buffer *out, struct error *err) {
+  const struct memory *m = impl;
+  pthread_mutex_lock(&m->w->lock);
+  const struct buffer *text = m->w->notes[note];
+  if (text) buffer_add(out, buffer_span(text));
+  pthread_mutex_unlock(&m->w->lock);
+  return text ? buffer_status(out, err) : ST_NOT_FOUND;
+}
+
+static void replace(struct memory_world *w, enum note note, struct buffer *text) {
+  pthread_mutex_lock(&w->lock);
+  struct buffer *old = w->notes[note];
+  w->notes[note] = text;
+  pthread_mutex_unlock(&w->lock);
+  if (old) buffer_release(old);
+  free(old);
+}
+
+enum status memory_note_write(void *impl, enum note note, struct span text, struct error *err) {
+  struct buffer *kept = calloc(1, sizeof *kept);
+  if (!kept) return error_set(err, ST_NO_MEMORY, "no memory for a note");
+  buffer_add(kept, text);
+  enum status st = buffer_status(kept, err);
+  if (st == ST_OK) {
+    replace(((struct memory *)impl)->w, note, kept);
+    return ST_OK;
+  }
+  buffer_release(kept);
+  free(kept);
+  return st;
+}
+
+enum status memory_note_remove(void *impl, enum note note, struct error *err) {
+  struct memory_world *w = ((struct memory *)impl)->w;
+  (void)err;
+  pthread_mutex_lock(&w->lock);
+  bool there = w->notes[note];
+  pthread_mutex_unlock(&w->lock);
+  replace(w, note, NULL);
+  return there ? ST_OK : ST_NOT_FOUND;
+}
+
+/* ---- nothing is ever on its way, and nothing hinders ---- */
+
+bool memory_hinders_one(const void *impl, const struct error *why) {
+  (void)impl, (void)why;
+  return false;
+}
+
+uint64_t memory_left(const void *impl, int64_t now_us) {
+  (void)impl, (void)now_us;
+  return 0;
+}

@@ -1,0 +1,191 @@
+/* Who an outbox is, whose, and its notes: rules that every kind of outbox keeps, stated against store.h and notes.h
+ * alone. */
+#include "tests/contract/box.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+static const char *const kinds[] = {"file", "memory"};
+
+static int box_open(void **state) {
+  *state = box_new(*state);
+  return 0;
+}
+
+#define RULE(name) TEST_WITH(name, box_open, box_free)
+
+/* Another handle of the same outbox. */
+static struct store *opened(struct box *b, bool create) {
+  const struct store_options options = {.create = create, .clock = &clock_system};
+  struct store *s = NULL;
+  OK(store_open(b->url, &options, &s, &b->err));
+  return s;
+}
+
+static const char *note(struct box *b, struct store *s, enum note which) {
+  static char text[200];
+  struct buffer read = {0};
+  enum status st = store_note_read(s, which, &read, &b->err);
+  snprintf(text, sizeof text, "%s", st == ST_OK ? buffer_z(&read) : status_name(st));
+  buffer_release(&read);
+  return text;
+}
+
+RULE(its_name_opens_it_again) {
+  struct box *b = *state;
+  assert_string_equal(store_url(b->store), b->url);
+  assert_string_equal(store_name(b->store), b->dir);
+}
+
+RULE(the_id_is_made_once_and_outlives_its_owner) {
+  struct box *b = *state;
+  char id[40];
+  snprintf(id, sizeof id, "%s", store_id(b->store));
+  assert_int_equal(strlen(id), 36);
+  box_restart(b);
+  assert_string_equal(store_id(b->store), id);
+  struct store *other = opened(b, false);
+  assert_string_equal(store_id(other), id);
+  store_close(other);
+}
+
+RULE(what_nobody_opened_to_change_has_no_id_and_no_owner) {
+  struct box *b = *state;
+  char sub[300];
+  struct store *s = NULL;
+  const struct store_options options = {.clock = &clock_system};
+  snprintf(sub, sizeof sub, "%s-new", b->dir);
+  assert_int_equal(mkdir(sub, 0755), 0);
+  snprintf(sub, sizeof sub, "%s-new", b->url);
+  OK(store_open(sub, &options, &s, &b->err));
+  assert_string_equal(store_id(s), "");
+  assert_int_equal(store_holder(s), 0);
+  assert_int_equal(store_lock(s, 0, &b->err), ST_NOT_FOUND);
+  assert_string_equal(note(b, s, NOTE_CLUSTER), status_name(ST_NOT_FOUND));
+  OK(store_begin(s, &b->config, &b->err));
+  struct store_counts counts;
+  OK(store_counts(s, &counts, &b->err));
+  assert_int_equal(counts.pending, 0);
+  store_close(s);
+  snprintf(sub, sizeof sub, "%s-new", b->dir);
+  store_memory_forget(sub);
+  assert_int_equal(rmdir(sub), 0); /* nothing was made in it */
+}
+
+RULE(one_owner_at_a_time_and_who_it_is_can_be_asked) {
+  struct box *b = *state;
+  struct store *other = opened(b, true);
+  OK(store_check(b->store, &b->err));
+  assert_int_equal(store_holder(other), getpid());
+  assert_int_equal(store_check(other, &b->err), ST_BUSY);
+  assert_int_equal(store_lock(other, 20, &b->err), ST_BUSY);
+  char pid[40];
+  snprintf(pid, sizeof pid, "held by pid %d", (int)getpid());
+  assert_non_null(strstr(b->err.text, pid));
+  box_stop(b);
+  assert_int_equal(store_holder(other), 0);
+  OK(store_lock(other, 0, &b->err));
+  OK(store_check(other, &b->err));
+  store_close(other);
+  box_start(b);
+}
+
+static void *close_soon(void *ctx) {
+  usleep(30000);
+  store_close(ctx);
+  return NULL;
+}
+
+RULE(who_waits_for_the_lock_gets_it_when_its_owner_ends) {
+  struct box *b = *state;
+  struct store *other = opened(b, true);
+  pthread_t closer;
+  assert_int_equal(pthread_create(&closer, NULL, close_soon, b->store), 0);
+  b->store = NULL;
+  OK(store_lock(other, 60000, &b->err));
+  assert_int_equal(pthread_join(closer, NULL), 0);
+  OK(store_check(other, &b->err));
+  store_close(other);
+  box_start(b);
+}
+
+RULE(a_renewed_id_is_another_and_whoever_owns_it_next_has_it) {
+  struct box *b = *state;
+  char was[40];
+  struct store *waiting = opened(b, true);
+  snprintf(was, sizeof was, "%s", store_id(b->store));
+  OK(store_renew_id(b->store, &b->err));
+  assert_int_equal(strlen(store_id(b->store)), 36);
+  assert_string_not_equal(store_id(b->store), was);
+  snprintf(was, sizeof was, "%s", store_id(b->store));
+  box_stop(b);
+  OK(store_lock(waiting, 0, &b->err));
+  assert_string_equal(store_id(waiting), was);
+  store_close(waiting);
+  box_start(b);
+}
+
+RULE(notes_are_replaced_whole_and_read_by_anybody) {
+  struct box *b = *state;
+  struct store *other = opened(b, false);
+  for (unsigned n = 0; n < NOTES; n++) {
+    assert_true(*store_note_name(other, (enum note)n));
+    assert_string_equal(note(b, other, (enum note)n), status_name(ST_NOT_FOUND));
+    OK(store_note_write(b->store, (enum note)n, SPAN("first and long"), &b->err));
+    OK(store_note_write(b->store, (enum note)n, SPAN("second"), &b->err));
+    assert_string_equal(note(b, other, (enum note)n), "second");
+  }
+  box_restart(b);
+  assert_string_equal(note(b, b->store, NOTE_HOLDS), "second");
+  OK(store_note_remove(b->store, NOTE_HOLDS, &b->err));
+  assert_int_equal(store_note_remove(b->store, NOTE_HOLDS, &b->err), ST_NOT_FOUND);
+  assert_string_equal(note(b, other, NOTE_HOLDS), status_name(ST_NOT_FOUND));
+  assert_string_equal(note(b, other, NOTE_CLUSTER), "second");
+  store_close(other);
+}
+
+RULE(a_pause_is_told_as_it_was_written_and_one_that_cannot_be_read_is_one) {
+  struct box *b = *state;
+  struct store_pause pause = {.on = true, .since_us = 1700000000000000, .by = "ann", .reason = "\"quoted\" 星"}, read;
+  store_pause_read(b->store, &read);
+  assert_false(read.on);
+  OK(store_pause_write(b->store, &pause, &b->err));
+  store_pause_read(b->store, &read);
+  assert_true(read.on && read.since_us == pause.since_us);
+  assert_string_equal(read.by, pause.by);
+  assert_string_equal(read.reason, pause.reason);
+  OK(store_note_write(b->store, NOTE_PAUSE, SPAN("[1]"), &b->err));
+  store_pause_read(b->store, &read);
+  assert_true(read.on);
+  assert_non_null(strstr(read.reason, store_note_name(b->store, NOTE_PAUSE)));
+  OK(store_pause_remove(b->store, &b->err));
+  assert_int_equal(store_pause_remove(b->store, &b->err), ST_NOT_FOUND);
+  store_pause_read(b->store, &read);
+  assert_false(read.on);
+}
+
+RULE(the_ledger_is_remembered_and_a_damaged_one_is_named) {
+  struct box *b = *state;
+  struct store_ledger ledger = {.topic = "busbridge.ledger", .group = "busbridge-x"}, read;
+  assert_int_equal(store_ledger_read(b->store, &read, &b->err), ST_NOT_FOUND);
+  OK(store_ledger_write(b->store, &ledger, &b->err));
+  OK(store_ledger_read(b->store, &read, &b->err));
+  assert_string_equal(read.topic, ledger.topic);
+  assert_string_equal(read.group, ledger.group);
+  OK(store_note_write(b->store, NOTE_LEDGER, SPAN("one-word"), &b->err));
+  assert_int_equal(store_ledger_read(b->store, &read, &b->err), ST_INVALID);
+  assert_non_null(strstr(b->err.text, store_note_name(b->store, NOTE_LEDGER)));
+}
+
+RULE(nothing_is_on_its_way_and_a_full_disk_hinders_more_than_one) {
+  struct box *b = *state;
+  const struct error full = {.status = ST_NO_SPACE, .sys = ENOSPC};
+  assert_int_equal(store_left(b->store, clock_wall_us(&clock_system)), 0);
+  assert_false(store_hinders_one(b->store, &full));
+}
+
+int main(void) {
+  int failed = 0;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
+  return failed;
+}
