@@ -147,6 +147,23 @@ uint64_t store_left(const struct store *s, int64_t now_us) {
   return s->ops->left(s->impl, now_us);
 }
 
+void store_space(const struct store *s, struct store_space *out) {
+  s->ops->space(s->impl, out);
+}
+
+enum status store_writable(const struct store *s, struct error *err) {
+  return s->ops->writable(s->impl, err);
+}
+
+uint64_t store_names(const struct store *s, unsigned which) {
+  return s->ops->names(s->impl, which);
+}
+
+enum status store_audit(struct store *s, struct span line, struct error *err) {
+  BUG_ON(!s->create || !s->locked);
+  return s->ops->audit(s->impl, line, err);
+}
+
 enum status store_begin(struct store *s, const struct store_config *config, struct error *err) {
   BUG_ON(s->begun || (s->create && !s->locked));
   s->begun = true;

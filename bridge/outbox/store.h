@@ -124,6 +124,19 @@ bool store_hinders_one(const struct store *s, const struct error *why);
  * both ways. The next owner takes them from there. Any thread. */
 uint64_t store_left(const struct store *s, int64_t now_us);
 
+struct store_space {
+  bool known;
+  int64_t bytes, files; /* room for so many more; files -1: as many as wanted */
+};
+void store_space(const struct store *s, struct store_space *out);                /* any thread */
+MUST_CHECK enum status store_writable(const struct store *s, struct error *err); /* may entries be made, moved? Cheap */
+/* How many entries there may be of which (LIST_PENDING, LIST_DEAD), by their names alone: a pass that reads none. */
+uint64_t store_names(const struct store *s, unsigned which);
+/* One line more, its end included, in the list of what people changed: durable, and behind half a line that a crash
+ * left. Beyond STORE_AUDIT_MOST bytes the list begins anew, and the one before is kept. One at a time. */
+#define STORE_AUDIT_MOST (1024 * 1024)
+MUST_CHECK enum status store_audit(struct store *s, struct span line, struct error *err);
+
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
 /* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch (doc's nodes too).
@@ -401,6 +414,10 @@ struct store_ops {
   enum status (*note_remove)(void *, enum note, struct error *);
   bool (*hinders_one)(const void *, const struct error *);
   uint64_t (*left)(const void *, int64_t now_us);
+  void (*space)(const void *, struct store_space *);
+  enum status (*writable)(const void *, struct error *);
+  uint64_t (*names)(const void *, unsigned);
+  enum status (*audit)(void *, struct span, struct error *);
   enum status (*begin)(void *, const struct store_config *, struct error *);
   enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
   enum status (*follow)(void *, struct error *);

@@ -2,13 +2,9 @@
  * rotated, no audit.log, which the next line makes. */
 #include "bridge/service/audit.h"
 
-#include "bridge/base/durable.h"
 #include "bridge/service/operations.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
-#include <unistd.h>
 
 #define WHAT_MAX 4096 /* bytes of a line's `what` */
 #define ROOM 2048     /* of getpwuid_r */
@@ -52,46 +48,15 @@ static void write_line(struct service *s, const struct caller *by, const char *c
   buffer_add_z(line, "}}\n");
 }
 
-static bool ends_in_a_line(int fd, off_t size) {
-  char last = '\n';
-  return size == 0 || (pread(fd, &last, 1, size - 1) == 1 && last == '\n');
-}
-
-/* A crash before the folder is synced loses an empty file, after it one that may hold the line. */
-static enum status append(int folder, struct buffer *line, struct error *err) {
-  struct stat st;
-  int fd = openat(folder, AUDIT_FILE, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-  if (fd < 0) return error_sys(err, errno, "opening %s", AUDIT_FILE);
-  enum status rc = fstat(fd, &st) == 0 ? ST_OK : error_sys(err, errno, "looking at %s", AUDIT_FILE);
-  struct buffer text = {0};
-  if (rc == ST_OK && !ends_in_a_line(fd, st.st_size)) buffer_add_char(&text, '\n');
-  buffer_add(&text, buffer_span(line));
-  if (rc == ST_OK) rc = buffer_status(&text, err);
-  if (rc == ST_OK) rc = durable_append_sync(fd, buffer_span(&text), err);
-  if (rc == ST_OK && st.st_size == 0) rc = durable_sync_folder(folder, err);
-  buffer_release(&text);
-  close(fd);
-  return rc;
-}
-
-/* A crash in between leaves no audit.log, which is made with the next line. */
-static enum status make_room(int folder, struct error *err) {
-  struct stat st;
-  if (fstatat(folder, AUDIT_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size < AUDIT_MAX) return ST_OK;
-  return durable_rename(folder, AUDIT_FILE, folder, AUDIT_FILE ".1", err);
-}
-
 void audit_write(struct service *s, const struct caller *by, const char *command, struct span what,
                  const struct audit_count *counts, size_t count) {
   struct buffer line = {0};
   struct error err = {0};
-  int folder = home_folder(s->home);
-  if (s->mode == SERVICE_INSPECT || folder < 0) return;
+  if (s->mode == SERVICE_INSPECT) return;
   write_line(s, by, command, what, counts, count, &line);
   pthread_mutex_lock(&s->audit_lock);
   enum status st = buffer_status(&line, &err);
-  if (st == ST_OK) st = make_room(folder, &err);
-  if (st == ST_OK) st = append(folder, &line, &err);
+  if (st == ST_OK) st = store_audit(s->store, buffer_span(&line), &err);
   pthread_mutex_unlock(&s->audit_lock);
   if (st != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "audit_not_written",

@@ -1,4 +1,5 @@
-/* audit.h - .busbridge/audit.log: one line for each change that somebody asked for. Private to bridge/service.
+/* audit.h - the audit of an outbox (store_audit; in files .busbridge/audit.log): one line for each change that somebody
+ * asked for. Private to bridge/service.
  *
  *   {"time":"...","uid":1000,"user":"tom","command":"replay","what":"reason=schema_mismatch","counts":{"replayed":12}}
  *
@@ -10,9 +11,6 @@
 #define BRIDGE_SERVICE_AUDIT_H
 
 #include "bridge/service/parts.h"
-
-#define AUDIT_FILE "audit.log"
-#define AUDIT_MAX (1024 * 1024)
 
 struct audit_count {
   const char *word;

@@ -184,6 +184,31 @@ RULE(nothing_is_on_its_way_and_a_full_disk_hinders_more_than_one) {
   assert_false(store_hinders_one(b->store, &full));
 }
 
+RULE(names_are_counted_without_being_read) {
+  struct box *b = *state;
+  struct store *other = opened(b, false);
+  assert_int_equal(store_names(other, LIST_PENDING | LIST_DEAD), 0);
+  box_emit(b, "a");
+  box_emit(b, "b");
+  box_emit(b, "c");
+  assert_string_equal(box_take_all(b), "a b c");
+  box_dead(b, &b->refs[0], REASON_SCHEMA_MISMATCH);
+  assert_int_equal(store_names(other, LIST_PENDING), 2);
+  assert_int_equal(store_names(other, LIST_DEAD), 1);
+  assert_int_equal(store_names(other, LIST_PENDING | LIST_DEAD), 3);
+  store_close(other);
+}
+
+RULE(it_is_writable_and_has_room_and_takes_lines_of_the_audit) {
+  struct box *b = *state;
+  struct store_space space;
+  store_space(b->store, &space);
+  assert_true(!space.known || (space.bytes > 0 && space.files != 0));
+  OK(store_writable(b->store, &b->err));
+  OK(store_audit(b->store, SPAN("{\"what\": 1}\n"), &b->err));
+  OK(store_audit(b->store, SPAN("{\"what\": 2}\n"), &b->err));
+}
+
 int main(void) {
   int failed = 0;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);

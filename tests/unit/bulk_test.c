@@ -474,7 +474,7 @@ CASE(a_long_audit_log_is_put_aside_and_half_a_line_is_left_behind) {
   assert_has(text, "{\"half\n{\"time\": \"");
   assert_has(text,
              "\"uid\": null, \"user\": null, \"command\": \"test\", \"what\": \"a \\\"b\\\"\", \"counts\": {}}\n");
-  assert_int_equal(truncate(path_of(".busbridge/audit.log"), AUDIT_MAX), 0);
+  assert_int_equal(truncate(path_of(".busbridge/audit.log"), STORE_AUDIT_MOST), 0);
   audit_write(service, NULL, "next", SPAN(""), NULL, 0);
   assert_true(there(".busbridge/audit.log.1"));
   assert_int_equal(strncmp(text_of(".busbridge/audit.log"), "{\"time\"", 7), 0);

@@ -376,6 +376,12 @@ enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, s
                      struct error *err);
 enum status fs_emit(void *impl, const char *file, struct span text, struct error *err);
 
+/* place.c, audit.c */
+void fs_space(const void *impl, struct store_space *out);
+enum status fs_writable(const void *impl, struct error *err);
+uint64_t fs_count_names(const void *impl, unsigned which);
+enum status fs_audit(void *impl, struct span line, struct error *err);
+
 /* survey.c */
 enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
                       struct error *err);

@@ -48,6 +48,7 @@ struct memory_world {
   char id[40];                 /* "": not opened to be changed yet */
   const struct memory *owner;  /* who holds the lock */
   struct buffer *notes[NOTES]; /* NULL: there is none */
+  struct buffer audit;
 };
 
 struct memory_hand { /* one entry in hand */
@@ -129,6 +130,10 @@ enum status memory_note_write(void *, enum note, struct span, struct error *);
 enum status memory_note_remove(void *, enum note, struct error *);
 bool memory_hinders_one(const void *, const struct error *);
 uint64_t memory_left(const void *, int64_t now_us);
+void memory_space(const void *, struct store_space *);
+enum status memory_writable(const void *, struct error *);
+uint64_t memory_names(const void *, unsigned);
+enum status memory_audit(void *, struct span, struct error *);
 void memory_owner_release(struct memory_world *w);
 
 #endif

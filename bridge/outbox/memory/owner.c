@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 void memory_owner_release(struct memory_world *w) {
+  buffer_release(&w->audit);
   for (size_t i = 0; i < NOTES; i++) {
     if (w->notes[i]) buffer_release(w->notes[i]);
     free(w->notes[i]);
@@ -117,4 +118,39 @@ bool memory_hinders_one(const void *impl, const struct error *why) {
 uint64_t memory_left(const void *impl, int64_t now_us) {
   (void)impl, (void)now_us;
   return 0;
+}
+
+/* ---- the whole of it ---- */
+
+void memory_space(const void *impl, struct store_space *out) {
+  (void)impl;
+  *out = (struct store_space){.files = -1};
+}
+
+enum status memory_writable(const void *impl, struct error *err) {
+  (void)impl, (void)err;
+  return ST_OK;
+}
+
+uint64_t memory_names(const void *impl, unsigned which) {
+  const struct memory *m = impl;
+  uint64_t names = 0;
+  pthread_mutex_lock(&m->w->lock);
+  for (size_t i = 0; i < m->w->count; i++) {
+    enum place place = m->w->rows[i]->place;
+    bool outside = place == PLACE_FLAT || place == PLACE_PENDING;
+    names += (outside && which & LIST_PENDING) || (place == PLACE_DLQ && which & LIST_DEAD);
+  }
+  pthread_mutex_unlock(&m->w->lock);
+  return names;
+}
+
+enum status memory_audit(void *impl, struct span line, struct error *err) {
+  struct memory_world *w = ((struct memory *)impl)->w;
+  pthread_mutex_lock(&w->lock);
+  if (w->audit.len >= STORE_AUDIT_MOST) buffer_clear(&w->audit);
+  buffer_add(&w->audit, line);
+  enum status st = buffer_status(&w->audit, err);
+  pthread_mutex_unlock(&w->lock);
+  return st;
 }

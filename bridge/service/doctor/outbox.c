@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define INODES_FEW 10000
@@ -66,24 +65,24 @@ static void check_folder(struct doctor *d) {
 }
 
 static void check_space(struct doctor *d) {
-  struct statvfs fs;
+  struct store_space space;
   struct limits limits;
   limits_read(d->settings, &limits);
-  if (fstatvfs(home_outbox(d->home), &fs) != 0) {
+  store_space(d->store, &space);
+  if (!space.known) {
     doctor_found(d, "disk space", REPORT_WARNING, "the file system does not tell");
     return;
   }
-  int64_t bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
-  bool counted = fs.f_files > 0; /* some file systems make inodes as they need them */
-  bool none = bytes == 0 || (counted && fs.f_favail == 0);
-  bool few = bytes < limits.disk_bytes || (counted && fs.f_favail < INODES_FEW);
+  bool counted = space.files >= 0;
+  bool none = space.bytes == 0 || space.files == 0;
+  bool few = space.bytes < limits.disk_bytes || (counted && space.files < INODES_FEW);
   char inodes[40] = "as many inodes as wanted";
-  if (counted) snprintf(inodes, sizeof inodes, "%llu inodes", (unsigned long long)fs.f_favail);
+  if (counted) snprintf(inodes, sizeof inodes, "%lld inodes", (long long)space.files);
   doctor_found(d, "disk space",
                none  ? REPORT_FAILED
                : few ? REPORT_WARNING
                      : REPORT_OK,
-               "%lld MB and %s free", (long long)(bytes / 1000000), inodes);
+               "%lld MB and %s free", (long long)(space.bytes / 1000000), inodes);
   if (few)
     doctor_next(d, "Make room: producers cannot write events on a full disk. health.disk_warning is where this warns");
 }

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static void set_gauge(struct service *s, enum metric metric, const char *label, double value) {
@@ -46,10 +45,10 @@ static void set_pending(struct service *s, const struct store_counts *c, const s
 }
 
 static void set_disk(struct service *s) {
-  struct statvfs fs;
-  bool known = fstatvfs(home_outbox(s->home), &fs) == 0;
-  set_gauge(s, METRIC_AVAIL_BYTES, NULL, known ? (double)fs.f_bavail * (double)fs.f_frsize : NAN);
-  set_gauge(s, METRIC_AVAIL_INODES, NULL, known && fs.f_files ? (double)fs.f_favail : NAN);
+  struct store_space space;
+  store_space(s->store, &space);
+  set_gauge(s, METRIC_AVAIL_BYTES, NULL, space.known ? (double)space.bytes : NAN);
+  set_gauge(s, METRIC_AVAIL_INODES, NULL, space.files >= 0 ? (double)space.files : NAN);
 }
 
 /* Of /proc/self/statm's second number. */

@@ -5,7 +5,6 @@
 #include "bridge/service/health/health_rules.h"
 
 #include <inttypes.h>
-#include <sys/statvfs.h>
 
 #define ERROR_CHARACTERS 50 /* as the producers' own tool cuts them */
 #define ERROR_KINDS 20      /* shown */
@@ -28,9 +27,9 @@ static void gather_keys(struct service *s, struct facts *f) {
 }
 
 static int64_t disk_free(struct service *s) {
-  struct statvfs fs;
-  if (fstatvfs(home_outbox(s->home), &fs) != 0) return -1;
-  return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+  struct store_space space;
+  store_space(s->store, &space);
+  return space.known ? space.bytes : -1;
 }
 
 static bool take_aside(void *ctx, const struct aside_info *info) {

@@ -2,11 +2,6 @@
  * folders. */
 #include "bridge/service/operations.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #define READ_ALL 500 /* pending files */
 #define LOOK_REST 20 /* times as long as a look took it is not looked again */
 
@@ -31,29 +26,8 @@ static bool skip(void *ctx, const struct entry_info *info) {
   return true;
 }
 
-static bool is_plain(int folder, const struct dirent *e) {
-  struct stat st;
-  if (e->d_type != DT_UNKNOWN) return e->d_type == DT_REG;
-  return fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-}
-
-/* Files in a folder whose names look like entries; a pass without stat is ten times cheaper than one with it. */
-static uint64_t count_names(int parent, const char *folder) {
-  uint64_t names = 0;
-  int fd = openat(parent, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-  if (!dir) {
-    if (fd >= 0) close(fd);
-    return 0;
-  }
-  for (struct dirent *e; (e = readdir(dir)) != NULL;)
-    if (e->d_name[0] != '.' && span_ends(span_of(e->d_name), ".json") && is_plain(fd, e)) names++;
-  closedir(dir);
-  return names;
-}
-
 static uint64_t pending_names(struct service *s) {
-  return count_names(home_outbox(s->home), ".") + count_names(home_outbox(s->home), "pending");
+  return store_names(s->store, LIST_PENDING);
 }
 
 static bool count_aside(void *ctx, const struct aside_info *info) {
@@ -74,7 +48,7 @@ static enum status count_by_list(struct service *s, size_t most, struct store_co
   out->pending = pending;
   out->oldest_us = oldest_us;
   out->exact = true;
-  out->dead = count_names(home_outbox(s->home), "dlq"); /* as the reader counts them */
+  out->dead = store_names(s->store, LIST_DEAD); /* as the reader counts them */
   return ST_OK;
 }
 

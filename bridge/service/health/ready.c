@@ -1,10 +1,6 @@
 /* May work be sent to this worker? Cheap enough to be asked every second. */
 #include "bridge/service/operations.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 struct readiness {
   struct buffer *json;
   bool ready;
@@ -27,18 +23,10 @@ static void say(struct readiness *r, const char *check, bool ok, const char *fmt
   r->ready = r->ready && ok;
 }
 
-/* Those that are there: pending/, dlq/ and sent/ are made when they are needed. */
 static void check_folders(struct service *s, struct readiness *r) {
-  static const char *const folders[] = {".", "pending", "dlq", ".busbridge", ".busbridge/tmp"};
-  int outbox = home_outbox(s->home);
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-    if (faccessat(outbox, folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0) continue;
-    bool needed = folders[i][0] == '.';
-    if (errno == ENOENT && !needed) continue;
-    say(r, "folders", false, "%s/%s: %s", store_name(s->store), folders[i], strerror(errno));
-    return;
-  }
-  say(r, "folders", true, "the outbox's folders are writable");
+  struct error err = {0};
+  bool fine = store_writable(s->store, &err) == ST_OK;
+  say(r, "folders", fine, "%s", fine ? "the outbox's folders are writable" : err.text);
 }
 
 static void check_lock(struct service *s, struct readiness *r) {
