@@ -1,5 +1,5 @@
-/* Goes through the words typed so far, and offers what may stand next: commands, options, values, ids, events, topics.
- * */
+/* Goes through the words typed so far, and offers what may stand next: commands, options, values, ids, events,
+ * topics. */
 #include "admin/candidates.h"
 
 #include "admin/client.h"

@@ -1,5 +1,5 @@
-/* Parses options by the rows of a command and the common ones, names the nearest to a mistyped one, and writes --help.
- * */
+/* Parses options by the rows of a command and the common ones, names the nearest to a mistyped one, and writes
+ * --help. */
 #include "admin/options.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,5 @@
-/* Starts and stops the parts in order; between that the main thread's loop: signals, reload, watchdog, figures saved.
- * */
+/* Starts and stops the parts in order; between that the main thread's loop: signals, reload, watchdog, figures
+ * saved. */
 #include "worker/daemon.h"
 
 #include "bridge/kafka/client.h"

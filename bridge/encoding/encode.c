@@ -1,5 +1,5 @@
-/* Walks a compiled schema over a payload's nodes and writes Avro; a mismatch is told by path and type, never by value.
- * */
+/* Walks a compiled schema over a payload's nodes and writes Avro; a mismatch is told by path and type, never by
+ * value. */
 #include "bridge/encoding/encode.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,4 @@
-/* remembered.c - the note in which an outbox remembers its ledger: "<topic> <group>", one line. */
+/* The note in which an outbox remembers its ledger: "<topic> <group>", one line. */
 #include "bridge/outbox/store.h"
 
 static bool take_word(struct span *rest, char *out, size_t size) {

@@ -1,5 +1,4 @@
-/* home.c - what a process keeps beside an outbox in a folder. Any thread; a crash leaves each file as it was, or as it
- * is. */
+/* What a process keeps beside an outbox in a folder. A crash leaves the old file or the new one. */
 #include "bridge/service/home.h"
 
 #include "bridge/base/durable.h"

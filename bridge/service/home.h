@@ -1,6 +1,6 @@
 /* home.h - where a process that works on an outbox keeps what is its own: the control socket, what is in hand, the
  * saved figures, the keys that Redis is still to learn. For an outbox in a folder that is the .busbridge within it, as
- * busbridge-outbox(5) tells. Private to bridge/service, but for home_socket_path. Any thread; a home is opened and
+ * busbridge-outbox(5) tells. Private to bridge/service, except for home_socket_path. Any thread; a home is opened and
  * closed on one.
  */
 #ifndef BRIDGE_SERVICE_HOME_H

@@ -1,5 +1,5 @@
-/* Opens a reader on the topics and writes each record as JSON, its value decoded, or as base64 with the reason why not.
- * */
+/* Opens a reader on the topics and writes each record as JSON, its value decoded, or as base64 with the reason why
+ * not. */
 #include "bridge/service/tail.h"
 
 #include "bridge/base/escape.h"

@@ -1,5 +1,5 @@
-/* Finds entries by file name, by the beginning of a name, and only then by the id inside each file; shows 20 at most.
- * */
+/* Finds entries by file name, by the beginning of a name, and only then by the id inside each file; shows 20 at
+ * most. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>

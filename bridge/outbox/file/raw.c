@@ -1,14 +1,11 @@
+/* Dead letters whose bytes are not a JSON object: <stem>.raw, unread, beside a descriptor <stem>.json, durable first. A
+ * crash between the two leaves the file in the outbox: refused again, it is matched with its descriptor by inode. Many
+ * at once, all of one step before any of the next: describe, sync dlq/, move, sync dlq/. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
 #include <fcntl.h>
 #include <unistd.h>
-
-/* Dead letters whose bytes are no JSON object: <stem>.raw, unread, beside a descriptor <stem>.json that lists as the
- * others do. The descriptor is durable first. A crash between the two leaves the file in the outbox; it is refused
- * again, and the descriptor that names its inode is found and used.
- *
- * Many at once, all of one step before any of the next: describe, sync dlq/, move, sync dlq/. */
 
 #define FOLLOWED 8 /* exchanged that often meanwhile, dlq/ is not usable */
 

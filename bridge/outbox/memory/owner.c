@@ -1,4 +1,4 @@
-/* owner.c - the memory kind: its id, who owns it, its notes. The end of a handle frees its lock, as that of a process
+/* The memory kind: its id, who owns it, its notes. The end of a handle frees its lock, as the end of a process
  * does. */
 #include "bridge/outbox/memory/memory.h"
 
