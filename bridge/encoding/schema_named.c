@@ -1,3 +1,4 @@
+/* Records and enums: names and namespaces, fields and symbols, and defaults, compiled by the encoder itself. */
 #include "bridge/encoding/encode.h"
 #include "bridge/encoding/schema_reader.h"
 

@@ -1,3 +1,4 @@
+/* A load: defaults, file, environment, -X; and what is then asked of it. */
 #include "bridge/settings/settings_private.h"
 
 #include "bridge/base/denial.h"
