@@ -25,7 +25,7 @@ def trial(t, broker):
         time.sleep(t.rng.uniform(0.2, 2.0))
     began = time.monotonic()
     world.stop_producing()
-    harness.wait_until(lambda: not world.pending() or not worker.running(), 120, "the backlog is relayed")
+    harness.wait_until(lambda: not world.pending() or not worker.running(), what="the backlog is relayed")
     t.within(began, "going on after the last outage")
     t.tries = FLAPS + 1
     t.check("I9", worker.running() and worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.stderr()[-2000:]}")

@@ -17,15 +17,12 @@ topics are read by kcat, read_committed, up to their ends. Invariants, by the na
 
 import json
 import random
-import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 import harness  # noqa: E402
-import kafka_wire  # noqa: E402
 import writer  # noqa: E402
 from relay_test import decode, without_null  # noqa: E402
 
@@ -38,22 +35,8 @@ def drain(bootstrap, topics):
     """All committed records of these topics by topic, partition and offset, as another client sees them."""
     records = []
     for topic in topics:
-        records += sorted(harness.parse_kcat(kcat(bootstrap, topic)), key=lambda r: (r.partition, r.offset))
+        records += sorted(harness.parse_kcat(harness.kcat(bootstrap, topic)), key=lambda r: (r.partition, r.offset))
     return records
-
-
-def kcat(bootstrap, topic, patience=60):
-    """What kcat prints. A topic made a moment ago is not known to the broker at once."""
-    deadline = time.monotonic() + patience
-    while True:
-        done = subprocess.run(["kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-X",
-                               "isolation.level=read_committed", "-X", "fetch.wait.max.ms=10", "-f", "%t %p %o %T %K %S\n%k%s\n%h\n"],
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
-        if not done.returncode:
-            return done.stdout
-        if b"Unknown topic or partition" not in done.stderr or time.monotonic() > deadline:
-            raise AssertionError("kcat: " + done.stderr.decode(errors="replace"))
-        time.sleep(0.2)
 
 
 def record_id(record):
@@ -261,20 +244,3 @@ def judge_whole(case, j):
         found = set(case.committed) & set(ids)
         if found and found != set(ids):
             j.fault("I10", f"{name}: of {len(ids)} only {len(found)} are committed, not {sorted(set(ids) - found)[:5]}")
-
-
-def hanging(bootstrap, topics):
-    """Partitions in which a transaction is still open: their last stable offset is below their end."""
-    known = kafka_wire.topics(bootstrap)
-    return [f"{topic}/{partition}" for topic in topics for partition in range(known.get(topic, 0))
-            if kafka_wire.end_offset(bootstrap, topic, partition) != kafka_wire.end_offset(bootstrap, topic, partition, False)]
-
-
-def wait_stable(bootstrap, topics, seconds=60):
-    """The broker says yes to a commit before readers see it: until no transaction is open. False: one stays open."""
-    deadline = time.monotonic() + seconds
-    while hanging(bootstrap, topics):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

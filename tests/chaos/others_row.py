@@ -17,7 +17,6 @@ PARTS = ("disk", "backup", "hands")  # what is tried beside the hands' deeds
 TRIALS = (6, 240)  # each of one guarantee and one Redis; in 18 each of them with each part, and in 36 with and without a clock that is set
 DEEDS = others.METADATA + others.SAME_BYTES + others.FOLDERS + others.LOOKING + others.BACK
 BACKLOG, SECONDS, RATE, DISK = (5000, 20, 250, "size=96m") if FULL else (400, 4, 150, "size=24m")
-PATIENCE = 300 if FULL else 120  # for hangs alone: a loaded machine takes minutes for a thousand refused events
 # How far the clock is off, in seconds. Refused by the broker are times an hour ahead of its own; and within an hour of the file times `busbridge
 # doctor --new-id` looks for what was published.
 STEPS, FAR_STEPS = (-3000, -90, -5, 0, 5, 90, 3000), (-86400, -7200)
@@ -103,12 +102,12 @@ class Scene:
 
     def come_to_an_end(self):
         self.hands.stdin.close()
-        self.t.check("I8", self.hands.wait(60) == 0, "the others failed")
+        self.t.check("I8", self.hands.wait(harness.PATIENCE) == 0, "the others failed")
         self.world.stop_producing()
         if self.off > 3600:
             self.set_clock(self.rng.choice(STEPS))
         self.go_on()
-        harness.wait_until(lambda: not self.world.pending() or not self.worker.running(), PATIENCE, f"everything is relayed, {self.deeds}")
+        harness.wait_until(lambda: not self.world.pending() or not self.worker.running(), what=f"everything is relayed, {self.deeds}")
         self.t.check("I9", self.worker.running() and self.worker.stop() == 0,
                      f"the worker ended with {self.worker.process.returncode}: {self.worker.stderr()[-1500:]}")
         letters_come_back(self.world)
@@ -189,7 +188,7 @@ class Scene:
         self.held(lambda: self.older.bring_back(way))
         if way == "beside its worker":
             self.killed = True  # at_least_once: what is on its way then may come again
-            self.t.check("I9", self.worker.wait(60) == 75, f"with its outbox replaced it ended with {self.worker.process.returncode}: "
+            self.t.check("I9", self.worker.wait() == 75, f"with its outbox replaced it ended with {self.worker.process.returncode}: "
                          f"{self.worker.stderr()[-1500:]}")
         backup.new_id(self.t, self.world)
         self.worker = self.start()

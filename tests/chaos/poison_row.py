@@ -38,7 +38,7 @@ def culprit(t, redis, number):
         for _ in range(10):
             writer.write()
             time.sleep(t.rng.uniform(0, 0.05))
-        harness.wait_until(lambda: not world.pending() or not worker.running(), 60, "all but the poison is relayed")
+        harness.wait_until(lambda: not world.pending() or not worker.running(), what="all but the poison is relayed")
         if t.rng.random() < 0.3:
             worker.kill()
         else:
@@ -60,7 +60,7 @@ def patient(t):
     for _ in range(10):
         writer.write()
         time.sleep(t.rng.uniform(0, 0.05))
-    harness.wait_until(lambda: worker.logs("event_refused") or not worker.running(), 60, "it is refused")
+    harness.wait_until(lambda: worker.logs("event_refused") or not worker.running(), what="it is refused")
     if t.rng.random() < 0.4:
         worker.kill()
         worker = world.worker()
@@ -70,7 +70,7 @@ def patient(t):
         writer.write()
         time.sleep(t.rng.uniform(0, 0.05))
     writer.close()
-    harness.wait_until(lambda: not world.pending() or not worker.running(), 60, "all is relayed when the topic takes it")
+    harness.wait_until(lambda: not world.pending() or not worker.running(), what="all is relayed when the topic takes it")
     t.check("I9", worker.running() and worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
     t.judge(world)
 

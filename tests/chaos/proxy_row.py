@@ -50,7 +50,7 @@ def trial(t, through):
     if world.producer.wait(60):
         raise AssertionError("the producer failed")
     began = time.monotonic()
-    harness.wait_until(lambda: not world.pending() or not worker.running(), 60, f"everything is relayed in spite of {rule}")
+    harness.wait_until(lambda: not world.pending() or not worker.running(), what=f"everything is relayed in spite of {rule}")
     t.within(began, f"recovery from {rule}", 45)
     t.check("I9", worker.running(), f"{rule}: the worker ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
     through.clear()

@@ -109,12 +109,12 @@ def parallel(t, redis):
     writer.close()
     worker = world.worker() if t.rng.random() < 0.7 else None
     if worker:
-        harness.wait_until(lambda: worker.logs("started"), 60)
+        harness.wait_until(lambda: worker.logs("started"))
     commands = [world.start("busbridge", "replay", *ids) for _ in range(2)]
     for command in commands:
         command.wait(60)
     if worker:
-        harness.wait_until(lambda: not world.pending() or not worker.running(), 60)
+        harness.wait_until(lambda: not world.pending() or not worker.running())
         worker.stop()
     left = [p.stem for p in (world.outbox / "dlq").glob("*.json")]
     if left:  # neither had them: the lock was the other's
@@ -138,10 +138,10 @@ def published(t, redis):
     force = t.rng.random() < 0.5
     worker = world.worker() if t.rng.random() < 0.5 else None
     if worker:
-        harness.wait_until(lambda: worker.logs("started"), 60)
+        harness.wait_until(lambda: worker.logs("started"))
     command = world.cli("replay", *(["--force"] if force else []), f"{id}__1")
     if worker:
-        harness.wait_until(lambda: not world.pending() or not worker.running(), 60)
+        harness.wait_until(lambda: not world.pending() or not worker.running())
         worker.stop()
     if force:
         t.check("I5", command.status == 0, f"replay --force ended with {command.status}: {command.stderr()[-500:]}")

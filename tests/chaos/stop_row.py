@@ -17,6 +17,7 @@ def stopped_worker(t, world):
     at_point = t.rng.random() < 0.6
     env = {"BUSBRIDGE_STOP_AT": f"{t.rng.randrange(25, 400)}{t.rng.choice(('', '+'))}"} if at_point else {}
     worker = world.worker(env=env)
+    harness.wait_until(lambda: worker.logs("started") or stopped_by_signal(worker.pid) or not worker.running(), what="it has the outbox")
     if at_point:
         try:
             harness.wait_until(lambda: stopped_by_signal(worker.pid) or not worker.running(), 60)
@@ -49,7 +50,7 @@ def alone(t, world, worker):
     worker.signal(signal.SIGCONT)
     began = time.monotonic()
     world.stop_producing()
-    harness.wait_until(lambda: not world.pending() or not worker.running(), 60, "the worker that was stopped goes on")
+    harness.wait_until(lambda: not world.pending() or not worker.running(), what="the worker that was stopped goes on")
     t.within(began, "going on after SIGSTOP")
     t.check("I9", worker.running() and worker.stop() == 0, f"it ended with {worker.process.returncode}: {worker.stderr()[-2000:]}")
 
@@ -62,7 +63,7 @@ def succeeded(t, world, worker):
     worker.signal(signal.SIGCONT)
     woke = time.monotonic()
     if exactly_once():
-        harness.wait_until(lambda: not worker.running(), 60, "the worker that lost its lock ends")
+        harness.wait_until(lambda: not worker.running(), what="the worker that lost its lock ends")
         t.within(woke, "the end of the one that lost its lock")
         t.check("I5", worker.process.returncode not in (0, None), f"the one that lost its lock ended with {worker.process.returncode}")
         t.check("I8", worker.process.returncode > 0, f"the one that lost its lock ended by a signal: {worker.process.returncode}")
@@ -70,7 +71,7 @@ def succeeded(t, world, worker):
         time.sleep(2)
         worker.kill()
     world.stop_producing()
-    harness.wait_until(lambda: not world.pending() or not successor.running(), 60, "the successor goes on")
+    harness.wait_until(lambda: not world.pending() or not successor.running(), what="the successor goes on")
     t.within(woke, "going on beside a zombie")
     if not t.check("I9", successor.running(), f"the successor ended with {successor.process.returncode}: {successor.stderr()[-2000:]}"):
         return

@@ -18,7 +18,7 @@ def trial(t, cluster):
     world = t.world(options={"batch.max_events": t.rng.choice((20, 5000))})
     world.produce(rate=60, keys=5, seed=t.number, poison=poison(t))
     worker = world.worker()
-    harness.wait_until(lambda: worker.logs("started") or not worker.running(), 60, "the worker has started")
+    harness.wait_until(lambda: worker.logs("started") or not worker.running(), what="the worker has started")
     t.tries = 0
     for role in ("coordinator of the transactional id", OTHERS[t.number % len(OTHERS)]):
         time.sleep(t.rng.uniform(0.3, 2.0))

@@ -25,13 +25,13 @@ def second(t):
     world = t.world()
     world.produce(rate=150, keys=3, seed=t.number)
     first = world.worker()
-    harness.wait_until(lambda: first.logs("started"), 60, "the first has started")
+    harness.wait_until(lambda: first.logs("started"), what="the first has started")
     time.sleep(t.rng.uniform(0, 0.5))
-    other = world.once(60)
+    other = world.once()
     t.check("I5", other.status == BUSY, f"the second worker ended with {other.status}: {other.stderr()[-500:]}")
     t.check("I5", "worker" in other.stderr(), f"the second does not say why: {other.stderr()[-500:]}")
     world.stop_producing()
-    harness.wait_until(lambda: not world.pending() or not first.running(), 60, "the first goes on")
+    harness.wait_until(lambda: not world.pending() or not first.running(), what="the first goes on")
     t.check("I9", first.running() and first.stop() == 0, f"the first ended with {first.process.returncode}: {first.stderr()[-1500:]}")
     t.judge(world)
 
@@ -41,6 +41,7 @@ def copied(t):
     world = t.world(options={"batch.max_events": t.rng.choice((5, 5000))})
     world.produce(rate=100, keys=3, seed=t.number)
     first = world.worker()
+    harness.wait_until(lambda: first.logs("started"), what="the outbox has its identity")
     time.sleep(t.rng.uniform(0.5, 1.5))
     if t.rng.random() < 0.5:
         first.stop()
@@ -54,7 +55,7 @@ def copied(t):
         time.sleep(t.rng.uniform(0, 0.5))
         first = world.worker()
     began = time.monotonic()
-    harness.wait_until(lambda: not (first.running() and other.running()), 60, "one of two workers with one identity gives up")
+    harness.wait_until(lambda: not (first.running() and other.running()), what="one of two workers with one identity gives up")
     t.within(began, "giving up")
     world.stop_producing()
     loser = other if first.running() else first
@@ -63,7 +64,7 @@ def copied(t):
     time.sleep(0.5)
     for program in (first, other):
         if program.running():
-            harness.wait_until(lambda p=program: not (world if p is first else copy).pending() or not p.running(), 30, "the winner goes on")
+            harness.wait_until(lambda p=program: not (world if p is first else copy).pending() or not p.running(), what="the winner goes on")
             program.stop()
     judge_copies(t, world, copy, world_list)
 

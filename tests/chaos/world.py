@@ -114,7 +114,7 @@ class World(harness.Bus):
             raise AssertionError(f"--once did not end within {seconds} s:\n{program.stderr()[-3000:]}") from None
         return program
 
-    def cli(self, *arguments, seconds=300, **more):
+    def cli(self, *arguments, seconds=600, **more):
         program = self.start("busbridge", *arguments, **more)
         program.status = program.wait(seconds)
         return program
@@ -141,7 +141,7 @@ class World(harness.Bus):
     def stop_producing(self):
         if self.producer:
             self.producer.stdin.close()
-            if self.producer.wait(60):
+            if self.producer.wait(harness.PATIENCE):
                 raise AssertionError("the producer failed")
             self.producer = None
 
@@ -165,13 +165,13 @@ class World(harness.Bus):
 
     def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, seed=0, **others):
         """killed=False: at_least_once too, nothing may be there twice. others: what else oracle.judge is to know."""
-        stable = oracle.wait_stable(self.topics.bootstrap, self.topics.names)
+        stable = harness.wait_stable(self.topics.bootstrap, self.topics.names)
         case = self.case()
         j = oracle.judge(case, ids_once=self.ids_once if ids_once is None else ids_once, max_attempts=MAX_ATTEMPTS, drained=drained,
                          replayed=self.replayed, unordered=unordered, seed=seed, **others)
         oracle.judge_logs(case, j, self.programs)
         if not stable:
-            j.fault("I9", f"transactions stay open: {oracle.hanging(self.topics.bootstrap, self.topics.names)}")
+            j.fault("I9", f"transactions stay open: {harness.hanging(self.topics.bootstrap, self.topics.names)}")
         if self.options["delivery.guarantee"] != "exactly_once":  # a kill may double; order around a refused event is not promised
             refused = any(e["kind"] == "refused" for e in case.entries)
             spared = (("I2", "I10") if killed else ()) + (("I4",) if refused else ())
@@ -205,9 +205,9 @@ class World(harness.Bus):
 
 
 def stopped_by_signal(pid):
-    """Is the process stopped (state T)?"""
+    """Is each thread of the process stopped (state T)? One of them may still be in the middle of a call when the first is."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        return {(task / "stat").read_text().rsplit(")", 1)[1].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()} == {"T"}
     except (OSError, IndexError):
         return False
 

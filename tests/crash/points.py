@@ -96,7 +96,7 @@ class Suite(unittest.TestCase):
         try:
             fill(world, seed)
             judgement = trial(world, case)
-            if time.monotonic() - began > 30:
+            if FULL and time.monotonic() - began > 30:  # the short form runs on any machine beside anything
                 judgement.fault("I9", f"it took {time.monotonic() - began:.0f} s")
         except Exception:
             judgement.fault("I9", "the trial did not come to its end:\n" + traceback.format_exc())
@@ -136,11 +136,11 @@ class Suite(unittest.TestCase):
         return False
 
     def after_crash(self, world):
-        """What must hold while nobody runs: nothing is lost yet, and a batch is whole."""
-        for _ in range(50):
+        """What must hold while nobody runs: nothing is lost yet, and a batch is whole, in the end: a commit is not seen in all partitions at once."""
+        deadline = time.monotonic() + harness.PATIENCE
+        while True:
             j = oracle.Judgement()
             oracle.judge_whole(world.case(), j)
-            if not j.faults:
-                break
+            if not j.faults or time.monotonic() > deadline:
+                return j
             time.sleep(0.1)
-        return j

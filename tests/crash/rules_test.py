@@ -92,7 +92,7 @@ class Rules(unittest.TestCase):
         self.writer.write()
         file = self.world.dir / "points"
         worker = self.world.worker(env={"BUSBRIDGE_COUNT_FILE": str(file), "BUSBRIDGE_FAIL_AT": "fsync/folder:2:EIO:every"})
-        harness.wait_until(lambda: file.exists() and file.read_text().count(" rename batch-") >= 3 or not worker.running(), 60, "it tries again")
+        harness.wait_until(lambda: file.exists() and file.read_text().count(" rename batch-") >= 3 or not worker.running(), what="it tries again")
         worker.kill()
         self.assertNotIn("point position", file.read_text())
         self.judge()
@@ -101,14 +101,14 @@ class Rules(unittest.TestCase):
         """A producer writes another event under the name of one that is on its way."""
         first = [self.writer.write() for _ in range(5)]
         worker = self.world.worker("--once", env={"BUSBRIDGE_STOP_AT": mark})
-        harness.wait_until(lambda: stopped_by_signal(worker.pid), 60, f"it stops at {mark}")
+        harness.wait_until(lambda: stopped_by_signal(worker.pid), what=f"it stops at {mark}")
         self.writer.write(file=first[2]["file"])
         return worker
 
     def test_a_file_replaced_before_the_commit_is_a_new_event(self):
         worker = self.replace_while_stopped("point/before_commit:1")
         worker.signal(signal.SIGCONT)
-        worker.wait(60)
+        worker.wait()
         self.assertEqual(self.judge().figures["committed"], 6)
 
     def test_a_file_replaced_behind_a_crash_is_a_new_event(self):
@@ -124,7 +124,7 @@ class Rules(unittest.TestCase):
             first = self.writer.write()
         env = {"BUSBRIDGE_FAIL_AT": f"rename/{self.world.tag}-000002:1:ENOSPC:every"}
         worker = self.world.worker(env=env, options={"batch.max_events": 3})
-        harness.wait_until(lambda: self.world.case().committed[first["id"]] or len(self.batches()) > 2, 60, "batches are committed")
+        harness.wait_until(lambda: self.world.case().committed[first["id"]] or len(self.batches()) > 2, what="batches are committed")
         worker.kill()
         self.assertGreater(len(self.batches()), 1)
         self.assertEqual(self.judge().figures["committed"], 12)

@@ -14,13 +14,13 @@ class Zombie(Suite):
     def wakes(self, world, case):
         mark, successor = case
         zombie = world.worker("--once", env={"BUSBRIDGE_STOP_AT": mark})
-        harness.wait_until(lambda: stopped_by_signal(zombie.pid) or not zombie.running(), 60, f"it stops at {mark}")
+        harness.wait_until(lambda: stopped_by_signal(zombie.pid) or not zombie.running(), what=f"it stops at {mark}")
         if zombie.running():
             world.replace_lock()
             other_batches = {"batch.max_events": 3}  # than those of the zombie: its manifests must not stand for them
             world.once(env={"BUSBRIDGE_CRASH_AT": "point/after_commit:1"} if successor == "crashes" else {}, options=other_batches)
             zombie.signal(signal.SIGCONT)
-            zombie.wait(60)
+            zombie.wait()
         else:
             self.missed += 1
         world.settle()
@@ -31,7 +31,7 @@ class Zombie(Suite):
 
     def test_a_zombie_wakes_after_its_successor(self):
         found = self.baseline()
-        steps = [(p.name, n) for name in {p.name for p in found if p.what == "point"}
+        steps = [(p.name, n) for name in sorted({p.name for p in found if p.what == "point"})
                  for n, p in enumerate((p for p in found if p.what == "point" and p.name == name), 1)]
         cases = [(mark, how) for mark in marks(found) for how in ("finishes", "crashes")]
         towards = [(f"point/{name}:{n}", how) for name, n in steps if n <= 3 for how in ("finishes", "crashes")]

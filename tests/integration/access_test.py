@@ -30,7 +30,7 @@ class AccessTest(CliTest):
         """A program run by nobody, with our folder as /etc."""
         script = 'mount --bind "$0" /etc && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"'
         done = subprocess.run(["unshare", "--mount", "sh", "-c", script, self.etc, self.dir / program, *words], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, timeout=60, cwd="/", env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(env or {})})
+                              stdin=subprocess.DEVNULL, timeout=300, cwd="/", env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(env or {})})
         if "mount:" in done.stderr or "unshare:" in done.stderr:
             self.skipTest("no file system can be mounted: " + done.stderr.strip())
         return done

@@ -249,7 +249,7 @@ class Aside(harness.BusTest):
         self.entry("quality.checked", {"content_id": "big", "text": os.urandom(3000).hex()}, id="big", mtime=1700000000)
         self.hinder("big.json")
         want = [self.event("k", n) for n in range(5)]
-        worker = self.start_worker()
+        worker = self.start_worker(options={"flush.interval": "1h"})  # it is not tried again before the kill
         self.wait_left(1, "the others go on")
         written = self.outbox / ".busbridge/aside"
         harness.wait_until(lambda: written.exists() and "retry flat big.json" in written.read_text(), what="it is refused")

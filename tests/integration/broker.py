@@ -11,6 +11,7 @@ module: class Broker, for tests that take a broker away.
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -65,10 +66,24 @@ class Unavailable(Exception):
     """Kafka cannot be had on this machine."""
 
 
+taken = []  # what marks the ports that this process was given, as long as it runs
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port on which nobody listens, for this process and what it starts alone: other suites look for ports at the same time. Those that the
+    kernel gives to outgoing connections are left out, or one of these might have it before it is bound."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port, mark = random.randrange(min(10000, first // 2), first), socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0busbridge-test-port-{port}")  # goes with the process
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        taken.append(mark)
+        return port
 
 
 def cache_folder():
@@ -160,7 +175,7 @@ class Broker:
         users = [word for name, password in self.scram.items() for word in ("-S", f"SCRAM-SHA-256=[name={name},password={password}]")]
         done = subprocess.run(
             self._java("kafka.tools.StorageTool", "format", "-t", "busbridgetestbroker000", "-c", f"{self.dir}/server.properties", *users),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=kafka_wire.PATIENCE)
         if done.returncode:
             raise RuntimeError("formatting failed: " + done.stdout.decode(errors="replace"))
 
@@ -174,7 +189,7 @@ class Broker:
             self.wait_ready()
         return self
 
-    def wait_ready(self, seconds=120):
+    def wait_ready(self, seconds=kafka_wire.PATIENCE):
         """Until it answers; topics that were there must have their leaders back."""
         deadline = time.monotonic() + seconds
         while True:

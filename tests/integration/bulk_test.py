@@ -44,7 +44,7 @@ class Terminal:
                 return False
         return True
 
-    def until(self, text, seconds=60):
+    def until(self, text, seconds=harness.PATIENCE):
         deadline = time.monotonic() + seconds
         while not re.search(text, self.shown):
             if time.monotonic() > deadline or not self.read():
@@ -53,7 +53,7 @@ class Terminal:
     def type(self, text):
         os.write(self.main, text.encode())
 
-    def end(self, seconds=60):
+    def end(self, seconds=harness.PATIENCE):
         deadline = time.monotonic() + seconds
         while self.read() and self.process.poll() is None and time.monotonic() < deadline:
             pass
@@ -165,11 +165,11 @@ class WithoutWorker(BulkTest):
     def test_ids_from_standard_input(self):
         ids = self.letters(3)
         command = [str(BUILD / "busbridge"), *(w for k, v in self.options.items() for w in ("-X", f"{k}={v}")), "replay", "-"]
-        done = subprocess.run(command, input="d-002\n\n d-000\nnowhere\nd-002\n", text=True, capture_output=True, timeout=60)
+        done = subprocess.run(command, input="d-002\n\n d-000\nnowhere\nd-002\n", text=True, capture_output=True, timeout=300)
         self.assertEqual((done.returncode, done.stdout), (4, "Replayed 2 of 2\n"))
         self.assertIn("1 of the ids belongs to no dead letter: nowhere", done.stderr)
         self.assertPlaces([ids[0], ids[2]], [ids[1]])
-        self.assertEqual(subprocess.run(command, input="nowhere\n", text=True, capture_output=True, timeout=60).returncode, 3)
+        self.assertEqual(subprocess.run(command, input="nowhere\n", text=True, capture_output=True, timeout=300).returncode, 3)
 
     def test_ctrl_c_stops_after_a_step_and_resume_goes_on(self):
         ids = self.letters(150)

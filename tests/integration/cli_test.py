@@ -25,12 +25,12 @@ LIST_KEYS = ["id", "name", "created_at", "attempts", "last_error", "failed_at", 
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=30)
+        super().__init__("localhost", timeout=300)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
+        self.sock.settimeout(300)
         folder = os.open(self.path.parent, os.O_PATH)
         try:
             self.sock.connect(f"/proc/self/fd/{folder}/{self.path.name}")
@@ -189,7 +189,7 @@ class WithoutWorker(CliTest):
         self.assertRegex(fine.stdout(), r"(?m)^Events: total 0, P95 0.0 ms, failure rate 0.0 %$")
         self.entry(PUBLISHED, PAYLOAD, mtime=time.time() - 100)
         waiting = self.run_cli("health", expect=1).stdout()
-        self.assertRegex(waiting, r"^OUTBOX WARNING - 1 pending, oldest 1m \d+s; The oldest pending entry waits .*\|")
+        self.assertRegex(waiting, r"^OUTBOX WARNING - 1 pending, oldest [1-4]m \d+s; The oldest pending entry waits .*\|")
         self.assertIn("No worker runs", waiting)
         self.assertIn("next: busbridge-worker; or once: busbridge flush", waiting)
         for number in range(21):
@@ -254,7 +254,7 @@ class WithoutWorker(CliTest):
 
     def test_emit_from_stdin(self):
         done = subprocess.run([str(BUILD / "busbridge"), "emit", "-X", f"outbox.url=file:{self.outbox}", "--id", "e-1",
-                               "plot.updated", "-"], input=b'{"plot_id": "p"}\n', capture_output=True, env=clean_environment(), timeout=60)
+                               "plot.updated", "-"], input=b'{"plot_id": "p"}\n', capture_output=True, env=clean_environment(), timeout=300)
         self.assertEqual((done.returncode, done.stdout), (0, b"e-1\n"))
         self.assertEqual(json.loads((self.outbox / "e-1.json").read_bytes())["payload"], {"plot_id": "p"})
 
@@ -331,7 +331,7 @@ class CommandLine(CliTest):
         self.dead_letter()
         with open("/dev/full", "wb") as full:
             done = subprocess.run([str(BUILD / "busbridge"), "list", "-X", f"outbox.url=file:{self.outbox}"], stdout=full,
-                                  stderr=subprocess.PIPE, env=clean_environment(), timeout=60)
+                                  stderr=subprocess.PIPE, env=clean_environment(), timeout=300)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"standard output", done.stderr)
 
@@ -339,7 +339,7 @@ class CommandLine(CliTest):
         before = []
         command = f"'{BUILD}/busbridge' emit episode.created -X 'outbox.url=file:{self.outbox}'"
         for number, more in enumerate((">&-", ">/dev/full", "| true", ">&- 2>&-", "<&- >&- 2>&-")):
-            done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} {more}"], capture_output=True, text=True, env=clean_environment(), timeout=60)
+            done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} {more}"], capture_output=True, text=True, env=clean_environment(), timeout=300)
             self.assertEqual((done.returncode, len(self.pending())), (0, number + 1), (more, done.stderr))
             (written,) = [name for name in self.pending() if name not in before]
             if "2>" not in more and more != "| true":
@@ -351,7 +351,7 @@ class CommandLine(CliTest):
     def test_words_for_people_never_go_into_a_file_that_took_a_closed_descriptors_place(self):
         self.dead_letter()
         done = subprocess.run(["bash", "-c", f"'{BUILD}/busbridge' list -X 'outbox.url=file:{self.outbox}' >&-"], capture_output=True, text=True,
-                              env=clean_environment(), timeout=60)
+                              env=clean_environment(), timeout=300)
         self.assertEqual(done.returncode, 1)
         self.assertIn("standard output", done.stderr)
         self.entry(PUBLISHED, {"episode_id": 7})
@@ -360,7 +360,7 @@ class CommandLine(CliTest):
                                   env=clean_environment())
         wait_until(lambda: (self.outbox / ".busbridge/control.sock").exists() or worker.poll() is not None, what="a worker")
         worker.terminate()
-        self.assertEqual(worker.wait(60), 0)
+        self.assertEqual(worker.wait(), 0)
         for path in self.outbox.rglob("*"):
             if path.is_file():
                 self.assertNotIn(b'"level"', path.read_bytes(), path)
@@ -371,7 +371,7 @@ class CommandLine(CliTest):
         read_end, write_end = os.pipe()
         os.close(read_end)
         done = subprocess.run([str(BUILD / "busbridge"), "list", "-X", f"outbox.url=file:{self.outbox}"], stdout=write_end,
-                              stderr=subprocess.PIPE, env=clean_environment(), timeout=60)
+                              stderr=subprocess.PIPE, env=clean_environment(), timeout=300)
         os.close(write_end)
         self.assertEqual((done.returncode, done.stderr), (-signal.SIGPIPE, b""))
 
@@ -397,7 +397,7 @@ class CommandLine(CliTest):
             if not part:
                 break
             shown += part
-        program.wait(60)
+        program.wait()
         os.close(parent)
         return shown.decode(errors="replace")
 
@@ -567,7 +567,7 @@ class WithBroker(CliTest):
 
     def test_tail_shows_what_it_cannot_decode(self):
         self.create_topic("plot.events", 1)
-        subprocess.run(["kcat", "-P", "-b", self.bootstrap, "-t", self.topic("plot.events")], input=b"\x00\xff", check=True, timeout=60)
+        subprocess.run(["kcat", "-P", "-b", self.bootstrap, "-t", self.topic("plot.events")], input=b"\x00\xff", check=True, timeout=300)
         odd = self.run_cli("tail", expect=1)
         row = json.loads(odd.stdout())
         self.assertEqual(row["value_base64"], "AP8=")

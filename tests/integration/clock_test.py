@@ -43,7 +43,7 @@ class ClockTest(harness.BusTest):
         harness.wait_until(lambda: worker.logs("kafka_away"), what="the outage is told")
         self.set_clock(-24 * HOUR)
         broker.start()
-        harness.wait_until(lambda: not self.pending(), seconds=120, what="everything drains")
+        harness.wait_until(lambda: not self.pending(), what="everything drains")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.ids(), sorted(ids))
 
@@ -67,7 +67,7 @@ class ClockTest(harness.BusTest):
         self.assertIn("timedatectl", self.health())
         self.assertEqual(len(self.pending()), 40)
         self.set_clock(0)
-        harness.wait_until(lambda: not self.pending(), seconds=120, what="its events drain")
+        harness.wait_until(lambda: not self.pending(), what="its events drain")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.ids(), sorted(ids))
         self.assertEqual({line["attempt"] for line in worker.logs("event_published")}, {1})
@@ -86,7 +86,7 @@ class ClockTest(harness.BusTest):
         self.assertEqual(self.dead(), {})
         self.assertEqual({json.loads((self.outbox / name).read_text())["attempts"] for name in self.pending()}, {0})
         self.set_clock(0)
-        harness.wait_until(lambda: not self.pending(), seconds=120, what="its events drain")
+        harness.wait_until(lambda: not self.pending(), what="its events drain")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.ids(), sorted(ids))
 

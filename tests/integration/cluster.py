@@ -73,7 +73,7 @@ class Cluster:
     def group_coordinator(self, group):
         return self.members[kafka_wire.coordinator(self.bootstrap, kafka_wire.GROUP, group)[0]]
 
-    def wait_in_sync(self, seconds=120):
+    def wait_in_sync(self, seconds=kafka_wire.PATIENCE):
         """Until all three are there, and every partition has its leader and all its copies."""
         deadline = time.monotonic() + seconds
         while True:

@@ -17,7 +17,7 @@ SCRIPTS = ROOT / "admin/completion"
 
 
 def help_of(*words):
-    done = subprocess.run([BUILD / "busbridge", *words, "--help"], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([BUILD / "busbridge", *words, "--help"], capture_output=True, text=True, check=True, timeout=300)
     return done.stdout
 
 
@@ -42,7 +42,7 @@ class CompletionTest(CliTest):
                             "LC_ALL": "C.UTF-8"}
 
     def run_shell(self, *command, text=""):
-        done = subprocess.run(command, input=text, capture_output=True, text=True, env=self.environment, cwd=self.dir, timeout=120)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, env=self.environment, cwd=self.dir, timeout=300)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
 

@@ -265,11 +265,11 @@ class Kubernetes(harness.BusTest):
             path = self.sidecar[probe]["httpGet"]["path"]
             # As the kubelet asks: by the pod's address.
             request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": f"10.1.2.3:{port}", "User-Agent": "kube-probe/1.32"})
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 self.assertEqual(answer.status, 200)
         ready = self.sidecar["readinessProbe"]["httpGet"]["path"]
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=60).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=300).close()
         except urllib.error.HTTPError as refused:
             self.assertEqual(refused.code, 503)
         worker.signal(signal.SIGTERM)

@@ -184,11 +184,7 @@ def deny_transactions(bootstrap):
     transactional_id, any_operation, deny = 5, 2, 2
     acl = (struct.pack(">b", transactional_id) + kafka_wire.string("*") + struct.pack(">b", 3)
            + kafka_wire.string("User:ANONYMOUS") + kafka_wire.string("*") + struct.pack(">bb", any_operation, deny))
-    answer = kafka_wire.ask(bootstrap, kafka_wire.CREATE_ACLS, 1, kafka_wire.array([acl]))
-    answer.take("i")
-    for code, text in answer.array(lambda: (answer.take("h"), answer.string())):
-        if code:
-            raise kafka_wire.KafkaError(code, text)
+    kafka_wire.add_acls(bootstrap, acl)
 
 
 class Changes(DoctorTest):

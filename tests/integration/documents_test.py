@@ -14,7 +14,7 @@ COMING = {"purge", "config", "schema", "top", "completion"}
 
 
 def busbridge(*words):
-    return subprocess.run([str(harness.BUILD / "busbridge"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    return subprocess.run([str(harness.BUILD / "busbridge"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
 
 
 def command_lines():
@@ -70,7 +70,7 @@ class Documents(harness.BusTest):
         folder = self.dir / "temp" / "bus_outbox"
         folder.mkdir(parents=True)
         for command in (["sh", "-eu", "-c", shell], [sys.executable, "-c", python]):
-            subprocess.run(command, cwd=self.dir, check=True, timeout=60)
+            subprocess.run(command, cwd=self.dir, check=True, timeout=300)
         self.assertEqual([p.suffix for p in folder.iterdir()], [".json", ".json"])
         self.run_worker("--once", expect=0, options={"outbox.url": f"file:{folder}"})
         self.assertEqual(sorted(r.key for r in self.drain("episode.events")), [b"ep-1", b"ep-2"])

@@ -15,7 +15,7 @@ APIS = {"Fetch": FETCH, "ListOffsets": LIST_OFFSETS, "Metadata": METADATA, "Offs
         "InitProducerId": proxy.INIT_PRODUCER_ID}
 COMMANDS = {"verify": ("verify",), "doctor": ("doctor",), "tail": ("tail", "--timeout", "10s")}
 CAUSE = "(?i)kafka|broker|timed out|did not answer|answers"
-LIMIT = 150  # seconds: for hangs alone
+LIMIT = 600  # seconds: for hangs alone
 
 
 class Ends(harness.BusTest):

@@ -38,6 +38,7 @@ from broker import Broker, Unavailable, free_port  # noqa: E402,F401
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUSBRIDGE_BUILD") or ROOT / "build/debug")
+PATIENCE = kafka_wire.PATIENCE
 
 # key and value are bytes or None; headers a dict of bytes by name
 Record = namedtuple("Record", "topic partition offset timestamp key value headers")
@@ -50,7 +51,7 @@ def main():
     sys.exit(77 if skipped_all else 0 if result.wasSuccessful() else 1)
 
 
-def wait_until(predicate, seconds=60, what=None):
+def wait_until(predicate, seconds=PATIENCE, what=None):
     """The first true answer of predicate(). The limit is for hangs alone: no test may depend on speed."""
     deadline = time.monotonic() + seconds
     while True:
@@ -58,7 +59,7 @@ def wait_until(predicate, seconds=60, what=None):
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or predicate}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what or predicate}")
         time.sleep(0.02)
 
 
@@ -75,16 +76,44 @@ def shared_bootstrap():
         raise unittest.SkipTest("no Kafka broker: run broker.py start FILE and set BUSBRIDGE_BROKER=FILE") from None
 
 
-def kcat_drain(bootstrap, topic):
-    """All committed records of one topic up to its end, by partition and offset. A missing topic has none."""
+def hanging(bootstrap, topics):
+    """Partitions in which a transaction is still open: their last stable offset is below their end."""
+    known = kafka_wire.topics(bootstrap)
+    return [f"{topic}/{partition}" for topic in topics for partition in range(known.get(topic, 0))
+            if kafka_wire.end_offset(bootstrap, topic, partition) != kafka_wire.end_offset(bootstrap, topic, partition, False)]
+
+
+def wait_stable(bootstrap, topics, seconds=PATIENCE):
+    """The broker says yes to a commit before readers see it: until no transaction is open. False: one stays open."""
+    deadline = time.monotonic() + seconds
+    while hanging(bootstrap, topics):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def kcat(bootstrap, topic):
+    """The committed records of one topic up to its end, as kcat prints them. A topic made a moment ago is not known at once."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        done = subprocess.run(["kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed",
+                               "-X", "fetch.wait.max.ms=10", "-f", "%t %p %o %T %K %S\n%k%s\n%h\n"],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * PATIENCE)
+        if not done.returncode:
+            return done.stdout
+        if not re.search(b"Unknown topic or partition|Leader not available|Not leader", done.stderr) or time.monotonic() > deadline:
+            raise AssertionError("kcat: " + done.stderr.decode(errors="replace"))
+        time.sleep(0.2)
+
+
+def kcat_drain(bootstrap, topic, open_seconds=20):
+    """All committed records of one topic, by partition and offset. A missing topic has none. A transaction that stays open (that of a worker that
+    was killed or stopped) is waited for so long: another is about to be committed, and what its worker knows to be done is looked for here."""
     if topic not in kafka_wire.topics(bootstrap):
         return []
-    done = subprocess.run(["kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q",
-                           "-X", "isolation.level=read_committed", "-f", "%t %p %o %T %K %S\n%k%s\n%h\n"],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
-    if done.returncode:
-        raise AssertionError("kcat: " + done.stderr.decode(errors="replace"))
-    return sorted(parse_kcat(done.stdout), key=lambda r: (r.partition, r.offset))
+    wait_stable(bootstrap, [topic], open_seconds)
+    return sorted(parse_kcat(kcat(bootstrap, topic)), key=lambda r: (r.partition, r.offset))
 
 
 def parse_kcat(raw):
@@ -125,7 +154,7 @@ class Redis:
     def command(self, *words):
         """Its answer as redis-cli prints it when piped."""
         done = subprocess.run(["redis-cli", "-p", str(self.port), *words], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=30)
+                              text=True, timeout=PATIENCE)
         return done.stdout.strip()
 
     def keys(self, pattern="*"):
@@ -184,11 +213,11 @@ class Program:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=2 * PATIENCE):
         """Its exit status (negative: ended by that signal)."""
         return self.process.wait(seconds)
 
-    def stop(self, seconds=120):
+    def stop(self, seconds=2 * PATIENCE):
         """SIGTERM, and its exit status."""
         if self.running():
             self.process.terminate()
@@ -299,11 +328,11 @@ class BusTest(Bus, unittest.TestCase):
     def start_worker(self, *arguments, **more):
         return self.start("busbridge-worker", *arguments, **more)
 
-    def run_worker(self, *arguments, expect=None, seconds=120, **more):
+    def run_worker(self, *arguments, expect=None, seconds=2 * PATIENCE, **more):
         """The worker until it ends by itself (--once)."""
         return self._finish(self.start_worker(*arguments, **more), expect, seconds)
 
-    def run_cli(self, *arguments, expect=None, seconds=60, **more):
+    def run_cli(self, *arguments, expect=None, seconds=PATIENCE, **more):
         """busbridge COMMAND ...; .stdout(), .stderr(), .status"""
         return self._finish(self.start("busbridge", *arguments, **more), expect, seconds)
 

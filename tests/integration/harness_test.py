@@ -39,7 +39,7 @@ class OutboxTest(harness.BusTest):
 
 class KafkaTest(harness.BusTest):
     def produce(self, lines, *options):
-        subprocess.run(["kcat", "-P", "-b", self.bootstrap, "-t", self.topic("a.events"), *options], input=lines, check=True, timeout=60)
+        subprocess.run(["kcat", "-P", "-b", self.bootstrap, "-t", self.topic("a.events"), *options], input=lines, check=True, timeout=300)
 
     def test_drain_gives_keys_values_and_headers_back(self):
         self.create_topic("a.events", 1)

@@ -47,17 +47,17 @@ class HealthTest(CliTest):
             self.assertIn(next(iter(reasons)).replace("|", "/"), lines[0], "the worst reason stands in the first line")
         return word, reasons
 
-    def says(self, reason, following, word=None, seconds=60):
+    def says(self, reason, following, word=None):
         """Health comes to say this, is not green then, and has a next step."""
         def told():
             now, reasons = self.health()
             found = next((r for r in reasons if reason in r), None)
             return (now, found, reasons[found]) if found and now in ([word] if word else WORDS[1:]) else None
-        _, found, then = wait_until(told, seconds, what=f"health says {reason!r}, not {self.health()}")
+        _, found, then = wait_until(told, what=f"health says {reason!r}, not {self.health()}")
         self.assertIn(following, then, found)
 
-    def green(self, seconds=120):
-        wait_until(lambda: self.health()[0] == "OK", seconds, what=f"green again, not {self.health()}")
+    def green(self):
+        wait_until(lambda: self.health()[0] == "OK", what=f"green again, not {self.health()}")
 
     def worker(self, **more):
         """One that is ready."""
@@ -71,7 +71,7 @@ class HealthTest(CliTest):
         self.assertIn(text, body.decode())
 
     def moves(self):
-        wait_until(lambda: not self.pending(), 120, what="what is pending moves")
+        wait_until(lambda: not self.pending(), what="what is pending moves")
         self.green()
 
 
@@ -92,7 +92,7 @@ class Broker(HealthTest):
         broker.suspend()
         try:
             self.event()
-            self.says("Nothing goes to kafka", "goes on by itself", seconds=120)
+            self.says("Nothing goes to kafka", "goes on by itself")
             self.probe("/livez", 200)
         finally:
             broker.resume()

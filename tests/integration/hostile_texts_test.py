@@ -114,7 +114,7 @@ class HostileTexts(harness.BusTest):
         for id, (text, _, _) in cases.items():
             self.write(f"{id}.json", text)
         worker = self.start_worker(options={"outbox.settle": "100ms", "log.level": "info"})
-        harness.wait_until(lambda: not self.pending() or not worker.running(), 120, "none is left")
+        harness.wait_until(lambda: not self.pending() or not worker.running(), what="none is left")
         self.assertTrue(worker.running())
         self.judge_memory(worker)
         self.assertEqual(worker.stop(), 0)

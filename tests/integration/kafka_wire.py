@@ -4,17 +4,38 @@ Every call opens its own connection to one broker and closes it; of several addr
 the request fields: Kafka's protocol guide.
 """
 
+import functools
 import socket
 import struct
+import time
 
 CREATE_TOPICS, DELETE_TOPICS, METADATA, LIST_OFFSETS, FIND_COORDINATOR, OFFSET_COMMIT = 19, 20, 3, 2, 10, 8
-CREATE_ACLS, DELETE_ACLS, ALTER_CONFIGS, DELETE_RECORDS = 30, 31, 44, 21
+CREATE_ACLS, DELETE_ACLS, DESCRIBE_ACLS, ALTER_CONFIGS, DESCRIBE_CONFIGS_API, DELETE_RECORDS = 30, 31, 29, 44, 32, 21
+PATIENCE = 300  # seconds, for hangs alone
+# What a broker says that has not heard yet: UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, and of coordinators
+# COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR
+NOT_YET = (3, 5, 6, 14, 15, 16)
 
 
 class KafkaError(Exception):
     def __init__(self, code, text=""):
         super().__init__(f"Kafka error {code} {text}")
         self.code = code
+
+
+def patient(call):
+    """What was made a moment ago is not known to every part of a broker at once: asked again while it says so."""
+    @functools.wraps(call)
+    def asks(*arguments, **more):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return call(*arguments, **more)
+            except KafkaError as e:
+                if e.code not in NOT_YET or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+    return asks
 
 
 def string(text):
@@ -60,7 +81,7 @@ def read_exactly(connection, length):
     return raw
 
 
-def ask(bootstrap, api, version, body, timeout=15):
+def ask(bootstrap, api, version, body, timeout=60):
     *first, last = bootstrap.split(",")
     for address in first:
         try:
@@ -81,35 +102,55 @@ def ask_one(address, api, version, body, timeout):
 
 
 def create_topic(bootstrap, name, partitions=3, config=None):
-    """As many copies as the broker makes by default."""
+    """As many copies as the broker makes by default. Back when each partition can be used."""
     configs = array([string(key) + string(str(value)) for key, value in (config or {}).items()])
     topic = string(name) + struct.pack(">ih", partitions, -1) + array([]) + configs
-    answer = ask(bootstrap, CREATE_TOPICS, 4, array([topic]) + struct.pack(">i?", 15000, False))
+    answer = ask(bootstrap, CREATE_TOPICS, 4, array([topic]) + struct.pack(">i?", 60000, False))
     answer.take("i")
     for code, text in answer.array(lambda: (answer.string(), answer.take("h"), answer.string())[1:]):
         if code:
             raise KafkaError(code, text)
+    for partition in range(partitions):
+        end_offset(bootstrap, name, partition)
 
 
 def delete_topic(bootstrap, name):
-    answer = ask(bootstrap, DELETE_TOPICS, 1, array([string(name)]) + struct.pack(">i", 15000))
+    """Back when the broker does not name it any more."""
+    answer = ask(bootstrap, DELETE_TOPICS, 1, array([string(name)]) + struct.pack(">i", 60000))
     answer.take("i")
     for _, code in answer.array(lambda: (answer.string(), answer.take("h"))):
         if code:
             raise KafkaError(code)
+    deadline = time.monotonic() + PATIENCE
+    while name in topics(bootstrap) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 ALL, WRITE, DESCRIBE_CONFIGS = 2, 4, 10  # operations
 
 
 def set_topic(bootstrap, name, key, value):
-    """One setting of a topic."""
+    """One setting of a topic. Back when the broker goes by it."""
     change = string(key) + struct.pack(">b", 0) + string(str(value))
     answer = ask(bootstrap, ALTER_CONFIGS, 0, array([struct.pack(">b", 2) + string(name) + array([change])]) + struct.pack(">?", False))
     answer.take("i")
     for code, text in answer.array(lambda: (answer.take("h"), answer.string(), answer.take("b"), answer.string())[:2]):
         if code:
             raise KafkaError(code, text)
+    deadline = time.monotonic() + PATIENCE
+    while topic_setting(bootstrap, name, key) != str(value) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def topic_setting(bootstrap, name, key):
+    asked = struct.pack(">b", 2) + string(name) + array([string(key)])
+    answer = ask(bootstrap, DESCRIBE_CONFIGS_API, 1, array([asked]) + struct.pack(">?", False))
+    answer.take("i"), answer.take("i")
+    code, text, _, _ = answer.take("h"), answer.string(), answer.take("b"), answer.string()
+    if code:
+        raise KafkaError(code, text or "")
+    found = answer.array(lambda: (answer.string(), answer.string(), answer.take("?"), answer.take("b"), answer.take("?"), answer.take("i"))[:2])
+    return dict(found).get(key)
 
 
 def everybody_on(topic, operation, allow=False):
@@ -139,6 +180,22 @@ def add_acls(bootstrap, *acls):
     for code, text in answer.array(lambda: (answer.take("h"), answer.string())):
         if code:
             raise KafkaError(code, text)
+    for acl in acls:
+        wait_acl(bootstrap, acl, True)
+
+
+def wait_acl(bootstrap, acl, there):
+    """The controller has taken it; until the broker that judges by it has heard."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        answer = ask(bootstrap, DESCRIBE_ACLS, 1, acl)
+        answer.take("i")
+        code, text = answer.take("h"), answer.string()
+        if code:
+            raise KafkaError(code, text or "")
+        if (answer.take("i") > 0) == there:
+            return
+        time.sleep(0.02)
 
 
 def permit_topic(bootstrap, topic, operation=ALL):
@@ -147,6 +204,7 @@ def permit_topic(bootstrap, topic, operation=ALL):
     code = answer.take("i") and answer.take("h")
     if code:
         raise KafkaError(code)
+    wait_acl(bootstrap, everybody_on(topic, operation), False)
 
 
 AUTHORIZER = """authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
@@ -154,7 +212,7 @@ allow.everyone.if.no.acl.found=true
 """
 
 
-def metadata(bootstrap, names=None, timeout=15):
+def metadata(bootstrap, names=None, timeout=60):
     """({number of a broker: its address}, {topic: {partition: (number of its leader or -1, how many copies lack)}}); names: those topics alone."""
     wanted = struct.pack(">i", -1) if names is None else array([string(name) for name in names])
     answer = ask(bootstrap, METADATA, 4, wanted + struct.pack(">?", False), timeout)
@@ -174,12 +232,13 @@ def metadata(bootstrap, names=None, timeout=15):
     return dict(brokers), dict(answer.array(topic))
 
 
-def topics(bootstrap, timeout=15):
+def topics(bootstrap, timeout=60):
     """{topic: number of partitions that have a leader}"""
     return {name: sum(leader >= 0 for leader, _ in partitions.values())
             for name, partitions in metadata(bootstrap, timeout=timeout)[1].items()}
 
 
+@patient
 def leader(bootstrap, topic, partition):
     """(number, address) of the broker that leads that partition."""
     brokers, found = metadata(bootstrap, [topic])
@@ -192,6 +251,7 @@ def leader(bootstrap, topic, partition):
 GROUP, TRANSACTION = 0, 1  # what has a coordinator
 
 
+@patient
 def coordinator(bootstrap, kind, name):
     """(number, address) of the broker that coordinates that group or transactional id."""
     answer = ask(bootstrap, FIND_COORDINATOR, 1, string(name) + struct.pack(">b", kind))
@@ -202,9 +262,10 @@ def coordinator(bootstrap, kind, name):
     return number, f"{answer.string()}:{answer.take('i')}"
 
 
+@patient
 def delete_records(bootstrap, topic, partition, before):
     """What retention does: what is older than that offset (-1: all) is gone."""
-    body = array([string(topic) + array([struct.pack(">iq", partition, before)])]) + struct.pack(">i", 15000)
+    body = array([string(topic) + array([struct.pack(">iq", partition, before)])]) + struct.pack(">i", 60000)
     answer = ask(leader(bootstrap, topic, partition)[1], DELETE_RECORDS, 0, body)
     answer.take("i")
     for codes in answer.array(lambda: (answer.string(), answer.array(lambda: (answer.take("i"), answer.take("q"), answer.take("h"))[2]))[1]):
@@ -213,6 +274,7 @@ def delete_records(bootstrap, topic, partition, before):
                 raise KafkaError(code)
 
 
+@patient
 def commit_offset(bootstrap, group, topic, offset, metadata=""):
     """What a reset of the group's offsets leaves: a position of partition 0, committed outside of any transaction."""
     partition = struct.pack(">iq", 0, offset) + string(metadata)
@@ -224,6 +286,7 @@ def commit_offset(bootstrap, group, topic, offset, metadata=""):
                 raise KafkaError(code)
 
 
+@patient
 def end_offset(bootstrap, topic, partition, stable=True):
     """The offset that the next record gets (counts aborted records and markers too); stable: up to the first open transaction."""
     body = struct.pack(">ib", -1, stable) + array([string(topic) + array([struct.pack(">iq", partition, -1)])])

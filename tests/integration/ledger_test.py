@@ -226,9 +226,12 @@ class Ledger(harness.BusTest):
         for i in range(12):
             big = {"pad": "x" * 4000} if i == 3 else {}
             order.append(self.entry("plot.updated", {"plot_id": f"p{i % 3}", "word_count": i, **big}, mtime=1700000000 + i))
-        worker = self.start_worker(options={"flush.interval": "300ms", "dlq.max_attempts": 3, "kafka.compression.type": "none"})
+        self.options |= {"dlq.max_attempts": "3", "kafka.compression.type": "none"}
+        worker = self.start_worker(options={"flush.interval": "1h"})  # the culprit is not tried again
         waiting = sorted(f"{order[i]}.json" for i in (3, 6, 9))
         harness.wait_until(lambda: self.pending() == waiting, what="the other keys are published, the culprit's waits")
+        self.assertEqual(worker.stop(), 0)
+        worker = self.start_worker(options={"flush.interval": "300ms"})
         harness.wait_until(lambda: not self.pending(), what="the culprit is dead, its key goes on")
         self.assertEqual(worker.stop(), 0)
         (letter,) = self.dead().values()

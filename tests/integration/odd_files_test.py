@@ -218,7 +218,7 @@ class OddFiles(harness.BusTest):
             if name.startswith(b"swap") and not (os.path.isfile(path) and not os.path.islink(path)):
                 os.unlink(path)
         self.written.append(self.entry("plot.updated", {"plot_id": "p"}))
-        harness.wait_until(lambda: not self.pending() or not worker.running(), 120, "everything is relayed")
+        harness.wait_until(lambda: not self.pending() or not worker.running(), what="everything is relayed")
         self.assertEqual(worker.stop(), 0)
         published = self.published()
         self.assertEqual(len(published), len(set(published)), "one was published twice")

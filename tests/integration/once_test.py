@@ -38,7 +38,7 @@ class Once(harness.BusTest):
 
     def ends(self, worker, code, event, *words):
         """With that status, which the manual knows, and these words in its last line; returns that line."""
-        self.assertEqual(worker.wait(180), code, worker.stderr()[-3000:])
+        self.assertEqual(worker.wait(), code, worker.stderr()[-3000:])
         self.assertEqual(worker.logs("stopped")[-1]["exit"], code)
         self.assertIn(code, manual())
         (line,) = worker.logs(event)

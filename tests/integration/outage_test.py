@@ -36,7 +36,7 @@ class Outage(harness.BusTest):
             path = self.outbox / name
             self.assertEqual(json.loads(path.read_text())["attempts"], 0)
         broker.start()
-        harness.wait_until(lambda: not self.pending(), seconds=180, what="everything drains")
+        harness.wait_until(lambda: not self.pending(), what="everything drains")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.published(), {k: order[k] + more[k] for k in order})
         self.assertEqual(self.dead(), {})
@@ -49,7 +49,7 @@ class Outage(harness.BusTest):
         harness.wait_until(lambda: worker.logs("kafka_away"), what="the outage is told")
         self.assertEqual(len(self.pending()), 40)
         broker.start()
-        harness.wait_until(lambda: not self.pending(), seconds=180, what="everything drains")
+        harness.wait_until(lambda: not self.pending(), what="everything drains")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.published(), order)
 
@@ -111,7 +111,7 @@ class Outage(harness.BusTest):
         self.assertIn(topic, self.programs[-1].stdout())
         self.assertEqual(len(self.pending()), 40)
         kafka_wire.permit_topic(self.bootstrap, topic, operation)
-        harness.wait_until(lambda: not self.pending(), seconds=120, what="its events drain")
+        harness.wait_until(lambda: not self.pending(), what="its events drain")
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.published(), order)
         self.assertEqual(self.dead(), {})

@@ -294,7 +294,7 @@ class TheBrokerRefuses(harness.BusTest):
             id = self.entry("episode.updated", {"episode_id": "e", "changes": {}})
             harness.wait_until(lambda: f"{id}.json" not in self.pending(), what="other topics go on")
         self.assertEqual(len(self.pending()), 30)
-        (line,) = worker.logs("topic_missing")[:1]
+        (line,) = harness.wait_until(lambda: worker.logs("topic_missing"))[:1]
         self.assertEqual(line["topic"], self.topic("plot.events"))
         self.assertIn("--create", line["msg"])
         self.create_topic("plot.events")

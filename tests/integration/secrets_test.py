@@ -48,7 +48,7 @@ class SecretsTest(BusTest):
         """All that the API tells, over TCP with the token and by the commands."""
         for path in ("/v1/status?detailed=1", "/v1/entries?limit=0", "/v1/metrics", "/metrics", "/v1/config", "/v1/topics", "/v1/version",
                      "/v1/openapi.json"):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}", "Host": f"127.0.0.1:{port}"})
             answer = connection.getresponse()
             yield path, answer.read().decode()

@@ -28,7 +28,7 @@ listener.name.sasl.plain.sasl.jaas.config={sasl_line}="{secret}";
 
 
 def openssl(folder, *words):
-    subprocess.run(["openssl", *words], cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    subprocess.run(["openssl", *words], cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
 
 def certificate(folder, name, authority, alternative="IP:127.0.0.1"):

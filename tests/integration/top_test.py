@@ -26,7 +26,7 @@ class Terminal:
 
     def tmux(self, *words):
         return subprocess.run(["tmux", "-S", self.socket, *words], env=self.env, stdin=subprocess.DEVNULL, check=True,
-                              capture_output=True, text=True, timeout=60).stdout
+                              capture_output=True, text=True, timeout=300).stdout
 
     def keys(self, *keys):
         self.tmux("send-keys", *keys)
@@ -37,18 +37,18 @@ class Terminal:
     def fact(self, name):
         return self.tmux("display-message", "-p", f"#{{{name}}}").strip()
 
-    def wait(self, *words, seconds=60):
+    def wait(self, *words):
         """The screen once it shows all of them."""
         def shown():
             text = self.screen()
             return text if all(word in text for word in words) else None
         try:
-            return wait_until(shown, seconds)
+            return wait_until(shown)
         except AssertionError:
             raise AssertionError(f"{words} are not on the screen:\n{self.screen()}") from None
 
     def close(self):
-        subprocess.run(["tmux", "-S", self.socket, "kill-server"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
 
 class TopTest(BusTest):

@@ -112,7 +112,7 @@ class Upgrade(harness.BusTest):
         options = self.lay_out(state, texts, place)
         for _ in range(5):  # what is refused may be due only after the first one
             worker = self.start_worker("--once", options=options)
-            if worker.wait(120) != 1:
+            if worker.wait() != 1:
                 break
         if worker.wait():
             return f"--once ended with {worker.wait()}: {worker.stderr()[-1500:]}"

@@ -44,7 +44,7 @@ class VerifyTest(BusTest):
         outbox_id = (self.outbox / ".busbridge/id").read_text().strip()
         headers = ["-H", f"ce_id={record_id}"] + (["-H", f"ce_source=/busbridge/{outbox_id}"] if source else [])
         subprocess.run(["kcat", "-P", "-b", self.bootstrap, "-t", self.topic(topic), *headers], input=b"x\n", check=True,
-                       timeout=60)
+                       timeout=300)
 
     def snapshot(self):
         return {str(p.relative_to(self.outbox)): (p.stat().st_ino, p.stat().st_mtime_ns, p.read_bytes())

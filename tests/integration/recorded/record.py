@@ -62,7 +62,7 @@ def snapshot(world, bootstrap):
             text = path.read_text().replace(world.topics.prefix, "@PREFIX@").replace(FILL, "@FILL@")
             files[str(path.relative_to(world.outbox))] = {"text": text, "inode": stat.st_ino, "mtime": stat.st_mtime_ns}
     id = (world.outbox / ".busbridge/id").read_text().strip()
-    oracle.wait_stable(bootstrap, world.topics.names, 1)
+    harness.wait_stable(bootstrap, world.topics.names, 1)
     committed = sorted(oracle.record_id(r) for r in world.topics.drain())
     return {"files": files, "position": position(bootstrap, f"busbridge-{id}"), "committed": committed}
 
