@@ -114,7 +114,7 @@ def jars():
     try:
         (work / "pom.xml").write_text(pom())
         done = subprocess.run(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"], cwd=work,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240)
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
         if done.returncode:
             raise Unavailable("mvn could not fetch Kafka: " + done.stdout.decode(errors="replace")[-600:])
         try:
@@ -123,7 +123,7 @@ def jars():
             if not target.is_dir():  # else somebody else was quicker
                 raise
     except subprocess.TimeoutExpired:
-        raise Unavailable("mvn did not fetch Kafka within 240 s") from None
+        raise Unavailable("mvn did not fetch Kafka within 900 s") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
