@@ -7,6 +7,7 @@ was replaced, by whoever replaced it; destroyed() says what that is.
 
 import json
 import re
+import signal
 import subprocess
 
 from oracle import name_of
@@ -14,7 +15,7 @@ from writer import LATEST
 
 WAYS = ("over", "instead", "beside its worker")
 PULLED = re.compile(r"^(?:swap|gone|sent|back)-(?:[0-9a-f]+-){4}\d+-")  # bridge/outbox/file/left.h
-DOCTOR_TRIES = 10  # what is written meanwhile may change the count that it asks for
+DOCTOR_TRIES, UNDISTURBED = 100, 10  # what is written meanwhile may change the count that it asks for: later the producer has to wait
 
 
 class Backup:
@@ -66,8 +67,17 @@ def ids_in(outbox):
 
 def new_id(t, world):
     """What the manual says to do before a worker starts on it."""
+    try:
+        ask_for_new_id(t, world)
+    finally:
+        world.producer.send_signal(signal.SIGCONT)
+
+
+def ask_for_new_id(t, world):
     answer = {}
-    for _ in range(DOCTOR_TRIES):
+    for tried in range(DOCTOR_TRIES):
+        if tried == UNDISTURBED:
+            world.producer.send_signal(signal.SIGSTOP)
         send = ["--send", str(answer["unknown"])] if answer.get("unknown") else []
         done = world.cli("doctor", "--new-id", "-o", "json", *send)
         try:
