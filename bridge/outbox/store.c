@@ -405,3 +405,47 @@ bool manifest_digest_valid(struct span s) {
 void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]) {
   snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch", name->number, name->digest);
 }
+
+/* ---- selections ---- */
+
+enum status store_draft_begin(struct store *s, struct store_draft *d, struct error *err) {
+  BUG_ON(!s->create || !s->locked);
+  *d = (struct store_draft){.store = s};
+  enum status st = s->ops->draft_begin(s->impl, &d->impl, err);
+  if (st != ST_OK) d->store = NULL;
+  return st;
+}
+
+enum status store_draft_add(struct store_draft *d, struct span text, struct error *err) {
+  return d->store->ops->draft_add(d->store->impl, d->impl, text, err);
+}
+
+enum status store_draft_commit(struct store_draft *d, uint64_t *number, struct error *err) {
+  return d->store->ops->draft_commit(d->store->impl, d->impl, number, err);
+}
+
+void store_draft_close(struct store_draft *d) {
+  if (d->store) d->store->ops->draft_close(d->store->impl, d->impl);
+  d->store = NULL;
+}
+
+enum status store_selections(struct store *s, uint64_t numbers[SELECTIONS_MOST], size_t *count, struct error *err) {
+  return s->ops->selections(s->impl, numbers, count, err);
+}
+
+enum status store_selection_size(struct store *s, uint64_t number, uint64_t *size, struct error *err) {
+  return s->ops->selection_size(s->impl, number, size, err);
+}
+
+enum status store_selection_read(struct store *s, uint64_t number, uint64_t at, size_t most, struct buffer *out,
+                                 struct error *err) {
+  return s->ops->selection_read(s->impl, number, at, most, out, err);
+}
+
+enum status store_selection_add(struct store *s, uint64_t number, struct span text, struct error *err) {
+  return s->ops->selection_add(s->impl, number, text, err);
+}
+
+enum status store_selection_remove(struct store *s, uint64_t number, struct error *err) {
+  return s->ops->selection_remove(s->impl, number, err);
+}

@@ -25,6 +25,7 @@
 #include "bridge/base/log.h"
 #include "bridge/event/event.h"
 #include "bridge/outbox/notes.h"
+#include "bridge/outbox/selections.h"
 
 enum place { PLACE_FLAT, PLACE_PENDING, PLACE_DLQ, PLACE_SENT };
 const char *place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
@@ -418,6 +419,15 @@ struct store_ops {
   enum status (*writable)(const void *, struct error *);
   uint64_t (*names)(const void *, unsigned);
   enum status (*audit)(void *, struct span, struct error *);
+  enum status (*draft_begin)(void *, void **, struct error *);
+  enum status (*draft_add)(void *, void *draft, struct span, struct error *);
+  enum status (*draft_commit)(void *, void *draft, uint64_t *, struct error *);
+  void (*draft_close)(void *, void *draft);
+  enum status (*selections)(void *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
+  enum status (*selection_size)(void *, uint64_t, uint64_t *, struct error *);
+  enum status (*selection_read)(void *, uint64_t, uint64_t, size_t, struct buffer *, struct error *);
+  enum status (*selection_add)(void *, uint64_t, struct span, struct error *);
+  enum status (*selection_remove)(void *, uint64_t, struct error *);
   enum status (*begin)(void *, const struct store_config *, struct error *);
   enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
   enum status (*follow)(void *, struct error *);

@@ -209,6 +209,51 @@ RULE(it_is_writable_and_has_room_and_takes_lines_of_the_audit) {
   OK(store_audit(b->store, SPAN("{\"what\": 2}\n"), &b->err));
 }
 
+static const char *selection(struct box *b, uint64_t number, uint64_t at, size_t most) {
+  static char text[200];
+  struct buffer read = {0};
+  OK(store_selection_read(b->store, number, at, most, &read, &b->err));
+  snprintf(text, sizeof text, "%s", buffer_z(&read));
+  buffer_release(&read);
+  return text;
+}
+
+static uint64_t freeze(struct box *b, bool commit) {
+  struct store_draft d = {0};
+  uint64_t number = 0;
+  OK(store_draft_begin(b->store, &d, &b->err));
+  OK(store_draft_add(&d, SPAN("one\n"), &b->err));
+  OK(store_draft_add(&d, SPAN("two\n"), &b->err));
+  if (commit) OK(store_draft_commit(&d, &number, &b->err));
+  store_draft_close(&d);
+  return number;
+}
+
+RULE(a_selection_is_there_whole_or_not_at_all_and_then_grows_by_lines) {
+  struct box *b = *state;
+  uint64_t numbers[SELECTIONS_MOST], size = 0;
+  size_t count = 1;
+  freeze(b, false);
+  OK(store_selections(b->store, numbers, &count, &b->err));
+  assert_int_equal(count, 0);
+  uint64_t first = freeze(b, true), second = freeze(b, true);
+  assert_true(first < second);
+  OK(store_selection_add(b->store, first, SPAN("half"), &b->err));
+  OK(store_selection_add(b->store, first, SPAN("whole\n"), &b->err));
+  box_restart(b);
+  OK(store_selections(b->store, numbers, &count, &b->err));
+  assert_true(count == 2 && numbers[0] == first && numbers[1] == second);
+  assert_string_equal(selection(b, first, 0, 100), "one\ntwo\nhalf\nwhole\n");
+  assert_string_equal(selection(b, first, 4, 3), "two");
+  OK(store_selection_size(b->store, second, &size, &b->err));
+  assert_int_equal(size, 8);
+  OK(store_selection_remove(b->store, second, &b->err));
+  assert_int_equal(store_selection_remove(b->store, second, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_selection_size(b->store, second, &size, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_selection_add(b->store, second, SPAN("x\n"), &b->err), ST_NOT_FOUND);
+  assert_true(freeze(b, true) > second); /* no number is used twice */
+}
+
 int main(void) {
   int failed = 0;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);

@@ -205,7 +205,7 @@ CASE(a_step_that_was_cut_is_finished_by_the_next) {
   many(6);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
-  assert_int_equal(frozen_open(&f, home_folder(service->home), 1, &err), ST_OK);
+  assert_int_equal(frozen_open(&f, service->store, 1, &err), ST_OK);
   f.note.until = f.note.end;
   assert_int_equal(frozen_write_note(&f, &err), ST_OK);
   frozen_close(&f);
@@ -319,15 +319,15 @@ static bool cut_short(struct crash crash, bool purge) {
 
 /* What somebody does who comes after it. */
 static void go_on(bool purge) {
-  uint64_t numbers[FROZEN_MAX];
+  uint64_t numbers[SELECTIONS_MOST];
   size_t count;
   open_outbox(SERVICE_CHANGE);
-  assert_int_equal(frozen_list(home_folder(service->home), numbers, &count, &err), ST_OK);
+  assert_int_equal(store_selections(service->store, numbers, &count, &err), ST_OK);
   if (!count) {
     answered(freeze_all(purge));
     if (strstr(buffer_z(&json), "\"selection\": null")) return;
     numbers[0] = 1;
-    assert_int_equal(frozen_list(home_folder(service->home), numbers, &count, &err), ST_OK);
+    assert_int_equal(store_selections(service->store, numbers, &count, &err), ST_OK);
   }
   assert_int_equal(count, 1);
   answered(step(purge, numbers[0], 0));
@@ -440,12 +440,12 @@ CASE(any_name_of_a_file_comes_back_from_a_selection) {
   int64_t when_us;
   uint64_t number, at;
   open_outbox(SERVICE_CHANGE);
-  frozen_begin(&w, home_folder(service->home), home_tmp(service->home), &clock_system, &head);
+  frozen_begin(&w, service->store, &head);
   for (int round = 0; round < 8000; round++) /* more than is kept in memory */
     for (int i = 0; i < 5; i++) assert_int_equal(frozen_add(&w, names[i], i - 2, &err), ST_OK);
   assert_int_equal(frozen_commit(&w, &number, &err), ST_OK);
   frozen_release(&w);
-  assert_int_equal(frozen_open(&f, home_folder(service->home), number, &err), ST_OK);
+  assert_int_equal(frozen_open(&f, service->store, number, &err), ST_OK);
   assert_string_equal(f.head.filter, head.filter);
   assert_int_equal(f.note.total, 40000);
   at = f.note.first;
@@ -461,7 +461,7 @@ CASE(any_name_of_a_file_comes_back_from_a_selection) {
 CASE(so_many_may_be_unfinished) {
   many(1);
   open_outbox(SERVICE_CHANGE);
-  for (int i = 0; i < FROZEN_MAX; i++) answered(freeze_all(false));
+  for (int i = 0; i < SELECTIONS_MOST; i++) answered(freeze_all(false));
   assert_int_equal(freeze_all(false), ST_NO_SPACE);
   assert_has(err.text, "--give-up");
 }

@@ -2,6 +2,7 @@
  * of operations. store.h says which thread calls what, file.h which field is whose. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/selections.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -284,6 +285,15 @@ const struct store_ops store_file_ops = {
     .writable = fs_writable,
     .names = fs_count_names,
     .audit = fs_audit,
+    .draft_begin = fs_draft_begin,
+    .draft_add = fs_draft_add,
+    .draft_commit = fs_draft_commit,
+    .draft_close = fs_draft_close,
+    .selections = fs_selections,
+    .selection_size = fs_selection_size,
+    .selection_read = fs_selection_read,
+    .selection_add = fs_selection_add,
+    .selection_remove = fs_selection_remove,
     .begin = fs_begin,
     .next = fs_next,
     .follow = fs_follow,

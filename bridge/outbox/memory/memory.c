@@ -73,6 +73,7 @@ void store_memory_forget(const char *address) {
   free(w->rows);
   memory_journal_release(w);
   memory_owner_release(w);
+  memory_selections_release(w);
   pthread_cond_destroy(&w->changed);
   pthread_mutex_destroy(&w->lock);
   free(w->address);
@@ -437,6 +438,15 @@ const struct store_ops store_memory_ops = {
     .writable = memory_writable,
     .names = memory_names,
     .audit = memory_audit,
+    .draft_begin = memory_draft_begin,
+    .draft_add = memory_draft_add,
+    .draft_commit = memory_draft_commit,
+    .draft_close = memory_draft_close,
+    .selections = memory_selections,
+    .selection_size = memory_selection_size,
+    .selection_read = memory_selection_read,
+    .selection_add = memory_selection_add,
+    .selection_remove = memory_selection_remove,
     .begin = memory_begin,
     .next = memory_next,
     .follow = memory_follow,

@@ -32,6 +32,11 @@ struct memory_row {
   struct error words;
 };
 
+struct memory_selection {
+  uint64_t number;
+  struct buffer text;
+};
+
 struct memory_world {
   struct memory_world *next;
   char *address;
@@ -49,6 +54,9 @@ struct memory_world {
   const struct memory *owner;  /* who holds the lock */
   struct buffer *notes[NOTES]; /* NULL: there is none */
   struct buffer audit;
+  struct memory_selection *selections; /* by number */
+  size_t selection_count;
+  uint64_t last_selection;
 };
 
 struct memory_hand { /* one entry in hand */
@@ -88,7 +96,7 @@ bool memory_in_hand(struct memory *m, const struct memory_row *r);
 MUST_CHECK bool memory_notice(struct memory *m, const struct memory_row *r); /* false: memory is out */
 void memory_tell(struct memory_world *w);                                    /* wakes who waits */
 
-/* settle.c, look.c, journal.c, owner.c: the rest of the ops */
+/* settle.c, look.c, journal.c, owner.c, selections.c: the rest of the ops */
 enum status memory_done(void *, const struct entry_ref *, enum settled *, struct error *);
 enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
 enum status memory_sync(void *, struct error *);
@@ -134,6 +142,16 @@ void memory_space(const void *, struct store_space *);
 enum status memory_writable(const void *, struct error *);
 uint64_t memory_names(const void *, unsigned);
 enum status memory_audit(void *, struct span, struct error *);
+enum status memory_draft_begin(void *, void **, struct error *);
+enum status memory_draft_add(void *, void *draft, struct span, struct error *);
+enum status memory_draft_commit(void *, void *draft, uint64_t *, struct error *);
+void memory_draft_close(void *, void *draft);
+enum status memory_selections(void *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
+enum status memory_selection_size(void *, uint64_t, uint64_t *, struct error *);
+enum status memory_selection_read(void *, uint64_t, uint64_t, size_t, struct buffer *, struct error *);
+enum status memory_selection_add(void *, uint64_t, struct span, struct error *);
+enum status memory_selection_remove(void *, uint64_t, struct error *);
+void memory_selections_release(struct memory_world *w);
 void memory_owner_release(struct memory_world *w);
 
 #endif

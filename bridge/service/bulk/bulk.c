@@ -191,7 +191,7 @@ static void audit(struct service *s, const struct frozen *f, bool given_up) {
  * like slow commands in health. */
 
 static enum status open_of_kind(struct service *s, bool purge, uint64_t number, struct frozen *f, struct error *err) {
-  enum status st = frozen_open(f, home_folder(s->home), number, err);
+  enum status st = frozen_open(f, s->store, number, err);
   if (st != ST_OK || f->head.purge == purge) return st;
   frozen_close(f);
   return error_set(err, ST_NOT_FOUND, "Selection %llu is of a %s; go on by: busbridge %s --resume %llu",
@@ -205,7 +205,7 @@ static enum status step(struct step *p, bool purge, uint64_t number, struct erro
   if (st == ST_OK && !p->finished) st = frozen_write_note(&p->f, err);
   if (st == ST_OK && p->finished) {
     audit(p->s, &p->f, false);
-    st = frozen_remove(p->f.folder, number, err);
+    st = store_selection_remove(p->s->store, number, err);
   }
   if (p->did)
     log_write(p->s->log, LOG_INFO, "service", purge ? "purged_some" : "replayed_some",
@@ -239,15 +239,15 @@ enum status service_bulk_progress(struct service *s, bool purge, uint64_t select
 
 /* What is finished or damaged meanwhile is left out. */
 enum status service_bulk_list(struct service *s, bool purge, struct buffer *json, struct error *err) {
-  uint64_t numbers[FROZEN_MAX];
+  uint64_t numbers[SELECTIONS_MOST];
   size_t count;
   bool any = false;
-  enum status st = frozen_list(home_folder(s->home), numbers, &count, err);
+  enum status st = store_selections(s->store, numbers, &count, err);
   if (st != ST_OK) return st;
   buffer_add_z(json, "{\"version\": 1, \"selections\": [");
   for (size_t i = 0; i < count && st == ST_OK; i++) {
     struct step p = {.s = s};
-    if (frozen_open(&p.f, home_folder(s->home), numbers[i], NULL) != ST_OK) continue;
+    if (frozen_open(&p.f, s->store, numbers[i], NULL) != ST_OK) continue;
     if (p.f.head.purge == purge) {
       if (any) buffer_add_z(json, ", ");
       any = true;
@@ -269,7 +269,7 @@ enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selectio
   p.f.number = selection;
   p.f.head.purge = purge;
   if (st == ST_OK && p.f.note.seen) audit(s, &p.f, true); /* else it changed nothing */
-  if (st == ST_OK || damaged) st = frozen_remove(home_folder(s->home), selection, err);
+  if (st == ST_OK || damaged) st = store_selection_remove(s->store, selection, err);
   if (st == ST_OK) st = write_step(&p, json, err);
   pthread_mutex_unlock(&s->moving);
   frozen_close(&p.f);

@@ -183,7 +183,7 @@ enum status service_bulk_freeze(struct service *s, const struct bulk_request *re
   uint64_t number;
   BUG_ON(s->mode == SERVICE_INSPECT && !request->dry_run);
   head_of(s, request, &head);
-  frozen_begin(&f.writer, home_folder(s->home), home_tmp(s->home), s->clock, &head);
+  frozen_begin(&f.writer, s->store, &head);
   enum status st = check(request, f.err);
   if (st == ST_OK) st = breakdown_open(s->routing, &f.tallies, f.err);
   if (st == ST_OK) st = choose(&f);

@@ -2,19 +2,11 @@
  * step. frozen_selection.h lists what a crash leaves. */
 #include "bridge/service/bulk/frozen_selection.h"
 
-#include "bridge/base/durable.h"
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-#define FILE_PREFIX "replay-"
-#define LAST_FILE "selections"
 #define CHUNK (256 * 1024)
 #define LINE_MAX_BYTES 1200 /* an entry: a name of 255 bytes, each encoded by three */
 #define TAIL (16 * 1024)    /* the last whole note is not farther from the end */
@@ -115,26 +107,17 @@ static bool parse_entry(struct span line, char file[FROZEN_NAME], int64_t *when_
 
 /* ---- making one ---- */
 
-void frozen_begin(struct frozen_writer *w, int folder, int tmp, const struct clock *clock,
-                  const struct frozen_head *head) {
-  *w = (struct frozen_writer){.folder = folder, .tmp = tmp, .fd = -1};
-  snprintf(w->name, sizeof w->name, "replay.%ld.%016llx.tmp", (long)getpid(),
-           (unsigned long long)clock->random(clock->ctx));
+void frozen_begin(struct frozen_writer *w, struct store *store, const struct frozen_head *head) {
+  *w = (struct frozen_writer){.store = store};
   write_head(head, &w->text);
   w->first = w->text.len;
 }
 
-/* Put on disk what was gathered, so that memory does not grow with the selection. */
+/* Put away what was gathered, so that memory does not grow with the selection. */
 static enum status spill(struct frozen_writer *w, struct error *err) {
   enum status st = buffer_status(&w->text, err);
-  if (st != ST_OK) return st;
-  if (w->fd < 0) {
-    st = durable_write_new(w->tmp, w->name, buffer_span(&w->text), NULL, err);
-    if (st == ST_OK) w->fd = openat(w->tmp, w->name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-    if (st == ST_OK && w->fd < 0) st = error_sys(err, errno, "opening %s", w->name);
-  } else {
-    st = durable_append_sync(w->fd, buffer_span(&w->text), err);
-  }
+  if (st == ST_OK && !w->draft.store) st = store_draft_begin(w->store, &w->draft, err);
+  if (st == ST_OK) st = store_draft_add(&w->draft, buffer_span(&w->text), err);
   w->size += w->text.len;
   buffer_clear(&w->text);
   return st;
@@ -148,75 +131,38 @@ enum status frozen_add(struct frozen_writer *w, const char *file, int64_t when_u
   return w->text.len < CHUNK ? buffer_status(&w->text, err) : spill(w, err);
 }
 
-static void file_of(uint64_t number, char out[64]) {
-  snprintf(out, 64, FILE_PREFIX "%llu", (unsigned long long)number);
-}
-
-/* One more than any that was used. A damaged file counts as none: those that lie there are looked at too. */
-static enum status take_number(struct frozen_writer *w, uint64_t *number, struct error *err) {
-  uint64_t used[FROZEN_MAX], last = 0;
+static enum status check_room(struct frozen_writer *w, struct error *err) {
+  uint64_t used[SELECTIONS_MOST];
   size_t count;
-  struct buffer text = {0};
-  enum status st = frozen_list(w->folder, used, &count, err);
-  if (st == ST_OK && count == FROZEN_MAX)
-    st = error_set(err, ST_NO_SPACE,
+  enum status st = store_selections(w->store, used, &count, err);
+  if (st != ST_OK || count < SELECTIONS_MOST) return st;
+  return error_set(err, ST_NO_SPACE,
                    "%d selections are unfinished; go on with them (busbridge replay --resume N) or give them up "
                    "(busbridge replay --give-up N)",
-                   FROZEN_MAX);
-  if (st != ST_OK) return st;
-  if (file_read(w->folder, LAST_FILE, 100, &text, NULL) == ST_OK)
-    (void)number_parse(span_trim(buffer_span(&text)), INT64_MAX - 1, &last);
-  *number = (count && used[count - 1] > last ? used[count - 1] : last) + 1;
-  buffer_clear(&text);
-  buffer_printf(&text, "%llu\n", (unsigned long long)*number);
-  st = buffer_status(&text, err);
-  if (st == ST_OK) st = durable_replace(w->tmp, w->folder, LAST_FILE, buffer_span(&text), err);
-  buffer_release(&text);
-  return st;
+                   SELECTIONS_MOST);
 }
 
 enum status frozen_commit(struct frozen_writer *w, uint64_t *number, struct error *err) {
-  char file[64];
   uint64_t end = w->size + w->text.len;
   struct frozen_note note = {
       .total = w->total, .first = w->first, .end = end, .next = w->first, .until = w->first, .round = 1};
   write_note(&note, &w->text);
   enum status st = spill(w, err);
-  if (st == ST_OK) st = take_number(w, number, err);
-  if (st != ST_OK) return st;
-  file_of(*number, file);
-  st = durable_move(w->tmp, w->name, w->folder, file, err);
-  if (st != ST_OK) return st;
-  close(w->fd);
-  w->fd = -1;
-  return durable_sync_folder(w->folder, err);
+  if (st == ST_OK) st = check_room(w, err);
+  return st == ST_OK ? store_draft_commit(&w->draft, number, err) : st;
 }
 
 void frozen_release(struct frozen_writer *w) {
-  if (w->fd >= 0) {
-    close(w->fd);
-    enum status st = durable_unlink(w->tmp, w->name, NULL);
-    (void)st; /* tmp is emptied at the next start */
-  }
+  store_draft_close(&w->draft);
   buffer_release(&w->text);
-  w->fd = -1;
 }
 
 /* ---- going through one ---- */
 
 static enum status read_chunk(struct frozen *f, uint64_t at, size_t most, struct error *err) {
   buffer_clear(&f->chunk);
-  buffer_reserve(&f->chunk, most);
-  if (f->chunk.failed) return buffer_status(&f->chunk, err);
   f->chunk_at = at;
-  while (f->chunk.len < most) {
-    ssize_t n = pread(f->fd, f->chunk.ptr + f->chunk.len, most - f->chunk.len, (off_t)(at + f->chunk.len));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return error_sys(err, errno, "reading the selection %llu", (unsigned long long)f->number);
-    if (n == 0) break;
-    f->chunk.len += (size_t)n;
-  }
-  return ST_OK;
+  return store_selection_read(f->store, f->number, at, most, &f->chunk, err);
 }
 
 static enum status damaged(const struct frozen *f, struct error *err) {
@@ -252,26 +198,18 @@ static enum status read_head(struct frozen *f, struct error *err) {
   return ST_OK;
 }
 
-enum status frozen_open(struct frozen *f, int folder, uint64_t number, struct error *err) {
-  char file[64];
-  struct stat st;
-  *f = (struct frozen){.folder = folder, .number = number};
-  file_of(number, file);
-  f->fd = folder < 0 ? -1 : openat(folder, file, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (f->fd < 0 && (folder < 0 || errno == ENOENT))
-    return error_set(err, ST_NOT_FOUND, "There is no unfinished selection %llu", (unsigned long long)number);
-  if (f->fd < 0) return error_sys(err, errno, "opening %s", file);
-  enum status rc = fstat(f->fd, &st) == 0 ? ST_OK : error_sys(err, errno, "looking at %s", file);
-  if (rc == ST_OK) rc = read_head(f, err);
-  if (rc == ST_OK) rc = find_note(f, (uint64_t)st.st_size, err);
-  if (rc != ST_OK) frozen_close(f);
+enum status frozen_open(struct frozen *f, struct store *store, uint64_t number, struct error *err) {
+  uint64_t size = 0;
+  *f = (struct frozen){.store = store, .number = number};
+  enum status st = store_selection_size(store, number, &size, err);
+  if (st == ST_OK) st = read_head(f, err);
+  if (st == ST_OK) st = find_note(f, size, err);
+  if (st != ST_OK) frozen_close(f);
   buffer_clear(&f->chunk);
-  return rc;
+  return st;
 }
 
 void frozen_close(struct frozen *f) {
-  if (f->folder > 0 && f->fd >= 0) close(f->fd);
-  f->fd = -1;
   buffer_release(&f->chunk);
 }
 
@@ -293,52 +231,11 @@ enum status frozen_read(struct frozen *f, uint64_t *at, char file[FROZEN_NAME], 
   return ST_OK;
 }
 
-/* One before it may have been cut in the middle of its line. */
-static bool line_begins(const struct frozen *f) {
-  struct stat st;
-  char last = '\n';
-  return fstat(f->fd, &st) != 0 || st.st_size == 0 || pread(f->fd, &last, 1, st.st_size - 1) != 1 || last == '\n';
-}
-
 enum status frozen_write_note(struct frozen *f, struct error *err) {
   struct buffer line = {0};
-  if (!line_begins(f)) buffer_add_char(&line, '\n');
   write_note(&f->note, &line);
   enum status st = buffer_status(&line, err);
-  if (st == ST_OK) st = durable_append_sync(f->fd, buffer_span(&line), err);
+  if (st == ST_OK) st = store_selection_add(f->store, f->number, buffer_span(&line), err);
   buffer_release(&line);
   return st == ST_OK ? ST_OK : error_prefix(err, "The selection %llu", (unsigned long long)f->number);
-}
-
-enum status frozen_remove(int folder, uint64_t number, struct error *err) {
-  char file[64];
-  file_of(number, file);
-  enum status st = durable_unlink(folder, file, err);
-  return st == ST_OK ? durable_sync_folder(folder, err) : st;
-}
-
-static int by_number(const void *a, const void *b) {
-  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return x < y ? -1 : x > y;
-}
-
-enum status frozen_list(int folder, uint64_t numbers[FROZEN_MAX], size_t *count, struct error *err) {
-  *count = 0;
-  int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return ST_OK;
-  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-  if (!dir) {
-    int e = errno;
-    if (fd >= 0) close(fd);
-    return error_sys(err, e, "reading .busbridge");
-  }
-  for (struct dirent *e; *count < FROZEN_MAX && (e = readdir(dir));) {
-    struct span name = span_of(e->d_name);
-    const size_t prefix = sizeof FILE_PREFIX - 1;
-    if (!span_starts(name, FILE_PREFIX)) continue;
-    if (number_parse((struct span){name.ptr + prefix, name.len - prefix}, INT64_MAX - 1, &numbers[*count])) ++*count;
-  }
-  closedir(dir);
-  if (*count) qsort(numbers, *count, sizeof *numbers, by_number);
-  return ST_OK;
 }

@@ -1,18 +1,17 @@
-/* frozen_selection.h - a frozen selection on disk: .busbridge/replay-<number>, which dead letters a bulk replay or
- * purge is about. Private to bridge/service; one thread at a time (service's `moving`).
+/* frozen_selection.h - what a frozen selection of the outbox (outbox/selections.h) says: which dead letters a bulk
+ * replay or purge is about. Private to bridge/service; one thread at a time (service's `moving`).
  *
  * Text, a line each: the head, {"busbridge-selection":1,"kind":"replay",...}; the entries, "<when in us> <file name,
  * percent-encoded>", oldest first; then notes of how far it is, {"total":N,...}, the last of which counts. Everything
- * but the notes is written in tmp and synced before the name appears, and never changes. Numbers are not used twice:
- * `selections` holds the last one.
+ * but the notes is durable before its number appears, and never changes.
  *
  * What a crash leaves, at any place:
- *   while it is frozen        a file in tmp, emptied at the next start: nothing was selected
+ *   while it is frozen        nothing was selected
  *   before a step is noted    as it was before the step
  *   in a step                 a note that says what the step was about to do (next to until). What lies in dlq/ of it
  *                             is still to be done; what does not was done by that step (or taken by somebody else) and
  *                             is counted so. No entry is lost or doubled by it: each move is crash-safe by itself
- *                             (outbox/replay.c), and this file only says which are wanted.
+ *                             (outbox/file/replay.c), and this file only says which are wanted.
  *   after a step              at worst the note of its end is missing: the same
  *   half a note at the end    is passed over; the next note begins on a line of its own
  *   at the end                the audit line is written before the file goes: it may be written twice, never not at all
@@ -21,7 +20,7 @@
 #ifndef BRIDGE_SERVICE_BULK_FROZEN_SELECTION_H
 #define BRIDGE_SERVICE_BULK_FROZEN_SELECTION_H
 
-#include "bridge/base/clock.h"
+#include "bridge/outbox/store.h"
 
 #define FROZEN_NAME 256 /* of a file, with its NUL */
 
@@ -42,15 +41,13 @@ struct frozen_note {
 /* ---- making one */
 
 struct frozen_writer {
-  int folder, tmp;
-  char name[64]; /* in tmp */
+  struct store *store;
+  struct store_draft draft; /* begun with the first text that does not stay here */
   struct buffer text;
-  int fd; /* -1: nothing is on disk yet */
   uint64_t size, first, total;
 };
 /* Begins; nothing is on disk until it grows. Release it in any case: what is not committed is removed. */
-void frozen_begin(struct frozen_writer *w, int folder, int tmp, const struct clock *clock,
-                  const struct frozen_head *head);
+void frozen_begin(struct frozen_writer *w, struct store *store, const struct frozen_head *head);
 MUST_CHECK enum status frozen_add(struct frozen_writer *w, const char *file, int64_t when_us, struct error *err);
 /* Durable under its number. ST_NO_SPACE: too many are unfinished (err says what to do). */
 MUST_CHECK enum status frozen_commit(struct frozen_writer *w, uint64_t *number, struct error *err);
@@ -59,7 +56,7 @@ void frozen_release(struct frozen_writer *w);
 /* ---- going through one */
 
 struct frozen {
-  int folder, fd;
+  struct store *store;
   uint64_t number;
   struct frozen_head head;
   struct frozen_note note;
@@ -67,17 +64,11 @@ struct frozen {
   uint64_t chunk_at;
 };
 /* ST_NOT_FOUND: there is none of this number. ST_INVALID: it is damaged. */
-MUST_CHECK enum status frozen_open(struct frozen *f, int folder, uint64_t number, struct error *err);
+MUST_CHECK enum status frozen_open(struct frozen *f, struct store *store, uint64_t number, struct error *err);
 void frozen_close(struct frozen *f); /* zero-initialised or closed is fine */
 /* The entry at *at, which moves on to the next. ST_END behind the last. */
 MUST_CHECK enum status frozen_read(struct frozen *f, uint64_t *at, char file[FROZEN_NAME], int64_t *when_us,
                                    struct error *err);
 /* Appends f->note, durable. */
 MUST_CHECK enum status frozen_write_note(struct frozen *f, struct error *err);
-MUST_CHECK enum status frozen_remove(int folder, uint64_t number, struct error *err);
-
-/* Numbers of those unfinished, smallest first; at most FROZEN_MAX of them. */
-#define FROZEN_MAX 50
-MUST_CHECK enum status frozen_list(int folder, uint64_t numbers[FROZEN_MAX], size_t *count, struct error *err);
-
 #endif
