@@ -39,6 +39,9 @@ class RefusedTest(harness.BusTest):
             harness.wait_until(lambda: f"{id}.json" not in self.pending(), what="a live one gets through")
         harness.wait_until(lambda: self.attempts() == [1] * len(bad), what="each is refused by itself, once")
         self.assertEqual(worker.stop(), 0)
+        sent = max(r.timestamp for r in self.drain("quality.events") if r.headers["ce_id"].decode() in good) / 1000
+        tried = [(self.outbox / name).stat().st_ctime for name in self.pending()]  # it is rewritten then
+        self.assertLess(sum(when < sent for when in tried), 100)
         self.assertEqual(self.dead(), {})
         self.assertEqual(self.ids("plot.events"), [])
         self.assertEqual(len(self.ids("quality.events")), 60)
