@@ -129,6 +129,24 @@ static int flush_now(struct following *f, const struct flush_request *request, b
 
 /* ---- dry run ---------------------------------------------------------------------------------------------------- */
 
+static void print_keys(const struct json_doc *doc, struct buffer *out) {
+  uint32_t keys = answer_node(doc, 0, "keys"), node = JSON_NONE;
+  if (keys == JSON_NONE || doc->nodes[keys].count == 0) return; /* of an older worker */
+  buffer_add_z(out, "What orders them:\n");
+  while (answer_each(doc, keys, &node)) {
+    struct buffer ns = {0}, key = {0};
+    answer_text(doc, node, "namespace", &ns);
+    answer_text(doc, node, "key", &key);
+    buffer_add_z(out, "  ");
+    text_printable(out, buffer_span(&ns));
+    buffer_add_z(out, ": ");
+    text_printable(out, buffer_span(&key));
+    buffer_add_char(out, '\n');
+    buffer_release(&ns);
+    buffer_release(&key);
+  }
+}
+
 static void print_forecast(struct following *f) {
   struct buffer *out = &f->admin->out;
   uint64_t count = count_of(f, "count"), total = count_of(f, "total");
@@ -139,6 +157,7 @@ static void print_forecast(struct following *f) {
   output_counts(&f->doc, "topics", "By topic", out);
   output_counts(&f->doc, "reasons", "Would become dead letters, by reason", out);
   output_samples(&f->doc, out);
+  print_keys(&f->doc, out);
 }
 
 static int dry_run(struct following *f, const struct flush_request *request, bool json) {

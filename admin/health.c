@@ -106,6 +106,7 @@ static void print_dead(struct admin *a, const struct json_doc *doc) {
 static void print_detail(struct admin *a, const struct json_doc *doc) {
   uint32_t redis = answer_node(doc, 0, "redis");
   print_dead(a, doc);
+  output_counts(doc, "keyless", "Without their key field, so not ordered, by namespace", &a->out);
   buffer_add_z(&a->out, "Redis: ");
   add_text(&a->out, doc, redis, "state");
   buffer_printf(&a->out, ", %" PRId64 " keys due\nWorker: %s\n", answer_int(doc, redis, "keys_due", 0),

@@ -260,12 +260,57 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
   if (i >= c->entries.count) return false;
   const struct entry *e = &c->entries.list[i];
+  const struct type *t = e->schema.root.type;
   *out = (struct catalog_schema){.event_name = e->event_name,
                                  .file = e->file,
                                  .fields = e->schema.root.type->count,
                                  .canonical = e->schema.canonical,
                                  .fingerprint = e->schema.fingerprint,
+                                 .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
                                  .cut_numbers = e->cut_numbers,
                                  .left_out = e->left_out};
   return true;
+}
+
+/* ---- places ---- */
+
+static enum catalog_place place_of(const struct use *u) {
+  if (u->json && u->type->kind == KIND_STRING) return CATALOG_ANY;
+  if (u->type->kind == KIND_ARRAY) return CATALOG_ARRAY;
+  return u->type->kind == KIND_MAP || u->type->kind == KIND_RECORD ? CATALOG_OBJECT : CATALOG_SCALAR;
+}
+
+/* As far as the path leads: the rest of it, which the place that it ends at has not, is in *rest. */
+static const struct use *walk(const struct catalog *c, size_t i, struct span path, struct span *rest) {
+  const struct use *u = &c->entries.list[i].schema.root;
+  while (path.len && u->type->kind == KIND_RECORD) {
+    const char *dot = memchr(path.ptr, '.', path.len);
+    struct span head = {path.ptr, dot ? (size_t)(dot - path.ptr) : path.len};
+    uint32_t at = type_find(u->type, head, 0);
+    if (at == SCHEMA_NO_FIELD) break;
+    u = &u->type->fields[at].use;
+    path = dot ? (struct span){dot + 1, path.len - head.len - 1} : (struct span){0};
+  }
+  *rest = path;
+  return u;
+}
+
+enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path) {
+  struct span rest;
+  const struct use *u = walk(c, i, path, &rest);
+  if (!rest.len) return place_of(u);
+  return place_of(u) == CATALOG_ANY || u->type->kind == KIND_MAP ? CATALOG_ANY : CATALOG_NONE;
+}
+
+struct span catalog_near_field(const struct catalog *c, size_t i, struct span path, struct span *front) {
+  struct span best = {0}, rest;
+  const struct type *t = walk(c, i, path, &rest)->type;
+  size_t least = rest.len / 3 + 2; /* as word_nearest */
+  *front = (struct span){path.ptr, path.len - rest.len};
+  for (uint32_t f = 0; rest.len && t->kind == KIND_RECORD && f < t->count; f++) {
+    struct span name = t->fields[f].name;
+    size_t distance = word_distance(rest, name);
+    if (distance < least && distance < name.len) least = distance, best = name;
+  }
+  return best;
 }

@@ -62,8 +62,22 @@ struct catalog_schema {
   size_t fields;          /* of its record */
   struct span canonical;
   uint64_t fingerprint;
+  struct span key;                /* the field that says "key": true; empty: none does */
   uint64_t cut_numbers, left_out; /* counted since open */
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+
+/* What schema i has for a member of the payload, "customer.id" for one of a member. */
+enum catalog_place {
+  CATALOG_NONE,   /* no field; where the schema has `extra` it is carried there */
+  CATALOG_SCALAR, /* a string, number, boolean or null */
+  CATALOG_ARRAY,
+  CATALOG_OBJECT, /* a record or a map */
+  CATALOG_ANY     /* whatever the producer writes: JSON text, a value of a map */
+};
+enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path);
+/* Which field is likely to be meant by that path (as word_nearest): what it returns stands behind *front, the part of
+ * the path that is there ("customer."). Empty: none. */
+struct span catalog_near_field(const struct catalog *c, size_t i, struct span path, struct span *front);
 
 #endif

@@ -70,7 +70,7 @@ static enum status define(struct reader *r, uint32_t node, enum kind kind, struc
     return reader_fault(r, node, "\"%s\" has no namespace, inside one that has", reader_quote(r, name));
   *ns = (struct span){type->name.ptr, dot ? (size_t)(dot - type->name.ptr) : 0};
   type->kind = kind;
-  type->extra = SCHEMA_NO_FIELD;
+  type->extra = type->key = SCHEMA_NO_FIELD;
   st = table_put(&r->names, type->name, type);
   if (st == ST_EXISTS) return reader_fault(r, node, "\"%s\" is defined twice", reader_quote(r, type->name));
   *out = type;
@@ -159,6 +159,25 @@ static enum status read_field(struct reader *r, uint32_t node, struct span ns, s
   return fallback == JSON_NONE ? ST_OK : compile_default(r, fallback, f);
 }
 
+static bool makes_a_key(const struct use *u) {
+  enum kind k = u->type->kind;
+  return !u->json && (k == KIND_ENUM || (k > KIND_BOOLEAN && k <= KIND_STRING));
+}
+
+/* "key": true. */
+static enum status read_key(struct reader *r, uint32_t node, struct type *type, uint32_t i) {
+  uint32_t key = json_member(&r->doc, node, "key");
+  if (key == JSON_NONE || r->doc.nodes[key].type == JSON_FALSE) return ST_OK;
+  const char *name = reader_quote(r, type->fields[i].name);
+  if (r->doc.nodes[key].type != JSON_TRUE) return reader_fault(r, key, "\"key\" must be true or false");
+  if (r->records > 1) return reader_fault(r, key, "\"%s\": only a field of the outermost record can be the key", name);
+  if (!makes_a_key(&type->fields[i].use))
+    return reader_fault(r, key, "\"%s\" makes no key: a key is a string or a number", name);
+  if (type->key != SCHEMA_NO_FIELD) return reader_fault(r, key, "\"%s\": another field is the key already", name);
+  type->key = i;
+  return ST_OK;
+}
+
 static bool takes_unknown(const struct field *f) {
   return span_is(f->name, "extra") && f->use.null == NULL_NONE && f->use.type->kind == KIND_MAP &&
          f->use.type->items.null == NULL_NONE && f->use.type->items.type->kind == KIND_STRING;
@@ -175,12 +194,15 @@ enum status reader_record(struct reader *r, uint32_t node, struct span ns, struc
   unsigned height = 0;
   type->fields = arena_zalloc(r->arena, (count + (size_t)1) * sizeof *type->fields);
   if (!type->fields) return reader_no_memory(r);
+  r->records++;
   for (uint32_t i = 0; i < count; i++, at = r->doc.nodes[at].next) {
     st = read_field(r, at, ns, &type->fields[i]);
+    if (st == ST_OK) st = read_key(r, at, type, i);
     if (st != ST_OK) return st;
     if (type->fields[i].use.type->height > height) height = type->fields[i].use.type->height;
     if (takes_unknown(&type->fields[i])) type->extra = i;
   }
+  r->records--;
   type->count = count;
   type->height = height + 1;
   *out = type;

@@ -11,6 +11,7 @@ struct reader {
   struct arena *arena;
   struct table names; /* full name -> struct type *, also one that is being defined */
   struct buffer tmp;
+  unsigned records; /* that are being read: 1 in the outermost */
   struct error *err;
 };
 

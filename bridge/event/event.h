@@ -30,6 +30,9 @@
   X(BAD_NAME, "bad_name", "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")            \
   X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                            \
     "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")                 \
+  X(BAD_KEY, "bad_key",                                                                                                \
+    "A key is a string or a number; mend the field named, or name another as key and restart the worker; then "        \
+    "replay it")                                                                                                       \
   X(BAD_PAYLOAD, "payload_not_object", "The payload must be a JSON object; mend it, then replay it")                   \
   X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named, or the schema and restart the worker; then replay it")  \
   X(INTEGER_RANGE, "integer_out_of_range",                                                                             \

@@ -19,6 +19,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_MIRROR, METRIC_SECONDS, 
   X(EVENTS, "events_total", COUNTER, "namespace", "result", "Entries by what became of them")                          \
   X(DEAD, "dead_total", COUNTER, "namespace", "reason", "Entries moved to the dead letter queue")                      \
   X(REUSED, "id_reused_total", COUNTER, "namespace", "", "Duplicates by id that were other events")                    \
+  X(KEYLESS, "keyless_total", COUNTER, "namespace", "", "Published events that had none of their key fields")          \
   X(PUBLISH, "publish_duration_seconds", SECONDS, "", "", "From hand-over to acknowledged")                            \
   X(LATENCY, "end_to_end_latency_seconds", SECONDS, "", "", "From created to acknowledged")                            \
   X(BATCH, "batch_events", SIZES, "", "", "Events of a batch")                                                         \

@@ -193,6 +193,8 @@ static void count_published(struct finishing *f, const struct item *item) {
         metrics_series(numbers(f->relay), METRIC_EVENTS, n->published[item->topic].ns, "published");
   }
   series_add(n->published[item->topic].series, 1);
+  if (item->keyless)
+    series_add(metrics_series(numbers(f->relay), METRIC_KEYLESS, n->published[item->topic].ns, NULL), 1);
   int64_t whole = f->settling_us - item->created_us;
   int64_t handed = (f->settling_ns - item->handed_ns) / 1000;
   series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));

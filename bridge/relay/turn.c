@@ -132,6 +132,7 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   }
   item->topic = route.topic;
   item->routed = true;
+  item->keyless = route.keyless;
   item->name = arena_span(arena, route.name);
   item->ns = arena_span(arena, route.ns);
   item->key = arena_span(arena, route.key);

@@ -35,31 +35,63 @@ static enum reason unknown_namespace(const struct routing *r, struct span name, 
   return REASON_UNKNOWN_NAMESPACE;
 }
 
-/* True with *out when the value can be a key. *lost: memory was out. */
-static bool key_of(const struct json_doc *doc, uint32_t node, struct arena *arena, struct span *out, bool *lost) {
-  if (node == JSON_NONE) return false;
-  *out = json_slice(doc, node);
-  if (doc->nodes[node].type == JSON_NUMBER) return true;
-  if (doc->nodes[node].type != JSON_STRING) return false;
-  *lost = !json_text(doc, node, arena, out);
-  return *lost || out->len > 0;
+/* A member of that name, else the path: "customer.id" is id of customer. Behind the path stand its steps (keys.c). */
+static uint32_t member_at(const struct json_doc *doc, uint32_t node, const char *path) {
+  uint32_t whole = json_member(doc, node, path);
+  if (whole != JSON_NONE || !strchr(path, '.')) return whole;
+  const char *step = path + strlen(path) + 1, *end = step + strlen(path);
+  while (node != JSON_NONE && step < end) {
+    node = doc->nodes[node].type == JSON_OBJECT ? json_member(doc, node, step) : JSON_NONE;
+    step += strlen(step) + 1;
+  }
+  return node;
 }
 
-static enum reason find_key(const struct space *space, const struct json_doc *doc, const struct event *event,
+static enum reason no_memory(struct error *err) {
+  if (err) error_set(err, ST_NO_MEMORY, "no memory to unescape a key");
+  return REASON_NO_MEMORY;
+}
+
+static enum reason bad_key(const struct key_rule *rule, const char *field, bool array, struct error *err) {
+  struct buffer shown = {0};
+  if (!err) return REASON_BAD_KEY;
+  text_quoted(&shown, span_of(field), 60);
+  error_set(err, ST_INVALID, "payload.%s: it is the key by %s, and %s makes none; a key is a string or a number",
+            buffer_z(&shown), rule->source == KEY_OF_SCHEMA ? "its schema" : "routing.keys",
+            array ? "an array" : "an object");
+  buffer_release(&shown);
+  return REASON_BAD_KEY;
+}
+
+/* REASON_NONE and *found when this member is the key. */
+static enum reason key_of(const struct json_doc *doc, uint32_t node, struct arena *arena, struct span *out,
+                          bool *found) {
+  *out = json_slice(doc, node);
+  *found = doc->nodes[node].type == JSON_NUMBER;
+  if (doc->nodes[node].type != JSON_STRING) return REASON_NONE;
+  if (!json_text(doc, node, arena, out)) return REASON_NO_MEMORY;
+  *found = out->len > 0;
+  return REASON_NONE;
+}
+
+static enum reason find_key(const struct key_rule *rule, const struct json_doc *doc, const struct event *event,
                             struct arena *arena, struct route *out, struct error *err) {
-  bool lost = false;
   out->key = event->id;
   if (event->payload == JSON_NONE) return REASON_NONE;
-  for (const char **field = space->fields; *field; field++) {
+  for (const char *const *field = rule->fields; *field; field++) {
     struct span key;
-    if (!key_of(doc, json_member(doc, event->payload, *field), arena, &key, &lost)) continue;
-    if (lost) {
-      error_set(err, ST_NO_MEMORY, "no memory to unescape a key");
-      return REASON_NO_MEMORY;
-    }
+    bool found = false;
+    uint32_t node = member_at(doc, event->payload, *field);
+    if (node == JSON_NONE) continue;
+    bool array = doc->nodes[node].type == JSON_ARRAY;
+    if ((array || doc->nodes[node].type == JSON_OBJECT) && rule->source != KEY_BUILT_IN)
+      return bad_key(rule, *field, array, err);
+    if (key_of(doc, node, arena, &key, &found) != REASON_NONE) return no_memory(err);
+    if (!found) continue;
     out->key = key;
     return REASON_NONE;
   }
+  out->keyless = *rule->fields != NULL;
   return REASON_NONE;
 }
 
@@ -78,7 +110,8 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc, c
   }
   if (!space) return unknown_namespace(r, out->name, out->ns, err);
   out->topic = space->topic;
-  return find_key(space, doc, event, arena, out, err);
+  const struct by_schema *own = table_get(&r->by_event, out->name);
+  return find_key(own ? &own->key : &space->key, doc, event, arena, out, err);
 }
 
 struct span routing_canonical(const struct routing *r, struct span name) {

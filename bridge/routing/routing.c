@@ -2,15 +2,11 @@
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
-static const struct alias builtin_keys[] = {
-    {"episode", "episode_id,id"}, {"plot", "plot_id"}, {"quality", "content_id,episode_id"}, {NULL, NULL}};
-
-static enum status no_memory(struct error *err) {
+enum status routing_no_memory(struct error *err) {
   return error_set(err, ST_NO_MEMORY, "no memory for the routing");
 }
 
-/* The next word; commas belong to it. */
-static bool next_word(struct span *rest, struct span *word) {
+bool routing_word(struct span *rest, struct span *word) {
   *rest = span_trim(*rest);
   if (rest->len == 0) return false;
   size_t len = 0;
@@ -20,8 +16,7 @@ static bool next_word(struct span *rest, struct span *word) {
   return true;
 }
 
-/* "left=right" */
-static bool halve(struct span word, struct span *left, struct span *right) {
+bool routing_halves(struct span word, struct span *left, struct span *right) {
   const char *equals = memchr(word.ptr, '=', word.len);
   if (!equals) return false;
   *left = (struct span){word.ptr, (size_t)(equals - word.ptr)};
@@ -52,12 +47,12 @@ static enum status topic_number(struct routing *r, struct span name, unsigned *n
   if (r->topic_count == r->topic_cap) {
     unsigned cap = r->topic_cap ? 2 * r->topic_cap : 8;
     const char **topics = realloc(r->topics, cap * sizeof *topics);
-    if (!topics) return no_memory(err);
+    if (!topics) return routing_no_memory(err);
     r->topics = topics;
     r->topic_cap = cap;
   }
   const char *copy = arena_copy(&r->memory, name);
-  if (!copy) return no_memory(err);
+  if (!copy) return routing_no_memory(err);
   *number = r->topic_count;
   r->topics[r->topic_count++] = copy;
   return ST_OK;
@@ -83,19 +78,17 @@ static enum status space_topic(struct routing *r, struct span template, struct s
 }
 
 static enum status add_namespace(struct routing *r, struct span word, struct span template, struct error *err) {
-  static const char *no_fields[] = {NULL};
   if (!names_namespace_valid(word))
     return error_set(err, ST_INVALID, "routing.namespaces: \"%.*s\" is no namespace; write [a-z0-9_-]+",
                      (int)(word.len < 100 ? word.len : 100), word.ptr);
   if (table_get(&r->by_namespace, word)) return ST_OK;
   struct space *space = arena_zalloc(&r->memory, sizeof *space);
-  if (!space) return no_memory(err);
+  if (!space) return routing_no_memory(err);
   space->name = arena_span(&r->memory, word);
-  if (!space->name.ptr) return no_memory(err);
-  space->fields = no_fields;
+  if (!space->name.ptr) return routing_no_memory(err);
   enum status st = space_topic(r, template, space, err);
   if (st != ST_OK) return st;
-  if (table_put(&r->by_namespace, space->name, space) != ST_OK) return no_memory(err);
+  if (table_put(&r->by_namespace, space->name, space) != ST_OK) return routing_no_memory(err);
   space->next = r->spaces;
   r->spaces = space;
   return ST_OK;
@@ -112,62 +105,26 @@ static enum status add_namespaces(struct routing *r, const struct routing_config
                    "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\"");
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------------ */
-
-static enum status set_keys(struct routing *r, struct space *space, struct span fields, struct error *err) {
-  size_t commas = 0, count = 0;
-  for (size_t i = 0; i < fields.len; i++) commas += fields.ptr[i] == ',';
-  const char **list = arena_zalloc(&r->memory, (commas + 2) * sizeof *list);
-  if (!list) return no_memory(err);
-  struct span field;
-  while (span_word(&fields, &field))
-    if (!(list[count++] = arena_copy(&r->memory, field))) return no_memory(err);
-  space->fields = list;
-  return ST_OK;
-}
-
-static enum status add_keys(struct routing *r, struct span rest, struct error *err) {
-  struct span word, ns, fields;
-  for (const struct alias *k = builtin_keys; k->seen; k++) {
-    struct space *space = table_get(&r->by_namespace, span_of(k->seen));
-    enum status st = space ? set_keys(r, space, span_of(k->canonical), err) : ST_OK;
-    if (st != ST_OK) return st;
-  }
-  while (next_word(&rest, &word)) {
-    int shown = (int)(word.len < 100 ? word.len : 100);
-    if (!halve(word, &ns, &fields))
-      return error_set(err, ST_INVALID, "routing.keys: \"%.*s\"; write NAMESPACE=FIELD,FIELD", shown, word.ptr);
-    struct space *space = table_get(&r->by_namespace, ns);
-    if (!space)
-      return error_set(err, ST_INVALID,
-                       "routing.keys: \"%.*s\": the namespace is not in routing.namespaces; add it there", shown,
-                       word.ptr);
-    enum status st = set_keys(r, space, fields, err);
-    if (st != ST_OK) return st;
-  }
-  return ST_OK;
-}
-
 /* ---- aliases --------------------------------------------------------------------------------------------------- */
 
 /* The first that is put for a name stays: the user's come before the built-in ones. */
 static enum status add_alias(struct routing *r, struct span seen, struct span canonical, struct error *err) {
   struct known *known = arena_zalloc(&r->memory, sizeof *known);
-  if (!known) return no_memory(err);
+  if (!known) return routing_no_memory(err);
   seen = arena_span(&r->memory, seen);
   known->name = arena_span(&r->memory, canonical);
-  if (!seen.ptr || !known->name.ptr) return no_memory(err);
+  if (!seen.ptr || !known->name.ptr) return routing_no_memory(err);
   bool canonical_name = names_canonical(known->name, &known->ns);
   BUG_ON(!canonical_name);
   known->space = table_get(&r->by_namespace, known->ns);
-  return table_put(&r->by_seen, seen, known) == ST_NO_MEMORY ? no_memory(err) : ST_OK;
+  return table_put(&r->by_seen, seen, known) == ST_NO_MEMORY ? routing_no_memory(err) : ST_OK;
 }
 
 static enum status add_aliases(struct routing *r, struct span rest, struct error *err) {
   struct span word, seen, canonical, ns;
   while (span_word(&rest, &word)) {
     int shown = (int)(word.len < 100 ? word.len : 100);
-    if (!halve(word, &seen, &canonical))
+    if (!routing_halves(word, &seen, &canonical))
       return error_set(err, ST_INVALID, "routing.aliases: \"%.*s\"; write SEEN=CANONICAL", shown, word.ptr);
     if (!names_canonical(canonical, &ns))
       return error_set(err, ST_INVALID,
@@ -192,9 +149,9 @@ static enum status add_aliases(struct routing *r, struct span rest, struct error
 enum status routing_open(const struct routing_config *config, struct routing **out, struct error *err) {
   struct routing *r = calloc(1, sizeof *r);
   *out = NULL;
-  if (!r) return no_memory(err);
+  if (!r) return routing_no_memory(err);
   enum status st = add_namespaces(r, config, err);
-  if (st == ST_OK) st = add_keys(r, config->keys, err);
+  if (st == ST_OK) st = keys_plan(r, config, err);
   if (st == ST_OK) st = add_aliases(r, config->aliases, err);
   if (st != ST_OK) {
     routing_close(r);
@@ -208,6 +165,7 @@ void routing_close(struct routing *r) {
   if (!r) return;
   table_release(&r->by_namespace);
   table_release(&r->by_seen);
+  table_release(&r->by_event);
   arena_release(&r->memory);
   free(r->topics);
   free(r);
@@ -218,14 +176,34 @@ unsigned routing_topics(const struct routing *r) {
 }
 
 /* The list begins with the last. */
-bool routing_namespace(const struct routing *r, unsigned i, struct span *ns, unsigned *topic) {
+static const struct space *space_at(const struct routing *r, unsigned i) {
   unsigned count = 0;
   for (const struct space *s = r->spaces; s; s = s->next) count++;
-  if (i >= count) return false;
+  if (i >= count) return NULL;
   const struct space *s = r->spaces;
   for (unsigned skip = count - 1 - i; skip; skip--) s = s->next;
+  return s;
+}
+
+bool routing_namespace(const struct routing *r, unsigned i, struct span *ns, unsigned *topic) {
+  const struct space *s = space_at(r, i);
+  if (!s) return false;
   *ns = s->name;
   *topic = s->topic;
+  return true;
+}
+
+bool routing_key_rule(const struct routing *r, unsigned i, size_t at, struct key_rule *out, struct span *event) {
+  const struct space *s = space_at(r, i);
+  if (!s) return false;
+  *event = (struct span){0};
+  *out = s->key;
+  if (at == 0) return true;
+  const struct by_schema *e = s->schemas;
+  while (e && --at) e = e->next;
+  if (!e) return false;
+  *event = e->event;
+  *out = e->key;
   return true;
 }
 

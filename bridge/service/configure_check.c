@@ -1,6 +1,6 @@
 /* What settings say as a whole. Each value by itself was checked when it was read. */
 #include "bridge/outbox/store.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/key_rules.h"
 
 /* Does a message begin with this key? */
 static bool begins_with(const char *text, const char *prefix, const char *key) {
@@ -56,9 +56,10 @@ static void check_others(const struct settings *s, const struct plan *plan, stru
   struct keys_config config = plan->keys;
   config.clock = &clock_system; /* it connects nowhere, so nothing is timed */
   if (store_address(plan->outbox, &address, &err) != ST_OK) add(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
-  if (routing_open(&plan->routing, &routing, &err) != ST_OK) add(s, NULL, &err, errors);
-  if (plan_catalog(plan, NULL, &catalog, &err) != ST_OK)
-    add(s, setting_source(s, SETTING_ENCODING_SCHEMAS), &err, errors);
+  struct error of_schemas = {0};
+  enum status st = plan_catalog(plan, NULL, &catalog, &of_schemas);
+  if (plan_routing(plan, catalog, &routing, &err) != ST_OK) add(s, NULL, &err, errors);
+  if (st != ST_OK) add(s, setting_source(s, SETTING_ENCODING_SCHEMAS), &of_schemas, errors);
   if (keys_open(&config, NULL, &keys, &err) != ST_OK) add(s, setting_source(s, SETTING_REDIS_URL), &err, errors);
   keys_close(keys);
   catalog_close(catalog);

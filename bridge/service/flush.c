@@ -1,12 +1,38 @@
 /* Flushes: started, followed, or only told what they would do. */
 #include "bridge/service/audit.h"
 #include "bridge/service/health/breakdown.h"
+#include "bridge/service/key_rules.h"
 
 /* ---- dry run ---------------------------------------------------------------------------------------------------- */
 
 static bool foresee(void *ctx, const struct entry_info *info) {
   breakdown_pending(ctx, info);
   return true;
+}
+
+/* As the worker would start with them, where none is at hand. */
+static void write_keys(struct service *s, struct buffer *json, bool *first) {
+  struct catalog *catalog = NULL;
+  struct routing *routing = NULL;
+  struct buffer words = {0};
+  struct span ns;
+  if (!s->catalog && plan_catalog(&s->plan, NULL, &catalog, NULL) == ST_OK &&
+      plan_routing(&s->plan, catalog, &routing, NULL) != ST_OK)
+    routing = NULL;
+  json_write_key(json, first, "keys");
+  buffer_add_char(json, '[');
+  for (unsigned i = 0; key_rules_words(routing ? routing : s->routing, i, &ns, &words); i++) {
+    bool inner = true;
+    buffer_add_z(json, i ? ", {" : "{");
+    member_text(json, &inner, "namespace", ns);
+    member_text(json, &inner, "key", buffer_span(&words));
+    buffer_add_char(json, '}');
+    buffer_clear(&words);
+  }
+  buffer_add_char(json, ']');
+  routing_close(routing);
+  catalog_close(catalog);
+  buffer_release(&words);
 }
 
 static enum status dry_run(struct service *s, size_t limit, struct buffer *json, struct error *err) {
@@ -23,6 +49,7 @@ static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
     member_int(json, &first, "count", (int64_t)t->count);
     member_int(json, &first, "total", (int64_t)total);
     breakdown_write(t, json, &first);
+    write_keys(s, json, &first);
     buffer_add_char(json, '}');
     st = buffer_status(json, err);
   }

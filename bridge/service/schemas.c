@@ -3,7 +3,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
 #include <errno.h>
@@ -24,11 +24,11 @@ static enum status open_parts(struct schemas *s, const struct settings *settings
                               struct error *err) {
   enum status st = plan_make(settings, &s->plan, err);
   s->plan.catalog.framing = FRAMING_SINGLE_OBJECT;
-  if (st == ST_OK) st = routing_open(&s->plan.routing, &s->routing, err);
-  if (st == ST_OK && !folder) return plan_catalog(&s->plan, NULL, &s->catalog, err);
-  if (st == ST_OK && !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
+  if (st == ST_OK && folder && !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
     st = error_set(err, ST_NO_MEMORY, "Out of memory");
-  return st == ST_OK ? catalog_open(&s->plan.catalog, NULL, &s->catalog, err) : st;
+  if (st == ST_OK && folder) st = catalog_open(&s->plan.catalog, NULL, &s->catalog, err);
+  if (st == ST_OK && !folder) st = plan_catalog(&s->plan, NULL, &s->catalog, err);
+  return st == ST_OK ? plan_routing(&s->plan, s->catalog, &s->routing, err) : st;
 }
 
 enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out, struct error *err) {

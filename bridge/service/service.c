@@ -2,6 +2,7 @@
  * lock, which ends with the process. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
+#include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
 #define SETTLED_WAIT_MS 10000 /* at_least_once: what a hanging partition has must not hold up the others */
@@ -95,12 +96,12 @@ static void open_census(struct service *s) {
 /* What can be judged without touching the outbox comes first, so that a wrong setting changes nothing. */
 static enum status open_parts(struct service *s, const struct service_options *o, struct error *err) {
   enum status st = plan_make(s->settings, &s->plan, err);
-  if (st == ST_OK) st = routing_open(&s->plan.routing, &s->routing, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = plan_catalog(&s->plan, s->log, &s->catalog, err);
+  if (st == ST_OK) st = plan_routing(&s->plan, s->catalog, &s->routing, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && statistics_open(&s->statistics) != ST_OK)
     st = error_set(err, ST_NO_MEMORY, "out of memory");
   s->plan.kafka.statistics = s->statistics;
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->plan.kafka, s->log, err);
-  if (st == ST_OK && s->mode == SERVICE_RELAY) st = plan_catalog(&s->plan, s->log, &s->catalog, err);
   if (st == ST_OK) st = open_outbox(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_hands(s, err);
   if (st == ST_OK) st = begin_entries(s, err);
@@ -109,6 +110,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) service_begin_series(s);
   if (st == ST_OK) account_open(s);
   if (st == ST_OK) open_census(s);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
     log_write(s->log, LOG_WARNING, "service", "paused",

@@ -127,7 +127,8 @@ struct flush_request {
 };
 /* Starts a flush (RELAY only) and answers at once; ST_BUSY while paused (err names the command), or while one runs.
  * dry_run changes nothing and works in every mode: the entries that would be tried, by topic and by reason of refusal.
- * {"version":1,"flush":ID} or {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..},"samples":[..]} */
+ * {"version":1,"flush":ID} or {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..},"samples":[..],
+ * "keys":[{"namespace","key":"which field orders them, in a sentence"}]} */
 MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
                                      struct error *err);
 /* clang-format off */
@@ -149,6 +150,7 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  *  "pending":N,"oldest_seconds":X|null,"dead":N,"processed":N,
  *  "commands":{total,p95_ms,failure_rate},"events":{the same},
  *  "dlq":{"total":N,"oldest","errors":[{error,count}]},
+ *  "keyless":{"NAMESPACE":N},
  *  "paused":null|{since,by,reason},
  *  "breakers":[{target,state,reason,remedy}],
  *  "redis":{...},"worker":bool,"perfdata":{...}} */

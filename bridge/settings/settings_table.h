@@ -64,7 +64,7 @@
   X(ROUTING_ALIASES, "routing.aliases", TEXT, "", 0, 0, 0,                                                                 \
     "", "Further names: SEEN=CANONICAL words, over the built-in ones")                                                     \
   X(ROUTING_KEYS, "routing.keys", TEXT, "", 0, 0, 0,                                                                       \
-    "", "Key fields of a namespace: NAMESPACE=FIELD,FIELD words, over the built-in ones")                                  \
+    "", "Key fields of a namespace: NAMESPACE=FIELD,FIELD words (customer.id too), over the built-in ones; or NAMESPACE=none")                                  \
   X(TOPICS_CREATE, "topics.create", CHOICE, "missing", 0, 0, 0,                                                            \
     "missing never", "Create missing topics at start, or leave that to somebody else")                                     \
   X(TOPICS_PARTITIONS, "topics.partitions", NUMBER, "-1", -1, 10000, 0,                                                    \

@@ -14,10 +14,12 @@ PAYLOAD = {"plot_id": "p"}
 
 class DoctorTest(BusTest):
     def doctor(self, *arguments, expect=0, **more):
-        """Its findings by check; those of topics by topic."""
+        """Its findings by check; those of topics by topic, those of keys as "key of NAMESPACE"."""
         found = {}
         for check in self.examine("doctor", *arguments, expect=expect, **more):
             name = check["check"] if check["check"] != "topic" else check["found"].split(" ")[0]
+            if name == "key":
+                name = "key of " + check["found"].split(":")[0]
             self.assertNotIn(name, found)
             found[name] = check
         return found
@@ -35,6 +37,18 @@ class DoctorTest(BusTest):
         self.run_worker("--once", expect=0)
 
 
+class Keys(DoctorTest):
+    def test_a_key_field_that_no_schema_has_is_a_warning_of_doctor_and_log(self):
+        options = {"routing.keys": "plot=plotid"}
+        self.entry("plot.updated", PAYLOAD)
+        worker = self.run_worker("--once", expect=0, options=options)
+        self.assertIn("did you mean plot_id?", worker.logs("key_field_unknown")[0]["msg"])
+        self.assertEqual(len(worker.logs("key_rule")), 4)
+        key = self.doctor(expect=None, options=options)["key of plot"]
+        self.assertEqual(key["verdict"], "warning")
+        self.assertIn("no schema of plot has; did you mean plot_id?", key["found"])
+
+
 class Well(DoctorTest):
     def test_all_is_well_and_nothing_is_changed(self):
         redis = self.redis()
@@ -48,6 +62,8 @@ class Well(DoctorTest):
         self.assertRegex(found["position"]["found"], "stands at batch [1-9]")
         self.assertRegex(found["clock"]["found"], "file system agrees.*Redis agrees.*broker agrees")
         self.assertIn(self.topic("plot.events"), found)
+        self.assertEqual(found["key of plot"]["found"], "plot: the key is plot_id (built in)")
+        self.assertIn("no key is configured, so nothing is ordered", found["key of usecase"]["found"])
         self.assertEqual(self.snapshot(), before)
         self.assertEqual(redis.keys(), keys)
 

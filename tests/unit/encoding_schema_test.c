@@ -114,6 +114,17 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
        "\"a\" twice in record R"},
       {RECORD("{\"name\": \"a\", \"type\": \"int\", \"json\": true}"), "\"json\" is for strings; \"a\" has none"},
       {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": 1}"), "\"json\" must be true or false"},
+      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"key\": 1}"), "\"key\" must be true or false"},
+      {RECORD(
+           "{\"name\": \"a\", \"type\": \"int\", \"key\": true}, {\"name\": \"b\", \"type\": \"int\", \"key\": true}"),
+       "\"b\": another field is the key already"},
+      {RECORD("{\"name\": \"a\", \"type\": {\"type\": \"array\", \"items\": \"int\"}, \"key\": true}"),
+       "\"a\" makes no key: a key is a string or a number"},
+      {RECORD("{\"name\": \"a\", \"type\": \"boolean\", \"key\": true}"), "\"a\" makes no key"},
+      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"key\": true}"), "\"a\" makes no key"},
+      {RECORD("{\"name\": \"o\", \"type\": {\"type\": \"record\", \"name\": \"n.I\", \"fields\": [{\"name\": \"a\", "
+              "\"type\": \"int\", \"key\": true}]}}"),
+       "\"a\": only a field of the outermost record can be the key"},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     struct schema s;

@@ -207,7 +207,7 @@ CASE(the_key_is_the_first_field_that_is_there) {
 CASE(users_keys_replace_a_namespaces_own) {
   struct bench *b = *state;
   struct routing_config config = defaults();
-  config.keys = SPAN(" episode=title,,number\tusecase=usecase_name\nplot= ");
+  config.keys = SPAN(" episode=title,number\tusecase=usecase_name\nplot=none ");
   open_with(b, config);
   assert_int_equal(route(b, SPAN("episode.created"), "{\"episode_id\": \"e\", \"number\": 3}"), REASON_NONE);
   assert_span(b->route.key, "3");
@@ -217,6 +217,75 @@ CASE(users_keys_replace_a_namespaces_own) {
   assert_span(b->route.key, "the-id");
   assert_int_equal(route(b, SPAN("quality.checked"), "{\"content_id\": \"c\"}"), REASON_NONE);
   assert_span(b->route.key, "c");
+}
+
+CASE(a_key_may_be_a_member_of_a_member) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.keys = SPAN("plot=customer.id.no,customer.id");
+  open_with(b, config);
+  static const struct {
+    const char *payload, *key;
+    bool keyless;
+  } rows[] = {
+      {"{\"customer\": {\"id\": \"c\"}}", "c", false},
+      {"{\"customer\": {\"id\": {\"no\": 7}}}", "7", false},
+      {"{\"customer.id\": \"whole\", \"customer\": {\"id\": \"c\"}}", "whole", false},
+      {"{\"customer\": {\"id.no\": 1}}", "the-id", true},
+      {"{\"customer\": [{\"id\": 1}]}", "the-id", true},
+      {"{\"customer\": \"id\", \"id\": 1}", "the-id", true},
+      {"{\"customer\": null}", "the-id", true},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(route(b, SPAN("plot.updated"), rows[i].payload), REASON_NONE);
+    assert_span(b->route.key, rows[i].key);
+    assert_int_equal(b->route.keyless, rows[i].keyless);
+  }
+}
+
+CASE(an_array_or_object_that_is_named_as_key_is_the_events_fault) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  static const struct schema_key own[] = {{SPAN("usecase.failed"), SPAN("error")}};
+  config.keys = SPAN("plot=lines,plot_id");
+  config.schema_keys = own;
+  config.schema_key_count = 1;
+  open_with(b, config);
+  assert_int_equal(route(b, SPAN("plot.updated"), "{\"lines\": [1], \"plot_id\": \"p\"}"), REASON_BAD_KEY);
+  assert_string_equal(b->err.text, "payload.lines: it is the key by routing.keys, and an array makes none; a key is a "
+                                   "string or a number");
+  assert_int_equal(route(b, SPAN("usecase.failed"), "{\"error\": {}}"), REASON_BAD_KEY);
+  assert_string_equal(b->err.text, "payload.error: it is the key by its schema, and an object makes none; a key is a "
+                                   "string or a number");
+  assert_int_equal(route(b, SPAN("plot.updated"), "{\"lines\": null, \"plot_id\": \"p\"}"), REASON_NONE);
+  assert_span(b->route.key, "p");
+  assert_int_equal(route(b, SPAN("quality.checked"), "{\"content_id\": [1]}"), REASON_NONE); /* built in: as ever */
+  assert_true(b->route.keyless);
+}
+
+CASE(the_setting_comes_before_the_schema_and_that_before_what_is_built_in) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  static const struct schema_key own[] = {{SPAN("episode.created"), SPAN("title")},
+                                          {SPAN("envelope"), SPAN("id")},
+                                          {SPAN("plot.updated"), SPAN("title")},
+                                          {SPAN("usecase.failed"), SPAN("error")},
+                                          {SPAN("weather.changed"), SPAN("place")}};
+  const char *payload = "{\"title\": \"t\", \"episode_id\": \"e\", \"plot_id\": \"p\", \"other\": \"o\"}";
+  config.keys = SPAN("plot=other usecase=none");
+  config.schema_keys = own;
+  config.schema_key_count = sizeof own / sizeof *own;
+  open_with(b, config);
+  static const char *const rows[][2] = {{"episode.created", "t"},
+                                        {"episode_created", "t"},
+                                        {"episode.updated", "e"},
+                                        {"plot.updated", "o"},
+                                        {"usecase.failed", "the-id"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(route(b, span_of(rows[i][0]), payload), REASON_NONE);
+    assert_span(b->route.key, rows[i][1]);
+    assert_false(b->route.keyless);
+  }
 }
 
 /* ---- topics and settings --------------------------------------------------------------------------------------- */
@@ -265,11 +334,23 @@ CASE(wrong_settings_are_refused_by_name) {
       {"plot", "t", "a=plot.x a=plot.y", "", "routing.aliases: \"a=plot.y\": that name has an alias already;"},
       {"plot", "t", "", "plot", "routing.keys: \"plot\"; write NAMESPACE=FIELD,FIELD"},
       {"plot", "t", "", "=x", "routing.keys: \"=x\"; write NAMESPACE=FIELD,FIELD"},
+      {"order", "t", "", "order=", "routing.keys: \"order=\": no field is named; write none where"},
+      {"order payment", "t", "", "order=a;payment=b",
+       "routing.keys: \"order=a;payment=b\": \"a;payment=b\" is no field;"},
+      {"order", "t", "", "order=a,,b", "routing.keys: \"order=a,,b\": \"\" is no field;"},
+      {"order", "t", "", "order=a,", "routing.keys: \"order=a,\": \"\" is no field;"},
+      {"order", "t", "", "order=customer..id", "routing.keys: \"order=customer..id\": \"customer..id\" is no field;"},
+      {"order", "t", "", "order=.id", "routing.keys: \"order=.id\": \".id\" is no field;"},
+      {"order", "t", "", "order=id.", "routing.keys: \"order=id.\": \"id.\" is no field;"},
+      {"order", "t", "", "order=a order=b", "routing.keys: \"order=b\": that namespace has a key already;"},
+      {"order", "t", "", "order=none order=b", "routing.keys: \"order=b\": that namespace has a key already;"},
       {"plot", "t", "", "plott=x,y", "routing.keys: \"plott=x,y\": the namespace is not in routing.namespaces;"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    struct routing_config config = {span_of(rows[i].namespaces), span_of(rows[i].topic), span_of(rows[i].aliases),
-                                    span_of(rows[i].keys)};
+    struct routing_config config = {.namespaces = span_of(rows[i].namespaces),
+                                    .topic = span_of(rows[i].topic),
+                                    .aliases = span_of(rows[i].aliases),
+                                    .keys = span_of(rows[i].keys)};
     struct routing *r = (struct routing *)b;
     struct error err = {0};
     assert_int_equal(routing_open(&config, &r, &err), ST_INVALID);

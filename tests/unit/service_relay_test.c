@@ -85,6 +85,26 @@ static const char *health(struct world *w, bool detailed) {
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
 
+CASE(an_event_without_its_key_field_is_counted) {
+  struct world *w = *state;
+  open_relay(w, false, NULL, NULL);
+  emit(w, "episode.seen-by-nobody", "{\"episode_id\": \"e\"}", "k-1");
+  emit(w, "episode.seen-by-nobody", "{\"episode\": \"e\"}", "k-2");
+  assert_has(health(w, true), "\"keyless\": {}");
+  follow(w, start_flush(w));
+  assert_has(health(w, true), "\"keyless\": {\"episode\": 1}");
+}
+
+CASE(a_dry_run_says_what_orders_each_namespace) {
+  struct world *w = *state;
+  open_relay(w, false, NULL, NULL);
+  assert_int_equal(service_flush(w->service, &(struct flush_request){.dry_run = true}, &w->json, &w->err), ST_OK);
+  assert_has(buffer_z(&w->json), "\"keys\": [{\"namespace\": \"episode\", \"key\": \"the key is episode_id, else id "
+                                 "(built in)\"}, ");
+  assert_has(buffer_z(&w->json),
+             "{\"namespace\": \"usecase\", \"key\": \"no key is configured, so nothing is ordered; ");
+}
+
 CASE(a_flush_publishes_and_the_figures_tell) {
   struct world *w = *state;
   open_relay(w, false, NULL, NULL);

@@ -2,6 +2,7 @@
  * schemas, kafka.* settings. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
+#include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
 /* ---- findings --------------------------------------------------------------------------------------------------- */
@@ -46,27 +47,43 @@ static bool check_settings(struct doctor *d) {
   return true;
 }
 
+static void check_keys(struct doctor *d) {
+  struct buffer words = {0}, doubt = {0};
+  struct span ns;
+  for (unsigned i = 0; key_rules_words(d->routing, i, &ns, &words); i++) {
+    bool doubtful = key_rules_doubt(d->routing, d->catalog, i, &doubt);
+    doctor_found(d, "key", doubtful ? REPORT_WARNING : REPORT_OK, "%.*s: %s%s%s", SPAN_ARGS(ns), buffer_z(&words),
+                 doubtful ? "; " : "", doubtful ? buffer_z(&doubt) : "");
+    if (doubtful) doctor_next(d, "Mend routing.keys, or add the field to the schema; else its events go by their ids");
+    buffer_clear(&words);
+    buffer_clear(&doubt);
+  }
+  buffer_release(&words);
+  buffer_release(&doubt);
+}
+
 static void check_routing(struct doctor *d) {
   struct error err = {0};
-  if (routing_open(&d->plan.routing, &d->routing, &err) == ST_OK) {
+  if (plan_routing(&d->plan, d->catalog, &d->routing, &err) == ST_OK) {
     char count[COUNTED_TEXT];
     doctor_found(d, "routing", REPORT_OK, "%s for %.*s",
                  counted_text(routing_topics(d->routing), "topic", "topics", count),
                  SPAN_ARGS(d->plan.routing.namespaces));
+    check_keys(d);
     return;
   }
   doctor_found(d, "routing", REPORT_FAILED, "%s", err.text);
   doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
 }
 
-static void check_schemas(struct doctor *d) {
+/* What routing is told of the schemas needs them first; it is the setting met first, and told first. */
+static void check_routing_and_schemas(struct doctor *d) {
   struct error err = {0};
-  struct catalog *catalog = NULL;
   struct catalog_schema schema;
   size_t count = 0;
-  enum status st = plan_catalog(&d->plan, NULL, &catalog, &err);
-  while (st == ST_OK && catalog_schema_at(catalog, count, &schema)) count++;
-  catalog_close(catalog);
+  enum status st = plan_catalog(&d->plan, NULL, &d->catalog, &err);
+  check_routing(d);
+  while (st == ST_OK && catalog_schema_at(d->catalog, count, &schema)) count++;
   if (st == ST_OK) {
     doctor_found(d, "schemas", REPORT_OK, "%zu in %s", count, d->plan.catalog.folder);
     return;
@@ -109,6 +126,7 @@ void doctor_release(struct doctor *d) {
   store_close(d->store);
   home_close(d->home);
   routing_close(d->routing);
+  catalog_close(d->catalog);
   plan_release(&d->plan);
   report_release(&d->found);
 }
@@ -116,8 +134,7 @@ void doctor_release(struct doctor *d) {
 static enum status check_all(struct doctor *d, struct error *err) {
   enum status st = plan_make(d->settings, &d->plan, err);
   if (st != ST_OK) return st;
-  check_routing(d);
-  check_schemas(d);
+  check_routing_and_schemas(d);
   check_kafka_settings(d);
   doctor_check_outbox(d);
   if (d->store && *store_id(d->store)) st = plan_for(&d->plan, d->settings, store_id(d->store), err);

@@ -23,6 +23,7 @@ struct doctor {
   struct plan plan; /* of the settings */
   /* opened by the checks; NULL or false where that failed */
   struct routing *routing;
+  struct catalog *catalog;
   bool kafka_sound;    /* librdkafka takes the settings */
   struct store *store; /* the outbox, looked at only */
   struct home *home;

@@ -244,6 +244,26 @@ static void write_perfdata(const struct facts *f, const struct limits *l, struct
   buffer_add_char(json, '}');
 }
 
+struct keyless {
+  struct buffer *json;
+  bool first;
+};
+
+static void add_keyless(void *ctx, const char *ns, const char *none, uint64_t value) {
+  struct keyless *k = ctx;
+  (void)none;
+  if (value) member_int(k->json, &k->first, ns, (int64_t)value);
+}
+
+/* Events that went by their id, having none of the key fields: by namespace. */
+static void write_keyless(struct service *s, struct buffer *json, bool *first) {
+  struct keyless k = {json, true};
+  json_write_key(json, first, "keyless");
+  buffer_add_char(json, '{');
+  metrics_each(s->metrics, METRIC_KEYLESS, add_keyless, &k);
+  buffer_add_char(json, '}');
+}
+
 static enum status write_health(struct service *s, const struct facts *f, const struct limits *l,
                                 const struct judgement *j, bool detailed, struct buffer *json, struct error *err) {
   bool first = true;
@@ -267,6 +287,7 @@ static enum status write_health(struct service *s, const struct facts *f, const 
   write_figures("commands", &f->commands, json, &first);
   write_figures("events", &f->events, json, &first);
   enum status st = write_dead(s, f->counts.dead, detailed, json, &first, err);
+  write_keyless(s, json, &first);
   json_write_key(json, &first, "paused");
   buffer_add_z(json, f->pause.on ? "{" : "null");
   if (f->pause.on) {

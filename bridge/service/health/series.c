@@ -11,6 +11,7 @@ static void of_namespace(struct service *s, const char *ns) {
   for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
     (void)metrics_series(s->metrics, METRIC_DEAD, ns, reason_word((enum reason)r));
   (void)metrics_series(s->metrics, METRIC_REUSED, ns, NULL);
+  (void)metrics_series(s->metrics, METRIC_KEYLESS, ns, NULL);
 }
 
 void service_begin_series(struct service *s) {
