@@ -25,6 +25,7 @@
   X("service", "metrics_not_saved", "warning", "The same, at the start or the end")                                    \
   X("service", "metrics_lost", "warning", "The saved figures are damaged and begin anew")                              \
   X("service", "abandoned", "warning", "It ended while Kafka did not answer; the next start resolves it")              \
+  X("encoding", "name_unknown", "warning", "No schema has that name, though its namespace has some; said once a name") \
   X("service", "key_rule", "info", "Which field is the key of a namespace's events")                                   \
   X("service", "key_field_unknown", "warning", "routing.keys names a field that no schema of its namespace has")       \
   X("service", "paused", "warning", "Nothing is published until busbridge resume")                                     \

@@ -2,6 +2,7 @@
  * first bytes. */
 #include "bridge/encoding/catalog.h"
 
+#include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/encoding/decode.h"
 #include "bridge/encoding/encode.h"
@@ -16,12 +17,16 @@
 #define TYPE_CONFLUENT "application/vnd.confluent.avro"
 #define TYPE_JSON "application/json"
 
+#define TOLD_MAX 100 /* names come from outside */
+
 enum { HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
 
 struct catalog {
   enum framing framing;
-  bool strict;
+  bool strict, refuse_names;
   struct log *log;
+  struct table told; /* names without a schema that were logged */
+  struct arena names;
   struct entries entries;
   struct entry *envelope;
   struct encoder encoder; /* its memory is kept between calls */
@@ -65,6 +70,7 @@ enum status catalog_open(const struct catalog_config *config, struct log *log, s
   if (!c) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
   c->framing = config->framing;
   c->strict = config->strict;
+  c->refuse_names = config->refuse_names;
   c->log = log;
   enum status st = fill(c, config, err);
   if (st == ST_OK)
@@ -79,6 +85,8 @@ void catalog_close(struct catalog *c) {
   entries_release(&c->entries);
   encoder_release(&c->encoder);
   json_doc_release(&c->doc);
+  table_release(&c->told);
+  arena_release(&c->names);
   free(c);
 }
 
@@ -144,9 +152,67 @@ static void count_losses(struct catalog *c, struct entry *e) {
   e->left_out += now->left_out;
 }
 
+/* Names without a schema */
+
+const char *catalog_near(const struct catalog *c, struct span event_name) {
+  char typed[EVENT_NAME_MAX + 1];
+  const char **names = calloc(c->entries.count + 1, sizeof *names);
+  if (!names) return NULL;
+  for (size_t i = 0; i < c->entries.count; i++) names[i] = c->entries.list[i].event_name;
+  snprintf(typed, sizeof typed, "%.*s", SPAN_ARGS(text_cut(event_name, sizeof typed - 1)));
+  const char *near = word_nearest(typed, names, c->entries.count);
+  free(names);
+  return near;
+}
+
+/* The first entry that is not before "namespace." tells. */
+static bool namespace_has_some(const struct catalog *c, struct span event_name) {
+  const char *dot = event_name.len ? memchr(event_name.ptr, '.', event_name.len) : NULL;
+  if (!dot) return false;
+  struct span head = {event_name.ptr, (size_t)(dot - event_name.ptr) + 1};
+  size_t low = 0, high = c->entries.count;
+  while (low < high) {
+    size_t mid = low + (high - low) / 2;
+    if (span_cmp(span_of(c->entries.list[mid].event_name), head) < 0)
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  return low < c->entries.count && strncmp(c->entries.list[low].event_name, head.ptr, head.len) == 0;
+}
+
+bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near) {
+  *near = NULL;
+  if (entries_find(&c->entries, event_name) || !namespace_has_some(c, event_name)) return false;
+  *near = catalog_near(c, event_name);
+  return true;
+}
+
+static enum reason refuse_name(const struct catalog *c, struct span name, struct error *err) {
+  const char *near;
+  if (!catalog_unknown(c, name, &near)) return REASON_NONE;
+  error_set(err, ST_INVALID,
+            "name %.*s has no schema, though its namespace has some, and encoding.unknown_names is refuse%s%s%s",
+            SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  return REASON_UNKNOWN_EVENT;
+}
+
+/* Once a name. */
+static void tell_name(struct catalog *c, struct span name) {
+  const char *near;
+  if (!c->log || table_get(&c->told, name) || c->told.count >= TOLD_MAX || !catalog_unknown(c, name, &near)) return;
+  struct span kept = arena_span(&c->names, name);
+  if (!kept.ptr || table_put(&c->told, kept, c) != ST_OK) return;
+  log_write(c->log, near ? LOG_WARNING : LOG_INFO, COMPONENT, "name_unknown", FIELDS(F_SPAN("name", name)),
+            "%.*s has no schema, though its namespace has some: it goes in the envelope%s%s%s", SPAN_ARGS(name),
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err) {
   BUG_ON(event->payload == JSON_NONE);
+  enum reason reason = c->refuse_names ? refuse_name(c, canonical_name, err) : REASON_NONE;
+  if (reason != REASON_NONE) return reason;
   if (c->framing == FRAMING_JSON) {
     buffer_add(out, json_slice(doc, event->payload));
     return REASON_NONE;
@@ -154,7 +220,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   struct entry *entry = entry_for(c, canonical_name);
   struct encoder *e = &c->encoder;
   size_t start = out->len;
-  enum reason reason = REASON_NONE;
+  if (entry == c->envelope) tell_name(c, canonical_name);
   e->doc = doc;
   e->out = out;
   e->err = err;

@@ -27,7 +27,8 @@ enum framing {
 struct catalog_config {
   const char *folder; /* of the schemas */
   enum framing framing;
-  bool strict; /* an unknown field without a place (no `extra`) is a mismatch instead of being left out */
+  bool strict;       /* an unknown field without a place (no `extra`) is a mismatch instead of being left out */
+  bool refuse_names; /* a name without a schema, in a namespace that has some, is REASON_UNKNOWN_EVENT */
 };
 
 struct catalog;
@@ -39,9 +40,9 @@ void catalog_close(struct catalog *c);
 
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of nothing, so the caller
  * notes the length before). The event has a payload. REASON_NONE, also when memory is out: ask buffer_status(out)
- * before using the bytes. REASON_SCHEMA_MISMATCH or REASON_INTEGER_RANGE: nothing was appended, and err has a message
- * such as "payload.score: expected double, found string \"A\" (schemas/quality/checked.avsc)"; values are cut to 40
- * characters. created_us goes into the envelope when the entry has no readable created_at. */
+ * before using the bytes. REASON_SCHEMA_MISMATCH, REASON_INTEGER_RANGE or REASON_UNKNOWN_EVENT: nothing was appended,
+ * and err has a message such as "payload.score: expected double, found string \"A\" (schemas/quality/checked.avsc)";
+ * values are cut to 40 characters. created_us goes into the envelope when the entry has no readable created_at. */
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err);
 const char *catalog_content_type(const struct catalog *c); /* of the records it makes */
@@ -66,6 +67,11 @@ struct catalog_schema {
   uint64_t cut_numbers, left_out; /* counted since open */
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+
+/* Has that event no schema, though its namespace has some? *near: the one that is likely to be meant, or NULL; it lives
+ * as long as the catalog. Any thread. */
+bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near);
+const char *catalog_near(const struct catalog *c, struct span event_name); /* likewise, NULL: none */
 
 /* What schema i has for a member of the payload, "customer.id" for one of a member. */
 enum catalog_place {

@@ -30,6 +30,8 @@
   X(BAD_NAME, "bad_name", "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")            \
   X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                            \
     "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")                 \
+  X(UNKNOWN_EVENT, "unknown_event",                                                                                    \
+    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")                              \
   X(BAD_KEY, "bad_key",                                                                                                \
     "A key is a string or a number; mend the field named, or name another as key and restart the worker; then "        \
     "replay it")                                                                                                       \

@@ -106,7 +106,9 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                        .topic = words(p, x, SETTING_ROUTING_TOPIC),
                                        .aliases = words(p, x, SETTING_ROUTING_ALIASES),
                                        .keys = words(p, x, SETTING_ROUTING_KEYS)};
-  p->catalog = (struct catalog_config){.framing = framing_of(x), .strict = setting_bool(x, SETTING_ENCODING_STRICT)};
+  p->catalog = (struct catalog_config){.framing = framing_of(x),
+                                       .strict = setting_bool(x, SETTING_ENCODING_STRICT),
+                                       .refuse_names = says(x, SETTING_ENCODING_UNKNOWN_NAMES, "refuse")};
   p->keys = (struct keys_config){.url = text(p, x, SETTING_REDIS_URL),
                                  .prefix = text(p, x, SETTING_REDIS_PREFIX),
                                  .ttl_ms = setting_number(x, SETTING_REDIS_TTL),

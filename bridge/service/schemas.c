@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define SCHEMA_BYTES (1024 * 1024)
-#define NAMES_MAX 4096
 
 struct schemas {
   struct plan plan;
@@ -86,25 +85,11 @@ static bool find(const struct schemas *s, struct span event, struct catalog_sche
   return false;
 }
 
-/* The name that may have been meant, or NULL; lives as long as the catalog. */
-static const char *nearest(const struct schemas *s, struct span event) {
-  char typed[EVENT_NAME_MAX + 1];
-  const char **names = calloc(NAMES_MAX, sizeof *names);
-  struct catalog_schema schema;
-  size_t count = 0;
-  if (!names) return NULL;
-  while (count < NAMES_MAX && catalog_schema_at(s->catalog, count, &schema)) names[count++] = schema.event_name;
-  snprintf(typed, sizeof typed, "%.*s", SPAN_ARGS(text_cut(event, sizeof typed - 1)));
-  const char *near = word_nearest(typed, names, count);
-  free(names);
-  return near;
-}
-
 enum status schemas_text(struct schemas *s, struct span event, struct buffer *out, struct error *err) {
   struct catalog_schema schema;
   struct span name = routing_canonical(s->routing, event);
   if (!find(s, name, &schema)) {
-    const char *near = nearest(s, name);
+    const char *near = catalog_near(s->catalog, name);
     return error_set(err, ST_NOT_FOUND, "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
                      SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder, near ? "; did you mean " : "",
                      near ? near : "");
@@ -148,7 +133,7 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
   struct span name = routing_canonical(s->routing, t->event);
   struct catalog_schema schema;
   bool first = true, own = find(s, name, &schema);
-  const char *near = own ? NULL : nearest(s, name);
+  const char *near = own ? NULL : catalog_near(s->catalog, name);
   if (!own && !find(s, SPAN("envelope"), &schema)) schema = (struct catalog_schema){.file = ""};
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);

@@ -75,6 +75,8 @@
     "auto single-object raw json !confluent", "What stands before the Avro bytes; auto is single-object without a registry") \
   X(ENCODING_STRICT, "encoding.strict", BOOL, "false", 0, 0, 0,                                                            \
     "", "Refuse a payload field that its schema has no place for")                                                         \
+  X(ENCODING_UNKNOWN_NAMES, "encoding.unknown_names", CHOICE, "envelope", 0, 0, 0,                                         \
+    "envelope refuse", "A name without a schema in a namespace that has some: carry it in the envelope, or set it aside")  \
   X(ENCODING_SCHEMAS, "encoding.schemas", TEXT, "", 0, 0, 0,                                                               \
     "", "Folder of the Avro schemas; empty means the installed ones")                                                      \
   X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \

@@ -147,6 +147,40 @@ CASE(fields_left_out_are_counted_and_said_once_a_type) {
   assert_int_equal(schema_of(r, "envelope").left_out, 0);
 }
 
+CASE(a_name_that_others_of_its_namespace_have_a_schema_for_is_told_once) {
+  struct run *r = *state;
+  char text[4096];
+  open_catalog(r, SOURCE_ROOT "/schemas", FRAMING_SINGLE_OBJECT, false);
+  assert_int_equal(encode(r, "plot.updatet", "{}"), REASON_NONE);
+  logged(r, text, sizeof text);
+  assert_non_null(strstr(text, "name_unknown"));
+  assert_non_null(strstr(text, "did you mean plot.updated?"));
+  assert_int_equal(encode(r, "plot.updatet", "{}"), REASON_NONE);
+  assert_int_equal(encode(r, "plot.updated", "{\"plot_id\": \"p\"}"), REASON_NONE);
+  assert_int_equal(encode(r, "weather.changed", "{}"), REASON_NONE);
+  assert_int_equal(encode(r, "plo.updated", "{}"), REASON_NONE);
+  assert_string_equal(logged(r, text, sizeof text), "(end)");
+}
+
+CASE(a_name_without_a_schema_may_be_refused) {
+  struct run *r = *state;
+  struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = FRAMING_JSON, .refuse_names = true};
+  for (int i = 0; i < 2; i++, config.framing = FRAMING_SINGLE_OBJECT) {
+    catalog_close(r->c);
+    assert_int_equal(catalog_open(&config, NULL, &r->c, &r->err), ST_OK);
+    assert_refused(
+        r, "plot.updatet", "{}", REASON_UNKNOWN_EVENT,
+        "name plot.updatet has no schema, though its namespace has some, and encoding.unknown_names is refuse; "
+        "did you mean plot.updated?");
+    assert_refused(
+        r, "plot.something-else", "{}", REASON_UNKNOWN_EVENT,
+        "name plot.something-else has no schema, though its namespace has some, and encoding.unknown_names is "
+        "refuse");
+    assert_int_equal(encode(r, "weather.changed", "{}"), REASON_NONE);
+    assert_int_equal(encode(r, "plot.updated", "{\"plot_id\": \"p\"}"), REASON_NONE);
+  }
+}
+
 CASE(a_refused_event_is_not_counted) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}, {\"name\": \"a\", \"type\": \"long\"}", false);

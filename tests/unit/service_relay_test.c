@@ -85,6 +85,23 @@ static const char *health(struct world *w, bool detailed) {
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
 
+CASE(emit_hints_at_a_mistyped_name) {
+  struct world *w = *state;
+  open_relay(w, false, NULL, NULL);
+  emit(w, "episode.publishd", "{}", "n-1");
+  assert_has(buffer_z(&w->json),
+             "\"warning\": \"episode.publishd has no schema, though its namespace has some: it goes in "
+             "the envelope; did you mean episode.published?\"");
+  emit(w, "episode.published", "{}", "n-2");
+  assert_has(buffer_z(&w->json), "\"warning\": null");
+  service_close(w->service, 5000);
+  w->service = NULL;
+  struct service_options options = {.mode = SERVICE_INSPECT, .clock = &clock_system};
+  assert_int_equal(service_open(w->settings, w->mock.log, &options, &w->service, &w->err), ST_OK);
+  emit(w, "episode.publishd", "{}", "n-3"); /* without a worker too */
+  assert_has(buffer_z(&w->json), "did you mean episode.published?");
+}
+
 CASE(an_event_without_its_key_field_is_counted) {
   struct world *w = *state;
   open_relay(w, false, NULL, NULL);

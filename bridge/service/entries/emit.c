@@ -5,6 +5,25 @@
 
 #define NAMES_TRIED 1000
 
+/* A name that no schema has, where others of its namespace have one: likely mistyped. Without schemas nothing is said.
+ */
+static void consult_schemas(struct service *s, struct span name, struct buffer *warning) {
+  struct catalog *own = NULL;
+  const char *near;
+  const struct catalog *catalog = s->catalog;
+  name = routing_canonical(s->routing, name);
+  if (!catalog && plan_catalog(&s->plan, NULL, &own, NULL) == ST_OK) catalog = own;
+  if (catalog && catalog_unknown(catalog, name, &near)) {
+    buffer_printf(warning, "%.*s has no schema, though its namespace has some: it ", SPAN_ARGS(name));
+    if (s->plan.catalog.refuse_names)
+      buffer_printf(warning, "will become a dead letter (%s)", reason_word(REASON_UNKNOWN_EVENT));
+    else
+      buffer_add_z(warning, "goes in the envelope");
+    if (near) buffer_printf(warning, "; did you mean %s?", near);
+  }
+  catalog_close(own);
+}
+
 /* Would the relay set it aside for its name? Says so in warning, or gives the topic. */
 static void consult_routing(struct service *s, const struct json_doc *doc, const struct emit_request *request,
                             struct arena *arena, struct span *topic, struct buffer *warning) {
@@ -14,6 +33,7 @@ static void consult_routing(struct service *s, const struct json_doc *doc, const
   enum reason reason = routing_route(s->routing, doc, &event, arena, &route, &why);
   if (reason == REASON_NONE) {
     *topic = span_of(routing_topic_name(s->routing, route.topic));
+    consult_schemas(s, request->name, warning);
     return;
   }
   buffer_printf(warning, "It will become a dead letter (%s: %s). %s", reason_word(reason), why.text,
