@@ -70,6 +70,22 @@ static void add_text(struct admin *a, const struct json_doc *doc, const char *ke
   buffer_release(&text);
 }
 
+static void note_left_out(struct admin *a, const struct json_doc *doc) {
+  uint32_t unknown = answer_node(doc, 0, "unknown"), node = JSON_NONE;
+  struct buffer names = {0};
+  char count[COUNTED_TEXT];
+  while (answer_each(doc, unknown, &node)) {
+    struct buffer path = {0};
+    json_unescape(doc, node, &path);
+    buffer_add_z(&names, names.len ? ", " : ": ");
+    text_printable(&names, buffer_span(&path));
+    buffer_release(&path);
+  }
+  note(a, "%s no place in the schema and would not be published%s; add a field for each, or a map named extra",
+       counted_text((uint64_t)answer_int(doc, 0, "left_out", 0), "field has", "fields have", count), buffer_z(&names));
+  buffer_release(&names);
+}
+
 static void note_rest(struct admin *a, const struct json_doc *doc) {
   struct buffer near = {0}, remedy = {0};
   char count[COUNTED_TEXT];
@@ -78,9 +94,7 @@ static void note_rest(struct admin *a, const struct json_doc *doc) {
     note(a, "it has no schema of its own and goes in the envelope%s%s%s", known ? "; did you mean " : "",
          known ? buffer_z(&near) : "", known ? "?" : "");
   }
-  if (answer_int(doc, 0, "left_out", 0) > 0)
-    note(a, "%s no place in the schema and would not be published; add a field for each, or a map named extra",
-         counted_text((uint64_t)answer_int(doc, 0, "left_out", 0), "field has", "fields have", count));
+  if (answer_int(doc, 0, "left_out", 0) > 0) note_left_out(a, doc);
   if (answer_int(doc, 0, "cut_numbers", 0) > 0)
     note(a, "%s more digits than a double keeps",
          counted_text((uint64_t)answer_int(doc, 0, "cut_numbers", 0), "number has", "numbers have", count));

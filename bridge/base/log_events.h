@@ -86,7 +86,7 @@
   X("outbox", "exchange_unsupported", "warning", "The file system cannot exchange files")                              \
   X("outbox", "sent_swept", "info", "Old files of sent/ were removed")                                                 \
   X("encoding", "number_cut", "warning", "A number has more digits than a double keeps; said once a type")             \
-  X("encoding", "fields_left_out", "warning", "A field has no place in the schema; said once a type")                  \
+  X("encoding", "fields_left_out", "warning", "A field has no place in the schema; said once a path")                  \
   X("kafka", "librdkafka", "error", "A line of librdkafka, at its own level; facility is its kind")                    \
   X("kafka", "kafka_error", "debug", "An error that librdkafka mends itself")                                          \
   X("kafka", "kafka_fatal", "error", "One that it does not; a new producer is made")                                   \

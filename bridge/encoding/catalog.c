@@ -6,7 +6,7 @@
 #include "bridge/base/words.h"
 #include "bridge/encoding/decode.h"
 #include "bridge/encoding/encode.h"
-#include "bridge/encoding/entries.h"
+#include "bridge/encoding/left_out.h"
 #include "bridge/encoding/quote.h"
 
 #include <strings.h>
@@ -27,6 +27,7 @@ struct catalog {
   struct log *log;
   struct table told; /* names without a schema that were logged */
   struct arena names;
+  struct left_out left;
   struct entries entries;
   struct entry *envelope;
   struct encoder encoder; /* its memory is kept between calls */
@@ -87,6 +88,7 @@ void catalog_close(struct catalog *c) {
   json_doc_release(&c->doc);
   table_release(&c->told);
   arena_release(&c->names);
+  left_out_release(&c->left);
   free(c);
 }
 
@@ -128,28 +130,34 @@ static void put_envelope(struct catalog *c, const struct event *event, struct sp
   }
 }
 
-/* Said once a type: the field and the type, never a value. */
-static void note(struct catalog *c, const char *what, const struct entry *e, uint32_t node, const char *words) {
-  struct buffer path = {0}, shown = {0};
-  json_path(c->encoder.doc, node, &path);
-  text_quoted(&shown, buffer_span(&path), 4 * QUOTE_CHARACTERS);
+/* The field and the type, never a value. */
+static void note(struct catalog *c, const char *what, const struct entry *e, struct span path, const char *words) {
+  struct buffer shown = {0};
+  text_quoted(&shown, path, 4 * QUOTE_CHARACTERS);
   log_write(c->log, LOG_WARNING, COMPONENT, what,
             FIELDS(F_TEXT("name", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s", words);
-  buffer_release(&path);
   buffer_release(&shown);
+}
+
+/* Said once a type. */
+static void note_cut(struct catalog *c, const struct entry *e) {
+  struct buffer path = {0};
+  json_path(c->encoder.doc, c->encoder.cut_node, &path);
+  note(
+      c, "number_cut", e, buffer_span(&path),
+      "A number has more digits than a double keeps: the nearest double is published; send it as a string to keep all");
+  buffer_release(&path);
 }
 
 static void count_losses(struct catalog *c, struct entry *e) {
   const struct encoder *now = &c->encoder;
-  if (now->cut && !e->cut_numbers)
-    note(
-        c, "number_cut", e, now->cut_node,
-        "A number has more digits than a double keeps: the nearest double is published; send it as a string to keep all");
-  if (now->left_out && !e->left_out)
-    note(c, "fields_left_out", e, now->left_out_node + 1,
-         "A payload field has no place in the schema and is not published; add it, or a map of strings named extra");
+  if (now->cut && !e->cut_numbers) note_cut(c, e);
+  for (size_t i = 0; i < now->left_count; i++)
+    if (left_out_met(&c->left, e, now->doc, now->left_out[i]))
+      note(c, "fields_left_out", e, buffer_span(&c->left.path),
+           "A payload field has no place in the schema and is not published; add it, or a map of strings named extra");
   e->cut_numbers += now->cut;
-  e->left_out += now->left_out;
+  e->left_out += now->left_count;
 }
 
 /* Names without a schema */
@@ -226,7 +234,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   e->err = err;
   e->file = entry->file;
   e->strict = c->strict;
-  e->cut = e->left_out = 0;
+  e->cut = e->left_count = 0;
   e->used = 0;
   put_head(c, entry, out);
   if (entry == c->envelope)
@@ -335,6 +343,15 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
                                  .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
                                  .cut_numbers = e->cut_numbers,
                                  .left_out = e->left_out};
+  return true;
+}
+
+bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
+  const struct left_path *p = i < c->entries.count ? c->entries.list[i].first_left : NULL;
+  while (p && n--) p = p->next;
+  if (!p) return false;
+  *path = p->path;
+  *count = p->count;
   return true;
 }
 

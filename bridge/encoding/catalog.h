@@ -33,7 +33,8 @@ struct catalog_config {
 
 struct catalog;
 /* ST_INVALID names file, line and what is wrong with a schema; ST_NOT_FOUND the folder; ST_UNSUPPORTED
- * FRAMING_CONFLUENT. config is not kept. log: notes said once a type (fields left out, numbers cut), may be NULL. */
+ * FRAMING_CONFLUENT. config is not kept. log: notes said once (a path left out, a type whose numbers are cut, a name
+ * without a schema), may be NULL. */
 MUST_CHECK enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
                                     struct error *err);
 void catalog_close(struct catalog *c);
@@ -67,6 +68,10 @@ struct catalog_schema {
   uint64_t cut_numbers, left_out; /* counted since open */
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+
+/* Which members were left out of events of schema i, n from 0 in the order they were met; false at the end. *path is as
+ * of messages, with [] for every index, and lives as long as the catalog. At most 100 of a schema, 1,000 in all. */
+bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count);
 
 /* Has that event no schema, though its namespace has some? *near: the one that is likely to be meant, or NULL; it lives
  * as long as the catalog. Any thread. */

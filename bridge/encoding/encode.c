@@ -247,13 +247,27 @@ static void put_extra(struct encoder *e, size_t keys, uint32_t count) {
   avro_put_long(e->out, 0);
 }
 
+static void leave_out(struct encoder *e, size_t keys, uint32_t count) {
+  if (count > e->left_cap - e->left_count) {
+    size_t cap = (e->left_count + count) * 2;
+    uint32_t *grown = realloc(e->left_out, cap * sizeof *grown);
+    if (!grown) {
+      e->out->failed = true;
+      return;
+    }
+    e->left_out = grown;
+    e->left_cap = cap;
+  }
+  memcpy(e->left_out + e->left_count, e->stack + keys, count * sizeof *e->stack);
+  e->left_count += count;
+}
+
 static enum reason put_fields(struct encoder *e, const struct type *t, uint32_t node, size_t places) {
   uint32_t unknown = sort_members(e, t, node, places);
   if (unknown && (t->extra == SCHEMA_NO_FIELD || e->defaults)) {
     uint32_t first = e->stack[places + t->count];
     if (e->strict || e->defaults) return no_place(e, first);
-    if (!e->left_out) e->left_out_node = first;
-    e->left_out += unknown;
+    leave_out(e, places + t->count, unknown);
   }
   for (uint32_t i = 0; i < t->count; i++) {
     const struct field *f = &t->fields[i];
@@ -321,7 +335,8 @@ enum reason encode_use(struct encoder *e, const struct use *u, uint32_t node) {
 
 void encoder_release(struct encoder *e) {
   free(e->stack);
+  free(e->left_out);
   buffer_release(&e->text);
-  e->stack = NULL;
-  e->used = e->cap = 0;
+  e->stack = e->left_out = NULL;
+  e->used = e->cap = e->left_count = e->left_cap = 0;
 }

@@ -18,10 +18,10 @@ struct encoder {
   bool defaults;      /* encoding a schema's default: texts have no path, "json" and `extra` mean nothing special */
 
   /* Since the caller cleared them: */
-  uint64_t cut;      /* numbers that lost digits */
-  uint64_t left_out; /* members without a place */
-  uint32_t cut_node; /* the first of each, when its counter is not 0 */
-  uint32_t left_out_node;
+  uint64_t cut;       /* numbers that lost digits */
+  uint32_t cut_node;  /* the first, when there are some */
+  uint32_t *left_out; /* keys of the members without a place, in the order they were met */
+  size_t left_count, left_cap;
 
   uint32_t *stack; /* nodes of the members found, for each open record */
   size_t used, cap;
@@ -29,7 +29,7 @@ struct encoder {
 };
 
 enum reason encode_use(struct encoder *e, const struct use *u, uint32_t node);
-void encoder_release(struct encoder *e); /* stack and text */
+void encoder_release(struct encoder *e); /* stack, left_out and text */
 
 void avro_put_long(struct buffer *out, int64_t n);
 void avro_put_string(struct buffer *out, struct span s);

@@ -16,6 +16,8 @@ struct entry {
   char *file;       /* folder and name, as a user can open it */
   struct schema schema;
   uint64_t cut_numbers, left_out;
+  struct left_path *first_left; /* left_out.h */
+  size_t left_paths;
 };
 
 struct entries {

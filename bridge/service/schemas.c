@@ -128,6 +128,21 @@ static enum reason try_payload(struct trial *t) {
   return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record, &t->why);
 }
 
+static void write_left_out(const struct schemas *s, const char *event, struct buffer *json, bool *first) {
+  struct catalog_schema schema;
+  struct span path;
+  uint64_t count;
+  size_t i = 0;
+  while (event && catalog_schema_at(s->catalog, i, &schema) && strcmp(schema.event_name, event) != 0) i++;
+  json_write_key(json, first, "unknown");
+  buffer_add_char(json, '[');
+  for (size_t n = 0; event && catalog_left_out(s->catalog, i, n, &path, &count); n++) {
+    if (n) buffer_add_z(json, ", ");
+    json_write_string(json, path);
+  }
+  buffer_add_char(json, ']');
+}
+
 static void write_trial(const struct trial *t, enum reason reason, struct buffer *json) {
   struct schemas *s = t->schemas;
   struct span name = routing_canonical(s->routing, t->event);
@@ -149,6 +164,7 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
   member_text_or_null(json, &first, "error", span_of(reason == REASON_NONE ? "" : t->why.text));
   member_text_or_null(json, &first, "remedy", span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
   member_int(json, &first, "left_out", (int64_t)schema.left_out);
+  write_left_out(s, schema.event_name, json, &first);
   member_int(json, &first, "cut_numbers", (int64_t)schema.cut_numbers);
   buffer_add_char(json, '}');
 }

@@ -199,8 +199,8 @@ struct emit_request {
   struct span name, payload; /* payload: the text of one JSON object */
 };
 /* Writes an entry durably, locks nothing: any mode. {"version":1,"id","file","topic":"..."|null,"warning":null|"..."}:
- * the warning says why the relay would set it aside, or that no schema has its name where others have. ST_INVALID: not
- * an object (with the byte offset), bad id or name.
+ * the warning says why the relay would set it aside, that no schema has its name where others have, or which members
+ * have no place in its schema. ST_INVALID: not an object (with the byte offset), bad id or name.
  */
 MUST_CHECK enum status service_emit(struct service *s, const struct emit_request *request, struct buffer *json,
                                     struct error *err);

@@ -133,7 +133,7 @@ static struct catalog_schema schema_of(const struct run *r, const char *event_na
   return s;
 }
 
-CASE(fields_left_out_are_counted_and_said_once_a_type) {
+CASE(fields_left_out_are_counted_and_said_once_a_path) {
   struct run *r = *state;
   char text[4096];
   open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", false);
@@ -141,10 +141,55 @@ CASE(fields_left_out_are_counted_and_said_once_a_type) {
   logged(r, text, sizeof text);
   assert_non_null(strstr(text, "fields_left_out"));
   assert_non_null(strstr(text, "payload.b"));
+  assert_non_null(strstr(text, "payload.c"));
   assert_round(r, "t.e", "{\"b\": 1, \"a\": 1}", "{\"a\": 1}");
   assert_string_equal(logged(r, text, sizeof text), "(end)");
   assert_int_equal(schema_of(r, "t.e").left_out, 3);
   assert_int_equal(schema_of(r, "envelope").left_out, 0);
+}
+
+/* "path=count ..." */
+static const char *left_out_of(const struct run *r, const char *event_name, char text[static 400]) {
+  struct catalog_schema s;
+  struct span path;
+  uint64_t count;
+  size_t i = 0, used = 0;
+  while (catalog_schema_at(r->c, i, &s) && strcmp(s.event_name, event_name) != 0) i++;
+  text[0] = '\0';
+  for (size_t n = 0; used < 300 && catalog_left_out(r->c, i, n, &path, &count); n++)
+    used += (size_t)snprintf(text + used, 400 - used, "%.*s=%d ", SPAN_ARGS(path), (int)count);
+  return text;
+}
+
+CASE(each_path_left_out_is_kept_whatever_the_index) {
+  struct run *r = *state;
+  char text[400];
+  open_fields(r,
+              "{\"name\": \"l\", \"type\": {\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"n.L\", "
+              "\"fields\": [{\"name\": \"a\", \"type\": \"int\"}]}}}",
+              false);
+  assert_round(r, "t.e", "{\"l\": [{\"a\": 1, \"b\": 1}, {\"a\": 1, \"b\": 2, \"c[3]\": 0}], \"x\": {}}",
+               "{\"l\": [{\"a\": 1}, {\"a\": 1}]}");
+  assert_string_equal(left_out_of(r, "t.e", text), "payload.x=1 payload.l[].b=2 payload.l[][\"c[3]\"]=1 ");
+  assert_int_equal(schema_of(r, "t.e").left_out, 4);
+}
+
+CASE(paths_left_out_are_bounded) {
+  struct run *r = *state;
+  struct span path;
+  uint64_t count;
+  size_t i = 0, kept = 0;
+  struct catalog_schema s;
+  open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", false);
+  for (int n = 0; n < 300; n++) {
+    char payload[60];
+    snprintf(payload, sizeof payload, "{\"a\": 1, \"b%d\": 1}", n);
+    assert_int_equal(encode(r, "t.e", payload), REASON_NONE);
+  }
+  while (catalog_schema_at(r->c, i, &s) && strcmp(s.event_name, "t.e") != 0) i++;
+  while (catalog_left_out(r->c, i, kept, &path, &count)) kept++;
+  assert_int_equal(kept, 100);
+  assert_int_equal(schema_of(r, "t.e").left_out, 300);
 }
 
 CASE(a_name_that_others_of_its_namespace_have_a_schema_for_is_told_once) {

@@ -5,15 +5,33 @@
 
 #define NAMES_TRIED 1000
 
-/* A name that no schema has, where others of its namespace have one: likely mistyped. Without schemas nothing is said.
- */
-static void consult_schemas(struct service *s, struct span name, struct buffer *warning) {
-  struct catalog *own = NULL;
+/* Members of the payload that would be left out. */
+static void consult_fields(struct catalog *catalog, const struct json_doc *doc, const struct event *event,
+                           struct span name, struct buffer *warning) {
+  struct buffer record = {0};
+  struct catalog_schema schema;
+  struct span path;
+  uint64_t count;
+  size_t i = 0;
+  enum reason reason = catalog_encode(catalog, doc, event, name, 0, &record, NULL);
+  while (reason == REASON_NONE && catalog_schema_at(catalog, i, &schema) && !span_is(name, schema.event_name)) i++;
+  for (size_t n = 0; reason == REASON_NONE && catalog_left_out(catalog, i, n, &path, &count); n++)
+    buffer_printf(warning, "%s%.*s",
+                  n ? ", " : "These have no place in the schema and will not be published: ", SPAN_ARGS(path));
+  buffer_release(&record);
+}
+
+/* What the schemas say of it: a name that none has, where others of its namespace have one, is likely mistyped. Without
+ * schemas nothing is said. */
+static void consult_schemas(struct service *s, const struct json_doc *doc, const struct event *event,
+                            struct buffer *warning) {
+  struct catalog *catalog = NULL; /* its own: that of a relay is its reader's */
   const char *near;
-  const struct catalog *catalog = s->catalog;
-  name = routing_canonical(s->routing, name);
-  if (!catalog && plan_catalog(&s->plan, NULL, &own, NULL) == ST_OK) catalog = own;
-  if (catalog && catalog_unknown(catalog, name, &near)) {
+  struct span name = routing_canonical(s->routing, event->name);
+  if (plan_catalog(&s->plan, NULL, &catalog, NULL) != ST_OK) return;
+  if (!catalog_unknown(catalog, name, &near)) {
+    consult_fields(catalog, doc, event, name, warning);
+  } else {
     buffer_printf(warning, "%.*s has no schema, though its namespace has some: it ", SPAN_ARGS(name));
     if (s->plan.catalog.refuse_names)
       buffer_printf(warning, "will become a dead letter (%s)", reason_word(REASON_UNKNOWN_EVENT));
@@ -21,19 +39,20 @@ static void consult_schemas(struct service *s, struct span name, struct buffer *
       buffer_add_z(warning, "goes in the envelope");
     if (near) buffer_printf(warning, "; did you mean %s?", near);
   }
-  catalog_close(own);
+  catalog_close(catalog);
 }
 
 /* Would the relay set it aside for its name? Says so in warning, or gives the topic. */
 static void consult_routing(struct service *s, const struct json_doc *doc, const struct emit_request *request,
                             struct arena *arena, struct span *topic, struct buffer *warning) {
-  struct event event = {.id = request->id, .name = request->name, .payload = 0, .status = EVENT_PENDING};
+  struct event event = {
+      .id = request->id, .name = request->name, .payload = 0, .status = EVENT_PENDING, .created_us = TIME_NONE};
   struct route route = {0};
   struct error why = {0};
   enum reason reason = routing_route(s->routing, doc, &event, arena, &route, &why);
   if (reason == REASON_NONE) {
     *topic = span_of(routing_topic_name(s->routing, route.topic));
-    consult_schemas(s, request->name, warning);
+    consult_schemas(s, doc, &event, warning);
     return;
   }
   buffer_printf(warning, "It will become a dead letter (%s: %s). %s", reason_word(reason), why.text,
