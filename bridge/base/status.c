@@ -106,7 +106,7 @@ const char *status_name(enum status st) {
 }
 
 _Noreturn void bug_abort(const char *file, int line, const char *what) {
-  char text[400];
+  char text[600];
   int len = snprintf(text, sizeof text, "busbridge: bug: %s:%d: %s; please report this line\n", file, line, what);
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
   if (poll(&p, 1, 0) > 0 && p.revents & POLLOUT) { /* it ends also where nobody reads */

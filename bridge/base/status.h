@@ -55,6 +55,11 @@ const char *status_name(enum status st);
   do {                                                                                                                 \
     if (__builtin_expect(!!(cond), 0)) bug_abort(__FILE__, __LINE__, #cond);                                           \
   } while (0)
+/* Of a numbered rule, whose words are RULE_<number>: it is told by both. */
+#define BUG_ON_RULE(rule, cond)                                                                                        \
+  do {                                                                                                                 \
+    if (__builtin_expect(!!(cond), 0)) bug_abort(__FILE__, __LINE__, #rule ", " RULE_##rule " (" #cond ")");           \
+  } while (0)
 _Noreturn void bug_abort(const char *file, int line, const char *what);
 
 #endif

@@ -171,6 +171,7 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
   enum status st = set_all(k, list, count, done, &own);
   size_t set = 0;
   for (size_t i = 0; i < count; i++) set += done[i];
+  BUG_ON(st == ST_OK && set != count);
   if (st != ST_OK && k->due) {
     struct error disk = {0};
     st = due_add(k->due, list, done, count, &disk);

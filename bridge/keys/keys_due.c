@@ -138,7 +138,7 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
 /* Take the first part out, on disk too. When that fails it stays there, to be told again by the next run: no harm. */
 static enum status remove_first(struct due *d, struct error *err) {
   struct part *p = &d->parts[0];
-  BUG_ON(d->inspect);
+  BUG_ON(d->inspect || !d->part_count);
   enum status st = durable_unlink(d->folder, p->name, err);
   if (st == ST_OK) st = durable_sync_folder(d->folder, err);
   if (st != ST_OK) return st;
@@ -175,6 +175,7 @@ static void begin_new_part(struct due *d) {
   char name[32];
   while (d->part_count >= DUE_PARTS)
     if (!give_up_first(d)) return;
+  BUG_ON(!d->part_count);
   struct part *last = &d->parts[d->part_count - 1];
   unsigned number = d->part_count > 1 ? last[-1].number + 1 : 1;
   snprintf(name, sizeof name, "keys-due-%u", number);
@@ -262,6 +263,7 @@ static size_t add_lines(const struct due *d, const struct key *list, const bool 
 
 /* The lines are on disk: know them. Without memory they are not known to due_has, but told to Redis all the same. */
 static void remember(struct due *d, const struct key *list, const bool *done, size_t count, size_t lines) {
+  BUG_ON(!d->part_count);
   struct part *p = &d->parts[d->part_count - 1];
   pthread_mutex_lock(&d->lock);
   for (size_t i = 0; i < count; i++)

@@ -2,6 +2,7 @@
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/manifest.h"
+#include "bridge/outbox/rules.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -192,6 +193,8 @@ const char *place_path(enum place p) {
 
 const char *store_aside_word(enum aside what) {
   static const char *const words[] = {[ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
+  _Static_assert(sizeof words / sizeof *words == ASIDE_DEAD + 1, "a word for each");
+  BUG_ON(what > ASIDE_DEAD);
   return words[what];
 }
 

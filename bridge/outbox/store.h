@@ -7,10 +7,10 @@
  * exists, unless it read it just now and nothing else was taken into hand since.
  *
  * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told.
- * README.md beside this file has the rules, S1 on, with the tests that hold them. Each scan from the start has a
- * GENERATION number, 1 and up; entries carry the number of the scan that was current when they were handed out. Whoever
- * needs what it gave back in order again asks for store_rescan_settled: what is in hand when a name's turn comes is
- * passed over by that scan.
+ * The rules, S1 on, are in rules.h; README.md beside this file names the tests that hold them. Each scan from the start
+ * has a GENERATION number, 1 and up; entries carry the number of the scan that was current when they were handed out.
+ * Whoever needs what it gave back in order again asks for store_rescan_settled: what is in hand when a name's turn
+ * comes is passed over by that scan.
  *
  * Threads: store_next, store_follow and store_wait on one thread (the reader);
  * store_done/retry/dead/fail_all/sync/release on any one other thread at the same time (the finisher; release also by

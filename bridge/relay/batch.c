@@ -17,6 +17,7 @@ struct batch *batch_take(struct relay *r) {
   if (b) r->pool = b->next;
   pthread_mutex_unlock(&r->lock);
   if (!b) return NULL;
+  BUG_ON(b->holders); /* it came to the pool with the last of them */
   b->next = NULL;
   b->count = b->bytes = 0;
   b->holders = 1;
@@ -37,7 +38,9 @@ struct item *batch_add(struct batch *b) {
 }
 
 void batch_drop(struct relay *r, struct batch *b, size_t holders) {
-  if (atomic_fetch_sub(&b->holders, holders) != holders) return;
+  size_t had = atomic_fetch_sub(&b->holders, holders);
+  BUG_ON(had < holders);
+  if (had != holders) return;
   pthread_mutex_lock(&r->lock);
   b->next = r->pool;
   r->pool = b;
@@ -56,6 +59,7 @@ void chain_push(struct item **first, struct item **last, struct item *item) {
 
 void relay_settle(struct relay *r, struct item *first, struct item *last) {
   if (!first) return;
+  BUG_ON(last->next);
   pthread_mutex_lock(&r->lock);
   if (r->settle_last)
     r->settle_last->next = first;
@@ -65,6 +69,8 @@ void relay_settle(struct relay *r, struct item *first, struct item *last) {
   pthread_cond_broadcast(&r->changed);
   pthread_mutex_unlock(&r->lock);
 }
+
+_Static_assert(REASON_COUNT <= UINT8_MAX && OUTCOME_HELD <= UINT8_MAX && SETTLED_REUSED <= UINT8_MAX, "of an item");
 
 void item_fail(struct item *item, enum reason reason, int code, const char *text) {
   item->reason = (uint8_t)reason;

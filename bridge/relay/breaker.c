@@ -51,6 +51,7 @@ bool breaker_due(const struct breaker *b, const struct clock *clock) {
 
 void breaker_probe(struct breaker *b, uint64_t generation) {
   move_to(b, BREAKER_PROBING);
+  BUG_ON(generation < b->from);
   b->from = generation;
   b->probe_sent = false;
 }

@@ -16,10 +16,12 @@ size_t culprits_take_out(struct publishing *p, struct item **items, size_t count
   bool alone = count == 1;
   for (size_t i = 0; i < count; i++) {
     enum blame whose = verdict_of_fault((enum kafka_fault)items[i]->fault);
-    if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone))
+    if (whose == BLAME_HOPELESS || whose == BLAME_TOPIC || (whose == BLAME_REFUSED && alone)) {
+      BUG_ON_RULE(L18, whose == BLAME_REFUSED && count != 1);
       blame(p, items[i]);
-    else
+    } else {
       items[kept++] = items[i];
+    }
   }
   for (size_t i = 0; i < kept; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
   *middle = kept;
@@ -43,6 +45,7 @@ size_t culprits_part_topics(struct item **items, size_t count) {
 
 void culprits_deny(struct publishing *p, struct item **items, size_t count) {
   for (size_t i = 0; i < count; i++) {
+    BUG_ON(items[i]->topic != items[0]->topic);
     items[i]->fault = KAFKA_TOPIC_DENIED;
     items[i]->error = "Broker: Topic authorization failed";
     blame(p, items[i]);
@@ -72,6 +75,7 @@ static void mark_refused(struct publishing *p, struct item **items, size_t count
 static void look_apart(struct publishing *p, struct item **items, size_t count) {
   size_t suspects = 0, passed = 0, middle = 0;
   for (size_t i = 0; i < count; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
+  BUG_ON(!suspects);
   while (items[middle]->fault != KAFKA_RECORD_REFUSED || passed++ < suspects / 2) middle++;
   if (p->sift.trying) {
     sift_back(p, items, count, middle);

@@ -51,8 +51,10 @@ void flush_took(struct relay *r, struct item *item) {
 
 void flush_settled(struct relay *r, const struct item *item, enum outcome fate, int64_t now_ms) {
   struct flush *f = &r->flush;
+  BUG_ON(!r->in_hand);
   r->in_hand--;
   if (!f->active || item->flush > f->id) return;
+  BUG_ON(!f->open);
   f->open--;
   f->quiet_since_ms = now_ms;
   struct flush_progress *p = &f->progress;

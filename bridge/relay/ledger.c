@@ -7,6 +7,9 @@
 
 #include <inttypes.h>
 
+_Static_assert(sizeof((struct position *)0)->digest >= MANIFEST_DIGEST, "a manifest's digest fits a position");
+_Static_assert(sizeof((struct position *)0)->digest == sizeof((struct standing *)0)->digest, "and what is found does");
+
 enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000, DOUBTS = 10, DOUBT_MS = 500 };
 
 enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err) {
@@ -132,6 +135,7 @@ enum status ledger_damaged(const struct relay *r, struct error *err) {
 static size_t follow(struct publishing *p, struct manifest_name *list, size_t count, struct manifest_name **chain,
                      struct error *err) {
   size_t n = 0;
+  BUG_ON_RULE(L16, p->ledger.position.number < 0);
   struct manifest_name *at = find_name(list, count, (uint64_t)p->ledger.position.number, p->ledger.position.digest);
   while (at && n < count) {
     struct manifest m = {0};
@@ -166,6 +170,8 @@ static enum status settle_chain_of(struct publishing *p, struct manifest_name *l
   if (!chain) return error_set(err, ST_NO_MEMORY, "out of memory");
   size_t n = follow(p, list, count, chain, err);
   enum status st = n ? ST_OK : err->status;
+  BUG_ON_RULE(L7, n && strcmp(chain[0]->digest, p->ledger.position.digest) != 0);
+  for (size_t i = 1; i < n; i++) BUG_ON_RULE(L12, chain[i]->number + 1 != chain[i - 1]->number);
   for (size_t i = n; st == ST_OK && i-- > 0;)
     if (!chain[i]->settled) st = settle_manifest(r, chain[i], err);
   for (size_t i = 0; st == ST_OK && i < count; i++)
@@ -275,6 +281,7 @@ static enum ledger_found start(struct publishing *p, const struct standing *s, s
   if (st != ST_OK) return found_of(st);
   p->ledger.started = true;
   pthread_mutex_lock(&r->lock);
+  BUG_ON_RULE(L12, r->recovered || r->in_hand);
   r->recovered = true; /* the reader may take entries now */
   pthread_cond_broadcast(&r->changed);
   pthread_mutex_unlock(&r->lock);
@@ -343,6 +350,7 @@ static enum status doubt_it(struct publishing *p, int64_t number, int *times, st
 
 static enum ledger_found go_on(struct publishing *p, struct error *err) {
   struct relay *r = p->relay;
+  BUG_ON_RULE(L13, !p->publisher);
   struct position found = p->ledger.position;
   enum status st;
   int times = 0;
@@ -374,6 +382,7 @@ static enum status find(struct publishing *p, const struct manifest_name *list, 
 static enum ledger_found first_look(struct publishing *p, struct manifest_name **list, size_t *count,
                                     struct error *err) {
   struct standing s;
+  BUG_ON_RULE(L13, !p->publisher);
   enum status st = find(p, *list, *count, &s, err);
   if (st == ST_OK) st = store_check(p->relay->parts.store, err);
   if (st != ST_OK) return found_of(st);
@@ -406,6 +415,8 @@ enum status ledger_write(struct publishing *p, struct manifest_entry *entries, s
                          struct error *err) {
   struct relay *r = p->relay;
   struct ledger *l = &p->ledger;
+  BUG_ON_RULE(L15, !l->started);
+  BUG_ON_RULE(L3, l->doubt.number); /* the one before would be forgotten about */
   enum status st = store_check(r->parts.store, err);
   if (st != ST_OK) return st;
   struct manifest m = {.number = (uint64_t)l->position.number + 1, .entries = entries, .count = count};
@@ -415,6 +426,7 @@ enum status ledger_write(struct publishing *p, struct manifest_entry *entries, s
   st = manifest_write(r->parts.store, &m, nonce, err);
   *fit = m.fit;
   if (st != ST_OK) return st;
+  BUG_ON_RULE(L3, !strcmp(m.digest, l->position.digest));
   l->doubt = (struct manifest_name){.number = m.number};
   memcpy(l->doubt.digest, m.digest, sizeof m.digest);
   return ST_OK;
@@ -422,31 +434,46 @@ enum status ledger_write(struct publishing *p, struct manifest_entry *entries, s
 
 struct position ledger_next(const struct publishing *p) {
   struct position next = p->ledger.position;
+  BUG_ON_RULE(L2, !p->ledger.doubt.number);
+  BUG_ON_RULE(L1, p->ledger.doubt.number != (uint64_t)p->ledger.position.number + 1);
   next.number = (int64_t)p->ledger.doubt.number;
   memcpy(next.digest, p->ledger.doubt.digest, sizeof p->ledger.doubt.digest);
   return next;
 }
 
+void ledger_asked(struct publishing *p) {
+  BUG_ON_RULE(L2, !p->ledger.doubt.number);
+  p->ledger.asked = true;
+}
+
+static void no_more_doubt(struct ledger *l) {
+  l->doubt.number = 0;
+  l->asked = false;
+}
+
 void ledger_committed(struct publishing *p) {
+  BUG_ON_RULE(L7, !manifest_digest_valid(span_of(p->ledger.doubt.digest)));
   p->ledger.position = ledger_next(p);
-  p->ledger.doubt.number = 0;
+  no_more_doubt(&p->ledger);
   p->ledger.committed_ms = clock_mono_ms(p->relay->parts.clock);
 }
 
 enum status ledger_forget(struct publishing *p, struct error *err) {
   enum status st = stuck_remove(p->relay, &p->ledger.doubt, err);
-  if (st == ST_OK) p->ledger.doubt.number = 0;
+  if (st == ST_OK) no_more_doubt(&p->ledger);
   return st;
 }
 
 enum status ledger_refresh(struct publishing *p, struct error *err) {
-  if (clock_mono_ms(p->relay->parts.clock) - p->ledger.committed_ms < REFRESH_MS) return ST_OK;
+  bool due = clock_mono_ms(p->relay->parts.clock) - p->ledger.committed_ms >= REFRESH_MS;
+  if (!due || p->ledger.doubt.number) return ST_OK; /* in doubt: stopped, and the next start asks */
   return commit_position(p, &p->ledger.position, err);
 }
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
   enum status st = store_check(r->parts.store, err);
   struct manifest_name before = ledger_newest_settled(r), now = *name;
+  BUG_ON_RULE(L9, before.number >= now.number);
   if (st == ST_OK) st = stuck_settle(r, &now, err);
   if (st == ST_OK) st = stuck_remove(r, &before, err);
   if (st != ST_OK) return st; /* still the older one: the next try removes it, and never the position's own (L9) */

@@ -2,7 +2,7 @@
  * the steps by which a producer is made. Publisher's thread.
  *
  * Position and manifest go together: number and digest. n is only ever last committed + 1. PROTOCOL.md beside this file
- * tells the whole of it, with its rules.
+ * tells the whole of it; the rules are in rules.h.
  */
 #ifndef BRIDGE_RELAY_LEDGER_H
 #define BRIDGE_RELAY_LEDGER_H
@@ -32,6 +32,7 @@ struct publishing;
 
 struct ledger {
   bool started;
+  bool asked; /* commit was called for the one in doubt: only the position says what became of it (L5) */
   char group[64], nonce[37];
   struct position position;   /* number and digest: the last committed one known to us */
   struct manifest_name doubt; /* number 0: none. Written, and its commit not known to have worked */
@@ -56,6 +57,7 @@ MUST_CHECK enum status ledger_write(struct publishing *p, struct manifest_entry 
                                     struct error *err);
 /* Its position, to be sent in its transaction. */
 struct position ledger_next(const struct publishing *p);
+void ledger_asked(struct publishing *p);     /* commit is about to be called for the one in doubt */
 void ledger_committed(struct publishing *p); /* the one in doubt is the position now */
 MUST_CHECK enum status ledger_forget(struct publishing *p, struct error *err); /* it was aborted: its manifest goes */
 /* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE: renew. */

@@ -14,6 +14,7 @@
 #include "bridge/relay/holds.h"
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/relay.h"
+#include "bridge/relay/rules.h"
 #include "bridge/relay/sift.h"
 #include "bridge/relay/stuck.h"
 #include "bridge/relay/verdict.h"
@@ -170,6 +171,7 @@ struct finishing {
   struct numbers numbers;
   bool unsettled; /* the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
   bool lost;      /* the lock is another's; nothing is touched any more */
+  bool durable;   /* what was taken out is so for good, and what was set aside too: nothing was since */
   int64_t settling_us, settling_ns; /* wall and monotonic time of the chain that is settled now */
 };
 

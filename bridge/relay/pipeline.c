@@ -17,6 +17,8 @@ enum {
 
 /* ---- reader ---- */
 
+_Static_assert(POOL >= SIFT_BATCHES + 3, "a batch for each stage, whatever is set apart");
+
 static void hand_to_publisher(struct relay *r, struct batch *b) {
   for (size_t i = 0; i < b->count; i++) b->items[i].value.ptr = b->values.ptr + b->items[i].value_at;
   pthread_mutex_lock(&r->lock);

@@ -6,6 +6,7 @@ enum { ENDING_MOST = 16 }; /* producers that are ending at a time */
 
 enum status publish_open(struct publishing *p, struct error *err) {
   struct relay *r = p->relay;
+  BUG_ON(p->publisher);
   enum status st = publisher_open(&p->client, r->parts.log, publish_report, p, &p->publisher, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) {
     unsigned number;
@@ -31,6 +32,7 @@ static void *end_publisher(void *arg) {
   publisher_close(e->publisher);
   free(e);
   pthread_mutex_lock(&r->lock);
+  BUG_ON(!r->ending);
   r->ending--;
   pthread_cond_broadcast(&r->changed);
   pthread_mutex_unlock(&r->lock);

@@ -89,6 +89,7 @@ void kafka_worked(struct publishing *p) {
 static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {
   struct verdict v = verdict_judge(d->fault, REASON_NONE, item->attempts, relay_tuning_now(r).max_attempts);
   char text[400];
+  BUG_ON_RULE(L18, v.outcome != OUTCOME_RETRY && v.outcome != OUTCOME_DEAD);
   snprintf(text, sizeof text, "%s (topic %s)", d->text, topic_name(r, item->topic));
   item->outcome = (uint8_t)v.outcome;
   item->attempts = v.attempts;
@@ -106,6 +107,7 @@ static void note_fault(struct item *item, const struct delivery *delivery) {
 /* at_least_once. False: there is no room to set it apart. */
 static bool refused_together(struct publishing *p, struct item *item) {
   if (!p->sift.trying) return sift_add(p, item);
+  BUG_ON(!p->back);
   p->back[p->back_count++] = item;
   return true;
 }
@@ -117,6 +119,7 @@ static void judge(struct publishing *p, struct item *item, const struct delivery
   if (p->sift.trying) store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
   switch (verdict_of_fault(d->fault)) {
   case BLAME_NOBODY:
+    BUG_ON_RULE(L8, r->exactly_once && p->ledger.doubt.number);
     item->outcome = OUTCOME_PUBLISHED;
     item->attempts++;
     door_opens(r, &p->kafka, "kafka");
@@ -248,6 +251,7 @@ void refuse_topic(struct publishing *p, struct item *item) {
 
 static void hand_over(struct publishing *p) {
   struct item *item;
+  BUG_ON_RULE(L19, !p->ledger.started);
   p->queue_full = false;
   while ((item = next_item(p))) {
     if (item->outcome == OUTCOME_SEND) {

@@ -222,6 +222,8 @@ bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[REL
   return name != NULL;
 }
 
+_Static_assert(RELAY_BREAKERS > 3, "kafka, the outbox, Redis, and topics too");
+
 static struct breaker_view *view_of(struct relay_status *s, const char *target) {
   for (size_t i = 0; i < s->breaker_count; i++)
     if (!strcmp(s->breakers[i].target, target)) return &s->breakers[i];

@@ -21,6 +21,7 @@ static void renewed(struct publishing *p) {
 
 /* at_least_once: what exactly_once left is settled; from now on without transactions. */
 static void leave_transactions(struct publishing *p) {
+  BUG_ON_RULE(L19, !p->ledger.started || p->relay->exactly_once);
   publish_close(p);
   p->client.transactional_id = NULL;
   p->topics_ready = false;

@@ -74,6 +74,9 @@ static bool rewrites(enum outcome fate) {
 
 static enum status apply(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how,
                          struct error *err) {
+  bool changes = rewrites(fate) || fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
+  BUG_ON_RULE(L14, changes && f->lost);
+  BUG_ON_RULE(L18, rewrites(fate) && !item->attempts);
   const struct failure why = failure_of(f, item);
   struct store *store = f->relay->parts.store;
   switch (fate) {
@@ -248,7 +251,9 @@ static bool another_event(const struct item *twin, const struct item *item) {
 static void settle_item(struct finishing *f, struct item *item, enum outcome fate) {
   struct relay *r = f->relay;
   enum settled how = SETTLED_GONE;
+  BUG_ON(fate == OUTCOME_SEND || fate == OUTCOME_TWIN); /* no verdict, or its head's */
   relay_beat(r, &r->finisher_us);
+  f->durable = false;
   unlist_first(r, item, fate);
   if (!settle_one(f, item, fate, &how)) {
     f->unsettled = true;
@@ -334,7 +339,7 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
  * run is closed any more, so that the next start settles them again. */
 static bool sync_outbox(struct finishing *f) {
   struct error err = {0};
-  if (store_sync(f->relay->parts.store, &err) == ST_OK) return !f->unsettled;
+  if (store_sync(f->relay->parts.store, &err) == ST_OK) return f->durable = !f->unsettled;
   f->unsettled = true;
   disk_trouble(f->relay, DISK_UNSYNCED, &err);
   return false;
@@ -344,10 +349,12 @@ static bool sync_outbox(struct finishing *f) {
 static bool sync_aside(struct finishing *f) {
   struct relay *r = f->relay;
   struct error err = {0};
+  BUG_ON_RULE(L10, !f->durable); /* what is set aside is forgotten there once its removal is durable */
+  f->durable = false;
   while (store_aside_sync(r->parts.store, &err) != ST_OK)
     if (!still_ours(f) || !wait_for_disk(r, &err)) return false;
   disk_works(r, DISK_SETTLING);
-  return true;
+  return f->durable = true;
 }
 
 /* L10: the removals are durable, then the batch's manifest may go: until both worked, however long. */
@@ -355,6 +362,8 @@ static void close_batch(struct finishing *f, const struct manifest_name *name) {
   struct relay *r = f->relay;
   struct error err = {0};
   if (!sync_outbox(f) || !sync_aside(f)) return;
+  BUG_ON_RULE(L10, !f->durable);
+  BUG_ON_RULE(L11, f->unsettled);
   while (ledger_settled(r, name, &err) != ST_OK) {
     if (!still_ours(f) || !wait_for_disk(r, &err)) return; /* the next start settles it again */
   }
@@ -399,6 +408,7 @@ void settle_aside(struct finishing *f) {
   if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
   if ((counts.aside || stuck) && !f->unsettled) {
     if (!still_ours(f)) return;
+    BUG_ON_RULE(L11, f->unsettled);
     if (stuck) stuck_tend(r);
     store_aside_tend(r->parts.store);
     if (sync_outbox(f)) sync_aside(f);

@@ -81,6 +81,7 @@ bool set_apart(struct publishing *p, struct item *item) {
 /* It has left for a try: it is counted again if it comes back. */
 static void take_out(struct publishing *p, const struct item *item) {
   struct sift *s = &p->sift;
+  BUG_ON(item->attempts == 0 && !s->topics[item->topic].suspects);
   s->topics[item->topic].suspects -= item->attempts == 0;
   for (size_t i = 0; i < SIFT_BATCHES; i++)
     if (s->kept[i].items && s->kept[i].batch == item->batch) {
@@ -92,6 +93,7 @@ static void take_out(struct publishing *p, const struct item *item) {
 /* They stood in front of `first` a moment ago, so there is room. */
 void sift_back(struct publishing *p, struct item **items, size_t count, size_t group) {
   struct sift *s = &p->sift;
+  BUG_ON(count > s->first);
   s->first -= count;
   memmove(s->items + s->first, items, count * sizeof *items);
   for (size_t i = s->first; i < s->first + count; i++) {
@@ -137,6 +139,7 @@ static bool step(struct publishing *p) {
   struct item **items = s->items + s->first;
   for (size_t i = 0; i < n; i++) take_out(p, items[i]);
   s->first += n;
+  BUG_ON(n == 0 || s->trying);
   s->trying = true;
   s->refused = false;
   bool go_on = p->relay->exactly_once ? transact_group(p, items, n) : send_group(p, items, n);

@@ -33,6 +33,7 @@ static bool counts(const struct standing *s, const struct group_position *other,
 }
 
 static void take(struct standing *s, const struct group_position *found) {
+  _Static_assert(sizeof s->topic == sizeof found->topic && sizeof s->digest == sizeof found->digest, "copied whole");
   memcpy(s->topic, found->topic, sizeof s->topic);
   memcpy(s->digest, found->digest, sizeof s->digest);
   s->number = found->number;

@@ -202,6 +202,7 @@ static bool await_reports(struct publishing *p, struct item **items, size_t coun
 /* Aborted, and nothing of it is left: the manifest goes. */
 static enum attempt undo(struct publishing *p, enum attempt then) {
   struct error err = {0};
+  BUG_ON_RULE(L5, p->ledger.asked);
   p->aborting = true;
   enum txn_next next = step(p, "abort", publisher_abort, &err);
   while (publisher_in_flight(p->publisher) && next == TXN_DONE) publisher_poll(p->publisher, 50);
@@ -230,6 +231,7 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
   enum attempt written = write_manifest(p, items, count, part);
   if (written != ATTEMPT_COMMITTED) return written;
   await_markers(p);
+  BUG_ON_RULE(L6, p->renew);
   relay_point(r, "begin");
   if (step(p, "begin", publisher_begin, err) != TXN_DONE) return look_up(p);
   if (!send_all(p, items, count)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
@@ -247,6 +249,8 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
     return undo(p, denied ? ATTEMPT_DENIED : ATTEMPT_AGAIN);
   }
   if (next != TXN_DONE) return look_up(p);
+  BUG_ON_RULE(L4, reports_of(items, count) != REPORTS_FINE);
+  ledger_asked(p);
   relay_point(r, "before_commit");
   next = step(p, "commit", publisher_commit, err);
   relay_point(r, "after_commit");
@@ -277,6 +281,7 @@ static size_t filter(struct publishing *p, struct item **items, size_t count) {
 
 static void committed(struct publishing *p, struct item **items, size_t count, struct manifest_name *name) {
   static const struct delivery acknowledged = {.fault = KAFKA_OK, .text = ""};
+  BUG_ON_RULE(L8, p->ledger.doubt.number || p->ledger.position.number < 1);
   *name = (struct manifest_name){.number = (uint64_t)p->ledger.position.number};
   memcpy(name->digest, p->ledger.position.digest, sizeof name->digest);
   items[count - 1]->closes = name;

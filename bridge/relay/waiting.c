@@ -2,6 +2,8 @@
  * has come along. */
 #include "bridge/relay/waiting.h"
 
+#include "bridge/relay/rules.h"
+
 enum { KEY_MOST = 1100, SCAN_EVERY_MS = 1000 };
 
 struct wait_key {
@@ -104,6 +106,7 @@ const char *waiting_file(const struct waiting *w, unsigned topic, struct span ke
 }
 
 static void release(struct waiting *w, struct wait_key *k) {
+  BUG_ON_RULE(L17, k->released);
   if (!k->held) { /* nothing went back because of it */
     drop(w, k);
     return;

@@ -145,6 +145,27 @@ def numbered_rules(path, text):
                 yield 1, f"{letter}{rule}: which test catches who breaks it?"
 
 
+def words_of_rules(path, text):
+    """The words of L and S stand in rules.h beside their page: the page's table says the same, rule by rule."""
+    if path.name != "rules.h":
+        return
+    letter = next((letter for letter, page in RULES_OF.items() if Path(page).parent == path.parent), None)
+    defined = re.findall(r'^#define RULE_([LS]\d+)((?:[ \\\n]+"[^"\n]*")+)', text, re.M)
+    here = {rule: "".join(re.findall(r'"([^"]*)"', parts)) for rule, parts in defined}
+    there = {letter + rule: row.split("|")[0].strip().replace("`", "") for rule, row in rows(RULES_OF[letter], letter)}
+    for rule in sorted({*here, *there}, key=lambda rule: int(rule[1:])):
+        if here.get(rule) != there.get(rule):
+            yield 1, f"{rule} has other words in {RULES_OF[letter]}"
+
+
+def broken_rules(path, text):
+    """Who ends the process for a rule names one."""
+    for number, line in lines(text) if path.suffix in (".c", ".h") else []:
+        for rule in re.findall(r"\bBUG_ON_RULE\(([LS]\d+),", line):
+            if rule[1:] not in dict(rows(RULES_OF[rule[0]], rule[0])):
+                yield number, f"{RULES_OF[rule[0]]} has no {rule}"
+
+
 # ---- names in the sources
 
 @lru_cache
@@ -181,6 +202,8 @@ RULES = {
     named_suites: [("README.md", "unit.nothing shows it")],
     numbered_faults: [("tests/chaos/x_row.py", "(fault 99)")],
     numbered_rules: [("bridge/relay/x.c", "/* L99 */"), ("bridge/outbox/x.h", "/* S99 */"), ("tests/x.md", "as I99 says"), ("bridge/outbox/x.c", "/* S99. */")],
+    words_of_rules: [("bridge/relay/rules.h", '#define RULE_L1 \\\n  "Anything else."\n')],
+    broken_rules: [("bridge/relay/x.c", "  BUG_ON_RULE(L99, true);")],
     names: [("bridge/README.md", "`relay/nothing.c`"), ("bridge/README.md", "`no_such_name`"), ("bridge/README.md", "`NO_SUCH_NAME`")],
 }
 

@@ -115,6 +115,30 @@ TEST(a_broken_invariant_aborts) {
   assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT);
 }
 
+#define RULE_X1 "What must hold."
+
+TEST(a_broken_rule_is_told_by_its_number_and_its_words) {
+  int ends[2];
+  char text[600] = "";
+  assert_int_equal(pipe(ends), 0);
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    signal(SIGABRT, SIG_DFL);
+    dup2(ends[1], STDERR_FILENO);
+    BUG_ON_RULE(X1, 1 + 1 == 3);
+    BUG_ON_RULE(X1, 1 + 1 == 2);
+    _exit(0);
+  }
+  close(ends[1]);
+  int how = 0;
+  assert_int_equal(waitpid(pid, &how, 0), pid);
+  assert_true(read(ends[0], text, sizeof text - 1) > 0);
+  close(ends[0]);
+  assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT);
+  assert_non_null(strstr(text, "X1, What must hold. (1 + 1 == 2); please report this line"));
+}
+
 /* ---- span, buffer ---- */
 
 TEST(spans_compare_and_trim) {

@@ -90,6 +90,7 @@ static int setup(void **state) {
   pthread_cond_init(&r->changed, NULL);
   snprintf(w->publishing.ledger.nonce, sizeof w->publishing.ledger.nonce, "run");
   take(w);
+  w->publishing.ledger.started = true;
   commit(w);
   *state = w;
   return 0;

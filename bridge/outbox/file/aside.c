@@ -85,6 +85,7 @@ static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct er
   pthread_mutex_lock(&s->lock);
   const struct fs_row *old = table_get(&s->aside.rows, row->key);
   *known = old && old->what == row->what && !old->carried;
+  BUG_ON_RULE(S15, row->what > ASIDE_DEAD || !row->key.len);
   bool full = !old && s->aside.rows.count >= STORE_ASIDE_MOST;
   if (full)
     free(row);

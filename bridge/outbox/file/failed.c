@@ -98,7 +98,8 @@ void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durabl
 
 static void swap(struct fs *s, struct fs_failing *m) {
   struct failed *f = m->f;
-  m->written = false; /* whatever the outcome */
+  BUG_ON_RULE(S5, !m->written || m->fd >= 0); /* durable, so that no crash leaves half of it in the entry's place */
+  m->written = false;                         /* whatever the outcome */
   f->status = fs_swap_in(s, &m->now, m->name, m->tmp, &m->put, &f->how, &f->error);
   m->over = f->how != SETTLED_GONE;
 }

@@ -11,6 +11,7 @@
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/folder.h"
 #include "bridge/outbox/file/state.h"
+#include "bridge/outbox/rules.h"
 #include "bridge/outbox/store.h"
 
 #include <pthread.h>

@@ -28,6 +28,7 @@ static size_t least(size_t a, size_t b) {
 
 /* What inotify told has no time yet. Too many: as far as the last of them reaches. */
 static void keep_queue(struct fs *s, int64_t *known_ns) {
+  BUG_ON(s->queue_next > s->queue.count);
   size_t left = s->queue.count - s->queue_next, n = least(left, FS_FRONT);
   int64_t last_ns = INT64_MIN + 1;
   struct stat st;
@@ -48,6 +49,7 @@ void fs_front_close(struct fs *s) {
   const struct fs_names *n = &s->names;
   int64_t known_ns = end_of_window(n);
   pthread_mutex_lock(&s->lock);
+  BUG_ON_RULE(S12, s->window_at > n->count);
   size_t end = s->window_at + least(n->count - s->window_at, FS_FRONT + 1);
   for (size_t i = s->window_at; i < end; i++)
     keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]), n->at[i].mtime_ns);

@@ -15,6 +15,7 @@ static void figure(struct fs *s) {
 }
 
 static void drop(struct fs *s, struct fs_growing *g) {
+  BUG_ON_RULE(S14, g < s->growing || g >= s->growing + s->growing_count);
   free(g->name);
   *g = s->growing[--s->growing_count];
   figure(s);

@@ -49,6 +49,7 @@ bool fs_hand_reserve(struct fs *s, enum place place, const char *name) {
   fs_key_of(&key, place, name);
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
+  BUG_ON_RULE(S1, !h);
   h->aside = true;
   pthread_mutex_unlock(&s->lock);
   return true;
@@ -110,7 +111,9 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_remove(&s->in_hand, key.span);
   if (h) count_end(s, h, how);
+  BUG_ON(h && h->lingers && !s->lingering);
   if (h && h->lingers) s->lingering--;
+  BUG_ON_RULE(S11, s->lingering > s->in_hand.count);
   bool stays = how == FS_END_STAYS || how == FS_END_AGAIN || how == FS_END_CHANGED;
   if (h && stays && h->mtime_ns < s->figures.parked_ns) s->figures.parked_ns = h->mtime_ns;
   bool again = h && again_wanted(s, h, how, &fresh);
@@ -129,6 +132,7 @@ void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
   pthread_mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   if (h && h->lingers != on) {
+    BUG_ON_RULE(S11, on ? s->lingering >= s->in_hand.count : !s->lingering);
     h->lingers = on;
     s->lingering = on ? s->lingering + 1 : s->lingering - 1;
   }
@@ -265,6 +269,7 @@ bool fs_hands_copy(struct fs *s, int64_t after_ns, struct fs_names *out) {
   for (size_t pos = 0; table_each(&s->in_hand, &pos, &key, &value);) {
     const struct hand *h = value;
     if (h->mtime_ns < after_ns) continue;
+    BUG_ON(key.len < 2 || key.len > NAME_SIZE); /* as fs_key_of makes them */
     memcpy(name, key.ptr + 1, key.len - 1);
     name[key.len - 1] = '\0';
     if (!fs_names_add(out, h->mtime_ns, (enum place)(key.ptr[0] - '0'), name, true)) return false;

@@ -20,6 +20,8 @@ enum { ENDING = sizeof ".json" - 1, WORD = sizeof "swap-" - 1 };
 static const char words[][WORD + 1] = {
     [LEFT_SWAP] = "swap-", [LEFT_GONE] = "gone-", [LEFT_SENT] = "sent-", [LEFT_BACK] = "back-"};
 
+_Static_assert(sizeof words / sizeof *words == LEFT_BACK + 1, "a word for each kind");
+
 uint64_t left_id(struct span id) {
   if (!id.len) return 0;
   uint64_t digest = digest_fixed(id).lo;
@@ -34,8 +36,9 @@ void left_name(const struct left *l, char out[NAME_SIZE]) {
   int head = snprintf(out, NAME_SIZE, "%s" FORM, words[l->kind], (unsigned long long)l->content,
                       (unsigned long long)l->old.inode, (unsigned long long)l->old.size,
                       (unsigned long long)l->old.mtime_ns, (unsigned)l->place);
+  BUG_ON_RULE(S7, head < 0 || head + ENDING >= NAME_SIZE || l->place > PLACE_SENT);
   size_t room = NAME_SIZE - 1 - (size_t)head, len = strlen(l->name);
-  BUG_ON(len <= ENDING || strcmp(l->name + len - ENDING, ".json") != 0);
+  BUG_ON_RULE(S7, len <= ENDING || strcmp(l->name + len - ENDING, ".json") != 0);
   bool cut = len > room;
   size_t stem = cut ? room - ENDING : len - ENDING;
   memcpy(out + head, l->name, stem);

@@ -17,6 +17,8 @@ static void slot_release(struct fs_slot *s) {
 }
 
 static bool slot_fill(struct fs_slot *s, int64_t mtime_ns, enum place place, const char *name, bool held) {
+  _Static_assert(sizeof(char *) <= sizeof s->name, "a long name's pointer stands in its slot");
+  _Static_assert(PLACES <= UINT8_MAX, "a place fits its slot");
   size_t len = strlen(name);
   s->mtime_ns = mtime_ns;
   s->place = (uint8_t)place;
@@ -92,6 +94,7 @@ static void leave_out(struct fs_names *n, int64_t mtime_ns) {
 }
 
 bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place, const char *name, bool held) {
+  BUG_ON_RULE(S12, n->count > n->limit || n->count > n->cap);
   if (n->count < n->limit) {
     if (n->count == n->cap && !grow(n)) return false;
     if (!slot_fill(&n->at[n->count], mtime_ns, place, name, held)) return false;
@@ -150,6 +153,7 @@ bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place pl
 }
 
 void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n, size_t count) {
+  BUG_ON(count == 0 || count > n->count);
   const struct fs_slot *last = &n->at[count - 1];
   c->mtime_ns = last->mtime_ns;
   c->place = last->place;

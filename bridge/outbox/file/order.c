@@ -81,6 +81,8 @@ static void load(struct fs *s) {
   struct fs_group *g = &s->group;
   const struct fs_slot *first = &s->names.at[s->names_next];
   size_t end = s->names_next + 1;
+  BUG_ON(s->names_next >= s->names.count);
+  BUG_ON_RULE(S10, s->names_next && first[-1].mtime_ns > first->mtime_ns);
   fs_group_clear(s);
   g->taken = atomic_load(&s->taken);
   g->read_ns = clock_mono_ns(s->clock);
@@ -120,6 +122,7 @@ static void head_figure(struct fs *s) {
   else if (s->names_next < s->names.count)
     head = s->names.at[s->names_next].mtime_ns;
   pthread_mutex_lock(&s->lock);
+  BUG_ON(s->group.count > s->names_next);
   s->figures.head_ns = head;
   s->window_at = s->names_next - s->group.count; /* with the group at hand: one of it is just on its way */
   pthread_mutex_unlock(&s->lock);
@@ -133,6 +136,7 @@ bool fs_group_pop(struct fs *s, struct fs_candidate *c) {
     if (!g->count) return false;
   }
   const struct fs_member *m = &g->at[g->next++];
+  BUG_ON(m->slot >= s->names.count);
   const struct fs_slot *slot = &s->names.at[m->slot];
   *c = (struct fs_candidate){.source = FS_LISTED,
                              .place = (enum place)slot->place,

@@ -224,6 +224,7 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
                                 .event = d->event};
   const struct fs_cached *from = c->cached ? c->cached : &from_desk;
   struct span name = span_of(c->name);
+  BUG_ON_RULE(S13, !name.len || memchr(name.ptr, '/', name.len));
   *out = (struct entry){.ref = {.stamp = from->stamp, .place = c->place, .young = from->young},
                         .generation = s->begun_reader};
   out->ref.name = arena_span(keep, name);
@@ -296,6 +297,7 @@ static void scan_ended(struct fs *s) {
   pthread_mutex_lock(&s->lock);
   fs_names_clear(&s->names);
   s->names_next = s->window_at = 0;
+  BUG_ON(s->scanned > s->begun);
   s->scanned = s->begun;
   pthread_mutex_unlock(&s->lock);
 }
@@ -331,6 +333,8 @@ enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
 
 /* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
 static enum wanted next_scan(const struct fs *s) {
+  BUG_ON(s->wanted < s->begun);
+  BUG_ON_RULE(S11, s->lingering > s->in_hand.count);
   if (s->wanted == s->begun) return NO_SCAN;
   bool waits = s->wanted_settled && s->in_hand.count > s->lingering && clock_mono_ns(s->clock) < s->settled_by_ns;
   return waits ? SCAN_WAITS : SCAN_NOW;
@@ -371,7 +375,7 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
   struct fs *s = impl;
   struct error local = {0};
   if (!err) err = &local;
-  BUG_ON(s->inspect);
+  BUG_ON_RULE(S18, s->inspect);
   for (unsigned looked = 0;; looked++) {
     enum status st = ST_OK;
     enum wanted wanted = scan_wanted(s);

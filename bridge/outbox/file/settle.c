@@ -30,6 +30,7 @@ static enum status look_at(struct fs *s, const struct entry_ref *ref, const char
 static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kind kind, const char *name,
                         const char *tmp, struct error *err) {
   int from = state_tmp(s->state);
+  BUG_ON_RULE(S3, kind != LEFT_SENT && kind != LEFT_GONE); /* what is to come back is not taken out */
   enum status st = kind == LEFT_SENT ? fs_carry(s, from, tmp, PLACE_SENT, name, err) : durable_unlink(from, tmp, err);
   if (st == ST_OK && kind == LEFT_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
@@ -86,6 +87,7 @@ static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_
                                               : pull_out(s, d, ref, name, sure, how, err);
     if (seen == SETTLED_REUSED && *how == SETTLED_GONE) *how = SETTLED_REUSED;
   }
+  BUG_ON_RULE(S4, st == ST_OK && *how == SETTLED_REUSED && !ref->id.len);
   bool gone = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
   if (gone && ref->place == PLACE_DLQ) fs_dead_figure(s, -1);
   return st;

@@ -73,6 +73,7 @@ enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce
   pthread_mutex_lock(&w->lock);
   st = room_for_one(w) ? copy(m, &w->manifests[w->manifest_count], err) : error_set(err, ST_NO_MEMORY, "no memory");
   if (st == ST_OK) {
+    for (size_t i = 0; i < w->manifest_count; i++) BUG_ON(!strcmp(w->manifests[i].digest, m->digest)); /* the nonce */
     w->settled[w->manifest_count] = false;
     w->written_ms[w->manifest_count] = clock_wall_us(handle->clock) / 1000;
     w->manifest_count++;

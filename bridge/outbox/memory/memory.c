@@ -152,6 +152,8 @@ enum status memory_add(struct memory *m, enum place place, struct span name, str
   w->latest_ns = now_ns > w->latest_ns ? now_ns : w->latest_ns;
   r->arrived_ns = w->latest_ns;
   r->serial = ++w->serials;
+  BUG_ON_RULE(S9, memory_find(w, place, name));
+  BUG_ON_RULE(S10, w->count && w->rows[w->count - 1]->arrived_ns > r->arrived_ns);
   memory_touch(m, r);
   w->rows[w->count++] = r;
   memory_tell(w);
@@ -166,6 +168,7 @@ void memory_remove(struct memory_world *w, struct memory_row *r) {
     row_free(r);
     return;
   }
+  BUG_ON(true); /* it is of another outbox */
 }
 
 enum status memory_move(struct memory *m, struct memory_row *r, enum place to, struct error *err) {
@@ -230,6 +233,7 @@ static bool due(const struct memory *m) {
 }
 
 static void begin_scan(struct memory *m) {
+  BUG_ON_RULE(S11, m->lingering > m->hand_count);
   if (!due(m)) return;
   while (m->notices) drop_first(&m->notices); /* the scan finds them */
   m->begun = m->wanted;
@@ -310,6 +314,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
   bool waits = m->wanted != m->begun && m->wanted_settled; /* nothing newer overtakes what is given back meanwhile */
   struct memory_row *r = waits ? NULL : next_row(m);
   enum status st = r ? copy_out(m, r, scratch, out, err) : ST_AGAIN;
+  BUG_ON_RULE(S1, r && memory_in_hand(m, r));
   if (r && st == ST_OK) {
     out->ref = ref_of(r, keep);
     out->generation = m->begun;
@@ -376,6 +381,7 @@ static uint64_t memory_rescan_settled(void *impl) {
 static bool memory_scanned(void *impl, uint64_t generation) {
   struct memory *m = impl;
   pthread_mutex_lock(&m->w->lock);
+  BUG_ON(m->scanned > m->begun || m->begun > m->wanted);
   bool reached = m->scanned >= generation;
   pthread_mutex_unlock(&m->w->lock);
   return reached;

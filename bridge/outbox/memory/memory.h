@@ -10,6 +10,7 @@
 
 #include "bridge/base/table.h"
 #include "bridge/outbox/manifest.h"
+#include "bridge/outbox/rules.h"
 
 #include <pthread.h>
 

@@ -4,6 +4,7 @@
 static void end_hand(struct memory *m, enum place place, struct span name) {
   struct memory_hand **at = memory_hand_of(&m->hands, place, name), *hand = *at;
   if (!hand) return; /* recovery: it never was in hand */
+  BUG_ON(!m->hand_count || (hand->lingers && !m->lingering));
   *at = hand->next;
   m->hand_count--;
   m->lingering -= hand->lingers;
@@ -39,6 +40,8 @@ enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *h
   enum status st = ST_OK;
   *how = compare(r, ref);
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
+  bool out = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
+  BUG_ON_RULE(S2, out && memory_find(m->w, ref->place, ref->name));
   if (*how == SETTLED_VANISHED && held) m->vanished++;
   if (st == ST_OK) end_hand(m, ref->place, ref->name);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r)) st = error_set(err, ST_NO_MEMORY, "no memory for a name");
