@@ -52,7 +52,7 @@ class Scene:
         self.part = "hands" if self.part == "disk" and not t.row.small else self.part
         self.sets_clock = (t.number // 2 + t.number + t.number // 18) % 2 == 0
         self.world = t.world(redis=server.url if server else "off", guarantee=guarantee, disk=DISK if self.part == "disk" else None, options={
-            "batch.max_events": t.rng.choice((20, 300, 5000)), "outbox.settle": "500ms", "outbox.sent": t.rng.choice(("delete", "delete", "keep")),
+            "batch.max_events": t.rng.choice((20, 300, 5000)), "outbox.settle": "5s", "outbox.sent": t.rng.choice(("delete", "delete", "keep")),
             "redis.prefix": "w:"})  # its keys stay known under a new id
         self.env, self.clock, self.off = None, self.world.dir / "clock", 0
         if self.sets_clock:
