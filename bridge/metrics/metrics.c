@@ -3,12 +3,6 @@
 
 #include <math.h>
 
-const struct metric_row metric_rows[METRIC_COUNT] = {
-#define X(id, name, kind, label1, label2, help) [METRIC_##id] = {(name), METRIC_##kind, (label1), (label2), (help)},
-    METRICS_TABLE(X)
-#undef X
-};
-
 static void series_free(struct series *s) {
   if (!s) return;
   free(s->key);
