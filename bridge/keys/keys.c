@@ -49,12 +49,6 @@ void keys_close(struct keys *k) {
   free(k);
 }
 
-uint64_t keys_due_count(struct keys *k) {
-  uint64_t due = 0, given_up;
-  if (k->due) due_counts(k->due, &due, &given_up);
-  return due;
-}
-
 /* ---- check ------------------------------------------------------------------------------------------------------ */
 
 struct check_job {
@@ -225,7 +219,7 @@ void keys_tend(struct keys *k) {
   if (k->url.off) return;
   line_probe(k, &k->check);
   /* What is due is the better probe: a replica answers a PING too. */
-  if (keys_due_count(k) > 0)
+  if (due_count(k->due) > 0)
     set_due(k);
   else
     line_probe(k, &k->set);

@@ -310,6 +310,12 @@ void due_counts(struct due *d, uint64_t *due, uint64_t *given_up) {
   pthread_mutex_unlock(&d->lock);
 }
 
+uint64_t due_count(struct due *d) {
+  uint64_t due = 0, given_up;
+  if (d) due_counts(d, &due, &given_up);
+  return due;
+}
+
 enum status due_read(struct due *d, struct key *out, size_t max, size_t *count, struct error *err) {
   *count = 0;
   while (d->part_count > 0) {

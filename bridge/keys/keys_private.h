@@ -46,6 +46,4 @@ bool line_may_try(struct keys *k, struct line *l, struct error *err);
 /* When the last exchange failed: see whether Redis answers now. The caller does not hold the lock. */
 void line_probe(struct keys *k, struct line *l);
 
-uint64_t keys_due_count(struct keys *k);
-
 #endif
