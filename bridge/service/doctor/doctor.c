@@ -5,31 +5,6 @@
 #include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
-/* ---- findings --------------------------------------------------------------------------------------------------- */
-
-void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  report_found(&d->found, check, verdict, fmt, args);
-  va_end(args);
-}
-
-void doctor_next(struct doctor *d, const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  report_next(&d->found, fmt, args);
-  va_end(args);
-}
-
-static enum status write_answer(struct doctor *d, struct buffer *json, struct error *err) {
-  bool first = true;
-  buffer_add_char(json, '{');
-  member_int(json, &first, "version", 1);
-  report_write(&d->found, d->away && d->found.failures == 1, json, &first);
-  buffer_add_char(json, '}');
-  return buffer_status(json, err);
-}
-
 /* ---- what needs nobody else ------------------------------------------------------------------------------------- */
 
 /* True: there are settings to go on with. */
@@ -129,6 +104,15 @@ void doctor_release(struct doctor *d) {
   catalog_close(d->catalog);
   plan_release(&d->plan);
   report_release(&d->found);
+}
+
+static enum status write_answer(struct doctor *d, struct buffer *json, struct error *err) {
+  bool first = true;
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  report_write(&d->found, d->away && d->found.failures == 1, json, &first);
+  buffer_add_char(json, '}');
+  return buffer_status(json, err);
 }
 
 static enum status check_all(struct doctor *d, struct error *err) {

@@ -29,7 +29,7 @@ MUST_CHECK enum status doctor_run(const struct doctor_request *request, struct b
  * ST_UNAVAILABLE: no broker answers. ST_UNSUPPORTED: a development broker, whose id is none to keep. */
 MUST_CHECK enum status doctor_accept_cluster(const struct doctor_request *request, struct buffer *json,
                                              struct error *err);
-/* The outbox, restored from a backup or copied, gets an id, and so a position in Kafka, of its own (doctor_new_id.c).
+/* The outbox, restored from a backup or copied, gets an id, and so a position in Kafka, of its own (new_id.c).
  * Before that each pending entry is looked for in the topics and in Redis: what was published is taken out. Of the rest
  * the topics can tell only what came after the oldest record they still hold; what is older (beside: all of it, since
  * the original sends it too) is sent only when `send` is its count.

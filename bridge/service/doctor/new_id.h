@@ -58,10 +58,10 @@ struct renewal {
   bool no_memory;
 };
 
-/* doctor_new_id.c: where the topic of that name stands in topics, added where it is new; NO_TOPIC: memory is out. */
+/* renewal.c: where the topic of that name stands in topics, added where it is new; NO_TOPIC: memory is out. */
 size_t renewal_topic(struct renewal *n, struct span name);
 enum status renewal_no_memory(struct error *err);
-/* doctor_new_id_topics.c: is it the cluster that the outbox belongs to? What the old id left there is resolved. */
+/* new_id_topics.c: is it the cluster that the outbox belongs to? What the old id left there is resolved. */
 MUST_CHECK enum status renewal_reach(struct renewal *n, struct error *err);
 /* Reads the topics: which entries, and ids of settled batches, are in them, and since when each of them tells. */
 MUST_CHECK enum status renewal_read_topics(struct renewal *n, struct error *err);

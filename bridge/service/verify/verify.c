@@ -1,87 +1,10 @@
-/* Runs the comparisons in order and writes what they found; what they share: suspects, Redis, the pause before a second
- * look. */
+/* Runs the comparisons in order and writes what they found. */
 #include "bridge/base/durable.h"
-#include "bridge/base/pause.h"
-#include "bridge/base/words.h"
 #include "bridge/kafka/remedy.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/verify/parts.h"
 
-#define PAUSE_MS 1500
 #define ANSWER_MS 10000
-#define SAMPLES 3
-
-/* ---- what all of it needs --------------------------------------------------------------------------------------- */
-
-void verify_found(struct verify *v, const char *check, enum report_verdict verdict, const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  report_found(&v->found, check, verdict, fmt, args);
-  va_end(args);
-}
-
-void verify_next(struct verify *v, const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  report_next(&v->found, fmt, args);
-  va_end(args);
-}
-
-void verify_pause(const struct verify *v) {
-  pause_ms(v->request->pause_ms ? v->request->pause_ms : PAUSE_MS, NULL);
-}
-
-void suspects_add(struct suspects *s, struct span id, struct span place) {
-  s->count++;
-  if (s->kept == VERIFY_SUSPECTS) return;
-  struct suspect kept = {arena_span(&s->arena, id), arena_span(&s->arena, place)};
-  if ((id.len && !kept.id.ptr) || (place.len && !kept.place.ptr)) return;
-  s->at[s->kept++] = kept;
-}
-
-void suspects_clear(struct suspects *s) {
-  arena_reset(&s->arena);
-  s->count = s->kept = 0;
-}
-
-void verify_samples(const struct suspects *s, bool ids, struct buffer *out) {
-  for (size_t i = 0; i < s->kept && i < SAMPLES; i++) {
-    if (i) buffer_add_z(out, ", ");
-    text_printable(out, ids && s->at[i].id.len ? s->at[i].id : s->at[i].place);
-    if (!ids || !s->at[i].place.len || !s->at[i].id.len) continue;
-    buffer_add_z(out, " (");
-    text_printable(out, s->at[i].place);
-    buffer_add_char(out, ')');
-  }
-  if (s->count > SAMPLES) buffer_add_z(out, ", ...");
-}
-
-/* ---- Redis ------------------------------------------------------------------------------------------------------ */
-
-void verify_open_keys(struct verify *v) {
-  struct keys_config config = v->s->plan.keys;
-  config.required = false;
-  config.folder = home_folder(v->s->home);
-  config.inspect = true;
-  config.clock = v->request->clock;
-  keys_close(v->keys);
-  v->keys = NULL;
-  struct span nothing = SPAN("verify");
-  bool seen;
-  if (strcmp(config.url, "off") == 0) return;
-  /* Its url was judged when the service was opened; what is left is a keys-due that cannot be read. */
-  v->keys_away = keys_open(&config, v->request->log, &v->keys, NULL) != ST_OK;
-  verify_keys_known(v, &nothing, 1, &seen, NULL, NULL);
-}
-
-bool verify_keys_known(struct verify *v, const struct span *ids, size_t count, bool *seen, struct span *place,
-                       struct arena *arena) {
-  if (!v->keys || v->keys_away) return false;
-  v->keys_away = keys_check(v->keys, ids, count, seen, place, arena) != ST_OK;
-  return !v->keys_away;
-}
-
-/* ---- all of it -------------------------------------------------------------------------------------------------- */
 
 /* Is it there, and the one that the outbox belongs to? */
 static void reach_kafka(struct verify *v) {
