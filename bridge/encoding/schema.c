@@ -12,20 +12,13 @@
   "supported are null, boolean, int, long, float, double, string, enum, array, map, record and a union of null with "  \
   "one of them"
 
-static const char *const kind_words[] = {"null",   "boolean", "int",   "long", "float", "double",
-                                         "string", "enum",    "array", "map",  "record"};
-
-const char *kind_name(enum kind k) {
-  return kind_words[k];
-}
-
 bool primitive_of(struct span word, const struct type **out) {
   static const struct type primitives[] = {{.kind = KIND_NULL, .height = 1},  {.kind = KIND_BOOLEAN, .height = 1},
                                            {.kind = KIND_INT, .height = 1},   {.kind = KIND_LONG, .height = 1},
                                            {.kind = KIND_FLOAT, .height = 1}, {.kind = KIND_DOUBLE, .height = 1},
                                            {.kind = KIND_STRING, .height = 1}};
   for (int k = KIND_NULL; k <= KIND_STRING; k++) {
-    if (!span_is(word, kind_words[k])) continue;
+    if (!span_is(word, kind_name((enum kind)k))) continue;
     *out = &primitives[k];
     return true;
   }

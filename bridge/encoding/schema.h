@@ -70,6 +70,7 @@ struct schema {
 MUST_CHECK enum status schema_read(struct span text, struct schema *out, struct error *err);
 void schema_release(struct schema *s);
 
+struct span type_item(const struct type *t, uint32_t i); /* the name of field or symbol i */
 /* Index of a field or symbol by name, or SCHEMA_NO_FIELD. guess: an index to look at first. */
 uint32_t type_find(const struct type *t, struct span name, uint32_t guess);
 

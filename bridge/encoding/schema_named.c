@@ -77,12 +77,8 @@ static enum status define(struct reader *r, uint32_t node, enum kind kind, struc
   return st == ST_OK ? ST_OK : reader_no_memory(r);
 }
 
-static struct span item_name(const struct type *t, uint32_t i) {
-  return t->kind == KIND_RECORD ? t->fields[i].name : t->symbols[i];
-}
-
 static int by_name(const void *a, const void *b, void *type) {
-  return span_cmp(item_name(type, *(const uint32_t *)a), item_name(type, *(const uint32_t *)b));
+  return span_cmp(type_item(type, *(const uint32_t *)a), type_item(type, *(const uint32_t *)b));
 }
 
 /* Sorts fields or symbols for type_find, and refuses two of one name. */
@@ -92,27 +88,12 @@ static enum status sort_names(struct reader *r, uint32_t node, struct type *type
   for (uint32_t i = 0; i < type->count; i++) type->sorted[i] = i;
   qsort_r(type->sorted, type->count, sizeof *type->sorted, by_name, type);
   for (uint32_t i = 1; i < type->count; i++) {
-    struct span name = item_name(type, type->sorted[i]);
-    if (span_eq(name, item_name(type, type->sorted[i - 1])))
+    struct span name = type_item(type, type->sorted[i]);
+    if (span_eq(name, type_item(type, type->sorted[i - 1])))
       return reader_fault(r, node, "\"%s\" twice in %s %s", reader_quote(r, name), kind_name(type->kind),
                           type->name.ptr);
   }
   return ST_OK;
-}
-
-uint32_t type_find(const struct type *t, struct span name, uint32_t guess) {
-  if (guess < t->count && span_eq(item_name(t, guess), name)) return guess;
-  uint32_t low = 0, high = t->count;
-  while (low < high) {
-    uint32_t mid = low + (high - low) / 2;
-    int order = span_cmp(item_name(t, t->sorted[mid]), name);
-    if (!order) return t->sorted[mid];
-    if (order < 0)
-      low = mid + 1;
-    else
-      high = mid;
-  }
-  return SCHEMA_NO_FIELD;
 }
 
 /* The default as Avro bytes, made by the encoder itself: what it would not encode is no default. */
