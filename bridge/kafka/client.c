@@ -21,11 +21,3 @@ enum status kafka_config_check(const struct kafka_config *config, struct log *lo
               FIELDS(F_TEXT("key", doubt.key), F_TEXT("value", doubt.value)), "%s", doubt.text);
   return ST_OK;
 }
-
-const char *kafka_servers(const struct kafka_config *config) {
-  return options_text(config, "bootstrap.servers", "metadata.broker.list", "127.0.0.1:9092");
-}
-
-const char *kafka_library_version(void) {
-  return rd_kafka_version_str();
-}

@@ -138,29 +138,6 @@ enum status cluster_may_create_topic(struct cluster *c, const char *topic, int p
   return create(c, topic, partitions, replication, true, timeout_ms, err);
 }
 
-/* In single quotes for a shell, whatever it holds. */
-static void quoted(struct buffer *out, const char *word) {
-  buffer_add_char(out, '\'');
-  for (; *word; word++) {
-    if (*word == '\'')
-      buffer_add_z(out, "'\\''");
-    else
-      buffer_add_char(out, *word);
-  }
-  buffer_add_char(out, '\'');
-}
-
-void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
-  buffer_printf(out, "%s --bootstrap-server ", tool);
-  quoted(out, kafka_servers(config));
-}
-
-void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
-  cluster_command(config, "kafka-topics.sh", out);
-  buffer_add_z(out, " --create --topic ");
-  quoted(out, topic);
-}
-
 enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms, int64_t *low,
                             int64_t *high, struct error *err) {
   rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(c->handle.rk, topic, partition, low, high, timeout_ms);

@@ -85,22 +85,17 @@ static int on_statistics(rd_kafka_t *rk, char *text, size_t len, void *opaque) {
   return 1;
 }
 
-static int cause_of(const struct handle *h, int code, const char *words) {
-  enum kafka_cause cause = kafka_cause_of(code, words);
-  return cause == CAUSE_LOGIN && h->scram_too_old ? CAUSE_SCRAM : cause;
-}
-
 /* "All brokers are down" follows the error that says why: the reason is kept. */
 static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
   bool specific = code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   if (atomic_load(&h->misnamed) && code != RD_KAFKA_RESP_ERR__FATAL) return; /* what follows from it says less */
-  bool starves = cause_of(h, code, text) == CAUSE_DESCRIPTORS;
+  bool starves = handle_cause(h, code, text) == CAUSE_DESCRIPTORS;
   if (atomic_load(&h->starved) && !starves && code != RD_KAFKA_RESP_ERR__FATAL) return;
   if (starves) atomic_store(&h->starved, true);
   pthread_mutex_lock(&h->mutex);
   if (specific || !h->specific) {
     error_set(&h->words, ST_UNAVAILABLE, "%s", text);
-    h->words.cause = cause_of(h, code, text);
+    h->words.cause = handle_cause(h, code, text);
     h->specific = specific;
   }
   pthread_mutex_unlock(&h->mutex);
@@ -331,7 +326,7 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
   if (pthread_mutex_init(&h->mutex, NULL) != 0) return error_set(err, ST_NO_MEMORY, "out of memory");
   h->has_mutex = true;
   h->servers = strdup(kafka_servers(config));
-  h->scram_too_old = kafka_scram_too_old(config);
+  h->scram_too_old = options_scram_too_old(config);
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   enum status st = h->servers ? set_all(conf, config, role, err) : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st != ST_OK) goto out;
@@ -361,45 +356,4 @@ void handle_close(struct handle *h) {
   h->servers = NULL;
   if (h->has_mutex) pthread_mutex_destroy(&h->mutex);
   h->has_mutex = false;
-}
-
-/* ---- errors ---- */
-
-enum status handle_status(int code) {
-  switch (kafka_fault_of(code)) {
-  case KAFKA_OK: return ST_OK;
-  case KAFKA_TOPIC_UNKNOWN: return ST_NOT_FOUND;
-  case KAFKA_TOPIC_DENIED:
-  case KAFKA_AUTHENTICATION: return ST_DENIED;
-  case KAFKA_RECORD_TOO_LARGE:
-  case KAFKA_RECORD_REFUSED:
-  case KAFKA_CLOCK:
-  case KAFKA_QUEUE_FULL:
-  case KAFKA_UNREACHABLE:
-  case KAFKA_TIMED_OUT:
-  case KAFKA_NOT_ENOUGH_REPLICAS:
-  case KAFKA_COORDINATOR:
-  case KAFKA_FENCED:
-  case KAFKA_PURGED:
-  case KAFKA_FATAL:
-  case KAFKA_OTHER: break;
-  }
-  return code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE ? ST_UNSUPPORTED : ST_UNAVAILABLE;
-}
-
-enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err) {
-  return handle_failed_saying(h, st, code, rd_kafka_err2str(code), what, err);
-}
-
-/* Why nobody answers, where that is known, says more than the call that waited for it. */
-enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words, const char *what,
-                                 struct error *err) {
-  rd_kafka_poll(h->rk, 0);
-  pthread_mutex_lock(&h->mutex);
-  bool misnamed = atomic_load(&h->misnamed), starved = atomic_load(&h->starved);
-  bool down = h->words.text[0] && (misnamed || (st == ST_UNAVAILABLE && (starved || atomic_load(&h->link) != LINK_UP)));
-  error_set(err, st, "%s%s%s", misnamed ? "" : what, misnamed ? "" : ": ", down ? h->words.text : words);
-  if (err) err->cause = down ? h->words.cause : cause_of(h, code, words);
-  pthread_mutex_unlock(&h->mutex);
-  return st;
 }

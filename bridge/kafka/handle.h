@@ -23,13 +23,15 @@ enum handle_role {
       32 /* thrown away once it has connected; its owner is a struct versions, its log goes nowhere else */
 };
 
-/* Of inspect.c: the newest version of each request that a broker takes, plus one; 0: it does not know it. Filled by
+/* Of versions.c: the newest version of each request that a broker takes, plus one; 0: it does not know it. Filled by
  * librdkafka's threads. */
 struct versions {
   atomic_int newest[128];
 };
 /* A line of librdkafka's log. */
 void versions_overhear(struct versions *v, const char *text);
+struct kafka_version;
+void versions_read(struct versions *v, struct kafka_version *out);
 
 /* Requests of one transaction that went out, and answers that came back. Whoever was sent more often than answered may
  * still have a copy under way. */
@@ -81,6 +83,8 @@ bool reach_note(struct handle *h, int code, const char *text);
 enum status reach_failed(struct error *err, struct span name, struct span why);
 /* The status for a blocking call that ended with this code. */
 enum status handle_status(int code);
+/* The kafka_cause of a code and its words. Takes no lock. */
+int handle_cause(const struct handle *h, int code, const char *words);
 /* A number of the configuration as it is in force, 0: there is no such key. */
 int64_t handle_number(const struct handle *h, const char *key);
 /* One key of the configuration: librdkafka's own words on refusal, and the nearest key that exists for an unknown one.

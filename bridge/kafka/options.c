@@ -1,7 +1,7 @@
 /* The user's kafka.* settings, judged by the table: each by itself, then together. */
 #include "bridge/kafka/options.h"
-#include "bridge/kafka/remedy.h"
 
+#include <librdkafka/rdkafka.h>
 #include <strings.h>
 
 const char *options_text(const struct kafka_config *config, const char *key, const char *alias, const char *fallback) {
@@ -15,6 +15,23 @@ int64_t options_number(const struct kafka_config *config, const char *key, const
   char *end;
   int64_t number = strtoll(text, &end, 0);
   return end == text ? fallback : number;
+}
+
+const char *kafka_servers(const struct kafka_config *config) {
+  return options_text(config, "bootstrap.servers", "metadata.broker.list", "127.0.0.1:9092");
+}
+
+const char *kafka_library_version(void) {
+  return rd_kafka_version_str();
+}
+
+static bool scram(const struct kafka_config *config) {
+  return strncasecmp(options_text(config, "sasl.mechanisms", "sasl.mechanism", ""), "SCRAM-", 6) == 0;
+}
+
+/* Before 2.6.1 librdkafka sends a nonce that Kafka 4 refuses: "invalid credentials", with the right password too. */
+bool options_scram_too_old(const struct kafka_config *config) {
+  return scram(config) && rd_kafka_version() < 0x020601ff;
 }
 
 /* ---- judging ---------------------------------------------------------------------------------------------------- */
@@ -104,7 +121,7 @@ static bool not_known(const struct kafka_pair *pair, struct kafka_doubt *out) {
 }
 
 static bool cannot_log_in(const struct kafka_config *config, struct kafka_doubt *out) {
-  if (!kafka_scram_too_old(config)) return false;
+  if (!options_scram_too_old(config)) return false;
   *out = (struct kafka_doubt){.kind = DOUBT_SCRAM, .key = "sasl.mechanism", .value = "SCRAM"};
   out->next =
       "Take librdkafka 2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol "

@@ -28,5 +28,7 @@ MUST_CHECK enum status options_check(const struct kafka_config *config, struct e
 /* As set by the pairs (under either of two names; the last one counts), else fallback. */
 int64_t options_number(const struct kafka_config *config, const char *key, const char *alias, int64_t fallback);
 const char *options_text(const struct kafka_config *config, const char *key, const char *alias, const char *fallback);
+/* SCRAM is set, and this librdkafka cannot log in to Kafka 4 by it. */
+bool options_scram_too_old(const struct kafka_config *config);
 
 #endif

@@ -12,15 +12,6 @@
 
 /* ---- causes ----------------------------------------------------------------------------------------------------- */
 
-static bool scram(const struct kafka_config *config) {
-  return strncasecmp(options_text(config, "sasl.mechanisms", "sasl.mechanism", ""), "SCRAM-", 6) == 0;
-}
-
-/* Before 2.6.1 librdkafka sends a nonce that Kafka 4 refuses: "invalid credentials", with the right password too. */
-bool kafka_scram_too_old(const struct kafka_config *config) {
-  return scram(config) && rd_kafka_version() < 0x020601ff;
-}
-
 /* A connection that ends while it is made may be one of the wrong protocol: librdkafka's words tell, no code does. */
 static enum kafka_cause cause_of_link(const char *words) {
   static const char *const wrong[] = {"security.protocol", "requires SASL", "connecting to a PLAINTEXT", "TLS/SSL"};

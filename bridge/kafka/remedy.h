@@ -35,7 +35,5 @@ bool kafka_cause_passes(enum kafka_cause cause);
 /* What to do, one sentence without a full stop. subject: the topic, where the cause speaks of one; else NULL. */
 void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject, char *out,
                   size_t size);
-/* SCRAM is set, and this librdkafka cannot log in to Kafka 4 by it. */
-bool kafka_scram_too_old(const struct kafka_config *config);
 
 #endif

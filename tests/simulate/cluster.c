@@ -1,4 +1,4 @@
-/* cluster.c - what the broker of kafka.c answers: cluster.h, reader.h, and of client.h what the relay asks. */
+/* cluster.c - what the broker of kafka.c answers: cluster.h and reader.h. */
 #include "tests/simulate/fibers.h"
 #include "tests/simulate/world.h"
 
@@ -47,16 +47,6 @@ enum status cluster_create_topic(struct cluster *c, const char *topic, int parti
                                  struct error *err) {
   (void)c, (void)topic, (void)partitions, (void)replication;
   return kafka_reachable(timeout_ms) ? ST_OK : away(err);
-}
-
-void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
-  (void)config;
-  buffer_add_z(out, tool);
-}
-
-void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
-  (void)config;
-  buffer_add_z(out, topic);
 }
 
 enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
@@ -166,15 +156,4 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
                           .headers = &r->header,
                           .header_count = 1};
   return ST_OK;
-}
-
-/* ---- client.h ---- */
-
-const char *kafka_servers(const struct kafka_config *config) {
-  (void)config;
-  return "simulated:9092";
-}
-
-const char *kafka_library_version(void) {
-  return "simulated";
 }
