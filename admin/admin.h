@@ -1,6 +1,6 @@
 /* admin.h - what every command of `busbridge` gets, and what it must keep to.
  *
- * stdout is data and goes through admin->out, which main.c writes and checks; stderr is messages (complain, note).
+ * stdout is data and goes through admin->out, which messages.c writes and checks; stderr is messages (complain, note).
  * To add a command: an operation in bridge/service (it appends one JSON value), a row in worker/control_routes.c, a
  * call in client.h, a file here with its struct command, a row in COMMAND_TABLE, a section in busbridge.1.
  */
@@ -22,6 +22,7 @@ enum code { /* exit codes; `health` alone has its own */
 
 struct option_row;
 struct admin {
+  const struct command *const *commands; /* all there are, NULL behind the last */
   /* options that every command takes */
   const char *config;
   const char *overrides[64];
@@ -79,11 +80,11 @@ struct command {
 #define X(name) extern const struct command command_##name;
 COMMAND_TABLE(X)
 #undef X
-const struct command *command_at(size_t i); /* NULL behind the last */
-const struct command *command_find(const char *name);
+const struct command *command_find(const struct admin *a, const char *name);
 
 /* Read the settings and open the log. Prints what is wrong and returns false. */
 bool admin_settings(struct admin *a, struct error *err);
+void admin_appearance(struct admin *a); /* by options and environment; admin_settings does it too */
 /* "busbridge: <text>" on stderr, in red where there is colour. */
 void complain(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void note(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3); /* the same, no error */
@@ -96,6 +97,7 @@ int admin_flush(struct admin *a);
 /* How often Ctrl-C (or SIGTERM) came since interrupts_counted; before that it ends the program at once with 130. */
 int interrupts(void);
 void interrupts_counted(void);
+void interrupts_catch(void); /* once, at the start */
 /* The third one does not wait for anything: this is called before it ends the program. Async-signal-safe. */
 void interrupts_end_by(void (*last)(void));
 

@@ -197,7 +197,7 @@ static void offer_options(struct line *l) {
 
 static void offer_commands(struct line *l) {
   const struct command *c;
-  for (size_t i = 0; (c = command_at(i)); i++) offer(l, span_of(c->name), "", c->summary);
+  for (size_t i = 0; (c = l->admin->commands[i]); i++) offer(l, span_of(c->name), "", c->summary);
 }
 
 static void offer_kind(struct line *l, struct span kind) {
@@ -241,7 +241,7 @@ static void keep_rows(void *ctx, const struct option_row *rows, size_t count) {
 
 /* A command tells its options by being run; options_take ends it there. */
 static void take_command(struct line *l, const char *word) {
-  l->command = command_find(word);
+  l->command = command_find(l->admin, word);
   if (!l->command) return;
   struct admin asked = {.color = "never", .tell_rows = keep_rows, .tell_ctx = l};
   int code = l->command->run(&asked, l->command, 0, NULL);
