@@ -83,6 +83,9 @@ struct memory {
   uint64_t first, gone, vanished, returned, given_back;
 };
 
+extern const struct event memory_no_event; /* nothing is known of it */
+/* rows.c. The world of that address, made where there is none; NULL: memory is out. */
+struct memory_world *memory_world_of(const char *address);
 /* All under the lock. */
 struct memory_row *memory_find(struct memory_world *w, enum place place, struct span name);
 bool memory_pending(const struct memory_row *r); /* waits to be sent: not dead, not sent, and ours */
@@ -92,6 +95,9 @@ void memory_remove(struct memory_world *w, struct memory_row *r);
 void memory_touch(struct memory *m, struct memory_row *r); /* it has changed */
 /* A free name like this one in that place: name, name__1, ... ST_NO_MEMORY. */
 MUST_CHECK enum status memory_move(struct memory *m, struct memory_row *r, enum place to, struct error *err);
+/* false: memory is out. The last of the list; the first one goes. */
+MUST_CHECK bool memory_hand_put(struct memory_hand **list, const struct memory_row *r);
+void memory_hand_drop(struct memory_hand **list);
 struct memory_hand **memory_hand_of(struct memory_hand **list, enum place place, struct span name);
 bool memory_in_hand(struct memory *m, const struct memory_row *r);
 MUST_CHECK bool memory_notice(struct memory *m, const struct memory_row *r); /* false: memory is out */

@@ -1,0 +1,225 @@
+/* Worlds, their rows, and lists of entries in hand. All under the world's lock; a crash of the process takes all with
+ * it. */
+#include "bridge/outbox/memory/memory.h"
+
+#include <time.h>
+
+const struct event memory_no_event = {
+    .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};
+
+/* ---- worlds ---- */
+
+static pthread_mutex_t worlds_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct memory_world *worlds;
+
+static struct memory_world *make_world(const char *address) {
+  struct memory_world *w = calloc(1, sizeof *w);
+  char *kept = strdup(address);
+  if (!w || !kept) {
+    free(w);
+    free(kept);
+    return NULL;
+  }
+  pthread_condattr_t steady;
+  pthread_condattr_init(&steady);
+  pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+  pthread_cond_init(&w->changed, &steady);
+  pthread_condattr_destroy(&steady);
+  pthread_mutex_init(&w->lock, NULL);
+  w->address = kept;
+  w->latest_ns = INT64_MIN;
+  w->next = worlds;
+  return worlds = w;
+}
+
+struct memory_world *memory_world_of(const char *address) {
+  pthread_mutex_lock(&worlds_lock);
+  struct memory_world *w = worlds;
+  while (w && strcmp(w->address, address) != 0) w = w->next;
+  if (!w) w = make_world(address);
+  pthread_mutex_unlock(&worlds_lock);
+  return w;
+}
+
+static void row_free(struct memory_row *r) {
+  json_doc_release(&r->doc);
+  arena_release(&r->arena);
+  free(r->name);
+  free(r->text);
+  free(r->last_error);
+  free(r->topic);
+  free(r);
+}
+
+void store_memory_unlock(const char *address) {
+  struct memory_world *w = memory_world_of(address);
+  if (!w) return;
+  pthread_mutex_lock(&w->lock);
+  w->owner = NULL;
+  memory_tell(w);
+  pthread_mutex_unlock(&w->lock);
+}
+
+void store_memory_forget(const char *address) {
+  pthread_mutex_lock(&worlds_lock);
+  struct memory_world **at = &worlds;
+  while (*at && strcmp((*at)->address, address) != 0) at = &(*at)->next;
+  struct memory_world *w = *at;
+  if (w) *at = w->next;
+  pthread_mutex_unlock(&worlds_lock);
+  if (!w) return;
+  for (size_t i = 0; i < w->count; i++) row_free(w->rows[i]);
+  free(w->rows);
+  memory_journal_release(w);
+  memory_owner_release(w);
+  memory_selections_release(w);
+  pthread_cond_destroy(&w->changed);
+  pthread_mutex_destroy(&w->lock);
+  free(w->address);
+  free(w);
+}
+
+/* ---- rows ---- */
+
+struct memory_row *memory_find(struct memory_world *w, enum place place, struct span name) {
+  for (size_t i = 0; i < w->count; i++)
+    if (w->rows[i]->place == place && span_is(name, w->rows[i]->name)) return w->rows[i];
+  return NULL;
+}
+
+bool memory_pending(const struct memory_row *r) {
+  if (r->place != PLACE_FLAT && r->place != PLACE_PENDING) return false;
+  bool object = r->doc.count && r->doc.nodes[0].type == JSON_OBJECT;
+  bool absent = r->event.status == EVENT_ABSENT && r->place == PLACE_PENDING;
+  return !object || r->fault != REASON_NONE || r->event.status == EVENT_PENDING || absent;
+}
+
+void memory_touch(struct memory *m, struct memory_row *r) {
+  r->version = ++m->w->versions;
+  r->since_ns = clock_wall_us(m->clock) * 1000;
+}
+
+void memory_tell(struct memory_world *w) {
+  w->changes++;
+  pthread_cond_broadcast(&w->changed);
+}
+
+static enum status parse(struct memory_row *r, size_t most, struct error *err) {
+  r->event = memory_no_event;
+  enum status st = json_scan(&r->doc, (struct span){r->text, r->len}, &r->words);
+  if (st == ST_OK) r->fault = event_parse(&r->doc, &r->arena, &r->event, &r->words);
+  if (st == ST_INVALID) r->fault = event_reason_of(r->doc.fault);
+  if (st == ST_NO_MEMORY || r->fault == REASON_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  r->attempts = r->event.attempts;
+  r->failed_us = r->event.failed_us;
+  r->first_failed_us = r->event.first_failed_us;
+  if (r->len <= most) return ST_OK;
+  r->fault = REASON_TOO_LARGE;
+  error_set(&r->words, ST_TOO_LARGE, "%zu bytes, more than the %zu that outbox.max_entry_bytes allows", r->len, most);
+  return ST_OK;
+}
+
+static bool room_for_one(struct memory_world *w) {
+  if (w->count < w->cap) return true;
+  size_t cap = w->cap ? w->cap * 2 : 16;
+  struct memory_row **grown = realloc(w->rows, cap * sizeof *grown);
+  if (!grown) return false;
+  w->rows = grown;
+  w->cap = cap;
+  return true;
+}
+
+enum status memory_add(struct memory *m, enum place place, struct span name, struct span text, struct error *err) {
+  struct memory_world *w = m->w;
+  struct memory_row *r = calloc(1, sizeof *r);
+  if (!r || !room_for_one(w)) {
+    free(r);
+    return error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  }
+  r->place = place;
+  r->name = strndup(name.ptr, name.len);
+  r->text = malloc(text.len + 1);
+  r->len = text.len;
+  if (r->text) memcpy(r->text, text.ptr ? text.ptr : "", text.len);
+  enum status st =
+      r->name && r->text ? parse(r, m->c.max_entry_bytes, err) : error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  if (st != ST_OK) {
+    row_free(r);
+    return st;
+  }
+  int64_t now_ns = clock_wall_us(m->clock) * 1000;
+  w->latest_ns = now_ns > w->latest_ns ? now_ns : w->latest_ns;
+  r->arrived_ns = w->latest_ns;
+  r->serial = ++w->serials;
+  BUG_ON_RULE(S9, memory_find(w, place, name));
+  BUG_ON_RULE(S10, w->count && w->rows[w->count - 1]->arrived_ns > r->arrived_ns);
+  memory_touch(m, r);
+  w->rows[w->count++] = r;
+  memory_tell(w);
+  return ST_OK;
+}
+
+void memory_remove(struct memory_world *w, struct memory_row *r) {
+  for (size_t i = 0; i < w->count; i++) {
+    if (w->rows[i] != r) continue;
+    memmove(&w->rows[i], &w->rows[i + 1], (w->count - i - 1) * sizeof *w->rows);
+    w->count--;
+    row_free(r);
+    return;
+  }
+  BUG_ON(true); /* it is of another outbox */
+}
+
+enum status memory_move(struct memory *m, struct memory_row *r, enum place to, struct error *err) {
+  struct buffer name = {0};
+  buffer_add_z(&name, r->name);
+  for (unsigned n = 1; memory_find(m->w, to, buffer_span(&name)); n++) {
+    buffer_clear(&name);
+    buffer_printf(&name, "%.*s__%u.json", (int)(strlen(r->name) - 5), r->name, n);
+  }
+  char *kept = strdup(buffer_z(&name));
+  buffer_release(&name);
+  if (!kept) return error_set(err, ST_NO_MEMORY, "no memory for a name");
+  free(r->name);
+  r->name = kept;
+  r->place = to;
+  memory_touch(m, r);
+  return ST_OK;
+}
+
+/* ---- in hand ---- */
+
+struct memory_hand **memory_hand_of(struct memory_hand **list, enum place place, struct span name) {
+  while (*list && ((*list)->place != place || !span_is(name, (*list)->name))) list = &(*list)->next;
+  return list;
+}
+
+bool memory_in_hand(struct memory *m, const struct memory_row *r) {
+  return *memory_hand_of(&m->hands, r->place, span_of(r->name));
+}
+
+bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
+  struct memory_hand *hand = calloc(1, sizeof *hand);
+  char *name = strdup(r->name);
+  if (!hand || !name) {
+    free(hand);
+    free(name);
+    return false;
+  }
+  *hand = (struct memory_hand){.place = r->place, .name = name};
+  while (*list) list = &(*list)->next;
+  *list = hand;
+  return true;
+}
+
+bool memory_notice(struct memory *m, const struct memory_row *r) {
+  memory_tell(m->w);
+  return *memory_hand_of(&m->notices, r->place, span_of(r->name)) || memory_hand_put(&m->notices, r);
+}
+
+void memory_hand_drop(struct memory_hand **list) {
+  struct memory_hand *hand = *list;
+  *list = hand->next;
+  free(hand->name);
+  free(hand);
+}
