@@ -78,6 +78,12 @@ void item_fail(struct item *item, enum reason reason, int code, const char *text
   item->error = arena_copy(&item->batch->arena, span_of(text ? text : ""));
 }
 
+void item_namespace(struct relay *r, const struct item *item, char out[64]) {
+  struct span ns = item->ns.len ? item->ns : routing_namespace_of(r->parts.routing, item->name);
+  if (!ns.len) ns = SPAN("none");
+  snprintf(out, 64, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
+}
+
 void relay_wake_publisher(struct relay *r) {
   uint64_t one = 1;
   ssize_t n = write(r->wake_fd, &one, sizeof one);

@@ -193,6 +193,7 @@ void batch_drop(struct relay *r, struct batch *b, size_t holders);
 void chain_push(struct item **first, struct item **last, struct item *item);
 void relay_settle(struct relay *r, struct item *first, struct item *last); /* to the finisher */
 void item_fail(struct item *item, enum reason reason, int code, const char *text);
+void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
 void relay_wake_publisher(struct relay *r);
 bool relay_wait_ms(struct relay *r, int64_t ms); /* lock held: for a change, at most ms; false: time is up */
 struct relay_tuning relay_tuning_now(struct relay *r);
@@ -215,7 +216,6 @@ void stage_settle(struct finishing *f, struct item *first); /* F: a chain */
 void settle_watch(struct finishing *f);                     /* F: is the outbox still ours? else it ends */
 void settle_aside(struct finishing *f);                     /* F: each flush.interval, what is set aside */
 void publish_report(void *publishing, void *item, const struct delivery *delivery); /* P: for publisher_open */
-void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
 /* tell.c, F: what became of it, for the log */
 void tell_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how);
 /* An entry with the id of one that was published (twin), but another event: removed as its duplicate. Counted too. */
@@ -229,11 +229,7 @@ uint64_t order_scan(struct relay *r);    /* asks for a scan that brings what wen
 /* The verdict of one entry, known for certain, and on to the finisher. */
 void judge_item(struct publishing *p, struct item *item, const struct delivery *d);
 void push_done(struct publishing *p);
-void watch_link(struct publishing *p);     /* says when Kafka goes away and comes back */
-void publish_status(struct publishing *p); /* figures for relay_status */
-bool relay_stop_asked(
-    void *publishing); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
-bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
+void watch_link(struct publishing *p); /* says when Kafka goes away and comes back */
 struct item *next_item(struct publishing *p);
 void key_waits(struct relay *r, const struct item *item);
 /* Of the flow, on its way: true, it was set apart (sift.h). It may have become held instead. */
@@ -309,12 +305,15 @@ void flush_check(struct relay *r);             /* ends it when it is over */
 MUST_CHECK enum status pipeline_start(struct engine *e, struct error *err);
 bool pipeline_stop(struct engine *e, int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
 
-void relay_beat(struct relay *r, atomic_llong *when); /* relay.c, R and F: still turning */
-void relay_point(struct relay *r, const char *point); /* relay.c, P: tells the test hook */
-
-/* relay.c */
+/* shared.c */
+void relay_beat(struct relay *r, atomic_llong *when); /* R and F: still turning */
+void relay_point(struct relay *r, const char *point); /* P: tells the test hook */
+void publish_status(struct publishing *p);            /* figures for relay_status */
+bool relay_stop_asked(
+    void *publishing); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
+bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
 void relay_fail(struct relay *r, enum status st, const char *text); /* it cannot go on: the worker is to end */
-/* relay.c: lock held. The door as it is shown, NULL where it is not. */
+/* Lock held. The door as it is shown, NULL where it is not. */
 struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
                                     const char *remedy);
 

@@ -358,32 +358,6 @@ static void sleep_until_work(struct publishing *p) {
   if (poll(&fd, 1, timeout) == 1 && read(p->relay->wake_fd, &count, sizeof count) < 0) return;
 }
 
-void publish_status(struct publishing *p) {
-  struct relay *r = p->relay;
-  uint64_t n = p->publisher ? publisher_in_flight(p->publisher) : 0;
-  pthread_mutex_lock(&r->lock);
-  r->status.in_flight = n;
-  r->status.heartbeat_us = clock_wall_us(r->parts.clock);
-  pthread_mutex_unlock(&r->lock);
-}
-
-bool relay_must_end(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
-  bool end = r->stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
-  pthread_mutex_unlock(&r->lock);
-  return end;
-}
-
-bool relay_stop_asked(void *publishing) {
-  const struct publishing *p = publishing;
-  struct relay *r = p->relay;
-  if (p->ledger.started) return relay_must_end(r);
-  pthread_mutex_lock(&r->lock);
-  bool stopping = r->stopping;
-  pthread_mutex_unlock(&r->lock);
-  return stopping;
-}
-
 static bool must_stop(struct relay *r, bool *too_late) {
   pthread_mutex_lock(&r->lock);
   bool stopping = r->stopping;

@@ -9,27 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- points: set by tests only, as durable.c's hook is ---- */
-
-static relay_hook_fn hook_fn;
-static void *hook_ctx;
-
-void relay_set_hook(relay_hook_fn hook, void *ctx) {
-  hook_fn = hook;
-  hook_ctx = ctx;
-}
-
-void relay_point(struct relay *r, const char *point) {
-  (void)r;
-  if (hook_fn) hook_fn(hook_ctx, point);
-}
-
-void relay_beat(struct relay *r, atomic_llong *when) {
-  atomic_store(when, clock_wall_us(r->parts.clock));
-}
-
-/* ---- life ---- */
-
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
   bool complete = p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
   return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
@@ -171,20 +150,6 @@ bool relay_stop(struct relay *r, int64_t drain_ms) {
   return true;
 }
 
-void relay_fail(struct relay *r, enum status st, const char *text) {
-  pthread_mutex_lock(&r->lock);
-  bool first = r->status.failed == ST_OK;
-  if (first) {
-    r->status.failed = st;
-    snprintf(r->status.failure, sizeof r->status.failure, "%s", text);
-  }
-  r->stopping = true;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
-  if (first) log_write(r->parts.log, LOG_ERROR, "relay", "relay_failed", NO_FIELDS, "%s", text);
-  store_wake(r->parts.store);
-}
-
 void relay_tune(struct relay *r, const struct relay_tuning *tuning) {
   pthread_mutex_lock(&r->lock);
   r->config.tuning = *tuning;
@@ -220,33 +185,4 @@ bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[REL
   if (name) snprintf(file, RELAY_FILE, "%s", name);
   pthread_mutex_unlock(&r->lock);
   return name != NULL;
-}
-
-_Static_assert(RELAY_BREAKERS > 3, "kafka, the outbox, Redis, and topics too");
-
-static struct breaker_view *view_of(struct relay_status *s, const char *target) {
-  for (size_t i = 0; i < s->breaker_count; i++)
-    if (!strcmp(s->breakers[i].target, target)) return &s->breakers[i];
-  return NULL;
-}
-
-struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
-                                    const char *remedy) {
-  struct relay_status *s = &r->status;
-  struct breaker_view *view = view_of(s, target);
-  if (state == BREAKER_CLOSED) {
-    if (view) *view = s->breakers[--s->breaker_count];
-    return NULL;
-  }
-  if (!view) {
-    if (s->breaker_count == RELAY_BREAKERS) return NULL;
-    view = &s->breakers[s->breaker_count++];
-    view->since_us = clock_wall_us(r->parts.clock);
-  }
-  view->state = state;
-  view->sys = 0;
-  snprintf(view->target, sizeof view->target, "%s", target);
-  snprintf(view->reason, sizeof view->reason, "%s", reason);
-  snprintf(view->remedy, sizeof view->remedy, "%s", remedy);
-  return view;
 }

@@ -182,12 +182,6 @@ static const char *result_word(enum outcome fate, enum settled how) {
   return NULL;
 }
 
-void item_namespace(struct relay *r, const struct item *item, char out[64]) {
-  struct span ns = item->ns.len ? item->ns : routing_namespace_of(r->parts.routing, item->name);
-  if (!ns.len) ns = SPAN("none");
-  snprintf(out, 64, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
-}
-
 static void count_published(struct finishing *f, const struct item *item) {
   struct numbers *n = &f->numbers;
   if (!span_is(item->ns, n->published[item->topic].ns)) {

@@ -1,0 +1,95 @@
+/* What any thread tells of the relay as a whole, and asks before it goes on: the end, failure, signs of life, doors as
+ * they are shown. */
+#include "bridge/relay/parts.h"
+
+/* ---- points: set by tests only, as durable.c's hook is ---- */
+
+static relay_hook_fn hook_fn;
+static void *hook_ctx;
+
+void relay_set_hook(relay_hook_fn hook, void *ctx) {
+  hook_fn = hook;
+  hook_ctx = ctx;
+}
+
+void relay_point(struct relay *r, const char *point) {
+  (void)r;
+  if (hook_fn) hook_fn(hook_ctx, point);
+}
+
+void relay_beat(struct relay *r, atomic_llong *when) {
+  atomic_store(when, clock_wall_us(r->parts.clock));
+}
+
+/* ---- the end ---- */
+
+bool relay_must_end(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  bool end = r->stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
+  pthread_mutex_unlock(&r->lock);
+  return end;
+}
+
+bool relay_stop_asked(void *publishing) {
+  const struct publishing *p = publishing;
+  struct relay *r = p->relay;
+  if (p->ledger.started) return relay_must_end(r);
+  pthread_mutex_lock(&r->lock);
+  bool stopping = r->stopping;
+  pthread_mutex_unlock(&r->lock);
+  return stopping;
+}
+
+void relay_fail(struct relay *r, enum status st, const char *text) {
+  pthread_mutex_lock(&r->lock);
+  bool first = r->status.failed == ST_OK;
+  if (first) {
+    r->status.failed = st;
+    snprintf(r->status.failure, sizeof r->status.failure, "%s", text);
+  }
+  r->stopping = true;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
+  if (first) log_write(r->parts.log, LOG_ERROR, "relay", "relay_failed", NO_FIELDS, "%s", text);
+  store_wake(r->parts.store);
+}
+
+/* ---- figures ---- */
+
+void publish_status(struct publishing *p) {
+  struct relay *r = p->relay;
+  uint64_t n = p->publisher ? publisher_in_flight(p->publisher) : 0;
+  pthread_mutex_lock(&r->lock);
+  r->status.in_flight = n;
+  r->status.heartbeat_us = clock_wall_us(r->parts.clock);
+  pthread_mutex_unlock(&r->lock);
+}
+
+_Static_assert(RELAY_BREAKERS > 3, "kafka, the outbox, Redis, and topics too");
+
+static struct breaker_view *view_of(struct relay_status *s, const char *target) {
+  for (size_t i = 0; i < s->breaker_count; i++)
+    if (!strcmp(s->breakers[i].target, target)) return &s->breakers[i];
+  return NULL;
+}
+
+struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
+                                    const char *remedy) {
+  struct relay_status *s = &r->status;
+  struct breaker_view *view = view_of(s, target);
+  if (state == BREAKER_CLOSED) {
+    if (view) *view = s->breakers[--s->breaker_count];
+    return NULL;
+  }
+  if (!view) {
+    if (s->breaker_count == RELAY_BREAKERS) return NULL;
+    view = &s->breakers[s->breaker_count++];
+    view->since_us = clock_wall_us(r->parts.clock);
+  }
+  view->state = state;
+  view->sys = 0;
+  snprintf(view->target, sizeof view->target, "%s", target);
+  snprintf(view->reason, sizeof view->reason, "%s", reason);
+  snprintf(view->remedy, sizeof view->remedy, "%s", remedy);
+  return view;
+}
