@@ -1,5 +1,5 @@
-/* The outbox as a folder of files: opening and closing it, asking for scans, counting dlq/, the journal, and the table
- * of operations. store.h says which thread calls what, file.h which field is whose. */
+/* The outbox as a folder of files: opening and closing it, the journal, and the table of operations. store.h says which
+ * thread calls what, file.h which field is whose. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
 #include "bridge/outbox/file/selections.h"
@@ -150,76 +150,6 @@ static bool fs_note_hinders_one(const void *impl, const struct error *why) {
 
 static uint64_t fs_left(const void *impl, int64_t now_us) {
   return state_left(((const struct fs *)impl)->state, now_us);
-}
-
-static void fs_wake(void *impl) {
-  struct fs *s = impl;
-  uint64_t one = 1;
-  if (s->wake_fd < 0) return;
-  atomic_store(&s->woken, true);
-  ssize_t n = write(s->wake_fd, &one, sizeof one);
-  (void)n; /* full: it wakes anyway */
-}
-
-static uint64_t ask_for_scan(struct fs *s, bool settled) {
-  int64_t wait_ms = s->c.settled_wait_ms;
-  pthread_mutex_lock(&s->lock);
-  if (s->wanted == s->begun) s->wanted++;
-  if (settled && !s->wanted_settled)
-    s->settled_by_ns = wait_ms ? clock_mono_ns(s->clock) + wait_ms * 1000000 : INT64_MAX;
-  if (settled) s->wanted_settled = true;
-  uint64_t generation = s->wanted;
-  pthread_mutex_unlock(&s->lock);
-  fs_wake(s);
-  return generation;
-}
-
-static uint64_t fs_rescan(void *impl) {
-  return ask_for_scan(impl, false);
-}
-
-static uint64_t fs_rescan_settled(void *impl) {
-  return ask_for_scan(impl, true);
-}
-
-static bool fs_scanned(void *impl, uint64_t generation) {
-  struct fs *s = impl;
-  pthread_mutex_lock(&s->lock);
-  bool reached = s->scanned >= generation;
-  pthread_mutex_unlock(&s->lock);
-  return reached;
-}
-
-/* ---- dlq/: counted by its names, anew when somebody else changed it ---- */
-
-struct count {
-  struct fs *s;
-  uint64_t dead;
-};
-
-static bool count_name(void *ctx, const char *name, unsigned char type) {
-  struct count *count = ctx;
-  if (fs_is_letter(count->s, name, type)) count->dead++;
-  if (*name == '.') fs_remove_litter(count->s, PLACE_DLQ, name);
-  return true;
-}
-
-enum status fs_count_dead(struct fs *s, struct error *err) {
-  struct stat st;
-  struct count count = {.s = s};
-  int folder = fs_folder(s, PLACE_DLQ);
-  if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
-  if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec) return ST_OK;
-  enum status walked = folder_walk(folder, count_name, &count, err);
-  if (walked != ST_OK) {
-    error_prefix(err, "%s/dlq", state_path(s->state));
-    return walked;
-  }
-  s->dead_seen = st.st_mtim;
-  pthread_mutex_lock(&s->lock);
-  s->figures.dead = count.dead;
-  pthread_mutex_unlock(&s->lock);
-  return ST_OK;
 }
 
 /* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while there is a reserve

@@ -287,7 +287,15 @@ static inline int fs_folder(struct fs *s, enum place p) {
 struct digest fs_file_digest(const struct stamp *stamp); /* of inode and ctime */
 bool fs_foreign_known(struct fs *s, const struct stamp *stamp);
 void fs_foreign_add(struct fs *s, const struct stamp *stamp);
+
+/* dead_count.c */
 MUST_CHECK enum status fs_count_dead(struct fs *s, struct error *err);
+
+/* scans.c: as the operations of these names */
+void fs_wake(void *impl);
+uint64_t fs_rescan(void *impl);
+uint64_t fs_rescan_settled(void *impl);
+bool fs_scanned(void *impl, uint64_t generation);
 
 /* watch.c */
 void fs_watch_open(struct fs *s);

@@ -152,7 +152,7 @@ static bool pending_waits(struct fs *s) {
   bool wait = s->in_hand.count > 0 && !s->pending_waits;
   pthread_mutex_unlock(&s->lock);
   s->pending_waits = wait;
-  if (wait) store_file_ops.rescan_settled(s);
+  if (wait) fs_rescan_settled(s);
   return wait;
 }
 

@@ -123,7 +123,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   wake |= s->wanted_settled && s->in_hand.count == s->lingering; /* the scan that waited for this may begin */
   pthread_mutex_unlock(&s->lock);
   free(h);
-  if (wake) store_file_ops.wake(s);
+  if (wake) fs_wake(s);
 }
 
 void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
@@ -138,7 +138,7 @@ void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
   }
   bool wake = s->wanted_settled && s->in_hand.count == s->lingering;
   pthread_mutex_unlock(&s->lock);
-  if (wake) store_file_ops.wake(s);
+  if (wake) fs_wake(s);
 }
 
 bool fs_hand_list(struct fs *s, enum place place, const char *name) {

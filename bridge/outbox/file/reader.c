@@ -321,7 +321,7 @@ static enum status pick(struct fs *s, struct fs_candidate *c) {
   fs_watch_drain(s, true);
   if (fs_queue_pop(s, c)) return ST_OK;
   if (s->overflow || s->folders_changed) {
-    store_file_ops.rescan(s);
+    fs_rescan(s);
     return ST_BUSY;
   }
   return ST_AGAIN;
@@ -406,7 +406,7 @@ enum status fs_follow(void *impl, struct error *err) {
   if (!s->names.cut) fs_watch_drain(s, true);
   /* Of names that were only told nobody knows the age: those in front of all others are listed. */
   bool ageless = s->queue_next < s->queue.count && !fs_window_left(s);
-  if (s->overflow || s->folders_changed || ageless) store_file_ops.rescan(s);
+  if (s->overflow || s->folders_changed || ageless) fs_rescan(s);
   return ST_OK;
 }
 
