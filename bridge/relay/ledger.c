@@ -54,13 +54,6 @@ static enum status commit_position(struct publishing *p, const struct position *
   return ST_OK;
 }
 
-struct manifest_name ledger_newest_settled(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
-  struct manifest_name name = r->settled;
-  pthread_mutex_unlock(&r->lock);
-  return name;
-}
-
 /* ---- settling at start ---- */
 
 static enum status keys_of(struct relay *r, const struct manifest *m, struct error *err) {
@@ -472,7 +465,7 @@ enum status ledger_refresh(struct publishing *p, struct error *err) {
 
 enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
   enum status st = store_check(r->parts.store, err);
-  struct manifest_name before = ledger_newest_settled(r), now = *name;
+  struct manifest_name before = relay_newest_settled(r), now = *name;
   BUG_ON_RULE(L9, before.number >= now.number);
   if (st == ST_OK) st = stuck_settle(r, &now, err);
   if (st == ST_OK) st = stuck_remove(r, &before, err);

@@ -72,8 +72,6 @@ MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_en
 enum status ledger_damaged(const struct relay *r, struct error *err);
 /* lost.c: manifests, but no position. */
 MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count, struct error *err);
-/* P until what an earlier run left is settled, then F. */
-struct manifest_name ledger_newest_settled(struct relay *r);
 /* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
 MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err);
 

@@ -312,6 +312,7 @@ void publish_status(struct publishing *p);            /* figures for relay_statu
 bool relay_stop_asked(
     void *publishing); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
 bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
+struct manifest_name relay_newest_settled(struct relay *r); /* P until what an earlier run left is settled, then F */
 void relay_fail(struct relay *r, enum status st, const char *text); /* it cannot go on: the worker is to end */
 /* Lock held. The door as it is shown, NULL where it is not. */
 struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,

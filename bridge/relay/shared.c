@@ -56,6 +56,13 @@ void relay_fail(struct relay *r, enum status st, const char *text) {
 
 /* ---- figures ---- */
 
+struct manifest_name relay_newest_settled(struct relay *r) {
+  pthread_mutex_lock(&r->lock);
+  struct manifest_name name = r->settled;
+  pthread_mutex_unlock(&r->lock);
+  return name;
+}
+
 void publish_status(struct publishing *p) {
   struct relay *r = p->relay;
   uint64_t n = p->publisher ? publisher_in_flight(p->publisher) : 0;

@@ -77,7 +77,7 @@ enum status stuck_remove(struct relay *r, const struct manifest_name *name, stru
 
 /* The manifest of the position is kept, renamed as settled. */
 void stuck_tend(struct relay *r) {
-  struct manifest_name newest = ledger_newest_settled(r);
+  struct manifest_name newest = relay_newest_settled(r);
   struct stuck now;
   pthread_mutex_lock(&r->lock);
   now = r->stuck;
