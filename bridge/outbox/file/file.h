@@ -54,6 +54,8 @@ void fs_names_release(struct fs_names *n);
 void fs_names_clear(struct fs_names *n);
 /* Keeps it if it is among the oldest. False: memory is out. */
 MUST_CHECK bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place, const char *name, bool held);
+/* The same; without memory for one it is as if there had been no room for it. */
+void fs_names_keep(struct fs_names *n, enum place place, const char *name, int64_t mtime_ns);
 /* Sorts; when cut, the last group of equal mtime is left to the next window, unless it is the only one. */
 void fs_names_finish(struct fs_names *n);
 const char *fs_slot_name(const struct fs_slot *s);
@@ -329,7 +331,6 @@ MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
 #define FS_FRONT 2048
 void fs_front_close(struct fs *s); /* the reader is about to list: what is left of the window is kept */
 void fs_front_open(struct fs *s);  /* under the lock: names are a window again */
-void fs_front_park(struct fs *s, enum place place, const char *name, int64_t mtime_ns); /* under the lock */
 #define FS_NOT_THERE INT64_MIN
 typedef int64_t (*fs_front_fn)(void *ctx, enum place place, const char *name); /* its mtime, or FS_NOT_THERE */
 /* Tells names that wait, oldest ones first but mixed, some twice, some gone; those that the reader has heard of and

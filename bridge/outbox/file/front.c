@@ -7,17 +7,6 @@
 #define CHUNK 256      /* names copied at a time */
 #define CHUNKS_MAX 64u /* so many may be gone before the folder is looked at instead */
 
-/* Without memory for one it is as if there had been no room for it. */
-static void keep(struct fs_names *n, enum place place, const char *name, int64_t mtime_ns) {
-  if (fs_names_add(n, mtime_ns, place, name, false)) return;
-  n->cut = true;
-  if (mtime_ns < n->left_out_ns) n->left_out_ns = mtime_ns;
-}
-
-void fs_front_park(struct fs *s, enum place place, const char *name, int64_t mtime_ns) {
-  keep(&s->parked, place, name, mtime_ns);
-}
-
 static int64_t end_of_window(const struct fs_names *n) {
   return n->cut && n->count ? n->at[n->count - 1].mtime_ns - n->one_group : INT64_MAX;
 }
@@ -38,7 +27,7 @@ static void keep_queue(struct fs *s, int64_t *known_ns) {
     if (fstatat(fs_folder(s, place), fs_slot_name(slot), &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
     last_ns = fs_stamp_of(&st).mtime_ns;
     pthread_mutex_lock(&s->lock);
-    keep(&s->ahead, place, fs_slot_name(slot), last_ns);
+    fs_names_keep(&s->ahead, place, fs_slot_name(slot), last_ns);
     pthread_mutex_unlock(&s->lock);
   }
   if (left > n && last_ns - 1 < *known_ns) *known_ns = last_ns - 1;
@@ -52,7 +41,7 @@ void fs_front_close(struct fs *s) {
   BUG_ON_RULE(S12, s->window_at > n->count);
   size_t end = s->window_at + least(n->count - s->window_at, FS_FRONT + 1);
   for (size_t i = s->window_at; i < end; i++)
-    keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]), n->at[i].mtime_ns);
+    fs_names_keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]), n->at[i].mtime_ns);
   pthread_mutex_unlock(&s->lock);
   keep_queue(s, &known_ns);
   pthread_mutex_lock(&s->lock);

@@ -118,7 +118,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   if (h && stays && h->mtime_ns < s->figures.parked_ns) s->figures.parked_ns = h->mtime_ns;
   bool again = h && again_wanted(s, h, how, &fresh);
   if (again) push_again(s, place, name, fresh);
-  if (h && (again || how == FS_END_STAYS)) fs_front_park(s, place, name, h->mtime_ns);
+  if (h && (again || how == FS_END_STAYS)) fs_names_keep(&s->parked, place, name, h->mtime_ns);
   wake |= again;
   wake |= s->wanted_settled && s->in_hand.count == s->lingering; /* the scan that waited for this may begin */
   pthread_mutex_unlock(&s->lock);

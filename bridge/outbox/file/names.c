@@ -167,3 +167,10 @@ void fs_key_of(struct fs_key *k, enum place place, const char *name) {
   memcpy(k->bytes + 1, name, len);
   k->span = (struct span){k->bytes, len + 1};
 }
+
+/* Without memory for one it is as if there had been no room for it. */
+void fs_names_keep(struct fs_names *n, enum place place, const char *name, int64_t mtime_ns) {
+  if (fs_names_add(n, mtime_ns, place, name, false)) return;
+  n->cut = true;
+  if (mtime_ns < n->left_out_ns) n->left_out_ns = mtime_ns;
+}

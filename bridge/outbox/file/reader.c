@@ -118,7 +118,7 @@ static enum status pass_growing(struct fs *s, struct fs_candidate *c, bool known
   c->fresh = false;
   if (known && c->source == FS_GROWN) return ST_AGAIN;
   pthread_mutex_lock(&s->lock);
-  fs_front_park(s, c->place, c->name, s->desk.stamp.mtime_ns);
+  fs_names_keep(&s->parked, c->place, c->name, s->desk.stamp.mtime_ns);
   pthread_mutex_unlock(&s->lock);
   return ST_AGAIN;
 }
