@@ -5,7 +5,7 @@
 
 #include "admin/client.h"
 #include "admin/options.h"
-#include "admin/selecting.h"
+#include "admin/selection_options.h"
 
 struct bulk {
   struct admin *admin;

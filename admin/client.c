@@ -2,7 +2,7 @@
 #include "admin/client.h"
 
 #include "admin/answer.h"
-#include "admin/selecting.h"
+#include "admin/selection_options.h"
 #include "bridge/base/escape.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/store.h"

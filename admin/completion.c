@@ -1,5 +1,5 @@
 /* busbridge completion: prints the script of a shell, and answers what that script asks. */
-#include "admin/candidates.h"
+#include "admin/completion_words.h"
 #include "admin/options.h"
 
 /* The scripts as they are installed; C17 has no #embed. */

@@ -1,7 +1,7 @@
 /* busbridge config: the settings in force, of the worker where one runs, and how those here differ; the check of a
  * file. */
 #include "admin/client.h"
-#include "admin/listing.h"
+#include "admin/list_output.h"
 #include "admin/options.h"
 #include "bridge/base/words.h"
 #include "bridge/service/configure.h"

@@ -1,7 +1,7 @@
 /* busbridge list: as a table; as JSON or ids, written as they come, so that memory does not grow with the list. */
 #include "admin/client.h"
 #include "admin/output.h"
-#include "admin/selecting.h"
+#include "admin/selection_options.h"
 #include "bridge/base/words.h"
 
 #include <inttypes.h>

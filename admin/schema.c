@@ -1,5 +1,5 @@
 /* busbridge schema: lists them, shows one, checks a payload or a whole folder. */
-#include "admin/listing.h"
+#include "admin/list_output.h"
 #include "admin/options.h"
 #include "admin/payload.h"
 #include "bridge/base/words.h"

@@ -3,7 +3,7 @@
 #define ADMIN_TOP_VIEW_H
 
 #include "admin/answer.h"
-#include "admin/sample.h"
+#include "admin/metrics_sample.h"
 #include "admin/screen.h"
 
 #define VIEW_LINES 200

@@ -70,7 +70,7 @@ MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_en
 /* The list of a batch that may be committed cannot be read: which of its entries are in Kafka only the topics know. err
  * says how, and then what to do too: ST_INVALID. */
 enum status ledger_damaged(const struct relay *r, struct error *err);
-/* lost.c: manifests, but no position. */
+/* position_lost.c: manifests, but no position. */
 MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count, struct error *err);
 /* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
 MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err);

@@ -16,9 +16,9 @@
 #include "bridge/relay/relay.h"
 #include "bridge/relay/rules.h"
 #include "bridge/relay/sift.h"
-#include "bridge/relay/stuck.h"
+#include "bridge/relay/stuck_manifests.h"
 #include "bridge/relay/verdict.h"
-#include "bridge/relay/waiting.h"
+#include "bridge/relay/waiting_keys.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -208,15 +208,15 @@ struct turn {
   bool more; /* take has not come to an end */
 };
 void turn_run(struct turn *t);
-void stage_take(struct turn *t); /* take.c */
+void stage_take(struct turn *t); /* stage_take.c */
 
-/* publish.c, settle.c: the other two stages */
+/* stage_publish.c, stage_settle.c: the other two stages */
 bool stage_publish(struct publishing *p); /* P: one round; false when all is done and the thread may end */
 void stage_settle(struct finishing *f, struct item *first); /* F: a chain */
 void settle_watch(struct finishing *f);                     /* F: is the outbox still ours? else it ends */
 void settle_aside(struct finishing *f);                     /* F: each flush.interval, what is set aside */
 void publish_report(void *publishing, void *item, const struct delivery *delivery); /* P: for publisher_open */
-/* tell.c, F: what became of it, for the log */
+/* log_settled.c, F: what became of it, for the log */
 void tell_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how);
 /* An entry with the id of one that was published (twin), but another event: removed as its duplicate. Counted too. */
 void tell_reused(struct relay *r, const struct item *item, const struct item *twin);
@@ -244,12 +244,12 @@ void kafka_worked(struct publishing *p);
 MUST_CHECK enum status publish_open(struct publishing *p, struct error *err);
 void publish_close(struct publishing *p);
 
-/* away.c: why nothing can go to Kafka, with what to do about it */
+/* kafka_away.c: why nothing can go to Kafka, with what to do about it */
 void away_show(struct relay *r, const struct error *err);             /* lock held: in health */
 void away_tell(struct relay *r, const struct error *err, bool first); /* in the log; not the first time: quietly */
 
-/* disk.c: why the outbox cannot be read or changed, with what to do about it. Each stage tells its own trouble; the
- * door is open to health until none has any. */
+/* disk_trouble.c: why the outbox cannot be read or changed, with what to do about it. Each stage tells its own trouble;
+ * the door is open to health until none has any. */
 enum disk_side {
   DISK_READING = 1,  /* R */
   DISK_WRITING = 2,  /* P: manifests, the position, whose outbox it is */

@@ -1,6 +1,6 @@
 /* What `top` makes of the metrics and of health. */
 #include "admin/answer.h"
-#include "admin/sample.h"
+#include "admin/metrics_sample.h"
 #include "admin/top_view.h"
 #include "tests/support/test.h"
 

@@ -1,7 +1,7 @@
 /* Keys that wait: who is held, who passes, and when a key is free again; the scans are those of a real outbox. */
 #include "tests/unit/files.h"
 
-#include "bridge/relay/waiting.h"
+#include "bridge/relay/waiting_keys.h"
 
 struct world {
   struct box *box;

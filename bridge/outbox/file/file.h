@@ -73,7 +73,8 @@ struct fs_key { /* a place and a name, for tables of them */
 };
 void fs_key_of(struct fs_key *k, enum place place, const char *name);
 
-/* ---- desk.c: reading one file ------------------------------------------------------------------------------- */
+/* ---- entry_file.c: reading one file -------------------------------------------------------------------------------
+ */
 
 enum fs_read {
   FS_READ,
@@ -110,7 +111,8 @@ bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the 
 struct stamp fs_stamp_of(const struct stat *st);
 bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
 
-/* ---- hands.c: what is in hand, what we rename ourselves, and the figures; all under the lock -------------------- */
+/* ---- in_hand.c: what is in hand, what we rename ourselves, and the figures; all under the lock --------------------
+ */
 
 enum fs_end {
   FS_END_GONE,     /* out of the outbox */
@@ -244,7 +246,7 @@ struct fs {
   uint64_t wanted, begun, scanned;
   bool wanted_settled;    /* the scan that is wanted begins when nothing is in hand */
   int64_t settled_by_ns;  /* or at this monotonic time */
-  struct fs_names parked; /* front.c: the oldest that were given back since the scan began */
+  struct fs_names parked; /* scan_window.c: the oldest that were given back since the scan began */
   struct fs_names ahead;  /* what was left of names and queue when the window was closed */
   int64_t known_ns;       /* while it is closed: in hand, parked or ahead are all with an mtime up to this */
   bool window_open;       /* others may read names and queue under the lock */
@@ -327,7 +329,7 @@ MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err); /* the
 /* listing.c */
 MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
 
-/* front.c: the oldest that wait, as the reader knows them, for whoever lists while it works */
+/* scan_window.c: the oldest that wait, as the reader knows them, for whoever lists while it works */
 #define FS_FRONT 2048
 void fs_front_close(struct fs *s); /* the reader is about to list: what is left of the window is kept */
 void fs_front_open(struct fs *s);  /* under the lock: names are a window again */
@@ -364,7 +366,7 @@ void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes 
 bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
 void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
 
-/* settle.c, failed.c, replay.c, letters.c, emit.c, look.c, list.c, find.c: the rest of the ops */
+/* settle.c, failed_entries.c, replay.c, dead_letters.c, emit.c, describe.c, list.c, find.c: the rest of the ops */
 enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err);
 enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err);
 enum status fs_sync(void *impl, struct error *err);
@@ -397,7 +399,7 @@ enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx
                       struct error *err);
 bool fs_lies(void *impl, const struct entry_ref *ref, struct span id);
 
-/* moves.c: the crash-safe steps all of these are made of */
+/* tmp_files.c: the crash-safe steps all of these are made of */
 bool fs_name(struct span name, char out[NAME_SIZE]); /* false: no plain file name */
 /* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */
 bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how);
@@ -415,7 +417,7 @@ MUST_CHECK enum status fs_carry(struct fs *s, int folder, const char *name, enum
                                 struct error *err);
 MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
                                     struct error *err);
-/* carry.c: has b the bytes, size and mtime of a: is it what an earlier try copied? */
+/* move_out.c: has b the bytes, size and mtime of a: is it what an earlier try copied? */
 bool fs_is_copy(int from, const char *a, int to, const char *b);
 /* Copy it durably into a folder of another file system, under a name that nobody looks at. */
 MUST_CHECK enum status fs_copy(int from, const char *name, int to, char tmp[NAME_SIZE], struct stat *copied,
@@ -425,8 +427,8 @@ MUST_CHECK enum status fs_copy(int from, const char *name, int to, char tmp[NAME
 MUST_CHECK enum status fs_to_free_name(int from, const char *name, int to, const char *to_name, char target[NAME_SIZE],
                                        struct error *err);
 void fs_remove_litter(struct fs *s, enum place place, const char *name); /* if it is one, and old */
-/* returning.c: what lies durable in tmp as `from` takes the place of dlq/file, of that stamp, and becomes target in the
- * outbox, for a dlq/ on another file system. raw: they are the bytes that a description tells of. Durable. */
+/* replay_far.c: what lies durable in tmp as `from` takes the place of dlq/file, of that stamp, and becomes target in
+ * the outbox, for a dlq/ on another file system. raw: they are the bytes that a description tells of. Durable. */
 MUST_CHECK enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was, const char *from,
                                         const char *target, bool raw, struct error *err);
 /* A temporary file in tmp with that content, durable. */
@@ -453,12 +455,12 @@ void fs_move_letters(struct fs *s, struct fs_letter *list, size_t count);
 /* One that lies on the wrong side; durable. */
 MUST_CHECK enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name,
                                       struct error *err);
-/* same.c: is what lies there still the ref's event? By id and content, not by stamp; read into d. *how GONE: it is;
- * REUSED, CHANGED, VANISHED: as for store_done. shown: its folder in messages. What is being written is waited for a
- * little; ST_BUSY: longer. */
+/* same_event.c: is what lies there still the ref's event? By id and content, not by stamp; read into d. *how GONE: it
+ * is; REUSED, CHANGED, VANISHED: as for store_done. shown: its folder in messages. What is being written is waited for
+ * a little; ST_BUSY: longer. */
 MUST_CHECK enum status fs_same(struct fs *s, struct fs_desk *d, int folder, const char *shown, const char *name,
                                const struct entry_ref *ref, enum settled *how, struct error *err);
-/* pull.c: a name leaves its folder for tmp, where it is looked at while nobody else changes it. */
+/* take_out.c: a name leaves its folder for tmp, where it is looked at while nobody else changes it. */
 struct left;
 MUST_CHECK enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
                                struct error *err);
@@ -476,7 +478,7 @@ MUST_CHECK enum status fs_put_back(struct fs *s, enum place place, const char *n
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err);
 MUST_CHECK enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct failed *f,
                                       struct buffer *out, struct error *err);
-/* failed.c: one of those that failed, on its way */
+/* failed_entries.c: one of those that failed, on its way */
 struct fs_failing {
   struct failed *f;
   struct entry_ref now; /* with the stamp it has by now */
@@ -493,14 +495,14 @@ static inline bool fs_going(const struct fs_failing *m) {
 /* Until what was written of them is durable, all at once; what fails has its status. files: room for count. */
 void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count);
 void fs_dead_figure(struct fs *s, int more);
-/* raw.c: what is not a JSON object */
+/* raw_letters.c: what is not a JSON object */
 bool fs_of_bytes(enum reason reason); /* why bytes are set aside unread; an event that is an object dies of others */
 /* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a worker put there. */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
 /* Those that are not objects go to dlq/, as fs_fail_all; the folders they leave are not synced. */
 void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count);
 
-/* look.c: what one file says. False: gone, left alone, or not an entry of that place. */
+/* describe.c: what one file says. False: gone, left alone, or not an entry of that place. */
 struct fs_look {
   struct fs *s;
   struct fs_desk desk;
@@ -512,8 +514,8 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
 /* The same of what l->desk has read and parsed already (read=false: it was too large to be read). */
 void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read, struct entry_info *info);
 
-/* letters.c: is it one of dlq/, by its name and the type that the folder tells? The file is not looked at where that
- * tells enough: there may be many. */
+/* dead_letters.c: is it one of dlq/, by its name and the type that the folder tells? The file is not looked at where
+ * that tells enough: there may be many. */
 bool fs_is_letter(struct fs *s, const char *name, unsigned char type);
 /* Why one was not read (FS_ODD, FS_UNREADABLE): status and words, and what is known of the file. */
 enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys, struct stat *st,

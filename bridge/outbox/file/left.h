@@ -33,7 +33,7 @@ bool left_is(const char *file); /* has a file of tmp such a name? */
 /* A file of tmp, whatever it is: removed, or back in the outbox under its name or one beside it. What fails leaves it
  * until next time. */
 void left_clear(int tmp, int outbox, const char *file);
-/* returning.c: the same of a replay out of another file system. False: it is none. */
+/* replay_far.c: the same of a replay out of another file system. False: it is none. */
 bool left_return(int tmp, int outbox, const char *file);
 
 #endif

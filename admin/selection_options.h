@@ -1,11 +1,11 @@
-/* selecting.h - the filters as options: the same rows, checks and parameters for every command that takes them.
+/* selection_options.h - the filters as options: the same rows, checks and parameters for every command that takes them.
  *
  *   struct selecting given = {0};
  *   const struct option_row rows[] = {SELECTING_TYPE(&given), SELECTING_ROWS(&given), ...};
  *   if (!options_take(...) || !selecting_take(a, self, &given, &request.selection, &code)) return code;
  */
-#ifndef ADMIN_SELECTING_H
-#define ADMIN_SELECTING_H
+#ifndef ADMIN_SELECTION_OPTIONS_H
+#define ADMIN_SELECTION_OPTIONS_H
 
 #include "admin/options.h"
 #include "bridge/service/entries/selection.h"

@@ -242,6 +242,17 @@ static bool another_event(const struct item *twin, const struct item *item) {
   return twin->ref.content && item->ref.content && twin->ref.content != item->ref.content;
 }
 
+/* Lock held: nothing later waits for it any more, unless it is to go again. */
+static void let_key_go(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
+  /* What became another event at its name is judged anew, in its old place. */
+  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED) ||
+               (fate == OUTCOME_DEAD && how == SETTLED_CHANGED);
+  if (!still && item->routed)
+    waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
+  else if (!still)
+    waiting_release_file(&r->waiting, item->ref.name);
+}
+
 static void settle_item(struct finishing *f, struct item *item, enum outcome fate) {
   struct relay *r = f->relay;
   enum settled how = SETTLED_GONE;
@@ -266,13 +277,7 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
     r->status.retrying += fate == OUTCOME_RETRY && how == SETTLED_GONE;
     r->status.held += fate == OUTCOME_HELD && item->key_held;
   }
-  /* What became another event at its name is judged anew, in its old place. */
-  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED) ||
-               (fate == OUTCOME_DEAD && how == SETTLED_CHANGED);
-  if (!still && item->routed)
-    waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
-  else if (!still)
-    waiting_release_file(&r->waiting, item->ref.name);
+  let_key_go(r, item, fate, how);
   if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE) holds_settled(r, item);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = f->settling_us;
   flush_settled(r, item, fate, f->settling_ns / 1000000);

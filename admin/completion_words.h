@@ -1,11 +1,11 @@
-/* candidates.h - what may stand at a place of the command line; for completion in shells.
+/* completion_words.h - what may stand at a place of the command line; for completion in shells.
  *
  * Commands, options and their choices come from the tables; ids, events, topics from the outbox, the schemas and the
  * settings, by -c and -X as far as they are on the line already. What cannot be found out is left out: nothing is
  * complained of.
  */
-#ifndef ADMIN_CANDIDATES_H
-#define ADMIN_CANDIDATES_H
+#ifndef ADMIN_COMPLETION_WORDS_H
+#define ADMIN_COMPLETION_WORDS_H
 
 #include "admin/admin.h"
 

@@ -1,5 +1,5 @@
 /* What keeps the outbox from being read or changed, told in one way by all stages: the door that health shows, its
- * remedy, the log's line. away.c does it for Kafka. */
+ * remedy, the log's line. kafka_away.c does it for Kafka. */
 #include "bridge/base/denial.h"
 #include "bridge/relay/parts.h"
 

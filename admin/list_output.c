@@ -1,5 +1,5 @@
 /* Objects of an answer as a table, as JSON or as names, for commands whose rows are members as they are. */
-#include "admin/listing.h"
+#include "admin/list_output.h"
 
 #include "bridge/base/words.h"
 

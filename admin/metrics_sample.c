@@ -1,5 +1,5 @@
 /* Reads Prometheus text into the figures that top shows, and works out rates and latencies between two samples. */
-#include "admin/sample.h"
+#include "admin/metrics_sample.h"
 
 #include <math.h>
 #include <stdio.h>

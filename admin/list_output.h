@@ -1,6 +1,6 @@
-/* listing.h - objects of an answer in the forms of -o: the same for every command that lists something. */
-#ifndef ADMIN_LISTING_H
-#define ADMIN_LISTING_H
+/* list_output.h - objects of an answer in the forms of -o: the same for every command that lists something. */
+#ifndef ADMIN_LIST_OUTPUT_H
+#define ADMIN_LIST_OUTPUT_H
 
 #include "admin/admin.h"
 #include "admin/output.h"

@@ -1,5 +1,5 @@
 /* From a command's filter options to a selection, and from that to the query of a request. */
-#include "admin/selecting.h"
+#include "admin/selection_options.h"
 
 #include "bridge/base/escape.h"
 

@@ -1,11 +1,12 @@
-/* stuck.h - manifests that the file system refuses to rename or remove, each by itself (immutable, mounted on). Nothing
- * waits for them: what they list is settled, or was never committed, and a start that meets them again does the same
- * once more. They are named, tried again each flush.interval, and at most STUCK_MOST: then the next one is waited for.
+/* stuck_manifests.h - manifests that the file system refuses to rename or remove, each by itself (immutable, mounted
+ * on). Nothing waits for them: what they list is settled, or was never committed, and a start that meets them again
+ * does the same once more. They are named, tried again each flush.interval, and at most STUCK_MOST: then the next one
+ * is waited for.
  *
  * Kept in memory alone, since each start meets them in the folder. Lock: relay.lock, taken here. P, F.
  */
-#ifndef BRIDGE_RELAY_STUCK_H
-#define BRIDGE_RELAY_STUCK_H
+#ifndef BRIDGE_RELAY_STUCK_MANIFESTS_H
+#define BRIDGE_RELAY_STUCK_MANIFESTS_H
 
 #include "bridge/outbox/manifest.h"
 

@@ -1,5 +1,5 @@
-/* waiting.h - keys that wait (L17): while an event that was refused waits for its next try, later events of its key go
- * back as held.
+/* waiting_keys.h - keys that wait (L17): while an event that was refused waits for its next try, later events of its
+ * key go back as held.
  *
  *   refused, or found before its due time: waiting_add         its key waits
  *   an event of that key comes along:      waiting_holds       true unless it is the one that is waited for
@@ -10,8 +10,8 @@
  * A key is topic and key bytes. The one is told by its file's name: another entry with its id waits like the rest.
  * Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
  */
-#ifndef BRIDGE_RELAY_WAITING_H
-#define BRIDGE_RELAY_WAITING_H
+#ifndef BRIDGE_RELAY_WAITING_KEYS_H
+#define BRIDGE_RELAY_WAITING_KEYS_H
 
 #include "bridge/base/table.h"
 #include "bridge/outbox/store.h"

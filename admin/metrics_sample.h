@@ -1,7 +1,7 @@
-/* sample.h - what the metrics say at one moment, and what became of it since another: for `top`. Pure; memory is fixed:
- * beyond the rows that there is room for, namespaces and reasons are summed in one row. */
-#ifndef ADMIN_SAMPLE_H
-#define ADMIN_SAMPLE_H
+/* metrics_sample.h - what the metrics say at one moment, and what became of it since another: for `top`. Pure; memory
+ * is fixed: beyond the rows that there is room for, namespaces and reasons are summed in one row. */
+#ifndef ADMIN_METRICS_SAMPLE_H
+#define ADMIN_METRICS_SAMPLE_H
 
 #include "bridge/base/span.h"
 

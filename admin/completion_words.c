@@ -1,6 +1,6 @@
 /* Goes through the words typed so far, and offers what may stand next: commands, options, values, ids, events,
  * topics. */
-#include "admin/candidates.h"
+#include "admin/completion_words.h"
 
 #include "admin/client.h"
 #include "admin/options.h"

@@ -1,7 +1,7 @@
 /* Refused or dead, many at once. Each passes these steps, all of one step before any of the next:
  *
  *   look   read again: is it still the event that failed?
- *   write  as it is to be, into tmp; not a JSON object: raw.c        a crash leaves files in tmp
+ *   write  as it is to be, into tmp; not a JSON object: raw_letters.c        a crash leaves files in tmp
  *   wait   that is durable (fsync)
  *   swap   it takes the entry's place                                the old bytes lie in tmp
  *   move   a dead one, into dlq/                                     a crash before leaves the dead form in the
