@@ -1,8 +1,9 @@
 /* admin.h - what every command of `busbridge` gets, and what it must keep to.
  *
- * stdout is data and goes through admin->out, which messages.c writes and checks; stderr is messages (complain, note).
- * To add a command: an operation in bridge/service (it appends one JSON value), a row in worker/control_routes.c, a
- * call in client.h, a file here with its struct command, a row in COMMAND_TABLE, a section in busbridge.1.
+ * stdout is data and goes through admin->out, which messages.c writes and checks; stderr is
+ * messages (complain, note). To add a command: an operation in bridge/service (it appends one JSON
+ * value), a row in worker/control_routes.c, a call in client.h, a file here with its struct
+ * command, a row in COMMAND_TABLE, a section in busbridge.1.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
@@ -39,8 +40,8 @@ struct admin {
   struct log *log;
   struct buffer out; /* what goes to stdout */
   bool unwritten;    /* stdout could not be written, and that was said */
-  char deed[200];    /* what was done for good and is not a failure when it cannot be printed: repeating it would do it
-                      * twice
+  char deed[200];    /* what was done for good and is not a failure when it cannot be printed:
+                      * repeating it would do it    twice
                       */
   /* For completion: a command tells its options and does nothing else. */
   void (*tell_rows)(void *ctx, const struct option_row *rows, size_t count);
@@ -49,33 +50,34 @@ struct admin {
 
 struct command {
   const char *name, *arguments, *summary;
-  const char *words;    /* for completion: a word for each place, ... behind one that may come again. Alternatives are
-                           divided by |: a word, <dead> <entry> <event> <topic> <setting> <file>, in front of it VERB:
-                           when it holds only behind that first word. NULL: nothing is known */
-  const char *examples; /* lines; the help opens with them */
+  const char *words; /* for completion: a word for each place, ... behind one that may come again.
+                        Alternatives are divided by |: a word, <dead> <entry> <event> <topic>
+                        <setting> <file>, in front of it VERB: when it holds only behind that first
+                        word. NULL: nothing is known */
+  const char *examples;    /* lines; the help opens with them */
   const char *description; /* lines */
   int (*run)(struct admin *a, const struct command *self, int argc,
              char **argv); /* argv[0] is the first word after the name */
   int usage_code;          /* exit code of a wrong command line */
 };
 /* In the order of the help. */
-#define COMMAND_TABLE(X)                                                                                               \
-  X(flush)                                                                                                             \
-  X(list)                                                                                                              \
-  X(show)                                                                                                              \
-  X(replay)                                                                                                            \
-  X(purge)                                                                                                             \
-  X(pause)                                                                                                             \
-  X(resume)                                                                                                            \
-  X(health)                                                                                                            \
-  X(metrics)                                                                                                           \
-  X(top)                                                                                                               \
-  X(emit)                                                                                                              \
-  X(tail)                                                                                                              \
-  X(doctor)                                                                                                            \
-  X(config)                                                                                                            \
-  X(schema)                                                                                                            \
-  X(completion)                                                                                                        \
+#define COMMAND_TABLE(X)                                                                           \
+  X(flush)                                                                                         \
+  X(list)                                                                                          \
+  X(show)                                                                                          \
+  X(replay)                                                                                        \
+  X(purge)                                                                                         \
+  X(pause)                                                                                         \
+  X(resume)                                                                                        \
+  X(health)                                                                                        \
+  X(metrics)                                                                                       \
+  X(top)                                                                                           \
+  X(emit)                                                                                          \
+  X(tail)                                                                                          \
+  X(doctor)                                                                                        \
+  X(config)                                                                                        \
+  X(schema)                                                                                        \
+  X(completion)                                                                                    \
   X(verify)
 #define X(name) extern const struct command command_##name;
 COMMAND_TABLE(X)
@@ -91,14 +93,16 @@ void note(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3); /* the
 /* Complain of err; the exit code that goes with its status. */
 int fail(const struct admin *a, const struct error *err);
 int code_of(enum status st);
-/* Write admin->out to stdout and empty it; main does so at the end, others before they say something about it. CODE_OK,
- * or CODE_FAILURE when stdout cannot be written, also later on. */
+/* Write admin->out to stdout and empty it; main does so at the end, others before they say
+ * something about it. CODE_OK, or CODE_FAILURE when stdout cannot be written, also later on. */
 int admin_flush(struct admin *a);
-/* How often Ctrl-C (or SIGTERM) came since interrupts_counted; before that it ends the program at once with 130. */
+/* How often Ctrl-C (or SIGTERM) came since interrupts_counted; before that it ends the program at
+ * once with 130. */
 int interrupts(void);
 void interrupts_counted(void);
 void interrupts_catch(void); /* once, at the start */
-/* The third one does not wait for anything: this is called before it ends the program. Async-signal-safe. */
+/* The third one does not wait for anything: this is called before it ends the program.
+ * Async-signal-safe. */
 void interrupts_end_by(void (*last)(void));
 
 /* A line on a terminal while something takes longer than a moment, taken away at the end. */

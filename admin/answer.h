@@ -1,5 +1,5 @@
-/* answer.h - reading the JSON that operations give. Members that are missing or of another type read as the fallback,
- * so that an older worker and a newer command understand each other. */
+/* answer.h - reading the JSON that operations give. Members that are missing or of another type
+ * read as the fallback, so that an older worker and a newer command understand each other. */
 #ifndef ADMIN_ANSWER_H
 #define ADMIN_ANSWER_H
 

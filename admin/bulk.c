@@ -1,5 +1,5 @@
-/* Replays and purges of many: freezes a selection, asks, exports, then goes through it step by step, to the end or to
- * Ctrl-C. After a crash --resume goes on. */
+/* Replays and purges of many: freezes a selection, asks, exports, then goes through it step by
+ * step, to the end or to Ctrl-C. After a crash --resume goes on. */
 #include "admin/bulk.h"
 
 #include "admin/bulk_parts.h"
@@ -15,13 +15,16 @@
 #define ROUND_PAUSE_MS 1000
 #define RATE_STEPS 4 /* a second */
 
-/* ---- which ------------------------------------------------------------------------------------------------------- */
+/* ---- which
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static enum status add_ids(struct buffer *ids, const char *text, struct error *err) {
   buffer_add_z(ids, text);
   buffer_add_char(ids, '\n');
   if (ids->len > IDS_MAX)
-    return error_set(err, ST_INVALID, "Too many ids for one call (8 MiB); choose by filters or --all instead");
+    return error_set(err, ST_INVALID,
+                     "Too many ids for one call (8 MiB); choose by filters or --all instead");
   return buffer_status(ids, err);
 }
 
@@ -30,7 +33,8 @@ static enum status gather_ids(int count, char **words, struct buffer *ids, struc
   enum status st = ST_OK;
   for (int i = 0; i < count && st == ST_OK; i++) {
     if (strcmp(words[i], "-") != 0) st = add_ids(ids, words[i], err);
-    while (strcmp(words[i], "-") == 0 && st == ST_OK && !interrupts() && fgets(line, sizeof line, stdin))
+    while (strcmp(words[i], "-") == 0 && st == ST_OK && !interrupts() &&
+           fgets(line, sizeof line, stdin))
       st = add_ids(ids, line, err);
   }
   if (st == ST_OK && count > 0 && !span_trim(buffer_span(ids)).len)
@@ -38,8 +42,8 @@ static enum status gather_ids(int count, char **words, struct buffer *ids, struc
   return interrupts() ? error_set(err, ST_CANCELLED, "interrupted; nothing was changed") : st;
 }
 
-static enum status freeze(struct bulk_going *g, const struct selection *selection, int count, char **words,
-                          struct error *err) {
+static enum status freeze(struct bulk_going *g, const struct selection *selection, int count,
+                          char **words, struct error *err) {
   const struct bulk *b = g->bulk;
   struct buffer ids = {0};
   struct bulk_request request = {.purge = b->purge,
@@ -82,7 +86,8 @@ static void pause_for_rate(const struct bulk *b, int64_t began_ms, uint64_t pass
 
 static enum status one_step(struct bulk_going *g, struct error *err) {
   buffer_clear(&g->json);
-  enum status st = client_bulk_step(g->client, g->bulk->purge, g->selection, step_size(g->bulk), &g->json, err);
+  enum status st =
+      client_bulk_step(g->client, g->bulk->purge, g->selection, step_size(g->bulk), &g->json, err);
   if (st == ST_OK) st = bulk_read(g, err);
   if (st == ST_OK) bulk_take_errors(g);
   return st;
@@ -95,7 +100,8 @@ static enum status drive(struct bulk_going *g, struct error *err) {
   uint64_t passed = 0;
   int64_t began_ms = clock_mono_ms(b->admin->clock);
   enum status st = ST_OK;
-  progress_init(&bar, STDERR_FILENO, b->admin->interactive, b->purge ? "purge" : "replay", b->admin->clock);
+  progress_init(&bar, STDERR_FILENO, b->admin->interactive, b->purge ? "purge" : "replay",
+                b->admin->clock);
   for (;;) {
     if (interrupts()) st = ST_CANCELLED;
     if (st == ST_OK) st = one_step(g, err);
@@ -113,9 +119,10 @@ static enum status drive(struct bulk_going *g, struct error *err) {
 static void say_how_to_go_on(const struct bulk_going *g, const char *what) {
   const struct bulk *b = g->bulk;
   char done[NUMBER_TEXT], total[NUMBER_TEXT];
-  note(b->admin, "%s: %s of %s %s, the rest lies in dlq/ as before; go on by: busbridge %s --resume %" PRIu64, what,
-       number_text(bulk_count(g, bulk_verb(b, true)), done), number_text(g->total, total), bulk_verb(b, true),
-       b->command->name, g->selection);
+  note(b->admin,
+       "%s: %s of %s %s, the rest lies in dlq/ as before; go on by: busbridge %s --resume %" PRIu64,
+       what, number_text(bulk_count(g, bulk_verb(b, true)), done), number_text(g->total, total),
+       bulk_verb(b, true), b->command->name, g->selection);
 }
 
 static int go(struct bulk_going *g) {
@@ -128,7 +135,8 @@ static int go(struct bulk_going *g) {
     return CODE_INTERRUPTED;
   }
   if (st == ST_NOT_FOUND) {
-    note(a, "selection %" PRIu64 " is finished: another command went on with it (or gave it up)", g->selection);
+    note(a, "selection %" PRIu64 " is finished: another command went on with it (or gave it up)",
+         g->selection);
     return CODE_OK;
   }
   int code = fail(a, &err);
@@ -151,7 +159,9 @@ static int export_and_go(struct bulk_going *g, bool resumed) {
   return fail(b->admin, &err);
 }
 
-/* ---- the ways in ------------------------------------------------------------------------------------------------ */
+/* ---- the ways in
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int begin(struct bulk_going *g, const struct selection *selection, int count, char **words) {
   struct bulk *b = g->bulk;
@@ -180,7 +190,8 @@ static enum status choose_unfinished(struct bulk_going *g, struct error *err) {
   enum status st = client_bulk_list(g->client, b->purge, &g->json, err);
   if (st == ST_OK) st = bulk_read(g, err);
   if (st != ST_OK) return st;
-  uint32_t list = answer_node(&g->doc, 0, "selections"), count = list == JSON_NONE ? 0 : g->doc.nodes[list].count;
+  uint32_t list = answer_node(&g->doc, 0, "selections"),
+           count = list == JSON_NONE ? 0 : g->doc.nodes[list].count;
   while (count && answer_each(&g->doc, list, &node)) {
     g->selection = (uint64_t)answer_int(&g->doc, node, "selection", 0);
     buffer_printf(&shown, "%s%" PRIu64 " (", shown.len ? ", " : "", g->selection);
@@ -188,17 +199,20 @@ static enum status choose_unfinished(struct bulk_going *g, struct error *err) {
     buffer_printf(&shown, ", %" PRId64 " left)", answer_int(&g->doc, node, "left", 0));
   }
   if (!count) st = error_set(err, ST_NOT_FOUND, "No %s is unfinished", b->command->name);
-  if (count > 1) st = error_set(err, ST_INVALID, "Several are unfinished, which? %.400s", buffer_z(&shown));
+  if (count > 1)
+    st = error_set(err, ST_INVALID, "Several are unfinished, which? %.400s", buffer_z(&shown));
   buffer_release(&shown);
   return st;
 }
 
-static enum status find_unfinished(struct bulk_going *g, int count, char **words, struct error *err) {
+static enum status find_unfinished(struct bulk_going *g, int count, char **words,
+                                   struct error *err) {
   if (count && (!number_parse(span_of(words[0]), INT64_MAX, &g->selection) || !g->selection))
     return error_set(err, ST_INVALID, "%.60s is no number of a selection", words[0]);
   enum status st = count ? ST_OK : choose_unfinished(g, err);
   buffer_clear(&g->json);
-  if (st == ST_OK) st = client_bulk_progress(g->client, g->bulk->purge, g->selection, &g->json, err);
+  if (st == ST_OK)
+    st = client_bulk_progress(g->client, g->bulk->purge, g->selection, &g->json, err);
   if (st == ST_OK) st = bulk_read(g, err);
   if (st != ST_OK) return st;
   g->total = bulk_count(g, "total");
@@ -211,7 +225,9 @@ static int resume(struct bulk_going *g, int count, char **words) {
   if (find_unfinished(g, count, words, &err) != ST_OK) return fail(g->bulk->admin, &err);
   if (g->bulk->give_up) {
     bulk_give_up(g);
-    note(g->bulk->admin, "selection %" PRIu64 " is given up; what was not done lies in dlq/ as before", g->selection);
+    note(g->bulk->admin,
+         "selection %" PRIu64 " is given up; what was not done lies in dlq/ as before",
+         g->selection);
     return CODE_OK;
   }
   /* One that had begun was asked about then. */
@@ -223,7 +239,8 @@ static int resume(struct bulk_going *g, int count, char **words) {
 static bool fits_together(const struct bulk *b, bool narrow, int words) {
   bool again = b->resume || b->give_up;
   const char *wrong = NULL;
-  if (again && (b->all || narrow || b->dry_run || b->force || words > 1 || (b->resume && b->give_up)))
+  if (again &&
+      (b->all || narrow || b->dry_run || b->force || words > 1 || (b->resume && b->give_up)))
     wrong = "--resume and --give-up go with the number of one selection alone";
   else if (!again && !b->all && !narrow && !words)
     wrong = "which dead letters? Give filters, ids, - for ids from standard input, or --all";
@@ -245,7 +262,8 @@ int bulk_run(struct bulk *b, int count, char **words) {
   selection.pending = false;
   if (!admin_settings(b->admin, &err)) return fail(b->admin, &err);
   interrupts_counted();
-  enum status st = client_open(b->admin, b->dry_run ? SERVICE_INSPECT : SERVICE_CHANGE, &g.client, &err);
+  enum status st =
+      client_open(b->admin, b->dry_run ? SERVICE_INSPECT : SERVICE_CHANGE, &g.client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO;
   if (st != ST_OK)
     code = fail(b->admin, &err);

@@ -1,4 +1,5 @@
-/* Asks on the terminal, before a purge and before a large replay, for the number of dead letters. */
+/* Asks on the terminal, before a purge and before a large replay, for the number of dead letters.
+ */
 #include "admin/bulk_parts.h"
 #include "bridge/base/words.h"
 
@@ -7,9 +8,11 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define ASK_FROM 101 /* so many dead letters are replayed only when asked for twice; a purge always */
+#define ASK_FROM                                                                                   \
+  101 /* so many dead letters are replayed only when asked for twice; a purge always */
 
-/* The terminal, also where standard input is not it (ids come from there). NULL: there is nobody to ask. */
+/* The terminal, also where standard input is not it (ids come from there). NULL: there is nobody to
+ * ask. */
 static FILE *terminal(void) {
   return isatty(STDERR_FILENO) ? fopen("/dev/tty", "re") : NULL;
 }
@@ -34,7 +37,8 @@ static bool typed(struct bulk_going *g, FILE *tty) {
   bool answered = !interrupts() && fgets(line, sizeof line, tty) != NULL;
   if (!answered) fputc('\n', stderr);
   struct span text = span_trim(span_of(answered ? line : ""));
-  return number_parse(text, UINT64_MAX, &n) ? n == g->total : span_is(text, number_text(g->total, number));
+  return number_parse(text, UINT64_MAX, &n) ? n == g->total
+                                            : span_is(text, number_text(g->total, number));
 }
 
 static int no(struct bulk_going *g, bool resumed, int code) {
@@ -49,8 +53,9 @@ int bulk_confirm(struct bulk_going *g, bool resumed) {
   FILE *tty = terminal();
   if (!tty) {
     complain(b->admin,
-             b->purge ? "This would remove %s for good: say --yes (and see first which, by --dry-run)"
-                      : "These are %s: more than 100 need --yes (see first which, by --dry-run)",
+             b->purge
+                 ? "This would remove %s for good: say --yes (and see first which, by --dry-run)"
+                 : "These are %s: more than 100 need --yes (see first which, by --dry-run)",
              counted_text(g->total, "dead letter", "dead letters", number));
     return no(g, resumed, CODE_USAGE);
   }

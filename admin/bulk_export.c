@@ -1,5 +1,5 @@
-/* The copy of the dead letters that are about to be purged: one JSON object a line, durable before the first of them
- * goes. */
+/* The copy of the dead letters that are about to be purged: one JSON object a line, durable before
+ * the first of them goes. */
 #include "admin/bulk_parts.h"
 #include "bridge/base/durable.h"
 
@@ -17,16 +17,20 @@ static enum status copy_open(struct copy *c, const char *path, struct error *err
   struct buffer folder = {0};
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   c->fd = -1;
-  if (!*name || strlen(name) > NAME_MAX) return error_set(err, ST_INVALID, "--export %s: expected a file", path);
+  if (!*name || strlen(name) > NAME_MAX)
+    return error_set(err, ST_INVALID, "--export %s: expected a file", path);
   snprintf(c->name, sizeof c->name, "%s", name);
   buffer_append(&folder, slash ? path : ".", slash > path ? (size_t)(slash - path) : 1);
   c->folder = open(buffer_z(&folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  enum status st = c->folder < 0 ? error_sys(err, errno, "--export: the folder %s", buffer_z(&folder)) : ST_OK;
+  enum status st =
+      c->folder < 0 ? error_sys(err, errno, "--export: the folder %s", buffer_z(&folder)) : ST_OK;
   buffer_release(&folder);
-  if (st == ST_NOT_FOUND) err->status = st = ST_IO; /* of the file: a failure, not an answer that is empty */
+  if (st == ST_NOT_FOUND)
+    err->status = st = ST_IO; /* of the file: a failure, not an answer that is empty */
   if (st != ST_OK) return st;
   st = durable_write_new(c->folder, c->name, (struct span){"", 0}, NULL, err);
-  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "%s is there already; --export makes a new file", path);
+  if (st == ST_EXISTS)
+    return error_set(err, ST_EXISTS, "%s is there already; --export makes a new file", path);
   if (st != ST_OK) return error_prefix(err, "--export %s", path);
   c->fd = openat(c->folder, c->name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
   return c->fd < 0 ? error_sys(err, errno, "opening %s", path) : ST_OK;

@@ -19,16 +19,18 @@ struct bulk_going {
 };
 uint64_t bulk_count(const struct bulk_going *g, const char *key);          /* of the last answer */
 MUST_CHECK enum status bulk_read(struct bulk_going *g, struct error *err); /* json, into doc */
-const char *bulk_verb(const struct bulk *b, bool done);                    /* "replay" or "replayed" */
+const char *bulk_verb(const struct bulk *b, bool done); /* "replay" or "replayed" */
 
-/* bulk_ask.c: may it begin? CODE_OK, or why not; the selection was given up then. The last answer tells what it is. */
+/* bulk_ask.c: may it begin? CODE_OK, or why not; the selection was given up then. The last answer
+ * tells what it is. */
 int bulk_confirm(struct bulk_going *g, bool resumed);
 /* bulk_export.c: everything of the selection into a new file, durable. */
 MUST_CHECK enum status bulk_export(struct bulk_going *g, const char *path, struct error *err);
 /* bulk_tell.c */
-void bulk_forecast(const struct bulk_going *g, struct buffer *out); /* "Would replay 12 dead letters", by topic ... */
-void bulk_missing(const struct bulk_going *g);                      /* a note about ids that nothing has */
-void bulk_take_errors(struct bulk_going *g);                        /* of the last answer */
+void bulk_forecast(const struct bulk_going *g,
+                   struct buffer *out);        /* "Would replay 12 dead letters", by topic ... */
+void bulk_missing(const struct bulk_going *g); /* a note about ids that nothing has */
+void bulk_take_errors(struct bulk_going *g);   /* of the last answer */
 int bulk_conclude(struct bulk_going *g);
 void bulk_give_up(struct bulk_going *g);
 

@@ -1,4 +1,5 @@
-/* What replay and purge of many say: the forecast, ids that mean nothing, errors, the summary; their exit code. */
+/* What replay and purge of many say: the forecast, ids that mean nothing, errors, the summary;
+ * their exit code. */
 #include "admin/bulk_parts.h"
 #include "bridge/base/words.h"
 
@@ -23,8 +24,8 @@ const char *bulk_verb(const struct bulk *b, bool done) {
 void bulk_forecast(const struct bulk_going *g, struct buffer *out) {
   char number[NUMBER_TEXT];
   uint64_t count = bulk_count(g, "count");
-  buffer_printf(out, "Would %s %s dead letter%s\n", bulk_verb(g->bulk, false), number_text(count, number),
-                count == 1 ? "" : "s");
+  buffer_printf(out, "Would %s %s dead letter%s\n", bulk_verb(g->bulk, false),
+                number_text(count, number), count == 1 ? "" : "s");
   output_counts(&g->doc, "topics", "By topic", out);
   output_counts(&g->doc, "reasons", "By reason", out);
   output_samples(&g->doc, out);
@@ -43,7 +44,8 @@ void bulk_missing(const struct bulk_going *g) {
       g->bulk->admin,
       "%" PRIu64
       " of the ids belong%s to no dead letter: %.300s%s; whole ids are given by: busbridge list --type dlq -o name",
-      missing, missing == 1 ? "s" : "", buffer_z(&ids), missing > g->doc.nodes[list].count ? ", ..." : "");
+      missing, missing == 1 ? "s" : "", buffer_z(&ids),
+      missing > g->doc.nodes[list].count ? ", ..." : "");
   buffer_release(&ids);
 }
 
@@ -82,7 +84,8 @@ static void print_summary(struct bulk_going *g) {
   char a[NUMBER_TEXT], b[NUMBER_TEXT];
   struct buffer *out = &g->bulk->admin->out;
   buffer_printf(out, "%s %s of %s", g->bulk->purge ? "Purged" : "Replayed",
-                number_text(bulk_count(g, bulk_verb(g->bulk, true)), a), number_text(bulk_count(g, "total"), b));
+                number_text(bulk_count(g, bulk_verb(g->bulk, true)), a),
+                number_text(bulk_count(g, "total"), b));
   bool first = true;
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     uint64_t n = bulk_count(g, parts[i].key);

@@ -3,11 +3,12 @@
 #include "admin/options.h"
 
 /* The scripts as they are installed; C17 has no #embed. */
-#define SCRIPT(shell)                                                                                                  \
-  __asm__(".section .rodata\n"                                                                                         \
-          "completion_" #shell "_begin: .incbin \"" SOURCE_ROOT "/admin/completion/busbridge." #shell "\"\n"           \
-          "completion_" #shell "_end:\n"                                                                               \
-          ".previous\n");                                                                                              \
+#define SCRIPT(shell)                                                                              \
+  __asm__(".section .rodata\n"                                                                     \
+          "completion_" #shell "_begin: .incbin \"" SOURCE_ROOT                                    \
+          "/admin/completion/busbridge." #shell "\"\n"                                             \
+          "completion_" #shell "_end:\n"                                                           \
+          ".previous\n");                                                                          \
   extern const char completion_##shell##_begin[], completion_##shell##_end[]
 SCRIPT(bash);
 SCRIPT(zsh);
@@ -31,7 +32,8 @@ static int print_script(struct admin *a, const char *shell) {
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
   bool ask = false;
   const struct option_row rows[] = {
-      {"words", 0, OPTION_FLAG, &ask, NULL, "for the scripts: what may stand in place of the last word behind --"},
+      {"words", 0, OPTION_FLAG, &ask, NULL,
+       "for the scripts: what may stand in place of the last word behind --"},
   };
   int words, code;
   if (!options_take(a, self, rows, 1, argc, argv, 1, 1 << 16, &words, &code)) return code;

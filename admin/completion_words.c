@@ -1,5 +1,5 @@
-/* Goes through the words typed so far, and offers what may stand next: commands, options, values, ids, events,
- * topics. */
+/* Goes through the words typed so far, and offers what may stand next: commands, options, values,
+ * ids, events, topics. */
 #include "admin/completion_words.h"
 
 #include "admin/client.h"
@@ -24,11 +24,13 @@ struct line { /* what is known of the line so far */
   const char *first;                /* the first of them */
   const struct option_row *waiting; /* takes the next word */
   bool only_words;                  /* behind -- */
-  const char *front, *typed;        /* the current word: what stays as it is, and what is completed */
+  const char *front, *typed; /* the current word: what stays as it is, and what is completed */
   size_t front_len;
 };
 
-/* ---- offering --------------------------------------------------------------------------------------------------- */
+/* ---- offering
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* A word that a shell would have to quote is not offered. */
 static bool plain(struct span text) {
@@ -60,7 +62,8 @@ static void offer_words(struct line *l, const char *list, const char *text) {
 /* "a|b|c" */
 static void offer_choices(struct line *l, const char *choices, const char *text) {
   struct span rest = span_of(choices);
-  for (const char *bar; rest.len > 0; rest = bar ? (struct span){bar + 1, rest.len} : (struct span){rest.ptr, 0}) {
+  for (const char *bar; rest.len > 0;
+       rest = bar ? (struct span){bar + 1, rest.len} : (struct span){rest.ptr, 0}) {
     bar = memchr(rest.ptr, '|', rest.len);
     struct span word = {rest.ptr, bar ? (size_t)(bar - rest.ptr) : rest.len};
     offer(l, word, "", text);
@@ -73,7 +76,8 @@ static bool have_settings(struct line *l) {
   return l->admin->settings || admin_settings(l->admin, &err);
 }
 
-/* ---- things that are looked up ---------------------------------------------------------------------------------- */
+/* ---- things that are looked up
+ * ---------------------------------------------------------------------------------- */
 
 static void offer_settings(struct line *l, const char *end) {
   for (int i = 0; i < SETTING_COUNT; i++)
@@ -88,7 +92,8 @@ static void offer_events(struct line *l) {
   uint32_t node = JSON_NONE;
   struct error err = {0};
   bool ok = have_settings(l) && schemas_open(l->admin->settings, NULL, &schemas, &err) == ST_OK;
-  ok = ok && schemas_list(schemas, &json, &err) == ST_OK && answer_scan(&doc, buffer_span(&json), &err) == ST_OK;
+  ok = ok && schemas_list(schemas, &json, &err) == ST_OK &&
+       answer_scan(&doc, buffer_span(&json), &err) == ST_OK;
   while (ok && answer_each(&doc, answer_node(&doc, 0, "schemas"), &node)) {
     struct span name = json_raw(&doc, answer_node(&doc, node, "event"));
     if (!span_is(name, "envelope")) offer(l, name, "", "event");
@@ -103,7 +108,8 @@ static void offer_topics(struct line *l) {
   struct plan plan;
   struct error err = {0};
   if (!have_settings(l)) return;
-  if (plan_make(l->admin->settings, &plan, &err) == ST_OK && routing_open(&plan.routing, &routing, &err) == ST_OK)
+  if (plan_make(l->admin->settings, &plan, &err) == ST_OK &&
+      routing_open(&plan.routing, &routing, &err) == ST_OK)
     for (unsigned i = 0; i < routing_topics(routing); i++)
       offer(l, span_of(routing_topic_name(routing, i)), "", "topic");
   routing_close(routing);
@@ -120,7 +126,8 @@ static void offer_entries(struct line *l, bool pending) {
   selection_init(&request.selection);
   request.selection.pending = pending;
   bool ok = have_settings(l) && client_open(l->admin, SERVICE_INSPECT, &client, &err) == ST_OK &&
-            client_list(client, &request, &json, &err) == ST_OK && answer_scan(&doc, buffer_span(&json), &err) == ST_OK;
+            client_list(client, &request, &json, &err) == ST_OK &&
+            answer_scan(&doc, buffer_span(&json), &err) == ST_OK;
   while (ok && answer_each(&doc, answer_node(&doc, 0, "entries"), &node)) {
     struct buffer id = {0}, name = {0};
     answer_text(&doc, node, "id", &id);
@@ -135,7 +142,8 @@ static void offer_entries(struct line *l, bool pending) {
 }
 
 static void offer_namespaces(struct line *l) {
-  if (have_settings(l)) offer_words(l, setting_text(l->admin->settings, SETTING_ROUTING_NAMESPACES), "namespace");
+  if (have_settings(l))
+    offer_words(l, setting_text(l->admin->settings, SETTING_ROUTING_NAMESPACES), "namespace");
 }
 
 static void offer_reasons(struct line *l) {
@@ -143,7 +151,8 @@ static void offer_reasons(struct line *l) {
     offer(l, span_of(reason_word((enum reason)i)), "", reason_remedy((enum reason)i));
 }
 
-/* ---- values of options ------------------------------------------------------------------------------------------ */
+/* ---- values of options
+ * ------------------------------------------------------------------------------------------ */
 
 /* KEY= first, then what the key takes. */
 static void offer_override(struct line *l) {
@@ -183,7 +192,8 @@ static void offer_value(struct line *l, const struct option_row *row) {
     offer_reasons(l);
 }
 
-/* ---- options, commands, words ----------------------------------------------------------------------------------- */
+/* ---- options, commands, words
+ * ----------------------------------------------------------------------------------- */
 
 static void offer_options(struct line *l) {
   for (size_t i = 0; i < l->row_count; i++) {
@@ -216,10 +226,12 @@ static void offer_alternatives(struct line *l, struct span place) {
     const char *bar = memchr(place.ptr, '|', place.len);
     struct span kind = {place.ptr, bar ? (size_t)(bar - place.ptr) : place.len};
     const char *colon = memchr(kind.ptr, ':', kind.len);
-    bool holds = !colon || (l->first && span_is((struct span){kind.ptr, (size_t)(colon - kind.ptr)}, l->first));
+    bool holds = !colon || (l->first &&
+                            span_is((struct span){kind.ptr, (size_t)(colon - kind.ptr)}, l->first));
     if (colon) kind = (struct span){colon + 1, kind.len - (size_t)(colon + 1 - kind.ptr)};
     if (holds && kind.len > 0) offer_kind(l, kind);
-    place = bar ? (struct span){bar + 1, place.len - (size_t)(bar + 1 - place.ptr)} : (struct span){0};
+    place =
+        bar ? (struct span){bar + 1, place.len - (size_t)(bar + 1 - place.ptr)} : (struct span){0};
   }
 }
 
@@ -232,7 +244,9 @@ static void offer_place(struct line *l) {
   }
 }
 
-/* ---- the line --------------------------------------------------------------------------------------------------- */
+/* ---- the line
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void keep_rows(void *ctx, const struct option_row *rows, size_t count) {
   struct line *l = ctx;
@@ -264,12 +278,14 @@ static const struct option_row *by_letter(const struct line *l, char letter) {
 static void take_value(struct line *l, const struct option_row *row, const char *value) {
   struct admin *a = l->admin;
   if (strcmp(row->name, "config") == 0) a->config = value;
-  if (row->kind == OPTION_OVERRIDE && a->override_count < sizeof a->overrides / sizeof *a->overrides)
+  if (row->kind == OPTION_OVERRIDE &&
+      a->override_count < sizeof a->overrides / sizeof *a->overrides)
     a->overrides[a->override_count++] = value;
 }
 
 /* The option that a word is, where its value begins in it (NULL: not in it). */
-static const struct option_row *read_option(const struct line *l, const char *word, const char **value) {
+static const struct option_row *read_option(const struct line *l, const char *word,
+                                            const char **value) {
   *value = NULL;
   if (word[1] == '-') {
     const char *equals = strchr(word, '=');

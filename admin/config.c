@@ -1,5 +1,5 @@
-/* busbridge config: the settings in force, of the worker where one runs, and how those here differ; the check of a
- * file. */
+/* busbridge config: the settings in force, of the worker where one runs, and how those here differ;
+ * the check of a file. */
 #include "admin/client.h"
 #include "admin/list_output.h"
 #include "admin/options.h"
@@ -9,9 +9,12 @@
 #define DIFFERENCES_SHOWN 5
 
 static const struct listing_column columns[] = {
-    {{"KEY", false, 0, false}, "key", false},      {{"VALUE", false, 0.3, true}, "value", false},
-    {{"SOURCE", false, 0, true}, "source", false}, {{"DEFAULT", false, 0, false}, "default", true},
-    {{"TYPE", false, 0, false}, "type", true},     {{"RELOAD", false, 0, false}, "reloadable", true},
+    {{"KEY", false, 0, false}, "key", false},
+    {{"VALUE", false, 0.3, true}, "value", false},
+    {{"SOURCE", false, 0, true}, "source", false},
+    {{"DEFAULT", false, 0, false}, "default", true},
+    {{"TYPE", false, 0, false}, "type", true},
+    {{"RELOAD", false, 0, false}, "reloadable", true},
     {{"HELP", false, 0, false}, "help", true},
 };
 
@@ -56,15 +59,18 @@ static bool sheet_remote(struct admin *a, struct sheet *s) {
   if (remote) st = client_config(client, &s->json, &err);
   if (remote && st == ST_OK) st = sheet_read(s, &err);
   client_close(client);
-  if (st == ST_DENIED || (remote && st != ST_OK)) note(a, "the worker's settings are not known: %s", err.text);
+  if (st == ST_DENIED || (remote && st != ST_OK))
+    note(a, "the worker's settings are not known: %s", err.text);
   return remote && st == ST_OK;
 }
 
-/* ---- worker and here -------------------------------------------------------------------------------------------- */
+/* ---- worker and here
+ * -------------------------------------------------------------------------------------------- */
 
 static bool text_is(const struct sheet *s, uint32_t object, const char *key, const char *text) {
   uint32_t node = answer_node(&s->doc, object, key);
-  return node != JSON_NONE && s->doc.nodes[node].type == JSON_STRING && json_string_is(&s->doc, node, span_of(text));
+  return node != JSON_NONE && s->doc.nodes[node].type == JSON_STRING &&
+         json_string_is(&s->doc, node, span_of(text));
 }
 
 static uint32_t find(const struct sheet *s, const char *key) {
@@ -85,8 +91,8 @@ static void add_value(const struct sheet *s, uint32_t object, struct buffer *out
   buffer_add_char(out, ')');
 }
 
-static void note_difference(struct admin *a, const char *key, const struct sheet *worker, uint32_t there,
-                            const struct sheet *local, uint32_t here) {
+static void note_difference(struct admin *a, const char *key, const struct sheet *worker,
+                            uint32_t there, const struct sheet *local, uint32_t here) {
   struct buffer text = {0};
   bool reload = there != JSON_NONE && answer_bool(&worker->doc, there, "reloadable");
   add_value(worker, there, &text);
@@ -107,7 +113,8 @@ static bool differs(const struct sheet *a, uint32_t x, const struct sheet *b, ui
 }
 
 /* One direction finds what differs and what is there alone, the other what is here alone. */
-static size_t compare(struct admin *a, const struct sheet *worker, const struct sheet *local, bool only_here) {
+static size_t compare(struct admin *a, const struct sheet *worker, const struct sheet *local,
+                      bool only_here) {
   const struct sheet *from = only_here ? local : worker;
   size_t found = 0;
   for (size_t i = 0; i < from->count; i++) {
@@ -115,7 +122,8 @@ static size_t compare(struct admin *a, const struct sheet *worker, const struct 
     answer_text(&from->doc, from->nodes[i], "key", &key);
     uint32_t there = find(worker, buffer_z(&key)), here = find(local, buffer_z(&key));
     bool told = only_here ? there == JSON_NONE : differs(worker, there, local, here);
-    if (told && ++found <= DIFFERENCES_SHOWN) note_difference(a, buffer_z(&key), worker, there, local, here);
+    if (told && ++found <= DIFFERENCES_SHOWN)
+      note_difference(a, buffer_z(&key), worker, there, local, here);
     buffer_release(&key);
   }
   return found;
@@ -126,12 +134,14 @@ static void note_differences(struct admin *a, const struct sheet *worker) {
   struct error err = {0};
   if (sheet_local(a, &local, &err) == ST_OK) {
     size_t found = compare(a, worker, &local, false) + compare(a, worker, &local, true);
-    if (found > DIFFERENCES_SHOWN) note(a, "%zu settings differ between the worker and here", found);
+    if (found > DIFFERENCES_SHOWN)
+      note(a, "%zu settings differ between the worker and here", found);
   }
   sheet_release(&local);
 }
 
-/* ---- which are shown -------------------------------------------------------------------------------------------- */
+/* ---- which are shown
+ * -------------------------------------------------------------------------------------------- */
 
 /* word: a key, or the beginning of several up to a dot ("redis"). */
 static bool meant(const char *key, const char *word) {
@@ -145,8 +155,10 @@ static enum status unknown(const char *word, struct error *err) {
   for (int i = 0; i < SETTING_COUNT; i++) names[i] = setting_row((enum setting)i)->key;
   names[SETTING_COUNT] = "check"; /* the word that is not a key */
   const char *near = word_nearest(word, names, SETTING_COUNT + 1);
-  if (near) return error_set(err, ST_INVALID, "There is no setting %.80s; did you mean %s?", word, near);
-  return error_set(err, ST_INVALID, "There is no setting %.80s; see: busbridge config -o name", word);
+  if (near)
+    return error_set(err, ST_INVALID, "There is no setting %.80s; did you mean %s?", word, near);
+  return error_set(err, ST_INVALID, "There is no setting %.80s; see: busbridge config -o name",
+                   word);
 }
 
 static enum status keep(struct sheet *s, bool changed, int count, char **words, struct error *err) {
@@ -160,7 +172,8 @@ static enum status keep(struct sheet *s, bool changed, int count, char **words, 
     for (int w = 0; w < count; w++)
       if (meant(buffer_z(&key), words[w])) wanted = used[w] = true;
     buffer_release(&key);
-    if (wanted && !(changed && text_is(s, s->nodes[i], "source", "default"))) s->nodes[kept++] = s->nodes[i];
+    if (wanted && !(changed && text_is(s, s->nodes[i], "source", "default")))
+      s->nodes[kept++] = s->nodes[i];
   }
   s->count = kept;
   for (int w = 0; w < count; w++)
@@ -168,9 +181,12 @@ static enum status keep(struct sheet *s, bool changed, int count, char **words, 
   return ST_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static enum status show(struct admin *a, bool changed, const char *format, int count, char **words, struct error *err) {
+static enum status show(struct admin *a, bool changed, const char *format, int count, char **words,
+                        struct error *err) {
   struct sheet sheet = {0};
   enum status st = ST_OK;
   bool remote = sheet_remote(a, &sheet);
@@ -196,7 +212,8 @@ static enum status show(struct admin *a, bool changed, const char *format, int c
 
 static void each_line(const struct admin *a, struct buffer *lines,
                       void (*say)(const struct admin *, const char *fmt, ...), const char *fmt) {
-  for (char *line = lines->len ? (char *)buffer_z(lines) : NULL, *end; line && *line; line = end + 1) {
+  for (char *line = lines->len ? (char *)buffer_z(lines) : NULL, *end; line && *line;
+       line = end + 1) {
     end = strchr(line, '\n');
     if (!end) break;
     *end = '\0';
@@ -204,8 +221,8 @@ static void each_line(const struct admin *a, struct buffer *lines,
   }
 }
 
-/* The file alone: neither the environment nor -X corrects or spoils it. Everything that is wrong with it is told at
- * once.
+/* The file alone: neither the environment nor -X corrects or spoils it. Everything that is wrong
+ * with it is told at once.
  */
 static int check(struct admin *a, const char *file) {
   struct configure from = {.file = a->config, .environment = a->environment};
@@ -246,7 +263,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   };
   struct error err = {0};
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code))
+    return code;
   if (words > 0 && strcmp(argv[0], "check") == 0) {
     if (words <= 2) return check(a, words == 2 ? argv[1] : NULL);
     complain(a, "too many words: usage: busbridge config check [FILE]");
@@ -261,10 +279,11 @@ const struct command command_config = {
     .words = "check|<setting> check:<file>",
     .arguments = "[KEY...] [--changed] | check [FILE]",
     .summary = "the settings in force and where each comes from; check a file",
-    .examples = "  busbridge config --changed            what is not at its default, and which file and line says so\n"
-                "  busbridge config redis                all settings of Redis\n"
-                "  busbridge config kafka.bootstrap.servers flush.interval -o wide\n"
-                "  busbridge config check new.conf       is this file valid? exit 0, or 2 with file and line\n",
+    .examples =
+        "  busbridge config --changed            what is not at its default, and which file and line says so\n"
+        "  busbridge config redis                all settings of Redis\n"
+        "  busbridge config kafka.bootstrap.servers flush.interval -o wide\n"
+        "  busbridge config check new.conf       is this file valid? exit 0, or 2 with file and line\n",
     .description =
         "Where a worker runs its settings are shown, and standard error says where those here differ. Secrets are never\n"
         "shown. A KEY may be the beginning of several, up to a dot. check reads the file alone, without environment and -X.",

@@ -1,5 +1,5 @@
-/* busbridge emit: a payload from the command line or standard input becomes an entry; its id is printed when it is
- * durable. */
+/* busbridge emit: a payload from the command line or standard input becomes an entry; its id is
+ * printed when it is durable. */
 #include "admin/answer.h"
 #include "admin/options.h"
 #include "admin/payload.h"
@@ -9,7 +9,8 @@ static void report(struct admin *a, const struct json_doc *doc) {
   struct buffer text = {0};
   if (answer_text(doc, 0, "warning", &text)) note(a, "warning: %s", buffer_z(&text));
   answer_text(doc, 0, "id", &a->out);
-  snprintf(a->deed, sizeof a->deed, "the event was written all the same, under the id %.140s", buffer_z(&a->out));
+  snprintf(a->deed, sizeof a->deed, "the event was written all the same, under the id %.140s",
+           buffer_z(&a->out));
   buffer_add_char(&a->out, '\n');
   buffer_release(&text);
 }
@@ -38,7 +39,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   struct error err = {0};
   struct buffer payload = {0};
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 1, 2, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 1, 2, &words, &code))
+    return code;
   if (!admin_settings(a, &err)) return fail(a, &err);
   enum status st = ST_OK;
   if (words == 1) {
@@ -48,7 +50,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   } else {
     buffer_add_z(&payload, argv[1]);
   }
-  struct emit_request request = {.id = span_of(id), .name = span_of(argv[0]), .payload = buffer_span(&payload)};
+  struct emit_request request = {
+      .id = span_of(id), .name = span_of(argv[0]), .payload = buffer_span(&payload)};
   if (st == ST_OK) st = emit(a, &request, &err);
   buffer_release(&payload);
   return st == ST_OK ? CODE_OK : fail(a, &err);
@@ -59,8 +62,9 @@ const struct command command_emit = {
     .words = "<event>",
     .arguments = "NAME [JSON|-] [--id ID]",
     .summary = "write an event into the outbox, durably; prints its id",
-    .examples = "  busbridge emit episode.published '{\"episode_id\": \"ep-1\", \"publication_id\": \"p-1\"}'\n"
-                "  jq -c .payload event.json | busbridge emit quality.checked -\n",
+    .examples =
+        "  busbridge emit episode.published '{\"episode_id\": \"ep-1\", \"publication_id\": \"p-1\"}'\n"
+        "  jq -c .payload event.json | busbridge emit quality.checked -\n",
     .description =
         "The payload is one JSON object ({} when left out; - reads standard input). The entry appears whole or not at all,\n"
         "and is on the disk when the id is printed. A worker relays it at once.",

@@ -1,10 +1,12 @@
-/* The checks of doctor and verify, as a table or as JSON, and the exit code that follows from them. */
+/* The checks of doctor and verify, as a table or as JSON, and the exit code that follows from them.
+ */
 #include "admin/findings.h"
 
 #include "admin/output.h"
 #include "bridge/base/words.h"
 
-static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t object, const char *key) {
+static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t object,
+                     const char *key) {
   struct buffer text = {0};
   answer_text(doc, object, key, &text);
   text_printable(out, buffer_span(&text));
@@ -29,7 +31,8 @@ static size_t widest(const struct json_doc *doc, uint32_t checks) {
 static void print_row(struct admin *a, const struct json_doc *doc, uint32_t node, size_t width) {
   struct buffer *out = &a->out, verdict = {0}, next = {0};
   answer_text(doc, node, "verdict", &verdict);
-  bool failed = span_is(buffer_span(&verdict), "failed"), warning = span_is(buffer_span(&verdict), "warning");
+  bool failed = span_is(buffer_span(&verdict), "failed"),
+       warning = span_is(buffer_span(&verdict), "warning");
   size_t from = out->len;
   add_text(out, doc, node, "check");
   pad(out, from, width + 1);

@@ -1,4 +1,5 @@
-/* busbridge flush: begins one, shows how far it is, ends it early on Ctrl-C; or tells what it would try. */
+/* busbridge flush: begins one, shows how far it is, ends it early on Ctrl-C; or tells what it would
+ * try. */
 #include "admin/client.h"
 #include "admin/options.h"
 #include "admin/output.h"
@@ -12,7 +13,8 @@
 #define POLL_FIRST_MS 5
 #define POLL_MAX_MS 200
 
-/* ---- following a flush ------------------------------------------------------------------------------------------ */
+/* ---- following a flush
+ * ------------------------------------------------------------------------------------------ */
 
 struct following {
   struct admin *admin;
@@ -34,7 +36,8 @@ static uint64_t count_of(const struct following *f, const char *key) {
   return n > 0 ? (uint64_t)n : 0;
 }
 
-/* Twice Ctrl-C: leave at once; a worker goes on settling, and without one nothing is lost either. */
+/* Twice Ctrl-C: leave at once; a worker goes on settling, and without one nothing is lost either.
+ */
 static bool leave(struct following *f, uint64_t id) {
   if (interrupts() > 1) return true;
   if (interrupts() && !f->cancelled) {
@@ -57,7 +60,8 @@ static enum status follow(struct following *f, uint64_t id, uint64_t limit, stru
     if (leave(f, id)) return ST_CANCELLED;
     uint64_t total = count_of(f, "total");
     if (limit && total > limit) total = limit;
-    progress_show(&f->bar, count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead"), total);
+    progress_show(
+        &f->bar, count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead"), total);
     poll(NULL, 0, wait);
     wait = wait * 2 > POLL_MAX_MS ? POLL_MAX_MS : wait * 2;
   }
@@ -73,7 +77,8 @@ static void print_totals(struct following *f) {
                {"held", "held"},           {"left", "left"}};
   char number[NUMBER_TEXT];
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-    buffer_printf(&f->admin->out, "%s%s %s", i ? ", " : "Flushed: ", number_text(count_of(f, parts[i].key), number),
+    buffer_printf(&f->admin->out, "%s%s %s",
+                  i ? ", " : "Flushed: ", number_text(count_of(f, parts[i].key), number),
                   parts[i].words);
   buffer_add_char(&f->admin->out, '\n');
 }
@@ -83,21 +88,26 @@ static int conclude(struct following *f) {
   struct buffer reason = {0}, next = {0};
   uint64_t done = count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead");
   uint64_t left = count_of(f, "left");
-  bool limited = answer_text(&f->doc, 0, "reason", &reason) && span_is(buffer_span(&reason), "the limit was reached");
+  bool limited = answer_text(&f->doc, 0, "reason", &reason) &&
+                 span_is(buffer_span(&reason), "the limit was reached");
   int code = CODE_OK;
   if (f->cancelled) {
     note(f->admin, "interrupted; the rest stays pending, go on by: busbridge flush");
     code = CODE_INTERRUPTED;
   } else if (limited) {
-    note(f->admin, "%" PRIu64 " left: the limit was reached; busbridge flush --limit 0 takes all", left);
+    note(f->admin, "%" PRIu64 " left: the limit was reached; busbridge flush --limit 0 takes all",
+         left);
   } else if (left > 0 || reason.len > 0) {
     bool told = answer_text(&f->doc, 0, "next", &next);
     complain(f->admin, "%" PRIu64 " left: %s%s%s; see: busbridge health", left,
-             reason.len ? buffer_z(&reason) : "they came in meanwhile or are not whole yet", told ? ". " : "",
-             told ? buffer_z(&next) : "");
-    code = done > 0 ? CODE_PARTLY : answer_bool(&f->doc, 0, "unreachable") ? CODE_BUSY : CODE_FAILURE;
+             reason.len ? buffer_z(&reason) : "they came in meanwhile or are not whole yet",
+             told ? ". " : "", told ? buffer_z(&next) : "");
+    code = done > 0                                 ? CODE_PARTLY
+           : answer_bool(&f->doc, 0, "unreachable") ? CODE_BUSY
+                                                    : CODE_FAILURE;
   }
-  if (count_of(f, "dead") > 0) note(f->admin, "what was set aside, and why: busbridge list --type dlq");
+  if (count_of(f, "dead") > 0)
+    note(f->admin, "what was set aside, and why: busbridge list --type dlq");
   buffer_release(&reason);
   buffer_release(&next);
   return code;
@@ -127,7 +137,9 @@ static int flush_now(struct following *f, const struct flush_request *request, b
   return written != CODE_OK ? written : code;
 }
 
-/* ---- dry run ---------------------------------------------------------------------------------------------------- */
+/* ---- dry run
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void print_keys(const struct json_doc *doc, struct buffer *out) {
   uint32_t keys = answer_node(doc, 0, "keys"), node = JSON_NONE;
@@ -173,7 +185,9 @@ static int dry_run(struct following *f, const struct flush_request *request, boo
   return CODE_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
   struct following f = {.admin = a};
@@ -188,13 +202,17 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   if (!admin_settings(a, &err)) return fail(a, &err);
   request.limit = (size_t)limit;
-  enum status st = client_open(a, request.dry_run ? SERVICE_INSPECT : SERVICE_RELAY, &f.client, &err);
+  enum status st =
+      client_open(a, request.dry_run ? SERVICE_INSPECT : SERVICE_RELAY, &f.client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO;
   bool json = strcmp(format, "json") == 0;
-  code = st != ST_OK ? fail(a, &err) : request.dry_run ? dry_run(&f, &request, json) : flush_now(&f, &request, json);
+  code = st != ST_OK       ? fail(a, &err)
+         : request.dry_run ? dry_run(&f, &request, json)
+                           : flush_now(&f, &request, json);
   client_close(f.client);
   json_doc_release(&f.doc);
   buffer_release(&f.json);

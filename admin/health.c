@@ -8,7 +8,8 @@
 
 enum { UNKNOWN = 3 }; /* of monitoring plugins, as the states 0..3 of the answer */
 
-static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t object, const char *key) {
+static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t object,
+                     const char *key) {
   struct buffer text = {0};
   answer_text(doc, object, key, &text);
   text_printable(out, buffer_span(&text));
@@ -54,7 +55,8 @@ static void print_first_line(struct admin *a, const struct json_doc *doc, int64_
   buffer_release(&word);
 }
 
-static void print_figures(struct buffer *out, const char *title, const struct json_doc *doc, const char *key) {
+static void print_figures(struct buffer *out, const char *title, const struct json_doc *doc,
+                          const char *key) {
   uint32_t node = answer_node(doc, 0, key);
   buffer_printf(out, "%s: total %" PRId64 ", P95 %.1f ms, failure rate %.1f %%\n", title,
                 answer_int(doc, node, "total", 0), answer_real(doc, node, "p95_ms", 0),
@@ -83,7 +85,8 @@ static void print_reasons(struct admin *a, const struct json_doc *doc) {
 }
 
 static void print_dead(struct admin *a, const struct json_doc *doc) {
-  uint32_t dlq = answer_node(doc, 0, "dlq"), errors = answer_node(doc, dlq, "errors"), node = JSON_NONE;
+  uint32_t dlq = answer_node(doc, 0, "dlq"), errors = answer_node(doc, dlq, "errors"),
+           node = JSON_NONE;
   struct buffer *out = &a->out;
   int64_t others = answer_int(doc, dlq, "other_errors", 0);
   buffer_printf(out, "DLQ total: %" PRId64 "\n", answer_int(doc, dlq, "total", 0));
@@ -109,7 +112,8 @@ static void print_detail(struct admin *a, const struct json_doc *doc) {
   output_counts(doc, "keyless", "Without their key field, so not ordered, by namespace", &a->out);
   buffer_add_z(&a->out, "Redis: ");
   add_text(&a->out, doc, redis, "state");
-  buffer_printf(&a->out, ", %" PRId64 " keys due\nWorker: %s\n", answer_int(doc, redis, "keys_due", 0),
+  buffer_printf(&a->out, ", %" PRId64 " keys due\nWorker: %s\n",
+                answer_int(doc, redis, "keys_due", 0),
                 answer_bool(doc, 0, "worker") ? "running" : "none");
 }
 
@@ -163,12 +167,14 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   const char *format = "table";
   bool detailed = false;
   const struct option_row rows[] = {
-      {"detailed", 'd', OPTION_FLAG, &detailed, NULL, "also the dead letters by error; reads all of them"},
+      {"detailed", 'd', OPTION_FLAG, &detailed, NULL,
+       "also the dead letters by error; reads all of them"},
       {"output", 'o', OPTION_CHOICE, &format, "table|json", "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   return health(a, detailed, strcmp(format, "json") == 0);
 }
 
@@ -176,9 +182,10 @@ const struct command command_health = {
     .name = "health",
     .arguments = "[--detailed]",
     .summary = "is everything moving? exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN",
-    .examples = "  busbridge health                      the first line is that of a monitoring plugin\n"
-                "  busbridge health --detailed           with the errors of the dead letters, counted\n"
-                "  busbridge health -o json\n",
+    .examples =
+        "  busbridge health                      the first line is that of a monitoring plugin\n"
+        "  busbridge health --detailed           with the errors of the dead letters, counted\n"
+        "  busbridge health -o json\n",
     .description =
         "Judges pending entries, dead letters, failure rates, times, breakers, Redis and disk by the limits of the\n"
         "health.* settings, says why in words, and names the next command. Never OK while nothing moves.",

@@ -1,4 +1,5 @@
-/* busbridge list: as a table; as JSON or ids, written as they come, so that memory does not grow with the list. */
+/* busbridge list: as a table; as JSON or ids, written as they come, so that memory does not grow
+ * with the list. */
 #include "admin/client.h"
 #include "admin/output.h"
 #include "admin/selection_options.h"
@@ -32,11 +33,13 @@ static const struct row_of_entry columns[] = {
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
 
-static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t entry, const struct row_of_entry *c) {
+static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t entry,
+                  const struct row_of_entry *c) {
   struct buffer text = {0};
   int64_t number = answer_int(doc, entry, c->key, -1);
   struct buffer behind = {0};
-  bool held = !strcmp(c->key, "status") && answer_text(doc, entry, "held_behind", &behind) && behind.len;
+  bool held =
+      !strcmp(c->key, "status") && answer_text(doc, entry, "held_behind", &behind) && behind.len;
   buffer_release(&behind);
   if (c->age) {
     output_age(doc, entry, c->key, clock_wall_us(a->clock), &text);
@@ -52,8 +55,8 @@ static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t en
   return copy;
 }
 
-static enum status print_table(struct admin *a, const struct json_doc *doc, uint32_t entries, bool wide,
-                               struct error *err) {
+static enum status print_table(struct admin *a, const struct json_doc *doc, uint32_t entries,
+                               bool wide, struct error *err) {
   struct column shown[COLUMNS];
   size_t count = 0, rows = 0, made = 0;
   for (size_t i = 0; i < COLUMNS; i++)
@@ -101,7 +104,8 @@ static void nothing(struct admin *a, const struct selection *selection, int *cod
   buffer_release(&words);
 }
 
-/* ---- a list that comes entry by entry --------------------------------------------------------------------------- */
+/* ---- a list that comes entry by entry
+ * --------------------------------------------------------------------------- */
 
 struct stream {
   struct admin *a;
@@ -147,10 +151,11 @@ static void end_stream(struct stream *s) {
   if (strcmp(s->format, "json") == 0) buffer_add_z(&s->a->out, s->shown ? "\n]\n" : "[]\n");
 }
 
-/* ---- one that came whole ---------------------------------------------------------------------------------------- */
+/* ---- one that came whole
+ * ---------------------------------------------------------------------------------------- */
 
-static enum status print(struct admin *a, const char *format, const struct json_doc *doc, uint64_t *shown,
-                         struct error *err) {
+static enum status print(struct admin *a, const char *format, const struct json_doc *doc,
+                         uint64_t *shown, struct error *err) {
   uint32_t entries = answer_node(doc, 0, "entries");
   if (entries == JSON_NONE || doc->nodes[entries].type != JSON_ARRAY)
     return error_set(err, ST_INVALID, "The answer has no entries");
@@ -165,13 +170,17 @@ static enum status print(struct admin *a, const char *format, const struct json_
   return ST_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static void tell_rest(struct admin *a, const struct selection *selection, uint64_t shown, uint64_t total, int *code) {
+static void tell_rest(struct admin *a, const struct selection *selection, uint64_t shown,
+                      uint64_t total, int *code) {
   char some[NUMBER_TEXT], all[NUMBER_TEXT];
   if (admin_flush(a) != CODE_OK) return; /* said already; main gives the exit code */
   if (total == 0) nothing(a, selection, code);
-  if (shown < total) note(a, "%s of %s, use --limit 0 for all", number_text(shown, some), number_text(total, all));
+  if (shown < total)
+    note(a, "%s of %s, use --limit 0 for all", number_text(shown, some), number_text(total, all));
 }
 
 /* What to do about those that were shown, each said once. */
@@ -180,7 +189,8 @@ static void tell_next(struct admin *a, const struct json_doc *doc) {
   struct buffer last = {0};
   while (answer_each(doc, answer_node(doc, 0, "entries"), &node)) {
     struct buffer next = {0};
-    bool told = !answer_text(doc, node, "next", &next) || span_eq(buffer_span(&next), buffer_span(&last));
+    bool told =
+        !answer_text(doc, node, "next", &next) || span_eq(buffer_span(&next), buffer_span(&last));
     if (!told) note(a, "%s", buffer_z(&next));
     buffer_release(told ? &next : &last);
     if (!told) last = next;
@@ -188,7 +198,8 @@ static void tell_next(struct admin *a, const struct json_doc *doc) {
   buffer_release(&last);
 }
 
-static void tell_aside(struct admin *a, const struct selection *selection, const struct json_doc *doc) {
+static void tell_aside(struct admin *a, const struct selection *selection,
+                       const struct json_doc *doc) {
   char number[COUNTED_TEXT];
   int64_t aside = answer_int(doc, 0, "aside", 0);
   if (selection->aside)
@@ -198,8 +209,9 @@ static void tell_aside(struct admin *a, const struct selection *selection, const
          counted_text((uint64_t)aside, "entry is set aside", "entries are set aside", number));
 }
 
-static enum status ask(struct client *client, const struct list_request *request, struct stream *stream,
-                       struct json_doc *doc, struct buffer *json, struct error *err) {
+static enum status ask(struct client *client, const struct list_request *request,
+                       struct stream *stream, struct json_doc *doc, struct buffer *json,
+                       struct error *err) {
   struct list_request own = *request;
   bool streamed = !client_remote(client) && is_streamed(stream->format);
   if (streamed) own.each = print_one, own.ctx = stream;
@@ -220,11 +232,14 @@ static int list(struct admin *a, const struct list_request *request, const char 
   int code = CODE_OK;
   if (!admin_settings(a, &err)) return fail(a, &err);
   bool large = (request->limit == 0 || request->limit > LONG_LIST) && is_streamed(format);
-  enum status st = large ? client_open_beside(a, &client, &err) : client_open(a, SERVICE_INSPECT, &client, &err);
+  enum status st =
+      large ? client_open_beside(a, &client, &err) : client_open(a, SERVICE_INSPECT, &client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an empty answer */
   if (st == ST_OK) st = ask(client, request, &stream, &doc, &json, &err);
   if (st == ST_OK) tell_aside(a, &request->selection, &doc);
-  if (st == ST_OK) tell_rest(a, &request->selection, stream.shown, (uint64_t)answer_int(&doc, 0, "total", 0), &code);
+  if (st == ST_OK)
+    tell_rest(a, &request->selection, stream.shown, (uint64_t)answer_int(&doc, 0, "total", 0),
+              &code);
   if (st != ST_OK) code = a->unwritten ? CODE_FAILURE : fail(a, &err);
   client_close(client);
   json_doc_release(&doc);
@@ -240,12 +255,15 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
       SELECTING_TYPE(&given),
       SELECTING_ROWS(&given),
       {"limit", 'n', OPTION_NUMBER, &limit, "N", "at most so many, oldest first; 0 means all (50)"},
-      {"output", 'o', OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "form of the answer (table)"},
-      {"format", 0, OPTION_CHOICE, &format, "table|wide|json|jsonl|name", "the older spelling of --output"},
+      {"output", 'o', OPTION_CHOICE, &format, "table|wide|json|jsonl|name",
+       "form of the answer (table)"},
+      {"format", 0, OPTION_CHOICE, &format, "table|wide|json|jsonl|name",
+       "the older spelling of --output"},
   };
   struct list_request request = {0};
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   if (!selecting_take(a, self, &given, &request.selection, &code)) return code;
   request.limit = (size_t)limit;
   return list(a, &request, format);
@@ -253,7 +271,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_list = {
     .name = "list",
-    .arguments = "[--type pending|dlq|aside|all] [FILTER]... [--limit N] [-o table|wide|json|jsonl|name]",
+    .arguments =
+        "[--type pending|dlq|aside|all] [FILTER]... [--limit N] [-o table|wide|json|jsonl|name]",
     .summary = "what lies in the outbox: pending entries and dead letters",
     .examples =
         "  busbridge list                                   the oldest 50\n"

@@ -1,4 +1,5 @@
-/* Objects of an answer as a table, as JSON or as names, for commands whose rows are members as they are. */
+/* Objects of an answer as a table, as JSON or as names, for commands whose rows are members as they
+ * are. */
 #include "admin/list_output.h"
 
 #include "bridge/base/words.h"
@@ -24,7 +25,8 @@ static char *cell(const struct json_doc *doc, uint32_t object, const char *key) 
   return copy;
 }
 
-static enum status fill(const struct listing *l, bool wide, char **cells, size_t *made, struct error *err) {
+static enum status fill(const struct listing *l, bool wide, char **cells, size_t *made,
+                        struct error *err) {
   for (size_t row = 0; row < l->count; row++)
     for (size_t i = 0; i < l->column_count; i++) {
       if (l->columns[i].wide && !wide) continue;
@@ -34,7 +36,8 @@ static enum status fill(const struct listing *l, bool wide, char **cells, size_t
   return ST_OK;
 }
 
-static enum status print_table(struct admin *a, const struct listing *l, bool wide, struct error *err) {
+static enum status print_table(struct admin *a, const struct listing *l, bool wide,
+                               struct error *err) {
   struct column shown[16];
   size_t count = 0, made = 0;
   BUG_ON(l->column_count > sizeof shown / sizeof *shown);
@@ -42,8 +45,10 @@ static enum status print_table(struct admin *a, const struct listing *l, bool wi
     if (wide || !l->columns[i].wide) shown[count++] = l->columns[i].column;
   if (l->count == 0) return ST_OK;
   char **cells = calloc(l->count * count + 1, sizeof *cells);
-  enum status st = cells ? fill(l, wide, cells, &made, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
-  if (st == ST_OK) st = output_table(shown, count, cells, l->count, !wide && isatty(STDOUT_FILENO), &a->out, err);
+  enum status st =
+      cells ? fill(l, wide, cells, &made, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
+  if (st == ST_OK)
+    st = output_table(shown, count, cells, l->count, !wide && isatty(STDOUT_FILENO), &a->out, err);
   for (size_t i = 0; i < made; i++) free(cells[i]);
   free(cells);
   return st;
@@ -69,7 +74,8 @@ static void print_objects(struct admin *a, const struct listing *l, bool lines) 
   if (!lines) buffer_add_z(&a->out, l->count ? "\n]\n" : "]\n");
 }
 
-enum status listing_print(struct admin *a, const struct listing *l, const char *format, struct error *err) {
+enum status listing_print(struct admin *a, const struct listing *l, const char *format,
+                          struct error *err) {
   if (strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0) {
     print_objects(a, l, strcmp(format, "jsonl") == 0);
   } else if (strcmp(format, "name") == 0) {

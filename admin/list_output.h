@@ -1,4 +1,5 @@
-/* list_output.h - objects of an answer in the forms of -o: the same for every command that lists something. */
+/* list_output.h - objects of an answer in the forms of -o: the same for every command that lists
+ * something. */
 #ifndef ADMIN_LIST_OUTPUT_H
 #define ADMIN_LIST_OUTPUT_H
 
@@ -21,6 +22,7 @@ struct listing {
   const char *name; /* member that -o name prints */
 };
 /* format: one of LISTING_FORMATS. Appends to a->out. */
-MUST_CHECK enum status listing_print(struct admin *a, const struct listing *l, const char *format, struct error *err);
+MUST_CHECK enum status listing_print(struct admin *a, const struct listing *l, const char *format,
+                                     struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* busbridge, the operator's command: the table of commands, and the one place that checks that stdout was really
- * written. */
+/* busbridge, the operator's command: the table of commands, and the one place that checks that
+ * stdout was really written. */
 #include "admin/admin.h"
 
 #include "admin/options.h"
@@ -45,13 +45,16 @@ static void help(struct buffer *out) {
                     "  busbridge doctor                      is all there that a worker needs?\n"
                     "  busbridge verify                      do outbox, Kafka and Redis agree?\n"
                     "\nUsage: busbridge [bus] [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:\n");
-  for (size_t i = 0; i < COMMANDS; i++) buffer_printf(out, "  %-10s  %s\n", commands[i]->name, commands[i]->summary);
+  for (size_t i = 0; i < COMMANDS; i++)
+    buffer_printf(out, "  %-10s  %s\n", commands[i]->name, commands[i]->summary);
   buffer_add_z(out, "\nbusbridge COMMAND --help tells about one. Options of every command:\n");
   options_lines(NULL, 0, out);
-  buffer_add_z(out, "      --version              the release\n"
-                    "\nExit codes: 0 ok, 1 failure, 2 usage or settings, 3 nothing matched, 4 partly done, 75 busy or "
-                    "unreachable, 130 interrupted;\nhealth alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Manual: "
-                    "busbridge(1), busbridge.conf(5).\n");
+  buffer_add_z(
+      out,
+      "      --version              the release\n"
+      "\nExit codes: 0 ok, 1 failure, 2 usage or settings, 3 nothing matched, 4 partly done, 75 busy or "
+      "unreachable, 130 interrupted;\nhealth alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Manual: "
+      "busbridge(1), busbridge.conf(5).\n");
 }
 
 /* What other tools call it, too far from our word to be seen as a slip. */

@@ -60,7 +60,9 @@ int fail(const struct admin *a, const struct error *err) {
   return code_of(err->status);
 }
 
-/* ---- stdout ----------------------------------------------------------------------------------------------------- */
+/* ---- stdout
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 /* A reader that went away (busbridge list | head) ends us as it would any other program. */
 static void end_by_pipe(void) {
@@ -78,7 +80,8 @@ int admin_flush(struct admin *a) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EPIPE && !a->deed[0]) end_by_pipe();
     if (n < 0) {
-      complain(a, "Writing to standard output: %s%s%s", strerror(errno), a->deed[0] ? "; " : "", a->deed);
+      complain(a, "Writing to standard output: %s%s%s", strerror(errno), a->deed[0] ? "; " : "",
+               a->deed);
       a->unwritten = true;
       return a->deed[0] ? CODE_OK : CODE_FAILURE;
     }

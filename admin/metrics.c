@@ -6,10 +6,13 @@
 
 #include <inttypes.h>
 
-static void print_figures(struct buffer *out, const char *title, const struct json_doc *doc, const char *key) {
+static void print_figures(struct buffer *out, const char *title, const struct json_doc *doc,
+                          const char *key) {
   uint32_t node = answer_node(doc, 0, key);
-  buffer_printf(out, "%s: total %" PRId64 ", average %.1f ms, P50 %.1f ms, P95 %.1f ms, failure rate %.1f %%\n", title,
-                answer_int(doc, node, "total", 0), answer_real(doc, node, "average_ms", 0),
+  buffer_printf(out,
+                "%s: total %" PRId64
+                ", average %.1f ms, P50 %.1f ms, P95 %.1f ms, failure rate %.1f %%\n",
+                title, answer_int(doc, node, "total", 0), answer_real(doc, node, "average_ms", 0),
                 answer_real(doc, node, "p50_ms", 0), answer_real(doc, node, "p95_ms", 0),
                 answer_real(doc, node, "failure_rate", 0) * 100);
 }
@@ -30,8 +33,9 @@ static void print_account(struct admin *a, const struct json_doc *doc) {
   struct buffer since = {0};
   int64_t missing = answer_int(doc, account, "missing", 0);
   if (answer_text(doc, account, "since", &since)) {
-    buffer_printf(&a->out, "Account since %s: %" PRId64 " pending then, %" PRId64 " now, ", buffer_z(&since),
-                  answer_int(doc, account, "pending_then", 0), answer_int(doc, account, "pending", 0));
+    buffer_printf(&a->out, "Account since %s: %" PRId64 " pending then, %" PRId64 " now, ",
+                  buffer_z(&since), answer_int(doc, account, "pending_then", 0),
+                  answer_int(doc, account, "pending", 0));
     if (missing)
       buffer_printf(&a->out, "%" PRId64 " entries missing\n", missing);
     else
@@ -58,8 +62,8 @@ static void print(struct admin *a, const struct json_doc *doc) {
 
 enum form { FORM_TABLE, FORM_JSON, FORM_PROMETHEUS };
 
-static enum status ask(struct client *client, bool reset, enum form form, struct buffer *text, struct json_doc *doc,
-                       struct error *err) {
+static enum status ask(struct client *client, bool reset, enum form form, struct buffer *text,
+                       struct json_doc *doc, struct error *err) {
   if (form == FORM_PROMETHEUS) return client_prometheus(client, text, err);
   enum status st = client_metrics(client, reset, text, err);
   return st == ST_OK ? answer_scan(doc, buffer_span(text), err) : st;
@@ -94,12 +98,16 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   const char *format = "table";
   bool reset = false;
   const struct option_row rows[] = {
-      {"reset", 0, OPTION_FLAG, &reset, NULL, "show the window and begin a new one; counters go on"},
-      {"output", 'o', OPTION_CHOICE, &format, "table|json|prometheus", "form of the answer (table)"},
-      {"format", 0, OPTION_CHOICE, &format, "table|json|prometheus", "the older spelling of --output"},
+      {"reset", 0, OPTION_FLAG, &reset, NULL,
+       "show the window and begin a new one; counters go on"},
+      {"output", 'o', OPTION_CHOICE, &format, "table|json|prometheus",
+       "form of the answer (table)"},
+      {"format", 0, OPTION_CHOICE, &format, "table|json|prometheus",
+       "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   enum form form = *format == 't' ? FORM_TABLE : *format == 'j' ? FORM_JSON : FORM_PROMETHEUS;
   if (!reset || form != FORM_PROMETHEUS) return metrics(a, reset, form);
   struct error err = {0};

@@ -1,4 +1,5 @@
-/* Reads Prometheus text into the figures that top shows, and works out rates and latencies between two samples. */
+/* Reads Prometheus text into the figures that top shows, and works out rates and latencies between
+ * two samples. */
 #include "admin/metrics_sample.h"
 
 #include <math.h>
@@ -66,7 +67,8 @@ static const char *label(const struct line *l, const char *name) {
 
 /* ---- what is kept of it ---- */
 
-static const char *const results[SAMPLE_RESULTS] = {"published", "duplicate", "retried", "dead", "vanished"};
+static const char *const results[SAMPLE_RESULTS] = {"published", "duplicate", "retried", "dead",
+                                                    "vanished"};
 
 /* The last row is for all that have no room. */
 static struct sample_row *row_of(struct sample *s, const char *name) {
@@ -82,7 +84,8 @@ static struct sample_row *row_of(struct sample *s, const char *name) {
 static void add_result(struct sample *s, const struct line *l) {
   if (l->number <= 0) return; /* a namespace of which nothing came yet has no row */
   for (unsigned r = 0; r < SAMPLE_RESULTS; r++)
-    if (strcmp(label(l, "result"), results[r]) == 0) row_of(s, label(l, "namespace"))->results[r] += l->number;
+    if (strcmp(label(l, "result"), results[r]) == 0)
+      row_of(s, label(l, "namespace"))->results[r] += l->number;
 }
 
 static void add_reason(struct sample *s, const struct line *l) {
@@ -98,7 +101,8 @@ static void add_reason(struct sample *s, const struct line *l) {
     return;
   }
   struct sample_count *reason = &s->reasons[s->reason_count++];
-  snprintf(reason->name, sizeof reason->name, "%s", s->reason_count == SAMPLE_ROWS ? SAMPLE_OTHERS : name);
+  snprintf(reason->name, sizeof reason->name, "%s",
+           s->reason_count == SAMPLE_ROWS ? SAMPLE_OTHERS : name);
   reason->count = l->number;
 }
 
@@ -160,12 +164,14 @@ double sample_total(const struct sample *s, const char *name, enum sample_result
   return sum;
 }
 
-static double rate(const struct sample *from, const struct sample *to, double before, double after) {
+static double rate(const struct sample *from, const struct sample *to, double before,
+                   double after) {
   int64_t ms = to->taken_ms - from->taken_ms;
   return ms > 0 && after > before ? (after - before) * 1000 / (double)ms : 0;
 }
 
-double sample_rate(const struct sample *from, const struct sample *to, const char *name, enum sample_result result) {
+double sample_rate(const struct sample *from, const struct sample *to, const char *name,
+                   enum sample_result result) {
   return rate(from, to, sample_total(from, name, result), sample_total(to, name, result));
 }
 
@@ -180,14 +186,16 @@ double sample_latency(const struct sample *from, const struct sample *to, double
   if (all <= 0) return -1;
   double below = 0, at = 0;
   for (size_t i = 0; i < n; i++) {
-    double count = to->buckets[i].count - (from ? from->buckets[i].count : 0), edge = to->buckets[i].below;
+    double count = to->buckets[i].count - (from ? from->buckets[i].count : 0),
+           edge = to->buckets[i].below;
     if (count < share * all) {
       below = count;
       at = edge;
       continue;
     }
     if (isinf(edge)) return at * 1000; /* beyond the last edge nothing more is known */
-    return (at + (edge - at) * (count > below ? (share * all - below) / (count - below) : 1)) * 1000;
+    return (at + (edge - at) * (count > below ? (share * all - below) / (count - below) : 1)) *
+           1000;
   }
   return at * 1000;
 }

@@ -1,4 +1,5 @@
-/* Parses options by the rows of a command and the common ones, names the nearest to a mistyped one, and writes
+/* Parses options by the rows of a command and the common ones, names the nearest to a mistyped one,
+ * and writes
  * --help. */
 #include "admin/options.h"
 
@@ -6,7 +7,9 @@
 
 #define ROWS_MAX 24
 
-/* ---- the rows --------------------------------------------------------------------------------------------------- */
+/* ---- the rows
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct table_of_rows {
   struct option_row rows[ROWS_MAX];
@@ -17,9 +20,12 @@ static void add_common(struct admin *a, struct table_of_rows *t) {
   const struct option_row common[] = {
       {"config", 'c', OPTION_TEXT, a ? &a->config : NULL, "FILE",
        "settings; else $BUSBRIDGE_CONFIG, else /etc/busbridge/busbridge.conf"},
-      {"set", 'X', OPTION_OVERRIDE, a, "KEY=VALUE", "one setting, over file and environment; may be repeated"},
-      {"verbose", 'v', OPTION_FLAG, a ? &a->verbose : NULL, NULL, "say whom it speaks to, and log at info"},
-      {"color", 0, OPTION_CHOICE, a ? &a->color : NULL, "auto|always|never", "auto minds NO_COLOR and TERM=dumb"},
+      {"set", 'X', OPTION_OVERRIDE, a, "KEY=VALUE",
+       "one setting, over file and environment; may be repeated"},
+      {"verbose", 'v', OPTION_FLAG, a ? &a->verbose : NULL, NULL,
+       "say whom it speaks to, and log at info"},
+      {"color", 0, OPTION_CHOICE, a ? &a->color : NULL, "auto|always|never",
+       "auto minds NO_COLOR and TERM=dumb"},
       {"help", 'h', OPTION_FLAG, a ? &a->help : NULL, NULL, "this text"},
   };
   for (size_t i = 0; i < sizeof common / sizeof *common; i++) t->rows[t->count++] = common[i];
@@ -43,11 +49,14 @@ static enum status unknown(const struct table_of_rows *t, struct span name, stru
   for (size_t i = 0; i < t->count; i++) names[i] = t->rows[i].name;
   snprintf(typed, sizeof typed, "%.*s", SPAN_ARGS(text_cut(name, sizeof typed - 1)));
   const char *near = word_nearest(typed, names, t->count);
-  if (near) return error_set(err, ST_INVALID, "There is no option --%s; did you mean --%s?", typed, near);
+  if (near)
+    return error_set(err, ST_INVALID, "There is no option --%s; did you mean --%s?", typed, near);
   return error_set(err, ST_INVALID, "There is no option --%s; see --help", typed);
 }
 
-/* ---- one value -------------------------------------------------------------------------------------------------- */
+/* ---- one value
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static const char *choice(const char *choices, const char *value) {
   struct span rest = span_of(choices);
@@ -64,7 +73,8 @@ static const char *choice(const char *choices, const char *value) {
 static enum status take_override(struct admin *a, const char *value, struct error *err) {
   const size_t room = sizeof a->overrides / sizeof *a->overrides;
   if (!strchr(value, '=')) return error_set(err, ST_INVALID, "-X %.60s: expected KEY=VALUE", value);
-  if (a->override_count == room) return error_set(err, ST_INVALID, "-X may be given at most %zu times", room);
+  if (a->override_count == room)
+    return error_set(err, ST_INVALID, "-X may be given at most %zu times", room);
   a->overrides[a->override_count++] = value;
   return ST_OK;
 }
@@ -72,8 +82,10 @@ static enum status take_override(struct admin *a, const char *value, struct erro
 static enum status take_once(const struct option_row *row, const char *value, struct error *err) {
   const char **target = row->target;
   if (*target)
-    return error_set(err, ST_INVALID, "--%s is given twice (\"%.60s\" and \"%.60s\"): it takes one value, so ask twice",
-                     row->name, *target, value);
+    return error_set(
+        err, ST_INVALID,
+        "--%s is given twice (\"%.60s\" and \"%.60s\"): it takes one value, so ask twice",
+        row->name, *target, value);
   *target = value;
   return ST_OK;
 }
@@ -85,19 +97,24 @@ static enum status set(const struct option_row *row, const char *value, struct e
   case OPTION_ONCE: return take_once(row, value, err);
   case OPTION_NUMBER:
     if (number_parse(span_of(value), 1000000000, row->target)) return ST_OK;
-    return error_set(err, ST_INVALID, "--%s %.60s: expected a number up to 1,000,000,000", row->name, value);
+    return error_set(err, ST_INVALID, "--%s %.60s: expected a number up to 1,000,000,000",
+                     row->name, value);
   case OPTION_DURATION:
     if (duration_parse(span_of(value), row->target)) return ST_OK;
-    return error_set(err, ST_INVALID, "--%s %.60s: expected a time like 500ms, 10s or 2m", row->name, value);
+    return error_set(err, ST_INVALID, "--%s %.60s: expected a time like 500ms, 10s or 2m",
+                     row->name, value);
   case OPTION_CHOICE:
     if (choice(row->word, value)) return *(const char **)row->target = value, ST_OK;
-    return error_set(err, ST_INVALID, "--%s %.60s: expected one of %s", row->name, value, row->word);
+    return error_set(err, ST_INVALID, "--%s %.60s: expected one of %s", row->name, value,
+                     row->word);
   case OPTION_OVERRIDE: return take_override(row->target, value, err);
   }
   return ST_INVALID;
 }
 
-/* ---- the walk --------------------------------------------------------------------------------------------------- */
+/* ---- the walk
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct walk {
   const struct table_of_rows *table;
@@ -106,9 +123,11 @@ struct walk {
 };
 
 /* inline_value: what follows the option in its own word, or NULL. */
-static enum status take(struct walk *w, const struct option_row *row, const char *inline_value, struct error *err) {
+static enum status take(struct walk *w, const struct option_row *row, const char *inline_value,
+                        struct error *err) {
   if (row->kind == OPTION_FLAG)
-    return inline_value ? error_set(err, ST_INVALID, "--%s takes no value", row->name) : set(row, NULL, err);
+    return inline_value ? error_set(err, ST_INVALID, "--%s takes no value", row->name)
+                        : set(row, NULL, err);
   if (!inline_value && w->at + 1 >= w->argc)
     return error_set(err, ST_INVALID, "--%s needs a value: %s", row->name, row->word);
   return set(row, inline_value ? inline_value : w->argv[++w->at], err);
@@ -132,8 +151,8 @@ static enum status take_letters(struct walk *w, const char *text, struct error *
   return ST_OK;
 }
 
-enum status options_parse(struct admin *a, const struct option_row *rows, size_t count, int argc, char **argv,
-                          bool stop_at_word, int *words, struct error *err) {
+enum status options_parse(struct admin *a, const struct option_row *rows, size_t count, int argc,
+                          char **argv, bool stop_at_word, int *words, struct error *err) {
   struct table_of_rows table = {0};
   for (size_t i = 0; i < count; i++) table.rows[table.count++] = rows[i];
   add_common(a, &table);
@@ -157,7 +176,9 @@ enum status options_parse(struct admin *a, const struct option_row *rows, size_t
   return ST_OK;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------------- */
+/* ---- help
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 void options_lines(const struct option_row *rows, size_t count, struct buffer *out) {
   struct table_of_rows table = {0};
@@ -167,7 +188,8 @@ void options_lines(const struct option_row *rows, size_t count, struct buffer *o
     const struct option_row *row = &table.rows[i];
     char left[64], letter[8] = "    ";
     if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->word ? " " : "", row->word ? row->word : "");
+    snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->word ? " " : "",
+             row->word ? row->word : "");
     if (strlen(left) > 27) {
       buffer_printf(out, "  %s\n  %-27s  %s\n", left, "", row->help);
     } else {
@@ -176,9 +198,10 @@ void options_lines(const struct option_row *rows, size_t count, struct buffer *o
   }
 }
 
-void options_help(const struct command *command, const struct option_row *rows, size_t count, struct buffer *out) {
-  buffer_printf(out, "Examples:\n%s\nUsage: busbridge %s %s\n\n%s\n", command->examples, command->name,
-                command->arguments, command->description);
+void options_help(const struct command *command, const struct option_row *rows, size_t count,
+                  struct buffer *out) {
+  buffer_printf(out, "Examples:\n%s\nUsage: busbridge %s %s\n\n%s\n", command->examples,
+                command->name, command->arguments, command->description);
   if (count > 0) {
     buffer_add_z(out, "\nOptions:\n");
     options_lines(rows, count, out);
@@ -195,8 +218,8 @@ size_t options_common(struct option_row *out, size_t room) {
   return table.count;
 }
 
-bool options_take(struct admin *a, const struct command *command, const struct option_row *rows, size_t count, int argc,
-                  char **argv, int min, int max, int *words, int *code) {
+bool options_take(struct admin *a, const struct command *command, const struct option_row *rows,
+                  size_t count, int argc, char **argv, int min, int max, int *words, int *code) {
   struct error err = {0};
   *code = command->usage_code;
   if (a->tell_rows) {
@@ -209,8 +232,9 @@ bool options_take(struct admin *a, const struct command *command, const struct o
     options_help(command, rows, count, &a->out);
     *code = CODE_OK;
   } else if (*words < min || *words > max) {
-    complain(a, "%s: usage: busbridge %s %s; see --help", *words < min ? "something is missing" : "too many words",
-             command->name, command->arguments);
+    complain(a, "%s: usage: busbridge %s %s; see --help",
+             *words < min ? "something is missing" : "too many words", command->name,
+             command->arguments);
   } else {
     return true;
   }

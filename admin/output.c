@@ -9,7 +9,9 @@
 #include <locale.h>
 #include <wchar.h>
 
-/* ---- tables ----------------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static struct libscols_table *new_table(const struct column *columns, size_t count, bool terminal) {
   struct libscols_table *table = scols_new_table();
@@ -34,11 +36,12 @@ static bool fill(struct libscols_table *table, size_t count, char *const *cells,
   return true;
 }
 
-enum status output_table(const struct column *columns, size_t count, char *const *cells, size_t rows, bool terminal,
-                         struct buffer *out, struct error *err) {
+enum status output_table(const struct column *columns, size_t count, char *const *cells,
+                         size_t rows, bool terminal, struct buffer *out, struct error *err) {
   struct libscols_table *table = new_table(columns, count, terminal);
   char *text = NULL;
-  bool ok = table && fill(table, count, cells, rows) && scols_print_table_to_string(table, &text) == 0;
+  bool ok =
+      table && fill(table, count, cells, rows) && scols_print_table_to_string(table, &text) == 0;
   if (ok && text) {
     buffer_add_z(out, text);
     if (out->len > 0 && out->ptr[out->len - 1] != '\n') buffer_add_char(out, '\n');
@@ -48,7 +51,9 @@ enum status output_table(const struct column *columns, size_t count, char *const
   return ok ? buffer_status(out, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 void output_array(const struct json_doc *doc, uint32_t array, bool lines, struct buffer *out) {
   uint32_t node = JSON_NONE;
@@ -76,7 +81,8 @@ static void pretty(const struct json_doc *doc, uint32_t node, unsigned depth, st
     return;
   }
   buffer_add_char(out, object ? '{' : '[');
-  for (uint32_t child = node + 1, i = 0; child < n->next; child = doc->nodes[child + object].next, i++) {
+  for (uint32_t child = node + 1, i = 0; child < n->next;
+       child = doc->nodes[child + object].next, i++) {
     buffer_printf(out, "%s\n%*s", i ? "," : "", 2 * (int)depth + 2, "");
     if (object) {
       text_printable(out, json_slice(doc, child));
@@ -93,7 +99,8 @@ void output_pretty(const struct json_doc *doc, uint32_t node, struct buffer *out
 
 /* ---- small things ---- */
 
-void output_age(const struct json_doc *doc, uint32_t object, const char *key, int64_t now_us, struct buffer *out) {
+void output_age(const struct json_doc *doc, uint32_t object, const char *key, int64_t now_us,
+                struct buffer *out) {
   struct buffer text = {0};
   char age[DURATION_TEXT];
   int64_t then;
@@ -141,7 +148,8 @@ static void add_text(const struct json_doc *doc, uint32_t node, struct buffer *o
   buffer_release(&text);
 }
 
-void output_counts(const struct json_doc *doc, const char *key, const char *title, struct buffer *out) {
+void output_counts(const struct json_doc *doc, const char *key, const char *title,
+                   struct buffer *out) {
   uint32_t object = answer_node(doc, 0, key), member, node = JSON_NONE;
   if (object == JSON_NONE || doc->nodes[object].count == 0) return;
   buffer_printf(out, "%s:\n", title);

@@ -22,19 +22,23 @@ static void report(struct admin *a, const struct json_doc *doc) {
   bool worker = answer_bool(doc, 0, "worker");
   char number[NUMBER_TEXT], entries[NUMBER_TEXT + 20] = "";
   int64_t pending = answer_int(doc, 0, "pending", -1);
-  if (pending >= 0) snprintf(entries, sizeof entries, "; %s pending", number_text((uint64_t)pending, number));
+  if (pending >= 0)
+    snprintf(entries, sizeof entries, "; %s pending", number_text((uint64_t)pending, number));
   struct buffer *out = &a->out;
-  buffer_add_z(out, paused ? changed ? "Paused" : "Paused already" : changed ? "Resumed; it was paused" : "Not paused");
+  buffer_add_z(out, paused    ? changed ? "Paused" : "Paused already"
+                    : changed ? "Resumed; it was paused"
+                              : "Not paused");
   add_pause(out, doc);
   if (paused)
     buffer_printf(out, "\nNothing is published until: busbridge resume%s\n", entries);
   else
     buffer_printf(out, "%s\n", entries);
-  if (changed && !paused && !worker) note(a, "no worker runs; send what is pending by: busbridge flush");
+  if (changed && !paused && !worker)
+    note(a, "no worker runs; send what is pending by: busbridge flush");
 }
 
-typedef enum status (*pause_fn)(struct client *c, const struct pause_request *r, struct buffer *json,
-                                struct error *err);
+typedef enum status (*pause_fn)(struct client *c, const struct pause_request *r,
+                                struct buffer *json, struct error *err);
 
 static int change(struct admin *a, pause_fn call, const char *reason, bool as_json) {
   struct error err = {0};
@@ -69,7 +73,8 @@ static int run_pause(struct admin *a, const struct command *self, int argc, char
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   return change(a, client_pause, reason, strcmp(format, "json") == 0);
 }
 
@@ -80,7 +85,8 @@ static int run_resume(struct admin *a, const struct command *self, int argc, cha
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   return change(a, client_resume, "", strcmp(format, "json") == 0);
 }
 
@@ -103,7 +109,8 @@ const struct command command_resume = {
     .summary = "go on publishing after pause",
     .examples = "  busbridge resume\n"
                 "  busbridge health                      is everything moving again?\n",
-    .description = "Ends the pause: the worker relays what is pending, in its order. Not paused: nothing happens.",
+    .description =
+        "Ends the pause: the worker relays what is pending, in its order. Not paused: nothing happens.",
     .run = run_resume,
     .usage_code = CODE_USAGE,
 };

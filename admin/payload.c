@@ -15,7 +15,8 @@ static enum status read_limited(const struct admin *a, int fd, const char *name,
   return error_set(err, st, "%s is larger than outbox.max_entry_bytes (%zu)", name, limit);
 }
 
-enum status payload_read(const struct admin *a, const char *file, struct buffer *out, struct error *err) {
+enum status payload_read(const struct admin *a, const char *file, struct buffer *out,
+                         struct error *err) {
   if (strcmp(file, "-") == 0) return read_limited(a, STDIN_FILENO, "standard input", out, err);
   int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) return error_sys(err, errno, "opening %s", file);

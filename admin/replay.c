@@ -1,4 +1,5 @@
-/* busbridge replay: up to 100 ids one by one, each told; everything else is a selection, for bulk.c. */
+/* busbridge replay: up to 100 ids one by one, each told; everything else is a selection, for
+ * bulk.c. */
 #include "admin/bulk.h"
 #include "admin/output.h"
 #include "bridge/base/words.h"
@@ -80,7 +81,9 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   };
   struct error err = {0};
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 1 << 20, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 1 << 20, &words,
+                    &code))
+    return code;
   if (!is_few(&b, words, argv)) return bulk_run(&b, words, argv);
   if (!admin_settings(a, &err)) return fail(a, &err);
   struct replaying r = {.admin = a, .force = b.force, .json = strcmp(b.format, "json") == 0};

@@ -18,12 +18,17 @@ static const struct listing_column columns[] = {
     {{"FINGERPRINT", false, 0, false}, "fingerprint", false},
 };
 
-/* ---- list ------------------------------------------------------------------------------------------------------- */
+/* ---- list
+ * -------------------------------------------------------------------------------------------------------
+ */
 
-static enum status print_list(struct admin *a, const struct json_doc *doc, const char *format, struct error *err) {
+static enum status print_list(struct admin *a, const struct json_doc *doc, const char *format,
+                              struct error *err) {
   uint32_t array = answer_node(doc, 0, "schemas"), node = JSON_NONE;
-  struct listing listing = {
-      .doc = doc, .columns = columns, .column_count = sizeof columns / sizeof *columns, .name = "event"};
+  struct listing listing = {.doc = doc,
+                            .columns = columns,
+                            .column_count = sizeof columns / sizeof *columns,
+                            .name = "event"};
   uint32_t *nodes = array == JSON_NONE ? NULL : calloc(doc->nodes[array].count + 1, sizeof *nodes);
   if (!nodes) return error_set(err, ST_NO_MEMORY, "Out of memory");
   while (answer_each(doc, array, &node)) nodes[listing.count++] = node;
@@ -33,7 +38,8 @@ static enum status print_list(struct admin *a, const struct json_doc *doc, const
   return st;
 }
 
-static enum status list(struct admin *a, struct schemas *schemas, const char *format, struct error *err) {
+static enum status list(struct admin *a, struct schemas *schemas, const char *format,
+                        struct error *err) {
   struct buffer json = {0};
   struct json_doc doc = {0};
   enum status st = schemas_list(schemas, &json, err);
@@ -44,9 +50,12 @@ static enum status list(struct admin *a, struct schemas *schemas, const char *fo
   return st;
 }
 
-/* ---- show ------------------------------------------------------------------------------------------------------- */
+/* ---- show
+ * -------------------------------------------------------------------------------------------------------
+ */
 
-static enum status show(struct admin *a, struct schemas *schemas, const char *event, bool as_json, struct error *err) {
+static enum status show(struct admin *a, struct schemas *schemas, const char *event, bool as_json,
+                        struct error *err) {
   struct buffer text = {0};
   struct json_doc doc = {0};
   enum status st = schemas_text(schemas, span_of(event), &text, err);
@@ -61,7 +70,9 @@ static enum status show(struct admin *a, struct schemas *schemas, const char *ev
   return st;
 }
 
-/* ---- check ------------------------------------------------------------------------------------------------------ */
+/* ---- check
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void add_text(struct admin *a, const struct json_doc *doc, const char *key) {
   struct buffer text = {0};
@@ -81,8 +92,11 @@ static void note_left_out(struct admin *a, const struct json_doc *doc) {
     text_printable(&names, buffer_span(&path));
     buffer_release(&path);
   }
-  note(a, "%s no place in the schema and would not be published%s; add a field for each, or a map named extra",
-       counted_text((uint64_t)answer_int(doc, 0, "left_out", 0), "field has", "fields have", count), buffer_z(&names));
+  note(
+      a,
+      "%s no place in the schema and would not be published%s; add a field for each, or a map named extra",
+      counted_text((uint64_t)answer_int(doc, 0, "left_out", 0), "field has", "fields have", count),
+      buffer_z(&names));
   buffer_release(&names);
 }
 
@@ -91,13 +105,14 @@ static void note_rest(struct admin *a, const struct json_doc *doc) {
   char count[COUNTED_TEXT];
   if (answer_bool(doc, 0, "fits") && !answer_bool(doc, 0, "own")) {
     bool known = answer_text(doc, 0, "near", &near);
-    note(a, "it has no schema of its own and goes in the envelope%s%s%s", known ? "; did you mean " : "",
-         known ? buffer_z(&near) : "", known ? "?" : "");
+    note(a, "it has no schema of its own and goes in the envelope%s%s%s",
+         known ? "; did you mean " : "", known ? buffer_z(&near) : "", known ? "?" : "");
   }
   if (answer_int(doc, 0, "left_out", 0) > 0) note_left_out(a, doc);
   if (answer_int(doc, 0, "cut_numbers", 0) > 0)
     note(a, "%s more digits than a double keeps",
-         counted_text((uint64_t)answer_int(doc, 0, "cut_numbers", 0), "number has", "numbers have", count));
+         counted_text((uint64_t)answer_int(doc, 0, "cut_numbers", 0), "number has", "numbers have",
+                      count));
   if (answer_text(doc, 0, "remedy", &remedy) && remedy.len > 0) note(a, "%s", buffer_z(&remedy));
   buffer_release(&near);
   buffer_release(&remedy);
@@ -125,8 +140,8 @@ static int print_verdict(struct admin *a, const struct json_doc *doc, bool as_js
   return code != CODE_OK ? code : fits ? CODE_OK : CODE_FAILURE;
 }
 
-static enum status check_payload(struct admin *a, struct schemas *schemas, const char *event, const char *file,
-                                 bool as_json, int *code, struct error *err) {
+static enum status check_payload(struct admin *a, struct schemas *schemas, const char *event,
+                                 const char *file, bool as_json, int *code, struct error *err) {
   struct buffer payload = {0}, json = {0};
   struct json_doc doc = {0};
   enum status st = payload_read(a, file, &payload, err);
@@ -165,7 +180,9 @@ static bool is_folder(const char *path) {
   return strchr(path, '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------
+ */
 
 enum verb { VERB_LIST, VERB_SHOW, VERB_CHECK, VERB_CHECK_ALL, VERB_WRONG };
 
@@ -181,7 +198,9 @@ static enum verb verb_of(const struct admin *a, int words, char **argv, bool all
   if (near && strcmp(near, word) != 0)
     complain(a, "There is no schema %s; did you mean schema %s?", word, near);
   else
-    complain(a, "usage: busbridge schema [list], show EVENT, check EVENT [FILE|-], check --all|FOLDER; see --help");
+    complain(
+        a,
+        "usage: busbridge schema [list], show EVENT, check EVENT [FILE|-], check --all|FOLDER; see --help");
   return VERB_WRONG;
 }
 
@@ -212,7 +231,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   };
   struct error err = {0};
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 3, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 3, &words, &code))
+    return code;
   enum verb verb = verb_of(a, words, argv, all);
   if (verb == VERB_WRONG) return CODE_USAGE;
   if (!admin_settings(a, &err)) return fail(a, &err);
@@ -224,12 +244,13 @@ const struct command command_schema = {
     .words = "list|show|check show:<event>|check:<event> check:<file>",
     .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER",
     .summary = "the Avro schemas: list, show, does a payload fit?",
-    .examples = "  busbridge schema list\n"
-                "  busbridge schema show quality.checked\n"
-                "  busbridge schema check quality.checked payload.json    exit 0 when it fits, else 1 and why\n"
-                "  busbridge show ID -o json | jq .payload | busbridge schema check episode.created -\n"
-                "  busbridge schema check --all          are all of them sound?\n"
-                "  busbridge schema check ./schemas      those of another folder\n",
+    .examples =
+        "  busbridge schema list\n"
+        "  busbridge schema show quality.checked\n"
+        "  busbridge schema check quality.checked payload.json    exit 0 when it fits, else 1 and why\n"
+        "  busbridge show ID -o json | jq .payload | busbridge schema check episode.created -\n"
+        "  busbridge schema check --all          are all of them sound?\n"
+        "  busbridge schema check ./schemas      those of another folder\n",
     .description =
         "check says what the relay would say of an event with this payload, in the words of the dead letter it would become:\n"
         "reason, place and what was expected. The schemas are those of encoding.schemas; no worker is asked.",

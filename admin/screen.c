@@ -1,4 +1,5 @@
-/* Opens the terminal, draws lines, reads keys, and gives the terminal back, from a signal handler too. */
+/* Opens the terminal, draws lines, reads keys, and gives the terminal back, from a signal handler
+ * too. */
 #include "admin/screen.h"
 
 #include <curses.h>
@@ -16,7 +17,8 @@ static char restore[64]; /* what the terminal wants to be told at the end */
 static void add_sequence(const char *name) {
   const char *text = tigetstr(name);
   size_t len = strlen(restore);
-  if (text && text != (char *)-1 && len + strlen(text) < sizeof restore) memcpy(restore + len, text, strlen(text) + 1);
+  if (text && text != (char *)-1 && len + strlen(text) < sizeof restore)
+    memcpy(restore + len, text, strlen(text) + 1);
 }
 
 static void prepare(void) {
@@ -96,7 +98,8 @@ void screen_put(int row, const char *text, enum tint tint) {
   screen_size(&rows, &columns);
   if (row < 0 || row >= rows) return;
   attr_t attributes = tint == TINT_NONE ? A_NORMAL : A_BOLD;
-  if (colored && tint > TINT_BOLD) attributes = COLOR_PAIR(tint) | (tint == TINT_BAD ? A_BOLD : A_NORMAL);
+  if (colored && tint > TINT_BOLD)
+    attributes = COLOR_PAIR(tint) | (tint == TINT_BAD ? A_BOLD : A_NORMAL);
   attrset(attributes);
   mvaddnstr(row, 0, text, fitting(text, columns));
   attrset(A_NORMAL);

@@ -1,6 +1,8 @@
-/* screen.h - the terminal as a whole, drawn by ncurses: the only file that knows it. One at a time, one thread.
+/* screen.h - the terminal as a whole, drawn by ncurses: the only file that knows it. One at a time,
+ * one thread.
  *
- * Whatever ends the program must pass screen_close or screen_abandon, else the terminal stays as it is while drawing.
+ * Whatever ends the program must pass screen_close or screen_abandon, else the terminal stays as it
+ * is while drawing.
  */
 #ifndef ADMIN_SCREEN_H
 #define ADMIN_SCREEN_H

@@ -3,8 +3,8 @@
 
 #include "bridge/base/escape.h"
 
-bool selecting_take(struct admin *a, const struct command *self, const struct selecting *given, struct selection *out,
-                    int *code) {
+bool selecting_take(struct admin *a, const struct command *self, const struct selecting *given,
+                    struct selection *out, int *code) {
   const struct {
     const char *word, *value;
   } all[] = {{"type", given->type},   {"namespace", given->namespace},  {"name", given->name},
@@ -14,7 +14,8 @@ bool selecting_take(struct admin *a, const struct command *self, const struct se
   struct error err = {0};
   selection_init(out);
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    if (!all[i].value || selection_set(out, all[i].word, all[i].value, now_us, &err) == ST_OK) continue;
+    if (!all[i].value || selection_set(out, all[i].word, all[i].value, now_us, &err) == ST_OK)
+      continue;
     complain(a, "--%s", err.text);
     *code = self->usage_code;
     return false;
@@ -24,7 +25,8 @@ bool selecting_take(struct admin *a, const struct command *self, const struct se
 
 static void add_parameter(void *ctx, const char *word, struct span value) {
   struct buffer *out = ctx;
-  if (out->len > 0 && out->ptr[out->len - 1] != '?' && out->ptr[out->len - 1] != '&') buffer_add_char(out, '&');
+  if (out->len > 0 && out->ptr[out->len - 1] != '?' && out->ptr[out->len - 1] != '&')
+    buffer_add_char(out, '&');
   buffer_printf(out, "%s=", word);
   percent_write(out, value);
 }

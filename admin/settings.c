@@ -18,18 +18,23 @@ void admin_appearance(struct admin *a) {
 static enum status open_log(struct admin *a, struct error *err) {
   const char *format = setting_text(a->settings, SETTING_LOG_FORMAT);
   const char *level = setting_text(a->settings, SETTING_LOG_LEVEL);
-  enum log_format f = strcmp(format, "json") == 0 ? LOG_JSON : strcmp(format, "logfmt") == 0 ? LOG_LOGFMT : LOG_AUTO;
+  enum log_format f = strcmp(format, "json") == 0     ? LOG_JSON
+                      : strcmp(format, "logfmt") == 0 ? LOG_LOGFMT
+                                                      : LOG_AUTO;
   enum log_level l = strcmp(level, "debug") == 0 ? LOG_DEBUG : LOG_INFO;
   /* What a command has to say it says itself; the log of the parts is for those who ask. */
   if (!a->verbose) l = LOG_ERROR;
-  return log_open(STDERR_FILENO, f, l, a->clock, &a->log) == ST_OK ? ST_OK
-                                                                   : error_set(err, ST_NO_MEMORY, "Out of memory");
+  return log_open(STDERR_FILENO, f, l, a->clock, &a->log) == ST_OK
+             ? ST_OK
+             : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 
 bool admin_settings(struct admin *a, struct error *err) {
   struct buffer warnings = {0};
-  struct configure from = {
-      .file = a->config, .environment = a->environment, .overrides = a->overrides, .override_count = a->override_count};
+  struct configure from = {.file = a->config,
+                           .environment = a->environment,
+                           .overrides = a->overrides,
+                           .override_count = a->override_count};
   admin_appearance(a);
   enum status st = configure_load(&from, &a->settings, &warnings, err);
   if (st == ST_NOT_FOUND || st == ST_DENIED)

@@ -44,14 +44,16 @@ static void time_line(struct sheet *s, const char *title, const char *key) {
 static void size_line(struct sheet *s) {
   char bytes[NUMBER_TEXT], payload[NUMBER_TEXT];
   head(s, "size");
-  buffer_printf(&s->admin->out, "%s bytes", number_text((uint64_t)answer_int(s->doc, 0, "size", 0), bytes));
+  buffer_printf(&s->admin->out, "%s bytes",
+                number_text((uint64_t)answer_int(s->doc, 0, "size", 0), bytes));
   if (!answer_bool(s->doc, 0, "raw"))
     buffer_printf(&s->admin->out, ", payload %s",
                   number_text((uint64_t)answer_int(s->doc, 0, "payload_size", 0), payload));
   buffer_add_char(&s->admin->out, '\n');
 }
 
-/* ---- where it stands -------------------------------------------------------------------------------------------- */
+/* ---- where it stands
+ * -------------------------------------------------------------------------------------------- */
 
 static void due_words(struct sheet *s, struct buffer *out) {
   struct buffer due = {0};
@@ -73,7 +75,8 @@ static void state_line(struct sheet *s) {
   if (strcmp(word, "dead") == 0)
     output_paint(out, s->admin->color_out, PAINT_RED, "dead letter");
   else
-    output_paint(out, s->admin->color_out, strcmp(word, "ready") == 0 ? PAINT_GREEN : PAINT_YELLOW, word);
+    output_paint(out, s->admin->color_out, strcmp(word, "ready") == 0 ? PAINT_GREEN : PAINT_YELLOW,
+                 word);
   due_words(s, out);
   if (answer_text(s->doc, 0, "held_behind", &behind)) {
     text_printable(&shown, buffer_span(&behind));
@@ -117,7 +120,9 @@ static void also_line(struct sheet *s) {
   buffer_release(&name);
 }
 
-/* ---- its bytes --------------------------------------------------------------------------------------------------- */
+/* ---- its bytes
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void payload_lines(struct sheet *s) {
   uint32_t payload = answer_node(s->doc, 0, "payload");
@@ -133,8 +138,9 @@ static void fault_lines(struct sheet *s) {
   struct buffer before = {0}, after = {0}, error = {0};
   struct buffer *out = &s->admin->out;
   if (fault == JSON_NONE || s->doc->nodes[fault].type != JSON_OBJECT) return;
-  buffer_printf(out, "\nbyte %" PRId64 ", line %" PRId64 ", column %" PRId64 "\n", answer_int(s->doc, fault, "byte", 0),
-                answer_int(s->doc, fault, "line", 0), answer_int(s->doc, fault, "column", 0));
+  buffer_printf(out, "\nbyte %" PRId64 ", line %" PRId64 ", column %" PRId64 "\n",
+                answer_int(s->doc, fault, "byte", 0), answer_int(s->doc, fault, "line", 0),
+                answer_int(s->doc, fault, "column", 0));
   if (answer_text(s->doc, fault, "error", &error)) {
     text_printable(out, buffer_span(&error));
     buffer_add_char(out, '\n');
@@ -206,7 +212,9 @@ static void print(struct admin *a, const struct json_doc *doc) {
   beginning_lines(&s);
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int show(struct admin *a, const struct show_request *request, bool json) {
   struct error err = {0};
@@ -215,7 +223,8 @@ static int show(struct admin *a, const struct show_request *request, bool json) 
   struct json_doc doc = {0};
   if (!admin_settings(a, &err)) return fail(a, &err);
   enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
-  if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an entry that is not there */
+  if (st == ST_NOT_FOUND)
+    err.status = ST_IO; /* no outbox is a failure, not an entry that is not there */
   if (st == ST_OK) st = client_show(client, request, &answer, &err);
   if (st == ST_OK && request->raw)
     buffer_add(&a->out, buffer_span(&answer));
@@ -240,9 +249,12 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 1, 1, &words, &code)) return code;
-  struct show_request request = {
-      .id = argv[0], .pending = strcmp(type, "dlq") != 0, .dead = strcmp(type, "pending") != 0, .raw = raw};
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 1, 1, &words, &code))
+    return code;
+  struct show_request request = {.id = argv[0],
+                                 .pending = strcmp(type, "dlq") != 0,
+                                 .dead = strcmp(type, "pending") != 0,
+                                 .raw = raw};
   return show(a, &request, strcmp(format, "json") == 0);
 }
 
@@ -251,9 +263,10 @@ const struct command command_show = {
     .words = "<entry>",
     .arguments = "ID [--raw]",
     .summary = "one entry whole: where it stands, what is wrong with it, its payload",
-    .examples = "  busbridge show 3f2b                        the beginning of an id is enough when it is unambiguous\n"
-                "  busbridge show 3f2b -o json | jq .payload  everything known about it, for scripts\n"
-                "  busbridge show 3f2b --raw > entry.json     its bytes as they are\n",
+    .examples =
+        "  busbridge show 3f2b                        the beginning of an id is enough when it is unambiguous\n"
+        "  busbridge show 3f2b -o json | jq .payload  everything known about it, for scripts\n"
+        "  busbridge show 3f2b --raw > entry.json     its bytes as they are\n",
     .description =
         "An id, the beginning of one, or the stem of a file: a pending entry or a dead letter. Nothing is changed and\n"
         "nothing is locked. Where its bytes went wrong, they are shown with a mark under the place.",

@@ -40,7 +40,8 @@ static bool step(struct tailing *t, struct error *err) {
 static bool too_quiet(struct tailing *t, int64_t since_ms) {
   if (clock_mono_ms(t->admin->clock) - since_ms < t->timeout_ms) return false;
   if (t->follow) return true;
-  complain(t->admin, "The end of the topics was not reached: Kafka said nothing for %" PRId64 " ms", t->timeout_ms);
+  complain(t->admin, "The end of the topics was not reached: Kafka said nothing for %" PRId64 " ms",
+           t->timeout_ms);
   t->code = CODE_BUSY;
   return true;
 }
@@ -74,8 +75,9 @@ static int tail(struct tailing *t, const struct tail_request *request) {
   if (t->array) buffer_add_z(&t->admin->out, t->shown ? "\n]\n" : "]\n");
   tail_close(t->tail);
   if (t->code == CODE_OK && t->damaged) {
-    complain(t->admin,
-             "Some values could not be decoded: see their error; encoding.schemas names the folder of the schemas");
+    complain(
+        t->admin,
+        "Some values could not be decoded: see their error; encoding.schemas names the folder of the schemas");
     return CODE_FAILURE;
   }
   return t->code;
@@ -87,7 +89,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   bool beginning = false, only_new = false;
   const struct option_row rows[] = {
       {"limit", 'n', OPTION_NUMBER, &t.limit, "N", "stop after so many records; 0 means all (0)"},
-      {"from-beginning", 0, OPTION_FLAG, &beginning, NULL, "all records there are (this is the default)"},
+      {"from-beginning", 0, OPTION_FLAG, &beginning, NULL,
+       "all records there are (this is the default)"},
       {"new", 0, OPTION_FLAG, &only_new, NULL, "only what comes from now on; goes on until Ctrl-C"},
       {"follow", 'f', OPTION_FLAG, &t.follow, NULL, "go on at the end, until Ctrl-C"},
       {"output", 'o', OPTION_CHOICE, &format, "jsonl|json|value",
@@ -99,7 +102,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   struct error err = {0};
   int words, code;
   t.timeout_ms = -1;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code))
+    return code;
   if (beginning && only_new) {
     complain(a, "--from-beginning and --new exclude each other");
     return CODE_USAGE;
@@ -112,7 +116,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
                                  .count = (size_t)words,
                                  .only_new = only_new,
                                  .value_only = strcmp(format, "value") == 0,
-                                 .timeout_ms = t.timeout_ms < 30000 ? (int)t.timeout_ms + 1 : 30000};
+                                 .timeout_ms =
+                                     t.timeout_ms < 30000 ? (int)t.timeout_ms + 1 : 30000};
   return tail(&t, &request);
 }
 

@@ -48,7 +48,8 @@ static struct sample *since(struct top *t, int64_t ms) {
   return found;
 }
 
-/* Without a worker the outbox is opened anew each time: one may have been started, and figures are read at opening. */
+/* Without a worker the outbox is opened anew each time: one may have been started, and figures are
+ * read at opening. */
 static enum status ask(struct top *t, struct buffer *health, struct error *err) {
   enum status st = t->client ? ST_OK : client_open(t->admin, SERVICE_INSPECT, &t->client, err);
   if (st == ST_OK) client_patience(t->client, ANSWER_MS);
@@ -60,7 +61,8 @@ static enum status ask(struct top *t, struct buffer *health, struct error *err) 
     t->client = NULL;
   }
   if (st != ST_OK) return st;
-  if (t->worker != remote) t->taken = 0; /* figures saved a while ago and live ones are not to be compared */
+  if (t->worker != remote)
+    t->taken = 0; /* figures saved a while ago and live ones are not to be compared */
   t->worker = remote;
   return ST_OK;
 }
@@ -80,7 +82,8 @@ static void keep_health(struct top *t, struct buffer *fresh) {
   t->known = answer_scan(&t->doc, buffer_span(&t->health), &t->problem) == ST_OK;
 }
 
-/* A worker that is gone is told by the next look, which finds none: only when nothing answers is there a problem. */
+/* A worker that is gone is told by the next look, which finds none: only when nothing answers is
+ * there a problem. */
 static void look(struct top *t) {
   struct buffer fresh = {0};
   struct error err = {0};
@@ -122,7 +125,8 @@ static void draw(struct top *t) {
     view_help(&t->view);
   else
     view_fill(&t->view, &f, columns);
-  size_t room = rows > 1 ? (size_t)rows - 1 : 0, most = t->view.count > room ? t->view.count - room : 0;
+  size_t room = rows > 1 ? (size_t)rows - 1 : 0,
+         most = t->view.count > room ? t->view.count - room : 0;
   if (t->scrolled > most) t->scrolled = most;
   screen_clear();
   for (size_t i = 0; i < room && t->scrolled + i < t->view.count; i++) {
@@ -130,7 +134,8 @@ static void draw(struct top *t) {
     screen_put((int)i, buffer_z(&l->text), l->tint);
   }
   time_format(clock_wall_us(t->admin->clock), time);
-  snprintf(title, sizeof title, "%.8s UTC  q quit  ? help%s", time + 11, most ? "  up/down: more" : "");
+  snprintf(title, sizeof title, "%.8s UTC  q quit  ? help%s", time + 11,
+           most ? "  up/down: more" : "");
   screen_put(rows - 1, title, TINT_BOLD);
   screen_show();
 }
@@ -188,7 +193,9 @@ static int on_screen(struct top *t) {
 /* Two looks, a moment apart: rates need them. */
 static int once(struct top *t, bool as_json) {
   struct winsize size = {0};
-  int columns = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+  int columns = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col
+                    ? size.ws_col
+                    : 80;
   look(t);
   if (t->problem.status == ST_OK && t->worker) {
     pause_ms(t->interval_ms < BETWEEN_MS ? t->interval_ms : BETWEEN_MS, NULL);
@@ -214,7 +221,8 @@ static int once(struct top *t, bool as_json) {
 static bool can_draw(const struct admin *a) {
   const char *term = getenv("TERM");
   (void)a;
-  return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+  return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && *term &&
+         strcmp(term, "dumb") != 0;
 }
 
 static int top(struct admin *a, int64_t interval_ms, bool plain, bool as_json) {
@@ -246,7 +254,8 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   if (interval_ms < 200 || interval_ms > 3600000) {
     complain(a, "--interval is between 200ms and 1h");
     return CODE_USAGE;

@@ -24,7 +24,8 @@ static void line(struct view *v, enum tint tint, const char *fmt, ...) {
   l->tint = tint;
 }
 
-/* Over as many lines as it needs, between words: there are commands in it, to be read whole. A longer word is cut. */
+/* Over as many lines as it needs, between words: there are commands in it, to be read whole. A
+ * longer word is cut. */
 static void wrapped(struct view *v, enum tint tint, int indent, const char *text, int columns) {
   int room = columns > indent + 8 ? columns - indent : 8;
   while (*text) {
@@ -60,7 +61,8 @@ static const char *milliseconds(double ms, char out[NUMBER_TEXT]) {
   return out;
 }
 
-static const char *text_of(const struct json_doc *doc, uint32_t object, const char *key, struct buffer *out) {
+static const char *text_of(const struct json_doc *doc, uint32_t object, const char *key,
+                           struct buffer *out) {
   buffer_clear(out);
   answer_text(doc, object, key, out);
   return buffer_z(out);
@@ -78,10 +80,11 @@ static void health(struct view *v, const struct top_facts *f, int columns) {
   uint32_t node = JSON_NONE;
   if (f->problem) wrapped(v, TINT_BAD, 0, f->problem, columns);
   if (!doc) goto out;
-  line(v, state_tint(answer_int(doc, 0, "state", 3)), "OUTBOX %s - %s", text_of(doc, 0, "word", &word),
-       text_of(doc, 0, "summary", &text));
+  line(v, state_tint(answer_int(doc, 0, "state", 3)), "OUTBOX %s - %s",
+       text_of(doc, 0, "word", &word), text_of(doc, 0, "summary", &text));
   while (answer_each(doc, answer_node(doc, 0, "reasons"), &node)) {
-    wrapped(v, state_tint(answer_int(doc, node, "state", 3)), 2, text_of(doc, node, "text", &text), columns);
+    wrapped(v, state_tint(answer_int(doc, node, "state", 3)), 2, text_of(doc, node, "text", &text),
+            columns);
     wrapped(v, TINT_NONE, 4, text_of(doc, node, "next", &text), columns);
   }
 out:
@@ -112,7 +115,8 @@ static void paused(struct view *v, const struct top_facts *f) {
   struct buffer text = {0};
   if (node != JSON_NONE && f->health->nodes[node].type == JSON_OBJECT) {
     text_of(f->health, node, "reason", &text);
-    line(v, TINT_WARNING, "Paused%s%s; to go on: busbridge resume", text.len ? ": " : "", buffer_z(&text));
+    line(v, TINT_WARNING, "Paused%s%s; to go on: busbridge resume", text.len ? ": " : "",
+         buffer_z(&text));
   }
   buffer_release(&text);
 }
@@ -121,18 +125,20 @@ static void paused(struct view *v, const struct top_facts *f) {
 
 static void rates(struct view *v, const struct top_facts *f, bool wide) {
   char n[6][NUMBER_TEXT];
-  static const enum sample_result order[] = {SAMPLE_PUBLISHED, SAMPLE_DUPLICATE, SAMPLE_RETRIED, SAMPLE_DEAD};
+  static const enum sample_result order[] = {SAMPLE_PUBLISHED, SAMPLE_DUPLICATE, SAMPLE_RETRIED,
+                                             SAMPLE_DEAD};
   for (int i = 0; i < 4; i++) figure(sample_rate(f->before, f->now, NULL, order[i]), n[i]);
   figure(sample_rate_found(f->before, f->now), n[4]);
   if (wide)
-    line(v, TINT_BOLD, "Events/s   published %s  found %s  duplicate %s  retried %s  dead %s", n[0], n[4], n[1], n[2],
-         n[3]);
+    line(v, TINT_BOLD, "Events/s   published %s  found %s  duplicate %s  retried %s  dead %s", n[0],
+         n[4], n[1], n[2], n[3]);
   else
     line(v, TINT_BOLD, "Per second %s out %s in %s dead", n[0], n[4], n[3]);
 }
 
 static void waiting(struct view *v, const struct top_facts *f, bool wide) {
-  char pending[NUMBER_TEXT], dead[NUMBER_TEXT], flight[NUMBER_TEXT], held[NUMBER_TEXT], retrying[NUMBER_TEXT];
+  char pending[NUMBER_TEXT], dead[NUMBER_TEXT], flight[NUMBER_TEXT], held[NUMBER_TEXT],
+      retrying[NUMBER_TEXT];
   char age[DURATION_TEXT] = "";
   double oldest = f->health ? answer_real(f->health, 0, "oldest_seconds", -1) : -1;
   if (!f->health) return;
@@ -143,8 +149,8 @@ static void waiting(struct view *v, const struct top_facts *f, bool wide) {
   number_text((uint64_t)f->now->retrying, retrying);
   if (oldest >= 0) duration_text((int64_t)(oldest * 1000), age);
   if (wide) {
-    line(v, TINT_NONE, "Pending    %s%s%s  in flight %s  retrying %s  held %s", pending, *age ? "  oldest " : "", age,
-         flight, retrying, held);
+    line(v, TINT_NONE, "Pending    %s%s%s  in flight %s  retrying %s  held %s", pending,
+         *age ? "  oldest " : "", age, flight, retrying, held);
   } else {
     line(v, TINT_NONE, "Pending %s%s%s in flight %s", pending, *age ? " oldest " : "", age, flight);
   }
@@ -160,8 +166,8 @@ static void redis(struct view *v, const struct top_facts *f, bool wide) {
   number_text((uint64_t)answer_int(f->health, 0, "dead", 0), dead);
   number_text(waits, due);
   line(v, span_is(buffer_span(&state), "away") ? TINT_WARNING : TINT_NONE,
-       wide ? "Dead       %s in dlq/   Redis %s%s%s%s" : "Dead %s Redis %s%s%s%s", dead, buffer_z(&state),
-       waits ? ", " : "", waits ? due : "", waits ? " ids wait for it" : "");
+       wide ? "Dead       %s in dlq/   Redis %s%s%s%s" : "Dead %s Redis %s%s%s%s", dead,
+       buffer_z(&state), waits ? ", " : "", waits ? due : "", waits ? " ids wait for it" : "");
   buffer_release(&state);
 }
 
@@ -185,8 +191,8 @@ static void namespaces(struct view *v, const struct top_facts *f, bool wide) {
   char rate[NUMBER_TEXT], n[SAMPLE_RESULTS][NUMBER_TEXT];
   if (!f->now->row_count) return;
   if (wide)
-    line(v, TINT_BOLD, "%-20s %12s %12s %10s %10s %10s", "NAMESPACE", "PUBLISHED/S", "PUBLISHED", "DUPLICATE",
-         "RETRIED", "DEAD");
+    line(v, TINT_BOLD, "%-20s %12s %12s %10s %10s %10s", "NAMESPACE", "PUBLISHED/S", "PUBLISHED",
+         "DUPLICATE", "RETRIED", "DEAD");
   else
     line(v, TINT_BOLD, "%-12s %8s %10s %6s", "NAMESPACE", "OUT/S", "PUBLISHED", "DEAD");
   for (size_t i = 0; i < f->now->row_count; i++) {
@@ -194,10 +200,11 @@ static void namespaces(struct view *v, const struct top_facts *f, bool wide) {
     figure(sample_rate(f->before, f->now, row->name, SAMPLE_PUBLISHED), rate);
     for (unsigned r = 0; r < SAMPLE_RESULTS; r++) number_text((uint64_t)row->results[r], n[r]);
     if (wide)
-      line(v, TINT_NONE, "%-20.20s %12s %12s %10s %10s %10s", row->name, rate, n[SAMPLE_PUBLISHED], n[SAMPLE_DUPLICATE],
-           n[SAMPLE_RETRIED], n[SAMPLE_DEAD]);
+      line(v, TINT_NONE, "%-20.20s %12s %12s %10s %10s %10s", row->name, rate, n[SAMPLE_PUBLISHED],
+           n[SAMPLE_DUPLICATE], n[SAMPLE_RETRIED], n[SAMPLE_DEAD]);
     else
-      line(v, TINT_NONE, "%-12.12s %8s %10s %6s", row->name, rate, n[SAMPLE_PUBLISHED], n[SAMPLE_DEAD]);
+      line(v, TINT_NONE, "%-12.12s %8s %10s %6s", row->name, rate, n[SAMPLE_PUBLISHED],
+           n[SAMPLE_DEAD]);
   }
 }
 
@@ -215,7 +222,8 @@ void view_fill(struct view *v, const struct top_facts *f, int columns) {
   v->count = 0;
   health(v, f, columns);
   if (!f->now) return;
-  if (!f->worker && f->health) line(v, TINT_WARNING, "No worker answers: this is what the outbox itself tells");
+  if (!f->worker && f->health)
+    line(v, TINT_WARNING, "No worker answers: this is what the outbox itself tells");
   paused(v, f);
   rates(v, f, wide);
   waiting(v, f, wide);
@@ -252,8 +260,10 @@ static void count(struct buffer *out, bool *first, const char *key, double x) {
   json_write_int(out, (int64_t)x);
 }
 
-static void json_rates(const struct top_facts *f, const char *name, struct buffer *out, bool *first) {
-  member(out, first, "published_per_second", sample_rate(f->before, f->now, name, SAMPLE_PUBLISHED));
+static void json_rates(const struct top_facts *f, const char *name, struct buffer *out,
+                       bool *first) {
+  member(out, first, "published_per_second",
+         sample_rate(f->before, f->now, name, SAMPLE_PUBLISHED));
   count(out, first, "published", sample_total(f->now, name, SAMPLE_PUBLISHED));
   count(out, first, "duplicate", sample_total(f->now, name, SAMPLE_DUPLICATE));
   count(out, first, "retried", sample_total(f->now, name, SAMPLE_RETRIED));

@@ -1,4 +1,5 @@
-/* top_view.h - the lines that `top` shows, for a width: the same on a screen and in plain text. Pure. */
+/* top_view.h - the lines that `top` shows, for a width: the same on a screen and in plain text.
+ * Pure. */
 #ifndef ADMIN_TOP_VIEW_H
 #define ADMIN_TOP_VIEW_H
 
@@ -18,9 +19,10 @@ struct view {
 
 struct top_facts {
   const struct json_doc *health; /* NULL: not known yet, */
-  const char *problem;           /* for this reason; also beside figures of a moment ago. NULL: none */
-  bool worker;                   /* it answered; else the outbox itself was read */
-  const struct sample *now, *before, *long_before; /* rates are since before, latencies since long_before; may be now */
+  const char *problem; /* for this reason; also beside figures of a moment ago. NULL: none */
+  bool worker;         /* it answered; else the outbox itself was read */
+  const struct sample *now, *before,
+      *long_before; /* rates are since before, latencies since long_before; may be now */
 };
 /* Clears it and fills it anew. */
 void view_fill(struct view *v, const struct top_facts *f, int columns);

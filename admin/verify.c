@@ -44,12 +44,14 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   uint64_t sample = SAMPLE;
   const struct option_row rows[] = {
       {"full", 0, OPTION_FLAG, &full, NULL, "read the topics and the outbox whole"},
-      {"sample", 0, OPTION_NUMBER, &sample, "N", "else the last N records of each partition (1000)"},
+      {"sample", 0, OPTION_NUMBER, &sample, "N",
+       "else the last N records of each partition (1000)"},
       {"output", 'o', OPTION_CHOICE, &format, "table|json", "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
   };
   int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code)) return code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
+    return code;
   if (sample > SAMPLE_MAX) sample = SAMPLE_MAX;
   return verify(a, full, sample, strcmp(format, "json") == 0);
 }

@@ -1,5 +1,5 @@
-/* Says "reading the outbox ..." after 80 ms, from the handler of a timer's signal, and wipes it when the answer
- * comes. */
+/* Says "reading the outbox ..." after 80 ms, from the handler of a timer's signal, and wipes it
+ * when the answer comes. */
 #include "admin/admin.h"
 
 #include <signal.h>

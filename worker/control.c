@@ -1,4 +1,5 @@
-/* The two listeners, from opening to stopping. What a request goes through stands in control_request.c. */
+/* The two listeners, from opening to stopping. What a request goes through stands in
+ * control_request.c. */
 #include "worker/control.h"
 
 #include "worker/control_parts.h"
@@ -7,7 +8,8 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define LEAVING_MAX 192 /* were shown out and are not gone yet; beyond, libmicrohttpd itself turns newcomers away */
+#define LEAVING_MAX                                                                                \
+  192 /* were shown out and are not gone yet; beyond, libmicrohttpd itself turns newcomers away */
 #define HEADER_BYTES (16 * 1024)
 #define IDLE_SECONDS 60
 #define STOP_MS 5000
@@ -22,32 +24,42 @@ static void complain(void *ctx, const char *fmt, va_list args) {
   log_write(c->log, LOG_DEBUG, "control", "http", NO_FIELDS, "%s", text);
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-static enum status listener_start(struct listener *l, int fd, const char *where, struct error *err) {
+static enum status listener_start(struct listener *l, int fd, const char *where,
+                                  struct error *err) {
   l->daemon = MHD_start_daemon(
-      MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-      request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, complain, l->control, MHD_OPTION_LISTEN_SOCKET, fd,
-      MHD_OPTION_CONNECTION_LIMIT, GUESTS_MAX + LEAVING_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
-      MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
-      MHD_OPTION_NOTIFY_CONNECTION, request_guest, l, MHD_OPTION_END);
+      MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC |
+          MHD_USE_ERROR_LOG,
+      0, NULL, NULL, request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, complain, l->control,
+      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, GUESTS_MAX + LEAVING_MAX,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+      IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
+      request_guest, l, MHD_OPTION_END);
   if (l->daemon) return ST_OK;
   close(fd);
   return error_set(err, ST_IO, "The control API cannot be started on %s", where);
 }
 
-static void say_open(struct control *c, const struct control_tcp *tcp, const struct settings *settings) {
+static void say_open(struct control *c, const struct control_tcp *tcp,
+                     const struct settings *settings) {
   size_t token = strlen(setting_text(settings, SETTING_HTTP_TOKEN));
   log_write(c->log, LOG_INFO, "control", "tcp_open",
             FIELDS(F_TEXT("address", tcp->text), F_TEXT("rights", token ? "token" : "read")),
-            "The control API is open on TCP at %s%s%s", tcp->text, tcp->any ? " (every address of this host)" : "",
-            token ? "; changes need the token" : ", for questions only; http.token would allow changes");
+            "The control API is open on TCP at %s%s%s", tcp->text,
+            tcp->any ? " (every address of this host)" : "",
+            token ? "; changes need the token"
+                  : ", for questions only; http.token would allow changes");
   if (token && token < TOKEN_LEAST)
     log_write(c->log, LOG_WARNING, "control", "token_short", NO_FIELDS,
-              "http.token has less than %d characters; make one by: openssl rand -hex 32", TOKEN_LEAST);
+              "http.token has less than %d characters; make one by: openssl rand -hex 32",
+              TOKEN_LEAST);
 }
 
-static enum status open_network(struct control *c, const struct settings *settings, struct error *err) {
+static enum status open_network(struct control *c, const struct settings *settings,
+                                struct error *err) {
   struct control_tcp tcp;
   int fd = -1;
   enum status st = control_tcp_parse(setting_text(settings, SETTING_HTTP_LISTEN), &tcp, err);
@@ -64,8 +76,9 @@ enum status control_check(const struct settings *settings, struct error *err) {
   return st == ST_OK ? gate_check(settings, err) : st;
 }
 
-enum status control_start(struct service *service, const struct settings *settings, const char *socket_path,
-                          struct log *log, struct control **out, struct error *err) {
+enum status control_start(struct service *service, const struct settings *settings,
+                          const char *socket_path, struct log *log, struct control **out,
+                          struct error *err) {
   struct control *c = calloc(1, sizeof *c);
   int fd = -1;
   if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
@@ -87,7 +100,9 @@ enum status control_start(struct service *service, const struct settings *settin
   return ST_OK;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 void control_reload(struct control *control, const struct settings *fresh) {
   struct error err = {0};
@@ -107,7 +122,8 @@ void control_drain(struct control *control) {
   if (control) atomic_store(&control->draining, true);
 }
 
-/* Stopping at once would drop a request that is being answered: accept no more, then wait for those. */
+/* Stopping at once would drop a request that is being answered: accept no more, then wait for
+ * those. */
 static void close_door(struct listener *l) {
   MHD_socket fd = l->daemon ? MHD_quiesce_daemon(l->daemon) : MHD_INVALID_SOCKET;
   if (fd != MHD_INVALID_SOCKET) close(fd);
@@ -119,8 +135,10 @@ void control_stop(struct control *control) {
   close_door(&control->network);
   close_door(&control->local);
   if (control_socket_remove(&control->socket, &err) != ST_OK)
-    log_write(control->log, LOG_WARNING, "control", "socket_left", NO_FIELDS, "The control socket stays: %s", err.text);
-  for (int waited = 0; atomic_load(&control->running) > 0 && waited < STOP_MS; waited += 10) poll(NULL, 0, 10);
+    log_write(control->log, LOG_WARNING, "control", "socket_left", NO_FIELDS,
+              "The control socket stays: %s", err.text);
+  for (int waited = 0; atomic_load(&control->running) > 0 && waited < STOP_MS; waited += 10)
+    poll(NULL, 0, 10);
   if (control->network.daemon) MHD_stop_daemon(control->network.daemon);
   if (control->local.daemon) MHD_stop_daemon(control->local.daemon);
   guests_release(&control->guests);

@@ -2,7 +2,8 @@
 #include "bridge/service/bulk/bulk.h"
 #include "worker/control_call.h"
 
-static enum status freeze(const struct call *call, bool purge, struct answer *answer, struct error *err) {
+static enum status freeze(const struct call *call, bool purge, struct answer *answer,
+                          struct error *err) {
   struct bulk_request request = {.purge = purge, .ids = span_trim(call->body), .by = call->caller};
   enum status st = call_selection(call, &request.selection, err);
   if (st == ST_OK) st = call_flag(call, "force", &request.force, err);
@@ -31,10 +32,12 @@ enum status answer_purge(const struct call *call, struct answer *answer, struct 
   return freeze(call, true, answer, err);
 }
 
-static enum status step(const struct call *call, bool purge, struct answer *answer, struct error *err) {
+static enum status step(const struct call *call, bool purge, struct answer *answer,
+                        struct error *err) {
   size_t limit;
   enum status st = call_limit(call, 0, &limit, err);
-  return st == ST_OK ? service_bulk_step(call->service, purge, call->id, limit, &answer->body, err) : st;
+  return st == ST_OK ? service_bulk_step(call->service, purge, call->id, limit, &answer->body, err)
+                     : st;
 }
 
 enum status answer_replay_step(const struct call *call, struct answer *answer, struct error *err) {
@@ -45,11 +48,13 @@ enum status answer_purge_step(const struct call *call, struct answer *answer, st
   return step(call, true, answer, err);
 }
 
-enum status answer_replay_progress(const struct call *call, struct answer *answer, struct error *err) {
+enum status answer_replay_progress(const struct call *call, struct answer *answer,
+                                   struct error *err) {
   return service_bulk_progress(call->service, false, call->id, &answer->body, err);
 }
 
-enum status answer_purge_progress(const struct call *call, struct answer *answer, struct error *err) {
+enum status answer_purge_progress(const struct call *call, struct answer *answer,
+                                  struct error *err) {
   return service_bulk_progress(call->service, true, call->id, &answer->body, err);
 }
 
@@ -61,7 +66,8 @@ enum status answer_purge_list(const struct call *call, struct answer *answer, st
   return service_bulk_list(call->service, true, &answer->body, err);
 }
 
-enum status answer_replay_cancel(const struct call *call, struct answer *answer, struct error *err) {
+enum status answer_replay_cancel(const struct call *call, struct answer *answer,
+                                 struct error *err) {
   return service_bulk_cancel(call->service, false, call->id, &answer->body, err);
 }
 
@@ -69,9 +75,12 @@ enum status answer_purge_cancel(const struct call *call, struct answer *answer, 
   return service_bulk_cancel(call->service, true, call->id, &answer->body, err);
 }
 
-enum status answer_purge_entries(const struct call *call, struct answer *answer, struct error *err) {
+enum status answer_purge_entries(const struct call *call, struct answer *answer,
+                                 struct error *err) {
   const char *from = call_value(call, "from");
   size_t limit;
   enum status st = call_limit(call, 0, &limit, err);
-  return st == ST_OK ? service_bulk_entries(call->service, call->id, from ? from : "", limit, &answer->body, err) : st;
+  return st == ST_OK ? service_bulk_entries(call->service, call->id, from ? from : "", limit,
+                                            &answer->body, err)
+                     : st;
 }

@@ -1,4 +1,5 @@
-/* Parameters, read and checked; problems as application/problem+json; which HTTP code a status becomes. */
+/* Parameters, read and checked; problems as application/problem+json; which HTTP code a status
+ * becomes. */
 #include "worker/control_call.h"
 
 #include "bridge/base/words.h"
@@ -6,7 +7,9 @@
 
 #define STRANGERS_LIMIT 1000
 
-/* ---- problems -------------------------------------------------------------------------------------------------- */
+/* ---- problems
+ * --------------------------------------------------------------------------------------------------
+ */
 
 int answer_code(enum status st) {
   switch (st) {
@@ -33,10 +36,11 @@ static const char *title_of(int code) {
   static const struct {
     int code;
     const char *title;
-  } titles[] = {{400, "Bad Request"},         {401, "Unauthorized"},       {403, "Forbidden"},
-                {404, "Not Found"},           {405, "Method Not Allowed"}, {409, "Conflict"},
-                {413, "Content Too Large"},   {501, "Not Implemented"},    {503, "Service Unavailable"},
-                {507, "Insufficient Storage"}};
+  } titles[] = {{400, "Bad Request"},         {401, "Unauthorized"},
+                {403, "Forbidden"},           {404, "Not Found"},
+                {405, "Method Not Allowed"},  {409, "Conflict"},
+                {413, "Content Too Large"},   {501, "Not Implemented"},
+                {503, "Service Unavailable"}, {507, "Insufficient Storage"}};
   for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
     if (titles[i].code == code) return titles[i].title;
   return "Internal Server Error";
@@ -62,7 +66,9 @@ void answer_problem(struct answer *answer, int code, enum status st, const char 
   buffer_add_z(out, "}\n");
 }
 
-/* ---- parameters ------------------------------------------------------------------------------------------------ */
+/* ---- parameters
+ * ------------------------------------------------------------------------------------------------
+ */
 
 const char *call_value(const struct call *call, const char *key) {
   for (size_t i = 0; i < call->query->count; i++)
@@ -87,7 +93,8 @@ enum status call_limit(const struct call *call, size_t fallback, size_t *out, st
   if (value && !number_parse(span_of(value), 1000000000, &n))
     return call_bad(err, "limit", value, "a number, 0 for all");
   if (call->stranger && (n == 0 || n > STRANGERS_LIMIT))
-    return error_set(err, ST_DENIED, "limit is at most %d over TCP without the token of http.token", STRANGERS_LIMIT);
+    return error_set(err, ST_DENIED, "limit is at most %d over TCP without the token of http.token",
+                     STRANGERS_LIMIT);
   *out = (size_t)n;
   return ST_OK;
 }
@@ -98,7 +105,8 @@ enum status call_selection(const struct call *call, struct selection *out, struc
   selection_init(out);
   for (size_t i = 0; i < call->query->count && st == ST_OK; i++) {
     const char *key = call->query->pairs[i].key, *value = call->query->pairs[i].value;
-    if (selection_knows(key)) st = selection_set(out, key, value, clock_wall_us(&clock_system), &why);
+    if (selection_knows(key))
+      st = selection_set(out, key, value, clock_wall_us(&clock_system), &why);
   }
   return st == ST_OK ? ST_OK : error_set(err, st, "Parameter %s", why.text);
 }

@@ -1,8 +1,8 @@
-/* control_call.h - what an answer of the control API is given, and what it gives. Private to worker/control*.c; knows
- * nothing of sockets.
+/* control_call.h - what an answer of the control API is given, and what it gives. Private to
+ * worker/control*.c; knows nothing of sockets.
  *
- * To add a path: a function in the file of its subject (control_<subject>.c), its line under "the answers" below, a row
- * in `routes` (control_routes.c), its part of worker/openapi.json.
+ * To add a path: a function in the file of its subject (control_<subject>.c), its line under "the
+ * answers" below, a row in `routes` (control_routes.c), its part of worker/openapi.json.
  */
 #ifndef WORKER_CONTROL_CALL_H
 #define WORKER_CONTROL_CALL_H
@@ -43,26 +43,33 @@ struct answer {
 
 /* A parameter's value, NULL when it is not there. Which there may be stands in the row. */
 const char *call_value(const struct call *call, const char *key);
-MUST_CHECK enum status call_bad(struct error *err, const char *key, const char *value, const char *expected);
+MUST_CHECK enum status call_bad(struct error *err, const char *key, const char *value,
+                                const char *expected);
 /* 0, 1, true, false; not there: false. */
-MUST_CHECK enum status call_flag(const struct call *call, const char *key, bool *out, struct error *err);
+MUST_CHECK enum status call_flag(const struct call *call, const char *key, bool *out,
+                                 struct error *err);
 /* The parameter limit, 0 for all; a stranger's has an end, since an answer lies in memory. */
-MUST_CHECK enum status call_limit(const struct call *call, size_t fallback, size_t *out, struct error *err);
+MUST_CHECK enum status call_limit(const struct call *call, size_t fallback, size_t *out,
+                                  struct error *err);
 /* The filters among the parameters (of selection.h); none: everything. Borrows their texts. */
-MUST_CHECK enum status call_selection(const struct call *call, struct selection *out, struct error *err);
+MUST_CHECK enum status call_selection(const struct call *call, struct selection *out,
+                                      struct error *err);
 
 /* Plain text instead of JSON. */
-MUST_CHECK enum status answer_words(struct answer *answer, int code, const char *text, struct error *err);
+MUST_CHECK enum status answer_words(struct answer *answer, int code, const char *text,
+                                    struct error *err);
 /* An application/problem+json. */
 void answer_problem(struct answer *answer, int code, enum status st, const char *detail);
 /* The HTTP status of an operation's status. */
 int answer_code(enum status st);
 
-/* ---- the answers: append one JSON value to answer->body (code 200 and type JSON are set), or fail */
+/* ---- the answers: append one JSON value to answer->body (code 200 and type JSON are set), or fail
+ */
 
 typedef enum status (*answer_fn)(const struct call *call, struct answer *answer, struct error *err);
-#define ANSWER(name)                                                                                                   \
-  MUST_CHECK enum status answer_##name(const struct call *call, struct answer *answer, struct error *err)
+#define ANSWER(name)                                                                               \
+  MUST_CHECK enum status answer_##name(const struct call *call, struct answer *answer,             \
+                                       struct error *err)
 ANSWER(status); /* control_health.c */
 ANSWER(metrics);
 ANSWER(prometheus);

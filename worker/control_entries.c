@@ -3,8 +3,8 @@
 
 #define LIST_ROOM (60 * 1024 * 1024) /* an answer lies in memory, and the CLI takes 64 MiB */
 
-static enum status answer_list(const struct call *call, struct list_request *request, struct answer *answer,
-                               struct error *err) {
+static enum status answer_list(const struct call *call, struct list_request *request,
+                               struct answer *answer, struct error *err) {
   enum status st = call_limit(call, 50, &request->limit, err);
   request->room = LIST_ROOM;
   request->gone = call->gone;
@@ -25,10 +25,12 @@ enum status answer_dead(const struct call *call, struct answer *answer, struct e
   return st == ST_OK ? answer_list(call, &request, answer, err) : st;
 }
 
-static enum status answer_show(const struct call *call, bool raw, struct answer *answer, struct error *err) {
+static enum status answer_show(const struct call *call, bool raw, struct answer *answer,
+                               struct error *err) {
   struct selection selection; /* of its filters only the type is taken */
   enum status st = call_selection(call, &selection, err);
-  struct show_request request = {.id = call->name, .pending = selection.pending, .dead = selection.dead, .raw = raw};
+  struct show_request request = {
+      .id = call->name, .pending = selection.pending, .dead = selection.dead, .raw = raw};
   return st == ST_OK ? service_show(call->service, &request, &answer->body, err) : st;
 }
 

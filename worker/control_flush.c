@@ -10,7 +10,8 @@ enum status answer_flush(const struct call *call, struct answer *answer, struct 
   return st;
 }
 
-enum status answer_flush_progress(const struct call *call, struct answer *answer, struct error *err) {
+enum status answer_flush_progress(const struct call *call, struct answer *answer,
+                                  struct error *err) {
   return service_flush_progress(call->service, call->id, &answer->body, err);
 }
 

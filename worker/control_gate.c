@@ -1,4 +1,5 @@
-/* Compares Host, Origin and token of a request with what is allowed, the token in a time that tells nothing of it. */
+/* Compares Host, Origin and token of a request with what is allowed, the token in a time that tells
+ * nothing of it. */
 #include "worker/control_gate.h"
 
 #include <arpa/inet.h>
@@ -22,7 +23,8 @@ enum status gate_check(const struct settings *settings, struct error *err) {
   const char *token = setting_text(settings, SETTING_HTTP_TOKEN);
   for (const char *c = token; *c; c++)
     if (*c <= ' ' || *c > '~')
-      return error_set(err, ST_INVALID, "http.token: only letters, digits and signs of ASCII, without blanks");
+      return error_set(err, ST_INVALID,
+                       "http.token: only letters, digits and signs of ASCII, without blanks");
   return ST_OK;
 }
 
@@ -52,7 +54,9 @@ bool gate_has_token(struct gate *g) {
   return has;
 }
 
-/* ---- names ----------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool is_port(const char *text) {
   return *text == '\0' || (*text == ':' && strspn(text + 1, "0123456789") == strlen(text + 1));
@@ -63,7 +67,8 @@ static bool take_host(const char *text, char out[HOST_MAX], bool *brackets) {
   *brackets = text[0] == '[';
   const char *begin = text + *brackets, *end = begin + strcspn(begin, *brackets ? "]" : ":");
   size_t len = (size_t)(end - begin);
-  if (len == 0 || len >= HOST_MAX || (*brackets && *end != ']') || !is_port(end + *brackets)) return false;
+  if (len == 0 || len >= HOST_MAX || (*brackets && *end != ']') || !is_port(end + *brackets))
+    return false;
   memcpy(out, begin, len);
   out[len] = '\0';
   return true;
@@ -74,7 +79,8 @@ static bool is_listed(struct gate *g, const char *name) {
   bool found = false;
   pthread_mutex_lock(&g->lock);
   struct span rest = buffer_span(&g->hosts);
-  while (!found && span_word(&rest, &word)) found = word.len == strlen(name) && !strncasecmp(word.ptr, name, word.len);
+  while (!found && span_word(&rest, &word))
+    found = word.len == strlen(name) && !strncasecmp(word.ptr, name, word.len);
   pthread_mutex_unlock(&g->lock);
   return found;
 }
@@ -85,7 +91,8 @@ bool gate_knows_host(struct gate *g, const char *host) {
   bool brackets;
   if (!take_host(host, name, &brackets)) return false;
   if (brackets) return inet_pton(AF_INET6, name, address) == 1;
-  return inet_pton(AF_INET, name, address) == 1 || !strcasecmp(name, "localhost") || is_listed(g, name);
+  return inet_pton(AF_INET, name, address) == 1 || !strcasecmp(name, "localhost") ||
+         is_listed(g, name);
 }
 
 bool gate_same_origin(const char *origin, const char *host) {
@@ -95,18 +102,22 @@ bool gate_same_origin(const char *origin, const char *host) {
   return *rest && !strcasecmp(rest, host);
 }
 
-/* ---- the token ------------------------------------------------------------------------------------------------- */
+/* ---- the token
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static bool is_token(struct span token, struct span given) {
   volatile unsigned char differ = token.len != given.len;
-  for (size_t i = 0; i < given.len; i++) differ = (unsigned char)(differ | (given.ptr[i] ^ token.ptr[i % token.len]));
+  for (size_t i = 0; i < given.len; i++)
+    differ = (unsigned char)(differ | (given.ptr[i] ^ token.ptr[i % token.len]));
   return differ == 0;
 }
 
 enum bearer gate_bearer(struct gate *g, const char *authorization) {
   if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0) return BEARER_NONE;
   pthread_mutex_lock(&g->lock);
-  bool right = g->token.len > 0 && is_token(buffer_span(&g->token), span_trim(span_of(authorization + 7)));
+  bool right =
+      g->token.len > 0 && is_token(buffer_span(&g->token), span_trim(span_of(authorization + 7)));
   pthread_mutex_unlock(&g->lock);
   return right ? BEARER_RIGHT : BEARER_WRONG;
 }

@@ -1,8 +1,9 @@
-/* control_gate.h - which requests over HTTP are let in, by what they say of themselves: Host, Origin, Authorization.
+/* control_gate.h - which requests over HTTP are let in, by what they say of themselves: Host,
+ * Origin, Authorization.
  *
- * A browser can be made to send requests to us, by a page of any site, and by a name of that site that leads to our
- * address (DNS rebinding): so we answer to no name but our own, and to no page at all. Private to worker/control*.c;
- * any thread.
+ * A browser can be made to send requests to us, by a page of any site, and by a name of that site
+ * that leads to our address (DNS rebinding): so we answer to no name but our own, and to no page at
+ * all. Private to worker/control*.c; any thread.
  */
 #ifndef WORKER_CONTROL_GATE_H
 #define WORKER_CONTROL_GATE_H
@@ -29,7 +30,8 @@ bool gate_knows_host(struct gate *g, const char *host);
 bool gate_same_origin(const char *origin, const char *host);
 
 enum bearer { BEARER_NONE, BEARER_RIGHT, BEARER_WRONG };
-/* authorization: the header, NULL when there is none. In time that tells nothing of the token but its length. */
+/* authorization: the header, NULL when there is none. In time that tells nothing of the token but
+ * its length. */
 enum bearer gate_bearer(struct gate *g, const char *authorization);
 
 #endif

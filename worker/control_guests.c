@@ -1,4 +1,5 @@
-/* The list of connections, with phase and age: makes room for the next one, and shows out whoever is too slow. */
+/* The list of connections, with phase and age: makes room for the next one, and shows out whoever
+ * is too slow. */
 #include "worker/control_guests.h"
 
 #include <netinet/in.h>
@@ -42,19 +43,23 @@ static void take_address(struct guest *guest) {
 
 static bool beside(const struct guest *a, const struct guest *b, bool of_one) {
   if (a == b || a->leaving || a->door != b->door) return false;
-  return !of_one || (a->remote && b->remote && memcmp(&a->address, &b->address, sizeof a->address) == 0);
+  return !of_one ||
+         (a->remote && b->remote && memcmp(&a->address, &b->address, sizeof a->address) == 0);
 }
 
 static size_t count_beside(const struct guests *g, const struct guest *guest, bool of_one) {
   size_t count = 0;
-  for (const struct guest *other = g->first; other; other = other->next) count += beside(other, guest, of_one);
+  for (const struct guest *other = g->first; other; other = other->next)
+    count += beside(other, guest, of_one);
   return count;
 }
 
-static struct guest *slowest(const struct guests *g, const struct guest *guest, bool of_one, enum guest_phase phase) {
+static struct guest *slowest(const struct guests *g, const struct guest *guest, bool of_one,
+                             enum guest_phase phase) {
   struct guest *found = NULL;
   for (struct guest *other = g->first; other; other = other->next)
-    if (beside(other, guest, of_one) && other->phase == phase && (!found || other->since_ms <= found->since_ms))
+    if (beside(other, guest, of_one) && other->phase == phase &&
+        (!found || other->since_ms <= found->since_ms))
       found = other; /* of equal ones the first that came: the list begins with the last */
   return found;
 }
@@ -64,8 +69,8 @@ static void show_out(struct guest *guest) {
   guest->leaving = true;
 }
 
-/* Where all are at work who would have to go, it is the newcomer, once there is no place or its address has its share.
- * Lock held. */
+/* Where all are at work who would have to go, it is the newcomer, once there is no place or its
+ * address has its share. Lock held. */
 static void make_room(struct guests *g, struct guest *guest) {
   bool share = count_beside(g, guest, true) >= GUESTS_OF_ONE;
   size_t others = count_beside(g, guest, false);
@@ -79,8 +84,11 @@ static void make_room(struct guests *g, struct guest *guest) {
 struct guest *guest_enter(struct guests *g, int fd, const void *door) {
   struct guest *guest = malloc(sizeof *guest);
   if (!guest) return NULL;
-  *guest = (struct guest){
-      .self = &g->first, .fd = fd, .door = door, .phase = GUEST_ASKS, .since_ms = clock_mono_ms(g->clock)};
+  *guest = (struct guest){.self = &g->first,
+                          .fd = fd,
+                          .door = door,
+                          .phase = GUEST_ASKS,
+                          .since_ms = clock_mono_ms(g->clock)};
   take_address(guest);
   pthread_mutex_lock(&g->lock);
   guest->next = g->first;

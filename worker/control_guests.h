@@ -1,9 +1,11 @@
-/* control_guests.h - who is connected, and how long each takes: a client that sends its request or takes its answer too
- * slowly is shown out, so that it cannot keep a place for ever. libmicrohttpd itself only minds silence, not drops.
- * And whoever comes finds a place: where few are left, or its address has its share, the one that has been at its
- * request for longest goes, before one that takes an answer. A probe asks at once; who says nothing keeps nobody out.
+/* control_guests.h - who is connected, and how long each takes: a client that sends its request or
+ * takes its answer too slowly is shown out, so that it cannot keep a place for ever. libmicrohttpd
+ * itself only minds silence, not drops. And whoever comes finds a place: where few are left, or its
+ * address has its share, the one that has been at its request for longest goes, before one that
+ * takes an answer. A probe asks at once; who says nothing keeps nobody out.
  *
- * A connection is in one phase after the other; working has no limit. Private to worker/control*.c; any thread.
+ * A connection is in one phase after the other; working has no limit. Private to worker/control*.c;
+ * any thread.
  */
 #ifndef WORKER_CONTROL_GUESTS_H
 #define WORKER_CONTROL_GUESTS_H
@@ -33,7 +35,8 @@ struct guest *guest_enter(struct guests *g, int fd, const void *door);
 /* Before the descriptor is closed. NULL is fine, here and below. */
 void guest_leave(struct guests *g, struct guest *guest);
 void guest_phase(struct guests *g, struct guest *guest, enum guest_phase phase);
-/* Shuts the connections of those that took too long; they leave by themselves then. Returns how many. */
+/* Shuts the connections of those that took too long; they leave by themselves then. Returns how
+ * many. */
 size_t guests_hurry(struct guests *g);
 
 #endif

@@ -1,7 +1,9 @@
-/* control_parts.h - what the control API is made of; private to worker/control.c and worker/control_request.c.
+/* control_parts.h - what the control API is made of; private to worker/control.c and
+ * worker/control_request.c.
  *
- * Two listeners with places of their own, so that nobody on the network can keep the operator out, and a thread for
- * each connection, so that a long answer keeps no other waiting, least of all a probe's.
+ * Two listeners with places of their own, so that nobody on the network can keep the operator out,
+ * and a thread for each connection, so that a long answer keeps no other waiting, least of all a
+ * probe's.
  */
 #ifndef WORKER_CONTROL_PARTS_H
 #define WORKER_CONTROL_PARTS_H
@@ -35,9 +37,11 @@ struct control {
 };
 
 /* libmicrohttpd's callbacks; ctx is a struct listener. */
-enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
-                               const char *version, const char *upload, size_t *upload_size, void **state);
-void request_completed(void *ctx, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
+enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **state);
+void request_completed(void *ctx, struct MHD_Connection *connection, void **state,
+                       enum MHD_RequestTerminationCode why);
 void request_guest(void *ctx, struct MHD_Connection *connection, void **guest,
                    enum MHD_ConnectionNotificationCode what);
 

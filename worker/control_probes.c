@@ -1,11 +1,12 @@
-/* What is asked of the worker itself: version, topics, settings, alive, ready; in words for probes, as JSON where
- * Accept says so. */
+/* What is asked of the worker itself: version, topics, settings, alive, ready; in words for probes,
+ * as JSON where Accept says so. */
 #include "bridge/json/json.h"
 #include "worker/control_call.h"
 
 enum status answer_version(const struct call *call, struct answer *answer, struct error *err) {
   (void)call;
-  buffer_add_z(&answer->body, "{\"version\": 1, \"busbridge\": \"" BUSBRIDGE_VERSION "\", \"api\": \"v1\"}");
+  buffer_add_z(&answer->body,
+               "{\"version\": 1, \"busbridge\": \"" BUSBRIDGE_VERSION "\", \"api\": \"v1\"}");
   return buffer_status(&answer->body, err);
 }
 
@@ -21,7 +22,8 @@ enum status answer_config(const struct call *call, struct answer *answer, struct
 enum status answer_live(const struct call *call, struct answer *answer, struct error *err) {
   bool alive = service_alive(call->service);
   if (!call->wants_json)
-    return answer_words(answer, alive ? 200 : 503, alive ? "ok\n" : "the relay's loop does not turn\n", err);
+    return answer_words(answer, alive ? 200 : 503,
+                        alive ? "ok\n" : "the relay's loop does not turn\n", err);
   answer->code = alive ? 200 : 503;
   buffer_printf(&answer->body, "{\"version\": 1, \"alive\": %s}", alive ? "true" : "false");
   return buffer_status(&answer->body, err);

@@ -1,4 +1,5 @@
-/* One request, from its headers to its answer: who may ask what. Which path means what stands in control_routes.c. */
+/* One request, from its headers to its answer: who may ask what. Which path means what stands in
+ * control_routes.c. */
 #include "worker/control_parts.h"
 #include "worker/control_routes.h"
 
@@ -27,9 +28,12 @@ struct headers {
   unsigned hosts, origins, authorizations, lengths, codings;
 };
 
-/* ---- who may ask ------------------------------------------------------------------------------------------------ */
+/* ---- who may ask
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value) {
+static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                   const char *value) {
   struct headers *h = ctx;
   (void)kind;
   if (!strcasecmp(key, "Host")) h->hosts++, h->host = value ? value : "";
@@ -42,12 +46,14 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
 }
 
 static int descriptor(struct MHD_Connection *connection) {
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   return info ? info->connect_fd : -1;
 }
 
 static struct guest *guest_of(struct MHD_Connection *connection) {
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   return info ? info->socket_context : NULL;
 }
 
@@ -59,8 +65,8 @@ static void deny(struct answer *answer, const char *detail) {
   answer_problem(answer, MHD_HTTP_FORBIDDEN, ST_DENIED, detail);
 }
 
-/* Where the body ends must be told once and in one way: what stands between the client and us (a proxy) may read it
- * otherwise, and what is a body for one is a request for the other. */
+/* Where the body ends must be told once and in one way: what stands between the client and us (a
+ * proxy) may read it otherwise, and what is a body for one is a request for the other. */
 static bool frames_its_body(const struct headers *h, struct answer *answer) {
   const char *wrong = NULL;
   if (h->lengths > 1 || h->codings > 1 || (h->lengths && h->codings))
@@ -79,13 +85,15 @@ static bool admits_sender(struct control *c, const struct headers *h, struct ans
   if (h->hosts > 1 || h->origins > 1 || h->authorizations > 1) {
     answer_problem(answer, 400, ST_INVALID, "Host, Origin and Authorization stand once");
   } else if (h->host && !gate_knows_host(&c->gate, h->host)) {
-    snprintf(text, sizeof text,
-             "This worker does not answer to the name %.100s: ask by its address or as localhost, or add "
-             "the name to http.hosts",
-             h->host);
+    snprintf(
+        text, sizeof text,
+        "This worker does not answer to the name %.100s: ask by its address or as localhost, or add "
+        "the name to http.hosts",
+        h->host);
     deny(answer, text);
   } else if (h->origin && !gate_same_origin(h->origin, h->host ? h->host : "")) {
-    snprintf(text, sizeof text, "Requests of other sites' pages are refused (Origin %.100s)", h->origin);
+    snprintf(text, sizeof text, "Requests of other sites' pages are refused (Origin %.100s)",
+             h->origin);
     deny(answer, text);
   } else {
     return true;
@@ -101,30 +109,39 @@ static bool admits_asking(struct control *c, const struct headers *h, bool needs
   *full = bearer == BEARER_RIGHT;
   if (*full || (bearer == BEARER_NONE && !needs_rights)) return true;
   if (!token) {
-    deny(answer, "Over TCP this worker only answers questions. Set http.token or http.token_file to allow this with "
-                 "Authorization: Bearer, or ask on the control socket");
+    deny(
+        answer,
+        "Over TCP this worker only answers questions. Set http.token or http.token_file to allow this with "
+        "Authorization: Bearer, or ask on the control socket");
     return false;
   }
   if (bearer == BEARER_WRONG)
-    log_write(c->log, LOG_WARNING, "control", "token_refused", NO_FIELDS, "A request over TCP bore a wrong token");
+    log_write(c->log, LOG_WARNING, "control", "token_refused", NO_FIELDS,
+              "A request over TCP bore a wrong token");
   answer_problem(answer, MHD_HTTP_UNAUTHORIZED, ST_DENIED,
-                 bearer == BEARER_WRONG ? "The token is not that of http.token" : "This needs " TOKEN_HINT);
+                 bearer == BEARER_WRONG ? "The token is not that of http.token"
+                                        : "This needs " TOKEN_HINT);
   return false;
 }
 
-/* ---- answering --------------------------------------------------------------------------------------------------- */
+/* ---- answering
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool add_headers(struct MHD_Response *response, const struct answer *answer) {
   return MHD_add_response_header(response, "Content-Type", answer->type) == MHD_YES &&
          MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
          MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES &&
-         (!answer->allow[0] || MHD_add_response_header(response, "Allow", answer->allow) == MHD_YES) &&
+         (!answer->allow[0] ||
+          MHD_add_response_header(response, "Allow", answer->allow) == MHD_YES) &&
          (answer->code != MHD_HTTP_UNAUTHORIZED ||
-          MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"busbridge\"") == MHD_YES);
+          MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"busbridge\"") ==
+              MHD_YES);
 }
 
 /* The response takes the body over. */
-static enum MHD_Result send_answer(struct control *c, struct MHD_Connection *connection, struct answer *answer) {
+static enum MHD_Result send_answer(struct control *c, struct MHD_Connection *connection,
+                                   struct answer *answer) {
   struct MHD_Response *response =
       MHD_create_response_from_buffer(answer->body.len, answer->body.ptr, MHD_RESPMEM_MUST_FREE);
   enum MHD_Result result = MHD_NO;
@@ -136,7 +153,8 @@ static enum MHD_Result send_answer(struct control *c, struct MHD_Connection *con
   return result;
 }
 
-static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value) {
+static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                  const char *value) {
   (void)kind;
   struct query *q = ctx;
   if (q->count == QUERY_MAX) {
@@ -148,7 +166,8 @@ static enum MHD_Result take_query(void *ctx, enum MHD_ValueKind kind, const char
   return MHD_YES;
 }
 
-/* Each goes through a long backlog on a processor of its own: more of them would take the relay's. */
+/* Each goes through a long backlog on a processor of its own: more of them would take the relay's.
+ */
 static bool begin_walk(struct listener *l) {
   for (int waited = 0;; waited += 10) {
     if (atomic_fetch_add(&l->walking, 1) < WALKS_MAX) return true;
@@ -158,8 +177,8 @@ static bool begin_walk(struct listener *l) {
   }
 }
 
-static void route(struct listener *l, const struct request *request, const struct call *call, const char *method,
-                  const char *path, struct answer *answer) {
+static void route(struct listener *l, const struct request *request, const struct call *call,
+                  const char *method, const char *path, struct answer *answer) {
   if (request->walks && !begin_walk(l)) {
     answer_problem(answer, 503, ST_UNAVAILABLE,
                    "Several long lists are being made already; ask again when they are done");
@@ -174,9 +193,11 @@ struct asker {
   short signs; /* that nobody reads the answer */
 };
 
-/* On the socket a client that only ended its sending may still read; over TCP the two look the same. */
+/* On the socket a client that only ended its sending may still read; over TCP the two look the
+ * same. */
 static struct asker asker_of(const struct listener *l, struct MHD_Connection *connection) {
-  return (struct asker){descriptor(connection), (short)(l->tcp ? POLLRDHUP | POLLHUP | POLLERR : POLLHUP | POLLERR)};
+  return (struct asker){descriptor(connection),
+                        (short)(l->tcp ? POLLRDHUP | POLLHUP | POLLERR : POLLHUP | POLLERR)};
 }
 
 static bool is_gone(void *ctx) {
@@ -193,11 +214,13 @@ static void count_sending(struct listener *l, struct request *request, struct an
   atomic_fetch_sub(&l->sending, request->sending);
   request->sending = 0;
   buffer_release(&answer->body);
-  answer_problem(answer, 503, ST_UNAVAILABLE, "Too much is being sent already; ask for less, or ask again later");
+  answer_problem(answer, 503, ST_UNAVAILABLE,
+                 "Too much is being sent already; ask for less, or ask again later");
 }
 
-static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection *connection, struct request *request,
-                                      const char *path, const char *method) {
+static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection *connection,
+                                      struct request *request, const char *path,
+                                      const char *method) {
   struct control *c = l->control;
   struct answer answer = {0};
   struct query query = {0};
@@ -225,11 +248,13 @@ static void too_large(size_t limit, struct answer *answer) {
   answer_problem(answer, 413, ST_TOO_LARGE, text);
 }
 
-/* ---- the request comes in ---------------------------------------------------------------------------------------- */
+/* ---- the request comes in
+ * ---------------------------------------------------------------------------------------- */
 
 /* The headers are there. False: *answer says why it goes no further. */
-static bool admit(struct listener *l, struct MHD_Connection *connection, const struct headers *h, const char *path,
-                  const char *method, struct request *request, struct answer *answer) {
+static bool admit(struct listener *l, struct MHD_Connection *connection, const struct headers *h,
+                  const char *path, const char *method, struct request *request,
+                  struct answer *answer) {
   struct control *c = l->control;
   struct route_needs needs = route_needs(method, path);
   request->full_rights = !l->tcp;
@@ -242,14 +267,16 @@ static bool admit(struct listener *l, struct MHD_Connection *connection, const s
     return false;
   }
   if (!frames_its_body(h, answer) || !admits_sender(c, h, answer)) return false;
-  if (l->tcp && !admits_asking(c, h, !is_question(method) || needs.rights, &request->full_rights, answer)) return false;
+  if (l->tcp &&
+      !admits_asking(c, h, !is_question(method) || needs.rights, &request->full_rights, answer))
+    return false;
   if (!h->length || strtoull(h->length, NULL, 10) <= BODY_READ) return true;
   too_large(request->limit, answer);
   return false;
 }
 
-static enum MHD_Result begin(struct listener *l, struct MHD_Connection *connection, const char *path,
-                             const char *method, void **state) {
+static enum MHD_Result begin(struct listener *l, struct MHD_Connection *connection,
+                             const char *path, const char *method, void **state) {
   struct headers headers = {0};
   struct answer answer = {0};
   struct request *request = calloc(1, sizeof *request);
@@ -264,7 +291,8 @@ static enum MHD_Result begin(struct listener *l, struct MHD_Connection *connecti
   return MHD_YES;
 }
 
-/* One part of the body. One that is not needed, or too large, is read and dropped, so that the answer arrives. */
+/* One part of the body. One that is not needed, or too large, is read and dropped, so that the
+ * answer arrives. */
 static enum MHD_Result take_body(struct request *request, struct span part) {
   request->seen += part.len;
   if (request->kept && request->seen <= request->limit)
@@ -275,8 +303,9 @@ static enum MHD_Result take_body(struct request *request, struct span part) {
 }
 
 /* libmicrohttpd calls it once with the headers, then with each part of the body, then with none. */
-enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
-                               const char *version, const char *upload, size_t *upload_size, void **state) {
+enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **state) {
   struct request *request = *state;
   struct listener *l = ctx;
   (void)version;

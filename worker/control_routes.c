@@ -8,7 +8,8 @@
 #define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
 #define ROUTE_WALK 4   /* may read every file there is */
 
-/* {id} stands for a number, {name} for one step of any characters but '/' (percent-decoded before it comes here). */
+/* {id} stands for a number, {name} for one step of any characters but '/' (percent-decoded before
+ * it comes here). */
 static const struct row {
   const char *method, *path;
   answer_fn answer;
@@ -16,7 +17,8 @@ static const struct row {
   unsigned flags;         /* ROUTE_* */
 } routes[] = {
     {"GET", "/v1/status", answer_status, "detailed", 0},
-    {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit", ROUTE_WALK},
+    {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit",
+     ROUTE_WALK},
     {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", ROUTE_WALK},
     {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE, ROUTE_RIGHTS | ROUTE_WALK},
     {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE, ROUTE_RIGHTS | ROUTE_WALK},
@@ -28,13 +30,15 @@ static const struct row {
     {"POST", "/v1/pause", answer_pause, "reason", 0},
     {"DELETE", "/v1/pause", answer_resume, "", 0},
     {"POST", "/v1/resume", answer_resume, "", 0},
-    {"POST", "/v1/replay", answer_replay, "id force all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY},
+    {"POST", "/v1/replay", answer_replay,
+     "id force all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY},
     {"GET", "/v1/replay", answer_replay_list, "", 0},
     {"GET", "/v1/replay/{id}", answer_replay_progress, "", 0},
     {"POST", "/v1/replay/{id}/step", answer_replay_step, "limit", 0},
     {"DELETE", "/v1/replay/{id}", answer_replay_cancel, "", 0},
     {"POST", "/v1/replay/{id}/cancel", answer_replay_cancel, "", 0},
-    {"POST", "/v1/purge", answer_purge, "all dry_run " SELECTION_TYPE " " SELECTION_FILTERS, ROUTE_BODY},
+    {"POST", "/v1/purge", answer_purge, "all dry_run " SELECTION_TYPE " " SELECTION_FILTERS,
+     ROUTE_BODY},
     {"GET", "/v1/purge", answer_purge_list, "", 0},
     {"GET", "/v1/purge/{id}", answer_purge_progress, "", 0},
     {"POST", "/v1/purge/{id}/step", answer_purge_step, "limit", 0},
@@ -71,7 +75,8 @@ static bool path_matches(const char *pattern, const char *path, struct call *cal
 }
 
 /* HEAD is answered as GET (libmicrohttpd leaves the body out). */
-static const struct row *find_route(const char *method, const char *path, struct call *call, struct answer *answer) {
+static const struct row *find_route(const char *method, const char *path, struct call *call,
+                                    struct answer *answer) {
   size_t used = 0;
   if (strcmp(method, "HEAD") == 0) method = "GET";
   for (size_t i = 0; i < ROUTES; i++) {
@@ -80,8 +85,8 @@ static const struct row *find_route(const char *method, const char *path, struct
       answer->allow[0] = '\0';
       return &routes[i];
     }
-    used +=
-        (size_t)snprintf(answer->allow + used, sizeof answer->allow - used, "%s%s", used ? ", " : "", routes[i].method);
+    used += (size_t)snprintf(answer->allow + used, sizeof answer->allow - used, "%s%s",
+                             used ? ", " : "", routes[i].method);
   }
   return NULL;
 }
@@ -92,7 +97,8 @@ static bool is_repeated(const struct query *query, size_t at) {
   return false;
 }
 
-static enum status check_parameters(const struct row *route, const struct query *query, struct error *err) {
+static enum status check_parameters(const struct row *route, const struct query *query,
+                                    struct error *err) {
   if (!route->parameters) return ST_OK;
   if (query->overflow) return error_set(err, ST_INVALID, "More than %d parameters", QUERY_MAX);
   for (size_t i = 0; i < query->count; i++) {
@@ -100,10 +106,12 @@ static enum status check_parameters(const struct row *route, const struct query 
     bool known = false;
     while (!known && span_word(&rest, &word)) known = span_is(word, query->pairs[i].key);
     if (!known)
-      return error_set(err, ST_INVALID, "Parameter \"%.60s\" is not known here; there %s%s", query->pairs[i].key,
-                       *route->parameters ? "are: " : "are none", route->parameters);
+      return error_set(err, ST_INVALID, "Parameter \"%.60s\" is not known here; there %s%s",
+                       query->pairs[i].key, *route->parameters ? "are: " : "are none",
+                       route->parameters);
     if (is_repeated(query, i))
-      return error_set(err, ST_INVALID, "Parameter \"%.60s\" is given twice: it takes one value", query->pairs[i].key);
+      return error_set(err, ST_INVALID, "Parameter \"%.60s\" is given twice: it takes one value",
+                       query->pairs[i].key);
   }
   return ST_OK;
 }
@@ -111,7 +119,8 @@ static enum status check_parameters(const struct row *route, const struct query 
 void routes_print(struct buffer *out) {
   for (size_t i = 0; i < ROUTES; i++)
     buffer_printf(out, "%-6s %-24s %s%s%s\n", routes[i].method, routes[i].path,
-                  routes[i].parameters ? routes[i].parameters : "", routes[i].flags & ROUTE_BODY ? " (body)" : "",
+                  routes[i].parameters ? routes[i].parameters : "",
+                  routes[i].flags & ROUTE_BODY ? " (body)" : "",
                   routes[i].flags & ROUTE_RIGHTS ? " (token)" : "");
 }
 
@@ -120,11 +129,13 @@ struct route_needs route_needs(const char *method, const char *path) {
   struct call call = {0};
   const struct row *route = find_route(method, path, &call, &ignored);
   unsigned flags = route ? route->flags : 0;
-  return (struct route_needs){
-      .body = flags & ROUTE_BODY ? ROUTE_IDS_MAX : 0, .walks = flags & ROUTE_WALK, .rights = flags & ROUTE_RIGHTS};
+  return (struct route_needs){.body = flags & ROUTE_BODY ? ROUTE_IDS_MAX : 0,
+                              .walks = flags & ROUTE_WALK,
+                              .rights = flags & ROUTE_RIGHTS};
 }
 
-void route_request(const struct call *request, const char *method, const char *path, struct answer *answer) {
+void route_request(const struct call *request, const char *method, const char *path,
+                   struct answer *answer) {
   struct call call = *request;
   struct error err = {0};
   const struct row *route = find_route(method, path, &call, answer);

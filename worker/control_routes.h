@@ -1,4 +1,5 @@
-/* control_routes.h - which path and method mean which answer. Private to worker/control*.c; knows nothing of sockets.
+/* control_routes.h - which path and method mean which answer. Private to worker/control*.c; knows
+ * nothing of sockets.
  */
 #ifndef WORKER_CONTROL_ROUTES_H
 #define WORKER_CONTROL_ROUTES_H
@@ -14,9 +15,11 @@ struct route_needs {
 };
 struct route_needs route_needs(const char *method, const char *path);
 /* Always gives an answer; the caller releases its body. request->id is set here. */
-void route_request(const struct call *request, const char *method, const char *path, struct answer *answer);
+void route_request(const struct call *request, const char *method, const char *path,
+                   struct answer *answer);
 
-/* The table, a line each: METHOD PATH PARAMETER... and (body), (token) where it takes one, needs it over TCP. */
+/* The table, a line each: METHOD PATH PARAMETER... and (body), (token) where it takes one, needs it
+ * over TCP. */
 void routes_print(struct buffer *out);
 
 #endif

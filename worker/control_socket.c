@@ -1,5 +1,5 @@
-/* Makes the socket, knows its peers by their credentials, and removes it while it is still its own. A crash leaves it,
- * and the next holder of the lock replaces it. */
+/* Makes the socket, knows its peers by their credentials, and removes it while it is still its own.
+ * A crash leaves it, and the next holder of the lock replaces it. */
 #include "worker/control_socket.h"
 
 #include "bridge/base/durable.h"
@@ -26,30 +26,34 @@ static enum status split(struct control_socket *c, const char *path, struct erro
   return st;
 }
 
-/* A path over 107 bytes does not fit into sun_path: through the folder's descriptor every name does. */
+/* A path over 107 bytes does not fit into sun_path: through the folder's descriptor every name
+ * does. */
 static enum status bind_here(struct control_socket *c, int fd, struct error *err) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   struct stat st;
-  int n = snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", c->folder, c->name);
+  int n = snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", c->folder,
+                   c->name);
   if (n < 0 || (size_t)n >= sizeof address.sun_path)
     return error_set(err, ST_INVALID, "The socket's name %s is too long", c->name);
   if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0)
     return error_sys(err, errno, "Binding the control socket %s", c->name);
-  if (fchmodat(c->folder, c->name, 0660, 0) != 0 || fstatat(c->folder, c->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-      listen(fd, BACKLOG) != 0)
+  if (fchmodat(c->folder, c->name, 0660, 0) != 0 ||
+      fstatat(c->folder, c->name, &st, AT_SYMLINK_NOFOLLOW) != 0 || listen(fd, BACKLOG) != 0)
     return error_sys(err, errno, "Opening the control socket %s", c->name);
   c->inode = st.st_ino;
   c->group = st.st_gid;
   return ST_OK;
 }
 
-enum status control_socket_open(struct control_socket *c, const char *path, int *out, struct error *err) {
+enum status control_socket_open(struct control_socket *c, const char *path, int *out,
+                                struct error *err) {
   c->folder = -1;
   enum status st = split(c, path, err);
   if (st != ST_OK) return st;
   /* What lies there is of a worker that has ended: we hold the lock. */
   st = durable_unlink(c->folder, c->name, err);
-  if (st != ST_OK && st != ST_NOT_FOUND) return error_prefix(err, "Removing the old control socket");
+  if (st != ST_OK && st != ST_NOT_FOUND)
+    return error_prefix(err, "Removing the old control socket");
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return error_sys(err, errno, "Making the control socket");
   st = bind_here(c, fd, err);
@@ -80,14 +84,16 @@ bool control_socket_admits(const struct control_socket *c, int fd) {
 int64_t control_socket_peer(int fd) {
   struct ucred peer;
   socklen_t size = sizeof peer;
-  bool known = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
+  bool known =
+      fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
   return known ? (int64_t)peer.uid : -1;
 }
 
 /* A successor that took the outbox over has made another. */
 enum status control_socket_remove(const struct control_socket *c, struct error *err) {
   struct stat st;
-  if (fstatat(c->folder, c->name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_ino != c->inode) return ST_OK;
+  if (fstatat(c->folder, c->name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_ino != c->inode)
+    return ST_OK;
   return durable_unlink(c->folder, c->name, err);
 }
 

@@ -22,11 +22,13 @@ static bool is_any(const struct sockaddr_storage *address) {
                                        : IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr);
 }
 
-static enum status look_up(const char *listen, const char *host, const char *port, struct control_tcp *out,
-                           struct error *err) {
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
+static enum status look_up(const char *listen, const char *host, const char *port,
+                           struct control_tcp *out, struct error *err) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                  *list = NULL;
   int rc = getaddrinfo(host, port, &hints, &list);
-  if (rc != 0 || !list) return wrong(listen, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc), err);
+  if (rc != 0 || !list)
+    return wrong(listen, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc), err);
   memcpy(&out->address, list->ai_addr, list->ai_addrlen);
   out->size = list->ai_addrlen;
   out->any = is_any(&out->address);
@@ -40,10 +42,12 @@ static void any_address(const char *port, bool six, struct control_tcp *out) {
   out->either = six;
   out->any = true;
   if (six) {
-    *(struct sockaddr_in6 *)&out->address = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = number};
+    *(struct sockaddr_in6 *)&out->address =
+        (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = number};
     out->size = sizeof(struct sockaddr_in6);
   } else {
-    *(struct sockaddr_in *)&out->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = number};
+    *(struct sockaddr_in *)&out->address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_port = number};
     out->size = sizeof(struct sockaddr_in);
   }
 }
@@ -66,7 +70,8 @@ enum status control_tcp_parse(const char *listen, struct control_tcp *out, struc
   bool brackets = name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']';
   if (brackets) name = (struct span){name.ptr + 1, name.len - 2};
   if (name.len >= sizeof host) return wrong(listen, "the host is too long", err);
-  if (!brackets && memchr(name.ptr, ':', name.len)) return wrong(listen, "an IPv6 address stands in brackets", err);
+  if (!brackets && memchr(name.ptr, ':', name.len))
+    return wrong(listen, "an IPv6 address stands in brackets", err);
   snprintf(host, sizeof host, "%.*s", SPAN_ARGS(name));
   return look_up(listen, host, colon + 1, out, err);
 }
@@ -76,8 +81,10 @@ static int bind_and_listen(const struct control_tcp *tcp) {
   int fd = socket(tcp->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (tcp->address.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both);
-  if (bind(fd, (const struct sockaddr *)&tcp->address, tcp->size) == 0 && listen(fd, BACKLOG) == 0) return fd;
+  if (tcp->address.ss_family == AF_INET6)
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both);
+  if (bind(fd, (const struct sockaddr *)&tcp->address, tcp->size) == 0 && listen(fd, BACKLOG) == 0)
+    return fd;
   int why = errno;
   close(fd);
   errno = why;
@@ -93,6 +100,8 @@ enum status control_tcp_open(const struct control_tcp *tcp, int *fd, struct erro
   }
   if (*fd >= 0) return ST_OK;
   if (errno == EADDRINUSE)
-    return error_set(err, ST_BUSY, "http.listen=%s: another program listens there; choose another port", tcp->text);
+    return error_set(err, ST_BUSY,
+                     "http.listen=%s: another program listens there; choose another port",
+                     tcp->text);
   return error_sys(err, errno, "Listening at http.listen=%s", tcp->text);
 }

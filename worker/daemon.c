@@ -1,5 +1,5 @@
-/* Starts and stops the parts in order; between that the main thread's loop: signals, reload, watchdog, figures
- * saved. */
+/* Starts and stops the parts in order; between that the main thread's loop: signals, reload,
+ * watchdog, figures saved. */
 #include "worker/daemon.h"
 
 #include "bridge/kafka/client.h"
@@ -47,7 +47,8 @@ static enum log_format format_of(const struct settings *s) {
   return !strcmp(word, "json") ? LOG_JSON : !strcmp(word, "logfmt") ? LOG_LOGFMT : LOG_AUTO;
 }
 
-static void say_lines(struct log *log, enum log_level level, const char *event, struct buffer *lines) {
+static void say_lines(struct log *log, enum log_level level, const char *event,
+                      struct buffer *lines) {
   struct span rest = buffer_span(lines);
   while (rest.len) {
     const char *end = memchr(rest.ptr, '\n', rest.len);
@@ -84,7 +85,8 @@ static void load_again(struct life *l) {
 }
 
 static void reload(struct life *l) {
-  notify_send(&l->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_mono_ns(&clock_system) / 1000));
+  notify_send(&l->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
+              (long long)(clock_mono_ns(&clock_system) / 1000));
   load_again(l);
   notify_send(&l->notify, "READY=1");
 }
@@ -101,7 +103,8 @@ static void attend(struct life *l) {
   service_summary(l->service, &line);
   notify_status(&l->notify, buffer_z(&line));
   buffer_release(&line);
-  /* While nothing is relayed the backlog is counted by listing it: at most a twentieth of the time goes into that. */
+  /* While nothing is relayed the backlog is counted by listing it: at most a twentieth of the time
+   * goes into that. */
   int64_t after_ms = clock_mono_ms(&clock_system), rest_ms = 20 * (after_ms - now_ms);
   l->tell_ms = after_ms + (rest_ms > STATUS_EVERY_MS ? rest_ms : STATUS_EVERY_MS);
 }
@@ -144,7 +147,8 @@ static int turn(struct life *l) {
     saved = clock_mono_ms(&clock_system);
     struct error err = {0};
     if (service_save(l->service, &err) != ST_OK)
-      log_write(l->log, LOG_WARNING, "worker", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
+      log_write(l->log, LOG_WARNING, "worker", "metrics_not_saved",
+                FIELDS(F_TEXT("error", err.text)),
                 "The figures could not be saved; tried again in 10 s");
   }
   return code;
@@ -153,8 +157,10 @@ static int turn(struct life *l) {
 /* ---- start and stop ---- */
 
 static enum status start(struct life *l, struct error *err) {
-  struct service_options options = {
-      .mode = SERVICE_RELAY, .background = !l->daemon->once, .lock_wait_ms = LOCK_WAIT_MS, .clock = &clock_system};
+  struct service_options options = {.mode = SERVICE_RELAY,
+                                    .background = !l->daemon->once,
+                                    .lock_wait_ms = LOCK_WAIT_MS,
+                                    .clock = &clock_system};
   enum status st = control_check(l->settings, err);
   if (st == ST_OK) st = service_open(l->settings, l->log, &options, &l->service, err);
   if (st != ST_OK) return st;
@@ -168,7 +174,8 @@ static enum status start(struct life *l, struct error *err) {
 static void stop(struct life *l) {
   int64_t drain_ms = setting_number(l->settings, SETTING_SHUTDOWN_DRAIN_TIMEOUT);
   control_drain(l->control);
-  notify_send(&l->notify, "STOPPING=1\nSTATUS=Finishing what was handed to Kafka\nEXTEND_TIMEOUT_USEC=%lld",
+  notify_send(&l->notify,
+              "STOPPING=1\nSTATUS=Finishing what was handed to Kafka\nEXTEND_TIMEOUT_USEC=%lld",
               (long long)(drain_ms + STOP_MARGIN_MS) * 1000);
   /* Probes and operators are answered until all is settled. */
   service_drain(l->service, drain_ms);
@@ -185,11 +192,13 @@ static int live(struct life *l) {
     return exit_of(st);
   }
   log_write(l->log, LOG_INFO, "worker", "started",
-            FIELDS(F_TEXT("version", BUSBRIDGE_VERSION), F_TEXT("librdkafka", kafka_library_version()),
+            FIELDS(F_TEXT("version", BUSBRIDGE_VERSION),
+                   F_TEXT("librdkafka", kafka_library_version()),
                    F_TEXT("outbox", setting_text(l->settings, SETTING_OUTBOX_URL)),
                    F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
             "Relaying %s", setting_text(l->settings, SETTING_OUTBOX_URL));
-  /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not the broker now. */
+  /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not
+   * the broker now. */
   notify_send(&l->notify, "READY=1");
   int code = EXIT_SUCCESS;
   code = l->daemon->once ? once_run(l->service, l->log, &(struct stop){told_to_stop, l}) : turn(l);
@@ -202,7 +211,8 @@ static int live(struct life *l) {
 /* A manager that cannot be told is no reason not to relay. */
 static void open_notify(struct life *l) {
   struct error err = {0};
-  if (notify_init(&l->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), &err) != ST_OK)
+  if (notify_init(&l->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
+                  getenv("WATCHDOG_PID"), &err) != ST_OK)
     log_write(l->log, LOG_WARNING, "worker", "notify", FIELDS(F_TEXT("error", err.text)),
               "The service manager is told nothing");
 }
@@ -215,7 +225,9 @@ int daemon_run(const struct daemon *d) {
   enum status st = crash_install(&err);
   if (st == ST_OK) st = configure_load(&d->configure, &l.settings, &warnings, &err);
   if (st == ST_OK) signals_block();
-  if (st == ST_OK) st = log_open(STDERR_FILENO, format_of(l.settings), level_of(l.settings), &clock_system, &l.log);
+  if (st == ST_OK)
+    st =
+        log_open(STDERR_FILENO, format_of(l.settings), level_of(l.settings), &clock_system, &l.log);
   int code = EXIT_USAGE;
   if (st != ST_OK) {
     fprintf(stderr, "busbridge-worker: %s\n", err.text);

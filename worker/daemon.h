@@ -1,7 +1,8 @@
 /* daemon.h - the worker's life: start in order, turn the loop, stop in order.
  *
- * Exit status: 0 stopped as asked (with --once: nothing is pending any more), 1 failure (--once: something stayed), 2
- * wrong usage or settings, 75 the outbox is held by another worker, or Kafka did not answer for 30 s (--once).
+ * Exit status: 0 stopped as asked (with --once: nothing is pending any more), 1 failure (--once:
+ * something stayed), 2 wrong usage or settings, 75 the outbox is held by another worker, or Kafka
+ * did not answer for 30 s (--once).
  */
 #ifndef WORKER_DAEMON_H
 #define WORKER_DAEMON_H

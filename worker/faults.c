@@ -1,18 +1,19 @@
-/* Fault points for tests/crash and tests/chaos; compiled in by -DBUSBRIDGE_FAULTS=ON alone (preset `faults`).
+/* Fault points for tests/crash and tests/chaos; compiled in by -DBUSBRIDGE_FAULTS=ON alone (preset
+ * `faults`).
  *
- * Every durable call and every step towards Kafka (relay_set_hook) gets the next number, whatever thread makes it. The
- * environment says what happens there:
- *   BUSBRIDGE_COUNT_FILE=FILE        one line "N what name" is appended for each: so many lines, so many there were
- *   BUSBRIDGE_CRASH_AT=N or N+       the process ends (137, as after kill -9) before the N-th call, or after it
+ * Every durable call and every step towards Kafka (relay_set_hook) gets the next number, whatever
+ * thread makes it. The environment says what happens there: BUSBRIDGE_COUNT_FILE=FILE        one
+ * line "N what name" is appended for each: so many lines, so many there were BUSBRIDGE_CRASH_AT=N
+ * or N+       the process ends (137, as after kill -9) before the N-th call, or after it
  *   BUSBRIDGE_STOP_AT=N or N+        it stops itself there (SIGSTOP) until somebody sends SIGCONT
  *   BUSBRIDGE_HANG_AT=N or N+        that thread stays there for ever, the others go on
- *   BUSBRIDGE_FAIL_AT=N:ERRNO        the N-th durable call fails with that number or name without being made
- *   BUSBRIDGE_FAIL_AT=N:ERRNO:every  and so does each one after it
+ *   BUSBRIDGE_FAIL_AT=N:ERRNO        the N-th durable call fails with that number or name without
+ * being made BUSBRIDGE_FAIL_AT=N:ERRNO:every  and so does each one after it
  *   BUSBRIDGE_POISON=NAME:reader|publisher:segv|abort|hang
- *                                    that thread crashes, or stays for ever, when it takes an entry in hand whose file
- *                                    name holds NAME
- * For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync whose name holds
- * "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is flushed, no lock given back early.
+ *                                    that thread crashes, or stays for ever, when it takes an entry
+ * in hand whose file name holds NAME For N an operation may stand, and the part of a name:
+ * "fsync/folder:3" is the third call fsync whose name holds "folder", "point/before_commit:1" the
+ * first commit. The end is _exit: nothing is flushed, no lock given back early.
  */
 #include "bridge/base/durable.h"
 #include "bridge/relay/hands.h"
@@ -28,10 +29,11 @@
 #include <unistd.h>
 
 enum { POINT = DURABLE_TRUNCATE + 1 };
-static const char *const words[] = {
-    [DURABLE_OPEN] = "open",         [DURABLE_WRITE] = "write", [DURABLE_FSYNC] = "fsync", [DURABLE_RENAME] = "rename",
-    [DURABLE_UNLINK] = "unlink",     [DURABLE_LINK] = "link",   [DURABLE_MKDIR] = "mkdir", [DURABLE_TIMES] = "times",
-    [DURABLE_TRUNCATE] = "truncate", [POINT] = "point"};
+static const char *const words[] = {[DURABLE_OPEN] = "open",         [DURABLE_WRITE] = "write",
+                                    [DURABLE_FSYNC] = "fsync",       [DURABLE_RENAME] = "rename",
+                                    [DURABLE_UNLINK] = "unlink",     [DURABLE_LINK] = "link",
+                                    [DURABLE_MKDIR] = "mkdir",       [DURABLE_TIMES] = "times",
+                                    [DURABLE_TRUNCATE] = "truncate", [POINT] = "point"};
 
 /* Where something shall happen: the number-th call of those that match. */
 struct trigger {
@@ -155,7 +157,8 @@ void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, s
 
 void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name) {
   __real_hands_take(h, slot, place, name);
-  if (!*poison || slot != poison_slot || !memmem(name.ptr, name.len, poison, strlen(poison))) return;
+  if (!*poison || slot != poison_slot || !memmem(name.ptr, name.len, poison, strlen(poison)))
+    return;
   if (hands_suspected(h, place, name) >= 2) return; /* looked at, but not worked on any more */
   if (poison_hangs) hang();
   if (poison_aborts) abort();

@@ -44,7 +44,9 @@ static int show(const char *text) {
 static int show_settings(void) {
   struct winsize size;
   struct buffer text = {0};
-  int width = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 100;
+  int width = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col
+                  ? size.ws_col
+                  : 100;
   settings_help(&text, width);
   int code = show(buffer_z(&text));
   buffer_release(&text);
@@ -84,7 +86,8 @@ int main(int argc, char **argv) {
                                           {NULL, 0, NULL, 0}};
   log_hold_descriptors();
   const char **overrides = calloc((size_t)argc + 1, sizeof *overrides);
-  struct daemon d = {.configure = {.environment = (const char *const *)environ, .overrides = overrides}};
+  struct daemon d = {
+      .configure = {.environment = (const char *const *)environ, .overrides = overrides}};
   int code = -1;
   if (!overrides) return EXIT_FAILURE;
   for (int c; code < 0 && (c = getopt_long(argc, argv, "c:X:hV", options, NULL)) != -1;) {

@@ -1,4 +1,5 @@
-/* Datagrams to the service manager, its watchdog's ping among them; what it does not take within 5 s is dropped. */
+/* Datagrams to the service manager, its watchdog's ping among them; what it does not take within 5
+ * s is dropped. */
 #include "worker/notify.h"
 
 #include "bridge/base/words.h"
@@ -16,10 +17,13 @@ enum { SEND_SECONDS = 5, MESSAGE = 1024 };
 static enum status set_address(struct notify *n, const char *socket, struct error *err) {
   size_t length = strlen(socket);
   if ((*socket != '/' && *socket != '@') || length < 2 || length >= sizeof n->address.sun_path)
-    return error_set(err, ST_INVALID, "NOTIFY_SOCKET: %.120s is neither an absolute path nor an abstract name", socket);
+    return error_set(err, ST_INVALID,
+                     "NOTIFY_SOCKET: %.120s is neither an absolute path nor an abstract name",
+                     socket);
   n->address.sun_family = AF_UNIX;
   memcpy(n->address.sun_path, socket, length);
-  if (*socket == '@') n->address.sun_path[0] = '\0'; /* an abstract name has no end but its length */
+  if (*socket == '@')
+    n->address.sun_path[0] = '\0'; /* an abstract name has no end but its length */
   n->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (*socket == '/'));
   return ST_OK;
 }
@@ -28,12 +32,14 @@ static enum status set_address(struct notify *n, const char *socket, struct erro
 static int64_t watchdog_of(const char *watchdog_us, const char *watchdog_pid) {
   uint64_t us = 0, pid = 0;
   if (!watchdog_us || !number_parse(span_of(watchdog_us), INT64_MAX, &us)) return 0;
-  if (watchdog_pid && (!number_parse(span_of(watchdog_pid), INT32_MAX, &pid) || (pid_t)pid != getpid())) return 0;
+  if (watchdog_pid &&
+      (!number_parse(span_of(watchdog_pid), INT32_MAX, &pid) || (pid_t)pid != getpid()))
+    return 0;
   return (int64_t)(us / 1000);
 }
 
-enum status notify_init(struct notify *n, const char *socket_name, const char *watchdog_us, const char *watchdog_pid,
-                        struct error *err) {
+enum status notify_init(struct notify *n, const char *socket_name, const char *watchdog_us,
+                        const char *watchdog_pid, struct error *err) {
   *n = (struct notify){.fd = -1};
   if (!socket_name || !*socket_name) return ST_OK;
   enum status st = set_address(n, socket_name, err);
@@ -65,21 +71,25 @@ void notify_send(const struct notify *n, const char *fmt, ...) {
   va_end(args);
   if (length <= 0) return;
   size_t size = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
-  while (sendto(n->fd, text, size, MSG_NOSIGNAL, (const struct sockaddr *)&n->address, n->size) < 0 && errno == EINTR) {
+  while (sendto(n->fd, text, size, MSG_NOSIGNAL, (const struct sockaddr *)&n->address, n->size) <
+             0 &&
+         errno == EINTR) {
   }
 }
 
 void notify_status(struct notify *n, const char *text) {
   char line[sizeof n->status];
   if (n->fd < 0) return;
-  snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\n"), text); /* a newline would begin another variable */
+  snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\n"),
+           text); /* a newline would begin another variable */
   if (!strcmp(line, n->status)) return;
   memcpy(n->status, line, sizeof line);
   notify_send(n, "STATUS=%s", line);
 }
 
 void notify_ping(struct notify *n, int64_t now_ms, bool alive) {
-  if (n->fd < 0 || n->watchdog_ms == 0 || !alive || now_ms - n->pinged_ms < n->watchdog_ms / 2) return;
+  if (n->fd < 0 || n->watchdog_ms == 0 || !alive || now_ms - n->pinged_ms < n->watchdog_ms / 2)
+    return;
   n->pinged_ms = now_ms;
   notify_send(n, "WATCHDOG=1");
 }

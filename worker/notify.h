@@ -1,8 +1,8 @@
-/* notify.h - tells the service manager how the worker is: the protocol of sd_notify(3), datagrams of VARIABLE=value
- * lines to the socket that NOTIFY_SOCKET names.
+/* notify.h - tells the service manager how the worker is: the protocol of sd_notify(3), datagrams
+ * of VARIABLE=value lines to the socket that NOTIFY_SOCKET names.
  *
- * Without that variable every call does nothing. What cannot be sent is lost without a word: the manager notices by its
- * own time limits. One thread.
+ * Without that variable every call does nothing. What cannot be sent is lost without a word: the
+ * manager notices by its own time limits. One thread.
  */
 #ifndef WORKER_NOTIFY_H
 #define WORKER_NOTIFY_H
@@ -22,8 +22,9 @@ struct notify {
   char status[300];    /* the last one told */
 };
 
-/* socket, watchdog_us, watchdog_pid: the values of NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, NULL where unset. An
- * absolute path or an abstract name ('@' in front); anything else is ST_INVALID, and n tells nobody. */
+/* socket, watchdog_us, watchdog_pid: the values of NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID,
+ * NULL where unset. An absolute path or an abstract name ('@' in front); anything else is
+ * ST_INVALID, and n tells nobody. */
 MUST_CHECK enum status notify_init(struct notify *n, const char *socket, const char *watchdog_us,
                                    const char *watchdog_pid, struct error *err);
 void notify_release(struct notify *n);
@@ -33,7 +34,8 @@ bool notify_listens(const struct notify *n);
 PRINTF_LIKE(2, 3) void notify_send(const struct notify *n, const char *fmt, ...);
 /* STATUS=text, when it is not what was told last. */
 void notify_status(struct notify *n, const char *text);
-/* The watchdog's ping, when half of its limit has passed since the last one and the relay is alive. */
+/* The watchdog's ping, when half of its limit has passed since the last one and the relay is alive.
+ */
 void notify_ping(struct notify *n, int64_t now_ms, bool alive);
 /* How long the loop may sleep before it has to look again: at most limit_ms. */
 int notify_sleep_ms(const struct notify *n, int limit_ms);

@@ -1,4 +1,5 @@
-/* Begins a patient flush, follows it to its end or a stop, and makes the exit status of what stopped it. */
+/* Begins a patient flush, follows it to its end or a stop, and makes the exit status of what
+ * stopped it. */
 #include "worker/once.h"
 
 #include "bridge/base/progress.h"
@@ -76,18 +77,21 @@ static int exit_of(const char *stopped_by) {
 }
 
 static int conclude(struct log *log, const struct state *s) {
-  const struct log_field *fields = FIELDS(F_INT("published", s->published), F_INT("duplicates", s->duplicates),
-                                          F_INT("dead", s->dead), F_INT("left", s->left), F_TEXT("reason", s->reason));
+  const struct log_field *fields =
+      FIELDS(F_INT("published", s->published), F_INT("duplicates", s->duplicates),
+             F_INT("dead", s->dead), F_INT("left", s->left), F_TEXT("reason", s->reason));
   bool kafka = strcmp(s->stopped_by, "kafka") == 0;
   if (*s->stopped_by) {
     log_write(log, LOG_ERROR, "worker", kafka ? "once_unreachable" : "once_stopped", fields,
-              "%lld left, and nothing moves any more: %s. %s", (long long)s->left, s->reason, s->next);
+              "%lld left, and nothing moves any more: %s. %s", (long long)s->left, s->reason,
+              s->next);
     return exit_of(s->stopped_by);
   }
   bool stays = s->left || s->aside;
   log_write(log, stays ? LOG_WARNING : LOG_INFO, "worker", "once_done", fields,
-            "%lld published, %lld dead, %lld left%s%s%s%s", (long long)s->published, (long long)s->dead,
-            (long long)s->left, *s->reason ? ": " : "", s->reason, *s->next ? ". " : "", s->next);
+            "%lld published, %lld dead, %lld left%s%s%s%s", (long long)s->published,
+            (long long)s->dead, (long long)s->left, *s->reason ? ": " : "", s->reason,
+            *s->next ? ". " : "", s->next);
   return stays ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -107,6 +111,7 @@ int once_run(struct service *service, struct log *log, const struct stop *stop) 
   }
   progress_end(&bar);
   if (st == ST_OK) return conclude(log, &s);
-  log_write(log, LOG_ERROR, "worker", "once_failed", FIELDS(F_TEXT("error", err.text)), "The flush failed");
+  log_write(log, LOG_ERROR, "worker", "once_failed", FIELDS(F_TEXT("error", err.text)),
+            "The flush failed");
   return EXIT_FAILURE;
 }

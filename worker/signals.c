@@ -1,5 +1,5 @@
-/* Blocks the signals in all threads and takes them by sigtimedwait. Before the start, and again once it is stopping, a
- * handler ends the process at once. */
+/* Blocks the signals in all threads and takes them by sigtimedwait. Before the start, and again
+ * once it is stopping, a handler ends the process at once. */
 #include "worker/signals.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Memory handed out from 64 KiB chunks and freed all at once; a reset keeps up to 8 MiB of chunks for the next
- * round. */
+/* Memory handed out from 64 KiB chunks and freed all at once; a reset keeps up to 8 MiB of chunks
+ * for the next round. */
 #include "bridge/base/span.h"
 
 enum { CHUNK = 64 * 1024, KEEP = 8 * 1024 * 1024 };
@@ -37,7 +37,8 @@ void *arena_alloc(struct arena *a, size_t len) {
   if (!c || c->cap - c->used < len) {
     c = chunk_take(a, len);
     if (!c) return NULL;
-    /* One made for a single large piece goes behind the first, whose rest is still good for small ones. */
+    /* One made for a single large piece goes behind the first, whose rest is still good for small
+     * ones. */
     struct arena_chunk **place = a->chunks && len > CHUNK ? &a->chunks->next : &a->chunks;
     c->next = *place;
     *place = c;

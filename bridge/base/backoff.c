@@ -1,4 +1,5 @@
-/* The base, doubled for each further try up to the limit, plus a random part of the jitter; it cannot overflow. */
+/* The base, doubled for each further try up to the limit, plus a random part of the jitter; it
+ * cannot overflow. */
 #include "bridge/base/backoff.h"
 
 int64_t backoff_delay_ms(const struct backoff *b, unsigned tries, const struct clock *c) {

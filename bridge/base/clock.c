@@ -1,5 +1,5 @@
-/* The system's clocks and random numbers; times of RFC 3339 to microseconds and back, whatever locale and time zone;
- * uuids. */
+/* The system's clocks and random numbers; times of RFC 3339 to microseconds and back, whatever
+ * locale and time zone; uuids. */
 #include "bridge/base/clock.h"
 
 #include <sys/random.h>
@@ -98,10 +98,12 @@ bool time_parse(struct span text, int64_t *us) {
   if (!text.len) return false;
   struct cursor c = {text.ptr, text.ptr + text.len};
   int64_t y, mo, d, h, mi, s, frac, off;
-  if (!digits(&c, 4, &y) || !literal(&c, '-') || !digits(&c, 2, &mo) || !literal(&c, '-') || !digits(&c, 2, &d))
+  if (!digits(&c, 4, &y) || !literal(&c, '-') || !digits(&c, 2, &mo) || !literal(&c, '-') ||
+      !digits(&c, 2, &d))
     return false;
   if (!literal(&c, 'T') && !literal(&c, 't') && !literal(&c, ' ')) return false;
-  if (!digits(&c, 2, &h) || !literal(&c, ':') || !digits(&c, 2, &mi) || !literal(&c, ':') || !digits(&c, 2, &s))
+  if (!digits(&c, 2, &h) || !literal(&c, ':') || !digits(&c, 2, &mi) || !literal(&c, ':') ||
+      !digits(&c, 2, &s))
     return false;
   if (!fraction(&c, &frac) || !zone(&c, &off)) return false;
   if (!date_valid(y, mo, d) || h > 23 || mi > 59 || s > 59) return false;
@@ -141,6 +143,7 @@ void uuid_make(const struct clock *c, char out[37]) {
   uint64_t a = c->random(c->ctx), b = c->random(c->ctx);
   a = (a & ~UINT64_C(0xf000)) | 0x4000;                 /* version 4 */
   b = (b & ~(UINT64_C(3) << 62)) | (UINT64_C(2) << 62); /* variant 1 */
-  snprintf(out, 37, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
-           (unsigned)a & 0xffff, (unsigned)(b >> 48), (unsigned long long)(b & UINT64_C(0xffffffffffff)));
+  snprintf(out, 37, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32),
+           (unsigned)(a >> 16) & 0xffff, (unsigned)a & 0xffff, (unsigned)(b >> 48),
+           (unsigned long long)(b & UINT64_C(0xffffffffffff)));
 }

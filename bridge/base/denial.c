@@ -1,5 +1,5 @@
-/* Finds the first part of a path that refuses us, names its owner and mode, and says how to get past it; what to do
- * about other errnos too. */
+/* Finds the first part of a path that refuses us, names its owner and mode, and says how to get
+ * past it; what to do about other errnos too. */
 #include "bridge/base/denial.h"
 
 #include <errno.h>
@@ -37,7 +37,8 @@ static bool denies(const char *path, int mode) {
   return faccessat(AT_FDCWD, path, mode, AT_EACCESS) != 0 && (errno == EACCES || errno == EPERM);
 }
 
-/* The first folder above that may not be passed, else the path itself. Returns whether that is a folder above. */
+/* The first folder above that may not be passed, else the path itself. Returns whether that is a
+ * folder above. */
 static bool culprit(const char *path, char out[PATH_MAX]) {
   snprintf(out, PATH_MAX, "%s", path);
   for (char *at = out; (at = strchr(at + 1, '/'));) {
@@ -53,16 +54,17 @@ static mode_t bits_of(int mode) {
   return (mode_t)((mode & R_OK ? 4 : 0) | (mode & W_OK ? 2 : 0) | (mode & X_OK ? 1 : 0));
 }
 
-static void remedy_for(const char *path, const struct stat *st, mode_t wanted, const char *owner, const char *group,
-                       struct denial *out) {
+static void remedy_for(const char *path, const struct stat *st, mode_t wanted, const char *owner,
+                       const char *group, struct denial *out) {
   size_t room = sizeof out->remedy;
   bool shared = st->st_gid != 0 && ((st->st_mode >> 3) & wanted) == wanted;
   bool as_owner = st->st_uid == geteuid();
   if (as_owner && ((st->st_mode >> 6) & wanted) != wanted)
-    snprintf(out->remedy, room, "It is yours: chmod u+%s%s%s '%.180s'", wanted & 4 ? "r" : "", wanted & 2 ? "w" : "",
-             wanted & 1 ? "x" : "", path);
+    snprintf(out->remedy, room, "It is yours: chmod u+%s%s%s '%.180s'", wanted & 4 ? "r" : "",
+             wanted & 2 ? "w" : "", wanted & 1 ? "x" : "", path);
   else if (as_owner)
-    snprintf(out->remedy, room, "Its mode allows it: an access list, a mount or a security module does not");
+    snprintf(out->remedy, room,
+             "Its mode allows it: an access list, a mount or a security module does not");
   else if (strncmp(owner, "uid ", 4) == 0)
     snprintf(out->remedy, room, "Run this as that user: sudo -u '#%ld' ...%s%s", (long)st->st_uid,
              shared ? "; or become a member of the group " : "", shared ? group : "");
@@ -79,8 +81,8 @@ void denial_of(const char *path, int mode, struct denial *out) {
   if (stat(part, &st) != 0) return;
   user_name(st.st_uid, owner);
   group_name(st.st_gid, group);
-  snprintf(out->what, sizeof out->what, "%.180s belongs to %s:%s, mode %04o, and this is uid %ld", part, owner, group,
-           (unsigned)st.st_mode & 07777, (long)geteuid());
+  snprintf(out->what, sizeof out->what, "%.180s belongs to %s:%s, mode %04o, and this is uid %ld",
+           part, owner, group, (unsigned)st.st_mode & 07777, (long)geteuid());
   remedy_for(part, &st, wanted, owner, group, out);
 }
 
@@ -97,7 +99,8 @@ const char *sys_remedy(int sys) {
   case EMFILE:
   case ENFILE:
     return "Raise the worker's limit of open files: LimitNOFILE= of its unit, ulimit -n, --ulimit nofile of a container";
-  case EFBIG: return "Raise the worker's limit of a file's size: LimitFSIZE= of its unit, ulimit -f";
+  case EFBIG:
+    return "Raise the worker's limit of a file's size: LimitFSIZE= of its unit, ulimit -f";
   case ENOSPC:
   case EDQUOT: return "Free space there (df -h, df -i), or raise the quota";
   case EROFS: return "Mount it for writing again; dmesg tells why it is not";

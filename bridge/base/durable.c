@@ -1,6 +1,6 @@
-/* Each change to a file that must survive, inside a fault point. A crash leaves the old content or the new one, and
- * perhaps a temporary file, a torn last line of an append, or two names of one file where the file system lacks
- * RENAME_NOREPLACE. */
+/* Each change to a file that must survive, inside a fault point. A crash leaves the old content or
+ * the new one, and perhaps a temporary file, a torn last line of an append, or two names of one
+ * file where the file system lacks RENAME_NOREPLACE. */
 #include "bridge/base/durable.h"
 
 #include "bridge/base/clock.h"
@@ -77,7 +77,8 @@ static int do_fsync(int fd, const char *name) {
 
 static int do_rename(int from, const char *a, int to, const char *b, unsigned flags) {
   if (fault(DURABLE_RENAME, a, false)) return -1;
-  return made(flags ? renameat2(from, a, to, b, flags) : renameat(from, a, to, b), DURABLE_RENAME, a);
+  return made(flags ? renameat2(from, a, to, b, flags) : renameat(from, a, to, b), DURABLE_RENAME,
+              a);
 }
 
 static int do_link(int from, const char *a, int to, const char *b) {
@@ -108,19 +109,21 @@ static int do_truncate(int fd, const char *name, off_t len) {
 
 /* ---- the functions ---- */
 
-static enum status write_failed(int folder, const char *name, int fd, int e, const char *step, struct error *err) {
+static enum status write_failed(int folder, const char *name, int fd, int e, const char *step,
+                                struct error *err) {
   if (fd >= 0) close(fd);
   do_unlink(folder, name, 0);
   return error_sys(err, e, "%s %s", step, name);
 }
 
-enum status durable_write_begin(int folder, const char *name, struct span content, const struct timespec *mtime,
-                                int *out, struct error *err) {
+enum status durable_write_begin(int folder, const char *name, struct span content,
+                                const struct timespec *mtime, int *out, struct error *err) {
   *out = -1;
   int fd = do_open(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0660);
   if (fd < 0) return error_sys(err, errno, "creating %s", name);
   if (do_write(fd, name, content) < 0) return write_failed(folder, name, fd, errno, "writing", err);
-  if (mtime && do_times(fd, name, mtime) < 0) return write_failed(folder, name, fd, errno, "setting the time of", err);
+  if (mtime && do_times(fd, name, mtime) < 0)
+    return write_failed(folder, name, fd, errno, "setting the time of", err);
   *out = fd;
   return ST_OK;
 }
@@ -152,22 +155,25 @@ static void *end_some(void *ctx) {
   return NULL;
 }
 
-/* The first one tells whether there is anything to wait for: on a file system in memory threads would only cost some.
+/* The first one tells whether there is anything to wait for: on a file system in memory threads
+ * would only cost some.
  */
 static bool waits(struct ending *e) {
   int64_t began = clock_mono_ns(&clock_system);
   return end_next(e) && clock_mono_ns(&clock_system) - began >= END_WAIT_NS;
 }
 
-/* The disk has all of them on the way before the first is waited for: what a journal keeps of them is then written
- * once, and not once for each round of the threads. No more than a hint; whether it went well each one's fsync tells.
+/* The disk has all of them on the way before the first is waited for: what a journal keeps of them
+ * is then written once, and not once for each round of the threads. No more than a hint; whether it
+ * went well each one's fsync tells.
  */
 static void begin_all(const struct durable_file *list, size_t count) {
   for (size_t i = 0; count > 1 && i < count; i++)
     if (list[i].fd >= 0) sync_file_range(list[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-/* Fewer threads than wanted only take longer. Under a test's hook there is one: its points are numbered. */
+/* Fewer threads than wanted only take longer. Under a test's hook there is one: its points are
+ * numbered. */
 void durable_write_end_all(int folder, struct durable_file *list, size_t count) {
   struct ending e = {.folder = folder, .list = list, .count = count};
   pthread_t threads[END_THREADS];
@@ -179,18 +185,20 @@ void durable_write_end_all(int folder, struct durable_file *list, size_t count) 
   for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 
-enum status durable_write_new(int folder, const char *name, struct span content, const struct timespec *mtime,
-                              struct error *err) {
+enum status durable_write_new(int folder, const char *name, struct span content,
+                              const struct timespec *mtime, struct error *err) {
   int fd;
   enum status st = durable_write_begin(folder, name, content, mtime, &fd, err);
   return st == ST_OK ? durable_write_end(folder, name, fd, err) : st;
 }
 
-enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content, struct error *err) {
+enum status durable_replace(int tmp_folder, int folder, const char *name, struct span content,
+                            struct error *err) {
   char tmp[300];
   snprintf(tmp, sizeof tmp, "%s.%ld.tmp", name, (long)getpid());
   /* One may lie there from a run that had this pid. */
-  if (do_unlink(tmp_folder, tmp, 0) < 0 && errno != ENOENT) return error_sys(err, errno, "removing %s", tmp);
+  if (do_unlink(tmp_folder, tmp, 0) < 0 && errno != ENOENT)
+    return error_sys(err, errno, "removing %s", tmp);
   enum status st = durable_write_new(tmp_folder, tmp, content, NULL, err);
   if (st != ST_OK) return st;
   st = durable_rename(tmp_folder, tmp, folder, name, err);
@@ -203,16 +211,18 @@ static bool same_file(const struct stat *x, const struct stat *y) {
   return x->st_ino == y->st_ino && x->st_dev == y->st_dev;
 }
 
-/* Are a and b two names of one file? Not when they are the same name of the same folder: that one must stay. */
+/* Are a and b two names of one file? Not when they are the same name of the same folder: that one
+ * must stay. */
 static bool half_moved(int from, const char *a, int to, const char *b) {
   struct stat x, y;
-  if (fstatat(from, a, &x, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(to, b, &y, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (fstatat(from, a, &x, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(to, b, &y, AT_SYMLINK_NOFOLLOW) < 0)
+    return false;
   if (!same_file(&x, &y)) return false;
   return strcmp(a, b) != 0 || (fstat(from, &x) == 0 && fstat(to, &y) == 0 && !same_file(&x, &y));
 }
 
-/* Where the file system lacks RENAME_NOREPLACE: link fails when the name is taken, then the old name goes. A crash in
- * between leaves two names of one file, which the next try finishes. */
+/* Where the file system lacks RENAME_NOREPLACE: link fails when the name is taken, then the old
+ * name goes. A crash in between leaves two names of one file, which the next try finishes. */
 static int move_by_link(int from, const char *a, int to, const char *b) {
   if (do_link(from, a, to, b) < 0) {
     int e = errno;
@@ -229,14 +239,16 @@ static bool lacks_flags(int errnum) {
 
 enum status durable_move(int from, const char *a, int to, const char *b, struct error *err) {
   if (do_rename(from, a, to, b, RENAME_NOREPLACE) == 0) return ST_OK;
-  if (errno == EXDEV) return error_set(err, ST_UNSUPPORTED, "moving %s to %s: they lie on two file systems", a, b);
+  if (errno == EXDEV)
+    return error_set(err, ST_UNSUPPORTED, "moving %s to %s: they lie on two file systems", a, b);
   if (lacks_flags(errno) && move_by_link(from, a, to, b) == 0) return ST_OK;
   return error_sys(err, errno, "moving %s to %s", a, b);
 }
 
 enum status durable_exchange(int from, const char *a, int to, const char *b, struct error *err) {
   if (do_rename(from, a, to, b, RENAME_EXCHANGE) == 0) return ST_OK;
-  if (lacks_flags(errno)) return error_set(err, ST_UNSUPPORTED, "this file system cannot exchange %s and %s", a, b);
+  if (lacks_flags(errno))
+    return error_set(err, ST_UNSUPPORTED, "this file system cannot exchange %s and %s", a, b);
   return error_sys(err, errno, "exchanging %s and %s", a, b);
 }
 
@@ -267,7 +279,9 @@ static int copy_bytes(int in, int out, const char *name, off_t size) {
     ssize_t n = pread(in, bytes, chunk, at);
     if (n < 0 && errno == EINTR) continue;
     if (n == 0) break;
-    rc = n < 0 || lseek(out, at, SEEK_SET) < 0 ? -1 : do_write(out, name, (struct span){bytes, (size_t)n});
+    rc = n < 0 || lseek(out, at, SEEK_SET) < 0
+             ? -1
+             : do_write(out, name, (struct span){bytes, (size_t)n});
     at += n;
   }
   if (rc == 0) rc = do_truncate(out, name, size);
@@ -281,21 +295,25 @@ static bool same_stamp(const struct stat *x, const struct stat *y) {
          x->st_ctim.tv_nsec == y->st_ctim.tv_nsec;
 }
 
-static enum status copy_open(int in, const char *a, int to, const char *tmp, struct stat *copied, struct error *err) {
+static enum status copy_open(int in, const char *a, int to, const char *tmp, struct stat *copied,
+                             struct error *err) {
   struct stat after;
   if (fstat(in, copied) < 0) return error_sys(err, errno, "looking at %s", a);
   if (!S_ISREG(copied->st_mode)) return error_set(err, ST_INVALID, "%s is no regular file", a);
   int out = do_open(to, tmp, O_WRONLY | O_CREAT | O_EXCL, 0660);
   if (out < 0) return error_sys(err, errno, "creating %s", tmp);
-  if (copy_bytes(in, out, tmp, copied->st_size) < 0) return write_failed(to, tmp, out, errno, "copying to", err);
-  if (do_times(out, tmp, &copied->st_mtim) < 0) return write_failed(to, tmp, out, errno, "setting the time of", err);
+  if (copy_bytes(in, out, tmp, copied->st_size) < 0)
+    return write_failed(to, tmp, out, errno, "copying to", err);
+  if (do_times(out, tmp, &copied->st_mtim) < 0)
+    return write_failed(to, tmp, out, errno, "setting the time of", err);
   enum status st = durable_write_end(to, tmp, out, err);
   if (st != ST_OK || (fstat(in, &after) == 0 && same_stamp(copied, &after))) return st;
   do_unlink(to, tmp, 0);
   return error_set(err, ST_BUSY, "%s changed while it was copied", a);
 }
 
-enum status durable_copy(int from, const char *a, int to, const char *tmp, struct stat *copied, struct error *err) {
+enum status durable_copy(int from, const char *a, int to, const char *tmp, struct stat *copied,
+                         struct error *err) {
   int in = openat(from, a, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (in < 0) return error_sys(err, errno, "opening %s", a);
   enum status st = copy_open(in, a, to, tmp, copied, err);
@@ -303,10 +321,13 @@ enum status durable_copy(int from, const char *a, int to, const char *tmp, struc
   return st;
 }
 
-enum status durable_remove_copied(int from, const char *a, const struct stat *copied, struct error *err) {
+enum status durable_remove_copied(int from, const char *a, const struct stat *copied,
+                                  struct error *err) {
   struct stat now;
-  if (fstatat(from, a, &now, AT_SYMLINK_NOFOLLOW) < 0) return error_sys(err, errno, "looking at %s", a);
-  if (!same_stamp(copied, &now)) return error_set(err, ST_BUSY, "%s changed after it was copied", a);
+  if (fstatat(from, a, &now, AT_SYMLINK_NOFOLLOW) < 0)
+    return error_sys(err, errno, "looking at %s", a);
+  if (!same_stamp(copied, &now))
+    return error_set(err, ST_BUSY, "%s changed after it was copied", a);
   return durable_unlink(from, a, err);
 }
 
@@ -314,10 +335,12 @@ enum status durable_append_sync(int fd, struct span content, struct error *err) 
   struct stat before;
   if (fstat(fd, &before) < 0) return error_sys(err, errno, "looking at the file");
   /* Else a cut one, not opened O_APPEND, would go on behind its end, after a hole. */
-  if (lseek(fd, before.st_size, SEEK_SET) < 0) return error_sys(err, errno, "going to the end of the file");
+  if (lseek(fd, before.st_size, SEEK_SET) < 0)
+    return error_sys(err, errno, "going to the end of the file");
   if (do_write(fd, "append", content) == 0 && do_fsync(fd, "append") == 0) return ST_OK;
   int e = errno;
-  do_truncate(fd, "append", before.st_size); /* best effort: a torn last line is ignored by readers anyway */
+  do_truncate(fd, "append",
+              before.st_size); /* best effort: a torn last line is ignored by readers anyway */
   return error_sys(err, e, "appending");
 }
 
@@ -337,11 +360,13 @@ enum status durable_folder(int parent, const char *name, mode_t mode, int *fd, s
   return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening the folder %s", name);
 }
 
-/* expected: the size it had when it was opened; one that grows meanwhile is read on, up to limit. */
-static enum status read_all(int fd, const char *name, size_t expected, size_t limit, struct buffer *out,
-                            struct error *err) {
+/* expected: the size it had when it was opened; one that grows meanwhile is read on, up to limit.
+ */
+static enum status read_all(int fd, const char *name, size_t expected, size_t limit,
+                            struct buffer *out, struct error *err) {
   size_t got = 0;
-  for (size_t more = expected + 1;; more = 4096) { /* + 1: so that the end is seen without growing again */
+  for (size_t more = expected + 1;;
+       more = 4096) { /* + 1: so that the end is seen without growing again */
     buffer_reserve(out, more);
     if (out->failed) return buffer_status(out, err);
     ssize_t n = read(fd, out->ptr + out->len, out->cap - out->len);
@@ -350,15 +375,18 @@ static enum status read_all(int fd, const char *name, size_t expected, size_t li
     if (n == 0) return ST_OK;
     out->len += (size_t)n;
     got += (size_t)n;
-    if (got > limit) return error_set(err, ST_TOO_LARGE, "%s is larger than %zu bytes", name, limit);
+    if (got > limit)
+      return error_set(err, ST_TOO_LARGE, "%s is larger than %zu bytes", name, limit);
   }
 }
 
-enum status stream_read(int fd, const char *name, size_t limit, struct buffer *out, struct error *err) {
+enum status stream_read(int fd, const char *name, size_t limit, struct buffer *out,
+                        struct error *err) {
   return read_all(fd, name, 4095, limit, out, err);
 }
 
-enum status file_read(int folder, const char *name, size_t limit, struct buffer *out, struct error *err) {
+enum status file_read(int folder, const char *name, size_t limit, struct buffer *out,
+                      struct error *err) {
   int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return error_sys(err, errno, "opening %s", name);
   struct stat st;

@@ -1,4 +1,5 @@
-/* Hex, percent encoding (the unreserved characters of RFC 3986 stay), the words of a line in a state file, base64. */
+/* Hex, percent encoding (the unreserved characters of RFC 3986 stay), the words of a line in a
+ * state file, base64. */
 #include "bridge/base/escape.h"
 
 bool hex_lower(struct span text) {
@@ -16,13 +17,14 @@ void hex_write(struct buffer *out, struct span bytes) {
 
 bool hex_read(struct span text, char *at) {
   if (text.len % 2 || !hex_lower(text)) return false;
-  for (size_t i = 0; i < text.len; i += 2) *at++ = (char)(hex_value(text.ptr[i]) << 4 | hex_value(text.ptr[i + 1]));
+  for (size_t i = 0; i < text.len; i += 2)
+    *at++ = (char)(hex_value(text.ptr[i]) << 4 | hex_value(text.ptr[i + 1]));
   return true;
 }
 
 static bool unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-         c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
 }
 
 void percent_write(struct buffer *out, struct span text) {
@@ -87,8 +89,8 @@ void base64_write(struct buffer *out, struct span bytes) {
     uint32_t group = (uint32_t)(unsigned char)bytes.ptr[i] << 16;
     if (left > 1) group |= (uint32_t)(unsigned char)bytes.ptr[i + 1] << 8;
     if (left > 2) group |= (unsigned char)bytes.ptr[i + 2];
-    char four[4] = {digits[group >> 18], digits[group >> 12 & 63], left > 1 ? digits[group >> 6 & 63] : '=',
-                    left > 2 ? digits[group & 63] : '='};
+    char four[4] = {digits[group >> 18], digits[group >> 12 & 63],
+                    left > 1 ? digits[group >> 6 & 63] : '=', left > 2 ? digits[group & 63] : '='};
     buffer_append(out, four, 4);
   }
 }

@@ -24,13 +24,15 @@ bool hex_read(struct span text, char *at);
 
 /* Letters, digits and -._~ stand for themselves (RFC 3986's unreserved ones), all else is %XX. */
 void percent_write(struct buffer *out, struct span text);
-/* Back into at, which has room for text.len bytes; *len: how many they are. False: a % without two hex digits. */
+/* Back into at, which has room for text.len bytes; *len: how many they are. False: a % without two
+ * hex digits. */
 bool percent_read(struct span text, char *at, size_t *len);
-/* The same as a C string of at most size bytes with its end; false too where it does not fit or has a NUL inside. */
+/* The same as a C string of at most size bytes with its end; false too where it does not fit or has
+ * a NUL inside. */
 bool percent_read_z(struct span text, char *at, size_t size);
 
-/* Any bytes as one word (span_word), and back: percent, and - for nothing. Back into at, which has room for word->len
- * bytes; false: it is not such a word. */
+/* Any bytes as one word (span_word), and back: percent, and - for nothing. Back into at, which has
+ * room for word->len bytes; false: it is not such a word. */
 void word_escape(struct buffer *out, struct span text);
 bool word_unescape(struct span *word, char *at);
 

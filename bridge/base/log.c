@@ -1,4 +1,5 @@
-/* Formats log lines, limits how often one event is written, and writes without ever waiting for whoever reads. */
+/* Formats log lines, limits how often one event is written, and writes without ever waiting for
+ * whoever reads. */
 #include "bridge/base/log.h"
 
 #include "bridge/base/words.h"
@@ -14,12 +15,13 @@
 #include <unistd.h>
 
 enum { EVENTS = 64, BURST = 10 };
-/* How a write is kept from waiting for whoever reads. OWN: a description of our own, O_NONBLOCK; the descriptor's is
- * shared with others, whom it would surprise. */
+/* How a write is kept from waiting for whoever reads. OWN: a description of our own, O_NONBLOCK;
+ * the descriptor's is shared with others, whom it would surprise. */
 enum way { WAY_PLAIN, WAY_OWN, WAY_SOCKET, WAY_ASK };
 #define SPELL_NS (INT64_C(10) * 1000000000)
 
-/* How often one event was written in its current spell of 10 s. Longer names are told apart by their beginning. */
+/* How often one event was written in its current spell of 10 s. Longer names are told apart by
+ * their beginning. */
 struct repeat {
   char component[24], event[40];
   enum log_level level; /* of the last one */
@@ -40,8 +42,9 @@ struct log {
   struct repeat repeats[EVENTS];
 };
 
-/* A file does not make anybody wait. The others are opened anew by their descriptor's name where that is allowed; else
- * it is asked before each piece whether it would be taken, which leaves a gap for others that write there too. */
+/* A file does not make anybody wait. The others are opened anew by their descriptor's name where
+ * that is allowed; else it is asked before each piece whether it would be taken, which leaves a gap
+ * for others that write there too. */
 static enum way way_of(int *fd) {
   struct stat st;
   char name[40];
@@ -58,12 +61,13 @@ static enum way way_of(int *fd) {
 void log_hold_descriptors(void) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
     bool closed = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
-    if (closed && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0) return; /* the lowest one free */
+    if (closed && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
+      return; /* the lowest one free */
   }
 }
 
-enum status log_open(int fd, enum log_format format, enum log_level level, const struct clock *clock,
-                     struct log **out) {
+enum status log_open(int fd, enum log_format format, enum log_level level,
+                     const struct clock *clock, struct log **out) {
   struct log *log = calloc(1, sizeof *log);
   if (!log) return ST_NO_MEMORY;
   log->json = format == LOG_JSON || (format == LOG_AUTO && !isatty(fd));
@@ -84,7 +88,8 @@ bool log_enabled(const struct log *log, enum log_level level) {
   return log && (int)level >= log->level;
 }
 
-/* A JSON string; also the quoted form of logfmt. Bytes that are not UTF-8 become U+FFFD, control bytes \u00xx. */
+/* A JSON string; also the quoted form of logfmt. Bytes that are not UTF-8 become U+FFFD, control
+ * bytes \u00xx. */
 static void add_quoted(struct buffer *b, struct span s) {
   buffer_add_char(b, '"');
   for (size_t bytes; s.len; s = (struct span){s.ptr + bytes, s.len - bytes}) {
@@ -136,7 +141,9 @@ static void add_field(struct log *log, const struct log_field *f) {
   switch (f->type) {
   case LOG_TEXT: add_text(log, f->key, f->text); return;
   case LOG_INT: snprintf(number, sizeof number, "%lld", (long long)f->number); break;
-  case LOG_FLOAT: snprintf(number, sizeof number, isfinite(f->real) ? "%.6g" : "null", f->real); break;
+  case LOG_FLOAT:
+    snprintf(number, sizeof number, isfinite(f->real) ? "%.6g" : "null", f->real);
+    break;
   case LOG_END: return;
   }
   add_bare(log, f->key, number);
@@ -148,14 +155,16 @@ static ssize_t put(const struct log *log, const char *at, size_t len) {
   case WAY_SOCKET: return send(log->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
   case WAY_ASK:
     if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT)) return -1;
-    return write(log->fd, at, len < PIPE_BUF ? len : PIPE_BUF); /* so much a pipe takes when it takes anything */
+    return write(log->fd, at,
+                 len < PIPE_BUF ? len : PIPE_BUF); /* so much a pipe takes when it takes anything */
   case WAY_PLAIN:
   case WAY_OWN: break;
   }
   return write(log->fd, at, len);
 }
 
-/* A relay does not stop for its log: false, what cannot be written now is dropped, and the next line tries again. */
+/* A relay does not stop for its log: false, what cannot be written now is dropped, and the next
+ * line tries again. */
 static bool put_line(struct log *log) {
   const char *at = log->line.ptr;
   size_t left = log->line.len;
@@ -173,8 +182,8 @@ static bool put_line(struct log *log) {
   return true;
 }
 
-static void begin_line(struct log *log, enum log_level level, struct span msg, const char *component,
-                       const char *event) {
+static void begin_line(struct log *log, enum log_level level, struct span msg,
+                       const char *component, const char *event) {
   static const char *const words[] = {"debug", "info", "warning", "error"};
   char ts[TIME_TEXT];
   buffer_clear(&log->line);
@@ -194,7 +203,8 @@ static bool end_line(struct log *log) {
 /* False: nothing is taken yet. */
 static bool say_dropped(struct log *log) {
   if (!log->unsaid) return true;
-  begin_line(log, LOG_WARNING, SPAN("Lines of the log were dropped: whoever takes them was too slow, or could not"),
+  begin_line(log, LOG_WARNING,
+             SPAN("Lines of the log were dropped: whoever takes them was too slow, or could not"),
              "log", "lines_dropped");
   add_field(log, &F_INT("lines", log->unsaid));
   if (!end_line(log)) return false;
@@ -202,8 +212,8 @@ static bool say_dropped(struct log *log) {
   return true;
 }
 
-static void write_line(struct log *log, enum log_level level, struct span msg, const char *component, const char *event,
-                       const struct log_field *fields) {
+static void write_line(struct log *log, enum log_level level, struct span msg,
+                       const char *component, const char *event, const struct log_field *fields) {
   bool written = say_dropped(log);
   if (written) {
     begin_line(log, level, msg, component, event);
@@ -242,9 +252,10 @@ static bool is_event(const struct repeat *r, const char *component, const char *
          strncmp(r->event, event, sizeof r->event - 1) == 0;
 }
 
-/* The event's place: its own, else a free one, else the stalest one's, which gives way. Ends the spells that are over
- * on the way, so that a burst nobody repeats is summed up too. */
-static struct repeat *spell_of(struct log *log, const char *component, const char *event, int64_t now) {
+/* The event's place: its own, else a free one, else the stalest one's, which gives way. Ends the
+ * spells that are over on the way, so that a burst nobody repeats is summed up too. */
+static struct repeat *spell_of(struct log *log, const char *component, const char *event,
+                               int64_t now) {
   struct repeat *own = NULL, *other = &log->repeats[0];
   for (size_t i = 0; i < EVENTS; i++) {
     struct repeat *r = &log->repeats[i];
@@ -261,7 +272,8 @@ static struct repeat *spell_of(struct log *log, const char *component, const cha
 }
 
 /* False: this one is only counted. */
-static bool may_write(struct log *log, enum log_level level, const char *component, const char *event) {
+static bool may_write(struct log *log, enum log_level level, const char *component,
+                      const char *event) {
   struct repeat *r = spell_of(log, component, event, clock_mono_ns(log->clock));
   r->level = level;
   return ++r->seen <= BURST;

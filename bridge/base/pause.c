@@ -21,7 +21,8 @@ bool pause_ms(int64_t ms, const struct stop *stop) {
     if ((now = now_ns()) >= until) return true;
     int64_t next = stop && now + LOOK_MS * 1000000 < until ? now + LOOK_MS * 1000000 : until;
     struct timespec at = {next / 1000000000, next % 1000000000};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL); /* cut short by a signal: another round */
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at,
+                    NULL); /* cut short by a signal: another round */
   }
   return false;
 }

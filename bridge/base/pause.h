@@ -1,5 +1,5 @@
-/* pause.h - a sleep that a stop ends. For threads that have nothing to be woken by: who has a condition or a descriptor
- * waits for that.
+/* pause.h - a sleep that a stop ends. For threads that have nothing to be woken by: who has a
+ * condition or a descriptor waits for that.
  */
 #ifndef BRIDGE_BASE_PAUSE_H
 #define BRIDGE_BASE_PAUSE_H
@@ -15,7 +15,8 @@ struct stop {
 /* stop NULL, or {0}: nobody asks. */
 bool stop_asked(const struct stop *stop);
 
-/* Real time, by the monotonic clock; stop is looked at before, and then some 50 times a second. False: it is asked. */
+/* Real time, by the monotonic clock; stop is looked at before, and then some 50 times a second.
+ * False: it is asked. */
 bool pause_ms(int64_t ms, const struct stop *stop);
 
 #endif

@@ -1,4 +1,5 @@
-/* Draws the bar or writes the line: how much is done, the rate as a moving average, the time left. */
+/* Draws the bar or writes the line: how much is done, the rate as a moving average, the time left.
+ */
 #include "bridge/base/progress.h"
 
 #include "bridge/base/words.h"
@@ -12,8 +13,10 @@
 #define BAR_CELLS 24
 #define WIDTH_FOR_BAR 78
 
-void progress_init(struct progress *p, int fd, bool bar, const char *what, const struct clock *clock) {
-  *p = (struct progress){.fd = fd, .bar = bar, .what = what, .clock = clock, .began_ms = clock_mono_ms(clock)};
+void progress_init(struct progress *p, int fd, bool bar, const char *what,
+                   const struct clock *clock) {
+  *p = (struct progress){
+      .fd = fd, .bar = bar, .what = what, .clock = clock, .began_ms = clock_mono_ms(clock)};
 }
 
 static void add_bar(uint64_t done, uint64_t total, struct buffer *out) {
@@ -23,7 +26,8 @@ static void add_bar(uint64_t done, uint64_t total, struct buffer *out) {
   buffer_add_z(out, "]");
 }
 
-void progress_line(const struct progress *p, uint64_t done, uint64_t total, int width, struct buffer *out) {
+void progress_line(const struct progress *p, uint64_t done, uint64_t total, int width,
+                   struct buffer *out) {
   char number[NUMBER_TEXT], left[DURATION_TEXT];
   if (done > total) total = done > 0 && total > 0 ? done : 0;
   buffer_add_z(out, p->what);
@@ -32,10 +36,12 @@ void progress_line(const struct progress *p, uint64_t done, uint64_t total, int 
   if (total > 0) buffer_printf(out, " of %s", number_text(total, number));
   if (p->rate >= 1) buffer_printf(out, ", %s/s", number_text((uint64_t)(p->rate + 0.5), number));
   if (p->rate >= 1 && total > done)
-    buffer_printf(out, ", %s left", duration_text((int64_t)((double)(total - done) / p->rate * 1000) + 999, left));
+    buffer_printf(out, ", %s left",
+                  duration_text((int64_t)((double)(total - done) / p->rate * 1000) + 999, left));
 }
 
-/* A moving average over about five drawings: steady enough to read, quick enough to show a stall. */
+/* A moving average over about five drawings: steady enough to read, quick enough to show a stall.
+ */
 static void take_rate(struct progress *p, int64_t now, uint64_t done) {
   int64_t since = p->drawn_ms ? p->drawn_ms : p->began_ms;
   if (now <= since || done < p->drawn_done) return;

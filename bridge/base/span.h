@@ -1,10 +1,10 @@
 /* span.h - borrowed bytes, growing bytes, and bytes that go all at once.
  *
  * span: pointer and length, owns nothing, not terminated, may hold any byte.
- * buffer: owned, grows; failing to grow is sticky: appends do nothing afterwards and buffer_status() tells, so a writer
- *         checks once at the end.
- * arena: bump allocator; everything lives until arena_reset or arena_release. Returns NULL when memory is out.
- * No threads: one owner at a time.
+ * buffer: owned, grows; failing to grow is sticky: appends do nothing afterwards and
+ * buffer_status() tells, so a writer checks once at the end. arena: bump allocator; everything
+ * lives until arena_reset or arena_release. Returns NULL when memory is out. No threads: one owner
+ * at a time.
  */
 #ifndef BRIDGE_BASE_SPAN_H
 #define BRIDGE_BASE_SPAN_H
@@ -37,9 +37,11 @@ bool span_starts(struct span a, const char *prefix);
 bool span_ends(struct span a, const char *suffix);
 int span_cmp(struct span a, struct span b); /* like memcmp, then by length */
 struct span span_trim(struct span a);       /* without blanks, tabs, CR, LF at both ends */
-/* The next word of *rest (words are divided by blanks, tabs or commas); false when there is none. */
+/* The next word of *rest (words are divided by blanks, tabs or commas); false when there is none.
+ */
 bool span_word(struct span *rest, struct span *word);
-/* Length of the valid UTF-8 prefix of a: equals a.len when all of it is valid (no surrogates, no overlong forms). */
+/* Length of the valid UTF-8 prefix of a: equals a.len when all of it is valid (no surrogates, no
+ * overlong forms). */
 size_t span_utf8_prefix(struct span a);
 
 struct buffer {
@@ -60,7 +62,8 @@ MUST_CHECK enum status buffer_status(const struct buffer *b, struct error *err);
 static inline struct span buffer_span(const struct buffer *b) {
   return (struct span){b->ptr, b->len};
 }
-const char *buffer_z(struct buffer *b); /* terminated view ("" when empty or failed), valid until the next append */
+const char *buffer_z(
+    struct buffer *b); /* terminated view ("" when empty or failed), valid until the next append */
 
 struct arena_chunk;
 struct arena {
@@ -68,11 +71,13 @@ struct arena {
   struct arena_chunk *spare;  /* empty ones, kept by a reset */
   size_t used;                /* bytes handed out since the last reset */
 };
-void *arena_alloc(struct arena *a, size_t len); /* 8-byte aligned, not zeroed; NULL when out of memory */
+void *arena_alloc(struct arena *a,
+                  size_t len); /* 8-byte aligned, not zeroed; NULL when out of memory */
 void *arena_zalloc(struct arena *a, size_t len);
-char *arena_copy(struct arena *a, struct span s);       /* terminated copy */
-struct span arena_span(struct arena *a, struct span s); /* {NULL, 0} when out of memory and s is not empty */
-void arena_reset(struct arena *a);                      /* keeps up to 8 MiB of chunks for the next round */
-void arena_release(struct arena *a);                    /* frees all */
+char *arena_copy(struct arena *a, struct span s); /* terminated copy */
+struct span arena_span(struct arena *a,
+                       struct span s); /* {NULL, 0} when out of memory and s is not empty */
+void arena_reset(struct arena *a);     /* keeps up to 8 MiB of chunks for the next round */
+void arena_release(struct arena *a);   /* frees all */
 
 #endif

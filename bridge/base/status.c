@@ -1,5 +1,5 @@
-/* Fills error texts, cut at a whole character; maps errno to a status; ends the process with one line when an invariant
- * is broken. */
+/* Fills error texts, cut at a whole character; maps errno to a status; ends the process with one
+ * line when an invariant is broken. */
 #include "bridge/base/status.h"
 #include "bridge/base/span.h"
 
@@ -8,8 +8,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-/* Takes the beginning of a character off the end of a text that filled all its room. Bytes before it that are not UTF-8
- * (a file name may hold any) stay. */
+/* Takes the beginning of a character off the end of a text that filled all its room. Bytes before
+ * it that are not UTF-8 (a file name may hold any) stay. */
 static void cut_whole(char *text, size_t size) {
   size_t len = strnlen(text, size - 1), at = len;
   if (len < size - 1) return;
@@ -64,7 +64,8 @@ enum status error_sys(struct error *err, int errnum, const char *fmt, ...) {
   va_end(args);
   size_t len = strlen(err->text);
   char words[128];
-  snprintf(err->text + len, sizeof err->text - len, ": %s", strerror_r(errnum, words, sizeof words));
+  snprintf(err->text + len, sizeof err->text - len, ": %s",
+           strerror_r(errnum, words, sizeof words));
   cut_whole(err->text, sizeof err->text);
   return st;
 }
@@ -107,10 +108,12 @@ const char *status_name(enum status st) {
 
 _Noreturn void bug_abort(const char *file, int line, const char *what) {
   char text[600];
-  int len = snprintf(text, sizeof text, "busbridge: bug: %s:%d: %s; please report this line\n", file, line, what);
+  int len = snprintf(text, sizeof text, "busbridge: bug: %s:%d: %s; please report this line\n",
+                     file, line, what);
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
   if (poll(&p, 1, 0) > 0 && p.revents & POLLOUT) { /* it ends also where nobody reads */
-    ssize_t n = write(STDERR_FILENO, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+    ssize_t n =
+        write(STDERR_FILENO, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
     (void)n;
   }
   abort();

@@ -6,8 +6,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* SipHash-2-4 (Aumasson, Bernstein), 64 and 128 bit. One key is made once per process; the published one, 00 01 .. 0f,
- * is the one of the reference implementation's test vectors. */
+/* SipHash-2-4 (Aumasson, Bernstein), 64 and 128 bit. One key is made once per process; the
+ * published one, 00 01 .. 0f, is the one of the reference implementation's test vectors. */
 static const uint64_t sip_published[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 static uint64_t sip_key[2];
 static pthread_once_t sip_once = PTHREAD_ONCE_INIT;
@@ -52,7 +52,8 @@ static struct sip sip_absorb(const uint64_t key[2], struct span in, bool wide) {
     s.v0 ^= m;
   }
   uint64_t last = (uint64_t)in.len << 56;
-  for (unsigned shift = 0; i < in.len; i++, shift += 8) last |= (uint64_t)(unsigned char)in.ptr[i] << shift;
+  for (unsigned shift = 0; i < in.len; i++, shift += 8)
+    last |= (uint64_t)(unsigned char)in.ptr[i] << shift;
   s.v3 ^= last;
   sip_round(&s);
   sip_round(&s);
@@ -201,7 +202,8 @@ enum status digest_set_add(struct digest_set *s, struct digest d) {
     grown.slots = calloc(grown.cap, sizeof *grown.slots);
     if (!grown.slots) return ST_NO_MEMORY;
     for (size_t i = 0; i < s->cap; i++)
-      if (s->slots[i].lo || s->slots[i].hi) grown.slots[digest_slot(&grown, s->slots[i])] = s->slots[i];
+      if (s->slots[i].lo || s->slots[i].hi)
+        grown.slots[digest_slot(&grown, s->slots[i])] = s->slots[i];
     grown.count = s->count;
     free(s->slots);
     *s = grown;

@@ -1,9 +1,9 @@
 /* table.h - hash table from borrowed bytes to a pointer, and a set of 128-bit digests.
  *
- * table: keys are compared in full; the caller keeps key bytes alive as long as they are in. Open addressing, grows at
- *        3/4, shrinks never (table_release does). Keyed SipHash, so no input can make it slow.
- * digest_set: remembers SipHash-128 digests of byte strings, 16 bytes each, for sets too large to keep whole.
- * No threads: the owner locks.
+ * table: keys are compared in full; the caller keeps key bytes alive as long as they are in. Open
+ * addressing, grows at 3/4, shrinks never (table_release does). Keyed SipHash, so no input can make
+ * it slow. digest_set: remembers SipHash-128 digests of byte strings, 16 bytes each, for sets too
+ * large to keep whole. No threads: the owner locks.
  */
 #ifndef BRIDGE_BASE_TABLE_H
 #define BRIDGE_BASE_TABLE_H
@@ -28,8 +28,9 @@ struct digest {
   uint64_t lo, hi;
 };
 struct digest digest_of(struct span s); /* keyed per process: never store it on disk */
-/* SipHash-128 under a fixed, published key: the same in every process, on every machine and in every release, so it may
- * be stored (names of manifests are made of it). It finds damage; whoever wants two texts of one digest can make them.
+/* SipHash-128 under a fixed, published key: the same in every process, on every machine and in
+ * every release, so it may be stored (names of manifests are made of it). It finds damage; whoever
+ * wants two texts of one digest can make them.
  */
 struct digest digest_fixed(struct span s);
 struct digest_set {
@@ -37,7 +38,8 @@ struct digest_set {
   size_t count, cap;
 };
 void digest_set_release(struct digest_set *s);
-MUST_CHECK enum status digest_set_add(struct digest_set *s, struct digest d); /* ST_OK also when it was in */
+MUST_CHECK enum status digest_set_add(struct digest_set *s,
+                                      struct digest d); /* ST_OK also when it was in */
 bool digest_set_has(const struct digest_set *s, struct digest d);
 
 #endif

@@ -1,5 +1,5 @@
-/* Durations, numbers and counts as text and back; the word nearest to a mistyped one; control characters in foreign
- * text. */
+/* Durations, numbers and counts as text and back; the word nearest to a mistyped one; control
+ * characters in foreign text. */
 #include "bridge/base/words.h"
 
 #include <ctype.h>
@@ -35,7 +35,9 @@ static bool unit_ms(struct span unit, int64_t *ms) {
 bool duration_parse(struct span text, int64_t *ms) {
   size_t at = 0, dot = 0, digits = 0;
   double value = 0, scale = 1;
-  for (; at < text.len && (isdigit((unsigned char)text.ptr[at]) || (text.ptr[at] == '.' && dot == 0)); at++) {
+  for (;
+       at < text.len && (isdigit((unsigned char)text.ptr[at]) || (text.ptr[at] == '.' && dot == 0));
+       at++) {
     if (text.ptr[at] == '.') {
       dot = 1;
       continue;
@@ -45,7 +47,8 @@ bool duration_parse(struct span text, int64_t *ms) {
     if (dot) scale *= 10;
   }
   int64_t unit;
-  if (digits == 0 || digits > 15 || !unit_ms((struct span){text.ptr + at, text.len - at}, &unit)) return false;
+  if (digits == 0 || digits > 15 || !unit_ms((struct span){text.ptr + at, text.len - at}, &unit))
+    return false;
   double result = value / scale * (double)unit;
   if (result > 10000.0 * 86400000) return false;
   *ms = (int64_t)(result + 0.5);
@@ -115,7 +118,8 @@ size_t word_distance(struct span a, struct span b) {
       size_t best = last[j - 1] + (x != y);
       if (last[j] + 1 < best) best = last[j] + 1;
       if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-      if (i > 1 && j > 1 && x == b.ptr[j - 2] && y == a.ptr[i - 2] && older[j - 2] + 1 < best) best = older[j - 2] + 1;
+      if (i > 1 && j > 1 && x == b.ptr[j - 2] && y == a.ptr[i - 2] && older[j - 2] + 1 < best)
+        best = older[j - 2] + 1;
       now[j] = best;
     }
   }
@@ -149,7 +153,8 @@ void text_printable(struct buffer *out, struct span text) {
   for (size_t bytes; text.len > 0; text = (struct span){text.ptr + bytes, text.len - bytes}) {
     bool plain = text_control(text, &bytes) == TEXT_PLAIN;
     if (plain) buffer_append(out, text.ptr, bytes);
-    for (size_t i = 0; !plain && i < bytes; i++) buffer_printf(out, "\\x%02x", (unsigned char)text.ptr[i]);
+    for (size_t i = 0; !plain && i < bytes; i++)
+      buffer_printf(out, "\\x%02x", (unsigned char)text.ptr[i]);
   }
 }
 

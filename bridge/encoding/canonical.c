@@ -1,5 +1,5 @@
-/* The Parsing Canonical Form of a schema, and its fingerprint. Names and symbols are [A-Za-z0-9_.] after the check, so
- * nothing needs escaping. */
+/* The Parsing Canonical Form of a schema, and its fingerprint. Names and symbols are [A-Za-z0-9_.]
+ * after the check, so nothing needs escaping. */
 #include "bridge/encoding/schema.h"
 
 static void write_use(const struct use *u, struct buffer *out);
@@ -35,7 +35,8 @@ static void write_type(const struct type *t, bool named, struct buffer *out) {
   if (t->kind <= KIND_STRING) {
     quoted(out, span_of(kind_name(t->kind)));
   } else if (t->kind == KIND_ARRAY || t->kind == KIND_MAP) {
-    buffer_add_z(out, t->kind == KIND_ARRAY ? "{\"type\":\"array\",\"items\":" : "{\"type\":\"map\",\"values\":");
+    buffer_add_z(out, t->kind == KIND_ARRAY ? "{\"type\":\"array\",\"items\":"
+                                            : "{\"type\":\"map\",\"values\":");
     write_use(&t->items, out);
     buffer_add_char(out, '}');
   } else if (named) {

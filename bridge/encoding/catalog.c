@@ -1,5 +1,5 @@
-/* Opens the schemas, encodes and frames payloads, and decodes values: by content type, by fingerprint, else by their
- * first bytes. */
+/* Opens the schemas, encodes and frames payloads, and decodes values: by content type, by
+ * fingerprint, else by their first bytes. */
 #include "bridge/encoding/catalog.h"
 
 #include "bridge/base/table.h"
@@ -12,7 +12,8 @@
 #include <strings.h>
 
 #define COMPONENT "encoding"
-#define NEEDS_REGISTRY "Confluent framing needs a schema registry (registry.url), which a later release brings"
+#define NEEDS_REGISTRY                                                                             \
+  "Confluent framing needs a schema registry (registry.url), which a later release brings"
 #define TYPE_AVRO "application/avro"
 #define TYPE_CONFLUENT "application/vnd.confluent.avro"
 #define TYPE_JSON "application/json"
@@ -39,19 +40,23 @@ struct catalog {
 static enum status check_envelope(const char *folder, const struct entry *e, struct error *err) {
   static const char *const needed[] = {"id", "name", "created_at", "payload"};
   const size_t count = sizeof needed / sizeof *needed;
-  if (!e) return error_set(err, ST_INVALID, "%s/" ENVELOPE ".avsc is missing: names without a schema need it", folder);
+  if (!e)
+    return error_set(err, ST_INVALID,
+                     "%s/" ENVELOPE ".avsc is missing: names without a schema need it", folder);
   const struct type *t = e->schema.root.type;
   for (size_t i = 0; i < count; i++) {
     uint32_t at = type_find(t, span_of(needed[i]), 0);
     const struct use *u = at == SCHEMA_NO_FIELD ? NULL : &t->fields[at].use;
     bool json = span_is(span_of("payload"), needed[i]);
     if (!u || u->null || u->type->kind != KIND_STRING || u->json != json)
-      return error_set(err, ST_INVALID, "%s/" ENVELOPE ".avsc: line 1: the field \"%s\" must be a string%s", folder,
+      return error_set(err, ST_INVALID,
+                       "%s/" ENVELOPE ".avsc: line 1: the field \"%s\" must be a string%s", folder,
                        needed[i], json ? " with \"json\": true" : "");
   }
   if (t->count != count)
-    return error_set(err, ST_INVALID, "%s/" ENVELOPE ".avsc: line 1: it has the fields id, name, created_at, payload",
-                     folder);
+    return error_set(
+        err, ST_INVALID,
+        "%s/" ENVELOPE ".avsc: line 1: it has the fields id, name, created_at, payload", folder);
   return ST_OK;
 }
 
@@ -106,15 +111,18 @@ static void put_head(const struct catalog *c, const struct entry *e, struct buff
   buffer_append(out, head, sizeof head);
 }
 
-/* created_at as the producer wrote it, when it was a time (such a text has no escapes); else what stands in for it. */
+/* created_at as the producer wrote it, when it was a time (such a text has no escapes); else what
+ * stands in for it. */
 static void put_created(struct encoder *e, const struct event *event, int64_t created_us) {
   char text[TIME_TEXT];
   uint32_t node = event->created_us == TIME_NONE ? JSON_NONE : json_member(e->doc, 0, "created_at");
   bool written = node != JSON_NONE && e->doc->nodes[node].type == JSON_STRING;
-  avro_put_string(e->out, written ? json_raw(e->doc, node) : span_of(time_format(created_us, text)));
+  avro_put_string(e->out,
+                  written ? json_raw(e->doc, node) : span_of(time_format(created_us, text)));
 }
 
-static void put_envelope(struct catalog *c, const struct event *event, struct span name, int64_t created_us) {
+static void put_envelope(struct catalog *c, const struct event *event, struct span name,
+                         int64_t created_us) {
   const struct type *t = c->envelope->schema.root.type;
   struct encoder *e = &c->encoder;
   for (uint32_t i = 0; i < t->count; i++) {
@@ -131,11 +139,13 @@ static void put_envelope(struct catalog *c, const struct event *event, struct sp
 }
 
 /* The field and the type, never a value. */
-static void note(struct catalog *c, const char *what, const struct entry *e, struct span path, const char *words) {
+static void note(struct catalog *c, const char *what, const struct entry *e, struct span path,
+                 const char *words) {
   struct buffer shown = {0};
   text_quoted(&shown, path, 4 * QUOTE_CHARACTERS);
   log_write(c->log, LOG_WARNING, COMPONENT, what,
-            FIELDS(F_TEXT("name", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s", words);
+            FIELDS(F_TEXT("name", e->event_name), F_SPAN("field", buffer_span(&shown))), "%s",
+            words);
   buffer_release(&shown);
 }
 
@@ -154,8 +164,9 @@ static void count_losses(struct catalog *c, struct entry *e) {
   if (now->cut && !e->cut_numbers) note_cut(c, e);
   for (size_t i = 0; i < now->left_count; i++)
     if (left_out_met(&c->left, e, now->doc, now->left_out[i]))
-      note(c, "fields_left_out", e, buffer_span(&c->left.path),
-           "A payload field has no place in the schema and is not published; add it, or a map of strings named extra");
+      note(
+          c, "fields_left_out", e, buffer_span(&c->left.path),
+          "A payload field has no place in the schema and is not published; add it, or a map of strings named extra");
   e->cut_numbers += now->cut;
   e->left_out += now->left_count;
 }
@@ -186,7 +197,8 @@ static bool namespace_has_some(const struct catalog *c, struct span event_name) 
     else
       high = mid;
   }
-  return low < c->entries.count && strncmp(c->entries.list[low].event_name, head.ptr, head.len) == 0;
+  return low < c->entries.count &&
+         strncmp(c->entries.list[low].event_name, head.ptr, head.len) == 0;
 }
 
 bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near) {
@@ -199,25 +211,30 @@ bool catalog_unknown(const struct catalog *c, struct span event_name, const char
 static enum reason refuse_name(const struct catalog *c, struct span name, struct error *err) {
   const char *near;
   if (!catalog_unknown(c, name, &near)) return REASON_NONE;
-  error_set(err, ST_INVALID,
-            "name %.*s has no schema, though its namespace has some, and encoding.unknown_names is refuse%s%s%s",
-            SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  error_set(
+      err, ST_INVALID,
+      "name %.*s has no schema, though its namespace has some, and encoding.unknown_names is refuse%s%s%s",
+      SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   return REASON_UNKNOWN_EVENT;
 }
 
 /* Once a name. */
 static void tell_name(struct catalog *c, struct span name) {
   const char *near;
-  if (!c->log || table_get(&c->told, name) || c->told.count >= TOLD_MAX || !catalog_unknown(c, name, &near)) return;
+  if (!c->log || table_get(&c->told, name) || c->told.count >= TOLD_MAX ||
+      !catalog_unknown(c, name, &near))
+    return;
   struct span kept = arena_span(&c->names, name);
   if (!kept.ptr || table_put(&c->told, kept, c) != ST_OK) return;
-  log_write(c->log, near ? LOG_WARNING : LOG_INFO, COMPONENT, "name_unknown", FIELDS(F_SPAN("name", name)),
-            "%.*s has no schema, though its namespace has some: it goes in the envelope%s%s%s", SPAN_ARGS(name),
-            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  log_write(c->log, near ? LOG_WARNING : LOG_INFO, COMPONENT, "name_unknown",
+            FIELDS(F_SPAN("name", name)),
+            "%.*s has no schema, though its namespace has some: it goes in the envelope%s%s%s",
+            SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
-                           struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err) {
+                           struct span canonical_name, int64_t created_us, struct buffer *out,
+                           struct error *err) {
   BUG_ON(event->payload == JSON_NONE);
   enum reason reason = c->refuse_names ? refuse_name(c, canonical_name, err) : REASON_NONE;
   if (reason != REASON_NONE) return reason;
@@ -275,7 +292,8 @@ static bool begins(struct span value, const char *bytes, size_t len) {
   return value.len >= len && memcmp(value.ptr, bytes, len) == 0;
 }
 
-static const struct entry *by_fingerprint(const struct catalog *c, struct span value, uint64_t *fingerprint) {
+static const struct entry *by_fingerprint(const struct catalog *c, struct span value,
+                                          uint64_t *fingerprint) {
   *fingerprint = 0;
   for (int i = 0; i < 8; i++) *fingerprint |= (uint64_t)(unsigned char)value.ptr[2 + i] << (8 * i);
   for (size_t i = 0; i < c->entries.count; i++)
@@ -283,7 +301,8 @@ static const struct entry *by_fingerprint(const struct catalog *c, struct span v
   return NULL;
 }
 
-static enum status decode_json_value(struct catalog *c, struct span value, struct buffer *out, struct error *err) {
+static enum status decode_json_value(struct catalog *c, struct span value, struct buffer *out,
+                                     struct error *err) {
   enum status st = json_scan(&c->doc, value, err);
   if (st != ST_OK) return st;
   if (value.len > DECODE_MAX_OUTPUT)
@@ -292,8 +311,8 @@ static enum status decode_json_value(struct catalog *c, struct span value, struc
   return buffer_status(out, err);
 }
 
-static enum status decode_avro(struct catalog *c, const struct entry *e, struct span value, size_t from,
-                               struct buffer *out, struct error *err) {
+static enum status decode_avro(struct catalog *c, const struct entry *e, struct span value,
+                               size_t from, struct buffer *out, struct error *err) {
   size_t start = out->len;
   struct span only = e == c->envelope ? SPAN("payload") : (struct span){NULL, 0};
   enum status st = decode_value(&e->schema.root, value, from, only, &c->doc, out, err);
@@ -312,22 +331,25 @@ static enum wire guess(const struct catalog *c, struct span value, struct span e
   return begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
 }
 
-enum status catalog_decode(struct catalog *c, struct span value, struct span content_type, struct span event_name,
-                           struct buffer *out, struct error *err) {
+enum status catalog_decode(struct catalog *c, struct span value, struct span content_type,
+                           struct span event_name, struct buffer *out, struct error *err) {
   enum wire wire = wire_of(content_type);
   uint64_t fingerprint = 0;
   if (wire == WIRE_UNKNOWN) wire = guess(c, value, event_name);
   if (wire == WIRE_JSON) return decode_json_value(c, value, out, err);
-  if (wire == WIRE_CONFLUENT) return error_set(err, ST_UNSUPPORTED, "cannot decode: " NEEDS_REGISTRY);
+  if (wire == WIRE_CONFLUENT)
+    return error_set(err, ST_UNSUPPORTED, "cannot decode: " NEEDS_REGISTRY);
   bool framed = begins(value, "\xC3\x01", 2) && value.len >= HEAD;
   const struct entry *e = framed ? by_fingerprint(c, value, &fingerprint) : NULL;
   if (e) return decode_avro(c, e, value, HEAD, out, err);
   /* Raw Avro may begin with C3 01 by chance, but only where raw is what is written. */
   if (framed && !(c->framing == FRAMING_RAW && event_name.len))
-    return error_set(err, ST_NOT_FOUND, "no schema with the fingerprint %016llx: it was written by another schema",
+    return error_set(err, ST_NOT_FOUND,
+                     "no schema with the fingerprint %016llx: it was written by another schema",
                      (unsigned long long)fingerprint);
   if (!event_name.len)
-    return error_set(err, ST_INVALID, "byte 0: neither JSON nor framed Avro, and raw Avro needs the event's name");
+    return error_set(err, ST_INVALID,
+                     "byte 0: neither JSON nor framed Avro, and raw Avro needs the event's name");
   return decode_avro(c, entry_for(c, event_name), value, 0, out, err);
 }
 
@@ -340,13 +362,15 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
                                  .fields = e->schema.root.type->count,
                                  .canonical = e->schema.canonical,
                                  .fingerprint = e->schema.fingerprint,
-                                 .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
+                                 .key = t->key == SCHEMA_NO_FIELD ? (struct span){0}
+                                                                  : t->fields[t->key].name,
                                  .cut_numbers = e->cut_numbers,
                                  .left_out = e->left_out};
   return true;
 }
 
-bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
+bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path,
+                      uint64_t *count) {
   const struct left_path *p = i < c->entries.count ? c->entries.list[i].first_left : NULL;
   while (p && n--) p = p->next;
   if (!p) return false;
@@ -360,11 +384,14 @@ bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *
 static enum catalog_place place_of(const struct use *u) {
   if (u->json && u->type->kind == KIND_STRING) return CATALOG_ANY;
   if (u->type->kind == KIND_ARRAY) return CATALOG_ARRAY;
-  return u->type->kind == KIND_MAP || u->type->kind == KIND_RECORD ? CATALOG_OBJECT : CATALOG_SCALAR;
+  return u->type->kind == KIND_MAP || u->type->kind == KIND_RECORD ? CATALOG_OBJECT
+                                                                   : CATALOG_SCALAR;
 }
 
-/* As far as the path leads: the rest of it, which the place that it ends at has not, is in *rest. */
-static const struct use *walk(const struct catalog *c, size_t i, struct span path, struct span *rest) {
+/* As far as the path leads: the rest of it, which the place that it ends at has not, is in *rest.
+ */
+static const struct use *walk(const struct catalog *c, size_t i, struct span path,
+                              struct span *rest) {
   const struct use *u = &c->entries.list[i].schema.root;
   while (path.len && u->type->kind == KIND_RECORD) {
     const char *dot = memchr(path.ptr, '.', path.len);
@@ -385,7 +412,8 @@ enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span 
   return place_of(u) == CATALOG_ANY || u->type->kind == KIND_MAP ? CATALOG_ANY : CATALOG_NONE;
 }
 
-struct span catalog_near_field(const struct catalog *c, size_t i, struct span path, struct span *front) {
+struct span catalog_near_field(const struct catalog *c, size_t i, struct span path,
+                               struct span *front) {
   struct span best = {0}, rest;
   const struct type *t = walk(c, i, path, &rest)->type;
   size_t least = rest.len / 3 + 2; /* as word_nearest */

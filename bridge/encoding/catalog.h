@@ -1,15 +1,17 @@
 /* catalog.h - the schemas, and payload JSON <-> Avro by them.
  *
- * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the payload's fields;
- * `extra`, a map of strings, takes unknown fields as JSON text); schemas/envelope.avsc serves names without one. All
- * are read, checked and compiled at open (links are followed, names beginning with a dot and files other than .avsc
- * passed over). A catalog is used by one thread at a time (it keeps memory between calls).
+ * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the
+ * payload's fields; `extra`, a map of strings, takes unknown fields as JSON text);
+ * schemas/envelope.avsc serves names without one. All are read, checked and compiled at open (links
+ * are followed, names beginning with a dot and files other than .avsc passed over). A catalog is
+ * used by one thread at a time (it keeps memory between calls).
  *
- * Values: a field whose schema says "json": true holds its member's JSON text. A member without a field goes to
- * `extra`; one that is itself named extra does too, so it comes back as it was. A missing member takes its field's
- * default; null where the schema takes none is a mismatch. Absent and null are one in a field whose default is null: it
- * is decoded as absent. A number in a double field is decoded as a double (82 as 82.0); one it cannot keep (more than
- * 17 digits, or an integer between two doubles) is counted. The envelope is decoded to the payload in it.
+ * Values: a field whose schema says "json": true holds its member's JSON text. A member without a
+ * field goes to `extra`; one that is itself named extra does too, so it comes back as it was. A
+ * missing member takes its field's default; null where the schema takes none is a mismatch. Absent
+ * and null are one in a field whose default is null: it is decoded as absent. A number in a double
+ * field is decoded as a double (82 as 82.0); one it cannot keep (more than 17 digits, or an integer
+ * between two doubles) is counted. The envelope is decoded to the payload in it.
  */
 #ifndef BRIDGE_ENCODING_CATALOG_H
 #define BRIDGE_ENCODING_CATALOG_H
@@ -19,7 +21,8 @@
 
 enum framing {
   FRAMING_SINGLE_OBJECT, /* C3 01, CRC-64-AVRO of the canonical form little-endian, Avro */
-  FRAMING_CONFLUENT,     /* 00, schema id big-endian, Avro: needs a registry; open refuses it until there is one */
+  FRAMING_CONFLUENT,     /* 00, schema id big-endian, Avro: needs a registry; open refuses it until
+                            there is one */
   FRAMING_RAW,           /* Avro alone */
   FRAMING_JSON           /* the payload's bytes as they are */
 };
@@ -27,41 +30,49 @@ enum framing {
 struct catalog_config {
   const char *folder; /* of the schemas */
   enum framing framing;
-  bool strict;       /* an unknown field without a place (no `extra`) is a mismatch instead of being left out */
-  bool refuse_names; /* a name without a schema, in a namespace that has some, is REASON_UNKNOWN_EVENT */
+  bool strict; /* an unknown field without a place (no `extra`) is a mismatch instead of being left
+                  out */
+  bool refuse_names; /* a name without a schema, in a namespace that has some, is
+                        REASON_UNKNOWN_EVENT */
 };
 
 struct catalog;
-/* ST_INVALID names file, line and what is wrong with a schema; ST_NOT_FOUND the folder; ST_UNSUPPORTED
- * FRAMING_CONFLUENT. config is not kept. log: notes said once (a path left out, a type whose numbers are cut, a name
- * without a schema), may be NULL. */
-MUST_CHECK enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
-                                    struct error *err);
+/* ST_INVALID names file, line and what is wrong with a schema; ST_NOT_FOUND the folder;
+ * ST_UNSUPPORTED FRAMING_CONFLUENT. config is not kept. log: notes said once (a path left out, a
+ * type whose numbers are cut, a name without a schema), may be NULL. */
+MUST_CHECK enum status catalog_open(const struct catalog_config *config, struct log *log,
+                                    struct catalog **out, struct error *err);
 void catalog_close(struct catalog *c);
 
-/* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of nothing, so the caller
- * notes the length before). The event has a payload. REASON_NONE, also when memory is out: ask buffer_status(out)
- * before using the bytes. REASON_SCHEMA_MISMATCH, REASON_INTEGER_RANGE or REASON_UNKNOWN_EVENT: nothing was appended,
- * and err has a message such as "payload.score: expected double, found string \"A\" (schemas/quality/checked.avsc)";
- * values are cut to 40 characters. created_us goes into the envelope when the entry has no readable created_at. */
+/* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of
+ * nothing, so the caller notes the length before). The event has a payload. REASON_NONE, also when
+ * memory is out: ask buffer_status(out) before using the bytes. REASON_SCHEMA_MISMATCH,
+ * REASON_INTEGER_RANGE or REASON_UNKNOWN_EVENT: nothing was appended, and err has a message such as
+ * "payload.score: expected double, found string \"A\" (schemas/quality/checked.avsc)"; values are
+ * cut to 40 characters. created_us goes into the envelope when the entry has no readable
+ * created_at. */
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
-                           struct span canonical_name, int64_t created_us, struct buffer *out, struct error *err);
+                           struct span canonical_name, int64_t created_us, struct buffer *out,
+                           struct error *err);
 const char *catalog_content_type(const struct catalog *c); /* of the records it makes */
 
-/* A record's value back to one line of JSON, appended to out. The framing is found by content_type (may be empty) and
- * the bytes; raw Avro needs event_name, Confluent framing is ST_UNSUPPORTED until there is a registry. Fields holding
- * JSON text (free-form objects, extra) come out as JSON, extras beside the other fields, so that the result equals the
- * payload. Foreign bytes are never trusted: ST_INVALID with the byte offset, ST_NOT_FOUND for an unknown fingerprint,
- * ST_TOO_LARGE beyond 16 MiB of output; out is then as it was. */
-MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value, struct span content_type,
-                                      struct span event_name, struct buffer *out, struct error *err);
+/* A record's value back to one line of JSON, appended to out. The framing is found by content_type
+ * (may be empty) and the bytes; raw Avro needs event_name, Confluent framing is ST_UNSUPPORTED
+ * until there is a registry. Fields holding JSON text (free-form objects, extra) come out as JSON,
+ * extras beside the other fields, so that the result equals the payload. Foreign bytes are never
+ * trusted: ST_INVALID with the byte offset, ST_NOT_FOUND for an unknown fingerprint, ST_TOO_LARGE
+ * beyond 16 MiB of output; out is then as it was. */
+MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value,
+                                      struct span content_type, struct span event_name,
+                                      struct buffer *out, struct error *err);
 
-/* Walk the schemas in order of their names: i from 0; false at the end. canonical: Parsing Canonical Form; lives as
- * long as the catalog. */
+/* Walk the schemas in order of their names: i from 0; false at the end. canonical: Parsing
+ * Canonical Form; lives as long as the catalog. */
 struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
-  const char *file;       /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
-  size_t fields;          /* of its record */
+  const char
+      *file; /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
+  size_t fields; /* of its record */
   struct span canonical;
   uint64_t fingerprint;
   struct span key;                /* the field that says "key": true; empty: none does */
@@ -69,14 +80,17 @@ struct catalog_schema {
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
 
-/* Which members were left out of events of schema i, n from 0 in the order they were met; false at the end. *path is as
- * of messages, with [] for every index, and lives as long as the catalog. At most 100 of a schema, 1,000 in all. */
-bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count);
+/* Which members were left out of events of schema i, n from 0 in the order they were met; false at
+ * the end. *path is as of messages, with [] for every index, and lives as long as the catalog. At
+ * most 100 of a schema, 1,000 in all. */
+bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path,
+                      uint64_t *count);
 
-/* Has that event no schema, though its namespace has some? *near: the one that is likely to be meant, or NULL; it lives
- * as long as the catalog. Any thread. */
+/* Has that event no schema, though its namespace has some? *near: the one that is likely to be
+ * meant, or NULL; it lives as long as the catalog. Any thread. */
 bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near);
-const char *catalog_near(const struct catalog *c, struct span event_name); /* likewise, NULL: none */
+const char *catalog_near(const struct catalog *c,
+                         struct span event_name); /* likewise, NULL: none */
 
 /* What schema i has for a member of the payload, "customer.id" for one of a member. */
 enum catalog_place {
@@ -87,8 +101,9 @@ enum catalog_place {
   CATALOG_ANY     /* whatever the producer writes: JSON text, a value of a map */
 };
 enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path);
-/* Which field is likely to be meant by that path (as word_nearest): what it returns stands behind *front, the part of
- * the path that is there ("customer."). Empty: none. */
-struct span catalog_near_field(const struct catalog *c, size_t i, struct span path, struct span *front);
+/* Which field is likely to be meant by that path (as word_nearest): what it returns stands behind
+ * *front, the part of the path that is there ("customer."). Empty: none. */
+struct span catalog_near_field(const struct catalog *c, size_t i, struct span path,
+                               struct span *front);
 
 #endif

@@ -1,5 +1,5 @@
-/* Walks a compiled schema over Avro bytes that anybody may have written, and writes JSON; nothing is believed
- * unchecked. */
+/* Walks a compiled schema over Avro bytes that anybody may have written, and writes JSON; nothing
+ * is believed unchecked. */
 #include "bridge/encoding/decode.h"
 
 #include "bridge/base/table.h"
@@ -24,7 +24,8 @@ static enum status invalid(struct decoder *d, size_t at, const char *what) {
 static enum status room(struct decoder *d, size_t more) {
   if (d->out->failed) return error_set(d->err, ST_NO_MEMORY, "no memory for a decoded value");
   if (d->out->len - d->start + more > DECODE_MAX_OUTPUT)
-    return error_set(d->err, ST_TOO_LARGE, "the decoded value is larger than %u bytes", DECODE_MAX_OUTPUT);
+    return error_set(d->err, ST_TOO_LARGE, "the decoded value is larger than %u bytes",
+                     DECODE_MAX_OUTPUT);
   return ST_OK;
 }
 
@@ -52,7 +53,8 @@ static enum status get_string(struct decoder *d, struct span *out) {
   int64_t len = 0;
   enum status st = get_long(d, &len);
   if (st != ST_OK) return st;
-  if (len < 0 || (uint64_t)len > left(d)) return invalid(d, begin, "a length beyond the end of the value");
+  if (len < 0 || (uint64_t)len > left(d))
+    return invalid(d, begin, "a length beyond the end of the value");
   *out = (struct span){d->bytes.ptr + d->at, (size_t)len};
   size_t good = span_utf8_prefix(*out);
   if (good != out->len) return invalid(d, d->at + good, "a string that is not UTF-8");
@@ -63,7 +65,8 @@ static enum status get_string(struct decoder *d, struct span *out) {
 static enum status get_bits(struct decoder *d, size_t len, uint64_t *out) {
   if (len > left(d)) return invalid(d, d->at, "the value ends in a number");
   *out = 0;
-  for (size_t i = 0; i < len; i++) *out |= (uint64_t)(unsigned char)d->bytes.ptr[d->at + i] << (8 * i);
+  for (size_t i = 0; i < len; i++)
+    *out |= (uint64_t)(unsigned char)d->bytes.ptr[d->at + i] << (8 * i);
   d->at += len;
   return ST_OK;
 }
@@ -133,12 +136,14 @@ static enum status decode_symbol(struct decoder *d, const struct type *t) {
   int64_t symbol = 0;
   enum status st = get_long(d, &symbol);
   if (st != ST_OK) return st;
-  if (symbol < 0 || symbol >= (int64_t)t->count) return invalid(d, begin, "an enum without such a symbol");
+  if (symbol < 0 || symbol >= (int64_t)t->count)
+    return invalid(d, begin, "an enum without such a symbol");
   json_write_string(d->out, t->symbols[symbol]);
   return ST_OK;
 }
 
-/* Arrays and maps: blocks of a count and that many items; a negative count is followed by the block's size. */
+/* Arrays and maps: blocks of a count and that many items; a negative count is followed by the
+ * block's size. */
 
 struct block {
   uint64_t count;
@@ -167,7 +172,8 @@ static void put_key(struct decoder *d, bool *first, struct span key) {
   buffer_add_z(d->out, ": ");
 }
 
-/* Where a map's entries go, and which names are taken: those of the record's fields (extra) and those seen. */
+/* Where a map's entries go, and which names are taken: those of the record's fields (extra) and
+ * those seen. */
 struct members {
   bool *first;
   const struct type *record; /* NULL unless the map is the record's extra */
@@ -183,7 +189,8 @@ static enum status decode_entry(struct decoder *d, const struct use *u, void *at
   if (st != ST_OK) return st;
   if (m->record) {
     uint32_t field = type_find(m->record, key, 0);
-    if (field != SCHEMA_NO_FIELD && field != m->record->extra) return invalid(d, begin, "extra repeats a field");
+    if (field != SCHEMA_NO_FIELD && field != m->record->extra)
+      return invalid(d, begin, "extra repeats a field");
   }
   st = table_put(&m->seen, key, m);
   if (st == ST_EXISTS) return invalid(d, begin, "a map with one key twice");
@@ -201,7 +208,8 @@ static enum status decode_element(struct decoder *d, const struct use *u, void *
 
 typedef enum status (*item_fn)(struct decoder *d, const struct use *u, void *at);
 
-static enum status decode_blocks(struct decoder *d, const struct use *items, item_fn item, void *at) {
+static enum status decode_blocks(struct decoder *d, const struct use *items, item_fn item,
+                                 void *at) {
   struct block block;
   for (;;) {
     size_t begin = d->at;
@@ -212,11 +220,13 @@ static enum status decode_blocks(struct decoder *d, const struct use *items, ite
       if (st == ST_OK) st = item(d, items, at);
       if (st != ST_OK) return st;
     }
-    if (block.end != SIZE_MAX && block.end != d->at) return invalid(d, begin, "a block of another size than it says");
+    if (block.end != SIZE_MAX && block.end != d->at)
+      return invalid(d, begin, "a block of another size than it says");
   }
 }
 
-static enum status decode_entries(struct decoder *d, const struct type *map, const struct type *record, bool *first) {
+static enum status decode_entries(struct decoder *d, const struct type *map,
+                                  const struct type *record, bool *first) {
   struct members m = {.first = first, .record = record};
   enum status st = decode_blocks(d, &map->items, decode_entry, &m);
   table_release(&m.seen);
@@ -317,9 +327,10 @@ static enum status decode_only(struct decoder *d, const struct type *t, struct s
   return ST_OK;
 }
 
-enum status decode_value(const struct use *u, struct span bytes, size_t from, struct span only, struct json_doc *doc,
-                         struct buffer *out, struct error *err) {
-  struct decoder d = {.bytes = bytes, .at = from, .out = out, .start = out->len, .doc = doc, .err = err};
+enum status decode_value(const struct use *u, struct span bytes, size_t from, struct span only,
+                         struct json_doc *doc, struct buffer *out, struct error *err) {
+  struct decoder d = {
+      .bytes = bytes, .at = from, .out = out, .start = out->len, .doc = doc, .err = err};
   enum status st = only.len ? decode_only(&d, u->type, only) : decode_use(&d, u);
   if (st == ST_OK && left(&d)) st = invalid(&d, d.at, "bytes after the value");
   return st == ST_OK ? room(&d, 0) : st;

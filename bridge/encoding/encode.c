@@ -1,5 +1,5 @@
-/* Walks a compiled schema over a payload's nodes and writes Avro; a mismatch is told by path and type, never by
- * value. */
+/* Walks a compiled schema over a payload's nodes and writes Avro; a mismatch is told by path and
+ * type, never by value. */
 #include "bridge/encoding/encode.h"
 
 #include "bridge/base/words.h"
@@ -56,18 +56,21 @@ static void put_expected(const struct use *u, struct buffer *text) {
     if (t->count > 10) buffer_add_z(text, ", ...");
   } else {
     if (u->json) buffer_add_z(text, "JSON text in a "); /* only a default can fail there */
-    buffer_add_z(text, t->kind == KIND_RECORD || t->kind == KIND_MAP ? "object" : kind_name(t->kind));
+    buffer_add_z(text,
+                 t->kind == KIND_RECORD || t->kind == KIND_MAP ? "object" : kind_name(t->kind));
   }
   if (u->null) buffer_add_z(text, " or null");
 }
 
 /* A payload's values are nobody's business: these words come to logs and lists. */
-static void put_found(const struct encoder *e, const struct use *u, uint32_t node, struct buffer *text) {
+static void put_found(const struct encoder *e, const struct use *u, uint32_t node,
+                      struct buffer *text) {
   const struct json_node *n = &e->doc->nodes[node];
   int64_t value;
   bool part = n->type == JSON_NUMBER && json_whole(e->doc, node, &value) == JSON_FRACTION;
   buffer_add_z(text, json_type_name((enum json_type)n->type));
-  if (part && (u->type->kind == KIND_INT || u->type->kind == KIND_LONG)) buffer_add_z(text, " that is no whole one");
+  if (part && (u->type->kind == KIND_INT || u->type->kind == KIND_LONG))
+    buffer_add_z(text, " that is no whole one");
 }
 
 static enum reason mismatch(struct encoder *e, const struct use *u, uint32_t node) {
@@ -83,7 +86,8 @@ static enum reason mismatch(struct encoder *e, const struct use *u, uint32_t nod
   return say(e, REASON_SCHEMA_MISMATCH, &text, true);
 }
 
-static enum reason out_of_range(struct encoder *e, const struct use *u, uint32_t node, enum reason reason) {
+static enum reason out_of_range(struct encoder *e, const struct use *u, uint32_t node,
+                                enum reason reason) {
   struct buffer text = {0};
   put_path(e, node, &text);
   if (e->defaults)
@@ -113,7 +117,8 @@ static enum reason no_place(struct encoder *e, uint32_t key) {
 
 /* Values */
 
-/* The bytes of a string: in the document when it has no escapes, else in e->text until the next call. */
+/* The bytes of a string: in the document when it has no escapes, else in e->text until the next
+ * call. */
 static struct span string_of(struct encoder *e, uint32_t node) {
   if (!(e->doc->nodes[node].flags & JSON_ESCAPED)) return json_raw(e->doc, node);
   buffer_clear(&e->text);
@@ -122,14 +127,17 @@ static struct span string_of(struct encoder *e, uint32_t node) {
   return buffer_span(&e->text);
 }
 
-/* Some languages write every number as a real one: 1.0, 1e2. A schema's default is an integer as Avro means it. */
+/* Some languages write every number as a real one: 1.0, 1e2. A schema's default is an integer as
+ * Avro means it. */
 static enum reason put_integer(struct encoder *e, const struct use *u, uint32_t node) {
   const struct json_node *n = &e->doc->nodes[node];
   int64_t value = 0;
-  if (n->type != JSON_NUMBER || (e->defaults && !(n->flags & JSON_INTEGER))) return mismatch(e, u, node);
+  if (n->type != JSON_NUMBER || (e->defaults && !(n->flags & JSON_INTEGER)))
+    return mismatch(e, u, node);
   enum json_whole whole = json_whole(e->doc, node, &value);
   if (whole == JSON_FRACTION) return mismatch(e, u, node);
-  if (whole == JSON_BEYOND || (u->type->kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX)))
+  if (whole == JSON_BEYOND ||
+      (u->type->kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX)))
     return out_of_range(e, u, node, REASON_INTEGER_RANGE);
   avro_put_long(e->out, value);
   return REASON_NONE;
@@ -139,18 +147,21 @@ static enum reason put_integer(struct encoder *e, const struct use *u, uint32_t 
 static bool loses_digits(const struct encoder *e, uint32_t node, double value, unsigned digits) {
   int64_t exact;
   if (digits > 17) return true;
-  return fabs(value) >= 0x1p53 && fabs(value) < 0x1p63 && json_int(e->doc, node, &exact) && (int64_t)value != exact;
+  return fabs(value) >= 0x1p53 && fabs(value) < 0x1p63 && json_int(e->doc, node, &exact) &&
+         (int64_t)value != exact;
 }
 
 static enum reason put_real(struct encoder *e, const struct use *u, uint32_t node) {
   double value;
   unsigned digits;
   if (e->doc->nodes[node].type != JSON_NUMBER) return mismatch(e, u, node);
-  if (!json_double(e->doc, node, &value, &digits)) return out_of_range(e, u, node, REASON_SCHEMA_MISMATCH);
+  if (!json_double(e->doc, node, &value, &digits))
+    return out_of_range(e, u, node, REASON_SCHEMA_MISMATCH);
   if (loses_digits(e, node, value, digits) && !e->cut++) e->cut_node = node;
   uint64_t bits = 0;
   if (u->type->kind == KIND_FLOAT) {
-    /* The largest double that still rounds to a finite float; beyond it the conversion would be undefined. */
+    /* The largest double that still rounds to a finite float; beyond it the conversion would be
+     * undefined. */
     if (fabs(value) >= 0x1.ffffffp127) return out_of_range(e, u, node, REASON_SCHEMA_MISMATCH);
     float narrow = (float)value;
     uint32_t narrow_bits;
@@ -163,7 +174,8 @@ static enum reason put_real(struct encoder *e, const struct use *u, uint32_t nod
   return REASON_NONE;
 }
 
-/* The default of a string that holds JSON text: a string like any other, whose content must be such a text. */
+/* The default of a string that holds JSON text: a string like any other, whose content must be such
+ * a text. */
 static bool is_json_text(struct encoder *e, uint32_t node) {
   struct json_doc text = {0};
   enum status st = json_scan(&text, string_of(e, node), NULL);
@@ -202,8 +214,9 @@ static enum reason put_elements(struct encoder *e, const struct use *u, uint32_t
   return reason;
 }
 
-/* Records: the payload's members are walked once; `places` of the stack then has the node of each field found (or
- * JSON_NONE) and, after them, the keys of the members that have no field. Indexes, not pointers: the stack may move. */
+/* Records: the payload's members are walked once; `places` of the stack then has the node of each
+ * field found (or JSON_NONE) and, after them, the keys of the members that have no field. Indexes,
+ * not pointers: the stack may move. */
 
 static bool stack_take(struct encoder *e, size_t count) {
   if (count > e->cap - e->used) {
@@ -221,7 +234,8 @@ static bool stack_take(struct encoder *e, size_t count) {
 }
 
 /* Returns how many members have no field. */
-static uint32_t sort_members(struct encoder *e, const struct type *t, uint32_t node, size_t places) {
+static uint32_t sort_members(struct encoder *e, const struct type *t, uint32_t node,
+                             size_t places) {
   const struct json_node *nodes = e->doc->nodes;
   uint32_t at = node + 1, guess = 0, unknown = 0;
   for (uint32_t i = 0; i < t->count; i++) e->stack[places + i] = JSON_NONE;
@@ -262,7 +276,8 @@ static void leave_out(struct encoder *e, size_t keys, uint32_t count) {
   e->left_count += count;
 }
 
-static enum reason put_fields(struct encoder *e, const struct type *t, uint32_t node, size_t places) {
+static enum reason put_fields(struct encoder *e, const struct type *t, uint32_t node,
+                              size_t places) {
   uint32_t unknown = sort_members(e, t, node, places);
   if (unknown && (t->extra == SCHEMA_NO_FIELD || e->defaults)) {
     uint32_t first = e->stack[places + t->count];

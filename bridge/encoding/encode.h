@@ -1,7 +1,8 @@
 /* encode.h - JSON nodes to Avro bytes, by a compiled schema. Private.
  *
- * Every field of a record is written: from its member, else from its default; a member that is required and missing is
- * a mismatch. Nothing is truncated: strings keep NULs, longs are exact, a double is the nearest.
+ * Every field of a record is written: from its member, else from its default; a member that is
+ * required and missing is a mismatch. Nothing is truncated: strings keep NULs, longs are exact, a
+ * double is the nearest.
  */
 #ifndef BRIDGE_ENCODING_ENCODE_H
 #define BRIDGE_ENCODING_ENCODE_H
@@ -15,7 +16,8 @@ struct encoder {
   struct error *err;  /* may be NULL */
   const char *file;   /* of the schema, for messages; may be NULL */
   bool strict;        /* a member without a place is a mismatch */
-  bool defaults;      /* encoding a schema's default: texts have no path, "json" and `extra` mean nothing special */
+  bool defaults; /* encoding a schema's default: texts have no path, "json" and `extra` mean nothing
+                    special */
 
   /* Since the caller cleared them: */
   uint64_t cut;       /* numbers that lost digits */

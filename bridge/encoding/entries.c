@@ -1,4 +1,5 @@
-/* Reads the folder of schemas, one file for each event, and refuses two with the same record name or fingerprint. */
+/* Reads the folder of schemas, one file for each event, and refuses two with the same record name
+ * or fingerprint. */
 #include "bridge/encoding/entries.h"
 
 #include "bridge/base/denial.h"
@@ -16,7 +17,8 @@
 
 struct loader {
   const char *folder;
-  struct span shown; /* the same without slashes at its end: what stands before a file's name in messages */
+  struct span
+      shown; /* the same without slashes at its end: what stands before a file's name in messages */
   struct entries *out;
   struct error *err;
 };
@@ -29,7 +31,8 @@ struct place {
 
 typedef enum status (*name_fn)(struct loader *l, const struct place *at, const char *name);
 
-static enum status read_schema(struct loader *l, const struct place *at, const char *name, struct buffer *text) {
+static enum status read_schema(struct loader *l, const struct place *at, const char *name,
+                               struct buffer *text) {
   struct stat info;
   int fd = openat(at->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return error_sys(l->err, errno, "cannot open it");
@@ -38,7 +41,8 @@ static enum status read_schema(struct loader *l, const struct place *at, const c
     st = error_set(l->err, ST_INVALID, "is no regular file");
   else
     st = stream_read(fd, "it", SCHEMA_MAX_BYTES, text, l->err);
-  if (st == ST_TOO_LARGE) st = error_set(l->err, st, "a schema of more than %d bytes is not read", SCHEMA_MAX_BYTES);
+  if (st == ST_TOO_LARGE)
+    st = error_set(l->err, st, "a schema of more than %d bytes is not read", SCHEMA_MAX_BYTES);
   close(fd);
   return st;
 }
@@ -58,7 +62,8 @@ static struct entry *entry_new(struct entries *e) {
 static bool event_name_valid(struct span name, bool dots) {
   for (size_t i = 0; i < name.len; i++) {
     char c = name.ptr[i];
-    bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (dots && c == '.');
+    bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+                (dots && c == '.');
     if (!good) return false;
   }
   return name.len > 0;
@@ -69,7 +74,8 @@ static bool path_valid(const char *ns, struct span stem) {
   return event_name_valid(span_of(ns), false) && event_name_valid(stem, true);
 }
 
-static enum status add_schema(struct loader *l, struct entry *e, const struct place *at, const char *name) {
+static enum status add_schema(struct loader *l, struct entry *e, const struct place *at,
+                              const char *name) {
   const char *ns = at->ns ? at->ns : "", *dot = at->ns ? "." : "", *slash = at->ns ? "/" : "";
   int stem = (int)(strlen(name) - strlen(SUFFIX));
   struct buffer text = {0};
@@ -85,7 +91,8 @@ static enum status add_schema(struct loader *l, struct entry *e, const struct pl
 }
 
 /* Puts the file's path before the words. ST_NOT_FOUND is kept for the folder itself. */
-static enum status name_file(struct loader *l, const struct place *at, const char *name, enum status st) {
+static enum status name_file(struct loader *l, const struct place *at, const char *name,
+                             enum status st) {
   struct buffer shown = {0};
   if (at->ns) {
     text_quoted(&shown, span_of(at->ns), 4 * QUOTE_CHARACTERS);
@@ -106,7 +113,8 @@ static enum status add_file(struct loader *l, const struct place *at, const char
   struct entry *e = NULL;
   enum status st;
   if (!path_valid(at->ns, stem))
-    st = error_set(l->err, ST_INVALID, "expected <namespace>/<event>" SUFFIX ", of a-z 0-9 _ and - (an event also .)");
+    st = error_set(l->err, ST_INVALID,
+                   "expected <namespace>/<event>" SUFFIX ", of a-z 0-9 _ and - (an event also .)");
   else if (l->out->count == ENTRIES_MAX)
     st = error_set(l->err, ST_TOO_LARGE, "more than %d schemas", ENTRIES_MAX);
   else if (!(e = entry_new(l->out)))
@@ -133,7 +141,8 @@ static enum status each_name(struct loader *l, int fd, const char *ns, name_fn f
   return st;
 }
 
-/* At the top: a folder is a namespace. Anything that cannot be one is a file, or nothing of ours. */
+/* At the top: a folder is a namespace. Anything that cannot be one is a file, or nothing of ours.
+ */
 static enum status add_top(struct loader *l, const struct place *at, const char *name) {
   int fd = openat(at->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0) return each_name(l, fd, name, add_file);
@@ -147,7 +156,8 @@ static int by_event_name(const void *a, const void *b) {
 
 static int by_fingerprint(const void *a, const void *b) {
   const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
-  if (x->schema.fingerprint != y->schema.fingerprint) return x->schema.fingerprint < y->schema.fingerprint ? -1 : 1;
+  if (x->schema.fingerprint != y->schema.fingerprint)
+    return x->schema.fingerprint < y->schema.fingerprint ? -1 : 1;
   return strcmp(x->file, y->file);
 }
 
@@ -165,20 +175,22 @@ static bool same_fingerprint(const struct entry *a, const struct entry *b) {
   return a->schema.fingerprint == b->schema.fingerprint;
 }
 
-/* A reader finds a schema by its fingerprint, a registry's subject is made of the record's name: both must be of one
- * schema only. */
+/* A reader finds a schema by its fingerprint, a registry's subject is made of the record's name:
+ * both must be of one schema only. */
 static enum status refuse_twins(struct loader *l, const struct entry **order) {
   const struct entries *e = l->out;
   for (size_t i = 0; i < e->count; i++) order[i] = &e->list[i];
   qsort(order, e->count, sizeof *order, by_record);
   for (size_t i = 1; i < e->count; i++)
     if (same_record(order[i - 1], order[i]))
-      return error_set(l->err, ST_INVALID, "%s: line 1: record %.*s is that of %s too", order[i]->file,
-                       SPAN_ARGS(order[i]->schema.root.type->name), order[i - 1]->file);
+      return error_set(l->err, ST_INVALID, "%s: line 1: record %.*s is that of %s too",
+                       order[i]->file, SPAN_ARGS(order[i]->schema.root.type->name),
+                       order[i - 1]->file);
   qsort(order, e->count, sizeof *order, by_fingerprint);
   for (size_t i = 1; i < e->count; i++)
     if (same_fingerprint(order[i - 1], order[i]))
-      return error_set(l->err, ST_INVALID, "%s: line 1: its fingerprint is that of %s too; rename a field",
+      return error_set(l->err, ST_INVALID,
+                       "%s: line 1: its fingerprint is that of %s too; rename a field",
                        order[i]->file, order[i - 1]->file);
   return ST_OK;
 }

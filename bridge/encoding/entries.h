@@ -1,7 +1,7 @@
 /* entries.h - the schemas of a folder: found, read, sorted by event name. Private.
  *
- * <folder>/<namespace>/<event>.avsc and <folder>/envelope.avsc. Links are followed (a ConfigMap is made of them); names
- * that begin with a dot and files that do not end in .avsc are passed over.
+ * <folder>/<namespace>/<event>.avsc and <folder>/envelope.avsc. Links are followed (a ConfigMap is
+ * made of them); names that begin with a dot and files that do not end in .avsc are passed over.
  */
 #ifndef BRIDGE_ENCODING_ENTRIES_H
 #define BRIDGE_ENCODING_ENTRIES_H
@@ -25,7 +25,8 @@ struct entries {
   size_t count, cap;
 };
 
-/* ST_NOT_FOUND: no such folder; ST_INVALID: "<folder>/<file>: line 7: ...". On failure *out is empty. */
+/* ST_NOT_FOUND: no such folder; ST_INVALID: "<folder>/<file>: line 7: ...". On failure *out is
+ * empty. */
 MUST_CHECK enum status entries_read(const char *folder, struct entries *out, struct error *err);
 void entries_release(struct entries *e);
 struct entry *entries_find(const struct entries *e, struct span event_name);

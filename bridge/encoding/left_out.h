@@ -1,4 +1,5 @@
-/* left_out.h - members of payloads that have no place in their schema: by path how often, and told once. Private.
+/* left_out.h - members of payloads that have no place in their schema: by path how often, and told
+ * once. Private.
  *
  * Paths come from outside: at most LEFT_OF_TYPE of one schema and LEFT_MAX of all are told apart.
  */
@@ -25,8 +26,8 @@ struct left_out {
   struct buffer path, name;
 };
 
-/* The member whose key is at node was left out of an event of e. True: the path is met for the first time, and is in
- * l->path. Without memory nothing is kept. */
+/* The member whose key is at node was left out of an event of e. True: the path is met for the
+ * first time, and is in l->path. Without memory nothing is kept. */
 bool left_out_met(struct left_out *l, struct entry *e, const struct json_doc *doc, uint32_t node);
 void left_out_release(struct left_out *l);
 

@@ -1,5 +1,5 @@
-/* Reads a schema's JSON into types, refuses what is not supported, and lets avro-c judge the canonical form of the
- * rest. */
+/* Reads a schema's JSON into types, refuses what is not supported, and lets avro-c judge the
+ * canonical form of the rest. */
 #include "bridge/encoding/schema.h"
 
 #include "bridge/base/words.h"
@@ -8,15 +8,16 @@
 
 #include <avro.h>
 
-#define SUPPORTED                                                                                                      \
-  "supported are null, boolean, int, long, float, double, string, enum, array, map, record and a union of null with "  \
+#define SUPPORTED                                                                                                     \
+  "supported are null, boolean, int, long, float, double, string, enum, array, map, record and a union of null with " \
   "one of them"
 
 bool primitive_of(struct span word, const struct type **out) {
-  static const struct type primitives[] = {{.kind = KIND_NULL, .height = 1},  {.kind = KIND_BOOLEAN, .height = 1},
-                                           {.kind = KIND_INT, .height = 1},   {.kind = KIND_LONG, .height = 1},
-                                           {.kind = KIND_FLOAT, .height = 1}, {.kind = KIND_DOUBLE, .height = 1},
-                                           {.kind = KIND_STRING, .height = 1}};
+  static const struct type primitives[] = {
+      {.kind = KIND_NULL, .height = 1},  {.kind = KIND_BOOLEAN, .height = 1},
+      {.kind = KIND_INT, .height = 1},   {.kind = KIND_LONG, .height = 1},
+      {.kind = KIND_FLOAT, .height = 1}, {.kind = KIND_DOUBLE, .height = 1},
+      {.kind = KIND_STRING, .height = 1}};
   for (int k = KIND_NULL; k <= KIND_STRING; k++) {
     if (!span_is(word, kind_name((enum kind)k))) continue;
     *out = &primitives[k];
@@ -37,7 +38,8 @@ enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) 
   va_start(args, fmt);
   vsnprintf(words, sizeof words, fmt, args);
   va_end(args);
-  return error_set(r->err, ST_INVALID, "line %u: %s", line_of(r->doc.text, r->doc.nodes[node].at), words);
+  return error_set(r->err, ST_INVALID, "line %u: %s", line_of(r->doc.text, r->doc.nodes[node].at),
+                   words);
 }
 
 enum status reader_no_memory(struct reader *r) {
@@ -60,7 +62,8 @@ const char *reader_quote(struct reader *r, struct span text) {
   return buffer_z(&r->tmp);
 }
 
-static enum status use_of(struct reader *r, uint32_t node, const struct type *type, bool json, struct use *out) {
+static enum status use_of(struct reader *r, uint32_t node, const struct type *type, bool json,
+                          struct use *out) {
   *out = (struct use){.type = type, .json = json};
   if (type->height > SCHEMA_MAX_DEPTH)
     return reader_fault(r, node, "types are nested deeper than %d levels", SCHEMA_MAX_DEPTH);
@@ -68,7 +71,8 @@ static enum status use_of(struct reader *r, uint32_t node, const struct type *ty
 }
 
 /* A type by its name: a primitive, or a record or enum defined above. */
-static enum status named_use(struct reader *r, uint32_t node, struct span ns, bool json, struct use *out) {
+static enum status named_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                             struct use *out) {
   struct span word, full;
   const struct type *type;
   enum status st = reader_string(r, node, &word);
@@ -78,7 +82,8 @@ static enum status named_use(struct reader *r, uint32_t node, struct span ns, bo
   if (st != ST_OK) return st;
   type = table_get(&r->names, full);
   if (!type) return reader_fault(r, node, "unknown type \"%s\"; " SUPPORTED, reader_quote(r, word));
-  if (!type->height) return reader_fault(r, node, "record \"%s\" contains itself", reader_quote(r, full));
+  if (!type->height)
+    return reader_fault(r, node, "record \"%s\" contains itself", reader_quote(r, full));
   st = use_of(r, node, type, json, out);
   out->named = true;
   return st;
@@ -88,14 +93,16 @@ static bool same_type(const struct type *a, const struct type *b) {
   return a->kind == b->kind && span_eq(a->name, b->name);
 }
 
-static enum status union_use(struct reader *r, uint32_t node, struct span ns, bool json, struct use *out) {
+static enum status union_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                             struct use *out) {
   uint32_t at[2] = {node + 1, 0};
   struct use branch[2];
   if (r->doc.nodes[node].count != 2)
     return reader_fault(r, node, "a union of %u types; " SUPPORTED, r->doc.nodes[node].count);
   at[1] = r->doc.nodes[at[0]].next;
   for (int i = 0; i < 2; i++) {
-    if (r->doc.nodes[at[i]].type == JSON_ARRAY) return reader_fault(r, at[i], "a union directly in a union");
+    if (r->doc.nodes[at[i]].type == JSON_ARRAY)
+      return reader_fault(r, at[i], "a union directly in a union");
     enum status st = reader_use(r, at[i], ns, json, &branch[i]);
     if (st != ST_OK) return st;
   }
@@ -108,8 +115,8 @@ static enum status union_use(struct reader *r, uint32_t node, struct span ns, bo
   return ST_OK;
 }
 
-static enum status collection(struct reader *r, uint32_t node, struct span ns, enum kind kind, bool json,
-                              const struct type **out) {
+static enum status collection(struct reader *r, uint32_t node, struct span ns, enum kind kind,
+                              bool json, const struct type **out) {
   const char *key = kind == KIND_ARRAY ? "items" : "values";
   uint32_t items = json_member(&r->doc, node, key);
   if (items == JSON_NONE) return reader_fault(r, node, "%s without \"%s\"", kind_name(kind), key);
@@ -123,7 +130,8 @@ static enum status collection(struct reader *r, uint32_t node, struct span ns, e
   return ST_OK;
 }
 
-static enum status complex_use(struct reader *r, uint32_t node, struct span ns, bool json, struct use *out) {
+static enum status complex_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                               struct use *out) {
   struct span word = {0};
   const struct type *type = NULL;
   struct type *made = NULL;
@@ -145,7 +153,8 @@ static enum status complex_use(struct reader *r, uint32_t node, struct span ns, 
   return st == ST_OK ? use_of(r, node, made ? made : type, json, out) : st;
 }
 
-enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json, struct use *out) {
+enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                       struct use *out) {
   switch ((enum json_type)r->doc.nodes[node].type) {
   case JSON_STRING: return named_use(r, node, ns, json, out);
   case JSON_ARRAY: return union_use(r, node, ns, json, out);
@@ -159,7 +168,8 @@ enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool jso
                       json_type_name((enum json_type)r->doc.nodes[node].type));
 }
 
-/* The reference library's word on what was accepted. It sees the canonical form: nothing unchecked reaches it. */
+/* The reference library's word on what was accepted. It sees the canonical form: nothing unchecked
+ * reaches it. */
 static enum status second_opinion(struct reader *r, struct span canonical) {
   avro_schema_t schema = NULL;
   if (avro_schema_from_json_length(canonical.ptr, canonical.len, &schema) != 0)
@@ -182,9 +192,11 @@ static enum status finish(struct reader *r, struct schema *out) {
 static enum status read_text(struct reader *r, struct span text, struct schema *out) {
   struct error fault = {0};
   if (text.len > SCHEMA_MAX_BYTES)
-    return error_set(r->err, ST_TOO_LARGE, "a schema of %zu bytes; %d are allowed", text.len, SCHEMA_MAX_BYTES);
+    return error_set(r->err, ST_TOO_LARGE, "a schema of %zu bytes; %d are allowed", text.len,
+                     SCHEMA_MAX_BYTES);
   enum status st = json_scan(&r->doc, text, &fault);
-  if (st == ST_INVALID) return error_set(r->err, st, "line %u: %s", line_of(text, r->doc.fault_at), fault.text);
+  if (st == ST_INVALID)
+    return error_set(r->err, st, "line %u: %s", line_of(text, r->doc.fault_at), fault.text);
   if (st != ST_OK) return reader_no_memory(r);
   st = reader_use(r, 0, (struct span){"", 0}, false, &out->root);
   return st == ST_OK ? finish(r, out) : st;

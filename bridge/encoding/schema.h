@@ -1,10 +1,12 @@
-/* schema.h - one Avro schema: read from its JSON, checked, and compiled for the encoder and the reader. Private.
+/* schema.h - one Avro schema: read from its JSON, checked, and compiled for the encoder and the
+ * reader. Private.
  *
- * Kept are the kinds an event needs: null boolean int long float double string enum array map record, and the union of
- * null with one other type. Everything else, and everything avro-c accepts without a word or crashes on (duplicates,
- * recursion, redefined names, defaults of another type), is refused with its line. Unknown members (doc, aliases,
- * order, logicalType, ...) are metadata and pass. The member "json": true of a field says that its strings (in arrays
- * and maps too) hold JSON text; a record's field "extra" that is a map of strings takes unknown members as JSON text.
+ * Kept are the kinds an event needs: null boolean int long float double string enum array map
+ * record, and the union of null with one other type. Everything else, and everything avro-c accepts
+ * without a word or crashes on (duplicates, recursion, redefined names, defaults of another type),
+ * is refused with its line. Unknown members (doc, aliases, order, logicalType, ...) are metadata
+ * and pass. The member "json": true of a field says that its strings (in arrays and maps too) hold
+ * JSON text; a record's field "extra" that is a map of strings takes unknown members as JSON text.
  * "key": true of one field of the outermost record says that it is the key of the event.
  */
 #ifndef BRIDGE_ENCODING_SCHEMA_H
@@ -56,7 +58,7 @@ struct type {
   uint32_t count;   /* fields or symbols */
   uint32_t *sorted; /* their indexes, by name */
   uint32_t extra;   /* field for unknown members, or SCHEMA_NO_FIELD */
-  uint32_t key;     /* field that says "key": true, or SCHEMA_NO_FIELD; of the outermost record alone */
+  uint32_t key; /* field that says "key": true, or SCHEMA_NO_FIELD; of the outermost record alone */
 };
 
 struct schema {

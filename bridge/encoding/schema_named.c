@@ -1,4 +1,5 @@
-/* Records and enums: names and namespaces, fields and symbols, and defaults, compiled by the encoder itself. */
+/* Records and enums: names and namespaces, fields and symbols, and defaults, compiled by the
+ * encoder itself. */
 #include "bridge/encoding/encode.h"
 #include "bridge/encoding/schema_reader.h"
 
@@ -36,21 +37,26 @@ enum status reader_full_name(struct reader *r, struct span name, struct span ns,
 }
 
 /* A string member that must be a name; *out.ptr is NULL when it is absent. */
-static enum status name_member(struct reader *r, uint32_t node, const char *key, bool dots, struct span *out) {
+static enum status name_member(struct reader *r, uint32_t node, const char *key, bool dots,
+                               struct span *out) {
   uint32_t member = json_member(&r->doc, node, key);
   *out = (struct span){0};
   if (member == JSON_NONE) return ST_OK;
-  if (r->doc.nodes[member].type != JSON_STRING) return reader_fault(r, member, "\"%s\" must be a string", key);
+  if (r->doc.nodes[member].type != JSON_STRING)
+    return reader_fault(r, member, "\"%s\" must be a string", key);
   enum status st = reader_string(r, member, out);
   if (st != ST_OK) return st;
   bool no_namespace = span_is(span_of(key), "namespace") && !out->len;
   if (!no_namespace && !name_valid(*out, dots))
-    return reader_fault(r, member, "\"%s\" is no %s; it takes letters, digits and _", reader_quote(r, *out), key);
+    return reader_fault(r, member, "\"%s\" is no %s; it takes letters, digits and _",
+                        reader_quote(r, *out), key);
   return ST_OK;
 }
 
-/* Makes the type of a record or enum and enters its full name; *ns becomes the namespace inside it. */
-static enum status define(struct reader *r, uint32_t node, enum kind kind, struct span *ns, struct type **out) {
+/* Makes the type of a record or enum and enters its full name; *ns becomes the namespace inside it.
+ */
+static enum status define(struct reader *r, uint32_t node, enum kind kind, struct span *ns,
+                          struct type **out) {
   struct span name, own;
   const struct type *primitive;
   enum status st = name_member(r, node, "name", true, &name);
@@ -65,14 +71,17 @@ static enum status define(struct reader *r, uint32_t node, enum kind kind, struc
   st = reader_full_name(r, name, own.ptr ? own : *ns, &type->name);
   if (st != ST_OK) return st;
   const char *dot = memrchr(type->name.ptr, '.', type->name.len);
-  /* The canonical form writes such a name bare, and readers of it would put it into the namespace around it. */
+  /* The canonical form writes such a name bare, and readers of it would put it into the namespace
+   * around it. */
   if (!dot && ns->len)
-    return reader_fault(r, node, "\"%s\" has no namespace, inside one that has", reader_quote(r, name));
+    return reader_fault(r, node, "\"%s\" has no namespace, inside one that has",
+                        reader_quote(r, name));
   *ns = (struct span){type->name.ptr, dot ? (size_t)(dot - type->name.ptr) : 0};
   type->kind = kind;
   type->extra = type->key = SCHEMA_NO_FIELD;
   st = table_put(&r->names, type->name, type);
-  if (st == ST_EXISTS) return reader_fault(r, node, "\"%s\" is defined twice", reader_quote(r, type->name));
+  if (st == ST_EXISTS)
+    return reader_fault(r, node, "\"%s\" is defined twice", reader_quote(r, type->name));
   *out = type;
   return st == ST_OK ? ST_OK : reader_no_memory(r);
 }
@@ -90,8 +99,8 @@ static enum status sort_names(struct reader *r, uint32_t node, struct type *type
   for (uint32_t i = 1; i < type->count; i++) {
     struct span name = type_item(type, type->sorted[i]);
     if (span_eq(name, type_item(type, type->sorted[i - 1])))
-      return reader_fault(r, node, "\"%s\" twice in %s %s", reader_quote(r, name), kind_name(type->kind),
-                          type->name.ptr);
+      return reader_fault(r, node, "\"%s\" twice in %s %s", reader_quote(r, name),
+                          kind_name(type->kind), type->name.ptr);
   }
   return ST_OK;
 }
@@ -106,7 +115,8 @@ static enum status compile_default(struct reader *r, uint32_t node, struct field
   if (reason != REASON_NONE)
     st = reader_fault(r, node, "default of \"%s\": %s", reader_quote(r, f->name), why.text);
   else if (bytes.len > MAX_DEFAULT_BYTES)
-    st = reader_fault(r, node, "default of \"%s\": larger than %d bytes", reader_quote(r, f->name), MAX_DEFAULT_BYTES);
+    st = reader_fault(r, node, "default of \"%s\": larger than %d bytes", reader_quote(r, f->name),
+                      MAX_DEFAULT_BYTES);
   char *copy = st != ST_OK || bytes.failed ? NULL : arena_copy(r->arena, buffer_span(&bytes));
   if (st == ST_OK && !copy) st = reader_no_memory(r);
   f->has_default = true;
@@ -123,19 +133,22 @@ static bool holds_strings(const struct use *u) {
 
 static enum status read_field(struct reader *r, uint32_t node, struct span ns, struct field *f) {
   const struct json_doc *doc = &r->doc;
-  if (doc->nodes[node].type != JSON_OBJECT) return reader_fault(r, node, "a field must be an object");
+  if (doc->nodes[node].type != JSON_OBJECT)
+    return reader_fault(r, node, "a field must be an object");
   enum status st = name_member(r, node, "name", false, &f->name);
   if (st != ST_OK) return st;
   if (!f->name.ptr) return reader_fault(r, node, "a field without \"name\"");
   uint32_t type = json_member(doc, node, "type"), json = json_member(doc, node, "json");
-  if (type == JSON_NONE) return reader_fault(r, node, "field \"%s\" without \"type\"", reader_quote(r, f->name));
+  if (type == JSON_NONE)
+    return reader_fault(r, node, "field \"%s\" without \"type\"", reader_quote(r, f->name));
   bool is_json = json != JSON_NONE && doc->nodes[json].type == JSON_TRUE;
   if (json != JSON_NONE && !is_json && doc->nodes[json].type != JSON_FALSE)
     return reader_fault(r, json, "\"json\" must be true or false");
   st = reader_use(r, type, ns, is_json, &f->use);
   if (st != ST_OK) return st;
   if (is_json && !holds_strings(&f->use))
-    return reader_fault(r, json, "\"json\" is for strings; \"%s\" has none", reader_quote(r, f->name));
+    return reader_fault(r, json, "\"json\" is for strings; \"%s\" has none",
+                        reader_quote(r, f->name));
   uint32_t fallback = json_member(doc, node, "default");
   return fallback == JSON_NONE ? ST_OK : compile_default(r, fallback, f);
 }
@@ -150,11 +163,15 @@ static enum status read_key(struct reader *r, uint32_t node, struct type *type, 
   uint32_t key = json_member(&r->doc, node, "key");
   if (key == JSON_NONE || r->doc.nodes[key].type == JSON_FALSE) return ST_OK;
   const char *name = reader_quote(r, type->fields[i].name);
-  if (r->doc.nodes[key].type != JSON_TRUE) return reader_fault(r, key, "\"key\" must be true or false");
-  if (r->records > 1) return reader_fault(r, key, "\"%s\": only a field of the outermost record can be the key", name);
+  if (r->doc.nodes[key].type != JSON_TRUE)
+    return reader_fault(r, key, "\"key\" must be true or false");
+  if (r->records > 1)
+    return reader_fault(r, key, "\"%s\": only a field of the outermost record can be the key",
+                        name);
   if (!makes_a_key(&type->fields[i].use))
     return reader_fault(r, key, "\"%s\" makes no key: a key is a string or a number", name);
-  if (type->key != SCHEMA_NO_FIELD) return reader_fault(r, key, "\"%s\": another field is the key already", name);
+  if (type->key != SCHEMA_NO_FIELD)
+    return reader_fault(r, key, "\"%s\": another field is the key already", name);
   type->key = i;
   return ST_OK;
 }
@@ -170,7 +187,8 @@ enum status reader_record(struct reader *r, uint32_t node, struct span ns, struc
   if (st != ST_OK) return st;
   uint32_t fields = json_member(&r->doc, node, "fields");
   if (fields == JSON_NONE || r->doc.nodes[fields].type != JSON_ARRAY)
-    return reader_fault(r, node, "record %s needs \"fields\", an array", reader_quote(r, type->name));
+    return reader_fault(r, node, "record %s needs \"fields\", an array",
+                        reader_quote(r, type->name));
   uint32_t count = r->doc.nodes[fields].count, at = fields + 1;
   unsigned height = 0;
   type->fields = arena_zalloc(r->arena, (count + (size_t)1) * sizeof *type->fields);
@@ -195,7 +213,8 @@ static enum status read_symbols(struct reader *r, uint32_t symbols, struct type 
   type->symbols = arena_zalloc(r->arena, count * sizeof *type->symbols);
   if (!type->symbols) return reader_no_memory(r);
   for (uint32_t i = 0; i < count; i++, at = r->doc.nodes[at].next) {
-    if (r->doc.nodes[at].type != JSON_STRING) return reader_fault(r, at, "a symbol must be a string");
+    if (r->doc.nodes[at].type != JSON_STRING)
+      return reader_fault(r, at, "a symbol must be a string");
     enum status st = reader_string(r, at, &type->symbols[i]);
     if (st != ST_OK) return st;
     if (!name_valid(type->symbols[i], false))
@@ -210,8 +229,10 @@ static enum status read_symbols(struct reader *r, uint32_t symbols, struct type 
 enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct type **out) {
   enum status st = define(r, node, KIND_ENUM, &ns, out);
   if (st != ST_OK) return st;
-  uint32_t symbols = json_member(&r->doc, node, "symbols"), fallback = json_member(&r->doc, node, "default");
-  if (symbols == JSON_NONE || r->doc.nodes[symbols].type != JSON_ARRAY || !r->doc.nodes[symbols].count)
+  uint32_t symbols = json_member(&r->doc, node, "symbols"),
+           fallback = json_member(&r->doc, node, "default");
+  if (symbols == JSON_NONE || r->doc.nodes[symbols].type != JSON_ARRAY ||
+      !r->doc.nodes[symbols].count)
     return reader_fault(r, node, "enum %s needs \"symbols\", an array that is not empty",
                         reader_quote(r, (*out)->name));
   st = read_symbols(r, symbols, *out);
@@ -219,6 +240,7 @@ enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct 
   struct span word = {0};
   if (r->doc.nodes[fallback].type == JSON_STRING) st = reader_string(r, fallback, &word);
   if (st == ST_OK && type_find(*out, word, 0) == SCHEMA_NO_FIELD)
-    st = reader_fault(r, fallback, "the default of enum %s is none of its symbols", reader_quote(r, (*out)->name));
+    st = reader_fault(r, fallback, "the default of enum %s is none of its symbols",
+                      reader_quote(r, (*out)->name));
   return st;
 }

@@ -1,4 +1,5 @@
-/* schema_reader.h - what schema.c and schema_named.c share while a schema is being read. Private. */
+/* schema_reader.h - what schema.c and schema_named.c share while a schema is being read. Private.
+ */
 #ifndef BRIDGE_ENCODING_SCHEMA_READER_H
 #define BRIDGE_ENCODING_SCHEMA_READER_H
 
@@ -23,13 +24,18 @@ MUST_CHECK enum status reader_string(struct reader *r, uint32_t node, struct spa
 /* As much of a text as a message should hold, printable; valid until the next call. */
 const char *reader_quote(struct reader *r, struct span text);
 /* A type at node inside namespace ns. */
-MUST_CHECK enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json, struct use *out);
+MUST_CHECK enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                                  struct use *out);
 
-MUST_CHECK enum status reader_record(struct reader *r, uint32_t node, struct span ns, struct type **out);
-MUST_CHECK enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct type **out);
+MUST_CHECK enum status reader_record(struct reader *r, uint32_t node, struct span ns,
+                                     struct type **out);
+MUST_CHECK enum status reader_enum(struct reader *r, uint32_t node, struct span ns,
+                                   struct type **out);
 /* name as it is meant inside ns: itself when it has a dot or ns is empty, else ns.name. */
-MUST_CHECK enum status reader_full_name(struct reader *r, struct span name, struct span ns, struct span *out);
-bool name_valid(struct span name, bool dots); /* [A-Za-z_][A-Za-z0-9_]*, with dots between when allowed */
+MUST_CHECK enum status reader_full_name(struct reader *r, struct span name, struct span ns,
+                                        struct span *out);
+bool name_valid(struct span name,
+                bool dots); /* [A-Za-z_][A-Za-z0-9_]*, with dots between when allowed */
 bool primitive_of(struct span word, const struct type **out);
 
 #endif

@@ -1,4 +1,5 @@
-/* event.h - what lies in an outbox entry: JSON text <-> struct event. Pure; one thread at a time per document.
+/* event.h - what lies in an outbox entry: JSON text <-> struct event. Pure; one thread at a time
+ * per document.
  *
  * CONTRACT.md beside this file says what producers write: ten keys, any order, unknown keys kept.
  */
@@ -11,45 +12,55 @@
 #define EVENT_ID_MAX 128
 #define EVENT_NAME_MAX 200
 
-/* Every reason an event can be set aside for, with its stable word, and what to do about it. One row feeds the dead
- * letter, the metrics label, the CLI and the manual. Words of the first group equal json_fault_word. */
-#define REASON_TABLE(X)                                                                                                \
-  X(NONE, "none", "")                                                                                                  \
-  X(EMPTY_FILE, "empty_file", "The producer created the file and never wrote it; ask it for the event again")          \
-  X(NOT_JSON, "not_json", "Mend the text at the byte named, then replay it")                                           \
-  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")                       \
-  X(LONE_SURROGATE, "lone_surrogate", "Replace the half surrogate at the byte named, then replay it")                  \
-  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                                       \
-  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")                               \
-  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                                    \
-  X(TOO_LARGE, "too_large", "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                  \
-  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; mend it, then replay it")                               \
-  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                \
-  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                        \
-  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                               \
-  X(BAD_NAME, "bad_name", "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")            \
-  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                            \
-    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")                 \
-  X(UNKNOWN_EVENT, "unknown_event",                                                                                    \
-    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")                              \
-  X(BAD_KEY, "bad_key",                                                                                                \
-    "A key is a string or a number; mend the field named, or name another as key and restart the worker; then "        \
-    "replay it")                                                                                                       \
-  X(BAD_PAYLOAD, "payload_not_object", "The payload must be a JSON object; mend it, then replay it")                   \
-  X(SCHEMA_MISMATCH, "schema_mismatch", "Mend the field named, or the schema and restart the worker; then replay it")  \
-  X(INTEGER_RANGE, "integer_out_of_range",                                                                             \
-    "An int has 32 bits, a long 64; mend the field, or make it a long in the schema; then replay it")                  \
-  X(RECORD_TOO_LARGE, "record_too_large",                                                                              \
-    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                                 \
-  X(BROKER_REFUSED, "broker_refused", "See last_error; mend the topic's configuration or the event, then replay it")   \
-  X(CRASHES_WORKER, "crashes_worker", "Report it with the entry attached; it ended the worker twice")
+/* Every reason an event can be set aside for, with its stable word, and what to do about it. One
+ * row feeds the dead letter, the metrics label, the CLI and the manual. Words of the first group
+ * equal json_fault_word. */
+#define REASON_TABLE(X)                                                                                         \
+  X(NONE, "none", "")                                                                                           \
+  X(EMPTY_FILE, "empty_file",                                                                                   \
+    "The producer created the file and never wrote it; ask it for the event again")                             \
+  X(NOT_JSON, "not_json", "Mend the text at the byte named, then replay it")                                    \
+  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")                \
+  X(LONE_SURROGATE, "lone_surrogate",                                                                           \
+    "Replace the half surrogate at the byte named, then replay it")                                             \
+  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                                \
+  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")                        \
+  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                             \
+  X(TOO_LARGE, "too_large",                                                                                     \
+    "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                                   \
+  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; mend it, then replay it")                        \
+  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                         \
+  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                 \
+  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                        \
+  X(BAD_NAME, "bad_name",                                                                                       \
+    "A name is namespace.event in [a-z0-9_.-]; mend it or add it to routing.aliases")                           \
+  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                     \
+    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")          \
+  X(UNKNOWN_EVENT, "unknown_event",                                                                             \
+    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")                       \
+  X(BAD_KEY, "bad_key",                                                                                         \
+    "A key is a string or a number; mend the field named, or name another as key and restart the worker; then " \
+    "replay it")                                                                                                \
+  X(BAD_PAYLOAD, "payload_not_object",                                                                          \
+    "The payload must be a JSON object; mend it, then replay it")                                               \
+  X(SCHEMA_MISMATCH, "schema_mismatch",                                                                         \
+    "Mend the field named, or the schema and restart the worker; then replay it")                               \
+  X(INTEGER_RANGE, "integer_out_of_range",                                                                      \
+    "An int has 32 bits, a long 64; mend the field, or make it a long in the schema; then replay it")           \
+  X(RECORD_TOO_LARGE, "record_too_large",                                                                       \
+    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                          \
+  X(BROKER_REFUSED, "broker_refused",                                                                           \
+    "See last_error; mend the topic's configuration or the event, then replay it")                              \
+  X(CRASHES_WORKER, "crashes_worker",                                                                           \
+    "Report it with the entry attached; it ended the worker twice")
 
 enum reason {
 #define X(name, word, remedy) REASON_##name,
   REASON_TABLE(X)
 #undef X
       REASON_COUNT,
-  REASON_NO_MEMORY = REASON_COUNT /* no reason to set anything aside: memory was out, give the entry back */
+  REASON_NO_MEMORY =
+      REASON_COUNT /* no reason to set anything aside: memory was out, give the entry back */
 };
 const char *reason_word(enum reason r);
 const char *reason_remedy(enum reason r);
@@ -72,34 +83,38 @@ struct event {
   struct span traceparent; /* payload.metadata.traceparent when it has that form, else empty */
 };
 
-/* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also when it is refused.
- * Unescaped bytes are put into arena where they differ from the text. Returns REASON_NONE or why it can never be
- * published (err says which key and what was found). REASON_NOT_OBJECT, MISSING_ID, BAD_ID, MISSING_NAME, BAD_PAYLOAD.
+/* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also
+ * when it is refused. Unescaped bytes are put into arena where they differ from the text. Returns
+ * REASON_NONE or why it can never be published (err says which key and what was found).
+ * REASON_NOT_OBJECT, MISSING_ID, BAD_ID, MISSING_NAME, BAD_PAYLOAD.
  */
-enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out, struct error *err);
+enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,
+                        struct error *err);
 enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
 
-/* Digest of its name and its payload's text, the same on every machine; 0: it has no payload. Two entries of one id
- * that differ in it are two events. */
+/* Digest of its name and its payload's text, the same on every machine; 0: it has no payload. Two
+ * entries of one id that differ in it are two events. */
 uint64_t event_content(const struct json_doc *doc, const struct event *e);
 
 bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */
-/* What a file named after a valid id is called, less its ending: the id, with "_" in front where it begins with a dot,
- * since such a name is not an entry's. */
+/* What a file named after a valid id is called, less its ending: the id, with "_" in front where it
+ * begins with a dot, since such a name is not an entry's. */
 void event_stem(struct span id, struct buffer *out);
 
-/* The document again with some top-level members set: kept in place where they are, appended in the order given where
- * not; every other byte of text, unknown keys and the payload included, is copied as it stands. At most 64 changes, of
- * different keys. A document that is not an object is copied as it is. */
+/* The document again with some top-level members set: kept in place where they are, appended in the
+ * order given where not; every other byte of text, unknown keys and the payload included, is copied
+ * as it stands. At most 64 changes, of different keys. A document that is not an object is copied
+ * as it is. */
 struct event_change {
   const char *key;
   struct span json; /* the value's JSON text */
 };
-void event_rewrite(const struct json_doc *doc, const struct event_change *changes, size_t count, struct buffer *out);
+void event_rewrite(const struct json_doc *doc, const struct event_change *changes, size_t count,
+                   struct buffer *out);
 
-/* A new pending entry in the producers' own form (ten keys in their order, no newline). payload is an object's JSON
- * text. */
-void event_write(struct span id, struct span name, struct span payload, int64_t created_us, struct span storage_key,
-                 struct buffer *out);
+/* A new pending entry in the producers' own form (ten keys in their order, no newline). payload is
+ * an object's JSON text. */
+void event_write(struct span id, struct span name, struct span payload, int64_t created_us,
+                 struct span storage_key, struct buffer *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* A scanned JSON object to struct event: one pass finds the members, then each is read, or refused with the reason that
- * its dead letter will carry. */
+/* A scanned JSON object to struct event: one pass finds the members, then each is read, or refused
+ * with the reason that its dead letter will carry. */
 #include "bridge/event/event.h"
 
 #include "bridge/base/escape.h"
@@ -74,7 +74,8 @@ static enum reason no_memory(struct reading *r) {
   return REASON_NO_MEMORY;
 }
 
-/* "id: missing" or "id: expected a string, found number 12". What stands for a payload is not shown. */
+/* "id: missing" or "id: expected a string, found number 12". What stands for a payload is not
+ * shown. */
 static enum reason refuse(struct reading *r, enum reason why, enum field f, const char *expected) {
   if (r->at[f] == JSON_NONE) {
     error_set(r->err, ST_INVALID, "%s: missing, expected %s", flat[f].ptr, expected);
@@ -86,15 +87,16 @@ static enum reason refuse(struct reading *r, enum reason why, enum field f, cons
   const char *type = json_type_name((enum json_type)r->doc->nodes[r->at[f]].type);
   bool name_says_it = r->doc->nodes[r->at[f]].type == JSON_NULL || f == FIELD_PAYLOAD;
   error_set(r->err, ST_INVALID, "%s: expected %s, found %s%s%.*s%s", flat[f].ptr, expected, type,
-            name_says_it ? "" : " ", name_says_it ? 0 : (int)text.len, text.ptr, cut && !name_says_it ? "..." : "");
+            name_says_it ? "" : " ", name_says_it ? 0 : (int)text.len, text.ptr,
+            cut && !name_says_it ? "..." : "");
   return why;
 }
 
 bool event_id_valid(struct span id) {
   for (size_t i = 0; i < id.len; i++) {
     char c = id.ptr[i];
-    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-          c == '-'))
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+          c == '_' || c == '-'))
       return false;
   }
   return id.len >= 1 && id.len <= EVENT_ID_MAX;
@@ -121,7 +123,8 @@ static enum reason read_name(struct reading *r, struct event *out) {
 }
 
 static enum reason read_payload(struct reading *r, struct event *out) {
-  if (!has(r, FIELD_PAYLOAD, JSON_OBJECT)) return refuse(r, REASON_BAD_PAYLOAD, FIELD_PAYLOAD, "an object");
+  if (!has(r, FIELD_PAYLOAD, JSON_OBJECT))
+    return refuse(r, REASON_BAD_PAYLOAD, FIELD_PAYLOAD, "an object");
   out->payload = r->at[FIELD_PAYLOAD];
   return REASON_NONE;
 }
@@ -146,7 +149,8 @@ static enum event_status read_status(const struct reading *r) {
 /* Capped so that one more can always be counted. */
 static unsigned read_attempts(const struct reading *r) {
   int64_t n;
-  if (!has(r, FIELD_ATTEMPTS, JSON_NUMBER) || !json_int(r->doc, r->at[FIELD_ATTEMPTS], &n) || n < 0) return 0;
+  if (!has(r, FIELD_ATTEMPTS, JSON_NUMBER) || !json_int(r->doc, r->at[FIELD_ATTEMPTS], &n) || n < 0)
+    return 0;
   return n < INT_MAX ? (unsigned)n : INT_MAX;
 }
 
@@ -158,10 +162,12 @@ static bool hex_field(const char *p, size_t len, bool may_be_zero) {
   return hex_lower((struct span){p, len}) && (may_be_zero || strspn(p, "0") < len);
 }
 
-/* W3C trace context: version-trace-parent-flags in lower-case hex, no version ff, neither id all zero. */
+/* W3C trace context: version-trace-parent-flags in lower-case hex, no version ff, neither id all
+ * zero. */
 static bool is_traceparent(struct span t) {
-  return t.len == 55 && t.ptr[2] == '-' && t.ptr[35] == '-' && t.ptr[52] == '-' && hex_field(t.ptr, 2, true) &&
-         memcmp(t.ptr, "ff", 2) != 0 && hex_field(t.ptr + 3, 32, false) && hex_field(t.ptr + 36, 16, false) &&
+  return t.len == 55 && t.ptr[2] == '-' && t.ptr[35] == '-' && t.ptr[52] == '-' &&
+         hex_field(t.ptr, 2, true) && memcmp(t.ptr, "ff", 2) != 0 &&
+         hex_field(t.ptr + 3, 32, false) && hex_field(t.ptr + 36, 16, false) &&
          hex_field(t.ptr + 53, 2, true);
 }
 
@@ -187,7 +193,8 @@ static void read_rest(const struct reading *r, struct event *out) {
   out->traceparent = read_traceparent(r);
 }
 
-enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out, struct error *err) {
+enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,
+                        struct error *err) {
   struct reading r = {.doc = doc, .arena = arena, .err = err};
   *out = (struct event){.payload = JSON_NONE,
                         .created_us = TIME_NONE,
@@ -201,7 +208,8 @@ enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct 
   }
   find_fields(&r);
   read_rest(&r, out);
-  /* all three are read, so that a dead letter tells what it can; the first refusal is the one told */
+  /* all three are read, so that a dead letter tells what it can; the first refusal is the one told
+   */
   enum reason why = read_id(&r, out);
   if (why != REASON_NONE) r.err = NULL;
   enum reason name = read_name(&r, out);

@@ -1,4 +1,5 @@
-/* The table of reasons: word and remedy, the reason a word means, and the one a JSON fault becomes. */
+/* The table of reasons: word and remedy, the reason a word means, and the one a JSON fault becomes.
+ */
 #include "bridge/event/event.h"
 
 static const struct {

@@ -1,16 +1,18 @@
-/* Changes or appends top-level members in an entry's text, leaving all other bytes as the producer wrote them; writes a
- * new entry. */
+/* Changes or appends top-level members in an entry's text, leaving all other bytes as the producer
+ * wrote them; writes a new entry. */
 #include "bridge/event/event.h"
 
 #define NOT_CHANGED SIZE_MAX
 
-static size_t change_of(const struct json_doc *d, uint32_t key, const struct event_change *changes, size_t count) {
+static size_t change_of(const struct json_doc *d, uint32_t key, const struct event_change *changes,
+                        size_t count) {
   for (size_t i = 0; i < count; i++)
     if (json_string_is(d, key, span_of(changes[i].key))) return i;
   return NOT_CHANGED;
 }
 
-void event_rewrite(const struct json_doc *doc, const struct event_change *changes, size_t count, struct buffer *out) {
+void event_rewrite(const struct json_doc *doc, const struct event_change *changes, size_t count,
+                   struct buffer *out) {
   const struct json_node *nodes = doc->nodes;
   uint64_t made = 0;
   size_t copied = 0; /* of the text */
@@ -19,7 +21,8 @@ void event_rewrite(const struct json_doc *doc, const struct event_change *change
     buffer_add(out, doc->text);
     return;
   }
-  size_t tail = nodes[0].at + 1; /* where members are appended: behind the last value, in front of blanks */
+  size_t tail =
+      nodes[0].at + 1; /* where members are appended: behind the last value, in front of blanks */
   for (uint32_t key = 1; key < nodes[0].next; key = nodes[key + 1].next) {
     const struct json_node *value = &nodes[key + 1];
     size_t i = change_of(doc, key, changes, count);
@@ -40,8 +43,8 @@ void event_rewrite(const struct json_doc *doc, const struct event_change *change
   buffer_append(out, doc->text.ptr + tail, doc->text.len - tail);
 }
 
-void event_write(struct span id, struct span name, struct span payload, int64_t created_us, struct span storage_key,
-                 struct buffer *out) {
+void event_write(struct span id, struct span name, struct span payload, int64_t created_us,
+                 struct span storage_key, struct buffer *out) {
   char time[TIME_TEXT];
   buffer_add_z(out, "{\"id\": ");
   json_write_string(out, id);
@@ -50,7 +53,9 @@ void event_write(struct span id, struct span name, struct span payload, int64_t 
   buffer_add_z(out, ", \"payload\": ");
   buffer_add(out, payload);
   buffer_printf(out, ", \"created_at\": \"%s\", \"attempts\": 0, ", time_format(created_us, time));
-  buffer_add_z(out, "\"dispatched_at\": null, \"last_error\": null, \"failed_at\": null, \"status\": \"pending\", ");
+  buffer_add_z(
+      out,
+      "\"dispatched_at\": null, \"last_error\": null, \"failed_at\": null, \"status\": \"pending\", ");
   buffer_add_z(out, "\"storage_key\": ");
   json_write_string(out, storage_key);
   buffer_add_char(out, '}');

@@ -1,4 +1,5 @@
-/* libcurl behind one request function: over TCP or a Unix socket, with answers of at most 64 MiB. */
+/* libcurl behind one request function: over TCP or a Unix socket, with answers of at most 64 MiB.
+ */
 #include "bridge/http/http.h"
 
 #include "bridge/base/denial.h"
@@ -17,7 +18,7 @@ struct http {
   struct curl_slist *headers; /* of a POST */
   bool timed_out;             /* the last request */
   char *socket;               /* its path, for messages; NULL: TCP */
-  int folder;                 /* of the socket, when its path is too long to be used as it is; else -1 */
+  int folder; /* of the socket, when its path is too long to be used as it is; else -1 */
 };
 
 static enum status denied(const struct http *h, int errnum, struct error *err) {
@@ -54,19 +55,23 @@ static enum status set_options(CURL *c, struct error *err) {
   return ok ? ST_OK : error_set(err, ST_UNSUPPORTED, "this libcurl lacks an option that is needed");
 }
 
-enum status http_open(const char *socket_path, const char *base, struct http **out, struct error *err) {
+enum status http_open(const char *socket_path, const char *base, struct http **out,
+                      struct error *err) {
   struct http *h = calloc(1, sizeof *h);
   if (!h) return error_set(err, ST_NO_MEMORY, "out of memory");
   h->folder = -1;
   h->curl = curl_easy_init();
   h->base = strdup(base);
   /* No "Expect: 100-continue": the server would have to answer it before the body comes. */
-  h->headers = curl_slist_append(curl_slist_append(NULL, "Content-Type: application/json"), "Expect:");
-  enum status st = h->curl && h->base && h->headers ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
+  h->headers =
+      curl_slist_append(curl_slist_append(NULL, "Content-Type: application/json"), "Expect:");
+  enum status st =
+      h->curl && h->base && h->headers ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st == ST_OK) st = set_options(h->curl, err);
   if (st == ST_OK && socket_path) h->socket = strdup(socket_path);
   if (st == ST_OK && socket_path)
-    st = h->socket ? set_socket(h, socket_path, err) : error_set(err, ST_NO_MEMORY, "out of memory");
+    st =
+        h->socket ? set_socket(h, socket_path, err) : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st != ST_OK) {
     http_close(h);
     return st;
@@ -100,21 +105,24 @@ static size_t receive(char *bytes, size_t size, size_t count, void *ctx) {
   return r->too_large || r->out->failed ? 0 : len; /* anything but len ends the transfer */
 }
 
-static enum status failure(const struct http *h, CURLcode code, const struct receiver *r, const char *words,
-                           struct error *err) {
+static enum status failure(const struct http *h, CURLcode code, const struct receiver *r,
+                           const char *words, struct error *err) {
   long errnum = 0;
   const char *text = words[0] ? words : curl_easy_strerror(code);
-  if (r->too_large) return error_set(err, ST_TOO_LARGE, "the answer has more than %d MiB", BODY_MAX / 1024 / 1024);
-  if (r->out->failed || code == CURLE_OUT_OF_MEMORY) return error_set(err, ST_NO_MEMORY, "out of memory");
+  if (r->too_large)
+    return error_set(err, ST_TOO_LARGE, "the answer has more than %d MiB", BODY_MAX / 1024 / 1024);
+  if (r->out->failed || code == CURLE_OUT_OF_MEMORY)
+    return error_set(err, ST_NO_MEMORY, "out of memory");
   curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &errnum);
-  if (code == CURLE_COULDNT_CONNECT && (errnum == EACCES || errnum == EPERM)) return denied(h, (int)errnum, err);
+  if (code == CURLE_COULDNT_CONNECT && (errnum == EACCES || errnum == EPERM))
+    return denied(h, (int)errnum, err);
   if (code == CURLE_COULDNT_CONNECT && errnum != 0)
     return error_set(err, ST_UNAVAILABLE, "connecting: %s", strerror((int)errnum));
   return error_set(err, ST_UNAVAILABLE, "%s", text);
 }
 
-enum status http_request(struct http *h, const char *method, const char *path, struct span body, int timeout_ms,
-                         int *code, struct buffer *out, struct error *err) {
+enum status http_request(struct http *h, const char *method, const char *path, struct span body,
+                         int timeout_ms, int *code, struct buffer *out, struct error *err) {
   char words[CURL_ERROR_SIZE] = "";
   struct receiver receiver = {.out = out};
   struct buffer url = {0};

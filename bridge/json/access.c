@@ -35,8 +35,10 @@ void json_path(const struct json_doc *d, uint32_t node, struct buffer *out) {
   buffer_release(&path);
 }
 
-/* The child of a container whose path, put behind sofar, is the whole of path or is followed by a further step. */
-static uint32_t child_on(const struct json_doc *d, uint32_t at, struct span path, struct buffer *sofar) {
+/* The child of a container whose path, put behind sofar, is the whole of path or is followed by a
+ * further step. */
+static uint32_t child_on(const struct json_doc *d, uint32_t at, struct span path,
+                         struct buffer *sofar) {
   bool object = d->nodes[at].type == JSON_OBJECT;
   size_t base = sofar->len;
   uint32_t child = at + 1;
@@ -65,7 +67,8 @@ uint32_t json_at_path(const struct json_doc *d, struct span path) {
 
 const char *json_type_name(enum json_type t) {
   static const char *const names[] = {
-      [JSON_NULL] = "null",     [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean", [JSON_NUMBER] = "number",
-      [JSON_STRING] = "string", [JSON_ARRAY] = "array",   [JSON_OBJECT] = "object"};
+      [JSON_NULL] = "null",     [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean",
+      [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
+      [JSON_OBJECT] = "object"};
   return names[t];
 }

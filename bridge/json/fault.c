@@ -18,7 +18,8 @@ const char *json_fault_word(enum json_fault f) {
   return "unknown";
 }
 
-bool json_fail(struct json_scanner *s, enum json_fault fault, const unsigned char *at, const char *fmt, ...) {
+bool json_fail(struct json_scanner *s, enum json_fault fault, const unsigned char *at,
+               const char *fmt, ...) {
   s->doc->fault = fault;
   s->doc->fault_at = (uint32_t)(at - s->text);
   va_list args;
@@ -67,7 +68,8 @@ static void fault_path(const struct json_scanner *s, struct buffer *out) {
 }
 
 enum status json_fault_report(const struct json_scanner *s, struct error *err) {
-  if (s->doc->fault == JSON_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "no memory for the nodes of a JSON text");
+  if (s->doc->fault == JSON_NO_MEMORY)
+    return error_set(err, ST_NO_MEMORY, "no memory for the nodes of a JSON text");
   if (!err) return ST_INVALID;
   struct buffer path = {0};
   fault_path(s, &path);
@@ -75,8 +77,8 @@ enum status json_fault_report(const struct json_scanner *s, struct error *err) {
   bool cut = shown.len > PATH_SHOWN;
   if (cut) shown = (struct span){path.ptr, PATH_SHOWN};
   if (cut) shown.len = span_utf8_prefix(shown);
-  error_set(err, ST_INVALID, "byte %u: %.*s%s%s%s", s->doc->fault_at, (int)shown.len, shown.len ? shown.ptr : "",
-            cut ? "..." : "", shown.len ? ": " : "", s->why);
+  error_set(err, ST_INVALID, "byte %u: %.*s%s%s%s", s->doc->fault_at, (int)shown.len,
+            shown.len ? shown.ptr : "", cut ? "..." : "", shown.len ? ": " : "", s->why);
   buffer_release(&path);
   return ST_INVALID;
 }

@@ -1,5 +1,5 @@
-/* Scans numbers, and reads them exactly: as an integer, as a whole number however it is written (1e2, 3.0), or as a
- * double in any locale. */
+/* Scans numbers, and reads them exactly: as an integer, as a whole number however it is written
+ * (1e2, 3.0), or as a double in any locale. */
 #include "bridge/json/scanner.h"
 
 #include <locale.h>
@@ -16,7 +16,8 @@ static bool digits(struct json_scanner *s, const char *after) {
   while (s->p < s->end && is_digit(*s->p)) s->p++;
   if (s->p > start) return true;
   if (s->p == s->end) return json_fail_cut(s, "a number");
-  return json_fail(s, JSON_SYNTAX, s->p, "a digit must follow %s, found %s", after, json_byte_text(*s->p, shown));
+  return json_fail(s, JSON_SYNTAX, s->p, "a digit must follow %s, found %s", after,
+                   json_byte_text(*s->p, shown));
 }
 
 static bool minus_infinity(const struct json_scanner *s) {
@@ -27,7 +28,8 @@ bool json_scan_number(struct json_scanner *s, bool *integer) {
   const unsigned char *start = s->p;
   *integer = true;
   if (*s->p == '-') s->p++;
-  if (minus_infinity(s)) return json_fail(s, JSON_NOT_A_NUMBER, start, "-Infinity is not JSON; write a number or null");
+  if (minus_infinity(s))
+    return json_fail(s, JSON_NOT_A_NUMBER, start, "-Infinity is not JSON; write a number or null");
   bool zero = s->p < s->end && *s->p == '0';
   const unsigned char *first = s->p;
   if (!digits(s, "the minus sign")) return false;
@@ -54,7 +56,8 @@ bool json_int(const struct json_doc *d, uint32_t node, int64_t *out) {
   int64_t n = 0;
   for (size_t i = minus; i < text.len; i++) {
     int digit = text.ptr[i] - '0';
-    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, minus ? -digit : digit, &n)) return false;
+    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, minus ? -digit : digit, &n))
+      return false;
   }
   *out = n;
   return true;
@@ -106,7 +109,8 @@ enum json_whole json_whole(const struct json_doc *d, uint32_t node, int64_t *out
   for (const char *c = x.first; c <= x.last; c++) {
     int digit = *c - '0';
     if (*c == '.') continue;
-    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, minus ? -digit : digit, &n)) return JSON_BEYOND;
+    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, minus ? -digit : digit, &n))
+      return JSON_BEYOND;
   }
   for (; x.power; x.power--)
     if (__builtin_mul_overflow(n, 10, &n)) return JSON_BEYOND;
@@ -132,9 +136,11 @@ static unsigned significant(struct span text) {
   return count;
 }
 
-/* strtod of the "C" locale, whatever the program's is. text must be followed by a byte that ends a number. */
+/* strtod of the "C" locale, whatever the program's is. text must be followed by a byte that ends a
+ * number. */
 static double to_double(const char *text) {
-  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* static in the C library: costs nothing, cannot fail */
+  locale_t c = newlocale(LC_ALL_MASK, "C",
+                         (locale_t)0); /* static in the C library: costs nothing, cannot fail */
   double x = strtod_l(text, NULL, c);
   freelocale(c);
   return x;
@@ -148,7 +154,8 @@ bool json_double(const struct json_doc *d, uint32_t node, double *out, unsigned 
     *out = to_double(text.ptr); /* a comma, bracket or blank follows */
     return isfinite(*out);
   }
-  char *copy = malloc(text.len + 1); /* the whole document is one number: it may end where memory does */
+  char *copy =
+      malloc(text.len + 1); /* the whole document is one number: it may end where memory does */
   if (!copy) return false;
   memcpy(copy, text.ptr, text.len);
   copy[text.len] = 0;

@@ -1,11 +1,12 @@
-/* The scanner's main loop: values and containers become nodes in document order, without recursion. */
+/* The scanner's main loop: values and containers become nodes in document order, without recursion.
+ */
 #include "bridge/json/scanner.h"
 
 #define NODES_FIRST 32
 #define NODES_GUESS_MAX 4096
 
-/* An arena cannot free, so the first guess fits most texts and then memory doubles: what is left behind in the arena is
- * never more than what is used. */
+/* An arena cannot free, so the first guess fits most texts and then memory doubles: what is left
+ * behind in the arena is never more than what is used. */
 static bool grow(struct json_doc *d) {
   size_t guess = d->text.len / 8 < NODES_GUESS_MAX ? d->text.len / 8 : NODES_GUESS_MAX;
   size_t cap = d->cap ? 2 * (size_t)d->cap : guess > NODES_FIRST ? guess : NODES_FIRST;
@@ -30,7 +31,8 @@ static struct json_node *push(struct json_scanner *s, enum json_type type) {
     return NULL;
   }
   struct json_node *n = &d->nodes[d->count++];
-  *n = (struct json_node){.at = (uint32_t)(s->p - s->text), .next = d->count, .type = (uint8_t)type};
+  *n =
+      (struct json_node){.at = (uint32_t)(s->p - s->text), .next = d->count, .type = (uint8_t)type};
   return n;
 }
 
@@ -61,11 +63,13 @@ static bool no_value(struct json_scanner *s) {
   if (s->end - s->p >= 3 && memcmp(s->p, "\xef\xbb\xbf", 3) == 0)
     return json_fail(s, JSON_SYNTAX, s->p, "a byte order mark; write plain UTF-8 without it");
   if (*s->p == ']' || *s->p == '}')
-    return json_fail(s, JSON_SYNTAX, s->p, "a value must stand before %s", json_byte_text(*s->p, shown));
+    return json_fail(s, JSON_SYNTAX, s->p, "a value must stand before %s",
+                     json_byte_text(*s->p, shown));
   return json_fail(s, JSON_SYNTAX, s->p, "no value begins with %s", json_byte_text(*s->p, shown));
 }
 
-/* The text has this word at s->p; when it ends inside the word that is a cut, when it differs there is no value. */
+/* The text has this word at s->p; when it ends inside the word that is a cut, when it differs there
+ * is no value. */
 static bool word(struct json_scanner *s, const char *text, size_t len) {
   for (size_t i = 0; i < len; i++) {
     if (s->p + i == s->end) return json_fail_cut(s, "a value");
@@ -147,7 +151,8 @@ static bool close_container(struct json_scanner *s, const struct json_frame *f) 
   return true;
 }
 
-/* In the innermost container, behind its bracket or behind a value of it: close it, or go on to its next value. */
+/* In the innermost container, behind its bracket or behind a value of it: close it, or go on to its
+ * next value. */
 static bool step(struct json_scanner *s) {
   struct json_frame *f = &s->frames[s->depth - 1];
   const char *what = f->object ? "an object" : "an array";

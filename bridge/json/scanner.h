@@ -1,6 +1,7 @@
 /* scanner.h - inside bridge/json only: the state of one scan, shared by the files that do it.
  *
- * Functions that return bool leave s->p behind what they read, or have filled the fault by json_fail and return false.
+ * Functions that return bool leave s->p behind what they read, or have filled the fault by
+ * json_fail and return false.
  */
 #ifndef BRIDGE_JSON_SCANNER_H
 #define BRIDGE_JSON_SCANNER_H
@@ -24,8 +25,8 @@ struct json_scanner {
 };
 
 /* Sets the fault with its message (without place and path) and returns false. */
-bool json_fail(struct json_scanner *s, enum json_fault fault, const unsigned char *at, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+bool json_fail(struct json_scanner *s, enum json_fault fault, const unsigned char *at,
+               const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* The text ended too early: "ends in the middle of <what>". Returns false. */
 bool json_fail_cut(struct json_scanner *s, const char *what);
 /* How a message shows one byte: 'x' or "byte 0x01". Returns out. */
@@ -36,7 +37,8 @@ enum status json_fault_report(const struct json_scanner *s, struct error *err);
 void json_path_key(struct span quoted, struct buffer *out);
 
 bool json_scan_string(struct json_scanner *s, bool *escaped); /* s->p is at the opening quote */
-bool json_scan_number(struct json_scanner *s, bool *integer); /* s->p is at the sign or first digit */
+bool json_scan_number(struct json_scanner *s,
+                      bool *integer); /* s->p is at the sign or first digit */
 /* No two members of a finished object have the same name after unescaping. */
 bool json_scan_unique(struct json_scanner *s, uint32_t object);
 

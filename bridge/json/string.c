@@ -6,8 +6,9 @@
 
 #define EACH_BYTE(x) (0x0101010101010101ull * (x))
 
-/* The first byte that is a quote, a backslash, a control byte or not ASCII; eight bytes a step. A borrow can only mark
- * a byte wrongly above one that is rightly marked, so the lowest mark is exact. */
+/* The first byte that is a quote, a backslash, a control byte or not ASCII; eight bytes a step. A
+ * borrow can only mark a byte wrongly above one that is rightly marked, so the lowest mark is
+ * exact. */
 static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end) {
   while (end - p >= 8) {
     uint64_t x;
@@ -23,7 +24,8 @@ static const unsigned char *skip_plain(const unsigned char *p, const unsigned ch
   return p;
 }
 
-/* Length of a character by its first byte, 0 when none begins so; *lo and *hi bound its second byte. */
+/* Length of a character by its first byte, 0 when none begins so; *lo and *hi bound its second
+ * byte. */
 static unsigned lead(unsigned char c, unsigned char *lo, unsigned char *hi) {
   *lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
   *hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
@@ -32,9 +34,11 @@ static unsigned lead(unsigned char c, unsigned char *lo, unsigned char *hi) {
 
 static const unsigned char *bad_bytes(struct json_scanner *s, const unsigned char *p) {
   if (p[0] == 0xed && s->end - p > 1 && p[1] >= 0xa0 && p[1] <= 0xbf)
-    json_fail(s, JSON_LONE_SURROGATE, p, "half a surrogate pair as bytes; write the whole character in UTF-8");
+    json_fail(s, JSON_LONE_SURROGATE, p,
+              "half a surrogate pair as bytes; write the whole character in UTF-8");
   else
-    json_fail(s, JSON_INVALID_UTF8, p, "byte 0x%02x is not UTF-8 here; write the text in UTF-8", p[0]);
+    json_fail(s, JSON_INVALID_UTF8, p, "byte 0x%02x is not UTF-8 here; write the text in UTF-8",
+              p[0]);
   return NULL;
 }
 
@@ -55,7 +59,8 @@ static const unsigned char *skip_wide(struct json_scanner *s, const unsigned cha
   return p;
 }
 
-/* Four hex digits at p. Fails when they are not there, cut short when the text ends before they can be. */
+/* Four hex digits at p. Fails when they are not there, cut short when the text ends before they can
+ * be. */
 static bool hex4(struct json_scanner *s, const unsigned char *p, uint32_t *out) {
   *out = 0;
   for (int i = 0; i < 4; i++) {
@@ -68,8 +73,8 @@ static bool hex4(struct json_scanner *s, const unsigned char *p, uint32_t *out) 
 }
 
 static bool lone(struct json_scanner *s, const unsigned char *p) {
-  return json_fail(s, JSON_LONE_SURROGATE, p, "%.6s is half a surrogate pair; write the whole character",
-                   (const char *)p);
+  return json_fail(s, JSON_LONE_SURROGATE, p,
+                   "%.6s is half a surrogate pair; write the whole character", (const char *)p);
 }
 
 /* p is at the backslash of \uXXXX. */
@@ -128,7 +133,8 @@ bool json_scan_string(struct json_scanner *s, bool *escaped) {
     } else if (*p >= 0x80) {
       p = skip_wide(s, p);
     } else {
-      return json_fail(s, JSON_SYNTAX, p, "byte 0x%02x inside a string; write it as \\u%04x", *p, *p);
+      return json_fail(s, JSON_SYNTAX, p, "byte 0x%02x inside a string; write it as \\u%04x", *p,
+                       *p);
     }
   }
   return false;

@@ -1,9 +1,10 @@
-/* Strings with their escapes resolved: copied, compared, or byte by byte. Only what the scanner has accepted comes
- * here: escapes are whole and surrogates paired. */
+/* Strings with their escapes resolved: copied, compared, or byte by byte. Only what the scanner has
+ * accepted comes here: escapes are whole and surrogates paired. */
 #include "bridge/base/escape.h"
 #include "bridge/json/scanner.h"
 
-/* Everything here reads strings that the scanner has accepted: escapes are whole and surrogates paired. */
+/* Everything here reads strings that the scanner has accepted: escapes are whole and surrogates
+ * paired. */
 
 static uint32_t hex4(const unsigned char *p) {
   uint32_t unit = 0;

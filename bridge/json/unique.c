@@ -1,5 +1,5 @@
-/* Refuses an object that has two members of one name: each compared with each up to 16, sorted beyond, so that a
- * hostile object costs n log n. */
+/* Refuses an object that has two members of one name: each compared with each up to 16, sorted
+ * beyond, so that a hostile object costs n log n. */
 #include "bridge/json/scanner.h"
 
 #define FEW 16
@@ -10,7 +10,8 @@ static bool duplicate(struct json_scanner *s, uint32_t first, uint32_t second) {
   f->key = second;
   f->in_value = true;
   return json_fail(s, JSON_DUPLICATE_KEY, s->text + s->doc->nodes[second].at,
-                   "a second member of that name; keep one of them (the first is at byte %u)", s->doc->nodes[first].at);
+                   "a second member of that name; keep one of them (the first is at byte %u)",
+                   s->doc->nodes[first].at);
 }
 
 /* A bit that equal unescaped names share; names with escapes share all. */

@@ -1,5 +1,5 @@
-/* Strings, integers and doubles as JSON. Invalid UTF-8 becomes U+FFFD; a double gets the fewest digits that read back
- * as the same value. */
+/* Strings, integers and doubles as JSON. Invalid UTF-8 becomes U+FFFD; a double gets the fewest
+ * digits that read back as the same value. */
 #include "bridge/json/json.h"
 
 #include <float.h>
@@ -8,8 +8,8 @@
 #include <math.h>
 
 static void write_escape(struct buffer *out, unsigned char c) {
-  static const char shorts[] = {
-      ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+  static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
   if (c < sizeof shorts && shorts[c]) {
     buffer_add_char(out, '\\');
     buffer_add_char(out, shorts[c]);
@@ -47,8 +47,8 @@ void json_write_int(struct buffer *out, int64_t n) {
   buffer_printf(out, "%" PRId64, n);
 }
 
-/* The shortest decimal digits of |x| that read back the same, and the exponent of the first. Locales only touch the
- * point, which is skipped. */
+/* The shortest decimal digits of |x| that read back the same, and the exponent of the first.
+ * Locales only touch the point, which is skipped. */
 static size_t shortest(double x, char digits[20], int *exponent) {
   locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* static in the C library */
   size_t len = 0;

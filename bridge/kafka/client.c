@@ -1,13 +1,14 @@
-/* Judges the user's kafka.* settings before anything is started: by the table, then by librdkafka itself; warns of what
- * weakens a guarantee. */
+/* Judges the user's kafka.* settings before anything is started: by the table, then by librdkafka
+ * itself; warns of what weakens a guarantee. */
 #include "bridge/kafka/handle.h"
 #include "bridge/kafka/options.h"
 
-enum status kafka_config_check(const struct kafka_config *config, struct log *log, struct error *err) {
+enum status kafka_config_check(const struct kafka_config *config, struct log *log,
+                               struct error *err) {
   enum status st = options_check(config, err);
   if (st != ST_OK) return st;
-  /* Some combinations are only refused by rd_kafka_new (a certificate that cannot be read, a mechanism this build
-   * lacks). */
+  /* Some combinations are only refused by rd_kafka_new (a certificate that cannot be read, a
+   * mechanism this build lacks). */
   struct handle trial;
   st = handle_open(&trial, config, HANDLE_TRIAL, NULL, NULL, NULL, err);
   if (st != ST_OK) return st;

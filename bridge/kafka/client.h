@@ -1,4 +1,5 @@
-/* client.h - what publisher, reader and cluster share: the configuration and the meaning of Kafka's errors. */
+/* client.h - what publisher, reader and cluster share: the configuration and the meaning of Kafka's
+ * errors. */
 #ifndef BRIDGE_KAFKA_CLIENT_H
 #define BRIDGE_KAFKA_CLIENT_H
 
@@ -15,23 +16,26 @@ struct kafka_config {
   size_t count;
   const char *transactional_id;  /* of the publisher, in exactly_once; NULL: none */
   struct statistics *statistics; /* of the publishers; NULL: none are kept */
-  int64_t batch_bytes;           /* the publishers' record batches are at most that large; 0: as the settings say */
-  /* What is promised: chooses message.timeout.ms, 0 or below a transaction's. With a transactional id: it only settles
-   * what exactly_once left. */
+  int64_t batch_bytes; /* the publishers' record batches are at most that large; 0: as the settings
+                          say */
+  /* What is promised: chooses message.timeout.ms, 0 or below a transaction's. With a transactional
+   * id: it only settles what exactly_once left. */
   bool at_least_once;
   const struct stop *stop; /* ends the waits between two questions; NULL: nothing does */
 };
 
-/* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c gives the class. */
+/* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c
+ * gives the class. */
 enum kafka_fault {
   KAFKA_OK = 0,
   KAFKA_QUEUE_FULL,       /* poll, then the same record again */
   KAFKA_RECORD_TOO_LARGE, /* larger than our own message.max.bytes: refused before sending */
-  KAFKA_RECORD_REFUSED, /* the broker refuses this record, or one of its batch: invalid, larger than the topic allows */
-  KAFKA_CLOCK,          /* the record's time, which is this machine's, lies outside what the topic takes */
-  KAFKA_TOPIC_UNKNOWN,  /* topic or partition does not exist */
-  KAFKA_TOPIC_DENIED,   /* not authorised for this topic */
-  KAFKA_UNREACHABLE,    /* transport, all brokers down, host not found */
+  KAFKA_RECORD_REFUSED, /* the broker refuses this record, or one of its batch: invalid, larger than
+                           the topic allows */
+  KAFKA_CLOCK, /* the record's time, which is this machine's, lies outside what the topic takes */
+  KAFKA_TOPIC_UNKNOWN, /* topic or partition does not exist */
+  KAFKA_TOPIC_DENIED,  /* not authorised for this topic */
+  KAFKA_UNREACHABLE,   /* transport, all brokers down, host not found */
   KAFKA_TIMED_OUT,
   KAFKA_NOT_ENOUGH_REPLICAS,
   KAFKA_AUTHENTICATION, /* SASL, TLS, cluster authorisation */
@@ -41,17 +45,20 @@ enum kafka_fault {
   KAFKA_FATAL,          /* the producer is lost: make a new one */
   KAFKA_OTHER           /* anything else: treated as the world's, never as the event's */
 };
-/* code: an rd_kafka_resp_err_t. MSG_SIZE_TOO_LARGE is KAFKA_RECORD_REFUSED here; publisher_send says
- * KAFKA_RECORD_TOO_LARGE. */
+/* code: an rd_kafka_resp_err_t. MSG_SIZE_TOO_LARGE is KAFKA_RECORD_REFUSED here; publisher_send
+ * says KAFKA_RECORD_TOO_LARGE. */
 enum kafka_fault kafka_fault_of(int code);
 /* Was it the size that was refused, of a record or of the batch it was in? */
 bool kafka_refused_for_size(int code);
 const char *kafka_fault_word(enum kafka_fault f);
 
-/* Check the pairs, by the table of librdkafka's settings (options.c) and against this librdkafka without connecting:
- * ST_INVALID names the key, and why. What is taken only with a doubt is logged. */
-MUST_CHECK enum status kafka_config_check(const struct kafka_config *config, struct log *log, struct error *err);
-/* A setting that is taken, but gives up something that is promised, that nobody here knows, or that may not work. */
+/* Check the pairs, by the table of librdkafka's settings (options.c) and against this librdkafka
+ * without connecting: ST_INVALID names the key, and why. What is taken only with a doubt is logged.
+ */
+MUST_CHECK enum status kafka_config_check(const struct kafka_config *config, struct log *log,
+                                          struct error *err);
+/* A setting that is taken, but gives up something that is promised, that nobody here knows, or that
+ * may not work. */
 struct kafka_doubt {
   enum { DOUBT_WEAKENED, DOUBT_UNKNOWN, DOUBT_SCRAM } kind;
   const char *key, *value; /* value "" where it might be a secret */

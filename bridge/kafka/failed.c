@@ -29,18 +29,21 @@ enum status handle_status(int code) {
   return code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE ? ST_UNSUPPORTED : ST_UNAVAILABLE;
 }
 
-enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err) {
+enum status handle_failed(struct handle *h, enum status st, int code, const char *what,
+                          struct error *err) {
   return handle_failed_saying(h, st, code, rd_kafka_err2str(code), what, err);
 }
 
 /* Why nobody answers, where that is known, says more than the call that waited for it. */
-enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words, const char *what,
-                                 struct error *err) {
+enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words,
+                                 const char *what, struct error *err) {
   rd_kafka_poll(h->rk, 0);
   pthread_mutex_lock(&h->mutex);
   bool misnamed = atomic_load(&h->misnamed), starved = atomic_load(&h->starved);
-  bool down = h->words.text[0] && (misnamed || (st == ST_UNAVAILABLE && (starved || atomic_load(&h->link) != LINK_UP)));
-  error_set(err, st, "%s%s%s", misnamed ? "" : what, misnamed ? "" : ": ", down ? h->words.text : words);
+  bool down = h->words.text[0] &&
+              (misnamed || (st == ST_UNAVAILABLE && (starved || atomic_load(&h->link) != LINK_UP)));
+  error_set(err, st, "%s%s%s", misnamed ? "" : what, misnamed ? "" : ": ",
+            down ? h->words.text : words);
   if (err) err->cause = down ? h->words.cause : handle_cause(h, code, words);
   pthread_mutex_unlock(&h->mutex);
   return st;

@@ -9,16 +9,17 @@ struct row {
 };
 
 #define E(name) RD_KAFKA_RESP_ERR_##name
-/* A code that is not here is KAFKA_OTHER: the world's fault, tried again, charged to no event. So only what is certain
- * to lie in the record itself may stand under KAFKA_RECORD_REFUSED. */
+/* A code that is not here is KAFKA_OTHER: the world's fault, tried again, charged to no event. So
+ * only what is certain to lie in the record itself may stand under KAFKA_RECORD_REFUSED. */
 static const struct row rows[] = {
     {E(_QUEUE_FULL), KAFKA_QUEUE_FULL},
-    /* MSG_SIZE_TOO_LARGE is also what producev says of a record over our own message.max.bytes; publisher_send tells
-       apart. */
+    /* MSG_SIZE_TOO_LARGE is also what producev says of a record over our own message.max.bytes;
+       publisher_send tells apart. */
     {E(MSG_SIZE_TOO_LARGE), KAFKA_RECORD_REFUSED},
     {E(RECORD_LIST_TOO_LARGE), KAFKA_RECORD_REFUSED},
     {E(INVALID_MSG_SIZE), KAFKA_RECORD_REFUSED},
-    {E(INVALID_MSG), KAFKA_RECORD_REFUSED}, /* brokers before INVALID_RECORD was there: no key on a compacted topic */
+    {E(INVALID_MSG), KAFKA_RECORD_REFUSED}, /* brokers before INVALID_RECORD was there: no key on a
+                                               compacted topic */
     {E(INVALID_RECORD), KAFKA_RECORD_REFUSED},
     {E(INVALID_TIMESTAMP), KAFKA_CLOCK}, /* the record's time is librdkafka's, not the event's */
     {E(UNKNOWN_TOPIC_OR_PART), KAFKA_TOPIC_UNKNOWN},
@@ -65,7 +66,8 @@ static const struct row rows[] = {
     {E(COORDINATOR_NOT_AVAILABLE), KAFKA_COORDINATOR},
     {E(NOT_COORDINATOR), KAFKA_COORDINATOR},
     {E(CONCURRENT_TRANSACTIONS), KAFKA_COORDINATOR},
-    {E(TRANSACTION_COORDINATOR_FENCED), KAFKA_COORDINATOR}, /* the coordinator is an old one, not we */
+    {E(TRANSACTION_COORDINATOR_FENCED),
+     KAFKA_COORDINATOR}, /* the coordinator is an old one, not we */
     {E(UNSTABLE_OFFSET_COMMIT), KAFKA_COORDINATOR},
     {E(_FENCED), KAFKA_FENCED},
     {E(PRODUCER_FENCED), KAFKA_FENCED},
@@ -90,7 +92,8 @@ enum kafka_fault kafka_fault_of(int code) {
 }
 
 bool kafka_refused_for_size(int code) {
-  return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+  return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+         code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
 }
 
 const char *kafka_fault_word(enum kafka_fault f) {

@@ -12,27 +12,30 @@ struct row {
   const char *key, *value;
 };
 
-/* What the user's pairs may override. acks and its like reach topics as defaults; a configuration of a topic's own is
- * never made (acks in one makes rd_kafka_topic_new fail). */
+/* What the user's pairs may override. acks and its like reach topics as defaults; a configuration
+ * of a topic's own is never made (acks in one makes rd_kafka_topic_new fail). */
 static const struct row defaults[] = {
     {ALL, "client.id", "busbridge"},
     {ALL & ~HANDLE_TRIAL, "bootstrap.servers", "127.0.0.1:9092"},
     {PRODUCERS, "enable.idempotence", "true"},
     {PRODUCERS, "acks", "all"},
-    {PRODUCERS, "partitioner", "murmur2_random"}, /* as the Java client: one key, one partition, whoever writes it */
+    {PRODUCERS, "partitioner",
+     "murmur2_random"}, /* as the Java client: one key, one partition, whoever writes it */
     {PRODUCERS, "topic.metadata.propagation.max.ms", "2000"},
-    /* A first event alone waits 1 ms for company: less latency than librdkafka's 5 ms, and a burst still fills its
-       batches. */
+    /* A first event alone waits 1 ms for company: less latency than librdkafka's 5 ms, and a burst
+       still fills its batches. */
     {PRODUCERS, "linger.ms", "1"},
     {PRODUCERS, "queue.buffering.max.messages", "100000"},
-    {PRODUCERS, "queue.buffering.max.kbytes", "32768"}, /* half of the memory budget; librdkafka's is 1 GiB */
+    {PRODUCERS, "queue.buffering.max.kbytes",
+     "32768"}, /* half of the memory budget; librdkafka's is 1 GiB */
     {ALL, "socket.timeout.ms", "15000"},
     /* So that a name that leads nowhere is told within 10 s. */
     {ALL, "socket.connection.setup.timeout.ms", "6000"},
     {ALL, "reconnect.backoff.max.ms", "1000"},
     {ALL, "allow.auto.create.topics", "false"},
-    /* librdkafka refuses records of a topic it knows to be missing until its metadata is read again, after 5 minutes by
-     * default: whoever creates the topic then should not wait longer than this. One small request each time. */
+    /* librdkafka refuses records of a topic it knows to be missing until its metadata is read
+     * again, after 5 minutes by default: whoever creates the topic then should not wait longer than
+     * this. One small request each time. */
     {PRODUCERS, "topic.metadata.refresh.interval.ms", "10000"},
     {HANDLE_PUBLISHER, "statistics.interval.ms", "5000"},
     {HANDLE_READER, "auto.offset.reset", "earliest"},
@@ -40,19 +43,21 @@ static const struct row defaults[] = {
 
 static const struct row exactly_once[] = {
     {PRODUCERS, "transaction.timeout.ms", "60000"},
-    {PRODUCERS, "retry.backoff.ms", "5"}, /* 100 would add 100 ms to each of two transactions in a row */
+    {PRODUCERS, "retry.backoff.ms",
+     "5"}, /* 100 would add 100 ms to each of two transactions in a row */
 };
 
 static const struct row at_least_once[] = {
-    /* A record is never given up: one that timed out here may have arrived, and would be sent twice. */
+    /* A record is never given up: one that timed out here may have arrived, and would be sent
+       twice. */
     {PRODUCERS, "message.timeout.ms", "0"},
-    /* A refusal because replicas are missing is retried at once for each partition: at 5 ms that is hundreds of
-       megabytes a second. */
+    /* A refusal because replicas are missing is retried at once for each partition: at 5 ms that is
+       hundreds of megabytes a second. */
     {PRODUCERS, "retry.backoff.ms", "100"},
 };
 
-/* What the module's own promises rest on. A reader's group is named because librdkafka wants one: nothing is ever
- * committed to it. */
+/* What the module's own promises rest on. A reader's group is named because librdkafka wants one:
+ * nothing is ever committed to it. */
 static const struct row pinned[] = {
     {HANDLE_READER, "group.id", "busbridge-tail"},
     {CONSUMERS, "enable.auto.commit", "false"},
@@ -72,7 +77,10 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     versions_overhear(h->owner, text);
     return;
   }
-  enum log_level ours = level <= 3 ? LOG_ERROR : level == 4 ? LOG_WARNING : level <= 6 ? LOG_INFO : LOG_DEBUG;
+  enum log_level ours = level <= 3   ? LOG_ERROR
+                        : level == 4 ? LOG_WARNING
+                        : level <= 6 ? LOG_INFO
+                                     : LOG_DEBUG;
   /* A producer's settings are given to the other roles too, which need not complain of each. */
   if (h->role != HANDLE_PUBLISHER && strcmp(facility, "CONFWARN") == 0) ours = LOG_DEBUG;
   log_write(h->log, ours, "kafka", "librdkafka", FIELDS(F_TEXT("facility", facility)), "%s", text);
@@ -88,7 +96,8 @@ static int on_statistics(rd_kafka_t *rk, char *text, size_t len, void *opaque) {
 /* "All brokers are down" follows the error that says why: the reason is kept. */
 static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
   bool specific = code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-  if (atomic_load(&h->misnamed) && code != RD_KAFKA_RESP_ERR__FATAL) return; /* what follows from it says less */
+  if (atomic_load(&h->misnamed) && code != RD_KAFKA_RESP_ERR__FATAL)
+    return; /* what follows from it says less */
   bool starves = handle_cause(h, code, text) == CAUSE_DESCRIPTORS;
   if (atomic_load(&h->starved) && !starves && code != RD_KAFKA_RESP_ERR__FATAL) return;
   if (starves) atomic_store(&h->starved, true);
@@ -101,9 +110,10 @@ static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *tex
   pthread_mutex_unlock(&h->mutex);
 }
 
-/* The last connection was closed by a broker, perhaps only because nobody had spoken to it for a while (its
- * connections.max.idle.ms): it is there all the same. "All brokers are down" is told once only, so where that is all
- * that is known the next attempt to connect decides: if it fails, they are. */
+/* The last connection was closed by a broker, perhaps only because nobody had spoken to it for a
+ * while (its connections.max.idle.ms): it is there all the same. "All brokers are down" is told
+ * once only, so where that is all that is known the next attempt to connect decides: if it fails,
+ * they are. */
 static bool is_down(struct handle *h, int code, const char *text) {
   bool closed, down = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   pthread_mutex_lock(&h->mutex);
@@ -124,16 +134,17 @@ static void all_down(struct handle *h) {
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
   struct handle *h = opaque;
   char fatal[512];
-  if (code == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof fatal)) text = fatal;
+  if (code == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof fatal))
+    text = fatal;
   if (!reach_note(h, code, text)) remember(h, code, text);
   if (code == RD_KAFKA_RESP_ERR__FATAL) {
-    log_write(h->log, LOG_ERROR, "kafka", "kafka_fatal", NO_FIELDS, "The producer is lost and will be made anew: %s",
-              text);
+    log_write(h->log, LOG_ERROR, "kafka", "kafka_fatal", NO_FIELDS,
+              "The producer is lost and will be made anew: %s", text);
     return;
   }
   if (is_down(h, code, text)) all_down(h);
-  log_write(h->log, LOG_DEBUG, "kafka", "kafka_error", FIELDS(F_TEXT("error_code", rd_kafka_err2name(code))), "%s",
-            text);
+  log_write(h->log, LOG_DEBUG, "kafka", "kafka_error",
+            FIELDS(F_TEXT("error_code", rd_kafka_err2name(code))), "%s", text);
 }
 
 static struct handle_tally *tally_of(struct handle *h, int16_t api) {
@@ -141,9 +152,11 @@ static struct handle_tally *tally_of(struct handle *h, int16_t api) {
   return api == END_TXN ? &h->ends : api == TXN_OFFSET_COMMIT ? &h->offsets : NULL;
 }
 
-/* Told once the whole request is written: what went out in part only cannot be carried out. A broker's thread. */
-static rd_kafka_resp_err_t on_request(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
-                                      int16_t version, int32_t correlation, size_t size, void *opaque) {
+/* Told once the whole request is written: what went out in part only cannot be carried out. A
+ * broker's thread. */
+static rd_kafka_resp_err_t on_request(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id,
+                                      int16_t api, int16_t version, int32_t correlation,
+                                      size_t size, void *opaque) {
   (void)rk, (void)fd, (void)broker, (void)broker_id, (void)version, (void)correlation, (void)size;
   struct handle_tally *tally = tally_of(opaque, api);
   if (tally) {
@@ -162,37 +175,46 @@ static bool is_handshake(int16_t api) {
 static void note_answer(struct handle *h, int32_t broker_id) {
   atomic_bool *whose = broker_id >= 0 ? &h->named_answered : &h->listed_answered;
   if (!atomic_load_explicit(whose, memory_order_relaxed)) atomic_store(whose, true);
-  if (broker_id >= 0 && atomic_load_explicit(&h->misnamed, memory_order_relaxed)) atomic_store(&h->misnamed, false);
-  if (atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP) atomic_store(&h->link, LINK_UP);
+  if (broker_id >= 0 && atomic_load_explicit(&h->misnamed, memory_order_relaxed))
+    atomic_store(&h->misnamed, false);
+  if (atomic_load_explicit(&h->link, memory_order_relaxed) != LINK_UP)
+    atomic_store(&h->link, LINK_UP);
   if (atomic_load_explicit(&h->doubtful, memory_order_relaxed)) atomic_store(&h->doubtful, false);
 }
 
-/* Any answer of a broker shows that the link is up, also while no record is on its way. librdkafka's threads. */
-static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
-                                       int16_t version, int32_t correlation, size_t size, int64_t rtt,
+/* Any answer of a broker shows that the link is up, also while no record is on its way.
+ * librdkafka's threads. */
+static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int fd, const char *broker,
+                                       int32_t broker_id, int16_t api, int16_t version,
+                                       int32_t correlation, size_t size, int64_t rtt,
                                        rd_kafka_resp_err_t code, void *opaque) {
   (void)rk, (void)fd, (void)broker, (void)version, (void)correlation, (void)size, (void)rtt;
   struct handle *h = opaque;
   struct handle_tally *tally = tally_of(h, api);
-  /* librdkafka tells each answer twice: on the broker's thread, then on the one that handles it, before that one can
-   * send again. An error here is not an answer. */
+  /* librdkafka tells each answer twice: on the broker's thread, then on the one that handles it,
+   * before that one can send again. An error here is not an answer. */
   if (tally && code == RD_KAFKA_RESP_ERR_NO_ERROR && atomic_exchange(&tally->awaited, false))
     atomic_fetch_add(&tally->answered, 1);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && is_handshake(api)) atomic_store(&h->starved, false); /* a new connection */
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && is_handshake(api))
+    atomic_store(&h->starved, false); /* a new connection */
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR && !is_handshake(api)) note_answer(h, broker_id);
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text, size_t size) {
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque,
+                                  char *text, size_t size) {
   (void)conf, (void)text, (void)size;
   ((struct handle *)opaque)->intercepted = true;
-  rd_kafka_resp_err_t code = rd_kafka_interceptor_add_on_request_sent(rk, "busbridge", on_request, opaque);
-  return code ? code : rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
+  rd_kafka_resp_err_t code =
+      rd_kafka_interceptor_add_on_request_sent(rk, "busbridge", on_request, opaque);
+  return code ? code
+              : rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
 }
 
 /* ---- configuration ---- */
 
-/* Keys that rd_kafka_conf_dump leaves out: of topics, other names of the same thing, and such as have no value yet. */
+/* Keys that rd_kafka_conf_dump leaves out: of topics, other names of the same thing, and such as
+ * have no value yet. */
 static const char *const more_keys[] = {
     "acks",
     "bootstrap.servers",
@@ -234,7 +256,8 @@ static void suggest(rd_kafka_conf_t *conf, const char *key, struct error *err) {
   if (dump) rd_kafka_conf_dump_free(dump, count);
 }
 
-enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct error *err) {
+enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value,
+                       struct error *err) {
   char words[512] = "";
   rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, key, value, words, sizeof words);
   if (result == RD_KAFKA_CONF_OK) return ST_OK;
@@ -243,8 +266,8 @@ enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value
   return ST_INVALID;
 }
 
-static enum status set_rows(rd_kafka_conf_t *conf, const struct row *rows, size_t count, enum handle_role role,
-                            struct error *err) {
+static enum status set_rows(rd_kafka_conf_t *conf, const struct row *rows, size_t count,
+                            enum handle_role role, struct error *err) {
   for (size_t i = 0; i < count; i++) {
     if (!(rows[i].roles & role)) continue;
     enum status st = handle_set(conf, rows[i].key, rows[i].value, err);
@@ -253,18 +276,24 @@ static enum status set_rows(rd_kafka_conf_t *conf, const struct row *rows, size_
   return ST_OK;
 }
 
-/* A trial must not reach out: it gets no servers. And what at_least_once allows, transactions may not: where one only
- * settles what exactly_once left, no event is sent, and such a setting has nothing to say. */
+/* A trial must not reach out: it gets no servers. And what at_least_once allows, transactions may
+ * not: where one only settles what exactly_once left, no event is sent, and such a setting has
+ * nothing to say. */
 static bool left_out(const struct kafka_config *config, enum handle_role role, const char *key) {
   const struct rule *rule = option_rule(key);
-  if (config->at_least_once && config->transactional_id && rule && rule->warned <= WARN_SENDING) return true;
-  return role == HANDLE_TRIAL && (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0);
+  if (config->at_least_once && config->transactional_id && rule && rule->warned <= WARN_SENDING)
+    return true;
+  return role == HANDLE_TRIAL &&
+         (strcmp(key, "bootstrap.servers") == 0 || strcmp(key, "metadata.broker.list") == 0);
 }
 
-/* What must stay below a transaction's timeout follows it down, so that one setting is enough to shorten it. */
-static enum status set_derived(rd_kafka_conf_t *conf, const struct kafka_config *config, struct error *err) {
+/* What must stay below a transaction's timeout follows it down, so that one setting is enough to
+ * shorten it. */
+static enum status set_derived(rd_kafka_conf_t *conf, const struct kafka_config *config,
+                               struct error *err) {
   enum { OURS_MS = 60000, MESSAGE_MS = 45000, SOCKET_MS = 15000 };
-  int64_t most = options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", OURS_MS) * 3 / 4;
+  int64_t most =
+      options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", OURS_MS) * 3 / 4;
   char message[24], socket[24];
   snprintf(message, sizeof message, "%lld", (long long)(most < MESSAGE_MS ? most : MESSAGE_MS));
   snprintf(socket, sizeof socket, "%lld", (long long)(most < SOCKET_MS ? most : SOCKET_MS));
@@ -272,10 +301,10 @@ static enum status set_derived(rd_kafka_conf_t *conf, const struct kafka_config 
   return st == ST_OK ? handle_set(conf, "socket.timeout.ms", socket, err) : st;
 }
 
-/* Idempotent at least; a transactional id brings transactions. The trial is of what exactly_once will open once the
- * outbox has an id. */
-static enum status set_guarantee(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
-                                 struct error *err) {
+/* Idempotent at least; a transactional id brings transactions. The trial is of what exactly_once
+ * will open once the outbox has an id. */
+static enum status set_guarantee(rd_kafka_conf_t *conf, const struct kafka_config *config,
+                                 enum handle_role role, struct error *err) {
   const char *id = config->transactional_id;
   if (!id && role == HANDLE_TRIAL && !config->at_least_once) id = "busbridge";
   if (id) {
@@ -284,14 +313,16 @@ static enum status set_guarantee(rd_kafka_conf_t *conf, const struct kafka_confi
   }
   if (config->at_least_once && !id)
     return set_rows(conf, at_least_once, sizeof at_least_once / sizeof *at_least_once, role, err);
-  enum status st = set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
+  enum status st =
+      set_rows(conf, exactly_once, sizeof exactly_once / sizeof *exactly_once, role, err);
   return st == ST_OK ? set_derived(conf, config, err) : st;
 }
 
 static int64_t number_in(const rd_kafka_conf_t *conf, const char *key) {
   char text[32] = "";
   size_t size = sizeof text;
-  return rd_kafka_conf_get(conf, key, text, &size) == RD_KAFKA_CONF_OK ? strtoll(text, NULL, 10) : 0;
+  return rd_kafka_conf_get(conf, key, text, &size) == RD_KAFKA_CONF_OK ? strtoll(text, NULL, 10)
+                                                                       : 0;
 }
 
 int64_t handle_number(const struct handle *h, const char *key) {
@@ -299,17 +330,18 @@ int64_t handle_number(const struct handle *h, const char *key) {
 }
 
 /* A broker refuses a batch that is larger than its topic takes, however small its records are. */
-static enum status bound_batches(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
-                                 struct error *err) {
+static enum status bound_batches(rd_kafka_conf_t *conf, const struct kafka_config *config,
+                                 enum handle_role role, struct error *err) {
   char bytes[32];
-  if (role != HANDLE_PUBLISHER || !config->batch_bytes || number_in(conf, "batch.size") <= config->batch_bytes)
+  if (role != HANDLE_PUBLISHER || !config->batch_bytes ||
+      number_in(conf, "batch.size") <= config->batch_bytes)
     return ST_OK;
   snprintf(bytes, sizeof bytes, "%lld", (long long)config->batch_bytes);
   return handle_set(conf, "batch.size", bytes, err);
 }
 
-static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config, enum handle_role role,
-                           struct error *err) {
+static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config,
+                           enum handle_role role, struct error *err) {
   enum status st = set_rows(conf, defaults, sizeof defaults / sizeof *defaults, role, err);
   if (st == ST_OK && (role & PRODUCERS)) st = set_guarantee(conf, config, role, err);
   for (size_t i = 0; st == ST_OK && i < config->count; i++)
@@ -319,16 +351,21 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
   return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
 }
 
-enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role, struct log *log,
-                        handle_report_fn report, void *owner, struct error *err) {
-  *h =
-      (struct handle){.log = log, .role = role, .owner = owner, .link = LINK_UNKNOWN, .statistics = config->statistics};
-  if (pthread_mutex_init(&h->mutex, NULL) != 0) return error_set(err, ST_NO_MEMORY, "out of memory");
+enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role,
+                        struct log *log, handle_report_fn report, void *owner, struct error *err) {
+  *h = (struct handle){.log = log,
+                       .role = role,
+                       .owner = owner,
+                       .link = LINK_UNKNOWN,
+                       .statistics = config->statistics};
+  if (pthread_mutex_init(&h->mutex, NULL) != 0)
+    return error_set(err, ST_NO_MEMORY, "out of memory");
   h->has_mutex = true;
   h->servers = strdup(kafka_servers(config));
   h->scram_too_old = options_scram_too_old(config);
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  enum status st = h->servers ? set_all(conf, config, role, err) : error_set(err, ST_NO_MEMORY, "out of memory");
+  enum status st =
+      h->servers ? set_all(conf, config, role, err) : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st != ST_OK) goto out;
   rd_kafka_conf_set_opaque(conf, h);
   rd_kafka_conf_set_log_cb(conf, on_log);
@@ -337,12 +374,14 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
   if (role == HANDLE_PUBLISHER && h->statistics) rd_kafka_conf_set_stats_cb(conf, on_statistics);
   if (role != HANDLE_TRIAL) rd_kafka_conf_interceptor_add_on_new(conf, "busbridge", on_new, h);
   char words[512] = "";
-  h->rk = rd_kafka_new(role & CONSUMERS ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words, sizeof words);
+  h->rk = rd_kafka_new(role & CONSUMERS ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words,
+                       sizeof words);
   if (h->rk) return ST_OK; /* conf is librdkafka's now */
   st = error_set(err, ST_INVALID, "kafka.*: %s", words);
 out:
-  /* When rd_kafka_new fails after its interceptors were called it has freed part of conf, and destroying it crashes: it
-   * is left. The trial before every start meets such failures first, without interceptors. */
+  /* When rd_kafka_new fails after its interceptors were called it has freed part of conf, and
+   * destroying it crashes: it is left. The trial before every start meets such failures first,
+   * without interceptors. */
   if (!h->intercepted) rd_kafka_conf_destroy(conf);
   handle_close(h);
   return st;

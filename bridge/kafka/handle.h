@@ -1,7 +1,9 @@
-/* handle.h - private to this module: one librdkafka handle, configured for its role, with its log and its last words.
+/* handle.h - private to this module: one librdkafka handle, configured for its role, with its log
+ * and its last words.
  *
- * librdkafka's threads call the log and the response interceptor; its errors arrive on the thread that polls. link and
- * words may be asked by any thread. The handle must not move once opened (librdkafka keeps its address).
+ * librdkafka's threads call the log and the response interceptor; its errors arrive on the thread
+ * that polls. link and words may be asked by any thread. The handle must not move once opened
+ * (librdkafka keeps its address).
  */
 #ifndef BRIDGE_KAFKA_HANDLE_H
 #define BRIDGE_KAFKA_HANDLE_H
@@ -19,12 +21,12 @@ enum handle_role {
   HANDLE_READER = 4,
   HANDLE_TRIAL = 8,     /* a publisher that is thrown away: never connects */
   HANDLE_POSITION = 16, /* asks what a consumer group committed: never reads */
-  HANDLE_VERSIONS =
-      32 /* thrown away once it has connected; its owner is a struct versions, its log goes nowhere else */
+  HANDLE_VERSIONS = 32 /* thrown away once it has connected; its owner is a struct versions, its log
+                          goes nowhere else */
 };
 
-/* Of versions.c: the newest version of each request that a broker takes, plus one; 0: it does not know it. Filled by
- * librdkafka's threads. */
+/* Of versions.c: the newest version of each request that a broker takes, plus one; 0: it does not
+ * know it. Filled by librdkafka's threads. */
 struct versions {
   atomic_int newest[128];
 };
@@ -33,8 +35,8 @@ void versions_overhear(struct versions *v, const char *text);
 struct kafka_version;
 void versions_read(struct versions *v, struct kafka_version *out);
 
-/* Requests of one transaction that went out, and answers that came back. Whoever was sent more often than answered may
- * still have a copy under way. */
+/* Requests of one transaction that went out, and answers that came back. Whoever was sent more
+ * often than answered may still have a copy under way. */
 struct handle_tally {
   atomic_uint sent, answered;
   atomic_bool awaited; /* the last one sent has no answer yet */
@@ -48,36 +50,42 @@ struct handle {
   enum handle_role role;
   void *owner;           /* of the report callback */
   atomic_int link;       /* enum publisher_link */
-  atomic_bool doubtful;  /* all connections were closed; whether the brokers are away the next attempt tells */
+  atomic_bool doubtful;  /* all connections were closed; whether the brokers are away the next
+                            attempt tells */
   pthread_mutex_t mutex; /* over words, cause */
   bool has_mutex, intercepted;
   struct handle_tally ends, offsets; /* EndTxn and TxnOffsetCommit, counted by broker threads */
   struct error words;                /* the last error that librdkafka told */
   struct statistics *statistics;     /* of the configuration */
   bool specific;                     /* words say more than "all brokers are down" */
-  char *servers;                     /* where brokers are looked for: what remedies and reach.c go by */
-  bool scram_too_old;                /* of the configuration */
-  /* A broker of the list has answered; so has one under the name it gave; or cannot be reached by it: words say so. */
+  char *servers;      /* where brokers are looked for: what remedies and reach.c go by */
+  bool scram_too_old; /* of the configuration */
+  /* A broker of the list has answered; so has one under the name it gave; or cannot be reached by
+   * it: words say so. */
   atomic_bool listed_answered, named_answered, misnamed;
-  atomic_bool starved; /* no descriptor for a socket was left, and none was made since: words say so */
+  atomic_bool
+      starved; /* no descriptor for a socket was left, and none was made since: words say so */
 };
 
 struct cluster {
   struct handle handle;
 };
 
-/* report: delivery reports (HANDLE_PUBLISHER), else NULL. ST_INVALID: a key or value of the configuration, or their
- * combination. On failure the handle is closed. */
-MUST_CHECK enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role,
-                                   struct log *log, handle_report_fn report, void *owner, struct error *err);
+/* report: delivery reports (HANDLE_PUBLISHER), else NULL. ST_INVALID: a key or value of the
+ * configuration, or their combination. On failure the handle is closed. */
+MUST_CHECK enum status handle_open(struct handle *h, const struct kafka_config *config,
+                                   enum handle_role role, struct log *log, handle_report_fn report,
+                                   void *owner, struct error *err);
 void handle_close(struct handle *h); /* a handle of zeros is fine */
-/* err = st, "what: <librdkafka's last words, or those of code>". Serves waiting events first, so that the words are
- * fresh. */
-enum status handle_failed(struct handle *h, enum status st, int code, const char *what, struct error *err);
+/* err = st, "what: <librdkafka's last words, or those of code>". Serves waiting events first, so
+ * that the words are fresh. */
+enum status handle_failed(struct handle *h, enum status st, int code, const char *what,
+                          struct error *err);
 /* The same in the caller's words instead of the code's. */
-enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words, const char *what,
-                                 struct error *err);
-/* reach.c. True: this error says that a broker names an address that cannot be reached; words are set. */
+enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words,
+                                 const char *what, struct error *err);
+/* reach.c. True: this error says that a broker names an address that cannot be reached; words are
+ * set. */
 bool reach_note(struct handle *h, int code, const char *text);
 /* err = that, of this broker. */
 enum status reach_failed(struct error *err, struct span name, struct span why);
@@ -87,8 +95,10 @@ enum status handle_status(int code);
 int handle_cause(const struct handle *h, int code, const char *words);
 /* A number of the configuration as it is in force, 0: there is no such key. */
 int64_t handle_number(const struct handle *h, const char *key);
-/* One key of the configuration: librdkafka's own words on refusal, and the nearest key that exists for an unknown one.
+/* One key of the configuration: librdkafka's own words on refusal, and the nearest key that exists
+ * for an unknown one.
  */
-MUST_CHECK enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct error *err);
+MUST_CHECK enum status handle_set(rd_kafka_conf_t *conf, const char *key, const char *value,
+                                  struct error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* The table of librdkafka's settings (2.0 to 2.16): what may be passed on, what only within bounds,
  * and what not at all.
  *
- * A rule stands here where a value would bend what is promised (lost, doubled, out of order) or make the relay stand
- * still without a word. How fast, how large and how secure is the user's.
+ * A rule stands here where a value would bend what is promised (lost, doubled, out of order) or
+ * make the relay stand still without a word. How fast, how large and how secure is the user's.
  */
 #include "bridge/kafka/options.h"
 

@@ -29,9 +29,10 @@ static bool passing(int code) {
   return false;
 }
 
-/* Until an answer that stays, a stop, or timeout_ms are used up: there is no clock here, waiting is what is counted. */
-static rd_kafka_resp_err_t ask(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int timeout_ms,
-                               const struct stop *stop) {
+/* Until an answer that stays, a stop, or timeout_ms are used up: there is no clock here, waiting is
+ * what is counted. */
+static rd_kafka_resp_err_t ask(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                               int timeout_ms, const struct stop *stop) {
   for (int left = timeout_ms;;) {
     int wait = left < ANSWER_MS ? left : ANSWER_MS;
     rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, wait);
@@ -59,8 +60,8 @@ static void fill(struct position *position, const rd_kafka_topic_partition_t *fo
   take_digest(found, position->digest);
 }
 
-static enum status read_position(struct handle *h, int timeout_ms, const struct stop *stop, struct position *position,
-                                 struct error *err) {
+static enum status read_position(struct handle *h, int timeout_ms, const struct stop *stop,
+                                 struct position *position, struct error *err) {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, position->topic, 0);
   rd_kafka_resp_err_t code = ask(h->rk, list, timeout_ms, stop);
@@ -73,7 +74,8 @@ static enum status read_position(struct handle *h, int timeout_ms, const struct 
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     fill(position, found);
   } else if (passing(code) && stop_asked(stop)) {
-    st = error_set(err, ST_CANCELLED, "stopped while reading the position of group %s", position->group);
+    st = error_set(err, ST_CANCELLED, "stopped while reading the position of group %s",
+                   position->group);
   } else {
     char what[320];
     snprintf(what, sizeof what, "reading the position of group %s", position->group);
@@ -84,8 +86,8 @@ static enum status read_position(struct handle *h, int timeout_ms, const struct 
 }
 
 /* A consumer of that group, which joins nothing. */
-static enum status open_in_group(struct handle *handle, const struct kafka_config *config, const char *group,
-                                 struct log *log, struct error *err) {
+static enum status open_in_group(struct handle *handle, const struct kafka_config *config,
+                                 const char *group, struct log *log, struct error *err) {
   struct kafka_pair *pairs = calloc(config->count + 1, sizeof *pairs);
   if (!pairs) return error_set(err, ST_NO_MEMORY, "out of memory");
   if (config->count) memcpy(pairs, config->pairs, config->count * sizeof *pairs);
@@ -108,14 +110,16 @@ enum status cluster_position(const struct kafka_config *config, struct log *log,
 
 /* ---- of all topics ---- */
 
-static enum status take_all(const rd_kafka_topic_partition_list_t *all, struct group_position **list, size_t *count,
-                            struct error *err) {
+static enum status take_all(const rd_kafka_topic_partition_list_t *all,
+                            struct group_position **list, size_t *count, struct error *err) {
   *list = calloc(all ? (size_t)all->cnt + 1 : 1, sizeof **list);
   if (!*list) return error_set(err, ST_NO_MEMORY, "out of memory");
   for (int i = 0; all && i < all->cnt; i++) {
     const rd_kafka_topic_partition_t *found = &all->elems[i];
     struct group_position *to = &(*list)[*count];
-    if (found->partition != 0 || found->offset < 0 || found->err || strlen(found->topic) >= sizeof to->topic) continue;
+    if (found->partition != 0 || found->offset < 0 || found->err ||
+        strlen(found->topic) >= sizeof to->topic)
+      continue;
     snprintf(to->topic, sizeof to->topic, "%s", found->topic);
     to->number = found->offset;
     take_digest(found, to->digest);
@@ -130,8 +134,8 @@ static enum status read_answer(struct handle *h, rd_kafka_event_t *event, const 
   const rd_kafka_topic_partition_list_t *all = NULL;
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     size_t groups = 0;
-    const rd_kafka_group_result_t **results =
-        rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event), &groups);
+    const rd_kafka_group_result_t **results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &groups);
     const rd_kafka_error_t *why = groups ? rd_kafka_group_result_error(results[0]) : NULL;
     if (why) code = rd_kafka_error_code(why);
     if (groups && !why) all = rd_kafka_group_result_partitions(results[0]);
@@ -142,12 +146,13 @@ static enum status read_answer(struct handle *h, rd_kafka_event_t *event, const 
   return handle_failed(h, handle_status(code), code, what, err);
 }
 
-/* By a consumer of that very group: on any other handle librdkafka (2.0.2 to 2.10 at least) crashes when the broker
- * says that it does not coordinate it (confluent-kafka-javascript#374). */
-static enum status list_positions(struct handle *h, const char *group, int timeout_ms, struct group_position **list,
-                                  size_t *count, struct error *err) {
+/* By a consumer of that very group: on any other handle librdkafka (2.0.2 to 2.10 at least) crashes
+ * when the broker says that it does not coordinate it (confluent-kafka-javascript#374). */
+static enum status list_positions(struct handle *h, const char *group, int timeout_ms,
+                                  struct group_position **list, size_t *count, struct error *err) {
   char words[256] = "";
-  rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(h->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+  rd_kafka_AdminOptions_t *options =
+      rd_kafka_AdminOptions_new(h->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
   rd_kafka_queue_t *queue = rd_kafka_queue_new(h->rk);
   rd_kafka_ListConsumerGroupOffsets_t *wanted = rd_kafka_ListConsumerGroupOffsets_new(group, NULL);
   rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
@@ -155,7 +160,8 @@ static enum status list_positions(struct handle *h, const char *group, int timeo
   if (refused) {
     st = error_set(err, ST_UNSUPPORTED, "%s", rd_kafka_error_string(refused));
     rd_kafka_error_destroy(refused);
-  } else if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, words, sizeof words) != 0) {
+  } else if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, words, sizeof words) !=
+             0) {
     st = error_set(err, ST_INVALID, "%s", words);
   } else {
     rd_kafka_ListConsumerGroupOffsets(h->rk, &wanted, 1, options, queue);
@@ -169,8 +175,9 @@ static enum status list_positions(struct handle *h, const char *group, int timeo
   return st;
 }
 
-enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms, const char *group,
-                              struct group_position **list, size_t *count, struct error *err) {
+enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms,
+                              const char *group, struct group_position **list, size_t *count,
+                              struct error *err) {
   struct handle handle;
   *list = NULL;
   *count = 0;

@@ -1,17 +1,19 @@
 /* Does a broker answer under the name it gives itself?
  *
- * Whoever answers at kafka.bootstrap.servers names the brokers to talk to (advertised.listeners). Behind a port-forward
- * or in a container that name may lead nowhere from here, and then every question about topics is answered while no
- * record can be sent.
+ * Whoever answers at kafka.bootstrap.servers names the brokers to talk to (advertised.listeners).
+ * Behind a port-forward or in a container that name may lead nowhere from here, and then every
+ * question about topics is answered while no record can be sent.
  */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 
 #include <strings.h>
 
-/* ---- seen by every handle, as it happens ------------------------------------------------------------------------ */
+/* ---- seen by every handle, as it happens
+ * ------------------------------------------------------------------------ */
 
-/* "sasl_ssl://host:9092/1: Failed to..." -> host:9092. False: it is not of a broker that was named by another. */
+/* "sasl_ssl://host:9092/1: Failed to..." -> host:9092. False: it is not of a broker that was named
+ * by another. */
 static bool named_broker(const char *text, struct span *name) {
   const char *scheme = strstr(text, "://"), *space = strchr(text, ' ');
   const char *begin = scheme && (!space || scheme < space) ? scheme + 3 : text;
@@ -32,7 +34,8 @@ static bool is_listed(const struct handle *h, struct span name) {
     if (scheme) one = (struct span){scheme + 3, one.len - (size_t)(scheme + 3 - one.ptr)};
     bool port = memchr(one.ptr, ':', one.len) != NULL;
     if (one.len && one.len <= name.len && strncasecmp(one.ptr, name.ptr, one.len) == 0 &&
-        (one.len == name.len || (!port && span_is((struct span){name.ptr + one.len, name.len - one.len}, ":9092"))))
+        (one.len == name.len ||
+         (!port && span_is((struct span){name.ptr + one.len, name.len - one.len}, ":9092"))))
       return true;
     rest.ptr += n + (comma != NULL);
     rest.len -= n + (comma != NULL);
@@ -41,9 +44,10 @@ static bool is_listed(const struct handle *h, struct span name) {
 }
 
 enum status reach_failed(struct error *err, struct span name, struct span why) {
-  error_set(err, ST_UNAVAILABLE,
-            "the broker names itself %.*s, which cannot be reached from here: advertised.listeners%s%.*s%s",
-            SPAN_ARGS(name), why.len ? " (" : "", SPAN_ARGS(why), why.len ? ")" : "");
+  error_set(
+      err, ST_UNAVAILABLE,
+      "the broker names itself %.*s, which cannot be reached from here: advertised.listeners%s%.*s%s",
+      SPAN_ARGS(name), why.len ? " (" : "", SPAN_ARGS(why), why.len ? ")" : "");
   if (err) err->cause = CAUSE_MISNAMED;
   return ST_UNAVAILABLE;
 }
@@ -69,14 +73,17 @@ bool reach_note(struct handle *h, int code, const char *text) {
   return true;
 }
 
-/* ---- asked for -------------------------------------------------------------------------------------------------- */
+/* ---- asked for
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* A request that goes to this broker and nowhere else; what it answers does not matter. */
 static void ask_broker(struct cluster *c, int id, int timeout_ms, rd_kafka_queue_t *queue) {
   char name[16], words[256];
   snprintf(name, sizeof name, "%d", id);
   rd_kafka_ConfigResource_t *broker = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, name);
-  rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(c->handle.rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  rd_kafka_AdminOptions_t *options =
+      rd_kafka_AdminOptions_new(c->handle.rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
   if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, words, sizeof words) == 0)
     rd_kafka_DescribeConfigs(c->handle.rk, &broker, 1, options, queue);
   rd_kafka_AdminOptions_destroy(options);
@@ -90,7 +97,8 @@ static bool is_answer(rd_kafka_event_t *event) {
 }
 
 /* ST_OK: one has answered. Else none did in time, or the only one said why before. */
-static enum status await_answer(struct cluster *c, int brokers, int timeout_ms, rd_kafka_queue_t *queue) {
+static enum status await_answer(struct cluster *c, int brokers, int timeout_ms,
+                                rd_kafka_queue_t *queue) {
   enum { STEP_MS = 50 };
   int answers = 0;
   for (int left = timeout_ms; left > 0 && answers < brokers; left -= STEP_MS) {
@@ -105,7 +113,8 @@ static enum status await_answer(struct cluster *c, int brokers, int timeout_ms, 
   return ST_UNAVAILABLE;
 }
 
-static enum status unreached(struct cluster *c, const struct rd_kafka_metadata *found, struct error *err) {
+static enum status unreached(struct cluster *c, const struct rd_kafka_metadata *found,
+                             struct error *err) {
   char name[320];
   if (atomic_load(&c->handle.misnamed))
     return handle_failed(&c->handle, ST_UNAVAILABLE, RD_KAFKA_RESP_ERR__TIMED_OUT, "", err);
@@ -121,8 +130,10 @@ enum status cluster_reach(struct cluster *c, int timeout_ms, struct error *err) 
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return handle_failed(&c->handle, handle_status(code), code, "Kafka does not answer", err);
   rd_kafka_queue_t *queue = rd_kafka_queue_new(c->handle.rk);
-  for (int i = 0; i < found->broker_cnt; i++) ask_broker(c, found->brokers[i].id, timeout_ms, queue);
-  enum status st = found->broker_cnt ? await_answer(c, found->broker_cnt, timeout_ms, queue) : ST_OK;
+  for (int i = 0; i < found->broker_cnt; i++)
+    ask_broker(c, found->brokers[i].id, timeout_ms, queue);
+  enum status st =
+      found->broker_cnt ? await_answer(c, found->broker_cnt, timeout_ms, queue) : ST_OK;
   if (st != ST_OK) st = unreached(c, found, err);
   rd_kafka_queue_destroy(queue);
   rd_kafka_metadata_destroy(found);

@@ -14,22 +14,27 @@ struct reader {
   size_t header_cap;
 };
 
-static enum status add_partition(struct reader *r, const char *topic, int partition, bool from_end, int timeout_ms,
-                                 struct error *err) {
+static enum status add_partition(struct reader *r, const char *topic, int partition, bool from_end,
+                                 int timeout_ms, struct error *err) {
   int64_t low = 0, high = 0;
-  if (from_end) { /* asked now: librdkafka would ask later, and what comes in between would be missed */
+  if (from_end) { /* asked now: librdkafka would ask later, and what comes in between would be
+                     missed */
     rd_kafka_resp_err_t code =
         rd_kafka_query_watermark_offsets(r->handle.rk, topic, partition, &low, &high, timeout_ms);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return handle_failed(&r->handle, handle_status(code), code, topic, err);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return handle_failed(&r->handle, handle_status(code), code, topic, err);
   }
   rd_kafka_topic_partition_list_add(r->assigned, topic, partition)->offset =
       from_end ? high : RD_KAFKA_OFFSET_BEGINNING;
   return ST_OK;
 }
 
-static enum status add_topic(struct reader *r, const char *topic, bool from_end, int timeout_ms, struct error *err) {
+static enum status add_topic(struct reader *r, const char *topic, bool from_end, int timeout_ms,
+                             struct error *err) {
   rd_kafka_topic_t *handle = rd_kafka_topic_new(r->handle.rk, topic, NULL);
-  if (!handle) return error_set(err, ST_INVALID, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+  if (!handle)
+    return error_set(err, ST_INVALID, "topic %s: %s", topic,
+                     rd_kafka_err2str(rd_kafka_last_error()));
   const struct rd_kafka_metadata *found = NULL;
   rd_kafka_resp_err_t code = rd_kafka_metadata(r->handle.rk, 0, handle, &found, timeout_ms);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = found->topics[0].err;
@@ -46,22 +51,27 @@ static enum status add_topic(struct reader *r, const char *topic, bool from_end,
   return st;
 }
 
-/* Only once it is known from where: a fetch that waits for records at the end keeps other questions waiting with it. */
+/* Only once it is known from where: a fetch that waits for records at the end keeps other questions
+ * waiting with it. */
 static enum status assign(struct reader *r, struct error *err) {
   rd_kafka_resp_err_t code = rd_kafka_assign(r->handle.rk, r->assigned);
   r->begun = code == RD_KAFKA_RESP_ERR_NO_ERROR;
-  return r->begun ? ST_OK : handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
+  return r->begun
+             ? ST_OK
+             : handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
 }
 
-enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
-                        bool from_end, int timeout_ms, struct reader **out, struct error *err) {
+enum status reader_open(const struct kafka_config *config, struct log *log,
+                        const char *const *topics, size_t count, bool from_end, int timeout_ms,
+                        struct reader **out, struct error *err) {
   struct reader *r = calloc(1, sizeof *r);
   if (!r) return error_set(err, ST_NO_MEMORY, "out of memory");
   enum status st = handle_open(&r->handle, config, HANDLE_READER, log, NULL, r, err);
   if (st != ST_OK) goto out;
   rd_kafka_poll_set_consumer(r->handle.rk);
   r->assigned = rd_kafka_topic_partition_list_new((int)count);
-  for (size_t i = 0; st == ST_OK && i < count; i++) st = add_topic(r, topics[i], from_end, timeout_ms, err);
+  for (size_t i = 0; st == ST_OK && i < count; i++)
+    st = add_topic(r, topics[i], from_end, timeout_ms, err);
   if (st == ST_OK && !(r->at_end = calloc((size_t)r->assigned->cnt + 1, sizeof *r->at_end)))
     st = error_set(err, ST_NO_MEMORY, "out of memory");
 out:
@@ -87,13 +97,14 @@ static rd_kafka_resp_err_t by_time(struct reader *r, int64_t from_ms, int timeou
   return rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
 }
 
-static enum status seek_one(struct reader *r, int i, int64_t last, int timeout_ms, uint64_t *offsets,
-                            struct error *err) {
+static enum status seek_one(struct reader *r, int i, int64_t last, int timeout_ms,
+                            uint64_t *offsets, struct error *err) {
   rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
   int64_t low = 0, high = 0, from;
-  rd_kafka_resp_err_t code =
-      rd_kafka_query_watermark_offsets(r->handle.rk, p->topic, p->partition, &low, &high, timeout_ms);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return handle_failed(&r->handle, handle_status(code), code, p->topic, err);
+  rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(r->handle.rk, p->topic, p->partition,
+                                                              &low, &high, timeout_ms);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return handle_failed(&r->handle, handle_status(code), code, p->topic, err);
   from = last < high - low ? high - last : low;
   if (p->offset >= 0 && p->offset < from) from = p->offset > low ? p->offset : low;
   p->offset = from;
@@ -104,8 +115,8 @@ static enum status seek_one(struct reader *r, int i, int64_t last, int timeout_m
   return ST_OK;
 }
 
-enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms, uint64_t *offsets,
-                             struct error *err) {
+enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
+                             uint64_t *offsets, struct error *err) {
   if (!r->stop) r->stop = calloc((size_t)r->assigned->cnt + 1, sizeof *r->stop);
   if (!r->stop) return error_set(err, ST_NO_MEMORY, "out of memory");
   rd_kafka_resp_err_t code = by_time(r, from_ms, timeout_ms);
@@ -115,11 +126,13 @@ enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, in
   r->end_said = false;
   *offsets = 0;
   enum status st = ST_OK;
-  for (int i = 0; st == ST_OK && i < r->assigned->cnt; i++) st = seek_one(r, i, last, timeout_ms, offsets, err);
+  for (int i = 0; st == ST_OK && i < r->assigned->cnt; i++)
+    st = seek_one(r, i, last, timeout_ms, offsets, err);
   return st == ST_OK ? assign(r, err) : st;
 }
 
-bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition, int64_t *offset) {
+bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
+                   int64_t *offset) {
   if (i >= (size_t)r->assigned->cnt) return false;
   *topic = r->assigned->elems[i].topic;
   *partition = r->assigned->elems[i].partition;
@@ -212,7 +225,8 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
       return fill(r, out, err);
     }
     if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-      return error_set(err, handle_status(code), "reading: %s", rd_kafka_message_errstr(r->message));
+      return error_set(err, handle_status(code), "reading: %s",
+                       rd_kafka_message_errstr(r->message));
     mark(r, true);
   }
 }

@@ -1,4 +1,5 @@
-/* reader.h - reads topics from where one says, read_committed, without a consumer group's offsets. One thread. */
+/* reader.h - reads topics from where one says, read_committed, without a consumer group's offsets.
+ * One thread. */
 #ifndef BRIDGE_KAFKA_READER_H
 #define BRIDGE_KAFKA_READER_H
 
@@ -9,30 +10,37 @@ struct message {
   const char *topic;
   int partition;
   int64_t offset, timestamp_ms;
-  bool broker_time; /* the topic stamps records when they come in; else it is their producer's time */
+  bool broker_time; /* the topic stamps records when they come in; else it is their producer's time
+                     */
   struct span key, value;
   const struct record_header *headers; /* names terminated; valid until the next call */
   size_t header_count;
 };
-/* All partitions of the topics; from_end: only what comes from now on, else from the beginning. ST_NOT_FOUND names a
- * missing topic. */
-MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics,
-                                   size_t count, bool from_end, int timeout_ms, struct reader **out, struct error *err);
-/* Before the first reader_next (librdkafka has been seen to abort where partitions were assigned anew while it read):
- * begin at the first record written at or after this time, in every partition. ST_UNAVAILABLE. */
-MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err);
-/* Likewise: begin in every partition at the first record written at or after from_ms (INT64_MAX: none), or at most
- * `last` records before its present end (INT64_MAX: all there are), whichever is earlier. ST_END is then said once,
- * when each has been read up to that end, however many come meanwhile. *offsets: how many lie in between, records or
- * not. */
-MUST_CHECK enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
-                                        uint64_t *offsets, struct error *err);
+/* All partitions of the topics; from_end: only what comes from now on, else from the beginning.
+ * ST_NOT_FOUND names a missing topic. */
+MUST_CHECK enum status reader_open(const struct kafka_config *config, struct log *log,
+                                   const char *const *topics, size_t count, bool from_end,
+                                   int timeout_ms, struct reader **out, struct error *err);
+/* Before the first reader_next (librdkafka has been seen to abort where partitions were assigned
+ * anew while it read): begin at the first record written at or after this time, in every partition.
+ * ST_UNAVAILABLE. */
+MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms,
+                                        struct error *err);
+/* Likewise: begin in every partition at the first record written at or after from_ms (INT64_MAX:
+ * none), or at most `last` records before its present end (INT64_MAX: all there are), whichever is
+ * earlier. ST_END is then said once, when each has been read up to that end, however many come
+ * meanwhile. *offsets: how many lie in between, records or not. */
+MUST_CHECK enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last,
+                                        int timeout_ms, uint64_t *offsets, struct error *err);
 /* Where the i-th partition begins, after a seek; false behind the last. */
-bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition, int64_t *offset);
+bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
+                   int64_t *offset);
 void reader_close(struct reader *r);
-/* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every partition has been read
- * to the end it had when that was read (said once each time that happens); else an error. An outage is ST_AGAIN: it is
- * waited for, but where the brokers name addresses that cannot be reached from here: ST_UNAVAILABLE. */
-MUST_CHECK enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err);
+/* ST_OK a message, valid until the next call; ST_AGAIN nothing within timeout_ms; ST_END every
+ * partition has been read to the end it had when that was read (said once each time that happens);
+ * else an error. An outage is ST_AGAIN: it is waited for, but where the brokers name addresses that
+ * cannot be reached from here: ST_UNAVAILABLE. */
+MUST_CHECK enum status reader_next(struct reader *r, int timeout_ms, struct message *out,
+                                   struct error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* From an error's code and librdkafka's words to a cause, and from a cause to the sentence that tells what to do. */
+/* From an error's code and librdkafka's words to a cause, and from a cause to the sentence that
+ * tells what to do. */
 #include "bridge/kafka/remedy.h"
 
 #include "bridge/base/denial.h"
@@ -10,11 +11,15 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- causes ----------------------------------------------------------------------------------------------------- */
+/* ---- causes
+ * -----------------------------------------------------------------------------------------------------
+ */
 
-/* A connection that ends while it is made may be one of the wrong protocol: librdkafka's words tell, no code does. */
+/* A connection that ends while it is made may be one of the wrong protocol: librdkafka's words
+ * tell, no code does. */
 static enum kafka_cause cause_of_link(const char *words) {
-  static const char *const wrong[] = {"security.protocol", "requires SASL", "connecting to a PLAINTEXT", "TLS/SSL"};
+  static const char *const wrong[] = {"security.protocol", "requires SASL",
+                                      "connecting to a PLAINTEXT", "TLS/SSL"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     if (strstr(words, wrong[i])) return CAUSE_PROTOCOL;
   return CAUSE_ADDRESS;
@@ -52,18 +57,23 @@ enum kafka_cause kafka_cause_of(int code, const char *words) {
 }
 
 bool kafka_cause_passes(enum kafka_cause cause) {
-  return cause == CAUSE_UNKNOWN || cause == CAUSE_ADDRESS || cause == CAUSE_REPLICAS || cause == CAUSE_COORDINATOR;
+  return cause == CAUSE_UNKNOWN || cause == CAUSE_ADDRESS || cause == CAUSE_REPLICAS ||
+         cause == CAUSE_COORDINATOR;
 }
 
-/* ---- remedies --------------------------------------------------------------------------------------------------- */
+/* ---- remedies
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static const char *principal(const struct kafka_config *config) {
   return options_text(config, "sasl.username", "sasl.username", "NAME");
 }
 
-/* "Allow <rights>: kafka-acls.sh --bootstrap-server ... --add --allow-principal User:NAME <what>" */
+/* "Allow <rights>: kafka-acls.sh --bootstrap-server ... --add --allow-principal User:NAME <what>"
+ */
 PRINTF_LIKE(4, 5)
-static void allow(struct buffer *out, const struct kafka_config *config, const char *rights, const char *fmt, ...) {
+static void allow(struct buffer *out, const struct kafka_config *config, const char *rights,
+                  const char *fmt, ...) {
   char what[500];
   va_list args;
   va_start(args, fmt);
@@ -80,42 +90,52 @@ static const char *group_of(const struct kafka_config *config) {
 
 /* Those that need no figures of this worker. */
 static const char *const plain[] = {
-    [CAUSE_ADDRESS] = "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
-                      "(kafka.security.protocol, kafka.sasl.*)",
-    [CAUSE_MISNAMED] = "Set advertised.listeners of the broker to an address that can be reached from here, or make "
-                       "that name lead to it (DNS, /etc/hosts, a port-forward of the same port)",
-    [CAUSE_PROTOCOL] = "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
-                       "sasl_ssl), or kafka.bootstrap.servers to another port",
+    [CAUSE_ADDRESS] =
+        "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
+        "(kafka.security.protocol, kafka.sasl.*)",
+    [CAUSE_MISNAMED] =
+        "Set advertised.listeners of the broker to an address that can be reached from here, or make "
+        "that name lead to it (DNS, /etc/hosts, a port-forward of the same port)",
+    [CAUSE_PROTOCOL] =
+        "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
+        "sasl_ssl), or kafka.bootstrap.servers to another port",
     [CAUSE_CERTIFICATE] =
         "Mend the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
         "and kafka.ssl.key.location for ours; the host name must be in the broker's",
-    [CAUSE_LOGIN] = "Mend kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
-                    "the login that failed",
+    [CAUSE_LOGIN] =
+        "Mend kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
+        "the login that failed",
     [CAUSE_REPLICAS] =
         "Bring the missing brokers back: fewer replicas are in sync than the topic's min.insync.replicas",
-    [CAUSE_COORDINATOR] = "See the broker's log about __consumer_offsets and __transaction_state: their replication "
-                          "factors (offsets.topic., transaction.state.log.) need as many brokers",
+    [CAUSE_COORDINATOR] =
+        "See the broker's log about __consumer_offsets and __transaction_state: their replication "
+        "factors (offsets.topic., transaction.state.log.) need as many brokers",
     [CAUSE_UNKNOWN] = "See the broker's log; busbridge doctor tells more",
 };
 
-static void write_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,
-                         struct buffer *out) {
+static void write_remedy(enum kafka_cause cause, const struct kafka_config *config,
+                         const char *subject, struct buffer *out) {
   switch (cause) {
   case CAUSE_SCRAM:
-    buffer_printf(out,
-                  "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
-                  "2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol = "
-                  "sasl_ssl, or OAUTHBEARER; with an older Kafka mend user and password",
-                  rd_kafka_version_str());
+    buffer_printf(
+        out,
+        "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
+        "2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol = "
+        "sasl_ssl, or OAUTHBEARER; with an older Kafka mend user and password",
+        rd_kafka_version_str());
     return;
-  case CAUSE_CLUSTER_DENIED: allow(out, config, "it", "--operation IdempotentWrite --cluster"); return;
+  case CAUSE_CLUSTER_DENIED:
+    allow(out, config, "it", "--operation IdempotentWrite --cluster");
+    return;
   case CAUSE_TRANSACTION_DENIED:
-    allow(out, config, "it",
-          "--operation Write --operation Describe --transactional-id %s --resource-pattern-type prefixed",
-          group_of(config));
+    allow(
+        out, config, "it",
+        "--operation Write --operation Describe --transactional-id %s --resource-pattern-type prefixed",
+        group_of(config));
     return;
   case CAUSE_GROUP_DENIED:
-    allow(out, config, "it", "--operation Read --operation Describe --group %s --resource-pattern-type prefixed",
+    allow(out, config, "it",
+          "--operation Read --operation Describe --group %s --resource-pattern-type prefixed",
           group_of(config));
     return;
   case CAUSE_TOPIC_DENIED:
@@ -138,10 +158,12 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
     buffer_add_z(out, " --partitions 1");
     return;
   case CAUSE_TRANSACTION_TIMEOUT:
-    buffer_printf(out,
-                  "Set kafka.transaction.timeout.ms (now %lld) to at most the broker's transaction.max.timeout.ms, or "
-                  "raise that",
-                  (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms", 60000));
+    buffer_printf(
+        out,
+        "Set kafka.transaction.timeout.ms (now %lld) to at most the broker's transaction.max.timeout.ms, or "
+        "raise that",
+        (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms",
+                                  60000));
     return;
   case CAUSE_DESCRIPTORS: buffer_add_z(out, sys_remedy(EMFILE)); return;
   case CAUSE_ADDRESS:
@@ -156,8 +178,8 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
   buffer_add_z(out, plain[cause]);
 }
 
-void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject, char *out,
-                  size_t size) {
+void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,
+                  char *out, size_t size) {
   struct buffer text = {0};
   write_remedy(cause, config, subject, &text);
   snprintf(out, size, "%s", buffer_z(&text));

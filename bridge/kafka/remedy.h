@@ -1,7 +1,8 @@
 /* remedy.h - what keeps us from Kafka, and what to do about it.
  *
- * The only place that turns an error into a cause and a cause into a remedy: health, the log, --once, doctor and
- * /readyz all take both from here. Whoever fills a struct error in this module puts the cause into it.
+ * The only place that turns an error into a cause and a cause into a remedy: health, the log,
+ * --once, doctor and /readyz all take both from here. Whoever fills a struct error in this module
+ * puts the cause into it.
  */
 #ifndef BRIDGE_KAFKA_REMEDY_H
 #define BRIDGE_KAFKA_REMEDY_H
@@ -32,8 +33,9 @@ enum kafka_cause {
 enum kafka_cause kafka_cause_of(int code, const char *words);
 /* It may be over in a moment, without anybody's doing. */
 bool kafka_cause_passes(enum kafka_cause cause);
-/* What to do, one sentence without a full stop. subject: the topic, where the cause speaks of one; else NULL. */
-void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject, char *out,
-                  size_t size);
+/* What to do, one sentence without a full stop. subject: the topic, where the cause speaks of one;
+ * else NULL. */
+void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,
+                  char *out, size_t size);
 
 #endif

@@ -78,7 +78,9 @@ static uint32_t member(const struct showing *s, uint32_t object, const char *key
 
 static double number(const struct showing *s, uint32_t node) {
   double x;
-  if (node == JSON_NONE || s->doc.nodes[node].type != JSON_NUMBER || !json_double(&s->doc, node, &x, NULL)) return NAN;
+  if (node == JSON_NONE || s->doc.nodes[node].type != JSON_NUMBER ||
+      !json_double(&s->doc, node, &x, NULL))
+    return NAN;
   return x;
 }
 
@@ -86,8 +88,8 @@ static void set(struct showing *s, enum metric metric, const char *label, double
   if (!isnan(value)) series_set(metrics_series(s->m, metric, label, NULL), value);
 }
 
-static void show_figures(struct showing *s, const struct figure *figures, size_t count, uint32_t object,
-                         const char *label) {
+static void show_figures(struct showing *s, const struct figure *figures, size_t count,
+                         uint32_t object, const char *label) {
   for (size_t i = 0; i < count; i++) {
     uint32_t node = member(s, object, figures[i].member);
     if (figures[i].inner) node = member(s, node, figures[i].inner);
@@ -97,7 +99,8 @@ static void show_figures(struct showing *s, const struct figure *figures, size_t
 
 static void show_broker(struct showing *s, uint32_t broker) {
   uint32_t name = member(s, broker, "nodename"), state = member(s, broker, "state");
-  if (!(number(s, member(s, broker, "nodeid")) >= 0)) return; /* a bootstrap address, the coordinator's line */
+  if (!(number(s, member(s, broker, "nodeid")) >= 0))
+    return; /* a bootstrap address, the coordinator's line */
   if (name == JSON_NONE || s->doc.nodes[name].type != JSON_STRING || state == JSON_NONE) return;
   snprintf(s->label, sizeof s->label, "%.*s", SPAN_ARGS(json_raw(&s->doc, name)));
   show_figures(s, of_broker, COUNT(of_broker), broker, s->label);
@@ -107,8 +110,10 @@ static void show_broker(struct showing *s, uint32_t broker) {
 static void show_topic(struct showing *s, uint32_t topic) {
   uint32_t name = member(s, topic, "topic"), partitions = member(s, topic, "partitions");
   double messages = 0, bytes = 0;
-  if (name == JSON_NONE || partitions == JSON_NONE || s->doc.nodes[partitions].type != JSON_OBJECT) return;
-  for (uint32_t at = partitions + 1; at < s->doc.nodes[partitions].next; at = s->doc.nodes[at + 1].next) {
+  if (name == JSON_NONE || partitions == JSON_NONE || s->doc.nodes[partitions].type != JSON_OBJECT)
+    return;
+  for (uint32_t at = partitions + 1; at < s->doc.nodes[partitions].next;
+       at = s->doc.nodes[at + 1].next) {
     double n = number(s, member(s, at + 1, "txmsgs")), b = number(s, member(s, at + 1, "txbytes"));
     if (isnan(n) || isnan(b)) continue;
     messages += n;
@@ -119,11 +124,13 @@ static void show_topic(struct showing *s, uint32_t topic) {
   set(s, METRIC_KAFKA_BYTES, s->label, bytes);
 }
 
-static void show_each(struct showing *s, const char *key, void (*show)(struct showing *, uint32_t)) {
+static void show_each(struct showing *s, const char *key,
+                      void (*show)(struct showing *, uint32_t)) {
   uint32_t object = member(s, 0, key);
   if (object == JSON_NONE || s->doc.nodes[object].type != JSON_OBJECT) return;
   unsigned shown = 0;
-  for (uint32_t at = object + 1; at < s->doc.nodes[object].next && shown < LABELS; at = s->doc.nodes[at + 1].next)
+  for (uint32_t at = object + 1; at < s->doc.nodes[object].next && shown < LABELS;
+       at = s->doc.nodes[at + 1].next)
     show(s, at + 1), shown++;
 }
 
@@ -150,7 +157,8 @@ void statistics_show(struct statistics *s, struct metrics *m) {
   if (s->text) buffer_append(&text, s->text, s->len);
   pthread_mutex_unlock(&s->lock);
   unset(m);
-  if (!text.failed && text.len && json_scan(&showing.doc, buffer_span(&text), NULL) == ST_OK) show(&showing);
+  if (!text.failed && text.len && json_scan(&showing.doc, buffer_span(&text), NULL) == ST_OK)
+    show(&showing);
   json_doc_release(&showing.doc);
   buffer_release(&text);
 }

@@ -1,24 +1,28 @@
-/* Asks Redis for ids and sets them, a thousand at a time; what Redis cannot take now goes to keys-due, to be told to it
- * later. */
+/* Asks Redis for ids and sets them, a thousand at a time; what Redis cannot take now goes to
+ * keys-due, to be told to it later. */
 #include "bridge/keys/keys_private.h"
 
 #define AT_A_TIME 1000    /* ids of one pipeline */
 #define TEND_PIPELINES 50 /* of one keys_tend: the loop that calls it has other work */
 
-/* ---- opening ---------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static enum status fill(struct keys *k, const struct keys_config *config, struct error *err) {
   enum status st = redis_url_parse(config->url, &k->url, err);
   if (st != ST_OK) return st;
   k->prefix = strdup(config->prefix);
   if (!k->prefix) return error_set(err, ST_NO_MEMORY, "out of memory");
-  snprintf(k->ttl, sizeof k->ttl, "%lld", (long long)(config->ttl_ms < 1000 ? 1 : (config->ttl_ms + 999) / 1000));
+  snprintf(k->ttl, sizeof k->ttl, "%lld",
+           (long long)(config->ttl_ms < 1000 ? 1 : (config->ttl_ms + 999) / 1000));
   if (config->folder < 0 || k->url.off) return ST_OK;
   st = due_open(config->folder, DUE_PART_MAX, config->inspect, k->log, &k->due, err);
   return st == ST_OK ? ST_OK : error_prefix(err, "keys-due");
 }
 
-enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out, struct error *err) {
+enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out,
+                      struct error *err) {
   struct keys *k = calloc(1, sizeof *k);
   if (!k) return error_set(err, ST_NO_MEMORY, "out of memory");
   pthread_mutex_init(&k->check.lock, NULL);
@@ -49,7 +53,9 @@ void keys_close(struct keys *k) {
   free(k);
 }
 
-/* ---- check ------------------------------------------------------------------------------------------------------ */
+/* ---- check
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct check_job {
   const struct span *ids;
@@ -85,8 +91,8 @@ static enum status run_check(struct keys *k, struct redis *r, void *job, struct 
   return st;
 }
 
-enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen, struct span *place,
-                       struct arena *arena) {
+enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen,
+                       struct span *place, struct arena *arena) {
   /* Due first, Redis after: an id on its way from the one to the other is found in either. */
   for (size_t i = 0; i < count; i++) {
     seen[i] = k->due && due_has(k->due, ids[i]);
@@ -107,7 +113,9 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
   return st == ST_OK ? ST_OK : ST_UNAVAILABLE;
 }
 
-/* ---- set -------------------------------------------------------------------------------------------------------- */
+/* ---- set
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 struct set_job {
   const struct key *list;
@@ -115,7 +123,8 @@ struct set_job {
   bool *done; /* Redis said OK */
 };
 
-static enum status append_sets(struct keys *k, struct redis *r, const struct set_job *j, struct error *err) {
+static enum status append_sets(struct keys *k, struct redis *r, const struct set_job *j,
+                               struct error *err) {
   struct buffer name = {0};
   enum status st = ST_OK;
   for (size_t i = 0; st == ST_OK && i < j->count; i++) {
@@ -146,7 +155,8 @@ static enum status run_set(struct keys *k, struct redis *r, void *job, struct er
   return st != ST_OK ? st : worst;
 }
 
-static enum status set_all(struct keys *k, const struct key *list, size_t count, bool *done, struct error *err) {
+static enum status set_all(struct keys *k, const struct key *list, size_t count, bool *done,
+                           struct error *err) {
   enum status st = ST_OK;
   for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
     size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
@@ -176,11 +186,15 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
   pthread_mutex_lock(&k->state);
   k->sets += set;
   pthread_mutex_unlock(&k->state);
-  if (st != ST_OK) return error_set(err, st, "idempotency keys are neither in Redis nor in keys-due: %s", own.text);
+  if (st != ST_OK)
+    return error_set(err, st, "idempotency keys are neither in Redis nor in keys-due: %s",
+                     own.text);
   return ST_OK;
 }
 
-/* ---- what is due ------------------------------------------------------------------------------------------------ */
+/* ---- what is due
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Sets the oldest thousand; *more tells whether there may be others. The caller holds set.lock. */
 static enum status set_some_due(struct keys *k, bool now, bool *more, struct error *err) {
@@ -251,14 +265,18 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
   if (k->url.off) return ST_OK;
   pthread_mutex_lock(&k->set.lock);
   /* An id that is due is told to Redis with all the others first: there it can be forgotten. */
-  while (st == ST_OK && more && k->due && due_has(k->due, id)) st = set_some_due(k, true, &more, &own);
+  while (st == ST_OK && more && k->due && due_has(k->due, id))
+    st = set_some_due(k, true, &more, &own);
   if (st == ST_OK) st = line_exchange_now(k, &k->set, run_forget, &job, &own);
   pthread_mutex_unlock(&k->set.lock);
-  if (st != ST_OK) return error_set(err, st, "Redis has to forget the id and cannot be used: %s", own.text);
+  if (st != ST_OK)
+    return error_set(err, st, "Redis has to forget the id and cannot be used: %s", own.text);
   return ST_OK;
 }
 
-/* ---- telling ---------------------------------------------------------------------------------------------------- */
+/* ---- telling
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 void keys_state(struct keys *k, struct keys_state *out) {
   *out = (struct keys_state){.off = k->url.off};

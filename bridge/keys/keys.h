@@ -1,15 +1,16 @@
 /* keys.h - idempotency keys: which event ids have been published. Redis filters, it never decides.
  *
- * The key is <prefix><id>, its value "<topic>/<partition>/<offset>", kept for ttl. While Redis is away check says "not
- * seen" for ids it cannot ask for, and ids to be set are kept in a file (due), fsynced before keys_set returns; check
- * knows those too. They are set when Redis is back, also over a restart. At most a million are kept, then the oldest
- * are given up and counted. No call waits longer than the timeouts; after any timeout the connection is dropped, and
- * not tried again before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to nothing. Any
- * thread: calls are serialised by a lock inside; check and set have a connection each, so that neither waits for the
- * other.
+ * The key is <prefix><id>, its value "<topic>/<partition>/<offset>", kept for ttl. While Redis is
+ * away check says "not seen" for ids it cannot ask for, and ids to be set are kept in a file (due),
+ * fsynced before keys_set returns; check knows those too. They are set when Redis is back, also
+ * over a restart. At most a million are kept, then the oldest are given up and counted. No call
+ * waits longer than the timeouts; after any timeout the connection is dropped, and not tried again
+ * before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to nothing.
+ * Any thread: calls are serialised by a lock inside; check and set have a connection each, so that
+ * neither waits for the other.
  *
- * hiredis writes to its sockets without MSG_NOSIGNAL: the process must ignore SIGPIPE, or the end of Redis ends it too.
- * Resolving a host name is the one wait that no timeout bounds.
+ * hiredis writes to its sockets without MSG_NOSIGNAL: the process must ignore SIGPIPE, or the end
+ * of Redis ends it too. Resolving a host name is the one wait that no timeout bounds.
  */
 #ifndef BRIDGE_KEYS_KEYS_H
 #define BRIDGE_KEYS_KEYS_H
@@ -22,8 +23,10 @@ struct keys_config {
   int64_t ttl_ms;
   int timeout_ms; /* of connecting and of each answer */
   bool required;  /* whoever asks waits for Redis instead of going on: only for what the log says */
-  int folder;     /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading commands) */
-  bool inspect; /* know the ids that lie in keys-due, and change nothing: only keys_check and keys_state may be asked */
+  int folder; /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading
+                 commands) */
+  bool inspect; /* know the ids that lie in keys-due, and change nothing: only keys_check and
+                   keys_state may be asked */
   const struct clock *clock;
 };
 
@@ -41,25 +44,28 @@ struct keys_state {
 };
 
 struct keys;
-/* Does not connect, so it works while Redis is away. ST_INVALID: the url, with what is wrong (rediss:// says that this
- * hiredis has no TLS); ST_IO: keys-due cannot be read. */
-MUST_CHECK enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out,
-                                 struct error *err);
+/* Does not connect, so it works while Redis is away. ST_INVALID: the url, with what is wrong
+ * (rediss:// says that this hiredis has no TLS); ST_IO: keys-due cannot be read. */
+MUST_CHECK enum status keys_open(const struct keys_config *config, struct log *log,
+                                 struct keys **out, struct error *err);
 void keys_close(struct keys *k);
-/* seen[i] = ids[i] is known, by Redis or as due; place[i] (array may be NULL) gets where its twin lies, in arena, if
- * known. ST_OK, or ST_UNAVAILABLE when Redis could not be asked (seen is then by the due ids alone). One pipelined
- * MGET. */
-MUST_CHECK enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen, struct span *place,
-                                  struct arena *arena);
-/* Remember them: one pipelined SET each with the TTL, or due (fsynced). ST_OK when either is done; else the ids may be
- * forgotten by a crash: err says why. */
-MUST_CHECK enum status keys_set(struct keys *k, const struct key *list, size_t count, struct error *err);
+/* seen[i] = ids[i] is known, by Redis or as due; place[i] (array may be NULL) gets where its twin
+ * lies, in arena, if known. ST_OK, or ST_UNAVAILABLE when Redis could not be asked (seen is then by
+ * the due ids alone). One pipelined MGET. */
+MUST_CHECK enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen,
+                                  struct span *place, struct arena *arena);
+/* Remember them: one pipelined SET each with the TTL, or due (fsynced). ST_OK when either is done;
+ * else the ids may be forgotten by a crash: err says why. */
+MUST_CHECK enum status keys_set(struct keys *k, const struct key *list, size_t count,
+                                struct error *err);
 /* Forget one id, in Redis and due. ST_UNAVAILABLE when Redis is configured and away. */
 MUST_CHECK enum status keys_forget(struct keys *k, struct span id, struct error *err);
-/* Called now and then (each second): reconnects when it is time and sets what is due, a thousand at a time. */
+/* Called now and then (each second): reconnects when it is time and sets what is due, a thousand at
+ * a time. */
 void keys_tend(struct keys *k);
 void keys_state(struct keys *k, struct keys_state *out);
-/* An error of keys_state in words, and what to do about it: the same wherever it is told. required: redis.required. */
+/* An error of keys_state in words, and what to do about it: the same wherever it is told. required:
+ * redis.required. */
 struct keys_words {
   char cause[400], next[400]; /* no full stop */
 };
@@ -67,9 +73,11 @@ void keys_words(const char *error, bool required, struct keys_words *out);
 struct keys_policy {
   char policy[32];     /* maxmemory-policy; "" when Redis may not tell */
   int64_t used, limit; /* bytes; limit 0: none */
-  int64_t skew_us;     /* its clock against ours, to half the time the answer took; TIME_NONE: not known */
+  int64_t
+      skew_us; /* its clock against ours, to half the time the answer took; TIME_NONE: not known */
 };
-/* What Redis tells of its memory and its clock. ST_UNAVAILABLE; ST_UNSUPPORTED when redis.url is off. */
+/* What Redis tells of its memory and its clock. ST_UNAVAILABLE; ST_UNSUPPORTED when redis.url is
+ * off. */
 MUST_CHECK enum status keys_policy(struct keys *k, struct keys_policy *out, struct error *err);
 /* May Redis drop keys before their time? */
 bool keys_policy_evicts(const struct keys_policy *p);

@@ -1,5 +1,6 @@
-/* Ids that Redis has yet to be told, in .busbridge/keys-due; a full file becomes keys-due-<n>, and goes when all of it
- * was told. A crash may leave half a last line, which is cut off, or ids that are told twice, which does no harm. */
+/* Ids that Redis has yet to be told, in .busbridge/keys-due; a full file becomes keys-due-<n>, and
+ * goes when all of it was told. A crash may leave half a last line, which is cut off, or ids that
+ * are told twice, which does no harm. */
 #include "bridge/keys/keys_due.h"
 
 #include "bridge/base/durable.h"
@@ -14,7 +15,8 @@
 
 #define CHUNK (256 * 1024) /* read at a time; a line has less than a thousand bytes */
 
-/* One file. The last one of the list is keys-due itself, the others wait in keys-due-<number>, oldest first. */
+/* One file. The last one of the list is keys-due itself, the others wait in keys-due-<number>,
+ * oldest first. */
 struct part {
   char name[32];
   unsigned number; /* 0: keys-due */
@@ -40,7 +42,9 @@ struct due {
   off_t read_end;
 };
 
-/* ---- lines ---------------------------------------------------------------------------------------------------- */
+/* ---- lines
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* A word that can stand in a line: not empty, no blank, no control byte. */
 static bool writable(struct span s, size_t max) {
@@ -58,9 +62,10 @@ static bool parse_line(struct span line, struct key *out) {
   return writable(out->id, 256) && (out->place.len == 0 || writable(out->place, 512));
 }
 
-/* Whole lines of the part from offset on, at most max keys; *end is where they end, == from at the end of the file. */
-static enum status read_lines(struct due *d, const struct part *p, off_t from, struct key *out, size_t max,
-                              size_t *count, off_t *end, struct error *err) {
+/* Whole lines of the part from offset on, at most max keys; *end is where they end, == from at the
+ * end of the file. */
+static enum status read_lines(struct due *d, const struct part *p, off_t from, struct key *out,
+                              size_t max, size_t *count, off_t *end, struct error *err) {
   buffer_clear(&d->chunk);
   buffer_reserve(&d->chunk, CHUNK);
   enum status st = buffer_status(&d->chunk, err);
@@ -82,7 +87,9 @@ static enum status read_lines(struct due *d, const struct part *p, off_t from, s
   return ST_OK;
 }
 
-/* ---- parts ---------------------------------------------------------------------------------------------------- */
+/* ---- parts
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void part_release(struct part *p) {
   if (p->fd >= 0) close(p->fd);
@@ -99,7 +106,8 @@ static enum status part_load(struct due *d, struct part *p, struct error *err) {
   for (;;) {
     size_t count = 0;
     st = read_lines(d, p, at, keys, BATCH, &count, &end, err);
-    for (size_t i = 0; st == ST_OK && i < count; i++) st = digest_set_add(&p->ids, digest_of(keys[i].id));
+    for (size_t i = 0; st == ST_OK && i < count; i++)
+      st = digest_set_add(&p->ids, digest_of(keys[i].id));
     if (st == ST_NO_MEMORY) error_set(err, st, "out of memory");
     if (st != ST_OK || end == at) break;
     p->count += count;
@@ -111,7 +119,8 @@ static enum status part_load(struct due *d, struct part *p, struct error *err) {
   return st;
 }
 
-/* Open folder/name as the next part. An empty or missing keys-due is not a part; it is made with the first line. */
+/* Open folder/name as the next part. An empty or missing keys-due is not a part; it is made with
+ * the first line. */
 static enum status part_open(struct due *d, unsigned number, bool create, struct error *err) {
   struct part p = {.number = number};
   if (number)
@@ -120,7 +129,8 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
     snprintf(p.name, sizeof p.name, "keys-due");
   int how = d->inspect ? O_RDONLY : O_RDWR | O_APPEND | (create ? O_CREAT : 0);
   p.fd = openat(d->folder, p.name, how | O_CLOEXEC | O_NOFOLLOW, 0660);
-  if (p.fd < 0) return !create && errno == ENOENT ? ST_OK : error_sys(err, errno, "opening %s", p.name);
+  if (p.fd < 0)
+    return !create && errno == ENOENT ? ST_OK : error_sys(err, errno, "opening %s", p.name);
   enum status st = create ? durable_sync_folder(d->folder, err) : part_load(d, &p, err);
   if (st == ST_OK && d->part_count > DUE_PARTS)
     st = error_set(err, ST_INVALID, "more than %d parts of keys-due", DUE_PARTS);
@@ -135,7 +145,8 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
   return ST_OK;
 }
 
-/* Take the first part out, on disk too. When that fails it stays there, to be told again by the next run: no harm. */
+/* Take the first part out, on disk too. When that fails it stays there, to be told again by the
+ * next run: no harm. */
 static enum status remove_first(struct due *d, struct error *err) {
   struct part *p = &d->parts[0];
   BUG_ON(d->inspect || !d->part_count);
@@ -162,14 +173,15 @@ static bool give_up_first(struct due *d) {
   pthread_mutex_lock(&d->lock);
   d->given_up += count;
   pthread_mutex_unlock(&d->lock);
-  log_write(d->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", count)),
-            "Redis has been away for so long that the oldest idempotency keys due are given up; a duplicate of those "
-            "events will not be noticed");
+  log_write(
+      d->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", count)),
+      "Redis has been away for so long that the oldest idempotency keys due are given up; a duplicate of those "
+      "events will not be noticed");
   return true;
 }
 
-/* keys-due is full: it becomes keys-due-<n>, so that the next line begins a new one. When that cannot be it grows on,
- * and the next batch tries again. */
+/* keys-due is full: it becomes keys-due-<n>, so that the next line begins a new one. When that
+ * cannot be it grows on, and the next batch tries again. */
 static void begin_new_part(struct due *d) {
   struct error err = {0};
   char name[32];
@@ -181,13 +193,16 @@ static void begin_new_part(struct due *d) {
   snprintf(name, sizeof name, "keys-due-%u", number);
   enum status st = durable_move(d->folder, last->name, d->folder, name, &err);
   if (st != ST_OK) return;
-  /* Not on disk yet when the sync fails: after a crash keys-due has the old name, and the same lines. */
+  /* Not on disk yet when the sync fails: after a crash keys-due has the old name, and the same
+   * lines. */
   st = durable_sync_folder(d->folder, &err);
   last->number = number;
   memcpy(last->name, name, sizeof name);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int by_number(const void *a, const void *b) {
   unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
@@ -195,7 +210,8 @@ static int by_number(const void *a, const void *b) {
 }
 
 /* Numbers of keys-due-<n> in the folder, rising. */
-static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *count, struct error *err) {
+static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *count,
+                              struct error *err) {
   int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
   if (!dir) {
@@ -208,14 +224,16 @@ static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *c
   while ((e = readdir(dir))) {
     uint64_t n;
     if (strncmp(e->d_name, "keys-due-", 9) != 0 || e->d_name[9] == '0') continue;
-    if (number_parse(span_of(e->d_name + 9), 999999999, &n) && *count < DUE_PARTS) numbers[(*count)++] = (unsigned)n;
+    if (number_parse(span_of(e->d_name + 9), 999999999, &n) && *count < DUE_PARTS)
+      numbers[(*count)++] = (unsigned)n;
   }
   closedir(dir);
   qsort(numbers, *count, sizeof numbers[0], by_number);
   return ST_OK;
 }
 
-enum status due_open(int folder, size_t part_max, bool inspect, struct log *log, struct due **out, struct error *err) {
+enum status due_open(int folder, size_t part_max, bool inspect, struct log *log, struct due **out,
+                     struct error *err) {
   unsigned numbers[DUE_PARTS];
   size_t count = 0;
   struct due *d = calloc(1, sizeof *d);
@@ -244,7 +262,9 @@ void due_close(struct due *d) {
   free(d);
 }
 
-/* ---- use ------------------------------------------------------------------------------------------------------ */
+/* ---- use
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static size_t add_lines(const struct due *d, const struct key *list, const bool *done, size_t count,
                         struct buffer *text) {
@@ -261,8 +281,10 @@ static size_t add_lines(const struct due *d, const struct key *list, const bool 
   return lines;
 }
 
-/* The lines are on disk: know them. Without memory they are not known to due_has, but told to Redis all the same. */
-static void remember(struct due *d, const struct key *list, const bool *done, size_t count, size_t lines) {
+/* The lines are on disk: know them. Without memory they are not known to due_has, but told to Redis
+ * all the same. */
+static void remember(struct due *d, const struct key *list, const bool *done, size_t count,
+                     size_t lines) {
   BUG_ON(!d->part_count);
   struct part *p = &d->parts[d->part_count - 1];
   pthread_mutex_lock(&d->lock);
@@ -272,7 +294,8 @@ static void remember(struct due *d, const struct key *list, const bool *done, si
   pthread_mutex_unlock(&d->lock);
 }
 
-enum status due_add(struct due *d, const struct key *list, const bool *done, size_t count, struct error *err) {
+enum status due_add(struct due *d, const struct key *list, const bool *done, size_t count,
+                    struct error *err) {
   struct buffer text = {0};
   BUG_ON(d->inspect);
   size_t lines = add_lines(d, list, done, count, &text);
@@ -296,7 +319,8 @@ bool due_has(struct due *d, struct span id) {
   pthread_mutex_lock(&d->lock);
   if (d->part_count > 0) {
     struct digest digest = digest_of(id);
-    for (size_t i = 0; i < d->part_count && !has; i++) has = digest_set_has(&d->parts[i].ids, digest);
+    for (size_t i = 0; i < d->part_count && !has; i++)
+      has = digest_set_has(&d->parts[i].ids, digest);
   }
   pthread_mutex_unlock(&d->lock);
   return has;

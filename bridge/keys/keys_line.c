@@ -1,4 +1,5 @@
-/* One exchange with Redis: connecting, trying again after a while, and what is said when it is away or back. */
+/* One exchange with Redis: connecting, trying again after a while, and what is said when it is away
+ * or back. */
 #include "bridge/base/backoff.h"
 #include "bridge/keys/keys_private.h"
 
@@ -7,11 +8,14 @@ static const struct {
   const char *word, *remedy;
 } answers[] = {
     {"MOVED", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
-    {"CROSSSLOT", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
-    {"CLUSTERDOWN", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+    {"CROSSSLOT",
+     "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+    {"CLUSTERDOWN",
+     "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
     {"READONLY", "redis.url names a replica: name the primary"},
     {"MASTERDOWN", "redis.url names a replica that has lost its primary: name the primary"},
-    {"NOREPLICAS", "It wants replicas that it has lost: bring them back, or lower its min-replicas-to-write"},
+    {"NOREPLICAS",
+     "It wants replicas that it has lost: bring them back, or lower its min-replicas-to-write"},
     {"OOM", "Its memory is full: raise its maxmemory, or lower redis.ttl"},
     {"NOAUTH", "It wants a password: put it into redis.url"},
     {"WRONGPASS", "Mend user and password in redis.url"},
@@ -41,11 +45,13 @@ static const char *remedy_of(const char *error, bool *answered) {
 void keys_words(const char *error, bool required, struct keys_words *out) {
   bool answered;
   const char *remedy = remedy_of(error, &answered);
-  snprintf(out->cause, sizeof out->cause, "Redis %s (%s)%s", answered ? "refuses" : "is away", error,
+  snprintf(out->cause, sizeof out->cause, "Redis %s (%s)%s", answered ? "refuses" : "is away",
+           error,
            required ? " and redis.required is true: everything waits for it"
                     : ": duplicates of earlier events are not recognised");
   snprintf(out->next, sizeof out->next, "%s; %s", remedy,
-           required ? "redis.required = false goes on without it" : "the relay goes on and heals by itself");
+           required ? "redis.required = false goes on without it"
+                    : "the relay goes on and heals by itself");
 }
 
 /* Where nothing is kept (a command), whoever asked is told by the status. */
@@ -53,7 +59,8 @@ static void say_away(struct keys *k, const char *error) {
   struct keys_words words;
   keys_words(error, k->required, &words);
   log_write(k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
-            FIELDS(F_TEXT("error", error), F_INT("due", due_count(k->due))), "%s. %s", words.cause, words.next);
+            FIELDS(F_TEXT("error", error), F_INT("due", due_count(k->due))), "%s. %s", words.cause,
+            words.next);
 }
 
 static void say_back(struct keys *k) {
@@ -92,13 +99,15 @@ bool line_may_try(struct keys *k, struct line *l, struct error *err) {
   return may;
 }
 
-enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err) {
+enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job,
+                              struct error *err) {
   struct error own = {0};
   bool idle = l->redis.context != NULL;
   enum status st = idle ? ST_OK : redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
   if (st == ST_OK) st = run(k, &l->redis, job, &own);
   if (st != ST_OK && idle && l->redis.closed) {
-    /* It was closed while it lay idle (a restart, Redis' own timeout): that says nothing about now. */
+    /* It was closed while it lay idle (a restart, Redis' own timeout): that says nothing about now.
+     */
     own = (struct error){0};
     st = redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
     if (st == ST_OK) st = run(k, &l->redis, job, &own);
@@ -113,7 +122,8 @@ enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, v
   return st;
 }
 
-enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err) {
+enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job,
+                          struct error *err) {
   if (!line_may_try(k, l, err)) return ST_UNAVAILABLE;
   return line_exchange_now(k, l, run, job, err);
 }

@@ -1,4 +1,5 @@
-/* What Redis tells of itself: how much memory it may use, what it drops when that is full, and its clock. */
+/* What Redis tells of itself: how much memory it may use, what it drops when that is full, and its
+ * clock. */
 #include "bridge/base/words.h"
 #include "bridge/keys/keys_private.h"
 
@@ -10,7 +11,9 @@ static enum status run_info(struct keys *k, struct redis *r, void *job, struct e
   enum status st = redis_append(r, words, 2, &own);
   if (st == ST_OK) st = redis_expect_text(r, job, &refused, &own);
   /* Whoever may not ask this can still keep keys. */
-  if (refused && (span_starts(span_of(own.text), "NOPERM") || span_starts(span_of(own.text), "ERR"))) return ST_OK;
+  if (refused &&
+      (span_starts(span_of(own.text), "NOPERM") || span_starts(span_of(own.text), "ERR")))
+    return ST_OK;
   *err = own;
   return st;
 }
@@ -33,7 +36,8 @@ static enum status run_time(struct keys *k, struct redis *r, void *job, struct e
   enum status st = redis_append(r, &word, 1, err);
   if (st == ST_OK) st = redis_expect_values(r, 2, there, values, &arena, err);
   uint64_t seconds, micros;
-  if (st == ST_OK && there[0] && there[1] && number_parse(values[0], INT64_MAX / 2000000, &seconds) &&
+  if (st == ST_OK && there[0] && there[1] &&
+      number_parse(values[0], INT64_MAX / 2000000, &seconds) &&
       number_parse(values[1], 999999, &micros)) {
     int64_t ours = before + (clock_wall_us(k->clock) - before) / 2;
     out->skew_us = (int64_t)(seconds * 1000000 + micros) - ours;
@@ -81,8 +85,9 @@ bool keys_policy_evicts(const struct keys_policy *p) {
 void keys_check_policy(struct keys *k) {
   struct keys_policy p;
   if (ask_memory(k, &p, NULL) == ST_OK && keys_policy_evicts(&p))
-    log_write(k->log, LOG_WARNING, "keys", "redis_may_evict",
-              FIELDS(F_TEXT("policy", p.policy), F_INT("maxmemory", p.limit)),
-              "Redis may drop idempotency keys before their time, and duplicates pass then: set its maxmemory-policy "
-              "to noeviction");
+    log_write(
+        k->log, LOG_WARNING, "keys", "redis_may_evict",
+        FIELDS(F_TEXT("policy", p.policy), F_INT("maxmemory", p.limit)),
+        "Redis may drop idempotency keys before their time, and duplicates pass then: set its maxmemory-policy "
+        "to noeviction");
 }

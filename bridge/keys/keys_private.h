@@ -36,14 +36,18 @@ struct keys {
 /* Sends a job's commands and receives all their answers. Begins anew when called again. */
 typedef enum status (*line_job_fn)(struct keys *k, struct redis *r, void *job, struct error *err);
 
-/* Runs the job over the line, connecting when needed, and keeps account of what that says about Redis. The caller holds
- * the line's lock. ST_UNAVAILABLE, also at once while the back-off after a failure lasts. */
-MUST_CHECK enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err);
+/* Runs the job over the line, connecting when needed, and keeps account of what that says about
+ * Redis. The caller holds the line's lock. ST_UNAVAILABLE, also at once while the back-off after a
+ * failure lasts. */
+MUST_CHECK enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job,
+                                     struct error *err);
 /* The same without regard to the back-off. */
-MUST_CHECK enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job, struct error *err);
+MUST_CHECK enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job,
+                                         struct error *err);
 /* Has the back-off passed? When not, err is the failure that began it. */
 bool line_may_try(struct keys *k, struct line *l, struct error *err);
-/* When the last exchange failed: see whether Redis answers now. The caller does not hold the lock. */
+/* When the last exchange failed: see whether Redis answers now. The caller does not hold the lock.
+ */
 void line_probe(struct keys *k, struct line *l);
 
 #endif

@@ -1,5 +1,5 @@
-/* Commands and answers on one connection. hiredis 0.14 and 1.x alike: only what both have is used. It writes without
- * MSG_NOSIGNAL (see keys.h). */
+/* Commands and answers on one connection. hiredis 0.14 and 1.x alike: only what both have is used.
+ * It writes without MSG_NOSIGNAL (see keys.h). */
 #include "bridge/keys/keys_redis.h"
 
 #include "bridge/base/words.h"
@@ -18,7 +18,8 @@ void redis_drop(struct redis *r) {
 /* The connection's own error; errnum as it was right after the failing call. */
 static enum status broken(struct redis *r, int errnum, struct error *err) {
   const redisContext *c = r->context;
-  r->closed = c->err == REDIS_ERR_EOF || (c->err == REDIS_ERR_IO && (errnum == EPIPE || errnum == ECONNRESET));
+  r->closed = c->err == REDIS_ERR_EOF ||
+              (c->err == REDIS_ERR_IO && (errnum == EPIPE || errnum == ECONNRESET));
   if (c->err == REDIS_ERR_IO && (errnum == EAGAIN || errnum == ETIMEDOUT))
     return error_set(err, ST_UNAVAILABLE, "no answer within the time allowed");
   return error_set(err, ST_UNAVAILABLE, "%s", c->errstr[0] ? c->errstr : "the connection failed");
@@ -35,7 +36,8 @@ static enum status log_in(struct redis *r, const struct redis_url *url, struct e
   enum status st = redis_append(r, words, url->user[0] ? 3 : 2, err);
   if (st == ST_OK) st = redis_expect_ok(r, &refused, err);
   /* Not known to happen, but a refusal that quotes its command would. */
-  if (refused && err && strstr(err->text, url->password)) return error_set(err, st, "it refused the password");
+  if (refused && err && strstr(err->text, url->password))
+    return error_set(err, st, "it refused the password");
   return st;
 }
 
@@ -48,21 +50,24 @@ static enum status select_db(struct redis *r, int db, struct error *err) {
   return st == ST_OK ? redis_expect_ok(r, &refused, err) : st;
 }
 
-enum status redis_connect(struct redis *r, const struct redis_url *url, int timeout_ms, struct error *err) {
+enum status redis_connect(struct redis *r, const struct redis_url *url, int timeout_ms,
+                          struct error *err) {
   struct timeval wait = as_timeval(timeout_ms);
   redis_drop(r);
   r->closed = false;
-  r->context =
-      url->host[0] ? redisConnectWithTimeout(url->host, url->port, wait) : redisConnectUnixWithTimeout(url->path, wait);
+  r->context = url->host[0] ? redisConnectWithTimeout(url->host, url->port, wait)
+                            : redisConnectUnixWithTimeout(url->path, wait);
   if (!r->context) return error_set(err, ST_NO_MEMORY, "out of memory");
-  enum status st = r->context->err ? error_set(err, ST_UNAVAILABLE, "%s", r->context->errstr) : ST_OK;
+  enum status st =
+      r->context->err ? error_set(err, ST_UNAVAILABLE, "%s", r->context->errstr) : ST_OK;
   if (st == ST_OK) fcntl(r->context->fd, F_SETFD, FD_CLOEXEC);
   if (st == ST_OK && redisSetTimeout(r->context, wait) != REDIS_OK) st = broken(r, errno, err);
   if (st == ST_OK && url->password[0]) st = log_in(r, url, err);
   if (st == ST_OK && url->db > 0) st = select_db(r, url->db, err);
   if (st == ST_OK) return ST_OK;
   redis_drop(r);
-  return url->host[0] ? error_prefix(err, "%s:%d", url->host, url->port) : error_prefix(err, "%s", url->path);
+  return url->host[0] ? error_prefix(err, "%s:%d", url->host, url->port)
+                      : error_prefix(err, "%s", url->path);
 }
 
 static void add_length(struct buffer *out, char mark, size_t n) {
@@ -74,7 +79,8 @@ static void add_length(struct buffer *out, char mark, size_t n) {
 }
 
 /* The protocol's own form: an array of strings. hiredis makes the same, in four times the time. */
-enum status redis_append(struct redis *r, const struct span *words, size_t count, struct error *err) {
+enum status redis_append(struct redis *r, const struct span *words, size_t count,
+                         struct error *err) {
   struct buffer *command = &r->command;
   buffer_clear(command);
   add_length(command, '*', count);
@@ -85,8 +91,9 @@ enum status redis_append(struct redis *r, const struct span *words, size_t count
   }
   enum status st = buffer_status(command, err);
   if (st != ST_OK) return st;
-  return redisAppendFormattedCommand(r->context, command->ptr, command->len) == REDIS_OK ? ST_OK
-                                                                                         : broken(r, errno, err);
+  return redisAppendFormattedCommand(r->context, command->ptr, command->len) == REDIS_OK
+             ? ST_OK
+             : broken(r, errno, err);
 }
 
 static enum status receive(struct redis *r, redisReply **reply, struct error *err) {
@@ -99,7 +106,8 @@ static enum status receive(struct redis *r, redisReply **reply, struct error *er
 
 static enum status refusal(const redisReply *reply, struct error *err) {
   if (reply->type == REDIS_REPLY_ERROR)
-    return error_set(err, ST_UNAVAILABLE, "%.*s", (int)(reply->len < 200 ? reply->len : 200), reply->str);
+    return error_set(err, ST_UNAVAILABLE, "%.*s", (int)(reply->len < 200 ? reply->len : 200),
+                     reply->str);
   return error_set(err, ST_UNAVAILABLE, "an answer of an unexpected kind; is it Redis?");
 }
 
@@ -116,8 +124,8 @@ enum status redis_expect_ok(struct redis *r, bool *refused, struct error *err) {
   return st;
 }
 
-enum status redis_expect_values(struct redis *r, size_t count, bool *there, struct span *values, struct arena *arena,
-                                struct error *err) {
+enum status redis_expect_values(struct redis *r, size_t count, bool *there, struct span *values,
+                                struct arena *arena, struct error *err) {
   redisReply *reply = NULL;
   enum status st = receive(r, &reply, err);
   if (st != ST_OK) return st;
@@ -133,7 +141,8 @@ enum status redis_expect_values(struct redis *r, size_t count, bool *there, stru
   return st;
 }
 
-enum status redis_expect_text(struct redis *r, struct buffer *out, bool *refused, struct error *err) {
+enum status redis_expect_text(struct redis *r, struct buffer *out, bool *refused,
+                              struct error *err) {
   redisReply *reply = NULL;
   *refused = false;
   enum status st = receive(r, &reply, err);

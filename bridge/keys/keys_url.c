@@ -14,7 +14,8 @@ static bool to_number(struct span s, int max, int *n) {
   return true;
 }
 
-/* What stands before the separator goes to *head; false (and *rest untouched) when there is none. */
+/* What stands before the separator goes to *head; false (and *rest untouched) when there is none.
+ */
 static bool cut(struct span *rest, const char *separator, struct span *head) {
   *head = (struct span){rest->ptr, 0};
   if (!separator) return false;
@@ -27,7 +28,8 @@ static enum status parse_login(struct span login, struct redis_url *out, struct 
   struct span user;
   if (!cut(&login, memchr(login.ptr, ':', login.len), &user))
     return wrong(err, "a password is written :PASSWORD@HOST, or USER:PASSWORD@HOST");
-  if (!percent_read_z(user, out->user, sizeof out->user) || !percent_read_z(login, out->password, sizeof out->password))
+  if (!percent_read_z(user, out->user, sizeof out->user) ||
+      !percent_read_z(login, out->password, sizeof out->password))
     return wrong(err, "user or password is too long, or not percent-encoded text");
   if (out->user[0] && !out->password[0]) return wrong(err, "a user needs a password");
   return ST_OK;
@@ -47,7 +49,8 @@ static enum status parse_host(struct span rest, struct redis_url *out, struct er
   }
   if (host.len == 0 || host.len >= sizeof out->host || memchr(host.ptr, '\0', host.len))
     return wrong(err, "the host is missing or too long");
-  if (!to_number(port, 65535, &out->port) || out->port == 0) return wrong(err, "the port is a number from 1 to 65535");
+  if (!to_number(port, 65535, &out->port) || out->port == 0)
+    return wrong(err, "the port is a number from 1 to 65535");
   memcpy(out->host, host.ptr, host.len);
   out->host[host.len] = '\0';
   return ST_OK;
@@ -71,13 +74,15 @@ static enum status parse_network(struct span rest, struct redis_url *out, struct
 static enum status parse_unix(struct span rest, struct redis_url *out, struct error *err) {
   struct span path;
   if (cut(&rest, memchr(rest.ptr, '?', rest.len), &path)) {
-    if (!span_starts(rest, "db=") || !to_number((struct span){rest.ptr + 3, rest.len - 3}, 1000000, &out->db))
+    if (!span_starts(rest, "db=") ||
+        !to_number((struct span){rest.ptr + 3, rest.len - 3}, 1000000, &out->db))
       return wrong(err, "after the path only ?db=NUMBER may stand");
   } else {
     path = rest;
   }
   if (path.len == 0 || path.ptr[0] != '/') return wrong(err, "a Unix socket is written unix:/PATH");
-  if (path.len >= sizeof out->path) return wrong(err, "the path of a Unix socket has at most 107 bytes");
+  if (path.len >= sizeof out->path)
+    return wrong(err, "the path of a Unix socket has at most 107 bytes");
   memcpy(out->path, path.ptr, path.len);
   return ST_OK;
 }
@@ -86,7 +91,8 @@ enum status redis_url_parse(const char *text, struct redis_url *out, struct erro
   struct span s = span_of(text);
   *out = (struct redis_url){.off = span_is(s, "off")};
   if (out->off) return ST_OK;
-  if (span_starts(s, "redis://")) return parse_network((struct span){s.ptr + 8, s.len - 8}, out, err);
+  if (span_starts(s, "redis://"))
+    return parse_network((struct span){s.ptr + 8, s.len - 8}, out, err);
   if (span_starts(s, "unix:")) return parse_unix((struct span){s.ptr + 5, s.len - 5}, out, err);
   if (span_starts(s, "rediss://"))
     return error_set(

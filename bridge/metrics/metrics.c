@@ -1,4 +1,5 @@
-/* Makes, finds and changes series; beyond SERIES_MAX of a metric, all further label values share one. */
+/* Makes, finds and changes series; beyond SERIES_MAX of a metric, all further label values share
+ * one. */
 #include "bridge/metrics/metrics_private.h"
 
 #include <math.h>
@@ -45,8 +46,8 @@ enum status metrics_open(const struct clock *clock, struct metrics **out) {
   m->account = (struct metrics_account){.began_us = TIME_NONE, .clean = -1};
   for (int i = 0; i < METRIC_COUNT; i++) {
     m->last[i] = &m->first[i];
-    m->common[i] =
-        series_new((enum metric)i, metric_rows[i].label1[0] ? "other" : "", metric_rows[i].label2[0] ? "other" : "");
+    m->common[i] = series_new((enum metric)i, metric_rows[i].label1[0] ? "other" : "",
+                              metric_rows[i].label2[0] ? "other" : "");
     if (m->common[i]) continue;
     metrics_close(m);
     return ST_NO_MEMORY;
@@ -78,7 +79,8 @@ static bool label_fits(const char *value) {
   return s.len <= LABEL_MAX && span_utf8_prefix(s) == s.len;
 }
 
-static struct series *add_series(struct metrics *m, enum metric metric, const char *label1, const char *label2) {
+static struct series *add_series(struct metrics *m, enum metric metric, const char *label1,
+                                 const char *label2) {
   struct series *s = m->count[metric] < SERIES_MAX ? series_new(metric, label1, label2) : NULL;
   if (!s) return NULL;
   if (table_put(&m->table, key_span(s->key, label1, label2), s) != ST_OK) {
@@ -91,7 +93,8 @@ static struct series *add_series(struct metrics *m, enum metric metric, const ch
   return s;
 }
 
-struct series *metrics_find(struct metrics *m, enum metric metric, const char *value1, const char *value2) {
+struct series *metrics_find(struct metrics *m, enum metric metric, const char *value1,
+                            const char *value2) {
   const char *label1 = metric_rows[metric].label1[0] && value1 ? value1 : "";
   const char *label2 = metric_rows[metric].label2[0] && value2 ? value2 : "";
   struct series *common = m->common[metric];
@@ -106,7 +109,8 @@ struct series *metrics_find(struct metrics *m, enum metric metric, const char *v
   return s ? s : common;
 }
 
-struct series *metrics_series(struct metrics *m, enum metric metric, const char *value1, const char *value2) {
+struct series *metrics_series(struct metrics *m, enum metric metric, const char *value1,
+                              const char *value2) {
   BUG_ON((unsigned)metric >= METRIC_COUNT);
   pthread_mutex_lock(&m->lock);
   struct series *s = metrics_find(m, metric, value1, value2);
@@ -135,12 +139,14 @@ uint64_t series_total(const struct series *s) {
   return s->histogram ? histogram_count(s->histogram) : metric_get(&s->value);
 }
 
-uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, const char *value2, bool window) {
+uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, const char *value2,
+                     bool window) {
   uint64_t sum = 0;
   BUG_ON(metric_rows[metric].kind != METRIC_COUNTER);
   pthread_mutex_lock(&m->lock);
   FOR_SERIES(m, metric, s) {
-    if ((value1 && strcmp(value1, s->label1) != 0) || (value2 && strcmp(value2, s->label2) != 0)) continue;
+    if ((value1 && strcmp(value1, s->label1) != 0) || (value2 && strcmp(value2, s->label2) != 0))
+      continue;
     sum += metric_get(&s->value) - (window ? s->base : 0);
   }
   pthread_mutex_unlock(&m->lock);
@@ -148,7 +154,8 @@ uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, 
 }
 
 void metrics_each(struct metrics *m, enum metric counter,
-                  void (*visit)(void *ctx, const char *label1, const char *label2, uint64_t value), void *ctx) {
+                  void (*visit)(void *ctx, const char *label1, const char *label2, uint64_t value),
+                  void *ctx) {
   BUG_ON(metric_rows[counter].kind != METRIC_COUNTER);
   pthread_mutex_lock(&m->lock);
   FOR_SERIES(m, counter, s) visit(ctx, s->label1, s->label2, metric_get(&s->value));

@@ -20,8 +20,9 @@ void histogram_record(struct histogram *h, uint64_t value) {
   atomic_fetch_add_explicit(&h->buckets[histogram_bucket(value)], 1, memory_order_relaxed);
   atomic_fetch_add_explicit(&h->sum, value, memory_order_relaxed);
   uint64_t most = metric_get(&h->window_max);
-  while (value > most && !atomic_compare_exchange_weak_explicit(&h->window_max, &most, value, memory_order_relaxed,
-                                                                memory_order_relaxed)) {
+  while (value > most &&
+         !atomic_compare_exchange_weak_explicit(&h->window_max, &most, value, memory_order_relaxed,
+                                                memory_order_relaxed)) {
   }
 }
 

@@ -1,7 +1,8 @@
 /* metrics_private.h - what the files of this module share; nobody else includes it.
  *
- * A series' numbers are relaxed atomics: each is right by itself, together they are a snapshot good enough for
- * percentiles. The baseline (what the numbers were when the window began), the lists and the table belong to the lock.
+ * A series' numbers are relaxed atomics: each is right by itself, together they are a snapshot good
+ * enough for percentiles. The baseline (what the numbers were when the window began), the lists and
+ * the table belong to the lock.
  */
 #ifndef BRIDGE_METRICS_METRICS_PRIVATE_H
 #define BRIDGE_METRICS_METRICS_PRIVATE_H
@@ -12,7 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Values 0-15 have a bucket each, then every power of two has 8; the last bucket takes all from 15 * 2^37 on. */
+/* Values 0-15 have a bucket each, then every power of two has 8; the last bucket takes all from 15
+ * * 2^37 on. */
 #define HISTOGRAM_BUCKETS 312
 #define SERIES_MAX 4000 /* of a metric */
 #define LABEL_MAX 200   /* bytes of a label's value */
@@ -43,7 +45,8 @@ struct metrics {
   pthread_mutex_t lock;
   const struct clock *clock;
   struct table table;
-  struct series *common[METRIC_COUNT]; /* the only one of a metric without labels; of the others the overflow */
+  struct series *common[METRIC_COUNT]; /* the only one of a metric without labels; of the others the
+                                          overflow */
   struct series *first[METRIC_COUNT], **last[METRIC_COUNT];
   size_t count[METRIC_COUNT];
   int64_t window_us;
@@ -66,12 +69,15 @@ static inline bool metric_is_histogram(enum metric metric) {
 }
 
 /* All series of a metric, the common one first. Under the lock. */
-#define FOR_SERIES(m, metric, s) for (struct series *s = (m)->common[metric]; s; s = series_after((m), s))
+#define FOR_SERIES(m, metric, s)                                                                   \
+  for (struct series *s = (m)->common[metric]; s; s = series_after((m), s))
 static inline struct series *series_after(struct metrics *m, struct series *s) {
   return s == m->common[s->metric] ? m->first[s->metric] : s->next;
 }
-struct series *metrics_find(struct metrics *m, enum metric metric, const char *value1, const char *value2);
-bool series_is_overflow(const struct metrics *m, const struct series *s); /* and not the only one of its metric */
+struct series *metrics_find(struct metrics *m, enum metric metric, const char *value1,
+                            const char *value2);
+bool series_is_overflow(const struct metrics *m,
+                        const struct series *s); /* and not the only one of its metric */
 
 unsigned histogram_bucket(uint64_t value);
 uint64_t histogram_middle(unsigned bucket);

@@ -1,5 +1,5 @@
-/* The text of GET /metrics, and the metrics for the manual page. Numbers are written without printf's %f, whose decimal
- * point depends on the locale. */
+/* The text of GET /metrics, and the metrics for the manual page. Numbers are written without
+ * printf's %f, whose decimal point depends on the locale. */
 #include "bridge/metrics/metrics_private.h"
 
 #include <inttypes.h>
@@ -7,11 +7,13 @@
 
 /* Upper ends of the buckets shown, in microseconds and as plain numbers. */
 #define GRID 16
-static const uint64_t seconds_grid[GRID] = {1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
-                                            500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000};
+static const uint64_t seconds_grid[GRID] = {
+    1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
+    500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000};
 static const uint64_t sizes_grid[GRID] = {1,   2,    5,    10,   25,    50,    100,   250,
                                           500, 1000, 2500, 5000, 10000, 25000, 50000, 100000};
-static const uint64_t tries_grid[GRID] = {1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100}; /* ends at the first 0 */
+static const uint64_t tries_grid[GRID] = {1, 2,  3,  4,  5,  6,
+                                          8, 10, 15, 20, 50, 100}; /* ends at the first 0 */
 
 static const uint64_t *grid_of(enum metric_kind kind) {
   return kind == METRIC_SECONDS ? seconds_grid : kind == METRIC_SIZES ? sizes_grid : tries_grid;
@@ -58,7 +60,8 @@ static const char *prefix_of(const struct metric_row *row) {
 }
 
 /* name{labels,le="..."} and a blank; le NULL: none */
-static void put_name(struct buffer *out, const struct series *s, const char *suffix, const char *le) {
+static void put_name(struct buffer *out, const struct series *s, const char *suffix,
+                     const char *le) {
   const struct metric_row *row = &metric_rows[s->metric];
   char before = '{';
   buffer_printf(out, "%s%s%s", prefix_of(row), row->name, suffix);
@@ -76,7 +79,8 @@ static void put_histogram(struct buffer *out, const struct series *s) {
   struct buffer le = {0};
   for (size_t i = 0; i < GRID && grid[i]; i++) {
     /* A bucket across the line counts on the side where its middle lies: right to its width. */
-    for (; histogram_middle(bucket) <= grid[i]; bucket++) below += metric_get(&s->histogram->buckets[bucket]);
+    for (; histogram_middle(bucket) <= grid[i]; bucket++)
+      below += metric_get(&s->histogram->buckets[bucket]);
     buffer_clear(&le);
     put_millionths(&le, seconds ? grid[i] : grid[i] * 1000000);
     put_name(out, s, "_bucket", buffer_z(&le));
@@ -124,14 +128,15 @@ static void put_series(struct buffer *out, const struct series *s) {
 }
 
 static void put_metric(struct buffer *out, struct metrics *m, enum metric metric) {
-  static const char *const types[] = {"counter", "gauge", "counter", "histogram", "histogram", "histogram"};
+  static const char *const types[] = {"counter",   "gauge",     "counter",
+                                      "histogram", "histogram", "histogram"};
   const struct metric_row *row = &metric_rows[metric];
   bool head = false;
   FOR_SERIES(m, metric, s) {
     if (!shown(m, s)) continue;
     if (!head)
-      buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix_of(row), row->name, row->help, prefix_of(row),
-                    row->name, types[row->kind]);
+      buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix_of(row), row->name, row->help,
+                    prefix_of(row), row->name, types[row->kind]);
     head = true;
     put_series(out, s);
   }
@@ -143,15 +148,19 @@ void metrics_prometheus(struct metrics *m, struct buffer *out) {
   pthread_mutex_unlock(&m->lock);
 }
 
-/* ---- the manual ------------------------------------------------------------------------------------------------- */
+/* ---- the manual
+ * -------------------------------------------------------------------------------------------------
+ */
 
 void metrics_mdoc(struct buffer *out) {
-  static const char *const kinds[] = {"counter", "gauge", "counter", "histogram", "histogram", "histogram"};
+  static const char *const kinds[] = {"counter",   "gauge",     "counter",
+                                      "histogram", "histogram", "histogram"};
   buffer_add_z(out, ".Bl -tag -width Ds -compact\n");
   for (int i = 0; i < METRIC_COUNT; i++) {
     const struct metric_row *row = &metric_rows[i];
     buffer_printf(out, ".It Va %s%s", prefix_of(row), row->name);
-    if (row->label1[0]) buffer_printf(out, "{%s%s%s}", row->label1, row->label2[0] ? "," : "", row->label2);
+    if (row->label1[0])
+      buffer_printf(out, "{%s%s%s}", row->label1, row->label2[0] ? "," : "", row->label2);
     buffer_printf(out, " Pq %s\n%s.\n", kinds[row->kind], row->help);
   }
   buffer_add_z(out, ".El\n");

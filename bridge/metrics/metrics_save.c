@@ -7,11 +7,12 @@
  *   account 1758510245123456 7 100 0 90 1 2 0 -
  *   end
  *
- * counter: labels, value, value when the window began. histogram: labels, sum, sum then, largest of the window, and for
- * each bucket that is not empty its number, count and count then. account: when it began, pending then, and the
- * counters found, replayed, published, duplicate, dead, vanished then; pending at a clean end, or -. Labels are
- * percent-encoded. A well-formed line of a metric this release does not know is skipped (it may come from a later one);
- * anything else that is odd refuses the whole text.
+ * counter: labels, value, value when the window began. histogram: labels, sum, sum then, largest of
+ * the window, and for each bucket that is not empty its number, count and count then. account: when
+ * it began, pending then, and the counters found, replayed, published, duplicate, dead, vanished
+ * then; pending at a clean end, or -. Labels are percent-encoded. A well-formed line of a metric
+ * this release does not know is skipped (it may come from a later one); anything else that is odd
+ * refuses the whole text.
  */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
@@ -27,11 +28,12 @@ static void put_label(struct buffer *out, const char *label) {
 }
 
 static void put_histogram(struct buffer *out, const struct histogram *h) {
-  buffer_printf(out, " %llu %llu %llu", (unsigned long long)metric_get(&h->sum), (unsigned long long)h->base_sum,
-                (unsigned long long)metric_get(&h->window_max));
+  buffer_printf(out, " %llu %llu %llu", (unsigned long long)metric_get(&h->sum),
+                (unsigned long long)h->base_sum, (unsigned long long)metric_get(&h->window_max));
   for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
     uint64_t n = metric_get(&h->buckets[i]);
-    if (n > 0) buffer_printf(out, " %u:%llu:%llu", i, (unsigned long long)n, (unsigned long long)h->base[i]);
+    if (n > 0)
+      buffer_printf(out, " %u:%llu:%llu", i, (unsigned long long)n, (unsigned long long)h->base[i]);
   }
 }
 
@@ -42,14 +44,15 @@ static void put_series(struct buffer *out, const struct series *s) {
   if (s->histogram)
     put_histogram(out, s->histogram);
   else
-    buffer_printf(out, " %llu %llu", (unsigned long long)metric_get(&s->value), (unsigned long long)s->base);
+    buffer_printf(out, " %llu %llu", (unsigned long long)metric_get(&s->value),
+                  (unsigned long long)s->base);
   buffer_add_char(out, '\n');
 }
 
 static void put_account(struct buffer *out, const struct metrics_account *a) {
   if (a->began_us == TIME_NONE) return;
-  buffer_printf(out, "account %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, a->began_us,
-                a->pending, a->found, a->replayed, a->published, a->duplicate);
+  buffer_printf(out, "account %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                a->began_us, a->pending, a->found, a->replayed, a->published, a->duplicate);
   buffer_printf(out, " %" PRIu64 " %" PRIu64, a->dead, a->vanished);
   if (a->clean < 0)
     buffer_add_z(out, " -\n");
@@ -70,7 +73,9 @@ void metrics_save(struct metrics *m, struct buffer *out) {
   buffer_add_z(out, "end\n");
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* The next part of *rest up to the character, which is passed over; false when *rest is empty. */
 static bool part(struct span *rest, char until, struct span *out) {
@@ -104,7 +109,8 @@ static int metric_named(struct span name) {
 static bool get_histogram(struct span rest, struct histogram *h) {
   uint64_t sum, max, number, count, last = 0;
   struct span bucket;
-  if (!get_number(&rest, ' ', &sum) || !get_number(&rest, ' ', &h->base_sum) || !get_number(&rest, ' ', &max))
+  if (!get_number(&rest, ' ', &sum) || !get_number(&rest, ' ', &h->base_sum) ||
+      !get_number(&rest, ' ', &max))
     return false;
   metric_put(&h->sum, sum);
   metric_put(&h->window_max, max);
@@ -114,7 +120,8 @@ static bool get_histogram(struct span rest, struct histogram *h) {
         !number_parse(bucket, UINT64_MAX, &base))
       return false;
     /* numbers rise, so none comes twice */
-    if (number >= HISTOGRAM_BUCKETS || number + 1 <= last || count == 0 || base > count) return false;
+    if (number >= HISTOGRAM_BUCKETS || number + 1 <= last || count == 0 || base > count)
+      return false;
     metric_put(&h->buckets[number], count);
     h->base[number] = base;
     last = number + 1;
@@ -124,7 +131,8 @@ static bool get_histogram(struct span rest, struct histogram *h) {
 
 static bool get_counter(struct span rest, struct series *s) {
   uint64_t value;
-  if (!get_number(&rest, ' ', &value) || !number_parse(rest, UINT64_MAX, &s->base) || value == 0 || s->base > value)
+  if (!get_number(&rest, ' ', &value) || !number_parse(rest, UINT64_MAX, &s->base) || value == 0 ||
+      s->base > value)
     return false;
   metric_put(&s->value, value);
   return true;
@@ -138,7 +146,8 @@ static bool get_account(struct metrics *m, struct span rest) {
   if (m->account.began_us != TIME_NONE) return false; /* twice */
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
     if (!get_number(&rest, ' ', fields[i])) return false;
-  if (began > INT64_MAX || (!span_is(rest, "-") && (!number_parse(rest, INT64_MAX, &clean)))) return false;
+  if (began > INT64_MAX || (!span_is(rest, "-") && (!number_parse(rest, INT64_MAX, &clean))))
+    return false;
   a.began_us = (int64_t)began;
   if (!span_is(rest, "-")) a.clean = (int64_t)clean;
   m->account = a;
@@ -151,13 +160,17 @@ static bool get_series(struct metrics *m, struct span line) {
   char label1[LABEL_MAX + 1], label2[LABEL_MAX + 1];
   if (!part(&line, ' ', &kind)) return false;
   if (span_is(kind, "account")) return get_account(m, line);
-  if (!part(&line, ' ', &name) || !get_label(&line, label1) || !get_label(&line, label2)) return false;
+  if (!part(&line, ' ', &name) || !get_label(&line, label1) || !get_label(&line, label2))
+    return false;
   bool histogram = span_is(kind, "histogram");
   if (!histogram && !span_is(kind, "counter")) return false;
   int metric = metric_named(name);
   if (metric < 0) return name.len > 0;
-  if (metric_is_set((enum metric)metric) || metric_is_histogram((enum metric)metric) != histogram) return false;
-  if ((label1[0] && !metric_rows[metric].label1[0]) || (label2[0] && !metric_rows[metric].label2[0])) return false;
+  if (metric_is_set((enum metric)metric) || metric_is_histogram((enum metric)metric) != histogram)
+    return false;
+  if ((label1[0] && !metric_rows[metric].label1[0]) ||
+      (label2[0] && !metric_rows[metric].label2[0]))
+    return false;
   struct series *s = metrics_find(m, (enum metric)metric, label1, label2);
   if (strcmp(s->label1, label1) != 0 || strcmp(s->label2, label2) != 0) return false; /* too many */
   if (series_total(s) > 0) return false;                                              /* twice */
@@ -169,7 +182,8 @@ static bool get_all(struct metrics *m, struct span text) {
   uint64_t window;
   if (text.len == 0 || text.ptr[text.len - 1] != '\n') return false;
   if (!part(&text, '\n', &line) || !span_is(line, first_line)) return false;
-  if (!part(&text, '\n', &line) || !part(&line, ' ', &word) || !span_is(word, "window")) return false;
+  if (!part(&text, '\n', &line) || !part(&line, ' ', &word) || !span_is(word, "window"))
+    return false;
   if (!number_parse(line, INT64_MAX, &window)) return false;
   m->window_us = (int64_t)window;
   while (part(&text, '\n', &line)) {
@@ -204,8 +218,10 @@ static void replace(struct metrics *m, struct metrics *fresh) {
     if (metric_is_set((enum metric)i)) continue;
     FOR_SERIES(m, i, s) take(s, NULL);
     FOR_SERIES(fresh, i, f) {
-      /* When memory is out, or there were others before, the overflow takes it: never over what is there. */
-      struct series *s = series_total(f) ? metrics_find(m, (enum metric)i, f->label1, f->label2) : NULL;
+      /* When memory is out, or there were others before, the overflow takes it: never over what is
+       * there. */
+      struct series *s =
+          series_total(f) ? metrics_find(m, (enum metric)i, f->label1, f->label2) : NULL;
       if (s && series_total(s) == 0) take(s, f);
     }
   }

@@ -1,7 +1,8 @@
-/* notes.h - small texts that belong to an outbox, each replaced whole: part of the contract of a store (store.h).
+/* notes.h - small texts that belong to an outbox, each replaced whole: part of the contract of a
+ * store (store.h).
  *
- * Any thread reads, only the owner writes. Durable when writing and removing return ST_OK; else the old one or the new
- * one is there.
+ * Any thread reads, only the owner writes. Durable when writing and removing return ST_OK; else the
+ * old one or the new one is there.
  */
 #ifndef BRIDGE_OUTBOX_NOTES_H
 #define BRIDGE_OUTBOX_NOTES_H
@@ -22,8 +23,10 @@ struct store;
 /* What people know it by, behind store_name and a slash. */
 const char *store_note_name(const struct store *s, enum note note);
 /* Appends it to out. ST_NOT_FOUND: there is none. On any other failure err names it. */
-MUST_CHECK enum status store_note_read(const struct store *s, enum note note, struct buffer *out, struct error *err);
-MUST_CHECK enum status store_note_write(struct store *s, enum note note, struct span text, struct error *err);
+MUST_CHECK enum status store_note_read(const struct store *s, enum note note, struct buffer *out,
+                                       struct error *err);
+MUST_CHECK enum status store_note_write(struct store *s, enum note note, struct span text,
+                                        struct error *err);
 /* ST_NOT_FOUND: there was none. */
 MUST_CHECK enum status store_note_remove(struct store *s, enum note note, struct error *err);
 
@@ -35,16 +38,20 @@ struct store_pause {
 };
 /* What cannot be read or understood is a pause too, and its reason says so. */
 void store_pause_read(const struct store *s, struct store_pause *out);
-MUST_CHECK enum status store_pause_write(struct store *s, const struct store_pause *pause, struct error *err);
+MUST_CHECK enum status store_pause_write(struct store *s, const struct store_pause *pause,
+                                         struct error *err);
 /* ST_NOT_FOUND: there was none. */
 MUST_CHECK enum status store_pause_remove(struct store *s, struct error *err);
 
-/* ---- the ledger that its position was last committed in (remembered.c). An outbox of 0.1.0 has none. */
+/* ---- the ledger that its position was last committed in (remembered.c). An outbox of 0.1.0 has
+ * none. */
 struct store_ledger {
   char topic[250], group[100];
 };
 /* ST_NOT_FOUND: it remembers none. ST_INVALID: damaged; err says what to do. */
-MUST_CHECK enum status store_ledger_read(const struct store *s, struct store_ledger *out, struct error *err);
-MUST_CHECK enum status store_ledger_write(struct store *s, const struct store_ledger *ledger, struct error *err);
+MUST_CHECK enum status store_ledger_read(const struct store *s, struct store_ledger *out,
+                                         struct error *err);
+MUST_CHECK enum status store_ledger_write(struct store *s, const struct store_ledger *ledger,
+                                          struct error *err);
 
 #endif

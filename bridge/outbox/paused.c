@@ -31,8 +31,8 @@ void store_pause_read(const struct store *s, struct store_pause *out) {
   if (st == ST_OK && doc.nodes[0].type == JSON_OBJECT)
     take_members(&doc, out);
   else if (out->on)
-    snprintf(out->reason, sizeof out->reason, "%s does not tell: %.200s", store_note_name(s, NOTE_PAUSE),
-             st == ST_OK ? "it is no JSON object" : err.text);
+    snprintf(out->reason, sizeof out->reason, "%s does not tell: %.200s",
+             store_note_name(s, NOTE_PAUSE), st == ST_OK ? "it is no JSON object" : err.text);
   json_doc_release(&doc);
   buffer_release(&text);
 }

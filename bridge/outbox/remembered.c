@@ -18,16 +18,18 @@ enum status store_ledger_read(const struct store *s, struct store_ledger *out, s
                       !take_word(&rest, out->group, sizeof out->group) || span_trim(rest).len))
     st = ST_INVALID;
   if (st == ST_INVALID)
-    error_set(err, st,
-              "%s/%s does not name a topic and a group. Remove it: the next start looks through the "
-              "group's topics instead",
-              store_name(s), store_note_name(s, NOTE_LEDGER));
+    error_set(
+        err, st,
+        "%s/%s does not name a topic and a group. Remove it: the next start looks through the "
+        "group's topics instead",
+        store_name(s), store_note_name(s, NOTE_LEDGER));
   buffer_release(&text);
   if (st != ST_OK) *out = (struct store_ledger){0};
   return st;
 }
 
-enum status store_ledger_write(struct store *s, const struct store_ledger *ledger, struct error *err) {
+enum status store_ledger_write(struct store *s, const struct store_ledger *ledger,
+                               struct error *err) {
   struct buffer text = {0};
   buffer_printf(&text, "%s %s\n", ledger->topic, ledger->group);
   enum status st = buffer_status(&text, err);

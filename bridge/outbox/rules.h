@@ -1,7 +1,9 @@
-/* rules.h - what a store must hold, S1 on. Here is the one place of the words: the table of README.md beside this file
- * repeats them, names for each the test that catches whoever breaks it, and is held to them by tests/tools/check_docs.
+/* rules.h - what a store must hold, S1 on. Here is the one place of the words: the table of
+ * README.md beside this file repeats them, names for each the test that catches whoever breaks it,
+ * and is held to them by tests/tools/check_docs.
  *
- * BUG_ON_RULE(S1, ...) as in bridge/relay/rules.h. What others do to the files never breaks a rule: it is a status.
+ * BUG_ON_RULE(S1, ...) as in bridge/relay/rules.h. What others do to the files never breaks a rule:
+ * it is a status.
  */
 #ifndef BRIDGE_OUTBOX_RULES_H
 #define BRIDGE_OUTBOX_RULES_H

@@ -8,7 +8,8 @@
 #include <inttypes.h>
 #include <stddef.h>
 
-/* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in tests/contract. */
+/* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in
+ * tests/contract. */
 static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops};
 static const char *const later[] = {"sqlite", "postgresql"};
 
@@ -34,7 +35,8 @@ static bool complete(const struct store_ops *o) {
 }
 
 /* The kind of a url and what comes behind "scheme:". */
-static enum status choose(const char *url, const struct store_ops **ops, const char **address, struct error *err) {
+static enum status choose(const char *url, const struct store_ops **ops, const char **address,
+                          struct error *err) {
   const char *colon = strchr(url, ':');
   struct span scheme = {url, colon ? (size_t)(colon - url) : 0};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -45,20 +47,24 @@ static enum status choose(const char *url, const struct store_ops **ops, const c
     }
   for (size_t i = 0; i < sizeof later / sizeof *later; i++)
     if (span_is(scheme, later[i]))
-      return error_set(err, ST_UNSUPPORTED, "outbox.url: the %s outbox comes later; use file:DIR", later[i]);
+      return error_set(err, ST_UNSUPPORTED, "outbox.url: the %s outbox comes later; use file:DIR",
+                       later[i]);
   /* a url may hold a password: only its scheme is shown */
-  return error_set(err, ST_INVALID, "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR", SPAN_ARGS(scheme));
+  return error_set(err, ST_INVALID, "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR",
+                   SPAN_ARGS(scheme));
 }
 
 enum status store_address(const char *url, const char **address, struct error *err) {
   const struct store_ops *ops;
   enum status st = choose(url, &ops, address, err);
   if (st == ST_OK && ops == &store_memory_ops)
-    return error_set(err, ST_INVALID, "outbox.url: an outbox in memory ends with its process; use file:DIR");
+    return error_set(err, ST_INVALID,
+                     "outbox.url: an outbox in memory ends with its process; use file:DIR");
   return st;
 }
 
-enum status store_open(const char *url, const struct store_options *options, struct store **out, struct error *err) {
+enum status store_open(const char *url, const struct store_options *options, struct store **out,
+                       struct error *err) {
   const struct store_ops *ops = NULL;
   const char *address = NULL;
   *out = NULL;
@@ -69,7 +75,8 @@ enum status store_open(const char *url, const struct store_options *options, str
   char *kept = strdup(url);
   st = s && kept ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   if (st == ST_OK) {
-    *s = (struct store){.ops = ops, .create = options->create, .url = kept, .name = kept + (address - url)};
+    *s = (struct store){
+        .ops = ops, .create = options->create, .url = kept, .name = kept + (address - url)};
     st = ops->open(s->name, options, &s->impl, err);
   }
   if (st != ST_OK) {
@@ -126,7 +133,8 @@ const char *store_note_name(const struct store *s, enum note note) {
   return s->ops->note_name(note);
 }
 
-enum status store_note_read(const struct store *s, enum note note, struct buffer *out, struct error *err) {
+enum status store_note_read(const struct store *s, enum note note, struct buffer *out,
+                            struct error *err) {
   return s->ops->note_read(s->impl, note, out, err);
 }
 
@@ -192,7 +200,8 @@ const char *place_path(enum place p) {
 }
 
 const char *store_aside_word(enum aside what) {
-  static const char *const words[] = {[ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
+  static const char *const words[] = {
+      [ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
   _Static_assert(sizeof words / sizeof *words == ASIDE_DEAD + 1, "a word for each");
   BUG_ON(what > ASIDE_DEAD);
   return words[what];
@@ -201,8 +210,8 @@ const char *store_aside_word(enum aside what) {
 void store_aside_words(const struct aside_info *info, char *out, size_t size) {
   struct buffer file = {0};
   text_printable(&file, span_of(info->file));
-  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file), store_aside_word(info->what),
-           info->why);
+  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file),
+           store_aside_word(info->what), info->why);
   buffer_release(&file);
 }
 
@@ -218,8 +227,8 @@ const char *store_aside_remedy(int sys) {
   }
 }
 
-enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
-                       struct error *err) {
+enum status store_next(struct store *s, struct arena *keep, struct arena *scratch,
+                       struct entry *out, struct error *err) {
   BUG_ON(!s->begun);
   return s->ops->next(s->impl, keep, scratch, out, err);
 }
@@ -248,12 +257,13 @@ bool store_scanned(const struct store *s, uint64_t generation) {
   return s->ops->scanned(s->impl, generation);
 }
 
-enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how, struct error *err) {
+enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how,
+                       struct error *err) {
   return s->ops->done(s->impl, ref, how, err);
 }
 
-enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id, enum settled *how,
-                          struct error *err) {
+enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id,
+                          enum settled *how, struct error *err) {
   return s->ops->done_id(s->impl, ref, id, how, err);
 }
 
@@ -266,8 +276,8 @@ void store_fail_all(struct store *s, struct failed *list, size_t count) {
   s->ops->fail_all(s->impl, list, count);
 }
 
-static enum status fail_one(struct store *s, const struct entry_ref *ref, const struct failure *why, bool dead,
-                            enum settled *how, struct error *err) {
+static enum status fail_one(struct store *s, const struct entry_ref *ref, const struct failure *why,
+                            bool dead, enum settled *how, struct error *err) {
   struct failed one = {.ref = ref, .why = *why, .dead = dead};
   store_fail_all(s, &one, 1);
   *how = one.how;
@@ -275,13 +285,13 @@ static enum status fail_one(struct store *s, const struct entry_ref *ref, const 
   return one.status;
 }
 
-enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                        struct error *err) {
+enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why,
+                        enum settled *how, struct error *err) {
   return fail_one(s, ref, why, false, how, err);
 }
 
-enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why, enum settled *how,
-                       struct error *err) {
+enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
+                       enum settled *how, struct error *err) {
   return fail_one(s, ref, why, true, how, err);
 }
 
@@ -293,8 +303,9 @@ void store_release(struct store *s, const struct entry_ref *ref) {
   s->ops->release(s->impl, ref);
 }
 
-enum status store_aside(struct store *s, const struct entry_ref *ref, struct span id, enum aside what,
-                        const struct failure *why, const struct error *hindrance, struct error *err) {
+enum status store_aside(struct store *s, const struct entry_ref *ref, struct span id,
+                        enum aside what, const struct failure *why, const struct error *hindrance,
+                        struct error *err) {
   return s->ops->aside(s->impl, ref, id, what, why, hindrance, err);
 }
 
@@ -306,7 +317,8 @@ void store_aside_tend(struct store *s) {
   s->ops->aside_tend(s->impl);
 }
 
-enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx, struct error *err) {
+enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx,
+                         struct error *err) {
   return s->ops->asides(s->impl, limit, visit, ctx, err);
 }
 
@@ -318,23 +330,24 @@ enum status store_amounts(struct store *s, struct store_counts *out, struct erro
   return s->ops->counts(s->impl, false, out, err);
 }
 
-enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
-                       struct error *err) {
+enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit,
+                       void *ctx, uint64_t *total, struct error *err) {
   return s->ops->list(s->impl, which, NULL, limit, visit, ctx, total, err);
 }
 
-enum status store_list_range(struct store *s, unsigned which, const struct store_range *range, size_t limit,
-                             store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
+enum status store_list_range(struct store *s, unsigned which, const struct store_range *range,
+                             size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
+                             struct error *err) {
   return s->ops->list(s->impl, which, range, limit, visit, ctx, total, err);
 }
 
-enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit, void *ctx,
-                       uint64_t *total, struct error *err) {
+enum status store_find(struct store *s, unsigned which, struct span id_or_prefix,
+                       store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
   return s->ops->find(s->impl, which, id_or_prefix, visit, ctx, total, err);
 }
 
-enum status store_look(struct store *s, enum place place, const char *file, store_visit_fn visit, void *ctx,
-                       struct error *err) {
+enum status store_look(struct store *s, enum place place, const char *file, store_visit_fn visit,
+                       void *ctx, struct error *err) {
   return s->ops->look(s->impl, place, file, visit, ctx, err);
 }
 
@@ -342,7 +355,8 @@ enum status store_replay(struct store *s, enum place place, const char *file, st
   return s->ops->replay(s->impl, place, file, err);
 }
 
-void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge, void *ctx) {
+void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge,
+                      void *ctx) {
   BUG_ON(count > STORE_LETTERS);
   s->ops->replay_all(s->impl, list, count, judge, ctx);
 }
@@ -352,8 +366,8 @@ void store_purge(struct store *s, struct letter *list, size_t count) {
   s->ops->purge(s->impl, list, count);
 }
 
-enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most, struct buffer *out,
-                        uint64_t *size, struct error *err) {
+enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most,
+                        struct buffer *out, uint64_t *size, struct error *err) {
   return s->ops->bytes(s->impl, file, from, most, out, size, err);
 }
 
@@ -361,8 +375,8 @@ enum status store_emit(struct store *s, const char *file, struct span text, stru
   return s->ops->emit(s->impl, file, text, err);
 }
 
-enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
-                         struct error *err) {
+enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx,
+                         uint64_t *left_out, struct error *err) {
   return s->ops->survey(s->impl, limit, visit, ctx, left_out, err);
 }
 
@@ -372,15 +386,18 @@ bool store_lies(struct store *s, const struct entry_ref *ref, struct span id) {
 
 /* ---- the journal ---- */
 
-enum status manifest_write(struct store *s, struct manifest *m, const char *nonce, struct error *err) {
+enum status manifest_write(struct store *s, struct manifest *m, const char *nonce,
+                           struct error *err) {
   return s->ops->batch_write(s->impl, m, nonce, err);
 }
 
-enum status manifest_list(struct store *s, struct manifest_name **list, size_t *count, struct error *err) {
+enum status manifest_list(struct store *s, struct manifest_name **list, size_t *count,
+                          struct error *err) {
   return s->ops->batch_list(s->impl, list, count, err);
 }
 
-enum status manifest_read(struct store *s, const struct manifest_name *name, struct manifest *out, struct error *err) {
+enum status manifest_read(struct store *s, const struct manifest_name *name, struct manifest *out,
+                          struct error *err) {
   return s->ops->batch_read(s->impl, name, out, err);
 }
 
@@ -389,7 +406,8 @@ void manifest_release(struct manifest *m) {
   *m = (struct manifest){0};
 }
 
-enum status manifest_names(struct store *s, const struct span *ids, size_t count, bool *named, struct error *err) {
+enum status manifest_names(struct store *s, const struct span *ids, size_t count, bool *named,
+                           struct error *err) {
   return s->ops->batch_names(s->impl, ids, count, named, err);
 }
 
@@ -406,7 +424,8 @@ bool manifest_digest_valid(struct span s) {
 }
 
 void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]) {
-  snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch", name->number, name->digest);
+  snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch",
+           name->number, name->digest);
 }
 
 /* ---- selections ---- */
@@ -432,20 +451,23 @@ void store_draft_close(struct store_draft *d) {
   d->store = NULL;
 }
 
-enum status store_selections(struct store *s, uint64_t numbers[SELECTIONS_MOST], size_t *count, struct error *err) {
+enum status store_selections(struct store *s, uint64_t numbers[SELECTIONS_MOST], size_t *count,
+                             struct error *err) {
   return s->ops->selections(s->impl, numbers, count, err);
 }
 
-enum status store_selection_size(struct store *s, uint64_t number, uint64_t *size, struct error *err) {
+enum status store_selection_size(struct store *s, uint64_t number, uint64_t *size,
+                                 struct error *err) {
   return s->ops->selection_size(s->impl, number, size, err);
 }
 
-enum status store_selection_read(struct store *s, uint64_t number, uint64_t at, size_t most, struct buffer *out,
-                                 struct error *err) {
+enum status store_selection_read(struct store *s, uint64_t number, uint64_t at, size_t most,
+                                 struct buffer *out, struct error *err) {
   return s->ops->selection_read(s->impl, number, at, most, out, err);
 }
 
-enum status store_selection_add(struct store *s, uint64_t number, struct span text, struct error *err) {
+enum status store_selection_add(struct store *s, uint64_t number, struct span text,
+                                struct error *err) {
   return s->ops->selection_add(s->impl, number, text, err);
 }
 

@@ -1,23 +1,26 @@
-/* store.h - the outbox: entries in order of arrival, out of it by verdict. The ops table has one row per kind of outbox
- * (file/ and memory/ now; SQLite and PostgreSQL later); all pass tests/contract/store_test.c.
+/* store.h - the outbox: entries in order of arrival, out of it by verdict. The ops table has one
+ * row per kind of outbox (file/ and memory/ now; SQLite and PostgreSQL later); all pass
+ * tests/contract/store_test.c.
  *
- * An entry is IN HAND from store_next until one of store_done, store_retry, store_dead returned ST_OK for it, or
- * store_release was called. store_next never hands out what is in hand, nor the same entry twice in one scan. Its
- * removal comes before it is forgotten, and store_next, finding a name not in hand, looks once more that it still
- * exists, unless it read it just now and nothing else was taken into hand since.
+ * An entry is IN HAND from store_next until one of store_done, store_retry, store_dead returned
+ * ST_OK for it, or store_release was called. store_next never hands out what is in hand, nor the
+ * same entry twice in one scan. Its removal comes before it is forgotten, and store_next, finding a
+ * name not in hand, looks once more that it still exists, unless it read it just now and nothing
+ * else was taken into hand since.
  *
- * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order they were told.
- * The rules, S1 on, are in rules.h; README.md beside this file names the tests that hold them. Each scan from the start
- * has a GENERATION number, 1 and up; entries carry the number of the scan that was current when they were handed out.
- * Whoever needs what it gave back in order again asks for store_rescan_settled: what is in hand when a name's turn
- * comes is passed over by that scan.
+ * Order: a scan gives entries by (mtime, created_at, name) and live notices follow in the order
+ * they were told. The rules, S1 on, are in rules.h; README.md beside this file names the tests that
+ * hold them. Each scan from the start has a GENERATION number, 1 and up; entries carry the number
+ * of the scan that was current when they were handed out. Whoever needs what it gave back in order
+ * again asks for store_rescan_settled: what is in hand when a name's turn comes is passed over by
+ * that scan.
  *
  * Threads: store_next, store_follow and store_wait on one thread (the reader);
- * store_done/retry/dead/fail_all/sync/release on any one other thread at the same time (the finisher; release also by
- * the publisher); store_wake, store_rescan, store_rescan_settled, store_counts, store_amounts on any thread.
- * store_list, store_find, store_replay, store_emit, store_survey, store_lies need no reader and work on a store that
- * was opened without create too. Opening, locking, beginning and closing are one thread's, and nobody else uses it
- * meanwhile.
+ * store_done/retry/dead/fail_all/sync/release on any one other thread at the same time (the
+ * finisher; release also by the publisher); store_wake, store_rescan, store_rescan_settled,
+ * store_counts, store_amounts on any thread. store_list, store_find, store_replay, store_emit,
+ * store_survey, store_lies need no reader and work on a store that was opened without create too.
+ * Opening, locking, beginning and closing are one thread's, and nobody else uses it meanwhile.
  */
 #ifndef BRIDGE_OUTBOX_STORE_H
 #define BRIDGE_OUTBOX_STORE_H
@@ -28,26 +31,31 @@
 #include "bridge/outbox/selections.h"
 
 enum place { PLACE_FLAT, PLACE_PENDING, PLACE_DLQ, PLACE_SENT };
-const char *place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
+const char *
+place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
 
 struct stamp { /* which bytes it was; opaque to everybody else */
   uint64_t inode;
   int64_t size, ctime_ns, mtime_ns;
 };
 
-/* Which entry it is. As long as the stamp is that of its file, it is; where another stamp lies at its name (somebody
- * touched it, linked it, wrote the same bytes again) the id decides, and for a rewrite the content too. */
+/* Which entry it is. As long as the stamp is that of its file, it is; where another stamp lies at
+ * its name (somebody touched it, linked it, wrote the same bytes again) the id decides, and for a
+ * rewrite the content too. */
 struct entry_ref {
   struct span name; /* file name in its place, e.g. "3f2b....json" */
   struct stamp stamp;
   enum place place;
-  bool young;       /* the stamp was so new when it was read that other bytes may have the same: it decides nothing */
+  bool young;       /* the stamp was so new when it was read that other bytes may have the same: it
+                       decides nothing */
   struct span id;   /* empty: it has none, the stamp alone decides */
   uint64_t content; /* event_content of what was read, 0 = not known */
 };
 
-int64_t entry_arrived_ns(const struct entry_ref *ref); /* wall time, kept by every move: the order of arrival */
-/* Wall time: as it is, it was not there before; what Kafka holds of an earlier time is of another one. */
+int64_t entry_arrived_ns(
+    const struct entry_ref *ref); /* wall time, kept by every move: the order of arrival */
+/* Wall time: as it is, it was not there before; what Kafka holds of an earlier time is of another
+ * one. */
 int64_t entry_since_ms(const struct entry_ref *ref);
 
 struct entry {
@@ -67,123 +75,147 @@ struct store_config {
   int64_t settled_wait_ms;   /* how long a store_rescan_settled waits at most, 0 = for ever */
   bool keep_sent;            /* done moves to sent/ instead of deleting */
   int64_t sent_retention_ms; /* files in sent/ older than that are removed, 0 = never */
-  /* May be NULL. Told on the reader's thread before an entry is parsed. False: it ended the process too often; it is
-   * handed out unparsed with REASON_CRASHES_WORKER. */
+  /* May be NULL. Told on the reader's thread before an entry is parsed. False: it ended the process
+   * too often; it is handed out unparsed with REASON_CRASHES_WORKER. */
   bool (*may_parse)(void *ctx, enum place place, const char *name);
   void *parse_ctx;
-  /* May be NULL. Told on any thread of a dead letter that was replayed or purged: its event name, its reason's word. */
+  /* May be NULL. Told on any thread of a dead letter that was replayed or purged: its event name,
+   * its reason's word. */
   void (*dead_left)(void *ctx, struct span name, struct span reason);
   void *dead_ctx;
 };
 
-/* ---- opening: store_open meets the outbox, store_lock owns it, store_begin turns to its entries ---------------------
+/* ---- opening: store_open meets the outbox, store_lock owns it, store_begin turns to its entries
+ * ---------------------
  *
  * Until store_begin nothing but what stands here, in notes.h and in manifest.h may be asked. */
 
 struct store_options {
-  bool create; /* to change it: makes what is missing for that. False: only list, find; changes nothing, watches nothing
+  bool create; /* to change it: makes what is missing for that. False: only list, find; changes
+                * nothing, watches nothing
                 */
   const struct clock *clock;
   struct log *log; /* may be NULL */
 };
 
 struct store;
-/* outbox.url chooses the kind: "file:DIR". ST_INVALID: unknown kind, or what lies there is no outbox; ST_UNSUPPORTED:
- * a kind that comes later; ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says what to do. */
-MUST_CHECK enum status store_open(const char *url, const struct store_options *options, struct store **out,
-                                  struct error *err);
+/* outbox.url chooses the kind: "file:DIR". ST_INVALID: unknown kind, or what lies there is no
+ * outbox; ST_UNSUPPORTED: a kind that comes later; ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says
+ * what to do. */
+MUST_CHECK enum status store_open(const char *url, const struct store_options *options,
+                                  struct store **out, struct error *err);
 void store_close(struct store *s); /* gives the lock back too */
-/* Where an outbox of this url lies: what comes behind its scheme (a folder for file:). ST_INVALID, ST_UNSUPPORTED: as
- * store_open, and for one in memory, which is nobody's outbox outside of tests. */
+/* Where an outbox of this url lies: what comes behind its scheme (a folder for file:). ST_INVALID,
+ * ST_UNSUPPORTED: as store_open, and for one in memory, which is nobody's outbox outside of tests.
+ */
 MUST_CHECK enum status store_address(const char *url, const char **address, struct error *err);
 const char *store_name(const struct store *s); /* what people know it by: a folder for file: */
 const char *store_url(const struct store *s);  /* by which it can be opened again */
-/* Its identity, uuid text: names its position in Kafka. "": nobody has opened it to change it yet. */
+/* Its identity, uuid text: names its position in Kafka. "": nobody has opened it to change it yet.
+ */
 const char *store_id(const struct store *s);
 
-/* One owner an outbox, who alone takes entries into hand, writes notes and the journal. Waits up to wait_ms. ST_BUSY:
- * err says who owns it since when, and what to do; ST_NOT_FOUND: nobody has opened it to change it yet. The id is read
- * again: its last owner may have renewed it. What an earlier owner left half done on its way out goes back, or away. */
+/* One owner an outbox, who alone takes entries into hand, writes notes and the journal. Waits up to
+ * wait_ms. ST_BUSY: err says who owns it since when, and what to do; ST_NOT_FOUND: nobody has
+ * opened it to change it yet. The id is read again: its last owner may have renewed it. What an
+ * earlier owner left half done on its way out goes back, or away. */
 MUST_CHECK enum status store_lock(struct store *s, int64_t wait_ms, struct error *err);
 /* Pid of the owner (-1: it cannot be told), 0 when there is none. Never blocks. Any thread. */
 int64_t store_holder(const struct store *s);
-/* Is it still ours? ST_OK. ST_BUSY: no, for good; err says what happened. Any other: it cannot be looked at now, which
- * says nothing of the owner. Any thread. */
+/* Is it still ours? ST_OK. ST_BUSY: no, for good; err says what happened. Any other: it cannot be
+ * looked at now, which says nothing of the owner. Any thread. */
 MUST_CHECK enum status store_check(struct store *s, struct error *err);
-/* A new id; the owner's. Its position in Kafka belongs to the old id and stays behind; manifests stay, so that the next
- * start settles by the topics what they name. A crash leaves the old id or the new one. */
+/* A new id; the owner's. Its position in Kafka belongs to the old id and stays behind; manifests
+ * stay, so that the next start settles by the topics what they name. A crash leaves the old id or
+ * the new one. */
 MUST_CHECK enum status store_renew_id(struct store *s, struct error *err);
 
-/* Entries: to list and find them, and for the owner to read and settle them. Makes what is missing for that (dlq/).
- * Moves that a crash left half done are finished by store_next where it meets them: after recovery has settled, and
- * without reading dlq/. ST_INVALID: what is known of entries set aside is damaged, or it lies where entries cannot be
- * moved; err says what to do. */
-MUST_CHECK enum status store_begin(struct store *s, const struct store_config *config, struct error *err);
-/* A change of the outbox failed: does it let others be made, so that it is this one's alone? The owner's. */
+/* Entries: to list and find them, and for the owner to read and settle them. Makes what is missing
+ * for that (dlq/). Moves that a crash left half done are finished by store_next where it meets
+ * them: after recovery has settled, and without reading dlq/. ST_INVALID: what is known of entries
+ * set aside is damaged, or it lies where entries cannot be moved; err says what to do. */
+MUST_CHECK enum status store_begin(struct store *s, const struct store_config *config,
+                                   struct error *err);
+/* A change of the outbox failed: does it let others be made, so that it is this one's alone? The
+ * owner's. */
 bool store_hinders_one(const struct store *s, const struct error *why);
-/* How many entries are on their way out of the outbox or back since a minute or longer: a crash, or a move that failed
- * both ways. The next owner takes them from there. Any thread. */
+/* How many entries are on their way out of the outbox or back since a minute or longer: a crash, or
+ * a move that failed both ways. The next owner takes them from there. Any thread. */
 uint64_t store_left(const struct store *s, int64_t now_us);
 
 struct store_space {
   bool known;
   int64_t bytes, files; /* room for so many more; files -1: as many as wanted */
 };
-void store_space(const struct store *s, struct store_space *out);                /* any thread */
-MUST_CHECK enum status store_writable(const struct store *s, struct error *err); /* may entries be made, moved? Cheap */
-/* How many entries there may be of which (LIST_PENDING, LIST_DEAD), by their names alone: a pass that reads none. */
+void store_space(const struct store *s, struct store_space *out); /* any thread */
+MUST_CHECK enum status store_writable(const struct store *s,
+                                      struct error *err); /* may entries be made, moved? Cheap */
+/* How many entries there may be of which (LIST_PENDING, LIST_DEAD), by their names alone: a pass
+ * that reads none. */
 uint64_t store_names(const struct store *s, unsigned which);
-/* One line more, its end included, in the list of what people changed: durable, and behind half a line that a crash
- * left. Beyond STORE_AUDIT_MOST bytes the list begins anew, and the one before is kept. One at a time. */
+/* One line more, its end included, in the list of what people changed: durable, and behind half a
+ * line that a crash left. Beyond STORE_AUDIT_MOST bytes the list begins anew, and the one before is
+ * kept. One at a time. */
 #define STORE_AUDIT_MOST (1024 * 1024)
 MUST_CHECK enum status store_audit(struct store *s, struct span line, struct error *err);
 
-/* ---- reading -------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch (doc's nodes too).
- * ST_AGAIN: nothing to hand out now (store_wait, which comes back at once if there is more). ST_IO, ST_DENIED,
- * ST_NO_SPACE, ST_NO_MEMORY: the folder cannot be read, err says so; try later, nothing is skipped. ST_NOT_FOUND: the
- * outbox folder is gone, or another lies in its place (its lock and identity went with it: only the old one is read). A
- * file that does not parse and may still be growing is passed over and comes again once settled. */
-MUST_CHECK enum status store_next(struct store *s, struct arena *keep, struct arena *scratch, struct entry *out,
-                                  struct error *err);
-/* Hands out nothing, but begins a scan that is due, and takes in what was told, so that store_counts stays right. The
- * reader's thread. ST_OK, or why the folder cannot be read, as store_next. */
+/* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch
+ * (doc's nodes too). ST_AGAIN: nothing to hand out now (store_wait, which comes back at once if
+ * there is more). ST_IO, ST_DENIED, ST_NO_SPACE, ST_NO_MEMORY: the folder cannot be read, err says
+ * so; try later, nothing is skipped. ST_NOT_FOUND: the outbox folder is gone, or another lies in
+ * its place (its lock and identity went with it: only the old one is read). A file that does not
+ * parse and may still be growing is passed over and comes again once settled. */
+MUST_CHECK enum status store_next(struct store *s, struct arena *keep, struct arena *scratch,
+                                  struct entry *out, struct error *err);
+/* Hands out nothing, but begins a scan that is due, and takes in what was told, so that
+ * store_counts stays right. The reader's thread. ST_OK, or why the folder cannot be read, as
+ * store_next. */
 MUST_CHECK enum status store_follow(struct store *s, struct error *err);
-/* Sleep until something may have arrived, a growing file may have settled, store_wake, or timeout_ms. */
+/* Sleep until something may have arrived, a growing file may have settled, store_wake, or
+ * timeout_ms. */
 void store_wait(struct store *s, int64_t timeout_ms);
 void store_wake(struct store *s);
-/* Ask for a fresh scan from the start; returns the generation it will have. Several requests before it begins share it.
+/* Ask for a fresh scan from the start; returns the generation it will have. Several requests before
+ * it begins share it.
  */
 uint64_t store_rescan(struct store *s);
-/* The same, but this scan begins only when nothing is in hand any more but what lingers (or settled_wait_ms after
- * this call), and until then store_next hands out nothing: so whatever was given back before it began is in it, in its
- * place, and nothing newer overtakes it. */
+/* The same, but this scan begins only when nothing is in hand any more but what lingers (or
+ * settled_wait_ms after this call), and until then store_next hands out nothing: so whatever was
+ * given back before it began is in it, in its place, and nothing newer overtakes it. */
 uint64_t store_rescan_settled(struct store *s);
-/* True when the scan of this or a later generation has reached its end (everything it found has been handed out, passed
- * over, or is growing). */
+/* True when the scan of this or a later generation has reached its end (everything it found has
+ * been handed out, passed over, or is growing). */
 bool store_scanned(const struct store *s, uint64_t generation);
 
-/* ---- settling: each ends "in hand" when it returns ST_OK ------------------------------------------------------------
+/* ---- settling: each ends "in hand" when it returns ST_OK
+ * ------------------------------------------------------------
  *
- * On an error the entry stays in hand, so that it is not handed out, and published again, while the caller tries once
- * more. What had been done by then is found done by the next try. */
+ * On an error the entry stays in hand, so that it is not handed out, and published again, while the
+ * caller tries once more. What had been done by then is found done by the next try. */
 
 enum settled {
   SETTLED_GONE,     /* it is out of the outbox (deleted or in sent/, moved to dlq/, or rewritten) */
   SETTLED_VANISHED, /* somebody else took it meanwhile */
   SETTLED_CHANGED,  /* another event lies at its name: left alone, found again */
-  SETTLED_REUSED    /* done: another event with its id lay there, and is out of the outbox as its duplicate */
+  SETTLED_REUSED    /* done: another event with its id lay there, and is out of the outbox as its
+                       duplicate */
 };
-/* Published, or a duplicate: take it out, if it still is what the ref says. Nothing is removed that was not looked at:
- * it goes into tmp under a name that says what it is to be, is compared there, and put back when it is another one; a
- * crash meanwhile is made good by the next holder of the lock. ST_BUSY: it is being written just now; ST_DENIED, ST_IO:
- * it cannot be read or removed. Both concern this entry alone. Durable after store_sync. */
-MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how, struct error *err);
-/* The same long after the ref was made (recovery): its stamp decides nothing, and what is not in its place is looked
- * for under the same name in dlq/, and taken out there (GONE), else VANISHED. */
-MUST_CHECK enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id, enum settled *how,
-                                     struct error *err);
+/* Published, or a duplicate: take it out, if it still is what the ref says. Nothing is removed that
+ * was not looked at: it goes into tmp under a name that says what it is to be, is compared there,
+ * and put back when it is another one; a crash meanwhile is made good by the next holder of the
+ * lock. ST_BUSY: it is being written just now; ST_DENIED, ST_IO: it cannot be read or removed. Both
+ * concern this entry alone. Durable after store_sync. */
+MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how,
+                                  struct error *err);
+/* The same long after the ref was made (recovery): its stamp decides nothing, and what is not in
+ * its place is looked for under the same name in dlq/, and taken out there (GONE), else VANISHED.
+ */
+MUST_CHECK enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id,
+                                     enum settled *how, struct error *err);
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);
 
 struct failure {
@@ -194,14 +226,15 @@ struct failure {
   unsigned attempts;  /* counted, this one included */
   int64_t failed_us;
 };
-/* Stays pending with attempts, last_error, failed_at (and first_failed_at) set; the mtime is kept. Durable. */
-MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why,
-                                   enum settled *how, struct error *err);
-/* To dlq/: the dead form in place, then one move; what is not a JSON object goes as <stem>.raw with a descriptor.
- * Durable.
+/* Stays pending with attempts, last_error, failed_at (and first_failed_at) set; the mtime is kept.
+ * Durable. */
+MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref,
+                                   const struct failure *why, enum settled *how, struct error *err);
+/* To dlq/: the dead form in place, then one move; what is not a JSON object goes as <stem>.raw with
+ * a descriptor. Durable.
  */
-MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
-                                  enum settled *how, struct error *err);
+MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref,
+                                  const struct failure *why, enum settled *how, struct error *err);
 struct failed { /* one entry of many */
   const struct entry_ref *ref;
   struct failure why;
@@ -211,32 +244,39 @@ struct failed { /* one entry of many */
   struct error error; /* where that is not ST_OK */
 };
 #define STORE_FAILED 200 /* at most so many at once: each is an open file */
-/* store_retry and store_dead of many: they wait for the disk together, so that two hundred cost little more than ten. A
- * crash at any place leaves each as if it had been alone. ST_BUSY: also where the outbox is not ours any more. */
+/* store_retry and store_dead of many: they wait for the disk together, so that two hundred cost
+ * little more than ten. A crash at any place leaves each as if it had been alone. ST_BUSY: also
+ * where the outbox is not ours any more. */
 void store_fail_all(struct store *s, struct failed *list, size_t count);
-/* It stays in hand for longer, and whoever holds it keeps what must not overtake it from passing: the scan of
- * store_rescan_settled does not wait for it. It does again (on false) for one that is about to be given back: said
- * before a scan is asked for, else that scan passes it over and what is newer overtakes it. Any thread. */
+/* It stays in hand for longer, and whoever holds it keeps what must not overtake it from passing:
+ * the scan of store_rescan_settled does not wait for it. It does again (on false) for one that is
+ * about to be given back: said before a scan is asked for, else that scan passes it over and what
+ * is newer overtakes it. Any thread. */
 void store_linger(struct store *s, const struct entry_ref *ref, bool on);
 /* Given back as it is: a later scan finds it. */
 void store_release(struct store *s, const struct entry_ref *ref);
 
-/* ---- set aside: entries that the file system refuses to change, each by itself (immutable, another user's in a sticky
- * folder, a mount on it, a bad block, a name that is too long). What became of such a one is written down, all others
- * go on, and it is carried out when the hindrance goes. The settling thread's, except for store_asides. */
+/* ---- set aside: entries that the file system refuses to change, each by itself (immutable,
+ * another user's in a sticky folder, a mount on it, a bad block, a name that is too long). What
+ * became of such a one is written down, all others go on, and it is carried out when the hindrance
+ * goes. The settling thread's, except for store_asides. */
 
 enum aside {
   ASIDE_DONE,  /* store_done: never handed out again, over restarts too */
-  ASIDE_RETRY, /* store_retry: pending as before; handed out with the attempts that are known of it */
+  ASIDE_RETRY, /* store_retry: pending as before; handed out with the attempts that are known of it
+                */
   ASIDE_DEAD   /* store_dead: not handed out any more */
 };
 #define STORE_ASIDE_MOST 10000
-/* Its done, retry or dead (with why) has failed by hindrance. ST_OK: it is not in hand any more. ST_AGAIN: it is not
- * the only one that is hindered (the disk is full, the folder not writable), or there are too many, as err says: wait,
- * and try the same once more. Durable after store_aside_sync. */
-MUST_CHECK enum status store_aside(struct store *s, const struct entry_ref *ref, struct span id, enum aside what,
-                                   const struct failure *why, const struct error *hindrance, struct error *err);
-/* After store_sync: what was set aside is on the disk, what was carried out is forgotten there. On a failure: again. */
+/* Its done, retry or dead (with why) has failed by hindrance. ST_OK: it is not in hand any more.
+ * ST_AGAIN: it is not the only one that is hindered (the disk is full, the folder not writable), or
+ * there are too many, as err says: wait, and try the same once more. Durable after
+ * store_aside_sync. */
+MUST_CHECK enum status store_aside(struct store *s, const struct entry_ref *ref, struct span id,
+                                   enum aside what, const struct failure *why,
+                                   const struct error *hindrance, struct error *err);
+/* After store_sync: what was set aside is on the disk, what was carried out is forgotten there. On
+ * a failure: again. */
 MUST_CHECK enum status store_aside_sync(struct store *s, struct error *err);
 /* Tries to carry out what is set aside. Then store_sync and store_aside_sync. */
 void store_aside_tend(struct store *s);
@@ -252,35 +292,43 @@ struct aside_info {
 };
 typedef bool (*store_aside_fn)(void *ctx, const struct aside_info *info); /* false stops */
 /* At most limit (0 = all), the first ones first. Any thread; needs no reader. */
-MUST_CHECK enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx, struct error *err);
+MUST_CHECK enum status store_asides(struct store *s, size_t limit, store_aside_fn visit, void *ctx,
+                                    struct error *err);
 const char *store_aside_word(enum aside what); /* published, refused, dead */
 const char *store_aside_remedy(int sys);       /* of an errno */
 /* "bad-1.json, published: Operation not permitted", fit to be shown */
 void store_aside_words(const struct aside_info *info, char *out, size_t size);
 
-/* ---- looking and repairing (no reader needed) ----------------------------------------------------------------- */
+/* ---- looking and repairing (no reader needed)
+ * ----------------------------------------------------------------- */
 
 struct store_counts {
-  uint64_t pending; /* entries told by the last scan and since, in hand and growing included, minus those settled */
+  uint64_t pending; /* entries told by the last scan and since, in hand and growing included, minus
+                       those settled */
   uint64_t in_hand;
-  uint64_t given_back; /* neither in hand nor settled: handed out by the scan under way and given back */
-  /* With a reader, once `listed` (the outbox was listed whole, and `first` were there): pending = first + arrived +
-   * returned - gone - vanished, all of one moment. gone: settled; returned: replayed out of dlq/; vanished: left the
-   * pending ones by somebody else's doing. arrived falls when a listing finds fewer than were known. */
+  uint64_t
+      given_back; /* neither in hand nor settled: handed out by the scan under way and given back */
+  /* With a reader, once `listed` (the outbox was listed whole, and `first` were there): pending =
+   * first + arrived + returned - gone - vanished, all of one moment. gone: settled; returned:
+   * replayed out of dlq/; vanished: left the pending ones by somebody else's doing. arrived falls
+   * when a listing finds fewer than were known. */
   uint64_t first, gone, vanished, returned;
   int64_t arrived;
   bool listed;
-  uint64_t dead;            /* entries in dlq/ */
-  uint64_t growing;         /* files that do not parse yet */
-  uint64_t unreadable, odd; /* files left alone: no right to read; link, FIFO, socket, device, two links, folder */
-  uint64_t aside;           /* set aside; of these only the refused ones are pending */
-  uint64_t foreign;         /* entries of another status (dispatched, ...) */
-  int64_t oldest_us;        /* mtime of the oldest pending one, TIME_NONE */
-  bool exact;               /* false while a first scan is under way */
+  uint64_t dead;    /* entries in dlq/ */
+  uint64_t growing; /* files that do not parse yet */
+  uint64_t unreadable,
+      odd; /* files left alone: no right to read; link, FIFO, socket, device, two links, folder */
+  uint64_t aside;    /* set aside; of these only the refused ones are pending */
+  uint64_t foreign;  /* entries of another status (dispatched, ...) */
+  int64_t oldest_us; /* mtime of the oldest pending one, TIME_NONE */
+  bool exact;        /* false while a first scan is under way */
 };
-/* With a reader: its running figures (cheap). With inspect: counts the folders (one pass, without reading files). */
+/* With a reader: its running figures (cheap). With inspect: counts the folders (one pass, without
+ * reading files). */
 MUST_CHECK enum status store_counts(struct store *s, struct store_counts *out, struct error *err);
-/* The same except for oldest_us: with a reader it takes no look at each entry in hand, so it may be asked often. */
+/* The same except for oldest_us: with a reader it takes no look at each entry in hand, so it may be
+ * asked often. */
 MUST_CHECK enum status store_amounts(struct store *s, struct store_counts *out, struct error *err);
 
 struct entry_info {
@@ -294,91 +342,109 @@ struct entry_info {
   struct span topic;
   uint64_t payload_size; /* length of the payload's JSON text */
   uint64_t size;
-  struct span text; /* the bytes of the file (of a raw dead letter: of its descriptor); empty: it was not read */
+  struct span text; /* the bytes of the file (of a raw dead letter: of its descriptor); empty: it
+                       was not read */
   const struct json_doc *doc; /* of text; NULL when that is not a JSON object */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
   bool raw;                   /* dead letter whose bytes were no JSON */
-  bool foreign_form;          /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */
+  bool foreign_form; /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */
 };
 /* false stops the walk. info and all it points to are valid during the call. */
 typedef bool (*store_visit_fn)(void *ctx, const struct entry_info *info);
-/* LIST_LOOK: look at the folder even where a reader knows: it may not have been told the newest yet. LIST_NAMED: for
- * store_find: only by the file's exact stem, which reads no folder. LIST_ALL: for whoever has to know each entry that
- * may be handed out later: those with several links are visited too, and one that cannot be read is an error. */
+/* LIST_LOOK: look at the folder even where a reader knows: it may not have been told the newest
+ * yet. LIST_NAMED: for store_find: only by the file's exact stem, which reads no folder. LIST_ALL:
+ * for whoever has to know each entry that may be handed out later: those with several links are
+ * visited too, and one that cannot be read is an error. */
 enum { LIST_PENDING = 1, LIST_DEAD = 2, LIST_LOOK = 4, LIST_NAMED = 8, LIST_ALL = 16 };
-/* Visit at most limit (0 = all) entries, oldest first by arrival (the file's mtime, which every move keeps); *total:
- * how many there are: counted by name, less those found not to be ours among the files read. Files that do not parse
- * are listed with the stem as id and reason = what is wrong; dead letters that are left unread (hard links, no right to
- * read) with the stem as id, no reason, and last_error = why.
- * A short list beside a reader with a long backlog does not look at the whole folder: it takes what the reader knows,
- * and *total is then store_counts' pending and the dead. A file moved in with an old mtime may be missing until the
- * next scan, and beyond the names that the reader keeps a pass over the folder goes on. */
-MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit, store_visit_fn visit, void *ctx,
-                                  uint64_t *total, struct error *err);
-/* Of the pending ones only those that arrived (mtime) in this time: the others are told by name and time alone, so that
- * their files are not read, and are not in *total. */
+/* Visit at most limit (0 = all) entries, oldest first by arrival (the file's mtime, which every
+ * move keeps); *total: how many there are: counted by name, less those found not to be ours among
+ * the files read. Files that do not parse are listed with the stem as id and reason = what is
+ * wrong; dead letters that are left unread (hard links, no right to read) with the stem as id, no
+ * reason, and last_error = why. A short list beside a reader with a long backlog does not look at
+ * the whole folder: it takes what the reader knows, and *total is then store_counts' pending and
+ * the dead. A file moved in with an old mtime may be missing until the next scan, and beyond the
+ * names that the reader keeps a pass over the folder goes on. */
+MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit,
+                                  store_visit_fn visit, void *ctx, uint64_t *total,
+                                  struct error *err);
+/* Of the pending ones only those that arrived (mtime) in this time: the others are told by name and
+ * time alone, so that their files are not read, and are not in *total. */
 struct store_range {
   int64_t since_us, until_us; /* both ends included; TIME_NONE: any */
 };
-MUST_CHECK enum status store_list_range(struct store *s, unsigned which, const struct store_range *range, size_t limit,
-                                        store_visit_fn visit, void *ctx, uint64_t *total, struct error *err);
-/* Entries whose file stem (or only if none matches: id) equals id_or_prefix or begins with it: exact ones alone if
- * there are any; at most 20 are visited. <id>__N and dlq_<id> count as exact. */
-MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span id_or_prefix, store_visit_fn visit,
-                                  void *ctx, uint64_t *total, struct error *err);
-/* Visit the one entry of that name, however it is called by its id. ST_NOT_FOUND: gone, or no entry (any more). */
-MUST_CHECK enum status store_look(struct store *s, enum place place, const char *file, store_visit_fn visit, void *ctx,
+MUST_CHECK enum status store_list_range(struct store *s, unsigned which,
+                                        const struct store_range *range, size_t limit,
+                                        store_visit_fn visit, void *ctx, uint64_t *total,
+                                        struct error *err);
+/* Entries whose file stem (or only if none matches: id) equals id_or_prefix or begins with it:
+ * exact ones alone if there are any; at most 20 are visited. <id>__N and dlq_<id> count as exact.
+ */
+MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span id_or_prefix,
+                                  store_visit_fn visit, void *ctx, uint64_t *total,
                                   struct error *err);
-/* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and failed_at null, its old
- * mtime; a raw one as its bytes were. A pending entry (place FLAT or PENDING) is rewritten with attempts 0. Durable.
- * The newer producer's form becomes a pending entry <id>.json. A crash meanwhile leaves it dead or replayed, never
- * both. ST_NOT_FOUND it is gone; ST_BUSY it is in hand; ST_EXISTS its name is taken; ST_INVALID it cannot be an entry.
- * Needs the lock. */
-MUST_CHECK enum status store_replay(struct store *s, enum place place, const char *file, struct error *err);
+/* Visit the one entry of that name, however it is called by its id. ST_NOT_FOUND: gone, or no entry
+ * (any more). */
+MUST_CHECK enum status store_look(struct store *s, enum place place, const char *file,
+                                  store_visit_fn visit, void *ctx, struct error *err);
+/* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and
+ * failed_at null, its old mtime; a raw one as its bytes were. A pending entry (place FLAT or
+ * PENDING) is rewritten with attempts 0. Durable. The newer producer's form becomes a pending entry
+ * <id>.json. A crash meanwhile leaves it dead or replayed, never both. ST_NOT_FOUND it is gone;
+ * ST_BUSY it is in hand; ST_EXISTS its name is taken; ST_INVALID it cannot be an entry. Needs the
+ * lock. */
+MUST_CHECK enum status store_replay(struct store *s, enum place place, const char *file,
+                                    struct error *err);
 
 struct letter { /* one dead letter of many */
   const char *file;
-  int64_t when_us;    /* the failed_at, else the mtime, it had when it was chosen: another means that it left dlq/ and
-                         died again. TIME_NONE: whichever */
-  struct span id;     /* told to judge */
-  bool raw;           /* likewise */
+  int64_t when_us; /* the failed_at, else the mtime, it had when it was chosen: another means that
+                      it left dlq/ and died again. TIME_NONE: whichever */
+  struct span id;  /* told to judge */
+  bool raw;        /* likewise */
   enum status status; /* what became of it */
   struct error error; /* where that is not ST_OK */
 };
 /* Sets the status (and error) of those that are to stay. All that are ST_OK so far lie in dlq/. */
 typedef void (*store_judge_fn)(void *ctx, struct letter *list, size_t count);
 #define STORE_LETTERS 200 /* at most so many at once: each is an open file */
-/* store_replay of many dead letters: the folders are synced once for all, so that a thousand cost little more than a
- * hundred times one. Each is judged after it was read and before anything is touched. Nothing is handed out to the
- * reader before its move is durable. The statuses are those of store_replay, or judge's; a crash at any place leaves
- * each dead or replayed, as there, whatever became of the others. */
-void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
-/* Take dead letters out for good, a raw one's bytes before its descriptor (a crash in between leaves a dead letter
- * without bytes, which can be purged again). ST_OK: durable. ST_NOT_FOUND: it is gone, or another by now. Needs the
- * lock. */
+/* store_replay of many dead letters: the folders are synced once for all, so that a thousand cost
+ * little more than a hundred times one. Each is judged after it was read and before anything is
+ * touched. Nothing is handed out to the reader before its move is durable. The statuses are those
+ * of store_replay, or judge's; a crash at any place leaves each dead or replayed, as there,
+ * whatever became of the others. */
+void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge,
+                      void *ctx);
+/* Take dead letters out for good, a raw one's bytes before its descriptor (a crash in between
+ * leaves a dead letter without bytes, which can be purged again). ST_OK: durable. ST_NOT_FOUND: it
+ * is gone, or another by now. Needs the lock. */
 void store_purge(struct store *s, struct letter *list, size_t count);
-/* Bytes of a file in dlq/ (<stem>.json or <stem>.raw), at most `most` of them beginning at from; *size is the whole
- * file's. ST_NOT_FOUND, ST_INVALID (no regular file). Needs no lock. */
-MUST_CHECK enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most, struct buffer *out,
-                                   uint64_t *size, struct error *err);
-/* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat folder, fsync. name:
+/* Bytes of a file in dlq/ (<stem>.json or <stem>.raw), at most `most` of them beginning at from;
+ * *size is the whole file's. ST_NOT_FOUND, ST_INVALID (no regular file). Needs no lock. */
+MUST_CHECK enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most,
+                                   struct buffer *out, uint64_t *size, struct error *err);
+/* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat
+ * folder, fsync. name:
  * *.json. Needs no lock. ST_EXISTS: the name is taken. */
-MUST_CHECK enum status store_emit(struct store *s, const char *file, struct span text, struct error *err);
+MUST_CHECK enum status store_emit(struct store *s, const char *file, struct span text,
+                                  struct error *err);
 
-/* ---- examining ------------------------------------------------------------------------------------------------ */
+/* ---- examining
+ * ------------------------------------------------------------------------------------------------
+ */
 
 enum oddity {
-  ODDITY_NONE,          /* an entry in its place */
-  ODDITY_WRONG_SIDE,    /* a dead form outside dlq/, a pending one inside: a move that was cut short */
-  ODDITY_ON_ITS_WAY,    /* a dead letter that is only described yet: its bytes still lie in the outbox. Likewise */
-  ODDITY_BYTES_GONE,    /* one whose bytes lie nowhere */
+  ODDITY_NONE,       /* an entry in its place */
+  ODDITY_WRONG_SIDE, /* a dead form outside dlq/, a pending one inside: a move that was cut short */
+  ODDITY_ON_ITS_WAY, /* a dead letter that is only described yet: its bytes still lie in the outbox.
+                        Likewise */
+  ODDITY_BYTES_GONE, /* one whose bytes lie nowhere */
   ODDITY_NOT_DESCRIBED, /* bytes in dlq/ that no dead letter tells of */
   ODDITY_ASIDE,         /* published or dead, and set aside: what hinders is told by store_asides */
   ODDITY_LEFT,          /* a temporary file that nobody has touched for a minute */
   ODDITY_NO_FILE,       /* an entry's name, but no plain file with one link: left alone */
   ODDITY_UNREADABLE,    /* an entry's name, but no right to read it: left alone */
   ODDITY_HIDDEN,        /* a file that holds an event, under a name that nobody looks at */
-  ODDITY_STRAY          /* any other that nothing here accounts for; also in sent/, .busbridge and its tmp */
+  ODDITY_STRAY /* any other that nothing here accounts for; also in sent/, .busbridge and its tmp */
 };
 struct survey_item {
   enum oddity oddity;
@@ -388,14 +454,16 @@ struct survey_item {
 };
 /* false stops. All it points to is valid during the call. */
 typedef bool (*store_survey_fn)(void *ctx, const struct survey_item *item);
-/* Everything that lies there, read, as it is met: at most limit (0 = all) files of each place; *left_out: names that
- * were not read. What moves meanwhile may be told twice, or not. Locks nothing. */
-MUST_CHECK enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
-                                    struct error *err);
+/* Everything that lies there, read, as it is met: at most limit (0 = all) files of each place;
+ * *left_out: names that were not read. What moves meanwhile may be told twice, or not. Locks
+ * nothing. */
+MUST_CHECK enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx,
+                                    uint64_t *left_out, struct error *err);
 /* Does an entry with that id lie where ref says, whatever its bytes, and is not set aside? */
 bool store_lies(struct store *s, const struct entry_ref *ref, struct span id);
 
-/* ---- for implementations ------------------------------------------------------------------------------------ */
+/* ---- for implementations
+ * ------------------------------------------------------------------------------------ */
 
 struct manifest; /* manifest.h: the journal of batches */
 struct manifest_name;
@@ -425,7 +493,8 @@ struct store_ops {
   void (*draft_close)(void *, void *draft);
   enum status (*selections)(void *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
   enum status (*selection_size)(void *, uint64_t, uint64_t *, struct error *);
-  enum status (*selection_read)(void *, uint64_t, uint64_t, size_t, struct buffer *, struct error *);
+  enum status (*selection_read)(void *, uint64_t, uint64_t, size_t, struct buffer *,
+                                struct error *);
   enum status (*selection_add)(void *, uint64_t, struct span, struct error *);
   enum status (*selection_remove)(void *, uint64_t, struct error *);
   enum status (*begin)(void *, const struct store_config *, struct error *);
@@ -437,31 +506,35 @@ struct store_ops {
   uint64_t (*rescan_settled)(void *);
   bool (*scanned)(void *, uint64_t);
   enum status (*done)(void *, const struct entry_ref *, enum settled *, struct error *);
-  enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
+  enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *,
+                         struct error *);
   enum status (*sync)(void *, struct error *);
   void (*fail_all)(void *, struct failed *, size_t);
   void (*linger)(void *, const struct entry_ref *, bool on);
   void (*release)(void *, const struct entry_ref *);
-  enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,
-                       const struct error *, struct error *);
+  enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside,
+                       const struct failure *, const struct error *, struct error *);
   enum status (*aside_sync)(void *, struct error *);
   void (*aside_tend)(void *);
   enum status (*asides)(void *, size_t, store_aside_fn, void *, struct error *);
   enum status (*counts)(void *, bool oldest, struct store_counts *, struct error *);
-  enum status (*list)(void *, unsigned, const struct store_range *, size_t, store_visit_fn, void *, uint64_t *,
+  enum status (*list)(void *, unsigned, const struct store_range *, size_t, store_visit_fn, void *,
+                      uint64_t *, struct error *);
+  enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                       struct error *);
-  enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *, struct error *);
   enum status (*look)(void *, enum place, const char *, store_visit_fn, void *, struct error *);
   enum status (*replay)(void *, enum place, const char *, struct error *);
   void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);
   void (*purge)(void *, struct letter *, size_t);
-  enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *, struct error *);
+  enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,
+                       struct error *);
   enum status (*emit)(void *, const char *, struct span, struct error *);
   enum status (*survey)(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
   bool (*lies)(void *, const struct entry_ref *, struct span);
   enum status (*batch_write)(void *, struct manifest *, const char *nonce, struct error *);
   enum status (*batch_list)(void *, struct manifest_name **, size_t *, struct error *);
-  enum status (*batch_read)(void *, const struct manifest_name *, struct manifest *, struct error *);
+  enum status (*batch_read)(void *, const struct manifest_name *, struct manifest *,
+                            struct error *);
   enum status (*batch_names)(void *, const struct span *, size_t, bool *, struct error *);
   enum status (*batch_settle)(void *, const struct manifest_name *, struct error *);
   enum status (*batch_remove)(void *, const struct manifest_name *, struct error *);
@@ -469,7 +542,8 @@ struct store_ops {
 extern const struct store_ops store_file_ops, store_memory_ops;
 /* "memory:NAME" outlives its handles; this ends it, when none is open any more. */
 void store_memory_forget(const char *name);
-/* Its lock is free for the next one, whoever holds it, as when a lock file is removed: the last owner is none any more.
+/* Its lock is free for the next one, whoever holds it, as when a lock file is removed: the last
+ * owner is none any more.
  */
 void store_memory_unlock(const char *name);
 

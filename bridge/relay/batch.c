@@ -1,5 +1,5 @@
-/* Batches, from the pool and back to it when their last item is settled; chains of items for the finisher; waking and
- * waiting. */
+/* Batches, from the pool and back to it when their last item is settled; chains of items for the
+ * finisher; waking and waiting. */
 #include "bridge/relay/parts.h"
 
 #include <unistd.h>
@@ -26,7 +26,8 @@ struct batch *batch_take(struct relay *r) {
   return b;
 }
 
-/* The array never grows while others hold pointers into it: a batch is given its room before its first item. */
+/* The array never grows while others hold pointers into it: a batch is given its room before its
+ * first item. */
 struct item *batch_add(struct batch *b) {
   if (b->count == b->cap) return NULL;
   struct item *item = &b->items[b->count++];
@@ -70,7 +71,9 @@ void relay_settle(struct relay *r, struct item *first, struct item *last) {
   pthread_mutex_unlock(&r->lock);
 }
 
-_Static_assert(REASON_COUNT <= UINT8_MAX && OUTCOME_HELD <= UINT8_MAX && SETTLED_REUSED <= UINT8_MAX, "of an item");
+_Static_assert(REASON_COUNT <= UINT8_MAX && OUTCOME_HELD <= UINT8_MAX &&
+                   SETTLED_REUSED <= UINT8_MAX,
+               "of an item");
 
 void item_fail(struct item *item, enum reason reason, int code, const char *text) {
   item->reason = (uint8_t)reason;

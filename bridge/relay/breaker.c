@@ -25,7 +25,8 @@ void breaker_unsent(struct breaker *b) {
   if (b->state == BREAKER_PROBING) b->probe_sent = false;
 }
 
-bool breaker_trouble(struct breaker *b, const struct backoff *wait, const struct clock *clock, const char *reason) {
+bool breaker_trouble(struct breaker *b, const struct backoff *wait, const struct clock *clock,
+                     const char *reason) {
   bool first = b->state == BREAKER_CLOSED;
   if (b->state == BREAKER_OPEN) return false; /* others that were under way with the first one */
   if (first) {

@@ -1,5 +1,5 @@
-/* Who is to blame for a transaction that was aborted, as far as its reports say so, and how the others go on (L18). The
- * publisher's thread. A crash leaves the transaction as it is: aborted. */
+/* Who is to blame for a transaction that was aborted, as far as its reports say so, and how the
+ * others go on (L18). The publisher's thread. A crash leaves the transaction as it is: aborted. */
 #include "bridge/relay/parts.h"
 
 static void blame(struct publishing *p, struct item *item) {
@@ -53,8 +53,8 @@ void culprits_deny(struct publishing *p, struct item **items, size_t count) {
   push_done(p);
 }
 
-/* Those of topics that refused nothing first, the others behind them, each in their order. Returns how many the first
- * are. */
+/* Those of topics that refused nothing first, the others behind them, each in their order. Returns
+ * how many the first are. */
 static size_t part_refused(const struct publishing *p, struct item **items, size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
@@ -68,10 +68,12 @@ static size_t part_refused(const struct publishing *p, struct item **items, size
 
 static void mark_refused(struct publishing *p, struct item **items, size_t count, bool refused) {
   for (size_t i = 0; i < count; i++)
-    if (!refused || items[i]->fault == KAFKA_RECORD_REFUSED) p->sift.topics[items[i]->topic].refused = refused;
+    if (!refused || items[i]->fault == KAFKA_RECORD_REFUSED)
+      p->sift.topics[items[i]->topic].refused = refused;
 }
 
-/* Of topics that refused some of them: beside the flow from here on, first those in front of the middle one. */
+/* Of topics that refused some of them: beside the flow from here on, first those in front of the
+ * middle one. */
 static void look_apart(struct publishing *p, struct item **items, size_t count) {
   size_t suspects = 0, passed = 0, middle = 0;
   for (size_t i = 0; i < count; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;

@@ -1,18 +1,21 @@
-/* What keeps the outbox from being read or changed, told in one way by all stages: the door that health shows, its
- * remedy, the log's line. kafka_away.c does it for Kafka. */
+/* What keeps the outbox from being read or changed, told in one way by all stages: the door that
+ * health shows, its remedy, the log's line. kafka_away.c does it for Kafka. */
 #include "bridge/base/denial.h"
 #include "bridge/relay/parts.h"
 
-static void tell(struct relay *r, enum disk_side side, const struct error *err, const char *remedy) {
+static void tell(struct relay *r, enum disk_side side, const struct error *err,
+                 const char *remedy) {
   const struct log_field *fields = FIELDS(F_TEXT("error", err->text));
   if (side == DISK_READING)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", fields, "The outbox cannot be read. %s", remedy);
+    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", fields,
+              "The outbox cannot be read. %s", remedy);
   else if (side == DISK_UNSYNCED)
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", fields,
-              "The outbox folder could not be synced. %s, which settles this run's batches again", remedy);
-  else
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", fields, "The outbox cannot be changed. %s",
+              "The outbox folder could not be synced. %s, which settles this run's batches again",
               remedy);
+  else
+    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", fields,
+              "The outbox cannot be changed. %s", remedy);
 }
 
 /* A second stage that meets the same adds no line. */
@@ -38,7 +41,8 @@ void disk_works(struct relay *r, enum disk_side side) {
   if (!left) status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
   pthread_mutex_unlock(&r->lock);
   if (side == DISK_READING)
-    log_write(r->parts.log, LOG_INFO, "relay", "outbox_readable", NO_FIELDS, "The outbox can be read again");
+    log_write(r->parts.log, LOG_INFO, "relay", "outbox_readable", NO_FIELDS,
+              "The outbox can be read again");
 }
 
 bool disk_refuses(struct relay *r, enum disk_side side) {

@@ -80,7 +80,8 @@ static const struct breaker_view *closed_door(const struct relay *r) {
 }
 
 static bool is_topic(const struct breaker_view *b) {
-  return strcmp(b->target, "kafka") != 0 && strcmp(b->target, "redis") != 0 && strcmp(b->target, "outbox") != 0;
+  return strcmp(b->target, "kafka") != 0 && strcmp(b->target, "redis") != 0 &&
+         strcmp(b->target, "outbox") != 0;
 }
 
 /* Its name, but what a limit of this process shuts is that limit's, whichever it is. */
@@ -92,7 +93,8 @@ static const char *stopper(const struct breaker_view *b) {
 static void say_door(struct flush_progress *p, const struct breaker_view *b, bool stalled) {
   snprintf(p->reason, sizeof p->reason, "%.60s: %.255s", b ? b->target : "kafka",
            b ? b->reason : "nothing was acknowledged or settled for 30 s");
-  snprintf(p->remedy, sizeof p->remedy, "%s", b ? b->remedy : "See the broker's log; busbridge doctor tells more");
+  snprintf(p->remedy, sizeof p->remedy, "%s",
+           b ? b->remedy : "See the broker's log; busbridge doctor tells more");
   if (!b || !is_topic(b)) snprintf(p->stopped_by, sizeof p->stopped_by, "%.15s", stopper(b));
   p->unreachable = stalled && !strcmp(p->stopped_by, "kafka");
 }
@@ -128,7 +130,8 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
   else if (p->left && limit_reached(f))
     snprintf(p->reason, sizeof p->reason, "the limit was reached");
   else if (p->left && r->status.retrying)
-    snprintf(p->reason, sizeof p->reason, "some were refused by the broker and wait for their next try");
+    snprintf(p->reason, sizeof p->reason,
+             "some were refused by the broker and wait for their next try");
   else if (p->left && r->holds.count)
     snprintf(p->reason, sizeof p->reason, "%zu dead %s (dlq.hold_key)", r->holds.count,
              r->holds.count == 1 ? "letter holds its key" : "letters hold their keys");
@@ -141,7 +144,8 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
 /* What went back as held is on its way: another scan brings it. Lock held. */
 static bool held_come_again(struct relay *r) {
   return r->holds.released || (r->waiting.released && r->waiting.keys.count) ||
-         !store_scanned(r->parts.store, r->order_scan) || !store_scanned(r->parts.store, r->waiting.asked);
+         !store_scanned(r->parts.store, r->order_scan) ||
+         !store_scanned(r->parts.store, r->waiting.asked);
 }
 
 /* Nothing gets through, or nothing can be read: kafka, redis or the outbox itself. Lock held. */
@@ -160,11 +164,13 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   struct flush *f = &r->flush;
   int64_t now_ms = clock_mono_ms(r->parts.clock);
   if (r->status.failed != ST_OK) return true;
-  if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > STALLED_MS) return f->stalled = true;
+  if ((r->in_hand || !r->recovered) && now_ms - f->quiet_since_ms > STALLED_MS)
+    return f->stalled = true;
   if (f->open) return false;
   if (f->cancelled || r->paused || limit_reached(f)) return true;
   bool scanned = store_scanned(r->parts.store, f->generation);
-  if (all_wait(r) && (!scanned || counts->pending)) return f->stalled = now_ms - f->quiet_since_ms > STALLED_MS;
+  if (all_wait(r) && (!scanned || counts->pending))
+    return f->stalled = now_ms - f->quiet_since_ms > STALLED_MS;
   if (!scanned) return false;
   if (held_come_again(r) || (counts->aside && flush_wants_aside(r))) return false;
   if (!f->patient) return true;
@@ -189,7 +195,8 @@ void flush_check(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
-enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id, struct error *err) {
+enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id,
+                        struct error *err) {
   struct store_counts counts = {0};
   enum status st = store_amounts(r->parts.store, &counts, err);
   if (st != ST_OK) return st;
@@ -197,7 +204,8 @@ enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *i
   if (r->flush.active) {
     uint64_t running = r->flush.id;
     pthread_mutex_unlock(&r->lock);
-    return error_set(err, ST_BUSY, "flush %llu is running; wait for it to end", (unsigned long long)running);
+    return error_set(err, ST_BUSY, "flush %llu is running; wait for it to end",
+                     (unsigned long long)running);
   }
   r->flush = (struct flush){.id = ++r->flushes, .limit = limit, .patient = patient, .active = true};
   r->flush.open = r->in_hand;
@@ -221,7 +229,8 @@ enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_prog
   struct store_counts counts;
   if (st == ST_OK && !out->finished && store_amounts(r->parts.store, &counts, NULL) == ST_OK) {
     uint64_t settled = out->published + out->duplicates + out->dead;
-    if (counts.pending + settled > out->total) out->total = counts.pending + settled; /* the first scan still counts */
+    if (counts.pending + settled > out->total)
+      out->total = counts.pending + settled; /* the first scan still counts */
     out->left = counts.pending;
   }
   return st;

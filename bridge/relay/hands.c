@@ -1,6 +1,6 @@
-/* The mapped file .busbridge/hands: reader and publisher note what they work on, and the handler of a crash marks it,
- * touching only memory. The mark is what a crash leaves to the next start; a crash while the file is made anew leaves
- * the old one. */
+/* The mapped file .busbridge/hands: reader and publisher note what they work on, and the handler of
+ * a crash marks it, touching only memory. The mark is what a crash leaves to the next start; a
+ * crash while the file is made anew leaves the old one. */
 #include "bridge/relay/hands.h"
 
 #include "bridge/base/durable.h"
@@ -20,8 +20,9 @@
 struct hands_file {
   char magic[12];
   uint32_t version;
-  struct hand slots[HAND_SLOTS];        /* marked by the handler */
-  struct hand suspects[HANDS_SUSPECTS]; /* the oldest first; times = 0: free, and so are all behind it */
+  struct hand slots[HAND_SLOTS]; /* marked by the handler */
+  struct hand
+      suspects[HANDS_SUSPECTS]; /* the oldest first; times = 0: free, and so are all behind it */
 };
 static const char magic[12] = "busbridge-h"; /* NUL at the end */
 enum { VERSION = 1 };
@@ -41,7 +42,8 @@ struct hands {
   _Atomic unsigned count;               /* changed under the lock */
 };
 
-/* What this thread has in hand. A signal handler is given nothing of ours, so it has to be a global, one a thread. */
+/* What this thread has in hand. A signal handler is given nothing of ours, so it has to be a
+ * global, one a thread. */
 static _Thread_local struct taken *volatile in_hand;
 
 /* ---- the table ---- */
@@ -93,8 +95,8 @@ static bool usable(const struct hand *hand) {
   return hand->times && hand->place <= PLACE_SENT && memchr(hand->name, '\0', HAND_NAME);
 }
 
-/* Outside bytes: what is not a record is passed over. The marks of the slots go into the table; true when there were
- * any, or the table was not as we write it. */
+/* Outside bytes: what is not a record is passed over. The marks of the slots go into the table;
+ * true when there were any, or the table was not as we write it. */
 static bool collect(struct hands_file *file, unsigned *count) {
   struct hands_file old = *file;
   memset(file, 0, sizeof *file);
@@ -137,8 +139,8 @@ static enum status map(struct hands *h, int folder, struct error *err) {
   return ST_OK;
 }
 
-/* Written whole and moved over the old one only when there is something new to keep, so that a full disk does not stop
- * a start. A crash in between leaves the old file with its marks. */
+/* Written whole and moved over the old one only when there is something new to keep, so that a full
+ * disk does not stop a start. A crash in between leaves the old file with its marks. */
 static enum status prepare(struct hands *h, int folder, int tmp, struct error *err) {
   struct hands_file file;
   unsigned count = 0;
@@ -147,7 +149,8 @@ static enum status prepare(struct hands *h, int folder, int tmp, struct error *e
   if (st != ST_OK) return st;
   bool changed = collect(&file, &count);
   if (!found || changed)
-    st = durable_replace(tmp, folder, HANDS_FILE, (struct span){(const char *)&file, sizeof file}, err);
+    st = durable_replace(tmp, folder, HANDS_FILE, (struct span){(const char *)&file, sizeof file},
+                         err);
   if (st != ST_OK) return st;
   memcpy(h->suspects, file.suspects, sizeof h->suspects);
   h->count = count;
@@ -189,9 +192,11 @@ enum status hands_enter(struct hands *h, enum hand_slot slot, struct error *err)
   if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE)) return ST_OK;
   struct taken *t = &h->taken[slot];
   if (!t->stack) t->stack = malloc(STACK_BYTES);
-  if (!t->stack) return error_set(err, ST_NO_MEMORY, "out of memory for the stack of the crash handler");
+  if (!t->stack)
+    return error_set(err, ST_NO_MEMORY, "out of memory for the stack of the crash handler");
   stack_t ours = {.ss_sp = t->stack, .ss_size = STACK_BYTES};
-  if (sigaltstack(&ours, NULL) < 0) return error_sys(err, errno, "setting the stack of the crash handler");
+  if (sigaltstack(&ours, NULL) < 0)
+    return error_sys(err, errno, "setting the stack of the crash handler");
   return ST_OK;
 }
 
@@ -199,12 +204,15 @@ void hands_leave(struct hands *h, enum hand_slot slot) {
   stack_t now;
   if (!h) return;
   hands_drop(h, slot);
-  if (sigaltstack(NULL, &now) < 0 || (now.ss_flags & SS_DISABLE) || now.ss_sp != h->taken[slot].stack) return;
+  if (sigaltstack(NULL, &now) < 0 || (now.ss_flags & SS_DISABLE) ||
+      now.ss_sp != h->taken[slot].stack)
+    return;
   stack_t none = {.ss_flags = SS_DISABLE};
   sigaltstack(&none, NULL);
 }
 
-/* The handler runs in this thread, between any two instructions: nothing is in hand while the text changes. */
+/* The handler runs in this thread, between any two instructions: nothing is in hand while the text
+ * changes. */
 void hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name) {
   if (!h) return;
   struct taken *t = &h->taken[slot];
@@ -219,8 +227,9 @@ void hands_drop(struct hands *h, enum hand_slot slot) {
   if (h && in_hand == &h->taken[slot]) in_hand = NULL;
 }
 
-/* Only memory is touched. If the page of the file cannot be written the kernel ends the process here, since the handler
- * runs with SIGBUS blocked: then it is not marked, and gets one try more. */
+/* Only memory is touched. If the page of the file cannot be written the kernel ends the process
+ * here, since the handler runs with SIGBUS blocked: then it is not marked, and gets one try more.
+ */
 const struct hand *hands_mark(void) {
   struct taken *t = in_hand;
   if (!t) return NULL;
@@ -229,7 +238,8 @@ const struct hand *hands_mark(void) {
   atomic_signal_fence(memory_order_seq_cst);
   t->record->times = 1;
   t->hand.times = 1;
-  for (unsigned i = 0; i < HANDS_SUSPECTS; i++) /* without the lock: at worst the words about it are wrong */
+  for (unsigned i = 0; i < HANDS_SUSPECTS;
+       i++) /* without the lock: at worst the words about it are wrong */
     if (hand_is(&t->hands->suspects[i], t->hand.place, span_of(t->hand.name)))
       t->hand.times += t->hands->suspects[i].times;
   return &t->hand;

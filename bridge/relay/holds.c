@@ -1,5 +1,6 @@
-/* dlq.hold_key: the keys that wait behind a dead letter, in memory under relay.lock and in .busbridge/holds. The
- * finisher writes the file before the letter moves to dlq/, so a crash holds a key too long at most. */
+/* dlq.hold_key: the keys that wait behind a dead letter, in memory under relay.lock and in
+ * .busbridge/holds. The finisher writes the file before the letter moves to dlq/, so a crash holds
+ * a key too long at most. */
 #include "bridge/relay/holds.h"
 
 #include "bridge/base/durable.h"
@@ -23,8 +24,8 @@ struct hold {
 /* A key of any length as a short one. */
 static struct span name_of(struct span topic, struct span key, char out[KEY_MOST]) {
   struct digest a = digest_of(topic), b = digest_of(key);
-  int len = snprintf(out, KEY_MOST, "%016llx%016llx%016llx", (unsigned long long)a.lo, (unsigned long long)b.lo,
-                     (unsigned long long)b.hi);
+  int len = snprintf(out, KEY_MOST, "%016llx%016llx%016llx", (unsigned long long)a.lo,
+                     (unsigned long long)b.lo, (unsigned long long)b.hi);
   return (struct span){out, (size_t)len};
 }
 
@@ -41,8 +42,8 @@ static struct span keep(char **at, struct span text) {
   return copy;
 }
 
-static struct hold *make(struct span topic, struct span key, struct span id, struct span file, int64_t arrived_ns,
-                         int64_t created_us) {
+static struct hold *make(struct span topic, struct span key, struct span id, struct span file,
+                         int64_t arrived_ns, int64_t created_us) {
   char room[KEY_MOST];
   struct span name = name_of(topic, key, room);
   struct hold *one = malloc(sizeof *one + name.len + topic.len + key.len + id.len + file.len + 5);
@@ -97,14 +98,16 @@ void holds_add(struct relay *r, const struct item *item) {
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
   pthread_mutex_lock(&r->lock);
   bool known = has_id(find(h, topic, item->key), item->id), full = !known && h->count >= HOLDS_MOST;
-  struct hold *one =
-      known || full ? NULL
-                    : make(topic, item->key, item->id, item->ref.name, entry_arrived_ns(&item->ref), item->created_us);
+  struct hold *one = known || full ? NULL
+                                   : make(topic, item->key, item->id, item->ref.name,
+                                          entry_arrived_ns(&item->ref), item->created_us);
   bool ok = known || (one && put(h, one));
   bool say = !ok && (!full || !h->full);
   h->full = full;
   pthread_mutex_unlock(&r->lock);
-  if (say) say_none(r, item, full ? "10,000 dead letters hold their keys, which is the most" : "Out of memory");
+  if (say)
+    say_none(r, item,
+             full ? "10,000 dead letters hold their keys, which is the most" : "Out of memory");
 }
 
 /* As a scan orders them. */
@@ -161,7 +164,8 @@ void holds_settled(struct relay *r, const struct item *item) {
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
   if (!has_id(find(h, topic, item->key), item->id)) return;
   for (size_t i = 0; i < h->count; i++)
-    h->list[i]->gone = h->list[i]->gone || (span_eq(h->list[i]->id, item->id) && span_eq(h->list[i]->topic, topic));
+    h->list[i]->gone = h->list[i]->gone ||
+                       (span_eq(h->list[i]->id, item->id) && span_eq(h->list[i]->topic, topic));
   drop_gone(h);
 }
 
@@ -183,7 +187,8 @@ static bool is_there(struct relay *r, const struct hold *one) {
   struct span stem = {one->file.ptr, one->file.len > 5 ? one->file.len - 5 : 0};
   uint64_t total;
   if (store_lies(r->parts.store, &ref, one->id)) return true;
-  enum status st = store_find(r->parts.store, LIST_DEAD | LIST_PENDING | LIST_NAMED, stem, see, &seen, &total, NULL);
+  enum status st = store_find(r->parts.store, LIST_DEAD | LIST_PENDING | LIST_NAMED, stem, see,
+                              &seen, &total, NULL);
   return st != ST_OK || seen.found;
 }
 
@@ -193,7 +198,8 @@ static struct hold *copy_next(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   if (h->looked >= h->count) h->looked = 0;
   const struct hold *one = h->count ? h->list[h->looked++] : NULL;
-  struct hold *copy = one ? make(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us) : NULL;
+  struct hold *copy =
+      one ? make(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us) : NULL;
   pthread_mutex_unlock(&r->lock);
   return copy;
 }
@@ -305,10 +311,11 @@ enum status holds_open(struct relay *r, struct error *err) {
   buffer_release(&text);
   h->saved = h->changes;
   if (st == ST_OK) return ST_OK;
-  return error_set(err, st,
-                   "%s/%s cannot be read: it names the dead letters that hold their keys (%s). Restore "
-                   "it, or remove it: later events of those keys then go on",
-                   store_name(r->parts.store), store_note_name(r->parts.store, NOTE_HOLDS), status_name(st));
+  return error_set(
+      err, st,
+      "%s/%s cannot be read: it names the dead letters that hold their keys (%s). Restore "
+      "it, or remove it: later events of those keys then go on",
+      store_name(r->parts.store), store_note_name(r->parts.store, NOTE_HOLDS), status_name(st));
 }
 
 void holds_close(struct holds *h) {

@@ -1,11 +1,13 @@
-/* What keeps everything from Kafka, told in one way: the door that health shows, its remedy, the log's line. */
+/* What keeps everything from Kafka, told in one way: the door that health shows, its remedy, the
+ * log's line. */
 #include "bridge/relay/parts.h"
 
 #include <errno.h>
 
 void away_show(struct relay *r, const struct error *err) {
   char remedy[sizeof r->status.breakers[0].remedy];
-  kafka_remedy((enum kafka_cause)err->cause, &r->client, r->config.ledger_topic, remedy, sizeof remedy);
+  kafka_remedy((enum kafka_cause)err->cause, &r->client, r->config.ledger_topic, remedy,
+               sizeof remedy);
   size_t len = strlen(remedy);
   snprintf(remedy + len, sizeof remedy - len, ". Everything stays pending and goes on by itself");
   struct breaker_view *view = status_breaker(r, "kafka", BREAKER_OPEN, err->text, remedy);
@@ -16,7 +18,8 @@ void away_tell(struct relay *r, const struct error *err, bool first) {
   char remedy[sizeof r->status.breakers[0].remedy];
   enum kafka_cause cause = (enum kafka_cause)err->cause;
   kafka_remedy(cause, &r->client, r->config.ledger_topic, remedy, sizeof remedy);
-  log_write(r->parts.log, first ? LOG_ERROR : LOG_DEBUG, "relay", "kafka_away", FIELDS(F_TEXT("error", err->text)),
+  log_write(r->parts.log, first ? LOG_ERROR : LOG_DEBUG, "relay", "kafka_away",
+            FIELDS(F_TEXT("error", err->text)),
             "%s; everything stays pending and goes on by itself. %s",
             cause == CAUSE_ADDRESS ? "Kafka does not answer" : "Kafka cannot be used", remedy);
 }

@@ -1,8 +1,8 @@
-/* ledger.h - which batches Kafka has: the position committed with them, the manifests that say what was in them, and
- * the steps by which a producer is made. Publisher's thread.
+/* ledger.h - which batches Kafka has: the position committed with them, the manifests that say what
+ * was in them, and the steps by which a producer is made. Publisher's thread.
  *
- * Position and manifest go together: number and digest. n is only ever last committed + 1. PROTOCOL.md beside this file
- * tells the whole of it; the rules are in rules.h.
+ * Position and manifest go together: number and digest. n is only ever last committed + 1.
+ * PROTOCOL.md beside this file tells the whole of it; the rules are in rules.h.
  */
 #ifndef BRIDGE_RELAY_LEDGER_H
 #define BRIDGE_RELAY_LEDGER_H
@@ -32,7 +32,8 @@ struct publishing;
 
 struct ledger {
   bool started;
-  bool asked; /* commit was called for the one in doubt: only the position says what became of it (L5) */
+  bool asked; /* commit was called for the one in doubt: only the position says what became of it
+                 (L5) */
   char group[64], nonce[37];
   struct position position;   /* number and digest: the last committed one known to us */
   struct manifest_name doubt; /* number 0: none. Written, and its commit not known to have worked */
@@ -40,39 +41,46 @@ struct ledger {
 };
 
 enum ledger_found {
-  LEDGER_READY,     /* the position is ours; what was in doubt was not committed, its manifest is gone */
+  LEDGER_READY, /* the position is ours; what was in doubt was not committed, its manifest is gone
+                 */
   LEDGER_COMMITTED, /* what was in doubt was committed: to the finisher */
   LEDGER_AWAY,      /* nobody answers, or a transient failure: try again later */
   LEDGER_REFUSED    /* not ours, or not safe: err says why and what to do; the worker ends */
 };
 
-/* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)? ST_INVALID: another one;
- * ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
+/* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)?
+ * ST_INVALID: another one; ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
 MUST_CHECK enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err);
-/* Makes a producer by the steps of PROTOCOL.md (p->publisher, closed before if there is one) and looks where the ledger
- * stands. The first time: settles what was committed, removes what was not. */
+/* Makes a producer by the steps of PROTOCOL.md (p->publisher, closed before if there is one) and
+ * looks where the ledger stands. The first time: settles what was committed, removes what was not.
+ */
 enum ledger_found ledger_renew(struct publishing *p, struct error *err);
-/* Writes the manifest of these entries as number + 1; it is then in doubt. ST_TOO_LARGE: *fit of them fill one. */
-MUST_CHECK enum status ledger_write(struct publishing *p, struct manifest_entry *entries, size_t count, size_t *fit,
-                                    struct error *err);
+/* Writes the manifest of these entries as number + 1; it is then in doubt. ST_TOO_LARGE: *fit of
+ * them fill one. */
+MUST_CHECK enum status ledger_write(struct publishing *p, struct manifest_entry *entries,
+                                    size_t count, size_t *fit, struct error *err);
 /* Its position, to be sent in its transaction. */
 struct position ledger_next(const struct publishing *p);
 void ledger_asked(struct publishing *p);     /* commit is about to be called for the one in doubt */
 void ledger_committed(struct publishing *p); /* the one in doubt is the position now */
-MUST_CHECK enum status ledger_forget(struct publishing *p, struct error *err); /* it was aborted: its manifest goes */
-/* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE: renew. */
+MUST_CHECK enum status ledger_forget(struct publishing *p,
+                                     struct error *err); /* it was aborted: its manifest goes */
+/* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE:
+ * renew. */
 MUST_CHECK enum status ledger_refresh(struct publishing *p, struct error *err);
 /* An empty manifest of that number and its position. */
 MUST_CHECK enum status ledger_begin_at(struct publishing *p, uint64_t number, struct error *err);
 /* It was published: out of the outbox, or set aside where it alone cannot be removed. */
-MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enum settled *how,
-                                       struct error *err);
-/* The list of a batch that may be committed cannot be read: which of its entries are in Kafka only the topics know. err
- * says how, and then what to do too: ST_INVALID. */
+MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_entry *e,
+                                       enum settled *how, struct error *err);
+/* The list of a batch that may be committed cannot be read: which of its entries are in Kafka only
+ * the topics know. err says how, and then what to do too: ST_INVALID. */
 enum status ledger_damaged(const struct relay *r, struct error *err);
 /* position_lost.c: manifests, but no position. */
-MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count, struct error *err);
+MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count,
+                                   struct error *err);
 /* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
-MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err);
+MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name,
+                                      struct error *err);
 
 #endif

@@ -35,13 +35,14 @@ static void add_failure(struct line *l, const struct item *item) {
   add(l, F_TEXT("error", item->error ? item->error : ""));
 }
 
-#define REUSED                                                                                                         \
+#define REUSED                                                                                     \
   "Its id was published with another name or payload: removed as a duplicate. Give each event an id of its own"
 
 void tell_reused_late(struct relay *r, const struct manifest_entry *e) {
   series_add(metrics_series(r->parts.metrics, METRIC_REUSED, "none", NULL), 1);
   log_write(r->parts.log, LOG_WARNING, "relay", "id_reused",
-            FIELDS(F_SPAN("id", e->id), F_SPAN("file", e->ref.name), F_SPAN("twin", e->topic)), REUSED);
+            FIELDS(F_SPAN("id", e->id), F_SPAN("file", e->ref.name), F_SPAN("twin", e->topic)),
+            REUSED);
 }
 
 void tell_reused(struct relay *r, const struct item *item, const struct item *twin) {
@@ -49,9 +50,12 @@ void tell_reused(struct relay *r, const struct item *item, const struct item *tw
   char place[300];
   add_event(&l, r, item);
   series_add(metrics_series(r->parts.metrics, METRIC_REUSED, l.ns, NULL), 1);
-  snprintf(place, sizeof place, "%s/%d/%lld", twin->routed ? routing_topic_name(r->parts.routing, twin->topic) : "",
-           twin->partition, (long long)twin->offset);
-  add(&l, F_TEXT("twin", twin->outcome == OUTCOME_PUBLISHED ? place : twin->error ? twin->error : ""));
+  snprintf(place, sizeof place, "%s/%d/%lld",
+           twin->routed ? routing_topic_name(r->parts.routing, twin->topic) : "", twin->partition,
+           (long long)twin->offset);
+  add(&l, F_TEXT("twin", twin->outcome == OUTCOME_PUBLISHED ? place
+                         : twin->error                      ? twin->error
+                                                            : ""));
   log_write(r->parts.log, LOG_WARNING, "relay", "id_reused", l.fields, REUSED);
 }
 
@@ -72,7 +76,8 @@ void tell_item(struct finishing *f, const struct item *item, enum outcome fate, 
   struct line l = {.count = 0};
   if (fate == OUTCOME_PUBLISHED) tell_published(f, item);
   if (fate != OUTCOME_DEAD && fate != OUTCOME_RETRY && fate != OUTCOME_DUPLICATE) return;
-  if (fate == OUTCOME_DEAD && how != SETTLED_GONE) return; /* taken by somebody else, or judged anew */
+  if (fate == OUTCOME_DEAD && how != SETTLED_GONE)
+    return; /* taken by somebody else, or judged anew */
   add_event(&l, r, item);
   if (fate == OUTCOME_DUPLICATE) {
     add(&l, F_TEXT("twin", item->error ? item->error : ""));

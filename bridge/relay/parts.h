@@ -1,8 +1,8 @@
 /* parts.h - what the relay is made of; private to bridge/relay.
  *
- * Threads: R the reader, P the publisher, F the finisher. Each has a struct of its own (`reading`, `publishing`,
- * `finishing`), which its functions are given; what all share is `struct relay`. So who touches another's side does not
- * compile. "Lock" means relay.lock.
+ * Threads: R the reader, P the publisher, F the finisher. Each has a struct of its own (`reading`,
+ * `publishing`, `finishing`), which its functions are given; what all share is `struct relay`. So
+ * who touches another's side does not compile. "Lock" means relay.lock.
  */
 #ifndef BRIDGE_RELAY_PARTS_H
 #define BRIDGE_RELAY_PARTS_H
@@ -24,7 +24,8 @@
 #include <stdatomic.h>
 
 enum {
-  POOL = 3 + SIFT_BATCHES, /* batches in all: being read, with Kafka, being settled, and waiting or set apart */
+  POOL = 3 + SIFT_BATCHES, /* batches in all: being read, with Kafka, being settled, and waiting or
+                              set apart */
   TURN_EVENTS = 256        /* entries whose text is in memory at a time */
 };
 
@@ -39,8 +40,9 @@ struct item {
   struct span traceparent;
   size_t value_at; /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;
-  const char *error;                  /* in the batch's arena, or NULL */
-  const struct manifest_name *closes; /* last of a committed batch: its manifest, in the batch's arena; else NULL */
+  const char *error; /* in the batch's arena, or NULL */
+  const struct manifest_name
+      *closes; /* last of a committed batch: its manifest, in the batch's arena; else NULL */
   int64_t offset;
   int partition, error_code;
   unsigned topic, attempts; /* attempts counted so far */
@@ -68,27 +70,29 @@ struct batch {
 struct flush {
   uint64_t id, limit, generation;
   bool active, patient, cancelled;
-  bool stalled;           /* it is over because nothing moved any more */
-  uint64_t own, open;     /* entries taken for it; of those and the ones in hand when it began, not settled yet */
+  bool stalled; /* it is over because nothing moved any more */
+  uint64_t own,
+      open; /* entries taken for it; of those and the ones in hand when it began, not settled yet */
   int64_t quiet_since_ms; /* monotonic: nothing acknowledged or settled since */
   int64_t began_ms;       /* monotonic */
   struct flush_progress progress;
 };
 
-/* P's call to Kafka that has no timeout. Nothing is in flight when it is quiet, so that F may serve meanwhile what
- * librdkafka has to say. */
+/* P's call to Kafka that has no timeout. Nothing is in flight when it is quiet, so that F may serve
+ * meanwhile what librdkafka has to say. */
 struct call {
   struct publisher *publisher; /* NULL: P is in none; it closes no producer while it is */
   int64_t since_ms;            /* monotonic */
   bool quiet, told;            /* told: that Kafka is away */
 };
 
-/* What all threads share: it never changes once they run, or it is changed under the lock; atomics say so themselves.
- * A function that needs no more is given no more. */
+/* What all threads share: it never changes once they run, or it is changed under the lock; atomics
+ * say so themselves. A function that needs no more is given no more. */
 struct relay {
   struct relay_parts parts;
   struct relay_config config; /* tuning under lock, the rest never changes */
-  struct kafka_config client; /* as given, with the transactional id if it began with one, and with stop */
+  struct kafka_config
+      client; /* as given, with the transactional id if it began with one, and with stop */
   bool exactly_once;
   bool keys_off; /* redis.url=off */
   int wake_fd;   /* eventfd: P has something to do */
@@ -97,10 +101,10 @@ struct relay {
   pthread_cond_t changed; /* anything below changed */
   bool stopping;
   bool paused;
-  uint64_t resumed;                        /* least generation that passes since the end of a pause */
-  bool recovered;                          /* what an earlier run left is settled; R may take entries */
-  bool publisher_done;                     /* nothing comes to the finisher any more */
-  struct batch *pool;                      /* free ones */
+  uint64_t resumed;    /* least generation that passes since the end of a pause */
+  bool recovered;      /* what an earlier run left is settled; R may take entries */
+  bool publisher_done; /* nothing comes to the finisher any more */
+  struct batch *pool;  /* free ones */
   struct batch *ready_first, *ready_last;  /* R -> P */
   struct item *settle_first, *settle_last; /* P, R -> F */
   struct table ids;                        /* id -> struct item in hand */
@@ -111,10 +115,12 @@ struct relay {
   uint64_t order_scan; /* latest generation asked for so that what was held comes in order */
   int64_t next_due_us; /* wall time of the earliest retry known, TIME_NONE */
   struct relay_status status;
-  uint64_t counted;             /* generation that status.retrying and status.held speak of; R alone changes it */
-  int64_t aside_ms;             /* monotonic: when what is set aside was last tried */
-  int64_t stop_by_ms;           /* monotonic end of draining */
-  struct manifest_name settled; /* the newest settled one, which goes when the next is: P until recovered, then F */
+  uint64_t
+      counted; /* generation that status.retrying and status.held speak of; R alone changes it */
+  int64_t aside_ms;   /* monotonic: when what is set aside was last tried */
+  int64_t stop_by_ms; /* monotonic end of draining */
+  struct manifest_name
+      settled; /* the newest settled one, which goes when the next is: P until recovered, then F */
   struct call call;
   struct waiting waiting;
   struct holds holds;
@@ -135,7 +141,8 @@ struct reading {
 /* P */
 struct publishing {
   struct relay *relay;
-  struct kafka_config client; /* relay.client as it is now: smaller batches, the transactional id only while needed */
+  struct kafka_config client; /* relay.client as it is now: smaller batches, the transactional id
+                                 only while needed */
   struct stop stop;           /* relay_stop_asked */
   struct ledger ledger;
   struct publisher *publisher;
@@ -145,12 +152,14 @@ struct publishing {
   size_t position;                     /* in it */
   struct item *done_first, *done_last; /* reported since the last push */
   struct sift sift;
-  struct item **back; /* at_least_once, of a group on its way: those refused together, in front of where it stood */
+  struct item **back; /* at_least_once, of a group on its way: those refused together, in front of
+                         where it stood */
   size_t back_count;
   bool topics_ready, link_down, queue_full;
-  bool smaller;         /* the transaction was refused for the size of its batches, which are smaller now */
+  bool smaller; /* the transaction was refused for the size of its batches, which are smaller now */
   int link_cause;       /* enum kafka_cause, while it is down */
-  bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted transaction come in */
+  bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted
+                           transaction come in */
   unsigned renew_tries;
   int64_t topics_due_ms;
   unsigned topics_tries;
@@ -169,13 +178,16 @@ struct numbers {
 struct finishing {
   struct relay *relay;
   struct numbers numbers;
-  bool unsettled; /* the disk failed an fsync, or refused to the end of the run: no manifest is closed any more */
+  bool unsettled; /* the disk failed an fsync, or refused to the end of the run: no manifest is
+                     closed any more */
   bool lost;      /* the lock is another's; nothing is touched any more */
-  bool durable;   /* what was taken out is so for good, and what was set aside too: nothing was since */
+  bool durable; /* what was taken out is so for good, and what was set aside too: nothing was since
+                 */
   int64_t settling_us, settling_ns; /* wall and monotonic time of the chain that is settled now */
 };
 
-/* The whole: begun and ended by one thread, which touches the sides only while theirs do not run. */
+/* The whole: begun and ended by one thread, which touches the sides only while theirs do not run.
+ */
 struct engine {
   struct relay relay; /* the first, so that a relay's engine is found */
   struct reading reading;
@@ -193,9 +205,11 @@ void batch_drop(struct relay *r, struct batch *b, size_t holders);
 void chain_push(struct item **first, struct item **last, struct item *item);
 void relay_settle(struct relay *r, struct item *first, struct item *last); /* to the finisher */
 void item_fail(struct item *item, enum reason reason, int code, const char *text);
-void item_namespace(struct relay *r, const struct item *item, char out[64]); /* "none": it is published in none */
+void item_namespace(struct relay *r, const struct item *item,
+                    char out[64]); /* "none": it is published in none */
 void relay_wake_publisher(struct relay *r);
-bool relay_wait_ms(struct relay *r, int64_t ms); /* lock held: for a change, at most ms; false: time is up */
+bool relay_wait_ms(struct relay *r,
+                   int64_t ms); /* lock held: for a change, at most ms; false: time is up */
 struct relay_tuning relay_tuning_now(struct relay *r);
 
 /* turn.c: the stages of the reader */
@@ -211,20 +225,26 @@ void turn_run(struct turn *t);
 void stage_take(struct turn *t); /* stage_take.c */
 
 /* stage_publish.c, stage_settle.c: the other two stages */
-bool stage_publish(struct publishing *p); /* P: one round; false when all is done and the thread may end */
+bool stage_publish(
+    struct publishing *p); /* P: one round; false when all is done and the thread may end */
 void stage_settle(struct finishing *f, struct item *first); /* F: a chain */
-void settle_watch(struct finishing *f);                     /* F: is the outbox still ours? else it ends */
-void settle_aside(struct finishing *f);                     /* F: each flush.interval, what is set aside */
-void publish_report(void *publishing, void *item, const struct delivery *delivery); /* P: for publisher_open */
+void settle_watch(struct finishing *f); /* F: is the outbox still ours? else it ends */
+void settle_aside(struct finishing *f); /* F: each flush.interval, what is set aside */
+void publish_report(void *publishing, void *item,
+                    const struct delivery *delivery); /* P: for publisher_open */
 /* log_settled.c, F: what became of it, for the log */
 void tell_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how);
-/* An entry with the id of one that was published (twin), but another event: removed as its duplicate. Counted too. */
+/* An entry with the id of one that was published (twin), but another event: removed as its
+ * duplicate. Counted too. */
 void tell_reused(struct relay *r, const struct item *item, const struct item *twin);
-void tell_reused_late(struct relay *r, const struct manifest_entry *e); /* P: of an earlier run's batch */
+void tell_reused_late(struct relay *r,
+                      const struct manifest_entry *e); /* P: of an earlier run's batch */
 /* Hand one item over; false: the queue is full. */
 bool publish_item(struct publishing *p, struct item *item);
-bool publish_wait(struct publishing *p); /* until nothing is in flight; false: draining has lasted long enough */
-uint64_t order_scan(struct relay *r);    /* asks for a scan that brings what went back in front of what is newer */
+bool publish_wait(
+    struct publishing *p); /* until nothing is in flight; false: draining has lasted long enough */
+uint64_t order_scan(
+    struct relay *r); /* asks for a scan that brings what went back in front of what is newer */
 
 /* The verdict of one entry, known for certain, and on to the finisher. */
 void judge_item(struct publishing *p, struct item *item, const struct delivery *d);
@@ -234,10 +254,12 @@ struct item *next_item(struct publishing *p);
 void key_waits(struct relay *r, const struct item *item);
 /* Of the flow, on its way: true, it was set apart (sift.h). It may have become held instead. */
 bool set_apart(struct publishing *p, struct item *item);
-/* It was refused together with others, and there is no room to set it apart: its topic's door closes for a while. */
+/* It was refused together with others, and there is no room to set it apart: its topic's door
+ * closes for a while. */
 void refuse_topic(struct publishing *p, struct item *item);
-bool may_pass(struct publishing *p, struct item *item);                      /* doors and waiting keys; P */
-void kafka_trouble(struct publishing *p, const struct error *why, int code); /* why: with its cause */
+bool may_pass(struct publishing *p, struct item *item); /* doors and waiting keys; P */
+void kafka_trouble(struct publishing *p, const struct error *why,
+                   int code); /* why: with its cause */
 void kafka_worked(struct publishing *p);
 
 /* producer.c, P */
@@ -245,11 +267,12 @@ MUST_CHECK enum status publish_open(struct publishing *p, struct error *err);
 void publish_close(struct publishing *p);
 
 /* kafka_away.c: why nothing can go to Kafka, with what to do about it */
-void away_show(struct relay *r, const struct error *err);             /* lock held: in health */
-void away_tell(struct relay *r, const struct error *err, bool first); /* in the log; not the first time: quietly */
+void away_show(struct relay *r, const struct error *err); /* lock held: in health */
+void away_tell(struct relay *r, const struct error *err,
+               bool first); /* in the log; not the first time: quietly */
 
-/* disk_trouble.c: why the outbox cannot be read or changed, with what to do about it. Each stage tells its own trouble;
- * the door is open to health until none has any. */
+/* disk_trouble.c: why the outbox cannot be read or changed, with what to do about it. Each stage
+ * tells its own trouble; the door is open to health until none has any. */
 enum disk_side {
   DISK_READING = 1,  /* R */
   DISK_WRITING = 2,  /* P: manifests, the position, whose outbox it is */
@@ -261,19 +284,21 @@ void disk_works(struct relay *r, enum disk_side side); /* quick where there was 
 bool disk_refuses(struct relay *r, enum disk_side side);
 
 /* transact.c: P, exactly once */
-void transact_next(struct publishing *p); /* the next prepared batch, if there is one: one transaction or more */
+void transact_next(
+    struct publishing *p); /* the next prepared batch, if there is one: one transaction or more */
 /* A group of sift.c, in place: what is refused together goes back there. False: stop. */
 bool transact_group(struct publishing *p, struct item **items, size_t count);
 
 /* culprits.c: P, of a transaction that was aborted for its reports */
-/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest, count when there is
- * none. Returns how many the rest are. */
+/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest,
+ * count when there is none. Returns how many the rest are. */
 size_t culprits_take_out(struct publishing *p, struct item **items, size_t count, size_t *middle);
 /* Entries of one topic first, each topic's in their order. Returns how many the first topic has. */
 size_t culprits_part_topics(struct item **items, size_t count);
 /* They are all of one topic, to which we have no right. */
 void culprits_deny(struct publishing *p, struct item **items, size_t count);
-/* Those of topics that refused some go beside the flow; the others stay in items. Returns how many these are. */
+/* Those of topics that refused some go beside the flow; the others stay in items. Returns how many
+ * these are. */
 size_t culprits_set_apart(struct publishing *p, struct item **items, size_t count);
 
 /* renew.c: P, a producer that is ours */
@@ -285,37 +310,53 @@ bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
 
 /* topics.c: P */
 void topics_prepare(struct publishing *p);
-void topic_create(struct publishing *p, unsigned topic); /* again, before a probe; failing is fine */
-void clock_words(struct publishing *p, const char *broker_says, char *out, size_t size); /* of KAFKA_CLOCK */
-/* Those refused for their size (item->fault, error_code) were so together, in a batch larger than their topic takes:
- * true; the next producer's batches are smaller, and the same should go again. */
+void topic_create(struct publishing *p,
+                  unsigned topic); /* again, before a probe; failing is fine */
+void clock_words(struct publishing *p, const char *broker_says, char *out,
+                 size_t size); /* of KAFKA_CLOCK */
+/* Those refused for their size (item->fault, error_code) were so together, in a batch larger than
+ * their topic takes: true; the next producer's batches are smaller, and the same should go again.
+ */
 bool topic_batches_refused(struct publishing *p, struct item **items, size_t count);
-void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out, size_t size);
+void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out,
+                  size_t size);
 
 /* flush.c */
-enum taking { TAKE_NOTHING, TAKE_LOOK, TAKE_DUE, TAKE_ALL }; /* LOOK: nothing, but what is there is counted */
-enum taking flush_taking(struct relay *r);                   /* R: may anything be taken now, due or not? */
-bool flush_idle(struct relay *r, int64_t ms);        /* R: nothing may be taken; waited for a change, at most ms */
+enum taking {
+  TAKE_NOTHING,
+  TAKE_LOOK,
+  TAKE_DUE,
+  TAKE_ALL
+}; /* LOOK: nothing, but what is there is counted */
+enum taking flush_taking(struct relay *r); /* R: may anything be taken now, due or not? */
+bool flush_idle(struct relay *r,
+                int64_t ms); /* R: nothing may be taken; waited for a change, at most ms */
 void flush_took(struct relay *r, struct item *item); /* R */
-void flush_settled(struct relay *r, const struct item *item, enum outcome fate, int64_t now_ms); /* F, lock held */
-bool flush_wants_aside(const struct relay *r); /* lock held: it ends when what is set aside was tried once more */
-void flush_check(struct relay *r);             /* ends it when it is over */
+void flush_settled(struct relay *r, const struct item *item, enum outcome fate,
+                   int64_t now_ms); /* F, lock held */
+bool flush_wants_aside(
+    const struct relay *r); /* lock held: it ends when what is set aside was tried once more */
+void flush_check(struct relay *r); /* ends it when it is over */
 
 /* pipeline.c */
 MUST_CHECK enum status pipeline_start(struct engine *e, struct error *err);
-bool pipeline_stop(struct engine *e, int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
+bool pipeline_stop(struct engine *e,
+                   int64_t drain_ms); /* false: the publisher hangs in a call that has no timeout */
 
 /* shared.c */
 void relay_beat(struct relay *r, atomic_llong *when); /* R and F: still turning */
 void relay_point(struct relay *r, const char *point); /* P: tells the test hook */
 void publish_status(struct publishing *p);            /* figures for relay_status */
-bool relay_stop_asked(
-    void *publishing); /* P may not go on waiting: nothing of this run can be in Kafka yet, or must_end */
-bool relay_must_end(struct relay *r); /* stopping, and draining has lasted long enough; any thread */
-struct manifest_name relay_newest_settled(struct relay *r); /* P until what an earlier run left is settled, then F */
-void relay_fail(struct relay *r, enum status st, const char *text); /* it cannot go on: the worker is to end */
+bool relay_stop_asked(void *publishing); /* P may not go on waiting: nothing of this run can be in
+                                            Kafka yet, or must_end */
+bool relay_must_end(
+    struct relay *r); /* stopping, and draining has lasted long enough; any thread */
+struct manifest_name
+relay_newest_settled(struct relay *r); /* P until what an earlier run left is settled, then F */
+void relay_fail(struct relay *r, enum status st,
+                const char *text); /* it cannot go on: the worker is to end */
 /* Lock held. The door as it is shown, NULL where it is not. */
-struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
-                                    const char *remedy);
+struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state,
+                                    const char *reason, const char *remedy);
 
 #endif

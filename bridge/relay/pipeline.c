@@ -2,9 +2,9 @@
  *
  *   pool --> reader --(ready)--> publisher --(chains of items)--> finisher --> pool
  *
- * A batch belongs to whoever holds it; its items go to the finisher as they get their verdicts, and the last one
- * settled brings the batch back to the pool. An empty pool makes the reader wait: that is all the back-pressure there
- * is.
+ * A batch belongs to whoever holds it; its items go to the finisher as they get their verdicts, and
+ * the last one settled brings the batch back to the pool. An empty pool makes the reader wait: that
+ * is all the back-pressure there is.
  */
 #include "bridge/relay/parts.h"
 
@@ -12,7 +12,8 @@ enum {
   REST_MS = 1000,
   HANGING_MS = 180000,
   PATIENCE_MS = 5000, /* for the publisher to notice that draining is over */
-  HAND_OVER = 1000    /* without a transaction nothing is gained by more entries at a time, and memory is lost */
+  HAND_OVER = 1000 /* without a transaction nothing is gained by more entries at a time, and memory
+                      is lost */
 };
 
 /* ---- reader ---- */
@@ -20,7 +21,8 @@ enum {
 _Static_assert(POOL >= SIFT_BATCHES + 3, "a batch for each stage, whatever is set apart");
 
 static void hand_to_publisher(struct relay *r, struct batch *b) {
-  for (size_t i = 0; i < b->count; i++) b->items[i].value.ptr = b->values.ptr + b->items[i].value_at;
+  for (size_t i = 0; i < b->count; i++)
+    b->items[i].value.ptr = b->values.ptr + b->items[i].value_at;
   pthread_mutex_lock(&r->lock);
   if (r->ready_last)
     r->ready_last->next = b;
@@ -43,14 +45,16 @@ static bool make_room(struct batch *b, size_t events) {
 static void fill(struct reading *reading, struct batch *b) {
   struct relay *r = reading->relay;
   struct turn turn = {.reading = reading, .relay = r, .batch = b, .tuning = relay_tuning_now(r)};
-  if (!r->exactly_once && turn.tuning.batch_events > HAND_OVER) turn.tuning.batch_events = HAND_OVER;
+  if (!r->exactly_once && turn.tuning.batch_events > HAND_OVER)
+    turn.tuning.batch_events = HAND_OVER;
   if (!make_room(b, turn.tuning.batch_events)) return;
   do turn_run(&turn);
   while (turn.more);
 }
 
-/* Ask for a scan when flush.interval has passed or a retry has become due. A patient flush waits for a scan that is
- * sure to bring the retry, which may be in hand as one that waits: its due time is forgotten here. */
+/* Ask for a scan when flush.interval has passed or a retry has become due. A patient flush waits
+ * for a scan that is sure to bring the retry, which may be in hand as one that waits: its due time
+ * is forgotten here. */
 static void rescan_in_time(struct reading *reading) {
   struct relay *r = reading->relay;
   int64_t now_us = clock_wall_us(r->parts.clock), now_ms = clock_mono_ms(r->parts.clock);
@@ -60,7 +64,8 @@ static void rescan_in_time(struct reading *reading) {
   bool wanted = r->config.background || r->flush.active;
   if (wanted && (due || now_ms - reading->scanned_ms >= r->config.tuning.flush_interval_ms)) {
     bool awaited = due && r->flush.active && r->flush.patient;
-    uint64_t generation = awaited ? store_rescan_settled(r->parts.store) : store_rescan(r->parts.store);
+    uint64_t generation =
+        awaited ? store_rescan_settled(r->parts.store) : store_rescan(r->parts.store);
     if (awaited) r->flush.generation = generation;
     reading->scanned_ms = now_ms;
   }
@@ -73,7 +78,8 @@ static int64_t rest_ms(struct reading *reading) {
   pthread_mutex_lock(&r->lock);
   if (r->next_due_us != TIME_NONE && (r->next_due_us - now_us) / 1000 < wait)
     wait = (r->next_due_us - now_us) / 1000 + 1;
-  int64_t until_scan = reading->scanned_ms + r->config.tuning.flush_interval_ms - clock_mono_ms(r->parts.clock);
+  int64_t until_scan =
+      reading->scanned_ms + r->config.tuning.flush_interval_ms - clock_mono_ms(r->parts.clock);
   if (r->stopping) wait = 0;
   pthread_mutex_unlock(&r->lock);
   if (until_scan < wait) wait = until_scan;
@@ -86,7 +92,8 @@ static void wait_a_second(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* While nothing may be taken, or can be, the outbox is not waited for: it has something to tell all the time. */
+/* While nothing may be taken, or can be, the outbox is not waited for: it has something to tell all
+ * the time. */
 static void rest(struct reading *reading) {
   struct relay *r = reading->relay;
   flush_check(r);
@@ -102,12 +109,13 @@ static void rest(struct reading *reading) {
 static void enter_hands(struct relay *r, enum hand_slot slot) {
   struct error err = {0};
   if (hands_enter(r->parts.hands, slot, &err) != ST_OK)
-    log_write(r->parts.log, LOG_WARNING, "relay", "hands_incomplete", FIELDS(F_TEXT("error", err.text)),
-              "A crash by stack overflow would not be noted");
+    log_write(r->parts.log, LOG_WARNING, "relay", "hands_incomplete",
+              FIELDS(F_TEXT("error", err.text)), "A crash by stack overflow would not be noted");
 }
 
-/* While what an earlier run left is settled nothing may be taken, but the names may be read, which takes a second for a
- * large backlog; and as long as Kafka is away, what arrives is taken in, so that it is counted. */
+/* While what an earlier run left is settled nothing may be taken, but the names may be read, which
+ * takes a second for a large backlog; and as long as Kafka is away, what arrives is taken in, so
+ * that it is counted. */
 static void list_meanwhile(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   while (!r->stopping && !r->recovered) {
@@ -159,7 +167,8 @@ static void *publisher_main(void *arg) {
 
 /* ---- finisher ---- */
 
-/* The next chain; NULL when there is none yet, after a second at most. *over: there will be no more. */
+/* The next chain; NULL when there is none yet, after a second at most. *over: there will be no
+ * more. */
 static struct item *next_chain(struct relay *r, bool *over) {
   pthread_mutex_lock(&r->lock);
   if (!r->settle_first && !r->publisher_done) relay_wait_ms(r, REST_MS);
@@ -170,9 +179,9 @@ static struct item *next_chain(struct relay *r, bool *over) {
   return first;
 }
 
-/* Some calls of librdkafka have no timeout and have been seen to hang. While Kafka does not answer they may wait as
- * long as they like; while it does, three minutes are too many: the process is ended, and the next start asks the
- * ledger. */
+/* Some calls of librdkafka have no timeout and have been seen to hang. While Kafka does not answer
+ * they may wait as long as they like; while it does, three minutes are too many: the process is
+ * ended, and the next start asks the ledger. */
 static void watch_calls(struct relay *r) {
   pthread_mutex_lock(&r->lock);
   struct call *call = &r->call;
@@ -187,8 +196,9 @@ static void watch_calls(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
   if (told) away_tell(r, &words, true);
   if (link == LINK_UP && lasts > HANGING_MS)
-    relay_fail(r, ST_UNAVAILABLE,
-               "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");
+    relay_fail(
+        r, ST_UNAVAILABLE,
+        "a call to Kafka hangs although the broker answers; ending, so that a restart resolves it");
 }
 
 static void *finisher_main(void *arg) {
@@ -215,8 +225,8 @@ static void *finisher_main(void *arg) {
 
 /* ---- start and stop ---- */
 
-static enum status start_thread(pthread_t *thread, void *(*run)(void *), void *side, const char *name,
-                                struct error *err) {
+static enum status start_thread(pthread_t *thread, void *(*run)(void *), void *side,
+                                const char *name, struct error *err) {
   int rc = pthread_create(thread, NULL, run, side);
   if (rc) return error_sys(err, rc, "starting the %s thread", name);
   pthread_setname_np(*thread, name);
@@ -264,7 +274,8 @@ static bool all_ended(struct relay *r) {
   return all;
 }
 
-/* The reader first, so that nothing new reaches the publisher once it starts to give back what it has. */
+/* The reader first, so that nothing new reaches the publisher once it starts to give back what it
+ * has. */
 bool pipeline_stop(struct engine *e, int64_t drain_ms) {
   struct relay *r = &e->relay;
   ask_to_stop(r, drain_ms);

@@ -1,6 +1,6 @@
-/* The position was lost: offsets expire after a week without a commit, or the ledger topic was made anew. The topics
- * themselves decide (L16), those that the manifests name and those of today's routing: what they hold of the manifests'
- * ids is settled, the rest stays pending. */
+/* The position was lost: offsets expire after a week without a commit, or the ledger topic was made
+ * anew. The topics themselves decide (L16), those that the manifests name and those of today's
+ * routing: what they hold of the manifests' ids is settled, the rest stays pending. */
 #include "bridge/kafka/reader.h"
 #include "bridge/relay/ledger.h"
 #include "bridge/relay/parts.h"
@@ -45,8 +45,8 @@ static int64_t note_time(struct doubt *d, int64_t written_ms) {
   return written_ms;
 }
 
-static enum status gather(struct relay *r, const struct manifest_name *list, size_t count, struct doubt *d,
-                          struct error *err) {
+static enum status gather(struct relay *r, const struct manifest_name *list, size_t count,
+                          struct doubt *d, struct error *err) {
   d->manifests = calloc(count + 1, sizeof *d->manifests);
   d->written_ms = calloc(count + 1, sizeof *d->written_ms);
   if (!d->manifests || !d->written_ms) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -70,15 +70,17 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
   return st;
 }
 
-/* Records of this batch came later than the file they were made of, and later than its manifest: an older one with the
- * same id is of an entry before it, whose id was forgotten on purpose (replay --force). By our own clock; that of a
- * broker may be another. */
-static bool may_be_of(const struct doubt *d, const struct manifest_entry *e, const struct message *m) {
+/* Records of this batch came later than the file they were made of, and later than its manifest: an
+ * older one with the same id is of an entry before it, whose id was forgotten on purpose (replay
+ * --force). By our own clock; that of a broker may be another. */
+static bool may_be_of(const struct doubt *d, const struct manifest_entry *e,
+                      const struct message *m) {
   int64_t from_ms = entry_since_ms(&e->ref);
   for (size_t i = 0; i < d->count; i++) {
     const struct manifest *of = &d->manifests[i];
     bool its = e >= of->entries && e < of->entries + of->count;
-    if (its && d->written_ms[i] < from_ms) from_ms = d->written_ms[i]; /* the clock was put back in between */
+    if (its && d->written_ms[i] < from_ms)
+      from_ms = d->written_ms[i]; /* the clock was put back in between */
   }
   return m->timestamp_ms >= from_ms - (m->broker_time ? CLOCK_SKEW_MS : 0);
 }
@@ -87,26 +89,27 @@ static void look_at(struct doubt *d, const struct message *m) {
   for (size_t i = 0; i < m->header_count; i++) {
     if (strcmp(m->headers[i].name, "ce_id") != 0) continue;
     struct manifest_entry *entry = table_get(&d->ids, m->headers[i].value);
-    if (entry && may_be_of(d, entry, m) && table_put(&d->seen, entry->id, entry) == ST_NO_MEMORY) d->incomplete = true;
+    if (entry && may_be_of(d, entry, m) && table_put(&d->seen, entry->id, entry) == ST_NO_MEMORY)
+      d->incomplete = true;
   }
 }
 
 static enum status may_not_read(struct relay *r, const char *topic, struct error *err) {
   struct buffer command = {0};
   cluster_command(r->parts.kafka, "kafka-acls.sh", &command);
-  enum status st =
-      error_set(err, ST_INVALID,
-                "Kafka holds no position for this outbox any more, and the topic %s, which may hold what it "
-                "sent last, may not be read. Nothing was changed. Allow it: %s --add --allow-principal "
-                "User:NAME --operation Read --operation Describe --topic '%s'",
-                topic, buffer_z(&command), topic);
+  enum status st = error_set(
+      err, ST_INVALID,
+      "Kafka holds no position for this outbox any more, and the topic %s, which may hold what it "
+      "sent last, may not be read. Nothing was changed. Allow it: %s --add --allow-principal "
+      "User:NAME --operation Read --operation Describe --topic '%s'",
+      topic, buffer_z(&command), topic);
   buffer_release(&command);
   return st;
 }
 
 /* A topic that is missing holds nothing. */
-static enum status present_topics(struct publishing *p, const struct doubt *d, const char **topics, size_t *count,
-                                  struct error *err) {
+static enum status present_topics(struct publishing *p, const struct doubt *d, const char **topics,
+                                  size_t *count, struct error *err) {
   struct span key;
   void *name;
   for (size_t at = 0; table_each(&d->topics, &at, &key, &name);) {
@@ -137,11 +140,13 @@ static enum status read_topics(struct publishing *p, struct doubt *d, struct err
     struct message m;
     st = reader_next(reader, ANSWER_MS, &m, err);
     if (st == ST_OK) look_at(d, &m);
-    if (st == ST_OK && relay_must_end(r)) st = error_set(err, ST_UNAVAILABLE, "stopped while reading the topics");
+    if (st == ST_OK && relay_must_end(r))
+      st = error_set(err, ST_UNAVAILABLE, "stopped while reading the topics");
   }
   reader_close(reader);
   free(topics);
-  if (st == ST_AGAIN) return error_set(err, ST_UNAVAILABLE, "the topics could not be read to their end");
+  if (st == ST_AGAIN)
+    return error_set(err, ST_UNAVAILABLE, "the topics could not be read to their end");
   if (d->incomplete) return error_set(err, ST_NO_MEMORY, "out of memory");
   return st == ST_END ? ST_OK : st;
 }
@@ -156,7 +161,8 @@ static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, s
       struct key key = {e->id, e->topic};
       struct error why = {0};
       if (!r->keys_off && keys_set(r->parts.keys, &key, 1, &why) != ST_OK)
-        log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept", FIELDS(F_TEXT("error", why.text)),
+        log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
+                  FIELDS(F_TEXT("error", why.text)),
                   "An id could be kept neither in Redis nor on disk");
       st = ledger_take_out(r, e, &how, err);
       *gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
@@ -166,13 +172,15 @@ static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, s
   return st == ST_OK ? store_aside_sync(r->parts.store, err) : st;
 }
 
-enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count, struct error *err) {
+enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count,
+                        struct error *err) {
   struct relay *r = p->relay;
   struct doubt d = {0};
   size_t gone = 0;
   uint64_t highest = 0;
-  log_write(r->parts.log, LOG_WARNING, "relay", "position_lost", FIELDS(F_INT("manifests", count)),
-            "Kafka holds no position for this outbox any more; the topics decide what was published");
+  log_write(
+      r->parts.log, LOG_WARNING, "relay", "position_lost", FIELDS(F_INT("manifests", count)),
+      "Kafka holds no position for this outbox any more; the topics decide what was published");
   for (size_t i = 0; i < count; i++)
     if (list[i].number > highest) highest = list[i].number;
   enum status st = gather(r, list, count, &d, err);
@@ -182,8 +190,8 @@ enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t
   for (size_t i = 0; st == ST_OK && i < count; i++) st = stuck_remove(r, &list[i], err);
   if (st == ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "position_restored",
-              FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)), "The ledger begins anew at batch %llu",
-              (unsigned long long)(highest + 1));
+              FIELDS(F_INT("removed", gone), F_INT("batch", highest + 1)),
+              "The ledger begins anew at batch %llu", (unsigned long long)(highest + 1));
   doubt_release(&d);
   return st;
 }

@@ -1,5 +1,6 @@
-/* A producer's life: opened with the topics in the order of routing, ended on a thread of its own. The publisher's
- * thread. A crash leaves its transaction open, which the next start's producer ends. */
+/* A producer's life: opened with the topics in the order of routing, ended on a thread of its own.
+ * The publisher's thread. A crash leaves its transaction open, which the next start's producer
+ * ends. */
 #include "bridge/relay/parts.h"
 
 enum { ENDING_MOST = 16 }; /* producers that are ending at a time */
@@ -39,8 +40,9 @@ static void *end_publisher(void *arg) {
   return NULL;
 }
 
-/* librdkafka's destroy takes up to a second, and has been seen to hang for ever after an aborted transaction: nobody
- * waits for it but relay_stop, for a while. False: it could not be handed to a thread. */
+/* librdkafka's destroy takes up to a second, and has been seen to hang for ever after an aborted
+ * transaction: nobody waits for it but relay_stop, for a while. False: it could not be handed to a
+ * thread. */
 static bool end_aside(struct relay *r, struct publisher *publisher) {
   pthread_t thread;
   struct ending *e = malloc(sizeof *e);
@@ -50,7 +52,8 @@ static bool end_aside(struct relay *r, struct publisher *publisher) {
   bool too_many = ++r->ending > ENDING_MOST;
   pthread_mutex_unlock(&r->lock);
   if (too_many)
-    relay_fail(r, ST_UNAVAILABLE, "too many Kafka producers do not end; ending, so that a restart clears them away");
+    relay_fail(r, ST_UNAVAILABLE,
+               "too many Kafka producers do not end; ending, so that a restart clears them away");
   if (pthread_create(&thread, NULL, end_publisher, e) == 0) {
     pthread_detach(thread);
     return true;

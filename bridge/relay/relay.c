@@ -1,4 +1,5 @@
-/* Starts, drains and stops the engine; pause, tuning, failure and status, as everybody outside sees them. */
+/* Starts, drains and stops the engine; pause, tuning, failure and status, as everybody outside sees
+ * them. */
 #include "bridge/relay/parts.h"
 #include "bridge/relay/standing.h"
 
@@ -10,7 +11,8 @@
 #include <unistd.h>
 
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
-  bool complete = p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
+  bool complete =
+      p->store && p->routing && p->catalog && p->keys && p->metrics && p->kafka && p->clock;
   return complete ? ST_OK : error_set(err, ST_INVALID, "a relay needs all its parts");
 }
 
@@ -26,7 +28,8 @@ static enum status find_numbers(struct finishing *f, struct relay *r) {
   return f->numbers.published ? ST_OK : ST_NO_MEMORY;
 }
 
-/* at_least_once takes part only where an earlier exactly_once left manifests: they are settled the same way first. */
+/* at_least_once takes part only where an earlier exactly_once left manifests: they are settled the
+ * same way first. */
 static enum status find_ledger(struct publishing *p, struct relay *r, struct error *err) {
   struct manifest_name *list = NULL;
   size_t count = 0;
@@ -76,7 +79,8 @@ static enum status make(struct engine *e, struct error *err) {
   e->reading.entries = calloc(TURN_EVENTS, sizeof *e->reading.entries);
   p->topics = calloc(topics, sizeof *p->topics);
   p->sift.topics = calloc(topics, sizeof *p->sift.topics);
-  if (!e->reading.entries || !p->topics || !p->sift.topics || find_numbers(&e->finishing, r) != ST_OK)
+  if (!e->reading.entries || !p->topics || !p->sift.topics ||
+      find_numbers(&e->finishing, r) != ST_OK)
     return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
   enum status st = find_ledger(p, r, err);
   if (st == ST_OK) st = holds_open(r, err);
@@ -114,8 +118,8 @@ static struct engine *engine_of(struct relay *r) {
   return (struct engine *)(void *)r;
 }
 
-enum status relay_start(const struct relay_parts *parts, const struct relay_config *config, struct relay **out,
-                        struct error *err) {
+enum status relay_start(const struct relay_parts *parts, const struct relay_config *config,
+                        struct relay **out, struct error *err) {
   enum status st = check_parts(parts, err);
   if (st != ST_OK) return st;
   struct engine *e = calloc(1, sizeof *e);
@@ -156,8 +160,8 @@ void relay_tune(struct relay *r, const struct relay_tuning *tuning) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* What was prepared under the old generation goes back even if the pause ends before the publisher looks at it: the
- * scan asked for here brings it in front of what is newer. */
+/* What was prepared under the old generation goes back even if the pause ends before the publisher
+ * looks at it: the scan asked for here brings it in front of what is newer. */
 void relay_pause(struct relay *r, bool paused) {
   pthread_mutex_lock(&r->lock);
   bool ends = r->paused && !paused;

@@ -1,10 +1,11 @@
-/* relay.h - the engine that moves entries from the outbox to Kafka: three threads and the batches they hand on.
+/* relay.h - the engine that moves entries from the outbox to Kafka: three threads and the batches
+ * they hand on.
  *
- * turn.c names the stages an event passes, in order; pipeline.c runs them: the reader takes, screens, routes and
- * encodes a batch; the publisher hands it to Kafka and learns the verdicts; the finisher settles. A batch is handed
- * over by pointer and comes from a small pool, so memory is bounded and a slow stage slows the ones before it.
- * verdict.c says what each cause means; breaker.c keeps closed doors closed. All parts are borrowed and must outlive
- * the relay.
+ * turn.c names the stages an event passes, in order; pipeline.c runs them: the reader takes,
+ * screens, routes and encodes a batch; the publisher hands it to Kafka and learns the verdicts; the
+ * finisher settles. A batch is handed over by pointer and comes from a small pool, so memory is
+ * bounded and a slow stage slows the ones before it. verdict.c says what each cause means;
+ * breaker.c keeps closed doors closed. All parts are borrowed and must outlive the relay.
  */
 #ifndef BRIDGE_RELAY_RELAY_H
 #define BRIDGE_RELAY_RELAY_H
@@ -51,35 +52,41 @@ struct relay_config {
 };
 
 struct relay;
-MUST_CHECK enum status relay_start(const struct relay_parts *parts, const struct relay_config *config,
-                                   struct relay **out, struct error *err);
-/* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the threads. What was
- * not acknowledged stays pending. False: a thread hangs in a call that has no end. Its status may still be asked; a
- * second call only tells again. NULL is fine. */
+MUST_CHECK enum status relay_start(const struct relay_parts *parts,
+                                   const struct relay_config *config, struct relay **out,
+                                   struct error *err);
+/* Claims nothing more, waits for what was handed to Kafka (at most drain_ms), settles it, ends the
+ * threads. What was not acknowledged stays pending. False: a thread hangs in a call that has no
+ * end. Its status may still be asked; a second call only tells again. NULL is fine. */
 bool relay_drain(struct relay *r, int64_t drain_ms);
 /* relay_drain, and then it is gone; if that fails it stays as it is, with all that it borrowed. */
 bool relay_stop(struct relay *r, int64_t drain_ms);
 void relay_tune(struct relay *r, const struct relay_tuning *tuning);
 
-/* While paused nothing is taken and nothing more is handed to Kafka: what was prepared goes back as held, and comes
- * again in its order after the end of the pause; what Kafka has is finished and settled. A running flush ends. Twice
- * the same is fine. Any thread. */
+/* While paused nothing is taken and nothing more is handed to Kafka: what was prepared goes back as
+ * held, and comes again in its order after the end of the pause; what Kafka has is finished and
+ * settled. A running flush ends. Twice the same is fine. Any thread. */
 void relay_pause(struct relay *r, bool paused);
 
-/* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and also waits for growing
- * files and for retries that are due within flush.interval (--once). One at a time: ST_BUSY. */
-MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id, struct error *err);
+/* A flush: everything there is (at most limit, 0 = all), due or not. patient keeps due times and
+ * also waits for growing files and for retries that are due within flush.interval (--once). One at
+ * a time: ST_BUSY. */
+MUST_CHECK enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id,
+                                   struct error *err);
 struct flush_progress {
   bool finished;
-  uint64_t taken, published, duplicates, retried, dead, vanished, held, left, total; /* total: pending when it began */
-  uint64_t aside;      /* lie there still, and are not pending any more: store_aside, also of earlier */
-  bool unreachable;    /* nothing moved for 30 s, and it is Kafka that does not answer: exit code 75 */
-  char stopped_by[16]; /* what keeps everything: "kafka", "redis", "outbox", "limit" (of open files); "" = nothing does
+  uint64_t taken, published, duplicates, retried, dead, vanished, held, left,
+      total;      /* total: pending when it began */
+  uint64_t aside; /* lie there still, and are not pending any more: store_aside, also of earlier */
+  bool unreachable; /* nothing moved for 30 s, and it is Kafka that does not answer: exit code 75 */
+  char stopped_by[16]; /* what keeps everything: "kafka", "redis", "outbox", "limit" (of open
+                        * files); "" = nothing does
                         */
   char reason[400];    /* why something is left, "" = nothing is */
   char remedy[400];    /* what to do about it, "" = nothing */
 };
-MUST_CHECK enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_progress *out);
+MUST_CHECK enum status relay_flush_progress(struct relay *r, uint64_t id,
+                                            struct flush_progress *out);
 /* Ends a running flush early (Ctrl-C): nothing new is taken. */
 void relay_flush_cancel(struct relay *r, uint64_t id);
 
@@ -97,11 +104,12 @@ struct relay_status {
   uint64_t retrying;  /* entries that the present scan found to wait for a due time */
   uint64_t held;      /* likewise: behind an earlier event of their key */
   uint64_t holds;     /* dead letters that hold their keys */
-  uint64_t stuck;     /* manifests that alone cannot be changed; the latest of them, why, and its errno */
+  uint64_t
+      stuck; /* manifests that alone cannot be changed; the latest of them, why, and its errno */
   char stuck_file[64], stuck_why[200];
   int stuck_sys;
   int64_t last_publish_us; /* TIME_NONE: never */
-  int64_t heartbeat_us;    /* when the publisher last turned, TIME_NONE: never; then the other two */
+  int64_t heartbeat_us; /* when the publisher last turned, TIME_NONE: never; then the other two */
   int64_t reader_us, finisher_us;
   bool reached;       /* all that publishing needs of Kafka was there at least once */
   enum status failed; /* not ST_OK: the relay cannot go on, failure says why */
@@ -111,14 +119,15 @@ struct relay_status {
 };
 void relay_status(struct relay *r, struct relay_status *out); /* any thread */
 #define RELAY_FILE 256
-/* Does this key of a topic (its number in routing) wait for an entry that was refused, or for a dead letter? file: its
- * name. Any thread. */
+/* Does this key of a topic (its number in routing) wait for an entry that was refused, or for a
+ * dead letter? file: its name. Any thread. */
 bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]);
 
-/* Test hook: told each step towards Kafka as it is reached, on the publisher's thread: begin (before a transaction
- * begins), produced (all its events are handed over), position (its position is sent), before_commit, after_commit;
- * moved (the position was committed under a changed ledger.topic). The library never sets one; NULL switches it off.
- * Not for use while a relay runs. */
+/* Test hook: told each step towards Kafka as it is reached, on the publisher's thread: begin
+ * (before a transaction begins), produced (all its events are handed over), position (its position
+ * is sent), before_commit, after_commit; moved (the position was committed under a changed
+ * ledger.topic). The library never sets one; NULL switches it off. Not for use while a relay runs.
+ */
 typedef void (*relay_hook_fn)(void *ctx, const char *point);
 void relay_set_hook(relay_hook_fn hook, void *ctx);
 

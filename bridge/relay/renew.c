@@ -1,5 +1,5 @@
-/* A producer that is ours: made anew by the ledger's steps (ledger.c), with what is told while that fails. The
- * publisher's thread. A crash leaves what ledger.c says. */
+/* A producer that is ours: made anew by the ledger's steps (ledger.c), with what is told while that
+ * fails. The publisher's thread. A crash leaves what ledger.c says. */
 #include "bridge/relay/parts.h"
 
 static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
@@ -7,7 +7,8 @@ static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter
 bool renew_pause(struct relay *r, int64_t ms) {
   pthread_mutex_lock(&r->lock);
   int64_t until = clock_mono_ms(r->parts.clock) + ms;
-  while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, until - clock_mono_ms(r->parts.clock));
+  while (!r->stopping && clock_mono_ms(r->parts.clock) < until)
+    relay_wait_ms(r, until - clock_mono_ms(r->parts.clock));
   bool go_on = !r->stopping;
   pthread_mutex_unlock(&r->lock);
   return go_on;
@@ -29,7 +30,8 @@ static void leave_transactions(struct publishing *p) {
 
 static void tell_away(struct publishing *p, const struct error *err) {
   struct relay *r = p->relay;
-  unsigned quick = kafka_cause_passes((enum kafka_cause)err->cause) ? relay_tuning_now(r).max_retries : 0;
+  unsigned quick =
+      kafka_cause_passes((enum kafka_cause)err->cause) ? relay_tuning_now(r).max_retries : 0;
   if (++p->renew_tries <= quick) return;
   pthread_mutex_lock(&r->lock);
   away_show(r, err);
@@ -37,7 +39,8 @@ static void tell_away(struct publishing *p, const struct error *err) {
   away_tell(r, err, p->renew_tries == quick + 1);
 }
 
-/* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka is not to blame. */
+/* False: it cannot be seen now whether the outbox is ours. Nothing is touched meanwhile, and Kafka
+ * is not to blame. */
 static bool sees_lock(struct relay *r) {
   struct error err = {0};
   enum status st = store_check(r->parts.store, &err);
@@ -59,7 +62,8 @@ static enum ledger_found try_renew(struct publishing *p) {
     r->status.reached = true;
     if (p->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
     pthread_mutex_unlock(&r->lock);
-    if (p->renew_tries) log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
+    if (p->renew_tries)
+      log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
     disk_works(r, DISK_WRITING);
     renewed(p);
     break;
@@ -67,14 +71,17 @@ static enum ledger_found try_renew(struct publishing *p) {
     if (err.status == ST_CANCELLED) break; /* a stop; nothing is away */
     err.sys ? disk_trouble(r, DISK_WRITING, &err) : tell_away(p, &err);
     break;
-  case LEDGER_REFUSED: relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text); break;
+  case LEDGER_REFUSED:
+    relay_fail(r, err.status == ST_OK ? ST_INVALID : err.status, err.text);
+    break;
   }
   return found;
 }
 
 static int64_t renew_delay(struct publishing *p) {
-  return disk_refuses(p->relay, DISK_WRITING) ? RENEW_DISK_MS
-                                              : backoff_delay_ms(&renew_wait, p->renew_tries, p->relay->parts.clock);
+  return disk_refuses(p->relay, DISK_WRITING)
+             ? RENEW_DISK_MS
+             : backoff_delay_ms(&renew_wait, p->renew_tries, p->relay->parts.clock);
 }
 
 bool renew_ready(struct publishing *p) {
@@ -97,6 +104,7 @@ static void rest_ms(struct relay *r, int64_t ms) {
 
 enum ledger_found renew_until_known(struct publishing *p) {
   enum ledger_found found;
-  while ((found = try_renew(p)) == LEDGER_AWAY && !relay_must_end(p->relay)) rest_ms(p->relay, renew_delay(p));
+  while ((found = try_renew(p)) == LEDGER_AWAY && !relay_must_end(p->relay))
+    rest_ms(p->relay, renew_delay(p));
   return found;
 }

@@ -1,10 +1,10 @@
-/* rules.h - what must hold between outbox and Kafka, L1 on. Here is the one place of the words: the table of
- * PROTOCOL.md 7 repeats them, names for each the test that catches whoever breaks it, and is held to them by
- * tests/tools/check_docs.
+/* rules.h - what must hold between outbox and Kafka, L1 on. Here is the one place of the words: the
+ * table of PROTOCOL.md 7 repeats them, names for each the test that catches whoever breaks it, and
+ * is held to them by tests/tools/check_docs.
  *
- * BUG_ON_RULE(L1, ...) ends the process where our own logic would break one, with number and words. What others do to
- * files and broker never breaks a rule: it is a status. A process sees only so much; where it can see nothing of a rule
- * (L2's disk, L13's order) it looks at what stands for it.
+ * BUG_ON_RULE(L1, ...) ends the process where our own logic would break one, with number and words.
+ * What others do to files and broker never breaks a rule: it is a status. A process sees only so
+ * much; where it can see nothing of a rule (L2's disk, L13's order) it looks at what stands for it.
  */
 #ifndef BRIDGE_RELAY_RULES_H
 #define BRIDGE_RELAY_RULES_H

@@ -1,5 +1,5 @@
-/* What any thread tells of the relay as a whole, and asks before it goes on: the end, failure, signs of life, doors as
- * they are shown. */
+/* What any thread tells of the relay as a whole, and asks before it goes on: the end, failure,
+ * signs of life, doors as they are shown. */
 #include "bridge/relay/parts.h"
 
 /* ---- points: set by tests only, as durable.c's hook is ---- */
@@ -80,8 +80,8 @@ static struct breaker_view *view_of(struct relay_status *s, const char *target) 
   return NULL;
 }
 
-struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state, const char *reason,
-                                    const char *remedy) {
+struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state,
+                                    const char *reason, const char *remedy) {
   struct relay_status *s = &r->status;
   struct breaker_view *view = view_of(s, target);
   if (state == BREAKER_CLOSED) {

@@ -1,5 +1,5 @@
-/* Sends the events that the broker refused together in ever smaller groups, beside the flow, until the culprit stands
- * alone. The publisher's thread. */
+/* Sends the events that the broker refused together in ever smaller groups, beside the flow, until
+ * the culprit stands alone. The publisher's thread. */
 #include "bridge/relay/parts.h"
 
 enum { YOUNG_MS = 300 };
@@ -58,9 +58,10 @@ bool sift_add(struct publishing *p, struct item *item) {
   }
   s->items[s->end++] = item;
   if (first && item->attempts == 0)
-    log_write(r->parts.log, LOG_INFO, "relay", "isolating",
-              FIELDS(F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic))),
-              "The broker refused events together; the ones it means are looked for beside the flow");
+    log_write(
+        r->parts.log, LOG_INFO, "relay", "isolating",
+        FIELDS(F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic))),
+        "The broker refused events together; the ones it means are looked for beside the flow");
   count_in(p, item);
   store_linger(r->parts.store, &item->ref, true);
   return true;
@@ -99,20 +100,23 @@ void sift_back(struct publishing *p, struct item **items, size_t count, size_t g
   for (size_t i = s->first; i < s->first + count; i++) {
     count_in(p, s->items[i]);
     store_linger(p->relay->parts.store, &s->items[i]->ref, true);
-    BUG_ON(!keep_batch(s, s->items[i]->batch)); /* its place is still free: nothing is added meanwhile */
+    BUG_ON(!keep_batch(
+        s, s->items[i]->batch)); /* its place is still free: nothing is added meanwhile */
   }
   s->refused = true;
   s->group = group ? group : 1;
 }
 
 void sift_gave_back(struct publishing *p, const struct item *item) {
-  store_linger(p->relay->parts.store, &item->ref, false); /* the scan that is about to be asked for is to find it */
+  store_linger(p->relay->parts.store, &item->ref,
+               false); /* the scan that is about to be asked for is to find it */
   p->sift.topics[item->topic].held = true;
 }
 
 /* ---- a group ---- */
 
-/* at_least_once: it goes alone, nothing else in flight; the reports put back what was refused together. False: stop. */
+/* at_least_once: it goes alone, nothing else in flight; the reports put back what was refused
+ * together. False: stop. */
 static bool send_group(struct publishing *p, struct item **items, size_t count) {
   p->back = items;
   p->back_count = 0;

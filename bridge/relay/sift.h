@@ -1,15 +1,17 @@
 /* sift.h - events of which the broker refused some, looked at beside the flow; publisher's thread.
  *
- * A broker refuses a whole record batch and librdkafka does not name the record it meant. Those refused together, and
- * those that were refused before and are due again, are set apart here and go in groups, the oldest first: a group that
- * gets through makes the next one twice as large, one that is refused is cut, until the culprit stands alone. Between
- * two groups whatever else is ready goes its way, so that one topic that refuses everything keeps no other waiting.
+ * A broker refuses a whole record batch and librdkafka does not name the record it meant. Those
+ * refused together, and those that were refused before and are due again, are set apart here and go
+ * in groups, the oldest first: a group that gets through makes the next one twice as large, one
+ * that is refused is cut, until the culprit stands alone. Between two groups whatever else is ready
+ * goes its way, so that one topic that refuses everything keeps no other waiting.
  *
- * Order: as long as a topic has events here that were never refused by themselves, all others of it go back as held,
- * and a fresh scan brings them afterwards. Of one that was refused before only the key waits.
+ * Order: as long as a topic has events here that were never refused by themselves, all others of it
+ * go back as held, and a fresh scan brings them afterwards. Of one that was refused before only the
+ * key waits.
  *
- * Memory: what is set apart stays in the batch it was read into, and at most SIFT_BATCHES of the pool are kept that
- * way.
+ * Memory: what is set apart stays in the batch it was read into, and at most SIFT_BATCHES of the
+ * pool are kept that way.
  */
 #ifndef BRIDGE_RELAY_SIFT_H
 #define BRIDGE_RELAY_SIFT_H

@@ -1,8 +1,9 @@
 /* The fifth stage: prepared batches to Kafka, and what the delivery reports say of them.
  *
- * at_least_once: an entry's verdict is its own delivery report. What was handed to librdkafka stays in hand until that
- * report and is never sent again by us; an open door only stops handing over more. exactly_once: transact.c puts a
- * transaction with its position in the ledger around each batch, and judges it as a whole.
+ * at_least_once: an entry's verdict is its own delivery report. What was handed to librdkafka stays
+ * in hand until that report and is never sent again by us; an open door only stops handing over
+ * more. exactly_once: transact.c puts a transaction with its position in the ledger around each
+ * batch, and judges it as a whole.
  */
 #include "bridge/relay/parts.h"
 
@@ -41,7 +42,8 @@ static void topic_trouble(struct publishing *p, unsigned topic, const struct del
   show(r, topic_name(r, topic), b, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "topic_unavailable",
-              FIELDS(F_TEXT("topic", topic_name(r, topic)), F_INT("error_code", d->code), F_TEXT("error", words)),
+              FIELDS(F_TEXT("topic", topic_name(r, topic)), F_INT("error_code", d->code),
+                     F_TEXT("error", words)),
               "Events of this topic wait, the others go on. %s", remedy);
 }
 
@@ -50,12 +52,14 @@ void kafka_trouble(struct publishing *p, const struct error *why, int code) {
   struct relay_tuning tuning = relay_tuning_now(r);
   char remedy[400];
   bool first = breaker_trouble(&p->kafka, &tuning.quick, r->parts.clock, why->text);
-  kafka_remedy((enum kafka_cause)why->cause, &p->client, r->config.ledger_topic, remedy, sizeof remedy);
+  kafka_remedy((enum kafka_cause)why->cause, &p->client, r->config.ledger_topic, remedy,
+               sizeof remedy);
   show(r, "kafka", &p->kafka, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "kafka_unavailable",
               FIELDS(F_INT("error_code", code), F_TEXT("error", why->text)),
-              "Kafka does not take records; everything stays pending and goes on by itself. %s", remedy);
+              "Kafka does not take records; everything stays pending and goes on by itself. %s",
+              remedy);
 }
 
 static void delivery_trouble(struct publishing *p, const struct delivery *d) {
@@ -87,7 +91,8 @@ void kafka_worked(struct publishing *p) {
 }
 
 static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {
-  struct verdict v = verdict_judge(d->fault, REASON_NONE, item->attempts, relay_tuning_now(r).max_attempts);
+  struct verdict v =
+      verdict_judge(d->fault, REASON_NONE, item->attempts, relay_tuning_now(r).max_attempts);
   char text[400];
   BUG_ON_RULE(L18, v.outcome != OUTCOME_RETRY && v.outcome != OUTCOME_DEAD);
   snprintf(text, sizeof text, "%s (topic %s)", d->text, topic_name(r, item->topic));
@@ -116,7 +121,8 @@ static bool refused_together(struct publishing *p, struct item *item) {
 static void judge(struct publishing *p, struct item *item, const struct delivery *d, bool certain) {
   struct relay *r = p->relay;
   item->outcome = OUTCOME_HELD;
-  if (p->sift.trying) store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
+  if (p->sift.trying)
+    store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
   switch (verdict_of_fault(d->fault)) {
   case BLAME_NOBODY:
     BUG_ON_RULE(L8, r->exactly_once && p->ledger.doubt.number);
@@ -142,7 +148,8 @@ static void judge(struct publishing *p, struct item *item, const struct delivery
     if (d->fault != KAFKA_PURGED) delivery_trouble(p, d);
     break;
   }
-  if (item->outcome != OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
+  if (item->outcome !=
+      OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
     breaker_unsent(&p->kafka);
     breaker_unsent(topic_breaker(p, item->topic));
     if (item->outcome == OUTCOME_HELD && p->sift.trying) sift_gave_back(p, item);
@@ -228,22 +235,25 @@ void key_waits(struct relay *r, const struct item *item) {
 bool may_pass(struct publishing *p, struct item *item) {
   struct relay *r = p->relay;
   pthread_mutex_lock(&r->lock);
-  bool held = r->paused || item->generation < r->resumed ||
-              waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation) ||
-              holds_key(&r->holds, topic_name(r, item->topic), item);
+  bool held =
+      r->paused || item->generation < r->resumed ||
+      waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation) ||
+      holds_key(&r->holds, topic_name(r, item->topic), item);
   pthread_mutex_unlock(&r->lock);
   item->key_held = held;
   return !held && breaker_passes(&p->kafka, item->generation) &&
          breaker_passes(topic_breaker(p, item->topic), item->generation);
 }
 
-/* While the link is down one record at a time is the probe: librdkafka itself tries again until it gets through. */
+/* While the link is down one record at a time is the probe: librdkafka itself tries again until it
+ * gets through. */
 static bool may_send(const struct publishing *p) {
   return !p->link_down || publisher_in_flight(p->publisher) == 0;
 }
 
 void refuse_topic(struct publishing *p, struct item *item) {
-  struct delivery d = {.fault = (enum kafka_fault)item->fault, .code = item->error_code, .text = item->error};
+  struct delivery d = {
+      .fault = (enum kafka_fault)item->fault, .code = item->error_code, .text = item->error};
   item->outcome = OUTCOME_HELD;
   topic_trouble(p, item->topic, &d);
   chain_push(&p->done_first, &p->done_last, item);
@@ -273,7 +283,8 @@ static void hand_over(struct publishing *p) {
     p->position++;
     if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
     if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
-    if (item->outcome != OUTCOME_TWIN) chain_push(&p->done_first, &p->done_last, item); /* a twin goes with its head */
+    if (item->outcome != OUTCOME_TWIN)
+      chain_push(&p->done_first, &p->done_last, item); /* a twin goes with its head */
   }
 }
 
@@ -293,13 +304,15 @@ void push_done(struct publishing *p) {
 
 /* ---- the round ---- */
 
-static void tick_breaker(struct publishing *p, struct breaker *b, const char *target, unsigned topic, bool idle) {
+static void tick_breaker(struct publishing *p, struct breaker *b, const char *target,
+                         unsigned topic, bool idle) {
   struct relay *r = p->relay;
   if (breaker_due(b, r->parts.clock)) {
     if (b != &p->kafka) topic_create(p, topic);
     breaker_probe(b, order_scan(r));
     show(r, target, b, "A probe is under way");
-  } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle && store_scanned(r->parts.store, b->from)) {
+  } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle &&
+             store_scanned(r->parts.store, b->from)) {
     door_opens(r, b, target); /* nothing is left to try it with */
   }
 }
@@ -333,14 +346,18 @@ void watch_link(struct publishing *p) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* After a fatal error librdkafka fails all it holds; those reports are waited for, then a new producer is made. */
+/* After a fatal error librdkafka fails all it holds; those reports are waited for, then a new
+ * producer is made. */
 static void replace_if_fatal(struct publishing *p) {
   struct error err = {0};
   if (!p->publisher || !publisher_fatal(p->publisher, &err)) return;
-  log_write(p->relay->parts.log, LOG_ERROR, "relay", "producer_lost", FIELDS(F_TEXT("error", err.text)),
+  log_write(p->relay->parts.log, LOG_ERROR, "relay", "producer_lost",
+            FIELDS(F_TEXT("error", err.text)),
             "The Kafka producer failed for good; a new one is made");
-  for (int i = 0; i < 100 && publisher_in_flight(p->publisher); i++) publisher_poll(p->publisher, 100);
-  if (publisher_in_flight(p->publisher)) return; /* their reports still come: the next round looks again */
+  for (int i = 0; i < 100 && publisher_in_flight(p->publisher); i++)
+    publisher_poll(p->publisher, 100);
+  if (publisher_in_flight(p->publisher))
+    return; /* their reports still come: the next round looks again */
   publish_close(p);
   p->topics_ready = false;
 }

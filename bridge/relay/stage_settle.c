@@ -1,9 +1,9 @@
 /* The last stage: what the verdicts mean for the outbox.
  *
- * Order within a chain: keys first, then the files, then the folder's fsync. A crash before a removal leaves the entry,
- * whose id Redis (or keys-due) then knows: it is removed as a duplicate at the next start. While the disk refuses, the
- * finisher tries again and again with the entry still in hand, so nothing is published twice meanwhile; the stages
- * before it fill up and wait.
+ * Order within a chain: keys first, then the files, then the folder's fsync. A crash before a
+ * removal leaves the entry, whose id Redis (or keys-due) then knows: it is removed as a duplicate
+ * at the next start. While the disk refuses, the finisher tries again and again with the entry
+ * still in hand, so nothing is published twice meanwhile; the stages before it fill up and wait.
  */
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
@@ -22,9 +22,10 @@ static void set_keys(struct relay *r, const struct key *keys, size_t count) {
   enum status st = keys_set(r->parts.keys, keys, count, &err);
   series_add(metrics_series(numbers(r), METRIC_REDIS, "set", st == ST_OK ? "ok" : "error"), 1);
   if (st != ST_OK)
-    log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
-              FIELDS(F_INT("events", count), F_TEXT("error", err.text)),
-              "Ids could be kept neither in Redis nor on disk: a crash now may publish these events again");
+    log_write(
+        r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
+        FIELDS(F_INT("events", count), F_TEXT("error", err.text)),
+        "Ids could be kept neither in Redis nor on disk: a crash now may publish these events again");
 }
 
 /* Topic, partition, offset; printf would cost more than the removal of the file. */
@@ -60,20 +61,21 @@ static void set_chain_keys(struct relay *r, const struct item *first) {
 /* ---- the outbox ---- */
 
 static struct failure failure_of(const struct finishing *f, const struct item *item) {
-  return (struct failure){.reason = (enum reason)item->reason,
-                          .error = item->error,
-                          .error_code = item->error_code,
-                          .topic = item->routed ? routing_topic_name(f->relay->parts.routing, item->topic) : NULL,
-                          .attempts = item->attempts,
-                          .failed_us = f->settling_us};
+  return (struct failure){
+      .reason = (enum reason)item->reason,
+      .error = item->error,
+      .error_code = item->error_code,
+      .topic = item->routed ? routing_topic_name(f->relay->parts.routing, item->topic) : NULL,
+      .attempts = item->attempts,
+      .failed_us = f->settling_us};
 }
 
 static bool rewrites(enum outcome fate) {
   return fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
 }
 
-static enum status apply(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how,
-                         struct error *err) {
+static enum status apply(struct finishing *f, const struct item *item, enum outcome fate,
+                         enum settled *how, struct error *err) {
   bool changes = rewrites(fate) || fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
   BUG_ON_RULE(L14, changes && f->lost);
   BUG_ON_RULE(L18, rewrites(fate) && !item->attempts);
@@ -102,7 +104,8 @@ static bool wait_for_disk(struct relay *r, const struct error *err) {
   return !relay_must_end(r);
 }
 
-/* Not where it only cannot be looked at: then that is waited for. False: it is not, or the relay ends before. */
+/* Not where it only cannot be looked at: then that is waited for. False: it is not, or the relay
+ * ends before. */
 static bool still_ours(struct finishing *f) {
   struct relay *r = f->relay;
   struct error err = {0};
@@ -119,7 +122,8 @@ static bool still_ours(struct finishing *f) {
   return st == ST_OK;
 }
 
-/* Every second: an outbox that was unmounted or replaced has nothing to tell, and nothing that is done to it fails. */
+/* Every second: an outbox that was unmounted or replaced has nothing to tell, and nothing that is
+ * done to it fails. */
 void settle_watch(struct finishing *f) {
   struct error err = {0};
   if (f->lost || store_check(f->relay->parts.store, &err) != ST_BUSY) return;
@@ -127,20 +131,26 @@ void settle_watch(struct finishing *f) {
   relay_fail(f->relay, ST_BUSY, err.text);
 }
 
-/* It alone is hindered: what became of it is written down, and all others go on. On false err says why not. */
-static bool set_aside(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how,
-                      struct error *err) {
+/* It alone is hindered: what became of it is written down, and all others go on. On false err says
+ * why not. */
+static bool set_aside(struct finishing *f, const struct item *item, enum outcome fate,
+                      enum settled *how, struct error *err) {
   const struct failure why = failure_of(f, item);
-  enum aside what = fate == OUTCOME_RETRY ? ASIDE_RETRY : fate == OUTCOME_DEAD ? ASIDE_DEAD : ASIDE_DONE;
+  enum aside what = fate == OUTCOME_RETRY  ? ASIDE_RETRY
+                    : fate == OUTCOME_DEAD ? ASIDE_DEAD
+                                           : ASIDE_DONE;
   struct error refused = {0};
-  enum status st = store_aside(f->relay->parts.store, &item->ref, item->id, what, &why, err, &refused);
+  enum status st =
+      store_aside(f->relay->parts.store, &item->ref, item->id, what, &why, err, &refused);
   if (st != ST_OK) error_prefix(err, "%s", refused.text);
   *how = SETTLED_GONE;
   return st == ST_OK;
 }
 
-/* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was. */
-static bool settle_one(struct finishing *f, const struct item *item, enum outcome fate, enum settled *how) {
+/* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was.
+ */
+static bool settle_one(struct finishing *f, const struct item *item, enum outcome fate,
+                       enum settled *how) {
   struct relay *r = f->relay;
   struct error err = {0};
   bool waited = false;
@@ -191,18 +201,22 @@ static void count_published(struct finishing *f, const struct item *item) {
   }
   series_add(n->published[item->topic].series, 1);
   if (item->keyless)
-    series_add(metrics_series(numbers(f->relay), METRIC_KEYLESS, n->published[item->topic].ns, NULL), 1);
+    series_add(
+        metrics_series(numbers(f->relay), METRIC_KEYLESS, n->published[item->topic].ns, NULL), 1);
   int64_t whole = f->settling_us - item->created_us;
   int64_t handed = (f->settling_ns - item->handed_ns) / 1000;
   series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));
   series_record(n->latency, (uint64_t)(whole > 0 ? whole : 0));
 }
 
-static void count_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how) {
+static void count_item(struct finishing *f, const struct item *item, enum outcome fate,
+                       enum settled how) {
   struct relay *r = f->relay;
   const char *result = result_word(fate, how);
-  if (!result || (fate == OUTCOME_DEAD && how == SETTLED_CHANGED)) return; /* other bytes: they are judged anew */
-  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD) series_record(f->numbers.attempts, item->attempts);
+  if (!result || (fate == OUTCOME_DEAD && how == SETTLED_CHANGED))
+    return; /* other bytes: they are judged anew */
+  if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DEAD)
+    series_record(f->numbers.attempts, item->attempts);
   if (fate == OUTCOME_PUBLISHED) {
     count_published(f, item);
     return;
@@ -211,12 +225,14 @@ static void count_item(struct finishing *f, const struct item *item, enum outcom
   item_namespace(r, item, ns);
   series_add(metrics_series(numbers(r), METRIC_EVENTS, ns, result), 1);
   if (fate == OUTCOME_DEAD)
-    series_add(metrics_series(numbers(r), METRIC_DEAD, ns, reason_word((enum reason)item->reason)), 1);
+    series_add(metrics_series(numbers(r), METRIC_DEAD, ns, reason_word((enum reason)item->reason)),
+               1);
 }
 
 /* ---- a chain ---- */
 
-/* Out of the list of ids in hand: it gets no more twins, and those it has may be settled with it. Lock held. */
+/* Out of the list of ids in hand: it gets no more twins, and those it has may be settled with it.
+ * Lock held. */
 static void unlist(struct relay *r, struct item *item) {
   if (item->listed) table_remove(&r->ids, item->id);
   item->listed = false;
@@ -229,8 +245,9 @@ static void remember_due(struct finishing *f, const struct item *item) {
   if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
 }
 
-/* What goes back may be taken again the moment the store has it: by then it is unlisted, else the reader would find it
- * in hand and take it for its own twin, which then comes behind newer events of its key. */
+/* What goes back may be taken again the moment the store has it: by then it is unlisted, else the
+ * reader would find it in hand and take it for its own twin, which then comes behind newer events
+ * of its key. */
 static void unlist_first(struct relay *r, struct item *item, enum outcome fate) {
   if (fate != OUTCOME_HELD && fate != OUTCOME_WAITS && fate != OUTCOME_RETRY) return;
   pthread_mutex_lock(&r->lock);
@@ -243,9 +260,11 @@ static bool another_event(const struct item *twin, const struct item *item) {
 }
 
 /* Lock held: nothing later waits for it any more, unless it is to go again. */
-static void let_key_go(struct relay *r, const struct item *item, enum outcome fate, enum settled how) {
+static void let_key_go(struct relay *r, const struct item *item, enum outcome fate,
+                       enum settled how) {
   /* What became another event at its name is judged anew, in its old place. */
-  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS || (fate == OUTCOME_RETRY && how != SETTLED_VANISHED) ||
+  bool still = fate == OUTCOME_HELD || fate == OUTCOME_WAITS ||
+               (fate == OUTCOME_RETRY && how != SETTLED_VANISHED) ||
                (fate == OUTCOME_DEAD && how == SETTLED_CHANGED);
   if (!still && item->routed)
     waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
@@ -295,8 +314,9 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
 
 /* ---- what failed, many at once ---- */
 
-/* Of this item and what comes behind it, as far as the batch it closes: so that they wait for the disk together. What
- * does not work out is tried by itself when its turn comes, which is when the others' is told too. */
+/* Of this item and what comes behind it, as far as the batch it closes: so that they wait for the
+ * disk together. What does not work out is tried by itself when its turn comes, which is when the
+ * others' is told too. */
 static size_t gather(struct item *item, struct item **items) {
   size_t n = 0;
   for (; item && n < STORE_FAILED; item = item->next) {
@@ -317,7 +337,8 @@ static void fail_together(struct finishing *f, struct item *first) {
     for (size_t i = 0; i < n; i++) {
       enum outcome fate = (enum outcome)items[i]->outcome;
       unlist_first(r, items[i], fate);
-      list[i] = (struct failed){.ref = &items[i]->ref, .why = failure_of(f, items[i]), .dead = fate == OUTCOME_DEAD};
+      list[i] = (struct failed){
+          .ref = &items[i]->ref, .why = failure_of(f, items[i]), .dead = fate == OUTCOME_DEAD};
     }
     store_fail_all(r->parts.store, list, n);
   }
@@ -331,11 +352,12 @@ static void fail_together(struct finishing *f, struct item *first) {
 static void tell_chain(struct relay *r, size_t published, size_t all) {
   series_record(metrics_series(numbers(r), METRIC_BATCH, NULL, NULL), published);
   log_write(r->parts.log, LOG_INFO, "relay", "batch_settled",
-            FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published", published);
+            FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published",
+            published);
 }
 
-/* L11. A failed fsync is not asked twice: the next one would say yes of what the first one lost. No manifest of this
- * run is closed any more, so that the next start settles them again. */
+/* L11. A failed fsync is not asked twice: the next one would say yes of what the first one lost. No
+ * manifest of this run is closed any more, so that the next start settles them again. */
 static bool sync_outbox(struct finishing *f) {
   struct error err = {0};
   if (store_sync(f->relay->parts.store, &err) == ST_OK) return f->durable = !f->unsettled;
@@ -348,7 +370,8 @@ static bool sync_outbox(struct finishing *f) {
 static bool sync_aside(struct finishing *f) {
   struct relay *r = f->relay;
   struct error err = {0};
-  BUG_ON_RULE(L10, !f->durable); /* what is set aside is forgotten there once its removal is durable */
+  BUG_ON_RULE(L10,
+              !f->durable); /* what is set aside is forgotten there once its removal is durable */
   f->durable = false;
   while (store_aside_sync(r->parts.store, &err) != ST_OK)
     if (!still_ours(f) || !wait_for_disk(r, &err)) return false;
@@ -356,7 +379,8 @@ static bool sync_aside(struct finishing *f) {
   return f->durable = true;
 }
 
-/* L10: the removals are durable, then the batch's manifest may go: until both worked, however long. */
+/* L10: the removals are durable, then the batch's manifest may go: until both worked, however long.
+ */
 static void close_batch(struct finishing *f, const struct manifest_name *name) {
   struct relay *r = f->relay;
   struct error err = {0};
@@ -386,7 +410,8 @@ void stage_settle(struct finishing *f, struct item *first) {
     if (last) closes = *item->closes;
     if (rewrites((enum outcome)item->outcome) && !item->tried) fail_together(f, item);
     settle_item(f, item, (enum outcome)item->outcome);
-    if (last && !f->unsettled) close_batch(f, &closes); /* else the next start settles what is left of it */
+    if (last && !f->unsettled)
+      close_batch(f, &closes); /* else the next start settles what is left of it */
   }
   if (f->lost) return;
   if (sync_outbox(f)) sync_aside(f);
@@ -400,7 +425,8 @@ void settle_aside(struct finishing *f) {
   struct store_counts counts;
   int64_t now = clock_mono_ms(r->parts.clock);
   pthread_mutex_lock(&r->lock);
-  bool due = !r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms || flush_wants_aside(r);
+  bool due = !r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms ||
+             flush_wants_aside(r);
   due = due && r->recovered;
   bool stuck = r->stuck.count > 0;
   pthread_mutex_unlock(&r->lock);

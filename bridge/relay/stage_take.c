@@ -5,7 +5,8 @@
 static bool is_due(struct turn *t, const struct entry *entry) {
   struct relay *r = t->relay;
   int64_t now = clock_wall_us(r->parts.clock);
-  int64_t due = verdict_due_us(entry->event.attempts, entry->event.failed_us, now, t->tuning.flush_interval_ms);
+  int64_t due = verdict_due_us(entry->event.attempts, entry->event.failed_us, now,
+                               t->tuning.flush_interval_ms);
   if (due <= now) return true;
   pthread_mutex_lock(&r->lock);
   r->status.retrying++;
@@ -31,8 +32,8 @@ static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   item->ref = entry->ref;
   item->generation = entry->generation;
   item->attempts = entry->event.attempts;
-  item->created_us =
-      entry->event.created_us != TIME_NONE ? entry->event.created_us : entry_arrived_ns(&entry->ref) / 1000;
+  item->created_us = entry->event.created_us != TIME_NONE ? entry->event.created_us
+                                                          : entry_arrived_ns(&entry->ref) / 1000;
   item->id = item->ref.id;
   item->name = arena_span(arena, entry->event.name);
   item->traceparent = arena_span(arena, entry->event.traceparent);
@@ -54,9 +55,11 @@ static bool has_room(const struct turn *t) {
   return b->count < t->tuning.batch_events && b->count < b->cap && b->bytes < t->tuning.batch_bytes;
 }
 
-static enum status take_next(struct turn *t, enum taking taking, struct entry *entry, struct error *err) {
+static enum status take_next(struct turn *t, enum taking taking, struct entry *entry,
+                             struct error *err) {
   struct relay *r = t->relay;
-  if (taking >= TAKE_DUE) return store_next(r->parts.store, &t->batch->arena, &t->reading->scratch, entry, err);
+  if (taking >= TAKE_DUE)
+    return store_next(r->parts.store, &t->batch->arena, &t->reading->scratch, entry, err);
   enum status st = taking == TAKE_LOOK ? store_follow(r->parts.store, err) : ST_OK;
   if (st == ST_OK && taking == TAKE_LOOK) disk_works(r, DISK_READING);
   return st == ST_OK ? ST_AGAIN : st;

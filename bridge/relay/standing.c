@@ -1,4 +1,5 @@
-/* Picks the position in Kafka that counts for this outbox, judges it against the manifests, and says what to do. */
+/* Picks the position in Kafka that counts for this outbox, judges it against the manifests, and
+ * says what to do. */
 #include "bridge/relay/standing.h"
 
 #include <inttypes.h>
@@ -9,7 +10,8 @@ static bool is_ours(const char *digest) {
   return manifest_digest_valid(span_of(digest));
 }
 
-static bool is_here(const struct manifest_name *list, size_t count, int64_t number, const char *digest) {
+static bool is_here(const struct manifest_name *list, size_t count, int64_t number,
+                    const char *digest) {
   for (size_t i = 0; i < count; i++)
     if (list[i].number == (uint64_t)number && !strcmp(list[i].digest, digest)) return true;
   return false;
@@ -23,17 +25,19 @@ static void take_manifests(struct standing *s, const struct manifest_name *list,
   }
 }
 
-/* Where the remembered topic has none (it was deleted, its offset expired or was reset), one that is older than what
- * lies here says nothing: it was left behind by an earlier change. */
-static bool counts(const struct standing *s, const struct group_position *other, const struct manifest_name *list,
-                   size_t count) {
+/* Where the remembered topic has none (it was deleted, its offset expired or was reset), one that
+ * is older than what lies here says nothing: it was left behind by an earlier change. */
+static bool counts(const struct standing *s, const struct group_position *other,
+                   const struct manifest_name *list, size_t count) {
   if (!is_ours(other->digest)) return false;
   if (s->number >= 0 && is_ours(s->digest)) return other->number > s->number;
-  return is_here(list, count, other->number, other->digest) || (uint64_t)other->number >= s->highest;
+  return is_here(list, count, other->number, other->digest) ||
+         (uint64_t)other->number >= s->highest;
 }
 
 static void take(struct standing *s, const struct group_position *found) {
-  _Static_assert(sizeof s->topic == sizeof found->topic && sizeof s->digest == sizeof found->digest, "copied whole");
+  _Static_assert(sizeof s->topic == sizeof found->topic && sizeof s->digest == sizeof found->digest,
+                 "copied whole");
   memcpy(s->topic, found->topic, sizeof s->topic);
   memcpy(s->digest, found->digest, sizeof s->digest);
   s->number = found->number;
@@ -46,8 +50,8 @@ static void choose(struct standing *s, const struct group_position *all, size_t 
 }
 
 /* The remembered topic while it is not the one of the settings. */
-static enum status may_not(const struct standing *s, const char *topic, const struct kafka_config *config,
-                           struct error *err) {
+static enum status may_not(const struct standing *s, const char *topic,
+                           const struct kafka_config *config, struct error *err) {
   struct buffer command = {0};
   struct error why = *err;
   cluster_command(config, "kafka-acls.sh", &command);
@@ -61,16 +65,18 @@ static enum status may_not(const struct standing *s, const char *topic, const st
   return st;
 }
 
-enum status standing_find(const struct kafka_config *config, struct log *log, const struct store *store,
-                          const char *topic, const char *group, int timeout_ms, const struct manifest_name *list,
-                          size_t count, struct standing *out, struct error *err) {
+enum status standing_find(const struct kafka_config *config, struct log *log,
+                          const struct store *store, const char *topic, const char *group,
+                          int timeout_ms, const struct manifest_name *list, size_t count,
+                          struct standing *out, struct error *err) {
   struct store_ledger known;
   struct group_position *all = NULL;
   size_t positions = 0;
   *out = (struct standing){.number = -1};
   enum status st = store_ledger_read(store, &known, err);
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
-  out->remembered = st == ST_OK && !strcmp(known.group, group); /* that of an id it had before is not its own */
+  out->remembered =
+      st == ST_OK && !strcmp(known.group, group); /* that of an id it had before is not its own */
   snprintf(out->topic, sizeof out->topic, "%s", out->remembered ? known.topic : topic);
   snprintf(out->group, sizeof out->group, "%s", group);
   struct position position = {.topic = out->topic, .group = out->group, .number = -1};
@@ -105,18 +111,21 @@ void standing_judge(struct standing *s, const struct manifest_name *list, size_t
 void standing_cause(const struct standing *s, struct buffer *out) {
   switch (s->kind) {
   case STANDING_NEW:
-    buffer_printf(out, "nothing was relayed yet: Kafka holds no position in group %s, and there is no manifest",
-                  s->group);
+    buffer_printf(
+        out,
+        "nothing was relayed yet: Kafka holds no position in group %s, and there is no manifest",
+        s->group);
     return;
   case STANDING_HERE:
-    buffer_printf(out, "group %s stands at batch %" PRId64 " of %s, whose manifest is here", s->group, s->number,
-                  s->topic);
+    buffer_printf(out, "group %s stands at batch %" PRId64 " of %s, whose manifest is here",
+                  s->group, s->number, s->topic);
     return;
   case STANDING_LOST:
-    buffer_printf(out,
-                  "Kafka holds no position for this outbox any more (topic %s), but %zu of its manifests lie here: it "
-                  "expired or was deleted, or the topic was",
-                  s->topic, s->manifests);
+    buffer_printf(
+        out,
+        "Kafka holds no position for this outbox any more (topic %s), but %zu of its manifests lie here: it "
+        "expired or was deleted, or the topic was",
+        s->topic, s->manifests);
     return;
   case STANDING_RESET:
     buffer_printf(
@@ -127,7 +136,8 @@ void standing_cause(const struct standing *s, struct buffer *out) {
     return;
   case STANDING_BACK:
     buffer_printf(out,
-                  "the ledger in Kafka stands at batch %" PRId64 " (topic %s), but this outbox holds batch %" PRIu64
+                  "the ledger in Kafka stands at batch %" PRId64
+                  " (topic %s), but this outbox holds batch %" PRIu64
                   ": the position went back (a cluster restored from an old copy?)",
                   s->number, s->topic, s->highest);
     return;
@@ -156,17 +166,20 @@ void standing_next(const struct standing *s, const struct store *store, struct b
 }
 
 void standing_advise(const struct store *store, struct buffer *out) {
-  buffer_printf(out,
-                "Settle what was published and go on under a new id: busbridge doctor --new-id -X 'outbox.url=%s' "
-                "(a copy whose original goes on: --new-id --beside)",
-                store_url(store));
+  buffer_printf(
+      out,
+      "Settle what was published and go on under a new id: busbridge doctor --new-id -X 'outbox.url=%s' "
+      "(a copy whose original goes on: --new-id --beside)",
+      store_url(store));
 }
 
-enum status standing_refuse(const struct standing *s, const struct store *store, struct error *err) {
+enum status standing_refuse(const struct standing *s, const struct store *store,
+                            struct error *err) {
   struct buffer cause = {0}, next = {0};
   standing_cause(s, &cause);
   standing_next(s, store, &next);
-  enum status st = error_set(err, ST_INVALID, "%s. Nothing was changed. %s", buffer_z(&cause), buffer_z(&next));
+  enum status st =
+      error_set(err, ST_INVALID, "%s. Nothing was changed. %s", buffer_z(&cause), buffer_z(&next));
   buffer_release(&cause);
   buffer_release(&next);
   return st;

@@ -1,11 +1,14 @@
-/* standing.h - where an outbox stands: the position that Kafka holds for it, against the manifests that lie in it.
+/* standing.h - where an outbox stands: the position that Kafka holds for it, against the manifests
+ * that lie in it.
  *
- * One judgement and one set of words, for the worker's start, `busbridge doctor` and `busbridge verify`.
+ * One judgement and one set of words, for the worker's start, `busbridge doctor` and `busbridge
+ * verify`.
  *
- * Which position counts: the outbox remembers the topic it was committed under (state.h); one of 0.1.0 does not, and is
- * taken to mean ledger.topic. The group may hold others, of before the setting was changed. As numbers only grow, one
- * with a higher number is of a later time than what this outbox remembers: then that one counts, and it is a copy that
- * does not know what became of the original, unless its manifest is here. One thread.
+ * Which position counts: the outbox remembers the topic it was committed under (state.h); one of
+ * 0.1.0 does not, and is taken to mean ledger.topic. The group may hold others, of before the
+ * setting was changed. As numbers only grow, one with a higher number is of a later time than what
+ * this outbox remembers: then that one counts, and it is a copy that does not know what became of
+ * the original, unless its manifest is here. One thread.
  */
 #ifndef BRIDGE_RELAY_STANDING_H
 #define BRIDGE_RELAY_STANDING_H
@@ -34,12 +37,14 @@ struct standing {
   bool remembered;  /* the outbox knew the topic; else it was found by looking */
 };
 
-/* topic: ledger.topic. Asks Kafka for each position that the group holds. ST_UNAVAILABLE; ST_DENIED: ledger.topic, or
- * the group, may not be read; ST_INVALID: the remembered topic may not, or the memory is damaged (err: what to do). */
-MUST_CHECK enum status standing_find(const struct kafka_config *config, struct log *log, const struct store *store,
-                                     const char *topic, const char *group, int timeout_ms,
-                                     const struct manifest_name *list, size_t count, struct standing *out,
-                                     struct error *err);
+/* topic: ledger.topic. Asks Kafka for each position that the group holds. ST_UNAVAILABLE;
+ * ST_DENIED: ledger.topic, or the group, may not be read; ST_INVALID: the remembered topic may not,
+ * or the memory is damaged (err: what to do). */
+MUST_CHECK enum status standing_find(const struct kafka_config *config, struct log *log,
+                                     const struct store *store, const char *topic,
+                                     const char *group, int timeout_ms,
+                                     const struct manifest_name *list, size_t count,
+                                     struct standing *out, struct error *err);
 /* The kind, of these manifests and number and digest. Part of standing_find. */
 void standing_judge(struct standing *s, const struct manifest_name *list, size_t count);
 /* Cause and remedy in words; the remedy is "" where there is nothing to do. Appended. */

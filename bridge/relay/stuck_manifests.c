@@ -1,5 +1,5 @@
-/* Manifests that cannot be renamed or removed: tried twice, then listed and tried again later. Publisher and finisher.
- * A crash leaves them in the folder, where the next start meets them. */
+/* Manifests that cannot be renamed or removed: tried twice, then listed and tried again later.
+ * Publisher and finisher. A crash leaves them in the folder, where the next start meets them. */
 #include "bridge/relay/stuck_manifests.h"
 
 #include "bridge/relay/parts.h"
@@ -17,7 +17,8 @@ static size_t find(const struct stuck *s, const struct manifest_name *name) {
 
 static void say(struct relay *r, const char *file, const struct error *why) {
   log_write(
-      r->parts.log, LOG_WARNING, "relay", "manifest_stuck", FIELDS(F_TEXT("file", file), F_TEXT("error", why->text)),
+      r->parts.log, LOG_WARNING, "relay", "manifest_stuck",
+      FIELDS(F_TEXT("file", file), F_TEXT("error", why->text)),
       "The list of a batch cannot be changed; nothing waits for it, and it is tried again each flush.interval. %s",
       store_aside_remedy(why->sys));
 }
@@ -38,7 +39,8 @@ static enum status keep(struct relay *r, const struct manifest_name *name, struc
   snprintf(r->status.stuck_why, sizeof r->status.stuck_why, "%s", err->text);
   r->status.stuck_sys = err->sys;
   pthread_mutex_unlock(&r->lock);
-  if (full) error_prefix(err, "%d manifests cannot be changed, which is the most: %s", STUCK_MOST, file);
+  if (full)
+    error_prefix(err, "%d manifests cannot be changed, which is the most: %s", STUCK_MOST, file);
   if (fresh && !full) say(r, file, err);
   return full ? err->status : ST_OK;
 }
@@ -55,7 +57,8 @@ static void drop(struct relay *r, const struct manifest_name *name) {
   pthread_mutex_unlock(&r->lock);
   if (!was) return;
   manifest_file(name, file);
-  log_write(r->parts.log, LOG_INFO, "relay", "manifest_freed", FIELDS(F_TEXT("file", file)), "It could be changed");
+  log_write(r->parts.log, LOG_INFO, "relay", "manifest_freed", FIELDS(F_TEXT("file", file)),
+            "It could be changed");
 }
 
 enum status stuck_settle(struct relay *r, struct manifest_name *name, struct error *err) {
@@ -84,8 +87,8 @@ void stuck_tend(struct relay *r) {
   pthread_mutex_unlock(&r->lock);
   for (size_t i = 0; i < now.count; i++) {
     struct error err = {0};
-    enum status st =
-        same(&now.names[i], &newest) ? stuck_settle(r, &newest, &err) : stuck_remove(r, &now.names[i], &err);
+    enum status st = same(&now.names[i], &newest) ? stuck_settle(r, &newest, &err)
+                                                  : stuck_remove(r, &now.names[i], &err);
     (void)st; /* once more the next time */
   }
 }

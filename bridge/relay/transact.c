@@ -4,10 +4,10 @@
  *   write    the manifest, number c + 1, durable (ledger.c)
  *   begin    ... send ... all reports in ... position ... commit
  *
- * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out and the rest goes
- * again under the same number. Several that were refused together: those of their topics go on beside the flow, in
- * sift.c. Anything unclear: a new producer, and the ledger tells. Once the commit was called, nothing but the ledger
- * decides (L5). PROTOCOL.md 2 has each case.
+ * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out
+ * and the rest goes again under the same number. Several that were refused together: those of their
+ * topics go on beside the flow, in sift.c. Anything unclear: a new producer, and the ledger tells.
+ * Once the commit was called, nothing but the ledger decides (L5). PROTOCOL.md 2 has each case.
  */
 #include "bridge/relay/parts.h"
 
@@ -21,8 +21,8 @@ enum attempt {
 };
 enum { MARKERS_MS = 4 };
 
-/* The fate of the batch in doubt. Stopped: its entries are given back as held, which sends nothing: the reader takes
- * nothing more, and the next start finds the manifest and asks the ledger. */
+/* The fate of the batch in doubt. Stopped: its entries are given back as held, which sends nothing:
+ * the reader takes nothing more, and the next start finds the manifest and asks the ledger. */
 static enum attempt look_up(struct publishing *p) {
   switch (renew_until_known(p)) {
   case LEDGER_READY: return ATTEMPT_AGAIN;
@@ -41,23 +41,27 @@ static size_t count_twins(const struct item *item) {
   return n;
 }
 
-static struct manifest_entry entry_of(const struct relay *r, const struct item *item, const struct item *head) {
+static struct manifest_entry entry_of(const struct relay *r, const struct item *item,
+                                      const struct item *head) {
   return (struct manifest_entry){.ref = item->ref,
                                  .id = item->id,
-                                 .topic = span_of(routing_topic_name(r->parts.routing, head->topic)),
+                                 .topic =
+                                     span_of(routing_topic_name(r->parts.routing, head->topic)),
                                  .key = item == head ? head->key : SPAN(""),
                                  .duplicate = item != head};
 }
 
 /* The entries with the twins known by now; NULL when memory is out. */
-static struct manifest_entry *list_entries(struct relay *r, struct item **items, size_t count, size_t *total) {
+static struct manifest_entry *list_entries(struct relay *r, struct item **items, size_t count,
+                                           size_t *total) {
   size_t n = 0, most = count;
   pthread_mutex_lock(&r->lock);
   for (size_t i = 0; i < count; i++) most += count_twins(items[i]);
   struct manifest_entry *list = calloc(most + 1, sizeof *list);
   for (size_t i = 0; list && i < count; i++) {
     list[n++] = entry_of(r, items[i], items[i]);
-    for (const struct item *twin = items[i]->twins; twin; twin = twin->next) list[n++] = entry_of(r, twin, items[i]);
+    for (const struct item *twin = items[i]->twins; twin; twin = twin->next)
+      list[n++] = entry_of(r, twin, items[i]);
   }
   pthread_mutex_unlock(&r->lock);
   *total = n;
@@ -71,10 +75,11 @@ static size_t whole_items(const struct manifest_entry *list, size_t fit) {
   return n;
 }
 
-/* One try. ST_TOO_LARGE: *part of the items fit. The twins of a single one that do not fit are left out, as those that
- * come while it is with Kafka are: they are settled with it, but a crash before that makes them look like new ones. */
-static enum status try_manifest(struct publishing *p, struct item **items, size_t count, size_t *part,
-                                struct error *err) {
+/* One try. ST_TOO_LARGE: *part of the items fit. The twins of a single one that do not fit are left
+ * out, as those that come while it is with Kafka are: they are settled with it, but a crash before
+ * that makes them look like new ones. */
+static enum status try_manifest(struct publishing *p, struct item **items, size_t count,
+                                size_t *part, struct error *err) {
   size_t total = 0, fit = 0;
   struct manifest_entry *list = list_entries(p->relay, items, count, &total);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory for a manifest");
@@ -87,7 +92,8 @@ static enum status try_manifest(struct publishing *p, struct item **items, size_
 }
 
 /* ATTEMPT_COMMITTED: it is written. ATTEMPT_CUT: *part of the items would fit. */
-static enum attempt write_manifest(struct publishing *p, struct item **items, size_t count, size_t *part) {
+static enum attempt write_manifest(struct publishing *p, struct item **items, size_t count,
+                                   size_t *part) {
   struct relay *r = p->relay;
   struct error err = {0};
   enum status st;
@@ -120,14 +126,15 @@ static bool wait_on(struct publishing *p, int ms) {
   return !relay_must_end(p->relay);
 }
 
-/* While P is in a call that has no timeout F serves what librdkafka has to say: that the brokers are away, for one.
- * Nothing is in flight then, so no report can come to F. */
+/* While P is in a call that has no timeout F serves what librdkafka has to say: that the brokers
+ * are away, for one. Nothing is in flight then, so no report can come to F. */
 static void begin_call(struct publishing *p) {
   struct relay *r = p->relay;
   bool quiet = publisher_in_flight(p->publisher) == 0;
   pthread_mutex_lock(&r->lock);
   BUG_ON(r->call.publisher);
-  r->call = (struct call){.publisher = p->publisher, .since_ms = clock_mono_ms(r->parts.clock), .quiet = quiet};
+  r->call = (struct call){
+      .publisher = p->publisher, .since_ms = clock_mono_ms(r->parts.clock), .quiet = quiet};
   pthread_mutex_unlock(&r->lock);
 }
 
@@ -141,7 +148,8 @@ static void end_call(struct publishing *p) {
 
 /* The broker answers, at last, with what? Repeats what asks for it; TXN_AGAIN: draining is over. */
 static enum txn_next step(struct publishing *p, const char *name,
-                          enum txn_next (*call)(struct publisher *, struct error *), struct error *err) {
+                          enum txn_next (*call)(struct publisher *, struct error *),
+                          struct error *err) {
   enum txn_next next;
   begin_call(p);
   while ((next = call(p->publisher, err)) == TXN_AGAIN && wait_on(p, 20)) continue;
@@ -154,7 +162,8 @@ static enum txn_next send_position(struct publishing *p, struct error *err) {
   struct position position = ledger_next(p);
   enum txn_next next;
   begin_call(p);
-  while ((next = publisher_position(p->publisher, &position, err)) == TXN_AGAIN && wait_on(p, 20)) continue;
+  while ((next = publisher_position(p->publisher, &position, err)) == TXN_AGAIN && wait_on(p, 20))
+    continue;
   end_call(p);
   if (next == TXN_RENEW || next == TXN_FENCED) note_renewal(p, "position", err);
   return next;
@@ -162,16 +171,19 @@ static enum txn_next send_position(struct publishing *p, struct error *err) {
 
 /* False: draining is over before all are handed over; they must not be committed. */
 static bool send_all(struct publishing *p, struct item **items, size_t count) {
-  for (size_t i = 0; i < count; i++) items[i]->fault = KAFKA_OK; /* of all: those of an earlier try say nothing */
+  for (size_t i = 0; i < count; i++)
+    items[i]->fault = KAFKA_OK; /* of all: those of an earlier try say nothing */
   for (size_t i = 0; i < count; i++) {
     while (!publish_item(p, items[i]))
       if (!wait_on(p, 10)) return false;
-    if (items[i]->fault != KAFKA_OK) return true; /* it would be missing: no need to send the others */
+    if (items[i]->fault != KAFKA_OK)
+      return true; /* it would be missing: no need to send the others */
   }
   return true;
 }
 
-/* What the reports say of the transaction: nothing, that some events or topics are to blame, or only that it failed. */
+/* What the reports say of the transaction: nothing, that some events or topics are to blame, or
+ * only that it failed. */
 enum reports { REPORTS_FINE, REPORTS_BLAME, REPORTS_FAILED };
 
 static enum reports reports_of(struct item **items, size_t count) {
@@ -188,13 +200,15 @@ static enum reports reports_of(struct item **items, size_t count) {
 
 enum { LATE_ROUNDS = 20 };
 
-/* Until all reports are in, or one that names somebody: librdkafka then holds back what it has not sent yet, and its
- * reports would come with message.timeout.ms only. Where they only say that it failed, one that does is waited for a
- * little. False: draining is over. */
-static bool await_reports(struct publishing *p, struct item **items, size_t count, enum reports *reports) {
+/* Until all reports are in, or one that names somebody: librdkafka then holds back what it has not
+ * sent yet, and its reports would come with message.timeout.ms only. Where they only say that it
+ * failed, one that does is waited for a little. False: draining is over. */
+static bool await_reports(struct publishing *p, struct item **items, size_t count,
+                          enum reports *reports) {
   for (unsigned late = 0;; late += *reports == REPORTS_FAILED) {
     *reports = reports_of(items, count);
-    if (!publisher_in_flight(p->publisher) || *reports == REPORTS_BLAME || late == LATE_ROUNDS) return true;
+    if (!publisher_in_flight(p->publisher) || *reports == REPORTS_BLAME || late == LATE_ROUNDS)
+      return true;
     if (!wait_on(p, 50)) return false;
   }
 }
@@ -207,21 +221,25 @@ static enum attempt undo(struct publishing *p, enum attempt then) {
   enum txn_next next = step(p, "abort", publisher_abort, &err);
   while (publisher_in_flight(p->publisher) && next == TXN_DONE) publisher_poll(p->publisher, 50);
   p->aborting = false;
-  if (next == TXN_DONE && publisher_clean(p->publisher) && ledger_forget(p, &err) == ST_OK) return then;
+  if (next == TXN_DONE && publisher_clean(p->publisher) && ledger_forget(p, &err) == ST_OK)
+    return then;
   enum attempt found = look_up(p); /* it cannot have been committed: then */
   return found == ATTEMPT_AGAIN ? then : found;
 }
 
-/* The broker marks the end of a transaction in its partitions after it has answered the commit. One that begins before
- * that is refused (CONCURRENT_TRANSACTIONS), and librdkafka asks again only 20 ms later: these few are quicker. */
+/* The broker marks the end of a transaction in its partitions after it has answered the commit. One
+ * that begins before that is refused (CONCURRENT_TRANSACTIONS), and librdkafka asks again only 20
+ * ms later: these few are quicker. */
 static void await_markers(struct publishing *p) {
   int64_t until = p->ledger.committed_ms + MARKERS_MS;
   for (int64_t left; (left = until - clock_mono_ms(p->relay->parts.clock)) > 0;)
     publisher_poll(p->publisher, (int)left);
 }
 
-/* ATTEMPT_AGAIN: nothing of it was committed, err may say why. ATTEMPT_CUT: *part of the items may go together. */
-static enum attempt attempt(struct publishing *p, struct item **items, size_t count, size_t *part, struct error *err) {
+/* ATTEMPT_AGAIN: nothing of it was committed, err may say why. ATTEMPT_CUT: *part of the items may
+ * go together. */
+static enum attempt attempt(struct publishing *p, struct item **items, size_t count, size_t *part,
+                            struct error *err) {
   struct relay *r = p->relay;
   if (relay_must_end(r)) return ATTEMPT_STOP;
   if (!publisher_clean(p->publisher)) { /* a late EndTxn may be under way: L6 */
@@ -234,7 +252,8 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
   BUG_ON_RULE(L6, p->renew);
   relay_point(r, "begin");
   if (step(p, "begin", publisher_begin, err) != TXN_DONE) return look_up(p);
-  if (!send_all(p, items, count)) return ATTEMPT_STOP; /* never committed: the next start aborts it */
+  if (!send_all(p, items, count))
+    return ATTEMPT_STOP; /* never committed: the next start aborts it */
   relay_point(r, "produced");
   enum reports reports = REPORTS_FINE;
   if (!await_reports(p, items, count, &reports)) return ATTEMPT_STOP;
@@ -242,7 +261,8 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
     p->smaller = topic_batches_refused(p, items, count);
     return undo(p, ATTEMPT_FAULTY); /* with a producer that is made anew */
   }
-  enum txn_next next = send_position(p, err); /* where the reports only say that it failed, this says why */
+  enum txn_next next =
+      send_position(p, err); /* where the reports only say that it failed, this says why */
   relay_point(r, "position");
   if (next == TXN_ABORT || (next == TXN_DONE && reports != REPORTS_FINE)) {
     bool denied = reports == REPORTS_FAILED && err->status == ST_DENIED;
@@ -279,7 +299,8 @@ static size_t filter(struct publishing *p, struct item **items, size_t count) {
   return kept;
 }
 
-static void committed(struct publishing *p, struct item **items, size_t count, struct manifest_name *name) {
+static void committed(struct publishing *p, struct item **items, size_t count,
+                      struct manifest_name *name) {
   static const struct delivery acknowledged = {.fault = KAFKA_OK, .text = ""};
   BUG_ON_RULE(L8, p->ledger.doubt.number || p->ledger.position.number < 1);
   *name = (struct manifest_name){.number = (uint64_t)p->ledger.position.number};
@@ -302,33 +323,39 @@ static bool send_parts(struct publishing *p, struct item **items, size_t middle,
   return false;
 }
 
-/* Nothing was committed, so no door was tried: else a probe that was aborted for another's sake would keep its door
- * waiting for a verdict for ever. */
+/* Nothing was committed, so no door was tried: else a probe that was aborted for another's sake
+ * would keep its door waiting for a verdict for ever. */
 static void probes_undone(struct publishing *p) {
   breaker_unsent(&p->kafka);
-  for (unsigned i = 0; i < routing_topics(p->relay->parts.routing); i++) breaker_unsent(&p->topics[i]);
+  for (unsigned i = 0; i < routing_topics(p->relay->parts.routing); i++)
+    breaker_unsent(&p->topics[i]);
 }
 
-/* The ledger's topic was deleted beside us: nothing was committed, so the position is known all the same, and goes
- * under the topic once it is there again. librdkafka has asked for it in vain for 15 s by then: no further try before.
+/* The ledger's topic was deleted beside us: nothing was committed, so the position is known all the
+ * same, and goes under the topic once it is there again. librdkafka has asked for it in vain for 15
+ * s by then: no further try before.
  */
 static void mend_ledger(struct publishing *p, const struct error *err) {
-  log_write(p->relay->parts.log, LOG_WARNING, "relay", "topic_missing",
-            FIELDS(F_TEXT("topic", p->relay->config.ledger_topic), F_TEXT("error", err->text)),
-            "The ledger's topic is gone, so that no batch can be committed; it is looked after again");
+  log_write(
+      p->relay->parts.log, LOG_WARNING, "relay", "topic_missing",
+      FIELDS(F_TEXT("topic", p->relay->config.ledger_topic), F_TEXT("error", err->text)),
+      "The ledger's topic is gone, so that no batch can be committed; it is looked after again");
   p->topics_ready = false;
   p->topics_due_ms = 0;
   topics_prepare(p);
 }
 
-/* It came to nothing, and it was nobody's fault: some quick tries, then the door closes and all goes back as held. What
- * a start looks after (the ledger's topic) is looked after again. False: stop. */
+/* It came to nothing, and it was nobody's fault: some quick tries, then the door closes and all
+ * goes back as held. What a start looks after (the ledger's topic) is looked after again. False:
+ * stop. */
 static bool try_again(struct publishing *p, unsigned *tries, const struct error *err) {
   struct relay *r = p->relay;
   struct relay_tuning tuning = relay_tuning_now(r);
   if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(p, err);
-  if (++*tries <= tuning.max_retries) return renew_pause(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
-  static const struct error in_vain = {.status = ST_UNAVAILABLE, .text = "transactions come to nothing"};
+  if (++*tries <= tuning.max_retries)
+    return renew_pause(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
+  static const struct error in_vain = {.status = ST_UNAVAILABLE,
+                                       .text = "transactions come to nothing"};
   kafka_trouble(p, *err->text ? err : &in_vain, 0);
   p->topics_ready = false;
   return true;
@@ -354,7 +381,8 @@ static bool send_range(struct publishing *p, struct item **items, size_t count) 
       culprits_deny(p, items, count);
       return true;
     }
-    bool in_vain = how == ATTEMPT_AGAIN || (how == ATTEMPT_FAULTY && count == before && middle == count);
+    bool in_vain =
+        how == ATTEMPT_AGAIN || (how == ATTEMPT_FAULTY && count == before && middle == count);
     if (how == ATTEMPT_STOP || (in_vain && !try_again(p, &tries, &err))) {
       give_all_back(p, items, count);
       return false;
@@ -363,7 +391,8 @@ static bool send_range(struct publishing *p, struct item **items, size_t count) 
       count = culprits_set_apart(p, items, count);
       continue;
     }
-    if (how == ATTEMPT_CUT && middle < count && p->sift.trying) { /* the rest behind what may yet come back of this */
+    if (how == ATTEMPT_CUT && middle < count &&
+        p->sift.trying) { /* the rest behind what may yet come back of this */
       sift_back(p, items + middle, count - middle, middle);
       count = middle;
       continue;

@@ -7,9 +7,10 @@
  *   publish  to Kafka; the delivery reports give the verdicts   (stage_publish.c)  publisher
  *   settle   set keys, then delete, rewrite or dead-letter      (stage_settle.c)   finisher
  *
- * The reader runs the first four for TURN_EVENTS entries at a time (their texts are forgotten afterwards) until the
- * batch is full or nothing more waits; then the batch goes on. An entry that a stage gives a verdict is passed over by
- * the later ones. A crash in any of them leaves the entry as it was.
+ * The reader runs the first four for TURN_EVENTS entries at a time (their texts are forgotten
+ * afterwards) until the batch is full or nothing more waits; then the batch goes on. An entry that
+ * a stage gives a verdict is passed over by the later ones. A crash in any of them leaves the entry
+ * as it was.
  */
 #include "bridge/relay/parts.h"
 
@@ -20,7 +21,8 @@ static void stage_route(struct turn *t);
 static void stage_encode(struct turn *t);
 
 void turn_run(struct turn *t) {
-  static void (*const stages[])(struct turn *) = {stage_take, stage_screen, stage_route, stage_encode};
+  static void (*const stages[])(struct turn *) = {stage_take, stage_screen, stage_route,
+                                                  stage_encode};
   t->first = t->batch->count;
   relay_beat(t->relay, &t->relay->reader_us);
   for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](t);
@@ -80,7 +82,8 @@ static bool wait_for_keys(struct relay *r) {
 }
 
 /* Unavailable: seen is then by the ids due alone; Redis filters, it never decides. */
-static enum status ask_keys(struct turn *t, const struct span *ids, size_t n, bool *seen, struct span *places) {
+static enum status ask_keys(struct turn *t, const struct span *ids, size_t n, bool *seen,
+                            struct span *places) {
   struct relay *r = t->relay;
   enum status st = keys_check(r->parts.keys, ids, n, seen, places, &t->reading->scratch);
   bool waited = false;
@@ -107,7 +110,8 @@ static void stage_screen(struct turn *t) {
   }
   if (n == 0) return;
   enum status st = ask_keys(t, ids, n, seen, places);
-  series_add(metrics_series(r->parts.metrics, METRIC_REDIS, "check", st == ST_OK ? "ok" : "error"), 1);
+  series_add(metrics_series(r->parts.metrics, METRIC_REDIS, "check", st == ST_OK ? "ok" : "error"),
+             1);
   for (size_t i = 0; i < n; i++) {
     if (!seen[i]) continue;
     asked[i]->outcome = OUTCOME_DUPLICATE;
@@ -124,8 +128,8 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   struct error err = {0};
   struct arena *arena = &t->batch->arena;
   take_in_hand(t, item);
-  enum reason reason =
-      routing_route(t->relay->parts.routing, &entry->doc, &entry->event, &t->reading->scratch, &route, &err);
+  enum reason reason = routing_route(t->relay->parts.routing, &entry->doc, &entry->event,
+                                     &t->reading->scratch, &route, &err);
   if (reason != REASON_NONE) {
     give_up(item, reason, &err);
     return;
@@ -136,7 +140,8 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   item->name = arena_span(arena, route.name);
   item->ns = arena_span(arena, route.ns);
   item->key = arena_span(arena, route.key);
-  if (item->key.len != route.key.len || !item->name.ptr || !item->ns.ptr) item->outcome = OUTCOME_HELD;
+  if (item->key.len != route.key.len || !item->name.ptr || !item->ns.ptr)
+    item->outcome = OUTCOME_HELD;
 }
 
 static void stage_route(struct turn *t) {
@@ -150,8 +155,8 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
   struct buffer *values = &t->batch->values;
   item->value_at = values->len;
   take_in_hand(t, item);
-  enum reason reason =
-      catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event, item->name, item->created_us, values, &err);
+  enum reason reason = catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event,
+                                      item->name, item->created_us, values, &err);
   if (values->failed) {
     item->outcome = OUTCOME_HELD; /* out of memory: later; what was encoded before stays good */
     values->failed = false;
@@ -165,5 +170,6 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
 
 static void stage_encode(struct turn *t) {
   for (size_t i = t->first; i < t->batch->count; i++)
-    if (t->batch->items[i].outcome == OUTCOME_SEND) encode_item(t, &t->batch->items[i], entry_of(t, i));
+    if (t->batch->items[i].outcome == OUTCOME_SEND)
+      encode_item(t, &t->batch->items[i], entry_of(t, i));
 }

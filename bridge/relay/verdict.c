@@ -1,5 +1,5 @@
-/* The tables: which fault or reason blames the event, its topic or the world, what follows from it, and when a retry is
- * due. */
+/* The tables: which fault or reason blames the event, its topic or the world, what follows from it,
+ * and when a retry is due. */
 #include "bridge/relay/verdict.h"
 
 enum blame verdict_of_fault(enum kafka_fault fault) {
@@ -59,14 +59,16 @@ static enum reason reason_of_fault(enum kafka_fault fault) {
   return fault == KAFKA_RECORD_REFUSED ? REASON_BROKER_REFUSED : REASON_NONE;
 }
 
-struct verdict verdict_judge(enum kafka_fault fault, enum reason reason, unsigned attempts, unsigned max_attempts) {
+struct verdict verdict_judge(enum kafka_fault fault, enum reason reason, unsigned attempts,
+                             unsigned max_attempts) {
   enum blame blame = reason != REASON_NONE ? verdict_of_reason(reason) : verdict_of_fault(fault);
   if (reason == REASON_NONE) reason = reason_of_fault(fault);
   switch (blame) {
   case BLAME_NOBODY: return (struct verdict){OUTCOME_PUBLISHED, attempts + 1, REASON_NONE};
   case BLAME_HOPELESS: return (struct verdict){OUTCOME_DEAD, attempts + 1, reason};
   case BLAME_REFUSED:
-    return (struct verdict){attempts + 1 >= max_attempts ? OUTCOME_DEAD : OUTCOME_RETRY, attempts + 1, reason};
+    return (struct verdict){attempts + 1 >= max_attempts ? OUTCOME_DEAD : OUTCOME_RETRY,
+                            attempts + 1, reason};
   case BLAME_TOPIC:
   case BLAME_WORLD: break;
   }
@@ -75,7 +77,8 @@ struct verdict verdict_judge(enum kafka_fault fault, enum reason reason, unsigne
 
 #define LONGEST_US (INT64_C(300) * 1000000)
 
-int64_t verdict_due_us(unsigned attempts, int64_t failed_us, int64_t now_us, int64_t flush_interval_ms) {
+int64_t verdict_due_us(unsigned attempts, int64_t failed_us, int64_t now_us,
+                       int64_t flush_interval_ms) {
   if (attempts == 0 || failed_us == TIME_NONE || failed_us > now_us) return now_us;
   int64_t wait = flush_interval_ms * 1000;
   for (unsigned i = 1; i < attempts && wait < LONGEST_US; i++) wait *= 2;

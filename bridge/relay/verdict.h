@@ -1,8 +1,8 @@
-/* verdict.h - what a cause means: whose fault it is, whether an attempt is counted, what becomes of the entry (L18).
- * Pure.
+/* verdict.h - what a cause means: whose fault it is, whether an attempt is counted, what becomes of
+ * the entry (L18). Pure.
  *
- * One table (verdict.c) maps every cause to a class; PROTOCOL.md 6 gives the reasons. An outcome is not an error: it is
- * one of a closed list, switched without default.
+ * One table (verdict.c) maps every cause to a class; PROTOCOL.md 6 gives the reasons. An outcome is
+ * not an error: it is one of a closed list, switched without default.
  */
 #ifndef BRIDGE_RELAY_VERDICT_H
 #define BRIDGE_RELAY_VERDICT_H
@@ -19,9 +19,10 @@ enum blame {
 };
 
 enum outcome {
-  OUTCOME_SEND,      /* on its way: no verdict yet */
-  OUTCOME_WAITS,     /* was refused before and is not due yet: its key waits, it is given back untouched */
-  OUTCOME_TWIN,      /* shares the fate of the entry with its id that is in hand */
+  OUTCOME_SEND,  /* on its way: no verdict yet */
+  OUTCOME_WAITS, /* was refused before and is not due yet: its key waits, it is given back untouched
+                  */
+  OUTCOME_TWIN,  /* shares the fate of the entry with its id that is in hand */
   OUTCOME_PUBLISHED, /* acknowledged */
   OUTCOME_DUPLICATE, /* its id was published by another entry: taken out */
   OUTCOME_RETRY,     /* stays, one attempt more, not before a due time */
@@ -37,11 +38,15 @@ struct verdict {
   unsigned attempts; /* counted from now on */
   enum reason reason;
 };
-/* attempts: those counted before. fault and reason: the cause; reason counts when it is not REASON_NONE. */
-struct verdict verdict_judge(enum kafka_fault fault, enum reason reason, unsigned attempts, unsigned max_attempts);
+/* attempts: those counted before. fault and reason: the cause; reason counts when it is not
+ * REASON_NONE. */
+struct verdict verdict_judge(enum kafka_fault fault, enum reason reason, unsigned attempts,
+                             unsigned max_attempts);
 
-/* When an entry that was refused may be tried again: failed_at plus flush.interval doubling (at most 5 minutes), and at
- * once when failed_at lies in the future, because then the clock was set back. */
-int64_t verdict_due_us(unsigned attempts, int64_t failed_us, int64_t now_us, int64_t flush_interval_ms);
+/* When an entry that was refused may be tried again: failed_at plus flush.interval doubling (at
+ * most 5 minutes), and at once when failed_at lies in the future, because then the clock was set
+ * back. */
+int64_t verdict_due_us(unsigned attempts, int64_t failed_us, int64_t now_us,
+                       int64_t flush_interval_ms);
 
 #endif

@@ -1,5 +1,5 @@
-/* The table of waiting keys; the caller holds relay.lock. A released key stays held until the fresh scan asked for it
- * has come along. */
+/* The table of waiting keys; the caller holds relay.lock. A released key stays held until the fresh
+ * scan asked for it has come along. */
 #include "bridge/relay/waiting_keys.h"
 
 #include "bridge/relay/rules.h"
@@ -7,9 +7,9 @@
 enum { KEY_MOST = 1100, SCAN_EVERY_MS = 1000 };
 
 struct wait_key {
-  char file[256];      /* name of the entry that is waited for */
-  uint64_t seen;       /* generation of the scan that last found the event */
-  uint64_t from;       /* released: least generation that passes, 0 = its scan is not asked for yet */
+  char file[256]; /* name of the entry that is waited for */
+  uint64_t seen;  /* generation of the scan that last found the event */
+  uint64_t from;  /* released: least generation that passes, 0 = its scan is not asked for yet */
   bool released, held; /* held: something went back because of it */
   struct span name;    /* the table's key, in the same allocation */
   char bytes[];
@@ -20,8 +20,8 @@ static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct 
   int head = snprintf(out, KEY_MOST, "%u/", topic);
   if (key.len > KEY_MOST - (size_t)head) { /* a key this long is told by its digest */
     struct digest d = digest_of(key);
-    head += snprintf(out + head, KEY_MOST - (size_t)head, "%016llx%016llx", (unsigned long long)d.hi,
-                     (unsigned long long)d.lo);
+    head += snprintf(out + head, KEY_MOST - (size_t)head, "%016llx%016llx",
+                     (unsigned long long)d.hi, (unsigned long long)d.lo);
     *name = (struct span){out, (size_t)head};
     return;
   }
@@ -29,8 +29,8 @@ static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct 
   *name = (struct span){out, (size_t)head + key.len};
 }
 
-static struct wait_key *find(const struct waiting *w, unsigned topic, struct span key, char room[KEY_MOST],
-                             struct span *name) {
+static struct wait_key *find(const struct waiting *w, unsigned topic, struct span key,
+                             char room[KEY_MOST], struct span *name) {
   name_of(topic, key, room, name);
   return table_get(&w->keys, *name);
 }
@@ -48,11 +48,13 @@ void waiting_close(struct waiting *w) {
   table_release(&w->keys);
 }
 
-bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation) {
+bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file,
+                 uint64_t generation) {
   char room[KEY_MOST];
   struct span name;
   struct wait_key *k = find(w, topic, key, room, &name);
-  if (k && !span_is(file, k->file) && !k->released) return true; /* it waits already, for an earlier one */
+  if (k && !span_is(file, k->file) && !k->released)
+    return true; /* it waits already, for an earlier one */
   if (!k) {
     k = malloc(sizeof *k + name.len);
     if (!k) return false;
@@ -83,7 +85,8 @@ static void sweep(struct waiting *w) {
   }
 }
 
-bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation) {
+bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file,
+                   uint64_t generation) {
   if (generation > w->latest) {
     w->latest = generation;
     if (w->keys.count) sweep(w);
@@ -134,7 +137,8 @@ void waiting_release_file(struct waiting *w, struct span file) {
   }
 }
 
-/* An event that the last scan, read to its end with nothing left in hand, did not find is gone: somebody took it away.
+/* An event that the last scan, read to its end with nothing left in hand, did not find is gone:
+ * somebody took it away.
  */
 static void release_lost(struct waiting *w, struct store *store) {
   size_t pos = 0;
@@ -155,7 +159,8 @@ void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool i
   if (!w->released) return;
   w->scanned_ms = now_ms;
   w->released = false;
-  uint64_t from = w->asked = store_rescan_settled(store); /* what was held is in it, in front of what is newer */
+  uint64_t from = w->asked =
+      store_rescan_settled(store); /* what was held is in it, in front of what is newer */
   size_t pos = 0;
   struct span key;
   void *value;

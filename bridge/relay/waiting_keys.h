@@ -1,14 +1,15 @@
-/* waiting_keys.h - keys that wait (L17): while an event that was refused waits for its next try, later events of its
- * key go back as held.
+/* waiting_keys.h - keys that wait (L17): while an event that was refused waits for its next try,
+ * later events of its key go back as held.
  *
  *   refused, or found before its due time: waiting_add         its key waits
- *   an event of that key comes along:      waiting_holds       true unless it is the one that is waited for
- *   the one is settled (published, dead, gone): waiting_release
- *   then, at most once a second:           waiting_tick        one fresh scan for all keys released; what older scans
- *                                                              brought is still held, what it brings passes
+ *   an event of that key comes along:      waiting_holds       true unless it is the one that is
+ * waited for the one is settled (published, dead, gone): waiting_release then, at most once a
+ * second:           waiting_tick        one fresh scan for all keys released; what older scans
+ *                                                              brought is still held, what it
+ * brings passes
  *
- * A key is topic and key bytes. The one is told by its file's name: another entry with its id waits like the rest.
- * Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
+ * A key is topic and key bytes. The one is told by its file's name: another entry with its id waits
+ * like the rest. Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
  */
 #ifndef BRIDGE_RELAY_WAITING_KEYS_H
 #define BRIDGE_RELAY_WAITING_KEYS_H
@@ -24,17 +25,20 @@ struct waiting {
   bool released;      /* some key waits for that scan */
 };
 void waiting_close(struct waiting *w);
-/* generation: of the scan that found it. Without memory the key does not wait (order is then not kept for it): false.
+/* generation: of the scan that found it. Without memory the key does not wait (order is then not
+ * kept for it): false.
  */
-bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation);
-bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file, uint64_t generation);
+bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span file,
+                 uint64_t generation);
+bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct span file,
+                   uint64_t generation);
 /* The file's name that a key waits for; NULL: none. For looking only. */
 const char *waiting_file(const struct waiting *w, unsigned topic, struct span key);
 void waiting_release(struct waiting *w, unsigned topic, struct span key, struct span file);
 /* The same for one that was never routed (found to be a duplicate, or beyond use, before that). */
 void waiting_release_file(struct waiting *w, struct span file);
-/* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any more are released
- * too. */
+/* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any
+ * more are released too. */
 void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle);
 size_t waiting_count(const struct waiting *w);
 

@@ -3,8 +3,10 @@
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
-static const struct alias builtin_keys[] = {
-    {"episode", "episode_id,id"}, {"plot", "plot_id"}, {"quality", "content_id,episode_id"}, {NULL, NULL}};
+static const struct alias builtin_keys[] = {{"episode", "episode_id,id"},
+                                            {"plot", "plot_id"},
+                                            {"quality", "content_id,episode_id"},
+                                            {NULL, NULL}};
 
 static const char *const no_fields[] = {NULL};
 
@@ -33,13 +35,14 @@ static const char *path_copy(struct routing *r, struct span path) {
   char *copy = arena_zalloc(&r->memory, 2 * (path.len + 1));
   if (!copy) return NULL;
   memcpy(copy, path.ptr, path.len);
-  for (size_t i = 0; i < path.len; i++) copy[path.len + 1 + i] = path.ptr[i] == '.' ? '\0' : path.ptr[i];
+  for (size_t i = 0; i < path.len; i++)
+    copy[path.len + 1 + i] = path.ptr[i] == '.' ? '\0' : path.ptr[i];
   return copy;
 }
 
 /* ST_INVALID: err says what of them is no field. */
-static enum status set_fields(struct routing *r, struct span fields, enum key_source source, struct key_rule *out,
-                              struct error *err) {
+static enum status set_fields(struct routing *r, struct span fields, enum key_source source,
+                              struct key_rule *out, struct error *err) {
   size_t commas = 0, count = 0;
   for (size_t i = 0; i < fields.len; i++) commas += fields.ptr[i] == ',';
   const char **list = arena_zalloc(&r->memory, (commas + 2) * sizeof *list);
@@ -47,7 +50,8 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
   struct span field;
   while (next_field(&fields, &field)) {
     if (!path_sound(field))
-      return error_set(err, ST_INVALID, "\"%.*s\" is no field; write FIELD,FIELD (customer.id for id of customer)",
+      return error_set(err, ST_INVALID,
+                       "\"%.*s\" is no field; write FIELD,FIELD (customer.id for id of customer)",
                        (int)(field.len < 60 ? field.len : 60), field.ptr);
     if (!(list[count++] = path_copy(r, field))) return routing_no_memory(err);
   }
@@ -56,20 +60,24 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
 }
 
 static enum status built_in(struct routing *r, struct error *err) {
-  for (struct space *s = r->spaces; s; s = s->next) s->key = (struct key_rule){no_fields, KEY_OF_NOBODY};
+  for (struct space *s = r->spaces; s; s = s->next)
+    s->key = (struct key_rule){no_fields, KEY_OF_NOBODY};
   for (const struct alias *k = builtin_keys; k->seen; k++) {
     struct space *space = table_get(&r->by_namespace, span_of(k->seen));
-    enum status st = space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &space->key, err) : ST_OK;
+    enum status st =
+        space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &space->key, err) : ST_OK;
     if (st != ST_OK) return st;
   }
   return ST_OK;
 }
 
-/* ---- the setting ------------------------------------------------------------------------------------------------ */
+/* ---- the setting
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static enum status refuse(struct span word, const char *why, struct error *err) {
-  return error_set(err, ST_INVALID, "routing.keys: \"%.*s\": %s", (int)(word.len < 100 ? word.len : 100), word.ptr,
-                   why);
+  return error_set(err, ST_INVALID, "routing.keys: \"%.*s\": %s",
+                   (int)(word.len < 100 ? word.len : 100), word.ptr, why);
 }
 
 static enum status of_word(struct routing *r, struct span word, struct error *err) {
@@ -78,8 +86,10 @@ static enum status of_word(struct routing *r, struct span word, struct error *er
     return error_set(err, ST_INVALID, "routing.keys: \"%.*s\"; write NAMESPACE=FIELD,FIELD",
                      (int)(word.len < 100 ? word.len : 100), word.ptr);
   if (!fields.len)
-    return refuse(word, "no field is named; write none where the event's id shall be the key, and nothing ordered",
-                  err);
+    return refuse(
+        word,
+        "no field is named; write none where the event's id shall be the key, and nothing ordered",
+        err);
   struct space *space = table_get(&r->by_namespace, ns);
   if (!space) return refuse(word, "the namespace is not in routing.namespaces; add it there", err);
   if (space->key.source == KEY_OF_SETTING)
@@ -90,10 +100,14 @@ static enum status of_word(struct routing *r, struct span word, struct error *er
   }
   struct error why = {0};
   enum status st = set_fields(r, fields, KEY_OF_SETTING, &space->key, &why);
-  return st == ST_INVALID ? refuse(word, why.text, err) : st == ST_OK ? ST_OK : routing_no_memory(err);
+  return st == ST_INVALID ? refuse(word, why.text, err)
+         : st == ST_OK    ? ST_OK
+                          : routing_no_memory(err);
 }
 
-/* ---- the schemas ------------------------------------------------------------------------------------------------ */
+/* ---- the schemas
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static enum status of_schema(struct routing *r, const struct schema_key *said, struct error *err) {
   struct span ns;

@@ -6,8 +6,9 @@
 
 #define SHOWN 60
 
-/* bridge/event/CONTRACT.md 4: class names of the typed bus, what its own bridge made of them, and undotted names; and
- * every name that is emitted today as itself, so that it is found without being judged anew. */
+/* bridge/event/CONTRACT.md 4: class names of the typed bus, what its own bridge made of them, and
+ * undotted names; and every name that is emitted today as itself, so that it is found without being
+ * judged anew. */
 const struct alias names_builtin[] = {
     {"EpisodeCreated", "episode.created"},
     {"EpisodeCreatedEvent", "episode.created"},

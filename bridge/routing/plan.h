@@ -1,4 +1,5 @@
-/* plan.h - inside bridge/routing only: what routing_open makes of the settings, and routing_route reads. */
+/* plan.h - inside bridge/routing only: what routing_open makes of the settings, and routing_route
+ * reads. */
 #ifndef BRIDGE_ROUTING_PLAN_H
 #define BRIDGE_ROUTING_PLAN_H
 
@@ -35,9 +36,10 @@ struct routing {
 };
 
 /* keys.c: the key fields of each namespace and event; the namespaces are there. */
-MUST_CHECK enum status keys_plan(struct routing *r, const struct routing_config *config, struct error *err);
+MUST_CHECK enum status keys_plan(struct routing *r, const struct routing_config *config,
+                                 struct error *err);
 MUST_CHECK enum status routing_no_memory(struct error *err);
-bool routing_word(struct span *rest, struct span *word);                      /* the next; commas belong to it */
+bool routing_word(struct span *rest, struct span *word); /* the next; commas belong to it */
 bool routing_halves(struct span word, struct span *left, struct span *right); /* "left=right" */
 
 #endif

@@ -1,4 +1,5 @@
-/* Routes one event: looks its name up, or splits off its namespace; picks the key; says why when it cannot. */
+/* Routes one event: looks its name up, or splits off its namespace; picks the key; says why when it
+ * cannot. */
 #include "bridge/base/words.h"
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
@@ -15,14 +16,16 @@ static enum reason bad_name(struct span name, struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_BAD_NAME;
   names_shown(name, &shown);
-  error_set(err, ST_INVALID,
-            "name %s is no namespace.event in [a-z0-9_.-] of at most %d bytes; mend it, or add it to routing.aliases",
-            buffer_z(&shown), EVENT_NAME_MAX);
+  error_set(
+      err, ST_INVALID,
+      "name %s is no namespace.event in [a-z0-9_.-] of at most %d bytes; mend it, or add it to routing.aliases",
+      buffer_z(&shown), EVENT_NAME_MAX);
   buffer_release(&shown);
   return REASON_BAD_NAME;
 }
 
-static enum reason unknown_namespace(const struct routing *r, struct span name, struct span ns, struct error *err) {
+static enum reason unknown_namespace(const struct routing *r, struct span name, struct span ns,
+                                     struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_UNKNOWN_NAMESPACE;
   names_shown(name, &shown);
@@ -35,7 +38,8 @@ static enum reason unknown_namespace(const struct routing *r, struct span name, 
   return REASON_UNKNOWN_NAMESPACE;
 }
 
-/* A member of that name, else the path: "customer.id" is id of customer. Behind the path stand its steps (keys.c). */
+/* A member of that name, else the path: "customer.id" is id of customer. Behind the path stand its
+ * steps (keys.c). */
 static uint32_t member_at(const struct json_doc *doc, uint32_t node, const char *path) {
   uint32_t whole = json_member(doc, node, path);
   if (whole != JSON_NONE || !strchr(path, '.')) return whole;
@@ -52,11 +56,13 @@ static enum reason no_memory(struct error *err) {
   return REASON_NO_MEMORY;
 }
 
-static enum reason bad_key(const struct key_rule *rule, const char *field, bool array, struct error *err) {
+static enum reason bad_key(const struct key_rule *rule, const char *field, bool array,
+                           struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_BAD_KEY;
   text_quoted(&shown, span_of(field), 60);
-  error_set(err, ST_INVALID, "payload.%s: it is the key by %s, and %s makes none; a key is a string or a number",
+  error_set(err, ST_INVALID,
+            "payload.%s: it is the key by %s, and %s makes none; a key is a string or a number",
             buffer_z(&shown), rule->source == KEY_OF_SCHEMA ? "its schema" : "routing.keys",
             array ? "an array" : "an object");
   buffer_release(&shown);
@@ -64,8 +70,8 @@ static enum reason bad_key(const struct key_rule *rule, const char *field, bool 
 }
 
 /* REASON_NONE and *found when this member is the key. */
-static enum reason key_of(const struct json_doc *doc, uint32_t node, struct arena *arena, struct span *out,
-                          bool *found) {
+static enum reason key_of(const struct json_doc *doc, uint32_t node, struct arena *arena,
+                          struct span *out, bool *found) {
   *out = json_slice(doc, node);
   *found = doc->nodes[node].type == JSON_NUMBER;
   if (doc->nodes[node].type != JSON_STRING) return REASON_NONE;
@@ -74,8 +80,9 @@ static enum reason key_of(const struct json_doc *doc, uint32_t node, struct aren
   return REASON_NONE;
 }
 
-static enum reason find_key(const struct key_rule *rule, const struct json_doc *doc, const struct event *event,
-                            struct arena *arena, struct route *out, struct error *err) {
+static enum reason find_key(const struct key_rule *rule, const struct json_doc *doc,
+                            const struct event *event, struct arena *arena, struct route *out,
+                            struct error *err) {
   out->key = event->id;
   if (event->payload == JSON_NONE) return REASON_NONE;
   for (const char *const *field = rule->fields; *field; field++) {
@@ -95,8 +102,9 @@ static enum reason find_key(const struct key_rule *rule, const struct json_doc *
   return REASON_NONE;
 }
 
-enum reason routing_route(const struct routing *r, const struct json_doc *doc, const struct event *event,
-                          struct arena *arena, struct route *out, struct error *err) {
+enum reason routing_route(const struct routing *r, const struct json_doc *doc,
+                          const struct event *event, struct arena *arena, struct route *out,
+                          struct error *err) {
   const struct known *known = table_get(&r->by_seen, event->name);
   const struct space *space = known ? known->space : NULL;
   *out = (struct route){.name = event->name};

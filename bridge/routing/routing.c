@@ -1,4 +1,5 @@
-/* Builds the routing from the settings: namespaces, topics, key fields and aliases, all checked when it is opened. */
+/* Builds the routing from the settings: namespaces, topics, key fields and aliases, all checked
+ * when it is opened. */
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
@@ -24,7 +25,9 @@ bool routing_halves(struct span word, struct span *left, struct span *right) {
   return left->len > 0;
 }
 
-/* ---- topics ---------------------------------------------------------------------------------------------------- */
+/* ---- topics
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void topic_text(struct span template, struct span ns, struct buffer *out) {
   static const struct span hole = SPAN("{namespace}");
@@ -38,7 +41,8 @@ static void topic_text(struct span template, struct span ns, struct buffer *out)
   }
 }
 
-static enum status topic_number(struct routing *r, struct span name, unsigned *number, struct error *err) {
+static enum status topic_number(struct routing *r, struct span name, unsigned *number,
+                                struct error *err) {
   for (unsigned i = 0; i < r->topic_count; i++)
     if (span_is(name, r->topics[i])) {
       *number = i;
@@ -58,9 +62,12 @@ static enum status topic_number(struct routing *r, struct span name, unsigned *n
   return ST_OK;
 }
 
-/* ---- namespaces ------------------------------------------------------------------------------------------------ */
+/* ---- namespaces
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static enum status space_topic(struct routing *r, struct span template, struct space *space, struct error *err) {
+static enum status space_topic(struct routing *r, struct span template, struct space *space,
+                               struct error *err) {
   struct buffer name = {0};
   topic_text(template, space->name, &name);
   enum status st = buffer_status(&name, err);
@@ -77,9 +84,11 @@ static enum status space_topic(struct routing *r, struct span template, struct s
   return st;
 }
 
-static enum status add_namespace(struct routing *r, struct span word, struct span template, struct error *err) {
+static enum status add_namespace(struct routing *r, struct span word, struct span template,
+                                 struct error *err) {
   if (!names_namespace_valid(word))
-    return error_set(err, ST_INVALID, "routing.namespaces: \"%.*s\" is no namespace; write [a-z0-9_-]+",
+    return error_set(err, ST_INVALID,
+                     "routing.namespaces: \"%.*s\" is no namespace; write [a-z0-9_-]+",
                      (int)(word.len < 100 ? word.len : 100), word.ptr);
   if (table_get(&r->by_namespace, word)) return ST_OK;
   struct space *space = arena_zalloc(&r->memory, sizeof *space);
@@ -94,21 +103,26 @@ static enum status add_namespace(struct routing *r, struct span word, struct spa
   return ST_OK;
 }
 
-static enum status add_namespaces(struct routing *r, const struct routing_config *config, struct error *err) {
+static enum status add_namespaces(struct routing *r, const struct routing_config *config,
+                                  struct error *err) {
   struct span rest = config->namespaces, word;
   while (span_word(&rest, &word)) {
     enum status st = add_namespace(r, word, config->topic, err);
     if (st != ST_OK) return st;
   }
   if (r->spaces) return ST_OK;
-  return error_set(err, ST_INVALID,
-                   "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\"");
+  return error_set(
+      err, ST_INVALID,
+      "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\"");
 }
 
-/* ---- aliases --------------------------------------------------------------------------------------------------- */
+/* ---- aliases
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* The first that is put for a name stays: the user's come before the built-in ones. */
-static enum status add_alias(struct routing *r, struct span seen, struct span canonical, struct error *err) {
+static enum status add_alias(struct routing *r, struct span seen, struct span canonical,
+                             struct error *err) {
   struct known *known = arena_zalloc(&r->memory, sizeof *known);
   if (!known) return routing_no_memory(err);
   seen = arena_span(&r->memory, seen);
@@ -125,14 +139,17 @@ static enum status add_aliases(struct routing *r, struct span rest, struct error
   while (span_word(&rest, &word)) {
     int shown = (int)(word.len < 100 ? word.len : 100);
     if (!routing_halves(word, &seen, &canonical))
-      return error_set(err, ST_INVALID, "routing.aliases: \"%.*s\"; write SEEN=CANONICAL", shown, word.ptr);
+      return error_set(err, ST_INVALID, "routing.aliases: \"%.*s\"; write SEEN=CANONICAL", shown,
+                       word.ptr);
     if (!names_canonical(canonical, &ns))
-      return error_set(err, ST_INVALID,
-                       "routing.aliases: \"%.*s\": what stands behind = is no name; write namespace.event in "
-                       "[a-z0-9_.-]",
-                       shown, word.ptr);
+      return error_set(
+          err, ST_INVALID,
+          "routing.aliases: \"%.*s\": what stands behind = is no name; write namespace.event in "
+          "[a-z0-9_.-]",
+          shown, word.ptr);
     if (table_get(&r->by_seen, seen))
-      return error_set(err, ST_INVALID, "routing.aliases: \"%.*s\": that name has an alias already; leave one out",
+      return error_set(err, ST_INVALID,
+                       "routing.aliases: \"%.*s\": that name has an alias already; leave one out",
                        shown, word.ptr);
     enum status st = add_alias(r, seen, canonical, err);
     if (st != ST_OK) return st;
@@ -144,9 +161,12 @@ static enum status add_aliases(struct routing *r, struct span rest, struct error
   return ST_OK;
 }
 
-/* ---- open, close ----------------------------------------------------------------------------------------------- */
+/* ---- open, close
+ * -----------------------------------------------------------------------------------------------
+ */
 
-enum status routing_open(const struct routing_config *config, struct routing **out, struct error *err) {
+enum status routing_open(const struct routing_config *config, struct routing **out,
+                         struct error *err) {
   struct routing *r = calloc(1, sizeof *r);
   *out = NULL;
   if (!r) return routing_no_memory(err);
@@ -193,7 +213,8 @@ bool routing_namespace(const struct routing *r, unsigned i, struct span *ns, uns
   return true;
 }
 
-bool routing_key_rule(const struct routing *r, unsigned i, size_t at, struct key_rule *out, struct span *event) {
+bool routing_key_rule(const struct routing *r, unsigned i, size_t at, struct key_rule *out,
+                      struct span *event) {
   const struct space *s = space_at(r, i);
   if (!s) return false;
   *event = (struct span){0};

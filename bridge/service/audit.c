@@ -1,5 +1,5 @@
-/* Appends the audit line. A crash may leave half a line, behind which the next one begins, or, while the log is
- * rotated, no audit.log, which the next line makes. */
+/* Appends the audit line. A crash may leave half a line, behind which the next one begins, or,
+ * while the log is rotated, no audit.log, which the next line makes. */
 #include "bridge/service/audit.h"
 
 #include "bridge/service/operations.h"
@@ -11,7 +11,8 @@
 
 static const char *user_of(const struct caller *by, char room[ROOM]) {
   struct passwd entry, *found = NULL;
-  if (!by || by->uid < 0 || getpwuid_r((uid_t)by->uid, &entry, room, ROOM, &found) != 0 || !found) return "";
+  if (!by || by->uid < 0 || getpwuid_r((uid_t)by->uid, &entry, room, ROOM, &found) != 0 || !found)
+    return "";
   return found->pw_name;
 }
 
@@ -34,8 +35,9 @@ static void write_user(struct buffer *line, bool *first, const struct caller *by
   member_text_or_null(line, first, "user", span_of(user_of(by, room)));
 }
 
-static void write_line(struct service *s, const struct caller *by, const char *command, struct span what,
-                       const struct audit_count *counts, size_t count, struct buffer *line) {
+static void write_line(struct service *s, const struct caller *by, const char *command,
+                       struct span what, const struct audit_count *counts, size_t count,
+                       struct buffer *line) {
   bool first = true, inner = true;
   buffer_add_char(line, '{');
   member_time(line, &first, "time", clock_wall_us(s->clock));
@@ -44,7 +46,8 @@ static void write_line(struct service *s, const struct caller *by, const char *c
   member_text(line, &first, "what", what.len > WHAT_MAX ? (struct span){what.ptr, WHAT_MAX} : what);
   json_write_key(line, &first, "counts");
   buffer_add_char(line, '{');
-  for (size_t i = 0; i < count; i++) member_int(line, &inner, counts[i].word, (int64_t)counts[i].count);
+  for (size_t i = 0; i < count; i++)
+    member_int(line, &inner, counts[i].word, (int64_t)counts[i].count);
   buffer_add_z(line, "}}\n");
 }
 
@@ -60,6 +63,7 @@ void audit_write(struct service *s, const struct caller *by, const char *command
   pthread_mutex_unlock(&s->audit_lock);
   if (st != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "audit_not_written",
-              FIELDS(F_TEXT("command", command), F_TEXT("error", err.text)), "The audit log lacks a line");
+              FIELDS(F_TEXT("command", command), F_TEXT("error", err.text)),
+              "The audit log lacks a line");
   buffer_release(&line);
 }

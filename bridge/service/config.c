@@ -3,7 +3,8 @@
 #include "bridge/service/operations.h"
 
 struct shown {
-  const char *prefix, *key, *fallback, *source, *type, *help; /* fallback, help: NULL where there is none */
+  const char *prefix, *key, *fallback, *source, *type,
+      *help; /* fallback, help: NULL where there is none */
   bool reloadable, hidden;
 };
 
@@ -42,7 +43,8 @@ static const char *type_word(enum setting_type type) {
   return "text";
 }
 
-enum status configure_show(const struct settings *settings, struct buffer *json, struct error *err) {
+enum status configure_show(const struct settings *settings, struct buffer *json,
+                           struct error *err) {
   struct buffer value = {0};
   const char *key, *ignored;
   buffer_add_z(json, "{\"version\": 1, \"settings\": [");
@@ -61,8 +63,11 @@ enum status configure_show(const struct settings *settings, struct buffer *json,
   }
   for (size_t i = 0; settings_kafka(settings, i, &key, &ignored) && !json->failed; i++) {
     bool hidden = settings_kafka_show(settings, i, &value);
-    struct shown shown = {
-        .prefix = "kafka.", .key = key, .source = settings_kafka_source(settings, i), .type = "text", .hidden = hidden};
+    struct shown shown = {.prefix = "kafka.",
+                          .key = key,
+                          .source = settings_kafka_source(settings, i),
+                          .type = "text",
+                          .hidden = hidden};
     write_row(&shown, &value, json);
   }
   buffer_add_z(json, "]}");

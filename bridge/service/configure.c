@@ -14,15 +14,17 @@ static bool is_ours(const char *variable) {
 const char *configure_file(const struct configure *c) {
   if (c->file) return c->file;
   for (size_t i = 0; c->environment && c->environment[i]; i++)
-    if (is_ours(c->environment[i]) && c->environment[i][strlen(VARIABLE)]) return c->environment[i] + strlen(VARIABLE);
-  /* What is there and cannot be read, a folder that lets nobody look, a link to nowhere: none of them is "no file". */
+    if (is_ours(c->environment[i]) && c->environment[i][strlen(VARIABLE)])
+      return c->environment[i] + strlen(VARIABLE);
+  /* What is there and cannot be read, a folder that lets nobody look, a link to nowhere: none of
+   * them is "no file". */
   struct stat st;
   bool absent = lstat(CONFIGURE_DEFAULT, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
   return absent ? NULL : CONFIGURE_DEFAULT;
 }
 
-enum status configure_load(const struct configure *c, struct settings **out, struct buffer *warnings,
-                           struct error *err) {
+enum status configure_load(const struct configure *c, struct settings **out,
+                           struct buffer *warnings, struct error *err) {
   size_t count = 0, kept = 0;
   while (c->environment && c->environment[count]) count++;
   /* It is not a setting, so settings_load would warn of it. */
@@ -39,7 +41,9 @@ enum status configure_load(const struct configure *c, struct settings **out, str
   return st;
 }
 
-/* ---- the plan --------------------------------------------------------------------------------------------------- */
+/* ---- the plan
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool says(const struct settings *x, enum setting s, const char *word) {
   return strcmp(setting_text(x, s), word) == 0;
@@ -61,7 +65,8 @@ static bool find_schemas(struct plan *p, const struct settings *x) {
   static const char *const places[] = {"%s/../share/busbridge/schemas/.", "%s/../../schemas/.",
                                        "/usr/share/busbridge/schemas/."};
   char exe[300], place[400];
-  if (!says(x, SETTING_ENCODING_SCHEMAS, "")) return (p->catalog.folder = text(p, x, SETTING_ENCODING_SCHEMAS)) != NULL;
+  if (!says(x, SETTING_ENCODING_SCHEMAS, ""))
+    return (p->catalog.folder = text(p, x, SETTING_ENCODING_SCHEMAS)) != NULL;
   ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
   exe[n > 0 ? n : 0] = '\0';
   char *slash = strrchr(exe, '/');
@@ -89,10 +94,12 @@ static bool take_kafka(struct plan *p, const struct settings *x) {
   size_t count = 0;
   while (settings_kafka(x, count, &key, &value)) count++;
   struct kafka_pair *pairs = arena_zalloc(&p->arena, (count + 1) * sizeof *pairs);
-  p->kafka = (struct kafka_config){.pairs = pairs, .count = pairs ? count : 0, .at_least_once = !p->exactly_once};
+  p->kafka = (struct kafka_config){
+      .pairs = pairs, .count = pairs ? count : 0, .at_least_once = !p->exactly_once};
   bool ok = pairs != NULL;
   for (size_t i = 0; ok && settings_kafka(x, i, &key, &value); i++) {
-    pairs[i] = (struct kafka_pair){arena_copy(&p->arena, span_of(key)), arena_copy(&p->arena, span_of(value))};
+    pairs[i] = (struct kafka_pair){arena_copy(&p->arena, span_of(key)),
+                                   arena_copy(&p->arena, span_of(value))};
     ok = pairs[i].key && pairs[i].value;
   }
   return ok;
@@ -106,9 +113,10 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                        .topic = words(p, x, SETTING_ROUTING_TOPIC),
                                        .aliases = words(p, x, SETTING_ROUTING_ALIASES),
                                        .keys = words(p, x, SETTING_ROUTING_KEYS)};
-  p->catalog = (struct catalog_config){.framing = framing_of(x),
-                                       .strict = setting_bool(x, SETTING_ENCODING_STRICT),
-                                       .refuse_names = says(x, SETTING_ENCODING_UNKNOWN_NAMES, "refuse")};
+  p->catalog =
+      (struct catalog_config){.framing = framing_of(x),
+                              .strict = setting_bool(x, SETTING_ENCODING_STRICT),
+                              .refuse_names = says(x, SETTING_ENCODING_UNKNOWN_NAMES, "refuse")};
   p->keys = (struct keys_config){.url = text(p, x, SETTING_REDIS_URL),
                                  .prefix = text(p, x, SETTING_REDIS_PREFIX),
                                  .ttl_ms = setting_number(x, SETTING_REDIS_TTL),
@@ -116,8 +124,8 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                  .required = setting_bool(x, SETTING_REDIS_REQUIRED),
                                  .folder = -1};
   const struct routing_config *r = &p->routing;
-  bool ok = p->outbox && p->ledger_topic && r->namespaces.ptr && r->topic.ptr && r->aliases.ptr && r->keys.ptr &&
-            p->keys.url && p->keys.prefix && find_schemas(p, x) && take_kafka(p, x);
+  bool ok = p->outbox && p->ledger_topic && r->namespaces.ptr && r->topic.ptr && r->aliases.ptr &&
+            r->keys.ptr && p->keys.url && p->keys.prefix && find_schemas(p, x) && take_kafka(p, x);
   return ok ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 
@@ -132,7 +140,8 @@ enum status plan_for(struct plan *p, const struct settings *x, const char *id, s
   p->group = named(p, "", "busbridge-%s", id);
   p->source = named(p, setting_text(x, SETTING_CLOUDEVENTS_SOURCE), "/busbridge/%s", id);
   p->keys.prefix = named(p, setting_text(x, SETTING_REDIS_PREFIX), "busbridge:%s:", id);
-  return p->group && p->source && p->keys.prefix ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
+  return p->group && p->source && p->keys.prefix ? ST_OK
+                                                 : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 
 void plan_release(struct plan *p) {
@@ -140,10 +149,12 @@ void plan_release(struct plan *p) {
   *p = (struct plan){0};
 }
 
-enum status plan_catalog(const struct plan *p, struct log *log, struct catalog **out, struct error *err) {
+enum status plan_catalog(const struct plan *p, struct log *log, struct catalog **out,
+                         struct error *err) {
   if (!p->catalog.folder)
-    return error_set(err, ST_INVALID,
-                     "The Avro schemas are not beside the program; set encoding.schemas to their folder");
+    return error_set(
+        err, ST_INVALID,
+        "The Avro schemas are not beside the program; set encoding.schemas to their folder");
   enum status st = catalog_open(&p->catalog, log, out, err);
   bool of_folder = st == ST_NOT_FOUND || st == ST_DENIED;
   if (of_folder && err) err->status = ST_INVALID;
@@ -155,7 +166,8 @@ struct relay_tuning plan_tuning(const struct settings *x) {
       .flush_interval_ms = setting_number(x, SETTING_FLUSH_INTERVAL),
       .max_attempts = (unsigned)setting_number(x, SETTING_DLQ_MAX_ATTEMPTS),
       .max_retries = (unsigned)setting_number(x, SETTING_RETRY_MAX_RETRIES),
-      .quick = {setting_number(x, SETTING_RETRY_BACKOFF_BASE), setting_number(x, SETTING_RETRY_BACKOFF_MAX),
+      .quick = {setting_number(x, SETTING_RETRY_BACKOFF_BASE),
+                setting_number(x, SETTING_RETRY_BACKOFF_MAX),
                 setting_number(x, SETTING_RETRY_JITTER)},
       .batch_events = (size_t)setting_number(x, SETTING_BATCH_MAX_EVENTS),
       .batch_bytes = (size_t)setting_number(x, SETTING_BATCH_MAX_BYTES),

@@ -7,7 +7,8 @@ static bool begins_with(const char *text, const char *prefix, const char *key) {
   size_t before = strlen(prefix), len = strlen(key);
   if (strncmp(text, prefix, before) != 0 || strncmp(text + before, key, len) != 0) return false;
   char next = text[before + len];
-  return !(next == '.' || next == '_' || (next >= 'a' && next <= 'z') || (next >= '0' && next <= '9'));
+  return !(next == '.' || next == '_' || (next >= 'a' && next <= 'z') ||
+           (next >= '0' && next <= '9'));
 }
 
 /* Who refuses a value names its key and does not know where it stands. */
@@ -16,12 +17,14 @@ static const char *place_of(const struct settings *s, const char *text) {
   for (size_t i = 0; settings_kafka(s, i, &key, &value); i++)
     if (begins_with(text, "kafka.", key)) return settings_kafka_source(s, i);
   for (int i = 0; i < SETTING_COUNT; i++)
-    if (begins_with(text, "", setting_row((enum setting)i)->key)) return setting_source(s, (enum setting)i);
+    if (begins_with(text, "", setting_row((enum setting)i)->key))
+      return setting_source(s, (enum setting)i);
   return NULL;
 }
 
 /* at: the setting that is judged, where the words do not name one. */
-static void add(const struct settings *s, const char *at, const struct error *err, struct buffer *errors) {
+static void add(const struct settings *s, const char *at, const struct error *err,
+                struct buffer *errors) {
   const char *place = place_of(s, err->text);
   if (!place) place = at;
   buffer_printf(errors, "%s%s%s\n", place ? place : "", place ? ": " : "", err->text);
@@ -55,12 +58,14 @@ static void check_others(const struct settings *s, const struct plan *plan, stru
   struct keys *keys = NULL;
   struct keys_config config = plan->keys;
   config.clock = &clock_system; /* it connects nowhere, so nothing is timed */
-  if (store_address(plan->outbox, &address, &err) != ST_OK) add(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
+  if (store_address(plan->outbox, &address, &err) != ST_OK)
+    add(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
   struct error of_schemas = {0};
   enum status st = plan_catalog(plan, NULL, &catalog, &of_schemas);
   if (plan_routing(plan, catalog, &routing, &err) != ST_OK) add(s, NULL, &err, errors);
   if (st != ST_OK) add(s, setting_source(s, SETTING_ENCODING_SCHEMAS), &of_schemas, errors);
-  if (keys_open(&config, NULL, &keys, &err) != ST_OK) add(s, setting_source(s, SETTING_REDIS_URL), &err, errors);
+  if (keys_open(&config, NULL, &keys, &err) != ST_OK)
+    add(s, setting_source(s, SETTING_REDIS_URL), &err, errors);
   keys_close(keys);
   catalog_close(catalog);
   routing_close(routing);

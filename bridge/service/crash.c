@@ -1,5 +1,6 @@
-/* The signal handler: marks the entry in hand, writes one line, and lets the signal end the process. On the thread that
- * crashed; async-signal-safe calls only. The mark in .busbridge/hands is all that lasts. */
+/* The signal handler: marks the entry in hand, writes one line, and lets the signal end the
+ * process. On the thread that crashed; async-signal-safe calls only. The mark in .busbridge/hands
+ * is all that lasts. */
 #include "bridge/service/crash.h"
 
 #include "bridge/base/escape.h"
@@ -52,12 +53,14 @@ static void say(int number, const struct hand *hand) {
     add(&l, ") while working on ");
     add(&l, place_path((enum place)hand->place));
     add_name(&l, hand->name);
-    add(&l, hand->times == 1 ? "; it is tried once more, alone\n" : "; it did so before, and becomes a dead letter\n");
+    add(&l, hand->times == 1 ? "; it is tried once more, alone\n"
+                             : "; it did so before, and becomes a dead letter\n");
   } else {
     add(&l, "), not while working on an entry\n");
   }
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-  ssize_t written = poll(&p, 1, 0) > 0 && p.revents & POLLOUT ? write(STDERR_FILENO, l.text, l.len) : 0;
+  ssize_t written =
+      poll(&p, 1, 0) > 0 && p.revents & POLLOUT ? write(STDERR_FILENO, l.text, l.len) : 0;
   (void)written; /* where nobody reads there is nobody to tell */
 }
 
@@ -65,7 +68,8 @@ static bool by_this_thread(const siginfo_t *info) {
   return info->si_code > 0 || (info->si_code == SI_TKILL && info->si_pid == getpid());
 }
 
-/* The default action is set only after the mark: a second thread that crashes meanwhile comes here too. */
+/* The default action is set only after the mark: a second thread that crashes meanwhile comes here
+ * too. */
 static void on_crash(int number, siginfo_t *info, void *context) {
   (void)context;
   struct sigaction action = {.sa_handler = SIG_DFL};

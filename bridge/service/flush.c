@@ -3,7 +3,9 @@
 #include "bridge/service/health/breakdown.h"
 #include "bridge/service/key_rules.h"
 
-/* ---- dry run ---------------------------------------------------------------------------------------------------- */
+/* ---- dry run
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static bool foresee(void *ctx, const struct entry_info *info) {
   breakdown_pending(ctx, info);
@@ -35,7 +37,8 @@ static void write_keys(struct service *s, struct buffer *json, bool *first) {
   buffer_release(&words);
 }
 
-static enum status dry_run(struct service *s, size_t limit, struct buffer *json, struct error *err) {
+static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
+                           struct error *err) {
   struct breakdown *t = NULL;
   uint64_t total = 0;
   unsigned which = LIST_PENDING | (service_follows(s) ? 0u : LIST_LOOK);
@@ -63,15 +66,18 @@ static enum status refuse_paused(struct service *s, struct error *err) {
   char since[TIME_TEXT];
   service_paused(s, &pause);
   if (!pause.on) return ST_OK;
-  return error_set(err, ST_BUSY, "publishing is paused since %s by %s%s%s; go on by: busbridge resume",
-                   pause.since_us == TIME_NONE ? "an unknown time" : time_format(pause.since_us, since),
-                   *pause.by ? pause.by : "somebody", *pause.reason ? ": " : "", pause.reason);
+  return error_set(
+      err, ST_BUSY, "publishing is paused since %s by %s%s%s; go on by: busbridge resume",
+      pause.since_us == TIME_NONE ? "an unknown time" : time_format(pause.since_us, since),
+      *pause.by ? pause.by : "somebody", *pause.reason ? ": " : "", pause.reason);
 }
 
-/* ---- real ones -------------------------------------------------------------------------------------------------- */
+/* ---- real ones
+ * --------------------------------------------------------------------------------------------------
+ */
 
-static enum status start(struct service *s, const struct flush_request *request, struct buffer *json,
-                         struct error *err) {
+static enum status start(struct service *s, const struct flush_request *request,
+                         struct buffer *json, struct error *err) {
   uint64_t id = 0;
   if (!s->relay) return error_set(err, ST_UNSUPPORTED, "only a running relay can flush");
   enum status st = refuse_paused(s, err);
@@ -92,15 +98,17 @@ static void audit(struct service *s, const struct flush_request *request) {
   audit_write(s, request->by, "flush", span_of(what), NULL, 0);
 }
 
-enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
-                          struct error *err) {
+enum status service_flush(struct service *s, const struct flush_request *request,
+                          struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "flush");
-  enum status st = request->dry_run ? dry_run(s, request->limit, json, err) : start(s, request, json, err);
+  enum status st =
+      request->dry_run ? dry_run(s, request->limit, json, err) : start(s, request, json, err);
   if (st == ST_OK && !request->dry_run && request->by) audit(s, request);
   return operation_end(&o, st);
 }
 
-enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json, struct error *err) {
+enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json,
+                                   struct error *err) {
   struct flush_progress p;
   if (!s->relay || relay_flush_progress(s->relay, flush, &p) != ST_OK)
     return error_set(err, ST_NOT_FOUND, "there is no flush %llu", (unsigned long long)flush);

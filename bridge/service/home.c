@@ -22,7 +22,8 @@ enum status home_open(const char *url, struct home **out, struct error *err) {
   *out = NULL;
   enum status st = store_address(url, &outbox, err);
   struct home *h = st == ST_OK ? calloc(1, sizeof *h) : NULL;
-  if (st == ST_OK && !h) st = error_set(err, ST_NO_MEMORY, "no memory for what lies beside the outbox");
+  if (st == ST_OK && !h)
+    st = error_set(err, ST_NO_MEMORY, "no memory for what lies beside the outbox");
   if (st != ST_OK) return st;
   h->outbox = open(outbox, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   h->folder = h->outbox < 0 ? -1 : open_folder(h->outbox, ".busbridge");
@@ -49,13 +50,15 @@ int home_tmp(const struct home *h) {
   return h->tmp;
 }
 
-enum status home_read(const struct home *h, const char *file, size_t most, struct buffer *out, struct error *err) {
+enum status home_read(const struct home *h, const char *file, size_t most, struct buffer *out,
+                      struct error *err) {
   return h->folder < 0 ? ST_NOT_FOUND : file_read(h->folder, file, most, out, err);
 }
 
-/* By way of tmp, as all that lies there: what a crash leaves is removed by the next owner. Somebody may have removed
- * tmp, so it is looked for each time. */
-enum status home_replace(const struct home *h, const char *file, struct span content, struct error *err) {
+/* By way of tmp, as all that lies there: what a crash leaves is removed by the next owner. Somebody
+ * may have removed tmp, so it is looked for each time. */
+enum status home_replace(const struct home *h, const char *file, struct span content,
+                         struct error *err) {
   int tmp = -1;
   enum status st = durable_folder(h->folder, "tmp", 0770, &tmp, err);
   if (st == ST_OK) st = durable_replace(tmp, h->folder, file, content, err);

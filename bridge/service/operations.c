@@ -31,7 +31,8 @@ enum status operation_end(const struct operation *o, enum status st) {
   if (s->mode == SERVICE_INSPECT) return st;
   series_add(metrics_series(s->metrics, METRIC_COMMANDS, o->command, result_of(st)), 1);
   int64_t took = (clock_mono_ns(s->clock) - o->began_ns) / 1000;
-  series_record(metrics_series(s->metrics, METRIC_COMMAND, NULL, NULL), took > 0 ? (uint64_t)took : 0);
+  series_record(metrics_series(s->metrics, METRIC_COMMAND, NULL, NULL),
+                took > 0 ? (uint64_t)took : 0);
   return st;
 }
 

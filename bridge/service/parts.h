@@ -1,5 +1,5 @@
-/* parts.h - what a service is made of; private to bridge/service. Set by service.c in service_open, read-only
- * afterwards. */
+/* parts.h - what a service is made of; private to bridge/service. Set by service.c in service_open,
+ * read-only afterwards. */
 #ifndef BRIDGE_SERVICE_PARTS_H
 #define BRIDGE_SERVICE_PARTS_H
 
@@ -20,7 +20,8 @@ struct books { /* health/account.c: what of the store's figures is in the metric
   uint64_t vanished, returned;
 };
 
-struct glance { /* health/pending_counts.c: what a look at the folders found, until the reader knows */
+struct glance { /* health/pending_counts.c: what a look at the folders found, until the reader knows
+                 */
   pthread_mutex_t lock;
   struct store_counts counts;
   int64_t look_ms; /* from then on it is looked again */
@@ -31,10 +32,11 @@ struct service {
   bool unanswered; /* as of service_options */
   struct log *log;
   const struct clock *clock;
-  const struct settings *settings; /* changes by service_reload: take it once under the lock (service_settings) */
-  pthread_mutex_t lock;            /* settings, pause */
-  struct store_pause pause;        /* lock; RELAY, CHANGE */
-  pthread_mutex_t moving;          /* replays and purges against each other */
+  const struct settings
+      *settings; /* changes by service_reload: take it once under the lock (service_settings) */
+  pthread_mutex_t lock;     /* settings, pause */
+  struct store_pause pause; /* lock; RELAY, CHANGE */
+  pthread_mutex_t moving;   /* replays and purges against each other */
   pthread_mutex_t audit_lock;
   pthread_mutex_t topics_lock;
   struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
@@ -56,7 +58,8 @@ struct service {
 };
 
 void service_topics_release(struct service *s); /* topics.c */
-/* saved_metrics.c: opens s->metrics, with what .busbridge/metrics has; writes it (RELAY, CHANGE). */
+/* saved_metrics.c: opens s->metrics, with what .busbridge/metrics has; writes it (RELAY, CHANGE).
+ */
 MUST_CHECK enum status saved_metrics_open(struct service *s, struct error *err);
 MUST_CHECK enum status saved_metrics_write(struct service *s, struct error *err);
 

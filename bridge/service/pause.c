@@ -1,4 +1,5 @@
-/* Publishing is stopped by hand, and goes on. The note is written first, so that a crash keeps what was promised. */
+/* Publishing is stopped by hand, and goes on. The note is written first, so that a crash keeps what
+ * was promised. */
 #include "bridge/service/audit.h"
 #include "bridge/service/operations.h"
 
@@ -18,8 +19,8 @@ void write_pause(const struct store_pause *pause, struct buffer *json, bool *fir
   member_text_or_null(json, first, "reason", span_of(pause->reason));
 }
 
-static enum status write_answer(struct service *s, const struct store_pause *pause, const bool *changed,
-                                struct buffer *json, struct error *err) {
+static enum status write_answer(struct service *s, const struct store_pause *pause,
+                                const bool *changed, struct buffer *json, struct error *err) {
   struct store_counts counts;
   bool first = true;
   buffer_add_char(json, '{');
@@ -38,24 +39,27 @@ static enum status write_answer(struct service *s, const struct store_pause *pau
 static enum status take_reason(const char *from, struct store_pause *pause, struct error *err) {
   const size_t most = sizeof pause->reason - 1;
   if (!from) from = "";
-  if (strlen(from) > most) return error_set(err, ST_INVALID, "The reason has at most %zu bytes", most);
+  if (strlen(from) > most)
+    return error_set(err, ST_INVALID, "The reason has at most %zu bytes", most);
   snprintf(pause->reason, sizeof pause->reason, "%s", from);
   return ST_OK;
 }
 
 /* Lock held. */
-static enum status pause_now(struct service *s, const struct store_pause *pause, struct error *err) {
+static enum status pause_now(struct service *s, const struct store_pause *pause,
+                             struct error *err) {
   enum status st = store_pause_write(s->store, pause, err);
   if (st != ST_OK) return st;
   s->pause = *pause;
   if (s->relay) relay_pause(s->relay, true);
-  log_write(s->log, LOG_WARNING, "service", "paused", FIELDS(F_TEXT("by", pause->by), F_TEXT("reason", pause->reason)),
+  log_write(s->log, LOG_WARNING, "service", "paused",
+            FIELDS(F_TEXT("by", pause->by), F_TEXT("reason", pause->reason)),
             "Nothing more is published until: busbridge resume");
   return ST_OK;
 }
 
-enum status service_pause(struct service *s, const struct pause_request *request, struct buffer *json,
-                          struct error *err) {
+enum status service_pause(struct service *s, const struct pause_request *request,
+                          struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "pause");
   struct store_pause pause = {.on = true, .since_us = clock_wall_us(s->clock)};
   bool changed = false;
@@ -75,8 +79,8 @@ enum status service_pause(struct service *s, const struct pause_request *request
   return operation_end(&o, st);
 }
 
-enum status service_resume(struct service *s, const struct pause_request *request, struct buffer *json,
-                           struct error *err) {
+enum status service_resume(struct service *s, const struct pause_request *request,
+                           struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "resume");
   enum status st = ST_OK;
   char name[sizeof s->pause.by];
@@ -92,7 +96,8 @@ enum status service_resume(struct service *s, const struct pause_request *reques
   pthread_mutex_unlock(&s->lock);
   if (st == ST_OK && was.on) {
     caller_name(request->by, name, sizeof name);
-    log_write(s->log, LOG_INFO, "service", "resumed", FIELDS(F_TEXT("by", name)), "Publishing goes on");
+    log_write(s->log, LOG_INFO, "service", "resumed", FIELDS(F_TEXT("by", name)),
+              "Publishing goes on");
     audit_write(s, request->by, "resume", SPAN(""), NULL, 0);
   }
   bool changed = was.on;

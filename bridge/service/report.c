@@ -1,4 +1,5 @@
-/* Collects checks as JSON, each with verdict, evidence and what to do, and keeps the worst verdict. */
+/* Collects checks as JSON, each with verdict, evidence and what to do, and keeps the worst verdict.
+ */
 #include "bridge/service/report.h"
 
 #include "bridge/service/operations.h"
@@ -18,7 +19,8 @@ static void complete(struct report *x, const char *next) {
   x->open = false;
 }
 
-void report_found(struct report *x, const char *check, enum report_verdict verdict, const char *fmt, va_list args) {
+void report_found(struct report *x, const char *check, enum report_verdict verdict, const char *fmt,
+                  va_list args) {
   char text[TEXT_MAX];
   bool first = true;
   vsnprintf(text, sizeof text, fmt, args);
@@ -40,7 +42,8 @@ void report_next(struct report *x, const char *fmt, va_list args) {
 
 void report_write(struct report *x, bool unreachable, struct buffer *json, bool *first) {
   complete(x, NULL);
-  member_text(json, first, "verdict", span_of(word(x->worst == REPORT_SKIPPED ? REPORT_OK : x->worst)));
+  member_text(json, first, "verdict",
+              span_of(word(x->worst == REPORT_SKIPPED ? REPORT_OK : x->worst)));
   member_bool(json, first, "unreachable", unreachable);
   json_write_key(json, first, "checks");
   buffer_add_char(json, '[');

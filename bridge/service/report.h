@@ -1,5 +1,5 @@
-/* report.h - what an examination found: a line each with a verdict, the evidence and what to do. What doctor and
- * verify answer is made of it. Private to bridge/service. */
+/* report.h - what an examination found: a line each with a verdict, the evidence and what to do.
+ * What doctor and verify answer is made of it. Private to bridge/service. */
 #ifndef BRIDGE_SERVICE_REPORT_H
 #define BRIDGE_SERVICE_REPORT_H
 
@@ -14,11 +14,11 @@ struct report {
   enum report_verdict worst;
 };
 /* One finding. Then, where something is to be done, what. */
-void report_found(struct report *x, const char *check, enum report_verdict verdict, const char *fmt, va_list args)
-    PRINTF_LIKE(4, 0);
+void report_found(struct report *x, const char *check, enum report_verdict verdict, const char *fmt,
+                  va_list args) PRINTF_LIKE(4, 0);
 void report_next(struct report *x, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
-/* "verdict": the worst, "unreachable", "checks": [...] as members of an object: {"check","verdict":"ok|warning|failed|
- * skipped","found","next":text|null}. */
+/* "verdict": the worst, "unreachable", "checks": [...] as members of an object:
+ * {"check","verdict":"ok|warning|failed| skipped","found","next":text|null}. */
 void report_write(struct report *x, bool unreachable, struct buffer *json, bool *first);
 void report_release(struct report *x);
 

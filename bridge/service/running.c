@@ -3,7 +3,9 @@
 #include "bridge/service/parts.h"
 
 void service_drain(struct service *s, int64_t drain_ms) {
-  if (s) (void)relay_drain(s->relay, drain_ms); /* service_close asks again, and says if a thread hangs */
+  if (s)
+    (void)relay_drain(s->relay,
+                      drain_ms); /* service_close asks again, and says if a thread hangs */
 }
 
 enum status service_save(struct service *s, struct error *err) {

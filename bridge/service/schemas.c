@@ -1,4 +1,5 @@
-/* Lists and shows schemas, and takes a payload through the relay's own steps, as far as they need nobody else. */
+/* Lists and shows schemas, and takes a payload through the relay's own steps, as far as they need
+ * nobody else. */
 #include "bridge/service/schemas.h"
 
 #include "bridge/base/durable.h"
@@ -19,18 +20,20 @@ struct schemas {
 };
 
 /* Of the settings, or those of a folder: however values are framed, do they fit? */
-static enum status open_parts(struct schemas *s, const struct settings *settings, const char *folder,
-                              struct error *err) {
+static enum status open_parts(struct schemas *s, const struct settings *settings,
+                              const char *folder, struct error *err) {
   enum status st = plan_make(settings, &s->plan, err);
   s->plan.catalog.framing = FRAMING_SINGLE_OBJECT;
-  if (st == ST_OK && folder && !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
+  if (st == ST_OK && folder &&
+      !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
     st = error_set(err, ST_NO_MEMORY, "Out of memory");
   if (st == ST_OK && folder) st = catalog_open(&s->plan.catalog, NULL, &s->catalog, err);
   if (st == ST_OK && !folder) st = plan_catalog(&s->plan, NULL, &s->catalog, err);
   return st == ST_OK ? plan_routing(&s->plan, s->catalog, &s->routing, err) : st;
 }
 
-enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out, struct error *err) {
+enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out,
+                         struct error *err) {
   struct schemas *s = calloc(1, sizeof *s);
   if (!s) return error_set(err, ST_NO_MEMORY, "Out of memory");
   enum status st = open_parts(s, settings, folder, err);
@@ -77,7 +80,9 @@ enum status schemas_list(struct schemas *s, struct buffer *json, struct error *e
   return buffer_status(json, err);
 }
 
-/* ---- one of them ------------------------------------------------------------------------------------------------ */
+/* ---- one of them
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool find(const struct schemas *s, struct span event, struct catalog_schema *out) {
   for (size_t i = 0; catalog_schema_at(s->catalog, i, out); i++)
@@ -85,14 +90,16 @@ static bool find(const struct schemas *s, struct span event, struct catalog_sche
   return false;
 }
 
-enum status schemas_text(struct schemas *s, struct span event, struct buffer *out, struct error *err) {
+enum status schemas_text(struct schemas *s, struct span event, struct buffer *out,
+                         struct error *err) {
   struct catalog_schema schema;
   struct span name = routing_canonical(s->routing, event);
   if (!find(s, name, &schema)) {
     const char *near = catalog_near(s->catalog, name);
-    return error_set(err, ST_NOT_FOUND, "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
-                     SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder, near ? "; did you mean " : "",
-                     near ? near : "");
+    return error_set(err, ST_NOT_FOUND,
+                     "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
+                     SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder,
+                     near ? "; did you mean " : "", near ? near : "");
   }
   char *path = realpath(schema.file, NULL); /* a ConfigMap is made of links */
   if (!path) return error_sys(err, errno, "Opening %s", schema.file);
@@ -101,7 +108,9 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
   return st;
 }
 
-/* ---- does it fit? ----------------------------------------------------------------------------------------------- */
+/* ---- does it fit?
+ * -----------------------------------------------------------------------------------------------
+ */
 
 struct trial {
   struct schemas *schemas;
@@ -118,22 +127,28 @@ struct trial {
 static enum reason try_payload(struct trial *t) {
   struct event event;
   if (json_scan(&t->doc, t->payload, &t->why) != ST_OK) return event_reason_of(t->doc.fault);
-  event_write(SPAN("schema-check"), t->event, span_trim(t->payload), TIME_NONE, SPAN("schema-check"), &t->entry);
-  if (json_scan(&t->doc, buffer_span(&t->entry), &t->why) != ST_OK) return event_reason_of(t->doc.fault);
+  event_write(SPAN("schema-check"), t->event, span_trim(t->payload), TIME_NONE,
+              SPAN("schema-check"), &t->entry);
+  if (json_scan(&t->doc, buffer_span(&t->entry), &t->why) != ST_OK)
+    return event_reason_of(t->doc.fault);
   enum reason reason = event_parse(&t->doc, &t->arena, &event, &t->why);
   if (reason != REASON_NONE) return reason;
   reason = routing_route(t->schemas->routing, &t->doc, &event, &t->arena, &t->route, &t->why);
   if (reason != REASON_NONE) return reason;
   t->routed = true;
-  return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record, &t->why);
+  return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record,
+                        &t->why);
 }
 
-static void write_left_out(const struct schemas *s, const char *event, struct buffer *json, bool *first) {
+static void write_left_out(const struct schemas *s, const char *event, struct buffer *json,
+                           bool *first) {
   struct catalog_schema schema;
   struct span path;
   uint64_t count;
   size_t i = 0;
-  while (event && catalog_schema_at(s->catalog, i, &schema) && strcmp(schema.event_name, event) != 0) i++;
+  while (event && catalog_schema_at(s->catalog, i, &schema) &&
+         strcmp(schema.event_name, event) != 0)
+    i++;
   json_write_key(json, first, "unknown");
   buffer_add_char(json, '[');
   for (size_t n = 0; event && catalog_left_out(s->catalog, i, n, &path, &count); n++) {
@@ -155,25 +170,29 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
   member_text(json, &first, "event", t->event);
   member_text(json, &first, "name", name);
   member_text_or_null(json, &first, "topic",
-                      t->routed ? span_of(routing_topic_name(s->routing, t->route.topic)) : (struct span){0});
+                      t->routed ? span_of(routing_topic_name(s->routing, t->route.topic))
+                                : (struct span){0});
   member_text(json, &first, "schema", span_of(schema.file));
   member_bool(json, &first, "own", own);
   member_text_or_null(json, &first, "near", span_of(near));
   member_bool(json, &first, "fits", reason == REASON_NONE);
-  member_text_or_null(json, &first, "reason", span_of(reason == REASON_NONE ? "" : reason_word(reason)));
+  member_text_or_null(json, &first, "reason",
+                      span_of(reason == REASON_NONE ? "" : reason_word(reason)));
   member_text_or_null(json, &first, "error", span_of(reason == REASON_NONE ? "" : t->why.text));
-  member_text_or_null(json, &first, "remedy", span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
+  member_text_or_null(json, &first, "remedy",
+                      span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
   member_int(json, &first, "left_out", (int64_t)schema.left_out);
   write_left_out(s, schema.event_name, json, &first);
   member_int(json, &first, "cut_numbers", (int64_t)schema.cut_numbers);
   buffer_add_char(json, '}');
 }
 
-enum status schemas_check(struct schemas *s, struct span event, struct span payload, struct buffer *json,
-                          struct error *err) {
+enum status schemas_check(struct schemas *s, struct span event, struct span payload,
+                          struct buffer *json, struct error *err) {
   struct trial t = {.schemas = s, .event = event, .payload = payload};
   enum reason reason = try_payload(&t);
-  bool no_memory = reason == REASON_NO_MEMORY || t.doc.fault == JSON_NO_MEMORY || t.entry.failed || t.record.failed;
+  bool no_memory = reason == REASON_NO_MEMORY || t.doc.fault == JSON_NO_MEMORY || t.entry.failed ||
+                   t.record.failed;
   if (!no_memory) write_trial(&t, reason, json);
   json_doc_release(&t.doc);
   arena_release(&t.arena);

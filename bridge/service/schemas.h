@@ -1,4 +1,5 @@
-/* schemas.h - the Avro schemas for people: which there are, and whether a payload fits. Without outbox, worker, broker.
+/* schemas.h - the Avro schemas for people: which there are, and whether a payload fits. Without
+ * outbox, worker, broker.
  *
  * One thread. Answers are appended as one JSON value.
  */
@@ -9,22 +10,25 @@
 #include "bridge/settings/settings.h"
 
 struct schemas;
-/* folder NULL: the one in the settings. Opening checks all of them: ST_INVALID names file, line and what is wrong;
- * ST_NOT_FOUND the folder that was given. */
-MUST_CHECK enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out,
-                                    struct error *err);
+/* folder NULL: the one in the settings. Opening checks all of them: ST_INVALID names file, line and
+ * what is wrong; ST_NOT_FOUND the folder that was given. */
+MUST_CHECK enum status schemas_open(const struct settings *settings, const char *folder,
+                                    struct schemas **out, struct error *err);
 void schemas_close(struct schemas *s); /* NULL is fine */
 const char *schemas_folder(const struct schemas *s);
 
 /* {"version":1,"folder","schemas":[{"event","fields":N,"file","fingerprint":"16 hex digits"}]} */
 MUST_CHECK enum status schemas_list(struct schemas *s, struct buffer *json, struct error *err);
-/* The file's text. ST_NOT_FOUND: err says which may have been meant. An alias of the routing is resolved. */
-MUST_CHECK enum status schemas_text(struct schemas *s, struct span event, struct buffer *out, struct error *err);
-/* Would the relay publish this payload under that name? reason, error and remedy are those of the dead letter it would
- * become. own: it has a schema of its own (else it goes in the envelope, near names what may have been meant).
+/* The file's text. ST_NOT_FOUND: err says which may have been meant. An alias of the routing is
+ * resolved. */
+MUST_CHECK enum status schemas_text(struct schemas *s, struct span event, struct buffer *out,
+                                    struct error *err);
+/* Would the relay publish this payload under that name? reason, error and remedy are those of the
+ * dead letter it would become. own: it has a schema of its own (else it goes in the envelope, near
+ * names what may have been meant).
  * {"version":1,"event","name","topic","schema","own":bool,"near":..|null,"fits":bool,"reason":..|null,"error":..|null,
  * "remedy":..|null,"left_out":N,"unknown":["payload.b",...],"cut_numbers":N} */
-MUST_CHECK enum status schemas_check(struct schemas *s, struct span event, struct span payload, struct buffer *json,
-                                     struct error *err);
+MUST_CHECK enum status schemas_check(struct schemas *s, struct span event, struct span payload,
+                                     struct buffer *json, struct error *err);
 
 #endif

@@ -1,17 +1,21 @@
-/* The parts of a service, opened in order and closed in the other. What stands half open after a crash is the outbox's
- * lock, which ends with the process. */
+/* The parts of a service, opened in order and closed in the other. What stands half open after a
+ * crash is the outbox's lock, which ends with the process. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
-#define SETTLED_WAIT_MS 10000 /* at_least_once: what a hanging partition has must not hold up the others */
+#define SETTLED_WAIT_MS                                                                            \
+  10000 /* at_least_once: what a hanging partition has must not hold up the others */
 
 /* ---- the parts, in the order they are opened ---- */
 
-/* Whoever changes it owns it first. Then its identity is known, and with it all that is called by it. */
-static enum status open_outbox(struct service *s, const struct service_options *o, struct error *err) {
-  struct store_options options = {.create = s->mode != SERVICE_INSPECT, .clock = s->clock, .log = s->log};
+/* Whoever changes it owns it first. Then its identity is known, and with it all that is called by
+ * it. */
+static enum status open_outbox(struct service *s, const struct service_options *o,
+                               struct error *err) {
+  struct store_options options = {
+      .create = s->mode != SERVICE_INSPECT, .clock = s->clock, .log = s->log};
   enum status st = store_open(s->plan.outbox, &options, &s->store, err);
   if (st == ST_OK && options.create) {
     st = store_lock(s->store, o->lock_wait_ms, err);
@@ -37,16 +41,17 @@ static void dead_left(void *ctx, struct span name, struct span reason) {
 
 static enum status begin_entries(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
-  struct store_config config = {.settle_ms = setting_number(x, SETTING_OUTBOX_SETTLE),
-                                .max_entry_bytes = (size_t)setting_number(x, SETTING_OUTBOX_MAX_ENTRY_BYTES),
-                                .window = (size_t)setting_number(x, SETTING_OUTBOX_WINDOW),
-                                .settled_wait_ms = s->plan.exactly_once ? 0 : SETTLED_WAIT_MS,
-                                .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
-                                .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
-                                .may_parse = s->hands ? may_parse : NULL,
-                                .parse_ctx = s->hands,
-                                .dead_left = dead_left,
-                                .dead_ctx = s};
+  struct store_config config = {
+      .settle_ms = setting_number(x, SETTING_OUTBOX_SETTLE),
+      .max_entry_bytes = (size_t)setting_number(x, SETTING_OUTBOX_MAX_ENTRY_BYTES),
+      .window = (size_t)setting_number(x, SETTING_OUTBOX_WINDOW),
+      .settled_wait_ms = s->plan.exactly_once ? 0 : SETTLED_WAIT_MS,
+      .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
+      .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
+      .may_parse = s->hands ? may_parse : NULL,
+      .parse_ctx = s->hands,
+      .dead_left = dead_left,
+      .dead_ctx = s};
   return store_begin(s->store, &config, err);
 }
 
@@ -59,7 +64,8 @@ static enum status open_keys(struct service *s, struct error *err) {
   return st;
 }
 
-static enum status start_relay(struct service *s, const struct service_options *o, struct error *err) {
+static enum status start_relay(struct service *s, const struct service_options *o,
+                               struct error *err) {
   const struct settings *x = s->settings;
   struct relay_parts parts = {.store = s->store,
                               .hands = s->hands,
@@ -70,33 +76,38 @@ static enum status start_relay(struct service *s, const struct service_options *
                               .kafka = &s->plan.kafka,
                               .clock = s->clock,
                               .log = s->log};
-  struct relay_config config = {.tuning = plan_tuning(x),
-                                .ce_source = s->plan.source,
-                                .group = s->plan.group,
-                                .ledger_topic = s->plan.ledger_topic,
-                                .exactly_once = s->plan.exactly_once,
-                                .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
-                                .paused = s->pause.on,
-                                .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
-                                .hold_key = setting_bool(x, SETTING_DLQ_HOLD_KEY),
-                                .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
-                                .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
-                                .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION)};
+  struct relay_config config = {
+      .tuning = plan_tuning(x),
+      .ce_source = s->plan.source,
+      .group = s->plan.group,
+      .ledger_topic = s->plan.ledger_topic,
+      .exactly_once = s->plan.exactly_once,
+      .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
+      .paused = s->pause.on,
+      .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
+      .hold_key = setting_bool(x, SETTING_DLQ_HOLD_KEY),
+      .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
+      .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),
+      .replication = (int)setting_number(x, SETTING_TOPICS_REPLICATION)};
   return relay_start(&parts, &config, &s->relay, err);
 }
 
 /* Without one only dlq_events are missing. */
 static void open_census(struct service *s) {
-  struct dead_counts_parts parts = {.store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
+  struct dead_counts_parts parts = {
+      .store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
   if (s->mode != SERVICE_CHANGE) s->census = dead_counts_open(&parts, s->mode == SERVICE_RELAY);
 }
 
 /* ---- open and close ---- */
 
-/* What can be judged without touching the outbox comes first, so that a wrong setting changes nothing. */
-static enum status open_parts(struct service *s, const struct service_options *o, struct error *err) {
+/* What can be judged without touching the outbox comes first, so that a wrong setting changes
+ * nothing. */
+static enum status open_parts(struct service *s, const struct service_options *o,
+                              struct error *err) {
   enum status st = plan_make(s->settings, &s->plan, err);
-  if (st == ST_OK && s->mode == SERVICE_RELAY) st = plan_catalog(&s->plan, s->log, &s->catalog, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY)
+    st = plan_catalog(&s->plan, s->log, &s->catalog, err);
   if (st == ST_OK) st = plan_routing(&s->plan, s->catalog, &s->routing, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && statistics_open(&s->statistics) != ST_OK)
     st = error_set(err, ST_NO_MEMORY, "out of memory");
@@ -119,8 +130,9 @@ static enum status open_parts(struct service *s, const struct service_options *o
   return st;
 }
 
-enum status service_open(const struct settings *settings, struct log *log, const struct service_options *options,
-                         struct service **out, struct error *err) {
+enum status service_open(const struct settings *settings, struct log *log,
+                         const struct service_options *options, struct service **out,
+                         struct error *err) {
   struct service *s = calloc(1, sizeof *s);
   if (!s) return error_set(err, ST_NO_MEMORY, "out of memory");
   s->mode = options->mode;
@@ -148,15 +160,16 @@ void service_close(struct service *s, int64_t drain_ms) {
   if (!s) return;
   struct error err = {0};
   if (!relay_stop(s->relay, drain_ms)) {
-    log_write(s->log, LOG_WARNING, "service", "abandoned", NO_FIELDS,
-              "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
+    log_write(
+        s->log, LOG_WARNING, "service", "abandoned", NO_FIELDS,
+        "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
     return;
   }
   dead_counts_close(s->census);
   account_end(s);
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && saved_metrics_write(s, &err) != ST_OK)
-    log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
-              "The figures could not be saved");
+    log_write(s->log, LOG_WARNING, "service", "metrics_not_saved",
+              FIELDS(F_TEXT("error", err.text)), "The figures could not be saved");
   if (s->books.opened) pthread_mutex_destroy(&s->books.lock);
   metrics_close(s->metrics);
   keys_close(s->keys);

@@ -1,9 +1,10 @@
-/* service.h - everything of busbridge behind one door: built from the settings, asked by the worker's control API and
- * by the CLI alike, so that a command gives the same answer with and without a worker.
+/* service.h - everything of busbridge behind one door: built from the settings, asked by the
+ * worker's control API and by the CLI alike, so that a command gives the same answer with and
+ * without a worker.
  *
- * Modes: INSPECT reads an outbox and locks nothing. CHANGE holds the outbox's lock, without Kafka. RELAY holds the lock
- * and runs the relay's threads. Operations append one JSON value to a buffer; its shape stands at each
- * function below. Any thread may call operations; open and close on one.
+ * Modes: INSPECT reads an outbox and locks nothing. CHANGE holds the outbox's lock, without Kafka.
+ * RELAY holds the lock and runs the relay's threads. Operations append one JSON value to a buffer;
+ * its shape stands at each function below. Any thread may call operations; open and close on one.
  */
 #ifndef BRIDGE_SERVICE_SERVICE_H
 #define BRIDGE_SERVICE_SERVICE_H
@@ -17,27 +18,33 @@ enum service_mode { SERVICE_INSPECT, SERVICE_CHANGE, SERVICE_RELAY };
 struct service;
 struct service_options {
   enum service_mode mode;
-  bool background; /* RELAY: relay all the time (settings' flush.background=false wins); else only by service_flush */
+  bool background; /* RELAY: relay all the time (settings' flush.background=false wins); else only
+                      by service_flush */
   int64_t lock_wait_ms;
-  bool unanswered; /* INSPECT: the control socket was connected to, and nobody answered; for health */
+  bool unanswered; /* INSPECT: the control socket was connected to, and nobody answered; for health
+                    */
   const struct clock *clock;
 };
-/* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key; nothing was started.
- * ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: the outbox folder. Kafka and Redis need not be there. settings and log are
- * borrowed. */
+/* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key;
+ * nothing was started. ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: the outbox folder. Kafka and Redis
+ * need not be there. settings and log are borrowed. */
 MUST_CHECK enum status service_open(const struct settings *settings, struct log *log,
-                                    const struct service_options *options, struct service **out, struct error *err);
-/* RELAY: takes nothing more and finishes what was handed to Kafka, at most drain_ms (0: leaves at once). Operations go
- * on answering meanwhile and after it, until service_close; a flush gets no further. NULL is fine, here and below. */
+                                    const struct service_options *options, struct service **out,
+                                    struct error *err);
+/* RELAY: takes nothing more and finishes what was handed to Kafka, at most drain_ms (0: leaves at
+ * once). Operations go on answering meanwhile and after it, until service_close; a flush gets no
+ * further. NULL is fine, here and below. */
 void service_drain(struct service *s, int64_t drain_ms);
 /* Drains if that was not done, saves the metrics. */
 void service_close(struct service *s, int64_t drain_ms);
-/* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed after it returns. */
+/* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed
+ * after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
 /* Write the figures down now, so that a crash loses little (RELAY, CHANGE). */
 MUST_CHECK enum status service_save(struct service *s, struct error *err);
-/* RELAY: ST_OK, or why it cannot go on (fenced, not our cluster, no ledger topic): end the process. Any thread. */
+/* RELAY: ST_OK, or why it cannot go on (fenced, not our cluster, no ledger topic): end the process.
+ * Any thread. */
 enum status service_failure(struct service *s, struct error *err);
 /* Where the control socket of this outbox lies. */
 void service_socket_path(const struct service *s, struct buffer *out);
@@ -47,18 +54,22 @@ struct caller {
   int64_t uid; /* -1: not known */
 };
 
-/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY and CHANGE
+/* ---- operations: one JSON value each; commands_total and command_duration count those of RELAY
+ * and CHANGE
  *
- * In the shapes below a name alone is a member whose value is a text, a number or null as its name says; N is a whole
- * number, X any. They are kept from the formatter. */
+ * In the shapes below a name alone is a member whose value is a text, a number or null as its name
+ * says; N is a whole number, X any. They are kept from the formatter. */
 
 struct list_request {
   struct selection selection;
   size_t limit; /* 0 = all */
-  size_t room;  /* of the entries in the answer at most so many bytes, else ST_TOO_LARGE; 0 = no bound */
-  /* May be NULL. Asked now and then: does nobody wait for the answer any more? Then it ends with ST_CANCELLED. */
+  size_t room;  /* of the entries in the answer at most so many bytes, else ST_TOO_LARGE; 0 = no
+                   bound */
+  /* May be NULL. Asked now and then: does nobody wait for the answer any more? Then it ends with
+   * ST_CANCELLED. */
   bool (*gone)(void *ctx);
-  /* May be NULL. Given each entry instead of its being kept for the answer; false ends the list with ST_CANCELLED. */
+  /* May be NULL. Given each entry instead of its being kept for the answer; false ends the list
+   * with ST_CANCELLED. */
   bool (*each)(void *ctx, struct span entry);
   void *ctx; /* of both */
 };
@@ -68,8 +79,8 @@ struct list_request {
  * {"version":1,"total":N,"entries":[
  *   {id,name,created_at,attempts,last_error,failed_at,payload_size,status,reason,topic,file,mtime}]} */
 /* clang-format on */
-MUST_CHECK enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,
-                                    struct error *err);
+MUST_CHECK enum status service_list(struct service *s, const struct list_request *request,
+                                    struct buffer *json, struct error *err);
 
 struct show_request {
   const char *id; /* or its beginning, or the stem of a file */
@@ -89,48 +100,54 @@ struct show_request {
  *  "payload"}
  * ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates), ST_TOO_LARGE (raw). */
 /* clang-format on */
-MUST_CHECK enum status service_show(struct service *s, const struct show_request *request, struct buffer *out,
-                                    struct error *err);
+MUST_CHECK enum status service_show(struct service *s, const struct show_request *request,
+                                    struct buffer *out, struct error *err);
 
 struct replay_request {
   const char *id;
   bool force; /* also a pending entry; forgets the idempotency key */
   const struct caller *by;
 };
-/* {"version":1,"id","name","file","from":"dlq|pending"}. ST_NOT_FOUND, ST_EXISTS (ambiguous: err lists the candidates;
- * or its id was published already and force is not set), ST_BUSY, ST_UNAVAILABLE (Redis must forget the key and is
- * away). */
-MUST_CHECK enum status service_replay(struct service *s, const struct replay_request *request, struct buffer *json,
-                                      struct error *err);
+/* {"version":1,"id","name","file","from":"dlq|pending"}. ST_NOT_FOUND, ST_EXISTS (ambiguous: err
+ * lists the candidates; or its id was published already and force is not set), ST_BUSY,
+ * ST_UNAVAILABLE (Redis must forget the key and is away). */
+MUST_CHECK enum status service_replay(struct service *s, const struct replay_request *request,
+                                      struct buffer *json, struct error *err);
 
 struct pause_request {
   const char *reason; /* NULL: not told */
   const struct caller *by;
 };
-/* Publishing stops until service_resume, over restarts too: everything stays pending, and what Kafka has is settled.
- * Paused already: nothing changes, the answer tells of the pause there is. RELAY, CHANGE.
+/* Publishing stops until service_resume, over restarts too: everything stays pending, and what
+ * Kafka has is settled. Paused already: nothing changes, the answer tells of the pause there is.
+ * RELAY, CHANGE.
  * {"version":1,"paused":true,"changed":bool,"since","by","reason","worker":bool}
  * with "pending":N where it is known without looking. */
-MUST_CHECK enum status service_pause(struct service *s, const struct pause_request *request, struct buffer *json,
-                                     struct error *err);
-/* {"version":1,"paused":false,"changed":bool, of the pause that ended: "since","by","reason","pending","worker"} */
-MUST_CHECK enum status service_resume(struct service *s, const struct pause_request *request, struct buffer *json,
-                                      struct error *err);
+MUST_CHECK enum status service_pause(struct service *s, const struct pause_request *request,
+                                     struct buffer *json, struct error *err);
+/* {"version":1,"paused":false,"changed":bool, of the pause that ended:
+ * "since","by","reason","pending","worker"} */
+MUST_CHECK enum status service_resume(struct service *s, const struct pause_request *request,
+                                      struct buffer *json, struct error *err);
 /* The same without "changed"; any mode. */
-MUST_CHECK enum status service_pause_state(struct service *s, struct buffer *json, struct error *err);
+MUST_CHECK enum status service_pause_state(struct service *s, struct buffer *json,
+                                           struct error *err);
 
 struct flush_request {
   size_t limit; /* 0 = all */
   bool dry_run;
-  bool patient; /* --once: keep due times, wait for growing files and for retries due within flush.interval */
+  bool patient; /* --once: keep due times, wait for growing files and for retries due within
+                   flush.interval */
   const struct caller *by; /* NULL: nobody's, not in the audit log */
 };
-/* Starts a flush (RELAY only) and answers at once; ST_BUSY while paused (err names the command), or while one runs.
- * dry_run changes nothing and works in every mode: the entries that would be tried, by topic and by reason of refusal.
- * {"version":1,"flush":ID} or {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..},"samples":[..],
+/* Starts a flush (RELAY only) and answers at once; ST_BUSY while paused (err names the command), or
+ * while one runs. dry_run changes nothing and works in every mode: the entries that would be tried,
+ * by topic and by reason of refusal.
+ * {"version":1,"flush":ID} or
+ * {"version":1,"dry_run":true,"count":N,"topics":{..},"reasons":{..},"samples":[..],
  * "keys":[{"namespace","key":"which field orders them, in a sentence"}]} */
-MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request, struct buffer *json,
-                                     struct error *err);
+MUST_CHECK enum status service_flush(struct service *s, const struct flush_request *request,
+                                     struct buffer *json, struct error *err);
 /* clang-format off */
 /* {"version":1,"finished":bool,
  *  "taken":N,"published":N,"duplicates":N,"retried":N,"dead":N,"held":N,"left":N,"total":N,
@@ -138,9 +155,10 @@ MUST_CHECK enum status service_flush(struct service *s, const struct flush_reque
  *  "reason":null|"kafka is away...","next":null|"..."}
  * ST_NOT_FOUND: no such flush. */
 /* clang-format on */
-MUST_CHECK enum status service_flush_progress(struct service *s, uint64_t flush, struct buffer *json,
-                                              struct error *err);
-/* Ctrl-C: take nothing more; what was handed to Kafka is still settled. An unknown or finished flush is left as it is.
+MUST_CHECK enum status service_flush_progress(struct service *s, uint64_t flush,
+                                              struct buffer *json, struct error *err);
+/* Ctrl-C: take nothing more; what was handed to Kafka is still settled. An unknown or finished
+ * flush is left as it is.
  */
 void service_flush_cancel(struct service *s, uint64_t flush);
 
@@ -155,10 +173,11 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  *  "breakers":[{target,state,reason,remedy}],
  *  "redis":{...},"worker":bool,"perfdata":{...}} */
 /* clang-format on */
-MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err);
+MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json,
+                                      struct error *err);
 
-/* Health's first line, with its first reason unless all is well: "WARNING - 12 pending, oldest 70s: The oldest pending
- * entry ...". For the service manager; not counted as a command. */
+/* Health's first line, with its first reason unless all is well: "WARNING - 12 pending, oldest 70s:
+ * The oldest pending entry ...". For the service manager; not counted as a command. */
 void service_summary(struct service *s, struct buffer *line);
 
 /* clang-format off */
@@ -169,7 +188,8 @@ void service_summary(struct service *s, struct buffer *line);
  *  "counters":{...}}
  * reset begins a new window (needs CHANGE or RELAY). The account: account.h. */
 /* clang-format on */
-MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err);
+MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json,
+                                       struct error *err);
 
 /* clang-format off */
 /* Each namespace and its topic. Kafka is asked, for at most 3 s, and not again within 5 s.
@@ -180,17 +200,19 @@ MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buf
 /* clang-format on */
 MUST_CHECK enum status service_topics(struct service *s, struct buffer *json, struct error *err);
 
-/* The settings in force: configure_show (configure.h), which a command without an outbox may use itself. */
+/* The settings in force: configure_show (configure.h), which a command without an outbox may use
+ * itself. */
 MUST_CHECK enum status service_config(struct service *s, struct buffer *json, struct error *err);
 
 /* Prometheus text of all metrics, with the gauges of this moment. */
-MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text, struct error *err);
-/* May work be sent here (GET /readyz)? Settings valid, folders writable, the lock held, Kafka reached once in this
- * life, the relay able to go on, not draining.
+MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text,
+                                          struct error *err);
+/* May work be sent here (GET /readyz)? Settings valid, folders writable, the lock held, Kafka
+ * reached once in this life, the relay able to go on, not draining.
  * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining","ok":bool,"text"}]}
  * *ready the same. */
-MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready, struct buffer *json,
-                                     struct error *err);
+MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready,
+                                     struct buffer *json, struct error *err);
 /* Does the relay's loop turn? (GET /livez; true in other modes.) */
 bool service_alive(struct service *s);
 
@@ -198,11 +220,12 @@ struct emit_request {
   struct span id;            /* empty: a new uuid4 */
   struct span name, payload; /* payload: the text of one JSON object */
 };
-/* Writes an entry durably, locks nothing: any mode. {"version":1,"id","file","topic":"..."|null,"warning":null|"..."}:
- * the warning says why the relay would set it aside, that no schema has its name where others have, or which members
- * have no place in its schema. ST_INVALID: not an object (with the byte offset), bad id or name.
+/* Writes an entry durably, locks nothing: any mode.
+ * {"version":1,"id","file","topic":"..."|null,"warning":null|"..."}: the warning says why the relay
+ * would set it aside, that no schema has its name where others have, or which members have no place
+ * in its schema. ST_INVALID: not an object (with the byte offset), bad id or name.
  */
-MUST_CHECK enum status service_emit(struct service *s, const struct emit_request *request, struct buffer *json,
-                                    struct error *err);
+MUST_CHECK enum status service_emit(struct service *s, const struct emit_request *request,
+                                    struct buffer *json, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Opens a reader on the topics and writes each record as JSON, its value decoded, or as base64 with the reason why
- * not. */
+/* Opens a reader on the topics and writes each record as JSON, its value decoded, or as base64 with
+ * the reason why not. */
 #include "bridge/service/tail.h"
 
 #include "bridge/base/escape.h"
@@ -18,11 +18,13 @@ struct tail {
   struct buffer value;
 };
 
-/* ---- opening ---------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* The routing's topics that exist: a namespace nobody has used yet is not an error. */
-static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log, int timeout_ms,
-                                  struct error *err) {
+static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log,
+                                  int timeout_ms, struct error *err) {
   struct cluster *cluster = NULL;
   enum status st = routing_open(&plan->routing, &t->routing, err);
   if (st != ST_OK) return st;
@@ -32,26 +34,31 @@ static enum status default_topics(struct tail *t, const struct plan *plan, struc
   for (unsigned i = 0; st == ST_OK && i < routing_topics(t->routing); i++) {
     enum topic_state state = TOPIC_UNCLEAR;
     st = cluster_topic(cluster, routing_topic_name(t->routing, i), timeout_ms, &state, NULL, err);
-    if (st == ST_OK && state == TOPIC_THERE) t->topics[t->topic_count++] = routing_topic_name(t->routing, i);
+    if (st == ST_OK && state == TOPIC_THERE)
+      t->topics[t->topic_count++] = routing_topic_name(t->routing, i);
   }
   cluster_close(cluster);
   if (st == ST_OK && t->topic_count == 0)
-    return error_set(err, ST_NOT_FOUND, "None of the topics of routing.namespaces exists yet in this cluster");
+    return error_set(err, ST_NOT_FOUND,
+                     "None of the topics of routing.namespaces exists yet in this cluster");
   return st;
 }
 
 static enum status open_reader(struct tail *t, const struct plan *plan, struct log *log,
                                const struct tail_request *request, struct error *err) {
   enum status st = plan_catalog(plan, log, &t->catalog, err);
-  if (st == ST_OK && request->count == 0) st = default_topics(t, plan, log, request->timeout_ms, err);
+  if (st == ST_OK && request->count == 0)
+    st = default_topics(t, plan, log, request->timeout_ms, err);
   if (st != ST_OK) return st;
   const char *const *topics = request->count ? request->topics : t->topics;
   size_t count = request->count ? request->count : t->topic_count;
-  st = reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms, &t->reader, err);
+  st = reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms,
+                   &t->reader, err);
   if (st != ST_NOT_FOUND) return st;
   struct error why = {0};
   if (err) why = *err;
-  return error_set(err, st, "%s; what is missing, and how to make it, tells: busbridge doctor", why.text);
+  return error_set(err, st, "%s; what is missing, and how to make it, tells: busbridge doctor",
+                   why.text);
 }
 
 static enum status open_parts(struct tail *t, const struct settings *settings, struct log *log,
@@ -64,8 +71,8 @@ static enum status open_parts(struct tail *t, const struct settings *settings, s
   return st;
 }
 
-enum status tail_open(const struct settings *settings, struct log *log, const struct tail_request *request,
-                      struct tail **out, struct error *err) {
+enum status tail_open(const struct settings *settings, struct log *log,
+                      const struct tail_request *request, struct tail **out, struct error *err) {
   struct tail *t = calloc(1, sizeof *t);
   if (!t) return error_set(err, ST_NO_MEMORY, "Out of memory");
   t->value_only = request->value_only;
@@ -88,7 +95,9 @@ void tail_close(struct tail *t) {
   free(t);
 }
 
-/* ---- one record ------------------------------------------------------------------------------------------------- */
+/* ---- one record
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void write_bytes(struct buffer *json, struct span bytes) {
   if (!bytes.ptr) {
@@ -129,14 +138,15 @@ static void write_record(const struct message *m, struct buffer *json, bool *fir
   member_int(json, first, "partition", m->partition);
   member_int(json, first, "offset", m->offset);
   member_text_or_null(json, first, "timestamp",
-                      m->timestamp_ms > 0 ? span_of(time_format(m->timestamp_ms * 1000, time)) : (struct span){0});
+                      m->timestamp_ms > 0 ? span_of(time_format(m->timestamp_ms * 1000, time))
+                                          : (struct span){0});
   json_write_key(json, first, "key");
   write_bytes(json, m->key);
   write_headers(m, json, first);
 }
 
-static void write_value(struct tail *t, const struct message *m, bool decoded, const struct error *why,
-                        struct buffer *json, bool *first) {
+static void write_value(struct tail *t, const struct message *m, bool decoded,
+                        const struct error *why, struct buffer *json, bool *first) {
   if (decoded) {
     json_write_key(json, first, "value");
     buffer_add(json, buffer_span(&t->value));
@@ -149,8 +159,8 @@ static void write_value(struct tail *t, const struct message *m, bool decoded, c
   member_text(json, first, "error", span_of(why->text));
 }
 
-static enum status write_message(struct tail *t, const struct message *m, struct buffer *json, bool *damaged,
-                                 struct error *err) {
+static enum status write_message(struct tail *t, const struct message *m, struct buffer *json,
+                                 bool *damaged, struct error *err) {
   bool first = true;
   struct error why = {0};
   buffer_clear(&t->value);
@@ -158,7 +168,8 @@ static enum status write_message(struct tail *t, const struct message *m, struct
   if (!m->value.ptr) { /* a tombstone */
     buffer_add_z(&t->value, "null");
   } else {
-    st = catalog_decode(t->catalog, m->value, header(m, "content-type"), header(m, "ce_type"), &t->value, &why);
+    st = catalog_decode(t->catalog, m->value, header(m, "content-type"), header(m, "ce_type"),
+                        &t->value, &why);
   }
   if (st == ST_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "Out of memory");
   if (st != ST_OK) *damaged = true;
@@ -177,7 +188,8 @@ static enum status write_message(struct tail *t, const struct message *m, struct
   return buffer_status(json, err);
 }
 
-enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged, struct error *err) {
+enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged,
+                      struct error *err) {
   struct message message;
   enum status st = reader_next(t->reader, timeout_ms, &message, err);
   return st == ST_OK ? write_message(t, &message, json, damaged, err) : st;

@@ -1,5 +1,5 @@
-/* tail.h - reads the topics back as JSON: for `busbridge tail`. Needs settings, schemas and Kafka, no outbox. One
- * thread. */
+/* tail.h - reads the topics back as JSON: for `busbridge tail`. Needs settings, schemas and Kafka,
+ * no outbox. One thread. */
 #ifndef BRIDGE_SERVICE_TAIL_H
 #define BRIDGE_SERVICE_TAIL_H
 
@@ -15,15 +15,19 @@ struct tail_request {
 };
 
 struct tail;
-/* ST_NOT_FOUND names a missing topic; ST_UNAVAILABLE: Kafka does not answer; ST_INVALID: a setting or a schema. */
-MUST_CHECK enum status tail_open(const struct settings *settings, struct log *log, const struct tail_request *request,
-                                 struct tail **out, struct error *err);
+/* ST_NOT_FOUND names a missing topic; ST_UNAVAILABLE: Kafka does not answer; ST_INVALID: a setting
+ * or a schema. */
+MUST_CHECK enum status tail_open(const struct settings *settings, struct log *log,
+                                 const struct tail_request *request, struct tail **out,
+                                 struct error *err);
 void tail_close(struct tail *t);
 /* ST_OK: one record appended to json, without a newline:
- * {"topic","partition","offset","timestamp","key","headers":{},"value"}; a value that cannot be decoded stands as
- * "value_base64" with "error", and *damaged is set (value_only: the base64 text). A key or header that is not UTF-8 is
- * an object
- * {"base64":".."}. ST_AGAIN: nothing within timeout_ms. ST_END: every partition has been read to its end. */
-MUST_CHECK enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged, struct error *err);
+ * {"topic","partition","offset","timestamp","key","headers":{},"value"}; a value that cannot be
+ * decoded stands as "value_base64" with "error", and *damaged is set (value_only: the base64 text).
+ * A key or header that is not UTF-8 is an object
+ * {"base64":".."}. ST_AGAIN: nothing within timeout_ms. ST_END: every partition has been read to
+ * its end. */
+MUST_CHECK enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged,
+                                 struct error *err);
 
 #endif

@@ -13,7 +13,9 @@ struct survey_of_topics {
   } topics[]; /* by routing's numbers */
 };
 
-/* ---- asking ---------------------------------------------------------------------------------------------------- */
+/* ---- asking
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static enum status ask(struct service *s, struct survey_of_topics *t) {
   struct cluster *cluster = NULL;
@@ -22,7 +24,8 @@ static enum status ask(struct service *s, struct survey_of_topics *t) {
   if (st == ST_OK) st = cluster_reach(cluster, ASK_MS, &t->why);
   for (unsigned i = 0; i < routing_topics(s->routing); i++) {
     int64_t left = until - clock_mono_ms(s->clock);
-    if (st == ST_OK && left <= 0) st = error_set(&t->why, ST_UNAVAILABLE, "Kafka answers too slowly");
+    if (st == ST_OK && left <= 0)
+      st = error_set(&t->why, ST_UNAVAILABLE, "Kafka answers too slowly");
     if (st == ST_OK)
       st = cluster_topic(cluster, routing_topic_name(s->routing, i), (int)left, &t->topics[i].state,
                          &t->topics[i].partitions, &t->why);
@@ -50,7 +53,9 @@ void service_topics_release(struct service *s) {
   s->topics = NULL;
 }
 
-/* ---- telling ---------------------------------------------------------------------------------------------------- */
+/* ---- telling
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static const struct breaker_view *door_of(const struct relay_status *status, const char *topic) {
   for (size_t i = 0; status && i < status->breaker_count; i++)
@@ -58,8 +63,8 @@ static const struct breaker_view *door_of(const struct relay_status *status, con
   return NULL;
 }
 
-static void write_remedy(struct service *s, const char *topic, enum topic_state state, const struct breaker_view *door,
-                         struct buffer *json, bool *first) {
+static void write_remedy(struct service *s, const char *topic, enum topic_state state,
+                         const struct breaker_view *door, struct buffer *json, bool *first) {
   struct buffer text = {0};
   if (door) {
     buffer_add_z(&text, door->remedy);
@@ -74,10 +79,11 @@ static void write_remedy(struct service *s, const char *topic, enum topic_state 
   buffer_release(&text);
 }
 
-static void write_topic(struct service *s, struct span ns, unsigned topic, const struct relay_status *status,
-                        struct buffer *json) {
-  static const char *const doors[] = {"closed", "open", "probing"}, *const states[] = {"there", "missing", "forbidden",
-                                                                                       "unknown"};
+static void write_topic(struct service *s, struct span ns, unsigned topic,
+                        const struct relay_status *status, struct buffer *json) {
+  static const char *const doors[] = {"closed", "open", "probing"}, *const states[] = {
+                                                                        "there", "missing",
+                                                                        "forbidden", "unknown"};
   const char *name = routing_topic_name(s->routing, topic);
   const struct breaker_view *door = door_of(status, name);
   bool first = true, known = s->topics->topics[topic].known;
@@ -91,13 +97,15 @@ static void write_topic(struct service *s, struct span ns, unsigned topic, const
   } else {
     member_text_or_null(json, &first, "partitions", (struct span){0});
   }
-  member_text_or_null(json, &first, "breaker", span_of(!status ? "" : doors[door ? door->state : BREAKER_CLOSED]));
+  member_text_or_null(json, &first, "breaker",
+                      span_of(!status ? "" : doors[door ? door->state : BREAKER_CLOSED]));
   member_text_or_null(json, &first, "reason", span_of(door ? door->reason : ""));
   write_remedy(s, name, state, door, json, &first);
   buffer_add_char(json, '}');
 }
 
-static void write_topics(struct service *s, const struct relay_status *status, struct buffer *json) {
+static void write_topics(struct service *s, const struct relay_status *status,
+                         struct buffer *json) {
   struct span ns;
   unsigned topic;
   bool first = true;

@@ -23,7 +23,8 @@ static enum status load_file(struct loading *l, const char *path) {
 static enum status load_overrides(struct loading *l, const struct settings_sources *from) {
   for (size_t i = 0; i < from->override_count; i++) {
     const char *text = from->overrides[i], *equals = strchr(text, '=');
-    if (!equals) return error_set(l->err, ST_INVALID, "-X %.80s: a setting is given as key=value", text);
+    if (!equals)
+      return error_set(l->err, ST_INVALID, "-X %.80s: a setting is given as key=value", text);
     struct span key = {text, (size_t)(equals - text)};
     struct buffer place = {0};
     buffer_printf(&place, "-X %.*s", (int)(key.len > 80 ? 80 : key.len), key.ptr);
@@ -36,7 +37,8 @@ static enum status load_overrides(struct loading *l, const struct settings_sourc
   return ST_OK;
 }
 
-/* bootstrap.servers has a default of ours; librdkafka knows metadata.broker.list as its other name. */
+/* bootstrap.servers has a default of ours; librdkafka knows metadata.broker.list as its other name.
+ */
 static enum status default_brokers(struct loading *l) {
   for (size_t i = 0; i < l->s->kafka_count; i++) {
     const char *key = l->s->kafka[i].key;
@@ -46,14 +48,16 @@ static enum status default_brokers(struct loading *l) {
   return settings_assign(l, &o, SPAN("kafka.bootstrap.servers"), SPAN("127.0.0.1:9092"));
 }
 
-enum status settings_load(const struct settings_sources *sources, struct settings **out, struct buffer *warnings,
-                          struct error *err) {
+enum status settings_load(const struct settings_sources *sources, struct settings **out,
+                          struct buffer *warnings, struct error *err) {
   struct error own = {0};
-  struct loading l = {calloc(1, sizeof(struct settings)), warnings, err ? err : &own, true, sources->errors};
+  struct loading l = {calloc(1, sizeof(struct settings)), warnings, err ? err : &own, true,
+                      sources->errors};
   if (!l.s) return error_set(err, ST_NO_MEMORY, "out of memory");
   enum status st = settings_defaults(l.s, l.err);
   if (st == ST_OK && sources->file) st = load_file(&l, sources->file);
-  if (st == ST_OK && sources->environment) st = settings_parse_environment(&l, sources->environment);
+  if (st == ST_OK && sources->environment)
+    st = settings_parse_environment(&l, sources->environment);
   if (st == ST_OK) st = load_overrides(&l, sources);
   if (st == ST_OK) st = default_brokers(&l);
   if (st != ST_OK) {

@@ -1,9 +1,9 @@
 /* settings.h - every setting, in one table; read from file, environment and -X, in rising order.
  *
- * The table (settings_table.h, an X-macro) gives each key's type, default, range, whether SIGHUP reloads it, and its
- * help; parser, --help-settings and busbridge.conf(5) are made from it. Values are checked when they are set: errors
- * name file and line (or variable, or -X) and the nearest known key. A settings object is immutable once loaded: any
- * thread may read.
+ * The table (settings_table.h, an X-macro) gives each key's type, default, range, whether SIGHUP
+ * reloads it, and its help; parser, --help-settings and busbridge.conf(5) are made from it. Values
+ * are checked when they are set: errors name file and line (or variable, or -X) and the nearest
+ * known key. A settings object is immutable once loaded: any thread may read.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_H
 #define BRIDGE_SETTINGS_SETTINGS_H
@@ -38,7 +38,14 @@ enum setting {
       SETTING_COUNT
 };
 
-enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_DURATION, SETTING_BYTES, SETTING_BOOL, SETTING_CHOICE };
+enum setting_type {
+  SETTING_TEXT,
+  SETTING_NUMBER,
+  SETTING_DURATION,
+  SETTING_BYTES,
+  SETTING_BOOL,
+  SETTING_CHOICE
+};
 enum { SETTING_RELOADABLE = 1, SETTING_SECRET = 2, SETTING_LATER = 4 };
 
 struct setting_row {
@@ -46,8 +53,10 @@ struct setting_row {
   enum setting_type type;
   const char *fallback; /* the default as one would write it */
   int64_t low, high;    /* of numbers, durations (ms), bytes */
-  const char *choices;  /* of SETTING_CHOICE: "a b !c"; !c is known, and refused until it works. Else "" */
-  unsigned flags;       /* SETTING_LATER: known, refused when set to anything but its default until it works */
+  const char
+      *choices; /* of SETTING_CHOICE: "a b !c"; !c is known, and refused until it works. Else "" */
+  unsigned
+      flags; /* SETTING_LATER: known, refused when set to anything but its default until it works */
   const char *help;
 };
 const struct setting_row *setting_row(enum setting s);
@@ -58,16 +67,19 @@ struct settings_sources {
   const char *const *environment; /* environ, or NULL */
   const char *const *overrides;   /* "key=value" of -X, in order */
   size_t override_count;
-  struct buffer *errors; /* not NULL: lines of the file that are wrong are put here, one a line, and left out */
+  struct buffer *errors; /* not NULL: lines of the file that are wrong are put here, one a line, and
+                            left out */
 };
-/* ST_INVALID: err has "FILE:LINE: key: what is wrong, nearest key, allowed range". Warnings go to *warnings (one a
- * line). */
+/* ST_INVALID: err has "FILE:LINE: key: what is wrong, nearest key, allowed range". Warnings go to
+ * *warnings (one a line). */
 MUST_CHECK enum status settings_load(const struct settings_sources *sources, struct settings **out,
                                      struct buffer *warnings, struct error *err);
 void settings_free(struct settings *s);
 
-const char *setting_text(const struct settings *s, enum setting key); /* TEXT and CHOICE; never NULL */
-int64_t setting_number(const struct settings *s, enum setting key);   /* NUMBER, DURATION (ms), BYTES */
+const char *setting_text(const struct settings *s,
+                         enum setting key); /* TEXT and CHOICE; never NULL */
+int64_t setting_number(const struct settings *s,
+                       enum setting key); /* NUMBER, DURATION (ms), BYTES */
 bool setting_bool(const struct settings *s, enum setting key);
 /* Where a value comes from: "default", "FILE:LINE", "BUSBRIDGE_X", "-X". */
 const char *setting_source(const struct settings *s, enum setting key);
@@ -76,16 +88,18 @@ const char *setting_source(const struct settings *s, enum setting key);
 bool settings_kafka(const struct settings *s, size_t i, const char **key, const char **value);
 const char *settings_kafka_source(const struct settings *s, size_t i); /* as setting_source */
 
-/* For people to see: append the value as it was written, with "***" for what must not be shown: values of secret rows
- * and of kafka.* keys that carry one (sasl.password, ssl.key.password, ssl.key.pem, ...), user and query of every URL.
- * Returns whether anything was hidden. */
+/* For people to see: append the value as it was written, with "***" for what must not be shown:
+ * values of secret rows and of kafka.* keys that carry one (sasl.password, ssl.key.password,
+ * ssl.key.pem, ...), user and query of every URL. Returns whether anything was hidden. */
 bool setting_show(const struct settings *s, enum setting key, struct buffer *out);
 bool settings_kafka_show(const struct settings *s, size_t i, struct buffer *out);
 
-/* --help-settings: a table of all keys on a terminal of that width; and the mdoc list for busbridge.conf(5). */
+/* --help-settings: a table of all keys on a terminal of that width; and the mdoc list for
+ * busbridge.conf(5). */
 void settings_help(struct buffer *out, int width);
 void settings_mdoc(struct buffer *out);
 /* Keys whose values differ and that a reload may not change, one a line; used by SIGHUP. */
-void settings_fixed_changes(const struct settings *old, const struct settings *fresh, struct buffer *out);
+void settings_fixed_changes(const struct settings *old, const struct settings *fresh,
+                            struct buffer *out);
 
 #endif

@@ -4,16 +4,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* "busbridge.conf:3: flush.interval: ", "BUSBRIDGE_FLUSH_INTERVAL=30: ", "-X flush.interval=30: "; a secret, and what
- * may be one, is not shown. */
-static enum status blame(const struct origin *o, struct span key, struct span value, bool show, struct error *err) {
+/* "busbridge.conf:3: flush.interval: ", "BUSBRIDGE_FLUSH_INTERVAL=30: ", "-X flush.interval=30: ";
+ * a secret, and what may be one, is not shown. */
+static enum status blame(const struct origin *o, struct span key, struct span value, bool show,
+                         struct error *err) {
   if (key.len > 80) key.len = 80;
   if (o->in_file) return error_prefix(err, "%.*s: %.*s", SPAN_ARGS(o->place), SPAN_ARGS(key));
   if (!show || value.len > 80) return error_prefix(err, "%.*s", SPAN_ARGS(o->place));
   return error_prefix(err, "%.*s=%.*s", SPAN_ARGS(o->place), SPAN_ARGS(value));
 }
 
-static enum status assign_kafka(struct loading *l, const struct origin *o, struct span key, struct span value) {
+static enum status assign_kafka(struct loading *l, const struct origin *o, struct span key,
+                                struct span value) {
   struct settings *s = l->s;
   size_t at = 0;
   while (at < s->kafka_count && span_cmp(span_of(s->kafka[at].key), key) < 0) at++;
@@ -41,7 +43,8 @@ static bool equals_default(const struct setting_row *row, struct span text, int6
   return setting_parse(row, span_of(row->fallback), &fallback, NULL) == ST_OK && fallback == number;
 }
 
-static enum status assign_row(struct loading *l, const struct origin *o, enum setting id, struct span text) {
+static enum status assign_row(struct loading *l, const struct origin *o, enum setting id,
+                              struct span text) {
   const struct setting_row *row = setting_row((enum setting)id);
   int64_t number = 0;
   enum status st = setting_parse(row, text, &number, l->err);
@@ -61,22 +64,25 @@ static enum status unknown(struct error *err, struct span key) {
   return error_set(err, ST_INVALID, "no such setting; did you mean %s?", near);
 }
 
-/* Read by others than those it is for. That its group may read it is how a file of root's reaches a program that is
- * not. */
+/* Read by others than those it is for. That its group may read it is how a file of root's reaches a
+ * program that is not. */
 static void warn_open(struct loading *l, struct span key, const char *path) {
   struct stat st;
   if (!l->warnings || stat(path, &st) != 0) return;
   bool everyone = st.st_mode & S_IROTH, group = st.st_mode & S_IRGRP && st.st_uid == geteuid();
   if (everyone || group)
-    buffer_printf(l->warnings, "%.*s: %s may be read by %s (mode %04o); chmod 600 it\n", SPAN_ARGS(key), path,
-                  everyone ? "everyone" : "its group", (unsigned)st.st_mode & 07777);
+    buffer_printf(l->warnings, "%.*s: %s may be read by %s (mode %04o); chmod 600 it\n",
+                  SPAN_ARGS(key), path, everyone ? "everyone" : "its group",
+                  (unsigned)st.st_mode & 07777);
 }
 
-/* The value is in the file named: its content without the last newline takes the place of *value. */
+/* The value is in the file named: its content without the last newline takes the place of *value.
+ */
 static enum status from_file(struct loading *l, struct span key, bool secret, struct span *value,
                              struct buffer *content) {
   char path[4096];
-  if (value->len == 0 || value->len >= sizeof path) return error_set(l->err, ST_INVALID, "not the path of a file");
+  if (value->len == 0 || value->len >= sizeof path)
+    return error_set(l->err, ST_INVALID, "not the path of a file");
   if (!l->read_files) {
     *value = SPAN("");
     return ST_OK;
@@ -94,7 +100,8 @@ static enum status from_file(struct loading *l, struct span key, bool secret, st
   return ST_OK;
 }
 
-static enum status assign_value(struct loading *l, const struct origin *o, struct span key, struct span value) {
+static enum status assign_value(struct loading *l, const struct origin *o, struct span key,
+                                struct span value) {
   if (memchr(value.ptr ? value.ptr : "", '\0', value.len) || span_utf8_prefix(value) != value.len)
     return error_set(l->err, ST_INVALID, "the value is not UTF-8 text");
   enum setting id = setting_find(key);
@@ -103,7 +110,8 @@ static enum status assign_value(struct loading *l, const struct origin *o, struc
   return assign_kafka(l, o, (struct span){key.ptr + 6, key.len - 6}, value);
 }
 
-enum status settings_assign(struct loading *l, const struct origin *o, struct span key, struct span value) {
+enum status settings_assign(struct loading *l, const struct origin *o, struct span key,
+                            struct span value) {
   struct buffer content = {0};
   struct span base = key, text = value;
   bool file = setting_find(key) == SETTING_COUNT && span_ends(key, "_file") && key.len > 5;
@@ -112,13 +120,15 @@ enum status settings_assign(struct loading *l, const struct origin *o, struct sp
     base.len -= 5;
     enum setting row = setting_find(base);
     bool secret = row != SETTING_COUNT && setting_row((enum setting)row)->flags & SETTING_SECRET;
-    st = row == SETTING_COUNT && !span_starts(base, "kafka.") ? unknown(l->err, key)
-                                                              : from_file(l, key, secret, &text, &content);
+    st = row == SETTING_COUNT && !span_starts(base, "kafka.")
+             ? unknown(l->err, key)
+             : from_file(l, key, secret, &text, &content);
   }
   if (st == ST_OK) st = assign_value(l, o, base, text);
   buffer_release(&content);
   if (st == ST_OK) return ST_OK;
   enum setting id = setting_find(base);
-  bool show = file || (id != SETTING_COUNT && !(setting_row((enum setting)id)->flags & SETTING_SECRET));
+  bool show =
+      file || (id != SETTING_COUNT && !(setting_row((enum setting)id)->flags & SETTING_SECRET));
   return blame(o, key, value, show && span_utf8_prefix(value) == value.len, l->err);
 }

@@ -7,8 +7,8 @@ static bool contains(struct span text, const char *part) {
 
 /* What Kubernetes injects for a Service called busbridge or busbridge-something. */
 static bool injected(struct span name) {
-  return span_ends(name, "_SERVICE_HOST") || contains(name, "_SERVICE_PORT") || span_ends(name, "_PORT") ||
-         contains(name, "_PORT_");
+  return span_ends(name, "_SERVICE_HOST") || contains(name, "_SERVICE_PORT") ||
+         span_ends(name, "_PORT") || contains(name, "_PORT_");
 }
 
 static bool same_variable(struct span rest, const char *key) {
@@ -23,12 +23,13 @@ static bool same_variable(struct span rest, const char *key) {
 
 static const char *row_of(struct span rest) {
   for (int i = 0; i < SETTING_COUNT; i++)
-    if (same_variable(rest, setting_row((enum setting)i)->key)) return setting_row((enum setting)i)->key;
+    if (same_variable(rest, setting_row((enum setting)i)->key))
+      return setting_row((enum setting)i)->key;
   return NULL;
 }
 
-/* FLUSH_INTERVAL -> flush.interval, KAFKA_SASL_PASSWORD_FILE -> kafka.sasl.password_file; empty when it is not a
- * setting.
+/* FLUSH_INTERVAL -> flush.interval, KAFKA_SASL_PASSWORD_FILE -> kafka.sasl.password_file; empty
+ * when it is not a setting.
  */
 static void key_of(struct span rest, struct buffer *key) {
   const char *row = row_of(rest);
@@ -54,7 +55,8 @@ static void warn_unknown(struct loading *l, struct span name) {
   struct span rest = {name.ptr + 10, name.len - 10};
   const char *near = setting_nearest_variable(rest);
   if (!l->warnings) return;
-  buffer_printf(l->warnings, "%.*s: no such setting, ignored", (int)(name.len > 80 ? 80 : name.len), name.ptr);
+  buffer_printf(l->warnings, "%.*s: no such setting, ignored", (int)(name.len > 80 ? 80 : name.len),
+                name.ptr);
   if (near) {
     buffer_add_z(l->warnings, "; did you mean BUSBRIDGE_");
     for (const char *c = near; *c; c++)

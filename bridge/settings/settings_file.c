@@ -1,5 +1,6 @@
-/* The text of busbridge.conf: "key = value" lines and whole-line # comments. Nothing is quoted or continued: a value is
- * what stands between the first = and the end of the line, without blanks around it. */
+/* The text of busbridge.conf: "key = value" lines and whole-line # comments. Nothing is quoted or
+ * continued: a value is what stands between the first = and the end of the line, without blanks
+ * around it. */
 #include "bridge/settings/settings_private.h"
 
 static struct span next_line(struct span *rest) {
@@ -13,8 +14,8 @@ static struct span next_line(struct span *rest) {
 static bool key_like(struct span key) {
   for (size_t i = 0; i < key.len; i++) {
     char c = key.ptr[i];
-    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
-        c != '-')
+    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '.' &&
+        c != '_' && c != '-')
       return false;
   }
   return key.len > 0;
@@ -27,22 +28,28 @@ static void warn_again(struct loading *l, const char *name, unsigned number, str
   struct span before = span_of(l->s->values[id].source);
   size_t len = strlen(name);
   if (span_starts(before, name) && before.len > len && before.ptr[len] == ':')
-    buffer_printf(l->warnings, "%s:%u: %.*s is set again; line %s is overruled\n", name, number, SPAN_ARGS(key),
-                  before.ptr + len + 1);
+    buffer_printf(l->warnings, "%s:%u: %.*s is set again; line %s is overruled\n", name, number,
+                  SPAN_ARGS(key), before.ptr + len + 1);
 }
 
-static enum status parse_line(struct loading *l, const char *name, unsigned number, struct span line) {
+static enum status parse_line(struct loading *l, const char *name, unsigned number,
+                              struct span line) {
   const char *equals = memchr(line.ptr, '=', line.len);
-  struct span key = span_trim((struct span){line.ptr, equals ? (size_t)(equals - line.ptr) : line.len});
+  struct span key =
+      span_trim((struct span){line.ptr, equals ? (size_t)(equals - line.ptr) : line.len});
   struct span rest = key, first = SPAN("");
   bool word = span_word(&rest, &first) && key_like(first);
   if (!key_like(key) || !equals) {
-    /* What stands there may be a secret gone astray: at most a first word that looks like a key is shown. */
+    /* What stands there may be a secret gone astray: at most a first word that looks like a key is
+     * shown. */
     if (!word || first.len > 80)
-      return error_set(l->err, ST_INVALID, "%s:%u: not a line of the form key = value", name, number);
-    return error_set(l->err, ST_INVALID, "%s:%u: %.*s: a line is key = value", name, number, SPAN_ARGS(first));
+      return error_set(l->err, ST_INVALID, "%s:%u: not a line of the form key = value", name,
+                       number);
+    return error_set(l->err, ST_INVALID, "%s:%u: %.*s: a line is key = value", name, number,
+                     SPAN_ARGS(first));
   }
-  struct span value = span_trim((struct span){equals + 1, (size_t)(line.ptr + line.len - equals - 1)});
+  struct span value =
+      span_trim((struct span){equals + 1, (size_t)(line.ptr + line.len - equals - 1)});
   struct buffer place = {0};
   buffer_printf(&place, "%s:%u", name, number);
   struct origin o = {arena_copy(&l->s->arena, buffer_span(&place)), buffer_span(&place), true};

@@ -10,7 +10,8 @@ static bool holds(struct span text, const char *part) {
 /* user and query of a URL: a password may hold any byte, so what stands before the last @ goes. */
 static bool mask_url(struct span value, struct buffer *out) {
   const char *begin = value.len ? memmem(value.ptr, value.len, "://", 3) : NULL;
-  const char *end = value.ptr + value.len, *at = begin ? memrchr(begin, '@', (size_t)(end - begin)) : NULL;
+  const char *end = value.ptr + value.len,
+             *at = begin ? memrchr(begin, '@', (size_t)(end - begin)) : NULL;
   struct span rest = value;
   if (at) {
     buffer_append(out, value.ptr, (size_t)(begin + 3 - value.ptr));
@@ -30,19 +31,23 @@ static bool mask(bool secret, struct span value, struct buffer *out) {
   return value.len > 0;
 }
 
-/* Of librdkafka's keys those that it calls sensitive itself, and what may carry a password by the way. */
+/* Of librdkafka's keys those that it calls sensitive itself, and what may carry a password by the
+ * way. */
 static bool kafka_secret(struct span key) {
-  static const char *const parts[] = {"password", "secret", "key.pem", "oauthbearer.config", "kinit.cmd", "jaas"};
+  static const char *const parts[] = {"password",           "secret",    "key.pem",
+                                      "oauthbearer.config", "kinit.cmd", "jaas"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (holds(key, parts[i])) return true;
   return false;
 }
 
-/* A secret that is an address (redis.url) is shown as far as one may: it is what people look for. */
+/* A secret that is an address (redis.url) is shown as far as one may: it is what people look for.
+ */
 bool setting_show(const struct settings *s, enum setting key, struct buffer *out) {
   const struct setting_row *row = setting_row(key);
   struct span value = span_of(s->values[key].text);
-  bool address = span_ends(span_of(row->key), ".url") && (holds(value, "://") || !holds(value, "@"));
+  bool address =
+      span_ends(span_of(row->key), ".url") && (holds(value, "://") || !holds(value, "@"));
   return mask(row->flags & SETTING_SECRET && !address, value, out);
 }
 

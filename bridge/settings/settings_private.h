@@ -1,7 +1,8 @@
-/* settings_private.h - what the files of this module share; nobody else includes it (the fuzzer does).
+/* settings_private.h - what the files of this module share; nobody else includes it (the fuzzer
+ * does).
  *
- * A load goes: defaults, file, environment, -X; each assignment passes settings_assign, the one place that changes a
- * value. All strings live in the arena of the settings object.
+ * A load goes: defaults, file, environment, -X; each assignment passes settings_assign, the one
+ * place that changes a value. All strings live in the arena of the settings object.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_PRIVATE_H
 #define BRIDGE_SETTINGS_SETTINGS_PRIVATE_H
@@ -37,8 +38,8 @@ struct loading {
   struct buffer *errors; /* as of settings_sources */
 };
 
-/* Where an assignment stands. It is shown as "<place>: <key>: ..." for a line of a file, "<place>=<value>: ..."
- * elsewhere. */
+/* Where an assignment stands. It is shown as "<place>: <key>: ..." for a line of a file,
+ * "<place>=<value>: ..." elsewhere. */
 struct origin {
   const char *source; /* what setting_source answers; lives as long as the settings */
   struct span place;  /* "busbridge.conf:3", "BUSBRIDGE_FLUSH_INTERVAL", "-X flush.interval" */
@@ -47,21 +48,26 @@ struct origin {
 
 MUST_CHECK enum status settings_defaults(struct settings *s, struct error *err);
 /* key as in the file, "_file" still on it. */
-MUST_CHECK enum status settings_assign(struct loading *l, const struct origin *o, struct span key, struct span value);
+MUST_CHECK enum status settings_assign(struct loading *l, const struct origin *o, struct span key,
+                                       struct span value);
 /* The text of a configuration file; name is for messages. */
 MUST_CHECK enum status settings_parse_file(struct loading *l, const char *name, struct span text);
-MUST_CHECK enum status settings_parse_environment(struct loading *l, const char *const *environment);
-/* Read a file whole, following links (Kubernetes mounts are links), at most limit bytes. what: for messages. */
-MUST_CHECK enum status settings_read(const char *path, size_t limit, struct buffer *out, struct error *err);
+MUST_CHECK enum status settings_parse_environment(struct loading *l,
+                                                  const char *const *environment);
+/* Read a file whole, following links (Kubernetes mounts are links), at most limit bytes. what: for
+ * messages. */
+MUST_CHECK enum status settings_read(const char *path, size_t limit, struct buffer *out,
+                                     struct error *err);
 
 /* Does text fit the row? Fills *number; else *why gets "a duration needs a unit: ..." */
-MUST_CHECK enum status setting_parse(const struct setting_row *row, struct span text, int64_t *number,
-                                     struct error *why);
+MUST_CHECK enum status setting_parse(const struct setting_row *row, struct span text,
+                                     int64_t *number, struct error *why);
 /* "100ms to 1d", "at least 0"; nothing where the row has no range. */
 void setting_range(const struct setting_row *row, struct buffer *out);
 /* SETTING_COUNT when there is no such row. */
 enum setting setting_find(struct span key);
-/* The known key most like this one, NULL when none is near. The second compares as environment variables do. */
+/* The known key most like this one, NULL when none is near. The second compares as environment
+ * variables do. */
 const char *setting_nearest(struct span key);
 const char *setting_nearest_variable(struct span name);
 /* The choice most like it, empty when none is near. */

@@ -2,7 +2,7 @@
 #include "bridge/settings/settings_private.h"
 
 static const struct setting_row rows[SETTING_COUNT] = {
-#define X(id, key, type, fallback, low, high, flags, choices, help)                                                    \
+#define X(id, key, type, fallback, low, high, flags, choices, help)                                \
   [SETTING_##id] = {(key), SETTING_##type, (fallback), (low), (high), (choices), (flags), (help)},
     SETTINGS_TABLE(X)
 #undef X

@@ -1,8 +1,8 @@
 /* settings_table.h - one row per setting: id, key, type, default, low, high, flags, choices, help.
  *
- * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them). Choices are words of
- * a CHOICE row, "" elsewhere; a word with '!' before it is known and refused until a later release does it. Limits of
- * durations are in milliseconds.
+ * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them).
+ * Choices are words of a CHOICE row, "" elsewhere; a word with '!' before it is known and refused
+ * until a later release does it. Limits of durations are in milliseconds.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_TABLE_H
 #define BRIDGE_SETTINGS_SETTINGS_TABLE_H

@@ -1,4 +1,5 @@
-/* The table of settings for people: --help-settings and busbridge.conf(5); and what a reload may not change. */
+/* The table of settings for people: --help-settings and busbridge.conf(5); and what a reload may
+ * not change. */
 #include "bridge/settings/settings_private.h"
 
 static void add_choices(const struct setting_row *row, struct buffer *out) {
@@ -58,7 +59,8 @@ static void wrap_words(struct wrap *w, struct span text, struct buffer *out) {
   }
 }
 
-static void help_row(const char *key, struct span text, size_t key_width, size_t width, struct buffer *out) {
+static void help_row(const char *key, struct span text, size_t key_width, size_t width,
+                     struct buffer *out) {
   bool stacked = width < key_width + 34;
   struct wrap w = {.indent = stacked ? 4 : key_width + 4, .width = width};
   if (stacked)
@@ -135,14 +137,17 @@ static const char *kafka_value(const struct settings *s, const char *key) {
 }
 
 /* Pairs of a that b lacks, and, when told, those it has with another value. */
-static void kafka_changes(const struct settings *a, const struct settings *b, bool values, struct buffer *out) {
+static void kafka_changes(const struct settings *a, const struct settings *b, bool values,
+                          struct buffer *out) {
   for (size_t i = 0; i < a->kafka_count; i++) {
     const char *other = kafka_value(b, a->kafka[i].key);
-    if (!other || (values && strcmp(other, a->kafka[i].value) != 0)) buffer_printf(out, "kafka.%s\n", a->kafka[i].key);
+    if (!other || (values && strcmp(other, a->kafka[i].value) != 0))
+      buffer_printf(out, "kafka.%s\n", a->kafka[i].key);
   }
 }
 
-void settings_fixed_changes(const struct settings *old, const struct settings *fresh, struct buffer *out) {
+void settings_fixed_changes(const struct settings *old, const struct settings *fresh,
+                            struct buffer *out) {
   for (int i = 0; i < SETTING_COUNT; i++) {
     const struct setting_row *row = setting_row((enum setting)i);
     if (row->flags & SETTING_RELOADABLE) continue;

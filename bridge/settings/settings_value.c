@@ -1,4 +1,5 @@
-/* What a value may look like, by type; what its range is, in words; and which known word is nearest to one mistyped. */
+/* What a value may look like, by type; what its range is, in words; and which known word is nearest
+ * to one mistyped. */
 #include "bridge/base/words.h"
 #include "bridge/settings/settings_private.h"
 
@@ -8,25 +9,30 @@ struct unit {
   const char *word;
   int64_t factor;
 };
-static const struct unit time_units[] = {{"ms", 1}, {"s", SECOND}, {"m", MINUTE}, {"h", HOUR}, {"d", DAY}};
-static const struct unit size_units[] = {{"", 1},      {"B", 1},     {"KiB", KIB},    {"MiB", MIB},
-                                         {"GiB", GIB}, {"kB", 1000}, {"MB", 1000000}, {"GB", 1000000000}};
+static const struct unit time_units[] = {
+    {"ms", 1}, {"s", SECOND}, {"m", MINUTE}, {"h", HOUR}, {"d", DAY}};
+static const struct unit size_units[] = {{"", 1},         {"B", 1},          {"KiB", KIB},
+                                         {"MiB", MIB},    {"GiB", GIB},      {"kB", 1000},
+                                         {"MB", 1000000}, {"GB", 1000000000}};
 #define COUNT_OF(a) (sizeof(a) / sizeof(a)[0])
 
-/* "-12ms" -> -12 and "ms"; false when it does not begin with a number. Too many digits stick at the end of the range.
+/* "-12ms" -> -12 and "ms"; false when it does not begin with a number. Too many digits stick at the
+ * end of the range.
  */
 static bool number_and_rest(struct span text, int64_t *number, struct span *rest) {
   size_t i = text.len > 0 && text.ptr[0] == '-' ? 1 : 0, first = i;
   int64_t sign = i ? -1 : 1, n = 0;
   for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
-    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, sign * (text.ptr[i] - '0'), &n))
+    if (__builtin_mul_overflow(n, 10, &n) ||
+        __builtin_add_overflow(n, sign * (text.ptr[i] - '0'), &n))
       n = sign > 0 ? INT64_MAX : INT64_MIN;
   *number = n;
   *rest = (struct span){text.ptr + i, text.len - i};
   return i > first;
 }
 
-static void print_unit(struct buffer *out, int64_t n, const struct unit *units, size_t count, size_t smallest) {
+static void print_unit(struct buffer *out, int64_t n, const struct unit *units, size_t count,
+                       size_t smallest) {
   const struct unit *best = &units[smallest];
   for (size_t i = 0; i < count; i++)
     if (n != 0 && n % units[i].factor == 0 && units[i].factor > best->factor) best = &units[i];
@@ -43,7 +49,8 @@ static void print_value(const struct setting_row *row, int64_t n, struct buffer 
 }
 
 void setting_range(const struct setting_row *row, struct buffer *out) {
-  if (row->type != SETTING_NUMBER && row->type != SETTING_DURATION && row->type != SETTING_BYTES) return;
+  if (row->type != SETTING_NUMBER && row->type != SETTING_DURATION && row->type != SETTING_BYTES)
+    return;
   if (row->high == INT64_MAX) buffer_add_z(out, "at least ");
   print_value(row, row->low, out);
   if (row->high == INT64_MAX) return;
@@ -60,13 +67,14 @@ static enum status in_range(const struct setting_row *row, int64_t n, struct err
   return ST_INVALID;
 }
 
-/* "1.5s": *number becomes 15 and *scale 10. False where no digits, or too many of them, follow the point. */
+/* "1.5s": *number becomes 15 and *scale 10. False where no digits, or too many of them, follow the
+ * point. */
 static bool take_fraction(struct span text, int64_t *number, struct span *rest, int64_t *scale) {
   size_t digits = 0;
   if (rest->len == 0 || rest->ptr[0] != '.') return true;
   if (text.ptr[0] == '-') return false;
-  for (*rest = (struct span){rest->ptr + 1, rest->len - 1}; rest->len && rest->ptr[0] >= '0' && rest->ptr[0] <= '9';
-       digits++) {
+  for (*rest = (struct span){rest->ptr + 1, rest->len - 1};
+       rest->len && rest->ptr[0] >= '0' && rest->ptr[0] <= '9'; digits++) {
     if (digits == 9 || __builtin_mul_overflow(*number, 10, number)) return false;
     *number += rest->ptr[0] - '0';
     *scale *= 10;
@@ -75,8 +83,9 @@ static bool take_fraction(struct span text, int64_t *number, struct span *rest, 
   return digits > 0;
 }
 
-static enum status parse_unit(const struct setting_row *row, struct span text, const struct unit *units, size_t count,
-                              const char *complaint, int64_t *number, struct error *why) {
+static enum status parse_unit(const struct setting_row *row, struct span text,
+                              const struct unit *units, size_t count, const char *complaint,
+                              int64_t *number, struct error *why) {
   struct span rest;
   int64_t scale = 1;
   if (!number_and_rest(text, number, &rest) || !take_fraction(text, number, &rest, &scale))
@@ -84,11 +93,13 @@ static enum status parse_unit(const struct setting_row *row, struct span text, c
   for (size_t i = 0; i < count; i++) {
     if (!span_is(rest, units[i].word)) continue;
     bool negative = *number < 0;
-    if (__builtin_mul_overflow(*number, units[i].factor, number)) *number = negative ? INT64_MIN : INT64_MAX;
+    if (__builtin_mul_overflow(*number, units[i].factor, number))
+      *number = negative ? INT64_MIN : INT64_MAX;
     /* A row without an upper limit still refuses what does not fit its type. */
     if (*number == INT64_MAX) return error_set(why, ST_INVALID, "too large a number");
     if (*number % scale != 0)
-      return error_set(why, ST_INVALID, "is no whole number of %s", units[0].word[0] ? "ms" : "bytes");
+      return error_set(why, ST_INVALID, "is no whole number of %s",
+                       units[0].word[0] ? "ms" : "bytes");
     *number /= scale;
     return in_range(row, *number, why);
   }
@@ -96,7 +107,8 @@ static enum status parse_unit(const struct setting_row *row, struct span text, c
 }
 
 static enum status parse_bool(struct span text, int64_t *number, struct error *why) {
-  static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
+  static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off",
+                                                                              "0"};
   for (size_t i = 0; i < COUNT_OF(yes); i++) {
     *number = span_is(text, yes[i]);
     if (*number || span_is(text, no[i])) return ST_OK;
@@ -111,28 +123,32 @@ static void present_choices(const struct setting_row *row, struct buffer *out) {
     if (word.ptr[0] != '!') buffer_printf(out, "%s%.*s", out->len ? ", " : "", SPAN_ARGS(word));
 }
 
-static enum status parse_choice(const struct setting_row *row, struct span text, struct error *why) {
+static enum status parse_choice(const struct setting_row *row, struct span text,
+                                struct error *why) {
   struct span rest = span_of(row->choices), word;
   struct buffer list = {0};
   bool later = false;
   while (span_word(&rest, &word)) {
     if (span_eq(word, text)) return ST_OK;
-    later |= word.ptr[0] == '!' && word.len == text.len + 1 && !memcmp(word.ptr + 1, text.ptr, text.len);
+    later |=
+        word.ptr[0] == '!' && word.len == text.len + 1 && !memcmp(word.ptr + 1, text.ptr, text.len);
   }
   present_choices(row, &list);
   struct span near = setting_nearest_choice(row, text);
   if (later)
-    error_set(why, ST_INVALID, "%.*s is not there yet: this release does %s; leave it out", SPAN_ARGS(text),
-              buffer_z(&list));
+    error_set(why, ST_INVALID, "%.*s is not there yet: this release does %s; leave it out",
+              SPAN_ARGS(text), buffer_z(&list));
   else if (near.len > 0)
-    error_set(why, ST_INVALID, "must be one of %s; did you mean %.*s?", buffer_z(&list), SPAN_ARGS(near));
+    error_set(why, ST_INVALID, "must be one of %s; did you mean %.*s?", buffer_z(&list),
+              SPAN_ARGS(near));
   else
     error_set(why, ST_INVALID, "must be one of %s", buffer_z(&list));
   buffer_release(&list);
   return ST_INVALID;
 }
 
-enum status setting_parse(const struct setting_row *row, struct span text, int64_t *number, struct error *why) {
+enum status setting_parse(const struct setting_row *row, struct span text, int64_t *number,
+                          struct error *why) {
   struct span rest;
   *number = 0;
   switch (row->type) {
@@ -143,9 +159,10 @@ enum status setting_parse(const struct setting_row *row, struct span text, int64
     return parse_unit(row, text, time_units, COUNT_OF(time_units),
                       "a duration needs a unit: ms, s, m, h or d (like 30s)", number, why);
   case SETTING_BYTES:
-    return parse_unit(row, text, size_units, COUNT_OF(size_units),
-                      "a size is a whole number, with KiB, MiB, GiB, kB, MB, GB or nothing after it (like 4MiB)",
-                      number, why);
+    return parse_unit(
+        row, text, size_units, COUNT_OF(size_units),
+        "a size is a whole number, with KiB, MiB, GiB, kB, MB, GB or nothing after it (like 4MiB)",
+        number, why);
   case SETTING_NUMBER:
     if (number_and_rest(text, number, &rest) && rest.len == 0) return in_range(row, *number, why);
     return error_set(why, ST_INVALID, "must be a whole number");

@@ -1,8 +1,8 @@
-/* devbroker.c - a Kafka broker in one process for trying busbridge out: librdkafka's mock cluster with topics made
- * beforehand.
+/* devbroker.c - a Kafka broker in one process for trying busbridge out: librdkafka's mock cluster
+ * with topics made beforehand.
  *
- * It forgets everything when it ends and cannot do transactions, so it shows how things work and proves nothing about
- * exactly once. Stands alone: nothing of busbridge is linked.
+ * It forgets everything when it ends and cannot do transactions, so it shows how things work and
+ * proves nothing about exactly once. Stands alone: nothing of busbridge is linked.
  */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -61,7 +61,8 @@ static int read_options(int argc, char **argv, struct options *o) {
     case 'p': {
       long n = strtol(optarg, &end, 10);
       if (*optarg == 0 || *end != 0 || n < 1 || n > 1000) {
-        fprintf(stderr, "busbridge-devbroker: --partitions %s: a number from 1 to 1000 is needed\n", optarg);
+        fprintf(stderr, "busbridge-devbroker: --partitions %s: a number from 1 to 1000 is needed\n",
+                optarg);
         return EXIT_USAGE;
       }
       o->partitions = (int)n;
@@ -71,14 +72,16 @@ static int read_options(int argc, char **argv, struct options *o) {
     }
   }
   if (optind == argc) return 0;
-  fprintf(stderr, "busbridge-devbroker: unexpected word: %s\nTry 'busbridge-devbroker --help'.\n", argv[optind]);
+  fprintf(stderr, "busbridge-devbroker: unexpected word: %s\nTry 'busbridge-devbroker --help'.\n",
+          argv[optind]);
   return EXIT_USAGE;
 }
 
 /* Whole or not there for whoever waits for the file. */
 static bool write_address(const char *file, const char *address) {
   char temporary[4096];
-  if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", file, (long)getpid()) >= sizeof temporary) {
+  if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", file, (long)getpid()) >=
+      sizeof temporary) {
     fprintf(stderr, "busbridge-devbroker: --port-file: the name is too long\n");
     return false;
   }
@@ -94,7 +97,8 @@ static bool write_address(const char *file, const char *address) {
 static bool make_topics(rd_kafka_mock_cluster_t *cluster, const struct options *o) {
   char *names = strdup(o->topics), *rest = NULL;
   bool made = names != NULL;
-  for (char *name = names ? strtok_r(names, ", ", &rest) : NULL; made && name; name = strtok_r(NULL, ", ", &rest)) {
+  for (char *name = names ? strtok_r(names, ", ", &rest) : NULL; made && name;
+       name = strtok_r(NULL, ", ", &rest)) {
     rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(cluster, name, o->partitions, 1);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       fprintf(stderr, "busbridge-devbroker: topic %s: %s\n", name, rd_kafka_err2str(code));
@@ -111,9 +115,11 @@ static bool make_topics(rd_kafka_mock_cluster_t *cluster, const struct options *
 static rd_kafka_t *open_handle(void) {
   char words[512] = "";
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  /* Without it every answer waits for the client's delayed ACK, 40 ms. log_level: it would warn that it has no broker.
+  /* Without it every answer waits for the client's delayed ACK, 40 ms. log_level: it would warn
+   * that it has no broker.
    */
-  if (rd_kafka_conf_set(conf, "socket.nagle.disable", "true", words, sizeof words) == RD_KAFKA_CONF_OK &&
+  if (rd_kafka_conf_set(conf, "socket.nagle.disable", "true", words, sizeof words) ==
+          RD_KAFKA_CONF_OK &&
       rd_kafka_conf_set(conf, "log_level", "4", words, sizeof words) == RD_KAFKA_CONF_OK) {
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words);
     if (rk) return rk;
@@ -127,7 +133,8 @@ static bool serve(rd_kafka_mock_cluster_t *cluster, const struct options *o, con
   const char *address = rd_kafka_mock_cluster_bootstraps(cluster);
   if (!make_topics(cluster, o)) return false;
   if (o->port_file && !write_address(o->port_file, address)) return false;
-  printf("Development broker on %s: it forgets everything when it ends. Ctrl-C ends it.\n", address);
+  printf("Development broker on %s: it forgets everything when it ends. Ctrl-C ends it.\n",
+         address);
   if (fflush(stdout) != 0) return false;
   int signal_number = 0;
   sigwait(ends, &signal_number);
@@ -136,7 +143,8 @@ static bool serve(rd_kafka_mock_cluster_t *cluster, const struct options *o, con
 }
 
 int main(int argc, char **argv) {
-  struct options o = {.topics = "episode.events,quality.events,plot.events,usecase.events", .partitions = 3};
+  struct options o = {.topics = "episode.events,quality.events,plot.events,usecase.events",
+                      .partitions = 3};
   int status = read_options(argc, argv, &o);
   if (status == -1) return fputs(help, stdout) == EOF || fflush(stdout) != 0;
   if (status != 0) return status;

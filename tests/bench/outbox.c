@@ -1,14 +1,13 @@
 /* outbox.c - the parts of the benchmark that must not be slow themselves.
  *
- *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names into DIR, durable
- *   bench-outbox lay-dead DIR N  the same, but none of them fits its schema
- *   bench-outbox lay-raw DIR N   the same, cut in the middle: no JSON
- *   bench-outbox raw DIR         open, fstat, read, close, unlink of every file of DIR, by name, one thread
- *   bench-outbox paced DIR N HZ  N entries, HZ a second, each renamed into DIR; times each from its rename until it is
- * gone
+ *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names into DIR,
+ * durable bench-outbox lay-dead DIR N  the same, but none of them fits its schema bench-outbox
+ * lay-raw DIR N   the same, cut in the middle: no JSON bench-outbox raw DIR         open, fstat,
+ * read, close, unlink of every file of DIR, by name, one thread bench-outbox paced DIR N HZ  N
+ * entries, HZ a second, each renamed into DIR; times each from its rename until it is gone
  *
- * Results are one line of JSON. Timings exclude listing and sorting, which makes raw faster and so the relay's ratio
- * smaller.
+ * Results are one line of JSON. Timings exclude listing and sorting, which makes raw faster and so
+ * the relay's ratio smaller.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -46,11 +45,13 @@ enum { ID_TEXT = 40, NAME_TEXT = 64, ENTRY_TEXT = 2048 };
 
 static void id_of(uint64_t n, char out[ID_TEXT]) {
   uint64_t a = mix(n), b = mix(n ^ 0x5bd1e995u);
-  snprintf(out, ID_TEXT, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
-           (unsigned)a & 0xfff, (unsigned)(b >> 48) & 0xfff, (unsigned long long)(b & 0xffffffffffffu));
+  snprintf(out, ID_TEXT, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(a >> 32),
+           (unsigned)(a >> 16) & 0xffff, (unsigned)a & 0xfff, (unsigned)(b >> 48) & 0xfff,
+           (unsigned long long)(b & 0xffffffffffffu));
 }
 
-/* Payloads by the published schemas; "%s" is the episode's number, the free text brings an entry to about 600 bytes. */
+/* Payloads by the published schemas; "%s" is the episode's number, the free text brings an entry to
+ * about 600 bytes. */
 static const struct {
   const char *name, *payload;
 } KINDS[] = {
@@ -66,7 +67,8 @@ static const struct {
      "{\"plot_id\": \"plot-%s\", \"episode_number\": null, \"word_count\": 4100, \"updated_at\": "
      "\"2025-09-22T03:04:05+00:00\", \"consistency_checked\": true, \"consistency_issues\": [{\"type\": \"time\", "
      "\"description\": \"%s\", \"severity\": \"minor\"}]}"},
-    {"usecase.failed", "{\"usecase_name\": \"write-%s\", \"error\": \"%s\", \"request_data\": {\"episode\": 3}}"},
+    {"usecase.failed",
+     "{\"usecase_name\": \"write-%s\", \"error\": \"%s\", \"request_data\": {\"episode\": 3}}"},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
@@ -80,11 +82,12 @@ static size_t entry_text(uint64_t n, const char *id, char *out) {
   int fill = 310 - bare;
   filler[fill < 0 ? 0 : fill] = 0;
   snprintf(payload, sizeof payload, form, key, filler);
-  int length = snprintf(out, ENTRY_TEXT,
-                        "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": %s, \"created_at\": "
-                        "\"2025-09-22T03:04:05.%06d+00:00\", \"attempts\": 0, \"dispatched_at\": null, \"last_error\": "
-                        "null, \"failed_at\": null, \"status\": \"pending\", \"storage_key\": \"%s\"}",
-                        id, KINDS[n % KIND_COUNT].name, payload, (int)(n % 1000000), id);
+  int length = snprintf(
+      out, ENTRY_TEXT,
+      "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": %s, \"created_at\": "
+      "\"2025-09-22T03:04:05.%06d+00:00\", \"attempts\": 0, \"dispatched_at\": null, \"last_error\": "
+      "null, \"failed_at\": null, \"status\": \"pending\", \"storage_key\": \"%s\"}",
+      id, KINDS[n % KIND_COUNT].name, payload, (int)(n % 1000000), id);
   must(length > 0 && length < ENTRY_TEXT, "entry");
   return (size_t)length;
 }
@@ -119,7 +122,8 @@ static int lay(int folder, uint64_t count, enum kind kind) {
     bytes += length;
   }
   must(syncfs(folder) == 0, "syncfs");
-  printf("{\"entries\": %llu, \"bytes\": %llu}\n", (unsigned long long)count, (unsigned long long)bytes);
+  printf("{\"entries\": %llu, \"bytes\": %llu}\n", (unsigned long long)count,
+         (unsigned long long)bytes);
   return 0;
 }
 
@@ -144,7 +148,8 @@ static size_t list(int folder, char ***names) {
 static double cpu_s(void) {
   struct rusage u;
   getrusage(RUSAGE_SELF, &u);
-  return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+  return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+         (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static int raw(int folder) {
@@ -159,7 +164,8 @@ static int raw(int folder) {
     must(unlinkat(folder, names[i], 0) == 0, names[i]);
   }
   double took = now_s() - began;
-  printf("{\"files\": %zu, \"seconds\": %.6f, \"cpu_seconds\": %.6f}\n", count, took, cpu_s() - cpu);
+  printf("{\"files\": %zu, \"seconds\": %.6f, \"cpu_seconds\": %.6f}\n", count, took,
+         cpu_s() - cpu);
   for (size_t i = 0; i < count; i++) free(names[i]);
   free(names);
   return 0;
@@ -207,7 +213,8 @@ static int by_number(const void *a, const void *b) {
 }
 
 static int paced(int folder, const char *path, uint64_t count, double hz) {
-  struct pace p = {.count = count, .at = calloc(count, sizeof(double)), .took = calloc(count, sizeof(double))};
+  struct pace p = {
+      .count = count, .at = calloc(count, sizeof(double)), .took = calloc(count, sizeof(double))};
   must(p.at && p.took && count > 0 && hz > 0, "paced");
   for (uint64_t n = 0; n < count; n++) p.took[n] = -1;
   int watch = inotify_init1(IN_CLOEXEC);

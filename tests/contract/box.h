@@ -1,4 +1,5 @@
-/* box.h - an outbox of any kind, in a temporary folder or called like it, for the tests of the store. */
+/* box.h - an outbox of any kind, in a temporary folder or called like it, for the tests of the
+ * store. */
 #ifndef TESTS_CONTRACT_BOX_H
 #define TESTS_CONTRACT_BOX_H
 
@@ -23,10 +24,10 @@ struct box {
   char ids[2048];
 };
 
-#define OK(expr)                                                                                                       \
-  do {                                                                                                                 \
-    enum status ok_status = (expr);                                                                                    \
-    if (ok_status != ST_OK) fail_msg("%s: %s: %s", #expr, status_name(ok_status), b->err.text);                        \
+#define OK(expr)                                                                                   \
+  do {                                                                                             \
+    enum status ok_status = (expr);                                                                \
+    if (ok_status != ST_OK) fail_msg("%s: %s: %s", #expr, status_name(ok_status), b->err.text);    \
   } while (0)
 
 /* Opened to be changed, no more. */
@@ -76,8 +77,8 @@ static inline void box_emit(struct box *b, const char *id) {
   struct buffer text = {0};
   char file[160];
   snprintf(file, sizeof file, "%s.json", id);
-  event_write(span_of(id), SPAN("episode.created"), SPAN("{\"episode_id\": \"e1\"}"), 1700000000000000, span_of(id),
-              &text);
+  event_write(span_of(id), SPAN("episode.created"), SPAN("{\"episode_id\": \"e1\"}"),
+              1700000000000000, span_of(id), &text);
   OK(store_emit(b->store, file, buffer_span(&text), &b->err));
   buffer_release(&text);
 }
@@ -98,7 +99,8 @@ static inline const char *box_take_all(struct box *b) {
     size_t len = strlen(b->ids);
     struct span shown = e.event.id.len ? e.event.id : e.ref.name;
     snprintf(b->ids + len, sizeof b->ids - len, "%s%.*s%s%s", len ? " " : "", SPAN_ARGS(shown),
-             e.reason != REASON_NONE ? "!" : "", e.reason != REASON_NONE ? reason_word(e.reason) : "");
+             e.reason != REASON_NONE ? "!" : "",
+             e.reason != REASON_NONE ? reason_word(e.reason) : "");
   }
   if (st != ST_AGAIN) fail_msg("store_next: %s: %s", status_name(st), b->err.text);
   return b->ids;
@@ -171,7 +173,8 @@ static inline bool box_visit(void *ctx, const struct entry_info *info) {
   return !l->stop_after || ++l->count < l->stop_after;
 }
 
-static inline struct box_listed box_list(struct box *b, unsigned which, size_t limit, uint64_t *total) {
+static inline struct box_listed box_list(struct box *b, unsigned which, size_t limit,
+                                         uint64_t *total) {
   struct box_listed l = {0};
   uint64_t n;
   OK(store_list(b->store, which, limit, box_visit, &l, &n, &b->err));
@@ -179,7 +182,8 @@ static inline struct box_listed box_list(struct box *b, unsigned which, size_t l
   return l;
 }
 
-static inline struct box_listed box_find(struct box *b, unsigned which, const char *key, uint64_t *total) {
+static inline struct box_listed box_find(struct box *b, unsigned which, const char *key,
+                                         uint64_t *total) {
   struct box_listed l = {0};
   uint64_t n;
   OK(store_find(b->store, which, span_of(key), box_visit, &l, &n, &b->err));

@@ -1,5 +1,5 @@
-/* The journal of batches, and dead letters many at a time: rules that every kind of outbox keeps, stated against
- * store.h and manifest.h alone. */
+/* The journal of batches, and dead letters many at a time: rules that every kind of outbox keeps,
+ * stated against store.h and manifest.h alone. */
 #include "bridge/outbox/manifest.h"
 #include "tests/contract/box.h"
 
@@ -19,13 +19,16 @@ static struct manifest_name name_of(const struct manifest *m) {
 }
 
 /* A batch of what is in hand. */
-static struct manifest_name write_batch(struct box *b, uint64_t number, const char *before, const char *nonce) {
+static struct manifest_name write_batch(struct box *b, uint64_t number, const char *before,
+                                        const char *nonce) {
   struct manifest_entry entries[64] = {0};
   struct manifest m = {.number = number, .entries = entries, .count = b->count};
   snprintf(m.before, sizeof m.before, "%s", before);
   for (size_t i = 0; i < b->count; i++)
-    entries[i] = (struct manifest_entry){
-        .ref = b->refs[i], .id = b->refs[i].id, .topic = SPAN("episode.events"), .key = SPAN("a key")};
+    entries[i] = (struct manifest_entry){.ref = b->refs[i],
+                                         .id = b->refs[i].id,
+                                         .topic = SPAN("episode.events"),
+                                         .key = SPAN("a key")};
   OK(manifest_write(b->store, &m, nonce, &b->err));
   assert_true(manifest_digest_valid(span_of(m.digest)));
   return name_of(&m);
@@ -39,8 +42,8 @@ static const char *listed(struct box *b) {
   text[0] = '\0';
   OK(manifest_list(b->store, &list, &count, &b->err));
   for (size_t i = 0; i < count; i++)
-    len += (size_t)snprintf(text + len, sizeof text - len, "%s%llu%s", i ? " " : "", (unsigned long long)list[i].number,
-                            list[i].settled ? "s" : "");
+    len += (size_t)snprintf(text + len, sizeof text - len, "%s%llu%s", i ? " " : "",
+                            (unsigned long long)list[i].number, list[i].settled ? "s" : "");
   free(list);
   return text;
 }
@@ -115,7 +118,8 @@ RULE(a_list_says_when_each_was_written) {
   write_batch(b, 1, "", "n");
   OK(manifest_list(b->store, &list, &count, &b->err));
   assert_int_equal(count, 1);
-  assert_true(list[0].written_ms >= before_ms && list[0].written_ms <= clock_wall_us(&clock_system) / 1000);
+  assert_true(list[0].written_ms >= before_ms &&
+              list[0].written_ms <= clock_wall_us(&clock_system) / 1000);
   free(list);
 }
 
@@ -140,8 +144,10 @@ RULE(a_batch_that_is_too_large_is_cut_and_not_written) {
   memset(key, 'k', sizeof key);
   take(b, "a");
   for (size_t i = 0; i < MANY; i++)
-    entries[i] = (struct manifest_entry){
-        .ref = b->refs[0], .id = SPAN("a"), .topic = SPAN("episode.events"), .key = {key, sizeof key}};
+    entries[i] = (struct manifest_entry){.ref = b->refs[0],
+                                         .id = SPAN("a"),
+                                         .topic = SPAN("episode.events"),
+                                         .key = {key, sizeof key}};
   struct manifest m = {.number = 1, .entries = entries, .count = MANY};
   assert_int_equal(manifest_write(b->store, &m, "n", &b->err), ST_TOO_LARGE);
   assert_true(m.fit > 100 && m.fit < MANY);

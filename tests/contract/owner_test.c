@@ -1,5 +1,5 @@
-/* Who an outbox is, whose, and its notes: rules that every kind of outbox keeps, stated against store.h and notes.h
- * alone. */
+/* Who an outbox is, whose, and its notes: rules that every kind of outbox keeps, stated against
+ * store.h and notes.h alone. */
 #include "tests/contract/box.h"
 
 #include <errno.h>
@@ -146,7 +146,11 @@ RULE(notes_are_replaced_whole_and_read_by_anybody) {
 
 RULE(a_pause_is_told_as_it_was_written_and_one_that_cannot_be_read_is_one) {
   struct box *b = *state;
-  struct store_pause pause = {.on = true, .since_us = 1700000000000000, .by = "ann", .reason = "\"quoted\" 星"}, read;
+  struct store_pause pause = {.on = true,
+                              .since_us = 1700000000000000,
+                              .by = "ann",
+                              .reason = "\"quoted\" 星"},
+                     read;
   store_pause_read(b->store, &read);
   assert_false(read.on);
   OK(store_pause_write(b->store, &pause, &b->err));

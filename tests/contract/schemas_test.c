@@ -1,4 +1,5 @@
-/* The schemas that are shipped, held against the contract with the producers and against avro-c's own reader. */
+/* The schemas that are shipped, held against the contract with the producers and against avro-c's
+ * own reader. */
 #include "bridge/encoding/catalog.h"
 #include "tests/support/test.h"
 
@@ -43,10 +44,15 @@ static const struct {
 };
 #define NAMES (sizeof names / sizeof *names)
 
-static const char *const in_envelope[] = {
-    "quality.improved",          "quality.failed",         "plot.validated", "plot.generation_started",
-    "plot.generation_completed", "plot.generation_failed", "plot.saved",     "plot.quality_check_completed",
-    "plot.master_updated"};
+static const char *const in_envelope[] = {"quality.improved",
+                                          "quality.failed",
+                                          "plot.validated",
+                                          "plot.generation_started",
+                                          "plot.generation_completed",
+                                          "plot.generation_failed",
+                                          "plot.saved",
+                                          "plot.quality_check_completed",
+                                          "plot.master_updated"};
 
 struct run {
   struct catalog *c;
@@ -57,7 +63,8 @@ struct run {
 };
 
 static void open_with(struct run *r, enum framing framing, bool strict) {
-  struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = framing, .strict = strict};
+  struct catalog_config config = {
+      .folder = SOURCE_ROOT "/schemas", .framing = framing, .strict = strict};
   catalog_close(r->c);
   assert_int_equal(catalog_open(&config, NULL, &r->c, &r->err), ST_OK);
 }
@@ -118,7 +125,8 @@ CASE(every_event_name_in_use_has_a_schema) {
 
 static const char *decode(struct run *r, const char *name) {
   buffer_clear(&r->text);
-  enum status st = catalog_decode(r->c, buffer_span(&r->bytes), SPAN(""), span_of(name), &r->text, &r->err);
+  enum status st =
+      catalog_decode(r->c, buffer_span(&r->bytes), SPAN(""), span_of(name), &r->text, &r->err);
   if (st != ST_OK) print_message("%s\n", r->err.text);
   assert_int_equal(st, ST_OK);
   return buffer_z(&r->text);
@@ -154,7 +162,8 @@ CASE(the_least_payloads_fit_and_unknown_keys_are_carried) {
   }
 }
 
-/* avro-c, told the canonical form only, must read our bytes to their last one and write the same bytes again. */
+/* avro-c, told the canonical form only, must read our bytes to their last one and write the same
+ * bytes again. */
 CASE(avro_c_reads_what_we_write_and_writes_the_same) {
   struct run *r = *state;
   for (size_t i = 0; i < NAMES; i++) {
@@ -183,8 +192,8 @@ CASE(avro_c_reads_what_we_write_and_writes_the_same) {
   }
 }
 
-/* A published schema is for ever: whoever changes one gives consumers time, then changes this table. Canonical forms
- * and fingerprints by Apache Avro's Python library. */
+/* A published schema is for ever: whoever changes one gives consumers time, then changes this
+ * table. Canonical forms and fingerprints by Apache Avro's Python library. */
 CASE(fingerprints_are_those_of_the_reference_library) {
   struct run *r = *state;
   static const struct {
@@ -207,7 +216,8 @@ CASE(fingerprints_are_those_of_the_reference_library) {
   struct catalog_schema s;
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     assert_true(has_schema(r, table[i].name, &s));
-    if (s.fingerprint != table[i].fingerprint) print_message("%s: %.*s\n", table[i].name, SPAN_ARGS(s.canonical));
+    if (s.fingerprint != table[i].fingerprint)
+      print_message("%s: %.*s\n", table[i].name, SPAN_ARGS(s.canonical));
     assert_int_equal(s.fingerprint, table[i].fingerprint);
   }
   assert_int_equal(sizeof table / sizeof *table, NAMES + 1);

@@ -1,4 +1,5 @@
-/* Rules that every kind of outbox keeps, stated against store.h alone. A new kind adds a row to kinds[]. */
+/* Rules that every kind of outbox keeps, stated against store.h alone. A new kind adds a row to
+ * kinds[]. */
 #include "tests/contract/box.h"
 
 #include <pthread.h>
@@ -84,7 +85,8 @@ RULE(a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back) 
   assert_true(span_is(e.event.id, "a"));
   assert_string_equal(box_take_all(b), "b c");
   assert_true(store_scanned(b->store, 2));
-  assert_int_equal(store_rescan(b->store), 3); /* an ordinary one passes over what is in hand, at once */
+  assert_int_equal(store_rescan(b->store),
+                   3); /* an ordinary one passes over what is in hand, at once */
   EMIT("d");
   assert_string_equal(box_take_all(b), "d");
 }
@@ -295,8 +297,10 @@ RULE(find_prefers_exact_and_shows_candidates_of_a_prefix) {
   OK(store_look(b->store, PLACE_FLAT, "ab.json", box_visit, &one, &b->err));
   assert_string_equal(one.ids, "ab");
   assert_true(one.last.doc && one.last.payload != JSON_NONE && one.last.text.len == one.last.size);
-  assert_int_equal(store_look(b->store, PLACE_DLQ, "ab.json", box_visit, &one, &b->err), ST_NOT_FOUND);
-  assert_int_equal(store_look(b->store, PLACE_FLAT, "../ab.json", box_visit, &one, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_look(b->store, PLACE_DLQ, "ab.json", box_visit, &one, &b->err),
+                   ST_NOT_FOUND);
+  assert_int_equal(store_look(b->store, PLACE_FLAT, "../ab.json", box_visit, &one, &b->err),
+                   ST_NOT_FOUND);
   box_find(b, LIST_PENDING | LIST_DEAD, "nobody", &total);
   assert_int_equal(total, 0);
   box_find(b, LIST_PENDING, "", &total);
@@ -306,7 +310,8 @@ RULE(find_prefers_exact_and_shows_candidates_of_a_prefix) {
 RULE(what_can_never_be_published_comes_with_its_reason) {
   struct box *b = *state;
   struct entry e;
-  OK(store_emit(b->store, "x.json", SPAN("{\"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"), &b->err));
+  OK(store_emit(b->store, "x.json",
+                SPAN("{\"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"), &b->err));
   while (box_next(b, &e) != ST_OK) store_wait(b->store, 100);
   assert_int_equal(e.reason, REASON_MISSING_ID);
   assert_non_null(e.error);
@@ -372,7 +377,8 @@ RULE(amounts_are_the_counts_without_the_oldest) {
   assert_true(c.exact && c.oldest_us == TIME_NONE);
 }
 
-/* Recovery settles while the names are read already: what it takes out is not handed out any more. */
+/* Recovery settles while the names are read already: what it takes out is not handed out any more.
+ */
 RULE(what_was_listed_ahead_comes_once_and_only_if_it_is_still_there) {
   struct box *b = *state;
   enum settled how;
@@ -437,7 +443,8 @@ RULE(unknown_kinds_are_refused_without_showing_the_url) {
   struct store *s = NULL;
   assert_int_equal(store_open("sqlite:x.db", &b->options, &s, &b->err), ST_UNSUPPORTED);
   assert_non_null(strstr(b->err.text, "comes later"));
-  assert_int_equal(store_open("postgresql://u:secret@h/db", &b->options, &s, &b->err), ST_UNSUPPORTED);
+  assert_int_equal(store_open("postgresql://u:secret@h/db", &b->options, &s, &b->err),
+                   ST_UNSUPPORTED);
   assert_int_equal(store_open("mysql://u:secret@h/db", &b->options, &s, &b->err), ST_INVALID);
   assert_null(strstr(b->err.text, "secret"));
   assert_int_equal(store_open("/just/a/path", &b->options, &s, &b->err), ST_INVALID);

@@ -1,4 +1,5 @@
-/* The threads that store.h allows at the same time: the reader, the finisher, an operator. For every kind of outbox. */
+/* The threads that store.h allows at the same time: the reader, the finisher, an operator. For
+ * every kind of outbox. */
 #include "tests/contract/box.h"
 
 #include <pthread.h>
@@ -49,7 +50,8 @@ static void *finish(void *arg) {
     else if ((st = store_done(t->b->store, &ref, &how, &err)) == ST_OK && how == SETTLED_GONE)
       __atomic_add_fetch(&t->done, 1, __ATOMIC_RELAXED);
     if (st != ST_OK) fprintf(stderr, "settling: %s\n", err.text);
-    if (n % 50 == 0 && store_sync(t->b->store, &err) != ST_OK) fprintf(stderr, "sync: %s\n", err.text);
+    if (n % 50 == 0 && store_sync(t->b->store, &err) != ST_OK)
+      fprintf(stderr, "sync: %s\n", err.text);
   }
 }
 
@@ -68,7 +70,8 @@ struct seen {
 static bool see(void *ctx, const struct entry_info *info) {
   struct seen *seen = ctx;
   for (unsigned i = 0; i < seen->count && i < 5; i++)
-    if (strcmp(seen->files[i], info->file) == 0) fprintf(stderr, "list: %s twice\n", info->file), abort();
+    if (strcmp(seen->files[i], info->file) == 0)
+      fprintf(stderr, "list: %s twice\n", info->file), abort();
   if (seen->count == 5) fprintf(stderr, "list: more than asked for\n"), abort();
   snprintf(seen->files[seen->count++], sizeof seen->files[0], "%s", info->file);
   return true;
@@ -85,14 +88,17 @@ static void *operate(void *arg) {
     snprintf(id, sizeof id, "e%u", n);
     snprintf(file, sizeof file, "%s.json", id);
     event_write(span_of(id), SPAN("a.b"), SPAN("{}"), n, span_of(id), &text);
-    if (store_emit(t->b->store, file, buffer_span(&text), &err) != ST_OK) fprintf(stderr, "emit: %s\n", err.text);
+    if (store_emit(t->b->store, file, buffer_span(&text), &err) != ST_OK)
+      fprintf(stderr, "emit: %s\n", err.text);
     buffer_release(&text);
-    if (n % 20 == 0 && store_counts(t->b->store, &c, &err) != ST_OK) fprintf(stderr, "counts: %s\n", err.text);
+    if (n % 20 == 0 && store_counts(t->b->store, &c, &err) != ST_OK)
+      fprintf(stderr, "counts: %s\n", err.text);
     if (n % 40 == 0) store_rescan(t->b->store);
     struct seen seen = {0};
     if (store_list(t->b->store, LIST_PENDING, 5, see, &seen, &total, &err) != ST_OK)
       fprintf(stderr, "list: %s\n", err.text);
-    if (n % 50 == 49 && store_list(t->b->store, LIST_DEAD, 10, replay_it, t->b, &total, &err) != ST_OK)
+    if (n % 50 == 49 &&
+        store_list(t->b->store, LIST_DEAD, 10, replay_it, t->b, &total, &err) != ST_OK)
       fprintf(stderr, "list: %s\n", err.text);
   }
   return NULL;
@@ -109,7 +115,8 @@ static void hand_on(struct team *t, const struct entry *e) {
   pthread_mutex_unlock(&t->lock);
 }
 
-/* Hands on what comes until every event was either done or is dead; rescans bring back what was released. */
+/* Hands on what comes until every event was either done or is dead; rescans bring back what was
+ * released. */
 static void read_all(struct team *t) {
   struct box *b = t->b;
   struct entry e;

@@ -1,5 +1,6 @@
-/* avro_fuzz.c - any bytes as a record's value: by every framing, as every event, and by a schema of every kind. What is
- * accepted is one line of JSON, and what the encoder makes of that line is decoded to the same line. */
+/* avro_fuzz.c - any bytes as a record's value: by every framing, as every event, and by a schema of
+ * every kind. What is accepted is one line of JSON, and what the encoder makes of that line is
+ * decoded to the same line. */
 #include "bridge/encoding/catalog.h"
 #include "bridge/encoding/decode.h"
 
@@ -34,7 +35,8 @@ static bool one_line_of_json(struct harness *h, struct span text) {
   return st == ST_OK && h->doc.nodes[0].type == JSON_OBJECT;
 }
 
-/* The payload encoded again, when it can be (a NaN was decoded as null), must be decoded to the same text. */
+/* The payload encoded again, when it can be (a NaN was decoded as null), must be decoded to the
+ * same text. */
 static void encode_again(struct harness *h, const char *name, struct span payload) {
   struct event event;
   buffer_clear(&h->entry);
@@ -42,15 +44,19 @@ static void encode_again(struct harness *h, const char *name, struct span payloa
   buffer_clear(&h->again);
   arena_reset(&h->arena);
   event_write(SPAN("e"), span_of(name), payload, 0, SPAN("e"), &h->entry);
-  if (json_scan(&h->entry_doc, buffer_span(&h->entry), NULL) != ST_OK) return; /* one level deeper than the payload */
+  if (json_scan(&h->entry_doc, buffer_span(&h->entry), NULL) != ST_OK)
+    return; /* one level deeper than the payload */
   BUG_ON(event_parse(&h->entry_doc, &h->arena, &event, NULL) != REASON_NONE);
-  if (catalog_encode(h->raw, &h->entry_doc, &event, span_of(name), 0, &h->bytes, NULL) != REASON_NONE) return;
-  BUG_ON(catalog_decode(h->raw, buffer_span(&h->bytes), SPAN("application/avro"), span_of(name), &h->again, NULL) !=
-         ST_OK);
+  if (catalog_encode(h->raw, &h->entry_doc, &event, span_of(name), 0, &h->bytes, NULL) !=
+      REASON_NONE)
+    return;
+  BUG_ON(catalog_decode(h->raw, buffer_span(&h->bytes), SPAN("application/avro"), span_of(name),
+                        &h->again, NULL) != ST_OK);
   BUG_ON(!span_eq(payload, buffer_span(&h->again)));
 }
 
-static void try(struct harness *h, struct catalog *c, const char *name, const char *type, struct span value) {
+static void try(struct harness *h, struct catalog *c, const char *name, const char *type,
+                struct span value) {
   struct error err = {0};
   buffer_clear(&h->out);
   buffer_add_z(&h->out, ">");
@@ -65,13 +71,15 @@ static void try(struct harness *h, struct catalog *c, const char *name, const ch
 
 static void try_kinds(struct harness *h, struct span value) {
   buffer_clear(&h->out);
-  if (decode_value(&h->kinds.root, value, 0, (struct span){NULL, 0}, &h->doc, &h->out, NULL) == ST_OK)
+  if (decode_value(&h->kinds.root, value, 0, (struct span){NULL, 0}, &h->doc, &h->out, NULL) ==
+      ST_OK)
     one_line_of_json(h, buffer_span(&h->out));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const char *const types[] = {"", "application/avro", "application/vnd.confluent.avro", "application/json"};
+  static const char *const types[] = {"", "application/avro", "application/vnd.confluent.avro",
+                                      "application/json"};
   static struct harness h; /* opened once: reading the schemas takes longer than an input */
   struct catalog_schema s;
   struct span value = {(const char *)data, size};
@@ -81,7 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     BUG_ON(schema_read(span_of(every_kind), &h.kinds, NULL) != ST_OK);
   }
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) try(&h, h.framed, "", types[i], value);
-  for (size_t i = 0; catalog_schema_at(h.raw, i, &s); i++) try(&h, h.raw, s.event_name, "application/avro", value);
+  for (size_t i = 0; catalog_schema_at(h.raw, i, &s); i++)
+    try(&h, h.raw, s.event_name, "application/avro", value);
   try_kinds(&h, value);
   return 0;
 }

@@ -1,5 +1,5 @@
-/* json_fuzz.c - any bytes through the scanner; what it accepts must be walkable by every accessor, and its strings and
- * doubles must survive being written and read again. */
+/* json_fuzz.c - any bytes through the scanner; what it accepts must be walkable by every accessor,
+ * and its strings and doubles must survive being written and read again. */
 #include "bridge/json/json.h"
 
 #include <math.h>
@@ -41,7 +41,8 @@ static void check_number(const struct json_doc *d, uint32_t node) {
 
 static void check_object(const struct json_doc *d, uint32_t object) {
   uint32_t count = 0;
-  for (uint32_t key = object + 1; key < d->nodes[object].next; key = d->nodes[key + 1].next, count++) {
+  for (uint32_t key = object + 1; key < d->nodes[object].next;
+       key = d->nodes[key + 1].next, count++) {
     struct buffer name = {0};
     BUG_ON(d->nodes[key].type != JSON_STRING);
     json_unescape(d, key, &name);
@@ -55,7 +56,8 @@ static void check_object(const struct json_doc *d, uint32_t object) {
 
 static void check_node(const struct json_doc *d, uint32_t node) {
   const struct json_node *n = &d->nodes[node];
-  BUG_ON(n->len == 0 || (uint64_t)n->at + n->len > d->text.len || n->next <= node || n->next > d->count);
+  BUG_ON(n->len == 0 || (uint64_t)n->at + n->len > d->text.len || n->next <= node ||
+         n->next > d->count);
   json_type_name((enum json_type)n->type);
   if (n->type == JSON_STRING) check_string(d, node);
   if (n->type == JSON_NUMBER) check_number(d, node);
@@ -74,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct error err = {0};
   struct span text = {(const char *)data, size};
   enum status st = json_scan(&d, text, &err);
-  BUG_ON(json_scan(&in_arena, text, NULL) != st || in_arena.fault != d.fault || in_arena.fault_at != d.fault_at);
+  BUG_ON(json_scan(&in_arena, text, NULL) != st || in_arena.fault != d.fault ||
+         in_arena.fault_at != d.fault_at);
   BUG_ON((st == ST_OK) != (d.fault == JSON_OK) || d.fault_at > size);
   BUG_ON(st != ST_OK && strncmp(err.text, "byte ", 5) != 0);
   if (st == ST_OK) {

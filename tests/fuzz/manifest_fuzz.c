@@ -1,5 +1,5 @@
-/* The text of a manifest: refused, and then nothing is kept; or taken, and then what was read, written and read again
- * is the same. */
+/* The text of a manifest: refused, and then nothing is kept; or taken, and then what was read,
+ * written and read again is the same. */
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/journal.h"
 
@@ -9,8 +9,10 @@ static void check_same(const struct manifest *a, const struct manifest *b) {
   BUG_ON(a->number != b->number || a->count != b->count || strcmp(a->before, b->before) != 0);
   for (size_t i = 0; i < a->count; i++) {
     const struct manifest_entry *x = &a->entries[i], *y = &b->entries[i];
-    BUG_ON(x->ref.place != y->ref.place || memcmp(&x->ref.stamp, &y->ref.stamp, sizeof x->ref.stamp) != 0);
-    BUG_ON(x->duplicate != y->duplicate || !span_eq(x->ref.name, y->ref.name) || !span_eq(x->id, y->id));
+    BUG_ON(x->ref.place != y->ref.place ||
+           memcmp(&x->ref.stamp, &y->ref.stamp, sizeof x->ref.stamp) != 0);
+    BUG_ON(x->duplicate != y->duplicate || !span_eq(x->ref.name, y->ref.name) ||
+           !span_eq(x->id, y->id));
     BUG_ON(!span_eq(x->topic, y->topic));
     BUG_ON(!span_eq(x->duplicate ? SPAN("") : text_cut(x->key, MANIFEST_KEY), y->key));
   }
@@ -23,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     BUG_ON(first.arena.chunks || first.entries);
     return 0;
   }
-  BUG_ON(journal_print(&first, "nonce", &text) != first.count); /* the fuzzer's inputs are smaller */
+  BUG_ON(journal_print(&first, "nonce", &text) !=
+         first.count); /* the fuzzer's inputs are smaller */
   enum status st = journal_parse(buffer_span(&text), &second, NULL);
   BUG_ON(st != ST_OK);
   check_same(&first, &second);

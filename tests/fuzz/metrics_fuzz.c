@@ -1,5 +1,5 @@
-/* The text of .busbridge/metrics: refused, and then nothing has changed; or taken, and then saving and loading it again
- * gives the same. */
+/* The text of .busbridge/metrics: refused, and then nothing has changed; or taken, and then saving
+ * and loading it again gives the same. */
 #include "bridge/metrics/metrics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

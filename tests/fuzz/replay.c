@@ -1,6 +1,7 @@
-/* replay.c - the main of every fuzzer in an ordinary build: each file given, and each regular file of each folder
- * given, goes through LLVMFuzzerTestOneInput once, in memory of exactly its size so that sanitizers see a step beyond
- * it. Exits 1 when there was no file at all: a corpus that went missing must not pass. */
+/* replay.c - the main of every fuzzer in an ordinary build: each file given, and each regular file
+ * of each folder given, goes through LLVMFuzzerTestOneInput once, in memory of exactly its size so
+ * that sanitizers see a step beyond it. Exits 1 when there was no file at all: a corpus that went
+ * missing must not pass. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

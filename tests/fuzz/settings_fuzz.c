@@ -1,4 +1,5 @@
-/* The text of busbridge.conf: whatever stands in it, it is taken or refused with words, and nothing is read beyond it.
+/* The text of busbridge.conf: whatever stands in it, it is taken or refused with words, and nothing
+ * is read beyond it.
  */
 #include "bridge/settings/settings_private.h"
 

@@ -1,4 +1,5 @@
-/* broker.h - for C tests against a real broker: its address is in the file that BUSBRIDGE_BROKER names. */
+/* broker.h - for C tests against a real broker: its address is in the file that BUSBRIDGE_BROKER
+ * names. */
 #ifndef TESTS_INTEGRATION_BROKER_H
 #define TESTS_INTEGRATION_BROKER_H
 
@@ -20,12 +21,15 @@ static inline bool broker_find(char bootstrap[64]) {
 /* Creates it and waits until it shows: the broker answers before its own metadata does. */
 static inline void broker_topic(struct cluster *cluster, const char *topic, int partitions) {
   struct error err = {0};
-  if (cluster_create_topic(cluster, topic, partitions, -1, PATIENCE_MS, &err) != ST_OK) fail_msg("%s", err.text);
+  if (cluster_create_topic(cluster, topic, partitions, -1, PATIENCE_MS, &err) != ST_OK)
+    fail_msg("%s", err.text);
   enum topic_state found = TOPIC_MISSING;
   while (found != TOPIC_THERE)
-    if (cluster_topic(cluster, topic, PATIENCE_MS, &found, NULL, &err) != ST_OK) fail_msg("%s", err.text);
+    if (cluster_topic(cluster, topic, PATIENCE_MS, &found, NULL, &err) != ST_OK)
+      fail_msg("%s", err.text);
 }
 
-#define BROKER_SKIPPED "SKIPPED: no Kafka broker: run broker.py start FILE and set BUSBRIDGE_BROKER=FILE"
+#define BROKER_SKIPPED                                                                             \
+  "SKIPPED: no Kafka broker: run broker.py start FILE and set BUSBRIDGE_BROKER=FILE"
 
 #endif

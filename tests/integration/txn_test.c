@@ -1,5 +1,5 @@
-/* Transactions against a real broker (librdkafka's mock neither commits, nor aborts, nor fences): a position and its
- * records appear together or not at all.
+/* Transactions against a real broker (librdkafka's mock neither commits, nor aborts, nor fences): a
+ * position and its records appear together or not at all.
  */
 #include "tests/integration/broker.h"
 
@@ -20,20 +20,22 @@ struct world {
 
 static void open_one(struct world *w, struct publisher **p, struct reports *reports) {
   struct error err = {0};
-  if (publisher_open(&w->config, NULL, reports_add, reports, p, &err) != ST_OK) fail_msg("%s", err.text);
+  if (publisher_open(&w->config, NULL, reports_add, reports, p, &err) != ST_OK)
+    fail_msg("%s", err.text);
 }
 
-#define NEXT(call, wanted)                                                                                             \
-  do {                                                                                                                 \
-    struct error why = {0};                                                                                            \
-    enum txn_next next = (call);                                                                                       \
-    if (next != (wanted)) fail_msg("%s: %d instead of %d: %s", #call, next, (wanted), why.text);                       \
+#define NEXT(call, wanted)                                                                         \
+  do {                                                                                             \
+    struct error why = {0};                                                                        \
+    enum txn_next next = (call);                                                                   \
+    if (next != (wanted)) fail_msg("%s: %d instead of %d: %s", #call, next, (wanted), why.text);   \
   } while (0)
 
 static struct position read_position(struct world *w) {
   struct position position = {.topic = w->ledger, .group = w->id, .number = 99};
   struct error err = {0};
-  if (cluster_position(&w->config, NULL, PATIENCE_MS, &position, &err) != ST_OK) fail_msg("%s", err.text);
+  if (cluster_position(&w->config, NULL, PATIENCE_MS, &position, &err) != ST_OK)
+    fail_msg("%s", err.text);
   return position;
 }
 
@@ -137,7 +139,8 @@ static void expect_values(struct world *w, const char *wanted) {
   struct error err = {0};
   char found[256] = "";
   struct message message;
-  if (reader_open(&w->config, NULL, topics, 1, false, PATIENCE_MS, &reader, &err) != ST_OK) fail_msg("%s", err.text);
+  if (reader_open(&w->config, NULL, topics, 1, false, PATIENCE_MS, &reader, &err) != ST_OK)
+    fail_msg("%s", err.text);
   enum status st;
   while ((st = reader_next(reader, PATIENCE_MS, &message, &err)) == ST_OK) {
     size_t used = strlen(found);
@@ -166,7 +169,8 @@ CASE(a_position_shows_with_its_commit_and_not_before) {
   expect_values(w, "");
   struct position position = {.topic = w->ledger, .group = w->id, .number = 99};
   struct error err = {0};
-  assert_int_equal(cluster_position(&w->config, NULL, 1000, &position, &err), ST_UNAVAILABLE); /* it is unstable */
+  assert_int_equal(cluster_position(&w->config, NULL, 1000, &position, &err),
+                   ST_UNAVAILABLE); /* it is unstable */
   assert_non_null(strstr(err.text, w->id));
   commit(w);
   expect_position(w, 1, "0123456789abcdef0123456789abcdef");
@@ -198,8 +202,8 @@ CASE(an_abort_gives_unsent_records_back_and_leaves_no_gap) {
   for (int i = 0; i < 50; i++) produce(w, "never");
   struct error why = {0};
   enum txn_next next = publisher_abort(w->publisher, &why);
-  if (next ==
-      TXN_RENEW) { /* it overtook the partition's registration on a slow machine: the broker knows of no transaction */
+  if (next == TXN_RENEW) { /* it overtook the partition's registration on a slow machine: the broker
+                              knows of no transaction */
     renew(w);
   } else {
     if (next != TXN_DONE) fail_msg("%d: %s", next, why.text);
@@ -240,7 +244,8 @@ static void limit_topic(struct world *w) {
   char words[256] = "", value[16];
   snprintf(value, sizeof value, "%d", TOPIC_LIMIT);
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", w->bootstrap, words, sizeof words), RD_KAFKA_CONF_OK);
+  assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", w->bootstrap, words, sizeof words),
+                   RD_KAFKA_CONF_OK);
   rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words);
   rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
   rd_kafka_ConfigResource_t *topic = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, w->topic);
@@ -255,7 +260,8 @@ static void limit_topic(struct world *w) {
   rd_kafka_destroy(rk);
   struct error err = {0};
   for (int64_t bytes = 0; bytes != TOPIC_LIMIT;)
-    if (cluster_topic_limit(w->cluster, w->topic, PATIENCE_MS, &bytes, &err) != ST_OK) fail_msg("%s", err.text);
+    if (cluster_topic_limit(w->cluster, w->topic, PATIENCE_MS, &bytes, &err) != ST_OK)
+      fail_msg("%s", err.text);
 }
 
 CASE(a_refused_record_is_reported_and_the_batch_goes_again_without_it) {
@@ -331,8 +337,10 @@ CASE(metadata_that_is_no_digest_is_no_digest_of_ours) {
   char words[256] = "", longer[101];
   memset(longer, 'm', sizeof longer - 1);
   longer[sizeof longer - 1] = 0;
-  assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", w->bootstrap, words, sizeof words), RD_KAFKA_CONF_OK);
-  assert_int_equal(rd_kafka_conf_set(conf, "group.id", w->id, words, sizeof words), RD_KAFKA_CONF_OK);
+  assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", w->bootstrap, words, sizeof words),
+                   RD_KAFKA_CONF_OK);
+  assert_int_equal(rd_kafka_conf_set(conf, "group.id", w->id, words, sizeof words),
+                   RD_KAFKA_CONF_OK);
   rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof words);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_t *ledger = rd_kafka_topic_partition_list_add(list, w->ledger, 0);
@@ -364,7 +372,8 @@ CASE(a_fenced_producer_cannot_send_and_leaves_nothing) {
   take_over(w);
   produce(w, "zombie");
   flush(w->publisher);
-  enum kafka_fault fault = w->reports.delivery[1].fault; /* it may not have come so far as to be sent */
+  enum kafka_fault fault =
+      w->reports.delivery[1].fault; /* it may not have come so far as to be sent */
   assert_true(fault == KAFKA_FENCED || fault == KAFKA_PURGED);
   const struct record record = record_of(w->number, "k", "zombie", 0);
   assert_int_equal(publisher_send(w->publisher, &record, NULL), KAFKA_FENCED);

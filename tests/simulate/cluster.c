@@ -12,7 +12,8 @@ static enum status away(struct error *err) {
   return ST_UNAVAILABLE;
 }
 
-enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out, struct error *err) {
+enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out,
+                         struct error *err) {
   (void)config, (void)log, (void)err;
   static char one;
   *out = (struct cluster *)(void *)&one;
@@ -35,27 +36,28 @@ enum status cluster_reach(struct cluster *c, int timeout_ms, struct error *err) 
   return kafka_reachable(timeout_ms) ? ST_OK : away(err);
 }
 
-enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
-                          int *partitions, struct error *err) {
+enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms,
+                          enum topic_state *state, int *partitions, struct error *err) {
   (void)c, (void)topic;
   *state = TOPIC_THERE;
   if (partitions) *partitions = PARTITIONS;
   return kafka_reachable(timeout_ms) ? ST_OK : away(err);
 }
 
-enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication, int timeout_ms,
-                                 struct error *err) {
+enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions,
+                                 int replication, int timeout_ms, struct error *err) {
   (void)c, (void)topic, (void)partitions, (void)replication;
   return kafka_reachable(timeout_ms) ? ST_OK : away(err);
 }
 
-enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
-                                struct error *err) {
+enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms,
+                                int64_t *bytes, struct error *err) {
   (void)c, (void)topic, (void)timeout_ms, (void)bytes;
   return error_set(err, ST_DENIED, "not told");
 }
 
-enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms_out, struct error *err) {
+enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms_out,
+                          struct error *err) {
   (void)c, (void)timeout_ms, (void)wall_ms_out;
   return error_set(err, ST_DENIED, "not told");
 }
@@ -92,8 +94,9 @@ enum status cluster_position(const struct kafka_config *config, struct log *log,
   return ST_OK;
 }
 
-enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms, const char *group,
-                              struct group_position **list, size_t *count, struct error *err) {
+enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms,
+                              const char *group, struct group_position **list, size_t *count,
+                              struct error *err) {
   (void)config, (void)log;
   *count = 0;
   *list = calloc(POSITIONS, sizeof **list);
@@ -118,8 +121,9 @@ struct reader {
   struct record_header header;
 };
 
-enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
-                        bool from_end, int timeout_ms, struct reader **out, struct error *err) {
+enum status reader_open(const struct kafka_config *config, struct log *log,
+                        const char *const *topics, size_t count, bool from_end, int timeout_ms,
+                        struct reader **out, struct error *err) {
   (void)config, (void)log, (void)topics, (void)count, (void)from_end;
   if (!kafka_reachable(timeout_ms)) return away(err);
   struct reader *r = calloc(1, sizeof *r);

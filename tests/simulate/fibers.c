@@ -12,7 +12,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { STACK = 1 << 20, SWITCH_PERCENT = 20, FD_FIRST = 1 << 20, FDS = 256, HISTORY = 400, LINE = 240 };
+enum {
+  STACK = 1 << 20,
+  SWITCH_PERCENT = 20,
+  FD_FIRST = 1 << 20,
+  FDS = 256,
+  HISTORY = 400,
+  LINE = 240
+};
 
 /* ---- draws: xorshift* ---- */
 
@@ -44,7 +51,8 @@ void sim_say(const char *fmt, ...) {
 }
 
 void sim_print_history(void) {
-  for (size_t i = said > HISTORY ? said - HISTORY : 0; i < said; i++) printf("  %s\n", history[i % HISTORY]);
+  for (size_t i = said > HISTORY ? said - HISTORY : 0; i < said; i++)
+    printf("  %s\n", history[i % HISTORY]);
 }
 
 /* ---- fibers ---- */
@@ -56,9 +64,10 @@ struct fiber {
   void *(*run)(void *);
   void *arg;
   int group;
-  unsigned held;     /* locks */
-  const void *waits; /* for this: a lock, a condition, a fiber, a descriptor; NULL: ready, or sleeps */
-  int64_t until_ns;  /* with a wait or a sleep: at the latest; INT64_MAX: never */
+  unsigned held; /* locks */
+  const void
+      *waits; /* for this: a lock, a condition, a fiber, a descriptor; NULL: ready, or sleeps */
+  int64_t until_ns; /* with a wait or a sleep: at the latest; INT64_MAX: never */
   uint64_t until_step;
   bool sleeps, timed_out, ended, joined;
 };
@@ -107,7 +116,8 @@ static void trampoline(void) {
 static struct fiber *make_fiber(void *(*run)(void *), void *arg, int group) {
   struct fiber *f = calloc(1, sizeof *f);
   if (!f) abort();
-  f->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  f->stack =
+      mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (f->stack == MAP_FAILED) abort();
   f->run = run;
   f->arg = arg;
@@ -189,7 +199,8 @@ static struct fiber *choose(void) {
 static bool pass_time(void) {
   int64_t next = INT64_MAX;
   for (struct fiber *f = fibers; f; f = f->next)
-    if (!f->ended && !stopped[f->group] && (f->sleeps || f->waits) && f->until_ns < next) next = f->until_ns;
+    if (!f->ended && !stopped[f->group] && (f->sleeps || f->waits) && f->until_ns < next)
+      next = f->until_ns;
   if (next == INT64_MAX) return false;
   if (next > now_ns) now_ns = next;
   return true;
@@ -326,7 +337,8 @@ static int64_t moment(const struct timespec *at) {
 }
 
 int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at);
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at) {
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
+                                  const struct timespec *at) {
   return wait_on(c, m, moment(at)) ? 0 : ETIMEDOUT;
 }
 
@@ -336,8 +348,10 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *c) {
   return 0;
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg) {
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg) {
   (void)attr;
   struct fiber *f = make_fiber(run, arg, current && current->group ? current->group : entered);
   *thread = (pthread_t)(uintptr_t)f;
@@ -370,8 +384,10 @@ int __wrap_pthread_join(pthread_t thread, void **result) {
   return join(thread, INT64_MAX);
 }
 
-int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *at);
-int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *at) {
+int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                                const struct timespec *at);
+int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                                const struct timespec *at) {
   (void)result, (void)clock;
   return join(thread, moment(at));
 }

@@ -1,10 +1,12 @@
 /* fibers.h - threads that take turns under one scheduler, in virtual time.
  *
- * The program is linked with --wrap for the calls of pthreads, poll and eventfd that the library makes, so its code
- * runs as it is: each thread is a fiber, one runs at a time, who is next is drawn from the seed, and time passes only
- * when all of them wait. A fiber may lose its turn wherever it takes or gives back a lock while it holds no other.
+ * The program is linked with --wrap for the calls of pthreads, poll and eventfd that the library
+ * makes, so its code runs as it is: each thread is a fiber, one runs at a time, who is next is
+ * drawn from the seed, and time passes only when all of them wait. A fiber may lose its turn
+ * wherever it takes or gives back a lock while it holds no other.
  *
- * Fibers belong to a group, a process of the real world: a group can be stopped (SIGSTOP), go on, or end (kill -9).
+ * Fibers belong to a group, a process of the real world: a group can be stopped (SIGSTOP), go on,
+ * or end (kill -9).
  */
 #ifndef TESTS_SIMULATE_FIBERS_H
 #define TESTS_SIMULATE_FIBERS_H
@@ -29,7 +31,8 @@ int64_t sim_now_ns(void);
 uint64_t sim_steps(void); /* turns given so far */
 /* Of the fiber that runs: */
 void sim_sleep_ns(int64_t ns);
-void sim_sleep_steps(uint64_t steps, int64_t most_ns); /* until so many turns were given, or that time has passed */
+void sim_sleep_steps(uint64_t steps,
+                     int64_t most_ns); /* until so many turns were given, or that time has passed */
 void sim_yield(void);
 
 /* Groups, any number but 0. */

@@ -1,8 +1,9 @@
-/* kafka.c - a broker as the worker sees it through publisher.h; cluster.c is what it answers to questions.
+/* kafka.c - a broker as the worker sees it through publisher.h; cluster.c is what it answers to
+ * questions.
  *
- * A record, a position and the end of a transaction reach the broker when its clock says so, an answer may be lost, a
- * lost request may come late; of one transactional id a newer epoch fences all that is older. A transaction that lasts
- * too long is aborted and its producer fenced. */
+ * A record, a position and the end of a transaction reach the broker when its clock says so, an
+ * answer may be lost, a lost request may come late; of one transactional id a newer epoch fences
+ * all that is older. A transaction that lasts too long is aborted and its producer fenced. */
 #include "tests/simulate/fibers.h"
 #include "tests/simulate/world.h"
 
@@ -33,8 +34,8 @@ static struct sim_identity *identity_of(const char *id) {
 
 static void commit_position(const struct sim_position *p) {
   size_t i = 0;
-  while (i < world.position_count &&
-         (strcmp(world.positions[i].topic, p->topic) != 0 || strcmp(world.positions[i].group, p->group) != 0))
+  while (i < world.position_count && (strcmp(world.positions[i].topic, p->topic) != 0 ||
+                                      strcmp(world.positions[i].group, p->group) != 0))
     i++;
   if (i == world.position_count) world.position_count++;
   world.positions[i] = *p;
@@ -49,7 +50,8 @@ static void end_transaction(struct sim_identity *of, enum fate fate) {
     r->fate = fate;
     buffer_printf(&ids, " %s/%s", r->id, r->key);
   }
-  sim_say("kafka: transaction %llu %s:%s", (unsigned long long)of->transaction, fate_word(fate), buffer_z(&ids));
+  sim_say("kafka: transaction %llu %s:%s", (unsigned long long)of->transaction, fate_word(fate),
+          buffer_z(&ids));
   buffer_release(&ids);
   of->transaction = 0;
   if (fate == COMMITTED && of->pending.number >= 0) commit_position(&of->pending);
@@ -113,14 +115,16 @@ struct publisher {
   int64_t down_since_ns; /* -1: it is up, as far as it is known */
 };
 
-enum status publisher_open(const struct kafka_config *config, struct log *log, publisher_report_fn report, void *ctx,
-                           struct publisher **out, struct error *err) {
+enum status publisher_open(const struct kafka_config *config, struct log *log,
+                           publisher_report_fn report, void *ctx, struct publisher **out,
+                           struct error *err) {
   (void)log, (void)err;
   struct publisher *p = calloc(1, sizeof *p);
   if (!p) abort();
   *p = (struct publisher){.report = report,
                           .ctx = ctx,
-                          .of = config->transactional_id ? identity_of(config->transactional_id) : NULL,
+                          .of = config->transactional_id ? identity_of(config->transactional_id)
+                                                         : NULL,
                           .epoch = -1,
                           .down_since_ns = -1};
   p->last = &p->first;
@@ -144,11 +148,13 @@ void publisher_close(struct publisher *p) {
   free(p);
 }
 
-enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic, struct error *err) {
+enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic,
+                            struct error *err) {
   (void)p, (void)err;
   unsigned i = 0;
   while (i < world.topic_count && strcmp(world.topics[i], name) != 0) i++;
-  if (i == world.topic_count) snprintf(world.topics[world.topic_count++], sizeof *world.topics, "%s", name);
+  if (i == world.topic_count)
+    snprintf(world.topics[world.topic_count++], sizeof *world.topics, "%s", name);
   *topic = i;
   return ST_OK;
 }
@@ -159,7 +165,8 @@ static unsigned hash(const char *text) {
   return h;
 }
 
-enum kafka_fault publisher_send(struct publisher *p, const struct record *record, struct delivery *delivery) {
+enum kafka_fault publisher_send(struct publisher *p, const struct record *record,
+                                struct delivery *delivery) {
   struct delivery none;
   if (!delivery) delivery = &none;
   *delivery = (struct delivery){.partition = -1, .offset = -1, .text = ""};
@@ -191,7 +198,8 @@ static bool is_poison(const char *id) {
   return !strncmp(id, "poison", 6);
 }
 
-/* Refused for a while from when it is first seen, as of a topic whose configuration is being mended. */
+/* Refused for a while from when it is first seen, as of a topic whose configuration is being
+ * mended. */
 static bool is_flaky(const char *id) {
   if (strncmp(id, "flaky", 5) != 0) return false;
   int64_t *until_ns = &world.flaky_until_ns[strtoul(id + 5, NULL, 10) % FLAKY];
@@ -218,7 +226,8 @@ static void append(const struct sent *s, uint64_t transaction) {
 
 static void doom_batch(struct publisher *p, const struct sent *poison) {
   for (struct sent *s = p->first; s; s = s->next)
-    if (s->topic == poison->topic && s->partition == poison->partition && sim_chance(world.faults.together)) {
+    if (s->topic == poison->topic && s->partition == poison->partition &&
+        sim_chance(world.faults.together)) {
       s->doomed = true;
       reach(REACHED_TOGETHER);
     }
@@ -270,7 +279,8 @@ size_t publisher_poll(struct publisher *p, int timeout_ms) {
   int64_t until_ns = sim_now_ns() + (int64_t)timeout_ms * 1000000;
   size_t served = serve(p);
   while (!served && sim_now_ns() < until_ns) {
-    int64_t left_ns = until_ns - sim_now_ns(), due_ns = p->first ? p->first->due_ns - sim_now_ns() : left_ns;
+    int64_t left_ns = until_ns - sim_now_ns(),
+            due_ns = p->first ? p->first->due_ns - sim_now_ns() : left_ns;
     if (!world.kafka_up) due_ns = 20000000;
     if (due_ns < 1000) due_ns = 1000;
     sim_sleep_ns(due_ns < left_ns ? due_ns : left_ns);
@@ -302,7 +312,8 @@ enum status publisher_flush(struct publisher *p, int timeout_ms) {
 void publisher_abandon(struct publisher *p) {
   if (!p) return;
   for (struct sent *s = p->first; s; s = s->next)
-    if (world.kafka_up && !is_refused(s->id) && sim_chance(50) && (!p->of || p->epoch == p->of->epoch)) {
+    if (world.kafka_up && !is_refused(s->id) && sim_chance(50) &&
+        (!p->of || p->epoch == p->of->epoch)) {
       if (p->of) open_transaction(p->of);
       append(s, p->of ? p->of->transaction : 0);
     }
@@ -367,7 +378,8 @@ static enum txn_next unknown(struct publisher *p, struct error *err) {
   return TXN_RENEW;
 }
 
-enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err) {
+enum txn_next publisher_position(struct publisher *p, const struct position *position,
+                                 struct error *err) {
   if (!kafka_reachable(20) || sim_chance(world.faults.again)) return TXN_AGAIN;
   if (p->epoch != p->of->epoch) return fenced(p, err);
   if (p->failed) {

@@ -1,11 +1,12 @@
-/* life.c - whole lives of the real relay, judged. A life is drawn from its seed: events and their keys, what goes wrong
- * with Kafka, Redis and the worker, and who runs next. At its end the world is healed, and what was promised must hold:
+/* life.c - whole lives of the real relay, judged. A life is drawn from its seed: events and their
+ * keys, what goes wrong with Kafka, Redis and the worker, and who runs next. At its end the world
+ * is healed, and what was promised must hold:
  *
  *   I1  each event is committed, dead or pending        I2  committed once (exactly_once)
  *   I3  none is both committed and dead                 I4  per key in the order of writing
- *   I5  no poison is committed, no good one dead        I7  a refused one is dead after its attempts, not before
- *   I8  no crash (a life runs in a child)               I9  all is settled, in virtual time
- *   I10 is the broker's here; I6 (bytes) is for the suites with a real one.
+ *   I5  no poison is committed, no good one dead        I7  a refused one is dead after its
+ * attempts, not before I8  no crash (a life runs in a child)               I9  all is settled, in
+ * virtual time I10 is the broker's here; I6 (bytes) is for the suites with a real one.
  */
 #include "bridge/outbox/manifest.h"
 #include "bridge/relay/relay.h"
@@ -102,7 +103,8 @@ static void start_worker(void) {
                                 .replication = 1};
   sim_say("worker %d starts", w->group);
   sim_enter(w->group);
-  if (relay_start(&parts, &config, &w->relay, &err) != ST_OK) violation("the relay does not start: %s", err.text);
+  if (relay_start(&parts, &config, &w->relay, &err) != ST_OK)
+    violation("the relay does not start: %s", err.text);
   sim_enter(0);
   life.worker = w;
 }
@@ -140,12 +142,13 @@ static void write_event(size_t i) {
   struct buffer text = {0}, payload = {0};
   struct error err = {0};
   char file[80];
-  buffer_printf(&payload, "{\"episode_id\": \"%s\", \"title\": \"T\", \"episode_number\": %zu}", e->key, i);
+  buffer_printf(&payload, "{\"episode_id\": \"%s\", \"title\": \"T\", \"episode_number\": %zu}",
+                e->key, i);
   if (e->bad)
     buffer_add_z(&text, "no json");
   else
-    event_write(span_of(e->id), SPAN("episode.created"), buffer_span(&payload), clock_wall_us(&sim_clock),
-                span_of(e->id), &text);
+    event_write(span_of(e->id), SPAN("episode.created"), buffer_span(&payload),
+                clock_wall_us(&sim_clock), span_of(e->id), &text);
   snprintf(file, sizeof file, "%s.json", e->id);
   if (store_emit(life.hand, file, buffer_span(&text), &err) != ST_OK) abort();
   buffer_release(&text);
@@ -163,7 +166,8 @@ static void *produce(void *arg) {
 }
 
 static void draw_events(void) {
-  unsigned keys = 1 + (unsigned)sim_below(4), poison = sim_chance(50) ? 0 : 8, bad = sim_chance(70) ? 0 : 8;
+  unsigned keys = 1 + (unsigned)sim_below(4), poison = sim_chance(50) ? 0 : 8,
+           bad = sim_chance(70) ? 0 : 8;
   life.event_count = 3 + sim_below(EVENTS - 4);
   for (size_t i = 0; i < life.event_count; i++) {
     struct event_of_life *e = &life.events[i];
@@ -212,7 +216,8 @@ static void take_over(void) {
   sim_go_on(old->group);
   sim_say("worker %d wakes", old->group);
   for (int i = 0; i < 600 && !has_failed(old, &foreign); i++) sim_sleep_ns(SECOND_NS / 5);
-  if (!has_failed(old, &foreign) && life.exactly_once) violation("worker %d, who lost its outbox, goes on", old->group);
+  if (!has_failed(old, &foreign) && life.exactly_once)
+    violation("worker %d, who lost its outbox, goes on", old->group);
   stop_worker(old);
 }
 
@@ -282,7 +287,8 @@ static void purge(void) {
   struct buffer file = {0};
   struct error err = {0};
   uint64_t total;
-  if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK) abort();
+  if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK)
+    abort();
   struct letter letter = {.file = buffer_z(&file), .when_us = TIME_NONE};
   if (file.len) store_purge(life.worker->store, &letter, 1);
   if (file.len && letter.status == ST_OK) event_of(letter.file)->purged = true;
@@ -293,7 +299,8 @@ static void replay(void) {
   struct buffer file = {0};
   struct error err = {0};
   uint64_t total;
-  if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK) abort();
+  if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK)
+    abort();
   if (file.len && store_replay(life.worker->store, PLACE_DLQ, buffer_z(&file), &err) == ST_OK) {
     reach(REACHED_REPLAYED);
     sim_say("%s is replayed", buffer_z(&file));
@@ -303,8 +310,9 @@ static void replay(void) {
 }
 
 static void act(void) {
-  static void (*const actions[])(void) = {crash,  crash,  crash, freeze,        take_over,       take_over, outage,
-                                          outage, outage, redis, lose_position, restart_cleanly, pause_it,  replay};
+  static void (*const actions[])(void) = {
+      crash,  crash,  crash, freeze,        take_over,       take_over, outage,
+      outage, outage, redis, lose_position, restart_cleanly, pause_it,  replay};
   actions[sim_below(sizeof actions / sizeof *actions)]();
 }
 
@@ -336,10 +344,13 @@ static void drain(void) {
     if (life.hold_key && !life.writing) purge();
     sim_sleep_ns(SECOND_NS / 2);
   }
-  if (counts.pending) violation("I9: %llu entries are still pending", (unsigned long long)counts.pending);
-  sim_sleep_ns(15 * SECOND_NS); /* its manifest closes; a position that seems lost is doubted for a while */
+  if (counts.pending)
+    violation("I9: %llu entries are still pending", (unsigned long long)counts.pending);
+  sim_sleep_ns(
+      15 * SECOND_NS); /* its manifest closes; a position that seems lost is doubted for a while */
   restart_if_it_ended();
-  restart_cleanly(); /* clears what a worker wrote that slept between looking at its lock and writing */
+  restart_cleanly(); /* clears what a worker wrote that slept between looking at its lock and
+                        writing */
   sim_sleep_ns(15 * SECOND_NS);
   stop_worker(life.worker);
 }
@@ -360,7 +371,9 @@ static struct dead_of dead_of(const struct event_of_life *e) {
   struct dead_of d = {0};
   struct error err = {0};
   uint64_t total;
-  if (store_find(life.hand, LIST_DEAD | LIST_NAMED, span_of(e->id), count_dead, &d, &total, &err) != ST_OK) abort();
+  if (store_find(life.hand, LIST_DEAD | LIST_NAMED, span_of(e->id), count_dead, &d, &total, &err) !=
+      ST_OK)
+    abort();
   return d;
 }
 
@@ -383,8 +396,8 @@ static void judge_event(size_t i) {
   dead.count += e->purged;
   if (!commits && !dead.count) violation("I1: %s is lost", e->id);
   if (commits > 1 && life.exactly_once) violation("I2: %s is committed %zu times", e->id, commits);
-  /* Without transactions nobody fences the one that was taken over: what it had handed to Kafka may be accepted after
-   * its successor gave it up. */
+  /* Without transactions nobody fences the one that was taken over: what it had handed to Kafka may
+   * be accepted after its successor gave it up. */
   bool fenced = life.exactly_once || !life.taken_over;
   if (commits && dead.count && fenced) violation("I3: %s is committed and dead", e->id);
   if (!good && commits) violation("I5: %s is committed", e->id);
@@ -411,7 +424,8 @@ static void judge_journal(void) {
   size_t count = 0;
   if (manifest_list(life.hand, &list, &count, &err) != ST_OK) abort();
   for (size_t i = 0; i < count; i++)
-    if (!list[i].settled) violation("batch %llu is not settled", (unsigned long long)list[i].number);
+    if (!list[i].settled)
+      violation("batch %llu is not settled", (unsigned long long)list[i].number);
   free(list);
 }
 
@@ -437,14 +451,16 @@ static void *live(void *arg) {
   }
   drain();
   for (size_t i = 0; i < life.event_count; i++) judge_event(i);
-  for (size_t i = 0; life.exactly_once && !life.hold_key && i < life.event_count; i++) judge_order(i);
+  for (size_t i = 0; life.exactly_once && !life.hold_key && i < life.event_count; i++)
+    judge_order(i);
   if (life.exactly_once) judge_journal();
   return NULL;
 }
 
 void open_shared(void) {
   struct catalog_config schemas = {.folder = SOURCE_ROOT "/schemas"};
-  struct routing_config names = {.namespaces = SPAN("episode"), .topic = SPAN("{namespace}.events")};
+  struct routing_config names = {.namespaces = SPAN("episode"),
+                                 .topic = SPAN("{namespace}.events")};
   struct error err = {0};
   enum status st = catalog_open(&schemas, NULL, &catalog, &err);
   if (st == ST_OK) st = routing_open(&names, &routing, &err);
@@ -460,8 +476,9 @@ bool one_life(uint64_t seed) {
   world_begin();
   if (!sim_run(live, NULL)) violation("I9: nobody goes on");
   if (life.failed) {
-    printf("seed %llu, %zu events, %s, batches of %zu, redis %s:\n", (unsigned long long)seed, life.event_count,
-           life.exactly_once ? "exactly_once" : "at_least_once", life.batch_events, world.redis_off ? "off" : "on");
+    printf("seed %llu, %zu events, %s, batches of %zu, redis %s:\n", (unsigned long long)seed,
+           life.event_count, life.exactly_once ? "exactly_once" : "at_least_once",
+           life.batch_events, world.redis_off ? "off" : "on");
     sim_print_history();
     printf("  to see it again: simulate --first %llu --lives 1\n", (unsigned long long)seed);
   }

@@ -1,4 +1,5 @@
-/* main.c - many lives, in children: a crash is one life's, and what killed workers leave behind goes with them.
+/* main.c - many lives, in children: a crash is one life's, and what killed workers leave behind
+ * goes with them.
  *
  *   simulate [--first SEED] [--lives N]
  */
@@ -65,7 +66,8 @@ static bool chunk_ended(struct running *list, size_t count) {
   while (r < list + count - 1 && r->pid != pid) r++;
   r->pid = 0;
   if (WIFSIGNALED(status))
-    printf("VIOLATION seed %llu: I8: a life ended by signal %d\n", (unsigned long long)*r->seed, WTERMSIG(status));
+    printf("VIOLATION seed %llu: I8: a life ended by signal %d\n", (unsigned long long)*r->seed,
+           WTERMSIG(status));
   return status == 0;
 }
 
@@ -115,7 +117,7 @@ int main(int argc, char **argv) {
     if (lives >= 10000 && reached[i] < 50) counted = false;
   }
   if (!counted) printf("VIOLATION: what happened less than 50 times was not tried\n");
-  printf("%llu lives from seed %llu in %.1f s, %u violations\n", (unsigned long long)lives, (unsigned long long)first,
-         seconds, bad);
+  printf("%llu lives from seed %llu in %.1f s, %u violations\n", (unsigned long long)lives,
+         (unsigned long long)first, seconds, bad);
   return bad || !counted;
 }

@@ -14,7 +14,8 @@ void world_lose_positions(void) {
   world.position_count = 0;
 }
 
-/* ---- keys.h: the ids of a life; due ones lie in the outbox, so that they outlive the worker ---- */
+/* ---- keys.h: the ids of a life; due ones lie in the outbox, so that they outlive the worker ----
+ */
 
 static bool has(char (*list)[64], size_t count, struct span id) {
   for (size_t i = 0; i < count; i++)
@@ -33,12 +34,13 @@ void keys_state(struct keys *k, struct keys_state *out) {
   *out = (struct keys_state){.off = world.redis_off, .up = world.redis_up, .due = world.due_count};
 }
 
-enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen, struct span *place,
-                       struct arena *arena) {
+enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen,
+                       struct span *place, struct arena *arena) {
   (void)k, (void)place, (void)arena;
   sim_yield();
   for (size_t i = 0; i < count; i++)
-    seen[i] = has(world.due, world.due_count, ids[i]) || (world.redis_up && has(world.keys, world.key_count, ids[i]));
+    seen[i] = has(world.due, world.due_count, ids[i]) ||
+              (world.redis_up && has(world.keys, world.key_count, ids[i]));
   if (!world.redis_up) reach(REACHED_REDIS_AWAY);
   return world.redis_up ? ST_OK : ST_UNAVAILABLE;
 }
@@ -58,7 +60,8 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
 void keys_tend(struct keys *k) {
   (void)k;
   if (!world.redis_up) return;
-  for (size_t i = 0; i < world.due_count; i++) put(world.keys, &world.key_count, span_of(world.due[i]));
+  for (size_t i = 0; i < world.due_count; i++)
+    put(world.keys, &world.key_count, span_of(world.due[i]));
   world.due_count = 0;
 }
 

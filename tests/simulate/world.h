@@ -1,6 +1,6 @@
-/* world.h - what lies outside the worker in a simulated life: a Kafka with transactions, a Redis, the small texts of an
- * outbox; and what may go wrong with each. The library's publisher, cluster, reader, keys and state are made of it
- * here, by the linker. */
+/* world.h - what lies outside the worker in a simulated life: a Kafka with transactions, a Redis,
+ * the small texts of an outbox; and what may go wrong with each. The library's publisher, cluster,
+ * reader, keys and state are made of it here, by the linker. */
 #ifndef TESTS_SIMULATE_WORLD_H
 #define TESTS_SIMULATE_WORLD_H
 
@@ -9,7 +9,15 @@
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/store.h"
 
-enum { PARTITIONS = 2, RECORDS = 4096, TOPICS = 8, POSITIONS = 8, KEYS = 1024, IDENTITIES = 32, FLAKY = 64 };
+enum {
+  PARTITIONS = 2,
+  RECORDS = 4096,
+  TOPICS = 8,
+  POSITIONS = 8,
+  KEYS = 1024,
+  IDENTITIES = 32,
+  FLAKY = 64
+};
 
 enum fate { OPEN, COMMITTED, ABORTED };
 struct sim_record {
@@ -60,7 +68,8 @@ struct sim_world {
   struct sim_identity identities[IDENTITIES];
   size_t identity_count;
   uint64_t transactions;
-  int64_t timeout_ns, flaky_until_ns[FLAKY]; /* flaky<n> is refused until then; 0: it was not seen yet */
+  int64_t timeout_ns,
+      flaky_until_ns[FLAKY]; /* flaky<n> is refused until then; 0: it was not seen yet */
   unsigned stale_left;
   /* Redis: ids, and those that are to be set (which lie in the outbox) */
   char keys[KEYS][64], due[KEYS][64];
@@ -68,7 +77,8 @@ struct sim_world {
 };
 extern struct sim_world world;
 
-/* kafka.c: what has happened by itself since the last call; a request's way, waited for at most so long. */
+/* kafka.c: what has happened by itself since the last call; a request's way, waited for at most so
+ * long. */
 void kafka_tick(void);
 bool kafka_reachable(int64_t most_ms);
 

@@ -44,7 +44,8 @@ void folder_tick(const char *path) {
   }
   close(fd);
   unlink(probe);
-  if (now.tv_sec == first.tv_sec && now.tv_nsec == first.tv_nsec) fail_msg("the clock of %s stands still", path);
+  if (now.tv_sec == first.tv_sec && now.tv_nsec == first.tv_nsec)
+    fail_msg("the clock of %s stands still", path);
 }
 
 int folder_remove(const char *path) {

@@ -32,7 +32,8 @@ static int run(const char *group, const char *kind) {
   }
   size_t n = 0;
   for (struct test *t = all; t; t = t->next)
-    list[n++] = (struct CMUnitTest){t->name, t->run, t->setup, t->teardown, (void *)(uintptr_t)kind};
+    list[n++] =
+        (struct CMUnitTest){t->name, t->run, t->setup, t->teardown, (void *)(uintptr_t)kind};
   int failed = _cmocka_run_group_tests(group, list, n, NULL, NULL);
   free(list);
   return failed;

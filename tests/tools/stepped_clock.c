@@ -1,7 +1,7 @@
-/* A wall clock that a test sets, for a program that has this in front of its libraries (LD_PRELOAD). The file named by
- * STEPPED_CLOCK holds how far it is off, in nanoseconds, as text; the file may change at any time. As with a clock that
- * was really set, a wait until a moment of the wall clock ends when the clock shows that moment; the monotonic clock
- * goes on. */
+/* A wall clock that a test sets, for a program that has this in front of its libraries
+ * (LD_PRELOAD). The file named by STEPPED_CLOCK holds how far it is off, in nanoseconds, as text;
+ * the file may change at any time. As with a clock that was really set, a wait until a moment of
+ * the wall clock ends when the clock shows that moment; the monotonic clock goes on. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -32,7 +32,8 @@ static struct timespec wall(void) {
 }
 
 int clock_gettime(clockid_t clock, struct timespec *out) {
-  if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) return (int)syscall(SYS_clock_gettime, clock, out);
+  if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)
+    return (int)syscall(SYS_clock_gettime, clock, out);
   *out = wall();
   return 0;
 }
@@ -57,15 +58,18 @@ int timespec_get(struct timespec *out, int base) {
 }
 
 /* The kernel would wake it when the clock is set; here it looks again and again. */
-int cnd_timedwait(cnd_t *restrict cond, mtx_t *restrict mutex, const struct timespec *restrict until) {
+int cnd_timedwait(cnd_t *restrict cond, mtx_t *restrict mutex,
+                  const struct timespec *restrict until) {
   for (;;) {
     struct timespec now = wall(), slice;
-    if (now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec))
+    if (now.tv_sec > until->tv_sec ||
+        (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec))
       return thrd_timedout;
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &slice);
     int64_t end = slice.tv_sec * SECOND + slice.tv_nsec + 2 * SECOND / 1000;
     slice = (struct timespec){end / SECOND, end % SECOND};
-    if (pthread_cond_clockwait((pthread_cond_t *)cond, (pthread_mutex_t *)mutex, CLOCK_MONOTONIC, &slice) == 0)
+    if (pthread_cond_clockwait((pthread_cond_t *)cond, (pthread_mutex_t *)mutex, CLOCK_MONOTONIC,
+                               &slice) == 0)
       return thrd_success;
   }
 }

@@ -1,9 +1,10 @@
 /* C11 threads over pthreads, for ThreadSanitizer builds only.
  *
- * Debian's librdkafka calls thrd_create, mtx_lock and cnd_wait of glibc, which gcc's ThreadSanitizer does not
- * intercept: its threads would be unknown to it, and it dies in the first of them. Defined here and exported by the
- * executable, these come before glibc's; they call the pthread functions, which are intercepted. glibc's mtx_t and
- * cnd_t have room for a pthread mutex and condition, asserted below. cnd_timedwait is bridge/kafka/waits.c's.
+ * Debian's librdkafka calls thrd_create, mtx_lock and cnd_wait of glibc, which gcc's
+ * ThreadSanitizer does not intercept: its threads would be unknown to it, and it dies in the first
+ * of them. Defined here and exported by the executable, these come before glibc's; they call the
+ * pthread functions, which are intercepted. glibc's mtx_t and cnd_t have room for a pthread mutex
+ * and condition, asserted below. cnd_timedwait is bridge/kafka/waits.c's.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -57,11 +58,13 @@ int thrd_join(thrd_t thread, int *result) {
 }
 
 /* ThreadSanitizer knows the join that waits by the wall clock only. */
-int pthread_clockjoin_np(pthread_t thread, void **value, clockid_t clock, const struct timespec *until) {
+int pthread_clockjoin_np(pthread_t thread, void **value, clockid_t clock,
+                         const struct timespec *until) {
   struct timespec now, wall;
   clock_gettime(clock, &now);
   clock_gettime(CLOCK_REALTIME, &wall);
-  int64_t ns = (int64_t)(until->tv_sec - now.tv_sec) * 1000000000 + (until->tv_nsec - now.tv_nsec) + wall.tv_nsec;
+  int64_t ns = (int64_t)(until->tv_sec - now.tv_sec) * 1000000000 + (until->tv_nsec - now.tv_nsec) +
+               wall.tv_nsec;
   wall.tv_sec += ns / 1000000000;
   wall.tv_nsec = ns % 1000000000;
   if (wall.tv_nsec < 0) wall.tv_sec--, wall.tv_nsec += 1000000000;

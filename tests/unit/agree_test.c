@@ -1,4 +1,5 @@
-/* A wrong setting is told alike by all who meet it: the worker, doctor, config check, health and the commands. */
+/* A wrong setting is told alike by all who meet it: the worker, doctor, config check, health and
+ * the commands. */
 #include "tests/unit/mock_settings.h"
 
 #include "bridge/service/configure.h"
@@ -100,7 +101,8 @@ static void ask_check(struct world *w, const struct wrong *row) {
   configure_check(w->settings, &w->text);
   expect(w, "config check", row, ST_OK);
   bool placed = w->text.len == 0 || span_starts(buffer_span(&w->text), "-X: ");
-  assert_true(placed || strstr(row->setting, "kafka.acks")); /* which only librdkafka judges, beside others */
+  assert_true(placed ||
+              strstr(row->setting, "kafka.acks")); /* which only librdkafka judges, beside others */
 }
 
 static void ask_verify(struct world *w, const struct wrong *row) {

@@ -1,4 +1,5 @@
-/* Arena: pieces are whole and apart, chunks are used again after a reset, what is kept is bounded. */
+/* Arena: pieces are whole and apart, chunks are used again after a reset, what is kept is bounded.
+ */
 #include "bridge/base/span.h"
 #include "tests/support/test.h"
 

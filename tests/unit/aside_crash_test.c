@@ -1,5 +1,6 @@
-/* Setting an entry aside, and taking it out of the list again, with each durable call failing, or the last before a
- * crash: it is handed out or in the list, never neither and never both. (The loss of power: unit.relay_power.) */
+/* Setting an entry aside, and taking it out of the list again, with each durable call failing, or
+ * the last before a crash: it is handed out or in the list, never neither and never both. (The loss
+ * of power: unit.relay_power.) */
 #include "tests/unit/store_faults.h"
 
 static enum aside what;
@@ -25,7 +26,8 @@ static void make_two(struct box *b) {
 
 static enum status set_aside(struct box *b, const char *name, const char *id) {
   struct failure why = box_failure(REASON_BROKER_REFUSED, 3);
-  enum status st = store_aside(b->store, ref_of(b, name), span_of(id), what, &why, &hindrance, NULL);
+  enum status st =
+      store_aside(b->store, ref_of(b, name), span_of(id), what, &why, &hindrance, NULL);
   return st == ST_OK ? store_aside_sync(b->store, NULL) : st;
 }
 
@@ -117,7 +119,8 @@ static enum status carry_out(struct box *b) {
 static void check_carried(struct box *b, bool said_done) {
   unsigned attempts = 0, listed = in_list(b);
   for (unsigned i = 0; i < 2; i++) {
-    const char *id = i ? "b" : "a", *name = i ? "b.json" : "a.json", *letter = i ? "dlq/b.json" : "dlq/a.json";
+    const char *id = i ? "b" : "a", *name = i ? "b.json" : "a.json",
+               *letter = i ? "dlq/b.json" : "dlq/a.json";
     bool there = exists(b, name), dead = exists(b, letter);
     assert_false(handed_out(b, id, &attempts));
     if (there) assert_true(listed & (1U << i));

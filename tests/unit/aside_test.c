@@ -1,5 +1,5 @@
-/* Entries that the file system refuses to change, each by itself: set aside, never handed out again, carried out when
- * the hindrance goes; all others go on. */
+/* Entries that the file system refuses to change, each by itself: set aside, never handed out
+ * again, carried out when the hindrance goes; all others go on. */
 #include "tests/unit/files.h"
 
 #include "bridge/outbox/file/aside.h"
@@ -28,7 +28,8 @@ static void sync_all(struct box *b) {
   OK(store_aside_sync(b->store, &b->err));
 }
 
-static void set_aside(struct box *b, const char *id, enum aside what, const struct failure *why, int code) {
+static void set_aside(struct box *b, const char *id, enum aside what, const struct failure *why,
+                      int code) {
   char name[100];
   struct refusal f = {.part = name, .code = code};
   struct error hindrance = {0};
@@ -48,7 +49,8 @@ static void set_aside(struct box *b, const char *id, enum aside what, const stru
 
 /* a, b and c are in hand. */
 static void take_three(struct box *b) {
-  for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++) put_pending(b, *id);
+  for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++)
+    put_pending(b, *id);
   assert_string_equal(box_take_all(b), "a b c");
 }
 
@@ -67,7 +69,8 @@ static void assert_counts(struct box *b, uint64_t pending, uint64_t aside) {
   struct store_counts c = box_counts(b);
   assert_int_equal(c.pending, pending);
   assert_int_equal(c.aside, aside);
-  assert_true((int64_t)(c.first + c.returned) + c.arrived == (int64_t)(c.pending + c.gone + c.vanished));
+  assert_true((int64_t)(c.first + c.returned) + c.arrived ==
+              (int64_t)(c.pending + c.gone + c.vanished));
 }
 
 static int setup(void **state) {
@@ -239,7 +242,8 @@ CASE(a_disk_or_folder_that_refuses_everything_is_not_one_entry) {
     enum settled how;
     durable_set_hook(refuse, &f);
     assert_int_not_equal(store_done(b->store, ref_of(b, "b.json"), &how, &hindrance), ST_OK);
-    enum status st = store_aside(b->store, ref_of(b, "b.json"), SPAN("b"), ASIDE_DONE, NULL, &hindrance, &err);
+    enum status st =
+        store_aside(b->store, ref_of(b, "b.json"), SPAN("b"), ASIDE_DONE, NULL, &hindrance, &err);
     durable_set_hook(NULL, NULL);
     assert_int_equal(st, ST_AGAIN);
   }
@@ -286,7 +290,9 @@ CASE(each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_writes_al
     snprintf(name, sizeof name, "%u.json", set);
     struct entry_ref ref = {.name = span_of(name), .place = PLACE_FLAT};
     OK(store_aside(b->store, &ref, SPAN("id"), ASIDE_DONE, NULL, &hindrance, &b->err));
-    f = (struct nth){.at = f.at + (set % 3 == 0)}; /* each place: the first one, an append, and after a failure */
+    f = (struct nth){
+        .at =
+            f.at + (set % 3 == 0)}; /* each place: the first one, an append, and after a failure */
     durable_set_hook(fail_nth, &f);
     bool ok = store_aside_sync(b->store, NULL) == ST_OK;
     durable_set_hook(NULL, NULL);
@@ -294,8 +300,10 @@ CASE(each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_writes_al
     box_stop(b); /* a failure may have left it or not, but never a file that cannot be read */
     box_start(b);
     uint64_t there = box_counts(b).aside;
-    if (there != set + 1 && (ok || there != set)) fail_msg("call %u: %u of %u, %d", f.at, (unsigned)there, set + 1, ok);
-    if (there == set) OK(store_aside(b->store, &ref, SPAN("id"), ASIDE_DONE, NULL, &hindrance, &b->err));
+    if (there != set + 1 && (ok || there != set))
+      fail_msg("call %u: %u of %u, %d", f.at, (unsigned)there, set + 1, ok);
+    if (there == set)
+      OK(store_aside(b->store, &ref, SPAN("id"), ASIDE_DONE, NULL, &hindrance, &b->err));
     OK(store_aside_sync(b->store, &b->err));
     box_restart(b);
     assert_int_equal(box_counts(b).aside, set + 1);
@@ -318,7 +326,8 @@ CASE(a_last_line_that_a_crash_cut_does_not_count) {
     bool whole = strchr(strchr(text, '\n') + 1, '\n') != NULL;
     assert_int_equal(box_counts(b).aside, whole ? 1 : 0);
     OK(store_aside_sync(b->store, &b->err));
-    assert_int_equal(text_of(b, ".busbridge/aside")[strlen(text_of(b, ".busbridge/aside")) - 1], '\n');
+    assert_int_equal(text_of(b, ".busbridge/aside")[strlen(text_of(b, ".busbridge/aside")) - 1],
+                     '\n');
   }
 }
 
@@ -344,7 +353,8 @@ static void assert_text(const char *got, const char *want) {
 }
 
 CASE(what_was_written_is_read_back) {
-  static const char *const texts[] = {"plain", "-", "", "two words, and %41", "\xff\x01\n\t", "\xe6\x98\x9f", NULL};
+  static const char *const texts[] = {"plain",        "-", "", "two words, and %41", "\xff\x01\n\t",
+                                      "\xe6\x98\x9f", NULL};
   for (unsigned i = 0; i < 6; i++) {
     struct fs_row row = {.what = (enum aside)(i % 3),
                          .ref = {.name = i == 2 ? SPAN("x") : span_of(texts[i]),
@@ -378,7 +388,8 @@ CASE(what_was_written_is_read_back) {
     assert_text(got->failure.topic, row.failure.topic);
     assert_text(got->failure.error, row.failure.error);
     free(got);
-    for (line.len--; line.len; line.len--) { /* cut anywhere: refused, or the last word is shorter */
+    for (line.len--; line.len;
+         line.len--) { /* cut anywhere: refused, or the last word is shorter */
       if (fs_row_parse(line, &got, NULL) != ST_OK) continue;
       assert_true(strlen(got->why) < strlen(row.why) || !*row.why);
       free(got);
@@ -389,8 +400,8 @@ CASE(what_was_written_is_read_back) {
 
 static bool see(void *ctx, const struct aside_info *info) {
   char *text = ctx;
-  snprintf(text + strlen(text), 500, "%s%s %.*s %s; ", place_path(info->place), info->file, SPAN_ARGS(info->id),
-           info->remedy);
+  snprintf(text + strlen(text), 500, "%s%s %.*s %s; ", place_path(info->place), info->file,
+           SPAN_ARGS(info->id), info->remedy);
   return true;
 }
 

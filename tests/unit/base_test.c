@@ -25,7 +25,8 @@ const char *__tsan_default_options(void) {
 TEST(status_names_are_all_different) {
   for (int a = ST_OK; a <= ST_CANCELLED; a++) {
     assert_string_not_equal(status_name((enum status)a), "unknown");
-    for (int b = ST_OK; b < a; b++) assert_string_not_equal(status_name((enum status)a), status_name((enum status)b));
+    for (int b = ST_OK; b < a; b++)
+      assert_string_not_equal(status_name((enum status)a), status_name((enum status)b));
   }
   assert_string_equal(status_name((enum status)99), "unknown");
 }
@@ -150,7 +151,8 @@ TEST(spans_compare_and_trim) {
   assert_true(span_ends(ab, "b") && span_ends(ab, "ab") && span_ends(none, ""));
   assert_false(span_ends(ab, "a") || span_ends(ab, "xab"));
   assert_int_equal(span_cmp(ab, SPAN("ab")), 0);
-  assert_true(span_cmp(ab, SPAN("abc")) < 0 && span_cmp(SPAN("abc"), ab) > 0 && span_cmp(none, ab) < 0);
+  assert_true(span_cmp(ab, SPAN("abc")) < 0 && span_cmp(SPAN("abc"), ab) > 0 &&
+              span_cmp(none, ab) < 0);
   assert_true(span_cmp(SPAN("a\xFF"), ab) > 0); /* bytes, not chars */
   assert_true(span_is(span_trim(SPAN(" \t\r\na b\n ")), "a b") && span_trim(SPAN(" \n")).len == 0);
   assert_int_equal(span_trim(none).len, 0);
@@ -169,8 +171,14 @@ TEST(words_are_divided_by_blanks_and_commas) {
 }
 
 TEST(utf8_prefix_stops_at_the_first_wrong_byte) {
-  static const char *const good[] = {
-      "", "a", "\xC2\x80", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
+  static const char *const good[] = {"",
+                                     "a",
+                                     "\xC2\x80",
+                                     "\xE0\xA0\x80",
+                                     "\xED\x9F\xBF",
+                                     "\xEE\x80\x80",
+                                     "\xF0\x90\x80\x80",
+                                     "\xF4\x8F\xBF\xBF"};
   static const char *const bad[] = {"\x80",
                                     "\xC1\xBF",
                                     "\xC2",
@@ -258,7 +266,8 @@ TEST(table_holds_what_was_put) {
   assert_int_equal(table_put(&t, SPAN("a"), &values[0]), ST_OK);
   assert_int_equal(table_put(&t, SPAN("a"), &values[1]), ST_EXISTS);
   assert_ptr_equal(table_get(&t, SPAN("a")), &values[0]);
-  assert_int_equal(table_put(&t, (struct span){NULL, 0}, &values[1]), ST_OK); /* the empty key is a key */
+  assert_int_equal(table_put(&t, (struct span){NULL, 0}, &values[1]),
+                   ST_OK); /* the empty key is a key */
   assert_ptr_equal(table_get(&t, SPAN("")), &values[1]);
   assert_int_equal(t.count, 2);
   assert_ptr_equal(table_remove(&t, SPAN("a")), &values[0]);
@@ -318,7 +327,8 @@ TEST(table_does_not_grow_by_coming_and_going) {
 TEST(digests_tell_texts_apart) {
   char text[40];
   memset(text, 'a', sizeof text);
-  for (size_t a = 0; a <= sizeof text; a++) { /* every length of the last block, and contents of one length */
+  for (size_t a = 0; a <= sizeof text;
+       a++) { /* every length of the last block, and contents of one length */
     struct digest x = digest_of((struct span){text, a}), same = digest_of((struct span){text, a});
     assert_true(x.lo == same.lo && x.hi == same.hi && x.lo != x.hi);
     for (size_t b = 0; b < a; b++) {
@@ -333,8 +343,8 @@ TEST(digests_tell_texts_apart) {
   }
 }
 
-/* The vectors of SipHash-2-4-128's reference implementation (input 00 01 02 ...): what is on disk is read by any later
- * release, so these never change. */
+/* The vectors of SipHash-2-4-128's reference implementation (input 00 01 02 ...): what is on disk
+ * is read by any later release, so these never change. */
 TEST(fixed_digests_are_the_published_ones) {
   static const struct {
     size_t len;
@@ -359,9 +369,11 @@ TEST(digest_set_remembers_what_was_added) {
     assert_int_equal(digest_set_add(&s, digest_of(key_of(i))), ST_OK);
   }
   assert_int_equal(s.count, KEYS / 2);
-  for (size_t i = 0; i < KEYS; i++) assert_int_equal(digest_set_has(&s, digest_of(key_of(i))), i % 2 == 0);
+  for (size_t i = 0; i < KEYS; i++)
+    assert_int_equal(digest_set_has(&s, digest_of(key_of(i))), i % 2 == 0);
   assert_false(digest_set_has(&s, (struct digest){0, 0}));
-  assert_int_equal(digest_set_add(&s, (struct digest){0, 0}), ST_OK); /* the mark of an empty slot is a digest too */
+  assert_int_equal(digest_set_add(&s, (struct digest){0, 0}),
+                   ST_OK); /* the mark of an empty slot is a digest too */
   assert_true(digest_set_has(&s, (struct digest){0, 0}));
   digest_set_release(&s);
   assert_int_equal(s.count, 0);

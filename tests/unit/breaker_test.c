@@ -1,4 +1,5 @@
-/* breaker_test.c - doors: who passes in which state, when they are tried again, and what reopening holds back. */
+/* breaker_test.c - doors: who passes in which state, when they are tried again, and what reopening
+ * holds back. */
 #include "bridge/relay/breaker.h"
 #include "tests/support/test.h"
 

@@ -1,5 +1,5 @@
-/* Replays and purges of many, on a real outbox without Kafka and Redis: what is frozen, what a step does, what a crash
- * at any place leaves, what is told and written down. */
+/* Replays and purges of many, on a real outbox without Kafka and Redis: what is frozen, what a step
+ * does, what a crash at any place leaves, what is told and written down. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/journal.h"
 #include "bridge/service/audit.h"
@@ -22,12 +22,13 @@ static const char *text_of(const char *file) {
 static void dead(const char *stem, const char *name, const char *reason, int second) {
   char file[300], text[1000];
   snprintf(file, sizeof file, "dlq/%s.json", stem);
-  snprintf(text, sizeof text,
-           "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": {\"episode_id\": \"ep-1\"}, \"created_at\": "
-           "\"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 5, \"dispatched_at\": null, \"last_error\": \"no\", "
-           "\"failed_at\": \"2025-09-22T04:00:%02d.000000+00:00\", \"status\": \"dlq\", \"storage_key\": \"%s\", "
-           "\"reason\": \"%s\"}",
-           stem, name, second, stem, reason);
+  snprintf(
+      text, sizeof text,
+      "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": {\"episode_id\": \"ep-1\"}, \"created_at\": "
+      "\"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 5, \"dispatched_at\": null, \"last_error\": \"no\", "
+      "\"failed_at\": \"2025-09-22T04:00:%02d.000000+00:00\", \"status\": \"dlq\", \"storage_key\": \"%s\", "
+      "\"reason\": \"%s\"}",
+      stem, name, second, stem, reason);
   put(file, text);
 }
 
@@ -36,11 +37,14 @@ static void many(int count) {
   for (int i = 0; i < count; i++) {
     char stem[20];
     snprintf(stem, sizeof stem, "d-%02d", i);
-    dead(stem, i % 3 ? "episode.created" : "plot.created", i % 3 ? "bad_name" : "schema_mismatch", i % 60);
+    dead(stem, i % 3 ? "episode.created" : "plot.created", i % 3 ? "bad_name" : "schema_mismatch",
+         i % 60);
   }
 }
 
-/* ---- asking ----------------------------------------------------------------------------------------------------- */
+/* ---- asking
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static struct bulk_request request(bool purge) {
   static const struct caller us = {.uid = 0};
@@ -86,7 +90,9 @@ static int files_in(const char *folder) {
   return n;
 }
 
-/* ---- freezing --------------------------------------------------------------------------------------------------- */
+/* ---- freezing
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 CASE(a_dry_run_tells_and_writes_nothing) {
   many(6);
@@ -119,24 +125,28 @@ CASE(what_is_meant_must_be_said_in_one_way) {
 CASE(filters_choose_and_what_comes_later_stays) {
   many(9);
   open_outbox(SERVICE_CHANGE);
-  assert_has(answered(freeze_reason("schema_mismatch")), "\"selection\": 1, \"kind\": \"replay\", \"count\": 3");
+  assert_has(answered(freeze_reason("schema_mismatch")),
+             "\"selection\": 1, \"kind\": \"replay\", \"count\": 3");
   dead("d-60", "plot.created", "schema_mismatch", 1);
   assert_has(answered(step(false, 1, 0)),
              "\"replayed\": 3, \"refused\": 0, \"busy\": 0, \"failed\": 0, \"vanished\": 0, "
              "\"finished\": true, \"done\": 3, \"wait\": false, \"errors\": []");
-  assert_true(there("d-00.json") && there("d-03.json") && there("d-06.json") && there("dlq/d-60.json"));
+  assert_true(there("d-00.json") && there("d-03.json") && there("d-06.json") &&
+              there("dlq/d-60.json"));
   assert_int_equal(files_in("."), 3);
   assert_int_equal(files_in("dlq"), 7);
   assert_int_equal(step(false, 1, 0), ST_NOT_FOUND);
-  assert_has(text_of(".busbridge/audit.log"), "\"command\": \"replay\", \"what\": \"selection 1: type=dlq "
-                                              "reason=schema_mismatch\", \"counts\": {\"replayed\": 3, \"of\": 3");
+  assert_has(text_of(".busbridge/audit.log"),
+             "\"command\": \"replay\", \"what\": \"selection 1: type=dlq "
+             "reason=schema_mismatch\", \"counts\": {\"replayed\": 3, \"of\": 3");
   assert_has(text_of(".busbridge/audit.log"), "\"uid\": 0, \"user\": \"root\"");
 }
 
 CASE(nothing_that_matches_is_no_selection) {
   many(3);
   open_outbox(SERVICE_CHANGE);
-  assert_has(answered(freeze_reason("too_large")), "\"selection\": null, \"kind\": \"replay\", \"count\": 0");
+  assert_has(answered(freeze_reason("too_large")),
+             "\"selection\": null, \"kind\": \"replay\", \"count\": 0");
   assert_false(there(".busbridge/replay-1"));
 }
 
@@ -156,19 +166,22 @@ CASE(ids_are_names_of_files_or_ids_and_the_missing_are_told) {
   assert_true(there("d-01.json") && there("named_so.json") && there("dlq/d-00.json"));
 }
 
-/* ---- steps and what cuts them ----------------------------------------------------------------------------------- */
+/* ---- steps and what cuts them
+ * ----------------------------------------------------------------------------------- */
 
 CASE(steps_go_on_where_they_stopped_also_after_a_restart) {
   many(10);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
-  assert_has(answered(step(false, 1, 4)), "\"total\": 10, \"left\": 6, \"round\": 1, \"replayed\": 4");
+  assert_has(answered(step(false, 1, 4)),
+             "\"total\": 10, \"left\": 6, \"round\": 1, \"replayed\": 4");
   assert_int_equal(files_in("."), 4);
   restart();
   buffer_clear(&json);
-  assert_has(answered(service_bulk_list(service, false, &json, &err)),
-             "{\"version\": 1, \"selections\": [{\"version\": 1, \"selection\": 1, \"kind\": \"replay\", \"filter\": "
-             "\"all\", \"force\": false");
+  assert_has(
+      answered(service_bulk_list(service, false, &json, &err)),
+      "{\"version\": 1, \"selections\": [{\"version\": 1, \"selection\": 1, \"kind\": \"replay\", \"filter\": "
+      "\"all\", \"force\": false");
   buffer_clear(&json);
   assert_has(answered(service_bulk_list(service, true, &json, &err)), "\"selections\": []");
   assert_has(answered(step(false, 1, 4)), "\"left\": 2, \"round\": 1, \"replayed\": 8");
@@ -184,7 +197,9 @@ CASE(what_vanished_or_died_again_is_not_touched) {
   assert_int_equal(unlink(path_of("dlq/d-01.json")), 0);
   dead("d-02", "episode.created", "bad_name", 59);
   const char *text = answered(step(false, 1, 0));
-  assert_has(text, "\"replayed\": 2, \"refused\": 0, \"busy\": 0, \"failed\": 0, \"vanished\": 2, \"finished\": true");
+  assert_has(
+      text,
+      "\"replayed\": 2, \"refused\": 0, \"busy\": 0, \"failed\": 0, \"vanished\": 2, \"finished\": true");
   assert_true(there("dlq/d-02.json"));
 }
 
@@ -199,7 +214,8 @@ CASE(what_cannot_be_moved_is_told_and_left) {
   assert_true(there("dlq/d-01.json"));
 }
 
-/* As if the process had ended in the middle of a step: its note stands, some of its moves are made. */
+/* As if the process had ended in the middle of a step: its note stands, some of its moves are made.
+ */
 CASE(a_step_that_was_cut_is_finished_by_the_next) {
   struct frozen f;
   many(6);
@@ -260,13 +276,16 @@ CASE(the_busy_are_tried_again_and_then_left) {
   many(3);
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
-  assert_int_equal(journal_write(home_folder(service->home), home_tmp(service->home), &m, "nonce", &err), ST_OK);
+  assert_int_equal(
+      journal_write(home_folder(service->home), home_tmp(service->home), &m, "nonce", &err), ST_OK);
   const char *text = answered(step(false, 1, 0));
   assert_has(text, "\"round\": 2, \"replayed\": 2");
   assert_has(text, "\"finished\": false, \"done\": 2, \"wait\": true");
   assert_has(answered(step(false, 1, 0)), "\"round\": 3");
   text = answered(step(false, 1, 0));
-  assert_has(text, "\"replayed\": 2, \"refused\": 0, \"busy\": 1, \"failed\": 0, \"vanished\": 0, \"finished\": true");
+  assert_has(
+      text,
+      "\"replayed\": 2, \"refused\": 0, \"busy\": 1, \"failed\": 0, \"vanished\": 0, \"finished\": true");
   assert_has(text, "is in a batch that is not settled yet");
   assert_true(there("dlq/d-01.json"));
 }
@@ -276,12 +295,14 @@ CASE(giving_up_leaves_the_rest) {
   open_outbox(SERVICE_CHANGE);
   answered(freeze_all(false));
   buffer_clear(&json);
-  assert_int_equal(service_bulk_progress(service, true, 1, &json, &err), ST_NOT_FOUND); /* of the other kind */
+  assert_int_equal(service_bulk_progress(service, true, 1, &json, &err),
+                   ST_NOT_FOUND); /* of the other kind */
   answered(step(false, 1, 1));
   buffer_clear(&json);
   assert_has(answered(service_bulk_cancel(service, false, 1, &json, &err)), "\"left\": 3");
   assert_int_equal(files_in("dlq"), 3);
-  assert_has(text_of(".busbridge/audit.log"), "selection 1: all (given up)\", \"counts\": {\"replayed\": 1, \"of\": 4");
+  assert_has(text_of(".busbridge/audit.log"),
+             "selection 1: all (given up)\", \"counts\": {\"replayed\": 1, \"of\": 4");
   assert_int_equal(step(false, 1, 0), ST_NOT_FOUND);
 }
 
@@ -307,7 +328,8 @@ static bool cut_short(struct crash crash, bool purge) {
   if (child == 0) {
     open_outbox(SERVICE_CHANGE);
     durable_set_hook(on_call, &crash);
-    bool good = freeze_all(purge) == ST_OK && step(purge, 1, 1) == ST_OK && step(purge, 1, 0) == ST_OK;
+    bool good =
+        freeze_all(purge) == ST_OK && step(purge, 1, 1) == ST_OK && step(purge, 1, 0) == ST_OK;
     durable_set_hook(NULL, NULL);
     _exit(good ? 0 : 1);
   }
@@ -334,12 +356,14 @@ static void go_on(bool purge) {
   assert_has(buffer_z(&json), "\"failed\": 0, \"vanished\": 0, \"finished\": true");
 }
 
-/* The dead form on the way is moved back to dlq/ by whoever reads it first, as a worker does at its start. */
+/* The dead form on the way is moved back to dlq/ by whoever reads it first, as a worker does at its
+ * start. */
 static void read_once(void) {
   struct arena keep = {0}, scratch = {0};
   struct entry e;
   open_outbox(SERVICE_CHANGE);
-  while (store_next(service->store, &keep, &scratch, &e, &err) == ST_OK) store_release(service->store, &e.ref);
+  while (store_next(service->store, &keep, &scratch, &e, &err) == ST_OK)
+    store_release(service->store, &e.ref);
   service_close(service, 0);
   service = NULL;
   arena_release(&keep);
@@ -380,15 +404,19 @@ CASE(a_purge_that_crashes_anywhere_is_gone_on_with) {
   assert_true(try_every_call(true) > 15);
 }
 
-/* ---- purge ------------------------------------------------------------------------------------------------------ */
+/* ---- purge
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 CASE(a_purge_exports_bytes_and_removes_what_was_meant) {
   many(1);
   put("dlq/odd.json", "{\n  \"id\": \"odd\", \"status\": \"dlq\"\n}\n");
-  put("dlq/r.json", "{\"id\": \"r\", \"name\": \"\", \"payload\": {}, \"failed_at\": null, \"status\": \"dlq\", "
-                    "\"inode\": 1}");
+  put("dlq/r.json",
+      "{\"id\": \"r\", \"name\": \"\", \"payload\": {}, \"failed_at\": null, \"status\": \"dlq\", "
+      "\"inode\": 1}");
   put("dlq/r.raw", "raw\001bytes");
-  put("pending-one.json", "{\"id\": \"p\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}");
+  put("pending-one.json",
+      "{\"id\": \"p\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}");
   open_outbox(SERVICE_CHANGE);
   assert_has(answered(freeze_all(true)), "\"kind\": \"purge\", \"count\": 3");
   buffer_clear(&json);
@@ -396,16 +424,20 @@ CASE(a_purge_exports_bytes_and_removes_what_was_meant) {
   buffer_printf(&want, "{\"file\": \"d-00.json\", \"entry\": %s}", text_of("dlq/d-00.json"));
   const char *text = answered(service_bulk_entries(service, 1, "", 0, &json, &err));
   assert_has(text, buffer_z(&want));
-  assert_has(text, "{\"file\": \"odd.json\", \"bytes\": \"ewogICJpZCI6ICJvZGQiLCAic3RhdHVzIjogImRscSIKfQo=\"}");
+  assert_has(
+      text,
+      "{\"file\": \"odd.json\", \"bytes\": \"ewogICJpZCI6ICJvZGQiLCAic3RhdHVzIjogImRscSIKfQo=\"}");
   assert_has(text, "\"raw_size\": 9, \"raw\": \"cmF3AWJ5dGVz\"}");
   assert_has(text, "\"next\": null");
   buffer_release(&want);
   buffer_clear(&json);
   assert_int_equal(service_bulk_entries(service, 1, "999999", 0, &json, &err), ST_INVALID);
   assert_has(answered(step(true, 1, 0)), "\"purged\": 3");
-  assert_false(there("dlq/d-00.json") || there("dlq/r.json") || there("dlq/r.raw") || there("dlq/odd.json"));
+  assert_false(there("dlq/d-00.json") || there("dlq/r.json") || there("dlq/r.raw") ||
+               there("dlq/odd.json"));
   assert_true(there("pending-one.json"));
-  assert_has(text_of(".busbridge/audit.log"), "\"command\": \"purge\", \"what\": \"selection 1: all\"");
+  assert_has(text_of(".busbridge/audit.log"),
+             "\"command\": \"purge\", \"what\": \"selection 1: all\"");
 }
 
 CASE(an_export_goes_on_where_the_answer_before_ended) {
@@ -428,11 +460,13 @@ CASE(an_export_goes_on_where_the_answer_before_ended) {
   buffer_release(&from);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
+/* ---- files
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 CASE(any_name_of_a_file_comes_back_from_a_selection) {
-  static const char *const names[] = {"plain-1_2.json", "with blank.json", "line\nend.json", "\xff\xfe%41.json",
-                                      "\xe6\x97\xa5.json"};
+  static const char *const names[] = {"plain-1_2.json", "with blank.json", "line\nend.json",
+                                      "\xff\xfe%41.json", "\xe6\x97\xa5.json"};
   struct frozen_head head = {.uid = -1, .began_us = 5, .filter = "name=\"a b\""};
   struct frozen_writer w;
   struct frozen f;
@@ -472,8 +506,9 @@ CASE(a_long_audit_log_is_put_aside_and_half_a_line_is_left_behind) {
   audit_write(service, NULL, "test", SPAN("a \"b\""), NULL, 0);
   const char *text = text_of(".busbridge/audit.log");
   assert_has(text, "{\"half\n{\"time\": \"");
-  assert_has(text,
-             "\"uid\": null, \"user\": null, \"command\": \"test\", \"what\": \"a \\\"b\\\"\", \"counts\": {}}\n");
+  assert_has(
+      text,
+      "\"uid\": null, \"user\": null, \"command\": \"test\", \"what\": \"a \\\"b\\\"\", \"counts\": {}}\n");
   assert_int_equal(truncate(path_of(".busbridge/audit.log"), STORE_AUDIT_MOST), 0);
   audit_write(service, NULL, "next", SPAN(""), NULL, 0);
   assert_true(there(".busbridge/audit.log.1"));

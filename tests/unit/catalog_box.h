@@ -1,4 +1,5 @@
-/* catalog_box.h - a catalog of schemas for each test, and the last event that went through it and back. */
+/* catalog_box.h - a catalog of schemas for each test, and the last event that went through it and
+ * back. */
 #ifndef TESTS_UNIT_CATALOG_BOX_H
 #define TESTS_UNIT_CATALOG_BOX_H
 
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ENTRY_HEAD                                                                                                     \
+#define ENTRY_HEAD                                                                                 \
   "{\"id\": \"e-1\", \"name\": \"x.y\", \"created_at\": \"2025-09-22T03:04:05\", \"status\": \"pending\", "
 
 /* A catalog, and the last event that went through it. */
@@ -25,7 +26,8 @@ struct run {
   struct log *log;
 };
 
-static inline void open_catalog(struct run *r, const char *folder, enum framing framing, bool strict) {
+static inline void open_catalog(struct run *r, const char *folder, enum framing framing,
+                                bool strict) {
   struct catalog_config config = {.folder = folder, .framing = framing, .strict = strict};
   snprintf(r->at, sizeof r->at, "%s", folder);
   catalog_close(r->c);
@@ -84,9 +86,9 @@ static inline void put(struct run *r, const char *name, const char *text) {
   assert_int_equal(fclose(f), 0);
 }
 
-#define ENVELOPE_SCHEMA                                                                                                \
-  "{\"type\": \"record\", \"name\": \"Envelope\", \"fields\": [{\"name\": \"id\", \"type\": \"string\"}, "             \
-  "{\"name\": \"name\", \"type\": \"string\"}, {\"name\": \"created_at\", \"type\": \"string\"}, "                     \
+#define ENVELOPE_SCHEMA                                                                                    \
+  "{\"type\": \"record\", \"name\": \"Envelope\", \"fields\": [{\"name\": \"id\", \"type\": \"string\"}, " \
+  "{\"name\": \"name\", \"type\": \"string\"}, {\"name\": \"created_at\", \"type\": \"string\"}, "         \
   "{\"name\": \"payload\", \"type\": \"string\", \"json\": true}]}"
 
 /* A catalog of one event t.e with the fields given, no framing. */
@@ -109,7 +111,8 @@ static inline enum reason encode_entry(struct run *r, const char *name, struct s
   assert_int_equal(json_scan(&r->doc, buffer_span(&r->entry), &r->err), ST_OK);
   assert_int_equal(event_parse(&r->doc, &r->arena, &event, &r->err), REASON_NONE);
   buffer_add_z(&r->bytes, "<"); /* what is there stays */
-  enum reason reason = catalog_encode(r->c, &r->doc, &event, span_of(name), 1758510245000000, &r->bytes, &r->err);
+  enum reason reason =
+      catalog_encode(r->c, &r->doc, &event, span_of(name), 1758510245000000, &r->bytes, &r->err);
   assert_int_equal(buffer_status(&r->bytes, NULL), ST_OK);
   assert_int_equal(r->bytes.ptr[0], '<');
   memmove(r->bytes.ptr, r->bytes.ptr + 1, --r->bytes.len);
@@ -127,14 +130,15 @@ static inline enum reason encode(struct run *r, const char *name, const char *pa
 static inline const char *decode_as(struct run *r, const char *content_type, const char *name) {
   buffer_clear(&r->text);
   buffer_add_z(&r->text, ">");
-  enum status st =
-      catalog_decode(r->c, buffer_span(&r->bytes), span_of(content_type), span_of(name), &r->text, &r->err);
+  enum status st = catalog_decode(r->c, buffer_span(&r->bytes), span_of(content_type),
+                                  span_of(name), &r->text, &r->err);
   if (st != ST_OK) print_message("%s\n", r->err.text);
   assert_int_equal(st, ST_OK);
   return buffer_z(&r->text) + 1;
 }
 
-static inline void assert_round(struct run *r, const char *name, const char *payload, const char *back) {
+static inline void assert_round(struct run *r, const char *name, const char *payload,
+                                const char *back) {
   enum reason reason = encode(r, name, payload);
   if (reason != REASON_NONE) print_message("%s\n", r->err.text);
   assert_int_equal(reason, REASON_NONE);
@@ -142,8 +146,8 @@ static inline void assert_round(struct run *r, const char *name, const char *pay
 }
 
 /* "@" in the text: the folder that the catalog was opened with. */
-static inline void assert_refused(struct run *r, const char *name, const char *payload, enum reason reason,
-                                  const char *text) {
+static inline void assert_refused(struct run *r, const char *name, const char *payload,
+                                  enum reason reason, const char *text) {
   struct buffer said = {0};
   for (; *text; text++) *text == '@' ? buffer_add_z(&said, r->at) : buffer_add_char(&said, *text);
   assert_int_equal(encode(r, name, payload), reason);
@@ -154,7 +158,8 @@ static inline void assert_refused(struct run *r, const char *name, const char *p
 
 static inline void assert_hex(const struct run *r, const char *hex) {
   struct buffer made = {0};
-  for (size_t i = 0; i < r->bytes.len; i++) buffer_printf(&made, "%02x", (unsigned char)r->bytes.ptr[i]);
+  for (size_t i = 0; i < r->bytes.len; i++)
+    buffer_printf(&made, "%02x", (unsigned char)r->bytes.ptr[i]);
   assert_string_equal(buffer_z(&made), hex);
   buffer_release(&made);
 }

@@ -100,17 +100,20 @@ TEST(what_is_no_time_is_refused) {
 
 TEST(times_are_written_with_six_digits_and_an_offset) {
   char out[TIME_TEXT];
-  assert_string_equal(time_format(INT64_C(1758510245123456), out), "2025-09-22T03:04:05.123456+00:00");
+  assert_string_equal(time_format(INT64_C(1758510245123456), out),
+                      "2025-09-22T03:04:05.123456+00:00");
   assert_string_equal(time_format(0, out), "1970-01-01T00:00:00.000000+00:00");
   assert_string_equal(time_format(-1, out), "1969-12-31T23:59:59.999999+00:00");
-  assert_string_equal(time_format(INT64_C(1709164800000000), out), "2024-02-29T00:00:00.000000+00:00");
+  assert_string_equal(time_format(INT64_C(1709164800000000), out),
+                      "2024-02-29T00:00:00.000000+00:00");
   assert_string_equal(time_format(TIME_NONE, out), "0001-01-01T00:00:00.000000+00:00");
   assert_string_equal(time_format(INT64_MAX, out), "9999-12-31T23:59:59.999999+00:00");
 }
 
 TEST(a_written_time_reads_back) {
   /* Steps of about 17 days through all years of four digits, at odd microseconds. */
-  for (int64_t us = INT64_C(-62135596800000000); us < INT64_C(253402300799999999); us += INT64_C(1468800123457)) {
+  for (int64_t us = INT64_C(-62135596800000000); us < INT64_C(253402300799999999);
+       us += INT64_C(1468800123457)) {
     char out[TIME_TEXT];
     int64_t back = 0;
     assert_true(time_parse(span_of(time_format(us, out)), &back));
@@ -121,8 +124,10 @@ TEST(a_written_time_reads_back) {
 TEST(the_system_clock_moves_and_its_random_bits_differ) {
   int64_t mono = clock_mono_ns(&clock_system);
   assert_true(clock_wall_us(&clock_system) > INT64_C(1700000000000000));
-  assert_true(clock_mono_ns(&clock_system) >= mono && clock_mono_ms(&clock_system) >= mono / 1000000);
-  uint64_t a = clock_system.random(NULL), b = clock_system.random(NULL), c = clock_system.random(NULL);
+  assert_true(clock_mono_ns(&clock_system) >= mono &&
+              clock_mono_ms(&clock_system) >= mono / 1000000);
+  uint64_t a = clock_system.random(NULL), b = clock_system.random(NULL),
+           c = clock_system.random(NULL);
   assert_true(a != b || b != c);
 }
 
@@ -149,7 +154,8 @@ TEST(backoff_doubles_to_its_limit_and_adds_jitter) {
   struct clock c = {.random = fixed_random, .ctx = &bits};
   struct backoff b = {.base_ms = 50, .max_ms = 500, .jitter_ms = 50};
   static const int64_t want[] = {50, 50, 100, 200, 400, 500, 500};
-  for (unsigned tries = 0; tries < 7; tries++) assert_int_equal(backoff_delay_ms(&b, tries, &c), want[tries]);
+  for (unsigned tries = 0; tries < 7; tries++)
+    assert_int_equal(backoff_delay_ms(&b, tries, &c), want[tries]);
   assert_int_equal(backoff_delay_ms(&b, UINT32_MAX, &c), 500);
   bits = 50; /* 0..jitter, both ends */
   assert_int_equal(backoff_delay_ms(&b, 1, &c), 100);

@@ -9,8 +9,10 @@ struct run {
   struct json_doc doc;
 };
 
-static void show(struct run *r, const char *const *overrides, size_t count, const char *const *environment) {
-  struct settings_sources from = {.environment = environment, .overrides = overrides, .override_count = count};
+static void show(struct run *r, const char *const *overrides, size_t count,
+                 const char *const *environment) {
+  struct settings_sources from = {
+      .environment = environment, .overrides = overrides, .override_count = count};
   struct error err = {0};
   if (settings_load(&from, &r->settings, NULL, &err) != ST_OK) fail_msg("%s", err.text);
   assert_int_equal(configure_show(r->settings, &r->json, &err), ST_OK);
@@ -130,10 +132,12 @@ TEST(settings_that_do_not_hold_together_are_refused_at_their_place) {
   }
   struct run all = {0};
   struct buffer errors = {0};
-  const char *overrides[] = {SCHEMAS, rows[0].override, rows[1].override, rows[2].override, rows[3].override};
+  const char *overrides[] = {SCHEMAS, rows[0].override, rows[1].override, rows[2].override,
+                             rows[3].override};
   show(&all, overrides, 5, NULL);
   configure_check(all.settings, &errors);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) assert_non_null(strstr(buffer_z(&errors), rows[i].said));
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    assert_non_null(strstr(buffer_z(&errors), rows[i].said));
   forget(&all);
   buffer_clear(&errors);
   struct run sound = {0};

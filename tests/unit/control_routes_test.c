@@ -1,4 +1,5 @@
-/* The control API's routes over the operations: what each method and path answers, and every status's HTTP code. */
+/* The control API's routes over the operations: what each method and path answers, and every
+ * status's HTTP code. */
 #include "bridge/base/durable.h"
 #include "bridge/service/operations.h"
 #include "tests/unit/service_box.h"
@@ -8,7 +9,8 @@
 #include <errno.h>
 
 static struct answer answer;
-static const char *ask(const char *method, const char *path, const char *key, const char *value, int code) {
+static const char *ask(const char *method, const char *path, const char *key, const char *value,
+                       int code) {
   struct query query = {0};
   if (key) {
     query.pairs[0].key = key;
@@ -30,7 +32,8 @@ CASE(test_routes_answer_with_the_operations) {
   assert_has(ask("GET", "/v1/version", NULL, NULL, 200), BUSBRIDGE_VERSION);
   assert_string_equal(answer.type, "application/json");
   assert_has(ask("GET", "/v1/status", "detailed", "1", 200), "\"errors\"");
-  assert_has(ask("GET", "/v1/entries", "type", "dlq", 200), "\"total\": 1, \"entries\": [{\"id\": \"d-1\"");
+  assert_has(ask("GET", "/v1/entries", "type", "dlq", 200),
+             "\"total\": 1, \"entries\": [{\"id\": \"d-1\"");
   assert_has(ask("GET", "/v1/entries", NULL, NULL, 200), "\"total\": 2");
   assert_has(ask("HEAD", "/v1/entries", "type", "pending", 200), "\"total\": 1");
   assert_has(ask("POST", "/v1/replay", "id", "d-1", 200), "\"from\": \"dlq\"");
@@ -64,8 +67,10 @@ CASE(test_a_pause_is_kept_and_ends_once) {
   assert_has(text, "\"paused\": {\"since\": \"2");
   service_close(service, 0);
   open_outbox(SERVICE_CHANGE);
-  assert_has(ask("DELETE", "/v1/pause", NULL, NULL, 200), "\"paused\": false, \"changed\": true, \"since\"");
-  assert_has(ask("POST", "/v1/resume", NULL, NULL, 200), "\"paused\": false, \"changed\": false, \"worker\"");
+  assert_has(ask("DELETE", "/v1/pause", NULL, NULL, 200),
+             "\"paused\": false, \"changed\": true, \"since\"");
+  assert_has(ask("POST", "/v1/resume", NULL, NULL, 200),
+             "\"paused\": false, \"changed\": false, \"worker\"");
   assert_false(there(".busbridge/paused"));
   put(".busbridge/paused", "1");
   service_close(service, 0);
@@ -96,7 +101,8 @@ CASE(test_a_pause_that_cannot_be_kept_is_none) {
 
 CASE(test_routes_refuse_in_words) {
   open_outbox(SERVICE_CHANGE);
-  assert_has(ask("GET", "/v2/status", NULL, NULL, 404), "\"type\": \"about:blank\", \"title\": \"Not Found\"");
+  assert_has(ask("GET", "/v2/status", NULL, NULL, 404),
+             "\"type\": \"about:blank\", \"title\": \"Not Found\"");
   assert_string_equal(answer.type, "application/problem+json");
   ask("GET", "/v1/flush/", NULL, NULL, 404);
   ask("GET", "/v1/flush/1x", NULL, NULL, 404);
@@ -105,11 +111,15 @@ CASE(test_routes_refuse_in_words) {
   assert_string_equal(answer.allow, "GET");
   ask("PUT", "/v1/metrics", NULL, NULL, 405);
   assert_string_equal(answer.allow, "GET, POST");
-  assert_has(ask("GET", "/v1/entries", "type", "both", 400), "Parameter type \\\"both\\\": expected");
+  assert_has(ask("GET", "/v1/entries", "type", "both", 400),
+             "Parameter type \\\"both\\\": expected");
   assert_has(ask("GET", "/v1/entries", "limit", "-1", 400), "Parameter limit");
-  assert_has(ask("GET", "/v1/entries", "namespaces", "x", 400), "Parameter \\\"namespaces\\\" is not known here");
-  assert_has(ask("GET", "/v1/dead", "type", "all", 400), "Parameter \\\"type\\\" is not known here");
-  assert_has(ask("GET", "/v1/dead", "reason", "schema_missmatch", 400), "did you mean schema_mismatch?");
+  assert_has(ask("GET", "/v1/entries", "namespaces", "x", 400),
+             "Parameter \\\"namespaces\\\" is not known here");
+  assert_has(ask("GET", "/v1/dead", "type", "all", 400),
+             "Parameter \\\"type\\\" is not known here");
+  assert_has(ask("GET", "/v1/dead", "reason", "schema_missmatch", 400),
+             "did you mean schema_mismatch?");
   assert_has(ask("GET", "/v1/entries/none", NULL, NULL, 404), "No entry \\\"none\\\"");
   assert_has(ask("GET", "/v1/entries/none/raw", "type", "dlq", 404), "No dead letter \\\"none\\\"");
   assert_has(ask("GET", "/v1/entries/a/b", NULL, NULL, 404), "no such path");
@@ -129,11 +139,14 @@ CASE(test_readyz_says_that_it_drains) {
   open_outbox(SERVICE_CHANGE);
   struct query query = {0};
   struct answer drained = {0};
-  route_request(&(struct call){.service = service, .draining = true, .query = &query}, "GET", "/readyz", &drained);
+  route_request(&(struct call){.service = service, .draining = true, .query = &query}, "GET",
+                "/readyz", &drained);
   assert_int_equal(drained.code, 503);
-  assert_string_equal(buffer_z(&drained.body), "not ready: draining: it ends and takes nothing more\n");
+  assert_string_equal(buffer_z(&drained.body),
+                      "not ready: draining: it ends and takes nothing more\n");
   buffer_clear(&drained.body);
-  route_request(&(struct call){.service = service, .wants_json = true, .query = &query}, "GET", "/readyz", &drained);
+  route_request(&(struct call){.service = service, .wants_json = true, .query = &query}, "GET",
+                "/readyz", &drained);
   assert_int_equal(drained.code, 200);
   assert_has(buffer_z(&drained.body), "\"ready\": true");
   buffer_release(&drained.body);
@@ -146,5 +159,6 @@ CASE(test_every_status_has_its_http_code) {
   } codes[] = {{ST_OK, 200},          {ST_NOT_FOUND, 404}, {ST_EXISTS, 409}, {ST_BUSY, 409},
                {ST_INVALID, 400},     {ST_TOO_LARGE, 413}, {ST_DENIED, 403}, {ST_UNAVAILABLE, 503},
                {ST_UNSUPPORTED, 501}, {ST_NO_SPACE, 507},  {ST_IO, 500},     {ST_NO_MEMORY, 500}};
-  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) assert_int_equal(answer_code(codes[i].st), codes[i].code);
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    assert_int_equal(answer_code(codes[i].st), codes[i].code);
 }

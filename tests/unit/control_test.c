@@ -1,4 +1,5 @@
-/* Who is let in over HTTP, and who has taken too long: without a server, and with a clock of our own. */
+/* Who is let in over HTTP, and who has taken too long: without a server, and with a clock of our
+ * own. */
 #include "tests/support/test.h"
 #include "worker/control_gate.h"
 #include "worker/control_guests.h"
@@ -17,8 +18,9 @@ static struct settings *settings_of(const char *const *overrides, size_t count) 
 
 TEST(only_addresses_localhost_and_listed_names_are_answered_to) {
   static const char *const with[] = {"http.hosts=relay.example, Pod-1"};
-  static const char *const good[] = {"127.0.0.1",   "10.1.2.3:9464", "[::1]:80",          "[fe80::1]",
-                                     "localhost:1", "LOCALHOST",     "relay.example:123", "pod-1"};
+  static const char *const good[] = {"127.0.0.1",         "10.1.2.3:9464", "[::1]:80",
+                                     "[fe80::1]",         "localhost:1",   "LOCALHOST",
+                                     "relay.example:123", "pod-1"};
   static const char *const bad[] = {"",
                                     "evil.example",
                                     "evil.example:80",
@@ -61,9 +63,12 @@ TEST(a_page_is_of_the_same_origin_only_when_host_and_port_are_the_same) {
 
 TEST(the_token_is_all_of_it_or_none) {
   static const char *const with[] = {"http.token=secret-token"};
-  static const char *const bad[] = {
-      "Bearer secret-toke", "Bearer secret-token2", "Bearer secret-tokeN", "Bearer ", "Bearer secret-tokensecret-token",
-      "Bearer secret token"};
+  static const char *const bad[] = {"Bearer secret-toke",
+                                    "Bearer secret-token2",
+                                    "Bearer secret-tokeN",
+                                    "Bearer ",
+                                    "Bearer secret-tokensecret-token",
+                                    "Bearer secret token"};
   struct settings *s = settings_of(with, 1), *none = settings_of(NULL, 0);
   struct gate g;
   (void)state;
@@ -73,7 +78,8 @@ TEST(the_token_is_all_of_it_or_none) {
   assert_true(gate_has_token(&g));
   assert_int_equal(gate_bearer(&g, "Bearer secret-token"), BEARER_RIGHT);
   assert_int_equal(gate_bearer(&g, "bearer  secret-token "), BEARER_RIGHT);
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(gate_bearer(&g, bad[i]), BEARER_WRONG);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(gate_bearer(&g, bad[i]), BEARER_WRONG);
   assert_int_equal(gate_bearer(&g, NULL), BEARER_NONE);
   assert_int_equal(gate_bearer(&g, "Basic c2VjcmV0LXRva2Vu"), BEARER_NONE);
   assert_int_equal(gate_set(&g, none, NULL), ST_OK);
@@ -85,7 +91,8 @@ TEST(the_token_is_all_of_it_or_none) {
 }
 
 TEST(a_token_that_no_header_can_carry_is_refused) {
-  static const char *const blank[] = {"http.token=two words"}, *const umlaut[] = {"http.token=schl\u00fcssel"};
+  static const char *const blank[] = {"http.token=two words"}, *const umlaut[] = {
+                                                                   "http.token=schl\u00fcssel"};
   struct settings *a = settings_of(blank, 1), *b = settings_of(umlaut, 1);
   (void)state;
   assert_int_equal(gate_check(a, NULL), ST_INVALID);
@@ -95,9 +102,9 @@ TEST(a_token_that_no_header_can_carry_is_refused) {
 }
 
 TEST(addresses_are_understood_or_refused_with_what_was_expected) {
-  static const char *const bad[] = {"",           "9464",   "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
-                                    ":x",         "::1:80", "[::1]",     "[]:80",      "on",          ":80 ",
-                                    "no..name:80"};
+  static const char *const bad[] = {
+      "",       "9464",  "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", ":x",
+      "::1:80", "[::1]", "[]:80",     "on",         ":80 ",        "no..name:80"};
   struct control_tcp tcp;
   struct error err;
   (void)state;
@@ -165,7 +172,8 @@ TEST(who_asks_or_takes_too_slowly_is_shown_out) {
 enum { CAME = 120 };
 
 /* By socketpair: without an address. */
-static void come(struct guests *g, struct guest *guest[CAME], int pair[CAME][2], int from, int to, const void *door) {
+static void come(struct guests *g, struct guest *guest[CAME], int pair[CAME][2], int from, int to,
+                 const void *door) {
   for (int i = from; i < to; i++) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
     guest[i] = guest_enter(g, pair[i][0], door);
@@ -198,20 +206,23 @@ TEST(whoever_comes_finds_a_place) {
   assert_int_equal(shown_out(pair, 0, room + 2), 2);
   come(&g, guest, pair, room + 2, room + 4, &other); /* another door has places of its own */
   assert_int_equal(shown_out(pair, 0, room + 4), 2);
-  for (int i = 4; i < room + 2; i += 2) guest_phase(&g, guest[i], i == 8 ? GUEST_TAKES : GUEST_WAITS);
+  for (int i = 4; i < room + 2; i += 2)
+    guest_phase(&g, guest[i], i == 8 ? GUEST_TAKES : GUEST_WAITS);
   guest_phase(&g, guest[room + 1], GUEST_WAITS);
   come(&g, guest, pair, room + 4, room + 5, &door); /* none asks: the one that takes an answer */
   assert_true(shut(pair[8][1]));
   guest_phase(&g, guest[room + 4], GUEST_WAITS);
-  come(&g, guest, pair, room + 5, room + 6, &door); /* all are at work: there are a few places more */
+  come(&g, guest, pair, room + 5, room + 6,
+       &door); /* all are at work: there are a few places more */
   assert_int_equal(shown_out(pair, 0, room + 6), 3);
   int last = room + 6;
   for (; last < CAME && shown_out(pair, 0, last) == 3; last++) {
     guest_phase(&g, guest[last - 1], GUEST_WAITS);
     come(&g, guest, pair, last, last + 1, &door);
   }
-  assert_int_equal(last - 2 - 3,
-                   GUESTS_MAX + 1); /* two by the other door, three gone: then one too many, who goes himself */
+  assert_int_equal(
+      last - 2 - 3,
+      GUESTS_MAX + 1); /* two by the other door, three gone: then one too many, who goes himself */
   assert_true(shut(pair[last - 1][1]));
   for (int i = 0; i < last; i++) guest_leave(&g, guest[i]), close(pair[i][0]), close(pair[i][1]);
   guests_release(&g);

@@ -13,7 +13,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-/* Sanitizers would take the process's end by a signal for a finding of theirs, where they see it first. */
+/* Sanitizers would take the process's end by a signal for a finding of theirs, where they see it
+ * first. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
   return "allow_user_segv_handler=1:handle_abort=0";
@@ -26,7 +27,8 @@ struct ended {
   char said[2000];
 };
 
-/* Until it sleeps in its system call: valgrind loses a signal that a handler raised again while the process ran. */
+/* Until it sleeps in its system call: valgrind loses a signal that a handler raised again while the
+ * process ran. */
 static void await_sleep(pid_t pid) {
   char path[64], text[512];
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -43,7 +45,8 @@ static void await_sleep(pid_t pid) {
   fail_msg("the child does not sleep");
 }
 
-/* Runs the child with its stderr in a pipe, kills it with `sent` once it is ready (0: it ends by itself). */
+/* Runs the child with its stderr in a pipe, kills it with `sent` once it is ready (0: it ends by
+ * itself). */
 static struct ended run(const struct room *p, child_fn child, int sent) {
   struct ended e = {0};
   int said[2], ready[2], status;
@@ -72,7 +75,8 @@ static struct ended run(const struct room *p, child_fn child, int sent) {
   assert_int_equal(waitpid(pid, &status, 0), pid);
   if (WIFSIGNALED(status)) e.signal = WTERMSIG(status);
   if (WIFEXITED(status)) assert_int_equal(WEXITSTATUS(status), 0);
-  for (ssize_t n, at = 0; (n = read(said[0], e.said + at, sizeof e.said - 1 - (size_t)at)) > 0;) at += n;
+  for (ssize_t n, at = 0; (n = read(said[0], e.said + at, sizeof e.said - 1 - (size_t)at)) > 0;)
+    at += n;
   close(said[0]);
   close(ready[0]);
   return e;
@@ -134,9 +138,10 @@ CASE(a_crash_in_each_way_is_counted_and_said) {
     char line[200];
     struct ended e = run(p, ways[i].child, 0);
     assert_int_equal(e.signal, ways[i].signal);
-    snprintf(line, sizeof line,
-             "busbridge-worker: crashed (%s) while working on pending/x.json; it is tried once more, alone\n",
-             ways[i].name);
+    snprintf(
+        line, sizeof line,
+        "busbridge-worker: crashed (%s) while working on pending/x.json; it is tried once more, alone\n",
+        ways[i].name);
     if (!strstr(e.said, line)) fail_msg("'%s' is not in '%s'", line, e.said);
     struct hands *h = NULL;
     assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
@@ -151,8 +156,10 @@ CASE(the_second_crash_says_what_becomes_of_it) {
   run(p, take_and_abort, 0);
   struct ended e = run(p, take_and_raise_segv, 0);
   assert_int_equal(e.signal, SIGSEGV);
-  assert_string_equal(e.said, "busbridge-worker: crashed (SIGSEGV) while working on pending/x.json; it did so before, "
-                              "and becomes a dead letter\n");
+  assert_string_equal(
+      e.said,
+      "busbridge-worker: crashed (SIGSEGV) while working on pending/x.json; it did so before, "
+      "and becomes a dead letter\n");
   assert_int_equal(times(p, PLACE_PENDING, "x.json"), 2);
 }
 
@@ -179,11 +186,13 @@ CASE(with_nothing_in_hand_nobody_is_blamed) {
   struct room *p = *state;
   struct ended e = run(p, drop_and_abort, 0);
   assert_int_equal(e.signal, SIGABRT);
-  assert_string_equal(e.said, "busbridge-worker: crashed (SIGABRT), not while working on an entry\n");
+  assert_string_equal(e.said,
+                      "busbridge-worker: crashed (SIGABRT), not while working on an entry\n");
   assert_int_equal(times(p, PLACE_PENDING, "x.json"), 0);
 }
 
-/* The handler, called as the kernel would, with the signal blocked: it comes back, so what it leaves can be seen. */
+/* The handler, called as the kernel would, with the signal blocked: it comes back, so what it
+ * leaves can be seen. */
 CASE(the_end_is_left_to_the_default_action) {
   struct room *p = *state;
   struct sigaction before, ours, after;
@@ -233,7 +242,8 @@ CASE(a_name_moves_no_cursor) {
   struct ended e = run(*state, take_an_odd_name_and_abort, 0);
   assert_int_equal(e.signal, SIGABRT);
   assert_non_null(strstr(e.said, "working on \\x1b[2J \\xc3\\xa9\\x7f.json\\x9b\\x9b"));
-  assert_non_null(strstr(e.said, "\\x9b; it is tried once more, alone\n")); /* whole, however long */
+  assert_non_null(
+      strstr(e.said, "\\x9b; it is tried once more, alone\n")); /* whole, however long */
 }
 
 /* ---- threads ---- */

@@ -1,5 +1,5 @@
-/* The doctor's findings against librdkafka's mock cluster, disks that fail and clocks that are wrong. What a real
- * broker is needed for stands in tests/integration/doctor_test.py. */
+/* The doctor's findings against librdkafka's mock cluster, disks that fail and clocks that are
+ * wrong. What a real broker is needed for stands in tests/integration/doctor_test.py. */
 #include "tests/unit/mock_settings.h"
 
 #include "bridge/base/durable.h"
@@ -69,7 +69,8 @@ static int teardown(void **state) {
 static void load(struct world *w, const char *guarantee, const char *extra) {
   settings_free(w->settings);
   w->settings = mock_settings_of(&w->mock, w->outbox, guarantee, extra);
-  w->request = (struct doctor_request){.settings = w->settings, .source = "its.conf", .clock = &w->clock};
+  w->request =
+      (struct doctor_request){.settings = w->settings, .source = "its.conf", .clock = &w->clock};
 }
 
 static void examine(struct world *w) {
@@ -95,12 +96,12 @@ static const char *finding(struct world *w, const char *name) {
   return out;
 }
 
-#define assert_finding(w, name, begin)                                                                                 \
-  do {                                                                                                                 \
-    if (strncmp(finding((w), (name)), (begin), strlen(begin)) != 0)                                                    \
-      fail_msg("%s is '%s', not '%s'", (name), finding((w), (name)), (begin));                                         \
+#define assert_finding(w, name, begin)                                                             \
+  do {                                                                                             \
+    if (strncmp(finding((w), (name)), (begin), strlen(begin)) != 0)                                \
+      fail_msg("%s is '%s', not '%s'", (name), finding((w), (name)), (begin));                     \
   } while (0)
-#define assert_verdict(w, word)                                                                                        \
+#define assert_verdict(w, word)                                                                    \
   assert_true(json_string_is(&(w)->doc, json_member(&(w)->doc, 0, "verdict"), span_of(word)))
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
@@ -142,9 +143,10 @@ CASE(states_of_topics_are_told_apart) {
   static const struct {
     rd_kafka_resp_err_t code;
     const char *finding;
-  } cases[] = {{RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "failed: episode.events is missing"},
-               {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "failed: episode.events is forbidden"},
-               {RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, "warning: episode.events has no leader"}};
+  } cases[] = {
+      {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "failed: episode.events is missing"},
+      {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "failed: episode.events is forbidden"},
+      {RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, "warning: episode.events has no leader"}};
   struct world *w = *state;
   mock_topic(&w->mock, "episode.events", 1);
   load(w, "delivery.guarantee=at_least_once", "routing.namespaces=episode");
@@ -157,7 +159,8 @@ CASE(states_of_topics_are_told_apart) {
 
 CASE(wrong_settings_are_findings) {
   struct world *w = *state;
-  w->request = (struct doctor_request){.why = "flush.intervall: no such setting", .clock = &w->clock};
+  w->request =
+      (struct doctor_request){.why = "flush.intervall: no such setting", .clock = &w->clock};
   examine(w);
   assert_finding(w, "settings", "failed: flush.intervall");
   assert_finding(w, "routing", "");
@@ -307,7 +310,8 @@ CASE(a_new_id_is_another_and_a_failing_disk_keeps_the_old) {
   struct world *w = *state;
   struct failing failing = {DURABLE_RENAME, "id", EIO};
   load(w, "delivery.guarantee=exactly_once", NULL);
-  assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_NOT_FOUND);
+  assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err),
+                   ST_NOT_FOUND);
   make_outbox(w);
   durable_set_hook(fail_there, &failing);
   assert_int_equal(doctor_new_id(&w->request, &(struct new_id){0}, &w->json, &w->err), ST_IO);

@@ -15,7 +15,8 @@ struct scenario {
   void (*prepare)(const struct place *p);
   enum status (*run)(const struct place *p);
   /* crashed: nobody saw st. single: exactly one call failed, so that clean-up worked. */
-  void (*check)(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single);
+  void (*check)(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                bool single);
 };
 
 static void prepare_nothing(const struct place *p) {
@@ -24,7 +25,8 @@ static void prepare_nothing(const struct place *p) {
 static enum status run_write_new(const struct place *p) {
   return durable_write_new(p->in, "a", SPAN("new"), &old_time, NULL);
 }
-static void check_write_new(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_write_new(const struct place *p, enum status st, const struct hook *h,
+                            bool crashed, bool single) {
   (void)h;
   if (crashed) return; /* a half file may be there: the header says so */
   struct stat s;
@@ -46,15 +48,18 @@ static void prepare_replace(const struct place *p) {
 static enum status run_replace(const struct place *p) {
   return durable_replace(p->in, p->to, "a", SPAN("new"), NULL);
 }
-static void check_replace(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_replace(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                          bool single) {
   bool is_new = is_text(p->to, "a", "new");
   assert_true(is_new || is_text(p->to, "a", "old"));
   assert_int_equal(entries(p->to), 1);
   if (crashed) return;
   if (st == ST_OK) assert_true(is_new && entries(p->in) == 0);
   /* The new one only where the rename itself was made. */
-  if (single && is_new && st != ST_OK) assert_true(h->op == DURABLE_RENAME || h->op == DURABLE_FSYNC);
-  if (single && is_new && h->op == DURABLE_FSYNC && st != ST_OK) assert_memory_equal(h->order, "U+O+W+F+R+F", 11);
+  if (single && is_new && st != ST_OK)
+    assert_true(h->op == DURABLE_RENAME || h->op == DURABLE_FSYNC);
+  if (single && is_new && h->op == DURABLE_FSYNC && st != ST_OK)
+    assert_memory_equal(h->order, "U+O+W+F+R+F", 11);
   if (single && h->hit && h->op != DURABLE_UNLINK) assert_int_equal(entries(p->in), 0);
 }
 
@@ -64,7 +69,8 @@ static void prepare_move(const struct place *p) {
 static enum status run_move(const struct place *p) {
   return durable_move(p->in, "a", p->to, "b", NULL);
 }
-static void check_move(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_move(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                       bool single) {
   (void)h, (void)single;
   bool here = is_text(p->in, "a", "a"), there = is_text(p->to, "b", "a");
   assert_true(here || there);
@@ -86,7 +92,8 @@ static enum status run_move_taken(const struct place *p) {
   assert_int_not_equal(st, ST_OK);
   return st == ST_EXISTS ? ST_OK : st; /* what is right here */
 }
-static void check_taken(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_taken(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                        bool single) {
   (void)st, (void)h, (void)crashed, (void)single;
   assert_true(is_text(p->in, "a", "a") && is_text(p->to, "b", "b"));
 }
@@ -94,7 +101,8 @@ static void check_taken(const struct place *p, enum status st, const struct hook
 static enum status run_exchange(const struct place *p) {
   return durable_exchange(p->in, "a", p->to, "b", NULL);
 }
-static void check_exchange(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_exchange(const struct place *p, enum status st, const struct hook *h,
+                           bool crashed, bool single) {
   (void)h, (void)single;
   bool swapped = is_text(p->in, "a", "b") && is_text(p->to, "b", "a");
   assert_true(swapped || (is_text(p->in, "a", "a") && is_text(p->to, "b", "b")));
@@ -104,7 +112,8 @@ static void check_exchange(const struct place *p, enum status st, const struct h
 static enum status run_rename(const struct place *p) {
   return durable_rename(p->in, "a", p->to, "b", NULL);
 }
-static void check_rename(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_rename(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                         bool single) {
   (void)h, (void)single;
   bool done = is_text(p->in, "a", NULL) && is_text(p->to, "b", "a");
   assert_true(done || (is_text(p->in, "a", "a") && is_text(p->to, "b", "b")));
@@ -114,7 +123,8 @@ static void check_rename(const struct place *p, enum status st, const struct hoo
 static enum status run_unlink(const struct place *p) {
   return durable_unlink(p->in, "a", NULL);
 }
-static void check_unlink(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_unlink(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                         bool single) {
   (void)h, (void)single;
   if (!crashed && st == ST_OK) assert_int_equal(entries(p->in), 0);
 }
@@ -122,7 +132,8 @@ static void check_unlink(const struct place *p, enum status st, const struct hoo
 static enum status run_sync_folder(const struct place *p) {
   return durable_sync_folder(p->in, NULL);
 }
-static void check_nothing(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_nothing(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                          bool single) {
   (void)p, (void)st, (void)h, (void)crashed, (void)single;
 }
 
@@ -132,7 +143,8 @@ static enum status run_append(const struct place *p) {
   close(fd);
   return st;
 }
-static void check_append(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_append(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                         bool single) {
   (void)h;
   bool done = is_text(p->in, "a", "a+more");
   assert_true(done || is_text(p->in, "a", "a"));
@@ -151,7 +163,8 @@ static enum status run_folder(const struct place *p) {
   if (fd >= 0) close(fd);
   return st;
 }
-static void check_folder(const struct place *p, enum status st, const struct hook *h, bool crashed, bool single) {
+static void check_folder(const struct place *p, enum status st, const struct hook *h, bool crashed,
+                         bool single) {
   if (crashed) return;
   if (st == ST_OK) assert_int_equal(entries(p->in), 1);
   /* Else the next call would find it and take it for synced. */
@@ -203,7 +216,8 @@ static int attempt(const struct scenario *s, struct hook h, bool crash) {
     s->prepare(state);
     st = play(s, state, &h);
     if (!h.at) assert_string_equal(h.order, s->order);
-    if (h.hit ? st == ST_OK : st != ST_OK) fail_msg("%s: point %d: %s", s->name, h.at, status_name(st));
+    if (h.hit ? st == ST_OK : st != ST_OK)
+      fail_msg("%s: point %d: %s", s->name, h.at, status_name(st));
   }
   s->check(state, st, &h, crash, !h.for_ever);
   assert_int_equal(teardown(&state), 0);
@@ -211,7 +225,8 @@ static int attempt(const struct scenario *s, struct hook h, bool crash) {
 }
 
 TEST(all_goes_well_and_every_call_is_a_fault_point) {
-  for (int i = 0; i < SCENARIOS; i++) assert_true(attempt(&scenarios[i], (struct hook){0}, false) > 0);
+  for (int i = 0; i < SCENARIOS; i++)
+    assert_true(attempt(&scenarios[i], (struct hook){0}, false) > 0);
 }
 
 TEST(no_success_when_any_one_call_fails) {
@@ -277,6 +292,7 @@ TEST(no_success_when_the_disk_fails_for_good) {
 TEST(a_crash_at_any_point_leaves_old_or_new) {
   for (int i = 0; i < SCENARIOS; i++) {
     int points = attempt(&scenarios[i], (struct hook){0}, false);
-    for (int at = 1; at <= points; at++) attempt(&scenarios[i], (struct hook){.at = at, .exits = true}, true);
+    for (int at = 1; at <= points; at++)
+      attempt(&scenarios[i], (struct hook){.at = at, .exits = true}, true);
   }
 }

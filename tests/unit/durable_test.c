@@ -1,4 +1,5 @@
-/* Durable: what each function does. What a failing call or a crash leaves: durable_faults_test.c. */
+/* Durable: what each function does. What a failing call or a crash leaves: durable_faults_test.c.
+ */
 #include "tests/unit/place.h"
 
 #include <signal.h>
@@ -110,7 +111,8 @@ CASE(replace_makes_a_file_that_was_not_there) {
 CASE(replace_fails_when_the_folder_is_not_synced) {
   struct place *p = *state;
   put(p->to, "a", "old");
-  struct hook h = {.at = 10, .err = EIO}; /* U once, for there is nothing to remove, OWFR twice each, then F */
+  struct hook h = {
+      .at = 10, .err = EIO}; /* U once, for there is nothing to remove, OWFR twice each, then F */
   struct error err = {0};
   durable_set_hook(on_point, &h);
   assert_int_equal(durable_replace(p->in, p->to, "a", SPAN("new"), &err), ST_IO);

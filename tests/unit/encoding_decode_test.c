@@ -1,11 +1,13 @@
-/* Bytes of strangers: whatever they are, the reader answers with JSON or with the byte that is wrong. */
+/* Bytes of strangers: whatever they are, the reader answers with JSON or with the byte that is
+ * wrong. */
 #include "bridge/encoding/catalog.h"
 #include "bridge/encoding/decode.h"
 #include "tests/support/test.h"
 
 #define FIELDS_OF(fields) "{\"type\": \"record\", \"name\": \"R\", \"fields\": [" fields "]}"
 #define A(type) FIELDS_OF("{\"name\": \"a\", \"type\": " type "}")
-#define NESTED(type) "{\"type\": \"record\", \"name\": \"I\", \"fields\": [{\"name\": \"x\", \"type\": " type "}]}"
+#define NESTED(type)                                                                               \
+  "{\"type\": \"record\", \"name\": \"I\", \"fields\": [{\"name\": \"x\", \"type\": " type "}]}"
 #define BYTES(lit) ((struct span){"" lit, sizeof(lit) - 1})
 
 struct run {
@@ -30,8 +32,8 @@ static enum status decode(struct run *r, const char *schema, struct span bytes) 
   char *copy = malloc(bytes.len ? bytes.len : 1);
   assert_non_null(copy);
   memcpy(copy, bytes.ptr, bytes.len);
-  st = decode_value(&r->schema.root, (struct span){copy, bytes.len}, 0, (struct span){NULL, 0}, &r->doc, &r->out,
-                    &r->err);
+  st = decode_value(&r->schema.root, (struct span){copy, bytes.len}, 0, (struct span){NULL, 0},
+                    &r->doc, &r->out, &r->err);
   free(copy);
   return st;
 }
@@ -53,11 +55,14 @@ static void assert_bad(const char *schema, struct span bytes, const char *text) 
 }
 
 TEST(numbers_are_read_to_their_ends) {
-  assert_json("\"long\"", BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "-9223372036854775808");
+  assert_json("\"long\"", BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+              "-9223372036854775808");
   assert_json("\"long\"", BYTES("\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "9223372036854775807");
   assert_json("\"long\"", BYTES("\x80\x00"), "0"); /* longer than it need be */
-  assert_bad("\"long\"", BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), "byte 0: a number of more than 64 bit");
-  assert_bad("\"long\"", BYTES("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"), "byte 0: a number of more than 64 bit");
+  assert_bad("\"long\"", BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
+             "byte 0: a number of more than 64 bit");
+  assert_bad("\"long\"", BYTES("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"),
+             "byte 0: a number of more than 64 bit");
   assert_bad("\"long\"", BYTES("\x80"), "byte 0: the value ends in a number");
   assert_bad("\"long\"", BYTES(""), "byte 0: the value ends in a number");
   assert_json("\"int\"", BYTES("\xff\xff\xff\xff\x0f"), "-2147483648");
@@ -97,7 +102,8 @@ TEST(indexes_stay_inside_their_tables) {
 }
 
 TEST(blocks_may_be_split_and_sized) {
-  const char *longs = "{\"type\": \"array\", \"items\": \"long\"}", *map = "{\"type\": \"map\", \"values\": \"long\"}";
+  const char *longs = "{\"type\": \"array\", \"items\": \"long\"}",
+             *map = "{\"type\": \"map\", \"values\": \"long\"}";
   assert_json(longs, BYTES("\0"), "[]");
   assert_json(longs, BYTES("\2\2\4\4\6\0"), "[1, 2, 3]");
   assert_json(longs, BYTES("\3\4\4\6\0"), "[2, 3]");
@@ -107,7 +113,8 @@ TEST(blocks_may_be_split_and_sized) {
   assert_bad(longs, BYTES("\3\x7e\4\6\0"), "byte 0: a block beyond the end of the value");
   assert_bad(longs, BYTES("\3\1\4\6\0"), "byte 0: a block beyond the end of the value");
   assert_bad(longs, BYTES("\3\x80"), "byte 1: the value ends in a number");
-  assert_bad(longs, BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\0"), "byte 11: the value ends in a number");
+  assert_bad(longs, BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\0"),
+             "byte 11: the value ends in a number");
   assert_bad(longs, BYTES("\x80\x80\x80\x80\x10"), "byte 5: the value ends in a number");
   assert_bad(map, BYTES("\4\2a\2\2a\2\0"), "byte 4: a map with one key twice");
   assert_bad(map, BYTES("\2\4a"), "byte 1: a length beyond the end of the value");
@@ -121,7 +128,8 @@ TEST(huge_counts_of_items_without_bytes_end) {
     struct run r;
     char schema[256];
     snprintf(schema, sizeof schema, "{\"type\": \"array\", \"items\": %s}", items[i]);
-    assert_int_equal(decode(&r, schema, BYTES("\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\0")), ST_TOO_LARGE);
+    assert_int_equal(decode(&r, schema, BYTES("\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\0")),
+                     ST_TOO_LARGE);
     assert_true(r.out.len < DECODE_MAX_OUTPUT + 1024);
     release(&r);
   }
@@ -152,11 +160,13 @@ TEST(output_ends_at_its_limit) {
 }
 
 TEST(records_tell_absent_from_null_where_they_can) {
-  assert_json(FIELDS_OF("{\"name\": \"a\", \"type\": [\"null\", \"int\"], \"default\": null}, "
-                        "{\"name\": \"b\", \"type\": [\"null\", \"int\"]}, "
-                        "{\"name\": \"c\", \"type\": [\"int\", \"null\"], \"default\": 3}, "
-                        "{\"name\": \"d\", \"type\": {\"type\": \"array\", \"items\": [\"null\", \"int\"]}}"),
-              BYTES("\0\0\2\4\0\2\2\0"), "{\"b\": null, \"c\": null, \"d\": [null, 1]}");
+  assert_json(
+      FIELDS_OF(
+          "{\"name\": \"a\", \"type\": [\"null\", \"int\"], \"default\": null}, "
+          "{\"name\": \"b\", \"type\": [\"null\", \"int\"]}, "
+          "{\"name\": \"c\", \"type\": [\"int\", \"null\"], \"default\": 3}, "
+          "{\"name\": \"d\", \"type\": {\"type\": \"array\", \"items\": [\"null\", \"int\"]}}"),
+      BYTES("\0\0\2\4\0\2\2\0"), "{\"b\": null, \"c\": null, \"d\": [null, 1]}");
 }
 
 TEST(texts_of_json_fields_must_be_json) {
@@ -178,8 +188,9 @@ TEST(texts_of_json_fields_must_be_json) {
 }
 
 TEST(extras_cannot_stand_in_for_fields) {
-  const char *extra = FIELDS_OF("{\"name\": \"a\", \"type\": \"int\"}, "
-                                "{\"name\": \"extra\", \"type\": {\"type\": \"map\", \"values\": \"string\"}}");
+  const char *extra =
+      FIELDS_OF("{\"name\": \"a\", \"type\": \"int\"}, "
+                "{\"name\": \"extra\", \"type\": {\"type\": \"map\", \"values\": \"string\"}}");
   assert_json(extra,
               BYTES("\2\4\2b\2"
                     "2\x0a"
@@ -239,7 +250,8 @@ struct wire {
 
 static int setup(void **state) {
   struct wire *w = calloc(1, sizeof *w);
-  struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = FRAMING_SINGLE_OBJECT};
+  struct catalog_config config = {.folder = SOURCE_ROOT "/schemas",
+                                  .framing = FRAMING_SINGLE_OBJECT};
   assert_non_null(w);
   assert_int_equal(catalog_open(&config, NULL, &w->c, &w->err), ST_OK);
   *state = w;
@@ -254,11 +266,12 @@ static int teardown(void **state) {
   return 0;
 }
 
-static void assert_wire(struct wire *w, struct span value, const char *content_type, const char *name, enum status st,
-                        const char *text) {
+static void assert_wire(struct wire *w, struct span value, const char *content_type,
+                        const char *name, enum status st, const char *text) {
   buffer_clear(&w->out);
   buffer_add_z(&w->out, ">");
-  enum status got = catalog_decode(w->c, value, span_of(content_type), span_of(name), &w->out, &w->err);
+  enum status got =
+      catalog_decode(w->c, value, span_of(content_type), span_of(name), &w->out, &w->err);
   if (got != st) print_message("%s\n", w->err.text);
   assert_int_equal(got, st);
   if (st == ST_OK)
@@ -289,7 +302,8 @@ CASE(framing_is_found_by_type_and_bytes) {
   assert_wire(w, BYTES("\xc3\x01\1\2\3\4\5\6\7\x08\2"), "", written, ST_NOT_FOUND,
               "no schema with the fingerprint 0807060504030201: it was written by another schema");
   assert_wire(w, BYTES("\xc3\x01\1"), "", written, ST_INVALID,
-              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
+              "not Avro of " SOURCE_ROOT
+              "/schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
   assert_wire(w, BYTES(" {\"a\": 1}\n"), "", "", ST_OK, "{\"a\": 1}");
   assert_wire(w, BYTES("[1]"), "application/json", "", ST_OK, "[1]");
   assert_wire(w, BYTES(""), "text/plain", "", ST_INVALID,
@@ -306,15 +320,17 @@ CASE(offsets_count_from_the_first_byte_of_the_frame) {
   for (int i = 0; i < 8; i++) buffer_add_char(&value, (char)(s.fingerprint >> (8 * i)));
   buffer_append(&value, "\2\xff\0", 3);
   assert_wire(w, buffer_span(&value), "", "", ST_INVALID,
-              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 11: a string that is not UTF-8");
+              "not Avro of " SOURCE_ROOT
+              "/schemas/episode/written.avsc: byte 11: a string that is not UTF-8");
   buffer_release(&value);
 }
 
 CASE(broken_json_is_refused) {
   struct wire *w = *state;
   struct buffer out = {0};
-  assert_int_equal(catalog_decode(w->c, SPAN("{\"a\": NaN}"), SPAN("application/json"), SPAN(""), &out, &w->err),
-                   ST_INVALID);
+  assert_int_equal(
+      catalog_decode(w->c, SPAN("{\"a\": NaN}"), SPAN("application/json"), SPAN(""), &out, &w->err),
+      ST_INVALID);
   assert_int_equal(out.len, 0);
   buffer_release(&out);
 }
@@ -328,8 +344,9 @@ CASE(a_large_json_value_is_refused) {
   memset(value.ptr + 1, 'x', DECODE_MAX_OUTPUT);
   value.len += DECODE_MAX_OUTPUT;
   buffer_add_z(&value, "\"");
-  assert_int_equal(catalog_decode(w->c, buffer_span(&value), SPAN("application/json"), SPAN(""), &out, &w->err),
-                   ST_TOO_LARGE);
+  assert_int_equal(
+      catalog_decode(w->c, buffer_span(&value), SPAN("application/json"), SPAN(""), &out, &w->err),
+      ST_TOO_LARGE);
   assert_int_equal(out.len, 0);
   buffer_release(&value);
 }
@@ -339,13 +356,17 @@ CASE(raw_avro_that_looks_framed_is_read_where_raw_is_written) {
   struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = FRAMING_RAW};
   catalog_close(w->c);
   assert_int_equal(catalog_open(&config, NULL, &w->c, &w->err), ST_OK);
-  /* no record of ours can begin with C3 01 (a length below zero): it is refused as Avro, not for its fingerprint */
+  /* no record of ours can begin with C3 01 (a length below zero): it is refused as Avro, not for
+   * its fingerprint */
   assert_wire(w, BYTES("\xc3\x01\1\2\3\4\5\6\7\x08\2"), "", "episode.written", ST_INVALID,
-              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
+              "not Avro of " SOURCE_ROOT
+              "/schemas/episode/written.avsc: byte 0: a length beyond the end of the value");
   assert_wire(w, BYTES("\0\0\0\0\0"), "", "episode.written", ST_INVALID,
-              "not Avro of " SOURCE_ROOT "/schemas/episode/written.avsc: byte 2: bytes after the value");
+              "not Avro of " SOURCE_ROOT
+              "/schemas/episode/written.avsc: byte 2: bytes after the value");
   assert_wire(w, BYTES("\0\0"), "", "episode.written", ST_OK, "{\"id\": \"\"}");
   assert_wire(w, BYTES("\2i\2n\2c\4{}"), "", "no.schema", ST_OK, "{}");
   assert_wire(w, BYTES("\2i\2n\2c\6{}"), "", "no.schema", ST_INVALID,
-              "not Avro of " SOURCE_ROOT "/schemas/envelope.avsc: byte 6: a length beyond the end of the value");
+              "not Avro of " SOURCE_ROOT
+              "/schemas/envelope.avsc: byte 6: a length beyond the end of the value");
 }

@@ -1,4 +1,5 @@
-/* Each allocation of the module is made to fail once: the answer is a clean "no memory", never a wrong one. */
+/* Each allocation of the module is made to fail once: the answer is a clean "no memory", never a
+ * wrong one. */
 #include "bridge/encoding/catalog.h"
 #include "tests/support/test.h"
 #include "tests/unit/failing_memory.h"
@@ -81,7 +82,8 @@ TEST(encoding_fails_cleanly_at_each_allocation) {
 
 TEST(a_refusal_stays_one_when_its_words_do_not_fit) {
   struct entry e;
-  make_entry(&e, "{\"content_id\": \"c\", \"score\": \"A\", \"check_types\": [], \"passed\": true}");
+  make_entry(&e,
+             "{\"content_id\": \"c\", \"score\": \"A\", \"check_types\": [], \"passed\": true}");
   for (bool failed = true; failed;) {
     struct catalog *c = open_whole();
     struct buffer out = {0};
@@ -91,7 +93,8 @@ TEST(a_refusal_stays_one_when_its_words_do_not_fit) {
     enum reason reason = catalog_encode(c, &e.doc, &e.event, e.event.name, 0, &out, &err);
     failed = countdown == 0;
     countdown = -1;
-    /* short of memory before the refusal it may not have come to it; then the caller is told by out */
+    /* short of memory before the refusal it may not have come to it; then the caller is told by out
+     */
     assert_true(reason == REASON_SCHEMA_MISMATCH || out.failed);
     buffer_release(&out);
     catalog_close(c);

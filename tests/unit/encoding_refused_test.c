@@ -1,21 +1,27 @@
-/* Payloads that do not fit their schema: what is refused and in which words, what is left out and how that is told. */
+/* Payloads that do not fit their schema: what is refused and in which words, what is left out and
+ * how that is told. */
 #include "tests/unit/catalog_box.h"
 
 CASE(a_mismatch_names_path_expectation_and_find) {
   struct run *r = *state;
-#define CHECKED(score, types, passed, rest)                                                                            \
-  "{\"content_id\": \"c\", \"score\": " score ", \"check_types\": " types ", \"passed\": " passed rest "}"
+#define CHECKED(score, types, passed, rest)                                                        \
+  "{\"content_id\": \"c\", \"score\": " score ", \"check_types\": " types                          \
+  ", \"passed\": " passed rest "}"
 #define Q " (@/quality/checked.avsc)"
   enum reason no = REASON_SCHEMA_MISMATCH;
   const char *n = "quality.checked";
-  assert_refused(r, n, CHECKED("\"A\"", "[]", "true", ""), no, "payload.score: expected double, found string" Q);
-  assert_refused(r, n, CHECKED("null", "[]", "true", ""), no, "payload.score: expected double, found null" Q);
+  assert_refused(r, n, CHECKED("\"A\"", "[]", "true", ""), no,
+                 "payload.score: expected double, found string" Q);
+  assert_refused(r, n, CHECKED("null", "[]", "true", ""), no,
+                 "payload.score: expected double, found null" Q);
   assert_refused(r, n, CHECKED("1e999", "[]", "true", ""), no,
                  "payload.score: the number is beyond the range of double" Q);
-  assert_refused(r, n, CHECKED("1", "{}", "true", ""), no, "payload.check_types: expected array, found object" Q);
+  assert_refused(r, n, CHECKED("1", "{}", "true", ""), no,
+                 "payload.check_types: expected array, found object" Q);
   assert_refused(r, n, CHECKED("1", "[\"a\", 2]", "true", ""), no,
                  "payload.check_types[1]: expected string, found number" Q);
-  assert_refused(r, n, CHECKED("1", "[]", "1", ""), no, "payload.passed: expected boolean, found number" Q);
+  assert_refused(r, n, CHECKED("1", "[]", "1", ""), no,
+                 "payload.passed: expected boolean, found number" Q);
   assert_refused(r, n, CHECKED("1", "[]", "true", ", \"issues\": null"), no,
                  "payload.issues: expected array, found null" Q);
   assert_refused(r, n, CHECKED("1", "[]", "true", ", \"issues\": [{}, []]"), no,
@@ -26,7 +32,8 @@ CASE(a_mismatch_names_path_expectation_and_find) {
 
 CASE(a_missing_required_field_names_its_schema) {
   struct run *r = *state;
-  assert_refused(r, "episode.created", "{\"episode_id\": \"e\", \"episode_number\": 1}", REASON_SCHEMA_MISMATCH,
+  assert_refused(r, "episode.created", "{\"episode_id\": \"e\", \"episode_number\": 1}",
+                 REASON_SCHEMA_MISMATCH,
                  "payload.title: required by @/episode/created.avsc and missing");
 }
 
@@ -38,10 +45,12 @@ CASE(a_schema_is_named_by_a_path_that_can_be_opened) {
   snprintf(folder, sizeof folder, "%s//", r->folder);
   open_catalog(r, folder, FRAMING_SINGLE_OBJECT, false);
   snprintf(r->at, sizeof r->at, "%s", r->folder);
-  assert_refused(r, "t.e", "{\"i\": null}", REASON_SCHEMA_MISMATCH, "payload.i: expected int, found null (@/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"i\": null}", REASON_SCHEMA_MISMATCH,
+                 "payload.i: expected int, found null (@/t/e.avsc)");
   assert_int_equal(chdir(r->folder), 0);
   open_catalog(r, ".", FRAMING_SINGLE_OBJECT, false);
-  assert_refused(r, "t.e", "{\"i\": null}", REASON_SCHEMA_MISMATCH, "payload.i: expected int, found null (./t/e.avsc)");
+  assert_refused(r, "t.e", "{\"i\": null}", REASON_SCHEMA_MISMATCH,
+                 "payload.i: expected int, found null (./t/e.avsc)");
   assert_int_equal(access("./t/e.avsc", R_OK), 0);
   assert_int_equal(chdir(here), 0);
 }
@@ -58,7 +67,8 @@ CASE(integers_are_exact_or_refused) {
                  "payload.episode_number: the number is beyond the range of long" C);
   assert_refused(r, "episode.created", NUMBER("\"1\""), REASON_SCHEMA_MISMATCH,
                  "payload.episode_number: expected long, found string" C);
-  open_fields(r, "{\"name\": \"i\", \"type\": \"int\"}, {\"name\": \"f\", \"type\": \"float\"}", false);
+  open_fields(r, "{\"name\": \"i\", \"type\": \"int\"}, {\"name\": \"f\", \"type\": \"float\"}",
+              false);
   assert_refused(r, "t.e", "{\"i\": 2147483648, \"f\": 0}", REASON_INTEGER_RANGE,
                  "payload.i: the number is beyond the range of int (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 2147483647, \"f\": 3.5e38}", REASON_SCHEMA_MISMATCH,
@@ -69,7 +79,9 @@ CASE(integers_are_exact_or_refused) {
 
 CASE(integers_written_as_real_numbers_are_published_exactly) {
   struct run *r = *state;
-  open_fields(r, "{\"name\": \"i\", \"type\": [\"null\", \"int\"]}, {\"name\": \"l\", \"type\": \"long\"}", false);
+  open_fields(
+      r, "{\"name\": \"i\", \"type\": [\"null\", \"int\"]}, {\"name\": \"l\", \"type\": \"long\"}",
+      false);
   assert_round(r, "t.e", "{\"i\": 2147483647.0, \"l\": 9007199254740993.0}",
                "{\"i\": 2147483647, \"l\": 9007199254740993}");
   assert_round(r, "t.e", "{\"i\": -2.147483648e9, \"l\": -0.0}", "{\"i\": -2147483648, \"l\": 0}");
@@ -84,8 +96,10 @@ CASE(integers_written_as_real_numbers_are_published_exactly) {
 
 CASE(a_wrong_symbol_is_told_the_right_ones) {
   struct run *r = *state;
-  open_fields(r, "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\"]}}",
-              false);
+  open_fields(
+      r,
+      "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\"]}}",
+      false);
   assert_refused(r, "t.e", "{\"s\": \"C\"}", REASON_SCHEMA_MISMATCH,
                  "payload.s: expected one of A, B, found string (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"s\": 1}", REASON_SCHEMA_MISMATCH,
@@ -95,14 +109,16 @@ CASE(a_wrong_symbol_is_told_the_right_ones) {
       "{\"name\": \"s\", \"type\": {\"type\": \"enum\", \"name\": \"S\", \"symbols\": [\"A\", \"B\", \"C\", \"D\", "
       "\"E\", \"F\", \"G\", \"H\", \"I\", \"J\", \"K\"]}}",
       false);
-  assert_refused(r, "t.e", "{\"s\": \"a\"}", REASON_SCHEMA_MISMATCH,
-                 "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string (@/t/e.avsc)");
+  assert_refused(
+      r, "t.e", "{\"s\": \"a\"}", REASON_SCHEMA_MISMATCH,
+      "payload.s: expected one of A, B, C, D, E, F, G, H, I, J, ..., found string (@/t/e.avsc)");
 }
 
 CASE(null_fields_and_maps_refuse_other_types) {
   struct run *r = *state;
   open_fields(
-      r, "{\"name\": \"n\", \"type\": \"null\"}, {\"name\": \"m\", \"type\": {\"type\": \"map\", \"values\": \"int\"}}",
+      r,
+      "{\"name\": \"n\", \"type\": \"null\"}, {\"name\": \"m\", \"type\": {\"type\": \"map\", \"values\": \"int\"}}",
       false);
   assert_refused(r, "t.e", "{\"n\": 0, \"m\": {}}", REASON_SCHEMA_MISMATCH,
                  "payload.n: expected null, found number (@/t/e.avsc)");
@@ -164,13 +180,16 @@ static const char *left_out_of(const struct run *r, const char *event_name, char
 CASE(each_path_left_out_is_kept_whatever_the_index) {
   struct run *r = *state;
   char text[400];
-  open_fields(r,
-              "{\"name\": \"l\", \"type\": {\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"n.L\", "
-              "\"fields\": [{\"name\": \"a\", \"type\": \"int\"}]}}}",
-              false);
-  assert_round(r, "t.e", "{\"l\": [{\"a\": 1, \"b\": 1}, {\"a\": 1, \"b\": 2, \"c[3]\": 0}], \"x\": {}}",
+  open_fields(
+      r,
+      "{\"name\": \"l\", \"type\": {\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"n.L\", "
+      "\"fields\": [{\"name\": \"a\", \"type\": \"int\"}]}}}",
+      false);
+  assert_round(r, "t.e",
+               "{\"l\": [{\"a\": 1, \"b\": 1}, {\"a\": 1, \"b\": 2, \"c[3]\": 0}], \"x\": {}}",
                "{\"l\": [{\"a\": 1}, {\"a\": 1}]}");
-  assert_string_equal(left_out_of(r, "t.e", text), "payload.x=1 payload.l[].b=2 payload.l[][\"c[3]\"]=1 ");
+  assert_string_equal(left_out_of(r, "t.e", text),
+                      "payload.x=1 payload.l[].b=2 payload.l[][\"c[3]\"]=1 ");
   assert_int_equal(schema_of(r, "t.e").left_out, 4);
 }
 
@@ -209,7 +228,8 @@ CASE(a_name_that_others_of_its_namespace_have_a_schema_for_is_told_once) {
 
 CASE(a_name_without_a_schema_may_be_refused) {
   struct run *r = *state;
-  struct catalog_config config = {.folder = SOURCE_ROOT "/schemas", .framing = FRAMING_JSON, .refuse_names = true};
+  struct catalog_config config = {
+      .folder = SOURCE_ROOT "/schemas", .framing = FRAMING_JSON, .refuse_names = true};
   for (int i = 0; i < 2; i++, config.framing = FRAMING_SINGLE_OBJECT) {
     catalog_close(r->c);
     assert_int_equal(catalog_open(&config, NULL, &r->c, &r->err), ST_OK);
@@ -228,8 +248,10 @@ CASE(a_name_without_a_schema_may_be_refused) {
 
 CASE(a_refused_event_is_not_counted) {
   struct run *r = *state;
-  open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}, {\"name\": \"a\", \"type\": \"long\"}", false);
-  assert_int_equal(encode(r, "t.e", "{\"d\": 0.1234567890123456789, \"b\": 1, \"a\": \"\"}"), REASON_SCHEMA_MISMATCH);
+  open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}, {\"name\": \"a\", \"type\": \"long\"}",
+              false);
+  assert_int_equal(encode(r, "t.e", "{\"d\": 0.1234567890123456789, \"b\": 1, \"a\": \"\"}"),
+                   REASON_SCHEMA_MISMATCH);
   assert_int_equal(schema_of(r, "t.e").left_out, 0);
   assert_int_equal(schema_of(r, "t.e").cut_numbers, 0);
 }
@@ -237,7 +259,8 @@ CASE(a_refused_event_is_not_counted) {
 CASE(strict_refuses_what_would_be_left_out) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", true);
-  assert_refused(r, "t.e", "{\"a\": 1, \"b\": 1}", REASON_SCHEMA_MISMATCH, "payload.b: no such field (@/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"a\": 1, \"b\": 1}", REASON_SCHEMA_MISMATCH,
+                 "payload.b: no such field (@/t/e.avsc)");
   open_catalog(r, SOURCE_ROOT "/schemas", FRAMING_SINGLE_OBJECT, true);
   assert_round(r, "episode.written", "{\"id\": \"1\", \"b\": 1}", "{\"id\": \"1\", \"b\": 1}");
 }
@@ -246,7 +269,8 @@ CASE(numbers_that_lose_digits_are_counted_and_said_once_a_type) {
   struct run *r = *state;
   char text[4096];
   open_fields(r, "{\"name\": \"d\", \"type\": \"double\"}", false);
-  assert_round(r, "t.e", "{\"d\": 0.12345678901234567}", "{\"d\": 0.12345678901234566}"); /* 17 digits: not counted */
+  assert_round(r, "t.e", "{\"d\": 0.12345678901234567}",
+               "{\"d\": 0.12345678901234566}"); /* 17 digits: not counted */
   assert_round(r, "t.e", "{\"d\": 9007199254740994}", "{\"d\": 9007199254740994.0}");
   assert_int_equal(schema_of(r, "t.e").cut_numbers, 0);
   assert_round(r, "t.e", "{\"d\": 0.123456789012345678}", "{\"d\": 0.12345678901234568}");
@@ -263,7 +287,8 @@ CASE(a_field_extra_of_another_type_is_an_ordinary_field) {
   struct run *r = *state;
   open_fields(r, "{\"name\": \"extra\", \"type\": \"long\"}", true);
   assert_round(r, "t.e", "{\"extra\": 5}", "{\"extra\": 5}");
-  assert_refused(r, "t.e", "{\"extra\": 5, \"a\": 1}", REASON_SCHEMA_MISMATCH, "payload.a: no such field (@/t/e.avsc)");
+  assert_refused(r, "t.e", "{\"extra\": 5, \"a\": 1}", REASON_SCHEMA_MISMATCH,
+                 "payload.a: no such field (@/t/e.avsc)");
 }
 
 CASE(many_members_in_any_order_find_their_fields) {

@@ -1,4 +1,5 @@
-/* The checker of schemas, the canonical form and its fingerprint, and the folder they are read from. */
+/* The checker of schemas, the canonical form and its fingerprint, and the folder they are read
+ * from. */
 #include "bridge/encoding/catalog.h"
 #include "bridge/encoding/schema.h"
 #include "tests/support/folder.h"
@@ -20,7 +21,8 @@ TEST(canonical_forms_and_fingerprints_are_the_published_ones) {
       {"{\"name\":\"Example\",\"type\":\"record\",\"fields\":[{\"name\":\"foobar\",\"type\":\"string\"}]}",
        "{\"name\":\"Example\",\"type\":\"record\",\"fields\":[{\"name\":\"foobar\",\"type\":\"string\"}]}",
        0x70cf38a27d6f5db7},
-      {"{\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}", "\"long\"", 0xd054e14493f41db7},
+      {"{\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}", "\"long\"",
+       0xd054e14493f41db7},
       {"{\"fields\": [{\"type\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, \"name\": \"l\", \"default\": [], "
        "\"order\": \"ignore\"}, {\"name\": \"m\", \"aliases\": [\"n\"], \"type\": [\"null\", {\"values\": \"int\", \"type\": "
        "\"map\"}]}, {\"name\": \"e\", \"type\": [{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"B\", \"A\"], "
@@ -62,7 +64,8 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
       {FIELD("true"), "not boolean"},
       {FIELD("{}"), "a type without \"type\""},
       {FIELD("{\"type\": [\"null\", \"int\"]}"), "\"type\" of a type must be a word"},
-      {FIELD("{\"type\": \"fixed\", \"name\": \"F\", \"size\": -1}"), "unknown type \"fixed\"; supported are"},
+      {FIELD("{\"type\": \"fixed\", \"name\": \"F\", \"size\": -1}"),
+       "unknown type \"fixed\"; supported are"},
       {FIELD("\"bytes\""), "unknown type \"bytes\"; supported are"},
       {FIELD("{\"type\": \"error\", \"name\": \"F\", \"fields\": []}"), "unknown type \"error\""},
       {FIELD("{\"type\": \"array\"}"), "array without \"items\""},
@@ -79,14 +82,19 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
       {FIELD("\"R\""), "record \"R\" contains itself"},
       {FIELD("[\"null\", \"R\"]"), "record \"R\" contains itself"},
       {FIELD("{\"type\": \"array\", \"items\": \"R\"}"), "record \"R\" contains itself"},
-      {FIELD("{\"type\": \"enum\", \"name\": \"R\", \"symbols\": [\"A\"]}"), "\"R\" is defined twice"},
-      {FIELD("{\"type\": \"enum\", \"name\": \"int\", \"symbols\": [\"A\"]}"), "\"int\" is a type of Avro"},
-      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\",\n\"B\", \"A\"]}"), "\"A\" twice in enum E"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"R\", \"symbols\": [\"A\"]}"),
+       "\"R\" is defined twice"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"int\", \"symbols\": [\"A\"]}"),
+       "\"int\" is a type of Avro"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\",\n\"B\", \"A\"]}"),
+       "\"A\" twice in enum E"},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": []}"), "enum E needs \"symbols\""},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\"}"), "enum E needs \"symbols\""},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": {}}"), "enum E needs \"symbols\""},
-      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [1]}"), "a symbol must be a string"},
-      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"a-b\"]}"), "\"a-b\" is no symbol"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [1]}"),
+       "a symbol must be a string"},
+      {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"a-b\"]}"),
+       "\"a-b\" is no symbol"},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"], \"default\": \"B\"}"),
        "default of enum E is none"},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"], \"default\": 1}"),
@@ -99,10 +107,13 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
       {"{\"type\": \"record\", \"name\": \"b.\", \"fields\": []}", "\"b.\" is no name"},
       {"{\"type\": \"record\", \"name\": \"1b\", \"fields\": []}", "\"1b\" is no name"},
       {"{\"type\": \"record\", \"name\": \"b\\u0000\", \"fields\": []}", "\"b\\u0000\" is no name"},
-      {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": \"x-y\", \"fields\": []}", "\"x-y\" is no namespace"},
-      {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": 1, \"fields\": []}", "\"namespace\" must be a string"},
+      {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": \"x-y\", \"fields\": []}",
+       "\"x-y\" is no namespace"},
+      {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": 1, \"fields\": []}",
+       "\"namespace\" must be a string"},
       {"{\"type\": \"record\", \"name\": \"R\"}", "record R needs \"fields\", an array"},
-      {"{\"type\": \"record\", \"name\": \"R\", \"fields\": {}}", "record R needs \"fields\", an array"},
+      {"{\"type\": \"record\", \"name\": \"R\", \"fields\": {}}",
+       "record R needs \"fields\", an array"},
       {"{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": {\"type\": \"enum\", "
        "\"namespace\": \"\", \"name\": \"E\", \"symbols\": [\"A\"]}}]}",
        "\"E\" has no namespace, inside one that has"},
@@ -112,25 +123,32 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
       {RECORD("{\"name\": \"a.b\", \"type\": \"int\"}"), "\"a.b\" is no name"},
       {RECORD("{\"name\": \"a\", \"type\": \"int\"}, {\"name\": \"\\u0061\", \"type\": \"int\"}"),
        "\"a\" twice in record R"},
-      {RECORD("{\"name\": \"a\", \"type\": \"int\", \"json\": true}"), "\"json\" is for strings; \"a\" has none"},
-      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": 1}"), "\"json\" must be true or false"},
-      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"key\": 1}"), "\"key\" must be true or false"},
+      {RECORD("{\"name\": \"a\", \"type\": \"int\", \"json\": true}"),
+       "\"json\" is for strings; \"a\" has none"},
+      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": 1}"),
+       "\"json\" must be true or false"},
+      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"key\": 1}"),
+       "\"key\" must be true or false"},
       {RECORD(
            "{\"name\": \"a\", \"type\": \"int\", \"key\": true}, {\"name\": \"b\", \"type\": \"int\", \"key\": true}"),
        "\"b\": another field is the key already"},
-      {RECORD("{\"name\": \"a\", \"type\": {\"type\": \"array\", \"items\": \"int\"}, \"key\": true}"),
+      {RECORD(
+           "{\"name\": \"a\", \"type\": {\"type\": \"array\", \"items\": \"int\"}, \"key\": true}"),
        "\"a\" makes no key: a key is a string or a number"},
       {RECORD("{\"name\": \"a\", \"type\": \"boolean\", \"key\": true}"), "\"a\" makes no key"},
-      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"key\": true}"), "\"a\" makes no key"},
-      {RECORD("{\"name\": \"o\", \"type\": {\"type\": \"record\", \"name\": \"n.I\", \"fields\": [{\"name\": \"a\", "
-              "\"type\": \"int\", \"key\": true}]}}"),
+      {RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"key\": true}"),
+       "\"a\" makes no key"},
+      {RECORD(
+           "{\"name\": \"o\", \"type\": {\"type\": \"record\", \"name\": \"n.I\", \"fields\": [{\"name\": \"a\", "
+           "\"type\": \"int\", \"key\": true}]}}"),
        "\"a\": only a field of the outermost record can be the key"},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     struct schema s;
     struct error err = {0};
     enum status st = schema_read(span_of(table[i][0]), &s, &err);
-    if (st != ST_INVALID || !strstr(err.text, table[i][1])) print_message("%s\n%s\n", table[i][0], err.text);
+    if (st != ST_INVALID || !strstr(err.text, table[i][1]))
+      print_message("%s\n%s\n", table[i][0], err.text);
     assert_int_equal(st, ST_INVALID);
     assert_memory_equal(err.text, "line ", 5);
     assert_non_null(strstr(err.text, table[i][1]));
@@ -147,19 +165,23 @@ TEST(a_default_of_another_type_is_refused) {
       {"\"double\"", "true", "expected double, found boolean true"},
       {"[\"null\", \"int\"]", "1", "expected null, found number 1"},
       {"[\"int\", \"null\"]", "null", "expected int, found null"},
-      {"{\"type\": \"array\", \"items\": \"int\"}", "[1, \"2\"]", "expected int, found string \"2\""},
+      {"{\"type\": \"array\", \"items\": \"int\"}", "[1, \"2\"]",
+       "expected int, found string \"2\""},
       {"{\"type\": \"map\", \"values\": \"int\"}", "[]", "expected object, found array []"},
-      {"{\"type\": \"map\", \"values\": [\"null\", \"int\"]}", "{\"a\": 1}", "expected null, found number 1"},
-      {"{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"]}", "\"B\"", "expected one of A, found string \"B\""},
-      {"{\"type\": \"record\", \"name\": \"I\", \"fields\": [{\"name\": \"x\", \"type\": \"int\"}]}", "{}",
-       "x: required by its type and missing"},
+      {"{\"type\": \"map\", \"values\": [\"null\", \"int\"]}", "{\"a\": 1}",
+       "expected null, found number 1"},
+      {"{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"]}", "\"B\"",
+       "expected one of A, found string \"B\""},
+      {"{\"type\": \"record\", \"name\": \"I\", \"fields\": [{\"name\": \"x\", \"type\": \"int\"}]}",
+       "{}", "x: required by its type and missing"},
       {"{\"type\": \"record\", \"name\": \"I\", \"fields\": []}", "{\"y\": 1}", "no such field: y"},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     struct schema s;
     struct error err = {0};
     struct buffer text = {0}, want = {0};
-    buffer_printf(&text, RECORD("{\"name\": \"a\", \"type\": %s,\n \"default\": %s}"), table[i][0], table[i][1]);
+    buffer_printf(&text, RECORD("{\"name\": \"a\", \"type\": %s,\n \"default\": %s}"), table[i][0],
+                  table[i][1]);
     buffer_printf(&want, "line 2: default of \"a\": %s", table[i][2]);
     assert_int_equal(schema_read(buffer_span(&text), &s, &err), ST_INVALID);
     assert_string_equal(err.text, buffer_z(&want));
@@ -171,9 +193,11 @@ TEST(a_default_of_another_type_is_refused) {
 TEST(a_default_of_json_text_must_be_one) {
   struct schema s;
   struct error err = {0};
-  struct span bad = SPAN(RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"default\": \"{\"}"));
+  struct span bad =
+      SPAN(RECORD("{\"name\": \"a\", \"type\": \"string\", \"json\": true, \"default\": \"{\"}"));
   assert_int_equal(schema_read(bad, &s, &err), ST_INVALID);
-  assert_string_equal(err.text, "line 1: default of \"a\": expected JSON text in a string, found string \"{\"");
+  assert_string_equal(
+      err.text, "line 1: default of \"a\": expected JSON text in a string, found string \"{\"");
 }
 
 TEST(defaults_are_bounded) {
@@ -194,10 +218,14 @@ TEST(defaults_are_bounded) {
 static void chain(struct buffer *text, int n) {
   buffer_add_z(text, "{\"type\": \"record\", \"name\": \"Top\", \"fields\": [");
   for (int i = 0; i < n; i++) {
-    buffer_printf(text, "%s{\"name\": \"f%d\", \"type\": {\"type\": \"record\", \"name\": \"R%d\", \"fields\": [",
-                  i ? ", " : "", i, i);
+    buffer_printf(
+        text,
+        "%s{\"name\": \"f%d\", \"type\": {\"type\": \"record\", \"name\": \"R%d\", \"fields\": [",
+        i ? ", " : "", i, i);
     if (i)
-      buffer_printf(text, "{\"name\": \"x\", \"type\": \"R%d\"}, {\"name\": \"y\", \"type\": \"R%d\"}", i - 1, i - 1);
+      buffer_printf(text,
+                    "{\"name\": \"x\", \"type\": \"R%d\"}, {\"name\": \"y\", \"type\": \"R%d\"}",
+                    i - 1, i - 1);
     buffer_add_z(text, "]}}");
   }
   buffer_add_z(text, "]}");
@@ -268,9 +296,9 @@ static void put(const struct place *p, const char *name, const char *text) {
 
 #define NAMED(name) "{\"type\": \"record\", \"name\": \"" name "\", \"fields\": []}"
 #define S "\"type\": \"string\""
-#define ENVELOPE_OF(id, payload)                                                                                       \
-  "{\"type\": \"record\", \"name\": \"Envelope\", \"fields\": [{\"name\": \"id\", " id "}, {\"name\": \"name\", " S    \
-  "}, "                                                                                                                \
+#define ENVELOPE_OF(id, payload)                                                                   \
+  "{\"type\": \"record\", \"name\": \"Envelope\", \"fields\": [{\"name\": \"id\", " id             \
+  "}, {\"name\": \"name\", " S "}, "                                                               \
   "{\"name\": \"created_at\", " S "}, {\"name\": \"payload\", " payload "}]}"
 #define GOOD_ENVELOPE ENVELOPE_OF(S, S ", \"json\": true")
 
@@ -326,12 +354,14 @@ CASE(a_fault_names_file_and_line) {
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "quality/checked.avsc", "{\n\"type\": \"record\",\n\"name\": \"C\",\n\"fields\": [7]}");
   char want[256];
-  snprintf(want, sizeof want, "%s/quality/checked.avsc: line 4: a field must be an object", p->folder);
+  snprintf(want, sizeof want, "%s/quality/checked.avsc: line 4: a field must be an object",
+           p->folder);
   assert_fails(p, ST_INVALID, want);
   put(p, "quality/checked.avsc", "{\n\n\"type\"");
   assert_fails(p, ST_INVALID, "/quality/checked.avsc: line 3: ");
   put(p, "quality/checked.avsc", "\"string\"");
-  assert_fails(p, ST_INVALID, "/quality/checked.avsc: line 1: the schema of an event must be a record");
+  assert_fails(p, ST_INVALID,
+               "/quality/checked.avsc: line 1: the schema of an event must be a record");
   put(p, "quality/checked.avsc", "[\"null\", " NAMED("R") "]");
   assert_fails(p, ST_INVALID, "must be a record");
 }
@@ -387,7 +417,8 @@ CASE(folders_that_cannot_be_read_are_told) {
   put(p, "a/x.avsc", NAMED("R"));
   snprintf(path, sizeof path, "%s/a", p->folder);
   assert_int_equal(chmod(path, 0), 0);
-  if (access(path, R_OK) != 0) assert_fails(p, ST_DENIED, "/a: cannot open it"); /* root reads all */
+  if (access(path, R_OK) != 0)
+    assert_fails(p, ST_DENIED, "/a: cannot open it"); /* root reads all */
   assert_int_equal(chmod(path, 0700), 0);
   struct catalog_config config = {.folder = "/nonexistent/schemas"};
   struct catalog *c;
@@ -399,9 +430,11 @@ CASE(two_files_may_not_define_one_record) {
   struct place *p = *state;
   put(p, "envelope.avsc", GOOD_ENVELOPE);
   put(p, "a/x.avsc", NAMED("n.R"));
-  put(p, "a/y.avsc", "{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": \"int\"}]}");
+  put(p, "a/y.avsc",
+      "{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": \"int\"}]}");
   char said[512];
-  snprintf(said, sizeof said, "%s/a/y.avsc: line 1: record n.R is that of %s/a/x.avsc too", p->folder, p->folder);
+  snprintf(said, sizeof said, "%s/a/y.avsc: line 1: record n.R is that of %s/a/x.avsc too",
+           p->folder, p->folder);
   assert_fails(p, ST_INVALID, said);
 }
 

@@ -11,8 +11,8 @@ static const char golden[] =
     "null, \"last_error\": null, \"failed_at\": null, \"status\": \"pending\", \"storage_key\": "
     "\"3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77\"}";
 #define GOLDEN_ID "3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77"
-#define GOLDEN_PAYLOAD                                                                                                 \
-  "{\"content_id\": \"c-1\", \"score\": 82.5, \"check_types\": [\"grammar\"], \"passed\": true, \"issues\": [], "      \
+#define GOLDEN_PAYLOAD                                                                                            \
+  "{\"content_id\": \"c-1\", \"score\": 82.5, \"check_types\": [\"grammar\"], \"passed\": true, \"issues\": [], " \
   "\"detailed_scores\": {\"grammar\": 82.5}}"
 #define GOLDEN_US 1758510245123456
 
@@ -43,12 +43,14 @@ static enum reason parse(struct bench *b, const char *text) {
   return event_parse(&b->doc, &b->arena, &b->event, &b->err);
 }
 
-#define assert_span(s, z)                                                                                              \
-  do {                                                                                                                 \
-    if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                                     \
+#define assert_span(s, z)                                                                          \
+  do {                                                                                             \
+    if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                 \
   } while (0)
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 #define CASE(name) TEST_WITH(name, set_up, tear_down)
 
@@ -72,11 +74,13 @@ CASE(the_contracts_entry_is_read) {
 
 CASE(a_dead_letter_is_read) {
   struct bench *b = *state;
-  assert_int_equal(parse(b,
-                         "{\"failed_at\": \"2025-09-22T03:04:06Z\", \"reason\": \"schema_mismatch\", \"storage_key\": "
-                         "\"a__1\", \"last_error\": \"say \\\"x\\\"\", \"first_failed_at\": \"2025-09-22 03:04:05\", "
-                         "\"attempts\": 5, \"status\": \"dlq\", \"payload\": {}, \"name\": \"a.b\", \"id\": \"a\"}"),
-                   REASON_NONE);
+  assert_int_equal(
+      parse(
+          b,
+          "{\"failed_at\": \"2025-09-22T03:04:06Z\", \"reason\": \"schema_mismatch\", \"storage_key\": "
+          "\"a__1\", \"last_error\": \"say \\\"x\\\"\", \"first_failed_at\": \"2025-09-22 03:04:05\", "
+          "\"attempts\": 5, \"status\": \"dlq\", \"payload\": {}, \"name\": \"a.b\", \"id\": \"a\"}"),
+      REASON_NONE);
   assert_int_equal(b->event.status, EVENT_DLQ);
   assert_int_equal(b->event.attempts, 5);
   assert_span(b->event.last_error, "\"say \\\"x\\\"\"");
@@ -89,9 +93,10 @@ CASE(a_dead_letter_is_read) {
 
 CASE(escapes_are_undone) {
   struct bench *b = *state;
-  assert_int_equal(parse(b, "{\"\\u0069d\": \"a\\u002db\", \"n\\u0061me\": \"x\\u002ey\\n\", \"payload\": {}, "
-                            "\"st\\u0061tus\": \"p\\u0065nding\"}"),
-                   REASON_NONE);
+  assert_int_equal(
+      parse(b, "{\"\\u0069d\": \"a\\u002db\", \"n\\u0061me\": \"x\\u002ey\\n\", \"payload\": {}, "
+               "\"st\\u0061tus\": \"p\\u0065nding\"}"),
+      REASON_NONE);
   assert_span(b->event.id, "a-b");
   assert_span(b->event.name, "x.y\n");
   assert_int_equal(b->event.status, EVENT_PENDING);
@@ -112,7 +117,8 @@ CASE(status_words) {
               {", \"status\": [\"pending\"]", EVENT_OTHER}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char text[200];
-    snprintf(text, sizeof text, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}%s}", rows[i].member);
+    snprintf(text, sizeof text, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}%s}",
+             rows[i].member);
     assert_int_equal(parse(b, text), REASON_NONE);
     assert_int_equal(b->event.status, rows[i].status);
   }
@@ -138,7 +144,8 @@ CASE(attempts_that_are_no_count_are_none) {
               {"4294967296", 2147483647u}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char text[200];
-    snprintf(text, sizeof text, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"attempts\": %s}", rows[i].json);
+    snprintf(text, sizeof text,
+             "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"attempts\": %s}", rows[i].json);
     assert_int_equal(parse(b, text), REASON_NONE);
     assert_int_equal(b->event.attempts, rows[i].attempts);
   }
@@ -149,21 +156,28 @@ CASE(unreadable_times_are_no_reason_to_refuse) {
   static const char *const values[] = {"\"yesterday\"", "1758510245", "null", "\"\"", "{}"};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     char text[200];
-    snprintf(text, sizeof text, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": %s}", values[i]);
+    snprintf(text, sizeof text,
+             "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": %s}", values[i]);
     assert_int_equal(parse(b, text), REASON_NONE);
     assert_true(b->event.created_us == TIME_NONE);
   }
-  assert_int_equal(parse(b, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
-                            "\"2025-09-22T03:04:05.123456\", \"last_error\": 7, \"storage_key\": 8, \"reason\": {}}"),
-                   REASON_NONE);
+  assert_int_equal(
+      parse(
+          b,
+          "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
+          "\"2025-09-22T03:04:05.123456\", \"last_error\": 7, \"storage_key\": 8, \"reason\": {}}"),
+      REASON_NONE);
   assert_true(b->event.created_us == GOLDEN_US); /* naive is UTC */
   assert_int_equal(parse(b, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
                             "\"2025-09-22T12:04:05.123456\\u002b0900\"}"),
                    REASON_NONE);
   assert_true(b->event.created_us == GOLDEN_US);
-  assert_int_equal(parse(b, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
-                            "\"2025-09-22T03:04:05.123456\", \"last_error\": 7, \"storage_key\": 8, \"reason\": {}}"),
-                   REASON_NONE);
+  assert_int_equal(
+      parse(
+          b,
+          "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"created_at\": "
+          "\"2025-09-22T03:04:05.123456\", \"last_error\": 7, \"storage_key\": 8, \"reason\": {}}"),
+      REASON_NONE);
   assert_int_equal(b->event.last_error.len, 0);
   assert_int_equal(b->event.storage_key.len, 0);
   assert_int_equal(b->event.reason.len, 0);
@@ -194,9 +208,10 @@ CASE(traceparent_only_in_its_w3c_form) {
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char text[300];
-    snprintf(text, sizeof text,
-             "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {\"metadata\": {\"x\": 1, \"traceparent\": %s}}}",
-             rows[i].value);
+    snprintf(
+        text, sizeof text,
+        "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {\"metadata\": {\"x\": 1, \"traceparent\": %s}}}",
+        rows[i].value);
     assert_int_equal(parse(b, text), REASON_NONE);
     struct span t = b->event.traceparent;
     if (rows[i].taken)
@@ -204,7 +219,8 @@ CASE(traceparent_only_in_its_w3c_form) {
     else
       assert_int_equal(t.len, 0);
   }
-  static const char *const without[] = {"{}", "{\"metadata\": []}", "{\"metadata\": {}}", "{\"metadata\": null}"};
+  static const char *const without[] = {"{}", "{\"metadata\": []}", "{\"metadata\": {}}",
+                                        "{\"metadata\": null}"};
   for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
     char text[200];
     snprintf(text, sizeof text, "{\"id\": \"a\", \"name\": \"a.b\", \"payload\": %s}", without[i]);
@@ -213,7 +229,9 @@ CASE(traceparent_only_in_its_w3c_form) {
   }
 }
 
-/* ---- refusing -------------------------------------------------------------------------------------------------- */
+/* ---- refusing
+ * --------------------------------------------------------------------------------------------------
+ */
 
 #define A40 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -230,16 +248,20 @@ CASE(refusals_say_what_was_found) {
       {"{\"id\": null}", REASON_MISSING_ID, "id: expected a string, found null"},
       {"{\"id\": 12}", REASON_MISSING_ID, "id: expected a string, found number 12"},
       {"{\"id\": \"\"}", REASON_BAD_ID, "id: expected [A-Za-z0-9._-]{1,128}, found string \"\""},
-      {"{\"id\": \"../x\"}", REASON_BAD_ID, "id: expected [A-Za-z0-9._-]{1,128}, found string \"../x\""},
+      {"{\"id\": \"../x\"}", REASON_BAD_ID,
+       "id: expected [A-Za-z0-9._-]{1,128}, found string \"../x\""},
       {"{\"id\": \"" A40 A40 A40 "123456789\"}", REASON_BAD_ID,
        "id: expected [A-Za-z0-9._-]{1,128}, found string \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."},
-      {"{\"id\": \"a\\n\"}", REASON_BAD_ID, "id: expected [A-Za-z0-9._-]{1,128}, found string \"a\\n\""},
-      {"{\"id\": \"a\", \"payload\": {}}", REASON_MISSING_NAME, "name: missing, expected a name like episode.created"},
+      {"{\"id\": \"a\\n\"}", REASON_BAD_ID,
+       "id: expected [A-Za-z0-9._-]{1,128}, found string \"a\\n\""},
+      {"{\"id\": \"a\", \"payload\": {}}", REASON_MISSING_NAME,
+       "name: missing, expected a name like episode.created"},
       {"{\"id\": \"a\", \"name\": \"\"}", REASON_MISSING_NAME,
        "name: expected a name like episode.created, found string \"\""},
       {"{\"id\": \"a\", \"name\": false}", REASON_MISSING_NAME,
        "name: expected a name like episode.created, found boolean false"},
-      {"{\"id\": \"a\", \"name\": \"b\"}", REASON_BAD_PAYLOAD, "payload: missing, expected an object"},
+      {"{\"id\": \"a\", \"name\": \"b\"}", REASON_BAD_PAYLOAD,
+       "payload: missing, expected an object"},
       {"{\"id\": \"a\", \"name\": \"b\", \"payload\": [1]}", REASON_BAD_PAYLOAD,
        "payload: expected an object, found array"},
   };
@@ -253,8 +275,11 @@ CASE(refusals_say_what_was_found) {
 
 CASE(a_refused_entry_is_read_as_far_as_it_goes) {
   struct bench *b = *state;
-  assert_int_equal(parse(b, "{\"name\": \"a.b\", \"payload\": {\"x\": 1}, \"attempts\": 2, \"status\": \"pending\"}"),
-                   REASON_MISSING_ID);
+  assert_int_equal(
+      parse(
+          b,
+          "{\"name\": \"a.b\", \"payload\": {\"x\": 1}, \"attempts\": 2, \"status\": \"pending\"}"),
+      REASON_MISSING_ID);
   assert_int_equal(b->event.id.len, 0);
   assert_span(b->event.name, "a.b");
   assert_span(json_slice(&b->doc, b->event.payload), "{\"x\": 1}");
@@ -276,8 +301,9 @@ CASE(ids_of_the_allowed_form_only) {
   assert_true(event_id_valid(SPAN("..")));
   assert_true(event_id_valid((struct span){longest, 128}));
   assert_false(event_id_valid((struct span){longest, 129}));
-  static const struct span bad[] = {SPAN(""),    SPAN("a/b"), SPAN("a b"), SPAN("a\0b"), SPAN("\xc3\xa9"),
-                                    SPAN("a:b"), SPAN("@"),   SPAN("["),   SPAN("`"),    SPAN("{")};
+  static const struct span bad[] = {SPAN(""),         SPAN("a/b"), SPAN("a b"), SPAN("a\0b"),
+                                    SPAN("\xc3\xa9"), SPAN("a:b"), SPAN("@"),   SPAN("["),
+                                    SPAN("`"),        SPAN("{")};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(event_id_valid(bad[i]));
 }
 
@@ -296,7 +322,8 @@ CASE(reasons_and_faults_share_their_words) {
   assert_string_equal(reason_remedy(REASON_NO_MEMORY), "");
 }
 
-/* ---- rewriting and writing ------------------------------------------------------------------------------------- */
+/* ---- rewriting and writing
+ * ------------------------------------------------------------------------------------- */
 
 CASE(rewriting_touches_nothing_else) {
   struct bench *b = *state;
@@ -312,7 +339,8 @@ CASE(rewriting_touches_nothing_else) {
        "{\n  \"attempts\": 3,\n  \"x\": [1,2 ],\n  \"status\" :\"dlq\", \"topic\": null\n}\n"},
       {"{\"st\\u0061tus\": {\"status\": 1}, \"p\": {\"attempts\": 1}} ",
        "{\"st\\u0061tus\": \"dlq\", \"p\": {\"attempts\": 1}, \"attempts\": 3, \"topic\": null} "},
-      {" {\"topic\":1,\"status\":2,\"attempts\":[]}", " {\"topic\":null,\"status\":\"dlq\",\"attempts\":3}"},
+      {" {\"topic\":1,\"status\":2,\"attempts\":[]}",
+       " {\"topic\":null,\"status\":\"dlq\",\"attempts\":3}"},
       {"[1, 2] ", "[1, 2] "},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -339,7 +367,8 @@ CASE(rewriting_with_no_change_copies) {
 
 CASE(written_as_python_writes) {
   struct buffer out = {0};
-  event_write(SPAN(GOLDEN_ID), SPAN("quality.checked"), SPAN(GOLDEN_PAYLOAD), GOLDEN_US, SPAN(GOLDEN_ID), &out);
+  event_write(SPAN(GOLDEN_ID), SPAN("quality.checked"), SPAN(GOLDEN_PAYLOAD), GOLDEN_US,
+              SPAN(GOLDEN_ID), &out);
   assert_string_equal(buffer_z(&out), golden);
   buffer_release(&out);
 }
@@ -347,7 +376,8 @@ CASE(written_as_python_writes) {
 CASE(what_is_written_reads_back) {
   struct bench *b = *state;
   struct buffer out = {0};
-  event_write(SPAN("a"), SPAN("n\"\\\n\xe6\x97\xa5"), SPAN("{\"x\": \"\xe6\x97\xa5\"}"), 0, SPAN("a__1"), &out);
+  event_write(SPAN("a"), SPAN("n\"\\\n\xe6\x97\xa5"), SPAN("{\"x\": \"\xe6\x97\xa5\"}"), 0,
+              SPAN("a__1"), &out);
   assert_int_equal(parse(b, buffer_z(&out)), REASON_NONE);
   assert_span(b->event.name, "n\"\\\n\xe6\x97\xa5");
   assert_span(b->event.storage_key, "a__1");

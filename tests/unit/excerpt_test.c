@@ -1,4 +1,5 @@
-/* The bytes around a place: right line and column, whole characters, nothing that moves a cursor. */
+/* The bytes around a place: right line and column, whole characters, nothing that moves a cursor.
+ */
 #include "bridge/service/entries/excerpt.h"
 #include "tests/support/test.h"
 

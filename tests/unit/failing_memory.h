@@ -1,6 +1,7 @@
-/* failing_memory.h - for tests that make each allocation of a module fail, one at a time. Include it once,
- * and ask memory_fails() in main: false where something else has put its allocator in place of this one. Builds with
- * sanitizers, which do, leave such a program out (its name ends in memory); valgrind does not when it is told
+/* failing_memory.h - for tests that make each allocation of a module fail, one at a time. Include
+ * it once, and ask memory_fails() in main: false where something else has put its allocator in
+ * place of this one. Builds with sanitizers, which do, leave such a program out (its name ends in
+ * memory); valgrind does not when it is told
  * --soname-synonyms=somalloc=nouserintercepts. */
 #ifndef TESTS_UNIT_FAILING_MEMORY_H
 #define TESTS_UNIT_FAILING_MEMORY_H
@@ -11,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Counts down the allocations made by code of this program (not by libc or avro-c); the one that reaches 0 fails. */
+/* Counts down the allocations made by code of this program (not by libc or avro-c); the one that
+ * reaches 0 fails. */
 static long countdown = -1;
 static long made;
 static long live; /* blocks of everyone that are not freed yet */

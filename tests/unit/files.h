@@ -24,7 +24,8 @@ static inline void put(struct box *b, const char *name, const char *text) {
 }
 
 /* An entry as the producers write it. */
-static inline void put_entry(struct box *b, const char *name, const char *id, const char *status, const char *created) {
+static inline void put_entry(struct box *b, const char *name, const char *id, const char *status,
+                             const char *created) {
   char text[1000];
   snprintf(
       text, sizeof text,

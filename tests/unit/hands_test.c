@@ -1,5 +1,5 @@
-/* Hands: what is marked is known at the next start, what is not marked is not, whatever the file holds. Real crashes
- * are in crash_test.c. */
+/* Hands: what is marked is known at the next start, what is not marked is not, whatever the file
+ * holds. Real crashes are in crash_test.c. */
 #include "bridge/relay/hands.h"
 
 /* enum place is the store's. */
@@ -56,7 +56,8 @@ CASE(a_run_that_marks_nothing_suspects_nobody) {
 CASE(a_mark_is_counted_at_each_next_start) {
   struct room *p = *state;
   crash_on(p, PLACE_PENDING, SPAN("x.json"));
-  for (int i = 0; i < 3; i++) assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 1); /* counted once */
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 1); /* counted once */
   assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 0);
   assert_int_equal(times(p, PLACE_PENDING, SPAN("x.jso")), 0);
   assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json2")), 0);
@@ -151,7 +152,11 @@ CASE(names_of_any_length_are_kept_as_far_as_files_have_them) {
 
 /* ---- the file ---- */
 
-enum { MAGIC = 16, HAND = sizeof(struct hand), WHOLE = MAGIC + HAND * (HAND_SLOTS + HANDS_SUSPECTS) };
+enum {
+  MAGIC = 16,
+  HAND = sizeof(struct hand),
+  WHOLE = MAGIC + HAND * (HAND_SLOTS + HANDS_SUSPECTS)
+};
 
 static void damage(const struct room *p, off_t at, const void *bytes, size_t len) {
   int fd = openat(p->in, "hands", O_WRONLY | O_CLOEXEC);

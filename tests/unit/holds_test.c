@@ -1,4 +1,5 @@
-/* The list of dead letters that hold their keys: its bound, its file over a restart and a crash, and damage to it. */
+/* The list of dead letters that hold their keys: its bound, its file over a restart and a crash,
+ * and damage to it. */
 #include "tests/unit/files.h"
 
 #include "bridge/relay/parts.h"
@@ -18,7 +19,8 @@ static void begin(struct world *w) {
 
 static int setup(void **state) {
   struct world *w = calloc(1, sizeof *w);
-  const struct routing_config config = {.namespaces = SPAN("quality"), .topic = SPAN("{namespace}.events")};
+  const struct routing_config config = {.namespaces = SPAN("quality"),
+                                        .topic = SPAN("{namespace}.events")};
   struct box *b = w->box = box_new("file");
   struct relay *r = &w->r;
   struct error err = {0};
@@ -57,7 +59,8 @@ static struct item item_of(const char *key, const char *id, const char *file, in
                        .created_us = mtime_ns / 1000};
 }
 
-static void add(struct world *w, const char *key, const char *id, const char *file, int64_t mtime_ns) {
+static void add(struct world *w, const char *key, const char *id, const char *file,
+                int64_t mtime_ns) {
   struct item item = item_of(key, id, file, mtime_ns);
   holds_add(&w->r, &item);
 }
@@ -76,7 +79,8 @@ static void restart(struct world *w) {
 
 CASE(what_holds_is_read_back_whatever_its_texts_and_times) {
   struct world *w = *state;
-  static const char *const keys[] = {"plain", "-", "two words, and %41", "\xff\x01\n\t", "\xe6\x98\x9f"};
+  static const char *const keys[] = {"plain", "-", "two words, and %41", "\xff\x01\n\t",
+                                     "\xe6\x98\x9f"};
   static const int64_t times[] = {1700000000000000000, 0, -1, INT64_MIN, INT64_MAX - 1};
   for (unsigned i = 0; i < 5; i++) add(w, keys[i], keys[i], keys[4 - i], times[i]);
   assert_true(holds_save(&w->r, &w->box->err));
@@ -129,7 +133,8 @@ static enum status open_again(struct world *w) {
   return holds_open(&w->r, &w->box->err);
 }
 
-/* Cut anywhere but behind a line: refused, with the file and what to do. It is never read as something else. */
+/* Cut anywhere but behind a line: refused, with the file and what to do. It is never read as
+ * something else. */
 CASE(a_file_that_is_cut_or_damaged_is_refused_with_what_to_do) {
   struct world *w = *state;
   char text[4000];
@@ -176,7 +181,8 @@ static int fault_hook(void *ctx, enum durable_op op, const char *name, bool afte
   return f->crash && f->calls > f->at ? EIO : 0;
 }
 
-/* Each durable call of writing it fails, or is the last before a crash: the old list or the new one is there, whole. */
+/* Each durable call of writing it fails, or is the last before a crash: the old list or the new one
+ * is there, whole. */
 CASE(each_failure_of_writing_it_leaves_the_old_list_or_the_new_one) {
   struct world *w = *state;
   unsigned count = 0, failed = 0;

@@ -32,7 +32,9 @@ struct fixture {
   int code;
 };
 
-/* ---- the server ------------------------------------------------------------------------------------------------ */
+/* ---- the server
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool send_all(int fd, const char *bytes, size_t len) {
   while (len > 0) {
@@ -46,7 +48,8 @@ static bool send_all(int fd, const char *bytes, size_t len) {
 
 static bool answer(int fd, const char *status, const char *body) {
   char head[512];
-  int n = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+  int n = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status,
+                   strlen(body), body);
   return send_all(fd, head, (size_t)n);
 }
 
@@ -71,7 +74,8 @@ static bool read_request(struct fixture *f, int fd) {
     if (n <= 0) return false;
     got += (size_t)n;
     f->incoming[got] = '\0';
-    const char *end = strstr(f->incoming, "\r\n\r\n"), *length = strstr(f->incoming, "Content-Length: ");
+    const char *end = strstr(f->incoming, "\r\n\r\n"),
+               *length = strstr(f->incoming, "Content-Length: ");
     if (end) want = (size_t)(end + 4 - f->incoming) + (length ? strtoul(length + 16, NULL, 10) : 0);
   }
   pthread_mutex_lock(&f->lock);
@@ -92,11 +96,13 @@ static const char *sent(struct fixture *f) {
 static bool reply(struct fixture *f, int fd) {
   const char *path = strchr(f->incoming, ' ') + 1;
   if (!strncmp(path, "/missing ", 9)) return answer(fd, "404 Not Found", "no such thing");
-  if (!strncmp(path, "/moved ", 7)) return answer(fd, "302 Found\r\nLocation: /missing", "elsewhere");
+  if (!strncmp(path, "/moved ", 7))
+    return answer(fd, "302 Found\r\nLocation: /missing", "elsewhere");
   if (!strncmp(path, "/huge ", 6)) return answer_huge(fd);
   if (!strncmp(path, "/close ", 7)) return false;
   if (!strncmp(path, "/rubbish ", 9)) return send_all(fd, "rubbish\n\n", 9) && false;
-  if (!strncmp(path, "/never ", 7)) return recv(fd, f->incoming, 1, 0) > 0; /* until the client goes */
+  if (!strncmp(path, "/never ", 7))
+    return recv(fd, f->incoming, 1, 0) > 0; /* until the client goes */
   return answer(fd, "200 OK", "hello");
 }
 
@@ -167,7 +173,9 @@ static enum status get(struct fixture *f, const char *path) {
   return http_request(f->h, "GET", path, SPAN(""), 20000, &f->code, &f->out, &f->err);
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
 
@@ -190,12 +198,15 @@ CASE(post_sends_its_body) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
-  assert_int_equal(http_request(f->h, "POST", "/v1/flush", SPAN("{\"limit\":3}"), 20000, &f->code, &f->out, &f->err),
+  assert_int_equal(http_request(f->h, "POST", "/v1/flush", SPAN("{\"limit\":3}"), 20000, &f->code,
+                                &f->out, &f->err),
                    ST_OK);
   assert_non_null(strstr(sent(f), "POST /v1/flush HTTP/1.1\r\n"));
   assert_non_null(strstr(sent(f), "Content-Type: application/json\r\n"));
   assert_non_null(strstr(sent(f), "\r\n\r\n{\"limit\":3}"));
-  assert_int_equal(http_request(f->h, "POST", "/x", (struct span){NULL, 0}, 20000, &f->code, &f->out, &f->err), ST_OK);
+  assert_int_equal(
+      http_request(f->h, "POST", "/x", (struct span){NULL, 0}, 20000, &f->code, &f->out, &f->err),
+      ST_OK);
   assert_non_null(strstr(sent(f), "Content-Length: 0\r\n"));
   assert_int_equal(get(f, "/x"), ST_OK);
   assert_int_equal(strncmp(sent(f), "GET ", 4), 0);
@@ -208,8 +219,9 @@ CASE(a_large_body_is_not_announced_first) {
   memset(body, 'x', sizeof body);
   start(f);
   open_client(f);
-  assert_int_equal(
-      http_request(f->h, "POST", "/x", (struct span){body, sizeof body}, 20000, &f->code, &f->out, &f->err), ST_OK);
+  assert_int_equal(http_request(f->h, "POST", "/x", (struct span){body, sizeof body}, 20000,
+                                &f->code, &f->out, &f->err),
+                   ST_OK);
   assert_null(strstr(sent(f), "Expect"));
 }
 
@@ -229,7 +241,8 @@ CASE(redirects_are_not_followed_and_proxies_not_used) {
 CASE(a_long_path_works) {
   struct fixture *f = *state;
   for (int i = 0; i < 5; i++) {
-    strncat(f->folder, "/a-folder-with-a-name-of-some-length-to-it", sizeof f->folder - strlen(f->folder) - 1);
+    strncat(f->folder, "/a-folder-with-a-name-of-some-length-to-it",
+            sizeof f->folder - strlen(f->folder) - 1);
     assert_int_equal(mkdir(f->folder, 0700), 0);
   }
   snprintf(f->path, sizeof f->path, "%.600s/control.sock", f->folder);
@@ -292,7 +305,8 @@ CASE(no_answer_in_time_is_unavailable) {
   struct fixture *f = *state;
   start(f);
   open_client(f);
-  assert_int_equal(http_request(f->h, "GET", "/never", SPAN(""), 50, &f->code, &f->out, &f->err), ST_UNAVAILABLE);
+  assert_int_equal(http_request(f->h, "GET", "/never", SPAN(""), 50, &f->code, &f->out, &f->err),
+                   ST_UNAVAILABLE);
   assert_non_null(strstr(f->err.text, "timed out"));
   assert_int_equal(get(f, "/x"), ST_OK); /* the client is fit for use */
 }

@@ -1,5 +1,5 @@
-/* json_oracle_test.c - the scanner's verdict on a list of texts, each judged by jansson too. Where the two differ the
- * list says why, and a difference that is gone fails as well. */
+/* json_oracle_test.c - the scanner's verdict on a list of texts, each judged by jansson too. Where
+ * the two differ the list says why, and a difference that is gone fails as well. */
 
 /* jansson's names of types are ours too: renamed while its header is read */
 #define JSON_OBJECT JANSSON_OBJECT
@@ -33,8 +33,10 @@ struct row {
 
 #define X8(s) s s s s s s s s
 #define X64(s) X8(X8(s))
-static const char big_int[] = "an integer beyond 64 bit keeps its text here; jansson has no place for it";
-static const char overflow[] = "a real beyond a double keeps its text here; jansson has no place for it";
+static const char big_int[] =
+    "an integer beyond 64 bit keeps its text here; jansson has no place for it";
+static const char overflow[] =
+    "a real beyond a double keeps its text here; jansson has no place for it";
 static const char depth[] = "at most 64 levels here, 2048 in jansson";
 static const char nul_name[] = "jansson cannot keep a NUL byte in a member's name";
 
@@ -254,10 +256,12 @@ static const struct row rows[] = {
     T(DUPLICATE_KEY, "{\"\\/\":1,\"/\":2}"),
     T(DUPLICATE_KEY, "[{\"x\":{\"k\":1,\"l\":2,\"k\":3}}]"),
     T(DUPLICATE_KEY, "{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}"),
-    T(DUPLICATE_KEY, "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,\"j\":0,\"k\":0,\"l\":0,"
-                     "\"m\":0,\"n\":0,\"o\":0,\"p\":0,\"q\":0,\"r\":0,\"\\u0063\":0}"),
-    T(OK, "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,\"j\":0,\"k\":0,\"l\":0,"
-          "\"m\":0,\"n\":0,\"o\":0,\"p\":0,\"q\":0,\"r\":0,\"\\u0043\":0}"),
+    T(DUPLICATE_KEY,
+      "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,\"j\":0,\"k\":0,\"l\":0,"
+      "\"m\":0,\"n\":0,\"o\":0,\"p\":0,\"q\":0,\"r\":0,\"\\u0063\":0}"),
+    T(OK,
+      "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,\"j\":0,\"k\":0,\"l\":0,"
+      "\"m\":0,\"n\":0,\"o\":0,\"p\":0,\"q\":0,\"r\":0,\"\\u0043\":0}"),
     T(OK, "{\"a\":{\"a\":{\"a\":1}}}"),
     T(OK, "[{\"a\":1},{\"a\":2}]"),
     T(OK, "{\"a\":1,\"A\":2,\"aa\":3,\"\":4}"),
@@ -275,7 +279,8 @@ static const struct row rows[] = {
 
 static bool jansson_takes(struct span text) {
   json_error_t why;
-  json_t *tree = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+  json_t *tree = json_loadb(text.ptr, text.len,
+                            JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
   json_decref(tree);
   return tree != NULL;
 }
@@ -286,8 +291,8 @@ TEST(judged_as_listed) {
     struct error err = {0};
     enum status st = json_scan(&doc, rows[i].text, &err);
     if (doc.fault != rows[i].fault)
-      fail_msg("row %zu (%.60s): %s, listed as %s: %s", i, rows[i].text.ptr, json_fault_word(doc.fault),
-               json_fault_word(rows[i].fault), err.text);
+      fail_msg("row %zu (%.60s): %s, listed as %s: %s", i, rows[i].text.ptr,
+               json_fault_word(doc.fault), json_fault_word(rows[i].fault), err.text);
     assert_int_equal(st, doc.fault == JSON_OK ? ST_OK : ST_INVALID);
     assert_int_equal(err.text[0] != 0, st != ST_OK);
   }
@@ -298,8 +303,8 @@ TEST(judged_as_jansson_does) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     bool agrees = jansson_takes(rows[i].text) == (rows[i].fault == JSON_OK);
     if (agrees != (rows[i].differs == NULL))
-      fail_msg("row %zu (%.60s): jansson %s, listed reason: %s", i, rows[i].text.ptr, agrees ? "agrees" : "differs",
-               rows[i].differs ? rows[i].differs : "none");
+      fail_msg("row %zu (%.60s): jansson %s, listed reason: %s", i, rows[i].text.ptr,
+               agrees ? "agrees" : "differs", rows[i].differs ? rows[i].differs : "none");
   }
 }
 

@@ -10,15 +10,18 @@ static void scan(struct json_doc *d, struct span text) {
   if (json_scan(d, text, &err) != ST_OK) fail_msg("%.*s: %s", SPAN_ARGS(text), err.text);
 }
 
-/* ---- nodes and memory ------------------------------------------------------------------------------------------ */
+/* ---- nodes and memory
+ * ------------------------------------------------------------------------------------------ */
 
 TEST(nodes_stand_in_document_order) {
   static const char text[] = " {\"a\": [1, -2.5e3], \"b\\n\": {\"c\": null}, \"d\": \"x\"} ";
   static const struct json_node expected[] = {
-      {1, 48, 11, 3, JSON_OBJECT, 0},          {2, 3, 2, 0, JSON_STRING, 0},   {7, 11, 5, 2, JSON_ARRAY, 0},
-      {8, 1, 4, 0, JSON_NUMBER, JSON_INTEGER}, {11, 6, 5, 0, JSON_NUMBER, 0},  {20, 5, 6, 0, JSON_STRING, JSON_ESCAPED},
-      {27, 11, 9, 1, JSON_OBJECT, 0},          {28, 3, 8, 0, JSON_STRING, 0},  {33, 4, 9, 0, JSON_NULL, 0},
-      {40, 3, 10, 0, JSON_STRING, 0},          {45, 3, 11, 0, JSON_STRING, 0},
+      {1, 48, 11, 3, JSON_OBJECT, 0}, {2, 3, 2, 0, JSON_STRING, 0},
+      {7, 11, 5, 2, JSON_ARRAY, 0},   {8, 1, 4, 0, JSON_NUMBER, JSON_INTEGER},
+      {11, 6, 5, 0, JSON_NUMBER, 0},  {20, 5, 6, 0, JSON_STRING, JSON_ESCAPED},
+      {27, 11, 9, 1, JSON_OBJECT, 0}, {28, 3, 8, 0, JSON_STRING, 0},
+      {33, 4, 9, 0, JSON_NULL, 0},    {40, 3, 10, 0, JSON_STRING, 0},
+      {45, 3, 11, 0, JSON_STRING, 0},
   };
   struct json_doc d = {0};
   scan(&d, span_of(text));
@@ -67,7 +70,9 @@ TEST(nodes_grow_in_an_arena_without_much_waste) {
   struct arena arena = {0};
   struct json_doc d = {.arena = &arena}, small = {.arena = &arena};
   many_nodes(&d);
-  assert_true(arena.used <= (size_t)4 * 50001 * sizeof(struct json_node)); /* doubling: at most twice, plus copies */
+  assert_true(arena.used <=
+              (size_t)4 * 50001 *
+                  sizeof(struct json_node)); /* doubling: at most twice, plus copies */
   size_t before = arena.used;
   scan(&small, SPAN("{\"a\": 1}"));
   assert_true(arena.used - before <= 32 * sizeof(struct json_node));
@@ -99,13 +104,16 @@ TEST(a_hundred_thousand_members_are_told_apart) {
   buffer_release(&text);
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * --------------------------------------------------------------------------------------------------
+ */
 
 TEST(faults_say_byte_path_and_what_to_do) {
   static const struct {
     const char *text, *message;
   } rows[] = {
-      {"{\"payload\": {\"score\": NaN}}", "byte 22: payload.score: NaN is not JSON; write a number or null"},
+      {"{\"payload\": {\"score\": NaN}}",
+       "byte 22: payload.score: NaN is not JSON; write a number or null"},
       {"{\"payload\": {\"issues\": [1, 2, {\"type\": -Infinity}]}}",
        "byte 39: payload.issues[2].type: -Infinity is not JSON; write a number or null"},
       {"[Infinity]", "byte 1: [0]: Infinity is not JSON; write a number or null"},
@@ -116,7 +124,8 @@ TEST(faults_say_byte_path_and_what_to_do) {
       {"{\"a\": ", "byte 6: a: ends where a value should follow"},
       {"[12, -", "byte 6: [1]: ends in the middle of a number"},
       {"", "byte 0: nothing is written here"},
-      {"{\"a\": \"\\ud800\"}", "byte 7: a: \\ud800 is half a surrogate pair; write the whole character"},
+      {"{\"a\": \"\\ud800\"}",
+       "byte 7: a: \\ud800 is half a surrogate pair; write the whole character"},
       {"{\"a.b\": {\"\": [x]}}", "byte 14: [\"a.b\"][\"\"][0]: no value begins with 'x'"},
       {"{\"a\": 1, \"b\": 2, \"a\": 3}",
        "byte 17: a: a second member of that name; keep one of them (the first is at byte 1)"},
@@ -173,7 +182,9 @@ TEST(a_text_of_4_gib_is_refused_unread) {
   assert_int_equal(d.fault, JSON_SYNTAX);
 }
 
-/* ---- accessors ------------------------------------------------------------------------------------------------- */
+/* ---- accessors
+ * -------------------------------------------------------------------------------------------------
+ */
 
 TEST(members_are_found_by_their_unescaped_name) {
   struct json_doc d = {0};
@@ -195,7 +206,8 @@ TEST(strings_are_unescaped) {
       {"\"\"", SPAN("")},
       {"\"plain \xe6\x97\xa5\"", SPAN("plain \xe6\x97\xa5")},
       {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", SPAN("\"\\/\b\f\n\r\t")},
-      {"\"x\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\u0000y\"", SPAN("xA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\0y")},
+      {"\"x\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\u0000y\"",
+       SPAN("xA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\0y")},
       {"\"\\udbff\\udfff\\uFFFF\"", SPAN("\xf4\x8f\xbf\xbf\xef\xbf\xbf")},
   };
   struct json_doc d = {0};
@@ -389,6 +401,8 @@ TEST(paths_name_every_node) {
 }
 
 TEST(types_have_names) {
-  static const char *const names[] = {"null", "boolean", "boolean", "number", "string", "array", "object"};
-  for (int t = JSON_NULL; t <= JSON_OBJECT; t++) assert_string_equal(json_type_name((enum json_type)t), names[t]);
+  static const char *const names[] = {"null",   "boolean", "boolean", "number",
+                                      "string", "array",   "object"};
+  for (int t = JSON_NULL; t <= JSON_OBJECT; t++)
+    assert_string_equal(json_type_name((enum json_type)t), names[t]);
 }

@@ -24,7 +24,11 @@ static int setup(void **state) {
 static struct facts healthy(void) {
   memset(&status, 0, sizeof status);
   status.heartbeat_us = status.reader_us = status.finisher_us = NOW;
-  struct facts f = {.now_us = NOW, .relay = true, .status = &status, .keys_known = true, .disk_free = INT64_C(1) << 40};
+  struct facts f = {.now_us = NOW,
+                    .relay = true,
+                    .status = &status,
+                    .keys_known = true,
+                    .disk_free = INT64_C(1) << 40};
   f.counts.oldest_us = TIME_NONE;
   f.counts.exact = true;
   f.keys.up = true;
@@ -160,7 +164,8 @@ CASE(test_a_pause_is_never_green) {
   f.pause = (struct store_pause){true, NOW - SECONDS(200), "ann", "broker upgrade"};
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_WARNING);
-  assert_true(says(HEALTH_WARNING, "paused since 2025-06-15T15:03:20 UTC (3m 20s) by ann: broker upgrade"));
+  assert_true(
+      says(HEALTH_WARNING, "paused since 2025-06-15T15:03:20 UTC (3m 20s) by ann: broker upgrade"));
   assert_true(next_is("busbridge resume"));
   f.pause = (struct store_pause){.on = true, .since_us = TIME_NONE, .reason = "nobody knows"};
   f.counts.pending = 1;
@@ -168,7 +173,8 @@ CASE(test_a_pause_is_never_green) {
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_CRITICAL);
   assert_true(says(HEALTH_WARNING, "Publishing is paused: nobody knows"));
-  for (size_t i = 0; i < result.count; i++) assert_string_equal(result.lines[i].next, "busbridge resume");
+  for (size_t i = 0; i < result.count; i++)
+    assert_string_equal(result.lines[i].next, "busbridge resume");
 }
 
 static void open_breaker(const char *target, int64_t since_s) {
@@ -247,7 +253,8 @@ CASE(test_a_redis_that_answers_is_not_to_be_started) {
       {"MOVED 3999 127.0.0.1:6381", "Redis Cluster"},
       {"NOAUTH Authentication required.", "password"},
       {"LOADING Redis is loading the dataset in memory", "wait"},
-      {"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "disk"},
+      {"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+       "disk"},
       {"ERR max number of clients reached", "maxclients"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -290,7 +297,8 @@ CASE(test_failure_rates) {
   assert_int_equal(result.state, HEALTH_OK);
   f.events.failed = 3;
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_WARNING, "3.0 % of events were set aside or refused, 3 of 100 (limit 3 %)"));
+  assert_true(
+      says(HEALTH_WARNING, "3.0 % of events were set aside or refused, 3 of 100 (limit 3 %)"));
   f.events.failed = 10;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_CRITICAL);
@@ -303,7 +311,8 @@ CASE(test_failure_rates) {
 
 CASE(test_a_few_tries_are_no_rate) {
   struct facts f = healthy();
-  f.events = (struct figures){.total = 4, .failed = 1, .p95_ms = 60000}; /* the first four, one of them no JSON */
+  f.events = (struct figures){
+      .total = 4, .failed = 1, .p95_ms = 60000}; /* the first four, one of them no JSON */
   f.commands = (struct figures){.total = 19, .failed = 19, .p95_ms = 60000};
   f.counts.dead = 1;
   judge(&f, &limits, &result);
@@ -313,7 +322,8 @@ CASE(test_a_few_tries_are_no_rate) {
   assert_int_equal(result.state, HEALTH_WARNING);
   f.events = (struct figures){.total = 20, .failed = 2};
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_CRITICAL, "10.0 % of events were set aside or refused, 2 of 20 (limit 10 %)"));
+  assert_true(
+      says(HEALTH_CRITICAL, "10.0 % of events were set aside or refused, 2 of 20 (limit 10 %)"));
 }
 
 CASE(test_p95) {
@@ -373,7 +383,8 @@ CASE(test_entries_set_aside) {
   snprintf(f.aside, sizeof f.aside, "a.json, published: Operation not permitted");
   snprintf(f.aside_next, sizeof f.aside_next, "chattr -ia FILE");
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_WARNING, "1 entry is set aside, all others go on: a.json, published: Operation not"));
+  assert_true(says(HEALTH_WARNING,
+                   "1 entry is set aside, all others go on: a.json, published: Operation not"));
   assert_string_equal(result.lines[0].next, "chattr -ia FILE");
   f.counts.aside = 1200;
   judge(&f, &limits, &result);
@@ -387,7 +398,9 @@ CASE(test_manifests_that_cannot_be_changed) {
   snprintf(status.stuck_file, sizeof status.stuck_file, "batch-7-abc");
   snprintf(status.stuck_why, sizeof status.stuck_why, "Operation not permitted");
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_WARNING, "1 manifest cannot be changed, nothing waits for it: .busbridge/batch-7-abc: Oper"));
+  assert_true(
+      says(HEALTH_WARNING,
+           "1 manifest cannot be changed, nothing waits for it: .busbridge/batch-7-abc: Oper"));
   assert_non_null(strstr(result.lines[0].next, "chattr -ia"));
   status.stuck = 2;
   judge(&f, &limits, &result);

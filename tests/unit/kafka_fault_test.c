@@ -17,13 +17,15 @@ TEST(every_code_has_a_meaning_and_only_success_is_ok) {
     known++;
   }
   assert_true(known > 100);
-  assert_int_equal(kafka_fault_of(12345), KAFKA_OTHER); /* a code of a later release is the world's fault */
+  assert_int_equal(kafka_fault_of(12345),
+                   KAFKA_OTHER); /* a code of a later release is the world's fault */
 }
 
 TEST(words_of_faults_differ) {
   for (int a = KAFKA_OK; a <= KAFKA_OTHER; a++)
     for (int b = KAFKA_OK; b < a; b++)
-      assert_string_not_equal(kafka_fault_word((enum kafka_fault)a), kafka_fault_word((enum kafka_fault)b));
+      assert_string_not_equal(kafka_fault_word((enum kafka_fault)a),
+                              kafka_fault_word((enum kafka_fault)b));
 }
 
 /* The rows that decide about somebody's event, one by one. */
@@ -69,7 +71,8 @@ static const struct {
     {RD_KAFKA_RESP_ERR__FATAL, KAFKA_FATAL},
     {RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_FATAL},
     {RD_KAFKA_RESP_ERR_POLICY_VIOLATION, KAFKA_OTHER},
-    {RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE, KAFKA_OTHER}, /* a setting's fault: no event may die of it */
+    {RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE,
+     KAFKA_OTHER}, /* a setting's fault: no event may die of it */
     {RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, KAFKA_OTHER},
     {RD_KAFKA_RESP_ERR_UNKNOWN, KAFKA_OTHER},
     {RD_KAFKA_RESP_ERR__STATE, KAFKA_OTHER},
@@ -78,15 +81,18 @@ static const struct {
 TEST(the_important_rows_hold) {
   for (size_t i = 0; i < sizeof important / sizeof *important; i++)
     if (kafka_fault_of(important[i].code) != important[i].fault)
-      fail_msg("%s is %s", rd_kafka_err2name(important[i].code), kafka_fault_word(kafka_fault_of(important[i].code)));
+      fail_msg("%s is %s", rd_kafka_err2name(important[i].code),
+               kafka_fault_word(kafka_fault_of(important[i].code)));
 }
 
-/* Only what surely lies in the record is charged to it: a code that joins these must be added above by hand. */
+/* Only what surely lies in the record is charged to it: a code that joins these must be added above
+ * by hand. */
 TEST(no_other_code_blames_the_record) {
   const struct rd_kafka_err_desc *all = NULL;
   size_t count = 0, refused = 0;
   rd_kafka_get_err_descs(&all, &count);
-  for (size_t i = 0; i < count; i++) refused += all[i].desc && kafka_fault_of(all[i].code) == KAFKA_RECORD_REFUSED;
+  for (size_t i = 0; i < count; i++)
+    refused += all[i].desc && kafka_fault_of(all[i].code) == KAFKA_RECORD_REFUSED;
   assert_int_equal(refused, 5);
 }
 
@@ -150,7 +156,8 @@ TEST(a_combination_that_cannot_work_is_refused) {
   struct error err = {0};
   assert_int_equal(check("acks", "1", &err), ST_INVALID); /* idempotence needs all */
   assert_non_null(strstr(err.text, "acks"));
-  const struct kafka_pair pairs[] = {{"security.protocol", "ssl"}, {"ssl.ca.location", "/nonexistent/ca.pem"}};
+  const struct kafka_pair pairs[] = {{"security.protocol", "ssl"},
+                                     {"ssl.ca.location", "/nonexistent/ca.pem"}};
   const struct kafka_config config = {.pairs = pairs, .count = 2, .at_least_once = true};
   assert_int_equal(kafka_config_check(&config, NULL, &err), ST_INVALID);
   assert_non_null(strstr(err.text, "ca.location"));

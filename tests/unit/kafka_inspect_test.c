@@ -1,4 +1,5 @@
-/* What is asked of a cluster when it is examined, against librdkafka's mock cluster and lines of its log. */
+/* What is asked of a cluster when it is examined, against librdkafka's mock cluster and lines of
+ * its log. */
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/kafka/cluster.h"
@@ -24,7 +25,8 @@ static int newest(const char *text, int key) {
 }
 
 TEST(only_lines_of_a_brokers_requests_are_taken) {
-  const char *line = "[thrd:h:1/bootstrap]: h:1/bootstrap:   ApiKey InitProducerId (22) Versions 0..5";
+  const char *line =
+      "[thrd:h:1/bootstrap]: h:1/bootstrap:   ApiKey InitProducerId (22) Versions 0..5";
   assert_int_equal(newest(line, 22), 5);
   assert_int_equal(newest("x:   ApiKey Unknown-76? (76) Versions 1..1", 76), 1);
   static const char *const others[] = {"",
@@ -33,11 +35,13 @@ TEST(only_lines_of_a_brokers_requests_are_taken) {
                                        "Feature MsgVer2 (22) Versions 0..5",
                                        "ApiKey X (22) Versions 0..-7",
                                        "ApiKey X (22) Versions 0..99999"};
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_int_equal(newest(others[i], 22), -1);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    assert_int_equal(newest(others[i], 22), -1);
   struct versions v = {0};
   versions_overhear(&v, "ApiKey X (-1) Versions 0..5");
   versions_overhear(&v, "ApiKey X (128) Versions 0..5");
-  for (size_t i = 0; i < sizeof v.newest / sizeof *v.newest; i++) assert_int_equal(atomic_load(&v.newest[i]), 0);
+  for (size_t i = 0; i < sizeof v.newest / sizeof *v.newest; i++)
+    assert_int_equal(atomic_load(&v.newest[i]), 0);
 }
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
@@ -85,7 +89,8 @@ CASE(a_limit_that_is_not_told_is_a_status) {
   assert_int_equal(cluster_open(&m->config, m->log, &c, &err), ST_OK);
   assert_int_equal(cluster_topic_limit(c, "", 300, &bytes, &err), ST_INVALID);
   assert_int_equal(cluster_topic_limit(c, "t", -5, &bytes, &err), ST_INVALID);
-  assert_true(cluster_topic_limit(c, "t", 300, &bytes, &err) != ST_OK); /* the mock does not know the question */
+  assert_true(cluster_topic_limit(c, "t", 300, &bytes, &err) !=
+              ST_OK); /* the mock does not know the question */
   assert_non_null(strstr(err.text, "limits of topic t"));
   assert_true(cluster_may_create_topic(c, "t", 1, 1, 300, &err) != ST_OK);
   assert_int_equal(bytes, -1);

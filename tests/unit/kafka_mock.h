@@ -1,4 +1,5 @@
-/* kafka_mock.h - for tests of bridge/kafka: librdkafka's mock cluster in this process, and a log one can read. */
+/* kafka_mock.h - for tests of bridge/kafka: librdkafka's mock cluster in this process, and a log
+ * one can read. */
 #ifndef TESTS_UNIT_KAFKA_MOCK_H
 #define TESTS_UNIT_KAFKA_MOCK_H
 
@@ -30,7 +31,8 @@ static inline void mock_set(struct mock *m, const char *key, const char *value) 
 static inline void mock_open(struct mock *m) {
   *m = (struct mock){.config = {.pairs = m->pairs, .at_least_once = true}};
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  assert_int_equal(rd_kafka_conf_set(conf, "socket.nagle.disable", "true", NULL, 0), RD_KAFKA_CONF_OK);
+  assert_int_equal(rd_kafka_conf_set(conf, "socket.nagle.disable", "true", NULL, 0),
+                   RD_KAFKA_CONF_OK);
   assert_int_equal(rd_kafka_conf_set(conf, "log_level", "0", NULL, 0), RD_KAFKA_CONF_OK);
   m->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, NULL, 0);
   assert_non_null(m->rk);
@@ -39,7 +41,8 @@ static inline void mock_open(struct mock *m) {
   mock_set(m, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(m->cluster));
   m->log_file = tmpfile();
   assert_non_null(m->log_file);
-  assert_int_equal(log_open(fileno(m->log_file), LOG_JSON, LOG_DEBUG, &clock_system, &m->log), ST_OK);
+  assert_int_equal(log_open(fileno(m->log_file), LOG_JSON, LOG_DEBUG, &clock_system, &m->log),
+                   ST_OK);
 }
 
 static inline void mock_close(struct mock *m) {
@@ -49,15 +52,16 @@ static inline void mock_close(struct mock *m) {
   fclose(m->log_file);
 }
 
-/* The mock tells partitions along with a topic's error, which no broker does and which ends librdkafka 2.4 to 2.9 if it
- * has not heard of them before (librdkafka#4907); UNKNOWN_TOPIC_OR_PART comes without. Other errors are left out there,
- * and tried on a real broker. */
+/* The mock tells partitions along with a topic's error, which no broker does and which ends
+ * librdkafka 2.4 to 2.9 if it has not heard of them before (librdkafka#4907); UNKNOWN_TOPIC_OR_PART
+ * comes without. Other errors are left out there, and tried on a real broker. */
 static inline bool mock_errors_are_deadly(void) {
   return rd_kafka_version() >= 0x02040000 && rd_kafka_version() < 0x020a0000;
 }
 
 static inline void mock_topic(struct mock *m, const char *name, int partitions) {
-  assert_int_equal(rd_kafka_mock_topic_create(m->cluster, name, partitions, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+  assert_int_equal(rd_kafka_mock_topic_create(m->cluster, name, partitions, 1),
+                   RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
 /* Whether the log says this so far. */
@@ -75,7 +79,8 @@ static inline const char *mock_bad_name(void) {
   return name;
 }
 
-/* An address where nobody listens: the mock's own port once it is gone would do, a reserved one does too. */
+/* An address where nobody listens: the mock's own port once it is gone would do, a reserved one
+ * does too. */
 #define NOBODY "127.0.0.1:1"
 
 /* What a test remembers of the reports. opaque is a number. */
@@ -94,17 +99,19 @@ static inline void reports_add(void *ctx, void *opaque, const struct delivery *d
 }
 
 /* Poll until a condition holds; a hang fails, slowness does not. */
-#define POLL_UNTIL(p, condition)                                                                                       \
-  do {                                                                                                                 \
-    int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;                                                        \
-    while (!(condition)) {                                                                                             \
-      publisher_poll((p), 10);                                                                                         \
-      assert_true(clock_mono_ms(&clock_system) < until);                                                               \
-    }                                                                                                                  \
+#define POLL_UNTIL(p, condition)                                                                   \
+  do {                                                                                             \
+    int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;                                    \
+    while (!(condition)) {                                                                         \
+      publisher_poll((p), 10);                                                                     \
+      assert_true(clock_mono_ms(&clock_system) < until);                                           \
+    }                                                                                              \
   } while (0)
 
-static inline struct record record_of(unsigned topic, const char *key, const char *value, uintptr_t opaque) {
-  return (struct record){.topic = topic, .key = span_of(key), .value = span_of(value), .opaque = (void *)opaque};
+static inline struct record record_of(unsigned topic, const char *key, const char *value,
+                                      uintptr_t opaque) {
+  return (struct record){
+      .topic = topic, .key = span_of(key), .value = span_of(value), .opaque = (void *)opaque};
 }
 
 #endif

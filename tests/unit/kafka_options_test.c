@@ -1,15 +1,17 @@
-/* librdkafka's settings: the table knows each, a value that bends the promise or stalls is refused with its reason, and
- * what is taken with a doubt is told. */
+/* librdkafka's settings: the table knows each, a value that bends the promise or stalls is refused
+ * with its reason, and what is taken with a doubt is told. */
 #include "bridge/kafka/options.h"
 #include "tests/unit/kafka_mock.h"
 
-static enum status check(const char *key, const char *value, bool at_least_once, struct error *err) {
+static enum status check(const char *key, const char *value, bool at_least_once,
+                         struct error *err) {
   const struct kafka_pair pair = {key, value};
   const struct kafka_config config = {.pairs = &pair, .count = 1, .at_least_once = at_least_once};
   return kafka_config_check(&config, NULL, err);
 }
 
-/* ---- the table is whole ----------------------------------------------------------------------------------------- */
+/* ---- the table is whole
+ * ----------------------------------------------------------------------------------------- */
 
 static size_t known(const char **dump, size_t count) {
   assert_true(count > 20);
@@ -22,7 +24,8 @@ TEST(the_table_knows_all_that_this_librdkafka_dumps) {
   size_t count = 0, topic_count = 0;
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   rd_kafka_topic_conf_t *topic = rd_kafka_topic_conf_new();
-  const char **dump = rd_kafka_conf_dump(conf, &count), **topic_dump = rd_kafka_topic_conf_dump(topic, &topic_count);
+  const char **dump = rd_kafka_conf_dump(conf, &count),
+             **topic_dump = rd_kafka_topic_conf_dump(topic, &topic_count);
   assert_true(known(dump, count) + known(topic_dump, topic_count) > 80);
   rd_kafka_conf_dump_free(dump, count);
   rd_kafka_conf_dump_free(topic_dump, topic_count);
@@ -69,7 +72,8 @@ TEST(the_table_knows_what_later_releases_brought) {
     if (option_kind(later[i]) == OPTION_UNKNOWN) fail_msg("the table lacks %s", later[i]);
 }
 
-/* ---- what is refused -------------------------------------------------------------------------------------------- */
+/* ---- what is refused
+ * -------------------------------------------------------------------------------------------- */
 
 TEST(values_that_bend_the_promise_or_stall_are_refused_with_the_reason) {
   static const char *const rows[][3] = {
@@ -158,15 +162,19 @@ TEST(values_that_keep_the_promise_are_taken) {
 }
 
 TEST(an_event_that_fits_into_a_larger_queue_is_taken) {
-  const struct kafka_pair pairs[] = {{"message.max.bytes", "100000000"}, {"queue.buffering.max.kbytes", "100000"}};
+  const struct kafka_pair pairs[] = {{"message.max.bytes", "100000000"},
+                                     {"queue.buffering.max.kbytes", "100000"}};
   const struct kafka_config config = {.pairs = pairs, .count = 2, .at_least_once = true};
   struct error err = {0};
   assert_int_equal(kafka_config_check(&config, NULL, &err), ST_OK);
 }
 
-/* ---- doubts ----------------------------------------------------------------------------------------------------- */
+/* ---- doubts
+ * -----------------------------------------------------------------------------------------------------
+ */
 
-static size_t doubts(const char *key, const char *value, bool at_least_once, struct kafka_doubt *last) {
+static size_t doubts(const char *key, const char *value, bool at_least_once,
+                     struct kafka_doubt *last) {
   const struct kafka_pair pair = {key, value};
   const struct kafka_config config = {.pairs = &pair, .count = 1, .at_least_once = at_least_once};
   size_t n = 0;
@@ -190,7 +198,8 @@ TEST(giving_an_event_up_is_doubted_where_it_may_double) {
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     assert_int_equal(doubts(keys[i], "4500", true, &doubt), 1);
     assert_int_equal(doubt.kind, DOUBT_WEAKENED);
-    assert_int_equal(doubts(keys[i], "4500", false, &doubt), 0); /* there the transaction is aborted */
+    assert_int_equal(doubts(keys[i], "4500", false, &doubt),
+                     0); /* there the transaction is aborted */
   }
   assert_int_equal(doubts("message.timeout.ms", "0", true, &doubt), 0);
   assert_int_equal(doubts("acks", "1", true, &doubt), 1);

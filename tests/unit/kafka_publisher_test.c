@@ -1,4 +1,5 @@
-/* The publisher against librdkafka's mock cluster: what arrives where, and what each kind of trouble reports. */
+/* The publisher against librdkafka's mock cluster: what arrives where, and what each kind of
+ * trouble reports. */
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/kafka/reader.h"
@@ -16,7 +17,8 @@ static void world_open(struct world *w) {
   w->publisher = NULL;
   w->reports = (struct reports){0};
   struct error err = {0};
-  if (publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) != ST_OK)
+  if (publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) !=
+      ST_OK)
     fail_msg("%s", err.text);
 }
 
@@ -83,7 +85,8 @@ CASE(key_value_and_headers_arrive_as_given_and_an_empty_key_is_none) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
-  const struct record_header headers[] = {{"ce_id", SPAN("id-1")}, {"binary", {"a\0b", 3}}, {"empty", SPAN("")}};
+  const struct record_header headers[] = {
+      {"ce_id", SPAN("id-1")}, {"binary", {"a\0b", 3}}, {"empty", SPAN("")}};
   struct record record = record_of(topic(w, "t"), "k1", NULL, 0);
   record.value = (struct span){"\0\xff,", 3};
   record.headers = headers;
@@ -97,7 +100,9 @@ CASE(key_value_and_headers_arrive_as_given_and_an_empty_key_is_none) {
   const char *const topics[] = {"t"};
   struct reader *reader = NULL;
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, w->mock.log, topics, 1, false, PATIENCE_MS, &reader, &err), ST_OK);
+  assert_int_equal(
+      reader_open(&w->mock.config, w->mock.log, topics, 1, false, PATIENCE_MS, &reader, &err),
+      ST_OK);
   struct message got;
   expect_message(reader, &got);
   assert_true(span_is(got.key, "k1"));
@@ -144,7 +149,8 @@ CASE(poll_counts_the_reports_it_called) {
   send_one(w, number, "k", 0);
   send_one(w, number, "k", 1);
   size_t called = 0;
-  POLL_UNTIL(w->publisher, (called += publisher_poll(w->publisher, 10)) == 2 || publisher_in_flight(w->publisher) == 0);
+  POLL_UNTIL(w->publisher, (called += publisher_poll(w->publisher, 10)) == 2 ||
+                               publisher_in_flight(w->publisher) == 0);
   assert_int_equal(publisher_poll(w->publisher, 0), 0);
 }
 
@@ -196,8 +202,9 @@ CASE(a_passing_error_is_retried_unseen) {
   struct world *w = *state;
   mock_topic(&w->mock, "t", 1);
   world_open(w);
-  rd_kafka_mock_push_request_errors(w->mock.cluster, API_PRODUCE, 3, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
-                                    RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
+  rd_kafka_mock_push_request_errors(
+      w->mock.cluster, API_PRODUCE, 3, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
   send_one(w, topic(w, "t"), "k", 7);
   flush(w);
   assert_int_equal(w->reports.count, 1);
@@ -264,7 +271,8 @@ CASE(a_missing_topic_is_told_by_report_then_at_once_until_it_is_there) {
   }
   assert_int_equal(fault, KAFKA_TOPIC_UNKNOWN);
   assert_int_equal(why.fault, KAFKA_TOPIC_UNKNOWN);
-  for (size_t i = 0; i < w->reports.count; i++) assert_int_equal(w->reports.delivery[i].fault, KAFKA_TOPIC_UNKNOWN);
+  for (size_t i = 0; i < w->reports.count; i++)
+    assert_int_equal(w->reports.delivery[i].fault, KAFKA_TOPIC_UNKNOWN);
   rd_kafka_mock_topic_set_error(w->mock.cluster, "gone", RD_KAFKA_RESP_ERR_NO_ERROR);
   POLL_UNTIL(w->publisher, publisher_send(w->publisher, &record, NULL) == KAFKA_OK);
   flush(w);
@@ -359,7 +367,8 @@ CASE(a_lost_producer_says_so) {
   unsigned number = topic(w, "t");
   send_one(w, number, "k", 0);
   flush(w);
-  rd_kafka_mock_push_request_errors(w->mock.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+  rd_kafka_mock_push_request_errors(w->mock.cluster, API_PRODUCE, 1,
+                                    RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
   send_one(w, number, "k", 1);
   struct error words = {0};
   POLL_UNTIL(w->publisher, publisher_fatal(w->publisher, &words));
@@ -374,9 +383,13 @@ CASE(a_bad_configuration_opens_nothing) {
   struct world *w = *state;
   mock_set(&w->mock, "acks", "1");
   struct error err = {0};
-  assert_int_equal(publisher_open(&w->mock.config, NULL, reports_add, &w->reports, &w->publisher, &err), ST_INVALID);
+  assert_int_equal(
+      publisher_open(&w->mock.config, NULL, reports_add, &w->reports, &w->publisher, &err),
+      ST_INVALID);
   assert_non_null(strstr(err.text, "acks"));
   w->mock.pairs[1].key = "no.such.key";
-  assert_int_equal(publisher_open(&w->mock.config, NULL, reports_add, &w->reports, &w->publisher, &err), ST_INVALID);
+  assert_int_equal(
+      publisher_open(&w->mock.config, NULL, reports_add, &w->reports, &w->publisher, &err),
+      ST_INVALID);
   assert_null(w->publisher);
 }

@@ -43,8 +43,8 @@ static void put(struct world *w, unsigned number, size_t n) {
 static unsigned writer(struct world *w, const char *topic) {
   unsigned number = 0;
   struct error err = {0};
-  if (!w->publisher &&
-      publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) != ST_OK)
+  if (!w->publisher && publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports,
+                                      &w->publisher, &err) != ST_OK)
     fail_msg("%s", err.text);
   if (publisher_topic(w->publisher, topic, &number, &err) != ST_OK) fail_msg("%s", err.text);
   return number;
@@ -52,7 +52,8 @@ static unsigned writer(struct world *w, const char *topic) {
 
 static void read_from(struct world *w, const char *const *topics, size_t count, bool from_end) {
   struct error err = {0};
-  if (reader_open(&w->mock.config, w->mock.log, topics, count, from_end, PATIENCE_MS, &w->reader, &err) != ST_OK)
+  if (reader_open(&w->mock.config, w->mock.log, topics, count, from_end, PATIENCE_MS, &w->reader,
+                  &err) != ST_OK)
     fail_msg("%s", err.text);
 }
 
@@ -98,20 +99,23 @@ CASE(from_the_end_only_what_comes_now_is_read) {
   read_from(w, topics, 1, true);
   put(w, a, 2); /* before the first reader_next: the place was fixed when it was opened */
   size_t found = 0;
-  while (found < 2) found += read_to_end(w); /* an end may have been reached before they were written */
+  while (found < 2)
+    found += read_to_end(w); /* an end may have been reached before they were written */
   struct message message;
   assert_int_equal(found, 2);
   assert_int_equal(reader_next(w->reader, 100, &message, NULL), ST_AGAIN);
 }
 
-/* How many records are read from there; *offsets: how far back that is. A reader of its own each time. */
+/* How many records are read from there; *offsets: how far back that is. A reader of its own each
+ * time. */
 static size_t read_back(struct world *w, int64_t last, size_t put_meanwhile, uint64_t *offsets) {
   static const char *const topics[] = {"a", "empty"};
   struct error err = {0};
   reader_close(w->reader);
   w->reader = NULL;
   read_from(w, topics, 2, false);
-  if (reader_seek_back(w->reader, INT64_MAX, last, PATIENCE_MS, offsets, &err) != ST_OK) fail_msg("%s", err.text);
+  if (reader_seek_back(w->reader, INT64_MAX, last, PATIENCE_MS, offsets, &err) != ST_OK)
+    fail_msg("%s", err.text);
   put(w, 0, put_meanwhile);
   return read_to_end(w);
 }
@@ -134,7 +138,9 @@ CASE(a_missing_topic_is_named) {
   rd_kafka_mock_topic_set_error(w->mock.cluster, "gone", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
   const char *const topics[] = {"gone"};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err), ST_NOT_FOUND);
+  assert_int_equal(
+      reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
+      ST_NOT_FOUND);
   assert_non_null(strstr(err.text, "gone"));
   assert_null(w->reader);
 }
@@ -143,7 +149,9 @@ CASE(a_name_no_topic_can_have_is_invalid) {
   struct world *w = *state;
   const char *const topics[] = {mock_bad_name()};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err), ST_INVALID);
+  assert_int_equal(
+      reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
+      ST_INVALID);
 }
 
 CASE(a_reader_without_a_broker_is_unavailable) {
@@ -151,7 +159,8 @@ CASE(a_reader_without_a_broker_is_unavailable) {
   w->mock.pairs[0].value = NOBODY;
   const char *const topics[] = {"t"};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err), ST_UNAVAILABLE);
+  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err),
+                   ST_UNAVAILABLE);
   assert_non_null(strstr(err.text, "topic t"));
 }
 
@@ -160,14 +169,16 @@ CASE(a_reader_with_bad_settings_opens_nothing) {
   mock_set(&w->mock, "no.such.key", "1");
   const char *const topics[] = {"t"};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err), ST_INVALID);
+  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err),
+                   ST_INVALID);
 }
 
 /* ---- cluster ---- */
 
 static struct cluster *ask(struct world *w) {
   struct error err = {0};
-  if (cluster_open(&w->mock.config, w->mock.log, &w->cluster, &err) != ST_OK) fail_msg("%s", err.text);
+  if (cluster_open(&w->mock.config, w->mock.log, &w->cluster, &err) != ST_OK)
+    fail_msg("%s", err.text);
   return w->cluster;
 }
 
@@ -182,8 +193,10 @@ CASE(states_of_topics_are_told_apart) {
   struct world *w = *state;
   mock_topic(&w->mock, "there", 5);
   rd_kafka_mock_topic_set_error(w->mock.cluster, "gone", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-  rd_kafka_mock_topic_set_error(w->mock.cluster, "denied", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-  rd_kafka_mock_topic_set_error(w->mock.cluster, "electing", RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
+  rd_kafka_mock_topic_set_error(w->mock.cluster, "denied",
+                                RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+  rd_kafka_mock_topic_set_error(w->mock.cluster, "electing",
+                                RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
   struct cluster *c = ask(w);
   const struct {
     const char *topic;
@@ -197,7 +210,8 @@ CASE(states_of_topics_are_told_apart) {
     enum topic_state found = TOPIC_UNCLEAR;
     int partitions = -1;
     struct error err = {0};
-    assert_int_equal(cluster_topic(c, cases[i].topic, PATIENCE_MS, &found, &partitions, &err), ST_OK);
+    assert_int_equal(cluster_topic(c, cases[i].topic, PATIENCE_MS, &found, &partitions, &err),
+                     ST_OK);
     assert_int_equal(found, cases[i].state);
     assert_int_equal(partitions, cases[i].partitions);
     assert_int_equal(cluster_topic(c, cases[i].topic, PATIENCE_MS, &found, NULL, &err), ST_OK);
@@ -216,7 +230,8 @@ CASE(watermarks_follow_what_was_written) {
   assert_int_equal(cluster_offsets(ask(w), "a", 0, PATIENCE_MS, &low, &high, &err), ST_OK);
   assert_int_equal(low, 0);
   assert_int_equal(high, 4);
-  assert_int_equal(cluster_offsets(w->cluster, "a", 7, PATIENCE_MS, &low, &high, &err), ST_NOT_FOUND);
+  assert_int_equal(cluster_offsets(w->cluster, "a", 7, PATIENCE_MS, &low, &high, &err),
+                   ST_NOT_FOUND);
 }
 
 CASE(creating_topics_is_not_supported_by_the_mock) {
@@ -256,10 +271,12 @@ TEST(the_hint_is_a_command_for_a_shell) {
   const struct kafka_config config = {.pairs = pairs, .count = 2}, plain = {0};
   struct buffer out = {0};
   cluster_create_hint(&config, "episode.events", &out);
-  assert_string_equal(buffer_z(&out),
-                      "kafka-topics.sh --bootstrap-server 'a:1,b'\\''c:2' --create --topic 'episode.events'");
+  assert_string_equal(
+      buffer_z(&out),
+      "kafka-topics.sh --bootstrap-server 'a:1,b'\\''c:2' --create --topic 'episode.events'");
   buffer_clear(&out);
   cluster_create_hint(&plain, "t", &out);
-  assert_string_equal(buffer_z(&out), "kafka-topics.sh --bootstrap-server '127.0.0.1:9092' --create --topic 't'");
+  assert_string_equal(buffer_z(&out),
+                      "kafka-topics.sh --bootstrap-server '127.0.0.1:9092' --create --topic 't'");
   buffer_release(&out);
 }

@@ -1,6 +1,6 @@
-/* Transactions against librdkafka's mock cluster: what each error of a call makes the caller do next, and what can
- * still be under way afterwards. The mock commits nothing: that positions and records hold together is shown against a
- * real broker in tests/integration.
+/* Transactions against librdkafka's mock cluster: what each error of a call makes the caller do
+ * next, and what can still be under way afterwards. The mock commits nothing: that positions and
+ * records hold together is shown against a real broker in tests/integration.
  */
 #include "tests/unit/kafka_mock.h"
 
@@ -24,7 +24,8 @@ struct world {
   unsigned number; /* of topic t */
 };
 
-static const struct position place = {.topic = "ledger", .group = "busbridge-1", .number = 7, .digest = "d"};
+static const struct position place = {
+    .topic = "ledger", .group = "busbridge-1", .number = 7, .digest = "d"};
 
 static int setup(void **state) {
   struct world *w = test_calloc(1, sizeof *w);
@@ -47,17 +48,18 @@ static int teardown(void **state) {
 
 static void open_only(struct world *w) {
   struct error err = {0};
-  if (publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) != ST_OK)
+  if (publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) !=
+      ST_OK)
     fail_msg("%s", err.text);
   assert_int_equal(publisher_topic(w->publisher, "t", &w->number, &err), ST_OK);
 }
 
-#define NEXT(call, wanted)                                                                                             \
-  do {                                                                                                                 \
-    struct error why = {0};                                                                                            \
-    enum txn_next next = (call);                                                                                       \
-    if (next != (wanted)) fail_msg("%s: %d instead of %d: %s", #call, next, (wanted), why.text);                       \
-    assert_int_equal(why.text[0] != 0, next != TXN_DONE);                                                              \
+#define NEXT(call, wanted)                                                                         \
+  do {                                                                                             \
+    struct error why = {0};                                                                        \
+    enum txn_next next = (call);                                                                   \
+    if (next != (wanted)) fail_msg("%s: %d instead of %d: %s", #call, next, (wanted), why.text);   \
+    assert_int_equal(why.text[0] != 0, next != TXN_DONE);                                          \
   } while (0)
 
 /* Begun, one record acknowledged. */
@@ -244,8 +246,10 @@ CASE(an_end_whose_first_answer_was_lost_is_not_clean) {
   struct world *w = *state;
   for (int commit = 1; commit >= 0; commit--) {
     start(w);
-    break_request(w, API_END_TXN, E(_TRANSPORT)); /* the mock hangs up; librdkafka sends it again, unseen */
-    NEXT(commit ? publisher_commit(w->publisher, &why) : publisher_abort(w->publisher, &why), TXN_DONE);
+    break_request(w, API_END_TXN,
+                  E(_TRANSPORT)); /* the mock hangs up; librdkafka sends it again, unseen */
+    NEXT(commit ? publisher_commit(w->publisher, &why) : publisher_abort(w->publisher, &why),
+         TXN_DONE);
     assert_false(publisher_clean(w->publisher));
     NEXT(publisher_begin(w->publisher, &why), TXN_RENEW);
     publisher_close(w->publisher);
@@ -281,7 +285,8 @@ CASE(a_position_that_was_answered_each_time_is_clean) {
 
 /* ---- reading the position ---- */
 
-static enum status position(struct world *w, int timeout_ms, struct position *found, struct error *err) {
+static enum status position(struct world *w, int timeout_ms, struct position *found,
+                            struct error *err) {
   *found = place;
   return cluster_position(&w->mock.config, w->mock.log, timeout_ms, found, err);
 }
@@ -297,9 +302,9 @@ CASE(no_position_is_minus_one) {
 
 CASE(passing_errors_are_waited_for) {
   struct world *w = *state;
-  rd_kafka_mock_push_request_errors(w->mock.cluster, API_OFFSET_FETCH, 5, E(COORDINATOR_LOAD_IN_PROGRESS),
-                                    E(NOT_COORDINATOR), E(UNSTABLE_OFFSET_COMMIT), E(_TRANSPORT),
-                                    E(COORDINATOR_NOT_AVAILABLE));
+  rd_kafka_mock_push_request_errors(
+      w->mock.cluster, API_OFFSET_FETCH, 5, E(COORDINATOR_LOAD_IN_PROGRESS), E(NOT_COORDINATOR),
+      E(UNSTABLE_OFFSET_COMMIT), E(_TRANSPORT), E(COORDINATOR_NOT_AVAILABLE));
   struct position found;
   struct error err = {0};
   if (position(w, PATIENCE_MS, &found, &err) != ST_OK) fail_msg("%s", err.text);
@@ -361,7 +366,8 @@ CASE(a_bad_configuration_is_invalid) {
 /* ---- settings ---- */
 
 TEST(what_transactions_cannot_bear_is_refused_and_passed_over_where_they_only_settle) {
-  const struct kafka_pair pairs[] = {{"enable.idempotence", "false"}, {"message.timeout.ms", "70000"}};
+  const struct kafka_pair pairs[] = {{"enable.idempotence", "false"},
+                                     {"message.timeout.ms", "70000"}};
   for (size_t i = 0; i < 2; i++) {
     struct kafka_config config = {.pairs = &pairs[i], .count = 1};
     struct error err = {0};

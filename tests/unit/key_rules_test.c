@@ -21,7 +21,8 @@ static void put(const struct world *w, const char *file, const char *fields) {
   snprintf(path, sizeof path, "%s/%s", w->folder, file);
   FILE *f = fopen(path, "w");
   assert_non_null(f);
-  fprintf(f, "{\"type\": \"record\", \"name\": \"R%zu\", \"fields\": [%s]}", strlen(fields), fields);
+  fprintf(f, "{\"type\": \"record\", \"name\": \"R%zu\", \"fields\": [%s]}", strlen(fields),
+          fields);
   assert_int_equal(fclose(f), 0);
 }
 
@@ -92,12 +93,14 @@ static const char *doubt(struct world *w, const char *keys) {
 CASE(each_namespace_says_what_orders_it) {
   struct world *w = *state;
   assert_int_equal(plan(w, ""), ST_OK);
-  assert_string_equal(words(w, 0),
-                      "the key is order_id of order.placed (its schema); others have none and are not ordered");
+  assert_string_equal(
+      words(w, 0),
+      "the key is order_id of order.placed (its schema); others have none and are not ordered");
   assert_true(span_is(w->ns, "order"));
   assert_string_equal(words(w, 1), "the key is plot_id (built in)");
-  assert_string_equal(words(w, 2),
-                      "no key is configured, so nothing is ordered; routing.keys = usecase=FIELD names one");
+  assert_string_equal(
+      words(w, 2),
+      "no key is configured, so nothing is ordered; routing.keys = usecase=FIELD names one");
   assert_false(key_rules_words(w->routing, 3, &w->ns, &w->words));
   assert_int_equal(plan(w, "order=order_id,customer.id plot=none"), ST_OK);
   assert_string_equal(words(w, 0), "the key is order_id, else customer.id (routing.keys)");
@@ -106,12 +109,16 @@ CASE(each_namespace_says_what_orders_it) {
 
 CASE(a_field_that_no_schema_has_is_told_with_the_nearest) {
   struct world *w = *state;
-  assert_string_equal(doubt(w, "order=orderid"),
-                      "routing.keys names orderid, which no schema of order has; did you mean order_id?");
-  assert_string_equal(doubt(w, "order=tenant,order_id"), "routing.keys names tenant, which no schema of order has");
-  assert_string_equal(doubt(w, "order=customer.ids"),
-                      "routing.keys names customer.ids, which no schema of order has; did you mean customer.id?");
-  assert_string_equal(doubt(w, "order=customer.no"), "routing.keys names customer.no, which no schema of order has");
+  assert_string_equal(
+      doubt(w, "order=orderid"),
+      "routing.keys names orderid, which no schema of order has; did you mean order_id?");
+  assert_string_equal(doubt(w, "order=tenant,order_id"),
+                      "routing.keys names tenant, which no schema of order has");
+  assert_string_equal(
+      doubt(w, "order=customer.ids"),
+      "routing.keys names customer.ids, which no schema of order has; did you mean customer.id?");
+  assert_string_equal(doubt(w, "order=customer.no"),
+                      "routing.keys names customer.no, which no schema of order has");
   assert_string_equal(doubt(w, "order=customer.id,why,free,free.at"), "");
   assert_string_equal(doubt(w, "plot=anything"), ""); /* a namespace without a schema */
   assert_string_equal(doubt(w, ""), "");
@@ -121,10 +128,11 @@ CASE(a_field_that_is_an_array_or_object_is_no_key) {
   struct world *w = *state;
   char text[400];
   assert_int_equal(plan(w, "order=order_id,lines"), ST_INVALID);
-  snprintf(text, sizeof text,
-           "routing.keys: order=lines: lines is an array in %s/order/placed.avsc, and makes no key; name a string or a "
-           "number",
-           w->folder);
+  snprintf(
+      text, sizeof text,
+      "routing.keys: order=lines: lines is an array in %s/order/placed.avsc, and makes no key; name a string or a "
+      "number",
+      w->folder);
   assert_string_equal(w->err.text, text);
   assert_int_equal(plan(w, "order=customer"), ST_INVALID);
   assert_non_null(strstr(w->err.text, "customer is an object in"));

@@ -113,14 +113,19 @@ CASE(a_folder_that_cannot_be_written_is_an_error) {
   struct fixture *f = *state;
   assert_int_equal(mkdirat(f->fd, "sub", 0700), 0);
   int sub = openat(f->fd, "sub", O_RDONLY | O_DIRECTORY);
-  assert_int_equal(unlinkat(f->fd, "sub", AT_REMOVEDIR), 0); /* nothing can be made in it any more */
+  assert_int_equal(unlinkat(f->fd, "sub", AT_REMOVEDIR),
+                   0); /* nothing can be made in it any more */
   open_keys_at(f, sub);
   assert_int_equal(set_one(f, "a"), ST_NOT_FOUND);
   assert_non_null(strstr(f->err.text, "opening keys-due"));
   close(sub);
   assert_int_equal(mkdirat(f->fd, "keys-due", 0700), 0);
-  struct keys_config config = {
-      .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 2000, .folder = f->fd, .clock = &f->clock};
+  struct keys_config config = {.url = f->url,
+                               .prefix = "t:",
+                               .ttl_ms = 3600000,
+                               .timeout_ms = 2000,
+                               .folder = f->fd,
+                               .clock = &f->clock};
   struct keys *k = NULL;
   assert_int_not_equal(keys_open(&config, f->log, &k, &f->err), ST_OK);
   assert_non_null(strstr(f->err.text, "keys-due"));

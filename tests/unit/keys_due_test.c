@@ -209,7 +209,8 @@ CASE(a_full_disk_is_told_and_leaves_no_wrong_line) {
   assert_int_equal(write(fd, "id-77 p", 7), 7);
   close(fd);
   add_all(f, 1, 2);
-  /* half a line is ended, and is then a line of its own: told too much is no harm, told wrong would be */
+  /* half a line is ended, and is then a line of its own: told too much is no harm, told wrong would
+   * be */
   reopen(f, 100);
   assert_true(has(f, 0) && has(f, 1) && has(f, 77));
   assert_int_equal(due(f), 3);
@@ -217,8 +218,10 @@ CASE(a_full_disk_is_told_and_leaves_no_wrong_line) {
 
 CASE(an_id_that_is_no_word_is_not_written) {
   struct fixture *f = *state;
-  const struct key list[4] = {
-      {SPAN("a b"), SPAN("p")}, {SPAN(""), SPAN("p")}, {SPAN("x\ny"), SPAN("p")}, {SPAN("good"), SPAN("b ad")}};
+  const struct key list[4] = {{SPAN("a b"), SPAN("p")},
+                              {SPAN(""), SPAN("p")},
+                              {SPAN("x\ny"), SPAN("p")},
+                              {SPAN("good"), SPAN("b ad")}};
   const bool done[4] = {false};
   reopen(f, 100);
   assert_int_equal(due_add(f->d, list, done, 3, &f->err), ST_OK);

@@ -45,7 +45,8 @@ CASE(a_full_redis_leaves_ids_due) {
   static char names[MANY][16];
   make_many(list, ids, names);
   for (int i = 0; i < 100 && told(f).due == 0; i++) {
-    for (int j = 0; j < MANY; j++) names[j][0] = (char)('A' + i % 26), names[j][1] = (char)('a' + i / 26);
+    for (int j = 0; j < MANY; j++)
+      names[j][0] = (char)('A' + i % 26), names[j][1] = (char)('a' + i / 26);
     assert_int_equal(keys_set(f->keys, list, MANY, &f->err), ST_OK);
   }
   assert_true(told(f).due > 0);
@@ -57,12 +58,14 @@ CASE(a_full_redis_leaves_ids_due) {
   assert_int_equal(told(f).due, 0);
 }
 
-/* A free port at an address of the loopback that is this process's own: nobody takes it until Redis listens there. */
+/* A free port at an address of the loopback that is this process's own: nobody takes it until Redis
+ * listens there. */
 static void choose_port(struct fixture *f) {
   struct sockaddr_in a = {.sin_family = AF_INET};
   socklen_t len = sizeof a;
   unsigned pid = (unsigned)getpid();
-  snprintf(f->host, sizeof f->host, "127.%u.%u.%u", 1 + (pid >> 16) % 250, (pid >> 8) % 256, 1 + pid % 250);
+  snprintf(f->host, sizeof f->host, "127.%u.%u.%u", 1 + (pid >> 16) % 250, (pid >> 8) % 256,
+           1 + pid % 250);
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   assert_int_equal(inet_pton(AF_INET, f->host, &a.sin_addr), 1);
   assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
@@ -113,8 +116,12 @@ static bool answered_seen(struct fixture *f, const char *id) {
 
 CASE(a_redis_that_hangs_is_left_after_the_timeout) {
   struct fixture *f = *state;
-  struct keys_config config = {
-      .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 1500, .folder = f->fd, .clock = &f->clock};
+  struct keys_config config = {.url = f->url,
+                               .prefix = "t:",
+                               .ttl_ms = 3600000,
+                               .timeout_ms = 1500,
+                               .folder = f->fd,
+                               .clock = &f->clock};
   start(f);
   assert_int_equal(keys_open(&config, f->log, &f->keys, &f->err), ST_OK);
   assert_false(answered_seen(f, "a"));
@@ -154,10 +161,10 @@ static void *lie(void *arg) {
 
 CASE(an_answer_of_another_kind_is_no_answer) {
   struct fixture *f = *state;
-  static const char *const answers[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "*1\r\n$1\r\nx\r\n", ":5\r\n",
-                                        "-MOVED 3999 127.0.0.1:6381\r\n", "+OK\r\n"};
-  static const char *const errors[] = {"Protocol error", "unexpected kind", "unexpected kind", "MOVED",
-                                       "unexpected kind"};
+  static const char *const answers[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "*1\r\n$1\r\nx\r\n",
+                                        ":5\r\n", "-MOVED 3999 127.0.0.1:6381\r\n", "+OK\r\n"};
+  static const char *const errors[] = {"Protocol error", "unexpected kind", "unexpected kind",
+                                       "MOVED", "unexpected kind"};
   for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     struct liar l = {socket(AF_UNIX, SOCK_STREAM, 0), answers[i]};

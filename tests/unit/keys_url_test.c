@@ -23,7 +23,8 @@ TEST(good_urls_are_read) {
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     struct redis_url url;
     struct error err = {0};
-    if (redis_url_parse(rows[i].text, &url, &err) != ST_OK) fail_msg("%s: %s", rows[i].text, err.text);
+    if (redis_url_parse(rows[i].text, &url, &err) != ST_OK)
+      fail_msg("%s: %s", rows[i].text, err.text);
     assert_false(url.off);
     assert_string_equal(url.host, rows[i].host);
     assert_int_equal(url.port, rows[i].port);
@@ -73,7 +74,8 @@ TEST(wrong_urls_are_refused_without_their_secret) {
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     struct redis_url url;
     struct error err = {0};
-    if (redis_url_parse(rows[i].text, &url, &err) != ST_INVALID) fail_msg("taken: %s", rows[i].text);
+    if (redis_url_parse(rows[i].text, &url, &err) != ST_INVALID)
+      fail_msg("taken: %s", rows[i].text);
     if (!strstr(err.text, rows[i].part)) fail_msg("%s: %s", rows[i].text, err.text);
     assert_non_null(strstr(err.text, "redis.url: "));
     assert_null(strstr(err.text, "hunter2"));

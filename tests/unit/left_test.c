@@ -13,12 +13,13 @@ static struct left left_of(struct box *b, const char *content, const char *old, 
   struct stat mine, read;
   assert_int_equal(lstat(path_of(b, content), &mine), 0);
   assert_int_equal(lstat(path_of(b, old), &read), 0);
-  return (struct left){.content = mine.st_ino,
-                       .old = {.inode = read.st_ino,
-                               .size = read.st_size,
-                               .mtime_ns = (int64_t)read.st_mtim.tv_sec * 1000000000 + read.st_mtim.tv_nsec},
-                       .place = PLACE_FLAT,
-                       .name = name};
+  return (struct left){
+      .content = mine.st_ino,
+      .old = {.inode = read.st_ino,
+              .size = read.st_size,
+              .mtime_ns = (int64_t)read.st_mtim.tv_sec * 1000000000 + read.st_mtim.tv_nsec},
+      .place = PLACE_FLAT,
+      .name = name};
 }
 
 /* The file lies in tmp under the name that l gives it. */

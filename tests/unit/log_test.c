@@ -1,4 +1,5 @@
-/* The log: escaping, both formats, repeats, a descriptor that takes only part of a line, threads. */
+/* The log: escaping, both formats, repeats, a descriptor that takes only part of a line, threads.
+ */
 #include "bridge/base/log.h"
 #include "tests/support/test.h"
 
@@ -64,13 +65,14 @@ TEST(a_json_line_has_all_fields) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   log_write(f.log, LOG_WARNING, "relay", "batch_failed",
-            FIELDS(F_TEXT("topic", "a.events"), F_INT("partition", -3), F_FLOAT("rate", 0.5), F_SPAN("id", SPAN("x")),
-                   F_FLOAT("nan", NAN), F_FLOAT("inf", INFINITY)),
+            FIELDS(F_TEXT("topic", "a.events"), F_INT("partition", -3), F_FLOAT("rate", 0.5),
+                   F_SPAN("id", SPAN("x")), F_FLOAT("nan", NAN), F_FLOAT("inf", INFINITY)),
             "%d of %s", 2, "them");
-  assert_string_equal(written(&f),
-                      "{\"ts\":\"2025-09-22T03:04:05.123456+00:00\",\"level\":\"warning\",\"msg\":\"2 of them\","
-                      "\"event\":\"batch_failed\",\"component\":\"relay\",\"topic\":\"a.events\",\"partition\":-3,"
-                      "\"rate\":0.5,\"id\":\"x\",\"nan\":null,\"inf\":null}\n");
+  assert_string_equal(
+      written(&f),
+      "{\"ts\":\"2025-09-22T03:04:05.123456+00:00\",\"level\":\"warning\",\"msg\":\"2 of them\","
+      "\"event\":\"batch_failed\",\"component\":\"relay\",\"topic\":\"a.events\",\"partition\":-3,"
+      "\"rate\":0.5,\"id\":\"x\",\"nan\":null,\"inf\":null}\n");
   finish(&f);
 }
 
@@ -78,15 +80,16 @@ TEST(a_logfmt_line_quotes_only_where_needed) {
   struct fixture f;
   begin(&f, LOG_LOGFMT, LOG_INFO);
   log_write(f.log, LOG_INFO, "relay", "said",
-            FIELDS(F_TEXT("plain", "a/b:c"), F_TEXT("empty", ""), F_TEXT("blank", "a b"), F_TEXT("equal", "a=b"),
-                   F_TEXT("quote", "a\"b"), F_TEXT("slash", "a\\b"), F_TEXT("del", "\x7f"),
-                   F_TEXT("letter", "\xC3\xA9"), F_TEXT("csi", "\xC2\x9B"), F_TEXT("raw", "\x9B"), F_INT("n", 7),
-                   F_FLOAT("x", 1.25)),
+            FIELDS(F_TEXT("plain", "a/b:c"), F_TEXT("empty", ""), F_TEXT("blank", "a b"),
+                   F_TEXT("equal", "a=b"), F_TEXT("quote", "a\"b"), F_TEXT("slash", "a\\b"),
+                   F_TEXT("del", "\x7f"), F_TEXT("letter", "\xC3\xA9"), F_TEXT("csi", "\xC2\x9B"),
+                   F_TEXT("raw", "\x9B"), F_INT("n", 7), F_FLOAT("x", 1.25)),
             "ready");
-  assert_string_equal(written(&f),
-                      "ts=2025-09-22T03:04:05.123456+00:00 level=info msg=ready event=said component=relay "
-                      "plain=a/b:c empty=\"\" blank=\"a b\" equal=\"a=b\" quote=\"a\\\"b\" slash=\"a\\\\b\" "
-                      "del=\"\\u007f\" letter=\"\xC3\xA9\" csi=\"\\u009b\" raw=\"\xEF\xBF\xBD\" n=7 x=1.25\n");
+  assert_string_equal(
+      written(&f),
+      "ts=2025-09-22T03:04:05.123456+00:00 level=info msg=ready event=said component=relay "
+      "plain=a/b:c empty=\"\" blank=\"a b\" equal=\"a=b\" quote=\"a\\\"b\" slash=\"a\\\\b\" "
+      "del=\"\\u007f\" letter=\"\xC3\xA9\" csi=\"\\u009b\" raw=\"\xEF\xBF\xBD\" n=7 x=1.25\n");
   finish(&f);
 }
 
@@ -245,7 +248,8 @@ TEST(long_names_are_limited_like_short_ones) {
   struct fixture f;
   begin(&f, LOG_JSON, LOG_INFO);
   static const char name[] = "a_name_of_an_event_that_is_longer_than_what_is_kept_of_it";
-  for (int i = 0; i < 15; i++) log_write(f.log, LOG_INFO, "a_component_longer_than_its_place", name, NO_FIELDS, "said");
+  for (int i = 0; i < 15; i++)
+    log_write(f.log, LOG_INFO, "a_component_longer_than_its_place", name, NO_FIELDS, "said");
   assert_int_equal(lines_in(written(&f)), 10);
   assert_non_null(strstr(f.text, name));
   finish(&f);
@@ -256,7 +260,8 @@ TEST(the_event_that_gives_way_is_summed_up) {
   begin(&f, LOG_JSON, LOG_INFO);
   say(&f, "e", 15);
   size_t sums = 0, lines = 0;
-  for (int i = 0; i < 64; i++) { /* as many as there is room for, each a little later: the 64th takes the place of e */
+  for (int i = 0; i < 64;
+       i++) { /* as many as there is room for, each a little later: the 64th takes the place of e */
     char name[20];
     snprintf(name, sizeof name, "event_%d", i);
     f.now_ns += SECOND / 100;
@@ -284,7 +289,8 @@ TEST(a_torn_line_is_ended_before_the_next) {
   if (fcntl(f.ends[1], F_SETPIPE_SZ, 4096) != 4096) skip(); /* larger pages */
   static char large[6000];
   memset(large, 'x', sizeof large);
-  log_write(f.log, LOG_INFO, "c", "large", FIELDS(F_SPAN("v", ((struct span){large, sizeof large}))), "m");
+  log_write(f.log, LOG_INFO, "c", "large",
+            FIELDS(F_SPAN("v", ((struct span){large, sizeof large}))), "m");
   say(&f, "lost", 1); /* no room even for the line end */
   assert_int_equal(strlen(written(&f)), 4096);
   assert_int_equal(lines_in(f.text), 0);
@@ -292,7 +298,8 @@ TEST(a_torn_line_is_ended_before_the_next) {
   assert_memory_equal(written(&f), "\n{\"ts\"", 6);
   assert_int_equal(lines_in(f.text), 4);
   assert_null(strstr(f.text, "\"lost\""));
-  assert_non_null(strstr(f.text, "\"event\":\"lines_dropped\",\"component\":\"log\",\"lines\":2}\n"));
+  assert_non_null(
+      strstr(f.text, "\"event\":\"lines_dropped\",\"component\":\"log\",\"lines\":2}\n"));
   finish(&f);
 }
 
@@ -316,8 +323,8 @@ TEST(a_line_that_lacks_only_its_end_is_written) {
 
 /* ---- nobody takes it ---- */
 
-/* What a terminal takes comes by and by, by the kernel's own hand: more may be written between two lines that are
- * dropped, so that the number of those is told in parts. */
+/* What a terminal takes comes by and by, by the kernel's own hand: more may be written between two
+ * lines that are dropped, so that the number of those is told in parts. */
 static char everything[1 << 20];
 
 /* Adds what can be read within the wait. */
@@ -354,7 +361,8 @@ static void fill(struct fixture *f, int take, const char *name) {
   assert_int_equal(fcntl(take, F_SETFL, O_NONBLOCK), 0);
   read_more(take, &len, 100);
   static const char flows[] = "\"event\":\"flows\",\"component\":\"c\"}";
-  for (int i = 0; i < 600 && !(strstr(everything, flows) && told_as_dropped() == log_dropped(f->log)); i++) {
+  for (int i = 0;
+       i < 600 && !(strstr(everything, flows) && told_as_dropped() == log_dropped(f->log)); i++) {
     log_write(f->log, LOG_DEBUG, "c", "flows", NO_FIELDS, "again");
     read_more(take, &len, 100); /* a minute at most */
   }
@@ -419,11 +427,13 @@ TEST(lines_of_threads_stay_whole) {
   struct fixture f;
   pthread_t threads[4];
   begin(&f, LOG_JSON, LOG_DEBUG);
-  for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, write_some, f.log), 0);
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, write_some, f.log), 0);
   for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
   char *at = (char *)(uintptr_t)written(&f), *line;
   size_t n = 0;
-  for (; (line = strsep(&at, "\n")) && *line; n++) assert_true(line[0] == '{' && line[strlen(line) - 1] == '}');
+  for (; (line = strsep(&at, "\n")) && *line; n++)
+    assert_true(line[0] == '{' && line[strlen(line) - 1] == '}');
   assert_int_equal(n, 44);
   finish(&f);
 }

@@ -1,4 +1,5 @@
-/* manifest_box.h - a manifest of two entries, and the folder that manifests of the file kind are written in. */
+/* manifest_box.h - a manifest of two entries, and the folder that manifests of the file kind are
+ * written in. */
 #ifndef TESTS_UNIT_MANIFEST_BOX_H
 #define TESTS_UNIT_MANIFEST_BOX_H
 
@@ -14,7 +15,8 @@
 #define BEFORE "00112233445566778899aabbccddeeff"
 #define OTHER "ffeeddccbbaa99887766554433221100"
 
-static inline struct manifest_entry entry(enum place place, struct span name, const char *id, struct span key) {
+static inline struct manifest_entry entry(enum place place, struct span name, const char *id,
+                                          struct span key) {
   return (struct manifest_entry){.ref = {.name = name, .place = place, .stamp = {1, 2, 3, 4}},
                                  .id = span_of(id),
                                  .topic = SPAN("episode.events"),
@@ -37,7 +39,8 @@ static inline struct manifest_name name_of(const struct manifest *m, bool settle
 }
 
 static inline void file_of(const struct manifest_name *n, char out[80]) {
-  snprintf(out, 80, "%s-%llu-%s", n->settled ? "settled" : "batch", (unsigned long long)n->number, n->digest);
+  snprintf(out, 80, "%s-%llu-%s", n->settled ? "settled" : "batch", (unsigned long long)n->number,
+           n->digest);
 }
 
 static inline void assert_span(struct span got, struct span want) {

@@ -94,7 +94,10 @@ CASE(each_failure_leaves_the_whole_manifest_or_none) {
         for (int for_ever = 0; for_ever < 2; for_ever++)
           for (int at = 1;; at++, failed++)
             if (!fail_at(*state, &steps[s],
-                         (struct hook){.at = at, .err = errors[e], .plain = plain ? EINVAL : 0, .for_ever = for_ever}))
+                         (struct hook){.at = at,
+                                       .err = errors[e],
+                                       .plain = plain ? EINVAL : 0,
+                                       .for_ever = for_ever}))
               break;
   assert_true(failed > 200);
 }
@@ -115,7 +118,8 @@ static bool crash_at(const struct room *p, const struct step *s, int at, int pla
   bool crashed = WEXITSTATUS(status) == 42;
   if (!crashed) assert_int_equal(WEXITSTATUS(status), 0);
   assert_in_range(count_whole(p), s->least, s->most);
-  if (s->run == run_write) journal_digest(SPAN(""), m.digest); /* what the child filled in is not ours */
+  if (s->run == run_write)
+    journal_digest(SPAN(""), m.digest); /* what the child filled in is not ours */
   run_again(p, s, &m, plain);
   return crashed;
 }

@@ -12,7 +12,8 @@ static struct manifest_name put_text(const struct room *p, uint64_t number, stru
   return n;
 }
 
-static void assert_refused(const struct room *p, struct span text, enum status want, const char *why) {
+static void assert_refused(const struct room *p, struct span text, enum status want,
+                           const char *why) {
   struct manifest got = {.count = 3};
   struct error err = {0};
   struct manifest_name n = put_text(p, 7, text);
@@ -24,7 +25,8 @@ static void assert_refused(const struct room *p, struct span text, enum status w
   assert_int_equal(strncmp(err.text, "batch-7-", 8), 0);
 }
 
-#define HEAD(count) "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"\",\"nonce\":\"n\",\"count\":" count "}\n"
+#define HEAD(count)                                                                                \
+  "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"\",\"nonce\":\"n\",\"count\":" count "}\n"
 #define LINE "[\"flat\",\"a\",1,2,3,4,\"i\",\"t\",\"k\",false]\n"
 
 CASE(damaged_texts_are_refused) {
@@ -78,10 +80,12 @@ CASE(damaged_texts_are_refused) {
       BAD("[\"flat\",{\"oct\":\"ff\"},1,2,3,4,\"i\",\"t\",\"k\",false]"),
       BAD("[\"flat\",{\"hex\":\"ff\",\"a\":0},1,2,3,4,\"i\",\"t\",\"k\",false]"),
       BAD("[\"flat\",\"\xff\",1,2,3,4,\"i\",\"t\",\"k\",false]")};
-  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) assert_refused(p, span_of(texts[i]), ST_INVALID, "");
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    assert_refused(p, span_of(texts[i]), ST_INVALID, "");
   assert_refused(p, SPAN(HEAD("1")), ST_INVALID, "promises");
   assert_refused(p, SPAN(HEAD("1") LINE LINE), ST_INVALID, "goes on");
-  assert_refused(p, SPAN(HEAD("2") LINE "[]                                \n"), ST_INVALID, "line 3");
+  assert_refused(p, SPAN(HEAD("2") LINE "[]                                \n"), ST_INVALID,
+                 "line 3");
 }
 
 CASE(a_text_of_a_later_release_is_told_apart) {
@@ -90,17 +94,19 @@ CASE(a_text_of_a_later_release_is_told_apart) {
 
 /* Release 0.1.0 wrote no content; what it left is settled by id alone. */
 CASE(the_form_of_the_first_release_is_read_and_the_forms_are_not_mixed) {
-  static const char head1[] =
-      "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"" BEFORE "\",\"nonce\":\"n\",\"count\":1}\n";
-  static const char head2[] =
-      "{\"busbridge-manifest\":2,\"number\":7,\"before\":\"" BEFORE "\",\"nonce\":\"n\",\"count\":1}\n";
+  static const char head1[] = "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"" BEFORE
+                              "\",\"nonce\":\"n\",\"count\":1}\n";
+  static const char head2[] = "{\"busbridge-manifest\":2,\"number\":7,\"before\":\"" BEFORE
+                              "\",\"nonce\":\"n\",\"count\":1}\n";
   static const char row1[] = "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",true]\n";
-  static const char row2[] = "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",9,true]\n";
+  static const char row2[] =
+      "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",9,true]\n";
   char text[600];
   struct manifest got;
   snprintf(text, sizeof text, "%s%s", head1, row1);
   assert_int_equal(journal_parse(span_of(text), &got, NULL), ST_OK);
-  assert_true(span_is(got.entries[0].id, "a") && span_is(got.entries[0].key, "k") && got.entries[0].duplicate);
+  assert_true(span_is(got.entries[0].id, "a") && span_is(got.entries[0].key, "k") &&
+              got.entries[0].duplicate);
   assert_int_equal(got.entries[0].ref.content, 0);
   manifest_release(&got);
   snprintf(text, sizeof text, "%s%s", head2, row2);

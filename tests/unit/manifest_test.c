@@ -1,4 +1,5 @@
-/* Manifests: what is written is read back, listed in order, settled and removed; repeating that changes nothing. */
+/* Manifests: what is written is read back, listed in order, settled and removed; repeating that
+ * changes nothing. */
 #include "tests/unit/manifest_box.h"
 
 CASE(what_was_written_is_read_back) {
@@ -43,10 +44,11 @@ CASE(the_form_on_disk_is_this) {
   file_of(&name, file);
   assert_string_equal(file, "batch-7-c59064dafbde46d8d7ce5267bea2753f");
   assert_int_equal(file_read(p->in, file, 4096, &text, NULL), ST_OK);
-  assert_string_equal(buffer_z(&text), "{\"busbridge-manifest\":2,\"number\":7,\"before\":\"" BEFORE
-                                       "\",\"nonce\":\"run-\\\"1\\\"\",\"count\":2}\n"
-                                       "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",5,false]\n"
-                                       "[\"pending\",\"b.json\",1,2,3,4,\"b\",\"episode.events\",\"\",0,true]\n");
+  assert_string_equal(buffer_z(&text),
+                      "{\"busbridge-manifest\":2,\"number\":7,\"before\":\"" BEFORE
+                      "\",\"nonce\":\"run-\\\"1\\\"\",\"count\":2}\n"
+                      "[\"flat\",\"a.json\",1,2,3,4,\"a\",\"episode.events\",\"k\",5,false]\n"
+                      "[\"pending\",\"b.json\",1,2,3,4,\"b\",\"episode.events\",\"\",0,true]\n");
   buffer_release(&text);
 }
 
@@ -79,7 +81,8 @@ CASE(a_large_batch_goes_in_one_write) {
   durable_set_hook(on_point, &h);
   int64_t before = clock_mono_ms(&clock_system);
   write_whole(p, &m);
-  print_message("%d entries in %lld ms\n", MANY, (long long)(clock_mono_ms(&clock_system) - before));
+  print_message("%d entries in %lld ms\n", MANY,
+                (long long)(clock_mono_ms(&clock_system) - before));
   durable_set_hook(NULL, NULL);
   assert_string_equal(h.order, "O+W+F+R+F+");
   assert_one(p, &m, false);
@@ -119,7 +122,8 @@ CASE(of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit) {
   static struct manifest_entry many[MANY];
   static char name[255];
   memset(name, 0xff, sizeof name); /* stands there as 510 digits */
-  for (size_t i = 0; i < MANY; i++) many[i] = entry(PLACE_FLAT, (struct span){name, sizeof name}, "id", SPAN("key"));
+  for (size_t i = 0; i < MANY; i++)
+    many[i] = entry(PLACE_FLAT, (struct span){name, sizeof name}, "id", SPAN("key"));
   struct manifest m = {.number = 7, .before = BEFORE, .entries = many, .count = MANY};
   assert_int_equal(journal_write(p->in, p->to, &m, NONCE, NULL), ST_TOO_LARGE);
   assert_int_equal(entries(p->in) + entries(p->to), 0);
@@ -144,7 +148,10 @@ CASE(a_larger_one_of_an_earlier_release_is_read) {
   struct buffer text = {0};
   struct manifest got;
   size_t keys = 40;
-  buffer_printf(&text, "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"\",\"nonce\":\"n\",\"count\":%zu}\n", keys);
+  buffer_printf(
+      &text,
+      "{\"busbridge-manifest\":1,\"number\":7,\"before\":\"\",\"nonce\":\"n\",\"count\":%zu}\n",
+      keys);
   for (size_t i = 0; i < keys; i++) {
     buffer_printf(&text, "[\"flat\",\"%zu.json\",1,2,3,4,\"id\",\"episode.events\",\"", i);
     for (size_t k = 0; k < 1000; k++)
@@ -170,7 +177,8 @@ CASE(the_list_is_in_order_and_passes_others_over) {
   struct room *p = *state;
   static const char *const files[] = {"batch-10-" BEFORE,   "batch-9-" OTHER,  "settled-9-" OTHER,
                                       "settled-10-" BEFORE, "batch-9-" BEFORE, "settled-0-" BEFORE};
-  static const char *const others[] = {"id", "lock", "keys-due", "hands", "batches", "settle", "tmp", ".batch-1-x"};
+  static const char *const others[] = {"id",      "lock",   "keys-due", "hands",
+                                       "batches", "settle", "tmp",      ".batch-1-x"};
   static const char *const want[] = {"settled-0-" BEFORE, "settled-9-" OTHER,   "batch-9-" BEFORE,
                                      "batch-9-" OTHER,    "settled-10-" BEFORE, "batch-10-" BEFORE};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) put(p->in, files[i], "");

@@ -11,7 +11,8 @@ static const struct list {
   const char *page, *begin, *end;
   void (*write)(struct buffer *out);
 } lists[] = {
-    {SOURCE_ROOT "/worker/busbridge.conf.5", ".\\\" BEGIN generated", ".\\\" END generated", settings_mdoc},
+    {SOURCE_ROOT "/worker/busbridge.conf.5", ".\\\" BEGIN generated", ".\\\" END generated",
+     settings_mdoc},
     {SOURCE_ROOT "/worker/busbridge-worker.8", BEGIN "metrics", END "metrics", metrics_mdoc},
     {SOURCE_ROOT "/worker/busbridge-worker.8", BEGIN "events", END "events", log_events_mdoc},
 };

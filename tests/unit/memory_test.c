@@ -1,5 +1,5 @@
-/* Each allocation of the parser, of what rewrites an entry and of the settings is made to fail once: the answer is a
- * clean "no memory", never a wrong one, and nothing leaks. */
+/* Each allocation of the parser, of what rewrites an entry and of the settings is made to fail
+ * once: the answer is a clean "no memory", never a wrong one, and nothing leaks. */
 #include "bridge/event/event.h"
 #include "bridge/settings/settings.h"
 #include "tests/support/test.h"
@@ -29,11 +29,13 @@ static bool ended(void) {
 /* Escapes in names and values, a nest, more nodes than fit at first. */
 static struct span hostile_text(void) {
   static char text[40000];
-  size_t len = (size_t)snprintf(text, sizeof text,
-                                "{\"id\": \"a\\u0062\", \"n\\u0061me\": \"quality.checked\", \"status\": \"pending\", "
-                                "\"last_error\": \"x\\ny\", \"attempts\": 2, \"failed_at\": \"2025-09-22T03:04:05Z\", "
-                                "\"created_at\": null, \"payload\": {\"deep\": [[[{}]]]");
-  for (int i = 0; i < 1500; i++) len += (size_t)snprintf(text + len, sizeof text - len, ", \"k\\u0041%d\": [%d]", i, i);
+  size_t len = (size_t)snprintf(
+      text, sizeof text,
+      "{\"id\": \"a\\u0062\", \"n\\u0061me\": \"quality.checked\", \"status\": \"pending\", "
+      "\"last_error\": \"x\\ny\", \"attempts\": 2, \"failed_at\": \"2025-09-22T03:04:05Z\", "
+      "\"created_at\": null, \"payload\": {\"deep\": [[[{}]]]");
+  for (int i = 0; i < 1500; i++)
+    len += (size_t)snprintf(text + len, sizeof text - len, ", \"k\\u0041%d\": [%d]", i, i);
   len += (size_t)snprintf(text + len, sizeof text - len, "}}");
   return (struct span){text, len};
 }
@@ -82,7 +84,8 @@ static bool try_event(long n) {
 static bool try_rewrite(long n) {
   struct json_doc doc = {0};
   struct buffer out = {0};
-  const struct event_change changes[] = {{"attempts", SPAN("3")}, {"first_failed_at", SPAN("null")}};
+  const struct event_change changes[] = {{"attempts", SPAN("3")},
+                                         {"first_failed_at", SPAN("null")}};
   assert_int_equal(json_scan(&doc, hostile_text(), NULL), ST_OK);
   countdown = n;
   event_rewrite(&doc, changes, 2, &out);
@@ -150,7 +153,8 @@ TEST(rewriting_fails_cleanly) {
 }
 
 TEST(loading_settings_fails_cleanly) {
-  write_file("outbox.url = file:/x\nkafka.bootstrap.servers = a:1,b:2\nredis.url = off\n# a comment\n");
+  write_file(
+      "outbox.url = file:/x\nkafka.bootstrap.servers = a:1,b:2\nredis.url = off\n# a comment\n");
   at_each_allocation(try_settings, 10);
   write_file("outbox.url = file:/x\nflush.intervall = 3s\n");
   at_each_allocation(try_wrong_settings, 2);

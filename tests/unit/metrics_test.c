@@ -46,7 +46,8 @@ CASE(a_series_is_made_once_and_counts) {
   assert_ptr_not_equal(metrics_series(f->m, METRIC_EVENTS, "episod", "epublished"), s);
   assert_ptr_not_equal(metrics_series(f->m, METRIC_DEAD, "episode", "published"), s);
   assert_int_equal(series_total(s), 3);
-  assert_ptr_equal(metrics_series(f->m, METRIC_FOUND, NULL, NULL), metrics_series(f->m, METRIC_FOUND, "x", "y"));
+  assert_ptr_equal(metrics_series(f->m, METRIC_FOUND, NULL, NULL),
+                   metrics_series(f->m, METRIC_FOUND, "x", "y"));
 }
 
 CASE(sums_match_labels_and_windows) {
@@ -122,7 +123,8 @@ CASE(too_many_series_share_one) {
   assert_int_equal(series_total(common), 50);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, NULL, false), SERIES_MAX + 50);
   metrics_prometheus(f->m, &f->out);
-  assert_non_null(strstr(buffer_z(&f->out), "busbridge_events_total{namespace=\"other\",result=\"other\"} 50\n"));
+  assert_non_null(strstr(buffer_z(&f->out),
+                         "busbridge_events_total{namespace=\"other\",result=\"other\"} 50\n"));
   memset(name, 'x', sizeof name - 1);
   name[sizeof name - 1] = '\0';
   assert_true(series_is_overflow(f->m, metrics_series(f->m, METRIC_DEAD, name, "x")));
@@ -142,12 +144,14 @@ CASE(prometheus_text_is_what_it_should_be) {
   series_set(metrics_series(f->m, METRIC_INFLIGHT, NULL, NULL), NAN);
   metrics_prometheus(f->m, &f->out);
   const char *text = buffer_z(&f->out);
-  assert_non_null(strstr(text, "# HELP busbridge_events_total Entries by what became of them\n"
-                               "# TYPE busbridge_events_total counter\n"
-                               "busbridge_events_total{namespace=\"a\\\"b\\\\c\\nd\",result=\"published\"} 2\n#"));
+  assert_non_null(strstr(
+      text, "# HELP busbridge_events_total Entries by what became of them\n"
+            "# TYPE busbridge_events_total counter\n"
+            "busbridge_events_total{namespace=\"a\\\"b\\\\c\\nd\",result=\"published\"} 2\n#"));
   assert_non_null(strstr(text, "# TYPE busbridge_found_total counter\nbusbridge_found_total 0\n"));
-  assert_non_null(
-      strstr(text, "# TYPE busbridge_pending_events gauge\nbusbridge_pending_events{state=\"ready\"} 12\n"));
+  assert_non_null(strstr(
+      text,
+      "# TYPE busbridge_pending_events gauge\nbusbridge_pending_events{state=\"ready\"} 12\n"));
   assert_non_null(strstr(text, "busbridge_loop_heartbeat_timestamp_seconds 1758510245.25\n"));
   assert_non_null(strstr(text, "{target=\"a\"} -1.5\n"));
   assert_non_null(strstr(text, "{target=\"b\"} +Inf\n"));
@@ -173,14 +177,16 @@ CASE(prometheus_buckets_are_cumulative_and_in_seconds) {
                                "busbridge_publish_duration_seconds_bucket{le=\"0.001\"} 1\n"
                                "busbridge_publish_duration_seconds_bucket{le=\"0.0025\"} 1\n"
                                "busbridge_publish_duration_seconds_bucket{le=\"0.005\"} 3\n"));
-  assert_non_null(
-      strstr(text, "_seconds_bucket{le=\"1\"} 3\nbusbridge_publish_duration_seconds_bucket{le=\"2.5\"} 4\n"));
+  assert_non_null(strstr(
+      text,
+      "_seconds_bucket{le=\"1\"} 3\nbusbridge_publish_duration_seconds_bucket{le=\"2.5\"} 4\n"));
   assert_non_null(strstr(text, "busbridge_publish_duration_seconds_bucket{le=\"100\"} 4\n"
                                "busbridge_publish_duration_seconds_bucket{le=\"+Inf\"} 5\n"
                                "busbridge_publish_duration_seconds_sum 502.008501\n"
                                "busbridge_publish_duration_seconds_count 5\n"));
-  assert_non_null(
-      strstr(text, "busbridge_batch_events_bucket{le=\"1\"} 0\nbusbridge_batch_events_bucket{le=\"2\"} 1\n"));
+  assert_non_null(strstr(
+      text,
+      "busbridge_batch_events_bucket{le=\"1\"} 0\nbusbridge_batch_events_bucket{le=\"2\"} 1\n"));
   assert_non_null(strstr(text, "busbridge_batch_events_sum 2\nbusbridge_batch_events_count 1\n"));
 }
 
@@ -193,7 +199,8 @@ CASE(what_was_saved_is_loaded) {
   f->now += 5;
   metrics_reset_window(f->m);
   count(f, METRIC_FOUND, NULL, NULL, 1);
-  for (unsigned i = 0; i < 300; i++) series_record(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL), i * 999);
+  for (unsigned i = 0; i < 300; i++)
+    series_record(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL), i * 999);
   series_set(metrics_series(f->m, METRIC_INFLIGHT, NULL, NULL), 3);
   metrics_save(f->m, &f->out);
   metrics_summary(f->m, METRIC_PUBLISH, &before);
@@ -269,7 +276,8 @@ CASE(odd_text_changes_nothing) {
     struct error err = {0};
     buffer_clear(&text);
     buffer_printf(&text, "busbridge-metrics 1\nwindow 5\n%send\n", bodies[i]);
-    if (metrics_load(f->m, buffer_span(&text), &err) != ST_INVALID) fail_msg("taken: %s", bodies[i]);
+    if (metrics_load(f->m, buffer_span(&text), &err) != ST_INVALID)
+      fail_msg("taken: %s", bodies[i]);
     assert_string_equal(err.text, "not metrics this release has written");
   }
   static const char *const whole[] = {"",
@@ -311,8 +319,9 @@ CASE(a_mirror_is_a_counter_that_is_set_and_not_saved) {
   struct series *s = metrics_series(f->m, METRIC_KAFKA_RETRIES, "b:1", NULL);
   series_set(s, 12);
   metrics_prometheus(f->m, &f->out);
-  assert_non_null(strstr(buffer_z(&f->out), "# TYPE busbridge_kafka_broker_retries_total counter\n"
-                                            "busbridge_kafka_broker_retries_total{broker=\"b:1\"} 12\n"));
+  assert_non_null(strstr(buffer_z(&f->out),
+                         "# TYPE busbridge_kafka_broker_retries_total counter\n"
+                         "busbridge_kafka_broker_retries_total{broker=\"b:1\"} 12\n"));
   metrics_unset(f->m, METRIC_KAFKA_RETRIES);
   series_set(metrics_series(f->m, METRIC_CPU, NULL, NULL), 1.5);
   buffer_clear(&f->out);
@@ -362,7 +371,8 @@ CASE(threads_lose_no_count) {
   struct fixture *f = *state;
   pthread_t threads[THREADS];
   struct summary sum;
-  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, hammer, f->m), 0);
+  for (int i = 0; i < THREADS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, hammer, f->m), 0);
   for (int i = 0; i < 20; i++) {
     buffer_clear(&f->out);
     metrics_save(f->m, &f->out);
@@ -372,5 +382,6 @@ CASE(threads_lose_no_count) {
   }
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, NULL, false), THREADS * ROUNDS);
-  assert_int_equal(series_total(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL)), THREADS * ROUNDS);
+  assert_int_equal(series_total(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL)),
+                   THREADS * ROUNDS);
 }

@@ -1,4 +1,5 @@
-/* The operations of service.h on a real outbox, without Kafka and Redis: what they answer and what they change. */
+/* The operations of service.h on a real outbox, without Kafka and Redis: what they answer and what
+ * they change. */
 #include "bridge/service/operations.h"
 #include "tests/unit/service_box.h"
 
@@ -24,11 +25,13 @@ CASE(test_list_begins_with_the_seven_keys_of_the_contract) {
   open_outbox(SERVICE_INSPECT);
   assert_has(
       list(true, true, 0),
-      "{\"version\": 1, \"total\": 1, \"entries\": [{\"id\": \"" ID1 "\", \"name\": \"episode.published\", "
+      "{\"version\": 1, \"total\": 1, \"entries\": [{\"id\": \"" ID1
+      "\", \"name\": \"episode.published\", "
       "\"created_at\": \"2025-09-22T03:04:05.123456+00:00\", \"attempts\": 1, \"last_error\": "
       "\"payload.score: expected double\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", "
       "\"payload_size\": 22, \"status\": \"dlq\", \"reason\": \"schema_mismatch\", \"topic\": \"episode.events\", "
-      "\"namespace\": \"episode\", \"key\": \"ep-1\", \"held_behind\": null, \"file\": \"dlq/" ID1 ".json\"");
+      "\"namespace\": \"episode\", \"key\": \"ep-1\", \"held_behind\": null, \"file\": \"dlq/" ID1
+      ".json\"");
 }
 
 static enum status show(const char *id, bool raw) {
@@ -44,7 +47,9 @@ CASE(test_show_tells_all_of_one_entry) {
   open_outbox(SERVICE_INSPECT);
   const char *text = answered(show("3f2b8", false));
   assert_has(text, "\"state\": \"dead\", \"due_at\": null, \"waits_for\": null");
-  assert_has(text, "\"remedy\": \"Mend the field named, or the schema and restart the worker; then replay it\"");
+  assert_has(
+      text,
+      "\"remedy\": \"Mend the field named, or the schema and restart the worker; then replay it\"");
   assert_has(text, "\"payload\": {\"episode_id\": \"ep-1\"}}");
   assert_has(text, "\"also\": []");
   assert_has(answered(show(ID2, false)), "\"state\": \"ready\"");
@@ -58,15 +63,17 @@ CASE(test_show_points_at_the_place) {
   put_entry(
       "dlq/", "b-1", "b-1", "no name", "dlq",
       "\"last_error\": \"name \\\"no name\\\" is no namespace.event\", \"failed_at\": null, \"reason\": \"bad_name\"");
-  put_entry("dlq/", "s-1", "s-1", "episode.created", "dlq",
-            "\"last_error\": \"payload.episode_id: expected long, found string\", \"reason\": \"schema_mismatch\"");
+  put_entry(
+      "dlq/", "s-1", "s-1", "episode.created", "dlq",
+      "\"last_error\": \"payload.episode_id: expected long, found string\", \"reason\": \"schema_mismatch\"");
   put("half.json", "{\"id\": \"half\", ");
   put("dlq/r-1.json",
       "{\"id\": \"r-1\", \"name\": \"\", \"payload\": {}, \"status\": \"dlq\", \"reason\": \"not_json\", "
       "\"inode\": 5}");
   put("dlq/r-1.raw", "[1,\n 2, x]");
   open_outbox(SERVICE_INSPECT);
-  assert_has(answered(show("b-1", false)), "\"fault\": {\"byte\": 22, \"line\": 1, \"column\": 23, \"error\": null");
+  assert_has(answered(show("b-1", false)),
+             "\"fault\": {\"byte\": 22, \"line\": 1, \"column\": 23, \"error\": null");
   assert_has(answered(show("s-1", false)), "\"after\": \"\\\"ep-1\\\"}, ");
   assert_has(answered(show("half", false)), "\"state\": \"unread\"");
   assert_has(buffer_z(&json), "\"byte\": 15");
@@ -149,7 +156,8 @@ CASE(test_list_takes_places_and_limit) {
 
 CASE(test_list_of_nothing_is_an_empty_array) {
   open_outbox(SERVICE_INSPECT);
-  assert_string_equal(list(true, true, 50), "{\"version\": 1, \"total\": 0, \"entries\": [], \"aside\": 0}");
+  assert_string_equal(list(true, true, 50),
+                      "{\"version\": 1, \"total\": 0, \"entries\": [], \"aside\": 0}");
   assert_false(there(".busbridge")); /* looking changes nothing */
 }
 
@@ -232,9 +240,11 @@ CASE(test_health_of_an_outbox_nobody_drains) {
   assert_has(text, "1 pending");
   assert_has(text, "No worker runs");
   assert_has(text, "\"pending\": 1");
-  assert_has(text, "\"dlq\": {\"total\": 4, \"oldest\": \"2025-09-22T04:00:00.000000+00:00\", \"errors\": "
-                   "[{\"error\": \"payload.score: expected double\", \"count\": 3}, {\"error\": "
-                   "\"01234567890123456789012345678901234567890123456789\", \"count\": 1}], \"other_errors\": 0}");
+  assert_has(
+      text,
+      "\"dlq\": {\"total\": 4, \"oldest\": \"2025-09-22T04:00:00.000000+00:00\", \"errors\": "
+      "[{\"error\": \"payload.score: expected double\", \"count\": 3}, {\"error\": "
+      "\"01234567890123456789012345678901234567890123456789\", \"count\": 1}], \"other_errors\": 0}");
   assert_has(text, "\"redis\": {\"state\": \"off\"");
   assert_has(text, "\"worker\": false");
   assert_has(text, "\"perfdata\": {\"pending\": \"1;1000;10000;0\"");
@@ -249,7 +259,8 @@ CASE(test_entries_of_the_old_bus_are_not_pending) {
     put_entry("", id, id, "episode.published", "dispatched", NEVER_FAILED);
   }
   open_outbox(SERVICE_INSPECT);
-  assert_has(answered(service_health(service, false, &json, &err)), "\"pending\": 0, \"oldest_seconds\": null");
+  assert_has(answered(service_health(service, false, &json, &err)),
+             "\"pending\": 0, \"oldest_seconds\": null");
   put_pending("p-1");
   buffer_clear(&json);
   assert_has(answered(service_health(service, false, &json, &err)), "\"pending\": 1, ");
@@ -304,15 +315,17 @@ CASE(test_prometheus_text_has_the_gauges_of_now) {
 static enum status emit(const char *name, const char *payload, const char *id) {
   buffer_clear(&json);
   err = (struct error){0};
-  struct emit_request request = {.id = span_of(id), .name = span_of(name), .payload = span_of(payload)};
+  struct emit_request request = {
+      .id = span_of(id), .name = span_of(name), .payload = span_of(payload)};
   return service_emit(service, &request, &json, &err);
 }
 
 CASE(test_emit_writes_what_producers_write) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("episode.published", " {\"episode_id\": \"星\"}\n", "e-1"), ST_OK);
-  assert_has(buffer_z(&json),
-             "\"id\": \"e-1\", \"file\": \"e-1.json\", \"topic\": \"episode.events\", \"warning\": null");
+  assert_has(
+      buffer_z(&json),
+      "\"id\": \"e-1\", \"file\": \"e-1.json\", \"topic\": \"episode.events\", \"warning\": null");
   assert_true(there("e-1.json"));
   assert_false(there(".busbridge"));
   assert_has(list(true, false, 0), "\"payload_size\": 21");
@@ -337,7 +350,8 @@ CASE(test_emit_makes_an_id) {
 CASE(test_emit_warns_of_what_the_relay_would_set_aside) {
   open_outbox(SERVICE_INSPECT);
   assert_int_equal(emit("weather.changed", "{}", "e-1"), ST_OK);
-  assert_has(buffer_z(&json), "\"topic\": null, \"warning\": \"It will become a dead letter (unknown_namespace");
+  assert_has(buffer_z(&json),
+             "\"topic\": null, \"warning\": \"It will become a dead letter (unknown_namespace");
   assert_true(there("e-1.json"));
 }
 

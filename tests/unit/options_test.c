@@ -43,7 +43,8 @@ static char storage[400], *argv[32];
 static int split(const char *text) {
   int argc = 0;
   snprintf(storage, sizeof storage, "%s", text);
-  for (char *save = NULL, *w = strtok_r(storage, " ", &save); w; w = strtok_r(NULL, " ", &save)) argv[argc++] = w;
+  for (char *save = NULL, *w = strtok_r(storage, " ", &save); w; w = strtok_r(NULL, " ", &save))
+    argv[argc++] = w;
   return argc;
 }
 static enum status parse(const char *text, int *words, struct error *err) {
@@ -54,7 +55,8 @@ static enum status parse(const char *text, int *words, struct error *err) {
 
 CASE(test_options_and_words_in_any_order) {
   int words;
-  assert_int_equal(parse("one --limit 3 two -f --type=dlq --timeout 2m -c file", &words, NULL), ST_OK);
+  assert_int_equal(parse("one --limit 3 two -f --type=dlq --timeout 2m -c file", &words, NULL),
+                   ST_OK);
   assert_int_equal(words, 2);
   assert_string_equal(argv[0], "one");
   assert_string_equal(argv[1], "two");
@@ -124,10 +126,12 @@ static const struct command command = {.name = "list",
 
 CASE(test_help_opens_with_examples_and_has_all_options) {
   int words, code = -1;
-  assert_false(options_take(&admin, &command, rows, COUNT, split("--help"), argv, 0, 0, &words, &code));
+  assert_false(
+      options_take(&admin, &command, rows, COUNT, split("--help"), argv, 0, 0, &words, &code));
   assert_int_equal(code, CODE_OK);
   const char *text = buffer_z(&admin.out);
-  assert_ptr_equal(strstr(text, "Examples:\n  busbridge list\n\nUsage: busbridge list [--limit N]"), text);
+  assert_ptr_equal(strstr(text, "Examples:\n  busbridge list\n\nUsage: busbridge list [--limit N]"),
+                   text);
   for (size_t i = 0; i < COUNT; i++) assert_non_null(strstr(text, rows[i].help));
   assert_non_null(strstr(text, "-X, --set KEY=VALUE"));
   buffer_release(&admin.out);
@@ -135,23 +139,26 @@ CASE(test_help_opens_with_examples_and_has_all_options) {
 
 CASE(test_the_number_of_words_is_checked) {
   int words, code = -1;
-  assert_false(options_take(&admin, &command, rows, COUNT, split("too many"), argv, 0, 1, &words, &code));
+  assert_false(
+      options_take(&admin, &command, rows, COUNT, split("too many"), argv, 0, 1, &words, &code));
   assert_int_equal(code, CODE_USAGE);
   assert_non_null(strstr(complaint, "too many words"));
   assert_false(options_take(&admin, &command, rows, COUNT, split(""), argv, 1, 1, &words, &code));
   assert_non_null(strstr(complaint, "something is missing"));
-  assert_false(options_take(&admin, &command, rows, COUNT, split("--bad"), argv, 0, 1, &words, &code));
+  assert_false(
+      options_take(&admin, &command, rows, COUNT, split("--bad"), argv, 0, 1, &words, &code));
   assert_true(options_take(&admin, &command, rows, COUNT, split("one"), argv, 0, 1, &words, &code));
 }
 
 CASE(test_answers_of_other_releases_are_read_as_far_as_they_go) {
   struct json_doc doc = {0};
   struct buffer text = {0};
-  assert_int_equal(answer_scan(&doc,
-                               SPAN("{\"n\": 3, \"x\": 1.5, \"t\": \"a\\n\\u3042\", \"b\": true, \"z\": null, "
-                                    "\"l\": [1, {\"k\": 2}, 3], \"o\": {\"p\": 1, \"q\": [0], \"r\": 2}}"),
-                               NULL),
-                   ST_OK);
+  assert_int_equal(
+      answer_scan(&doc,
+                  SPAN("{\"n\": 3, \"x\": 1.5, \"t\": \"a\\n\\u3042\", \"b\": true, \"z\": null, "
+                       "\"l\": [1, {\"k\": 2}, 3], \"o\": {\"p\": 1, \"q\": [0], \"r\": 2}}"),
+                  NULL),
+      ST_OK);
   assert_int_equal(answer_int(&doc, 0, "n", -1), 3);
   assert_int_equal(answer_int(&doc, 0, "x", -1), -1);
   assert_int_equal(answer_int(&doc, 0, "t", -1), -1);

@@ -1,5 +1,5 @@
-/* place.h - for tests of durable: a folder for each test (<root>/in and <root>/to), and a hook that fails or ends the
- * process at the n-th fault point. */
+/* place.h - for tests of durable: a folder for each test (<root>/in and <root>/to), and a hook that
+ * fails or ends the process at the n-th fault point. */
 #ifndef TESTS_UNIT_PLACE_H
 #define TESTS_UNIT_PLACE_H
 
@@ -79,8 +79,9 @@ struct hook {
   int err;       /* what to fail with */
   bool exits;    /* ends the process there instead */
   bool for_ever; /* fails from there on */
-  int plain;     /* errno for each call of DURABLE_RENAME with flags, in a run where those are missing */
-  int points;    /* passed so far */
+  int plain;  /* errno for each call of DURABLE_RENAME with flags, in a run where those are missing
+               */
+  int points; /* passed so far */
   bool hit;
   enum durable_op op; /* of the one that was hit */
   char order[64];     /* a letter for each call, with a + when it was made */
@@ -90,7 +91,8 @@ static inline int on_point(void *ctx, enum durable_op op, const char *name, bool
   struct hook *h = ctx;
   assert_non_null(name);
   h->points++;
-  if (strlen(h->order) + 1 < sizeof h->order) h->order[strlen(h->order)] = after ? '+' : "OWFRULMTC"[op];
+  if (strlen(h->order) + 1 < sizeof h->order)
+    h->order[strlen(h->order)] = after ? '+' : "OWFRULMTC"[op];
   if (h->points == h->at || (h->for_ever && h->at && h->points > h->at)) {
     if (h->exits) _exit(42);
     if (!h->hit) h->op = op;

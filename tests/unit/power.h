@@ -1,21 +1,23 @@
 /* power.h - a disk that loses its power: what was not fsynced is gone, in every combination.
  *
  * It lies below bridge/base/durable.c: the linker puts it in front of the system calls (--wrap, see
- * tests/CMakeLists.txt), which it makes in a real folder and writes down, in the one order in which they were made.
- * Afterwards power_next brings the folder into each state that the disk may show when the power went before the n-th
- * call that changes something, for every n:
+ * tests/CMakeLists.txt), which it makes in a real folder and writes down, in the one order in which
+ * they were made. Afterwards power_next brings the folder into each state that the disk may show
+ * when the power went before the n-th call that changes something, for every n:
  *
- * - Bytes (and the mtime) of a file that were not fsynced since are as they were at its last fsync, half written,
- * zeros, or as new.
- * - A change of a folder is whole or not at all, a rename too. What happened in a folder is durable with the folder's
- *   fsync, a rename with that of its target; where only the source was synced the file may have no name left. Changes
- *   that concern the same file or the same name keep their order, all others are there or not in any combination. What
- *   lies in a folder that is not there is not there.
+ * - Bytes (and the mtime) of a file that were not fsynced since are as they were at its last fsync,
+ * half written, zeros, or as new.
+ * - A change of a folder is whole or not at all, a rename too. What happened in a folder is durable
+ * with the folder's fsync, a rename with that of its target; where only the source was synced the
+ * file may have no name left. Changes that concern the same file or the same name keep their order,
+ * all others are there or not in any combination. What lies in a folder that is not there is not
+ * there.
  *
- * What the world outside of the machine saw is written down among the calls (power_mark). Inodes stay what they are,
- * since files are moved and never copied: a removed one waits in a folder beside; ctimes are new. Folders of other file
- * systems are told (power_disk) before. Hard links are not in it (the way of file systems that cannot rename without
- * replacing), nor what is written through a mapping. */
+ * What the world outside of the machine saw is written down among the calls (power_mark). Inodes
+ * stay what they are, since files are moved and never copied: a removed one waits in a folder
+ * beside; ctimes are new. Folders of other file systems are told (power_disk) before. Hard links
+ * are not in it (the way of file systems that cannot rename without replacing), nor what is written
+ * through a mapping. */
 #ifndef TESTS_UNIT_POWER_H
 #define TESTS_UNIT_POWER_H
 
@@ -25,7 +27,8 @@
 
 static bool power_bound(const struct power_call *x, const struct power_call *y) {
   bool names = x->from == y->from || x->from == y->to || x->to == y->from || x->to == y->to;
-  bool files = x->file == y->file || x->file == y->other || (x->other && (x->other == y->file || x->other == y->other));
+  bool files = x->file == y->file || x->file == y->other ||
+               (x->other && (x->other == y->file || x->other == y->other));
   return names || files;
 }
 
@@ -63,7 +66,8 @@ static void power_folder_synced(const char *folder) {
   for (size_t i = power.op_count; i-- > 0;) {
     struct power_op *op = &power.ops[i];
     const struct power_call *c = &op->call;
-    if (power_in(c->to, folder) || (c->kind == POWER_EXCHANGE && power_in(c->from, folder))) op->forced = true;
+    if (power_in(c->to, folder) || (c->kind == POWER_EXCHANGE && power_in(c->from, folder)))
+      op->forced = true;
     if (c->kind == POWER_RENAME && power_in(c->from, folder)) op->source_synced = true;
     for (size_t later = i + 1; later < power.op_count; later++)
       if (power.ops[later].forced && power_bound(c, &power.ops[later].call)) op->forced = true;
@@ -103,7 +107,8 @@ static void power_replay_one(const struct power_call *c) {
 static void power_replay(size_t calls) {
   power.op_count = power.dirty_count = power.mark = 0;
   for (size_t i = 0; i < power.name_count; i++) power.names[i].durable = power.names[i].start;
-  for (size_t i = 1; i <= power.file_count; i++) power.files[i].durable = power.files[i].live = power.files[i].start;
+  for (size_t i = 1; i <= power.file_count; i++)
+    power.files[i].durable = power.files[i].live = power.files[i].start;
   for (size_t i = 0; i < calls; i++) power_replay_one(&power.calls[i]);
   for (size_t i = 1; i <= power.file_count; i++)
     if (power.files[i].durable != power.files[i].live) power.dirty[power.dirty_count++] = i;
@@ -137,9 +142,11 @@ static void power_choose(size_t number) {
   }
 }
 
-/* All files that are not synced the same way; or one of them as new and all others as they were; or the reverse. */
+/* All files that are not synced the same way; or one of them as new and all others as they were; or
+ * the reverse. */
 static size_t power_ways(void) {
-  return power.dirty_count == 0 ? 1 : POWER_BYTES + (power.dirty_count > 1 ? 2 * power.dirty_count : 0);
+  return power.dirty_count == 0 ? 1
+                                : POWER_BYTES + (power.dirty_count > 1 ? 2 * power.dirty_count : 0);
 }
 
 enum { POWER_OLD, POWER_HALF, POWER_ZEROS, POWER_NEW };
@@ -152,7 +159,8 @@ static unsigned power_way(size_t file, size_t bytes) {
 }
 
 static uint64_t power_mix(uint64_t hash, uint64_t value) {
-  for (unsigned i = 0; i < 8; i++) hash = (hash ^ (value >> (8 * i) & 255)) * UINT64_C(1099511628211);
+  for (unsigned i = 0; i < 8; i++)
+    hash = (hash ^ (value >> (8 * i) & 255)) * UINT64_C(1099511628211);
   return hash;
 }
 
@@ -163,7 +171,8 @@ static uint64_t power_hash(size_t bytes, bool whole) {
     if (!file) continue;
     unsigned way = power_way(file, bytes);
     size_t text = way == POWER_OLD ? power.files[file].durable : power.files[file].live;
-    hash = power_mix(power_mix(hash, i << 32 | file), way == POWER_OLD ? text << 2 | POWER_NEW : text << 2 | way);
+    hash = power_mix(power_mix(hash, i << 32 | file),
+                     way == POWER_OLD ? text << 2 | POWER_NEW : text << 2 | way);
   }
   return hash ? hash : 1;
 }
@@ -187,7 +196,8 @@ static size_t power_alike(const struct power_text *a, const struct power_text *b
 static void power_bytes(const struct power_file *f, const char *path, unsigned way) {
   const struct power_text *old = &power.texts[f->durable], *now = &power.texts[f->live],
                           *t = way == POWER_OLD ? old : now;
-  size_t safe = power_alike(old, now), len = way == POWER_HALF ? safe + (now->len - safe) / 2 : t->len;
+  size_t safe = power_alike(old, now),
+         len = way == POWER_HALF ? safe + (now->len - safe) / 2 : t->len;
   struct timespec times[2] = {t->mtime, t->mtime};
   int fd = __real_openat64(AT_FDCWD, path, O_RDWR | O_TRUNC | O_CLOEXEC, 0);
   assert_true(fd >= 0);
@@ -200,7 +210,8 @@ static void power_bytes(const struct power_file *f, const char *path, unsigned w
 
 static bool power_stays(const char *path) {
   for (size_t i = 0; i < power.name_count; i++)
-    if (power.names[i].there && power.files[power.names[i].there].folder && !strcmp(power.names[i].path, path))
+    if (power.names[i].there && power.files[power.names[i].there].folder &&
+        !strcmp(power.names[i].path, path))
       return true;
   return false;
 }
@@ -269,7 +280,8 @@ static bool power_advance(struct power_walk *w) {
   return true;
 }
 
-/* One of each `sample` states, and one of the first four: drawn by their hashes alone a short list could leave all out.
+/* One of each `sample` states, and one of the first four: drawn by their hashes alone a short list
+ * could leave all out.
  */
 static bool power_is_drawn(const struct power_walk *w) {
   size_t n = w->states + w->left_out, block, first = w->sample < 4 ? w->sample : 4;
@@ -278,7 +290,8 @@ static bool power_is_drawn(const struct power_walk *w) {
   return n % w->sample == (block ? power_mix(block, w->seed) % w->sample : w->seed % first);
 }
 
-/* The folder is in the next state that it was not in yet; false: there is no other. Nobody has anything open in it. */
+/* The folder is in the next state that it was not in yet; false: there is no other. Nobody has
+ * anything open in it. */
 static inline bool power_next(struct power_walk *w) {
   while (power_advance(w)) {
     power_choose(w->number);
@@ -302,7 +315,8 @@ struct power_saved {
   size_t call_count, name_count, file_count, text_count;
 };
 static inline struct power_saved power_save(void) {
-  struct power_saved s = {NULL, power.call_count, power.name_count, power.file_count, power.text_count};
+  struct power_saved s = {NULL, power.call_count, power.name_count, power.file_count,
+                          power.text_count};
   s.calls = calloc(s.call_count, sizeof *s.calls);
   assert_non_null(s.calls);
   memcpy(s.calls, power.calls, s.call_count * sizeof *s.calls);
@@ -319,8 +333,8 @@ static inline void power_restore(const struct power_saved *s) {
   memset(power.seen, 0, POWER_STATES * sizeof *power.seen);
 }
 
-/* Instead of the power the process alone is gone, after that many calls: all is as it saw it, and no more durable than
- * it was. What comes is written down behind it; power_next begins there. */
+/* Instead of the power the process alone is gone, after that many calls: all is as it saw it, and
+ * no more durable than it was. What comes is written down behind it; power_next begins there. */
 static inline void power_kill(struct power_walk *w, size_t calls) {
   power_replay(calls);
   power_choose(power.op_count <= POWER_FULL ? power_choices() - 1 : power.op_count);
@@ -332,15 +346,19 @@ static inline void power_kill(struct power_walk *w, size_t calls) {
 
 /* For whoever looks into a failure: what was done up to then, and what lies where. */
 static inline void power_show(const struct power_walk *w) {
-  static const char *const words[] = {"create", "remove", "rename", "exchange", "write", "sync", "mark"};
+  static const char *const words[] = {"create", "remove", "rename", "exchange",
+                                      "write",  "sync",   "mark"};
   static const char *const ways[] = {"old", "half", "zeros", "new"};
   size_t root = strlen(power.disks[0].seen) + 1;
   for (size_t i = 0; i < w->at; i++) {
     const struct power_call *c = &power.calls[i];
     bool folders = c->kind <= POWER_EXCHANGE || (c->kind == POWER_SYNC && !c->file);
     printf("  %zu %s %zu", i + 1, words[c->kind], c->file);
-    if (folders) printf(" %s", strlen(power.names[c->from].path) > root ? power.names[c->from].path + root : ".");
-    if (c->to != c->from && c->kind <= POWER_EXCHANGE) printf(" %s", power.names[c->to].path + root);
+    if (folders)
+      printf(" %s",
+             strlen(power.names[c->from].path) > root ? power.names[c->from].path + root : ".");
+    if (c->to != c->from && c->kind <= POWER_EXCHANGE)
+      printf(" %s", power.names[c->to].path + root);
     printf("\n");
   }
   printf("  the power went after these %zu calls; state %zu.%zu\n", w->at, w->number, w->bytes);

@@ -1,5 +1,5 @@
-/* power_calls.h - the calls that change a disk, made and written down. power.h says what becomes of them when the power
- * goes. */
+/* power_calls.h - the calls that change a disk, made and written down. power.h says what becomes of
+ * them when the power goes. */
 #ifndef TESTS_UNIT_POWER_CALLS_H
 #define TESTS_UNIT_POWER_CALLS_H
 
@@ -33,7 +33,10 @@ enum {
   POWER_STATES = 1 << 18,
   POWER_PATH = 512
 };
-enum { POWER_FULL = 4, POWER_BYTES = 4 }; /* so many changes are tried in every combination; ways of lost bytes */
+enum {
+  POWER_FULL = 4,
+  POWER_BYTES = 4
+}; /* so many changes are tried in every combination; ways of lost bytes */
 enum power_kind {
   POWER_CREATE,
   POWER_REMOVE,
@@ -55,7 +58,8 @@ struct power_op { /* a change that is not durable yet */
 };
 struct power_name {
   char path[POWER_PATH];
-  size_t start, durable, there; /* files, 0: none; durable: at the call that is looked at; there: in this state */
+  size_t start, durable,
+      there; /* files, 0: none; durable: at the call that is looked at; there: in this state */
 };
 struct power_file { /* or a folder */
   dev_t dev;
@@ -68,7 +72,8 @@ struct power_text {
   size_t len;
   struct timespec mtime;
 };
-/* A folder of another file system: seen under one path; the same folder, and one for what is removed, in its mount. */
+/* A folder of another file system: seen under one path; the same folder, and one for what is
+ * removed, in its mount. */
 struct power_disk {
   char seen[POWER_PATH], real[POWER_PATH], vault[POWER_PATH];
 };
@@ -125,7 +130,8 @@ static bool power_path(int fd, const char *name, char out[POWER_PATH]) {
   if (n < 0) return false;
   folder[n] = '\0';
   if (!power_below(folder, power.disks[0].seen)) return false;
-  return snprintf(out, POWER_PATH, "%s%s%s", folder, name ? "/" : "", name ? name : "") < POWER_PATH;
+  return snprintf(out, POWER_PATH, "%s%s%s", folder, name ? "/" : "", name ? name : "") <
+         POWER_PATH;
 }
 
 /* 0: it is not known. */
@@ -145,7 +151,8 @@ static size_t power_add_text(int fd) {
   assert_int_equal(fstat(fd, &st), 0);
   assert_true(power.text_count < POWER_TEXTS - 1);
   struct power_text *t = &power.texts[++power.text_count];
-  *t = (struct power_text){.bytes = malloc((size_t)st.st_size + 1), .len = (size_t)st.st_size, .mtime = st.st_mtim};
+  *t = (struct power_text){
+      .bytes = malloc((size_t)st.st_size + 1), .len = (size_t)st.st_size, .mtime = st.st_mtim};
   assert_non_null(t->bytes);
   assert_int_equal(pread(fd, t->bytes, t->len, 0), (ssize_t)t->len);
   return power.text_count;
@@ -163,7 +170,8 @@ static size_t power_add_file(const char *path) {
   struct stat st;
   assert_int_equal(lstat(path, &st), 0);
   assert_true(power.file_count < POWER_FILES - 1 && !power_known(&st));
-  power.files[++power.file_count] = (struct power_file){st.st_dev, st.st_ino, S_ISDIR(st.st_mode), 0, 0, 0};
+  power.files[++power.file_count] =
+      (struct power_file){st.st_dev, st.st_ino, S_ISDIR(st.st_mode), 0, 0, 0};
   return power.file_count;
 }
 
@@ -213,7 +221,8 @@ int __wrap_openat64(int folder, const char *name, int flags, mode_t mode) {
   int fd = __real_openat64(folder, name, flags, mode);
   if (fd >= 0 && made) {
     size_t at = power_name(path);
-    power_add((struct power_call){.kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
+    power_add((struct power_call){
+        .kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
   }
   pthread_mutex_unlock(&power.lock);
   return fd;
@@ -225,12 +234,12 @@ static bool power_file_of_ours(int fd) {
   return power.on && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && power_path(fd, NULL, path);
 }
 
-#define POWER_CHANGE(fd, call)                                                                                         \
-  if (!power_file_of_ours(fd)) return call;                                                                            \
-  pthread_mutex_lock(&power.lock);                                                                                     \
-  __typeof__(call) rc = call;                                                                                          \
-  if (rc >= 0) power_write_down(fd);                                                                                   \
-  pthread_mutex_unlock(&power.lock);                                                                                   \
+#define POWER_CHANGE(fd, call)                                                                     \
+  if (!power_file_of_ours(fd)) return call;                                                        \
+  pthread_mutex_lock(&power.lock);                                                                 \
+  __typeof__(call) rc = call;                                                                      \
+  if (rc >= 0) power_write_down(fd);                                                               \
+  pthread_mutex_unlock(&power.lock);                                                               \
   return rc
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t len);
@@ -262,8 +271,9 @@ int __wrap_fsync(int fd) {
   pthread_mutex_lock(&power.lock);
   if (power.on && fstat(fd, &st) == 0) {
     bool folder = S_ISDIR(st.st_mode);
-    power_add((struct power_call){
-        .kind = POWER_SYNC, .from = folder ? power_name(path) : 0, .file = folder ? 0 : power_known(&st)});
+    power_add((struct power_call){.kind = POWER_SYNC,
+                                  .from = folder ? power_name(path) : 0,
+                                  .file = folder ? 0 : power_known(&st)});
   }
   pthread_mutex_unlock(&power.lock);
   return 0;
@@ -282,7 +292,8 @@ static int power_replace(const char *source, const char *target, size_t replaced
 int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned flags);
 int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned flags) {
   char source[POWER_PATH], target[POWER_PATH];
-  if (!power_path(from, a, source) || !power_path(to, b, target)) return __real_renameat2(from, a, to, b, flags);
+  if (!power_path(from, a, source) || !power_path(to, b, target))
+    return __real_renameat2(from, a, to, b, flags);
   pthread_mutex_lock(&power.lock);
   size_t file = power_known_at(source), over = power_known_at(target);
   bool replaces = !flags && over && over != file && access(source, F_OK) == 0;
@@ -330,7 +341,8 @@ int __wrap_mkdirat(int folder, const char *name, mode_t mode) {
   int rc = __real_mkdirat(folder, name, mode);
   if (rc == 0) {
     size_t at = power_name(path);
-    power_add((struct power_call){.kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
+    power_add((struct power_call){
+        .kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
   }
   pthread_mutex_unlock(&power.lock);
   return rc;
@@ -347,7 +359,8 @@ static int power_first_look(const char *path, const struct stat *st, int type, s
   return 0;
 }
 
-/* Before power_on: folder, a path below the root, is mount/name, and mount a file system of its own. */
+/* Before power_on: folder, a path below the root, is mount/name, and mount a file system of its
+ * own. */
 static inline void power_disk(const char *folder, const char *mount, const char *name) {
   assert_true(power.disk_count < POWER_DISKS);
   if (!power.disk_count) power.disk_count = 1; /* the root's */

@@ -1,7 +1,8 @@
-/* power_kafka.h - a Kafka that survives the power loss of the worker's machine: it stands in the place of
- * bridge/kafka's publisher, cluster and reader at link. It keeps what was committed, records and positions, and writes
- * each commit down among the calls of the disk (power.h), so that it can be taken back to what it held at one of them.
- * A transaction that was not committed is gone with the next producer. */
+/* power_kafka.h - a Kafka that survives the power loss of the worker's machine: it stands in the
+ * place of bridge/kafka's publisher, cluster and reader at link. It keeps what was committed,
+ * records and positions, and writes each commit down among the calls of the disk (power.h), so that
+ * it can be taken back to what it held at one of them. A transaction that was not committed is gone
+ * with the next producer. */
 #ifndef TESTS_UNIT_POWER_KAFKA_H
 #define TESTS_UNIT_POWER_KAFKA_H
 
@@ -48,8 +49,9 @@ struct publisher {
   int wake;
 };
 
-enum status publisher_open(const struct kafka_config *config, struct log *log, publisher_report_fn report, void *ctx,
-                           struct publisher **out, struct error *err) {
+enum status publisher_open(const struct kafka_config *config, struct log *log,
+                           publisher_report_fn report, void *ctx, struct publisher **out,
+                           struct error *err) {
   (void)config, (void)log, (void)err;
   *out = calloc(1, sizeof **out);
   assert_non_null(*out);
@@ -62,7 +64,8 @@ void publisher_close(struct publisher *p) {
 void publisher_abandon(struct publisher *p) {
   (void)p;
 }
-enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic, struct error *err) {
+enum status publisher_topic(struct publisher *p, const char *name, unsigned *topic,
+                            struct error *err) {
   (void)err;
   assert_true(p->topic_count < KAFKA_TOPICS);
   snprintf(p->topics[p->topic_count], sizeof p->topics[0], "%s", name);
@@ -75,7 +78,8 @@ static void kafka_copy(char *out, size_t size, struct span text) {
   snprintf(out, size, "%.*s", SPAN_ARGS(text));
 }
 
-enum kafka_fault publisher_send(struct publisher *p, const struct record *record, struct delivery *delivery) {
+enum kafka_fault publisher_send(struct publisher *p, const struct record *record,
+                                struct delivery *delivery) {
   (void)delivery;
   struct kafka_held *h = &p->next;
   bool refused = kafka.refuses && span_is(record->key, KAFKA_REFUSED);
@@ -85,7 +89,8 @@ enum kafka_fault publisher_send(struct publisher *p, const struct record *record
   kafka_copy(r->key, sizeof r->key, record->key);
   memcpy(r->topic, p->topics[record->topic], sizeof r->topic);
   for (size_t i = 0; i < record->header_count; i++)
-    if (!strcmp(record->headers[i].name, "ce_id")) kafka_copy(r->id, sizeof r->id, record->headers[i].value);
+    if (!strcmp(record->headers[i].name, "ce_id"))
+      kafka_copy(r->id, sizeof r->id, record->headers[i].value);
   p->flight[p->in_flight].opaque = record->opaque;
   p->flight[p->in_flight++].refused = refused;
   p->failed |= refused;
@@ -96,7 +101,8 @@ static size_t kafka_report(struct publisher *p, bool purged) {
   p->in_flight = 0;
   for (size_t i = 0; i < n; i++) {
     struct delivery d = {.text = "", .partition = 0, .offset = 1};
-    if (p->flight[i].refused) d = (struct delivery){KAFKA_RECORD_REFUSED, 87, "Broker: Broker failed", 0, -1};
+    if (p->flight[i].refused)
+      d = (struct delivery){KAFKA_RECORD_REFUSED, 87, "Broker: Broker failed", 0, -1};
     if (purged) d = (struct delivery){KAFKA_PURGED, 0, "purged", 0, -1};
     p->report(p->ctx, p->flight[i].opaque, &d);
   }
@@ -138,12 +144,13 @@ enum txn_next publisher_begin(struct publisher *p, struct error *err) {
   p->next = kafka.now;
   return TXN_DONE;
 }
-enum txn_next publisher_position(struct publisher *p, const struct position *position, struct error *err) {
+enum txn_next publisher_position(struct publisher *p, const struct position *position,
+                                 struct error *err) {
   (void)err;
   size_t i = 0;
   struct kafka_held *h = &p->next;
-  while (i < h->position_count &&
-         (strcmp(h->positions[i].topic, position->topic) != 0 || strcmp(h->positions[i].group, position->group) != 0))
+  while (i < h->position_count && (strcmp(h->positions[i].topic, position->topic) != 0 ||
+                                   strcmp(h->positions[i].group, position->group) != 0))
     i++;
   assert_true(i < KAFKA_POSITIONS);
   if (i == h->position_count) h->position_count++;
@@ -177,7 +184,8 @@ bool publisher_clean(const struct publisher *p) {
 struct cluster {
   int nothing;
 };
-enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out, struct error *err) {
+enum status cluster_open(const struct kafka_config *config, struct log *log, struct cluster **out,
+                         struct error *err) {
   (void)config, (void)log, (void)err;
   *out = calloc(1, sizeof **out);
   return ST_OK;
@@ -194,15 +202,15 @@ enum status cluster_reach(struct cluster *c, int timeout_ms, struct error *err) 
   (void)c, (void)timeout_ms, (void)err;
   return ST_OK;
 }
-enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms, enum topic_state *state,
-                          int *partitions, struct error *err) {
+enum status cluster_topic(struct cluster *c, const char *topic, int timeout_ms,
+                          enum topic_state *state, int *partitions, struct error *err) {
   (void)c, (void)topic, (void)timeout_ms, (void)err;
   *state = TOPIC_THERE;
   if (partitions) *partitions = 1;
   return ST_OK;
 }
-enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions, int replication, int timeout_ms,
-                                 struct error *err) {
+enum status cluster_create_topic(struct cluster *c, const char *topic, int partitions,
+                                 int replication, int timeout_ms, struct error *err) {
   (void)c, (void)topic, (void)partitions, (void)replication, (void)timeout_ms, (void)err;
   return ST_OK;
 }
@@ -212,21 +220,21 @@ void cluster_create_hint(const struct kafka_config *config, const char *topic, s
 void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
   (void)config, (void)tool, (void)out;
 }
-enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms, int64_t *low,
-                            int64_t *high, struct error *err) {
+enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms,
+                            int64_t *low, int64_t *high, struct error *err) {
   (void)c, (void)topic, (void)partition, (void)timeout_ms, (void)err;
   *low = 0;
   *high = KAFKA_RECORDS;
   return ST_OK;
 }
-enum status cluster_topic_setting(struct cluster *c, const char *topic, const char *key, int timeout_ms, char *out,
-                                  size_t size, struct error *err) {
+enum status cluster_topic_setting(struct cluster *c, const char *topic, const char *key,
+                                  int timeout_ms, char *out, size_t size, struct error *err) {
   (void)c, (void)topic, (void)key, (void)timeout_ms, (void)err;
   snprintf(out, size, "delete");
   return ST_OK;
 }
-enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms, int64_t *bytes,
-                                struct error *err) {
+enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeout_ms,
+                                int64_t *bytes, struct error *err) {
   (void)c, (void)topic, (void)timeout_ms;
   *bytes = 0;
   return error_set(err, ST_UNSUPPORTED, "it is not known");
@@ -248,8 +256,9 @@ enum status cluster_position(const struct kafka_config *config, struct log *log,
   }
   return ST_OK;
 }
-enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms, const char *group,
-                              struct group_position **list, size_t *count, struct error *err) {
+enum status cluster_positions(const struct kafka_config *config, struct log *log, int timeout_ms,
+                              const char *group, struct group_position **list, size_t *count,
+                              struct error *err) {
   (void)config, (void)log, (void)timeout_ms, (void)err;
   *list = calloc(KAFKA_POSITIONS, sizeof **list);
   *count = 0;
@@ -270,8 +279,9 @@ struct reader {
   size_t at;
   struct record_header header;
 };
-enum status reader_open(const struct kafka_config *config, struct log *log, const char *const *topics, size_t count,
-                        bool from_end, int timeout_ms, struct reader **out, struct error *err) {
+enum status reader_open(const struct kafka_config *config, struct log *log,
+                        const char *const *topics, size_t count, bool from_end, int timeout_ms,
+                        struct reader **out, struct error *err) {
   (void)config, (void)log, (void)topics, (void)count, (void)from_end, (void)timeout_ms, (void)err;
   *out = calloc(1, sizeof **out);
   return ST_OK;
@@ -280,13 +290,14 @@ enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, 
   (void)r, (void)from_ms, (void)timeout_ms, (void)err;
   return ST_OK;
 }
-enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms, uint64_t *offsets,
-                             struct error *err) {
+enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
+                             uint64_t *offsets, struct error *err) {
   (void)r, (void)from_ms, (void)last, (void)timeout_ms, (void)err;
   *offsets = kafka.now.count;
   return ST_OK;
 }
-bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition, int64_t *offset) {
+bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
+                   int64_t *offset) {
   (void)r, (void)i, (void)topic, (void)partition, (void)offset;
   return false;
 }

@@ -1,10 +1,10 @@
-/* power_world.h - an outbox, a worker on it and a Kafka beside it, whose power goes at each call of the disk and at
- * each commit: every state that the disk may show then (power.h), beside the Kafka that had seen exactly that much
- * (power_kafka.h), is opened by a new worker and drained: nothing is lost, nothing comes twice, the order of each key
- * is kept, and no start is refused.
+/* power_world.h - an outbox, a worker on it and a Kafka beside it, whose power goes at each call of
+ * the disk and at each commit: every state that the disk may show then (power.h), beside the Kafka
+ * that had seen exactly that much (power_kafka.h), is opened by a new worker and drained: nothing
+ * is lost, nothing comes twice, the order of each key is kept, and no start is refused.
  *
- * The short form tries some of the states of the longer runs, at random; BUSBRIDGE_FULL=1: each. BUSBRIDGE_SEED_NUMBER
- * repeats a run, BUSBRIDGE_POWER_SHOW=1 shows what led to a failure. */
+ * The short form tries some of the states of the longer runs, at random; BUSBRIDGE_FULL=1: each.
+ * BUSBRIDGE_SEED_NUMBER repeats a run, BUSBRIDGE_POWER_SHOW=1 shows what led to a failure. */
 #ifndef TESTS_UNIT_POWER_WORLD_H
 #define TESTS_UNIT_POWER_WORLD_H
 
@@ -42,7 +42,8 @@ struct world {
   const char *options[OPTIONS];
   size_t option_count;
   char url[300];
-  bool keep_sent, relayed; /* relayed: the last worker settled a batch, and so looked after the reserve */
+  bool keep_sent,
+      relayed; /* relayed: the last worker settled a batch, and so looked after the reserve */
   uint64_t seed;
   FILE *log_file;
   struct log *log;
@@ -55,10 +56,10 @@ struct world {
 
 /* ---- a failure tells the state ---- */
 
-#define FAIL(w, ...)                                                                                                   \
-  do {                                                                                                                 \
-    complain(w);                                                                                                       \
-    fail_msg(__VA_ARGS__);                                                                                             \
+#define FAIL(w, ...)                                                                               \
+  do {                                                                                             \
+    complain(w);                                                                                   \
+    fail_msg(__VA_ARGS__);                                                                         \
   } while (0)
 static inline void complain(struct world *w) {
   static char text[20000];
@@ -118,10 +119,10 @@ static inline uint64_t number_in(struct world *w, const char *key) {
   return (uint64_t)n;
 }
 
-#define ASK(w, call)                                                                                                   \
-  do {                                                                                                                 \
-    buffer_clear(&(w)->json);                                                                                          \
-    if ((call) != ST_OK) FAIL(w, "%s: %s", #call, (w)->err.text);                                                      \
+#define ASK(w, call)                                                                               \
+  do {                                                                                             \
+    buffer_clear(&(w)->json);                                                                      \
+    if ((call) != ST_OK) FAIL(w, "%s: %s", #call, (w)->err.text);                                  \
   } while (0)
 
 /* A worker's life: busbridge-worker --once. */
@@ -143,7 +144,8 @@ static inline void drain(struct world *w) {
 
 /* ---- what the application wrote ---- */
 
-static inline void write_file(struct world *w, const char *name, const char *text, int64_t mtime_s) {
+static inline void write_file(struct world *w, const char *name, const char *text,
+                              int64_t mtime_s) {
   char path[300];
   struct timespec times[2] = {{mtime_s, 1}, {mtime_s, 1}};
   snprintf(path, sizeof path, "%s/%s", w->outbox, name);
@@ -160,18 +162,20 @@ static inline void put(struct world *w, enum kind kind, const char *id, const ch
   for (size_t i = 0; i < w->event_count; i++) twin = twin || !strcmp(w->events[i].id, id);
   assert_true(w->event_count < EVENTS);
   snprintf(name, sizeof name, "%s%s.json", id, twin ? "-twin" : "");
-  snprintf(text, sizeof text,
-           "{\"id\": \"%s\", \"name\": \"episode.published\", \"payload\": {\"episode_id\": \"%s\"%s}, \"created_at\": "
-           "\"2025-01-01T00:00:00+00:00\", \"attempts\": 0, \"dispatched_at\": null, \"last_error\": null, "
-           "\"failed_at\": null, \"status\": \"pending\", \"storage_key\": \"%s\"}",
-           id, key, kind == MISMATCH ? ", \"include_metadata\": 7" : "", id);
+  snprintf(
+      text, sizeof text,
+      "{\"id\": \"%s\", \"name\": \"episode.published\", \"payload\": {\"episode_id\": \"%s\"%s}, \"created_at\": "
+      "\"2025-01-01T00:00:00+00:00\", \"attempts\": 0, \"dispatched_at\": null, \"last_error\": null, "
+      "\"failed_at\": null, \"status\": \"pending\", \"storage_key\": \"%s\"}",
+      id, key, kind == MISMATCH ? ", \"include_metadata\": 7" : "", id);
   write_file(w, name, kind == GARBAGE ? BROKEN : text, 1700000000 + (int64_t)w->event_count);
   if (!twin) w->events[w->event_count++] = (struct written){kind, id, key, AS_ITS_KIND};
 }
 
 /* ---- what became of it ---- */
 
-static inline unsigned files_with(struct world *w, const char *folder, const char *begin, const char *end) {
+static inline unsigned files_with(struct world *w, const char *folder, const char *begin,
+                                  const char *end) {
   char path[300];
   unsigned n = 0;
   snprintf(path, sizeof path, "%s/%s", w->outbox, folder);
@@ -225,18 +229,21 @@ static inline void judge_event(struct world *w, const struct written *e) {
   if (e->fate == EITHER && !w->walk.whole) want = sent > 0;
   if (e->fate == EITHER) want |= w->walk.whole, dead = !want;
   if (e->fate == GONE_OR_DEAD) dead = files_with(w, "dlq", stem, ".json");
-  if (e->fate == GONE_OR_DEAD && dead && w->walk.whole) FAIL(w, "%s was not purged for good", e->id);
+  if (e->fate == GONE_OR_DEAD && dead && w->walk.whole)
+    FAIL(w, "%s was not purged for good", e->id);
   if (sent != want) FAIL(w, "%s was committed %u times, not %u", e->id, sent, want);
   judge_dead(w, e, dead);
   if (w->keep_sent && kept != want) FAIL(w, "%s lies %u times in sent/", e->id, kept);
-  if (files_with(w, ".", stem, ".json") != (e->fate == WAITS)) FAIL(w, "%s is pending, or it is not", e->id);
+  if (files_with(w, ".", stem, ".json") != (e->fate == WAITS))
+    FAIL(w, "%s is pending, or it is not", e->id);
 }
 
 static inline void judge_order(struct world *w) {
   const struct kafka_held *h = &kafka.now;
   for (size_t i = 0; i < h->count; i++)
     for (size_t later = i + 1; later < h->count; later++)
-      if (!strcmp(h->records[i].key, h->records[later].key) && strcmp(h->records[i].id, h->records[later].id) > 0)
+      if (!strcmp(h->records[i].key, h->records[later].key) &&
+          strcmp(h->records[i].id, h->records[later].id) > 0)
         FAIL(w, "%s overtook %s", h->records[i].id, h->records[later].id);
 }
 
@@ -247,7 +254,8 @@ static inline void judge_left(struct world *w) {
   for (size_t i = 0; i < sizeof none / sizeof *none; i++)
     if (files_with(w, none[i].folder, none[i].begin, none[i].end))
       FAIL(w, "something is left: %s/%s*%s", none[i].folder, none[i].begin, none[i].end);
-  if (files_with(w, ".busbridge", "settled-", "") != 1) FAIL(w, "there is not one settled manifest");
+  if (files_with(w, ".busbridge", "settled-", "") != 1)
+    FAIL(w, "there is not one settled manifest");
   char path[300];
   struct stat st;
   snprintf(path, sizeof path, "%s/.busbridge/reserve", w->outbox);
@@ -287,11 +295,14 @@ static inline bool full(void) {
 static inline uint64_t seed(struct world *w) {
   const char *value = getenv("BUSBRIDGE_SEED_NUMBER"), *ci = getenv("CI");
   if (!value && ci && !strcmp(ci, "true") && !full()) value = "1";
-  if (!w->seed) w->seed = value ? strtoull(value, NULL, 10) : (uint64_t)clock_wall_us(&clock_system) % 1000000 + 1;
+  if (!w->seed)
+    w->seed =
+        value ? strtoull(value, NULL, 10) : (uint64_t)clock_wall_us(&clock_system) % 1000000 + 1;
   return w->seed;
 }
 
-static inline void find_from(struct world *w, size_t sample, size_t from, void (*after)(struct world *)) {
+static inline void find_from(struct world *w, size_t sample, size_t from,
+                             void (*after)(struct world *)) {
   power_off();
   w->walk = (struct power_walk){.sample = sample, .from = from, .seed = seed(w)};
   while (power_next(&w->walk)) {
@@ -299,8 +310,8 @@ static inline void find_from(struct world *w, size_t sample, size_t from, void (
     forget_log(w);
     after(w);
   }
-  printf("%zu calls, %zu states tried, %zu left out, seed %llu\n", w->walk.at - from, w->walk.states, w->walk.left_out,
-         (unsigned long long)w->walk.seed);
+  printf("%zu calls, %zu states tried, %zu left out, seed %llu\n", w->walk.at - from,
+         w->walk.states, w->walk.left_out, (unsigned long long)w->walk.seed);
 }
 
 /* sample: one of so many states in the short form. */
@@ -323,7 +334,8 @@ static inline int setup(void **state) {
   snprintf(w->url, sizeof w->url, "outbox.url=file:%s", w->outbox);
   w->log_file = tmpfile();
   assert_non_null(w->log_file);
-  assert_int_equal(log_open(fileno(w->log_file), LOG_LOGFMT, LOG_INFO, &clock_system, &w->log), ST_OK);
+  assert_int_equal(log_open(fileno(w->log_file), LOG_LOGFMT, LOG_INFO, &clock_system, &w->log),
+                   ST_OK);
   option(w, "redis.url=off");
   *state = w;
   return 0;

@@ -54,7 +54,8 @@ TEST(test_a_bar_is_redrawn_and_taken_away) {
   progress_end(&bar);
   progress_end(&bar);
   take(&p, text, sizeof text);
-  assert_string_equal(text, "\rflush [======>                 ] 1,000 of 4,000, 1,000/s, 3s left\x1b[K\r\x1b[K");
+  assert_string_equal(
+      text, "\rflush [======>                 ] 1,000 of 4,000, 1,000/s, 3s left\x1b[K\r\x1b[K");
 }
 
 TEST(test_elsewhere_a_line_every_ten_seconds) {
@@ -69,7 +70,8 @@ TEST(test_elsewhere_a_line_every_ten_seconds) {
   }
   progress_end(&bar);
   take(&p, text, sizeof text);
-  assert_string_equal(text, "flush 100 of 1,000, 10/s, 1m 30s left\nflush 200 of 1,000, 10/s, 1m 20s left\n");
+  assert_string_equal(
+      text, "flush 100 of 1,000, 10/s, 1m 30s left\nflush 200 of 1,000, 10/s, 1m 20s left\n");
 }
 
 TEST(test_unknown_totals_and_late_arrivals) {

@@ -1,4 +1,5 @@
-/* redis_box.h - a real redis-server for each test, started by it in a folder of its own, and keys over it. */
+/* redis_box.h - a real redis-server for each test, started by it in a folder of its own, and keys
+ * over it. */
 #ifndef TESTS_UNIT_REDIS_BOX_H
 #define TESTS_UNIT_REDIS_BOX_H
 
@@ -41,7 +42,8 @@ static inline uint64_t no_random(void *ctx) {
   return (void)ctx, 0;
 }
 
-/* ---- redis-server ---------------------------------------------------------------------------------------------- */
+/* ---- redis-server
+ * ---------------------------------------------------------------------------------------------- */
 
 static inline redisContext *try_connect(const struct fixture *f) {
   redisContext *c = *f->host ? redisConnect(f->host, f->port) : redisConnectUnix(f->socket);
@@ -53,7 +55,8 @@ static inline redisContext *try_connect(const struct fixture *f) {
 
 static inline void exec_redis(const struct fixture *f) {
   char port[16], log[96];
-  const char *words[24 + OPTIONS_MAX] = {"redis-server", "--save", "", "--appendonly", "no", "--dir", f->folder};
+  const char *words[24 + OPTIONS_MAX] = {"redis-server", "--save", "",       "--appendonly",
+                                         "no",           "--dir",  f->folder};
   int n = 7;
   snprintf(port, sizeof port, "%d", f->port);
   snprintf(log, sizeof log, "%s/redis.log", f->folder);
@@ -111,7 +114,9 @@ static inline const char *ask(struct fixture *f, const char *fmt, ...) {
   return text;
 }
 
-/* ---- fixture --------------------------------------------------------------------------------------------------- */
+/* ---- fixture
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static inline int setup(void **state) {
   struct fixture *f = calloc(1, sizeof *f);
@@ -143,8 +148,12 @@ static inline int teardown(void **state) {
 }
 
 static inline void open_keys_at(struct fixture *f, int folder) {
-  struct keys_config config = {
-      .url = f->url, .prefix = "t:", .ttl_ms = 3600000, .timeout_ms = 20000, .folder = folder, .clock = &f->clock};
+  struct keys_config config = {.url = f->url,
+                               .prefix = "t:",
+                               .ttl_ms = 3600000,
+                               .timeout_ms = 20000,
+                               .folder = folder,
+                               .clock = &f->clock};
   keys_close(f->keys);
   f->keys = NULL;
   enum status st = keys_open(&config, f->log, &f->keys, &f->err);
@@ -175,7 +184,8 @@ static inline bool seen(struct fixture *f, const char *id, enum status *st) {
   return yes;
 }
 
-static inline void assert_seen(struct fixture *f, const char *id, bool expected, enum status expected_st) {
+static inline void assert_seen(struct fixture *f, const char *id, bool expected,
+                               enum status expected_st) {
   enum status st;
   assert_int_equal(seen(f, id, &st), expected);
   assert_int_equal(st, expected_st);

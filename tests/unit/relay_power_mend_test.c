@@ -17,7 +17,8 @@ static bool is_paused(struct world *w) {
   start(w, SERVICE_INSPECT);
   ASK(w, service_pause_state(w->service, &w->json, &w->err));
   bool paused = is_true(w, "paused");
-  if (paused && !strstr(buffer_z(&w->json), "a test")) FAIL(w, "a pause of nobody: %s", buffer_z(&w->json));
+  if (paused && !strstr(buffer_z(&w->json), "a test"))
+    FAIL(w, "a pause of nobody: %s", buffer_z(&w->json));
   stop(w);
   return paused;
 }
@@ -107,7 +108,8 @@ static void go_on(struct world *w, bool purge) {
   assert_int_equal(json_scan(&doc, buffer_span(&w->json), NULL), ST_OK);
   uint32_t list = json_member(&doc, 0, "selections");
   int64_t selection = -1;
-  if (doc.nodes[list].count) assert_true(json_int(&doc, json_member(&doc, list + 1, "selection"), &selection));
+  if (doc.nodes[list].count)
+    assert_true(json_int(&doc, json_member(&doc, list + 1, "selection"), &selection));
   json_doc_release(&doc);
   if (selection >= 0) go_through(w, purge, (uint64_t)selection);
   stop(w);
@@ -145,7 +147,8 @@ CASE(a_purge) {
 static void new_id(struct world *w) {
   load_settings(w);
   const struct doctor_request request = {.settings = w->settings, .clock = &clock_system};
-  struct new_id how = {.send = 1}; /* the topics do not tell of the time when the fresh one was written */
+  struct new_id how = {
+      .send = 1}; /* the topics do not tell of the time when the fresh one was written */
   ASK(w, doctor_new_id(&request, &how, &w->json, &w->err));
   settings_free(w->settings);
   w->settings = NULL;
@@ -153,11 +156,13 @@ static void new_id(struct world *w) {
 }
 
 static bool starts(struct world *w) {
-  struct service_options options = {.mode = SERVICE_RELAY, .background = false, .clock = &clock_system};
+  struct service_options options = {
+      .mode = SERVICE_RELAY, .background = false, .clock = &clock_system};
   enum status st = ST_OK;
   struct relay_status s = {0};
   load_settings(w);
-  if (service_open(w->settings, w->log, &options, &w->service, &w->err) != ST_OK) FAIL(w, "%s", w->err.text);
+  if (service_open(w->settings, w->log, &options, &w->service, &w->err) != ST_OK)
+    FAIL(w, "%s", w->err.text);
   int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
   while (st == ST_OK && !s.reached && clock_mono_ms(&clock_system) < until) {
     usleep(300);
@@ -171,7 +176,8 @@ static bool starts(struct world *w) {
 /* Refused is what was before, and it names the command. */
 static void after_new_id(struct world *w) {
   if (!starts(w)) {
-    if (w->walk.whole || !strstr(w->err.text, "doctor --new-id")) FAIL(w, "no remedy: %s", w->err.text);
+    if (w->walk.whole || !strstr(w->err.text, "doctor --new-id"))
+      FAIL(w, "no remedy: %s", w->err.text);
     new_id(w);
   }
   drain_and_judge(w);

@@ -38,17 +38,20 @@ static void open_with(struct bench *b, struct routing_config config) {
 static enum reason route(struct bench *b, struct span name, const char *payload) {
   memset(&b->err, 0, sizeof b->err);
   assert_int_equal(json_scan(&b->doc, span_of(payload), &b->err), ST_OK);
-  struct event event = {
-      .id = SPAN("the-id"), .name = name, .payload = b->doc.nodes[0].type == JSON_OBJECT ? 0 : JSON_NONE};
+  struct event event = {.id = SPAN("the-id"),
+                        .name = name,
+                        .payload = b->doc.nodes[0].type == JSON_OBJECT ? 0 : JSON_NONE};
   return routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, &b->err);
 }
 
-#define assert_span(s, z)                                                                                              \
-  do {                                                                                                                 \
-    if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                                     \
+#define assert_span(s, z)                                                                          \
+  do {                                                                                             \
+    if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                 \
   } while (0)
 
-/* ---- names ----------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 #define CASE(name) TEST_WITH(name, set_up, tear_down)
 
@@ -100,7 +103,8 @@ CASE(the_contracts_names_become_canonical) {
 CASE(users_aliases_come_first) {
   struct bench *b = *state;
   struct routing_config config = defaults();
-  config.aliases = SPAN("PlotSaved=episode.kept  EpisodeGone=episode.gone,plot.validated=plot.proved");
+  config.aliases =
+      SPAN("PlotSaved=episode.kept  EpisodeGone=episode.gone,plot.validated=plot.proved");
   open_with(b, config);
   assert_int_equal(route(b, SPAN("PlotSaved"), "{}"), REASON_NONE);
   assert_span(b->route.name, "episode.kept");
@@ -116,9 +120,10 @@ CASE(users_aliases_come_first) {
 CASE(names_of_another_form_are_refused) {
   struct bench *b = *state;
   static const struct span names[] = {
-      SPAN("plot"),          SPAN("plot."),     SPAN(".updated"),    SPAN("Plot.updated"), SPAN("plot.Upd"),
-      SPAN("plot upd.x"),    SPAN("plot.x y"),  SPAN("plot.x/y"),    SPAN("plot/a.b"),     SPAN("."),
-      SPAN("plot.\xc3\xa9"), SPAN("plot.a\0b"), SPAN("UnknownEvent")};
+      SPAN("plot"),        SPAN("plot."),      SPAN(".updated"),      SPAN("Plot.updated"),
+      SPAN("plot.Upd"),    SPAN("plot upd.x"), SPAN("plot.x y"),      SPAN("plot.x/y"),
+      SPAN("plot/a.b"),    SPAN("."),          SPAN("plot.\xc3\xa9"), SPAN("plot.a\0b"),
+      SPAN("UnknownEvent")};
   open_with(b, defaults());
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     assert_int_equal(route(b, names[i], "{}"), REASON_BAD_NAME);
@@ -131,13 +136,15 @@ CASE(names_of_another_form_are_refused) {
   assert_int_equal(route(b, (struct span){longest, EVENT_NAME_MAX}, "{}"), REASON_NONE);
   assert_int_equal(route(b, (struct span){longest, EVENT_NAME_MAX + 1}, "{}"), REASON_BAD_NAME);
   struct event event = {.id = SPAN("a"), .name = SPAN("plot"), .payload = 0};
-  assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL), REASON_BAD_NAME);
+  assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL),
+                   REASON_BAD_NAME);
 }
 
 CASE(a_refused_name_cannot_harm_a_terminal) {
   struct bench *b = *state;
   open_with(b, defaults());
-  assert_int_equal(route(b, SPAN("a\x1b[2J\n\x7f\xc2\x9b\xe6\x97\xa5\xc2\xa9"), "{}"), REASON_BAD_NAME);
+  assert_int_equal(route(b, SPAN("a\x1b[2J\n\x7f\xc2\x9b\xe6\x97\xa5\xc2\xa9"), "{}"),
+                   REASON_BAD_NAME);
   assert_string_equal(
       b->err.text,
       "name \"a\\u001b[2J\\u000a\\u007f\\u009b\xe6\x97\xa5\xc2\xa9\" is no namespace.event in [a-z0-9_.-] of "
@@ -158,9 +165,10 @@ CASE(unlisted_namespaces_are_refused_with_the_nearest) {
   config.namespaces = SPAN("episode,plot quality");
   open_with(b, config);
   assert_int_equal(route(b, SPAN("epsiode.created"), "{}"), REASON_UNKNOWN_NAMESPACE);
-  assert_string_equal(b->err.text,
-                      "name \"epsiode.created\": namespace \"epsiode\" is not in routing.namespaces (the nearest "
-                      "there is \"episode\"); add it there, or the name to routing.aliases");
+  assert_string_equal(
+      b->err.text,
+      "name \"epsiode.created\": namespace \"epsiode\" is not in routing.namespaces (the nearest "
+      "there is \"episode\"); add it there, or the name to routing.aliases");
   assert_int_equal(route(b, SPAN("qualitie.checked"), "{}"), REASON_UNKNOWN_NAMESPACE);
   assert_non_null(strstr(b->err.text, "nearest there is \"quality\""));
   assert_int_equal(route(b, SPAN("plots.x"), "{}"), REASON_UNKNOWN_NAMESPACE);
@@ -169,10 +177,13 @@ CASE(unlisted_namespaces_are_refused_with_the_nearest) {
   assert_int_equal(route(b, SPAN("usecase.executed"), "{}"), REASON_UNKNOWN_NAMESPACE);
   assert_span(b->route.name, "usecase.executed");
   struct event event = {.id = SPAN("a"), .name = SPAN("x.y"), .payload = 0};
-  assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL), REASON_UNKNOWN_NAMESPACE);
+  assert_int_equal(routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, NULL),
+                   REASON_UNKNOWN_NAMESPACE);
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------------ */
+/* ---- keys
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 CASE(the_key_is_the_first_field_that_is_there) {
   struct bench *b = *state;
@@ -188,7 +199,8 @@ CASE(the_key_is_the_first_field_that_is_there) {
       {"episode.created", "{\"id\": 12}", "12"},
       {"episode.created", "{\"id\": -1.50e3}", "-1.50e3"},
       {"episode.created", "{\"id\": 0}", "0"},
-      {"episode.created", "{\"id\": 123456789012345678901234567890}", "123456789012345678901234567890"},
+      {"episode.created", "{\"id\": 123456789012345678901234567890}",
+       "123456789012345678901234567890"},
       {"plot.updated", "{\"id\": \"i\", \"plot_id\": \"\\u00e9\\n\"}", "\xc3\xa9\n"},
       {"plot.updated", "{\"pl\\u006ft_id\": \"p\"}", "p"},
       {"plot.updated", "{\"id\": \"i\"}", "the-id"},
@@ -209,7 +221,8 @@ CASE(users_keys_replace_a_namespaces_own) {
   struct routing_config config = defaults();
   config.keys = SPAN(" episode=title,number\tusecase=usecase_name\nplot=none ");
   open_with(b, config);
-  assert_int_equal(route(b, SPAN("episode.created"), "{\"episode_id\": \"e\", \"number\": 3}"), REASON_NONE);
+  assert_int_equal(route(b, SPAN("episode.created"), "{\"episode_id\": \"e\", \"number\": 3}"),
+                   REASON_NONE);
   assert_span(b->route.key, "3");
   assert_int_equal(route(b, SPAN("usecase.failed"), "{\"usecase_name\": \"u\"}"), REASON_NONE);
   assert_span(b->route.key, "u");
@@ -251,15 +264,22 @@ CASE(an_array_or_object_that_is_named_as_key_is_the_events_fault) {
   config.schema_keys = own;
   config.schema_key_count = 1;
   open_with(b, config);
-  assert_int_equal(route(b, SPAN("plot.updated"), "{\"lines\": [1], \"plot_id\": \"p\"}"), REASON_BAD_KEY);
-  assert_string_equal(b->err.text, "payload.lines: it is the key by routing.keys, and an array makes none; a key is a "
-                                   "string or a number");
+  assert_int_equal(route(b, SPAN("plot.updated"), "{\"lines\": [1], \"plot_id\": \"p\"}"),
+                   REASON_BAD_KEY);
+  assert_string_equal(
+      b->err.text,
+      "payload.lines: it is the key by routing.keys, and an array makes none; a key is a "
+      "string or a number");
   assert_int_equal(route(b, SPAN("usecase.failed"), "{\"error\": {}}"), REASON_BAD_KEY);
-  assert_string_equal(b->err.text, "payload.error: it is the key by its schema, and an object makes none; a key is a "
-                                   "string or a number");
-  assert_int_equal(route(b, SPAN("plot.updated"), "{\"lines\": null, \"plot_id\": \"p\"}"), REASON_NONE);
+  assert_string_equal(
+      b->err.text,
+      "payload.error: it is the key by its schema, and an object makes none; a key is a "
+      "string or a number");
+  assert_int_equal(route(b, SPAN("plot.updated"), "{\"lines\": null, \"plot_id\": \"p\"}"),
+                   REASON_NONE);
   assert_span(b->route.key, "p");
-  assert_int_equal(route(b, SPAN("quality.checked"), "{\"content_id\": [1]}"), REASON_NONE); /* built in: as ever */
+  assert_int_equal(route(b, SPAN("quality.checked"), "{\"content_id\": [1]}"),
+                   REASON_NONE); /* built in: as ever */
   assert_true(b->route.keyless);
 }
 
@@ -271,7 +291,8 @@ CASE(the_setting_comes_before_the_schema_and_that_before_what_is_built_in) {
                                           {SPAN("plot.updated"), SPAN("title")},
                                           {SPAN("usecase.failed"), SPAN("error")},
                                           {SPAN("weather.changed"), SPAN("place")}};
-  const char *payload = "{\"title\": \"t\", \"episode_id\": \"e\", \"plot_id\": \"p\", \"other\": \"o\"}";
+  const char *payload =
+      "{\"title\": \"t\", \"episode_id\": \"e\", \"plot_id\": \"p\", \"other\": \"o\"}";
   config.keys = SPAN("plot=other usecase=none");
   config.schema_keys = own;
   config.schema_key_count = sizeof own / sizeof *own;
@@ -288,7 +309,8 @@ CASE(the_setting_comes_before_the_schema_and_that_before_what_is_built_in) {
   }
 }
 
-/* ---- topics and settings --------------------------------------------------------------------------------------- */
+/* ---- topics and settings
+ * --------------------------------------------------------------------------------------- */
 
 CASE(namespaces_may_share_a_topic) {
   struct bench *b = *state;
@@ -320,8 +342,10 @@ CASE(wrong_settings_are_refused_by_name) {
   } rows[] = {
       {"", "{namespace}.events", "", "",
        "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\""},
-      {"plot Epi", "{namespace}.events", "", "", "routing.namespaces: \"Epi\" is no namespace; write [a-z0-9_-]+"},
-      {"plot a.b", "{namespace}.events", "", "", "routing.namespaces: \"a.b\" is no namespace; write [a-z0-9_-]+"},
+      {"plot Epi", "{namespace}.events", "", "",
+       "routing.namespaces: \"Epi\" is no namespace; write [a-z0-9_-]+"},
+      {"plot a.b", "{namespace}.events", "", "",
+       "routing.namespaces: \"a.b\" is no namespace; write [a-z0-9_-]+"},
       {"plot", "", "", "", "routing.topic: \"\" is no topic name;"},
       {"plot", "..", "", "", "routing.topic: \"..\" is no topic name;"},
       {"plot", ".", "", "", "routing.topic: \".\" is no topic name;"},
@@ -331,7 +355,8 @@ CASE(wrong_settings_are_refused_by_name) {
       {"plot", "t", "=plot.x", "", "routing.aliases: \"=plot.x\"; write SEEN=CANONICAL"},
       {"plot", "t", "a=plot", "", "routing.aliases: \"a=plot\": what stands behind = is no name;"},
       {"plot", "t", "a=", "", "routing.aliases: \"a=\": what stands behind = is no name;"},
-      {"plot", "t", "a=plot.x a=plot.y", "", "routing.aliases: \"a=plot.y\": that name has an alias already;"},
+      {"plot", "t", "a=plot.x a=plot.y", "",
+       "routing.aliases: \"a=plot.y\": that name has an alias already;"},
       {"plot", "t", "", "plot", "routing.keys: \"plot\"; write NAMESPACE=FIELD,FIELD"},
       {"plot", "t", "", "=x", "routing.keys: \"=x\"; write NAMESPACE=FIELD,FIELD"},
       {"order", "t", "", "order=", "routing.keys: \"order=\": no field is named; write none where"},
@@ -339,12 +364,16 @@ CASE(wrong_settings_are_refused_by_name) {
        "routing.keys: \"order=a;payment=b\": \"a;payment=b\" is no field;"},
       {"order", "t", "", "order=a,,b", "routing.keys: \"order=a,,b\": \"\" is no field;"},
       {"order", "t", "", "order=a,", "routing.keys: \"order=a,\": \"\" is no field;"},
-      {"order", "t", "", "order=customer..id", "routing.keys: \"order=customer..id\": \"customer..id\" is no field;"},
+      {"order", "t", "", "order=customer..id",
+       "routing.keys: \"order=customer..id\": \"customer..id\" is no field;"},
       {"order", "t", "", "order=.id", "routing.keys: \"order=.id\": \".id\" is no field;"},
       {"order", "t", "", "order=id.", "routing.keys: \"order=id.\": \"id.\" is no field;"},
-      {"order", "t", "", "order=a order=b", "routing.keys: \"order=b\": that namespace has a key already;"},
-      {"order", "t", "", "order=none order=b", "routing.keys: \"order=b\": that namespace has a key already;"},
-      {"plot", "t", "", "plott=x,y", "routing.keys: \"plott=x,y\": the namespace is not in routing.namespaces;"},
+      {"order", "t", "", "order=a order=b",
+       "routing.keys: \"order=b\": that namespace has a key already;"},
+      {"order", "t", "", "order=none order=b",
+       "routing.keys: \"order=b\": that namespace has a key already;"},
+      {"plot", "t", "", "plott=x,y",
+       "routing.keys: \"plott=x,y\": the namespace is not in routing.namespaces;"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct routing_config config = {.namespaces = span_of(rows[i].namespaces),

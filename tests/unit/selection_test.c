@@ -95,7 +95,8 @@ CASE(test_names_match_as_written_and_as_resolved) {
 }
 
 CASE(test_a_namespace_need_not_be_published) {
-  struct entry_info aliased = entry(PLACE_DLQ, "PlotSaved"), unknown = entry(PLACE_DLQ, "epsiode.created"),
+  struct entry_info aliased = entry(PLACE_DLQ, "PlotSaved"),
+                    unknown = entry(PLACE_DLQ, "epsiode.created"),
                     undotted = entry(PLACE_DLQ, "plot"), similar = entry(PLACE_DLQ, "plots.saved");
   set("namespace", "plot");
   assert_true(selection_narrows(&selection));
@@ -136,7 +137,8 @@ CASE(test_reasons_are_known_words) {
 /* Of its payload, as routing chooses it; of what has no route: none. */
 CASE(test_a_key_is_the_one_that_kafka_gets) {
   struct json_doc doc = {0};
-  assert_int_equal(json_scan(&doc, SPAN("{\"payload\": {\"episode_id\": \"ep-\\u661f\"}}"), NULL), ST_OK);
+  assert_int_equal(json_scan(&doc, SPAN("{\"payload\": {\"episode_id\": \"ep-\\u661f\"}}"), NULL),
+                   ST_OK);
   struct entry_info info = entry(PLACE_DLQ, "episode.created");
   info.doc = &doc;
   info.payload = json_member(&doc, 0, "payload");
@@ -159,7 +161,8 @@ CASE(test_a_key_is_the_one_that_kafka_gets) {
 }
 
 CASE(test_times_are_of_the_failure_or_of_the_arrival) {
-  struct entry_info pending = entry(PLACE_FLAT, "plot.saved"), dead = entry(PLACE_DLQ, "plot.saved");
+  struct entry_info pending = entry(PLACE_FLAT, "plot.saved"),
+                    dead = entry(PLACE_DLQ, "plot.saved");
   dead.failed_us = NOW - 3 * HOUR;
   set("since", "90m");
   assert_true(takes(&pending));
@@ -188,7 +191,8 @@ CASE(test_both_ends_are_included) {
 
 static void since_is(const char *value, int64_t us) {
   set("since", value);
-  if (selection.since_us != us) fail_msg("%s: off by %lld us", value, (long long)(selection.since_us - us));
+  if (selection.since_us != us)
+    fail_msg("%s: off by %lld us", value, (long long)(selection.since_us - us));
 }
 
 CASE(test_times_may_be_short_and_without_a_zone_are_local) {
@@ -216,12 +220,14 @@ CASE(test_times_may_be_short_and_without_a_zone_are_local) {
                                 "2026-07-30T10:00:00Zjunk",
                                 "5 m",
                                 "999999d"};
-  for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) refused("since", wrongs[i], "an age such as");
+  for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++)
+    refused("since", wrongs[i], "an age such as");
   refused("older-than", "2026-07-30", "an age such as");
 }
 
 CASE(test_words_are_known_with_both_dashes) {
-  assert_true(selection_knows("older-than") && selection_knows("older_than") && selection_knows("key"));
+  assert_true(selection_knows("older-than") && selection_knows("older_than") &&
+              selection_knows("key"));
   assert_false(selection_knows("older") || selection_knows("limit") || selection_knows(""));
   struct span rest = SPAN(SELECTION_TYPE " " SELECTION_FILTERS), word;
   char text[20];
@@ -242,7 +248,8 @@ CASE(test_words_say_it_again_on_one_line) {
   set("since", "2026-07-30T09:00:00Z");
   buffer_clear(&words);
   selection_words(&selection, &words);
-  assert_string_equal(buffer_z(&words),
-                      "type=dlq key=\"a \\\"b\\\"\\n\" reason=schema_* since=2026-07-30T09:00:00.000000+00:00");
+  assert_string_equal(
+      buffer_z(&words),
+      "type=dlq key=\"a \\\"b\\\"\\n\" reason=schema_* since=2026-07-30T09:00:00.000000+00:00");
   buffer_release(&words);
 }

@@ -1,4 +1,5 @@
-/* service_box.h - a service on a real outbox of its own for each test, without Kafka and Redis, and what it answered.
+/* service_box.h - a service on a real outbox of its own for each test, without Kafka and Redis, and
+ * what it answered.
  */
 #ifndef TESTS_UNIT_SERVICE_BOX_H
 #define TESTS_UNIT_SERVICE_BOX_H
@@ -20,7 +21,8 @@ static struct service *service;
 static struct buffer json;
 static struct error err;
 
-/* ---- a small outbox --------------------------------------------------------------------------------------------- */
+/* ---- a small outbox
+ * --------------------------------------------------------------------------------------------- */
 
 static inline const char *path_of(const char *file) {
   static char path[500];
@@ -39,20 +41,22 @@ static inline bool there(const char *file) {
   return access(path_of(file), F_OK) == 0;
 }
 
-static inline void put_entry(const char *place, const char *id, const char *key, const char *name, const char *status,
-                             const char *more) {
+static inline void put_entry(const char *place, const char *id, const char *key, const char *name,
+                             const char *status, const char *more) {
   char file[200], text[1000];
   snprintf(file, sizeof file, "%s%s.json", place, key);
-  snprintf(text, sizeof text,
-           "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": {\"episode_id\": \"ep-1\"}, \"created_at\": "
-           "\"2025-09-22T03:04:05.123456+00:00\", \"attempts\": %s, \"dispatched_at\": null, %s, \"status\": \"%s\", "
-           "\"storage_key\": \"%s\"}",
-           id, name, strcmp(status, "dlq") ? "0" : "1", more, status, key);
+  snprintf(
+      text, sizeof text,
+      "{\"id\": \"%s\", \"name\": \"%s\", \"payload\": {\"episode_id\": \"ep-1\"}, \"created_at\": "
+      "\"2025-09-22T03:04:05.123456+00:00\", \"attempts\": %s, \"dispatched_at\": null, %s, \"status\": \"%s\", "
+      "\"storage_key\": \"%s\"}",
+      id, name, strcmp(status, "dlq") ? "0" : "1", more, status, key);
   put(file, text);
 }
 #define NEVER_FAILED "\"last_error\": null, \"failed_at\": null"
-#define FAILED(why)                                                                                                    \
-  "\"last_error\": \"" why "\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", \"reason\": \"schema_mismatch\""
+#define FAILED(why)                                                                                \
+  "\"last_error\": \"" why                                                                         \
+  "\", \"failed_at\": \"2025-09-22T04:00:00.000000+00:00\", \"reason\": \"schema_mismatch\""
 
 static inline void put_pending(const char *id) {
   put_entry("", id, id, "episode.published", "pending", NEVER_FAILED);
@@ -101,9 +105,9 @@ static inline const char *answered(enum status st) {
   return buffer_z(&json);
 }
 
-#define assert_has(text, part)                                                                                         \
-  do {                                                                                                                 \
-    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
+#define assert_has(text, part)                                                                     \
+  do {                                                                                             \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                        \
   } while (0)
 
 #define CASE(name) TEST_WITH(name, setup, teardown)

@@ -1,4 +1,5 @@
-/* The operations while a relay runs, against librdkafka's mock cluster: flush, health, figures, replay. */
+/* The operations while a relay runs, against librdkafka's mock cluster: flush, health, figures,
+ * replay. */
 #include "tests/unit/mock_settings.h"
 
 #include "bridge/json/json.h"
@@ -15,9 +16,9 @@ struct world {
   struct error err;
 };
 
-#define assert_has(text, part)                                                                                         \
-  do {                                                                                                                 \
-    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
+#define assert_has(text, part)                                                                     \
+  do {                                                                                             \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                        \
   } while (0)
 
 static int setup(void **state) {
@@ -42,22 +43,27 @@ static int teardown(void **state) {
 
 /* The last two: further settings, or NULL. */
 static void open_relay(struct world *w, bool background, const char *bootstrap, const char *redis) {
-  w->settings = mock_settings_of(&w->mock, w->outbox, "topics.create=never",
-                                 "delivery.guarantee=at_least_once", /* the mock knows no transactions */
-                                 background ? "flush.background=true" : "flush.background=false", bootstrap, redis);
-  struct service_options options = {.mode = SERVICE_RELAY, .background = background, .clock = &clock_system};
-  if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  w->settings = mock_settings_of(
+      &w->mock, w->outbox, "topics.create=never",
+      "delivery.guarantee=at_least_once", /* the mock knows no transactions */
+      background ? "flush.background=true" : "flush.background=false", bootstrap, redis);
+  struct service_options options = {
+      .mode = SERVICE_RELAY, .background = background, .clock = &clock_system};
+  if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK)
+    fail_msg("%s", w->err.text);
 }
 
 static void emit(struct world *w, const char *name, const char *payload, const char *id) {
-  struct emit_request request = {.id = span_of(id), .name = span_of(name), .payload = span_of(payload)};
+  struct emit_request request = {
+      .id = span_of(id), .name = span_of(name), .payload = span_of(payload)};
   buffer_clear(&w->json);
   if (service_emit(w->service, &request, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
 }
 
 static uint64_t start_flush(struct world *w) {
   buffer_clear(&w->json);
-  if (service_flush(w->service, &(struct flush_request){0}, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  if (service_flush(w->service, &(struct flush_request){0}, &w->json, &w->err) != ST_OK)
+    fail_msg("%s", w->err.text);
   struct json_doc doc = {0};
   int64_t id = 0;
   assert_int_equal(json_scan(&doc, buffer_span(&w->json), NULL), ST_OK);
@@ -89,9 +95,10 @@ CASE(emit_hints_at_a_mistyped_name) {
   struct world *w = *state;
   open_relay(w, false, NULL, NULL);
   emit(w, "episode.publishd", "{}", "n-1");
-  assert_has(buffer_z(&w->json),
-             "\"warning\": \"episode.publishd has no schema, though its namespace has some: it goes in "
-             "the envelope; did you mean episode.published?\"");
+  assert_has(
+      buffer_z(&w->json),
+      "\"warning\": \"episode.publishd has no schema, though its namespace has some: it goes in "
+      "the envelope; did you mean episode.published?\"");
   emit(w, "episode.published", "{}", "n-2");
   assert_has(buffer_z(&w->json), "\"warning\": null");
   service_close(w->service, 5000);
@@ -115,11 +122,15 @@ CASE(an_event_without_its_key_field_is_counted) {
 CASE(a_dry_run_says_what_orders_each_namespace) {
   struct world *w = *state;
   open_relay(w, false, NULL, NULL);
-  assert_int_equal(service_flush(w->service, &(struct flush_request){.dry_run = true}, &w->json, &w->err), ST_OK);
-  assert_has(buffer_z(&w->json), "\"keys\": [{\"namespace\": \"episode\", \"key\": \"the key is episode_id, else id "
-                                 "(built in)\"}, ");
+  assert_int_equal(
+      service_flush(w->service, &(struct flush_request){.dry_run = true}, &w->json, &w->err),
+      ST_OK);
   assert_has(buffer_z(&w->json),
-             "{\"namespace\": \"usecase\", \"key\": \"no key is configured, so nothing is ordered; ");
+             "\"keys\": [{\"namespace\": \"episode\", \"key\": \"the key is episode_id, else id "
+             "(built in)\"}, ");
+  assert_has(
+      buffer_z(&w->json),
+      "{\"namespace\": \"usecase\", \"key\": \"no key is configured, so nothing is ordered; ");
 }
 
 CASE(a_flush_publishes_and_the_figures_tell) {
@@ -132,7 +143,9 @@ CASE(a_flush_publishes_and_the_figures_tell) {
   assert_has(text, "\"pending\": 3");
   assert_has(text, "background flush is off");
   text = follow(w, start_flush(w));
-  assert_has(text, "\"published\": 2, \"duplicates\": 0, \"retried\": 0, \"dead\": 1, \"held\": 0, \"left\": 0");
+  assert_has(
+      text,
+      "\"published\": 2, \"duplicates\": 0, \"retried\": 0, \"dead\": 1, \"held\": 0, \"left\": 0");
   text = health(w, true);
   assert_has(text, "\"pending\": 0, \"oldest_seconds\": null, \"dead\": 1, \"processed\": 3");
   assert_has(text, "\"worker\": true");
@@ -141,13 +154,15 @@ CASE(a_flush_publishes_and_the_figures_tell) {
   assert_int_equal(service_metrics(w->service, false, &w->json, &w->err), ST_OK);
   assert_has(buffer_z(&w->json), "\"events\": {\"total\": 3, \"failed\": 1");
   assert_has(buffer_z(&w->json), "\"published\": 2, \"duplicate\": 0, \"retried\": 0, \"dead\": 1");
-  assert_has(buffer_z(&w->json), "\"found\": 3, \"replayed\": 0, \"published\": 2, \"duplicate\": 0, \"dead\": 1");
+  assert_has(buffer_z(&w->json),
+             "\"found\": 3, \"replayed\": 0, \"published\": 2, \"duplicate\": 0, \"dead\": 1");
   assert_has(buffer_z(&w->json), "\"pending\": 0, \"missing\": 0, \"balanced\": true");
   do {
     buffer_clear(&w->json);
     assert_int_equal(service_prometheus(w->service, &w->json, &w->err), ST_OK);
   } while (!strstr(buffer_z(&w->json), "dlq_events")); /* a thread of its own reads them */
-  assert_has(buffer_z(&w->json), "busbridge_dlq_events{namespace=\"none\",reason=\"unknown_namespace\"} 1\n");
+  assert_has(buffer_z(&w->json),
+             "busbridge_dlq_events{namespace=\"none\",reason=\"unknown_namespace\"} 1\n");
   assert_has(buffer_z(&w->json), "busbridge_pending_events{state=\"ready\"} 0\n");
   assert_has(buffer_z(&w->json), "busbridge_inflight_events 0\n");
   assert_has(buffer_z(&w->json), "busbridge_breaker_state{target=\"kafka\"} 0\n");
@@ -174,9 +189,11 @@ CASE(the_background_relays_what_is_replayed) {
   struct replay_request request = {.id = "a-1"};
   buffer_clear(&w->json);
   enum status st;
-  while ((st = service_replay(w->service, &request, &w->json, &w->err)) == ST_BUSY) usleep(2000); /* still in hand */
+  while ((st = service_replay(w->service, &request, &w->json, &w->err)) == ST_BUSY)
+    usleep(2000); /* still in hand */
   if (st != ST_OK) fail_msg("%s", w->err.text);
-  while (metrics_sum(w->service->metrics, METRIC_DEAD, NULL, NULL, false) < 2) { /* it was tried again */
+  while (metrics_sum(w->service->metrics, METRIC_DEAD, NULL, NULL, false) <
+         2) { /* it was tried again */
     assert_true(clock_mono_ms(&clock_system) < until);
     usleep(2000);
   }
@@ -211,7 +228,8 @@ CASE(a_pause_holds_everything_and_a_flush_is_refused) {
   struct world *w = *state;
   const struct caller root = {0};
   open_relay(w, true, NULL, NULL);
-  assert_int_equal(service_pause(w->service, &(struct pause_request){"why", &root}, &w->json, &w->err), ST_OK);
+  assert_int_equal(
+      service_pause(w->service, &(struct pause_request){"why", &root}, &w->json, &w->err), ST_OK);
   emit(w, "episode.published", "{\"episode_id\": \"e\"}", "a-1");
   int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;
   while (!strstr(health(w, false), "\"pending\": 1")) {
@@ -219,10 +237,12 @@ CASE(a_pause_holds_everything_and_a_flush_is_refused) {
     usleep(10000);
   }
   assert_has(buffer_z(&w->json), "\"word\": \"WARNING\"");
-  assert_int_equal(service_flush(w->service, &(struct flush_request){0}, &w->json, &w->err), ST_BUSY);
+  assert_int_equal(service_flush(w->service, &(struct flush_request){0}, &w->json, &w->err),
+                   ST_BUSY);
   assert_has(w->err.text, "by root: why; go on by: busbridge resume");
   buffer_clear(&w->json);
-  assert_int_equal(service_resume(w->service, &(struct pause_request){NULL, NULL}, &w->json, &w->err), ST_OK);
+  assert_int_equal(
+      service_resume(w->service, &(struct pause_request){NULL, NULL}, &w->json, &w->err), ST_OK);
   while (there(w, "a-1.json")) {
     assert_true(clock_mono_ms(&clock_system) < until);
     usleep(10000);

@@ -47,7 +47,8 @@ static void put(const char *path, const char *text) {
 }
 
 /* file, environment (NULL ended or NULL), one -X (or NULL) */
-static enum status load(struct run *r, const char *file, const char *const *environment, const char *x) {
+static enum status load(struct run *r, const char *file, const char *const *environment,
+                        const char *x) {
   forget(r);
   if (file) put(r->path, file);
   struct settings_sources from = {file ? r->path : NULL, environment, &x, x ? 1 : 0, NULL};
@@ -189,27 +190,35 @@ CASE(refusals_say_where_and_what_is_allowed) {
   static const struct {
     const char *file, *x, *text;
   } rows[] = {
-      {"# x\n\nflush.intervall = 30s\n", NULL, ":3: flush.intervall: no such setting; did you mean flush.interval?"},
+      {"# x\n\nflush.intervall = 30s\n", NULL,
+       ":3: flush.intervall: no such setting; did you mean flush.interval?"},
       {"quux = 1\n", NULL, ":1: quux: no such setting"},
       {"interval = 30s\n", NULL, ":1: interval: no such setting; did you mean flush.interval?"},
-      {"flush.interval = 30\n", NULL, ":1: flush.interval: a duration needs a unit: ms, s, m, h or d (like 30s)"},
-      {NULL, "flush.interval=1.5", "-X flush.interval=1.5: a duration needs a unit: ms, s, m, h or d (like 30s)"},
-      {NULL, "flush.interval=1.", "-X flush.interval=1.: a duration needs a unit: ms, s, m, h or d (like 30s)"},
-      {NULL, "flush.interval=-1.5s", "-X flush.interval=-1.5s: a duration needs a unit: ms, s, m, h or d (like 30s)"},
+      {"flush.interval = 30\n", NULL,
+       ":1: flush.interval: a duration needs a unit: ms, s, m, h or d (like 30s)"},
+      {NULL, "flush.interval=1.5",
+       "-X flush.interval=1.5: a duration needs a unit: ms, s, m, h or d (like 30s)"},
+      {NULL, "flush.interval=1.",
+       "-X flush.interval=1.: a duration needs a unit: ms, s, m, h or d (like 30s)"},
+      {NULL, "flush.interval=-1.5s",
+       "-X flush.interval=-1.5s: a duration needs a unit: ms, s, m, h or d (like 30s)"},
       {NULL, "flush.interval=1.0005s", "-X flush.interval=1.0005s: is no whole number of ms"},
       {NULL, "batch.max_bytes=1.5", "-X batch.max_bytes=1.5: is no whole number of bytes"},
-      {NULL, "flush.interval=30", "-X flush.interval=30: a duration needs a unit: ms, s, m, h or d (like 30s)"},
+      {NULL, "flush.interval=30",
+       "-X flush.interval=30: a duration needs a unit: ms, s, m, h or d (like 30s)"},
       {NULL, "flush.interval=1ms", "-X flush.interval=1ms: out of range, which is 100ms to 1d"},
       {NULL, "outbox.settle=2h", "-X outbox.settle=2h: out of range, which is 0s to 1h"},
       {NULL, "outbox.settle=-1s", "-X outbox.settle=-1s: out of range, which is 0s to 1h"},
-      {NULL, "outbox.settle=99999999999999999999d", "-X outbox.settle=99999999999999999999d: too large a number"},
+      {NULL, "outbox.settle=99999999999999999999d",
+       "-X outbox.settle=99999999999999999999d: too large a number"},
       {NULL, "outbox.settle=-99999999999999999999d",
        "-X outbox.settle=-99999999999999999999d: out of range, which is 0s to 1h"},
       {NULL, "batch.max_bytes=1", "-X batch.max_bytes=1: out of range, which is 1KiB to 1GiB"},
       {NULL, "batch.max_bytes=1 MiB",
        "-X batch.max_bytes=1 MiB: a size is a whole number, with KiB, MiB, GiB, kB, MB, GB or nothing after it (like "
        "4MiB)"},
-      {NULL, "health.disk_warning=-5", "-X health.disk_warning=-5: out of range, which is at least 0"},
+      {NULL, "health.disk_warning=-5",
+       "-X health.disk_warning=-5: out of range, which is at least 0"},
       {NULL, "batch.max_events=5k", "-X batch.max_events=5k: must be a whole number"},
       {NULL, "batch.max_events=", "-X batch.max_events=: must be a whole number"},
       {NULL, "batch.max_events=0", "-X batch.max_events=0: out of range, which is 1 to 100000"},
@@ -217,7 +226,8 @@ CASE(refusals_say_where_and_what_is_allowed) {
       {NULL, "log.level=warn", "-X log.level=warn: must be one of debug, info, warning, error"},
       {NULL, "log.level=warnin",
        "-X log.level=warnin: must be one of debug, info, warning, error; did you mean warning?"},
-      {NULL, "bootstrap.servers=x", "-X bootstrap.servers: no such setting; did you mean kafka.bootstrap.servers?"},
+      {NULL, "bootstrap.servers=x",
+       "-X bootstrap.servers: no such setting; did you mean kafka.bootstrap.servers?"},
       {NULL, "kafka.=x", "-X kafka.: no such setting"},
       {NULL, "verbose", "-X verbose: a setting is given as key=value"},
       {"flush.interval 30s\n", NULL, ":1: flush.interval: a line is key = value"},
@@ -235,10 +245,13 @@ CASE(refusals_say_where_and_what_is_allowed) {
 CASE(what_comes_later_is_known_and_refused) {
   struct run *r = *state;
   load(r, NULL, ENV("BUSBRIDGE_ENCODING_FRAMING=confluent"), NULL);
-  assert_refused(r, "BUSBRIDGE_ENCODING_FRAMING=confluent: confluent is not there yet: this release does auto, "
-                    "single-object, raw, json; leave it out");
+  assert_refused(
+      r,
+      "BUSBRIDGE_ENCODING_FRAMING=confluent: confluent is not there yet: this release does auto, "
+      "single-object, raw, json; leave it out");
   load(r, NULL, NULL, "registry.url=http://x");
-  assert_refused(r, "-X registry.url=http://x: is not there yet: this release does without it; leave it out");
+  assert_refused(
+      r, "-X registry.url=http://x: is not there yet: this release does without it; leave it out");
   load(r, "delivery.guarantee = at_least_once\nregistry.url =\nhttp.listen = off\n", NULL, NULL);
   assert_ok(r);
 }
@@ -260,7 +273,8 @@ CASE(a_value_may_come_from_a_file) {
   put(secret, " pa=ss \n");
   assert_int_equal(chmod(secret, 0644), 0);
   assert_int_equal(symlink(secret, link), 0);
-  snprintf(text, sizeof text, "redis.prefix_file = %s\nkafka.sasl.password_file = %s\n", secret, link);
+  snprintf(text, sizeof text, "redis.prefix_file = %s\nkafka.sasl.password_file = %s\n", secret,
+           link);
   load(r, text, NULL, NULL);
   assert_ok(r);
   assert_string_equal(setting_text(r->s, SETTING_REDIS_PREFIX), " pa=ss ");
@@ -310,12 +324,15 @@ CASE(a_secret_of_a_file_is_there_and_for_few) {
   static const struct {
     mode_t mode;
     const char *words;
-  } rows[] = {{0640, "its group (mode 0640)"}, {0604, "everyone (mode 0604)"}, {0644, "everyone (mode 0644)"}};
+  } rows[] = {{0640, "its group (mode 0640)"},
+              {0604, "everyone (mode 0604)"},
+              {0644, "everyone (mode 0644)"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     assert_int_equal(chmod(secret, rows[i].mode), 0);
     buffer_clear(&r->warnings);
     load(r, NULL, NULL, text);
-    snprintf(expected, sizeof expected, "http.token_file: %s may be read by %s; chmod 600 it\n", secret, rows[i].words);
+    snprintf(expected, sizeof expected, "http.token_file: %s may be read by %s; chmod 600 it\n",
+             secret, rows[i].words);
     assert_string_equal(buffer_z(&r->warnings), expected);
   }
 }
@@ -324,7 +341,8 @@ CASE(an_unreadable_secret_names_key_path_and_reason) {
   struct run *r = *state;
   assert_int_equal(load(r, "redis.url_file = /nonexistent/secret\n", NULL, NULL), ST_NOT_FOUND);
   char expected[300];
-  snprintf(expected, sizeof expected, "%s:1: redis.url_file: /nonexistent/secret: No such file or directory", r->path);
+  snprintf(expected, sizeof expected,
+           "%s:1: redis.url_file: /nonexistent/secret: No such file or directory", r->path);
   assert_string_equal(r->err.text, expected);
   load(r, NULL, NULL, "redis.url_file=/proc");
   assert_string_equal(r->err.text, "-X redis.url_file=/proc: /proc: Is a directory");
@@ -348,11 +366,16 @@ CASE(kafka_pairs_are_verbatim_sorted_and_the_last_wins) {
   struct run *r = *state;
   const char *key, *value;
   struct buffer all = {0};
-  load(r, "kafka.ssl.ca.location = /a b\nkafka.acks = 1\nkafka.Acks = X\nkafka.linger.ms = 1\nkafka.linger.ms = 2\n",
-       ENV("BUSBRIDGE_KAFKA_BOOTSTRAP_SERVERS=b:1", "BUSBRIDGE_KAFKA_ACKS=all"), NULL);
+  load(
+      r,
+      "kafka.ssl.ca.location = /a b\nkafka.acks = 1\nkafka.Acks = X\nkafka.linger.ms = 1\nkafka.linger.ms = 2\n",
+      ENV("BUSBRIDGE_KAFKA_BOOTSTRAP_SERVERS=b:1", "BUSBRIDGE_KAFKA_ACKS=all"), NULL);
   assert_ok(r);
-  for (size_t i = 0; settings_kafka(r->s, i, &key, &value); i++) buffer_printf(&all, "%s=%s\n", key, value);
-  assert_string_equal(buffer_z(&all), "Acks=X\nacks=all\nbootstrap.servers=b:1\nlinger.ms=2\nssl.ca.location=/a b\n");
+  for (size_t i = 0; settings_kafka(r->s, i, &key, &value); i++)
+    buffer_printf(&all, "%s=%s\n", key, value);
+  assert_string_equal(
+      buffer_z(&all),
+      "Acks=X\nacks=all\nbootstrap.servers=b:1\nlinger.ms=2\nssl.ca.location=/a b\n");
   buffer_release(&all);
   buffer_add_z(&all, "");
   for (int i = 0; i < 40; i++) buffer_printf(&all, "kafka.k%d = %d\n", i, i);
@@ -366,18 +389,22 @@ CASE(kafka_pairs_are_verbatim_sorted_and_the_last_wins) {
 CASE(unknown_variables_warn_and_injected_ones_are_ignored) {
   struct run *r = *state;
   load(r, NULL,
-       ENV("BUSBRIDGE_SERVICE_HOST=10.0.0.1", "BUSBRIDGE_SERVICE_PORT=80", "BUSBRIDGE_SERVICE_PORT_HTTP=80",
-           "BUSBRIDGE_PORT=tcp://10.0.0.1:80", "BUSBRIDGE_PORT_80_TCP_ADDR=10.0.0.1",
-           "BUSBRIDGE_KAFKA_PORT_9092_TCP=tcp://x", "BUSBRIDGE_KAFKA_SERVICE_HOST=x"),
+       ENV("BUSBRIDGE_SERVICE_HOST=10.0.0.1", "BUSBRIDGE_SERVICE_PORT=80",
+           "BUSBRIDGE_SERVICE_PORT_HTTP=80", "BUSBRIDGE_PORT=tcp://10.0.0.1:80",
+           "BUSBRIDGE_PORT_80_TCP_ADDR=10.0.0.1", "BUSBRIDGE_KAFKA_PORT_9092_TCP=tcp://x",
+           "BUSBRIDGE_KAFKA_SERVICE_HOST=x"),
        NULL);
   assert_ok(r);
   assert_int_equal(r->warnings.len, 0);
-  load(r, NULL, ENV("BUSBRIDGE_FLUSH_INTERVALL=1s", "BUSBRIDGE_=1", "BUSBRIDGE_QUUXQUUX=1", "BUSBRIDGE"), NULL);
+  load(r, NULL,
+       ENV("BUSBRIDGE_FLUSH_INTERVALL=1s", "BUSBRIDGE_=1", "BUSBRIDGE_QUUXQUUX=1", "BUSBRIDGE"),
+       NULL);
   assert_ok(r);
-  assert_string_equal(buffer_z(&r->warnings),
-                      "BUSBRIDGE_FLUSH_INTERVALL: no such setting, ignored; did you mean BUSBRIDGE_FLUSH_INTERVAL?\n"
-                      "BUSBRIDGE_: no such setting, ignored\n"
-                      "BUSBRIDGE_QUUXQUUX: no such setting, ignored\n");
+  assert_string_equal(
+      buffer_z(&r->warnings),
+      "BUSBRIDGE_FLUSH_INTERVALL: no such setting, ignored; did you mean BUSBRIDGE_FLUSH_INTERVAL?\n"
+      "BUSBRIDGE_: no such setting, ignored\n"
+      "BUSBRIDGE_QUUXQUUX: no such setting, ignored\n");
 }
 
 CASE(the_old_buses_switch_is_heard_below_our_own) {
@@ -385,7 +412,8 @@ CASE(the_old_buses_switch_is_heard_below_our_own) {
   const char *noveler = "NOVELER_DISABLE_BACKGROUND_FLUSH=1";
   load(r, "flush.background = true\n", ENV(noveler), NULL);
   assert_false(setting_bool(r->s, SETTING_FLUSH_BACKGROUND));
-  assert_string_equal(setting_source(r->s, SETTING_FLUSH_BACKGROUND), "NOVELER_DISABLE_BACKGROUND_FLUSH");
+  assert_string_equal(setting_source(r->s, SETTING_FLUSH_BACKGROUND),
+                      "NOVELER_DISABLE_BACKGROUND_FLUSH");
   load(r, NULL, ENV("BUSBRIDGE_FLUSH_BACKGROUND=true", noveler), NULL);
   assert_true(setting_bool(r->s, SETTING_FLUSH_BACKGROUND));
   load(r, NULL, ENV(noveler), "flush.background=true");
@@ -400,7 +428,8 @@ CASE(a_key_set_twice_in_one_file_is_warned_about) {
   load(r, "dlq.max_attempts = 6\n#\ndlq.max_attempts = 7\n", NULL, NULL);
   assert_ok(r);
   assert_int_equal(setting_number(r->s, SETTING_DLQ_MAX_ATTEMPTS), 7);
-  snprintf(expected, sizeof expected, "%s:3: dlq.max_attempts is set again; line 1 is overruled\n", r->path);
+  snprintf(expected, sizeof expected, "%s:3: dlq.max_attempts is set again; line 1 is overruled\n",
+           r->path);
   assert_string_equal(buffer_z(&r->warnings), expected);
 }
 
@@ -416,8 +445,9 @@ CASE(changes_a_reload_may_not_make_are_named) {
   assert_ok(r);
   struct buffer changes = {0};
   settings_fixed_changes(old, r->s, &changes);
-  assert_string_equal(buffer_z(&changes),
-                      "outbox.window\nredis.prefix\nkafka.acks\nkafka.linger.ms\nkafka.batch.size\n");
+  assert_string_equal(
+      buffer_z(&changes),
+      "outbox.window\nredis.prefix\nkafka.acks\nkafka.linger.ms\nkafka.batch.size\n");
   buffer_release(&changes);
   settings_free(old);
 }
@@ -436,11 +466,13 @@ TEST(help_names_every_key_and_keeps_to_the_width) {
   for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
     struct buffer out = {0};
     settings_help(&out, widths[w]);
-    for (int i = 0; i < SETTING_COUNT; i++) assert_non_null(strstr(buffer_z(&out), setting_row((enum setting)i)->key));
+    for (int i = 0; i < SETTING_COUNT; i++)
+      assert_non_null(strstr(buffer_z(&out), setting_row((enum setting)i)->key));
     assert_non_null(strstr(buffer_z(&out), "\nredis\n  redis.url"));
     assert_non_null(strstr(buffer_z(&out), "kafka.*"));
     /* one word may be longer than a narrow terminal */
-    if (widths[w] != 40) assert_true(widest(buffer_span(&out)) <= (size_t)(widths[w] ? widths[w] : 80));
+    if (widths[w] != 40)
+      assert_true(widest(buffer_span(&out)) <= (size_t)(widths[w] ? widths[w] : 80));
     buffer_release(&out);
   }
   struct buffer out = {0};

@@ -1,5 +1,5 @@
-/* The finisher's stage on a disk that fails: what is not out of the outbox never counts as settled, and the manifest of
- * the committed position is always there.
+/* The finisher's stage on a disk that fails: what is not out of the outbox never counts as settled,
+ * and the manifest of the committed position is always there.
  */
 #include "tests/unit/files.h"
 
@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-/* What the stage needs of a relay, and one batch of three entries that was committed as number 1. */
+/* What the stage needs of a relay, and one batch of three entries that was committed as number 1.
+ */
 struct world {
   struct box *box;
   struct relay r;
@@ -42,7 +43,11 @@ static void take(struct world *w) {
   for (size_t i = 0; i < 3; i++) {
     struct item *item = &w->items[i];
     OK(box_next(b, &e));
-    *item = (struct item){.batch = &w->batch, .ref = e.ref, .outcome = OUTCOME_PUBLISHED, .attempts = 1, .offset = -1};
+    *item = (struct item){.batch = &w->batch,
+                          .ref = e.ref,
+                          .outcome = OUTCOME_PUBLISHED,
+                          .attempts = 1,
+                          .offset = -1};
     item->id = text_span(&b->keep, e.event.id);
     item->name = text_span(&b->keep, e.event.name);
     item->ns = SPAN("quality");
@@ -64,7 +69,8 @@ static void commit(struct world *w) {
   name.settled = true;
   w->r.settled = name;
   memcpy(w->publishing.ledger.position.digest, zero.digest, sizeof zero.digest);
-  for (size_t i = 0; i < 3; i++) entries[i] = (struct manifest_entry){.ref = w->items[i].ref, .id = w->items[i].id};
+  for (size_t i = 0; i < 3; i++)
+    entries[i] = (struct manifest_entry){.ref = w->items[i].ref, .id = w->items[i].id};
   size_t fit;
   OK(ledger_write(&w->publishing, entries, 3, &fit, &b->err));
   w->name = w->publishing.ledger.doubt;
@@ -75,16 +81,18 @@ static void commit(struct world *w) {
 static int setup(void **state) {
   struct world *w = calloc(1, sizeof *w);
   struct box *b = w->box = box_new("file");
-  for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++) put_pending(b, *id);
+  for (const char *const *id = (const char *const[]){"a", "b", "c", NULL}; *id; id++)
+    put_pending(b, *id);
   struct relay *r = w->publishing.relay = w->finishing.relay = &w->r;
   r->parts = (struct relay_parts){.store = b->store, .clock = &stopped};
   if (metrics_open(&clock_system, &r->parts.metrics) != ST_OK) return -1;
   r->keys_off = true;
   r->recovered = true;
   struct metrics *m = r->parts.metrics;
-  w->finishing.numbers = (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
-                                          .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
-                                          .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
+  w->finishing.numbers =
+      (struct numbers){.publish = metrics_series(m, METRIC_PUBLISH, NULL, NULL),
+                       .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
+                       .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
   w->finishing.numbers.published = calloc(1, sizeof *w->finishing.numbers.published);
   pthread_mutex_init(&r->lock, NULL);
   pthread_cond_init(&r->changed, NULL);
@@ -265,7 +273,8 @@ CASE(one_of_many_dead_that_cannot_be_moved_is_set_aside_and_the_others_are_dead)
   durable_set_hook(fail_some, &f);
   settle(w);
   durable_set_hook(NULL, NULL);
-  assert_true(exists(w->box, "dlq/a.json") && exists(w->box, "dlq/c.json") && exists(w->box, "b.json"));
+  assert_true(exists(w->box, "dlq/a.json") && exists(w->box, "dlq/c.json") &&
+              exists(w->box, "b.json"));
   assert_non_null(strstr(text_of(w->box, ".busbridge/aside"), "dead flat b.json"));
   assert_string_equal(manifests(w), "settled-1");
   assert_int_equal(w->r.status.breaker_count, 0);
@@ -292,7 +301,8 @@ CASE(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch) {
     const char *part;
   } steps[] = {{DURABLE_RENAME, "1-"}, {DURABLE_UNLINK, "settled-0"}};
   for (unsigned i = 0; i < 2 * 2 * 2; i++) {
-    struct failing f = {.op = steps[i / 4].op, .part = steps[i / 4].part, .after = i & 1, .times = i & 2 ? 2 : 1};
+    struct failing f = {
+        .op = steps[i / 4].op, .part = steps[i / 4].part, .after = i & 1, .times = i & 2 ? 2 : 1};
     void *again = w;
     if (i) {
       teardown(&again);
@@ -311,14 +321,17 @@ CASE(the_manifest_of_the_position_outlives_every_failure_of_closing_a_batch) {
   }
 }
 
-/* Immutable, or something is mounted on it: nothing waits for it, and its own position's is never given up for it. */
+/* Immutable, or something is mounted on it: nothing waits for it, and its own position's is never
+ * given up for it. */
 CASE(a_manifest_that_alone_cannot_be_changed_is_passed_over_named_and_closed_when_it_can_be) {
   struct world *w = *state;
   static const struct {
     struct failing fails;
     const char *left, *file;
   } cases[] = {{{DURABLE_RENAME, "1-", .code = EPERM, .times = 1000}, "batch-1", "batch-1-"},
-               {{DURABLE_UNLINK, "settled-0", .code = EBUSY, .times = 1000}, "settled-0 settled-1", "settled-0-"}};
+               {{DURABLE_UNLINK, "settled-0", .code = EBUSY, .times = 1000},
+                "settled-0 settled-1",
+                "settled-0-"}};
   for (unsigned i = 0; i < 2; i++) {
     struct failing f = cases[i].fails;
     void *again = w;
@@ -352,8 +365,9 @@ CASE(a_manifest_that_alone_cannot_be_changed_is_passed_over_named_and_closed_whe
 /* A folder that lets nothing be removed is not one file of it; nor is a full disk. */
 CASE(a_folder_in_which_no_manifest_can_be_changed_is_waited_for) {
   struct world *w = *state;
-  static const struct failing cases[] = {{DURABLE_UNLINK, "settled-0", .code = ENOSPC, .times = 1000},
-                                         {DURABLE_RENAME, "1-", .code = EROFS, .times = 1000}};
+  static const struct failing cases[] = {
+      {DURABLE_UNLINK, "settled-0", .code = ENOSPC, .times = 1000},
+      {DURABLE_RENAME, "1-", .code = EROFS, .times = 1000}};
   for (unsigned i = 0; i < 2; i++) {
     struct failing f = cases[i];
     void *again = w;
@@ -373,7 +387,9 @@ CASE(a_folder_in_which_no_manifest_can_be_changed_is_waited_for) {
 
 static int only_settled_and_probe(void *ctx, enum durable_op op, const char *name, bool after) {
   (void)ctx;
-  return op == DURABLE_UNLINK && !after && (strstr(name, "settled-0") || strstr(name, "probe")) ? EPERM : 0;
+  return op == DURABLE_UNLINK && !after && (strstr(name, "settled-0") || strstr(name, "probe"))
+             ? EPERM
+             : 0;
 }
 
 /* chattr +a on the folder: files are made there, and none removed. */
@@ -404,7 +420,8 @@ CASE(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run) {
 CASE(entries_that_another_worker_took_over_are_not_touched) {
   struct world *w = *state;
   put(w->box, ".busbridge/lock.new", "1 somebody-else\n");
-  assert_int_equal(rename(path_of(w->box, ".busbridge/lock.new"), path_of(w->box, ".busbridge/lock")), 0);
+  assert_int_equal(
+      rename(path_of(w->box, ".busbridge/lock.new"), path_of(w->box, ".busbridge/lock")), 0);
   settle(w);
   assert_int_equal(w->r.status.failed, ST_BUSY);
   assert_true(w->r.stopping);

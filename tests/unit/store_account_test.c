@@ -19,7 +19,8 @@ static unsigned pick(struct truth *t, unsigned below) {
 
 static void check_sum(struct box *b) {
   struct store_counts c = box_counts(b);
-  assert_int_equal((int64_t)(c.first + c.returned) + c.arrived, (int64_t)(c.gone + c.vanished + c.pending));
+  assert_int_equal((int64_t)(c.first + c.returned) + c.arrived,
+                   (int64_t)(c.gone + c.vanished + c.pending));
 }
 
 static void put_one(struct box *b, struct truth *t) {
@@ -66,7 +67,9 @@ static void settle_one(struct box *b, struct truth *t) {
   switch (pick(t, 3)) {
   case 0: store_release(b->store, &t->hand[i]); return;
   case 1: box_done(b, &t->hand[i], SETTLED_GONE); break;
-  default: box_dead(b, &t->hand[i], REASON_SCHEMA_MISMATCH); t->dead[t->dead_count++] = number_of(t->names[i]);
+  default:
+    box_dead(b, &t->hand[i], REASON_SCHEMA_MISMATCH);
+    t->dead[t->dead_count++] = number_of(t->names[i]);
   }
   t->settled++;
 }
@@ -91,8 +94,8 @@ static void rest(struct box *b, struct truth *t) {
 
 static void run(struct box *b, uint64_t seed) {
   struct truth t = {.seed = seed};
-  static void (*const acts[])(struct box *, struct truth *) = {put_one,    put_one,    take_one,  take_one,
-                                                               settle_one, delete_one, replay_one};
+  static void (*const acts[])(struct box *, struct truth *) = {
+      put_one, put_one, take_one, take_one, settle_one, delete_one, replay_one};
   for (int i = 0; i < 5; i++) put_one(b, &t);
   take_one(b, &t); /* the first listing */
   assert_true(box_counts(b).listed);
@@ -143,7 +146,8 @@ TEST(a_quiet_life_is_told_exactly) {
   assert_string_equal(box_take_some(b), "a");
   put(b, "d.json", "{\"id\": \"d\"");
   unlink(path_of(b, "d.json"));
-  put(b, "e.json", "{\"id\": \"e\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"dispatched\"}");
+  put(b, "e.json",
+      "{\"id\": \"e\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"dispatched\"}");
   assert_string_equal(box_take_all(b), "");
   c = box_counts(b);
   assert_int_equal(c.arrived, 3); /* c, d, e */

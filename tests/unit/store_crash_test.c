@@ -1,5 +1,6 @@
-/* Every durable call of every move fails, or is the last one before a crash: afterwards the entry is in exactly one
- * place, whole. And what others do to a file in the middle of a move is neither lost nor overwritten. */
+/* Every durable call of every move fails, or is the last one before a crash: afterwards the entry
+ * is in exactly one place, whole. And what others do to a file in the middle of a move is neither
+ * lost nor overwritten. */
 #include "tests/unit/store_faults.h"
 
 static int box_open(void **state) {
@@ -30,7 +31,8 @@ static void check_retry(struct box *b, bool said_done) {
   assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "");
   unsigned attempts = box_list(b, LIST_PENDING, 0, NULL).last.attempts;
   if (said_done) assert_int_equal(attempts, 2);
-  assert_non_null(strstr(text_of(b, "a.json"), "\"payload\": {\"n\": 1.50, \"created_at\": \"x\"}"));
+  assert_non_null(
+      strstr(text_of(b, "a.json"), "\"payload\": {\"n\": 1.50, \"created_at\": \"x\"}"));
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
@@ -53,7 +55,8 @@ static void check_dead(struct box *b, bool said_done) {
   if (said_done) assert_int_equal(dead, 1);
   if (dead) assert_string_equal(l.reason, "bad_name");
   assert_int_equal(mtime_of(b, dead ? "dlq/a.json" : "a.json"), 1700000000000000077);
-  assert_non_null(strstr(text_of(b, dead ? "dlq/a.json" : "a.json"), "{\"n\": 1.50, \"created_at\": \"x\"}"));
+  assert_non_null(
+      strstr(text_of(b, dead ? "dlq/a.json" : "a.json"), "{\"n\": 1.50, \"created_at\": \"x\"}"));
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
 }
 
@@ -104,7 +107,8 @@ static void make_raw(struct box *b) {
 }
 
 static void check_raw_replay(struct box *b, bool said_done) {
-  if (said_done) assert_true(exists(b, "a.json") && !exists(b, "dlq/a.raw") && !exists(b, "dlq/a.json"));
+  if (said_done)
+    assert_true(exists(b, "a.json") && !exists(b, "dlq/a.raw") && !exists(b, "dlq/a.json"));
   check_raw(b, false);
 }
 
@@ -133,8 +137,10 @@ static void make_nothing(struct box *b) {
 }
 
 static enum status move_emit(struct box *b) {
-  return store_emit(b->store, "a.json",
-                    SPAN("{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"), &b->err);
+  return store_emit(
+      b->store, "a.json",
+      SPAN("{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"),
+      &b->err);
 }
 
 static void check_emit(struct box *b, bool said_done) {
@@ -147,7 +153,8 @@ static enum status move_done(struct box *b) {
   enum settled how;
   enum status st = store_done(b->store, &b->refs[0], &how, &b->err);
   enum status synced = store_sync(b->store, &b->err);
-  if (synced != ST_OK) synced = store_sync(b->store, &b->err); /* what failed is tried again, not taken as done */
+  if (synced != ST_OK)
+    synced = store_sync(b->store, &b->err); /* what failed is tried again, not taken as done */
   return st == ST_OK ? synced : st;
 }
 
@@ -226,7 +233,8 @@ CASE(what_could_not_be_settled_stays_in_hand_until_it_is) {
     }
 }
 
-/* It was removed before a crash, but no sync made that durable: settled means that it cannot come back. */
+/* It was removed before a crash, but no sync made that durable: settled means that it cannot come
+ * back. */
 CASE(what_is_found_gone_is_synced_all_the_same) {
   struct box *b = *state;
   struct fault f = {.at = 1000};
@@ -285,12 +293,14 @@ static void replace_file(struct box *b, const char *name) {
 static int rival_hook(void *ctx, enum durable_op op, const char *name, bool after) {
   struct rival *r = ctx;
   if (r->crashed) return EIO;
-  if (op != DURABLE_RENAME || strstr(name, ".tmp")) return 0; /* a temporary file is moved or gets a name: no matter */
+  if (op != DURABLE_RENAME || strstr(name, ".tmp"))
+    return 0; /* a temporary file is moved or gets a name: no matter */
   if (!after && ++r->renames != r->at) return 0;
   if (after && r->renames != r->at) return 0;
   if (!after && (r->deeds & REPLACE)) replace_file(r->b, r->name);
   if (!after && (r->deeds & REMOVE)) unlink(path_of(r->b, r->name));
-  if (!after && (r->deeds & FINISH)) assert_int_equal(rename(path_of(r->b, r->name), path_of(r->b, "dlq/a.raw")), 0);
+  if (!after && (r->deeds & FINISH))
+    assert_int_equal(rename(path_of(r->b, r->name), path_of(r->b, "dlq/a.raw")), 0);
   if (after && (r->deeds & REMOVE_AFTER)) unlink(path_of(r->b, r->name));
   r->crashed = r->deeds & (after ? CRASH_THEN : CRASH_FIRST);
   if (r->crashed) return EIO;
@@ -324,7 +334,10 @@ CASE(what_a_producer_puts_there_comes_back_after_a_crash_too) {
   struct failure why = box_failure(REASON_BAD_NAME, 2);
   static const char *const places[] = {"a.json", "pending/a.json"};
   for (int i = 0; i < 8; i++) {
-    struct rival r = {.b = b, .name = places[i & 1], .deeds = REPLACE | (i & 2 ? CRASH_FIRST : CRASH_THEN), .at = 1};
+    struct rival r = {.b = b,
+                      .name = places[i & 1],
+                      .deeds = REPLACE | (i & 2 ? CRASH_FIRST : CRASH_THEN),
+                      .at = 1};
     enum settled how;
     assert_true(mkdir(path_of(b, "pending"), 0770) == 0 || errno == EEXIST);
     put_entry(b, r.name, "a", "pending", "2025-01-01T00:00:00");

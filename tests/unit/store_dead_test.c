@@ -45,12 +45,13 @@ CASE(missing_keys_of_the_contract_are_added) {
   store_rescan(b->store);
   box_take_all(b);
   OK(store_dead(b->store, &b->refs[0], &why, &how, &b->err));
-  assert_string_equal(text_of(b, "dlq/k.json"),
-                      "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"created_at\": "
-                      "\"2023-11-14T22:13:20.000000+00:00\", \"attempts\": 2, \"dispatched_at\": null, \"last_error\": "
-                      "\"bad_name\", \"failed_at\": \"1970-01-01T00:00:00.000000+00:00\", \"status\": \"dlq\", "
-                      "\"storage_key\": \"k\", \"reason\": \"bad_name\", \"error_code\": null, \"topic\": null, "
-                      "\"first_failed_at\": \"1970-01-01T00:00:00.000000+00:00\"}");
+  assert_string_equal(
+      text_of(b, "dlq/k.json"),
+      "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"created_at\": "
+      "\"2023-11-14T22:13:20.000000+00:00\", \"attempts\": 2, \"dispatched_at\": null, \"last_error\": "
+      "\"bad_name\", \"failed_at\": \"1970-01-01T00:00:00.000000+00:00\", \"status\": \"dlq\", "
+      "\"storage_key\": \"k\", \"reason\": \"bad_name\", \"error_code\": null, \"topic\": null, "
+      "\"first_failed_at\": \"1970-01-01T00:00:00.000000+00:00\"}");
 }
 
 CASE(a_taken_name_gets_a_number) {
@@ -82,12 +83,14 @@ CASE(what_is_no_json_goes_unread_beside_a_descriptor) {
   assert_int_equal(mtime_of(b, "dlq/a.raw"), 1700000000000000005);
   assert_false(exists(b, "a.json"));
   const char *text = text_of(b, "dlq/a.json");
-  assert_ptr_equal(strstr(text, "{\"id\": \"a\", \"name\": \"\", \"payload\": {}, \"created_at\": "
-                                "\"2023-11-14T22:13:20.000000+00:00\", \"attempts\": 1, \"dispatched_at\": null, "
-                                "\"last_error\": \"field \\\"x\\\" is wrong\", \"failed_at\": "
-                                "\"2023-11-14T22:13:21.000000+00:00\", \"status\": \"dlq\", \"storage_key\": \"a\", "
-                                "\"reason\": \"invalid_utf8\", \"error_code\": 87, \"inode\": "),
-                   text);
+  assert_ptr_equal(
+      strstr(text,
+             "{\"id\": \"a\", \"name\": \"\", \"payload\": {}, \"created_at\": "
+             "\"2023-11-14T22:13:20.000000+00:00\", \"attempts\": 1, \"dispatched_at\": null, "
+             "\"last_error\": \"field \\\"x\\\" is wrong\", \"failed_at\": "
+             "\"2023-11-14T22:13:21.000000+00:00\", \"status\": \"dlq\", \"storage_key\": \"a\", "
+             "\"reason\": \"invalid_utf8\", \"error_code\": 87, \"inode\": "),
+      text);
   struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
   assert_string_equal(l.ids, "a");
   assert_true(l.last.raw);
@@ -99,7 +102,8 @@ CASE(a_raw_one_mended_by_hand_is_replayed_as_it_is_now) {
   struct box *b = *state;
   put(b, "a.json", "{\"id\": \"a\", ");
   kill_entry(b, REASON_NOT_JSON);
-  put(b, "dlq/a.raw", "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\"}");
+  put(b, "dlq/a.raw",
+      "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\"}");
   OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
   assert_int_equal(files_in(b, "dlq"), 0);
   assert_string_equal(box_take_some(b), "a");
@@ -108,8 +112,10 @@ CASE(a_raw_one_mended_by_hand_is_replayed_as_it_is_now) {
 
 CASE(raw_names_are_free_as_a_pair) {
   struct box *b = *state;
-  put(b, "dlq/a.raw", "somebody's"), put(b, "dlq/a__1.json", "{\"id\": \"a\", \"inode\": 1, \"payload\": {}}");
-  put(b, "dlq/a__2.json", "[]"), put(b, "dlq/a__3.json", "{\"inode\": 12, \"payload\": {\"x\": 1}}");
+  put(b, "dlq/a.raw", "somebody's"),
+      put(b, "dlq/a__1.json", "{\"id\": \"a\", \"inode\": 1, \"payload\": {}}");
+  put(b, "dlq/a__2.json", "[]"),
+      put(b, "dlq/a__3.json", "{\"inode\": 12, \"payload\": {\"x\": 1}}");
   put(b, "a.json", "{");
   struct failure why = {.reason = REASON_NOT_JSON, .attempts = 1, .failed_us = 0};
   enum settled how;
@@ -156,10 +162,12 @@ static void dies_and_comes_back(struct box *b, const char *text, enum reason rea
 
 CASE(an_event_with_a_member_inode_and_no_payload_is_no_descriptor) {
   struct box *b = *state;
-  const char *named = "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
-                      "\"reason\": \"not_json\"}";
-  const char *nameless = "{\"id\": \"a\", \"name\": \"\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
-                         "\"raw\": \"a.raw\", \"reason\": \"not_json\"}";
+  const char *named =
+      "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
+      "\"reason\": \"not_json\"}";
+  const char *nameless =
+      "{\"id\": \"a\", \"name\": \"\", \"payload\": {}, \"status\": \"pending\", \"inode\": 5, "
+      "\"raw\": \"a.raw\", \"reason\": \"not_json\"}";
   for (int beside = 0; beside < 2; beside++) {
     dies_and_comes_back(b, named, REASON_SCHEMA_MISMATCH, beside);
     dies_and_comes_back(b, nameless, REASON_MISSING_NAME, beside);
@@ -180,7 +188,8 @@ CASE(a_raw_one_is_known_whatever_it_died_of) {
 
 CASE(an_inode_has_64_bits) {
   struct box *b = *state;
-  put(b, "dlq/a.json", "{\"name\": \"\", \"payload\": {}, \"inode\": 18446744073709551615, \"reason\": \"not_json\"}");
+  put(b, "dlq/a.json",
+      "{\"name\": \"\", \"payload\": {}, \"inode\": 18446744073709551615, \"reason\": \"not_json\"}");
   put(b, "dlq/a.raw", "{");
   assert_true(box_list(b, LIST_DEAD, 0, NULL).last.raw);
   OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
@@ -188,9 +197,9 @@ CASE(an_inode_has_64_bits) {
 
 /* ---- the newer producer's dead letters ---- */
 
-#define NEWER                                                                                                          \
-  "{\"id\": \"n-1\", \"message_type\": \"event\", \"message_name\": \"quality.checked\", \"payload\": {\"s\": 1}, "    \
-  "\"original_error\": \"b\\u006fom\", \"attempt_count\": 4, \"first_failed_at\": \"2025-01-01T00:00:00+00:00\", "     \
+#define NEWER                                                                                                       \
+  "{\"id\": \"n-1\", \"message_type\": \"event\", \"message_name\": \"quality.checked\", \"payload\": {\"s\": 1}, " \
+  "\"original_error\": \"b\\u006fom\", \"attempt_count\": 4, \"first_failed_at\": \"2025-01-01T00:00:00+00:00\", "  \
   "\"last_failed_at\": \"2025-01-02T00:00:00+00:00\", \"metadata\": {}}"
 
 CASE(the_newer_form_is_listed_and_found) {
@@ -274,7 +283,8 @@ CASE(what_an_earlier_release_hid_is_a_dead_letter_again) {
   put(b, ".junk.json", "{"), put(b, ".json", "{}");
   assert_string_equal(box_take_all(b), "");
   assert_true(exists(b, "dlq/dlq_.hidden.json") && !exists(b, ".hidden.json"));
-  assert_true(exists(b, ".other.json") && exists(b, ".theirs.json") && exists(b, ".junk.json") && exists(b, ".json"));
+  assert_true(exists(b, ".other.json") && exists(b, ".theirs.json") && exists(b, ".junk.json") &&
+              exists(b, ".json"));
   assert_int_equal(box_counts(b).dead, 1);
   assert_string_equal(box_find(b, LIST_DEAD, ".hidden", &total).ids, ".hidden");
   OK(store_replay(b->store, PLACE_DLQ, "dlq_.hidden.json", &b->err));
@@ -290,7 +300,8 @@ CASE(a_replay_never_takes_a_name) {
   put_entry(b, "a.json", "a", "dispatched", "2025-01-01T00:00:00");
   assert_int_equal(store_replay(b->store, PLACE_DLQ, "a.json", &b->err), ST_EXISTS);
   assert_true(exists(b, "dlq/a.json"));
-  assert_int_equal(store_replay(b->store, PLACE_FLAT, "a.json", &b->err), ST_INVALID); /* not pending */
+  assert_int_equal(store_replay(b->store, PLACE_FLAT, "a.json", &b->err),
+                   ST_INVALID); /* not pending */
   assert_int_equal(store_replay(b->store, PLACE_PENDING, "a.json", &b->err), ST_NOT_FOUND);
   assert_int_equal(store_replay(b->store, PLACE_FLAT, "b.json", &b->err), ST_NOT_FOUND);
   put(b, "dlq/c.json", "{");
@@ -339,7 +350,8 @@ CASE(a_half_done_raw_move_uses_its_descriptor) {
   struct box *b = *state;
   put(b, "a.json", "{");
   kill_entry(b, REASON_NOT_JSON);
-  assert_int_equal(rename(path_of(b, "dlq/a.raw"), path_of(b, "a.json")), 0); /* as before the second step */
+  assert_int_equal(rename(path_of(b, "dlq/a.raw"), path_of(b, "a.json")),
+                   0); /* as before the second step */
   box_restart(b);
   kill_entry(b, REASON_NOT_JSON);
   assert_true(exists(b, "dlq/a.json") && exists(b, "dlq/a.raw"));
@@ -403,7 +415,8 @@ CASE(inspecting_changes_nothing_and_counts_the_folders) {
   assert_int_equal(c.foreign, 1);
   assert_int_equal(c.oldest_us, 1700000000000000);
   assert_true(c.exact);
-  assert_int_equal(store_replay(inspect, PLACE_FLAT, "a.json", &b->err), ST_NOT_FOUND); /* no .busbridge */
+  assert_int_equal(store_replay(inspect, PLACE_FLAT, "a.json", &b->err),
+                   ST_NOT_FOUND); /* no .busbridge */
   assert_non_null(strstr(b->err.text, "busbridge-worker"));
   assert_int_equal(store_replay(inspect, PLACE_DLQ, "a.json", &b->err), ST_NOT_FOUND);
   OK(store_emit(inspect, "n.json", SPAN("{}"), &b->err));

@@ -1,5 +1,6 @@
-/* Many that failed at once, dead or to be tried again, objects or none: after every fault each is in one place, whole,
- * whatever became of the others; each has a status of its own; and they wait for the disk together. */
+/* Many that failed at once, dead or to be tried again, objects or none: after every fault each is
+ * in one place, whole, whatever became of the others; each has a status of its own; and they wait
+ * for the disk together. */
 #include "tests/unit/store_faults.h"
 
 #define BROKEN "{\"id\": broken"
@@ -85,7 +86,8 @@ static void check_three(struct box *b, bool said_done) {
   if (said_done) assert_non_null(strstr(text_of(b, "pending/p.json"), "\"attempts\": 2"));
   if (r) assert_true(exists(b, "dlq/r.json"));
   assert_string_equal(text_of(b, r ? "dlq/r.raw" : "r.json"), BROKEN);
-  assert_non_null(strstr(text_of(b, a ? "dlq/a.json" : "a.json"), "{\"n\": 1.50, \"created_at\": \"x\"}"));
+  assert_non_null(
+      strstr(text_of(b, a ? "dlq/a.json" : "a.json"), "{\"n\": 1.50, \"created_at\": \"x\"}"));
   assert_non_null(strstr(text_of(b, "pending/p.json"), "{\"n\": 1.50, \"created_at\": \"x\"}"));
   check_time(b, a ? "dlq/a.json" : "a.json");
   check_time(b, r ? "dlq/r.raw" : "r.json");
@@ -112,7 +114,8 @@ static int count_syncs(void *ctx, enum durable_op op, const char *name, bool aft
   return 0;
 }
 
-/* dlq/ for the descriptors, for what lies beside them, and for the others; and the two that they leave. */
+/* dlq/ for the descriptors, for what lies beside them, and for the others; and the two that they
+ * leave. */
 CASE(the_folders_are_synced_once_for_all) {
   struct box *b = *state;
   unsigned syncs = 0;
@@ -162,8 +165,10 @@ static int fail_b(void *ctx, enum durable_op op, const char *name, bool after) {
 CASE(one_that_is_hindered_hinders_no_other) {
   struct box *b = *state;
   struct failed list[64];
-  static const char *const names[] = {"a.json", "b.json", "c.json", "pending/b.json", "r.json", "pending/z.json"};
-  for (size_t i = 0; i < 6; i++) put_old(b, names[i], i == 3 || i == 4 ? NULL : (char[]){names[i][i == 5 ? 8 : 0], 0});
+  static const char *const names[] = {"a.json",         "b.json", "c.json",
+                                      "pending/b.json", "r.json", "pending/z.json"};
+  for (size_t i = 0; i < 6; i++)
+    put_old(b, names[i], i == 3 || i == 4 ? NULL : (char[]){names[i][i == 5 ? 8 : 0], 0});
   take(b, 6);
   size_t count = failed_of(b, list), stay = 0;
   durable_set_hook(fail_b, NULL);
@@ -199,7 +204,9 @@ CASE(what_is_gone_or_another_by_now_is_told_of_each) {
   for (size_t i = 0; i < count; i++) {
     char c = list[i].ref->name.ptr[0];
     assert_int_equal(list[i].status, ST_OK);
-    assert_int_equal(list[i].how, c == 'a' ? SETTLED_GONE : c == 'b' || c == 'r' ? SETTLED_VANISHED : SETTLED_CHANGED);
+    assert_int_equal(list[i].how, c == 'a'               ? SETTLED_GONE
+                                  : c == 'b' || c == 'r' ? SETTLED_VANISHED
+                                                         : SETTLED_CHANGED);
   }
   assert_int_equal(files_in(b, "dlq"), 1);
   assert_non_null(strstr(text_of(b, "c.json"), "\"id\": \"new\""));
@@ -254,8 +261,8 @@ static int strike(void *ctx, enum durable_op op, const char *name, bool after) {
   return 0;
 }
 
-/* All three files of the two letters; those that were whole in the folder when it went, in a sync behind the moves, go
- * with it. */
+/* All three files of the two letters; those that were whole in the folder when it went, in a sync
+ * behind the moves, go with it. */
 CASE(letters_follow_dlq_at_every_call) {
   struct box *b = *state;
   unsigned struck = 0;

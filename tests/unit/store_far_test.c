@@ -1,7 +1,7 @@
-/* dlq/ and sent/ on another file system: the moves are copies that are durable before what was copied goes. Every
- * durable call of each fails, or is the last before a crash: afterwards it is in one place, whole, with its time, and
- * never both pending and dead. In a mount name space of its own, and of an own user where root is needed for that;
- * where neither may be, nothing is shown. */
+/* dlq/ and sent/ on another file system: the moves are copies that are durable before what was
+ * copied goes. Every durable call of each fails, or is the last before a crash: afterwards it is in
+ * one place, whole, with its time, and never both pending and dead. In a mount name space of its
+ * own, and of an own user where root is needed for that; where neither may be, nothing is shown. */
 #include "tests/unit/store_faults.h"
 
 #include <sched.h>
@@ -37,9 +37,9 @@ static const char *mount_of(struct box *b, size_t i) {
 static bool far_made(struct box *b, size_t i) {
   char folder[320];
   snprintf(folder, sizeof folder, "%s/%s", mount_of(b, i), far[i]);
-  return (mkdir(path_of(b, far[i]), 0770) == 0 || errno == EEXIST) && mkdir(mount_of(b, i), 0770) == 0 &&
-         mount("none", mount_of(b, i), "tmpfs", 0, NULL) == 0 && mkdir(folder, 0770) == 0 &&
-         mount(folder, path_of(b, far[i]), "none", MS_BIND, NULL) == 0;
+  return (mkdir(path_of(b, far[i]), 0770) == 0 || errno == EEXIST) &&
+         mkdir(mount_of(b, i), 0770) == 0 && mount("none", mount_of(b, i), "tmpfs", 0, NULL) == 0 &&
+         mkdir(folder, 0770) == 0 && mount(folder, path_of(b, far[i]), "none", MS_BIND, NULL) == 0;
 }
 
 /* Each of the two loses what was not synced on it. */
@@ -126,7 +126,8 @@ static void check_dead(struct box *b, bool said_done) {
   bool dead = exists(b, "dlq/a.json");
   assert_true(dead || !said_done);
   assert_int_equal(b->count, !dead);
-  check_one(b, dead ? "dlq/a.json" : "a.json", dead ? "\"reason\": \"bad_name\"" : "\"status\": \"pending\"");
+  check_one(b, dead ? "dlq/a.json" : "a.json",
+            dead ? "\"reason\": \"bad_name\"" : "\"status\": \"pending\"");
 }
 
 static void check_replay(struct box *b, bool said_done) {
@@ -134,14 +135,17 @@ static void check_replay(struct box *b, bool said_done) {
   bool dead = exists(b, "dlq/a.json");
   assert_false(dead && said_done);
   assert_int_equal(b->count, !dead);
-  check_one(b, dead ? "dlq/a.json" : "a.json", dead ? "\"status\": \"dlq\"" : "\"status\": \"pending\"");
+  check_one(b, dead ? "dlq/a.json" : "a.json",
+            dead ? "\"status\": \"dlq\"" : "\"status\": \"pending\"");
 }
 
 static void check_raw(struct box *b, bool said_done) {
   box_take_all(b);
-  for (int i = 0; i < 2000 && !b->count && exists(b, "a.json"); i++) store_wait(b->store, 30), box_take_all(b);
+  for (int i = 0; i < 2000 && !b->count && exists(b, "a.json"); i++)
+    store_wait(b->store, 30), box_take_all(b);
   if (said_done) assert_true(exists(b, "dlq/a.raw") && !exists(b, "a.json"));
-  if (b->count) box_dead(b, &b->refs[0], REASON_NOT_JSON); /* finds the copy that was made, if one was */
+  if (b->count)
+    box_dead(b, &b->refs[0], REASON_NOT_JSON); /* finds the copy that was made, if one was */
   assert_int_equal(files_in(b, "."), 0);
   assert_int_equal(names_in(b, "dlq"), 2);
   assert_string_equal(text_of(b, "dlq/a.raw"), BROKEN);
@@ -180,8 +184,9 @@ static enum status move_two(struct box *b) {
   struct failed list[2] = {0};
   for (size_t i = 0; i < 2; i++) {
     bool raw = !b->refs[i].id.len;
-    list[i] = (struct failed){
-        .ref = &b->refs[i], .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 1), .dead = true};
+    list[i] = (struct failed){.ref = &b->refs[i],
+                              .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 1),
+                              .dead = true};
   }
   store_fail_all(b->store, list, 2);
   return list[0].status == ST_OK ? list[1].status : list[0].status;
@@ -192,7 +197,8 @@ static void check_two(struct box *b, bool said_done) {
   box_release_all(b);
   bool a = exists(b, "a.json"), r = exists(b, "r.json");
   if (said_done) assert_false(a || r);
-  for (int i = 0; (a || r) && i < 1000; i++) { /* what is left goes too, and finds the copy that was made, if one was */
+  for (int i = 0; (a || r) && i < 1000;
+       i++) { /* what is left goes too, and finds the copy that was made, if one was */
     store_rescan(b->store);
     box_take_all(b);
     if (b->count == (size_t)a + r) break;
@@ -315,9 +321,11 @@ FAR(all_moves_work_over_a_real_boundary) {
   assert_int_equal(names_in(b, "dlq"), 3);
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
   box_stop(b);
-  /* A crash left a replay in tmp, and dlq/ is not mounted: nobody can tell what became of it, so it waits. */
+  /* A crash left a replay in tmp, and dlq/ is not mounted: nobody can tell what became of it, so it
+   * waits. */
   put(b, ".busbridge/tmp/home-1-1-0-x.json", "{}");
-  assert_int_equal(umount2(path_of(b, "dlq"), MNT_DETACH) + umount2(path_of(b, "sent"), MNT_DETACH), 0);
+  assert_int_equal(umount2(path_of(b, "dlq"), MNT_DETACH) + umount2(path_of(b, "sent"), MNT_DETACH),
+                   0);
   box_start(b);
   assert_true(exists(b, ".busbridge/tmp/home-1-1-0-x.json") && !exists(b, "x.json"));
 }

@@ -1,5 +1,5 @@
-/* store_faults.h - a move of the store with every one of its durable calls failing, or being the last before a crash or
- * before the power goes. */
+/* store_faults.h - a move of the store with every one of its durable calls failing, or being the
+ * last before a crash or before the power goes. */
 #ifndef TESTS_UNIT_STORE_FAULTS_H
 #define TESTS_UNIT_STORE_FAULTS_H
 
@@ -29,7 +29,8 @@ static inline int fault_code(unsigned n) {
   return codes[n % CODES];
 }
 
-/* What is to be moved is made anew for each try; it returns ST_OK when the move is said to have happened. */
+/* What is to be moved is made anew for each try; it returns ST_OK when the move is said to have
+ * happened. */
 typedef void (*make_fn)(struct box *b);
 typedef enum status (*move_fn)(struct box *b);
 /* After a restart and a scan: where is it? */
@@ -47,7 +48,8 @@ static inline void clear(struct box *b) {
 }
 
 /* False: the move has fewer calls. */
-static inline bool try_one(struct box *b, make_fn make, move_fn move, check_fn check, struct fault f) {
+static inline bool try_one(struct box *b, make_fn make, move_fn move, check_fn check,
+                           struct fault f) {
   box_stop(b);
   clear(b);
   box_start(b);
@@ -95,7 +97,8 @@ static inline void try_all_faults(struct box *b, make_fn make, move_fn move, che
   for (int mode = 0; mode < MODES; mode++)
     for (unsigned code = 0; code < (mode < CRASH_BEFORE ? codes : 1); code++)
       for (unsigned at = 1;; at++) {
-        struct fault f = {.mode = (enum mode)mode, .at = at, .code = fault_code(code + at + (unsigned)mode)};
+        struct fault f = {
+            .mode = (enum mode)mode, .at = at, .code = fault_code(code + at + (unsigned)mode)};
         if (!try_one(b, make, move, check, f)) break;
         points++;
       }

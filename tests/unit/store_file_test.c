@@ -32,12 +32,14 @@ CASE(only_pending_ones_are_ours_and_others_stay_byte_for_byte) {
   put_entry(b, "pending/e.json", "e", "dispatched", "2025-01-01T00:00:00");
   put(b, "pending/f.json", "{\"id\": \"f\", \"name\": \"a.b\", \"payload\": {}}");
   put_entry(b, "pending/g.json", "g", "pending", "2025-01-01T00:00:00");
-  put(b, ".hidden.json", "{}"), put(b, "x.json.tmp", "{}"), put(b, "x.txt", "x"), put(b, ".json", "{}");
+  put(b, ".hidden.json", "{}"), put(b, "x.json.tmp", "{}"), put(b, "x.txt", "x"),
+      put(b, ".json", "{}");
   snprintf(before, sizeof before, "%s", text_of(b, "a.json"));
   store_rescan(b->store);
   box_take_all(b);
   assert_int_equal(b->count, 3);
-  assert_non_null(strstr(b->ids, "d") && strstr(b->ids, "f") && strstr(b->ids, "g") ? b->ids : NULL);
+  assert_non_null(strstr(b->ids, "d") && strstr(b->ids, "f") && strstr(b->ids, "g") ? b->ids
+                                                                                    : NULL);
   assert_string_equal(text_of(b, "a.json"), before);
   struct store_counts c = box_counts(b);
   assert_int_equal(c.foreign, 5);
@@ -52,7 +54,8 @@ static unsigned opened(int fd) {
   unsigned n = 0;
   for (ssize_t len; (len = read(fd, events, sizeof events)) > 0;)
     for (ssize_t at = 0; at < len; n++)
-      at += (ssize_t)(sizeof(struct inotify_event) + ((struct inotify_event *)(void *)(events + at))->len);
+      at += (ssize_t)(sizeof(struct inotify_event) +
+                      ((struct inotify_event *)(void *)(events + at))->len);
   return n;
 }
 
@@ -76,10 +79,12 @@ CASE(what_is_not_ours_is_parsed_once_until_it_changes) {
 CASE(what_arrived_at_another_time_is_not_opened_for_a_list) {
   struct box *b = *state;
   struct box_listed l = {0};
-  struct store_range from = {TIME_NONE, INT64_C(1000) * 1000000}, to = {INT64_C(1000) * 1000000, TIME_NONE};
+  struct store_range from = {TIME_NONE, INT64_C(1000) * 1000000},
+                     to = {INT64_C(1000) * 1000000, TIME_NONE};
   uint64_t total;
   put_pending(b, "a"), put_pending(b, "b"), put_pending(b, "c");
-  set_mtime(b, "a.json", 999, 999999999), set_mtime(b, "b.json", 1000, 0), set_mtime(b, "c.json", 1000, 1000);
+  set_mtime(b, "a.json", 999, 999999999), set_mtime(b, "b.json", 1000, 0),
+      set_mtime(b, "c.json", 1000, 1000);
   int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   assert_true(inotify_add_watch(fd, path_of(b, "c.json"), IN_OPEN) >= 0);
   OK(store_list_range(b->store, LIST_PENDING, &from, 0, box_visit, &l, &total, &b->err));
@@ -219,7 +224,8 @@ CASE(a_list_of_all_passes_over_nothing_that_may_be_handed_out_later) {
   assert_int_equal(chmod(path_of(b, "b.json"), 0), 0);
   assert_int_equal(chmod(b->dir, 0777), 0);
   if (root) assert_int_equal(seteuid(65534), 0);
-  enum status st = store_list(b->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, box_visit, &l, &total, &b->err);
+  enum status st =
+      store_list(b->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, box_visit, &l, &total, &b->err);
   if (root) assert_int_equal(seteuid(0), 0);
   assert_int_equal(st, ST_DENIED);
   assert_non_null(strstr(b->err.text, "b.json"));
@@ -251,9 +257,10 @@ CASE(one_mtime_is_ordered_by_created_at_then_name) {
   struct box *b = *state;
   const struct {
     const char *name, *id, *created;
-  } made[] = {{"1.json", "d", "2025-01-01T00:00:03"},         {"2.json", "b", "2025-01-01T00:00:01.5Z"},
-              {"3.json", "c", "2025-01-01T00:00:01.500001Z"}, {"5.json", "f", "2025-01-01T00:00:04"},
-              {"4.json", "e", "2025-01-01T00:00:04"},         {"0.json", "a", "no time"}};
+  } made[] = {
+      {"1.json", "d", "2025-01-01T00:00:03"},         {"2.json", "b", "2025-01-01T00:00:01.5Z"},
+      {"3.json", "c", "2025-01-01T00:00:01.500001Z"}, {"5.json", "f", "2025-01-01T00:00:04"},
+      {"4.json", "e", "2025-01-01T00:00:04"},         {"0.json", "a", "no time"}};
   for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
     put_entry(b, made[i].name, made[i].id, "pending", made[i].created);
     set_mtime(b, made[i].name, 1700000000, 5); /* before 2025: the unreadable one goes first */
@@ -274,10 +281,11 @@ CASE(a_group_of_large_entries_is_whole_and_in_order) {
   for (int i = 0; i < 20; i++) {
     char name[20];
     snprintf(name, sizeof name, "%02d.json", i);
-    int len = snprintf(text, 400000,
-                       "{\"id\": \"\\u0061%02d\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\", "
-                       "\"created_at\": \"2025-01-01T00:00:%02d\"",
-                       i, 59 - i);
+    int len = snprintf(
+        text, 400000,
+        "{\"id\": \"\\u0061%02d\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\", "
+        "\"created_at\": \"2025-01-01T00:00:%02d\"",
+        i, 59 - i);
     text[len] = ' ';
     text[399998] = '}';
     text[399999] = '\0';
@@ -286,8 +294,9 @@ CASE(a_group_of_large_entries_is_whole_and_in_order) {
   }
   free(text);
   store_rescan(b->store);
-  assert_string_equal(box_take_all(b),
-                      "a19 a18 a17 a16 a15 a14 a13 a12 a11 a10 a09 a08 a07 a06 a05 a04 a03 a02 a01 a00");
+  assert_string_equal(
+      box_take_all(b),
+      "a19 a18 a17 a16 a15 a14 a13 a12 a11 a10 a09 a08 a07 a06 a05 a04 a03 a02 a01 a00");
   assert_int_equal(b->refs[0].stamp.size, 399999);
 }
 
@@ -308,7 +317,8 @@ CASE(a_window_goes_on_where_it_ended_and_cuts_no_group) {
   struct entry e;
   OK(box_next(b, &e));
   assert_false(store_scanned(b->store, 1));
-  put_pending(b, "late"); /* not queued while names are left out: a later window has it in its place */
+  put_pending(b,
+              "late"); /* not queued while names are left out: a later window has it in its place */
   assert_string_equal(box_take_all(b), "b c3 c2 c1 d e f g late");
   assert_true(store_scanned(b->store, 1));
   assert_int_equal(box_counts(b).pending, 10);

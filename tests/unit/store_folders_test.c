@@ -1,6 +1,6 @@
-/* Folders of the outbox that go, come back or are exchanged beside an open store, at rest and at each call of each
- * move: what is moved lies where the folder is, nothing is taken for gone that is not, nothing is sent from a folder
- * that was moved away. */
+/* Folders of the outbox that go, come back or are exchanged beside an open store, at rest and at
+ * each call of each move: what is moved lies where the folder is, nothing is taken for gone that is
+ * not, nothing is sent from a folder that was moved away. */
 #include "tests/unit/files.h"
 
 static int box_open(void **state) {
@@ -124,7 +124,8 @@ CASE(a_dead_entry_stays_while_dlq_cannot_be_made) {
     assert_true(exists(b, "a.json"));
     assert_int_equal(box_counts(b).in_hand, 1);
     assert_int_equal(unlink(path_of(b, "dlq")), 0);
-    /* the dead form of the first try lies there: it is found, and its move finished, by whoever reads it */
+    /* the dead form of the first try lies there: it is found, and its move finished, by whoever
+     * reads it */
     OK(store_dead(b->store, &b->refs[0], &why, &how, &b->err));
     store_rescan(b->store), box_take_all(b);
     assert_true(exists(b, "dlq/a.json") && !exists(b, "a.json"));
@@ -253,9 +254,11 @@ static enum status to_dlq(struct box *b, enum settled *how) {
   return store_dead(b->store, &b->refs[0], &why, how, &b->err);
 }
 
-/* Afterwards `files` files lie in the folder, none in the outbox, and none in the one that was moved away once the move
- * was made. What was moved away together with the whole letter, after its last call, is not looked at. */
-static void at_every_call(struct box *b, bool broken, deed_fn move_it, const char *folder, unsigned files) {
+/* Afterwards `files` files lie in the folder, none in the outbox, and none in the one that was
+ * moved away once the move was made. What was moved away together with the whole letter, after its
+ * last call, is not looked at. */
+static void at_every_call(struct box *b, bool broken, deed_fn move_it, const char *folder,
+                          unsigned files) {
   char old[40];
   unsigned struck = 0;
   snprintf(old, sizeof old, "%s.old", folder);
@@ -277,7 +280,8 @@ static void at_every_call(struct box *b, bool broken, deed_fn move_it, const cha
       assert_int_equal(files_in(b, "."), 0);
       if (h.calls < at) break;
       struck++;
-      if (files_in(b, folder) != files) { /* only as a whole, in a sync that comes behind the move */
+      if (files_in(b, folder) !=
+          files) { /* only as a whole, in a sync that comes behind the move */
         assert_int_equal(files_in(b, old), files);
         assert_true(deed != GOES && at + 2 >= h.calls);
       }

@@ -1,5 +1,6 @@
-/* A file's name means nothing, so a name that is taken, however long it is and however often, keeps nothing from its
- * place: a free one is found at once, and what lies under it is listed, found and replayed as any other. */
+/* A file's name means nothing, so a name that is taken, however long it is and however often, keeps
+ * nothing from its place: a free one is found at once, and what lies under it is listed, found and
+ * replayed as any other. */
 #include "tests/unit/files.h"
 
 #include <limits.h>
@@ -15,7 +16,8 @@ static void keep_sent(struct box *b) {
   box_start(b);
 }
 
-/* 255 bytes: as long as a name may be. Of characters of three bytes with none that fits where it has to be cut. */
+/* 255 bytes: as long as a name may be. Of characters of three bytes with none that fits where it
+ * has to be cut. */
 static const char *long_name(bool wide) {
   static char name[NAME_MAX + 1];
   memset(name, 'x', NAME_MAX);
@@ -122,7 +124,8 @@ CASE(a_name_that_is_taken_ten_thousand_times_costs_a_few_looks) {
   }
 }
 
-/* A crash between the two files of a raw letter: the next try finds the descriptor under the name that was made. */
+/* A crash between the two files of a raw letter: the next try finds the descriptor under the name
+ * that was made. */
 static int crash_at_the_raw(void *ctx, enum durable_op op, const char *name, bool after) {
   bool *crashed = ctx;
   *crashed = *crashed || (op == DURABLE_RENAME && !after && strcmp(name, long_name(false)) == 0);

@@ -1,4 +1,5 @@
-/* Lists beside a reader: of a long backlog they tell what the reader knows, and it is what the folder tells. */
+/* Lists beside a reader: of a long backlog they tell what the reader knows, and it is what the
+ * folder tells. */
 #include "tests/unit/files.h"
 
 #include <pthread.h>
@@ -110,7 +111,8 @@ CASE(a_short_list_beside_a_reader_does_not_look_at_the_folder) {
   assert_int_equal(total, 40);
   assert_string_equal(box_list(b, LIST_PENDING | LIST_LOOK, 3, &total).ids, "older e10 e11");
   assert_int_equal(total, 41);
-  assert_string_equal(tail(box_list(b, LIST_PENDING, 30, &total).ids, 7), "e37 e38"); /* more than the front has */
+  assert_string_equal(tail(box_list(b, LIST_PENDING, 30, &total).ids, 7),
+                      "e37 e38"); /* more than the front has */
   assert_int_equal(total, 41);
   store_rescan(b->store);
   take(b, 1);
@@ -215,7 +217,8 @@ CASE(a_list_while_the_reader_lists_tells_the_front) {
   struct box *b = *state;
   struct hook h = {.clock = {hooked_wall, hooked_mono, hooked_random, &h}, .b = b};
   put_forty(b);
-  assert_int_equal(symlink("nothing", path_of(b, "odd.json")), 0); /* asks for the time when it is listed */
+  assert_int_equal(symlink("nothing", path_of(b, "odd.json")),
+                   0); /* asks for the time when it is listed */
   b->options.clock = &h.clock;
   use_window(b, 20);
   take(b, 6);
@@ -267,7 +270,8 @@ CASE(between_two_windows_the_front_is_known_though_all_is_settled) {
     h.armed = false;
     char first[16];
     snprintf(first, sizeof first, "e%u e%u ", i, i + 1);
-    assert_memory_equal(h.ids, first, strlen(first)); /* what the reader kept, not the whole folder */
+    assert_memory_equal(h.ids, first,
+                        strlen(first)); /* what the reader kept, not the whole folder */
     h.times = 0;
     seen++;
     h.armed = i < 300;

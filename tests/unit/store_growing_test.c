@@ -134,7 +134,8 @@ CASE(a_wait_ends_when_a_growing_file_is_due) {
   assert_string_equal(b->ids, "a.json!not_json");
 }
 
-/* It was growing when an earlier scan saw it; it is due just when a later scan's group has read it. */
+/* It was growing when an earlier scan saw it; it is due just when a later scan's group has read it.
+ */
 CASE(a_growing_file_that_is_listed_too_comes_once) {
   struct box *b = *state;
   struct entry e;
@@ -173,5 +174,6 @@ CASE(what_is_no_text_is_not_being_written_because_the_clock_was_set_back) {
   clock_now.wall_us -= INT64_C(86400) * 1000000;
   enum status st = store_dead(b->store, &b->refs[0], &why, &how, &b->err);
   if (st != ST_OK) fail_msg("%s", b->err.text);
-  assert_int_equal(how, SETTLED_CHANGED); /* without an id it cannot be known again: it is read anew */
+  assert_int_equal(how,
+                   SETTLED_CHANGED); /* without an id it cannot be known again: it is read anew */
 }

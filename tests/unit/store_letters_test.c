@@ -1,6 +1,6 @@
-/* Many dead letters at once: each is dead or pending after every fault, whatever became of the others; those that
- * changed since they were chosen, or that the caller judges to stay, are not touched. And purging them, and their
- * bytes. */
+/* Many dead letters at once: each is dead or pending after every fault, whatever became of the
+ * others; those that changed since they were chosen, or that the caller judges to stay, are not
+ * touched. And purging them, and their bytes. */
 #include "tests/unit/store_faults.h"
 
 static int box_open(void **state) {
@@ -51,7 +51,8 @@ static enum status replay_three(struct box *b) {
   return ST_OK;
 }
 
-/* What is said to be done is pending; every one is in one place, whole; and giving the rest again ends it. */
+/* What is said to be done is pending; every one is in one place, whole; and giving the rest again
+ * ends it. */
 static void check_three(struct box *b, bool said_done) {
   box_take_all(b);
   assert_int_equal(exists(b, "a.json") + exists(b, "dlq/a.json"), 1);
@@ -127,11 +128,13 @@ CASE(what_is_judged_or_died_again_or_is_gone_stays) {
   put_dead(b, "dlq/taken.json", "t", '1');
   put(b, "taken.json", "{}");
   int64_t first = when("2025-01-02T00:00:01+00:00");
-  struct letter list[] = {{.file = "a.json", .when_us = first},    {.file = "b.json", .when_us = first},
-                          {.file = "c.json", .when_us = first},    {.file = "gone.json", .when_us = first},
-                          {.file = "../a.json", .when_us = first}, {.file = "junk.json", .when_us = TIME_NONE},
-                          {.file = "taken.json", .when_us = first}};
-  const enum status want[] = {ST_OK, ST_EXISTS, ST_NOT_FOUND, ST_NOT_FOUND, ST_INVALID, ST_INVALID, ST_EXISTS};
+  struct letter list[] = {
+      {.file = "a.json", .when_us = first},    {.file = "b.json", .when_us = first},
+      {.file = "c.json", .when_us = first},    {.file = "gone.json", .when_us = first},
+      {.file = "../a.json", .when_us = first}, {.file = "junk.json", .when_us = TIME_NONE},
+      {.file = "taken.json", .when_us = first}};
+  const enum status want[] = {ST_OK,      ST_EXISTS,  ST_NOT_FOUND, ST_NOT_FOUND,
+                              ST_INVALID, ST_INVALID, ST_EXISTS};
   store_replay_all(b->store, list, 7, leave_b, NULL);
   for (int i = 0; i < 7; i++) assert_int_equal(list[i].status, want[i]);
   assert_true(exists(b, "a.json") && !exists(b, "dlq/a.json"));
@@ -149,10 +152,11 @@ CASE(purge_takes_out_what_was_chosen_and_no_other) {
   put_dead(b, "dlq/b.json", "b", '2');
   put(b, "dlq/junk.json", "junk");
   int64_t first = when("2025-01-02T00:00:01+00:00");
-  struct letter list[] = {{.file = "a.json", .when_us = first},         {.file = "r.json", .when_us = TIME_NONE},
-                          {.file = "dlq_n.json", .when_us = TIME_NONE}, {.file = "b.json", .when_us = first},
-                          {.file = "gone.json", .when_us = TIME_NONE},  {.file = "junk.json", .when_us = TIME_NONE},
-                          {.file = "/etc/x.json", .when_us = TIME_NONE}};
+  struct letter list[] = {
+      {.file = "a.json", .when_us = first},         {.file = "r.json", .when_us = TIME_NONE},
+      {.file = "dlq_n.json", .when_us = TIME_NONE}, {.file = "b.json", .when_us = first},
+      {.file = "gone.json", .when_us = TIME_NONE},  {.file = "junk.json", .when_us = TIME_NONE},
+      {.file = "/etc/x.json", .when_us = TIME_NONE}};
   const enum status want[] = {ST_OK, ST_OK, ST_OK, ST_NOT_FOUND, ST_NOT_FOUND, ST_OK, ST_INVALID};
   store_purge(b->store, list, 7);
   for (int i = 0; i < 7; i++) assert_int_equal(list[i].status, want[i]);
@@ -203,7 +207,8 @@ static bool see_unread(void *ctx, const struct entry_info *info) {
   assert_int_equal(info->text.len, 0);
   assert_null(info->doc);
   assert_int_equal(info->reason.len, 0);
-  assert_true(span_starts(info->last_error, "dlq/twice.json has 2 names (hard links), so it is left alone unread"));
+  assert_true(span_starts(info->last_error,
+                          "dlq/twice.json has 2 names (hard links), so it is left alone unread"));
   ++*(int *)ctx;
   return true;
 }
@@ -226,7 +231,8 @@ CASE(a_letter_with_two_names_is_listed_unread_and_left_alone) {
   assert_int_equal(total, 1);
   OK(store_look(b->store, PLACE_DLQ, "twice.json", see_unread, &seen, &b->err));
   assert_int_equal(seen, 3);
-  assert_int_equal(store_look(b->store, PLACE_DLQ, "link.json", see_unread, &seen, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_look(b->store, PLACE_DLQ, "link.json", see_unread, &seen, &b->err),
+                   ST_NOT_FOUND);
   store_purge(b->store, &one, 1);
   assert_int_equal(one.status, ST_INVALID);
   assert_non_null(strstr(one.error.text, "2 names"));

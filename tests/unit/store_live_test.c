@@ -87,7 +87,8 @@ CASE(so_does_one_that_was_listed) {
     OK(box_next(b, &e));
     assert_true(span_is(e.event.id, order[i]));
     box_done(b, &e.ref, SETTLED_GONE);
-    if (i == 0) move_there(b, "new.json", "b3"), move_there(b, "b0.json", "b4"); /* listed, not told yet */
+    if (i == 0)
+      move_there(b, "new.json", "b3"), move_there(b, "b0.json", "b4"); /* listed, not told yet */
   }
   assert_int_equal(box_counts(b).pending, 0);
 }
@@ -251,7 +252,8 @@ CASE(a_wake_ends_a_long_search_among_foreign_files) {
   assert_int_equal(box_counts(b).foreign, 600);
 }
 
-/* While a worker runs, files come in the order they were told: their times, and ours, may step as they like. */
+/* While a worker runs, files come in the order they were told: their times, and ours, may step as
+ * they like. */
 CASE(live_order_is_kept_when_the_clock_steps) {
   struct box *b = *state;
   static const int64_t steps[] = {1, -1, -3600, 7200, -365 * 86400L, 2 * 365 * 86400L, -86400, 0};
@@ -270,7 +272,8 @@ CASE(live_order_is_kept_when_the_clock_steps) {
   char got[64] = "";
   for (int i = 0; i < 600 && strlen(got) < strlen(want); i++) {
     store_wait(b->store, 100);
-    if (*box_take_all(b)) snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", *got ? " " : "", b->ids);
+    if (*box_take_all(b))
+      snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", *got ? " " : "", b->ids);
     box_done_all(b);
   }
   assert_string_equal(got, want);
@@ -334,7 +337,8 @@ static void *produce(void *arg) {
     char id[20], name[30], text[200];
     snprintf(id, sizeof id, "p%05u", p->made);
     snprintf(name, sizeof name, "%s.json", id);
-    snprintf(text, sizeof text, "{\"id\": \"%s\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}", id);
+    snprintf(text, sizeof text,
+             "{\"id\": \"%s\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}", id);
     put(p->b, name, text);
   }
   return NULL;
@@ -375,7 +379,8 @@ CASE(what_arrives_during_listings_comes_once_and_in_order) {
     }
     assert_int_equal(st, ST_OK);
     char want[20];
-    snprintf(want, sizeof want, count < 3000 ? "old%04u.json" : "p%05u.json", count < 3000 ? count : count - 3000);
+    snprintf(want, sizeof want, count < 3000 ? "old%04u.json" : "p%05u.json",
+             count < 3000 ? count : count - 3000);
     char got[40];
     snprintf(got, sizeof got, "%.*s", SPAN_ARGS(e.ref.name));
     assert_string_equal(got, want);

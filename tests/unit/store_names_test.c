@@ -15,13 +15,15 @@ TEST(the_oldest_are_kept_whatever_the_order_they_come_in) {
     for (unsigned i = 0; i < 1009; i++) { /* 1009 is prime: each number once, mixed */
       unsigned v = i * 613 % 1009;
       char name[100];
-      snprintf(name, sizeof name, v % 5 ? "n%04u.json" : "n%04u-and-a-name-that-does-not-fit-into-the-slot.json", v);
+      snprintf(name, sizeof name,
+               v % 5 ? "n%04u.json" : "n%04u-and-a-name-that-does-not-fit-into-the-slot.json", v);
       if (fs_cursor_before(&c, v / 3, PLACE_FLAT, name)) add(&n, v / 3, name);
     }
     fs_names_finish(&n);
     assert_int_equal(n.cut, seen + n.count < 1009);
     assert_int_equal((seen + n.count) % 3 == 0 || !n.cut, 1); /* no group of three is cut */
-    for (size_t i = 0; i < n.count; i++) assert_int_equal(strtoul(fs_slot_name(&n.at[i]) + 1, NULL, 10), seen++);
+    for (size_t i = 0; i < n.count; i++)
+      assert_int_equal(strtoul(fs_slot_name(&n.at[i]) + 1, NULL, 10), seen++);
     fs_cursor_set(&c, &n, n.count);
     fs_names_release(&n);
     assert_true(round < 20);
@@ -46,7 +48,8 @@ TEST(a_name_told_twice_is_kept_once) {
   struct fs_names n;
   fs_names_init(&n, SIZE_MAX);
   static const char longer[] = "a-name-that-does-not-fit-into-the-slot-and-is-allocated.json";
-  add(&n, 5, longer), add(&n, 4, "a.json"), add(&n, 5, longer), add(&n, 5, "a.json"), add(&n, 4, "a.json");
+  add(&n, 5, longer), add(&n, 4, "a.json"), add(&n, 5, longer), add(&n, 5, "a.json"),
+      add(&n, 4, "a.json");
   fs_names_finish(&n);
   assert_int_equal(n.count, 3);
   assert_int_equal(n.doubles, 2);

@@ -1,4 +1,5 @@
-/* What others do to an entry while it is in hand: touching it changes nothing, another event in its place is not lost.
+/* What others do to an entry while it is in hand: touching it changes nothing, another event in its
+ * place is not lost.
  */
 #include "tests/unit/store_faults.h"
 
@@ -88,7 +89,10 @@ static void do_dispatch(struct box *b, const char *name) {
 typedef void (*deed_fn)(struct box *b, const char *name);
 static const deed_fn deeds[] = {do_nothing,    do_chmod,        do_touch,  do_touch_back, do_link,
                                 do_write_same, do_replace_same, do_format, do_dispatch};
-enum { DEEDS = sizeof deeds / sizeof *deeds, HARMLESS = DEEDS - 1 /* all but dispatched: it still waits to be sent */ };
+enum {
+  DEEDS = sizeof deeds / sizeof *deeds,
+  HARMLESS = DEEDS - 1 /* all but dispatched: it still waits to be sent */
+};
 
 #define CASE(name) TEST_WITH(name, box_open, box_free)
 
@@ -151,7 +155,8 @@ CASE(it_is_kept_in_sent_all_the_same) {
 CASE(another_event_with_its_id_is_its_duplicate_and_told) {
   struct box *b = *state;
   take_old(b, "a");
-  put(b, "a.json", "{\"id\": \"a\", \"name\": \"quality.checked\", \"payload\": {\"n\": 2}, \"status\": \"pending\"}");
+  put(b, "a.json",
+      "{\"id\": \"a\", \"name\": \"quality.checked\", \"payload\": {\"n\": 2}, \"status\": \"pending\"}");
   box_done(b, &b->refs[0], SETTLED_REUSED);
   assert_false(exists(b, "a.json"));
   take_old(b, "a");
@@ -269,7 +274,8 @@ CASE(two_that_arrive_there_both_come_in_their_order) {
   assert_int_equal(files_in(b, ".") + files_in(b, ".busbridge/tmp"), 0);
 }
 
-/* What is taken for a dead letter may have become a new event between its rewriting and its move. */
+/* What is taken for a dead letter may have become a new event between its rewriting and its move.
+ */
 CASE(an_event_that_arrives_before_a_dead_letter_moves_is_not_set_aside) {
   struct box *b = *state;
   for (int raw = 0; raw < 2; raw++) {
@@ -300,7 +306,8 @@ static int rival_and_fault(void *ctx, enum durable_op op, const char *name, bool
   return fault_hook(ctx, op, name, after);
 }
 
-/* Wherever the worker ends, and whatever call fails: after the next start the new event is there once. */
+/* Wherever the worker ends, and whatever call fails: after the next start the new event is there
+ * once. */
 CASE(it_is_there_after_a_crash_at_any_call) {
   struct box *b = *state;
   unsigned points = 0;
@@ -382,7 +389,8 @@ struct toucher {
 static int touch_hook(void *ctx, enum durable_op op, const char *name, bool after) {
   struct toucher *t = ctx;
   (void)op, (void)name;
-  if (!after && exists(t->b, "a.json") && strstr(text_of(t->b, "a.json"), "\"attempts\": 0")) t->deed(t->b, "a.json");
+  if (!after && exists(t->b, "a.json") && strstr(text_of(t->b, "a.json"), "\"attempts\": 0"))
+    t->deed(t->b, "a.json");
   return 0;
 }
 
@@ -482,8 +490,10 @@ CASE(what_cannot_be_read_is_an_error_and_not_another_event) {
   struct stat st;
   bool root = geteuid() == 0;
   if (root) {
-    const char *const all[] = {".", ".busbridge", ".busbridge/tmp", ".busbridge/lock", ".busbridge/id", "dlq"};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) assert_int_equal(chown(path_of(b, all[i]), 65534, -1), 0);
+    const char *const all[] = {
+        ".", ".busbridge", ".busbridge/tmp", ".busbridge/lock", ".busbridge/id", "dlq"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+      assert_int_equal(chown(path_of(b, all[i]), 65534, -1), 0);
     assert_int_equal(seteuid(65534), 0);
   }
   take_old(b, "a");

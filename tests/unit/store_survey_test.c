@@ -14,7 +14,8 @@ struct told {
 static bool tell(void *ctx, const struct survey_item *item) {
   struct told *t = ctx;
   size_t len = strlen(t->text);
-  snprintf(t->text + len, sizeof t->text - len, "%s %.*s %d; ", item->path, SPAN_ARGS(item->id), item->oddity);
+  snprintf(t->text + len, sizeof t->text - len, "%s %.*s %d; ", item->path, SPAN_ARGS(item->id),
+           item->oddity);
   return ++t->count != t->stop_after;
 }
 
@@ -69,9 +70,11 @@ CASE(what_lies_on_the_wrong_side_is_told) {
   struct box *b = *state;
   put(b, "dead.json",
       "{\"id\": \"x\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"dlq\", \"reason\": \"bad_name\"}");
-  put(b, "newer.json", "{\"message_name\": \"x.y\", \"original_error\": \"e\", \"attempt_count\": 3}");
+  put(b, "newer.json",
+      "{\"message_name\": \"x.y\", \"original_error\": \"e\", \"attempt_count\": 3}");
   put_entry(b, "dlq/alive.json", "alive", "pending", "2025-01-01T00:00:00+00:00");
-  assert_true(says(b, "dead.json", "x", ODDITY_WRONG_SIDE) && says(b, "newer.json", "", ODDITY_WRONG_SIDE) &&
+  assert_true(says(b, "dead.json", "x", ODDITY_WRONG_SIDE) &&
+              says(b, "newer.json", "", ODDITY_WRONG_SIDE) &&
               says(b, "dlq/alive.json", "alive", ODDITY_WRONG_SIDE));
 }
 
@@ -81,17 +84,21 @@ CASE(bytes_and_their_descriptor_are_told_apart) {
   char text[100];
   put(b, "torn.json", "{");
   assert_int_equal(lstat(path_of(b, "torn.json"), &st), 0);
-  snprintf(text, sizeof text, "{\"id\": \"t\", \"inode\": %llu, \"payload\": {}}", (unsigned long long)st.st_ino);
+  snprintf(text, sizeof text, "{\"id\": \"t\", \"inode\": %llu, \"payload\": {}}",
+           (unsigned long long)st.st_ino);
   put(b, "dlq/torn.json", text), put(b, "dlq/torn__2.json", text);
   put(b, "dlq/whole.json", text), put(b, "dlq/whole.raw", "{");
   put(b, "dlq/gone.json", "{\"id\": \"g\", \"inode\": 1, \"payload\": {}}");
   put(b, "dlq/alone.raw", "{");
   put(b, "dlq/event.raw", "{");
   put_entry(b, "dlq/event.json", "e", "dlq", "2025-01-01T00:00:00+00:00");
-  assert_true(says(b, "dlq/event.raw", "", ODDITY_NOT_DESCRIBED) && says(b, "dlq/event.json", "e", ODDITY_NONE));
-  assert_true(says(b, "dlq/torn.json", "t", ODDITY_ON_ITS_WAY) && says(b, "dlq/torn__2.json", "t", ODDITY_ON_ITS_WAY) &&
+  assert_true(says(b, "dlq/event.raw", "", ODDITY_NOT_DESCRIBED) &&
+              says(b, "dlq/event.json", "e", ODDITY_NONE));
+  assert_true(says(b, "dlq/torn.json", "t", ODDITY_ON_ITS_WAY) &&
+              says(b, "dlq/torn__2.json", "t", ODDITY_ON_ITS_WAY) &&
               says(b, "dlq/whole.json", "t", ODDITY_NONE));
-  assert_true(says(b, "dlq/gone.json", "g", ODDITY_BYTES_GONE) && says(b, "dlq/alone.raw", "", ODDITY_NOT_DESCRIBED));
+  assert_true(says(b, "dlq/gone.json", "g", ODDITY_BYTES_GONE) &&
+              says(b, "dlq/alone.raw", "", ODDITY_NOT_DESCRIBED));
 }
 
 CASE(a_temporary_file_is_told_only_when_it_is_old) {
@@ -101,9 +108,11 @@ CASE(a_temporary_file_is_told_only_when_it_is_old) {
   b->options.clock = &clock.clock;
   box_restart(b);
   put(b, ".busbridge/tmp/1.2.tmp", "{"), put(b, ".busbridge-1.tmp", "{");
-  assert_false(says(b, ".busbridge/tmp/1.2.tmp", "", ODDITY_LEFT) || says(b, ".busbridge-1.tmp", "", ODDITY_LEFT));
+  assert_false(says(b, ".busbridge/tmp/1.2.tmp", "", ODDITY_LEFT) ||
+               says(b, ".busbridge-1.tmp", "", ODDITY_LEFT));
   clock_pass(&clock, 61000);
-  assert_true(says(b, ".busbridge/tmp/1.2.tmp", "", ODDITY_LEFT) && says(b, ".busbridge-1.tmp", "", ODDITY_LEFT));
+  assert_true(says(b, ".busbridge/tmp/1.2.tmp", "", ODDITY_LEFT) &&
+              says(b, ".busbridge-1.tmp", "", ODDITY_LEFT));
   b->options.clock = &clock_system;
 }
 
@@ -115,9 +124,11 @@ CASE(a_file_that_nothing_accounts_for_is_told_wherever_it_lies) {
   assert_int_equal(mkdir(path_of(b, "pending"), 0755), 0);
   box_restart(b);
   b->config.keep_sent = false;
-  put(b, "sent/a.json", "{}"), put(b, ".busbridge/keys-due-3", "x"), put(b, ".busbridge/batch-1-2", "x");
+  put(b, "sent/a.json", "{}"), put(b, ".busbridge/keys-due-3", "x"),
+      put(b, ".busbridge/batch-1-2", "x");
   assert_string_equal(survey(b, &t, 0, &left_out), "");
-  static const char *const places[] = {"", "pending/", "dlq/", "sent/", ".busbridge/", ".busbridge/tmp/"};
+  static const char *const places[] = {"",      "pending/",    "dlq/",
+                                       "sent/", ".busbridge/", ".busbridge/tmp/"};
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     char path[60], hidden[60];
     snprintf(path, sizeof path, "%snotes.txt", places[i]);

@@ -42,11 +42,12 @@ static void put(struct world *w, const char *topic, struct span key, struct span
                 const struct record_header *headers, size_t count) {
   struct error err = {0};
   unsigned number = 0;
-  if (!w->publisher &&
-      publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &err) != ST_OK)
+  if (!w->publisher && publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports,
+                                      &w->publisher, &err) != ST_OK)
     fail_msg("%s", err.text);
   assert_int_equal(publisher_topic(w->publisher, topic, &number, &err), ST_OK);
-  const struct record record = {.topic = number, .key = key, .value = value, .headers = headers, .header_count = count};
+  const struct record record = {
+      .topic = number, .key = key, .value = value, .headers = headers, .header_count = count};
   assert_int_equal(publisher_send(w->publisher, &record, NULL), KAFKA_OK);
   POLL_UNTIL(w->publisher, publisher_in_flight(w->publisher) == 0);
 }
@@ -57,10 +58,13 @@ static void put_json(struct world *w, const char *topic, const char *value) {
   put(w, topic, SPAN("ep-1"), span_of(value), headers, 2);
 }
 
-static enum status open_tail(struct world *w, const char *topic, bool value_only, struct error *err) {
+static enum status open_tail(struct world *w, const char *topic, bool value_only,
+                             struct error *err) {
   const char *const topics[] = {topic};
-  struct tail_request request = {
-      .topics = topics, .count = topic ? 1 : 0, .value_only = value_only, .timeout_ms = PATIENCE_MS};
+  struct tail_request request = {.topics = topics,
+                                 .count = topic ? 1 : 0,
+                                 .value_only = value_only,
+                                 .timeout_ms = PATIENCE_MS};
   return tail_open(w->settings, w->mock.log, &request, &w->tail, err);
 }
 
@@ -73,9 +77,9 @@ static const char *next(struct world *w) {
   return buffer_z(&w->json);
 }
 
-#define assert_has(text, part)                                                                                         \
-  do {                                                                                                                 \
-    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                                            \
+#define assert_has(text, part)                                                                     \
+  do {                                                                                             \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                        \
   } while (0)
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
@@ -87,10 +91,14 @@ CASE(a_record_is_one_object) {
   put_json(w, "episode.events", "{\"title\": \"星\", \"n\": 1.10}");
   if (open_tail(w, "episode.events", false, &err) != ST_OK) fail_msg("%s", err.text);
   const char *text = next(w);
-  assert_ptr_equal(strstr(text, "{\"topic\": \"episode.events\", \"partition\": 0, \"offset\": 0, \"timestamp\": \"20"),
-                   text);
-  assert_has(text, "\"key\": \"ep-1\", \"headers\": {\"ce_type\": \"episode.created\", \"content-type\": "
-                   "\"application/json\"}, \"value\": {\"title\": \"星\", \"n\": 1.10}}");
+  assert_ptr_equal(
+      strstr(
+          text,
+          "{\"topic\": \"episode.events\", \"partition\": 0, \"offset\": 0, \"timestamp\": \"20"),
+      text);
+  assert_has(text,
+             "\"key\": \"ep-1\", \"headers\": {\"ce_type\": \"episode.created\", \"content-type\": "
+             "\"application/json\"}, \"value\": {\"title\": \"星\", \"n\": 1.10}}");
   assert_null(next(w));
   assert_false(w->damaged);
 }
@@ -131,7 +139,8 @@ CASE(a_tombstone_is_null) {
 
 CASE(without_a_topic_those_of_the_routing_are_read) {
   struct world *w = *state;
-  static const char *const topics[] = {"episode.events", "quality.events", "plot.events", "usecase.events", "other"};
+  static const char *const topics[] = {"episode.events", "quality.events", "plot.events",
+                                       "usecase.events", "other"};
   for (size_t i = 0; i < 5; i++) {
     mock_topic(&w->mock, topics[i], 1);
     put_json(w, topics[i], "{}");
@@ -164,7 +173,8 @@ CASE(broken_settings_are_named) {
 
 CASE(a_broker_that_is_away_is_told) {
   struct world *w = *state;
-  const char *overrides[] = {"encoding.schemas=" SOURCE_ROOT "/schemas", "kafka.bootstrap.servers=" NOBODY};
+  const char *overrides[] = {"encoding.schemas=" SOURCE_ROOT "/schemas",
+                             "kafka.bootstrap.servers=" NOBODY};
   struct settings_sources sources = {.overrides = overrides, .override_count = 2};
   settings_free(w->settings);
   w->settings = NULL;
@@ -174,7 +184,8 @@ CASE(a_broker_that_is_away_is_told) {
   assert_int_equal(tail_open(w->settings, w->mock.log, &request, &w->tail, &err), ST_UNAVAILABLE);
 }
 
-/* ---- where settings come from ------------------------------------------------------------------------------------ */
+/* ---- where settings come from
+ * ------------------------------------------------------------------------------------ */
 
 TEST(the_file_of_the_option_beats_the_variable) {
   const char *const environment[] = {"HOME=/", "BUSBRIDGE_CONFIG=/from/variable", NULL};
@@ -188,7 +199,8 @@ TEST(the_file_of_the_option_beats_the_variable) {
 }
 
 TEST(the_variable_is_no_setting_to_warn_of) {
-  const char *const environment[] = {"BUSBRIDGE_CONFIG=/dev/null", "BUSBRIDGE_FLUSH_INTERVAL=7s", NULL};
+  const char *const environment[] = {"BUSBRIDGE_CONFIG=/dev/null", "BUSBRIDGE_FLUSH_INTERVAL=7s",
+                                     NULL};
   const char *const overrides[] = {"dlq.max_attempts=9"};
   struct configure c = {.environment = environment, .overrides = overrides, .override_count = 1};
   struct settings *settings = NULL;

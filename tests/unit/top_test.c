@@ -6,20 +6,21 @@
 
 #include <math.h>
 
-static const char first_text[] = "# HELP busbridge_found_total x\n"
-                                 "busbridge_found_total 10\n"
-                                 "busbridge_inflight_events 7\n"
-                                 "busbridge_pending_events{state=\"held\"} 2\n"
-                                 "busbridge_events_total{namespace=\"plot\",result=\"published\"} 100\n"
-                                 "busbridge_events_total{namespace=\"plot\",result=\"dead\"} 3\n"
-                                 "busbridge_events_total{namespace=\"episode\",result=\"published\"} 50\n"
-                                 "busbridge_dlq_events{namespace=\"plot\",reason=\"bad_name\"} 1\n"
-                                 "busbridge_dlq_events{namespace=\"plot\",reason=\"schema_mismatch\"} 2\n"
-                                 "busbridge_dlq_events{namespace=\"episode\",reason=\"bad_name\"} 4\n"
-                                 "busbridge_end_to_end_latency_seconds_bucket{le=\"0.01\"} 0\n"
-                                 "busbridge_end_to_end_latency_seconds_bucket{le=\"0.1\"} 100\n"
-                                 "busbridge_end_to_end_latency_seconds_bucket{le=\"1\"} 100\n"
-                                 "busbridge_end_to_end_latency_seconds_bucket{le=\"+Inf\"} 100\n";
+static const char first_text[] =
+    "# HELP busbridge_found_total x\n"
+    "busbridge_found_total 10\n"
+    "busbridge_inflight_events 7\n"
+    "busbridge_pending_events{state=\"held\"} 2\n"
+    "busbridge_events_total{namespace=\"plot\",result=\"published\"} 100\n"
+    "busbridge_events_total{namespace=\"plot\",result=\"dead\"} 3\n"
+    "busbridge_events_total{namespace=\"episode\",result=\"published\"} 50\n"
+    "busbridge_dlq_events{namespace=\"plot\",reason=\"bad_name\"} 1\n"
+    "busbridge_dlq_events{namespace=\"plot\",reason=\"schema_mismatch\"} 2\n"
+    "busbridge_dlq_events{namespace=\"episode\",reason=\"bad_name\"} 4\n"
+    "busbridge_end_to_end_latency_seconds_bucket{le=\"0.01\"} 0\n"
+    "busbridge_end_to_end_latency_seconds_bucket{le=\"0.1\"} 100\n"
+    "busbridge_end_to_end_latency_seconds_bucket{le=\"1\"} 100\n"
+    "busbridge_end_to_end_latency_seconds_bucket{le=\"+Inf\"} 100\n";
 
 static void read_at(const char *text, int64_t ms, struct sample *out) {
   sample_read(span_of(text), out);
@@ -33,7 +34,8 @@ TEST(figures_are_read_by_namespace_and_reason) {
   assert_true(s.found == 10 && s.in_flight == 7 && s.held == 2);
   assert_int_equal(s.row_count, 2);
   assert_string_equal(s.rows[0].name, "episode");
-  assert_true(sample_total(&s, "plot", SAMPLE_PUBLISHED) == 100 && sample_total(&s, NULL, SAMPLE_PUBLISHED) == 150);
+  assert_true(sample_total(&s, "plot", SAMPLE_PUBLISHED) == 100 &&
+              sample_total(&s, NULL, SAMPLE_PUBLISHED) == 150);
   assert_int_equal(s.reason_count, 2);
   assert_string_equal(s.reasons[0].name, "bad_name"); /* the most first */
   assert_true(s.reasons[0].count == 5);
@@ -81,10 +83,16 @@ TEST(many_namespaces_and_reasons_share_the_last_row) {
 TEST(rates_are_growth_a_second_and_never_negative) {
   struct sample a, b;
   (void)state;
-  read_at("busbridge_found_total 10\nbusbridge_events_total{namespace=\"plot\",result=\"published\"} 100\n", 1000, &a);
-  read_at("busbridge_found_total 30\nbusbridge_events_total{namespace=\"plot\",result=\"published\"} 140\n", 5000, &b);
-  assert_true(sample_rate_found(&a, &b) == 5 && sample_rate(&a, &b, "plot", SAMPLE_PUBLISHED) == 10);
-  assert_true(sample_rate(&b, &a, NULL, SAMPLE_PUBLISHED) == 0 && sample_rate(&a, &a, NULL, SAMPLE_PUBLISHED) == 0);
+  read_at(
+      "busbridge_found_total 10\nbusbridge_events_total{namespace=\"plot\",result=\"published\"} 100\n",
+      1000, &a);
+  read_at(
+      "busbridge_found_total 30\nbusbridge_events_total{namespace=\"plot\",result=\"published\"} 140\n",
+      5000, &b);
+  assert_true(sample_rate_found(&a, &b) == 5 &&
+              sample_rate(&a, &b, "plot", SAMPLE_PUBLISHED) == 10);
+  assert_true(sample_rate(&b, &a, NULL, SAMPLE_PUBLISHED) == 0 &&
+              sample_rate(&a, &a, NULL, SAMPLE_PUBLISHED) == 0);
 }
 
 TEST(latency_is_taken_within_its_bucket) {
@@ -117,7 +125,8 @@ static const char *shown(struct view *v, int columns, bool worker) {
   struct error err = {0};
   read_at(first_text, 0, &s);
   assert_int_equal(answer_scan(&doc, span_of(health_text), &err), ST_OK);
-  struct top_facts f = {.health = &doc, .worker = worker, .now = &s, .before = &s, .long_before = &s};
+  struct top_facts f = {
+      .health = &doc, .worker = worker, .now = &s, .before = &s, .long_before = &s};
   view_fill(v, &f, columns);
   size_t len = 0;
   for (size_t i = 0; i < v->count; i++)
@@ -176,7 +185,8 @@ TEST(the_answer_in_json_is_json) {
   (void)state;
   read_at(first_text, 0, &s);
   assert_int_equal(answer_scan(&health, span_of(health_text), &err), ST_OK);
-  struct top_facts f = {.health = &health, .worker = true, .now = &s, .before = &s, .long_before = &s};
+  struct top_facts f = {
+      .health = &health, .worker = true, .now = &s, .before = &s, .long_before = &s};
   top_json(&f, &out);
   assert_int_equal(answer_scan(&doc, buffer_span(&out), &err), ST_OK);
   assert_int_equal(answer_int(&doc, 0, "published", -1), 150);

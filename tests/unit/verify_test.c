@@ -1,5 +1,6 @@
-/* What verify finds, against librdkafka's mock cluster and a redis-server: each thing that should agree is made not to.
- * Beside a real worker and broker it stands in tests/integration/verify_test.py. */
+/* What verify finds, against librdkafka's mock cluster and a redis-server: each thing that should
+ * agree is made not to. Beside a real worker and broker it stands in
+ * tests/integration/verify_test.py. */
 #include "tests/unit/mock_settings.h"
 
 #include "bridge/json/json.h"
@@ -31,9 +32,9 @@ struct world {
   struct error err;
 };
 
-#define OK(expr)                                                                                                       \
-  do {                                                                                                                 \
-    if ((expr) != ST_OK) fail_msg("%s: %s", #expr, w->err.text);                                                       \
+#define OK(expr)                                                                                   \
+  do {                                                                                             \
+    if ((expr) != ST_OK) fail_msg("%s: %s", #expr, w->err.text);                                   \
   } while (0)
 
 /* ---- the world ---- */
@@ -48,8 +49,8 @@ static bool redis_listens(const struct world *w) {
 }
 
 static void start_redis(struct world *w) {
-  const char *words[] = {"redis-server", "--port",       "0",       "--save", "",        "--appendonly",
-                         "no",           "--unixsocket", w->socket, "--dir",  w->outbox, NULL};
+  const char *words[] = {"redis-server", "--port",  "0",     "--save",  "",  "--appendonly", "no",
+                         "--unixsocket", w->socket, "--dir", w->outbox, NULL};
   w->redis = fork();
   assert_true(w->redis >= 0);
   if (w->redis == 0) {
@@ -77,7 +78,8 @@ static void load(struct world *w, const char *redis, const char *extra) {
   char url[300];
   snprintf(url, sizeof url, "redis.url=%s", redis);
   settings_free(w->settings);
-  w->settings = mock_settings_of(&w->mock, w->outbox, url, "routing.namespaces=plot", "redis.timeout=30s", extra);
+  w->settings = mock_settings_of(&w->mock, w->outbox, url, "routing.namespaces=plot",
+                                 "redis.timeout=30s", extra);
   w->request.settings = w->settings;
 }
 
@@ -91,7 +93,8 @@ static int setup(void **state) {
   snprintf(w->socket, sizeof w->socket, "%s/.redis.sock", w->outbox);
   snprintf(w->redis_url, sizeof w->redis_url, "unix:%s", w->socket);
   OK(state_open(w->outbox, true, &clock_system, &w->state, &w->err)); /* of the file kind */
-  w->request = (struct verify_request){.log = w->mock.log, .clock = &clock_system, .sample = 1000, .pause_ms = 1};
+  w->request = (struct verify_request){
+      .log = w->mock.log, .clock = &clock_system, .sample = 1000, .pause_ms = 1};
   load(w, "off", NULL);
   *state = w;
   return 0;
@@ -126,8 +129,8 @@ static void put_entry(struct world *w, const char *name, const char *id, const c
   char text[300];
   snprintf(
       text, sizeof text,
-      "{\"id\": \"%s\", \"name\": \"plot.updated\", \"payload\": {}, \"status\": \"%s\", \"reason\": \"bad_name\"}", id,
-      status);
+      "{\"id\": \"%s\", \"name\": \"plot.updated\", \"payload\": {}, \"status\": \"%s\", \"reason\": \"bad_name\"}",
+      id, status);
   put(w, name, text);
 }
 
@@ -135,7 +138,8 @@ static void commit(struct world *w, int64_t number, const char *digest) {
   char group[80];
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   snprintf(group, sizeof group, "busbridge-%s", state_id(w->state));
-  rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(w->mock.cluster), NULL, 0);
+  rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(w->mock.cluster),
+                    NULL, 0);
   rd_kafka_conf_set(conf, "group.id", group, NULL, 0);
   rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, NULL, 0);
   assert_non_null(rk);
@@ -150,8 +154,8 @@ static void commit(struct world *w, int64_t number, const char *digest) {
 }
 
 /* A batch of these ids (words); its files would be ID.json. */
-static struct manifest_name write_batch(struct world *w, uint64_t number, const char *before, const char *ids,
-                                        bool settled) {
+static struct manifest_name write_batch(struct world *w, uint64_t number, const char *before,
+                                        const char *ids, bool settled) {
   struct manifest_entry entries[8] = {0};
   char files[8][64];
   struct manifest m = {.number = number, .entries = entries};
@@ -160,8 +164,10 @@ static struct manifest_name write_batch(struct world *w, uint64_t number, const 
   snprintf(m.before, sizeof m.before, "%s", before);
   while (span_word(&rest, &id)) {
     int len = snprintf(files[m.count], sizeof files[0], "%.*s.json", SPAN_ARGS(id));
-    entries[m.count] = (struct manifest_entry){
-        .ref = {.name = {files[m.count], (size_t)len}}, .id = id, .topic = SPAN("plot.events"), .key = SPAN("k")};
+    entries[m.count] = (struct manifest_entry){.ref = {.name = {files[m.count], (size_t)len}},
+                                               .id = id,
+                                               .topic = SPAN("plot.events"),
+                                               .key = SPAN("k")};
     m.count++;
   }
   OK(journal_write(state_folder(w->state), state_tmp(w->state), &m, "nonce", &w->err));
@@ -175,9 +181,11 @@ static void produce(struct world *w, const char *id, const char *source) {
   unsigned topic = 0;
   char own[80];
   snprintf(own, sizeof own, "/busbridge/%s", state_id(w->state));
-  const struct record_header headers[] = {{"ce_id", span_of(id)}, {"ce_source", span_of(source ? source : own)}};
+  const struct record_header headers[] = {{"ce_id", span_of(id)},
+                                          {"ce_source", span_of(source ? source : own)}};
   if (!w->publisher) {
-    OK(publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher, &w->err));
+    OK(publisher_open(&w->mock.config, w->mock.log, reports_add, &w->reports, &w->publisher,
+                      &w->err));
     OK(publisher_topic(w->publisher, "plot.events", &topic, &w->err));
   }
   struct record record = record_of(0, "k", "v", 0);
@@ -240,15 +248,15 @@ static bool says(struct world *w, const char *check, const char *verdict, const 
   return false;
 }
 
-#define assert_says(check, verdict, words)                                                                             \
-  do {                                                                                                                 \
-    if (!says(w, check, verdict, words))                                                                               \
-      fail_msg("%s does not say %s %s:\n%s", check, verdict, words, buffer_z(&w->json));                               \
+#define assert_says(check, verdict, words)                                                         \
+  do {                                                                                             \
+    if (!says(w, check, verdict, words))                                                           \
+      fail_msg("%s does not say %s %s:\n%s", check, verdict, words, buffer_z(&w->json));           \
   } while (0)
-#define assert_verdict(word)                                                                                           \
-  do {                                                                                                                 \
-    if (!json_string_is(&w->doc, json_member(&w->doc, 0, "verdict"), span_of(word)))                                   \
-      fail_msg("it is not %s:\n%s", word, buffer_z(&w->json));                                                         \
+#define assert_verdict(word)                                                                       \
+  do {                                                                                             \
+    if (!json_string_is(&w->doc, json_member(&w->doc, 0, "verdict"), span_of(word)))               \
+      fail_msg("it is not %s:\n%s", word, buffer_z(&w->json));                                     \
   } while (0)
 
 /* ---- all well ---- */
@@ -298,7 +306,8 @@ CASE(what_is_not_there_is_skipped) {
   examine(w);
   assert_says("ledger", "skipped", "at_least_once");
   load(w, "off", "routing.topic=other.{namespace}");
-  rd_kafka_mock_topic_set_error(w->mock.cluster, "other.plot", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+  rd_kafka_mock_topic_set_error(w->mock.cluster, "other.plot",
+                                RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
   examine(w);
   assert_says("records", "skipped", "none of the topics");
 }
@@ -366,7 +375,8 @@ CASE(entries_that_do_not_belong) {
   put_entry(w, "one.json", "x", "pending"), put_entry(w, "two.json", "x", "pending");
   put_entry(w, "dlq/x.json", "x", "dlq"), put_entry(w, "dlq/y.json", "y", "dlq"),
       put_entry(w, "dlq/z.json", "y", "dlq");
-  put(w, "dlq/alone.raw", "{"), put(w, "dlq/gone.json", "{\"id\": \"g\", \"inode\": 1, \"payload\": {}}");
+  put(w, "dlq/alone.raw", "{"),
+      put(w, "dlq/gone.json", "{\"id\": \"g\", \"inode\": 1, \"payload\": {}}");
   examine(w);
   assert_verdict("failed");
   assert_says("outbox", "ok", "3 pending and 4 dead");
@@ -384,7 +394,8 @@ CASE(what_nothing_accounts_for_is_named) {
   put(w, "notes.txt", "x"), put(w, ".busbridge/more", "x"), put(w, ".busbridge/tmp/odd", "x");
   examine(w);
   assert_verdict("failed");
-  assert_says("outbox", "failed", "1 hold an event under a name that nobody looks at, so it is never sent: .x.json");
+  assert_says("outbox", "failed",
+              "1 hold an event under a name that nobody looks at, so it is never sent: .x.json");
   assert_says("outbox", "warning", "3 belong to no event and to no part of busbridge: ");
   assert_says("outbox", "warning", "notes.txt");
   assert_says("outbox", "warning", ".busbridge/more");
@@ -396,7 +407,8 @@ CASE(of_many_entries_the_rest_waits_for_full) {
   for (char name[] = "a.json"; *name <= 'e'; ++*name) put_entry(w, name, name, "pending");
   w->request.entries = 3;
   examine(w);
-  assert_says("outbox", "ok", "3 pending and 0 dead entries were read, 2 were not: --full reads all");
+  assert_says("outbox", "ok",
+              "3 pending and 0 dead entries were read, 2 were not: --full reads all");
   w->request.full = true;
   examine(w);
   assert_says("outbox", "ok", "5 pending and 0 dead entries were read");
@@ -419,7 +431,8 @@ CASE(ids_that_redis_lost_has_not_been_told_or_should_not_know) {
   set_keys(w, "b", true);
   examine(w);
   assert_says("keys", "failed", "1 of the 2 ids that were published last: b");
-  assert_says("record keys", "failed", "1 records younger than redis.ttl have no key in Redis: b (plot.events/0/1)");
+  assert_says("record keys", "failed",
+              "1 records younger than redis.ttl have no key in Redis: b (plot.events/0/1)");
   put(w, ".busbridge/keys-due", "b plot.events/0/1\n");
   examine(w);
   assert_says("keys", "ok", "");

@@ -1,4 +1,5 @@
-/* Keys that wait: who is held, who passes, and when a key is free again; the scans are those of a real outbox. */
+/* Keys that wait: who is held, who passes, and when a key is free again; the scans are those of a
+ * real outbox. */
 #include "tests/unit/files.h"
 
 #include "bridge/relay/waiting_keys.h"
@@ -66,7 +67,8 @@ CASE(others_of_its_key_are_held_and_itself_and_other_keys_pass) {
   assert_false(holds(w, "k", "a", 1));
   assert_false(holds(w, "other", "b", 1));
   assert_false(holds(w, "", "b", 1));
-  assert_false(waiting_holds(&w->w, 1, SPAN("k"), SPAN("b"), 1)); /* the same key of another topic */
+  assert_false(
+      waiting_holds(&w->w, 1, SPAN("k"), SPAN("b"), 1)); /* the same key of another topic */
   assert_string_equal(waiting_file(&w->w, 0, SPAN("k")), "a");
   assert_null(waiting_file(&w->w, 1, SPAN("k")));
   assert_true(holds(w, "k", "b", 99)); /* no scan frees it while it waits */
@@ -181,7 +183,8 @@ CASE(a_second_refusal_of_the_same_event_keeps_its_key_waiting) {
   assert_int_equal(waiting_count(&w->w), 1);
   assert_true(holds(w, "k", "b", 2));
   release(w, "k", "a");
-  assert_true(holds(w, "k", "b", 2)); /* what was held before the second refusal still needs its scan */
+  assert_true(
+      holds(w, "k", "b", 2)); /* what was held before the second refusal still needs its scan */
 }
 
 CASE(an_event_that_was_never_routed_frees_its_key_by_its_id) {

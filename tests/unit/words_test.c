@@ -5,8 +5,11 @@ TEST(test_duration_text_shows_two_units) {
   static const struct {
     int64_t ms;
     const char *text;
-  } rows[] = {{-5, "0s"},          {0, "0s"},           {999, "0s"},          {3000, "3s"},       {59999, "59s"},
-              {60000, "1m 0s"},    {125000, "2m 5s"},   {3599000, "59m 59s"}, {3600000, "1h 0m"}, {11520000, "3h 12m"},
+  } rows[] = {{-5, "0s"},          {0, "0s"},
+              {999, "0s"},         {3000, "3s"},
+              {59999, "59s"},      {60000, "1m 0s"},
+              {125000, "2m 5s"},   {3599000, "59m 59s"},
+              {3600000, "1h 0m"},  {11520000, "3h 12m"},
               {86400000, "1d 0h"}, {183600000, "2d 3h"}};
   char out[DURATION_TEXT];
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -24,7 +27,8 @@ TEST(test_duration_parse_takes_units) {
     assert_true(duration_parse(span_of(good[i].text), &ms));
     assert_int_equal(ms, good[i].ms);
   }
-  static const char *const bad[] = {"", "s", ".", "5 s", "5x", "1.2.3s", "-1s", "99999d", "1234567890123456s", "5sec"};
+  static const char *const bad[] = {
+      "", "s", ".", "5 s", "5x", "1.2.3s", "-1s", "99999d", "1234567890123456s", "5sec"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     int64_t ms;
     assert_false(duration_parse(span_of(bad[i]), &ms));
@@ -108,9 +112,10 @@ TEST(test_edits_are_counted) {
   static const struct {
     const char *a, *b;
     size_t edits;
-  } rows[] = {{"", "", 0},         {"list", "list", 0},     {"lst", "list", 1}, {"lists", "list", 1},
-              {"lisp", "list", 1}, {"lsit", "list", 1},     {"", "abc", 3},     {"abc", "", 3},
-              {"ca", "abc", 3},    {"kitten", "sitting", 3}};
+  } rows[] = {
+      {"", "", 0},         {"list", "list", 0},     {"lst", "list", 1}, {"lists", "list", 1},
+      {"lisp", "list", 1}, {"lsit", "list", 1},     {"", "abc", 3},     {"abc", "", 3},
+      {"ca", "abc", 3},    {"kitten", "sitting", 3}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     assert_int_equal(word_distance(span_of(rows[i].a), span_of(rows[i].b)), rows[i].edits);
     assert_int_equal(word_distance(span_of(rows[i].b), span_of(rows[i].a)), rows[i].edits);

@@ -1,5 +1,5 @@
-/* Entries set aside: in memory under the lock, in .busbridge/aside, and tried again each flush.interval. A crash may
- * leave a last line without its end, which is passed over. */
+/* Entries set aside: in memory under the lock, in .busbridge/aside, and tried again each
+ * flush.interval. A crash may leave a last line without its end, which is passed over. */
 #include "bridge/outbox/file/aside.h"
 
 #include "bridge/base/words.h"
@@ -46,10 +46,12 @@ bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct
   return out;
 }
 
-bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct event *e) {
+bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                    struct event *e) {
   pthread_mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
-  bool same = row && (same_file(&row->ref.stamp, stamp) || (row->ref.id.len && span_eq(row->ref.id, e->id)));
+  bool same = row && (same_file(&row->ref.stamp, stamp) ||
+                      (row->ref.id.len && span_eq(row->ref.id, e->id)));
   bool out = same && row->what != ASIDE_RETRY;
   if (same && !out && row->failure.attempts > e->attempts) {
     e->attempts = row->failure.attempts;
@@ -65,7 +67,8 @@ bool fs_aside_holds(struct fs *s, enum place place, const char *name, const stru
 static const char *what_words(enum aside what) {
   switch (what) {
   case ASIDE_DONE: return "It is published and cannot be taken out of the outbox";
-  case ASIDE_RETRY: return "It was refused, and its attempts cannot be written into it; they are counted all the same";
+  case ASIDE_RETRY:
+    return "It was refused, and its attempts cannot be written into it; they are counted all the same";
   case ASIDE_DEAD: return "It can never be published, and cannot be moved to dlq/";
   }
   return "";
@@ -75,8 +78,8 @@ static void say(struct fs *s, const struct fs_row *row) {
   log_write(s->log, LOG_WARNING, "outbox", "entry_aside",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
                    F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
-            "Set aside, all others go on. %s. It is tried again each flush.interval. %s", what_words(row->what),
-            store_aside_remedy(row->sys));
+            "Set aside, all others go on. %s. It is tried again each flush.interval. %s",
+            what_words(row->what), store_aside_remedy(row->sys));
 }
 
 static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct error *err) {
@@ -95,23 +98,27 @@ static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct er
   if (s->aside.added.failed) s->aside.rewrite = true;
   pthread_mutex_unlock(&s->lock);
   if (full)
-    return error_set(err, ST_AGAIN, "%s entries are set aside, which is the most: everything waits for this one",
+    return error_set(err, ST_AGAIN,
+                     "%s entries are set aside, which is the most: everything waits for this one",
                      number_text(STORE_ASIDE_MOST, number));
   return st == ST_OK ? st : error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
 }
 
 enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
-                         const struct failure *why, const struct error *hindrance, struct error *err) {
+                         const struct failure *why, const struct error *hindrance,
+                         struct error *err) {
   struct fs *s = impl;
   char name[NAME_SIZE];
   bool known = false;
   if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "it is no entry's name");
-  if (!fs_hinders_one(s, ref->place, what, hindrance)) return error_set(err, ST_AGAIN, "all of them are hindered");
+  if (!fs_hinders_one(s, ref->place, what, hindrance))
+    return error_set(err, ST_AGAIN, "all of them are hindered");
   struct fs_row from = {.what = what,
                         .ref = *ref,
                         .since_us = clock_wall_us(s->clock),
                         .sys = hindrance->sys,
-                        .why = hindrance->sys ? strerror(hindrance->sys) : hindrance->text, /* not our names for it */
+                        .why = hindrance->sys ? strerror(hindrance->sys)
+                                              : hindrance->text, /* not our names for it */
                         .failure = why ? *why : (struct failure){.failed_us = TIME_NONE}};
   from.ref.id = id;
   struct fs_row *row = fs_row_make(&from);
@@ -138,7 +145,8 @@ static void drop_carried(struct fs *s) {
   struct fs_row *row;
   for (size_t pos = 0; next_row(s, &pos, &row);) {
     if (!row->carried) continue;
-    table_remove(&s->aside.rows, row->key); /* leaves its slot in place: the walk goes on behind it */
+    table_remove(&s->aside.rows,
+                 row->key); /* leaves its slot in place: the walk goes on behind it */
     free(row);
     s->aside.rewrite = true;
   }
@@ -189,8 +197,10 @@ enum status fs_aside_sync(void *impl, struct error *err) {
 }
 
 static enum status load(struct fs *s, struct span text, struct error *err) {
-  enum status st = span_starts(text, HEAD) ? ST_OK : error_set(err, ST_INVALID, "its first line is not ours");
-  for (const char *end; st == ST_OK && text.len && (end = memchr(text.ptr, '\n', text.len)); s->aside.lines++) {
+  enum status st =
+      span_starts(text, HEAD) ? ST_OK : error_set(err, ST_INVALID, "its first line is not ours");
+  for (const char *end; st == ST_OK && text.len && (end = memchr(text.ptr, '\n', text.len));
+       s->aside.lines++) {
     struct span line = {text.ptr, (size_t)(end - text.ptr)};
     struct fs_row *row = NULL;
     text = (struct span){end + 1, text.len - line.len - 1};
@@ -210,10 +220,12 @@ enum status fs_aside_open(struct fs *s, struct error *err) {
   buffer_release(&text);
   if (st == ST_NOT_FOUND) return ST_OK;
   if (st == ST_OK) return ST_OK;
-  return error_set(err, st == ST_INVALID ? ST_INVALID : st,
-                   "%s/.busbridge/" ASIDE " cannot be read (%.200s). It names entries that are published and could not "
-                   "be removed: without it they would be published again. Restore it; or remove those entries, then it",
-                   state_path(s->state), err ? err->text : "");
+  return error_set(
+      err, st == ST_INVALID ? ST_INVALID : st,
+      "%s/.busbridge/" ASIDE
+      " cannot be read (%.200s). It names entries that are published and could not "
+      "be removed: without it they would be published again. Restore it; or remove those entries, then it",
+      state_path(s->state), err ? err->text : "");
 }
 
 void fs_aside_release(struct fs *s) {
@@ -240,7 +252,8 @@ static void carried(struct fs *s, const struct fs_row *copy) {
 static void look_again(struct fs *s, struct fs_desk *d, const struct fs_row *row) {
   enum fs_read got = fs_desk_read(s, d, row->ref.place, row->ref.name.ptr, NULL);
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
-  bool other = read && (!span_eq(d->event.id, row->ref.id) || d->event.attempts >= row->failure.attempts);
+  bool other =
+      read && (!span_eq(d->event.id, row->ref.id) || d->event.attempts >= row->failure.attempts);
   if (got == FS_GONE || other) carried(s, row);
 }
 
@@ -248,7 +261,8 @@ static void carry_out(struct fs *s, const struct fs_row *row) {
   static const char *const words[] = {[SETTLED_GONE] = "What had become of it is carried out",
                                       [SETTLED_VANISHED] = "Somebody else took it away",
                                       [SETTLED_CHANGED] = "Another event lies in its place",
-                                      [SETTLED_REUSED] = "Another event with its id lay there, and is taken out"};
+                                      [SETTLED_REUSED] =
+                                          "Another event with its id lay there, and is taken out"};
   struct failed dead = {.ref = &row->ref, .why = row->failure, .dead = true};
   enum settled how = SETTLED_GONE;
   const char *name = row->ref.name.ptr;
@@ -264,7 +278,8 @@ static void carry_out(struct fs *s, const struct fs_row *row) {
   }
   carried(s, row);
   log_write(s->log, LOG_INFO, "outbox", "aside_settled",
-            FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)), F_TEXT("file", name)),
+            FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
+                   F_TEXT("file", name)),
             "No longer set aside. %s", words[how]);
 }
 
@@ -309,7 +324,8 @@ static int by_time(const void *a, const void *b) {
   return span_cmp(x->key, y->key);
 }
 
-enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx, struct error *err) {
+enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
+                      struct error *err) {
   size_t count;
   struct fs_row **list = copy_rows(impl, &count);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory");

@@ -1,11 +1,12 @@
-/* aside.h - inside bridge/outbox/file only: entries that are set aside, because the file system refuses to carry out
- * what became of them. What store.h says of it stands there; this is how.
+/* aside.h - inside bridge/outbox/file only: entries that are set aside, because the file system
+ * refuses to carry out what became of them. What store.h says of it stands there; this is how.
  *
- * The file .busbridge/aside: a first line "busbridge-aside 1", then one line an entry, words divided by blanks:
- *   done|retry|dead flat|pending NAME inode size ctime mtime ID content since errno attempts failed reason code TOPIC
- * ERROR WHY Bytes of a text that would not be one word stand as %XX, an empty one as -. A later line of the same place
- * and name replaces the one before it. Lines are appended and synced; a crash leaves a last line without its end, which
- * does not count. It is written anew when entries have gone from it.
+ * The file .busbridge/aside: a first line "busbridge-aside 1", then one line an entry, words
+ * divided by blanks: done|retry|dead flat|pending NAME inode size ctime mtime ID content since
+ * errno attempts failed reason code TOPIC ERROR WHY Bytes of a text that would not be one word
+ * stand as %XX, an empty one as -. A later line of the same place and name replaces the one before
+ * it. Lines are appended and synced; a crash leaves a last line without its end, which does not
+ * count. It is written anew when entries have gone from it.
  *
  * Rows are guarded by fs.lock. They are made, carried out and written by the settling thread alone.
  */
@@ -41,8 +42,10 @@ MUST_CHECK enum status fs_aside_open(struct fs *s, struct error *err);
 void fs_aside_release(struct fs *s);
 /* Is what lies there set aside, and not to be handed out? By inode, size and mtime. */
 bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct stamp *stamp);
-/* The same of what was read, by its id too. Else, if it was refused: e gets the attempts that are known of it. */
-bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp, struct event *e);
+/* The same of what was read, by its id too. Else, if it was refused: e gets the attempts that are
+ * known of it. */
+bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                    struct event *e);
 /* Is this error of one entry alone? (hindrance.c) Its folders are tried. */
 bool fs_hinders_one(struct fs *s, enum place place, enum aside what, const struct error *why);
 
@@ -54,7 +57,8 @@ struct fs_row *fs_row_make(const struct fs_row *from);
 
 /* ops */
 enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
-                         const struct failure *why, const struct error *hindrance, struct error *err);
+                         const struct failure *why, const struct error *hindrance,
+                         struct error *err);
 enum status fs_aside_sync(void *impl, struct error *err);
 void fs_aside_tend(void *impl);
 enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx, struct error *err);

@@ -8,7 +8,8 @@
 
 #define TEXT_MOST 300 /* of words that explain */
 
-static const char *const whats[] = {[ASIDE_DONE] = "done", [ASIDE_RETRY] = "retry", [ASIDE_DEAD] = "dead"};
+static const char *const whats[] = {
+    [ASIDE_DONE] = "done", [ASIDE_RETRY] = "retry", [ASIDE_DEAD] = "dead"};
 
 /* ---- making one ---- */
 
@@ -21,10 +22,12 @@ static struct span keep(char **at, struct span text) {
 }
 
 struct fs_row *fs_row_make(const struct fs_row *from) {
-  struct span name = from->ref.name, topic = span_of(from->failure.topic), error = span_of(from->failure.error);
+  struct span name = from->ref.name, topic = span_of(from->failure.topic),
+              error = span_of(from->failure.error);
   struct span why = text_cut(span_of(from->why), TEXT_MOST);
   error = text_cut(error, TEXT_MOST);
-  struct fs_row *row = malloc(sizeof *row + 1 + name.len + from->ref.id.len + topic.len + error.len + why.len + 6);
+  struct fs_row *row =
+      malloc(sizeof *row + 1 + name.len + from->ref.id.len + topic.len + error.len + why.len + 6);
   if (!row) return NULL;
   *row = *from;
   char *at = row->bytes;
@@ -50,10 +53,12 @@ void fs_row_print(const struct fs_row *row, struct buffer *out) {
   const struct failure *f = &row->failure;
   buffer_printf(out, "%s %s", whats[row->what], row->ref.place == PLACE_FLAT ? "flat" : "pending");
   add_text(out, row->ref.name);
-  buffer_printf(out, " %" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64, s->inode, s->size, s->ctime_ns, s->mtime_ns);
+  buffer_printf(out, " %" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64, s->inode, s->size,
+                s->ctime_ns, s->mtime_ns);
   add_text(out, row->ref.id);
-  buffer_printf(out, " %" PRIu64 " %" PRId64 " %d %u %" PRId64 " %s %d", row->ref.content, row->since_us, row->sys,
-                f->attempts, f->failed_us, reason_word(f->reason), f->error_code);
+  buffer_printf(out, " %" PRIu64 " %" PRId64 " %d %u %" PRId64 " %s %d", row->ref.content,
+                row->since_us, row->sys, f->attempts, f->failed_us, reason_word(f->reason),
+                f->error_code);
   add_text(out, span_of(f->topic));
   add_text(out, span_of(f->error));
   add_text(out, span_of(row->why));
@@ -107,10 +112,11 @@ static bool get_numbers(const struct span *w, struct fs_row *row) {
   bool ok = get_choice(w[WHAT], whats, 3, &what) && get_choice(w[PLACE], places, 2, &place) &&
             number_parse(w[INODE], UINT64_MAX, &s->inode) && integer_parse(w[SIZE], &s->size) &&
             integer_parse(w[CTIME], &s->ctime_ns) && integer_parse(w[MTIME], &s->mtime_ns) &&
-            number_parse(w[CONTENT], UINT64_MAX, &row->ref.content) && integer_parse(w[SINCE], &row->since_us) &&
-            integer_parse(w[SYS], &sys) && integer_parse(w[ATTEMPTS], &attempts) &&
-            integer_parse(w[FAILED], &row->failure.failed_us) && get_reason(w[REASON], &row->failure.reason) &&
-            integer_parse(w[CODE], &code);
+            number_parse(w[CONTENT], UINT64_MAX, &row->ref.content) &&
+            integer_parse(w[SINCE], &row->since_us) && integer_parse(w[SYS], &sys) &&
+            integer_parse(w[ATTEMPTS], &attempts) &&
+            integer_parse(w[FAILED], &row->failure.failed_us) &&
+            get_reason(w[REASON], &row->failure.reason) && integer_parse(w[CODE], &code);
   if (!ok) return false;
   row->what = (enum aside)what;
   row->ref.place = place ? PLACE_PENDING : PLACE_FLAT;
@@ -143,8 +149,10 @@ enum status fs_row_parse(struct span line, struct fs_row **out, struct error *er
   struct fs_row row = {0};
   char *room = malloc(line.len + 8);
   enum status st = room ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
-  if (st == ST_OK && !read_words(line, room, &row)) st = error_set(err, ST_INVALID, "a line is damaged");
-  if (st == ST_OK && !(*out = fs_row_make(&row))) st = error_set(err, ST_NO_MEMORY, "out of memory");
+  if (st == ST_OK && !read_words(line, room, &row))
+    st = error_set(err, ST_INVALID, "a line is damaged");
+  if (st == ST_OK && !(*out = fs_row_make(&row)))
+    st = error_set(err, ST_NO_MEMORY, "out of memory");
   free(room);
   return st;
 }

@@ -32,7 +32,8 @@ static enum status append(int folder, struct span line, struct error *err) {
 /* A crash in between leaves no audit.log, which is made with the next line. */
 static enum status make_room(int folder, struct error *err) {
   struct stat st;
-  if (fstatat(folder, AUDIT, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size < STORE_AUDIT_MOST) return ST_OK;
+  if (fstatat(folder, AUDIT, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size < STORE_AUDIT_MOST)
+    return ST_OK;
   return durable_rename(folder, AUDIT, folder, AUDIT ".1", err);
 }
 

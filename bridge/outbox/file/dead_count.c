@@ -20,7 +20,8 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
   struct count count = {.s = s};
   int folder = fs_folder(s, PLACE_DLQ);
   if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
-  if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec) return ST_OK;
+  if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec)
+    return ST_OK;
   enum status walked = folder_walk(folder, count_name, &count, err);
   if (walked != ST_OK) {
     error_prefix(err, "%s/dlq", state_path(s->state));

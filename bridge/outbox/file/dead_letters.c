@@ -1,5 +1,6 @@
-/* Dead letters chosen earlier, by name and time: read, purged, their bytes copied. A crash in a purge leaves each one
- * whole or gone; of a raw one perhaps the descriptor alone, which can be purged. */
+/* Dead letters chosen earlier, by name and time: read, purged, their bytes copied. A crash in a
+ * purge leaves each one whole or gone; of a raw one perhaps the descriptor alone, which can be
+ * purged. */
 #include "bridge/outbox/file/file.h"
 
 #include <dirent.h>
@@ -11,23 +12,27 @@ bool fs_is_letter(struct fs *s, const char *name, unsigned char type) {
   struct stat st;
   if (!name_is_entry(name)) return false;
   if (type != DT_UNKNOWN) return type == DT_REG;
-  return fstatat(fs_folder(s, PLACE_DLQ), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+  return fstatat(fs_folder(s, PLACE_DLQ), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISREG(st.st_mode);
 }
 
 /* The bytes of a file with a second name may be anybody's: they are told to nobody. */
-enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys, struct stat *st,
-                             struct error *err) {
+enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys,
+                             struct stat *st, struct error *err) {
   *st = (struct stat){0};
   int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
   if (got == FS_UNREADABLE) return error_sys(err, sys, "reading dlq/%s", name);
-  if (known < 0 || !S_ISREG(st->st_mode)) return error_set(err, ST_INVALID, "dlq/%s is no regular file", name);
-  return error_set(err, ST_INVALID,
-                   "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
-                   "'%s/dlq/%s'), or this one",
-                   name, (unsigned long)st->st_nlink, state_path(s->state), name);
+  if (known < 0 || !S_ISREG(st->st_mode))
+    return error_set(err, ST_INVALID, "dlq/%s is no regular file", name);
+  return error_set(
+      err, ST_INVALID,
+      "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
+      "'%s/dlq/%s'), or this one",
+      name, (unsigned long)st->st_nlink, state_path(s->state), name);
 }
 
-static enum status unlike(struct fs_look *l, struct letter *letter, const char *name, enum fs_read got) {
+static enum status unlike(struct fs_look *l, struct letter *letter, const char *name,
+                          enum fs_read got) {
   struct error *err = &letter->error;
   struct stat st;
   switch (got) {
@@ -42,7 +47,8 @@ static enum status unlike(struct fs_look *l, struct letter *letter, const char *
   return fs_letter_unread(l->s, name, got, l->desk.sys, &st, err);
 }
 
-static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info) {
+static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
+                        struct entry_info *info) {
   struct error *err = &letter->error;
   if (!fs_name(span_of(letter->file), name))
     return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", letter->file);
@@ -53,11 +59,13 @@ static enum status look(struct fs_look *l, struct letter *letter, char name[NAME
   fs_look_info(l, PLACE_DLQ, name, got == FS_READ, info);
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
   if (letter->when_us != TIME_NONE && letter->when_us != when_us)
-    return error_set(err, ST_NOT_FOUND, "dlq/%s is not the one that was chosen: it left and died again", name);
+    return error_set(err, ST_NOT_FOUND,
+                     "dlq/%s is not the one that was chosen: it left and died again", name);
   return ST_OK;
 }
 
-bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE], struct entry_info *info) {
+bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
+                    struct entry_info *info) {
   letter->status = look(l, letter, name, info);
   return letter->status == ST_OK;
 }
@@ -69,8 +77,9 @@ void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
 
 /* ---- purge ---- */
 
-/* What is not an object goes in two steps, all of them together: the bytes, and when that is durable their descriptors.
- * A descriptor without bytes is still listed and can be purged, bytes without a descriptor cannot. */
+/* What is not an object goes in two steps, all of them together: the bytes, and when that is
+ * durable their descriptors. A descriptor without bytes is still listed and can be purged, bytes
+ * without a descriptor cannot. */
 static enum status take_bytes(struct fs *s, const char *name, struct error *err) {
   char bytes[NAME_SIZE];
   name_with(name, ".raw", bytes);
@@ -79,7 +88,8 @@ static enum status take_bytes(struct fs *s, const char *name, struct error *err)
 }
 
 /* Only the one that was looked at: it may be repaired, or have died again, at this moment. */
-static enum status take_letter(struct fs_look *l, const char *name, const struct entry_info *info, struct error *err) {
+static enum status take_letter(struct fs_look *l, const char *name, const struct entry_info *info,
+                               struct error *err) {
   struct fs *s = l->s;
   enum status st = fs_remove_same(s, PLACE_DLQ, name, &l->desk.stamp, err);
   if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
@@ -96,7 +106,8 @@ void fs_purge(void *impl, struct letter *list, size_t count) {
   for (struct letter *l = list; l < list + count; l++) {
     if (!fs_letter_look(&look, l, name, &info)) continue;
     l->raw = info.raw;
-    l->status = l->raw ? take_bytes(look.s, name, &l->error) : take_letter(&look, name, &info, &l->error);
+    l->status =
+        l->raw ? take_bytes(look.s, name, &l->error) : take_letter(&look, name, &info, &l->error);
     any |= l->status == ST_OK;
     bytes |= l->raw;
   }
@@ -107,13 +118,14 @@ void fs_purge(void *impl, struct letter *list, size_t count) {
   fs_desk_release(&look.desk);
   if (st == ST_OK && any) st = durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)
-    if (list[i].status == ST_OK) list[i].status = error_set(&list[i].error, st, "dlq/: %s", err.text);
+    if (list[i].status == ST_OK)
+      list[i].status = error_set(&list[i].error, st, "dlq/: %s", err.text);
 }
 
 /* ---- bytes ---- */
 
-static enum status read_at(int fd, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
-                           struct error *err) {
+static enum status read_at(int fd, const char *file, uint64_t from, size_t most, struct buffer *out,
+                           uint64_t *size, struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) return error_sys(err, errno, "looking at dlq/%s", file);
   if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
@@ -126,18 +138,20 @@ static enum status read_at(int fd, const char *file, uint64_t from, size_t most,
     ssize_t n = pread(fd, out->ptr + out->len, most - got, (off_t)(from + got));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return error_sys(err, errno, "reading dlq/%s", file);
-    if (n == 0) return error_set(err, ST_BUSY, "dlq/%s became shorter while it was read; try again", file);
+    if (n == 0)
+      return error_set(err, ST_BUSY, "dlq/%s became shorter while it was read; try again", file);
     out->len += (size_t)n;
     got += (size_t)n;
   }
   return buffer_status(out, err);
 }
 
-enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
-                     struct error *err) {
+enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out,
+                     uint64_t *size, struct error *err) {
   struct fs *s = impl;
   *size = 0;
-  if (!*file || *file == '.' || strchr(file, '/')) return error_set(err, ST_INVALID, "\"%s\" is no file of dlq/", file);
+  if (!*file || *file == '.' || strchr(file, '/'))
+    return error_set(err, ST_INVALID, "\"%s\" is no file of dlq/", file);
   fs_look_around(s);
   if (fs_folder(s, PLACE_DLQ) < 0) return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
   int fd = openat(fs_folder(s, PLACE_DLQ), file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

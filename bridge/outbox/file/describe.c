@@ -8,7 +8,8 @@
 static struct span text_member(struct fs_desk *d, const char *key) {
   struct span text = {NULL, 0};
   uint32_t node = json_member(&d->doc, 0, key);
-  if (node == JSON_NONE || d->doc.nodes[node].type != JSON_STRING || !json_text(&d->doc, node, &d->arena, &text))
+  if (node == JSON_NONE || d->doc.nodes[node].type != JSON_STRING ||
+      !json_text(&d->doc, node, &d->arena, &text))
     return (struct span){NULL, 0};
   return text;
 }
@@ -53,7 +54,8 @@ static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct e
     info->size = (uint64_t)st.st_size;
 }
 
-static void object_info(struct fs *s, const char *name, struct fs_desk *d, struct entry_info *info) {
+static void object_info(struct fs *s, const char *name, struct fs_desk *d,
+                        struct entry_info *info) {
   info->doc = &d->doc;
   info->payload = json_member(&d->doc, 0, "payload");
   if (info->payload != JSON_NONE) info->payload_size = d->doc.nodes[info->payload].len;
@@ -64,7 +66,8 @@ static void object_info(struct fs *s, const char *name, struct fs_desk *d, struc
   raw_info(s, name, d, info);
 }
 
-void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read, struct entry_info *info) {
+void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read,
+                  struct entry_info *info) {
   struct fs_desk *d = &l->desk;
   size_t stem = strlen(name) - 5;
   memcpy(l->stem, name, stem);
@@ -91,7 +94,8 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
   struct fs_desk *d = &l->desk;
   struct stat st;
   if (place != PLACE_DLQ || (got != FS_ODD && got != FS_UNREADABLE)) return false;
-  if (fs_letter_unread(l->s, name, got, d->sys, &st, &d->error) == ST_OK || !S_ISREG(st.st_mode)) return false;
+  if (fs_letter_unread(l->s, name, got, d->sys, &st, &d->error) == ST_OK || !S_ISREG(st.st_mode))
+    return false;
   d->stamp = fs_stamp_of(&st);
   fs_look_info(l, place, name, false, info);
   info->reason = (struct span){0}; /* it stands in the file */
@@ -101,8 +105,8 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
 
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
   struct fs_desk *d = &l->desk;
-  enum fs_read got =
-      l->all ? fs_desk_reread(l->s, d, fs_folder(l->s, place), name, NULL) : fs_desk_read(l->s, d, place, name, NULL);
+  enum fs_read got = l->all ? fs_desk_reread(l->s, d, fs_folder(l->s, place), name, NULL)
+                            : fs_desk_read(l->s, d, place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
   l->got = got;
   if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
@@ -114,8 +118,8 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
   return true;
 }
 
-enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
-                       struct error *err) {
+enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit,
+                       void *ctx, struct error *err) {
   struct fs_look look = {.s = impl};
   struct entry_info info;
   char name[NAME_SIZE];
@@ -190,7 +194,8 @@ enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct 
   const struct fs_figures *f = &s->figures;
   out->pending = fs_waiting(f);
   out->listed = f->listed;
-  out->arrived = (int64_t)(out->pending + f->gone + f->vanished) - (int64_t)(f->returned + f->first);
+  out->arrived =
+      (int64_t)(out->pending + f->gone + f->vanished) - (int64_t)(f->returned + f->first);
   out->gone = f->gone;
   out->vanished = f->vanished;
   out->returned = f->returned;

@@ -1,5 +1,6 @@
-/* Writes a new entry durably, by way of a hidden temporary file in the outbox itself, so that neither .busbridge nor
- * the lock is needed. A crash leaves that file, which a later scan removes. */
+/* Writes a new entry durably, by way of a hidden temporary file in the outbox itself, so that
+ * neither .busbridge nor the lock is needed. A crash leaves that file, which a later scan removes.
+ */
 #include "bridge/outbox/file/file.h"
 
 #include <unistd.h>
@@ -8,7 +9,8 @@ enum status fs_emit(void *impl, const char *file, struct span text, struct error
   struct fs *s = impl;
   char name[NAME_SIZE], tmp[NAME_SIZE];
   int folder = fs_folder(s, PLACE_FLAT);
-  if (!fs_name(span_of(file), name)) return error_set(err, ST_INVALID, "\"%s\" is no entry's name (NAME.json)", file);
+  if (!fs_name(span_of(file), name))
+    return error_set(err, ST_INVALID, "\"%s\" is no entry's name (NAME.json)", file);
   snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
            (unsigned long long)s->clock->random(s->clock->ctx));
   enum status st = durable_write_new(folder, tmp, text, NULL, err);

@@ -1,5 +1,5 @@
-/* Reads one entry's file, following no link and leaving its access time alone; parses it, and judges its size. One
- * thread for each desk. */
+/* Reads one entry's file, following no link and leaving its access time alone; parses it, and
+ * judges its size. One thread for each desk. */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>
@@ -8,8 +8,10 @@
 
 #define OUR_KEYS 65536 /* what a verdict adds: times, reason, last_error */
 
-static const struct event no_event = {
-    .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};
+static const struct event no_event = {.payload = JSON_NONE,
+                                      .created_us = TIME_NONE,
+                                      .failed_us = TIME_NONE,
+                                      .first_failed_us = TIME_NONE};
 
 void fs_desk_release(struct fs_desk *d) {
   free(d->text);
@@ -26,7 +28,8 @@ struct stamp fs_stamp_of(const struct stat *st) {
 }
 
 bool fs_stamp_same(const struct stamp *a, const struct stamp *b) {
-  return a->inode == b->inode && a->size == b->size && a->ctime_ns == b->ctime_ns && a->mtime_ns == b->mtime_ns;
+  return a->inode == b->inode && a->size == b->size && a->ctime_ns == b->ctime_ns &&
+         a->mtime_ns == b->mtime_ns;
 }
 
 /* Without touching the access time where we may: reading is not to write to the disk. */
@@ -102,8 +105,8 @@ static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, bool agai
   return read_text(d, fd, name, err);
 }
 
-static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool again, const char *name,
-                               struct error *err) {
+static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool again,
+                               const char *name, struct error *err) {
   d->len = 0;
   d->stamp = (struct stamp){0};
   d->doc.count = 0;
@@ -116,12 +119,14 @@ static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool
   return how;
 }
 
-enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
+enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name,
+                          struct error *err) {
   d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
   return read_named(s, d, fs_folder(s, place), false, name, err);
 }
 
-enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name, struct error *err) {
+enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name,
+                            struct error *err) {
   d->limit = s->c.max_entry_bytes;
   return read_named(s, d, folder, true, name, err);
 }
@@ -140,7 +145,8 @@ static void judge_size(struct fs_desk *d) {
 
 void fs_desk_too_large(struct fs_desk *d) {
   d->reason = REASON_TOO_LARGE;
-  error_set(&d->error, ST_TOO_LARGE, "%lld bytes, more than the %zu that outbox.max_entry_bytes allows",
+  error_set(&d->error, ST_TOO_LARGE,
+            "%lld bytes, more than the %zu that outbox.max_entry_bytes allows",
             (long long)d->stamp.size, d->limit);
 }
 
@@ -169,6 +175,8 @@ bool fs_ours(enum place place, enum event_status status) {
 }
 
 bool fs_newer_form(const struct json_doc *doc) {
-  return json_member(doc, 0, "message_name") != JSON_NONE && json_member(doc, 0, "original_error") != JSON_NONE &&
-         json_member(doc, 0, "attempt_count") != JSON_NONE && json_member(doc, 0, "status") == JSON_NONE;
+  return json_member(doc, 0, "message_name") != JSON_NONE &&
+         json_member(doc, 0, "original_error") != JSON_NONE &&
+         json_member(doc, 0, "attempt_count") != JSON_NONE &&
+         json_member(doc, 0, "status") == JSON_NONE;
 }

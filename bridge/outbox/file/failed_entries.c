@@ -1,27 +1,27 @@
 /* Refused or dead, many at once. Each passes these steps, all of one step before any of the next:
  *
  *   look   read again: is it still the event that failed?
- *   write  as it is to be, into tmp; not a JSON object: raw_letters.c        a crash leaves files in tmp
- *   wait   that is durable (fsync)
- *   swap   it takes the entry's place                                the old bytes lie in tmp
- *   move   a dead one, into dlq/                                     a crash before leaves the dead form in the
- *                                                                    outbox: whoever reads it next moves it
- *   sync   the folders, once for all
+ *   write  as it is to be, into tmp; not a JSON object: raw_letters.c        a crash leaves files
+ * in tmp wait   that is durable (fsync) swap   it takes the entry's place the old bytes lie in tmp
+ *   move   a dead one, into dlq/                                     a crash before leaves the dead
+ * form in the outbox: whoever reads it next moves it sync   the folders, once for all
  *
- * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and what they bring was
- * durable before. */
+ * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and
+ * what they bring was durable before. */
 #include "bridge/outbox/file/file.h"
 
-/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except for its mtime,
- * which is its place in the order. ST_AGAIN: it does not, *how says why. */
-static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                             struct entry_ref *now, enum settled *how, struct error *err) {
+/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except
+ * for its mtime, which is its place in the order. ST_AGAIN: it does not, *how says why. */
+static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+                             const char *name, struct entry_ref *now, enum settled *how,
+                             struct error *err) {
   int folder = fs_folder(s, ref->place);
   enum fs_read got = fs_desk_reread(s, d, folder, name, err);
   *now = *ref;
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   if (got == FS_FAILED) return err->status;
-  if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(ref->place), name);
+  if (got == FS_UNREADABLE)
+    return error_sys(err, d->sys, "reading %s%s", place_path(ref->place), name);
   if (got == FS_GONE || got == FS_ODD) return ST_AGAIN;
   bool sure = fs_stamp_same(&d->stamp, &ref->stamp) && (!ref->young || !ref->id.len);
   if (sure) return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
@@ -41,7 +41,8 @@ static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_f
   struct buffer text = {0};
   struct failed *f = m->f;
   enum status st = fs_failed_form(d, m->name, f, &text, &f->error);
-  if (st == ST_OK) st = fs_tmp_begin(s, buffer_span(&text), &f->ref->stamp.mtime_ns, m->tmp, &m->fd, &f->error);
+  if (st == ST_OK)
+    st = fs_tmp_begin(s, buffer_span(&text), &f->ref->stamp.mtime_ns, m->tmp, &m->fd, &f->error);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -74,10 +75,12 @@ static void still_ours(struct fs *s, struct fs_failing *const *list, size_t coun
   }
 }
 
-void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count) {
+void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
+                     size_t count) {
   size_t open = 0;
   for (size_t i = 0; i < count; i++)
-    if (list[i]->fd >= 0) files[open++] = (struct durable_file){.name = list[i]->tmp, .fd = list[i]->fd};
+    if (list[i]->fd >= 0)
+      files[open++] = (struct durable_file){.name = list[i]->tmp, .fd = list[i]->fd};
   durable_write_end_all(state_tmp(s->state), files, open);
   const struct durable_file *file = files;
   for (size_t i = 0; i < count; i++) {
@@ -98,18 +101,22 @@ void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durabl
 
 static void swap(struct fs *s, struct fs_failing *m) {
   struct failed *f = m->f;
-  BUG_ON_RULE(S5, !m->written || m->fd >= 0); /* durable, so that no crash leaves half of it in the entry's place */
-  m->written = false;                         /* whatever the outcome */
+  BUG_ON_RULE(S5, !m->written ||
+                      m->fd >=
+                          0); /* durable, so that no crash leaves half of it in the entry's place */
+  m->written = false;         /* whatever the outcome */
   f->status = fs_swap_in(s, &m->now, m->name, m->tmp, &m->put, &f->how, &f->error);
   m->over = f->how != SETTLED_GONE;
 }
 
-static void move_all(struct fs *s, struct fs_failing *const *list, struct fs_letter *letters, size_t count) {
+static void move_all(struct fs *s, struct fs_failing *const *list, struct fs_letter *letters,
+                     size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
     struct fs_failing *m = list[i];
     if (fs_going(m) && m->f->dead)
-      letters[n++] = (struct fs_letter){.place = m->f->ref->place, .name = m->name, .to_name = m->name, .is = m->put};
+      letters[n++] = (struct fs_letter){
+          .place = m->f->ref->place, .name = m->name, .to_name = m->name, .is = m->put};
   }
   fs_move_letters(s, letters, n);
   const struct fs_letter *l = letters;
@@ -131,12 +138,13 @@ static void no_error_if_gone(struct fs_failing *m) {
 
 /* ---- sync ---- */
 
-static void sync_place(struct fs *s, struct fs_failing *const *list, size_t count, enum place place) {
+static void sync_place(struct fs *s, struct fs_failing *const *list, size_t count,
+                       enum place place) {
   struct error err = {0};
   bool any = false;
   for (size_t i = 0; i < count; i++)
-    any |=
-        fs_going(list[i]) && (place == PLACE_DLQ ? list[i]->f->dead && !list[i]->raw : list[i]->f->ref->place == place);
+    any |= fs_going(list[i]) && (place == PLACE_DLQ ? list[i]->f->dead && !list[i]->raw
+                                                    : list[i]->f->ref->place == place);
   enum status st = any ? fs_sync_places(s, place, place, &err) : ST_OK;
   for (size_t i = 0; st != ST_OK && i < count; i++) {
     if (!fs_going(list[i])) continue;
@@ -170,7 +178,8 @@ struct room {
   struct fs_letter *letters;
 };
 
-static void look_at_all(struct fs *s, struct failed *failed, size_t count, const struct room *r, size_t *objects) {
+static void look_at_all(struct fs *s, struct failed *failed, size_t count, const struct room *r,
+                        size_t *objects) {
   struct fs_desk desk = {0};
   struct error err = {0};
   size_t raws = 0;
@@ -198,7 +207,8 @@ static void fail(struct fs *s, struct failed *failed, size_t count, const struct
   move_all(s, r->list, r->letters, objects);
   fs_dead_raw_all(s, r->list + objects, r->files, count - objects);
   for (size_t i = 0; i < count; i++) no_error_if_gone(r->list[i]);
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++) sync_place(s, r->list, count, places[i]);
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+    sync_place(s, r->list, count, places[i]);
   for (size_t i = 0; i < count; i++) end(s, &r->all[i]);
 }
 
@@ -210,7 +220,8 @@ void fs_fail_all(void *impl, struct failed *list, size_t count) {
   if (r.all && r.list && r.files && r.letters)
     fail(impl, list, count, &r);
   else
-    for (size_t i = 0; i < count; i++) list[i].status = error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < count; i++)
+      list[i].status = error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
   free(r.all);
   free(r.list);
   free(r.files);

@@ -1,5 +1,5 @@
-/* The outbox as a folder of files: opening and closing it, the journal, and the table of operations. store.h says which
- * thread calls what, file.h which field is whose. */
+/* The outbox as a folder of files: opening and closing it, the journal, and the table of
+ * operations. store.h says which thread calls what, file.h which field is whose. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
 #include "bridge/outbox/file/selections.h"
@@ -9,7 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static enum status open_folder(struct fs *s, enum place place, const char *name, bool make, struct error *err) {
+static enum status open_folder(struct fs *s, enum place place, const char *name, bool make,
+                               struct error *err) {
   int outbox = fs_folder(s, PLACE_FLAT), fd = -1;
   enum status st = ST_OK;
   if (make)
@@ -80,7 +81,8 @@ static struct fs *make(const struct store_options *options) {
   return s;
 }
 
-static enum status fs_open(const char *address, const struct store_options *options, void **out, struct error *err) {
+static enum status fs_open(const char *address, const struct store_options *options, void **out,
+                           struct error *err) {
   struct fs *s = make(options);
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   enum status st = state_open(address, options->create, options->clock, &s->state, err);
@@ -132,7 +134,8 @@ static enum status fs_renew_id(void *impl, struct error *err) {
   return state_renew_id(((struct fs *)impl)->state, err);
 }
 
-static enum status fs_note_read(const void *impl, enum note note, struct buffer *out, struct error *err) {
+static enum status fs_note_read(const void *impl, enum note note, struct buffer *out,
+                                struct error *err) {
   return state_note_read(((const struct fs *)impl)->state, note, out, err);
 }
 
@@ -152,10 +155,12 @@ static uint64_t fs_left(const void *impl, int64_t now_us) {
   return state_left(((const struct fs *)impl)->state, now_us);
 }
 
-/* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while there is a reserve
+/* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while
+ * there is a reserve
  * ---- */
 
-static enum status fs_batch_write(void *impl, struct manifest *m, const char *nonce, struct error *err) {
+static enum status fs_batch_write(void *impl, struct manifest *m, const char *nonce,
+                                  struct error *err) {
   struct fs *s = impl;
   int folder = state_folder(s->state), tmp = state_tmp(s->state);
   enum status st = journal_write(folder, tmp, m, nonce, err);
@@ -164,13 +169,15 @@ static enum status fs_batch_write(void *impl, struct manifest *m, const char *no
   return st;
 }
 
-static enum status fs_batch_list(void *impl, struct manifest_name **list, size_t *count, struct error *err) {
+static enum status fs_batch_list(void *impl, struct manifest_name **list, size_t *count,
+                                 struct error *err) {
   struct fs *s = impl;
   enum status st = journal_list(state_folder(s->state), list, count, err);
   if (st != ST_INVALID) return st;
   struct error why = err ? *err : (struct error){0};
-  return error_set(err, st, "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge", why.text,
-                   state_path(s->state));
+  return error_set(err, st,
+                   "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge",
+                   why.text, state_path(s->state));
 }
 
 static enum status fs_batch_read(void *impl, const struct manifest_name *name, struct manifest *out,
@@ -179,19 +186,22 @@ static enum status fs_batch_read(void *impl, const struct manifest_name *name, s
   return journal_read(state_folder(s->state), name, out, err);
 }
 
-static enum status fs_batch_names(void *impl, const struct span *ids, size_t count, bool *named, struct error *err) {
+static enum status fs_batch_names(void *impl, const struct span *ids, size_t count, bool *named,
+                                  struct error *err) {
   struct fs *s = impl;
   return journal_names(state_folder(s->state), ids, count, named, err);
 }
 
-static enum status fs_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
+static enum status fs_batch_settle(void *impl, const struct manifest_name *name,
+                                   struct error *err) {
   struct fs *s = impl;
   enum status st = journal_settle(state_folder(s->state), name, err);
   if (st == ST_OK) reserve_keep(state_folder(s->state), s->log);
   return st;
 }
 
-static enum status fs_batch_remove(void *impl, const struct manifest_name *name, struct error *err) {
+static enum status fs_batch_remove(void *impl, const struct manifest_name *name,
+                                   struct error *err) {
   struct fs *s = impl;
   return journal_remove(state_folder(s->state), name, err);
 }

@@ -1,5 +1,5 @@
-/* Finds entries by file name, by the beginning of a name, and only then by the id inside each file; shows 20 at
- * most. */
+/* Finds entries by file name, by the beginning of a name, and only then by the id inside each file;
+ * shows 20 at most. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -63,7 +63,8 @@ static bool find_name(void *ctx, const char *name, unsigned char type) {
   }
   uint64_t before = f->exact.count + f->prefix.count;
   match(f, stem, name);
-  if (f->place == PLACE_DLQ && before == f->exact.count + f->prefix.count && span_starts(stem, "dlq_"))
+  if (f->place == PLACE_DLQ && before == f->exact.count + f->prefix.count &&
+      span_starts(stem, "dlq_"))
     match(f, (struct span){stem.ptr + 4, stem.len - 4}, name);
   return true;
 }
@@ -95,14 +96,18 @@ static void probe(struct find *f) {
 
 static enum status find_place(struct find *f, struct error *err) {
   enum status st = folder_walk(fs_folder(f->look.s, f->place), find_name, f, err);
-  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(f->look.s->state), place_path(f->place));
+  return st == ST_OK
+             ? ST_OK
+             : error_prefix(err, "%s/%s", state_path(f->look.s->state), place_path(f->place));
 }
 
 static enum status search(struct find *f, unsigned which, struct error *err) {
   static const enum place places[] = {PLACE_FLAT, PLACE_PENDING, PLACE_DLQ};
   for (unsigned i = 0; i < 3; i++) {
     f->place = places[i];
-    if (fs_folder(f->look.s, f->place) < 0 || !(which & (f->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING))) continue;
+    if (fs_folder(f->look.s, f->place) < 0 ||
+        !(which & (f->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING)))
+      continue;
     enum status st = ST_OK;
     if (f->way == BY_FILE)
       probe(f);
@@ -113,7 +118,8 @@ static enum status search(struct find *f, unsigned which, struct error *err) {
   return ST_OK;
 }
 
-/* Names told what may match; the files tell whether they are entries. Returns how many of the kept are not. */
+/* Names told what may match; the files tell whether they are entries. Returns how many of the kept
+ * are not. */
 static uint64_t show(struct find *f, const struct matches *m, store_visit_fn visit, void *ctx) {
   struct entry_info info;
   uint64_t skipped = 0;
@@ -135,10 +141,10 @@ static uint64_t tell(struct find *f, store_visit_fn visit, void *ctx) {
   return found;
 }
 
-/* By file first, which is as fast however many there are; then by name, which needs no reading. Only when no name
- * matches is each file opened for its id. */
-enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
-                    struct error *err) {
+/* By file first, which is as fast however many there are; then by name, which needs no reading.
+ * Only when no name matches is each file opened for its id. */
+enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx,
+                    uint64_t *total, struct error *err) {
   struct find f = {.look.s = impl, .key = key};
   enum status st = ST_OK;
   *total = 0;

@@ -1,5 +1,5 @@
-/* Walks the names of a folder, tells which look like entries, and makes free ones (NAME__1.json) that fit into 255
- * bytes. */
+/* Walks the names of a folder, tells which look like entries, and makes free ones (NAME__1.json)
+ * that fit into 255 bytes. */
 #include "bridge/outbox/file/folder.h"
 
 #include "bridge/base/table.h"
@@ -39,7 +39,9 @@ enum status folder_walk(int folder, folder_visit_fn visit, void *ctx, struct err
 bool folder_elsewhere(int folder, const char *name) {
   struct statx a, b;
   int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
-  if (statx(folder, "", flags, STATX_MNT_ID, &a) < 0 || statx(folder, name, flags, STATX_MNT_ID, &b) < 0) return false;
+  if (statx(folder, "", flags, STATX_MNT_ID, &a) < 0 ||
+      statx(folder, name, flags, STATX_MNT_ID, &b) < 0)
+    return false;
   if (a.stx_dev_major != b.stx_dev_major || a.stx_dev_minor != b.stx_dev_minor) return true;
   return (a.stx_mask & b.stx_mask & STATX_MNT_ID) && a.stx_mnt_id != b.stx_mnt_id;
 }
@@ -65,8 +67,10 @@ static size_t cut_length(const char *text, size_t len, size_t most) {
   return ((unsigned char)text[cut] & 0xC0) == 0x80 ? most : cut; /* no UTF-8 anyway */
 }
 
-static void name_make(const char *name, const char *number, const char *suffix, char out[NAME_SIZE]) {
-  size_t stem = cut_length(name, stem_length(name), NAME_SIZE - 1 - strlen(number) - strlen(suffix));
+static void name_make(const char *name, const char *number, const char *suffix,
+                      char out[NAME_SIZE]) {
+  size_t stem =
+      cut_length(name, stem_length(name), NAME_SIZE - 1 - strlen(number) - strlen(suffix));
   snprintf(out, NAME_SIZE, "%.*s%s%s", (int)stem, name, number, suffix);
 }
 
@@ -74,7 +78,8 @@ void name_with(const char *name, const char *suffix, char out[NAME_SIZE]) {
   name_make(name, "", suffix, out);
 }
 
-void name_try(const char *name, unsigned n, uint64_t which, const char *suffix, char out[NAME_SIZE]) {
+void name_try(const char *name, unsigned n, uint64_t which, const char *suffix,
+              char out[NAME_SIZE]) {
   char number[32] = "";
   uint64_t seed[2] = {which, n};
   if (n >= NAME_NUMBERED)
@@ -88,6 +93,7 @@ void name_try(const char *name, unsigned n, uint64_t which, const char *suffix, 
 uint64_t name_which(int folder, const char *file) {
   struct stat st;
   if (fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) < 0) return 0;
-  uint64_t key[4] = {st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
+  uint64_t key[4] = {st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+                     (uint64_t)st.st_mtim.tv_nsec};
   return digest_fixed((struct span){(const char *)key, sizeof key}).lo;
 }

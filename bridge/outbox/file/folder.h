@@ -1,4 +1,5 @@
-/* folder.h - inside bridge/outbox/file only: walking a folder's names and judging them. Any thread. */
+/* folder.h - inside bridge/outbox/file only: walking a folder's names and judging them. Any thread.
+ */
 #ifndef BRIDGE_OUTBOX_FILE_FOLDER_H
 #define BRIDGE_OUTBOX_FILE_FOLDER_H
 
@@ -15,19 +16,23 @@ bool name_is_entry(const char *name);
 /* The same with a dot in front: no entry's. */
 bool name_is_hidden(const char *name);
 
-/* Does folder/name lie on another file system, or another mount of it? Then nothing is renamed between the two. */
+/* Does folder/name lie on another file system, or another mount of it? Then nothing is renamed
+ * between the two. */
 bool folder_elsewhere(int folder, const char *name);
 
 #define NAME_SIZE 256 /* of a file name and its NUL */
 /* stem of name, then suffix: the other file of a pair. */
 void name_with(const char *name, const char *suffix, char out[NAME_SIZE]);
 
-/* The n-th name to be tried for one that is taken: name itself, then __1 and up behind its stem, from NAME_NUMBERED on
- * __<long number>, made out of which: so one of the NAME_TRIES is free however many files have that name. A stem that
- * is too long for it is cut, between characters. */
+/* The n-th name to be tried for one that is taken: name itself, then __1 and up behind its stem,
+ * from NAME_NUMBERED on
+ * __<long number>, made out of which: so one of the NAME_TRIES is free however many files have that
+ * name. A stem that is too long for it is cut, between characters. */
 #define NAME_NUMBERED 16
 #define NAME_TRIES 32
-void name_try(const char *name, unsigned n, uint64_t which, const char *suffix, char out[NAME_SIZE]);
-uint64_t name_which(int folder, const char *file); /* of a file: the same as long as it is only moved */
+void name_try(const char *name, unsigned n, uint64_t which, const char *suffix,
+              char out[NAME_SIZE]);
+uint64_t name_which(int folder,
+                    const char *file); /* of a file: the same as long as it is only moved */
 
 #endif

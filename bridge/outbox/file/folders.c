@@ -1,6 +1,6 @@
-/* pending/, dlq/ and sent/ may vanish, come back or be exchanged while a worker runs: a folder is what lies at its name
- * now. Each scan and each move looks, and a move holds its own descriptor, to see afterwards where the file went. dlq/
- * and sent/ are made again; pending/ is the producers'. */
+/* pending/, dlq/ and sent/ may vanish, come back or be exchanged while a worker runs: a folder is
+ * what lies at its name now. Each scan and each move looks, and a move holds its own descriptor, to
+ * see afterwards where the file went. dlq/ and sent/ are made again; pending/ is the producers'. */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>
@@ -17,7 +17,8 @@ bool fs_in_place(struct fs *s, enum place place, int fd) {
   struct stat named, held;
   if (place == PLACE_FLAT) return true; /* without it the lock is lost, which state_check tells */
   return fd >= 0 && fstat(fd, &held) == 0 &&
-         fstatat(fs_folder(s, PLACE_FLAT), names[place], &named, AT_SYMLINK_NOFOLLOW) == 0 && same(&named, &held);
+         fstatat(fs_folder(s, PLACE_FLAT), names[place], &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         same(&named, &held);
 }
 
 bool fs_is_folder(const char *name) {
@@ -33,15 +34,16 @@ static enum status unusable(struct fs *s, enum place place, struct error *err) {
   return error_prefix(err, "%s/%s/ cannot be used", state_path(s->state), names[place]);
 }
 
-static enum status open_named(struct fs *s, enum place place, bool make, int *fd, struct error *err) {
+static enum status open_named(struct fs *s, enum place place, bool make, int *fd,
+                              struct error *err) {
   int outbox = fs_folder(s, PLACE_FLAT);
   if (make) return durable_folder(outbox, names[place], 0770, fd, err);
   *fd = openat(outbox, names[place], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening it");
 }
 
-/* A descriptor that other threads may be using is replaced in place, never closed. What was moved into the old folder
- * and not synced yet is synced now, it is not known any more later. */
+/* A descriptor that other threads may be using is replaced in place, never closed. What was moved
+ * into the old folder and not synced yet is synced now, it is not known any more later. */
 static enum status put_in_place(struct fs *s, enum place place, int fd, struct error *err) {
   int old = fs_folder(s, place);
   if (old < 0) {
@@ -58,14 +60,16 @@ static enum status put_in_place(struct fs *s, enum place place, int fd, struct e
 static enum status take_over(struct fs *s, enum place place, struct error *err) {
   struct stat st;
   bool make = place == PLACE_DLQ || place == PLACE_SENT, known = fs_folder(s, place) >= 0;
-  bool missing = fstatat(fs_folder(s, PLACE_FLAT), names[place], &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+  bool missing = fstatat(fs_folder(s, PLACE_FLAT), names[place], &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+                 errno == ENOENT;
   int fd = -1;
   if (missing && !make) return ST_OK;
   enum status done = open_named(s, place, make, &fd, err);
   if (done == ST_OK) done = put_in_place(s, place, fd, err);
   if (done != ST_OK) return unusable(s, place, err);
   if (known)
-    log_write(s->log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", place_path(place))),
+    log_write(s->log, LOG_WARNING, "outbox", "folder_changed",
+              FIELDS(F_TEXT("place", place_path(place))),
               missing ? "The folder was gone; it was made again"
                       : "Another folder lies there now; it is used from here on");
   return ST_OK;
@@ -81,13 +85,15 @@ enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
   return st;
 }
 
-/* A descriptor of its own, so that another thread that takes a new folder over does not change it. */
+/* A descriptor of its own, so that another thread that takes a new folder over does not change it.
+ */
 enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err) {
   *fd = -1;
   enum status st = fs_take_place(s, place, err);
   if (st != ST_OK) return st;
   *fd = fcntl(fs_folder(s, place), F_DUPFD_CLOEXEC, 0);
-  return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening %s/%s", state_path(s->state), names[place]);
+  return *fd >= 0 ? ST_OK
+                  : error_sys(err, errno, "opening %s/%s", state_path(s->state), names[place]);
 }
 
 void fs_look_around(struct fs *s) {
@@ -99,54 +105,64 @@ enum status fs_keep_tmp(struct fs *s, struct error *err) {
   bool remade = false;
   enum status st = state_keep_tmp(s->state, &remade, err);
   if (remade)
-    log_write(s->log, LOG_WARNING, "outbox", "folder_changed", FIELDS(F_TEXT("place", ".busbridge/tmp/")),
+    log_write(s->log, LOG_WARNING, "outbox", "folder_changed",
+              FIELDS(F_TEXT("place", ".busbridge/tmp/")),
               "The folder was gone or exchanged; it was made again");
   return st;
 }
 
 /* ---- file systems ---- */
 
-/* Entries are rewritten by exchanging them with a file of .busbridge/tmp, which only one file system can. dlq/ and
- * sent/ may lie elsewhere. */
+/* Entries are rewritten by exchanging them with a file of .busbridge/tmp, which only one file
+ * system can. dlq/ and sent/ may lie elsewhere. */
 enum status fs_check_mounts(struct fs *s, struct error *err) {
   static const char *const together[] = {"pending", ".busbridge", ".busbridge/tmp"};
   for (size_t i = 0; i < sizeof together / sizeof *together; i++)
     if (folder_elsewhere(fs_folder(s, PLACE_FLAT), together[i]))
-      return error_set(err, ST_INVALID,
-                       "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
-                       "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
-                       "'%s/%s', or move the mount to '%s')",
-                       state_path(s->state), together[i], state_path(s->state), together[i], state_path(s->state));
+      return error_set(
+          err, ST_INVALID,
+          "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
+          "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
+          "'%s/%s', or move the mount to '%s')",
+          state_path(s->state), together[i], state_path(s->state), together[i],
+          state_path(s->state));
   return ST_OK;
 }
 
 /* ---- by each scan ---- */
 
-/* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is not taken over. */
+/* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is
+ * not taken over. */
 static enum status check_outbox(struct fs *s, struct error *err) {
   struct stat path, open_one;
   const char *where = state_path(s->state);
-  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0) return error_sys(err, errno, "looking at the outbox %s", where);
-  if (stat(where, &path) < 0) return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
+  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0)
+    return error_sys(err, errno, "looking at the outbox %s", where);
+  if (stat(where, &path) < 0)
+    return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
   if (same(&path, &open_one)) return ST_OK;
-  return error_set(err, ST_NOT_FOUND,
-                   "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
-                   where);
+  return error_set(
+      err, ST_NOT_FOUND,
+      "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
+      where);
 }
 
-/* Said once, and again when it has worked meanwhile. The scan goes on: the moves that need it wait and say so. */
+/* Said once, and again when it has worked meanwhile. The scan goes on: the moves that need it wait
+ * and say so. */
 static void check_place(struct fs *s, enum place place) {
   struct error err = {0};
   bool works = place != PLACE_PENDING || fs_check_mounts(s, &err) == ST_OK;
   works = works && fs_take_place(s, place, &err) == ST_OK;
   if (!works && !s->place_said[place])
-    log_write(s->log, LOG_WARNING, "outbox", place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
+    log_write(s->log, LOG_WARNING, "outbox",
+              place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
               FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
               "Mend it, with rights for uid %ld; each scan tries again", (long)geteuid());
   s->place_said[place] = !works;
 }
 
-/* What is in hand out of the old one is settled there first: else it would be sent again once that comes back. */
+/* What is in hand out of the old one is settled there first: else it would be sent again once that
+ * comes back. */
 static bool pending_waits(struct fs *s) {
   pthread_mutex_lock(&s->lock);
   bool wait = s->in_hand.count > 0 && !s->pending_waits;

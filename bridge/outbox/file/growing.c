@@ -1,10 +1,11 @@
-/* S14. Files that do not parse and may still be written: watched until they are old enough to be judged. The reader's
- * thread. Few as a rule; beyond FS_GROWING_MAX the next scan finds them. */
+/* S14. Files that do not parse and may still be written: watched until they are old enough to be
+ * judged. The reader's thread. Few as a rule; beyond FS_GROWING_MAX the next scan finds them. */
 #include "bridge/outbox/file/file.h"
 
 static struct fs_growing *find(struct fs *s, enum place place, const char *name) {
   for (size_t i = 0; i < s->growing_count; i++)
-    if (s->growing[i].place == place && strcmp(s->growing[i].name, name) == 0) return &s->growing[i];
+    if (s->growing[i].place == place && strcmp(s->growing[i].name, name) == 0)
+      return &s->growing[i];
   return NULL;
 }
 
@@ -31,8 +32,8 @@ bool fs_growing_forget(struct fs *s, enum place place, const char *name) {
   return g != NULL;
 }
 
-/* The file's own times tell at once, as long as the clock did not step since the store was opened: after a step only
- * what was watched long enough counts. */
+/* The file's own times tell at once, as long as the clock did not step since the store was opened:
+ * after a step only what was watched long enough counts. */
 static bool old_enough(const struct fs *s, const struct stamp *stamp) {
   int64_t wall = clock_wall_us(s->clock), mono = clock_mono_ns(s->clock);
   int64_t stepped = wall - mono / 1000 - s->clock_offset_us;
@@ -40,7 +41,8 @@ static bool old_enough(const struct fs *s, const struct stamp *stamp) {
   return stepped < 1000000 && stepped > -1000000 && wall - touched / 1000 >= s->c.settle_ms * 1000;
 }
 
-static void add(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp, int64_t now) {
+static void add(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp,
+                int64_t now) {
   if (s->growing_count >= FS_GROWING_MAX) return;
   if (!s->growing && !(s->growing = malloc(FS_GROWING_MAX * sizeof *s->growing))) return;
   char *name = strdup(c->name);
@@ -52,7 +54,8 @@ static void add(struct fs *s, const struct fs_candidate *c, const struct stamp *
   figure(s);
 }
 
-bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp, bool *known) {
+bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp,
+                        bool *known) {
   int64_t now = clock_mono_ns(s->clock);
   struct fs_growing *g = s->growing_count ? find(s, c->place, c->name) : NULL;
   *known = g != NULL;

@@ -20,7 +20,9 @@ static bool concerns_all(const struct error *why) {
   case ENOMEM:
   case ESTALE:
   case ENODEV: return true;
-  default: return why->status == ST_NO_SPACE || why->status == ST_NO_MEMORY || why->status == ST_UNAVAILABLE;
+  default:
+    return why->status == ST_NO_SPACE || why->status == ST_NO_MEMORY ||
+           why->status == ST_UNAVAILABLE;
   }
 }
 
@@ -40,7 +42,8 @@ static bool probe_place(struct fs *s, unsigned place) {
   int fd = -1;
   if (place == TMP) return fs_keep_tmp(s, NULL) == ST_OK && probe(state_tmp(s->state));
   if (place == PLACE_FLAT || place == PLACE_PENDING)
-    return fs_in_place(s, (enum place)place, fs_folder(s, (enum place)place)) && probe(fs_folder(s, (enum place)place));
+    return fs_in_place(s, (enum place)place, fs_folder(s, (enum place)place)) &&
+           probe(fs_folder(s, (enum place)place));
   bool works = fs_hold(s, (enum place)place, &fd, NULL) == ST_OK && probe(fd);
   if (fd >= 0) close(fd);
   return works;
@@ -54,7 +57,8 @@ static bool can_change(struct fs *s, unsigned place) {
   return true;
 }
 
-/* The folder it lies in, tmp, and the one it goes to: if a file can be made and removed in each, it is this one's. */
+/* The folder it lies in, tmp, and the one it goes to: if a file can be made and removed in each, it
+ * is this one's. */
 bool fs_hinders_one(struct fs *s, enum place place, enum aside what, const struct error *why) {
   if (concerns_all(why) || !can_change(s, place) || !can_change(s, TMP)) return false;
   if (what == ASIDE_DEAD) return can_change(s, PLACE_DLQ);

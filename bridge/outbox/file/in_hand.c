@@ -1,5 +1,5 @@
-/* Entries in hand, names to be looked at again, and our own exchanges, which inotify reports like arrivals; all under
- * the lock. */
+/* Entries in hand, names to be looked at again, and our own exchanges, which inotify reports like
+ * arrivals; all under the lock. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -24,7 +24,8 @@ bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
   return h != NULL;
 }
 
-enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns, bool fresh) {
+enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns,
+                         bool fresh) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   struct hand *h = malloc(sizeof *h + key.span.len);
@@ -97,7 +98,8 @@ static void count_end(struct fs *s, const struct hand *h, enum fs_end how) {
   }
 }
 
-/* Is it to be looked at again, and as one not counted yet? A name told while it was in hand is: it may be new bytes. */
+/* Is it to be looked at again, and as one not counted yet? A name told while it was in hand is: it
+ * may be new bytes. */
 static bool again_wanted(const struct fs *s, const struct hand *h, enum fs_end how, bool *fresh) {
   bool came = how == FS_END_NOTHING || how == FS_END_RETURNED || h->aside;
   *fresh = how == FS_END_GONE || (came && (!h->listing || h->listing != s->figures.listing));
@@ -120,7 +122,8 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   if (again) push_again(s, place, name, fresh);
   if (h && (again || how == FS_END_STAYS)) fs_names_keep(&s->parked, place, name, h->mtime_ns);
   wake |= again;
-  wake |= s->wanted_settled && s->in_hand.count == s->lingering; /* the scan that waited for this may begin */
+  wake |= s->wanted_settled &&
+          s->in_hand.count == s->lingering; /* the scan that waited for this may begin */
   pthread_mutex_unlock(&s->lock);
   free(h);
   if (wake) fs_wake(s);
@@ -177,9 +180,10 @@ void fs_again_clear(struct fs *s) {
 
 /* ---- our own exchanges ----
  *
- * inotify tells them like arrivals, and puts equal notices in a row together, so they cannot be counted: what lies at
- * the name tells. Its inode is known before the exchange, its ctime only afterwards. They may be told after the entry
- * has gone on to dlq/, so what is known of them stays until there is too much of it. */
+ * inotify tells them like arrivals, and puts equal notices in a row together, so they cannot be
+ * counted: what lies at the name tells. Its inode is known before the exchange, its ctime only
+ * afterwards. They may be told after the entry has gone on to dlq/, so what is known of them stays
+ * until there is too much of it. */
 
 #define OWN_MAX 10000
 

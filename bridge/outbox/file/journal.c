@@ -1,5 +1,5 @@
-/* Manifests as files: written without replacing, found by their names. The publisher writes and forgets, the finisher
- * settles; a crash leaves each whole under one of its names, or in tmp/. */
+/* Manifests as files: written without replacing, found by their names. The publisher writes and
+ * forgets, the finisher settles; a crash leaves each whole under one of its names, or in tmp/. */
 #include "bridge/outbox/file/journal.h"
 
 #include "bridge/base/durable.h"
@@ -32,28 +32,33 @@ static enum status write_tmp(int tmp, const char *file, struct span text, struct
 
 static bool is_same(int folder, const char *file, struct span text) {
   struct buffer there = {0};
-  bool same = file_read(folder, file, text.len, &there, NULL) == ST_OK && span_eq(buffer_span(&there), text);
+  bool same = file_read(folder, file, text.len, &there, NULL) == ST_OK &&
+              span_eq(buffer_span(&there), text);
   buffer_release(&there);
   return same;
 }
 
-static enum status move_in_place(int folder, int tmp, const char *file, struct span text, struct error *err) {
+static enum status move_in_place(int folder, int tmp, const char *file, struct span text,
+                                 struct error *err) {
   enum status st = durable_move(tmp, file, folder, file, err);
   if (st != ST_EXISTS || !is_same(folder, file, text)) return st;
-  /* It lies there since a try of this run whose last step failed. It goes, so that the folder's fsync stands for a
-   * rename made after the failed one. Ending here leaves none: nobody counts on it yet. */
+  /* It lies there since a try of this run whose last step failed. It goes, so that the folder's
+   * fsync stands for a rename made after the failed one. Ending here leaves none: nobody counts on
+   * it yet. */
   st = durable_unlink(folder, file, err);
   return st == ST_OK ? durable_move(tmp, file, folder, file, err) : st;
 }
 
-/* Best effort: what stays in tmp goes when that is emptied, what stays in the folder is in no chain at the next start.
+/* Best effort: what stays in tmp goes when that is emptied, what stays in the folder is in no chain
+ * at the next start.
  */
 static void take_away(int folder, const char *file) {
   enum status st = durable_unlink(folder, file, NULL);
   (void)st;
 }
 
-static enum status put_in_place(int folder, int tmp, const char *file, struct span text, struct error *err) {
+static enum status put_in_place(int folder, int tmp, const char *file, struct span text,
+                                struct error *err) {
   enum status st = write_tmp(tmp, file, text, err);
   if (st != ST_OK) return st;
   st = move_in_place(folder, tmp, file, text, err);
@@ -66,14 +71,15 @@ static enum status put_in_place(int folder, int tmp, const char *file, struct sp
   return st;
 }
 
-enum status journal_write(int folder, int tmp, struct manifest *m, const char *nonce, struct error *err) {
+enum status journal_write(int folder, int tmp, struct manifest *m, const char *nonce,
+                          struct error *err) {
   struct buffer text = {0};
   char file[MANIFEST_FILE];
   m->fit = journal_print(m, nonce, &text);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && m->fit < m->count)
-    st =
-        error_set(err, ST_TOO_LARGE, "%zu of %zu entries fill a manifest of %d bytes", m->fit, m->count, MANIFEST_MOST);
+    st = error_set(err, ST_TOO_LARGE, "%zu of %zu entries fill a manifest of %d bytes", m->fit,
+                   m->count, MANIFEST_MOST);
   if (st != ST_OK) goto out;
   journal_digest(buffer_span(&text), m->digest);
   file_name(m->number, m->digest, false, file);
@@ -95,7 +101,8 @@ static enum likeness name_parse(const char *file, struct manifest_name *out) {
   size_t before = out->settled ? strlen("settled-") : strlen("batch-");
   rest = (struct span){rest.ptr + before, rest.len - before};
   const char *dash = memchr(rest.ptr, '-', rest.len);
-  if (!dash || !number_parse((struct span){rest.ptr, (size_t)(dash - rest.ptr)}, UINT64_MAX, &out->number) ||
+  if (!dash ||
+      !number_parse((struct span){rest.ptr, (size_t)(dash - rest.ptr)}, UINT64_MAX, &out->number) ||
       !manifest_digest_valid(span_of(dash + 1)))
     return MALFORMED;
   memcpy(out->digest, dash + 1, MANIFEST_DIGEST);
@@ -150,7 +157,8 @@ static enum status list_dir(DIR *dir, struct listing *l, struct error *err) {
   }
 }
 
-enum status journal_list(int folder, struct manifest_name **list, size_t *count, struct error *err) {
+enum status journal_list(int folder, struct manifest_name **list, size_t *count,
+                         struct error *err) {
   struct listing l = {0};
   *list = NULL;
   *count = 0;
@@ -175,12 +183,13 @@ enum status journal_list(int folder, struct manifest_name **list, size_t *count,
 
 /* ---- reading, and what becomes of it ---- */
 
-static enum status read_checked(struct span text, const struct manifest_name *name, struct manifest *out,
-                                struct error *err) {
+static enum status read_checked(struct span text, const struct manifest_name *name,
+                                struct manifest *out, struct error *err) {
   char digest[MANIFEST_DIGEST];
   journal_digest(text, digest);
   if (strcmp(digest, name->digest) != 0)
-    return error_set(err, ST_INVALID, "its content is not what was written (its digest is %s)", digest);
+    return error_set(err, ST_INVALID, "its content is not what was written (its digest is %s)",
+                     digest);
   enum status st = journal_parse(text, out, err);
   if (st != ST_OK || out->number == name->number) return st;
   error_set(err, ST_INVALID, "it is that of batch %" PRIu64, out->number);
@@ -188,7 +197,8 @@ static enum status read_checked(struct span text, const struct manifest_name *na
   return ST_INVALID;
 }
 
-enum status journal_read(int folder, const struct manifest_name *name, struct manifest *out, struct error *err) {
+enum status journal_read(int folder, const struct manifest_name *name, struct manifest *out,
+                         struct error *err) {
   struct buffer text = {0};
   char file[MANIFEST_FILE];
   *out = (struct manifest){0};
@@ -203,8 +213,10 @@ enum status journal_read(int folder, const struct manifest_name *name, struct ma
   return st;
 }
 
-/* Both are there, as after a copy of the folder was put back over it: one is enough, if it can be read. */
-static enum status drop_twin(int folder, const struct manifest_name *name, const char *batch, struct error *err) {
+/* Both are there, as after a copy of the folder was put back over it: one is enough, if it can be
+ * read. */
+static enum status drop_twin(int folder, const struct manifest_name *name, const char *batch,
+                             struct error *err) {
   struct manifest_name settled = *name;
   struct manifest m;
   settled.settled = true;
@@ -229,11 +241,14 @@ enum status journal_remove(int folder, const struct manifest_name *name, struct 
   manifest_file(name, file);
   enum status st = durable_unlink(folder, file, err);
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
-  return durable_sync_folder(folder, err); /* also when it was gone: the call that removed it may have failed here */
+  return durable_sync_folder(
+      folder, err); /* also when it was gone: the call that removed it may have failed here */
 }
 
-/* Empty ids and doubles are left out: what is looked up finds the first of its name, which stands for all. */
-static enum status index_ids(struct table *index, const struct span *ids, size_t count, struct error *err) {
+/* Empty ids and doubles are left out: what is looked up finds the first of its name, which stands
+ * for all. */
+static enum status index_ids(struct table *index, const struct span *ids, size_t count,
+                             struct error *err) {
   for (size_t i = 0; i < count; i++) {
     enum status st = ids[i].len ? table_put(index, ids[i], (void *)&ids[i]) : ST_OK;
     if (st == ST_NO_MEMORY) return error_set(err, st, "out of memory");
@@ -241,14 +256,16 @@ static enum status index_ids(struct table *index, const struct span *ids, size_t
   return ST_OK;
 }
 
-static void mark(const struct table *index, const struct manifest *m, const struct span *ids, bool *named) {
+static void mark(const struct table *index, const struct manifest *m, const struct span *ids,
+                 bool *named) {
   for (size_t i = 0; i < m->count; i++) {
     const struct span *found = m->entries[i].id.len ? table_get(index, m->entries[i].id) : NULL;
     if (found) named[found - ids] = true;
   }
 }
 
-enum status journal_names(int folder, const struct span *ids, size_t count, bool *named, struct error *err) {
+enum status journal_names(int folder, const struct span *ids, size_t count, bool *named,
+                          struct error *err) {
   struct manifest_name *list = NULL;
   struct table index = {0};
   size_t manifests = 0;

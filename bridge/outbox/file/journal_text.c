@@ -7,7 +7,8 @@
 #include <inttypes.h>
 
 #define VERSION 2 /* 1, of release 0.1.0, has no content */
-#define SHORTEST_LINE (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1) /* of version 1 */
+#define SHORTEST_LINE                                                                              \
+  (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1) /* of version 1 */
 
 void journal_digest(struct span text, char out[MANIFEST_DIGEST]) {
   struct digest d = digest_fixed(text);
@@ -77,8 +78,9 @@ static void add_entry(struct buffer *out, const struct manifest_entry *e) {
 size_t journal_print(const struct manifest *m, const char *nonce, struct buffer *out) {
   size_t from = out->len;
   BUG_ON(m->before[0] && !manifest_digest_valid(span_of(m->before)));
-  buffer_printf(out, "{\"busbridge-manifest\":%d,\"number\":%" PRIu64 ",\"before\":\"%s\",\"nonce\":", VERSION,
-                m->number, m->before);
+  buffer_printf(out,
+                "{\"busbridge-manifest\":%d,\"number\":%" PRIu64 ",\"before\":\"%s\",\"nonce\":",
+                VERSION, m->number, m->before);
   add_text(out, span_of(nonce));
   buffer_printf(out, "\"count\":%zu}\n", m->count);
   for (size_t i = 0; i < m->count; i++) {
@@ -148,7 +150,8 @@ static enum status text_at(struct reading *r, uint32_t node, struct span *out, s
       r->doc.nodes[node + 2].type == JSON_STRING)
     return unhex(r, json_raw(&r->doc, node + 2), out, err);
   if (n->type != JSON_STRING) return damaged(r, err);
-  if (n->flags & JSON_ESCAPED) return json_text(&r->doc, node, &r->out->arena, out) ? ST_OK : no_memory(err);
+  if (n->flags & JSON_ESCAPED)
+    return json_text(&r->doc, node, &r->out->arena, out) ? ST_OK : no_memory(err);
   struct span raw = json_raw(&r->doc, node);
   *out = arena_span(&r->out->arena, raw);
   return out->ptr || !raw.len ? ST_OK : no_memory(err);
@@ -159,11 +162,13 @@ static enum status read_head(struct reading *r, struct error *err) {
   if (st != ST_OK) return st;
   const struct json_doc *d = &r->doc;
   uint64_t version, count;
-  if (d->nodes[0].type != JSON_OBJECT || !number_at(r, json_member(d, 0, "busbridge-manifest"), &version))
+  if (d->nodes[0].type != JSON_OBJECT ||
+      !number_at(r, json_member(d, 0, "busbridge-manifest"), &version))
     return damaged(r, err);
   r->old = version == 1;
   if (version != VERSION && !r->old)
-    return error_set(err, ST_UNSUPPORTED, "it was written by another release of busbridge (version %" PRIu64 ")",
+    return error_set(err, ST_UNSUPPORTED,
+                     "it was written by another release of busbridge (version %" PRIu64 ")",
                      version);
   uint32_t before = json_member(d, 0, "before");
   if (before == JSON_NONE || d->nodes[before].type != JSON_STRING) return damaged(r, err);
@@ -174,7 +179,8 @@ static enum status read_head(struct reading *r, struct error *err) {
   if (!number_at(r, json_member(d, 0, "count"), &count)) return damaged(r, err);
   /* Before memory is asked for: the head alone promises nothing. */
   if (count > r->rest.len / SHORTEST_LINE)
-    return error_set(err, ST_INVALID, "it has no %" PRIu64 " entries, which its first line promises", count);
+    return error_set(err, ST_INVALID,
+                     "it has no %" PRIu64 " entries, which its first line promises", count);
   r->out->count = (size_t)count;
   return ST_OK;
 }
@@ -182,8 +188,8 @@ static enum status read_head(struct reading *r, struct error *err) {
 enum { PLACE, NAME, INODE, SIZE, CTIME, MTIME, ID, TOPIC, KEY, CONTENT, DUPLICATE, FIELDS };
 
 /* Most follow one of the same topic: it is kept once. */
-static enum status topic_at(struct reading *r, uint32_t node, const struct span *last, struct span *out,
-                            struct error *err) {
+static enum status topic_at(struct reading *r, uint32_t node, const struct span *last,
+                            struct span *out, struct error *err) {
   if (last && r->doc.nodes[node].type == JSON_STRING && json_string_is(&r->doc, node, *last)) {
     *out = *last;
     return ST_OK;
@@ -197,7 +203,8 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
   if (st != ST_OK) return st;
   const struct json_node *nodes = r->doc.nodes;
   uint32_t at[FIELDS];
-  if (nodes[0].type != JSON_ARRAY || nodes[0].count != (r->old ? FIELDS - 1 : FIELDS)) return damaged(r, err);
+  if (nodes[0].type != JSON_ARRAY || nodes[0].count != (r->old ? FIELDS - 1 : FIELDS))
+    return damaged(r, err);
   at[CONTENT] = JSON_NONE;
   for (uint32_t f = 0, node = 1; f < FIELDS; f++) {
     if (r->old && f == CONTENT) continue;
@@ -207,9 +214,12 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
   bool flat = text_is(r, at[PLACE], "flat");
   e->ref.place = flat ? PLACE_FLAT : PLACE_PENDING;
   e->duplicate = nodes[at[DUPLICATE]].type == JSON_TRUE;
-  if ((!flat && !text_is(r, at[PLACE], "pending")) || (!e->duplicate && nodes[at[DUPLICATE]].type != JSON_FALSE) ||
-      !number_at(r, at[INODE], &e->ref.stamp.inode) || !signed_at(r, at[SIZE], &e->ref.stamp.size) ||
-      !signed_at(r, at[CTIME], &e->ref.stamp.ctime_ns) || !signed_at(r, at[MTIME], &e->ref.stamp.mtime_ns) ||
+  if ((!flat && !text_is(r, at[PLACE], "pending")) ||
+      (!e->duplicate && nodes[at[DUPLICATE]].type != JSON_FALSE) ||
+      !number_at(r, at[INODE], &e->ref.stamp.inode) ||
+      !signed_at(r, at[SIZE], &e->ref.stamp.size) ||
+      !signed_at(r, at[CTIME], &e->ref.stamp.ctime_ns) ||
+      !signed_at(r, at[MTIME], &e->ref.stamp.mtime_ns) ||
       (!r->old && !number_at(r, at[CONTENT], &e->ref.content)))
     return damaged(r, err);
   st = text_at(r, at[NAME], &e->ref.name, err);
@@ -232,9 +242,10 @@ enum status journal_parse(struct span text, struct manifest *out, struct error *
   struct reading r = {.rest = text, .out = out};
   *out = (struct manifest){0};
   journal_digest(text, out->digest);
-  enum status st = text.len > MANIFEST_MAX
-                       ? error_set(err, ST_INVALID, "it is larger than any manifest (%d bytes)", MANIFEST_MAX)
-                       : read_all(&r, err);
+  enum status st =
+      text.len > MANIFEST_MAX
+          ? error_set(err, ST_INVALID, "it is larger than any manifest (%d bytes)", MANIFEST_MAX)
+          : read_all(&r, err);
   if (st == ST_OK && r.rest.len) st = error_set(err, ST_INVALID, "it goes on after its last entry");
   json_doc_release(&r.doc);
   if (st != ST_OK) manifest_release(out);

@@ -1,5 +1,6 @@
-/* What a crash left in .busbridge/tmp: the names that say what each file was to become, and whether it is removed or
- * brought back. The holder of the lock; a crash here leaves a file where it was or where it belongs. */
+/* What a crash left in .busbridge/tmp: the names that say what each file was to become, and whether
+ * it is removed or brought back. The holder of the lock; a crash here leaves a file where it was or
+ * where it belongs. */
 #include "bridge/outbox/file/left.h"
 
 #include "bridge/base/durable.h"
@@ -53,7 +54,8 @@ static bool parse(const char *file, struct left *l) {
   while (kind < sizeof words / sizeof *words && strncmp(file, words[kind], WORD) != 0) kind++;
   if (kind == sizeof words / sizeof *words) return false;
   file += WORD;
-  if (sscanf(file, FORM "%n", &content, &inode, &size, &mtime_ns, &place, &at) != 5 || at < 0) return false;
+  if (sscanf(file, FORM "%n", &content, &inode, &size, &mtime_ns, &place, &at) != 5 || at < 0)
+    return false;
   if (place > PLACE_SENT || !name_is_entry(file + at)) return false;
   *l = (struct left){.kind = (enum left_kind)kind,
                      .content = content,
@@ -84,12 +86,12 @@ static enum status to_free_name(int tmp, const char *file, int folder, const cha
   return fs_to_free_name(tmp, file, folder, name, target, NULL);
 }
 
-/* As it would have been: exchanged back where our text still lies, else beside what lies there. A crash in between
- * leaves our own text in tmp. */
+/* As it would have been: exchanged back where our text still lies, else beside what lies there. A
+ * crash in between leaves our own text in tmp. */
 static enum status bring_back(int tmp, int folder, const char *file, const struct left *l) {
   struct stat now;
-  bool ours =
-      l->kind == LEFT_SWAP && fstatat(folder, l->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == l->content;
+  bool ours = l->kind == LEFT_SWAP && fstatat(folder, l->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+              now.st_ino == l->content;
   if (!ours) return to_free_name(tmp, file, folder, l->name);
   enum status st = durable_exchange(tmp, file, folder, l->name, NULL);
   if (st == ST_OK) remove_file(tmp, file);
@@ -144,7 +146,8 @@ static int open_place(int outbox, enum place place) {
 static void bring(int tmp, int outbox, const char *file, const struct left *l, bool done) {
   int folder = open_place(outbox, done ? PLACE_SENT : l->place);
   if (folder < 0) return;
-  enum status st = done ? to_free_name(tmp, file, folder, l->name) : bring_back(tmp, folder, file, l);
+  enum status st =
+      done ? to_free_name(tmp, file, folder, l->name) : bring_back(tmp, folder, file, l);
   if (st == ST_OK) st = durable_sync_folder(folder, NULL);
   (void)st; /* else it is found where it was, or where it is now */
   close(folder);
@@ -178,7 +181,8 @@ uint64_t state_left(const struct state *s, int64_t now_us) {
   if (!d && fd >= 0) close(fd);
   for (struct dirent *e; d && (e = readdir(d));)
     if (left_is(e->d_name) && fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-      count += now_us - ((int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000) >= LEFT_LONG_US;
+      count += now_us - ((int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000) >=
+               LEFT_LONG_US;
   if (d) closedir(d);
   return count;
 }

@@ -1,15 +1,13 @@
-/* left.h - inside bridge/outbox/file only: what lies in .busbridge/tmp while a name is exchanged or taken out, and
- * stays there after a crash.
+/* left.h - inside bridge/outbox/file only: what lies in .busbridge/tmp while a name is exchanged or
+ * taken out, and stays there after a crash.
  *
- * S7: its name says what it is to be and where it belongs, so that the next holder of the lock can decide without the
- * ledger:
+ * S7: its name says what it is to be and where it belongs, so that the next holder of the lock can
+ * decide without the ledger:
  *
- *   swap-  our rewritten text on its way in, or the bytes that were read on their way out: removed. What a producer put
- *          in their place in between goes back.
- *   gone-  an entry that was published: the event of that id (without one: the file of that stamp) is removed, anything
- *          else goes back
- *   sent-  the same, but it is kept in sent/
- *   back-  on its way to dlq/: goes back, and its move begins anew
+ *   swap-  our rewritten text on its way in, or the bytes that were read on their way out: removed.
+ * What a producer put in their place in between goes back. gone-  an entry that was published: the
+ * event of that id (without one: the file of that stamp) is removed, anything else goes back sent-
+ * the same, but it is kept in sent/ back-  on its way to dlq/: goes back, and its move begins anew
  */
 #ifndef BRIDGE_OUTBOX_FILE_LEFT_H
 #define BRIDGE_OUTBOX_FILE_LEFT_H
@@ -30,8 +28,8 @@ uint64_t left_id(struct span id); /* 0: it has none */
 bool left_same(const struct stamp *a, const struct stamp *b);
 void left_name(const struct left *l, char out[NAME_SIZE]);
 bool left_is(const char *file); /* has a file of tmp such a name? */
-/* A file of tmp, whatever it is: removed, or back in the outbox under its name or one beside it. What fails leaves it
- * until next time. */
+/* A file of tmp, whatever it is: removed, or back in the outbox under its name or one beside it.
+ * What fails leaves it until next time. */
 void left_clear(int tmp, int outbox, const char *file);
 /* replay_far.c: the same of a replay out of another file system. False: it is none. */
 bool left_return(int tmp, int outbox, const char *file);

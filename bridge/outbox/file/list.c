@@ -1,12 +1,14 @@
-/* Lists entries in order: names and times of all first, then only as many files as are shown. The reader knows the
- * front of a long backlog; else, and behind it, a pass over the folders finds the names. */
+/* Lists entries in order: names and times of all first, then only as many files as are shown. The
+ * reader knows the front of a long backlog; else, and behind it, a pass over the folders finds the
+ * names. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
 
 #define SHORT_LIST 500 /* entries that the front may serve */
-#define PASS_LEAST 500 /* names a pass keeps, whatever is wanted: the first may be files that are not ours */
-#define FRONTS 8u      /* so many times it is asked: most it knew may be files that are not ours */
+#define PASS_LEAST                                                                                 \
+  500 /* names a pass keeps, whatever is wanted: the first may be files that are not ours */
+#define FRONTS 8u /* so many times it is asked: most it knew may be files that are not ours */
 
 struct list {
   struct fs_look look;
@@ -26,7 +28,8 @@ static bool in_range(const struct list *l, const struct stamp *stamp) {
   const struct store_range *r = l->range;
   int64_t us = stamp->mtime_ns / 1000;
   if (!r || l->place == PLACE_DLQ) return true;
-  return (r->since_us == TIME_NONE || us >= r->since_us) && (r->until_us == TIME_NONE || us <= r->until_us);
+  return (r->since_us == TIME_NONE || us >= r->since_us) &&
+         (r->until_us == TIME_NONE || us <= r->until_us);
 }
 
 static bool list_name(void *ctx, const char *name, unsigned char type) {
@@ -58,20 +61,23 @@ static int64_t told_name(void *ctx, enum place place, const char *name) {
   return l->kept_ns;
 }
 
-/* True: names are the oldest behind the cursor, more than there is room for. Some it tells twice, so there is room for
- * three times what is wanted. */
+/* True: names are the oldest behind the cursor, more than there is room for. Some it tells twice,
+ * so there is room for three times what is wanted. */
 static bool list_front(struct list *l) {
   uint64_t pending = 0;
   int64_t known_ns = INT64_MIN;
   bool told = false;
-  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->inspect) return false;
+  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->inspect)
+    return false;
   l->names.limit = 3 * l->limit;
   for (unsigned tries = 0; tries < 3 && !told && !l->failed; tries++) {
     fs_names_clear(&l->names);
-    told = fs_front_tell(l->look.s, l->cursor.mtime_ns, l->names.limit, told_name, l, &known_ns, &pending);
+    told = fs_front_tell(l->look.s, l->cursor.mtime_ns, l->names.limit, told_name, l, &known_ns,
+                         &pending);
   }
   l->total = pending;
-  return told && !l->failed && l->names.cut && l->names.at[0].mtime_ns <= known_ns; /* at[0]: its newest */
+  return told && !l->failed && l->names.cut &&
+         l->names.at[0].mtime_ns <= known_ns; /* at[0]: its newest */
 }
 
 /* ---- a window of names ---- */
@@ -82,7 +88,8 @@ static enum status list_place(struct list *l, enum place place, struct error *er
   l->place = place;
   enum status st = folder_walk(folder, list_name, l, err);
   if (st == ST_OK && l->failed) st = error_set(err, ST_NO_MEMORY, "no memory for the list");
-  return st == ST_OK ? ST_OK : error_prefix(err, "%s/%s", state_path(l->look.s->state), place_path(place));
+  return st == ST_OK ? ST_OK
+                     : error_prefix(err, "%s/%s", state_path(l->look.s->state), place_path(place));
 }
 
 /* Only when files that are not ours took the places of a short list is a large window read. */
@@ -109,20 +116,25 @@ static enum status list_window(struct list *l, unsigned which, struct error *err
   return st;
 }
 
-/* Of one that was passed over, where none may be: it is gone, or nothing that could ever be handed out. */
+/* Of one that was passed over, where none may be: it is gone, or nothing that could ever be handed
+ * out. */
 static enum status no_entry(struct list *l, enum place place, const char *name, struct error *err) {
   if (!l->look.all) return ST_OK;
   switch (l->look.got) {
-  case FS_UNREADABLE: return error_sys(err, l->look.desk.sys, "reading %s%s", place_path(place), name);
-  case FS_FAILED: return error_set(err, ST_NO_MEMORY, "no memory or descriptor to read %s%s", place_path(place), name);
-  case FS_UNSTABLE: return error_set(err, ST_BUSY, "%s%s is being written", place_path(place), name);
+  case FS_UNREADABLE:
+    return error_sys(err, l->look.desk.sys, "reading %s%s", place_path(place), name);
+  case FS_FAILED:
+    return error_set(err, ST_NO_MEMORY, "no memory or descriptor to read %s%s", place_path(place),
+                     name);
+  case FS_UNSTABLE:
+    return error_set(err, ST_BUSY, "%s%s is being written", place_path(place), name);
   default: return ST_OK;
   }
 }
 
 /* ST_END: enough were visited. */
-static enum status visit_window(struct list *l, size_t *visited, store_visit_fn visit, void *ctx, uint64_t *skipped,
-                                struct error *err) {
+static enum status visit_window(struct list *l, size_t *visited, store_visit_fn visit, void *ctx,
+                                uint64_t *skipped, struct error *err) {
   struct entry_info info;
   for (size_t i = 0; i < l->names.count; i++) {
     const struct fs_slot *slot = &l->names.at[i];
@@ -139,10 +151,12 @@ static enum status visit_window(struct list *l, size_t *visited, store_visit_fn 
   return l->limit && *visited >= l->limit ? ST_END : ST_OK;
 }
 
-enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,
-                    void *ctx, uint64_t *total, struct error *err) {
-  struct list l = {
-      .look = {.s = impl, .all = which & LIST_ALL}, .cursor.mtime_ns = INT64_MIN, .range = range, .limit = limit};
+enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit,
+                    store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
+  struct list l = {.look = {.s = impl, .all = which & LIST_ALL},
+                   .cursor.mtime_ns = INT64_MIN,
+                   .range = range,
+                   .limit = limit};
   size_t visited = 0;
   uint64_t skipped = 0;
   enum status st;

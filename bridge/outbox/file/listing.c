@@ -1,5 +1,5 @@
-/* Lists the folders for a scan: the oldest names behind the cursor become the next window, and what inotify told
- * meanwhile is counted once. The reader's thread. */
+/* Lists the folders for a scan: the oldest names behind the cursor become the next window, and what
+ * inotify told meanwhile is counted once. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
 #include <dirent.h>
@@ -23,7 +23,8 @@ struct listing {
 void fs_remove_litter(struct fs *s, enum place place, const char *name) {
   struct stat st;
   if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) != 0) return;
-  if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
+  if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+    return;
   struct stamp stamp = fs_stamp_of(&st);
   if (clock_wall_us(s->clock) - stamp.ctime_ns / 1000 < LITTER_AGE_US) return;
   enum status gone = durable_unlink(fs_folder(s, place), name, NULL);
@@ -75,7 +76,8 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
 
 static enum status list_place(struct listing *l, enum place place) {
   int fd = fs_folder(l->s, place);
-  if (!fs_in_place(l->s, place, fd)) return ST_OK; /* what was moved away with its folder is not to be sent */
+  if (!fs_in_place(l->s, place, fd))
+    return ST_OK; /* what was moved away with its folder is not to be sent */
   l->place = place;
   enum status st = folder_walk(fd, list_name, l, l->err);
   if (st == ST_OK) st = l->st;
@@ -102,7 +104,8 @@ static void begin_listing(struct fs *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
-/* Names that arrived meanwhile and were listed too: they are looked at when the queue comes to them. */
+/* Names that arrived meanwhile and were listed too: they are looked at when the queue comes to
+ * them. */
 static size_t mark_twice(struct fs *s) {
   size_t twice = 0;
   for (size_t i = 0; s->told.count && i < s->names.count; i++) {
@@ -141,11 +144,14 @@ static void end_listing(struct fs *s, const struct listing *l, bool whole) {
 static void warn_one_group(struct fs *s) {
   if (s->said_one_group) return;
   s->said_one_group = true;
-  log_write(s->log, LOG_WARNING, "outbox", "group_larger_than_window", FIELDS(F_INT("window", s->c.window)),
-            "More files than outbox.window have the same time; they are taken in order of their names");
+  log_write(
+      s->log, LOG_WARNING, "outbox", "group_larger_than_window",
+      FIELDS(F_INT("window", s->c.window)),
+      "More files than outbox.window have the same time; they are taken in order of their names");
 }
 
-/* The oldest names behind the cursor. When they were not all, arrivals are not queued: later windows find them. */
+/* The oldest names behind the cursor. When they were not all, arrivals are not queued: later
+ * windows find them. */
 enum status fs_list_window(struct fs *s, struct error *err) {
   struct listing l = {.s = s, .err = err};
   begin_listing(s);

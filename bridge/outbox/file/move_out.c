@@ -1,6 +1,6 @@
-/* Moves into dlq/ and sent/: under a free name, into whichever folder lies there now, by a copy where that is another
- * file system. A crash leaves the file in its place or in the folder, or in both where it was copied, which the next
- * try recognises. */
+/* Moves into dlq/ and sent/: under a free name, into whichever folder lies there now, by a copy
+ * where that is another file system. A crash leaves the file in its place or in the folder, or in
+ * both where it was copied, which the next try recognises. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
@@ -18,8 +18,9 @@ static bool there(int folder, const char *name) {
 
 static bool alike(int from, const char *a, int to, const char *b) {
   struct stat x, y;
-  return fstatat(from, a, &x, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(to, b, &y, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(x.st_mode) && S_ISREG(y.st_mode) && x.st_size == y.st_size && x.st_mtim.tv_sec == y.st_mtim.tv_sec &&
+  return fstatat(from, a, &x, AT_SYMLINK_NOFOLLOW) == 0 &&
+         fstatat(to, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(x.st_mode) && S_ISREG(y.st_mode) &&
+         x.st_size == y.st_size && x.st_mtim.tv_sec == y.st_mtim.tv_sec &&
          x.st_mtim.tv_nsec == y.st_mtim.tv_nsec;
 }
 
@@ -43,7 +44,8 @@ bool fs_is_copy(int from, const char *a, int to, const char *b) {
   return same;
 }
 
-enum status fs_copy(int from, const char *name, int to, char tmp[NAME_SIZE], struct stat *copied, struct error *err) {
+enum status fs_copy(int from, const char *name, int to, char tmp[NAME_SIZE], struct stat *copied,
+                    struct error *err) {
   snprintf(tmp, NAME_SIZE, FS_LITTER "%016llx.tmp", (unsigned long long)name_which(from, name));
   enum status old = durable_unlink(to, tmp, NULL);
   (void)old; /* of a try that was cut */
@@ -51,19 +53,20 @@ enum status fs_copy(int from, const char *name, int to, char tmp[NAME_SIZE], str
 }
 
 /* A copy that an earlier try made lies there already, whole: a crash before the file went. */
-static bool made_before(int from, const char *name, int to, const char *to_name, char target[NAME_SIZE],
-                        struct stat *copied) {
+static bool made_before(int from, const char *name, int to, const char *to_name,
+                        char target[NAME_SIZE], struct stat *copied) {
   uint64_t which = name_which(from, name);
   for (unsigned n = 0; n < NAME_TRIES; n++) {
     name_try(to_name, n, which, ".json", target);
     if (!there(to, target)) continue;
-    if (fstatat(from, name, copied, AT_SYMLINK_NOFOLLOW) == 0 && fs_is_copy(from, name, to, target)) return true;
+    if (fstatat(from, name, copied, AT_SYMLINK_NOFOLLOW) == 0 && fs_is_copy(from, name, to, target))
+      return true;
   }
   return false;
 }
 
-static enum status copy_free(int from, const char *name, int to, const char *to_name, char target[NAME_SIZE],
-                             struct stat *copied, struct error *err) {
+static enum status copy_free(int from, const char *name, int to, const char *to_name,
+                             char target[NAME_SIZE], struct stat *copied, struct error *err) {
   char tmp[NAME_SIZE];
   uint64_t which = name_which(from, name);
   enum status st = fs_copy(from, name, to, tmp, copied, err);
@@ -79,8 +82,8 @@ static enum status copy_free(int from, const char *name, int to, const char *to_
   return st;
 }
 
-static enum status across(int from, const char *name, int to, const char *to_name, char target[NAME_SIZE],
-                          struct error *err) {
+static enum status across(int from, const char *name, int to, const char *to_name,
+                          char target[NAME_SIZE], struct error *err) {
   struct stat copied;
   enum status st = ST_OK;
   if (!made_before(from, name, to, to_name, target, &copied))
@@ -91,15 +94,16 @@ static enum status across(int from, const char *name, int to, const char *to_nam
   /* For good: it must not come back when the copy has been replayed or purged. */
   if (st == ST_OK) st = durable_sync_folder(from, err);
   if (st != ST_BUSY) return st;
-  enum status gone = durable_unlink(to, target, NULL); /* a newer one lies there: this copy is not it */
+  enum status gone =
+      durable_unlink(to, target, NULL); /* a newer one lies there: this copy is not it */
   (void)gone;
   return st;
 }
 
 /* ---- into the folder that lies there ---- */
 
-enum status fs_to_free_name(int from, const char *name, int to, const char *to_name, char target[NAME_SIZE],
-                            struct error *err) {
+enum status fs_to_free_name(int from, const char *name, int to, const char *to_name,
+                            char target[NAME_SIZE], struct error *err) {
   uint64_t which = 0;
   enum status st = ST_EXISTS;
   for (unsigned n = 0; n < NAME_TRIES && st == ST_EXISTS; n++) {
@@ -117,7 +121,8 @@ struct carried { /* where it is: in its place, or in a folder that was moved awa
 };
 
 /* ST_AGAIN: the folder was exchanged meanwhile, and it went with the old one or did not go. */
-static enum status try_carry(struct fs *s, struct carried *at, enum place to, const char *to_name, struct error *err) {
+static enum status try_carry(struct fs *s, struct carried *at, enum place to, const char *to_name,
+                             struct error *err) {
   char target[NAME_SIZE];
   int fd, source = at->folder;
   enum status st = fs_hold(s, to, &fd, err);
@@ -130,12 +135,15 @@ static enum status try_carry(struct fs *s, struct carried *at, enum place to, co
     return ST_AGAIN;
   }
   close(fd);
-  if (st == ST_NOT_FOUND && there(source, at->name)) return ST_AGAIN; /* it was the folder that was not there */
+  if (st == ST_NOT_FOUND && there(source, at->name))
+    return ST_AGAIN; /* it was the folder that was not there */
   return st == ST_OK || right || st == ST_NOT_FOUND ? st : ST_AGAIN;
 }
 
-/* A crash in here leaves it in its place or in the folder: at worst in one that was moved away at that moment. */
-enum status fs_carry(struct fs *s, int place, const char *name, enum place to, const char *to_name, struct error *err) {
+/* A crash in here leaves it in its place or in the folder: at worst in one that was moved away at
+ * that moment. */
+enum status fs_carry(struct fs *s, int place, const char *name, enum place to, const char *to_name,
+                     struct error *err) {
   struct carried at = {.folder = place};
   enum status st = ST_AGAIN;
   fs_name_copy(at.name, name);
@@ -147,13 +155,14 @@ enum status fs_carry(struct fs *s, int place, const char *name, enum place to, c
   if (st == ST_AGAIN) st = error_set(err, ST_IO, "%s is exchanged all the time", place_path(to));
   if (at.folder == place) return st;
   enum status back = st == ST_OK ? ST_OK : durable_move(at.folder, at.name, place, name, NULL);
-  (void)back; /* else it lies in the folder that was moved away, as it would have a moment earlier */
+  (void)
+      back; /* else it lies in the folder that was moved away, as it would have a moment earlier */
   close(at.folder);
   return st;
 }
 
-enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to, const char *to_name,
-                         struct error *err) {
+enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to,
+                         const char *to_name, struct error *err) {
   return fs_carry(s, fs_folder(s, from), name, to, to_name, err);
 }
 
@@ -164,29 +173,31 @@ static enum status is_dead(struct fs *s, const char *tmp, const char *name, stru
   enum fs_read got = fs_desk_reread(s, &d, state_tmp(s->state), tmp, err);
   enum status st = got == FS_READ ? fs_desk_parse(&d, err) : got == FS_FAILED ? err->status : ST_OK;
   if (got == FS_UNREADABLE) st = error_sys(err, d.sys, "reading %s again", name);
-  bool dead = fs_desk_is_object(&d) && ((d.event.status == EVENT_DLQ && d.event.reason.len) || fs_newer_form(&d.doc));
-  if (st == ST_OK && !dead) st = error_set(err, ST_NOT_FOUND, "%s is gone, another entry lies there", name);
+  bool dead = fs_desk_is_object(&d) &&
+              ((d.event.status == EVENT_DLQ && d.event.reason.len) || fs_newer_form(&d.doc));
+  if (st == ST_OK && !dead)
+    st = error_set(err, ST_NOT_FOUND, "%s is gone, another entry lies there", name);
   fs_desk_release(&d);
   return st;
 }
 
-/* A copy becomes durable at once, and with it the dead letter: before that its old form, which is pending, must be gone
- * for good. */
+/* A copy becomes durable at once, and with it the dead letter: before that its old form, which is
+ * pending, must be gone for good. */
 static enum status leave_for_good(struct fs *s, enum place place, struct error *err) {
   if (!fs_elsewhere(s, PLACE_DLQ)) return ST_OK;
   enum status st = durable_sync_folder(state_tmp(s->state), err);
   return st == ST_OK ? durable_sync_folder(fs_folder(s, place), err) : st;
 }
 
-/* What was put there with that stamp cannot have been changed since: even within one tick of the clock its time would
- * be another. */
+/* What was put there with that stamp cannot have been changed since: even within one tick of the
+ * clock its time would be another. */
 static bool surely(const struct fs *s, const struct fs_letter *l, const struct stamp *now) {
   int64_t age_us = clock_wall_us(s->clock) - l->is.mtime_ns / 1000;
   return l->is.inode && left_same(&l->is, now) && age_us >= YOUNG_US;
 }
 
-/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is not a dead letter. dlq is
- * the folder that lay there a moment ago. */
+/* By way of tmp, where it is looked at: what a producer put at its name in the meantime is not a
+ * dead letter. dlq is the folder that lay there a moment ago. */
 static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
   const struct left left = {.kind = LEFT_BACK, .place = l->place, .name = l->name};
   struct stamp now;
@@ -234,7 +245,8 @@ void fs_move_letters(struct fs *s, struct fs_letter *list, size_t count) {
   if (dlq >= 0) close(dlq);
 }
 
-enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name, struct error *err) {
+enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name,
+                           struct error *err) {
   struct fs_letter one = {.place = place, .name = name, .to_name = to_name};
   fs_move_letters(s, &one, 1);
   if (err && one.status != ST_OK) *err = one.error;

@@ -1,5 +1,5 @@
-/* A bounded list of names in order of (mtime, name, place), a heap while it is full; the cursor behind which the next
- * window begins. */
+/* A bounded list of names in order of (mtime, name, place), a heap while it is full; the cursor
+ * behind which the next window begins. */
 #include "bridge/outbox/file/file.h"
 
 const char *fs_slot_name(const struct fs_slot *s) {
@@ -16,7 +16,8 @@ static void slot_release(struct fs_slot *s) {
   free(name);
 }
 
-static bool slot_fill(struct fs_slot *s, int64_t mtime_ns, enum place place, const char *name, bool held) {
+static bool slot_fill(struct fs_slot *s, int64_t mtime_ns, enum place place, const char *name,
+                      bool held) {
   _Static_assert(sizeof(char *) <= sizeof s->name, "a long name's pointer stands in its slot");
   _Static_assert(PLACES <= UINT8_MAX, "a place fits its slot");
   size_t len = strlen(name);
@@ -77,7 +78,8 @@ static bool grow(struct fs_names *n) {
   return true;
 }
 
-/* The slot at i goes down until no child is greater: a max-heap, so that the newest name is the one to leave. */
+/* The slot at i goes down until no child is greater: a max-heap, so that the newest name is the one
+ * to leave. */
 static void sift_down(struct fs_names *n, size_t i) {
   struct fs_slot moving = n->at[i];
   for (size_t child; (child = 2 * i + 1) < n->count; i = child) {
@@ -93,7 +95,8 @@ static void leave_out(struct fs_names *n, int64_t mtime_ns) {
   if (mtime_ns < n->left_out_ns) n->left_out_ns = mtime_ns;
 }
 
-bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place, const char *name, bool held) {
+bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place, const char *name,
+                  bool held) {
   BUG_ON_RULE(S12, n->count > n->limit || n->count > n->cap);
   if (n->count < n->limit) {
     if (n->count == n->cap && !grow(n)) return false;
@@ -145,7 +148,8 @@ void fs_names_finish(struct fs_names *n) {
   while (n->count > whole) slot_release(&n->at[--n->count]);
 }
 
-bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place place, const char *name) {
+bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place place,
+                      const char *name) {
   if (c->mtime_ns != mtime_ns) return c->mtime_ns < mtime_ns;
   if (!c->in_group) return c->mtime_ns == INT64_MIN;
   int by_name = strcmp(c->name, name);

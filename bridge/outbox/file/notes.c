@@ -1,10 +1,12 @@
-/* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by anybody; a crash leaves the
- * old one or the new one. */
+/* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by
+ * anybody; a crash leaves the old one or the new one. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/state.h"
 
-static const char *const files[] = {
-    [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger", [NOTE_HOLDS] = "holds", [NOTE_PAUSE] = "paused"};
+static const char *const files[] = {[NOTE_CLUSTER] = "cluster",
+                                    [NOTE_LEDGER] = "ledger",
+                                    [NOTE_HOLDS] = "holds",
+                                    [NOTE_PAUSE] = "paused"};
 static const char *const names[] = {[NOTE_CLUSTER] = ".busbridge/cluster",
                                     [NOTE_LEDGER] = ".busbridge/ledger",
                                     [NOTE_HOLDS] = ".busbridge/holds",
@@ -18,7 +20,8 @@ static enum status named(enum status st, const struct state *s, enum note note, 
   return error_prefix(err, "%s/%s", state_path(s), names[note]), st;
 }
 
-enum status state_note_read(const struct state *s, enum note note, struct buffer *out, struct error *err) {
+enum status state_note_read(const struct state *s, enum note note, struct buffer *out,
+                            struct error *err) {
   if (state_folder(s) < 0) return ST_NOT_FOUND;
   enum status st = file_read(state_folder(s), files[note], NOTE_MOST, out, err);
   return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);

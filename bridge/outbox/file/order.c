@@ -1,5 +1,6 @@
-/* Orders the files of one mtime by the created_at inside. A fast producer makes hundreds of them: each is read once,
- * and its text is kept for handing out while the group is small. The reader's thread. */
+/* Orders the files of one mtime by the created_at inside. A fast producer makes hundreds of them:
+ * each is read once, and its text is kept for handing out while the group is small. The reader's
+ * thread. */
 #include "bridge/outbox/file/file.h"
 
 #define KEEP_BYTES (4u << 20) /* of texts and nodes: about 2 MiB of text */
@@ -14,7 +15,8 @@ void fs_group_clear(struct fs *s) {
   }
 }
 
-static struct span moved(struct span part, struct span from, struct span to, struct arena *arena, bool *ok) {
+static struct span moved(struct span part, struct span from, struct span to, struct arena *arena,
+                         bool *ok) {
   if (!part.len || (part.ptr >= from.ptr && part.ptr < from.ptr + from.len))
     return part.len ? (struct span){to.ptr + (part.ptr - from.ptr), part.len} : part;
   struct span copy = arena_span(arena, part);
@@ -22,11 +24,14 @@ static struct span moved(struct span part, struct span from, struct span to, str
   return copy;
 }
 
-bool fs_event_moved(const struct event *e, struct span from, struct span to, struct arena *arena, struct event *out) {
+bool fs_event_moved(const struct event *e, struct span from, struct span to, struct arena *arena,
+                    struct event *out) {
   bool ok = true;
   *out = *e;
-  struct span *parts[] = {&out->id, &out->name, &out->last_error, &out->reason, &out->storage_key, &out->traceparent};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) *parts[i] = moved(*parts[i], from, to, arena, &ok);
+  struct span *parts[] = {&out->id,     &out->name,        &out->last_error,
+                          &out->reason, &out->storage_key, &out->traceparent};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    *parts[i] = moved(*parts[i], from, to, arena, &ok);
   return ok;
 }
 
@@ -76,7 +81,8 @@ static bool reserve(struct fs_group *g, size_t count) {
   return true;
 }
 
-/* The names of one mtime from names_next on. One alone, or a group that the window cut, goes without looking inside. */
+/* The names of one mtime from names_next on. One alone, or a group that the window cut, goes
+ * without looking inside. */
 static void load(struct fs *s) {
   struct fs_group *g = &s->group;
   const struct fs_slot *first = &s->names.at[s->names_next];
@@ -107,7 +113,8 @@ static void load(struct fs *s) {
 static bool only_reserve_left(const struct fs *s) {
   const struct fs_names *n = &s->names;
   size_t reserve = n->count / 16 < FS_FRONT ? n->count / 16 : FS_FRONT, at = s->names_next;
-  return n->cut && !n->one_group && n->count - at <= reserve && n->at[at - 1].mtime_ns != n->at[at].mtime_ns;
+  return n->cut && !n->one_group && n->count - at <= reserve &&
+         n->at[at - 1].mtime_ns != n->at[at].mtime_ns;
 }
 
 bool fs_window_left(const struct fs *s) {
@@ -124,7 +131,8 @@ static void head_figure(struct fs *s) {
   pthread_mutex_lock(&s->lock);
   BUG_ON(s->group.count > s->names_next);
   s->figures.head_ns = head;
-  s->window_at = s->names_next - s->group.count; /* with the group at hand: one of it is just on its way */
+  s->window_at =
+      s->names_next - s->group.count; /* with the group at hand: one of it is just on its way */
   pthread_mutex_unlock(&s->lock);
 }
 

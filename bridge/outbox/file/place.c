@@ -1,5 +1,5 @@
-/* What is said of the folder as a whole: its room, whether it may be written, how many names it has. Any thread; it
- * changes nothing. */
+/* What is said of the folder as a whole: its room, whether it may be written, how many names it
+ * has. Any thread; it changes nothing. */
 #include "bridge/outbox/file/file.h"
 
 #include <dirent.h>
@@ -15,7 +15,8 @@ void fs_space(const void *impl, struct store_space *out) {
   if (fstatvfs(state_outbox(s->state), &now) != 0) return;
   out->known = true;
   out->bytes = (int64_t)now.f_bavail * (int64_t)now.f_frsize;
-  if (now.f_files > 0) out->files = (int64_t)now.f_favail; /* some file systems make inodes as they need them */
+  if (now.f_files > 0)
+    out->files = (int64_t)now.f_favail; /* some file systems make inodes as they need them */
 }
 
 /* Those that are there: pending/ and dlq/ are made when they are needed. */
@@ -23,7 +24,8 @@ enum status fs_writable(const void *impl, struct error *err) {
   static const char *const folders[] = {".", "pending", "dlq", ".busbridge", ".busbridge/tmp"};
   const struct fs *s = impl;
   for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-    if (faccessat(state_outbox(s->state), folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0) continue;
+    if (faccessat(state_outbox(s->state), folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0)
+      continue;
     bool needed = folders[i][0] == '.';
     if (errno == ENOENT && !needed) continue;
     return error_sys(err, errno, "%s/%s", state_path(s->state), folders[i]);
@@ -46,13 +48,15 @@ static uint64_t count_names(int parent, const char *folder) {
     if (fd >= 0) close(fd);
     return 0;
   }
-  for (struct dirent *e; (e = readdir(dir)) != NULL;) names += name_is_entry(e->d_name) && is_plain(fd, e);
+  for (struct dirent *e; (e = readdir(dir)) != NULL;)
+    names += name_is_entry(e->d_name) && is_plain(fd, e);
   closedir(dir);
   return names;
 }
 
 uint64_t fs_count_names(const void *impl, unsigned which) {
   int outbox = state_outbox(((const struct fs *)impl)->state);
-  uint64_t names = which & LIST_PENDING ? count_names(outbox, ".") + count_names(outbox, "pending") : 0;
+  uint64_t names =
+      which & LIST_PENDING ? count_names(outbox, ".") + count_names(outbox, "pending") : 0;
   return which & LIST_DEAD ? names + count_names(outbox, "dlq") : names;
 }

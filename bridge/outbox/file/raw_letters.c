@@ -1,6 +1,7 @@
-/* Dead letters whose bytes are not a JSON object: <stem>.raw, unread, beside a descriptor <stem>.json, durable first. A
- * crash between the two leaves the file in the outbox: refused again, it is matched with its descriptor by inode. Many
- * at once, all of one step before any of the next: describe, sync dlq/, move, sync dlq/. */
+/* Dead letters whose bytes are not a JSON object: <stem>.raw, unread, beside a descriptor
+ * <stem>.json, durable first. A crash between the two leaves the file in the outbox: refused again,
+ * it is matched with its descriptor by inode. Many at once, all of one step before any of the next:
+ * describe, sync dlq/, move, sync dlq/. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
@@ -44,46 +45,54 @@ static bool there(int folder, const char *name, struct stat *st) {
 }
 
 bool fs_of_bytes(enum reason reason) {
-  return (reason >= REASON_EMPTY_FILE && reason <= REASON_NOT_OBJECT) || reason == REASON_CRASHES_WORKER;
+  return (reason >= REASON_EMPTY_FILE && reason <= REASON_NOT_OBJECT) ||
+         reason == REASON_CRASHES_WORKER;
 }
 
 /* All 64 bits, which json_int has no room for. */
 static bool inode_of(const struct json_doc *doc, uint64_t *inode) {
   uint32_t node = json_member(doc, 0, "inode");
-  if (node == JSON_NONE || doc->nodes[node].type != JSON_NUMBER || !(doc->nodes[node].flags & JSON_INTEGER))
+  if (node == JSON_NONE || doc->nodes[node].type != JSON_NUMBER ||
+      !(doc->nodes[node].flags & JSON_INTEGER))
     return false;
   struct span text = json_slice(doc, node);
   *inode = 0;
   for (size_t i = 0; i < text.len; i++) {
     unsigned digit = (unsigned)text.ptr[i] - '0';
-    if (digit > 9 || __builtin_mul_overflow(*inode, 10, inode) || __builtin_add_overflow(*inode, digit, inode))
+    if (digit > 9 || __builtin_mul_overflow(*inode, 10, inode) ||
+        __builtin_add_overflow(*inode, digit, inode))
       return false;
   }
   return true;
 }
 
-/* An event may have a member inode and an empty payload too. It has a name; and where it died without one, a reason
- * that no bytes have, which its producer cannot write: the dead form sets it. */
+/* An event may have a member inode and an empty payload too. It has a name; and where it died
+ * without one, a reason that no bytes have, which its producer cannot write: the dead form sets it.
+ */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode) {
   uint32_t payload = json_member(doc, 0, "payload"), name = json_member(doc, 0, "name");
   uint32_t reason = json_member(doc, 0, "reason");
   if (!inode_of(doc, inode)) return false;
-  if (payload == JSON_NONE || doc->nodes[payload].type != JSON_OBJECT || doc->nodes[payload].count) return false;
-  if (name != JSON_NONE && (doc->nodes[name].type != JSON_STRING || json_raw(doc, name).len)) return false;
-  return reason == JSON_NONE ||
-         (doc->nodes[reason].type == JSON_STRING && fs_of_bytes(reason_from_word(json_raw(doc, reason))));
+  if (payload == JSON_NONE || doc->nodes[payload].type != JSON_OBJECT || doc->nodes[payload].count)
+    return false;
+  if (name != JSON_NONE && (doc->nodes[name].type != JSON_STRING || json_raw(doc, name).len))
+    return false;
+  return reason == JSON_NONE || (doc->nodes[reason].type == JSON_STRING &&
+                                 fs_of_bytes(reason_from_word(json_raw(doc, reason))));
 }
 
 static bool describes(struct fs *s, const char *json, uint64_t inode) {
   struct fs_desk desk = {0};
   uint64_t named = 0;
-  bool yes = fs_desk_read(s, &desk, PLACE_DLQ, json, NULL) == FS_READ && fs_desk_parse(&desk, NULL) == ST_OK &&
-             fs_desk_is_object(&desk) && fs_descriptor(&desk.doc, &named) && named == inode;
+  bool yes = fs_desk_read(s, &desk, PLACE_DLQ, json, NULL) == FS_READ &&
+             fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
+             fs_descriptor(&desk.doc, &named) && named == inode;
   fs_desk_release(&desk);
   return yes;
 }
 
-static void descriptor(struct span stem, const struct stamp *stamp, const struct failure *why, struct buffer *out) {
+static void descriptor(struct span stem, const struct stamp *stamp, const struct failure *why,
+                       struct buffer *out) {
   char time[TIME_TEXT];
   buffer_add_z(out, "{\"id\": ");
   json_write_string(out, stem);
@@ -91,10 +100,11 @@ static void descriptor(struct span stem, const struct stamp *stamp, const struct
                 time_format(stamp->mtime_ns / 1000, time), why->attempts);
   buffer_add_z(out, ", \"dispatched_at\": null, \"last_error\": ");
   json_write_string(out, span_of(why->error ? why->error : reason_word(why->reason)));
-  buffer_printf(out,
-                ", \"failed_at\": \"%s\", \"status\": \"dlq\", \"storage_key\": ", time_format(why->failed_us, time));
+  buffer_printf(out, ", \"failed_at\": \"%s\", \"status\": \"dlq\", \"storage_key\": ",
+                time_format(why->failed_us, time));
   json_write_string(out, stem);
-  enum reason reason = fs_of_bytes(why->reason) ? why->reason : REASON_NOT_JSON; /* what fs_descriptor knows it by */
+  enum reason reason =
+      fs_of_bytes(why->reason) ? why->reason : REASON_NOT_JSON; /* what fs_descriptor knows it by */
   buffer_printf(out, ", \"reason\": \"%s\", \"error_code\": ", reason_word(reason));
   if (why->error_code)
     json_write_int(out, why->error_code);
@@ -104,8 +114,8 @@ static void descriptor(struct span stem, const struct stamp *stamp, const struct
 }
 
 /* dlq/ lies on another file system. */
-static enum status copy_in(int dlq, int from, const char *name, const char *to_name, struct stat *copied,
-                           struct error *err) {
+static enum status copy_in(int dlq, int from, const char *name, const char *to_name,
+                           struct stat *copied, struct error *err) {
   char tmp[NAME_SIZE];
   enum status st = fs_copy(from, name, dlq, tmp, copied, err);
   if (st != ST_OK) return st;
@@ -123,7 +133,8 @@ static enum status begin_descriptor(struct letters *l, struct pair *p) {
   struct fs_failing *m = p->m;
   descriptor((struct span){p->json, strlen(p->json) - 5}, &p->stamp, &m->f->why, &text);
   enum status st = buffer_status(&text, &m->f->error);
-  if (st == ST_OK) st = fs_tmp_begin(l->s, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd, &m->f->error);
+  if (st == ST_OK)
+    st = fs_tmp_begin(l->s, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd, &m->f->error);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -139,7 +150,8 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
     name_try(name, p->tried, digest, ".json", p->json);
     name_with(p->json, ".raw", p->raw);
     if (there(l->dlq, p->raw, &st)) {
-      p->copied = fs_is_copy(from_of(l, p), name, l->dlq, p->raw) && describes(l->s, p->json, p->stamp.inode);
+      p->copied = fs_is_copy(from_of(l, p), name, l->dlq, p->raw) &&
+                  describes(l->s, p->json, p->stamp.inode);
       p->described = p->copied;
     } else if (there(l->dlq, p->json, &st)) {
       p->described = describes(l->s, p->json, p->stamp.inode);
@@ -179,8 +191,10 @@ static void sync_dlq(struct letters *l) {
   if (st != ST_OK) fail_all(l, st, &err);
 }
 
-/* Whose name is taken in that moment, by one beside it or by somebody else, gets another one in the next round. */
-static void describe_all(struct letters *l, struct fs_failing *const *list, struct durable_file *files) {
+/* Whose name is taken in that moment, by one beside it or by somebody else, gets another one in the
+ * next round. */
+static void describe_all(struct letters *l, struct fs_failing *const *list,
+                         struct durable_file *files) {
   bool more = true, any = false;
   while (more) {
     more = false;
@@ -204,7 +218,8 @@ static void describe_all(struct letters *l, struct fs_failing *const *list, stru
 
 /* ---- move ---- */
 
-/* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone. */
+/* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone.
+ */
 static void drop(const struct letters *l, const struct pair *p) {
   struct stat moved;
   if (there(l->dlq, p->raw, &moved)) return;
@@ -212,8 +227,9 @@ static void drop(const struct letters *l, const struct pair *p) {
   (void)st; /* it stays as a dead letter without bytes; replaying it says so */
 }
 
-/* Out of tmp to another file system. A crash before it goes there brings it back to the outbox: whoever refuses it
- * again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of it stays there. */
+/* Out of tmp to another file system. A crash before it goes there brings it back to the outbox:
+ * whoever refuses it again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of
+ * it stays there. */
 static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, struct error *err) {
   int from = state_tmp(l->s->state);
   struct stat was;
@@ -223,7 +239,8 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
   st = durable_sync_folder(l->dlq, err);
   if (st == ST_OK && fs_in_place(l->s, PLACE_DLQ, l->dlq)) {
     st = durable_remove_copied(from, tmp, &was, err);
-    return st == ST_OK ? durable_sync_folder(from, err) : st; /* for good: it must not come back beside its copy */
+    return st == ST_OK ? durable_sync_folder(from, err)
+                       : st; /* for good: it must not come back beside its copy */
   }
   if (st != ST_OK) return st;
   enum status gone = durable_unlink(l->dlq, p->raw, NULL);
@@ -232,10 +249,12 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
   return ST_AGAIN;
 }
 
-/* Moved unread, by way of tmp, where it is known whether it was the same file: if not, it goes back. */
+/* Moved unread, by way of tmp, where it is known whether it was the same file: if not, it goes
+ * back. */
 static enum status move_raw(struct letters *l, struct pair *p) {
   struct failed *f = p->m->f;
-  const struct left left = {.kind = LEFT_BACK, .old = p->stamp, .place = f->ref->place, .name = p->m->name};
+  const struct left left = {
+      .kind = LEFT_BACK, .old = p->stamp, .place = f->ref->place, .name = p->m->name};
   char tmp[NAME_SIZE];
   struct stamp now;
   enum status st = fs_pull(l->s, &left, tmp, &now, &f->error);
@@ -243,7 +262,8 @@ static enum status move_raw(struct letters *l, struct pair *p) {
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   f->how = left_same(&now, &p->stamp) ? SETTLED_GONE : SETTLED_CHANGED;
   if (f->how == SETTLED_GONE)
-    st = p->copied ? ST_UNSUPPORTED : durable_move(state_tmp(l->s->state), tmp, l->dlq, p->raw, &f->error);
+    st = p->copied ? ST_UNSUPPORTED
+                   : durable_move(state_tmp(l->s->state), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
   enum status back = fs_put_back(l->s, f->ref->place, p->m->name, tmp, NULL);
@@ -280,8 +300,8 @@ static void stamp_again(struct letters *l, struct pair *p) {
     p->stamp.ctime_ns = fs_stamp_of(&st).ctime_ns;
 }
 
-/* Is it to be tried again, in the folder that lies there now? What failed in that one is left: the next try, which may
- * be the caller's, finds the descriptor. */
+/* Is it to be tried again, in the folder that lies there now? What failed in that one is left: the
+ * next try, which may be the caller's, finds the descriptor. */
 static bool go_again(struct letters *l, struct pair *p, bool right) {
   struct failed *f = p->m->f;
   bool failed = f->status != ST_OK, asked = f->status == ST_AGAIN;
@@ -318,7 +338,8 @@ static bool end_round(struct letters *l) {
   return again;
 }
 
-static bool one_round(struct letters *l, struct fs_failing *const *list, struct durable_file *files) {
+static bool one_round(struct letters *l, struct fs_failing *const *list,
+                      struct durable_file *files) {
   struct error err = {0};
   enum status st = fs_hold(l->s, PLACE_DLQ, &l->dlq, &err);
   if (st != ST_OK) {
@@ -335,7 +356,8 @@ static bool one_round(struct letters *l, struct fs_failing *const *list, struct 
   return again;
 }
 
-void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files, size_t count) {
+void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
+                     size_t count) {
   static const struct error exchanged = {.status = ST_IO, .text = "dlq/ is exchanged all the time"};
   static const struct error no_room = {.status = ST_NO_MEMORY, .text = "out of memory"};
   struct letters l = {.s = s, .list = count ? calloc(count, sizeof *l.list) : NULL};
@@ -351,6 +373,7 @@ void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durabl
   if (again) fail_all(&l, exchanged.status, &exchanged);
   for
     EACH(p, &l)
-  if (p->m->f->status == ST_NOT_FOUND) p->m->f->status = p->m->f->error.status = ST_IO; /* that would be the entry's */
+  if (p->m->f->status == ST_NOT_FOUND)
+    p->m->f->status = p->m->f->error.status = ST_IO; /* that would be the entry's */
   free(l.list);
 }

@@ -1,5 +1,5 @@
-/* Hands out entries: picks the next name, reads and judges its file, takes it in hand; begins scans, and finishes moves
- * to dlq/ that a crash left half done. The reader's thread. */
+/* Hands out entries: picks the next name, reads and judges its file, takes it in hand; begins
+ * scans, and finishes moves to dlq/ that a crash left half done. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -50,14 +50,16 @@ static const char *what_is(const struct stat *st) {
   }
 }
 
-/* A second link is how some producers put a file in its place, so it is named only when it stays. */
+/* A second link is how some producers put a file in its place, so it is named only when it stays.
+ */
 void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st) {
   struct stamp stamp = fs_stamp_of(st);
   bool young = clock_wall_us(s->clock) - stamp.ctime_ns / 1000 < s->c.settle_ms * 1000;
   if ((S_ISREG(st->st_mode) && young) || !fs_say_once(s, &s->said, &stamp)) return;
   log_write(s->log, LOG_WARNING, "outbox", "entry_odd",
             FIELDS(F_TEXT("place", place_path(place)), F_TEXT("file", name)),
-            "Left alone: %s, not a plain file with one link; remove it or put a plain file there", what_is(st));
+            "Left alone: %s, not a plain file with one link; remove it or put a plain file there",
+            what_is(st));
 }
 
 static void count(struct fs *s, int known, int unreadable, int odd, int foreign) {
@@ -87,7 +89,8 @@ static void uncount(struct fs *s) {
 /* ---- what becomes of a candidate: ST_AGAIN passes it over ---- */
 
 /* It was counted as waiting, unless it was only told just now. */
-static enum status pass_over(struct fs *s, struct fs_candidate *c, int unreadable, int odd, int foreign) {
+static enum status pass_over(struct fs *s, struct fs_candidate *c, int unreadable, int odd,
+                             int foreign) {
   if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
   count(s, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
   return ST_AGAIN;
@@ -95,21 +98,24 @@ static enum status pass_over(struct fs *s, struct fs_candidate *c, int unreadabl
 
 static enum status pass_odd(struct fs *s, struct fs_candidate *c) {
   struct stat st;
-  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0) return pass_over(s, c, 0, 0, 0);
+  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return pass_over(s, c, 0, 0, 0);
   fs_odd(s, c->place, c->name, &st);
   return pass_over(s, c, 0, 1, 0);
 }
 
 static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
   struct stat st;
-  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0) return pass_over(s, c, 0, 0, 0);
+  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return pass_over(s, c, 0, 0, 0);
   struct stamp stamp = fs_stamp_of(&st);
   if (!fs_say_once(s, &s->refused, &stamp)) /* counted already */
     return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
-  log_write(
-      s->log, LOG_WARNING, "outbox", "entry_unreadable",
-      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", strerror(s->desk.sys))),
-      "Left alone and tried again by each scan; give uid %ld the right to read it", (long)geteuid());
+  log_write(s->log, LOG_WARNING, "outbox", "entry_unreadable",
+            FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name),
+                   F_TEXT("error", strerror(s->desk.sys))),
+            "Left alone and tried again by each scan; give uid %ld the right to read it",
+            (long)geteuid());
   return pass_over(s, c, 1, 0, 0);
 }
 
@@ -127,13 +133,14 @@ static enum status pass_growing(struct fs *s, struct fs_candidate *c, bool known
 static enum status finish_move(struct fs *s, struct fs_candidate *c, const char *to_name) {
   struct error err = {0};
   enum status st = fs_finish_dead(s, c->place, c->name, to_name, &err);
-  const struct log_field *fields =
-      FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name), F_TEXT("error", err.text));
+  const struct log_field *fields = FIELDS(F_TEXT("place", place_path(c->place)),
+                                          F_TEXT("file", c->name), F_TEXT("error", err.text));
   if (st == ST_OK)
     log_write(s->log, LOG_INFO, "outbox", "move_finished", fields,
               "A move to dlq/ that was left half done is finished");
   else if (st != ST_NOT_FOUND)
-    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields, "A half-done move to dlq/ cannot be finished now");
+    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields,
+              "A half-done move to dlq/ cannot be finished now");
   return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
 }
 
@@ -198,7 +205,8 @@ static enum status no_memory(struct error *err) {
   return error_set(err, ST_NO_MEMORY, "no memory to hand out an entry");
 }
 
-static enum status copy_out(const struct fs_cached *from, struct arena *scratch, struct entry *out) {
+static enum status copy_out(const struct fs_cached *from, struct arena *scratch,
+                            struct entry *out) {
   size_t nodes = from->count * sizeof *from->nodes;
   struct json_doc *doc = &out->doc;
   *doc = (struct json_doc){.count = from->count, .cap = from->count, .arena = scratch};
@@ -210,11 +218,12 @@ static enum status copy_out(const struct fs_cached *from, struct arena *scratch,
     out->event = from->event;
     return ST_OK;
   }
-  return fs_event_moved(&from->event, from->text, out->text, scratch, &out->event) ? ST_OK : ST_NO_MEMORY;
+  return fs_event_moved(&from->event, from->text, out->text, scratch, &out->event) ? ST_OK
+                                                                                   : ST_NO_MEMORY;
 }
 
-static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena *keep, struct arena *scratch,
-                        struct entry *out) {
+static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena *keep,
+                        struct arena *scratch, struct entry *out) {
   struct fs_desk *d = &s->desk;
   struct fs_cached from_desk = {.stamp = d->stamp,
                                 .young = d->young,
@@ -239,16 +248,19 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
   return out->error ? ST_OK : ST_NO_MEMORY;
 }
 
-/* Since its group was read it may have been handed out otherwise and settled, or rewritten: but not by us when nothing
- * else was taken into hand meanwhile, and what its producer did just now may come as late to any reader. */
+/* Since its group was read it may have been handed out otherwise and settled, or rewritten: but not
+ * by us when nothing else was taken into hand meanwhile, and what its producer did just now may
+ * come as late to any reader. */
 static bool still_there(struct fs *s, const struct fs_candidate *c) {
   const struct fs_group *g = &s->group;
   enum settled how;
-  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->clock) - g->read_ns < FRESH_NS) return true;
+  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->clock) - g->read_ns < FRESH_NS)
+    return true;
   return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
 }
 
-/* Another file came to its name since it was listed: its place is where it was told, or in a later window. */
+/* Another file came to its name since it was listed: its place is where it was told, or in a later
+ * window. */
 static bool comes_later(struct fs *s, const struct fs_candidate *c) {
   const struct fs_names *n = &s->names;
   if (c->source != FS_LISTED || c->cached || s->desk.stamp.mtime_ns <= c->mtime_ns) return false;
@@ -258,8 +270,8 @@ static bool comes_later(struct fs *s, const struct fs_candidate *c) {
 }
 
 /* ST_OK: it is in hand. ST_AGAIN: passed over. Else the candidate is kept for the next call. */
-static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep, struct arena *scratch,
-                            struct entry *out, struct error *err) {
+static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep,
+                            struct arena *scratch, struct entry *out, struct error *err) {
   if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name))
     return c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   if (c->cached && !still_there(s, c)) c->cached = NULL;
@@ -336,7 +348,8 @@ static enum wanted next_scan(const struct fs *s) {
   BUG_ON(s->wanted < s->begun);
   BUG_ON_RULE(S11, s->lingering > s->in_hand.count);
   if (s->wanted == s->begun) return NO_SCAN;
-  bool waits = s->wanted_settled && s->in_hand.count > s->lingering && clock_mono_ns(s->clock) < s->settled_by_ns;
+  bool waits = s->wanted_settled && s->in_hand.count > s->lingering &&
+               clock_mono_ns(s->clock) < s->settled_by_ns;
   return waits ? SCAN_WAITS : SCAN_NOW;
 }
 
@@ -371,7 +384,8 @@ static enum status list_on(struct fs *s, struct error *err) {
   return ST_OK;
 }
 
-enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out, struct error *err) {
+enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out,
+                    struct error *err) {
   struct fs *s = impl;
   struct error local = {0};
   if (!err) err = &local;
@@ -381,7 +395,8 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
     enum wanted wanted = scan_wanted(s);
     if (wanted == SCAN_WAITS) return ST_AGAIN;
     if (wanted == SCAN_NOW) begin_scan(s);
-    if (looked % 256 == 255 && atomic_load(&s->woken)) return ST_AGAIN; /* store_wait comes back at once */
+    if (looked % 256 == 255 && atomic_load(&s->woken))
+      return ST_AGAIN; /* store_wait comes back at once */
     if (!s->candidate.set) st = pick(s, &s->candidate);
     if (st == ST_BUSY) {
       if (s->need_listing && (st = list_on(s, err)) != ST_OK) return st;

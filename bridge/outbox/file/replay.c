@@ -2,17 +2,18 @@
  *
  *   look     read, and judged by the caller: nothing is touched yet
  *   prepare  its pending form is written to tmp                      a crash leaves files in tmp
- *   claim    its name in the outbox is in hand, so that our own reader leaves it alone until the end
- *   wait     the form in tmp is durable (fsync)
- *   move     out of dlq/ into the outbox, still in the dead form     a crash here leaves the dead form in the outbox,
- *            which whoever reads it next moves back to dlq/: the replay did not happen
- *   swap     the pending form takes its place                        the old bytes lie in tmp
- *   sync     both folders, once for all                              now it cannot come back
+ *   claim    its name in the outbox is in hand, so that our own reader leaves it alone until the
+ * end wait     the form in tmp is durable (fsync) move     out of dlq/ into the outbox, still in
+ * the dead form     a crash here leaves the dead form in the outbox, which whoever reads it next
+ * moves back to dlq/: the replay did not happen swap     the pending form takes its place the old
+ * bytes lie in tmp sync     both folders, once for all                              now it cannot
+ * come back
  *
- * move and swap follow each other for each entry. A power loss before sync finds any of these states, for each entry
- * alone: renames are atomic, and the form was durable before. A raw one is moved as its bytes are, and only when that
- * is durable its descriptor goes, else bytes might be left that nothing describes; a crash in between leaves a
- * descriptor without bytes, which the next replay of it finishes. */
+ * move and swap follow each other for each entry. A power loss before sync finds any of these
+ * states, for each entry alone: renames are atomic, and the form was durable before. A raw one is
+ * moved as its bytes are, and only when that is durable its descriptor goes, else bytes might be
+ * left that nothing describes; a crash in between leaves a descriptor without bytes, which the next
+ * replay of it finishes. */
 #include "bridge/outbox/file/file.h"
 
 #include <errno.h>
@@ -40,7 +41,8 @@ static enum status gone(const char *name, struct error *err) {
 
 static enum status claim(struct fs *s, enum place place, const char *name, struct error *err) {
   enum status st = fs_hand_take(s, place, name, INT64_MAX, false);
-  if (st == ST_EXISTS) return error_set(err, ST_BUSY, "%s%s is on its way to Kafka", place_path(place), name);
+  if (st == ST_EXISTS)
+    return error_set(err, ST_BUSY, "%s%s is on its way to Kafka", place_path(place), name);
   return st == ST_OK ? st : error_set(err, st, "no memory to replay %s", name);
 }
 
@@ -57,8 +59,8 @@ static bool look(struct moving *m, struct fs_look *l, struct entry_info *info) {
   struct letter *letter = m->letter;
   if (!fs_letter_look(l, letter, m->name, info)) return false;
   if (!fs_desk_is_object(&l->desk))
-    letter->status =
-        error_set(&letter->error, ST_INVALID, "dlq/%s is no JSON object; mend it, then replay it", m->name);
+    letter->status = error_set(&letter->error, ST_INVALID,
+                               "dlq/%s is no JSON object; mend it, then replay it", m->name);
   return letter->status == ST_OK;
 }
 
@@ -72,7 +74,8 @@ static void look_at_all(struct moving *list, size_t count, struct fs_look *l, st
     letter->id = arena_span(ids, info.id);
     list[i].event = arena_span(ids, info.name);
     list[i].reason = arena_span(ids, info.reason);
-    if (info.id.len && !letter->id.ptr) letter->status = error_set(&letter->error, ST_NO_MEMORY, "out of memory");
+    if (info.id.len && !letter->id.ptr)
+      letter->status = error_set(&letter->error, ST_NO_MEMORY, "out of memory");
   }
 }
 
@@ -81,19 +84,24 @@ static void look_at_all(struct moving *list, size_t count, struct fs_look *l, st
 static struct span string_member(struct fs_desk *d, const char *key) {
   struct span text = {NULL, 0};
   uint32_t node = json_member(&d->doc, 0, key);
-  if (node != JSON_NONE && d->doc.nodes[node].type == JSON_STRING && !json_text(&d->doc, node, &d->arena, &text))
+  if (node != JSON_NONE && d->doc.nodes[node].type == JSON_STRING &&
+      !json_text(&d->doc, node, &d->arena, &text))
     text = (struct span){NULL, 0};
   return text;
 }
 
-/* The newer producer's form is never rewritten in dlq/: its reader drops a file with any other key. */
-static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer *out, struct error *err) {
+/* The newer producer's form is never rewritten in dlq/: its reader drops a file with any other key.
+ */
+static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer *out,
+                              struct error *err) {
   struct span id = string_member(d, "id"), event = string_member(d, "message_name");
   uint32_t payload = json_member(&d->doc, 0, "payload");
   int64_t created;
   if (!event_id_valid(id) || payload == JSON_NONE || d->doc.nodes[payload].type != JSON_OBJECT)
-    return error_set(err, ST_INVALID, "dlq/%s has no usable id and payload; mend it, then replay it", m->name);
-  if (!time_parse(string_member(d, "first_failed_at"), &created)) created = d->stamp.mtime_ns / 1000;
+    return error_set(err, ST_INVALID,
+                     "dlq/%s has no usable id and payload; mend it, then replay it", m->name);
+  if (!time_parse(string_member(d, "first_failed_at"), &created))
+    created = d->stamp.mtime_ns / 1000;
   struct buffer stem = {0};
   event_stem(id, &stem);
   snprintf(m->target, sizeof m->target, "%s.json", buffer_z(&stem));
@@ -112,8 +120,10 @@ static enum status prepare(struct moving *m, struct fs_look *l, struct error *er
     return error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
   fs_name_copy(m->target, m->name);
   if (fs_descriptor(&d->doc, &m->inode)) return ST_OK;
-  enum status st = fs_newer_form(&d->doc) ? newer_form(m, d, &text, err) : fs_pending_form(d, &text, err);
-  if (st == ST_OK) st = fs_tmp_begin(m->s, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd, err);
+  enum status st =
+      fs_newer_form(&d->doc) ? newer_form(m, d, &text, err) : fs_pending_form(d, &text, err);
+  if (st == ST_OK)
+    st = fs_tmp_begin(m->s, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd, err);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -121,9 +131,10 @@ static enum status prepare(struct moving *m, struct fs_look *l, struct error *er
 
 /* ---- move and swap ---- */
 
-/* The move is taken back when the second step fails; if that fails too, the next reader does it. What somebody else put
- * there meanwhile stays. */
-static enum status undo(struct moving *m, const struct stamp *moved, enum status st, struct error *err) {
+/* The move is taken back when the second step fails; if that fails too, the next reader does it.
+ * What somebody else put there meanwhile stays. */
+static enum status undo(struct moving *m, const struct stamp *moved, enum status st,
+                        struct error *err) {
   struct stamp now;
   struct fs *s = m->s;
   enum status back = ST_NOT_FOUND;
@@ -131,20 +142,24 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
     back = fs_move_free(s, PLACE_FLAT, m->target, PLACE_DLQ, m->name, NULL);
   if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
   (void)back;
-  return st != ST_OK ? st : error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
+  return st != ST_OK
+             ? st
+             : error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
 }
 
 static enum status move_and_swap(struct moving *m, struct error *err) {
   struct fs *s = m->s;
   struct stamp stamp;
   enum settled how = SETTLED_CHANGED;
-  enum status st = durable_move(fs_folder(s, PLACE_DLQ), m->name, fs_folder(s, PLACE_FLAT), m->target, err);
+  enum status st =
+      durable_move(fs_folder(s, PLACE_DLQ), m->name, fs_folder(s, PLACE_FLAT), m->target, err);
   if (st == ST_UNSUPPORTED) {
     m->written = false;
     return fs_return_across(s, m->name, &m->stamp, m->tmp, m->target, false, err);
   }
   if (st == ST_NOT_FOUND) return gone(m->name, err);
-  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
+  if (st == ST_EXISTS)
+    return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   if (st != ST_OK) return st;
   if (!stamp_at(s, PLACE_FLAT, m->target, &stamp)) return gone(m->name, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
@@ -156,18 +171,20 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   return how == SETTLED_VANISHED ? gone(m->name, err) : ST_OK;
 }
 
-/* The bytes are not there. Do they lie in the outbox, moved by a replay that ended there? (Their time is also the
- * descriptor's.) */
+/* The bytes are not there. Do they lie in the outbox, moved by a replay that ended there? (Their
+ * time is also the descriptor's.) */
 static bool half_done(struct moving *m) {
   struct stamp now;
-  return stamp_at(m->s, PLACE_FLAT, m->target, &now) && now.inode == m->inode && now.mtime_ns == m->stamp.mtime_ns;
+  return stamp_at(m->s, PLACE_FLAT, m->target, &now) && now.inode == m->inode &&
+         now.mtime_ns == m->stamp.mtime_ns;
 }
 
 /* Out of another file system: by a copy in tmp. */
 static enum status copy_raw(struct moving *m, const char *raw, struct error *err) {
   char tmp[NAME_SIZE];
   struct stat copied;
-  enum status st = fs_copy(fs_folder(m->s, PLACE_DLQ), raw, state_tmp(m->s->state), tmp, &copied, err);
+  enum status st =
+      fs_copy(fs_folder(m->s, PLACE_DLQ), raw, state_tmp(m->s->state), tmp, &copied, err);
   if (st != ST_OK) return st;
   struct stamp was = fs_stamp_of(&copied);
   st = fs_return_across(m->s, raw, &was, tmp, m->target, true, err);
@@ -183,8 +200,10 @@ static enum status move_raw(struct moving *m, struct error *err) {
   enum status st = durable_move(dlq, raw, fs_folder(m->s, PLACE_FLAT), m->target, err);
   if (st == ST_UNSUPPORTED) st = copy_raw(m, raw, err);
   if (st == ST_NOT_FOUND && !half_done(m))
-    return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it", raw);
-  if (st == ST_EXISTS) return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
+    return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it",
+                     raw);
+  if (st == ST_EXISTS)
+    return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
@@ -237,7 +256,8 @@ static void move_all(struct moving *list, size_t count) {
   bool any = false;
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m)) continue;
-    m->letter->status = m->letter->raw ? move_raw(m, &m->letter->error) : move_and_swap(m, &m->letter->error);
+    m->letter->status =
+        m->letter->raw ? move_raw(m, &m->letter->error) : move_and_swap(m, &m->letter->error);
     if (going(m)) fs_left_dlq(s, m->event, m->reason);
     any |= going(m);
   }
@@ -250,11 +270,13 @@ static void move_all(struct moving *list, size_t count) {
 static void end_all(struct moving *list, size_t count) {
   for (struct moving *m = list; m < list + count; m++) {
     if (m->written) fs_tmp_drop(m->s, m->tmp);
-    if (m->claimed) fs_hand_end(m->s, PLACE_FLAT, m->target, going(m) ? FS_END_RETURNED : FS_END_NOTHING);
+    if (m->claimed)
+      fs_hand_end(m->s, PLACE_FLAT, m->target, going(m) ? FS_END_RETURNED : FS_END_NOTHING);
   }
 }
 
-void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge_fn judge, void *ctx) {
+void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge_fn judge,
+                   void *ctx) {
   struct fs_look look = {.s = impl};
   struct arena ids = {0};
   struct moving *list = calloc(count ? count : 1, sizeof *list);
@@ -282,9 +304,9 @@ void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge
 
 /* ---- what was hidden ---- */
 
-/* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended right after the move
- * out of dlq/. Nobody looks at such a name: what lies there, in its dead form, goes back. Other files that begin with a
- * dot are their owners'. */
+/* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended
+ * right after the move out of dlq/. Nobody looks at such a name: what lies there, in its dead form,
+ * goes back. Other files that begin with a dot are their owners'. */
 static bool was_hidden(const struct fs_desk *d, const char *name) {
   struct span stem = {name, strlen(name) - 5};
   return fs_desk_is_object(d) && fs_newer_form(&d->doc) && span_eq(d->event.id, stem);
@@ -294,29 +316,34 @@ void fs_bring_back(struct fs *s, const char *name) {
   struct fs_desk desk = {0};
   struct error err = {0};
   char to[NAME_SIZE + 4];
-  bool hidden = fs_desk_read(s, &desk, PLACE_FLAT, name, &err) == FS_READ && fs_desk_parse(&desk, &err) == ST_OK &&
-                was_hidden(&desk, name) && (size_t)snprintf(to, sizeof to, "dlq_%s", name) < NAME_SIZE;
+  bool hidden = fs_desk_read(s, &desk, PLACE_FLAT, name, &err) == FS_READ &&
+                fs_desk_parse(&desk, &err) == ST_OK && was_hidden(&desk, name) &&
+                (size_t)snprintf(to, sizeof to, "dlq_%s", name) < NAME_SIZE;
   fs_desk_release(&desk);
   if (!hidden) return;
   enum status st = fs_finish_dead(s, PLACE_FLAT, name, to, &err);
   const struct log_field *fields = FIELDS(F_TEXT("file", name), F_TEXT("error", err.text));
   if (st == ST_OK)
-    log_write(s->log, LOG_INFO, "outbox", "move_finished", fields,
-              "A dead letter whose replay was cut short lay hidden in the outbox; it is in dlq/ again");
+    log_write(
+        s->log, LOG_INFO, "outbox", "move_finished", fields,
+        "A dead letter whose replay was cut short lay hidden in the outbox; it is in dlq/ again");
   else
-    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields, "A hidden dead letter cannot be moved now");
+    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields,
+              "A hidden dead letter cannot be moved now");
 }
 
 /* ---- an entry that is pending: anew, with attempts 0 ---- */
 
-static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, const char *name, struct error *err) {
+static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, const char *name,
+                            struct error *err) {
   enum fs_read got = fs_desk_read(s, d, place, name, err);
   if (got == FS_FAILED) return err->status;
   if (got == FS_GONE) return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(place), name);
   enum status st = got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
   if (st == ST_OK && !fs_desk_is_object(d))
-    st = error_set(err, ST_INVALID, "%s%s is no JSON object; mend it, then replay it", place_path(place), name);
+    st = error_set(err, ST_INVALID, "%s%s is no JSON object; mend it, then replay it",
+                   place_path(place), name);
   return st;
 }
 
@@ -330,17 +357,20 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
   const struct entry_ref ref = {.stamp = d.stamp, .place = place};
   if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, &how, err);
-  if (st == ST_OK && how != SETTLED_GONE) st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
+  if (st == ST_OK && how != SETTLED_GONE)
+    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (st == ST_OK) st = fs_sync_places(s, place, place, err);
   buffer_release(&text);
   fs_desk_release(&d);
   return st;
 }
 
-static enum status replay_pending(struct fs *s, enum place place, const char *name, struct error *err) {
+static enum status replay_pending(struct fs *s, enum place place, const char *name,
+                                  struct error *err) {
   struct stamp stamp;
   if (stamp_at(s, place, name, &stamp) && fs_aside_out(s, place, name, &stamp))
-    return error_set(err, ST_BUSY, "%s%s is set aside: busbridge health says what hinders", place_path(place), name);
+    return error_set(err, ST_BUSY, "%s%s is set aside: busbridge health says what hinders",
+                     place_path(place), name);
   enum status st = claim(s, place, name, err);
   if (st != ST_OK) return st;
   st = restart(s, place, name, err);
@@ -355,7 +385,8 @@ enum status fs_replay(void *impl, enum place place, const char *file, struct err
   if (!err) err = &local;
   if (!fs_name(span_of(file), name) || place == PLACE_SENT)
     return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", file);
-  if (fs_folder(s, place) < 0) return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
+  if (fs_folder(s, place) < 0)
+    return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (place != PLACE_DLQ) return replay_pending(s, place, name, err);
   struct letter letter = {.file = name, .when_us = TIME_NONE};
   fs_replay_all(s, &letter, 1, NULL, NULL);

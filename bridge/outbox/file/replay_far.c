@@ -1,8 +1,9 @@
 /* Back to pending out of a dlq/ on another file system, where one rename cannot do it:
  *
- *   its pending form, or its bytes, lie in tmp, durable, under a name that says of which file of dlq/ they are
- *   that file goes, durably                         a crash before: it is there, so what lies in tmp is dropped
- *   what lies in tmp moves into the outbox          a crash before: it is not there, so that is done now
+ *   its pending form, or its bytes, lie in tmp, durable, under a name that says of which file of
+ * dlq/ they are that file goes, durably                         a crash before: it is there, so
+ * what lies in tmp is dropped what lies in tmp moves into the outbox          a crash before: it is
+ * not there, so that is done now
  *
  * So it is never both, and the next holder of the lock knows which. */
 #include "bridge/outbox/file/file.h"
@@ -11,9 +12,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define FORM "home-%llx-%u-%u-" /* inode in dlq/; did dlq/ lie elsewhere; is it the bytes of a raw one */
+#define FORM                                                                                       \
+  "home-%llx-%u-%u-" /* inode in dlq/; did dlq/ lie elsewhere; is it the bytes of a raw one */
 
-static void name_of(uint64_t inode, bool elsewhere, bool raw, const char *target, char out[NAME_SIZE]) {
+static void name_of(uint64_t inode, bool elsewhere, bool raw, const char *target,
+                    char out[NAME_SIZE]) {
   char whole[2 * NAME_SIZE];
   snprintf(whole, sizeof whole, FORM "%s", (unsigned long long)inode, elsewhere, raw, target);
   name_try(whole, 0, 0, ".json", out); /* a very long one is cut */
@@ -25,8 +28,8 @@ static enum status into_outbox(int tmp, const char *file, int outbox, const char
   return st == ST_OK ? durable_sync_folder(outbox, NULL) : st;
 }
 
-enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was, const char *from,
-                             const char *target, bool raw, struct error *err) {
+enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was,
+                             const char *from, const char *target, bool raw, struct error *err) {
   int tmp = state_tmp(s->state), dlq = fs_folder(s, PLACE_DLQ), flat = fs_folder(s, PLACE_FLAT);
   char back[NAME_SIZE];
   struct stat st;
@@ -34,19 +37,24 @@ enum status fs_return_across(struct fs *s, const char *file, const struct stamp 
     return error_set(err, ST_EXISTS, "the outbox has an entry %s already", target);
   bool there = fstatat(dlq, file, &st, AT_SYMLINK_NOFOLLOW) == 0;
   struct stamp now = there ? fs_stamp_of(&st) : (struct stamp){0};
-  if (!there || !fs_stamp_same(&now, was)) return error_set(err, ST_NOT_FOUND, "dlq/%s changed or is gone", file);
+  if (!there || !fs_stamp_same(&now, was))
+    return error_set(err, ST_NOT_FOUND, "dlq/%s changed or is gone", file);
   name_of(now.inode, folder_elsewhere(flat, "dlq"), raw, target, back);
   enum status done = durable_move(tmp, from, tmp, back, err);
   if (done == ST_OK) done = durable_sync_folder(tmp, err);
   if (done == ST_OK) done = durable_remove_copied(dlq, file, &st, err);
   if (done != ST_OK) {
     if (fstatat(dlq, file, &st, AT_SYMLINK_NOFOLLOW) == 0) fs_tmp_drop(s, back);
-    return done == ST_NOT_FOUND ? error_set(err, ST_IO, "dlq/%s changed while it was replayed", file) : done;
+    return done == ST_NOT_FOUND
+               ? error_set(err, ST_IO, "dlq/%s changed while it was replayed", file)
+               : done;
   }
   done = durable_sync_folder(dlq, err);
   if (into_outbox(tmp, back, flat, target) == ST_OK) return done;
-  return error_set(err, ST_IO, "%s lies in .busbridge/tmp/%s; the next start of the worker brings it to the outbox",
-                   target, back);
+  return error_set(
+      err, ST_IO,
+      "%s lies in .busbridge/tmp/%s; the next start of the worker brings it to the outbox", target,
+      back);
 }
 
 /* ---- what a crash left ---- */
@@ -61,7 +69,8 @@ static bool search_name(void *ctx, const char *name, unsigned char type) {
   struct search *search = ctx;
   struct stat st;
   (void)type;
-  search->found = fstatat(search->dlq, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == search->inode;
+  search->found =
+      fstatat(search->dlq, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == search->inode;
   return !search->found;
 }
 
@@ -79,14 +88,18 @@ bool left_return(int tmp, int outbox, const char *file) {
   unsigned long long inode;
   unsigned elsewhere, raw;
   int at = -1;
-  if (sscanf(file, FORM "%n", &inode, &elsewhere, &raw, &at) != 3 || at < 0 || !name_is_entry(file + at)) return false;
-  struct search search = {.dlq = openat(outbox, "dlq", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-                          .inode = inode};
+  if (sscanf(file, FORM "%n", &inode, &elsewhere, &raw, &at) != 3 || at < 0 ||
+      !name_is_entry(file + at))
+    return false;
+  struct search search = {
+      .dlq = openat(outbox, "dlq", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+      .inode = inode};
   /* Not mounted now: nobody can tell. It stays. */
   if (search.dlq < 0) return true;
   bool known = !elsewhere || folder_elsewhere(outbox, "dlq");
   if (known && folder_walk(search.dlq, search_name, &search, NULL) == ST_OK) {
-    enum status st = search.found ? durable_unlink(tmp, file, NULL) : into_outbox(tmp, file, outbox, file + at);
+    enum status st =
+        search.found ? durable_unlink(tmp, file, NULL) : into_outbox(tmp, file, outbox, file + at);
     if (st == ST_OK && !search.found && raw) drop_description(search.dlq, file + at, file);
   }
   close(search.dlq);

@@ -1,5 +1,5 @@
-/* Disk kept for one manifest: on a full disk publishing is what frees space, and it needs a manifest first. A crash may
- * leave it unmade; the next batch that is settled makes it. */
+/* Disk kept for one manifest: on a full disk publishing is what frees space, and it needs a
+ * manifest first. A crash may leave it unmade; the next batch that is settled makes it. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/journal.h"
 
@@ -13,13 +13,14 @@ _Static_assert(RESERVE_BYTES >= 2 * MANIFEST_MOST, "it holds the largest manifes
 bool reserve_give_up(int folder, struct log *log) {
   struct error err = {0};
   if (durable_unlink(folder, RESERVE, &err) != ST_OK) return false;
-  log_write(log, LOG_WARNING, "outbox", "reserve_used", NO_FIELDS,
-            "The disk is full; the reserve of .busbridge is given up for the manifest of the next batch");
+  log_write(
+      log, LOG_WARNING, "outbox", "reserve_used", NO_FIELDS,
+      "The disk is full; the reserve of .busbridge is given up for the manifest of the next batch");
   return true;
 }
 
-/* As far as the disk allows: a file system that is full stays so until entries have gone. One that a power loss cut
- * short is made anew. */
+/* As far as the disk allows: a file system that is full stays so until entries have gone. One that
+ * a power loss cut short is made anew. */
 void reserve_keep(int folder, struct log *log) {
   struct stat st;
   struct error err = {0};

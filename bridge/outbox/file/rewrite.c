@@ -1,7 +1,9 @@
-/* The text of an entry after a verdict: with its attempts and error, in the dead form, or pending again. */
+/* The text of an entry after a verdict: with its attempts and error, in the dead form, or pending
+ * again. */
 #include "bridge/outbox/file/file.h"
 
-/* Members of an entry that a verdict sets. Values that vary are built in one buffer; the list holds offsets until then.
+/* Members of an entry that a verdict sets. Values that vary are built in one buffer; the list holds
+ * offsets until then.
  */
 #define CHANGES 16
 struct changes {
@@ -45,9 +47,11 @@ static void change_time(struct changes *c, const char *key, int64_t us) {
   change_text(c, key, span_of(time_format(us, text)));
 }
 
-static enum status changes_apply(struct changes *c, const struct json_doc *doc, struct buffer *out, struct error *err) {
+static enum status changes_apply(struct changes *c, const struct json_doc *doc, struct buffer *out,
+                                 struct error *err) {
   struct event_change list[CHANGES];
-  for (size_t i = 0; i < c->count; i++) list[i] = (struct event_change){c->key[i], {c->text.ptr + c->at[i], c->len[i]}};
+  for (size_t i = 0; i < c->count; i++)
+    list[i] = (struct event_change){c->key[i], {c->text.ptr + c->at[i], c->len[i]}};
   enum status st = buffer_status(&c->text, err);
   if (st != ST_OK) return st;
   event_rewrite(doc, list, c->count, out);
@@ -64,8 +68,8 @@ static int64_t first_failure(const struct fs_desk *d, const struct failure *why)
   return d->event.first_failed_us != TIME_NONE ? d->event.first_failed_us : why->failed_us;
 }
 
-static enum status retry_form(const struct fs_desk *d, const struct failure *why, struct buffer *out,
-                              struct error *err) {
+static enum status retry_form(const struct fs_desk *d, const struct failure *why,
+                              struct buffer *out, struct error *err) {
   struct changes c = {0};
   change_int(&c, "attempts", why->attempts);
   change_text(&c, "last_error", span_of(words(why)));
@@ -80,9 +84,10 @@ static bool lacks(const struct fs_desk *d, const char *key) {
   return json_member(&d->doc, 0, key) == JSON_NONE;
 }
 
-/* The producers' keys that are missing are added, so that their own tools list it; what they wrote stays. */
-static enum status dead_form(const struct fs_desk *d, const char *name, const struct failure *why, struct buffer *out,
-                             struct error *err) {
+/* The producers' keys that are missing are added, so that their own tools list it; what they wrote
+ * stays. */
+static enum status dead_form(const struct fs_desk *d, const char *name, const struct failure *why,
+                             struct buffer *out, struct error *err) {
   struct changes c = {0};
   if (lacks(d, "created_at")) change_time(&c, "created_at", d->stamp.mtime_ns / 1000);
   change_int(&c, "attempts", why->attempts);
@@ -90,7 +95,8 @@ static enum status dead_form(const struct fs_desk *d, const char *name, const st
   change_text(&c, "last_error", span_of(words(why)));
   change_time(&c, "failed_at", why->failed_us);
   change_text(&c, "status", SPAN("dlq"));
-  if (lacks(d, "storage_key")) change_text(&c, "storage_key", (struct span){name, strlen(name) - 5});
+  if (lacks(d, "storage_key"))
+    change_text(&c, "storage_key", (struct span){name, strlen(name) - 5});
   change_text(&c, "reason", span_of(reason_word(why->reason)));
   if (why->error_code)
     change_int(&c, "error_code", why->error_code);
@@ -106,8 +112,8 @@ static enum status dead_form(const struct fs_desk *d, const char *name, const st
   return st;
 }
 
-enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct failed *f, struct buffer *out,
-                           struct error *err) {
+enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct failed *f,
+                           struct buffer *out, struct error *err) {
   return f->dead ? dead_form(d, name, &f->why, out, err) : retry_form(d, &f->why, out, err);
 }
 

@@ -1,5 +1,6 @@
-/* Tells the oldest pending names from what the reader knows, without a look at the folder. Window and queue are the
- * reader's, and others read them under the lock; what left the window and still waits is in hand or parked. */
+/* Tells the oldest pending names from what the reader knows, without a look at the folder. Window
+ * and queue are the reader's, and others read them under the lock; what left the window and still
+ * waits is in hand or parked. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
@@ -41,7 +42,8 @@ void fs_front_close(struct fs *s) {
   BUG_ON_RULE(S12, s->window_at > n->count);
   size_t end = s->window_at + least(n->count - s->window_at, FS_FRONT + 1);
   for (size_t i = s->window_at; i < end; i++)
-    fs_names_keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]), n->at[i].mtime_ns);
+    fs_names_keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]),
+                  n->at[i].mtime_ns);
   pthread_mutex_unlock(&s->lock);
   keep_queue(s, &known_ns);
   pthread_mutex_lock(&s->lock);
@@ -100,7 +102,8 @@ static void begin_source(struct teller *t) {
 static bool copy_slots(const struct fs_names *from, size_t at, size_t end, struct fs_names *to) {
   for (; at < end; at++) {
     const struct fs_slot *slot = &from->at[at];
-    if (!fs_names_add(to, slot->mtime_ns, (enum place)slot->place, fs_slot_name(slot), false)) return false;
+    if (!fs_names_add(to, slot->mtime_ns, (enum place)slot->place, fs_slot_name(slot), false))
+      return false;
   }
   return true;
 }
@@ -118,7 +121,8 @@ static size_t lower_bound(const struct fs_names *n, size_t from, int64_t mtime_n
   return from;
 }
 
-/* Sorted, so whatever comes behind the want oldest does not matter; most of it may be gone, though. */
+/* Sorted, so whatever comes behind the want oldest does not matter; most of it may be gone, though.
+ */
 static bool tell_window(struct teller *t) {
   struct fs *s = t->s;
   struct fs_names copy;
@@ -135,7 +139,9 @@ static bool tell_window(struct teller *t) {
       size_t end = at + least(s->names.count - at, CHUNK);
       ok = copy_slots(&s->names, at, end, &copy);
       more = end < s->names.count && n < CHUNKS_MAX;
-      if (!more) known_to(t, end < s->names.count ? s->names.at[end].mtime_ns - 1 : end_of_window(&s->names));
+      if (!more)
+        known_to(t,
+                 end < s->names.count ? s->names.at[end].mtime_ns - 1 : end_of_window(&s->names));
       at = end;
     }
     pthread_mutex_unlock(&s->lock);
@@ -175,7 +181,8 @@ static bool copy_all(const struct fs_names *from, struct fs_names *to) {
   return true;
 }
 
-/* Looked at last, and all at once: a name goes from the window to hand, from hand to the parked ones. */
+/* Looked at last, and all at once: a name goes from the window to hand, from hand to the parked
+ * ones. */
 static bool tell_rest(struct teller *t, uint64_t *pending) {
   struct fs *s = t->s;
   struct fs_names hands, parked, ahead;
@@ -183,8 +190,8 @@ static bool tell_rest(struct teller *t, uint64_t *pending) {
   fs_names_init(&parked, FS_FRONT);
   fs_names_init(&ahead, FS_FRONT);
   pthread_mutex_lock(&s->lock);
-  bool ok = unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) && copy_all(&s->parked, &parked) &&
-            copy_all(&s->ahead, &ahead);
+  bool ok = unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) &&
+            copy_all(&s->parked, &parked) && copy_all(&s->ahead, &ahead);
   if (!t->open) known_to(t, s->known_ns);
   *pending = fs_waiting(&s->figures);
   pthread_mutex_unlock(&s->lock);
@@ -197,9 +204,10 @@ static bool tell_rest(struct teller *t, uint64_t *pending) {
   return ok;
 }
 
-bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell, void *ctx, int64_t *known_ns,
-                   uint64_t *pending) {
-  struct teller t = {.s = s, .tell = tell, .ctx = ctx, .want = want, .after_ns = after_ns, .known_ns = INT64_MAX};
+bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell, void *ctx,
+                   int64_t *known_ns, uint64_t *pending) {
+  struct teller t = {
+      .s = s, .tell = tell, .ctx = ctx, .want = want, .after_ns = after_ns, .known_ns = INT64_MAX};
   pthread_mutex_lock(&s->lock);
   t.listing = s->figures.listing;
   t.open = s->window_open;

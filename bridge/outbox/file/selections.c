@@ -1,5 +1,5 @@
-/* Frozen selections as files. The owner's thread makes and removes them; a crash leaves each whole, or not at all, but
- * for half a line at its end. */
+/* Frozen selections as files. The owner's thread makes and removes them; a crash leaves each whole,
+ * or not at all, but for half a line at its end. */
 #include "bridge/outbox/file/selections.h"
 
 #include "bridge/base/words.h"
@@ -45,7 +45,8 @@ enum status fs_draft_add(void *impl, void *draft, struct span text, struct error
   return d->fd >= 0 ? ST_OK : error_sys(err, errno, "opening %s", d->name);
 }
 
-/* One more than any that was used. A damaged file counts as none: those that lie there are looked at too. */
+/* One more than any that was used. A damaged file counts as none: those that lie there are looked
+ * at too. */
 static enum status take_number(struct fs *s, uint64_t *number, struct error *err) {
   uint64_t used[SELECTIONS_MOST], last = 0;
   size_t count;
@@ -58,7 +59,9 @@ static enum status take_number(struct fs *s, uint64_t *number, struct error *err
   buffer_clear(&text);
   buffer_printf(&text, "%llu\n", (unsigned long long)*number);
   st = buffer_status(&text, err);
-  if (st == ST_OK) st = durable_replace(state_tmp(s->state), state_folder(s->state), LAST, buffer_span(&text), err);
+  if (st == ST_OK)
+    st =
+        durable_replace(state_tmp(s->state), state_folder(s->state), LAST, buffer_span(&text), err);
   buffer_release(&text);
   return st;
 }
@@ -94,7 +97,8 @@ static int by_number(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-enum status fs_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t *count, struct error *err) {
+enum status fs_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t *count,
+                          struct error *err) {
   int folder = state_folder(((struct fs *)impl)->state);
   *count = 0;
   int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -109,20 +113,24 @@ enum status fs_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t 
     struct span name = span_of(e->d_name);
     const size_t prefix = sizeof PREFIX - 1;
     if (!span_starts(name, PREFIX)) continue;
-    if (number_parse((struct span){name.ptr + prefix, name.len - prefix}, INT64_MAX - 1, &numbers[*count])) ++*count;
+    if (number_parse((struct span){name.ptr + prefix, name.len - prefix}, INT64_MAX - 1,
+                     &numbers[*count]))
+      ++*count;
   }
   closedir(dir);
   if (*count) qsort(numbers, *count, sizeof *numbers, by_number);
   return ST_OK;
 }
 
-static enum status open_one(void *impl, uint64_t number, int how, int *fd, struct stat *is, struct error *err) {
+static enum status open_one(void *impl, uint64_t number, int how, int *fd, struct stat *is,
+                            struct error *err) {
   int folder = state_folder(((struct fs *)impl)->state);
   char file[64];
   file_of(number, file);
   *fd = folder < 0 ? -1 : openat(folder, file, how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (*fd < 0 && (folder < 0 || errno == ENOENT))
-    return error_set(err, ST_NOT_FOUND, "There is no unfinished selection %llu", (unsigned long long)number);
+    return error_set(err, ST_NOT_FOUND, "There is no unfinished selection %llu",
+                     (unsigned long long)number);
   if (*fd < 0) return error_sys(err, errno, "opening %s", file);
   if (fstat(*fd, is) == 0) return ST_OK;
   enum status st = error_sys(err, errno, "looking at %s", file);
@@ -140,8 +148,8 @@ enum status fs_selection_size(void *impl, uint64_t number, uint64_t *size, struc
   return ST_OK;
 }
 
-enum status fs_selection_read(void *impl, uint64_t number, uint64_t at, size_t most, struct buffer *out,
-                              struct error *err) {
+enum status fs_selection_read(void *impl, uint64_t number, uint64_t at, size_t most,
+                              struct buffer *out, struct error *err) {
   struct stat is;
   int fd;
   enum status st = open_one(impl, number, O_RDONLY, &fd, &is, err);
@@ -166,7 +174,8 @@ enum status fs_selection_add(void *impl, uint64_t number, struct span text, stru
   int fd;
   enum status st = open_one(impl, number, O_RDWR | O_APPEND, &fd, &is, err);
   if (st != ST_OK) return st;
-  if (is.st_size > 0 && pread(fd, &last, 1, is.st_size - 1) == 1 && last != '\n') buffer_add_char(&line, '\n');
+  if (is.st_size > 0 && pread(fd, &last, 1, is.st_size - 1) == 1 && last != '\n')
+    buffer_add_char(&line, '\n');
   buffer_add(&line, text);
   st = buffer_status(&line, err);
   if (st == ST_OK) st = durable_append_sync(fd, buffer_span(&line), err);

@@ -1,6 +1,7 @@
-/* selections.h - inside bridge/outbox/file only: frozen selections as files .busbridge/replay-<number>. Numbers are not
- * used twice: `selections` holds the last one. Made in tmp and synced before the name appears; a crash before leaves a
- * file in tmp, which the next owner removes.
+/* selections.h - inside bridge/outbox/file only: frozen selections as files
+ * .busbridge/replay-<number>. Numbers are not used twice: `selections` holds the last one. Made in
+ * tmp and synced before the name appears; a crash before leaves a file in tmp, which the next owner
+ * removes.
  */
 #ifndef BRIDGE_OUTBOX_FILE_SELECTIONS_H
 #define BRIDGE_OUTBOX_FILE_SELECTIONS_H

@@ -1,5 +1,6 @@
-/* Takes settled entries out, for good or into sent/: the finisher's thread. Sweeps sent/: the reader's. A crash leaves
- * an entry in its place, to be settled again, or in tmp, named for what it is to be. */
+/* Takes settled entries out, for good or into sent/: the finisher's thread. Sweeps sent/: the
+ * reader's. A crash leaves an entry in its place, to be settled again, or in tmp, named for what it
+ * is to be. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
@@ -13,25 +14,29 @@ static enum status bad_name(const struct entry_ref *ref, struct error *err) {
   return error_set(err, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(ref->name));
 }
 
-static enum status look_at(struct fs *s, const struct entry_ref *ref, const char *name, struct stamp *now,
-                           enum settled *how, struct error *err) {
+static enum status look_at(struct fs *s, const struct entry_ref *ref, const char *name,
+                           struct stamp *now, enum settled *how, struct error *err) {
   struct stat st;
   int folder = fs_folder(s, ref->place);
   *how = SETTLED_VANISHED;
   if (folder < 0) return ST_OK;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-    return errno == ENOENT ? ST_OK : error_sys(err, errno, "looking at %s%s", place_path(ref->place), name);
+    return errno == ENOENT ? ST_OK
+                           : error_sys(err, errno, "looking at %s%s", place_path(ref->place), name);
   *now = fs_stamp_of(&st);
   *how = S_ISREG(st.st_mode) ? SETTLED_GONE : SETTLED_CHANGED;
   return ST_OK;
 }
 
-/* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place. */
-static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kind kind, const char *name,
-                        const char *tmp, struct error *err) {
+/* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place.
+ */
+static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kind kind,
+                        const char *name, const char *tmp, struct error *err) {
   int from = state_tmp(s->state);
-  BUG_ON_RULE(S3, kind != LEFT_SENT && kind != LEFT_GONE); /* what is to come back is not taken out */
-  enum status st = kind == LEFT_SENT ? fs_carry(s, from, tmp, PLACE_SENT, name, err) : durable_unlink(from, tmp, err);
+  BUG_ON_RULE(S3,
+              kind != LEFT_SENT && kind != LEFT_GONE); /* what is to come back is not taken out */
+  enum status st = kind == LEFT_SENT ? fs_carry(s, from, tmp, PLACE_SENT, name, err)
+                                     : durable_unlink(from, tmp, err);
   if (st == ST_OK && kind == LEFT_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = fs_put_back(s, ref->place, name, tmp, NULL);
@@ -40,8 +45,8 @@ static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kin
 }
 
 /* sure: seen with the ref's own stamp, which other bytes cannot have. */
-static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name, bool sure,
-                            enum settled *how, struct error *err) {
+static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+                            const char *name, bool sure, enum settled *how, struct error *err) {
   struct left left = {.kind = s->c.keep_sent ? LEFT_SENT : LEFT_GONE,
                       .content = left_id(ref->id),
                       .old = ref->stamp,
@@ -56,15 +61,16 @@ static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_
   *how = SETTLED_GONE;
   if (!sure || !left_same(&now, &ref->stamp))
     st = fs_same(s, d, state_tmp(s->state), ".busbridge/tmp/", tmp, ref, how, err);
-  if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) return drop(s, ref, left.kind, name, tmp, err);
+  if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED))
+    return drop(s, ref, left.kind, name, tmp, err);
   if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
   enum status back = fs_put_back(s, ref->place, name, tmp, err);
   return st != ST_OK ? st : back == ST_NOT_FOUND ? ST_OK : back;
 }
 
 /* A published one that a stale worker moved to a dlq/ on another file system. */
-static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                                enum settled *how, struct error *err) {
+static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+                                const char *name, enum settled *how, struct error *err) {
   enum status st = s->c.keep_sent ? fs_move_free(s, ref->place, name, PLACE_SENT, name, err)
                                   : fs_remove_same(s, ref->place, name, &d->stamp, err);
   atomic_store(&s->dirty[ref->place], true);
@@ -74,13 +80,14 @@ static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct en
 }
 
 /* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
-static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name, bool late,
-                            enum settled *how, struct error *err) {
+static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+                            const char *name, bool late, enum settled *how, struct error *err) {
   struct stamp now;
   enum status st = look_at(s, ref, name, &now, how, err);
   if (st != ST_OK || *how != SETTLED_GONE) return st;
   bool sure = fs_stamp_same(&now, &ref->stamp) && (!ref->id.len || (!ref->young && !late));
-  if (!sure) st = fs_same(s, d, fs_folder(s, ref->place), place_path(ref->place), name, ref, how, err);
+  if (!sure)
+    st = fs_same(s, d, fs_folder(s, ref->place), place_path(ref->place), name, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) {
     enum settled seen = *how;
     st = !sure && fs_elsewhere(s, ref->place) ? out_of_there(s, d, ref, name, how, err)
@@ -97,15 +104,16 @@ static enum fs_end end_of(enum settled how) {
   return how == SETTLED_CHANGED ? FS_END_CHANGED : FS_END_GONE;
 }
 
-/* It may be gone by a removal of ours, in this run or before a crash, that no sync has made durable yet: one is due,
- * else a power loss may bring it back when nothing remembers it any more. */
+/* It may be gone by a removal of ours, in this run or before a crash, that no sync has made durable
+ * yet: one is due, else a power loss may bring it back when nothing remembers it any more. */
 static void vanished(struct fs *s, enum place place, enum settled how) {
   if (how == SETTLED_VANISHED && fs_folder(s, place) >= 0) atomic_store(&s->dirty[place], true);
 }
 
-/* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside it. */
-static enum status take_dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref, const char *name,
-                             enum settled *how, struct error *err) {
+/* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside
+ * it. */
+static enum status take_dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+                             const char *name, enum settled *how, struct error *err) {
   struct entry_ref dead = *ref;
   char twin[NAME_SIZE];
   dead.place = PLACE_DLQ;
@@ -119,8 +127,8 @@ static enum status take_dead(struct fs *s, struct fs_desk *d, const struct entry
   return ST_OK;
 }
 
-static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool late, enum settled *how,
-                              struct error *err) {
+static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool late,
+                              enum settled *how, struct error *err) {
   struct fs_desk desk = {0};
   struct error local = {0};
   char name[NAME_SIZE];
@@ -130,7 +138,8 @@ static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool la
   if (st == ST_OK) vanished(s, ref->place, *how);
   if (st == ST_OK && *how == SETTLED_VANISHED && late && ref->place != PLACE_DLQ)
     st = take_dead(s, &desk, ref, name, how, err);
-  /* After the removal, so that the reader cannot find it again; on an error not at all: it is still to be removed. */
+  /* After the removal, so that the reader cannot find it again; on an error not at all: it is still
+   * to be removed. */
   if (st == ST_OK) fs_hand_end(s, ref->place, name, end_of(*how));
   fs_desk_release(&desk);
   return st;
@@ -140,13 +149,15 @@ enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, 
   return settle_ref(impl, ref, false, how, err);
 }
 
-enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how, struct error *err) {
+enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how,
+                       struct error *err) {
   struct entry_ref late = *ref;
   late.id = id;
   return settle_ref(impl, &late, true, how, err);
 }
 
-/* Where a file went first: were the folder it left the first, a power loss in between could leave it nowhere. */
+/* Where a file went first: were the folder it left the first, a power loss in between could leave
+ * it nowhere. */
 enum status fs_sync(void *impl, struct error *err) {
   struct fs *s = impl;
   for (unsigned p = PLACES; p-- > 0;) {
@@ -185,7 +196,9 @@ static bool sweep_name(void *ctx, const char *name, unsigned char type) {
   int folder = fs_folder(w->s, PLACE_SENT);
   (void)type;
   if (*name == '.') fs_remove_litter(w->s, PLACE_SENT, name);
-  if (!name_is_entry(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return true;
+  if (!name_is_entry(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+      !S_ISREG(st.st_mode))
+    return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (stamp.ctime_ns < w->before_ns && durable_unlink(folder, name, NULL) == ST_OK) w->removed++;
   return w->removed < SWEEP_MOST;
@@ -195,7 +208,8 @@ void fs_sweep_sent(struct fs *s) {
   if (fs_folder(s, PLACE_SENT) < 0 || s->c.sent_retention_ms <= 0) return;
   int64_t now = clock_wall_us(s->clock), every = s->c.sent_retention_ms * 1000 / 100;
   if (every > 3600000000) every = 3600000000;
-  if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every) return;
+  if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every)
+    return;
   struct sweep w = {.s = s, .before_ns = (now - s->c.sent_retention_ms * 1000) * 1000};
   enum status st = folder_walk(fs_folder(s, PLACE_SENT), sweep_name, &w, NULL);
   if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;

@@ -1,5 +1,5 @@
-/* The folder .busbridge: the outbox's id, its lock, and whether both are still ours. A crash frees the lock; it leaves
- * an id whole or none, and perhaps a file in tmp. */
+/* The folder .busbridge: the outbox's id, its lock, and whether both are still ours. A crash frees
+ * the lock; it leaves an id whole or none, and perhaps a file in tmp. */
 #include "bridge/outbox/file/state.h"
 
 #include "bridge/base/denial.h"
@@ -33,7 +33,8 @@ struct state {
 
 /* ---- the folders and the id ---- */
 
-static enum status denied(struct error *err, int errnum, const char *what, const char *path, int mode) {
+static enum status denied(struct error *err, int errnum, const char *what, const char *path,
+                          int mode) {
   enum status st = error_sys(err, errnum, "%s %s", what, path);
   error_denied(err, path, mode);
   return st;
@@ -42,10 +43,12 @@ static enum status denied(struct error *err, int errnum, const char *what, const
 static enum status open_outbox(struct state *s, struct error *err) {
   s->outbox = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (s->outbox < 0 && errno == ENOENT)
-    return error_set(err, ST_NOT_FOUND, "the outbox folder %s is missing; make it with: mkdir -p '%s'", s->path,
+    return error_set(err, ST_NOT_FOUND,
+                     "the outbox folder %s is missing; make it with: mkdir -p '%s'", s->path,
                      s->path);
   if (s->outbox < 0 && errno == ENOTDIR)
-    return error_set(err, ST_INVALID, "the outbox %s is no folder; set outbox.url to file:DIR", s->path);
+    return error_set(err, ST_INVALID, "the outbox %s is no folder; set outbox.url to file:DIR",
+                     s->path);
   if (s->outbox < 0) return denied(err, errno, "opening the outbox folder", s->path, R_OK | X_OK);
   if (!s->create || faccessat(s->outbox, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0) return ST_OK;
   return denied(err, errno, "writing into the outbox folder", s->path, R_OK | W_OK | X_OK);
@@ -82,9 +85,10 @@ static enum status read_id(struct state *s, struct error *err) {
   enum status st = file_read(s->folder, "id", 4096, &text, err);
   struct span id = span_trim(buffer_span(&text));
   if (st == ST_OK && !is_uuid(id))
-    st = error_set(err, ST_INVALID,
-                   "%s/.busbridge/id does not hold a uuid; restore it (it names the outbox's position in Kafka)",
-                   s->path);
+    st = error_set(
+        err, ST_INVALID,
+        "%s/.busbridge/id does not hold a uuid; restore it (it names the outbox's position in Kafka)",
+        s->path);
   if (st == ST_OK) memcpy(s->id, id.ptr, id.len);
   buffer_release(&text);
   if (st != ST_DENIED || !err) return st;
@@ -93,8 +97,8 @@ static enum status read_id(struct state *s, struct error *err) {
   return denied(err, err->sys, "reading", path, R_OK);
 }
 
-/* Two that make it at the same moment agree: the move replaces nothing, and what lies there is read back. A crash
- * leaves a file in tmp. */
+/* Two that make it at the same moment agree: the move replaces nothing, and what lies there is read
+ * back. A crash leaves a file in tmp. */
 static enum status make_id(struct state *s, struct error *err) {
   char id[40], tmp[60];
   uuid_make(s->clock, id);
@@ -138,7 +142,8 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
   pthread_mutex_init(&s->keeping, NULL);
   s->clock = clock;
   s->path = strdup(path);
-  enum status st = s->path ? open_outbox(s, err) : error_set(err, ST_NO_MEMORY, "no memory for a path");
+  enum status st =
+      s->path ? open_outbox(s, err) : error_set(err, ST_NO_MEMORY, "no memory for a path");
   if (st == ST_OK && create) st = make_folders(s, err);
   if (st == ST_OK && !create) find_folders(s);
   if (st == ST_OK) st = open_id(s, err);
@@ -152,7 +157,8 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
 
 void state_close(struct state *s) {
   if (!s) return;
-  if (s->lock >= 0) close(s->lock); /* the flock goes with it; the text stays, it says who was last */
+  if (s->lock >= 0)
+    close(s->lock); /* the flock goes with it; the text stays, it says who was last */
   if (s->tmp >= 0) close(s->tmp);
   if (s->folder >= 0) close(s->folder);
   if (s->outbox >= 0) close(s->outbox);
@@ -187,11 +193,12 @@ struct holder {
 static void read_holder(int folder, struct holder *h) {
   *h = (struct holder){0};
   struct buffer text = {0};
-  if (file_read(folder, "lock", sizeof h->text - 1, &text, NULL) == ST_OK && text.len < sizeof h->text) {
+  if (file_read(folder, "lock", sizeof h->text - 1, &text, NULL) == ST_OK &&
+      text.len < sizeof h->text) {
     if (text.len) memcpy(h->text, text.ptr, text.len);
     struct span rest = span_trim((struct span){h->text, text.len});
-    bool whole = span_word(&rest, &h->pid) && span_word(&rest, &h->host) && span_word(&rest, &h->since) &&
-                 span_word(&rest, &h->nonce);
+    bool whole = span_word(&rest, &h->pid) && span_word(&rest, &h->host) &&
+                 span_word(&rest, &h->since) && span_word(&rest, &h->nonce);
     if (!whole) h->pid = h->host = h->since = h->nonce = (struct span){NULL, 0};
   }
   buffer_release(&text);
@@ -200,19 +207,22 @@ static void read_holder(int folder, struct holder *h) {
 static enum status busy(const struct state *s, struct error *err) {
   struct holder h;
   read_holder(s->folder, &h);
-  const char *advice = "stop it first (busbridge-worker answers SIGTERM) or use the CLI, which talks to it";
-  if (!h.pid.len) return error_set(err, ST_BUSY, "the outbox %s is held by another process; %s", s->path, advice);
-  return error_set(err, ST_BUSY, "the outbox %s is held by pid %.*s on %.*s since %.*s; %s", s->path, SPAN_ARGS(h.pid),
-                   SPAN_ARGS(h.host), SPAN_ARGS(h.since), advice);
+  const char *advice =
+      "stop it first (busbridge-worker answers SIGTERM) or use the CLI, which talks to it";
+  if (!h.pid.len)
+    return error_set(err, ST_BUSY, "the outbox %s is held by another process; %s", s->path, advice);
+  return error_set(err, ST_BUSY, "the outbox %s is held by pid %.*s on %.*s since %.*s; %s",
+                   s->path, SPAN_ARGS(h.pid), SPAN_ARGS(h.host), SPAN_ARGS(h.since), advice);
 }
 
 static bool same_file(int fd, int folder, const char *name) {
   struct stat a, b;
-  return fstat(fd, &a) == 0 && fstatat(folder, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
-         a.st_dev == b.st_dev;
+  return fstat(fd, &a) == 0 && fstatat(folder, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+         a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-/* ST_AGAIN: someone holds it. The file may be replaced between open and flock: then it is not the lock any more. */
+/* ST_AGAIN: someone holds it. The file may be replaced between open and flock: then it is not the
+ * lock any more. */
 static enum status try_lock(struct state *s, struct error *err) {
   enum status st = durable_write_new(s->folder, "lock", SPAN(""), NULL, err);
   if (st != ST_OK && st != ST_EXISTS) {
@@ -249,8 +259,8 @@ static bool remove_left(void *ctx, const char *name, unsigned char type) {
   return true;
 }
 
-/* What an earlier run left half-written or half exchanged; only the holder of the lock may, others use the folder
- * meanwhile. */
+/* What an earlier run left half-written or half exchanged; only the holder of the lock may, others
+ * use the folder meanwhile. */
 static void empty_tmp(struct state *s) {
   enum status st = folder_walk(s->tmp, remove_left, s, NULL);
   (void)st;
@@ -259,7 +269,8 @@ static void empty_tmp(struct state *s) {
 enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   BUG_ON(s->lock >= 0);
   if (s->folder < 0)
-    return error_set(err, ST_NOT_FOUND, "%s/.busbridge is missing; start busbridge-worker once", s->path);
+    return error_set(err, ST_NOT_FOUND, "%s/.busbridge is missing; start busbridge-worker once",
+                     s->path);
   for (int64_t waited = 0;; waited += POLL_MS) {
     errno = 0;
     enum status st = try_lock(s, err);
@@ -286,32 +297,39 @@ static bool same_folder(int fd, const struct stat *named) {
   return fstat(fd, &held) == 0 && held.st_ino == named->st_ino && held.st_dev == named->st_dev;
 }
 
-/* By path: another folder in the outbox's place is another outbox, whose lock and identity are not ours. */
+/* By path: another folder in the outbox's place is another outbox, whose lock and identity are not
+ * ours. */
 static enum status check_outbox(const struct state *s, struct error *err) {
   struct stat named;
   if (stat(s->path, &named) == 0) {
     if (same_folder(s->outbox, &named)) return ST_OK;
-    return error_set(err, ST_BUSY,
-                     "another folder lies in the place of the outbox %s (mounted, unmounted or replaced): its lock and "
-                     "its position in Kafka went with the old one; this worker ends",
-                     s->path);
+    return error_set(
+        err, ST_BUSY,
+        "another folder lies in the place of the outbox %s (mounted, unmounted or replaced): its lock and "
+        "its position in Kafka went with the old one; this worker ends",
+        s->path);
   }
-  if (errno != ENOENT && errno != ENOTDIR) return error_sys(err, errno, "looking at the outbox %s", s->path);
-  return error_set(err, ST_BUSY, "the outbox %s is gone (removed, moved away or unmounted); this worker ends", s->path);
+  if (errno != ENOENT && errno != ENOTDIR)
+    return error_sys(err, errno, "looking at the outbox %s", s->path);
+  return error_set(err, ST_BUSY,
+                   "the outbox %s is gone (removed, moved away or unmounted); this worker ends",
+                   s->path);
 }
 
 static enum status check_folder(const struct state *s, struct error *err) {
   struct stat named;
   if (fstatat(s->outbox, ".busbridge", &named, AT_SYMLINK_NOFOLLOW) == 0) {
     if (same_folder(s->folder, &named)) return ST_OK;
-    return error_set(err, ST_BUSY, "another .busbridge lies in %s: the lock went with the old one; this worker ends",
-                     s->path);
+    return error_set(
+        err, ST_BUSY,
+        "another .busbridge lies in %s: the lock went with the old one; this worker ends", s->path);
   }
   if (errno != ENOENT) return error_sys(err, errno, "looking at %s/.busbridge", s->path);
-  return error_set(err, ST_BUSY,
-                   "%s/.busbridge is gone, and with it the lock and the outbox's position in Kafka; this worker ends. "
-                   "Put it back before the next one is started",
-                   s->path);
+  return error_set(
+      err, ST_BUSY,
+      "%s/.busbridge is gone, and with it the lock and the outbox's position in Kafka; this worker ends. "
+      "Put it back before the next one is started",
+      s->path);
 }
 
 static enum status check_lock(const struct state *s, struct error *err) {
@@ -322,7 +340,9 @@ static enum status check_lock(const struct state *s, struct error *err) {
   ssize_t n = same_file(s->lock, s->folder, "lock") ? pread(s->lock, text, sizeof text, 0) : 0;
   if (n < 0) return error_sys(err, errno, "reading %s/.busbridge/lock", s->path);
   if (memmem(text, (size_t)n, s->nonce, strlen(s->nonce))) return ST_OK;
-  return error_set(err, ST_BUSY, "another worker took the outbox over (its lock is not ours any more); this one ends");
+  return error_set(
+      err, ST_BUSY,
+      "another worker took the outbox over (its lock is not ours any more); this one ends");
 }
 
 /* The descriptor is replaced in place: other threads may be using it. */
@@ -341,9 +361,11 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
   struct stat named;
   enum status st = ST_OK;
   if (s->tmp < 0)
-    return error_set(err, ST_NOT_FOUND, "%s/.busbridge/tmp is missing; start busbridge-worker once", s->path);
+    return error_set(err, ST_NOT_FOUND, "%s/.busbridge/tmp is missing; start busbridge-worker once",
+                     s->path);
   pthread_mutex_lock(&s->keeping);
-  bool in_place = fstatat(s->folder, "tmp", &named, AT_SYMLINK_NOFOLLOW) == 0 && same_folder(s->tmp, &named);
+  bool in_place =
+      fstatat(s->folder, "tmp", &named, AT_SYMLINK_NOFOLLOW) == 0 && same_folder(s->tmp, &named);
   if (!in_place) st = remake_tmp(s, err ? err : &local);
   if (remade) {
     *remade = s->tmp_remade;
@@ -353,14 +375,16 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
   return st;
 }
 
-enum status state_replace(struct state *s, const char *name, struct span content, struct error *err) {
+enum status state_replace(struct state *s, const char *name, struct span content,
+                          struct error *err) {
   enum status st = state_keep_tmp(s, NULL, err);
   return st == ST_OK ? durable_replace(s->tmp, s->folder, name, content, err) : st;
 }
 
 /* No descriptor is needed for it: that they are used up is no sign of another owner. */
 enum status state_check(struct state *s, struct error *err) {
-  if (s->lock < 0) return error_set(err, ST_BUSY, "the outbox %s is not held by this process", s->path);
+  if (s->lock < 0)
+    return error_set(err, ST_BUSY, "the outbox %s is not held by this process", s->path);
   enum status st = check_outbox(s, err);
   if (st == ST_OK) st = check_folder(s, err);
   if (st == ST_OK) st = check_lock(s, err);
@@ -379,5 +403,6 @@ int64_t state_lock_holder(const struct state *s) {
   struct holder h;
   read_holder(s->folder, &h);
   uint64_t pid;
-  return number_parse(h.pid, INT32_MAX, &pid) && pid ? (int64_t)pid : -1; /* held, and its text is being written */
+  return number_parse(h.pid, INT32_MAX, &pid) && pid ? (int64_t)pid
+                                                     : -1; /* held, and its text is being written */
 }

@@ -1,13 +1,14 @@
-/* Everything that lies in the folders, told to verify as it is met: odd entries, strangers, what a crash left. Nothing
- * is sorted or kept, so memory does not grow with them. */
+/* Everything that lies in the folders, told to verify as it is met: odd entries, strangers, what a
+ * crash left. Nothing is sorted or kept, so memory does not grow with them. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
 
 #define LEFT_AFTER_US INT64_C(60000000)
 
-/* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends in * where more may
- * follow. Whoever adds a file there adds its name here, else verify calls it a stray one. */
+/* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends
+ * in * where more may follow. Whoever adds a file there adds its name here, else verify calls it a
+ * stray one. */
 static const char *const state_files[] = {"id",
                                           "cluster",
                                           "lock",
@@ -28,8 +29,9 @@ static const char *const state_files[] = {"id",
                                           "control.sock",
                                           ".busbridge-probe",
                                           NULL};
-static const char *const tmp_files[] = {"*.tmp",   "swap-*",    "gone-*", "sent-*",  "back-*",           "home-*",
-                                        "batch-*", "settled-*", "id.*",   "doctor*", ".busbridge-probe", NULL};
+static const char *const tmp_files[] = {"*.tmp",  "swap-*",  "gone-*",           "sent-*",
+                                        "back-*", "home-*",  "batch-*",          "settled-*",
+                                        "id.*",   "doctor*", ".busbridge-probe", NULL};
 /* Of the outbox itself; lost+found stands in each file system's root. */
 static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "lost+found", NULL};
 
@@ -44,7 +46,8 @@ struct survey {
   bool stopped;
 };
 
-static bool tell(struct survey *v, enum oddity oddity, const char *folder, const char *name, struct span id) {
+static bool tell(struct survey *v, enum oddity oddity, const char *folder, const char *name,
+                 struct span id) {
   char path[NAME_SIZE + 32];
   snprintf(path, sizeof path, "%s%s", folder, name);
   v->stopped = !v->visit(v->ctx, &(struct survey_item){oddity, v->place, path, id});
@@ -55,8 +58,8 @@ static bool tell(struct survey *v, enum oddity oddity, const char *folder, const
 
 static bool is_inode(struct fs *s, enum place place, const char *name, uint64_t inode) {
   struct stat st;
-  return fs_folder(s, place) >= 0 && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-         st.st_ino == inode;
+  return fs_folder(s, place) >= 0 &&
+         fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode;
 }
 
 /* Its own name, or the one it had before a number was put behind it. */
@@ -64,7 +67,8 @@ static bool lies_outside(struct fs *s, const char *name, uint64_t inode) {
   char before[NAME_SIZE];
   fs_name_copy(before, name);
   for (int tries = 0; tries < 2; tries++) {
-    if (is_inode(s, PLACE_FLAT, before, inode) || is_inode(s, PLACE_PENDING, before, inode)) return true;
+    if (is_inode(s, PLACE_FLAT, before, inode) || is_inode(s, PLACE_PENDING, before, inode))
+      return true;
     char *number = strstr(before, "__");
     for (char *next; number && (next = strstr(number + 1, "__"));) number = next;
     if (!number) return false;
@@ -108,7 +112,8 @@ static bool examine(struct survey *v, const char *name) {
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
   if (got == FS_TOO_LARGE) return tell(v, oddity, place_path(v->place), name, (struct span){0});
   if (got == FS_ODD || got == FS_UNREADABLE)
-    return tell(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place), name, (struct span){0});
+    return tell(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place), name,
+                (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
   if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
   if (v->place != PLACE_DLQ && fs_aside_out(v->s, v->place, name, &d->stamp)) oddity = ODDITY_ASIDE;
@@ -130,12 +135,15 @@ static bool known(const char *const *patterns, const char *name) {
   return false;
 }
 
-/* Does it hold an event, under a name that nobody looks at? Not one that its producer is about to rename. */
+/* Does it hold an event, under a name that nobody looks at? Not one that its producer is about to
+ * rename. */
 static bool holds_event(struct survey *v, const char *name) {
   struct fs_desk *d = &v->desk;
-  if (fs_desk_read(v->s, d, v->place, name, NULL) != FS_READ || fs_desk_parse(d, NULL) != ST_OK) return false;
+  if (fs_desk_read(v->s, d, v->place, name, NULL) != FS_READ || fs_desk_parse(d, NULL) != ST_OK)
+    return false;
   if (!fs_desk_is_object(d) || !d->event.id.len) return false;
-  return name_is_hidden(name) || clock_wall_us(v->s->clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
+  return name_is_hidden(name) ||
+         clock_wall_us(v->s->clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
 }
 
 /* Sockets, FIFOs and devices hold nothing. */
@@ -147,7 +155,8 @@ static bool stray(struct survey *v, int folder, const char *shown, const char *n
 }
 
 static bool stray_entry(struct survey *v, const char *name) {
-  if (holds_event(v, name)) return tell(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
+  if (holds_event(v, name))
+    return tell(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
   return stray(v, fs_folder(v->s, v->place), place_path(v->place), name);
 }
 
@@ -157,9 +166,11 @@ static bool raw_alone(struct survey *v, const char *name) {
   uint64_t inode;
   char json[NAME_SIZE + 1];
   snprintf(json, sizeof json, "%.*s.json", (int)strlen(name) - 4, name);
-  enum fs_read got = strlen(json) < NAME_SIZE ? fs_desk_read(v->s, d, PLACE_DLQ, json, NULL) : FS_GONE;
+  enum fs_read got =
+      strlen(json) < NAME_SIZE ? fs_desk_read(v->s, d, PLACE_DLQ, json, NULL) : FS_GONE;
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
-  bool alone = got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
+  bool alone =
+      got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
   return !alone || tell(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
 }
 
@@ -178,7 +189,8 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
   if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
     return left(v, fs_folder(v->s, v->place), place_path(v->place), name);
   if (v->place == PLACE_FLAT && known(folders, name)) return true;
-  if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0) return raw_alone(v, name);
+  if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0)
+    return raw_alone(v, name);
   return stray_entry(v, name);
 }
 
@@ -192,27 +204,31 @@ static bool meet_tmp(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
   int tmp = state_tmp(v->s->state);
-  return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name) : stray(v, tmp, ".busbridge/tmp/", name);
+  return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name)
+                                : stray(v, tmp, ".busbridge/tmp/", name);
 }
 
-static enum status walk_place(struct survey *v, enum place place, int folder, const char *shown, folder_visit_fn visit,
-                              struct error *err) {
+static enum status walk_place(struct survey *v, enum place place, int folder, const char *shown,
+                              folder_visit_fn visit, struct error *err) {
   v->place = place;
   v->met = 0;
   enum status st = folder < 0 || v->stopped ? ST_OK : folder_walk(folder, visit, v, err);
   return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->state), shown);
 }
 
-enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
-                      struct error *err) {
+enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
+                      uint64_t *left_out, struct error *err) {
   struct fs *s = impl;
   struct survey v = {.s = s, .limit = limit, .visit = visit, .ctx = ctx};
   enum status st = ST_OK;
   fs_look_around(s);
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
-    st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet, err);
-  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_folder(s->state), ".busbridge/", meet_state, err);
-  if (st == ST_OK) st = walk_place(&v, PLACE_FLAT, state_tmp(s->state), ".busbridge/tmp/", meet_tmp, err);
+    st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet,
+                    err);
+  if (st == ST_OK)
+    st = walk_place(&v, PLACE_FLAT, state_folder(s->state), ".busbridge/", meet_state, err);
+  if (st == ST_OK)
+    st = walk_place(&v, PLACE_FLAT, state_tmp(s->state), ".busbridge/tmp/", meet_tmp, err);
   *left_out = v.left_out;
   fs_desk_release(&v.desk);
   return st;
@@ -222,9 +238,10 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct fs *s = impl;
   struct fs_desk desk = {0};
   char name[NAME_SIZE];
-  bool lies = fs_name(ref->name, name) && fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
-              fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) && span_eq(desk.event.id, id) &&
-              !fs_aside_out(s, ref->place, name, &desk.stamp);
+  bool lies = fs_name(ref->name, name) &&
+              fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
+              fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
+              span_eq(desk.event.id, id) && !fs_aside_out(s, ref->place, name, &desk.stamp);
   fs_desk_release(&desk);
   return lies;
 }

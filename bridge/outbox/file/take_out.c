@@ -1,6 +1,6 @@
-/* S3. Between a look at a name and its removal somebody may put a new event there. So the name is taken out of the
- * folder first, whatever it is, and looked at in tmp, where nobody else writes. A crash leaves it there under a name
- * that says what it is to be (left.h). */
+/* S3. Between a look at a name and its removal somebody may put a new event there. So the name is
+ * taken out of the folder first, whatever it is, and looked at in tmp, where nobody else writes. A
+ * crash leaves it there under a name that says what it is to be (left.h). */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
@@ -16,7 +16,8 @@ static bool stamp_at(int folder, const char *name, struct stamp *stamp) {
   return true;
 }
 
-enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now, struct error *err) {
+enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
+                    struct error *err) {
   int from = fs_folder(s, what->place), to = state_tmp(s->state);
   left_name(what, tmp);
   enum status st = durable_move(from, what->name, to, tmp, err);
@@ -46,9 +47,10 @@ static enum status beside(int from, const char *tmp, int to, const char *name, s
   return st;
 }
 
-/* What arrived at the name meanwhile is the newer one: it is exchanged with ours and then goes beside it, so that
- * whoever is told of both finds the older one first. */
-enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
+/* What arrived at the name meanwhile is the newer one: it is exchanged with ours and then goes
+ * beside it, so that whoever is told of both finds the older one first. */
+enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp,
+                        struct error *err) {
   int from = state_tmp(s->state), to = fs_folder(s, place);
   enum status st = durable_move(from, tmp, to, name, err);
   if (st == ST_EXISTS) {
@@ -61,22 +63,26 @@ enum status fs_put_back(struct fs *s, enum place place, const char *name, const 
   return st == ST_OK ? durable_sync_folder(from, err) : st;
 }
 
-/* dlq/ may lie on a file system of its own, from which nothing can be renamed: what lies there is only looked at first.
+/* dlq/ may lie on a file system of its own, from which nothing can be renamed: what lies there is
+ * only looked at first.
  */
 bool fs_elsewhere(struct fs *s, enum place place) {
   struct stat a, b;
-  return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->state), &b) == 0 && a.st_dev != b.st_dev;
+  return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->state), &b) == 0 &&
+         a.st_dev != b.st_dev;
 }
 
-static enum status remove_there(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                                struct error *err) {
+static enum status remove_there(struct fs *s, enum place place, const char *name,
+                                const struct stamp *stamp, struct error *err) {
   enum settled how;
-  if (fs_unchanged(s, place, name, stamp, &how)) return durable_unlink(fs_folder(s, place), name, err);
-  return error_set(err, ST_NOT_FOUND, "%s%s is another file by now, or gone", place_path(place), name);
+  if (fs_unchanged(s, place, name, stamp, &how))
+    return durable_unlink(fs_folder(s, place), name, err);
+  return error_set(err, ST_NOT_FOUND, "%s%s is another file by now, or gone", place_path(place),
+                   name);
 }
 
-enum status fs_remove_same(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                           struct error *err) {
+enum status fs_remove_same(struct fs *s, enum place place, const char *name,
+                           const struct stamp *stamp, struct error *err) {
   if (fs_elsewhere(s, place)) return remove_there(s, place, name, stamp, err);
   const struct left left = {.kind = LEFT_GONE, .old = *stamp, .place = place, .name = name};
   char tmp[NAME_SIZE];
@@ -103,7 +109,8 @@ static bool clear_old(void *ctx, const char *name, unsigned char type) {
   return true;
 }
 
-/* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does no harm. */
+/* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does
+ * no harm. */
 void fs_clear_left(struct fs *s) {
   enum status st = folder_walk(state_tmp(s->state), clear_old, s, NULL);
   (void)st; /* next time */

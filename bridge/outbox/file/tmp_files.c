@@ -1,5 +1,5 @@
-/* Writes a new form into tmp and exchanges it with the entry, if what comes out is what was read; else it goes back. A
- * crash leaves a file in tmp, named for what it is, and the entry whole. */
+/* Writes a new form into tmp and exchanges it with the entry, if what comes out is what was read;
+ * else it goes back. A crash leaves a file in tmp, named for what it is, and the entry whole. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
@@ -8,14 +8,16 @@
 #include <unistd.h>
 
 bool fs_name(struct span name, char out[NAME_SIZE]) {
-  if (!name.len || name.len >= NAME_SIZE || memchr(name.ptr, '/', name.len) || memchr(name.ptr, 0, name.len))
+  if (!name.len || name.len >= NAME_SIZE || memchr(name.ptr, '/', name.len) ||
+      memchr(name.ptr, 0, name.len))
     return false;
   memcpy(out, name.ptr, name.len);
   out[name.len] = '\0';
   return name_is_entry(out);
 }
 
-bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp, enum settled *how) {
+bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                  enum settled *how) {
   struct stat st;
   int folder = fs_folder(s, place);
   if (folder < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -35,23 +37,26 @@ enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct erro
 
 /* ---- temporary files ---- */
 
-enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE], int *fd,
-                         struct error *err) {
+enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns,
+                         char name[NAME_SIZE], int *fd, struct error *err) {
   struct timespec at = {0};
   if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
   if (at.tv_nsec < 0) at.tv_sec--, at.tv_nsec += 1000000000;
   snprintf(name, NAME_SIZE, "%ld.%u.%016llx.tmp", (long)getpid(), atomic_fetch_add(&s->serial, 1),
            (unsigned long long)s->clock->random(s->clock->ctx));
-  enum status st = durable_write_begin(state_tmp(s->state), name, content, mtime_ns ? &at : NULL, fd, err);
-  return st == ST_NOT_FOUND ? error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->state)) : st;
+  enum status st =
+      durable_write_begin(state_tmp(s->state), name, content, mtime_ns ? &at : NULL, fd, err);
+  return st == ST_NOT_FOUND
+             ? error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->state))
+             : st;
 }
 
 enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err) {
   return durable_write_end(state_tmp(s->state), name, fd, err);
 }
 
-enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns, char name[NAME_SIZE],
-                         struct error *err) {
+enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns,
+                         char name[NAME_SIZE], struct error *err) {
   int fd;
   enum status st = fs_keep_tmp(s, err);
   if (st == ST_OK) st = fs_tmp_begin(s, content, mtime_ns, name, &fd, err);
@@ -65,9 +70,11 @@ void fs_tmp_drop(struct fs *s, const char *name) {
 
 /* ---- the exchange ---- */
 
-/* What came out into tmp is not what was read: it goes back, and our content is dropped. When the entry was removed in
- * that instant, a plain move puts it back; what fails or crashes here is made good by the next holder of the lock. */
-static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp, struct error *err) {
+/* What came out into tmp is not what was read: it goes back, and our content is dropped. When the
+ * entry was removed in that instant, a plain move puts it back; what fails or crashes here is made
+ * good by the next holder of the lock. */
+static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp,
+                             struct error *err) {
   int from = state_tmp(s->state), to = fs_folder(s, place);
   enum status st = durable_exchange(from, tmp, to, name, err);
   if (st == ST_OK) {
@@ -98,7 +105,9 @@ static bool came_out(struct fs *s, const char *tmp, const struct entry_ref *ref)
 }
 
 static enum status removed_from_tmp(const char *name, struct error *err) {
-  return error_set(err, ST_IO, "a temporary file of %s was removed; does a second worker use this outbox?", name);
+  return error_set(err, ST_IO,
+                   "a temporary file of %s was removed; does a second worker use this outbox?",
+                   name);
 }
 
 static bool there(int folder, const char *name) {
@@ -106,14 +115,16 @@ static bool there(int folder, const char *name) {
   return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The file system cannot exchange: look, then replace. What is put there in between would be lost, hence the warning.
+/* The file system cannot exchange: look, then replace. What is put there in between would be lost,
+ * hence the warning.
  */
-static enum status replace(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
-                           enum settled *how, struct error *err) {
+static enum status replace(struct fs *s, const struct entry_ref *ref, const char *name,
+                           const char *tmp, enum settled *how, struct error *err) {
   if (!atomic_exchange(&s->exchange_missing, true))
-    log_write(s->log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
-              "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
-              "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
+    log_write(
+        s->log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
+        "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
+        "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
   enum status st = ST_OK;
   if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
     st = durable_rename(state_tmp(s->state), tmp, fs_folder(s, ref->place), name, err);
@@ -128,8 +139,8 @@ static enum status replace(struct fs *s, const struct entry_ref *ref, const char
   return st;
 }
 
-static enum status exchange(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
-                            enum settled *how, struct error *err) {
+static enum status exchange(struct fs *s, const struct entry_ref *ref, const char *name,
+                            const char *tmp, enum settled *how, struct error *err) {
   int from = state_tmp(s->state);
   enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
   if (st == ST_UNSUPPORTED) return replace(s, ref, name, tmp, how, err);
@@ -146,11 +157,13 @@ static enum status exchange(struct fs *s, const struct entry_ref *ref, const cha
 }
 
 /* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
-static enum status name_left(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
-                             struct stat *st, char left[NAME_SIZE], struct error *err) {
+static enum status name_left(struct fs *s, const struct entry_ref *ref, const char *name,
+                             const char *tmp, struct stat *st, char left[NAME_SIZE],
+                             struct error *err) {
   int folder = state_tmp(s->state);
   if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
-  const struct left l = {.content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
+  const struct left l = {
+      .content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
   left_name(&l, left);
   enum status done = durable_move(folder, tmp, folder, left, err);
   if (done == ST_OK) return ST_OK;
@@ -159,10 +172,10 @@ static enum status name_left(struct fs *s, const struct entry_ref *ref, const ch
   return done == ST_NOT_FOUND ? removed_from_tmp(name, err) : done;
 }
 
-/* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either way the entry is
- * whole. */
-enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp, struct stamp *own,
-                       enum settled *how, struct error *err) {
+/* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either
+ * way the entry is whole. */
+enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+                       struct stamp *own, enum settled *how, struct error *err) {
   struct stat st;
   char left[NAME_SIZE];
   *how = SETTLED_CHANGED;
@@ -171,15 +184,15 @@ enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *na
   if (own) fs_own_begin(s, ref->place, name, st.st_ino);
   enum status done = exchange(s, ref, name, left, how, err);
   if (!own) return done;
-  bool put =
-      done == ST_OK && *how == SETTLED_GONE && fstatat(fs_folder(s, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  bool put = done == ST_OK && *how == SETTLED_GONE &&
+             fstatat(fs_folder(s, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
   *own = put ? fs_stamp_of(&st) : (struct stamp){0};
   fs_own_end(s, ref->place, name, put ? own : NULL);
   return done;
 }
 
-enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name, struct span content, int64_t mtime_ns,
-                    enum settled *how, struct error *err) {
+enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name,
+                    struct span content, int64_t mtime_ns, enum settled *how, struct error *err) {
   struct stamp own;
   char tmp[NAME_SIZE];
   *how = SETTLED_CHANGED;

@@ -8,16 +8,18 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* Creation is watched in the outbox only while pending/ is missing: else each new file would be told twice. */
+/* Creation is watched in the outbox only while pending/ is missing: else each new file would be
+ * told twice. */
 #define MASK (IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 static void cannot_watch(struct fs *s, const char *what) {
   if (s->watch_said) return;
   s->watch_said = true;
-  log_write(s->log, LOG_WARNING, "outbox", "watch_failed", FIELDS(F_TEXT("error", strerror(errno))),
-            "%s cannot be watched (raise fs.inotify.max_user_instances or max_user_watches); new entries are found by "
-            "each flush.interval's scan only",
-            what);
+  log_write(
+      s->log, LOG_WARNING, "outbox", "watch_failed", FIELDS(F_TEXT("error", strerror(errno))),
+      "%s cannot be watched (raise fs.inotify.max_user_instances or max_user_watches); new entries are found by "
+      "each flush.interval's scan only",
+      what);
 }
 
 void fs_watch_pending(struct fs *s) {
@@ -25,7 +27,8 @@ void fs_watch_pending(struct fs *s) {
   struct buffer path = {0};
   buffer_add_z(&path, state_path(s->state));
   bool there = fs_in_place(s, PLACE_PENDING, fs_folder(s, PLACE_PENDING));
-  s->watch[PLACE_FLAT] = inotify_add_watch(s->inotify, buffer_z(&path), there ? MASK : MASK | IN_CREATE);
+  s->watch[PLACE_FLAT] =
+      inotify_add_watch(s->inotify, buffer_z(&path), there ? MASK : MASK | IN_CREATE);
   if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, state_path(s->state));
   buffer_add_z(&path, "/pending");
   int wd = there ? inotify_add_watch(s->inotify, buffer_z(&path), MASK | IN_DONT_FOLLOW) : -1;
@@ -70,7 +73,9 @@ void fs_queue_clear(struct fs *s) {
 
 static int64_t mtime_of(struct fs *s, enum place place, const char *name) {
   struct stat st;
-  return fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? fs_stamp_of(&st).mtime_ns : 0;
+  return fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0
+             ? fs_stamp_of(&st).mtime_ns
+             : 0;
 }
 
 static bool queue_add(struct fs *s, enum place place, const char *name) {
@@ -93,26 +98,29 @@ static size_t place_in_queue(const struct fs *s, enum place place, const char *n
   if (!*all) from = end - AGAIN_MOST;
   for (size_t i = end; i-- > from;) {
     const struct fs_slot *slot = &s->queue.at[i];
-    if (slot->place == place && !(slot->flags & FS_AGAIN) && strcmp(fs_slot_name(slot), name) == 0) return i;
+    if (slot->place == place && !(slot->flags & FS_AGAIN) && strcmp(fs_slot_name(slot), name) == 0)
+      return i;
   }
   return SIZE_MAX;
 }
 
-/* With the time it had when it was told: a copy that keeps it (rsync, cp -p), not a new event. Of what was told in one
- * go nobody knows what lay there first, and within a tick two files have one time. */
+/* With the time it had when it was told: a copy that keeps it (rsync, cp -p), not a new event. Of
+ * what was told in one go nobody knows what lay there first, and within a tick two files have one
+ * time. */
 static bool is_copy(struct fs *s, size_t at, int64_t mtime_ns) {
   bool young = clock_wall_us(s->clock) - mtime_ns / 1000 < YOUNG_US;
   return at < s->drain_from && s->queue.at[at].mtime_ns == mtime_ns && !young;
 }
 
-/* Whoever writes a name again writes a new event: it comes behind what was told in between, not at the place of the one
- * that it put an end to. False: it is not in the queue any more. */
+/* Whoever writes a name again writes a new event: it comes behind what was told in between, not at
+ * the place of the one that it put an end to. False: it is not in the queue any more. */
 static bool push_again(struct fs *s, enum place place, const char *name) {
   bool all;
   size_t at = place_in_queue(s, place, name, &all);
   if (at == SIZE_MAX) return !all;
   int64_t mtime_ns = mtime_of(s, place, name);
-  if (at + 1 == s->queue.count || s->queue.count >= s->c.window || is_copy(s, at, mtime_ns)) return true;
+  if (at + 1 == s->queue.count || s->queue.count >= s->c.window || is_copy(s, at, mtime_ns))
+    return true;
   pthread_mutex_lock(&s->lock);
   if (fs_names_add(&s->queue, mtime_ns, place, name, s->queue.at[at].flags & FS_HELD)) {
     s->queue.at[at].flags |= FS_AGAIN;
@@ -126,7 +134,8 @@ static bool push_again(struct fs *s, enum place place, const char *name) {
 static void push(struct fs *s, enum place place, const char *name) {
   struct digest d = name_digest(place, name);
   if (digest_set_has(&s->told, d) && push_again(s, place, name)) return;
-  if (s->queue.count >= s->c.window || digest_set_add(&s->told, d) != ST_OK || !queue_add(s, place, name))
+  if (s->queue.count >= s->c.window || digest_set_add(&s->told, d) != ST_OK ||
+      !queue_add(s, place, name))
     s->overflow = true;
 }
 
@@ -148,7 +157,8 @@ static void told(struct fs *s, const struct inotify_event *e, bool keep) {
   }
   enum place place = e->wd == s->watch[PLACE_FLAT] ? PLACE_FLAT : PLACE_PENDING;
   if (e->wd != s->watch[place]) return; /* of a folder that was replaced */
-  if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) s->folders_changed = true;
+  if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED))
+    s->folders_changed = true;
   if (e->mask & IN_IGNORED) s->watch[place] = -1;
   if (e->len) told_name(s, place, e, keep);
 }
@@ -173,7 +183,8 @@ void fs_watch_drain(struct fs *s, bool keep) {
 static void queue_used(struct fs *s) {
   if (s->queue.at[s->queue_next++].flags & FS_AGAIN) s->queue_again--;
   s->queue_taken++;
-  if (s->queue_next < s->queue.count) return; /* else mark and taken go on: they count names, not places */
+  if (s->queue_next < s->queue.count)
+    return; /* else mark and taken go on: they count names, not places */
   fs_names_clear(&s->queue);
   s->queue_next = 0;
   digest_set_release(&s->told);
@@ -181,13 +192,15 @@ static void queue_used(struct fs *s) {
 
 bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
   pthread_mutex_lock(&s->lock);
-  while (s->queue_next < s->queue.count && s->queue.at[s->queue_next].flags & FS_AGAIN) queue_used(s);
+  while (s->queue_next < s->queue.count && s->queue.at[s->queue_next].flags & FS_AGAIN)
+    queue_used(s);
   bool any = s->queue_next < s->queue.count;
   if (any) {
     const struct fs_slot *slot = &s->queue.at[s->queue_next];
     *c = (struct fs_candidate){.source = FS_TOLD, .place = (enum place)slot->place};
     fs_name_copy(c->name, fs_slot_name(slot));
-    c->fresh = slot->flags & FS_HELD && !fs_growing_has(s, c->place, c->name); /* it is not growing any more: taken */
+    c->fresh = slot->flags & FS_HELD &&
+               !fs_growing_has(s, c->place, c->name); /* it is not growing any more: taken */
     c->queued = !(slot->flags & FS_HELD);
     if (c->queued) {
       s->figures.queued--;
@@ -206,9 +219,11 @@ bool fs_queue_has(const struct fs *s, enum place place, const char *name) {
 /* ---- waiting ---- */
 
 void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work) {
-  struct pollfd fds[2] = {{.fd = s->wake_fd, .events = POLLIN}, {.fd = s->inotify, .events = POLLIN}};
+  struct pollfd fds[2] = {{.fd = s->wake_fd, .events = POLLIN},
+                          {.fd = s->inotify, .events = POLLIN}};
   int64_t growing = fs_growing_wait_ms(s);
-  if (work != FS_BLOCKED && growing >= 0 && (timeout_ms < 0 || growing < timeout_ms)) timeout_ms = growing;
+  if (work != FS_BLOCKED && growing >= 0 && (timeout_ms < 0 || growing < timeout_ms))
+    timeout_ms = growing;
   if (work == FS_LEFT) timeout_ms = 0;
   if (timeout_ms > 3600000) timeout_ms = 3600000; /* an early return is allowed */
   int n = poll(fds, s->inotify >= 0 && work != FS_BLOCKED ? 2 : 1, (int)timeout_ms);

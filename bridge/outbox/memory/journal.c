@@ -27,13 +27,15 @@ static size_t fit_of(const struct manifest *m) {
   size_t bytes = 0, fit = 0;
   for (; fit < m->count; fit++) {
     const struct manifest_entry *e = &m->entries[fit];
-    bytes += ROW_BYTES + e->ref.name.len + e->id.len + e->topic.len + (e->duplicate ? 0 : e->key.len);
+    bytes +=
+        ROW_BYTES + e->ref.name.len + e->id.len + e->topic.len + (e->duplicate ? 0 : e->key.len);
     if (bytes > MANIFEST_MOST) break;
   }
   return fit;
 }
 
-static bool copy_entry(struct arena *a, const struct manifest_entry *from, struct manifest_entry *to) {
+static bool copy_entry(struct arena *a, const struct manifest_entry *from,
+                       struct manifest_entry *to) {
   *to = *from;
   to->ref.name = arena_span(a, from->ref.name);
   to->ref.id = to->id = arena_span(a, from->id);
@@ -50,20 +52,22 @@ static enum status copy(const struct manifest *from, struct manifest *to, struct
   memcpy(to->before, from->before, sizeof to->before);
   to->entries = arena_zalloc(&to->arena, (from->count + 1) * sizeof *to->entries);
   bool whole = to->entries;
-  for (size_t i = 0; whole && i < from->count; i++) whole = copy_entry(&to->arena, &from->entries[i], &to->entries[i]);
+  for (size_t i = 0; whole && i < from->count; i++)
+    whole = copy_entry(&to->arena, &from->entries[i], &to->entries[i]);
   if (whole) return ST_OK;
   manifest_release(to);
   return error_set(err, ST_NO_MEMORY, "no memory for a manifest");
 }
 
-enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce, struct error *err) {
+enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce,
+                               struct error *err) {
   struct memory *handle = impl;
   struct memory_world *w = handle->w;
   struct buffer text = {0};
   m->fit = fit_of(m);
   if (m->fit < m->count)
-    return error_set(err, ST_TOO_LARGE, "%zu of %zu entries fill a manifest of %d bytes", m->fit, m->count,
-                     MANIFEST_MOST);
+    return error_set(err, ST_TOO_LARGE, "%zu of %zu entries fill a manifest of %d bytes", m->fit,
+                     m->count, MANIFEST_MOST);
   buffer_printf(&text, "%" PRIu64 " %s %s %zu", m->number, m->before, nonce, m->count);
   struct digest d = digest_fixed(buffer_span(&text));
   snprintf(m->digest, sizeof m->digest, "%016" PRIx64 "%016" PRIx64, d.hi, d.lo);
@@ -71,9 +75,11 @@ enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce
   buffer_release(&text);
   if (st != ST_OK) return st;
   pthread_mutex_lock(&w->lock);
-  st = room_for_one(w) ? copy(m, &w->manifests[w->manifest_count], err) : error_set(err, ST_NO_MEMORY, "no memory");
+  st = room_for_one(w) ? copy(m, &w->manifests[w->manifest_count], err)
+                       : error_set(err, ST_NO_MEMORY, "no memory");
   if (st == ST_OK) {
-    for (size_t i = 0; i < w->manifest_count; i++) BUG_ON(!strcmp(w->manifests[i].digest, m->digest)); /* the nonce */
+    for (size_t i = 0; i < w->manifest_count; i++)
+      BUG_ON(!strcmp(w->manifests[i].digest, m->digest)); /* the nonce */
     w->settled[w->manifest_count] = false;
     w->written_ms[w->manifest_count] = clock_wall_us(handle->clock) / 1000;
     w->manifest_count++;
@@ -89,7 +95,8 @@ static int in_order(const void *a, const void *b) {
   return strcmp(x->digest, y->digest);
 }
 
-enum status memory_batch_list(void *impl, struct manifest_name **list, size_t *count, struct error *err) {
+enum status memory_batch_list(void *impl, struct manifest_name **list, size_t *count,
+                              struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   pthread_mutex_lock(&w->lock);
   *count = w->manifest_count;
@@ -108,31 +115,35 @@ enum status memory_batch_list(void *impl, struct manifest_name **list, size_t *c
 /* Under the lock; manifest_count: it is not there. */
 static size_t at(const struct memory_world *w, const struct manifest_name *name) {
   size_t i = 0;
-  while (i < w->manifest_count &&
-         (w->manifests[i].number != name->number || strcmp(w->manifests[i].digest, name->digest) != 0))
+  while (i < w->manifest_count && (w->manifests[i].number != name->number ||
+                                   strcmp(w->manifests[i].digest, name->digest) != 0))
     i++;
   return i;
 }
 
-enum status memory_batch_read(void *impl, const struct manifest_name *name, struct manifest *out, struct error *err) {
+enum status memory_batch_read(void *impl, const struct manifest_name *name, struct manifest *out,
+                              struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   *out = (struct manifest){0};
   pthread_mutex_lock(&w->lock);
   size_t i = at(w, name);
-  enum status st = i < w->manifest_count ? copy(&w->manifests[i], out, err)
-                                         : error_set(err, ST_NOT_FOUND, "batch %" PRIu64 " is gone", name->number);
+  enum status st = i < w->manifest_count
+                       ? copy(&w->manifests[i], out, err)
+                       : error_set(err, ST_NOT_FOUND, "batch %" PRIu64 " is gone", name->number);
   pthread_mutex_unlock(&w->lock);
   return st;
 }
 
-enum status memory_batch_names(void *impl, const struct span *ids, size_t count, bool *named, struct error *err) {
+enum status memory_batch_names(void *impl, const struct span *ids, size_t count, bool *named,
+                               struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   (void)err;
   memset(named, 0, count * sizeof *named);
   pthread_mutex_lock(&w->lock);
   for (size_t i = 0; i < w->manifest_count; i++)
     for (size_t j = 0; !w->settled[i] && j < w->manifests[i].count; j++)
-      for (size_t k = 0; k < count; k++) named[k] |= ids[k].len && span_eq(ids[k], w->manifests[i].entries[j].id);
+      for (size_t k = 0; k < count; k++)
+        named[k] |= ids[k].len && span_eq(ids[k], w->manifests[i].entries[j].id);
   pthread_mutex_unlock(&w->lock);
   return ST_OK;
 }

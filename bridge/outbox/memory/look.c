@@ -24,7 +24,8 @@ enum status memory_counts(void *impl, bool oldest, struct store_counts *out, str
     out->foreign += !waits && r->place != PLACE_DLQ && r->place != PLACE_SENT;
     if (oldest && waits && out->oldest_us == TIME_NONE) out->oldest_us = r->arrived_ns / 1000;
   }
-  out->arrived = (int64_t)(out->pending + m->gone + m->vanished) - (int64_t)(m->first + m->returned);
+  out->arrived =
+      (int64_t)(out->pending + m->gone + m->vanished) - (int64_t)(m->first + m->returned);
   pthread_mutex_unlock(&m->w->lock);
   return ST_OK;
 }
@@ -103,10 +104,10 @@ static bool show(struct memory *m, const struct memory_row *row, store_visit_fn 
 
 typedef bool (*match_fn)(const struct memory_row *r, const void *what);
 
-/* Those that match, in order; at most limit are shown, how many there are is returned. Rows may come and go between
- * two of them: the place is kept by time and serial. */
-static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t limit, store_visit_fn visit,
-                     void *ctx) {
+/* Those that match, in order; at most limit are shown, how many there are is returned. Rows may
+ * come and go between two of them: the place is kept by time and serial. */
+static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t limit,
+                     store_visit_fn visit, void *ctx) {
   uint64_t total = 0;
   int64_t at_ns = INT64_MIN;
   uint64_t serial = 0;
@@ -140,8 +141,8 @@ static bool is_chosen(const struct memory_row *r, const void *what) {
   return is_wanted(r, c->which) && in_range(r, c->range);
 }
 
-enum status memory_list(void *impl, unsigned which, const struct store_range *range, size_t limit, store_visit_fn visit,
-                        void *ctx, uint64_t *total, struct error *err) {
+enum status memory_list(void *impl, unsigned which, const struct store_range *range, size_t limit,
+                        store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
   struct choice c = {.which = which, .range = range};
   (void)err;
   *total = walk(impl, is_chosen, &c, limit, visit, ctx);
@@ -159,13 +160,15 @@ static bool is_number_suffix(struct span rest) {
 static bool is_found(const struct memory_row *r, const void *what) {
   const struct choice *c = what;
   struct span text = c->by_id ? r->event.id : stem_of(r);
-  if (!is_wanted(r, c->which) || text.len < c->key.len || memcmp(text.ptr, c->key.ptr, c->key.len) != 0) return false;
+  if (!is_wanted(r, c->which) || text.len < c->key.len ||
+      memcmp(text.ptr, c->key.ptr, c->key.len) != 0)
+    return false;
   struct span rest = {text.ptr + c->key.len, text.len - c->key.len};
   return c->prefix || !rest.len || (!c->by_id && is_number_suffix(rest));
 }
 
-enum status memory_search(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx, uint64_t *total,
-                          struct error *err) {
+enum status memory_search(void *impl, unsigned which, struct span key, store_visit_fn visit,
+                          void *ctx, uint64_t *total, struct error *err) {
   (void)err;
   *total = 0;
   unsigned ways = which & LIST_NAMED ? 1 : 4; /* the name, its beginning, the id, its beginning */
@@ -176,8 +179,8 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
   return ST_OK;
 }
 
-enum status memory_look(void *impl, enum place place, const char *file, store_visit_fn visit, void *ctx,
-                        struct error *err) {
+enum status memory_look(void *impl, enum place place, const char *file, store_visit_fn visit,
+                        void *ctx, struct error *err) {
   struct memory *m = impl;
   pthread_mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, place, span_of(file));
@@ -187,8 +190,8 @@ enum status memory_look(void *impl, enum place place, const char *file, store_vi
   return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
 }
 
-enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out, uint64_t *size,
-                         struct error *err) {
+enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t most,
+                         struct buffer *out, uint64_t *size, struct error *err) {
   struct memory *m = impl;
   struct buffer name = {0};
   struct span stem = span_of(file);
@@ -204,8 +207,8 @@ enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t mos
   return r ? buffer_status(out, err) : error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
 }
 
-enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx, uint64_t *left_out,
-                          struct error *err) {
+enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
+                          uint64_t *left_out, struct error *err) {
   struct memory *m = impl;
   struct buffer path = {0};
   size_t told = 0;

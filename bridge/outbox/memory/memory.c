@@ -1,5 +1,5 @@
-/* The memory kind: its operations, and how rows are handed out. The end of a handle, as that of a worker, takes with it
- * what it had in hand. */
+/* The memory kind: its operations, and how rows are handed out. The end of a handle, as that of a
+ * worker, takes with it what it had in hand. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@
 
 static bool due(const struct memory *m) {
   if (m->wanted == m->begun) return false;
-  return !m->wanted_settled || m->hand_count == m->lingering || clock_mono_ns(m->clock) >= m->settled_by_ns;
+  return !m->wanted_settled || m->hand_count == m->lingering ||
+         clock_mono_ns(m->clock) >= m->settled_by_ns;
 }
 
 static void begin_scan(struct memory *m) {
@@ -58,8 +59,8 @@ static struct entry_ref ref_of(const struct memory_row *r, struct arena *keep) {
 }
 
 /* Parsed anew where the caller keeps it: the row may go while it is in hand. */
-static enum status copy_out(struct memory *m, struct memory_row *r, struct arena *scratch, struct entry *out,
-                            struct error *err) {
+static enum status copy_out(struct memory *m, struct memory_row *r, struct arena *scratch,
+                            struct entry *out, struct error *err) {
   struct buffer said = {0};
   out->event = memory_no_event;
   out->reason = r->fault;
@@ -73,7 +74,8 @@ static enum status copy_out(struct memory *m, struct memory_row *r, struct arena
   }
   out->doc.arena = scratch;
   enum status st = json_scan(&out->doc, out->text, &(struct error){0});
-  if (st == ST_OK && event_parse(&out->doc, scratch, &out->event, &(struct error){0}) == REASON_NO_MEMORY)
+  if (st == ST_OK &&
+      event_parse(&out->doc, scratch, &out->event, &(struct error){0}) == REASON_NO_MEMORY)
     st = ST_NO_MEMORY;
   out->event.attempts = r->attempts;
   out->event.failed_us = r->failed_us;
@@ -84,14 +86,15 @@ static enum status copy_out(struct memory *m, struct memory_row *r, struct arena
   return st == ST_NO_MEMORY ? error_set(err, st, "no memory for an entry") : ST_OK;
 }
 
-static enum status memory_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out,
-                               struct error *err) {
+static enum status memory_next(void *impl, struct arena *keep, struct arena *scratch,
+                               struct entry *out, struct error *err) {
   struct memory *m = impl;
   *out = (struct entry){0};
   pthread_mutex_lock(&m->w->lock);
   begin_scan(m);
   m->seen = m->w->changes;
-  bool waits = m->wanted != m->begun && m->wanted_settled; /* nothing newer overtakes what is given back meanwhile */
+  bool waits = m->wanted != m->begun &&
+               m->wanted_settled; /* nothing newer overtakes what is given back meanwhile */
   struct memory_row *r = waits ? NULL : next_row(m);
   enum status st = r ? copy_out(m, r, scratch, out, err) : ST_AGAIN;
   BUG_ON_RULE(S1, r && memory_in_hand(m, r));

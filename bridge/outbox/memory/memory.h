@@ -1,9 +1,11 @@
-/* memory.h - inside bridge/outbox/memory only: the outbox that lives as long as its process. The reference of the
- * contract (store.h): the shortest right implementation, for unit tests and for the simulation.
+/* memory.h - inside bridge/outbox/memory only: the outbox that lives as long as its process. The
+ * reference of the contract (store.h): the shortest right implementation, for unit tests and for
+ * the simulation.
  *
- * A world is what would lie on a disk: rows and manifests, by the address of its url ("memory:NAME"). Handles share it,
- * so that two workers can work on one outbox; what is in hand belongs to a handle and ends with it. Nothing here is
- * ever half done: each operation holds the world's lock.
+ * A world is what would lie on a disk: rows and manifests, by the address of its url
+ * ("memory:NAME"). Handles share it, so that two workers can work on one outbox; what is in hand
+ * belongs to a handle and ends with it. Nothing here is ever half done: each operation holds the
+ * world's lock.
  */
 #ifndef BRIDGE_OUTBOX_MEMORY_MEMORY_H
 #define BRIDGE_OUTBOX_MEMORY_MEMORY_H
@@ -46,7 +48,7 @@ struct memory_world {
   struct memory_row **rows; /* in order of arrival */
   size_t count, cap;
   uint64_t serials, versions, changes; /* changes: arrivals and wakes so far */
-  int64_t latest_ns;                   /* time of the last arrival: none is older than the one before */
+  int64_t latest_ns; /* time of the last arrival: none is older than the one before */
   struct manifest *manifests;
   bool *settled;
   int64_t *written_ms;
@@ -74,7 +76,8 @@ struct memory {
   struct store_config c;     /* since it began */
   struct memory_hand *hands; /* all below: the world's lock */
   size_t hand_count, lingering;
-  struct memory_hand *notices; /* to be looked at again behind the scan: replayed, or found changed */
+  struct memory_hand
+      *notices; /* to be looked at again behind the scan: replayed, or found changed */
   uint64_t wanted, begun, scanned, seen;
   bool wanted_settled, listed, woken;
   int64_t settled_by_ns;
@@ -88,48 +91,55 @@ extern const struct event memory_no_event; /* nothing is known of it */
 struct memory_world *memory_world_of(const char *address);
 /* All under the lock. */
 struct memory_row *memory_find(struct memory_world *w, enum place place, struct span name);
-bool memory_pending(const struct memory_row *r); /* waits to be sent: not dead, not sent, and ours */
-MUST_CHECK enum status memory_add(struct memory *m, enum place place, struct span name, struct span text,
-                                  struct error *err);
+bool memory_pending(
+    const struct memory_row *r); /* waits to be sent: not dead, not sent, and ours */
+MUST_CHECK enum status memory_add(struct memory *m, enum place place, struct span name,
+                                  struct span text, struct error *err);
 void memory_remove(struct memory_world *w, struct memory_row *r);
 void memory_touch(struct memory *m, struct memory_row *r); /* it has changed */
 /* A free name like this one in that place: name, name__1, ... ST_NO_MEMORY. */
-MUST_CHECK enum status memory_move(struct memory *m, struct memory_row *r, enum place to, struct error *err);
+MUST_CHECK enum status memory_move(struct memory *m, struct memory_row *r, enum place to,
+                                   struct error *err);
 /* false: memory is out. The last of the list; the first one goes. */
 MUST_CHECK bool memory_hand_put(struct memory_hand **list, const struct memory_row *r);
 void memory_hand_drop(struct memory_hand **list);
 struct memory_hand **memory_hand_of(struct memory_hand **list, enum place place, struct span name);
 bool memory_in_hand(struct memory *m, const struct memory_row *r);
-MUST_CHECK bool memory_notice(struct memory *m, const struct memory_row *r); /* false: memory is out */
-void memory_tell(struct memory_world *w);                                    /* wakes who waits */
+MUST_CHECK bool memory_notice(struct memory *m,
+                              const struct memory_row *r); /* false: memory is out */
+void memory_tell(struct memory_world *w);                  /* wakes who waits */
 
 /* settle.c, look.c, journal.c, owner.c, selections.c: the rest of the ops */
 enum status memory_done(void *, const struct entry_ref *, enum settled *, struct error *);
-enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *, struct error *);
+enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *,
+                           struct error *);
 enum status memory_sync(void *, struct error *);
 void memory_fail_all(void *, struct failed *, size_t);
 void memory_linger(void *, const struct entry_ref *, bool on);
 void memory_release(void *, const struct entry_ref *);
-enum status memory_aside(void *, const struct entry_ref *, struct span, enum aside, const struct failure *,
-                         const struct error *, struct error *);
+enum status memory_aside(void *, const struct entry_ref *, struct span, enum aside,
+                         const struct failure *, const struct error *, struct error *);
 enum status memory_aside_sync(void *, struct error *);
 void memory_aside_tend(void *);
 enum status memory_asides(void *, size_t, store_aside_fn, void *, struct error *);
 enum status memory_counts(void *, bool oldest, struct store_counts *, struct error *);
-enum status memory_list(void *, unsigned, const struct store_range *, size_t, store_visit_fn, void *, uint64_t *,
-                        struct error *);
-enum status memory_search(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *, struct error *);
+enum status memory_list(void *, unsigned, const struct store_range *, size_t, store_visit_fn,
+                        void *, uint64_t *, struct error *);
+enum status memory_search(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
+                          struct error *);
 enum status memory_look(void *, enum place, const char *, store_visit_fn, void *, struct error *);
 enum status memory_replay(void *, enum place, const char *, struct error *);
 void memory_replay_all(void *, struct letter *, size_t, store_judge_fn, void *);
 void memory_purge(void *, struct letter *, size_t);
-enum status memory_bytes(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *, struct error *);
+enum status memory_bytes(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,
+                         struct error *);
 enum status memory_emit(void *, const char *, struct span, struct error *);
 enum status memory_survey(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
 bool memory_lies(void *, const struct entry_ref *, struct span);
 enum status memory_batch_write(void *, struct manifest *, const char *, struct error *);
 enum status memory_batch_list(void *, struct manifest_name **, size_t *, struct error *);
-enum status memory_batch_read(void *, const struct manifest_name *, struct manifest *, struct error *);
+enum status memory_batch_read(void *, const struct manifest_name *, struct manifest *,
+                              struct error *);
 enum status memory_batch_names(void *, const struct span *, size_t, bool *, struct error *);
 enum status memory_batch_settle(void *, const struct manifest_name *, struct error *);
 enum status memory_batch_remove(void *, const struct manifest_name *, struct error *);
@@ -155,7 +165,8 @@ enum status memory_draft_commit(void *, void *draft, uint64_t *, struct error *)
 void memory_draft_close(void *, void *draft);
 enum status memory_selections(void *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
 enum status memory_selection_size(void *, uint64_t, uint64_t *, struct error *);
-enum status memory_selection_read(void *, uint64_t, uint64_t, size_t, struct buffer *, struct error *);
+enum status memory_selection_read(void *, uint64_t, uint64_t, size_t, struct buffer *,
+                                  struct error *);
 enum status memory_selection_add(void *, uint64_t, struct span, struct error *);
 enum status memory_selection_remove(void *, uint64_t, struct error *);
 void memory_selections_release(struct memory_world *w);

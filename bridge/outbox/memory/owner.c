@@ -1,5 +1,5 @@
-/* The memory kind: its id, who owns it, its notes. The end of a handle frees its lock, as the end of a process
- * does. */
+/* The memory kind: its id, who owns it, its notes. The end of a handle frees its lock, as the end
+ * of a process does. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <errno.h>
@@ -29,8 +29,12 @@ enum status memory_lock(void *impl, int64_t wait_ms, struct error *err) {
   bool known = *w->id, ours = known && !w->owner;
   if (ours) w->owner = m;
   pthread_mutex_unlock(&w->lock);
-  if (!known) return error_set(err, ST_NOT_FOUND, "the outbox %s was not opened to be changed yet", w->address);
-  return ours ? ST_OK : error_set(err, ST_BUSY, "the outbox %s is held by pid %ld", w->address, (long)getpid());
+  if (!known)
+    return error_set(err, ST_NOT_FOUND, "the outbox %s was not opened to be changed yet",
+                     w->address);
+  return ours ? ST_OK
+              : error_set(err, ST_BUSY, "the outbox %s is held by pid %ld", w->address,
+                          (long)getpid());
 }
 
 int64_t memory_holder(const void *impl) {
@@ -46,7 +50,9 @@ enum status memory_check(void *impl, struct error *err) {
   pthread_mutex_lock(&m->w->lock);
   bool ours = m->w->owner == m;
   pthread_mutex_unlock(&m->w->lock);
-  return ours ? ST_OK : error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more", m->w->address);
+  return ours ? ST_OK
+              : error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more",
+                          m->w->address);
 }
 
 enum status memory_renew_id(void *impl, struct error *err) {
@@ -61,12 +67,15 @@ enum status memory_renew_id(void *impl, struct error *err) {
 /* ---- notes ---- */
 
 const char *memory_note_name(enum note note) {
-  static const char *const names[] = {
-      [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger", [NOTE_HOLDS] = "holds", [NOTE_PAUSE] = "paused"};
+  static const char *const names[] = {[NOTE_CLUSTER] = "cluster",
+                                      [NOTE_LEDGER] = "ledger",
+                                      [NOTE_HOLDS] = "holds",
+                                      [NOTE_PAUSE] = "paused"};
   return names[note];
 }
 
-enum status memory_note_read(const void *impl, enum note note, struct buffer *out, struct error *err) {
+enum status memory_note_read(const void *impl, enum note note, struct buffer *out,
+                             struct error *err) {
   const struct memory *m = impl;
   pthread_mutex_lock(&m->w->lock);
   const struct buffer *text = m->w->notes[note];

@@ -1,11 +1,13 @@
-/* Worlds, their rows, and lists of entries in hand. All under the world's lock; a crash of the process takes all with
- * it. */
+/* Worlds, their rows, and lists of entries in hand. All under the world's lock; a crash of the
+ * process takes all with it. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <time.h>
 
-const struct event memory_no_event = {
-    .payload = JSON_NONE, .created_us = TIME_NONE, .failed_us = TIME_NONE, .first_failed_us = TIME_NONE};
+const struct event memory_no_event = {.payload = JSON_NONE,
+                                      .created_us = TIME_NONE,
+                                      .failed_us = TIME_NONE,
+                                      .first_failed_us = TIME_NONE};
 
 /* ---- worlds ---- */
 
@@ -109,13 +111,15 @@ static enum status parse(struct memory_row *r, size_t most, struct error *err) {
   enum status st = json_scan(&r->doc, (struct span){r->text, r->len}, &r->words);
   if (st == ST_OK) r->fault = event_parse(&r->doc, &r->arena, &r->event, &r->words);
   if (st == ST_INVALID) r->fault = event_reason_of(r->doc.fault);
-  if (st == ST_NO_MEMORY || r->fault == REASON_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  if (st == ST_NO_MEMORY || r->fault == REASON_NO_MEMORY)
+    return error_set(err, ST_NO_MEMORY, "no memory for an entry");
   r->attempts = r->event.attempts;
   r->failed_us = r->event.failed_us;
   r->first_failed_us = r->event.first_failed_us;
   if (r->len <= most) return ST_OK;
   r->fault = REASON_TOO_LARGE;
-  error_set(&r->words, ST_TOO_LARGE, "%zu bytes, more than the %zu that outbox.max_entry_bytes allows", r->len, most);
+  error_set(&r->words, ST_TOO_LARGE,
+            "%zu bytes, more than the %zu that outbox.max_entry_bytes allows", r->len, most);
   return ST_OK;
 }
 
@@ -129,7 +133,8 @@ static bool room_for_one(struct memory_world *w) {
   return true;
 }
 
-enum status memory_add(struct memory *m, enum place place, struct span name, struct span text, struct error *err) {
+enum status memory_add(struct memory *m, enum place place, struct span name, struct span text,
+                       struct error *err) {
   struct memory_world *w = m->w;
   struct memory_row *r = calloc(1, sizeof *r);
   if (!r || !room_for_one(w)) {
@@ -141,8 +146,8 @@ enum status memory_add(struct memory *m, enum place place, struct span name, str
   r->text = malloc(text.len + 1);
   r->len = text.len;
   if (r->text) memcpy(r->text, text.ptr ? text.ptr : "", text.len);
-  enum status st =
-      r->name && r->text ? parse(r, m->c.max_entry_bytes, err) : error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  enum status st = r->name && r->text ? parse(r, m->c.max_entry_bytes, err)
+                                      : error_set(err, ST_NO_MEMORY, "no memory for an entry");
   if (st != ST_OK) {
     row_free(r);
     return st;
@@ -214,7 +219,8 @@ bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
 
 bool memory_notice(struct memory *m, const struct memory_row *r) {
   memory_tell(m->w);
-  return *memory_hand_of(&m->notices, r->place, span_of(r->name)) || memory_hand_put(&m->notices, r);
+  return *memory_hand_of(&m->notices, r->place, span_of(r->name)) ||
+         memory_hand_put(&m->notices, r);
 }
 
 void memory_hand_drop(struct memory_hand **list) {

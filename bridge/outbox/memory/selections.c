@@ -39,7 +39,8 @@ void memory_draft_close(void *impl, void *draft) {
   free(draft);
 }
 
-enum status memory_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t *count, struct error *err) {
+enum status memory_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t *count,
+                              struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   (void)err;
   pthread_mutex_lock(&w->lock);
@@ -50,10 +51,12 @@ enum status memory_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], siz
 }
 
 /* Under the lock. */
-static struct memory_selection *find(struct memory_world *w, uint64_t number, enum status *st, struct error *err) {
+static struct memory_selection *find(struct memory_world *w, uint64_t number, enum status *st,
+                                     struct error *err) {
   for (size_t i = 0; i < w->selection_count; i++)
     if (w->selections[i].number == number) return &w->selections[i];
-  *st = error_set(err, ST_NOT_FOUND, "There is no unfinished selection %llu", (unsigned long long)number);
+  *st = error_set(err, ST_NOT_FOUND, "There is no unfinished selection %llu",
+                  (unsigned long long)number);
   return NULL;
 }
 
@@ -67,8 +70,8 @@ enum status memory_selection_size(void *impl, uint64_t number, uint64_t *size, s
   return st;
 }
 
-enum status memory_selection_read(void *impl, uint64_t number, uint64_t at, size_t most, struct buffer *out,
-                                  struct error *err) {
+enum status memory_selection_read(void *impl, uint64_t number, uint64_t at, size_t most,
+                                  struct buffer *out, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
   pthread_mutex_lock(&w->lock);
@@ -84,7 +87,8 @@ enum status memory_selection_add(void *impl, uint64_t number, struct span text, 
   enum status st = ST_OK;
   pthread_mutex_lock(&w->lock);
   struct memory_selection *one = find(w, number, &st, err);
-  if (one && one->text.len && one->text.ptr[one->text.len - 1] != '\n') buffer_add_char(&one->text, '\n');
+  if (one && one->text.len && one->text.ptr[one->text.len - 1] != '\n')
+    buffer_add_char(&one->text, '\n');
   if (one) buffer_add(&one->text, text);
   if (one) st = buffer_status(&one->text, err);
   pthread_mutex_unlock(&w->lock);

@@ -17,8 +17,10 @@ static void end_hand(struct memory *m, enum place place, struct span name) {
 static enum settled compare(const struct memory_row *r, const struct entry_ref *ref) {
   if (!r || r->place == PLACE_SENT) return SETTLED_VANISHED;
   if (r->version == ref->stamp.inode) return SETTLED_GONE;
-  if (!ref->id.len || r->fault != REASON_NONE || !span_eq(r->event.id, ref->id)) return SETTLED_CHANGED;
-  return ref->content && event_content(&r->doc, &r->event) != ref->content ? SETTLED_REUSED : SETTLED_GONE;
+  if (!ref->id.len || r->fault != REASON_NONE || !span_eq(r->event.id, ref->id))
+    return SETTLED_CHANGED;
+  return ref->content && event_content(&r->doc, &r->event) != ref->content ? SETTLED_REUSED
+                                                                           : SETTLED_GONE;
 }
 
 static enum status take_out(struct memory *m, struct memory_row *r, struct error *err) {
@@ -32,7 +34,8 @@ static enum status take_out(struct memory *m, struct memory_row *r, struct error
   return st;
 }
 
-enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err) {
+enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *how,
+                        struct error *err) {
   struct memory *m = impl;
   pthread_mutex_lock(&m->w->lock);
   bool held = *memory_hand_of(&m->hands, ref->place, ref->name);
@@ -44,13 +47,14 @@ enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *h
   BUG_ON_RULE(S2, out && memory_find(m->w, ref->place, ref->name));
   if (*how == SETTLED_VANISHED && held) m->vanished++;
   if (st == ST_OK) end_hand(m, ref->place, ref->name);
-  if (*how == SETTLED_CHANGED && !memory_notice(m, r)) st = error_set(err, ST_NO_MEMORY, "no memory for a name");
+  if (*how == SETTLED_CHANGED && !memory_notice(m, r))
+    st = error_set(err, ST_NO_MEMORY, "no memory for a name");
   pthread_mutex_unlock(&m->w->lock);
   return st;
 }
 
-enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how,
-                           struct error *err) {
+enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span id,
+                           enum settled *how, struct error *err) {
   struct memory *m = impl;
   enum status st = ST_OK;
   pthread_mutex_lock(&m->w->lock);
@@ -82,7 +86,8 @@ static bool keep_text(char **at, const char *text) {
   return true;
 }
 
-static enum status note_failure(struct memory *m, struct memory_row *r, const struct failure *why, struct error *err) {
+static enum status note_failure(struct memory *m, struct memory_row *r, const struct failure *why,
+                                struct error *err) {
   if (!keep_text(&r->last_error, why->error ? why->error : reason_word(why->reason)) ||
       !keep_text(&r->topic, why->topic))
     return error_set(err, ST_NO_MEMORY, "no memory for what went wrong");
@@ -94,8 +99,8 @@ static enum status note_failure(struct memory *m, struct memory_row *r, const st
   return ST_OK;
 }
 
-static enum status fail(struct memory *m, const struct entry_ref *ref, const struct failure *why, bool dead,
-                        enum settled *how, struct error *err) {
+static enum status fail(struct memory *m, const struct entry_ref *ref, const struct failure *why,
+                        bool dead, enum settled *how, struct error *err) {
   pthread_mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->place, ref->name);
   enum status st = ST_OK;
@@ -107,7 +112,8 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
     m->gone += st == ST_OK;
   }
   if (st == ST_OK) end_hand(m, ref->place, ref->name);
-  if (*how == SETTLED_CHANGED && !memory_notice(m, r)) st = error_set(err, ST_NO_MEMORY, "no memory for a name");
+  if (*how == SETTLED_CHANGED && !memory_notice(m, r))
+    st = error_set(err, ST_NO_MEMORY, "no memory for a name");
   pthread_mutex_unlock(&m->w->lock);
   return st;
 }
@@ -140,7 +146,8 @@ void memory_release(void *impl, const struct entry_ref *ref) {
 /* ---- nothing hinders here ---- */
 
 enum status memory_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
-                         const struct failure *why, const struct error *hindrance, struct error *err) {
+                         const struct failure *why, const struct error *hindrance,
+                         struct error *err) {
   (void)impl, (void)ref, (void)id, (void)what, (void)why, (void)hindrance;
   return error_set(err, ST_AGAIN, "an outbox in memory hinders nobody");
 }
@@ -153,7 +160,8 @@ void memory_aside_tend(void *impl) {
   (void)impl;
 }
 
-enum status memory_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx, struct error *err) {
+enum status memory_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
+                          struct error *err) {
   (void)limit, (void)visit, (void)ctx;
   return memory_sync(impl, err);
 }
@@ -165,7 +173,8 @@ static enum status revive(struct memory *m, struct memory_row *r, struct error *
   if (!dead && memory_in_hand(m, r)) return error_set(err, ST_BUSY, "%s is in hand", r->name);
   if (dead && memory_find(m->w, PLACE_FLAT, span_of(r->name)))
     return error_set(err, ST_EXISTS, "an entry of the name %s waits", r->name);
-  if (r->fault == REASON_NOT_OBJECT) return error_set(err, ST_INVALID, "%s is no JSON object", r->name);
+  if (r->fault == REASON_NOT_OBJECT)
+    return error_set(err, ST_INVALID, "%s is no JSON object", r->name);
   keep_text(&r->last_error, NULL);
   keep_text(&r->topic, NULL);
   r->attempts = 0;
@@ -181,10 +190,12 @@ static enum status revive(struct memory *m, struct memory_row *r, struct error *
 
 enum status memory_replay(void *impl, enum place place, const char *file, struct error *err) {
   struct memory *m = impl;
-  if (place == PLACE_SENT || strchr(file, '/')) return error_set(err, ST_INVALID, "%s is no entry's name", file);
+  if (place == PLACE_SENT || strchr(file, '/'))
+    return error_set(err, ST_INVALID, "%s is no entry's name", file);
   pthread_mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, place, span_of(file));
-  enum status st = r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+  enum status st =
+      r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
   pthread_mutex_unlock(&m->w->lock);
   return st;
 }
@@ -198,7 +209,8 @@ static struct memory_row *letter_row(struct memory *m, struct letter *l) {
   return same ? r : NULL;
 }
 
-void memory_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx) {
+void memory_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge,
+                       void *ctx) {
   struct memory *m = impl;
   pthread_mutex_lock(&m->w->lock);
   for (size_t i = 0; i < count; i++) {
@@ -208,7 +220,8 @@ void memory_replay_all(void *impl, struct letter *list, size_t count, store_judg
   if (judge) judge(ctx, list, count);
   for (size_t i = 0; i < count; i++) {
     struct memory_row *r = list[i].status == ST_OK ? letter_row(m, &list[i]) : NULL;
-    struct span name = r ? r->event.name : (struct span){0}, reason = span_of(r ? reason_word(r->reason) : "");
+    struct span name = r ? r->event.name : (struct span){0},
+                reason = span_of(r ? reason_word(r->reason) : "");
     if (r) list[i].status = revive(m, r, &list[i].error);
     if (r && list[i].status == ST_OK && m->c.dead_left) m->c.dead_left(m->c.dead_ctx, name, reason);
   }
@@ -221,7 +234,8 @@ void memory_purge(void *impl, struct letter *list, size_t count) {
   for (size_t i = 0; i < count; i++) {
     list[i].status = ST_OK;
     struct memory_row *r = letter_row(m, &list[i]);
-    if (r && m->c.dead_left) m->c.dead_left(m->c.dead_ctx, r->event.name, span_of(reason_word(r->reason)));
+    if (r && m->c.dead_left)
+      m->c.dead_left(m->c.dead_ctx, r->event.name, span_of(reason_word(r->reason)));
     if (r) memory_remove(m->w, r);
   }
   pthread_mutex_unlock(&m->w->lock);
@@ -233,8 +247,9 @@ enum status memory_emit(void *impl, const char *file, struct span text, struct e
   if (!span_ends(name, ".json") || name.len < 6 || *file == '.' || strchr(file, '/'))
     return error_set(err, ST_INVALID, "\"%s\" is no entry's name", file);
   pthread_mutex_lock(&m->w->lock);
-  enum status st = memory_find(m->w, PLACE_FLAT, name) ? error_set(err, ST_EXISTS, "%s is there already", file)
-                                                       : memory_add(m, PLACE_FLAT, name, text, err);
+  enum status st = memory_find(m->w, PLACE_FLAT, name)
+                       ? error_set(err, ST_EXISTS, "%s is there already", file)
+                       : memory_add(m, PLACE_FLAT, name, text, err);
   pthread_mutex_unlock(&m->w->lock);
   return st;
 }

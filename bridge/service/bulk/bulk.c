@@ -1,5 +1,5 @@
-/* Goes through a frozen selection step by step, tells how far it is, gives it up. frozen_selection.h lists what a crash
- * leaves. */
+/* Goes through a frozen selection step by step, tells how far it is, gives it up.
+ * frozen_selection.h lists what a crash leaves. */
 #include "bridge/service/bulk/bulk.h"
 
 #include "bridge/service/audit.h"
@@ -19,7 +19,8 @@ struct step {
   unsigned shown;
 };
 
-/* ---- one batch of a step ---------------------------------------------------------------------------------------- */
+/* ---- one batch of a step
+ * ---------------------------------------------------------------------------------------- */
 
 struct batch {
   struct letter list[STORE_LETTERS];
@@ -58,7 +59,8 @@ static bool of_the_world(enum status st) {
   return st == ST_UNAVAILABLE || st == ST_NO_SPACE || st == ST_NO_MEMORY;
 }
 
-/* cut: these are what a step that was cut short was about to do, so what is gone of them was done by it. */
+/* cut: these are what a step that was cut short was about to do, so what is gone of them was done
+ * by it. */
 static void count_one(struct step *p, const struct letter *letter, bool published, bool cut) {
   struct frozen_note *n = &p->f.note;
   n->seen++;
@@ -126,14 +128,17 @@ static enum status go(struct step *p, struct error *err) {
   return st;
 }
 
-/* ---- where it is ------------------------------------------------------------------------------------------------ */
+/* ---- where it is
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static const char *kind_word(bool purge) {
   return purge ? "purge" : "replay";
 }
 
 static uint64_t vanished(const struct frozen_note *n) {
-  uint64_t known = n->done + n->refused + n->busy + n->failed, passed = n->round > 1 ? n->total : n->seen;
+  uint64_t known = n->done + n->refused + n->busy + n->failed,
+           passed = n->round > 1 ? n->total : n->seen;
   if (n->round > 1 && n->next < n->end) return 0; /* not known before its end */
   return passed > known ? passed - known : 0;
 }
@@ -148,7 +153,8 @@ static void write_progress(const struct frozen *f, struct buffer *json, bool *fi
   member_bool(json, first, "force", f->head.force);
   member_time(json, first, "began", f->head.began_us);
   member_int(json, first, "total", (int64_t)n->total);
-  member_int(json, first, "left", n->round > 1 || n->seen > n->total ? 0 : (int64_t)(n->total - n->seen));
+  member_int(json, first, "left",
+             n->round > 1 || n->seen > n->total ? 0 : (int64_t)(n->total - n->seen));
   member_int(json, first, "round", (int64_t)n->round);
   member_int(json, first, f->head.purge ? "purged" : "replayed", (int64_t)n->done);
   member_int(json, first, "refused", (int64_t)n->refused);
@@ -183,19 +189,22 @@ static void audit(struct service *s, const struct frozen *f, bool given_up) {
                                        {"vanished", vanished(n)}};
   buffer_printf(&what, "selection %llu: %s%s%s", (unsigned long long)f->number, f->head.filter,
                 f->head.force ? " force" : "", given_up ? " (given up)" : "");
-  audit_write(s, &by, kind_word(f->head.purge), buffer_span(&what), counts, sizeof counts / sizeof *counts);
+  audit_write(s, &by, kind_word(f->head.purge), buffer_span(&what), counts,
+              sizeof counts / sizeof *counts);
   buffer_release(&what);
 }
 
-/* ---- the operations: not counted as commands, freeze is. A step takes as long as its caller likes, which would look
- * like slow commands in health. */
+/* ---- the operations: not counted as commands, freeze is. A step takes as long as its caller
+ * likes, which would look like slow commands in health. */
 
-static enum status open_of_kind(struct service *s, bool purge, uint64_t number, struct frozen *f, struct error *err) {
+static enum status open_of_kind(struct service *s, bool purge, uint64_t number, struct frozen *f,
+                                struct error *err) {
   enum status st = frozen_open(f, s->store, number, err);
   if (st != ST_OK || f->head.purge == purge) return st;
   frozen_close(f);
-  return error_set(err, ST_NOT_FOUND, "Selection %llu is of a %s; go on by: busbridge %s --resume %llu",
-                   (unsigned long long)number, kind_word(!purge), kind_word(!purge), (unsigned long long)number);
+  return error_set(
+      err, ST_NOT_FOUND, "Selection %llu is of a %s; go on by: busbridge %s --resume %llu",
+      (unsigned long long)number, kind_word(!purge), kind_word(!purge), (unsigned long long)number);
 }
 
 static enum status step(struct step *p, bool purge, uint64_t number, struct error *err) {
@@ -215,8 +224,8 @@ static enum status step(struct step *p, bool purge, uint64_t number, struct erro
   return st;
 }
 
-enum status service_bulk_step(struct service *s, bool purge, uint64_t selection, size_t limit, struct buffer *json,
-                              struct error *err) {
+enum status service_bulk_step(struct service *s, bool purge, uint64_t selection, size_t limit,
+                              struct buffer *json, struct error *err) {
   struct step p = {.s = s, .limit = limit ? limit : UINT64_MAX};
   BUG_ON(s->mode == SERVICE_INSPECT);
   pthread_mutex_lock(&s->moving);
@@ -228,8 +237,8 @@ enum status service_bulk_step(struct service *s, bool purge, uint64_t selection,
   return st;
 }
 
-enum status service_bulk_progress(struct service *s, bool purge, uint64_t selection, struct buffer *json,
-                                  struct error *err) {
+enum status service_bulk_progress(struct service *s, bool purge, uint64_t selection,
+                                  struct buffer *json, struct error *err) {
   struct step p = {.s = s};
   enum status st = open_of_kind(s, purge, selection, &p.f, err);
   if (st == ST_OK) st = write_step(&p, json, err);
@@ -238,7 +247,8 @@ enum status service_bulk_progress(struct service *s, bool purge, uint64_t select
 }
 
 /* What is finished or damaged meanwhile is left out. */
-enum status service_bulk_list(struct service *s, bool purge, struct buffer *json, struct error *err) {
+enum status service_bulk_list(struct service *s, bool purge, struct buffer *json,
+                              struct error *err) {
   uint64_t numbers[SELECTIONS_MOST];
   size_t count;
   bool any = false;
@@ -259,8 +269,8 @@ enum status service_bulk_list(struct service *s, bool purge, struct buffer *json
   return st == ST_OK ? buffer_status(json, err) : st;
 }
 
-enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selection, struct buffer *json,
-                                struct error *err) {
+enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selection,
+                                struct buffer *json, struct error *err) {
   struct step p = {.s = s};
   BUG_ON(s->mode == SERVICE_INSPECT);
   pthread_mutex_lock(&s->moving);

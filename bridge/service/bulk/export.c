@@ -7,12 +7,15 @@
 
 #include <inttypes.h>
 
-#define ENTRIES 500                    /* unless told otherwise */
-#define PART ((size_t)(3 << 20))       /* bytes of one element */
-#define ANSWER ((size_t)(8 << 20))     /* an answer ends behind the element that reaches it */
-#define WHOLE_MAX ((size_t)(64 << 20)) /* a dead letter that is read whole: the entry's limit and its added keys */
+#define ENTRIES 500                /* unless told otherwise */
+#define PART ((size_t)(3 << 20))   /* bytes of one element */
+#define ANSWER ((size_t)(8 << 20)) /* an answer ends behind the element that reaches it */
+#define WHOLE_MAX                                                                                  \
+  ((size_t)(64 << 20)) /* a dead letter that is read whole: the entry's limit and its added keys   \
+                        */
 
-/* The place in the file of the entry that comes next, and how much of its raw bytes is told already. */
+/* The place in the file of the entry that comes next, and how much of its raw bytes is told
+ * already. */
 struct export {
   struct service *s;
   struct frozen f;
@@ -31,7 +34,8 @@ static enum status parse_from(struct export *e, const char *from, struct error *
   bool good = number_parse(place, e->f.note.end, &e->at) && e->at >= e->f.note.first;
   if (good && dot) good = number_parse(span_of(dot + 1), INT64_MAX, &e->offset);
   return good ? ST_OK
-              : error_set(err, ST_INVALID, "Parameter from is \"%.60s\": expected next of the answer before", from);
+              : error_set(err, ST_INVALID,
+                          "Parameter from is \"%.60s\": expected next of the answer before", from);
 }
 
 static void begin_element(struct export *e, const char *file, bool *first) {
@@ -49,11 +53,13 @@ static void member_base64(struct buffer *json, bool *first, const char *key, str
   buffer_add_char(json, '"');
 }
 
-/* A line may hold it as it is: an object without line ends, not too deep to stand inside the answer. */
+/* A line may hold it as it is: an object without line ends, not too deep to stand inside the
+ * answer. */
 static bool fits_a_line(struct span text) {
   struct json_doc doc = {0};
   struct buffer deeper = {0};
-  if (text.ptr[0] != '{' || memchr(text.ptr, '\n', text.len) || memchr(text.ptr, '\r', text.len)) return false;
+  if (text.ptr[0] != '{' || memchr(text.ptr, '\n', text.len) || memchr(text.ptr, '\r', text.len))
+    return false;
   buffer_add_z(&deeper, "[[[");
   buffer_add(&deeper, text);
   buffer_add_z(&deeper, "]]]");
@@ -73,8 +79,10 @@ static void write_text(struct export *e, bool *first) {
   }
 }
 
-/* A part of the raw bytes that lie beside a descriptor; offset 0: with the descriptor. *more: another part follows. */
-static enum status write_raw(struct export *e, const char *file, bool *first, bool *more, struct error *err) {
+/* A part of the raw bytes that lie beside a descriptor; offset 0: with the descriptor. *more:
+ * another part follows. */
+static enum status write_raw(struct export *e, const char *file, bool *first, bool *more,
+                             struct error *err) {
   char raw[FROZEN_NAME];
   uint64_t size = 0;
   *more = false;
@@ -94,7 +102,8 @@ static enum status write_raw(struct export *e, const char *file, bool *first, bo
 }
 
 /* Is it the one that was chosen? Reading decides it as a purge would. */
-static enum status write_element(struct export *e, const char *file, bool *more, struct error *err) {
+static enum status write_element(struct export *e, const char *file, bool *more,
+                                 struct error *err) {
   uint64_t size;
   bool first;
   buffer_clear(&e->bytes);
@@ -103,7 +112,8 @@ static enum status write_element(struct export *e, const char *file, bool *more,
     enum status st = store_bytes(e->s->store, file, 0, WHOLE_MAX, &e->bytes, &size, err);
     if (st == ST_NOT_FOUND) return ST_OK;
     if (st != ST_OK) return st;
-    if (size > WHOLE_MAX) return error_set(err, ST_TOO_LARGE, "dlq/%s is too large to be exported", file);
+    if (size > WHOLE_MAX)
+      return error_set(err, ST_TOO_LARGE, "dlq/%s is too large to be exported", file);
   }
   begin_element(e, file, &first);
   if (!e->offset) write_text(e, &first);
@@ -143,8 +153,8 @@ static enum status export_entries(struct export *e, const char *from, struct err
   return buffer_status(e->json, err);
 }
 
-enum status service_bulk_entries(struct service *s, uint64_t selection, const char *from, size_t limit,
-                                 struct buffer *json, struct error *err) {
+enum status service_bulk_entries(struct service *s, uint64_t selection, const char *from,
+                                 size_t limit, struct buffer *json, struct error *err) {
   struct export e = {.s = s, .json = json, .first = true, .left = limit ? limit : ENTRIES};
   pthread_mutex_lock(&s->moving); /* nothing is on its way while it is looked for */
   enum status st = frozen_open(&e.f, s->store, selection, err);

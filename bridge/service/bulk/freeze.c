@@ -1,5 +1,5 @@
-/* Chooses the dead letters that a replay or purge is about, tells which they are, and writes them down. A crash before
- * the end leaves a file in tmp and nothing selected. */
+/* Chooses the dead letters that a replay or purge is about, tells which they are, and writes them
+ * down. A crash before the end leaves a file in tmp and nothing selected. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/bulk/bulk.h"
@@ -25,7 +25,9 @@ struct freezing {
   struct error *err;
 };
 
-/* ---- choosing --------------------------------------------------------------------------------------------------- */
+/* ---- choosing
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool take(struct freezing *f, const struct entry_info *info) {
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
@@ -103,9 +105,11 @@ static void show_missing(struct freezing *f) {
 static enum status choose_ids(struct freezing *f) {
   uint64_t total;
   enum status st = choose_named(f);
-  if (st == ST_OK && f->missing) st = store_list(f->s->store, LIST_DEAD, 0, visit_by_id, f, &total, f->err);
+  if (st == ST_OK && f->missing)
+    st = store_list(f->s->store, LIST_DEAD, 0, visit_by_id, f, &total, f->err);
   if (st == ST_OK) st = f->st;
-  if (st == ST_OK && f->missing) st = store_list(f->s->store, LIST_DEAD, 0, mark_by_id, f, &total, f->err);
+  if (st == ST_OK && f->missing)
+    st = store_list(f->s->store, LIST_DEAD, 0, mark_by_id, f, &total, f->err);
   if (st == ST_OK) show_missing(f);
   return st;
 }
@@ -117,14 +121,18 @@ static enum status choose(struct freezing *f) {
   return st == ST_OK ? f->st : st;
 }
 
-/* ---- the operation ---------------------------------------------------------------------------------------------- */
+/* ---- the operation
+ * ---------------------------------------------------------------------------------------------- */
 
 static enum status check(const struct bulk_request *r, struct error *err) {
   bool narrows = selection_narrows(&r->selection), ids = r->ids.len > 0;
-  if (!r->selection.dead) return error_set(err, ST_INVALID, "Only dead letters can be replayed or purged by filters");
+  if (!r->selection.dead)
+    return error_set(err, ST_INVALID, "Only dead letters can be replayed or purged by filters");
   if (ids + r->all + narrows == 0)
-    return error_set(err, ST_INVALID, "Which dead letters? Give filters, ids, or all of them by --all (all=1)");
-  if (ids && (r->all || narrows)) return error_set(err, ST_INVALID, "Ids and filters (or all) exclude each other");
+    return error_set(err, ST_INVALID,
+                     "Which dead letters? Give filters, ids, or all of them by --all (all=1)");
+  if (ids && (r->all || narrows))
+    return error_set(err, ST_INVALID, "Ids and filters (or all) exclude each other");
   return ST_OK;
 }
 
@@ -139,8 +147,10 @@ static void head_of(struct service *s, const struct bulk_request *r, struct froz
     selection_words(&dead, &words);
   else
     buffer_add_z(&words, "all");
-  *head = (struct frozen_head){
-      .purge = r->purge, .force = r->force, .began_us = clock_wall_us(s->clock), .uid = r->by ? r->by->uid : -1};
+  *head = (struct frozen_head){.purge = r->purge,
+                               .force = r->force,
+                               .began_us = clock_wall_us(s->clock),
+                               .uid = r->by ? r->by->uid : -1};
   struct span shown = text_cut(buffer_span(&words), sizeof head->filter - 1);
   snprintf(head->filter, sizeof head->filter, "%.*s", SPAN_ARGS(shown));
   buffer_release(&words);
@@ -174,8 +184,8 @@ static enum status tell(struct freezing *f, uint64_t number, struct buffer *json
   return buffer_status(json, f->err);
 }
 
-enum status service_bulk_freeze(struct service *s, const struct bulk_request *request, struct buffer *json,
-                                struct error *err) {
+enum status service_bulk_freeze(struct service *s, const struct bulk_request *request,
+                                struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, request->purge ? "purge" : "replay");
   struct error local = {0};
   struct freezing f = {.s = s, .request = request, .err = err ? err : &local};

@@ -1,5 +1,5 @@
-/* The file of a frozen selection: made in tmp and moved into place whole, then a note appended before and after each
- * step. frozen_selection.h lists what a crash leaves. */
+/* The file of a frozen selection: made in tmp and moved into place whole, then a note appended
+ * before and after each step. frozen_selection.h lists what a crash leaves. */
 #include "bridge/service/bulk/frozen_selection.h"
 
 #include "bridge/base/escape.h"
@@ -11,7 +11,9 @@
 #define LINE_MAX_BYTES 1200 /* an entry: a name of 255 bytes, each encoded by three */
 #define TAIL (16 * 1024)    /* the last whole note is not farther from the end */
 
-/* ---- lines ------------------------------------------------------------------------------------------------------- */
+/* ---- lines
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void write_head(const struct frozen_head *head, struct buffer *out) {
   bool first = true;
@@ -30,11 +32,16 @@ static const struct {
   const char *word;
   size_t at;
 } note_fields[] = {
-    {"total", offsetof(struct frozen_note, total)},     {"first", offsetof(struct frozen_note, first)},
-    {"end", offsetof(struct frozen_note, end)},         {"next", offsetof(struct frozen_note, next)},
-    {"until", offsetof(struct frozen_note, until)},     {"round", offsetof(struct frozen_note, round)},
-    {"seen", offsetof(struct frozen_note, seen)},       {"done", offsetof(struct frozen_note, done)},
-    {"refused", offsetof(struct frozen_note, refused)}, {"busy", offsetof(struct frozen_note, busy)},
+    {"total", offsetof(struct frozen_note, total)},
+    {"first", offsetof(struct frozen_note, first)},
+    {"end", offsetof(struct frozen_note, end)},
+    {"next", offsetof(struct frozen_note, next)},
+    {"until", offsetof(struct frozen_note, until)},
+    {"round", offsetof(struct frozen_note, round)},
+    {"seen", offsetof(struct frozen_note, seen)},
+    {"done", offsetof(struct frozen_note, done)},
+    {"refused", offsetof(struct frozen_note, refused)},
+    {"busy", offsetof(struct frozen_note, busy)},
     {"failed", offsetof(struct frozen_note, failed)},
 };
 #define NOTE_FIELDS (sizeof note_fields / sizeof *note_fields)
@@ -56,7 +63,8 @@ static bool parse_note(struct span line, struct frozen_note *note) {
   for (size_t i = 0; good && i < NOTE_FIELDS; i++) {
     uint32_t node = json_member(&doc, 0, note_fields[i].word);
     int64_t n = 0;
-    good = node != JSON_NONE && doc.nodes[node].type == JSON_NUMBER && json_int(&doc, node, &n) && n >= 0;
+    good = node != JSON_NONE && doc.nodes[node].type == JSON_NUMBER && json_int(&doc, node, &n) &&
+           n >= 0;
     uint64_t value = (uint64_t)n;
     memcpy((char *)note + note_fields[i].at, &value, sizeof value);
   }
@@ -67,12 +75,14 @@ static bool parse_note(struct span line, struct frozen_note *note) {
 static int64_t int_member(const struct json_doc *doc, const char *key) {
   uint32_t node = json_member(doc, 0, key);
   int64_t n = -1;
-  return node != JSON_NONE && doc->nodes[node].type == JSON_NUMBER && json_int(doc, node, &n) ? n : -1;
+  return node != JSON_NONE && doc->nodes[node].type == JSON_NUMBER && json_int(doc, node, &n) ? n
+                                                                                              : -1;
 }
 
 static bool is_member(const struct json_doc *doc, const char *key, struct span text) {
   uint32_t node = json_member(doc, 0, key);
-  return node != JSON_NONE && doc->nodes[node].type == JSON_STRING && json_string_is(doc, node, text);
+  return node != JSON_NONE && doc->nodes[node].type == JSON_STRING &&
+         json_string_is(doc, node, text);
 }
 
 static bool parse_head(struct span line, struct frozen_head *head) {
@@ -87,7 +97,8 @@ static bool parse_head(struct span line, struct frozen_head *head) {
     head->force = force != JSON_NONE && doc.nodes[force].type == JSON_TRUE;
     head->began_us = int_member(&doc, "began_us");
     head->uid = int_member(&doc, "uid");
-    if (words != JSON_NONE && doc.nodes[words].type == JSON_STRING) json_unescape(&doc, words, &filter);
+    if (words != JSON_NONE && doc.nodes[words].type == JSON_STRING)
+      json_unescape(&doc, words, &filter);
     snprintf(head->filter, sizeof head->filter, "%s", buffer_z(&filter));
   }
   buffer_release(&filter);
@@ -99,10 +110,12 @@ static bool parse_entry(struct span line, char file[FROZEN_NAME], int64_t *when_
   const char *blank = memchr(line.ptr, ' ', line.len), *end = line.ptr + line.len;
   uint64_t n;
   bool before = line.len && line.ptr[0] == '-'; /* 1970 */
-  if (!blank || !number_parse((struct span){line.ptr + before, (size_t)(blank - line.ptr) - before}, INT64_MAX, &n))
+  if (!blank || !number_parse((struct span){line.ptr + before, (size_t)(blank - line.ptr) - before},
+                              INT64_MAX, &n))
     return false;
   *when_us = before ? -(int64_t)n : (int64_t)n;
-  return end > blank + 1 && percent_read_z((struct span){blank + 1, (size_t)(end - blank - 1)}, file, FROZEN_NAME);
+  return end > blank + 1 &&
+         percent_read_z((struct span){blank + 1, (size_t)(end - blank - 1)}, file, FROZEN_NAME);
 }
 
 /* ---- making one ---- */
@@ -123,7 +136,8 @@ static enum status spill(struct frozen_writer *w, struct error *err) {
   return st;
 }
 
-enum status frozen_add(struct frozen_writer *w, const char *file, int64_t when_us, struct error *err) {
+enum status frozen_add(struct frozen_writer *w, const char *file, int64_t when_us,
+                       struct error *err) {
   buffer_printf(&w->text, "%lld ", (long long)when_us);
   percent_write(&w->text, span_of(file));
   buffer_add_char(&w->text, '\n');
@@ -136,16 +150,21 @@ static enum status check_room(struct frozen_writer *w, struct error *err) {
   size_t count;
   enum status st = store_selections(w->store, used, &count, err);
   if (st != ST_OK || count < SELECTIONS_MOST) return st;
-  return error_set(err, ST_NO_SPACE,
-                   "%d selections are unfinished; go on with them (busbridge replay --resume N) or give them up "
-                   "(busbridge replay --give-up N)",
-                   SELECTIONS_MOST);
+  return error_set(
+      err, ST_NO_SPACE,
+      "%d selections are unfinished; go on with them (busbridge replay --resume N) or give them up "
+      "(busbridge replay --give-up N)",
+      SELECTIONS_MOST);
 }
 
 enum status frozen_commit(struct frozen_writer *w, uint64_t *number, struct error *err) {
   uint64_t end = w->size + w->text.len;
-  struct frozen_note note = {
-      .total = w->total, .first = w->first, .end = end, .next = w->first, .until = w->first, .round = 1};
+  struct frozen_note note = {.total = w->total,
+                             .first = w->first,
+                             .end = end,
+                             .next = w->first,
+                             .until = w->first,
+                             .round = 1};
   write_note(&note, &w->text);
   enum status st = spill(w, err);
   if (st == ST_OK) st = check_room(w, err);
@@ -166,10 +185,11 @@ static enum status read_chunk(struct frozen *f, uint64_t at, size_t most, struct
 }
 
 static enum status damaged(const struct frozen *f, struct error *err) {
-  return error_set(err, ST_INVALID,
-                   "The selection %llu is damaged; give it up (busbridge replay --give-up %llu), its entries lie in "
-                   "dlq/ or are pending",
-                   (unsigned long long)f->number, (unsigned long long)f->number);
+  return error_set(
+      err, ST_INVALID,
+      "The selection %llu is damaged; give it up (busbridge replay --give-up %llu), its entries lie in "
+      "dlq/ or are pending",
+      (unsigned long long)f->number, (unsigned long long)f->number);
 }
 
 /* The last whole line that is a note. */
@@ -194,7 +214,8 @@ static enum status read_head(struct frozen *f, struct error *err) {
   enum status st = read_chunk(f, 0, TAIL, err);
   const char *end = st == ST_OK ? memchr(f->chunk.ptr, '\n', f->chunk.len) : NULL;
   if (st != ST_OK) return st;
-  if (!end || !parse_head((struct span){f->chunk.ptr, (size_t)(end - f->chunk.ptr)}, &f->head)) return damaged(f, err);
+  if (!end || !parse_head((struct span){f->chunk.ptr, (size_t)(end - f->chunk.ptr)}, &f->head))
+    return damaged(f, err);
   return ST_OK;
 }
 
@@ -213,7 +234,8 @@ void frozen_close(struct frozen *f) {
   buffer_release(&f->chunk);
 }
 
-enum status frozen_read(struct frozen *f, uint64_t *at, char file[FROZEN_NAME], int64_t *when_us, struct error *err) {
+enum status frozen_read(struct frozen *f, uint64_t *at, char file[FROZEN_NAME], int64_t *when_us,
+                        struct error *err) {
   if (*at >= f->note.end) return ST_END;
   bool inside = *at >= f->chunk_at && *at - f->chunk_at < f->chunk.len;
   size_t from = inside ? (size_t)(*at - f->chunk_at) : 0;
@@ -237,5 +259,6 @@ enum status frozen_write_note(struct frozen *f, struct error *err) {
   enum status st = buffer_status(&line, err);
   if (st == ST_OK) st = store_selection_add(f->store, f->number, buffer_span(&line), err);
   buffer_release(&line);
-  return st == ST_OK ? ST_OK : error_prefix(err, "The selection %llu", (unsigned long long)f->number);
+  return st == ST_OK ? ST_OK
+                     : error_prefix(err, "The selection %llu", (unsigned long long)f->number);
 }

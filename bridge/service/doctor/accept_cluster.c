@@ -10,14 +10,16 @@ static void begin(struct doctor *d, const struct doctor_request *request) {
   *d = (struct doctor){.request = request, .settings = request->settings, .clock = request->clock};
 }
 
-/* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
+/* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge
+ * from us. */
 static enum status hold(struct doctor *d, struct error *err) {
   struct store_options options = {.clock = d->clock};
   enum status st = plan_make(d->settings, &d->plan, err);
   if (st == ST_OK) st = store_open(d->plan.outbox, &options, &d->store, err);
   if (st != ST_OK) return st;
   if (!*store_id(d->store))
-    return error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change",
+    return error_set(err, ST_NOT_FOUND,
+                     "No worker was started on the outbox %s yet: there is nothing to change",
                      store_name(d->store));
   store_close(d->store);
   d->store = NULL;
@@ -31,11 +33,13 @@ static enum status ask_cluster(struct doctor *d, struct error *err) {
   if (st == ST_OK) st = cluster_open(&d->plan.kafka, NULL, &d->cluster, err);
   if (st == ST_OK) st = cluster_id(d->cluster, ANSWER_MS, d->cluster_id, err);
   if (st == ST_OK && span_starts(span_of(d->cluster_id), "mockCluster"))
-    return error_set(err, ST_UNSUPPORTED, "A development broker is another one each time: it is not accepted");
+    return error_set(err, ST_UNSUPPORTED,
+                     "A development broker is another one each time: it is not accepted");
   return st;
 }
 
-enum status doctor_accept_cluster(const struct doctor_request *request, struct buffer *json, struct error *err) {
+enum status doctor_accept_cluster(const struct doctor_request *request, struct buffer *json,
+                                  struct error *err) {
   struct doctor d;
   struct buffer was = {0};
   bool first = true;

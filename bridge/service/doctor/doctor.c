@@ -1,17 +1,19 @@
-/* Runs the checks in order and writes what they found; the checks here need nothing outside: settings, routing,
- * schemas, kafka.* settings. */
+/* Runs the checks in order and writes what they found; the checks here need nothing outside:
+ * settings, routing, schemas, kafka.* settings. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
-/* ---- what needs nobody else ------------------------------------------------------------------------------------- */
+/* ---- what needs nobody else
+ * ------------------------------------------------------------------------------------- */
 
 /* True: there are settings to go on with. */
 static bool check_settings(struct doctor *d) {
   const char *source = d->request->source;
   if (!d->settings) {
-    doctor_found(d, "settings", REPORT_FAILED, "%s", d->request->why ? d->request->why : "they cannot be loaded");
+    doctor_found(d, "settings", REPORT_FAILED, "%s",
+                 d->request->why ? d->request->why : "they cannot be loaded");
     doctor_next(d, "Mend them; busbridge-worker --help-settings lists all with their ranges");
     return false;
   }
@@ -27,9 +29,11 @@ static void check_keys(struct doctor *d) {
   struct span ns;
   for (unsigned i = 0; key_rules_words(d->routing, i, &ns, &words); i++) {
     bool doubtful = key_rules_doubt(d->routing, d->catalog, i, &doubt);
-    doctor_found(d, "key", doubtful ? REPORT_WARNING : REPORT_OK, "%.*s: %s%s%s", SPAN_ARGS(ns), buffer_z(&words),
-                 doubtful ? "; " : "", doubtful ? buffer_z(&doubt) : "");
-    if (doubtful) doctor_next(d, "Mend routing.keys, or add the field to the schema; else its events go by their ids");
+    doctor_found(d, "key", doubtful ? REPORT_WARNING : REPORT_OK, "%.*s: %s%s%s", SPAN_ARGS(ns),
+                 buffer_z(&words), doubtful ? "; " : "", doubtful ? buffer_z(&doubt) : "");
+    if (doubtful)
+      doctor_next(
+          d, "Mend routing.keys, or add the field to the schema; else its events go by their ids");
     buffer_clear(&words);
     buffer_clear(&doubt);
   }
@@ -51,7 +55,8 @@ static void check_routing(struct doctor *d) {
   doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
 }
 
-/* What routing is told of the schemas needs them first; it is the setting met first, and told first. */
+/* What routing is told of the schemas needs them first; it is the setting met first, and told
+ * first. */
 static void check_routing_and_schemas(struct doctor *d) {
   struct error err = {0};
   struct catalog_schema schema;
@@ -89,12 +94,15 @@ static void check_kafka_settings(struct doctor *d) {
     doctor_found(d, "kafka settings", REPORT_FAILED, "%s", err.text);
     doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
   } else if (!tell_doubts(d)) {
-    doctor_found(d, "kafka settings", REPORT_OK, "librdkafka %s takes them; delivery.guarantee = %s",
-                 kafka_library_version(), setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
+    doctor_found(d, "kafka settings", REPORT_OK,
+                 "librdkafka %s takes them; delivery.guarantee = %s", kafka_library_version(),
+                 setting_text(d->settings, SETTING_DELIVERY_GUARANTEE));
   }
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------- */
+/* ---- all of it
+ * --------------------------------------------------------------------------------------------------
+ */
 
 void doctor_release(struct doctor *d) {
   cluster_close(d->cluster);
@@ -121,7 +129,8 @@ static enum status check_all(struct doctor *d, struct error *err) {
   check_routing_and_schemas(d);
   check_kafka_settings(d);
   doctor_check_outbox(d);
-  if (d->store && *store_id(d->store)) st = plan_for(&d->plan, d->settings, store_id(d->store), err);
+  if (d->store && *store_id(d->store))
+    st = plan_for(&d->plan, d->settings, store_id(d->store), err);
   if (st != ST_OK) return st;
   doctor_check_redis(d);
   doctor_check_kafka(d);
@@ -129,7 +138,8 @@ static enum status check_all(struct doctor *d, struct error *err) {
   return ST_OK;
 }
 
-enum status doctor_run(const struct doctor_request *request, struct buffer *json, struct error *err) {
+enum status doctor_run(const struct doctor_request *request, struct buffer *json,
+                       struct error *err) {
   struct doctor d = {.request = request,
                      .settings = request->settings,
                      .clock = request->clock,

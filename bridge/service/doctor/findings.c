@@ -1,7 +1,8 @@
 /* How every check says what it found. */
 #include "bridge/service/doctor/parts.h"
 
-void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt, ...) {
+void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt,
+                  ...) {
   va_list args;
   va_start(args, fmt);
   report_found(&d->found, check, verdict, fmt, args);

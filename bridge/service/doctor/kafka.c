@@ -23,7 +23,8 @@ static void next_remedy(struct doctor *d, int cause, const char *subject) {
 
 /* "<tool> --bootstrap-server ... <what follows>" as the thing to do. */
 PRINTF_LIKE(4, 5)
-static void next_command(struct doctor *d, const char *before, const char *tool, const char *fmt, ...) {
+static void next_command(struct doctor *d, const char *before, const char *tool, const char *fmt,
+                         ...) {
   struct buffer command = {0};
   char rest[700];
   va_list args;
@@ -35,7 +36,9 @@ static void next_command(struct doctor *d, const char *before, const char *tool,
   buffer_release(&command);
 }
 
-/* ---- the broker ------------------------------------------------------------------------------------------------- */
+/* ---- the broker
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void check_broker(struct doctor *d) {
   struct error err = {0};
@@ -59,17 +62,21 @@ static void check_version(struct doctor *d) {
   if (cluster_version(&d->plan.kafka, ANSWER_MS, &version, &err) != ST_OK) {
     doctor_found(d, "broker version", REPORT_SKIPPED, "%s", err.text);
   } else if (!*version.release) {
-    doctor_found(d, "broker version", REPORT_SKIPPED, "librdkafka %s does not tell", kafka_library_version());
+    doctor_found(d, "broker version", REPORT_SKIPPED, "librdkafka %s does not tell",
+                 kafka_library_version());
   } else if (d->plan.exactly_once && !version.transactions && !d->development) {
-    doctor_found(d, "broker version", REPORT_FAILED, "as Kafka %s: it knows no transactions", version.release);
+    doctor_found(d, "broker version", REPORT_FAILED, "as Kafka %s: it knows no transactions",
+                 version.release);
     doctor_next(d, "Use Kafka 0.11 or newer, or set delivery.guarantee=at_least_once");
   } else {
-    doctor_found(d, "broker version", REPORT_OK, "it speaks as Kafka %s or newer (to librdkafka %s)", version.release,
+    doctor_found(d, "broker version", REPORT_OK,
+                 "it speaks as Kafka %s or newer (to librdkafka %s)", version.release,
                  kafka_library_version());
   }
 }
 
-/* ---- the outbox's place in it ----------------------------------------------------------------------------------- */
+/* ---- the outbox's place in it
+ * ----------------------------------------------------------------------------------- */
 
 static void check_cluster(struct doctor *d) {
   struct buffer text = {0};
@@ -77,10 +84,12 @@ static void check_cluster(struct doctor *d) {
   enum status st = d->store ? store_note_read(d->store, NOTE_CLUSTER, &text, &err) : ST_NOT_FOUND;
   struct span known = span_trim(buffer_span(&text));
   if (d->development && d->plan.exactly_once) {
-    doctor_found(d, "cluster", REPORT_FAILED, "this is a development broker, which knows no transactions");
+    doctor_found(d, "cluster", REPORT_FAILED,
+                 "this is a development broker, which knows no transactions");
     doctor_next(d, "Set delivery.guarantee=at_least_once, or use a real Kafka");
   } else if (st == ST_NOT_FOUND) {
-    doctor_found(d, "cluster", REPORT_OK, "the outbox belongs to none yet; the first start notes it");
+    doctor_found(d, "cluster", REPORT_OK,
+                 "the outbox belongs to none yet; the first start notes it");
   } else if (st != ST_OK) {
     doctor_found(d, "cluster", REPORT_FAILED, "%s", err.text);
     doctor_next(d, "Mend the file; busbridge doctor --accept-cluster writes it anew");
@@ -88,8 +97,11 @@ static void check_cluster(struct doctor *d) {
     doctor_found(d, "cluster", REPORT_OK, "it is the one that the outbox belongs to");
   } else {
     doctor_found(d, "cluster", d->plan.exactly_once ? REPORT_FAILED : REPORT_WARNING,
-                 "the outbox belongs to cluster %.*s, but this is %s", SPAN_ARGS(known), d->cluster_id);
-    doctor_next(d, "Mend kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
+                 "the outbox belongs to cluster %.*s, but this is %s", SPAN_ARGS(known),
+                 d->cluster_id);
+    doctor_next(
+        d,
+        "Mend kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
   }
   buffer_release(&text);
 }
@@ -101,7 +113,8 @@ static enum report_verdict verdict_of(const struct doctor *d, const struct stand
   case STANDING_LOST: return REPORT_WARNING;
   case STANDING_RESET:
   case STANDING_BACK:
-  case STANDING_COPY: return d->holder == 0 ? REPORT_FAILED : REPORT_OK; /* a running one moves on meanwhile */
+  case STANDING_COPY:
+    return d->holder == 0 ? REPORT_FAILED : REPORT_OK; /* a running one moves on meanwhile */
   }
   return REPORT_OK;
 }
@@ -114,8 +127,9 @@ static void say_position(struct doctor *d, const struct standing *s) {
   standing_cause(s, &cause);
   standing_next(s, d->store, &next);
   if (verdict == REPORT_OK && s->kind != STANDING_NEW)
-    doctor_found(d, "position", verdict, "group %s stands at batch %lld%s%s%s", s->group, (long long)s->number,
-                 strcmp(s->topic, topic) != 0 ? " of the topic " : "", strcmp(s->topic, topic) != 0 ? s->topic : "",
+    doctor_found(d, "position", verdict, "group %s stands at batch %lld%s%s%s", s->group,
+                 (long long)s->number, strcmp(s->topic, topic) != 0 ? " of the topic " : "",
+                 strcmp(s->topic, topic) != 0 ? s->topic : "",
                  strcmp(s->topic, topic) != 0 ? "; the next start moves it to ledger.topic" : "");
   else
     doctor_found(d, "position", verdict, "%s", buffer_z(&cause));
@@ -129,8 +143,8 @@ static enum status ask_position(struct doctor *d, struct standing *s, struct err
   size_t count = 0;
   enum status st = manifest_list(d->store, &list, &count, err);
   if (st == ST_OK)
-    st = standing_find(&d->plan.kafka, NULL, d->store, d->plan.ledger_topic, d->plan.group, ANSWER_MS, list, count, s,
-                       err);
+    st = standing_find(&d->plan.kafka, NULL, d->store, d->plan.ledger_topic, d->plan.group,
+                       ANSWER_MS, list, count, s, err);
   free(list);
   return st;
 }
@@ -139,24 +153,30 @@ static void check_position(struct doctor *d) {
   struct standing standing;
   struct error err = {0};
   if (!d->plan.group) {
-    doctor_found(d, "position", REPORT_SKIPPED, "the outbox has no id yet; the first start makes it");
+    doctor_found(d, "position", REPORT_SKIPPED,
+                 "the outbox has no id yet; the first start makes it");
     return;
   }
   enum status st = ask_position(d, &standing, &err);
   if (st == ST_OK) {
     say_position(d, &standing);
   } else if (st == ST_UNAVAILABLE && d->holder != 0) {
-    doctor_found(d, "position", REPORT_SKIPPED, "not answered while the worker has a transaction open");
+    doctor_found(d, "position", REPORT_SKIPPED,
+                 "not answered while the worker has a transaction open");
   } else {
     doctor_found(d, "position", REPORT_FAILED, "%s", err.text);
     if (st == ST_INVALID)
       doctor_next(d, "Do what is said there; a worker will not start before");
     else
-      next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause, d->plan.group);
+      next_remedy(d,
+                  kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause,
+                  d->plan.group);
   }
 }
 
-/* ---- transactions ----------------------------------------------------------------------------------------------- */
+/* ---- transactions
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void no_report(void *ctx, void *opaque, const struct delivery *delivery) {
   (void)ctx, (void)opaque, (void)delivery;
@@ -197,16 +217,19 @@ static void check_transactions(struct doctor *d) {
   }
   if (err.status == ST_DENIED) {
     /* Rights for the worker's id alone are enough for the worker, and it has committed. */
-    doctor_found(d, "transactions", d->committed ? REPORT_WARNING : REPORT_FAILED, "not allowed for %s: %s", id,
-                 err.text);
+    doctor_found(d, "transactions", d->committed ? REPORT_WARNING : REPORT_FAILED,
+                 "not allowed for %s: %s", id, err.text);
     next_remedy(d, err.cause, NULL);
     return;
   }
   doctor_found(d, "transactions", REPORT_FAILED, "%s", err.text);
-  next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause, NULL);
+  next_remedy(d, kafka_cause_passes((enum kafka_cause)err.cause) ? CAUSE_COORDINATOR : err.cause,
+              NULL);
 }
 
-/* ---- topics ----------------------------------------------------------------------------------------------------- */
+/* ---- topics
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 struct wanted {
   const char *check, *topic, *more; /* more: of the command that creates it */
@@ -223,17 +246,19 @@ static void say_missing(struct doctor *d, const struct wanted *w) {
   struct buffer command = {0};
   struct error err = {0};
   cluster_create_hint(&d->plan.kafka, w->topic, &command);
-  enum status st = w->create
-                       ? cluster_may_create_topic(d->cluster, w->topic, w->partitions, w->replication, ANSWER_MS, &err)
-                       : error_set(&err, ST_NOT_FOUND, "topics.create is never");
+  enum status st = w->create ? cluster_may_create_topic(d->cluster, w->topic, w->partitions,
+                                                        w->replication, ANSWER_MS, &err)
+                             : error_set(&err, ST_NOT_FOUND, "topics.create is never");
   if (st == ST_OK)
     doctor_found(d, w->check, REPORT_WARNING, "%s is missing; the worker will create it", w->topic);
   else
-    doctor_found(d, w->check, REPORT_FAILED, "%s is missing, and the worker cannot create it: %s", w->topic, err.text);
+    doctor_found(d, w->check, REPORT_FAILED, "%s is missing, and the worker cannot create it: %s",
+                 w->topic, err.text);
   doctor_next(d, "%s: %s%s",
               st != ST_OK ? "Create it"
-              : d->holder ? "The worker that runs creates it when the first event of it comes; or create it"
-                          : "Start the worker, or create it",
+              : d->holder
+                  ? "The worker that runs creates it when the first event of it comes; or create it"
+                  : "Start the worker, or create it",
               buffer_z(&command), w->more);
   buffer_release(&command);
 }
@@ -241,17 +266,21 @@ static void say_missing(struct doctor *d, const struct wanted *w) {
 static void say_limit(struct doctor *d, const struct wanted *w, int partitions) {
   struct error err = {0};
   int64_t theirs = 0, ours = cluster_own_limit(d->cluster);
-  bool known = !d->development && cluster_topic_limit(d->cluster, w->topic, ANSWER_MS, &theirs, &err) == ST_OK;
+  bool known = !d->development &&
+               cluster_topic_limit(d->cluster, w->topic, ANSWER_MS, &theirs, &err) == ST_OK;
   if (known && theirs < ours) {
     doctor_found(d, w->check, REPORT_WARNING,
-                 "%s takes records of at most %lld bytes, but kafka.message.max.bytes is %lld", w->topic,
-                 (long long)theirs, (long long)ours);
-    next_command(d, "Events in between are refused and become dead letters. Lower kafka.message.max.bytes, or: ",
-                 "kafka-configs.sh", "--alter --topic '%s' --add-config max.message.bytes=%lld", w->topic,
-                 (long long)ours + 1024);
+                 "%s takes records of at most %lld bytes, but kafka.message.max.bytes is %lld",
+                 w->topic, (long long)theirs, (long long)ours);
+    next_command(
+        d,
+        "Events in between are refused and become dead letters. Lower kafka.message.max.bytes, or: ",
+        "kafka-configs.sh", "--alter --topic '%s' --add-config max.message.bytes=%lld", w->topic,
+        (long long)ours + 1024);
     return;
   }
-  doctor_found(d, w->check, REPORT_OK, "%s is there, %d partition%s", w->topic, partitions, partitions == 1 ? "" : "s");
+  doctor_found(d, w->check, REPORT_OK, "%s is there, %d partition%s", w->topic, partitions,
+               partitions == 1 ? "" : "s");
 }
 
 static void check_topic(struct doctor *d, const struct wanted *w) {
@@ -267,8 +296,8 @@ static void check_topic(struct doctor *d, const struct wanted *w) {
   } else if (state == TOPIC_FORBIDDEN) {
     doctor_found(d, w->check, REPORT_FAILED, "%s is forbidden to this client", w->topic);
     if (w->rights)
-      next_command(d, "Allow it: ", "kafka-acls.sh", "--add --allow-principal User:NAME %s --topic '%s'", w->rights,
-                   w->topic);
+      next_command(d, "Allow it: ", "kafka-acls.sh",
+                   "--add --allow-principal User:NAME %s --topic '%s'", w->rights, w->topic);
     else
       next_remedy(d, CAUSE_TOPIC_DENIED, w->topic);
   } else if (state == TOPIC_UNCLEAR) {
@@ -304,12 +333,15 @@ static void check_topics(struct doctor *d) {
   }
 }
 
-/* ---- in order --------------------------------------------------------------------------------------------------- */
+/* ---- in order
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void check_exactly_once(struct doctor *d) {
   if (!d->plan.exactly_once) {
     char id[80];
-    doctor_found(d, "transactions", REPORT_SKIPPED, "delivery.guarantee is at_least_once, which needs none");
+    doctor_found(d, "transactions", REPORT_SKIPPED,
+                 "delivery.guarantee is at_least_once, which needs none");
     name_transaction(d, id);
     if (!d->development && prepare(d, id, &(struct error){0}) == TXN_DONE) compare_clocks(d);
   } else if (!d->development) {

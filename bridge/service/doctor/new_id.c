@@ -1,14 +1,15 @@
 /* An outbox whose ledger cannot be trusted any more (it was restored from a backup, copied, its
- * position reset) goes on under an id of its own, once it is known what of its pending entries was published already.
+ * position reset) goes on under an id of its own, once it is known what of its pending entries was
+ * published already.
  *
- *   fence     what the old id left in Kafka is resolved, so that the topics are complete (not beside the original)
- *   gather    the pending entries, and the manifests, which say how late the backup is at least
- *   read      the topics from there on, and Redis
- *   decide    published: out. The topics reach back far enough, and do not hold it: it stays. Else: asked for
- *   renew     take out, the new id, and then the manifests, which say nothing any more
+ *   fence     what the old id left in Kafka is resolved, so that the topics are complete (not
+ * beside the original) gather    the pending entries, and the manifests, which say how late the
+ * backup is at least read      the topics from there on, and Redis decide    published: out. The
+ * topics reach back far enough, and do not hold it: it stays. Else: asked for renew     take out,
+ * the new id, and then the manifests, which say nothing any more
  *
- * A crash in between leaves the old id or the new one, and nothing that was not published is gone: the same command
- * again, or the next start, goes on.
+ * A crash in between leaves the old id or the new one, and nothing that was not published is gone:
+ * the same command again, or the next start, goes on.
  */
 #include "bridge/service/doctor/new_id.h"
 #include "bridge/base/durable.h"
@@ -24,7 +25,8 @@ static size_t topic_of(struct renewal *n, struct span name) {
   struct span ns, wanted = routing_namespace_of(n->s->routing, name);
   unsigned topic = 0;
   for (unsigned i = 0; wanted.len && routing_namespace(n->s->routing, i, &ns, &topic); i++)
-    if (span_eq(ns, wanted)) return renewal_topic(n, span_of(routing_topic_name(n->s->routing, topic)));
+    if (span_eq(ns, wanted))
+      return renewal_topic(n, span_of(routing_topic_name(n->s->routing, topic)));
   return NO_TOPIC;
 }
 
@@ -38,7 +40,8 @@ static bool take_entry(void *ctx, const struct entry_info *info) {
     n->entries = grown;
     n->cap = cap;
   }
-  int64_t us = info->created_us != TIME_NONE && info->created_us < info->mtime_us ? info->created_us : info->mtime_us;
+  int64_t us = info->created_us != TIME_NONE && info->created_us < info->mtime_us ? info->created_us
+                                                                                  : info->mtime_us;
   struct waiting_entry e = {.file = arena_span(&n->arena, span_of(info->file)),
                             .id = arena_span(&n->arena, info->id),
                             .name = arena_span(&n->arena, info->name),
@@ -59,8 +62,9 @@ static bool take_dead(void *ctx, const struct entry_info *info) {
   return !n->no_memory;
 }
 
-/* The settled batches were published before the backup was made; what they hold was read from files no younger. A copy
- * of the folder keeps what stands in a manifest, whatever becomes of times on the disk. */
+/* The settled batches were published before the backup was made; what they hold was read from files
+ * no younger. A copy of the folder keeps what stands in a manifest, whatever becomes of times on
+ * the disk. */
 static enum status take_manifests(struct renewal *n, struct error *err) {
   enum status st = manifest_list(n->s->store, &n->list, &n->manifests, err);
   for (size_t i = 0; st == ST_OK && i < n->manifests; i++) {
@@ -71,7 +75,8 @@ static enum status take_manifests(struct renewal *n, struct error *err) {
       int64_t ms = entry_since_ms(&m.entries[j].ref);
       if (!n->list[i].settled || m.entries[j].duplicate || topic == NO_TOPIC) continue;
       struct span id = arena_span(&n->arena, m.entries[j].id);
-      if (!id.ptr || table_put(&n->settled, id, (void *)n->topics[topic].name) == ST_NO_MEMORY) n->no_memory = true;
+      if (!id.ptr || table_put(&n->settled, id, (void *)n->topics[topic].name) == ST_NO_MEMORY)
+        n->no_memory = true;
       n->topics[topic].settled++;
       if (ms > n->backup_ms) n->backup_ms = ms;
     }
@@ -85,7 +90,9 @@ static enum status gather(struct renewal *n, struct error *err) {
   for (unsigned i = 0; i < routing_topics(n->s->routing); i++)
     renewal_topic(n, span_of(routing_topic_name(n->s->routing, i)));
   enum status st = take_manifests(n, err);
-  if (st == ST_OK) st = store_list(n->s->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, take_entry, n, &total, err);
+  if (st == ST_OK)
+    st =
+        store_list(n->s->store, LIST_PENDING | LIST_LOOK | LIST_ALL, 0, take_entry, n, &total, err);
   if (st != ST_OK) error_prefix(err, "nothing was changed; each pending entry has to be known");
   if (st == ST_OK) st = store_list(n->s->store, LIST_DEAD, 0, take_dead, n, &total, err);
   for (size_t i = 0; st == ST_OK && i < n->count; i++) {
@@ -151,7 +158,8 @@ static enum status take_out(struct renewal *n, struct error *err) {
 static enum status renew(struct renewal *n, struct error *err) {
   enum status st = take_out(n, err);
   if (st == ST_OK) st = store_renew_id(n->s->store, err);
-  for (size_t i = 0; st == ST_OK && i < n->manifests; i++) st = manifest_remove(n->s->store, &n->list[i], err);
+  for (size_t i = 0; st == ST_OK && i < n->manifests; i++)
+    st = manifest_remove(n->s->store, &n->list[i], err);
   return st;
 }
 
@@ -193,8 +201,8 @@ static void write_unknown(const struct renewal *n, struct buffer *json) {
   buffer_add_char(json, ']');
 }
 
-static enum status answer(const struct renewal *n, bool changed, const char *was, struct buffer *json,
-                          struct error *err) {
+static enum status answer(const struct renewal *n, bool changed, const char *was,
+                          struct buffer *json, struct error *err) {
   bool first = true;
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
@@ -247,20 +255,23 @@ static void release(struct renewal *n) {
   service_close(n->s, 0);
 }
 
-/* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge from us. */
+/* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge
+ * from us. */
 static enum status was_started(const struct doctor_request *request, struct error *err) {
   const struct store_options options = {.clock = request->clock};
   struct store *store = NULL;
-  enum status st = store_open(setting_text(request->settings, SETTING_OUTBOX_URL), &options, &store, err);
+  enum status st =
+      store_open(setting_text(request->settings, SETTING_OUTBOX_URL), &options, &store, err);
   if (st == ST_OK && !*store_id(store))
-    st = error_set(err, ST_NOT_FOUND, "No worker was started on the outbox %s yet: there is nothing to change",
+    st = error_set(err, ST_NOT_FOUND,
+                   "No worker was started on the outbox %s yet: there is nothing to change",
                    store_name(store));
   store_close(store);
   return st;
 }
 
-enum status doctor_new_id(const struct doctor_request *request, const struct new_id *how, struct buffer *json,
-                          struct error *err) {
+enum status doctor_new_id(const struct doctor_request *request, const struct new_id *how,
+                          struct buffer *json, struct error *err) {
   struct service_options options = {.mode = SERVICE_CHANGE, .clock = request->clock};
   struct renewal n = {.request = request, .how = how};
   enum status st = was_started(request, err);

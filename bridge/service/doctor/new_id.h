@@ -1,5 +1,5 @@
-/* new_id.h - what the files of `doctor --new-id` share: what lies in the outbox, and what the topics tell of
- * it. Private to bridge/service.
+/* new_id.h - what the files of `doctor --new-id` share: what lies in the outbox, and what the
+ * topics tell of it. Private to bridge/service.
  */
 #ifndef BRIDGE_SERVICE_DOCTOR_NEW_ID_H
 #define BRIDGE_SERVICE_DOCTOR_NEW_ID_H
@@ -28,7 +28,8 @@ struct topic_view {
   const char *why;
 };
 
-/* A partition whose records of before the time looked at are gone: it tells from the first one that is left. */
+/* A partition whose records of before the time looked at are gone: it tells from the first one that
+ * is left. */
 struct cut {
   size_t topic;
   int partition;
@@ -52,18 +53,22 @@ struct renewal {
   size_t topic_count;
   struct cut *cuts;
   size_t cut_count;
-  int64_t backup_ms; /* the backup is no older: of the last entry that was settled in it; 0: not known */
+  int64_t backup_ms; /* the backup is no older: of the last entry that was settled in it; 0: not
+                        known */
   uint64_t published, in_topics, in_redis, unknown, dead_published;
   const char *redis;
   bool no_memory;
 };
 
-/* renewal.c: where the topic of that name stands in topics, added where it is new; NO_TOPIC: memory is out. */
+/* renewal.c: where the topic of that name stands in topics, added where it is new; NO_TOPIC: memory
+ * is out. */
 size_t renewal_topic(struct renewal *n, struct span name);
 enum status renewal_no_memory(struct error *err);
-/* new_id_topics.c: is it the cluster that the outbox belongs to? What the old id left there is resolved. */
+/* new_id_topics.c: is it the cluster that the outbox belongs to? What the old id left there is
+ * resolved. */
 MUST_CHECK enum status renewal_reach(struct renewal *n, struct error *err);
-/* Reads the topics: which entries, and ids of settled batches, are in them, and since when each of them tells. */
+/* Reads the topics: which entries, and ids of settled batches, are in them, and since when each of
+ * them tells. */
 MUST_CHECK enum status renewal_read_topics(struct renewal *n, struct error *err);
 
 #endif

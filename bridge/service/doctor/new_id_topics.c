@@ -25,7 +25,8 @@ static enum status fence(struct renewal *n, struct error *err) {
     next = publisher_init(publisher, ANSWER_MS, err);
   publisher_close(publisher);
   if (st != ST_OK || next == TXN_DONE) return st;
-  return err->status != ST_OK ? err->status : error_set(err, ST_UNAVAILABLE, "Kafka does not answer");
+  return err->status != ST_OK ? err->status
+                              : error_set(err, ST_UNAVAILABLE, "Kafka does not answer");
 }
 
 /* Another cluster's topics know nothing of it. */
@@ -64,7 +65,8 @@ static enum status look_at_topic(struct renewal *n, struct topic_view *t, struct
     tells_nothing(t, "nothing: it is missing");
     return ST_OK;
   }
-  st = cluster_topic_setting(n->cluster, t->name, "cleanup.policy", ANSWER_MS, policy, sizeof policy, err);
+  st = cluster_topic_setting(n->cluster, t->name, "cleanup.policy", ANSWER_MS, policy,
+                             sizeof policy, err);
   if (st == ST_UNAVAILABLE) return st;
   if (st != ST_OK)
     tells_nothing(t, "nothing for certain: whether it is compacted may not be asked");
@@ -95,7 +97,8 @@ static enum status find_cuts(struct renewal *n, const struct reader *reader, str
 static void note_cut(struct renewal *n, const struct message *m) {
   for (size_t i = 0; i < n->cut_count; i++) {
     struct topic_view *t = &n->topics[n->cuts[i].topic];
-    if (n->cuts[i].read || n->cuts[i].partition != m->partition || strcmp(t->name, m->topic) != 0) continue;
+    if (n->cuts[i].read || n->cuts[i].partition != m->partition || strcmp(t->name, m->topic) != 0)
+      continue;
     n->cuts[i].read = true;
     int64_t ms = m->timestamp_ms + (m->broker_time ? FAR_MS : NEAR_MS);
     if (ms <= t->from_ms) continue;
@@ -117,13 +120,15 @@ static void see(struct renewal *n, const struct message *m) {
   }
 }
 
-static enum status read_on(struct renewal *n, struct reader *reader, uint64_t offsets, struct error *err) {
+static enum status read_on(struct renewal *n, struct reader *reader, uint64_t offsets,
+                           struct error *err) {
   struct message m;
   enum status st = ST_OK;
   for (uint64_t records = 0; st == ST_OK; records++) {
     st = reader_next(reader, QUIET_MS, &m, err);
     if (st == ST_AGAIN)
-      return error_set(err, ST_UNAVAILABLE, "Kafka said nothing for %d s: the topics could not be read to their end",
+      return error_set(err, ST_UNAVAILABLE,
+                       "Kafka said nothing for %d s: the topics could not be read to their end",
                        QUIET_MS / 1000);
     if (st == ST_OK) see(n, &m);
     if (st == ST_OK && n->how->progress) n->how->progress(n->how->progress_ctx, records, offsets);
@@ -131,11 +136,13 @@ static enum status read_on(struct renewal *n, struct reader *reader, uint64_t of
   return st == ST_END ? ST_OK : st;
 }
 
-/* Where nothing was ever removed, a topic is whole unless it was made anew; that shows where it lacks what was settled.
+/* Where nothing was ever removed, a topic is whole unless it was made anew; that shows where it
+ * lacks what was settled.
  */
 static void conclude_topics(struct renewal *n) {
   for (size_t i = 0; i < n->cut_count; i++)
-    if (!n->cuts[i].read) tells_nothing(&n->topics[n->cuts[i].topic], "nothing: all was removed by its retention");
+    if (!n->cuts[i].read)
+      tells_nothing(&n->topics[n->cuts[i].topic], "nothing: all was removed by its retention");
   for (size_t i = 0; i < n->topic_count; i++) {
     struct topic_view *t = &n->topics[i];
     if (t->from_ms != INT64_MIN) continue;

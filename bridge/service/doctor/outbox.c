@@ -12,9 +12,12 @@
 
 #define INODES_FEW 10000
 
-/* ---- the folders ------------------------------------------------------------------------------------------------ */
+/* ---- the folders
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static const char *const folders[] = {".", "pending", "dlq", "sent", ".busbridge", ".busbridge/tmp"};
+static const char *const folders[] = {".",    "pending",    "dlq",
+                                      "sent", ".busbridge", ".busbridge/tmp"};
 
 static bool writable(int outbox, const char *name) {
   return faccessat(outbox, name, R_OK | W_OK | X_OK, AT_EACCESS) == 0;
@@ -23,7 +26,8 @@ static bool writable(int outbox, const char *name) {
 /* The first folder of the outbox that is there and fails the test. */
 static const char *first_that(const struct doctor *d, bool (*wrong)(int outbox, const char *name)) {
   for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-    if (faccessat(home_outbox(d->home), folders[i], F_OK, AT_EACCESS) == 0 && wrong(home_outbox(d->home), folders[i]))
+    if (faccessat(home_outbox(d->home), folders[i], F_OK, AT_EACCESS) == 0 &&
+        wrong(home_outbox(d->home), folders[i]))
       return folders[i];
   return NULL;
 }
@@ -36,14 +40,16 @@ static bool unwritable(int outbox, const char *name) {
 static bool elsewhere(int outbox, const char *name) {
   struct stat top, one;
   if (strcmp(name, "dlq") == 0 || strcmp(name, "sent") == 0) return false;
-  return fstat(outbox, &top) == 0 && fstatat(outbox, name, &one, 0) == 0 && top.st_dev != one.st_dev;
+  return fstat(outbox, &top) == 0 && fstatat(outbox, name, &one, 0) == 0 &&
+         top.st_dev != one.st_dev;
 }
 
 /* Never "give it all to this user": it may be this user that is the wrong one. */
 static void unwritable_found(struct doctor *d, const char *path, const char *name) {
   struct denial denial;
   char whole[PATH_MAX];
-  snprintf(whole, sizeof whole, "%s%s%s", path, strcmp(name, ".") ? "/" : "", strcmp(name, ".") ? name : "");
+  snprintf(whole, sizeof whole, "%s%s%s", path, strcmp(name, ".") ? "/" : "",
+           strcmp(name, ".") ? name : "");
   denial_of(whole, R_OK | W_OK | X_OK, &denial);
   doctor_found(d, "outbox", REPORT_FAILED, "%s is not writable: %s", whole, denial.what);
   doctor_next(d, "%s. The worker must run as a user who may write there", denial.remedy);
@@ -55,12 +61,16 @@ static void check_folder(struct doctor *d) {
   if (wrong) {
     unwritable_found(d, path, wrong);
   } else if ((wrong = first_that(d, elsewhere))) {
-    doctor_found(d, "outbox", REPORT_FAILED, "%s/%s lies on another file system than the outbox", path, wrong);
-    doctor_next(d, "Mount the outbox as one file system: entries are exchanged between its folders; only dlq/ and "
-                   "sent/ may lie elsewhere");
+    doctor_found(d, "outbox", REPORT_FAILED, "%s/%s lies on another file system than the outbox",
+                 path, wrong);
+    doctor_next(
+        d,
+        "Mount the outbox as one file system: entries are exchanged between its folders; only dlq/ and "
+        "sent/ may lie elsewhere");
   } else {
     doctor_found(d, "outbox", REPORT_OK, "%s, writable for uid %ld, %s", path, uid,
-                 store_id(d->store)[0] ? store_id(d->store) : "no worker has been started on it yet");
+                 store_id(d->store)[0] ? store_id(d->store)
+                                       : "no worker has been started on it yet");
   }
 }
 
@@ -84,21 +94,27 @@ static void check_space(struct doctor *d) {
                      : REPORT_OK,
                "%lld MB and %s free", (long long)(space.bytes / 1000000), inodes);
   if (few)
-    doctor_next(d, "Make room: producers cannot write events on a full disk. health.disk_warning is where this warns");
+    doctor_next(
+        d,
+        "Make room: producers cannot write events on a full disk. health.disk_warning is where this warns");
 }
 
-/* ---- the file system -------------------------------------------------------------------------------------------- */
+/* ---- the file system
+ * -------------------------------------------------------------------------------------------- */
 
 static enum status make_probe(struct doctor *d, const char *name, struct error *err) {
   struct stat st;
   enum status made = durable_write_new(home_tmp(d->home), name, SPAN("doctor\n"), NULL, err);
   if (made != ST_OK || fstatat(home_tmp(d->home), name, &st, AT_SYMLINK_NOFOLLOW) != 0) return made;
-  /* The kernel stamps with a tick of up to 10 ms; a network file system may stamp by its server's clock. */
-  d->skew_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 - clock_wall_us(d->clock);
+  /* The kernel stamps with a tick of up to 10 ms; a network file system may stamp by its server's
+   * clock. */
+  d->skew_us =
+      (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 - clock_wall_us(d->clock);
   return ST_OK;
 }
 
-/* A crash in between leaves files that the next holder of the lock removes; one that comes now may take ours. */
+/* A crash in between leaves files that the next holder of the lock removes; one that comes now may
+ * take ours. */
 static enum status probe_exchange(struct doctor *d, struct error *err) {
   char a[60], b[60];
   snprintf(a, sizeof a, "doctor-a.%ld.tmp", (long)getpid());
@@ -117,17 +133,24 @@ static void check_file_system(struct doctor *d) {
   struct error err = {0};
   if (home_tmp(d->home) < 0 || !writable(home_tmp(d->home), ".")) {
     doctor_found(d, "file system", REPORT_SKIPPED,
-                 home_tmp(d->home) < 0 ? "not tried: there is no .busbridge/tmp yet, the worker makes it"
-                                       : "not tried: .busbridge/tmp is not writable");
+                 home_tmp(d->home) < 0
+                     ? "not tried: there is no .busbridge/tmp yet, the worker makes it"
+                     : "not tried: .busbridge/tmp is not writable");
     return;
   }
   switch (probe_exchange(d, &err)) {
-  case ST_OK: doctor_found(d, "file system", REPORT_OK, "files are written, synced and exchanged"); return;
-  case ST_NOT_FOUND: doctor_found(d, "file system", REPORT_SKIPPED, "a worker that starts cleared the probe"); return;
+  case ST_OK:
+    doctor_found(d, "file system", REPORT_OK, "files are written, synced and exchanged");
+    return;
+  case ST_NOT_FOUND:
+    doctor_found(d, "file system", REPORT_SKIPPED, "a worker that starts cleared the probe");
+    return;
   case ST_UNSUPPORTED:
     doctor_found(d, "file system", REPORT_WARNING, "it cannot exchange two files (renameat2)");
-    doctor_next(d, "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and wakes up "
-                   "late could bring back an entry");
+    doctor_next(
+        d,
+        "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and wakes up "
+        "late could bring back an entry");
     return;
   default:
     doctor_found(d, "file system", REPORT_FAILED, "%s", err.text);
@@ -152,8 +175,8 @@ static void check_pause(struct doctor *d) {
     doctor_found(d, "pause", REPORT_OK, "publishing is not paused");
     return;
   }
-  doctor_found(d, "pause", REPORT_WARNING, "publishing is paused by %s%s%s", *pause.by ? pause.by : "somebody",
-               *pause.reason ? ": " : "", pause.reason);
+  doctor_found(d, "pause", REPORT_WARNING, "publishing is paused by %s%s%s",
+               *pause.by ? pause.by : "somebody", *pause.reason ? ": " : "", pause.reason);
   doctor_next(d, "busbridge resume");
 }
 
@@ -184,17 +207,20 @@ static void check_aside(struct doctor *d) {
     doctor_found(d, "set aside", REPORT_OK, "no entry that the file system refuses to change");
   } else {
     char count[COUNTED_TEXT];
-    doctor_found(d, "set aside", REPORT_WARNING, "%s, all others go on: %s%s",
-                 counted_text(seen.count, "entry cannot be changed", "entries cannot be changed", count), seen.first,
-                 seen.count == 1 ? "" : ", ...");
+    doctor_found(
+        d, "set aside", REPORT_WARNING, "%s, all others go on: %s%s",
+        counted_text(seen.count, "entry cannot be changed", "entries cannot be changed", count),
+        seen.first, seen.count == 1 ? "" : ", ...");
     doctor_next(d, "%s. All of them: busbridge list --type aside", seen.next);
   }
 }
 
 static const char *advice(enum status st) {
   switch (st) {
-  case ST_NOT_FOUND: return "Make the folder, or set outbox.url to the one where the application writes";
-  case ST_DENIED: return "The worker, and this command, must run as a user who may read and write there";
+  case ST_NOT_FOUND:
+    return "Make the folder, or set outbox.url to the one where the application writes";
+  case ST_DENIED:
+    return "The worker, and this command, must run as a user who may read and write there";
   default: return "Mend it, or set outbox.url to the right folder";
   }
 }

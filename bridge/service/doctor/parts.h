@@ -1,8 +1,8 @@
-/* parts.h - what the files of doctor share: the findings, and what has been opened so far. Private to
- * bridge/service.
+/* parts.h - what the files of doctor share: the findings, and what has been opened so far. Private
+ * to bridge/service.
  *
- * To add a check: a function doctor_check_x that ends in doctor_found (and doctor_next), a line in doctor.c's order, a
- * row in the table of busbridge(1).
+ * To add a check: a function doctor_check_x that ends in doctor_found (and doctor_next), a line in
+ * doctor.c's order, a row in the table of busbridge(1).
  */
 #ifndef BRIDGE_SERVICE_DOCTOR_PARTS_H
 #define BRIDGE_SERVICE_DOCTOR_PARTS_H
@@ -40,8 +40,8 @@ struct doctor {
 };
 
 /* One finding. Then, where something is to be done, what. */
-void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt,
+                  ...) PRINTF_LIKE(4, 5);
 void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 void doctor_release(struct doctor *d);

@@ -15,7 +15,8 @@ static enum status probe(struct doctor *d, struct keys *keys, struct error *err)
   enum status st = keys_set(keys, &key, 1, err);
   if (st == ST_OK) st = keys_check(keys, &key.id, 1, &seen, NULL, NULL);
   if (st == ST_OK) st = keys_forget(keys, key.id, err);
-  if (st == ST_OK && !seen) return error_set(err, ST_UNAVAILABLE, "it forgot a key that it had just been given");
+  if (st == ST_OK && !seen)
+    return error_set(err, ST_UNAVAILABLE, "it forgot a key that it had just been given");
   if (st == ST_OK) return ST_OK;
   keys_state(keys, &state); /* its own words, without ours */
   return error_set(err, st, "%s", state.error[0] ? state.error : err->text);
@@ -30,11 +31,13 @@ static void say_memory(struct doctor *d, const struct keys_policy *p) {
     doctor_found(d, "redis memory", REPORT_SKIPPED, "this user may not ask for INFO memory");
     return;
   }
-  doctor_found(d, "redis memory", full || evicts ? REPORT_WARNING : REPORT_OK, "maxmemory-policy %s, %.1f MB used, %s",
-               p->policy, (double)p->used / 1e6, limit);
+  doctor_found(d, "redis memory", full || evicts ? REPORT_WARNING : REPORT_OK,
+               "maxmemory-policy %s, %.1f MB used, %s", p->policy, (double)p->used / 1e6, limit);
   if (evicts)
-    doctor_next(d, "Set maxmemory-policy to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction, and in its "
-                   "file): Redis may drop idempotency keys before their time, and duplicate ids pass then");
+    doctor_next(
+        d,
+        "Set maxmemory-policy to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction, and in its "
+        "file): Redis may drop idempotency keys before their time, and duplicate ids pass then");
   else if (full)
     doctor_next(d, "Raise its maxmemory or lower redis.ttl: when it is full, ids wait in keys-due");
 }
@@ -72,7 +75,8 @@ void doctor_check_redis(struct doctor *d) {
   config.required = false;
   config.clock = d->clock;
   if (strcmp(config.url, "off") == 0) {
-    doctor_found(d, "redis", REPORT_SKIPPED, "redis.url is off: an id that comes twice is published twice");
+    doctor_found(d, "redis", REPORT_SKIPPED,
+                 "redis.url is off: an id that comes twice is published twice");
     return;
   }
   if (keys_open(&config, NULL, &keys, &err) == ST_OK) {
@@ -84,7 +88,9 @@ void doctor_check_redis(struct doctor *d) {
   keys_close(keys);
 }
 
-/* ---- clocks ----------------------------------------------------------------------------------------------------- */
+/* ---- clocks
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool far(int64_t skew_us) {
   return skew_us != TIME_NONE && (skew_us > SKEW_MAX_US || skew_us < -SKEW_MAX_US);
@@ -98,7 +104,8 @@ static void add_skew(struct buffer *out, const char *whose, int64_t skew_us) {
   if (!far(skew_us))
     buffer_printf(out, "%s agrees", whose);
   else
-    buffer_printf(out, "%s is %s %s", whose, duration_text(apart / 1000, text), skew_us < 0 ? "behind" : "ahead");
+    buffer_printf(out, "%s is %s %s", whose, duration_text(apart / 1000, text),
+                  skew_us < 0 ? "behind" : "ahead");
 }
 
 void doctor_check_clock(struct doctor *d) {
@@ -110,8 +117,10 @@ void doctor_check_clock(struct doctor *d) {
     doctor_found(d, "clock", REPORT_SKIPPED, "there was no other clock to compare with");
   } else if (far(d->skew_us) || far(d->redis_skew_us) || far(d->broker_skew_us)) {
     doctor_found(d, "clock", REPORT_WARNING, "%s", buffer_z(&text));
-    doctor_next(d, "Let all machines keep time by NTP (timedatectl set-ntp true): order of arrival, ages and times of "
-                   "retry go by the clock");
+    doctor_next(
+        d,
+        "Let all machines keep time by NTP (timedatectl set-ntp true): order of arrival, ages and times of "
+        "retry go by the clock");
   } else {
     doctor_found(d, "clock", REPORT_OK, "%s with ours", buffer_z(&text));
   }

@@ -12,6 +12,7 @@ size_t renewal_topic(struct renewal *n, struct span name) {
   const char *kept = arena_copy(&n->arena, name);
   if (grown) n->topics = grown;
   if (!grown || !kept) return n->no_memory = true, NO_TOPIC;
-  n->topics[n->topic_count] = (struct topic_view){.name = kept, .from_ms = INT64_MIN, .why = "from its beginning"};
+  n->topics[n->topic_count] =
+      (struct topic_view){.name = kept, .from_ms = INT64_MIN, .why = "from its beginning"};
   return n->topic_count++;
 }

@@ -1,30 +1,33 @@
-/* Checks id, name and payload of a new event, warns if the relay would set it aside, and writes it durably under a free
- * name. */
+/* Checks id, name and payload of a new event, warns if the relay would set it aside, and writes it
+ * durably under a free name. */
 #include "bridge/base/words.h"
 #include "bridge/service/operations.h"
 
 #define NAMES_TRIED 1000
 
 /* Members of the payload that would be left out. */
-static void consult_fields(struct catalog *catalog, const struct json_doc *doc, const struct event *event,
-                           struct span name, struct buffer *warning) {
+static void consult_fields(struct catalog *catalog, const struct json_doc *doc,
+                           const struct event *event, struct span name, struct buffer *warning) {
   struct buffer record = {0};
   struct catalog_schema schema;
   struct span path;
   uint64_t count;
   size_t i = 0;
   enum reason reason = catalog_encode(catalog, doc, event, name, 0, &record, NULL);
-  while (reason == REASON_NONE && catalog_schema_at(catalog, i, &schema) && !span_is(name, schema.event_name)) i++;
+  while (reason == REASON_NONE && catalog_schema_at(catalog, i, &schema) &&
+         !span_is(name, schema.event_name))
+    i++;
   for (size_t n = 0; reason == REASON_NONE && catalog_left_out(catalog, i, n, &path, &count); n++)
     buffer_printf(warning, "%s%.*s",
-                  n ? ", " : "These have no place in the schema and will not be published: ", SPAN_ARGS(path));
+                  n ? ", " : "These have no place in the schema and will not be published: ",
+                  SPAN_ARGS(path));
   buffer_release(&record);
 }
 
-/* What the schemas say of it: a name that none has, where others of its namespace have one, is likely mistyped. Without
- * schemas nothing is said. */
-static void consult_schemas(struct service *s, const struct json_doc *doc, const struct event *event,
-                            struct buffer *warning) {
+/* What the schemas say of it: a name that none has, where others of its namespace have one, is
+ * likely mistyped. Without schemas nothing is said. */
+static void consult_schemas(struct service *s, const struct json_doc *doc,
+                            const struct event *event, struct buffer *warning) {
   struct catalog *catalog = NULL; /* its own: that of a relay is its reader's */
   const char *near;
   struct span name = routing_canonical(s->routing, event->name);
@@ -32,7 +35,8 @@ static void consult_schemas(struct service *s, const struct json_doc *doc, const
   if (!catalog_unknown(catalog, name, &near)) {
     consult_fields(catalog, doc, event, name, warning);
   } else {
-    buffer_printf(warning, "%.*s has no schema, though its namespace has some: it ", SPAN_ARGS(name));
+    buffer_printf(warning, "%.*s has no schema, though its namespace has some: it ",
+                  SPAN_ARGS(name));
     if (s->plan.catalog.refuse_names)
       buffer_printf(warning, "will become a dead letter (%s)", reason_word(REASON_UNKNOWN_EVENT));
     else
@@ -43,10 +47,14 @@ static void consult_schemas(struct service *s, const struct json_doc *doc, const
 }
 
 /* Would the relay set it aside for its name? Says so in warning, or gives the topic. */
-static void consult_routing(struct service *s, const struct json_doc *doc, const struct emit_request *request,
-                            struct arena *arena, struct span *topic, struct buffer *warning) {
-  struct event event = {
-      .id = request->id, .name = request->name, .payload = 0, .status = EVENT_PENDING, .created_us = TIME_NONE};
+static void consult_routing(struct service *s, const struct json_doc *doc,
+                            const struct emit_request *request, struct arena *arena,
+                            struct span *topic, struct buffer *warning) {
+  struct event event = {.id = request->id,
+                        .name = request->name,
+                        .payload = 0,
+                        .status = EVENT_PENDING,
+                        .created_us = TIME_NONE};
   struct route route = {0};
   struct error why = {0};
   enum reason reason = routing_route(s->routing, doc, &event, arena, &route, &why);
@@ -59,12 +67,14 @@ static void consult_routing(struct service *s, const struct json_doc *doc, const
                 reason_remedy(reason));
 }
 
-static enum status check(const struct emit_request *request, struct json_doc *doc, struct error *err) {
+static enum status check(const struct emit_request *request, struct json_doc *doc,
+                         struct error *err) {
   if (!event_id_valid(request->id))
     return error_set(err, ST_INVALID, "The id must be [A-Za-z0-9._-]{1,%d}", EVENT_ID_MAX);
   if (request->name.len == 0 || request->name.len > EVENT_NAME_MAX ||
       span_utf8_prefix(request->name) != request->name.len)
-    return error_set(err, ST_INVALID, "The name must be like episode.created, at most %d bytes", EVENT_NAME_MAX);
+    return error_set(err, ST_INVALID, "The name must be like episode.created, at most %d bytes",
+                     EVENT_NAME_MAX);
   if (json_scan(doc, request->payload, err) != ST_OK) {
     if (err && err->status == ST_NO_MEMORY) return ST_NO_MEMORY;
     return error_prefix(err, "The payload is not JSON");
@@ -76,8 +86,8 @@ static enum status check(const struct emit_request *request, struct json_doc *do
 }
 
 /* <id>.json, or <id>__1.json and on when that is taken: the way of the producers. */
-static enum status write_entry(struct service *s, const struct emit_request *request, struct buffer *file,
-                               struct error *err) {
+static enum status write_entry(struct service *s, const struct emit_request *request,
+                               struct buffer *file, struct error *err) {
   struct buffer text = {0};
   enum status st = ST_EXISTS;
   pthread_mutex_lock(&s->lock);
@@ -88,13 +98,14 @@ static enum status write_entry(struct service *s, const struct emit_request *req
     buffer_clear(&text);
     event_stem(request->id, file);
     if (i > 0) buffer_printf(file, "__%u", i);
-    event_write(request->id, request->name, span_trim(request->payload), clock_wall_us(s->clock), buffer_span(file),
-                &text);
+    event_write(request->id, request->name, span_trim(request->payload), clock_wall_us(s->clock),
+                buffer_span(file), &text);
     buffer_add_z(file, ".json");
     st = buffer_status(&text, err);
     if (st == ST_OK) st = buffer_status(file, err);
     if (st == ST_OK && text.len > limit)
-      st = error_set(err, ST_TOO_LARGE, "The entry has %zu bytes, outbox.max_entry_bytes is %zu", text.len, limit);
+      st = error_set(err, ST_TOO_LARGE, "The entry has %zu bytes, outbox.max_entry_bytes is %zu",
+                     text.len, limit);
     if (st == ST_OK) st = store_emit(s->store, buffer_z(file), buffer_span(&text), err);
   }
   buffer_release(&text);

@@ -9,7 +9,8 @@ static bool continues(char c) {
   return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Where the character that ends in front of `at` begins; a byte that belongs to none counts as one. */
+/* Where the character that ends in front of `at` begins; a byte that belongs to none counts as one.
+ */
 static size_t step_back(struct span text, size_t from, size_t at) {
   size_t begin = at - 1;
   while (begin > from && at - begin < 4 && continues(text.ptr[begin])) begin--;
@@ -37,10 +38,12 @@ static void take_after(struct excerpt *e, struct span text, size_t at) {
   if (end < text.len && text.ptr[end] == '\n') {
     end++;
   } else {
-    for (; n < AFTER && end < text.len && text.ptr[end] != '\n' && text.ptr[end] != '\r'; n++) end = step_on(text, end);
+    for (; n < AFTER && end < text.len && text.ptr[end] != '\n' && text.ptr[end] != '\r'; n++)
+      end = step_on(text, end);
   }
   text_printable(&e->after, (struct span){text.ptr + at, end - at});
-  if (n == AFTER && end < text.len && text.ptr[end] != '\n' && text.ptr[end] != '\r') buffer_add_z(&e->after, "...");
+  if (n == AFTER && end < text.len && text.ptr[end] != '\n' && text.ptr[end] != '\r')
+    buffer_add_z(&e->after, "...");
 }
 
 void excerpt_make(struct excerpt *e, struct span text, size_t at) {

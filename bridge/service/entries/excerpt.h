@@ -1,5 +1,5 @@
-/* excerpt.h - the bytes around a place in a text, fit for a terminal: where an entry went wrong. Pure; private to
- * bridge/service. */
+/* excerpt.h - the bytes around a place in a text, fit for a terminal: where an entry went wrong.
+ * Pure; private to bridge/service. */
 #ifndef BRIDGE_SERVICE_ENTRIES_EXCERPT_H
 #define BRIDGE_SERVICE_ENTRIES_EXCERPT_H
 

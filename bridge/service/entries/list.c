@@ -1,5 +1,5 @@
-/* The entries that a selection means as JSON, whole or one by one; the members that list and show share; what is set
- * aside. */
+/* The entries that a selection means as JSON, whole or one by one; the members that list and show
+ * share; what is set aside. */
 #include "bridge/service/operations.h"
 
 struct lister {
@@ -13,7 +13,8 @@ struct lister {
   bool narrow; /* each entry is looked at, and those that match are counted here */
 };
 
-bool entry_held(struct service *s, const struct entry_info *info, const struct route *route, char file[RELAY_FILE]) {
+bool entry_held(struct service *s, const struct entry_info *info, const struct route *route,
+                char file[RELAY_FILE]) {
   if (info->place == PLACE_DLQ || !route || !s->relay) return false;
   return relay_waits(s->relay, route->topic, route->key, file) && strcmp(file, info->file) != 0;
 }
@@ -26,8 +27,8 @@ static void member_file(struct buffer *json, bool *first, enum place place, cons
   buffer_release(&path);
 }
 
-void entry_members(struct buffer *json, bool *first, struct service *s, const struct entry_info *info,
-                   struct arena *arena) {
+void entry_members(struct buffer *json, bool *first, struct service *s,
+                   const struct entry_info *info, struct arena *arena) {
   const struct routing *routing = s->routing;
   bool dead = info->place == PLACE_DLQ;
   char behind[RELAY_FILE] = "";
@@ -36,7 +37,8 @@ void entry_members(struct buffer *json, bool *first, struct service *s, const st
   /* The seven keys of the producers' own tool come first, in its order. */
   member_text(json, first, "id", info->id);
   member_text(json, first, "name", info->name);
-  member_time(json, first, "created_at", info->created_us != TIME_NONE ? info->created_us : info->mtime_us);
+  member_time(json, first, "created_at",
+              info->created_us != TIME_NONE ? info->created_us : info->mtime_us);
   member_int(json, first, "attempts", info->attempts);
   member_text_or_null(json, first, "last_error", info->last_error);
   member_time(json, first, "failed_at", info->failed_us);
@@ -50,7 +52,8 @@ void entry_members(struct buffer *json, bool *first, struct service *s, const st
   member_text_or_null(json, first, "namespace", selection_namespace(routing, info));
   member_text_or_null(json, first, "key", routed ? route.key : (struct span){0});
   member_text_or_null(json, first, "held_behind",
-                      entry_held(s, info, routed ? &route : NULL, behind) ? span_of(behind) : (struct span){0});
+                      entry_held(s, info, routed ? &route : NULL, behind) ? span_of(behind)
+                                                                          : (struct span){0});
   member_file(json, first, info->place, info->file);
   member_time(json, first, "mtime", info->mtime_us);
   member_int(json, first, "size", (int64_t)info->size);
@@ -86,13 +89,15 @@ static bool visit(void *ctx, const struct entry_info *info) {
   struct lister *l = ctx;
   l->stopped = is_left(l);
   if (l->stopped) return false;
-  if (l->narrow && !selection_matches(&l->request->selection, l->service->routing, info)) return true;
+  if (l->narrow && !selection_matches(&l->request->selection, l->service->routing, info))
+    return true;
   if (++l->matched > l->request->limit && l->request->limit) return true; /* only counted */
   write_entry(l, info);
   return written(l);
 }
 
-/* ---- what is set aside ------------------------------------------------------------------------------------------ */
+/* ---- what is set aside
+ * ------------------------------------------------------------------------------------------ */
 
 /* The same members, as far as they are known of it without reading its file, and what to do. */
 static void write_aside(struct buffer *json, const struct aside_info *info) {
@@ -109,7 +114,8 @@ static void write_aside(struct buffer *json, const struct aside_info *info) {
   member_text(json, &first, "status", SPAN("aside"));
   member_text(json, &first, "reason", span_of(store_aside_word(info->what)));
   static const char *const unknown[] = {"topic", "namespace", "key", "held_behind"};
-  for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) member_text_or_null(json, &first, unknown[i], none);
+  for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+    member_text_or_null(json, &first, unknown[i], none);
   member_file(json, &first, info->place, info->file);
   member_time(json, &first, "mtime", info->mtime_us);
   member_int(json, &first, "size", (int64_t)info->size);
@@ -134,7 +140,9 @@ static bool count_aside(void *ctx, const struct aside_info *info) {
   return true;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------- */
+/* ---- all of it
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static enum status walk(struct lister *l, uint64_t *total, struct error *err) {
   const struct selection *selection = &l->request->selection;
@@ -142,12 +150,14 @@ static enum status walk(struct lister *l, uint64_t *total, struct error *err) {
   unsigned which = (selection->pending ? LIST_PENDING : 0u) | (selection->dead ? LIST_DEAD : 0u);
   if (!selection->aside) {
     if (!service_follows(l->service)) which |= LIST_LOOK;
-    enum status st = store_list_range(l->service->store, which, selection_narrows(selection) ? &range : NULL,
-                                      l->narrow ? 0 : l->request->limit, visit, l, total, err);
+    enum status st =
+        store_list_range(l->service->store, which, selection_narrows(selection) ? &range : NULL,
+                         l->narrow ? 0 : l->request->limit, visit, l, total, err);
     if (l->narrow) *total = l->matched;
     return st;
   }
-  if (selection_narrows(selection)) return error_set(err, ST_INVALID, "type aside goes with no other filter");
+  if (selection_narrows(selection))
+    return error_set(err, ST_INVALID, "type aside goes with no other filter");
   enum status st = store_asides(l->service->store, 0, visit_aside, l, err);
   *total = l->matched;
   return st;
@@ -157,12 +167,15 @@ enum status service_list(struct service *s, const struct list_request *request, 
                          struct error *err) {
   struct operation o = operation_begin(s, "list");
   struct buffer entries = {0};
-  struct lister lister = {
-      .service = s, .request = request, .json = &entries, .narrow = selection_reads(&request->selection)};
+  struct lister lister = {.service = s,
+                          .request = request,
+                          .json = &entries,
+                          .narrow = selection_reads(&request->selection)};
   uint64_t total = 0, aside = 0;
   enum status st = walk(&lister, &total, err);
   if (st == ST_OK) st = store_asides(s->store, 0, count_aside, &aside, err);
-  if (st == ST_OK && lister.stopped) st = error_set(err, ST_CANCELLED, "Nobody waits for the list any more");
+  if (st == ST_OK && lister.stopped)
+    st = error_set(err, ST_CANCELLED, "Nobody waits for the list any more");
   if (st == ST_OK && lister.full)
     st = error_set(
         err, ST_TOO_LARGE,
@@ -171,7 +184,8 @@ enum status service_list(struct service *s, const struct list_request *request, 
         request->room >> 20);
   if (st == ST_OK) st = buffer_status(&entries, err);
   if (st == ST_OK) {
-    buffer_printf(json, "{\"version\": 1, \"total\": %llu, \"entries\": [", (unsigned long long)total);
+    buffer_printf(json, "{\"version\": 1, \"total\": %llu, \"entries\": [",
+                  (unsigned long long)total);
     buffer_add(json, buffer_span(&entries));
     buffer_printf(json, "], \"aside\": %llu}", (unsigned long long)aside);
     st = buffer_status(json, err);

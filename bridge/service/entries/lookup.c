@@ -26,8 +26,8 @@ static bool collect(void *ctx, const struct entry_info *info) {
   return !f->no_memory;
 }
 
-/* Several entries may carry one id (id.json, id__1.json): the one whose file is named exactly so is meant then. Of such
- * ones in several places the first is, the others are kept behind it. */
+/* Several entries may carry one id (id.json, id__1.json): the one whose file is named exactly so is
+ * meant then. Of such ones in several places the first is, the others are kept behind it. */
 static void prefer_exact_file(struct lookup *f) {
   size_t exact = 0;
   for (size_t i = 0; i < f->count; i++)
@@ -42,14 +42,17 @@ static enum status ambiguous(const struct lookup *f, uint64_t total, struct erro
     struct span stem = stem_of(f->list[i].file);
     buffer_printf(&names, "%s%s%.*s", i ? ", " : "", place_path(f->list[i].place), SPAN_ARGS(stem));
   }
-  enum status st =
-      error_set(err, ST_EXISTS, "\"%.*s\" may mean %llu entries: %s%s; give more of the id or the file's whole stem",
-                SPAN_ARGS(f->wanted), (unsigned long long)total, buffer_z(&names), total > SHOWN ? ", ..." : "");
+  enum status st = error_set(
+      err, ST_EXISTS,
+      "\"%.*s\" may mean %llu entries: %s%s; give more of the id or the file's whole stem",
+      SPAN_ARGS(f->wanted), (unsigned long long)total, buffer_z(&names),
+      total > SHOWN ? ", ..." : "");
   buffer_release(&names);
   return st;
 }
 
-enum status lookup_one(struct lookup *f, struct store *store, unsigned which, struct span id, struct error *err) {
+enum status lookup_one(struct lookup *f, struct store *store, unsigned which, struct span id,
+                       struct error *err) {
   uint64_t total = 0;
   f->wanted = id;
   enum status st = store_find(store, which, id, collect, f, &total, err);

@@ -1,4 +1,5 @@
-/* lookup.h - the one entry that an id, its beginning, or the stem of a file means. Private to bridge/service. */
+/* lookup.h - the one entry that an id, its beginning, or the stem of a file means. Private to
+ * bridge/service. */
 #ifndef BRIDGE_SERVICE_ENTRIES_LOOKUP_H
 #define BRIDGE_SERVICE_ENTRIES_LOOKUP_H
 
@@ -18,10 +19,10 @@ struct lookup {
   bool exact, no_memory;
   const struct found *one; /* list[0]; behind it those whose files are named so in other places */
 };
-/* which: LIST_PENDING, LIST_DEAD. ST_OK: f->one. ST_NOT_FOUND, without words: nothing is called so. ST_EXISTS: it may
- * mean several, err lists them. A zeroed finding, released in any case. */
-MUST_CHECK enum status lookup_one(struct lookup *f, struct store *store, unsigned which, struct span id,
-                                  struct error *err);
+/* which: LIST_PENDING, LIST_DEAD. ST_OK: f->one. ST_NOT_FOUND, without words: nothing is called so.
+ * ST_EXISTS: it may mean several, err lists them. A zeroed finding, released in any case. */
+MUST_CHECK enum status lookup_one(struct lookup *f, struct store *store, unsigned which,
+                                  struct span id, struct error *err);
 void lookup_release(struct lookup *f);
 
 #endif

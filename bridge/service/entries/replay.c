@@ -1,22 +1,27 @@
-/* Replays one entry: finds it, judges it, moves it, and writes the audit line. A crash may leave it moved and the line
- * unwritten. */
+/* Replays one entry: finds it, judges it, moves it, and writes the audit line. A crash may leave it
+ * moved and the line unwritten. */
 #include "bridge/service/audit.h"
 #include "bridge/service/entries/lookup.h"
 #include "bridge/service/entries/replay_many.h"
 
-static enum status not_there(struct service *s, const struct replay_request *request, struct error *err) {
+static enum status not_there(struct service *s, const struct replay_request *request,
+                             struct error *err) {
   if (request->force)
-    return error_set(err, ST_NOT_FOUND,
-                     "No entry \"%s\" in dlq/, in pending/ or in the outbox folder %s; see: busbridge list --type all",
-                     request->id, store_name(s->store));
-  return error_set(err, ST_NOT_FOUND,
-                   "No dead letter \"%s\" in %s/dlq; see: busbridge list --type dlq (a pending entry needs --force)",
-                   request->id, store_name(s->store));
+    return error_set(
+        err, ST_NOT_FOUND,
+        "No entry \"%s\" in dlq/, in pending/ or in the outbox folder %s; see: busbridge list --type all",
+        request->id, store_name(s->store));
+  return error_set(
+      err, ST_NOT_FOUND,
+      "No dead letter \"%s\" in %s/dlq; see: busbridge list --type dlq (a pending entry needs --force)",
+      request->id, store_name(s->store));
 }
 
-static enum status find(struct service *s, const struct replay_request *request, struct lookup *f, struct error *err) {
+static enum status find(struct service *s, const struct replay_request *request, struct lookup *f,
+                        struct error *err) {
   unsigned which = LIST_DEAD | (request->force ? LIST_PENDING : 0u);
-  if (!*request->id) return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
+  if (!*request->id)
+    return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
   enum status st = lookup_one(f, s->store, which, span_of(request->id), err);
   return st == ST_NOT_FOUND ? not_there(s, request, err) : st;
 }
@@ -47,12 +52,12 @@ static void report(struct service *s, const struct found *c, struct buffer *json
   member_text(json, &first, "file", c->file);
   member_text(json, &first, "from", span_of(c->place == PLACE_DLQ ? "dlq" : "pending"));
   buffer_add_char(json, '}');
-  log_write(s->log, LOG_INFO, "service", "replayed", FIELDS(F_SPAN("id", c->id), F_SPAN("name", c->name)),
-            "Moved back to pending");
+  log_write(s->log, LOG_INFO, "service", "replayed",
+            FIELDS(F_SPAN("id", c->id), F_SPAN("name", c->name)), "Moved back to pending");
 }
 
-enum status service_replay(struct service *s, const struct replay_request *request, struct buffer *json,
-                           struct error *err) {
+enum status service_replay(struct service *s, const struct replay_request *request,
+                           struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "replay");
   struct lookup f = {0};
   BUG_ON(s->mode == SERVICE_INSPECT);

@@ -1,5 +1,6 @@
-/* Judges dead letters and moves them back: not while their batch is unsettled, nor when they are in Kafka, unless
- * forced. With force Redis forgets their keys first; a crash before the move leaves them in dlq/ without. */
+/* Judges dead letters and moves them back: not while their batch is unsettled, nor when they are in
+ * Kafka, unless forced. With force Redis forgets their keys first; a crash before the move leaves
+ * them in dlq/ without. */
 #include "bridge/service/entries/replay_many.h"
 
 #include "bridge/outbox/manifest.h"
@@ -9,8 +10,10 @@ static void fail_all(struct letter *list, size_t count, enum status st, const st
     if (list[i].status == ST_OK) list[i].status = error_set(&list[i].error, st, "%s", err->text);
 }
 
-/* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no worker runs. */
-static void leave_unsettled(struct service *s, struct letter *list, size_t count, const struct span *ids, bool *named) {
+/* Its batch may be committed and not settled yet: the ledger has the word, at the next start if no
+ * worker runs. */
+static void leave_unsettled(struct service *s, struct letter *list, size_t count,
+                            const struct span *ids, bool *named) {
   struct error err = {0};
   enum status st = manifest_names(s->store, ids, count, named, &err);
   if (st != ST_OK) {
@@ -19,22 +22,26 @@ static void leave_unsettled(struct service *s, struct letter *list, size_t count
   }
   for (size_t i = 0; i < count; i++)
     if (named[i] && list[i].status == ST_OK)
-      list[i].status = error_set(&list[i].error, ST_BUSY,
-                                 "%.*s is in a batch that is not settled yet; try again when the worker has settled it "
-                                 "(busbridge flush does it without one)",
-                                 SPAN_ARGS(ids[i]));
+      list[i].status = error_set(
+          &list[i].error, ST_BUSY,
+          "%.*s is in a batch that is not settled yet; try again when the worker has settled it "
+          "(busbridge flush does it without one)",
+          SPAN_ARGS(ids[i]));
 }
 
 /* When Redis is away the relay will ask it again anyway. */
-static void leave_published(struct service *s, struct letter *list, size_t count, const struct span *ids, bool *seen) {
+static void leave_published(struct service *s, struct letter *list, size_t count,
+                            const struct span *ids, bool *seen) {
   struct arena arena = {0};
   struct span place[STORE_LETTERS] = {{0}};
   enum status asked = keys_check(s->keys, ids, count, seen, place, &arena);
   for (size_t i = 0; i < count; i++) {
-    seen[i] = (asked == ST_OK || asked == ST_UNAVAILABLE) && seen[i] && ids[i].len && list[i].status == ST_OK;
+    seen[i] = (asked == ST_OK || asked == ST_UNAVAILABLE) && seen[i] && ids[i].len &&
+              list[i].status == ST_OK;
     if (!seen[i]) continue;
-    list[i].status = error_set(&list[i].error, ST_EXISTS, "%.*s is in Kafka already (%.*s); --force publishes it again",
-                               SPAN_ARGS(ids[i]), SPAN_ARGS(place[i].len ? place[i] : SPAN("place not known")));
+    list[i].status = error_set(
+        &list[i].error, ST_EXISTS, "%.*s is in Kafka already (%.*s); --force publishes it again",
+        SPAN_ARGS(ids[i]), SPAN_ARGS(place[i].len ? place[i] : SPAN("place not known")));
   }
   arena_release(&arena);
 }
@@ -54,7 +61,8 @@ static void forget(struct service *s, struct letter *list, size_t count, const s
   }
 }
 
-void replay_many_judge(struct service *s, bool force, struct letter *list, size_t count, bool *published) {
+void replay_many_judge(struct service *s, bool force, struct letter *list, size_t count,
+                       bool *published) {
   struct span ids[STORE_LETTERS] = {{0}};
   bool named[STORE_LETTERS];
   BUG_ON(count > STORE_LETTERS);
@@ -78,7 +86,8 @@ static void judge(void *ctx, struct letter *list, size_t count) {
   replay_many_judge(j->s, j->force, list, count, j->published);
 }
 
-void replay_many_move(struct service *s, bool force, struct letter *list, size_t count, bool *published) {
+void replay_many_move(struct service *s, bool force, struct letter *list, size_t count,
+                      bool *published) {
   struct judging judging = {s, force, published};
   store_replay_all(s->store, list, count, judge, &judging);
   if (s->mode == SERVICE_RELAY) store_wake(s->store);

@@ -17,7 +17,8 @@ struct showing {
   struct error *err;
 };
 
-/* ---- where it stands -------------------------------------------------------------------------------------------- */
+/* ---- where it stands
+ * -------------------------------------------------------------------------------------------- */
 
 /* A closed door in front of it: Kafka, its topic, or the outbox itself. */
 static const struct breaker_view *door_of(const struct relay_status *status, const char *topic) {
@@ -31,7 +32,8 @@ static const struct breaker_view *door_of(const struct relay_status *status, con
 
 static void write_door(struct showing *w, bool waits, const char *topic) {
   struct relay *relay = waits ? w->service->relay : NULL;
-  struct relay_status *status = relay ? malloc(sizeof *status) : NULL; /* without memory none is told */
+  struct relay_status *status =
+      relay ? malloc(sizeof *status) : NULL; /* without memory none is told */
   if (status) relay_status(relay, status);
   const struct breaker_view *door = status ? door_of(status, topic) : NULL;
   bool first = true;
@@ -59,7 +61,8 @@ static void write_state(struct showing *w, const struct entry_info *info) {
   struct service *s = w->service;
   struct route route;
   char file[RELAY_FILE] = "";
-  bool dead = info->place == PLACE_DLQ, routed = selection_route(s->routing, info, &w->arena, &route);
+  bool dead = info->place == PLACE_DLQ,
+       routed = selection_route(s->routing, info, &w->arena, &route);
   int64_t due_us = due_of(s, info);
   bool held = entry_held(s, info, routed ? &route : NULL, file);
   const char *state = dead                  ? "dead"
@@ -72,7 +75,8 @@ static void write_state(struct showing *w, const struct entry_info *info) {
   write_door(w, !dead, routed ? routing_topic_name(s->routing, route.topic) : NULL);
 }
 
-/* ---- what is wrong ---------------------------------------------------------------------------------------------- */
+/* ---- what is wrong
+ * ---------------------------------------------------------------------------------------------- */
 
 struct wrong { /* a place in the bytes */
   struct span text;
@@ -87,22 +91,27 @@ static void find_named(const struct entry_info *info, struct wrong *out) {
   struct span words = info->last_error;
   uint32_t node = JSON_NONE;
   enum reason why = reason_from_word(info->reason);
-  if (why == REASON_BAD_NAME || why == REASON_UNKNOWN_NAMESPACE) node = json_member(info->doc, 0, "name");
+  if (why == REASON_BAD_NAME || why == REASON_UNKNOWN_NAMESPACE)
+    node = json_member(info->doc, 0, "name");
   if (why == REASON_SCHEMA_MISMATCH || why == REASON_INTEGER_RANGE || why == REASON_BAD_ID ||
-      why == REASON_MISSING_ID || why == REASON_MISSING_NAME || why == REASON_BAD_PAYLOAD || why == REASON_BAD_KEY)
+      why == REASON_MISSING_ID || why == REASON_MISSING_NAME || why == REASON_BAD_PAYLOAD ||
+      why == REASON_BAD_KEY)
     for (size_t i = 1; i + 1 < words.len && node == JSON_NONE; i++)
-      if (words.ptr[i] == ':' && words.ptr[i + 1] == ' ') node = json_at_path(info->doc, (struct span){words.ptr, i});
+      if (words.ptr[i] == ':' && words.ptr[i + 1] == ' ')
+        node = json_at_path(info->doc, (struct span){words.ptr, i});
   *out = (struct wrong){.text = info->text, .known = node != JSON_NONE};
   if (out->known) out->at = info->doc->nodes[node].at;
 }
 
 /* What ended the worker is not parsed again. */
-static enum status find_fault(const struct entry_info *info, struct span text, struct wrong *out, struct error *why) {
+static enum status find_fault(const struct entry_info *info, struct span text, struct wrong *out,
+                              struct error *why) {
   struct json_doc doc = {0};
   *out = (struct wrong){.text = text};
   if (!text.ptr || reason_from_word(info->reason) == REASON_CRASHES_WORKER) return ST_OK;
   enum status st = json_scan(&doc, text, why);
-  if (st == ST_INVALID) *out = (struct wrong){.text = text, .at = doc.fault_at, .error = why->text, .known = true};
+  if (st == ST_INVALID)
+    *out = (struct wrong){.text = text, .at = doc.fault_at, .error = why->text, .known = true};
   out->sound = st == ST_OK;
   json_doc_release(&doc);
   return st == ST_NO_MEMORY ? st : ST_OK;
@@ -129,15 +138,17 @@ static void write_wrong(struct showing *w, const struct wrong *wrong) {
   excerpt_release(&e);
 }
 
-/* ---- its bytes --------------------------------------------------------------------------------------------------- */
+/* ---- its bytes
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void raw_name(const char *file, struct buffer *out) {
   buffer_printf(out, "%.*s.raw", (int)strlen(file) - 5, file);
 }
 
 /* At most `most` bytes of what was found: those of a raw dead letter lie beside its descriptor. */
-static enum status read_raw(struct service *s, const struct entry_info *info, size_t most, struct buffer *out,
-                            uint64_t *size, struct error *err) {
+static enum status read_raw(struct service *s, const struct entry_info *info, size_t most,
+                            struct buffer *out, uint64_t *size, struct error *err) {
   struct buffer name = {0};
   raw_name(info->file, &name);
   enum status st = buffer_status(&name, err);
@@ -155,8 +166,10 @@ static void write_beginning(struct showing *w, struct span text) {
   buffer_release(&shown);
 }
 
-/* What is longer than an entry may be is only begun. Bytes that are gone or cannot be read: what is known is shown. */
-static enum status write_bytes(struct showing *w, const struct entry_info *info, struct error *err) {
+/* What is longer than an entry may be is only begun. Bytes that are gone or cannot be read: what is
+ * known is shown. */
+static enum status write_bytes(struct showing *w, const struct entry_info *info,
+                               struct error *err) {
   struct service *s = w->service;
   struct buffer room = {0};
   struct error why = {0};
@@ -185,7 +198,8 @@ static enum status write_bytes(struct showing *w, const struct entry_info *info,
   return st;
 }
 
-/* ---- the operation ---------------------------------------------------------------------------------------------- */
+/* ---- the operation
+ * ---------------------------------------------------------------------------------------------- */
 
 static void write_history(struct showing *w, const struct entry_info *info) {
   enum reason why = reason_from_word(info->reason);
@@ -193,7 +207,8 @@ static void write_history(struct showing *w, const struct entry_info *info) {
   uint32_t node = info->doc ? json_member(info->doc, 0, "error_code") : JSON_NONE;
   member_time(w->json, &w->first, "first_failed_at", info->first_failed_us);
   json_write_key(w->json, &w->first, "error_code");
-  if (node != JSON_NONE && info->doc->nodes[node].type == JSON_NUMBER && json_int(info->doc, node, &code))
+  if (node != JSON_NONE && info->doc->nodes[node].type == JSON_NUMBER &&
+      json_int(info->doc, node, &code))
     json_write_int(w->json, code);
   else
     buffer_add_z(w->json, "null");
@@ -252,7 +267,8 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   uint64_t size = info->size;
   size_t before = w->json->len;
   if (info->raw) {
-    w->status = read_raw(w->service, info, 0, w->json, &size, w->err); /* how many: what is too much is not read */
+    w->status = read_raw(w->service, info, 0, w->json, &size,
+                         w->err); /* how many: what is too much is not read */
     if (w->status == ST_OK && size <= RAW_MOST)
       w->status = read_raw(w->service, info, RAW_MOST, w->json, &size, w->err);
   } else {
@@ -260,11 +276,13 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   }
   if (w->status == ST_OK && !w->json->failed && size > w->json->len - before)
     w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read the file itself, in %s",
-                          place_path(info->place), info->file, (unsigned long long)size, store_name(w->service->store));
+                          place_path(info->place), info->file, (unsigned long long)size,
+                          store_name(w->service->store));
   return false;
 }
 
-static enum status find(struct service *s, const struct show_request *request, struct lookup *f, struct error *err) {
+static enum status find(struct service *s, const struct show_request *request, struct lookup *f,
+                        struct error *err) {
   unsigned which = (request->pending ? LIST_PENDING : 0u) | (request->dead ? LIST_DEAD : 0u);
   enum status st = lookup_one(f, s->store, which, span_of(request->id), err);
   if (st != ST_NOT_FOUND) return st;
@@ -279,14 +297,16 @@ static enum status find(struct service *s, const struct show_request *request, s
   return st;
 }
 
-enum status service_show(struct service *s, const struct show_request *request, struct buffer *out, struct error *err) {
+enum status service_show(struct service *s, const struct show_request *request, struct buffer *out,
+                         struct error *err) {
   struct operation o = operation_begin(s, "show");
   struct lookup f = {0};
   struct showing w = {.service = s, .finding = &f, .json = out, .first = true, .err = err};
   size_t before = out->len;
   enum status st = find(s, request, &f, err);
   if (st == ST_OK)
-    st = store_look(s->store, f.one->place, f.one->file.ptr, request->raw ? write_raw : write_entry, &w, err);
+    st = store_look(s->store, f.one->place, f.one->file.ptr, request->raw ? write_raw : write_entry,
+                    &w, err);
   if (st == ST_OK) st = w.status;
   if (st == ST_OK) st = buffer_status(out, err);
   if (st != ST_OK) out->len = before;

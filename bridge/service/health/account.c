@@ -1,5 +1,5 @@
-/* Brings the counts of what came and went up to date with the outbox, over restarts. Only a clean end says how much was
- * pending: after a crash the account begins anew. */
+/* Brings the counts of what came and went up to date with the outbox, over restarts. Only a clean
+ * end says how much was pending: after a crash the account begins anew. */
 #include "bridge/service/health/account.h"
 
 #include "bridge/outbox/manifest.h"
@@ -41,14 +41,15 @@ void account_open(struct service *s) {
   metrics_set_account(s->metrics, &account);
   struct error err = {0};
   if (saved_metrics_write(s, &err) != ST_OK)
-    log_write(s->log, LOG_WARNING, "service", "metrics_not_saved", FIELDS(F_TEXT("error", err.text)),
-              "The figures could not be saved");
+    log_write(s->log, LOG_WARNING, "service", "metrics_not_saved",
+              FIELDS(F_TEXT("error", err.text)), "The figures could not be saved");
 }
 
 static void add(struct service *s, int64_t found, int64_t vanished) {
   if (found < 0) vanished -= found;
   if (found > 0) series_add(metrics_series(s->metrics, METRIC_FOUND, NULL, NULL), (uint64_t)found);
-  if (vanished > 0) series_add(metrics_series(s->metrics, METRIC_EVENTS, "none", "vanished"), (uint64_t)vanished);
+  if (vanished > 0)
+    series_add(metrics_series(s->metrics, METRIC_EVENTS, "none", "vanished"), (uint64_t)vanished);
 }
 
 /* The first whole listing of this run: what it found beyond what was known came meanwhile. */
@@ -68,8 +69,8 @@ static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-/* What a look at the folder sees beyond the store's figures (nobody reads between two flushes) is told to the store by
- * its next listing: it is not counted twice. */
+/* What a look at the folder sees beyond the store's figures (nobody reads between two flushes) is
+ * told to the store by its next listing: it is not counted twice. */
 static void take_news(struct service *s, const struct store_counts *c, int64_t beyond) {
   struct books *b = &s->books;
   int64_t found = c->arrived - b->arrived, more = beyond - b->beyond;
@@ -129,7 +130,8 @@ static enum known sync_looking(struct service *s, struct store_counts *seen, uin
 }
 
 static enum known sync(struct service *s, struct store_counts *seen, uint64_t *pending) {
-  return s->mode == SERVICE_INSPECT ? sync_looking(s, seen, pending) : sync_reader(s, seen, pending);
+  return s->mode == SERVICE_INSPECT ? sync_looking(s, seen, pending)
+                                    : sync_reader(s, seen, pending);
 }
 
 bool account_sync(struct service *s, struct store_counts *seen) {
@@ -151,8 +153,9 @@ static void read_terms(struct service *s, struct account *out) {
   out->duplicate = now.duplicate - then.duplicate;
   out->dead = now.dead - then.dead;
   out->vanished = now.vanished - then.vanished;
-  out->missing = (int64_t)(out->pending_then + out->found + out->replayed) -
-                 (int64_t)(out->published + out->duplicate + out->dead + out->vanished + out->pending);
+  out->missing =
+      (int64_t)(out->pending_then + out->found + out->replayed) -
+      (int64_t)(out->published + out->duplicate + out->dead + out->vanished + out->pending);
 }
 
 void account_read(struct service *s, struct account *out) {

@@ -1,7 +1,8 @@
 /* Counts entries by topic and by reason, and keeps the first ids as samples. */
 #include "bridge/service/health/breakdown.h"
 
-enum status breakdown_open(const struct routing *routing, struct breakdown **out, struct error *err) {
+enum status breakdown_open(const struct routing *routing, struct breakdown **out,
+                           struct error *err) {
   struct breakdown *t = calloc(1, sizeof *t);
   if (!t) return error_set(err, ST_NO_MEMORY, "out of memory");
   t->routing = routing;
@@ -38,7 +39,8 @@ static enum reason add_topic(struct breakdown *t, const struct entry_info *info)
   struct event event = {.id = info->id, .name = info->name, .payload = 0, .status = EVENT_PENDING};
   struct route route = {0};
   enum reason reason = routing_route(t->routing, &t->nothing, &event, &t->scratch, &route, NULL);
-  if (reason == REASON_NONE) add(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
+  if (reason == REASON_NONE)
+    add(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
   arena_reset(&t->scratch);
   return reason;
 }
@@ -65,7 +67,8 @@ void breakdown_dead(struct breakdown *t, const struct entry_info *info) {
   add(t, t->reasons, &t->reason_count, info->reason.len ? info->reason : SPAN("unknown"));
 }
 
-static void write_list(struct buffer *json, bool *first, const char *key, const struct breakdown_row *list, size_t n) {
+static void write_list(struct buffer *json, bool *first, const char *key,
+                       const struct breakdown_row *list, size_t n) {
   bool inner = true;
   json_write_key(json, first, key);
   buffer_add_char(json, '{');

@@ -1,5 +1,5 @@
-/* breakdown.h - how many entries would go to which topic, and of which reason: histograms of dry runs and selections.
- * Private to bridge/service. */
+/* breakdown.h - how many entries would go to which topic, and of which reason: histograms of dry
+ * runs and selections. Private to bridge/service. */
 #ifndef BRIDGE_SERVICE_HEALTH_BREAKDOWN_H
 #define BRIDGE_SERVICE_HEALTH_BREAKDOWN_H
 
@@ -21,7 +21,8 @@ struct breakdown {
   uint64_t count;
   struct buffer samples; /* ids of the first, as JSON strings */
 };
-MUST_CHECK enum status breakdown_open(const struct routing *routing, struct breakdown **out, struct error *err);
+MUST_CHECK enum status breakdown_open(const struct routing *routing, struct breakdown **out,
+                                      struct error *err);
 void breakdown_close(struct breakdown *t); /* NULL is fine */
 /* A pending entry: its topic, or the reason for which it would be refused. */
 void breakdown_pending(struct breakdown *t, const struct entry_info *info);

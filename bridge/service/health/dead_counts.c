@@ -1,5 +1,5 @@
-/* The dead letters in cells of namespace and reason: read on a thread of its own, kept up to date by what dies and
- * leaves, and read again when the sum is off. */
+/* The dead letters in cells of namespace and reason: read on a thread of its own, kept up to date
+ * by what dies and leaves, and read again when the sum is off. */
 #include "bridge/service/health/dead_counts.h"
 
 #include "bridge/metrics/metrics.h"
@@ -46,7 +46,8 @@ static struct cell *cell_of(struct cells *c, struct span ns, const char *reason)
   if (c->count == CELLS) return &c->at[CELLS - 1];
   struct cell *cell = &c->at[c->count++];
   *cell = (struct cell){.reason = reason};
-  snprintf(cell->ns, sizeof cell->ns, "%.*s", (int)(ns.len < sizeof cell->ns ? ns.len : sizeof cell->ns - 1), ns.ptr);
+  snprintf(cell->ns, sizeof cell->ns, "%.*s",
+           (int)(ns.len < sizeof cell->ns ? ns.len : sizeof cell->ns - 1), ns.ptr);
   return cell;
 }
 
@@ -55,7 +56,8 @@ static const char *word_of(struct span reason) {
   return r == REASON_NONE ? "other" : reason_word(r);
 }
 
-static void count(struct dead_counts *c, struct cells *cells, struct span name, struct span reason, int by) {
+static void count(struct dead_counts *c, struct cells *cells, struct span name, struct span reason,
+                  int by) {
   struct span ns = routing_namespace_of(c->parts.routing, name);
   cell_of(cells, ns.len ? ns : SPAN("none"), word_of(reason))->count += by;
 }
@@ -79,7 +81,8 @@ static bool visit(void *ctx, const struct entry_info *info) {
   return go_on;
 }
 
-/* What dies or leaves meanwhile may be counted twice or not at all: the next look sees that the sum is off. */
+/* What dies or leaves meanwhile may be counted twice or not at all: the next look sees that the sum
+ * is off. */
 static void read_all(struct dead_counts *c) {
   uint64_t total;
   int64_t began = clock_mono_ms(c->parts.clock);
@@ -121,11 +124,13 @@ static void *reader_main(void *arg) {
 
 /* ---- showing ---- */
 
-/* Off twice in a row, and by something else than what a reading does not put right (a folder in dlq/, say). Lock held.
+/* Off twice in a row, and by something else than what a reading does not put right (a folder in
+ * dlq/, say). Lock held.
  */
 static void look_at_sum(struct dead_counts *c, int64_t off) {
   int64_t rest = c->took_ms * SHARE > SHORTEST_MS ? c->took_ms * SHARE : SHORTEST_MS;
-  if (c->last_off == INT64_MIN && off == c->cause) c->off = off; /* a reading did not put it right */
+  if (c->last_off == INT64_MIN && off == c->cause)
+    c->off = off; /* a reading did not put it right */
   bool wrong = off != c->off && off == c->last_off;
   c->last_off = off;
   if (!wrong || c->reading || clock_mono_ms(c->parts.clock) - c->ended_ms < rest) return;

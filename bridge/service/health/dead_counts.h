@@ -1,8 +1,10 @@
-/* dead_counts.h - how many dead letters there are of each namespace and reason: dlq_events. Private to bridge/service.
+/* dead_counts.h - how many dead letters there are of each namespace and reason: dlq_events. Private
+ * to bridge/service.
  *
- * A thread of its own (RELAY) reads them once, at the start; then dead_total adds and dead_counts_left takes away. When
- * the sum is not what the store says lies in dlq/ (somebody else's hand, a move that came between), they are read
- * again, with long rests in between. Any thread, except for open and close.
+ * A thread of its own (RELAY) reads them once, at the start; then dead_total adds and
+ * dead_counts_left takes away. When the sum is not what the store says lies in dlq/ (somebody
+ * else's hand, a move that came between), they are read again, with long rests in between. Any
+ * thread, except for open and close.
  */
 #ifndef BRIDGE_SERVICE_HEALTH_DEAD_COUNTS_H
 #define BRIDGE_SERVICE_HEALTH_DEAD_COUNTS_H

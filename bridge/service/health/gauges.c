@@ -22,7 +22,8 @@ static void set_time(struct service *s, enum metric metric, int64_t us) {
   set_gauge(s, metric, NULL, us == TIME_NONE ? NAN : (double)us / 1e6);
 }
 
-/* The relay names only doors that are not closed: all others are set to 0, so that a healed one is seen. */
+/* The relay names only doors that are not closed: all others are set to 0, so that a healed one is
+ * seen. */
 static void set_breakers(struct service *s, const struct relay_status *status) {
   set_gauge(s, METRIC_BREAKER, "kafka", BREAKER_CLOSED);
   set_gauge(s, METRIC_BREAKER, "outbox", BREAKER_CLOSED);
@@ -32,9 +33,10 @@ static void set_breakers(struct service *s, const struct relay_status *status) {
     set_gauge(s, METRIC_BREAKER, status->breakers[i].target, status->breakers[i].state);
 }
 
-/* The states are those in which the present scan found them: unread is what it has not come to. Together they are what
- * is pending, whatever is on its way between two of them. */
-static void set_pending(struct service *s, const struct store_counts *c, const struct relay_status *status) {
+/* The states are those in which the present scan found them: unread is what it has not come to.
+ * Together they are what is pending, whatever is on its way between two of them. */
+static void set_pending(struct service *s, const struct store_counts *c,
+                        const struct relay_status *status) {
   uint64_t read = s->relay ? least(c->in_hand + c->given_back, c->pending) : 0;
   uint64_t retrying = status ? least(status->retrying, read) : 0;
   uint64_t held = status ? least(status->held, read - retrying) : 0;
@@ -60,7 +62,8 @@ static double resident_bytes(void) {
   if (fd >= 0) close(fd);
   if (n <= 0) return NAN;
   struct span rest = {text, (size_t)n}, word;
-  bool known = span_word(&rest, &word) && span_word(&rest, &word) && number_parse(word, UINT64_MAX, &pages);
+  bool known =
+      span_word(&rest, &word) && span_word(&rest, &word) && number_parse(word, UINT64_MAX, &pages);
   return known ? (double)pages * (double)sysconf(_SC_PAGESIZE) : NAN;
 }
 
@@ -83,12 +86,14 @@ static void set_process(struct service *s) {
   if (s->mode != SERVICE_RELAY) return; /* the asking command's own is of no interest */
   if (getrusage(RUSAGE_SELF, &used) == 0)
     set_gauge(s, METRIC_CPU, NULL, seconds(used.ru_utime) + seconds(used.ru_stime));
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) set_gauge(s, METRIC_MAX_FDS, NULL, (double)files.rlim_cur);
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+    set_gauge(s, METRIC_MAX_FDS, NULL, (double)files.rlim_cur);
   set_gauge(s, METRIC_LOG_DROPPED, NULL, (double)log_dropped(s->log));
   set_gauge(s, METRIC_MEMORY, NULL, resident_bytes());
   set_gauge(s, METRIC_FDS, NULL, open_files());
   set_time(s, METRIC_START, s->opened_us);
-  series_set(metrics_series(s->metrics, METRIC_BUILD, BUSBRIDGE_VERSION, kafka_library_version()), 1);
+  series_set(metrics_series(s->metrics, METRIC_BUILD, BUSBRIDGE_VERSION, kafka_library_version()),
+             1);
 }
 
 /* The thread that has been silent for longest; none has turned before the publisher did. */

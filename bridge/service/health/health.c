@@ -1,5 +1,5 @@
-/* Gathers the facts about outbox, relay, Redis and disk, has them judged, and writes the answer, with the errors of
- * dead letters if asked. */
+/* Gathers the facts about outbox, relay, Redis and disk, has them judged, and writes the answer,
+ * with the errors of dead letters if asked. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/health/health_rules.h"
@@ -10,7 +10,8 @@
 #define ERROR_KINDS 20      /* shown */
 #define ERROR_KINDS_KEPT 1000
 
-/* ---- gathering the facts ------------------------------------------------------------------------------------ */
+/* ---- gathering the facts
+ * ------------------------------------------------------------------------------------ */
 
 static void gather_keys(struct service *s, struct facts *f) {
   struct span nothing = SPAN("health");
@@ -49,7 +50,8 @@ static void take_refusal(struct service *s, struct facts *f) {
 }
 
 /* status: where the relay's is put; why: a buffer for the store's words. */
-static void gather(struct service *s, struct relay_status *status, struct error *why, struct facts *f) {
+static void gather(struct service *s, struct relay_status *status, struct error *why,
+                   struct facts *f) {
   *f = (struct facts){.now_us = clock_wall_us(s->clock), .relay = s->relay != NULL};
   f->counts.oldest_us = TIME_NONE;
   if (service_count(s, &f->counts, why) != ST_OK) f->unreadable = why->text;
@@ -67,10 +69,12 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   gather_keys(s, f);
   f->disk_free = disk_free(s);
   f->left = store_left(s->store, f->now_us);
-  if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK) f->aside_next[0] = '\0';
+  if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK)
+    f->aside_next[0] = '\0';
 }
 
-/* ---- what the dead letters say -------------------------------------------------------------------------------- */
+/* ---- what the dead letters say
+ * -------------------------------------------------------------------------------- */
 
 struct kind {
   struct span text;
@@ -87,7 +91,8 @@ struct dead_counts {
 
 static bool count_dead(void *ctx, const struct entry_info *info) {
   struct dead_counts *c = ctx;
-  struct span text = text_cut_characters(info->last_error.len ? info->last_error : info->reason, ERROR_CHARACTERS);
+  struct span text =
+      text_cut_characters(info->last_error.len ? info->last_error : info->reason, ERROR_CHARACTERS);
   int64_t when = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
   if (c->oldest_us == TIME_NONE || when < c->oldest_us) c->oldest_us = when;
   struct kind *kind = table_get(&c->table, text);
@@ -129,8 +134,8 @@ static void write_census(struct dead_counts *c, struct buffer *json, bool *first
 }
 
 /* Reads all dead letters, so only when asked for. */
-static enum status write_dead(struct service *s, uint64_t dead, bool detailed, struct buffer *json, bool *first,
-                              struct error *err) {
+static enum status write_dead(struct service *s, uint64_t dead, bool detailed, struct buffer *json,
+                              bool *first, struct error *err) {
   enum status st = ST_OK;
   bool inner = true;
   json_write_key(json, first, "dlq");
@@ -151,7 +156,9 @@ static enum status write_dead(struct service *s, uint64_t dead, bool detailed, s
   return st;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------ */
+/* ---- the answer
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void write_reasons(const struct judgement *j, struct buffer *json, bool *first) {
   json_write_key(json, first, "reasons");
@@ -167,7 +174,8 @@ static void write_reasons(const struct judgement *j, struct buffer *json, bool *
   buffer_add_char(json, ']');
 }
 
-static void write_figures(const char *key, const struct figures *f, struct buffer *json, bool *first) {
+static void write_figures(const char *key, const struct figures *f, struct buffer *json,
+                          bool *first) {
   bool inner = true;
   json_write_key(json, first, key);
   buffer_add_char(json, '{');
@@ -207,7 +215,8 @@ static void write_redis(const struct facts *f, struct buffer *json, bool *first)
                                       : "unknown"));
   member_int(json, &inner, "keys_due", (int64_t)f->keys.due);
   member_int(json, &inner, "keys_given_up", (int64_t)f->keys.given_up);
-  member_text_or_null(json, &inner, "error", span_of(f->keys.up || f->keys.off ? "" : f->keys.error));
+  member_text_or_null(json, &inner, "error",
+                      span_of(f->keys.up || f->keys.off ? "" : f->keys.error));
   buffer_add_char(json, '}');
 }
 
@@ -221,26 +230,29 @@ static void perf(struct buffer *json, bool *first, const char *key, const char *
   member_text(json, first, key, span_of(text));
 }
 
-/* value[unit];warning;critical;minimum, as monitoring plugins print them. Those of pending are marks for graphs: a
- * backlog that moves is not a fault. */
-static void write_perfdata(const struct facts *f, const struct limits *l, struct buffer *json, bool *first) {
+/* value[unit];warning;critical;minimum, as monitoring plugins print them. Those of pending are
+ * marks for graphs: a backlog that moves is not a fault. */
+static void write_perfdata(const struct facts *f, const struct limits *l, struct buffer *json,
+                           bool *first) {
   int64_t oldest = facts_oldest_ms(f);
   bool inner = true;
   json_write_key(json, first, "perfdata");
   buffer_add_char(json, '{');
   perf(json, &inner, "pending", "%" PRIu64 ";1000;10000;0", f->counts.pending);
-  perf(json, &inner, "oldest", "%" PRId64 "s;%" PRId64 ";%" PRId64 ";0", oldest < 0 ? 0 : oldest / 1000,
-       l->oldest_ms[0] / 1000, l->oldest_ms[1] / 1000);
-  perf(json, &inner, "dead", "%" PRIu64 ";%" PRIu64 ";%" PRIu64 ";0", f->counts.dead, l->dead[0], l->dead[1]);
-  perf(json, &inner, "event_failures", "%.2f%%;%g;%g;0", figures_rate(&f->events) * 100, l->event_failures[0],
-       l->event_failures[1]);
-  perf(json, &inner, "event_p95", "%.1fms;%" PRId64 ";%" PRId64 ";0", f->events.p95_ms, l->event_p95_ms[0],
-       l->event_p95_ms[1]);
-  perf(json, &inner, "command_failures", "%.2f%%;%g;%g;0", figures_rate(&f->commands) * 100, l->command_failures[0],
-       l->command_failures[1]);
-  perf(json, &inner, "command_p95", "%.1fms;%" PRId64 ";%" PRId64 ";0", f->commands.p95_ms, l->command_p95_ms[0],
-       l->command_p95_ms[1]);
-  if (f->disk_free >= 0) perf(json, &inner, "disk_free", "%" PRId64 "B;%" PRId64 ":;;0", f->disk_free, l->disk_bytes);
+  perf(json, &inner, "oldest", "%" PRId64 "s;%" PRId64 ";%" PRId64 ";0",
+       oldest < 0 ? 0 : oldest / 1000, l->oldest_ms[0] / 1000, l->oldest_ms[1] / 1000);
+  perf(json, &inner, "dead", "%" PRIu64 ";%" PRIu64 ";%" PRIu64 ";0", f->counts.dead, l->dead[0],
+       l->dead[1]);
+  perf(json, &inner, "event_failures", "%.2f%%;%g;%g;0", figures_rate(&f->events) * 100,
+       l->event_failures[0], l->event_failures[1]);
+  perf(json, &inner, "event_p95", "%.1fms;%" PRId64 ";%" PRId64 ";0", f->events.p95_ms,
+       l->event_p95_ms[0], l->event_p95_ms[1]);
+  perf(json, &inner, "command_failures", "%.2f%%;%g;%g;0", figures_rate(&f->commands) * 100,
+       l->command_failures[0], l->command_failures[1]);
+  perf(json, &inner, "command_p95", "%.1fms;%" PRId64 ";%" PRId64 ";0", f->commands.p95_ms,
+       l->command_p95_ms[0], l->command_p95_ms[1]);
+  if (f->disk_free >= 0)
+    perf(json, &inner, "disk_free", "%" PRId64 "B;%" PRId64 ":;;0", f->disk_free, l->disk_bytes);
   buffer_add_char(json, '}');
 }
 
@@ -265,7 +277,8 @@ static void write_keyless(struct service *s, struct buffer *json, bool *first) {
 }
 
 static enum status write_health(struct service *s, const struct facts *f, const struct limits *l,
-                                const struct judgement *j, bool detailed, struct buffer *json, struct error *err) {
+                                const struct judgement *j, bool detailed, struct buffer *json,
+                                struct error *err) {
   bool first = true;
   int64_t oldest = facts_oldest_ms(f);
   uint64_t retried = metrics_sum(s->metrics, METRIC_EVENTS, NULL, "retried", true);
@@ -283,7 +296,8 @@ static enum status write_health(struct service *s, const struct facts *f, const 
     json_write_double(json, (double)oldest / 1000);
   }
   member_int(json, &first, "dead", (int64_t)f->counts.dead);
-  member_int(json, &first, "processed", (int64_t)(f->events.total - (retried < f->events.total ? retried : 0)));
+  member_int(json, &first, "processed",
+             (int64_t)(f->events.total - (retried < f->events.total ? retried : 0)));
   write_figures("commands", &f->commands, json, &first);
   write_figures("events", &f->events, json, &first);
   enum status st = write_dead(s, f->counts.dead, detailed, json, &first, err);
@@ -323,7 +337,8 @@ static struct view *view_take(struct service *s) {
   return v;
 }
 
-enum status service_health(struct service *s, bool detailed, struct buffer *json, struct error *err) {
+enum status service_health(struct service *s, bool detailed, struct buffer *json,
+                           struct error *err) {
   struct operation o = operation_begin(s, "health");
   struct view *v = view_take(s);
   enum status st = v ? write_health(s, &v->facts, &v->limits, &v->judgement, detailed, json, err)

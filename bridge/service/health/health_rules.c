@@ -5,10 +5,11 @@
 
 #include <inttypes.h>
 
-#define NEXT_NO_WORKER                                                                                                 \
-  "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where a timer runs "         \
+#define NEXT_NO_WORKER                                                                                         \
+  "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where a timer runs " \
   "busbridge-worker --once: health.no_worker = ok"
-#define JUDGED_FROM 20 /* tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
+#define JUDGED_FROM                                                                                \
+  20 /* tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
 
 const char *health_word(enum health_state s) {
   static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -16,13 +17,17 @@ const char *health_word(enum health_state s) {
 }
 
 static enum health_state no_worker(const char *word) {
-  return !strcmp(word, "ok") ? HEALTH_OK : !strcmp(word, "warning") ? HEALTH_WARNING : HEALTH_CRITICAL;
+  return !strcmp(word, "ok")        ? HEALTH_OK
+         : !strcmp(word, "warning") ? HEALTH_WARNING
+                                    : HEALTH_CRITICAL;
 }
 
 void limits_read(const struct settings *settings, struct limits *out) {
   *out = (struct limits){
-      .command_failures = {(double)setting_number(settings, SETTING_HEALTH_COMMAND_FAILURES_WARNING),
-                           (double)setting_number(settings, SETTING_HEALTH_COMMAND_FAILURES_CRITICAL)},
+      .command_failures = {(double)setting_number(settings,
+                                                  SETTING_HEALTH_COMMAND_FAILURES_WARNING),
+                           (double)setting_number(settings,
+                                                  SETTING_HEALTH_COMMAND_FAILURES_CRITICAL)},
       .event_failures = {(double)setting_number(settings, SETTING_HEALTH_EVENT_FAILURES_WARNING),
                          (double)setting_number(settings, SETTING_HEALTH_EVENT_FAILURES_CRITICAL)},
       .command_p95_ms = {setting_number(settings, SETTING_HEALTH_COMMAND_P95_WARNING),
@@ -48,7 +53,8 @@ int64_t facts_oldest_ms(const struct facts *facts) {
 }
 
 PRINTF_LIKE(4, 5)
-static void say(struct judgement *j, enum health_state state, const char *next, const char *fmt, ...) {
+static void say(struct judgement *j, enum health_state state, const char *next, const char *fmt,
+                ...) {
   if (j->count == JUDGE_LINES) return;
   struct reason_line *line = &j->lines[j->count++];
   line->state = state;
@@ -68,8 +74,9 @@ static void rule_readable(const struct facts *f, const struct limits *l, struct 
   if (f->unreadable) say(j, HEALTH_UNKNOWN, "", "The outbox cannot be counted: %s", f->unreadable);
 }
 
-/* A breaker is a warning while it may still be a restart of the broker, critical once it has been open for as long as
- * an entry may be pending. The outbox's own means that nothing can be settled: critical at once. */
+/* A breaker is a warning while it may still be a restart of the broker, critical once it has been
+ * open for as long as an entry may be pending. The outbox's own means that nothing can be settled:
+ * critical at once. */
 static void rule_breakers(const struct facts *f, const struct limits *l, struct judgement *j) {
   char age[DURATION_TEXT];
   for (size_t i = 0; f->status && i < f->status->breaker_count; i++) {
@@ -77,8 +84,8 @@ static void rule_breakers(const struct facts *f, const struct limits *l, struct 
     if (strcmp(b->target, "redis") == 0) continue; /* rule_redis tells */
     int64_t open_ms = (f->now_us - b->since_us) / 1000;
     bool critical = open_ms >= l->oldest_ms[1] || strcmp(b->target, "outbox") == 0;
-    say(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Nothing goes to %s for %s: %s", b->target,
-        duration_text(open_ms, age), b->reason);
+    say(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Nothing goes to %s for %s: %s",
+        b->target, duration_text(open_ms, age), b->reason);
   }
 }
 
@@ -98,15 +105,16 @@ static bool kafka_is_away(const struct relay_status *status) {
   return false;
 }
 
-/* A publisher that waits for Kafka's answer is not its own fault: its breaker tells. The other two may wait for the
- * disk, and a folder of millions is long to read. */
+/* A publisher that waits for Kafka's answer is not its own fault: its breaker tells. The other two
+ * may wait for the disk, and a folder of millions is long to read. */
 static void rule_heartbeat(const struct facts *f, const struct limits *l, struct judgement *j) {
-  static const char disk[] = "See whether the disk answers; else restart busbridge-worker, nothing is lost by it";
+  static const char disk[] =
+      "See whether the disk answers; else restart busbridge-worker, nothing is lost by it";
   double limit = (double)l->heartbeat_ms;
   if (!f->status) return;
   if (!kafka_is_away(f->status))
-    silence(f->status->heartbeat_us, "publisher", "Restart busbridge-worker; nothing is lost by it", limit, limit, f,
-            j);
+    silence(f->status->heartbeat_us, "publisher", "Restart busbridge-worker; nothing is lost by it",
+            limit, limit, f, j);
   silence(f->status->reader_us, "reader", disk, limit, 5 * limit, f, j);
   silence(f->status->finisher_us, "finisher", disk, limit, 5 * limit, f, j);
 }
@@ -137,28 +145,35 @@ static void rule_oldest(const struct facts *f, const struct limits *l, struct ju
   int64_t oldest = facts_oldest_ms(f);
   enum health_state state = level((double)oldest, (double)l->oldest_ms[0], (double)l->oldest_ms[1]);
   if (oldest < 0 || state == HEALTH_OK) return;
-  say(j, state, next_for_oldest(f, l), "The oldest pending entry waits for %s (limit %s)", duration_text(oldest, age),
-      duration_text(l->oldest_ms[state == HEALTH_CRITICAL], limit));
+  say(j, state, next_for_oldest(f, l), "The oldest pending entry waits for %s (limit %s)",
+      duration_text(oldest, age), duration_text(l->oldest_ms[state == HEALTH_CRITICAL], limit));
 }
 
 static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
   if (!f->relay && f->holder != 0 && f->unanswered) {
-    say(j, HEALTH_WARNING, "See its log; if it hangs, end it by SIGKILL and start busbridge-worker: nothing is lost",
-        "Process %" PRId64 " holds the outbox and does not answer on the control socket", f->holder);
+    say(j, HEALTH_WARNING,
+        "See its log; if it hangs, end it by SIGKILL and start busbridge-worker: nothing is lost",
+        "Process %" PRId64 " holds the outbox and does not answer on the control socket",
+        f->holder);
     return;
   }
-  /* As of any service that is down. The holder may be a worker that begins or ends, or a command: nobody can tell. */
+  /* As of any service that is down. The holder may be a worker that begins or ends, or a command:
+   * nobody can tell. */
   if (!f->relay && f->holder == 0 && f->refused[0])
-    say(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker, "busbridge config check, and mend what it names",
+    say(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker,
+        "busbridge config check, and mend what it names",
         "No worker runs, and none starts with these settings: %s", f->refused);
   else if (!f->relay && f->holder == 0)
-    say(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER, "No worker runs: nobody drains this outbox");
+    say(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER,
+        "No worker runs: nobody drains this outbox");
   if (!f->relay && f->holder != 0)
     say(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,
         "busbridge health, in a moment: it begins, ends, or is a command at work",
-        "Process %" PRId64 " holds the outbox, but no worker answers on the control socket", f->holder);
+        "Process %" PRId64 " holds the outbox, but no worker answers on the control socket",
+        f->holder);
   if (f->relay && !l->background && f->counts.pending > 0)
-    say(j, HEALTH_OK, "busbridge flush", "The background flush is off: entries wait for an explicit flush");
+    say(j, HEALTH_OK, "busbridge flush",
+        "The background flush is off: entries wait for an explicit flush");
 }
 
 static void rule_dead(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -166,17 +181,18 @@ static void rule_dead(const struct facts *f, const struct limits *l, struct judg
   enum health_state state = level((double)f->counts.dead, (double)l->dead[0], (double)l->dead[1]);
   if (state == HEALTH_OK) return;
   say(j, state, "busbridge list --type dlq", "%s (limit %" PRIu64 ")",
-      counted_text(f->counts.dead, "dead letter", "dead letters", number), l->dead[state == HEALTH_CRITICAL]);
+      counted_text(f->counts.dead, "dead letter", "dead letters", number),
+      l->dead[state == HEALTH_CRITICAL]);
 }
 
-static void rate_rule(const char *what, const struct figures *figures, const double limits[2], const char *next,
-                      struct judgement *j) {
+static void rate_rule(const char *what, const struct figures *figures, const double limits[2],
+                      const char *next, struct judgement *j) {
   double percent = figures_rate(figures) * 100;
   enum health_state state = level(percent, limits[0], limits[1]);
   if (figures->failed == 0 || figures->total < JUDGED_FROM || state == HEALTH_OK) return;
   if (figures->failed == 1) state = HEALTH_WARNING; /* one alone is no reason to wake somebody */
-  say(j, state, next, "%.1f %% of %s, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what, figures->failed,
-      figures->total, limits[state == HEALTH_CRITICAL]);
+  say(j, state, next, "%.1f %% of %s, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what,
+      figures->failed, figures->total, limits[state == HEALTH_CRITICAL]);
 }
 
 static void rule_failures(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -186,11 +202,13 @@ static void rule_failures(const struct facts *f, const struct limits *l, struct 
             "See the worker's log; a new window begins by: busbridge metrics --reset", j);
 }
 
-static void p95_rule(const char *what, const struct figures *figures, const int64_t limits[2], struct judgement *j) {
+static void p95_rule(const char *what, const struct figures *figures, const int64_t limits[2],
+                     struct judgement *j) {
   enum health_state state = level(figures->p95_ms, (double)limits[0], (double)limits[1]);
   if (figures->total < JUDGED_FROM || state == HEALTH_OK) return;
   say(j, state, "busbridge metrics; a new window begins by: busbridge metrics --reset",
-      "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms, limits[state == HEALTH_CRITICAL]);
+      "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms,
+      limits[state == HEALTH_CRITICAL]);
 }
 
 static void rule_p95(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -215,7 +233,8 @@ static void rule_redis(const struct facts *f, const struct limits *l, struct jud
     say(j, HEALTH_OK, "", "%s until it is back (.busbridge/keys-due)",
         counted_text(f->keys.due, "idempotency key waits", "idempotency keys wait", number));
   if (f->keys.given_up > 0)
-    say(j, HEALTH_WARNING, "Bring Redis back; those ids would be published again if they came again",
+    say(j, HEALTH_WARNING,
+        "Bring Redis back; those ids would be published again if they came again",
         "%s given up while Redis was away",
         counted_text(f->keys.given_up, "idempotency key was", "idempotency keys were", number));
 }
@@ -241,7 +260,8 @@ static void rule_left(const struct facts *f, const struct limits *l, struct judg
   char number[COUNTED_TEXT];
   (void)l;
   if (f->left)
-    say(j, HEALTH_WARNING, "busbridge verify names them; the next start of the worker settles them or puts them back",
+    say(j, HEALTH_WARNING,
+        "busbridge verify names them; the next start of the worker settles them or puts them back",
         "%s in .busbridge/tmp for more than a minute, on the way out of the outbox or back",
         counted_text(f->left, "entry lies", "entries lie", number));
 }
@@ -252,8 +272,8 @@ static void rule_stuck(const struct facts *f, const struct limits *l, struct jud
   if (s && s->stuck)
     say(j, HEALTH_WARNING, store_aside_remedy(s->stuck_sys),
         "%" PRIu64 " %s cannot be changed, nothing waits for %s: .busbridge/%s: %s%s", s->stuck,
-        s->stuck == 1 ? "manifest" : "manifests", s->stuck == 1 ? "it" : "them", s->stuck_file, s->stuck_why,
-        s->stuck == 1 ? "" : ", ...");
+        s->stuck == 1 ? "manifest" : "manifests", s->stuck == 1 ? "it" : "them", s->stuck_file,
+        s->stuck_why, s->stuck == 1 ? "" : ", ...");
 }
 
 static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -267,13 +287,16 @@ static void rule_files(const struct facts *f, const struct limits *l, struct jud
     say(j, HEALTH_OK, "Take them out of the outbox folder",
         "%s left alone: links, folders, devices or files with two names",
         counted_text(c->odd, "name is", "names are", number));
-  if (c->growing) say(j, HEALTH_OK, "", "%s not whole yet", counted_text(c->growing, "file is", "files are", number));
+  if (c->growing)
+    say(j, HEALTH_OK, "", "%s not whole yet",
+        counted_text(c->growing, "file is", "files are", number));
   if (!c->exact && !f->unreadable && !f->pause.on)
     say(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
 }
 
 static enum health_state worse(enum health_state a, enum health_state b) {
-  static const int rank[] = {[HEALTH_OK] = 0, [HEALTH_WARNING] = 1, [HEALTH_UNKNOWN] = 2, [HEALTH_CRITICAL] = 3};
+  static const int rank[] = {
+      [HEALTH_OK] = 0, [HEALTH_WARNING] = 1, [HEALTH_UNKNOWN] = 2, [HEALTH_CRITICAL] = 3};
   return rank[a] >= rank[b] ? a : b;
 }
 
@@ -291,17 +314,21 @@ static void sort_lines(struct judgement *j) {
 static void summarise(const struct facts *f, struct judgement *j) {
   char number[NUMBER_TEXT], age[DURATION_TEXT];
   int64_t oldest = facts_oldest_ms(f);
-  int n = snprintf(j->summary, sizeof j->summary, "%s pending", number_text(f->counts.pending, number));
+  int n =
+      snprintf(j->summary, sizeof j->summary, "%s pending", number_text(f->counts.pending, number));
   if (oldest >= 0)
-    n += snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", oldest %s", duration_text(oldest, age));
+    n += snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", oldest %s",
+                  duration_text(oldest, age));
   if (f->counts.dead)
-    snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", %s dead", number_text(f->counts.dead, number));
+    snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", %s dead",
+             number_text(f->counts.dead, number));
 }
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest, rule_worker, rule_dead,  rule_failures,
-      rule_p95,      rule_disk,   rule_redis,    rule_files,     rule_aside,  rule_left,   rule_stuck, rule_holds,
+      rule_readable, rule_paused,   rule_breakers, rule_heartbeat, rule_oldest, rule_worker,
+      rule_dead,     rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
+      rule_aside,    rule_left,     rule_stuck,    rule_holds,
   };
   out->state = HEALTH_OK;
   out->count = 0;

@@ -1,15 +1,21 @@
-/* health_rules.h - from the facts about an outbox to its state of health, in words. Pure; private to bridge/service.
+/* health_rules.h - from the facts about an outbox to its state of health, in words. Pure; private
+ * to bridge/service.
  *
- * Never OK while nothing moves: a pause, an open breaker, an old pending entry and a relay that does not turn are each
- * a reason of their own. To add a rule: a fact, a function in health_rules.c, a row in its table, a row in the unit
- * test.
+ * Never OK while nothing moves: a pause, an open breaker, an old pending entry and a relay that
+ * does not turn are each a reason of their own. To add a rule: a fact, a function in
+ * health_rules.c, a row in its table, a row in the unit test.
  */
 #ifndef BRIDGE_SERVICE_HEALTH_HEALTH_RULES_H
 #define BRIDGE_SERVICE_HEALTH_HEALTH_RULES_H
 
 #include "bridge/service/operations.h"
 
-enum health_state { HEALTH_OK, HEALTH_WARNING, HEALTH_CRITICAL, HEALTH_UNKNOWN }; /* exit codes of monitoring plugins */
+enum health_state {
+  HEALTH_OK,
+  HEALTH_WARNING,
+  HEALTH_CRITICAL,
+  HEALTH_UNKNOWN
+}; /* exit codes of monitoring plugins */
 const char *health_word(enum health_state s);
 
 struct limits {                                  /* health.* settings */
@@ -31,7 +37,8 @@ struct facts {
   bool relay;        /* this process relays */
   int64_t holder;    /* else: pid of whoever holds the lock, 0 = nobody */
   bool unanswered;   /* somebody took the call on the control socket and did not answer */
-  char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else "" */
+  char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else
+                        "" */
   struct figures commands, events;
   const struct relay_status *status; /* NULL: none */
   struct store_pause pause;

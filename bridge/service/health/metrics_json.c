@@ -1,9 +1,10 @@
-/* The window's figures, the counters and the account as JSON; beginning a new window. Also whether the relay still
- * turns. */
+/* The window's figures, the counters and the account as JSON; beginning a new window. Also whether
+ * the relay still turns. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/operations.h"
 
-static void write_figures(const char *key, const struct figures *f, struct buffer *json, bool *first) {
+static void write_figures(const char *key, const struct figures *f, struct buffer *json,
+                          bool *first) {
   bool inner = true;
   json_write_key(json, first, key);
   buffer_add_char(json, '{');
@@ -21,10 +22,13 @@ static void write_counters(struct service *s, struct buffer *json, bool *first) 
   bool inner = true;
   json_write_key(json, first, "counters");
   buffer_add_char(json, '{');
-  member_int(json, &inner, "found", (int64_t)metrics_sum(s->metrics, METRIC_FOUND, NULL, NULL, false));
-  member_int(json, &inner, "replayed", (int64_t)metrics_sum(s->metrics, METRIC_REPLAYED, NULL, NULL, false));
+  member_int(json, &inner, "found",
+             (int64_t)metrics_sum(s->metrics, METRIC_FOUND, NULL, NULL, false));
+  member_int(json, &inner, "replayed",
+             (int64_t)metrics_sum(s->metrics, METRIC_REPLAYED, NULL, NULL, false));
   for (size_t i = 0; i < sizeof results / sizeof *results; i++)
-    member_int(json, &inner, results[i], (int64_t)metrics_sum(s->metrics, METRIC_EVENTS, NULL, results[i], false));
+    member_int(json, &inner, results[i],
+               (int64_t)metrics_sum(s->metrics, METRIC_EVENTS, NULL, results[i], false));
   buffer_add_char(json, '}');
 }
 
@@ -74,7 +78,8 @@ enum status service_metrics(struct service *s, bool reset, struct buffer *json, 
   enum status st = ST_OK;
   write_metrics(s, json);
   if (reset && s->mode == SERVICE_INSPECT) {
-    st = error_set(err, ST_UNSUPPORTED, "A new window can only be begun by whoever holds the outbox's lock");
+    st = error_set(err, ST_UNSUPPORTED,
+                   "A new window can only be begun by whoever holds the outbox's lock");
   } else if (reset) {
     metrics_reset_window(s->metrics);
     st = saved_metrics_write(s, err);
@@ -87,7 +92,8 @@ static bool turned(struct service *s, int64_t us, int64_t limit_ms) {
   return us == TIME_NONE || (clock_wall_us(s->clock) - us) / 1000 < limit_ms;
 }
 
-/* Reader and finisher wait for the disk, and a restart does not make it faster: they have ten times as long. */
+/* Reader and finisher wait for the disk, and a restart does not make it faster: they have ten times
+ * as long. */
 bool service_alive(struct service *s) {
   if (!s->relay) return true;
   struct relay_status *status = calloc(1, sizeof *status);

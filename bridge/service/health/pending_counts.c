@@ -1,5 +1,5 @@
-/* How many entries wait and since when: by the reader's figures while it follows the outbox, else by a look at the
- * folders. */
+/* How many entries wait and since when: by the reader's figures while it follows the outbox, else
+ * by a look at the folders. */
 #include "bridge/service/operations.h"
 
 #define READ_ALL 500 /* pending files */
@@ -36,12 +36,14 @@ static bool count_aside(void *ctx, const struct aside_info *info) {
   return true;
 }
 
-/* One pass: how many there are, and when the oldest that is ours was written. most: so many are read to learn whether
- * they are ours, 0 = all. */
-static enum status count_by_list(struct service *s, size_t most, struct store_counts *out, struct error *err) {
+/* One pass: how many there are, and when the oldest that is ours was written. most: so many are
+ * read to learn whether they are ours, 0 = all. */
+static enum status count_by_list(struct service *s, size_t most, struct store_counts *out,
+                                 struct error *err) {
   int64_t oldest_us = TIME_NONE;
   uint64_t pending = 0;
-  enum status st = store_list(s->store, LIST_PENDING | LIST_LOOK, most, take_time, &oldest_us, &pending, err);
+  enum status st =
+      store_list(s->store, LIST_PENDING | LIST_LOOK, most, take_time, &oldest_us, &pending, err);
   out->aside = 0;
   if (st == ST_OK) st = store_asides(s->store, 0, count_aside, &out->aside, err);
   if (st != ST_OK) return st;
@@ -52,8 +54,9 @@ static enum status count_by_list(struct service *s, size_t most, struct store_co
   return ST_OK;
 }
 
-/* A store that only looks takes entries that are not ours (the old bus leaves what it dispatched) for pending ones
- * until it has read them: all are read when there are few, or when the oldest already were not ours. */
+/* A store that only looks takes entries that are not ours (the old bus leaves what it dispatched)
+ * for pending ones until it has read them: all are read when there are few, or when the oldest
+ * already were not ours. */
 static enum status count_looking(struct service *s, struct store_counts *out, struct error *err) {
   uint64_t total, names;
   enum status st = count_by_list(s, 1, out, err);
@@ -64,9 +67,11 @@ static enum status count_looking(struct service *s, struct store_counts *out, st
   return st == ST_OK ? store_counts(s->store, out, err) : st;
 }
 
-/* The reader has not seen the outbox yet: it waits for Kafka's first answer, which may take for ever, or a long first
- * listing is under way. What is seen by looking is right again soon enough: a twentieth of the time goes into it. */
-static enum status count_before_reader(struct service *s, struct store_counts *out, struct error *err) {
+/* The reader has not seen the outbox yet: it waits for Kafka's first answer, which may take for
+ * ever, or a long first listing is under way. What is seen by looking is right again soon enough: a
+ * twentieth of the time goes into it. */
+static enum status count_before_reader(struct service *s, struct store_counts *out,
+                                       struct error *err) {
   struct glance *g = &s->glance;
   enum status st = ST_OK;
   pthread_mutex_lock(&g->lock);
@@ -91,7 +96,8 @@ enum status service_count(struct service *s, struct store_counts *out, struct er
   *out = (struct store_counts){.oldest_us = TIME_NONE};
   if (s->mode == SERVICE_INSPECT) return count_looking(s, out, err);
   enum status st = store_counts(s->store, out, err);
-  if (st == ST_OK && service_follows(s)) return out->listed ? ST_OK : count_before_reader(s, out, err);
+  if (st == ST_OK && service_follows(s))
+    return out->listed ? ST_OK : count_before_reader(s, out, err);
   if (st != ST_OK) return st;
   /* The running figures are those of the last flush: what came since is only seen by looking. */
   return count_by_list(s, 1, out, err);

@@ -49,17 +49,21 @@ static enum status check_relay(struct service *s, struct readiness *r, struct er
   if (status->reached)
     say(r, "kafka", true, "Kafka has answered");
   else
-    say(r, "kafka", false, "Kafka has not answered yet%s%s%s%s", door ? ": " : "", door ? door->reason : "",
-        door ? ". " : "", door ? door->remedy : "; if that stays so, check kafka.bootstrap.servers");
-  say(r, "relay", status->failed == ST_OK, "%s", status->failed == ST_OK ? "the relay goes on" : status->failure);
+    say(r, "kafka", false, "Kafka has not answered yet%s%s%s%s", door ? ": " : "",
+        door ? door->reason : "", door ? ". " : "",
+        door ? door->remedy : "; if that stays so, check kafka.bootstrap.servers");
+  say(r, "relay", status->failed == ST_OK, "%s",
+      status->failed == ST_OK ? "the relay goes on" : status->failure);
   free(status);
   return ST_OK;
 }
 
-enum status service_ready(struct service *s, bool draining, bool *ready, struct buffer *json, struct error *err) {
+enum status service_ready(struct service *s, bool draining, bool *ready, struct buffer *json,
+                          struct error *err) {
   struct buffer checks = {0};
   struct readiness r = {.json = &checks, .ready = true};
-  say(&r, "draining", !draining, "%s", draining ? "draining: it ends and takes nothing more" : "it is not ending");
+  say(&r, "draining", !draining, "%s",
+      draining ? "draining: it ends and takes nothing more" : "it is not ending");
   say(&r, "settings", true, "the settings are valid");
   check_folders(s, &r);
   if (s->mode != SERVICE_INSPECT) check_lock(s, &r);

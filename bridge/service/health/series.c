@@ -1,5 +1,5 @@
-/* Counters that stand at 0 from the start: one that appears with its first event begins at 1, and a rate or increase()
- * over it never sees that first one. */
+/* Counters that stand at 0 from the start: one that appears with its first event begins at 1, and a
+ * rate or increase() over it never sees that first one. */
 #include "bridge/service/operations.h"
 #include "bridge/service/parts.h"
 
@@ -7,7 +7,8 @@
 
 static void of_namespace(struct service *s, const char *ns) {
   static const char *const results[] = {EVENT_RESULTS};
-  for (size_t i = 0; i < WORDS(results); i++) (void)metrics_series(s->metrics, METRIC_EVENTS, ns, results[i]);
+  for (size_t i = 0; i < WORDS(results); i++)
+    (void)metrics_series(s->metrics, METRIC_EVENTS, ns, results[i]);
   for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
     (void)metrics_series(s->metrics, METRIC_DEAD, ns, reason_word((enum reason)r));
   (void)metrics_series(s->metrics, METRIC_REUSED, ns, NULL);
@@ -25,7 +26,8 @@ void service_begin_series(struct service *s) {
   }
   of_namespace(s, "none");
   for (size_t i = 0; i < WORDS(commands); i++)
-    for (size_t j = 0; j < WORDS(ends); j++) (void)metrics_series(s->metrics, METRIC_COMMANDS, commands[i], ends[j]);
+    for (size_t j = 0; j < WORDS(ends); j++)
+      (void)metrics_series(s->metrics, METRIC_COMMANDS, commands[i], ends[j]);
   if (strcmp(setting_text(s->settings, SETTING_REDIS_URL), "off") == 0) return;
   for (int op = 0; op < 2; op++)
     for (int end = 0; end < 2; end++)

@@ -9,7 +9,8 @@
 static int64_t number(const struct json_doc *doc, uint32_t object, const char *key) {
   uint32_t node = json_member(doc, object, key);
   int64_t n = 0;
-  return node != JSON_NONE && doc->nodes[node].type == JSON_NUMBER && json_int(doc, node, &n) ? n : 0;
+  return node != JSON_NONE && doc->nodes[node].type == JSON_NUMBER && json_int(doc, node, &n) ? n
+                                                                                              : 0;
 }
 
 static bool read_answer(struct span text, struct account *out) {
@@ -42,7 +43,8 @@ static bool ask_worker(struct verify *v, struct account *out) {
   enum status known = home_socket_path(v->s->plan.outbox, &path, NULL);
   (void)known; /* judged when the store was opened */
   bool ok = http_open(buffer_z(&path), "http://localhost", &http, NULL) == ST_OK &&
-            http_request(http, "GET", "/v1/metrics", (struct span){0}, ANSWER_MS, &code, &answer, NULL) == ST_OK &&
+            http_request(http, "GET", "/v1/metrics", (struct span){0}, ANSWER_MS, &code, &answer,
+                         NULL) == ST_OK &&
             code == 200 && read_answer(buffer_span(&answer), out);
   http_close(http);
   buffer_release(&path);
@@ -62,8 +64,9 @@ static void say(struct verify *v, const struct account *a) {
       terms, sizeof terms,
       "since %.19s UTC: %llu pending then + %llu found + %llu replayed = %llu published + %llu duplicate + %llu dead "
       "+ %llu vanished + %llu pending",
-      time_format(a->since_us, since), (unsigned long long)a->pending_then, (unsigned long long)a->found,
-      (unsigned long long)a->replayed, (unsigned long long)a->published, (unsigned long long)a->duplicate,
+      time_format(a->since_us, since), (unsigned long long)a->pending_then,
+      (unsigned long long)a->found, (unsigned long long)a->replayed,
+      (unsigned long long)a->published, (unsigned long long)a->duplicate,
       (unsigned long long)a->dead, (unsigned long long)a->vanished, (unsigned long long)a->pending);
   if (a->missing == 0) {
     verify_found(v, "account", REPORT_OK, "%s", terms);
@@ -72,8 +75,10 @@ static void say(struct verify *v, const struct account *a) {
   verify_found(v, "account", REPORT_FAILED, "%lld %s than there should be; %s",
                (long long)(a->missing < 0 ? -a->missing : a->missing),
                a->missing < 0 ? "more were accounted for" : "fewer were accounted for", terms);
-  verify_next(v, "Compare with the other checks: they tell whether events are missing or only figures (a file "
-                 ".busbridge/metrics put back or edited). Removing that file begins the account anew, with all totals");
+  verify_next(
+      v,
+      "Compare with the other checks: they tell whether events are missing or only figures (a file "
+      ".busbridge/metrics put back or edited). Removing that file begins the account anew, with all totals");
 }
 
 void verify_account(struct verify *v) {
@@ -84,10 +89,12 @@ void verify_account(struct verify *v) {
     answered = ask(v, &a);
   }
   if (!answered)
-    verify_found(v, "account", REPORT_SKIPPED, "not asked: whoever holds the outbox does not answer");
-  else if (!a.known)
     verify_found(v, "account", REPORT_SKIPPED,
-                 "there is none: the last worker was cut short, or has not seen the whole outbox yet");
+                 "not asked: whoever holds the outbox does not answer");
+  else if (!a.known)
+    verify_found(
+        v, "account", REPORT_SKIPPED,
+        "there is none: the last worker was cut short, or has not seen the whole outbox yet");
   else
     say(v, &a);
 }

@@ -6,7 +6,8 @@
 #define PAUSE_MS 1500
 #define SAMPLES 3
 
-void verify_found(struct verify *v, const char *check, enum report_verdict verdict, const char *fmt, ...) {
+void verify_found(struct verify *v, const char *check, enum report_verdict verdict, const char *fmt,
+                  ...) {
   va_list args;
   va_start(args, fmt);
   report_found(&v->found, check, verdict, fmt, args);

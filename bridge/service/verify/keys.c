@@ -10,7 +10,8 @@ struct asked {
   size_t count;
 };
 
-/* False: Redis does not answer. An id that is pending again was forgotten on purpose (replay --force). */
+/* False: Redis does not answer. An id that is pending again was forgotten on purpose (replay
+ * --force). */
 static bool ask(struct asked *a) {
   bool seen[VERIFY_KEYS];
   if (a->count && !verify_keys_known(a->v, a->ids, a->count, seen, NULL, NULL)) return false;
@@ -47,12 +48,14 @@ static void say_settled(struct asked *a) {
   number_text(a->all, all);
   if (a->unknown->count) {
     verify_samples(a->unknown, true, &names);
-    verify_found(v, "keys", REPORT_FAILED, "Redis does not know %s of the %s ids that were published last: %s",
+    verify_found(v, "keys", REPORT_FAILED,
+                 "Redis does not know %s of the %s ids that were published last: %s",
                  number_text(a->unknown->count, some), all, buffer_z(&names));
     verify_next(
-        v, "It lost keys before redis.ttl (flushed, evicted, restarted without persistence, another redis.prefix): "
-           "an entry written again under one of its ids would be published again. See busbridge doctor, redis "
-           "memory");
+        v,
+        "It lost keys before redis.ttl (flushed, evicted, restarted without persistence, another redis.prefix): "
+        "an entry written again under one of its ids would be published again. See busbridge doctor, redis "
+        "memory");
   } else if (a->all) {
     verify_found(v, "keys", REPORT_OK, "Redis knows the %s ids that were published last", all);
   } else {
@@ -71,7 +74,9 @@ static void say_due(struct verify *v) {
   }
   verify_found(v, "keys due", REPORT_WARNING, "%s in keys-due to be told to Redis",
                counted_text(state.due, "id waits", "ids wait", count));
-  verify_next(v, "A running worker tells them once Redis is there; until then its duplicates are known by that file");
+  verify_next(
+      v,
+      "A running worker tells them once Redis is there; until then its duplicates are known by that file");
 }
 
 static void say_away(struct verify *v) {

@@ -1,5 +1,5 @@
-/* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a start; and the outbox
- * against what the manifests say is gone. */
+/* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
+ * start; and the outbox against what the manifests say is gone. */
 #include "bridge/relay/standing.h"
 #include "bridge/service/verify/parts.h"
 
@@ -25,7 +25,8 @@ static void look_release(struct look *l) {
 }
 
 PRINTF_LIKE(4, 5)
-static void judged(struct look *l, enum report_verdict verdict, const char *next, const char *fmt, ...) {
+static void judged(struct look *l, enum report_verdict verdict, const char *next, const char *fmt,
+                   ...) {
   va_list args;
   va_start(args, fmt);
   vsnprintf(l->found, sizeof l->found, fmt, args);
@@ -34,11 +35,14 @@ static void judged(struct look *l, enum report_verdict verdict, const char *next
   snprintf(l->next, sizeof l->next, "%s", next ? next : "");
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------- */
+/* ---- looking
+ * ----------------------------------------------------------------------------------------------------
+ */
 
-static enum status ask(struct verify *v, const struct look *l, struct standing *s, struct error *err) {
-  return standing_find(&v->s->plan.kafka, v->request->log, v->s->store, v->position.topic, v->position.group, ANSWER_MS,
-                       l->list, l->count, s, err);
+static enum status ask(struct verify *v, const struct look *l, struct standing *s,
+                       struct error *err) {
+  return standing_find(&v->s->plan.kafka, v->request->log, v->s->store, v->position.topic,
+                       v->position.group, ANSWER_MS, l->list, l->count, s, err);
 }
 
 static enum status look(struct verify *v, struct look *l, struct error *err) {
@@ -64,12 +68,14 @@ static struct manifest_name *named(const struct look *l, uint64_t number, const 
 static struct manifest_name *find_top(const struct look *l) {
   if (!moved(l)) return named(l, (uint64_t)l->after.number, l->after.digest);
   for (size_t i = l->count; i-- > 0;)
-    if (l->list[i].number <= (uint64_t)l->after.number && l->list[i].number >= (uint64_t)l->before.number)
+    if (l->list[i].number <= (uint64_t)l->after.number &&
+        l->list[i].number >= (uint64_t)l->before.number)
       return &l->list[i];
   return NULL;
 }
 
-/* ---- the chain back --------------------------------------------------------------------------------------------- */
+/* ---- the chain back
+ * --------------------------------------------------------------------------------------------- */
 
 static void forget_batches(struct verify *v) {
   for (size_t i = 0; i < v->batch_count; i++) manifest_release(&v->batches[i].manifest);
@@ -97,19 +103,23 @@ static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
     if (st != ST_OK) {
       struct buffer next = {0};
       standing_advise(v->s->store, &next);
-      judged(l, REPORT_FAILED, buffer_z(&next), "the list of a batch that may be committed is damaged (%s)", err.text);
+      judged(l, REPORT_FAILED, buffer_z(&next),
+             "the list of a batch that may be committed is damaged (%s)", err.text);
       buffer_release(&next);
       return false;
     }
     v->batch_count++;
-    struct manifest_name *older = at->number ? named(l, at->number - 1, batch->manifest.before) : NULL;
+    struct manifest_name *older =
+        at->number ? named(l, at->number - 1, batch->manifest.before) : NULL;
     /* The settled one goes only when its successor is settled. */
     if (!older && !at->settled && batch->manifest.before[0]) {
-      judged(l, REPORT_FAILED,
-             "Whether its entries were taken out is not known; they are sent again if they were not. See "
-             "busbridge-worker(8), LEDGER",
-             "batch %" PRIu64 " is not settled, and the manifest of the batch before it is not in this outbox",
-             at->number);
+      judged(
+          l, REPORT_FAILED,
+          "Whether its entries were taken out is not known; they are sent again if they were not. See "
+          "busbridge-worker(8), LEDGER",
+          "batch %" PRIu64
+          " is not settled, and the manifest of the batch before it is not in this outbox",
+          at->number);
       return false;
     }
     at = older;
@@ -123,14 +133,17 @@ static bool in_chain(const struct look *l, const struct manifest_name *name) {
   return false;
 }
 
-/* ---- judging ---------------------------------------------------------------------------------------------------- */
+/* ---- judging
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* As a start would say it. */
 static void judge_standing(struct verify *v, struct look *l, const struct standing *s) {
   struct buffer cause = {0}, next = {0};
   standing_cause(s, &cause);
   standing_next(s, v->s->store, &next);
-  judged(l, s->kind == STANDING_NEW ? REPORT_SKIPPED : REPORT_FAILED, buffer_z(&next), "%s", buffer_z(&cause));
+  judged(l, s->kind == STANDING_NEW ? REPORT_SKIPPED : REPORT_FAILED, buffer_z(&next), "%s",
+         buffer_z(&cause));
   buffer_release(&cause);
   buffer_release(&next);
 }
@@ -146,15 +159,21 @@ static void judge_rest(struct verify *v, struct look *l) {
   }
   unsigned long long top = (unsigned long long)l->chain[0]->number;
   if (stray && !moved(l))
-    judged(l, REPORT_WARNING, "Nothing to do: the next start removes them, their entries are still pending",
-           "Kafka stands at batch %llu, whose manifest is here; %zu other manifests belong to no committed batch", top,
-           stray);
+    judged(
+        l, REPORT_WARNING,
+        "Nothing to do: the next start removes them, their entries are still pending",
+        "Kafka stands at batch %llu, whose manifest is here; %zu other manifests belong to no committed batch",
+        top, stray);
   else if ((unsettled || under_way) && !v->holder)
-    judged(l, REPORT_WARNING, "Start busbridge-worker: it settles what was committed and sends the rest",
-           "Kafka stands at batch %llu, whose manifest is here; a worker ended while it settled or sent", top);
+    judged(
+        l, REPORT_WARNING,
+        "Start busbridge-worker: it settles what was committed and sends the rest",
+        "Kafka stands at batch %llu, whose manifest is here; a worker ended while it settled or sent",
+        top);
   else
     judged(l, REPORT_OK, NULL, "Kafka stands at batch %llu, whose manifest is here%s%s", top,
-           unsettled ? ", being settled" : ", settled", under_way ? "; the next one is under way" : "");
+           unsettled ? ", being settled" : ", settled",
+           under_way ? "; the next one is under way" : "");
 }
 
 static void judge(struct verify *v, struct look *l) {
@@ -184,7 +203,8 @@ static void name_ids(struct verify *v) {
     }
 }
 
-/* ---- what it says is gone ---------------------------------------------------------------------------------------- */
+/* ---- what it says is gone
+ * ---------------------------------------------------------------------------------------- */
 
 static void still_there(struct verify *v, struct suspects *out, uint64_t *all) {
   *all = 0;
@@ -209,14 +229,17 @@ static void check_settled(struct verify *v) {
   }
   verify_samples(there, false, &names);
   if (there->count) {
-    verify_found(v, "settled", REPORT_FAILED,
-                 "%llu of the %llu entries of the settled batches lie in the outbox, though they were published: %s",
-                 (unsigned long long)there->count, (unsigned long long)all, buffer_z(&names));
-    verify_next(v,
-                "Take them out, or start a worker while Redis knows their ids: it removes them as duplicates. Without "
-                "Redis they would be published again");
+    verify_found(
+        v, "settled", REPORT_FAILED,
+        "%llu of the %llu entries of the settled batches lie in the outbox, though they were published: %s",
+        (unsigned long long)there->count, (unsigned long long)all, buffer_z(&names));
+    verify_next(
+        v,
+        "Take them out, or start a worker while Redis knows their ids: it removes them as duplicates. Without "
+        "Redis they would be published again");
   } else if (all) {
-    verify_found(v, "settled", REPORT_OK, "none of the %llu entries of the settled batches lies in the outbox any more",
+    verify_found(v, "settled", REPORT_OK,
+                 "none of the %llu entries of the settled batches lies in the outbox any more",
                  (unsigned long long)all);
   } else {
     verify_found(v, "settled", REPORT_SKIPPED, "no batch with entries is settled and still known");
@@ -237,8 +260,10 @@ void verify_ledger(struct verify *v) {
                                           : "no worker was started on this outbox yet");
     return;
   }
-  v->position = (struct position){.topic = v->s->plan.ledger_topic, .group = v->s->plan.group, .number = -1};
-  for (int tries = 0; st == ST_OK && tries < LOOKS && (tries == 0 || l.verdict > REPORT_SKIPPED); tries++) {
+  v->position =
+      (struct position){.topic = v->s->plan.ledger_topic, .group = v->s->plan.group, .number = -1};
+  for (int tries = 0; st == ST_OK && tries < LOOKS && (tries == 0 || l.verdict > REPORT_SKIPPED);
+       tries++) {
     if (tries) verify_pause(v);
     look_release(&l);
     st = look(v, &l, &err);

@@ -1,4 +1,5 @@
-/* What lies in the outbox: all in its place, no id twice, none that would be dropped as a duplicate. */
+/* What lies in the outbox: all in its place, no id twice, none that would be dropped as a
+ * duplicate. */
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"
 
@@ -52,7 +53,8 @@ static bool being_settled(struct verify *v, struct span id) {
 static void ask_keys(struct look *l) {
   bool seen[VERIFY_KEYS];
   struct span places[VERIFY_KEYS];
-  if (l->count && l->kinds[KNOWN] && verify_keys_known(l->v, l->ids, l->count, seen, places, &l->arena))
+  if (l->count && l->kinds[KNOWN] &&
+      verify_keys_known(l->v, l->ids, l->count, seen, places, &l->arena))
     for (size_t i = 0; i < l->count; i++)
       if (seen[i] && !being_settled(l->v, l->ids[i])) {
         struct buffer text = {0};
@@ -60,7 +62,8 @@ static void ask_keys(struct look *l) {
         buffer_printf(&text, "%s%.*s", places[i].len ? ", its twin in " : "", SPAN_ARGS(places[i]));
         uint64_t before = l->kinds[KNOWN]->count;
         suspect(l, KNOWN, l->ids[i], l->paths[i]);
-        if (l->kinds[KNOWN]->count > before) suspects_add(&l->v->known, l->ids[i], buffer_span(&text));
+        if (l->kinds[KNOWN]->count > before)
+          suspects_add(&l->v->known, l->ids[i], buffer_span(&text));
         buffer_release(&text);
       }
   l->count = 0;
@@ -148,32 +151,43 @@ static const struct {
     [WRONG_SIDE] =
         {REPORT_WARNING, false, "lie on the wrong side, their move was cut short",
          "Start busbridge-worker, which finishes it; what is pending inside dlq/ is sent by busbridge replay"},
-    [ON_ITS_WAY] = {REPORT_WARNING, false, "are described in dlq/, but their bytes have not been moved there yet",
+    [ON_ITS_WAY] = {REPORT_WARNING, false,
+                    "are described in dlq/, but their bytes have not been moved there yet",
                     "Start busbridge-worker, which finishes the move"},
-    [BYTES_GONE] = {REPORT_FAILED, false, "are descriptions in dlq/ without the bytes they describe",
-                    "Somebody took the .raw files away: put them back, or ask the producer for the events again; "
-                    "busbridge purge takes the descriptions away"},
-    [NOT_DESCRIBED] = {REPORT_FAILED, false, "are bytes in dlq/ that no dead letter tells of, so no command shows them",
-                       "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
-    [ASIDE] = {REPORT_WARNING, false, "are set aside: published or dead, but the file system refuses to change them",
-               "busbridge health says what hinders; when that is gone the worker takes them out by itself"},
+    [BYTES_GONE] =
+        {REPORT_FAILED, false, "are descriptions in dlq/ without the bytes they describe",
+         "Somebody took the .raw files away: put them back, or ask the producer for the events again; "
+         "busbridge purge takes the descriptions away"},
+    [NOT_DESCRIBED] =
+        {REPORT_FAILED, false,
+         "are bytes in dlq/ that no dead letter tells of, so no command shows them",
+         "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
+    [ASIDE] =
+        {REPORT_WARNING, false,
+         "are set aside: published or dead, but the file system refuses to change them",
+         "busbridge health says what hinders; when that is gone the worker takes them out by itself"},
     [LEFT] = {REPORT_WARNING, false, "are temporary files that were left",
               "Nothing to do: the next start of busbridge-worker removes them"},
     [NO_FILE] = {REPORT_WARNING, false, "are no plain files with one link and are left alone",
                  "Put a plain file in the place of each, or remove it"},
-    [UNREADABLE] = {REPORT_WARNING, false, "cannot be read", "Give the worker's user the right to read them"},
-    [HIDDEN] = {REPORT_FAILED, false, "hold an event under a name that nobody looks at, so it is never sent",
-                "Start busbridge-worker, which brings back what an earlier release hid there; rename each other one to "
-                "NAME.json, without a dot in front, or remove it"},
+    [UNREADABLE] = {REPORT_WARNING, false, "cannot be read",
+                    "Give the worker's user the right to read them"},
+    [HIDDEN] =
+        {REPORT_FAILED, false,
+         "hold an event under a name that nobody looks at, so it is never sent",
+         "Start busbridge-worker, which brings back what an earlier release hid there; rename each other one to "
+         "NAME.json, without a dot in front, or remove it"},
     [STRAY] = {REPORT_WARNING, false, "belong to no event and to no part of busbridge",
                "Nobody looks at them: move them out of the outbox, or remove them"},
     [TWIN] = {REPORT_WARNING, true, "have the id of another pending entry",
               "One of each is published; the others are removed as duplicates when Redis is there"},
     [DEAD_TWIN] = {REPORT_WARNING, true, "are dead letters with the id of another one",
                    "busbridge show ID tells them apart; replay takes the file's name too"},
-    [DEAD_TOO] = {REPORT_WARNING, true, "are dead letters whose id is pending too",
-                  "Once that one is published a replay of the dead letter is refused as a duplicate"},
-    [KNOWN] = {REPORT_WARNING, true, "wait, but Redis knows their id: they would be removed as duplicates",
+    [DEAD_TOO] =
+        {REPORT_WARNING, true, "are dead letters whose id is pending too",
+         "Once that one is published a replay of the dead letter is refused as a duplicate"},
+    [KNOWN] = {REPORT_WARNING, true,
+               "wait, but Redis knows their id: they would be removed as duplicates",
                "If the topic does not hold the twin: busbridge replay --force ID forgets the key"},
 };
 
@@ -181,20 +195,22 @@ static const struct {
 static void say_next(struct verify *v, const char *next) {
   static const char start[] = "Start busbridge-worker, which ";
   bool runs = v->holder && span_starts(span_of(next), start);
-  verify_next(v, "%s%s", runs ? "Wait: busbridge-worker, which runs, " : "", next + (runs ? sizeof start - 1 : 0));
+  verify_next(v, "%s%s", runs ? "Wait: busbridge-worker, which runs, " : "",
+              next + (runs ? sizeof start - 1 : 0));
 }
 
 static void say_places(struct verify *v, struct look *l) {
   char pending[NUMBER_TEXT], dead[NUMBER_TEXT], left[NUMBER_TEXT];
   verify_found(v, "outbox", REPORT_OK, "%s pending and %s dead entries were read%s%s%s",
-               number_text(v->pending_count, pending), number_text(v->dead_count, dead), v->left_out ? ", " : "",
-               v->left_out ? number_text(v->left_out, left) : "", v->left_out ? " were not: --full reads all" : "");
+               number_text(v->pending_count, pending), number_text(v->dead_count, dead),
+               v->left_out ? ", " : "", v->left_out ? number_text(v->left_out, left) : "",
+               v->left_out ? " were not: --full reads all" : "");
   for (unsigned k = 0; k < KNOWN; k++) {
     struct buffer names = {0};
     if (!l->kinds[k]->count) continue;
     verify_samples(l->kinds[k], words[k].ids, &names);
-    verify_found(v, "outbox", words[k].verdict, "%llu %s: %s", (unsigned long long)l->kinds[k]->count, words[k].what,
-                 buffer_z(&names));
+    verify_found(v, "outbox", words[k].verdict, "%llu %s: %s",
+                 (unsigned long long)l->kinds[k]->count, words[k].what, buffer_z(&names));
     say_next(v, words[k].next);
     buffer_release(&names);
   }
@@ -204,11 +220,12 @@ static void say_known(struct verify *v) {
   struct buffer names = {0};
   char count[NUMBER_TEXT];
   if (!v->keys || v->keys_away) {
-    verify_found(v, "pending ids", REPORT_SKIPPED, "%s", v->keys ? "not asked: Redis is away" : "redis.url is off");
+    verify_found(v, "pending ids", REPORT_SKIPPED, "%s",
+                 v->keys ? "not asked: Redis is away" : "redis.url is off");
   } else if (v->known.count) {
     verify_samples(&v->known, true, &names);
-    verify_found(v, "pending ids", words[KNOWN].verdict, "%s %s: %s", number_text(v->known.count, count),
-                 words[KNOWN].what, buffer_z(&names));
+    verify_found(v, "pending ids", words[KNOWN].verdict, "%s %s: %s",
+                 number_text(v->known.count, count), words[KNOWN].what, buffer_z(&names));
     verify_next(v, "%s", words[KNOWN].next);
   } else {
     verify_found(v, "pending ids", REPORT_OK, "Redis knows none of the ids that wait");
@@ -227,7 +244,8 @@ void verify_outbox(struct verify *v) {
   struct look *l = calloc(1, sizeof *l);
   enum status st = l ? ST_OK : error_set(&err, ST_NO_MEMORY, "out of memory");
   for (unsigned k = 0; l && k < KINDS; k++)
-    if (!(l->kinds[k] = calloc(1, sizeof *l->kinds[k]))) st = error_set(&err, ST_NO_MEMORY, "out of memory");
+    if (!(l->kinds[k] = calloc(1, sizeof *l->kinds[k])))
+      st = error_set(&err, ST_NO_MEMORY, "out of memory");
   if (st == ST_OK) {
     l->v = v;
     st = look(l, &err);

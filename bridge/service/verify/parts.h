@@ -1,8 +1,9 @@
 /* parts.h - what the files of verify share: what has been read so far, and the findings. Private to
  * bridge/service.
  *
- * To add a check: a function that ends in verify_found (and verify_next), a line in verify.c's order or in that of its
- * file, a row in the table of busbridge(1), a lie in tests/unit/test.c that makes it fail.
+ * To add a check: a function that ends in verify_found (and verify_next), a line in verify.c's
+ * order or in that of its file, a row in the table of busbridge(1), a lie in tests/unit/test.c that
+ * makes it fail.
  */
 #ifndef BRIDGE_SERVICE_VERIFY_PARTS_H
 #define BRIDGE_SERVICE_VERIFY_PARTS_H
@@ -57,16 +58,16 @@ struct verify {
   struct report found;
 };
 
-void verify_found(struct verify *v, const char *check, enum report_verdict verdict, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+void verify_found(struct verify *v, const char *check, enum report_verdict verdict, const char *fmt,
+                  ...) PRINTF_LIKE(4, 5);
 void verify_next(struct verify *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A moment, before what looked wrong is looked at again. */
 void verify_pause(const struct verify *v);
 /* Anew: what waits in keys-due is read then. Sets keys_away. */
 void verify_open_keys(struct verify *v);
 /* seen[i]: Redis or keys-due knows ids[i]. False: it cannot be asked; keys_away is set. */
-bool verify_keys_known(struct verify *v, const struct span *ids, size_t count, bool *seen, struct span *place,
-                       struct arena *arena);
+bool verify_keys_known(struct verify *v, const struct span *ids, size_t count, bool *seen,
+                       struct span *place, struct arena *arena);
 /* "4 ids: a, b, c, ..." needs: the first few, printable. */
 void verify_samples(const struct suspects *s, bool ids, struct buffer *out);
 void suspects_add(struct suspects *s, struct span id, struct span place);
@@ -76,7 +77,8 @@ void suspects_clear(struct suspects *s);
 void verify_ledger(struct verify *v);
 /* outbox.c: fills what the survey tells */
 void verify_outbox(struct verify *v);
-MUST_CHECK enum status verify_survey(struct verify *v, struct error *err); /* pending and dead, anew */
+MUST_CHECK enum status verify_survey(struct verify *v,
+                                     struct error *err); /* pending and dead, anew */
 /* keys.c */
 void verify_keys(struct verify *v);
 /* topics.c */

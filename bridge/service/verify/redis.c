@@ -12,13 +12,14 @@ void verify_open_keys(struct verify *v) {
   struct span nothing = SPAN("verify");
   bool seen;
   if (strcmp(config.url, "off") == 0) return;
-  /* Its url was judged when the service was opened; what is left is a keys-due that cannot be read. */
+  /* Its url was judged when the service was opened; what is left is a keys-due that cannot be read.
+   */
   v->keys_away = keys_open(&config, v->request->log, &v->keys, NULL) != ST_OK;
   verify_keys_known(v, &nothing, 1, &seen, NULL, NULL);
 }
 
-bool verify_keys_known(struct verify *v, const struct span *ids, size_t count, bool *seen, struct span *place,
-                       struct arena *arena) {
+bool verify_keys_known(struct verify *v, const struct span *ids, size_t count, bool *seen,
+                       struct span *place, struct arena *arena) {
   if (!v->keys || v->keys_away) return false;
   v->keys_away = keys_check(v->keys, ids, count, seen, place, arena) != ST_OK;
   return !v->keys_away;

@@ -25,7 +25,9 @@ struct topics {
   size_t asking;
 };
 
-/* ---- which topics ----------------------------------------------------------------------------------------------- */
+/* ---- which topics
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static bool listed(const struct topics *t, const char *name) {
   for (size_t i = 0; i < t->count; i++)
@@ -63,7 +65,9 @@ static enum status choose_topics(struct topics *t, struct error *err) {
   return st;
 }
 
-/* ---- a record --------------------------------------------------------------------------------------------------- */
+/* ---- a record
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static struct span header(const struct message *m, const char *name) {
   for (size_t i = 0; i < m->header_count; i++)
@@ -84,7 +88,8 @@ static void ask_keys(struct topics *t) {
 static void want_key(struct topics *t, const struct message *m, struct span id, struct span place) {
   const struct verify_request *r = t->v->request;
   int64_t age_ms = clock_wall_us(r->clock) / 1000 - m->timestamp_ms;
-  if (!t->v->keys || t->v->keys_away || age_ms >= setting_number(r->settings, SETTING_REDIS_TTL)) return;
+  if (!t->v->keys || t->v->keys_away || age_ms >= setting_number(r->settings, SETTING_REDIS_TTL))
+    return;
   t->ids[t->asking] = arena_span(&t->arena, id);
   t->places[t->asking] = arena_span(&t->arena, place);
   if (t->ids[t->asking].ptr && t->places[t->asking].ptr && ++t->asking == VERIFY_KEYS) ask_keys(t);
@@ -112,7 +117,8 @@ static void see(struct topics *t, const struct message *m) {
     t->foreign++;
     return;
   }
-  int len = snprintf(text, sizeof text, "%.249s/%d/%lld", m->topic, m->partition, (long long)m->offset);
+  int len =
+      snprintf(text, sizeof text, "%.249s/%d/%lld", m->topic, m->partition, (long long)m->offset);
   struct span place = {text, (size_t)len};
   struct digest d = digest_of(id);
   if (seen_before(t, d)) suspects_add(t->twice, id, place);
@@ -124,19 +130,24 @@ static void see(struct topics *t, const struct message *m) {
   want_key(t, m, id, place);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int64_t oldest_batch_ms(const struct verify *v) {
   int64_t oldest = INT64_MAX;
   for (size_t i = 0; i < v->batch_count; i++)
-    if (v->batches[i].manifest.count && v->batches[i].written_ms < oldest) oldest = v->batches[i].written_ms;
+    if (v->batches[i].manifest.count && v->batches[i].written_ms < oldest)
+      oldest = v->batches[i].written_ms;
   return oldest;
 }
 
-static enum status next(struct topics *t, struct reader *reader, struct message *m, struct error *err) {
+static enum status next(struct topics *t, struct reader *reader, struct message *m,
+                        struct error *err) {
   enum status st = reader_next(reader, QUIET_MS, m, err);
   if (st == ST_AGAIN)
-    return error_set(err, ST_UNAVAILABLE, "Kafka said nothing for %d s: the topics could not be read to their end",
+    return error_set(err, ST_UNAVAILABLE,
+                     "Kafka said nothing for %d s: the topics could not be read to their end",
                      QUIET_MS / 1000);
   if (st == ST_OK && t->no_memory) return error_set(err, ST_NO_MEMORY, "out of memory");
   return st;
@@ -148,7 +159,8 @@ static enum status read_all(struct topics *t, struct error *err) {
   struct message m;
   int64_t from_ms = oldest_batch_ms(t->v), last = r->full ? INT64_MAX : (int64_t)r->sample;
   if (from_ms != INT64_MAX) from_ms = from_ms > SKEW_MS ? from_ms - SKEW_MS : 0;
-  enum status st = reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
+  enum status st =
+      reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
   if (st == ST_OK) st = reader_seek_back(reader, from_ms, last, ANSWER_MS, &t->offsets, err);
   while (st == ST_OK) {
     st = next(t, reader, &m, err);
@@ -175,7 +187,8 @@ static uint64_t unseen(struct verify *v, struct suspects *out, uint64_t *twice) 
   return out->count;
 }
 
-/* Nothing was ever removed from the beginnings of the topics that these ids belong to; or the topic is gone, whole. */
+/* Nothing was ever removed from the beginnings of the topics that these ids belong to; or the topic
+ * is gone, whole. */
 static bool beginnings_kept(struct verify *v, const struct suspects *missing) {
   struct span last = {0};
   for (size_t i = 0; i < missing->kept; i++) {
@@ -186,15 +199,17 @@ static bool beginnings_kept(struct verify *v, const struct suspects *missing) {
     if (span_eq(missing->at[i].place, last)) continue;
     last = missing->at[i].place;
     snprintf(name, sizeof name, "%.*s", SPAN_ARGS(last));
-    if (cluster_topic(v->cluster, name, ANSWER_MS, &state, &partitions, NULL) != ST_OK) return false;
+    if (cluster_topic(v->cluster, name, ANSWER_MS, &state, &partitions, NULL) != ST_OK)
+      return false;
     for (int p = 0; state == TOPIC_THERE && p < partitions; p++)
-      if (cluster_offsets(v->cluster, name, p, ANSWER_MS, &low, &high, NULL) != ST_OK || low > 0) return false;
+      if (cluster_offsets(v->cluster, name, p, ANSWER_MS, &low, &high, NULL) != ST_OK || low > 0)
+        return false;
   }
   return true;
 }
 
-/* Once more, from as far back as clocks may differ. *older: records from before the batches are still there, so that
- * retention cannot have taken theirs. */
+/* Once more, from as far back as clocks may differ. *older: records from before the batches are
+ * still there, so that retention cannot have taken theirs. */
 static enum status look_far(struct topics *t, bool *older, struct error *err) {
   const struct verify_request *r = t->v->request;
   struct reader *reader = NULL;
@@ -203,10 +218,13 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
   void *value;
   uint64_t offsets;
   int64_t oldest = oldest_batch_ms(t->v), from_ms = oldest > SKEW_FAR_MS ? oldest - SKEW_FAR_MS : 0;
-  for (size_t at = 0; table_each(&t->v->batch_ids, &at, &key, &value);) ((struct verify_id *)value)->seen = 0;
-  enum status st = reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
+  for (size_t at = 0; table_each(&t->v->batch_ids, &at, &key, &value);)
+    ((struct verify_id *)value)->seen = 0;
+  enum status st =
+      reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
   if (st == ST_OK)
-    st = reader_seek_back(reader, from_ms, r->full ? INT64_MAX : (int64_t)r->sample, ANSWER_MS, &offsets, err);
+    st = reader_seek_back(reader, from_ms, r->full ? INT64_MAX : (int64_t)r->sample, ANSWER_MS,
+                          &offsets, err);
   while (st == ST_OK && (st = next(t, reader, &m, err)) == ST_OK) {
     struct verify_id *wanted = table_get(&t->v->batch_ids, header(&m, "ce_id"));
     if (m.timestamp_ms < oldest - SKEW_MS) *older = true;
@@ -235,13 +253,15 @@ static enum status check_batches(struct topics *t, struct error *err) {
   if (missing->count) {
     verify_samples(missing, true, &names);
     verify_found(v, "last batches", reached ? REPORT_FAILED : REPORT_WARNING,
-                 "%s of the %s ids of the last batches are not in their topic: %s%s", number_text(missing->count, some),
-                 all, buffer_z(&names), reached ? "" : "; what is older has been removed from there too");
-    verify_next(v, "%s",
-                reached
-                    ? "The ledger says that they were committed: was a topic made anew, or its records deleted? Ask "
-                      "their producers for them again"
-                    : "Nothing to do, if the topics' retention is as wanted");
+                 "%s of the %s ids of the last batches are not in their topic: %s%s",
+                 number_text(missing->count, some), all, buffer_z(&names),
+                 reached ? "" : "; what is older has been removed from there too");
+    verify_next(
+        v, "%s",
+        reached
+            ? "The ledger says that they were committed: was a topic made anew, or its records deleted? Ask "
+              "their producers for them again"
+            : "Nothing to do, if the topics' retention is as wanted");
   } else if (twice) {
     verify_found(v, "last batches", REPORT_FAILED,
                  "%s of the %s ids of the last batches are in their topic more than "
@@ -249,7 +269,8 @@ static enum status check_batches(struct topics *t, struct error *err) {
                  number_text(twice, some), all);
     verify_next(v, "See records, below");
   } else if (v->batch_ids.count) {
-    verify_found(v, "last batches", REPORT_OK, "each of the %s ids of the last batches is in its topic once", all);
+    verify_found(v, "last batches", REPORT_OK,
+                 "each of the %s ids of the last batches is in its topic once", all);
   } else {
     verify_found(v, "last batches", REPORT_SKIPPED, "no batch with entries is known");
   }
@@ -260,10 +281,13 @@ out:
   return st;
 }
 
-/* ---- once more --------------------------------------------------------------------------------------------------- */
+/* ---- once more
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* Keeps those of which still(…) holds. What is beyond the kept ones is not counted any more. */
-static void keep(struct suspects *s, bool (*still)(struct verify *v, struct span id), struct verify *v) {
+static void keep(struct suspects *s, bool (*still)(struct verify *v, struct span id),
+                 struct verify *v) {
   size_t kept = 0;
   for (size_t i = 0; i < s->kept; i++)
     if (still(v, s->at[i].id)) s->at[kept++] = s->at[i];
@@ -273,7 +297,8 @@ static void keep(struct suspects *s, bool (*still)(struct verify *v, struct span
 
 static bool has_no_key(struct verify *v, struct span id) {
   bool seen = false;
-  return verify_keys_known(v, &id, 1, &seen, NULL, NULL) && !seen && !digest_set_has(&v->pending, digest_of(id));
+  return verify_keys_known(v, &id, 1, &seen, NULL, NULL) && !seen &&
+         !digest_set_has(&v->pending, digest_of(id));
 }
 
 static bool is_dead(struct verify *v, struct span id) {
@@ -303,7 +328,8 @@ static enum status look_again(struct topics *t, struct error *err) {
 /* ---- what it says ---- */
 
 PRINTF_LIKE(5, 6)
-static void say(struct topics *t, const char *check, const struct suspects *s, const char *next, const char *fmt, ...) {
+static void say(struct topics *t, const char *check, const struct suspects *s, const char *next,
+                const char *fmt, ...) {
   struct buffer names = {0};
   char what[300], count[NUMBER_TEXT];
   va_list args;
@@ -312,7 +338,8 @@ static void say(struct topics *t, const char *check, const struct suspects *s, c
   va_end(args);
   if (!s->count) return verify_found(t->v, check, REPORT_OK, "%s", what);
   verify_samples(s, true, &names);
-  verify_found(t->v, check, REPORT_FAILED, "%s %s: %s", number_text(s->count, count), what, buffer_z(&names));
+  verify_found(t->v, check, REPORT_FAILED, "%s %s: %s", number_text(s->count, count), what,
+               buffer_z(&names));
   verify_next(t->v, "%s", next);
   buffer_release(&names);
 }
@@ -336,7 +363,8 @@ static void say_known(struct topics *t) {
   struct span key;
   void *value;
   if (!lost) return verify_found(t->v, "keys of others", REPORT_FAILED, "out of memory");
-  for (size_t at = 0; table_each(&t->known, &at, &key, &value);) suspects_add(lost, key, (struct span){0});
+  for (size_t at = 0; table_each(&t->known, &at, &key, &value);)
+    suspects_add(lost, key, (struct span){0});
   if (lost->count)
     say(t, "pending ids", lost,
         "They would be removed as duplicates though no topic holds them (or no longer, where retention is short): "
@@ -354,20 +382,26 @@ static void say_all(struct topics *t) {
     say(t, "record keys", t->keyless,
         "It lost keys before redis.ttl: an entry written again under one of these ids would be published again. See "
         "busbridge doctor, redis memory",
-        "%s", t->keyless->count ? "records younger than redis.ttl have no key in Redis" : "Redis knows the ids of all");
+        "%s",
+        t->keyless->count ? "records younger than redis.ttl have no key in Redis"
+                          : "Redis knows the ids of all");
   else
-    verify_found(v, "record keys", REPORT_SKIPPED, "%s", v->keys ? "Redis is away" : "redis.url is off");
+    verify_found(v, "record keys", REPORT_SKIPPED, "%s",
+                 v->keys ? "Redis is away" : "redis.url is off");
   say(t, "dead letters", t->dead,
       "They were published: busbridge purge ID takes the dead letter away. A replay is refused while Redis knows the id",
       "%s", t->dead->count ? "ids are published and in dlq/ too" : "none of them is published too");
   say(t, "pending entries", t->pending,
-      "A worker would publish them a second time (which is what replay --force is for); else take the file away", "%s",
+      "A worker would publish them a second time (which is what replay --force is for); else take the file away",
+      "%s",
       t->pending->count ? "are published already, and neither Redis nor a manifest tells so"
                         : "none of them would be published a second time");
   if (v->request->full) say_known(t);
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------- */
+/* ---- all of it
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void release(struct topics *t) {
   struct suspects *all[] = {t->twice, t->keyless, t->dead, t->pending};
@@ -392,7 +426,8 @@ static struct topics *begin(struct verify *v) {
   t->dead = calloc(1, sizeof *t->dead);
   t->pending = calloc(1, sizeof *t->pending);
   for (size_t i = 0; i < v->known.kept; i++)
-    if (table_put(&t->known, v->known.at[i].id, &v->known.at[i]) == ST_NO_MEMORY) t->no_memory = true;
+    if (table_put(&t->known, v->known.at[i].id, &v->known.at[i]) == ST_NO_MEMORY)
+      t->no_memory = true;
   if (t->twice && t->keyless && t->dead && t->pending) return t;
   release(t);
   return NULL;

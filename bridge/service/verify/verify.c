@@ -21,12 +21,16 @@ static void reach_kafka(struct verify *v) {
     char remedy[700];
     kafka_remedy((enum kafka_cause)err.cause, &v->s->plan.kafka, NULL, remedy, sizeof remedy);
     verify_next(v, "%s; busbridge doctor tells more", remedy);
-  } else if (v->s->plan.exactly_once && store_note_read(v->s->store, NOTE_CLUSTER, &known, NULL) == ST_OK &&
+  } else if (v->s->plan.exactly_once &&
+             store_note_read(v->s->store, NOTE_CLUSTER, &known, NULL) == ST_OK &&
              !span_is(span_trim(buffer_span(&known)), id)) {
     st = ST_INVALID;
-    verify_found(v, "broker", REPORT_FAILED, "this outbox belongs to the Kafka cluster %.*s, but the one reached is %s",
+    verify_found(v, "broker", REPORT_FAILED,
+                 "this outbox belongs to the Kafka cluster %.*s, but the one reached is %s",
                  SPAN_ARGS(span_trim(buffer_span(&known))), id);
-    verify_next(v, "Mend kafka.bootstrap.servers; if the change is meant: busbridge doctor --accept-cluster");
+    verify_next(
+        v,
+        "Mend kafka.bootstrap.servers; if the change is meant: busbridge doctor --accept-cluster");
   }
   buffer_release(&known);
   if (st == ST_OK) return;
@@ -59,7 +63,8 @@ static enum status write_answer(struct verify *v, struct buffer *json, struct er
   return buffer_status(json, err);
 }
 
-enum status verify_run(const struct verify_request *request, struct buffer *json, struct error *err) {
+enum status verify_run(const struct verify_request *request, struct buffer *json,
+                       struct error *err) {
   struct service_options options = {.mode = SERVICE_INSPECT, .clock = request->clock};
   struct verify *v = calloc(1, sizeof *v);
   if (!v) return error_set(err, ST_NO_MEMORY, "Out of memory");
