@@ -15,9 +15,7 @@
 #define ROUND_PAUSE_MS 1000
 #define RATE_STEPS 4 /* a second */
 
-/* ---- which
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- which ---- */
 
 static enum status add_ids(struct buffer *ids, const char *text, struct error *err) {
   buffer_add_z(ids, text);
@@ -159,9 +157,7 @@ static int export_and_go(struct bulk_going *g, bool resumed) {
   return fail(b->admin, &err);
 }
 
-/* ---- the ways in
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the ways in ---- */
 
 static int begin(struct bulk_going *g, const struct selection *selection, int count, char **words) {
   struct bulk *b = g->bulk;

@@ -27,9 +27,7 @@ struct client {
   int patience_ms; /* 0: each question has its own */
 };
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 /* Where the socket would lie; the outbox must be there. */
 static enum status socket_path(struct admin *a, struct buffer *out, struct error *err) {
@@ -135,8 +133,7 @@ void client_patience(struct client *c, int timeout_ms) {
   c->patience_ms = timeout_ms;
 }
 
-/* ---- asking the worker
- * ------------------------------------------------------------------------------------------ */
+/* ---- asking the worker ---- */
 
 /* The status that a problem's code word names. */
 static enum status status_from(struct span word) {
@@ -192,8 +189,7 @@ static void path(struct client *c, const char *fmt, ...) {
   buffer_add_z(&c->path, text);
 }
 
-/* ---- the operations
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the operations ---- */
 
 static enum status list(struct client *c, const struct list_request *r, struct buffer *json,
                         struct error *err) {

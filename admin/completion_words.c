@@ -28,9 +28,7 @@ struct line { /* what is known of the line so far */
   size_t front_len;
 };
 
-/* ---- offering
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- offering ---- */
 
 /* A word that a shell would have to quote is not offered. */
 static bool plain(struct span text) {
@@ -76,8 +74,7 @@ static bool have_settings(struct line *l) {
   return l->admin->settings || admin_settings(l->admin, &err);
 }
 
-/* ---- things that are looked up
- * ---------------------------------------------------------------------------------- */
+/* ---- things that are looked up ---- */
 
 static void offer_settings(struct line *l, const char *end) {
   for (int i = 0; i < SETTING_COUNT; i++)
@@ -151,8 +148,7 @@ static void offer_reasons(struct line *l) {
     offer(l, span_of(reason_word((enum reason)i)), "", reason_remedy((enum reason)i));
 }
 
-/* ---- values of options
- * ------------------------------------------------------------------------------------------ */
+/* ---- values of options ---- */
 
 /* KEY= first, then what the key takes. */
 static void offer_override(struct line *l) {
@@ -192,8 +188,7 @@ static void offer_value(struct line *l, const struct option_row *row) {
     offer_reasons(l);
 }
 
-/* ---- options, commands, words
- * ----------------------------------------------------------------------------------- */
+/* ---- options, commands, words ---- */
 
 static void offer_options(struct line *l) {
   for (size_t i = 0; i < l->row_count; i++) {
@@ -244,9 +239,7 @@ static void offer_place(struct line *l) {
   }
 }
 
-/* ---- the line
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the line ---- */
 
 static void keep_rows(void *ctx, const struct option_row *rows, size_t count) {
   struct line *l = ctx;

@@ -64,8 +64,7 @@ static bool sheet_remote(struct admin *a, struct sheet *s) {
   return remote && st == ST_OK;
 }
 
-/* ---- worker and here
- * -------------------------------------------------------------------------------------------- */
+/* ---- worker and here ---- */
 
 static bool text_is(const struct sheet *s, uint32_t object, const char *key, const char *text) {
   uint32_t node = answer_node(&s->doc, object, key);
@@ -140,8 +139,7 @@ static void note_differences(struct admin *a, const struct sheet *worker) {
   sheet_release(&local);
 }
 
-/* ---- which are shown
- * -------------------------------------------------------------------------------------------- */
+/* ---- which are shown ---- */
 
 /* word: a key, or the beginning of several up to a dot ("redis"). */
 static bool meant(const char *key, const char *word) {
@@ -181,9 +179,7 @@ static enum status keep(struct sheet *s, bool changed, int count, char **words, 
   return ST_OK;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static enum status show(struct admin *a, bool changed, const char *format, int count, char **words,
                         struct error *err) {

@@ -20,9 +20,7 @@ static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t ob
   buffer_release(&text);
 }
 
-/* ---- what it does
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- what it does ---- */
 
 static void print_change(struct admin *a, const struct json_doc *doc, enum change change) {
   struct buffer *out = &a->out;
@@ -38,8 +36,7 @@ static void print_change(struct admin *a, const struct json_doc *doc, enum chang
   buffer_add_char(out, '\n');
 }
 
-/* ---- a new id: what was found, and the question
- * ------------------------------------------------------------------ */
+/* ---- a new id: what was found, and the question ---- */
 
 #define SHOWN 20
 
@@ -157,9 +154,7 @@ static int new_id(struct admin *a, const struct doctor_request *request, struct 
   return code;
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 static enum status ask(const struct doctor_request *request, enum change change,
                        struct buffer *json, struct error *err) {

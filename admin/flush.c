@@ -13,8 +13,7 @@
 #define POLL_FIRST_MS 5
 #define POLL_MAX_MS 200
 
-/* ---- following a flush
- * ------------------------------------------------------------------------------------------ */
+/* ---- following a flush ---- */
 
 struct following {
   struct admin *admin;
@@ -137,9 +136,7 @@ static int flush_now(struct following *f, const struct flush_request *request, b
   return written != CODE_OK ? written : code;
 }
 
-/* ---- dry run
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- dry run ---- */
 
 static void print_keys(const struct json_doc *doc, struct buffer *out) {
   uint32_t keys = answer_node(doc, 0, "keys"), node = JSON_NONE;
@@ -185,9 +182,7 @@ static int dry_run(struct following *f, const struct flush_request *request, boo
   return CODE_OK;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
   struct following f = {.admin = a};

@@ -104,8 +104,7 @@ static void nothing(struct admin *a, const struct selection *selection, int *cod
   buffer_release(&words);
 }
 
-/* ---- a list that comes entry by entry
- * --------------------------------------------------------------------------- */
+/* ---- a list that comes entry by entry ---- */
 
 struct stream {
   struct admin *a;
@@ -151,8 +150,7 @@ static void end_stream(struct stream *s) {
   if (strcmp(s->format, "json") == 0) buffer_add_z(&s->a->out, s->shown ? "\n]\n" : "[]\n");
 }
 
-/* ---- one that came whole
- * ---------------------------------------------------------------------------------------- */
+/* ---- one that came whole ---- */
 
 static enum status print(struct admin *a, const char *format, const struct json_doc *doc,
                          uint64_t *shown, struct error *err) {
@@ -170,9 +168,7 @@ static enum status print(struct admin *a, const char *format, const struct json_
   return ST_OK;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static void tell_rest(struct admin *a, const struct selection *selection, uint64_t shown,
                       uint64_t total, int *code) {

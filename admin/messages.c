@@ -60,9 +60,7 @@ int fail(const struct admin *a, const struct error *err) {
   return code_of(err->status);
 }
 
-/* ---- stdout
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- stdout ---- */
 
 /* A reader that went away (busbridge list | head) ends us as it would any other program. */
 static void end_by_pipe(void) {

@@ -7,9 +7,7 @@
 
 #define ROWS_MAX 24
 
-/* ---- the rows
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the rows ---- */
 
 struct table_of_rows {
   struct option_row rows[ROWS_MAX];
@@ -54,9 +52,7 @@ static enum status unknown(const struct table_of_rows *t, struct span name, stru
   return error_set(err, ST_INVALID, "There is no option --%s; see --help", typed);
 }
 
-/* ---- one value
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- one value ---- */
 
 static const char *choice(const char *choices, const char *value) {
   struct span rest = span_of(choices);
@@ -112,9 +108,7 @@ static enum status set(const struct option_row *row, const char *value, struct e
   return ST_INVALID;
 }
 
-/* ---- the walk
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the walk ---- */
 
 struct walk {
   const struct table_of_rows *table;
@@ -176,9 +170,7 @@ enum status options_parse(struct admin *a, const struct option_row *rows, size_t
   return ST_OK;
 }
 
-/* ---- help
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- help ---- */
 
 void options_lines(const struct option_row *rows, size_t count, struct buffer *out) {
   struct table_of_rows table = {0};

@@ -9,9 +9,7 @@
 #include <locale.h>
 #include <wchar.h>
 
-/* ---- tables
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 static struct libscols_table *new_table(const struct column *columns, size_t count, bool terminal) {
   struct libscols_table *table = scols_new_table();
@@ -51,9 +49,7 @@ enum status output_table(const struct column *columns, size_t count, char *const
   return ok ? buffer_status(out, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- JSON ---- */
 
 void output_array(const struct json_doc *doc, uint32_t array, bool lines, struct buffer *out) {
   uint32_t node = JSON_NONE;

@@ -18,9 +18,7 @@ static const struct listing_column columns[] = {
     {{"FINGERPRINT", false, 0, false}, "fingerprint", false},
 };
 
-/* ---- list
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- list ---- */
 
 static enum status print_list(struct admin *a, const struct json_doc *doc, const char *format,
                               struct error *err) {
@@ -50,9 +48,7 @@ static enum status list(struct admin *a, struct schemas *schemas, const char *fo
   return st;
 }
 
-/* ---- show
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- show ---- */
 
 static enum status show(struct admin *a, struct schemas *schemas, const char *event, bool as_json,
                         struct error *err) {
@@ -70,9 +66,7 @@ static enum status show(struct admin *a, struct schemas *schemas, const char *ev
   return st;
 }
 
-/* ---- check
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- check ---- */
 
 static void add_text(struct admin *a, const struct json_doc *doc, const char *key) {
   struct buffer text = {0};
@@ -180,9 +174,7 @@ static bool is_folder(const char *path) {
   return strchr(path, '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 enum verb { VERB_LIST, VERB_SHOW, VERB_CHECK, VERB_CHECK_ALL, VERB_WRONG };
 

@@ -52,8 +52,7 @@ static void size_line(struct sheet *s) {
   buffer_add_char(&s->admin->out, '\n');
 }
 
-/* ---- where it stands
- * -------------------------------------------------------------------------------------------- */
+/* ---- where it stands ---- */
 
 static void due_words(struct sheet *s, struct buffer *out) {
   struct buffer due = {0};
@@ -120,9 +119,7 @@ static void also_line(struct sheet *s) {
   buffer_release(&name);
 }
 
-/* ---- its bytes
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- its bytes ---- */
 
 static void payload_lines(struct sheet *s) {
   uint32_t payload = answer_node(s->doc, 0, "payload");
@@ -212,9 +209,7 @@ static void print(struct admin *a, const struct json_doc *doc) {
   beginning_lines(&s);
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static int show(struct admin *a, const struct show_request *request, bool json) {
   struct error err = {0};

@@ -24,9 +24,7 @@ static void complain(void *ctx, const char *fmt, va_list args) {
   log_write(c->log, LOG_DEBUG, "control", "http", NO_FIELDS, "%s", text);
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static enum status listener_start(struct listener *l, int fd, const char *where,
                                   struct error *err) {
@@ -100,9 +98,7 @@ enum status control_start(struct service *service, const struct settings *settin
   return ST_OK;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 void control_reload(struct control *control, const struct settings *fresh) {
   struct error err = {0};

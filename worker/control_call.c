@@ -7,9 +7,7 @@
 
 #define STRANGERS_LIMIT 1000
 
-/* ---- problems
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- problems ---- */
 
 int answer_code(enum status st) {
   switch (st) {
@@ -66,9 +64,7 @@ void answer_problem(struct answer *answer, int code, enum status st, const char 
   buffer_add_z(out, "}\n");
 }
 
-/* ---- parameters
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- parameters ---- */
 
 const char *call_value(const struct call *call, const char *key) {
   for (size_t i = 0; i < call->query->count; i++)

@@ -54,9 +54,7 @@ bool gate_has_token(struct gate *g) {
   return has;
 }
 
-/* ---- names
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static bool is_port(const char *text) {
   return *text == '\0' || (*text == ':' && strspn(text + 1, "0123456789") == strlen(text + 1));
@@ -102,9 +100,7 @@ bool gate_same_origin(const char *origin, const char *host) {
   return *rest && !strcasecmp(rest, host);
 }
 
-/* ---- the token
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the token ---- */
 
 static bool is_token(struct span token, struct span given) {
   volatile unsigned char differ = token.len != given.len;

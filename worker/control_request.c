@@ -28,9 +28,7 @@ struct headers {
   unsigned hosts, origins, authorizations, lengths, codings;
 };
 
-/* ---- who may ask
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- who may ask ---- */
 
 static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key,
                                    const char *value) {
@@ -124,9 +122,7 @@ static bool admits_asking(struct control *c, const struct headers *h, bool needs
   return false;
 }
 
-/* ---- answering
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- answering ---- */
 
 static bool add_headers(struct MHD_Response *response, const struct answer *answer) {
   return MHD_add_response_header(response, "Content-Type", answer->type) == MHD_YES &&
@@ -248,8 +244,7 @@ static void too_large(size_t limit, struct answer *answer) {
   answer_problem(answer, 413, ST_TOO_LARGE, text);
 }
 
-/* ---- the request comes in
- * ---------------------------------------------------------------------------------------- */
+/* ---- the request comes in ---- */
 
 /* The headers are there. False: *answer says why it goes no further. */
 static bool admit(struct listener *l, struct MHD_Connection *connection, const struct headers *h,

@@ -15,9 +15,7 @@ enum status cluster_version(const struct kafka_config *config, int timeout_ms,
   return st;
 }
 
-/* ---- limits
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- limits ---- */
 
 int64_t cluster_own_limit(const struct cluster *c) {
   return handle_number(&c->handle, "message.max.bytes");
@@ -87,9 +85,7 @@ enum status cluster_topic_limit(struct cluster *c, const char *topic, int timeou
   return cluster_topic_number(c, topic, "max.message.bytes", timeout_ms, bytes, err);
 }
 
-/* ---- its clock
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- its clock ---- */
 
 #define NOTES "__transaction_state"
 

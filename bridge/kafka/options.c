@@ -39,9 +39,7 @@ bool options_scram_too_old(const struct kafka_config *config) {
   return scram(config) && rd_kafka_version() < 0x020601ff;
 }
 
-/* ---- judging
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- judging ---- */
 
 static bool same(const char *wanted, const char *value) {
   if (strcasecmp(wanted, value) == 0) return true;
@@ -108,8 +106,7 @@ enum status options_check(const struct kafka_config *config, struct error *err) 
   return st == ST_OK ? check_room(config, err) : st;
 }
 
-/* ---- what is passed, but not without a word
- * --------------------------------------------------------------------- */
+/* ---- what is passed, but not without a word ---- */
 
 static bool weakens(const struct kafka_config *config, const struct kafka_pair *pair,
                     struct kafka_doubt *out) {

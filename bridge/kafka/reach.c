@@ -9,8 +9,7 @@
 
 #include <strings.h>
 
-/* ---- seen by every handle, as it happens
- * ------------------------------------------------------------------------ */
+/* ---- seen by every handle, as it happens ---- */
 
 /* "sasl_ssl://host:9092/1: Failed to..." -> host:9092. False: it is not of a broker that was named
  * by another. */
@@ -73,9 +72,7 @@ bool reach_note(struct handle *h, int code, const char *text) {
   return true;
 }
 
-/* ---- asked for
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- asked for ---- */
 
 /* A request that goes to this broker and nowhere else; what it answers does not matter. */
 static void ask_broker(struct cluster *c, int id, int timeout_ms, rd_kafka_queue_t *queue) {

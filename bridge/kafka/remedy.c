@@ -11,9 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- causes
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- causes ---- */
 
 /* A connection that ends while it is made may be one of the wrong protocol: librdkafka's words
  * tell, no code does. */
@@ -61,9 +59,7 @@ bool kafka_cause_passes(enum kafka_cause cause) {
          cause == CAUSE_COORDINATOR;
 }
 
-/* ---- remedies
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- remedies ---- */
 
 static const char *principal(const struct kafka_config *config) {
   return options_text(config, "sasl.username", "sasl.username", "NAME");

@@ -5,9 +5,7 @@
 #define AT_A_TIME 1000    /* ids of one pipeline */
 #define TEND_PIPELINES 50 /* of one keys_tend: the loop that calls it has other work */
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static enum status fill(struct keys *k, const struct keys_config *config, struct error *err) {
   enum status st = redis_url_parse(config->url, &k->url, err);
@@ -53,9 +51,7 @@ void keys_close(struct keys *k) {
   free(k);
 }
 
-/* ---- check
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- check ---- */
 
 struct check_job {
   const struct span *ids;
@@ -113,9 +109,7 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
   return st == ST_OK ? ST_OK : ST_UNAVAILABLE;
 }
 
-/* ---- set
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- set ---- */
 
 struct set_job {
   const struct key *list;
@@ -192,9 +186,7 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
   return ST_OK;
 }
 
-/* ---- what is due
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- what is due ---- */
 
 /* Sets the oldest thousand; *more tells whether there may be others. The caller holds set.lock. */
 static enum status set_some_due(struct keys *k, bool now, bool *more, struct error *err) {
@@ -274,9 +266,7 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
   return ST_OK;
 }
 
-/* ---- telling
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- telling ---- */
 
 void keys_state(struct keys *k, struct keys_state *out) {
   *out = (struct keys_state){.off = k->url.off};

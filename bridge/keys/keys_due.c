@@ -42,9 +42,7 @@ struct due {
   off_t read_end;
 };
 
-/* ---- lines
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 /* A word that can stand in a line: not empty, no blank, no control byte. */
 static bool writable(struct span s, size_t max) {
@@ -87,9 +85,7 @@ static enum status read_lines(struct due *d, const struct part *p, off_t from, s
   return ST_OK;
 }
 
-/* ---- parts
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- parts ---- */
 
 static void part_release(struct part *p) {
   if (p->fd >= 0) close(p->fd);
@@ -200,9 +196,7 @@ static void begin_new_part(struct due *d) {
   memcpy(last->name, name, sizeof name);
 }
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int by_number(const void *a, const void *b) {
   unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
@@ -262,9 +256,7 @@ void due_close(struct due *d) {
   free(d);
 }
 
-/* ---- use
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- use ---- */
 
 static size_t add_lines(const struct due *d, const struct key *list, const bool *done, size_t count,
                         struct buffer *text) {

@@ -148,9 +148,7 @@ void metrics_prometheus(struct metrics *m, struct buffer *out) {
   pthread_mutex_unlock(&m->lock);
 }
 
-/* ---- the manual
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the manual ---- */
 
 void metrics_mdoc(struct buffer *out) {
   static const char *const kinds[] = {"counter",   "gauge",     "counter",

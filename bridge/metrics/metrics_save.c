@@ -73,9 +73,7 @@ void metrics_save(struct metrics *m, struct buffer *out) {
   buffer_add_z(out, "end\n");
 }
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 /* The next part of *rest up to the character, which is passed over; false when *rest is empty. */
 static bool part(struct span *rest, char until, struct span *out) {

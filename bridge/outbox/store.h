@@ -159,9 +159,7 @@ uint64_t store_names(const struct store *s, unsigned which);
 #define STORE_AUDIT_MOST (1024 * 1024)
 MUST_CHECK enum status store_audit(struct store *s, struct span line, struct error *err);
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 /* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch
  * (doc's nodes too). ST_AGAIN: nothing to hand out now (store_wait, which comes back at once if
@@ -299,8 +297,7 @@ const char *store_aside_remedy(int sys);       /* of an errno */
 /* "bad-1.json, published: Operation not permitted", fit to be shown */
 void store_aside_words(const struct aside_info *info, char *out, size_t size);
 
-/* ---- looking and repairing (no reader needed)
- * ----------------------------------------------------------------- */
+/* ---- looking and repairing (no reader needed) ---- */
 
 struct store_counts {
   uint64_t pending; /* entries told by the last scan and since, in hand and growing included, minus
@@ -428,9 +425,7 @@ MUST_CHECK enum status store_bytes(struct store *s, const char *file, uint64_t f
 MUST_CHECK enum status store_emit(struct store *s, const char *file, struct span text,
                                   struct error *err);
 
-/* ---- examining
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- examining ---- */
 
 enum oddity {
   ODDITY_NONE,       /* an entry in its place */
@@ -462,8 +457,7 @@ MUST_CHECK enum status store_survey(struct store *s, size_t limit, store_survey_
 /* Does an entry with that id lie where ref says, whatever its bytes, and is not set aside? */
 bool store_lies(struct store *s, const struct entry_ref *ref, struct span id);
 
-/* ---- for implementations
- * ------------------------------------------------------------------------------------ */
+/* ---- for implementations ---- */
 
 struct manifest; /* manifest.h: the journal of batches */
 struct manifest_name;

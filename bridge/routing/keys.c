@@ -71,9 +71,7 @@ static enum status built_in(struct routing *r, struct error *err) {
   return ST_OK;
 }
 
-/* ---- the setting
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the setting ---- */
 
 static enum status refuse(struct span word, const char *why, struct error *err) {
   return error_set(err, ST_INVALID, "routing.keys: \"%.*s\": %s",
@@ -105,9 +103,7 @@ static enum status of_word(struct routing *r, struct span word, struct error *er
                           : routing_no_memory(err);
 }
 
-/* ---- the schemas
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the schemas ---- */
 
 static enum status of_schema(struct routing *r, const struct schema_key *said, struct error *err) {
   struct span ns;

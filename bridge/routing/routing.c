@@ -25,9 +25,7 @@ bool routing_halves(struct span word, struct span *left, struct span *right) {
   return left->len > 0;
 }
 
-/* ---- topics
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- topics ---- */
 
 static void topic_text(struct span template, struct span ns, struct buffer *out) {
   static const struct span hole = SPAN("{namespace}");
@@ -62,9 +60,7 @@ static enum status topic_number(struct routing *r, struct span name, unsigned *n
   return ST_OK;
 }
 
-/* ---- namespaces
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- namespaces ---- */
 
 static enum status space_topic(struct routing *r, struct span template, struct space *space,
                                struct error *err) {
@@ -116,9 +112,7 @@ static enum status add_namespaces(struct routing *r, const struct routing_config
       "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\"");
 }
 
-/* ---- aliases
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- aliases ---- */
 
 /* The first that is put for a name stays: the user's come before the built-in ones. */
 static enum status add_alias(struct routing *r, struct span seen, struct span canonical,
@@ -161,9 +155,7 @@ static enum status add_aliases(struct routing *r, struct span rest, struct error
   return ST_OK;
 }
 
-/* ---- open, close
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- open, close ---- */
 
 enum status routing_open(const struct routing_config *config, struct routing **out,
                          struct error *err) {

@@ -41,9 +41,7 @@ enum status configure_load(const struct configure *c, struct settings **out,
   return st;
 }
 
-/* ---- the plan
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the plan ---- */
 
 static bool says(const struct settings *x, enum setting s, const char *word) {
   return strcmp(setting_text(x, s), word) == 0;

@@ -3,9 +3,7 @@
 #include "bridge/service/health/breakdown.h"
 #include "bridge/service/key_rules.h"
 
-/* ---- dry run
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- dry run ---- */
 
 static bool foresee(void *ctx, const struct entry_info *info) {
   breakdown_pending(ctx, info);
@@ -72,9 +70,7 @@ static enum status refuse_paused(struct service *s, struct error *err) {
       *pause.by ? pause.by : "somebody", *pause.reason ? ": " : "", pause.reason);
 }
 
-/* ---- real ones
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- real ones ---- */
 
 static enum status start(struct service *s, const struct flush_request *request,
                          struct buffer *json, struct error *err) {

@@ -4,8 +4,7 @@
 
 #define SHOWN 5 /* events whose schema says it, in one sentence */
 
-/* ---- both together
- * ---------------------------------------------------------------------------------------------- */
+/* ---- both together ---- */
 
 static bool of_namespace(const struct catalog_schema *schema, struct span ns) {
   return strncmp(schema->event_name, ns.ptr, ns.len) == 0 && schema->event_name[ns.len] == '.';
@@ -81,9 +80,7 @@ enum status plan_routing(const struct plan *plan, const struct catalog *catalog,
   return st;
 }
 
-/* ---- in words
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- in words ---- */
 
 static void add_fields(struct buffer *out, const struct key_rule *rule) {
   for (const char *const *field = rule->fields; *field; field++)

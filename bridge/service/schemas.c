@@ -80,9 +80,7 @@ enum status schemas_list(struct schemas *s, struct buffer *json, struct error *e
   return buffer_status(json, err);
 }
 
-/* ---- one of them
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- one of them ---- */
 
 static bool find(const struct schemas *s, struct span event, struct catalog_schema *out) {
   for (size_t i = 0; catalog_schema_at(s->catalog, i, out); i++)
@@ -108,9 +106,7 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
   return st;
 }
 
-/* ---- does it fit?
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- does it fit? ---- */
 
 struct trial {
   struct schemas *schemas;

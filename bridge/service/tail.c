@@ -18,9 +18,7 @@ struct tail {
   struct buffer value;
 };
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 /* The routing's topics that exist: a namespace nobody has used yet is not an error. */
 static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log,
@@ -95,9 +93,7 @@ void tail_close(struct tail *t) {
   free(t);
 }
 
-/* ---- one record
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- one record ---- */
 
 static void write_bytes(struct buffer *json, struct span bytes) {
   if (!bytes.ptr) {

@@ -13,9 +13,7 @@ struct survey_of_topics {
   } topics[]; /* by routing's numbers */
 };
 
-/* ---- asking
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 static enum status ask(struct service *s, struct survey_of_topics *t) {
   struct cluster *cluster = NULL;
@@ -53,9 +51,7 @@ void service_topics_release(struct service *s) {
   s->topics = NULL;
 }
 
-/* ---- telling
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- telling ---- */
 
 static const struct breaker_view *door_of(const struct relay_status *status, const char *topic) {
   for (size_t i = 0; status && i < status->breaker_count; i++)

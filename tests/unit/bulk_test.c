@@ -42,9 +42,7 @@ static void many(int count) {
   }
 }
 
-/* ---- asking
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 static struct bulk_request request(bool purge) {
   static const struct caller us = {.uid = 0};
@@ -90,9 +88,7 @@ static int files_in(const char *folder) {
   return n;
 }
 
-/* ---- freezing
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- freezing ---- */
 
 CASE(a_dry_run_tells_and_writes_nothing) {
   many(6);
@@ -166,8 +162,7 @@ CASE(ids_are_names_of_files_or_ids_and_the_missing_are_told) {
   assert_true(there("d-01.json") && there("named_so.json") && there("dlq/d-00.json"));
 }
 
-/* ---- steps and what cuts them
- * ----------------------------------------------------------------------------------- */
+/* ---- steps and what cuts them ---- */
 
 CASE(steps_go_on_where_they_stopped_also_after_a_restart) {
   many(10);
@@ -404,9 +399,7 @@ CASE(a_purge_that_crashes_anywhere_is_gone_on_with) {
   assert_true(try_every_call(true) > 15);
 }
 
-/* ---- purge
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- purge ---- */
 
 CASE(a_purge_exports_bytes_and_removes_what_was_meant) {
   many(1);
@@ -460,9 +453,7 @@ CASE(an_export_goes_on_where_the_answer_before_ended) {
   buffer_release(&from);
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 CASE(any_name_of_a_file_comes_back_from_a_selection) {
   static const char *const names[] = {"plain-1_2.json", "with blank.json", "line\nend.json",

@@ -48,9 +48,7 @@ static enum reason parse(struct bench *b, const char *text) {
     if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                 \
   } while (0)
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 #define CASE(name) TEST_WITH(name, set_up, tear_down)
 
@@ -229,9 +227,7 @@ CASE(traceparent_only_in_its_w3c_form) {
   }
 }
 
-/* ---- refusing
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- refusing ---- */
 
 #define A40 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -322,8 +318,7 @@ CASE(reasons_and_faults_share_their_words) {
   assert_string_equal(reason_remedy(REASON_NO_MEMORY), "");
 }
 
-/* ---- rewriting and writing
- * ------------------------------------------------------------------------------------- */
+/* ---- rewriting and writing ---- */
 
 CASE(rewriting_touches_nothing_else) {
   struct bench *b = *state;

@@ -32,9 +32,7 @@ struct fixture {
   int code;
 };
 
-/* ---- the server
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the server ---- */
 
 static bool send_all(int fd, const char *bytes, size_t len) {
   while (len > 0) {
@@ -173,9 +171,7 @@ static enum status get(struct fixture *f, const char *path) {
   return http_request(f->h, "GET", path, SPAN(""), 20000, &f->code, &f->out, &f->err);
 }
 
-/* ---- tests
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- tests ---- */
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
 

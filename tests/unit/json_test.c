@@ -10,8 +10,7 @@ static void scan(struct json_doc *d, struct span text) {
   if (json_scan(d, text, &err) != ST_OK) fail_msg("%.*s: %s", SPAN_ARGS(text), err.text);
 }
 
-/* ---- nodes and memory
- * ------------------------------------------------------------------------------------------ */
+/* ---- nodes and memory ---- */
 
 TEST(nodes_stand_in_document_order) {
   static const char text[] = " {\"a\": [1, -2.5e3], \"b\\n\": {\"c\": null}, \"d\": \"x\"} ";
@@ -104,9 +103,7 @@ TEST(a_hundred_thousand_members_are_told_apart) {
   buffer_release(&text);
 }
 
-/* ---- messages
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- messages ---- */
 
 TEST(faults_say_byte_path_and_what_to_do) {
   static const struct {
@@ -182,9 +179,7 @@ TEST(a_text_of_4_gib_is_refused_unread) {
   assert_int_equal(d.fault, JSON_SYNTAX);
 }
 
-/* ---- accessors
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- accessors ---- */
 
 TEST(members_are_found_by_their_unescaped_name) {
   struct json_doc d = {0};

@@ -10,8 +10,7 @@ static enum status check(const char *key, const char *value, bool at_least_once,
   return kafka_config_check(&config, NULL, err);
 }
 
-/* ---- the table is whole
- * ----------------------------------------------------------------------------------------- */
+/* ---- the table is whole ---- */
 
 static size_t known(const char **dump, size_t count) {
   assert_true(count > 20);
@@ -72,8 +71,7 @@ TEST(the_table_knows_what_later_releases_brought) {
     if (option_kind(later[i]) == OPTION_UNKNOWN) fail_msg("the table lacks %s", later[i]);
 }
 
-/* ---- what is refused
- * -------------------------------------------------------------------------------------------- */
+/* ---- what is refused ---- */
 
 TEST(values_that_bend_the_promise_or_stall_are_refused_with_the_reason) {
   static const char *const rows[][3] = {
@@ -169,9 +167,7 @@ TEST(an_event_that_fits_into_a_larger_queue_is_taken) {
   assert_int_equal(kafka_config_check(&config, NULL, &err), ST_OK);
 }
 
-/* ---- doubts
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- doubts ---- */
 
 static size_t doubts(const char *key, const char *value, bool at_least_once,
                      struct kafka_doubt *last) {

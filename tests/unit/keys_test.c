@@ -138,9 +138,7 @@ CASE(who_may_not_ask_for_the_policy_can_keep_keys) {
   assert_true(told(f).up);
 }
 
-/* ---- threads
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- threads ---- */
 
 static void *check_often(void *arg) {
   struct fixture *f = arg;

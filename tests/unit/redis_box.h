@@ -42,8 +42,7 @@ static inline uint64_t no_random(void *ctx) {
   return (void)ctx, 0;
 }
 
-/* ---- redis-server
- * ---------------------------------------------------------------------------------------------- */
+/* ---- redis-server ---- */
 
 static inline redisContext *try_connect(const struct fixture *f) {
   redisContext *c = *f->host ? redisConnect(f->host, f->port) : redisConnectUnix(f->socket);
@@ -114,9 +113,7 @@ static inline const char *ask(struct fixture *f, const char *fmt, ...) {
   return text;
 }
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- fixture ---- */
 
 static inline int setup(void **state) {
   struct fixture *f = calloc(1, sizeof *f);

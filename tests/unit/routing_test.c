@@ -49,9 +49,7 @@ static enum reason route(struct bench *b, struct span name, const char *payload)
     if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                 \
   } while (0)
 
-/* ---- names
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 #define CASE(name) TEST_WITH(name, set_up, tear_down)
 
@@ -181,9 +179,7 @@ CASE(unlisted_namespaces_are_refused_with_the_nearest) {
                    REASON_UNKNOWN_NAMESPACE);
 }
 
-/* ---- keys
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 CASE(the_key_is_the_first_field_that_is_there) {
   struct bench *b = *state;
@@ -309,8 +305,7 @@ CASE(the_setting_comes_before_the_schema_and_that_before_what_is_built_in) {
   }
 }
 
-/* ---- topics and settings
- * --------------------------------------------------------------------------------------- */
+/* ---- topics and settings ---- */
 
 CASE(namespaces_may_share_a_topic) {
   struct bench *b = *state;

@@ -21,8 +21,7 @@ static struct service *service;
 static struct buffer json;
 static struct error err;
 
-/* ---- a small outbox
- * --------------------------------------------------------------------------------------------- */
+/* ---- a small outbox ---- */
 
 static inline const char *path_of(const char *file) {
   static char path[500];

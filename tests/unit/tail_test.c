@@ -184,8 +184,7 @@ CASE(a_broker_that_is_away_is_told) {
   assert_int_equal(tail_open(w->settings, w->mock.log, &request, &w->tail, &err), ST_UNAVAILABLE);
 }
 
-/* ---- where settings come from
- * ------------------------------------------------------------------------------------ */
+/* ---- where settings come from ---- */
 
 TEST(the_file_of_the_option_beats_the_variable) {
   const char *const environment[] = {"HOME=/", "BUSBRIDGE_CONFIG=/from/variable", NULL};

@@ -22,8 +22,7 @@
 #define FS_LITTER                                                                                  \
   ".busbridge-" /* what the names of our temporary files in the outbox itself begin with */
 
-/* ---- names.c: a bounded window of names in order of (mtime, name, place), 56 bytes each
- * ------------------------- */
+/* ---- names.c: a bounded window of names in order of (mtime, name, place), 56 bytes each ---- */
 
 #define FS_NAME_INLINE 46
 #define YOUNG_US                                                                                   \
@@ -84,9 +83,7 @@ struct fs_key { /* a place and a name, for tables of them */
 };
 void fs_key_of(struct fs_key *k, enum place place, const char *name);
 
-/* ---- entry_file.c: reading one file
- * -------------------------------------------------------------------------------
- */
+/* ---- entry_file.c: reading one file ---- */
 
 enum fs_read {
   FS_READ,
@@ -127,8 +124,7 @@ struct stamp fs_stamp_of(const struct stat *st);
 bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
 
 /* ---- in_hand.c: what is in hand, what we rename ourselves, and the figures; all under the lock
- * --------------------
- */
+ * ---- */
 
 enum fs_end {
   FS_END_GONE,     /* out of the outbox */
@@ -198,9 +194,7 @@ fs_hands_oldest(struct fs *s); /* under the lock: mtime of the oldest in hand, I
 MUST_CHECK bool fs_hands_copy(struct fs *s, int64_t after_ns, struct fs_names *out);
 void fs_hands_release(struct fs *s);
 
-/* ---- the store
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the store ---- */
 
 enum fs_source { FS_LISTED, FS_TOLD, FS_GROWN };
 struct fs_cached { /* a file of the group at hand, read while sorting */

@@ -19,8 +19,7 @@ struct step {
   unsigned shown;
 };
 
-/* ---- one batch of a step
- * ---------------------------------------------------------------------------------------- */
+/* ---- one batch of a step ---- */
 
 struct batch {
   struct letter list[STORE_LETTERS];
@@ -128,9 +127,7 @@ static enum status go(struct step *p, struct error *err) {
   return st;
 }
 
-/* ---- where it is
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- where it is ---- */
 
 static const char *kind_word(bool purge) {
   return purge ? "purge" : "replay";

@@ -25,9 +25,7 @@ struct freezing {
   struct error *err;
 };
 
-/* ---- choosing
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- choosing ---- */
 
 static bool take(struct freezing *f, const struct entry_info *info) {
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
@@ -121,8 +119,7 @@ static enum status choose(struct freezing *f) {
   return st == ST_OK ? f->st : st;
 }
 
-/* ---- the operation
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the operation ---- */
 
 static enum status check(const struct bulk_request *r, struct error *err) {
   bool narrows = selection_narrows(&r->selection), ids = r->ids.len > 0;

@@ -11,9 +11,7 @@
 #define LINE_MAX_BYTES 1200 /* an entry: a name of 255 bytes, each encoded by three */
 #define TAIL (16 * 1024)    /* the last whole note is not farther from the end */
 
-/* ---- lines
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 static void write_head(const struct frozen_head *head, struct buffer *out) {
   bool first = true;

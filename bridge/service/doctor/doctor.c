@@ -5,8 +5,7 @@
 #include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
-/* ---- what needs nobody else
- * ------------------------------------------------------------------------------------- */
+/* ---- what needs nobody else ---- */
 
 /* True: there are settings to go on with. */
 static bool check_settings(struct doctor *d) {
@@ -100,9 +99,7 @@ static void check_kafka_settings(struct doctor *d) {
   }
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 void doctor_release(struct doctor *d) {
   cluster_close(d->cluster);

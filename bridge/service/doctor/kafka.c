@@ -36,9 +36,7 @@ static void next_command(struct doctor *d, const char *before, const char *tool,
   buffer_release(&command);
 }
 
-/* ---- the broker
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the broker ---- */
 
 static void check_broker(struct doctor *d) {
   struct error err = {0};
@@ -75,8 +73,7 @@ static void check_version(struct doctor *d) {
   }
 }
 
-/* ---- the outbox's place in it
- * ----------------------------------------------------------------------------------- */
+/* ---- the outbox's place in it ---- */
 
 static void check_cluster(struct doctor *d) {
   struct buffer text = {0};
@@ -174,9 +171,7 @@ static void check_position(struct doctor *d) {
   }
 }
 
-/* ---- transactions
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- transactions ---- */
 
 static void no_report(void *ctx, void *opaque, const struct delivery *delivery) {
   (void)ctx, (void)opaque, (void)delivery;
@@ -227,9 +222,7 @@ static void check_transactions(struct doctor *d) {
               NULL);
 }
 
-/* ---- topics
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- topics ---- */
 
 struct wanted {
   const char *check, *topic, *more; /* more: of the command that creates it */
@@ -333,9 +326,7 @@ static void check_topics(struct doctor *d) {
   }
 }
 
-/* ---- in order
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- in order ---- */
 
 static void check_exactly_once(struct doctor *d) {
   if (!d->plan.exactly_once) {

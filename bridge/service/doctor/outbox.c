@@ -12,9 +12,7 @@
 
 #define INODES_FEW 10000
 
-/* ---- the folders
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the folders ---- */
 
 static const char *const folders[] = {".",    "pending",    "dlq",
                                       "sent", ".busbridge", ".busbridge/tmp"};
@@ -99,8 +97,7 @@ static void check_space(struct doctor *d) {
         "Make room: producers cannot write events on a full disk. health.disk_warning is where this warns");
 }
 
-/* ---- the file system
- * -------------------------------------------------------------------------------------------- */
+/* ---- the file system ---- */
 
 static enum status make_probe(struct doctor *d, const char *name, struct error *err) {
   struct stat st;

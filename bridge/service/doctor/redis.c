@@ -88,9 +88,7 @@ void doctor_check_redis(struct doctor *d) {
   keys_close(keys);
 }
 
-/* ---- clocks
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- clocks ---- */
 
 static bool far(int64_t skew_us) {
   return skew_us != TIME_NONE && (skew_us > SKEW_MAX_US || skew_us < -SKEW_MAX_US);

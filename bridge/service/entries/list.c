@@ -96,8 +96,7 @@ static bool visit(void *ctx, const struct entry_info *info) {
   return written(l);
 }
 
-/* ---- what is set aside
- * ------------------------------------------------------------------------------------------ */
+/* ---- what is set aside ---- */
 
 /* The same members, as far as they are known of it without reading its file, and what to do. */
 static void write_aside(struct buffer *json, const struct aside_info *info) {
@@ -140,9 +139,7 @@ static bool count_aside(void *ctx, const struct aside_info *info) {
   return true;
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 static enum status walk(struct lister *l, uint64_t *total, struct error *err) {
   const struct selection *selection = &l->request->selection;

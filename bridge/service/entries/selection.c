@@ -23,9 +23,7 @@ bool selection_reads(const struct selection *s) {
          (s->dead && selection_narrows(s));
 }
 
-/* ---- values
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static enum status wrong(struct error *err, const char *word, const char *value,
                          const char *expected) {
@@ -119,9 +117,7 @@ static enum status set_reason(struct selection *s, const char *value, int64_t no
                  words, REASON_COUNT);
 }
 
-/* ---- times
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- times ---- */
 
 /* us as if the time were in UTC -> as it is here. False: there is no such time. */
 static bool local_time(int64_t *us) {
@@ -197,9 +193,7 @@ static enum status set_older_than(struct selection *s, const char *value, int64_
   return check_order(s, err);
 }
 
-/* ---- the table
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the table ---- */
 
 static const struct filter {
   const char *word;
@@ -234,9 +228,7 @@ enum status selection_set(struct selection *s, const char *word, const char *val
                    word);
 }
 
-/* ---- matching
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- matching ---- */
 
 struct span selection_namespace(const struct routing *routing, const struct entry_info *info) {
   struct span name = routing_canonical(routing, info->name);
@@ -282,9 +274,7 @@ bool selection_matches(const struct selection *s, const struct routing *routing,
   return !s->key.len || key_matches(s, routing, info);
 }
 
-/* ---- as words
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- as words ---- */
 
 void selection_each(const struct selection *s,
                     void (*tell)(void *ctx, const char *word, struct span value), void *ctx) {

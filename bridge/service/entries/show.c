@@ -17,8 +17,7 @@ struct showing {
   struct error *err;
 };
 
-/* ---- where it stands
- * -------------------------------------------------------------------------------------------- */
+/* ---- where it stands ---- */
 
 /* A closed door in front of it: Kafka, its topic, or the outbox itself. */
 static const struct breaker_view *door_of(const struct relay_status *status, const char *topic) {
@@ -75,8 +74,7 @@ static void write_state(struct showing *w, const struct entry_info *info) {
   write_door(w, !dead, routed ? routing_topic_name(s->routing, route.topic) : NULL);
 }
 
-/* ---- what is wrong
- * ---------------------------------------------------------------------------------------------- */
+/* ---- what is wrong ---- */
 
 struct wrong { /* a place in the bytes */
   struct span text;
@@ -138,9 +136,7 @@ static void write_wrong(struct showing *w, const struct wrong *wrong) {
   excerpt_release(&e);
 }
 
-/* ---- its bytes
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- its bytes ---- */
 
 static void raw_name(const char *file, struct buffer *out) {
   buffer_printf(out, "%.*s.raw", (int)strlen(file) - 5, file);
@@ -198,8 +194,7 @@ static enum status write_bytes(struct showing *w, const struct entry_info *info,
   return st;
 }
 
-/* ---- the operation
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the operation ---- */
 
 static void write_history(struct showing *w, const struct entry_info *info) {
   enum reason why = reason_from_word(info->reason);

@@ -10,8 +10,7 @@
 #define ERROR_KINDS 20      /* shown */
 #define ERROR_KINDS_KEPT 1000
 
-/* ---- gathering the facts
- * ------------------------------------------------------------------------------------ */
+/* ---- gathering the facts ---- */
 
 static void gather_keys(struct service *s, struct facts *f) {
   struct span nothing = SPAN("health");
@@ -73,8 +72,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
     f->aside_next[0] = '\0';
 }
 
-/* ---- what the dead letters say
- * -------------------------------------------------------------------------------- */
+/* ---- what the dead letters say ---- */
 
 struct kind {
   struct span text;
@@ -156,9 +154,7 @@ static enum status write_dead(struct service *s, uint64_t dead, bool detailed, s
   return st;
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the answer ---- */
 
 static void write_reasons(const struct judgement *j, struct buffer *json, bool *first) {
   json_write_key(json, first, "reasons");

@@ -35,9 +35,7 @@ static void judged(struct look *l, enum report_verdict verdict, const char *next
   snprintf(l->next, sizeof l->next, "%s", next ? next : "");
 }
 
-/* ---- looking
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- looking ---- */
 
 static enum status ask(struct verify *v, const struct look *l, struct standing *s,
                        struct error *err) {
@@ -74,8 +72,7 @@ static struct manifest_name *find_top(const struct look *l) {
   return NULL;
 }
 
-/* ---- the chain back
- * --------------------------------------------------------------------------------------------- */
+/* ---- the chain back ---- */
 
 static void forget_batches(struct verify *v) {
   for (size_t i = 0; i < v->batch_count; i++) manifest_release(&v->batches[i].manifest);
@@ -133,9 +130,7 @@ static bool in_chain(const struct look *l, const struct manifest_name *name) {
   return false;
 }
 
-/* ---- judging
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- judging ---- */
 
 /* As a start would say it. */
 static void judge_standing(struct verify *v, struct look *l, const struct standing *s) {
@@ -203,8 +198,7 @@ static void name_ids(struct verify *v) {
     }
 }
 
-/* ---- what it says is gone
- * ---------------------------------------------------------------------------------------- */
+/* ---- what it says is gone ---- */
 
 static void still_there(struct verify *v, struct suspects *out, uint64_t *all) {
   *all = 0;

@@ -25,9 +25,7 @@ struct topics {
   size_t asking;
 };
 
-/* ---- which topics
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- which topics ---- */
 
 static bool listed(const struct topics *t, const char *name) {
   for (size_t i = 0; i < t->count; i++)
@@ -65,9 +63,7 @@ static enum status choose_topics(struct topics *t, struct error *err) {
   return st;
 }
 
-/* ---- a record
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- a record ---- */
 
 static struct span header(const struct message *m, const char *name) {
   for (size_t i = 0; i < m->header_count; i++)
@@ -130,9 +126,7 @@ static void see(struct topics *t, const struct message *m) {
   want_key(t, m, id, place);
 }
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static int64_t oldest_batch_ms(const struct verify *v) {
   int64_t oldest = INT64_MAX;
@@ -281,9 +275,7 @@ out:
   return st;
 }
 
-/* ---- once more
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- once more ---- */
 
 /* Keeps those of which still(…) holds. What is beyond the kept ones is not counted any more. */
 static void keep(struct suspects *s, bool (*still)(struct verify *v, struct span id),
@@ -399,9 +391,7 @@ static void say_all(struct topics *t) {
   if (v->request->full) say_known(t);
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 static void release(struct topics *t) {
   struct suspects *all[] = {t->twice, t->keyless, t->dead, t->pending};
