@@ -2,18 +2,22 @@
  * `faults`).
  *
  * Every durable call and every step towards Kafka (relay_set_hook) gets the next number, whatever
- * thread makes it. The environment says what happens there: BUSBRIDGE_COUNT_FILE=FILE        one
- * line "N what name" is appended for each: so many lines, so many there were BUSBRIDGE_CRASH_AT=N
- * or N+       the process ends (137, as after kill -9) before the N-th call, or after it
+ * thread makes it. The environment says what happens there:
+ *   BUSBRIDGE_COUNT_FILE=FILE        one line "N what name" is appended for each
+ *   BUSBRIDGE_CRASH_AT=N or N+       the process ends (137, as after kill -9) before the N-th call,
+ *                                    or after it
  *   BUSBRIDGE_STOP_AT=N or N+        it stops itself there (SIGSTOP) until somebody sends SIGCONT
  *   BUSBRIDGE_HANG_AT=N or N+        that thread stays there for ever, the others go on
  *   BUSBRIDGE_FAIL_AT=N:ERRNO        the N-th durable call fails with that number or name without
- * being made BUSBRIDGE_FAIL_AT=N:ERRNO:every  and so does each one after it
+ *                                    being made
+ *   BUSBRIDGE_FAIL_AT=N:ERRNO:every  and so does each one after it
  *   BUSBRIDGE_POISON=NAME:reader|publisher:segv|abort|hang
  *                                    that thread crashes, or stays for ever, when it takes an entry
- * in hand whose file name holds NAME For N an operation may stand, and the part of a name:
- * "fsync/folder:3" is the third call fsync whose name holds "folder", "point/before_commit:1" the
- * first commit. The end is _exit: nothing is flushed, no lock given back early.
+ *                                    in hand whose file name holds NAME
+ *
+ * For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync
+ * whose name holds "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is
+ * flushed, no lock given back early.
  */
 #include "bridge/base/durable.h"
 #include "bridge/relay/hands.h"

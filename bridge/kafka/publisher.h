@@ -74,8 +74,7 @@ enum publisher_link publisher_link(const struct publisher *p, struct error *text
 /* Set when librdkafka gave a fatal error: close it and open another. Any thread. */
 bool publisher_fatal(const struct publisher *p, struct error *text);
 
-/* ---- transactions: only when the configuration has a transactional id
- * ----------------------------------------------
+/* ---- transactions: only when the configuration has a transactional id ----
  *
  * init, then again and again: begin, publisher_send..., publisher_flush until nothing is in flight,
  * position, commit or abort. A delivery report means nothing before the commit. Reports are called

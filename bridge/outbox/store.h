@@ -85,8 +85,7 @@ struct store_config {
   void *dead_ctx;
 };
 
-/* ---- opening: store_open meets the outbox, store_lock owns it, store_begin turns to its entries
- * ---------------------
+/* ---- opening: store_open meets the outbox, store_lock owns it, store_begin turns to entries ----
  *
  * Until store_begin nothing but what stands here, in notes.h and in manifest.h may be asked. */
 
@@ -189,8 +188,7 @@ uint64_t store_rescan_settled(struct store *s);
  * been handed out, passed over, or is growing). */
 bool store_scanned(const struct store *s, uint64_t generation);
 
-/* ---- settling: each ends "in hand" when it returns ST_OK
- * ------------------------------------------------------------
+/* ---- settling: each ends "in hand" when it returns ST_OK ----
  *
  * On an error the entry stays in hand, so that it is not handed out, and published again, while the
  * caller tries once more. What had been done by then is found done by the next try. */

@@ -1,12 +1,11 @@
 /* waiting_keys.h - keys that wait (L17): while an event that was refused waits for its next try,
  * later events of its key go back as held.
  *
- *   refused, or found before its due time: waiting_add         its key waits
- *   an event of that key comes along:      waiting_holds       true unless it is the one that is
- * waited for the one is settled (published, dead, gone): waiting_release then, at most once a
- * second:           waiting_tick        one fresh scan for all keys released; what older scans
- *                                                              brought is still held, what it
- * brings passes
+ *   waiting_add      it was refused, or found before its due time: its key waits
+ *   waiting_holds    an event of that key comes along: true unless it is the one that is waited for
+ *   waiting_release  the one is settled (published, dead, gone)
+ *   waiting_tick     then, at most once a second: one fresh scan for all keys released; what older
+ *                    scans brought is still held, what it brings passes
  *
  * A key is topic and key bytes. The one is told by its file's name: another entry with its id waits
  * like the rest. Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.

@@ -1,7 +1,8 @@
 /* audit.h - the audit of an outbox (store_audit; in files .busbridge/audit.log): one line for each
  * change that somebody asked for. Private to bridge/service.
  *
- *   {"time":"...","uid":1000,"user":"tom","command":"replay","what":"reason=schema_mismatch","counts":{"replayed":12}}
+ *   {"time":"...","uid":1000,"user":"tom","command":"replay","what":"reason=schema_mismatch",
+ *    "counts":{"replayed":12}}                                                     in one line
  *
  * uid and user are null where they are not known (asked over TCP). A line is durable before
  * audit_write returns. At 1 MiB the file becomes audit.log.1, in place of the one before. A line

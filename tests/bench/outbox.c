@@ -1,10 +1,12 @@
 /* outbox.c - the parts of the benchmark that must not be slow themselves.
  *
- *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names into DIR,
- * durable bench-outbox lay-dead DIR N  the same, but none of them fits its schema bench-outbox
- * lay-raw DIR N   the same, cut in the middle: no JSON bench-outbox raw DIR         open, fstat,
- * read, close, unlink of every file of DIR, by name, one thread bench-outbox paced DIR N HZ  N
- * entries, HZ a second, each renamed into DIR; times each from its rename until it is gone
+ *   bench-outbox lay DIR N       N entries of about 600 bytes over the event names, durable
+ *   bench-outbox lay-dead DIR N  the same, but none of them fits its schema
+ *   bench-outbox lay-raw DIR N   the same, cut in the middle: no JSON
+ *   bench-outbox raw DIR         open, fstat, read, close, unlink of each file of DIR by name,
+ *                                one thread
+ *   bench-outbox paced DIR N HZ  N entries, HZ a second, each renamed into DIR; times each from its
+ *                                rename until it is gone
  *
  * Results are one line of JSON. Timings exclude listing and sorting, which makes raw faster and so
  * the relay's ratio smaller.

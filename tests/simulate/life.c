@@ -2,11 +2,11 @@
  * keys, what goes wrong with Kafka, Redis and the worker, and who runs next. At its end the world
  * is healed, and what was promised must hold:
  *
- *   I1  each event is committed, dead or pending        I2  committed once (exactly_once)
- *   I3  none is both committed and dead                 I4  per key in the order of writing
- *   I5  no poison is committed, no good one dead        I7  a refused one is dead after its
- * attempts, not before I8  no crash (a life runs in a child)               I9  all is settled, in
- * virtual time I10 is the broker's here; I6 (bytes) is for the suites with a real one.
+ *   I1  each event is committed, dead or pending    I2  committed once (exactly_once)
+ *   I3  none is both committed and dead             I4  per key in the order of writing
+ *   I5  no poison is committed, no good one dead    I7  a refused one is dead after its attempts
+ *   I8  no crash (a life runs in a child)           I9  all is settled, in virtual time
+ *   I10 is the broker's here; I6 (bytes) is for the suites with a real one.
  */
 #include "bridge/outbox/manifest.h"
 #include "bridge/relay/relay.h"

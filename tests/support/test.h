@@ -1,8 +1,8 @@
 /* test.h - a test registers itself where it is written; no list names it a second time.
  *
  *   TEST(a_span_is_trimmed) { assert_...; }
- *   #define CASE(name) TEST_WITH(name, box_open, box_free)      where most tests of a file have one
- * fixture CASE(an_entry_is_read) { struct box *b = *state; ... }
+ *   #define CASE(name) TEST_WITH(name, box_open, box_free)      one fixture for most of a file
+ *   CASE(an_entry_is_read) { struct box *b = *state; ... }
  *
  * Each is a function of cmocka (void **state). They run by file and line. A program needs no main:
  * it gets one that runs them all. One that must look around before (is there a Redis?) brings its

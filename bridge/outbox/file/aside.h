@@ -2,11 +2,13 @@
  * refuses to carry out what became of them. What store.h says of it stands there; this is how.
  *
  * The file .busbridge/aside: a first line "busbridge-aside 1", then one line an entry, words
- * divided by blanks: done|retry|dead flat|pending NAME inode size ctime mtime ID content since
- * errno attempts failed reason code TOPIC ERROR WHY Bytes of a text that would not be one word
- * stand as %XX, an empty one as -. A later line of the same place and name replaces the one before
- * it. Lines are appended and synced; a crash leaves a last line without its end, which does not
- * count. It is written anew when entries have gone from it.
+ * divided by blanks:
+ *   done|retry|dead flat|pending NAME inode size ctime mtime ID content since errno attempts failed
+ *   reason code TOPIC ERROR WHY
+ * Bytes of a text that would not be one word stand as %XX, an empty one as -. A later line of the
+ * same place and name replaces the one before it. Lines are appended and synced; a crash leaves a
+ * last line without its end, which does not count. It is written anew when entries have gone from
+ * it.
  *
  * Rows are guarded by fs.lock. They are made, carried out and written by the settling thread alone.
  */

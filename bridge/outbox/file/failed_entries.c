@@ -1,10 +1,12 @@
 /* Refused or dead, many at once. Each passes these steps, all of one step before any of the next:
  *
  *   look   read again: is it still the event that failed?
- *   write  as it is to be, into tmp; not a JSON object: raw_letters.c        a crash leaves files
- * in tmp wait   that is durable (fsync) swap   it takes the entry's place the old bytes lie in tmp
- *   move   a dead one, into dlq/                                     a crash before leaves the dead
- * form in the outbox: whoever reads it next moves it sync   the folders, once for all
+ *   write  as it is to be, into tmp (not a JSON object: raw_letters.c); a crash leaves files there
+ *   wait   that is durable (fsync)
+ *   swap   it takes the entry's place; the old bytes lie in tmp
+ *   move   a dead one, into dlq/; a crash before leaves the dead form in the outbox: whoever reads
+ *          it next moves it
+ *   sync   the folders, once for all
  *
  * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and
  * what they bring was durable before. */

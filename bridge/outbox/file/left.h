@@ -5,9 +5,11 @@
  * decide without the ledger:
  *
  *   swap-  our rewritten text on its way in, or the bytes that were read on their way out: removed.
- * What a producer put in their place in between goes back. gone-  an entry that was published: the
- * event of that id (without one: the file of that stamp) is removed, anything else goes back sent-
- * the same, but it is kept in sent/ back-  on its way to dlq/: goes back, and its move begins anew
+ *          What a producer put in their place in between goes back.
+ *   gone-  an entry that was published: the event of that id (without one: the file of that stamp)
+ *          is removed, anything else goes back
+ *   sent-  the same, but it is kept in sent/
+ *   back-  on its way to dlq/: goes back, and its move begins anew
  */
 #ifndef BRIDGE_OUTBOX_FILE_LEFT_H
 #define BRIDGE_OUTBOX_FILE_LEFT_H

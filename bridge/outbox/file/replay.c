@@ -1,13 +1,13 @@
 /* Back to pending, many at once. Each passes these steps, all of one step before any of the next:
  *
  *   look     read, and judged by the caller: nothing is touched yet
- *   prepare  its pending form is written to tmp                      a crash leaves files in tmp
- *   claim    its name in the outbox is in hand, so that our own reader leaves it alone until the
- * end wait     the form in tmp is durable (fsync) move     out of dlq/ into the outbox, still in
- * the dead form     a crash here leaves the dead form in the outbox, which whoever reads it next
- * moves back to dlq/: the replay did not happen swap     the pending form takes its place the old
- * bytes lie in tmp sync     both folders, once for all                              now it cannot
- * come back
+ *   prepare  its pending form is written to tmp; a crash leaves files there
+ *   claim    its name in the outbox is in hand: our own reader leaves it alone until the end
+ *   wait     the form in tmp is durable (fsync)
+ *   move     out of dlq/ into the outbox, still in the dead form; a crash here leaves that in the
+ *            outbox, which whoever reads it next moves back to dlq/: the replay did not happen
+ *   swap     the pending form takes its place; the old bytes lie in tmp
+ *   sync     both folders, once for all: now it cannot come back
  *
  * move and swap follow each other for each entry. A power loss before sync finds any of these
  * states, for each entry alone: renames are atomic, and the form was durable before. A raw one is

@@ -1,9 +1,9 @@
 /* Back to pending out of a dlq/ on another file system, where one rename cannot do it:
  *
  *   its pending form, or its bytes, lie in tmp, durable, under a name that says of which file of
- * dlq/ they are that file goes, durably                         a crash before: it is there, so
- * what lies in tmp is dropped what lies in tmp moves into the outbox          a crash before: it is
- * not there, so that is done now
+ *     dlq/ they are
+ *   that file goes, durably; a crash before: it is there, so what lies in tmp is dropped
+ *   what lies in tmp moves into the outbox; a crash before: it is not there, so that is done now
  *
  * So it is never both, and the next holder of the lock knows which. */
 #include "bridge/outbox/file/file.h"

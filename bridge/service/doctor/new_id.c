@@ -2,11 +2,13 @@
  * position reset) goes on under an id of its own, once it is known what of its pending entries was
  * published already.
  *
- *   fence     what the old id left in Kafka is resolved, so that the topics are complete (not
- * beside the original) gather    the pending entries, and the manifests, which say how late the
- * backup is at least read      the topics from there on, and Redis decide    published: out. The
- * topics reach back far enough, and do not hold it: it stays. Else: asked for renew     take out,
- * the new id, and then the manifests, which say nothing any more
+ *   fence   what the old id left in Kafka is resolved, so that the topics are complete (not beside
+ *           the original)
+ *   gather  the pending entries, and the manifests, which say how late the backup is at least
+ *   read    the topics from there on, and Redis
+ *   decide  published: out. The topics reach back far enough, and do not hold it: it stays. Else:
+ *           asked for
+ *   renew   take out, the new id, and then the manifests, which say nothing any more
  *
  * A crash in between leaves the old id or the new one, and nothing that was not published is gone:
  * the same command again, or the next start, goes on.
