@@ -195,6 +195,21 @@ static enum status prepare_all(struct publishing *p, struct error *err) {
   return st;
 }
 
+/* What the outbox refused on the way (it remembers its cluster) is not Kafka's doing. */
+static void say_unready(struct publishing *p, const struct error *err) {
+  struct relay *r = p->relay;
+  bool first = p->topics_tries++ == 0 || err->cause != p->link_cause;
+  p->link_cause = err->cause;
+  if (err->sys) {
+    disk_trouble(r, DISK_WRITING, err);
+    return;
+  }
+  pthread_mutex_lock(&r->lock);
+  away_show(r, err);
+  pthread_mutex_unlock(&r->lock);
+  if (first) away_tell(r, err, true);
+}
+
 void topics_prepare(struct publishing *p) {
   struct relay *r = p->relay;
   int64_t now = clock_mono_ms(r->parts.clock);
@@ -207,19 +222,16 @@ void topics_prepare(struct publishing *p) {
   pthread_mutex_lock(&r->lock);
   r->status.reached =
       r->status.reached || (p->topics_ready && p->ledger.started); /* else a transaction is first */
-  if (p->topics_ready)
-    status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
-  else
-    away_show(r, &err);
+  if (p->topics_ready) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
   pthread_mutex_unlock(&r->lock);
   if (p->topics_ready) {
     if (p->topics_tries)
       log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers");
     p->topics_tries = 0;
+    disk_works(r, DISK_WRITING);
     return;
   }
-  if (p->topics_tries++ == 0 || err.cause != p->link_cause) away_tell(r, &err, true);
-  p->link_cause = err.cause;
+  say_unready(p, &err);
   p->topics_due_ms =
       clock_mono_ms(r->parts.clock) + backoff_delay_ms(&again, p->topics_tries, r->parts.clock);
 }
