@@ -15,26 +15,6 @@ _Static_assert(sizeof((struct position *)0)->digest == sizeof((struct standing *
 
 enum { ANSWER_MS = 10000, REFRESH_MS = 24 * 3600 * 1000, DOUBTS = 10, DOUBT_MS = 500 };
 
-enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err) {
-  struct buffer text = {0};
-  if (span_starts(span_of(id), "mockCluster"))
-    return error_set(err, ST_UNSUPPORTED,
-                     "this is librdkafka's mock cluster, which knows no transactions; set "
-                     "delivery.guarantee=at_least_once or use a real Kafka");
-  enum status st = store_note_read(r->parts.store, NOTE_CLUSTER, &text, err);
-  struct span known = span_trim(buffer_span(&text));
-  if (st == ST_NOT_FOUND)
-    st = store_note_write(r->parts.store, NOTE_CLUSTER, span_of(id), err);
-  else if (st == ST_OK && !span_is(known, id))
-    st = error_set(
-        err, ST_INVALID,
-        "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
-        "was sent. If the change is meant, with the settings of this worker: busbridge doctor --accept-cluster",
-        SPAN_ARGS(known), id);
-  buffer_release(&text);
-  return st;
-}
-
 /* ---- transactions without events ---- */
 
 static enum txn_next again(enum txn_next (*call)(struct publisher *, struct error *),

@@ -48,9 +48,6 @@ enum ledger_found {
   LEDGER_REFUSED    /* not ours, or not safe: err says why and what to do; the worker ends */
 };
 
-/* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)?
- * ST_INVALID: another one; ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
-MUST_CHECK enum status ledger_check_cluster(struct relay *r, const char *id, struct error *err);
 /* Makes a producer by the steps of PROTOCOL.md (p->publisher, closed before if there is one) and
  * looks where the ledger stands. The first time: settles what was committed, removes what was not.
  */

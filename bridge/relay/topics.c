@@ -135,6 +135,28 @@ void topic_create(struct publishing *p, unsigned topic) {
               FIELDS(F_TEXT("error", err.text)), "The topic could not be looked up");
 }
 
+/* Is it the cluster that this outbox belongs to (file `cluster`; written the first time)?
+ * ST_INVALID: another one; ST_UNSUPPORTED: librdkafka's mock, which knows no transactions. */
+static enum status check_cluster(struct relay *r, const char *id, struct error *err) {
+  struct buffer text = {0};
+  if (span_starts(span_of(id), "mockCluster"))
+    return error_set(err, ST_UNSUPPORTED,
+                     "this is librdkafka's mock cluster, which knows no transactions; set "
+                     "delivery.guarantee=at_least_once or use a real Kafka");
+  enum status st = store_note_read(r->parts.store, NOTE_CLUSTER, &text, err);
+  struct span known = span_trim(buffer_span(&text));
+  if (st == ST_NOT_FOUND)
+    st = store_note_write(r->parts.store, NOTE_CLUSTER, span_of(id), err);
+  else if (st == ST_OK && !span_is(known, id))
+    st = error_set(
+        err, ST_INVALID,
+        "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
+        "was sent. If the change is meant, with the settings of this worker: busbridge doctor --accept-cluster",
+        SPAN_ARGS(known), id);
+  buffer_release(&text);
+  return st;
+}
+
 /* Of a topic made a moment ago not every broker knows yet: before that ends a worker that may not
  * make it, look again.
  */
@@ -158,7 +180,7 @@ static enum status prepare_ledger(struct publishing *p, struct error *err) {
   char id[128] = "";
   enum topic_state state = TOPIC_UNCLEAR;
   enum status st = cluster_id(p->cluster, ANSWER_MS, id, err);
-  if (st == ST_OK) st = ledger_check_cluster(r, id, err);
+  if (st == ST_OK) st = check_cluster(r, id, err);
   if (st == ST_OK) st = look_for_ledger(p, &state, err);
   if (st != ST_OK || state == TOPIC_THERE) return st;
   if (state == TOPIC_MISSING && !r->config.create_topics)
