@@ -109,75 +109,82 @@ static const char *const plain[] = {
     [CAUSE_UNKNOWN] = "See the broker's log; busbridge doctor tells more",
 };
 
-static void write_remedy(enum kafka_cause cause, const struct kafka_config *config,
+/* A right is missing: how to give it. False: the cause is another. */
+static bool write_rights(enum kafka_cause cause, const struct kafka_config *config,
                          const char *subject, struct buffer *out) {
   switch (cause) {
-  case CAUSE_SCRAM:
+  case CAUSE_CLUSTER_DENIED:
+    allow(out, config, "it", "--operation IdempotentWrite --cluster");
+    return true;
+  case CAUSE_TRANSACTION_DENIED:
+    allow(
+        out, config, "it",
+        "--operation Write --operation Describe --transactional-id %s --resource-pattern-type prefixed",
+        group_of(config));
+    return true;
+  case CAUSE_GROUP_DENIED:
+    allow(out, config, "it",
+          "--operation Read --operation Describe --group %s --resource-pattern-type prefixed",
+          group_of(config));
+    return true;
+  case CAUSE_TOPIC_DENIED:
+    allow(out, config, "Write and Describe", "--producer --topic '%s'", subject);
+    return true;
+  default: return false;
+  }
+}
+
+/* A topic is missing, or takes no such time. False: the cause is another. */
+static bool write_topic(enum kafka_cause cause, const struct kafka_config *config,
+                        const char *subject, struct buffer *out) {
+  switch (cause) {
+  case CAUSE_TOPIC_MISSING:
+    buffer_add_z(out, "Create it, and its events follow within 30 s: ");
+    cluster_create_hint(config, subject, out);
+    return true;
+  case CAUSE_LEDGER_MISSING:
+    buffer_add_z(out, "Create the ledger's topic again: ");
+    cluster_create_hint(config, subject, out);
+    buffer_add_z(out, " --partitions 1");
+    return true;
+  case CAUSE_CLOCK:
+    buffer_printf(
+        out,
+        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow within 30 s. "
+        "What the topic %s takes is its message.timestamp.after.max.ms and .before.max.ms",
+        subject);
+    return true;
+  default: return false;
+  }
+}
+
+static void write_remedy(enum kafka_cause cause, const struct kafka_config *config,
+                         const char *subject, struct buffer *out) {
+  if (write_rights(cause, config, subject, out) || write_topic(cause, config, subject, out)) return;
+  if (cause == CAUSE_SCRAM)
     buffer_printf(
         out,
         "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
         "2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol = "
         "sasl_ssl, or OAUTHBEARER; with an older Kafka mend user and password",
         rd_kafka_version_str());
-    return;
-  case CAUSE_CLUSTER_DENIED:
-    allow(out, config, "it", "--operation IdempotentWrite --cluster");
-    return;
-  case CAUSE_TRANSACTION_DENIED:
-    allow(
-        out, config, "it",
-        "--operation Write --operation Describe --transactional-id %s --resource-pattern-type prefixed",
-        group_of(config));
-    return;
-  case CAUSE_GROUP_DENIED:
-    allow(out, config, "it",
-          "--operation Read --operation Describe --group %s --resource-pattern-type prefixed",
-          group_of(config));
-    return;
-  case CAUSE_TOPIC_DENIED:
-    allow(out, config, "Write and Describe", "--producer --topic '%s'", subject ? subject : "NAME");
-    return;
-  case CAUSE_TOPIC_MISSING:
-    buffer_add_z(out, "Create it, and its events follow within 30 s: ");
-    cluster_create_hint(config, subject ? subject : "NAME", out);
-    return;
-  case CAUSE_CLOCK:
-    buffer_printf(
-        out,
-        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow within 30 s. "
-        "What the topic %s takes is its message.timestamp.after.max.ms and .before.max.ms",
-        subject ? subject : "NAME");
-    return;
-  case CAUSE_LEDGER_MISSING:
-    buffer_add_z(out, "Create the ledger's topic again: ");
-    cluster_create_hint(config, subject ? subject : "NAME", out);
-    buffer_add_z(out, " --partitions 1");
-    return;
-  case CAUSE_TRANSACTION_TIMEOUT:
+  else if (cause == CAUSE_TRANSACTION_TIMEOUT)
     buffer_printf(
         out,
         "Set kafka.transaction.timeout.ms (now %lld) to at most the broker's transaction.max.timeout.ms, or "
         "raise that",
         (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms",
                                   60000));
-    return;
-  case CAUSE_DESCRIPTORS: buffer_add_z(out, sys_remedy(EMFILE)); return;
-  case CAUSE_ADDRESS:
-  case CAUSE_MISNAMED:
-  case CAUSE_PROTOCOL:
-  case CAUSE_CERTIFICATE:
-  case CAUSE_LOGIN:
-  case CAUSE_REPLICAS:
-  case CAUSE_COORDINATOR:
-  case CAUSE_UNKNOWN: break;
-  }
-  buffer_add_z(out, plain[cause]);
+  else if (cause == CAUSE_DESCRIPTORS)
+    buffer_add_z(out, sys_remedy(EMFILE));
+  else
+    buffer_add_z(out, plain[cause]);
 }
 
 void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,
                   char *out, size_t size) {
   struct buffer text = {0};
-  write_remedy(cause, config, subject, &text);
+  write_remedy(cause, config, subject ? subject : "NAME", &text);
   snprintf(out, size, "%s", buffer_z(&text));
   buffer_release(&text);
 }

@@ -3,6 +3,7 @@
 #include "bridge/base/words.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
+#include "bridge/outbox/store_ops.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,6 +3,7 @@
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
 #include "bridge/outbox/file/selections.h"
+#include "bridge/outbox/store_ops.h"
 
 #include <errno.h>
 #include <fcntl.h>

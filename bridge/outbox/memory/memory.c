@@ -1,6 +1,7 @@
 /* The memory kind: its operations, and how rows are handed out. The end of a handle, as that of a
  * worker, takes with it what it had in hand. */
 #include "bridge/outbox/memory/memory.h"
+#include "bridge/outbox/store_ops.h"
 
 #include <errno.h>
 #include <time.h>

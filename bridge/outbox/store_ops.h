@@ -1,0 +1,85 @@
+/* store_ops.h - what a kind of outbox implements: each row of this table is the operation of
+ * store.h, manifest.h, notes.h or selections.h of that name, and each is required. Private to
+ * bridge/outbox. */
+#ifndef BRIDGE_OUTBOX_STORE_OPS_H
+#define BRIDGE_OUTBOX_STORE_OPS_H
+
+#include "bridge/outbox/store.h"
+
+struct manifest; /* manifest.h: the journal of batches */
+struct manifest_name;
+
+struct store_ops {
+  const char *scheme; /* "file" */
+  enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
+  void (*close)(void *);
+  const char *(*id)(const void *);
+  enum status (*lock)(void *, int64_t, struct error *);
+  int64_t (*holder)(const void *);
+  enum status (*check)(void *, struct error *);
+  enum status (*renew_id)(void *, struct error *);
+  const char *(*note_name)(enum note);
+  enum status (*note_read)(const void *, enum note, struct buffer *, struct error *);
+  enum status (*note_write)(void *, enum note, struct span, struct error *);
+  enum status (*note_remove)(void *, enum note, struct error *);
+  bool (*hinders_one)(const void *, const struct error *);
+  uint64_t (*left)(const void *, int64_t now_us);
+  void (*space)(const void *, struct store_space *);
+  enum status (*writable)(const void *, struct error *);
+  uint64_t (*names)(const void *, unsigned);
+  enum status (*audit)(void *, struct span, struct error *);
+  enum status (*draft_begin)(void *, void **, struct error *);
+  enum status (*draft_add)(void *, void *draft, struct span, struct error *);
+  enum status (*draft_commit)(void *, void *draft, uint64_t *, struct error *);
+  void (*draft_close)(void *, void *draft);
+  enum status (*selections)(void *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
+  enum status (*selection_size)(void *, uint64_t, uint64_t *, struct error *);
+  enum status (*selection_read)(void *, uint64_t, uint64_t, size_t, struct buffer *,
+                                struct error *);
+  enum status (*selection_add)(void *, uint64_t, struct span, struct error *);
+  enum status (*selection_remove)(void *, uint64_t, struct error *);
+  enum status (*begin)(void *, const struct store_config *, struct error *);
+  enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
+  enum status (*follow)(void *, struct error *);
+  void (*wait)(void *, int64_t);
+  void (*wake)(void *);
+  uint64_t (*rescan)(void *);
+  uint64_t (*rescan_settled)(void *);
+  bool (*scanned)(void *, uint64_t);
+  enum status (*done)(void *, const struct entry_ref *, enum settled *, struct error *);
+  enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *,
+                         struct error *);
+  enum status (*sync)(void *, struct error *);
+  void (*fail_all)(void *, struct failed *, size_t);
+  void (*linger)(void *, const struct entry_ref *, bool on);
+  void (*release)(void *, const struct entry_ref *);
+  enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside,
+                       const struct failure *, const struct error *, struct error *);
+  enum status (*aside_sync)(void *, struct error *);
+  void (*aside_tend)(void *);
+  enum status (*asides)(void *, size_t, store_aside_fn, void *, struct error *);
+  enum status (*counts)(void *, bool oldest, struct store_counts *, struct error *);
+  enum status (*list)(void *, unsigned, const struct store_range *, size_t, store_visit_fn, void *,
+                      uint64_t *, struct error *);
+  enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
+                      struct error *);
+  enum status (*look)(void *, enum place, const char *, store_visit_fn, void *, struct error *);
+  enum status (*replay)(void *, enum place, const char *, struct error *);
+  void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);
+  void (*purge)(void *, struct letter *, size_t);
+  enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,
+                       struct error *);
+  enum status (*emit)(void *, const char *, struct span, struct error *);
+  enum status (*survey)(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
+  bool (*lies)(void *, const struct entry_ref *, struct span);
+  enum status (*batch_write)(void *, struct manifest *, const char *nonce, struct error *);
+  enum status (*batch_list)(void *, struct manifest_name **, size_t *, struct error *);
+  enum status (*batch_read)(void *, const struct manifest_name *, struct manifest *,
+                            struct error *);
+  enum status (*batch_names)(void *, const struct span *, size_t, bool *, struct error *);
+  enum status (*batch_settle)(void *, const struct manifest_name *, struct error *);
+  enum status (*batch_remove)(void *, const struct manifest_name *, struct error *);
+};
+extern const struct store_ops store_file_ops, store_memory_ops;
+
+#endif
