@@ -8,8 +8,8 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define ASK_FROM                                                                                   \
-  101 /* so many dead letters are replayed only when asked for twice; a purge always */
+/* So many dead letters are replayed only when asked for twice; a purge always */
+#define ASK_FROM 101
 
 /* The terminal, also where standard input is not it (ids come from there). NULL: there is nobody to
  * ask. */

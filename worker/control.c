@@ -8,8 +8,9 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define LEAVING_MAX                                                                                \
-  192 /* were shown out and are not gone yet; beyond, libmicrohttpd itself turns newcomers away */
+/* Guests that were shown out and are not gone yet; beyond, libmicrohttpd itself turns newcomers
+ * away */
+#define LEAVING_MAX 192
 #define HEADER_BYTES (16 * 1024)
 #define IDLE_SECONDS 60
 #define STOP_MS 5000

@@ -18,8 +18,8 @@
 
 #define MANIFEST_DIGEST 33          /* 32 hex digits and a NUL */
 #define MANIFEST_MOST (1024 * 1024) /* bytes; a larger one is not written: the batch is cut */
-#define MANIFEST_MAX                                                                               \
-  (64 * 1024 * 1024)     /* a larger one is not read; earlier releases wrote them so large */
+/* A larger one is not read; earlier releases wrote them so large */
+#define MANIFEST_MAX (64 * 1024 * 1024)
 #define MANIFEST_KEY 256 /* the key is for people: of a long one so many bytes are kept */
 #define MANIFEST_FILE 64 /* settled-, 20 digits, -, 32 digits and a NUL */
 

@@ -5,8 +5,8 @@
 #include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 
-#define SETTLED_WAIT_MS                                                                            \
-  10000 /* at_least_once: what a hanging partition has must not hold up the others */
+/* In at_least_once: what a hanging partition has must not hold up the others */
+#define SETTLED_WAIT_MS 10000
 
 /* ---- the parts, in the order they are opened ---- */
 

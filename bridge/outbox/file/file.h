@@ -10,7 +10,9 @@
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
 #include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/folder.h"
+#include "bridge/outbox/file/names.h"
 #include "bridge/outbox/file/state.h"
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/store.h"
@@ -18,110 +20,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PLACES 4
-#define FS_LITTER                                                                                  \
-  ".busbridge-" /* what the names of our temporary files in the outbox itself begin with */
-
-/* ---- names.c: a bounded window of names in order of (mtime, name, place), 56 bytes each ---- */
-
-#define FS_NAME_INLINE 46
-#define YOUNG_US                                                                                   \
-  20000 /* two ticks of the slowest kernel's file times: within one, other bytes get the same      \
-           stamp */
-#define FS_OUTSIDE 1
-#define FS_HELD                                                                                    \
-  2 /* it was in hand when it was listed; in the queue: counted among the growing ones */
-#define FS_TWICE 4 /* it is in the queue too, where it is counted */
-#define FS_AGAIN                                                                                   \
-  8 /* in the queue: it was told again and stands further back too, where it is counted */
-struct fs_slot {
-  int64_t mtime_ns;
-  uint8_t place;
-  uint8_t flags; /* FS_OUTSIDE: the name is malloc'ed, its pointer stands in name; FS_HELD */
-  char name[FS_NAME_INLINE]; /* terminated */
-};
-struct fs_names {
-  struct fs_slot *at;
-  size_t count, cap, limit; /* limit: SIZE_MAX = none */
-  bool heap;                /* full: a max-heap now */
-  bool cut;                 /* names were left out: more lies behind the last */
-  bool one_group;           /* all are of one mtime, and the window cut it */
-  int64_t left_out_ns;      /* smallest mtime left out */
-  size_t doubles;           /* names told twice by a folder that changed while it was read */
-};
-struct fs_cursor {  /* where a listing goes on: after this */
-  int64_t mtime_ns; /* INT64_MIN: from the start */
-  bool in_group;    /* after name and place inside the group; else after the whole group */
-  uint8_t place;
-  char name[NAME_SIZE];
-};
-void fs_names_init(struct fs_names *n, size_t limit);
-void fs_names_release(struct fs_names *n);
-void fs_names_clear(struct fs_names *n);
-/* Keeps it if it is among the oldest. False: memory is out. */
-MUST_CHECK bool fs_names_add(struct fs_names *n, int64_t mtime_ns, enum place place,
-                             const char *name, bool held);
-/* The same; without memory for one it is as if there had been no room for it. */
-void fs_names_keep(struct fs_names *n, enum place place, const char *name, int64_t mtime_ns);
-/* Sorts; when cut, the last group of equal mtime is left to the next window, unless it is the only
- * one. */
-void fs_names_finish(struct fs_names *n);
-const char *fs_slot_name(const struct fs_slot *s);
-static inline void fs_name_copy(char out[NAME_SIZE], const char *name) {
-  size_t len = strnlen(name, NAME_SIZE - 1);
-  memcpy(out, name, len);
-  out[len] = '\0';
-}
-bool fs_cursor_before(const struct fs_cursor *c, int64_t mtime_ns, enum place place,
-                      const char *name);
-void fs_cursor_set(struct fs_cursor *c, const struct fs_names *n,
-                   size_t count); /* behind the first count of n */
-
-struct fs_key { /* a place and a name, for tables of them */
-  struct span span;
-  char bytes[NAME_SIZE + 1];
-};
-void fs_key_of(struct fs_key *k, enum place place, const char *name);
-
-/* ---- entry_file.c: reading one file ---- */
-
-enum fs_read {
-  FS_READ,
-  FS_GONE,
-  FS_ODD,        /* no regular file with one link */
-  FS_UNREADABLE, /* no right to, or the disk cannot */
-  FS_UNSTABLE,   /* its size changed while it was read */
-  FS_TOO_LARGE,  /* not read; the stamp is there */
-  FS_FAILED      /* out of descriptors or memory: not the file's fault, err says so */
-};
-struct fs_desk {
-  char *text;
-  size_t cap, len, limit; /* limit: bytes that an entry may have, unless it was rewritten by us */
-  int sys;                /* errno behind FS_UNREADABLE */
-  struct stamp stamp;
-  bool young; /* see entry_ref */
-  struct json_doc doc;
-  struct arena arena; /* what event_parse unescapes */
-  struct event event;
-  enum reason reason; /* why it can never be published */
-  struct error error; /* words for it */
-};
-void fs_desk_release(struct fs_desk *d);
-struct fs; /* below */
-enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name,
-                          struct error *err);
-/* The same of a file that was read before: how many links it has now says nothing. */
-enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name,
-                            struct error *err);
-/* Scans and parses what was read: reason and error, doc and event as far as they go. ST_OK or
- * ST_NO_MEMORY. */
-MUST_CHECK enum status fs_desk_parse(struct fs_desk *d, struct error *err);
-void fs_desk_too_large(struct fs_desk *d);                /* reason and words */
-bool fs_desk_is_object(const struct fs_desk *d);          /* complete JSON, an object */
-bool fs_ours(enum place place, enum event_status status); /* is it an entry that waits to be sent */
-bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the newer producer */
-struct stamp fs_stamp_of(const struct stat *st);
-bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
+/* What the names of our temporary files in the outbox itself begin with */
+#define FS_LITTER ".busbridge-"
 
 /* ---- in_hand.c: what is in hand, what we rename ourselves, and the figures; all under the lock
  * ---- */

@@ -7,8 +7,8 @@
 #include <inttypes.h>
 
 #define VERSION 2 /* 1, of release 0.1.0, has no content */
-#define SHORTEST_LINE                                                                              \
-  (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1) /* of version 1 */
+/* The shortest line of version 1 */
+#define SHORTEST_LINE (sizeof "[\"flat\",\"\",0,0,0,0,\"\",\"\",\"\",true]\n" - 1)
 
 void journal_digest(struct span text, char out[MANIFEST_DIGEST]) {
   struct digest d = digest_fixed(text);

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 
 #define SHORT_LIST 500 /* entries that the front may serve */
-#define PASS_LEAST                                                                                 \
-  500 /* names a pass keeps, whatever is wanted: the first may be files that are not ours */
+/* Names a pass keeps, whatever is wanted: the first may be files that are not ours */
+#define PASS_LEAST 500
 #define FRONTS 8u /* so many times it is asked: most it knew may be files that are not ours */
 
 struct list {

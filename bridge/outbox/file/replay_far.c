@@ -12,8 +12,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define FORM                                                                                       \
-  "home-%llx-%u-%u-" /* inode in dlq/; did dlq/ lie elsewhere; is it the bytes of a raw one */
+/* The inode in dlq/; did dlq/ lie elsewhere; is it the bytes of a raw one */
+#define FORM "home-%llx-%u-%u-"
 
 static void name_of(uint64_t inode, bool elsewhere, bool raw, const char *target,
                     char out[NAME_SIZE]) {

@@ -10,9 +10,8 @@
 #define ENTRIES 500                /* unless told otherwise */
 #define PART ((size_t)(3 << 20))   /* bytes of one element */
 #define ANSWER ((size_t)(8 << 20)) /* an answer ends behind the element that reaches it */
-#define WHOLE_MAX                                                                                  \
-  ((size_t)(64 << 20)) /* a dead letter that is read whole: the entry's limit and its added keys   \
-                        */
+/* A dead letter that is read whole: the entry's limit and its added keys */
+#define WHOLE_MAX ((size_t)(64 << 20))
 
 /* The place in the file of the entry that comes next, and how much of its raw bytes is told
  * already. */

@@ -8,8 +8,8 @@
 #define NEXT_NO_WORKER                                                                                         \
   "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where a timer runs " \
   "busbridge-worker --once: health.no_worker = ok"
-#define JUDGED_FROM                                                                                \
-  20 /* tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
+/* Tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
+#define JUDGED_FROM 20
 
 const char *health_word(enum health_state s) {
   static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
