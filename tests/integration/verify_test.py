@@ -1,5 +1,5 @@
 """busbridge verify with a real worker, broker and Redis: what is made to disagree must be found, what only moves must not.
-The rest of its findings stands in tests/unit/verify_test.c."""
+The rest of its findings stands in tests/unit/verify_test.c and verify_beside_test.c."""
 
 import os
 import re
