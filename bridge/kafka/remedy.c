@@ -85,7 +85,7 @@ static const char *group_of(const struct kafka_config *config) {
 }
 
 /* Those that need no figures of this worker. */
-static const char *const plain[] = {
+static const char *const plain[CAUSE_DESCRIPTORS + 1] = {
     [CAUSE_ADDRESS] =
         "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
         "(kafka.security.protocol, kafka.sasl.*)",
@@ -178,7 +178,7 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
   else if (cause == CAUSE_DESCRIPTORS)
     buffer_add_z(out, sys_remedy(EMFILE));
   else
-    buffer_add_z(out, plain[cause]);
+    buffer_add_z(out, plain[plain[cause] ? cause : CAUSE_UNKNOWN]);
 }
 
 void kafka_remedy(enum kafka_cause cause, const struct kafka_config *config, const char *subject,

@@ -1,4 +1,5 @@
 /* What each error means, and which settings are refused. Nothing here connects. */
+#include "bridge/kafka/remedy.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/kafka/client.h"
@@ -195,4 +196,23 @@ TEST(strong_values_are_not_complained_of) {
 
 TEST(the_library_tells_its_version) {
   assert_true(kafka_library_version()[0] >= '2');
+}
+
+/* ---- remedies ---- */
+
+static void assert_remedy(enum kafka_cause cause, const char *subject) {
+  const struct kafka_pair pair = {"bootstrap.servers", "broker:9092"};
+  const struct kafka_config config = {.pairs = &pair, .count = 1};
+  char unknown[1024], text[1024];
+  kafka_remedy(CAUSE_UNKNOWN, &config, NULL, unknown, sizeof unknown);
+  kafka_remedy(cause, &config, subject, text, sizeof text);
+  if (!*text || strstr(text, "(null)") || !strcmp(text, unknown))
+    fail_msg("cause %d has no remedy: '%s'", (int)cause, text);
+}
+
+TEST(each_cause_has_a_remedy_of_its_own) {
+  for (int cause = CAUSE_UNKNOWN + 1; cause <= CAUSE_DESCRIPTORS; cause++) {
+    assert_remedy((enum kafka_cause)cause, NULL);
+    assert_remedy((enum kafka_cause)cause, "plot.events");
+  }
 }
