@@ -38,6 +38,7 @@ struct routing {
 /* keys.c: the key fields of each namespace and event; the namespaces are there. */
 MUST_CHECK enum status keys_plan(struct routing *r, const struct routing_config *config,
                                  struct error *err);
+/* words.c */
 MUST_CHECK enum status routing_no_memory(struct error *err);
 bool routing_word(struct span *rest, struct span *word); /* the next; commas belong to it */
 bool routing_halves(struct span word, struct span *left, struct span *right); /* "left=right" */
