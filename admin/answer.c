@@ -6,7 +6,7 @@ enum status answer_scan(struct json_doc *doc, struct span text, struct error *er
   if (st != ST_OK) return error_prefix(err, "The answer cannot be read");
   return doc->nodes[0].type == JSON_OBJECT
              ? ST_OK
-             : error_set(err, ST_INVALID, "The answer is no JSON object");
+             : error_set(err, ST_INVALID, "The answer is not a JSON object");
 }
 
 uint32_t answer_node(const struct json_doc *doc, uint32_t object, const char *key) {

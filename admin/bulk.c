@@ -204,7 +204,7 @@ static enum status choose_unfinished(struct bulk_going *g, struct error *err) {
 static enum status find_unfinished(struct bulk_going *g, int count, char **words,
                                    struct error *err) {
   if (count && (!number_parse(span_of(words[0]), INT64_MAX, &g->selection) || !g->selection))
-    return error_set(err, ST_INVALID, "%.60s is no number of a selection", words[0]);
+    return error_set(err, ST_INVALID, "%.60s is not a number of a selection", words[0]);
   enum status st = count ? ST_OK : choose_unfinished(g, err);
   buffer_clear(&g->json);
   if (st == ST_OK)

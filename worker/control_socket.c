@@ -17,7 +17,7 @@ static enum status split(struct control_socket *c, const char *path, struct erro
   const char *slash = strrchr(path, '/');
   struct buffer folder = {0};
   if (!slash || strlen(slash + 1) == 0 || strlen(slash + 1) > NAME_MAX)
-    return error_set(err, ST_INVALID, "%s is no path for a socket", path);
+    return error_set(err, ST_INVALID, "%s is not a path for a socket", path);
   snprintf(c->name, sizeof c->name, "%s", slash + 1);
   buffer_append(&folder, path, slash == path ? 1 : (size_t)(slash - path));
   c->folder = open(buffer_z(&folder), O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -107,6 +107,6 @@ const char *sys_remedy(int sys) {
   case EACCES:
   case EPERM: return "Give the worker's user the right to it; busbridge doctor tells whose it is";
   case EIO: return "See whether the disk is sound (dmesg)";
-  default: return "Mend the folder or its rights; busbridge doctor tells more";
+  default: return "Fix the folder or its rights; busbridge doctor tells more";
   }
 }

@@ -299,7 +299,7 @@ static enum status copy_open(int in, const char *a, int to, const char *tmp, str
                              struct error *err) {
   struct stat after;
   if (fstat(in, copied) < 0) return error_sys(err, errno, "looking at %s", a);
-  if (!S_ISREG(copied->st_mode)) return error_set(err, ST_INVALID, "%s is no regular file", a);
+  if (!S_ISREG(copied->st_mode)) return error_set(err, ST_INVALID, "%s is not a regular file", a);
   int out = do_open(to, tmp, O_WRONLY | O_CREAT | O_EXCL, 0660);
   if (out < 0) return error_sys(err, errno, "creating %s", tmp);
   if (copy_bytes(in, out, tmp, copied->st_size) < 0)
@@ -395,7 +395,7 @@ enum status file_read(int folder, const char *name, size_t limit, struct buffer 
   if (fstat(fd, &st) < 0)
     rc = error_sys(err, errno, "looking at %s", name);
   else if (!S_ISREG(st.st_mode))
-    rc = error_set(err, ST_INVALID, "%s is no regular file", name);
+    rc = error_set(err, ST_INVALID, "%s is not a regular file", name);
   else if ((uint64_t)st.st_size > limit)
     rc = error_set(err, ST_TOO_LARGE, "%s is larger than %zu bytes", name, limit);
   else

@@ -86,7 +86,7 @@
   X("relay", "outbox_write_failed", "error",                                                       \
     "The outbox cannot be changed; tried again until it can")                                      \
   X("relay", "outbox_sync_failed", "error",                                                        \
-    "A folder could not be synced: mend the disk, then restart")                                   \
+    "A folder could not be synced: fix the disk, then restart")                                    \
   X("relay", "manifest_stuck", "warning",                                                          \
     "The list of a batch cannot be changed; nothing waits for it")                                 \
   X("relay", "manifest_freed", "info", "It could be")                                              \
@@ -117,7 +117,7 @@
     "A field has no place in the schema; said once a path")                                        \
   X("kafka", "librdkafka", "error",                                                                \
     "A line of librdkafka, at its own level; facility is its kind")                                \
-  X("kafka", "kafka_error", "debug", "An error that librdkafka mends itself")                      \
+  X("kafka", "kafka_error", "debug", "An error that librdkafka fixes itself")                      \
   X("kafka", "kafka_fatal", "error", "One that it does not; a new producer is made")               \
   X("kafka", "kafka_guarantee_weakened", "warning",                                                \
     "A kafka.* setting gives up something that is promised")                                       \

@@ -70,7 +70,7 @@ static void put_found(const struct encoder *e, const struct use *u, uint32_t nod
   bool part = n->type == JSON_NUMBER && json_whole(e->doc, node, &value) == JSON_FRACTION;
   buffer_add_z(text, json_type_name((enum json_type)n->type));
   if (part && (u->type->kind == KIND_INT || u->type->kind == KIND_LONG))
-    buffer_add_z(text, " that is no whole one");
+    buffer_add_z(text, " that is not whole");
 }
 
 static enum reason mismatch(struct encoder *e, const struct use *u, uint32_t node) {

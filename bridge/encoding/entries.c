@@ -38,7 +38,7 @@ static enum status read_schema(struct loader *l, const struct place *at, const c
   if (fd < 0) return error_sys(l->err, errno, "cannot open it");
   enum status st = ST_OK;
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-    st = error_set(l->err, ST_INVALID, "is no regular file");
+    st = error_set(l->err, ST_INVALID, "is not a regular file");
   else
     st = stream_read(fd, "it", SCHEMA_MAX_BYTES, text, l->err);
   if (st == ST_TOO_LARGE)

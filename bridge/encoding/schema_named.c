@@ -48,7 +48,7 @@ static enum status name_member(struct reader *r, uint32_t node, const char *key,
   if (st != ST_OK) return st;
   bool no_namespace = span_is(span_of(key), "namespace") && !out->len;
   if (!no_namespace && !name_valid(*out, dots))
-    return reader_fault(r, member, "\"%s\" is no %s; it takes letters, digits and _",
+    return reader_fault(r, member, "\"%s\" is not a %s; it takes letters, digits and _",
                         reader_quote(r, *out), key);
   return ST_OK;
 }
@@ -105,7 +105,8 @@ static enum status sort_names(struct reader *r, uint32_t node, struct type *type
   return ST_OK;
 }
 
-/* The default as Avro bytes, made by the encoder itself: what it would not encode is no default. */
+/* The default as Avro bytes, made by the encoder itself: what it would not encode is not a default.
+ */
 static enum status compile_default(struct reader *r, uint32_t node, struct field *f) {
   struct buffer bytes = {0};
   struct error why = {0};
@@ -218,7 +219,7 @@ static enum status read_symbols(struct reader *r, uint32_t symbols, struct type 
     enum status st = reader_string(r, at, &type->symbols[i]);
     if (st != ST_OK) return st;
     if (!name_valid(type->symbols[i], false))
-      return reader_fault(r, at, "\"%s\" is no symbol; it takes letters, digits and _",
+      return reader_fault(r, at, "\"%s\" is not a symbol; it takes letters, digits and _",
                           reader_quote(r, type->symbols[i]));
   }
   type->count = count;

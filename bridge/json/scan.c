@@ -69,7 +69,7 @@ static bool no_value(struct json_scanner *s) {
 }
 
 /* The text has this word at s->p; when it ends inside the word that is a cut, when it differs there
- * is no value. */
+ * is not a value. */
 static bool word(struct json_scanner *s, const char *text, size_t len) {
   for (size_t i = 0; i < len; i++) {
     if (s->p + i == s->end) return json_fail_cut(s, "a value");

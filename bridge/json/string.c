@@ -111,7 +111,8 @@ static const unsigned char *skip_escape(struct json_scanner *s, const unsigned c
   case 'r':
   case 't': return p + 2;
   default:
-    json_fail(s, JSON_SYNTAX, p, "%s after a backslash is no escape; write \\\\ for a backslash",
+    json_fail(s, JSON_SYNTAX, p,
+              "%s after a backslash is not an escape; write \\\\ for a backslash",
               json_byte_text(p[1], shown));
     return NULL;
   }

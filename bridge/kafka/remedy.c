@@ -87,7 +87,7 @@ static const char *group_of(const struct kafka_config *config) {
 /* Those that need no figures of this worker. */
 static const char *const plain[CAUSE_DESCRIPTORS + 1] = {
     [CAUSE_ADDRESS] =
-        "Start the broker, or mend kafka.bootstrap.servers; the port may want TLS or a login "
+        "Start the broker, or fix kafka.bootstrap.servers; the port may want TLS or a login "
         "(kafka.security.protocol, kafka.sasl.*)",
     [CAUSE_MISNAMED] =
         "Set advertised.listeners of the broker to an address that can be reached from here, or make "
@@ -96,10 +96,10 @@ static const char *const plain[CAUSE_DESCRIPTORS + 1] = {
         "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
         "sasl_ssl), or kafka.bootstrap.servers to another port",
     [CAUSE_CERTIFICATE] =
-        "Mend the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
+        "Fix the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
         "and kafka.ssl.key.location for ours; the host name must be in the broker's",
     [CAUSE_LOGIN] =
-        "Mend kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
+        "Fix kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
         "the login that failed",
     [CAUSE_REPLICAS] =
         "Bring the missing brokers back: fewer replicas are in sync than the topic's min.insync.replicas",
@@ -166,7 +166,7 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
         out,
         "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
         "2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol = "
-        "sasl_ssl, or OAUTHBEARER; with an older Kafka mend user and password",
+        "sasl_ssl, or OAUTHBEARER; with an older Kafka fix user and password",
         rd_kafka_version_str());
   else if (cause == CAUSE_TRANSACTION_TIMEOUT)
     buffer_printf(

@@ -217,7 +217,7 @@ static void set_due(struct keys *k) {
     pthread_mutex_unlock(&k->set.lock);
     if (st != ST_OK && st != ST_UNAVAILABLE)
       log_write(k->log, LOG_ERROR, "keys", "keys_due_failed", FIELDS(F_TEXT("error", err.text)),
-                "keys-due cannot be worked off; mend the folder .busbridge of the outbox");
+                "keys-due cannot be worked off; fix the folder .busbridge of the outbox");
   }
 }
 

@@ -18,8 +18,8 @@ static const struct {
      "It wants replicas that it has lost: bring them back, or lower its min-replicas-to-write"},
     {"OOM", "Its memory is full: raise its maxmemory, or lower redis.ttl"},
     {"NOAUTH", "It wants a password: put it into redis.url"},
-    {"WRONGPASS", "Mend user and password in redis.url"},
-    {"it refused the password", "Mend user and password in redis.url"},
+    {"WRONGPASS", "Fix user and password in redis.url"},
+    {"it refused the password", "Fix user and password in redis.url"},
     {"NOPERM", "Allow its user MGET, SET, DEL and PING on keys under redis.prefix (ACL SETUSER)"},
     {"LOADING", "It is loading its data: wait"},
     {"MISCONF", "It cannot save to its disk: free space there, and see its log"},
@@ -27,8 +27,8 @@ static const struct {
     {"DENIED", "It is in protected mode: give it a password, and put that into redis.url"},
     {"WRONGTYPE", "Somebody else's keys stand under redis.prefix: choose another prefix"},
     {"max number of clients", "Close clients that idle there, or raise its maxclients"},
-    {"DB index", "It has fewer databases: mend the number at the end of redis.url"},
-    {"ERR ", "Mend redis.url: what answers there does not know what it is asked"},
+    {"DB index", "It has fewer databases: fix the number at the end of redis.url"},
+    {"ERR ", "Fix redis.url: what answers there does not know what it is asked"},
 };
 
 /* answered: it is there and refuses, it is not away. */
@@ -39,7 +39,7 @@ static const char *remedy_of(const char *error, bool *answered) {
     return answers[i].remedy;
   }
   *answered = false;
-  return "Start Redis or mend redis.url, or set redis.url=off to do without";
+  return "Start Redis or fix redis.url, or set redis.url=off to do without";
 }
 
 void keys_words(const char *error, bool required, struct keys_words *out) {

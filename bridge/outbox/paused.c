@@ -32,7 +32,7 @@ void store_pause_read(const struct store *s, struct store_pause *out) {
     take_members(&doc, out);
   else if (out->on)
     snprintf(out->reason, sizeof out->reason, "%s does not tell: %.200s",
-             store_note_name(s, NOTE_PAUSE), st == ST_OK ? "it is no JSON object" : err.text);
+             store_note_name(s, NOTE_PAUSE), st == ST_OK ? "it is not a JSON object" : err.text);
   json_doc_release(&doc);
   buffer_release(&text);
 }

@@ -224,7 +224,7 @@ const char *store_aside_remedy(int sys) {
   case EBUSY: return "Something is mounted on it: umount FILE";
   case EIO: return "The disk cannot change it: check the file system (fsck), or restore the folder";
   case ENAMETOOLONG: return "Its name is too long to be moved: rename it";
-  default: return "Mend what hinders it";
+  default: return "Fix what hinders it";
   }
 }
 

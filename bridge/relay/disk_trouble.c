@@ -22,7 +22,7 @@ static void tell(struct relay *r, enum disk_side side, const struct error *err,
 void disk_trouble(struct relay *r, enum disk_side side, const struct error *err) {
   char remedy[sizeof r->status.breakers[0].remedy];
   if (side == DISK_UNSYNCED)
-    snprintf(remedy, sizeof remedy, "Relaying goes on; mend the disk, then restart the worker");
+    snprintf(remedy, sizeof remedy, "Relaying goes on; fix the disk, then restart the worker");
   else
     snprintf(remedy, sizeof remedy, "%s. Nothing is lost: everything waits and goes on by itself",
              sys_remedy(err->sys));

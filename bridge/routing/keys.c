@@ -40,7 +40,7 @@ static const char *path_copy(struct routing *r, struct span path) {
   return copy;
 }
 
-/* ST_INVALID: err says what of them is no field. */
+/* ST_INVALID: err says what of them is not a field. */
 static enum status set_fields(struct routing *r, struct span fields, enum key_source source,
                               struct key_rule *out, struct error *err) {
   size_t commas = 0, count = 0;
@@ -50,9 +50,10 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
   struct span field;
   while (next_field(&fields, &field)) {
     if (!path_sound(field))
-      return error_set(err, ST_INVALID,
-                       "\"%.*s\" is no field; write FIELD,FIELD (customer.id for id of customer)",
-                       (int)(field.len < 60 ? field.len : 60), field.ptr);
+      return error_set(
+          err, ST_INVALID,
+          "\"%.*s\" is not a field; write FIELD,FIELD (customer.id for id of customer)",
+          (int)(field.len < 60 ? field.len : 60), field.ptr);
     if (!(list[count++] = path_copy(r, field))) return routing_no_memory(err);
   }
   *out = (struct key_rule){list, source};

@@ -18,7 +18,7 @@ static enum reason bad_name(struct span name, struct error *err) {
   names_shown(name, &shown);
   error_set(
       err, ST_INVALID,
-      "name %s is no namespace.event in [a-z0-9_.-] of at most %d bytes; mend it, or add it to routing.aliases",
+      "name %s is not namespace.event in [a-z0-9_.-] of at most %d bytes; fix it, or add it to routing.aliases",
       buffer_z(&shown), EVENT_NAME_MAX);
   buffer_release(&shown);
   return REASON_BAD_NAME;

@@ -48,7 +48,7 @@ static enum status space_topic(struct routing *r, struct span template, struct s
   if (st == ST_OK && !names_topic_valid(buffer_span(&name))) {
     st = error_set(
         err, ST_INVALID,
-        "routing.topic: \"%.*s\" is no topic name; write 1 to 249 of [a-zA-Z0-9._-], and {namespace} where the "
+        "routing.topic: \"%.*s\" is not a topic name; write 1 to 249 of [a-zA-Z0-9._-], and {namespace} where the "
         "namespace goes",
         (int)(name.len < 260 ? name.len : 260), name.ptr ? name.ptr : "");
   } else if (st == ST_OK) {
@@ -62,7 +62,7 @@ static enum status add_namespace(struct routing *r, struct span word, struct spa
                                  struct error *err) {
   if (!names_namespace_valid(word))
     return error_set(err, ST_INVALID,
-                     "routing.namespaces: \"%.*s\" is no namespace; write [a-z0-9_-]+",
+                     "routing.namespaces: \"%.*s\" is not a namespace; write [a-z0-9_-]+",
                      (int)(word.len < 100 ? word.len : 100), word.ptr);
   if (table_get(&r->by_namespace, word)) return ST_OK;
   struct space *space = arena_zalloc(&r->memory, sizeof *space);
@@ -116,7 +116,7 @@ static enum status add_aliases(struct routing *r, struct span rest, struct error
     if (!names_canonical(canonical, &ns))
       return error_set(
           err, ST_INVALID,
-          "routing.aliases: \"%.*s\": what stands behind = is no name; write namespace.event in "
+          "routing.aliases: \"%.*s\": what stands behind = is not a name; write namespace.event in "
           "[a-z0-9_.-]",
           shown, word.ptr);
     if (table_get(&r->by_seen, seen))

@@ -98,7 +98,7 @@ static enum status parse_unit(const struct setting_row *row, struct span text,
     /* A row without an upper limit still refuses what does not fit its type. */
     if (*number == INT64_MAX) return error_set(why, ST_INVALID, "too large a number");
     if (*number % scale != 0)
-      return error_set(why, ST_INVALID, "is no whole number of %s",
+      return error_set(why, ST_INVALID, "is not a whole number of %s",
                        units[0].word[0] ? "ms" : "bytes");
     *number /= scale;
     return in_range(row, *number, why);

@@ -143,7 +143,7 @@ RULE(a_retry_stays_pending_in_its_place_and_counts) {
   OK(store_retry(b->store, &b->refs[0], &why, &how, &b->err));
   assert_int_equal(how, SETTLED_GONE);
   store_release(b->store, &b->refs[1]);
-  assert_string_equal(box_take_all(b), ""); /* its own rewriting is no arrival */
+  assert_string_equal(box_take_all(b), ""); /* its own rewriting is not an arrival */
   assert_int_equal(box_counts(b).pending, 2);
   store_rescan(b->store);
   OK(box_next(b, &e));

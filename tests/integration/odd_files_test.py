@@ -213,7 +213,7 @@ class OddFiles(harness.BusTest):
         self.stop.set()
         thread.join()
         self.assertEqual(failed, [])
-        for name in os.listdir(self.box):  # what is no entry goes, so that the end can be seen
+        for name in os.listdir(self.box):  # what is not an entry goes, so that the end can be seen
             path = self.box + b"/" + name
             if name.startswith(b"swap") and not (os.path.isfile(path) and not os.path.islink(path)):
                 os.unlink(path)

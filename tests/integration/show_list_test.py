@@ -176,7 +176,7 @@ class Show(ShowListTest):
                                  ("topic", f"{self.prefix}.plot.events"), ("key", "p-1"), ("file", f"{self.outbox}/dlq/3f2b-1.json"),
                                  ("state", "dead letter"), ("attempts", "1"), ("reason", "schema_mismatch"),
                                  ("error", "payload.word_count: expected long, found string"),
-                                 ("remedy", "Mend the field named, or the schema and restart the worker; then replay it"), ("next", "busbridge replay 3f2b-1")]:
+                                 ("remedy", "Fix the field named, or the schema and restart the worker; then replay it"), ("next", "busbridge replay 3f2b-1")]:
                 self.assertRegex(text, rf"(?m)^{title} +{value}$")
             self.assertRegex(text, r"(?m)^first failed +.* ago\)$")
             self.assertIn('payload\n{\n  "plot_id": "p-1",\n  "word_count": "many",\n  "notes": [\n    "星",\n    {}\n  ]\n}\n', text)
@@ -206,7 +206,7 @@ class Show(ShowListTest):
         self.letter("field", payload={"plot_id": "星", "word_count": "many"}, error="payload.word_count: expected long, found string")
         self.letter("deep", payload={"plot_id": "x", "issues": [1, {"a b": [0, 7]}]},
                     error='payload.issues[1]["a b"][1]: expected string, found number 7')
-        self.letter("named", name="no dot", reason="bad_name", error='name "no dot" is no namespace.event')
+        self.letter("named", name="no dot", reason="bad_name", error='name "no dot" is not namespace.event')
         expected = {"plain": "nope}", "wide": "nope}", "combining": "nope}", "second-line": "nope,", "control": '\\x1b[31m"}',
                     "not-utf8": '\\xff\\xfe"}', "cut": "", "field": '"many"}', "deep": "7]}]", "named": '"no dot", '}
         for _ in self.both_ways():
@@ -340,7 +340,7 @@ class Show(ShowListTest):
                 self.assertNotEqual(refused.status, 0)
                 self.assertIn("Remove the others (find / -samefile", refused.stdout() + refused.stderr())
         found = self.run_cli("verify").stdout()
-        self.assertRegex(found, r"2 are no plain files with one link and are left alone: .*dlq/d-1")
+        self.assertRegex(found, r"2 are not plain files with one link and are left alone: .*dlq/d-1")
 
     def test_hostile_texts_do_not_reach_the_terminal(self):
         self.letter("d-1", name="plot.\x1b[2J", payload={"plot_id": "\x1b]0;x\x07", "\x9b31m": "\x9b"}, error="\x1b[31mred\x07")

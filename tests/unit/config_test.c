@@ -116,7 +116,7 @@ TEST(an_address_without_its_scheme_is_hidden_whole) {
 TEST(settings_that_do_not_hold_together_are_refused_at_their_place) {
   static const struct {
     const char *override, *said;
-  } rows[] = {{"routing.namespaces=episode A", "-X: routing.namespaces: \"A\" is no namespace"},
+  } rows[] = {{"routing.namespaces=episode A", "-X: routing.namespaces: \"A\" is not a namespace"},
               {"kafka.lingr.ms=5", "-X: kafka.lingr.ms: No such configuration property"},
               {"kafka.linger.ms=many", "-X: kafka.linger.ms"},
               {"kafka.group.id=x", "-X: kafka.group.id cannot be set"}};

@@ -75,7 +75,7 @@ CASE(test_a_pause_is_kept_and_ends_once) {
   put(".busbridge/paused", "1");
   service_close(service, 0);
   open_outbox(SERVICE_INSPECT); /* what is not understood is a pause */
-  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "does not tell: it is no JSON object");
+  assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "does not tell: it is not a JSON object");
   put(".busbridge/paused", "");
   assert_has(ask("GET", "/v1/pause", NULL, NULL, 200), "\"since\": null, \"by\": null");
   buffer_release(&answer.body);

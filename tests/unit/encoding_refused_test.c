@@ -62,7 +62,7 @@ CASE(integers_are_exact_or_refused) {
   assert_refused(r, "episode.created", NUMBER("9223372036854775808"), REASON_INTEGER_RANGE,
                  "payload.episode_number: the number is beyond the range of long" C);
   assert_refused(r, "episode.created", NUMBER("1.5"), REASON_SCHEMA_MISMATCH,
-                 "payload.episode_number: expected long, found number that is no whole one" C);
+                 "payload.episode_number: expected long, found number that is not whole" C);
   assert_refused(r, "episode.created", NUMBER("1e400"), REASON_INTEGER_RANGE,
                  "payload.episode_number: the number is beyond the range of long" C);
   assert_refused(r, "episode.created", NUMBER("\"1\""), REASON_SCHEMA_MISMATCH,
@@ -91,7 +91,7 @@ CASE(integers_written_as_real_numbers_are_published_exactly) {
   assert_refused(r, "t.e", "{\"i\": 1e400, \"l\": 0}", REASON_INTEGER_RANGE,
                  "payload.i: the number is beyond the range of int (@/t/e.avsc)");
   assert_refused(r, "t.e", "{\"i\": 1e-400, \"l\": 0}", REASON_SCHEMA_MISMATCH,
-                 "payload.i: expected int or null, found number that is no whole one (@/t/e.avsc)");
+                 "payload.i: expected int or null, found number that is not whole (@/t/e.avsc)");
 }
 
 CASE(a_wrong_symbol_is_told_the_right_ones) {

@@ -94,21 +94,22 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [1]}"),
        "a symbol must be a string"},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"a-b\"]}"),
-       "\"a-b\" is no symbol"},
+       "\"a-b\" is not a symbol"},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"], \"default\": \"B\"}"),
        "default of enum E is none"},
       {FIELD("{\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\"], \"default\": 1}"),
        "default of enum E is none"},
       {"{\"type\": \"record\", \"fields\": []}", "record without \"name\""},
       {"{\"type\": \"record\", \"name\": 1, \"fields\": []}", "\"name\" must be a string"},
-      {"{\"type\": \"record\", \"name\": \"\", \"fields\": []}", "\"\" is no name"},
-      {"{\"type\": \"record\", \"name\": \"a..b\", \"fields\": []}", "\"a..b\" is no name"},
-      {"{\"type\": \"record\", \"name\": \".b\", \"fields\": []}", "\".b\" is no name"},
-      {"{\"type\": \"record\", \"name\": \"b.\", \"fields\": []}", "\"b.\" is no name"},
-      {"{\"type\": \"record\", \"name\": \"1b\", \"fields\": []}", "\"1b\" is no name"},
-      {"{\"type\": \"record\", \"name\": \"b\\u0000\", \"fields\": []}", "\"b\\u0000\" is no name"},
+      {"{\"type\": \"record\", \"name\": \"\", \"fields\": []}", "\"\" is not a name"},
+      {"{\"type\": \"record\", \"name\": \"a..b\", \"fields\": []}", "\"a..b\" is not a name"},
+      {"{\"type\": \"record\", \"name\": \".b\", \"fields\": []}", "\".b\" is not a name"},
+      {"{\"type\": \"record\", \"name\": \"b.\", \"fields\": []}", "\"b.\" is not a name"},
+      {"{\"type\": \"record\", \"name\": \"1b\", \"fields\": []}", "\"1b\" is not a name"},
+      {"{\"type\": \"record\", \"name\": \"b\\u0000\", \"fields\": []}",
+       "\"b\\u0000\" is not a name"},
       {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": \"x-y\", \"fields\": []}",
-       "\"x-y\" is no namespace"},
+       "\"x-y\" is not a namespace"},
       {"{\"type\": \"record\", \"name\": \"R\", \"namespace\": 1, \"fields\": []}",
        "\"namespace\" must be a string"},
       {"{\"type\": \"record\", \"name\": \"R\"}", "record R needs \"fields\", an array"},
@@ -120,7 +121,7 @@ TEST(what_is_wrong_with_a_schema_is_said_with_its_line) {
       {RECORD("1"), "a field must be an object"},
       {RECORD("{\"type\": \"int\"}"), "a field without \"name\""},
       {RECORD("{\"name\": \"a\"}"), "field \"a\" without \"type\""},
-      {RECORD("{\"name\": \"a.b\", \"type\": \"int\"}"), "\"a.b\" is no name"},
+      {RECORD("{\"name\": \"a.b\", \"type\": \"int\"}"), "\"a.b\" is not a name"},
       {RECORD("{\"name\": \"a\", \"type\": \"int\"}, {\"name\": \"\\u0061\", \"type\": \"int\"}"),
        "\"a\" twice in record R"},
       {RECORD("{\"name\": \"a\", \"type\": \"int\", \"json\": true}"),
@@ -394,7 +395,7 @@ CASE(what_is_no_file_is_refused_and_never_waited_for) {
   put(p, "a/x", "");
   snprintf(path, sizeof path, "%s/a/fifo.avsc", p->folder);
   assert_int_equal(mkfifo(path, 0600), 0);
-  assert_fails(p, ST_INVALID, "/a/fifo.avsc: is no regular file");
+  assert_fails(p, ST_INVALID, "/a/fifo.avsc: is not a regular file");
   assert_int_equal(unlink(path), 0);
   assert_int_equal(symlink("nowhere", path), 0);
   assert_fails(p, ST_INVALID, "/a/fifo.avsc: cannot open it");

@@ -272,7 +272,7 @@ CASE(test_a_redis_that_answers_is_not_to_be_started) {
   snprintf(f.keys.error, sizeof f.keys.error, "Connection refused");
   judge(&f, &limits, &result);
   assert_true(says(HEALTH_WARNING, "Redis is away (Connection refused)"));
-  assert_true(next_is("Start Redis or mend redis.url"));
+  assert_true(next_is("Start Redis or fix redis.url"));
 }
 
 CASE(test_dead_letters_by_number) {

@@ -84,7 +84,7 @@ CASE(a_wrong_password_is_said_but_not_shown) {
   assert_int_equal(set_one(f, "a"), ST_OK);
   assert_int_equal(told(f).due, 1);
   assert_non_null(strstr(told(f).error, "WRONGPASS"));
-  assert_int_equal(logged(f, "Mend user and password"), 1);
+  assert_int_equal(logged(f, "Fix user and password"), 1);
   assert_int_equal(logged(f, "hunter2"), 0);
   snprintf(f->url, sizeof f->url, "redis://%s:%d", f->host, f->port);
   open_keys(f);

@@ -111,7 +111,7 @@ TEST(values_are_escaped) {
       {{NULL, 0}, ""},
   };
   struct fixture f;
-  begin(&f, LOG_AUTO, LOG_DEBUG); /* a pipe is no terminal: JSON */
+  begin(&f, LOG_AUTO, LOG_DEBUG); /* a pipe is not a terminal: JSON */
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     char want[200];
     log_write(f.log, LOG_DEBUG, "c", "e", FIELDS(F_SPAN("v", rows[i].value)), "m");

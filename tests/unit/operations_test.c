@@ -49,7 +49,7 @@ CASE(test_show_tells_all_of_one_entry) {
   assert_has(text, "\"state\": \"dead\", \"due_at\": null, \"waits_for\": null");
   assert_has(
       text,
-      "\"remedy\": \"Mend the field named, or the schema and restart the worker; then replay it\"");
+      "\"remedy\": \"Fix the field named, or the schema and restart the worker; then replay it\"");
   assert_has(text, "\"payload\": {\"episode_id\": \"ep-1\"}}");
   assert_has(text, "\"also\": []");
   assert_has(answered(show(ID2, false)), "\"state\": \"ready\"");
@@ -62,7 +62,7 @@ CASE(test_show_tells_all_of_one_entry) {
 CASE(test_show_points_at_the_place) {
   put_entry(
       "dlq/", "b-1", "b-1", "no name", "dlq",
-      "\"last_error\": \"name \\\"no name\\\" is no namespace.event\", \"failed_at\": null, \"reason\": \"bad_name\"");
+      "\"last_error\": \"name \\\"no name\\\" is not namespace.event\", \"failed_at\": null, \"reason\": \"bad_name\"");
   put_entry(
       "dlq/", "s-1", "s-1", "episode.created", "dlq",
       "\"last_error\": \"payload.episode_id: expected long, found string\", \"reason\": \"schema_mismatch\"");

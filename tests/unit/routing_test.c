@@ -145,8 +145,8 @@ CASE(a_refused_name_cannot_harm_a_terminal) {
                    REASON_BAD_NAME);
   assert_string_equal(
       b->err.text,
-      "name \"a\\u001b[2J\\u000a\\u007f\\u009b\xe6\x97\xa5\xc2\xa9\" is no namespace.event in [a-z0-9_.-] of "
-      "at most 200 bytes; mend it, or add it to routing.aliases");
+      "name \"a\\u001b[2J\\u000a\\u007f\\u009b\xe6\x97\xa5\xc2\xa9\" is not namespace.event in [a-z0-9_.-] of "
+      "at most 200 bytes; fix it, or add it to routing.aliases");
   struct buffer name = {0};
   for (int i = 0; i < 100; i++) buffer_add_z(&name, i ? "\xe6\x97\xa5" : "x");
   assert_int_equal(route(b, buffer_span(&name), "{}"), REASON_BAD_NAME);
@@ -338,31 +338,32 @@ CASE(wrong_settings_are_refused_by_name) {
       {"", "{namespace}.events", "", "",
        "routing.namespaces: empty; write the namespaces to publish, such as \"episode plot\""},
       {"plot Epi", "{namespace}.events", "", "",
-       "routing.namespaces: \"Epi\" is no namespace; write [a-z0-9_-]+"},
+       "routing.namespaces: \"Epi\" is not a namespace; write [a-z0-9_-]+"},
       {"plot a.b", "{namespace}.events", "", "",
-       "routing.namespaces: \"a.b\" is no namespace; write [a-z0-9_-]+"},
-      {"plot", "", "", "", "routing.topic: \"\" is no topic name;"},
-      {"plot", "..", "", "", "routing.topic: \"..\" is no topic name;"},
-      {"plot", ".", "", "", "routing.topic: \".\" is no topic name;"},
-      {"plot", "{ns}.events", "", "", "routing.topic: \"{ns}.events\" is no topic name;"},
-      {"plot", "a b", "", "", "routing.topic: \"a b\" is no topic name;"},
+       "routing.namespaces: \"a.b\" is not a namespace; write [a-z0-9_-]+"},
+      {"plot", "", "", "", "routing.topic: \"\" is not a topic name;"},
+      {"plot", "..", "", "", "routing.topic: \"..\" is not a topic name;"},
+      {"plot", ".", "", "", "routing.topic: \".\" is not a topic name;"},
+      {"plot", "{ns}.events", "", "", "routing.topic: \"{ns}.events\" is not a topic name;"},
+      {"plot", "a b", "", "", "routing.topic: \"a b\" is not a topic name;"},
       {"plot", "t", "PlotSaved", "", "routing.aliases: \"PlotSaved\"; write SEEN=CANONICAL"},
       {"plot", "t", "=plot.x", "", "routing.aliases: \"=plot.x\"; write SEEN=CANONICAL"},
-      {"plot", "t", "a=plot", "", "routing.aliases: \"a=plot\": what stands behind = is no name;"},
-      {"plot", "t", "a=", "", "routing.aliases: \"a=\": what stands behind = is no name;"},
+      {"plot", "t", "a=plot", "",
+       "routing.aliases: \"a=plot\": what stands behind = is not a name;"},
+      {"plot", "t", "a=", "", "routing.aliases: \"a=\": what stands behind = is not a name;"},
       {"plot", "t", "a=plot.x a=plot.y", "",
        "routing.aliases: \"a=plot.y\": that name has an alias already;"},
       {"plot", "t", "", "plot", "routing.keys: \"plot\"; write NAMESPACE=FIELD,FIELD"},
       {"plot", "t", "", "=x", "routing.keys: \"=x\"; write NAMESPACE=FIELD,FIELD"},
       {"order", "t", "", "order=", "routing.keys: \"order=\": no field is named; write none where"},
       {"order payment", "t", "", "order=a;payment=b",
-       "routing.keys: \"order=a;payment=b\": \"a;payment=b\" is no field;"},
-      {"order", "t", "", "order=a,,b", "routing.keys: \"order=a,,b\": \"\" is no field;"},
-      {"order", "t", "", "order=a,", "routing.keys: \"order=a,\": \"\" is no field;"},
+       "routing.keys: \"order=a;payment=b\": \"a;payment=b\" is not a field;"},
+      {"order", "t", "", "order=a,,b", "routing.keys: \"order=a,,b\": \"\" is not a field;"},
+      {"order", "t", "", "order=a,", "routing.keys: \"order=a,\": \"\" is not a field;"},
       {"order", "t", "", "order=customer..id",
-       "routing.keys: \"order=customer..id\": \"customer..id\" is no field;"},
-      {"order", "t", "", "order=.id", "routing.keys: \"order=.id\": \".id\" is no field;"},
-      {"order", "t", "", "order=id.", "routing.keys: \"order=id.\": \"id.\" is no field;"},
+       "routing.keys: \"order=customer..id\": \"customer..id\" is not a field;"},
+      {"order", "t", "", "order=.id", "routing.keys: \"order=.id\": \".id\" is not a field;"},
+      {"order", "t", "", "order=id.", "routing.keys: \"order=id.\": \"id.\" is not a field;"},
       {"order", "t", "", "order=a order=b",
        "routing.keys: \"order=b\": that namespace has a key already;"},
       {"order", "t", "", "order=none order=b",

@@ -151,7 +151,7 @@ CASE(test_a_key_is_the_one_that_kafka_gets) {
   info.name = SPAN("unknown.name");
   assert_false(takes(&info));
   info.name = SPAN("plot.saved");
-  info.payload = 0; /* a payload that is no object */
+  info.payload = 0; /* a payload that is not an object */
   doc.nodes[0].type = JSON_STRING;
   assert_true(takes(&info));
   info.doc = NULL;

@@ -10,7 +10,7 @@ static int box_open(void **state) {
   struct box *b = box_new("file");
   box_stop(b);
   assert_int_equal(mkdir(path_of(b, "pending"), 0770), 0);
-  b->config.settle_ms = 1; /* what is no JSON is soon taken for whole */
+  b->config.settle_ms = 1; /* what is not JSON is soon taken for whole */
   box_start(b);
   *state = b;
   return 0;
@@ -36,7 +36,7 @@ static void take(struct box *b, size_t count) {
   fail_msg("%zu of %zu are there: %s", b->count, count, b->ids);
 }
 
-/* Those in hand: the ones that are no objects, and those with an id before "p", die. */
+/* Those in hand: the ones that are not objects, and those with an id before "p", die. */
 static size_t failed_of(struct box *b, struct failed list[64]) {
   for (size_t i = 0; i < b->count; i++) {
     bool raw = !b->refs[i].id.len;

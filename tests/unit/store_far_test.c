@@ -51,7 +51,7 @@ static int far_open(void **state) {
   struct box *b = box_new("file");
   *state = b;
   box_stop(b);
-  b->config.settle_ms = 1; /* what is no JSON is soon taken for whole */
+  b->config.settle_ms = 1; /* what is not JSON is soon taken for whole */
   for (size_t i = 0; i < 2; i++)
     if (!far_made(b, i)) fail_msg("%s", far[i]);
   box_start(b);

@@ -110,7 +110,7 @@ enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id
   struct fs *s = impl;
   char name[NAME_SIZE];
   bool known = false;
-  if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "it is no entry's name");
+  if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "it is not an entry's name");
   if (!fs_hinders_one(s, ref->place, what, hindrance))
     return error_set(err, ST_AGAIN, "all of them are hindered");
   struct fs_row from = {.what = what,

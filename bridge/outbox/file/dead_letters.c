@@ -23,7 +23,7 @@ enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, i
   int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
   if (got == FS_UNREADABLE) return error_sys(err, sys, "reading dlq/%s", name);
   if (known < 0 || !S_ISREG(st->st_mode))
-    return error_set(err, ST_INVALID, "dlq/%s is no regular file", name);
+    return error_set(err, ST_INVALID, "dlq/%s is not a regular file", name);
   return error_set(
       err, ST_INVALID,
       "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
@@ -51,7 +51,8 @@ static enum status look(struct fs_look *l, struct letter *letter, char name[NAME
                         struct entry_info *info) {
   struct error *err = &letter->error;
   if (!fs_name(span_of(letter->file), name))
-    return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", letter->file);
+    return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)",
+                     letter->file);
   enum fs_read got = fs_desk_read(l->s, &l->desk, PLACE_DLQ, name, err);
   enum status st = unlike(l, letter, name, got);
   if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
@@ -129,7 +130,7 @@ static enum status read_at(int fd, const char *file, uint64_t from, size_t most,
   struct stat st;
   if (fstat(fd, &st) < 0) return error_sys(err, errno, "looking at dlq/%s", file);
   if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
-    return error_set(err, ST_INVALID, "dlq/%s is no regular file with one link", file);
+    return error_set(err, ST_INVALID, "dlq/%s is not a regular file with one link", file);
   *size = (uint64_t)st.st_size;
   if (from >= *size) return ST_OK;
   if (most > *size - from) most = (size_t)(*size - from);
@@ -151,7 +152,7 @@ enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, s
   struct fs *s = impl;
   *size = 0;
   if (!*file || *file == '.' || strchr(file, '/'))
-    return error_set(err, ST_INVALID, "\"%s\" is no file of dlq/", file);
+    return error_set(err, ST_INVALID, "\"%s\" is not a file of dlq/", file);
   fs_look_around(s);
   if (fs_folder(s, PLACE_DLQ) < 0) return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
   int fd = openat(fs_folder(s, PLACE_DLQ), file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

@@ -10,7 +10,7 @@ enum status fs_emit(void *impl, const char *file, struct span text, struct error
   char name[NAME_SIZE], tmp[NAME_SIZE];
   int folder = fs_folder(s, PLACE_FLAT);
   if (!fs_name(span_of(file), name))
-    return error_set(err, ST_INVALID, "\"%s\" is no entry's name (NAME.json)", file);
+    return error_set(err, ST_INVALID, "\"%s\" is not an entry's name (NAME.json)", file);
   snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
            (unsigned long long)s->clock->random(s->clock->ctx));
   enum status st = durable_write_new(folder, tmp, text, NULL, err);

@@ -53,7 +53,8 @@ static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_f
 static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
   struct failed *f = m->f;
   if (!fs_name(f->ref->name, m->name))
-    return error_set(&f->error, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(f->ref->name));
+    return error_set(&f->error, ST_INVALID, "\"%.*s\" is not an entry's name",
+                     SPAN_ARGS(f->ref->name));
   m->raw = f->dead && fs_of_bytes(f->why.reason); /* not to be parsed again: its stamp will tell */
   if (m->raw) return ST_OK;
   enum status st = read_same(s, d, f->ref, m->name, &m->now, &f->how, &f->error);
@@ -61,7 +62,7 @@ static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
   if (st != ST_OK) return m->over ? ST_OK : st;
   m->raw = !fs_desk_is_object(d);
   if (!m->raw) return write_form(s, d, m);
-  return f->dead ? ST_OK : error_set(&f->error, ST_INVALID, "%s is no JSON object", m->name);
+  return f->dead ? ST_OK : error_set(&f->error, ST_INVALID, "%s is not a JSON object", m->name);
 }
 
 /* ---- wait ---- */

@@ -157,7 +157,7 @@ static void check_place(struct fs *s, enum place place) {
     log_write(s->log, LOG_WARNING, "outbox",
               place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
               FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
-              "Mend it, with rights for uid %ld; each scan tries again", (long)geteuid());
+              "Fix it, with rights for uid %ld; each scan tries again", (long)geteuid());
   s->place_said[place] = !works;
 }
 

@@ -104,7 +104,7 @@ struct reading {
 };
 
 static enum status damaged(const struct reading *r, struct error *err) {
-  return error_set(err, ST_INVALID, "line %zu is no line of a manifest", r->line);
+  return error_set(err, ST_INVALID, "line %zu is not a line of a manifest", r->line);
 }
 
 static enum status no_memory(struct error *err) {

@@ -60,7 +60,7 @@ static bool look(struct moving *m, struct fs_look *l, struct entry_info *info) {
   if (!fs_letter_look(l, letter, m->name, info)) return false;
   if (!fs_desk_is_object(&l->desk))
     letter->status = error_set(&letter->error, ST_INVALID,
-                               "dlq/%s is no JSON object; mend it, then replay it", m->name);
+                               "dlq/%s is not a JSON object; fix it, then replay it", m->name);
   return letter->status == ST_OK;
 }
 
@@ -98,8 +98,8 @@ static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer
   uint32_t payload = json_member(&d->doc, 0, "payload");
   int64_t created;
   if (!event_id_valid(id) || payload == JSON_NONE || d->doc.nodes[payload].type != JSON_OBJECT)
-    return error_set(err, ST_INVALID,
-                     "dlq/%s has no usable id and payload; mend it, then replay it", m->name);
+    return error_set(err, ST_INVALID, "dlq/%s has no usable id and payload; fix it, then replay it",
+                     m->name);
   if (!time_parse(string_member(d, "first_failed_at"), &created))
     created = d->stamp.mtime_ns / 1000;
   struct buffer stem = {0};
@@ -342,7 +342,7 @@ static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, c
   if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(place), name);
   enum status st = got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
   if (st == ST_OK && !fs_desk_is_object(d))
-    st = error_set(err, ST_INVALID, "%s%s is no JSON object; mend it, then replay it",
+    st = error_set(err, ST_INVALID, "%s%s is not a JSON object; fix it, then replay it",
                    place_path(place), name);
   return st;
 }
@@ -384,7 +384,7 @@ enum status fs_replay(void *impl, enum place place, const char *file, struct err
   char name[NAME_SIZE];
   if (!err) err = &local;
   if (!fs_name(span_of(file), name) || place == PLACE_SENT)
-    return error_set(err, ST_INVALID, "\"%s\" is no dead letter's name (NAME.json)", file);
+    return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", file);
   if (fs_folder(s, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (place != PLACE_DLQ) return replay_pending(s, place, name, err);

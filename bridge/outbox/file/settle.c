@@ -11,7 +11,7 @@
 #define SWEEP_MOST 10000 /* files of sent/ removed in one go */
 
 static enum status bad_name(const struct entry_ref *ref, struct error *err) {
-  return error_set(err, ST_INVALID, "\"%.*s\" is no entry's name", SPAN_ARGS(ref->name));
+  return error_set(err, ST_INVALID, "\"%.*s\" is not an entry's name", SPAN_ARGS(ref->name));
 }
 
 static enum status look_at(struct fs *s, const struct entry_ref *ref, const char *name,

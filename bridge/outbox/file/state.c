@@ -47,7 +47,7 @@ static enum status open_outbox(struct state *s, struct error *err) {
                      "the outbox folder %s is missing; make it with: mkdir -p '%s'", s->path,
                      s->path);
   if (s->outbox < 0 && errno == ENOTDIR)
-    return error_set(err, ST_INVALID, "the outbox %s is no folder; set outbox.url to file:DIR",
+    return error_set(err, ST_INVALID, "the outbox %s is not a folder; set outbox.url to file:DIR",
                      s->path);
   if (s->outbox < 0) return denied(err, errno, "opening the outbox folder", s->path, R_OK | X_OK);
   if (!s->create || faccessat(s->outbox, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0) return ST_OK;

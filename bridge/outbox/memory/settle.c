@@ -174,7 +174,7 @@ static enum status revive(struct memory *m, struct memory_row *r, struct error *
   if (dead && memory_find(m->w, PLACE_FLAT, span_of(r->name)))
     return error_set(err, ST_EXISTS, "an entry of the name %s waits", r->name);
   if (r->fault == REASON_NOT_OBJECT)
-    return error_set(err, ST_INVALID, "%s is no JSON object", r->name);
+    return error_set(err, ST_INVALID, "%s is not a JSON object", r->name);
   keep_text(&r->last_error, NULL);
   keep_text(&r->topic, NULL);
   r->attempts = 0;
@@ -191,7 +191,7 @@ static enum status revive(struct memory *m, struct memory_row *r, struct error *
 enum status memory_replay(void *impl, enum place place, const char *file, struct error *err) {
   struct memory *m = impl;
   if (place == PLACE_SENT || strchr(file, '/'))
-    return error_set(err, ST_INVALID, "%s is no entry's name", file);
+    return error_set(err, ST_INVALID, "%s is not an entry's name", file);
   pthread_mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, place, span_of(file));
   enum status st =
@@ -245,7 +245,7 @@ enum status memory_emit(void *impl, const char *file, struct span text, struct e
   struct memory *m = impl;
   struct span name = span_of(file);
   if (!span_ends(name, ".json") || name.len < 6 || *file == '.' || strchr(file, '/'))
-    return error_set(err, ST_INVALID, "\"%s\" is no entry's name", file);
+    return error_set(err, ST_INVALID, "\"%s\" is not an entry's name", file);
   pthread_mutex_lock(&m->w->lock);
   enum status st = memory_find(m->w, PLACE_FLAT, name)
                        ? error_set(err, ST_EXISTS, "%s is there already", file)

@@ -13,7 +13,7 @@ static bool check_settings(struct doctor *d) {
   if (!d->settings) {
     doctor_found(d, "settings", REPORT_FAILED, "%s",
                  d->request->why ? d->request->why : "they cannot be loaded");
-    doctor_next(d, "Mend them; busbridge-worker --help-settings lists all with their ranges");
+    doctor_next(d, "Fix them; busbridge-worker --help-settings lists all with their ranges");
     return false;
   }
   if (source)
@@ -32,7 +32,7 @@ static void check_keys(struct doctor *d) {
                  buffer_z(&words), doubtful ? "; " : "", doubtful ? buffer_z(&doubt) : "");
     if (doubtful)
       doctor_next(
-          d, "Mend routing.keys, or add the field to the schema; else its events go by their ids");
+          d, "Fix routing.keys, or add the field to the schema; else its events go by their ids");
     buffer_clear(&words);
     buffer_clear(&doubt);
   }
@@ -51,7 +51,7 @@ static void check_routing(struct doctor *d) {
     return;
   }
   doctor_found(d, "routing", REPORT_FAILED, "%s", err.text);
-  doctor_next(d, "Mend the routing.* settings; see busbridge.conf(5)");
+  doctor_next(d, "Fix the routing.* settings; see busbridge.conf(5)");
 }
 
 /* What routing is told of the schemas needs them first; it is the setting met first, and told
@@ -68,7 +68,7 @@ static void check_routing_and_schemas(struct doctor *d) {
     return;
   }
   doctor_found(d, "schemas", REPORT_FAILED, "%s", err.text);
-  doctor_next(d, "Mend the schema, or set encoding.schemas to the folder of the right ones");
+  doctor_next(d, "Fix the schema, or set encoding.schemas to the folder of the right ones");
 }
 
 /* True: something was said. */
@@ -91,7 +91,7 @@ static void check_kafka_settings(struct doctor *d) {
   d->kafka_sound = kafka_config_check(&d->plan.kafka, NULL, &err) == ST_OK;
   if (!d->kafka_sound) {
     doctor_found(d, "kafka settings", REPORT_FAILED, "%s", err.text);
-    doctor_next(d, "Mend the kafka.* settings; this is librdkafka %s", kafka_library_version());
+    doctor_next(d, "Fix the kafka.* settings; this is librdkafka %s", kafka_library_version());
   } else if (!tell_doubts(d)) {
     doctor_found(d, "kafka settings", REPORT_OK,
                  "librdkafka %s takes them; delivery.guarantee = %s", kafka_library_version(),

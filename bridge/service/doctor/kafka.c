@@ -89,7 +89,7 @@ static void check_cluster(struct doctor *d) {
                  "the outbox belongs to none yet; the first start notes it");
   } else if (st != ST_OK) {
     doctor_found(d, "cluster", REPORT_FAILED, "%s", err.text);
-    doctor_next(d, "Mend the file; busbridge doctor --accept-cluster writes it anew");
+    doctor_next(d, "Fix the file; busbridge doctor --accept-cluster writes it anew");
   } else if (span_is(known, d->cluster_id)) {
     doctor_found(d, "cluster", REPORT_OK, "it is the one that the outbox belongs to");
   } else {
@@ -98,7 +98,7 @@ static void check_cluster(struct doctor *d) {
                  d->cluster_id);
     doctor_next(
         d,
-        "Mend kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
+        "Fix kafka.bootstrap.servers. If the change is meant: busbridge doctor --accept-cluster");
   }
   buffer_release(&text);
 }

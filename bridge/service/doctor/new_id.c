@@ -149,7 +149,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
     if (st == ST_OK && how == SETTLED_CHANGED)
       st = error_set(
           err, ST_IO,
-          "%s%.*s was published, but cannot be taken out: it changed, or is no plain file with one link. The id "
+          "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one link. The id "
           "is as it was; take the file away and try again",
           place_path(e->place), SPAN_ARGS(e->file));
     if (st != ST_OK) return st;

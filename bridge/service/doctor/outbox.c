@@ -151,7 +151,7 @@ static void check_file_system(struct doctor *d) {
     return;
   default:
     doctor_found(d, "file system", REPORT_FAILED, "%s", err.text);
-    doctor_next(d, "Mend the file system under %s", store_name(d->store));
+    doctor_next(d, "Fix the file system under %s", store_name(d->store));
   }
 }
 
@@ -218,7 +218,7 @@ static const char *advice(enum status st) {
     return "Make the folder, or set outbox.url to the one where the application writes";
   case ST_DENIED:
     return "The worker, and this command, must run as a user who may read and write there";
-  default: return "Mend it, or set outbox.url to the right folder";
+  default: return "Fix it, or set outbox.url to the right folder";
   }
 }
 

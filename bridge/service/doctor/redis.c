@@ -83,7 +83,7 @@ void doctor_check_redis(struct doctor *d) {
     ask(d, keys);
   } else {
     doctor_found(d, "redis", REPORT_FAILED, "%s", err.text);
-    doctor_next(d, "Mend redis.url");
+    doctor_next(d, "Fix redis.url");
   }
   keys_close(keys);
 }

@@ -161,7 +161,7 @@ static void rule_worker(const struct facts *f, const struct limits *l, struct ju
    * nobody can tell. */
   if (!f->relay && f->holder == 0 && f->refused[0])
     say(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker,
-        "busbridge config check, and mend what it names",
+        "busbridge config check, and fix what it names",
         "No worker runs, and none starts with these settings: %s", f->refused);
   else if (!f->relay && f->holder == 0)
     say(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER,
@@ -243,7 +243,7 @@ static void rule_holds(const struct facts *f, const struct limits *l, struct jud
   (void)l;
   uint64_t n = f->status ? f->status->holds : 0;
   if (n)
-    say(j, HEALTH_WARNING, "busbridge list --type dlq; then mend and replay, or purge",
+    say(j, HEALTH_WARNING, "busbridge list --type dlq; then fix and replay, or purge",
         "%" PRIu64 " dead %s (dlq.hold_key): later events of the same key wait", n,
         n == 1 ? "letter holds its key" : "letters hold their keys");
 }

@@ -168,7 +168,7 @@ static const struct {
          "busbridge health says what hinders; when that is gone the worker takes them out by itself"},
     [LEFT] = {REPORT_WARNING, false, "are temporary files that were left",
               "Nothing to do: the next start of busbridge-worker removes them"},
-    [NO_FILE] = {REPORT_WARNING, false, "are no plain files with one link and are left alone",
+    [NO_FILE] = {REPORT_WARNING, false, "are not plain files with one link and are left alone",
                  "Put a plain file in the place of each, or remove it"},
     [UNREADABLE] = {REPORT_WARNING, false, "cannot be read",
                     "Give the worker's user the right to read them"},

@@ -30,7 +30,7 @@ static void reach_kafka(struct verify *v) {
                  SPAN_ARGS(span_trim(buffer_span(&known))), id);
     verify_next(
         v,
-        "Mend kafka.bootstrap.servers; if the change is meant: busbridge doctor --accept-cluster");
+        "Fix kafka.bootstrap.servers; if the change is meant: busbridge doctor --accept-cluster");
   }
   buffer_release(&known);
   if (st == ST_OK) return;
