@@ -10,13 +10,13 @@
 #include "bridge/base/table.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/remedy.h"
-#include "bridge/relay/breaker.h"
 #include "bridge/relay/holds.h"
-#include "bridge/relay/ledger.h"
+#include "bridge/relay/ledger/ledger.h"
+#include "bridge/relay/ledger/stuck_manifests.h"
+#include "bridge/relay/publish/breaker.h"
+#include "bridge/relay/publish/sift.h"
 #include "bridge/relay/relay.h"
 #include "bridge/relay/rules.h"
-#include "bridge/relay/sift.h"
-#include "bridge/relay/stuck_manifests.h"
 #include "bridge/relay/verdict.h"
 #include "bridge/relay/waiting_keys.h"
 
@@ -224,7 +224,7 @@ struct turn {
 void turn_run(struct turn *t);
 void stage_take(struct turn *t); /* stage_take.c */
 
-/* stage_publish.c, stage_settle.c: the other two stages */
+/* publish/stage_publish.c, stage_settle.c: the other two stages */
 bool stage_publish(
     struct publishing *p); /* P: one round; false when all is done and the thread may end */
 void stage_settle(struct finishing *f, struct item *first); /* F: a chain */
@@ -283,13 +283,13 @@ void disk_trouble(struct relay *r, enum disk_side side, const struct error *err)
 void disk_works(struct relay *r, enum disk_side side); /* quick where there was no trouble */
 bool disk_refuses(struct relay *r, enum disk_side side);
 
-/* transact.c: P, exactly once */
+/* publish/transact.c: P, exactly once */
 void transact_next(
     struct publishing *p); /* the next prepared batch, if there is one: one transaction or more */
 /* A group of sift.c, in place: what is refused together goes back there. False: stop. */
 bool transact_group(struct publishing *p, struct item **items, size_t count);
 
-/* culprits.c: P, of a transaction that was aborted for its reports */
+/* publish/culprits.c: P, of a transaction that was aborted for its reports */
 /* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest,
  * count when there is none. Returns how many the rest are. */
 size_t culprits_take_out(struct publishing *p, struct item **items, size_t count, size_t *middle);
@@ -301,14 +301,14 @@ void culprits_deny(struct publishing *p, struct item **items, size_t count);
  * these are. */
 size_t culprits_set_apart(struct publishing *p, struct item **items, size_t count);
 
-/* renew.c: P, a producer that is ours */
+/* publish/renew.c: P, a producer that is ours */
 enum { RENEW_DISK_MS = 500 };
 bool renew_ready(struct publishing *p); /* made anew when needed; false: not now */
 /* Until the ledger tells; LEDGER_AWAY: draining is over. */
 enum ledger_found renew_until_known(struct publishing *p);
 bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
 
-/* topics.c: P */
+/* publish/topics.c: P */
 void topics_prepare(struct publishing *p);
 void topic_create(struct publishing *p,
                   unsigned topic); /* again, before a probe; failing is fine */

@@ -1,7 +1,7 @@
 /* Starts, drains and stops the engine; pause, tuning, failure and status, as everybody outside sees
  * them. */
+#include "bridge/relay/ledger/standing.h"
 #include "bridge/relay/parts.h"
-#include "bridge/relay/standing.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* The way of an event. Read this first.
  *
- *   take     the next entries of the outbox, in order           (stage_take.c)     reader
- *   screen   is its id in hand already, or known to Redis?      (here)             reader
- *   route    name -> topic and key                              (here)             reader
- *   encode   payload -> Avro                                    (here)             reader
- *   publish  to Kafka; the delivery reports give the verdicts   (stage_publish.c)  publisher
- *   settle   set keys, then delete, rewrite or dead-letter      (stage_settle.c)   finisher
+ *   take     the next entries of the outbox, in order          (stage_take.c)    reader
+ *   screen   is its id in hand already, or known to Redis?     (here)            reader
+ *   route    name -> topic and key                             (here)            reader
+ *   encode   payload -> Avro                                   (here)            reader
+ *   publish  to Kafka; the delivery reports give the verdicts  (publish/)        publisher
+ *   settle   set keys, then delete, rewrite or dead-letter     (stage_settle.c)  finisher
  *
  * The reader runs the first four for TURN_EVENTS entries at a time (their texts are forgotten
  * afterwards) until the batch is full or nothing more waits; then the batch goes on. An entry that

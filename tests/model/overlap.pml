@@ -3,7 +3,7 @@
  * relay.pml takes the entries of a key in order as given. Here three threads overlap, and a scan overlaps with inotify.
  * All entries are of one topic and one key. Searched: each is committed once (I2), in the order of arrival (I4), and none
  * is forgotten (I1). How to read it, from Reader on: Reader is store_next (bridge/outbox: reader.c, listing.c, watch.c),
- * Publisher the door in front of Kafka (bridge/relay/breaker.c; with REFUSAL the key that waits for its refused event),
+ * Publisher the door in front of Kafka (bridge/relay/publish/breaker.c; with REFUSAL the key that waits for its refused event),
  * Finisher store_done; Producer is the application, Timer asks for scans as flush.interval and an overflow do.
  *
  * An entry carries the GENERATION of the scan that was current when it was handed out. A door that opens again asks for

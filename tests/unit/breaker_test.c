@@ -1,6 +1,6 @@
 /* breaker_test.c - doors: who passes in which state, when they are tried again, and what reopening
  * holds back. */
-#include "bridge/relay/breaker.h"
+#include "bridge/relay/publish/breaker.h"
 #include "tests/support/test.h"
 
 static int64_t now_ms;

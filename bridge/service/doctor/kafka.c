@@ -1,7 +1,7 @@
 /* The broker: what it is, what we may do there, and whether all that a relay needs is there. */
 #include "bridge/base/durable.h"
 #include "bridge/kafka/remedy.h"
-#include "bridge/relay/standing.h"
+#include "bridge/relay/ledger/standing.h"
 #include "bridge/service/doctor/parts.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
  * start; and the outbox against what the manifests say is gone. */
-#include "bridge/relay/standing.h"
+#include "bridge/relay/ledger/standing.h"
 #include "bridge/service/verify/parts.h"
 
 #include <inttypes.h>

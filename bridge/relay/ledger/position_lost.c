@@ -2,9 +2,9 @@
  * anew. The topics themselves decide (L16), those that the manifests name and those of today's
  * routing: what they hold of the manifests' ids is settled, the rest stays pending. */
 #include "bridge/kafka/reader.h"
-#include "bridge/relay/ledger.h"
+#include "bridge/relay/ledger/ledger.h"
+#include "bridge/relay/ledger/standing.h"
 #include "bridge/relay/parts.h"
-#include "bridge/relay/standing.h"
 
 enum { ANSWER_MS = 10000 };
 #define CLOCK_SKEW_MS (INT64_C(3600) * 1000) /* of producers and brokers */

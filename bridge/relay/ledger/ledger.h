@@ -2,7 +2,7 @@
  * was in them, and the steps by which a producer is made. Publisher's thread.
  *
  * Position and manifest go together: number and digest. n is only ever last committed + 1.
- * PROTOCOL.md beside this file tells the whole of it; the rules are in rules.h.
+ * PROTOCOL.md tells the whole of it, rules.h the rules.
  */
 #ifndef BRIDGE_RELAY_LEDGER_H
 #define BRIDGE_RELAY_LEDGER_H

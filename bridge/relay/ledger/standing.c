@@ -1,6 +1,6 @@
 /* Picks the position in Kafka that counts for this outbox, judges it against the manifests, and
  * says what to do. */
-#include "bridge/relay/standing.h"
+#include "bridge/relay/ledger/standing.h"
 
 #include <inttypes.h>
 

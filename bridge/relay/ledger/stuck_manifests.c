@@ -1,6 +1,6 @@
 /* Manifests that cannot be renamed or removed: tried twice, then listed and tried again later.
  * Publisher and finisher. A crash leaves them in the folder, where the next start meets them. */
-#include "bridge/relay/stuck_manifests.h"
+#include "bridge/relay/ledger/stuck_manifests.h"
 
 #include "bridge/relay/parts.h"
 

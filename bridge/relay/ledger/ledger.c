@@ -1,10 +1,10 @@
 /* The position in Kafka against the manifests: each case at a start, a producer made anew, the
  * manifest of each batch. The publisher's thread, ledger_settled the finisher's. PROTOCOL.md 5 says
  * what a crash leaves. */
-#include "bridge/relay/ledger.h"
+#include "bridge/relay/ledger/ledger.h"
 
+#include "bridge/relay/ledger/standing.h"
 #include "bridge/relay/parts.h"
-#include "bridge/relay/standing.h"
 
 #include <inttypes.h>
 

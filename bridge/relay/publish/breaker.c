@@ -1,5 +1,5 @@
 /* The state of one door, changed only by the moves that breaker.h draws. */
-#include "bridge/relay/breaker.h"
+#include "bridge/relay/publish/breaker.h"
 
 /* The only place that changes the state; moves that the drawing lacks are bugs. */
 static void move_to(struct breaker *b, enum breaker_state next) {

@@ -1,4 +1,4 @@
-/* A producer that is ours: made anew by the ledger's steps (ledger.c), with what is told while that
+/* A producer that is ours: made anew by the ledger's steps, with what is told while that
  * fails. The publisher's thread. A crash leaves what ledger.c says. */
 #include "bridge/relay/parts.h"
 
