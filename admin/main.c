@@ -2,7 +2,7 @@
  * stdout was really written. */
 #include "admin/admin.h"
 
-#include "admin/options.h"
+#include "admin/input/options.h"
 #include "bridge/base/words.h"
 #include "bridge/service/configure.h"
 

@@ -1,6 +1,6 @@
 /* The command line of `busbridge` and the reading of answers. */
-#include "admin/answer.h"
-#include "admin/options.h"
+#include "admin/client/answer.h"
+#include "admin/input/options.h"
 #include "tests/support/test.h"
 
 static char complaint[1024];

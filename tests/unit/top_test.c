@@ -1,7 +1,7 @@
 /* What `top` makes of the metrics and of health. */
-#include "admin/answer.h"
-#include "admin/metrics_sample.h"
-#include "admin/top_view.h"
+#include "admin/client/answer.h"
+#include "admin/top/metrics_sample.h"
+#include "admin/top/top_view.h"
 #include "tests/support/test.h"
 
 #include <math.h>

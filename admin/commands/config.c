@@ -1,0 +1,288 @@
+/* busbridge config: the settings in force, of the worker where one runs, and how those here differ;
+ * the check of a file. */
+#include "admin/client/client.h"
+#include "admin/input/options.h"
+#include "admin/output/list_output.h"
+#include "bridge/base/words.h"
+#include "bridge/service/configure.h"
+
+#define DIFFERENCES_SHOWN 5
+
+static const struct listing_column columns[] = {
+    {{"KEY", false, 0, false}, "key", false},
+    {{"VALUE", false, 0.3, true}, "value", false},
+    {{"SOURCE", false, 0, true}, "source", false},
+    {{"DEFAULT", false, 0, false}, "default", true},
+    {{"TYPE", false, 0, false}, "type", true},
+    {{"RELOAD", false, 0, false}, "reloadable", true},
+    {{"HELP", false, 0, false}, "help", true},
+};
+
+/* An answer and the objects in it that are shown. */
+struct sheet {
+  struct buffer json;
+  struct json_doc doc;
+  uint32_t *nodes;
+  size_t count;
+};
+
+static void sheet_release(struct sheet *s) {
+  json_doc_release(&s->doc);
+  buffer_release(&s->json);
+  free(s->nodes);
+}
+
+static enum status sheet_read(struct sheet *s, struct error *err) {
+  uint32_t node = JSON_NONE;
+  enum status st = answer_scan(&s->doc, buffer_span(&s->json), err);
+  if (st != ST_OK) return st;
+  uint32_t array = answer_node(&s->doc, 0, "settings");
+  if (array == JSON_NONE || s->doc.nodes[array].type != JSON_ARRAY)
+    return error_set(err, ST_INVALID, "The answer has no settings");
+  s->nodes = calloc(s->doc.nodes[array].count + 1, sizeof *s->nodes);
+  if (!s->nodes) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  while (answer_each(&s->doc, array, &node)) s->nodes[s->count++] = node;
+  return ST_OK;
+}
+
+static enum status sheet_local(struct admin *a, struct sheet *s, struct error *err) {
+  enum status st = configure_show(a->settings, &s->json, err);
+  return st == ST_OK ? sheet_read(s, err) : st;
+}
+
+/* Those of a worker, where one runs. False: none does, or it does not tell. */
+static bool sheet_remote(struct admin *a, struct sheet *s) {
+  struct client *client = NULL;
+  struct error err = {0};
+  enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
+  bool remote = st == ST_OK && client_remote(client);
+  if (remote) st = client_config(client, &s->json, &err);
+  if (remote && st == ST_OK) st = sheet_read(s, &err);
+  client_close(client);
+  if (st == ST_DENIED || (remote && st != ST_OK))
+    note(a, "the worker's settings are not known: %s", err.text);
+  return remote && st == ST_OK;
+}
+
+/* ---- worker and here ---- */
+
+static bool text_is(const struct sheet *s, uint32_t object, const char *key, const char *text) {
+  uint32_t node = answer_node(&s->doc, object, key);
+  return node != JSON_NONE && s->doc.nodes[node].type == JSON_STRING &&
+         json_string_is(&s->doc, node, span_of(text));
+}
+
+static uint32_t find(const struct sheet *s, const char *key) {
+  for (size_t i = 0; i < s->count; i++)
+    if (text_is(s, s->nodes[i], "key", key)) return s->nodes[i];
+  return JSON_NONE;
+}
+
+/* "30s (busbridge.conf:3)", or "not set". */
+static void add_value(const struct sheet *s, uint32_t object, struct buffer *out) {
+  if (object == JSON_NONE) {
+    buffer_add_z(out, "not set");
+    return;
+  }
+  answer_text(&s->doc, object, "value", out);
+  buffer_add_z(out, " (");
+  answer_text(&s->doc, object, "source", out);
+  buffer_add_char(out, ')');
+}
+
+static void note_difference(struct admin *a, const char *key, const struct sheet *worker,
+                            uint32_t there, const struct sheet *local, uint32_t here) {
+  struct buffer text = {0};
+  bool reload = there != JSON_NONE && answer_bool(&worker->doc, there, "reloadable");
+  add_value(worker, there, &text);
+  buffer_add_z(&text, "; here it is ");
+  add_value(local, here, &text);
+  note(a, "%s of the worker is %s; it takes over what its file says by %s", key, buffer_z(&text),
+       reload ? "SIGHUP" : "a restart");
+  buffer_release(&text);
+}
+
+static bool differs(const struct sheet *a, uint32_t x, const struct sheet *b, uint32_t y) {
+  struct buffer value = {0};
+  if (x == JSON_NONE || y == JSON_NONE) return true;
+  answer_text(&b->doc, y, "value", &value);
+  bool same = text_is(a, x, "value", buffer_z(&value));
+  buffer_release(&value);
+  return !same;
+}
+
+/* One direction finds what differs and what is there alone, the other what is here alone. */
+static size_t compare(struct admin *a, const struct sheet *worker, const struct sheet *local,
+                      bool only_here) {
+  const struct sheet *from = only_here ? local : worker;
+  size_t found = 0;
+  for (size_t i = 0; i < from->count; i++) {
+    struct buffer key = {0};
+    answer_text(&from->doc, from->nodes[i], "key", &key);
+    uint32_t there = find(worker, buffer_z(&key)), here = find(local, buffer_z(&key));
+    bool told = only_here ? there == JSON_NONE : differs(worker, there, local, here);
+    if (told && ++found <= DIFFERENCES_SHOWN)
+      note_difference(a, buffer_z(&key), worker, there, local, here);
+    buffer_release(&key);
+  }
+  return found;
+}
+
+static void note_differences(struct admin *a, const struct sheet *worker) {
+  struct sheet local = {0};
+  struct error err = {0};
+  if (sheet_local(a, &local, &err) == ST_OK) {
+    size_t found = compare(a, worker, &local, false) + compare(a, worker, &local, true);
+    if (found > DIFFERENCES_SHOWN)
+      note(a, "%zu settings differ between the worker and here", found);
+  }
+  sheet_release(&local);
+}
+
+/* ---- which are shown ---- */
+
+/* word: a key, or the beginning of several up to a dot ("redis"). */
+static bool meant(const char *key, const char *word) {
+  size_t len = strlen(word);
+  if (len > 0 && word[len - 1] == '.') len--;
+  return strncmp(key, word, len) == 0 && (key[len] == '\0' || key[len] == '.');
+}
+
+static enum status unknown(const char *word, struct error *err) {
+  const char *names[SETTING_COUNT + 1];
+  for (int i = 0; i < SETTING_COUNT; i++) names[i] = setting_row((enum setting)i)->key;
+  names[SETTING_COUNT] = "check"; /* the word that is not a key */
+  const char *near = word_nearest(word, names, SETTING_COUNT + 1);
+  if (near)
+    return error_set(err, ST_INVALID, "There is no setting %.80s; did you mean %s?", word, near);
+  return error_set(err, ST_INVALID, "There is no setting %.80s; see: busbridge config -o name",
+                   word);
+}
+
+static enum status keep(struct sheet *s, bool changed, int count, char **words, struct error *err) {
+  size_t kept = 0;
+  bool used[64] = {0};
+  if (count > 64) return error_set(err, ST_INVALID, "At most 64 keys at a time");
+  for (size_t i = 0; i < s->count; i++) {
+    struct buffer key = {0};
+    bool wanted = count == 0;
+    answer_text(&s->doc, s->nodes[i], "key", &key);
+    for (int w = 0; w < count; w++)
+      if (meant(buffer_z(&key), words[w])) wanted = used[w] = true;
+    buffer_release(&key);
+    if (wanted && !(changed && text_is(s, s->nodes[i], "source", "default")))
+      s->nodes[kept++] = s->nodes[i];
+  }
+  s->count = kept;
+  for (int w = 0; w < count; w++)
+    if (!used[w] && strncmp(words[w], "kafka.", 6) != 0) return unknown(words[w], err);
+  return ST_OK;
+}
+
+/* ---- the command ---- */
+
+static enum status show(struct admin *a, bool changed, const char *format, int count, char **words,
+                        struct error *err) {
+  struct sheet sheet = {0};
+  enum status st = ST_OK;
+  bool remote = sheet_remote(a, &sheet);
+  if (!remote) {
+    sheet_release(&sheet);
+    sheet = (struct sheet){0};
+    st = sheet_local(a, &sheet, err);
+  }
+  if (st == ST_OK && remote) note_differences(a, &sheet);
+  if (st == ST_OK) st = keep(&sheet, changed, count, words, err);
+  struct listing listing = {.doc = &sheet.doc,
+                            .nodes = sheet.nodes,
+                            .count = sheet.count,
+                            .columns = columns,
+                            .column_count = sizeof columns / sizeof *columns,
+                            .name = "key"};
+  if (st == ST_OK) st = listing_print(a, &listing, format, err);
+  if (st == ST_OK && sheet.count == 0)
+    st = error_set(err, ST_NOT_FOUND, changed ? "Every one of them is at its default" : "Not set");
+  sheet_release(&sheet);
+  return st;
+}
+
+static void each_line(const struct admin *a, struct buffer *lines,
+                      void (*say)(const struct admin *, const char *fmt, ...), const char *fmt) {
+  for (char *line = lines->len ? (char *)buffer_z(lines) : NULL, *end; line && *line;
+       line = end + 1) {
+    end = strchr(line, '\n');
+    if (!end) break;
+    *end = '\0';
+    say(a, fmt, line);
+  }
+}
+
+/* The file alone: neither the environment nor -X corrects or spoils it. Everything that is wrong
+ * with it is told at once.
+ */
+static int check(struct admin *a, const char *file) {
+  struct configure from = {.file = a->config, .environment = a->environment};
+  struct settings_sources sources = {.file = file ? file : configure_file(&from)};
+  struct settings *settings = NULL;
+  struct buffer warnings = {0}, errors = {0};
+  struct error err = {0};
+  sources.errors = &errors;
+  if (!sources.file) {
+    complain(a, "There is no file to check: name one, or give it by -c");
+    return CODE_USAGE;
+  }
+  enum status st = settings_load(&sources, &settings, &warnings, &err);
+  if (st == ST_OK) configure_check(settings, &errors);
+  each_line(a, &warnings, note, "warning: %s");
+  each_line(a, &errors, complain, "%s");
+  if (st == ST_OK && errors.len > 0) {
+    st = ST_INVALID;
+  } else if (st == ST_OK) {
+    text_printable(&a->out, span_of(sources.file));
+    buffer_add_z(&a->out, ": valid\n");
+  } else {
+    complain(a, "%s", err.text);
+  }
+  buffer_release(&warnings);
+  buffer_release(&errors);
+  settings_free(settings);
+  return st == ST_OK ? CODE_OK : st == ST_NO_MEMORY ? CODE_FAILURE : CODE_USAGE;
+}
+
+static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+  const char *format = "table";
+  bool changed = false;
+  const struct option_row rows[] = {
+      {"changed", 0, OPTION_FLAG, &changed, NULL, "only those that are not at their default"},
+      {"output", 'o', OPTION_CHOICE, &format, LISTING_FORMATS, "form of the answer (table)"},
+      {"format", 0, OPTION_CHOICE, &format, LISTING_FORMATS, "the older spelling of --output"},
+  };
+  struct error err = {0};
+  int words, code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code))
+    return code;
+  if (words > 0 && strcmp(argv[0], "check") == 0) {
+    if (words <= 2) return check(a, words == 2 ? argv[1] : NULL);
+    complain(a, "too many words: usage: busbridge config check [FILE]");
+    return CODE_USAGE;
+  }
+  if (!admin_settings(a, &err)) return fail(a, &err);
+  return show(a, changed, format, words, argv, &err) == ST_OK ? CODE_OK : fail(a, &err);
+}
+
+const struct command command_config = {
+    .name = "config",
+    .words = "check|<setting> check:<file>",
+    .arguments = "[KEY...] [--changed] | check [FILE]",
+    .summary = "the settings in force and where each comes from; check a file",
+    .examples =
+        "  busbridge config --changed            what is not at its default, and which file and line says so\n"
+        "  busbridge config redis                all settings of Redis\n"
+        "  busbridge config kafka.bootstrap.servers flush.interval -o wide\n"
+        "  busbridge config check new.conf       is this file valid? exit 0, or 2 with file and line\n",
+    .description =
+        "Where a worker runs its settings are shown, and standard error says where those here differ. Secrets are never\n"
+        "shown. A KEY may be the beginning of several, up to a dot. check reads the file alone, without environment and -X.",
+    .run = run,
+    .usage_code = CODE_USAGE,
+};

@@ -1,0 +1,26 @@
+/* Reads a payload whole from a file or from standard input, but no more than an entry may have. */
+#include "admin/input/payload.h"
+
+#include "bridge/base/durable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static enum status read_limited(const struct admin *a, int fd, const char *name, struct buffer *out,
+                                struct error *err) {
+  size_t limit = (size_t)setting_number(a->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES);
+  enum status st = stream_read(fd, name, limit, out, err);
+  if (st != ST_TOO_LARGE) return st;
+  return error_set(err, st, "%s is larger than outbox.max_entry_bytes (%zu)", name, limit);
+}
+
+enum status payload_read(const struct admin *a, const char *file, struct buffer *out,
+                         struct error *err) {
+  if (strcmp(file, "-") == 0) return read_limited(a, STDIN_FILENO, "standard input", out, err);
+  int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return error_sys(err, errno, "opening %s", file);
+  enum status st = read_limited(a, fd, file, out, err);
+  close(fd);
+  return st;
+}
