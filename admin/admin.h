@@ -82,7 +82,10 @@ struct command {
 #define X(name) extern const struct command command_##name;
 COMMAND_TABLE(X)
 #undef X
-const struct command *command_find(const struct admin *a, const char *name);
+/* help.c */
+const struct command *command_find(const struct admin *a, const char *name); /* NULL: none */
+int command_unknown(const struct admin *a, const char *word); /* complains; the exit code */
+void commands_help(struct admin *a);                          /* of all of them, to out */
 
 /* Read the settings and open the log. Prints what is wrong and returns false. */
 bool admin_settings(struct admin *a, struct error *err);

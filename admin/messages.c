@@ -88,11 +88,3 @@ int admin_flush(struct admin *a) {
   buffer_clear(&a->out);
   return CODE_OK;
 }
-
-/* ---- commands ---- */
-
-const struct command *command_find(const struct admin *a, const char *name) {
-  for (size_t i = 0; a->commands[i]; i++)
-    if (strcmp(name, a->commands[i]->name) == 0) return a->commands[i];
-  return NULL;
-}
