@@ -2,10 +2,10 @@
  * control_request.c. */
 #include "worker/control.h"
 
+#include "bridge/base/pause.h"
 #include "worker/control_parts.h"
 #include "worker/control_tcp.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 /* Guests that were shown out and are not gone yet; beyond, libmicrohttpd itself turns newcomers
@@ -135,7 +135,7 @@ void control_stop(struct control *control) {
     log_write(control->log, LOG_WARNING, "control", "socket_left", NO_FIELDS,
               "The control socket stays: %s", err.text);
   for (int waited = 0; atomic_load(&control->running) > 0 && waited < STOP_MS; waited += 10)
-    poll(NULL, 0, 10);
+    pause_ms(10, NULL);
   if (control->network.daemon) MHD_stop_daemon(control->network.daemon);
   if (control->local.daemon) MHD_stop_daemon(control->local.daemon);
   guests_release(&control->guests);

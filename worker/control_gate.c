@@ -9,13 +9,13 @@
 
 void gate_init(struct gate *g) {
   *g = (struct gate){0};
-  pthread_mutex_init(&g->lock, NULL);
+  mutex_init(&g->lock);
 }
 
 void gate_release(struct gate *g) {
   buffer_release(&g->token);
   buffer_release(&g->hosts);
-  pthread_mutex_destroy(&g->lock);
+  mutex_destroy(&g->lock);
 }
 
 /* What a header can carry. */
@@ -37,20 +37,20 @@ enum status gate_set(struct gate *g, const struct settings *settings, struct err
     buffer_release(&hosts);
     return error_set(err, ST_NO_MEMORY, "Out of memory");
   }
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   struct buffer old_token = g->token, old_hosts = g->hosts;
   g->token = token;
   g->hosts = hosts;
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   buffer_release(&old_token);
   buffer_release(&old_hosts);
   return ST_OK;
 }
 
 bool gate_has_token(struct gate *g) {
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   bool has = g->token.len > 0;
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   return has;
 }
 
@@ -75,11 +75,11 @@ static bool take_host(const char *text, char out[HOST_MAX], bool *brackets) {
 static bool is_listed(struct gate *g, const char *name) {
   struct span word;
   bool found = false;
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   struct span rest = buffer_span(&g->hosts);
   while (!found && span_word(&rest, &word))
     found = word.len == strlen(name) && !strncasecmp(word.ptr, name, word.len);
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   return found;
 }
 
@@ -111,9 +111,9 @@ static bool is_token(struct span token, struct span given) {
 
 enum bearer gate_bearer(struct gate *g, const char *authorization) {
   if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0) return BEARER_NONE;
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   bool right =
       g->token.len > 0 && is_token(buffer_span(&g->token), span_trim(span_of(authorization + 7)));
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   return right ? BEARER_RIGHT : BEARER_WRONG;
 }

@@ -8,12 +8,11 @@
 #ifndef WORKER_CONTROL_GATE_H
 #define WORKER_CONTROL_GATE_H
 
+#include "bridge/base/thread.h"
 #include "bridge/settings/settings.h"
 
-#include <pthread.h>
-
 struct gate {
-  pthread_mutex_t lock;       /* both below: replaced by a reload */
+  struct mutex lock;          /* both below: replaced by a reload */
   struct buffer token, hosts; /* of http.token and http.hosts */
 };
 void gate_init(struct gate *g);

@@ -18,7 +18,7 @@ struct guest {
 
 void guests_init(struct guests *g, const struct clock *clock) {
   *g = (struct guests){.clock = clock};
-  pthread_mutex_init(&g->lock, NULL);
+  mutex_init(&g->lock);
 }
 
 void guests_release(struct guests *g) {
@@ -26,7 +26,7 @@ void guests_release(struct guests *g) {
     next = g->first->next;
     free(g->first);
   }
-  pthread_mutex_destroy(&g->lock);
+  mutex_destroy(&g->lock);
 }
 
 static void take_address(struct guest *guest) {
@@ -90,36 +90,36 @@ struct guest *guest_enter(struct guests *g, int fd, const void *door) {
                           .phase = GUEST_ASKS,
                           .since_ms = clock_mono_ms(g->clock)};
   take_address(guest);
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   guest->next = g->first;
   if (guest->next) guest->next->self = &guest->next;
   g->first = guest;
   make_room(g, guest);
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   return guest;
 }
 
 void guest_leave(struct guests *g, struct guest *guest) {
   if (!guest) return;
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   *guest->self = guest->next;
   if (guest->next) guest->next->self = guest->self;
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   free(guest);
 }
 
 void guest_phase(struct guests *g, struct guest *guest, enum guest_phase phase) {
   if (!guest) return;
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   guest->phase = phase;
   guest->since_ms = clock_mono_ms(g->clock);
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
 }
 
 size_t guests_hurry(struct guests *g) {
   size_t count = 0;
   int64_t now = clock_mono_ms(g->clock);
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   for (struct guest *guest = g->first; guest; guest = guest->next) {
     int64_t limit = guest->phase == GUEST_ASKS    ? GUESTS_ASK_MS
                     : guest->phase == GUEST_TAKES ? GUESTS_TAKE_MS
@@ -128,6 +128,6 @@ size_t guests_hurry(struct guests *g) {
     show_out(guest);
     count++;
   }
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   return count;
 }

@@ -11,8 +11,7 @@
 #define WORKER_CONTROL_GUESTS_H
 
 #include "bridge/base/clock.h"
-
-#include <pthread.h>
+#include "bridge/base/thread.h"
 
 enum {
   GUESTS_MAX = 64,         /* of a door */
@@ -25,7 +24,7 @@ enum guest_phase { GUEST_ASKS, GUEST_WAITS, GUEST_TAKES };
 struct guest;
 struct guests {
   const struct clock *clock;
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct guest *first;
 };
 void guests_init(struct guests *g, const struct clock *clock);

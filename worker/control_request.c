@@ -1,9 +1,10 @@
 /* One request, from its headers to its answer: who may ask what. Which path means what stands in
  * control_routes.c. */
+#include "bridge/base/pause.h"
+#include "bridge/base/thread.h"
 #include "worker/control_parts.h"
 #include "worker/control_routes.h"
 
-#include <poll.h>
 #include <strings.h>
 
 #define BODY_LIMIT (64 * 1024)         /* where none is needed */
@@ -169,7 +170,7 @@ static bool begin_walk(struct listener *l) {
     if (atomic_fetch_add(&l->walking, 1) < WALKS_MAX) return true;
     atomic_fetch_sub(&l->walking, 1);
     if (waited >= WALK_WAIT_MS) return false;
-    poll(NULL, 0, 10);
+    pause_ms(10, NULL);
   }
 }
 
@@ -199,7 +200,7 @@ static struct asker asker_of(const struct listener *l, struct MHD_Connection *co
 static bool is_gone(void *ctx) {
   const struct asker *asker = ctx;
   struct pollfd fd = {.fd = asker->fd, .events = asker->signs};
-  return poll(&fd, 1, 0) > 0 && (fd.revents & asker->signs);
+  return thread_poll(&fd, 1, 0) > 0 && (fd.revents & asker->signs);
 }
 
 /* What a slow reader has not taken yet lies in memory: all of it together is bounded. */

@@ -1,11 +1,11 @@
 /* Asks on the terminal, before a purge and before a large replay, for the number of dead letters.
  */
 #include "admin/bulk/bulk_parts.h"
+#include "bridge/base/thread.h"
 #include "bridge/base/words.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <unistd.h>
 
 /* So many dead letters are replayed only when asked for twice; a purge always */
@@ -32,7 +32,7 @@ static bool typed(struct bulk_going *g, FILE *tty) {
           bulk_verb(g->bulk, false));
   /* In slices: a Ctrl-C that comes just before a read that blocks would not end it. */
   struct pollfd waiting = {.fd = fileno(tty), .events = POLLIN};
-  while (!interrupts() && poll(&waiting, 1, 100) <= 0) {
+  while (!interrupts() && thread_poll(&waiting, 1, 100) <= 0) {
   }
   bool answered = !interrupts() && fgets(line, sizeof line, tty) != NULL;
   if (!answered) fputc('\n', stderr);

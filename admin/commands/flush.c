@@ -3,11 +3,11 @@
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"
+#include "bridge/base/pause.h"
 #include "bridge/base/progress.h"
 #include "bridge/base/words.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <unistd.h>
 
 #define POLL_FIRST_MS 5
@@ -61,7 +61,7 @@ static enum status follow(struct following *f, uint64_t id, uint64_t limit, stru
     if (limit && total > limit) total = limit;
     progress_show(
         &f->bar, count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead"), total);
-    poll(NULL, 0, wait);
+    pause_ms(wait, NULL);
     wait = wait * 2 > POLL_MAX_MS ? POLL_MAX_MS : wait * 2;
   }
 }

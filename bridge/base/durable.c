@@ -4,10 +4,10 @@
 #include "bridge/base/durable.h"
 
 #include "bridge/base/clock.h"
+#include "bridge/base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -176,13 +176,13 @@ static void begin_all(const struct durable_file *list, size_t count) {
  * numbered. */
 void durable_write_end_all(int folder, struct durable_file *list, size_t count) {
   struct ending e = {.folder = folder, .list = list, .count = count};
-  pthread_t threads[END_THREADS];
+  struct thread threads[END_THREADS];
   begin_all(list, count);
   size_t wanted = hook_fn || !waits(&e) ? 0 : count / END_FILES, started = 0;
   if (wanted > END_THREADS) wanted = END_THREADS;
-  while (started < wanted && pthread_create(&threads[started], NULL, end_some, &e) == 0) started++;
+  while (started < wanted && thread_start(&threads[started], NULL, end_some, &e) == 0) started++;
   end_some(&e);
-  for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  for (size_t i = 0; i < started; i++) thread_join(threads[i]);
 }
 
 enum status durable_write_new(int folder, const char *name, struct span content,

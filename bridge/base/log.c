@@ -2,14 +2,13 @@
  * whoever reads. */
 #include "bridge/base/log.h"
 
+#include "bridge/base/thread.h"
 #include "bridge/base/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,7 +36,7 @@ struct log {
   uint64_t unsaid; /* of them */
   _Atomic int level;
   const struct clock *clock;
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct buffer line;
   struct repeat repeats[EVENTS];
 };
@@ -75,7 +74,7 @@ enum status log_open(int fd, enum log_format format, enum log_level level,
   log->fd = fd;
   log->level = level;
   log->clock = clock;
-  pthread_mutex_init(&log->lock, NULL);
+  mutex_init(&log->lock);
   *out = log;
   return ST_OK;
 }
@@ -154,7 +153,7 @@ static ssize_t put(const struct log *log, const char *at, size_t len) {
   switch (log->way) {
   case WAY_SOCKET: return send(log->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
   case WAY_ASK:
-    if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT)) return -1;
+    if (thread_poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT)) return -1;
     return write(log->fd, at,
                  len < PIPE_BUF ? len : PIPE_BUF); /* so much a pipe takes when it takes anything */
   case WAY_PLAIN:
@@ -242,7 +241,7 @@ void log_close(struct log *log) {
   for (size_t i = 0; i < EVENTS; i++) end_spell(log, &log->repeats[i]);
   say_dropped(log);
   if (log->way == WAY_OWN) close(log->fd);
-  pthread_mutex_destroy(&log->lock);
+  mutex_destroy(&log->lock);
   buffer_release(&log->line);
   free(log);
 }
@@ -287,8 +286,8 @@ void log_write(struct log *log, enum log_level level, const char *component, con
   va_start(args, fmt);
   vsnprintf(msg, sizeof msg, fmt, args);
   va_end(args);
-  pthread_mutex_lock(&log->lock);
+  mutex_lock(&log->lock);
   if (level == LOG_DEBUG || may_write(log, level, component, event))
     write_line(log, level, span_of(msg), component, event, fields);
-  pthread_mutex_unlock(&log->lock);
+  mutex_unlock(&log->lock);
 }

@@ -2,9 +2,9 @@
  * line when an invariant is broken. */
 #include "bridge/base/status.h"
 #include "bridge/base/span.h"
+#include "bridge/base/thread.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -111,7 +111,7 @@ _Noreturn void bug_abort(const char *file, int line, const char *what) {
   int len = snprintf(text, sizeof text, "busbridge: bug: %s:%d: %s; please report this line\n",
                      file, line, what);
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-  if (poll(&p, 1, 0) > 0 && p.revents & POLLOUT) { /* it ends also where nobody reads */
+  if (thread_poll(&p, 1, 0) > 0 && p.revents & POLLOUT) { /* it ends also where nobody reads */
     ssize_t n =
         write(STDERR_FILENO, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
     (void)n;

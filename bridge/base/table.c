@@ -1,8 +1,9 @@
 /* SipHash, the hash table with open addressing, and the set of digests. */
 #include "bridge/base/table.h"
 
+#include "bridge/base/thread.h"
+
 #include <endian.h>
-#include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -10,7 +11,7 @@
  * published one, 00 01 .. 0f, is the one of the reference implementation's test vectors. */
 static const uint64_t sip_published[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 static uint64_t sip_key[2];
-static pthread_once_t sip_once = PTHREAD_ONCE_INIT;
+static struct once sip_once = ONCE_INIT;
 
 static void sip_seed(void) {
   if (getrandom(sip_key, sizeof sip_key, GRND_NONBLOCK) == (ssize_t)sizeof sip_key) return;
@@ -32,7 +33,7 @@ static inline void sip_round(struct sip *s) {
 }
 
 static const uint64_t *sip_own(void) {
-  pthread_once(&sip_once, sip_seed);
+  thread_once(&sip_once, sip_seed);
   return sip_key;
 }
 

@@ -24,9 +24,9 @@ void cluster_close(struct cluster *c) {
 /* It does not pass by itself: no need to wait for the answer. */
 static bool is_hopeless(struct cluster *c) {
   rd_kafka_poll(c->handle.rk, 0);
-  pthread_mutex_lock(&c->handle.mutex);
+  mutex_lock(&c->handle.mutex);
   enum kafka_cause cause = (enum kafka_cause)c->handle.words.cause;
-  pthread_mutex_unlock(&c->handle.mutex);
+  mutex_unlock(&c->handle.mutex);
   return !kafka_cause_passes(cause) && atomic_load(&c->handle.link) != LINK_UP;
 }
 

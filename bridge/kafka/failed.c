@@ -38,13 +38,13 @@ enum status handle_failed(struct handle *h, enum status st, int code, const char
 enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words,
                                  const char *what, struct error *err) {
   rd_kafka_poll(h->rk, 0);
-  pthread_mutex_lock(&h->mutex);
+  mutex_lock(&h->mutex);
   bool misnamed = atomic_load(&h->misnamed), starved = atomic_load(&h->starved);
   bool down = h->words.text[0] &&
               (misnamed || (st == ST_UNAVAILABLE && (starved || atomic_load(&h->link) != LINK_UP)));
   error_set(err, st, "%s%s%s", misnamed ? "" : what, misnamed ? "" : ": ",
             down ? h->words.text : words);
   if (err) err->cause = down ? h->words.cause : handle_cause(h, code, words);
-  pthread_mutex_unlock(&h->mutex);
+  mutex_unlock(&h->mutex);
   return st;
 }

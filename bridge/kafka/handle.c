@@ -101,13 +101,13 @@ static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *tex
   bool starves = handle_cause(h, code, text) == CAUSE_DESCRIPTORS;
   if (atomic_load(&h->starved) && !starves && code != RD_KAFKA_RESP_ERR__FATAL) return;
   if (starves) atomic_store(&h->starved, true);
-  pthread_mutex_lock(&h->mutex);
+  mutex_lock(&h->mutex);
   if (specific || !h->specific) {
     error_set(&h->words, ST_UNAVAILABLE, "%s", text);
     h->words.cause = handle_cause(h, code, text);
     h->specific = specific;
   }
-  pthread_mutex_unlock(&h->mutex);
+  mutex_unlock(&h->mutex);
 }
 
 /* The last connection was closed by a broker, perhaps only because nobody had spoken to it for a
@@ -116,9 +116,9 @@ static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *tex
  * they are. */
 static bool is_down(struct handle *h, int code, const char *text) {
   bool closed, down = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-  pthread_mutex_lock(&h->mutex);
+  mutex_lock(&h->mutex);
   closed = strstr(h->words.text, "Disconnected (after ") && strstr(h->words.text, " in state UP");
-  pthread_mutex_unlock(&h->mutex);
+  mutex_unlock(&h->mutex);
   if (down && closed) atomic_store(&h->doubtful, true);
   if (!down && strstr(text, "Connect to ") && atomic_exchange(&h->doubtful, false)) return true;
   return down && !closed;
@@ -358,8 +358,7 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
                        .owner = owner,
                        .link = LINK_UNKNOWN,
                        .statistics = config->statistics};
-  if (pthread_mutex_init(&h->mutex, NULL) != 0)
-    return error_set(err, ST_NO_MEMORY, "out of memory");
+  mutex_init(&h->mutex);
   h->has_mutex = true;
   h->servers = strdup(kafka_servers(config));
   h->scram_too_old = options_scram_too_old(config);
@@ -393,6 +392,6 @@ void handle_close(struct handle *h) {
   h->rk = NULL;
   free(h->servers);
   h->servers = NULL;
-  if (h->has_mutex) pthread_mutex_destroy(&h->mutex);
+  if (h->has_mutex) mutex_destroy(&h->mutex);
   h->has_mutex = false;
 }

@@ -8,11 +8,11 @@
 #ifndef BRIDGE_KAFKA_HANDLE_H
 #define BRIDGE_KAFKA_HANDLE_H
 
+#include "bridge/base/thread.h"
 #include "bridge/kafka/publisher.h"
 #include "bridge/kafka/remedy.h"
 
 #include <librdkafka/rdkafka.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 enum handle_role {
@@ -48,11 +48,11 @@ struct handle {
   rd_kafka_t *rk;
   struct log *log;
   enum handle_role role;
-  void *owner;           /* of the report callback */
-  atomic_int link;       /* enum publisher_link */
-  atomic_bool doubtful;  /* all connections were closed; whether the brokers are away the next
-                            attempt tells */
-  pthread_mutex_t mutex; /* over words, cause */
+  void *owner;          /* of the report callback */
+  atomic_int link;      /* enum publisher_link */
+  atomic_bool doubtful; /* all connections were closed; whether the brokers are away the next
+                           attempt tells */
+  struct mutex mutex;   /* over words, cause */
   bool has_mutex, intercepted;
   struct handle_tally ends, offsets; /* EndTxn and TxnOffsetCommit, counted by broker threads */
   struct error words;                /* the last error that librdkafka told */

@@ -167,9 +167,9 @@ enum publisher_link publisher_link(const struct publisher *p, struct error *text
   struct handle *h =
       (struct handle *)&p->handle; /* its mutex is not part of what the caller sees */
   if (text) {
-    pthread_mutex_lock(&h->mutex);
+    mutex_lock(&h->mutex);
     *text = h->words;
-    pthread_mutex_unlock(&h->mutex);
+    mutex_unlock(&h->mutex);
   }
   bool unable = atomic_load(&h->misnamed) || atomic_load(&h->starved);
   return unable ? LINK_DOWN : (enum publisher_link)atomic_load(&h->link);

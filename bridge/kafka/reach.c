@@ -65,9 +65,9 @@ bool reach_note(struct handle *h, int code, const char *text) {
               code == RD_KAFKA_RESP_ERR__TIMED_OUT;
   if (!link || atomic_load(&h->named_answered) || !atomic_load(&h->listed_answered)) return false;
   if (!named_broker(text, &name) || is_listed(h, name)) return false;
-  pthread_mutex_lock(&h->mutex);
+  mutex_lock(&h->mutex);
   reach_failed(&h->words, name, short_words(text));
-  pthread_mutex_unlock(&h->mutex);
+  mutex_unlock(&h->mutex);
   atomic_store(&h->misnamed, true);
   return true;
 }

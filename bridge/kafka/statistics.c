@@ -1,15 +1,15 @@
 /* Keeps the latest statistics as text, and reads them into gauges only when somebody asks. */
 #include "bridge/kafka/statistics.h"
 
+#include "bridge/base/thread.h"
 #include "bridge/json/json.h"
 
 #include <math.h>
-#include <pthread.h>
 
 #define LABELS 100 /* brokers, and topics, shown */
 
 struct statistics {
-  pthread_mutex_t lock;
+  struct mutex lock;
   char *text; /* the latest */
   size_t len;
 };
@@ -17,7 +17,7 @@ struct statistics {
 enum status statistics_open(struct statistics **out) {
   struct statistics *s = calloc(1, sizeof *s);
   if (!s) return ST_NO_MEMORY;
-  pthread_mutex_init(&s->lock, NULL);
+  mutex_init(&s->lock);
   *out = s;
   return ST_OK;
 }
@@ -25,16 +25,16 @@ enum status statistics_open(struct statistics **out) {
 void statistics_close(struct statistics *s) {
   if (!s) return;
   free(s->text);
-  pthread_mutex_destroy(&s->lock);
+  mutex_destroy(&s->lock);
   free(s);
 }
 
 void statistics_take(struct statistics *s, char *text, size_t len) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   free(s->text);
   s->text = text;
   s->len = len;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* ---- showing ---- */
@@ -153,9 +153,9 @@ static void unset(struct metrics *m) {
 void statistics_show(struct statistics *s, struct metrics *m) {
   struct showing showing = {.m = m};
   struct buffer text = {0};
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (s->text) buffer_append(&text, s->text, s->len);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   unset(m);
   if (!text.failed && text.len && json_scan(&showing.doc, buffer_span(&text), NULL) == ST_OK)
     show(&showing);

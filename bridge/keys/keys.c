@@ -23,9 +23,9 @@ enum status keys_open(const struct keys_config *config, struct log *log, struct 
                       struct error *err) {
   struct keys *k = calloc(1, sizeof *k);
   if (!k) return error_set(err, ST_NO_MEMORY, "out of memory");
-  pthread_mutex_init(&k->check.lock, NULL);
-  pthread_mutex_init(&k->set.lock, NULL);
-  pthread_mutex_init(&k->state, NULL);
+  mutex_init(&k->check.lock);
+  mutex_init(&k->set.lock);
+  mutex_init(&k->state);
   k->clock = config->clock;
   k->log = log;
   k->timeout_ms = config->timeout_ms;
@@ -44,9 +44,9 @@ void keys_close(struct keys *k) {
   redis_drop(&k->check.redis);
   redis_drop(&k->set.redis);
   due_close(k->due);
-  pthread_mutex_destroy(&k->check.lock);
-  pthread_mutex_destroy(&k->set.lock);
-  pthread_mutex_destroy(&k->state);
+  mutex_destroy(&k->check.lock);
+  mutex_destroy(&k->set.lock);
+  mutex_destroy(&k->state);
   free(k->prefix);
   free(k);
 }
@@ -96,16 +96,16 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
   }
   if (k->url.off || count == 0) return ST_OK;
   enum status st = ST_OK;
-  pthread_mutex_lock(&k->check.lock);
+  mutex_lock(&k->check.lock);
   for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
     size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
     struct check_job job = {ids + at, n, seen + at, place ? place + at : NULL, arena};
     st = line_exchange(k, &k->check, run_check, &job, NULL);
   }
-  pthread_mutex_unlock(&k->check.lock);
-  pthread_mutex_lock(&k->state);
+  mutex_unlock(&k->check.lock);
+  mutex_lock(&k->state);
   k->checks += count;
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   return st == ST_OK ? ST_OK : ST_UNAVAILABLE;
 }
 
@@ -165,7 +165,7 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
   struct error own = {0};
   bool *done = calloc(count, sizeof *done);
   if (!done) return error_set(err, ST_NO_MEMORY, "out of memory");
-  pthread_mutex_lock(&k->set.lock);
+  mutex_lock(&k->set.lock);
   enum status st = set_all(k, list, count, done, &own);
   size_t set = 0;
   for (size_t i = 0; i < count; i++) set += done[i];
@@ -175,11 +175,11 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
     st = due_add(k->due, list, done, count, &disk);
     if (st != ST_OK) own = disk;
   }
-  pthread_mutex_unlock(&k->set.lock);
+  mutex_unlock(&k->set.lock);
   free(done);
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   k->sets += set;
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   if (st != ST_OK)
     return error_set(err, st, "idempotency keys are neither in Redis nor in keys-due: %s",
                      own.text);
@@ -202,9 +202,9 @@ static enum status set_some_due(struct keys *k, bool now, bool *more, struct err
   if (st == ST_OK) st = due_drop(k->due, err);
   *more = st == ST_OK;
   if (st != ST_OK) return st;
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   k->sets += count;
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   return ST_OK;
 }
 
@@ -212,9 +212,9 @@ static void set_due(struct keys *k) {
   struct error err = {0};
   bool more = true;
   for (int i = 0; more && i < TEND_PIPELINES; i++) {
-    pthread_mutex_lock(&k->set.lock);
+    mutex_lock(&k->set.lock);
     enum status st = set_some_due(k, false, &more, &err);
-    pthread_mutex_unlock(&k->set.lock);
+    mutex_unlock(&k->set.lock);
     if (st != ST_OK && st != ST_UNAVAILABLE)
       log_write(k->log, LOG_ERROR, "keys", "keys_due_failed", FIELDS(F_TEXT("error", err.text)),
                 "keys-due cannot be worked off; fix the folder .busbridge of the outbox");
@@ -255,12 +255,12 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
   enum status st = ST_OK;
   bool more = true;
   if (k->url.off) return ST_OK;
-  pthread_mutex_lock(&k->set.lock);
+  mutex_lock(&k->set.lock);
   /* An id that is due is told to Redis with all the others first: there it can be forgotten. */
   while (st == ST_OK && more && k->due && due_has(k->due, id))
     st = set_some_due(k, true, &more, &own);
   if (st == ST_OK) st = line_exchange_now(k, &k->set, run_forget, &job, &own);
-  pthread_mutex_unlock(&k->set.lock);
+  mutex_unlock(&k->set.lock);
   if (st != ST_OK)
     return error_set(err, st, "Redis has to forget the id and cannot be used: %s", own.text);
   return ST_OK;
@@ -271,11 +271,11 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
 void keys_state(struct keys *k, struct keys_state *out) {
   *out = (struct keys_state){.off = k->url.off};
   if (k->due) due_counts(k->due, &out->due, &out->given_up);
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   out->up = k->worked && !k->check.away && !k->set.away;
   out->checks = k->checks;
   out->sets = k->sets;
   out->errors = k->errors;
   memcpy(out->error, k->error, sizeof out->error);
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
 }

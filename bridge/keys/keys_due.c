@@ -5,12 +5,12 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
+#include "bridge/base/thread.h"
 #include "bridge/base/words.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #define CHUNK (256 * 1024) /* read at a time; a line has less than a thousand bytes */
@@ -27,7 +27,7 @@ struct part {
 };
 
 struct due {
-  pthread_mutex_t lock; /* of parts, their counts and ids, given_up */
+  struct mutex lock; /* of parts, their counts and ids, given_up */
   int folder;
   size_t part_max;
   bool inspect;
@@ -135,9 +135,9 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
     return st;
   }
   BUG_ON(d->part_count > DUE_PARTS);
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   d->parts[d->part_count++] = p;
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
   return ST_OK;
 }
 
@@ -149,11 +149,11 @@ static enum status remove_first(struct due *d, struct error *err) {
   enum status st = durable_unlink(d->folder, p->name, err);
   if (st == ST_OK) st = durable_sync_folder(d->folder, err);
   if (st != ST_OK) return st;
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   part_release(p);
   d->part_count--;
   memmove(p, p + 1, d->part_count * sizeof *p);
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
   d->read_count = 0;
   return ST_OK;
 }
@@ -166,9 +166,9 @@ static bool give_up_first(struct due *d) {
               "More idempotency keys wait for Redis than should, and the oldest cannot be removed");
     return false;
   }
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   d->given_up += count;
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
   log_write(
       d->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", count)),
       "Redis has been away for so long that the oldest idempotency keys due are given up; a duplicate of those "
@@ -232,7 +232,7 @@ enum status due_open(int folder, size_t part_max, bool inspect, struct log *log,
   size_t count = 0;
   struct due *d = calloc(1, sizeof *d);
   if (!d) return error_set(err, ST_NO_MEMORY, "out of memory");
-  pthread_mutex_init(&d->lock, NULL);
+  mutex_init(&d->lock);
   d->folder = folder;
   d->part_max = part_max;
   d->inspect = inspect;
@@ -252,7 +252,7 @@ void due_close(struct due *d) {
   if (!d) return;
   for (size_t i = 0; i < d->part_count; i++) part_release(&d->parts[i]);
   buffer_release(&d->chunk);
-  pthread_mutex_destroy(&d->lock);
+  mutex_destroy(&d->lock);
   free(d);
 }
 
@@ -279,11 +279,11 @@ static void remember(struct due *d, const struct key *list, const bool *done, si
                      size_t lines) {
   BUG_ON(!d->part_count);
   struct part *p = &d->parts[d->part_count - 1];
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   for (size_t i = 0; i < count; i++)
     if (!done[i] && digest_set_add(&p->ids, digest_of(list[i].id)) != ST_OK) break;
   p->count += lines;
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
 }
 
 enum status due_add(struct due *d, const struct key *list, const bool *done, size_t count,
@@ -308,22 +308,22 @@ out:
 
 bool due_has(struct due *d, struct span id) {
   bool has = false;
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   if (d->part_count > 0) {
     struct digest digest = digest_of(id);
     for (size_t i = 0; i < d->part_count && !has; i++)
       has = digest_set_has(&d->parts[i].ids, digest);
   }
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
   return has;
 }
 
 void due_counts(struct due *d, uint64_t *due, uint64_t *given_up) {
   *due = 0;
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   for (size_t i = 0; i < d->part_count; i++) *due += d->parts[i].count;
   *given_up = d->given_up;
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
 }
 
 uint64_t due_count(struct due *d) {
@@ -351,11 +351,11 @@ enum status due_read(struct due *d, struct key *out, size_t max, size_t *count, 
 enum status due_drop(struct due *d, struct error *err) {
   BUG_ON(d->part_count == 0 || d->read_count == 0);
   struct part *p = &d->parts[0];
-  pthread_mutex_lock(&d->lock);
+  mutex_lock(&d->lock);
   p->told = d->read_end;
   p->count -= d->read_count < p->count ? d->read_count : p->count;
   bool last = p->count == 0;
-  pthread_mutex_unlock(&d->lock);
+  mutex_unlock(&d->lock);
   d->read_count = 0;
   return last ? remove_first(d, err) : ST_OK;
 }

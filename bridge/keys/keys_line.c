@@ -70,32 +70,32 @@ static void say_back(struct keys *k) {
 
 static void count_failure(struct keys *k, struct line *l, const struct error *err) {
   static const struct backoff wait = {.base_ms = 50, .max_ms = 5000, .jitter_ms = 10};
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   bool news = !k->check.away && !k->set.away;
   l->away = true;
   l->failures++;
   l->retry_ns = clock_mono_ns(k->clock) + backoff_delay_ms(&wait, l->failures, k->clock) * 1000000;
   k->errors++;
   snprintf(k->error, sizeof k->error, "%.199s", err->text);
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   if (news) say_away(k, err->text);
 }
 
 static void count_success(struct keys *k, struct line *l) {
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   bool news = l->away && !(k->check.away && k->set.away);
   l->away = false;
   l->failures = 0;
   k->worked = true;
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   if (news) say_back(k);
 }
 
 bool line_may_try(struct keys *k, struct line *l, struct error *err) {
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   bool may = l->failures == 0 || clock_mono_ns(k->clock) >= l->retry_ns;
   if (!may) error_set(err, ST_UNAVAILABLE, "%s", k->error);
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   return may;
 }
 
@@ -137,12 +137,12 @@ static enum status run_ping(struct keys *k, struct redis *r, void *job, struct e
 }
 
 void line_probe(struct keys *k, struct line *l) {
-  pthread_mutex_lock(&k->state);
+  mutex_lock(&k->state);
   bool away = l->away;
-  pthread_mutex_unlock(&k->state);
+  mutex_unlock(&k->state);
   if (!away) return;
-  pthread_mutex_lock(&l->lock);
+  mutex_lock(&l->lock);
   enum status st = line_exchange(k, l, run_ping, NULL, NULL);
-  pthread_mutex_unlock(&l->lock);
+  mutex_unlock(&l->lock);
   (void)st; /* it is in the state */
 }

@@ -56,9 +56,9 @@ static enum status ask_memory(struct keys *k, struct keys_policy *out, struct er
   struct buffer info = {0};
   *out = (struct keys_policy){.skew_us = TIME_NONE};
   if (k->url.off) return error_set(err, ST_UNSUPPORTED, "redis.url is off");
-  pthread_mutex_lock(&k->check.lock);
+  mutex_lock(&k->check.lock);
   enum status st = line_exchange(k, &k->check, run_info, &info, err);
-  pthread_mutex_unlock(&k->check.lock);
+  mutex_unlock(&k->check.lock);
   struct span policy = info_value(&info, "\nmaxmemory_policy:");
   snprintf(out->policy, sizeof out->policy, "%.*s", SPAN_ARGS(policy));
   out->used = info_number(&info, "\nused_memory:");
@@ -71,9 +71,9 @@ enum status keys_policy(struct keys *k, struct keys_policy *out, struct error *e
   enum status st = ask_memory(k, out, err);
   if (st != ST_OK) return st;
   /* Whoever may not ask for the time has told the rest. */
-  pthread_mutex_lock(&k->check.lock);
+  mutex_lock(&k->check.lock);
   enum status told = line_exchange(k, &k->check, run_time, out, NULL);
-  pthread_mutex_unlock(&k->check.lock);
+  mutex_unlock(&k->check.lock);
   (void)told;
   return ST_OK;
 }

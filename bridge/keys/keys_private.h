@@ -2,15 +2,14 @@
 #ifndef BRIDGE_KEYS_KEYS_PRIVATE_H
 #define BRIDGE_KEYS_KEYS_PRIVATE_H
 
+#include "bridge/base/thread.h"
 #include "bridge/keys/keys.h"
 #include "bridge/keys/keys_due.h"
 #include "bridge/keys/keys_redis.h"
 
-#include <pthread.h>
-
 /* A connection. `redis` belongs to the lock; what follows to the lock of the state. */
 struct line {
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct redis redis;
   unsigned failures;
   int64_t retry_ns; /* not before */
@@ -27,8 +26,8 @@ struct keys {
   struct log *log;
   struct due *due; /* NULL: nothing is kept. Changed under set.lock only */
   struct line check, set;
-  pthread_mutex_t state; /* innermost */
-  bool worked;           /* any exchange ever did */
+  struct mutex state; /* innermost */
+  bool worked;        /* any exchange ever did */
   uint64_t checks, sets, errors;
   char error[200];
 };

@@ -40,7 +40,7 @@ static struct series *series_new(enum metric metric, const char *label1, const c
 enum status metrics_open(const struct clock *clock, struct metrics **out) {
   struct metrics *m = calloc(1, sizeof *m);
   if (!m) return ST_NO_MEMORY;
-  pthread_mutex_init(&m->lock, NULL);
+  mutex_init(&m->lock);
   m->clock = clock;
   m->window_us = clock_wall_us(clock);
   m->account = (struct metrics_account){.began_us = TIME_NONE, .clean = -1};
@@ -66,7 +66,7 @@ void metrics_close(struct metrics *m) {
     series_free(m->common[i]);
   }
   table_release(&m->table);
-  pthread_mutex_destroy(&m->lock);
+  mutex_destroy(&m->lock);
   free(m);
 }
 
@@ -112,9 +112,9 @@ struct series *metrics_find(struct metrics *m, enum metric metric, const char *v
 struct series *metrics_series(struct metrics *m, enum metric metric, const char *value1,
                               const char *value2) {
   BUG_ON((unsigned)metric >= METRIC_COUNT);
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   struct series *s = metrics_find(m, metric, value1, value2);
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
   return s;
 }
 
@@ -143,13 +143,13 @@ uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, 
                      bool window) {
   uint64_t sum = 0;
   BUG_ON(metric_rows[metric].kind != METRIC_COUNTER);
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   FOR_SERIES(m, metric, s) {
     if ((value1 && strcmp(value1, s->label1) != 0) || (value2 && strcmp(value2, s->label2) != 0))
       continue;
     sum += metric_get(&s->value) - (window ? s->base : 0);
   }
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
   return sum;
 }
 
@@ -157,13 +157,13 @@ void metrics_each(struct metrics *m, enum metric counter,
                   void (*visit)(void *ctx, const char *label1, const char *label2, uint64_t value),
                   void *ctx) {
   BUG_ON(metric_rows[counter].kind != METRIC_COUNTER);
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   FOR_SERIES(m, counter, s) visit(ctx, s->label1, s->label2, metric_get(&s->value));
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }
 
 void metrics_reset_window(struct metrics *m) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   m->window_us = clock_wall_us(m->clock);
   for (int i = 0; i < METRIC_COUNT; i++) FOR_SERIES(m, i, s) {
       if (s->histogram)
@@ -171,30 +171,30 @@ void metrics_reset_window(struct metrics *m) {
       else
         s->base = metric_get(&s->value);
     }
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }
 
 int64_t metrics_window_started_us(struct metrics *m) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   int64_t us = m->window_us;
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
   return us;
 }
 
 void metrics_account(struct metrics *m, struct metrics_account *out) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   *out = m->account;
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }
 
 void metrics_set_account(struct metrics *m, const struct metrics_account *account) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   m->account = *account;
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }
 
 void metrics_unset(struct metrics *m, enum metric metric) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   FOR_SERIES(m, metric, s) series_set(s, NAN);
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }

@@ -73,9 +73,9 @@ void metrics_summary(struct metrics *m, enum metric histogram, struct summary *o
   struct gathered g = {.count = 0};
   double unit = metric_rows[histogram].kind == METRIC_SECONDS ? 1000.0 : 1.0;
   BUG_ON(!metric_is_histogram(histogram));
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   gather(m, histogram, &g);
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
   *out = (struct summary){.count = g.count};
   if (g.count == 0) return;
   out->average = (double)g.sum / (double)g.count / unit;

@@ -8,9 +8,9 @@
 #define BRIDGE_METRICS_METRICS_PRIVATE_H
 
 #include "bridge/base/table.h"
+#include "bridge/base/thread.h"
 #include "bridge/metrics/metrics.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* Values 0-15 have a bucket each, then every power of two has 8; the last bucket takes all from 15
@@ -42,7 +42,7 @@ struct metric_row {
 };
 
 struct metrics {
-  pthread_mutex_t lock;
+  struct mutex lock;
   const struct clock *clock;
   struct table table;
   struct series *common[METRIC_COUNT]; /* the only one of a metric without labels; of the others the

@@ -143,9 +143,9 @@ static void put_metric(struct buffer *out, struct metrics *m, enum metric metric
 }
 
 void metrics_prometheus(struct metrics *m, struct buffer *out) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   for (int i = 0; i < METRIC_COUNT; i++) put_metric(out, m, (enum metric)i);
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }
 
 /* ---- the manual ---- */

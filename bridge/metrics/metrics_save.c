@@ -61,7 +61,7 @@ static void put_account(struct buffer *out, const struct metrics_account *a) {
 }
 
 void metrics_save(struct metrics *m, struct buffer *out) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   buffer_printf(out, "%s\nwindow %lld\n", first_line, (long long)m->window_us);
   for (int i = 0; i < METRIC_COUNT; i++) {
     if (metric_is_set((enum metric)i)) continue;
@@ -69,7 +69,7 @@ void metrics_save(struct metrics *m, struct buffer *out) {
     if (series_total(s) > 0) put_series(out, s);
   }
   put_account(out, &m->account);
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
   buffer_add_z(out, "end\n");
 }
 
@@ -209,7 +209,7 @@ static void take(struct series *s, const struct series *from) {
 }
 
 static void replace(struct metrics *m, struct metrics *fresh) {
-  pthread_mutex_lock(&m->lock);
+  mutex_lock(&m->lock);
   m->window_us = fresh->window_us;
   m->account = fresh->account;
   for (int i = 0; i < METRIC_COUNT; i++) {
@@ -223,7 +223,7 @@ static void replace(struct metrics *m, struct metrics *fresh) {
       if (s && series_total(s) == 0) take(s, f);
     }
   }
-  pthread_mutex_unlock(&m->lock);
+  mutex_unlock(&m->lock);
 }
 
 enum status metrics_load(struct metrics *m, struct span text, struct error *err) {

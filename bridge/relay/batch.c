@@ -7,7 +7,7 @@
 enum { TURN_MS = 1000 };
 
 struct batch *batch_take(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   relay_beat(r, &r->reader_us);
   while ((!r->pool || !r->recovered) && !r->stopping) {
     relay_wait_ms(r, TURN_MS);
@@ -15,7 +15,7 @@ struct batch *batch_take(struct relay *r) {
   }
   struct batch *b = r->stopping ? NULL : r->pool;
   if (b) r->pool = b->next;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (!b) return NULL;
   BUG_ON(b->holders); /* it came to the pool with the last of them */
   b->next = NULL;
@@ -42,11 +42,11 @@ void batch_drop(struct relay *r, struct batch *b, size_t holders) {
   size_t had = atomic_fetch_sub(&b->holders, holders);
   BUG_ON(had < holders);
   if (had != holders) return;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   b->next = r->pool;
   r->pool = b;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
 }
 
 void chain_push(struct item **first, struct item **last, struct item *item) {
@@ -61,14 +61,14 @@ void chain_push(struct item **first, struct item **last, struct item *item) {
 void relay_settle(struct relay *r, struct item *first, struct item *last) {
   if (!first) return;
   BUG_ON(last->next);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->settle_last)
     r->settle_last->next = first;
   else
     r->settle_first = first;
   r->settle_last = last;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
 }
 
 _Static_assert(REASON_COUNT <= UINT8_MAX && OUTCOME_HELD <= UINT8_MAX &&
@@ -88,20 +88,16 @@ void item_namespace(struct relay *r, const struct item *item, char out[64]) {
 }
 
 void relay_wake_publisher(struct relay *r) {
-  uint64_t one = 1;
-  ssize_t n = write(r->wake_fd, &one, sizeof one);
-  (void)n; /* a full counter wakes as well */
+  wake_give(r->wake_fd);
 }
 
 struct relay_tuning relay_tuning_now(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   struct relay_tuning t = r->config.tuning;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return t;
 }
 
 bool relay_wait_ms(struct relay *r, int64_t ms) {
-  int64_t until = clock_mono_ns(r->parts.clock) + ms * 1000000;
-  struct timespec at = {until / 1000000000, until % 1000000000};
-  return pthread_cond_timedwait(&r->changed, &r->lock, &at) == 0;
+  return cond_wait_until(&r->changed, &r->lock, clock_mono_ns(r->parts.clock) + ms * 1000000);
 }

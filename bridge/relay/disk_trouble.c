@@ -26,20 +26,20 @@ void disk_trouble(struct relay *r, enum disk_side side, const struct error *err)
   else
     snprintf(remedy, sizeof remedy, "%s. Nothing is lost: everything waits and goes on by itself",
              sys_remedy(err->sys));
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   unsigned had = atomic_fetch_or(&r->disk_sides, side), same = DISK_WRITING | DISK_SETTLING;
   struct breaker_view *view = status_breaker(r, "outbox", BREAKER_OPEN, err->text, remedy);
   if (view) view->sys = err->sys;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (!(had & (side & same ? same : side))) tell(r, side, err, remedy);
 }
 
 void disk_works(struct relay *r, enum disk_side side) {
   if (!disk_refuses(r, side)) return;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   unsigned left = atomic_fetch_and(&r->disk_sides, ~(unsigned)side) & ~(unsigned)side;
   if (!left) status_breaker(r, "outbox", BREAKER_CLOSED, "", "");
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (side == DISK_READING)
     log_write(r->parts.log, LOG_INFO, "relay", "outbox_readable", NO_FIELDS,
               "The outbox can be read again");

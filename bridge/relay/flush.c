@@ -20,22 +20,22 @@ static enum taking taking_now(const struct relay *r) {
 }
 
 enum taking flush_taking(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   enum taking taking = taking_now(r);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return taking;
 }
 
 bool flush_idle(struct relay *r, int64_t ms) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool idle = !r->stopping && taking_now(r) <= TAKE_LOOK;
   if (idle) relay_wait_ms(r, ms);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return idle;
 }
 
 void flush_took(struct relay *r, struct item *item) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   struct flush *f = &r->flush;
   r->in_hand++;
   item->flush = r->flushes;
@@ -46,7 +46,7 @@ void flush_took(struct relay *r, struct item *item) {
   } else if (f->active) {
     item->flush = r->flushes + 1; /* taken by the background meanwhile: not this one's */
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 void flush_settled(struct relay *r, const struct item *item, enum outcome fate, int64_t now_ms) {
@@ -181,18 +181,18 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
 
 void flush_check(struct relay *r) {
   struct store_counts counts = {0};
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool active = r->flush.active;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (!active || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->flush.active && is_over(r, &counts)) {
     say_why(r, &counts);
     r->flush.active = false;
     r->flush.progress.finished = true;
-    pthread_cond_broadcast(&r->changed);
+    cond_broadcast(&r->changed);
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *id,
@@ -200,10 +200,10 @@ enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *i
   struct store_counts counts = {0};
   enum status st = store_amounts(r->parts.store, &counts, err);
   if (st != ST_OK) return st;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->flush.active) {
     uint64_t running = r->flush.id;
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
     return error_set(err, ST_BUSY, "flush %llu is running; wait for it to end",
                      (unsigned long long)running);
   }
@@ -214,18 +214,18 @@ enum status relay_flush(struct relay *r, size_t limit, bool patient, uint64_t *i
   r->flush.progress.total = counts.pending;
   r->flush.generation = store_rescan(r->parts.store);
   *id = r->flush.id;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   store_wake(r->parts.store);
   return ST_OK;
 }
 
 enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_progress *out) {
   flush_check(r);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   enum status st = id && id == r->flush.id ? ST_OK : ST_NOT_FOUND;
   if (st == ST_OK) *out = r->flush.progress;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   struct store_counts counts;
   if (st == ST_OK && !out->finished && store_amounts(r->parts.store, &counts, NULL) == ST_OK) {
     uint64_t settled = out->published + out->duplicates + out->dead;
@@ -237,8 +237,8 @@ enum status relay_flush_progress(struct relay *r, uint64_t id, struct flush_prog
 }
 
 void relay_flush_cancel(struct relay *r, uint64_t id) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->flush.active && r->flush.id == id) r->flush.cancelled = true;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   store_wake(r->parts.store);
 }

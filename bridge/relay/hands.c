@@ -4,10 +4,10 @@
 #include "bridge/relay/hands.h"
 
 #include "bridge/base/durable.h"
+#include "bridge/base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -37,7 +37,7 @@ struct taken {
 struct hands {
   struct hands_file *file; /* mapped */
   struct taken taken[HAND_SLOTS];
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct hand suspects[HANDS_SUSPECTS]; /* lock: as in the file */
   _Atomic unsigned count;               /* changed under the lock */
 };
@@ -161,7 +161,7 @@ enum status hands_open(int folder, int tmp, struct hands **out, struct error *er
   *out = NULL;
   struct hands *h = calloc(1, sizeof *h);
   if (!h) return error_set(err, ST_NO_MEMORY, "out of memory");
-  pthread_mutex_init(&h->lock, NULL);
+  mutex_init(&h->lock);
   enum status st = prepare(h, folder, tmp, err);
   if (st != ST_OK) {
     hands_close(h);
@@ -179,7 +179,7 @@ void hands_close(struct hands *h) {
   if (!h) return;
   if (h->file) munmap(h->file, sizeof *h->file);
   for (int i = 0; i < HAND_SLOTS; i++) free(h->taken[i].stack);
-  pthread_mutex_destroy(&h->lock);
+  mutex_destroy(&h->lock);
   free(h);
 }
 
@@ -249,16 +249,16 @@ const struct hand *hands_mark(void) {
 
 unsigned hands_suspected(struct hands *h, enum place place, struct span name) {
   if (!h || !h->count) return 0;
-  pthread_mutex_lock(&h->lock);
+  mutex_lock(&h->lock);
   const struct hand *known = find(h->suspects, h->count, place, name);
   unsigned times = known ? known->times : 0;
-  pthread_mutex_unlock(&h->lock);
+  mutex_unlock(&h->lock);
   return times;
 }
 
 void hands_clear(struct hands *h, enum place place, struct span name) {
   if (!h || !h->count) return;
-  pthread_mutex_lock(&h->lock);
+  mutex_lock(&h->lock);
   unsigned count = h->count;
   struct hand *known = find(h->suspects, count, place, name);
   if (known) {
@@ -266,5 +266,5 @@ void hands_clear(struct hands *h, enum place place, struct span name) {
     h->count = count;
     memcpy(h->file->suspects, h->suspects, sizeof h->suspects);
   }
-  pthread_mutex_unlock(&h->lock);
+  mutex_unlock(&h->lock);
 }

@@ -96,7 +96,7 @@ void holds_add(struct relay *r, const struct item *item) {
   struct holds *h = &r->holds;
   if (!h->on || !item->routed || !item->key.len || !item->id.len) return;
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool known = has_id(find(h, topic, item->key), item->id), full = !known && h->count >= HOLDS_MOST;
   struct hold *one = known || full ? NULL
                                    : make(topic, item->key, item->id, item->ref.name,
@@ -104,7 +104,7 @@ void holds_add(struct relay *r, const struct item *item) {
   bool ok = known || (one && put(h, one));
   bool say = !ok && (!full || !h->full);
   h->full = full;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (say)
     say_none(r, item,
              full ? "10,000 dead letters hold their keys, which is the most" : "Out of memory");
@@ -195,18 +195,18 @@ static bool is_there(struct relay *r, const struct hold *one) {
 /* The list is changed by others meanwhile, so that each is looked for as a copy. */
 static struct hold *copy_next(struct relay *r) {
   struct holds *h = &r->holds;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (h->looked >= h->count) h->looked = 0;
   const struct hold *one = h->count ? h->list[h->looked++] : NULL;
   struct hold *copy =
       one ? make(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us) : NULL;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return copy;
 }
 
 static void note(struct relay *r, const struct hold *copy, bool there) {
   struct holds *h = &r->holds;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   for (struct hold *one = table_get(&h->keys, copy->name); one; one = one->next) {
     if (!span_eq(one->id, copy->id)) continue;
     one->missed = there ? 0 : one->missed + 1;
@@ -215,23 +215,23 @@ static void note(struct relay *r, const struct hold *copy, bool there) {
     drop_gone(h);
     break;
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* What went back because of a key that is free now comes again, in its order. */
 static void release(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->holds.released) r->resumed = r->order_scan = store_rescan_settled(r->parts.store);
   r->holds.released = false;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 void holds_tend(struct relay *r) {
   struct error err = {0};
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   size_t looks = r->holds.count < LOOKS ? r->holds.count : LOOKS;
   bool idle = !looks && !r->holds.released && r->holds.changes == r->holds.saved;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (idle) return;
   for (; looks; looks--) {
     struct hold *copy = copy_next(r);
@@ -247,7 +247,7 @@ void holds_tend(struct relay *r) {
 bool holds_save(struct relay *r, struct error *err) {
   struct holds *h = &r->holds;
   struct buffer text = {0};
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   uint64_t changes = h->changes;
   bool same = changes == h->saved;
   if (!same) buffer_add_z(&text, HEAD);
@@ -260,7 +260,7 @@ bool holds_save(struct relay *r, struct error *err) {
     }
     buffer_printf(&text, "%lld %lld\n", (long long)one->arrived_ns, (long long)one->created_us);
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (same) return true;
   enum status st = buffer_status(&text, err);
   if (st == ST_OK) st = store_note_write(r->parts.store, NOTE_HOLDS, buffer_span(&text), err);

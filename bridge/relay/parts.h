@@ -8,6 +8,7 @@
 #define BRIDGE_RELAY_PARTS_H
 
 #include "bridge/base/table.h"
+#include "bridge/base/thread.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/remedy.h"
 #include "bridge/relay/holds.h"
@@ -20,7 +21,6 @@
 #include "bridge/relay/verdict.h"
 #include "bridge/relay/waiting_keys.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 enum {
@@ -97,8 +97,8 @@ struct relay {
   bool keys_off; /* redis.url=off */
   int wake_fd;   /* eventfd: P has something to do */
 
-  pthread_mutex_t lock;
-  pthread_cond_t changed; /* anything below changed */
+  struct mutex lock;
+  struct cond changed; /* anything below changed */
   bool stopping;
   bool paused;
   uint64_t resumed;    /* least generation that passes since the end of a pause */
@@ -194,7 +194,7 @@ struct engine {
   struct publishing publishing;
   struct finishing finishing;
   struct batch batches[POOL];
-  pthread_t reader, publisher, finisher;
+  struct thread reader, publisher, finisher;
   bool drained, all_ended; /* by relay_drain: it was called, and no thread hangs */
 };
 

@@ -23,13 +23,13 @@ _Static_assert(POOL >= SIFT_BATCHES + 3, "a batch for each stage, whatever is se
 static void hand_to_publisher(struct relay *r, struct batch *b) {
   for (size_t i = 0; i < b->count; i++)
     b->items[i].value.ptr = b->values.ptr + b->items[i].value_at;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->ready_last)
     r->ready_last->next = b;
   else
     r->ready_first = b;
   r->ready_last = b;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   relay_wake_publisher(r);
 }
 
@@ -58,7 +58,7 @@ static void fill(struct reading *reading, struct batch *b) {
 static void rescan_in_time(struct reading *reading) {
   struct relay *r = reading->relay;
   int64_t now_us = clock_wall_us(r->parts.clock), now_ms = clock_mono_ms(r->parts.clock);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool due = r->next_due_us != TIME_NONE && r->next_due_us <= now_us;
   if (due) r->next_due_us = TIME_NONE;
   bool wanted = r->config.background || r->flush.active;
@@ -69,27 +69,27 @@ static void rescan_in_time(struct reading *reading) {
     if (awaited) r->flush.generation = generation;
     reading->scanned_ms = now_ms;
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 static int64_t rest_ms(struct reading *reading) {
   struct relay *r = reading->relay;
   int64_t now_us = clock_wall_us(r->parts.clock), wait = REST_MS;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (r->next_due_us != TIME_NONE && (r->next_due_us - now_us) / 1000 < wait)
     wait = (r->next_due_us - now_us) / 1000 + 1;
   int64_t until_scan =
       reading->scanned_ms + r->config.tuning.flush_interval_ms - clock_mono_ms(r->parts.clock);
   if (r->stopping) wait = 0;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (until_scan < wait) wait = until_scan;
   return wait > 1 ? wait : 1;
 }
 
 static void wait_a_second(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (!r->stopping) relay_wait_ms(r, REST_MS);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* While nothing may be taken, or can be, the outbox is not waited for: it has something to tell all
@@ -117,17 +117,17 @@ static void enter_hands(struct relay *r, enum hand_slot slot) {
  * takes a second for a large backlog; and as long as Kafka is away, what arrives is taken in, so
  * that it is counted. */
 static void list_meanwhile(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   while (!r->stopping && !r->recovered) {
     bool wanted = r->config.background || r->flush.active;
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
     enum status st = wanted ? store_follow(r->parts.store, NULL) : ST_OK;
     (void)st; /* the reader's first look tells */
     relay_beat(r, &r->reader_us);
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     if (!r->stopping && !r->recovered) relay_wait_ms(r, REST_MS);
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 static void *reader_main(void *arg) {
@@ -158,10 +158,10 @@ static void *publisher_main(void *arg) {
   while (stage_publish(p)) continue;
   publish_close(p);
   hands_leave(r->parts.hands, HAND_PUBLISHER);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->publisher_done = true;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   return NULL;
 }
 
@@ -170,12 +170,12 @@ static void *publisher_main(void *arg) {
 /* The next chain; NULL when there is none yet, after a second at most. *over: there will be no
  * more. */
 static struct item *next_chain(struct relay *r, bool *over) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (!r->settle_first && !r->publisher_done) relay_wait_ms(r, REST_MS);
   struct item *first = r->settle_first;
   r->settle_first = r->settle_last = NULL;
   *over = !first && r->publisher_done;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return first;
 }
 
@@ -183,7 +183,7 @@ static struct item *next_chain(struct relay *r, bool *over) {
  * they may wait as long as they like; while it does, three minutes are too many: the process is
  * ended, and the next start asks the ledger. */
 static void watch_calls(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   struct call *call = &r->call;
   int64_t lasts = clock_mono_ms(r->parts.clock) - call->since_ms;
   bool look = call->publisher && lasts > REST_MS;
@@ -193,7 +193,7 @@ static void watch_calls(struct relay *r) {
   if (link == LINK_DOWN) away_show(r, &words);
   bool told = link == LINK_DOWN && !call->told;
   call->told = call->told || told;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (told) away_tell(r, &words, true);
   if (link == LINK_UP && lasts > HANGING_MS)
     relay_fail(
@@ -225,20 +225,18 @@ static void *finisher_main(void *arg) {
 
 /* ---- start and stop ---- */
 
-static enum status start_thread(pthread_t *thread, void *(*run)(void *), void *side,
+static enum status start_thread(struct thread *thread, void *(*run)(void *), void *side,
                                 const char *name, struct error *err) {
-  int rc = pthread_create(thread, NULL, run, side);
-  if (rc) return error_sys(err, rc, "starting the %s thread", name);
-  pthread_setname_np(*thread, name);
-  return ST_OK;
+  int rc = thread_start(thread, name, run, side);
+  return rc ? error_sys(err, rc, "starting the %s thread", name) : ST_OK;
 }
 
 static void ask_to_stop(struct relay *r, int64_t drain_ms) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->stopping = true;
   r->stop_by_ms = clock_mono_ms(r->parts.clock) + drain_ms;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   store_wake(r->parts.store);
   relay_wake_publisher(r);
 }
@@ -249,28 +247,28 @@ enum status pipeline_start(struct engine *e, struct error *err) {
   if (st != ST_OK) return st;
   st = start_thread(&e->publisher, publisher_main, &e->publishing, "publisher", err);
   if (st != ST_OK) {
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     r->publisher_done = true;
-    pthread_cond_broadcast(&r->changed);
-    pthread_mutex_unlock(&r->lock);
-    pthread_join(e->finisher, NULL);
+    cond_broadcast(&r->changed);
+    mutex_unlock(&r->lock);
+    thread_join(e->finisher);
     return st;
   }
   st = start_thread(&e->reader, reader_main, &e->reading, "reader", err);
   if (st == ST_OK) return ST_OK;
   ask_to_stop(r, 0);
-  pthread_join(e->publisher, NULL);
-  pthread_join(e->finisher, NULL);
+  thread_join(e->publisher);
+  thread_join(e->finisher);
   return st;
 }
 
 /* Producers that were closed use the relay until they have ended. */
 static bool all_ended(struct relay *r) {
   int64_t until = clock_mono_ms(r->parts.clock) + PATIENCE_MS;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   while (r->ending && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, REST_MS);
   bool all = r->ending == 0;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return all;
 }
 
@@ -279,11 +277,10 @@ static bool all_ended(struct relay *r) {
 bool pipeline_stop(struct engine *e, int64_t drain_ms) {
   struct relay *r = &e->relay;
   ask_to_stop(r, drain_ms);
-  pthread_join(e->reader, NULL);
+  thread_join(e->reader);
   relay_wake_publisher(r);
-  int64_t until = clock_mono_ms(r->parts.clock) + drain_ms + PATIENCE_MS;
-  struct timespec at = {until / 1000, (until % 1000) * 1000000};
-  if (pthread_clockjoin_np(e->publisher, NULL, CLOCK_MONOTONIC, &at) != 0) return false;
-  pthread_join(e->finisher, NULL);
+  int64_t until_ms = clock_mono_ms(r->parts.clock) + drain_ms + PATIENCE_MS;
+  if (!thread_join_until(e->publisher, until_ms * 1000000)) return false;
+  thread_join(e->finisher);
   return all_ended(r);
 }

@@ -32,11 +32,11 @@ static void *end_publisher(void *arg) {
   struct relay *r = e->relay;
   publisher_close(e->publisher);
   free(e);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   BUG_ON(!r->ending);
   r->ending--;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   return NULL;
 }
 
@@ -44,23 +44,23 @@ static void *end_publisher(void *arg) {
  * transaction: nobody waits for it but relay_stop, for a while. False: it could not be handed to a
  * thread. */
 static bool end_aside(struct relay *r, struct publisher *publisher) {
-  pthread_t thread;
+  struct thread thread;
   struct ending *e = malloc(sizeof *e);
   if (!e) return false;
   *e = (struct ending){r, publisher};
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool too_many = ++r->ending > ENDING_MOST;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (too_many)
     relay_fail(r, ST_UNAVAILABLE,
                "too many Kafka producers do not end; ending, so that a restart clears them away");
-  if (pthread_create(&thread, NULL, end_publisher, e) == 0) {
-    pthread_detach(thread);
+  if (thread_start(&thread, NULL, end_publisher, e) == 0) {
+    thread_detach(thread);
     return true;
   }
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->ending--;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   free(e);
   return false;
 }

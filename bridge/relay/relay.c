@@ -6,9 +6,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
 static enum status check_parts(const struct relay_parts *p, struct error *err) {
   bool complete =
@@ -55,12 +52,8 @@ static enum status find_ledger(struct publishing *p, struct relay *r, struct err
 }
 
 static void init_lock(struct relay *r) {
-  pthread_mutex_init(&r->lock, NULL);
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&r->changed, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  mutex_init(&r->lock);
+  cond_init(&r->changed);
 }
 
 static enum status make(struct engine *e, struct error *err) {
@@ -85,7 +78,7 @@ static enum status make(struct engine *e, struct error *err) {
   enum status st = find_ledger(p, r, err);
   if (st == ST_OK) st = holds_open(r, err);
   if (st != ST_OK) return st;
-  r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  r->wake_fd = wake_open();
   return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
 }
 
@@ -106,9 +99,9 @@ static void release(struct engine *e) {
   free(e->finishing.numbers.published);
   free(e->publishing.sift.items);
   free(e->publishing.sift.topics);
-  if (r->wake_fd >= 0) close(r->wake_fd);
-  pthread_cond_destroy(&r->changed);
-  pthread_mutex_destroy(&r->lock);
+  wake_close(r->wake_fd);
+  cond_destroy(&r->changed);
+  mutex_destroy(&r->lock);
   free(e);
 }
 
@@ -155,38 +148,38 @@ bool relay_stop(struct relay *r, int64_t drain_ms) {
 }
 
 void relay_tune(struct relay *r, const struct relay_tuning *tuning) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->config.tuning = *tuning;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* What was prepared under the old generation goes back even if the pause ends before the publisher
  * looks at it: the scan asked for here brings it in front of what is newer. */
 void relay_pause(struct relay *r, bool paused) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool ends = r->paused && !paused;
   if (ends) r->resumed = r->order_scan = store_rescan_settled(r->parts.store);
   r->paused = paused;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   store_wake(r->parts.store);
   relay_wake_publisher(r);
 }
 
 void relay_status(struct relay *r, struct relay_status *out) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   *out = r->status;
   out->holds = r->holds.count;
   out->reader_us = atomic_load(&r->reader_us);
   out->finisher_us = atomic_load(&r->finisher_us);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 bool relay_waits(struct relay *r, unsigned topic, struct span key, char file[RELAY_FILE]) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   const char *name = waiting_file(&r->waiting, topic, key);
   if (!name) name = holds_file(&r->holds, routing_topic_name(r->parts.routing, topic), key);
   if (name) snprintf(file, RELAY_FILE, "%s", name);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return name != NULL;
 }

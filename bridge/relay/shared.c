@@ -24,9 +24,9 @@ void relay_beat(struct relay *r, atomic_llong *when) {
 /* ---- the end ---- */
 
 bool relay_must_end(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool end = r->stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return end;
 }
 
@@ -34,22 +34,22 @@ bool relay_stop_asked(void *publishing) {
   const struct publishing *p = publishing;
   struct relay *r = p->relay;
   if (p->ledger.started) return relay_must_end(r);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool stopping = r->stopping;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return stopping;
 }
 
 void relay_fail(struct relay *r, enum status st, const char *text) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool first = r->status.failed == ST_OK;
   if (first) {
     r->status.failed = st;
     snprintf(r->status.failure, sizeof r->status.failure, "%s", text);
   }
   r->stopping = true;
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   if (first) log_write(r->parts.log, LOG_ERROR, "relay", "relay_failed", NO_FIELDS, "%s", text);
   store_wake(r->parts.store);
 }
@@ -57,19 +57,19 @@ void relay_fail(struct relay *r, enum status st, const char *text) {
 /* ---- figures ---- */
 
 struct manifest_name relay_newest_settled(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   struct manifest_name name = r->settled;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return name;
 }
 
 void publish_status(struct publishing *p) {
   struct relay *r = p->relay;
   uint64_t n = p->publisher ? publisher_in_flight(p->publisher) : 0;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->status.in_flight = n;
   r->status.heartbeat_us = clock_wall_us(r->parts.clock);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 _Static_assert(RELAY_BREAKERS > 3, "kafka, the outbox, Redis, and topics too");

@@ -97,9 +97,9 @@ static enum status apply(struct finishing *f, const struct item *item, enum outc
 
 static bool wait_for_disk(struct relay *r, const struct error *err) {
   disk_trouble(r, DISK_SETTLING, err);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   relay_wait_ms(r, DISK_RETRY_MS);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   relay_beat(r, &r->finisher_us);
   return !relay_must_end(r);
 }
@@ -250,9 +250,9 @@ static void remember_due(struct finishing *f, const struct item *item) {
  * of its key. */
 static void unlist_first(struct relay *r, struct item *item, enum outcome fate) {
   if (fate != OUTCOME_HELD && fate != OUTCOME_WAITS && fate != OUTCOME_RETRY) return;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   unlist(r, item);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 static bool another_event(const struct item *twin, const struct item *item) {
@@ -288,7 +288,7 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
   if (how == SETTLED_REUSED) tell_reused(r, item, item);
   count_item(f, item, fate, how);
   tell_item(f, item, fate, how);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   unlist(r, item);
   struct item *twins = item->twins;
   if (fate == OUTCOME_RETRY && how == SETTLED_GONE) remember_due(f, item);
@@ -300,7 +300,7 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
   if (fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE) holds_settled(r, item);
   if (fate == OUTCOME_PUBLISHED) r->status.last_publish_us = f->settling_us;
   flush_settled(r, item, fate, f->settling_ns / 1000000);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   bool gone = fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
   while (twins) {
     struct item *twin = twins;
@@ -424,12 +424,12 @@ void settle_aside(struct finishing *f) {
   struct relay *r = f->relay;
   struct store_counts counts;
   int64_t now = clock_mono_ms(r->parts.clock);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool due = !r->aside_ms || now - r->aside_ms >= r->config.tuning.flush_interval_ms ||
              flush_wants_aside(r);
   due = due && r->recovered;
   bool stuck = r->stuck.count > 0;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
   if ((counts.aside || stuck) && !f->unsettled) {
     if (!still_ours(f)) return;
@@ -438,7 +438,7 @@ void settle_aside(struct finishing *f) {
     store_aside_tend(r->parts.store);
     if (sync_outbox(f)) sync_aside(f);
   }
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->aside_ms = now;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }

@@ -8,20 +8,20 @@ static bool is_due(struct turn *t, const struct entry *entry) {
   int64_t due = verdict_due_us(entry->event.attempts, entry->event.failed_us, now,
                                t->tuning.flush_interval_ms);
   if (due <= now) return true;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->status.retrying++;
   if (r->next_due_us == TIME_NONE || due < r->next_due_us) r->next_due_us = due;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return false;
 }
 
 /* A scan from the start finds what waits anew. */
 static void count_anew(struct relay *r, uint64_t generation) {
   if (r->counted == generation) return; /* nobody else changes it */
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->counted = generation;
   r->status.retrying = r->status.held = 0;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 static void keep_entry(struct turn *t, const struct entry *entry, bool due) {

@@ -47,7 +47,7 @@ static void give_up(struct item *item, enum reason reason, const struct error *e
 /* An id that is in hand already: this entry shares the other one's fate. */
 static void find_twins(struct turn *t) {
   struct relay *r = t->relay;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   for (size_t i = t->first; i < t->batch->count; i++) {
     struct item *item = &t->batch->items[i];
     if (item->outcome != OUTCOME_SEND) continue;
@@ -62,7 +62,7 @@ static void find_twins(struct turn *t) {
       item->outcome = OUTCOME_HELD; /* out of memory: later */
     }
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* redis.required: false when the relay stops meanwhile. */
@@ -71,12 +71,12 @@ static bool wait_for_keys(struct relay *r) {
   struct keys_words words;
   keys_state(r->parts.keys, &keys);
   keys_words(keys.error, true, &words);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   status_breaker(r, "redis", BREAKER_OPEN, words.cause, words.next);
   int64_t until = clock_mono_ms(r->parts.clock) + KEYS_RETRY_MS;
   while (!r->stopping && clock_mono_ms(r->parts.clock) < until) relay_wait_ms(r, KEYS_RETRY_MS);
   bool go_on = !r->stopping;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   relay_beat(r, &r->reader_us);
   return go_on;
 }
@@ -90,9 +90,9 @@ static enum status ask_keys(struct turn *t, const struct span *ids, size_t n, bo
   for (; st == ST_UNAVAILABLE && r->config.keys_required && wait_for_keys(r); waited = true)
     st = keys_check(r->parts.keys, ids, n, seen, places, &t->reading->scratch);
   if (waited && st == ST_OK) {
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     status_breaker(r, "redis", BREAKER_CLOSED, "", "");
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
   }
   return st;
 }

@@ -57,10 +57,10 @@ void audit_write(struct service *s, const struct caller *by, const char *command
   struct error err = {0};
   if (s->mode == SERVICE_INSPECT) return;
   write_line(s, by, command, what, counts, count, &line);
-  pthread_mutex_lock(&s->audit_lock);
+  mutex_lock(&s->audit_lock);
   enum status st = buffer_status(&line, &err);
   if (st == ST_OK) st = store_audit(s->store, buffer_span(&line), &err);
-  pthread_mutex_unlock(&s->audit_lock);
+  mutex_unlock(&s->audit_lock);
   if (st != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "audit_not_written",
               FIELDS(F_TEXT("command", command), F_TEXT("error", err.text)),

@@ -77,8 +77,8 @@ enum status configure_show(const struct settings *settings, struct buffer *json,
 
 enum status service_config(struct service *s, struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "config");
-  pthread_mutex_lock(&s->lock); /* a reload frees the old ones */
+  mutex_lock(&s->lock); /* a reload frees the old ones */
   enum status st = configure_show(s->settings, json, err);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return operation_end(&o, st);
 }

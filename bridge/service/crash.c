@@ -4,8 +4,8 @@
 #include "bridge/service/crash.h"
 
 #include "bridge/base/escape.h"
+#include "bridge/base/thread.h"
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -60,7 +60,7 @@ static void say(int number, const struct hand *hand) {
   }
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
   ssize_t written =
-      poll(&p, 1, 0) > 0 && p.revents & POLLOUT ? write(STDERR_FILENO, l.text, l.len) : 0;
+      thread_poll(&p, 1, 0) > 0 && p.revents & POLLOUT ? write(STDERR_FILENO, l.text, l.len) : 0;
   (void)written; /* where nobody reads there is nobody to tell */
 }
 

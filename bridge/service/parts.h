@@ -3,16 +3,15 @@
 #ifndef BRIDGE_SERVICE_PARTS_H
 #define BRIDGE_SERVICE_PARTS_H
 
+#include "bridge/base/thread.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/relay/relay.h"
 #include "bridge/service/configure.h"
 #include "bridge/service/home.h"
 #include "bridge/service/service.h"
 
-#include <pthread.h>
-
 struct books { /* health/account.c: what of the store's figures is in the metrics already */
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct metrics_account at_open; /* the counters then */
   bool opened, begun;             /* begun: this run's first listing is in the account */
   int64_t carried;                /* pending at the clean end before, -1: it was none */
@@ -22,7 +21,7 @@ struct books { /* health/account.c: what of the store's figures is in the metric
 
 struct glance { /* health/pending_counts.c: what a look at the folders found, until the reader knows
                  */
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct store_counts counts;
   int64_t look_ms; /* from then on it is looked again */
 };
@@ -33,12 +32,12 @@ struct service {
   struct log *log;
   const struct clock *clock;
   const struct settings
-      *settings; /* changes by service_reload: take it once under the lock (service_settings) */
-  pthread_mutex_t lock;     /* settings, pause */
+      *settings;     /* changes by service_reload: take it once under the lock (service_settings) */
+  struct mutex lock; /* settings, pause */
   struct store_pause pause; /* lock; RELAY, CHANGE */
-  pthread_mutex_t moving;   /* replays and purges against each other */
-  pthread_mutex_t audit_lock;
-  pthread_mutex_t topics_lock;
+  struct mutex moving;      /* replays and purges against each other */
+  struct mutex audit_lock;
+  struct mutex topics_lock;
   struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
   struct home *home;
   struct hands *hands; /* RELAY only */
@@ -50,7 +49,7 @@ struct service {
   struct books books;
   struct glance glance;
   struct dead_counts *census; /* not in CHANGE */
-  pthread_mutex_t scrape;     /* one at a time sets the gauges */
+  struct mutex scrape;        /* one at a time sets the gauges */
   struct relay *relay;        /* RELAY only, else NULL */
   struct plan plan;
   struct statistics *statistics; /* RELAY only */

@@ -8,9 +8,9 @@ void service_paused(struct service *s, struct store_pause *out) {
     store_pause_read(s->store, out);
     return;
   }
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   *out = s->pause;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 void write_pause(const struct store_pause *pause, struct buffer *json, bool *first) {
@@ -67,13 +67,13 @@ enum status service_pause(struct service *s, const struct pause_request *request
   caller_name(request->by, pause.by, sizeof pause.by);
   enum status st = take_reason(request->reason, &pause, err);
   if (st != ST_OK) return operation_end(&o, st);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (!s->pause.on) {
     changed = true;
     st = pause_now(s, &pause, err);
   }
   pause = s->pause;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (st == ST_OK && changed) audit_write(s, request->by, "pause", span_of(pause.reason), NULL, 0);
   if (st == ST_OK) st = write_answer(s, &pause, &changed, json, err);
   return operation_end(&o, st);
@@ -85,7 +85,7 @@ enum status service_resume(struct service *s, const struct pause_request *reques
   enum status st = ST_OK;
   char name[sizeof s->pause.by];
   BUG_ON(s->mode == SERVICE_INSPECT);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct store_pause was = s->pause;
   if (was.on) {
     st = store_pause_remove(s->store, err);
@@ -93,7 +93,7 @@ enum status service_resume(struct service *s, const struct pause_request *reques
     if (st == ST_OK) s->pause = (struct store_pause){.since_us = TIME_NONE};
     if (st == ST_OK && s->relay) relay_pause(s->relay, false);
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (st == ST_OK && was.on) {
     caller_name(request->by, name, sizeof name);
     log_write(s->log, LOG_INFO, "service", "resumed", FIELDS(F_TEXT("by", name)),

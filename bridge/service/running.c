@@ -31,9 +31,9 @@ void service_socket_path(const struct service *s, struct buffer *out) {
 }
 
 void service_reload(struct service *s, const struct settings *fresh) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   s->settings = fresh;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   struct relay_tuning tuning = plan_tuning(fresh);
   if (s->relay) relay_tune(s->relay, &tuning);
 }

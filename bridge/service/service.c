@@ -141,12 +141,12 @@ enum status service_open(const struct settings *settings, struct log *log,
   s->clock = options->clock;
   s->settings = settings;
   s->opened_us = clock_wall_us(s->clock);
-  pthread_mutex_init(&s->lock, NULL);
-  pthread_mutex_init(&s->scrape, NULL);
-  pthread_mutex_init(&s->glance.lock, NULL);
-  pthread_mutex_init(&s->moving, NULL);
-  pthread_mutex_init(&s->audit_lock, NULL);
-  pthread_mutex_init(&s->topics_lock, NULL);
+  mutex_init(&s->lock);
+  mutex_init(&s->scrape);
+  mutex_init(&s->glance.lock);
+  mutex_init(&s->moving);
+  mutex_init(&s->audit_lock);
+  mutex_init(&s->topics_lock);
   enum status st = open_parts(s, options, err);
   if (st != ST_OK) {
     service_close(s, 0);
@@ -170,7 +170,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && saved_metrics_write(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved",
               FIELDS(F_TEXT("error", err.text)), "The figures could not be saved");
-  if (s->books.opened) pthread_mutex_destroy(&s->books.lock);
+  if (s->books.opened) mutex_destroy(&s->books.lock);
   metrics_close(s->metrics);
   keys_close(s->keys);
   hands_close(s->hands);
@@ -181,11 +181,11 @@ void service_close(struct service *s, int64_t drain_ms) {
   plan_release(&s->plan);
   service_topics_release(s);
   statistics_close(s->statistics);
-  pthread_mutex_destroy(&s->lock);
-  pthread_mutex_destroy(&s->scrape);
-  pthread_mutex_destroy(&s->glance.lock);
-  pthread_mutex_destroy(&s->moving);
-  pthread_mutex_destroy(&s->audit_lock);
-  pthread_mutex_destroy(&s->topics_lock);
+  mutex_destroy(&s->lock);
+  mutex_destroy(&s->scrape);
+  mutex_destroy(&s->glance.lock);
+  mutex_destroy(&s->moving);
+  mutex_destroy(&s->audit_lock);
+  mutex_destroy(&s->topics_lock);
   free(s);
 }

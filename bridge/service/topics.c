@@ -124,10 +124,10 @@ enum status service_topics(struct service *s, struct buffer *json, struct error 
   struct relay_status *status = s->relay ? malloc(sizeof *status) : NULL;
   if (s->relay && !status) return operation_end(&o, error_set(err, ST_NO_MEMORY, "Out of memory"));
   if (status) relay_status(s->relay, status);
-  pthread_mutex_lock(&s->topics_lock);
+  mutex_lock(&s->topics_lock);
   enum status st = look(s, err);
   if (st == ST_OK) write_topics(s, status, json);
-  pthread_mutex_unlock(&s->topics_lock);
+  mutex_unlock(&s->topics_lock);
   free(status);
   return operation_end(&o, st == ST_OK ? buffer_status(json, err) : st);
 }

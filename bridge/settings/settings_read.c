@@ -2,10 +2,10 @@
 #include "bridge/settings/settings_private.h"
 
 #include "bridge/base/denial.h"
+#include "bridge/base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 enum { PIPE_WAIT_MS = 5000 };
@@ -14,7 +14,7 @@ enum { PIPE_WAIT_MS = 5000 };
  */
 static enum status await_bytes(int fd, const char *path, struct error *err) {
   struct pollfd p = {.fd = fd, .events = POLLIN};
-  if (poll(&p, 1, PIPE_WAIT_MS) != 0) return ST_OK;
+  if (thread_poll(&p, 1, PIPE_WAIT_MS) != 0) return ST_OK;
   return error_set(
       err, ST_INVALID,
       "%s: nothing comes out of it; is it a FIFO or a terminal? A plain file is wanted", path);

@@ -1,25 +1,23 @@
 #include "tests/simulate/fibers.h"
 
-#include "bridge/base/pause.h"
+#include "bridge/base/thread.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 enum {
   STACK = 1 << 20,
   SWITCH_PERCENT = 20,
-  FD_FIRST = 1 << 20,
-  FDS = 256,
+  WAKE_FIRST = 1 << 20, /* no descriptor of the system's has such a number */
+  WAKES = 256,
   HISTORY = 400,
   LINE = 240
 };
+
+#define MONO_BEGIN_NS INT64_C(1000000000)
 
 /* ---- draws: xorshift* ---- */
 
@@ -94,7 +92,7 @@ static int64_t clock_wall(void *ctx) {
 
 static int64_t clock_mono(void *ctx) {
   (void)ctx;
-  return now_ns + 1000000000;
+  return now_ns + MONO_BEGIN_NS;
 }
 
 static uint64_t clock_random(void *ctx) {
@@ -262,60 +260,56 @@ void sim_kill(int group) {
   stopped[group] = false;
 }
 
-/* ---- what the library calls: linked by --wrap ---- */
+/* ---- bridge/base/thread.h ---- */
 
-static const void **owner_of(pthread_mutex_t *m) {
+static const void **owner_of(struct mutex *m) {
   return (const void **)(void *)m;
 }
 
-int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
-int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr) {
-  (void)attr;
+void mutex_init(struct mutex *m) {
   memset(m, 0, sizeof *m);
-  return 0;
 }
 
-int __wrap_pthread_mutex_destroy(pthread_mutex_t *m);
-int __wrap_pthread_mutex_destroy(pthread_mutex_t *m) {
+void mutex_destroy(struct mutex *m) {
   (void)m;
-  return 0;
 }
 
 static void maybe_switch(void) {
   if (current && !current->held && sim_chance(SWITCH_PERCENT)) leave_turn();
 }
 
-int __wrap_pthread_mutex_lock(pthread_mutex_t *m);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *m) {
+void mutex_lock(struct mutex *m) {
   maybe_switch();
   while (*owner_of(m)) wait_for(m, INT64_MAX);
   *owner_of(m) = current ? (const void *)current : (const void *)m;
   if (current) current->held++;
-  return 0;
 }
 
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *m);
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *m) {
+void mutex_unlock(struct mutex *m) {
   *owner_of(m) = NULL;
   wake(m);
   if (current) current->held--;
   maybe_switch();
-  return 0;
 }
 
-int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
-int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr) {
-  (void)c, (void)attr;
-  return 0;
+void thread_once(struct once *o, void (*run)(void)) {
+  if (!o->os) run();
+  o->os = 1;
 }
 
-int __wrap_pthread_cond_destroy(pthread_cond_t *c);
-int __wrap_pthread_cond_destroy(pthread_cond_t *c) {
+void cond_init(struct cond *c) {
   (void)c;
-  return 0;
 }
 
-static bool wait_on(pthread_cond_t *c, pthread_mutex_t *m, int64_t until_ns) {
+void cond_destroy(struct cond *c) {
+  (void)c;
+}
+
+static int64_t of_mono(int64_t moment_ns) {
+  return moment_ns - MONO_BEGIN_NS;
+}
+
+static bool wait_on(struct cond *c, struct mutex *m, int64_t until_ns) {
   *owner_of(m) = NULL;
   wake(m);
   current->held--;
@@ -326,137 +320,89 @@ static bool wait_on(pthread_cond_t *c, pthread_mutex_t *m, int64_t until_ns) {
   return came;
 }
 
-int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
-int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m) {
+void cond_wait(struct cond *c, struct mutex *m) {
   wait_on(c, m, INT64_MAX);
-  return 0;
 }
 
-static int64_t moment(const struct timespec *at) {
-  return (int64_t)at->tv_sec * 1000000000 + at->tv_nsec - 1000000000; /* of clock_mono */
+bool cond_wait_until(struct cond *c, struct mutex *m, int64_t moment_ns) {
+  return wait_on(c, m, of_mono(moment_ns));
 }
 
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at);
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
-                                  const struct timespec *at) {
-  return wait_on(c, m, moment(at)) ? 0 : ETIMEDOUT;
-}
-
-int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
-int __wrap_pthread_cond_broadcast(pthread_cond_t *c) {
+void cond_broadcast(struct cond *c) {
   wake(c);
-  return 0;
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *arg) {
-  (void)attr;
+static struct fiber *fiber_of(struct thread t) {
+  return (struct fiber *)(uintptr_t)t.os;
+}
+
+int thread_start(struct thread *t, const char *name, void *(*run)(void *), void *arg) {
+  (void)name;
   struct fiber *f = make_fiber(run, arg, current && current->group ? current->group : entered);
-  *thread = (pthread_t)(uintptr_t)f;
+  t->os = (pthread_t)(uintptr_t)f;
   return 0;
 }
 
-int __wrap_pthread_detach(pthread_t thread);
-int __wrap_pthread_detach(pthread_t thread) {
-  ((struct fiber *)(uintptr_t)thread)->joined = true;
-  return 0;
+void thread_detach(struct thread t) {
+  fiber_of(t)->joined = true;
 }
 
-int __wrap_pthread_setname_np(pthread_t thread, const char *name);
-int __wrap_pthread_setname_np(pthread_t thread, const char *name) {
-  (void)thread, (void)name;
-  return 0;
-}
-
-static int join(pthread_t thread, int64_t until_ns) {
-  struct fiber *f = (struct fiber *)(uintptr_t)thread;
+static bool join(struct fiber *f, int64_t until_ns) {
   while (!f->ended)
-    if (!wait_for(f, until_ns)) return ETIMEDOUT;
+    if (!wait_for(f, until_ns)) return false;
   f->joined = true;
-  return 0;
+  return true;
 }
 
-int __wrap_pthread_join(pthread_t thread, void **result);
-int __wrap_pthread_join(pthread_t thread, void **result) {
-  (void)result;
-  return join(thread, INT64_MAX);
+void thread_join(struct thread t) {
+  join(fiber_of(t), INT64_MAX);
 }
 
-int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
-                                const struct timespec *at);
-int __wrap_pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
-                                const struct timespec *at) {
-  (void)result, (void)clock;
-  return join(thread, moment(at));
+bool thread_join_until(struct thread t, int64_t moment_ns) {
+  return join(fiber_of(t), of_mono(moment_ns));
 }
 
-/* base/pause.h */
-bool stop_asked(const struct stop *stop) {
-  return stop && stop->asked && stop->asked(stop->ctx);
+int64_t thread_now_ns(void) {
+  return clock_mono(NULL);
 }
 
-bool pause_ms(int64_t ms, const struct stop *stop) {
-  int64_t until_ns = now_ns + ms * 1000000;
-  while (!stop_asked(stop)) {
-    if (now_ns >= until_ns) return true;
-    sim_sleep_ns(until_ns - now_ns < 20000000 ? until_ns - now_ns : 20000000);
-  }
-  return false;
+void thread_sleep_until(int64_t moment_ns) {
+  sim_sleep_ns(of_mono(moment_ns) - now_ns);
 }
 
-/* ---- event descriptors ---- */
+/* ---- wakes ---- */
 
-static uint64_t counts[FDS];
-static bool used[FDS];
+static unsigned given[WAKES];
+static bool used[WAKES];
 
-int __wrap_eventfd(unsigned value, int flags);
-int __wrap_eventfd(unsigned value, int flags) {
-  (void)flags;
-  for (int i = 0; i < FDS; i++) {
+int wake_open(void) {
+  for (int i = 0; i < WAKES; i++) {
     if (used[i]) continue;
     used[i] = true;
-    counts[i] = value;
-    return FD_FIRST + i;
+    given[i] = 0;
+    return WAKE_FIRST + i;
   }
   errno = EMFILE;
   return -1;
 }
 
-ssize_t __real_write(int fd, const void *bytes, size_t len);
-ssize_t __wrap_write(int fd, const void *bytes, size_t len);
-ssize_t __wrap_write(int fd, const void *bytes, size_t len) {
-  if (fd < FD_FIRST) return __real_write(fd, bytes, len);
-  uint64_t more;
-  memcpy(&more, bytes, sizeof more);
-  counts[fd - FD_FIRST] += more;
-  wake(&counts[fd - FD_FIRST]);
-  return sizeof more;
+void wake_give(int one) {
+  unsigned *n = &given[one - WAKE_FIRST];
+  ++*n;
+  wake(n);
 }
 
-ssize_t __real_read(int fd, void *bytes, size_t len);
-ssize_t __wrap_read(int fd, void *bytes, size_t len);
-ssize_t __wrap_read(int fd, void *bytes, size_t len) {
-  if (fd < FD_FIRST) return __real_read(fd, bytes, len);
-  uint64_t *count = &counts[fd - FD_FIRST];
-  memcpy(bytes, count, sizeof *count);
-  *count = 0;
-  return sizeof *count;
+void wake_take(int one) {
+  given[one - WAKE_FIRST] = 0;
 }
 
-int __real_close(int fd);
-int __wrap_close(int fd);
-int __wrap_close(int fd) {
-  if (fd < FD_FIRST) return __real_close(fd);
-  used[fd - FD_FIRST] = false;
-  return 0;
+void wake_close(int one) {
+  if (one >= WAKE_FIRST) used[one - WAKE_FIRST] = false;
 }
 
-int __wrap_poll(struct pollfd *list, nfds_t count, int timeout_ms);
-int __wrap_poll(struct pollfd *list, nfds_t count, int timeout_ms) {
-  if (count != 1 || list->fd < FD_FIRST) abort(); /* nothing of the library's does that here */
-  uint64_t *n = &counts[list->fd - FD_FIRST];
+int thread_poll(struct pollfd *list, nfds_t count, int timeout_ms) {
+  if (count != 1 || list->fd < WAKE_FIRST) abort(); /* nothing of the library's does that here */
+  unsigned *n = &given[list->fd - WAKE_FIRST];
   int64_t until_ns = now_ns + (int64_t)timeout_ms * 1000000;
   leave_turn();
   if (!*n && timeout_ms) wait_for(n, timeout_ms < 0 ? INT64_MAX : until_ns);

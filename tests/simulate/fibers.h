@@ -1,9 +1,9 @@
 /* fibers.h - threads that take turns under one scheduler, in virtual time.
  *
- * The program is linked with --wrap for the calls of pthreads, poll and eventfd that the library
- * makes, so its code runs as it is: each thread is a fiber, one runs at a time, who is next is
- * drawn from the seed, and time passes only when all of them wait. A fiber may lose its turn
- * wherever it takes or gives back a lock while it holds no other.
+ * What bridge/base/thread.h promises is made of them here, by the linker, so the library's code
+ * runs as it is: each thread is a fiber, one runs at a time, who is next is drawn from the seed,
+ * and time passes only when all of them wait. A fiber may lose its turn wherever it takes or gives
+ * back a lock while it holds no other.
  *
  * Fibers belong to a group, a process of the real world: a group can be stopped (SIGSTOP), go on,
  * or end (kill -9).

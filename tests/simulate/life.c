@@ -8,12 +8,12 @@
  *   I8  no crash (a life runs in a child)           I9  all is settled, in virtual time
  *   I10 is the broker's here; I6 (bytes) is for the suites with a real one.
  */
+#include "bridge/base/thread.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/relay/relay.h"
 #include "tests/simulate/fibers.h"
 #include "tests/simulate/world.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -431,7 +431,7 @@ static void judge_journal(void) {
 
 static void *live(void *arg) {
   (void)arg;
-  pthread_t producer;
+  struct thread producer;
   life.exactly_once = !sim_chance(10);
   life.hold_key = sim_chance(15);
   life.batch_events = (size_t[]){1, 3, 8, 50}[sim_below(4)];
@@ -443,7 +443,7 @@ static void *live(void *arg) {
   life.hand = open_store(false);
   if (sim_chance(30)) produce(NULL);
   start_worker();
-  if (life.writing && pthread_create(&producer, NULL, produce, NULL) != 0) abort();
+  if (life.writing && thread_start(&producer, NULL, produce, NULL) != 0) abort();
   for (size_t left = sim_below(ACTIONS + 1); left && !life.failed; left--) {
     some_time();
     act();

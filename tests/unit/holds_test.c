@@ -27,8 +27,8 @@ static int setup(void **state) {
   r->parts = (struct relay_parts){.clock = &clock_system};
   r->config.hold_key = true;
   w->logged = log_begin(b, (struct log **)&r->parts.log);
-  pthread_mutex_init(&r->lock, NULL);
-  pthread_cond_init(&r->changed, NULL);
+  mutex_init(&r->lock);
+  cond_init(&r->changed);
   if (routing_open(&config, (struct routing **)&r->parts.routing, &err) != ST_OK) return -1;
   begin(w);
   *state = w;
@@ -43,8 +43,8 @@ static int teardown(void **state) {
   routing_close((struct routing *)w->r.parts.routing);
   log_close((struct log *)w->r.parts.log);
   fclose(w->logged);
-  pthread_cond_destroy(&w->r.changed);
-  pthread_mutex_destroy(&w->r.lock);
+  cond_destroy(&w->r.changed);
+  mutex_destroy(&w->r.lock);
   free(w);
   return box_free(&box);
 }

@@ -260,9 +260,9 @@ static void close_relay(struct world *w) {
 static void *let_go(void *arg) {
   struct relay *r = arg;
   for (bool told = false; !told; usleep(1000)) {
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     told = r->stopping;
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
   }
   atomic_store(&held, false);
   return NULL;

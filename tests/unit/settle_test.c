@@ -94,8 +94,8 @@ static int setup(void **state) {
                        .latency = metrics_series(m, METRIC_LATENCY, NULL, NULL),
                        .attempts = metrics_series(m, METRIC_ATTEMPTS, NULL, NULL)};
   w->finishing.numbers.published = calloc(1, sizeof *w->finishing.numbers.published);
-  pthread_mutex_init(&r->lock, NULL);
-  pthread_cond_init(&r->changed, NULL);
+  mutex_init(&r->lock);
+  cond_init(&r->changed);
   snprintf(w->publishing.ledger.nonce, sizeof w->publishing.ledger.nonce, "run");
   take(w);
   w->publishing.ledger.started = true;
@@ -110,8 +110,8 @@ static int teardown(void **state) {
   void *box = w->box;
   metrics_close(w->r.parts.metrics);
   free(w->finishing.numbers.published);
-  pthread_cond_destroy(&w->r.changed);
-  pthread_mutex_destroy(&w->r.lock);
+  cond_destroy(&w->r.changed);
+  mutex_destroy(&w->r.lock);
   free(w);
   return box_free(&box);
 }

@@ -39,16 +39,16 @@ static bool same_file(const struct stamp *a, const struct stamp *b) {
 }
 
 bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
   bool out = row && row->what != ASIDE_RETRY && same_file(&row->ref.stamp, stamp);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return out;
 }
 
 bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
                     struct event *e) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
   bool same = row && (same_file(&row->ref.stamp, stamp) ||
                       (row->ref.id.len && span_eq(row->ref.id, e->id)));
@@ -58,7 +58,7 @@ bool fs_aside_holds(struct fs *s, enum place place, const char *name, const stru
     e->failed_us = row->failure.failed_us;
     if (e->first_failed_us == TIME_NONE) e->first_failed_us = row->failure.failed_us;
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return out;
 }
 
@@ -85,7 +85,7 @@ static void say(struct fs *s, const struct fs_row *row) {
 static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct error *err) {
   char number[NUMBER_TEXT];
   enum status st = ST_NO_MEMORY;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   const struct fs_row *old = table_get(&s->aside.rows, row->key);
   *known = old && old->what == row->what && !old->carried;
   BUG_ON_RULE(S15, row->what > ASIDE_DEAD || !row->key.len);
@@ -96,7 +96,7 @@ static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct er
     st = put(s, row);
   if (st == ST_OK) fs_row_print(row, &s->aside.added);
   if (s->aside.added.failed) s->aside.rewrite = true;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (full)
     return error_set(err, ST_AGAIN,
                      "%s entries are set aside, which is the most: everything waits for this one",
@@ -170,27 +170,27 @@ enum status fs_aside_sync(void *impl, struct error *err) {
   struct fs *s = impl;
   struct fs_aside *a = &s->aside;
   struct buffer text = {0};
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   drop_carried(s);
   bool whole = a->rewrite || (a->added.len && (!a->lines || a->lines > 2 * a->rows.count + SLACK));
   if (whole)
     print_all(s, &text);
   else
     buffer_add(&text, buffer_span(&a->added));
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && whole)
     st = state_replace(s->state, ASIDE, buffer_span(&text), err);
   else if (st == ST_OK && text.len)
     st = append(s, buffer_span(&text), err);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   a->rewrite = st != ST_OK && (whole || text.len); /* a line may be torn now */
   if (st == ST_OK) {
     for (size_t i = 0; i < text.len; i++) a->lines += !whole && text.ptr[i] == '\n';
     if (whole) a->lines = a->rows.count + 1;
     buffer_clear(&a->added);
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   buffer_release(&text);
   if (st != ST_OK) error_prefix(err, "writing %s/.busbridge/" ASIDE, state_path(s->state));
   return st;
@@ -242,10 +242,10 @@ static void carried(struct fs *s, const struct fs_row *copy) {
   char name[NAME_SIZE];
   fs_name_copy(name, copy->ref.name.ptr);
   fs_key_of(&key, copy->ref.place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct fs_row *row = table_get(&s->aside.rows, key.span);
   if (row) row->carried = true;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* Its attempts were written after all, or it is another event, or gone. */
@@ -288,11 +288,11 @@ static struct fs_row **copy_rows(struct fs *s, size_t *count) {
   struct fs_row *row, **list;
   size_t pos = 0;
   *count = 0;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   list = calloc(s->aside.rows.count + 1, sizeof(struct fs_row *));
   while (list && next_row(s, &pos, &row))
     if (!row->carried && (list[*count] = fs_row_make(row))) ++*count;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return list;
 }
 

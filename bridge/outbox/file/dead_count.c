@@ -28,8 +28,8 @@ enum status fs_count_dead(struct fs *s, struct error *err) {
     return walked;
   }
   s->dead_seen = st.st_mtim;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   s->figures.dead = count.dead;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return ST_OK;
 }

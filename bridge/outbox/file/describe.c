@@ -186,11 +186,11 @@ static int64_t oldest_known(struct fs *s) {
 enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
   struct fs *s = impl;
   *out = (struct store_counts){.oldest_us = TIME_NONE};
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   out->aside = s->aside.rows.count;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (s->inspect) return tally_folders(s, out, err);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   const struct fs_figures *f = &s->figures;
   out->pending = fs_waiting(f);
   out->listed = f->listed;
@@ -210,6 +210,6 @@ enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct 
   out->exact = s->scanned > 0;
   int64_t oldest_ns = oldest ? oldest_known(s) : INT64_MAX;
   if (oldest_ns != INT64_MAX) out->oldest_us = oldest_ns / 1000;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return ST_OK;
 }

@@ -157,9 +157,9 @@ static void sync_place(struct fs *s, struct fs_failing *const *list, size_t coun
 }
 
 void fs_dead_figure(struct fs *s, int more) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (more > 0 || s->figures.dead) s->figures.dead += (uint64_t)(int64_t)more;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 static void end(struct fs *s, struct fs_failing *m) {

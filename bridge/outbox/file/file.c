@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 static enum status open_folder(struct fs *s, enum place place, const char *name, bool make,
@@ -43,7 +42,7 @@ static void fs_close(void *impl) {
   fs_watch_close(s);
   for (unsigned p = PLACE_PENDING; p < PLACES; p++)
     if (fs_folder(s, (enum place)p) >= 0) close(fs_folder(s, (enum place)p));
-  if (s->wake_fd >= 0) close(s->wake_fd);
+  wake_close(s->wake_fd);
   fs_hands_release(s);
   fs_aside_release(s);
   fs_names_release(&s->names);
@@ -58,8 +57,8 @@ static void fs_close(void *impl) {
   digest_set_release(&s->said);
   digest_set_release(&s->refused);
   digest_set_release(&s->foreign);
-  pthread_mutex_destroy(&s->lock);
-  pthread_mutex_destroy(&s->taking);
+  mutex_destroy(&s->lock);
+  mutex_destroy(&s->taking);
   state_close(s->state);
   free(s);
 }
@@ -77,8 +76,8 @@ static struct fs *make(const struct store_options *options) {
   s->sent_swept_us = TIME_NONE;
   s->clock_offset_us = clock_wall_us(s->clock) - clock_mono_ns(s->clock) / 1000;
   s->known_ns = INT64_MIN;
-  pthread_mutex_init(&s->lock, NULL);
-  pthread_mutex_init(&s->taking, NULL);
+  mutex_init(&s->lock);
+  mutex_init(&s->taking);
   return s;
 }
 
@@ -107,7 +106,7 @@ static enum status fs_begin(void *impl, const struct store_config *config, struc
   enum status st = open_folders(s, err);
   if (st == ST_OK) st = fs_aside_open(s, err);
   if (st != ST_OK || s->inspect) return st;
-  s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  s->wake_fd = wake_open();
   if (s->wake_fd < 0) return error_sys(err, errno, "opening an eventfd");
   fs_watch_open(s);
   return ST_OK;

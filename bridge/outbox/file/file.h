@@ -9,6 +9,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
+#include "bridge/base/thread.h"
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/folder.h"
@@ -17,7 +18,6 @@
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/store.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* What the names of our temporary files in the outbox itself begin with */
@@ -146,7 +146,7 @@ struct fs {
   struct store_config c; /* since fs_begin */
 
   atomic_int folder[PLACES]; /* descriptors, -1 = not there; once set, only dup3'ed over */
-  pthread_mutex_t taking;    /* held by whoever takes a folder over */
+  struct mutex taking;       /* held by whoever takes a folder over */
   atomic_bool dirty[PLACES];
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
   atomic_bool dispatched_said;  /* likewise that the old bus works on what is in hand */
@@ -155,7 +155,7 @@ struct fs {
   atomic_bool woken;
   int wake_fd; /* eventfd */
 
-  pthread_mutex_t lock;
+  struct mutex lock;
   struct table in_hand, own; /* guarded by lock, as all of this block */
   size_t lingering;          /* of those in hand: a settled scan does not wait for them */
   struct fs_again *again, **again_end;

@@ -79,9 +79,9 @@ enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
   struct error local = {0};
   enum status st = ST_OK;
   if (place == PLACE_FLAT || s->inspect || fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
-  pthread_mutex_lock(&s->taking);
+  mutex_lock(&s->taking);
   if (!fs_in_place(s, place, fs_folder(s, place))) st = take_over(s, place, err ? err : &local);
-  pthread_mutex_unlock(&s->taking);
+  mutex_unlock(&s->taking);
   return st;
 }
 
@@ -164,9 +164,9 @@ static void check_place(struct fs *s, enum place place) {
 /* What is in hand out of the old one is settled there first: else it would be sent again once that
  * comes back. */
 static bool pending_waits(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   bool wait = s->in_hand.count > 0 && !s->pending_waits;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   s->pending_waits = wait;
   if (wait) fs_rescan_settled(s);
   return wait;

@@ -10,9 +10,9 @@ static struct fs_growing *find(struct fs *s, enum place place, const char *name)
 }
 
 static void figure(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   s->figures.growing = s->growing_count;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 static void drop(struct fs *s, struct fs_growing *g) {

@@ -17,10 +17,10 @@ struct hand {
 bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
   struct fs_key key;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   if (h && told) h->told = true;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return h != NULL;
 }
 
@@ -32,14 +32,14 @@ enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64
   if (!h) return ST_NO_MEMORY;
   memcpy(h->bytes, key.span.ptr, key.span.len);
   *h = (struct hand){.mtime_ns = mtime_ns, .key = {h->bytes, key.span.len}};
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   enum status st = table_put(&s->in_hand, h->key, h);
   if (st == ST_OK && fresh) {
     fs_arrives(&s->figures);
     s->figures.known++;
   }
   if (st == ST_OK) atomic_fetch_add(&s->taken, 1);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (st != ST_OK) free(h);
   return st;
 }
@@ -48,11 +48,11 @@ bool fs_hand_reserve(struct fs *s, enum place place, const char *name) {
   struct fs_key key;
   if (fs_hand_take(s, place, name, INT64_MAX, false) != ST_OK) return false;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   BUG_ON_RULE(S1, !h);
   h->aside = true;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return true;
 }
 
@@ -110,7 +110,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   struct fs_key key;
   bool wake = false, fresh;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct hand *h = table_remove(&s->in_hand, key.span);
   if (h) count_end(s, h, how);
   BUG_ON(h && h->lingers && !s->lingering);
@@ -124,7 +124,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   wake |= again;
   wake |= s->wanted_settled &&
           s->in_hand.count == s->lingering; /* the scan that waited for this may begin */
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   free(h);
   if (wake) fs_wake(s);
 }
@@ -132,7 +132,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
 void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
   struct fs_key key;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   if (h && h->lingers != on) {
     BUG_ON_RULE(S11, on ? s->lingering >= s->in_hand.count : !s->lingering);
@@ -140,37 +140,37 @@ void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
     s->lingering = on ? s->lingering + 1 : s->lingering - 1;
   }
   bool wake = s->wanted_settled && s->in_hand.count == s->lingering;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (wake) fs_wake(s);
 }
 
 bool fs_hand_list(struct fs *s, enum place place, const char *name) {
   struct fs_key key;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct hand *h = s->in_hand.count ? table_get(&s->in_hand, key.span) : NULL;
   if (h) h->listing = s->figures.listing;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return h != NULL;
 }
 
 void fs_hand_unlist(struct fs *s, enum place place, const char *name) {
   struct fs_key key;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct hand *h = table_get(&s->in_hand, key.span);
   if (h)
     h->listing = 0;
   else if (s->figures.gone_during) /* settled since it was marked */
     s->figures.gone_during--;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 struct fs_again *fs_again_pop(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct fs_again *a = s->again;
   if (a) s->again = a->next;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return a;
 }
 
@@ -211,23 +211,23 @@ void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t ino
   o->inode = inode;
   o->ctime_ns = 0;
   o->key = (struct span){o->bytes, key.span.len};
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (s->own.count >= OWN_MAX) free_all(&s->own);
   free(table_remove(&s->own, key.span));
   if (table_put(&s->own, o->key, o) != ST_OK) free(o);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 void fs_own_end(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
   struct fs_key key;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct own *o = table_get(&s->own, key.span);
   if (o && stamp && o->inode == stamp->inode)
     o->ctime_ns = stamp->ctime_ns;
   else if (o)
     free(table_remove(&s->own, key.span));
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 bool fs_own_is(struct fs *s, enum place place, const char *name) {
@@ -235,7 +235,7 @@ bool fs_own_is(struct fs *s, enum place place, const char *name) {
   struct stat st;
   bool own = false;
   fs_key_of(&key, place, name);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct own *o = s->own.count ? table_get(&s->own, key.span) : NULL;
   if (o && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
     struct stamp now = fs_stamp_of(&st);
@@ -243,7 +243,7 @@ bool fs_own_is(struct fs *s, enum place place, const char *name) {
   } else if (o) {
     own = true; /* moved on to dlq/: nothing to look at */
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return own;
 }
 

@@ -93,7 +93,7 @@ static void begin_listing(struct fs *s) {
   fs_queue_clear(s);
   fs_watch_drain(s, false); /* what was told so far is found by this listing */
   s->overflow = false;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   s->figures.known += s->figures.queued; /* they are listed now */
   s->figures.queued = s->figures.late = 0;
   if (s->cursor.mtime_ns == INT64_MIN) s->figures.given_back = 0;
@@ -101,7 +101,7 @@ static void begin_listing(struct fs *s) {
   s->figures.listing_on = true;
   s->figures.gone_during = 0;
   s->figures.parked_ns = INT64_MAX;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* Names that arrived meanwhile and were listed too: they are looked at when the queue comes to
@@ -124,7 +124,7 @@ static uint64_t less(uint64_t a, uint64_t b) {
 static void end_listing(struct fs *s, const struct listing *l, bool whole) {
   struct fs_figures *f = &s->figures;
   size_t twice = whole ? mark_twice(s) : 0;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   f->listing_on = false;
   if (whole) {
     f->known = less(l->seen.known, f->gone_during + twice);
@@ -138,7 +138,7 @@ static void end_listing(struct fs *s, const struct listing *l, bool whole) {
     f->head_ns = s->names.count ? s->names.at[0].mtime_ns : INT64_MAX;
     fs_front_open(s);
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 static void warn_one_group(struct fs *s) {

@@ -128,12 +128,12 @@ static void head_figure(struct fs *s) {
     head = s->names.at[s->group.at[s->group.next].slot].mtime_ns;
   else if (s->names_next < s->names.count)
     head = s->names.at[s->names_next].mtime_ns;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   BUG_ON(s->group.count > s->names_next);
   s->figures.head_ns = head;
   s->window_at =
       s->names_next - s->group.count; /* with the group at hand: one of it is just on its way */
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 bool fs_group_pop(struct fs *s, struct fs_candidate *c) {

@@ -17,19 +17,19 @@ struct digest fs_file_digest(const struct stamp *stamp) {
 }
 
 bool fs_foreign_known(struct fs *s, const struct stamp *stamp) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   bool known = s->foreign.count && digest_set_has(&s->foreign, fs_file_digest(stamp));
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return known;
 }
 
 /* Full: begun anew, since most of it may be files that are gone. Each is only parsed once more. */
 void fs_foreign_add(struct fs *s, const struct stamp *stamp) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (s->foreign.count >= FOREIGN_MAX) digest_set_release(&s->foreign);
   enum status st = digest_set_add(&s->foreign, fs_file_digest(stamp));
   (void)st; /* without memory it is parsed again */
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp) {
@@ -63,7 +63,7 @@ void fs_odd(struct fs *s, enum place place, const char *name, const struct stat 
 }
 
 static void count(struct fs *s, int known, int unreadable, int odd, int foreign) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   struct fs_figures *f = &s->figures;
   if (known < 0 && f->known) {
     f->known--;
@@ -76,14 +76,14 @@ static void count(struct fs *s, int known, int unreadable, int odd, int foreign)
   f->unreadable += (uint64_t)unreadable;
   f->odd += (uint64_t)odd;
   f->foreign += (uint64_t)foreign;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* It was told twice. */
 static void uncount(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (s->figures.known) s->figures.known--;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* ---- what becomes of a candidate: ST_AGAIN passes it over ---- */
@@ -123,9 +123,9 @@ static enum status pass_growing(struct fs *s, struct fs_candidate *c, bool known
   if (c->fresh && !known) count(s, 1, 0, 0, 0);
   c->fresh = false;
   if (known && c->source == FS_GROWN) return ST_AGAIN;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   fs_names_keep(&s->parked, c->place, c->name, s->desk.stamp.mtime_ns);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return ST_AGAIN;
 }
 
@@ -306,12 +306,12 @@ static bool pop_again(struct fs *s, struct fs_candidate *c) {
 static void scan_ended(struct fs *s) {
   s->scan_open = false;
   fs_group_clear(s);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   fs_names_clear(&s->names);
   s->names_next = s->window_at = 0;
   BUG_ON(s->scanned > s->begun);
   s->scanned = s->begun;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* ST_OK: c is set. ST_AGAIN: there is nothing. ST_BUSY: a listing is due. */
@@ -354,13 +354,13 @@ static enum wanted next_scan(const struct fs *s) {
 }
 
 static enum wanted scan_wanted(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   enum wanted wanted = next_scan(s);
   if (wanted == SCAN_NOW) {
     s->begun_reader = s->begun = s->wanted;
     s->wanted_settled = false;
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return wanted;
 }
 
@@ -427,10 +427,10 @@ enum status fs_follow(void *impl, struct error *err) {
 
 void fs_wait_op(void *impl, int64_t timeout_ms) {
   struct fs *s = impl;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   enum wanted wanted = next_scan(s);
   bool left = wanted == SCAN_NOW || s->again;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   left = left || s->candidate.set || fs_window_left(s) || s->queue_next < s->queue.count;
   fs_wait(s, timeout_ms, wanted == SCAN_WAITS ? FS_BLOCKED : left ? FS_LEFT : FS_NONE);
 }

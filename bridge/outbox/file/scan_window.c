@@ -27,9 +27,9 @@ static void keep_queue(struct fs *s, int64_t *known_ns) {
     enum place place = (enum place)slot->place;
     if (fstatat(fs_folder(s, place), fs_slot_name(slot), &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
     last_ns = fs_stamp_of(&st).mtime_ns;
-    pthread_mutex_lock(&s->lock);
+    mutex_lock(&s->lock);
     fs_names_keep(&s->ahead, place, fs_slot_name(slot), last_ns);
-    pthread_mutex_unlock(&s->lock);
+    mutex_unlock(&s->lock);
   }
   if (left > n && last_ns - 1 < *known_ns) *known_ns = last_ns - 1;
 }
@@ -38,18 +38,18 @@ void fs_front_close(struct fs *s) {
   if (!s->window_open) return; /* the listing before this one failed: what was kept then still is */
   const struct fs_names *n = &s->names;
   int64_t known_ns = end_of_window(n);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   BUG_ON_RULE(S12, s->window_at > n->count);
   size_t end = s->window_at + least(n->count - s->window_at, FS_FRONT + 1);
   for (size_t i = s->window_at; i < end; i++)
     fs_names_keep(&s->ahead, (enum place)n->at[i].place, fs_slot_name(&n->at[i]),
                   n->at[i].mtime_ns);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   keep_queue(s, &known_ns);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   s->window_open = false;
   s->known_ns = known_ns;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
 }
 
 /* What was kept has been found again; what was given back, by a scan from the start. */
@@ -132,7 +132,7 @@ static bool tell_window(struct teller *t) {
   fs_names_init(&copy, CHUNK);
   for (unsigned n = 0; ok && more && !enough(t); n++) {
     fs_names_clear(&copy);
-    pthread_mutex_lock(&s->lock);
+    mutex_lock(&s->lock);
     ok = unchanged(t);
     if (ok) {
       at = lower_bound(&s->names, at > s->window_at ? at : s->window_at, t->after_ns);
@@ -144,7 +144,7 @@ static bool tell_window(struct teller *t) {
                  end < s->names.count ? s->names.at[end].mtime_ns - 1 : end_of_window(&s->names));
       at = end;
     }
-    pthread_mutex_unlock(&s->lock);
+    mutex_unlock(&s->lock);
     if (ok) tell_names(t, &copy);
   }
   fs_names_release(&copy);
@@ -157,10 +157,10 @@ static bool tell_queue(struct teller *t) {
   struct fs_names copy;
   begin_source(t);
   fs_names_init(&copy, FS_FRONT);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   size_t left = s->queue.count - s->queue_next, n = least(left, FS_FRONT);
   bool ok = unchanged(t) && copy_slots(&s->queue, s->queue_next, s->queue_next + n, &copy);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (ok) tell_names(t, &copy);
   if (left > n && !enough(t)) known_to(t, t->last_ns - 1);
   fs_names_release(&copy);
@@ -189,12 +189,12 @@ static bool tell_rest(struct teller *t, uint64_t *pending) {
   fs_names_init(&hands, FS_FRONT); /* most may be settled before they are looked at */
   fs_names_init(&parked, FS_FRONT);
   fs_names_init(&ahead, FS_FRONT);
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   bool ok = unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) &&
             copy_all(&s->parked, &parked) && copy_all(&s->ahead, &ahead);
   if (!t->open) known_to(t, s->known_ns);
   *pending = fs_waiting(&s->figures);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (ok) tell_oldest(t, &hands);
   if (ok) tell_oldest(t, &parked);
   if (ok) tell_oldest(t, &ahead);
@@ -208,10 +208,10 @@ bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell
                    int64_t *known_ns, uint64_t *pending) {
   struct teller t = {
       .s = s, .tell = tell, .ctx = ctx, .want = want, .after_ns = after_ns, .known_ns = INT64_MAX};
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   t.listing = s->figures.listing;
   t.open = s->window_open;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   bool ok = (!t.open || (tell_window(&t) && tell_queue(&t))) && tell_rest(&t, pending);
   *known_ns = t.known_ns;
   return ok;

@@ -14,13 +14,13 @@ void fs_wake(void *impl) {
 
 static uint64_t ask_for_scan(struct fs *s, bool settled) {
   int64_t wait_ms = s->c.settled_wait_ms;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (s->wanted == s->begun) s->wanted++;
   if (settled && !s->wanted_settled)
     s->settled_by_ns = wait_ms ? clock_mono_ns(s->clock) + wait_ms * 1000000 : INT64_MAX;
   if (settled) s->wanted_settled = true;
   uint64_t generation = s->wanted;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   fs_wake(s);
   return generation;
 }
@@ -35,8 +35,8 @@ uint64_t fs_rescan_settled(void *impl) {
 
 bool fs_scanned(void *impl, uint64_t generation) {
   struct fs *s = impl;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   bool reached = s->scanned >= generation;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return reached;
 }

@@ -5,6 +5,7 @@
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
 #include "bridge/base/pause.h"
+#include "bridge/base/thread.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/folder.h"
 #include "bridge/outbox/file/left.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,8 +26,8 @@ struct state {
   int outbox, folder, tmp;
   int lock; /* descriptor that carries the flock, or -1 */
   bool create;
-  pthread_mutex_t keeping; /* tmp is replaced under it */
-  bool tmp_remade;         /* and nobody has been told */
+  struct mutex keeping; /* tmp is replaced under it */
+  bool tmp_remade;      /* and nobody has been told */
   const struct clock *clock;
 };
 
@@ -139,7 +139,7 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox's state");
   s->outbox = s->folder = s->tmp = s->lock = -1;
   s->create = create;
-  pthread_mutex_init(&s->keeping, NULL);
+  mutex_init(&s->keeping);
   s->clock = clock;
   s->path = strdup(path);
   enum status st =
@@ -162,7 +162,7 @@ void state_close(struct state *s) {
   if (s->tmp >= 0) close(s->tmp);
   if (s->folder >= 0) close(s->folder);
   if (s->outbox >= 0) close(s->outbox);
-  pthread_mutex_destroy(&s->keeping);
+  mutex_destroy(&s->keeping);
   free(s->path);
   free(s);
 }
@@ -363,7 +363,7 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
   if (s->tmp < 0)
     return error_set(err, ST_NOT_FOUND, "%s/.busbridge/tmp is missing; start busbridge-worker once",
                      s->path);
-  pthread_mutex_lock(&s->keeping);
+  mutex_lock(&s->keeping);
   bool in_place =
       fstatat(s->folder, "tmp", &named, AT_SYMLINK_NOFOLLOW) == 0 && same_folder(s->tmp, &named);
   if (!in_place) st = remake_tmp(s, err ? err : &local);
@@ -371,7 +371,7 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
     *remade = s->tmp_remade;
     s->tmp_remade = false;
   }
-  pthread_mutex_unlock(&s->keeping);
+  mutex_unlock(&s->keeping);
   return st;
 }
 

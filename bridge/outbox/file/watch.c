@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -63,10 +61,10 @@ static struct digest name_digest(enum place place, const char *name) {
 }
 
 void fs_queue_clear(struct fs *s) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   fs_names_clear(&s->queue);
   s->queue_next = s->queue_again = 0;
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   s->queue_taken = s->queue_mark = 0;
   digest_set_release(&s->told);
 }
@@ -79,7 +77,7 @@ static int64_t mtime_of(struct fs *s, enum place place, const char *name) {
 }
 
 static bool queue_add(struct fs *s, enum place place, const char *name) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   bool listing = s->figures.listing_on; /* whose end counts the queue */
   bool counted = !listing && fs_growing_has(s, place, name);
   bool added = fs_names_add(&s->queue, mtime_of(s, place, name), place, name, counted);
@@ -87,7 +85,7 @@ static bool queue_add(struct fs *s, enum place place, const char *name) {
     fs_arrives(&s->figures);
     s->figures.queued++;
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return added;
 }
 
@@ -121,12 +119,12 @@ static bool push_again(struct fs *s, enum place place, const char *name) {
   int64_t mtime_ns = mtime_of(s, place, name);
   if (at + 1 == s->queue.count || s->queue.count >= s->c.window || is_copy(s, at, mtime_ns))
     return true;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   if (fs_names_add(&s->queue, mtime_ns, place, name, s->queue.at[at].flags & FS_HELD)) {
     s->queue.at[at].flags |= FS_AGAIN;
     s->queue_again++;
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return true;
 }
 
@@ -191,7 +189,7 @@ static void queue_used(struct fs *s) {
 }
 
 bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   while (s->queue_next < s->queue.count && s->queue.at[s->queue_next].flags & FS_AGAIN)
     queue_used(s);
   bool any = s->queue_next < s->queue.count;
@@ -208,7 +206,7 @@ bool fs_queue_pop(struct fs *s, struct fs_candidate *c) {
     }
     queue_used(s);
   }
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return any;
 }
 
@@ -226,11 +224,9 @@ void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work) {
     timeout_ms = growing;
   if (work == FS_LEFT) timeout_ms = 0;
   if (timeout_ms > 3600000) timeout_ms = 3600000; /* an early return is allowed */
-  int n = poll(fds, s->inotify >= 0 && work != FS_BLOCKED ? 2 : 1, (int)timeout_ms);
+  int n = thread_poll(fds, s->inotify >= 0 && work != FS_BLOCKED ? 2 : 1, (int)timeout_ms);
   if (n > 0 && (fds[0].revents & POLLIN)) {
-    uint64_t count;
-    ssize_t got = read(s->wake_fd, &count, sizeof count);
-    (void)got;
+    wake_take(s->wake_fd);
     atomic_store(&s->woken, false);
   }
 }

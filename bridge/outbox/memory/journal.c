@@ -74,7 +74,7 @@ enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce
   enum status st = buffer_status(&text, err);
   buffer_release(&text);
   if (st != ST_OK) return st;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   st = room_for_one(w) ? copy(m, &w->manifests[w->manifest_count], err)
                        : error_set(err, ST_NO_MEMORY, "no memory");
   if (st == ST_OK) {
@@ -84,7 +84,7 @@ enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce
     w->written_ms[w->manifest_count] = clock_wall_us(handle->clock) / 1000;
     w->manifest_count++;
   }
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st;
 }
 
@@ -98,7 +98,7 @@ static int in_order(const void *a, const void *b) {
 enum status memory_batch_list(void *impl, struct manifest_name **list, size_t *count,
                               struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   *count = w->manifest_count;
   *list = calloc(w->manifest_count + 1, sizeof **list);
   for (size_t i = 0; *list && i < w->manifest_count; i++) {
@@ -106,7 +106,7 @@ enum status memory_batch_list(void *impl, struct manifest_name **list, size_t *c
         .number = w->manifests[i].number, .settled = w->settled[i], .written_ms = w->written_ms[i]};
     memcpy((*list)[i].digest, w->manifests[i].digest, MANIFEST_DIGEST);
   }
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   if (!*list) return error_set(err, ST_NO_MEMORY, "no memory for a list");
   qsort(*list, *count, sizeof **list, in_order);
   return ST_OK;
@@ -125,12 +125,12 @@ enum status memory_batch_read(void *impl, const struct manifest_name *name, stru
                               struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   *out = (struct manifest){0};
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   size_t i = at(w, name);
   enum status st = i < w->manifest_count
                        ? copy(&w->manifests[i], out, err)
                        : error_set(err, ST_NOT_FOUND, "batch %" PRIu64 " is gone", name->number);
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st;
 }
 
@@ -139,29 +139,29 @@ enum status memory_batch_names(void *impl, const struct span *ids, size_t count,
   struct memory_world *w = ((struct memory *)impl)->w;
   (void)err;
   memset(named, 0, count * sizeof *named);
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   for (size_t i = 0; i < w->manifest_count; i++)
     for (size_t j = 0; !w->settled[i] && j < w->manifests[i].count; j++)
       for (size_t k = 0; k < count; k++)
         named[k] |= ids[k].len && span_eq(ids[k], w->manifests[i].entries[j].id);
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return ST_OK;
 }
 
 enum status memory_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   size_t i = at(w, name);
   bool there = i < w->manifest_count;
   if (there) w->settled[i] = true;
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return there ? ST_OK : error_set(err, ST_NOT_FOUND, "batch %" PRIu64 " is gone", name->number);
 }
 
 enum status memory_batch_remove(void *impl, const struct manifest_name *name, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   (void)err;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   size_t i = at(w, name), last = w->manifest_count - 1;
   if (i < w->manifest_count) {
     manifest_release(&w->manifests[i]);
@@ -170,6 +170,6 @@ enum status memory_batch_remove(void *impl, const struct manifest_name *name, st
     w->written_ms[i] = w->written_ms[last];
     w->manifest_count--;
   }
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return ST_OK;
 }

@@ -6,7 +6,7 @@ enum { FOUND_MAX = 20 };
 enum status memory_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
   struct memory *m = impl;
   (void)err;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   *out = (struct store_counts){.in_hand = m->hand_count,
                                .given_back = m->given_back,
                                .first = m->first,
@@ -26,7 +26,7 @@ enum status memory_counts(void *impl, bool oldest, struct store_counts *out, str
   }
   out->arrived =
       (int64_t)(out->pending + m->gone + m->vanished) - (int64_t)(m->first + m->returned);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return ST_OK;
 }
 
@@ -84,14 +84,14 @@ static bool show(struct memory *m, const struct memory_row *row, store_visit_fn 
   bool more = true;
   if (copy.name && copy.text) {
     memcpy(copy.text, row->text, row->len);
-    pthread_mutex_unlock(&m->w->lock);
+    mutex_unlock(&m->w->lock);
     if (json_scan(&copy.doc, (struct span){copy.text, copy.len}, &(struct error){0}) == ST_OK)
       event_parse(&copy.doc, &copy.arena, &copy.event, &(struct error){0});
     else
       copy.event.id = copy.event.name = (struct span){0};
     info_of(&copy, &info);
     more = visit(ctx, &info);
-    pthread_mutex_lock(&m->w->lock);
+    mutex_lock(&m->w->lock);
   }
   json_doc_release(&copy.doc);
   arena_release(&copy.arena);
@@ -111,7 +111,7 @@ static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t 
   uint64_t total = 0;
   int64_t at_ns = INT64_MIN;
   uint64_t serial = 0;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   for (size_t i = 0; i < m->w->count; i++) total += match(m->w->rows[i], what);
   for (size_t shown = 0; !limit || shown < limit; shown++) {
     const struct memory_row *r = NULL;
@@ -125,7 +125,7 @@ static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t 
     serial = r->serial;
     if (!show(m, r, visit, ctx)) break;
   }
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return total;
 }
 
@@ -182,11 +182,11 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
 enum status memory_look(void *impl, enum place place, const char *file, store_visit_fn visit,
                         void *ctx, struct error *err) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, place, span_of(file));
   bool there = r && (place == PLACE_DLQ || memory_pending(r));
   if (there) show(m, r, visit, ctx);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
 }
 
@@ -197,12 +197,12 @@ enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t mos
   struct span stem = span_of(file);
   if (span_ends(stem, ".raw")) stem.len -= strlen(".raw");
   buffer_printf(&name, "%.*s%s", SPAN_ARGS(stem), stem.len == strlen(file) ? "" : ".json");
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, PLACE_DLQ, buffer_span(&name));
   *size = r ? r->len : 0;
   size_t left = r && from < r->len ? r->len - (size_t)from : 0;
   if (left) buffer_append(out, r->text + from, left < most ? left : most);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   buffer_release(&name);
   return r ? buffer_status(out, err) : error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
 }
@@ -214,7 +214,7 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
   size_t told = 0;
   bool more = true;
   *left_out = 0;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   for (size_t i = 0; more && i < m->w->count; i++) {
     const struct memory_row *r = m->w->rows[i];
     if (limit && told++ >= limit) {
@@ -225,7 +225,7 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
     buffer_printf(&path, "%s%s", place_path(r->place), r->name);
     more = visit(ctx, &(struct survey_item){ODDITY_NONE, r->place, buffer_z(&path), r->event.id});
   }
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   enum status st = buffer_status(&path, err);
   buffer_release(&path);
   return st;
@@ -233,9 +233,9 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
 
 bool memory_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->place, ref->name);
   bool lies = r && span_eq(r->event.id, id);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return lies;
 }

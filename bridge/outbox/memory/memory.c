@@ -91,7 +91,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
                                struct entry *out, struct error *err) {
   struct memory *m = impl;
   *out = (struct entry){0};
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   begin_scan(m);
   m->seen = m->w->changes;
   bool waits = m->wanted != m->begun &&
@@ -107,51 +107,52 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
     m->hand_count += st == ST_OK;
   }
   if (r && st != ST_OK) m->at_serial--; /* it comes again */
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return st;
 }
 
 static enum status memory_follow(void *impl, struct error *err) {
   struct memory *m = impl;
   (void)err;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   begin_scan(m);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return ST_OK;
 }
 
 static void memory_wait(void *impl, int64_t timeout_ms) {
   struct memory *m = impl;
   int64_t until_ns = clock_mono_ns(m->clock) + timeout_ms * 1000000;
-  struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
-  pthread_mutex_lock(&m->w->lock);
-  int rc = 0;
-  while (!m->woken && m->seen == m->w->changes && !due(m) && rc != ETIMEDOUT)
-    rc = timeout_ms < 0 ? pthread_cond_wait(&m->w->changed, &m->w->lock)
-                        : pthread_cond_timedwait(&m->w->changed, &m->w->lock, &until);
+  mutex_lock(&m->w->lock);
+  bool in_time = true;
+  while (in_time && !m->woken && m->seen == m->w->changes && !due(m))
+    if (timeout_ms < 0)
+      cond_wait(&m->w->changed, &m->w->lock);
+    else
+      in_time = cond_wait_until(&m->w->changed, &m->w->lock, until_ns);
   m->woken = false;
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
 }
 
 static void memory_wake(void *impl) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   m->woken = true;
-  pthread_cond_broadcast(&m->w->changed);
-  pthread_mutex_unlock(&m->w->lock);
+  cond_broadcast(&m->w->changed);
+  mutex_unlock(&m->w->lock);
 }
 
 static uint64_t ask(struct memory *m, bool settled) {
   int64_t wait_ms = m->c.settled_wait_ms;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   if (m->wanted == m->begun) m->wanted++;
   if (settled && !m->wanted_settled)
     m->settled_by_ns = wait_ms ? clock_mono_ns(m->clock) + wait_ms * 1000000 : INT64_MAX;
   m->wanted_settled |= settled;
   uint64_t generation = m->wanted;
   m->woken = true;
-  pthread_cond_broadcast(&m->w->changed);
-  pthread_mutex_unlock(&m->w->lock);
+  cond_broadcast(&m->w->changed);
+  mutex_unlock(&m->w->lock);
   return generation;
 }
 
@@ -165,10 +166,10 @@ static uint64_t memory_rescan_settled(void *impl) {
 
 static bool memory_scanned(void *impl, uint64_t generation) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   BUG_ON(m->scanned > m->begun || m->begun > m->wanted);
   bool reached = m->scanned >= generation;
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return reached;
 }
 
@@ -186,9 +187,9 @@ static enum status memory_open(const char *address, const struct store_options *
   m->clock = options->clock;
   m->wanted = 1;
   m->seen = UINT64_MAX;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   if (m->create && !*m->w->id) uuid_make(m->clock, m->w->id);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   *out = m;
   return ST_OK;
 }
@@ -201,10 +202,10 @@ static enum status memory_begin(void *impl, const struct store_config *config, s
 
 static void memory_close(void *impl) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   if (m->w->owner == m) m->w->owner = NULL;
   memory_tell(m->w);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   while (m->hands) memory_hand_drop(&m->hands);
   while (m->notices) memory_hand_drop(&m->notices);
   free(m);

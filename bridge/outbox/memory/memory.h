@@ -11,10 +11,9 @@
 #define BRIDGE_OUTBOX_MEMORY_MEMORY_H
 
 #include "bridge/base/table.h"
+#include "bridge/base/thread.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
-
-#include <pthread.h>
 
 struct memory_row {
   char *name; /* "<stem>.json" */
@@ -43,8 +42,8 @@ struct memory_selection {
 struct memory_world {
   struct memory_world *next;
   char *address;
-  pthread_mutex_t lock;
-  pthread_cond_t changed;
+  struct mutex lock;
+  struct cond changed;
   struct memory_row **rows; /* in order of arrival */
   size_t count, cap;
   uint64_t serials, versions, changes; /* changes: arrivals and wakes so far */

@@ -22,13 +22,12 @@ enum status memory_lock(void *impl, int64_t wait_ms, struct error *err) {
   struct memory *m = impl;
   struct memory_world *w = m->w;
   int64_t until_ns = clock_mono_ns(m->clock) + wait_ms * 1000000;
-  struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
-  int rc = wait_ms > 0 ? 0 : ETIMEDOUT;
-  pthread_mutex_lock(&w->lock);
-  while (w->owner && rc != ETIMEDOUT) rc = pthread_cond_timedwait(&w->changed, &w->lock, &until);
+  bool in_time = wait_ms > 0;
+  mutex_lock(&w->lock);
+  while (w->owner && in_time) in_time = cond_wait_until(&w->changed, &w->lock, until_ns);
   bool known = *w->id, ours = known && !w->owner;
   if (ours) w->owner = m;
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   if (!known)
     return error_set(err, ST_NOT_FOUND, "the outbox %s was not opened to be changed yet",
                      w->address);
@@ -39,17 +38,17 @@ enum status memory_lock(void *impl, int64_t wait_ms, struct error *err) {
 
 int64_t memory_holder(const void *impl) {
   const struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   bool held = m->w->owner;
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return held ? getpid() : 0;
 }
 
 enum status memory_check(void *impl, struct error *err) {
   const struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   bool ours = m->w->owner == m;
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return ours ? ST_OK
               : error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more",
                           m->w->address);
@@ -58,9 +57,9 @@ enum status memory_check(void *impl, struct error *err) {
 enum status memory_renew_id(void *impl, struct error *err) {
   struct memory *m = impl;
   (void)err;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   uuid_make(m->clock, m->w->id);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return ST_OK;
 }
 
@@ -77,18 +76,18 @@ const char *memory_note_name(enum note note) {
 enum status memory_note_read(const void *impl, enum note note, struct buffer *out,
                              struct error *err) {
   const struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   const struct buffer *text = m->w->notes[note];
   if (text) buffer_add(out, buffer_span(text));
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return text ? buffer_status(out, err) : ST_NOT_FOUND;
 }
 
 static void replace(struct memory_world *w, enum note note, struct buffer *text) {
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   struct buffer *old = w->notes[note];
   w->notes[note] = text;
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   if (old) buffer_release(old);
   free(old);
 }
@@ -110,9 +109,9 @@ enum status memory_note_write(void *impl, enum note note, struct span text, stru
 enum status memory_note_remove(void *impl, enum note note, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   (void)err;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   bool there = w->notes[note];
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   replace(w, note, NULL);
   return there ? ST_OK : ST_NOT_FOUND;
 }
@@ -144,22 +143,22 @@ enum status memory_writable(const void *impl, struct error *err) {
 uint64_t memory_names(const void *impl, unsigned which) {
   const struct memory *m = impl;
   uint64_t names = 0;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   for (size_t i = 0; i < m->w->count; i++) {
     enum place place = m->w->rows[i]->place;
     bool outside = place == PLACE_FLAT || place == PLACE_PENDING;
     names += (outside && which & LIST_PENDING) || (place == PLACE_DLQ && which & LIST_DEAD);
   }
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return names;
 }
 
 enum status memory_audit(void *impl, struct span line, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   if (w->audit.len >= STORE_AUDIT_MOST) buffer_clear(&w->audit);
   buffer_add(&w->audit, line);
   enum status st = buffer_status(&w->audit, err);
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st;
 }

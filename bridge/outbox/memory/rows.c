@@ -11,7 +11,7 @@ const struct event memory_no_event = {.payload = JSON_NONE,
 
 /* ---- worlds ---- */
 
-static pthread_mutex_t worlds_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mutex worlds_lock = MUTEX_INIT;
 static struct memory_world *worlds;
 
 static struct memory_world *make_world(const char *address) {
@@ -22,12 +22,8 @@ static struct memory_world *make_world(const char *address) {
     free(kept);
     return NULL;
   }
-  pthread_condattr_t steady;
-  pthread_condattr_init(&steady);
-  pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-  pthread_cond_init(&w->changed, &steady);
-  pthread_condattr_destroy(&steady);
-  pthread_mutex_init(&w->lock, NULL);
+  cond_init(&w->changed);
+  mutex_init(&w->lock);
   w->address = kept;
   w->latest_ns = INT64_MIN;
   w->next = worlds;
@@ -35,11 +31,11 @@ static struct memory_world *make_world(const char *address) {
 }
 
 struct memory_world *memory_world_of(const char *address) {
-  pthread_mutex_lock(&worlds_lock);
+  mutex_lock(&worlds_lock);
   struct memory_world *w = worlds;
   while (w && strcmp(w->address, address) != 0) w = w->next;
   if (!w) w = make_world(address);
-  pthread_mutex_unlock(&worlds_lock);
+  mutex_unlock(&worlds_lock);
   return w;
 }
 
@@ -56,27 +52,27 @@ static void row_free(struct memory_row *r) {
 void store_memory_unlock(const char *address) {
   struct memory_world *w = memory_world_of(address);
   if (!w) return;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   w->owner = NULL;
   memory_tell(w);
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
 }
 
 void store_memory_forget(const char *address) {
-  pthread_mutex_lock(&worlds_lock);
+  mutex_lock(&worlds_lock);
   struct memory_world **at = &worlds;
   while (*at && strcmp((*at)->address, address) != 0) at = &(*at)->next;
   struct memory_world *w = *at;
   if (w) *at = w->next;
-  pthread_mutex_unlock(&worlds_lock);
+  mutex_unlock(&worlds_lock);
   if (!w) return;
   for (size_t i = 0; i < w->count; i++) row_free(w->rows[i]);
   free(w->rows);
   memory_journal_release(w);
   memory_owner_release(w);
   memory_selections_release(w);
-  pthread_cond_destroy(&w->changed);
-  pthread_mutex_destroy(&w->lock);
+  cond_destroy(&w->changed);
+  mutex_destroy(&w->lock);
   free(w->address);
   free(w);
 }
@@ -103,7 +99,7 @@ void memory_touch(struct memory *m, struct memory_row *r) {
 
 void memory_tell(struct memory_world *w) {
   w->changes++;
-  pthread_cond_broadcast(&w->changed);
+  cond_broadcast(&w->changed);
 }
 
 static enum status parse(struct memory_row *r, size_t most, struct error *err) {

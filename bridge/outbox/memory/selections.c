@@ -21,7 +21,7 @@ enum status memory_draft_add(void *impl, void *draft, struct span text, struct e
 enum status memory_draft_commit(void *impl, void *draft, uint64_t *number, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   struct buffer *text = draft;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   struct memory_selection *grown = realloc(w->selections, (w->selection_count + 1) * sizeof *grown);
   if (grown) {
     w->selections = grown;
@@ -29,7 +29,7 @@ enum status memory_draft_commit(void *impl, void *draft, uint64_t *number, struc
     grown[w->selection_count++] = (struct memory_selection){.number = *number, .text = *text};
     *text = (struct buffer){0};
   }
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return grown ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for a selection");
 }
 
@@ -43,10 +43,10 @@ enum status memory_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], siz
                               struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   (void)err;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   *count = w->selection_count < SELECTIONS_MOST ? w->selection_count : SELECTIONS_MOST;
   for (size_t i = 0; i < *count; i++) numbers[i] = w->selections[i].number;
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return ST_OK;
 }
 
@@ -63,10 +63,10 @@ static struct memory_selection *find(struct memory_world *w, uint64_t number, en
 enum status memory_selection_size(void *impl, uint64_t number, uint64_t *size, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   const struct memory_selection *one = find(w, number, &st, err);
   if (one) *size = one->text.len;
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st;
 }
 
@@ -74,31 +74,31 @@ enum status memory_selection_read(void *impl, uint64_t number, uint64_t at, size
                                   struct buffer *out, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   const struct memory_selection *one = find(w, number, &st, err);
   size_t left = one && at < one->text.len ? one->text.len - (size_t)at : 0;
   if (left) buffer_add(out, (struct span){one->text.ptr + at, left < most ? left : most});
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st == ST_OK ? buffer_status(out, err) : st;
 }
 
 enum status memory_selection_add(void *impl, uint64_t number, struct span text, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   struct memory_selection *one = find(w, number, &st, err);
   if (one && one->text.len && one->text.ptr[one->text.len - 1] != '\n')
     buffer_add_char(&one->text, '\n');
   if (one) buffer_add(&one->text, text);
   if (one) st = buffer_status(&one->text, err);
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st;
 }
 
 enum status memory_selection_remove(void *impl, uint64_t number, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
-  pthread_mutex_lock(&w->lock);
+  mutex_lock(&w->lock);
   struct memory_selection *one = find(w, number, &st, err);
   if (one) {
     buffer_release(&one->text);
@@ -106,6 +106,6 @@ enum status memory_selection_remove(void *impl, uint64_t number, struct error *e
     memmove(one, one + 1, behind * sizeof *one);
     w->selection_count--;
   }
-  pthread_mutex_unlock(&w->lock);
+  mutex_unlock(&w->lock);
   return st;
 }

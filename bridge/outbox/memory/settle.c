@@ -37,7 +37,7 @@ static enum status take_out(struct memory *m, struct memory_row *r, struct error
 enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *how,
                         struct error *err) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   bool held = *memory_hand_of(&m->hands, ref->place, ref->name);
   struct memory_row *r = memory_find(m->w, ref->place, ref->name);
   enum status st = ST_OK;
@@ -49,7 +49,7 @@ enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *h
   if (st == ST_OK) end_hand(m, ref->place, ref->name);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return st;
 }
 
@@ -57,7 +57,7 @@ enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span 
                            enum settled *how, struct error *err) {
   struct memory *m = impl;
   enum status st = ST_OK;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->place, ref->name);
   struct entry_ref by_id = *ref;
   by_id.stamp = (struct stamp){0};
@@ -68,7 +68,7 @@ enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span 
     if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
   }
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return st;
 }
 
@@ -101,7 +101,7 @@ static enum status note_failure(struct memory *m, struct memory_row *r, const st
 
 static enum status fail(struct memory *m, const struct entry_ref *ref, const struct failure *why,
                         bool dead, enum settled *how, struct error *err) {
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->place, ref->name);
   enum status st = ST_OK;
   *how = compare(r, ref);
@@ -114,7 +114,7 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
   if (st == ST_OK) end_hand(m, ref->place, ref->name);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return st;
 }
 
@@ -125,22 +125,22 @@ void memory_fail_all(void *impl, struct failed *list, size_t count) {
 
 void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_hand *hand = *memory_hand_of(&m->hands, ref->place, ref->name);
   if (hand && hand->lingers != on) {
     hand->lingers = on;
     m->lingering = on ? m->lingering + 1 : m->lingering - 1;
     memory_tell(m->w);
   }
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
 }
 
 void memory_release(void *impl, const struct entry_ref *ref) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   end_hand(m, ref->place, ref->name);
   m->given_back++;
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
 }
 
 /* ---- nothing hinders here ---- */
@@ -192,11 +192,11 @@ enum status memory_replay(void *impl, enum place place, const char *file, struct
   struct memory *m = impl;
   if (place == PLACE_SENT || strchr(file, '/'))
     return error_set(err, ST_INVALID, "%s is not an entry's name", file);
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, place, span_of(file));
   enum status st =
       r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return st;
 }
 
@@ -212,7 +212,7 @@ static struct memory_row *letter_row(struct memory *m, struct letter *l) {
 void memory_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge,
                        void *ctx) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   for (size_t i = 0; i < count; i++) {
     list[i].status = ST_OK;
     letter_row(m, &list[i]);
@@ -225,12 +225,12 @@ void memory_replay_all(void *impl, struct letter *list, size_t count, store_judg
     if (r) list[i].status = revive(m, r, &list[i].error);
     if (r && list[i].status == ST_OK && m->c.dead_left) m->c.dead_left(m->c.dead_ctx, name, reason);
   }
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
 }
 
 void memory_purge(void *impl, struct letter *list, size_t count) {
   struct memory *m = impl;
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   for (size_t i = 0; i < count; i++) {
     list[i].status = ST_OK;
     struct memory_row *r = letter_row(m, &list[i]);
@@ -238,7 +238,7 @@ void memory_purge(void *impl, struct letter *list, size_t count) {
       m->c.dead_left(m->c.dead_ctx, r->event.name, span_of(reason_word(r->reason)));
     if (r) memory_remove(m->w, r);
   }
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
 }
 
 enum status memory_emit(void *impl, const char *file, struct span text, struct error *err) {
@@ -246,10 +246,10 @@ enum status memory_emit(void *impl, const char *file, struct span text, struct e
   struct span name = span_of(file);
   if (!span_ends(name, ".json") || name.len < 6 || *file == '.' || strchr(file, '/'))
     return error_set(err, ST_INVALID, "\"%s\" is not an entry's name", file);
-  pthread_mutex_lock(&m->w->lock);
+  mutex_lock(&m->w->lock);
   enum status st = memory_find(m->w, PLACE_FLAT, name)
                        ? error_set(err, ST_EXISTS, "%s is there already", file)
                        : memory_add(m, PLACE_FLAT, name, text, err);
-  pthread_mutex_unlock(&m->w->lock);
+  mutex_unlock(&m->w->lock);
   return st;
 }

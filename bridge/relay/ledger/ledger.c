@@ -147,9 +147,9 @@ static bool in_chain(struct manifest_name **chain, size_t n, const struct manife
 /* It is the newest settled one now: of the committed position, or of one that F has still to come
  * to. */
 static void note_settled(struct relay *r, const struct manifest_name *name) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->settled = *name;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* L12. Settle the chain, oldest first; what is not in it was never committed (or is older than the
@@ -278,11 +278,11 @@ static enum ledger_found start(struct publishing *p, const struct standing *s,
   enum status st = begin(p, s, list, count, err);
   if (st != ST_OK) return found_of(st);
   p->ledger.started = true;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   BUG_ON_RULE(L12, r->recovered || r->in_hand);
   r->recovered = true; /* the reader may take entries now */
-  pthread_cond_broadcast(&r->changed);
-  pthread_mutex_unlock(&r->lock);
+  cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
   return LEDGER_READY;
 }
 

@@ -29,7 +29,7 @@ static enum status keep(struct relay *r, const struct manifest_name *name, struc
   struct stuck *s = &r->stuck;
   manifest_file(name, file);
   if (!store_hinders_one(r->parts.store, err)) return err->status;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   size_t at = find(s, name);
   bool fresh = at == s->count, full = at == STUCK_MOST;
   if (!full) s->names[at] = *name;
@@ -38,7 +38,7 @@ static enum status keep(struct relay *r, const struct manifest_name *name, struc
   snprintf(r->status.stuck_file, sizeof r->status.stuck_file, "%s", file);
   snprintf(r->status.stuck_why, sizeof r->status.stuck_why, "%s", err->text);
   r->status.stuck_sys = err->sys;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (full)
     error_prefix(err, "%d manifests cannot be changed, which is the most: %s", STUCK_MOST, file);
   if (fresh && !full) say(r, file, err);
@@ -48,13 +48,13 @@ static enum status keep(struct relay *r, const struct manifest_name *name, struc
 static void drop(struct relay *r, const struct manifest_name *name) {
   char file[MANIFEST_FILE];
   struct stuck *s = &r->stuck;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   size_t at = find(s, name);
   bool was = at < s->count;
   if (was) s->names[at] = s->names[--s->count];
   r->status.stuck = s->count;
   if (s->count) manifest_file(&s->names[0], r->status.stuck_file);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (!was) return;
   manifest_file(name, file);
   log_write(r->parts.log, LOG_INFO, "relay", "manifest_freed", FIELDS(F_TEXT("file", file)),
@@ -82,9 +82,9 @@ enum status stuck_remove(struct relay *r, const struct manifest_name *name, stru
 void stuck_tend(struct relay *r) {
   struct manifest_name newest = relay_newest_settled(r);
   struct stuck now;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   now = r->stuck;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   for (size_t i = 0; i < now.count; i++) {
     struct error err = {0};
     enum status st = same(&now.names[i], &newest) ? stuck_settle(r, &newest, &err)

@@ -5,12 +5,12 @@
 static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
 
 bool renew_pause(struct relay *r, int64_t ms) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   int64_t until = clock_mono_ms(r->parts.clock) + ms;
   while (!r->stopping && clock_mono_ms(r->parts.clock) < until)
     relay_wait_ms(r, until - clock_mono_ms(r->parts.clock));
   bool go_on = !r->stopping;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return go_on;
 }
 
@@ -33,9 +33,9 @@ static void tell_away(struct publishing *p, const struct error *err) {
   unsigned quick =
       kafka_cause_passes((enum kafka_cause)err->cause) ? relay_tuning_now(r).max_retries : 0;
   if (++p->renew_tries <= quick) return;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   away_show(r, err);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   away_tell(r, err, p->renew_tries == quick + 1);
 }
 
@@ -58,10 +58,10 @@ static enum ledger_found try_renew(struct publishing *p) {
   switch (found) {
   case LEDGER_READY:
   case LEDGER_COMMITTED:
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     r->status.reached = true;
     if (p->renew_tries) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
     if (p->renew_tries)
       log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
     disk_works(r, DISK_WRITING);
@@ -96,9 +96,9 @@ bool renew_ready(struct publishing *p) {
 static void rest_ms(struct relay *r, int64_t ms) {
   int64_t until = clock_mono_ms(r->parts.clock) + ms;
   for (int64_t left; (left = until - clock_mono_ms(r->parts.clock)) > 0 && !relay_must_end(r);) {
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     relay_wait_ms(r, left);
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
   }
 }
 

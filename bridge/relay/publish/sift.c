@@ -156,20 +156,20 @@ static bool step(struct publishing *p) {
 
 static void tell(struct relay *r, unsigned topic, struct sifted *t) {
   t->told = true;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   status_breaker(r, routing_topic_name(r->parts.routing, topic), BREAKER_PROBING,
                  "the broker refuses many of its events; they are tried one by one",
                  "busbridge list shows why; the other topics go on meanwhile");
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 static void open_door(struct publishing *p, unsigned topic, struct sifted *t) {
   struct relay *r = p->relay;
   if (t->held) p->topics[topic].from = order_scan(r);
   if (t->told && p->topics[topic].state == BREAKER_CLOSED) {
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     status_breaker(r, routing_topic_name(r->parts.routing, topic), BREAKER_CLOSED, "", "");
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
   }
   t->held = t->told = false;
 }

@@ -7,7 +7,6 @@
  */
 #include "bridge/relay/parts.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 static const struct backoff topic_wait = {.base_ms = 1000, .max_ms = 30000, .jitter_ms = 250};
@@ -21,9 +20,9 @@ static const char *topic_name(const struct relay *r, unsigned topic) {
 }
 
 static void show(struct relay *r, const char *target, const struct breaker *b, const char *remedy) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   status_breaker(r, target, b->state, b->reason, remedy);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* ---- verdicts ---- */
@@ -72,9 +71,9 @@ static void delivery_trouble(struct publishing *p, const struct delivery *d) {
 /* What went back as held comes again, in front of what is newer. */
 uint64_t order_scan(struct relay *r) {
   uint64_t generation = store_rescan_settled(r->parts.store);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->order_scan = generation;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return generation;
 }
 
@@ -214,32 +213,32 @@ struct item *next_item(struct publishing *p) {
   while (!p->current || p->position == p->current->count) {
     if (p->current) batch_drop(r, p->current, 1);
     p->position = 0;
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     p->current = r->ready_first;
     if (p->current) r->ready_first = p->current->next;
     if (!r->ready_first) r->ready_last = NULL;
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
     if (!p->current) return NULL;
   }
   return &p->current->items[p->position];
 }
 
 void key_waits(struct relay *r, const struct item *item) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (!waiting_add(&r->waiting, item->topic, item->key, item->ref.name, item->generation))
     log_write(r->parts.log, LOG_WARNING, "relay", "key_not_held", FIELDS(F_SPAN("id", item->id)),
               "Out of memory: later events of this key may overtake it");
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 bool may_pass(struct publishing *p, struct item *item) {
   struct relay *r = p->relay;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool held =
       r->paused || item->generation < r->resumed ||
       waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation) ||
       holds_key(&r->holds, topic_name(r, item->topic), item);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   item->key_held = held;
   return !held && breaker_passes(&p->kafka, item->generation) &&
          breaker_passes(topic_breaker(p, item->topic), item->generation);
@@ -319,9 +318,9 @@ static void tick_breaker(struct publishing *p, struct breaker *b, const char *ta
 
 static void tick_breakers(struct publishing *p) {
   struct relay *r = p->relay;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool idle = r->in_hand == 0;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   tick_breaker(p, &p->kafka, "kafka", 0, idle);
   for (unsigned i = 0; i < routing_topics(r->parts.routing); i++)
     tick_breaker(p, topic_breaker(p, i), topic_name(r, i), i, idle);
@@ -338,12 +337,12 @@ void watch_link(struct publishing *p) {
     away_tell(r, &err, true);
   else
     log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   if (down)
     away_show(r, &err);
   else
     status_breaker(r, "kafka", p->kafka.state, p->kafka.reason, "See the broker's log");
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* After a fatal error librdkafka fails all it holds; those reports are waited for, then a new
@@ -371,15 +370,14 @@ static void sleep_until_work(struct publishing *p) {
   else if (!sift_idle(p))
     timeout = 0;
   struct pollfd fd = {.fd = p->relay->wake_fd, .events = POLLIN};
-  uint64_t count;
-  if (poll(&fd, 1, timeout) == 1 && read(p->relay->wake_fd, &count, sizeof count) < 0) return;
+  if (thread_poll(&fd, 1, timeout) == 1) wake_take(p->relay->wake_fd);
 }
 
 static bool must_stop(struct relay *r, bool *too_late) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   bool stopping = r->stopping;
   *too_late = stopping && clock_mono_ms(r->parts.clock) >= r->stop_by_ms;
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   return stopping;
 }
 
@@ -421,9 +419,9 @@ static void relay_transactions(struct publishing *p) {
 }
 
 static void tick_waiting(struct relay *r) {
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   waiting_tick(&r->waiting, r->parts.store, clock_mono_ms(r->parts.clock), r->in_hand == 0);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 bool stage_publish(struct publishing *p) {

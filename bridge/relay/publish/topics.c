@@ -226,9 +226,9 @@ static void say_unready(struct publishing *p, const struct error *err) {
     disk_trouble(r, DISK_WRITING, err);
     return;
   }
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   away_show(r, err);
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (first) away_tell(r, err, true);
 }
 
@@ -241,11 +241,11 @@ void topics_prepare(struct publishing *p) {
   if (st == ST_CANCELLED) return;
   p->topics_ready = st == ST_OK;
   if (st == ST_INVALID || st == ST_UNSUPPORTED) relay_fail(r, st, err.text);
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   r->status.reached =
       r->status.reached || (p->topics_ready && p->ledger.started); /* else a transaction is first */
   if (p->topics_ready) status_breaker(r, "kafka", BREAKER_CLOSED, "", "");
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   if (p->topics_ready) {
     if (p->topics_tries)
       log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers");

@@ -55,7 +55,7 @@ static struct manifest_entry entry_of(const struct relay *r, const struct item *
 static struct manifest_entry *list_entries(struct relay *r, struct item **items, size_t count,
                                            size_t *total) {
   size_t n = 0, most = count;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   for (size_t i = 0; i < count; i++) most += count_twins(items[i]);
   struct manifest_entry *list = calloc(most + 1, sizeof *list);
   for (size_t i = 0; list && i < count; i++) {
@@ -63,7 +63,7 @@ static struct manifest_entry *list_entries(struct relay *r, struct item **items,
     for (const struct item *twin = items[i]->twins; twin; twin = twin->next)
       list[n++] = entry_of(r, twin, items[i]);
   }
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
   *total = n;
   return list;
 }
@@ -131,19 +131,19 @@ static bool wait_on(struct publishing *p, int ms) {
 static void begin_call(struct publishing *p) {
   struct relay *r = p->relay;
   bool quiet = publisher_in_flight(p->publisher) == 0;
-  pthread_mutex_lock(&r->lock);
+  mutex_lock(&r->lock);
   BUG_ON(r->call.publisher);
   r->call = (struct call){
       .publisher = p->publisher, .since_ms = clock_mono_ms(r->parts.clock), .quiet = quiet};
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 static void end_call(struct publishing *p) {
   struct relay *r = p->relay;
-  pthread_mutex_lock(&r->lock); /* F is not in the middle of it */
+  mutex_lock(&r->lock); /* F is not in the middle of it */
   if (r->call.told) status_breaker(r, "kafka", p->kafka.state, p->kafka.reason, "");
   r->call = (struct call){0};
-  pthread_mutex_unlock(&r->lock);
+  mutex_unlock(&r->lock);
 }
 
 /* The broker answers, at last, with what? Repeats what asks for it; TXN_AGAIN: draining is over. */

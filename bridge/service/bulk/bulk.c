@@ -225,9 +225,9 @@ enum status service_bulk_step(struct service *s, bool purge, uint64_t selection,
                               struct buffer *json, struct error *err) {
   struct step p = {.s = s, .limit = limit ? limit : UINT64_MAX};
   BUG_ON(s->mode == SERVICE_INSPECT);
-  pthread_mutex_lock(&s->moving);
+  mutex_lock(&s->moving);
   enum status st = step(&p, purge, selection, err);
-  pthread_mutex_unlock(&s->moving);
+  mutex_unlock(&s->moving);
   if (st == ST_OK) st = write_step(&p, json, err);
   frozen_close(&p.f);
   buffer_release(&p.errors);
@@ -270,7 +270,7 @@ enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selectio
                                 struct buffer *json, struct error *err) {
   struct step p = {.s = s};
   BUG_ON(s->mode == SERVICE_INSPECT);
-  pthread_mutex_lock(&s->moving);
+  mutex_lock(&s->moving);
   enum status st = open_of_kind(s, purge, selection, &p.f, err);
   bool damaged = st == ST_INVALID; /* it can be given up too */
   p.f.number = selection;
@@ -278,7 +278,7 @@ enum status service_bulk_cancel(struct service *s, bool purge, uint64_t selectio
   if (st == ST_OK && p.f.note.seen) audit(s, &p.f, true); /* else it changed nothing */
   if (st == ST_OK || damaged) st = store_selection_remove(s->store, selection, err);
   if (st == ST_OK) st = write_step(&p, json, err);
-  pthread_mutex_unlock(&s->moving);
+  mutex_unlock(&s->moving);
   frozen_close(&p.f);
   return st;
 }

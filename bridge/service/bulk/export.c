@@ -155,10 +155,10 @@ static enum status export_entries(struct export *e, const char *from, struct err
 enum status service_bulk_entries(struct service *s, uint64_t selection, const char *from,
                                  size_t limit, struct buffer *json, struct error *err) {
   struct export e = {.s = s, .json = json, .first = true, .left = limit ? limit : ENTRIES};
-  pthread_mutex_lock(&s->moving); /* nothing is on its way while it is looked for */
+  mutex_lock(&s->moving); /* nothing is on its way while it is looked for */
   enum status st = frozen_open(&e.f, s->store, selection, err);
   if (st == ST_OK) st = export_entries(&e, from, err);
-  pthread_mutex_unlock(&s->moving);
+  mutex_unlock(&s->moving);
   frozen_close(&e.f);
   buffer_release(&e.bytes);
   return st;

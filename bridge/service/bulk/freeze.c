@@ -157,9 +157,9 @@ static enum status write_down(struct freezing *f, uint64_t *number) {
   struct service *s = f->s;
   *number = 0;
   if (f->request->dry_run || !f->tallies->count) return ST_OK;
-  pthread_mutex_lock(&s->moving); /* the number */
+  mutex_lock(&s->moving); /* the number */
   enum status st = frozen_commit(&f->writer, number, f->err);
-  pthread_mutex_unlock(&s->moving);
+  mutex_unlock(&s->moving);
   return st;
 }
 

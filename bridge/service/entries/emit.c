@@ -90,9 +90,9 @@ static enum status write_entry(struct service *s, const struct emit_request *req
                                struct buffer *file, struct error *err) {
   struct buffer text = {0};
   enum status st = ST_EXISTS;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   size_t limit = (size_t)setting_number(s->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   for (unsigned i = 0; i < NAMES_TRIED && st == ST_EXISTS; i++) {
     buffer_clear(file);
     buffer_clear(&text);

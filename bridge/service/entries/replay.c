@@ -62,10 +62,10 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   struct lookup f = {0};
   BUG_ON(s->mode == SERVICE_INSPECT);
   /* One at a time: two replays of one id must not both find it. */
-  pthread_mutex_lock(&s->moving);
+  mutex_lock(&s->moving);
   enum status st = find(s, request, &f, err);
   if (st == ST_OK) st = move(s, request->force, f.one, err);
-  pthread_mutex_unlock(&s->moving);
+  mutex_unlock(&s->moving);
   if (st == ST_OK) {
     const struct audit_count counts[] = {{"replayed", 1}};
     audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->file, counts, 1);

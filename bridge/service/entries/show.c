@@ -50,9 +50,9 @@ static void write_door(struct showing *w, bool waits, const char *topic) {
 
 static int64_t due_of(struct service *s, const struct entry_info *info) {
   if (info->place == PLACE_DLQ || !info->attempts || info->failed_us == TIME_NONE) return TIME_NONE;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   int64_t interval_ms = setting_number(s->settings, SETTING_FLUSH_INTERVAL);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return verdict_due_us(info->attempts, info->failed_us, clock_wall_us(s->clock), interval_ms);
 }
 
@@ -172,9 +172,9 @@ static enum status write_bytes(struct showing *w, const struct entry_info *info,
   struct wrong wrong = {0};
   uint64_t size = 0;
   enum status st = ST_OK;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   size_t limit = (size_t)setting_number(s->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   if (info->raw) {
     st = read_raw(s, info, info->size > limit ? BEGINNING + 1 : limit, &room, &size, &why);
     if (st == ST_OK && size <= limit) st = find_fault(info, buffer_span(&room), &wrong, &why);

@@ -27,7 +27,7 @@ static struct metrics_account counters_now(struct service *s) {
 void account_open(struct service *s) {
   struct metrics_account account;
   struct books *b = &s->books;
-  pthread_mutex_init(&b->lock, NULL);
+  mutex_init(&b->lock);
   b->opened = true;
   b->at_open = counters_now(s);
   metrics_account(s->metrics, &account);
@@ -136,9 +136,9 @@ static enum known sync(struct service *s, struct store_counts *seen, uint64_t *p
 
 bool account_sync(struct service *s, struct store_counts *seen) {
   uint64_t pending;
-  pthread_mutex_lock(&s->books.lock);
+  mutex_lock(&s->books.lock);
   enum known known = sync(s, seen, &pending);
-  pthread_mutex_unlock(&s->books.lock);
+  mutex_unlock(&s->books.lock);
   return known != NOTHING_KNOWN;
 }
 
@@ -160,7 +160,7 @@ static void read_terms(struct service *s, struct account *out) {
 
 void account_read(struct service *s, struct account *out) {
   struct store_counts seen;
-  pthread_mutex_lock(&s->books.lock);
+  mutex_lock(&s->books.lock);
   for (unsigned i = 0; i < TRIES; i++) {
     *out = (struct account){.since_us = TIME_NONE};
     out->known = sync(s, &seen, &out->pending) == ACCOUNT_KNOWN;
@@ -168,7 +168,7 @@ void account_read(struct service *s, struct account *out) {
     read_terms(s, out);
     if (out->missing == 0) break;
   }
-  pthread_mutex_unlock(&s->books.lock);
+  mutex_unlock(&s->books.lock);
 }
 
 /* A batch that was committed and not settled is settled by the next start, uncounted. */
@@ -186,11 +186,11 @@ void account_end(struct service *s) {
   struct metrics_account account;
   uint64_t pending;
   if (!b->opened) return;
-  pthread_mutex_lock(&b->lock);
+  mutex_lock(&b->lock);
   if (s->mode != SERVICE_INSPECT && sync(s, NULL, &pending) == ACCOUNT_KNOWN && all_settled(s)) {
     metrics_account(s->metrics, &account);
     account.clean = (int64_t)pending;
     metrics_set_account(s->metrics, &account);
   }
-  pthread_mutex_unlock(&b->lock);
+  mutex_unlock(&b->lock);
 }

@@ -2,11 +2,11 @@
  * by what dies and leaves, and read again when the sum is off. */
 #include "bridge/service/health/dead_counts.h"
 
+#include "bridge/base/thread.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/outbox/store.h"
 #include "bridge/routing/routing.h"
 
-#include <pthread.h>
 #include <sys/resource.h>
 
 enum {
@@ -28,9 +28,9 @@ struct cells {
 
 struct dead_counts {
   struct dead_counts_parts parts;
-  pthread_mutex_t lock; /* all below */
-  pthread_cond_t changed;
-  pthread_t thread;
+  struct mutex lock; /* all below */
+  struct cond changed;
+  struct thread thread;
   bool threaded, wanted, reading, stop, read_once;
   struct cells now, fresh; /* fresh: of the reading under way */
   int64_t ended_ms, took_ms;
@@ -74,10 +74,10 @@ static void put_on(void *ctx, const char *ns, const char *reason, uint64_t died)
 
 static bool visit(void *ctx, const struct entry_info *info) {
   struct dead_counts *c = ctx;
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   count(c, &c->fresh, info->name, info->reason, 1);
   bool go_on = !c->stop;
-  pthread_mutex_unlock(&c->lock);
+  mutex_unlock(&c->lock);
   return go_on;
 }
 
@@ -86,14 +86,14 @@ static bool visit(void *ctx, const struct entry_info *info) {
 static void read_all(struct dead_counts *c) {
   uint64_t total;
   int64_t began = clock_mono_ms(c->parts.clock);
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   c->fresh.count = 0;
   c->reading = true;
   c->wanted = false;
   metrics_each(c->parts.metrics, METRIC_DEAD, take_off, &c->fresh);
-  pthread_mutex_unlock(&c->lock);
+  mutex_unlock(&c->lock);
   enum status st = store_list(c->parts.store, LIST_DEAD, 0, visit, c, &total, NULL);
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   c->reading = false;
   if (st == ST_OK && !c->stop) {
     c->now = c->fresh;
@@ -102,23 +102,23 @@ static void read_all(struct dead_counts *c) {
   }
   c->ended_ms = clock_mono_ms(c->parts.clock);
   c->took_ms = c->ended_ms - began;
-  pthread_mutex_unlock(&c->lock);
+  mutex_unlock(&c->lock);
 }
 
 static void *reader_main(void *arg) {
   struct dead_counts *c = arg;
   (void)setpriority(PRIO_PROCESS, 0, 10); /* of this thread: the relay comes first */
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   while (!c->stop) {
     if (c->wanted) {
-      pthread_mutex_unlock(&c->lock);
+      mutex_unlock(&c->lock);
       read_all(c);
-      pthread_mutex_lock(&c->lock);
+      mutex_lock(&c->lock);
     } else {
-      pthread_cond_wait(&c->changed, &c->lock);
+      cond_wait(&c->changed, &c->lock);
     }
   }
-  pthread_mutex_unlock(&c->lock);
+  mutex_unlock(&c->lock);
   return NULL;
 }
 
@@ -136,7 +136,7 @@ static void look_at_sum(struct dead_counts *c, int64_t off) {
   if (!wrong || c->reading || clock_mono_ms(c->parts.clock) - c->ended_ms < rest) return;
   c->wanted = true;
   c->cause = off;
-  pthread_cond_signal(&c->changed);
+  cond_broadcast(&c->changed);
 }
 
 /* Lock held. */
@@ -157,17 +157,17 @@ static void show(struct dead_counts *c, uint64_t dead) {
 void dead_counts_show(struct dead_counts *c, uint64_t dead) {
   if (!c) return;
   if (!c->threaded) read_all(c);
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   if (c->read_once) show(c, dead);
-  pthread_mutex_unlock(&c->lock);
+  mutex_unlock(&c->lock);
 }
 
 void dead_counts_left(struct dead_counts *c, struct span name, struct span reason) {
   if (!c) return;
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   count(c, &c->now, name, reason, -1);
   if (c->reading) count(c, &c->fresh, name, reason, -1);
-  pthread_mutex_unlock(&c->lock);
+  mutex_unlock(&c->lock);
 }
 
 /* ---- life ---- */
@@ -178,9 +178,9 @@ struct dead_counts *dead_counts_open(const struct dead_counts_parts *parts, bool
   c->parts = *parts;
   c->last_off = c->cause = INT64_MIN;
   c->wanted = true;
-  pthread_mutex_init(&c->lock, NULL);
-  pthread_cond_init(&c->changed, NULL);
-  c->threaded = thread && pthread_create(&c->thread, NULL, reader_main, c) == 0;
+  mutex_init(&c->lock);
+  cond_init(&c->changed);
+  c->threaded = thread && thread_start(&c->thread, NULL, reader_main, c) == 0;
   if (!thread || c->threaded) return c;
   dead_counts_close(c);
   return NULL;
@@ -188,12 +188,12 @@ struct dead_counts *dead_counts_open(const struct dead_counts_parts *parts, bool
 
 void dead_counts_close(struct dead_counts *c) {
   if (!c) return;
-  pthread_mutex_lock(&c->lock);
+  mutex_lock(&c->lock);
   c->stop = true;
-  pthread_cond_signal(&c->changed);
-  pthread_mutex_unlock(&c->lock);
-  if (c->threaded) pthread_join(c->thread, NULL);
-  pthread_cond_destroy(&c->changed);
-  pthread_mutex_destroy(&c->lock);
+  cond_broadcast(&c->changed);
+  mutex_unlock(&c->lock);
+  if (c->threaded) thread_join(c->thread);
+  cond_destroy(&c->changed);
+  mutex_destroy(&c->lock);
   free(c);
 }

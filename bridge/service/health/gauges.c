@@ -128,12 +128,12 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
 
 enum status service_prometheus(struct service *s, struct buffer *text, struct error *err) {
   struct store_counts counts;
-  pthread_mutex_lock(&s->scrape);
+  mutex_lock(&s->scrape);
   /* A folder that cannot be read leaves the gauges as they were; the rest is still worth having. */
   if (account_sync(s, &counts)) set_gauges(s, &counts);
   set_process(s);
   if (s->statistics) statistics_show(s->statistics, s->metrics);
   metrics_prometheus(s->metrics, text);
-  pthread_mutex_unlock(&s->scrape);
+  mutex_unlock(&s->scrape);
   return buffer_status(text, err);
 }

@@ -325,9 +325,9 @@ struct view {
 static struct view *view_take(struct service *s) {
   struct view *v = calloc(1, sizeof *v);
   if (!v) return NULL;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   limits_read(s->settings, &v->limits);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   gather(s, &v->status, &v->why, &v->facts);
   judge(&v->facts, &v->limits, &v->judgement);
   return v;

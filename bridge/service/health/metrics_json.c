@@ -98,9 +98,9 @@ bool service_alive(struct service *s) {
   if (!s->relay) return true;
   struct relay_status *status = calloc(1, sizeof *status);
   if (!status) return true;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   int64_t limit = 2 * setting_number(s->settings, SETTING_HEALTH_HEARTBEAT);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   relay_status(s->relay, status);
   bool alive = turned(s, status->heartbeat_us, limit) && turned(s, status->reader_us, 10 * limit) &&
                turned(s, status->finisher_us, 10 * limit);

@@ -7,9 +7,9 @@
 
 bool service_follows(struct service *s) {
   if (s->mode != SERVICE_RELAY) return false;
-  pthread_mutex_lock(&s->lock);
+  mutex_lock(&s->lock);
   bool on = setting_bool(s->settings, SETTING_FLUSH_BACKGROUND);
-  pthread_mutex_unlock(&s->lock);
+  mutex_unlock(&s->lock);
   return on;
 }
 
@@ -74,7 +74,7 @@ static enum status count_before_reader(struct service *s, struct store_counts *o
                                        struct error *err) {
   struct glance *g = &s->glance;
   enum status st = ST_OK;
-  pthread_mutex_lock(&g->lock);
+  mutex_lock(&g->lock);
   int64_t began_ms = clock_mono_ms(s->clock);
   if (began_ms >= g->look_ms) {
     g->counts = *out;
@@ -88,7 +88,7 @@ static enum status count_before_reader(struct service *s, struct store_counts *o
     out->dead = g->counts.dead;
     out->exact = true;
   }
-  pthread_mutex_unlock(&g->lock);
+  mutex_unlock(&g->lock);
   return st;
 }
 
