@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 enum { UNKNOWN = 3 }; /* of monitoring plugins, as the states 0..3 of the answer */
+enum { FIELDS_SHOWN = 5 };
 
 static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t object,
                      const char *key) {
@@ -106,10 +107,33 @@ static void print_dead(struct admin *a, const struct json_doc *doc) {
   if (others > 0) buffer_printf(out, "  %5" PRId64 "  others\n", others);
 }
 
+/* A line each type: how many, and which they are as far as this worker has met them. */
+static void print_unplaced(struct admin *a, const struct json_doc *doc) {
+  uint32_t types = answer_node(doc, 0, "unknown_fields"), type = JSON_NONE;
+  struct buffer *out = &a->out;
+  while (answer_each(doc, types, &type)) {
+    uint32_t fields = answer_node(doc, type, "fields"), field = JSON_NONE, shown = 0;
+    if (type == types + 1) buffer_add_z(out, "Fields without a place in their schema, by type:\n");
+    buffer_printf(out, "  %7" PRId64 "  ", answer_int(doc, type, "count", 0));
+    add_text(out, doc, type, "type");
+    for (; answer_each(doc, fields, &field) && shown < FIELDS_SHOWN; shown++) {
+      struct buffer path = {0};
+      json_unescape(doc, field, &path);
+      buffer_add_z(out, shown ? ", " : ": ");
+      text_printable(out, buffer_span(&path));
+      buffer_release(&path);
+    }
+    if (shown == FIELDS_SHOWN && doc->nodes[fields].count > shown)
+      buffer_printf(out, " and %u more (-o json)", doc->nodes[fields].count - shown);
+    buffer_add_char(out, '\n');
+  }
+}
+
 static void print_detail(struct admin *a, const struct json_doc *doc) {
   uint32_t redis = answer_node(doc, 0, "redis");
   print_dead(a, doc);
   output_counts(doc, "keyless", "Without their key field, so not ordered, by namespace", &a->out);
+  print_unplaced(a, doc);
   buffer_add_z(&a->out, "Redis: ");
   add_text(&a->out, doc, redis, "state");
   buffer_printf(&a->out, ", %" PRId64 " keys due\nWorker: %s\n",

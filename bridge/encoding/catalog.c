@@ -24,7 +24,7 @@ enum { HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
 
 struct catalog {
   enum framing framing;
-  bool strict, refuse_names;
+  bool refuse_names;
   struct log *log;
   struct table told; /* names without a schema that were logged */
   struct arena names;
@@ -75,7 +75,7 @@ enum status catalog_open(const struct catalog_config *config, struct log *log, s
   *out = NULL;
   if (!c) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
   c->framing = config->framing;
-  c->strict = config->strict;
+  left_out_init(&c->left, config->unknown_fields, log);
   c->refuse_names = config->refuse_names;
   c->log = log;
   enum status st = fill(c, config, err);
@@ -159,14 +159,10 @@ static void note_cut(struct catalog *c, const struct entry *e) {
   buffer_release(&path);
 }
 
-static void count_losses(struct catalog *c, struct entry *e) {
+static void count_losses(struct catalog *c, struct entry *e, uint32_t payload) {
   const struct encoder *now = &c->encoder;
   if (now->cut && !e->cut_numbers) note_cut(c, e);
-  for (size_t i = 0; i < now->left_count; i++)
-    if (left_out_met(&c->left, e, now->doc, now->left_out[i]))
-      note(
-          c, "fields_left_out", e, buffer_span(&c->left.path),
-          "A payload field has no place in the schema and is not published; add it, or a map of strings named extra");
+  if (now->left_count) left_out_note(&c->left, e, &c->encoder, payload);
   e->cut_numbers += now->cut;
   e->left_out += now->left_count;
 }
@@ -236,6 +232,8 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
                            struct span canonical_name, int64_t created_us, struct buffer *out,
                            struct error *err) {
   BUG_ON(event->payload == JSON_NONE);
+  buffer_clear(&c->left.carried);
+  c->encoder.left_count = 0;
   enum reason reason = c->refuse_names ? refuse_name(c, canonical_name, err) : REASON_NONE;
   if (reason != REASON_NONE) return reason;
   if (c->framing == FRAMING_JSON) {
@@ -250,19 +248,28 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   e->out = out;
   e->err = err;
   e->file = entry->file;
-  e->strict = c->strict;
-  e->cut = e->left_count = 0;
+  e->strict = c->left.policy == UNKNOWN_REFUSE;
+  e->cut = 0;
   e->used = 0;
   put_head(c, entry, out);
   if (entry == c->envelope)
     put_envelope(c, event, canonical_name, created_us);
   else
     reason = encode_use(e, &entry->schema.root, event->payload);
-  if (reason != REASON_NONE)
-    out->len = start;
+  if (reason == REASON_NONE && e->left_count) reason = left_out_carry(&c->left, e, event->payload);
+  if (reason == REASON_NONE)
+    count_losses(c, entry, event->payload);
   else
-    count_losses(c, entry);
+    out->len = start, e->left_count = 0;
   return reason;
+}
+
+struct span catalog_carried(const struct catalog *c) {
+  return buffer_span(&c->left.carried);
+}
+
+size_t catalog_unplaced(const struct catalog *c) {
+  return c->encoder.left_count;
 }
 
 const char *catalog_content_type(const struct catalog *c) {
@@ -360,6 +367,7 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
   *out = (struct catalog_schema){.event_name = e->event_name,
                                  .file = e->file,
                                  .fields = e->schema.root.type->count,
+                                 .whole = e == c->envelope,
                                  .canonical = e->schema.canonical,
                                  .fingerprint = e->schema.fingerprint,
                                  .key = t->key == SCHEMA_NO_FIELD ? (struct span){0}
@@ -369,14 +377,8 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
   return true;
 }
 
-bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path,
-                      uint64_t *count) {
-  const struct left_path *p = i < c->entries.count ? c->entries.list[i].first_left : NULL;
-  while (p && n--) p = p->next;
-  if (!p) return false;
-  *path = p->path;
-  *count = p->count;
-  return true;
+bool catalog_left_out(struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
+  return i < c->entries.count && left_out_at(&c->left, &c->entries.list[i], n, path, count);
 }
 
 /* ---- places ---- */

@@ -27,11 +27,17 @@ enum framing {
   FRAMING_JSON           /* the payload's bytes as they are */
 };
 
+/* What becomes of a payload's member that has no field, where no map `extra` takes it. */
+enum unknown_fields {
+  UNKNOWN_CARRY,  /* it rides in the header ce_extra: catalog_carried */
+  UNKNOWN_REFUSE, /* REASON_SCHEMA_MISMATCH */
+  UNKNOWN_DROP    /* it is not published */
+};
+
 struct catalog_config {
   const char *folder; /* of the schemas */
   enum framing framing;
-  bool strict; /* an unknown field without a place (no `extra`) is a mismatch instead of being left
-                  out */
+  enum unknown_fields unknown_fields;
   bool refuse_names; /* a name without a schema, in a namespace that has some, is
                         REASON_UNKNOWN_EVENT */
 };
@@ -47,14 +53,28 @@ void catalog_close(struct catalog *c);
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of
  * nothing, so the caller notes the length before). The event has a payload. REASON_NONE, also when
  * memory is out: ask buffer_status(out) before using the bytes. REASON_SCHEMA_MISMATCH,
- * REASON_INTEGER_RANGE or REASON_UNKNOWN_EVENT: nothing was appended, and err has a message such as
- * "payload.score: expected double, found string \"A\" (schemas/quality/checked.avsc)"; values are
- * cut to 40 characters. created_us goes into the envelope when the entry has no readable
- * created_at. */
+ * REASON_INTEGER_RANGE, REASON_HEADER_TOO_LARGE or REASON_UNKNOWN_EVENT: nothing was appended, and
+ * err has a message such as "payload.score: expected double, found string \"A\"
+ * (schemas/quality/checked.avsc)"; values are cut to 40 characters. created_us goes into the
+ * envelope when the entry has no readable created_at. */
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out,
                            struct error *err);
 const char *catalog_content_type(const struct catalog *c); /* of the records it makes */
+
+/* Of the event that catalog_encode took last, until it takes another: the header ce_extra (empty:
+ * it needs none), and how many members had no place, carried or dropped. The header is one JSON
+ * object on one line, at most CARRIED_MAX bytes (more is REASON_HEADER_TOO_LARGE): keys are JSON
+ * Pointers from the payload on ("/lines/0/note"), values the members' text as it was written. */
+#define CARRIED_MAX (32 * 1024)
+struct span catalog_carried(const struct catalog *c);
+size_t catalog_unplaced(const struct catalog *c);
+/* The other way round: json, a decoded value, with the members that a header ce_extra carries,
+ * behind those of their objects; appended to out. *left: how many of the header lead nowhere, or
+ * where there is such a member already. ST_INVALID: the header is no JSON object (nothing was
+ * appended). Both may be foreign bytes. */
+MUST_CHECK enum status catalog_put_back(struct span json, struct span extra, struct buffer *out,
+                                        size_t *left, struct error *err);
 
 /* A record's value back to one line of JSON, appended to out. The framing is found by content_type
  * (may be empty) and the bytes; raw Avro needs event_name, Confluent framing is ST_UNSUPPORTED
@@ -73,6 +93,7 @@ struct catalog_schema {
   const char
       *file; /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
   size_t fields; /* of its record */
+  bool whole;    /* the envelope: it carries any payload whole */
   struct span canonical;
   uint64_t fingerprint;
   struct span key;                /* the field that says "key": true; empty: none does */
@@ -80,11 +101,10 @@ struct catalog_schema {
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
 
-/* Which members were left out of events of schema i, n from 0 in the order they were met; false at
+/* Which members of events of schema i had no place, n from 0 in the order they were met; false at
  * the end. *path is as of messages, with [] for every index, and lives as long as the catalog. At
- * most 100 of a schema, 1,000 in all. */
-bool catalog_left_out(const struct catalog *c, size_t i, size_t n, struct span *path,
-                      uint64_t *count);
+ * most 100 of a schema, 1,000 in all. Any thread. */
+bool catalog_left_out(struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count);
 
 /* Has that event no schema, though its namespace has some? *near: the one that is likely to be
  * meant, or NULL; it lives as long as the catalog. Any thread. */

@@ -6,10 +6,12 @@
 #ifndef BRIDGE_ENCODING_LEFT_OUT_H
 #define BRIDGE_ENCODING_LEFT_OUT_H
 
-#include "bridge/base/log.h"
 #include "bridge/base/table.h"
+#include "bridge/base/thread.h"
+#include "bridge/encoding/carry.h"
+#include "bridge/encoding/catalog.h"
+#include "bridge/encoding/encode.h"
 #include "bridge/encoding/entries.h"
-#include "bridge/json/json.h"
 
 #define LEFT_OF_TYPE 100
 #define LEFT_MAX 1000
@@ -21,14 +23,28 @@ struct left_path {  /* in the order they were met, from entry.first_left on */
 };
 
 struct left_out {
+  enum unknown_fields policy; /* never changes */
+  struct log *log;            /* may be NULL */
+  struct carry_walk walk;
+  struct buffer carried; /* the header of the event encoded last */
+
+  struct mutex lock;    /* what is below, and what entries have of it */
   struct table by_path; /* "event path" -> struct left_path */
   struct arena arena;
-  struct buffer path, name;
+  struct buffer name;
 };
 
-/* The member whose key is at node was left out of an event of e. True: the path is met for the
- * first time, and is in l->path. Without memory nothing is kept. */
-bool left_out_met(struct left_out *l, struct entry *e, const struct json_doc *doc, uint32_t node);
+void left_out_init(struct left_out *l, enum unknown_fields policy, struct log *log);
 void left_out_release(struct left_out *l);
+
+/* e has encoded that payload, and found members without a place. Puts their header into l->carried
+ * where they are carried; REASON_HEADER_TOO_LARGE, with e->err: it would be too long. */
+enum reason left_out_carry(struct left_out *l, struct encoder *e, uint32_t payload);
+/* Counts them by their paths, and says each that is met for the first time. Without memory nothing
+ * is kept. */
+void left_out_note(struct left_out *l, struct entry *of, struct encoder *e, uint32_t payload);
+/* The n-th path, as catalog_left_out. Any thread. */
+bool left_out_at(struct left_out *l, const struct entry *of, size_t n, struct span *path,
+                 uint64_t *count);
 
 #endif

@@ -47,6 +47,9 @@
     "Fix the field named, or the schema and restart the worker; then replay it")                               \
   X(INTEGER_RANGE, "integer_out_of_range",                                                                     \
     "An int has 32 bits, a long 64; fix the field, or make it a long in the schema; then replay it")           \
+  X(HEADER_TOO_LARGE, "header_too_large",                                                                      \
+    "Give the fields named a place in the schema, or a map of strings named extra, or set "                    \
+    "encoding.unknown_fields = drop; restart the worker, then replay it")                                      \
   X(RECORD_TOO_LARGE, "record_too_large",                                                                      \
     "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                         \
   X(BROKER_REFUSED, "broker_refused",                                                                          \

@@ -98,6 +98,9 @@ enum json_whole json_whole(const struct json_doc *d, uint32_t node, int64_t *out
 bool json_double(const struct json_doc *d, uint32_t node, double *out, unsigned *digits);
 /* "payload.issues[2].type" of a node, appended to out. */
 void json_path(const struct json_doc *d, uint32_t node, struct buffer *out);
+/* One step of it: .name, or ["na.me"] as it stands in the text (quotes included) when it is not
+ * plain. */
+void json_path_key(struct span quoted, struct buffer *out);
 /* The node that json_path gives this path (the root for none); JSON_NONE: there is none, or memory
  * is out. */
 uint32_t json_at_path(const struct json_doc *d, struct span path);

@@ -33,8 +33,6 @@ bool json_fail_cut(struct json_scanner *s, const char *what);
 const char *json_byte_text(unsigned char byte, char out[16]);
 /* Puts place, path and reason into err. */
 enum status json_fault_report(const struct json_scanner *s, struct error *err);
-/* Appends one step of a path: .name, or ["na.me"] as it stands in the text when it is not plain. */
-void json_path_key(struct span quoted, struct buffer *out);
 
 bool json_scan_string(struct json_scanner *s, bool *escaped); /* s->p is at the opening quote */
 bool json_scan_number(struct json_scanner *s,

@@ -33,6 +33,8 @@ enum metric_kind {
     "Duplicates by id that were other events")                                                     \
   X(KEYLESS, "keyless_total", COUNTER, "namespace", "",                                            \
     "Published events that had none of their key fields")                                          \
+  X(UNPLACED, "unknown_fields_total", COUNTER, "type", "",                                         \
+    "Members of published payloads that had no place in their schema")                             \
   X(PUBLISH, "publish_duration_seconds", SECONDS, "", "", "From hand-over to acknowledged")        \
   X(LATENCY, "end_to_end_latency_seconds", SECONDS, "", "", "From created to acknowledged")        \
   X(BATCH, "batch_events", SIZES, "", "", "Events of a batch")                                     \

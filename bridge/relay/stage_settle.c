@@ -192,6 +192,13 @@ static const char *result_word(enum outcome fate, enum settled how) {
   return NULL;
 }
 
+/* Of an event that has a schema, so its names are as many as these. */
+static void count_unplaced(struct finishing *f, const struct item *item) {
+  char name[EVENT_NAME_MAX + 1];
+  snprintf(name, sizeof name, "%.*s", SPAN_ARGS(item->name));
+  series_add(metrics_series(numbers(f->relay), METRIC_UNPLACED, name, NULL), item->unplaced);
+}
+
 static void count_published(struct finishing *f, const struct item *item) {
   struct numbers *n = &f->numbers;
   if (!span_is(item->ns, n->published[item->topic].ns)) {
@@ -203,6 +210,7 @@ static void count_published(struct finishing *f, const struct item *item) {
   if (item->keyless)
     series_add(
         metrics_series(numbers(f->relay), METRIC_KEYLESS, n->published[item->topic].ns, NULL), 1);
+  if (item->unplaced) count_unplaced(f, item);
   int64_t whole = f->settling_us - item->created_us;
   int64_t handed = (f->settling_ns - item->handed_ns) / 1000;
   series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));

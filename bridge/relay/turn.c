@@ -150,6 +150,15 @@ static void stage_route(struct turn *t) {
       route_item(t, &t->batch->items[i], entry_of(t, i));
 }
 
+/* What the schema had no place for. */
+static void keep_unplaced(struct turn *t, struct item *item) {
+  const struct catalog *catalog = t->relay->parts.catalog;
+  struct span carried = catalog_carried(catalog);
+  item->unplaced = (uint32_t)catalog_unplaced(catalog);
+  item->carried = arena_span(&t->batch->arena, carried);
+  if (item->carried.len != carried.len) item->outcome = OUTCOME_HELD; /* out of memory: later */
+}
+
 static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {
   struct error err = {0};
   struct buffer *values = &t->batch->values;
@@ -166,6 +175,7 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
     give_up(item, reason, &err);
   }
   item->value.len = values->len - item->value_at;
+  if (item->outcome == OUTCOME_SEND) keep_unplaced(t, item);
 }
 
 static void stage_encode(struct turn *t) {

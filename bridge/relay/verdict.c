@@ -47,6 +47,7 @@ enum blame verdict_of_reason(enum reason reason) {
   case REASON_BAD_PAYLOAD:
   case REASON_SCHEMA_MISMATCH:
   case REASON_INTEGER_RANGE:
+  case REASON_HEADER_TOO_LARGE:
   case REASON_RECORD_TOO_LARGE:
   case REASON_CRASHES_WORKER: return BLAME_HOPELESS;
   case REASON_COUNT: break;

@@ -103,6 +103,28 @@ static bool take_kafka(struct plan *p, const struct settings *x) {
   return ok;
 }
 
+static enum unknown_fields unknown_fields_of(const struct settings *x) {
+  if (setting_bool(x, SETTING_ENCODING_STRICT) ||
+      says(x, SETTING_ENCODING_UNKNOWN_FIELDS, "refuse"))
+    return UNKNOWN_REFUSE;
+  return says(x, SETTING_ENCODING_UNKNOWN_FIELDS, "drop") ? UNKNOWN_DROP : UNKNOWN_CARRY;
+}
+
+static bool is_set(const struct settings *x, enum setting s) {
+  return strcmp(setting_source(x, s), "default") != 0;
+}
+
+static enum status check_twice_said(const struct settings *x, struct error *err) {
+  if (!is_set(x, SETTING_ENCODING_STRICT) || !is_set(x, SETTING_ENCODING_UNKNOWN_FIELDS))
+    return ST_OK;
+  return error_set(
+      err, ST_INVALID,
+      "encoding.strict and encoding.unknown_fields are both set (%s, %s): strict=true is "
+      "unknown_fields=refuse; take encoding.strict out",
+      setting_source(x, SETTING_ENCODING_STRICT),
+      setting_source(x, SETTING_ENCODING_UNKNOWN_FIELDS));
+}
+
 enum status plan_make(const struct settings *x, struct plan *p, struct error *err) {
   *p = (struct plan){.exactly_once = says(x, SETTING_DELIVERY_GUARANTEE, "exactly_once")};
   p->outbox = text(p, x, SETTING_OUTBOX_URL);
@@ -113,7 +135,7 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                        .keys = words(p, x, SETTING_ROUTING_KEYS)};
   p->catalog =
       (struct catalog_config){.framing = framing_of(x),
-                              .strict = setting_bool(x, SETTING_ENCODING_STRICT),
+                              .unknown_fields = unknown_fields_of(x),
                               .refuse_names = says(x, SETTING_ENCODING_UNKNOWN_NAMES, "refuse")};
   p->keys = (struct keys_config){.url = text(p, x, SETTING_REDIS_URL),
                                  .prefix = text(p, x, SETTING_REDIS_PREFIX),
@@ -124,7 +146,7 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
   const struct routing_config *r = &p->routing;
   bool ok = p->outbox && p->ledger_topic && r->namespaces.ptr && r->topic.ptr && r->aliases.ptr &&
             r->keys.ptr && p->keys.url && p->keys.prefix && find_schemas(p, x) && take_kafka(p, x);
-  return ok ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
+  return ok ? check_twice_said(x, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 
 /* What is set, else fmt with the id. */

@@ -178,6 +178,8 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
   member_text_or_null(json, &first, "remedy",
                       span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
   member_int(json, &first, "left_out", (int64_t)schema.left_out);
+  member_text(json, &first, "unknown_fields",
+              span_of(s->plan.catalog.unknown_fields == UNKNOWN_DROP ? "drop" : "carry"));
   write_left_out(s, schema.event_name, json, &first);
   member_int(json, &first, "cut_numbers", (int64_t)schema.cut_numbers);
   buffer_add_char(json, '}');

@@ -168,7 +168,7 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  *  "pending":N,"oldest_seconds":X|null,"dead":N,"processed":N,
  *  "commands":{total,p95_ms,failure_rate},"events":{the same},
  *  "dlq":{"total":N,"oldest","errors":[{error,count}]},
- *  "keyless":{"NAMESPACE":N},
+ *  "keyless":{"NAMESPACE":N},"unknown_fields":[{"type","count":N,"fields":["payload.x"]}] (detailed),
  *  "paused":null|{since,by,reason},
  *  "breakers":[{target,state,reason,remedy}],
  *  "redis":{...},"worker":bool,"perfdata":{...}} */

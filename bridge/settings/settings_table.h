@@ -74,7 +74,9 @@
   X(ENCODING_FRAMING, "encoding.framing", CHOICE, "auto", 0, 0, 0,                                                         \
     "auto single-object raw json !confluent", "What stands before the Avro bytes; auto is single-object without a registry") \
   X(ENCODING_STRICT, "encoding.strict", BOOL, "false", 0, 0, 0,                                                            \
-    "", "Refuse a payload field that its schema has no place for")                                                         \
+    "", "Older word for encoding.unknown_fields = refuse; never both")                                                    \
+  X(ENCODING_UNKNOWN_FIELDS, "encoding.unknown_fields", CHOICE, "carry", 0, 0, 0,                                          \
+    "carry refuse drop", "A payload field without a place in its schema: carry it in the header ce_extra, refuse the event, or drop the field") \
   X(ENCODING_UNKNOWN_NAMES, "encoding.unknown_names", CHOICE, "envelope", 0, 0, 0,                                         \
     "envelope refuse", "A name without a schema in a namespace that has some: carry it in the envelope, or set it aside")  \
   X(ENCODING_SCHEMAS, "encoding.schemas", TEXT, "", 0, 0, 0,                                                               \

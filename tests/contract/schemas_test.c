@@ -63,8 +63,9 @@ struct run {
 };
 
 static void open_with(struct run *r, enum framing framing, bool strict) {
-  struct catalog_config config = {
-      .folder = SOURCE_ROOT "/schemas", .framing = framing, .strict = strict};
+  struct catalog_config config = {.folder = SOURCE_ROOT "/schemas",
+                                  .framing = framing,
+                                  .unknown_fields = strict ? UNKNOWN_REFUSE : UNKNOWN_CARRY};
   catalog_close(r->c);
   assert_int_equal(catalog_open(&config, NULL, &r->c, &r->err), ST_OK);
 }

@@ -28,7 +28,9 @@ struct run {
 
 static inline void open_catalog(struct run *r, const char *folder, enum framing framing,
                                 bool strict) {
-  struct catalog_config config = {.folder = folder, .framing = framing, .strict = strict};
+  struct catalog_config config = {.folder = folder,
+                                  .framing = framing,
+                                  .unknown_fields = strict ? UNKNOWN_REFUSE : UNKNOWN_CARRY};
   snprintf(r->at, sizeof r->at, "%s", folder);
   catalog_close(r->c);
   enum status st = catalog_open(&config, r->log, &r->c, &r->err);

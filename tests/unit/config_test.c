@@ -42,6 +42,51 @@ static const char *member(struct run *r, const char *key, const char *name, stru
   return "";
 }
 
+/* What configure_check says of them. */
+static void assert_checked(const char *const *overrides, size_t count, const char *says) {
+  struct settings_sources from = {.overrides = overrides, .override_count = count};
+  struct settings *settings = NULL;
+  struct buffer errors = {0};
+  struct error err = {0};
+  if (settings_load(&from, &settings, NULL, &err) != ST_OK) fail_msg("%s", err.text);
+  configure_check(settings, &errors);
+  assert_string_equal(buffer_z(&errors), says);
+  buffer_release(&errors);
+  settings_free(settings);
+}
+
+TEST(what_becomes_of_unknown_fields_is_said_once) {
+  static const char *const schemas = "encoding.schemas=" SOURCE_ROOT "/schemas";
+  static const char *const both[] = {schemas, "encoding.strict=true",
+                                     "encoding.unknown_fields=refuse"};
+  (void)state;
+  assert_checked(both, 2, "");
+  assert_checked((const char *const[]){both[0], both[2]}, 2, "");
+  assert_checked(
+      both, 3,
+      "-X: encoding.strict and encoding.unknown_fields are both set (-X, -X): strict=true is "
+      "unknown_fields=refuse; take encoding.strict out\n");
+}
+
+TEST(the_older_word_strict_means_refuse) {
+  static const char *const rows[] = {"encoding.strict=true", "encoding.unknown_fields=refuse",
+                                     "encoding.unknown_fields=drop",
+                                     "encoding.unknown_fields=carry", "encoding.strict=false"};
+  static const enum unknown_fields wanted[] = {UNKNOWN_REFUSE, UNKNOWN_REFUSE, UNKNOWN_DROP,
+                                               UNKNOWN_CARRY, UNKNOWN_CARRY};
+  (void)state;
+  for (size_t i = 0; i < 5; i++) {
+    struct settings_sources from = {.overrides = &rows[i], .override_count = 1};
+    struct settings *settings = NULL;
+    struct plan plan;
+    assert_int_equal(settings_load(&from, &settings, NULL, NULL), ST_OK);
+    assert_int_equal(plan_make(settings, &plan, NULL), ST_OK);
+    assert_int_equal(plan.catalog.unknown_fields, wanted[i]);
+    plan_release(&plan);
+    settings_free(settings);
+  }
+}
+
 TEST(values_and_their_places_are_shown) {
   static const char *const overrides[] = {"flush.interval=5s", "kafka.linger.ms=7"};
   static const char *const environment[] = {"BUSBRIDGE_REDIS_TTL=1h", NULL};

@@ -173,10 +173,12 @@ void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
 
 /* ---- handing over ---- */
 
-bool publish_item(struct publishing *p, struct item *item) {
-  struct relay *r = p->relay;
-  char when[TIME_TEXT];
-  struct record_header headers[7] = {
+enum { HEADERS = 8 };
+
+/* Those that it has. Returns how many. */
+static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
+                          struct record_header headers[HEADERS]) {
+  const struct record_header all[HEADERS] = {
       {"ce_specversion", SPAN("1.0")},
       {"ce_id", item->id},
       {"ce_type", item->name},
@@ -184,12 +186,25 @@ bool publish_item(struct publishing *p, struct item *item) {
       {"ce_time", span_of(time_format(item->created_us, when))},
       {"content-type", span_of(catalog_content_type(r->parts.catalog))},
       {"traceparent", item->traceparent},
+      {"ce_extra", item->carried},
   };
+  size_t count = 6; /* these are always there */
+  memcpy(headers, all, count * sizeof *all);
+  for (size_t i = count; i < HEADERS; i++)
+    if (all[i].value.len) headers[count++] = all[i];
+  return count;
+}
+
+bool publish_item(struct publishing *p, struct item *item) {
+  struct relay *r = p->relay;
+  char when[TIME_TEXT];
+  struct record_header headers[HEADERS];
+  size_t header_count = put_headers(r, item, when, headers);
   struct record record = {.topic = item->topic,
                           .key = item->key,
                           .value = item->value,
                           .headers = headers,
-                          .header_count = item->traceparent.len ? 7 : 6,
+                          .header_count = header_count,
                           .opaque = item};
   struct delivery refused = {.text = ""};
   item->handed_ns = clock_mono_ns(r->parts.clock);

@@ -7,7 +7,7 @@ enum {
   REACH_MS = 7000,
   LOOKS = 10,
   PAUSE_MS = 200,
-  FRAME_BYTES = 256 /* of a record: its headers, about */
+  FRAME_BYTES = 256 /* of a record: its headers, about, but for ce_extra */
 };
 static const struct backoff again = {.base_ms = 250, .max_ms = 5000, .jitter_ms = 100};
 
@@ -87,7 +87,7 @@ bool topic_batches_refused(struct publishing *p, struct item **items, size_t cou
       continue;
     topic = items[i]->topic;
     refused++;
-    size_t bytes_of = items[i]->value.len + items[i]->key.len + FRAME_BYTES;
+    size_t bytes_of = items[i]->value.len + items[i]->key.len + items[i]->carried.len + FRAME_BYTES;
     all += bytes_of;
     if (bytes_of > largest) largest = bytes_of;
   }

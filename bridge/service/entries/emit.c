@@ -5,9 +5,16 @@
 
 #define NAMES_TRIED 1000
 
-/* Members of the payload that would be left out. */
+static const char *what_becomes(enum unknown_fields policy) {
+  return policy == UNKNOWN_REFUSE ? "make it a dead letter (encoding.unknown_fields)"
+         : policy == UNKNOWN_DROP ? "will not be published (encoding.unknown_fields)"
+                                  : "go in the header ce_extra";
+}
+
+/* Members of the payload that have no place. The catalog is one that refuses none of them. */
 static void consult_fields(struct catalog *catalog, const struct json_doc *doc,
-                           const struct event *event, struct span name, struct buffer *warning) {
+                           const struct event *event, struct span name, enum unknown_fields policy,
+                           struct buffer *warning) {
   struct buffer record = {0};
   struct catalog_schema schema;
   struct span path;
@@ -18,9 +25,11 @@ static void consult_fields(struct catalog *catalog, const struct json_doc *doc,
          !span_is(name, schema.event_name))
     i++;
   for (size_t n = 0; reason == REASON_NONE && catalog_left_out(catalog, i, n, &path, &count); n++)
-    buffer_printf(warning, "%s%.*s",
-                  n ? ", " : "These have no place in the schema and will not be published: ",
-                  SPAN_ARGS(path));
+    if (n)
+      buffer_printf(warning, ", %.*s", SPAN_ARGS(path));
+    else
+      buffer_printf(warning, "These have no place in the schema and %s: %.*s", what_becomes(policy),
+                    SPAN_ARGS(path));
   buffer_release(&record);
 }
 
@@ -31,9 +40,11 @@ static void consult_schemas(struct service *s, const struct json_doc *doc,
   struct catalog *catalog = NULL; /* its own: that of a relay is its reader's */
   const char *near;
   struct span name = routing_canonical(s->routing, event->name);
-  if (plan_catalog(&s->plan, NULL, &catalog, NULL) != ST_OK) return;
+  struct plan plan = s->plan;
+  plan.catalog.unknown_fields = UNKNOWN_DROP; /* so that all are named */
+  if (plan_catalog(&plan, NULL, &catalog, NULL) != ST_OK) return;
   if (!catalog_unknown(catalog, name, &near)) {
-    consult_fields(catalog, doc, event, name, warning);
+    consult_fields(catalog, doc, event, name, s->plan.catalog.unknown_fields, warning);
   } else {
     buffer_printf(warning, "%.*s has no schema, though its namespace has some: it ",
                   SPAN_ARGS(name));

@@ -3,6 +3,7 @@
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/health/health_rules.h"
+#include "bridge/service/health/unplaced.h"
 
 #include <inttypes.h>
 
@@ -298,6 +299,7 @@ static enum status write_health(struct service *s, const struct facts *f, const 
   write_figures("events", &f->events, json, &first);
   enum status st = write_dead(s, f->counts.dead, detailed, json, &first, err);
   write_keyless(s, json, &first);
+  if (detailed) write_unplaced(s, json, &first);
   json_write_key(json, &first, "paused");
   buffer_add_z(json, f->pause.on ? "{" : "null");
   if (f->pause.on) {

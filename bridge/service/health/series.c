@@ -15,6 +15,13 @@ static void of_namespace(struct service *s, const char *ns) {
   (void)metrics_series(s->metrics, METRIC_KEYLESS, ns, NULL);
 }
 
+/* Of each event that has a schema. */
+static void of_schemas(struct service *s) {
+  struct catalog_schema schema;
+  for (size_t i = 0; s->catalog && catalog_schema_at(s->catalog, i, &schema); i++)
+    if (!schema.whole) (void)metrics_series(s->metrics, METRIC_UNPLACED, schema.event_name, NULL);
+}
+
 void service_begin_series(struct service *s) {
   static const char *const commands[] = {COMMAND_WORDS}, *const ends[] = {"ok", "refused", "error"};
   struct span ns;
@@ -25,6 +32,7 @@ void service_begin_series(struct service *s) {
     of_namespace(s, word);
   }
   of_namespace(s, "none");
+  of_schemas(s);
   for (size_t i = 0; i < WORDS(commands); i++)
     for (size_t j = 0; j < WORDS(ends); j++)
       (void)metrics_series(s->metrics, METRIC_COMMANDS, commands[i], ends[j]);
