@@ -10,10 +10,14 @@ KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales"
 TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
+command -v npm >/dev/null || TEST_PACKAGES+=" nodejs npm"            # for the example consumers
+command -v javac >/dev/null || TEST_PACKAGES+=" default-jdk-headless" # likewise
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 
 # What no package has: tests/tools/fetch brings it.
 KUBERNETES_VALIDATE=1.37.0
+CONSUMERS_PYTHON="confluent-kafka==2.16.1 fastavro==1.13.1"
+CONSUMERS_NODE="kafkajs@2.2.4 avsc@5.7.9"
 
 # Where downloads are kept between runs (what tests/tools/fetch brings, the pinned clang-format).
 cache_folder() { printf '%s\n' "${BUSBRIDGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/busbridge}"; }

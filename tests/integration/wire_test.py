@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 import sys
 import unittest
 
@@ -73,6 +74,13 @@ class Wire(harness.BusTest):
         self.assertEqual(set(recorded), set(cases()))
         for id in recorded:
             self.assertEqual(found.get(id), recorded[id], id)
+
+    def test_the_page_shows_the_bytes_that_are_sent(self):
+        page = (harness.ROOT / "schemas/WIRE.md").read_text()
+        shown = "".join(re.findall(r"^    ((?:[0-9a-f]{2} )+)", page, re.M)).replace(" ", "")
+        self.assertEqual(shown, json.loads(RECORDED.read_text())["plain-0"]["value"])
+        for header in (*json.loads(RECORDED.read_text())["traced"]["headers"], "ce_extra"):
+            self.assertIn(f"| `{header}` |", page)
 
     def record(self):
         rows = (f"{json.dumps(id)}: {json.dumps(row, ensure_ascii=False)}" for id, row in sorted(self.relayed().items()))
