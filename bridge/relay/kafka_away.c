@@ -23,3 +23,22 @@ void away_tell(struct relay *r, const struct error *err, bool first) {
             "%s; everything stays pending and goes on by itself. %s",
             cause == CAUSE_ADDRESS ? "Kafka does not answer" : "Kafka cannot be used", remedy);
 }
+
+void watch_link(struct publishing *p) {
+  struct relay *r = p->relay;
+  struct error err = {0};
+  bool down = publisher_link(p->publisher, &err) == LINK_DOWN;
+  if (down == p->link_down && (!down || err.cause == p->link_cause)) return;
+  p->link_down = down;
+  p->link_cause = err.cause;
+  if (down)
+    away_tell(r, &err, true);
+  else
+    log_write(r->parts.log, LOG_INFO, "relay", "kafka_back", NO_FIELDS, "Kafka answers again");
+  mutex_lock(&r->lock);
+  if (down)
+    away_show(r, &err);
+  else
+    status_breaker(r, "kafka", p->kafka.state, p->kafka.reason, "See the broker's log");
+  mutex_unlock(&r->lock);
+}

@@ -147,6 +147,7 @@ struct publishing {
   struct stop stop;           /* relay_stop_asked */
   struct ledger ledger;
   struct publisher *publisher;
+  publisher_report_fn report; /* of each producer: publish_report */
   struct cluster *cluster;
   struct breaker kafka, *topics;       /* one a topic */
   struct batch *current;               /* being handed over */
@@ -225,14 +226,10 @@ struct turn {
 void turn_run(struct turn *t);
 void stage_take(struct turn *t); /* stage_take.c */
 
-/* publish/stage_publish.c, stage_settle.c: the other two stages */
-bool stage_publish(
-    struct publishing *p); /* P: one round; false when all is done and the thread may end */
+/* stage_settle.c: the last stage; the one in front of it is publish/publish.h */
 void stage_settle(struct finishing *f, struct item *first); /* F: a chain */
 void settle_watch(struct finishing *f); /* F: is the outbox still ours? else it ends */
 void settle_aside(struct finishing *f); /* F: each flush.interval, what is set aside */
-void publish_report(void *publishing, void *item,
-                    const struct delivery *delivery); /* P: for publisher_open */
 /* log_settled.c, F: what became of it, for the log */
 void tell_item(struct finishing *f, const struct item *item, enum outcome fate, enum settled how);
 /* An entry with the id of one that was published (twin), but another event: removed as its
@@ -240,34 +237,13 @@ void tell_item(struct finishing *f, const struct item *item, enum outcome fate, 
 void tell_reused(struct relay *r, const struct item *item, const struct item *twin);
 void tell_reused_late(struct relay *r,
                       const struct manifest_entry *e); /* P: of an earlier run's batch */
-/* Hand one item over; false: the queue is full. */
-bool publish_item(struct publishing *p, struct item *item);
-bool publish_wait(
-    struct publishing *p); /* until nothing is in flight; false: draining has lasted long enough */
-uint64_t order_scan(
-    struct relay *r); /* asks for a scan that brings what went back in front of what is newer */
-
-/* The verdict of one entry, known for certain, and on to the finisher. */
-void judge_item(struct publishing *p, struct item *item, const struct delivery *d);
-void push_done(struct publishing *p);
-void watch_link(struct publishing *p); /* says when Kafka goes away and comes back */
-struct item *next_item(struct publishing *p);
-void key_waits(struct relay *r, const struct item *item);
-/* Of the flow, on its way: true, it was set apart (sift.h). It may have become held instead. */
-bool set_apart(struct publishing *p, struct item *item);
-/* It was refused together with others, and there is no room to set it apart: its topic's door
- * closes for a while. */
-void refuse_topic(struct publishing *p, struct item *item);
-bool may_pass(struct publishing *p, struct item *item); /* doors and waiting keys; P */
-void kafka_trouble(struct publishing *p, const struct error *why,
-                   int code); /* why: with its cause */
-void kafka_worked(struct publishing *p);
 
 /* producer.c, P */
 MUST_CHECK enum status publish_open(struct publishing *p, struct error *err);
 void publish_close(struct publishing *p);
 
 /* kafka_away.c: why nothing can go to Kafka, with what to do about it */
+void watch_link(struct publishing *p); /* P: says when Kafka goes away and comes back */
 void away_show(struct relay *r, const struct error *err); /* lock held: in health */
 void away_tell(struct relay *r, const struct error *err,
                bool first); /* in the log; not the first time: quietly */
@@ -283,44 +259,6 @@ enum disk_side {
 void disk_trouble(struct relay *r, enum disk_side side, const struct error *err);
 void disk_works(struct relay *r, enum disk_side side); /* quick where there was no trouble */
 bool disk_refuses(struct relay *r, enum disk_side side);
-
-/* publish/transact.c: P, exactly once */
-void transact_next(
-    struct publishing *p); /* the next prepared batch, if there is one: one transaction or more */
-/* A group of sift.c, in place: what is refused together goes back there. False: stop. */
-bool transact_group(struct publishing *p, struct item **items, size_t count);
-
-/* publish/culprits.c: P, of a transaction that was aborted for its reports */
-/* Takes out those whose fault is certain. *middle: place of the middle suspect among the rest,
- * count when there is none. Returns how many the rest are. */
-size_t culprits_take_out(struct publishing *p, struct item **items, size_t count, size_t *middle);
-/* Entries of one topic first, each topic's in their order. Returns how many the first topic has. */
-size_t culprits_part_topics(struct item **items, size_t count);
-/* They are all of one topic, to which we have no right. */
-void culprits_deny(struct publishing *p, struct item **items, size_t count);
-/* Those of topics that refused some go beside the flow; the others stay in items. Returns how many
- * these are. */
-size_t culprits_set_apart(struct publishing *p, struct item **items, size_t count);
-
-/* publish/renew.c: P, a producer that is ours */
-enum { RENEW_DISK_MS = 500 };
-bool renew_ready(struct publishing *p); /* made anew when needed; false: not now */
-/* Until the ledger tells; LEDGER_AWAY: draining is over. */
-enum ledger_found renew_until_known(struct publishing *p);
-bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
-
-/* publish/topics.c: P */
-void topics_prepare(struct publishing *p);
-void topic_create(struct publishing *p,
-                  unsigned topic); /* again, before a probe; failing is fine */
-void clock_words(struct publishing *p, const char *broker_says, char *out,
-                 size_t size); /* of KAFKA_CLOCK */
-/* Those refused for their size (item->fault, error_code) were so together, in a batch larger than
- * their topic takes: true; the next producer's batches are smaller, and the same should go again.
- */
-bool topic_batches_refused(struct publishing *p, struct item **items, size_t count);
-void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault, char *out,
-                  size_t size);
 
 /* flush.c */
 enum taking {

@@ -7,6 +7,7 @@
  * is all the back-pressure there is.
  */
 #include "bridge/relay/parts.h"
+#include "bridge/relay/publish/publish.h"
 
 enum {
   REST_MS = 1000,

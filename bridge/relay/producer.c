@@ -8,7 +8,7 @@ enum { ENDING_MOST = 16 }; /* producers that are ending at a time */
 enum status publish_open(struct publishing *p, struct error *err) {
   struct relay *r = p->relay;
   BUG_ON(p->publisher);
-  enum status st = publisher_open(&p->client, r->parts.log, publish_report, p, &p->publisher, err);
+  enum status st = publisher_open(&p->client, r->parts.log, p->report, p, &p->publisher, err);
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++) {
     unsigned number;
     st = publisher_topic(p->publisher, routing_topic_name(r->parts.routing, i), &number, err);

@@ -1,7 +1,7 @@
 /* Starts, drains and stops the engine; pause, tuning, failure and status, as everybody outside sees
  * them. */
-#include "bridge/relay/ledger/standing.h"
 #include "bridge/relay/parts.h"
+#include "bridge/relay/publish/publish.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -69,6 +69,7 @@ static enum status make(struct engine *e, struct error *err) {
     e->batches[i].next = r->pool;
     r->pool = &e->batches[i];
   }
+  p->report = publish_report;
   e->reading.entries = calloc(TURN_EVENTS, sizeof *e->reading.entries);
   p->topics = calloc(topics, sizeof *p->topics);
   p->sift.topics = calloc(topics, sizeof *p->sift.topics);

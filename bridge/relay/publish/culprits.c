@@ -1,6 +1,6 @@
 /* Who is to blame for a transaction that was aborted, as far as its reports say so, and how the
  * others go on (L18). The publisher's thread. A crash leaves the transaction as it is: aborted. */
-#include "bridge/relay/parts.h"
+#include "bridge/relay/publish/publish.h"
 
 static void blame(struct publishing *p, struct item *item) {
   struct delivery d = {.fault = (enum kafka_fault)item->fault,

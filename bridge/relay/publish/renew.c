@@ -1,6 +1,6 @@
 /* A producer that is ours: made anew by the ledger's steps, with what is told while that
  * fails. The publisher's thread. A crash leaves what ledger.c says. */
-#include "bridge/relay/parts.h"
+#include "bridge/relay/publish/publish.h"
 
 static const struct backoff renew_wait = {.base_ms = 50, .max_ms = 2000, .jitter_ms = 50};
 

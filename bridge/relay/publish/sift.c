@@ -1,8 +1,6 @@
-/* Sends the events that the broker refused together in ever smaller groups, beside the flow, until
- * the culprit stands alone. The publisher's thread. */
-#include "bridge/relay/parts.h"
-
-enum { YOUNG_MS = 300 };
+/* Keeps what is set apart, in its order, until it goes in a group or back. The publisher's thread.
+ */
+#include "bridge/relay/publish/publish.h"
 
 bool sift_idle(const struct publishing *p) {
   return p->sift.first == p->sift.end;
@@ -14,8 +12,6 @@ bool sift_holds(struct publishing *p, const struct item *item) {
   t->held = true;
   return true;
 }
-
-/* ---- what is here ---- */
 
 static bool grow(struct sift *s) {
   if (s->first == s->end) s->first = s->end = 0;
@@ -91,6 +87,16 @@ static void take_out(struct publishing *p, const struct item *item) {
     }
 }
 
+size_t sift_take(struct publishing *p, struct item ***items) {
+  struct sift *s = &p->sift;
+  size_t left = s->end - s->first, n = s->group < left ? s->group : left;
+  BUG_ON(n == 0 || s->trying);
+  *items = s->items + s->first;
+  for (size_t i = 0; i < n; i++) take_out(p, (*items)[i]);
+  s->first += n;
+  return n;
+}
+
 /* They stood in front of `first` a moment ago, so there is room. */
 void sift_back(struct publishing *p, struct item **items, size_t count, size_t group) {
   struct sift *s = &p->sift;
@@ -111,86 +117,6 @@ void sift_gave_back(struct publishing *p, const struct item *item) {
   store_linger(p->relay->parts.store, &item->ref,
                false); /* the scan that is about to be asked for is to find it */
   p->sift.topics[item->topic].held = true;
-}
-
-/* ---- a group ---- */
-
-/* at_least_once: it goes alone, nothing else in flight; the reports put back what was refused
- * together. False: stop. */
-static bool send_group(struct publishing *p, struct item **items, size_t count) {
-  p->back = items;
-  p->back_count = 0;
-  for (size_t i = 0; i < count; i++) {
-    struct item *item = items[i];
-    item->alone = count == 1;
-    while (!publish_item(p, item)) publisher_poll(p->publisher, 10); /* queue full */
-  }
-  bool whole = publish_wait(p);
-  size_t back = p->back_count;
-  bool smaller = back > 1 && topic_batches_refused(p, items, back);
-  if (back) sift_back(p, items, back, smaller ? back : count / 2);
-  if (smaller && whole) { /* nothing is in flight: the next producer makes smaller batches */
-    publish_close(p);
-    p->topics_ready = false;
-  }
-  return whole;
-}
-
-static bool step(struct publishing *p) {
-  struct sift *s = &p->sift;
-  if (!p->relay->exactly_once && (p->link_down || !publish_wait(p))) return false;
-  size_t left = s->end - s->first, n = s->group < left ? s->group : left;
-  struct item **items = s->items + s->first;
-  for (size_t i = 0; i < n; i++) take_out(p, items[i]);
-  s->first += n;
-  BUG_ON(n == 0 || s->trying);
-  s->trying = true;
-  s->refused = false;
-  bool go_on = p->relay->exactly_once ? transact_group(p, items, n) : send_group(p, items, n);
-  s->trying = false;
-  if (!s->refused) s->group = n < SIZE_MAX / 4 ? 2 * n : n;
-  return go_on && p->publisher;
-}
-
-/* ---- a topic's door ---- */
-
-static void tell(struct relay *r, unsigned topic, struct sifted *t) {
-  t->told = true;
-  mutex_lock(&r->lock);
-  status_breaker(r, routing_topic_name(r->parts.routing, topic), BREAKER_PROBING,
-                 "the broker refuses many of its events; they are tried one by one",
-                 "busbridge list shows why; the other topics go on meanwhile");
-  mutex_unlock(&r->lock);
-}
-
-static void open_door(struct publishing *p, unsigned topic, struct sifted *t) {
-  struct relay *r = p->relay;
-  if (t->held) p->topics[topic].from = order_scan(r);
-  if (t->told && p->topics[topic].state == BREAKER_CLOSED) {
-    mutex_lock(&r->lock);
-    status_breaker(r, routing_topic_name(r->parts.routing, topic), BREAKER_CLOSED, "", "");
-    mutex_unlock(&r->lock);
-  }
-  t->held = t->told = false;
-}
-
-static void tend_doors(struct publishing *p, bool young) {
-  for (unsigned i = 0; i < routing_topics(p->relay->parts.routing); i++) {
-    struct sifted *t = &p->sift.topics[i];
-    if (t->suspects && !young && !t->told) tell(p->relay, i, t);
-    if (!t->suspects && (t->held || t->told)) open_door(p, i, t);
-  }
-}
-
-void sift_run(struct publishing *p) {
-  struct sift *s = &p->sift;
-  bool young = true, go_on = true;
-  while (go_on && young && !sift_idle(p)) {
-    go_on = step(p);
-    young = clock_mono_ms(p->relay->parts.clock) - s->since_ms < YOUNG_MS;
-    push_done(p);
-  }
-  tend_doors(p, young);
 }
 
 void sift_give_back(struct publishing *p) {

@@ -50,12 +50,18 @@ bool sift_idle(const struct publishing *p);
 bool sift_holds(struct publishing *p, const struct item *item);
 /* Set apart. False: there is no room (now). */
 bool sift_add(struct publishing *p, struct item *item);
+/* Of the flow, on its way: true, it was set apart. It may have become held instead. */
+bool set_apart(struct publishing *p, struct item *item);
+/* The next group, out of here: its items stay where they stand until something is put back or
+ * added. Returns how many. */
+size_t sift_take(struct publishing *p, struct item ***items);
 /* Of a group on its way: refused together, the first `group` of them go next. */
 void sift_back(struct publishing *p, struct item **items, size_t count, size_t group);
 /* It was given back: what comes behind it must not pass. */
 void sift_gave_back(struct publishing *p, const struct item *item);
-/* The next group, to its end. While the first is young (nothing else has waited long) several. */
+/* sift_run.c: the next group, to its end. While the first is young (nothing else has waited long)
+ * several. */
 void sift_run(struct publishing *p);
-void sift_give_back(struct publishing *p);
+void sift_give_back(struct publishing *p); /* all of it, as held */
 
 #endif

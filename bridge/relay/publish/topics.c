@@ -1,6 +1,6 @@
 /* Makes sure that the topics are there before anything is sent. The publisher's thread. */
 #include "bridge/base/words.h"
-#include "bridge/relay/parts.h"
+#include "bridge/relay/publish/publish.h"
 
 enum {
   ANSWER_MS = 2000,

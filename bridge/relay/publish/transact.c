@@ -9,7 +9,7 @@
  * topics go on beside the flow, in sift.c. Anything unclear: a new producer, and the ledger tells.
  * Once the commit was called, nothing but the ledger decides (L5). PROTOCOL.md 2 has each case.
  */
-#include "bridge/relay/parts.h"
+#include "bridge/relay/publish/publish.h"
 
 enum attempt {
   ATTEMPT_COMMITTED,
@@ -430,7 +430,6 @@ static size_t collect(struct publishing *p, struct item **items, size_t most) {
 }
 
 void transact_next(struct publishing *p) {
-  sift_run(p);
   struct item *first = next_item(p);
   if (!first && !sift_idle(p)) return;
   if (!first) {

@@ -1,0 +1,117 @@
+/* Hands the prepared entries to Kafka, one by one in their order, and waits until nothing is in
+ * flight. The publisher's thread. */
+#include "bridge/relay/publish/publish.h"
+
+enum { HEADERS = 8 };
+
+/* Those that it has. Returns how many. */
+static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
+                          struct record_header headers[HEADERS]) {
+  const struct record_header all[HEADERS] = {
+      {"ce_specversion", SPAN("1.0")},
+      {"ce_id", item->id},
+      {"ce_type", item->name},
+      {"ce_source", span_of(r->config.ce_source)},
+      {"ce_time", span_of(time_format(item->created_us, when))},
+      {"content-type", span_of(catalog_content_type(r->parts.catalog))},
+      {"traceparent", item->traceparent},
+      {"ce_extra", item->carried},
+  };
+  size_t count = 6; /* these are always there */
+  memcpy(headers, all, count * sizeof *all);
+  for (size_t i = count; i < HEADERS; i++)
+    if (all[i].value.len) headers[count++] = all[i];
+  return count;
+}
+
+bool publish_item(struct publishing *p, struct item *item) {
+  struct relay *r = p->relay;
+  char when[TIME_TEXT];
+  struct record_header headers[HEADERS];
+  size_t header_count = put_headers(r, item, when, headers);
+  struct record record = {.topic = item->topic,
+                          .key = item->key,
+                          .value = item->value,
+                          .headers = headers,
+                          .header_count = header_count,
+                          .opaque = item};
+  struct delivery refused = {.text = ""};
+  item->handed_ns = clock_mono_ns(r->parts.clock);
+  hands_take(r->parts.hands, HAND_PUBLISHER, item->ref.place, item->ref.name);
+  enum kafka_fault fault = publisher_send(p->publisher, &record, &refused);
+  hands_drop(r->parts.hands, HAND_PUBLISHER);
+  if (fault == KAFKA_QUEUE_FULL) return false;
+  if (fault == KAFKA_OK)
+    doors_sent(p, item->topic);
+  else
+    judge_refused(p, item, &refused);
+  return true;
+}
+
+struct item *next_item(struct publishing *p) {
+  struct relay *r = p->relay;
+  while (!p->current || p->position == p->current->count) {
+    if (p->current) batch_drop(r, p->current, 1);
+    p->position = 0;
+    mutex_lock(&r->lock);
+    p->current = r->ready_first;
+    if (p->current) r->ready_first = p->current->next;
+    if (!r->ready_first) r->ready_last = NULL;
+    mutex_unlock(&r->lock);
+    if (!p->current) return NULL;
+  }
+  return &p->current->items[p->position];
+}
+
+/* While the link is down one record at a time is the probe: librdkafka itself tries again until it
+ * gets through. */
+static bool may_send(const struct publishing *p) {
+  return !p->link_down || publisher_in_flight(p->publisher) == 0;
+}
+
+void hand_over(struct publishing *p) {
+  struct item *item;
+  BUG_ON_RULE(L19, !p->ledger.started);
+  p->queue_full = false;
+  while ((item = next_item(p))) {
+    if (item->outcome == OUTCOME_SEND) {
+      if (!may_send(p)) return;
+      if (set_apart(p, item)) {
+        p->position++;
+        continue;
+      }
+      if (item->outcome == OUTCOME_HELD || !may_pass(p, item))
+        item->outcome = OUTCOME_HELD;
+      else if (!publish_item(p, item)) {
+        p->queue_full = true;
+        return;
+      } else {
+        p->position++;
+        continue;
+      }
+    }
+    p->position++;
+    if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
+    if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
+    if (item->outcome != OUTCOME_TWIN)
+      chain_push(&p->done_first, &p->done_last, item); /* a twin goes with its head */
+  }
+}
+
+void give_back_unsent(struct publishing *p) {
+  for (struct item *item; (item = next_item(p)); p->position++) {
+    if (item->outcome == OUTCOME_TWIN) continue;
+    if (item->outcome == OUTCOME_SEND) item->outcome = OUTCOME_HELD;
+    chain_push(&p->done_first, &p->done_last, item);
+  }
+  sift_give_back(p);
+}
+
+bool publish_wait(struct publishing *p) {
+  while (publisher_in_flight(p->publisher)) {
+    publisher_poll(p->publisher, 50);
+    publish_status(p);
+    if (relay_must_end(p->relay)) return false;
+  }
+  return true;
+}
