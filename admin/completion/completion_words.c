@@ -106,7 +106,7 @@ static void offer_topics(struct line *l) {
   struct error err = {0};
   if (!have_settings(l)) return;
   if (plan_make(l->admin->settings, &plan, &err) == ST_OK &&
-      routing_open(&plan.routing, &routing, &err) == ST_OK)
+      plan_routing(&plan, NULL, &routing, &err) == ST_OK)
     for (unsigned i = 0; i < routing_topics(routing); i++)
       offer(l, span_of(routing_topic_name(routing, i)), "", "topic");
   routing_close(routing);

@@ -1,4 +1,5 @@
-/* Which fields are the key of an event: routing.keys, else its schema, else what is built in. */
+/* Which fields are the key of an event: its route, else routing.keys, else its schema, else what is
+ * built in. */
 #include "bridge/base/words.h"
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
@@ -9,6 +10,7 @@ static const struct alias builtin_keys[] = {{"episode", "episode_id,id"},
                                             {NULL, NULL}};
 
 static const char *const no_fields[] = {NULL};
+static const char setting[] = "routing.keys";
 
 static bool path_sound(struct span path) {
   for (size_t i = 0, begin = 0; i <= path.len; i++) {
@@ -56,15 +58,15 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
           (int)(field.len < 60 ? field.len : 60), field.ptr);
     if (!(list[count++] = path_copy(r, field))) return routing_no_memory(err);
   }
-  *out = (struct key_rule){list, source};
+  *out = (struct key_rule){list, source, NULL};
   return ST_OK;
 }
 
 static enum status built_in(struct routing *r, struct error *err) {
-  for (struct space *s = r->spaces; s; s = s->next)
-    s->key = (struct key_rule){no_fields, KEY_OF_NOBODY};
+  for (unsigned i = 0; i < r->space_count; i++)
+    r->spaces[i]->key = (struct key_rule){no_fields, KEY_OF_NOBODY, NULL};
   for (const struct alias *k = builtin_keys; k->seen; k++) {
-    struct space *space = table_get(&r->by_namespace, span_of(k->seen));
+    struct rule *space = table_get(&r->by_pattern, span_of(k->seen));
     enum status st =
         space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &space->key, err) : ST_OK;
     if (st != ST_OK) return st;
@@ -72,59 +74,76 @@ static enum status built_in(struct routing *r, struct error *err) {
   return ST_OK;
 }
 
-/* ---- the setting ---- */
+/* ---- the settings ---- */
 
-static enum status refuse(struct span word, const char *why, struct error *err) {
-  return error_set(err, ST_INVALID, "routing.keys: \"%.*s\": %s",
-                   (int)(word.len < 100 ? word.len : 100), word.ptr, why);
+static enum status refuse(const char *key, struct span word, const char *why, struct error *err) {
+  return error_set(err, ST_INVALID, "%s: \"%.*s\": %s", key, routing_shown(word), word.ptr, why);
+}
+
+/* fields: of word, the part that names them. key: of the setting. */
+static enum status of_setting(struct routing *r, const char *key, struct span word,
+                              struct span fields, struct key_rule *out, struct error *err) {
+  bool route = strcmp(key, setting) != 0;
+  enum key_source source = route ? KEY_OF_ROUTE : KEY_OF_SETTING;
+  if (!fields.len)
+    return refuse(
+        key, word,
+        "no field is named; write none where the event's id shall be the key, and nothing "
+        "ordered",
+        err);
+  struct error why = {0};
+  enum status st = ST_OK;
+  *out = (struct key_rule){no_fields, source, NULL};
+  if (!span_is(fields, "none")) st = set_fields(r, fields, source, out, &why);
+  out->key = key;
+  return st == ST_INVALID ? refuse(key, word, why.text, err)
+         : st == ST_OK    ? ST_OK
+                          : routing_no_memory(err);
 }
 
 static enum status of_word(struct routing *r, struct span word, struct error *err) {
   struct span ns, fields;
   if (!routing_halves(word, &ns, &fields))
-    return error_set(err, ST_INVALID, "routing.keys: \"%.*s\"; write NAMESPACE=FIELD,FIELD",
-                     (int)(word.len < 100 ? word.len : 100), word.ptr);
-  if (!fields.len)
-    return refuse(
-        word,
-        "no field is named; write none where the event's id shall be the key, and nothing ordered",
-        err);
-  struct space *space = table_get(&r->by_namespace, ns);
-  if (!space) return refuse(word, "the namespace is not in routing.namespaces; add it there", err);
-  if (space->key.source == KEY_OF_SETTING)
-    return refuse(word, "that namespace has a key already; write all its fields in one word", err);
-  if (span_is(fields, "none")) {
-    space->key = (struct key_rule){no_fields, KEY_OF_SETTING};
-    return ST_OK;
-  }
-  struct error why = {0};
-  enum status st = set_fields(r, fields, KEY_OF_SETTING, &space->key, &why);
-  return st == ST_INVALID ? refuse(word, why.text, err)
-         : st == ST_OK    ? ST_OK
-                          : routing_no_memory(err);
+    return error_set(err, ST_INVALID, "%s: \"%.*s\"; write NAMESPACE=FIELD,FIELD", setting,
+                     routing_shown(word), word.ptr);
+  struct rule *space = table_get(&r->by_pattern, ns);
+  if (space && space->key.source == KEY_OF_SETTING)
+    return refuse(setting, word,
+                  "that namespace has a key already; write all its fields in one word", err);
+  if (fields.len && (!space || space->pattern.len != space->ns.len))
+    return refuse(setting, word, "the namespace is not in routing.namespaces; add it there", err);
+  struct key_rule none;
+  return of_setting(r, setting, word, fields, space ? &space->key : &none, err);
 }
 
-/* ---- the schemas ---- */
+static enum status of_route(struct routing *r, struct rule *rule, struct error *err) {
+  const struct said *said = &rule->said[ROUTE_KEY];
+  return of_setting(r, said->key, said->value, said->value, &rule->key, err);
+}
 
-static enum status of_schema(struct routing *r, const struct schema_key *said, struct error *err) {
-  struct span ns;
-  if (!names_canonical(said->event, &ns)) return ST_OK;
-  struct space *space = table_get(&r->by_namespace, ns);
-  if (!space || space->key.source == KEY_OF_SETTING) return ST_OK;
-  struct by_schema *e = arena_zalloc(&r->memory, sizeof *e);
-  if (!e || !(e->event = arena_span(&r->memory, said->event)).ptr) return routing_no_memory(err);
-  enum status st = set_fields(r, said->field, KEY_OF_SCHEMA, &e->key, err);
-  if (st != ST_OK) return st;
-  e->next = space->schemas;
-  space->schemas = e;
-  return table_put(&r->by_event, e->event, e) == ST_OK ? ST_OK : routing_no_memory(err);
+/* ---- all of it ---- */
+
+/* What a setting says holds for all names below it, whatever their schemas say; what a schema says
+ * for its own name alone. */
+static enum status of_rule(struct routing *r, struct rule *rule, struct error *err) {
+  struct span up = rule->pattern;
+  bool space = rule->pattern.len == rule->ns.len;
+  enum status st = ST_OK;
+  if (!space) {
+    up.len = (size_t)((const char *)memrchr(up.ptr, '.', up.len) - up.ptr);
+    rule->key = rules_find(r, up)->key;
+  }
+  if (rule->own[ROUTE_KEY]) st = of_route(r, rule, err);
+  rule->exact = rule->key;
+  bool set = rule->key.source == KEY_OF_SETTING || rule->key.source == KEY_OF_ROUTE;
+  if (st != ST_OK || set || !rule->schema_key.len) return st;
+  return set_fields(r, rule->schema_key, KEY_OF_SCHEMA, &rule->exact, err);
 }
 
 enum status keys_plan(struct routing *r, const struct routing_config *config, struct error *err) {
   struct span rest = config->keys, word;
   enum status st = built_in(r, err);
   while (st == ST_OK && routing_word(&rest, &word)) st = of_word(r, word, err);
-  for (size_t i = config->schema_key_count; st == ST_OK && i > 0; i--)
-    st = of_schema(r, &config->schema_keys[i - 1], err);
+  for (size_t i = 0; st == ST_OK && i < r->rule_count; i++) st = of_rule(r, r->rules[i], err);
   return st;
 }

@@ -1,46 +1,73 @@
 /* plan.h - inside bridge/routing only: what routing_open makes of the settings, and routing_route
- * reads. */
+ * reads.
+ *
+ * A rule stands for a namespace, or for a pattern of names in it: those that a route names and
+ * those that have a schema. It holds for the name that equals its pattern and for all below it
+ * ("order.item" for order.item.added), unless a longer one does. What a rule does not say itself it
+ * has from the next shorter one.
+ */
 #ifndef BRIDGE_ROUTING_PLAN_H
 #define BRIDGE_ROUTING_PLAN_H
 
 #include "bridge/base/table.h"
 #include "bridge/routing/routing.h"
 
-struct space { /* a namespace that is published */
-  struct span name;
-  unsigned topic;
-  struct key_rule key;
-  struct by_schema *schemas; /* events whose schema names their key, in order of the names */
-  struct space *next;
+#include <limits.h>
+
+struct said { /* one attribute: of which key, "routing.order.topic", and what; NULL: of none */
+  const char *key;
+  struct span value;
 };
 
-struct by_schema {
-  struct span event;
-  struct key_rule key;
-  struct by_schema *next;
+struct rule {
+  struct span pattern, ns;
+  struct said said[ROUTE_ATTRIBUTES]; /* with what it has from shorter ones */
+  bool own[ROUTE_ATTRIBUTES];         /* it says that itself */
+  struct span schema_key;             /* the field that the schema of that very name says */
+  unsigned topic;                     /* NO_TOPIC: by_event, and pattern is a namespace */
+  bool by_event;                      /* {event} is in the template: names below it have no topic */
+  struct key_rule key, exact;         /* of all names; of the one that equals the pattern */
 };
+#define NO_TOPIC UINT_MAX
 
 struct known { /* what a name seen becomes */
   struct span name, ns;
-  const struct space *space; /* NULL: its namespace is not published */
+};
+
+struct topic {
+  const char *name, *key; /* key: of the setting that named it first */
 };
 
 struct routing {
   struct arena memory;
-  struct space *spaces;
-  struct table by_namespace; /* -> struct space */
-  struct table by_seen;      /* -> struct known */
-  struct table by_event;     /* -> struct by_schema, of namespaces that no setting gives a key */
-  const char **topics;
+  struct rule **rules;  /* by pattern: a shorter one comes before those below it */
+  struct rule **spaces; /* the namespaces, in the order of the settings */
+  size_t rule_count, rule_cap;
+  unsigned space_count, space_cap;
+  struct table by_pattern; /* -> struct rule */
+  struct table by_seen;    /* -> struct known */
+  struct table by_topic;   /* -> its number */
+  struct topic *topics;
   unsigned topic_count, topic_cap;
 };
 
-/* keys.c: the key fields of each namespace and event; the namespaces are there. */
+/* rules.c: the namespaces, the patterns of routes and schemas, and what each has from others. */
+MUST_CHECK enum status rules_plan(struct routing *r, const struct routing_config *config,
+                                  struct error *err);
+/* The rule of a canonical name, NULL: its namespace is not published. */
+const struct rule *rules_find(const struct routing *r, struct span name);
+/* topics.c, keys.c: those of each rule. */
+MUST_CHECK enum status topics_plan(struct routing *r, const struct routing_config *config,
+                                   struct error *err);
 MUST_CHECK enum status keys_plan(struct routing *r, const struct routing_config *config,
                                  struct error *err);
+/* aliases.c */
+MUST_CHECK enum status aliases_plan(struct routing *r, const struct routing_config *config,
+                                    struct error *err);
 /* words.c */
 MUST_CHECK enum status routing_no_memory(struct error *err);
 bool routing_word(struct span *rest, struct span *word); /* the next; commas belong to it */
 bool routing_halves(struct span word, struct span *left, struct span *right); /* "left=right" */
+int routing_shown(struct span word); /* as "%.*s" of a message takes it: at most 100 bytes */
 
 #endif

@@ -5,10 +5,10 @@
 #include "bridge/routing/plan.h"
 
 /* The published namespace that is written most like it. */
-static const struct space *nearest(const struct routing *r, struct span ns) {
-  const struct space *best = r->spaces;
-  for (const struct space *s = r->spaces->next; s; s = s->next)
-    if (word_distance(ns, s->name) <= word_distance(ns, best->name)) best = s;
+static struct span nearest(const struct routing *r, struct span ns) {
+  struct span best = r->spaces[0]->ns;
+  for (unsigned i = 1; i < r->space_count; i++)
+    if (word_distance(ns, r->spaces[i]->ns) < word_distance(ns, best)) best = r->spaces[i]->ns;
   return best;
 }
 
@@ -33,7 +33,7 @@ static enum reason unknown_namespace(const struct routing *r, struct span name, 
       err, ST_INVALID,
       "name %s: namespace \"%.*s\" is not in routing.namespaces (the nearest there is \"%.*s\"); add it there, or "
       "the name to routing.aliases",
-      buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr, SPAN_ARGS(nearest(r, ns)->name));
+      buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr, SPAN_ARGS(nearest(r, ns)));
   buffer_release(&shown);
   return REASON_UNKNOWN_NAMESPACE;
 }
@@ -63,7 +63,7 @@ static enum reason bad_key(const struct key_rule *rule, const char *field, bool 
   text_quoted(&shown, span_of(field), 60);
   error_set(err, ST_INVALID,
             "payload.%s: it is the key by %s, and %s makes none; a key is a string or a number",
-            buffer_z(&shown), rule->source == KEY_OF_SCHEMA ? "its schema" : "routing.keys",
+            buffer_z(&shown), rule->key ? rule->key : "its schema",
             array ? "an array" : "an object");
   buffer_release(&shown);
   return REASON_BAD_KEY;
@@ -102,24 +102,49 @@ static enum reason find_key(const struct key_rule *rule, const struct json_doc *
   return REASON_NONE;
 }
 
+/* {event} stands for names that are known at the start; this one is none. */
+static enum reason no_topic(const struct rule *rule, struct span name, struct error *err) {
+  struct buffer shown = {0};
+  if (!err) return REASON_UNKNOWN_EVENT;
+  names_shown(name, &shown);
+  error_set(
+      err, ST_INVALID,
+      "name %s has no topic: {event} in %s stands for names that have a schema or a route; give it "
+      "one of them",
+      buffer_z(&shown), rule->said[ROUTE_TOPIC].key);
+  buffer_release(&shown);
+  return REASON_UNKNOWN_EVENT;
+}
+
+/* The canonical name, its namespace and its rule, NULL: that namespace is not published. False: it
+ * is no name. */
+static bool look_up(const struct routing *r, struct span seen, struct span *name, struct span *ns,
+                    const struct rule **rule) {
+  const struct known *known = table_get(&r->by_seen, seen);
+  *name = known ? known->name : seen;
+  if (known)
+    *ns = known->ns;
+  else if (!names_canonical(seen, ns))
+    return false;
+  *rule = rules_find(r, *name);
+  return true;
+}
+
+static bool topic_of(const struct rule *rule, struct span name, unsigned *topic) {
+  *topic = rule->topic;
+  return !rule->by_event || name.len == rule->pattern.len;
+}
+
 enum reason routing_route(const struct routing *r, const struct json_doc *doc,
                           const struct event *event, struct arena *arena, struct route *out,
                           struct error *err) {
-  const struct known *known = table_get(&r->by_seen, event->name);
-  const struct space *space = known ? known->space : NULL;
+  const struct rule *rule = NULL;
   *out = (struct route){.name = event->name};
-  if (known) {
-    out->name = known->name;
-    out->ns = known->ns;
-  } else if (names_canonical(event->name, &out->ns)) {
-    space = table_get(&r->by_namespace, out->ns);
-  } else {
-    return bad_name(event->name, err);
-  }
-  if (!space) return unknown_namespace(r, out->name, out->ns, err);
-  out->topic = space->topic;
-  const struct by_schema *own = table_get(&r->by_event, out->name);
-  return find_key(own ? &own->key : &space->key, doc, event, arena, out, err);
+  if (!look_up(r, event->name, &out->name, &out->ns, &rule)) return bad_name(event->name, err);
+  if (!rule) return unknown_namespace(r, out->name, out->ns, err);
+  if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
+  bool exact = out->name.len == rule->pattern.len;
+  return find_key(exact ? &rule->exact : &rule->key, doc, event, arena, out, err);
 }
 
 struct span routing_canonical(const struct routing *r, struct span name) {
@@ -128,10 +153,22 @@ struct span routing_canonical(const struct routing *r, struct span name) {
 }
 
 struct span routing_namespace_of(const struct routing *r, struct span name) {
-  struct span ns;
-  const struct known *known = table_get(&r->by_seen, name);
-  const struct space *space = known                        ? known->space
-                              : names_canonical(name, &ns) ? table_get(&r->by_namespace, ns)
-                                                           : NULL;
-  return space ? space->name : (struct span){NULL, 0};
+  struct span canonical, ns;
+  const struct rule *rule = NULL;
+  if (!look_up(r, name, &canonical, &ns, &rule) || !rule) return (struct span){NULL, 0};
+  return rule->ns;
+}
+
+bool routing_topic_of(const struct routing *r, struct span name, unsigned *topic) {
+  struct span canonical, ns;
+  const struct rule *rule = NULL;
+  return look_up(r, name, &canonical, &ns, &rule) && rule && topic_of(rule, canonical, topic);
+}
+
+bool routing_key_of(const struct routing *r, struct span name, struct key_rule *out) {
+  struct span canonical, ns;
+  const struct rule *rule = NULL;
+  if (!look_up(r, name, &canonical, &ns, &rule) || !rule) return false;
+  *out = canonical.len == rule->pattern.len ? rule->exact : rule->key;
+  return true;
 }

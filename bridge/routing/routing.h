@@ -1,15 +1,22 @@
 /* routing.h - event name -> canonical name -> namespace -> topic and key. Immutable after open: any
  * thread may route.
  *
+ * Routes are settings for a namespace or for names in it, routing.PATTERN.ATTRIBUTE: of each
+ * attribute the longest pattern holds that is the name, or its first words.
+ *
+ * Topics: a template, in which {namespace} and {event} stand for the two parts of a name. {event}
+ * has a topic for names that have a schema or a route, so that all are known at open; others are
+ * refused.
+ *
  * Names: an alias is looked up first (built-in table in names.c, then the user's), then the name
  * must be "namespace.rest". Namespaces are allow-listed, so topics are known at open and have small
  * numbers.
  *
  * Key: the first of the event's key fields that the payload has as a non-empty string or a number;
- * else the event id. Which fields: those that the setting names for the namespace, else the one
- * that the event's schema names, else those that are built in. "customer.id" is a member of that
- * name, else id of customer. An array or object that the setting or the schema names makes no key,
- * and the event is refused; the built-in fields pass over it.
+ * else the event id. Which fields: those of its route, else those that the setting names for the
+ * namespace, else the one that the event's schema names, else those that are built in.
+ * "customer.id" is a member of that name, else id of customer. An array or object that settings or
+ * the schema name makes no key, and the event is refused; the built-in fields pass over it.
  */
 #ifndef BRIDGE_ROUTING_ROUTING_H
 #define BRIDGE_ROUTING_ROUTING_H
@@ -21,13 +28,23 @@ struct routing_config {
   struct span topic;      /* "{namespace}.events" */
   struct span aliases;    /* "from=to" words, over the built-in ones */
   struct span keys; /* "episode=episode_id,id" words (comma inside), "episode=none": no field */
+  const struct route_setting *routes;
+  size_t route_count;
   const struct schema_key *schema_keys;
   size_t schema_key_count;
+  struct span ledger_topic; /* refused as the topic of events; empty: there is none */
 };
 
-struct schema_key { /* what the schema of one event says */
+struct route_setting { /* "routing.order.placed.key" and its value */
+  struct span key, value;
+};
+struct schema_key { /* an event has a schema, and what that says; empty: nothing */
   struct span event, field;
 };
+
+enum route_attribute { ROUTE_TOPIC, ROUTE_KEY, ROUTE_ATTRIBUTES };
+const char *route_attribute_word(enum route_attribute a);
+#define ROUTING_TOPICS_MAX 1000
 
 struct route {
   struct span name; /* canonical, lives as long as the routing or the event */
@@ -39,30 +56,47 @@ struct route {
 
 struct routing;
 /* ST_INVALID with the setting and word that is wrong: a namespace that is no [a-z0-9_-]+, a topic
- * name Kafka would not take ([a-zA-Z0-9._-]{1,249}, not . or ..), an alias whose target is not a
- * name; key fields that are none, or two lists of them for one namespace. Two namespaces may share
- * a topic (then it has one number). */
+ * name Kafka would not take ([a-zA-Z0-9._-]{1,249}, not . or ..), one that begins with __, that is
+ * the ledger's, or that differs from another in . and _ only, more than ROUTING_TOPICS_MAX of them;
+ * an alias whose target is not a name; a route outside the namespaces; key fields that are none, or
+ * two lists of them for one namespace. Two namespaces may share a topic (then it has one number).
+ */
 MUST_CHECK enum status routing_open(const struct routing_config *config, struct routing **out,
                                     struct error *err);
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);
 const char *routing_topic_name(const struct routing *r, unsigned topic);
+/* Is {event} in a topic? Then the names of the schemas are wanted to know all topics. */
+bool routing_needs_names(const struct routing_config *config);
 /* The namespaces that are published, in the order of the settings; false at the end. */
-bool routing_namespace(const struct routing *r, unsigned i, struct span *ns, unsigned *topic);
+bool routing_namespace(const struct routing *r, unsigned i, struct span *ns);
+/* Who uses which topic: the namespaces, then the names in them that have another; false at the end.
+ */
+struct topic_use {
+  struct span ns, pattern; /* pattern: the namespace, or an event of it */
+  unsigned topic;
+};
+bool routing_topic_use(const struct routing *r, size_t i, struct topic_use *out);
+/* The topic of events of that name, aliases too; false: there is none. */
+bool routing_topic_of(const struct routing *r, struct span name, unsigned *topic);
 
-enum key_source { KEY_OF_NOBODY, KEY_BUILT_IN, KEY_OF_SCHEMA, KEY_OF_SETTING };
+enum key_source { KEY_OF_NOBODY, KEY_BUILT_IN, KEY_OF_SCHEMA, KEY_OF_SETTING, KEY_OF_ROUTE };
 struct key_rule {
   const char *const *fields; /* ends with NULL; of KEY_OF_NOBODY there are none */
   enum key_source source;
+  const char *key; /* of the setting that says it, "routing.order.key"; NULL: none does */
 };
-/* What holds for a namespace, and for an event of it whose schema says it: *event is then its name,
- * else empty. First that of namespace i for at = 0, then those of its events for at = 1 on; false
+/* What holds for events of that name; false: its namespace is not published. */
+bool routing_key_of(const struct routing *r, struct span name, struct key_rule *out);
+/* What holds for a namespace, and for names of it whose schema or route says it: *event is then the
+ * name, else empty. First that of namespace i for at = 0, then those of names for at = 1 on; false
  * at the end. */
 bool routing_key_rule(const struct routing *r, unsigned i, size_t at, struct key_rule *out,
                       struct span *event);
 
-/* REASON_NONE, REASON_BAD_NAME, REASON_UNKNOWN_NAMESPACE, REASON_BAD_KEY or REASON_NO_MEMORY (not
- * the event's fault). Spans in *out that had to be made live in arena. */
+/* REASON_NONE, REASON_BAD_NAME, REASON_UNKNOWN_NAMESPACE, REASON_UNKNOWN_EVENT (it has no topic),
+ * REASON_BAD_KEY or REASON_NO_MEMORY (not the event's fault). Spans in *out that had to be made
+ * live in arena. */
 enum reason routing_route(const struct routing *r, const struct json_doc *doc,
                           const struct event *event, struct arena *arena, struct route *out,
                           struct error *err);

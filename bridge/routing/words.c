@@ -22,3 +22,7 @@ bool routing_halves(struct span word, struct span *left, struct span *right) {
   *right = (struct span){equals + 1, word.len - left->len - 1};
   return left->len > 0;
 }
+
+int routing_shown(struct span word) {
+  return (int)(word.len < 100 ? word.len : 100);
+}

@@ -61,6 +61,16 @@ enum status configure_show(const struct settings *settings, struct buffer *json,
                           .hidden = hidden};
     write_row(&shown, &value, json);
   }
+  struct setting_route route;
+  for (size_t i = 0; settings_route(settings, i, &route) && !json->failed; i++) {
+    struct shown shown = {.prefix = "",
+                          .key = route.key,
+                          .source = route.source,
+                          .type = type_word(route.attribute->type),
+                          .help = route.attribute->help};
+    buffer_add_z(&value, route.value);
+    write_row(&shown, &value, json);
+  }
   for (size_t i = 0; settings_kafka(settings, i, &key, &ignored) && !json->failed; i++) {
     bool hidden = settings_kafka_show(settings, i, &value);
     struct shown shown = {.prefix = "kafka.",

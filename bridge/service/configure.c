@@ -125,6 +125,23 @@ static enum status check_twice_said(const struct settings *x, struct error *err)
       setting_source(x, SETTING_ENCODING_UNKNOWN_FIELDS));
 }
 
+/* False: out of memory. */
+static bool take_routes(struct plan *p, const struct settings *x) {
+  struct setting_route route;
+  size_t count = 0;
+  while (settings_route(x, count, &route)) count++;
+  struct route_setting *routes = arena_zalloc(&p->arena, (count + 1) * sizeof *routes);
+  p->routing.routes = routes;
+  p->routing.route_count = routes ? count : 0;
+  bool ok = routes != NULL;
+  for (size_t i = 0; ok && settings_route(x, i, &route); i++) {
+    const char *key = arena_copy(&p->arena, span_of(route.key));
+    const char *value = arena_copy(&p->arena, span_of(route.value));
+    if ((ok = key && value)) routes[i] = (struct route_setting){span_of(key), span_of(value)};
+  }
+  return ok;
+}
+
 enum status plan_make(const struct settings *x, struct plan *p, struct error *err) {
   *p = (struct plan){.exactly_once = says(x, SETTING_DELIVERY_GUARANTEE, "exactly_once")};
   p->outbox = text(p, x, SETTING_OUTBOX_URL);
@@ -144,8 +161,10 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                  .required = setting_bool(x, SETTING_REDIS_REQUIRED),
                                  .folder = -1};
   const struct routing_config *r = &p->routing;
-  bool ok = p->outbox && p->ledger_topic && r->namespaces.ptr && r->topic.ptr && r->aliases.ptr &&
-            r->keys.ptr && p->keys.url && p->keys.prefix && find_schemas(p, x) && take_kafka(p, x);
+  p->routing.ledger_topic = span_of(p->ledger_topic ? p->ledger_topic : "");
+  bool ok = p->outbox && p->ledger_topic && take_routes(p, x) && r->namespaces.ptr &&
+            r->topic.ptr && r->aliases.ptr && r->keys.ptr && p->keys.url && p->keys.prefix &&
+            find_schemas(p, x) && take_kafka(p, x);
   return ok ? check_twice_said(x, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 

@@ -30,7 +30,7 @@ MUST_CHECK enum status configure_load(const struct configure *c, struct settings
 
 /* What is in force and where it comes from, one JSON value without secrets:
  * {"version":1,"settings":[{"key","value","default":"..."|null,"source":"default|FILE:LINE|VARIABLE|-X","type","reloadable",
- * "hidden":bool,"help"}]}; kafka.* keys stand at the end, with default and help null. */
+ * "hidden":bool,"help"}]}; routes and kafka.* keys stand at the end, with default null. */
 MUST_CHECK enum status configure_show(const struct settings *settings, struct buffer *json,
                                       struct error *err);
 
@@ -40,8 +40,8 @@ struct plan {
   bool exactly_once;  /* delivery.guarantee */
   const char *outbox; /* its url */
   const char *ledger_topic;
-  struct routing_config routing;
-  struct kafka_config kafka; /* the kafka.* settings and the guarantee */
+  struct routing_config routing; /* without what the schemas say: plan_routing adds it */
+  struct kafka_config kafka;     /* the kafka.* settings and the guarantee */
   struct catalog_config
       catalog; /* folder: encoding.schemas, else beside the program; NULL: there is none */
   struct keys_config keys; /* without what is the opener's: folder, inspect, clock */
@@ -60,6 +60,11 @@ void plan_release(struct plan *plan); /* of zeros is fine */
 /* catalog_open; that there is no folder is a wrong setting too (ST_INVALID). */
 MUST_CHECK enum status plan_catalog(const struct plan *plan, struct log *log, struct catalog **out,
                                     struct error *err);
+/* routing_open with what the schemas of catalog say; NULL: they are not there, and are read for
+ * their names alone where the topics ask for them. ST_INVALID too where a setting names a field as
+ * key that a schema has as an array or object. */
+MUST_CHECK enum status plan_routing(const struct plan *plan, const struct catalog *catalog,
+                                    struct routing **out, struct error *err);
 /* How the relay goes about it: all that a reload may change. */
 struct relay_tuning plan_tuning(const struct settings *settings);
 

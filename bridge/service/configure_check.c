@@ -1,6 +1,6 @@
 /* What settings say as a whole. Each value by itself was checked when it was read. */
 #include "bridge/outbox/store.h"
-#include "bridge/service/key_rules.h"
+#include "bridge/service/configure.h"
 
 /* Does a message begin with this key? */
 static bool begins_with(const char *text, const char *prefix, const char *key) {
@@ -16,6 +16,9 @@ static const char *place_of(const struct settings *s, const char *text) {
   const char *key, *value;
   for (size_t i = 0; settings_kafka(s, i, &key, &value); i++)
     if (begins_with(text, "kafka.", key)) return settings_kafka_source(s, i);
+  struct setting_route route;
+  for (size_t i = 0; settings_route(s, i, &route); i++)
+    if (begins_with(text, "", route.key)) return route.source;
   for (int i = 0; i < SETTING_COUNT; i++)
     if (begins_with(text, "", setting_row((enum setting)i)->key))
       return setting_source(s, (enum setting)i);

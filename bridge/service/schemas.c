@@ -4,7 +4,7 @@
 
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
-#include "bridge/service/key_rules.h"
+#include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 
 #include <errno.h>

@@ -24,7 +24,7 @@ struct tail {
 static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log,
                                   int timeout_ms, struct error *err) {
   struct cluster *cluster = NULL;
-  enum status st = routing_open(&plan->routing, &t->routing, err);
+  enum status st = plan_routing(plan, t->catalog, &t->routing, err);
   if (st != ST_OK) return st;
   t->topics = calloc(routing_topics(t->routing) + 1, sizeof *t->topics);
   if (!t->topics) return error_set(err, ST_NO_MEMORY, "Out of memory");

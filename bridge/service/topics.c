@@ -75,17 +75,20 @@ static void write_remedy(struct service *s, const char *topic, enum topic_state 
   buffer_release(&text);
 }
 
-static void write_topic(struct service *s, struct span ns, unsigned topic,
+static void write_topic(struct service *s, const struct topic_use *use,
                         const struct relay_status *status, struct buffer *json) {
   static const char *const doors[] = {"closed", "open", "probing"}, *const states[] = {
                                                                         "there", "missing",
                                                                         "forbidden", "unknown"};
+  unsigned topic = use->topic;
   const char *name = routing_topic_name(s->routing, topic);
   const struct breaker_view *door = door_of(status, name);
   bool first = true, known = s->topics->topics[topic].known;
   enum topic_state state = known ? s->topics->topics[topic].state : TOPIC_UNCLEAR;
   buffer_add_char(json, '{');
-  member_text(json, &first, "namespace", ns);
+  member_text(json, &first, "namespace", use->ns);
+  member_text_or_null(json, &first, "event",
+                      span_eq(use->ns, use->pattern) ? (struct span){0} : use->pattern);
   member_text(json, &first, "topic", span_of(name));
   member_text(json, &first, "state", span_of(states[state]));
   if (state == TOPIC_THERE) {
@@ -102,8 +105,7 @@ static void write_topic(struct service *s, struct span ns, unsigned topic,
 
 static void write_topics(struct service *s, const struct relay_status *status,
                          struct buffer *json) {
-  struct span ns;
-  unsigned topic;
+  struct topic_use use;
   bool first = true;
   const char *why = s->topics->why.text;
   buffer_add_char(json, '{');
@@ -112,9 +114,9 @@ static void write_topics(struct service *s, const struct relay_status *status,
   member_text_or_null(json, &first, "error", span_of(why));
   json_write_key(json, &first, "topics");
   buffer_add_char(json, '[');
-  for (unsigned i = 0; routing_namespace(s->routing, i, &ns, &topic); i++) {
+  for (size_t i = 0; routing_topic_use(s->routing, i, &use); i++) {
     if (i) buffer_add_z(json, ", ");
-    write_topic(s, ns, topic, status, json);
+    write_topic(s, &use, status, json);
   }
   buffer_add_z(json, "]}");
 }

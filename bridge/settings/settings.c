@@ -40,8 +40,8 @@ static enum status load_overrides(struct loading *l, const struct settings_sourc
 /* bootstrap.servers has a default of ours; librdkafka knows metadata.broker.list as its other name.
  */
 static enum status default_brokers(struct loading *l) {
-  for (size_t i = 0; i < l->s->kafka_count; i++) {
-    const char *key = l->s->kafka[i].key;
+  for (size_t i = 0; i < l->s->kafka.count; i++) {
+    const char *key = l->s->kafka.at[i].key;
     if (!strcmp(key, "bootstrap.servers") || !strcmp(key, "metadata.broker.list")) return ST_OK;
   }
   struct origin o = {.source = "default"};
@@ -71,7 +71,8 @@ enum status settings_load(const struct settings_sources *sources, struct setting
 void settings_free(struct settings *s) {
   if (!s) return;
   arena_release(&s->arena);
-  free(s->kafka);
+  free(s->kafka.at);
+  free(s->routes.at);
   free(s);
 }
 
@@ -98,13 +99,13 @@ const char *setting_source(const struct settings *s, enum setting key) {
 }
 
 const char *settings_kafka_source(const struct settings *s, size_t i) {
-  BUG_ON(i >= s->kafka_count);
-  return s->kafka[i].source;
+  BUG_ON(i >= s->kafka.count);
+  return s->kafka.at[i].source;
 }
 
 bool settings_kafka(const struct settings *s, size_t i, const char **key, const char **value) {
-  if (i >= s->kafka_count) return false;
-  *key = s->kafka[i].key;
-  *value = s->kafka[i].value;
+  if (i >= s->kafka.count) return false;
+  *key = s->kafka.at[i].key;
+  *value = s->kafka.at[i].value;
   return true;
 }

@@ -28,6 +28,9 @@
  *                 NOVELER_DISABLE_BACKGROUND_FLUSH=1 flush.background=false, unless
  *                                                    BUSBRIDGE_FLUSH_BACKGROUND or -X says otherwise
  *   command line  -X key=value
+ *
+ * A route, routing.PATTERN.ATTRIBUTE, has no variable: dots and underscores of its pattern could not
+ * be told apart there.
  */
 /* clang-format on */
 
@@ -83,6 +86,16 @@ int64_t setting_number(const struct settings *s,
 bool setting_bool(const struct settings *s, enum setting key);
 /* Where a value comes from: "default", "FILE:LINE", "BUSBRIDGE_X", "-X". */
 const char *setting_source(const struct settings *s, enum setting key);
+
+/* Routes: the pairs routing.PATTERN.ATTRIBUTE, sorted by key, last one wins; false at the end. What
+ * PATTERN and value may be is judged by who uses them (bridge/routing). */
+struct setting_route {
+  const char *key, *value, *source;    /* the key whole; source: as setting_source */
+  const struct setting_row *attribute; /* as below */
+};
+bool settings_route(const struct settings *s, size_t i, struct setting_route *out);
+/* The attributes there are: key is the word, there is no default. NULL at the end. */
+const struct setting_row *settings_route_attribute(size_t i);
 
 /* The kafka.* pairs, key without that prefix, sorted, last one wins; false at the end. */
 bool settings_kafka(const struct settings *s, size_t i, const char **key, const char **value);

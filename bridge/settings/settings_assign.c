@@ -14,27 +14,36 @@ static enum status blame(const struct origin *o, struct span key, struct span va
   return error_prefix(err, "%.*s=%.*s", SPAN_ARGS(o->place), SPAN_ARGS(value));
 }
 
-static enum status assign_kafka(struct loading *l, const struct origin *o, struct span key,
-                                struct span value) {
-  struct settings *s = l->s;
+static enum status assign_pair(struct loading *l, struct setting_pairs *pairs,
+                               const struct origin *o, struct span key, struct span value) {
   size_t at = 0;
-  while (at < s->kafka_count && span_cmp(span_of(s->kafka[at].key), key) < 0) at++;
-  bool there = at < s->kafka_count && span_is(key, s->kafka[at].key);
-  if (!there && s->kafka_count == s->kafka_cap) {
-    size_t cap = s->kafka_cap ? s->kafka_cap * 2 : 16;
-    struct kafka_pair *grown = realloc(s->kafka, cap * sizeof *grown);
+  while (at < pairs->count && span_cmp(span_of(pairs->at[at].key), key) < 0) at++;
+  bool there = at < pairs->count && span_is(key, pairs->at[at].key);
+  if (!there && pairs->count == pairs->cap) {
+    size_t cap = pairs->cap ? pairs->cap * 2 : 16;
+    struct setting_pair *grown = realloc(pairs->at, cap * sizeof *grown);
     if (!grown) return error_set(l->err, ST_NO_MEMORY, "out of memory");
-    s->kafka = grown;
-    s->kafka_cap = cap;
+    pairs->at = grown;
+    pairs->cap = cap;
   }
-  struct kafka_pair pair = {arena_copy(&s->arena, key), arena_copy(&s->arena, value), o->source};
+  struct arena *arena = &l->s->arena;
+  struct setting_pair pair = {arena_copy(arena, key), arena_copy(arena, value), o->source};
   if (!pair.key || !pair.value) return error_set(l->err, ST_NO_MEMORY, "out of memory");
   if (!there) {
-    memmove(&s->kafka[at + 1], &s->kafka[at], (s->kafka_count - at) * sizeof pair);
-    s->kafka_count++;
+    memmove(&pairs->at[at + 1], &pairs->at[at], (pairs->count - at) * sizeof pair);
+    pairs->count++;
   }
-  s->kafka[at] = pair;
+  pairs->at[at] = pair;
   return ST_OK;
+}
+
+static enum status assign_route(struct loading *l, const struct origin *o, struct span key,
+                                struct span value) {
+  const struct setting_row *attribute = NULL;
+  int64_t none;
+  enum status st = route_attribute(key, &attribute, l->err);
+  if (st == ST_OK) st = setting_parse(attribute, value, &none, l->err);
+  return st == ST_OK ? assign_pair(l, &l->s->routes, o, key, value) : st;
 }
 
 static bool equals_default(const struct setting_row *row, struct span text, int64_t number) {
@@ -106,8 +115,9 @@ static enum status assign_value(struct loading *l, const struct origin *o, struc
     return error_set(l->err, ST_INVALID, "the value is not UTF-8 text");
   enum setting id = setting_find(key);
   if (id != SETTING_COUNT) return assign_row(l, o, id, value);
+  if (route_like(key)) return assign_route(l, o, key, value);
   if (!span_starts(key, "kafka.") || key.len == 6) return unknown(l->err, key);
-  return assign_kafka(l, o, (struct span){key.ptr + 6, key.len - 6}, value);
+  return assign_pair(l, &l->s->kafka, o, (struct span){key.ptr + 6, key.len - 6}, value);
 }
 
 enum status settings_assign(struct loading *l, const struct origin *o, struct span key,
@@ -120,7 +130,7 @@ enum status settings_assign(struct loading *l, const struct origin *o, struct sp
     base.len -= 5;
     enum setting row = setting_find(base);
     bool secret = row != SETTING_COUNT && setting_row((enum setting)row)->flags & SETTING_SECRET;
-    st = row == SETTING_COUNT && !span_starts(base, "kafka.")
+    st = row == SETTING_COUNT && !span_starts(base, "kafka.") && !route_like(base)
              ? unknown(l->err, key)
              : from_file(l, key, secret, &text, &content);
   }
@@ -128,7 +138,7 @@ enum status settings_assign(struct loading *l, const struct origin *o, struct sp
   buffer_release(&content);
   if (st == ST_OK) return ST_OK;
   enum setting id = setting_find(base);
-  bool show =
-      file || (id != SETTING_COUNT && !(setting_row((enum setting)id)->flags & SETTING_SECRET));
+  bool show = file || route_like(base) ||
+              (id != SETTING_COUNT && !(setting_row((enum setting)id)->flags & SETTING_SECRET));
   return blame(o, key, value, show && span_utf8_prefix(value) == value.len, l->err);
 }

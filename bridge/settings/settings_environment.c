@@ -55,6 +55,12 @@ static void warn_unknown(struct loading *l, struct span name) {
   struct span rest = {name.ptr + 10, name.len - 10};
   const char *near = setting_nearest_variable(rest);
   if (!l->warnings) return;
+  if (route_variable(rest)) {
+    buffer_printf(l->warnings,
+                  "%.*s: a route has no variable, ignored; write it in the file or with -X\n",
+                  (int)(name.len > 80 ? 80 : name.len), name.ptr);
+    return;
+  }
   buffer_printf(l->warnings, "%.*s: no such setting, ignored", (int)(name.len > 80 ? 80 : name.len),
                 name.ptr);
   if (near) {

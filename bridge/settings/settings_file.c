@@ -24,8 +24,9 @@ static bool key_like(struct span key) {
 /* A key given twice in one file is more likely a mistake than meant. */
 static void warn_again(struct loading *l, const char *name, unsigned number, struct span key) {
   enum setting id = setting_find(key);
-  if (id == SETTING_COUNT || !l->warnings) return;
-  struct span before = span_of(l->s->values[id].source);
+  const char *source = id == SETTING_COUNT ? route_source(l->s, key) : l->s->values[id].source;
+  if (!source || !l->warnings) return;
+  struct span before = span_of(source);
   size_t len = strlen(name);
   if (span_starts(before, name) && before.len > len && before.ptr[len] == ':')
     buffer_printf(l->warnings, "%s:%u: %.*s is set again; line %s is overruled\n", name, number,

@@ -52,6 +52,6 @@ bool setting_show(const struct settings *s, enum setting key, struct buffer *out
 }
 
 bool settings_kafka_show(const struct settings *s, size_t i, struct buffer *out) {
-  BUG_ON(i >= s->kafka_count);
-  return mask(kafka_secret(span_of(s->kafka[i].key)), span_of(s->kafka[i].value), out);
+  BUG_ON(i >= s->kafka.count);
+  return mask(kafka_secret(span_of(s->kafka.at[i].key)), span_of(s->kafka.at[i].value), out);
 }

@@ -18,15 +18,18 @@ struct setting_value {
   const char *source;
 };
 
-struct kafka_pair {
+struct setting_pair {
   const char *key, *value, *source;
+};
+struct setting_pairs { /* sorted by key */
+  struct setting_pair *at;
+  size_t count, cap;
 };
 
 struct settings {
   struct arena arena;
   struct setting_value values[SETTING_COUNT];
-  struct kafka_pair *kafka; /* sorted by key */
-  size_t kafka_count, kafka_cap;
+  struct setting_pairs kafka, routes;
 };
 
 /* One load under way. read_files=false (fuzzing): "key_file" does not open anything. */
@@ -58,6 +61,14 @@ MUST_CHECK enum status settings_parse_environment(struct loading *l,
  * messages. */
 MUST_CHECK enum status settings_read(const char *path, size_t limit, struct buffer *out,
                                      struct error *err);
+
+/* settings_routes.c: is it of the form routing.A.B? Then no row of the table is meant. */
+bool route_like(struct span key);
+/* Which attribute it names; none: why gets the nearest, or all. */
+MUST_CHECK enum status route_attribute(struct span key, const struct setting_row **out,
+                                       struct error *why);
+bool route_variable(struct span rest); /* what stands behind BUSBRIDGE_ would be a route */
+const char *route_source(const struct settings *s, struct span key); /* NULL: it is not set */
 
 /* Does text fit the row? Fills *number; else *why gets "a duration needs a unit: ..." */
 MUST_CHECK enum status setting_parse(const struct setting_row *row, struct span text,

@@ -134,6 +134,12 @@
     "debug info warning error", "Least level that is written")                                                             \
   X(LOG_FORMAT, "log.format", CHOICE, "auto", 0, 0, 0,                                                                     \
     "auto logfmt json", "auto is logfmt on a terminal, else JSON")
+
+/* Attributes of a route: "routing.order.key", "routing.order.placed.topic". The last word of such a key is the attribute,
+ * what stands before it the namespace or event. X(word, type, choices, help). */
+#define ROUTES_TABLE(X)                                                                                                    \
+  X("topic", TEXT, "", "Topic; {namespace} and {event} stand for the two parts of the name")                               \
+  X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")
 /* clang-format on */
 
 #endif

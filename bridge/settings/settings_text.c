@@ -73,12 +73,42 @@ static void help_row(const char *key, struct span text, size_t key_width, size_t
   buffer_add_char(out, '\n');
 }
 
+static void route_key(const struct setting_row *row, struct buffer *out) {
+  buffer_printf(out, "routing.PATTERN.%s", row->key);
+}
+
+static void route_text(const struct setting_row *row, struct buffer *out) {
+  buffer_printf(out, "Of a route: %s.", row->help);
+  if (!row->choices[0]) return;
+  buffer_add_char(out, ' ');
+  size_t at = out->len;
+  add_choices(row, out);
+  if (out->len > at) out->ptr[at] = 'O';
+  buffer_add_char(out, '.');
+}
+
 static size_t group_len(const char *key) {
   return strcspn(key, ".");
 }
 
 static const char kafka_help[] =
     "Any setting of librdkafka, like kafka.security.protocol. kafka.bootstrap.servers is 127.0.0.1:9092 unless set.";
+
+/* "  routing.*.topic": the attributes of a route, behind the last row of their group. */
+static void route_rows(size_t key_width, size_t width, struct buffer *out) {
+  const struct setting_row *row;
+  struct buffer key = {0}, text = {0};
+  for (size_t i = 0; (row = settings_route_attribute(i)); i++) {
+    buffer_clear(&key);
+    buffer_clear(&text);
+    route_key(row, &key);
+    route_text(row, &text);
+    help_row(buffer_z(&key), buffer_span(&text), key_width, width, out);
+  }
+  out->failed |= key.failed || text.failed;
+  buffer_release(&key);
+  buffer_release(&text);
+}
 
 static void kafka_row(size_t key_width, size_t width, struct buffer *out) {
   buffer_add_z(out, "\nkafka\n");
@@ -102,6 +132,7 @@ void settings_help(struct buffer *out, int width) {
     buffer_printf(&text, "%s. ", row->help);
     add_facts(row, &text);
     help_row(row->key, buffer_span(&text), key_width, columns, out);
+    if (i == SETTING_ROUTING_KEYS) route_rows(key_width, columns, out);
   }
   kafka_row(key_width, columns, out);
   out->failed |= text.failed;
@@ -112,6 +143,19 @@ static void mdoc_line(struct span text, struct buffer *out) {
   struct wrap w = {.width = 78, .mdoc = true};
   wrap_words(&w, text, out);
   buffer_add_char(out, '\n');
+}
+
+static void route_mdoc(struct buffer *out) {
+  const struct setting_row *row;
+  struct buffer text = {0};
+  for (size_t i = 0; (row = settings_route_attribute(i)); i++) {
+    buffer_printf(out, ".It Sy routing.PATTERN.%s\n", row->key);
+    buffer_clear(&text);
+    route_text(row, &text);
+    mdoc_line(buffer_span(&text), out);
+  }
+  out->failed |= text.failed;
+  buffer_release(&text);
 }
 
 void settings_mdoc(struct buffer *out) {
@@ -125,24 +169,25 @@ void settings_mdoc(struct buffer *out) {
     buffer_clear(&text);
     add_facts(row, &text);
     mdoc_line(buffer_span(&text), out);
+    if (i == SETTING_ROUTING_KEYS) route_mdoc(out);
   }
   out->failed |= text.failed;
   buffer_release(&text);
 }
 
-static const char *kafka_value(const struct settings *s, const char *key) {
-  for (size_t i = 0; i < s->kafka_count; i++)
-    if (!strcmp(s->kafka[i].key, key)) return s->kafka[i].value;
+static const char *pair_value(const struct setting_pairs *pairs, const char *key) {
+  for (size_t i = 0; i < pairs->count; i++)
+    if (!strcmp(pairs->at[i].key, key)) return pairs->at[i].value;
   return NULL;
 }
 
 /* Pairs of a that b lacks, and, when told, those it has with another value. */
-static void kafka_changes(const struct settings *a, const struct settings *b, bool values,
-                          struct buffer *out) {
-  for (size_t i = 0; i < a->kafka_count; i++) {
-    const char *other = kafka_value(b, a->kafka[i].key);
-    if (!other || (values && strcmp(other, a->kafka[i].value) != 0))
-      buffer_printf(out, "kafka.%s\n", a->kafka[i].key);
+static void pair_changes(const struct setting_pairs *a, const struct setting_pairs *b,
+                         const char *family, bool values, struct buffer *out) {
+  for (size_t i = 0; i < a->count; i++) {
+    const char *other = pair_value(b, a->at[i].key);
+    if (!other || (values && strcmp(other, a->at[i].value) != 0))
+      buffer_printf(out, "%s%s\n", family, a->at[i].key);
   }
 }
 
@@ -156,6 +201,8 @@ void settings_fixed_changes(const struct settings *old, const struct settings *f
               : old->values[i].number != fresh->values[i].number)
       buffer_printf(out, "%s\n", row->key);
   }
-  kafka_changes(old, fresh, true, out);
-  kafka_changes(fresh, old, false, out);
+  pair_changes(&old->routes, &fresh->routes, "", true, out);
+  pair_changes(&fresh->routes, &old->routes, "", false, out);
+  pair_changes(&old->kafka, &fresh->kafka, "kafka.", true, out);
+  pair_changes(&fresh->kafka, &old->kafka, "kafka.", false, out);
 }

@@ -16,6 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *key, *value;
   for (size_t i = 0; st == ST_OK && settings_kafka(l.s, i, &key, &value); i++)
     BUG_ON(key[0] == '\0' || span_utf8_prefix(span_of(value)) != strlen(value));
+  struct setting_route route;
+  for (size_t i = 0; st == ST_OK && settings_route(l.s, i, &route); i++)
+    BUG_ON(!route.attribute || span_utf8_prefix(span_of(route.value)) != strlen(route.value));
   settings_free(l.s);
   buffer_release(&warnings);
   return 0;

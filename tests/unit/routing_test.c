@@ -1,57 +1,8 @@
 /* routing_test.c - names to topic and key, settings that are refused. */
 
-#include "bridge/routing/routing.h"
-#include "tests/support/test.h"
-
-struct bench {
-  struct routing *routing;
-  struct arena arena;
-  struct json_doc doc;
-  struct route route;
-  struct error err;
-};
-
-static int set_up(void **state) {
-  struct bench *b = calloc(1, sizeof *b);
-  *state = b;
-  return b ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-  struct bench *b = *state;
-  routing_close(b->routing);
-  json_doc_release(&b->doc);
-  arena_release(&b->arena);
-  free(b);
-  return 0;
-}
-
-static struct routing_config defaults(void) {
-  return (struct routing_config){.namespaces = SPAN("episode quality plot usecase"),
-                                 .topic = SPAN("{namespace}.events")};
-}
-
-static void open_with(struct bench *b, struct routing_config config) {
-  if (routing_open(&config, &b->routing, &b->err) != ST_OK) fail_msg("%s", b->err.text);
-}
-
-static enum reason route(struct bench *b, struct span name, const char *payload) {
-  memset(&b->err, 0, sizeof b->err);
-  assert_int_equal(json_scan(&b->doc, span_of(payload), &b->err), ST_OK);
-  struct event event = {.id = SPAN("the-id"),
-                        .name = name,
-                        .payload = b->doc.nodes[0].type == JSON_OBJECT ? 0 : JSON_NONE};
-  return routing_route(b->routing, &b->doc, &event, &b->arena, &b->route, &b->err);
-}
-
-#define assert_span(s, z)                                                                          \
-  do {                                                                                             \
-    if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                 \
-  } while (0)
+#include "tests/unit/routing_box.h"
 
 /* ---- names ---- */
-
-#define CASE(name) TEST_WITH(name, set_up, tear_down)
 
 CASE(the_contracts_names_become_canonical) {
   struct bench *b = *state;

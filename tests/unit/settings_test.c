@@ -1,80 +1,8 @@
-#include "bridge/settings/settings_private.h"
-#include "tests/support/folder.h"
-#include "tests/support/test.h"
+#include "tests/unit/settings_box.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* One load: what went in, and what came out. */
-struct run {
-  char folder[64], path[128];
-  struct settings *s;
-  struct buffer warnings;
-  struct error err;
-  enum status st;
-};
-
-static int setup(void **state) {
-  struct run *r = calloc(1, sizeof *r);
-  assert_non_null(r);
-  folder_make(r->folder, sizeof r->folder, "settings");
-  snprintf(r->path, sizeof r->path, "%s/busbridge.conf", r->folder);
-  *state = r;
-  return 0;
-}
-
-static void forget(struct run *r) {
-  settings_free(r->s);
-  buffer_release(&r->warnings);
-  r->s = NULL;
-  r->err = (struct error){0};
-}
-
-static int teardown(void **state) {
-  struct run *r = *state;
-  forget(r);
-  int rc = folder_remove(r->folder);
-  free(r);
-  return rc;
-}
-
-static void put(const char *path, const char *text) {
-  FILE *f = fopen(path, "w");
-  assert_non_null(f);
-  assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-  assert_int_equal(fclose(f), 0);
-}
-
-/* file, environment (NULL ended or NULL), one -X (or NULL) */
-static enum status load(struct run *r, const char *file, const char *const *environment,
-                        const char *x) {
-  forget(r);
-  if (file) put(r->path, file);
-  struct settings_sources from = {file ? r->path : NULL, environment, &x, x ? 1 : 0, NULL};
-  r->st = settings_load(&from, &r->s, &r->warnings, &r->err);
-  return r->st;
-}
-
-static void assert_ok(struct run *r) {
-  if (r->st != ST_OK) print_error("%s\n", r->err.text);
-  assert_int_equal(r->st, ST_OK);
-}
-
-static void assert_refused(struct run *r, const char *text) {
-  char expected[800];
-  assert_int_equal(r->st, ST_INVALID);
-  if (text[0] == ':') { /* stands for the file's path */
-    snprintf(expected, sizeof expected, "%s%s", r->path, text);
-    text = expected;
-  }
-  assert_string_equal(r->err.text, text);
-  assert_null(r->s);
-}
-
-#define ENV(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-#define CASE(name) TEST_WITH(name, setup, teardown)
 
 CASE(defaults_hold_without_any_source) {
   struct run *r = *state;

@@ -24,12 +24,9 @@
 /* ---- what lies here ---- */
 
 static size_t topic_of(struct renewal *n, struct span name) {
-  struct span ns, wanted = routing_namespace_of(n->s->routing, name);
   unsigned topic = 0;
-  for (unsigned i = 0; wanted.len && routing_namespace(n->s->routing, i, &ns, &topic); i++)
-    if (span_eq(ns, wanted))
-      return renewal_topic(n, span_of(routing_topic_name(n->s->routing, topic)));
-  return NO_TOPIC;
+  if (!routing_topic_of(n->s->routing, name, &topic)) return NO_TOPIC;
+  return renewal_topic(n, span_of(routing_topic_name(n->s->routing, topic)));
 }
 
 static bool take_entry(void *ctx, const struct entry_info *info) {

@@ -25,8 +25,7 @@ static void of_schemas(struct service *s) {
 void service_begin_series(struct service *s) {
   static const char *const commands[] = {COMMAND_WORDS}, *const ends[] = {"ok", "refused", "error"};
   struct span ns;
-  unsigned topic;
-  for (unsigned i = 0; routing_namespace(s->routing, i, &ns, &topic); i++) {
+  for (unsigned i = 0; routing_namespace(s->routing, i, &ns); i++) {
     char word[64]; /* as relay and census cut it */
     snprintf(word, sizeof word, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
     of_namespace(s, word);
