@@ -257,16 +257,16 @@ CASE(what_is_written_does_without_a_tmp_that_somebody_removed) {
 CASE(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before) {
   struct box *b = *state;
   put(b, ".busbridge/tmp/1.tmp", "x");
-  struct state *s = state_of(b, true);
+  box_meet(b);
   assert_true(exists(b, ".busbridge/tmp/1.tmp")); /* somebody may be using it */
-  OK(state_lock(s, 0, &b->err));
+  OK(store_lock(b->store, 0, &b->err));
   assert_false(exists(b, ".busbridge/tmp/1.tmp"));
-  state_close(s);
+  box_stop(b);
   put(b, ".busbridge/tmp/1.tmp", "x");
-  s = state_of(b, false);
-  OK(state_lock(s, 0, &b->err));
+  b->options.create = false;
+  box_meet(b);
+  OK(store_lock(b->store, 0, &b->err));
   assert_true(exists(b, ".busbridge/tmp/1.tmp"));
-  state_close(s);
 }
 
 /* ---- faults ---- */

@@ -1,5 +1,5 @@
-/* Entries set aside: in memory under the lock, in .busbridge/aside, and tried again each
- * flush.interval. A crash may leave a last line without its end, which is passed over. */
+/* Entries set aside: in memory under the lock, in .busbridge/aside, and carried out by
+ * aside_tend.c. A crash may leave a last line without its end, which is passed over. */
 #include "bridge/outbox/file/aside.h"
 
 #include "bridge/base/words.h"
@@ -34,14 +34,10 @@ static enum status put(struct fs *s, struct fs_row *row) {
 
 /* ---- what the reader and the lists ask ---- */
 
-static bool same_file(const struct stamp *a, const struct stamp *b) {
-  return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns;
-}
-
 bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
   mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
-  bool out = row && row->what != ASIDE_RETRY && same_file(&row->ref.stamp, stamp);
+  bool out = row && row->what != ASIDE_RETRY && fs_stamp_alike(&row->ref.stamp, stamp);
   mutex_unlock(&s->lock);
   return out;
 }
@@ -50,7 +46,7 @@ bool fs_aside_holds(struct fs *s, enum place place, const char *name, const stru
                     struct event *e) {
   mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
-  bool same = row && (same_file(&row->ref.stamp, stamp) ||
+  bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) ||
                       (row->ref.id.len && span_eq(row->ref.id, e->id)));
   bool out = same && row->what != ASIDE_RETRY;
   if (same && !out && row->failure.attempts > e->attempts) {
@@ -110,7 +106,7 @@ enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id
   struct fs *s = impl;
   char name[NAME_SIZE];
   bool known = false;
-  if (!fs_name(ref->name, name)) return error_set(err, ST_INVALID, "it is not an entry's name");
+  if (!name_from(ref->name, name)) return error_set(err, ST_INVALID, "it is not an entry's name");
   if (!fs_hinders_one(s, ref->place, what, hindrance))
     return error_set(err, ST_AGAIN, "all of them are hindered");
   struct fs_row from = {.what = what,
@@ -235,9 +231,9 @@ void fs_aside_release(struct fs *s) {
   buffer_release(&s->aside.added);
 }
 
-/* ---- trying again ---- */
+/* ---- trying again: aside_tend.c ---- */
 
-static void carried(struct fs *s, const struct fs_row *copy) {
+void fs_aside_carried(struct fs *s, const struct fs_row *copy) {
   struct fs_key key;
   char name[NAME_SIZE];
   fs_name_copy(name, copy->ref.name.ptr);
@@ -248,43 +244,8 @@ static void carried(struct fs *s, const struct fs_row *copy) {
   mutex_unlock(&s->lock);
 }
 
-/* Its attempts were written after all, or it is another event, or gone. */
-static void look_again(struct fs *s, struct fs_desk *d, const struct fs_row *row) {
-  enum fs_read got = fs_desk_read(s, d, row->ref.place, row->ref.name.ptr, NULL);
-  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
-  bool other =
-      read && (!span_eq(d->event.id, row->ref.id) || d->event.attempts >= row->failure.attempts);
-  if (got == FS_GONE || other) carried(s, row);
-}
-
-static void carry_out(struct fs *s, const struct fs_row *row) {
-  static const char *const words[] = {[SETTLED_GONE] = "What had become of it is carried out",
-                                      [SETTLED_VANISHED] = "Somebody else took it away",
-                                      [SETTLED_CHANGED] = "Another event lies in its place",
-                                      [SETTLED_REUSED] =
-                                          "Another event with its id lay there, and is taken out"};
-  struct failed dead = {.ref = &row->ref, .why = row->failure, .dead = true};
-  enum settled how = SETTLED_GONE;
-  const char *name = row->ref.name.ptr;
-  if (!fs_hand_reserve(s, row->ref.place, name)) return; /* something of that name is on its way */
-  if (row->what == ASIDE_DONE)
-    dead.status = fs_done_id(s, &row->ref, row->ref.id, &how, NULL);
-  else
-    fs_fail_all(s, &dead, 1);
-  if (row->what != ASIDE_DONE) how = dead.how;
-  if (dead.status != ST_OK) {
-    fs_hand_end(s, row->ref.place, name, FS_END_NOTHING);
-    return;
-  }
-  carried(s, row);
-  log_write(s->log, LOG_INFO, "outbox", "aside_settled",
-            FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
-                   F_TEXT("file", name)),
-            "No longer set aside. %s", words[how]);
-}
-
-/* Copies, since others may look at the rows meanwhile. NULL: memory is out. */
-static struct fs_row **copy_rows(struct fs *s, size_t *count) {
+/* Copies, since others may look at the rows meanwhile. */
+struct fs_row **fs_aside_copy(struct fs *s, size_t *count) {
   struct fs_row *row, **list;
   size_t pos = 0;
   *count = 0;
@@ -296,24 +257,9 @@ static struct fs_row **copy_rows(struct fs *s, size_t *count) {
   return list;
 }
 
-static void free_rows(struct fs_row **list, size_t count) {
+void fs_aside_free(struct fs_row **list, size_t count) {
   for (size_t i = 0; i < count; i++) free(list[i]);
   free(list);
-}
-
-void fs_aside_tend(void *impl) {
-  struct fs *s = impl;
-  struct fs_desk desk = {0};
-  size_t count;
-  struct fs_row **list = copy_rows(s, &count);
-  for (size_t i = 0; i < count; i++) {
-    if (list[i]->what == ASIDE_RETRY)
-      look_again(s, &desk, list[i]);
-    else
-      carry_out(s, list[i]);
-  }
-  free_rows(list, count);
-  fs_desk_release(&desk);
 }
 
 /* ---- telling ---- */
@@ -327,7 +273,7 @@ static int by_time(const void *a, const void *b) {
 enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
                       struct error *err) {
   size_t count;
-  struct fs_row **list = copy_rows(impl, &count);
+  struct fs_row **list = fs_aside_copy(impl, &count);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory");
   if (count) qsort(list, count, sizeof(struct fs_row *), by_time);
   for (size_t i = 0; i < count && (!limit || i < limit); i++) {
@@ -344,6 +290,6 @@ enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
                                     .size = (uint64_t)row->ref.stamp.size};
     if (!visit(ctx, &info)) break;
   }
-  free_rows(list, count);
+  fs_aside_free(list, count);
   return ST_OK;
 }

@@ -51,6 +51,11 @@ bool fs_aside_holds(struct fs *s, enum place place, const char *name, const stru
 /* Is this error of one entry alone? (hindrance.c) Its folders are tried. */
 bool fs_hinders_one(struct fs *s, enum place place, enum aside what, const struct error *why);
 
+/* Copies of all that are to be carried out. NULL: memory is out. */
+struct fs_row **fs_aside_copy(struct fs *s, size_t *count);
+void fs_aside_free(struct fs_row **list, size_t count);
+void fs_aside_carried(struct fs *s, const struct fs_row *copy); /* it is, or it is gone */
+
 /* aside_text.c */
 void fs_row_print(const struct fs_row *row, struct buffer *out);
 MUST_CHECK enum status fs_row_parse(struct span line, struct fs_row **out, struct error *err);

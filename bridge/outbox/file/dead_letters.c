@@ -3,33 +3,9 @@
  * purged. */
 #include "bridge/outbox/file/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-bool fs_is_letter(struct fs *s, const char *name, unsigned char type) {
-  struct stat st;
-  if (!name_is_entry(name)) return false;
-  if (type != DT_UNKNOWN) return type == DT_REG;
-  return fstatat(fs_folder(s, PLACE_DLQ), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(st.st_mode);
-}
-
-/* The bytes of a file with a second name may be anybody's: they are told to nobody. */
-enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys,
-                             struct stat *st, struct error *err) {
-  *st = (struct stat){0};
-  int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
-  if (got == FS_UNREADABLE) return error_sys(err, sys, "reading dlq/%s", name);
-  if (known < 0 || !S_ISREG(st->st_mode))
-    return error_set(err, ST_INVALID, "dlq/%s is not a regular file", name);
-  return error_set(
-      err, ST_INVALID,
-      "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
-      "'%s/dlq/%s'), or this one",
-      name, (unsigned long)st->st_nlink, state_path(s->state), name);
-}
 
 static enum status unlike(struct fs_look *l, struct letter *letter, const char *name,
                           enum fs_read got) {
@@ -50,7 +26,7 @@ static enum status unlike(struct fs_look *l, struct letter *letter, const char *
 static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
                         struct entry_info *info) {
   struct error *err = &letter->error;
-  if (!fs_name(span_of(letter->file), name))
+  if (!name_from(span_of(letter->file), name))
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)",
                      letter->file);
   enum fs_read got = fs_desk_read(l->s, &l->desk, PLACE_DLQ, name, err);

@@ -1,9 +1,7 @@
-/* One file as lists and `show` tell of it; how many entries wait and how many are dead. */
+/* One file as lists and `show` tell of it. */
 #include "bridge/outbox/file/file.h"
 
 #include <fcntl.h>
-
-/* ---- what one file says ---- */
 
 static struct span text_member(struct fs_desk *d, const char *key) {
   struct span text = {NULL, 0};
@@ -88,6 +86,21 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
   if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
 }
 
+/* The bytes of a file with a second name may be anybody's: they are told to nobody. */
+enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys,
+                             struct stat *st, struct error *err) {
+  *st = (struct stat){0};
+  int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
+  if (got == FS_UNREADABLE) return error_sys(err, sys, "reading dlq/%s", name);
+  if (known < 0 || !S_ISREG(st->st_mode))
+    return error_set(err, ST_INVALID, "dlq/%s is not a regular file", name);
+  return error_set(
+      err, ST_INVALID,
+      "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
+      "'%s/dlq/%s'), or this one",
+      name, (unsigned long)st->st_nlink, state_path(s->state), name);
+}
+
 /* A dead letter that is left unread is counted, so it is told by its name, its times and why. */
 static bool look_unread(struct fs_look *l, enum place place, const char *name, enum fs_read got,
                         struct entry_info *info) {
@@ -125,91 +138,10 @@ enum status fs_look_op(void *impl, enum place place, const char *file, store_vis
   char name[NAME_SIZE];
   enum status st = ST_OK;
   fs_look_around(look.s);
-  if (fs_name(span_of(file), name) && fs_look_at(&look, place, name, &info))
+  if (name_from(span_of(file), name) && fs_look_at(&look, place, name, &info))
     visit(ctx, &info);
   else
     st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
   fs_desk_release(&look.desk);
   return st;
-}
-
-/* ---- counting ---- */
-
-struct tally {
-  struct fs *s;
-  enum place place;
-  struct store_counts *out;
-  int64_t oldest_ns;
-};
-
-static bool tally_name(void *ctx, const char *name, unsigned char type) {
-  struct tally *t = ctx;
-  struct stat st;
-  if (!name_is_entry(name)) return true;
-  if (t->place == PLACE_DLQ) {
-    fs_is_letter(t->s, name, type) ? t->out->dead++ : t->out->odd++;
-    return true;
-  }
-  if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  struct stamp stamp = fs_stamp_of(&st);
-  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
-    t->out->odd++;
-  } else if (fs_foreign_known(t->s, &stamp)) {
-    t->out->foreign++;
-  } else if (!fs_aside_out(t->s, t->place, name, &stamp)) {
-    t->out->pending++;
-    if (stamp.mtime_ns < t->oldest_ns) t->oldest_ns = stamp.mtime_ns;
-  }
-  return true;
-}
-
-static enum status tally_folders(struct fs *s, struct store_counts *out, struct error *err) {
-  struct tally t = {.s = s, .out = out, .oldest_ns = INT64_MAX};
-  enum status st = ST_OK;
-  for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK; p++) {
-    t.place = (enum place)p;
-    if (fs_folder(s, t.place) >= 0) st = folder_walk(fs_folder(s, t.place), tally_name, &t, err);
-    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->state), place_path(t.place));
-  }
-  if (t.oldest_ns != INT64_MAX) out->oldest_us = t.oldest_ns / 1000;
-  out->exact = true;
-  return st;
-}
-
-/* Lock held. */
-static int64_t oldest_known(struct fs *s) {
-  int64_t oldest = fs_hands_oldest(s);
-  if (s->figures.head_ns < oldest) oldest = s->figures.head_ns;
-  return s->figures.parked_ns < oldest ? s->figures.parked_ns : oldest;
-}
-
-enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
-  struct fs *s = impl;
-  *out = (struct store_counts){.oldest_us = TIME_NONE};
-  mutex_lock(&s->lock);
-  out->aside = s->aside.rows.count;
-  mutex_unlock(&s->lock);
-  if (s->inspect) return tally_folders(s, out, err);
-  mutex_lock(&s->lock);
-  const struct fs_figures *f = &s->figures;
-  out->pending = fs_waiting(f);
-  out->listed = f->listed;
-  out->arrived =
-      (int64_t)(out->pending + f->gone + f->vanished) - (int64_t)(f->returned + f->first);
-  out->gone = f->gone;
-  out->vanished = f->vanished;
-  out->returned = f->returned;
-  out->first = f->first;
-  out->given_back = f->given_back;
-  out->in_hand = s->in_hand.count;
-  out->dead = f->dead;
-  out->growing = f->growing;
-  out->unreadable = f->unreadable;
-  out->odd = f->odd;
-  out->foreign = f->foreign;
-  out->exact = s->scanned > 0;
-  int64_t oldest_ns = oldest ? oldest_known(s) : INT64_MAX;
-  if (oldest_ns != INT64_MAX) out->oldest_us = oldest_ns / 1000;
-  mutex_unlock(&s->lock);
-  return ST_OK;
 }

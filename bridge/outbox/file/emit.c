@@ -9,7 +9,7 @@ enum status fs_emit(void *impl, const char *file, struct span text, struct error
   struct fs *s = impl;
   char name[NAME_SIZE], tmp[NAME_SIZE];
   int folder = fs_folder(s, PLACE_FLAT);
-  if (!fs_name(span_of(file), name))
+  if (!name_from(span_of(file), name))
     return error_set(err, ST_INVALID, "\"%s\" is not an entry's name (NAME.json)", file);
   snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
            (unsigned long long)s->clock->random(s->clock->ctx));

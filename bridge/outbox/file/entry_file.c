@@ -20,18 +20,6 @@ void fs_desk_release(struct fs_desk *d) {
   *d = (struct fs_desk){0};
 }
 
-struct stamp fs_stamp_of(const struct stat *st) {
-  return (struct stamp){.inode = st->st_ino,
-                        .size = st->st_size,
-                        .ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec,
-                        .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec};
-}
-
-bool fs_stamp_same(const struct stamp *a, const struct stamp *b) {
-  return a->inode == b->inode && a->size == b->size && a->ctime_ns == b->ctime_ns &&
-         a->mtime_ns == b->mtime_ns;
-}
-
 /* Without touching the access time where we may: reading is not to write to the disk. */
 static int open_entry(int folder, const char *name) {
   int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;

@@ -43,7 +43,5 @@ void fs_desk_too_large(struct fs_desk *d);                /* reason and words */
 bool fs_desk_is_object(const struct fs_desk *d);          /* complete JSON, an object */
 bool fs_ours(enum place place, enum event_status status); /* is it an entry that waits to be sent */
 bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the newer producer */
-struct stamp fs_stamp_of(const struct stat *st);
-bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
 
 #endif

@@ -52,7 +52,7 @@ static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_f
 
 static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
   struct failed *f = m->f;
-  if (!fs_name(f->ref->name, m->name))
+  if (!name_from(f->ref->name, m->name))
     return error_set(&f->error, ST_INVALID, "\"%.*s\" is not an entry's name",
                      SPAN_ARGS(f->ref->name));
   m->raw = f->dead && fs_of_bytes(f->why.reason); /* not to be parsed again: its stamp will tell */
@@ -63,41 +63,6 @@ static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
   m->raw = !fs_desk_is_object(d);
   if (!m->raw) return write_form(s, d, m);
   return f->dead ? ST_OK : error_set(&f->error, ST_INVALID, "%s is not a JSON object", m->name);
-}
-
-/* ---- wait ---- */
-
-/* That took a while: whose outbox is it now? */
-static void still_ours(struct fs *s, struct fs_failing *const *list, size_t count) {
-  struct error err = {0};
-  if (state_check(s->state, &err) == ST_OK) return;
-  for (size_t i = 0; i < count; i++) {
-    if (!fs_going(list[i])) continue;
-    list[i]->f->status = err.status;
-    list[i]->f->error = err;
-  }
-}
-
-void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
-                     size_t count) {
-  size_t open = 0;
-  for (size_t i = 0; i < count; i++)
-    if (list[i]->fd >= 0)
-      files[open++] = (struct durable_file){.name = list[i]->tmp, .fd = list[i]->fd};
-  durable_write_end_all(state_tmp(s->state), files, open);
-  const struct durable_file *file = files;
-  for (size_t i = 0; i < count; i++) {
-    struct fs_failing *m = list[i];
-    if (m->fd < 0) continue;
-    m->fd = -1;
-    m->written = file->status == ST_OK;
-    if (!m->written && fs_going(m)) {
-      m->f->status = file->status;
-      m->f->error = file->error;
-    }
-    file++;
-  }
-  if (open) still_ours(s, list, count);
 }
 
 /* ---- swap, move ---- */
@@ -154,12 +119,6 @@ static void sync_place(struct fs *s, struct fs_failing *const *list, size_t coun
     list[i]->f->status = st;
     list[i]->f->error = err;
   }
-}
-
-void fs_dead_figure(struct fs *s, int more) {
-  mutex_lock(&s->lock);
-  if (more > 0 || s->figures.dead) s->figures.dead += (uint64_t)(int64_t)more;
-  mutex_unlock(&s->lock);
 }
 
 static void end(struct fs *s, struct fs_failing *m) {

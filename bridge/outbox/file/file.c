@@ -2,6 +2,7 @@
  * operations. store.h says which thread calls what, file.h which field is whose. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/left.h"
 #include "bridge/outbox/file/selections.h"
 #include "bridge/outbox/store_ops.h"
 
@@ -119,7 +120,10 @@ static const char *fs_id(const void *impl) {
 }
 
 static enum status fs_lock(void *impl, int64_t wait_ms, struct error *err) {
-  return state_lock(((struct fs *)impl)->state, wait_ms, err);
+  struct fs *s = impl;
+  enum status st = state_lock(s->state, wait_ms, err);
+  if (st == ST_OK && !s->inspect) left_clear_all(s->state);
+  return st;
 }
 
 static int64_t fs_holder(const void *impl) {
@@ -152,7 +156,7 @@ static bool fs_note_hinders_one(const void *impl, const struct error *why) {
 }
 
 static uint64_t fs_left(const void *impl, int64_t now_us) {
-  return state_left(((const struct fs *)impl)->state, now_us);
+  return left_count(((const struct fs *)impl)->state, now_us);
 }
 
 /* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while

@@ -92,6 +92,7 @@ fs_hands_oldest(struct fs *s); /* under the lock: mtime of the oldest in hand, I
 /* Under the lock: those with an mtime from after_ns on, as far as out has room. False: memory is
  * out. */
 MUST_CHECK bool fs_hands_copy(struct fs *s, int64_t after_ns, struct fs_names *out);
+void fs_dead_figure(struct fs *s, int more); /* so many more in dlq/ */
 void fs_hands_release(struct fs *s);
 
 /* ---- the store ---- */
@@ -210,12 +211,28 @@ static inline bool fs_may_parse(const struct fs *s, enum place place, const char
 static inline int fs_folder(struct fs *s, enum place p) {
   return atomic_load_explicit(&s->folder[p], memory_order_acquire);
 }
+
+/* stamp.c */
+struct stamp fs_stamp_of(const struct stat *st);
+bool fs_stamp_at(int folder, const char *name, struct stamp *stamp); /* false: nothing lies there */
+bool fs_stamp_same(const struct stamp *a, const struct stamp *b);
+/* The bytes that were read, as far as a stamp tells after a move, which changes its ctime. */
+bool fs_stamp_alike(const struct stamp *a, const struct stamp *b);
+/* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */
+bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+                  enum settled *how);
+
+/* left_alone.c */
 struct digest fs_file_digest(const struct stamp *stamp); /* of inode and ctime */
 bool fs_foreign_known(struct fs *s, const struct stamp *stamp);
 void fs_foreign_add(struct fs *s, const struct stamp *stamp);
+/* The reader's: is it the first time that it is said of this file? */
+bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
+void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
 
-/* dead_count.c */
+/* counts.c: those of dlq/, by the reader, and all of them */
 MUST_CHECK enum status fs_count_dead(struct fs *s, struct error *err);
+enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
 
 /* scans.c: as the operations of these names */
 void fs_wake(void *impl);
@@ -234,7 +251,7 @@ void fs_queue_clear(struct fs *s); /* while a listing is under way: its figure i
 enum fs_work { FS_NONE, FS_LEFT, FS_BLOCKED /* nothing may be handed out: arrivals do not wake */ };
 void fs_wait(struct fs *s, int64_t timeout_ms, enum fs_work work);
 
-/* folders.c: what lies at a folder's name now. Any thread, except for fs_check_folders. */
+/* folders.c: what lies at a folder's name now. Any thread. */
 /* Takes over what lies there now; dlq/ and sent/ are made when they are missing. Never
  * ST_NOT_FOUND: that would be the entry's. Nothing where the store only inspects. */
 MUST_CHECK enum status fs_take_place(struct fs *s, enum place place, struct error *err);
@@ -246,10 +263,15 @@ void fs_look_around(
     struct fs *s); /* dlq/ is what lies there now, if it can be: before anything is told of it */
 /* pending/ and .busbridge must lie on the outbox's file system. ST_INVALID with the remedy. */
 MUST_CHECK enum status fs_check_mounts(struct fs *s, struct error *err);
-MUST_CHECK enum status fs_keep_tmp(struct fs *s,
-                                   struct error *err); /* .busbridge/tmp is there, or an error */
-MUST_CHECK enum status fs_check_folders(struct fs *s,
-                                        struct error *err); /* the reader's, before each listing */
+/* .busbridge/tmp is there, or an error */
+MUST_CHECK enum status fs_keep_tmp(struct fs *s, struct error *err);
+MUST_CHECK enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err);
+
+/* scan_folders.c: before each listing */
+MUST_CHECK enum status fs_check_folders(struct fs *s, struct error *err);
+
+/* litter.c */
+void fs_remove_litter(struct fs *s, enum place place, const char *name); /* if it is one, and old */
 
 /* listing.c */
 MUST_CHECK enum status fs_list_window(struct fs *s, struct error *err);
@@ -294,9 +316,9 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
                     struct error *err);
 enum status fs_follow(void *impl, struct error *err);
 void fs_wait_op(void *impl, int64_t timeout_ms);
-void fs_sweep_sent(struct fs *s); /* settle.c: what lies in sent/ too long goes */
-bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp);
-void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st);
+void fs_sweep_sent(struct fs *s); /* sent_sweep.c: what lies in sent/ too long goes */
+void fs_bring_back(struct fs *s,
+                   const char *name); /* hidden_letters.c: what 0.1.0 hid, name_is_hidden */
 
 /* settle.c, failed_entries.c, replay.c, dead_letters.c, emit.c, describe.c, list.c, find.c: the
  * rest of the ops */
@@ -307,7 +329,6 @@ enum status fs_sync(void *impl, struct error *err);
 void fs_fail_all(void *impl, struct failed *list, size_t count);
 void fs_linger(void *impl, const struct entry_ref *ref, bool on);
 void fs_release(void *impl, const struct entry_ref *ref);
-enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err);
 enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit,
                     store_visit_fn visit, void *ctx, uint64_t *total, struct error *err);
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx,
@@ -315,8 +336,6 @@ enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn 
 enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit,
                        void *ctx, struct error *err);
 enum status fs_replay(void *impl, enum place place, const char *file, struct error *err);
-void fs_bring_back(struct fs *s,
-                   const char *name); /* replay.c: what an earlier release hid, name_is_hidden */
 void fs_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
 void fs_purge(void *impl, struct letter *list, size_t count);
 enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out,
@@ -334,14 +353,9 @@ enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx
                       uint64_t *left_out, struct error *err);
 bool fs_lies(void *impl, const struct entry_ref *ref, struct span id);
 
-/* tmp_files.c: the crash-safe steps all of these are made of */
-bool fs_name(struct span name, char out[NAME_SIZE]); /* false: no plain file name */
-/* Still the bytes of that stamp? *how is VANISHED or CHANGED when not. */
-bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                  enum settled *how);
-/* Put content in the place of the entry with ref's stamp, with that mtime; the folder is not
- * synced. *how GONE: it is there. What comes out with another stamp but is the ref's event (by its
- * id and content) is as good. The reader need not look at it. */
+/* swap.c: put content in the place of the entry with ref's stamp, with that mtime; the folder is
+ * not synced. *how GONE: it is there. What comes out with another stamp but is the ref's event (by
+ * its id and content) is as good. The reader need not look at it. */
 MUST_CHECK enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name,
                                struct span content, int64_t mtime_ns, enum settled *how,
                                struct error *err);
@@ -351,30 +365,32 @@ MUST_CHECK enum status fs_swap(struct fs *s, const struct entry_ref *ref, const 
 MUST_CHECK enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name,
                                   const char *tmp, struct stamp *own, enum settled *how,
                                   struct error *err);
-/* Move without replacing, to a free name (name_try), into what lies at the name of `to`.
+/* carry.c: move without replacing, to a free name (name_try), into what lies at the name of `to`.
  * ST_NOT_FOUND: name is gone. */
 MUST_CHECK enum status fs_carry(struct fs *s, int folder, const char *name, enum place to,
                                 const char *to_name, struct error *err);
 MUST_CHECK enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to,
                                     const char *to_name, struct error *err);
-/* move_out.c: has b the bytes, size and mtime of a: is it what an earlier try copied? */
+/* free_name.c: move without replacing to the first free name of name_try, within one file system.
+ */
+MUST_CHECK enum status fs_move_beside(int from, const char *name, int to, const char *to_name,
+                                      char target[NAME_SIZE], struct error *err);
+/* The same. Onto another file system by a copy, which is durable there before the file goes; what a
+ * crash left of that is recognised and finished. */
+MUST_CHECK enum status fs_to_free_name(int from, const char *name, int to, const char *to_name,
+                                       char target[NAME_SIZE], struct error *err);
+/* Has b the bytes, size and mtime of a: is it what an earlier try copied? */
 bool fs_is_copy(int from, const char *a, int to, const char *b);
 /* Copy it durably into a folder of another file system, under a name that nobody looks at. */
 MUST_CHECK enum status fs_copy(int from, const char *name, int to, char tmp[NAME_SIZE],
                                struct stat *copied, struct error *err);
-/* Move without replacing to the first free name of name_try. Onto another file system by a copy,
- * which is durable there before the file goes; what a crash left of that is recognised and
- * finished. */
-MUST_CHECK enum status fs_to_free_name(int from, const char *name, int to, const char *to_name,
-                                       char target[NAME_SIZE], struct error *err);
-void fs_remove_litter(struct fs *s, enum place place, const char *name); /* if it is one, and old */
 /* replay_far.c: what lies durable in tmp as `from` takes the place of dlq/file, of that stamp, and
  * becomes target in the outbox, for a dlq/ on another file system. raw: they are the bytes that a
  * description tells of. Durable. */
 MUST_CHECK enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was,
                                         const char *from, const char *target, bool raw,
                                         struct error *err);
-/* A temporary file in tmp with that content, durable. */
+/* tmp_files.c: a temporary file in tmp with that content, durable. */
 MUST_CHECK enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns,
                                     char name[NAME_SIZE], struct error *err);
 /* In two steps, as durable_write_begin and _end; fs_keep_tmp comes before it. */
@@ -382,9 +398,8 @@ MUST_CHECK enum status fs_tmp_begin(struct fs *s, struct span content, const int
                                     char name[NAME_SIZE], int *fd, struct error *err);
 MUST_CHECK enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err);
 void fs_tmp_drop(struct fs *s, const char *name);
-MUST_CHECK enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err);
-/* Entries in their dead form, on their way into dlq/, each with a status of its own; no folder is
- * synced. ST_NOT_FOUND: gone, or not in a dead form. */
+/* into_dlq.c: entries in their dead form, on their way into dlq/, each with a status of its own; no
+ * folder is synced. ST_NOT_FOUND: gone, or not in a dead form. */
 struct fs_letter {
   enum place place;
   const char *name, *to_name; /* to_name: in dlq/, or the next free one */
@@ -414,12 +429,13 @@ bool fs_elsewhere(struct fs *s,
 /* Removes the file of that stamp; ST_NOT_FOUND: it is gone, or another one lies there. */
 MUST_CHECK enum status fs_remove_same(struct fs *s, enum place place, const char *name,
                                       const struct stamp *stamp, struct error *err);
-/* What a worker that was stopped or killed in the middle of that left in tmp, and its successor did
- * not see there. */
-void fs_clear_left(struct fs *s);
 /* Back where it came from, in front of what arrived there meanwhile; both folders are synced. */
 MUST_CHECK enum status fs_put_back(struct fs *s, enum place place, const char *name,
                                    const char *tmp, struct error *err);
+
+/* left_clear.c: what a worker that was stopped or killed in the middle of that left in tmp, and its
+ * successor did not see there. */
+void fs_clear_left(struct fs *s);
 
 /* rewrite.c: the entry as it is pending anew, with attempts 0; and as it is after it has failed */
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out,
@@ -427,7 +443,7 @@ MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *o
 MUST_CHECK enum status fs_failed_form(const struct fs_desk *d, const char *name,
                                       const struct failed *f, struct buffer *out,
                                       struct error *err);
-/* failed_entries.c: one of those that failed, on its way */
+/* failing.c: one of those that failed, on its way */
 struct fs_failing {
   struct failed *f;
   struct entry_ref now; /* with the stamp it has by now */
@@ -445,14 +461,16 @@ static inline bool fs_going(const struct fs_failing *m) {
  * for count. */
 void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
                      size_t count);
-void fs_dead_figure(struct fs *s, int more);
-/* raw_letters.c: what is not a JSON object */
+/* descriptor.c: of what is not a JSON object */
 bool fs_of_bytes(enum reason reason); /* why bytes are set aside unread; an event that is an object
                                          dies of others */
 /* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a
  * worker put there. */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
-/* Those that are not objects go to dlq/, as fs_fail_all; the folders they leave are not synced. */
+void fs_describe_raw(struct span stem, const struct stamp *stamp, const struct failure *why,
+                     struct buffer *out);
+/* raw_letters.c: those that are not objects go to dlq/, as fs_fail_all; the folders they leave are
+ * not synced. */
 void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
                      size_t count);
 
@@ -470,14 +488,13 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
 void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read,
                   struct entry_info *info);
 
-/* dead_letters.c: is it one of dlq/, by its name and the type that the folder tells? The file is
- * not looked at where that tells enough: there may be many. */
-bool fs_is_letter(struct fs *s, const char *name, unsigned char type);
-/* Why one was not read (FS_ODD, FS_UNREADABLE): status and words, and what is known of the file. */
+/* Why one of dlq/ was not read (FS_ODD, FS_UNREADABLE): status and words, and what is known of the
+ * file. */
 enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys,
                              struct stat *st, struct error *err);
-/* Reads what letter names into l->desk, checked for its time; *name is its plain file name, info
- * lives in the desk. Its status and error are set unless it is there and right (true). */
+/* dead_letters.c: reads what letter names into l->desk, checked for its time; *name is its plain
+ * file name, info lives in the desk. Its status and error are set unless it is there and right
+ * (true). */
 bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
                     struct entry_info *info);
 void fs_left_dlq(struct fs *s, struct span event,

@@ -46,9 +46,27 @@ bool folder_elsewhere(int folder, const char *name) {
   return (a.stx_mask & b.stx_mask & STATX_MNT_ID) && a.stx_mnt_id != b.stx_mnt_id;
 }
 
+bool folder_same(const struct stat *a, const struct stat *b) {
+  return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+bool folder_has(int folder, const char *name) {
+  struct stat st;
+  return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool name_is_entry(const char *name) {
   size_t len = strlen(name);
   return name[0] != '.' && len > 5 && memcmp(name + len - 5, ".json", 5) == 0;
+}
+
+bool name_from(struct span name, char out[NAME_SIZE]) {
+  if (!name.len || name.len >= NAME_SIZE || memchr(name.ptr, '/', name.len) ||
+      memchr(name.ptr, 0, name.len))
+    return false;
+  memcpy(out, name.ptr, name.len);
+  out[name.len] = '\0';
+  return name_is_entry(out);
 }
 
 bool name_is_hidden(const char *name) {

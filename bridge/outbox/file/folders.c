@@ -9,16 +9,12 @@
 
 static const char *const names[PLACES] = {".", "pending", "dlq", "sent"};
 
-static bool same(const struct stat *a, const struct stat *b) {
-  return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
 bool fs_in_place(struct fs *s, enum place place, int fd) {
   struct stat named, held;
   if (place == PLACE_FLAT) return true; /* without it the lock is lost, which state_check tells */
   return fd >= 0 && fstat(fd, &held) == 0 &&
          fstatat(fs_folder(s, PLACE_FLAT), names[place], &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-         same(&named, &held);
+         folder_same(&named, &held);
 }
 
 bool fs_is_folder(const char *name) {
@@ -129,68 +125,8 @@ enum status fs_check_mounts(struct fs *s, struct error *err) {
   return ST_OK;
 }
 
-/* ---- by each scan ---- */
-
-/* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is
- * not taken over. */
-static enum status check_outbox(struct fs *s, struct error *err) {
-  struct stat path, open_one;
-  const char *where = state_path(s->state);
-  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0)
-    return error_sys(err, errno, "looking at the outbox %s", where);
-  if (stat(where, &path) < 0)
-    return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
-  if (same(&path, &open_one)) return ST_OK;
-  return error_set(
-      err, ST_NOT_FOUND,
-      "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
-      where);
-}
-
-/* Said once, and again when it has worked meanwhile. The scan goes on: the moves that need it wait
- * and say so. */
-static void check_place(struct fs *s, enum place place) {
-  struct error err = {0};
-  bool works = place != PLACE_PENDING || fs_check_mounts(s, &err) == ST_OK;
-  works = works && fs_take_place(s, place, &err) == ST_OK;
-  if (!works && !s->place_said[place])
-    log_write(s->log, LOG_WARNING, "outbox",
-              place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
-              FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
-              "Fix it, with rights for uid %ld; each scan tries again", (long)geteuid());
-  s->place_said[place] = !works;
-}
-
-/* What is in hand out of the old one is settled there first: else it would be sent again once that
- * comes back. */
-static bool pending_waits(struct fs *s) {
-  mutex_lock(&s->lock);
-  bool wait = s->in_hand.count > 0 && !s->pending_waits;
-  mutex_unlock(&s->lock);
-  s->pending_waits = wait;
-  if (wait) fs_rescan_settled(s);
-  return wait;
-}
-
-static void check_pending(struct fs *s) {
-  struct stat now;
-  int known = fs_folder(s, PLACE_PENDING);
-  if (fstatat(fs_folder(s, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
-  if (!S_ISDIR(now.st_mode))
-    fs_odd(s, PLACE_FLAT, "pending", &now);
-  else if (known < 0 || fs_in_place(s, PLACE_PENDING, known) || !pending_waits(s))
-    check_place(s, PLACE_PENDING);
-}
-
-enum status fs_check_folders(struct fs *s, struct error *err) {
-  enum status st = check_outbox(s, err);
-  if (st != ST_OK) return st;
-  s->folders_changed = false;
-  check_pending(s);
-  check_place(s, PLACE_DLQ);
-  if (s->c.keep_sent) check_place(s, PLACE_SENT);
-  enum status tmp = fs_keep_tmp(s, NULL);
-  (void)tmp; /* who writes there says so */
-  fs_watch_pending(s);
-  return ST_OK;
+enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err) {
+  enum status st = durable_sync_folder(fs_folder(s, a), err);
+  if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
+  return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->state));
 }

@@ -178,6 +178,12 @@ void fs_again_clear(struct fs *s) {
   for (struct fs_again *a; (a = fs_again_pop(s));) free(a);
 }
 
+void fs_dead_figure(struct fs *s, int more) {
+  mutex_lock(&s->lock);
+  if (more > 0 || s->figures.dead) s->figures.dead += (uint64_t)(int64_t)more;
+  mutex_unlock(&s->lock);
+}
+
 /* ---- our own exchanges ----
  *
  * inotify tells them like arrivals, and puts equal notices in a row together, so they cannot be

@@ -26,13 +26,20 @@ struct left {
   const char *name; /* in its place; a very long one is cut */
 };
 uint64_t left_id(struct span id); /* 0: it has none */
-/* The bytes that were read, as far as a stamp tells after a move. */
-bool left_same(const struct stamp *a, const struct stamp *b);
 void left_name(const struct left *l, char out[NAME_SIZE]);
-bool left_is(const char *file); /* has a file of tmp such a name? */
-/* A file of tmp, whatever it is: removed, or back in the outbox under its name or one beside it.
- * What fails leaves it until next time. */
+bool left_parse(const char *file, struct left *l); /* false: a file of tmp without such a name */
+bool left_is(const char *file);
+/* left_clear.c: a file of tmp, whatever it is: removed, or back in the outbox under its name or one
+ * beside it. What fails leaves it until next time. */
 void left_clear(int tmp, int outbox, const char *file);
+/* All of tmp, by the holder of the lock that has just taken it: only now is nobody else using tmp.
+ */
+struct state;
+void left_clear_all(struct state *s);
+/* How many entries lie in tmp since a minute or longer, on their way out of the outbox or back: a
+ * crash, or a move that failed both ways. The next holder of the lock takes them from there. Any
+ * thread. */
+uint64_t left_count(const struct state *s, int64_t now_us);
 /* replay_far.c: the same of a replay out of another file system. False: it is none. */
 bool left_return(int tmp, int outbox, const char *file);
 

@@ -2,14 +2,8 @@
  * inotify told meanwhile is counted once. The reader's thread. */
 #include "bridge/outbox/file/file.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-#define LITTER_AGE_US 3600000000 /* a temporary file of ours that old was left by a crash */
-
-/* ---- one listing ---- */
 
 struct listing {
   struct fs *s;
@@ -19,17 +13,6 @@ struct listing {
   struct fs_figures seen; /* known, unreadable, odd, foreign */
   unsigned since_drain;
 };
-
-void fs_remove_litter(struct fs *s, enum place place, const char *name) {
-  struct stat st;
-  if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) != 0) return;
-  if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-    return;
-  struct stamp stamp = fs_stamp_of(&st);
-  if (clock_wall_us(s->clock) - stamp.ctime_ns / 1000 < LITTER_AGE_US) return;
-  enum status gone = durable_unlink(fs_folder(s, place), name, NULL);
-  (void)gone;
-}
 
 static void count_and_keep(struct listing *l, const char *name, const struct stat *st, bool held) {
   struct fs *s = l->s;

@@ -46,13 +46,6 @@ static enum status claim(struct fs *s, enum place place, const char *name, struc
   return st == ST_OK ? st : error_set(err, st, "no memory to replay %s", name);
 }
 
-static bool stamp_at(struct fs *s, enum place place, const char *name, struct stamp *stamp) {
-  struct stat st;
-  if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
-  *stamp = fs_stamp_of(&st);
-  return true;
-}
-
 /* ---- look ---- */
 
 static bool look(struct moving *m, struct fs_look *l, struct entry_info *info) {
@@ -138,7 +131,7 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
   struct stamp now;
   struct fs *s = m->s;
   enum status back = ST_NOT_FOUND;
-  if (stamp_at(s, PLACE_FLAT, m->target, &now) && now.inode == moved->inode)
+  if (fs_stamp_at(fs_folder(s, PLACE_FLAT), m->target, &now) && now.inode == moved->inode)
     back = fs_move_free(s, PLACE_FLAT, m->target, PLACE_DLQ, m->name, NULL);
   if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
   (void)back;
@@ -161,7 +154,7 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   if (st == ST_EXISTS)
     return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   if (st != ST_OK) return st;
-  if (!stamp_at(s, PLACE_FLAT, m->target, &stamp)) return gone(m->name, err);
+  if (!fs_stamp_at(fs_folder(s, PLACE_FLAT), m->target, &stamp)) return gone(m->name, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
     const struct entry_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
     st = fs_swap_in(s, &ref, m->target, m->tmp, NULL, &how, err);
@@ -175,7 +168,7 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
  * time is also the descriptor's.) */
 static bool half_done(struct moving *m) {
   struct stamp now;
-  return stamp_at(m->s, PLACE_FLAT, m->target, &now) && now.inode == m->inode &&
+  return fs_stamp_at(fs_folder(m->s, PLACE_FLAT), m->target, &now) && now.inode == m->inode &&
          now.mtime_ns == m->stamp.mtime_ns;
 }
 
@@ -302,36 +295,6 @@ void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge
   free(list);
 }
 
-/* ---- what was hidden ---- */
-
-/* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended
- * right after the move out of dlq/. Nobody looks at such a name: what lies there, in its dead form,
- * goes back. Other files that begin with a dot are their owners'. */
-static bool was_hidden(const struct fs_desk *d, const char *name) {
-  struct span stem = {name, strlen(name) - 5};
-  return fs_desk_is_object(d) && fs_newer_form(&d->doc) && span_eq(d->event.id, stem);
-}
-
-void fs_bring_back(struct fs *s, const char *name) {
-  struct fs_desk desk = {0};
-  struct error err = {0};
-  char to[NAME_SIZE + 4];
-  bool hidden = fs_desk_read(s, &desk, PLACE_FLAT, name, &err) == FS_READ &&
-                fs_desk_parse(&desk, &err) == ST_OK && was_hidden(&desk, name) &&
-                (size_t)snprintf(to, sizeof to, "dlq_%s", name) < NAME_SIZE;
-  fs_desk_release(&desk);
-  if (!hidden) return;
-  enum status st = fs_finish_dead(s, PLACE_FLAT, name, to, &err);
-  const struct log_field *fields = FIELDS(F_TEXT("file", name), F_TEXT("error", err.text));
-  if (st == ST_OK)
-    log_write(
-        s->log, LOG_INFO, "outbox", "move_finished", fields,
-        "A dead letter whose replay was cut short lay hidden in the outbox; it is in dlq/ again");
-  else
-    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields,
-              "A hidden dead letter cannot be moved now");
-}
-
 /* ---- an entry that is pending: anew, with attempts 0 ---- */
 
 static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, const char *name,
@@ -368,7 +331,7 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
 static enum status replay_pending(struct fs *s, enum place place, const char *name,
                                   struct error *err) {
   struct stamp stamp;
-  if (stamp_at(s, place, name, &stamp) && fs_aside_out(s, place, name, &stamp))
+  if (fs_stamp_at(fs_folder(s, place), name, &stamp) && fs_aside_out(s, place, name, &stamp))
     return error_set(err, ST_BUSY, "%s%s is set aside: busbridge health says what hinders",
                      place_path(place), name);
   enum status st = claim(s, place, name, err);
@@ -383,7 +346,7 @@ enum status fs_replay(void *impl, enum place place, const char *file, struct err
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
-  if (!fs_name(span_of(file), name) || place == PLACE_SENT)
+  if (!name_from(span_of(file), name) || place == PLACE_SENT)
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", file);
   if (fs_folder(s, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);

@@ -1,14 +1,11 @@
-/* Takes settled entries out, for good or into sent/: the finisher's thread. Sweeps sent/: the
- * reader's. A crash leaves an entry in its place, to be settled again, or in tmp, named for what it
- * is to be. */
+/* Takes settled entries out, for good or into sent/: the finisher's thread. A crash leaves an entry
+ * in its place, to be settled again, or in tmp, named for what it is to be. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-#define SWEEP_MOST 10000 /* files of sent/ removed in one go */
 
 static enum status bad_name(const struct entry_ref *ref, struct error *err) {
   return error_set(err, ST_INVALID, "\"%.*s\" is not an entry's name", SPAN_ARGS(ref->name));
@@ -59,7 +56,7 @@ static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   *how = SETTLED_GONE;
-  if (!sure || !left_same(&now, &ref->stamp))
+  if (!sure || !fs_stamp_alike(&now, &ref->stamp))
     st = fs_same(s, d, state_tmp(s->state), ".busbridge/tmp/", tmp, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED))
     return drop(s, ref, left.kind, name, tmp, err);
@@ -133,7 +130,7 @@ static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool la
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
-  if (!fs_name(ref->name, name)) return bad_name(ref, err);
+  if (!name_from(ref->name, name)) return bad_name(ref, err);
   enum status st = take_out(s, &desk, ref, name, late, how, err);
   if (st == ST_OK) vanished(s, ref->place, *how);
   if (st == ST_OK && *how == SETTLED_VANISHED && late && ref->place != PLACE_DLQ)
@@ -173,47 +170,10 @@ enum status fs_sync(void *impl, struct error *err) {
 
 void fs_linger(void *impl, const struct entry_ref *ref, bool on) {
   char name[NAME_SIZE];
-  if (fs_name(ref->name, name)) fs_hand_linger(impl, ref->place, name, on);
+  if (name_from(ref->name, name)) fs_hand_linger(impl, ref->place, name, on);
 }
 
 void fs_release(void *impl, const struct entry_ref *ref) {
   char name[NAME_SIZE];
-  if (fs_name(ref->name, name)) fs_hand_end(impl, ref->place, name, FS_END_STAYS);
-}
-
-/* ---- sent/ ---- */
-
-struct sweep {
-  struct fs *s;
-  int64_t before_ns;
-  unsigned removed;
-};
-
-/* By ctime: when it was moved there; its mtime is that of its arrival. */
-static bool sweep_name(void *ctx, const char *name, unsigned char type) {
-  struct sweep *w = ctx;
-  struct stat st;
-  int folder = fs_folder(w->s, PLACE_SENT);
-  (void)type;
-  if (*name == '.') fs_remove_litter(w->s, PLACE_SENT, name);
-  if (!name_is_entry(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-      !S_ISREG(st.st_mode))
-    return true;
-  struct stamp stamp = fs_stamp_of(&st);
-  if (stamp.ctime_ns < w->before_ns && durable_unlink(folder, name, NULL) == ST_OK) w->removed++;
-  return w->removed < SWEEP_MOST;
-}
-
-void fs_sweep_sent(struct fs *s) {
-  if (fs_folder(s, PLACE_SENT) < 0 || s->c.sent_retention_ms <= 0) return;
-  int64_t now = clock_wall_us(s->clock), every = s->c.sent_retention_ms * 1000 / 100;
-  if (every > 3600000000) every = 3600000000;
-  if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every)
-    return;
-  struct sweep w = {.s = s, .before_ns = (now - s->c.sent_retention_ms * 1000) * 1000};
-  enum status st = folder_walk(fs_folder(s, PLACE_SENT), sweep_name, &w, NULL);
-  if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;
-  if (w.removed)
-    log_write(s->log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),
-              "Removed what lay in sent/ longer than outbox.sent_retention");
+  if (name_from(ref->name, name)) fs_hand_end(impl, ref->place, name, FS_END_STAYS);
 }

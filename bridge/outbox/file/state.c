@@ -7,8 +7,6 @@
 #include "bridge/base/pause.h"
 #include "bridge/base/thread.h"
 #include "bridge/base/words.h"
-#include "bridge/outbox/file/folder.h"
-#include "bridge/outbox/file/left.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,20 +250,6 @@ static enum status sign(struct state *s, struct error *err) {
   return error_sys(err, errno, "writing %s/.busbridge/lock", s->path);
 }
 
-static bool remove_left(void *ctx, const char *name, unsigned char type) {
-  const struct state *s = ctx;
-  (void)type;
-  left_clear(s->tmp, s->outbox, name);
-  return true;
-}
-
-/* What an earlier run left half-written or half exchanged; only the holder of the lock may, others
- * use the folder meanwhile. */
-static void empty_tmp(struct state *s) {
-  enum status st = folder_walk(s->tmp, remove_left, s, NULL);
-  (void)st;
-}
-
 enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   BUG_ON(s->lock >= 0);
   if (s->folder < 0)
@@ -286,7 +270,6 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
     s->lock = -1;
     return st;
   }
-  if (s->create && s->tmp >= 0) empty_tmp(s);
   return ST_OK;
 }
 

@@ -25,10 +25,7 @@ int state_outbox(const struct state *s);     /* descriptor of the outbox folder 
 int state_folder(const struct state *s);     /* of .busbridge, or -1 */
 int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
 /* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since
- * when, and what to do. The id is read again: its last holder may have renewed it. When the state
- * was opened with create, what an earlier run left in tmp is removed, and what it took out of the
- * outbox in place of what it had read goes back there: only now is nobody else using tmp.
- */
+ * when, and what to do. The id is read again: its last holder may have renewed it. */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
 /* Give the outbox a new id; only with the lock held and state opened with create. Its position in
  * Kafka belongs to the old id and stays behind; manifests stay, so that the next start settles by
@@ -46,13 +43,9 @@ MUST_CHECK enum status state_keep_tmp(struct state *s, bool *remade, struct erro
  * thread. */
 MUST_CHECK enum status state_replace(struct state *s, const char *name, struct span content,
                                      struct error *err);
-/* A change of one file of .busbridge failed: does the folder let others be made and removed, so
- * that it is this one's alone (immutable, mounted on)? With the lock held. */
+/* hindrance.c: a change of one file of .busbridge failed: does the folder let others be made and
+ * removed, so that it is this one's alone (immutable, mounted on)? With the lock held. */
 bool state_hinders_one(const struct state *s, const struct error *why);
-/* How many entries lie in tmp since a minute or longer, on their way out of the outbox or back: a
- * crash, or a move that failed both ways. The next holder of the lock takes them from there. Any
- * thread. */
-uint64_t state_left(const struct state *s, int64_t now_us);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
 /* notes.c: as notes.h says of them */

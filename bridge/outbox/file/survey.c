@@ -238,7 +238,7 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct fs *s = impl;
   struct fs_desk desk = {0};
   char name[NAME_SIZE];
-  bool lies = fs_name(ref->name, name) &&
+  bool lies = name_from(ref->name, name) &&
               fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
               fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
               span_eq(desk.event.id, id) && !fs_aside_out(s, ref->place, name, &desk.stamp);

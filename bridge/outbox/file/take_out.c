@@ -4,18 +4,6 @@
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
-#define LEFT_OLD_US 30000000
-
-static bool stamp_at(int folder, const char *name, struct stamp *stamp) {
-  struct stat st;
-  if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
-  *stamp = fs_stamp_of(&st);
-  return true;
-}
-
 enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
                     struct error *err) {
   int from = fs_folder(s, what->place), to = state_tmp(s->state);
@@ -25,26 +13,16 @@ enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], 
     left_clear(to, fs_folder(s, PLACE_FLAT), tmp);
     st = durable_move(from, what->name, to, tmp, err);
   }
-  if (st == ST_NOT_FOUND && stamp_at(from, what->name, now)) { /* it was tmp that was gone */
+  if (st == ST_NOT_FOUND && fs_stamp_at(from, what->name, now)) { /* it was tmp that was gone */
     st = fs_keep_tmp(s, err);
     to = state_tmp(s->state);
     if (st == ST_OK) st = durable_move(from, what->name, to, tmp, err);
-    if (st == ST_NOT_FOUND && stamp_at(from, what->name, now))
+    if (st == ST_NOT_FOUND && fs_stamp_at(from, what->name, now))
       st = error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->state));
   }
   if (st != ST_OK) return st;
-  if (stamp_at(to, tmp, now)) return ST_OK;
+  if (fs_stamp_at(to, tmp, now)) return ST_OK;
   return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(what->place), what->name);
-}
-
-static enum status beside(int from, const char *tmp, int to, const char *name, struct error *err) {
-  char target[NAME_SIZE];
-  enum status st = ST_EXISTS;
-  for (unsigned n = 0; n < NAME_TRIES && st == ST_EXISTS; n++) {
-    name_try(name, n, name_which(from, tmp), ".json", target);
-    st = durable_move(from, tmp, to, target, err);
-  }
-  return st;
 }
 
 /* What arrived at the name meanwhile is the newer one: it is exchanged with ours and then goes
@@ -52,11 +30,12 @@ static enum status beside(int from, const char *tmp, int to, const char *name, s
 enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp,
                         struct error *err) {
   int from = state_tmp(s->state), to = fs_folder(s, place);
+  char target[NAME_SIZE];
   enum status st = durable_move(from, tmp, to, name, err);
   if (st == ST_EXISTS) {
     st = durable_exchange(from, tmp, to, name, NULL);
     (void)st; /* where that cannot be, ours goes beside */
-    st = beside(from, tmp, to, name, err);
+    st = fs_move_beside(from, tmp, to, name, target, err);
   }
   if (st != ST_OK) return st;
   st = durable_sync_folder(to, err);
@@ -89,29 +68,11 @@ enum status fs_remove_same(struct fs *s, enum place place, const char *name,
   struct stamp now;
   enum status st = fs_pull(s, &left, tmp, &now, err);
   if (st != ST_OK) return st;
-  bool same = left_same(&now, stamp);
+  bool same = fs_stamp_alike(&now, stamp);
   st = same ? durable_unlink(state_tmp(s->state), tmp, err)
             : error_set(err, ST_NOT_FOUND, "%s%s is another file by now", place_path(place), name);
   if (same && (st == ST_OK || st == ST_NOT_FOUND)) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = fs_put_back(s, place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
-}
-
-static bool clear_old(void *ctx, const char *name, unsigned char type) {
-  struct fs *s = ctx;
-  struct stat st;
-  int tmp = state_tmp(s->state);
-  (void)type;
-  if (!left_is(name) || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  if (clock_wall_us(s->clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFT_OLD_US)
-    left_clear(tmp, fs_folder(s, PLACE_FLAT), name);
-  return true;
-}
-
-/* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does
- * no harm. */
-void fs_clear_left(struct fs *s) {
-  enum status st = folder_walk(state_tmp(s->state), clear_old, s, NULL);
-  (void)st; /* next time */
 }

@@ -1,0 +1,131 @@
+/* How many entries wait, and how many are dead. dlq/ is counted by its names: by the reader, anew
+ * when somebody else changed it; where nobody reads, with the others. */
+#include "bridge/outbox/file/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+/* By its name and the type that the folder tells. The file is not looked at where that tells
+ * enough: there may be many. */
+static bool is_letter(struct fs *s, const char *name, unsigned char type) {
+  struct stat st;
+  if (!name_is_entry(name)) return false;
+  if (type != DT_UNKNOWN) return type == DT_REG;
+  return fstatat(fs_folder(s, PLACE_DLQ), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISREG(st.st_mode);
+}
+
+/* ---- dlq/, by the reader ---- */
+
+struct count {
+  struct fs *s;
+  uint64_t dead;
+};
+
+static bool count_name(void *ctx, const char *name, unsigned char type) {
+  struct count *count = ctx;
+  if (is_letter(count->s, name, type)) count->dead++;
+  if (*name == '.') fs_remove_litter(count->s, PLACE_DLQ, name);
+  return true;
+}
+
+enum status fs_count_dead(struct fs *s, struct error *err) {
+  struct stat st;
+  struct count count = {.s = s};
+  int folder = fs_folder(s, PLACE_DLQ);
+  if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
+  if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec)
+    return ST_OK;
+  enum status walked = folder_walk(folder, count_name, &count, err);
+  if (walked != ST_OK) {
+    error_prefix(err, "%s/dlq", state_path(s->state));
+    return walked;
+  }
+  s->dead_seen = st.st_mtim;
+  mutex_lock(&s->lock);
+  s->figures.dead = count.dead;
+  mutex_unlock(&s->lock);
+  return ST_OK;
+}
+
+/* ---- all ---- */
+
+struct tally {
+  struct fs *s;
+  enum place place;
+  struct store_counts *out;
+  int64_t oldest_ns;
+};
+
+static bool tally_name(void *ctx, const char *name, unsigned char type) {
+  struct tally *t = ctx;
+  struct stat st;
+  if (!name_is_entry(name)) return true;
+  if (t->place == PLACE_DLQ) {
+    is_letter(t->s, name, type) ? t->out->dead++ : t->out->odd++;
+    return true;
+  }
+  if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  struct stamp stamp = fs_stamp_of(&st);
+  if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
+    t->out->odd++;
+  } else if (fs_foreign_known(t->s, &stamp)) {
+    t->out->foreign++;
+  } else if (!fs_aside_out(t->s, t->place, name, &stamp)) {
+    t->out->pending++;
+    if (stamp.mtime_ns < t->oldest_ns) t->oldest_ns = stamp.mtime_ns;
+  }
+  return true;
+}
+
+static enum status tally_folders(struct fs *s, struct store_counts *out, struct error *err) {
+  struct tally t = {.s = s, .out = out, .oldest_ns = INT64_MAX};
+  enum status st = ST_OK;
+  for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK; p++) {
+    t.place = (enum place)p;
+    if (fs_folder(s, t.place) >= 0) st = folder_walk(fs_folder(s, t.place), tally_name, &t, err);
+    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->state), place_path(t.place));
+  }
+  if (t.oldest_ns != INT64_MAX) out->oldest_us = t.oldest_ns / 1000;
+  out->exact = true;
+  return st;
+}
+
+/* Lock held. */
+static int64_t oldest_known(struct fs *s) {
+  int64_t oldest = fs_hands_oldest(s);
+  if (s->figures.head_ns < oldest) oldest = s->figures.head_ns;
+  return s->figures.parked_ns < oldest ? s->figures.parked_ns : oldest;
+}
+
+enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
+  struct fs *s = impl;
+  *out = (struct store_counts){.oldest_us = TIME_NONE};
+  mutex_lock(&s->lock);
+  out->aside = s->aside.rows.count;
+  mutex_unlock(&s->lock);
+  if (s->inspect) return tally_folders(s, out, err);
+  mutex_lock(&s->lock);
+  const struct fs_figures *f = &s->figures;
+  out->pending = fs_waiting(f);
+  out->listed = f->listed;
+  out->arrived =
+      (int64_t)(out->pending + f->gone + f->vanished) - (int64_t)(f->returned + f->first);
+  out->gone = f->gone;
+  out->vanished = f->vanished;
+  out->returned = f->returned;
+  out->first = f->first;
+  out->given_back = f->given_back;
+  out->in_hand = s->in_hand.count;
+  out->dead = f->dead;
+  out->growing = f->growing;
+  out->unreadable = f->unreadable;
+  out->odd = f->odd;
+  out->foreign = f->foreign;
+  out->exact = s->scanned > 0;
+  int64_t oldest_ns = oldest ? oldest_known(s) : INT64_MAX;
+  if (oldest_ns != INT64_MAX) out->oldest_us = oldest_ns / 1000;
+  mutex_unlock(&s->lock);
+  return ST_OK;
+}

@@ -1,0 +1,41 @@
+/* What lies in sent/ longer than outbox.sent_retention goes. The reader's thread. */
+#include "bridge/outbox/file/file.h"
+
+#include <fcntl.h>
+
+#define SWEEP_MOST 10000 /* files removed in one go */
+
+struct sweep {
+  struct fs *s;
+  int64_t before_ns;
+  unsigned removed;
+};
+
+/* By ctime: when it was moved there; its mtime is that of its arrival. */
+static bool sweep_name(void *ctx, const char *name, unsigned char type) {
+  struct sweep *w = ctx;
+  struct stat st;
+  int folder = fs_folder(w->s, PLACE_SENT);
+  (void)type;
+  if (*name == '.') fs_remove_litter(w->s, PLACE_SENT, name);
+  if (!name_is_entry(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+      !S_ISREG(st.st_mode))
+    return true;
+  struct stamp stamp = fs_stamp_of(&st);
+  if (stamp.ctime_ns < w->before_ns && durable_unlink(folder, name, NULL) == ST_OK) w->removed++;
+  return w->removed < SWEEP_MOST;
+}
+
+void fs_sweep_sent(struct fs *s) {
+  if (fs_folder(s, PLACE_SENT) < 0 || s->c.sent_retention_ms <= 0) return;
+  int64_t now = clock_wall_us(s->clock), every = s->c.sent_retention_ms * 1000 / 100;
+  if (every > 3600000000) every = 3600000000;
+  if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every)
+    return;
+  struct sweep w = {.s = s, .before_ns = (now - s->c.sent_retention_ms * 1000) * 1000};
+  enum status st = folder_walk(fs_folder(s, PLACE_SENT), sweep_name, &w, NULL);
+  if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;
+  if (w.removed)
+    log_write(s->log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),
+              "Removed what lay in sent/ longer than outbox.sent_retention");
+}
