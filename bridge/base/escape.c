@@ -94,3 +94,39 @@ void base64_write(struct buffer *out, struct span bytes) {
     buffer_append(out, four, 4);
   }
 }
+
+static int base64_value(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Four digits, the last ones may be missing; unused bits must be zero, so that one text alone
+ * stands for some bytes. */
+static bool base64_group(const char *four, size_t digits, struct buffer *out) {
+  uint32_t group = 0;
+  for (size_t i = 0; i < 4; i++) {
+    int value = i < digits ? base64_value(four[i]) : 0;
+    if (value < 0) return false;
+    group = group << 6 | (uint32_t)value;
+  }
+  char bytes[3] = {(char)(group >> 16), (char)(group >> 8), (char)group};
+  size_t count = digits - 1;
+  if ((count < 3 && bytes[2]) || (count < 2 && bytes[1])) return false;
+  buffer_append(out, bytes, count);
+  return true;
+}
+
+bool base64_read(struct span text, struct buffer *out) {
+  size_t start = out->len, digits = text.len;
+  if (text.len % 4) return false;
+  while (digits && text.len - digits < 2 && text.ptr[digits - 1] == '=') digits--;
+  for (size_t i = 0; i < text.len; i += 4) {
+    size_t left = digits - i;
+    if (base64_group(text.ptr + i, left < 4 ? left : 4, out)) continue;
+    out->len = start;
+    return false;
+  }
+  return true;
+}

@@ -38,5 +38,7 @@ bool word_unescape(struct span *word, char *at);
 
 /* Standard base64 with padding. */
 void base64_write(struct buffer *out, struct span bytes);
+/* Appends the bytes; false, and nothing was: it is not what base64_write makes of any bytes. */
+bool base64_read(struct span text, struct buffer *out);
 
 #endif

@@ -31,6 +31,15 @@ static void write_symbols(const struct type *t, struct buffer *out) {
   buffer_add_z(out, "]}");
 }
 
+static void write_union(const struct type *t, struct buffer *out) {
+  buffer_add_char(out, '[');
+  for (uint32_t i = 0; i < t->count; i++) {
+    if (i) buffer_add_char(out, ',');
+    write_use(&t->branches[i], out);
+  }
+  buffer_add_char(out, ']');
+}
+
 static void write_type(const struct type *t, bool named, struct buffer *out) {
   if (t->kind <= KIND_STRING) {
     quoted(out, span_of(kind_name(t->kind)));
@@ -39,6 +48,8 @@ static void write_type(const struct type *t, bool named, struct buffer *out) {
                                             : "{\"type\":\"map\",\"values\":");
     write_use(&t->items, out);
     buffer_add_char(out, '}');
+  } else if (t->kind == KIND_UNION) {
+    write_union(t, out);
   } else if (named) {
     quoted(out, t->name);
   } else {
@@ -46,6 +57,8 @@ static void write_type(const struct type *t, bool named, struct buffer *out) {
     quoted(out, t->name);
     if (t->kind == KIND_RECORD)
       write_fields(t, out);
+    else if (t->kind == KIND_FIXED)
+      buffer_printf(out, ",\"type\":\"fixed\",\"size\":%u}", t->size);
     else
       write_symbols(t, out);
   }

@@ -2,6 +2,7 @@
  * is believed unchecked. */
 #include "bridge/encoding/decode.h"
 
+#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
 #include "bridge/encoding/quote.h"
 
@@ -11,6 +12,7 @@ struct decoder {
   struct buffer *out;
   size_t start; /* of our text in out */
   struct json_doc *doc;
+  unsigned depth; /* of records, arrays and maps around the value: a record may hold itself */
   struct error *err;
 };
 
@@ -48,7 +50,7 @@ static enum status get_long(struct decoder *d, int64_t *out) {
   return invalid(d, d->at, "a number of more than 64 bit");
 }
 
-static enum status get_string(struct decoder *d, struct span *out) {
+static enum status get_bytes(struct decoder *d, struct span *out) {
   size_t begin = d->at;
   int64_t len = 0;
   enum status st = get_long(d, &len);
@@ -56,10 +58,17 @@ static enum status get_string(struct decoder *d, struct span *out) {
   if (len < 0 || (uint64_t)len > left(d))
     return invalid(d, begin, "a length beyond the end of the value");
   *out = (struct span){d->bytes.ptr + d->at, (size_t)len};
-  size_t good = span_utf8_prefix(*out);
-  if (good != out->len) return invalid(d, d->at + good, "a string that is not UTF-8");
   d->at += out->len;
   return ST_OK;
+}
+
+static enum status get_string(struct decoder *d, struct span *out) {
+  enum status st = get_bytes(d, out);
+  if (st != ST_OK) return st;
+  size_t good = span_utf8_prefix(*out);
+  if (good == out->len) return ST_OK;
+  d->at -= out->len;
+  return invalid(d, d->at + good, "a string that is not UTF-8");
 }
 
 static enum status get_bits(struct decoder *d, size_t len, uint64_t *out) {
@@ -88,13 +97,22 @@ static enum status decode_real(struct decoder *d, enum kind kind) {
   return ST_OK;
 }
 
-static enum status decode_integer(struct decoder *d, enum kind kind) {
+static enum status decode_integer(struct decoder *d, const struct type *t) {
   size_t begin = d->at;
   int64_t value = 0;
   enum status st = get_long(d, &value);
   if (st != ST_OK) return st;
-  if (kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX))
+  if (t->kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX))
     return invalid(d, begin, "an int of more than 32 bit");
+  size_t before = d->out->len;
+  if (t->logical) {
+    buffer_add_char(d->out, '"');
+    if (logical_write(t->logical, value, d->out)) {
+      buffer_add_char(d->out, '"');
+      return ST_OK;
+    }
+    d->out->len = d->out->failed ? d->out->len : before;
+  }
   json_write_int(d->out, value);
   return ST_OK;
 }
@@ -129,6 +147,38 @@ static enum status decode_string(struct decoder *d) {
   if (st == ST_OK) st = room(d, text.len);
   if (st == ST_OK) json_write_string(d->out, text);
   return st;
+}
+
+static enum status decode_decimal(struct decoder *d, const struct use *u, struct span bytes,
+                                  size_t begin) {
+  if (u->quoted) buffer_add_char(d->out, '"');
+  if (!decimal_write(bytes, u->type->precision, u->type->scale, d->out))
+    return invalid(d, begin, "a decimal of more digits than its precision");
+  if (u->quoted) buffer_add_char(d->out, '"');
+  return ST_OK;
+}
+
+static enum status decode_bytes(struct decoder *d, const struct use *u) {
+  const struct type *t = u->type;
+  size_t begin = d->at;
+  struct span bytes = {d->bytes.ptr + d->at, t->size};
+  enum status st = ST_OK;
+  if (t->kind == KIND_BYTES)
+    st = get_bytes(d, &bytes);
+  else if (t->size > left(d))
+    st = invalid(d, begin, "the value ends in a fixed");
+  else
+    d->at += t->size;
+  if (st == ST_OK) st = room(d, bytes.len * 2);
+  if (st != ST_OK) return st;
+  if (t->logical == LOGICAL_DECIMAL) return decode_decimal(d, u, bytes, begin);
+  buffer_add_char(d->out, '"');
+  if (t->logical == LOGICAL_UUID)
+    uuid_write(bytes.ptr, d->out);
+  else
+    base64_write(d->out, bytes);
+  buffer_add_char(d->out, '"');
+  return ST_OK;
 }
 
 static enum status decode_symbol(struct decoder *d, const struct type *t) {
@@ -249,6 +299,17 @@ static enum status decode_array(struct decoder *d, const struct type *t) {
   return st;
 }
 
+static enum status get_index(struct decoder *d, const struct type *t, uint32_t *out) {
+  size_t begin = d->at;
+  int64_t branch = 0;
+  enum status st = get_long(d, &branch);
+  if (st != ST_OK) return st;
+  if (branch < 0 || branch >= (int64_t)t->count)
+    return invalid(d, begin, "a union without such a branch");
+  *out = (uint32_t)branch;
+  return ST_OK;
+}
+
 static enum status get_branch(struct decoder *d, const struct use *u, bool *null) {
   size_t begin = d->at;
   int64_t branch = 0;
@@ -271,8 +332,16 @@ static enum status decode_field(struct decoder *d, const struct type *t, uint32_
   if (st != ST_OK) return st;
   /* Absent and null are one in a field whose default is null: it is left out. */
   if (null && f->use.null == NULL_FIRST && f->has_default) return ST_OK;
+  const struct use *u = &f->use;
+  if (u->type->kind == KIND_UNION) {
+    uint32_t branch;
+    st = get_index(d, u->type, &branch);
+    if (st != ST_OK) return st;
+    u = &u->type->branches[branch];
+    if (u->type->kind == KIND_NULL && branch == 0 && f->has_default) return ST_OK;
+  }
   put_key(d, first, f->name);
-  if (!null) return decode_type(d, &f->use);
+  if (!null) return decode_type(d, u);
   buffer_add_z(d->out, "null");
   return ST_OK;
 }
@@ -288,6 +357,26 @@ static enum status decode_record(struct decoder *d, const struct type *t) {
   return ST_OK;
 }
 
+static enum status decode_union(struct decoder *d, const struct type *t) {
+  uint32_t branch;
+  enum status st = get_index(d, t, &branch);
+  return st == ST_OK ? decode_type(d, &t->branches[branch]) : st;
+}
+
+/* What has parts: only there types lie in types. */
+static enum status decode_parts(struct decoder *d, const struct type *t) {
+  enum status st;
+  if (d->depth == SCHEMA_MAX_DEPTH)
+    return invalid(d, d->at, "a value nested deeper than 64 levels");
+  d->depth++;
+  if (t->kind == KIND_RECORD)
+    st = decode_record(d, t);
+  else
+    st = t->kind == KIND_ARRAY ? decode_array(d, t) : decode_map(d, t);
+  d->depth--;
+  return st;
+}
+
 static enum status decode_type(struct decoder *d, const struct use *u) {
   enum status st = room(d, 0);
   if (st != ST_OK) return st;
@@ -295,14 +384,17 @@ static enum status decode_type(struct decoder *d, const struct use *u) {
   case KIND_NULL: buffer_add_z(d->out, "null"); return ST_OK;
   case KIND_BOOLEAN: return decode_boolean(d);
   case KIND_INT:
-  case KIND_LONG: return decode_integer(d, u->type->kind);
+  case KIND_LONG: return decode_integer(d, u->type);
   case KIND_FLOAT:
   case KIND_DOUBLE: return decode_real(d, u->type->kind);
   case KIND_STRING: return u->json ? decode_json(d) : decode_string(d);
   case KIND_ENUM: return decode_symbol(d, u->type);
-  case KIND_ARRAY: return decode_array(d, u->type);
-  case KIND_MAP: return decode_map(d, u->type);
-  case KIND_RECORD: return decode_record(d, u->type);
+  case KIND_BYTES:
+  case KIND_FIXED: return decode_bytes(d, u);
+  case KIND_UNION: return decode_union(d, u->type);
+  case KIND_ARRAY:
+  case KIND_MAP:
+  case KIND_RECORD: return decode_parts(d, u->type);
   }
   BUG_ON(true);
   return ST_OK;

@@ -1,14 +1,21 @@
 /* encode.h - JSON nodes to Avro bytes, by a compiled schema. Private.
  *
  * Every field of a record is written: from its member, else from its default; a member that is
- * required and missing is a mismatch. Nothing is truncated: strings keep NULs, longs are exact, a
- * double is the nearest.
+ * required and missing is a mismatch. Nothing is truncated: strings keep NULs, longs and decimals
+ * are exact, a double is the nearest. Bytes are base64; what a logical type takes stands in
+ * logical.h. Of a union's branches the first that fits is written.
  */
 #ifndef BRIDGE_ENCODING_ENCODE_H
 #define BRIDGE_ENCODING_ENCODE_H
 
 #include "bridge/encoding/schema.h"
 #include "bridge/event/event.h"
+
+/* Which branch of a union took a node; SCHEMA_NO_FIELD: none. */
+struct choice {
+  const struct type *type; /* NULL: an empty place */
+  uint32_t node, branch;
+};
 
 struct encoder {
   const struct json_doc *doc;
@@ -27,7 +34,12 @@ struct encoder {
 
   uint32_t *stack; /* nodes of the members found, for each open record */
   size_t used, cap;
-  struct buffer text; /* an unescaped string */
+  struct buffer text;  /* an unescaped string */
+  struct buffer bytes; /* of a value of bytes */
+
+  unsigned trying; /* branches of unions that may not fit, around this value: nothing is said */
+  struct choice *choices;
+  size_t choice_count, choice_cap; /* the latter a power of two */
 };
 
 enum reason encode_use(struct encoder *e, const struct use *u, uint32_t node);

@@ -83,7 +83,7 @@ static enum status add_schema(struct loader *l, struct entry *e, const struct pl
   if (asprintf(&e->file, "%.*s/%s%s%s", SPAN_ARGS(l->shown), ns, slash, name) < 0) e->file = NULL;
   if (!e->event_name || !e->file) return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
   enum status st = read_schema(l, at, name, &text);
-  if (st == ST_OK) st = schema_read(buffer_span(&text), &e->schema, l->err);
+  if (st == ST_OK) st = schema_read(buffer_span(&text), NULL, &e->schema, l->err);
   if (st == ST_OK && (e->schema.root.type->kind != KIND_RECORD || e->schema.root.null))
     st = error_set(l->err, ST_INVALID, "line 1: the schema of an event must be a record");
   buffer_release(&text);

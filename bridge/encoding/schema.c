@@ -2,65 +2,14 @@
  * canonical form of the rest. */
 #include "bridge/encoding/schema.h"
 
-#include "bridge/base/words.h"
-#include "bridge/encoding/quote.h"
+#include "bridge/encoding/reach.h"
 #include "bridge/encoding/schema_reader.h"
 
 #include <avro.h>
 
-#define SUPPORTED                                                                                                     \
-  "supported are null, boolean, int, long, float, double, string, enum, array, map, record and a union of null with " \
-  "one of them"
-
-bool primitive_of(struct span word, const struct type **out) {
-  static const struct type primitives[] = {
-      {.kind = KIND_NULL, .height = 1},  {.kind = KIND_BOOLEAN, .height = 1},
-      {.kind = KIND_INT, .height = 1},   {.kind = KIND_LONG, .height = 1},
-      {.kind = KIND_FLOAT, .height = 1}, {.kind = KIND_DOUBLE, .height = 1},
-      {.kind = KIND_STRING, .height = 1}};
-  for (int k = KIND_NULL; k <= KIND_STRING; k++) {
-    if (!span_is(word, kind_name((enum kind)k))) continue;
-    *out = &primitives[k];
-    return true;
-  }
-  return false;
-}
-
-static unsigned line_of(struct span text, size_t at) {
-  unsigned line = 1;
-  for (size_t i = 0; i < at && i < text.len; i++) line += text.ptr[i] == '\n';
-  return line;
-}
-
-enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) {
-  char words[sizeof r->err->text];
-  va_list args;
-  va_start(args, fmt);
-  vsnprintf(words, sizeof words, fmt, args);
-  va_end(args);
-  return error_set(r->err, ST_INVALID, "line %u: %s", line_of(r->doc.text, r->doc.nodes[node].at),
-                   words);
-}
-
-enum status reader_no_memory(struct reader *r) {
-  return error_set(r->err, ST_NO_MEMORY, "no memory for a schema");
-}
-
-enum status reader_string(struct reader *r, uint32_t node, struct span *out) {
-  buffer_clear(&r->tmp);
-  json_unescape(&r->doc, node, &r->tmp);
-  if (r->tmp.failed) return reader_no_memory(r);
-  char *copy = arena_copy(r->arena, buffer_span(&r->tmp));
-  if (!copy) return reader_no_memory(r);
-  *out = (struct span){copy, r->tmp.len};
-  return ST_OK;
-}
-
-const char *reader_quote(struct reader *r, struct span text) {
-  buffer_clear(&r->tmp);
-  text_quoted(&r->tmp, text, QUOTE_CHARACTERS);
-  return buffer_z(&r->tmp);
-}
+#define SUPPORTED                                                                                   \
+  "supported are null, boolean, int, long, float, double, bytes, string, fixed, enum, array, map, " \
+  "record and unions of them"
 
 static enum status use_of(struct reader *r, uint32_t node, const struct type *type, bool json,
                           struct use *out) {
@@ -70,7 +19,48 @@ static enum status use_of(struct reader *r, uint32_t node, const struct type *ty
   return ST_OK;
 }
 
-/* A type by its name: a primitive, or a record or enum defined above. */
+/* A type of a file of its own stands where it is named first: read from there, as if its text were
+ * here. */
+static enum status inlined_use(struct reader *r, uint32_t node, struct common *c, bool json,
+                               struct use *out) {
+  struct json_doc here = r->doc;
+  const char *file = r->common_file;
+  struct error fault = {0};
+  if (r->inlined == SCHEMA_MAX_DEPTH)
+    return reader_fault(r, node, "types are nested deeper than %d levels", SCHEMA_MAX_DEPTH);
+  r->inlined++;
+  r->common_file = c->file;
+  r->doc = (struct json_doc){0};
+  enum status st = json_scan(&r->doc, buffer_span(&c->text), &fault);
+  if (st == ST_NO_MEMORY)
+    (void)reader_no_memory(r);
+  else if (st != ST_OK)
+    (void)error_set(r->err, st, "line %u: %s", reader_line(r->doc.text, r->doc.fault_at),
+                    fault.text);
+  else
+    st = reader_use(r, 0, (struct span){"", 0}, json, out);
+  json_doc_release(&r->doc);
+  r->doc = here;
+  r->common_file = file;
+  r->inlined--;
+  if (st == ST_INVALID) {
+    (void)error_prefix(r->err, "%s", c->file);
+    (void)error_prefix(r->err, "line %u", reader_line(here.text, here.nodes[node].at));
+  }
+  return st;
+}
+
+/* A record may hold itself, but not at once: no value would ever end. */
+static enum status inner_use(struct reader *r, uint32_t node, const struct type *type,
+                             struct span full) {
+  if (type->loose == r->loose)
+    return reader_fault(r, node, "record \"%s\" contains itself without end",
+                        reader_quote(r, full));
+  r->recursive = true;
+  return ST_OK;
+}
+
+/* A type by its name: a primitive, or one defined above or in a file of its own. */
 static enum status named_use(struct reader *r, uint32_t node, struct span ns, bool json,
                              struct use *out) {
   struct span word, full;
@@ -81,39 +71,82 @@ static enum status named_use(struct reader *r, uint32_t node, struct span ns, bo
   st = reader_full_name(r, word, ns, &full);
   if (st != ST_OK) return st;
   type = table_get(&r->names, full);
+  struct common *c = !type && r->commons ? table_get(r->commons, full) : NULL;
+  if (c) return inlined_use(r, node, c, json, out);
   if (!type) return reader_fault(r, node, "unknown type \"%s\"; " SUPPORTED, reader_quote(r, word));
-  if (!type->height)
-    return reader_fault(r, node, "record \"%s\" contains itself", reader_quote(r, full));
-  st = use_of(r, node, type, json, out);
+  if (!type->height) st = inner_use(r, node, type, full);
+  if (st == ST_OK) st = use_of(r, node, type, json, out);
   out->named = true;
   return st;
 }
+
+/* ---- unions ---- */
 
 static bool same_type(const struct type *a, const struct type *b) {
   return a->kind == b->kind && span_eq(a->name, b->name);
 }
 
+static enum status refuse_branches(struct reader *r, uint32_t node, const struct type *t) {
+  for (uint32_t i = 1; i < t->count; i++)
+    for (uint32_t j = 0; j < i; j++)
+      if (same_type(t->branches[i].type, t->branches[j].type))
+        return reader_fault(r, node, "the union has %s twice",
+                            kind_name(t->branches[i].type->kind));
+  uint32_t lost = union_unreachable(t);
+  if (lost == SCHEMA_NO_FIELD) return ST_OK;
+  struct buffer word = {0};
+  type_word(t->branches[lost].type, &word);
+  enum status st =
+      reader_fault(r, node,
+                   "branch %u of the union, %s, can never be reached: those before it take "
+                   "all that it takes",
+                   lost + 1, buffer_z(&word));
+  buffer_release(&word);
+  return st;
+}
+
+static enum status read_branches(struct reader *r, uint32_t node, struct span ns, bool json,
+                                 struct type *t) {
+  uint32_t at = node + 1;
+  for (uint32_t i = 0; i < t->count; i++, at = r->doc.nodes[at].next) {
+    if (r->doc.nodes[at].type == JSON_ARRAY)
+      return reader_fault(r, at, "a union directly in a union");
+    enum status st = reader_use(r, at, ns, json, &t->branches[i]);
+    if (st != ST_OK) return st;
+    if (t->branches[i].type->height > t->height) t->height = t->branches[i].type->height;
+  }
+  return refuse_branches(r, node, t);
+}
+
+/* The union of null with one other is that other one, and a flag. */
+static bool is_optional(const struct type *t, struct use *out) {
+  if (t->count != 2) return false;
+  bool first = t->branches[0].type->kind == KIND_NULL;
+  if (!first && t->branches[1].type->kind != KIND_NULL) return false;
+  *out = t->branches[first ? 1 : 0];
+  out->null = first ? NULL_FIRST : NULL_SECOND;
+  return true;
+}
+
 static enum status union_use(struct reader *r, uint32_t node, struct span ns, bool json,
                              struct use *out) {
-  uint32_t at[2] = {node + 1, 0};
-  struct use branch[2];
-  if (r->doc.nodes[node].count != 2)
-    return reader_fault(r, node, "a union of %u types; " SUPPORTED, r->doc.nodes[node].count);
-  at[1] = r->doc.nodes[at[0]].next;
-  for (int i = 0; i < 2; i++) {
-    if (r->doc.nodes[at[i]].type == JSON_ARRAY)
-      return reader_fault(r, at[i], "a union directly in a union");
-    enum status st = reader_use(r, at[i], ns, json, &branch[i]);
-    if (st != ST_OK) return st;
-  }
-  if (same_type(branch[0].type, branch[1].type))
-    return reader_fault(r, node, "the union has %s twice", kind_name(branch[0].type->kind));
-  bool first = branch[0].type->kind == KIND_NULL, second = branch[1].type->kind == KIND_NULL;
-  if (!first && !second) return reader_fault(r, node, "a union without null; " SUPPORTED);
-  *out = branch[first ? 1 : 0];
-  out->null = first ? NULL_FIRST : NULL_SECOND;
-  return ST_OK;
+  struct type *t = arena_zalloc(r->arena, sizeof *t);
+  uint32_t count = r->doc.nodes[node].count;
+  if (t) t->branches = arena_zalloc(r->arena, (count + (size_t)1) * sizeof *t->branches);
+  if (!t || !t->branches) return reader_no_memory(r);
+  if (!count) return reader_fault(r, node, "a union of no types");
+  t->kind = KIND_UNION;
+  t->count = count;
+  t->height = 1;
+  r->loose += count > 1;
+  enum status st = read_branches(r, node, ns, json, t);
+  r->loose -= count > 1;
+  if (st != ST_OK || is_optional(t, out)) return st;
+  for (uint32_t i = 0; i < count; i++) t->branches[i].quoted = union_takes_numbers(t, i);
+  return use_of(r, node, t, json, out);
 }
+
+/* ---- the others ---- */
 
 static enum status collection(struct reader *r, uint32_t node, struct span ns, enum kind kind,
                               bool json, const struct type **out) {
@@ -122,12 +155,26 @@ static enum status collection(struct reader *r, uint32_t node, struct span ns, e
   if (items == JSON_NONE) return reader_fault(r, node, "%s without \"%s\"", kind_name(kind), key);
   struct type *type = arena_zalloc(r->arena, sizeof *type);
   if (!type) return reader_no_memory(r);
+  r->loose++;
   enum status st = reader_use(r, items, ns, json, &type->items);
+  r->loose--;
   if (st != ST_OK) return st;
   type->kind = kind;
   type->height = 1 + type->items.type->height;
   *out = type;
   return ST_OK;
+}
+
+/* A primitive of its own, when it has a logical type. */
+static enum status primitive_use(struct reader *r, uint32_t node, const struct type *plain,
+                                 bool json, struct use *out) {
+  struct type own = *plain;
+  enum status st = reader_logical(r, node, &own);
+  if (st != ST_OK || !own.logical) return st != ST_OK ? st : use_of(r, node, plain, json, out);
+  struct type *type = arena_alloc(r->arena, sizeof *type);
+  if (!type) return reader_no_memory(r);
+  *type = own;
+  return use_of(r, node, type, json, out);
 }
 
 static enum status complex_use(struct reader *r, uint32_t node, struct span ns, bool json,
@@ -141,11 +188,13 @@ static enum status complex_use(struct reader *r, uint32_t node, struct span ns, 
     return reader_fault(r, member, "\"type\" of a type must be a word such as \"array\"");
   enum status st = reader_string(r, member, &word);
   if (st != ST_OK) return st;
-  if (primitive_of(word, &type)) return use_of(r, node, type, json, out);
+  if (primitive_of(word, &type)) return primitive_use(r, node, type, json, out);
   if (span_is(word, "record"))
     st = reader_record(r, node, ns, &made);
   else if (span_is(word, "enum"))
     st = reader_enum(r, node, ns, &made);
+  else if (span_is(word, "fixed"))
+    st = reader_fixed(r, node, ns, &made);
   else if (span_is(word, "array") || span_is(word, "map"))
     st = collection(r, node, ns, span_is(word, "map") ? KIND_MAP : KIND_ARRAY, json, &type);
   else
@@ -164,12 +213,12 @@ enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool jso
   case JSON_TRUE:
   case JSON_NUMBER: break;
   }
-  return reader_fault(r, node, "a type is a word, an object or an array of two, not %s",
+  return reader_fault(r, node, "a type is a word, an object or an array, not %s",
                       json_type_name((enum json_type)r->doc.nodes[node].type));
 }
 
 /* The reference library's word on what was accepted. It sees the canonical form: nothing unchecked
- * reaches it. */
+ * reaches it, and no record that holds itself, at which it falls over. */
 static enum status second_opinion(struct reader *r, struct span canonical) {
   avro_schema_t schema = NULL;
   if (avro_schema_from_json_length(canonical.ptr, canonical.len, &schema) != 0)
@@ -186,7 +235,7 @@ static enum status finish(struct reader *r, struct schema *out) {
   buffer_release(&text);
   if (!copy) return reader_no_memory(r);
   out->fingerprint = crc64_avro(out->canonical);
-  return second_opinion(r, out->canonical);
+  return r->recursive ? ST_OK : second_opinion(r, out->canonical);
 }
 
 static enum status read_text(struct reader *r, struct span text, struct schema *out) {
@@ -196,15 +245,17 @@ static enum status read_text(struct reader *r, struct span text, struct schema *
                      SCHEMA_MAX_BYTES);
   enum status st = json_scan(&r->doc, text, &fault);
   if (st == ST_INVALID)
-    return error_set(r->err, st, "line %u: %s", line_of(text, r->doc.fault_at), fault.text);
+    return error_set(r->err, st, "line %u: %s", reader_line(text, r->doc.fault_at), fault.text);
   if (st != ST_OK) return reader_no_memory(r);
   st = reader_use(r, 0, (struct span){"", 0}, false, &out->root);
   return st == ST_OK ? finish(r, out) : st;
 }
 
-enum status schema_read(struct span text, struct schema *out, struct error *err) {
+enum status schema_read(struct span text, const struct table *commons, struct schema *out,
+                        struct error *err) {
   *out = (struct schema){0};
-  struct reader r = {.arena = &out->arena, .err = err};
+  struct reader r = {
+      .arena = &out->arena, .commons = commons, .last_note = &out->notes, .err = err};
   enum status st = read_text(&r, text, out);
   json_doc_release(&r.doc);
   table_release(&r.names);

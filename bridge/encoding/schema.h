@@ -1,18 +1,18 @@
 /* schema.h - one Avro schema: read from its JSON, checked, and compiled for the encoder and the
  * reader. Private.
  *
- * Kept are the kinds an event needs: null boolean int long float double string enum array map
- * record, and the union of null with one other type. Everything else, and everything avro-c accepts
- * without a word or crashes on (duplicates, recursion, redefined names, defaults of another type),
- * is refused with its line. Unknown members (doc, aliases, order, logicalType, ...) are metadata
- * and pass. The member "json": true of a field says that its strings (in arrays and maps too) hold
- * JSON text; a record's field "extra" that is a map of strings takes unknown members as JSON text.
- * "key": true of one field of the outermost record says that it is the key of the event.
+ * Everything avro-c accepts without a word or crashes on (duplicates, redefined names, defaults of
+ * another type, records that hold themselves without end) is refused with its line, and so is a
+ * branch of a union that no JSON ever reaches. Unknown members (doc, order, ...) are metadata and
+ * pass. The member "json": true of a field says that its strings (in arrays, maps and unions too)
+ * hold JSON text; a record's field "extra" that is a map of strings takes unknown members as JSON
+ * text. "key": true of one field of the outermost record says that it is the key of the event.
  */
 #ifndef BRIDGE_ENCODING_SCHEMA_H
 #define BRIDGE_ENCODING_SCHEMA_H
 
-#include "bridge/base/span.h"
+#include "bridge/base/table.h"
+#include "bridge/encoding/logical.h"
 
 enum kind {
   KIND_NULL,
@@ -21,16 +21,20 @@ enum kind {
   KIND_LONG,
   KIND_FLOAT,
   KIND_DOUBLE,
+  KIND_BYTES,
   KIND_STRING, /* the last primitive */
+  KIND_FIXED,
   KIND_ENUM,
   KIND_ARRAY,
   KIND_MAP,
-  KIND_RECORD
+  KIND_RECORD,
+  KIND_UNION /* any but that of null with one other, which is a flag of the other's use */
 };
 const char *kind_name(enum kind k); /* Avro's word */
 
 #define SCHEMA_MAX_BYTES (1024 * 1024)
 #define SCHEMA_MAX_DEPTH 64 /* of types in types, references followed */
+#define SCHEMA_MAX_FIXED (1024 * 1024)
 #define SCHEMA_NO_FIELD UINT32_MAX
 
 /* A type at a place. */
@@ -39,6 +43,7 @@ struct use {
   enum { NULL_NONE, NULL_FIRST, NULL_SECOND } null; /* which branch of a union is null */
   bool json;                                        /* its strings hold JSON text */
   bool named;                                       /* defined elsewhere, named here */
+  bool quoted; /* a decimal whose numbers an earlier branch takes: it is written in quotes */
 };
 
 struct field {
@@ -51,14 +56,19 @@ struct field {
 struct type {
   enum kind kind;
   unsigned height;  /* 1 for a leaf; 0 while it is being defined */
-  struct span name; /* full name of a record or enum */
+  struct span name; /* full name of a record, enum or fixed */
   struct use items; /* array: elements, map: values */
   struct field *fields;
   struct span *symbols;
-  uint32_t count;   /* fields or symbols */
+  struct use *branches;
+  uint32_t count;   /* fields, symbols or branches */
   uint32_t *sorted; /* their indexes, by name */
   uint32_t extra;   /* field for unknown members, or SCHEMA_NO_FIELD */
   uint32_t key; /* field that says "key": true, or SCHEMA_NO_FIELD; of the outermost record alone */
+  uint32_t size; /* of a fixed, in bytes */
+  enum logical logical;
+  uint32_t precision, scale; /* of a decimal */
+  unsigned loose;            /* while it is read: arrays, maps and unions around its definition */
 };
 
 struct schema {
@@ -66,12 +76,31 @@ struct schema {
   struct use root;
   struct span canonical; /* Parsing Canonical Form */
   uint64_t fingerprint;  /* its CRC-64-AVRO */
+  struct schema_note *notes;
 };
 
-/* ST_INVALID: "line 7: ...". *out owns memory only on success. The text is not kept. */
-MUST_CHECK enum status schema_read(struct span text, struct schema *out, struct error *err);
+/* What is likely to be a mistake and is no fault: "line 7: ...". */
+struct schema_note {
+  const char *text;
+  struct schema_note *next;
+};
+
+/* A named type of a file of its own, which others name. */
+struct common {
+  char *file; /* as messages name it */
+  struct buffer text;
+  struct span name; /* its full name */
+};
+
+/* ST_INVALID: "line 7: ...". *out owns memory only on success. The text is not kept. commons (may
+ * be NULL): full name -> struct common, of types that the text may name without defining them; each
+ * stands in the schema where it is named first. */
+MUST_CHECK enum status schema_read(struct span text, const struct table *commons,
+                                   struct schema *out, struct error *err);
 void schema_release(struct schema *s);
 
+/* The word of messages: "long", "decimal(9,2)", "timestamp-micros". */
+void type_word(const struct type *t, struct buffer *out);
 struct span type_item(const struct type *t, uint32_t i); /* the name of field or symbol i */
 /* Index of a field or symbol by name, or SCHEMA_NO_FIELD. guess: an index to look at first. */
 uint32_t type_find(const struct type *t, struct span name, uint32_t guess);

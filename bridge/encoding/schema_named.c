@@ -1,4 +1,4 @@
-/* Records and enums: names and namespaces, fields and symbols, and defaults, compiled by the
+/* Records, enums and fixed: names and namespaces, fields and symbols, and defaults, compiled by the
  * encoder itself. */
 #include "bridge/encoding/encode.h"
 #include "bridge/encoding/schema_reader.h"
@@ -53,7 +53,25 @@ static enum status name_member(struct reader *r, uint32_t node, const char *key,
   return ST_OK;
 }
 
-/* Makes the type of a record or enum and enters its full name; *ns becomes the namespace inside it.
+static enum status check_aliases(struct reader *r, uint32_t node, bool dots) {
+  uint32_t list = json_member(&r->doc, node, "aliases");
+  if (list == JSON_NONE) return ST_OK;
+  if (r->doc.nodes[list].type != JSON_ARRAY)
+    return reader_fault(r, list, "\"aliases\" must be an array of names");
+  uint32_t at = list + 1;
+  for (uint32_t i = 0; i < r->doc.nodes[list].count; i++, at = r->doc.nodes[at].next) {
+    struct span alias = {0};
+    enum status st = ST_OK;
+    if (r->doc.nodes[at].type == JSON_STRING) st = reader_string(r, at, &alias);
+    if (st != ST_OK) return st;
+    if (!alias.ptr || !name_valid(alias, dots))
+      return reader_fault(r, at, "\"aliases\" must be an array of names");
+  }
+  return ST_OK;
+}
+
+/* Makes the type of a record, enum or fixed and enters its full name; *ns becomes the namespace
+ * inside it.
  */
 static enum status define(struct reader *r, uint32_t node, enum kind kind, struct span *ns,
                           struct type **out) {
@@ -78,12 +96,13 @@ static enum status define(struct reader *r, uint32_t node, enum kind kind, struc
                         reader_quote(r, name));
   *ns = (struct span){type->name.ptr, dot ? (size_t)(dot - type->name.ptr) : 0};
   type->kind = kind;
+  type->loose = r->loose;
   type->extra = type->key = SCHEMA_NO_FIELD;
   st = table_put(&r->names, type->name, type);
   if (st == ST_EXISTS)
     return reader_fault(r, node, "\"%s\" is defined twice", reader_quote(r, type->name));
   *out = type;
-  return st == ST_OK ? ST_OK : reader_no_memory(r);
+  return st == ST_OK ? check_aliases(r, node, true) : reader_no_memory(r);
 }
 
 static int by_name(const void *a, const void *b, void *type) {
@@ -129,7 +148,20 @@ static enum status compile_default(struct reader *r, uint32_t node, struct field
 
 static bool holds_strings(const struct use *u) {
   while (u->type->kind == KIND_ARRAY || u->type->kind == KIND_MAP) u = &u->type->items;
-  return u->type->kind == KIND_STRING;
+  bool some = u->type->kind == KIND_STRING;
+  for (uint32_t i = 0; u->type->kind == KIND_UNION && i < u->type->count; i++)
+    some |= u->type->branches[i].type->kind == KIND_STRING;
+  return some;
+}
+
+/* The commonest mistake: it belongs to the type. */
+static enum status note_beside(struct reader *r, uint32_t node, const struct field *f) {
+  uint32_t logical = json_member(&r->doc, node, "logicalType");
+  if (logical == JSON_NONE) return ST_OK;
+  return reader_note(r, logical,
+                     "\"logicalType\" of \"%s\" stands beside the type and means nothing there; "
+                     "write \"type\": {\"type\": ..., \"logicalType\": ...}",
+                     reader_quote(r, f->name));
 }
 
 static enum status read_field(struct reader *r, uint32_t node, struct span ns, struct field *f) {
@@ -150,13 +182,16 @@ static enum status read_field(struct reader *r, uint32_t node, struct span ns, s
   if (is_json && !holds_strings(&f->use))
     return reader_fault(r, json, "\"json\" is for strings; \"%s\" has none",
                         reader_quote(r, f->name));
+  st = check_aliases(r, node, false);
+  if (st == ST_OK) st = note_beside(r, node, f);
   uint32_t fallback = json_member(doc, node, "default");
-  return fallback == JSON_NONE ? ST_OK : compile_default(r, fallback, f);
+  return st != ST_OK || fallback == JSON_NONE ? st : compile_default(r, fallback, f);
 }
 
 static bool makes_a_key(const struct use *u) {
   enum kind k = u->type->kind;
-  return !u->json && (k == KIND_ENUM || (k > KIND_BOOLEAN && k <= KIND_STRING));
+  bool number = (k > KIND_BOOLEAN && k < KIND_BYTES) || u->type->logical == LOGICAL_DECIMAL;
+  return !u->json && (k == KIND_ENUM || k == KIND_STRING || number);
 }
 
 /* "key": true. */
@@ -244,4 +279,16 @@ enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct 
     st = reader_fault(r, fallback, "the default of enum %s is none of its symbols",
                       reader_quote(r, (*out)->name));
   return st;
+}
+
+enum status reader_fixed(struct reader *r, uint32_t node, struct span ns, struct type **out) {
+  enum status st = define(r, node, KIND_FIXED, &ns, out);
+  if (st != ST_OK) return st;
+  uint32_t size = json_member(&r->doc, node, "size");
+  if (!reader_count(r, size, SCHEMA_MAX_FIXED, &(*out)->size) || !(*out)->size)
+    return reader_fault(r, size == JSON_NONE ? node : size,
+                        "fixed %s needs \"size\", 1 to %d bytes", reader_quote(r, (*out)->name),
+                        SCHEMA_MAX_FIXED);
+  (*out)->height = 1;
+  return reader_logical(r, node, *out);
 }

@@ -1,5 +1,4 @@
-/* schema_reader.h - what schema.c and schema_named.c share while a schema is being read. Private.
- */
+/* schema_reader.h - what the files that read a schema share. Private. */
 #ifndef BRIDGE_ENCODING_SCHEMA_READER_H
 #define BRIDGE_ENCODING_SCHEMA_READER_H
 
@@ -12,12 +11,23 @@ struct reader {
   struct arena *arena;
   struct table names; /* full name -> struct type *, also one that is being defined */
   struct buffer tmp;
+  const struct table *commons; /* full name -> struct common, of other files; may be NULL */
+  unsigned inlined;            /* of those this place lies in, one in the other */
+  const char *common_file;     /* the innermost; NULL: none */
+  struct schema_note **last_note;
   unsigned records; /* that are being read: 1 in the outermost */
+  unsigned loose; /* arrays, maps and unions of several around this place, whose values may be empty
+                     or others */
+  bool recursive; /* some record holds itself */
   struct error *err;
 };
 
 /* ST_INVALID with "line N: " before the words, N of node. */
 enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The same for what is no fault; ST_OK, or ST_NO_MEMORY. */
+MUST_CHECK enum status reader_note(struct reader *r, uint32_t node, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+unsigned reader_line(struct span text, size_t at); /* from 1 */
 enum status reader_no_memory(struct reader *r);
 /* The bytes of a string node, unescaped, in the arena; *out.ptr is never NULL on success. */
 MUST_CHECK enum status reader_string(struct reader *r, uint32_t node, struct span *out);
@@ -31,6 +41,13 @@ MUST_CHECK enum status reader_record(struct reader *r, uint32_t node, struct spa
                                      struct type **out);
 MUST_CHECK enum status reader_enum(struct reader *r, uint32_t node, struct span ns,
                                    struct type **out);
+MUST_CHECK enum status reader_fixed(struct reader *r, uint32_t node, struct span ns,
+                                    struct type **out);
+/* "logicalType" of a type whose kind (and size) is known. One that does not fit it is noted and
+ * means nothing, as Avro has it; a decimal is refused: money must not become bytes by a slip. */
+MUST_CHECK enum status reader_logical(struct reader *r, uint32_t node, struct type *type);
+/* A non-negative integer of a member; false: it is none, or beyond max. */
+bool reader_count(struct reader *r, uint32_t member, int64_t max, uint32_t *out);
 /* name as it is meant inside ns: itself when it has a dot or ns is empty, else ns.name. */
 MUST_CHECK enum status reader_full_name(struct reader *r, struct span name, struct span ns,
                                         struct span *out);

@@ -1,11 +1,19 @@
 /* What is asked of a type that has been read. */
 #include "bridge/encoding/schema.h"
 
-static const char *const kind_words[] = {"null",   "boolean", "int",   "long", "float", "double",
-                                         "string", "enum",    "array", "map",  "record"};
+static const char *const kind_words[] = {"null",   "boolean", "int",    "long",  "float",
+                                         "double", "bytes",   "string", "fixed", "enum",
+                                         "array",  "map",     "record", "union"};
 
 const char *kind_name(enum kind k) {
   return kind_words[k];
+}
+
+void type_word(const struct type *t, struct buffer *out) {
+  if (t->logical == LOGICAL_DECIMAL)
+    buffer_printf(out, "decimal(%u,%u)", t->precision, t->scale);
+  else
+    buffer_add_z(out, t->logical ? logical_name(t->logical) : kind_name(t->kind));
 }
 
 struct span type_item(const struct type *t, uint32_t i) {

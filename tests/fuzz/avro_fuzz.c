@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!h.framed) {
     h.framed = open_with(FRAMING_SINGLE_OBJECT);
     h.raw = open_with(FRAMING_RAW);
-    BUG_ON(schema_read(span_of(every_kind), &h.kinds, NULL) != ST_OK);
+    BUG_ON(schema_read(span_of(every_kind), NULL, &h.kinds, NULL) != ST_OK);
   }
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) try(&h, h.framed, "", types[i], value);
   for (size_t i = 0; catalog_schema_at(h.raw, i, &s); i++)

@@ -25,7 +25,7 @@ static void release(struct run *r) {
 
 static enum status decode(struct run *r, const char *schema, struct span bytes) {
   *r = (struct run){0};
-  enum status st = schema_read(span_of(schema), &r->schema, &r->err);
+  enum status st = schema_read(span_of(schema), NULL, &r->schema, &r->err);
   if (st != ST_OK) print_message("%s\n", r->err.text);
   assert_int_equal(st, ST_OK);
   /* memory of exactly that size, so that a step beyond it is seen */
