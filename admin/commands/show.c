@@ -119,6 +119,21 @@ static void also_line(struct sheet *s) {
   buffer_release(&name);
 }
 
+static void unknown_line(struct sheet *s) {
+  uint32_t fields = answer_node(s->doc, 0, "unknown_fields"), node = JSON_NONE;
+  bool first = true;
+  while (answer_each(s->doc, fields, &node)) {
+    struct buffer path = {0};
+    if (first) head(s, "no place");
+    json_unescape(s->doc, node, &path);
+    if (!first) buffer_add_z(&s->admin->out, ", ");
+    text_printable(&s->admin->out, buffer_span(&path));
+    first = false;
+    buffer_release(&path);
+  }
+  if (!first) buffer_add_z(&s->admin->out, "  (in the schema: encoding.unknown_fields)\n");
+}
+
 /* ---- its bytes ---- */
 
 static void payload_lines(struct sheet *s) {
@@ -203,6 +218,7 @@ static void print(struct admin *a, const struct json_doc *doc) {
   line(&s, "reason", "reason");
   line(&s, "error", "last_error");
   line(&s, "remedy", "remedy");
+  unknown_line(&s);
   next_line(&s);
   payload_lines(&s);
   fault_lines(&s);

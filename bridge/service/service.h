@@ -94,7 +94,7 @@ struct show_request {
  *  "state":"dead|ready|retrying|held|unread","due_at","held_behind":file|null,
  *  "waits_for":null|{target,reason,remedy,since},
  *  "first_failed_at","error_code","remedy",
- *  "fault":null|{byte,line,column,error,before,after},
+ *  "unknown_fields":[paths without a place in the schema],"fault":null|{byte,line,column,error,before,after},
  *  "mended":bool (a raw dead letter whose bytes are JSON now),
  *  "beginning":text|null (of what is not a JSON object),
  *  "payload"}

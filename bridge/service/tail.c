@@ -141,6 +141,22 @@ static void write_record(const struct message *m, struct buffer *json, bool *fir
   write_headers(m, json, first);
 }
 
+/* What rides in the header ce_extra, where it was in the payload. What cannot be put back is in the
+ * header still. */
+static enum status put_back(struct tail *t, const struct message *m) {
+  struct span extra = header(m, "ce_extra");
+  struct buffer whole = {0};
+  size_t left;
+  if (!extra.ptr || !m->value.ptr) return ST_OK;
+  enum status st = catalog_put_back(buffer_span(&t->value), extra, &whole, &left, NULL);
+  if (st == ST_OK) {
+    buffer_clear(&t->value);
+    buffer_add(&t->value, buffer_span(&whole));
+  }
+  buffer_release(&whole);
+  return st == ST_NO_MEMORY ? st : ST_OK;
+}
+
 static void write_value(struct tail *t, const struct message *m, bool decoded,
                         const struct error *why, struct buffer *json, bool *first) {
   if (decoded) {
@@ -166,6 +182,7 @@ static enum status write_message(struct tail *t, const struct message *m, struct
   } else {
     st = catalog_decode(t->catalog, m->value, header(m, "content-type"), header(m, "ce_type"),
                         &t->value, &why);
+    if (st == ST_OK) st = put_back(t, m);
   }
   if (st == ST_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "Out of memory");
   if (st != ST_OK) *damaged = true;

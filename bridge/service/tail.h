@@ -22,7 +22,8 @@ MUST_CHECK enum status tail_open(const struct settings *settings, struct log *lo
                                  struct error *err);
 void tail_close(struct tail *t);
 /* ST_OK: one record appended to json, without a newline:
- * {"topic","partition","offset","timestamp","key","headers":{},"value"}; a value that cannot be
+ * {"topic","partition","offset","timestamp","key","headers":{},"value"}; what the header ce_extra
+ * carries stands in the value, where it was in the payload; a value that cannot be
  * decoded stands as "value_base64" with "error", and *damaged is set (value_only: the base64 text).
  * A key or header that is not UTF-8 is an object
  * {"base64":".."}. ST_AGAIN: nothing within timeout_ms. ST_END: every partition has been read to

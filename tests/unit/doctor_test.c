@@ -1,6 +1,7 @@
 /* The doctor's findings against librdkafka's mock cluster, disks that fail and clocks that are
  * wrong. What a real broker is needed for stands in tests/integration/doctor_test.py. */
 #include "tests/unit/mock_settings.h"
+#include "tests/unit/schema_folder.h"
 
 #include "bridge/base/durable.h"
 #include "bridge/json/json.h"
@@ -101,6 +102,10 @@ static const char *finding(struct world *w, const char *name) {
     if (strncmp(finding((w), (name)), (begin), strlen(begin)) != 0)                                \
       fail_msg("%s is '%s', not '%s'", (name), finding((w), (name)), (begin));                     \
   } while (0)
+#define assert_has(text, part)                                                                     \
+  do {                                                                                             \
+    if (!strstr((text), (part))) fail_msg("no '%s' in %s", (part), (text));                        \
+  } while (0)
 #define assert_verdict(w, word)                                                                    \
   assert_true(json_string_is(&(w)->doc, json_member(&(w)->doc, 0, "verdict"), span_of(word)))
 
@@ -127,6 +132,54 @@ CASE(a_development_broker_will_do_for_at_least_once) {
   assert_finding(w, "transactions", "skipped: ");
   assert_finding(w, "topic", "ok: episode.events is there, 2 partitions");
   assert_verdict(w, "ok");
+}
+
+static void write_noted(struct world *w, const char *id, const char *payload) {
+  char name[60], text[400];
+  struct store *store = outbox_opened(w);
+  snprintf(name, sizeof name, "%s.json", id);
+  snprintf(
+      text, sizeof text,
+      "{\"id\": \"%s\", \"name\": \"episode.noted\", \"status\": \"pending\", \"payload\": %s}", id,
+      payload);
+  assert_int_equal(store_emit(store, name, span_of(text), &w->err), ST_OK);
+  store_close(store);
+}
+
+CASE(fields_that_are_about_to_appear_are_listed) {
+  struct world *w = *state;
+  char schemas[400];
+  schema_folder_make(w->outbox, schemas);
+  write_noted(w, "n-1", "{\"lines\": []}");
+  load(w, "delivery.guarantee=at_least_once", schemas);
+  examine(w);
+  assert_finding(w, "unknown fields", "ok: none in 1 pending entry");
+  write_noted(w, "n-2", NOTED);
+  examine(w);
+  assert_finding(
+      w, "unknown fields",
+      "warning: 2 fields of 2 pending entries have no place in the schema and appear in the "
+      "header ce_extra: episode.noted: " NOTED_UNPLACED);
+  load(w, "encoding.unknown_fields=drop", schemas);
+  examine(w);
+  assert_finding(w, "unknown fields",
+                 "warning: 2 fields of 2 pending entries have no place in the schema and are not "
+                 "published: episode.noted: " NOTED_UNPLACED);
+  load(w, "encoding.unknown_fields=refuse", schemas);
+  examine(w);
+  assert_finding(
+      w, "unknown fields",
+      "warning: 2 fields of 2 pending entries have no place in the schema and make their "
+      "events dead letters: episode.noted: " NOTED_UNPLACED);
+}
+
+CASE(what_two_settings_say_together_is_found_too) {
+  struct world *w = *state;
+  load(w, "encoding.strict=true", "encoding.unknown_fields=drop");
+  examine(w);
+  assert_finding(w, "settings", "ok: ");
+  assert_has(buffer_z(&w->json), "encoding.strict and encoding.unknown_fields are both set");
+  assert_verdict(w, "failed");
 }
 
 CASE(a_development_broker_will_not_do_for_exactly_once) {

@@ -1,6 +1,7 @@
 /* The operations while a relay runs, against librdkafka's mock cluster: flush, health, figures,
  * replay. */
 #include "tests/unit/mock_settings.h"
+#include "tests/unit/schema_folder.h"
 
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
@@ -119,42 +120,11 @@ CASE(an_event_without_its_key_field_is_counted) {
   assert_has(health(w, true), "\"keyless\": {\"episode\": 1}");
 }
 
-#define RECORD(name, fields)                                                                       \
-  "{\"type\": \"record\", \"name\": \"" name "\", \"fields\": [" fields "]}"
-#define TEXT_FIELD(name) "{\"name\": \"" name "\", \"type\": \"string\"}"
-
-static void write_schema(const struct world *w, const char *folder, const char *file,
-                         const char *text) {
-  char path[300];
-  snprintf(path, sizeof path, "%s/schemas", w->outbox);
-  (void)mkdir(path, 0700);
-  snprintf(path, sizeof path, "%s/schemas/%s", w->outbox, folder);
-  (void)mkdir(path, 0700);
-  snprintf(path, sizeof path, "%s/schemas/%s/%s", w->outbox, folder, file);
-  FILE *f = fopen(path, "w");
-  assert_non_null(f);
-  assert_true(fputs(text, f) >= 0);
-  assert_int_equal(fclose(f), 0);
-}
-
-/* A schema without a map extra. */
 static void open_with_schema(struct world *w, const char *setting) {
-  char schemas[300];
-  write_schema(
-      w, ".", "envelope.avsc",
-      RECORD("Envelope",
-             TEXT_FIELD("id") ", " TEXT_FIELD("name") ", " TEXT_FIELD(
-                 "created_at") ", {\"name\": \"payload\", \"type\": \"string\", \"json\": true}"));
-  write_schema(
-      w, "episode", "noted.avsc",
-      RECORD("Noted", "{\"name\": \"lines\", \"type\": {\"type\": \"array\", \"items\": " RECORD(
-                          "Line", TEXT_FIELD("text")) "}}"));
-  snprintf(schemas, sizeof schemas, "encoding.schemas=%s/schemas", w->outbox);
+  char schemas[400];
+  schema_folder_make(w->outbox, schemas);
   open_relay(w, false, schemas, setting);
 }
-
-#define NOTED                                                                                      \
-  "{\"lines\": [{\"text\": \"a\", \"line\": 1, \"hint\": 2}, {\"text\": \"b\", \"line\": 3}]}"
 
 CASE(members_without_a_place_are_counted_by_type) {
   struct world *w = *state;
@@ -172,6 +142,17 @@ CASE(members_without_a_place_are_counted_by_type) {
   buffer_clear(&w->json);
   assert_int_equal(service_prometheus(w->service, &w->json, &w->err), ST_OK);
   assert_has(buffer_z(&w->json), "busbridge_unknown_fields_total{type=\"episode.noted\"} 3\n");
+}
+
+CASE(show_names_what_has_no_place) {
+  struct world *w = *state;
+  struct show_request request = {.id = "u-1", .pending = true, .dead = true};
+  open_with_schema(w, NULL);
+  emit(w, "episode.noted", NOTED, "u-1");
+  buffer_clear(&w->json);
+  assert_int_equal(service_show(w->service, &request, &w->json, &w->err), ST_OK);
+  assert_has(buffer_z(&w->json),
+             "\"unknown_fields\": [\"payload.lines[].line\", \"payload.lines[].hint\"]");
 }
 
 CASE(emit_says_what_becomes_of_members_without_a_place) {

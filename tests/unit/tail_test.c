@@ -103,6 +103,21 @@ CASE(a_record_is_one_object) {
   assert_false(w->damaged);
 }
 
+CASE(what_the_header_carries_is_shown_where_it_was) {
+  struct world *w = *state;
+  mock_topic(&w->mock, "episode.events", 1);
+  const struct record_header headers[] = {{"content-type", SPAN("application/json")},
+                                          {"ce_extra", SPAN("{\"/l/0/b\": 1.50, \"/x\": \"y\"}")}},
+                             foreign[] = {{"content-type", SPAN("application/json")},
+                                          {"ce_extra", SPAN("\xff[")}};
+  put(w, "episode.events", SPAN("e"), SPAN("{\"l\": [{\"a\": 1}]}"), headers, 2);
+  put(w, "episode.events", SPAN("e"), SPAN("{\"l\": [{\"a\": 1}]}"), foreign, 2);
+  assert_int_equal(open_tail(w, "episode.events", true, NULL), ST_OK);
+  assert_string_equal(next(w), "{\"l\": [{\"a\": 1, \"b\": 1.50}], \"x\": \"y\"}");
+  assert_string_equal(next(w), "{\"l\": [{\"a\": 1}]}");
+  assert_false(w->damaged);
+}
+
 CASE(what_cannot_be_decoded_is_shown_with_its_error) {
   struct world *w = *state;
   mock_topic(&w->mock, "plot.events", 1);

@@ -121,11 +121,18 @@ static enum status write_answer(struct doctor *d, struct buffer *json, struct er
 }
 
 static enum status check_all(struct doctor *d, struct error *err) {
-  enum status st = plan_make(d->settings, &d->plan, err);
-  if (st != ST_OK) return st;
+  struct error why = {0};
+  enum status st = plan_make(d->settings, &d->plan, &why);
+  if (st == ST_INVALID) { /* what two of them say together */
+    doctor_found(d, "settings", REPORT_FAILED, "%s", why.text);
+    doctor_next(d, "Fix them; busbridge config --changed shows where each comes from");
+    return ST_OK;
+  }
+  if (st != ST_OK) return error_set(err, st, "%s", why.text);
   check_routing_and_schemas(d);
   check_kafka_settings(d);
   doctor_check_outbox(d);
+  doctor_check_unplaced(d);
   if (d->store && *store_id(d->store))
     st = plan_for(&d->plan, d->settings, store_id(d->store), err);
   if (st != ST_OK) return st;

@@ -192,7 +192,9 @@ static bool see_aside(void *ctx, const struct aside_info *info) {
 
 /* A list that cannot be read ends the worker at its start. */
 static void check_aside(struct doctor *d) {
-  const struct store_config config = {.window = 1};
+  const struct store_config config = {
+      .window = 1,
+      .max_entry_bytes = (size_t)setting_number(d->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES)};
   struct aside_seen seen = {0};
   struct error err = {0};
   enum status st = store_begin(d->store, &config, &err);

@@ -2,6 +2,7 @@
  * durably under a free name. */
 #include "bridge/base/words.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/unplaced.h"
 
 #define NAMES_TRIED 1000
 
@@ -11,38 +12,30 @@ static const char *what_becomes(enum unknown_fields policy) {
                                   : "go in the header ce_extra";
 }
 
-/* Members of the payload that have no place. The catalog is one that refuses none of them. */
+/* Members of the payload that have no place. */
 static void consult_fields(struct catalog *catalog, const struct json_doc *doc,
                            const struct event *event, struct span name, enum unknown_fields policy,
                            struct buffer *warning) {
-  struct buffer record = {0};
-  struct catalog_schema schema;
   struct span path;
   uint64_t count;
-  size_t i = 0;
-  enum reason reason = catalog_encode(catalog, doc, event, name, 0, &record, NULL);
-  while (reason == REASON_NONE && catalog_schema_at(catalog, i, &schema) &&
-         !span_is(name, schema.event_name))
-    i++;
-  for (size_t n = 0; reason == REASON_NONE && catalog_left_out(catalog, i, n, &path, &count); n++)
+  unplaced_meet(catalog, name, doc, event->payload);
+  for (size_t n = 0; unplaced_at(catalog, name, n, &path, &count); n++) {
     if (n)
       buffer_printf(warning, ", %.*s", SPAN_ARGS(path));
     else
       buffer_printf(warning, "These have no place in the schema and %s: %.*s", what_becomes(policy),
                     SPAN_ARGS(path));
-  buffer_release(&record);
+  }
 }
 
 /* What the schemas say of it: a name that none has, where others of its namespace have one, is
  * likely mistyped. Without schemas nothing is said. */
 static void consult_schemas(struct service *s, const struct json_doc *doc,
                             const struct event *event, struct buffer *warning) {
-  struct catalog *catalog = NULL; /* its own: that of a relay is its reader's */
+  struct catalog *catalog = NULL;
   const char *near;
   struct span name = routing_canonical(s->routing, event->name);
-  struct plan plan = s->plan;
-  plan.catalog.unknown_fields = UNKNOWN_DROP; /* so that all are named */
-  if (plan_catalog(&plan, NULL, &catalog, NULL) != ST_OK) return;
+  if (unplaced_open(&s->plan, &catalog, NULL) != ST_OK) return;
   if (!catalog_unknown(catalog, name, &near)) {
     consult_fields(catalog, doc, event, name, s->plan.catalog.unknown_fields, warning);
   } else {

@@ -3,6 +3,7 @@
 #include "bridge/relay/verdict.h"
 #include "bridge/service/entries/excerpt.h"
 #include "bridge/service/entries/lookup.h"
+#include "bridge/service/unplaced.h"
 
 #define RAW_MOST ((size_t)32 << 20) /* more is not handed through a worker's memory */
 #define BEGINNING 160               /* bytes of what cannot be shown otherwise */
@@ -210,6 +211,21 @@ static void write_history(struct showing *w, const struct entry_info *info) {
   member_text_or_null(w->json, &w->first, "remedy", span_of(reason_remedy(why)));
 }
 
+/* Which members have no place in the schema; without schemas none is told. */
+static void write_unknown(struct showing *w, const struct entry_info *info) {
+  struct catalog *catalog = NULL;
+  struct span name = routing_canonical(w->service->routing, info->name);
+  json_write_key(w->json, &w->first, "unknown_fields");
+  if (info->payload == JSON_NONE || info->raw || w->service->plan.catalog.framing == FRAMING_JSON ||
+      unplaced_open(&w->service->plan, &catalog, NULL) != ST_OK) {
+    buffer_add_z(w->json, "[]");
+    return;
+  }
+  unplaced_meet(catalog, name, info->doc, info->payload);
+  unplaced_write(catalog, name, w->json);
+  catalog_close(catalog);
+}
+
 /* Where its bytes lie, for an editor. */
 static void write_path(struct showing *w, const struct entry_info *info) {
   struct buffer path = {0};
@@ -247,6 +263,7 @@ static bool write_entry(void *ctx, const struct entry_info *info) {
   write_others(w);
   write_state(w, info);
   write_history(w, info);
+  write_unknown(w, info);
   w->status = write_bytes(w, info, w->err);
   json_write_key(w->json, &w->first, "payload");
   if (info->payload != JSON_NONE && !info->raw)

@@ -2,24 +2,13 @@
  * account began, and by which paths since this worker did. */
 #include "bridge/service/health/unplaced.h"
 
+#include "bridge/service/unplaced.h"
+
 struct writing {
   struct service *s;
   struct buffer *json;
   bool first;
 };
-
-static void write_fields(const struct writing *w, const char *type) {
-  struct catalog *c = w->s->catalog;
-  struct catalog_schema schema;
-  struct span path;
-  uint64_t count;
-  size_t i = 0;
-  while (c && catalog_schema_at(c, i, &schema) && strcmp(schema.event_name, type) != 0) i++;
-  for (size_t n = 0; c && catalog_left_out(c, i, n, &path, &count); n++) {
-    if (n) buffer_add_z(w->json, ", ");
-    json_write_string(w->json, path);
-  }
-}
 
 static void write_type(void *ctx, const char *type, const char *none, uint64_t value) {
   struct writing *w = ctx;
@@ -31,9 +20,11 @@ static void write_type(void *ctx, const char *type, const char *none, uint64_t v
   member_text(w->json, &inner, "type", span_of(type));
   member_int(w->json, &inner, "count", (int64_t)value);
   json_write_key(w->json, &inner, "fields");
-  buffer_add_char(w->json, '[');
-  write_fields(w, type);
-  buffer_add_z(w->json, "]}");
+  if (w->s->catalog)
+    unplaced_write(w->s->catalog, span_of(type), w->json);
+  else
+    buffer_add_z(w->json, "[]");
+  buffer_add_char(w->json, '}');
 }
 
 void write_unplaced(struct service *s, struct buffer *json, bool *first) {

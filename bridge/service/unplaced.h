@@ -1,0 +1,20 @@
+/* unplaced.h - which members of a payload have no place in the schema of its event, found by
+ * encoding it. Private to bridge/service. */
+#ifndef BRIDGE_SERVICE_UNPLACED_H
+#define BRIDGE_SERVICE_UNPLACED_H
+
+#include "bridge/service/configure.h"
+
+/* A catalog of its own (that of a relay is its reader's) that refuses no member, so that all are
+ * met, and logs nothing. */
+MUST_CHECK enum status unplaced_open(const struct plan *plan, struct catalog **out,
+                                     struct error *err);
+/* Meets those of a payload, whatever becomes of the event. name: the canonical one. */
+void unplaced_meet(struct catalog *c, struct span name, const struct json_doc *doc,
+                   uint32_t payload);
+/* The n-th path met in events of that name, as catalog_left_out; false at the end. */
+bool unplaced_at(struct catalog *c, struct span name, size_t n, struct span *path, uint64_t *count);
+/* ["payload.a", ...] of that name. */
+void unplaced_write(struct catalog *c, struct span name, struct buffer *json);
+
+#endif
