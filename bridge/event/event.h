@@ -83,7 +83,9 @@ struct event {
   struct span last_error;  /* raw JSON value slice ("null" or a quoted string), or empty */
   struct span reason;      /* bytes between the quotes, or empty */
   struct span storage_key; /* bytes between the quotes, or empty */
-  struct span traceparent; /* payload.metadata.traceparent when it has that form, else empty */
+  /* W3C Trace Context: the first valid traceparent of payload.metadata, the entry itself and its
+   * member headers, and the tracestate beside it; else empty */
+  struct span traceparent, tracestate;
 };
 
 /* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also

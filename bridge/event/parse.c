@@ -4,6 +4,7 @@
 
 #include "bridge/base/escape.h"
 #include "bridge/base/table.h"
+#include "bridge/event/trace.h"
 
 #include <limits.h>
 
@@ -22,6 +23,8 @@ enum field {
   FIELD_STATUS,
   FIELD_REASON,
   FIELD_STORAGE_KEY,
+  FIELD_TRACEPARENT,
+  FIELD_HEADERS,
   FIELD_COUNT
 };
 static const struct span flat[FIELD_COUNT] = {
@@ -36,6 +39,8 @@ static const struct span flat[FIELD_COUNT] = {
     [FIELD_STATUS] = SPAN("status"),
     [FIELD_REASON] = SPAN("reason"),
     [FIELD_STORAGE_KEY] = SPAN("storage_key"),
+    [FIELD_TRACEPARENT] = SPAN("traceparent"),
+    [FIELD_HEADERS] = SPAN("headers"),
 };
 
 struct reading {
@@ -158,28 +163,6 @@ static struct span read_raw(const struct reading *r, enum field f) {
   return has(r, f, JSON_STRING) ? json_raw(r->doc, r->at[f]) : (struct span){NULL, 0};
 }
 
-static bool hex_field(const char *p, size_t len, bool may_be_zero) {
-  return hex_lower((struct span){p, len}) && (may_be_zero || strspn(p, "0") < len);
-}
-
-/* W3C trace context: version-trace-parent-flags in lower-case hex, no version ff, neither id all
- * zero. */
-static bool is_traceparent(struct span t) {
-  return t.len == 55 && t.ptr[2] == '-' && t.ptr[35] == '-' && t.ptr[52] == '-' &&
-         hex_field(t.ptr, 2, true) && memcmp(t.ptr, "ff", 2) != 0 &&
-         hex_field(t.ptr + 3, 32, false) && hex_field(t.ptr + 36, 16, false) &&
-         hex_field(t.ptr + 53, 2, true);
-}
-
-static struct span read_traceparent(const struct reading *r) {
-  struct span none = {NULL, 0};
-  if (!has(r, FIELD_PAYLOAD, JSON_OBJECT)) return none;
-  uint32_t metadata = json_member(r->doc, r->at[FIELD_PAYLOAD], "metadata");
-  uint32_t node = metadata == JSON_NONE ? JSON_NONE : json_member(r->doc, metadata, "traceparent");
-  if (node == JSON_NONE || r->doc->nodes[node].type != JSON_STRING) return none;
-  return is_traceparent(json_raw(r->doc, node)) ? json_raw(r->doc, node) : none;
-}
-
 static void read_rest(const struct reading *r, struct event *out) {
   out->status = read_status(r);
   out->created_us = read_time(r, FIELD_CREATED);
@@ -190,7 +173,11 @@ static void read_rest(const struct reading *r, struct event *out) {
     out->last_error = json_slice(r->doc, r->at[FIELD_ERROR]);
   out->reason = read_raw(r, FIELD_REASON);
   out->storage_key = read_raw(r, FIELD_STORAGE_KEY);
-  out->traceparent = read_traceparent(r);
+  struct trace trace =
+      trace_read(r->doc, has(r, FIELD_PAYLOAD, JSON_OBJECT) ? r->at[FIELD_PAYLOAD] : JSON_NONE,
+                 r->at[FIELD_TRACEPARENT], r->at[FIELD_HEADERS]);
+  out->traceparent = trace.parent;
+  out->tracestate = trace.state;
 }
 
 enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,

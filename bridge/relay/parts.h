@@ -37,9 +37,9 @@ struct item {
   struct entry_ref ref;
   uint64_t generation, flush; /* flush: how many flushes had begun when it was taken */
   struct span id, name, ns, key, value;
-  struct span traceparent, carried; /* headers, or empty */
-  uint32_t unplaced;                /* members of the payload without a place in its schema */
-  size_t value_at;                  /* where value begins in batch->values while that still grows */
+  struct span traceparent, tracestate, carried; /* headers, or empty */
+  uint32_t unplaced; /* members of the payload without a place in its schema */
+  size_t value_at;   /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;
   const char *error; /* in the batch's arena, or NULL */
   const struct manifest_name

@@ -227,6 +227,56 @@ CASE(traceparent_only_in_its_w3c_form) {
   }
 }
 
+CASE(a_trace_is_found_in_three_places_the_state_beside_its_parent) {
+  struct bench *b = *state;
+#define OF(digit) "00-" TRACE "-00f067aa0ba902b" digit "-01"
+#define BOTH(digit) "\"traceparent\": \"" OF(digit) "\", \"tracestate\": \"s=" digit "\""
+  static const struct {
+    const char *top, *headers, *metadata, *parent, *state;
+  } rows[] = {
+      {BOTH("1"), "", "", OF("1"), "s=1"},
+      {"", BOTH("2"), "", OF("2"), "s=2"},
+      {"", "", BOTH("3"), OF("3"), "s=3"},
+      {BOTH("1"), BOTH("2"), BOTH("3"), OF("3"), "s=3"},
+      {BOTH("1"), BOTH("2"), "\"traceparent\": \"bad\", \"tracestate\": \"s=3\"", OF("1"), "s=1"},
+      {"\"traceparent\": \"" OF("1") "\"", "", "\"tracestate\": \"s=3\"", OF("1"), ""},
+      {"\"tracestate\": \"s=1\"", "", "", "", ""},
+      {"\"traceparent\": \"" OF("1") "\", \"tracestate\": \"no pair\"", "", "", OF("1"), ""},
+      {"\"traceparent\": \"" OF("1") "\", \"tracestate\": \"a=\\u0041\"", "", "", OF("1"), ""},
+      {"\"traceparent\": \"" OF("1") "\", \"tracestate\": \"a=\xc3\xa9\"", "", "", OF("1"), ""},
+      {"\"traceparent\": \"" OF("1") "\", \"tracestate\": 7", "", "", OF("1"), ""},
+      {"\"headers\": []", "", "", "", ""},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char text[900];
+    bool top = rows[i].top[0], headers = rows[i].headers[0];
+    snprintf(text, sizeof text,
+             "{\"id\": \"a\", \"name\": \"a.b\", %s%s%s%s%s\"payload\": {\"metadata\": {%s}}}",
+             rows[i].top, top ? ", " : "", headers ? "\"headers\": {" : "", rows[i].headers,
+             headers ? "}, " : "", rows[i].metadata);
+    assert_int_equal(parse(b, text), REASON_NONE);
+    assert_span(b->event.traceparent, rows[i].parent);
+    assert_span(b->event.tracestate, rows[i].state);
+  }
+}
+
+CASE(a_tracestate_of_more_than_512_bytes_is_left_out) {
+  struct bench *b = *state;
+  for (int len = 512; len <= 513; len++) {
+    char value[600], text[900];
+    memset(value, 'v', sizeof value);
+    memcpy(value, "a=", 2);
+    value[len] = '\0';
+    snprintf(text, sizeof text,
+             "{\"id\": \"a\", \"name\": \"a.b\", \"traceparent\": \"" OF(
+                 "1") "\", \"tracestate\": \"%s\", "
+                      "\"payload\": {}}",
+             value);
+    assert_int_equal(parse(b, text), REASON_NONE);
+    assert_int_equal(b->event.tracestate.len, len == 512 ? 512 : 0);
+  }
+}
+
 /* ---- refusing ---- */
 
 #define A40 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

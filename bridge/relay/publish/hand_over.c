@@ -2,7 +2,7 @@
  * flight. The publisher's thread. */
 #include "bridge/relay/publish/publish.h"
 
-enum { HEADERS = 8 };
+enum { HEADERS = 9 };
 
 /* Those that it has. Returns how many. */
 static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
@@ -15,6 +15,7 @@ static size_t put_headers(const struct relay *r, const struct item *item, char w
       {"ce_time", span_of(time_format(item->created_us, when))},
       {"content-type", span_of(catalog_content_type(r->parts.catalog))},
       {"traceparent", item->traceparent},
+      {"tracestate", item->tracestate},
       {"ce_extra", item->carried},
   };
   size_t count = 6; /* these are always there */
