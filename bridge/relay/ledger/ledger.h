@@ -48,10 +48,13 @@ enum ledger_found {
   LEDGER_REFUSED    /* not ours, or not safe: err says why and what to do; the worker ends */
 };
 
-/* Makes a producer by the steps of PROTOCOL.md (p->publisher, closed before if there is one) and
- * looks where the ledger stands. The first time: settles what was committed, removes what was not.
+/* new_producer.c: makes a producer by the steps of PROTOCOL.md (p->publisher, closed before if
+ * there is one) and looks where the ledger stands. The first time: settles what was committed,
+ * removes what was not.
  */
 enum ledger_found ledger_renew(struct publishing *p, struct error *err);
+
+/* ledger.c, of each batch. */
 /* Writes the manifest of these entries as number + 1; it is then in doubt. ST_TOO_LARGE: *fit of
  * them fill one. */
 MUST_CHECK enum status ledger_write(struct publishing *p, struct manifest_entry *entries,
@@ -65,6 +68,18 @@ MUST_CHECK enum status ledger_forget(struct publishing *p,
 /* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE:
  * renew. */
 MUST_CHECK enum status ledger_refresh(struct publishing *p, struct error *err);
+/* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
+MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name,
+                                      struct error *err);
+
+/* For a start only, within this folder. */
+/* The position alone. ST_UNAVAILABLE: not known whether it worked; renew. */
+MUST_CHECK enum status ledger_commit_position(struct publishing *p, const struct position *position,
+                                              struct error *err);
+/* What an earlier run left: the chain back from p->ledger.position is settled, what is not in it
+ * goes. */
+MUST_CHECK enum status ledger_settle_chain(struct publishing *p, struct manifest_name *list,
+                                           size_t count, struct error *err);
 /* An empty manifest of that number and its position. */
 MUST_CHECK enum status ledger_begin_at(struct publishing *p, uint64_t number, struct error *err);
 /* It was published: out of the outbox, or set aside where it alone cannot be removed. */
@@ -76,8 +91,5 @@ enum status ledger_damaged(const struct relay *r, struct error *err);
 /* position_lost.c: manifests, but no position. */
 MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count,
                                    struct error *err);
-/* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
-MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name,
-                                      struct error *err);
 
 #endif
