@@ -115,7 +115,8 @@ static void put_head(const struct catalog *c, const struct entry *e, struct buff
  * stands in for it. */
 static void put_created(struct encoder *e, const struct event *event, int64_t created_us) {
   char text[TIME_TEXT];
-  uint32_t node = event->created_us == TIME_NONE ? JSON_NONE : json_member(e->doc, 0, "created_at");
+  bool read = event->created_us != TIME_NONE && !event->lifted;
+  uint32_t node = read ? json_member(e->doc, 0, "created_at") : JSON_NONE;
   bool written = node != JSON_NONE && e->doc->nodes[node].type == JSON_STRING;
   avro_put_string(e->out,
                   written ? json_raw(e->doc, node) : span_of(time_format(created_us, text)));

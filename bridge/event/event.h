@@ -15,46 +15,46 @@
 /* Every reason an event can be set aside for, with its stable word, and what to do about it. One
  * row feeds the dead letter, the metrics label, the CLI and the manual. Words of the first group
  * equal json_fault_word. */
-#define REASON_TABLE(X)                                                                                        \
-  X(NONE, "none", "")                                                                                          \
-  X(EMPTY_FILE, "empty_file",                                                                                  \
-    "The producer created the file and never wrote it; ask it for the event again")                            \
-  X(NOT_JSON, "not_json", "Fix the text at the byte named, then replay it")                                    \
-  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")               \
-  X(LONE_SURROGATE, "lone_surrogate",                                                                          \
-    "Replace the half surrogate at the byte named, then replay it")                                            \
-  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                               \
-  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")                       \
-  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                            \
-  X(TOO_LARGE, "too_large",                                                                                    \
-    "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                                  \
-  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; fix it, then replay it")                        \
-  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                        \
-  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                \
-  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                       \
-  X(BAD_NAME, "bad_name",                                                                                      \
-    "A name is namespace.event in [a-z0-9_.-]; fix it or add it to routing.aliases")                           \
-  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                    \
-    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")         \
-  X(UNKNOWN_EVENT, "unknown_event",                                                                            \
-    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")                      \
-  X(BAD_KEY, "bad_key",                                                                                        \
-    "A key is a string or a number; fix the field named, or name another as key and restart the worker; then " \
-    "replay it")                                                                                               \
-  X(BAD_PAYLOAD, "payload_not_object",                                                                         \
-    "The payload must be a JSON object; fix it, then replay it")                                               \
-  X(SCHEMA_MISMATCH, "schema_mismatch",                                                                        \
-    "Fix the field named, or the schema and restart the worker; then replay it")                               \
-  X(INTEGER_RANGE, "integer_out_of_range",                                                                     \
-    "An int has 32 bits, a long 64; fix the field, or make it a long in the schema; then replay it")           \
-  X(HEADER_TOO_LARGE, "header_too_large",                                                                      \
-    "Give the fields named a place in the schema, or a map of strings named extra, or set "                    \
-    "encoding.unknown_fields = drop; restart the worker, then replay it")                                      \
-  X(RECORD_TOO_LARGE, "record_too_large",                                                                      \
-    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                         \
-  X(BROKER_REFUSED, "broker_refused",                                                                          \
-    "See last_error; fix the topic's configuration or the event, then replay it")                              \
-  X(CRASHES_WORKER, "crashes_worker",                                                                          \
+#define REASON_TABLE(X)                                                                                             \
+  X(NONE, "none", "")                                                                                               \
+  X(EMPTY_FILE, "empty_file",                                                                                       \
+    "The producer created the file and never wrote it; ask it for the event again")                                 \
+  X(NOT_JSON, "not_json", "Fix the text at the byte named, then replay it")                                         \
+  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")                    \
+  X(LONE_SURROGATE, "lone_surrogate",                                                                               \
+    "Replace the half surrogate at the byte named, then replay it")                                                 \
+  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                                    \
+  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")                            \
+  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                                 \
+  X(TOO_LARGE, "too_large",                                                                                         \
+    "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                                       \
+  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; fix it, then replay it")                             \
+  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                             \
+  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                     \
+  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                            \
+  X(BAD_NAME, "bad_name",                                                                                           \
+    "A name is namespace.event in [a-z0-9_.-]; fix it or add it to routing.aliases")                                \
+  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                         \
+    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")              \
+  X(UNKNOWN_EVENT, "unknown_event",                                                                                 \
+    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")                           \
+  X(BAD_KEY, "bad_key",                                                                                             \
+    "A key is a string or a number; fix the field named, or name another as key and restart the worker; then "      \
+    "replay it")                                                                                                    \
+  X(BAD_PAYLOAD, "payload_not_object",                                                                              \
+    "The payload must be a JSON object; fix it, then replay it")                                                    \
+  X(SCHEMA_MISMATCH, "schema_mismatch",                                                                             \
+    "Fix the field named, or the schema and restart the worker; then replay it")                                    \
+  X(INTEGER_RANGE, "integer_out_of_range",                                                                          \
+    "An int has 32 bits, a long 64; fix the field, or make it a long in the schema; then replay it")                \
+  X(HEADER_TOO_LARGE, "header_too_large",                                                                           \
+    "Give the fields named a place in the schema, or a map of strings named extra, or set "                         \
+    "encoding.unknown_fields = drop (of an envelope encoding.envelope = drop); restart the worker, then replay it") \
+  X(RECORD_TOO_LARGE, "record_too_large",                                                                           \
+    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                              \
+  X(BROKER_REFUSED, "broker_refused",                                                                               \
+    "See last_error; fix the topic's configuration or the event, then replay it")                                   \
+  X(CRASHES_WORKER, "crashes_worker",                                                                               \
     "Report it with the entry attached; it ended the worker twice")
 
 enum reason {
@@ -86,6 +86,11 @@ struct event {
   /* W3C Trace Context: the first valid traceparent of payload.metadata, the entry itself and its
    * member headers, and the tracestate beside it; else empty */
   struct span traceparent, tracestate;
+
+  /* Of an envelope in the payload: event_read, CONTRACT.md 7. */
+  bool lifted;          /* id, name, payload and created_us are the envelope's */
+  struct span other_id; /* what it would go by if it were lifted, or were not; empty: the same */
+  struct span subject;  /* lifted: the envelope's aggregate_id, unescaped; else empty */
 };
 
 /* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also
@@ -97,8 +102,26 @@ enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct 
                         struct error *err);
 enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
 
-/* Digest of its name and its payload's text, the same on every machine; 0: it has no payload. Two
- * entries of one id that differ in it are two events. */
+/* How names are judged that lie in an envelope. */
+struct event_lifting {
+  /* The name it is published by, terminated. False: it is none. */
+  bool (*canonical)(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 1]);
+  const void *ctx;
+};
+/* event_parse, and what the bridge of the older typed bus wrote is lifted out of its envelope: *out
+ * is then the event inside, its name canonical where it has one. Which payloads are lifted stands
+ * in CONTRACT.md 7; any other stays as event_parse reads it, and so do all when lifting is NULL.
+ * REASON_BAD_ID, BAD_PAYLOAD and MISSING_NAME also of the envelope, err then with a path in it
+ * ("payload.event_id: ..."). */
+enum reason event_read(const struct json_doc *doc, const struct event_lifting *lifting,
+                       struct arena *arena, struct event *out, struct error *err);
+/* Is that its id, lifted or not? So an entry is known again when the settings changed meanwhile. */
+bool event_goes_by(const struct event *e, struct span id);
+/* What of a lifted entry and its envelope is not published otherwise, as one line of JSON. */
+void event_rest(const struct json_doc *doc, const struct event *e, struct buffer *out);
+
+/* Digest of its name and its payload's text (of a lifted one without its blanks), the same on every
+ * machine; 0: it has no payload. Two entries of one id that differ in it are two events. */
 uint64_t event_content(const struct json_doc *doc, const struct event *e);
 
 bool event_id_valid(struct span id); /* [A-Za-z0-9._-]{1,128} */

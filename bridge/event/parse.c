@@ -205,10 +205,3 @@ enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct 
   enum reason payload = read_payload(&r, out);
   return why == REASON_NONE ? payload : why;
 }
-
-uint64_t event_content(const struct json_doc *doc, const struct event *e) {
-  if (e->payload == JSON_NONE) return 0;
-  uint64_t name = digest_fixed(e->name).lo, content = digest_fixed(json_slice(doc, e->payload)).lo;
-  content ^= name << 1 | name >> 63;
-  return content ? content : 1;
-}

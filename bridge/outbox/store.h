@@ -94,7 +94,8 @@ struct store_options {
                 * nothing, watches nothing
                 */
   const struct clock *clock;
-  struct log *log; /* may be NULL */
+  struct log *log;                     /* may be NULL */
+  const struct event_lifting *lifting; /* for event_read; NULL: nothing is lifted */
 };
 
 struct store;
@@ -340,6 +341,7 @@ struct entry_info {
   struct span text; /* the bytes of the file (of a raw dead letter: of its descriptor); empty: it
                        was not read */
   const struct json_doc *doc; /* of text; NULL when that is not a JSON object */
+  const struct event *event;  /* as read of doc; NULL without one, and of a foreign form */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
   bool raw;                   /* dead letter whose bytes were no JSON */
   bool foreign_form; /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */

@@ -37,7 +37,8 @@ struct item {
   struct entry_ref ref;
   uint64_t generation, flush; /* flush: how many flushes had begun when it was taken */
   struct span id, name, ns, key, value;
-  struct span traceparent, tracestate, carried; /* headers, or empty */
+  struct span traceparent, tracestate, subject, carried; /* headers, or empty */
+  struct span rest;                                      /* likewise: event_rest */
   uint32_t unplaced; /* members of the payload without a place in its schema */
   size_t value_at;   /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;

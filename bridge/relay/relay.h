@@ -43,10 +43,11 @@ struct relay_config {
   const char *group;        /* of this outbox alone: the ledger's, and the transactional id */
   const char *ledger_topic; /* exactly_once */
   bool exactly_once;
-  bool background;    /* relay all the time; else only by relay_flush */
-  bool paused;        /* from the start: see relay_pause */
-  bool keys_required; /* wait for Redis instead of going on without it */
-  bool hold_key;      /* a dead letter holds back the later events of its key: holds.h */
+  bool background;     /* relay all the time; else only by relay_flush */
+  bool paused;         /* from the start: see relay_pause */
+  bool keys_required;  /* wait for Redis instead of going on without it */
+  bool carry_envelope; /* event_rest in a header */
+  bool hold_key;       /* a dead letter holds back the later events of its key: holds.h */
   bool create_topics;
   int partitions, replication;
 };

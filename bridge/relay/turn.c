@@ -159,11 +159,33 @@ static void keep_unplaced(struct turn *t, struct item *item) {
   if (item->carried.len != carried.len) item->outcome = OUTCOME_HELD; /* out of memory: later */
 }
 
+/* False: it has a verdict. */
+static bool keep_rest(struct turn *t, struct item *item, const struct entry *entry) {
+  struct buffer rest = {0};
+  struct error err = {0};
+  if (!entry->event.lifted || !t->relay->config.carry_envelope) return true;
+  event_rest(&entry->doc, &entry->event, &rest);
+  if (rest.len > CARRIED_MAX) {
+    error_set(
+        &err, ST_TOO_LARGE,
+        "payload: %zu bytes of its envelope are not published otherwise, and a header carries "
+        "at most %d; encoding.envelope=drop leaves them out",
+        rest.len, CARRIED_MAX);
+    give_up(item, REASON_HEADER_TOO_LARGE, &err);
+  } else {
+    item->rest = arena_span(&t->batch->arena, buffer_span(&rest));
+    if (rest.failed || !item->rest.ptr) item->outcome = OUTCOME_HELD;
+  }
+  buffer_release(&rest);
+  return item->outcome == OUTCOME_SEND;
+}
+
 static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {
   struct error err = {0};
   struct buffer *values = &t->batch->values;
   item->value_at = values->len;
   take_in_hand(t, item);
+  if (!keep_rest(t, item, entry)) return;
   enum reason reason = catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event,
                                       item->name, item->created_us, values, &err);
   if (values->failed) {

@@ -8,6 +8,9 @@ static const struct alias builtin_keys[] = {{"episode", "episode_id,id"},
                                             {"plot", "plot_id"},
                                             {"quality", "content_id,episode_id"},
                                             {NULL, NULL}};
+/* The classes of the older typed bus that name no plot_id. */
+static const struct alias lifted_keys[] = {
+    {"plot", "plot_id,command_id,plot_file_path,file_path,master_plot_path"}, {NULL, NULL}};
 
 static const char *const no_fields[] = {NULL};
 static const char setting[] = "routing.keys";
@@ -58,18 +61,25 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
           (int)(field.len < 60 ? field.len : 60), field.ptr);
     if (!(list[count++] = path_copy(r, field))) return routing_no_memory(err);
   }
-  *out = (struct key_rule){list, source, NULL};
+  *out = (struct key_rule){.fields = list, .source = source};
   return ST_OK;
 }
 
 static enum status built_in(struct routing *r, struct error *err) {
   for (unsigned i = 0; i < r->space_count; i++)
-    r->spaces[i]->key = (struct key_rule){no_fields, KEY_OF_NOBODY, NULL};
+    r->spaces[i]->key = (struct key_rule){.fields = no_fields, .source = KEY_OF_NOBODY};
   for (const struct alias *k = builtin_keys; k->seen; k++) {
     struct rule *space = table_get(&r->by_pattern, span_of(k->seen));
     enum status st =
         space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &space->key, err) : ST_OK;
     if (st != ST_OK) return st;
+  }
+  for (const struct alias *k = lifted_keys; k->seen; k++) {
+    struct rule *space = table_get(&r->by_pattern, span_of(k->seen));
+    struct key_rule more;
+    enum status st = space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &more, err) : ST_OK;
+    if (st != ST_OK) return st;
+    if (space) space->key.lifted = more.fields;
   }
   return ST_OK;
 }
@@ -93,7 +103,7 @@ static enum status of_setting(struct routing *r, const char *key, struct span wo
         err);
   struct error why = {0};
   enum status st = ST_OK;
-  *out = (struct key_rule){no_fields, source, NULL};
+  *out = (struct key_rule){.fields = no_fields, .source = source};
   if (!span_is(fields, "none")) st = set_fields(r, fields, source, out, &why);
   out->key = key;
   return st == ST_INVALID ? refuse(key, word, why.text, err)

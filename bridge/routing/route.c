@@ -12,28 +12,35 @@ static struct span nearest(const struct routing *r, struct span ns) {
   return best;
 }
 
-static enum reason bad_name(struct span name, struct error *err) {
+/* In front of words on the name: where an envelope has it. */
+static const char *name_path(const struct event *event) {
+  return event->lifted ? "payload.event_type: " : "";
+}
+
+static enum reason bad_name(const struct event *event, struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_BAD_NAME;
-  names_shown(name, &shown);
+  names_shown(event->name, &shown);
   error_set(
       err, ST_INVALID,
-      "name %s is not namespace.event in [a-z0-9_.-] of at most %d bytes; fix it, or add it to routing.aliases",
-      buffer_z(&shown), EVENT_NAME_MAX);
+      "%sname %s is not namespace.event in [a-z0-9_.-] of at most %d bytes; fix it, or add it to routing.aliases",
+      name_path(event), buffer_z(&shown), EVENT_NAME_MAX);
   buffer_release(&shown);
   return REASON_BAD_NAME;
 }
 
-static enum reason unknown_namespace(const struct routing *r, struct span name, struct span ns,
-                                     struct error *err) {
+static enum reason unknown_namespace(const struct routing *r, const struct event *event,
+                                     const struct route *route, struct error *err) {
   struct buffer shown = {0};
+  struct span ns = route->ns;
   if (!err) return REASON_UNKNOWN_NAMESPACE;
-  names_shown(name, &shown);
+  names_shown(route->name, &shown);
   error_set(
       err, ST_INVALID,
-      "name %s: namespace \"%.*s\" is not in routing.namespaces (the nearest there is \"%.*s\"); add it there, or "
+      "%sname %s: namespace \"%.*s\" is not in routing.namespaces (the nearest there is \"%.*s\"); add it there, or "
       "the name to routing.aliases",
-      buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr, SPAN_ARGS(nearest(r, ns)));
+      name_path(event), buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr,
+      SPAN_ARGS(nearest(r, ns)));
   buffer_release(&shown);
   return REASON_UNKNOWN_NAMESPACE;
 }
@@ -56,15 +63,20 @@ static enum reason no_memory(struct error *err) {
   return REASON_NO_MEMORY;
 }
 
-static enum reason bad_key(const struct key_rule *rule, const char *field, bool array,
+static enum reason bad_key(const struct key_rule *rule, const char *field,
+                           const struct json_doc *doc, const struct event *event, bool array,
                            struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_BAD_KEY;
+  if (event->lifted)
+    json_path(doc, event->payload, &shown);
+  else
+    buffer_add_z(&shown, "payload");
+  buffer_add_char(&shown, '.');
   text_quoted(&shown, span_of(field), 60);
-  error_set(err, ST_INVALID,
-            "payload.%s: it is the key by %s, and %s makes none; a key is a string or a number",
-            buffer_z(&shown), rule->key ? rule->key : "its schema",
-            array ? "an array" : "an object");
+  error_set(
+      err, ST_INVALID, "%s: it is the key by %s, and %s makes none; a key is a string or a number",
+      buffer_z(&shown), rule->key ? rule->key : "its schema", array ? "an array" : "an object");
   buffer_release(&shown);
   return REASON_BAD_KEY;
 }
@@ -85,20 +97,25 @@ static enum reason find_key(const struct key_rule *rule, const struct json_doc *
                             struct error *err) {
   out->key = event->id;
   if (event->payload == JSON_NONE) return REASON_NONE;
-  for (const char *const *field = rule->fields; *field; field++) {
+  const char *const *field = event->lifted && rule->lifted ? rule->lifted : rule->fields;
+  bool none = !*field, set = rule->source == KEY_OF_SETTING || rule->source == KEY_OF_ROUTE;
+  for (; *field; field++) {
     struct span key;
     bool found = false;
     uint32_t node = member_at(doc, event->payload, *field);
     if (node == JSON_NONE) continue;
     bool array = doc->nodes[node].type == JSON_ARRAY;
     if ((array || doc->nodes[node].type == JSON_OBJECT) && rule->source != KEY_BUILT_IN)
-      return bad_key(rule, *field, array, err);
+      return bad_key(rule, *field, doc, event, array, err);
     if (key_of(doc, node, arena, &key, &found) != REASON_NONE) return no_memory(err);
     if (!found) continue;
     out->key = key;
     return REASON_NONE;
   }
-  out->keyless = *rule->fields != NULL;
+  if (event->subject.len && !(none && set))
+    out->key = event->subject;
+  else
+    out->keyless = !none;
   return REASON_NONE;
 }
 
@@ -140,8 +157,8 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
                           struct error *err) {
   const struct rule *rule = NULL;
   *out = (struct route){.name = event->name};
-  if (!look_up(r, event->name, &out->name, &out->ns, &rule)) return bad_name(event->name, err);
-  if (!rule) return unknown_namespace(r, out->name, out->ns, err);
+  if (!look_up(r, event->name, &out->name, &out->ns, &rule)) return bad_name(event, err);
+  if (!rule) return unknown_namespace(r, event, out, err);
   if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
   bool exact = out->name.len == rule->pattern.len;
   return find_key(exact ? &rule->exact : &rule->key, doc, event, arena, out, err);

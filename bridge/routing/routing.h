@@ -13,8 +13,9 @@
  * numbers.
  *
  * Key: the first of the event's key fields that the payload has as a non-empty string or a number;
- * else the event id. Which fields: those of its route, else those that the setting names for the
- * namespace, else the one that the event's schema names, else those that are built in.
+ * else the subject of a lifted event (unless a setting says that there is no key), else the event
+ * id. Which fields: those of its route, else those that the setting names for the namespace, else
+ * the one that the event's schema names, else those that are built in (of lifted events more).
  * "customer.id" is a member of that name, else id of customer. An array or object that settings or
  * the schema name makes no key, and the event is refused; the built-in fields pass over it.
  */
@@ -84,7 +85,8 @@ enum key_source { KEY_OF_NOBODY, KEY_BUILT_IN, KEY_OF_SCHEMA, KEY_OF_SETTING, KE
 struct key_rule {
   const char *const *fields; /* ends with NULL; of KEY_OF_NOBODY there are none */
   enum key_source source;
-  const char *key; /* of the setting that says it, "routing.order.key"; NULL: none does */
+  const char *key;           /* of the setting that says it, "routing.order.key"; NULL: none does */
+  const char *const *lifted; /* the fields of lifted events; NULL: the same */
 };
 /* What holds for events of that name; false: its namespace is not published. */
 bool routing_key_of(const struct routing *r, struct span name, struct key_rule *out);
@@ -100,6 +102,11 @@ bool routing_key_rule(const struct routing *r, unsigned i, size_t at, struct key
 enum reason routing_route(const struct routing *r, const struct json_doc *doc,
                           const struct event *event, struct arena *arena, struct route *out,
                           struct error *err);
+/* The name that what lay in an envelope is published by: a name as routing_canonical takes it, with
+ * or without "Event" behind it; a canonical name itself; else the words of a class name, the first
+ * as namespace ("PlotOutlineApproved": plot.outline_approved), whether it is published or not.
+ * False: it is none. For event_lifting. */
+bool routing_class_name(const void *routing, struct span seen, char out[EVENT_NAME_MAX + 1]);
 /* The canonical name of a name, without judging it (for listing and filters). */
 struct span routing_canonical(const struct routing *r, struct span name);
 /* The namespace that an event of this name is published in, empty: in none. Lives as long as the

@@ -41,6 +41,7 @@ struct service {
   struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
   struct home *home;
   struct hands *hands; /* RELAY only */
+  struct event_lifting lifting;
   struct store *store;
   struct routing *routing;
   struct catalog *catalog; /* RELAY: used by the relay's reader alone */

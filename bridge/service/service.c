@@ -14,8 +14,12 @@
  * it. */
 static enum status open_outbox(struct service *s, const struct service_options *o,
                                struct error *err) {
-  struct store_options options = {
-      .create = s->mode != SERVICE_INSPECT, .clock = s->clock, .log = s->log};
+  bool lift = !strcmp(setting_text(s->settings, SETTING_OUTBOX_LIFT), "auto");
+  s->lifting = (struct event_lifting){.canonical = routing_class_name, .ctx = s->routing};
+  struct store_options options = {.create = s->mode != SERVICE_INSPECT,
+                                  .clock = s->clock,
+                                  .log = s->log,
+                                  .lifting = lift ? &s->lifting : NULL};
   enum status st = store_open(s->plan.outbox, &options, &s->store, err);
   if (st == ST_OK && options.create) {
     st = store_lock(s->store, o->lock_wait_ms, err);
@@ -85,6 +89,7 @@ static enum status start_relay(struct service *s, const struct service_options *
       .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
       .paused = s->pause.on,
       .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
+      .carry_envelope = !strcmp(setting_text(x, SETTING_ENCODING_ENVELOPE), "carry"),
       .hold_key = setting_bool(x, SETTING_DLQ_HOLD_KEY),
       .create_topics = !strcmp(setting_text(x, SETTING_TOPICS_CREATE), "missing"),
       .partitions = (int)setting_number(x, SETTING_TOPICS_PARTITIONS),

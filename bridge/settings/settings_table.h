@@ -29,6 +29,8 @@
     "", "Largest entry that is read")                                                                                      \
   X(OUTBOX_WINDOW, "outbox.window", NUMBER, "250000", 1000, 10000000, 0,                                                   \
     "", "Names a scan keeps in memory at a time")                                                                          \
+  X(OUTBOX_LIFT, "outbox.lift", CHOICE, "auto", 0, 0, 0,                                                                   \
+    "auto off", "Events that the bridge of the older typed bus wrote: lifted out of their envelope, or left as they are")  \
   X(REDIS_URL, "redis.url", TEXT, "redis://127.0.0.1:6379/0", 0, 0, SETTING_SECRET,                                        \
     "", "Where idempotency keys are kept: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], unix:/PATH, or off")                 \
   X(REDIS_TTL, "redis.ttl", DURATION, "7d", SECOND, 3650 * DAY, 0,                                                         \
@@ -81,6 +83,8 @@
     "envelope refuse", "A name without a schema in a namespace that has some: carry it in the envelope, or set it aside")  \
   X(ENCODING_SCHEMAS, "encoding.schemas", TEXT, "", 0, 0, 0,                                                               \
     "", "Folder of the Avro schemas; empty means the installed ones")                                                      \
+  X(ENCODING_ENVELOPE, "encoding.envelope", CHOICE, "carry", 0, 0, 0,                                                      \
+    "carry drop", "What of a lifted event's envelope is not published: carried in the header busbridge-envelope, or left out") \
   X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \
     "", "Schema registry")                                                                                                 \
   X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, 0,                                           \

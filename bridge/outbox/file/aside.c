@@ -47,7 +47,7 @@ bool fs_aside_holds(struct fs *s, enum place place, const char *name, const stru
   mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
   bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) ||
-                      (row->ref.id.len && span_eq(row->ref.id, e->id)));
+                      (row->ref.id.len && event_goes_by(e, row->ref.id)));
   bool out = same && row->what != ASIDE_RETRY;
   if (same && !out && row->failure.attempts > e->attempts) {
     e->attempts = row->failure.attempts;

@@ -6,8 +6,8 @@
 static void look_again(struct fs *s, struct fs_desk *d, const struct fs_row *row) {
   enum fs_read got = fs_desk_read(s, d, row->ref.place, row->ref.name.ptr, NULL);
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
-  bool other =
-      read && (!span_eq(d->event.id, row->ref.id) || d->event.attempts >= row->failure.attempts);
+  bool other = read && (!event_goes_by(&d->event, row->ref.id) ||
+                        d->event.attempts >= row->failure.attempts);
   if (got == FS_GONE || other) fs_aside_carried(s, row);
 }
 

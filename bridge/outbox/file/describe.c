@@ -21,6 +21,7 @@ static void newer_info(struct fs_desk *d, struct entry_info *info) {
   int64_t attempts = 0;
   json_int(&d->doc, json_member(&d->doc, 0, "attempt_count"), &attempts);
   info->foreign_form = true;
+  info->event = NULL;
   info->name = text_member(d, "message_name");
   info->last_error = text_member(d, "original_error");
   info->failed_us = time_member(d, "last_failed_at");
@@ -55,6 +56,7 @@ static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct e
 static void object_info(struct fs *s, const char *name, struct fs_desk *d,
                         struct entry_info *info) {
   info->doc = &d->doc;
+  info->event = &d->event;
   info->payload = json_member(&d->doc, 0, "payload");
   if (info->payload != JSON_NONE) info->payload_size = d->doc.nodes[info->payload].len;
   if (info->place == PLACE_DLQ && fs_newer_form(&d->doc))

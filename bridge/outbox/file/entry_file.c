@@ -99,6 +99,7 @@ static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool
   d->stamp = (struct stamp){0};
   d->doc.count = 0;
   d->event = no_event;
+  d->lifting = s->lifting;
   if (folder < 0) return FS_GONE;
   int fd = open_entry(folder, name);
   if (fd < 0) return open_failed(d, errno, name, err);
@@ -143,7 +144,7 @@ enum status fs_desk_parse(struct fs_desk *d, struct error *err) {
   d->error.text[0] = '\0';
   arena_reset(&d->arena);
   enum status st = json_scan(&d->doc, (struct span){d->text, d->len}, &d->error);
-  if (st == ST_OK) d->reason = event_parse(&d->doc, &d->arena, &d->event, &d->error);
+  if (st == ST_OK) d->reason = event_read(&d->doc, d->lifting, &d->arena, &d->event, &d->error);
   if (st == ST_INVALID) {
     d->reason = event_reason_of(d->doc.fault);
     d->event = no_event;

@@ -19,6 +19,7 @@ enum fs_read {
 };
 struct fs_desk {
   char *text;
+  const struct event_lifting *lifting;
   size_t cap, len, limit; /* limit: bytes that an entry may have, unless it was rewritten by us */
   int sys;                /* errno behind FS_UNREADABLE */
   struct stamp stamp;

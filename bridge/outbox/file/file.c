@@ -70,6 +70,7 @@ static struct fs *make(const struct store_options *options) {
   s->inspect = !options->create;
   s->clock = options->clock;
   s->log = options->log;
+  s->lifting = options->lifting;
   for (unsigned p = 0; p < PLACES; p++) atomic_init(&s->folder[p], -1);
   s->wake_fd = s->inotify = s->watch[0] = s->watch[1] = -1;
   s->wanted = 1; /* the first scan */

@@ -144,6 +144,7 @@ struct fs {
   bool inspect; /* changes nothing, watches nothing */
   const struct clock *clock;
   struct log *log;
+  const struct event_lifting *lifting;
   struct store_config c; /* since fs_begin */
 
   atomic_int folder[PLACES]; /* descriptors, -1 = not there; once set, only dup3'ed over */

@@ -51,6 +51,14 @@ static void match(struct find *f, struct span text, const char *name) {
   keep(exact ? &f->exact : &f->prefix, f->place, name);
 }
 
+/* By the id that it goes by, else by the other one. */
+static void match_ids(struct find *f, const struct entry_info *info, const char *name) {
+  uint64_t before = f->exact.count + f->prefix.count;
+  match(f, info->id, name);
+  if (info->event && before == f->exact.count + f->prefix.count)
+    match(f, info->event->other_id, name);
+}
+
 static bool find_name(void *ctx, const char *name, unsigned char type) {
   struct find *f = ctx;
   struct entry_info info;
@@ -58,7 +66,7 @@ static bool find_name(void *ctx, const char *name, unsigned char type) {
   if (!name_is_entry(name)) return true;
   struct span stem = {name, strlen(name) - 5};
   if (f->way == BY_ID) {
-    if (fs_look_at(&f->look, f->place, name, &info)) match(f, info.id, name);
+    if (fs_look_at(&f->look, f->place, name, &info)) match_ids(f, &info, name);
     return true;
   }
   uint64_t before = f->exact.count + f->prefix.count;

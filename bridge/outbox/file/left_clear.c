@@ -45,8 +45,9 @@ static enum is judge_id(int tmp, const char *file, uint64_t id) {
   if (st == ST_OK) st = json_scan(&doc, buffer_span(&text), NULL);
   if (st == ST_INVALID) is = IS_OTHER;
   if (st == ST_OK) {
-    enum reason reason = event_parse(&doc, &arena, &event, NULL);
-    is = reason == REASON_NO_MEMORY ? IS_UNCLEAR : left_id(event.id) == id ? IS_DONE : IS_OTHER;
+    enum reason reason = event_read(&doc, NULL, &arena, &event, NULL); /* with both its ids */
+    bool done = left_id(event.id) == id || left_id(event.other_id) == id;
+    is = reason == REASON_NO_MEMORY ? IS_UNCLEAR : done ? IS_DONE : IS_OTHER;
   }
   json_doc_release(&doc);
   arena_release(&arena);

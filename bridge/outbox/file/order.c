@@ -28,8 +28,9 @@ bool fs_event_moved(const struct event *e, struct span from, struct span to, str
                     struct event *out) {
   bool ok = true;
   *out = *e;
-  struct span *parts[] = {&out->id,          &out->name,        &out->last_error, &out->reason,
-                          &out->storage_key, &out->traceparent, &out->tracestate};
+  struct span *parts[] = {&out->id,         &out->name,        &out->last_error,
+                          &out->reason,     &out->storage_key, &out->traceparent,
+                          &out->tracestate, &out->other_id,    &out->subject};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     *parts[i] = moved(*parts[i], from, to, arena, &ok);
   return ok;

@@ -17,8 +17,9 @@ static void tell_dispatched(struct fs *s, const char *shown, const char *name) {
 }
 
 static enum settled compare(const struct fs_desk *d, const struct entry_ref *ref) {
-  if (!fs_desk_is_object(d) || !ref->id.len || !span_eq(d->event.id, ref->id))
+  if (!fs_desk_is_object(d) || !ref->id.len || !event_goes_by(&d->event, ref->id))
     return SETTLED_CHANGED;
+  if (!span_eq(d->event.id, ref->id)) return SETTLED_GONE; /* it was read by other settings then */
   uint64_t content = event_content(&d->doc, &d->event);
   return ref->content && content != ref->content ? SETTLED_REUSED : SETTLED_GONE;
 }

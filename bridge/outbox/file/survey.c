@@ -241,7 +241,7 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
   bool lies = name_from(ref->name, name) &&
               fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
               fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
-              span_eq(desk.event.id, id) && !fs_aside_out(s, ref->place, name, &desk.stamp);
+              event_goes_by(&desk.event, id) && !fs_aside_out(s, ref->place, name, &desk.stamp);
   fs_desk_release(&desk);
   return lies;
 }

@@ -51,6 +51,7 @@ static void info_of(const struct memory_row *r, struct entry_info *info) {
                               .size = r->len,
                               .text = {r->text, r->len},
                               .doc = object ? &r->doc : NULL,
+                              .event = object ? &r->event : NULL,
                               .payload = object ? json_member(&r->doc, 0, "payload") : JSON_NONE,
                               .raw = r->place == PLACE_DLQ && !object};
   if (info->payload != JSON_NONE) info->payload_size = r->doc.nodes[info->payload].len;
@@ -86,7 +87,7 @@ static bool show(struct memory *m, const struct memory_row *row, store_visit_fn 
     memcpy(copy.text, row->text, row->len);
     mutex_unlock(&m->w->lock);
     if (json_scan(&copy.doc, (struct span){copy.text, copy.len}, &(struct error){0}) == ST_OK)
-      event_parse(&copy.doc, &copy.arena, &copy.event, &(struct error){0});
+      event_read(&copy.doc, m->lifting, &copy.arena, &copy.event, &(struct error){0});
     else
       copy.event.id = copy.event.name = (struct span){0};
     info_of(&copy, &info);
@@ -157,12 +158,15 @@ static bool is_number_suffix(struct span rest) {
   return true;
 }
 
+static bool begins(struct span text, struct span key) {
+  return text.len >= key.len && memcmp(text.ptr, key.ptr, key.len) == 0;
+}
+
 static bool is_found(const struct memory_row *r, const void *what) {
   const struct choice *c = what;
   struct span text = c->by_id ? r->event.id : stem_of(r);
-  if (!is_wanted(r, c->which) || text.len < c->key.len ||
-      memcmp(text.ptr, c->key.ptr, c->key.len) != 0)
-    return false;
+  if (c->by_id && !begins(text, c->key)) text = r->event.other_id;
+  if (!is_wanted(r, c->which) || !begins(text, c->key)) return false;
   struct span rest = {text.ptr + c->key.len, text.len - c->key.len};
   return c->prefix || !rest.len || (!c->by_id && is_number_suffix(rest));
 }
@@ -235,7 +239,7 @@ bool memory_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->place, ref->name);
-  bool lies = r && span_eq(r->event.id, id);
+  bool lies = r && event_goes_by(&r->event, id);
   mutex_unlock(&m->w->lock);
   return lies;
 }

@@ -50,13 +50,14 @@ static struct memory_row *next_row(struct memory *m) {
   return NULL;
 }
 
-static struct entry_ref ref_of(const struct memory_row *r, struct arena *keep) {
+static struct entry_ref ref_of(const struct memory_row *r, const struct entry *read,
+                               struct arena *keep) {
   bool event = r->fault == REASON_NONE;
   return (struct entry_ref){.name = arena_span(keep, span_of(r->name)),
                             .stamp = {r->version, (int64_t)r->len, r->since_ns, r->arrived_ns},
                             .place = r->place,
-                            .id = event ? arena_span(keep, r->event.id) : (struct span){0},
-                            .content = event ? event_content(&r->doc, &r->event) : 0};
+                            .id = event ? arena_span(keep, read->event.id) : (struct span){0},
+                            .content = event ? event_content(&read->doc, &read->event) : 0};
 }
 
 /* Parsed anew where the caller keeps it: the row may go while it is in hand. */
@@ -75,8 +76,8 @@ static enum status copy_out(struct memory *m, struct memory_row *r, struct arena
   }
   out->doc.arena = scratch;
   enum status st = json_scan(&out->doc, out->text, &(struct error){0});
-  if (st == ST_OK &&
-      event_parse(&out->doc, scratch, &out->event, &(struct error){0}) == REASON_NO_MEMORY)
+  if (st == ST_OK && event_read(&out->doc, m->lifting, scratch, &out->event, &(struct error){0}) ==
+                         REASON_NO_MEMORY)
     st = ST_NO_MEMORY;
   out->event.attempts = r->attempts;
   out->event.failed_us = r->failed_us;
@@ -100,7 +101,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
   enum status st = r ? copy_out(m, r, scratch, out, err) : ST_AGAIN;
   BUG_ON_RULE(S1, r && memory_in_hand(m, r));
   if (r && st == ST_OK) {
-    out->ref = ref_of(r, keep);
+    out->ref = ref_of(r, out, keep);
     out->generation = m->begun;
     if (!out->ref.name.ptr || !memory_hand_put(&m->hands, r))
       st = error_set(err, ST_NO_MEMORY, "no memory for an entry");
@@ -185,6 +186,7 @@ static enum status memory_open(const char *address, const struct store_options *
   }
   m->create = options->create;
   m->clock = options->clock;
+  m->lifting = options->lifting;
   m->wanted = 1;
   m->seen = UINT64_MAX;
   mutex_lock(&m->w->lock);

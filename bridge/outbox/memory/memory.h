@@ -72,6 +72,7 @@ struct memory {
   struct memory_world *w;
   bool create;
   const struct clock *clock;
+  const struct event_lifting *lifting;
   struct store_config c;     /* since it began */
   struct memory_hand *hands; /* all below: the world's lock */
   size_t hand_count, lingering;

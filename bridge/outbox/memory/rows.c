@@ -102,10 +102,11 @@ void memory_tell(struct memory_world *w) {
   cond_broadcast(&w->changed);
 }
 
-static enum status parse(struct memory_row *r, size_t most, struct error *err) {
+static enum status parse(struct memory *m, struct memory_row *r, struct error *err) {
+  size_t most = m->c.max_entry_bytes;
   r->event = memory_no_event;
   enum status st = json_scan(&r->doc, (struct span){r->text, r->len}, &r->words);
-  if (st == ST_OK) r->fault = event_parse(&r->doc, &r->arena, &r->event, &r->words);
+  if (st == ST_OK) r->fault = event_read(&r->doc, m->lifting, &r->arena, &r->event, &r->words);
   if (st == ST_INVALID) r->fault = event_reason_of(r->doc.fault);
   if (st == ST_NO_MEMORY || r->fault == REASON_NO_MEMORY)
     return error_set(err, ST_NO_MEMORY, "no memory for an entry");
@@ -142,7 +143,7 @@ enum status memory_add(struct memory *m, enum place place, struct span name, str
   r->text = malloc(text.len + 1);
   r->len = text.len;
   if (r->text) memcpy(r->text, text.ptr ? text.ptr : "", text.len);
-  enum status st = r->name && r->text ? parse(r, m->c.max_entry_bytes, err)
+  enum status st = r->name && r->text ? parse(m, r, err)
                                       : error_set(err, ST_NO_MEMORY, "no memory for an entry");
   if (st != ST_OK) {
     row_free(r);

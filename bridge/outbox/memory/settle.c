@@ -17,8 +17,9 @@ static void end_hand(struct memory *m, enum place place, struct span name) {
 static enum settled compare(const struct memory_row *r, const struct entry_ref *ref) {
   if (!r || r->place == PLACE_SENT) return SETTLED_VANISHED;
   if (r->version == ref->stamp.inode) return SETTLED_GONE;
-  if (!ref->id.len || r->fault != REASON_NONE || !span_eq(r->event.id, ref->id))
+  if (!ref->id.len || r->fault != REASON_NONE || !event_goes_by(&r->event, ref->id))
     return SETTLED_CHANGED;
+  if (!span_eq(r->event.id, ref->id)) return SETTLED_GONE; /* it was read by other settings then */
   return ref->content && event_content(&r->doc, &r->event) != ref->content ? SETTLED_REUSED
                                                                            : SETTLED_GONE;
 }

@@ -2,7 +2,7 @@
  * flight. The publisher's thread. */
 #include "bridge/relay/publish/publish.h"
 
-enum { HEADERS = 9 };
+enum { HEADERS = 11 };
 
 /* Those that it has. Returns how many. */
 static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
@@ -16,7 +16,9 @@ static size_t put_headers(const struct relay *r, const struct item *item, char w
       {"content-type", span_of(catalog_content_type(r->parts.catalog))},
       {"traceparent", item->traceparent},
       {"tracestate", item->tracestate},
+      {"ce_subject", item->subject},
       {"ce_extra", item->carried},
+      {"busbridge-envelope", item->rest},
   };
   size_t count = 6; /* these are always there */
   memcpy(headers, all, count * sizeof *all);

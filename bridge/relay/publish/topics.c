@@ -87,7 +87,8 @@ bool topic_batches_refused(struct publishing *p, struct item **items, size_t cou
       continue;
     topic = items[i]->topic;
     refused++;
-    size_t bytes_of = items[i]->value.len + items[i]->key.len + items[i]->carried.len + FRAME_BYTES;
+    size_t bytes_of = items[i]->value.len + items[i]->key.len + items[i]->carried.len +
+                      items[i]->rest.len + FRAME_BYTES;
     all += bytes_of;
     if (bytes_of > largest) largest = bytes_of;
   }

@@ -240,6 +240,8 @@ bool selection_route(const struct routing *routing, const struct entry_info *inf
                      struct arena *arena, struct route *out) {
   struct event event = {.id = info->id, .name = info->name, .payload = info->payload};
   if (!info->doc || info->raw) return false;
+  if (info->event) event = *info->event;
+  event.id = info->id;
   if (event.payload != JSON_NONE && info->doc->nodes[event.payload].type != JSON_OBJECT)
     event.payload = JSON_NONE;
   return routing_route(routing, info->doc, &event, arena, out, NULL) == REASON_NONE;

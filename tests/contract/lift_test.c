@@ -1,0 +1,115 @@
+/* What every kind of outbox makes of an entry whose payload is the envelope of another bus: it goes
+ * by the event inside, and is known again whatever the settings were when it was read. */
+#include "tests/contract/box.h"
+
+static const char *const kinds[] = {"file", "memory"};
+
+/* Every name is one, and is published by it. */
+static bool itself(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 1]) {
+  (void)ctx;
+  snprintf(out, EVENT_NAME_MAX + 1, "%.*s", SPAN_ARGS(seen));
+  return true;
+}
+static const struct event_lifting lifting = {itself, NULL};
+
+static int box_open(void **state) {
+  struct box *b = box_new(*state);
+  b->options.lifting = &lifting;
+  box_restart(b);
+  *state = b;
+  return 0;
+}
+
+static void emit(struct box *b, const char *id, const char *inner, const char *data) {
+  struct buffer text = {0}, payload = {0};
+  char file[160];
+  snprintf(file, sizeof file, "%s.json", id);
+  buffer_printf(&payload,
+                "{\"event_type\": \"PlotSaved\", \"event_id\": \"%s\", \"occurred_at\": null, "
+                "\"data\": %s}",
+                inner, data);
+  event_write(span_of(id), SPAN("plot.plotsaved"), buffer_span(&payload), 1700000000000000,
+              span_of(id), &text);
+  OK(store_emit(b->store, file, buffer_span(&text), &b->err));
+  buffer_release(&text);
+  buffer_release(&payload);
+  folder_tick(b->dir); /* another mtime */
+}
+
+static void restart_lifting(struct box *b, bool on) {
+  b->options.lifting = on ? &lifting : NULL;
+  box_restart(b);
+}
+
+#define RULE(name) TEST_WITH(name, box_open, box_free)
+
+RULE(an_entry_goes_by_the_event_in_its_envelope) {
+  struct box *b = *state;
+  struct entry e;
+  emit(b, "a", "in-a", "{\"x\": 1}");
+  OK(box_next(b, &e));
+  assert_true(span_is(e.ref.id, "in-a") && span_is(e.event.id, "in-a"));
+  assert_true(span_is(e.event.name, "PlotSaved"));
+  assert_true(span_is(json_slice(&e.doc, e.event.payload), "{\"x\": 1}"));
+  box_done(b, &e.ref, SETTLED_GONE);
+}
+
+RULE(two_copies_of_an_event_say_the_same_and_another_does_not) {
+  struct box *b = *state;
+  emit(b, "a", "in", "{\"x\": 1}");
+  emit(b, "b", "in", "{ \"x\" :1}");
+  emit(b, "c", "in", "{\"x\": 2}");
+  assert_string_equal(box_take_all(b), "in in in");
+  assert_int_equal(b->refs[0].content, b->refs[1].content);
+  assert_int_not_equal(b->refs[0].content, b->refs[2].content);
+  box_done_all(b);
+}
+
+/* A batch was committed, and the settings changed before it was settled. */
+RULE(it_is_known_again_by_both_its_ids) {
+  struct box *b = *state;
+  enum settled how;
+  emit(b, "a", "in-a", "{}");
+  emit(b, "b", "in-b", "{}");
+  for (int on = 1; on >= 0; on--) {
+    restart_lifting(b, on);
+    assert_string_equal(box_take_all(b), on ? "in-a in-b" : "b");
+    struct entry_ref first = b->refs[0];
+    restart_lifting(b, !on);
+    OK(store_done_id(b->store, &first, SPAN("in-c"), &how, &b->err));
+    assert_int_equal(how, SETTLED_CHANGED);
+    OK(store_done_id(b->store, &first, on ? SPAN("in-a") : SPAN("b"), &how, &b->err));
+    assert_int_equal(how, SETTLED_GONE);
+    OK(store_sync(b->store, &b->err));
+  }
+}
+
+RULE(it_lies_there_and_is_found_by_both_its_ids) {
+  struct box *b = *state;
+  uint64_t total;
+  emit(b, "a", "in-a", "{}");
+  assert_string_equal(box_take_all(b), "in-a");
+  static const char *const ids[] = {"a", "in-a"};
+  for (int i = 0; i < 2; i++) {
+    assert_true(store_lies(b->store, &b->refs[0], span_of(ids[i])));
+    assert_string_equal(box_find(b, LIST_PENDING, ids[i], &total).ids, "in-a");
+    assert_int_equal(total, 1);
+  }
+  assert_false(store_lies(b->store, &b->refs[0], SPAN("b")));
+}
+
+RULE(a_dead_letter_goes_by_it_too_and_comes_back) {
+  struct box *b = *state;
+  emit(b, "a", "in-a", "{\"x\": 1}");
+  assert_string_equal(box_take_all(b), "in-a");
+  box_dead(b, &b->refs[0], REASON_SCHEMA_MISMATCH);
+  assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "in-a");
+  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  assert_string_equal(box_take_some(b), "in-a");
+}
+
+int main(void) {
+  int failed = 0;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
+  return failed;
+}
