@@ -11,6 +11,7 @@
 enum {
   STACK = 1 << 20,
   SWITCH_PERCENT = 20,
+  STEP_PERCENT = 10,
   WAKE_FIRST = 1 << 20, /* no descriptor of the system's has such a number */
   WAKES = 256,
   HISTORY = 400,
@@ -18,6 +19,7 @@ enum {
 };
 
 #define MONO_BEGIN_NS INT64_C(1000000000)
+#define LOOK_NS INT64_C(5000000)
 
 /* ---- draws: xorshift* ---- */
 
@@ -38,6 +40,7 @@ uint64_t sim_random(void) {
 
 static char history[HISTORY][LINE];
 static size_t said;
+static uint64_t digest;
 
 void sim_say(const char *fmt, ...) {
   va_list args;
@@ -46,6 +49,12 @@ void sim_say(const char *fmt, ...) {
   va_start(args, fmt);
   vsnprintf(line + n, (size_t)(LINE - n), fmt, args);
   va_end(args);
+  for (const char *at = line; *at; at++)
+    digest = (digest ^ (unsigned char)*at) * UINT64_C(1099511628211);
+}
+
+uint64_t sim_history(void) {
+  return digest;
 }
 
 void sim_print_history(void) {
@@ -76,6 +85,12 @@ static int64_t now_ns;
 static uint64_t steps;
 static int entered;
 static bool stopped[64];
+static struct fuse {
+  int group;
+  unsigned left;
+  const char *what;
+  bool burnt;
+} fuse;
 
 int64_t sim_now_ns(void) {
   return now_ns;
@@ -226,6 +241,8 @@ bool sim_run(void *(*first)(void *), void *arg) {
   now_ns = 0;
   steps = said = 0;
   entered = 0;
+  digest = UINT64_C(14695981039346656037);
+  fuse = (struct fuse){0};
   memset(stopped, 0, sizeof stopped);
   struct fiber *f = make_fiber(first, arg, 0);
   while (!f->ended) {
@@ -240,6 +257,38 @@ bool sim_run(void *(*first)(void *), void *arg) {
     if (steps % 64 == 0) clear_ended();
   }
   return true;
+}
+
+int sim_group(void) {
+  return current ? current->group : 0;
+}
+
+void sim_fuse(int group, unsigned count) {
+  fuse = (struct fuse){.group = group, .left = count};
+}
+
+void sim_fuse_at(int group, const char *what) {
+  fuse = (struct fuse){.group = group, .what = what};
+}
+
+bool sim_burnt(void) {
+  return fuse.burnt;
+}
+
+static bool burns(const char *what) {
+  bool its = current->group && fuse.group == current->group && !fuse.burnt;
+  if (!its ||
+      (fuse.what ? strncmp(fuse.what, what, strlen(fuse.what)) != 0 : !fuse.left || --fuse.left))
+    return false;
+  fuse.burnt = true;
+  sim_say("worker %d is held at %s", fuse.group, what);
+  sim_stop(fuse.group);
+  leave_turn();
+  return true;
+}
+
+void sim_step(const char *what) {
+  if (current && current->group && !burns(what) && sim_chance(STEP_PERCENT)) leave_turn();
 }
 
 void sim_enter(int group) {
@@ -275,7 +324,8 @@ void mutex_destroy(struct mutex *m) {
 }
 
 static void maybe_switch(void) {
-  if (current && !current->held && sim_chance(SWITCH_PERCENT)) leave_turn();
+  if (!current || current->held || burns("a lock")) return;
+  if (sim_chance(SWITCH_PERCENT)) leave_turn();
 }
 
 void mutex_lock(struct mutex *m) {
@@ -400,12 +450,31 @@ void wake_close(int one) {
   if (one >= WAKE_FIRST) used[one - WAKE_FIRST] = false;
 }
 
+/* Descriptors of the system's beside a wake: what they have to tell is there at once. So whoever
+ * waits looks at them again whenever it comes to its turn. */
+static int look(struct pollfd *list, nfds_t count) {
+  int ready = 0;
+  for (nfds_t i = 0; i < count; i++) {
+    list[i].revents = 0;
+    if (list[i].fd >= WAKE_FIRST)
+      list[i].revents = given[list[i].fd - WAKE_FIRST] ? POLLIN : 0;
+    else
+      poll(&list[i], 1, 0);
+    ready += list[i].revents != 0;
+  }
+  return ready;
+}
+
 int thread_poll(struct pollfd *list, nfds_t count, int timeout_ms) {
-  if (count != 1 || list->fd < WAKE_FIRST) abort(); /* nothing of the library's does that here */
-  unsigned *n = &given[list->fd - WAKE_FIRST];
-  int64_t until_ns = now_ns + (int64_t)timeout_ms * 1000000;
+  int64_t until_ns = timeout_ms < 0 ? INT64_MAX : now_ns + (int64_t)timeout_ms * 1000000;
+  const void *wake_of = list->fd >= WAKE_FIRST ? &given[list->fd - WAKE_FIRST] : NULL;
+  if (!current) return look(list, count);
   leave_turn();
-  if (!*n && timeout_ms) wait_for(n, timeout_ms < 0 ? INT64_MAX : until_ns);
-  list->revents = *n ? POLLIN : 0;
-  return *n != 0;
+  int ready;
+  while (!(ready = look(list, count)) && now_ns < until_ns) {
+    if (!wake_of) abort(); /* nothing of the library's waits for others alone */
+    int64_t next_ns = count > 1 && until_ns - now_ns > LOOK_NS ? now_ns + LOOK_NS : until_ns;
+    wait_for(wake_of, next_ns);
+  }
+  return ready;
 }

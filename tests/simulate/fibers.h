@@ -13,6 +13,8 @@
 
 #include "bridge/base/clock.h"
 
+#include <stdbool.h>
+
 /* Draws. */
 void sim_seed(uint64_t seed);
 uint64_t sim_random(void);
@@ -40,9 +42,21 @@ void sim_enter(int group); /* threads that are made from now on belong to it */
 void sim_stop(int group);
 void sim_go_on(int group);
 void sim_kill(int group); /* its memory stays where it is */
+int sim_group(void);      /* of the fiber that runs; 0: of none */
+
+/* A step is a place where the code says what it is about to do: a call of the disk, a point of the
+ * relay; turns may change there, whatever locks are held. And wherever a lock is taken or given
+ * back while no other is held. */
+void sim_step(const char *what);
+/* That group is stopped at its so manieth step from now, or at the next one whose name begins so.
+ * 0: none is. */
+void sim_fuse(int group, unsigned steps);
+void sim_fuse_at(int group, const char *what);
+bool sim_burnt(void);
 
 /* The history of this life, printed when something is wrong. */
 void sim_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void sim_print_history(void);
+uint64_t sim_history(void); /* a digest of all that was said, and when */
 
 #endif

@@ -84,6 +84,13 @@ static void open_transaction(struct sim_identity *of) {
   of->open_since_ns = sim_now_ns();
 }
 
+int64_t kafka_position(void) {
+  int64_t highest = -1;
+  for (size_t i = 0; i < world.position_count; i++)
+    if (world.positions[i].number > highest) highest = world.positions[i].number;
+  return highest;
+}
+
 static int64_t wall_ms(void) {
   return clock_wall_us(&sim_clock) / 1000;
 }
@@ -239,7 +246,12 @@ static enum kafka_fault receive(struct publisher *p, const struct sent *s) {
   bool refused = is_refused(s->id);
   if (refused) doom_batch(p, s), reach(REACHED_REFUSED);
   if (refused || s->doomed) return KAFKA_RECORD_REFUSED;
-  if (sim_chance(world.faults.world)) return KAFKA_TIMED_OUT;
+  if ((int)s->topic == world.shut_topic) return world.shut_fault;
+  if (sim_chance(world.faults.world)) {
+    reach(REACHED_WORLD);
+    return (enum kafka_fault[]){KAFKA_TIMED_OUT, KAFKA_NOT_ENOUGH_REPLICAS,
+                                KAFKA_OTHER}[sim_below(3)];
+  }
   if (p->of) open_transaction(p->of);
   append(s, p->of ? p->of->transaction : 0);
   return KAFKA_OK;
@@ -361,7 +373,7 @@ enum txn_next publisher_begin(struct publisher *p, struct error *err) {
     return TXN_RENEW;
   }
   p->begun = true;
-  p->failed = p->refused = p->commit_called = false;
+  world.unanswered = p->failed = p->refused = p->commit_called = false;
   return TXN_DONE;
 }
 
@@ -401,6 +413,7 @@ enum txn_next publisher_commit(struct publisher *p, struct error *err) {
   while (!kafka_reachable(1000)) continue;
   if (p->epoch != p->of->epoch) return fenced(p, err);
   p->begun = false;
+  world.unanswered = true;
   if (lost(world.faults.call_lost)) {
     reach(REACHED_COMMIT_LOST);
     if (sim_chance(world.faults.late)) {
@@ -412,7 +425,11 @@ enum txn_next publisher_commit(struct publisher *p, struct error *err) {
     return unknown(p, err);
   }
   end_transaction(p->of, COMMITTED);
-  if (!lost(world.faults.answer_lost)) return TXN_DONE;
+  if (!lost(world.faults.answer_lost)) {
+    sim_step("a commit is answered");
+    world.unanswered = false;
+    return TXN_DONE;
+  }
   reach(REACHED_COMMIT_UNKNOWN);
   return unknown(p, err);
 }

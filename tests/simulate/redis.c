@@ -8,6 +8,7 @@
 void world_begin(void) {
   world = (struct sim_world){.kafka_up = true, .redis_up = true};
   world.timeout_ns = INT64_C(10000000000);
+  world.shut_topic = -1;
 }
 
 void world_lose_positions(void) {

@@ -71,6 +71,9 @@ struct sim_world {
   int64_t timeout_ns,
       flaky_until_ns[FLAKY]; /* flaky<n> is refused until then; 0: it was not seen yet */
   unsigned stale_left;
+  int shut_topic; /* -1: none; what the others do with records of it: */
+  enum kafka_fault shut_fault;
+  bool unanswered; /* a commit was sent, and no answer to it has come yet */
   /* Redis: ids, and those that are to be set (which lie in the outbox) */
   char keys[KEYS][64], due[KEYS][64];
   size_t key_count, due_count;
@@ -81,6 +84,7 @@ extern struct sim_world world;
  * long. */
 void kafka_tick(void);
 bool kafka_reachable(int64_t most_ms);
+int64_t kafka_position(void); /* the highest that is committed, -1: none */
 
 void world_begin(void);
 void world_lose_positions(void);
@@ -97,6 +101,8 @@ enum reached {
   REACHED_TOGETHER,
   REACHED_STALE,
   REACHED_POSITION_LOST,
+  REACHED_TOPIC,
+  REACHED_WORLD,
   REACHED_QUEUE_FULL,
   REACHED_OUTAGE,
   REACHED_KILL,
@@ -104,17 +110,35 @@ enum reached {
   REACHED_STOPPED,
   REACHED_RECOVERED,
   REACHED_REPLAYED,
-  REACHED_DEAD,
   REACHED_REDIS_AWAY,
   REACHED_PAUSED,
+  /* PROTOCOL.md 5: what a crash found the outbox in */
+  REACHED_TABLES,
+  REACHED_CRASH_BEFORE_MANIFEST = REACHED_TABLES,
+  REACHED_CRASH_BEFORE_COMMIT,
+  REACHED_CRASH_UNANSWERED,
+  REACHED_CRASH_SETTLING,
+  REACHED_CRASH_RENAMES,
+  REACHED_CRASH_MOVING,
+  /* verdicts, by what came of them */
+  REACHED_PUBLISHED,
+  REACHED_DUPLICATE,
+  REACHED_RETRIED,
+  REACHED_HELD,
+  REACHED_WAITS,
+  REACHED_DEAD,
+  REACHED_HOPELESS,
+  REACHED_REFUSED_DEAD,
+  REACHED_EITHER, /* up to here in both kinds of lives; behind it on the disk alone */
+  REACHED_POWER = REACHED_EITHER,
   REACHED_COUNT
 };
-/* life.c: what all lives share; one of them, true: all that was promised held. */
+/* life.c: what all lives share; one of them, true: all that was promised held. history: a digest of
+ * it, which is the same whenever it is lived. */
 void open_shared(void);
-bool one_life(uint64_t seed);
+bool one_life(uint64_t seed, bool on_disk, uint64_t *history);
 
 extern uint32_t *reached; /* shared by all processes of a run */
-const char *reached_word(enum reached what);
 static inline void reach(enum reached what) {
   __atomic_add_fetch(&reached[what], 1, __ATOMIC_RELAXED);
 }

@@ -86,6 +86,10 @@ static struct power {
   struct power_text texts[POWER_TEXTS]; /* 0: empty */
   size_t call_count, name_count, file_count, text_count, disk_count;
   pthread_mutex_t lock;
+  /* NULL, or told of each change of a file, before it is written down; fd: its bytes changed too,
+   * -1: they did not. For a clock that is not the kernel's. */
+  void (*changed)(ino_t file, int fd);
+  void (*opened)(int fd); /* likewise */
   /* what power_next looks at */
   struct power_op ops[POWER_OPS];
   size_t op_count, dirty[POWER_FILES], dirty_count;
@@ -184,12 +188,16 @@ static size_t power_name(const char *path) {
   return power.name_count++;
 }
 
+static void power_changed(size_t file, int fd) {
+  if (power.changed && file) power.changed(power.files[file].ino, fd);
+}
+
 static void power_add(struct power_call call) {
   assert_true(power.call_count < POWER_CALLS);
   power.calls[power.call_count++] = call;
 }
 
-static void power_write_down(int fd) {
+static void power_write_down(int fd, bool bytes) {
   struct stat st;
   char link[64];
   assert_int_equal(fstat(fd, &st), 0);
@@ -197,6 +205,7 @@ static void power_write_down(int fd) {
   int again = __real_openat64(AT_FDCWD, link, O_RDONLY | O_CLOEXEC, 0);
   size_t file = power_known(&st);
   assert_true(again >= 0 && file);
+  power_changed(file, bytes ? fd : -1);
   power_add((struct power_call){.kind = POWER_WRITE, .file = file, .value = power_add_text(again)});
   close(again);
 }
@@ -210,8 +219,7 @@ static void power_to_vault(const char *path, size_t file) {
 
 /* ---- the calls ---- */
 
-int __wrap_openat64(int folder, const char *name, int flags, mode_t mode);
-int __wrap_openat64(int folder, const char *name, int flags, mode_t mode) {
+static int power_open(int folder, const char *name, int flags, mode_t mode) {
   char path[POWER_PATH];
   struct stat st;
   if (!power.on || !(flags & O_CREAT) || !power_path(folder, name, path))
@@ -220,11 +228,18 @@ int __wrap_openat64(int folder, const char *name, int flags, mode_t mode) {
   bool made = lstat(path, &st) != 0;
   int fd = __real_openat64(folder, name, flags, mode);
   if (fd >= 0 && made) {
-    size_t at = power_name(path);
-    power_add((struct power_call){
-        .kind = POWER_CREATE, .from = at, .to = at, .file = power_add_file(path)});
+    size_t at = power_name(path), file = power_add_file(path);
+    power_changed(file, fd);
+    power_add((struct power_call){.kind = POWER_CREATE, .from = at, .to = at, .file = file});
   }
   pthread_mutex_unlock(&power.lock);
+  return fd;
+}
+
+int __wrap_openat64(int folder, const char *name, int flags, mode_t mode);
+int __wrap_openat64(int folder, const char *name, int flags, mode_t mode) {
+  int fd = power_open(folder, name, flags, mode);
+  if (fd >= 0 && power.opened) power.opened(fd);
   return fd;
 }
 
@@ -234,32 +249,32 @@ static bool power_file_of_ours(int fd) {
   return power.on && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && power_path(fd, NULL, path);
 }
 
-#define POWER_CHANGE(fd, call)                                                                     \
+#define POWER_CHANGE(fd, bytes, call)                                                              \
   if (!power_file_of_ours(fd)) return call;                                                        \
   pthread_mutex_lock(&power.lock);                                                                 \
   __typeof__(call) rc = call;                                                                      \
-  if (rc >= 0) power_write_down(fd);                                                               \
+  if (rc >= 0) power_write_down(fd, bytes);                                                        \
   pthread_mutex_unlock(&power.lock);                                                               \
   return rc
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t len);
 ssize_t __wrap_write(int fd, const void *bytes, size_t len) {
-  POWER_CHANGE(fd, __real_write(fd, bytes, len));
+  POWER_CHANGE(fd, true, __real_write(fd, bytes, len));
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t at);
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t at) {
-  POWER_CHANGE(fd, __real_pwrite64(fd, bytes, len, at));
+  POWER_CHANGE(fd, true, __real_pwrite64(fd, bytes, len, at));
 }
 
 int __wrap_futimens(int fd, const struct timespec times[2]);
 int __wrap_futimens(int fd, const struct timespec times[2]) {
-  POWER_CHANGE(fd, __real_futimens(fd, times));
+  POWER_CHANGE(fd, false, __real_futimens(fd, times));
 }
 
 int __wrap_ftruncate64(int fd, off_t len);
 int __wrap_ftruncate64(int fd, off_t len) {
-  POWER_CHANGE(fd, __real_ftruncate64(fd, len));
+  POWER_CHANGE(fd, true, __real_ftruncate64(fd, len));
 }
 
 /* No need to trouble the real disk. */
@@ -299,6 +314,8 @@ int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned fl
   bool replaces = !flags && over && over != file && access(source, F_OK) == 0;
   int rc = replaces ? power_replace(source, target, over) : __real_renameat2(from, a, to, b, flags);
   bool exchanged = flags & 2;
+  if (rc == 0 && power.on) power_changed(file, -1);
+  if (rc == 0 && power.on && exchanged) power_changed(over, -1);
   if (rc == 0 && power.on)
     power_add((struct power_call){.kind = exchanged ? POWER_EXCHANGE : POWER_RENAME,
                                   .from = power_name(source),

@@ -1,0 +1,175 @@
+/* disk.c - the simulated disk: the calls that change it are those of tests/unit/power_calls.h,
+ * those that look at it and open it are here. */
+#include "tests/simulate/disk.h"
+
+#include "bridge/base/durable.h"
+#include "tests/simulate/fibers.h"
+#include "tests/unit/power.h"
+
+#include <sys/inotify.h>
+
+enum { FDS = 4096, TIMES = 4096, NO_GROUP = -1 };
+
+static char root[200], url[240];
+static bool active;
+static int entered;
+static int owner_of[FDS]; /* groups; NO_GROUP: not open, or not of this disk */
+static struct {
+  ino_t file;
+  int64_t ctime_ns;
+} times[TIMES];
+static size_t time_count;
+
+/* ---- times ---- */
+
+static int64_t wall_ns(void) {
+  return clock_wall_us(&sim_clock) * 1000;
+}
+
+static struct timespec timespec_of(int64_t ns) {
+  return (struct timespec){ns / 1000000000, ns % 1000000000};
+}
+
+static size_t time_of(ino_t file) {
+  size_t i = time_count;
+  while (i && times[i - 1].file != file) i--;
+  if (i) return i - 1;
+  assert_true(time_count < TIMES);
+  times[time_count] = (__typeof__(times[0])){file, wall_ns()};
+  return time_count++;
+}
+
+static void changed(ino_t file, int fd) {
+  struct timespec both[2] = {timespec_of(wall_ns()), timespec_of(wall_ns())};
+  times[time_of(file)].ctime_ns = wall_ns();
+  if (fd >= 0) assert_int_equal(__real_futimens(fd, both), 0);
+}
+
+static int looked(int rc, struct stat *st) {
+  if (rc == 0 && active && S_ISREG(st->st_mode))
+    st->st_ctim = timespec_of(times[time_of(st->st_ino)].ctime_ns);
+  return rc;
+}
+
+int __real_fstat64(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st) {
+  return looked(__real_fstat64(fd, st), st);
+}
+
+int __real_fstatat64(int folder, const char *name, struct stat *st, int flags);
+int __wrap_fstatat64(int folder, const char *name, struct stat *st, int flags);
+int __wrap_fstatat64(int folder, const char *name, struct stat *st, int flags) {
+  return looked(__real_fstatat64(folder, name, st, flags), st);
+}
+
+/* ---- what is open ---- */
+
+static int opened(int fd) {
+  assert_true(fd < FDS);
+  if (fd >= 0 && active) owner_of[fd] = sim_group() ? sim_group() : entered;
+  return fd;
+}
+
+static void closed(int fd) {
+  if (fd >= 0 && fd < FDS) owner_of[fd] = NO_GROUP;
+}
+
+int __real_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, mode_t mode) {
+  return opened(__real_open64(path, flags, mode));
+}
+
+static void opened_at(int fd) {
+  opened(fd);
+}
+
+int __real_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags) {
+  return opened(__real_inotify_init1(flags));
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd) {
+  closed(fd);
+  return __real_close(fd);
+}
+
+int __real_closedir(DIR *dir);
+int __wrap_closedir(DIR *dir);
+int __wrap_closedir(DIR *dir) {
+  closed(dirfd(dir));
+  return __real_closedir(dir);
+}
+
+void disk_enter(int group) {
+  entered = group;
+}
+
+void disk_close_all(int group) {
+  for (int fd = 0; fd < FDS; fd++)
+    if (owner_of[fd] == group) close(fd);
+}
+
+/* ---- a life's ---- */
+
+static int step(void *ctx, enum durable_op op, const char *name, bool after) {
+  (void)ctx, (void)op;
+  if (!after) sim_step(name);
+  return 0;
+}
+
+static void begin(void) {
+  power.changed = changed;
+  power.opened = opened_at;
+  power_on(root);
+}
+
+void disk_begin(void) {
+  char outbox[220];
+  for (int fd = 0; fd < FDS; fd++) owner_of[fd] = NO_GROUP;
+  time_count = 0;
+  entered = 0;
+  folder_make(root, sizeof root, "simulate");
+  snprintf(outbox, sizeof outbox, "%s/outbox", root);
+  snprintf(url, sizeof url, "file:%s", outbox);
+  assert_int_equal(mkdir(outbox, 0770), 0);
+  begin();
+  active = true;
+  durable_set_hook(step, NULL);
+}
+
+const char *disk_url(void) {
+  return url;
+}
+
+void disk_unlock(void) {
+  char path[260];
+  snprintf(path, sizeof path, "%s/outbox/.busbridge", root);
+  int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;
+  int rc = unlinkat(folder, "lock", 0);
+  assert_true(rc == 0 || errno == ENOENT);
+  close(folder);
+}
+
+void disk_lose_power(void) {
+  power_off();
+  power_replay(power.call_count);
+  power_choose(sim_below(power_choices()));
+  power_put(sim_below(power_ways()));
+  power_end();
+  begin();
+}
+
+void disk_end(void) {
+  durable_set_hook(NULL, NULL);
+  active = false;
+  for (int fd = 0; fd < FDS; fd++)
+    if (owner_of[fd] != NO_GROUP) close(fd);
+  power_end();
+  folder_remove(root);
+}

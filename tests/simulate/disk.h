@@ -1,0 +1,23 @@
+/* disk.h - the disk of a life: a real folder, and tests/unit/power.h below the file kind, which
+ * knows what of it is durable. Its files have the times of the virtual clock. What a process has
+ * open is closed when it is killed, its locks with it.
+ */
+#ifndef TESTS_SIMULATE_DISK_H
+#define TESTS_SIMULATE_DISK_H
+
+/* An empty outbox, and its url. Ended, nothing of it is left. */
+void disk_begin(void);
+const char *disk_url(void);
+void disk_end(void);
+
+/* What is opened by no fiber of a group from now on belongs to this one. */
+void disk_enter(int group);
+void disk_close_all(int group);
+
+/* The lock's file is replaced, as when the machine that held it is given up. */
+void disk_unlock(void);
+
+/* What was not synced is lost, or is not, as the draw says. Nobody has anything open. */
+void disk_lose_power(void);
+
+#endif

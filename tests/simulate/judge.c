@@ -1,0 +1,97 @@
+/* judge.c - what was promised, held against what came of each event of a life. */
+#include "tests/simulate/life.h"
+
+#include <stdlib.h>
+
+struct dead_of {
+  size_t count;
+  unsigned attempts;
+};
+
+static bool count_dead(void *ctx, const struct entry_info *info) {
+  struct dead_of *d = ctx;
+  d->count++;
+  d->attempts = info->attempts;
+  return true;
+}
+
+static struct dead_of dead_of(const struct event_of_life *e) {
+  struct dead_of d = {0};
+  struct error err = {0};
+  uint64_t total;
+  if (store_find(life.hand, LIST_DEAD | LIST_NAMED, span_of(e->id), count_dead, &d, &total, &err) !=
+      ST_OK)
+    abort();
+  return d;
+}
+
+static size_t commits_of(const char *id, int64_t *last) {
+  size_t n = 0;
+  for (size_t i = 0; i < world.record_count; i++)
+    if (world.records[i].fate == COMMITTED && !strcmp(world.records[i].id, id)) {
+      n++;
+      *last = world.records[i].offset;
+    }
+  return n;
+}
+
+/* Each entry once, and each id too where something remembers it (I2). */
+static void judge_commits(const struct event_of_life *e, size_t commits) {
+  if (!life.exactly_once) return;
+  if (commits > 1 + (size_t)e->twin) violation("I2: %s is committed %zu times", e->id, commits);
+  if (commits > 1 && !world.redis_off && !life.forgot && !e->replayed)
+    violation("I2: %s is committed twice, and Redis knew it", e->id);
+}
+
+static void judge_event(size_t i) {
+  const struct event_of_life *e = &life.events[i];
+  int64_t offset = -1;
+  size_t commits = commits_of(e->id, &offset);
+  struct dead_of dead = dead_of(e);
+  bool good = !e->poison && !e->bad;
+  dead.count += e->purged;
+  if (!commits && !dead.count && !e->in_doubt) violation("I1: %s is lost", e->id);
+  judge_commits(e, commits);
+  /* Without transactions nobody fences the one that was taken over: what it had handed to Kafka may
+   * be accepted after its successor gave it up. */
+  bool fenced = life.exactly_once || !life.taken_over;
+  if (commits && dead.count && fenced) violation("I3: %s is committed and dead", e->id);
+  if (!good && commits) violation("I5: %s is committed", e->id);
+  if (good && dead.count && !e->flaky) violation("I5: %s is dead", e->id);
+  if ((e->poison || e->flaky) && dead.count && !e->purged && dead.attempts != MAX_ATTEMPTS)
+    violation("I7: %s is dead after %u attempts", e->id, dead.attempts);
+}
+
+/* Does it keep its place? */
+static bool in_order(const struct event_of_life *e) {
+  return !e->replayed && !e->twin && !e->touched;
+}
+
+static void judge_order(size_t a) {
+  int64_t first = -1, second = -1;
+  if (!in_order(&life.events[a]) || !commits_of(life.events[a].id, &first)) return;
+  for (size_t b = a + 1; b < life.event_count; b++) {
+    if (strcmp(life.events[a].key, life.events[b].key) != 0 || !in_order(&life.events[b])) continue;
+    if (!commits_of(life.events[b].id, &second)) continue;
+    if (second < first) violation("I4: %s overtakes %s", life.events[b].id, life.events[a].id);
+    return;
+  }
+}
+
+static void judge_journal(void) {
+  struct manifest_name *list = NULL;
+  struct error err = {0};
+  size_t count = 0;
+  if (manifest_list(life.hand, &list, &count, &err) != ST_OK) abort();
+  for (size_t i = 0; i < count; i++)
+    if (!list[i].settled)
+      violation("batch %llu is not settled", (unsigned long long)list[i].number);
+  free(list);
+}
+
+void judge(void) {
+  for (size_t i = 0; i < life.event_count; i++) judge_event(i);
+  for (size_t i = 0; life.exactly_once && !life.hold_key && i < life.event_count; i++)
+    judge_order(i);
+  if (life.exactly_once) judge_journal();
+}

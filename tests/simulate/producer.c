@@ -1,0 +1,91 @@
+/* producer.c - what the application writes in a life. */
+#include "tests/simulate/disk.h"
+#include "tests/simulate/life.h"
+
+#include "bridge/event/event.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void text_of(size_t i, struct buffer *text) {
+  const struct event_of_life *e = &life.events[i];
+  struct buffer payload = {0};
+  bool plot = *e->key == 'p';
+  if (plot)
+    buffer_printf(&payload, "{\"plot_id\": \"%s\", \"word_count\": %zu}", e->key, i);
+  else
+    buffer_printf(&payload, "{\"episode_id\": \"%s\", \"title\": \"T\", \"episode_number\": %zu}",
+                  e->key, i);
+  if (e->bad)
+    buffer_add_z(text, "no json");
+  else
+    event_write(span_of(e->id), plot ? SPAN("plot.updated") : SPAN("episode.created"),
+                buffer_span(&payload), clock_wall_us(&sim_clock), span_of(e->id), text);
+  buffer_release(&payload);
+}
+
+static void write_as(size_t i, const char *file) {
+  struct buffer text = {0};
+  struct error err = {0};
+  text_of(i, &text);
+  enum status st = store_emit(life.hand, file, buffer_span(&text), &err);
+  if (st != ST_OK) violation("%s cannot be written: %s", file, err.text);
+  buffer_release(&text);
+}
+
+static void write_event(size_t i) {
+  struct event_of_life *e = &life.events[i];
+  char file[80];
+  write_as(i, e->file);
+  snprintf(file, sizeof file, "%s-twin.json", e->id);
+  if (e->twin) write_as(i, file);
+}
+
+static void *produce(void *arg) {
+  (void)arg;
+  for (; life.written < life.event_count; life.written++) {
+    write_event(life.written);
+    /* No two of the same microsecond: their order would be that of their names. */
+    sim_sleep_ns(2000 + (sim_chance(50) ? (int64_t)sim_below(100000000) : 0));
+  }
+  life.writing = false;
+  return NULL;
+}
+
+void draw_events(void) {
+  unsigned keys = 1 + (unsigned)sim_below(4), poison = sim_chance(50) ? 0 : 8,
+           bad = sim_chance(70) ? 0 : 8, twin = sim_chance(70) ? 0 : 15;
+  life.event_count = 3 + sim_below((life.on_disk ? EVENTS / 4 : EVENTS) - 4);
+  for (size_t i = 0; i < life.event_count; i++) {
+    struct event_of_life *e = &life.events[i];
+    e->poison = sim_chance(poison);
+    e->bad = !e->poison && sim_chance(bad);
+    e->flaky = !e->poison && !e->bad && sim_chance(poison / 2);
+    e->twin = !e->poison && !e->bad && !e->flaky && sim_chance(twin);
+    snprintf(e->key, sizeof e->key, "%c%u", sim_chance(25) ? 'p' : 'k', (unsigned)sim_below(keys));
+    const char *kind = e->poison ? "poison" : e->flaky ? "flaky" : "e";
+    snprintf(e->id, sizeof e->id, "%s%zu", kind, i);
+    snprintf(e->file, sizeof e->file, "%s%zu.json", kind, i);
+  }
+}
+
+/* Some outboxes are full before the first worker comes. */
+void start_producer(void) {
+  struct thread t;
+  life.writing = life.written < life.event_count;
+  if (!life.writing) return;
+  sim_enter(PRODUCER);
+  if (thread_start(&t, NULL, produce, NULL) != 0) abort();
+  sim_enter(0);
+  thread_detach(t);
+}
+
+struct event_of_life *event_of(const char *file) {
+  for (size_t i = 0; i < life.event_count; i++) {
+    size_t len = strlen(life.events[i].id);
+    if (!strncmp(file, life.events[i].id, len) &&
+        (file[len] == '.' || file[len] == '-' || file[len] == '_'))
+      return &life.events[i];
+  }
+  abort();
+}

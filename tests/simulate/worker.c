@@ -1,0 +1,120 @@
+/* worker.c - a worker of a life: the real relay on an outbox in memory or on the simulated disk.
+ * Each is a process of its own, which can be stopped, killed, or fall with its machine. */
+#include "tests/simulate/disk.h"
+#include "tests/simulate/life.h"
+
+#include <stdlib.h>
+
+struct store *open_outbox(bool owner) {
+  const struct store_options options = {.create = owner, .clock = &sim_clock};
+  const struct store_config config = {.max_entry_bytes = 1 << 20, .window = 1000, .settle_ms = 100};
+  struct store *s = NULL;
+  struct error err = {0};
+  if (store_open(life.on_disk ? disk_url() : "memory:life", &options, &s, &err) != ST_OK) abort();
+  if (owner && life.on_disk) disk_unlock();
+  if (owner && !life.on_disk) store_memory_unlock("life");
+  if (owner && store_lock(s, 0, &err) != ST_OK) abort();
+  if (store_begin(s, &config, &err) != ST_OK) abort();
+  return s;
+}
+
+static void start_relay(struct worker *w) {
+  static const struct kafka_config kafka = {0};
+  struct error err = {0};
+  struct relay_parts parts = {.store = w->store,
+                              .routing = shared.routing,
+                              .catalog = shared.catalog,
+                              .keys = (struct keys *)(void *)&world,
+                              .metrics = w->metrics,
+                              .kafka = &kafka,
+                              .clock = &sim_clock};
+  struct relay_config config = {.tuning = {.flush_interval_ms = 300,
+                                           .max_attempts = MAX_ATTEMPTS,
+                                           .max_retries = 3,
+                                           .quick = {10, 100, 0},
+                                           .batch_events = life.batch_events,
+                                           .batch_bytes = 1 << 20},
+                                .ce_source = "/simulated",
+                                .group = "busbridge-simulated",
+                                .ledger_topic = life.ledger_topic,
+                                .exactly_once = life.exactly_once,
+                                .hold_key = life.hold_key,
+                                .background = true,
+                                .partitions = PARTITIONS,
+                                .replication = 1};
+  if (relay_start(&parts, &config, &w->relay, &err) != ST_OK)
+    violation("the relay does not start: %s", err.text);
+}
+
+void start_worker(void) {
+  struct worker *w = calloc(1, sizeof *w);
+  if (!w || life.groups == WORKERS) abort();
+  w->group = ++life.groups;
+  sim_say("worker %d starts", w->group);
+  sim_enter(w->group);
+  disk_enter(w->group);
+  w->store = open_outbox(true);
+  if (metrics_open(&sim_clock, &w->metrics) != ST_OK) abort();
+  start_relay(w);
+  sim_enter(0);
+  disk_enter(0);
+  life.worker = w;
+}
+
+/* What became of its entries, as it counts them itself. */
+static void count_verdicts(struct worker *w) {
+  static const struct {
+    const char *word;
+    enum reached what;
+  } results[] = {{"published", REACHED_PUBLISHED},
+                 {"duplicate", REACHED_DUPLICATE},
+                 {"retried", REACHED_RETRIED},
+                 {"dead", REACHED_DEAD}};
+  for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+    if (metrics_sum(w->metrics, METRIC_EVENTS, NULL, results[i].word, false))
+      reach(results[i].what);
+  if (metrics_sum(w->metrics, METRIC_DEAD, NULL, "broker_refused", false))
+    reach(REACHED_REFUSED_DEAD);
+  if (metrics_sum(w->metrics, METRIC_DEAD, NULL, "not_json", false)) reach(REACHED_HOPELESS);
+}
+
+void stop_worker(struct worker *w) {
+  sim_say("worker %d is told to stop", w->group);
+  if (!relay_stop(w->relay, 5000)) violation("worker %d does not stop", w->group);
+  count_verdicts(w);
+  store_close(w->store);
+  metrics_close(w->metrics);
+  sim_say("worker %d has stopped", w->group);
+  free(w);
+}
+
+/* Its memory stays where it is. */
+void kill_worker(struct worker *w) {
+  sim_say("worker %d is killed", w->group);
+  sim_kill(w->group);
+  disk_close_all(w->group);
+  count_verdicts(w);
+}
+
+bool has_failed(struct worker *w) {
+  static struct relay_status status;
+  relay_status(w->relay, &status);
+  bool foreign =
+      status.failed != ST_OK && status.failed != ST_BUSY && status.failed != ST_UNAVAILABLE;
+  if (foreign) violation("worker %d fails: %s", w->group, status.failure);
+  if (status.held) reach(REACHED_HELD);
+  if (status.retrying) reach(REACHED_WAITS);
+  return status.failed != ST_OK;
+}
+
+/* As Kubernetes does. */
+void restart_if_it_ended(void) {
+  if (!has_failed(life.worker)) return;
+  sim_say("worker %d ended by itself", life.worker->group);
+  restart_cleanly();
+}
+
+void restart_cleanly(void) {
+  stop_worker(life.worker);
+  start_worker();
+}
