@@ -28,7 +28,7 @@ static bool two_are_settled(void) {
   return two;
 }
 
-/* The batch in doubt, as the journal tells: which row of PROTOCOL.md 5 it is. */
+/* The batch in doubt, as the journal tells: which row of bridge/relay/PROTOCOL.md 5 it is. */
 static enum reached row_of(const struct manifest_name *list, size_t count) {
   int64_t c = kafka_position();
   if (settled_of(list, count) > 1) return REACHED_CRASH_RENAMES;

@@ -112,7 +112,7 @@ enum reached {
   REACHED_REPLAYED,
   REACHED_REDIS_AWAY,
   REACHED_PAUSED,
-  /* PROTOCOL.md 5: what a crash found the outbox in */
+  /* bridge/relay/PROTOCOL.md 5: what a crash found the outbox in */
   REACHED_TABLES,
   REACHED_CRASH_BEFORE_MANIFEST = REACHED_TABLES,
   REACHED_CRASH_BEFORE_COMMIT,
