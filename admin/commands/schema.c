@@ -151,6 +151,22 @@ static enum status check_payload(struct admin *a, struct schemas *schemas, const
   return st;
 }
 
+/* What is likely to be a mistake, after the rest was printed. */
+static void note_mistakes(struct admin *a, const struct json_doc *doc, uint32_t array) {
+  uint32_t schema = JSON_NONE;
+  while (answer_each(doc, array, &schema)) {
+    uint32_t notes = answer_node(doc, schema, "notes"), one = JSON_NONE;
+    while (answer_each(doc, notes, &one)) {
+      struct buffer file = {0}, text = {0};
+      answer_text(doc, schema, "file", &file);
+      json_unescape(doc, one, &text);
+      note(a, "%s: %s", buffer_z(&file), buffer_z(&text));
+      buffer_release(&file);
+      buffer_release(&text);
+    }
+  }
+}
+
 /* Opening them was the check. */
 static enum status print_sound(struct admin *a, struct schemas *schemas, struct error *err) {
   struct buffer json = {0};
@@ -164,6 +180,7 @@ static enum status print_sound(struct admin *a, struct schemas *schemas, struct 
     uint32_t all = array == JSON_NONE ? 0 : doc.nodes[array].count;
     buffer_printf(&a->out, ": %s, %s sound\n", counted_text(all, "schema", "schemas", count),
                   all == 1 ? "it is" : "all");
+    if (admin_flush(a) == CODE_OK) note_mistakes(a, &doc, array);
   }
   json_doc_release(&doc);
   buffer_release(&json);

@@ -37,26 +37,21 @@ struct catalog {
 
 /* Opening */
 
-static enum status check_envelope(const char *folder, const struct entry *e, struct error *err) {
+static enum status check_envelope(const struct entry *e, struct error *err) {
   static const char *const needed[] = {"id", "name", "created_at", "payload"};
   const size_t count = sizeof needed / sizeof *needed;
-  if (!e)
-    return error_set(err, ST_INVALID,
-                     "%s/" ENVELOPE ".avsc is missing: names without a schema need it", folder);
   const struct type *t = e->schema.root.type;
   for (size_t i = 0; i < count; i++) {
     uint32_t at = type_find(t, span_of(needed[i]), 0);
     const struct use *u = at == SCHEMA_NO_FIELD ? NULL : &t->fields[at].use;
     bool json = span_is(span_of("payload"), needed[i]);
     if (!u || u->null || u->type->kind != KIND_STRING || u->json != json)
-      return error_set(err, ST_INVALID,
-                       "%s/" ENVELOPE ".avsc: line 1: the field \"%s\" must be a string%s", folder,
+      return error_set(err, ST_INVALID, "%s: line 1: the field \"%s\" must be a string%s", e->file,
                        needed[i], json ? " with \"json\": true" : "");
   }
   if (t->count != count)
-    return error_set(
-        err, ST_INVALID,
-        "%s/" ENVELOPE ".avsc: line 1: it has the fields id, name, created_at, payload", folder);
+    return error_set(err, ST_INVALID, "%s: line 1: it has the fields id, name, created_at, payload",
+                     e->file);
   return ST_OK;
 }
 
@@ -66,7 +61,7 @@ static enum status fill(struct catalog *c, const struct catalog_config *config, 
   enum status st = entries_read(config->folder, &c->entries, err);
   if (st != ST_OK) return st;
   c->envelope = entries_find(&c->entries, SPAN(ENVELOPE));
-  return check_envelope(config->folder, c->envelope, err);
+  return check_envelope(c->envelope, err);
 }
 
 enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
@@ -361,20 +356,29 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
   return decode_avro(c, entry_for(c, event_name), value, 0, out, err);
 }
 
+bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {
+  const struct schema_note *note = i < c->entries.count ? c->entries.list[i].schema.notes : NULL;
+  while (note && n--) note = note->next;
+  if (!note) return false;
+  *text = note->text;
+  return true;
+}
+
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
   if (i >= c->entries.count) return false;
   const struct entry *e = &c->entries.list[i];
   const struct type *t = e->schema.root.type;
-  *out = (struct catalog_schema){.event_name = e->event_name,
-                                 .file = e->file,
-                                 .fields = e->schema.root.type->count,
-                                 .whole = e == c->envelope,
-                                 .canonical = e->schema.canonical,
-                                 .fingerprint = e->schema.fingerprint,
-                                 .key = t->key == SCHEMA_NO_FIELD ? (struct span){0}
-                                                                  : t->fields[t->key].name,
-                                 .cut_numbers = e->cut_numbers,
-                                 .left_out = e->left_out};
+  *out = (struct catalog_schema){
+      .event_name = e->event_name,
+      .file = e->file,
+      .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0 ? entries_built_in() : (struct span){0},
+      .fields = e->schema.root.type->count,
+      .whole = e == c->envelope,
+      .canonical = e->schema.canonical,
+      .fingerprint = e->schema.fingerprint,
+      .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
+      .cut_numbers = e->cut_numbers,
+      .left_out = e->left_out};
   return true;
 }
 

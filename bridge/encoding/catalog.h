@@ -2,8 +2,9 @@
  *
  * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the
  * payload's fields; `extra`, a map of strings, takes unknown fields as JSON text);
- * schemas/envelope.avsc serves names without one. All are read, checked and compiled at open (links
- * are followed, names beginning with a dot and files other than .avsc passed over). A catalog is
+ * schemas/envelope.avsc, else one that is built in, serves names without one. Types that several
+ * name stand in files of schemas/.common/. All are read, checked and compiled at open (links are
+ * followed, other names beginning with a dot and files other than .avsc passed over). A catalog is
  * used by one thread at a time (it keeps memory between calls).
  *
  * Values: a field whose schema says "json": true holds its member's JSON text. A member without a
@@ -35,7 +36,7 @@ enum unknown_fields {
 };
 
 struct catalog_config {
-  const char *folder; /* of the schemas */
+  const char *folder; /* of the schemas; several: words */
   enum framing framing;
   enum unknown_fields unknown_fields;
   bool refuse_names; /* a name without a schema, in a namespace that has some, is
@@ -92,14 +93,18 @@ struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
   const char
       *file; /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
-  size_t fields; /* of its record */
-  bool whole;    /* the envelope: it carries any payload whole */
+  struct span built_in; /* its text, where no file has it; else empty */
+  size_t fields;        /* of its record */
+  bool whole;           /* the envelope: it carries any payload whole */
   struct span canonical;
   uint64_t fingerprint;
   struct span key;                /* the field that says "key": true; empty: none does */
   uint64_t cut_numbers, left_out; /* counted since open */
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+/* What is likely to be a mistake in schema i, n from 0; false at the end. "line 7: ..."; it lives
+ * as long as the catalog. */
+bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text);
 
 /* Which members of events of schema i had no place, n from 0 in the order they were met; false at
  * the end. *path is as of messages, with [] for every index, and lives as long as the catalog. At

@@ -1,51 +1,33 @@
-/* Reads the folder of schemas, one file for each event, and refuses two with the same record name
+/* Reads the folders of schemas, one file for each event, and refuses two with the same record name
  * or fingerprint. */
 #include "bridge/encoding/entries.h"
 
 #include "bridge/base/denial.h"
-#include "bridge/base/durable.h"
 #include "bridge/base/words.h"
-#include "bridge/encoding/quote.h"
+#include "bridge/encoding/commons.h"
+#include "bridge/encoding/schema_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUFFIX ".avsc"
+/* schemas/envelope.avsc: a folder of another domain needs no copy of it. */
+static const char built_in[] =
+    "{\"type\": \"record\", \"name\": \"Envelope\", \"namespace\": \"busbridge\", \"fields\": ["
+    "{\"name\": \"id\", \"type\": \"string\"}, {\"name\": \"name\", \"type\": \"string\"}, "
+    "{\"name\": \"created_at\", \"type\": \"string\"}, "
+    "{\"name\": \"payload\", \"type\": \"string\", \"json\": true}]}";
+
+struct span entries_built_in(void) {
+  return span_of(built_in);
+}
 
 struct loader {
-  const char *folder;
-  struct span
-      shown; /* the same without slashes at its end: what stands before a file's name in messages */
   struct entries *out;
+  struct commons commons;
   struct error *err;
 };
-
-/* A place below the folder: ns is NULL at the top. */
-struct place {
-  int fd;
-  const char *ns;
-};
-
-typedef enum status (*name_fn)(struct loader *l, const struct place *at, const char *name);
-
-static enum status read_schema(struct loader *l, const struct place *at, const char *name,
-                               struct buffer *text) {
-  struct stat info;
-  int fd = openat(at->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return error_sys(l->err, errno, "cannot open it");
-  enum status st = ST_OK;
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-    st = error_set(l->err, ST_INVALID, "is not a regular file");
-  else
-    st = stream_read(fd, "it", SCHEMA_MAX_BYTES, text, l->err);
-  if (st == ST_TOO_LARGE)
-    st = error_set(l->err, st, "a schema of more than %d bytes is not read", SCHEMA_MAX_BYTES);
-  close(fd);
-  return st;
-}
 
 static struct entry *entry_new(struct entries *e) {
   if (e->count == e->cap) {
@@ -57,6 +39,12 @@ static struct entry *entry_new(struct entries *e) {
   }
   e->list[e->count] = (struct entry){0};
   return &e->list[e->count++];
+}
+
+static void entry_release(struct entry *e) {
+  schema_release(&e->schema);
+  free(e->event_name);
+  free(e->file);
 }
 
 static bool event_name_valid(struct span name, bool dots) {
@@ -74,80 +62,64 @@ static bool path_valid(const char *ns, struct span stem) {
   return event_name_valid(span_of(ns), false) && event_name_valid(stem, true);
 }
 
-static enum status add_schema(struct loader *l, struct entry *e, const struct place *at,
+static enum status read_event(struct loader *l, struct entry *e, const struct place *at,
                               const char *name) {
-  const char *ns = at->ns ? at->ns : "", *dot = at->ns ? "." : "", *slash = at->ns ? "/" : "";
-  int stem = (int)(strlen(name) - strlen(SUFFIX));
   struct buffer text = {0};
-  if (asprintf(&e->event_name, "%s%s%.*s", ns, dot, stem, name) < 0) e->event_name = NULL;
-  if (asprintf(&e->file, "%.*s/%s%s%s", SPAN_ARGS(l->shown), ns, slash, name) < 0) e->file = NULL;
-  if (!e->event_name || !e->file) return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
-  enum status st = read_schema(l, at, name, &text);
-  if (st == ST_OK) st = schema_read(buffer_span(&text), NULL, &e->schema, l->err);
+  enum status st = schema_file_read(at, name, &text, l->err);
+  if (st == ST_OK) st = schema_read(buffer_span(&text), &l->commons.by_name, &e->schema, l->err);
   if (st == ST_OK && (e->schema.root.type->kind != KIND_RECORD || e->schema.root.null))
     st = error_set(l->err, ST_INVALID, "line 1: the schema of an event must be a record");
   buffer_release(&text);
   return st;
 }
 
-/* Puts the file's path before the words. ST_NOT_FOUND is kept for the folder itself. */
-static enum status name_file(struct loader *l, const struct place *at, const char *name,
-                             enum status st) {
-  struct buffer shown = {0};
-  if (at->ns) {
-    text_quoted(&shown, span_of(at->ns), 4 * QUOTE_CHARACTERS);
-    buffer_add_char(&shown, '/');
-  }
-  text_quoted(&shown, span_of(name), 4 * QUOTE_CHARACTERS);
-  (void)error_prefix(l->err, "%.*s/%s", SPAN_ARGS(l->shown), buffer_z(&shown));
-  buffer_release(&shown);
-  if (st == ST_NOT_FOUND || st == ST_TOO_LARGE) st = ST_INVALID;
-  if (l->err) l->err->status = st;
+/* The envelope that was copied from one folder to another is still one. */
+static void drop_second_envelope(struct loader *l, const struct entry *e) {
+  const struct entry *first = e;
+  for (size_t i = 0; strcmp(e->event_name, ENVELOPE) == 0 && i + 1 < l->out->count; i++)
+    if (strcmp(l->out->list[i].event_name, ENVELOPE) == 0) first = &l->out->list[i];
+  if (first != e && span_eq(first->schema.canonical, e->schema.canonical))
+    entry_release(&l->out->list[--l->out->count]);
+}
+
+static enum status add_schema(struct loader *l, struct entry *e, const struct place *at,
+                              const char *name) {
+  const char *ns = at->ns ? at->ns : "", *dot = at->ns ? "." : "";
+  int stem = (int)(strlen(name) - strlen(SCHEMA_SUFFIX));
+  if (asprintf(&e->event_name, "%s%s%.*s", ns, dot, stem, name) < 0) e->event_name = NULL;
+  e->file = schema_file_path(at, name);
+  if (!e->event_name || !e->file) return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
+  enum status st = read_event(l, e, at, name);
+  if (st == ST_OK) drop_second_envelope(l, e);
   return st;
 }
 
-static enum status add_file(struct loader *l, const struct place *at, const char *name) {
+static enum status add_file(void *ctx, const struct place *at, const char *name) {
+  struct loader *l = ctx;
   struct span file = span_of(name);
-  if (!span_ends(file, SUFFIX)) return ST_OK;
-  struct span stem = {file.ptr, file.len - strlen(SUFFIX)};
+  if (!span_ends(file, SCHEMA_SUFFIX)) return ST_OK;
+  struct span stem = {file.ptr, file.len - strlen(SCHEMA_SUFFIX)};
   struct entry *e = NULL;
   enum status st;
   if (!path_valid(at->ns, stem))
     st = error_set(l->err, ST_INVALID,
-                   "expected <namespace>/<event>" SUFFIX ", of a-z 0-9 _ and - (an event also .)");
+                   "expected <namespace>/<event>" SCHEMA_SUFFIX
+                   ", of a-z 0-9 _ and - (an event also .)");
   else if (l->out->count == ENTRIES_MAX)
     st = error_set(l->err, ST_TOO_LARGE, "more than %d schemas", ENTRIES_MAX);
   else if (!(e = entry_new(l->out)))
     st = error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
   else
     st = add_schema(l, e, at, name);
-  return st == ST_OK ? ST_OK : name_file(l, at, name, st);
-}
-
-/* Calls fn for each name of a folder; takes fd. */
-static enum status each_name(struct loader *l, int fd, const char *ns, name_fn fn) {
-  DIR *dir = fdopendir(fd);
-  if (!dir) {
-    close(fd);
-    return error_sys(l->err, errno, "cannot list %s", l->folder);
-  }
-  struct place at = {dirfd(dir), ns};
-  enum status st = ST_OK;
-  const struct dirent *d;
-  while (st == ST_OK && (errno = 0, d = readdir(dir)))
-    if (d->d_name[0] != '.') st = fn(l, &at, d->d_name);
-  if (st == ST_OK && errno) st = error_sys(l->err, errno, "cannot list %s", l->folder);
-  closedir(dir);
-  return st;
+  return st == ST_OK ? ST_OK : schema_file_fault(at, name, st, l->err);
 }
 
 /* At the top: a folder is a namespace. Anything that cannot be one is a file, or nothing of ours.
  */
-static enum status add_top(struct loader *l, const struct place *at, const char *name) {
-  int fd = openat(at->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) return each_name(l, fd, name, add_file);
-  if (errno == ENOTDIR || errno == ENOENT || errno == ELOOP) return add_file(l, at, name);
-  return name_file(l, at, name, error_sys(l->err, errno, "cannot open it"));
+static enum status add_top(void *ctx, const struct place *at, const char *name) {
+  struct loader *l = ctx;
+  enum status st = schema_files_below(at, name, add_file, l, l->err);
+  return st == ST_NOT_FOUND ? add_file(l, at, name) : st;
 }
 
 static int by_event_name(const void *a, const void *b) {
@@ -195,38 +167,105 @@ static enum status refuse_twins(struct loader *l, const struct entry **order) {
   return ST_OK;
 }
 
+/* Two folders may each have a schema of one event. */
+static enum status refuse_same_event(struct loader *l) {
+  const struct entry *list = l->out->list;
+  for (size_t i = 1; i < l->out->count; i++)
+    if (strcmp(list[i - 1].event_name, list[i].event_name) == 0)
+      return error_set(l->err, ST_INVALID, "%s: line 1: event %s is that of %s too", list[i].file,
+                       list[i].event_name, list[i - 1].file);
+  return ST_OK;
+}
+
+static enum status add_envelope(struct loader *l) {
+  for (size_t i = 0; i < l->out->count; i++)
+    if (strcmp(l->out->list[i].event_name, ENVELOPE) == 0) return ST_OK;
+  struct entry *e = entry_new(l->out);
+  if (e) e->event_name = strdup(ENVELOPE);
+  if (e) e->file = strdup(ENTRIES_BUILT_IN);
+  if (!e || !e->event_name || !e->file)
+    return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
+  return schema_read(span_of(built_in), NULL, &e->schema, l->err);
+}
+
 static enum status finish(struct loader *l) {
-  if (!l->out->count) return ST_OK;
   const struct entry **order = calloc(l->out->count, sizeof *order);
   if (!order) return error_set(l->err, ST_NO_MEMORY, "no memory for the schemas");
   qsort(l->out->list, l->out->count, sizeof *l->out->list, by_event_name);
-  enum status st = refuse_twins(l, order);
+  enum status st = refuse_same_event(l);
+  if (st == ST_OK) st = refuse_twins(l, order);
   free(order);
   return st;
 }
 
-enum status entries_read(const char *folder, struct entries *out, struct error *err) {
-  struct loader l = {.folder = folder, .shown = span_of(folder), .out = out, .err = err};
-  *out = (struct entries){0};
-  while (l.shown.len && l.shown.ptr[l.shown.len - 1] == '/') l.shown.len--;
-  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) {
-    enum status st = error_sys(err, errno, "folder of schemas %s (encoding.schemas)", folder);
-    error_denied(err, folder, R_OK | X_OK);
-    return st;
+/* ---- folders ---- */
+
+static enum status open_folder(struct span name, struct place *out, struct error *err) {
+  char *path = strndup(name.ptr, name.len);
+  *out = (struct place){.fd = -1, .top = name};
+  if (!path) return error_set(err, ST_NO_MEMORY, "no memory for the schemas");
+  out->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  enum status st = ST_OK;
+  if (out->fd < 0) {
+    st = error_sys(err, errno, "folder of schemas %s (encoding.schemas)", path);
+    error_denied(err, path, R_OK | X_OK);
   }
-  enum status st = each_name(&l, fd, NULL, add_top);
+  free(path);
+  while (out->top.len && out->top.ptr[out->top.len - 1] == '/') out->top.len--;
+  return st;
+}
+
+/* A folder whose own name has a blank is one folder. */
+static bool next_folder(struct span *rest, struct span *folder) {
+  struct stat st;
+  char *whole = strndup(rest->ptr, rest->len);
+  bool one = whole && rest->len && stat(whole, &st) == 0 && S_ISDIR(st.st_mode);
+  free(whole);
+  if (!one) return span_word(rest, folder);
+  *folder = *rest;
+  *rest = (struct span){0};
+  return true;
+}
+
+typedef enum status (*folder_fn)(struct loader *l, const struct place *top);
+
+static enum status each_folder(struct loader *l, const char *folders, folder_fn fn) {
+  struct span rest = span_of(folders), folder;
+  enum status st = ST_OK;
+  while (st == ST_OK && next_folder(&rest, &folder)) {
+    struct place top;
+    st = open_folder(folder, &top, l->err);
+    if (st == ST_OK) st = fn(l, &top);
+    if (top.fd >= 0) close(top.fd);
+  }
+  return st;
+}
+
+static enum status take_commons(struct loader *l, const struct place *top) {
+  return commons_read(&l->commons, top, l->err);
+}
+
+static enum status take_events(struct loader *l, const struct place *top) {
+  int fd = openat(top->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return error_sys(l->err, errno, "cannot list %.*s", SPAN_ARGS(top->top));
+  return schema_files_each(fd, top, add_top, l, l->err);
+}
+
+enum status entries_read(const char *folders, struct entries *out, struct error *err) {
+  struct loader l = {.out = out, .err = err};
+  *out = (struct entries){0};
+  enum status st = each_folder(&l, folders, take_commons);
+  if (st == ST_OK) st = commons_check(&l.commons, err);
+  if (st == ST_OK) st = each_folder(&l, folders, take_events);
+  if (st == ST_OK) st = add_envelope(&l);
   if (st == ST_OK) st = finish(&l);
+  commons_release(&l.commons);
   if (st != ST_OK) entries_release(out);
   return st;
 }
 
 void entries_release(struct entries *e) {
-  for (size_t i = 0; i < e->count; i++) {
-    schema_release(&e->list[i].schema);
-    free(e->list[i].event_name);
-    free(e->list[i].file);
-  }
+  for (size_t i = 0; i < e->count; i++) entry_release(&e->list[i]);
   free(e->list);
   *e = (struct entries){0};
 }

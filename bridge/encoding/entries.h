@@ -1,7 +1,9 @@
-/* entries.h - the schemas of a folder: found, read, sorted by event name. Private.
+/* entries.h - the schemas of some folders: found, read, sorted by event name. Private.
  *
- * <folder>/<namespace>/<event>.avsc and <folder>/envelope.avsc. Links are followed (a ConfigMap is
- * made of them); names that begin with a dot and files that do not end in .avsc are passed over.
+ * <folder>/<namespace>/<event>.avsc and <folder>/envelope.avsc; where no folder has that, the one
+ * that is built in. Types of <folder>/.common/ may be named in all of them (commons.h). Links are
+ * followed (a ConfigMap is made of them); other names that begin with a dot and files that do not
+ * end in .avsc are passed over.
  */
 #ifndef BRIDGE_ENCODING_ENTRIES_H
 #define BRIDGE_ENCODING_ENTRIES_H
@@ -9,7 +11,8 @@
 #include "bridge/encoding/schema.h"
 
 #define ENVELOPE "envelope"
-#define ENTRIES_MAX 4096
+#define ENTRIES_MAX 20000
+#define ENTRIES_BUILT_IN "(built in)/envelope.avsc"
 
 struct entry {
   char *event_name; /* "quality.checked", or ENVELOPE */
@@ -25,10 +28,11 @@ struct entries {
   size_t count, cap;
 };
 
-/* ST_NOT_FOUND: no such folder; ST_INVALID: "<folder>/<file>: line 7: ...". On failure *out is
- * empty. */
-MUST_CHECK enum status entries_read(const char *folder, struct entries *out, struct error *err);
+/* folders: words, or the name of one folder whatever is in it. ST_NOT_FOUND: no such folder;
+ * ST_INVALID: "<folder>/<file>: line 7: ...". On failure *out is empty. */
+MUST_CHECK enum status entries_read(const char *folders, struct entries *out, struct error *err);
 void entries_release(struct entries *e);
+struct span entries_built_in(void); /* the text of the envelope that is built in */
 struct entry *entries_find(const struct entries *e, struct span event_name);
 
 #endif

@@ -43,10 +43,12 @@ static enum status inlined_use(struct reader *r, uint32_t node, struct common *c
   r->doc = here;
   r->common_file = file;
   r->inlined--;
-  if (st == ST_INVALID) {
-    (void)error_prefix(r->err, "%s", c->file);
+  if (st != ST_INVALID) return st;
+  /* the innermost file and the outermost line, however many are between them */
+  if (!r->told) (void)error_prefix(r->err, "%s", c->file);
+  r->told = true;
+  if (!r->inlined)
     (void)error_prefix(r->err, "line %u", reader_line(here.text, here.nodes[node].at));
-  }
   return st;
 }
 

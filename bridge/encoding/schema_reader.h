@@ -18,6 +18,7 @@ struct reader {
   unsigned records; /* that are being read: 1 in the outermost */
   unsigned loose; /* arrays, maps and unions of several around this place, whose values may be empty
                      or others */
+  bool told;      /* the file of a common type stands in the fault */
   bool recursive; /* some record holds itself */
   struct error *err;
 };

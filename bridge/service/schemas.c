@@ -57,10 +57,31 @@ const char *schemas_folder(const struct schemas *s) {
   return s->plan.catalog.folder;
 }
 
+/* The fingerprint as people write it, and as its bytes stand in a record. */
+static void write_fingerprint(const struct catalog_schema *schema, struct buffer *json,
+                              bool *first) {
+  uint64_t fingerprint = schema->fingerprint;
+  char text[17];
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
+  member_text(json, first, "fingerprint", span_of(text));
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)__builtin_bswap64(fingerprint));
+  member_text(json, first, "wire", span_of(text));
+}
+
+static void write_notes(const struct catalog *c, size_t i, struct buffer *json, bool *first) {
+  const char *note;
+  json_write_key(json, first, "notes");
+  buffer_add_char(json, '[');
+  for (size_t n = 0; catalog_note(c, i, n, &note); n++) {
+    if (n) buffer_add_z(json, ", ");
+    json_write_string(json, span_of(note));
+  }
+  buffer_add_char(json, ']');
+}
+
 enum status schemas_list(struct schemas *s, struct buffer *json, struct error *err) {
   struct catalog_schema schema;
   bool first = true;
-  char fingerprint[17];
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
   member_text(json, &first, "folder", span_of(s->plan.catalog.folder));
@@ -72,8 +93,8 @@ enum status schemas_list(struct schemas *s, struct buffer *json, struct error *e
     member_text(json, &inner, "event", span_of(schema.event_name));
     member_int(json, &inner, "fields", (int64_t)schema.fields);
     member_text(json, &inner, "file", span_of(schema.file));
-    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)schema.fingerprint);
-    member_text(json, &inner, "fingerprint", span_of(fingerprint));
+    write_fingerprint(&schema, json, &inner);
+    write_notes(s->catalog, i, json, &inner);
     buffer_add_char(json, '}');
   }
   buffer_add_z(json, "]}");
@@ -98,6 +119,10 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
                      "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
                      SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder,
                      near ? "; did you mean " : "", near ? near : "");
+  }
+  if (schema.built_in.len) {
+    buffer_add(out, schema.built_in);
+    return buffer_status(out, err);
   }
   char *path = realpath(schema.file, NULL); /* a ConfigMap is made of links */
   if (!path) return error_sys(err, errno, "Opening %s", schema.file);

@@ -17,7 +17,8 @@ MUST_CHECK enum status schemas_open(const struct settings *settings, const char 
 void schemas_close(struct schemas *s); /* NULL is fine */
 const char *schemas_folder(const struct schemas *s);
 
-/* {"version":1,"folder","schemas":[{"event","fields":N,"file","fingerprint":"16 hex digits"}]} */
+/* {"version":1,"folder","schemas":[{"event","fields":N,"file","fingerprint":"16 hex digits",
+ * "wire":"its bytes in a record","notes":["line 7: ...", ...]}]}; notes: likely mistakes */
 MUST_CHECK enum status schemas_list(struct schemas *s, struct buffer *json, struct error *err);
 /* The file's text. ST_NOT_FOUND: err says which may have been meant. An alias of the routing is
  * resolved. */

@@ -82,7 +82,7 @@
   X(ENCODING_UNKNOWN_NAMES, "encoding.unknown_names", CHOICE, "envelope", 0, 0, 0,                                         \
     "envelope refuse", "A name without a schema in a namespace that has some: carry it in the envelope, or set it aside")  \
   X(ENCODING_SCHEMAS, "encoding.schemas", TEXT, "", 0, 0, 0,                                                               \
-    "", "Folder of the Avro schemas; empty means the installed ones")                                                      \
+    "", "Folders of the Avro schemas, divided by blanks or commas; empty means the installed ones")                                                      \
   X(ENCODING_ENVELOPE, "encoding.envelope", CHOICE, "carry", 0, 0, 0,                                                      \
     "carry drop", "What of a lifted event's envelope is not published: carried in the header busbridge-envelope, or left out") \
   X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \

@@ -50,9 +50,10 @@ static const char *check(struct run *r, const char *event, const char *payload) 
 CASE(all_are_listed_with_their_files) {
   struct run *r = *state;
   assert_int_equal(schemas_list(r->schemas, &r->out, &r->err), ST_OK);
-  assert_has(buffer_z(&r->out),
-             "{\"event\": \"plot.updated\", \"fields\": 7, \"file\": \"" SOURCE_ROOT
-             "/schemas/plot/updated.avsc\", \"fingerprint\": \"80e811583d523f50\"}");
+  assert_has(
+      buffer_z(&r->out),
+      "{\"event\": \"plot.updated\", \"fields\": 7, \"file\": \"" SOURCE_ROOT
+      "/schemas/plot/updated.avsc\", \"fingerprint\": \"80e811583d523f50\", \"wire\": \"503f523d5811e880\", \"notes\": []}");
   assert_string_equal(schemas_folder(r->schemas), SOURCE_ROOT "/schemas");
 }
 
