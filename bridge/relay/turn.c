@@ -123,6 +123,20 @@ static void take_in_hand(struct turn *t, const struct item *item) {
   hands_take(t->relay->parts.hands, HAND_READER, item->ref.place, item->ref.name);
 }
 
+/* False: out of memory. */
+static bool keep_headers(struct item *item, const struct route *route, struct arena *arena) {
+  if (!route->header_count) return true;
+  struct own_header *own = arena_alloc(arena, route->header_count * sizeof *own);
+  for (size_t i = 0; own && i < route->header_count; i++) {
+    const char *value = arena_copy(arena, route->headers[i].value);
+    if (!value) return false;
+    own[i] = (struct own_header){route->headers[i].name, {value, route->headers[i].value.len}};
+  }
+  item->own = own;
+  item->own_count = own ? (unsigned)route->header_count : 0;
+  return own != NULL;
+}
+
 static void route_item(struct turn *t, struct item *item, const struct entry *entry) {
   struct route route;
   struct error err = {0};
@@ -140,7 +154,8 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   item->name = arena_span(arena, route.name);
   item->ns = arena_span(arena, route.ns);
   item->key = arena_span(arena, route.key);
-  if (item->key.len != route.key.len || !item->name.ptr || !item->ns.ptr)
+  if (!keep_headers(item, &route, arena) || item->key.len != route.key.len || !item->name.ptr ||
+      !item->ns.ptr)
     item->outcome = OUTCOME_HELD;
 }
 

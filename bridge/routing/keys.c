@@ -15,16 +15,6 @@ static const struct alias lifted_keys[] = {
 static const char *const no_fields[] = {NULL};
 static const char setting[] = "routing.keys";
 
-static bool path_sound(struct span path) {
-  for (size_t i = 0, begin = 0; i <= path.len; i++) {
-    if (i < path.len && strchr("=;{}", path.ptr[i])) return false;
-    if (i < path.len && path.ptr[i] != '.') continue;
-    if (i == begin) return false;
-    begin = i + 1;
-  }
-  return true;
-}
-
 /* The next of "a,b", which may be empty; false at the end. */
 static bool next_field(struct span *rest, struct span *field) {
   if (!rest->ptr) return false;
@@ -33,16 +23,6 @@ static bool next_field(struct span *rest, struct span *field) {
   *field = (struct span){rest->ptr, len};
   *rest = comma ? (struct span){comma + 1, rest->len - len - 1} : (struct span){0};
   return true;
-}
-
-/* The path, and behind its NUL its steps, each with one. NULL: no memory. */
-static const char *path_copy(struct routing *r, struct span path) {
-  char *copy = arena_zalloc(&r->memory, 2 * (path.len + 1));
-  if (!copy) return NULL;
-  memcpy(copy, path.ptr, path.len);
-  for (size_t i = 0; i < path.len; i++)
-    copy[path.len + 1 + i] = path.ptr[i] == '.' ? '\0' : path.ptr[i];
-  return copy;
 }
 
 /* ST_INVALID: err says what of them is not a field. */
@@ -54,12 +34,12 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
   if (!list) return routing_no_memory(err);
   struct span field;
   while (next_field(&fields, &field)) {
-    if (!path_sound(field))
+    if (!routing_path_sound(field))
       return error_set(
           err, ST_INVALID,
           "\"%.*s\" is not a field; write FIELD,FIELD (customer.id for id of customer)",
           (int)(field.len < 60 ? field.len : 60), field.ptr);
-    if (!(list[count++] = path_copy(r, field))) return routing_no_memory(err);
+    if (!(list[count++] = routing_path_copy(r, field))) return routing_no_memory(err);
   }
   *out = (struct key_rule){.fields = list, .source = source};
   return ST_OK;
@@ -136,13 +116,9 @@ static enum status of_route(struct routing *r, struct rule *rule, struct error *
 /* What a setting says holds for all names below it, whatever their schemas say; what a schema says
  * for its own name alone. */
 static enum status of_rule(struct routing *r, struct rule *rule, struct error *err) {
-  struct span up = rule->pattern;
-  bool space = rule->pattern.len == rule->ns.len;
+  const struct rule *above = rules_above(r, rule);
   enum status st = ST_OK;
-  if (!space) {
-    up.len = (size_t)((const char *)memrchr(up.ptr, '.', up.len) - up.ptr);
-    rule->key = rules_find(r, up)->key;
-  }
+  if (above) rule->key = above->key;
   if (rule->own[ROUTE_KEY]) st = of_route(r, rule, err);
   rule->exact = rule->key;
   bool set = rule->key.source == KEY_OF_SETTING || rule->key.source == KEY_OF_ROUTE;

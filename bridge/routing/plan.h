@@ -27,8 +27,13 @@ struct rule {
   unsigned topic;                     /* NO_TOPIC: by_event, and pattern is a namespace */
   bool by_event;                      /* {event} is in the template: names below it have no topic */
   struct key_rule key, exact;         /* of all names; of the one that equals the pattern */
+  const struct header_rule *headers;  /* ends with a name that is NULL */
 };
 #define NO_TOPIC UINT_MAX
+
+struct header_rule {
+  const char *name, *path;
+};
 
 struct known { /* what a name seen becomes */
   struct span name, ns;
@@ -56,14 +61,29 @@ MUST_CHECK enum status rules_plan(struct routing *r, const struct routing_config
                                   struct error *err);
 /* The rule of a canonical name, NULL: its namespace is not published. */
 const struct rule *rules_find(const struct routing *r, struct span name);
-/* topics.c, keys.c: those of each rule. */
+/* The one that a rule has from what it does not say itself, NULL: it is a namespace's. It comes
+ * before it among the rules. */
+const struct rule *rules_above(const struct routing *r, const struct rule *rule);
+/* topics.c, keys.c, headers.c: those of each rule. */
 MUST_CHECK enum status topics_plan(struct routing *r, const struct routing_config *config,
                                    struct error *err);
 MUST_CHECK enum status keys_plan(struct routing *r, const struct routing_config *config,
                                  struct error *err);
+MUST_CHECK enum status headers_plan(struct routing *r, struct error *err);
+/* headers.c: the own headers of an event. REASON_NONE, REASON_BAD_HEADER, REASON_HEADER_TOO_LARGE
+ * or REASON_NO_MEMORY. */
+enum reason headers_find(const struct rule *rule, const struct json_doc *doc,
+                         const struct event *event, struct arena *arena, struct route *out,
+                         struct error *err);
 /* aliases.c */
 MUST_CHECK enum status aliases_plan(struct routing *r, const struct routing_config *config,
                                     struct error *err);
+/* paths.c: a path into a payload, "customer.id": one or more steps that are not empty. The copy is
+ * what routing_member_at takes; NULL: no memory. */
+bool routing_path_sound(struct span path);
+const char *routing_path_copy(struct routing *r, struct span path);
+/* The member of that name, else at that path; JSON_NONE: there is none. */
+uint32_t routing_member_at(const struct json_doc *doc, uint32_t node, const char *path);
 /* words.c */
 MUST_CHECK enum status routing_no_memory(struct error *err);
 bool routing_word(struct span *rest, struct span *word); /* the next; commas belong to it */

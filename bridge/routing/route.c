@@ -161,7 +161,8 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
   if (!rule) return unknown_namespace(r, event, out, err);
   if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
   bool exact = out->name.len == rule->pattern.len;
-  return find_key(exact ? &rule->exact : &rule->key, doc, event, arena, out, err);
+  enum reason why = find_key(exact ? &rule->exact : &rule->key, doc, event, arena, out, err);
+  return why == REASON_NONE ? headers_find(rule, doc, event, arena, out, err) : why;
 }
 
 struct span routing_canonical(const struct routing *r, struct span name) {

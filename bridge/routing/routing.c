@@ -14,6 +14,7 @@ enum status routing_open(const struct routing_config *config, struct routing **o
   enum status st = rules_plan(r, config, err);
   if (st == ST_OK) st = topics_plan(r, config, err);
   if (st == ST_OK) st = keys_plan(r, config, err);
+  if (st == ST_OK) st = headers_plan(r, err);
   if (st == ST_OK) st = aliases_plan(r, config, err);
   if (st != ST_OK) {
     routing_close(r);

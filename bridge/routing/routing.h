@@ -12,6 +12,10 @@
  * must be "namespace.rest". Namespaces are allow-listed, so topics are known at open and have small
  * numbers.
  *
+ * Own headers: members of the payload, NAME=PATH words. A string is its text, a number or boolean
+ * as it was written; of null and of what is not there is no header. An array or object is none, and
+ * the event is refused, as it is where they are too large together.
+ *
  * Key: the first of the event's key fields that the payload has as a non-empty string or a number;
  * else the subject of a lifted event (unless a setting says that there is no key), else the event
  * id. Which fields: those of its route, else those that the setting names for the namespace, else
@@ -43,16 +47,25 @@ struct schema_key { /* an event has a schema, and what that says; empty: nothing
   struct span event, field;
 };
 
-enum route_attribute { ROUTE_TOPIC, ROUTE_KEY, ROUTE_ATTRIBUTES };
+enum route_attribute { ROUTE_TOPIC, ROUTE_KEY, ROUTE_HEADERS, ROUTE_ATTRIBUTES };
 const char *route_attribute_word(enum route_attribute a);
 #define ROUTING_TOPICS_MAX 1000
 
+struct own_header {
+  const char *name; /* lives as long as the routing */
+  struct span value;
+};
+#define OWN_HEADERS_MAX 64
+#define OWN_HEADERS_BYTES (32 * 1024) /* names and values of an event's together */
+
 struct route {
-  struct span name; /* canonical, lives as long as the routing or the event */
-  struct span ns;   /* namespace, likewise */
-  unsigned topic;   /* number below routing_topics() */
-  struct span key;  /* in the arena or the document's text */
-  bool keyless;     /* it has key fields, and the payload none of them: key is its id */
+  struct span name;                 /* canonical, lives as long as the routing or the event */
+  struct span ns;                   /* namespace, likewise */
+  unsigned topic;                   /* number below routing_topics() */
+  struct span key;                  /* in the arena or the document's text */
+  const struct own_header *headers; /* in the arena, in the order of the setting */
+  size_t header_count;
+  bool keyless; /* it has key fields, and the payload none of them: key is its id */
 };
 
 struct routing;
@@ -97,8 +110,8 @@ bool routing_key_rule(const struct routing *r, unsigned i, size_t at, struct key
                       struct span *event);
 
 /* REASON_NONE, REASON_BAD_NAME, REASON_UNKNOWN_NAMESPACE, REASON_UNKNOWN_EVENT (it has no topic),
- * REASON_BAD_KEY or REASON_NO_MEMORY (not the event's fault). Spans in *out that had to be made
- * live in arena. */
+ * REASON_BAD_KEY, REASON_BAD_HEADER, REASON_HEADER_TOO_LARGE or REASON_NO_MEMORY (not the event's
+ * fault). Spans in *out that had to be made live in arena. */
 enum reason routing_route(const struct routing *r, const struct json_doc *doc,
                           const struct event *event, struct arena *arena, struct route *out,
                           struct error *err);

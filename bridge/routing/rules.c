@@ -4,7 +4,7 @@
 #include "bridge/routing/plan.h"
 
 static const char *const attributes[ROUTE_ATTRIBUTES] = {
-    [ROUTE_TOPIC] = "topic", [ROUTE_KEY] = "key"};
+    [ROUTE_TOPIC] = "topic", [ROUTE_KEY] = "key", [ROUTE_HEADERS] = "headers"};
 
 const char *route_attribute_word(enum route_attribute a) {
   return attributes[a];
@@ -138,7 +138,7 @@ const struct rule *rules_find(const struct routing *r, struct span name) {
   return longest(r, name);
 }
 
-static const struct rule *above(const struct routing *r, const struct rule *rule) {
+const struct rule *rules_above(const struct routing *r, const struct rule *rule) {
   const char *dot = memrchr(rule->pattern.ptr, '.', rule->pattern.len);
   if (!dot) return NULL;
   return longest(r, (struct span){rule->pattern.ptr, (size_t)(dot - rule->pattern.ptr)});
@@ -147,7 +147,7 @@ static const struct rule *above(const struct routing *r, const struct rule *rule
 static void inherit(struct routing *r, struct span topic) {
   for (size_t i = 0; i < r->rule_count; i++) {
     struct rule *rule = r->rules[i];
-    const struct rule *from = above(r, rule);
+    const struct rule *from = rules_above(r, rule);
     if (!from && !rule->own[ROUTE_TOPIC])
       rule->said[ROUTE_TOPIC] = (struct said){"routing.topic", topic};
     for (int a = 0; from && a < ROUTE_ATTRIBUTES; a++)

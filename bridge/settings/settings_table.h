@@ -143,7 +143,8 @@
  * what stands before it the namespace or event. X(word, type, choices, help). */
 #define ROUTES_TABLE(X)                                                                                                    \
   X("topic", TEXT, "", "Topic; {namespace} and {event} stand for the two parts of the name")                               \
-  X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")
+  X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")                                 \
+  X("headers", TEXT, "", "Own headers of payload members: NAME=FIELD words (customer.id too); or none")
 /* clang-format on */
 
 #endif

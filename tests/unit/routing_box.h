@@ -51,6 +51,26 @@ static inline enum reason route(struct bench *b, struct span name, const char *p
     if (!span_is((s), (z))) fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARGS(s), (z));                 \
   } while (0)
 
+#define ROUTES(...)                                                                                \
+  (const struct route_setting[]){__VA_ARGS__},                                                     \
+      sizeof((const struct route_setting[]){__VA_ARGS__}) / sizeof(struct route_setting)
+#define R(key, value) {SPAN(key), SPAN(value)}
+
+static inline struct routing_config with(const struct route_setting *routes, size_t count) {
+  return (struct routing_config){.namespaces = SPAN("order payment"),
+                                 .topic = SPAN("{namespace}.events"),
+                                 .routes = routes,
+                                 .route_count = count,
+                                 .ledger_topic = SPAN("busbridge.ledger")};
+}
+
+static inline void refused(struct bench *b, struct routing_config config, const char *message) {
+  memset(&b->err, 0, sizeof b->err);
+  assert_int_equal(routing_open(&config, &b->routing, &b->err), ST_INVALID);
+  if (strncmp(b->err.text, message, strlen(message)) != 0)
+    fail_msg("\"%s\" does not begin with \"%s\"", b->err.text, message);
+}
+
 #define CASE(name) TEST_WITH(name, set_up, tear_down)
 
 #endif

@@ -2,29 +2,9 @@
  * name, and those that are refused. */
 #include "tests/unit/routing_box.h"
 
-#define ROUTES(...)                                                                                \
-  (const struct route_setting[]){__VA_ARGS__},                                                     \
-      sizeof((const struct route_setting[]){__VA_ARGS__}) / sizeof(struct route_setting)
-#define R(key, value) {SPAN(key), SPAN(value)}
-
-static struct routing_config with(const struct route_setting *routes, size_t count) {
-  return (struct routing_config){.namespaces = SPAN("order payment"),
-                                 .topic = SPAN("{namespace}.events"),
-                                 .routes = routes,
-                                 .route_count = count,
-                                 .ledger_topic = SPAN("busbridge.ledger")};
-}
-
 static const char *topic_of(struct bench *b, const char *name) {
   if (route(b, span_of(name), "{}") != REASON_NONE) return b->err.text;
   return routing_topic_name(b->routing, b->route.topic);
-}
-
-static void refused(struct bench *b, struct routing_config config, const char *message) {
-  memset(&b->err, 0, sizeof b->err);
-  assert_int_equal(routing_open(&config, &b->routing, &b->err), ST_INVALID);
-  if (strncmp(b->err.text, message, strlen(message)) != 0)
-    fail_msg("\"%s\" does not begin with \"%s\"", b->err.text, message);
 }
 
 CASE(of_each_attribute_the_longest_pattern_holds) {

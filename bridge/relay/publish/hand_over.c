@@ -4,9 +4,9 @@
 
 enum { HEADERS = 11 };
 
-/* Those that it has. Returns how many. */
+/* Those that it has, its own behind ours. Returns how many. */
 static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
-                          struct record_header headers[HEADERS]) {
+                          struct record_header headers[HEADERS + OWN_HEADERS_MAX]) {
   const struct record_header all[HEADERS] = {
       {"ce_specversion", SPAN("1.0")},
       {"ce_id", item->id},
@@ -24,13 +24,15 @@ static size_t put_headers(const struct relay *r, const struct item *item, char w
   memcpy(headers, all, count * sizeof *all);
   for (size_t i = count; i < HEADERS; i++)
     if (all[i].value.len) headers[count++] = all[i];
+  for (unsigned i = 0; i < item->own_count; i++)
+    headers[count++] = (struct record_header){item->own[i].name, item->own[i].value};
   return count;
 }
 
 bool publish_item(struct publishing *p, struct item *item) {
   struct relay *r = p->relay;
   char when[TIME_TEXT];
-  struct record_header headers[HEADERS];
+  struct record_header headers[HEADERS + OWN_HEADERS_MAX];
   size_t header_count = put_headers(r, item, when, headers);
   struct record record = {.topic = item->topic,
                           .key = item->key,

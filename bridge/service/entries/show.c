@@ -95,7 +95,8 @@ static void find_named(const struct entry_info *info, struct wrong *out) {
     node = json_member(info->doc, 0, "name");
   else if (why == REASON_SCHEMA_MISMATCH || why == REASON_INTEGER_RANGE || why == REASON_BAD_ID ||
            why == REASON_MISSING_ID || why == REASON_MISSING_NAME || why == REASON_BAD_PAYLOAD ||
-           why == REASON_BAD_KEY || why == REASON_BAD_NAME || why == REASON_UNKNOWN_NAMESPACE)
+           why == REASON_BAD_KEY || why == REASON_BAD_HEADER || why == REASON_BAD_NAME ||
+           why == REASON_UNKNOWN_NAMESPACE)
     for (size_t i = 1; i + 1 < words.len && node == JSON_NONE; i++)
       if (words.ptr[i] == ':' && words.ptr[i + 1] == ' ')
         node = json_at_path(info->doc, (struct span){words.ptr, i});
