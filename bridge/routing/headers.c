@@ -1,5 +1,4 @@
 /* Own headers: which members of the payload go along as headers of the record. */
-#include "bridge/base/words.h"
 #include "bridge/routing/plan.h"
 
 #include <strings.h>
@@ -102,13 +101,14 @@ enum status headers_plan(struct routing *r, struct error *err) {
 
 /* ---- an event ---- */
 
-static enum reason no_header(const struct rule *rule, const struct header_rule *h, bool array,
+static enum reason no_header(const struct rule *rule, const struct header_rule *h,
+                             const struct json_doc *doc, const struct event *event, bool array,
                              struct error *err) {
   struct buffer path = {0};
   if (!err) return REASON_BAD_HEADER;
-  text_quoted(&path, span_of(h->path), 60);
+  routing_path_shown(doc, event, h->path, &path);
   error_set(err, ST_INVALID,
-            "payload.%s: it is the header %.60s by %s, and %s makes none; a header is a string, a "
+            "%s: it is the header %.60s by %s, and %s makes none; a header is a string, a "
             "number or a boolean",
             buffer_z(&path), h->name, rule->said[ROUTE_HEADERS].key,
             array ? "an array" : "an object");
@@ -130,12 +130,14 @@ static enum reason no_memory(struct error *err) {
 
 /* *there: it has a value. */
 static enum reason value_of(const struct rule *rule, const struct header_rule *h,
-                            const struct json_doc *doc, uint32_t node, struct arena *arena,
-                            struct span *out, bool *there, struct error *err) {
+                            const struct json_doc *doc, const struct event *event,
+                            struct arena *arena, struct span *out, bool *there, struct error *err) {
+  uint32_t node = routing_member_at(doc, event->payload, h->path);
   enum json_type type = node == JSON_NONE ? JSON_NULL : doc->nodes[node].type;
   *there = type != JSON_NULL;
   if (type == JSON_NULL) return REASON_NONE;
-  if (type == JSON_ARRAY || type == JSON_OBJECT) return no_header(rule, h, type == JSON_ARRAY, err);
+  if (type == JSON_ARRAY || type == JSON_OBJECT)
+    return no_header(rule, h, doc, event, type == JSON_ARRAY, err);
   *out = json_slice(doc, node);
   if (type == JSON_STRING && !json_text(doc, node, arena, out)) return no_memory(err);
   return REASON_NONE;
@@ -153,8 +155,7 @@ enum reason headers_find(const struct rule *rule, const struct json_doc *doc,
   for (const struct header_rule *h = rule->headers; h->name; h++) {
     struct span value;
     bool there;
-    uint32_t node = routing_member_at(doc, event->payload, h->path);
-    enum reason why = value_of(rule, h, doc, node, arena, &value, &there, err);
+    enum reason why = value_of(rule, h, doc, event, arena, &value, &there, err);
     if (why != REASON_NONE) return why;
     if (!there) continue;
     bytes += strlen(h->name) + value.len;

@@ -1,4 +1,5 @@
 /* Paths into a payload: "customer.id". Behind a path and its NUL stand its steps, each with one. */
+#include "bridge/base/words.h"
 #include "bridge/routing/plan.h"
 
 bool routing_path_sound(struct span path) {
@@ -30,4 +31,14 @@ uint32_t routing_member_at(const struct json_doc *doc, uint32_t node, const char
     step += strlen(step) + 1;
   }
   return node;
+}
+
+void routing_path_shown(const struct json_doc *doc, const struct event *event, const char *path,
+                        struct buffer *out) {
+  if (event->lifted)
+    json_path(doc, event->payload, out);
+  else
+    buffer_add_z(out, "payload");
+  buffer_add_char(out, '.');
+  text_quoted(out, span_of(path), 60);
 }

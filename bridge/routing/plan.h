@@ -84,6 +84,9 @@ bool routing_path_sound(struct span path);
 const char *routing_path_copy(struct routing *r, struct span path);
 /* The member of that name, else at that path; JSON_NONE: there is none. */
 uint32_t routing_member_at(const struct json_doc *doc, uint32_t node, const char *path);
+/* As a path in the entry's file, "payload.customer.id". */
+void routing_path_shown(const struct json_doc *doc, const struct event *event, const char *path,
+                        struct buffer *out);
 /* words.c */
 MUST_CHECK enum status routing_no_memory(struct error *err);
 bool routing_word(struct span *rest, struct span *word); /* the next; commas belong to it */

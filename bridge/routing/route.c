@@ -68,12 +68,7 @@ static enum reason bad_key(const struct key_rule *rule, const char *field,
                            struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_BAD_KEY;
-  if (event->lifted)
-    json_path(doc, event->payload, &shown);
-  else
-    buffer_add_z(&shown, "payload");
-  buffer_add_char(&shown, '.');
-  text_quoted(&shown, span_of(field), 60);
+  routing_path_shown(doc, event, field, &shown);
   error_set(
       err, ST_INVALID, "%s: it is the key by %s, and %s makes none; a key is a string or a number",
       buffer_z(&shown), rule->key ? rule->key : "its schema", array ? "an array" : "an object");

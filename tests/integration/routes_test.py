@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+"""Routes: topics, keys, headers and times of a namespace or of one event; and what becomes of them over a crash."""
+
+import json
+import shutil
+
+import harness
+import kafka_wire
+
+PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "fields": [{"name": "id", "type": "string"}]}
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+class Routes(harness.BusTest):
+    def setUp(self):
+        super().setUp()
+        folder = self.dir / "schemas" / "order"
+        folder.mkdir(parents=True)
+        (folder / "placed.avsc").write_text(json.dumps(PLACED))
+        (folder.parent / "envelope.avsc").write_text((harness.ROOT / "schemas/envelope.avsc").read_text())
+        self.options |= {"encoding.schemas": str(folder.parent), "routing.namespaces": "order payment", "ledger.topic": self.topic("ledger")}
+
+    def route(self, **attributes):
+        """route(order_topic="x") sets routing.order.topic."""
+        self.options |= {"routing." + key.replace("_", "."): value for key, value in attributes.items()}
+
+    def ids(self, *topics):
+        return sorted(r.headers["ce_id"].decode() for r in self.drain(*topics) if "ledger" not in r.topic)
+
+    def test_each_event_goes_where_its_longest_route_says(self):
+        self.route(order_topic=self.prefix + ".{event}", order_key="customer.id", order_headers="tenant=meta.tenant vip=vip",
+                   order_gone_key="none", payment_made_topic=self.topic("paid"))
+        self.entry("order.placed", {"id": "o", "customer": {"id": 7}, "vip": True, "meta": {"tenant": "Ä"}}, id="e-1",
+                   traceparent=TRACE, tracestate="a=b")
+        self.entry("order.gone", {"customer": {"id": 7}, "meta": {"tenant": None}}, id="e-2", headers={"traceparent": TRACE})
+        self.entry("payment.made", {"vip": True}, id="e-3")
+        self.entry("payment.lost", {}, id="e-4")
+        self.entry("order.shipped", {}, id="e-5")
+        self.entry("order.placed", {"id": "o", "meta": {"tenant": []}}, id="e-6")
+        self.run_worker("--once", expect=0)
+        records = {r.headers["ce_id"].decode(): r for r in self.drain() if "ledger" not in r.topic}
+        self.assertEqual({id: (r.topic.removeprefix(self.prefix + "."), r.key.decode()) for id, r in records.items()},
+                         {"e-1": ("placed", "7"), "e-2": ("gone", "e-2"), "e-3": ("paid", "e-3"), "e-4": ("payment.events", "e-4")})
+        self.assertEqual({name: value for name, value in records["e-1"].headers.items() if not name.startswith(("ce_", "content-"))},
+                         {"tenant": "Ä".encode(), "vip": b"true", "traceparent": TRACE.encode(), "tracestate": b"a=b"})
+        self.assertEqual({name for name in records["e-2"].headers if not name.startswith(("ce_", "content-"))}, {"traceparent"})
+        self.assertEqual({dead["id"]: dead["reason"] for dead in self.dead().values()}, {"e-5": "unknown_event", "e-6": "bad_header"})
+        made = {t.removeprefix(self.prefix + ".") for t in kafka_wire.topics(self.bootstrap) if t.startswith(self.prefix + ".")}
+        self.assertEqual(made, {"placed", "gone", "paid", "payment.events", "ledger"}, "no other topic is made")
+        tailed = {json.loads(line)["topic"] for line in self.run_cli("tail", expect=0).stdout().splitlines()}
+        self.assertEqual(tailed, {r.topic for r in records.values()}, "tail without a topic reads all of them")
+
+    def test_a_wrong_route_is_told_alike_everywhere(self):
+        said = f"routing.order.topic: {self.topic('ledger')} is the topic of the ledger"
+        wrong = {"routing.order.topic": self.topic("ledger")}
+        self.assertIn(said, self.run_worker("--once", expect=2, options=wrong).stderr())
+        self.assertTrue(any(said in check["found"] for check in self.examine("doctor", options=wrong)))
+        file = self.dir / "bus.conf"
+        file.write_text("".join(f"{key} = {value}\n" for key, value in {**self.options, **wrong}.items() if not key.startswith("log")))
+        self.assertRegex(self.run_cli("config", "check", str(file), expect=2).stderr(), r"bus\.conf:\d+: " + said)
+        shown = self.run_cli("config", "routing.order", "-o", "json", expect=0, options=wrong)
+        self.assertEqual([row["value"] for row in json.loads(shown.stdout())], [self.topic("ledger")])
+
+    # ---- over a crash -----------------------------------------------------------------------------------------------------------
+
+    def cut_short(self):
+        """As a crash between commit and settling leaves it."""
+        saved = self.dir / "saved"
+        shutil.copytree(self.outbox, saved)
+        self.run_worker("--once", expect=0)
+        for file in saved.glob("*.json"):
+            shutil.copy2(file, self.outbox / file.name)
+        shutil.rmtree(saved)
+        state = self.outbox / ".busbridge"
+        (manifest,) = state.glob("settled-*")
+        manifest.rename(state / manifest.name.replace("settled", "batch", 1))
+
+    def lose_position(self):
+        kafka_wire.delete_topic(self.bootstrap, self.options["ledger.topic"])
+        harness.wait_until(lambda: self.options["ledger.topic"] not in kafka_wire.topics(self.bootstrap))
+
+    def test_routes_changed_between_a_crash_and_the_restart_double_nothing(self):
+        """By the position, and where that is lost by the topics that were written down."""
+        ids = []
+        for turn, lost in enumerate((False, True)):
+            ids += [self.entry("order.placed", {"id": f"o{i}"}) for i in range(10)]
+            self.cut_short()
+            if lost:
+                self.lose_position()
+            self.route(order_topic=self.topic(f"turn{turn}"), order_placed_key="id")
+            ids += [self.entry("order.placed", {"id": f"n{i}"}) for i in range(5)]
+            worker = self.run_worker("--once", expect=0)
+            self.assertEqual(len(worker.logs("position_lost")), int(lost))
+            self.assertEqual((self.pending(), self.ids()), ([], sorted(ids)))
+
+
+if __name__ == "__main__":
+    harness.main()
