@@ -194,6 +194,66 @@ CASE(done_survives_every_fault) {
   try_all(b, make_pending, move_done, check_done);
 }
 
+/* ---- a worker that is killed, its successor, and then the power goes ---- */
+
+static struct {
+  move_fn move;
+  unsigned at, calls; /* it is killed before this call */
+} killed;
+
+static void make_two(struct box *b) {
+  put_pending(b, "a");
+  set_mtime(b, "a.json", 1700000000, 77);
+  put_pending(b, "b");
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "a b");
+}
+
+/* The successor finds it gone or sees to it later; that another one is out of the outbox for good
+ * must not mean that this one is, while it may lie nowhere else. */
+static enum status move_killed(struct box *b) {
+  struct fault f = {.mode = CRASH_BEFORE, .at = killed.at};
+  struct entry_ref other = b->refs[1];
+  enum settled how;
+  durable_set_hook(fault_hook, &f);
+  enum status st = killed.move(b);
+  (void)st;
+  box_stop(b);
+  durable_set_hook(NULL, NULL);
+  killed.calls = f.calls;
+  box_start(b);
+  OK(store_done_id(b->store, &other, SPAN("b"), &how, &b->err));
+  return store_sync(b->store, &b->err);
+}
+
+static void check_killed(struct box *b, bool said_done) {
+  (void)said_done;
+  box_take_all(b);
+  assert_int_equal(exists(b, "a.json") + exists(b, "sent/a.json") + exists(b, "dlq/a.json"), 1);
+}
+
+static enum status set_dead(struct box *b) {
+  struct failure why = box_failure(REASON_BAD_NAME, 1);
+  enum settled how;
+  return store_dead(b->store, &b->refs[0], &why, &how, &b->err);
+}
+
+CASE(what_a_killed_worker_moved_is_in_its_place_before_anything_else_is_settled) {
+  struct box *b = *state;
+  const move_fn moves[] = {move_done, set_dead};
+  b->config.keep_sent = true;
+  box_restart(b);
+  for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+    killed.move = moves[i];
+    killed.at = 0;
+    do {
+      killed.at++;
+      try_all_power(b, make_two, move_killed, check_killed);
+    } while (killed.calls >= killed.at);
+    assert_true(killed.at > 3);
+  }
+}
+
 static enum status move_done_only(struct box *b) {
   enum settled how;
   return store_done(b->store, &b->refs[0], &how, &b->err);

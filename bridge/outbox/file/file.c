@@ -37,6 +37,15 @@ static enum status open_folders(struct fs *s, struct error *err) {
   return st;
 }
 
+/* What a worker that was killed moved there and did not sync: a power loss must not find it
+ * nowhere, because the folder it left was synced since. Where that fails, fs_sync tries again
+ * first. */
+static void sync_targets(struct fs *s) {
+  for (enum place p = PLACE_DLQ; p < PLACES; p++)
+    if (fs_folder(s, p) >= 0 && durable_sync_folder(fs_folder(s, p), NULL) != ST_OK)
+      atomic_store(&s->dirty[p], true);
+}
+
 static void fs_close(void *impl) {
   struct fs *s = impl;
   if (!s) return;
@@ -108,6 +117,7 @@ static enum status fs_begin(void *impl, const struct store_config *config, struc
   enum status st = open_folders(s, err);
   if (st == ST_OK) st = fs_aside_open(s, err);
   if (st != ST_OK || s->inspect) return st;
+  sync_targets(s);
   s->wake_fd = wake_open();
   if (s->wake_fd < 0) return error_sys(err, errno, "opening an eventfd");
   fs_watch_open(s);
