@@ -36,6 +36,10 @@
   X("service", "key_rule", "info", "Which field is the key of a namespace's events")               \
   X("service", "key_field_unknown", "warning",                                                     \
     "routing.keys names a field that no schema of its namespace has")                              \
+  X("service", "order_changed", "warning",                                                         \
+    "A namespace has another topic or key while events of it are pending")                         \
+  X("service", "order_not_kept", "warning",                                                        \
+    "Topics and keys of the last start could not be read, or not be kept")                         \
   X("service", "paused", "warning", "Nothing is published until busbridge resume")                 \
   X("service", "resumed", "info", "Publishing goes on")                                            \
   X("service", "replayed", "info", "A dead letter is pending again")                               \

@@ -62,8 +62,7 @@ enum status plan_routing(const struct plan *plan, const struct catalog *catalog,
                          struct routing **out, struct error *err) {
   struct catalog *own = NULL;
   *out = NULL;
-  if (!catalog && routing_needs_names(&plan->routing) &&
-      plan_catalog(plan, NULL, &own, NULL) != ST_OK)
+  if (!catalog && plan_catalog(plan, NULL, &own, NULL) != ST_OK)
     own = NULL; /* a broken schema is told by who needs it */
   enum status st = open_with(plan, catalog ? catalog : own, out, err);
   catalog_close(own);

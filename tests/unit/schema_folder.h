@@ -1,5 +1,5 @@
-/* schema_folder.h - a folder of schemas with one event, episode.noted, whose records have no map
- * extra. */
+/* schema_folder.h - a folder of schemas with two events: the records of episode.noted have no map
+ * extra, episode.rated names its key. */
 #ifndef TESTS_UNIT_SCHEMA_FOLDER_H
 #define TESTS_UNIT_SCHEMA_FOLDER_H
 
@@ -18,7 +18,11 @@
   RECORD("Noted", "{\"name\": \"lines\", \"type\": {\"type\": \"array\", \"items\": " RECORD(      \
                       "Line", TEXT_FIELD("text")) "}}")
 
-/* A payload of it, and the paths of what has no place. */
+#define RATED_RECORD                                                                               \
+  RECORD("Rated",                                                                                  \
+         "{\"name\": \"rater\", \"type\": \"string\", \"key\": true}, " TEXT_FIELD("episode_id"))
+
+/* A payload of the first, and the paths of what has no place. */
 #define NOTED                                                                                      \
   "{\"lines\": [{\"text\": \"a\", \"line\": 1, \"hint\": 2}, {\"text\": \"b\", \"line\": 3}]}"
 #define NOTED_UNPLACED "payload.lines[].line, payload.lines[].hint"
@@ -42,6 +46,7 @@ static inline void schema_folder_make(const char *outbox, char setting[static 40
   snprintf(folder, sizeof folder, "%s/schemas", outbox);
   schema_write(folder, ".", "envelope.avsc", ENVELOPE_RECORD);
   schema_write(folder, "episode", "noted.avsc", NOTED_RECORD);
+  schema_write(folder, "episode", "rated.avsc", RATED_RECORD);
   snprintf(setting, 400, "encoding.schemas=%s", folder);
 }
 

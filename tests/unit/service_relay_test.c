@@ -144,6 +144,43 @@ CASE(members_without_a_place_are_counted_by_type) {
   assert_has(buffer_z(&w->json), "busbridge_unknown_fields_total{type=\"episode.noted\"} 3\n");
 }
 
+static void reopen(struct world *w, enum service_mode mode, const char *setting) {
+  char schemas[400];
+  service_close(w->service, 5000);
+  w->service = NULL;
+  settings_free(w->settings);
+  schema_folder_make(w->outbox, schemas);
+  w->settings = mock_settings_of(&w->mock, w->outbox, "delivery.guarantee=at_least_once",
+                                 "topics.create=never", "flush.background=false", schemas, setting);
+  struct service_options options = {.mode = mode, .clock = &clock_system};
+  if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK)
+    fail_msg("%s", w->err.text);
+}
+
+static const char *shown(struct world *w, const char *id) {
+  struct show_request request = {.id = id, .pending = true, .dead = true};
+  buffer_clear(&w->json);
+  if (service_show(w->service, &request, &w->json, &w->err) != ST_OK) fail_msg("%s", w->err.text);
+  return buffer_z(&w->json);
+}
+
+CASE(show_knows_the_key_of_a_schema_without_a_worker) {
+  struct world *w = *state;
+  open_with_schema(w, NULL);
+  emit(w, "episode.rated", "{\"rater\": \"r-1\", \"episode_id\": \"e-1\"}", "r");
+  assert_has(shown(w, "r"), "\"key\": \"r-1\"");
+  reopen(w, SERVICE_INSPECT, NULL);
+  assert_has(shown(w, "r"), "\"key\": \"r-1\"");
+}
+
+CASE(a_key_that_changed_under_pending_events_is_logged) {
+  struct world *w = *state;
+  open_with_schema(w, NULL);
+  emit(w, "episode.other", "{}", "o");
+  reopen(w, SERVICE_RELAY, "routing.keys=episode=title");
+  assert_true(mock_logged(&w->mock, "order_changed"));
+}
+
 CASE(show_names_what_has_no_place) {
   struct world *w = *state;
   struct show_request request = {.id = "u-1", .pending = true, .dead = true};

@@ -6,10 +6,12 @@
 static const char *const files[] = {[NOTE_CLUSTER] = "cluster",
                                     [NOTE_LEDGER] = "ledger",
                                     [NOTE_HOLDS] = "holds",
+                                    [NOTE_ORDER] = "order",
                                     [NOTE_PAUSE] = "paused"};
 static const char *const names[] = {[NOTE_CLUSTER] = ".busbridge/cluster",
                                     [NOTE_LEDGER] = ".busbridge/ledger",
                                     [NOTE_HOLDS] = ".busbridge/holds",
+                                    [NOTE_ORDER] = ".busbridge/order",
                                     [NOTE_PAUSE] = ".busbridge/paused"};
 
 const char *state_note_name(enum note note) {

@@ -9,26 +9,12 @@
 /* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends
  * in * where more may follow. Whoever adds a file there adds its name here, else verify calls it a
  * stray one. */
-static const char *const state_files[] = {"id",
-                                          "cluster",
-                                          "lock",
-                                          "tmp",
-                                          "hands",
-                                          "paused",
-                                          "reserve",
-                                          "metrics",
-                                          "replay-*",
-                                          "selections",
-                                          "audit.log*",
-                                          "aside",
-                                          "ledger",
-                                          "holds",
-                                          "batch-*",
-                                          "settled-*",
-                                          "keys-due*",
-                                          "control.sock",
-                                          ".busbridge-probe",
-                                          NULL};
+static const char *const state_files[] = {
+    "id",         "cluster",   "lock",      "tmp",          "hands",
+    "paused",     "reserve",   "metrics",   "replay-*",     "selections",
+    "audit.log*", "aside",     "ledger",    "holds",        "order",
+    "batch-*",    "settled-*", "keys-due*", "control.sock", ".busbridge-probe",
+    NULL};
 static const char *const tmp_files[] = {"*.tmp",  "swap-*",  "gone-*",           "sent-*",
                                         "back-*", "home-*",  "batch-*",          "settled-*",
                                         "id.*",   "doctor*", ".busbridge-probe", NULL};

@@ -69,6 +69,7 @@ const char *memory_note_name(enum note note) {
   static const char *const names[] = {[NOTE_CLUSTER] = "cluster",
                                       [NOTE_LEDGER] = "ledger",
                                       [NOTE_HOLDS] = "holds",
+                                      [NOTE_ORDER] = "order",
                                       [NOTE_PAUSE] = "paused"};
   return names[note];
 }

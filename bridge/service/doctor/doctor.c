@@ -132,6 +132,7 @@ static enum status check_all(struct doctor *d, struct error *err) {
   check_routing_and_schemas(d);
   check_kafka_settings(d);
   doctor_check_outbox(d);
+  doctor_check_order(d);
   doctor_check_unplaced(d);
   if (d->store && *store_id(d->store))
     st = plan_for(&d->plan, d->settings, store_id(d->store), err);

@@ -47,6 +47,8 @@ void doctor_next(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void doctor_release(struct doctor *d);
 /* outbox.c */
 void doctor_check_outbox(struct doctor *d); /* opens store */
+/* order.c: likewise */
+void doctor_check_order(struct doctor *d);
 /* unplaced.c: after the routing, the schemas and the outbox */
 void doctor_check_unplaced(struct doctor *d);
 /* kafka.c */
