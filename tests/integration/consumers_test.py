@@ -2,6 +2,7 @@
 """The example consumers of deploy/examples/consumers, as they stand there, read what the worker published: Python, Java, JavaScript."""
 
 import json
+import os
 import shutil
 import subprocess
 import unittest
@@ -12,6 +13,28 @@ from relay_test import PAYLOADS
 
 EXAMPLES = harness.ROOT / "deploy/examples/consumers"
 FETCHED = cache_folder() / "consumers"  # by tests/tools/fetch
+
+
+def first_lines(command, count, scratch, folder, more=None):
+    """What it has printed when these are so many lines: consumers have no end, so it is ended."""
+    out, err = scratch / "consumer.out", scratch / "consumer.err"
+    with open(out, "wb") as stdout, open(err, "wb") as stderr:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder,
+                                   env={"PATH": os.environ["PATH"], "HOME": str(scratch), **(more or {})})
+
+    def whole():
+        lines = out.read_text().split("\n")[:-1]
+        if len(lines) >= count:
+            return lines
+        if process.poll() is not None:
+            raise AssertionError(f"{command} ended: {err.read_text()[-2000:]}")
+        return None
+
+    try:
+        return harness.wait_until(whole, 2 * harness.PATIENCE, lambda: err.read_text()[-2000:])
+    finally:
+        process.kill()
+        process.wait()
 
 
 def plain(value):
@@ -38,28 +61,12 @@ class Consumers(harness.BusTest):
         self.assertEqual(set(self.records), set(self.sent))
 
     def read(self, program, *arguments):
-        """What it prints, by id, when it has printed all there is: consumers have no end."""
+        """What it prints, by id."""
         if not shutil.which(program) or not FETCHED.exists():
             self.skipTest(f"{program}, or what its consumer needs, is not there: tests/tools/fetch consumers")
-        out, err = self.dir / "consumer.out", self.dir / "consumer.err"
-        with open(out, "wb") as stdout, open(err, "wb") as stderr:
-            process = subprocess.Popen([program, *map(str, arguments), self.bootstrap, self.topic("events"), harness.ROOT / "schemas"],
-                                       stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=FETCHED,
-                                       env={"PATH": "/usr/local/bin:/usr/bin:/bin", "NODE_PATH": str(FETCHED / "node_modules"),
-                                            "HOME": str(self.dir)})
-        try:
-            lines = harness.wait_until(lambda: self.whole(process, out, err), 2 * harness.PATIENCE, lambda: err.read_text()[-2000:])
-        finally:
-            process.kill()
-            process.wait()
+        command = [program, *map(str, arguments), self.bootstrap, self.topic("events"), str(harness.ROOT / "schemas")]
+        lines = first_lines(command, len(self.sent), self.dir, FETCHED, {"NODE_PATH": str(FETCHED / "node_modules")})
         return {event["id"]: event for event in map(json.loads, lines)}
-
-    def whole(self, process, out, err):
-        lines = out.read_text().split("\n")[:-1]
-        if len(lines) < len(self.sent):
-            self.assertIsNone(process.poll(), err.read_text()[-2000:])
-            return None
-        return lines
 
     def assert_read(self, events):
         self.assertEqual(set(events), set(self.sent))

@@ -1,0 +1,74 @@
+#!/usr/bin/python3
+"""README's ten minutes for another domain, typed as they stand there: each command ends well and says what is shown."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import harness
+from broker import cache_folder
+from consumers_test import first_lines
+
+SECTION = "## Ten minutes for another domain\n"
+PYTHON = cache_folder() / "consumers/python/bin/python"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def steps():
+    """(command, the lines shown behind it)"""
+    section = (harness.ROOT / "README.md").read_text().split(SECTION)[1].split("\n## ")[0]
+    found = []
+    for block in re.findall(r"(?:^    .*\n)+", section, re.M):
+        for line in block.replace("\n    ", "\n").removeprefix("    ").splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def pattern(line):
+    """Ids, ages and what stands for more differ from run to run."""
+    text = re.escape(re.sub(r" ?\.\.\. ?", "@ANY@", re.sub(UUID, "@ID@", line))).replace("@ANY@", ".*").replace("@ID@", UUID)
+    return re.sub(r"(\\ )+\d+s(\\ )+", lambda _: r"\s+[\dms ]+s\s+", text)
+
+
+class TenMinutes(harness.BusTest):
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(harness.ROOT / "deploy/examples", self.dir / "deploy/examples")
+        self.folder = self.dir
+
+    def typed(self, command, lines):
+        """What it prints; topic and address are those of this test."""
+        first = re.match(r"cd (\S+) && ", command)
+        if first:
+            self.folder = self.dir / first.group(1)
+            command = command[first.end():]
+        command = command.replace("127.0.0.1:9092", self.bootstrap).replace("order.events", self.topic("order.events"))
+        if command.startswith("python "):
+            words = shlex.split(command)
+            return "\n".join(first_lines([str(PYTHON), *words[1:]], lines, self.dir, self.folder))
+        command = re.sub(r"^(busbridge\S*) -c \S+", rf"{harness.BUILD}/\g<0> -X routing.topic={self.options['routing.topic']}", command)
+        done = subprocess.run(["bash", "-c", command], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=4 * harness.PATIENCE,
+                              env={"PATH": os.environ["PATH"], "BUSBRIDGE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap, "LC_ALL": "C.UTF-8"})
+        self.assertEqual(done.returncode, 0, (command, done.stderr))
+        return (done.stdout + done.stderr).replace(self.topic("order.events"), "order.events")
+
+    def test_the_page_is_what_happens(self):
+        if not PYTHON.exists():
+            self.skipTest("what the consumer needs is not there: tests/tools/fetch consumers")
+        seen = 0
+        for command, shown in steps():
+            printed = self.typed(command, len(shown))
+            for line in shown:
+                seen += 1
+                self.assertRegex(printed, pattern(line), command)
+        self.assertGreater(seen, 15)
+
+
+if __name__ == "__main__":
+    harness.main()
