@@ -1,12 +1,9 @@
 /* The contract, for callers: each function hands on to the kind that outbox.url names. */
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/store_ops.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 
 /* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in
@@ -182,52 +179,6 @@ enum status store_begin(struct store *s, const struct store_config *config, stru
 
 /* ---- entries ---- */
 
-int64_t entry_arrived_ns(const struct entry_ref *ref) {
-  return ref->stamp.mtime_ns;
-}
-
-int64_t entry_since_ms(const struct entry_ref *ref) {
-  return ref->stamp.ctime_ns / 1000000;
-}
-
-const char *place_path(enum place p) {
-  switch (p) {
-  case PLACE_FLAT: return "";
-  case PLACE_PENDING: return "pending/";
-  case PLACE_DLQ: return "dlq/";
-  case PLACE_SENT: return "sent/";
-  }
-  return "?/";
-}
-
-const char *store_aside_word(enum aside what) {
-  static const char *const words[] = {
-      [ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
-  _Static_assert(sizeof words / sizeof *words == ASIDE_DEAD + 1, "a word for each");
-  BUG_ON(what > ASIDE_DEAD);
-  return words[what];
-}
-
-void store_aside_words(const struct aside_info *info, char *out, size_t size) {
-  struct buffer file = {0};
-  text_printable(&file, span_of(info->file));
-  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file),
-           store_aside_word(info->what), info->why);
-  buffer_release(&file);
-}
-
-const char *store_aside_remedy(int sys) {
-  switch (sys) {
-  case EPERM:
-    return "lsattr tells whether it is immutable (chattr -ia FILE); in a sticky folder make it the worker's (chown)";
-  case EACCES: return "Give the worker's user the right to read and remove it (chown or chmod)";
-  case EBUSY: return "Something is mounted on it: umount FILE";
-  case EIO: return "The disk cannot change it: check the file system (fsck), or restore the folder";
-  case ENAMETOOLONG: return "Its name is too long to be moved: rename it";
-  default: return "Fix what hinders it";
-  }
-}
-
 enum status store_next(struct store *s, struct arena *keep, struct arena *scratch,
                        struct entry *out, struct error *err) {
   BUG_ON(!s->begun);
@@ -402,11 +353,6 @@ enum status manifest_read(struct store *s, const struct manifest_name *name, str
   return s->ops->batch_read(s->impl, name, out, err);
 }
 
-void manifest_release(struct manifest *m) {
-  arena_release(&m->arena);
-  *m = (struct manifest){0};
-}
-
 enum status manifest_names(struct store *s, const struct span *ids, size_t count, bool *named,
                            struct error *err) {
   return s->ops->batch_names(s->impl, ids, count, named, err);
@@ -418,15 +364,6 @@ enum status manifest_settle(struct store *s, const struct manifest_name *name, s
 
 enum status manifest_remove(struct store *s, const struct manifest_name *name, struct error *err) {
   return s->ops->batch_remove(s->impl, name, err);
-}
-
-bool manifest_digest_valid(struct span s) {
-  return s.len == MANIFEST_DIGEST - 1 && hex_lower(s);
-}
-
-void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]) {
-  snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch",
-           name->number, name->digest);
 }
 
 /* ---- selections ---- */

@@ -1,0 +1,52 @@
+/* What an entry's place, its times and its being set aside are called, for every kind and for
+ * people. */
+#include "bridge/base/words.h"
+#include "bridge/outbox/store.h"
+
+#include <errno.h>
+
+int64_t entry_arrived_ns(const struct entry_ref *ref) {
+  return ref->stamp.mtime_ns;
+}
+
+int64_t entry_since_ms(const struct entry_ref *ref) {
+  return ref->stamp.ctime_ns / 1000000;
+}
+
+const char *place_path(enum place p) {
+  switch (p) {
+  case PLACE_FLAT: return "";
+  case PLACE_PENDING: return "pending/";
+  case PLACE_DLQ: return "dlq/";
+  case PLACE_SENT: return "sent/";
+  }
+  return "?/";
+}
+
+const char *store_aside_word(enum aside what) {
+  static const char *const words[] = {
+      [ASIDE_DONE] = "published", [ASIDE_RETRY] = "refused", [ASIDE_DEAD] = "dead"};
+  _Static_assert(sizeof words / sizeof *words == ASIDE_DEAD + 1, "a word for each");
+  BUG_ON(what > ASIDE_DEAD);
+  return words[what];
+}
+
+void store_aside_words(const struct aside_info *info, char *out, size_t size) {
+  struct buffer file = {0};
+  text_printable(&file, span_of(info->file));
+  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file),
+           store_aside_word(info->what), info->why);
+  buffer_release(&file);
+}
+
+const char *store_aside_remedy(int sys) {
+  switch (sys) {
+  case EPERM:
+    return "lsattr tells whether it is immutable (chattr -ia FILE); in a sticky folder make it the worker's (chown)";
+  case EACCES: return "Give the worker's user the right to read and remove it (chown or chmod)";
+  case EBUSY: return "Something is mounted on it: umount FILE";
+  case EIO: return "The disk cannot change it: check the file system (fsck), or restore the folder";
+  case ENAMETOOLONG: return "Its name is too long to be moved: rename it";
+  default: return "Fix what hinders it";
+  }
+}

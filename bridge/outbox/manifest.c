@@ -1,0 +1,20 @@
+/* A manifest as a value: its digest, its name. */
+#include "bridge/outbox/manifest.h"
+
+#include "bridge/base/escape.h"
+
+#include <inttypes.h>
+
+void manifest_release(struct manifest *m) {
+  arena_release(&m->arena);
+  *m = (struct manifest){0};
+}
+
+bool manifest_digest_valid(struct span s) {
+  return s.len == MANIFEST_DIGEST - 1 && hex_lower(s);
+}
+
+void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]) {
+  snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch",
+           name->number, name->digest);
+}
