@@ -156,14 +156,14 @@ static enum hand_slot poison_slot;
 static bool poison_aborts, poison_hangs;
 static volatile char *volatile nowhere;
 
-void __real_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name);
-void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name);
+void __real_hands_take(struct hands *h, enum hand_slot slot, struct span token);
+void __wrap_hands_take(struct hands *h, enum hand_slot slot, struct span token);
 
-void __wrap_hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name) {
-  __real_hands_take(h, slot, place, name);
-  if (!*poison || slot != poison_slot || !memmem(name.ptr, name.len, poison, strlen(poison)))
+void __wrap_hands_take(struct hands *h, enum hand_slot slot, struct span token) {
+  __real_hands_take(h, slot, token);
+  if (!*poison || slot != poison_slot || !memmem(token.ptr, token.len, poison, strlen(poison)))
     return;
-  if (hands_suspected(h, place, name) >= 2) return; /* looked at, but not worked on any more */
+  if (hands_suspected(h, token) >= 2) return; /* looked at, but not worked on any more */
   if (poison_hangs) hang();
   if (poison_aborts) abort();
   *nowhere = 1;

@@ -1,26 +1,14 @@
-/* What an entry's place, its times and its being set aside are called, for every kind and for
+/* What an entry's shelf and its being set aside are called, for every kind and for
  * people. */
 #include "bridge/base/words.h"
 #include "bridge/outbox/store.h"
 
 #include <errno.h>
 
-int64_t entry_arrived_ns(const struct entry_ref *ref) {
-  return ref->stamp.mtime_ns;
-}
-
-int64_t entry_since_ms(const struct entry_ref *ref) {
-  return ref->stamp.ctime_ns / 1000000;
-}
-
-const char *place_path(enum place p) {
-  switch (p) {
-  case PLACE_FLAT: return "";
-  case PLACE_PENDING: return "pending/";
-  case PLACE_DLQ: return "dlq/";
-  case PLACE_SENT: return "sent/";
-  }
-  return "?/";
+const char *shelf_path(enum shelf shelf) {
+  static const char *const paths[] = {
+      [SHELF_PENDING] = "", [SHELF_DEAD] = "dlq/", [SHELF_SENT] = "sent/"};
+  return shelf <= SHELF_SENT ? paths[shelf] : "?/";
 }
 
 const char *store_aside_word(enum aside what) {
@@ -33,9 +21,9 @@ const char *store_aside_word(enum aside what) {
 
 void store_aside_words(const struct aside_info *info, char *out, size_t size) {
   struct buffer file = {0};
-  text_printable(&file, span_of(info->file));
-  snprintf(out, size, "%s%.150s, %s: %.100s", place_path(info->place), buffer_z(&file),
-           store_aside_word(info->what), info->why);
+  text_printable(&file, span_of(info->token));
+  snprintf(out, size, "%.158s, %s: %.100s", buffer_z(&file), store_aside_word(info->what),
+           info->why);
   buffer_release(&file);
 }
 

@@ -298,13 +298,13 @@ enum status store_find(struct store *s, unsigned which, struct span id_or_prefix
   return s->ops->find(s->impl, which, id_or_prefix, visit, ctx, total, err);
 }
 
-enum status store_look(struct store *s, enum place place, const char *file, store_visit_fn visit,
+enum status store_look(struct store *s, enum shelf shelf, const char *token, store_visit_fn visit,
                        void *ctx, struct error *err) {
-  return s->ops->look(s->impl, place, file, visit, ctx, err);
+  return s->ops->look(s->impl, shelf, token, visit, ctx, err);
 }
 
-enum status store_replay(struct store *s, enum place place, const char *file, struct error *err) {
-  return s->ops->replay(s->impl, place, file, err);
+enum status store_replay(struct store *s, enum shelf shelf, const char *token, struct error *err) {
+  return s->ops->replay(s->impl, shelf, token, err);
 }
 
 void store_replay_all(struct store *s, struct letter *list, size_t count, store_judge_fn judge,

@@ -30,33 +30,25 @@
 #include "bridge/outbox/notes.h"
 #include "bridge/outbox/selections.h"
 
-enum place { PLACE_FLAT, PLACE_PENDING, PLACE_DLQ, PLACE_SENT };
-const char *
-place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
+/* Where entries lie: those that wait, dead letters, and published ones that are kept. */
+enum shelf { SHELF_PENDING, SHELF_DEAD, SHELF_SENT };
+const char *shelf_path(enum shelf shelf); /* "", "dlq/", "sent/": in front of a token in messages */
 
-struct stamp { /* which bytes it was; opaque to everybody else */
-  uint64_t inode;
-  int64_t size, ctime_ns, mtime_ns;
-};
-
-/* Which entry it is. As long as the stamp is that of its file, it is; where another stamp lies at
- * its name (somebody touched it, linked it, wrote the same bytes again) the id decides, and for a
- * rewrite the content too. */
+/* Which entry it is: shelf and token name it, and survive a restart. A token is the store's own
+ * and opaque: printable, terminated, at most TOKEN_MOST bytes, no other entry of its shelf has it.
+ */
+#define TOKEN_MOST 263
 struct entry_ref {
-  struct span name; /* file name in its place, e.g. "3f2b....json" */
-  struct stamp stamp;
-  enum place place;
-  bool young;       /* the stamp was so new when it was read that other bytes may have the same: it
-                       decides nothing */
-  struct span id;   /* empty: it has none, the stamp alone decides */
-  uint64_t content; /* event_content of what was read, 0 = not known */
+  enum shelf shelf;
+  struct span token;
+  struct span name;   /* the end of the token, which people know it by: "3f2b....json" */
+  struct span id;     /* empty: it has none */
+  uint64_t content;   /* event_content of what was read, 0 = not known */
+  int64_t arrived_ns; /* wall time, kept by every move: the order of arrival */
+  int64_t since_ms; /* wall time: as it is, it was not there before; what Kafka holds of an earlier
+                       time is of another one */
+  uint64_t own[4];  /* the store's own, opaque: which version of it was read; all 0: not known */
 };
-
-int64_t entry_arrived_ns(
-    const struct entry_ref *ref); /* wall time, kept by every move: the order of arrival */
-/* Wall time: as it is, it was not there before; what Kafka holds of an earlier time is of another
- * one. */
-int64_t entry_since_ms(const struct entry_ref *ref);
 
 struct entry {
   struct entry_ref ref;
@@ -77,7 +69,7 @@ struct store_config {
   int64_t sent_retention_ms; /* files in sent/ older than that are removed, 0 = never */
   /* May be NULL. Told on the reader's thread before an entry is parsed. False: it ended the process
    * too often; it is handed out unparsed with REASON_CRASHES_WORKER. */
-  bool (*may_parse)(void *ctx, enum place place, const char *name);
+  bool (*may_parse)(void *ctx, const char *token);
   void *parse_ctx;
   /* May be NULL. Told on any thread of a dead letter that was replayed or purged: its event name,
    * its reason's word. */
@@ -161,12 +153,12 @@ MUST_CHECK enum status store_audit(struct store *s, struct span line, struct err
 
 /* ---- reading ---- */
 
-/* The next entry, now in hand. out->ref.name lives in keep, everything else of *out in scratch
- * (doc's nodes too). ST_AGAIN: nothing to hand out now (store_wait, which comes back at once if
- * there is more). ST_IO, ST_DENIED, ST_NO_SPACE, ST_NO_MEMORY: the folder cannot be read, err says
- * so; try later, nothing is skipped. ST_NOT_FOUND: the outbox folder is gone, or another lies in
- * its place (its lock and identity went with it: only the old one is read). A file that does not
- * parse and may still be growing is passed over and comes again once settled. */
+/* The next entry, now in hand. out->ref.token and name live in keep, everything else of *out in
+ * scratch (doc's nodes too). ST_AGAIN: nothing to hand out now (store_wait, which comes back at
+ * once if there is more). ST_IO, ST_DENIED, ST_NO_SPACE, ST_NO_MEMORY: the folder cannot be read,
+ * err says so; try later, nothing is skipped. ST_NOT_FOUND: the outbox folder is gone, or another
+ * lies in its place (its lock and identity went with it: only the old one is read). A file that
+ * does not parse and may still be growing is passed over and comes again once settled. */
 MUST_CHECK enum status store_next(struct store *s, struct arena *keep, struct arena *scratch,
                                   struct entry *out, struct error *err);
 /* Hands out nothing, but begins a scan that is due, and takes in what was told, so that
@@ -279,12 +271,11 @@ MUST_CHECK enum status store_aside_sync(struct store *s, struct error *err);
 void store_aside_tend(struct store *s);
 struct aside_info {
   enum aside what;
-  enum place place;
-  const char *file;
+  const char *token, *file; /* file: the end of token, which people know it by */
   struct span id;
   const char *why, *remedy;
   unsigned attempts;
-  int64_t since_us, mtime_us;
+  int64_t since_us, arrived_us;
   uint64_t size;
 };
 typedef bool (*store_aside_fn)(void *ctx, const struct aside_info *info); /* false stops */
@@ -328,10 +319,11 @@ MUST_CHECK enum status store_counts(struct store *s, struct store_counts *out, s
 MUST_CHECK enum status store_amounts(struct store *s, struct store_counts *out, struct error *err);
 
 struct entry_info {
-  enum place place;
-  const char *file; /* name in its place */
+  enum shelf shelf;
+  const char *token;
+  const char *file; /* the end of the token, which people know it by */
   struct span id, name;
-  int64_t created_us, failed_us, first_failed_us, mtime_us;
+  int64_t created_us, failed_us, first_failed_us, arrived_us;
   unsigned attempts;
   struct span last_error; /* unescaped, or empty */
   struct span reason;     /* word, or empty */
@@ -381,7 +373,7 @@ MUST_CHECK enum status store_find(struct store *s, unsigned which, struct span i
                                   struct error *err);
 /* Visit the one entry of that name, however it is called by its id. ST_NOT_FOUND: gone, or no entry
  * (any more). */
-MUST_CHECK enum status store_look(struct store *s, enum place place, const char *file,
+MUST_CHECK enum status store_look(struct store *s, enum shelf shelf, const char *token,
                                   store_visit_fn visit, void *ctx, struct error *err);
 /* Back to pending: a dead letter moves into the flat folder with attempts 0, last_error and
  * failed_at null, its old mtime; a raw one as its bytes were. A pending entry (place FLAT or
@@ -389,7 +381,7 @@ MUST_CHECK enum status store_look(struct store *s, enum place place, const char 
  * <id>.json. A crash meanwhile leaves it dead or replayed, never both. ST_NOT_FOUND it is gone;
  * ST_BUSY it is in hand; ST_EXISTS its name is taken; ST_INVALID it cannot be an entry. Needs the
  * lock. */
-MUST_CHECK enum status store_replay(struct store *s, enum place place, const char *file,
+MUST_CHECK enum status store_replay(struct store *s, enum shelf shelf, const char *token,
                                     struct error *err);
 
 struct letter { /* one dead letter of many */
@@ -443,7 +435,7 @@ enum oddity {
 };
 struct survey_item {
   enum oddity oddity;
-  enum place place;
+  enum shelf shelf;
   const char *path; /* from the outbox folder: "dlq/x.json" */
   struct span id;   /* of the event, or empty */
 };

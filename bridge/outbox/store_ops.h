@@ -63,8 +63,8 @@ struct store_ops {
                       uint64_t *, struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                       struct error *);
-  enum status (*look)(void *, enum place, const char *, store_visit_fn, void *, struct error *);
-  enum status (*replay)(void *, enum place, const char *, struct error *);
+  enum status (*look)(void *, enum shelf, const char *, store_visit_fn, void *, struct error *);
+  enum status (*replay)(void *, enum shelf, const char *, struct error *);
   void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);
   void (*purge)(void *, struct letter *, size_t);
   enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,

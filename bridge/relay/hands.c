@@ -48,26 +48,25 @@ static _Thread_local struct taken *volatile in_hand;
 
 /* ---- the table ---- */
 
-static struct span cut(struct span name) {
-  return name.len < HAND_NAME ? name : (struct span){name.ptr, HAND_NAME - 1};
+static struct span cut(struct span token) {
+  return token.len < HAND_NAME ? token : (struct span){token.ptr, HAND_NAME - 1};
 }
 
-static void hand_set(struct hand *hand, enum place place, struct span name) {
-  name = cut(name);
-  if (name.len) memcpy(hand->name, name.ptr, name.len);
-  hand->name[name.len] = '\0';
-  hand->place = place;
+static void hand_set(struct hand *hand, struct span token) {
+  token = cut(token);
+  if (token.len) memcpy(hand->token, token.ptr, token.len);
+  hand->token[token.len] = '\0';
 }
 
-static bool hand_is(const struct hand *hand, uint32_t place, struct span name) {
-  name = cut(name);
-  return hand->place == place && strlen(hand->name) == name.len &&
-         (!name.len || memcmp(hand->name, name.ptr, name.len) == 0);
+static bool hand_is(const struct hand *hand, struct span token) {
+  token = cut(token);
+  return strlen(hand->token) == token.len &&
+         (!token.len || memcmp(hand->token, token.ptr, token.len) == 0);
 }
 
-static struct hand *find(struct hand *suspects, unsigned count, uint32_t place, struct span name) {
+static struct hand *find(struct hand *suspects, unsigned count, struct span token) {
   for (unsigned i = 0; i < count; i++)
-    if (hand_is(&suspects[i], place, name)) return &suspects[i];
+    if (hand_is(&suspects[i], token)) return &suspects[i];
   return NULL;
 }
 
@@ -79,7 +78,7 @@ static void remove_at(struct hand *suspects, unsigned *count, struct hand *at) {
 }
 
 static void add_mark(struct hand *suspects, unsigned *count, const struct hand *marked) {
-  struct hand *known = find(suspects, *count, marked->place, span_of(marked->name));
+  struct hand *known = find(suspects, *count, span_of(marked->token));
   if (known) {
     if (known->times < UINT32_MAX) known->times++;
     return;
@@ -92,7 +91,16 @@ static void add_mark(struct hand *suspects, unsigned *count, const struct hand *
 /* ---- opening ---- */
 
 static bool usable(const struct hand *hand) {
-  return hand->times && hand->place <= PLACE_SENT && memchr(hand->name, '\0', HAND_NAME);
+  return hand->times && hand->folder <= 1 && memchr(hand->token, '\0', HAND_NAME);
+}
+
+/* As this release writes it. */
+static struct hand today(const struct hand *old) {
+  struct hand hand = {.times = old->times};
+  char token[HAND_NAME + sizeof "pending/"];
+  snprintf(token, sizeof token, "%s%s", old->folder ? "pending/" : "", old->token);
+  hand_set(&hand, span_of(token));
+  return hand;
 }
 
 /* Outside bytes: what is not a record is passed over. The marks of the slots go into the table;
@@ -103,9 +111,12 @@ static bool collect(struct hands_file *file, unsigned *count) {
   memcpy(file->magic, magic, sizeof magic);
   file->version = VERSION;
   for (unsigned i = 0; i < HANDS_SUSPECTS; i++)
-    if (usable(&old.suspects[i])) file->suspects[(*count)++] = old.suspects[i];
+    if (usable(&old.suspects[i])) file->suspects[(*count)++] = today(&old.suspects[i]);
   for (unsigned i = 0; i < HAND_SLOTS; i++)
-    if (usable(&old.slots[i])) add_mark(file->suspects, count, &old.slots[i]);
+    if (usable(&old.slots[i])) {
+      const struct hand marked = today(&old.slots[i]);
+      add_mark(file->suspects, count, &marked);
+    }
   return memcmp(&old, file, sizeof old) != 0;
 }
 
@@ -213,12 +224,12 @@ void hands_leave(struct hands *h, enum hand_slot slot) {
 
 /* The handler runs in this thread, between any two instructions: nothing is in hand while the text
  * changes. */
-void hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name) {
+void hands_take(struct hands *h, enum hand_slot slot, struct span token) {
   if (!h) return;
   struct taken *t = &h->taken[slot];
   in_hand = NULL;
   atomic_signal_fence(memory_order_seq_cst);
-  hand_set(&t->hand, place, name);
+  hand_set(&t->hand, token);
   atomic_signal_fence(memory_order_seq_cst);
   in_hand = t;
 }
@@ -233,34 +244,33 @@ void hands_drop(struct hands *h, enum hand_slot slot) {
 const struct hand *hands_mark(void) {
   struct taken *t = in_hand;
   if (!t) return NULL;
-  memcpy(t->record->name, t->hand.name, HAND_NAME);
-  t->record->place = t->hand.place;
+  memcpy(t->record->token, t->hand.token, HAND_NAME);
   atomic_signal_fence(memory_order_seq_cst);
   t->record->times = 1;
   t->hand.times = 1;
   for (unsigned i = 0; i < HANDS_SUSPECTS;
        i++) /* without the lock: at worst the words about it are wrong */
-    if (hand_is(&t->hands->suspects[i], t->hand.place, span_of(t->hand.name)))
+    if (hand_is(&t->hands->suspects[i], span_of(t->hand.token)))
       t->hand.times += t->hands->suspects[i].times;
   return &t->hand;
 }
 
 /* ---- suspects ---- */
 
-unsigned hands_suspected(struct hands *h, enum place place, struct span name) {
+unsigned hands_suspected(struct hands *h, struct span token) {
   if (!h || !h->count) return 0;
   mutex_lock(&h->lock);
-  const struct hand *known = find(h->suspects, h->count, place, name);
+  const struct hand *known = find(h->suspects, h->count, token);
   unsigned times = known ? known->times : 0;
   mutex_unlock(&h->lock);
   return times;
 }
 
-void hands_clear(struct hands *h, enum place place, struct span name) {
+void hands_clear(struct hands *h, struct span token) {
   if (!h || !h->count) return;
   mutex_lock(&h->lock);
   unsigned count = h->count;
-  struct hand *known = find(h->suspects, count, place, name);
+  struct hand *known = find(h->suspects, count, token);
   if (known) {
     remove_at(h->suspects, &count, known);
     h->count = count;

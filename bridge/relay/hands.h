@@ -4,12 +4,12 @@
  * Two threads work on one entry at a time: the reader (parse, route, encode) and the publisher
  * (hand over to Kafka). Each takes the entry before and drops it afterwards. When one of them
  * crashes, the handler of its signal marks its hand in the mapped file .busbridge/hands; the next
- * start moves what is marked into a small table there: name, place, times. Kill -9, out of memory,
+ * start moves what is marked into a small table there: token, times. Kill -9, out of memory,
  * power loss and _exit run no handler, so they mark nothing.
  *
  * What is in hand stands in ordinary memory until it is marked: taking costs a copy, dirties no
  * page of the file and cannot fail, even where writing to a mapped file can (a full disk whose file
- * system copies on write). Text of names is kept up to 255 bytes. A file that is damaged begins
+ * system copies on write). Of a token up to 255 bytes are kept. A file that is damaged begins
  * anew: an entry that crashes gets one try more.
  *
  * The lock of the outbox must be held from hands_open to hands_close. Threads: as said at each
@@ -26,9 +26,9 @@
 enum hand_slot { HAND_READER, HAND_PUBLISHER, HAND_SLOTS };
 
 struct hand {
-  char name[HAND_NAME]; /* terminated */
-  uint32_t place;       /* enum place */
-  uint32_t times;       /* it was marked, in all */
+  char token[HAND_NAME]; /* terminated, its beginning */
+  uint32_t folder; /* 0; in files of 0.1.0: 1 for what lay in pending/, whose name is without it */
+  uint32_t times;  /* it was marked, in all */
 };
 
 struct hands;
@@ -45,14 +45,14 @@ MUST_CHECK enum status hands_enter(struct hands *h, enum hand_slot slot, struct 
 void hands_leave(struct hands *h, enum hand_slot slot);
 
 /* The thread of the slot. No system call, no lock. Taking the next one drops the one before. */
-void hands_take(struct hands *h, enum hand_slot slot, enum place place, struct span name);
+void hands_take(struct hands *h, enum hand_slot slot, struct span token);
 void hands_drop(struct hands *h, enum hand_slot slot);
 
 /* How often this entry was marked by earlier runs. 0: nearly always, and cheap. 1: send it alone. 2
  * and more: dead, with reason crashes_worker. Any thread. */
-unsigned hands_suspected(struct hands *h, enum place place, struct span name);
+unsigned hands_suspected(struct hands *h, struct span token);
 /* It was settled: forgotten. Not synced: a power loss may bring it back. Any thread. */
-void hands_clear(struct hands *h, enum place place, struct span name);
+void hands_clear(struct hands *h, struct span token);
 
 /* For the crash handler, in the thread that crashed: marks what that thread has in hand.
  * Async-signal-safe. Returns it, times this one included, or NULL when it has nothing in hand. */

@@ -100,7 +100,7 @@ void holds_add(struct relay *r, const struct item *item) {
   bool known = has_id(find(h, topic, item->key), item->id), full = !known && h->count >= HOLDS_MOST;
   struct hold *one = known || full ? NULL
                                    : make(topic, item->key, item->id, item->ref.name,
-                                          entry_arrived_ns(&item->ref), item->created_us);
+                                          item->ref.arrived_ns, item->created_us);
   bool ok = known || (one && put(h, one));
   bool say = !ok && (!full || !h->full);
   h->full = full;
@@ -112,7 +112,7 @@ void holds_add(struct relay *r, const struct item *item) {
 
 /* As a scan orders them. */
 static bool is_before(const struct hold *one, const struct item *item) {
-  int64_t arrived_ns = entry_arrived_ns(&item->ref);
+  int64_t arrived_ns = item->ref.arrived_ns;
   if (one->arrived_ns != arrived_ns) return one->arrived_ns < arrived_ns;
   if (one->created_us != item->created_us) return one->created_us < item->created_us;
   return span_cmp(one->file, item->ref.name) < 0;
@@ -182,7 +182,7 @@ static bool see(void *ctx, const struct entry_info *info) {
 
 /* In dlq/, or on its way back; what cannot be looked at is there. */
 static bool is_there(struct relay *r, const struct hold *one) {
-  const struct entry_ref ref = {.name = one->file, .place = PLACE_DLQ};
+  const struct entry_ref ref = {.shelf = SHELF_DEAD, .token = one->file};
   struct seen seen = {.id = one->id};
   struct span stem = {one->file.ptr, one->file.len > 5 ? one->file.len - 5 : 0};
   uint64_t total;

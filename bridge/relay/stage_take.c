@@ -32,14 +32,14 @@ static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   item->ref = entry->ref;
   item->generation = entry->generation;
   item->attempts = entry->event.attempts;
-  item->created_us = entry->event.created_us != TIME_NONE ? entry->event.created_us
-                                                          : entry_arrived_ns(&entry->ref) / 1000;
+  item->created_us =
+      entry->event.created_us != TIME_NONE ? entry->event.created_us : entry->ref.arrived_ns / 1000;
   item->id = item->ref.id;
   item->name = arena_span(arena, entry->event.name);
   item->traceparent = arena_span(arena, entry->event.traceparent);
   item->tracestate = arena_span(arena, entry->event.tracestate);
   item->subject = arena_span(arena, entry->event.subject);
-  item->suspected = hands_suspected(r->parts.hands, item->ref.place, item->ref.name) > 0;
+  item->suspected = hands_suspected(r->parts.hands, item->ref.token) > 0;
   item->outcome = due ? OUTCOME_SEND : OUTCOME_WAITS;
   t->batch->bytes += entry->text.len;
   flush_took(r, item);

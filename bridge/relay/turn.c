@@ -120,7 +120,7 @@ static void stage_screen(struct turn *t) {
 }
 
 static void take_in_hand(struct turn *t, const struct item *item) {
-  hands_take(t->relay->parts.hands, HAND_READER, item->ref.place, item->ref.name);
+  hands_take(t->relay->parts.hands, HAND_READER, item->ref.token);
 }
 
 /* False: out of memory. */

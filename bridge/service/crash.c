@@ -51,8 +51,7 @@ static void say(int number, const struct hand *hand) {
     if (signals[i].number == number) add(&l, signals[i].name);
   if (hand) {
     add(&l, ") while working on ");
-    add(&l, place_path((enum place)hand->place));
-    add_name(&l, hand->name);
+    add_name(&l, hand->token);
     add(&l, hand->times == 1 ? "; it is tried once more, alone\n"
                              : "; it did so before, and becomes a dead letter\n");
   } else {

@@ -31,9 +31,9 @@ static enum status open_outbox(struct service *s, const struct service_options *
 }
 
 /* The hand that the crash handler marks; twice marked is not tried again. */
-static bool may_parse(void *ctx, enum place place, const char *name) {
-  hands_take(ctx, HAND_READER, place, span_of(name));
-  return hands_suspected(ctx, place, span_of(name)) < 2;
+static bool may_parse(void *ctx, const char *token) {
+  hands_take(ctx, HAND_READER, span_of(token));
+  return hands_suspected(ctx, span_of(token)) < 2;
 }
 
 static enum status open_hands(struct service *s, struct error *err) {

@@ -152,7 +152,7 @@ static inline void box_dead(struct box *b, const struct entry_ref *ref, enum rea
 struct box_listed {
   char ids[2048];
   struct entry_info last; /* its spans are gone; numbers and flags stay */
-  char last_error[200], reason[64], topic[64], name[64], file[300];
+  char last_error[200], reason[64], topic[64], name[64], token[300];
   size_t count, stop_after;
 };
 
@@ -169,7 +169,7 @@ static inline bool box_visit(void *ctx, const struct entry_info *info) {
   box_text(l->reason, sizeof l->reason, info->reason);
   box_text(l->topic, sizeof l->topic, info->topic);
   box_text(l->name, sizeof l->name, info->name);
-  snprintf(l->file, sizeof l->file, "%s", info->file);
+  snprintf(l->token, sizeof l->token, "%s", info->token);
   return !l->stop_after || ++l->count < l->stop_after;
 }
 

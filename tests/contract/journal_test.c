@@ -70,7 +70,7 @@ RULE(a_batch_is_read_back_whole_by_whoever_comes_later) {
     assert_true(span_is(m.entries[i].id, i ? "b" : "a"));
     assert_true(span_is(m.entries[i].topic, "episode.events"));
     assert_true(span_is(m.entries[i].key, "a key"));
-    assert_true(entry_arrived_ns(&m.entries[i].ref) == entry_arrived_ns(&b->refs[i]));
+    assert_true(m.entries[i].ref.arrived_ns == b->refs[i].arrived_ns);
     OK(store_done_id(b->store, &m.entries[i].ref, m.entries[i].id, &how, &b->err));
     assert_int_equal(how, SETTLED_GONE);
   }
@@ -170,7 +170,7 @@ static void three_dead(struct box *b, char files[3][300]) {
   for (size_t i = 0; i < 3; i++) {
     box_dead(b, &b->refs[i], REASON_BAD_NAME);
     struct box_listed l = box_find(b, LIST_DEAD, (char[]){(char)('a' + i), '\0'}, NULL);
-    snprintf(files[i], 300, "%s", l.file);
+    snprintf(files[i], 300, "%s", l.token);
   }
 }
 
@@ -236,7 +236,7 @@ RULE(the_bytes_of_a_dead_letter_that_is_no_json_are_kept) {
 /* What verify asks for. */
 static bool count_survey(void *ctx, const struct survey_item *item) {
   unsigned *found = ctx;
-  if (item->oddity == ODDITY_NONE) found[item->place == PLACE_DLQ]++;
+  if (item->oddity == ODDITY_NONE) found[item->shelf == SHELF_DEAD]++;
   return true;
 }
 

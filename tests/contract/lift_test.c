@@ -104,7 +104,7 @@ RULE(a_dead_letter_goes_by_it_too_and_comes_back) {
   assert_string_equal(box_take_all(b), "in-a");
   box_dead(b, &b->refs[0], REASON_SCHEMA_MISMATCH);
   assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "in-a");
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   assert_string_equal(box_take_some(b), "in-a");
 }
 

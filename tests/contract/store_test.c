@@ -77,7 +77,7 @@ RULE(a_settled_scan_begins_when_nothing_is_in_hand_and_has_what_was_given_back) 
   store_release(b->store, &second);
   assert_int_equal(box_next(b, &e), ST_AGAIN);
   assert_false(store_scanned(b->store, 2));
-  second.name = SPAN("a.json");
+  second.token = SPAN("a.json");
   store_release(b->store, &second);
   store_wait(b->store, 60000); /* woken by the last one's end */
   OK(box_next(b, &e));
@@ -181,7 +181,7 @@ RULE(a_dead_entry_is_listed_with_its_reason_and_not_handed_out) {
   assert_int_equal(l.last.failed_us, 1700000001000000);
   assert_int_equal(l.last.created_us, 1700000000000000);
   assert_int_equal(l.last.payload_size, strlen("{\"episode_id\": \"e1\"}"));
-  assert_int_equal(l.last.place, PLACE_DLQ);
+  assert_int_equal(l.last.shelf, SHELF_DEAD);
   assert_false(l.last.raw);
   assert_int_equal(box_counts(b).dead, 1);
   assert_int_equal(box_counts(b).pending, 1);
@@ -198,9 +198,9 @@ RULE(a_replayed_dead_letter_is_pending_anew_and_comes_by_itself) {
   box_dead(b, &b->refs[0], REASON_SCHEMA_MISMATCH);
   box_done(b, &b->refs[1], SETTLED_GONE);
   struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
-  OK(store_replay(b->store, PLACE_DLQ, l.file, &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, l.token, &b->err));
   assert_int_equal(box_counts(b).dead, 0);
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, l.file, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, l.token, &b->err), ST_NOT_FOUND);
   while (box_next(b, &e) != ST_OK) store_wait(b->store, 100);
   assert_true(span_is(e.event.id, "a"));
   assert_int_equal(e.event.attempts, 0);
@@ -221,9 +221,9 @@ RULE(a_pending_entry_is_replayed_with_attempts_zero_unless_in_hand) {
   box_emit(b, "a");
   struct box_listed l = box_list(b, LIST_PENDING, 0, NULL);
   box_take_all(b);
-  assert_int_equal(store_replay(b->store, l.last.place, l.file, &b->err), ST_BUSY);
+  assert_int_equal(store_replay(b->store, l.last.shelf, l.token, &b->err), ST_BUSY);
   OK(store_retry(b->store, &b->refs[0], &why, &how, &b->err));
-  OK(store_replay(b->store, l.last.place, l.file, &b->err));
+  OK(store_replay(b->store, l.last.shelf, l.token, &b->err));
   l = box_list(b, LIST_PENDING, 0, NULL);
   assert_int_equal(l.last.attempts, 0);
   assert_string_equal(l.last_error, "");
@@ -238,8 +238,8 @@ RULE(emit_takes_no_name_twice_and_no_path) {
   assert_int_equal(store_emit(b->store, ".a.json", SPAN("{}"), &b->err), ST_INVALID);
   assert_int_equal(store_emit(b->store, "a.txt", SPAN("{}"), &b->err), ST_INVALID);
   assert_int_equal(store_emit(b->store, "", SPAN("{}"), &b->err), ST_INVALID);
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "../a.json", &b->err), ST_INVALID);
-  assert_int_equal(store_replay(b->store, PLACE_SENT, "a.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "../a.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_SENT, "a.json", &b->err), ST_INVALID);
   assert_string_equal(box_take_all(b), "a");
 }
 
@@ -294,12 +294,12 @@ RULE(find_prefers_exact_and_shows_candidates_of_a_prefix) {
   box_find(b, LIST_DEAD, "ab", &total);
   assert_int_equal(total, 0);
   struct box_listed one = {0};
-  OK(store_look(b->store, PLACE_FLAT, "ab.json", box_visit, &one, &b->err));
+  OK(store_look(b->store, SHELF_PENDING, "ab.json", box_visit, &one, &b->err));
   assert_string_equal(one.ids, "ab");
   assert_true(one.last.doc && one.last.payload != JSON_NONE && one.last.text.len == one.last.size);
-  assert_int_equal(store_look(b->store, PLACE_DLQ, "ab.json", box_visit, &one, &b->err),
+  assert_int_equal(store_look(b->store, SHELF_DEAD, "ab.json", box_visit, &one, &b->err),
                    ST_NOT_FOUND);
-  assert_int_equal(store_look(b->store, PLACE_FLAT, "../ab.json", box_visit, &one, &b->err),
+  assert_int_equal(store_look(b->store, SHELF_PENDING, "../ab.json", box_visit, &one, &b->err),
                    ST_NOT_FOUND);
   box_find(b, LIST_PENDING | LIST_DEAD, "nobody", &total);
   assert_int_equal(total, 0);
@@ -330,7 +330,7 @@ RULE(counts_are_exact_after_the_first_scan_and_tell_the_oldest) {
   box_take_all(b);
   struct store_counts c = box_counts(b);
   assert_true(c.exact);
-  int64_t first = b->refs[0].stamp.mtime_ns / 1000, second = b->refs[1].stamp.mtime_ns / 1000;
+  int64_t first = b->refs[0].arrived_ns / 1000, second = b->refs[1].arrived_ns / 1000;
   assert_true(first < second);
   assert_int_equal(c.oldest_us, first);
   box_done(b, &b->refs[0], SETTLED_GONE);
@@ -452,11 +452,11 @@ RULE(unknown_kinds_are_refused_without_showing_the_url) {
   store_close(NULL);
 }
 
-RULE(places_have_paths) {
-  assert_string_equal(place_path(PLACE_FLAT), "");
-  assert_string_equal(place_path(PLACE_PENDING), "pending/");
-  assert_string_equal(place_path(PLACE_DLQ), "dlq/");
-  assert_string_equal(place_path(PLACE_SENT), "sent/");
+RULE(shelves_have_paths) {
+  (void)state;
+  assert_string_equal(shelf_path(SHELF_PENDING), "");
+  assert_string_equal(shelf_path(SHELF_DEAD), "dlq/");
+  assert_string_equal(shelf_path(SHELF_SENT), "sent/");
 }
 
 int main(void) {

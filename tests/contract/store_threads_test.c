@@ -57,7 +57,7 @@ static void *finish(void *arg) {
 
 static bool replay_it(void *ctx, const struct entry_info *info) {
   struct box *b = ctx;
-  enum status st = store_replay(b->store, info->place, info->file, NULL);
+  enum status st = store_replay(b->store, info->shelf, info->token, NULL);
   if (st != ST_OK && st != ST_NOT_FOUND) fprintf(stderr, "replay: %s\n", status_name(st));
   return true;
 }
@@ -109,7 +109,7 @@ static void hand_on(struct team *t, const struct entry *e) {
   assert_true(t->count < 2 * EVENTS);
   snprintf(t->names[t->count], sizeof t->names[0], "%.*s", SPAN_ARGS(e->ref.name));
   t->refs[t->count] = e->ref;
-  t->refs[t->count].name = span_of(t->names[t->count]);
+  t->refs[t->count].token = span_of(t->names[t->count]);
   t->refs[t->count].id = (struct span){t->names[t->count], e->ref.id.len}; /* the file's stem */
   t->count++;
   pthread_mutex_unlock(&t->lock);

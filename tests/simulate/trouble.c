@@ -239,7 +239,7 @@ static void replay(void) {
   uint64_t total;
   if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK)
     abort();
-  if (file.len && store_replay(life.worker->store, PLACE_DLQ, buffer_z(&file), &err) == ST_OK) {
+  if (file.len && store_replay(life.worker->store, SHELF_DEAD, buffer_z(&file), &err) == ST_OK) {
     reach(REACHED_REPLAYED);
     sim_say("%s is replayed", buffer_z(&file));
     event_of(buffer_z(&file))->replayed = true;

@@ -257,7 +257,7 @@ CASE(the_list_is_bounded_and_says_so) {
   char name[40];
   for (unsigned i = 0; i <= STORE_ASIDE_MOST; i++) {
     snprintf(name, sizeof name, "%u.json", i);
-    struct entry_ref ref = {.name = span_of(name), .stamp = {i, 2, 3, 4}, .place = PLACE_FLAT};
+    struct entry_ref ref = {.token = span_of(name), .own = {i, 2, 3}, .arrived_ns = 4};
     enum status st = store_aside(b->store, &ref, SPAN("id"), ASIDE_DONE, NULL, &hindrance, &b->err);
     assert_int_equal(st, i < STORE_ASIDE_MOST ? ST_OK : ST_AGAIN);
   }
@@ -288,7 +288,7 @@ CASE(each_failure_of_writing_it_leaves_what_was_there_and_the_next_try_writes_al
   for (struct nth f = {.calls = 1}; f.calls >= f.at; set++) {
     char name[40];
     snprintf(name, sizeof name, "%u.json", set);
-    struct entry_ref ref = {.name = span_of(name), .place = PLACE_FLAT};
+    struct entry_ref ref = {.token = span_of(name)};
     OK(store_aside(b->store, &ref, SPAN("id"), ASIDE_DONE, NULL, &hindrance, &b->err));
     f = (struct nth){
         .at =
@@ -400,8 +400,8 @@ CASE(what_was_written_is_read_back) {
 
 static bool see(void *ctx, const struct aside_info *info) {
   char *text = ctx;
-  snprintf(text + strlen(text), 500, "%s%s %.*s %s; ", place_path(info->place), info->file,
-           SPAN_ARGS(info->id), info->remedy);
+  snprintf(text + strlen(text), 500, "%s %.*s %s; ", info->token, SPAN_ARGS(info->id),
+           info->remedy);
   return true;
 }
 

@@ -176,7 +176,7 @@ CASE(a_damaged_one_is_refused_and_can_be_given_up) {
 
 /* Named in a manifest that is not settled: tried again in later rounds, then left. */
 CASE(the_busy_are_tried_again_and_then_left) {
-  struct manifest_entry entry = {.ref = {.name = SPAN("d-01.json"), .place = PLACE_FLAT},
+  struct manifest_entry entry = {.ref = {.token = SPAN("d-01.json")},
                                  .id = SPAN("d-01"),
                                  .topic = SPAN("episode.events"),
                                  .key = SPAN("k")};

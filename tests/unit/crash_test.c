@@ -82,16 +82,16 @@ static struct ended run(const struct room *p, child_fn child, int sent) {
   return e;
 }
 
-static unsigned times(const struct room *p, enum place place, const char *name) {
+static unsigned times(const struct room *p, const char *name) {
   struct hands *h = NULL;
   assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
-  unsigned n = hands_suspected(h, place, span_of(name));
+  unsigned n = hands_suspected(h, span_of(name));
   hands_close(h);
   return n;
 }
 
 static void take(struct hands *h) {
-  hands_take(h, HAND_READER, PLACE_PENDING, SPAN("x.json"));
+  hands_take(h, HAND_READER, SPAN("pending/x.json"));
 }
 
 static void take_and_raise_segv(struct hands *h) {
@@ -145,8 +145,8 @@ CASE(a_crash_in_each_way_is_counted_and_said) {
     if (!strstr(e.said, line)) fail_msg("'%s' is not in '%s'", line, e.said);
     struct hands *h = NULL;
     assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
-    assert_int_equal(hands_suspected(h, PLACE_PENDING, SPAN("x.json")), 1);
-    hands_clear(h, PLACE_PENDING, SPAN("x.json"));
+    assert_int_equal(hands_suspected(h, SPAN("pending/x.json")), 1);
+    hands_clear(h, SPAN("pending/x.json"));
     hands_close(h);
   }
 }
@@ -160,7 +160,7 @@ CASE(the_second_crash_says_what_becomes_of_it) {
       e.said,
       "busbridge-worker: crashed (SIGSEGV) while working on pending/x.json; it did so before, "
       "and becomes a dead letter\n");
-  assert_int_equal(times(p, PLACE_PENDING, "x.json"), 2);
+  assert_int_equal(times(p, "pending/x.json"), 2);
 }
 
 CASE(what_is_no_crash_of_ours_marks_nothing) {
@@ -170,10 +170,10 @@ CASE(what_is_no_crash_of_ours_marks_nothing) {
     struct ended e = run(p, take, sent[i]);
     assert_int_equal(e.signal, sent[i]);
     assert_string_equal(e.said, "");
-    assert_int_equal(times(p, PLACE_PENDING, "x.json"), 0);
+    assert_int_equal(times(p, "pending/x.json"), 0);
   }
   assert_int_equal(run(p, take, 0).signal, 0); /* _exit */
-  assert_int_equal(times(p, PLACE_PENDING, "x.json"), 0);
+  assert_int_equal(times(p, "pending/x.json"), 0);
 }
 
 static void drop_and_abort(struct hands *h) {
@@ -188,7 +188,7 @@ CASE(with_nothing_in_hand_nobody_is_blamed) {
   assert_int_equal(e.signal, SIGABRT);
   assert_string_equal(e.said,
                       "busbridge-worker: crashed (SIGABRT), not while working on an entry\n");
-  assert_int_equal(times(p, PLACE_PENDING, "x.json"), 0);
+  assert_int_equal(times(p, "pending/x.json"), 0);
 }
 
 /* The handler, called as the kernel would, with the signal blocked: it comes back, so what it
@@ -211,7 +211,7 @@ CASE(the_end_is_left_to_the_default_action) {
   assert_int_equal(crash_install(NULL), ST_OK);
   assert_int_equal(sigaction(SIGABRT, NULL, &ours), 0);
   assert_int_equal(ours.sa_flags & (SA_ONSTACK | SA_SIGINFO), SA_ONSTACK | SA_SIGINFO);
-  hands_take(h, HAND_READER, PLACE_PENDING, SPAN("odd\x01.json"));
+  hands_take(h, HAND_READER, SPAN("pending/odd\x01.json"));
   dup2(nowhere, STDERR_FILENO);
   ours.sa_sigaction(SIGABRT, &info, NULL);
   dup2(out, STDERR_FILENO);
@@ -227,14 +227,14 @@ CASE(the_end_is_left_to_the_default_action) {
   hands_close(h);
   close(out);
   close(nowhere);
-  assert_int_equal(times(p, PLACE_PENDING, "odd\x01.json"), 1);
+  assert_int_equal(times(p, "pending/odd\x01.json"), 1);
 }
 
 static void take_an_odd_name_and_abort(struct hands *h) {
   char name[HAND_NAME - 1];
   memset(name, 0x9b, sizeof name);
   memcpy(name, "\x1b[2J \xc3\xa9\x7f.json", 13);
-  hands_take(h, HAND_READER, PLACE_FLAT, (struct span){name, sizeof name});
+  hands_take(h, HAND_READER, (struct span){name, sizeof name});
   abort();
 }
 
@@ -251,7 +251,7 @@ CASE(a_name_moves_no_cursor) {
 static void *crash_as_publisher(void *ctx) {
   struct hands *h = ctx;
   if (hands_enter(h, HAND_PUBLISHER, NULL) != ST_OK) _exit(96);
-  hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("p.json"));
+  hands_take(h, HAND_PUBLISHER, SPAN("p.json"));
   raise(SIGSEGV);
   return NULL;
 }
@@ -285,11 +285,11 @@ CASE(only_the_hand_of_the_thread_that_crashed_is_marked) {
   struct ended e = run(p, take_and_let_the_publisher_crash, 0);
   assert_int_equal(e.signal, SIGSEGV);
   assert_non_null(strstr(e.said, "working on p.json;"));
-  assert_int_equal(times(p, PLACE_FLAT, "p.json"), 1);
-  assert_int_equal(times(p, PLACE_PENDING, "x.json"), 0);
+  assert_int_equal(times(p, "p.json"), 1);
+  assert_int_equal(times(p, "pending/x.json"), 0);
   e = run(p, take_and_let_another_thread_crash, 0);
   assert_int_equal(e.signal, SIGSEGV);
-  assert_int_equal(times(p, PLACE_PENDING, "x.json"), 0);
+  assert_int_equal(times(p, "pending/x.json"), 0);
 }
 
 static unsigned endless(volatile const char *above, unsigned n) {
@@ -301,7 +301,7 @@ static unsigned endless(volatile const char *above, unsigned n) {
 static void *use_up_the_stack(void *ctx) {
   struct hands *h = ctx;
   if (hands_enter(h, HAND_PUBLISHER, NULL) != ST_OK) _exit(96);
-  hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("deep.json"));
+  hands_take(h, HAND_PUBLISHER, SPAN("deep.json"));
   return (void *)(uintptr_t)endless(NULL, 0);
 }
 static void crash_by_depth(struct hands *h) {
@@ -312,5 +312,5 @@ CASE(a_stack_that_is_used_up_is_counted_too) {
   struct ended e = run(*state, crash_by_depth, 0);
   assert_true(e.signal == SIGSEGV || e.signal == SIGBUS);
   assert_non_null(strstr(e.said, "working on deep.json; it is tried once more"));
-  assert_int_equal(times(*state, PLACE_FLAT, "deep.json"), 1);
+  assert_int_equal(times(*state, "deep.json"), 1);
 }

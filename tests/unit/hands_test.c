@@ -19,17 +19,17 @@ static struct hands *open_hands(const struct room *p) {
 }
 
 /* A run that is ended by this entry. */
-static void crash_on(const struct room *p, enum place place, struct span name) {
+static void crash_on(const struct room *p, struct span name) {
   struct hands *h = open_hands(p);
-  hands_take(h, HAND_READER, place, name);
+  hands_take(h, HAND_READER, name);
   assert_non_null(hands_mark());
   hands_drop(h, HAND_READER);
   hands_close(h);
 }
 
-static unsigned times(const struct room *p, enum place place, struct span name) {
+static unsigned times(const struct room *p, struct span name) {
   struct hands *h = open_hands(p);
-  unsigned n = hands_suspected(h, place, name);
+  unsigned n = hands_suspected(h, name);
   hands_close(h);
   return n;
 }
@@ -40,57 +40,55 @@ CASE(a_run_that_marks_nothing_suspects_nobody) {
   struct room *p = *state;
   struct hands *h = open_hands(p);
   assert_null(hands_mark()); /* before anything was taken */
-  hands_take(h, HAND_READER, PLACE_FLAT, SPAN("a.json"));
-  hands_take(h, HAND_READER, PLACE_FLAT, SPAN("b.json"));
+  hands_take(h, HAND_READER, SPAN("a.json"));
+  hands_take(h, HAND_READER, SPAN("b.json"));
   hands_drop(h, HAND_READER);
   assert_null(hands_mark());
-  hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("c.json"));
+  hands_take(h, HAND_PUBLISHER, SPAN("c.json"));
   hands_drop(h, HAND_READER); /* the other one's */
   hands_drop(h, HAND_PUBLISHER);
   hands_close(h); /* kill -9 leaves the same file */
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("a.json")), 0);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("b.json")), 0);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("c.json")), 0);
+  assert_int_equal(times(p, SPAN("a.json")), 0);
+  assert_int_equal(times(p, SPAN("b.json")), 0);
+  assert_int_equal(times(p, SPAN("c.json")), 0);
 }
 
 CASE(a_mark_is_counted_at_each_next_start) {
   struct room *p = *state;
-  crash_on(p, PLACE_PENDING, SPAN("x.json"));
+  crash_on(p, SPAN("pending/x.json"));
   for (int i = 0; i < 3; i++)
-    assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 1); /* counted once */
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 0);
-  assert_int_equal(times(p, PLACE_PENDING, SPAN("x.jso")), 0);
-  assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json2")), 0);
-  crash_on(p, PLACE_PENDING, SPAN("x.json"));
-  crash_on(p, PLACE_FLAT, SPAN("y.json"));
-  assert_int_equal(times(p, PLACE_PENDING, SPAN("x.json")), 2);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("y.json")), 1);
+    assert_int_equal(times(p, SPAN("pending/x.json")), 1); /* counted once */
+  assert_int_equal(times(p, SPAN("x.json")), 0);
+  assert_int_equal(times(p, SPAN("pending/x.jso")), 0);
+  assert_int_equal(times(p, SPAN("pending/x.json2")), 0);
+  crash_on(p, SPAN("pending/x.json"));
+  crash_on(p, SPAN("y.json"));
+  assert_int_equal(times(p, SPAN("pending/x.json")), 2);
+  assert_int_equal(times(p, SPAN("y.json")), 1);
 }
 
 CASE(both_slots_can_be_marked_in_one_run) {
   struct room *p = *state;
   struct hands *h = open_hands(p);
-  hands_take(h, HAND_READER, PLACE_FLAT, SPAN("a.json"));
+  hands_take(h, HAND_READER, SPAN("a.json"));
   const struct hand *hand = hands_mark();
-  assert_string_equal(hand->name, "a.json");
-  assert_int_equal(hand->place, PLACE_FLAT);
+  assert_string_equal(hand->token, "a.json");
   assert_int_equal(hand->times, 1);
-  hands_take(h, HAND_PUBLISHER, PLACE_PENDING, SPAN("b.json"));
+  hands_take(h, HAND_PUBLISHER, SPAN("pending/b.json"));
   hand = hands_mark();
-  assert_string_equal(hand->name, "b.json");
-  assert_int_equal(hand->place, PLACE_PENDING);
+  assert_string_equal(hand->token, "pending/b.json");
   hands_drop(h, HAND_PUBLISHER);
   hands_close(h);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("a.json")), 1);
-  assert_int_equal(times(p, PLACE_PENDING, SPAN("b.json")), 1);
+  assert_int_equal(times(p, SPAN("a.json")), 1);
+  assert_int_equal(times(p, SPAN("pending/b.json")), 1);
 }
 
 CASE(the_handler_is_told_how_often_it_was) {
   struct room *p = *state;
-  crash_on(p, PLACE_FLAT, SPAN("other.json"));
+  crash_on(p, SPAN("other.json"));
   for (unsigned n = 1; n <= 3; n++) {
     struct hands *h = open_hands(p);
-    hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("x.json"));
+    hands_take(h, HAND_PUBLISHER, SPAN("x.json"));
     assert_int_equal(hands_mark()->times, n);
     hands_drop(h, HAND_PUBLISHER);
     hands_close(h);
@@ -100,25 +98,25 @@ CASE(the_handler_is_told_how_often_it_was) {
 CASE(what_was_settled_is_forgotten_for_good) {
   struct room *p = *state;
   static const char *const names[] = {"a", "b", "c"};
-  for (int i = 0; i < 3; i++) crash_on(p, PLACE_FLAT, span_of(names[i]));
+  for (int i = 0; i < 3; i++) crash_on(p, span_of(names[i]));
   struct hands *h = open_hands(p);
-  hands_clear(h, PLACE_PENDING, SPAN("b")); /* another one */
-  hands_clear(h, PLACE_FLAT, SPAN("b"));
-  hands_clear(h, PLACE_FLAT, SPAN("b"));
-  hands_clear(h, PLACE_FLAT, SPAN("d"));
-  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("b")), 0);
-  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("a")), 1);
-  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("c")), 1);
+  hands_clear(h, SPAN("pending/b")); /* another one */
+  hands_clear(h, SPAN("b"));
+  hands_clear(h, SPAN("b"));
+  hands_clear(h, SPAN("d"));
+  assert_int_equal(hands_suspected(h, SPAN("b")), 0);
+  assert_int_equal(hands_suspected(h, SPAN("a")), 1);
+  assert_int_equal(hands_suspected(h, SPAN("c")), 1);
   hands_close(h);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("a")), 1);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("b")), 0);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("c")), 1);
+  assert_int_equal(times(p, SPAN("a")), 1);
+  assert_int_equal(times(p, SPAN("b")), 0);
+  assert_int_equal(times(p, SPAN("c")), 1);
   h = open_hands(p);
-  hands_clear(h, PLACE_FLAT, SPAN("a"));
-  hands_clear(h, PLACE_FLAT, SPAN("c"));
-  hands_clear(h, PLACE_FLAT, SPAN("c"));
+  hands_clear(h, SPAN("a"));
+  hands_clear(h, SPAN("c"));
+  hands_clear(h, SPAN("c"));
   hands_close(h);
-  for (int i = 0; i < 3; i++) assert_int_equal(times(p, PLACE_FLAT, span_of(names[i])), 0);
+  for (int i = 0; i < 3; i++) assert_int_equal(times(p, span_of(names[i])), 0);
 }
 
 CASE(the_oldest_makes_room) {
@@ -126,15 +124,15 @@ CASE(the_oldest_makes_room) {
   char name[32];
   for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
     snprintf(name, sizeof name, "%d.json", i);
-    crash_on(p, PLACE_FLAT, span_of(name));
+    crash_on(p, span_of(name));
   }
   for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
     snprintf(name, sizeof name, "%d.json", i);
-    assert_int_equal(times(p, PLACE_FLAT, span_of(name)), i >= 2);
+    assert_int_equal(times(p, span_of(name)), i >= 2);
   }
-  crash_on(p, PLACE_FLAT, SPAN("2.json")); /* one that is known needs none */
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("2.json")), 2);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("3.json")), 1);
+  crash_on(p, SPAN("2.json")); /* one that is known needs none */
+  assert_int_equal(times(p, SPAN("2.json")), 2);
+  assert_int_equal(times(p, SPAN("3.json")), 1);
 }
 
 CASE(names_of_any_length_are_kept_as_far_as_files_have_them) {
@@ -142,12 +140,12 @@ CASE(names_of_any_length_are_kept_as_far_as_files_have_them) {
   char name[300];
   memset(name, 'n', sizeof name);
   struct span whole = {name, 255}, longer = {name, 300};
-  crash_on(p, PLACE_FLAT, longer);
-  assert_int_equal(times(p, PLACE_FLAT, longer), 1);
-  assert_int_equal(times(p, PLACE_FLAT, whole), 1);
-  assert_int_equal(times(p, PLACE_FLAT, (struct span){name, 254}), 0);
-  crash_on(p, PLACE_FLAT, SPAN(""));
-  assert_int_equal(times(p, PLACE_FLAT, (struct span){NULL, 0}), 1);
+  crash_on(p, longer);
+  assert_int_equal(times(p, longer), 1);
+  assert_int_equal(times(p, whole), 1);
+  assert_int_equal(times(p, (struct span){name, 254}), 0);
+  crash_on(p, SPAN(""));
+  assert_int_equal(times(p, (struct span){NULL, 0}), 1);
 }
 
 /* ---- the file ---- */
@@ -168,12 +166,12 @@ CASE(a_start_with_nothing_new_writes_nothing) {
   struct room *p = *state;
   struct hook h = {0};
   struct stat st;
-  crash_on(p, PLACE_FLAT, SPAN("x.json"));
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 1);
+  crash_on(p, SPAN("x.json"));
+  assert_int_equal(times(p, SPAN("x.json")), 1);
   assert_int_equal(fstatat(p->in, "hands", &st, 0), 0);
   assert_int_equal(st.st_size, WHOLE);
   durable_set_hook(on_point, &h);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 1);
+  assert_int_equal(times(p, SPAN("x.json")), 1);
   assert_string_equal(h.order, "");
 }
 
@@ -181,14 +179,14 @@ CASE(a_damaged_file_begins_anew) {
   struct room *p = *state;
   static const uint32_t version = 2;
   for (int i = 0; i < 5; i++) {
-    crash_on(p, PLACE_FLAT, SPAN("x.json"));
-    assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 1);
+    crash_on(p, SPAN("x.json"));
+    assert_int_equal(times(p, SPAN("x.json")), 1);
     if (i == 0) damage(p, 0, "B", 1);
     if (i == 1) damage(p, 12, &version, sizeof version);
     if (i == 2) damage(p, WHOLE, "", 1); /* longer by one */
     if (i == 3) put(p->in, "hands", "short");
     if (i == 4) put(p->in, "hands", "");
-    assert_int_equal(times(p, PLACE_FLAT, SPAN("x.json")), 0);
+    assert_int_equal(times(p, SPAN("x.json")), 0);
   }
 }
 
@@ -200,27 +198,41 @@ CASE(damaged_records_are_passed_over) {
   for (int i = 0; i < 4; i++) {
     char name[16];
     snprintf(name, sizeof name, "%d", i);
-    crash_on(p, PLACE_FLAT, span_of(name));
+    crash_on(p, span_of(name));
   }
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("3")), 1);
+  assert_int_equal(times(p, SPAN("3")), 1);
   damage(p, MAGIC + HAND * (HAND_SLOTS + 0), text, HAND_NAME); /* no end */
   damage(p, MAGIC + HAND * (HAND_SLOTS + 2) + HAND_NAME, &place, sizeof place);
   damage(p, MAGIC, text, sizeof text);
   damage(p, MAGIC + HAND + HAND_NAME + 4, "\1", 1); /* marked, with no name: the empty one */
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("1")), 1);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("3")), 1);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("0")), 0);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("2")), 0);
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("")), 1);
+  assert_int_equal(times(p, SPAN("1")), 1);
+  assert_int_equal(times(p, SPAN("3")), 1);
+  assert_int_equal(times(p, SPAN("0")), 0);
+  assert_int_equal(times(p, SPAN("2")), 0);
+  assert_int_equal(times(p, SPAN("")), 1);
+}
+
+/* 0.1.0 kept the folder beside the name. */
+CASE(what_0_1_0_marked_in_pending_is_known_by_its_token) {
+  struct room *p = *state;
+  static const uint32_t pending = 1;
+  crash_on(p, SPAN("x.json"));
+  damage(p, MAGIC + HAND_NAME, &pending, sizeof pending);
+  assert_int_equal(times(p, SPAN("pending/x.json")), 1);
+  assert_int_equal(times(p, SPAN("x.json")), 0);
+  crash_on(p, SPAN("y.json"));
+  damage(p, MAGIC + HAND * (HAND_SLOTS + 1) + HAND_NAME, &pending, sizeof pending);
+  assert_int_equal(times(p, SPAN("pending/x.json")), 1);
+  assert_int_equal(times(p, SPAN("y.json")), 1);
 }
 
 CASE(a_count_does_not_wrap) {
   struct room *p = *state;
-  crash_on(p, PLACE_FLAT, SPAN("x"));
-  assert_int_equal(times(p, PLACE_FLAT, SPAN("x")), 1);
+  crash_on(p, SPAN("x"));
+  assert_int_equal(times(p, SPAN("x")), 1);
   damage(p, MAGIC + HAND * HAND_SLOTS + HAND_NAME + 4, "\xff\xff\xff\xff", 4);
-  crash_on(p, PLACE_FLAT, SPAN("x"));
-  assert_true(times(p, PLACE_FLAT, SPAN("x")) == UINT32_MAX);
+  crash_on(p, SPAN("x"));
+  assert_true(times(p, SPAN("x")) == UINT32_MAX);
 }
 
 CASE(a_link_is_not_followed) {
@@ -228,7 +240,7 @@ CASE(a_link_is_not_followed) {
   struct stat st;
   put(p->top, "elsewhere", "precious");
   assert_int_equal(symlinkat("../elsewhere", p->in, "hands"), 0);
-  crash_on(p, PLACE_FLAT, SPAN("x"));
+  crash_on(p, SPAN("x"));
   assert_int_equal(fstatat(p->in, "hands", &st, AT_SYMLINK_NOFOLLOW), 0);
   assert_true(S_ISREG(st.st_mode));
   assert_true(is_text(p->top, "elsewhere", "precious"));
@@ -246,7 +258,7 @@ CASE(no_failure_at_the_start_loses_a_mark) {
   int failed = 0;
   for (int at = 1;; at++, failed++) {
     struct hook hook = {.at = at, .err = ENOSPC};
-    crash_on(p, PLACE_FLAT, SPAN("x"));
+    crash_on(p, SPAN("x"));
     durable_set_hook(on_point, &hook);
     enum status st = hands_open(p->in, p->to, &h, NULL);
     durable_set_hook(NULL, NULL);
@@ -254,8 +266,8 @@ CASE(no_failure_at_the_start_loses_a_mark) {
     hands_close(h);
     h = NULL;
     assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
-    assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("x")), 1);
-    hands_clear(h, PLACE_FLAT, SPAN("x"));
+    assert_int_equal(hands_suspected(h, SPAN("x")), 1);
+    hands_clear(h, SPAN("x"));
     hands_close(h);
     if (!hook.hit) break;
   }
@@ -266,11 +278,11 @@ CASE(no_failure_at_the_start_loses_a_mark) {
 
 CASE(nothing_is_noted_without_hands) {
   assert_int_equal(hands_enter(NULL, HAND_READER, NULL), ST_OK);
-  hands_take(NULL, HAND_READER, PLACE_FLAT, SPAN("x"));
+  hands_take(NULL, HAND_READER, SPAN("x"));
   assert_null(hands_mark());
   hands_drop(NULL, HAND_READER);
-  assert_int_equal(hands_suspected(NULL, PLACE_FLAT, SPAN("x")), 0);
-  hands_clear(NULL, PLACE_FLAT, SPAN("x"));
+  assert_int_equal(hands_suspected(NULL, SPAN("x")), 0);
+  hands_clear(NULL, SPAN("x"));
   hands_leave(NULL, HAND_READER);
   hands_close(NULL);
 }
@@ -284,7 +296,7 @@ CASE(the_stack_is_there_between_entering_and_leaving) {
     assert_int_equal(hands_enter(h, HAND_READER, NULL), ST_OK);
     assert_int_equal(sigaltstack(NULL, &within), 0);
     assert_false(within.ss_flags & SS_DISABLE);
-    hands_take(h, HAND_READER, PLACE_FLAT, SPAN("x"));
+    hands_take(h, HAND_READER, SPAN("x"));
     hands_leave(h, HAND_READER);
     assert_null(hands_mark());
     assert_int_equal(sigaltstack(NULL, &after), 0);
@@ -300,8 +312,8 @@ static void *work(void *ctx) {
   struct hands *h = ctx;
   uintptr_t found = 0;
   for (int i = 0; i < ROUNDS; i++) {
-    hands_take(h, HAND_READER, PLACE_FLAT, SPAN("b"));
-    found += hands_suspected(h, PLACE_FLAT, SPAN("b"));
+    hands_take(h, HAND_READER, SPAN("b"));
+    found += hands_suspected(h, SPAN("b"));
     hands_drop(h, HAND_READER);
   }
   return (void *)found;
@@ -311,16 +323,16 @@ CASE(the_finisher_clears_while_the_reader_asks) {
   struct room *p = *state;
   pthread_t reader;
   void *found;
-  crash_on(p, PLACE_FLAT, SPAN("a"));
-  crash_on(p, PLACE_FLAT, SPAN("b"));
+  crash_on(p, SPAN("a"));
+  crash_on(p, SPAN("b"));
   struct hands *h = open_hands(p);
   assert_int_equal(pthread_create(&reader, NULL, work, h), 0);
-  hands_take(h, HAND_PUBLISHER, PLACE_FLAT, SPAN("a"));
-  hands_clear(h, PLACE_FLAT, SPAN("a"));
-  assert_string_equal(hands_mark()->name, "a"); /* this thread's, whatever the other one has */
+  hands_take(h, HAND_PUBLISHER, SPAN("a"));
+  hands_clear(h, SPAN("a"));
+  assert_string_equal(hands_mark()->token, "a"); /* this thread's, whatever the other one has */
   hands_drop(h, HAND_PUBLISHER);
   assert_int_equal(pthread_join(reader, &found), 0);
   assert_int_equal((uintptr_t)found, ROUNDS);
-  assert_int_equal(hands_suspected(h, PLACE_FLAT, SPAN("a")), 0);
+  assert_int_equal(hands_suspected(h, SPAN("a")), 0);
   hands_close(h);
 }

@@ -6,7 +6,7 @@
 #include "bridge/base/clock.h"
 #include "bridge/outbox/file/journal.h"
 
-/* enum place is the store's. */
+/* enum place is the file kind's. */
 #define place room
 #include "tests/unit/place.h"
 #undef place
@@ -15,9 +15,12 @@
 #define BEFORE "00112233445566778899aabbccddeeff"
 #define OTHER "ffeeddccbbaa99887766554433221100"
 
-static inline struct manifest_entry entry(enum place place, struct span name, const char *id,
-                                          struct span key) {
-  return (struct manifest_entry){.ref = {.name = name, .place = place, .stamp = {1, 2, 3, 4}},
+static inline struct manifest_entry entry(struct span token, const char *id, struct span key) {
+  size_t folder = span_starts(token, "pending/") ? strlen("pending/") : 0;
+  return (struct manifest_entry){.ref = {.token = token,
+                                         .name = {token.ptr + folder, token.len - folder},
+                                         .own = {1, 2, 3},
+                                         .arrived_ns = 4},
                                  .id = span_of(id),
                                  .topic = SPAN("episode.events"),
                                  .key = key};
@@ -27,8 +30,8 @@ static struct manifest_entry two[2];
 
 /* Number 7, two entries. */
 static inline struct manifest sample(void) {
-  two[0] = entry(PLACE_FLAT, SPAN("a.json"), "a", SPAN("k"));
-  two[1] = entry(PLACE_PENDING, SPAN("b.json"), "b", SPAN("k"));
+  two[0] = entry(SPAN("a.json"), "a", SPAN("k"));
+  two[1] = entry(SPAN("pending/b.json"), "b", SPAN("k"));
   return (struct manifest){.number = 7, .before = BEFORE, .entries = two, .count = 2};
 }
 
@@ -55,8 +58,10 @@ static inline void assert_same(const struct manifest *got, const struct manifest
   assert_int_equal(got->count, want->count);
   for (size_t i = 0; i < want->count; i++) {
     const struct manifest_entry *g = &got->entries[i], *w = &want->entries[i];
-    assert_int_equal(g->ref.place, w->ref.place);
-    assert_memory_equal(&g->ref.stamp, &w->ref.stamp, sizeof w->ref.stamp);
+    assert_int_equal(g->ref.shelf, SHELF_PENDING);
+    assert_memory_equal(g->ref.own, w->ref.own, sizeof w->ref.own);
+    assert_true(g->ref.arrived_ns == w->ref.arrived_ns);
+    assert_span(g->ref.token, w->ref.token);
     assert_int_equal(g->duplicate, w->duplicate);
     assert_span(g->ref.name, w->ref.name);
     assert_span(g->id, w->id);

@@ -7,17 +7,19 @@ CASE(what_was_written_is_read_back) {
   static char long_name[400];
   memset(long_name, 'n', sizeof long_name);
   struct manifest_entry four[] = {
-      entry(PLACE_PENDING, SPAN("3f2b.json"), "3f2b", SPAN("episode-1")),
-      entry(PLACE_FLAT, (struct span){long_name, sizeof long_name}, "id\"with\\escapes\n\x01",
+      entry(SPAN("pending/3f2b.json"), "3f2b", SPAN("episode-1")),
+      entry((struct span){long_name, sizeof long_name}, "id\"with\\escapes\n\x01",
             SPAN("k\0ey \xe2\x82\xac")),
-      entry(PLACE_FLAT, SPAN("latin-\xe9\xff.json"), "", SPAN("\x7f\xf0\x9f\x98\x80\t")),
-      entry(PLACE_PENDING, SPAN("{\"hex\":\"00\"}"), "twin", SPAN("")),
+      entry(SPAN("latin-\xe9\xff.json"), "", SPAN("\x7f\xf0\x9f\x98\x80\t")),
+      entry(SPAN("pending/{\"hex\":\"00\"}"), "twin", SPAN("")),
   };
   four[1].topic = SPAN("plot.\"events\"");
   four[2].topic = SPAN("plot.\"events\"");
   four[3].duplicate = true;
-  four[0].ref.stamp = (struct stamp){UINT64_MAX, INT64_MAX, INT64_MIN, -1};
-  four[1].ref.stamp = (struct stamp){0, 0, INT64_MAX, 1767225600123456789};
+  memcpy(four[0].ref.own, (uint64_t[4]){UINT64_MAX, INT64_MAX, 1ull << 63}, sizeof four[0].ref.own);
+  memcpy(four[1].ref.own, (uint64_t[4]){0, 0, INT64_MAX}, sizeof four[1].ref.own);
+  four[0].ref.arrived_ns = -1;
+  four[1].ref.arrived_ns = 1767225600123456789;
   struct manifest m = {.number = UINT64_MAX, .before = BEFORE, .entries = four, .count = 4};
   write_whole(p, &m);
   assert_one(p, &m, false);
@@ -59,7 +61,7 @@ CASE(number_nonce_predecessor_and_entries_make_another_name) {
     struct buffer text = {0};
     if (i == 1) m.number = 8;
     if (i == 2) memcpy(m.before, OTHER, sizeof m.before);
-    if (i == 3) two[1].ref.stamp.ctime_ns++;
+    if (i == 3) two[1].ref.own[2]++;
     journal_print(&m, i == 4 ? "run-2" : NONCE, &text);
     journal_digest(buffer_span(&text), seen[i]);
     for (int k = 0; k < i; k++) assert_string_not_equal(seen[i], seen[k]);
@@ -75,7 +77,7 @@ CASE(a_large_batch_goes_in_one_write) {
   struct hook h = {0};
   for (int i = 0; i < MANY; i++) {
     snprintf(names[i], sizeof names[i], "3f2b6c1e-0000-4000-8000-%012d.json", i);
-    many[i] = entry(PLACE_PENDING, span_of(names[i]), names[i], span_of(names[i]));
+    many[i] = entry(span_of(names[i]), names[i], span_of(names[i]));
   }
   struct manifest m = {.number = 1, .entries = many, .count = MANY};
   durable_set_hook(on_point, &h);
@@ -123,7 +125,7 @@ CASE(of_more_than_it_may_hold_nothing_is_written_and_it_tells_how_many_fit) {
   static char name[255];
   memset(name, 0xff, sizeof name); /* stands there as 510 digits */
   for (size_t i = 0; i < MANY; i++)
-    many[i] = entry(PLACE_FLAT, (struct span){name, sizeof name}, "id", SPAN("key"));
+    many[i] = entry((struct span){name, sizeof name}, "id", SPAN("key"));
   struct manifest m = {.number = 7, .before = BEFORE, .entries = many, .count = MANY};
   assert_int_equal(journal_write(p->in, p->to, &m, NONCE, NULL), ST_TOO_LARGE);
   assert_int_equal(entries(p->in) + entries(p->to), 0);

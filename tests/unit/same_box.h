@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_SAME_BOX_H
 #define TESTS_UNIT_SAME_BOX_H
 
+#include "bridge/outbox/file/ref.h"
 #include "tests/unit/store_faults.h"
 
 #define CREATED "2025-01-01T00:00:00+00:00"
@@ -28,6 +29,10 @@ static inline int box_open(void **state) {
   return 0;
 }
 
+static inline bool is_young(const struct entry_ref *ref) {
+  return fs_ref_of(ref).young;
+}
+
 /* Older than a tick of the file system's clock, so that its stamp is trusted. */
 static inline void take_old(struct box *b, const char *id) {
   put_pending(b, id);
@@ -35,7 +40,7 @@ static inline void take_old(struct box *b, const char *id) {
     usleep(30000);
     store_rescan(b->store);
     assert_string_equal(box_take_all(b), id);
-    if (!b->refs[0].young) return;
+    if (!is_young(&b->refs[0])) return;
     box_release_all(b);
   }
   fail_msg("%s does not grow old", id);
@@ -47,7 +52,7 @@ static inline void take_young(struct box *b, const char *id) {
   store_rescan(b->store);
   assert_string_equal(box_take_all(b), id);
   behind_us = 0;
-  assert_true(b->refs[0].young);
+  assert_true(is_young(&b->refs[0]));
 }
 
 /* ---- deeds that leave the event what it is ---- */

@@ -36,15 +36,15 @@ static void refused(const char *word, const char *value, const char *says) {
   if (!strstr(err.text, says)) fail_msg("no '%s' in: %s", says, err.text);
 }
 
-static struct entry_info entry(enum place place, const char *name) {
-  return (struct entry_info){.place = place,
+static struct entry_info entry(enum shelf shelf, const char *name) {
+  return (struct entry_info){.shelf = shelf,
                              .file = "e-1.json",
                              .id = SPAN("e-1"),
                              .name = span_of(name),
                              .created_us = TIME_NONE,
                              .failed_us = TIME_NONE,
                              .first_failed_us = TIME_NONE,
-                             .mtime_us = NOW - HOUR,
+                             .arrived_us = NOW - HOUR,
                              .payload = JSON_NONE};
 }
 
@@ -55,14 +55,15 @@ static bool takes(const struct entry_info *info) {
 #define CASE(name) TEST_WITH(name, setup, teardown)
 
 CASE(test_nothing_set_matches_everything) {
-  struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), nameless = entry(PLACE_PENDING, "");
+  struct entry_info dead = entry(SHELF_DEAD, "plot.saved"), nameless = entry(SHELF_PENDING, "");
   assert_false(selection_narrows(&selection));
   assert_true(takes(&dead));
   assert_true(takes(&nameless));
 }
 
 CASE(test_type_chooses_the_place) {
-  struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), flat = entry(PLACE_FLAT, "plot.saved");
+  struct entry_info dead = entry(SHELF_DEAD, "plot.saved"),
+                    flat = entry(SHELF_PENDING, "plot.saved");
   set("type", "dlq");
   assert_false(selection_narrows(&selection));
   assert_true(takes(&dead));
@@ -76,8 +77,8 @@ CASE(test_type_chooses_the_place) {
 }
 
 CASE(test_names_match_as_written_and_as_resolved) {
-  struct entry_info written = entry(PLACE_DLQ, "PlotSaved"), odd = entry(PLACE_DLQ, "Odd_Name"),
-                    other = entry(PLACE_DLQ, "episode.created");
+  struct entry_info written = entry(SHELF_DEAD, "PlotSaved"), odd = entry(SHELF_DEAD, "Odd_Name"),
+                    other = entry(SHELF_DEAD, "episode.created");
   const char *const patterns[] = {"PlotSaved", "plot.saved", "plot.*", "Plot*"};
   for (size_t i = 0; i < 4; i++) {
     set("name", patterns[i]);
@@ -95,9 +96,10 @@ CASE(test_names_match_as_written_and_as_resolved) {
 }
 
 CASE(test_a_namespace_need_not_be_published) {
-  struct entry_info aliased = entry(PLACE_DLQ, "PlotSaved"),
-                    unknown = entry(PLACE_DLQ, "epsiode.created"),
-                    undotted = entry(PLACE_DLQ, "plot"), similar = entry(PLACE_DLQ, "plots.saved");
+  struct entry_info aliased = entry(SHELF_DEAD, "PlotSaved"),
+                    unknown = entry(SHELF_DEAD, "epsiode.created"),
+                    undotted = entry(SHELF_DEAD, "plot"),
+                    similar = entry(SHELF_DEAD, "plots.saved");
   set("namespace", "plot");
   assert_true(selection_narrows(&selection));
   assert_true(selection_reads(&selection));
@@ -117,7 +119,7 @@ CASE(test_a_namespace_need_not_be_published) {
 }
 
 CASE(test_reasons_are_known_words) {
-  struct entry_info dead = entry(PLACE_DLQ, "plot.saved"), without = dead;
+  struct entry_info dead = entry(SHELF_DEAD, "plot.saved"), without = dead;
   dead.reason = SPAN("schema_mismatch");
   set("reason", "schema_mismatch");
   assert_true(takes(&dead));
@@ -139,7 +141,7 @@ CASE(test_a_key_is_the_one_that_kafka_gets) {
   struct json_doc doc = {0};
   assert_int_equal(json_scan(&doc, SPAN("{\"payload\": {\"episode_id\": \"ep-\\u661f\"}}"), NULL),
                    ST_OK);
-  struct entry_info info = entry(PLACE_DLQ, "episode.created");
+  struct entry_info info = entry(SHELF_DEAD, "episode.created");
   info.doc = &doc;
   info.payload = json_member(&doc, 0, "payload");
   set("key", "ep-\u661f");
@@ -161,8 +163,8 @@ CASE(test_a_key_is_the_one_that_kafka_gets) {
 }
 
 CASE(test_times_are_of_the_failure_or_of_the_arrival) {
-  struct entry_info pending = entry(PLACE_FLAT, "plot.saved"),
-                    dead = entry(PLACE_DLQ, "plot.saved");
+  struct entry_info pending = entry(SHELF_PENDING, "plot.saved"),
+                    dead = entry(SHELF_DEAD, "plot.saved");
   dead.failed_us = NOW - 3 * HOUR;
   set("since", "90m");
   assert_true(takes(&pending));
@@ -178,13 +180,13 @@ CASE(test_times_are_of_the_failure_or_of_the_arrival) {
 }
 
 CASE(test_both_ends_are_included) {
-  struct entry_info info = entry(PLACE_FLAT, "plot.saved");
+  struct entry_info info = entry(SHELF_PENDING, "plot.saved");
   set("since", "2026-07-30T09:00:00Z");
   set("until", "2026-07-30T09:00:00+00:00");
   assert_true(takes(&info));
-  info.mtime_us++;
+  info.arrived_us++;
   assert_false(takes(&info));
-  info.mtime_us -= 2;
+  info.arrived_us -= 2;
   assert_false(takes(&info));
   refused("older-than", "2h", "lies behind");
 }

@@ -57,7 +57,7 @@ static void take_one(struct box *b, struct truth *t) {
   if (t->hands == HANDS || box_next(b, &e) != ST_OK) return;
   snprintf(t->names[t->hands], sizeof t->names[0], "%.*s", SPAN_ARGS(e.ref.name));
   t->hand[t->hands] = e.ref;
-  t->hand[t->hands].name = span_of(t->names[t->hands]);
+  t->hand[t->hands].token = span_of(t->names[t->hands]);
   t->hands++;
 }
 
@@ -78,7 +78,7 @@ static void replay_one(struct box *b, struct truth *t) {
   char name[32];
   if (!t->dead_count) return;
   snprintf(name, sizeof name, "n%03u.json", t->dead[--t->dead_count]);
-  OK(store_replay(b->store, PLACE_DLQ, name, &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, name, &b->err));
   t->returned++;
 }
 
@@ -139,7 +139,7 @@ TEST(a_quiet_life_is_told_exactly) {
   box_dead(b, &b->refs[0], REASON_BAD_NAME);
   put_pending(b, "c");
   assert_string_equal(box_take_some(b), "c");
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   c = box_counts(b);
   assert_int_equal(c.pending, 3); /* before it is told */
   assert_int_equal(c.returned, 1);

@@ -66,8 +66,8 @@ CASE(a_taken_name_gets_a_number) {
   assert_int_equal(total, 3);
   struct box_listed l = box_find(b, LIST_DEAD, "a__1", &total);
   assert_int_equal(total, 1);
-  assert_string_equal(l.file, "a__1.json");
-  OK(store_replay(b->store, PLACE_DLQ, "a__1.json", &b->err));
+  assert_string_equal(l.token, "a__1.json");
+  OK(store_replay(b->store, SHELF_DEAD, "a__1.json", &b->err));
   assert_true(exists(b, "a__1.json"));
   assert_int_equal(box_counts(b).dead, 2);
 }
@@ -104,7 +104,7 @@ CASE(a_raw_one_mended_by_hand_is_replayed_as_it_is_now) {
   kill_entry(b, REASON_NOT_JSON);
   put(b, "dlq/a.raw",
       "{\"id\": \"a\", \"name\": \"x.y\", \"payload\": {}, \"status\": \"pending\"}");
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   assert_int_equal(files_in(b, "dlq"), 0);
   assert_string_equal(box_take_some(b), "a");
   assert_int_equal(box_counts(b).dead, 0);
@@ -132,10 +132,10 @@ CASE(a_descriptor_without_bytes_cannot_be_replayed) {
   put(b, "a.json", "{");
   kill_entry(b, REASON_NOT_JSON);
   put(b, "a.json", "{}"); /* its name is taken */
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "a.json", &b->err), ST_EXISTS);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "a.json", &b->err), ST_EXISTS);
   assert_int_equal(unlink(path_of(b, "a.json")), 0);
   assert_int_equal(unlink(path_of(b, "dlq/a.raw")), 0);
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "a.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "a.json", &b->err), ST_INVALID);
   assert_non_null(strstr(b->err.text, "description"));
   assert_int_equal(box_list(b, LIST_DEAD, 0, NULL).last.raw, true);
 }
@@ -148,7 +148,7 @@ static void dies_and_comes_back(struct box *b, const char *text, enum reason rea
   struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
   assert_string_equal(l.ids, "a");
   assert_false(l.last.raw);
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   assert_false(exists(b, "dlq/a.json"));
   assert_int_equal(exists(b, "dlq/a.raw"), beside);
   assert_non_null(strstr(text_of(b, "a.json"), "\"inode\": 5"));
@@ -180,7 +180,7 @@ CASE(a_raw_one_is_known_whatever_it_died_of) {
     put(b, "a.json", "{");
     kill_entry(b, reason);
     assert_true(box_list(b, LIST_DEAD, 0, NULL).last.raw);
-    OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+    OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
     assert_string_equal(text_of(b, "a.json"), "{");
     assert_int_equal(files_in(b, "dlq"), 0);
   }
@@ -192,7 +192,7 @@ CASE(an_inode_has_64_bits) {
       "{\"name\": \"\", \"payload\": {}, \"inode\": 18446744073709551615, \"reason\": \"not_json\"}");
   put(b, "dlq/a.raw", "{");
   assert_true(box_list(b, LIST_DEAD, 0, NULL).last.raw);
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
 }
 
 /* ---- the newer producer's dead letters ---- */
@@ -224,7 +224,7 @@ CASE(the_newer_form_is_listed_and_found) {
 CASE(the_newer_form_is_replayed_as_a_flat_entry) {
   struct box *b = *state;
   put(b, "dlq/dlq_n-1.json", NEWER);
-  OK(store_replay(b->store, PLACE_DLQ, "dlq_n-1.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "dlq_n-1.json", &b->err));
   assert_false(exists(b, "dlq/dlq_n-1.json"));
   assert_string_equal(
       text_of(b, "n-1.json"),
@@ -239,11 +239,11 @@ CASE(the_newer_form_without_a_usable_id_is_refused) {
   put(b, "dlq/dlq_x.json",
       "{\"id\": \"../x\", \"message_name\": \"a.b\", \"payload\": {}, \"original_error\": \"\", "
       "\"attempt_count\": 1}");
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "dlq_x.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "dlq_x.json", &b->err), ST_INVALID);
   put(b, "dlq/dlq_y.json",
       "{\"id\": \"y\", \"message_name\": \"a.b\", \"payload\": [], \"original_error\": \"\", "
       "\"attempt_count\": \"many\"}");
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "dlq_y.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "dlq_y.json", &b->err), ST_INVALID);
   assert_true(exists(b, "dlq/dlq_x.json") && exists(b, "dlq/dlq_y.json"));
   assert_int_equal(box_list(b, LIST_DEAD, 0, NULL).last.attempts, 0);
 }
@@ -265,7 +265,7 @@ CASE(a_file_named_after_an_id_never_begins_with_a_dot) {
   const char *const ids[] = {".hidden", "..", ".", ".json", ".a.json", "-", longest};
   for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
     put_newer(b, "dlq/dlq_x.json", ids[i]);
-    OK(store_replay(b->store, PLACE_DLQ, "dlq_x.json", &b->err));
+    OK(store_replay(b->store, SHELF_DEAD, "dlq_x.json", &b->err));
     snprintf(name, sizeof name, "%s%s.json", ids[i][0] == '.' ? "_" : "", ids[i]);
     assert_true(exists(b, name) && !exists(b, "dlq/dlq_x.json"));
     assert_string_equal(box_take_some(b), ids[i]);
@@ -287,7 +287,7 @@ CASE(what_an_earlier_release_hid_is_a_dead_letter_again) {
               exists(b, ".json"));
   assert_int_equal(box_counts(b).dead, 1);
   assert_string_equal(box_find(b, LIST_DEAD, ".hidden", &total).ids, ".hidden");
-  OK(store_replay(b->store, PLACE_DLQ, "dlq_.hidden.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "dlq_.hidden.json", &b->err));
   assert_string_equal(box_take_some(b), ".hidden");
 }
 
@@ -298,16 +298,16 @@ CASE(a_replay_never_takes_a_name) {
   put_pending(b, "a");
   kill_entry(b, REASON_BAD_NAME);
   put_entry(b, "a.json", "a", "dispatched", "2025-01-01T00:00:00");
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "a.json", &b->err), ST_EXISTS);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "a.json", &b->err), ST_EXISTS);
   assert_true(exists(b, "dlq/a.json"));
-  assert_int_equal(store_replay(b->store, PLACE_FLAT, "a.json", &b->err),
+  assert_int_equal(store_replay(b->store, SHELF_PENDING, "a.json", &b->err),
                    ST_INVALID); /* not pending */
-  assert_int_equal(store_replay(b->store, PLACE_PENDING, "a.json", &b->err), ST_NOT_FOUND);
-  assert_int_equal(store_replay(b->store, PLACE_FLAT, "b.json", &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_replay(b->store, SHELF_PENDING, "pending/a.json", &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_replay(b->store, SHELF_PENDING, "b.json", &b->err), ST_NOT_FOUND);
   put(b, "dlq/c.json", "{");
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "c.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "c.json", &b->err), ST_INVALID);
   assert_int_equal(symlink("/etc/passwd", path_of(b, "dlq/l.json")), 0);
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "l.json", &b->err), ST_INVALID);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "l.json", &b->err), ST_INVALID);
 }
 
 CASE(a_name_in_hand_is_busy_for_a_replay_onto_it) {
@@ -316,11 +316,11 @@ CASE(a_name_in_hand_is_busy_for_a_replay_onto_it) {
   kill_entry(b, REASON_BAD_NAME);
   put_pending(b, "a");
   assert_string_equal(box_take_some(b), "a");
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "a.json", &b->err), ST_BUSY);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "a.json", &b->err), ST_BUSY);
   put(b, "dlq/r.json", "{\"inode\": 1, \"payload\": {}}"), put(b, "dlq/r.raw", "x");
   put_pending(b, "r");
   box_take_some(b);
-  assert_int_equal(store_replay(b->store, PLACE_DLQ, "r.json", &b->err), ST_BUSY);
+  assert_int_equal(store_replay(b->store, SHELF_DEAD, "r.json", &b->err), ST_BUSY);
 }
 
 /* ---- moves that a crash left half done ---- */
@@ -415,10 +415,10 @@ CASE(inspecting_changes_nothing_and_counts_the_folders) {
   assert_int_equal(c.foreign, 1);
   assert_int_equal(c.oldest_us, 1700000000000000);
   assert_true(c.exact);
-  assert_int_equal(store_replay(inspect, PLACE_FLAT, "a.json", &b->err),
+  assert_int_equal(store_replay(inspect, SHELF_PENDING, "a.json", &b->err),
                    ST_NOT_FOUND); /* no .busbridge */
   assert_non_null(strstr(b->err.text, "busbridge-worker"));
-  assert_int_equal(store_replay(inspect, PLACE_DLQ, "a.json", &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_replay(inspect, SHELF_DEAD, "a.json", &b->err), ST_NOT_FOUND);
   OK(store_emit(inspect, "n.json", SPAN("{}"), &b->err));
   assert_false(exists(b, "sub/.busbridge") || exists(b, "sub/dlq"));
   store_wake(inspect);
@@ -461,7 +461,7 @@ CASE(settling_a_path_is_refused) {
   struct box *b = *state;
   struct failure why = box_failure(REASON_NONE, 1);
   enum settled how;
-  struct entry_ref ref = {.name = SPAN("../x.json")};
+  struct entry_ref ref = {.token = SPAN("../x.json")};
   assert_int_equal(store_done(b->store, &ref, &how, &b->err), ST_INVALID);
   assert_int_equal(store_done_id(b->store, &ref, SPAN("x"), &how, NULL), ST_INVALID);
   assert_int_equal(store_retry(b->store, &ref, &why, &how, NULL), ST_INVALID);

@@ -110,7 +110,7 @@ static enum status move_done(struct box *b) {
 }
 
 static enum status move_replay(struct box *b) {
-  return store_replay(b->store, PLACE_DLQ, "a.json", &b->err);
+  return store_replay(b->store, SHELF_DEAD, "a.json", &b->err);
 }
 
 /* One file, dead or pending, and its time. */
@@ -313,10 +313,10 @@ FAR(all_moves_work_over_a_real_boundary) {
   assert_int_equal(names_in(b, "dlq"), 6);
   assert_int_equal(files_in(b, "."), 0);
   assert_true(mtime_of(b, "dlq/a.json") == NS);
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   assert_string_equal(box_take_some(b), "a");
   assert_int_equal(names_in(b, "dlq"), 5);
-  OK(store_replay(b->store, PLACE_DLQ, "a__1.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a__1.json", &b->err));
   assert_string_equal(text_of(b, "a__1.json"), BROKEN);
   assert_int_equal(names_in(b, "dlq"), 3);
   assert_int_equal(files_in(b, ".busbridge/tmp"), 0);

@@ -159,14 +159,14 @@ CASE(letters_with_made_names_are_found_and_replayed) {
   }
   struct box_listed l = box_find(b, LIST_DEAD, "e-39", &total);
   assert_int_equal(total, 1);
-  OK(store_replay(b->store, PLACE_DLQ, l.file, &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, l.token, &b->err));
   assert_string_equal(box_take_some(b), "e-39");
   box_done_all(b);
   give(b, long_name(true), 7, true);
   box_dead(b, &b->refs[0], REASON_NOT_JSON);
   l = box_list(b, LIST_DEAD, 1000, &total);
   assert_true(l.last.raw); /* the newest */
-  OK(store_replay(b->store, PLACE_DLQ, l.file, &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, l.token, &b->err));
   store_rescan(b->store);
   box_take_some(b);
   assert_int_equal(b->count, 1);

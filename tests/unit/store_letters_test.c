@@ -229,9 +229,9 @@ CASE(a_letter_with_two_names_is_listed_unread_and_left_alone) {
   assert_int_equal(total, 1);
   OK(store_find(b->store, LIST_DEAD, SPAN("twice"), see_unread, &seen, &total, &b->err));
   assert_int_equal(total, 1);
-  OK(store_look(b->store, PLACE_DLQ, "twice.json", see_unread, &seen, &b->err));
+  OK(store_look(b->store, SHELF_DEAD, "twice.json", see_unread, &seen, &b->err));
   assert_int_equal(seen, 3);
-  assert_int_equal(store_look(b->store, PLACE_DLQ, "link.json", see_unread, &seen, &b->err),
+  assert_int_equal(store_look(b->store, SHELF_DEAD, "link.json", see_unread, &seen, &b->err),
                    ST_NOT_FOUND);
   store_purge(b->store, &one, 1);
   assert_int_equal(one.status, ST_INVALID);

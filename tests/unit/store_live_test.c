@@ -299,7 +299,7 @@ CASE(an_entry_that_just_fits_goes_on_to_fit) {
   assert_true(e.text.len > b->config.max_entry_bytes);
   box_dead(b, &e.ref, REASON_BROKER_REFUSED);
   assert_false(exists(b, "dlq/a.raw"));
-  OK(store_replay(b->store, PLACE_DLQ, "a.json", &b->err));
+  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   assert_string_equal(box_take_some(b), "a");
   box_stop(b);
   b->config.max_entry_bytes = 1 << 20;

@@ -167,7 +167,7 @@ static inline struct manifest_name write_batch(struct world *w, uint64_t number,
   snprintf(m.before, sizeof m.before, "%s", before);
   while (span_word(&rest, &id)) {
     int len = snprintf(files[m.count], sizeof files[0], "%.*s.json", SPAN_ARGS(id));
-    entries[m.count] = (struct manifest_entry){.ref = {.name = {files[m.count], (size_t)len}},
+    entries[m.count] = (struct manifest_entry){.ref = {.token = {files[m.count], (size_t)len}},
                                                .id = id,
                                                .topic = SPAN("plot.events"),
                                                .key = SPAN("k")};

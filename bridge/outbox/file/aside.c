@@ -100,17 +100,18 @@ static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct er
   return st == ST_OK ? st : error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
 }
 
-enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
+enum status fs_set_aside(void *impl, const struct entry_ref *entry, struct span id, enum aside what,
                          const struct failure *why, const struct error *hindrance,
                          struct error *err) {
   struct fs *s = impl;
+  const struct fs_ref ref = fs_ref_of(entry);
   char name[NAME_SIZE];
   bool known = false;
-  if (!name_from(ref->name, name)) return error_set(err, ST_INVALID, "it is not an entry's name");
-  if (!fs_hinders_one(s, ref->place, what, hindrance))
+  if (!name_from(ref.name, name)) return error_set(err, ST_INVALID, "it is not an entry's name");
+  if (!fs_hinders_one(s, ref.place, what, hindrance))
     return error_set(err, ST_AGAIN, "all of them are hindered");
   struct fs_row from = {.what = what,
-                        .ref = *ref,
+                        .ref = ref,
                         .since_us = clock_wall_us(s->clock),
                         .sys = hindrance->sys,
                         .why = hindrance->sys ? strerror(hindrance->sys)
@@ -122,7 +123,7 @@ enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id
   enum status st = keep(s, row, &known, err);
   if (st != ST_OK) return st;
   if (!known) say(s, row);
-  fs_hand_end(s, ref->place, name, what == ASIDE_RETRY ? FS_END_STAYS : FS_END_GONE);
+  fs_hand_end(s, ref.place, name, what == ASIDE_RETRY ? FS_END_STAYS : FS_END_GONE);
   return ST_OK;
 }
 
@@ -278,15 +279,16 @@ enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
   if (count) qsort(list, count, sizeof(struct fs_row *), by_time);
   for (size_t i = 0; i < count && (!limit || i < limit); i++) {
     const struct fs_row *row = list[i];
+    char room[TOKEN_SIZE];
     const struct aside_info info = {.what = row->what,
-                                    .place = row->ref.place,
+                                    .token = fs_token(row->ref.place, row->ref.name.ptr, room),
                                     .file = row->ref.name.ptr,
                                     .id = row->ref.id,
                                     .why = row->why,
                                     .remedy = store_aside_remedy(row->sys),
                                     .attempts = row->failure.attempts,
                                     .since_us = row->since_us,
-                                    .mtime_us = row->ref.stamp.mtime_ns / 1000,
+                                    .arrived_us = row->ref.stamp.mtime_ns / 1000,
                                     .size = (uint64_t)row->ref.stamp.size};
     if (!visit(ctx, &info)) break;
   }

@@ -16,14 +16,14 @@
 #define BRIDGE_OUTBOX_FILE_ASIDE_H
 
 #include "bridge/base/table.h"
-#include "bridge/outbox/store.h"
+#include "bridge/outbox/file/ref.h"
 
 struct fs;
 
 struct fs_row {
   struct span key; /* of the table: place and name */
   enum aside what;
-  struct entry_ref ref;
+  struct fs_ref ref;
   int64_t since_us;
   int sys;         /* errno of what hinders, 0 = another reason */
   const char *why; /* its words */

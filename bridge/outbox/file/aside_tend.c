@@ -17,14 +17,14 @@ static void carry_out(struct fs *s, const struct fs_row *row) {
                                       [SETTLED_CHANGED] = "Another event lies in its place",
                                       [SETTLED_REUSED] =
                                           "Another event with its id lay there, and is taken out"};
-  struct failed dead = {.ref = &row->ref, .why = row->failure, .dead = true};
+  struct fs_failed dead = {.ref = row->ref, .why = row->failure, .dead = true};
   enum settled how = SETTLED_GONE;
   const char *name = row->ref.name.ptr;
   if (!fs_hand_reserve(s, row->ref.place, name)) return; /* something of that name is on its way */
   if (row->what == ASIDE_DONE)
-    dead.status = fs_done_id(s, &row->ref, row->ref.id, &how, NULL);
+    dead.status = fs_take_late(s, &row->ref, &how, NULL);
   else
-    fs_fail_all(s, &dead, 1);
+    fs_fail_refs(s, &dead, 1);
   if (row->what != ASIDE_DONE) how = dead.how;
   if (dead.status != ST_OK) {
     fs_hand_end(s, row->ref.place, name, FS_END_NOTHING);

@@ -34,7 +34,7 @@ static enum status look(struct fs_look *l, struct letter *letter, char name[NAME
   if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
   if (st != ST_OK) return st;
   fs_look_info(l, PLACE_DLQ, name, got == FS_READ, info);
-  int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
+  int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   if (letter->when_us != TIME_NONE && letter->when_us != when_us)
     return error_set(err, ST_NOT_FOUND,
                      "dlq/%s is not the one that was chosen: it left and died again", name);

@@ -47,7 +47,7 @@ static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct e
   uint64_t inode;
   char raw[NAME_SIZE];
   struct stat st;
-  info->raw = info->place == PLACE_DLQ && fs_descriptor(&d->doc, &inode);
+  info->raw = info->shelf == SHELF_DEAD && fs_descriptor(&d->doc, &inode);
   name_with(name, ".raw", raw);
   if (info->raw && fstatat(fs_folder(s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
     info->size = (uint64_t)st.st_size;
@@ -59,7 +59,7 @@ static void object_info(struct fs *s, const char *name, struct fs_desk *d,
   info->event = &d->event;
   info->payload = json_member(&d->doc, 0, "payload");
   if (info->payload != JSON_NONE) info->payload_size = d->doc.nodes[info->payload].len;
-  if (info->place == PLACE_DLQ && fs_newer_form(&d->doc))
+  if (info->shelf == SHELF_DEAD && fs_newer_form(&d->doc))
     newer_info(d, info);
   else
     flat_info(d, info);
@@ -71,13 +71,14 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
   struct fs_desk *d = &l->desk;
   size_t stem = strlen(name) - 5;
   memcpy(l->stem, name, stem);
-  *info = (struct entry_info){.place = place,
+  *info = (struct entry_info){.shelf = fs_shelf(place),
+                              .token = fs_token(place, name, l->token),
                               .file = name,
                               .id = {l->stem, stem},
                               .created_us = TIME_NONE,
                               .failed_us = TIME_NONE,
                               .first_failed_us = TIME_NONE,
-                              .mtime_us = d->stamp.mtime_ns / 1000,
+                              .arrived_us = d->stamp.mtime_ns / 1000,
                               .size = (uint64_t)d->stamp.size,
                               .payload = JSON_NONE};
   if (read) info->text = (struct span){d->text, d->len};
@@ -133,17 +134,19 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
   return true;
 }
 
-enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit,
+enum status fs_look_op(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
                        void *ctx, struct error *err) {
   struct fs_look look = {.s = impl};
   struct entry_info info;
   char name[NAME_SIZE];
+  enum place place;
   enum status st = ST_OK;
   fs_look_around(look.s);
-  if (name_from(span_of(file), name) && fs_look_at(&look, place, name, &info))
+  if (name_from(fs_token_name(shelf, span_of(token), &place), name) &&
+      fs_look_at(&look, place, name, &info))
     visit(ctx, &info);
   else
-    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), token);
   fs_desk_release(&look.desk);
   return st;
 }

@@ -4,7 +4,7 @@
 #ifndef BRIDGE_OUTBOX_FILE_ENTRY_FILE_H
 #define BRIDGE_OUTBOX_FILE_ENTRY_FILE_H
 
-#include "bridge/outbox/store.h"
+#include "bridge/outbox/file/ref.h"
 
 #include <sys/stat.h>
 
@@ -23,7 +23,7 @@ struct fs_desk {
   size_t cap, len, limit; /* limit: bytes that an entry may have, unless it was rewritten by us */
   int sys;                /* errno behind FS_UNREADABLE */
   struct stamp stamp;
-  bool young; /* see entry_ref */
+  bool young; /* see fs_ref */
   struct json_doc doc;
   struct arena arena; /* what event_parse unescapes */
   struct event event;

@@ -14,8 +14,8 @@
 
 /* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except
  * for its mtime, which is its place in the order. ST_AGAIN: it does not, *how says why. */
-static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
-                             const char *name, struct entry_ref *now, enum settled *how,
+static enum status read_same(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
+                             const char *name, struct fs_ref *now, enum settled *how,
                              struct error *err) {
   int folder = fs_folder(s, ref->place);
   enum fs_read got = fs_desk_reread(s, d, folder, name, err);
@@ -41,23 +41,23 @@ static enum status read_same(struct fs *s, struct fs_desk *d, const struct entry
 
 static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_failing *m) {
   struct buffer text = {0};
-  struct failed *f = m->f;
+  struct fs_failed *f = m->f;
   enum status st = fs_failed_form(d, m->name, f, &text, &f->error);
   if (st == ST_OK)
-    st = fs_tmp_begin(s, buffer_span(&text), &f->ref->stamp.mtime_ns, m->tmp, &m->fd, &f->error);
+    st = fs_tmp_begin(s, buffer_span(&text), &f->ref.stamp.mtime_ns, m->tmp, &m->fd, &f->error);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
 }
 
 static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
-  struct failed *f = m->f;
-  if (!name_from(f->ref->name, m->name))
+  struct fs_failed *f = m->f;
+  if (!name_from(f->ref.name, m->name))
     return error_set(&f->error, ST_INVALID, "\"%.*s\" is not an entry's name",
-                     SPAN_ARGS(f->ref->name));
+                     SPAN_ARGS(f->ref.name));
   m->raw = f->dead && fs_of_bytes(f->why.reason); /* not to be parsed again: its stamp will tell */
   if (m->raw) return ST_OK;
-  enum status st = read_same(s, d, f->ref, m->name, &m->now, &f->how, &f->error);
+  enum status st = read_same(s, d, &f->ref, m->name, &m->now, &f->how, &f->error);
   m->over = st == ST_AGAIN;
   if (st != ST_OK) return m->over ? ST_OK : st;
   m->raw = !fs_desk_is_object(d);
@@ -68,7 +68,7 @@ static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
 /* ---- swap, move ---- */
 
 static void swap(struct fs *s, struct fs_failing *m) {
-  struct failed *f = m->f;
+  struct fs_failed *f = m->f;
   BUG_ON_RULE(S5, !m->written ||
                       m->fd >=
                           0); /* durable, so that no crash leaves half of it in the entry's place */
@@ -84,7 +84,7 @@ static void move_all(struct fs *s, struct fs_failing *const *list, struct fs_let
     struct fs_failing *m = list[i];
     if (fs_going(m) && m->f->dead)
       letters[n++] = (struct fs_letter){
-          .place = m->f->ref->place, .name = m->name, .to_name = m->name, .is = m->put};
+          .place = m->f->ref.place, .name = m->name, .to_name = m->name, .is = m->put};
   }
   fs_move_letters(s, letters, n);
   const struct fs_letter *l = letters;
@@ -112,7 +112,7 @@ static void sync_place(struct fs *s, struct fs_failing *const *list, size_t coun
   bool any = false;
   for (size_t i = 0; i < count; i++)
     any |= fs_going(list[i]) && (place == PLACE_DLQ ? list[i]->f->dead && !list[i]->raw
-                                                    : list[i]->f->ref->place == place);
+                                                    : list[i]->f->ref.place == place);
   enum status st = any ? fs_sync_places(s, place, place, &err) : ST_OK;
   for (size_t i = 0; st != ST_OK && i < count; i++) {
     if (!fs_going(list[i])) continue;
@@ -122,11 +122,11 @@ static void sync_place(struct fs *s, struct fs_failing *const *list, size_t coun
 }
 
 static void end(struct fs *s, struct fs_failing *m) {
-  const struct failed *f = m->f;
+  const struct fs_failed *f = m->f;
   if (m->written) fs_tmp_drop(s, m->tmp);
   if (f->status != ST_OK) return; /* it stays in hand: the caller tries again */
   enum fs_end gone = f->dead ? FS_END_GONE : FS_END_STAYS;
-  fs_hand_end(s, f->ref->place, m->name,
+  fs_hand_end(s, f->ref.place, m->name,
               f->how == SETTLED_GONE       ? gone
               : f->how == SETTLED_VANISHED ? FS_END_GONE
                                            : FS_END_AGAIN);
@@ -140,7 +140,7 @@ struct room {
   struct fs_letter *letters;
 };
 
-static void look_at_all(struct fs *s, struct failed *failed, size_t count, const struct room *r,
+static void look_at_all(struct fs *s, struct fs_failed *failed, size_t count, const struct room *r,
                         size_t *objects) {
   struct fs_desk desk = {0};
   struct error err = {0};
@@ -149,7 +149,7 @@ static void look_at_all(struct fs *s, struct failed *failed, size_t count, const
   *objects = 0;
   for (size_t i = 0; i < count; i++) {
     struct fs_failing *m = &r->all[i];
-    *m = (struct fs_failing){.f = &failed[i], .now = *failed[i].ref, .fd = -1};
+    *m = (struct fs_failing){.f = &failed[i], .now = failed[i].ref, .fd = -1};
     failed[i].how = SETTLED_CHANGED;
     failed[i].error = err;
     failed[i].status = tmp;
@@ -159,7 +159,7 @@ static void look_at_all(struct fs *s, struct failed *failed, size_t count, const
   fs_desk_release(&desk);
 }
 
-static void fail(struct fs *s, struct failed *failed, size_t count, const struct room *r) {
+static void fail(struct fs *s, struct fs_failed *failed, size_t count, const struct room *r) {
   static const enum place places[] = {PLACE_DLQ, PLACE_FLAT, PLACE_PENDING};
   size_t objects;
   look_at_all(s, failed, count, r, &objects);
@@ -174,13 +174,13 @@ static void fail(struct fs *s, struct failed *failed, size_t count, const struct
   for (size_t i = 0; i < count; i++) end(s, &r->all[i]);
 }
 
-void fs_fail_all(void *impl, struct failed *list, size_t count) {
+void fs_fail_refs(struct fs *s, struct fs_failed *list, size_t count) {
   struct room r = {.all = calloc(count + 1, sizeof *r.all),
                    .list = calloc(count + 1, sizeof *r.list),
                    .files = calloc(count + 1, sizeof *r.files),
                    .letters = calloc(count + 1, sizeof *r.letters)};
   if (r.all && r.list && r.files && r.letters)
-    fail(impl, list, count, &r);
+    fail(s, list, count, &r);
   else
     for (size_t i = 0; i < count; i++)
       list[i].status = error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
@@ -188,4 +188,19 @@ void fs_fail_all(void *impl, struct failed *list, size_t count) {
   free(r.list);
   free(r.files);
   free(r.letters);
+}
+
+void fs_fail_all(void *impl, struct failed *list, size_t count) {
+  struct fs_failed *rows = calloc(count + 1, sizeof *rows);
+  for (size_t i = 0; rows && i < count; i++)
+    rows[i] =
+        (struct fs_failed){.ref = fs_ref_of(list[i].ref), .why = list[i].why, .dead = list[i].dead};
+  if (rows) fs_fail_refs(impl, rows, count);
+  for (size_t i = 0; i < count; i++) {
+    list[i].status = rows ? rows[i].status : ST_NO_MEMORY;
+    if (rows) list[i].how = rows[i].how;
+    if (rows) list[i].error = rows[i].error;
+    if (!rows) error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
+  }
+  free(rows);
 }

@@ -207,7 +207,8 @@ struct fs {
 };
 /* Is the reader to parse what its desk holds? */
 static inline bool fs_may_parse(const struct fs *s, enum place place, const char *name) {
-  return !s->c.may_parse || s->c.may_parse(s->c.parse_ctx, place, name);
+  char room[TOKEN_SIZE];
+  return !s->c.may_parse || s->c.may_parse(s->c.parse_ctx, fs_token(place, name, room));
 }
 static inline int fs_folder(struct fs *s, enum place p) {
   return atomic_load_explicit(&s->folder[p], memory_order_acquire);
@@ -326,17 +327,29 @@ void fs_bring_back(struct fs *s,
 enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err);
 enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how,
                        struct error *err);
+/* The same of what this kind knows it by. */
+MUST_CHECK enum status fs_take_late(struct fs *s, const struct fs_ref *ref, enum settled *how,
+                                    struct error *err);
 enum status fs_sync(void *impl, struct error *err);
 void fs_fail_all(void *impl, struct failed *list, size_t count);
+struct fs_failed { /* as struct failed */
+  struct fs_ref ref;
+  struct failure why;
+  bool dead;
+  enum settled how;
+  enum status status;
+  struct error error;
+};
+void fs_fail_refs(struct fs *s, struct fs_failed *list, size_t count);
 void fs_linger(void *impl, const struct entry_ref *ref, bool on);
 void fs_release(void *impl, const struct entry_ref *ref);
 enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit,
                     store_visit_fn visit, void *ctx, uint64_t *total, struct error *err);
 enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx,
                     uint64_t *total, struct error *err);
-enum status fs_look_op(void *impl, enum place place, const char *file, store_visit_fn visit,
+enum status fs_look_op(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
                        void *ctx, struct error *err);
-enum status fs_replay(void *impl, enum place place, const char *file, struct error *err);
+enum status fs_replay(void *impl, enum shelf shelf, const char *token, struct error *err);
 void fs_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge, void *ctx);
 void fs_purge(void *impl, struct letter *list, size_t count);
 enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out,
@@ -357,13 +370,13 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id);
 /* swap.c: put content in the place of the entry with ref's stamp, with that mtime; the folder is
  * not synced. *how GONE: it is there. What comes out with another stamp but is the ref's event (by
  * its id and content) is as good. The reader need not look at it. */
-MUST_CHECK enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name,
+MUST_CHECK enum status fs_swap(struct fs *s, const struct fs_ref *ref, const char *name,
                                struct span content, int64_t mtime_ns, enum settled *how,
                                struct error *err);
 /* The same with content that lies in tmp already, durable. It is gone from there afterwards. own:
  * not NULL where the reader need not look at it; what stamp it has now, of inode 0: nobody knows.
  */
-MUST_CHECK enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name,
+MUST_CHECK enum status fs_swap_in(struct fs *s, const struct fs_ref *ref, const char *name,
                                   const char *tmp, struct stamp *own, enum settled *how,
                                   struct error *err);
 /* carry.c: move without replacing, to a free name (name_try), into what lies at the name of `to`.
@@ -418,7 +431,7 @@ MUST_CHECK enum status fs_finish_dead(struct fs *s, enum place place, const char
  * into d. *how GONE: it is; REUSED, CHANGED, VANISHED: as for store_done. shown: its folder in
  * messages. What is being written is waited for a little; ST_BUSY: longer. */
 MUST_CHECK enum status fs_same(struct fs *s, struct fs_desk *d, int folder, const char *shown,
-                               const char *name, const struct entry_ref *ref, enum settled *how,
+                               const char *name, const struct fs_ref *ref, enum settled *how,
                                struct error *err);
 /* take_out.c: a name leaves its folder for tmp, where it is looked at while nobody else changes it.
  */
@@ -442,16 +455,16 @@ void fs_clear_left(struct fs *s);
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out,
                                        struct error *err);
 MUST_CHECK enum status fs_failed_form(const struct fs_desk *d, const char *name,
-                                      const struct failed *f, struct buffer *out,
+                                      const struct fs_failed *f, struct buffer *out,
                                       struct error *err);
 /* failing.c: one of those that failed, on its way */
 struct fs_failing {
-  struct failed *f;
-  struct entry_ref now; /* with the stamp it has by now */
-  struct stamp put;     /* of what was put in its place */
-  bool over;            /* nothing more is done: f->how says why */
-  bool raw;             /* no JSON object */
-  bool written;         /* something of it lies in tmp, durable once fd is ended */
+  struct fs_failed *f;
+  struct fs_ref now; /* with the stamp it has by now */
+  struct stamp put;  /* of what was put in its place */
+  bool over;         /* nothing more is done: f->how says why */
+  bool raw;          /* no JSON object */
+  bool written;      /* something of it lies in tmp, durable once fd is ended */
   int fd;
   char name[NAME_SIZE], tmp[NAME_SIZE];
 };
@@ -481,7 +494,7 @@ struct fs_look {
   struct fs_desk desk;
   bool all;         /* files with several links too */
   enum fs_read got; /* of the last one */
-  char stem[NAME_SIZE];
+  char stem[NAME_SIZE], token[TOKEN_SIZE];
 };
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info);
 /* The same of what l->desk has read and parsed already (read=false: it was too large to be read).

@@ -3,6 +3,7 @@
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/ref.h"
 
 #include <inttypes.h>
 
@@ -61,17 +62,18 @@ static void add_text(struct buffer *out, struct span s) {
 }
 
 static void add_entry(struct buffer *out, const struct manifest_entry *e) {
-  BUG_ON(e->ref.place != PLACE_FLAT && e->ref.place != PLACE_PENDING);
-  buffer_add_z(out, e->ref.place == PLACE_FLAT ? "[\"flat\"," : "[\"pending\",");
-  add_text(out, e->ref.name);
-  add_number(out, e->ref.stamp.inode);
-  add_signed(out, e->ref.stamp.size);
-  add_signed(out, e->ref.stamp.ctime_ns);
-  add_signed(out, e->ref.stamp.mtime_ns);
+  const struct fs_ref ref = fs_ref_of(&e->ref);
+  BUG_ON(e->ref.shelf != SHELF_PENDING);
+  buffer_add_z(out, ref.place == PLACE_FLAT ? "[\"flat\"," : "[\"pending\",");
+  add_text(out, ref.name);
+  add_number(out, ref.stamp.inode);
+  add_signed(out, ref.stamp.size);
+  add_signed(out, ref.stamp.ctime_ns);
+  add_signed(out, ref.stamp.mtime_ns);
   add_text(out, e->id);
   add_text(out, e->topic);
   add_text(out, e->duplicate ? SPAN("") : text_cut(e->key, MANIFEST_KEY));
-  add_number(out, e->ref.content);
+  add_number(out, ref.content);
   buffer_add_z(out, e->duplicate ? "true]\n" : "false]\n");
 }
 
@@ -199,6 +201,7 @@ static enum status topic_at(struct reading *r, uint32_t node, const struct span 
 
 static enum status read_entry(struct reading *r, size_t i, struct error *err) {
   struct manifest_entry *e = &r->out->entries[i];
+  struct fs_ref ref = {0};
   enum status st = next_line(r, err);
   if (st != ST_OK) return st;
   const struct json_node *nodes = r->doc.nodes;
@@ -212,17 +215,18 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
     node = nodes[node].next;
   }
   bool flat = text_is(r, at[PLACE], "flat");
-  e->ref.place = flat ? PLACE_FLAT : PLACE_PENDING;
+  ref.place = flat ? PLACE_FLAT : PLACE_PENDING;
   e->duplicate = nodes[at[DUPLICATE]].type == JSON_TRUE;
   if ((!flat && !text_is(r, at[PLACE], "pending")) ||
       (!e->duplicate && nodes[at[DUPLICATE]].type != JSON_FALSE) ||
-      !number_at(r, at[INODE], &e->ref.stamp.inode) ||
-      !signed_at(r, at[SIZE], &e->ref.stamp.size) ||
-      !signed_at(r, at[CTIME], &e->ref.stamp.ctime_ns) ||
-      !signed_at(r, at[MTIME], &e->ref.stamp.mtime_ns) ||
-      (!r->old && !number_at(r, at[CONTENT], &e->ref.content)))
+      !number_at(r, at[INODE], &ref.stamp.inode) || !signed_at(r, at[SIZE], &ref.stamp.size) ||
+      !signed_at(r, at[CTIME], &ref.stamp.ctime_ns) ||
+      !signed_at(r, at[MTIME], &ref.stamp.mtime_ns) ||
+      (!r->old && !number_at(r, at[CONTENT], &ref.content)))
     return damaged(r, err);
-  st = text_at(r, at[NAME], &e->ref.name, err);
+  st = text_at(r, at[NAME], &ref.name, err);
+  if (st == ST_OK && ref.name.len && memchr(ref.name.ptr, '/', ref.name.len)) st = damaged(r, err);
+  if (st == ST_OK && !fs_ref_give(&ref, &r->out->arena, &e->ref)) st = no_memory(err);
   if (st == ST_OK) st = text_at(r, at[ID], &e->id, err);
   if (st == ST_OK) st = topic_at(r, at[TOPIC], i ? &e[-1].topic : NULL, &e->topic, err);
   if (st == ST_OK) st = text_at(r, at[KEY], &e->key, err);

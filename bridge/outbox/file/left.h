@@ -14,7 +14,7 @@
 #ifndef BRIDGE_OUTBOX_FILE_LEFT_H
 #define BRIDGE_OUTBOX_FILE_LEFT_H
 
-#include "bridge/outbox/file/folder.h"
+#include "bridge/outbox/file/ref.h"
 #include "bridge/outbox/store.h"
 
 enum left_kind { LEFT_SWAP, LEFT_GONE, LEFT_SENT, LEFT_BACK };

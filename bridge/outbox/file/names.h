@@ -4,10 +4,9 @@
 #ifndef BRIDGE_OUTBOX_FILE_NAMES_H
 #define BRIDGE_OUTBOX_FILE_NAMES_H
 
-#include "bridge/outbox/file/folder.h"
+#include "bridge/outbox/file/ref.h"
 #include "bridge/outbox/store.h"
 
-#define PLACES 4
 #define FS_NAME_INLINE 46
 /* Two ticks of the slowest kernel's file times: within one, other bytes get the same stamp */
 #define YOUNG_US 20000

@@ -33,11 +33,11 @@ static bool going(const struct pair *p) {
 }
 
 static int from_of(const struct letters *l, const struct pair *p) {
-  return fs_folder(l->s, p->m->f->ref->place);
+  return fs_folder(l->s, p->m->f->ref.place);
 }
 
 static bool unchanged(struct letters *l, struct pair *p) {
-  return fs_unchanged(l->s, p->m->f->ref->place, p->m->name, &p->stamp, &p->m->f->how);
+  return fs_unchanged(l->s, p->m->f->ref.place, p->m->name, &p->stamp, &p->m->f->how);
 }
 
 static bool there(int folder, const char *name, struct stat *st) {
@@ -193,9 +193,9 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
 /* Moved unread, by way of tmp, where it is known whether it was the same file: if not, it goes
  * back. */
 static enum status move_raw(struct letters *l, struct pair *p) {
-  struct failed *f = p->m->f;
+  struct fs_failed *f = p->m->f;
   const struct left left = {
-      .kind = LEFT_BACK, .old = p->stamp, .place = f->ref->place, .name = p->m->name};
+      .kind = LEFT_BACK, .old = p->stamp, .place = f->ref.place, .name = p->m->name};
   char tmp[NAME_SIZE];
   struct stamp now;
   enum status st = fs_pull(l->s, &left, tmp, &now, &f->error);
@@ -207,7 +207,7 @@ static enum status move_raw(struct letters *l, struct pair *p) {
                    : durable_move(state_tmp(l->s->state), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
-  enum status back = fs_put_back(l->s, f->ref->place, p->m->name, tmp, NULL);
+  enum status back = fs_put_back(l->s, f->ref.place, p->m->name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
 }
@@ -215,7 +215,7 @@ static enum status move_raw(struct letters *l, struct pair *p) {
 static void move_all(struct letters *l) {
   for
     EACH(p, l) {
-      struct failed *f = p->m->f;
+      struct fs_failed *f = p->m->f;
       if (!going(p)) continue;
       if (unchanged(l, p)) f->status = move_raw(l, p);
       p->moved = f->status == ST_OK && f->how == SETTLED_GONE;
@@ -244,7 +244,7 @@ static void stamp_again(struct letters *l, struct pair *p) {
 /* Is it to be tried again, in the folder that lies there now? What failed in that one is left: the
  * next try, which may be the caller's, finds the descriptor. */
 static bool go_again(struct letters *l, struct pair *p, bool right) {
-  struct failed *f = p->m->f;
+  struct fs_failed *f = p->m->f;
   bool failed = f->status != ST_OK, asked = f->status == ST_AGAIN;
   bool again = !p->m->over && (failed ? asked || !right : !right && bring_back(l, p));
   p->ended = !again && !p->moved;
@@ -304,7 +304,7 @@ void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durabl
   struct letters l = {.s = s, .list = count ? calloc(count, sizeof *l.list) : NULL};
   bool again = l.list != NULL;
   for (size_t i = 0; i < count; i++) {
-    if (l.list) l.list[i] = (struct pair){.m = list[i], .stamp = list[i]->f->ref->stamp};
+    if (l.list) l.list[i] = (struct pair){.m = list[i], .stamp = list[i]->f->ref.stamp};
     if (l.list || !fs_going(list[i])) continue;
     list[i]->f->status = no_room.status;
     list[i]->f->error = no_room;

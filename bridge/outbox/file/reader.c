@@ -169,6 +169,18 @@ static enum status copy_out(const struct fs_cached *from, struct arena *scratch,
                                                                                    : ST_NO_MEMORY;
 }
 
+/* Into hand it goes as the contract knows it. */
+static enum status give_ref(const struct fs_candidate *c, const struct fs_cached *from,
+                            struct arena *keep, struct entry *out) {
+  struct fs_ref ref = {
+      .name = span_of(c->name), .stamp = from->stamp, .place = c->place, .young = from->young};
+  BUG_ON_RULE(S13, !ref.name.len || memchr(ref.name.ptr, '/', ref.name.len));
+  if (out->doc.count) ref.content = event_content(&out->doc, &out->event);
+  ref.id = arena_span(keep, out->event.id);
+  if (out->event.id.len && !ref.id.ptr) return ST_NO_MEMORY;
+  return fs_ref_give(&ref, keep, &out->ref) ? ST_OK : ST_NO_MEMORY;
+}
+
 static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena *keep,
                         struct arena *scratch, struct entry *out) {
   struct fs_desk *d = &s->desk;
@@ -179,16 +191,9 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
                                 .count = d->doc.fault == JSON_OK ? d->doc.count : 0,
                                 .event = d->event};
   const struct fs_cached *from = c->cached ? c->cached : &from_desk;
-  struct span name = span_of(c->name);
-  BUG_ON_RULE(S13, !name.len || memchr(name.ptr, '/', name.len));
-  *out = (struct entry){.ref = {.stamp = from->stamp, .place = c->place, .young = from->young},
-                        .generation = s->begun_reader};
-  out->ref.name = arena_span(keep, name);
-  if (!out->ref.name.ptr) return ST_NO_MEMORY;
+  *out = (struct entry){.generation = s->begun_reader};
   enum status st = copy_out(from, scratch, out);
-  if (st == ST_OK && out->doc.count) out->ref.content = event_content(&out->doc, &out->event);
-  if (st == ST_OK) out->ref.id = arena_span(keep, out->event.id);
-  if (out->event.id.len && !out->ref.id.ptr) st = ST_NO_MEMORY;
+  if (st == ST_OK) st = give_ref(c, from, keep, out);
   if (st != ST_OK || c->cached || d->reason == REASON_NONE) return st;
   out->reason = d->reason;
   out->error = arena_copy(scratch, span_of(d->error.text));
@@ -230,10 +235,11 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
   enum status st = c->cached ? ST_OK : examine(s, c, err);
   if (st != ST_OK) return st;
   if (comes_later(s, c)) return s->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
+  const struct stamp *stamp = c->cached ? &c->cached->stamp : &s->desk.stamp;
   st = fill(s, c, keep, scratch, out);
-  if (st == ST_OK && fs_aside_holds(s, c->place, c->name, &out->ref.stamp, &out->event))
+  if (st == ST_OK && fs_aside_holds(s, c->place, c->name, stamp, &out->event))
     return pass_over(s, c, 0, 0, 0);
-  if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.stamp.mtime_ns, c->fresh);
+  if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.arrived_ns, c->fresh);
   if (st == ST_OK && c->source == FS_LISTED) s->group.taken++;
   if (st == ST_EXISTS) return ST_AGAIN; /* or a replay has it at this moment */
   return st == ST_OK ? ST_OK : no_memory(err);

@@ -156,7 +156,7 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   if (st != ST_OK) return st;
   if (!fs_stamp_at(fs_folder(s, PLACE_FLAT), m->target, &stamp)) return gone(m->name, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
-    const struct entry_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
+    const struct fs_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
     st = fs_swap_in(s, &ref, m->target, m->tmp, NULL, &how, err);
     m->written = false; /* it is not in tmp any more */
   }
@@ -318,7 +318,7 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
   if (st == ST_OK && !fs_ours(place, d.event.status))
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
-  const struct entry_ref ref = {.stamp = d.stamp, .place = place};
+  const struct fs_ref ref = {.stamp = d.stamp, .place = place};
   if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, &how, err);
   if (st == ST_OK && how != SETTLED_GONE)
     st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
@@ -341,13 +341,14 @@ static enum status replay_pending(struct fs *s, enum place place, const char *na
   return st;
 }
 
-enum status fs_replay(void *impl, enum place place, const char *file, struct error *err) {
+enum status fs_replay(void *impl, enum shelf shelf, const char *token, struct error *err) {
   struct fs *s = impl;
+  enum place place;
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
-  if (!name_from(span_of(file), name) || place == PLACE_SENT)
-    return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", file);
+  if (!name_from(fs_token_name(shelf, span_of(token), &place), name) || place == PLACE_SENT)
+    return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", token);
   if (fs_folder(s, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (place != PLACE_DLQ) return replay_pending(s, place, name, err);

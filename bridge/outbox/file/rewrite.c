@@ -112,7 +112,7 @@ static enum status dead_form(const struct fs_desk *d, const char *name, const st
   return st;
 }
 
-enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct failed *f,
+enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct fs_failed *f,
                            struct buffer *out, struct error *err) {
   return f->dead ? dead_form(d, name, &f->why, out, err) : retry_form(d, &f->why, out, err);
 }

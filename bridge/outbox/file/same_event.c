@@ -16,7 +16,7 @@ static void tell_dispatched(struct fs *s, const char *shown, const char *name) {
       "NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
 }
 
-static enum settled compare(const struct fs_desk *d, const struct entry_ref *ref) {
+static enum settled compare(const struct fs_desk *d, const struct fs_ref *ref) {
   if (!fs_desk_is_object(d) || !ref->id.len || !event_goes_by(&d->event, ref->id))
     return SETTLED_CHANGED;
   if (!span_eq(d->event.id, ref->id)) return SETTLED_GONE; /* it was read by other settings then */
@@ -34,7 +34,7 @@ static bool may_be_written(const struct fs *s, const struct fs_desk *d) {
 
 /* ST_AGAIN: it is not a whole text, and may become one. */
 static enum status look(struct fs *s, struct fs_desk *d, int folder, const char *shown,
-                        const char *name, const struct entry_ref *ref, enum settled *how,
+                        const char *name, const struct fs_ref *ref, enum settled *how,
                         struct error *err) {
   enum fs_read got = fs_desk_reread(s, d, folder, name, err);
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
@@ -57,7 +57,7 @@ static enum status look(struct fs *s, struct fs_desk *d, int folder, const char 
 }
 
 enum status fs_same(struct fs *s, struct fs_desk *d, int folder, const char *shown,
-                    const char *name, const struct entry_ref *ref, enum settled *how,
+                    const char *name, const struct fs_ref *ref, enum settled *how,
                     struct error *err) {
   enum status st = look(s, d, folder, shown, name, ref, how, err);
   for (unsigned tries = 0; st == ST_AGAIN && tries < WRITTEN_TRIES; tries++) {

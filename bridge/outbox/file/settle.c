@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static enum status bad_name(const struct entry_ref *ref, struct error *err) {
+static enum status bad_name(const struct fs_ref *ref, struct error *err) {
   return error_set(err, ST_INVALID, "\"%.*s\" is not an entry's name", SPAN_ARGS(ref->name));
 }
 
-static enum status look_at(struct fs *s, const struct entry_ref *ref, const char *name,
+static enum status look_at(struct fs *s, const struct fs_ref *ref, const char *name,
                            struct stamp *now, enum settled *how, struct error *err) {
   struct stat st;
   int folder = fs_folder(s, ref->place);
@@ -27,7 +27,7 @@ static enum status look_at(struct fs *s, const struct entry_ref *ref, const char
 
 /* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place.
  */
-static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kind kind,
+static enum status drop(struct fs *s, const struct fs_ref *ref, enum left_kind kind,
                         const char *name, const char *tmp, struct error *err) {
   int from = state_tmp(s->state);
   BUG_ON_RULE(S3,
@@ -42,7 +42,7 @@ static enum status drop(struct fs *s, const struct entry_ref *ref, enum left_kin
 }
 
 /* sure: seen with the ref's own stamp, which other bytes cannot have. */
-static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+static enum status pull_out(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
                             const char *name, bool sure, enum settled *how, struct error *err) {
   struct left left = {.kind = s->c.keep_sent ? LEFT_SENT : LEFT_GONE,
                       .content = left_id(ref->id),
@@ -66,7 +66,7 @@ static enum status pull_out(struct fs *s, struct fs_desk *d, const struct entry_
 }
 
 /* A published one that a stale worker moved to a dlq/ on another file system. */
-static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
                                 const char *name, enum settled *how, struct error *err) {
   enum status st = s->c.keep_sent ? fs_move_free(s, ref->place, name, PLACE_SENT, name, err)
                                   : fs_remove_same(s, ref->place, name, &d->stamp, err);
@@ -77,7 +77,7 @@ static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct en
 }
 
 /* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
-static enum status take_out(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+static enum status take_out(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
                             const char *name, bool late, enum settled *how, struct error *err) {
   struct stamp now;
   enum status st = look_at(s, ref, name, &now, how, err);
@@ -109,9 +109,9 @@ static void vanished(struct fs *s, enum place place, enum settled how) {
 
 /* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside
  * it. */
-static enum status take_dead(struct fs *s, struct fs_desk *d, const struct entry_ref *ref,
+static enum status take_dead(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
                              const char *name, enum settled *how, struct error *err) {
-  struct entry_ref dead = *ref;
+  struct fs_ref dead = *ref;
   char twin[NAME_SIZE];
   dead.place = PLACE_DLQ;
   for (unsigned n = 0; n < NAME_NUMBERED; n++) {
@@ -124,8 +124,8 @@ static enum status take_dead(struct fs *s, struct fs_desk *d, const struct entry
   return ST_OK;
 }
 
-static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool late,
-                              enum settled *how, struct error *err) {
+static enum status settle_ref(struct fs *s, const struct fs_ref *ref, bool late, enum settled *how,
+                              struct error *err) {
   struct fs_desk desk = {0};
   struct error local = {0};
   char name[NAME_SIZE];
@@ -142,15 +142,22 @@ static enum status settle_ref(struct fs *s, const struct entry_ref *ref, bool la
   return st;
 }
 
-enum status fs_done(void *impl, const struct entry_ref *ref, enum settled *how, struct error *err) {
-  return settle_ref(impl, ref, false, how, err);
+enum status fs_done(void *impl, const struct entry_ref *entry, enum settled *how,
+                    struct error *err) {
+  const struct fs_ref ref = fs_ref_of(entry);
+  return settle_ref(impl, &ref, false, how, err);
 }
 
-enum status fs_done_id(void *impl, const struct entry_ref *ref, struct span id, enum settled *how,
+enum status fs_take_late(struct fs *s, const struct fs_ref *ref, enum settled *how,
+                         struct error *err) {
+  return settle_ref(s, ref, true, how, err);
+}
+
+enum status fs_done_id(void *impl, const struct entry_ref *entry, struct span id, enum settled *how,
                        struct error *err) {
-  struct entry_ref late = *ref;
-  late.id = id;
-  return settle_ref(impl, &late, true, how, err);
+  struct fs_ref ref = fs_ref_of(entry);
+  ref.id = id;
+  return fs_take_late(impl, &ref, how, err);
 }
 
 /* Where a file went first: were the folder it left the first, a power loss in between could leave
@@ -170,10 +177,14 @@ enum status fs_sync(void *impl, struct error *err) {
 
 void fs_linger(void *impl, const struct entry_ref *ref, bool on) {
   char name[NAME_SIZE];
-  if (name_from(ref->name, name)) fs_hand_linger(impl, ref->place, name, on);
+  enum place place;
+  if (name_from(fs_token_name(ref->shelf, ref->token, &place), name))
+    fs_hand_linger(impl, place, name, on);
 }
 
 void fs_release(void *impl, const struct entry_ref *ref) {
   char name[NAME_SIZE];
-  if (name_from(ref->name, name)) fs_hand_end(impl, ref->place, name, FS_END_STAYS);
+  enum place place;
+  if (name_from(fs_token_name(ref->shelf, ref->token, &place), name))
+    fs_hand_end(impl, place, name, FS_END_STAYS);
 }

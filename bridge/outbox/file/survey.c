@@ -36,7 +36,7 @@ static bool tell(struct survey *v, enum oddity oddity, const char *folder, const
                  struct span id) {
   char path[NAME_SIZE + 32];
   snprintf(path, sizeof path, "%s%s", folder, name);
-  v->stopped = !v->visit(v->ctx, &(struct survey_item){oddity, v->place, path, id});
+  v->stopped = !v->visit(v->ctx, &(struct survey_item){oddity, fs_shelf(v->place), path, id});
   return !v->stopped;
 }
 
@@ -224,10 +224,11 @@ bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct fs *s = impl;
   struct fs_desk desk = {0};
   char name[NAME_SIZE];
-  bool lies = name_from(ref->name, name) &&
-              fs_desk_read(s, &desk, ref->place, name, NULL) == FS_READ &&
+  enum place place;
+  bool lies = name_from(fs_token_name(ref->shelf, ref->token, &place), name) &&
+              fs_desk_read(s, &desk, place, name, NULL) == FS_READ &&
               fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
-              event_goes_by(&desk.event, id) && !fs_aside_out(s, ref->place, name, &desk.stamp);
+              event_goes_by(&desk.event, id) && !fs_aside_out(s, place, name, &desk.stamp);
   fs_desk_release(&desk);
   return lies;
 }

@@ -21,7 +21,7 @@ static enum status swap_back(struct fs *s, enum place place, const char *name, c
 }
 
 /* The bytes that were read, moved (its ctime is new); or the same event with another stamp. */
-static bool came_out(struct fs *s, const char *tmp, const struct entry_ref *ref) {
+static bool came_out(struct fs *s, const char *tmp, const struct fs_ref *ref) {
   struct stat st;
   struct fs_desk d = {0};
   enum settled how = SETTLED_CHANGED;
@@ -43,7 +43,7 @@ static enum status removed_from_tmp(const char *name, struct error *err) {
 /* The file system cannot exchange: look, then replace. What is put there in between would be lost,
  * hence the warning.
  */
-static enum status replace(struct fs *s, const struct entry_ref *ref, const char *name,
+static enum status replace(struct fs *s, const struct fs_ref *ref, const char *name,
                            const char *tmp, enum settled *how, struct error *err) {
   if (!atomic_exchange(&s->exchange_missing, true))
     log_write(
@@ -64,7 +64,7 @@ static enum status replace(struct fs *s, const struct entry_ref *ref, const char
   return st;
 }
 
-static enum status exchange(struct fs *s, const struct entry_ref *ref, const char *name,
+static enum status exchange(struct fs *s, const struct fs_ref *ref, const char *name,
                             const char *tmp, enum settled *how, struct error *err) {
   int from = state_tmp(s->state);
   enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
@@ -82,7 +82,7 @@ static enum status exchange(struct fs *s, const struct entry_ref *ref, const cha
 }
 
 /* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
-static enum status name_left(struct fs *s, const struct entry_ref *ref, const char *name,
+static enum status name_left(struct fs *s, const struct fs_ref *ref, const char *name,
                              const char *tmp, struct stat *st, char left[NAME_SIZE],
                              struct error *err) {
   int folder = state_tmp(s->state);
@@ -99,7 +99,7 @@ static enum status name_left(struct fs *s, const struct entry_ref *ref, const ch
 
 /* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either
  * way the entry is whole. */
-enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *name, const char *tmp,
+enum status fs_swap_in(struct fs *s, const struct fs_ref *ref, const char *name, const char *tmp,
                        struct stamp *own, enum settled *how, struct error *err) {
   struct stat st;
   char left[NAME_SIZE];
@@ -116,8 +116,8 @@ enum status fs_swap_in(struct fs *s, const struct entry_ref *ref, const char *na
   return done;
 }
 
-enum status fs_swap(struct fs *s, const struct entry_ref *ref, const char *name,
-                    struct span content, int64_t mtime_ns, enum settled *how, struct error *err) {
+enum status fs_swap(struct fs *s, const struct fs_ref *ref, const char *name, struct span content,
+                    int64_t mtime_ns, enum settled *how, struct error *err) {
   struct stamp own;
   char tmp[NAME_SIZE];
   *how = SETTLED_CHANGED;

@@ -28,7 +28,7 @@ static size_t fit_of(const struct manifest *m) {
   for (; fit < m->count; fit++) {
     const struct manifest_entry *e = &m->entries[fit];
     bytes +=
-        ROW_BYTES + e->ref.name.len + e->id.len + e->topic.len + (e->duplicate ? 0 : e->key.len);
+        ROW_BYTES + e->ref.token.len + e->id.len + e->topic.len + (e->duplicate ? 0 : e->key.len);
     if (bytes > MANIFEST_MOST) break;
   }
   return fit;
@@ -37,13 +37,13 @@ static size_t fit_of(const struct manifest *m) {
 static bool copy_entry(struct arena *a, const struct manifest_entry *from,
                        struct manifest_entry *to) {
   *to = *from;
-  to->ref.name = arena_span(a, from->ref.name);
+  to->ref.token = to->ref.name = arena_span(a, from->ref.token);
   to->ref.id = to->id = arena_span(a, from->id);
   to->topic = arena_span(a, from->topic);
   to->key = from->duplicate ? (struct span){0} : arena_span(a, from->key);
   if (to->key.len > MANIFEST_KEY) to->key.len = MANIFEST_KEY;
-  return to->ref.name.ptr && (to->id.ptr || !from->id.len) && (to->topic.ptr || !from->topic.len) &&
-         (to->key.ptr || from->duplicate || !from->key.len);
+  return to->ref.token.ptr && (to->id.ptr || !from->id.len) &&
+         (to->topic.ptr || !from->topic.len) && (to->key.ptr || from->duplicate || !from->key.len);
 }
 
 static enum status copy(const struct manifest *from, struct manifest *to, struct error *err) {

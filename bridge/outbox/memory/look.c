@@ -20,8 +20,8 @@ enum status memory_counts(void *impl, bool oldest, struct store_counts *out, str
     const struct memory_row *r = m->w->rows[i];
     bool waits = memory_pending(r);
     out->pending += waits;
-    out->dead += r->place == PLACE_DLQ;
-    out->foreign += !waits && r->place != PLACE_DLQ && r->place != PLACE_SENT;
+    out->dead += r->shelf == SHELF_DEAD;
+    out->foreign += !waits && r->shelf != SHELF_DEAD && r->shelf != SHELF_SENT;
     if (oldest && waits && out->oldest_us == TIME_NONE) out->oldest_us = r->arrived_ns / 1000;
   }
   out->arrived =
@@ -37,14 +37,15 @@ static struct span stem_of(const struct memory_row *r) {
 static void info_of(const struct memory_row *r, struct entry_info *info) {
   const struct event *e = &r->event;
   bool object = r->doc.count && r->doc.nodes[0].type == JSON_OBJECT;
-  *info = (struct entry_info){.place = r->place,
+  *info = (struct entry_info){.shelf = r->shelf,
+                              .token = r->name,
                               .file = r->name,
                               .id = e->id.len ? e->id : stem_of(r),
                               .name = e->name,
                               .created_us = e->created_us,
                               .failed_us = r->failed_us,
                               .first_failed_us = r->first_failed_us,
-                              .mtime_us = r->arrived_ns / 1000,
+                              .arrived_us = r->arrived_ns / 1000,
                               .attempts = r->attempts,
                               .last_error = span_of(r->last_error ? r->last_error : ""),
                               .topic = span_of(r->topic ? r->topic : ""),
@@ -53,7 +54,7 @@ static void info_of(const struct memory_row *r, struct entry_info *info) {
                               .doc = object ? &r->doc : NULL,
                               .event = object ? &r->event : NULL,
                               .payload = object ? json_member(&r->doc, 0, "payload") : JSON_NONE,
-                              .raw = r->place == PLACE_DLQ && !object};
+                              .raw = r->shelf == SHELF_DEAD && !object};
   if (info->payload != JSON_NONE) info->payload_size = r->doc.nodes[info->payload].len;
   enum reason why = r->reason != REASON_NONE ? r->reason : r->fault;
   if (why != REASON_NONE) info->reason = span_of(reason_word(why));
@@ -61,13 +62,13 @@ static void info_of(const struct memory_row *r, struct entry_info *info) {
 }
 
 static bool is_wanted(const struct memory_row *r, unsigned which) {
-  if (r->place == PLACE_DLQ) return which & LIST_DEAD;
+  if (r->shelf == SHELF_DEAD) return which & LIST_DEAD;
   return (which & LIST_PENDING) && memory_pending(r);
 }
 
 static bool in_range(const struct memory_row *r, const struct store_range *range) {
   int64_t us = r->arrived_ns / 1000;
-  if (!range || r->place == PLACE_DLQ) return true;
+  if (!range || r->shelf == SHELF_DEAD) return true;
   return (range->since_us == TIME_NONE || us >= range->since_us) &&
          (range->until_us == TIME_NONE || us <= range->until_us);
 }
@@ -183,15 +184,15 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
   return ST_OK;
 }
 
-enum status memory_look(void *impl, enum place place, const char *file, store_visit_fn visit,
+enum status memory_look(void *impl, enum shelf shelf, const char *file, store_visit_fn visit,
                         void *ctx, struct error *err) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, place, span_of(file));
-  bool there = r && (place == PLACE_DLQ || memory_pending(r));
+  struct memory_row *r = memory_find(m->w, shelf, span_of(file));
+  bool there = r && (shelf == SHELF_DEAD || memory_pending(r));
   if (there) show(m, r, visit, ctx);
   mutex_unlock(&m->w->lock);
-  return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+  return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), file);
 }
 
 enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t most,
@@ -202,7 +203,7 @@ enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t mos
   if (span_ends(stem, ".raw")) stem.len -= strlen(".raw");
   buffer_printf(&name, "%.*s%s", SPAN_ARGS(stem), stem.len == strlen(file) ? "" : ".json");
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, PLACE_DLQ, buffer_span(&name));
+  struct memory_row *r = memory_find(m->w, SHELF_DEAD, buffer_span(&name));
   *size = r ? r->len : 0;
   size_t left = r && from < r->len ? r->len - (size_t)from : 0;
   if (left) buffer_append(out, r->text + from, left < most ? left : most);
@@ -226,8 +227,8 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
       continue;
     }
     buffer_clear(&path);
-    buffer_printf(&path, "%s%s", place_path(r->place), r->name);
-    more = visit(ctx, &(struct survey_item){ODDITY_NONE, r->place, buffer_z(&path), r->event.id});
+    buffer_printf(&path, "%s%s", shelf_path(r->shelf), r->name);
+    more = visit(ctx, &(struct survey_item){ODDITY_NONE, r->shelf, buffer_z(&path), r->event.id});
   }
   mutex_unlock(&m->w->lock);
   enum status st = buffer_status(&path, err);
@@ -238,7 +239,7 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
 bool memory_lies(void *impl, const struct entry_ref *ref, struct span id) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   bool lies = r && event_goes_by(&r->event, id);
   mutex_unlock(&m->w->lock);
   return lies;

@@ -42,7 +42,7 @@ static struct memory_row *next_row(struct memory *m) {
   }
   m->scanned = m->begun;
   while (m->notices) {
-    struct memory_row *r = memory_find(m->w, m->notices->place, span_of(m->notices->name));
+    struct memory_row *r = memory_find(m->w, m->notices->shelf, span_of(m->notices->name));
     bool good = r && memory_pending(r) && !memory_in_hand(m, r);
     memory_hand_drop(&m->notices);
     if (good) return r;
@@ -53,9 +53,13 @@ static struct memory_row *next_row(struct memory *m) {
 static struct entry_ref ref_of(const struct memory_row *r, const struct entry *read,
                                struct arena *keep) {
   bool event = r->fault == REASON_NONE;
-  return (struct entry_ref){.name = arena_span(keep, span_of(r->name)),
-                            .stamp = {r->version, (int64_t)r->len, r->since_ns, r->arrived_ns},
-                            .place = r->place,
+  struct span token = arena_span(keep, span_of(r->name));
+  return (struct entry_ref){.shelf = r->shelf,
+                            .token = token,
+                            .name = token,
+                            .arrived_ns = r->arrived_ns,
+                            .since_ms = r->since_ns / 1000000,
+                            .own = {r->version},
                             .id = event ? arena_span(keep, read->event.id) : (struct span){0},
                             .content = event ? event_content(&read->doc, &read->event) : 0};
 }
@@ -70,7 +74,7 @@ static enum status copy_out(struct memory *m, struct memory_row *r, struct arena
   if (r->fault == REASON_TOO_LARGE) return ST_OK;
   out->text = arena_span(scratch, (struct span){r->text, r->len});
   if (!out->text.ptr && r->len) return error_set(err, ST_NO_MEMORY, "no memory for an entry");
-  if (m->c.may_parse && !m->c.may_parse(m->c.parse_ctx, r->place, r->name)) {
+  if (m->c.may_parse && !m->c.may_parse(m->c.parse_ctx, r->name)) {
     out->reason = REASON_CRASHES_WORKER;
     return ST_OK;
   }
@@ -103,7 +107,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
   if (r && st == ST_OK) {
     out->ref = ref_of(r, out, keep);
     out->generation = m->begun;
-    if (!out->ref.name.ptr || !memory_hand_put(&m->hands, r))
+    if (!out->ref.token.ptr || !memory_hand_put(&m->hands, r))
       st = error_set(err, ST_NO_MEMORY, "no memory for an entry");
     m->hand_count += st == ST_OK;
   }

@@ -16,13 +16,13 @@
 #include "bridge/outbox/rules.h"
 
 struct memory_row {
-  char *name; /* "<stem>.json" */
-  enum place place;
+  char *name; /* "<stem>.json"; the token too */
+  enum shelf shelf;
   char *text;
   size_t len;
   int64_t arrived_ns, since_ns; /* since: of this version */
   uint64_t serial;              /* order among those that arrived at one time */
-  uint64_t version;             /* another with each change of any member; stamp.inode of a ref */
+  uint64_t version;             /* another with each change of any member; own[0] of a ref */
   unsigned attempts;
   char *last_error, *topic; /* NULL: none */
   enum reason reason;
@@ -63,7 +63,7 @@ struct memory_world {
 
 struct memory_hand { /* one entry in hand */
   struct memory_hand *next;
-  enum place place;
+  enum shelf shelf;
   char *name;
   bool lingers;
 };
@@ -90,20 +90,20 @@ extern const struct event memory_no_event; /* nothing is known of it */
 /* rows.c. The world of that address, made where there is none; NULL: memory is out. */
 struct memory_world *memory_world_of(const char *address);
 /* All under the lock. */
-struct memory_row *memory_find(struct memory_world *w, enum place place, struct span name);
+struct memory_row *memory_find(struct memory_world *w, enum shelf shelf, struct span name);
 bool memory_pending(
     const struct memory_row *r); /* waits to be sent: not dead, not sent, and ours */
-MUST_CHECK enum status memory_add(struct memory *m, enum place place, struct span name,
+MUST_CHECK enum status memory_add(struct memory *m, enum shelf shelf, struct span name,
                                   struct span text, struct error *err);
 void memory_remove(struct memory_world *w, struct memory_row *r);
 void memory_touch(struct memory *m, struct memory_row *r); /* it has changed */
-/* A free name like this one in that place: name, name__1, ... ST_NO_MEMORY. */
-MUST_CHECK enum status memory_move(struct memory *m, struct memory_row *r, enum place to,
+/* A free name like this one on that shelf: name, name__1, ... ST_NO_MEMORY. */
+MUST_CHECK enum status memory_move(struct memory *m, struct memory_row *r, enum shelf to,
                                    struct error *err);
 /* false: memory is out. The last of the list; the first one goes. */
 MUST_CHECK bool memory_hand_put(struct memory_hand **list, const struct memory_row *r);
 void memory_hand_drop(struct memory_hand **list);
-struct memory_hand **memory_hand_of(struct memory_hand **list, enum place place, struct span name);
+struct memory_hand **memory_hand_of(struct memory_hand **list, enum shelf shelf, struct span name);
 bool memory_in_hand(struct memory *m, const struct memory_row *r);
 MUST_CHECK bool memory_notice(struct memory *m,
                               const struct memory_row *r); /* false: memory is out */
@@ -127,8 +127,8 @@ enum status memory_list(void *, unsigned, const struct store_range *, size_t, st
                         void *, uint64_t *, struct error *);
 enum status memory_search(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                           struct error *);
-enum status memory_look(void *, enum place, const char *, store_visit_fn, void *, struct error *);
-enum status memory_replay(void *, enum place, const char *, struct error *);
+enum status memory_look(void *, enum shelf, const char *, store_visit_fn, void *, struct error *);
+enum status memory_replay(void *, enum shelf, const char *, struct error *);
 void memory_replay_all(void *, struct letter *, size_t, store_judge_fn, void *);
 void memory_purge(void *, struct letter *, size_t);
 enum status memory_bytes(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,

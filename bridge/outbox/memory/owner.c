@@ -146,9 +146,9 @@ uint64_t memory_names(const void *impl, unsigned which) {
   uint64_t names = 0;
   mutex_lock(&m->w->lock);
   for (size_t i = 0; i < m->w->count; i++) {
-    enum place place = m->w->rows[i]->place;
-    bool outside = place == PLACE_FLAT || place == PLACE_PENDING;
-    names += (outside && which & LIST_PENDING) || (place == PLACE_DLQ && which & LIST_DEAD);
+    enum shelf shelf = m->w->rows[i]->shelf;
+    names += (shelf == SHELF_PENDING && which & LIST_PENDING) ||
+             (shelf == SHELF_DEAD && which & LIST_DEAD);
   }
   mutex_unlock(&m->w->lock);
   return names;

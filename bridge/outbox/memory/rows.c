@@ -79,17 +79,16 @@ void store_memory_forget(const char *address) {
 
 /* ---- rows ---- */
 
-struct memory_row *memory_find(struct memory_world *w, enum place place, struct span name) {
+struct memory_row *memory_find(struct memory_world *w, enum shelf shelf, struct span name) {
   for (size_t i = 0; i < w->count; i++)
-    if (w->rows[i]->place == place && span_is(name, w->rows[i]->name)) return w->rows[i];
+    if (w->rows[i]->shelf == shelf && span_is(name, w->rows[i]->name)) return w->rows[i];
   return NULL;
 }
 
 bool memory_pending(const struct memory_row *r) {
-  if (r->place != PLACE_FLAT && r->place != PLACE_PENDING) return false;
+  if (r->shelf != SHELF_PENDING) return false;
   bool object = r->doc.count && r->doc.nodes[0].type == JSON_OBJECT;
-  bool absent = r->event.status == EVENT_ABSENT && r->place == PLACE_PENDING;
-  return !object || r->fault != REASON_NONE || r->event.status == EVENT_PENDING || absent;
+  return !object || r->fault != REASON_NONE || r->event.status == EVENT_PENDING;
 }
 
 void memory_touch(struct memory *m, struct memory_row *r) {
@@ -130,7 +129,7 @@ static bool room_for_one(struct memory_world *w) {
   return true;
 }
 
-enum status memory_add(struct memory *m, enum place place, struct span name, struct span text,
+enum status memory_add(struct memory *m, enum shelf shelf, struct span name, struct span text,
                        struct error *err) {
   struct memory_world *w = m->w;
   struct memory_row *r = calloc(1, sizeof *r);
@@ -138,7 +137,7 @@ enum status memory_add(struct memory *m, enum place place, struct span name, str
     free(r);
     return error_set(err, ST_NO_MEMORY, "no memory for an entry");
   }
-  r->place = place;
+  r->shelf = shelf;
   r->name = strndup(name.ptr, name.len);
   r->text = malloc(text.len + 1);
   r->len = text.len;
@@ -153,7 +152,7 @@ enum status memory_add(struct memory *m, enum place place, struct span name, str
   w->latest_ns = now_ns > w->latest_ns ? now_ns : w->latest_ns;
   r->arrived_ns = w->latest_ns;
   r->serial = ++w->serials;
-  BUG_ON_RULE(S9, memory_find(w, place, name));
+  BUG_ON_RULE(S9, memory_find(w, shelf, name));
   BUG_ON_RULE(S10, w->count && w->rows[w->count - 1]->arrived_ns > r->arrived_ns);
   memory_touch(m, r);
   w->rows[w->count++] = r;
@@ -172,7 +171,7 @@ void memory_remove(struct memory_world *w, struct memory_row *r) {
   BUG_ON(true); /* it is of another outbox */
 }
 
-enum status memory_move(struct memory *m, struct memory_row *r, enum place to, struct error *err) {
+enum status memory_move(struct memory *m, struct memory_row *r, enum shelf to, struct error *err) {
   struct buffer name = {0};
   buffer_add_z(&name, r->name);
   for (unsigned n = 1; memory_find(m->w, to, buffer_span(&name)); n++) {
@@ -184,20 +183,20 @@ enum status memory_move(struct memory *m, struct memory_row *r, enum place to, s
   if (!kept) return error_set(err, ST_NO_MEMORY, "no memory for a name");
   free(r->name);
   r->name = kept;
-  r->place = to;
+  r->shelf = to;
   memory_touch(m, r);
   return ST_OK;
 }
 
 /* ---- in hand ---- */
 
-struct memory_hand **memory_hand_of(struct memory_hand **list, enum place place, struct span name) {
-  while (*list && ((*list)->place != place || !span_is(name, (*list)->name))) list = &(*list)->next;
+struct memory_hand **memory_hand_of(struct memory_hand **list, enum shelf shelf, struct span name) {
+  while (*list && ((*list)->shelf != shelf || !span_is(name, (*list)->name))) list = &(*list)->next;
   return list;
 }
 
 bool memory_in_hand(struct memory *m, const struct memory_row *r) {
-  return *memory_hand_of(&m->hands, r->place, span_of(r->name));
+  return *memory_hand_of(&m->hands, r->shelf, span_of(r->name));
 }
 
 bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
@@ -208,7 +207,7 @@ bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
     free(name);
     return false;
   }
-  *hand = (struct memory_hand){.place = r->place, .name = name};
+  *hand = (struct memory_hand){.shelf = r->shelf, .name = name};
   while (*list) list = &(*list)->next;
   *list = hand;
   return true;
@@ -216,7 +215,7 @@ bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
 
 bool memory_notice(struct memory *m, const struct memory_row *r) {
   memory_tell(m->w);
-  return *memory_hand_of(&m->notices, r->place, span_of(r->name)) ||
+  return *memory_hand_of(&m->notices, r->shelf, span_of(r->name)) ||
          memory_hand_put(&m->notices, r);
 }
 

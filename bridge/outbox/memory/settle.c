@@ -1,8 +1,8 @@
 /* The memory kind: what becomes of an entry in hand, and of a dead letter. */
 #include "bridge/outbox/memory/memory.h"
 
-static void end_hand(struct memory *m, enum place place, struct span name) {
-  struct memory_hand **at = memory_hand_of(&m->hands, place, name), *hand = *at;
+static void end_hand(struct memory *m, enum shelf shelf, struct span name) {
+  struct memory_hand **at = memory_hand_of(&m->hands, shelf, name), *hand = *at;
   if (!hand) return; /* recovery: it never was in hand */
   BUG_ON(!m->hand_count || (hand->lingers && !m->lingering));
   *at = hand->next;
@@ -15,8 +15,8 @@ static void end_hand(struct memory *m, enum place place, struct span name) {
 
 /* SETTLED_GONE: what lies at its name is what the ref says. */
 static enum settled compare(const struct memory_row *r, const struct entry_ref *ref) {
-  if (!r || r->place == PLACE_SENT) return SETTLED_VANISHED;
-  if (r->version == ref->stamp.inode) return SETTLED_GONE;
+  if (!r || r->shelf == SHELF_SENT) return SETTLED_VANISHED;
+  if (r->version == ref->own[0]) return SETTLED_GONE;
   if (!ref->id.len || r->fault != REASON_NONE || !event_goes_by(&r->event, ref->id))
     return SETTLED_CHANGED;
   if (!span_eq(r->event.id, ref->id)) return SETTLED_GONE; /* it was read by other settings then */
@@ -28,7 +28,7 @@ static enum status take_out(struct memory *m, struct memory_row *r, struct error
   bool waited = memory_pending(r);
   enum status st = ST_OK;
   if (m->c.keep_sent)
-    st = memory_move(m, r, PLACE_SENT, err);
+    st = memory_move(m, r, SHELF_SENT, err);
   else
     memory_remove(m->w, r);
   if (st == ST_OK && waited) m->gone++;
@@ -39,15 +39,15 @@ enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *h
                         struct error *err) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  bool held = *memory_hand_of(&m->hands, ref->place, ref->name);
-  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  bool held = *memory_hand_of(&m->hands, ref->shelf, ref->token);
+  struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
   *how = compare(r, ref);
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
   bool out = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
-  BUG_ON_RULE(S2, out && memory_find(m->w, ref->place, ref->name));
+  BUG_ON_RULE(S2, out && memory_find(m->w, ref->shelf, ref->token));
   if (*how == SETTLED_VANISHED && held) m->vanished++;
-  if (st == ST_OK) end_hand(m, ref->place, ref->name);
+  if (st == ST_OK) end_hand(m, ref->shelf, ref->token);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
   mutex_unlock(&m->w->lock);
@@ -59,12 +59,12 @@ enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span 
   struct memory *m = impl;
   enum status st = ST_OK;
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   struct entry_ref by_id = *ref;
-  by_id.stamp = (struct stamp){0};
+  by_id.own[0] = 0;
   by_id.id = id;
   *how = compare(r, &by_id);
-  if (*how == SETTLED_VANISHED && (r = memory_find(m->w, PLACE_DLQ, ref->name))) {
+  if (*how == SETTLED_VANISHED && (r = memory_find(m->w, SHELF_DEAD, ref->token))) {
     *how = compare(r, &by_id);
     if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
   }
@@ -103,16 +103,16 @@ static enum status note_failure(struct memory *m, struct memory_row *r, const st
 static enum status fail(struct memory *m, const struct entry_ref *ref, const struct failure *why,
                         bool dead, enum settled *how, struct error *err) {
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, ref->place, ref->name);
+  struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
   *how = compare(r, ref);
   if (*how == SETTLED_REUSED) *how = SETTLED_CHANGED;
   if (*how == SETTLED_GONE) st = note_failure(m, r, why, err);
   if (*how == SETTLED_GONE && st == ST_OK && dead) {
-    st = memory_move(m, r, PLACE_DLQ, err);
+    st = memory_move(m, r, SHELF_DEAD, err);
     m->gone += st == ST_OK;
   }
-  if (st == ST_OK) end_hand(m, ref->place, ref->name);
+  if (st == ST_OK) end_hand(m, ref->shelf, ref->token);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
   mutex_unlock(&m->w->lock);
@@ -127,7 +127,7 @@ void memory_fail_all(void *impl, struct failed *list, size_t count) {
 void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  struct memory_hand *hand = *memory_hand_of(&m->hands, ref->place, ref->name);
+  struct memory_hand *hand = *memory_hand_of(&m->hands, ref->shelf, ref->token);
   if (hand && hand->lingers != on) {
     hand->lingers = on;
     m->lingering = on ? m->lingering + 1 : m->lingering - 1;
@@ -139,7 +139,7 @@ void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
 void memory_release(void *impl, const struct entry_ref *ref) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  end_hand(m, ref->place, ref->name);
+  end_hand(m, ref->shelf, ref->token);
   m->given_back++;
   mutex_unlock(&m->w->lock);
 }
@@ -170,9 +170,9 @@ enum status memory_asides(void *impl, size_t limit, store_aside_fn visit, void *
 /* ---- operators ---- */
 
 static enum status revive(struct memory *m, struct memory_row *r, struct error *err) {
-  bool dead = r->place == PLACE_DLQ;
+  bool dead = r->shelf == SHELF_DEAD;
   if (!dead && memory_in_hand(m, r)) return error_set(err, ST_BUSY, "%s is in hand", r->name);
-  if (dead && memory_find(m->w, PLACE_FLAT, span_of(r->name)))
+  if (dead && memory_find(m->w, SHELF_PENDING, span_of(r->name)))
     return error_set(err, ST_EXISTS, "an entry of the name %s waits", r->name);
   if (r->fault == REASON_NOT_OBJECT)
     return error_set(err, ST_INVALID, "%s is not a JSON object", r->name);
@@ -182,27 +182,27 @@ static enum status revive(struct memory *m, struct memory_row *r, struct error *
   r->reason = REASON_NONE;
   r->failed_us = r->first_failed_us = TIME_NONE;
   if (dead) {
-    r->place = PLACE_FLAT;
+    r->shelf = SHELF_PENDING;
     m->returned++;
   }
   memory_touch(m, r);
   return memory_notice(m, r) ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for a name");
 }
 
-enum status memory_replay(void *impl, enum place place, const char *file, struct error *err) {
+enum status memory_replay(void *impl, enum shelf shelf, const char *file, struct error *err) {
   struct memory *m = impl;
-  if (place == PLACE_SENT || strchr(file, '/'))
+  if (shelf == SHELF_SENT || strchr(file, '/'))
     return error_set(err, ST_INVALID, "%s is not an entry's name", file);
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, place, span_of(file));
+  struct memory_row *r = memory_find(m->w, shelf, span_of(file));
   enum status st =
-      r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), file);
+      r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), file);
   mutex_unlock(&m->w->lock);
   return st;
 }
 
 static struct memory_row *letter_row(struct memory *m, struct letter *l) {
-  struct memory_row *r = memory_find(m->w, PLACE_DLQ, span_of(l->file));
+  struct memory_row *r = memory_find(m->w, SHELF_DEAD, span_of(l->file));
   bool same = r && (l->when_us == TIME_NONE || r->failed_us == l->when_us);
   if (!same) l->status = error_set(&l->error, ST_NOT_FOUND, "dlq/%s is gone", l->file);
   if (same) l->id = r->event.id;
@@ -248,9 +248,9 @@ enum status memory_emit(void *impl, const char *file, struct span text, struct e
   if (!span_ends(name, ".json") || name.len < 6 || *file == '.' || strchr(file, '/'))
     return error_set(err, ST_INVALID, "\"%s\" is not an entry's name", file);
   mutex_lock(&m->w->lock);
-  enum status st = memory_find(m->w, PLACE_FLAT, name)
+  enum status st = memory_find(m->w, SHELF_PENDING, name)
                        ? error_set(err, ST_EXISTS, "%s is there already", file)
-                       : memory_add(m, PLACE_FLAT, name, text, err);
+                       : memory_add(m, SHELF_PENDING, name, text, err);
   mutex_unlock(&m->w->lock);
   return st;
 }

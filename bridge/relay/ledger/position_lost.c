@@ -75,7 +75,7 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
  * --force). By our own clock; that of a broker may be another. */
 static bool may_be_of(const struct doubt *d, const struct manifest_entry *e,
                       const struct message *m) {
-  int64_t from_ms = entry_since_ms(&e->ref);
+  int64_t from_ms = e->ref.since_ms;
   for (size_t i = 0; i < d->count; i++) {
     const struct manifest *of = &d->manifests[i];
     bool its = e >= of->entries && e < of->entries + of->count;

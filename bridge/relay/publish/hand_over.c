@@ -42,7 +42,7 @@ bool publish_item(struct publishing *p, struct item *item) {
                           .opaque = item};
   struct delivery refused = {.text = ""};
   item->handed_ns = clock_mono_ns(r->parts.clock);
-  hands_take(r->parts.hands, HAND_PUBLISHER, item->ref.place, item->ref.name);
+  hands_take(r->parts.hands, HAND_PUBLISHER, item->ref.token);
   enum kafka_fault fault = publisher_send(p->publisher, &record, &refused);
   hands_drop(r->parts.hands, HAND_PUBLISHER);
   if (fault == KAFKA_QUEUE_FULL) return false;

@@ -28,7 +28,7 @@ struct freezing {
 /* ---- choosing ---- */
 
 static bool take(struct freezing *f, const struct entry_info *info) {
-  int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
+  int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   breakdown_dead(f->tallies, info);
   if (!f->request->dry_run) f->st = frozen_add(&f->writer, info->file, when_us, f->err);
   return f->st == ST_OK;

@@ -39,16 +39,17 @@ static bool take_entry(void *ctx, const struct entry_info *info) {
     n->entries = grown;
     n->cap = cap;
   }
-  int64_t us = info->created_us != TIME_NONE && info->created_us < info->mtime_us ? info->created_us
-                                                                                  : info->mtime_us;
-  struct waiting_entry e = {.file = arena_span(&n->arena, span_of(info->file)),
+  int64_t us = info->created_us != TIME_NONE && info->created_us < info->arrived_us
+                   ? info->created_us
+                   : info->arrived_us;
+  struct waiting_entry e = {.token = arena_span(&n->arena, span_of(info->token)),
                             .id = arena_span(&n->arena, info->id),
                             .name = arena_span(&n->arena, info->name),
-                            .place = info->place,
+                            .shelf = info->shelf,
                             .created_us = info->created_us,
                             .since_ms = us / 1000,
                             .topic = topic_of(n, info->name)};
-  if (!e.file.ptr || !e.id.ptr) n->no_memory = true;
+  if (!e.token.ptr || !e.id.ptr) n->no_memory = true;
   if (e.topic != NO_TOPIC) n->topics[e.topic].pending++;
   n->entries[n->count++] = e;
   return !n->no_memory;
@@ -71,7 +72,7 @@ static enum status take_manifests(struct renewal *n, struct error *err) {
     if (manifest_read(n->s->store, &n->list[i], &m, NULL) != ST_OK) continue; /* it says nothing */
     for (size_t j = 0; j < m.count && !n->no_memory; j++) {
       size_t topic = renewal_topic(n, m.entries[j].topic);
-      int64_t ms = entry_since_ms(&m.entries[j].ref);
+      int64_t ms = m.entries[j].ref.since_ms;
       if (!n->list[i].settled || m.entries[j].duplicate || topic == NO_TOPIC) continue;
       struct span id = arena_span(&n->arena, m.entries[j].id);
       if (!id.ptr || table_put(&n->settled, id, (void *)n->topics[topic].name) == ST_NO_MEMORY)
@@ -139,7 +140,7 @@ static void decide(struct renewal *n) {
 static enum status take_out(struct renewal *n, struct error *err) {
   for (size_t i = 0; i < n->count; i++) {
     const struct waiting_entry *e = &n->entries[i];
-    struct entry_ref ref = {.name = e->file, .place = e->place};
+    struct entry_ref ref = {.shelf = e->shelf, .token = e->token};
     enum settled how = SETTLED_GONE;
     if (!e->in_topics && !e->in_redis) continue;
     enum status st = store_done_id(n->s->store, &ref, e->id, &how, err);
@@ -148,7 +149,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
           err, ST_IO,
           "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one link. The id "
           "is as it was; take the file away and try again",
-          place_path(e->place), SPAN_ARGS(e->file));
+          shelf_path(e->shelf), SPAN_ARGS(e->token));
     if (st != ST_OK) return st;
   }
   return store_sync(n->s->store, err);
@@ -189,7 +190,7 @@ static void write_unknown(const struct renewal *n, struct buffer *json) {
     struct buffer file = {0};
     if (!e->unknown) continue;
     buffer_add_z(json, shown++ ? ",{" : "{");
-    buffer_printf(&file, "%s%.*s", place_path(e->place), SPAN_ARGS(e->file));
+    buffer_printf(&file, "%s%.*s", shelf_path(e->shelf), SPAN_ARGS(e->token));
     member_text(json, &first, "file", buffer_span(&file));
     member_text(json, &first, "id", e->id);
     member_text(json, &first, "name", e->name);

@@ -11,8 +11,8 @@
 #include "bridge/service/parts.h"
 
 struct waiting_entry {
-  struct span file, id, name;
-  enum place place;
+  struct span token, id, name;
+  enum shelf shelf;
   int64_t created_us, since_ms; /* since_ms: it cannot have been published before */
   size_t topic;                 /* of topics; NO_TOPIC: it is published nowhere */
   bool in_topics, in_redis, unknown;

@@ -15,13 +15,13 @@ struct lister {
 
 bool entry_held(struct service *s, const struct entry_info *info, const struct route *route,
                 char file[RELAY_FILE]) {
-  if (info->place == PLACE_DLQ || !route || !s->relay) return false;
+  if (info->shelf == SHELF_DEAD || !route || !s->relay) return false;
   return relay_waits(s->relay, route->topic, route->key, file) && strcmp(file, info->file) != 0;
 }
 
-static void member_file(struct buffer *json, bool *first, enum place place, const char *file) {
+static void member_file(struct buffer *json, bool *first, enum shelf shelf, const char *token) {
   struct buffer path = {0};
-  buffer_printf(&path, "%s%s", place_path(place), file);
+  buffer_printf(&path, "%s%s", shelf_path(shelf), token);
   member_text(json, first, "file", buffer_span(&path));
   json->failed = json->failed || path.failed;
   buffer_release(&path);
@@ -30,7 +30,7 @@ static void member_file(struct buffer *json, bool *first, enum place place, cons
 void entry_members(struct buffer *json, bool *first, struct service *s,
                    const struct entry_info *info, struct arena *arena) {
   const struct routing *routing = s->routing;
-  bool dead = info->place == PLACE_DLQ;
+  bool dead = info->shelf == SHELF_DEAD;
   char behind[RELAY_FILE] = "";
   struct route route;
   bool routed = selection_route(routing, info, arena, &route);
@@ -38,7 +38,7 @@ void entry_members(struct buffer *json, bool *first, struct service *s,
   member_text(json, first, "id", info->id);
   member_text(json, first, "name", info->name);
   member_time(json, first, "created_at",
-              info->created_us != TIME_NONE ? info->created_us : info->mtime_us);
+              info->created_us != TIME_NONE ? info->created_us : info->arrived_us);
   member_int(json, first, "attempts", info->attempts);
   member_text_or_null(json, first, "last_error", info->last_error);
   member_time(json, first, "failed_at", info->failed_us);
@@ -54,8 +54,8 @@ void entry_members(struct buffer *json, bool *first, struct service *s,
   member_text_or_null(json, first, "held_behind",
                       entry_held(s, info, routed ? &route : NULL, behind) ? span_of(behind)
                                                                           : (struct span){0});
-  member_file(json, first, info->place, info->file);
-  member_time(json, first, "mtime", info->mtime_us);
+  member_file(json, first, info->shelf, info->token);
+  member_time(json, first, "mtime", info->arrived_us);
   member_int(json, first, "size", (int64_t)info->size);
   member_bool(json, first, "raw", info->raw);
 }
@@ -115,8 +115,8 @@ static void write_aside(struct buffer *json, const struct aside_info *info) {
   static const char *const unknown[] = {"topic", "namespace", "key", "held_behind"};
   for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
     member_text_or_null(json, &first, unknown[i], none);
-  member_file(json, &first, info->place, info->file);
-  member_time(json, &first, "mtime", info->mtime_us);
+  member_file(json, &first, SHELF_PENDING, info->token);
+  member_time(json, &first, "mtime", info->arrived_us);
   member_int(json, &first, "size", (int64_t)info->size);
   member_bool(json, &first, "raw", false);
   member_text(json, &first, "next", span_of(info->remedy));

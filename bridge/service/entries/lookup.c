@@ -19,11 +19,14 @@ static bool collect(void *ctx, const struct entry_info *info) {
   struct lookup *f = ctx;
   if (f->count == LOOKUP_MOST) return false;
   struct found *c = &f->list[f->count];
-  *c = (struct found){.place = info->place, .raw = info->raw};
+  *c = (struct found){.shelf = info->shelf, .raw = info->raw};
   f->no_memory = !keep_text(f, info->id, &c->id) || !keep_text(f, info->name, &c->name) ||
-                 !keep_text(f, span_of(info->file), &c->file);
-  if (!f->no_memory) f->count++;
-  return !f->no_memory;
+                 !keep_text(f, span_of(info->token), &c->token);
+  if (f->no_memory) return false;
+  size_t before = (size_t)(info->file - info->token);
+  c->file = (struct span){c->token.ptr + before, c->token.len - before};
+  f->count++;
+  return true;
 }
 
 /* Several entries may carry one id (id.json, id__1.json): the one whose file is named exactly so is
@@ -39,8 +42,8 @@ static void prefer_exact_file(struct lookup *f) {
 static enum status ambiguous(const struct lookup *f, uint64_t total, struct error *err) {
   struct buffer names = {0};
   for (size_t i = 0; i < f->count && i < SHOWN; i++) {
-    struct span stem = stem_of(f->list[i].file);
-    buffer_printf(&names, "%s%s%.*s", i ? ", " : "", place_path(f->list[i].place), SPAN_ARGS(stem));
+    struct span stem = stem_of(f->list[i].token);
+    buffer_printf(&names, "%s%s%.*s", i ? ", " : "", shelf_path(f->list[i].shelf), SPAN_ARGS(stem));
   }
   enum status st = error_set(
       err, ST_EXISTS,

@@ -6,8 +6,8 @@
 #include "bridge/service/operations.h"
 
 struct found { /* terminated texts, in the finding's arena */
-  enum place place;
-  struct span id, name, file;
+  enum shelf shelf;
+  struct span id, name, token, file; /* file: the end of token */
   bool raw;
 };
 #define LOOKUP_MOST 20

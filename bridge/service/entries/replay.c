@@ -29,7 +29,7 @@ static enum status find(struct service *s, const struct replay_request *request,
 static enum status move(struct service *s, bool force, const struct found *c, struct error *err) {
   struct letter letter = {.file = c->file.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
   bool published;
-  if (c->place == PLACE_DLQ)
+  if (c->shelf == SHELF_DEAD)
     replay_many_move(s, force, &letter, 1, &published);
   else
     replay_many_judge(s, force, &letter, 1, &published);
@@ -37,8 +37,8 @@ static enum status move(struct service *s, bool force, const struct found *c, st
     if (err) *err = letter.error;
     return letter.status;
   }
-  if (c->place == PLACE_DLQ) return ST_OK;
-  enum status st = store_replay(s->store, c->place, c->file.ptr, err);
+  if (c->shelf == SHELF_DEAD) return ST_OK;
+  enum status st = store_replay(s->store, c->shelf, c->token.ptr, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) store_wake(s->store);
   return st;
 }
@@ -50,7 +50,7 @@ static void report(struct service *s, const struct found *c, struct buffer *json
   member_text(json, &first, "id", c->id);
   member_text(json, &first, "name", c->name);
   member_text(json, &first, "file", c->file);
-  member_text(json, &first, "from", span_of(c->place == PLACE_DLQ ? "dlq" : "pending"));
+  member_text(json, &first, "from", span_of(c->shelf == SHELF_DEAD ? "dlq" : "pending"));
   buffer_add_char(json, '}');
   log_write(s->log, LOG_INFO, "service", "replayed",
             FIELDS(F_SPAN("id", c->id), F_SPAN("name", c->name)), "Moved back to pending");

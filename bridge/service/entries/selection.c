@@ -257,15 +257,15 @@ static bool key_matches(const struct selection *s, const struct routing *routing
 }
 
 static bool time_matches(const struct selection *s, const struct entry_info *info) {
-  bool failed = info->place == PLACE_DLQ && info->failed_us != TIME_NONE;
-  int64_t us = failed ? info->failed_us : info->mtime_us;
+  bool failed = info->shelf == SHELF_DEAD && info->failed_us != TIME_NONE;
+  int64_t us = failed ? info->failed_us : info->arrived_us;
   return (s->since_us == TIME_NONE || us >= s->since_us) &&
          (s->until_us == TIME_NONE || us <= s->until_us);
 }
 
 bool selection_matches(const struct selection *s, const struct routing *routing,
                        const struct entry_info *info) {
-  if (info->place == PLACE_DLQ ? !s->dead : !s->pending) return false;
+  if (info->shelf == SHELF_DEAD ? !s->dead : !s->pending) return false;
   if (!time_matches(s, info)) return false;
   struct span reason = info->reason.len ? info->reason : span_of(reason_word(REASON_NONE));
   if (s->reason.len && !matches(s->reason, reason)) return false;

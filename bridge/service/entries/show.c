@@ -50,7 +50,8 @@ static void write_door(struct showing *w, bool waits, const char *topic) {
 }
 
 static int64_t due_of(struct service *s, const struct entry_info *info) {
-  if (info->place == PLACE_DLQ || !info->attempts || info->failed_us == TIME_NONE) return TIME_NONE;
+  if (info->shelf == SHELF_DEAD || !info->attempts || info->failed_us == TIME_NONE)
+    return TIME_NONE;
   mutex_lock(&s->lock);
   int64_t interval_ms = setting_number(s->settings, SETTING_FLUSH_INTERVAL);
   mutex_unlock(&s->lock);
@@ -61,7 +62,7 @@ static void write_state(struct showing *w, const struct entry_info *info) {
   struct service *s = w->service;
   struct route route;
   char file[RELAY_FILE] = "";
-  bool dead = info->place == PLACE_DLQ,
+  bool dead = info->shelf == SHELF_DEAD,
        routed = selection_route(s->routing, info, &w->arena, &route);
   int64_t due_us = due_of(s, info);
   bool held = entry_held(s, info, routed ? &route : NULL, file);
@@ -231,11 +232,11 @@ static void write_unknown(struct showing *w, const struct entry_info *info) {
 /* Where its bytes lie, for an editor. */
 static void write_path(struct showing *w, const struct entry_info *info) {
   struct buffer path = {0};
-  buffer_printf(&path, "%s/%s", store_name(w->service->store), place_path(info->place));
+  buffer_printf(&path, "%s/%s", store_name(w->service->store), shelf_path(info->shelf));
   if (info->raw)
-    raw_name(info->file, &path);
+    raw_name(info->token, &path);
   else
-    buffer_add_z(&path, info->file);
+    buffer_add_z(&path, info->token);
   member_text(w->json, &w->first, "path", buffer_span(&path));
   w->json->failed = w->json->failed || path.failed;
   buffer_release(&path);
@@ -247,7 +248,7 @@ static void write_others(struct showing *w) {
   for (size_t i = 1; i < w->finding->count; i++) {
     const struct found *c = &w->finding->list[i];
     struct buffer path = {0};
-    buffer_printf(&path, "%s%.*s", place_path(c->place), SPAN_ARGS(c->file));
+    buffer_printf(&path, "%s%.*s", shelf_path(c->shelf), SPAN_ARGS(c->token));
     if (i > 1) buffer_add_z(w->json, ", ");
     json_write_string(w->json, buffer_span(&path));
     w->json->failed = w->json->failed || path.failed;
@@ -290,7 +291,7 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   }
   if (w->status == ST_OK && !w->json->failed && size > w->json->len - before)
     w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read the file itself, in %s",
-                          place_path(info->place), info->file, (unsigned long long)size,
+                          shelf_path(info->shelf), info->token, (unsigned long long)size,
                           store_name(w->service->store));
   return false;
 }
@@ -319,8 +320,8 @@ enum status service_show(struct service *s, const struct show_request *request, 
   size_t before = out->len;
   enum status st = find(s, request, &f, err);
   if (st == ST_OK)
-    st = store_look(s->store, f.one->place, f.one->file.ptr, request->raw ? write_raw : write_entry,
-                    &w, err);
+    st = store_look(s->store, f.one->shelf, f.one->token.ptr,
+                    request->raw ? write_raw : write_entry, &w, err);
   if (st == ST_OK) st = w.status;
   if (st == ST_OK) st = buffer_status(out, err);
   if (st != ST_OK) out->len = before;

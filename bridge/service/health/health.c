@@ -92,7 +92,7 @@ static bool count_dead(void *ctx, const struct entry_info *info) {
   struct dead_counts *c = ctx;
   struct span text =
       text_cut_characters(info->last_error.len ? info->last_error : info->reason, ERROR_CHARACTERS);
-  int64_t when = info->failed_us != TIME_NONE ? info->failed_us : info->mtime_us;
+  int64_t when = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   if (c->oldest_us == TIME_NONE || when < c->oldest_us) c->oldest_us = when;
   struct kind *kind = table_get(&c->table, text);
   if (kind) {

@@ -16,7 +16,7 @@ bool service_follows(struct service *s) {
 /* The first one told is the oldest. */
 static bool take_time(void *ctx, const struct entry_info *info) {
   int64_t *oldest_us = ctx;
-  if (*oldest_us == TIME_NONE) *oldest_us = info->mtime_us;
+  if (*oldest_us == TIME_NONE) *oldest_us = info->arrived_us;
   return true;
 }
 

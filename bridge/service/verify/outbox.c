@@ -77,7 +77,7 @@ static void remember(struct look *l, struct digest_set *set, struct span id) {
 static void see_id(struct look *l, const struct survey_item *item, struct span path) {
   struct verify *v = l->v;
   struct digest d = digest_of(item->id);
-  if (item->place == PLACE_DLQ) {
+  if (item->shelf == SHELF_DEAD) {
     if (digest_set_has(&v->pending, d)) suspect(l, DEAD_TOO, item->id, path);
     if (digest_set_has(&v->dead, d)) suspect(l, DEAD_TWIN, item->id, path);
     remember(l, &v->dead, item->id);
@@ -97,7 +97,7 @@ static bool see(void *ctx, const struct survey_item *item) {
   struct span path = span_of(item->path);
   if (item->oddity != ODDITY_NONE) suspect(l, kinds[item->oddity], item->id, path);
   if (item->oddity >= ODDITY_NOT_DESCRIBED) return !l->no_memory; /* no entry that is read */
-  bool dead = item->place == PLACE_DLQ;
+  bool dead = item->shelf == SHELF_DEAD;
   *(dead ? &l->v->dead_count : &l->v->pending_count) += 1;
   if (item->id.len && item->oddity == ODDITY_NONE) see_id(l, item, path);
   return !l->no_memory;

@@ -1,0 +1,45 @@
+/* ref.h - inside bridge/outbox/file only: in which folder an entry lies and which bytes it was, and
+ * what the contract knows of both: a shelf and a token. Any thread. */
+#ifndef BRIDGE_OUTBOX_FILE_REF_H
+#define BRIDGE_OUTBOX_FILE_REF_H
+
+#include "bridge/outbox/file/folder.h"
+#include "bridge/outbox/store.h"
+
+enum place { PLACE_FLAT, PLACE_PENDING, PLACE_DLQ, PLACE_SENT };
+#define PLACES 4
+const char *
+place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
+
+struct stamp { /* which bytes it was */
+  uint64_t inode;
+  int64_t size, ctime_ns, mtime_ns;
+};
+
+/* Which entry it is. As long as the stamp is that of its file, it is; where another stamp lies at
+ * its name (somebody touched it, linked it, wrote the same bytes again) the id decides, and for a
+ * rewrite the content too. */
+struct fs_ref {
+  struct span name; /* file name in its place, e.g. "3f2b....json" */
+  struct stamp stamp;
+  enum place place;
+  bool young;       /* the stamp was so new when it was read that other bytes may have the same: it
+                       decides nothing */
+  struct span id;   /* empty: it has none, the stamp alone decides */
+  uint64_t content; /* event_content of what was read, 0 = not known */
+};
+
+/* A token is the file's name, behind "pending/" where it lies there. */
+#define TOKEN_SIZE (NAME_SIZE + 8)
+enum shelf fs_shelf(enum place place);
+/* The token of that name; it may be the name itself. */
+const char *fs_token(enum place place, const char *name, char room[TOKEN_SIZE]);
+/* The name that a token stands for, and its place. */
+struct span fs_token_name(enum shelf shelf, struct span token, enum place *place);
+
+/* Borrows all texts. */
+struct fs_ref fs_ref_of(const struct entry_ref *ref);
+/* Its texts but the token are borrowed, the token lives in keep. False: memory is out. */
+MUST_CHECK bool fs_ref_give(const struct fs_ref *ref, struct arena *keep, struct entry_ref *out);
+
+#endif
