@@ -2,8 +2,8 @@
  *
  * stdout is data and goes through admin->out, which messages.c writes and checks; stderr is
  * messages (complain, note). To add a command: an operation in bridge/service (it appends one JSON
- * value), a row in worker/control_routes.c, a call in client/client.h, a file of its name in
- * commands/ with its struct command, a row in COMMAND_TABLE, a section in busbridge.1.
+ * value), a row in worker/control/control_routes.c, a call in client/client.h, a file of its name
+ * in commands/ with its struct command, a row in COMMAND_TABLE, a section in busbridge.1.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H

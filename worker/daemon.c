@@ -5,7 +5,7 @@
 #include "bridge/kafka/client.h"
 #include "bridge/service/crash.h"
 #include "bridge/service/service.h"
-#include "worker/control.h"
+#include "worker/control/control.h"
 #include "worker/notify.h"
 #include "worker/once.h"
 #include "worker/signals.h"

@@ -1,7 +1,7 @@
 /* busbridge-worker: reads the command line; daemon.c does the rest. */
 #include "bridge/base/log_events.h"
 #include "bridge/settings/settings.h"
-#include "worker/control_routes.h"
+#include "worker/control/control_routes.h"
 #include "worker/daemon.h"
 
 #include <getopt.h>

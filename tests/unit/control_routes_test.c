@@ -3,8 +3,8 @@
 #include "bridge/base/durable.h"
 #include "bridge/service/operations.h"
 #include "tests/unit/service_box.h"
-#include "worker/control_call.h"
-#include "worker/control_routes.h"
+#include "worker/control/control_call.h"
+#include "worker/control/control_routes.h"
 
 #include <errno.h>
 

@@ -1,9 +1,9 @@
 /* Who is let in over HTTP, and who has taken too long: without a server, and with a clock of our
  * own. */
 #include "tests/support/test.h"
-#include "worker/control_gate.h"
-#include "worker/control_guests.h"
-#include "worker/control_tcp.h"
+#include "worker/control/control_gate.h"
+#include "worker/control/control_guests.h"
+#include "worker/control/control_tcp.h"
 
 #include <poll.h>
 #include <unistd.h>

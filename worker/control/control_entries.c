@@ -1,5 +1,5 @@
 /* Lists of entries and of dead letters, one entry whole or its bytes alone. */
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 #define LIST_ROOM (60 * 1024 * 1024) /* an answer lies in memory, and the CLI takes 64 MiB */
 

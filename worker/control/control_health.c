@@ -1,5 +1,5 @@
 /* Health, the figures of the window and the beginning of a new one, and the text for Prometheus. */
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 enum status answer_status(const struct call *call, struct answer *answer, struct error *err) {
   bool detailed;

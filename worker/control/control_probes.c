@@ -1,7 +1,7 @@
 /* What is asked of the worker itself: version, topics, settings, alive, ready; in words for probes,
  * as JSON where Accept says so. */
 #include "bridge/json/json.h"
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 enum status answer_version(const struct call *call, struct answer *answer, struct error *err) {
   (void)call;

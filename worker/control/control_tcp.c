@@ -1,5 +1,5 @@
 /* Parses http.listen and listens there; without a host on IPv6 and IPv4 alike. */
-#include "worker/control_tcp.h"
+#include "worker/control/control_tcp.h"
 
 #include "bridge/base/words.h"
 

@@ -1,5 +1,5 @@
 /* The table of the control API's paths, and finding the row of a request. */
-#include "worker/control_routes.h"
+#include "worker/control/control_routes.h"
 
 #include "bridge/base/words.h"
 

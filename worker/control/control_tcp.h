@@ -1,4 +1,4 @@
-/* control_tcp.h - the address of http.listen. Private to worker/control*.c; one thread. */
+/* control_tcp.h - the address of http.listen. Private to worker/control; one thread. */
 #ifndef WORKER_CONTROL_TCP_H
 #define WORKER_CONTROL_TCP_H
 

@@ -1,6 +1,6 @@
 /* Replays and purges of many: frozen, gone through step by step, looked at, given up. */
 #include "bridge/service/bulk/bulk.h"
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 static enum status freeze(const struct call *call, bool purge, struct answer *answer,
                           struct error *err) {

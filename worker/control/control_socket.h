@@ -1,5 +1,5 @@
 /* control_socket.h - the Unix socket in .busbridge and who may use it: root, the worker's own user,
- * members of the socket's group. Private to worker/control*.c; one thread, control_socket_admits
+ * members of the socket's group. Private to worker/control; one thread, control_socket_admits
  * any.
  */
 #ifndef WORKER_CONTROL_SOCKET_H

@@ -1,5 +1,5 @@
 /* Flushes: begun, followed, ended early. */
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 enum status answer_flush(const struct call *call, struct answer *answer, struct error *err) {
   struct flush_request request = {.by = call->caller};

@@ -1,6 +1,6 @@
 /* The list of connections, with phase and age: makes room for the next one, and shows out whoever
  * is too slow. */
-#include "worker/control_guests.h"
+#include "worker/control/control_guests.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 /* Compares Host, Origin and token of a request with what is allowed, the token in a time that tells
  * nothing of it. */
-#include "worker/control_gate.h"
+#include "worker/control/control_gate.h"
 
 #include <arpa/inet.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 /* Parameters, read and checked; problems as application/problem+json; which HTTP code a status
  * becomes. */
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"

@@ -2,8 +2,8 @@
  * control_routes.c. */
 #include "bridge/base/pause.h"
 #include "bridge/base/thread.h"
-#include "worker/control_parts.h"
-#include "worker/control_routes.h"
+#include "worker/control/control_parts.h"
+#include "worker/control/control_routes.h"
 
 #include <strings.h>
 

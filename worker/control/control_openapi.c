@@ -1,5 +1,5 @@
 /* The description of the API, openapi.json, as it was when this was built. */
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 /* C17 has no #embed. */
 __asm__(".section .rodata\n"

@@ -1,5 +1,5 @@
 /* control_call.h - what an answer of the control API is given, and what it gives. Private to
- * worker/control*.c; knows nothing of sockets.
+ * worker/control; knows nothing of sockets.
  *
  * To add a path: a function in the file of its subject (control_<subject>.c), its line under "the
  * answers" below, a row in `routes` (control_routes.c), its part of worker/openapi.json.

@@ -3,7 +3,7 @@
  *
  * A browser can be made to send requests to us, by a page of any site, and by a name of that site
  * that leads to our address (DNS rebinding): so we answer to no name but our own, and to no page at
- * all. Private to worker/control*.c; any thread.
+ * all. Private to worker/control; any thread.
  */
 #ifndef WORKER_CONTROL_GATE_H
 #define WORKER_CONTROL_GATE_H

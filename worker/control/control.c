@@ -1,10 +1,10 @@
 /* The two listeners, from opening to stopping. What a request goes through stands in
  * control_request.c. */
-#include "worker/control.h"
+#include "worker/control/control.h"
 
 #include "bridge/base/pause.h"
-#include "worker/control_parts.h"
-#include "worker/control_tcp.h"
+#include "worker/control/control_parts.h"
+#include "worker/control/control_tcp.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* Makes the socket, knows its peers by their credentials, and removes it while it is still its own.
  * A crash leaves it, and the next holder of the lock replaces it. */
-#include "worker/control_socket.h"
+#include "worker/control/control_socket.h"
 
 #include "bridge/base/durable.h"
 

@@ -1,10 +1,10 @@
-/* control_routes.h - which path and method mean which answer. Private to worker/control*.c; knows
+/* control_routes.h - which path and method mean which answer. Private to worker/control; knows
  * nothing of sockets.
  */
 #ifndef WORKER_CONTROL_ROUTES_H
 #define WORKER_CONTROL_ROUTES_H
 
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 #define ROUTE_IDS_MAX (8 * 1024 * 1024) /* 200,000 ids */
 

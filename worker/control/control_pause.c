@@ -1,5 +1,5 @@
 /* POST /v1/pause and /v1/resume: publishing is stopped, and goes on. */
-#include "worker/control_call.h"
+#include "worker/control/control_call.h"
 
 enum status answer_pause(const struct call *call, struct answer *answer, struct error *err) {
   struct pause_request request = {.reason = call_value(call, "reason"), .by = call->caller};

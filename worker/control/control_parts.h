@@ -1,5 +1,5 @@
-/* control_parts.h - what the control API is made of; private to worker/control.c and
- * worker/control_request.c.
+/* control_parts.h - what the control API is made of; private to control.c and
+ * control_request.c.
  *
  * Two listeners with places of their own, so that nobody on the network can keep the operator out,
  * and a thread for each connection, so that a long answer keeps no other waiting, least of all a
@@ -9,9 +9,9 @@
 #define WORKER_CONTROL_PARTS_H
 
 #include "bridge/service/service.h"
-#include "worker/control_gate.h"
-#include "worker/control_guests.h"
-#include "worker/control_socket.h"
+#include "worker/control/control_gate.h"
+#include "worker/control/control_guests.h"
+#include "worker/control/control_socket.h"
 
 #include <microhttpd.h>
 #include <stdatomic.h>

@@ -4,7 +4,7 @@
  * address has its share, the one that has been at its request for longest goes, before one that
  * takes an answer. A probe asks at once; who says nothing keeps nobody out.
  *
- * A connection is in one phase after the other; working has no limit. Private to worker/control*.c;
+ * A connection is in one phase after the other; working has no limit. Private to worker/control;
  * any thread.
  */
 #ifndef WORKER_CONTROL_GUESTS_H
