@@ -40,6 +40,9 @@
     "A namespace has another topic or key while events of it are pending")                         \
   X("service", "order_not_kept", "warning",                                                        \
     "Topics and keys of the last start could not be read, or not be kept")                         \
+  X("service", "schemas_reloaded", "info",                                                         \
+    "SIGHUP: the schemas were read again; count is how many")                                      \
+  X("service", "schemas_refused", "error", "SIGHUP: they are wrong, and the old ones stay")        \
   X("service", "paused", "warning", "Nothing is published until busbridge resume")                 \
   X("service", "resumed", "info", "Publishing goes on")                                            \
   X("service", "replayed", "info", "A dead letter is pending again")                               \

@@ -9,6 +9,7 @@
 #include "bridge/encoding/left_out.h"
 #include "bridge/encoding/quote.h"
 
+#include <stdatomic.h>
 #include <strings.h>
 
 #define COMPONENT "encoding"
@@ -22,6 +23,12 @@
 
 enum { HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
 
+struct set { /* what was read at once */
+  struct entries entries;
+  struct entry *envelope;
+  struct set *older;
+};
+
 struct catalog {
   enum framing framing;
   bool refuse_names;
@@ -29,11 +36,15 @@ struct catalog {
   struct table told; /* names without a schema that were logged */
   struct arena names;
   struct left_out left;
-  struct entries entries;
-  struct entry *envelope;
-  struct encoder encoder; /* its memory is kept between calls */
-  struct json_doc doc;    /* of JSON texts inside Avro */
+  _Atomic(struct set *) set;
+  struct encoder encoder;         /* its memory is kept between calls */
+  struct json_doc doc;            /* of JSON texts inside Avro */
+  _Atomic(struct catalog *) next; /* what catalog_replace gave */
 };
+
+static struct set *set_of(const struct catalog *c) {
+  return atomic_load(&c->set);
+}
 
 /* Opening */
 
@@ -58,10 +69,13 @@ static enum status check_envelope(const struct entry *e, struct error *err) {
 static enum status fill(struct catalog *c, const struct catalog_config *config, struct error *err) {
   if (config->framing == FRAMING_CONFLUENT)
     return error_set(err, ST_UNSUPPORTED, "encoding.framing=confluent: " NEEDS_REGISTRY);
-  enum status st = entries_read(config->folder, &c->entries, err);
+  struct set *set = calloc(1, sizeof *set);
+  if (!set) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
+  atomic_store(&c->set, set);
+  enum status st = entries_read(config->folder, &set->entries, err);
   if (st != ST_OK) return st;
-  c->envelope = entries_find(&c->entries, SPAN(ENVELOPE));
-  return check_envelope(c->envelope, err);
+  set->envelope = entries_find(&set->entries, SPAN(ENVELOPE));
+  return check_envelope(set->envelope, err);
 }
 
 enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
@@ -83,7 +97,12 @@ enum status catalog_open(const struct catalog_config *config, struct log *log, s
 
 void catalog_close(struct catalog *c) {
   if (!c) return;
-  entries_release(&c->entries);
+  catalog_close(atomic_load(&c->next));
+  for (struct set *set = set_of(c), *older; set; set = older) {
+    older = set->older;
+    entries_release(&set->entries);
+    free(set);
+  }
   encoder_release(&c->encoder);
   json_doc_release(&c->doc);
   table_release(&c->told);
@@ -92,11 +111,36 @@ void catalog_close(struct catalog *c) {
   free(c);
 }
 
+void catalog_replace(struct catalog *c, struct catalog *fresh) {
+  catalog_close(atomic_exchange(&c->next, fresh));
+}
+
+struct digest catalog_texts(const struct catalog *c) {
+  return set_of(c)->entries.texts;
+}
+
+/* In the thread that uses it. Others may still look at the old set, and have texts of it: it stays
+ * until the catalog is closed. */
+static void adopt(struct catalog *c) {
+  struct catalog *fresh = atomic_exchange(&c->next, NULL);
+  if (!fresh) return;
+  struct set *old = set_of(c), *set = set_of(fresh);
+  for (size_t i = 0; i < set->entries.count; i++) {
+    struct entry *e = &set->entries.list[i];
+    const struct entry *before = entries_find(&old->entries, span_of(e->event_name));
+    if (before) left_out_go_on(&c->left, before, e);
+  }
+  set->older = old;
+  atomic_store(&fresh->set, NULL);
+  atomic_store(&c->set, set);
+  catalog_close(fresh);
+}
+
 /* Encoding */
 
 static struct entry *entry_for(const struct catalog *c, struct span event_name) {
-  struct entry *e = entries_find(&c->entries, event_name);
-  return e ? e : c->envelope;
+  struct entry *e = entries_find(&set_of(c)->entries, event_name);
+  return e ? e : set_of(c)->envelope;
 }
 
 static void put_head(const struct catalog *c, const struct entry *e, struct buffer *out) {
@@ -119,7 +163,7 @@ static void put_created(struct encoder *e, const struct event *event, int64_t cr
 
 static void put_envelope(struct catalog *c, const struct event *event, struct span name,
                          int64_t created_us) {
-  const struct type *t = c->envelope->schema.root.type;
+  const struct type *t = set_of(c)->envelope->schema.root.type;
   struct encoder *e = &c->encoder;
   for (uint32_t i = 0; i < t->count; i++) {
     struct span field = t->fields[i].name;
@@ -167,11 +211,12 @@ static void count_losses(struct catalog *c, struct entry *e, uint32_t payload) {
 
 const char *catalog_near(const struct catalog *c, struct span event_name) {
   char typed[EVENT_NAME_MAX + 1];
-  const char **names = calloc(c->entries.count + 1, sizeof *names);
+  const char **names = calloc(set_of(c)->entries.count + 1, sizeof *names);
   if (!names) return NULL;
-  for (size_t i = 0; i < c->entries.count; i++) names[i] = c->entries.list[i].event_name;
+  for (size_t i = 0; i < set_of(c)->entries.count; i++)
+    names[i] = set_of(c)->entries.list[i].event_name;
   snprintf(typed, sizeof typed, "%.*s", SPAN_ARGS(text_cut(event_name, sizeof typed - 1)));
-  const char *near = word_nearest(typed, names, c->entries.count);
+  const char *near = word_nearest(typed, names, set_of(c)->entries.count);
   free(names);
   return near;
 }
@@ -181,21 +226,22 @@ static bool namespace_has_some(const struct catalog *c, struct span event_name) 
   const char *dot = event_name.len ? memchr(event_name.ptr, '.', event_name.len) : NULL;
   if (!dot) return false;
   struct span head = {event_name.ptr, (size_t)(dot - event_name.ptr) + 1};
-  size_t low = 0, high = c->entries.count;
+  size_t low = 0, high = set_of(c)->entries.count;
   while (low < high) {
     size_t mid = low + (high - low) / 2;
-    if (span_cmp(span_of(c->entries.list[mid].event_name), head) < 0)
+    if (span_cmp(span_of(set_of(c)->entries.list[mid].event_name), head) < 0)
       low = mid + 1;
     else
       high = mid;
   }
-  return low < c->entries.count &&
-         strncmp(c->entries.list[low].event_name, head.ptr, head.len) == 0;
+  return low < set_of(c)->entries.count &&
+         strncmp(set_of(c)->entries.list[low].event_name, head.ptr, head.len) == 0;
 }
 
 bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near) {
   *near = NULL;
-  if (entries_find(&c->entries, event_name) || !namespace_has_some(c, event_name)) return false;
+  if (entries_find(&set_of(c)->entries, event_name) || !namespace_has_some(c, event_name))
+    return false;
   *near = catalog_near(c, event_name);
   return true;
 }
@@ -228,6 +274,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
                            struct span canonical_name, int64_t created_us, struct buffer *out,
                            struct error *err) {
   BUG_ON(event->payload == JSON_NONE);
+  if (atomic_load_explicit(&c->next, memory_order_relaxed)) adopt(c);
   buffer_clear(&c->left.carried);
   c->encoder.left_count = 0;
   enum reason reason = c->refuse_names ? refuse_name(c, canonical_name, err) : REASON_NONE;
@@ -239,7 +286,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   struct entry *entry = entry_for(c, canonical_name);
   struct encoder *e = &c->encoder;
   size_t start = out->len;
-  if (entry == c->envelope) tell_name(c, canonical_name);
+  if (entry == set_of(c)->envelope) tell_name(c, canonical_name);
   e->doc = doc;
   e->out = out;
   e->err = err;
@@ -248,7 +295,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   e->cut = 0;
   e->used = 0;
   put_head(c, entry, out);
-  if (entry == c->envelope)
+  if (entry == set_of(c)->envelope)
     put_envelope(c, event, canonical_name, created_us);
   else
     reason = encode_use(e, &entry->schema.root, event->payload);
@@ -299,8 +346,9 @@ static const struct entry *by_fingerprint(const struct catalog *c, struct span v
                                           uint64_t *fingerprint) {
   *fingerprint = 0;
   for (int i = 0; i < 8; i++) *fingerprint |= (uint64_t)(unsigned char)value.ptr[2 + i] << (8 * i);
-  for (size_t i = 0; i < c->entries.count; i++)
-    if (c->entries.list[i].schema.fingerprint == *fingerprint) return &c->entries.list[i];
+  for (size_t i = 0; i < set_of(c)->entries.count; i++)
+    if (set_of(c)->entries.list[i].schema.fingerprint == *fingerprint)
+      return &set_of(c)->entries.list[i];
   return NULL;
 }
 
@@ -317,7 +365,7 @@ static enum status decode_json_value(struct catalog *c, struct span value, struc
 static enum status decode_avro(struct catalog *c, const struct entry *e, struct span value,
                                size_t from, struct buffer *out, struct error *err) {
   size_t start = out->len;
-  struct span only = e == c->envelope ? SPAN("payload") : (struct span){NULL, 0};
+  struct span only = e == set_of(c)->envelope ? SPAN("payload") : (struct span){NULL, 0};
   enum status st = decode_value(&e->schema.root, value, from, only, &c->doc, out, err);
   if (st != ST_OK) {
     out->len = start;
@@ -357,7 +405,8 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
 }
 
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {
-  const struct schema_note *note = i < c->entries.count ? c->entries.list[i].schema.notes : NULL;
+  const struct schema_note *note =
+      i < set_of(c)->entries.count ? set_of(c)->entries.list[i].schema.notes : NULL;
   while (note && n--) note = note->next;
   if (!note) return false;
   *text = note->text;
@@ -365,15 +414,15 @@ bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text
 }
 
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
-  if (i >= c->entries.count) return false;
-  const struct entry *e = &c->entries.list[i];
+  if (i >= set_of(c)->entries.count) return false;
+  const struct entry *e = &set_of(c)->entries.list[i];
   const struct type *t = e->schema.root.type;
   *out = (struct catalog_schema){
       .event_name = e->event_name,
       .file = e->file,
       .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0 ? entries_built_in() : (struct span){0},
       .fields = e->schema.root.type->count,
-      .whole = e == c->envelope,
+      .whole = e == set_of(c)->envelope,
       .canonical = e->schema.canonical,
       .fingerprint = e->schema.fingerprint,
       .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
@@ -383,7 +432,8 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
 }
 
 bool catalog_left_out(struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
-  return i < c->entries.count && left_out_at(&c->left, &c->entries.list[i], n, path, count);
+  return i < set_of(c)->entries.count &&
+         left_out_at(&c->left, &set_of(c)->entries.list[i], n, path, count);
 }
 
 /* ---- places ---- */
@@ -399,7 +449,7 @@ static enum catalog_place place_of(const struct use *u) {
  */
 static const struct use *walk(const struct catalog *c, size_t i, struct span path,
                               struct span *rest) {
-  const struct use *u = &c->entries.list[i].schema.root;
+  const struct use *u = &set_of(c)->entries.list[i].schema.root;
   while (path.len && u->type->kind == KIND_RECORD) {
     const char *dot = memchr(path.ptr, '.', path.len);
     struct span head = {path.ptr, dot ? (size_t)(dot - path.ptr) : path.len};

@@ -18,6 +18,7 @@
 #define BRIDGE_ENCODING_CATALOG_H
 
 #include "bridge/base/log.h"
+#include "bridge/base/table.h"
 #include "bridge/event/event.h"
 
 enum framing {
@@ -50,6 +51,10 @@ struct catalog;
 MUST_CHECK enum status catalog_open(const struct catalog_config *config, struct log *log,
                                     struct catalog **out, struct error *err);
 void catalog_close(struct catalog *c);
+/* Any thread: from its next event on c has the schemas of fresh, which is taken. What was counted
+ * goes on. What was replaced stays in memory: compare the texts first. */
+void catalog_replace(struct catalog *c, struct catalog *fresh);
+struct digest catalog_texts(const struct catalog *c); /* of all that it was made of */
 
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of
  * nothing, so the caller notes the length before). The event has a payload. REASON_NONE, also when

@@ -56,7 +56,12 @@ static enum status take(struct commons *c, struct common *one, struct error *err
 static enum status enter(struct commons *c, struct common *one, struct error *err) {
   enum status st = table_put(&c->by_name, one->name, one);
   if (st == ST_NO_MEMORY) return error_set(err, st, "no memory for a schema");
-  if (st == ST_OK) return ST_OK;
+  if (st == ST_OK) {
+    struct digest d = digest_fixed(buffer_span(&one->text));
+    c->texts.lo += d.lo;
+    c->texts.hi += d.hi;
+    return ST_OK;
+  }
   const struct common *other = table_get(&c->by_name, one->name);
   return error_set(err, ST_INVALID, "line 1: %.*s is that of %s too", SPAN_ARGS(one->name),
                    other->file);

@@ -8,6 +8,7 @@
 struct commons {
   struct table by_name; /* full name -> struct common */
   struct arena arena;
+  struct digest texts; /* of all, whatever their order */
 };
 
 /* Adds those of one folder, at its top. ST_INVALID names the file: it is not JSON, defines no named

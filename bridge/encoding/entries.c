@@ -62,10 +62,18 @@ static bool path_valid(const char *ns, struct span stem) {
   return event_name_valid(span_of(ns), false) && event_name_valid(stem, true);
 }
 
+/* One after the other: a digest of all. */
+static void take_text(struct loader *l, struct span text) {
+  struct digest both[2] = {l->out->texts, digest_fixed(text)};
+  l->out->texts = digest_fixed((struct span){(const char *)both, sizeof both});
+}
+
 static enum status read_event(struct loader *l, struct entry *e, const struct place *at,
                               const char *name) {
   struct buffer text = {0};
   enum status st = schema_file_read(at, name, &text, l->err);
+  take_text(l, span_of(e->event_name));
+  take_text(l, buffer_span(&text));
   if (st == ST_OK) st = schema_read(buffer_span(&text), &l->commons.by_name, &e->schema, l->err);
   if (st == ST_OK && (e->schema.root.type->kind != KIND_RECORD || e->schema.root.null))
     st = error_set(l->err, ST_INVALID, "line 1: the schema of an event must be a record");
@@ -256,6 +264,8 @@ enum status entries_read(const char *folders, struct entries *out, struct error 
   *out = (struct entries){0};
   enum status st = each_folder(&l, folders, take_commons);
   if (st == ST_OK) st = commons_check(&l.commons, err);
+  if (st == ST_OK)
+    take_text(&l, (struct span){(const char *)&l.commons.texts, sizeof l.commons.texts});
   if (st == ST_OK) st = each_folder(&l, folders, take_events);
   if (st == ST_OK) st = add_envelope(&l);
   if (st == ST_OK) st = finish(&l);

@@ -26,6 +26,7 @@ struct entry {
 struct entries {
   struct entry *list; /* sorted by event_name */
   size_t count, cap;
+  struct digest texts; /* of all that was read */
 };
 
 /* folders: words, or the name of one folder whatever is in it. ST_NOT_FOUND: no such folder;

@@ -137,3 +137,12 @@ bool left_out_at(struct left_out *l, const struct entry *of, size_t n, struct sp
   mutex_unlock(&l->lock);
   return p != NULL;
 }
+
+void left_out_go_on(struct left_out *l, const struct entry *before, struct entry *now) {
+  mutex_lock(&l->lock);
+  now->first_left = before->first_left;
+  now->left_paths = before->left_paths;
+  now->left_out = before->left_out;
+  now->cut_numbers = before->cut_numbers;
+  mutex_unlock(&l->lock);
+}

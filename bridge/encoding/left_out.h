@@ -43,6 +43,8 @@ enum reason left_out_carry(struct left_out *l, struct encoder *e, uint32_t paylo
 /* Counts them by their paths, and says each that is met for the first time. Without memory nothing
  * is kept. */
 void left_out_note(struct left_out *l, struct entry *of, struct encoder *e, uint32_t payload);
+/* The schema of an event was read anew: what was met under the old one is now under the new. */
+void left_out_go_on(struct left_out *l, const struct entry *before, struct entry *now);
 /* The n-th path, as catalog_left_out. Any thread. */
 bool left_out_at(struct left_out *l, const struct entry *of, size_t n, struct span *path,
                  uint64_t *count);

@@ -44,9 +44,12 @@ struct service {
   struct event_lifting lifting;
   struct store *store;
   struct routing *routing;
-  struct catalog *catalog; /* RELAY: used by the relay's reader alone */
-  struct keys *keys;       /* INSPECT: opened without a folder */
-  struct metrics *metrics; /* INSPECT: as last saved by whoever held the lock */
+  struct catalog *catalog;    /* RELAY: used by the relay's reader alone */
+  struct buffer schema_marks; /* RELAY: what routing made of the schemas (reload_schemas.c) */
+  struct digest schema_texts; /* main thread: of those given to the relay last */
+  char schemas_refused[360];  /* lock: why they were not taken over at the last reload; else "" */
+  struct keys *keys;          /* INSPECT: opened without a folder */
+  struct metrics *metrics;    /* INSPECT: as last saved by whoever held the lock */
   struct books books;
   struct glance glance;
   struct dead_counts *census; /* not in CHANGE */
@@ -57,6 +60,8 @@ struct service {
   int64_t opened_us;
 };
 
+void service_mark_schemas(struct service *s); /* reload_schemas.c */
+void service_reload_schemas(struct service *s);
 void service_topics_release(struct service *s); /* topics.c */
 /* saved_metrics.c: opens s->metrics, with what .busbridge/metrics has; writes it (RELAY, CHANGE).
  */

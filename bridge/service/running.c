@@ -36,4 +36,5 @@ void service_reload(struct service *s, const struct settings *fresh) {
   mutex_unlock(&s->lock);
   struct relay_tuning tuning = plan_tuning(fresh);
   if (s->relay) relay_tune(s->relay, &tuning);
+  service_reload_schemas(s);
 }

@@ -147,6 +147,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) open_census(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) check_order(s);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
     log_write(s->log, LOG_WARNING, "service", "paused",
@@ -202,6 +203,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   store_close(s->store); /* the lock goes with it: last of what lies in the outbox */
   home_close(s->home);
   catalog_close(s->catalog);
+  buffer_release(&s->schema_marks);
   routing_close(s->routing);
   plan_release(&s->plan);
   service_topics_release(s);

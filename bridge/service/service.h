@@ -37,8 +37,9 @@ MUST_CHECK enum status service_open(const struct settings *settings, struct log 
 void service_drain(struct service *s, int64_t drain_ms);
 /* Drains if that was not done, saves the metrics. */
 void service_close(struct service *s, int64_t drain_ms);
-/* Take over reloadable settings (SIGHUP); fresh is borrowed from now on, the old ones may be freed
- * after it returns. */
+/* Take over reloadable settings and the schemas' files (SIGHUP; main thread): those are taken over
+ * whole or not at all, which log and health tell. fresh is borrowed from now on, the old ones may
+ * be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
 /* Write the figures down now, so that a crash loses little (RELAY, CHANGE). */

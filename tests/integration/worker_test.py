@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import resource
@@ -95,6 +96,35 @@ class Life(harness.BusTest):
         self.entry("plot.updated", {"plot_id": "p"})
         harness.wait_until(lambda: not self.pending())
         self.assertEqual(worker.stop(), 0)
+
+    def test_changed_schemas_are_taken_over_whole_or_not_at_all(self):
+        schemas = self.dir / "schemas"
+        shutil.copytree(harness.ROOT / "schemas", schemas)
+        file = schemas / "plot" / "updated.avsc"
+        worker = self.running(options={"encoding.schemas": str(schemas)})
+        schema = json.loads(file.read_text())
+        schema["fields"].insert(0, {"name": "weather", "type": ["null", "string"], "default": None})
+        (schemas / "plot" / "generated.avsc").write_text("{")
+        file.write_text(json.dumps(schema))
+        worker.signal(signal.SIGHUP)
+        (line,) = harness.wait_until(lambda: worker.logs("schemas_refused"))
+        self.assertIn("plot/generated.avsc: line 1", line["error"])
+        self.assertIn("The schemas were not taken over, the old ones serve: ", self.run_cli("health", expect=1).stdout())
+        self.entry("plot.updated", {"plot_id": "old", "weather": "rain"})
+        harness.wait_until(lambda: not self.pending())
+        shutil.copy(harness.ROOT / "schemas" / "plot" / "generated.avsc", schemas / "plot" / "generated.avsc")
+        worker.signal(signal.SIGHUP)
+        harness.wait_until(lambda: worker.logs("schemas_reloaded"))
+        self.assertNotIn("not taken over", self.run_cli("health", expect=0).stdout())
+        self.entry("plot.updated", {"plot_id": "new", "weather": "rain"})
+        harness.wait_until(lambda: not self.pending())
+        worker.signal(signal.SIGHUP)  # nothing changed
+        harness.wait_until(lambda: len(worker.logs("reloaded")) == 3)
+        self.assertEqual(len(worker.logs("schemas_reloaded")), 1)
+        self.assertEqual(worker.stop(), 0)
+        heads = {r.key: r.value[:10] for r in self.drain("plot.events")}
+        self.assertEqual(heads[b"first"], heads[b"old"])
+        self.assertNotEqual(heads[b"old"], heads[b"new"])
 
     def running(self, **more):
         worker = self.start_worker(**more)

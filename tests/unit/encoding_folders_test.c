@@ -230,6 +230,52 @@ CASE(a_config_map_is_read_through_its_links) {
   catalog_close(c);
 }
 
+static struct digest texts_of(struct run *r) {
+  struct catalog *c;
+  assert_int_equal(try_folders(r, r->folder, &c), ST_OK);
+  struct digest d = catalog_texts(c);
+  catalog_close(c);
+  return d;
+}
+
+static bool same(struct digest a, struct digest b) {
+  return a.lo == b.lo && a.hi == b.hi;
+}
+
+CASE(any_change_of_a_text_is_noticed) {
+  struct run *r = *state;
+  put(r, ".common/currency.avsc", CURRENCY_FILE);
+  put(r, "t/e.avsc", NAMED("E", ""));
+  struct digest first = texts_of(r);
+  assert_true(same(first, texts_of(r)));
+  put(r, "t/e.avsc", NAMED("E", "") " ");
+  struct digest second = texts_of(r);
+  assert_false(same(first, second));
+  put(r, ".common/currency.avsc", CURRENCY_FILE " ");
+  assert_false(same(second, texts_of(r)));
+}
+
+CASE(a_catalog_that_was_replaced_goes_on_counting) {
+  struct run *r = *state;
+  struct catalog_config config = {.folder = r->folder, .framing = FRAMING_RAW};
+  struct catalog *fresh;
+  struct span path;
+  uint64_t count;
+  open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", false);
+  assert_round(r, "t.e", "{\"a\": 1, \"b\": 2}", "{\"a\": 1}");
+  put(r, "t/e.avsc", NAMED("E", "{\"name\": \"c\", \"type\": \"long\", \"default\": 7}"));
+  for (int i = 0; i < 2; i++) { /* the second one before any event saw the first */
+    assert_int_equal(catalog_open(&config, NULL, &fresh, &r->err), ST_OK);
+    catalog_replace(r->c, fresh);
+  }
+  assert_round(r, "t.e", "{\"b\": 2}", "{\"c\": 7}");
+  assert_true(catalog_left_out(r->c, 1, 0, &path, &count));
+  assert_int_equal(count, 2);
+  assert_false(catalog_left_out(r->c, 1, 1, &path, &count));
+  assert_int_equal(catalog_open(&config, NULL, &fresh, &r->err), ST_OK);
+  catalog_replace(r->c, fresh); /* closed without having been used */
+}
+
 /* ---- very many, very large ---- */
 
 CASE(ten_thousand_schemas_are_read) {

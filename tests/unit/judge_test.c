@@ -449,3 +449,12 @@ CASE(test_there_is_an_end_to_reasons) {
   assert_true(result.count > RELAY_BREAKERS && result.count <= JUDGE_LINES);
   assert_int_equal(result.state, HEALTH_CRITICAL);
 }
+
+CASE(test_schemas_that_were_not_taken_over) {
+  struct facts f = healthy();
+  snprintf(f.schemas_refused, sizeof f.schemas_refused, "a/x.avsc: line 7: no");
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING,
+                   "The schemas were not taken over, the old ones serve: a/x.avsc: line 7: no"));
+  assert_true(next_is("schema check --all"));
+}

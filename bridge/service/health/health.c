@@ -64,6 +64,9 @@ static void gather(struct service *s, struct relay_status *status, struct error 
     if (f->holder == 0) take_refusal(s, f);
   }
   service_paused(s, &f->pause);
+  mutex_lock(&s->lock);
+  memcpy(f->schemas_refused, s->schemas_refused, sizeof f->schemas_refused);
+  mutex_unlock(&s->lock);
   figures_of_commands(s, &f->commands);
   figures_of_events(s, &f->events);
   gather_keys(s, f);

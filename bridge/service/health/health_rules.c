@@ -248,6 +248,14 @@ static void rule_holds(const struct facts *f, const struct limits *l, struct jud
         n == 1 ? "letter holds its key" : "letters hold their keys");
 }
 
+static void rule_schemas(const struct facts *f, const struct limits *l, struct judgement *j) {
+  (void)l;
+  if (f->schemas_refused[0])
+    say(j, HEALTH_WARNING,
+        "Mend them (busbridge schema check --all), then reload the worker (SIGHUP)",
+        "The schemas were not taken over, the old ones serve: %s", f->schemas_refused);
+}
+
 static void rule_aside(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   uint64_t n = f->counts.aside;
@@ -328,7 +336,7 @@ void judge(const struct facts *facts, const struct limits *limits, struct judgem
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
       rule_readable, rule_paused,   rule_breakers, rule_heartbeat, rule_oldest, rule_worker,
       rule_dead,     rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
-      rule_aside,    rule_left,     rule_stuck,    rule_holds,
+      rule_aside,    rule_schemas,  rule_left,     rule_stuck,     rule_holds,
   };
   out->state = HEALTH_OK;
   out->count = 0;

@@ -39,6 +39,7 @@ struct facts {
   bool unanswered;   /* somebody took the call on the control socket and did not answer */
   char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else
                         "" */
+  char schemas_refused[360]; /* why a reload did not take the schemas over; else "" */
   struct figures commands, events;
   const struct relay_status *status; /* NULL: none */
   struct store_pause pause;
