@@ -97,12 +97,13 @@ static enum reason put_real(struct encoder *e, const struct use *u, uint32_t nod
 }
 
 /* The default of a string that holds JSON text: a string like any other, whose content must be such
- * a text. */
+ * a text. Without memory it counts as one, and the output fails. */
 static bool is_json_text(struct encoder *e, uint32_t node) {
   struct json_doc text = {0};
   enum status st = json_scan(&text, encode_string(e, node), NULL);
   json_doc_release(&text);
-  return st == ST_OK;
+  if (st == ST_NO_MEMORY) e->out->failed = true;
+  return st != ST_INVALID;
 }
 
 static enum reason put_text(struct encoder *e, const struct use *u, uint32_t node) {

@@ -176,6 +176,26 @@ class Lifted(harness.BusTest):
             self.assertTrue(shown["fault"]["after"].startswith(f'"{type}"'), shown["fault"])
         self.assertEqual(self.drain(), [])
 
+    def test_an_update_without_changes_is_published_with_none(self):
+        self.entry("episode.episodecontentupdated", envelope("EpisodeContentUpdated", {"episode_id": "e", "words": 12}, event_id="in-1"))
+        self.run_worker("--once", expect=0)
+        (record,) = self.drain()
+        self.assertEqual(record.headers["ce_type"], b"episode.updated")
+        self.assertEqual(decode(record), {"episode_id": "e", "changes": {}, "words": 12})
+
+    def test_a_second_folder_turns_on_the_schemas_of_the_plot_classes(self):
+        data = {"file_path": "f", "size": 3}
+        both = {"encoding.schemas": f"{harness.ROOT}/schemas {harness.ROOT}/schemas/.typed"}
+        for i, options in enumerate(({}, both)):
+            self.entry("plot.plotsaved", envelope("PlotSaved", data, event_id=f"in-{i}"))
+            self.run_worker("--once", expect=0, options=options)
+        records = {r.headers["ce_id"]: r for r in self.drain()}
+        self.assertEqual(decode(records[b"in-0"]), data)
+        self.assertNotEqual(records[b"in-0"].value[2:10], records[b"in-1"].value[2:10], "another schema")
+        told = [json.loads(line) for line in self.run_cli("tail", self.topic("plot.events"), expect=0,
+                                                          options=both).stdout().splitlines()]
+        self.assertEqual([line["value"] for line in told], [data, data])
+
     def test_a_bad_id_in_the_envelope_is_dead(self):
         self.entry("plot.plotsaved", envelope("PlotSaved", {"a": 1}, event_id="a b"), file="x.json")
         self.run_worker("--once", expect=0)
