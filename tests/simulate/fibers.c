@@ -85,6 +85,8 @@ static int64_t now_ns;
 static uint64_t steps;
 static int entered;
 static bool stopped[64];
+static unsigned given[WAKES];
+static bool used[WAKES]; /* those of killed ones stay to the end of a life */
 static struct fuse {
   int group;
   unsigned left;
@@ -244,6 +246,7 @@ bool sim_run(void *(*first)(void *), void *arg) {
   digest = UINT64_C(14695981039346656037);
   fuse = (struct fuse){0};
   memset(stopped, 0, sizeof stopped);
+  memset(used, 0, sizeof used);
   struct fiber *f = make_fiber(first, arg, 0);
   while (!f->ended) {
     struct fiber *next = choose();
@@ -277,11 +280,10 @@ bool sim_burnt(void) {
 
 static bool burns(const char *what) {
   bool its = current->group && fuse.group == current->group && !fuse.burnt;
-  if (!its ||
-      (fuse.what ? strncmp(fuse.what, what, strlen(fuse.what)) != 0 : !fuse.left || --fuse.left))
-    return false;
+  if (!its || (fuse.what ? !strstr(what, fuse.what) : !fuse.left || --fuse.left)) return false;
   fuse.burnt = true;
-  sim_say("worker %d is held at %s", fuse.group, what);
+  int name = (int)strcspn(what, "-.0123456789"); /* inodes and digests stand behind it */
+  sim_say("worker %d is held at %.*s", fuse.group, name, what);
   sim_stop(fuse.group);
   leave_turn();
   return true;
@@ -421,9 +423,6 @@ void thread_sleep_until(int64_t moment_ns) {
 }
 
 /* ---- wakes ---- */
-
-static unsigned given[WAKES];
-static bool used[WAKES];
 
 int wake_open(void) {
   for (int i = 0; i < WAKES; i++) {

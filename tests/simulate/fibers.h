@@ -48,8 +48,8 @@ int sim_group(void);      /* of the fiber that runs; 0: of none */
  * relay; turns may change there, whatever locks are held. And wherever a lock is taken or given
  * back while no other is held. */
 void sim_step(const char *what);
-/* That group is stopped at its so manieth step from now, or at the next one whose name begins so.
- * 0: none is. */
+/* That group is stopped at its so manieth step from now, or at the next one in whose name that
+ * stands. 0: none is. */
 void sim_fuse(int group, unsigned steps);
 void sim_fuse_at(int group, const char *what);
 bool sim_burnt(void);

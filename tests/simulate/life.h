@@ -17,7 +17,8 @@ struct event_of_life {
   char id[64], key[16], file[80];
   bool poison, bad, flaky, twin; /* twin: written twice, under two names */
   bool replayed, purged;
-  bool in_doubt; /* the power went while it was written: it may be there or not */
+  bool in_doubt; /* the power went while it was written, or others put a file in its place: it may
+                    have been there or not */
   bool touched;  /* others had their hands on it: it may come at another place of its key */
 };
 
@@ -33,7 +34,8 @@ struct life {
   bool on_disk;
   bool exactly_once, hold_key, writing, failed, taken_over, forgot; /* forgot: Redis was not always
                                                                        there */
-  size_t batch_events, event_count, written;
+  size_t batch_events, written;
+  size_t event_count, own_count; /* own: by the producer; behind them those that others wrote */
   const char *ledger_topic;
   struct event_of_life events[EVENTS];
   struct worker *worker; /* the present one */
@@ -67,6 +69,7 @@ void purge(void);
 /* producer.c */
 void draw_events(void);
 void start_producer(void);
+void replace_event(size_t i, bool keep_time); /* others put another event where it lies */
 struct event_of_life *event_of(const char *file);
 
 /* judge.c: I1 to I5 and I7 of all that was written */

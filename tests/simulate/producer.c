@@ -43,7 +43,7 @@ static void write_event(size_t i) {
 
 static void *produce(void *arg) {
   (void)arg;
-  for (; life.written < life.event_count; life.written++) {
+  for (; life.written < life.own_count; life.written++) {
     write_event(life.written);
     /* No two of the same microsecond: their order would be that of their names. */
     sim_sleep_ns(2000 + (sim_chance(50) ? (int64_t)sim_below(100000000) : 0));
@@ -55,7 +55,7 @@ static void *produce(void *arg) {
 void draw_events(void) {
   unsigned keys = 1 + (unsigned)sim_below(4), poison = sim_chance(50) ? 0 : 8,
            bad = sim_chance(70) ? 0 : 8, twin = sim_chance(70) ? 0 : 15;
-  life.event_count = 3 + sim_below((life.on_disk ? EVENTS / 4 : EVENTS) - 4);
+  life.event_count = life.own_count = 3 + sim_below((life.on_disk ? EVENTS / 4 : EVENTS) - 4);
   for (size_t i = 0; i < life.event_count; i++) {
     struct event_of_life *e = &life.events[i];
     e->poison = sim_chance(poison);
@@ -69,10 +69,27 @@ void draw_events(void) {
   }
 }
 
+/* Of the same length as an event's own. */
+void replace_event(size_t i, bool keep_time) {
+  struct event_of_life *old = &life.events[i], *e = &life.events[life.event_count];
+  struct buffer text = {0};
+  if (old->poison || old->bad || old->flaky || life.event_count == EVENTS) return;
+  snprintf(e->id, sizeof e->id, "r%zu", i);
+  memcpy(e->key, old->key, sizeof e->key);
+  memcpy(e->file, old->file, sizeof e->file);
+  text_of(life.event_count, &text);
+  if (disk_replace(old->file, buffer_span(&text), keep_time)) {
+    sim_say("others put %s in the place of %s", e->id, old->id);
+    old->in_doubt = old->touched = e->touched = true;
+    life.event_count++;
+  }
+  buffer_release(&text);
+}
+
 /* Some outboxes are full before the first worker comes. */
 void start_producer(void) {
   struct thread t;
-  life.writing = life.written < life.event_count;
+  life.writing = life.written < life.own_count;
   if (!life.writing) return;
   sim_enter(PRODUCER);
   if (thread_start(&t, NULL, produce, NULL) != 0) abort();

@@ -66,16 +66,18 @@ static void note_crash(void) {
 /* ---- ends ---- */
 
 /* Most die at a step of theirs, soon or later; some where it is told what the next start finds:
- * between manifest and commit, behind it, while an entry is taken out, between two manifests. */
+ * between manifest and commit, behind it, while an entry is taken out, between two manifests, while
+ * an entry is rewritten. */
 static void await_step(void) {
-  static const char *const told[] = {"position", "a commit is answered", "gone-", "settled-"};
+  static const char *const told[] = {"position", "a commit is answered", "gone-", "settled-",
+                                     ".tmp"};
   if (sim_chance(30)) return;
   if (!life.on_disk && sim_chance(10)) { /* there no step is told */
     for (int i = 0; i < 500 && !two_are_settled(); i++) sim_sleep_steps(1, SECOND_NS / 100);
     return;
   }
   if (sim_chance(40))
-    sim_fuse_at(life.worker->group, told[sim_below(life.on_disk ? 4 : 2)]);
+    sim_fuse_at(life.worker->group, told[sim_below(life.on_disk ? 5 : 2)]);
   else
     sim_fuse(life.worker->group, 1 + (unsigned)sim_below(UINT64_C(1) << sim_below(10)));
   for (int i = 0; i < 300 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
@@ -202,6 +204,40 @@ static void lose_position(void) {
   start_worker();
 }
 
+/* chmod, touch, an editor that saves the same again, a new event under an old name. Where nothing
+ * lies at the name, nothing is done. */
+static void have_a_hand_on(size_t i) {
+  struct event_of_life *e = &life.events[i];
+  struct buffer text = {0};
+  if (sim_chance(30) && !e->in_doubt) {
+    replace_event(i, sim_chance(50));
+  } else if (disk_read(e->file, &text) &&
+             (sim_chance(50) ? disk_touch(e->file)
+                             : disk_replace(e->file, buffer_span(&text), false))) {
+    sim_say("others touch %s", e->file);
+    e->touched = true;
+  }
+  buffer_release(&text);
+}
+
+/* Mostly while the worker has entries in hand; it may die then. */
+static void others(void) {
+  static const char *const told[] = {"produced", "position", "a commit is answered", ".json"};
+  int group = life.worker->group;
+  if (sim_chance(80)) sim_fuse_at(group, told[sim_below(4)]);
+  for (int i = 0; i < 100 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
+  for (size_t i = 0; i < life.own_count; i++)
+    if (sim_chance(50)) have_a_hand_on(i);
+  bool held = sim_burnt();
+  sim_fuse(0, 0);
+  if (held && sim_chance(30)) {
+    note_crash();
+    kill_worker(life.worker);
+    start_worker();
+  }
+  sim_go_on(group);
+}
+
 /* ---- the operator ---- */
 
 static void pause_it(void) {
@@ -256,6 +292,8 @@ void act(void) {
     lose_power();
   else if (life.on_disk && sim_chance(8))
     move_ledger();
+  else if (life.on_disk && sim_chance(20))
+    others();
   else
     actions[sim_below(sizeof actions / sizeof *actions)]();
 }
