@@ -334,7 +334,7 @@ static enum status decode_field(struct decoder *d, const struct type *t, uint32_
   if (null && f->use.null == NULL_FIRST && f->has_default) return ST_OK;
   const struct use *u = &f->use;
   if (u->type->kind == KIND_UNION) {
-    uint32_t branch;
+    uint32_t branch = 0;
     st = get_index(d, u->type, &branch);
     if (st != ST_OK) return st;
     u = &u->type->branches[branch];
@@ -358,7 +358,7 @@ static enum status decode_record(struct decoder *d, const struct type *t) {
 }
 
 static enum status decode_union(struct decoder *d, const struct type *t) {
-  uint32_t branch;
+  uint32_t branch = 0;
   enum status st = get_index(d, t, &branch);
   return st == ST_OK ? decode_type(d, &t->branches[branch]) : st;
 }
