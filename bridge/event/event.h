@@ -44,6 +44,9 @@
   X(BAD_HEADER, "bad_header",                                                                                                                                 \
     "A header is a string, a number or a boolean; fix the field named, or name another in the route and restart "                                             \
     "the worker; then replay it")                                                                                                                             \
+  X(BAD_TIME, "bad_time",                                                                                                                                     \
+    "Kafka knows no time before 1970; fix created_at, or take timestamp = event out of the route and restart the "                                            \
+    "worker; then replay it")                                                                                                                                 \
   X(BAD_PAYLOAD, "payload_not_object",                                                                                                                        \
     "The payload must be a JSON object; fix it, then replay it")                                                                                              \
   X(SCHEMA_MISMATCH, "schema_mismatch",                                                                                                                       \

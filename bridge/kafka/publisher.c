@@ -124,12 +124,13 @@ enum kafka_fault publisher_send(struct publisher *p, const struct record *record
   }
   /* An empty key is none: murmur2 of nothing would put all of them on one partition. No copy of the
    * value: it lives until the report (librdkafka copies the key and has taken the headers). */
-  rd_kafka_resp_err_t code = rd_kafka_producev(
-      p->handle.rk, RD_KAFKA_V_RKT(p->topics[record->topic]),
-      RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
-      RD_KAFKA_V_KEY(record->key.len ? record->key.ptr : NULL, record->key.len),
-      RD_KAFKA_V_VALUE((void *)record->value.ptr, record->value.len), RD_KAFKA_V_HEADERS(headers),
-      RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_OPAQUE(record->opaque), RD_KAFKA_V_END);
+  rd_kafka_resp_err_t code =
+      rd_kafka_producev(p->handle.rk, RD_KAFKA_V_RKT(p->topics[record->topic]),
+                        RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
+                        RD_KAFKA_V_KEY(record->key.len ? record->key.ptr : NULL, record->key.len),
+                        RD_KAFKA_V_VALUE((void *)record->value.ptr, record->value.len),
+                        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_TIMESTAMP(record->timestamp_ms),
+                        RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_OPAQUE(record->opaque), RD_KAFKA_V_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     p->in_flight++;
     return KAFKA_OK;

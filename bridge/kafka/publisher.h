@@ -20,7 +20,8 @@ struct record {
   struct span key, value;
   const struct record_header *headers;
   size_t header_count;
-  void *opaque; /* comes back with the report */
+  int64_t timestamp_ms; /* 0: now */
+  void *opaque;         /* comes back with the report */
 };
 
 struct delivery {

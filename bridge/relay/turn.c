@@ -151,6 +151,13 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   item->topic = route.topic;
   item->routed = true;
   item->keyless = route.keyless;
+  item->event_time = route.event_time;
+  if (route.event_time && item->created_us < 1000) {
+    error_set(
+        &err, ST_INVALID,
+        "created_at: the record's time is the event's by its route, and Kafka's begin in 1970");
+    give_up(item, REASON_BAD_TIME, &err);
+  }
   item->name = arena_span(arena, route.name);
   item->ns = arena_span(arena, route.ns);
   item->key = arena_span(arena, route.key);

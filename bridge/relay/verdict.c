@@ -45,6 +45,7 @@ enum blame verdict_of_reason(enum reason reason) {
   case REASON_UNKNOWN_EVENT:
   case REASON_BAD_KEY:
   case REASON_BAD_HEADER:
+  case REASON_BAD_TIME:
   case REASON_BAD_PAYLOAD:
   case REASON_SCHEMA_MISMATCH:
   case REASON_INTEGER_RANGE:

@@ -27,7 +27,8 @@ struct rule {
   unsigned topic;                     /* NO_TOPIC: by_event, and pattern is a namespace */
   bool by_event;                      /* {event} is in the template: names below it have no topic */
   struct key_rule key, exact;         /* of all names; of the one that equals the pattern */
-  const struct header_rule *headers;  /* ends with a name that is NULL */
+  bool event_time;
+  const struct header_rule *headers; /* ends with a name that is NULL */
 };
 #define NO_TOPIC UINT_MAX
 
@@ -41,6 +42,7 @@ struct known { /* what a name seen becomes */
 
 struct topic {
   const char *name, *key; /* key: of the setting that named it first */
+  bool event_times;       /* of some rule that sends there */
 };
 
 struct routing {

@@ -45,19 +45,6 @@ static enum reason unknown_namespace(const struct routing *r, const struct event
   return REASON_UNKNOWN_NAMESPACE;
 }
 
-/* A member of that name, else the path: "customer.id" is id of customer. Behind the path stand its
- * steps (keys.c). */
-static uint32_t member_at(const struct json_doc *doc, uint32_t node, const char *path) {
-  uint32_t whole = json_member(doc, node, path);
-  if (whole != JSON_NONE || !strchr(path, '.')) return whole;
-  const char *step = path + strlen(path) + 1, *end = step + strlen(path);
-  while (node != JSON_NONE && step < end) {
-    node = doc->nodes[node].type == JSON_OBJECT ? json_member(doc, node, step) : JSON_NONE;
-    step += strlen(step) + 1;
-  }
-  return node;
-}
-
 static enum reason no_memory(struct error *err) {
   if (err) error_set(err, ST_NO_MEMORY, "no memory to unescape a key");
   return REASON_NO_MEMORY;
@@ -97,7 +84,7 @@ static enum reason find_key(const struct key_rule *rule, const struct json_doc *
   for (; *field; field++) {
     struct span key;
     bool found = false;
-    uint32_t node = member_at(doc, event->payload, *field);
+    uint32_t node = routing_member_at(doc, event->payload, *field);
     if (node == JSON_NONE) continue;
     bool array = doc->nodes[node].type == JSON_ARRAY;
     if ((array || doc->nodes[node].type == JSON_OBJECT) && rule->source != KEY_BUILT_IN)
@@ -155,6 +142,7 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
   if (!look_up(r, event->name, &out->name, &out->ns, &rule)) return bad_name(event, err);
   if (!rule) return unknown_namespace(r, event, out, err);
   if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
+  out->event_time = rule->event_time;
   bool exact = out->name.len == rule->pattern.len;
   enum reason why = find_key(exact ? &rule->exact : &rule->key, doc, event, arena, out, err);
   return why == REASON_NONE ? headers_find(rule, doc, event, arena, out, err) : why;

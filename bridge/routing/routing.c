@@ -56,6 +56,11 @@ const char *routing_topic_name(const struct routing *r, unsigned topic) {
   return r->topics[topic].name;
 }
 
+bool routing_event_times(const struct routing *r, struct span topic) {
+  const unsigned *number = table_get(&r->by_topic, topic);
+  return number && r->topics[*number].event_times;
+}
+
 bool routing_namespace(const struct routing *r, unsigned i, struct span *ns) {
   if (i < r->space_count) *ns = r->spaces[i]->pattern;
   return i < r->space_count;

@@ -47,7 +47,7 @@ struct schema_key { /* an event has a schema, and what that says; empty: nothing
   struct span event, field;
 };
 
-enum route_attribute { ROUTE_TOPIC, ROUTE_KEY, ROUTE_HEADERS, ROUTE_ATTRIBUTES };
+enum route_attribute { ROUTE_TOPIC, ROUTE_KEY, ROUTE_HEADERS, ROUTE_TIMESTAMP, ROUTE_ATTRIBUTES };
 const char *route_attribute_word(enum route_attribute a);
 #define ROUTING_TOPICS_MAX 1000
 
@@ -65,7 +65,8 @@ struct route {
   struct span key;                  /* in the arena or the document's text */
   const struct own_header *headers; /* in the arena, in the order of the setting */
   size_t header_count;
-  bool keyless; /* it has key fields, and the payload none of them: key is its id */
+  bool event_time; /* the record's time is that of the event */
+  bool keyless;    /* it has key fields, and the payload none of them: key is its id */
 };
 
 struct routing;
@@ -91,6 +92,8 @@ struct topic_use {
   unsigned topic;
 };
 bool routing_topic_use(const struct routing *r, size_t i, struct topic_use *out);
+/* May records of that topic bear the times of their events? */
+bool routing_event_times(const struct routing *r, struct span topic);
 /* The topic of events of that name, aliases too; false: there is none. */
 bool routing_topic_of(const struct routing *r, struct span name, unsigned *topic);
 

@@ -3,8 +3,10 @@
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
-static const char *const attributes[ROUTE_ATTRIBUTES] = {
-    [ROUTE_TOPIC] = "topic", [ROUTE_KEY] = "key", [ROUTE_HEADERS] = "headers"};
+static const char *const attributes[ROUTE_ATTRIBUTES] = {[ROUTE_TOPIC] = "topic",
+                                                         [ROUTE_KEY] = "key",
+                                                         [ROUTE_HEADERS] = "headers",
+                                                         [ROUTE_TIMESTAMP] = "timestamp"};
 
 const char *route_attribute_word(enum route_attribute a) {
   return attributes[a];

@@ -67,7 +67,7 @@ static enum status number_of(struct routing *r, const struct said *said, struct 
   if (!copy || !kept) return routing_no_memory(err);
   *number = *kept = r->topic_count;
   if (table_put(&r->by_topic, span_of(copy), kept) != ST_OK) return routing_no_memory(err);
-  r->topics[r->topic_count++] = (struct topic){copy, said->key};
+  r->topics[r->topic_count++] = (struct topic){.name = copy, .key = said->key};
   return ST_OK;
 }
 
@@ -88,6 +88,15 @@ static enum status of_rule(struct routing *r, const struct routing_config *confi
     st = number_of(r, said, buffer_span(&name), &rule->topic, err);
   buffer_release(&name);
   return st;
+}
+
+static enum status times_of(struct routing *r, struct rule *rule, struct error *err) {
+  const struct said *said = &rule->said[ROUTE_TIMESTAMP];
+  if (!said->key) return ST_OK;
+  rule->event_time = span_is(said->value, "event");
+  if (rule->event_time && rule->topic != NO_TOPIC) r->topics[rule->topic].event_times = true;
+  if (rule->event_time || span_is(said->value, "publish")) return ST_OK;
+  return error_set(err, ST_INVALID, "%s: must be publish or event", said->key);
 }
 
 /* Kafka names its metrics by topics with _ for each dot, and refuses to create the second of two
@@ -117,5 +126,6 @@ enum status topics_plan(struct routing *r, const struct routing_config *config, 
     st = of_rule(r, config, r->spaces[i], err);
   for (size_t i = 0; st == ST_OK && i < r->rule_count; i++)
     st = of_rule(r, config, r->rules[i], err);
+  for (size_t i = 0; st == ST_OK && i < r->rule_count; i++) st = times_of(r, r->rules[i], err);
   return st == ST_OK ? tell_apart(r, err) : st;
 }

@@ -144,6 +144,7 @@
 #define ROUTES_TABLE(X)                                                                                                    \
   X("topic", TEXT, "", "Topic; {namespace} and {event} stand for the two parts of the name")                               \
   X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")                                 \
+  X("timestamp", CHOICE, "publish event", "Time of the record: that of publishing, or the event's own")                    \
   X("headers", TEXT, "", "Own headers of payload members: NAME=FIELD words (customer.id too); or none")
 /* clang-format on */
 

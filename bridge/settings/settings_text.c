@@ -77,11 +77,10 @@ static void route_key(const struct setting_row *row, struct buffer *out) {
   buffer_printf(out, "routing.PATTERN.%s", row->key);
 }
 
-static void route_text(const struct setting_row *row, struct buffer *out) {
-  buffer_printf(out, "Of a route: %s.", row->help);
-  if (!row->choices[0]) return;
-  buffer_add_char(out, ' ');
+/* "One of publish, event.", or nothing. */
+static void route_choices(const struct setting_row *row, struct buffer *out) {
   size_t at = out->len;
+  if (!row->choices[0]) return;
   add_choices(row, out);
   if (out->len > at) out->ptr[at] = 'O';
   buffer_add_char(out, '.');
@@ -102,7 +101,8 @@ static void route_rows(size_t key_width, size_t width, struct buffer *out) {
     buffer_clear(&key);
     buffer_clear(&text);
     route_key(row, &key);
-    route_text(row, &text);
+    buffer_printf(&text, "Of a route: %s. ", row->help);
+    route_choices(row, &text);
     help_row(buffer_z(&key), buffer_span(&text), key_width, width, out);
   }
   out->failed |= key.failed || text.failed;
@@ -151,8 +151,11 @@ static void route_mdoc(struct buffer *out) {
   for (size_t i = 0; (row = settings_route_attribute(i)); i++) {
     buffer_printf(out, ".It Sy routing.PATTERN.%s\n", row->key);
     buffer_clear(&text);
-    route_text(row, &text);
+    buffer_printf(&text, "Of a route: %s.", row->help);
     mdoc_line(buffer_span(&text), out);
+    buffer_clear(&text);
+    route_choices(row, &text);
+    if (text.len) mdoc_line(buffer_span(&text), out);
   }
   out->failed |= text.failed;
   buffer_release(&text);

@@ -11,8 +11,8 @@ static void check_same(const struct manifest *a, const struct manifest *b) {
     const struct manifest_entry *x = &a->entries[i], *y = &b->entries[i];
     BUG_ON(x->ref.shelf != y->ref.shelf || x->ref.arrived_ns != y->ref.arrived_ns ||
            memcmp(x->ref.own, y->ref.own, sizeof x->ref.own) != 0);
-    BUG_ON(x->duplicate != y->duplicate || !span_eq(x->ref.token, y->ref.token) ||
-           !span_eq(x->id, y->id));
+    BUG_ON(x->event_time != y->event_time || x->duplicate != y->duplicate ||
+           !span_eq(x->ref.token, y->ref.token) || !span_eq(x->id, y->id));
     BUG_ON(!span_eq(x->topic, y->topic));
     BUG_ON(!span_eq(x->duplicate ? SPAN("") : text_cut(x->key, MANIFEST_KEY), y->key));
   }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Routes: topics, keys, headers and times of a namespace or of one event; and what becomes of them over a crash."""
 
+import datetime
 import json
 import shutil
 
@@ -92,6 +93,68 @@ class Routes(harness.BusTest):
             worker = self.run_worker("--once", expect=0)
             self.assertEqual(len(worker.logs("position_lost")), int(lost))
             self.assertEqual((self.pending(), self.ids()), ([], sorted(ids)))
+
+    # ---- the event's own time ---------------------------------------------------------------------------------------------------
+
+    def aged(self, days, **over):
+        at = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days)
+        return self.entry("order.placed", {"id": "o"}, created_at=at.isoformat(), **over), int(at.timestamp() * 1000)
+
+    def stamps(self):
+        return {r.headers["ce_id"].decode(): r.timestamp for r in self.drain("order.events")}
+
+    def test_the_record_bears_the_events_time_if_the_route_says_so(self):
+        self.route(order_timestamp="event", order_gone_timestamp="publish")
+        id, at = self.aged(2)
+        other = self.entry("order.gone", {})
+        self.run_worker("--once", expect=0)
+        stamps = self.stamps()
+        self.assertEqual(stamps[id], at)
+        self.assertGreater(stamps[other], at + 86400000)
+
+    def test_a_lost_position_is_decided_by_ids_whatever_the_times_of_the_events(self):
+        for guarantee_of_time in ("event", "publish"):  # what the restart's route says is not what was written down
+            self.route(order_timestamp="event")
+            ids = [self.aged(2)[0] for _ in range(5)]
+            before = self.ids()
+            self.cut_short()
+            self.lose_position()
+            self.route(order_timestamp=guarantee_of_time)
+            self.assertTrue(self.run_worker("--once", expect=0).logs("position_lost"))
+            self.assertEqual((self.pending(), self.ids()), ([], sorted(before + ids)))
+
+    def test_verify_finds_the_last_batches_whatever_their_times(self):
+        self.route(order_timestamp="event")
+        for _ in range(5):
+            self.aged(2)
+        self.run_worker("--once", expect=0)
+        checks = {check["check"]: check for check in self.examine("verify", "--sample", "1")}
+        self.assertEqual(checks["last batches"]["verdict"], "ok", checks["last batches"])
+
+    def test_a_time_that_the_topic_does_not_take_is_the_events_fault(self):
+        for guarantee in ("exactly_once", "at_least_once"):
+            name = guarantee.replace("_", "-")
+            self.create_topic(name, 1, {"message.timestamp.before.max.ms": 86400000})
+            self.route(order_timestamp="event", order_topic=self.topic(name))
+            good = [self.aged(0)[0] for _ in range(3)]
+            bad, _ = self.aged(2)
+            ancient = self.entry("order.placed", {"id": "o"}, created_at="1969-12-31T23:59:59Z")
+            self.run_worker("--once", options={"delivery.guarantee": guarantee, "dlq.max_attempts": 1})
+            self.assertEqual(self.ids(name), sorted(good))
+            dead = {letter["id"]: letter for letter in self.dead().values()}
+            self.assertEqual((dead[bad]["reason"], dead[ancient]["reason"], self.pending()), ("broker_refused", "bad_time", []))
+            self.assertIn("imestamp", dead[bad]["last_error"])
+
+    def test_doctor_warns_of_a_retention_that_is_shorter_than_what_waits_is_old(self):
+        self.create_topic("order.events", 1, {"retention.ms": 3600000})
+        self.route(order_timestamp="event")
+        self.aged(0.01)
+        found = [check for check in self.examine("doctor") if check["check"] == "retention"]
+        self.assertEqual(found, [])
+        self.aged(2)
+        found = [check for check in self.examine("doctor") if check["check"] == "retention"]
+        self.assertEqual([check["verdict"] for check in found], ["warning"], found)
+        self.assertIn(self.topic("order.events"), found[0]["found"])
 
 
 if __name__ == "__main__":

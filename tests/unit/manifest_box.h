@@ -63,6 +63,7 @@ static inline void assert_same(const struct manifest *got, const struct manifest
     assert_true(g->ref.arrived_ns == w->ref.arrived_ns);
     assert_span(g->ref.token, w->ref.token);
     assert_int_equal(g->duplicate, w->duplicate);
+    assert_int_equal(g->event_time, w->event_time);
     assert_span(g->ref.name, w->ref.name);
     assert_span(g->id, w->id);
     assert_span(g->topic, w->topic);

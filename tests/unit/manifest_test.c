@@ -16,6 +16,7 @@ CASE(what_was_written_is_read_back) {
   four[1].topic = SPAN("plot.\"events\"");
   four[2].topic = SPAN("plot.\"events\"");
   four[3].duplicate = true;
+  four[2].event_time = four[3].event_time = true;
   memcpy(four[0].ref.own, (uint64_t[4]){UINT64_MAX, INT64_MAX, 1ull << 63}, sizeof four[0].ref.own);
   memcpy(four[1].ref.own, (uint64_t[4]){0, 0, INT64_MAX}, sizeof four[1].ref.own);
   four[0].ref.arrived_ns = -1;

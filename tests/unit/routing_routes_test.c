@@ -112,6 +112,24 @@ CASE(a_key_is_by_route_then_setting_then_schema_then_built_in) {
                       "none; a key is a string or a number");
 }
 
+CASE(the_time_is_the_events_if_its_route_says_so) {
+  struct bench *b = *state;
+  open_with(b, with(ROUTES(R("routing.order.timestamp", "event"),
+                           R("routing.order.gone.timestamp", "publish"),
+                           R("routing.order.gone.topic", "gone"))));
+  static const struct {
+    const char *name;
+    bool event;
+  } rows[] = {{"order.placed", true}, {"order.gone", false}, {"payment.made", false}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(route(b, span_of(rows[i].name), "{}"), REASON_NONE);
+    assert_int_equal(b->route.event_time, rows[i].event);
+    const char *topic = routing_topic_name(b->routing, b->route.topic);
+    assert_int_equal(routing_event_times(b->routing, span_of(topic)), rows[i].event);
+  }
+  assert_false(routing_event_times(b->routing, SPAN("foreign")));
+}
+
 CASE(a_schemas_key_is_of_its_own_event_alone) {
   struct bench *b = *state;
   static const struct schema_key own[] = {{SPAN("order.item"), SPAN("id")}};
@@ -135,6 +153,7 @@ CASE(wrong_routes_are_refused_by_their_key) {
       {"routing.key", "a", "routing.key: no route"},
       {"routing.weather.key", "a",
        "routing.weather.key: the namespace is not in routing.namespaces; add it there"},
+      {"routing.order.timestamp", "now", "routing.order.timestamp: must be publish or event"},
       {"routing.order.colour", "a", "routing.order.colour: a route has no such attribute"},
       {"routing.order.key", "", "routing.order.key: \"\": no field is named; write none"},
       {"routing.order.key", "a,,b", "routing.order.key: \"a,,b\": \"\" is not a field;"},

@@ -74,7 +74,8 @@ static void add_entry(struct buffer *out, const struct manifest_entry *e) {
   add_text(out, e->topic);
   add_text(out, e->duplicate ? SPAN("") : text_cut(e->key, MANIFEST_KEY));
   add_number(out, ref.content);
-  buffer_add_z(out, e->duplicate ? "true]\n" : "false]\n");
+  buffer_add_z(out, e->duplicate ? "true" : "false");
+  buffer_add_z(out, e->event_time ? ",true]\n" : "]\n"); /* left out where it is not so */
 }
 
 size_t journal_print(const struct manifest *m, const char *nonce, struct buffer *out) {
@@ -206,8 +207,10 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
   if (st != ST_OK) return st;
   const struct json_node *nodes = r->doc.nodes;
   uint32_t at[FIELDS];
-  if (nodes[0].type != JSON_ARRAY || nodes[0].count != (r->old ? FIELDS - 1 : FIELDS))
+  uint32_t fields = r->old ? FIELDS - 1 : FIELDS;
+  if (nodes[0].type != JSON_ARRAY || (nodes[0].count != fields && nodes[0].count != fields + 1))
     return damaged(r, err);
+  e->event_time = nodes[0].count > fields;
   at[CONTENT] = JSON_NONE;
   for (uint32_t f = 0, node = 1; f < FIELDS; f++) {
     if (r->old && f == CONTENT) continue;
@@ -217,6 +220,7 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
   bool flat = text_is(r, at[PLACE], "flat");
   ref.place = flat ? PLACE_FLAT : PLACE_PENDING;
   e->duplicate = nodes[at[DUPLICATE]].type == JSON_TRUE;
+  if (e->event_time && nodes[nodes[at[DUPLICATE]].next].type != JSON_TRUE) return damaged(r, err);
   if ((!flat && !text_is(r, at[PLACE], "pending")) ||
       (!e->duplicate && nodes[at[DUPLICATE]].type != JSON_FALSE) ||
       !number_at(r, at[INODE], &ref.stamp.inode) || !signed_at(r, at[SIZE], &ref.stamp.size) ||

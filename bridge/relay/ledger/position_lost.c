@@ -17,6 +17,7 @@ struct doubt {
   struct table ids;    /* id -> struct manifest_entry */
   struct table seen;   /* ids that the topics hold */
   struct table topics; /* names, terminated: of the manifests and of the routing */
+  struct table whole;  /* those of entries whose records bear the times of their events */
   struct arena arena;  /* theirs */
   int64_t from_ms;
   bool incomplete; /* memory ran out while reading */
@@ -29,6 +30,7 @@ static void doubt_release(struct doubt *d) {
   table_release(&d->ids);
   table_release(&d->seen);
   table_release(&d->topics);
+  table_release(&d->whole);
   arena_release(&d->arena);
 }
 
@@ -61,6 +63,9 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
       if (table_put(&d->ids, m->entries[j].id, &m->entries[j]) == ST_NO_MEMORY)
         return error_set(err, ST_NO_MEMORY, "out of memory");
       st = add_topic(d, m->entries[j].topic, err);
+      if (st == ST_OK && m->entries[j].event_time &&
+          table_put(&d->whole, m->entries[j].topic, d) == ST_NO_MEMORY)
+        return error_set(err, ST_NO_MEMORY, "out of memory");
     }
     if (st != ST_OK) return st;
   }
@@ -75,6 +80,7 @@ static enum status gather(struct relay *r, const struct manifest_name *list, siz
  * --force). By our own clock; that of a broker may be another. */
 static bool may_be_of(const struct doubt *d, const struct manifest_entry *e,
                       const struct message *m) {
+  if (e->event_time) return true; /* its record's time tells nothing of when it came */
   int64_t from_ms = e->ref.since_ms;
   for (size_t i = 0; i < d->count; i++) {
     const struct manifest *of = &d->manifests[i];
@@ -108,12 +114,13 @@ static enum status may_not_read(struct relay *r, const char *topic, struct error
 }
 
 /* A topic that is missing holds nothing. */
-static enum status present_topics(struct publishing *p, const struct doubt *d, const char **topics,
-                                  size_t *count, struct error *err) {
+static enum status present_topics(struct publishing *p, const struct doubt *d, bool whole,
+                                  const char **topics, size_t *count, struct error *err) {
   struct span key;
   void *name;
   for (size_t at = 0; table_each(&d->topics, &at, &key, &name);) {
     enum topic_state state = TOPIC_UNCLEAR;
+    if ((table_get(&d->whole, key) != NULL) != whole) continue;
     enum status st = cluster_topic(p->cluster, name, ANSWER_MS, &state, NULL, err);
     if (st != ST_OK) return st;
     if (state == TOPIC_FORBIDDEN) return may_not_read(p->relay, name, err);
@@ -122,20 +129,23 @@ static enum status present_topics(struct publishing *p, const struct doubt *d, c
   return ST_OK;
 }
 
-static enum status read_topics(struct publishing *p, struct doubt *d, struct error *err) {
+/* whole: those in which no time tells where the batches begin, from their beginnings on; else the
+ * others. */
+static enum status read_topics(struct publishing *p, struct doubt *d, bool whole,
+                               struct error *err) {
   struct relay *r = p->relay;
   size_t count = 0;
   const char **topics = calloc(d->topics.count + 1, sizeof *topics);
   struct reader *reader = NULL;
   if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
-  enum status st = present_topics(p, d, topics, &count, err);
+  enum status st = present_topics(p, d, whole, topics, &count, err);
   int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
   if (st != ST_OK || count == 0) {
     free(topics);
     return st;
   }
   st = reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader, err);
-  if (st == ST_OK) st = reader_seek_time(reader, from, ANSWER_MS, err);
+  if (st == ST_OK && !whole) st = reader_seek_time(reader, from, ANSWER_MS, err);
   while (st == ST_OK) {
     struct message m;
     st = reader_next(reader, ANSWER_MS, &m, err);
@@ -184,7 +194,8 @@ enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t
   for (size_t i = 0; i < count; i++)
     if (list[i].number > highest) highest = list[i].number;
   enum status st = gather(r, list, count, &d, err);
-  if (st == ST_OK && d.ids.count) st = read_topics(p, &d, err);
+  if (st == ST_OK && d.ids.count) st = read_topics(p, &d, false, err);
+  if (st == ST_OK && d.whole.count) st = read_topics(p, &d, true, err);
   if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);
   if (st == ST_OK) st = ledger_begin_at(p, highest + 1, err);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = stuck_remove(r, &list[i], err);

@@ -39,6 +39,7 @@ bool publish_item(struct publishing *p, struct item *item) {
                           .value = item->value,
                           .headers = headers,
                           .header_count = header_count,
+                          .timestamp_ms = item->event_time ? item->created_us / 1000 : 0,
                           .opaque = item};
   struct delivery refused = {.text = ""};
   item->handed_ns = clock_mono_ns(r->parts.clock);

@@ -82,15 +82,27 @@ void judge_refused(struct publishing *p, struct item *item, const struct deliver
     judge(p, item, d, true);
 }
 
+/* A time that the topic does not take is this machine's, else, where events bring their own there,
+ * one of them: who stands alone is to blame. */
+static struct delivery blamed(const struct relay *r, const struct item *item,
+                              const struct delivery *delivery) {
+  struct delivery d = *delivery;
+  const char *topic = routing_topic_name(r->parts.routing, item->topic);
+  if (d.fault == KAFKA_CLOCK && routing_event_times(r->parts.routing, span_of(topic)))
+    d.fault = KAFKA_RECORD_REFUSED;
+  return d;
+}
+
 void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
   struct publishing *p = ctx;
   struct item *item = opaque;
+  struct delivery d = blamed(p->relay, item, delivery);
   item->partition = delivery->partition;
   item->offset = delivery->offset;
   if (!p->relay->exactly_once)
-    judge(p, item, delivery, item->alone);
+    judge(p, item, &d, item->alone);
   else if (!p->aborting)
-    note_fault(item, delivery);
+    note_fault(item, &d);
 }
 
 void refuse_topic(struct publishing *p, struct item *item) {

@@ -48,6 +48,7 @@ static struct manifest_entry entry_of(const struct relay *r, const struct item *
                                  .topic =
                                      span_of(routing_topic_name(r->parts.routing, head->topic)),
                                  .key = item == head ? head->key : SPAN(""),
+                                 .event_time = head->event_time,
                                  .duplicate = item != head};
 }
 

@@ -100,6 +100,13 @@ static void note_cut(struct renewal *n, const struct message *m) {
     if (n->cuts[i].read || n->cuts[i].partition != m->partition || strcmp(t->name, m->topic) != 0)
       continue;
     n->cuts[i].read = true;
+    if (routing_event_times(n->s->routing, span_of(t->name))) {
+      tells_nothing(
+          t,
+          "nothing for certain: older records were removed, and the times of those that are there "
+          "are the events' own");
+      continue;
+    }
     int64_t ms = m->timestamp_ms + (m->broker_time ? FAR_MS : NEAR_MS);
     if (ms <= t->from_ms) continue;
     t->from_ms = ms;

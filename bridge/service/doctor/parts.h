@@ -53,6 +53,8 @@ void doctor_check_order(struct doctor *d);
 void doctor_check_unplaced(struct doctor *d);
 /* kafka.c */
 void doctor_check_kafka(struct doctor *d);
+/* retention.c: after the topics */
+void doctor_check_retention(struct doctor *d);
 /* redis.c: Redis, and the clocks */
 void doctor_check_redis(struct doctor *d);
 void doctor_check_clock(struct doctor *d);

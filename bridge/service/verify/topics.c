@@ -84,6 +84,7 @@ static void ask_keys(struct topics *t) {
 static void want_key(struct topics *t, const struct message *m, struct span id, struct span place) {
   const struct verify_request *r = t->v->request;
   int64_t age_ms = clock_wall_us(r->clock) / 1000 - m->timestamp_ms;
+  if (routing_event_times(t->v->s->routing, span_of(m->topic))) return; /* nobody knows its age */
   if (!t->v->keys || t->v->keys_away || age_ms >= setting_number(r->settings, SETTING_REDIS_TTL))
     return;
   t->ids[t->asking] = arena_span(&t->arena, id);
@@ -202,8 +203,17 @@ static bool beginnings_kept(struct verify *v, const struct suspects *missing) {
   return true;
 }
 
-/* Once more, from as far back as clocks may differ. *older: records from before the batches are
- * still there, so that retention cannot have taken theirs. */
+/* Does any of them bear the event's own time? No time tells then where to look. */
+static bool times_of_events(const struct verify *v) {
+  struct span key;
+  void *value;
+  for (size_t at = 0; table_each(&v->batch_ids, &at, &key, &value);)
+    if (((struct verify_id *)value)->entry->event_time) return true;
+  return false;
+}
+
+/* Once more, from as far back as clocks may differ, or whole. *older: records from before the
+ * batches are still there, so that retention cannot have taken theirs. */
 static enum status look_far(struct topics *t, bool *older, struct error *err) {
   const struct verify_request *r = t->v->request;
   struct reader *reader = NULL;
@@ -211,7 +221,9 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
   struct span key;
   void *value;
   uint64_t offsets;
-  int64_t oldest = oldest_batch_ms(t->v), from_ms = oldest > SKEW_FAR_MS ? oldest - SKEW_FAR_MS : 0;
+  bool whole = times_of_events(t->v);
+  int64_t oldest = oldest_batch_ms(t->v);
+  int64_t from_ms = oldest > SKEW_FAR_MS && !whole ? oldest - SKEW_FAR_MS : 0;
   for (size_t at = 0; table_each(&t->v->batch_ids, &at, &key, &value);)
     ((struct verify_id *)value)->seen = 0;
   enum status st =
@@ -221,7 +233,7 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
                           &offsets, err);
   while (st == ST_OK && (st = next(t, reader, &m, err)) == ST_OK) {
     struct verify_id *wanted = table_get(&t->v->batch_ids, header(&m, "ce_id"));
-    if (m.timestamp_ms < oldest - SKEW_MS) *older = true;
+    if (!whole && m.timestamp_ms < oldest - SKEW_MS) *older = true;
     if (wanted && span_is(wanted->entry->topic, m.topic)) wanted->seen++;
   }
   reader_close(reader);
