@@ -76,6 +76,7 @@ struct command {
   X(tail)                                                                                          \
   X(doctor)                                                                                        \
   X(config)                                                                                        \
+  X(route)                                                                                         \
   X(schema)                                                                                        \
   X(completion)                                                                                    \
   X(verify)

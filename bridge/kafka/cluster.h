@@ -50,6 +50,9 @@ MUST_CHECK enum status cluster_topic_limit(struct cluster *c, const char *topic,
                                            int64_t *bytes, struct error *err);
 int64_t cluster_own_limit(const struct cluster *c); /* kafka.message.max.bytes, as it is in force */
 
+/* Where a record of this key goes in a topic of so many partitions, as the publisher sends it; the
+ * key is not empty. */
+int cluster_partition(struct span key, int partitions);
 /* A number of a topic's configuration. The same statuses. */
 MUST_CHECK enum status cluster_topic_number(struct cluster *c, const char *topic, const char *key,
                                             int timeout_ms, int64_t *number, struct error *err);

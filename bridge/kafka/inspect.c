@@ -130,3 +130,7 @@ enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms, s
   *wall_ms = from;
   return st;
 }
+
+int cluster_partition(struct span key, int partitions) {
+  return (int)rd_kafka_msg_partitioner_murmur2(NULL, key.ptr, key.len, partitions, NULL, NULL);
+}

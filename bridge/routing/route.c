@@ -173,3 +173,13 @@ bool routing_key_of(const struct routing *r, struct span name, struct key_rule *
   *out = canonical.len == rule->pattern.len ? rule->exact : rule->key;
   return true;
 }
+
+void routing_reasons(const struct routing *r, struct span name, struct route_reasons *out) {
+  const struct rule *rule = NULL;
+  *out = (struct route_reasons){.name = name};
+  for (int a = 0; a < ROUTE_ATTRIBUTES; a++) out->by[a] = "";
+  if (!look_up(r, name, &out->name, &out->ns, &rule) || !rule) return;
+  for (int a = 0; a < ROUTE_ATTRIBUTES; a++)
+    if (rule->said[a].key) out->by[a] = rule->said[a].key;
+  out->key = out->name.len == rule->pattern.len ? rule->exact : rule->key;
+}

@@ -123,6 +123,14 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
  * as namespace ("PlotOutlineApproved": plot.outline_approved), whether it is published or not.
  * False: it is none. For event_lifting. */
 bool routing_class_name(const void *routing, struct span seen, char out[EVENT_NAME_MAX + 1]);
+/* Which key of the settings says what holds for events of that name, "": none; name and ns are
+ * empty where they are not known. */
+struct route_reasons {
+  struct span name, ns; /* canonical */
+  const char *by[ROUTE_ATTRIBUTES];
+  struct key_rule key;
+};
+void routing_reasons(const struct routing *r, struct span name, struct route_reasons *out);
 /* The canonical name of a name, without judging it (for listing and filters). */
 struct span routing_canonical(const struct routing *r, struct span name);
 /* The namespace that an event of this name is published in, empty: in none. Lives as long as the

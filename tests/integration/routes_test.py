@@ -62,6 +62,35 @@ class Routes(harness.BusTest):
         shown = self.run_cli("config", "routing.order", "-o", "json", expect=0, options=wrong)
         self.assertEqual([row["value"] for row in json.loads(shown.stdout())], [self.topic("ledger")])
 
+    def test_route_tells_the_way_that_an_event_then_takes(self):
+        self.route(order_topic=self.topic("{event}"), order_key="customer.id", order_headers="tenant=meta.tenant", order_timestamp="event")
+        self.create_topic("placed", 7)
+        payload = {"id": "o", "customer": {"id": 7}, "meta": {"tenant": "Ä"}}
+        file = self.dir / "payload.json"
+        file.write_text(json.dumps(payload))
+        told = json.loads(self.run_cli("route", "--format", "json", "order.placed", str(file), expect=0).stdout())
+        self.entry("order.placed", payload)
+        self.run_worker("--once", expect=0)
+        (record,) = self.drain("placed")
+        self.assertEqual([told["topic"], told["key"], told["partition"], told["partitions"]],
+                         [record.topic, record.key.decode(), record.partition, 7])
+        self.assertEqual({h["name"]: h["value"].encode() for h in told["headers"]}, {"tenant": record.headers["tenant"]})
+        self.assertEqual([told[part + "_by"] for part in ("topic", "key", "headers", "timestamp")],
+                         ["routing.order." + part for part in ("topic", "key", "headers", "timestamp")])
+        self.assertEqual((told["published"], told["timestamp"], told["content_type"]),
+                         (True, "event", record.headers["content-type"].decode()))
+        self.assertTrue(told["schema"].endswith("order/placed.avsc"))
+        text = self.run_cli("route", "order.placed", expect=0).stdout()
+        self.assertIn("key of     customer.id (routing.order.key)", text)
+        self.assertIn("one of 7, by its key", text)
+        away = {"kafka.bootstrap.servers": "127.0.0.1:1"}
+        told = json.loads(self.run_cli("route", "-o", "json", "order.placed", options=away, expect=0, seconds=60).stdout())
+        self.assertEqual((told["topic"], told["partitions"]), (record.topic, None))
+        self.assertTrue(told["kafka"])
+        self.assertIn("unknown_event", self.run_cli("route", "order.shipped", expect=1).stdout())
+        file.write_text(json.dumps({**payload, "meta": {"tenant": []}}))
+        self.assertIn("bad_header", self.run_cli("route", "order.placed", str(file), expect=1).stdout())
+
     # ---- over a crash -----------------------------------------------------------------------------------------------------------
 
     def cut_short(self):

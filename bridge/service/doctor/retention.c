@@ -13,7 +13,7 @@ struct oldest {
 static bool look_at(void *ctx, const struct entry_info *info) {
   struct oldest *o = ctx;
   unsigned topic;
-  int64_t us = info->created_us != TIME_NONE ? info->created_us : info->mtime_us;
+  int64_t us = info->created_us != TIME_NONE ? info->created_us : info->arrived_us;
   if (!routing_topic_of(o->d->routing, info->name, &topic)) return true;
   if (o->since_us[topic] == TIME_NONE || us < o->since_us[topic]) o->since_us[topic] = us;
   return true;
