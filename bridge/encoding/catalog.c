@@ -6,6 +6,7 @@
 #include "bridge/base/words.h"
 #include "bridge/encoding/decode.h"
 #include "bridge/encoding/encode.h"
+#include "bridge/encoding/inline.h"
 #include "bridge/encoding/left_out.h"
 #include "bridge/encoding/quote.h"
 
@@ -342,14 +343,32 @@ static bool begins(struct span value, const char *bytes, size_t len) {
   return value.len >= len && memcmp(value.ptr, bytes, len) == 0;
 }
 
-static const struct entry *by_fingerprint(const struct catalog *c, struct span value,
-                                          uint64_t *fingerprint) {
+/* A schema that values may be of, today's or an older one. */
+struct writer {
+  const struct schema *schema; /* NULL: none */
+  const char *file;
+  bool envelope;
+};
+
+static struct writer writer_of(const struct catalog *c, struct span event_name) {
+  const struct entry *e = entry_for(c, event_name);
+  return (struct writer){&e->schema, e->file, e == set_of(c)->envelope};
+}
+
+static struct writer by_fingerprint(const struct catalog *c, struct span value,
+                                    uint64_t *fingerprint) {
+  const struct entries *all = &set_of(c)->entries;
   *fingerprint = 0;
   for (int i = 0; i < 8; i++) *fingerprint |= (uint64_t)(unsigned char)value.ptr[2 + i] << (8 * i);
-  for (size_t i = 0; i < set_of(c)->entries.count; i++)
-    if (set_of(c)->entries.list[i].schema.fingerprint == *fingerprint)
-      return &set_of(c)->entries.list[i];
-  return NULL;
+  for (size_t i = 0; i < all->count; i++)
+    if (all->list[i].schema.fingerprint == *fingerprint)
+      return writer_of(c, span_of(all->list[i].event_name));
+  for (size_t i = 0; i < all->frozen_count; i++) {
+    const struct frozen *f = &all->frozen[i];
+    if (f->schema.fingerprint == *fingerprint)
+      return (struct writer){&f->schema, f->file, strcmp(f->event_name, ENVELOPE) == 0};
+  }
+  return (struct writer){0};
 }
 
 static enum status decode_json_value(struct catalog *c, struct span value, struct buffer *out,
@@ -362,14 +381,14 @@ static enum status decode_json_value(struct catalog *c, struct span value, struc
   return buffer_status(out, err);
 }
 
-static enum status decode_avro(struct catalog *c, const struct entry *e, struct span value,
-                               size_t from, struct buffer *out, struct error *err) {
+static enum status decode_avro(struct catalog *c, struct writer w, struct span value, size_t from,
+                               struct buffer *out, struct error *err) {
   size_t start = out->len;
-  struct span only = e == set_of(c)->envelope ? SPAN("payload") : (struct span){NULL, 0};
-  enum status st = decode_value(&e->schema.root, value, from, only, &c->doc, out, err);
+  struct span only = w.envelope ? SPAN("payload") : (struct span){NULL, 0};
+  enum status st = decode_value(&w.schema->root, value, from, only, &c->doc, out, err);
   if (st != ST_OK) {
     out->len = start;
-    if (st == ST_INVALID) (void)error_prefix(err, "not Avro of %s", e->file);
+    if (st == ST_INVALID) (void)error_prefix(err, "not Avro of %s", w.file);
   }
   return st;
 }
@@ -391,8 +410,8 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
   if (wire == WIRE_CONFLUENT)
     return error_set(err, ST_UNSUPPORTED, "cannot decode: " NEEDS_REGISTRY);
   bool framed = begins(value, "\xC3\x01", 2) && value.len >= HEAD;
-  const struct entry *e = framed ? by_fingerprint(c, value, &fingerprint) : NULL;
-  if (e) return decode_avro(c, e, value, HEAD, out, err);
+  struct writer w = framed ? by_fingerprint(c, value, &fingerprint) : (struct writer){0};
+  if (w.schema) return decode_avro(c, w, value, HEAD, out, err);
   /* Raw Avro may begin with C3 01 by chance, but only where raw is what is written. */
   if (framed && !(c->framing == FRAMING_RAW && event_name.len))
     return error_set(err, ST_NOT_FOUND,
@@ -401,7 +420,29 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
   if (!event_name.len)
     return error_set(err, ST_INVALID,
                      "byte 0: neither JSON nor framed Avro, and raw Avro needs the event's name");
-  return decode_avro(c, entry_for(c, event_name), value, 0, out, err);
+  return decode_avro(c, writer_of(c, event_name), value, 0, out, err);
+}
+
+bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
+                    struct catalog_schema *out) {
+  const struct entries *all = &set_of(c)->entries;
+  for (size_t i = 0; i < all->frozen_count; i++) {
+    const struct frozen *f = &all->frozen[i];
+    if (!span_is(event_name, f->event_name) || n--) continue;
+    *out = (struct catalog_schema){.event_name = f->event_name,
+                                   .file = f->file,
+                                   .number = f->number,
+                                   .fields = f->schema.root.type->count,
+                                   .canonical = f->schema.canonical,
+                                   .fingerprint = f->schema.fingerprint};
+    return true;
+  }
+  return false;
+}
+
+enum status catalog_whole_text(const struct catalog *c, struct span text, struct buffer *out,
+                               struct error *err) {
+  return inline_write(text, &set_of(c)->entries.commons.by_name, out, err);
 }
 
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {

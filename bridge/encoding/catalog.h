@@ -3,9 +3,9 @@
  * schemas/<namespace>/<event>.avsc is the schema of event <namespace>.<event> (one record of the
  * payload's fields; `extra`, a map of strings, takes unknown fields as JSON text);
  * schemas/envelope.avsc, else one that is built in, serves names without one. Types that several
- * name stand in files of schemas/.common/. All are read, checked and compiled at open (links are
- * followed, other names beginning with a dot and files other than .avsc passed over). A catalog is
- * used by one thread at a time (it keeps memory between calls).
+ * name stand in files of schemas/.common/, older ones in schemas/.history/. All are read, checked
+ * and compiled at open (links are followed, other names beginning with a dot and files other than
+ * .avsc passed over). A catalog is used by one thread at a time (it keeps memory between calls).
  *
  * Values: a field whose schema says "json": true holds its member's JSON text. A member without a
  * field goes to `extra`; one that is itself named extra does too, so it comes back as it was. A
@@ -100,6 +100,7 @@ struct catalog_schema {
       *file; /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
   struct span built_in; /* its text, where no file has it; else empty */
   size_t fields;        /* of its record */
+  uint32_t number;      /* of a frozen one, from 1; else 0 */
   bool whole;           /* the envelope: it carries any payload whole */
   struct span canonical;
   uint64_t fingerprint;
@@ -107,6 +108,14 @@ struct catalog_schema {
   uint64_t cut_numbers, left_out; /* counted since open */
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+/* The frozen schemas of an event, n from 0 in the order of their numbers; false at the end. Values
+ * in single-object framing of any of them are decoded. */
+bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
+                    struct catalog_schema *out);
+/* A schema's text with the types of .common/ in it, each where it is named first: whole, whatever
+ * becomes of these files. text is that of a schema of this catalog. */
+MUST_CHECK enum status catalog_whole_text(const struct catalog *c, struct span text,
+                                          struct buffer *out, struct error *err);
 /* What is likely to be a mistake in schema i, n from 0; false at the end. "line 7: ..."; it lives
  * as long as the catalog. */
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text);

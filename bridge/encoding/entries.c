@@ -25,7 +25,6 @@ struct span entries_built_in(void) {
 
 struct loader {
   struct entries *out;
-  struct commons commons;
   struct error *err;
 };
 
@@ -74,7 +73,8 @@ static enum status read_event(struct loader *l, struct entry *e, const struct pl
   enum status st = schema_file_read(at, name, &text, l->err);
   take_text(l, span_of(e->event_name));
   take_text(l, buffer_span(&text));
-  if (st == ST_OK) st = schema_read(buffer_span(&text), &l->commons.by_name, &e->schema, l->err);
+  if (st == ST_OK)
+    st = schema_read(buffer_span(&text), &l->out->commons.by_name, &e->schema, l->err);
   if (st == ST_OK && (e->schema.root.type->kind != KIND_RECORD || e->schema.root.null))
     st = error_set(l->err, ST_INVALID, "line 1: the schema of an event must be a record");
   buffer_release(&text);
@@ -250,7 +250,7 @@ static enum status each_folder(struct loader *l, const char *folders, folder_fn 
 }
 
 static enum status take_commons(struct loader *l, const struct place *top) {
-  return commons_read(&l->commons, top, l->err);
+  return commons_read(&l->out->commons, top, l->err);
 }
 
 static enum status take_events(struct loader *l, const struct place *top) {
@@ -259,17 +259,22 @@ static enum status take_events(struct loader *l, const struct place *top) {
   return schema_files_each(fd, top, add_top, l, l->err);
 }
 
+static enum status take_history(struct loader *l, const struct place *top) {
+  return history_read(l->out, top, l->err);
+}
+
 enum status entries_read(const char *folders, struct entries *out, struct error *err) {
   struct loader l = {.out = out, .err = err};
   *out = (struct entries){0};
   enum status st = each_folder(&l, folders, take_commons);
-  if (st == ST_OK) st = commons_check(&l.commons, err);
+  if (st == ST_OK) st = commons_check(&out->commons, err);
   if (st == ST_OK)
-    take_text(&l, (struct span){(const char *)&l.commons.texts, sizeof l.commons.texts});
+    take_text(&l, (struct span){(const char *)&out->commons.texts, sizeof out->commons.texts});
   if (st == ST_OK) st = each_folder(&l, folders, take_events);
   if (st == ST_OK) st = add_envelope(&l);
   if (st == ST_OK) st = finish(&l);
-  commons_release(&l.commons);
+  if (st == ST_OK) st = each_folder(&l, folders, take_history);
+  history_sort(out);
   if (st != ST_OK) entries_release(out);
   return st;
 }
@@ -277,6 +282,8 @@ enum status entries_read(const char *folders, struct entries *out, struct error 
 void entries_release(struct entries *e) {
   for (size_t i = 0; i < e->count; i++) entry_release(&e->list[i]);
   free(e->list);
+  commons_release(&e->commons);
+  history_release(e);
   *e = (struct entries){0};
 }
 

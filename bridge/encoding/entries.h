@@ -8,6 +8,7 @@
 #ifndef BRIDGE_ENCODING_ENTRIES_H
 #define BRIDGE_ENCODING_ENTRIES_H
 
+#include "bridge/encoding/commons.h"
 #include "bridge/encoding/schema.h"
 
 #define ENVELOPE "envelope"
@@ -23,16 +24,31 @@ struct entry {
   size_t left_paths;
 };
 
+/* A schema as it once was: <folder>/.history/<namespace>/<event>.<n>.avsc, n from 1. */
+struct frozen {
+  char *event_name, *file;
+  uint32_t number;
+  struct schema schema;
+};
+
 struct entries {
   struct entry *list; /* sorted by event_name */
   size_t count, cap;
   struct digest texts; /* of all that was read */
+  struct commons commons;
+  struct frozen *frozen; /* sorted by event name and number */
+  size_t frozen_count, frozen_cap;
 };
 
 /* folders: words, or the name of one folder whatever is in it. ST_NOT_FOUND: no such folder;
  * ST_INVALID: "<folder>/<file>: line 7: ...". On failure *out is empty. */
 MUST_CHECK enum status entries_read(const char *folders, struct entries *out, struct error *err);
 void entries_release(struct entries *e);
+/* history.c: those of one folder are added; all are sorted; all go. */
+MUST_CHECK enum status history_read(struct entries *e, const struct place *top, struct error *err);
+void history_sort(struct entries *e);
+void history_release(struct entries *e);
+
 struct span entries_built_in(void); /* the text of the envelope that is built in */
 struct entry *entries_find(const struct entries *e, struct span event_name);
 

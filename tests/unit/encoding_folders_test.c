@@ -230,6 +230,70 @@ CASE(a_config_map_is_read_through_its_links) {
   catalog_close(c);
 }
 
+/* ---- history ---- */
+
+CASE(values_of_frozen_schemas_are_decoded) {
+  struct run *r = *state;
+  put(r, "t/e.avsc", NAMED("E", FIELD("\"long\"")));
+  open_catalog(r, r->folder, FRAMING_SINGLE_OBJECT, false);
+  assert_int_equal(encode(r, "t.e", "{\"a\": 7}"), REASON_NONE);
+  put(r, "t/e.avsc", NAMED("E", FIELD("\"string\"")));
+  open_catalog(r, r->folder, FRAMING_SINGLE_OBJECT, false);
+  buffer_clear(&r->text);
+  assert_int_equal(
+      catalog_decode(r->c, buffer_span(&r->bytes), SPAN(""), SPAN("t.e"), &r->text, &r->err),
+      ST_NOT_FOUND);
+  char path[160];
+  snprintf(path, sizeof path, "%s/.history", r->folder);
+  assert_int_equal(mkdir(path, 0700), 0);
+  put(r, ".history/t/e.2.avsc", NAMED("Other", ""));
+  put(r, ".history/t/e.10.avsc", NAMED("E", FIELD("\"long\"")));
+  put(r, ".history/envelope.1.avsc", ENVELOPE_SCHEMA);
+  open_catalog(r, r->folder, FRAMING_SINGLE_OBJECT, false);
+  assert_string_equal(decode_as(r, "", "t.e"), "{\"a\": 7}");
+  struct catalog_schema s;
+  assert_true(catalog_frozen(r->c, SPAN("t.e"), 0, &s));
+  assert_int_equal(s.number, 2);
+  assert_true(catalog_frozen(r->c, SPAN("t.e"), 1, &s));
+  assert_int_equal(s.number, 10);
+  assert_false(catalog_frozen(r->c, SPAN("t.e"), 2, &s));
+  assert_int_equal(encode(r, "t.e", "{\"a\": \"x\"}"), REASON_NONE); /* by today's */
+  put(r, ".history/t/e.11.avsc", "{");
+  struct catalog *c;
+  assert_int_equal(try_folders(r, r->folder, &c), ST_INVALID);
+  assert_non_null(strstr(r->err.text, "/.history/t/e.11.avsc: line 1: "));
+  static const char *const bad[] = {".history/t/e.avsc", ".history/t/e.0.avsc",
+                                    ".history/t/e.1x.avsc", ".history/t/.avsc",
+                                    ".history/t/e.99999999999.avsc"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    put(r, ".history/t/e.11.avsc", NAMED("E", ""));
+    put(r, bad[i], NAMED("E", ""));
+    bool hidden = strstr(bad[i], "/.avsc") != NULL;
+    assert_int_equal(try_folders(r, r->folder, &c), hidden ? ST_OK : ST_INVALID);
+    if (hidden) catalog_close(c);
+    snprintf(path, sizeof path, "%s/%s", r->folder, bad[i]);
+    assert_int_equal(unlink(path), 0);
+  }
+}
+
+CASE(a_whole_text_holds_the_types_of_other_files_once) {
+  struct run *r = *state;
+  struct buffer whole = {0};
+  put(r, ".common/money.avsc", MONEY_FILE);
+  put(r, ".common/currency.avsc", CURRENCY_FILE "\n");
+  put(r, "order/placed.avsc", PLACED("\"Money\""));
+  open_catalog(r, r->folder, FRAMING_RAW, false);
+  uint64_t before = fingerprint_of(r->c, "order.placed");
+  assert_int_equal(catalog_whole_text(r->c, span_of(PLACED("\"Money\"")), &whole, &r->err), ST_OK);
+  char path[160];
+  snprintf(path, sizeof path, "rm -r %s/.common", r->folder);
+  assert_int_equal(system(path), 0);
+  put(r, "order/placed.avsc", buffer_z(&whole));
+  open_catalog(r, r->folder, FRAMING_RAW, false);
+  assert_int_equal(fingerprint_of(r->c, "order.placed"), before);
+  buffer_release(&whole);
+}
+
 static struct digest texts_of(struct run *r) {
   struct catalog *c;
   assert_int_equal(try_folders(r, r->folder, &c), ST_OK);
