@@ -108,6 +108,25 @@ CASE(a_very_long_name_is_cut_and_stays_an_entry) {
   assert_int_equal(b->count, 1);
 }
 
+/* Its envelope was lifted when it was published and is not any more, or the other way round. */
+CASE(what_was_published_is_removed_by_either_of_its_ids) {
+  struct box *b = *state;
+  static const char text[] =
+      "{\"id\": \"out\", \"name\": \"plot.plotsaved\", \"payload\": {\"event_type\": \"PlotSaved\", "
+      "\"event_id\": \"in\", \"occurred_at\": null, \"data\": {}}}";
+  static const char *const ids[] = {"out", "in", "neither"};
+  put(b, "read.x", "read");
+  for (int i = 0; i < 3; i++) {
+    put(b, "read.y", text);
+    struct left l = left_of(b, "read.y", "read.x", "a.json");
+    l.kind = LEFT_GONE;
+    l.content = left_id(span_of(ids[i]));
+    lay(b, "read.y", &l);
+    clear_tmp(b);
+    assert_int_equal(access(path_of(b, "a.json"), F_OK), i < 2 ? -1 : 0);
+  }
+}
+
 CASE(what_cannot_go_back_stays) {
   struct box *b = *state;
   put(b, "mine.x", "mine");
