@@ -47,7 +47,8 @@ class Writer:
 
     def payload(self, ns, key, kind):
         if kind == MISMATCH:
-            return {KEY_FIELD[ns]: key, "word_count": "many"}  # no number there, and episodes need `changes`
+            # no number there; episodes need their episode_id, and go by `id` where it is missing
+            return {"id" if ns == "episode" else KEY_FIELD[ns]: key, "word_count": "many"}
         size = REFUSED_SIZE if kind in (REFUSED, LARGE) else self.rng.randrange(5, 300)
         body = {"text": "".join(self.rng.choices("abcdefghij 章話", k=size)), "n": self.count}
         if ns == "episode":
