@@ -3,7 +3,7 @@
 #include "bridge/outbox/file/aside.h"
 
 #include "bridge/base/words.h"
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/finish.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,25 +16,26 @@
 #define SLACK 1000 /* lines that count no more, before the file is written anew */
 
 /* Lock held. */
-static struct fs_row *find(struct fs *s, enum place place, const char *name) {
+static struct fs_row *find(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
-  if (!s->aside.rows.count) return NULL;
+  if (!s->asides.count) return NULL;
   fs_key_of(&key, place, name);
-  struct fs_row *row = table_get(&s->aside.rows, key.span);
+  struct fs_row *row = table_get(&s->asides, key.span);
   return row && !row->carried ? row : NULL;
 }
 
 /* Lock held. It replaces the one of its name. */
-static enum status put(struct fs *s, struct fs_row *row) {
-  free(table_remove(&s->aside.rows, row->key));
-  enum status st = table_put(&s->aside.rows, row->key, row);
+static enum status put(struct fs_shared *s, struct fs_row *row) {
+  free(table_remove(&s->asides, row->key));
+  enum status st = table_put(&s->asides, row->key, row);
   if (st != ST_OK) free(row);
   return st;
 }
 
 /* ---- what the reader and the lists ask ---- */
 
-bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
+bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
+                  const struct stamp *stamp) {
   mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
   bool out = row && row->what != ASIDE_RETRY && fs_stamp_alike(&row->ref.stamp, stamp);
@@ -42,8 +43,8 @@ bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct
   return out;
 }
 
-bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                    struct event *e) {
+bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
+                    const struct stamp *stamp, struct event *e) {
   mutex_lock(&s->lock);
   const struct fs_row *row = find(s, place, name);
   bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) ||
@@ -70,7 +71,7 @@ static const char *what_words(enum aside what) {
   return "";
 }
 
-static void say(struct fs *s, const struct fs_row *row) {
+static void say(struct fs_site *s, const struct fs_row *row) {
   log_write(s->log, LOG_WARNING, "outbox", "entry_aside",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
                    F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
@@ -78,21 +79,21 @@ static void say(struct fs *s, const struct fs_row *row) {
             what_words(row->what), store_aside_remedy(row->sys));
 }
 
-static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct error *err) {
+static enum status keep(struct fs_finisher *s, struct fs_row *row, bool *known, struct error *err) {
   char number[NUMBER_TEXT];
   enum status st = ST_NO_MEMORY;
-  mutex_lock(&s->lock);
-  const struct fs_row *old = table_get(&s->aside.rows, row->key);
+  mutex_lock(&s->shared->lock);
+  const struct fs_row *old = table_get(&s->shared->asides, row->key);
   *known = old && old->what == row->what && !old->carried;
   BUG_ON_RULE(S15, row->what > ASIDE_DEAD || !row->key.len);
-  bool full = !old && s->aside.rows.count >= STORE_ASIDE_MOST;
+  bool full = !old && s->shared->asides.count >= STORE_ASIDE_MOST;
   if (full)
     free(row);
   else
-    st = put(s, row);
-  if (st == ST_OK) fs_row_print(row, &s->aside.added);
-  if (s->aside.added.failed) s->aside.rewrite = true;
-  mutex_unlock(&s->lock);
+    st = put(s->shared, row);
+  if (st == ST_OK) fs_row_print(row, &s->added);
+  if (s->added.failed) s->rewrite = true;
+  mutex_unlock(&s->shared->lock);
   if (full)
     return error_set(err, ST_AGAIN,
                      "%s entries are set aside, which is the most: everything waits for this one",
@@ -100,10 +101,9 @@ static enum status keep(struct fs *s, struct fs_row *row, bool *known, struct er
   return st == ST_OK ? st : error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
 }
 
-enum status fs_set_aside(void *impl, const struct entry_ref *entry, struct span id, enum aside what,
-                         const struct failure *why, const struct error *hindrance,
+enum status fs_set_aside(struct fs_finisher *s, const struct entry_ref *entry, struct span id,
+                         enum aside what, const struct failure *why, const struct error *hindrance,
                          struct error *err) {
-  struct fs *s = impl;
   const struct fs_ref ref = fs_ref_of(entry);
   char name[NAME_SIZE];
   bool known = false;
@@ -112,7 +112,7 @@ enum status fs_set_aside(void *impl, const struct entry_ref *entry, struct span 
     return error_set(err, ST_AGAIN, "all of them are hindered");
   struct fs_row from = {.what = what,
                         .ref = ref,
-                        .since_us = clock_wall_us(s->clock),
+                        .since_us = clock_wall_us(s->site->clock),
                         .sys = hindrance->sys,
                         .why = hindrance->sys ? strerror(hindrance->sys)
                                               : hindrance->text, /* not our names for it */
@@ -122,34 +122,34 @@ enum status fs_set_aside(void *impl, const struct entry_ref *entry, struct span 
   if (!row) return error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
   enum status st = keep(s, row, &known, err);
   if (st != ST_OK) return st;
-  if (!known) say(s, row);
-  fs_hand_end(s, ref.place, name, what == ASIDE_RETRY ? FS_END_STAYS : FS_END_GONE);
+  if (!known) say(s->site, row);
+  fs_hand_end(s->shared, ref.place, name, what == ASIDE_RETRY ? FS_END_STAYS : FS_END_GONE);
   return ST_OK;
 }
 
 /* ---- the file ---- */
 
-static bool next_row(const struct fs *s, size_t *pos, struct fs_row **row) {
+static bool next_row(const struct fs_shared *s, size_t *pos, struct fs_row **row) {
   struct span key;
   void *value;
-  if (!table_each(&s->aside.rows, pos, &key, &value)) return false;
+  if (!table_each(&s->asides, pos, &key, &value)) return false;
   *row = value;
   return true;
 }
 
 /* Lock held: what was carried out goes. */
-static void drop_carried(struct fs *s) {
+static void drop_carried(struct fs_finisher *s) {
   struct fs_row *row;
-  for (size_t pos = 0; next_row(s, &pos, &row);) {
+  for (size_t pos = 0; next_row(s->shared, &pos, &row);) {
     if (!row->carried) continue;
-    table_remove(&s->aside.rows,
+    table_remove(&s->shared->asides,
                  row->key); /* leaves its slot in place: the walk goes on behind it */
     free(row);
-    s->aside.rewrite = true;
+    s->rewrite = true;
   }
 }
 
-static enum status append(struct fs *s, struct span text, struct error *err) {
+static enum status append(struct fs_site *s, struct span text, struct error *err) {
   int fd = openat(state_folder(s->state), ASIDE, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return error_sys(err, errno, "opening .busbridge/" ASIDE);
   enum status st = durable_append_sync(fd, text, err);
@@ -157,62 +157,62 @@ static enum status append(struct fs *s, struct span text, struct error *err) {
   return st;
 }
 
-static void print_all(struct fs *s, struct buffer *out) {
+static void print_all(struct fs_shared *s, struct buffer *out) {
   struct fs_row *row;
   buffer_add_z(out, HEAD);
   for (size_t pos = 0; next_row(s, &pos, &row);) fs_row_print(row, out);
 }
 
-enum status fs_aside_sync(void *impl, struct error *err) {
-  struct fs *s = impl;
-  struct fs_aside *a = &s->aside;
+enum status fs_aside_sync(struct fs_finisher *s, struct error *err) {
   struct buffer text = {0};
-  mutex_lock(&s->lock);
+  mutex_lock(&s->shared->lock);
   drop_carried(s);
-  bool whole = a->rewrite || (a->added.len && (!a->lines || a->lines > 2 * a->rows.count + SLACK));
+  bool whole =
+      s->rewrite || (s->added.len && (!s->lines || s->lines > 2 * s->shared->asides.count + SLACK));
   if (whole)
-    print_all(s, &text);
+    print_all(s->shared, &text);
   else
-    buffer_add(&text, buffer_span(&a->added));
-  mutex_unlock(&s->lock);
+    buffer_add(&text, buffer_span(&s->added));
+  mutex_unlock(&s->shared->lock);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && whole)
-    st = state_replace(s->state, ASIDE, buffer_span(&text), err);
+    st = state_replace(s->site->state, ASIDE, buffer_span(&text), err);
   else if (st == ST_OK && text.len)
-    st = append(s, buffer_span(&text), err);
-  mutex_lock(&s->lock);
-  a->rewrite = st != ST_OK && (whole || text.len); /* a line may be torn now */
+    st = append(s->site, buffer_span(&text), err);
+  mutex_lock(&s->shared->lock);
+  s->rewrite = st != ST_OK && (whole || text.len); /* a line may be torn now */
   if (st == ST_OK) {
-    for (size_t i = 0; i < text.len; i++) a->lines += !whole && text.ptr[i] == '\n';
-    if (whole) a->lines = a->rows.count + 1;
-    buffer_clear(&a->added);
+    for (size_t i = 0; i < text.len; i++) s->lines += !whole && text.ptr[i] == '\n';
+    if (whole) s->lines = s->shared->asides.count + 1;
+    buffer_clear(&s->added);
   }
-  mutex_unlock(&s->lock);
+  mutex_unlock(&s->shared->lock);
   buffer_release(&text);
-  if (st != ST_OK) error_prefix(err, "writing %s/.busbridge/" ASIDE, state_path(s->state));
+  if (st != ST_OK) error_prefix(err, "writing %s/.busbridge/" ASIDE, state_path(s->site->state));
   return st;
 }
 
-static enum status load(struct fs *s, struct span text, struct error *err) {
+static enum status load(struct fs_finisher *s, struct span text, struct error *err) {
   enum status st =
       span_starts(text, HEAD) ? ST_OK : error_set(err, ST_INVALID, "its first line is not ours");
   for (const char *end; st == ST_OK && text.len && (end = memchr(text.ptr, '\n', text.len));
-       s->aside.lines++) {
+       s->lines++) {
     struct span line = {text.ptr, (size_t)(end - text.ptr)};
     struct fs_row *row = NULL;
     text = (struct span){end + 1, text.len - line.len - 1};
-    if (!s->aside.lines) continue;
+    if (!s->lines) continue;
     st = fs_row_parse(line, &row, err);
-    if (st == ST_OK && put(s, row) != ST_OK) st = error_set(err, ST_NO_MEMORY, "out of memory");
+    if (st == ST_OK && put(s->shared, row) != ST_OK)
+      st = error_set(err, ST_NO_MEMORY, "out of memory");
   }
-  s->aside.rewrite = text.len > 0; /* its last line has no end: a crash cut it */
+  s->rewrite = text.len > 0; /* its last line has no end: a crash cut it */
   return st;
 }
 
-enum status fs_aside_open(struct fs *s, struct error *err) {
+enum status fs_aside_open(struct fs_finisher *s, struct error *err) {
   struct buffer text = {0};
-  if (state_folder(s->state) < 0) return ST_OK;
-  enum status st = file_read(state_folder(s->state), ASIDE, ASIDE_BYTES, &text, err);
+  if (state_folder(s->site->state) < 0) return ST_OK;
+  enum status st = file_read(state_folder(s->site->state), ASIDE, ASIDE_BYTES, &text, err);
   if (st == ST_OK && text.len) st = load(s, buffer_span(&text), err);
   buffer_release(&text);
   if (st == ST_NOT_FOUND) return ST_OK;
@@ -222,36 +222,36 @@ enum status fs_aside_open(struct fs *s, struct error *err) {
       "%s/.busbridge/" ASIDE
       " cannot be read (%.200s). It names entries that are published and could not "
       "be removed: without it they would be published again. Restore it; or remove those entries, then it",
-      state_path(s->state), err ? err->text : "");
+      state_path(s->site->state), err ? err->text : "");
 }
 
-void fs_aside_release(struct fs *s) {
+void fs_aside_release(struct fs_finisher *s) {
   struct fs_row *row;
-  for (size_t pos = 0; next_row(s, &pos, &row);) free(row);
-  table_release(&s->aside.rows);
-  buffer_release(&s->aside.added);
+  for (size_t pos = 0; next_row(s->shared, &pos, &row);) free(row);
+  table_release(&s->shared->asides);
+  buffer_release(&s->added);
 }
 
 /* ---- trying again: aside_tend.c ---- */
 
-void fs_aside_carried(struct fs *s, const struct fs_row *copy) {
+void fs_aside_carried(struct fs_shared *s, const struct fs_row *copy) {
   struct fs_key key;
   char name[NAME_SIZE];
   fs_name_copy(name, copy->ref.name.ptr);
   fs_key_of(&key, copy->ref.place, name);
   mutex_lock(&s->lock);
-  struct fs_row *row = table_get(&s->aside.rows, key.span);
+  struct fs_row *row = table_get(&s->asides, key.span);
   if (row) row->carried = true;
   mutex_unlock(&s->lock);
 }
 
 /* Copies, since others may look at the rows meanwhile. */
-struct fs_row **fs_aside_copy(struct fs *s, size_t *count) {
+struct fs_row **fs_aside_copy(struct fs_shared *s, size_t *count) {
   struct fs_row *row, **list;
   size_t pos = 0;
   *count = 0;
   mutex_lock(&s->lock);
-  list = calloc(s->aside.rows.count + 1, sizeof(struct fs_row *));
+  list = calloc(s->asides.count + 1, sizeof(struct fs_row *));
   while (list && next_row(s, &pos, &row))
     if (!row->carried && (list[*count] = fs_row_make(row))) ++*count;
   mutex_unlock(&s->lock);
@@ -271,10 +271,10 @@ static int by_time(const void *a, const void *b) {
   return span_cmp(x->key, y->key);
 }
 
-enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
+enum status fs_asides(struct fs_shared *s, size_t limit, store_aside_fn visit, void *ctx,
                       struct error *err) {
   size_t count;
-  struct fs_row **list = fs_aside_copy(impl, &count);
+  struct fs_row **list = fs_aside_copy(s, &count);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory");
   if (count) qsort(list, count, sizeof(struct fs_row *), by_time);
   for (size_t i = 0; i < count && (!limit || i < limit); i++) {

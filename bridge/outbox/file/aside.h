@@ -10,15 +10,13 @@
  * last line without its end, which does not count. It is written anew when entries have gone from
  * it.
  *
- * Rows are guarded by fs.lock. They are made, carried out and written by the settling thread alone.
+ * Rows are guarded by the lock. They are made, carried out and written by the settling thread alone
+ * (finish.h).
  */
 #ifndef BRIDGE_OUTBOX_FILE_ASIDE_H
 #define BRIDGE_OUTBOX_FILE_ASIDE_H
 
-#include "bridge/base/table.h"
-#include "bridge/outbox/file/ref.h"
-
-struct fs;
+#include "bridge/outbox/file/hands.h"
 
 struct fs_row {
   struct span key; /* of the table: place and name */
@@ -31,30 +29,18 @@ struct fs_row {
   bool carried; /* carried out, or no longer there: goes from the file by the next sync */
   char bytes[]; /* of all texts */
 };
-struct fs_aside {
-  struct table rows;
-  struct buffer added;      /* lines that are not in the file yet */
-  size_t lines;             /* in the file */
-  bool rewrite;             /* the file is to be written anew */
-  int64_t probed_ns[4 + 1]; /* monotonic: when each place, and tmp, was last found writable */
-};
-
-/* ST_INVALID: the file is damaged; err says what to do. */
-MUST_CHECK enum status fs_aside_open(struct fs *s, struct error *err);
-void fs_aside_release(struct fs *s);
 /* Is what lies there set aside, and not to be handed out? By inode, size and mtime. */
-bool fs_aside_out(struct fs *s, enum place place, const char *name, const struct stamp *stamp);
+bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
+                  const struct stamp *stamp);
 /* The same of what was read, by its id too. Else, if it was refused: e gets the attempts that are
  * known of it. */
-bool fs_aside_holds(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
-                    struct event *e);
-/* Is this error of one entry alone? (hindrance.c) Its folders are tried. */
-bool fs_hinders_one(struct fs *s, enum place place, enum aside what, const struct error *why);
+bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
+                    const struct stamp *stamp, struct event *e);
 
 /* Copies of all that are to be carried out. NULL: memory is out. */
-struct fs_row **fs_aside_copy(struct fs *s, size_t *count);
+struct fs_row **fs_aside_copy(struct fs_shared *s, size_t *count);
 void fs_aside_free(struct fs_row **list, size_t count);
-void fs_aside_carried(struct fs *s, const struct fs_row *copy); /* it is, or it is gone */
+void fs_aside_carried(struct fs_shared *s, const struct fs_row *copy); /* it is, or it is gone */
 
 /* aside_text.c */
 void fs_row_print(const struct fs_row *row, struct buffer *out);
@@ -62,12 +48,8 @@ MUST_CHECK enum status fs_row_parse(struct span line, struct fs_row **out, struc
 /* A copy of all of it. NULL: memory is out. */
 struct fs_row *fs_row_make(const struct fs_row *from);
 
-/* ops */
-enum status fs_set_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
-                         const struct failure *why, const struct error *hindrance,
-                         struct error *err);
-enum status fs_aside_sync(void *impl, struct error *err);
-void fs_aside_tend(void *impl);
-enum status fs_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx, struct error *err);
+/* As the operation */
+enum status fs_asides(struct fs_shared *s, size_t limit, store_aside_fn visit, void *ctx,
+                      struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* .busbridge/audit.log: a line for each change that somebody asked for. One thread at a time. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +37,8 @@ static enum status make_room(int folder, struct error *err) {
   return durable_rename(folder, AUDIT, folder, AUDIT ".1", err);
 }
 
-enum status fs_audit(void *impl, struct span line, struct error *err) {
-  int folder = state_folder(((struct fs *)impl)->state);
+enum status fs_audit(struct fs_site *s, struct span line, struct error *err) {
+  int folder = state_folder(s->state);
   enum status st = make_room(folder, err);
   return st == ST_OK ? append(folder, line, err) : st;
 }

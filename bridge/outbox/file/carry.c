@@ -1,6 +1,6 @@
 /* Moves into dlq/ and sent/, under a free name, into whichever folder lies there now. A crash
  * leaves the file as free_name.c says, at worst in a folder that was moved away at that moment. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <unistd.h>
 
@@ -12,8 +12,8 @@ struct carried { /* where it is: in its place, or in a folder that was moved awa
 };
 
 /* ST_AGAIN: the folder was exchanged meanwhile, and it went with the old one or did not go. */
-static enum status try_carry(struct fs *s, struct carried *at, enum place to, const char *to_name,
-                             struct error *err) {
+static enum status try_carry(struct fs_site *s, struct carried *at, enum place to,
+                             const char *to_name, struct error *err) {
   char target[NAME_SIZE];
   int fd, source = at->folder;
   enum status st = fs_hold(s, to, &fd, err);
@@ -33,8 +33,8 @@ static enum status try_carry(struct fs *s, struct carried *at, enum place to, co
 
 /* A crash in here leaves it in its place or in the folder: at worst in one that was moved away at
  * that moment. */
-enum status fs_carry(struct fs *s, int place, const char *name, enum place to, const char *to_name,
-                     struct error *err) {
+enum status fs_carry(struct fs_site *s, int place, const char *name, enum place to,
+                     const char *to_name, struct error *err) {
   struct carried at = {.folder = place};
   enum status st = ST_AGAIN;
   fs_name_copy(at.name, name);
@@ -52,7 +52,7 @@ enum status fs_carry(struct fs *s, int place, const char *name, enum place to, c
   return st;
 }
 
-enum status fs_move_free(struct fs *s, enum place from, const char *name, enum place to,
+enum status fs_move_free(struct fs_site *s, enum place from, const char *name, enum place to,
                          const char *to_name, struct error *err) {
   return fs_carry(s, fs_folder(s, from), name, to, to_name, err);
 }

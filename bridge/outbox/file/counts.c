@@ -1,6 +1,7 @@
 /* How many entries wait, and how many are dead. dlq/ is counted by its names: by the reader, anew
  * when somebody else changed it; where nobody reads, with the others. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/order.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,7 +9,7 @@
 
 /* By its name and the type that the folder tells. The file is not looked at where that tells
  * enough: there may be many. */
-static bool is_letter(struct fs *s, const char *name, unsigned char type) {
+static bool is_letter(struct fs_site *s, const char *name, unsigned char type) {
   struct stat st;
   if (!name_is_entry(name)) return false;
   if (type != DT_UNKNOWN) return type == DT_REG;
@@ -19,7 +20,7 @@ static bool is_letter(struct fs *s, const char *name, unsigned char type) {
 /* ---- dlq/, by the reader ---- */
 
 struct count {
-  struct fs *s;
+  struct fs_site *s;
   uint64_t dead;
 };
 
@@ -30,29 +31,29 @@ static bool count_name(void *ctx, const char *name, unsigned char type) {
   return true;
 }
 
-enum status fs_count_dead(struct fs *s, struct error *err) {
+enum status fs_count_dead(struct fs_reader *s, struct error *err) {
   struct stat st;
-  struct count count = {.s = s};
-  int folder = fs_folder(s, PLACE_DLQ);
+  struct count count = {.s = s->site};
+  int folder = fs_folder(s->site, PLACE_DLQ);
   if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
   if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec)
     return ST_OK;
   enum status walked = folder_walk(folder, count_name, &count, err);
   if (walked != ST_OK) {
-    error_prefix(err, "%s/dlq", state_path(s->state));
+    error_prefix(err, "%s/dlq", state_path(s->site->state));
     return walked;
   }
   s->dead_seen = st.st_mtim;
-  mutex_lock(&s->lock);
-  s->figures.dead = count.dead;
-  mutex_unlock(&s->lock);
+  mutex_lock(&s->shared->lock);
+  s->shared->figures.dead = count.dead;
+  mutex_unlock(&s->shared->lock);
   return ST_OK;
 }
 
 /* ---- all ---- */
 
 struct tally {
-  struct fs *s;
+  struct fs_shared *s;
   enum place place;
   struct store_counts *out;
   int64_t oldest_ns;
@@ -63,10 +64,10 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
   struct stat st;
   if (!name_is_entry(name)) return true;
   if (t->place == PLACE_DLQ) {
-    is_letter(t->s, name, type) ? t->out->dead++ : t->out->odd++;
+    is_letter(t->s->site, name, type) ? t->out->dead++ : t->out->odd++;
     return true;
   }
-  if (fstatat(fs_folder(t->s, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (fstatat(fs_folder(t->s->site, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
     t->out->odd++;
@@ -79,13 +80,14 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
   return true;
 }
 
-static enum status tally_folders(struct fs *s, struct store_counts *out, struct error *err) {
+static enum status tally_folders(struct fs_shared *s, struct store_counts *out, struct error *err) {
   struct tally t = {.s = s, .out = out, .oldest_ns = INT64_MAX};
   enum status st = ST_OK;
   for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK; p++) {
     t.place = (enum place)p;
-    if (fs_folder(s, t.place) >= 0) st = folder_walk(fs_folder(s, t.place), tally_name, &t, err);
-    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->state), place_path(t.place));
+    if (fs_folder(s->site, t.place) >= 0)
+      st = folder_walk(fs_folder(s->site, t.place), tally_name, &t, err);
+    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->site->state), place_path(t.place));
   }
   if (t.oldest_ns != INT64_MAX) out->oldest_us = t.oldest_ns / 1000;
   out->exact = true;
@@ -93,19 +95,19 @@ static enum status tally_folders(struct fs *s, struct store_counts *out, struct 
 }
 
 /* Lock held. */
-static int64_t oldest_known(struct fs *s) {
+static int64_t oldest_known(struct fs_shared *s) {
   int64_t oldest = fs_hands_oldest(s);
   if (s->figures.head_ns < oldest) oldest = s->figures.head_ns;
   return s->figures.parked_ns < oldest ? s->figures.parked_ns : oldest;
 }
 
-enum status fs_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
-  struct fs *s = impl;
+enum status fs_counts(struct fs_shared *s, bool oldest, struct store_counts *out,
+                      struct error *err) {
   *out = (struct store_counts){.oldest_us = TIME_NONE};
   mutex_lock(&s->lock);
-  out->aside = s->aside.rows.count;
+  out->aside = s->asides.count;
   mutex_unlock(&s->lock);
-  if (s->inspect) return tally_folders(s, out, err);
+  if (s->site->inspect) return tally_folders(s, out, err);
   mutex_lock(&s->lock);
   const struct fs_figures *f = &s->figures;
   out->pending = fs_waiting(f);

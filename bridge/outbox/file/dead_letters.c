@@ -1,7 +1,8 @@
 /* Dead letters chosen earlier, by name and time: read, purged, their bytes copied. A crash in a
  * purge leaves each one whole or gone; of a raw one perhaps the descriptor alone, which can be
  * purged. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@ static enum status unlike(struct fs_look *l, struct letter *letter, const char *
   case FS_UNREADABLE:
   case FS_ODD: break;
   }
-  return fs_letter_unread(l->s, name, got, l->desk.sys, &st, err);
+  return fs_letter_unread(l->s->site, name, got, l->desk.sys, &st, err);
 }
 
 static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
@@ -29,7 +30,7 @@ static enum status look(struct fs_look *l, struct letter *letter, char name[NAME
   if (!name_from(span_of(letter->file), name))
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)",
                      letter->file);
-  enum fs_read got = fs_desk_read(l->s, &l->desk, PLACE_DLQ, name, err);
+  enum fs_read got = fs_desk_read(l->s->site, &l->desk, PLACE_DLQ, name, err);
   enum status st = unlike(l, letter, name, got);
   if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
   if (st != ST_OK) return st;
@@ -47,9 +48,9 @@ bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZ
   return letter->status == ST_OK;
 }
 
-void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
+void fs_left_dlq(struct fs_shared *s, struct span event, struct span reason) {
   fs_dead_figure(s, -1);
-  if (s->c.dead_left) s->c.dead_left(s->c.dead_ctx, event, reason);
+  if (s->site->c.dead_left) s->site->c.dead_left(s->site->c.dead_ctx, event, reason);
 }
 
 /* ---- purge ---- */
@@ -57,7 +58,7 @@ void fs_left_dlq(struct fs *s, struct span event, struct span reason) {
 /* What is not an object goes in two steps, all of them together: the bytes, and when that is
  * durable their descriptors. A descriptor without bytes is still listed and can be purged, bytes
  * without a descriptor cannot. */
-static enum status take_bytes(struct fs *s, const char *name, struct error *err) {
+static enum status take_bytes(struct fs_site *s, const char *name, struct error *err) {
   char bytes[NAME_SIZE];
   name_with(name, ".raw", bytes);
   enum status st = durable_unlink(fs_folder(s, PLACE_DLQ), bytes, err);
@@ -67,33 +68,33 @@ static enum status take_bytes(struct fs *s, const char *name, struct error *err)
 /* Only the one that was looked at: it may be repaired, or have died again, at this moment. */
 static enum status take_letter(struct fs_look *l, const char *name, const struct entry_info *info,
                                struct error *err) {
-  struct fs *s = l->s;
-  enum status st = fs_remove_same(s, PLACE_DLQ, name, &l->desk.stamp, err);
+  struct fs_shared *s = l->s;
+  enum status st = fs_remove_same(s->site, PLACE_DLQ, name, &l->desk.stamp, err);
   if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
   return st;
 }
 
-void fs_purge(void *impl, struct letter *list, size_t count) {
-  struct fs_look look = {.s = impl};
+void fs_purge(struct fs_shared *s, struct letter *list, size_t count) {
+  struct fs_look look = {.s = s};
   struct entry_info info;
   struct error err = {0};
   char name[NAME_SIZE];
   bool any = false, bytes = false;
-  fs_look_around(look.s);
+  fs_look_around(look.s->site);
   for (struct letter *l = list; l < list + count; l++) {
     if (!fs_letter_look(&look, l, name, &info)) continue;
     l->raw = info.raw;
-    l->status =
-        l->raw ? take_bytes(look.s, name, &l->error) : take_letter(&look, name, &info, &l->error);
+    l->status = l->raw ? take_bytes(look.s->site, name, &l->error)
+                       : take_letter(&look, name, &info, &l->error);
     any |= l->status == ST_OK;
     bytes |= l->raw;
   }
-  enum status st = bytes ? durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err) : ST_OK;
+  enum status st = bytes ? durable_sync_folder(fs_folder(look.s->site, PLACE_DLQ), &err) : ST_OK;
   for (struct letter *l = list; st == ST_OK && bytes && l < list + count; l++)
     if (l->status == ST_OK && l->raw && fs_letter_look(&look, l, name, &info))
       l->status = take_letter(&look, name, &info, &l->error);
   fs_desk_release(&look.desk);
-  if (st == ST_OK && any) st = durable_sync_folder(fs_folder(look.s, PLACE_DLQ), &err);
+  if (st == ST_OK && any) st = durable_sync_folder(fs_folder(look.s->site, PLACE_DLQ), &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)
     if (list[i].status == ST_OK)
       list[i].status = error_set(&list[i].error, st, "dlq/: %s", err.text);
@@ -123,9 +124,8 @@ static enum status read_at(int fd, const char *file, uint64_t from, size_t most,
   return buffer_status(out, err);
 }
 
-enum status fs_bytes(void *impl, const char *file, uint64_t from, size_t most, struct buffer *out,
-                     uint64_t *size, struct error *err) {
-  struct fs *s = impl;
+enum status fs_bytes(struct fs_site *s, const char *file, uint64_t from, size_t most,
+                     struct buffer *out, uint64_t *size, struct error *err) {
   *size = 0;
   if (!*file || *file == '.' || strchr(file, '/'))
     return error_set(err, ST_INVALID, "\"%s\" is not a file of dlq/", file);

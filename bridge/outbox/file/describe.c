@@ -1,5 +1,5 @@
 /* One file as lists and `show` tell of it. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/letters.h"
 
 #include <fcntl.h>
 
@@ -43,7 +43,8 @@ static void flat_info(struct fs_desk *d, struct entry_info *info) {
   if (e->reason.len) info->reason = e->reason;
 }
 
-static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct entry_info *info) {
+static void raw_info(struct fs_site *s, const char *name, struct fs_desk *d,
+                     struct entry_info *info) {
   uint64_t inode;
   char raw[NAME_SIZE];
   struct stat st;
@@ -53,7 +54,7 @@ static void raw_info(struct fs *s, const char *name, struct fs_desk *d, struct e
     info->size = (uint64_t)st.st_size;
 }
 
-static void object_info(struct fs *s, const char *name, struct fs_desk *d,
+static void object_info(struct fs_site *s, const char *name, struct fs_desk *d,
                         struct entry_info *info) {
   info->doc = &d->doc;
   info->event = &d->event;
@@ -83,14 +84,14 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
                               .payload = JSON_NONE};
   if (read) info->text = (struct span){d->text, d->len};
   enum reason why = read ? d->reason : REASON_TOO_LARGE;
-  if (read && fs_desk_is_object(d)) object_info(l->s, name, d, info);
+  if (read && fs_desk_is_object(d)) object_info(l->s->site, name, d, info);
   if (why == REASON_NONE || info->foreign_form) return;
   if (!info->reason.len) info->reason = span_of(reason_word(why));
   if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
 }
 
 /* The bytes of a file with a second name may be anybody's: they are told to nobody. */
-enum status fs_letter_unread(struct fs *s, const char *name, enum fs_read got, int sys,
+enum status fs_letter_unread(struct fs_site *s, const char *name, enum fs_read got, int sys,
                              struct stat *st, struct error *err) {
   *st = (struct stat){0};
   int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
@@ -110,7 +111,8 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
   struct fs_desk *d = &l->desk;
   struct stat st;
   if (place != PLACE_DLQ || (got != FS_ODD && got != FS_UNREADABLE)) return false;
-  if (fs_letter_unread(l->s, name, got, d->sys, &st, &d->error) == ST_OK || !S_ISREG(st.st_mode))
+  if (fs_letter_unread(l->s->site, name, got, d->sys, &st, &d->error) == ST_OK ||
+      !S_ISREG(st.st_mode))
     return false;
   d->stamp = fs_stamp_of(&st);
   fs_look_info(l, place, name, false, info);
@@ -121,8 +123,9 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
 
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
   struct fs_desk *d = &l->desk;
-  enum fs_read got = l->all ? fs_desk_reread(l->s, d, fs_folder(l->s, place), name, NULL)
-                            : fs_desk_read(l->s, d, place, name, NULL);
+  enum fs_read got = l->all
+                         ? fs_desk_reread(l->s->site, d, fs_folder(l->s->site, place), name, NULL)
+                         : fs_desk_read(l->s->site, d, place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
   l->got = got;
   if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
@@ -134,14 +137,14 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
   return true;
 }
 
-enum status fs_look_op(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
-                       void *ctx, struct error *err) {
-  struct fs_look look = {.s = impl};
+enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
+                       store_visit_fn visit, void *ctx, struct error *err) {
+  struct fs_look look = {.s = s};
   struct entry_info info;
   char name[NAME_SIZE];
   enum place place;
   enum status st = ST_OK;
-  fs_look_around(look.s);
+  fs_look_around(look.s->site);
   if (name_from(fs_token_name(shelf, span_of(token), &place), name) &&
       fs_look_at(&look, place, name, &info))
     visit(ctx, &info);

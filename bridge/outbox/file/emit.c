@@ -1,12 +1,11 @@
 /* Writes a new entry durably, by way of a hidden temporary file in the outbox itself, so that
  * neither .busbridge nor the lock is needed. A crash leaves that file, which a later scan removes.
  */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <unistd.h>
 
-enum status fs_emit(void *impl, const char *file, struct span text, struct error *err) {
-  struct fs *s = impl;
+enum status fs_emit(struct fs_site *s, const char *file, struct span text, struct error *err) {
   char name[NAME_SIZE], tmp[NAME_SIZE];
   int folder = fs_folder(s, PLACE_FLAT);
   if (!name_from(span_of(file), name))

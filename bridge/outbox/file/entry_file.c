@@ -1,6 +1,7 @@
 /* Reads one entry's file, following no link and leaving its access time alone; parses it, and
  * judges its size. One thread for each desk. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/entry_file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,13 +74,13 @@ static enum fs_read read_text(struct fs_desk *d, int fd, const char *name, struc
 }
 
 /* Also one that is ahead of the clock. */
-static bool is_young(const struct fs *s, const struct stamp *stamp) {
+static bool is_young(const struct fs_site *s, const struct stamp *stamp) {
   int64_t latest = stamp->mtime_ns > stamp->ctime_ns ? stamp->mtime_ns : stamp->ctime_ns;
   return clock_wall_us(s->clock) - latest / 1000 < YOUNG_US;
 }
 
-static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, bool again, const char *name,
-                              struct error *err) {
+static enum fs_read read_open(struct fs_site *s, struct fs_desk *d, int fd, bool again,
+                              const char *name, struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) {
     d->sys = errno;
@@ -93,7 +94,7 @@ static enum fs_read read_open(struct fs *s, struct fs_desk *d, int fd, bool agai
   return read_text(d, fd, name, err);
 }
 
-static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool again,
+static enum fs_read read_named(struct fs_site *s, struct fs_desk *d, int folder, bool again,
                                const char *name, struct error *err) {
   d->len = 0;
   d->stamp = (struct stamp){0};
@@ -108,13 +109,13 @@ static enum fs_read read_named(struct fs *s, struct fs_desk *d, int folder, bool
   return how;
 }
 
-enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name,
+enum fs_read fs_desk_read(struct fs_site *s, struct fs_desk *d, enum place place, const char *name,
                           struct error *err) {
   d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
   return read_named(s, d, fs_folder(s, place), false, name, err);
 }
 
-enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name,
+enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, int folder, const char *name,
                             struct error *err) {
   d->limit = s->c.max_entry_bytes;
   return read_named(s, d, folder, true, name, err);

@@ -1,12 +1,10 @@
 /* entry_file.h - inside bridge/outbox/file only: one entry's file read and parsed, on a desk of
- * whoever reads it. Any thread, a desk each.
+ * whoever reads it; is it still the same event; its text after a verdict. Any thread, a desk each.
  */
 #ifndef BRIDGE_OUTBOX_FILE_ENTRY_FILE_H
 #define BRIDGE_OUTBOX_FILE_ENTRY_FILE_H
 
-#include "bridge/outbox/file/ref.h"
-
-#include <sys/stat.h>
+#include "bridge/outbox/file/site.h"
 
 enum fs_read {
   FS_READ,
@@ -31,11 +29,10 @@ struct fs_desk {
   struct error error; /* words for it */
 };
 void fs_desk_release(struct fs_desk *d);
-struct fs; /* file.h */
-enum fs_read fs_desk_read(struct fs *s, struct fs_desk *d, enum place place, const char *name,
+enum fs_read fs_desk_read(struct fs_site *s, struct fs_desk *d, enum place place, const char *name,
                           struct error *err);
 /* The same of a file that was read before: how many links it has now says nothing. */
-enum fs_read fs_desk_reread(struct fs *s, struct fs_desk *d, int folder, const char *name,
+enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, int folder, const char *name,
                             struct error *err);
 /* Scans and parses what was read: reason and error, doc and event as far as they go. ST_OK or
  * ST_NO_MEMORY. */
@@ -44,5 +41,34 @@ void fs_desk_too_large(struct fs_desk *d);                /* reason and words */
 bool fs_desk_is_object(const struct fs_desk *d);          /* complete JSON, an object */
 bool fs_ours(enum place place, enum event_status status); /* is it an entry that waits to be sent */
 bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the newer producer */
+/* Is the reader to parse what its desk holds? */
+static inline bool fs_may_parse(const struct fs_site *s, enum place place, const char *name) {
+  char room[TOKEN_SIZE];
+  return !s->c.may_parse || s->c.may_parse(s->c.parse_ctx, fs_token(place, name, room));
+}
+
+/* same_event.c: is what lies there still the ref's event? By id and content, not by stamp; read
+ * into d. *how GONE: it is; REUSED, CHANGED, VANISHED: as for store_done. shown: its folder in
+ * messages. What is being written is waited for a little; ST_BUSY: longer. */
+MUST_CHECK enum status fs_same(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
+                               const char *name, const struct fs_ref *ref, enum settled *how,
+                               struct error *err);
+
+/* rewrite.c: the entry as it is pending anew, with attempts 0; and as it is after it has failed */
+struct fs_failed; /* moves.h */
+MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out,
+                                       struct error *err);
+MUST_CHECK enum status fs_failed_form(const struct fs_desk *d, const char *name,
+                                      const struct fs_failed *f, struct buffer *out,
+                                      struct error *err);
+
+/* descriptor.c: of what is not a JSON object */
+bool fs_of_bytes(enum reason reason); /* why bytes are set aside unread; an event that is an object
+                                         dies of others */
+/* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a
+ * worker put there. */
+bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
+void fs_describe_raw(struct span stem, const struct stamp *stamp, const struct failure *why,
+                     struct buffer *out);
 
 #endif

@@ -10,11 +10,11 @@
  *
  * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and
  * what they bring was durable before. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/moves.h"
 
 /* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except
  * for its mtime, which is its place in the order. ST_AGAIN: it does not, *how says why. */
-static enum status read_same(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status read_same(struct fs_site *s, struct fs_desk *d, const struct fs_ref *ref,
                              const char *name, struct fs_ref *now, enum settled *how,
                              struct error *err) {
   int folder = fs_folder(s, ref->place);
@@ -39,7 +39,7 @@ static enum status read_same(struct fs *s, struct fs_desk *d, const struct fs_re
 
 /* ---- look, write ---- */
 
-static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_failing *m) {
+static enum status write_form(struct fs_site *s, const struct fs_desk *d, struct fs_failing *m) {
   struct buffer text = {0};
   struct fs_failed *f = m->f;
   enum status st = fs_failed_form(d, m->name, f, &text, &f->error);
@@ -50,7 +50,7 @@ static enum status write_form(struct fs *s, const struct fs_desk *d, struct fs_f
   return st;
 }
 
-static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
+static enum status look(struct fs_site *s, struct fs_desk *d, struct fs_failing *m) {
   struct fs_failed *f = m->f;
   if (!name_from(f->ref.name, m->name))
     return error_set(&f->error, ST_INVALID, "\"%.*s\" is not an entry's name",
@@ -67,7 +67,7 @@ static enum status look(struct fs *s, struct fs_desk *d, struct fs_failing *m) {
 
 /* ---- swap, move ---- */
 
-static void swap(struct fs *s, struct fs_failing *m) {
+static void swap(struct fs_shared *s, struct fs_failing *m) {
   struct fs_failed *f = m->f;
   BUG_ON_RULE(S5, !m->written ||
                       m->fd >=
@@ -77,7 +77,7 @@ static void swap(struct fs *s, struct fs_failing *m) {
   m->over = f->how != SETTLED_GONE;
 }
 
-static void move_all(struct fs *s, struct fs_failing *const *list, struct fs_letter *letters,
+static void move_all(struct fs_shared *s, struct fs_failing *const *list, struct fs_letter *letters,
                      size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
@@ -106,7 +106,7 @@ static void no_error_if_gone(struct fs_failing *m) {
 
 /* ---- sync ---- */
 
-static void sync_place(struct fs *s, struct fs_failing *const *list, size_t count,
+static void sync_place(struct fs_site *s, struct fs_failing *const *list, size_t count,
                        enum place place) {
   struct error err = {0};
   bool any = false;
@@ -121,9 +121,9 @@ static void sync_place(struct fs *s, struct fs_failing *const *list, size_t coun
   }
 }
 
-static void end(struct fs *s, struct fs_failing *m) {
+static void end(struct fs_shared *s, struct fs_failing *m) {
   const struct fs_failed *f = m->f;
-  if (m->written) fs_tmp_drop(s, m->tmp);
+  if (m->written) fs_tmp_drop(s->site, m->tmp);
   if (f->status != ST_OK) return; /* it stays in hand: the caller tries again */
   enum fs_end gone = f->dead ? FS_END_GONE : FS_END_STAYS;
   fs_hand_end(s, f->ref.place, m->name,
@@ -140,8 +140,8 @@ struct room {
   struct fs_letter *letters;
 };
 
-static void look_at_all(struct fs *s, struct fs_failed *failed, size_t count, const struct room *r,
-                        size_t *objects) {
+static void look_at_all(struct fs_site *s, struct fs_failed *failed, size_t count,
+                        const struct room *r, size_t *objects) {
   struct fs_desk desk = {0};
   struct error err = {0};
   size_t raws = 0;
@@ -159,22 +159,23 @@ static void look_at_all(struct fs *s, struct fs_failed *failed, size_t count, co
   fs_desk_release(&desk);
 }
 
-static void fail(struct fs *s, struct fs_failed *failed, size_t count, const struct room *r) {
+static void fail(struct fs_shared *s, struct fs_failed *failed, size_t count,
+                 const struct room *r) {
   static const enum place places[] = {PLACE_DLQ, PLACE_FLAT, PLACE_PENDING};
   size_t objects;
-  look_at_all(s, failed, count, r, &objects);
-  fs_failing_wait(s, r->list, r->files, objects);
+  look_at_all(s->site, failed, count, r, &objects);
+  fs_failing_wait(s->site, r->list, r->files, objects);
   for (size_t i = 0; i < objects; i++)
     if (fs_going(r->list[i])) swap(s, r->list[i]);
   move_all(s, r->list, r->letters, objects);
   fs_dead_raw_all(s, r->list + objects, r->files, count - objects);
   for (size_t i = 0; i < count; i++) no_error_if_gone(r->list[i]);
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-    sync_place(s, r->list, count, places[i]);
+    sync_place(s->site, r->list, count, places[i]);
   for (size_t i = 0; i < count; i++) end(s, &r->all[i]);
 }
 
-void fs_fail_refs(struct fs *s, struct fs_failed *list, size_t count) {
+void fs_fail_refs(struct fs_shared *s, struct fs_failed *list, size_t count) {
   struct room r = {.all = calloc(count + 1, sizeof *r.all),
                    .list = calloc(count + 1, sizeof *r.list),
                    .files = calloc(count + 1, sizeof *r.files),
@@ -190,12 +191,12 @@ void fs_fail_refs(struct fs *s, struct fs_failed *list, size_t count) {
   free(r.letters);
 }
 
-void fs_fail_all(void *impl, struct failed *list, size_t count) {
+void fs_fail_all(struct fs_shared *s, struct failed *list, size_t count) {
   struct fs_failed *rows = calloc(count + 1, sizeof *rows);
   for (size_t i = 0; rows && i < count; i++)
     rows[i] =
         (struct fs_failed){.ref = fs_ref_of(list[i].ref), .why = list[i].why, .dead = list[i].dead};
-  if (rows) fs_fail_refs(impl, rows, count);
+  if (rows) fs_fail_refs(s, rows, count);
   for (size_t i = 0; i < count; i++) {
     list[i].status = rows ? rows[i].status : ST_NO_MEMORY;
     if (rows) list[i].how = rows[i].how;

@@ -1,8 +1,8 @@
 /* Those that failed, on their way: what was written of them becomes durable, all at once. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/moves.h"
 
 /* That took a while: whose outbox is it now? */
-static void still_ours(struct fs *s, struct fs_failing *const *list, size_t count) {
+static void still_ours(struct fs_site *s, struct fs_failing *const *list, size_t count) {
   struct error err = {0};
   if (state_check(s->state, &err) == ST_OK) return;
   for (size_t i = 0; i < count; i++) {
@@ -12,7 +12,7 @@ static void still_ours(struct fs *s, struct fs_failing *const *list, size_t coun
   }
 }
 
-void fs_failing_wait(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
+void fs_failing_wait(struct fs_site *s, struct fs_failing *const *list, struct durable_file *files,
                      size_t count) {
   size_t open = 0;
   for (size_t i = 0; i < count; i++)

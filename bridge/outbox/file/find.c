@@ -1,6 +1,6 @@
 /* Finds entries by file name, by the beginning of a name, and only then by the id inside each file;
  * shows 20 at most. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/letters.h"
 
 #include <fcntl.h>
 
@@ -87,7 +87,7 @@ static void probe_stem(struct find *f, const char *prefix) {
     if (n) snprintf(number, sizeof number, "__%u", n);
     int need = snprintf(name, sizeof name, "%s%.*s%s.json", prefix, SPAN_ARGS(f->key), number);
     if (need < 0 || need >= NAME_SIZE || !name_is_entry(name)) return;
-    if (fstatat(fs_folder(f->look.s, f->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    if (fstatat(fs_folder(f->look.s->site, f->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
     keep(&f->exact, f->place, name);
     last = n;
   }
@@ -103,17 +103,17 @@ static void probe(struct find *f) {
 /* ---- the names of all ---- */
 
 static enum status find_place(struct find *f, struct error *err) {
-  enum status st = folder_walk(fs_folder(f->look.s, f->place), find_name, f, err);
+  enum status st = folder_walk(fs_folder(f->look.s->site, f->place), find_name, f, err);
   return st == ST_OK
              ? ST_OK
-             : error_prefix(err, "%s/%s", state_path(f->look.s->state), place_path(f->place));
+             : error_prefix(err, "%s/%s", state_path(f->look.s->site->state), place_path(f->place));
 }
 
 static enum status search(struct find *f, unsigned which, struct error *err) {
   static const enum place places[] = {PLACE_FLAT, PLACE_PENDING, PLACE_DLQ};
   for (unsigned i = 0; i < 3; i++) {
     f->place = places[i];
-    if (fs_folder(f->look.s, f->place) < 0 ||
+    if (fs_folder(f->look.s->site, f->place) < 0 ||
         !(which & (f->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING)))
       continue;
     enum status st = ST_OK;
@@ -151,15 +151,15 @@ static uint64_t tell(struct find *f, store_visit_fn visit, void *ctx) {
 
 /* By file first, which is as fast however many there are; then by name, which needs no reading.
  * Only when no name matches is each file opened for its id. */
-enum status fs_find(void *impl, unsigned which, struct span key, store_visit_fn visit, void *ctx,
-                    uint64_t *total, struct error *err) {
-  struct find f = {.look.s = impl, .key = key};
+enum status fs_find(struct fs_shared *s, unsigned which, struct span key, store_visit_fn visit,
+                    void *ctx, uint64_t *total, struct error *err) {
+  struct find f = {.look.s = s, .key = key};
   enum status st = ST_OK;
   *total = 0;
   if (!key.len) return ST_OK;
   unsigned last = event_id_valid(key) ? BY_ID : BY_NAME; /* what cannot be an id is in no file */
   if (which & LIST_NAMED) last = BY_FILE;
-  fs_look_around(f.look.s);
+  fs_look_around(f.look.s->site);
   for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {
     f.way = (enum way)way;
     st = search(&f, which, err);

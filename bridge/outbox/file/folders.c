@@ -1,7 +1,7 @@
 /* pending/, dlq/ and sent/ may vanish, come back or be exchanged while a worker runs: a folder is
  * what lies at its name now. Each scan and each move looks, and a move holds its own descriptor, to
  * see afterwards where the file went. dlq/ and sent/ are made again; pending/ is the producers'. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 static const char *const names[PLACES] = {".", "pending", "dlq", "sent"};
 
-bool fs_in_place(struct fs *s, enum place place, int fd) {
+bool fs_in_place(struct fs_site *s, enum place place, int fd) {
   struct stat named, held;
   if (place == PLACE_FLAT) return true; /* without it the lock is lost, which state_check tells */
   return fd >= 0 && fstat(fd, &held) == 0 &&
@@ -24,13 +24,13 @@ bool fs_is_folder(const char *name) {
 }
 
 /* That it is missing must not be taken for the entry's being gone. */
-static enum status unusable(struct fs *s, enum place place, struct error *err) {
+static enum status unusable(struct fs_site *s, enum place place, struct error *err) {
   if (!err) return ST_IO;
   if (err->status == ST_NOT_FOUND) err->status = ST_IO;
   return error_prefix(err, "%s/%s/ cannot be used", state_path(s->state), names[place]);
 }
 
-static enum status open_named(struct fs *s, enum place place, bool make, int *fd,
+static enum status open_named(struct fs_site *s, enum place place, bool make, int *fd,
                               struct error *err) {
   int outbox = fs_folder(s, PLACE_FLAT);
   if (make) return durable_folder(outbox, names[place], 0770, fd, err);
@@ -40,7 +40,7 @@ static enum status open_named(struct fs *s, enum place place, bool make, int *fd
 
 /* A descriptor that other threads may be using is replaced in place, never closed. What was moved
  * into the old folder and not synced yet is synced now, it is not known any more later. */
-static enum status put_in_place(struct fs *s, enum place place, int fd, struct error *err) {
+static enum status put_in_place(struct fs_site *s, enum place place, int fd, struct error *err) {
   int old = fs_folder(s, place);
   if (old < 0) {
     atomic_store_explicit(&s->folder[place], fd, memory_order_release);
@@ -53,7 +53,7 @@ static enum status put_in_place(struct fs *s, enum place place, int fd, struct e
   return st;
 }
 
-static enum status take_over(struct fs *s, enum place place, struct error *err) {
+static enum status take_over(struct fs_site *s, enum place place, struct error *err) {
   struct stat st;
   bool make = place == PLACE_DLQ || place == PLACE_SENT, known = fs_folder(s, place) >= 0;
   bool missing = fstatat(fs_folder(s, PLACE_FLAT), names[place], &st, AT_SYMLINK_NOFOLLOW) < 0 &&
@@ -71,7 +71,7 @@ static enum status take_over(struct fs *s, enum place place, struct error *err) 
   return ST_OK;
 }
 
-enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
+enum status fs_take_place(struct fs_site *s, enum place place, struct error *err) {
   struct error local = {0};
   enum status st = ST_OK;
   if (place == PLACE_FLAT || s->inspect || fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
@@ -83,7 +83,7 @@ enum status fs_take_place(struct fs *s, enum place place, struct error *err) {
 
 /* A descriptor of its own, so that another thread that takes a new folder over does not change it.
  */
-enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err) {
+enum status fs_hold(struct fs_site *s, enum place place, int *fd, struct error *err) {
   *fd = -1;
   enum status st = fs_take_place(s, place, err);
   if (st != ST_OK) return st;
@@ -92,12 +92,12 @@ enum status fs_hold(struct fs *s, enum place place, int *fd, struct error *err) 
                   : error_sys(err, errno, "opening %s/%s", state_path(s->state), names[place]);
 }
 
-void fs_look_around(struct fs *s) {
+void fs_look_around(struct fs_site *s) {
   enum status st = fs_take_place(s, PLACE_DLQ, NULL);
   (void)st; /* the next scan says so */
 }
 
-enum status fs_keep_tmp(struct fs *s, struct error *err) {
+enum status fs_keep_tmp(struct fs_site *s, struct error *err) {
   bool remade = false;
   enum status st = state_keep_tmp(s->state, &remade, err);
   if (remade)
@@ -111,7 +111,7 @@ enum status fs_keep_tmp(struct fs *s, struct error *err) {
 
 /* Entries are rewritten by exchanging them with a file of .busbridge/tmp, which only one file
  * system can. dlq/ and sent/ may lie elsewhere. */
-enum status fs_check_mounts(struct fs *s, struct error *err) {
+enum status fs_check_mounts(struct fs_site *s, struct error *err) {
   static const char *const together[] = {"pending", ".busbridge", ".busbridge/tmp"};
   for (size_t i = 0; i < sizeof together / sizeof *together; i++)
     if (folder_elsewhere(fs_folder(s, PLACE_FLAT), together[i]))
@@ -125,7 +125,7 @@ enum status fs_check_mounts(struct fs *s, struct error *err) {
   return ST_OK;
 }
 
-enum status fs_sync_places(struct fs *s, enum place a, enum place b, struct error *err) {
+enum status fs_sync_places(struct fs_site *s, enum place a, enum place b, struct error *err) {
   enum status st = durable_sync_folder(fs_folder(s, a), err);
   if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
   return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->state));

@@ -1,32 +1,32 @@
 /* S14. Files that do not parse and may still be written: watched until they are old enough to be
  * judged. The reader's thread. Few as a rule; beyond FS_GROWING_MAX the next scan finds them. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/order.h"
 
-static struct fs_growing *find(struct fs *s, enum place place, const char *name) {
+static struct fs_growing *find(struct fs_reader *s, enum place place, const char *name) {
   for (size_t i = 0; i < s->growing_count; i++)
     if (s->growing[i].place == place && strcmp(s->growing[i].name, name) == 0)
       return &s->growing[i];
   return NULL;
 }
 
-static void figure(struct fs *s) {
-  mutex_lock(&s->lock);
-  s->figures.growing = s->growing_count;
-  mutex_unlock(&s->lock);
+static void figure(struct fs_reader *s) {
+  mutex_lock(&s->shared->lock);
+  s->shared->figures.growing = s->growing_count;
+  mutex_unlock(&s->shared->lock);
 }
 
-static void drop(struct fs *s, struct fs_growing *g) {
+static void drop(struct fs_reader *s, struct fs_growing *g) {
   BUG_ON_RULE(S14, g < s->growing || g >= s->growing + s->growing_count);
   free(g->name);
   *g = s->growing[--s->growing_count];
   figure(s);
 }
 
-bool fs_growing_has(struct fs *s, enum place place, const char *name) {
+bool fs_growing_has(struct fs_reader *s, enum place place, const char *name) {
   return s->growing_count && find(s, place, name);
 }
 
-bool fs_growing_forget(struct fs *s, enum place place, const char *name) {
+bool fs_growing_forget(struct fs_reader *s, enum place place, const char *name) {
   struct fs_growing *g = s->growing_count ? find(s, place, name) : NULL;
   if (g) drop(s, g);
   return g != NULL;
@@ -34,14 +34,15 @@ bool fs_growing_forget(struct fs *s, enum place place, const char *name) {
 
 /* The file's own times tell at once, as long as the clock did not step since the store was opened:
  * after a step only what was watched long enough counts. */
-static bool old_enough(const struct fs *s, const struct stamp *stamp) {
-  int64_t wall = clock_wall_us(s->clock), mono = clock_mono_ns(s->clock);
+static bool old_enough(const struct fs_reader *s, const struct stamp *stamp) {
+  int64_t wall = clock_wall_us(s->site->clock), mono = clock_mono_ns(s->site->clock);
   int64_t stepped = wall - mono / 1000 - s->clock_offset_us;
   int64_t touched = stamp->ctime_ns > stamp->mtime_ns ? stamp->ctime_ns : stamp->mtime_ns;
-  return stepped < 1000000 && stepped > -1000000 && wall - touched / 1000 >= s->c.settle_ms * 1000;
+  return stepped < 1000000 && stepped > -1000000 &&
+         wall - touched / 1000 >= s->site->c.settle_ms * 1000;
 }
 
-static void add(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp,
+static void add(struct fs_reader *s, const struct fs_candidate *c, const struct stamp *stamp,
                 int64_t now) {
   if (s->growing_count >= FS_GROWING_MAX) return;
   if (!s->growing && !(s->growing = malloc(FS_GROWING_MAX * sizeof *s->growing))) return;
@@ -49,18 +50,18 @@ static void add(struct fs *s, const struct fs_candidate *c, const struct stamp *
   if (!name) return;
   s->growing[s->growing_count++] =
       (struct fs_growing){.place = c->place, .stamp = *stamp, .first_ns = now, .name = name};
-  int64_t due = now + s->c.settle_ms * 1000000;
+  int64_t due = now + s->site->c.settle_ms * 1000000;
   if (s->growing_count == 1 || due < s->growing_due_ns) s->growing_due_ns = due;
   figure(s);
 }
 
-bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct stamp *stamp,
-                        bool *known) {
-  int64_t now = clock_mono_ns(s->clock);
+bool fs_growing_settled(struct fs_reader *s, const struct fs_candidate *c,
+                        const struct stamp *stamp, bool *known) {
+  int64_t now = clock_mono_ns(s->site->clock);
   struct fs_growing *g = s->growing_count ? find(s, c->place, c->name) : NULL;
   *known = g != NULL;
   bool same = g && fs_stamp_same(&g->stamp, stamp);
-  if (old_enough(s, stamp) || (same && now - g->first_ns >= s->c.settle_ms * 1000000)) {
+  if (old_enough(s, stamp) || (same && now - g->first_ns >= s->site->c.settle_ms * 1000000)) {
     if (g) drop(s, g);
     return true;
   }
@@ -73,13 +74,13 @@ bool fs_growing_settled(struct fs *s, const struct fs_candidate *c, const struct
   return false;
 }
 
-bool fs_growing_due(struct fs *s, struct fs_candidate *c) {
+bool fs_growing_due(struct fs_reader *s, struct fs_candidate *c) {
   if (!s->growing_count) return false;
-  int64_t now = clock_mono_ns(s->clock), next = INT64_MAX;
+  int64_t now = clock_mono_ns(s->site->clock), next = INT64_MAX;
   if (now < s->growing_due_ns) return false;
   for (size_t i = 0; i < s->growing_count; i++) {
     struct fs_growing *g = &s->growing[i];
-    int64_t due = g->first_ns + s->c.settle_ms * 1000000;
+    int64_t due = g->first_ns + s->site->c.settle_ms * 1000000;
     if (due <= now) {
       *c = (struct fs_candidate){.source = FS_GROWN, .place = g->place};
       fs_name_copy(c->name, g->name);
@@ -91,17 +92,17 @@ bool fs_growing_due(struct fs *s, struct fs_candidate *c) {
   return false;
 }
 
-int64_t fs_growing_wait_ms(struct fs *s) {
-  int64_t wait = -1, now = s->growing_count ? clock_mono_ns(s->clock) : 0;
+int64_t fs_growing_wait_ms(struct fs_reader *s) {
+  int64_t wait = -1, now = s->growing_count ? clock_mono_ns(s->site->clock) : 0;
   for (size_t i = 0; i < s->growing_count; i++) {
-    int64_t left = (s->growing[i].first_ns + s->c.settle_ms * 1000000 - now) / 1000000 + 1;
+    int64_t left = (s->growing[i].first_ns + s->site->c.settle_ms * 1000000 - now) / 1000000 + 1;
     if (left < 0) left = 0;
     if (wait < 0 || left < wait) wait = left;
   }
   return wait;
 }
 
-void fs_growing_release(struct fs *s) {
+void fs_growing_release(struct fs_reader *s) {
   while (s->growing_count) drop(s, s->growing);
   free(s->growing);
   s->growing = NULL;

@@ -1,5 +1,5 @@
 /* Is it one entry that the file system refuses to change, or all of them? */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/finish.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -38,7 +38,7 @@ bool state_hinders_one(const struct state *s, const struct error *why) {
 }
 
 /* The folder that lies at its name now. */
-static bool probe_place(struct fs *s, unsigned place) {
+static bool probe_place(struct fs_site *s, unsigned place) {
   int fd = -1;
   if (place == TMP) return fs_keep_tmp(s, NULL) == ST_OK && probe(state_tmp(s->state));
   if (place == PLACE_FLAT || place == PLACE_PENDING)
@@ -49,18 +49,19 @@ static bool probe_place(struct fs *s, unsigned place) {
   return works;
 }
 
-static bool can_change(struct fs *s, unsigned place) {
-  int64_t now = clock_mono_ns(s->clock), *last = &s->aside.probed_ns[place];
+static bool can_change(struct fs_finisher *s, unsigned place) {
+  int64_t now = clock_mono_ns(s->site->clock), *last = &s->probed_ns[place];
   if (*last && now >= *last && now - *last < FRESH_NS) return true;
-  if (!probe_place(s, place)) return false;
+  if (!probe_place(s->site, place)) return false;
   *last = now;
   return true;
 }
 
 /* The folder it lies in, tmp, and the one it goes to: if a file can be made and removed in each, it
  * is this one's. */
-bool fs_hinders_one(struct fs *s, enum place place, enum aside what, const struct error *why) {
+bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
+                    const struct error *why) {
   if (concerns_all(why) || !can_change(s, place) || !can_change(s, TMP)) return false;
   if (what == ASIDE_DEAD) return can_change(s, PLACE_DLQ);
-  return what != ASIDE_DONE || !s->c.keep_sent || can_change(s, PLACE_SENT);
+  return what != ASIDE_DONE || !s->site->c.keep_sent || can_change(s, PLACE_SENT);
 }

@@ -1,6 +1,6 @@
 /* Entries in hand, names to be looked at again, and our own exchanges, which inotify reports like
  * arrivals; all under the lock. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <fcntl.h>
 
@@ -14,7 +14,7 @@ struct hand {
   char bytes[]; /* of key */
 };
 
-bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
+bool fs_hand_has(struct fs_shared *s, enum place place, const char *name, bool told) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   mutex_lock(&s->lock);
@@ -24,7 +24,7 @@ bool fs_hand_has(struct fs *s, enum place place, const char *name, bool told) {
   return h != NULL;
 }
 
-enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64_t mtime_ns,
+enum status fs_hand_take(struct fs_shared *s, enum place place, const char *name, int64_t mtime_ns,
                          bool fresh) {
   struct fs_key key;
   fs_key_of(&key, place, name);
@@ -44,7 +44,7 @@ enum status fs_hand_take(struct fs *s, enum place place, const char *name, int64
   return st;
 }
 
-bool fs_hand_reserve(struct fs *s, enum place place, const char *name) {
+bool fs_hand_reserve(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
   if (fs_hand_take(s, place, name, INT64_MAX, false) != ST_OK) return false;
   fs_key_of(&key, place, name);
@@ -56,7 +56,7 @@ bool fs_hand_reserve(struct fs *s, enum place place, const char *name) {
   return true;
 }
 
-static void push_again(struct fs *s, enum place place, const char *name, bool fresh) {
+static void push_again(struct fs_shared *s, enum place place, const char *name, bool fresh) {
   size_t len = strlen(name);
   struct fs_again *a = malloc(sizeof *a + len + 1);
   if (!a) return; /* the next scan finds it */
@@ -69,7 +69,7 @@ static void push_again(struct fs *s, enum place place, const char *name, bool fr
   s->again_end = &a->next;
 }
 
-static void gone(struct fs *s, const struct hand *h) {
+static void gone(struct fs_shared *s, const struct hand *h) {
   struct fs_figures *f = &s->figures;
   if (f->known) f->known--;
   f->gone++;
@@ -77,7 +77,7 @@ static void gone(struct fs *s, const struct hand *h) {
 }
 
 /* The listing under way, or the last one, may have counted it already. */
-static void returned(struct fs *s, const struct hand *h) {
+static void returned(struct fs_shared *s, const struct hand *h) {
   struct fs_figures *f = &s->figures;
   bool listed = h->listing && h->listing == f->listing;
   f->returned++;
@@ -86,7 +86,7 @@ static void returned(struct fs *s, const struct hand *h) {
   if (f->listing_on && !listed) f->late++;
 }
 
-static void count_end(struct fs *s, const struct hand *h, enum fs_end how) {
+static void count_end(struct fs_shared *s, const struct hand *h, enum fs_end how) {
   if (h->aside) return;
   switch (how) {
   case FS_END_GONE: gone(s, h); break;
@@ -100,13 +100,14 @@ static void count_end(struct fs *s, const struct hand *h, enum fs_end how) {
 
 /* Is it to be looked at again, and as one not counted yet? A name told while it was in hand is: it
  * may be new bytes. */
-static bool again_wanted(const struct fs *s, const struct hand *h, enum fs_end how, bool *fresh) {
+static bool again_wanted(const struct fs_shared *s, const struct hand *h, enum fs_end how,
+                         bool *fresh) {
   bool came = how == FS_END_NOTHING || how == FS_END_RETURNED || h->aside;
   *fresh = how == FS_END_GONE || (came && (!h->listing || h->listing != s->figures.listing));
   return h->told || how == FS_END_AGAIN || how == FS_END_CHANGED;
 }
 
-void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end how) {
+void fs_hand_end(struct fs_shared *s, enum place place, const char *name, enum fs_end how) {
   struct fs_key key;
   bool wake = false, fresh;
   fs_key_of(&key, place, name);
@@ -129,7 +130,7 @@ void fs_hand_end(struct fs *s, enum place place, const char *name, enum fs_end h
   if (wake) fs_wake(s);
 }
 
-void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
+void fs_hand_linger(struct fs_shared *s, enum place place, const char *name, bool on) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   mutex_lock(&s->lock);
@@ -144,7 +145,7 @@ void fs_hand_linger(struct fs *s, enum place place, const char *name, bool on) {
   if (wake) fs_wake(s);
 }
 
-bool fs_hand_list(struct fs *s, enum place place, const char *name) {
+bool fs_hand_list(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   mutex_lock(&s->lock);
@@ -154,7 +155,7 @@ bool fs_hand_list(struct fs *s, enum place place, const char *name) {
   return h != NULL;
 }
 
-void fs_hand_unlist(struct fs *s, enum place place, const char *name) {
+void fs_hand_unlist(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   mutex_lock(&s->lock);
@@ -166,7 +167,7 @@ void fs_hand_unlist(struct fs *s, enum place place, const char *name) {
   mutex_unlock(&s->lock);
 }
 
-struct fs_again *fs_again_pop(struct fs *s) {
+struct fs_again *fs_again_pop(struct fs_shared *s) {
   mutex_lock(&s->lock);
   struct fs_again *a = s->again;
   if (a) s->again = a->next;
@@ -174,11 +175,11 @@ struct fs_again *fs_again_pop(struct fs *s) {
   return a;
 }
 
-void fs_again_clear(struct fs *s) {
+void fs_again_clear(struct fs_shared *s) {
   for (struct fs_again *a; (a = fs_again_pop(s));) free(a);
 }
 
-void fs_dead_figure(struct fs *s, int more) {
+void fs_dead_figure(struct fs_shared *s, int more) {
   mutex_lock(&s->lock);
   if (more > 0 || s->figures.dead) s->figures.dead += (uint64_t)(int64_t)more;
   mutex_unlock(&s->lock);
@@ -208,7 +209,7 @@ static void free_all(struct table *t) {
 }
 
 /* Without memory, or when there are too many, the reader only looks once too often. */
-void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t inode) {
+void fs_own_begin(struct fs_shared *s, enum place place, const char *name, uint64_t inode) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   struct own *o = malloc(sizeof *o + key.span.len);
@@ -224,7 +225,8 @@ void fs_own_begin(struct fs *s, enum place place, const char *name, uint64_t ino
   mutex_unlock(&s->lock);
 }
 
-void fs_own_end(struct fs *s, enum place place, const char *name, const struct stamp *stamp) {
+void fs_own_end(struct fs_shared *s, enum place place, const char *name,
+                const struct stamp *stamp) {
   struct fs_key key;
   fs_key_of(&key, place, name);
   mutex_lock(&s->lock);
@@ -236,14 +238,14 @@ void fs_own_end(struct fs *s, enum place place, const char *name, const struct s
   mutex_unlock(&s->lock);
 }
 
-bool fs_own_is(struct fs *s, enum place place, const char *name) {
+bool fs_own_is(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
   struct stat st;
   bool own = false;
   fs_key_of(&key, place, name);
   mutex_lock(&s->lock);
   struct own *o = s->own.count ? table_get(&s->own, key.span) : NULL;
-  if (o && fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+  if (o && fstatat(fs_folder(s->site, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
     struct stamp now = fs_stamp_of(&st);
     own = now.inode == o->inode && (!o->ctime_ns || now.ctime_ns == o->ctime_ns);
   } else if (o) {
@@ -253,7 +255,7 @@ bool fs_own_is(struct fs *s, enum place place, const char *name) {
   return own;
 }
 
-void fs_hands_release(struct fs *s) {
+void fs_hands_release(struct fs_shared *s) {
   fs_again_clear(s);
   free_all(&s->in_hand);
   free_all(&s->own);
@@ -261,7 +263,7 @@ void fs_hands_release(struct fs *s) {
   table_release(&s->own);
 }
 
-int64_t fs_hands_oldest(struct fs *s) {
+int64_t fs_hands_oldest(struct fs_shared *s) {
   int64_t oldest = INT64_MAX;
   struct span key;
   void *value;
@@ -272,7 +274,7 @@ int64_t fs_hands_oldest(struct fs *s) {
   return oldest;
 }
 
-bool fs_hands_copy(struct fs *s, int64_t after_ns, struct fs_names *out) {
+bool fs_hands_copy(struct fs_shared *s, int64_t after_ns, struct fs_names *out) {
   struct span key;
   void *value;
   char name[NAME_SIZE];

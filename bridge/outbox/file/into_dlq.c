@@ -1,12 +1,13 @@
 /* Entries in their dead form go into dlq/, by way of tmp, where each is looked at. A crash leaves
  * one in its place, in tmp under a name that says it goes back, or in dlq/. */
-#include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-static enum status is_dead(struct fs *s, const char *tmp, const char *name, struct error *err) {
+static enum status is_dead(struct fs_site *s, const char *tmp, const char *name,
+                           struct error *err) {
   struct fs_desk d = {0};
   enum fs_read got = fs_desk_reread(s, &d, state_tmp(s->state), tmp, err);
   enum status st = got == FS_READ ? fs_desk_parse(&d, err) : got == FS_FAILED ? err->status : ST_OK;
@@ -21,7 +22,7 @@ static enum status is_dead(struct fs *s, const char *tmp, const char *name, stru
 
 /* A copy becomes durable at once, and with it the dead letter: before that its old form, which is
  * pending, must be gone for good. */
-static enum status leave_for_good(struct fs *s, enum place place, struct error *err) {
+static enum status leave_for_good(struct fs_site *s, enum place place, struct error *err) {
   if (!fs_elsewhere(s, PLACE_DLQ)) return ST_OK;
   enum status st = durable_sync_folder(state_tmp(s->state), err);
   return st == ST_OK ? durable_sync_folder(fs_folder(s, place), err) : st;
@@ -29,14 +30,14 @@ static enum status leave_for_good(struct fs *s, enum place place, struct error *
 
 /* What was put there with that stamp cannot have been changed since: even within one tick of the
  * clock its time would be another. */
-static bool surely(const struct fs *s, const struct fs_letter *l, const struct stamp *now) {
+static bool surely(const struct fs_site *s, const struct fs_letter *l, const struct stamp *now) {
   int64_t age_us = clock_wall_us(s->clock) - l->is.mtime_ns / 1000;
   return l->is.inode && fs_stamp_alike(&l->is, now) && age_us >= YOUNG_US;
 }
 
 /* By way of tmp, where it is looked at: what a producer put at its name in the meantime is not a
  * dead letter. dlq is the folder that lay there a moment ago. */
-static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
+static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) {
   const struct left left = {.kind = LEFT_BACK, .place = l->place, .name = l->name};
   struct stamp now;
   int tmp;
@@ -57,7 +58,7 @@ static enum status move_letter(struct fs *s, struct fs_letter *l, int dlq) {
 }
 
 /* It went along with a folder that was moved away. */
-static enum status follow(struct fs *s, struct fs_letter *l, int dlq) {
+static enum status follow(struct fs_site *s, struct fs_letter *l, int dlq) {
   enum status st = fs_carry(s, dlq, l->target, PLACE_DLQ, l->to_name, &l->error);
   if (st == ST_OK) return ST_OK;
   enum status back = durable_move(dlq, l->target, state_tmp(s->state), l->tmp, NULL);
@@ -66,27 +67,27 @@ static enum status follow(struct fs *s, struct fs_letter *l, int dlq) {
   return st;
 }
 
-void fs_move_letters(struct fs *s, struct fs_letter *list, size_t count) {
+void fs_move_letters(struct fs_shared *s, struct fs_letter *list, size_t count) {
   struct error err = {0};
   int dlq;
   if (!count) return;
-  enum status st = fs_hold(s, PLACE_DLQ, &dlq, &err);
+  enum status st = fs_hold(s->site, PLACE_DLQ, &dlq, &err);
   for (struct fs_letter *l = list; l < list + count; l++) {
     l->error = err;
-    l->status = st == ST_OK ? move_letter(s, l, dlq) : st;
+    l->status = st == ST_OK ? move_letter(s->site, l, dlq) : st;
   }
-  bool right = st != ST_OK || fs_in_place(s, PLACE_DLQ, dlq);
+  bool right = st != ST_OK || fs_in_place(s->site, PLACE_DLQ, dlq);
   for (struct fs_letter *l = list; l < list + count; l++) {
-    if (!right && l->there) l->status = follow(s, l, dlq);
+    if (!right && l->there) l->status = follow(s->site, l, dlq);
     if (l->status == ST_OK) fs_dead_figure(s, 1);
   }
   if (dlq >= 0) close(dlq);
 }
 
-enum status fs_finish_dead(struct fs *s, enum place place, const char *name, const char *to_name,
-                           struct error *err) {
+enum status fs_finish_dead(struct fs_shared *s, enum place place, const char *name,
+                           const char *to_name, struct error *err) {
   struct fs_letter one = {.place = place, .name = name, .to_name = to_name};
   fs_move_letters(s, &one, 1);
   if (err && one.status != ST_OK) *err = one.error;
-  return one.status == ST_OK ? fs_sync_places(s, PLACE_DLQ, place, err) : one.status;
+  return one.status == ST_OK ? fs_sync_places(s->site, PLACE_DLQ, place, err) : one.status;
 }

@@ -2,7 +2,7 @@
 #include "bridge/outbox/file/left.h"
 
 #include "bridge/base/table.h"
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <dirent.h>
 #include <fcntl.h>

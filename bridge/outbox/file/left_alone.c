@@ -1,6 +1,6 @@
 /* Files that are left alone: others' by inode and ctime, so that they are parsed once; odd ones,
  * which the log names once. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/order.h"
 
 #define SAID_MAX 10000
 #define FOREIGN_MAX 750000 /* 16 MiB of digests */
@@ -10,7 +10,7 @@ struct digest fs_file_digest(const struct stamp *stamp) {
   return digest_of((struct span){(const char *)key, sizeof key});
 }
 
-bool fs_foreign_known(struct fs *s, const struct stamp *stamp) {
+bool fs_foreign_known(struct fs_shared *s, const struct stamp *stamp) {
   mutex_lock(&s->lock);
   bool known = s->foreign.count && digest_set_has(&s->foreign, fs_file_digest(stamp));
   mutex_unlock(&s->lock);
@@ -18,7 +18,7 @@ bool fs_foreign_known(struct fs *s, const struct stamp *stamp) {
 }
 
 /* Full: begun anew, since most of it may be files that are gone. Each is only parsed once more. */
-void fs_foreign_add(struct fs *s, const struct stamp *stamp) {
+void fs_foreign_add(struct fs_shared *s, const struct stamp *stamp) {
   mutex_lock(&s->lock);
   if (s->foreign.count >= FOREIGN_MAX) digest_set_release(&s->foreign);
   enum status st = digest_set_add(&s->foreign, fs_file_digest(stamp));
@@ -26,9 +26,8 @@ void fs_foreign_add(struct fs *s, const struct stamp *stamp) {
   mutex_unlock(&s->lock);
 }
 
-bool fs_say_once(struct fs *s, struct digest_set *set, const struct stamp *stamp) {
+bool fs_say_once(struct digest_set *set, const struct stamp *stamp) {
   struct digest d = fs_file_digest(stamp);
-  (void)s;
   if (set->count >= SAID_MAX || digest_set_has(set, d)) return false;
   return digest_set_add(set, d) == ST_OK;
 }
@@ -46,11 +45,11 @@ static const char *what_is(const struct stat *st) {
 
 /* A second link is how some producers put a file in its place, so it is named only when it stays.
  */
-void fs_odd(struct fs *s, enum place place, const char *name, const struct stat *st) {
+void fs_odd(struct fs_reader *s, enum place place, const char *name, const struct stat *st) {
   struct stamp stamp = fs_stamp_of(st);
-  bool young = clock_wall_us(s->clock) - stamp.ctime_ns / 1000 < s->c.settle_ms * 1000;
-  if ((S_ISREG(st->st_mode) && young) || !fs_say_once(s, &s->said, &stamp)) return;
-  log_write(s->log, LOG_WARNING, "outbox", "entry_odd",
+  bool young = clock_wall_us(s->site->clock) - stamp.ctime_ns / 1000 < s->site->c.settle_ms * 1000;
+  if ((S_ISREG(st->st_mode) && young) || !fs_say_once(&s->said, &stamp)) return;
+  log_write(s->site->log, LOG_WARNING, "outbox", "entry_odd",
             FIELDS(F_TEXT("place", place_path(place)), F_TEXT("file", name)),
             "Left alone: %s, not a plain file with one link; remove it or put a plain file there",
             what_is(st));

@@ -1,7 +1,7 @@
 /* What a crash left in .busbridge/tmp is removed or brought back, as its name says (left.h). The
  * holder of the lock; a crash here leaves a file where it was or where it belongs. */
-#include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -121,7 +121,7 @@ void left_clear_all(struct state *s) {
 }
 
 static bool clear_old(void *ctx, const char *name, unsigned char type) {
-  struct fs *s = ctx;
+  struct fs_site *s = ctx;
   struct stat st;
   int tmp = state_tmp(s->state);
   (void)type;
@@ -133,7 +133,7 @@ static bool clear_old(void *ctx, const char *name, unsigned char type) {
 
 /* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does
  * no harm. */
-void fs_clear_left(struct fs *s) {
+void fs_clear_left(struct fs_site *s) {
   enum status st = folder_walk(state_tmp(s->state), clear_old, s, NULL);
   (void)st; /* next time */
 }

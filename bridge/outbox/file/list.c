@@ -1,7 +1,8 @@
 /* Lists entries in order: names and times of all first, then only as many files as are shown. The
  * reader knows the front of a long backlog; else, and behind it, a pass over the folders finds the
  * names. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/letters.h"
 
 #include <fcntl.h>
 
@@ -37,7 +38,8 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   struct stat st;
   (void)type;
   if (!name_is_entry(name)) return true;
-  if (fstatat(fs_folder(l->look.s, l->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (fstatat(fs_folder(l->look.s->site, l->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return true;
   if (!S_ISREG(st.st_mode)) return true;
   if (st.st_nlink != 1 && l->place != PLACE_DLQ && !l->look.all) return true;
   struct stamp stamp = fs_stamp_of(&st);
@@ -67,7 +69,8 @@ static bool list_front(struct list *l) {
   uint64_t pending = 0;
   int64_t known_ns = INT64_MIN;
   bool told = false;
-  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS || l->look.s->inspect)
+  if (l->range || !l->limit || l->limit > SHORT_LIST || l->rounds >= FRONTS ||
+      l->look.s->site->inspect)
     return false;
   l->names.limit = 3 * l->limit;
   for (unsigned tries = 0; tries < 3 && !told && !l->failed; tries++) {
@@ -83,18 +86,19 @@ static bool list_front(struct list *l) {
 /* ---- a window of names ---- */
 
 static enum status list_place(struct list *l, enum place place, struct error *err) {
-  int folder = fs_folder(l->look.s, place);
+  int folder = fs_folder(l->look.s->site, place);
   if (folder < 0) return ST_OK;
   l->place = place;
   enum status st = folder_walk(folder, list_name, l, err);
   if (st == ST_OK && l->failed) st = error_set(err, ST_NO_MEMORY, "no memory for the list");
-  return st == ST_OK ? ST_OK
-                     : error_prefix(err, "%s/%s", state_path(l->look.s->state), place_path(place));
+  return st == ST_OK
+             ? ST_OK
+             : error_prefix(err, "%s/%s", state_path(l->look.s->site->state), place_path(place));
 }
 
 /* Only when files that are not ours took the places of a short list is a large window read. */
 static void prepare_pass(struct list *l) {
-  size_t window = l->look.s->c.window, keep = window;
+  size_t window = l->look.s->site->c.window, keep = window;
   if (!l->rounds && l->limit && l->limit < window / 2)
     keep = l->limit > PASS_LEAST / 2 ? 2 * l->limit : PASS_LEAST < window ? PASS_LEAST : window;
   l->total = 0;
@@ -151,9 +155,10 @@ static enum status visit_window(struct list *l, size_t *visited, store_visit_fn 
   return l->limit && *visited >= l->limit ? ST_END : ST_OK;
 }
 
-enum status fs_list(void *impl, unsigned which, const struct store_range *range, size_t limit,
-                    store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
-  struct list l = {.look = {.s = impl, .all = which & LIST_ALL},
+enum status fs_list(struct fs_shared *s, unsigned which, const struct store_range *range,
+                    size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
+                    struct error *err) {
+  struct list l = {.look = {.s = s, .all = which & LIST_ALL},
                    .cursor.mtime_ns = INT64_MIN,
                    .range = range,
                    .limit = limit};
@@ -161,7 +166,7 @@ enum status fs_list(void *impl, unsigned which, const struct store_range *range,
   uint64_t skipped = 0;
   enum status st;
   *total = 0;
-  fs_look_around(l.look.s);
+  fs_look_around(l.look.s->site);
   for (; (st = list_window(&l, which, err)) == ST_OK; l.rounds++) {
     if (!l.rounds) *total = l.total;
     st = visit_window(&l, &visited, visit, ctx, &skipped, err);

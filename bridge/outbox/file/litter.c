@@ -1,11 +1,11 @@
 /* Temporary files of ours in the folders of the outbox itself, which a crash left. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <fcntl.h>
 
 #define LITTER_AGE_US 3600000000 /* one that old is nobody's any more */
 
-void fs_remove_litter(struct fs *s, enum place place, const char *name) {
+void fs_remove_litter(struct fs_site *s, enum place place, const char *name) {
   struct stat st;
   if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) != 0) return;
   if (fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))

@@ -8,8 +8,6 @@
 #include "bridge/outbox/store.h"
 
 #define FS_NAME_INLINE 46
-/* Two ticks of the slowest kernel's file times: within one, other bytes get the same stamp */
-#define YOUNG_US 20000
 #define FS_OUTSIDE 1
 /* It was in hand when it was listed; in the queue: counted among the growing ones */
 #define FS_HELD 2

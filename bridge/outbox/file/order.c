@@ -1,11 +1,11 @@
 /* Orders the files of one mtime by the created_at inside. A fast producer makes hundreds of them:
  * each is read once, and its text is kept for handing out while the group is small. The reader's
  * thread. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/order.h"
 
 #define KEEP_BYTES (4u << 20) /* of texts and nodes: about 2 MiB of text */
 
-void fs_group_clear(struct fs *s) {
+void fs_group_clear(struct fs_reader *s) {
   s->group.count = s->group.next = 0;
   arena_reset(&s->group.arena);
   if (s->group.cap > 4096) {
@@ -36,7 +36,7 @@ bool fs_event_moved(const struct event *e, struct span from, struct span to, str
   return ok;
 }
 
-static struct fs_cached *cache(struct fs *s) {
+static struct fs_cached *cache(struct fs_reader *s) {
   struct fs_desk *d = &s->desk;
   struct arena *a = &s->group.arena;
   size_t nodes = d->doc.count * sizeof *d->doc.nodes;
@@ -54,13 +54,13 @@ static struct fs_cached *cache(struct fs *s) {
 }
 
 /* What cannot be read or is not ours comes by its mtime and is judged when its turn comes. */
-static void peek(struct fs *s, struct fs_member *m, const struct fs_slot *slot) {
+static void peek(struct fs_reader *s, struct fs_member *m, const struct fs_slot *slot) {
   enum place place = (enum place)slot->place;
   m->created_us = slot->mtime_ns / 1000;
   m->cached = NULL;
-  if (fs_hand_has(s, place, fs_slot_name(slot), false)) return;
-  if (fs_desk_read(s, &s->desk, place, fs_slot_name(slot), NULL) != FS_READ) return;
-  if (!fs_may_parse(s, place, fs_slot_name(slot))) return;
+  if (fs_hand_has(s->shared, place, fs_slot_name(slot), false)) return;
+  if (fs_desk_read(s->site, &s->desk, place, fs_slot_name(slot), NULL) != FS_READ) return;
+  if (!fs_may_parse(s->site, place, fs_slot_name(slot))) return;
   if (fs_desk_parse(&s->desk, NULL) != ST_OK || !fs_desk_is_object(&s->desk)) return;
   if (s->desk.event.created_us != TIME_NONE) m->created_us = s->desk.event.created_us;
   if (s->desk.reason == REASON_NONE && fs_ours(place, s->desk.event.status)) m->cached = cache(s);
@@ -84,17 +84,20 @@ static bool reserve(struct fs_group *g, size_t count) {
 
 /* The names of one mtime from names_next on. One alone, or a group that the window cut, goes
  * without looking inside. */
-static void load(struct fs *s) {
+static void load(struct fs_reader *s) {
   struct fs_group *g = &s->group;
-  const struct fs_slot *first = &s->names.at[s->names_next];
+  const struct fs_slot *first = &s->shared->names.at[s->names_next];
   size_t end = s->names_next + 1;
-  BUG_ON(s->names_next >= s->names.count);
+  BUG_ON(s->names_next >= s->shared->names.count);
   BUG_ON_RULE(S10, s->names_next && first[-1].mtime_ns > first->mtime_ns);
   fs_group_clear(s);
-  g->taken = atomic_load(&s->taken);
-  g->read_ns = clock_mono_ns(s->clock);
-  bool alone = s->names.one_group || (s->cursor.in_group && first->mtime_ns == s->cursor.mtime_ns);
-  while (!alone && end < s->names.count && s->names.at[end].mtime_ns == first->mtime_ns) end++;
+  g->taken = atomic_load(&s->shared->taken);
+  g->read_ns = clock_mono_ns(s->site->clock);
+  bool alone =
+      s->shared->names.one_group || (s->cursor.in_group && first->mtime_ns == s->cursor.mtime_ns);
+  while (!alone && end < s->shared->names.count &&
+         s->shared->names.at[end].mtime_ns == first->mtime_ns)
+    end++;
   size_t count = end - s->names_next;
   if (!reserve(g, count)) { /* without memory for its order it still goes */
     count = g->cap ? 1 : 0;
@@ -103,7 +106,7 @@ static void load(struct fs *s) {
   for (size_t i = 0; i < count; i++) {
     struct fs_member *m = &g->at[i];
     *m = (struct fs_member){.slot = (uint32_t)(s->names_next + i)};
-    if (count > 1) peek(s, m, &s->names.at[m->slot]);
+    if (count > 1) peek(s, m, &s->shared->names.at[m->slot]);
   }
   if (count > 1) qsort_r(g->at, count, sizeof *g->at, member_order, NULL);
   g->count = count;
@@ -111,33 +114,33 @@ static void load(struct fs *s) {
 }
 
 /* Only between two groups: the cursor cannot stand in one that was not cut. */
-static bool only_reserve_left(const struct fs *s) {
-  const struct fs_names *n = &s->names;
+static bool only_reserve_left(const struct fs_reader *s) {
+  const struct fs_names *n = &s->shared->names;
   size_t reserve = n->count / 16 < FS_FRONT ? n->count / 16 : FS_FRONT, at = s->names_next;
   return n->cut && !n->one_group && n->count - at <= reserve &&
          n->at[at - 1].mtime_ns != n->at[at].mtime_ns;
 }
 
-bool fs_window_left(const struct fs *s) {
+bool fs_window_left(const struct fs_reader *s) {
   if (s->group.next < s->group.count) return true;
-  return s->names_next < s->names.count && !only_reserve_left(s);
+  return s->names_next < s->shared->names.count && !only_reserve_left(s);
 }
 
-static void head_figure(struct fs *s) {
+static void head_figure(struct fs_reader *s) {
   int64_t head = INT64_MAX;
   if (s->group.next < s->group.count)
-    head = s->names.at[s->group.at[s->group.next].slot].mtime_ns;
-  else if (s->names_next < s->names.count)
-    head = s->names.at[s->names_next].mtime_ns;
-  mutex_lock(&s->lock);
+    head = s->shared->names.at[s->group.at[s->group.next].slot].mtime_ns;
+  else if (s->names_next < s->shared->names.count)
+    head = s->shared->names.at[s->names_next].mtime_ns;
+  mutex_lock(&s->shared->lock);
   BUG_ON(s->group.count > s->names_next);
-  s->figures.head_ns = head;
-  s->window_at =
+  s->shared->figures.head_ns = head;
+  s->shared->window_at =
       s->names_next - s->group.count; /* with the group at hand: one of it is just on its way */
-  mutex_unlock(&s->lock);
+  mutex_unlock(&s->shared->lock);
 }
 
-bool fs_group_pop(struct fs *s, struct fs_candidate *c) {
+bool fs_group_pop(struct fs_reader *s, struct fs_candidate *c) {
   struct fs_group *g = &s->group;
   if (!fs_window_left(s)) return false;
   if (g->next == g->count) {
@@ -145,8 +148,8 @@ bool fs_group_pop(struct fs *s, struct fs_candidate *c) {
     if (!g->count) return false;
   }
   const struct fs_member *m = &g->at[g->next++];
-  BUG_ON(m->slot >= s->names.count);
-  const struct fs_slot *slot = &s->names.at[m->slot];
+  BUG_ON(m->slot >= s->shared->names.count);
+  const struct fs_slot *slot = &s->shared->names.at[m->slot];
   *c = (struct fs_candidate){.source = FS_LISTED,
                              .place = (enum place)slot->place,
                              .mtime_ns = slot->mtime_ns,

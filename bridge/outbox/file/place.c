@@ -1,6 +1,6 @@
 /* What is said of the folder as a whole: its room, whether it may be written, how many names it
  * has. Any thread; it changes nothing. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,8 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-void fs_space(const void *impl, struct store_space *out) {
-  const struct fs *s = impl;
+void fs_space(const struct fs_site *s, struct store_space *out) {
   struct statvfs now;
   *out = (struct store_space){.files = -1};
   if (fstatvfs(state_outbox(s->state), &now) != 0) return;
@@ -20,9 +19,8 @@ void fs_space(const void *impl, struct store_space *out) {
 }
 
 /* Those that are there: pending/ and dlq/ are made when they are needed. */
-enum status fs_writable(const void *impl, struct error *err) {
+enum status fs_writable(const struct fs_site *s, struct error *err) {
   static const char *const folders[] = {".", "pending", "dlq", ".busbridge", ".busbridge/tmp"};
-  const struct fs *s = impl;
   for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
     if (faccessat(state_outbox(s->state), folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0)
       continue;
@@ -54,8 +52,8 @@ static uint64_t count_names(int parent, const char *folder) {
   return names;
 }
 
-uint64_t fs_count_names(const void *impl, unsigned which) {
-  int outbox = state_outbox(((const struct fs *)impl)->state);
+uint64_t fs_count_names(const struct fs_site *s, unsigned which) {
+  int outbox = state_outbox(s->state);
   uint64_t names =
       which & LIST_PENDING ? count_names(outbox, ".") + count_names(outbox, "pending") : 0;
   return which & LIST_DEAD ? names + count_names(outbox, "dlq") : names;

@@ -2,8 +2,8 @@
  * <stem>.json, durable first. A crash between the two leaves the file in the outbox: refused again,
  * it is matched with its descriptor by inode. Many at once, all of one step before any of the next:
  * describe, sync dlq/, move, sync dlq/. */
-#include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -21,30 +21,33 @@ struct pair { /* of names in dlq/ */
 };
 
 struct letters {
-  struct fs *s;
+  struct fs_shared *s;
   int dlq; /* our own descriptor of that folder */
   struct pair *list;
   size_t count;
 };
-#define EACH(p, l) (struct pair *p = (l)->list; p < (l)->list + (l)->count; p++)
+
+static struct pair *end_of(const struct letters *l) {
+  return l->list + l->count;
+}
 
 static bool going(const struct pair *p) {
   return fs_going(p->m) && !p->moved && !p->ended;
 }
 
 static int from_of(const struct letters *l, const struct pair *p) {
-  return fs_folder(l->s, p->m->f->ref.place);
+  return fs_folder(l->s->site, p->m->f->ref.place);
 }
 
 static bool unchanged(struct letters *l, struct pair *p) {
-  return fs_unchanged(l->s, p->m->f->ref.place, p->m->name, &p->stamp, &p->m->f->how);
+  return fs_unchanged(l->s->site, p->m->f->ref.place, p->m->name, &p->stamp, &p->m->f->how);
 }
 
 static bool there(int folder, const char *name, struct stat *st) {
   return fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool describes(struct fs *s, const char *json, uint64_t inode) {
+static bool describes(struct fs_site *s, const char *json, uint64_t inode) {
   struct fs_desk desk = {0};
   uint64_t named = 0;
   bool yes = fs_desk_read(s, &desk, PLACE_DLQ, json, NULL) == FS_READ &&
@@ -75,7 +78,8 @@ static enum status begin_descriptor(struct letters *l, struct pair *p) {
   fs_describe_raw((struct span){p->json, strlen(p->json) - 5}, &p->stamp, &m->f->why, &text);
   enum status st = buffer_status(&text, &m->f->error);
   if (st == ST_OK)
-    st = fs_tmp_begin(l->s, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd, &m->f->error);
+    st = fs_tmp_begin(l->s->site, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd,
+                      &m->f->error);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -92,10 +96,10 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
     name_with(p->json, ".raw", p->raw);
     if (there(l->dlq, p->raw, &st)) {
       p->copied = fs_is_copy(from_of(l, p), name, l->dlq, p->raw) &&
-                  describes(l->s, p->json, p->stamp.inode);
+                  describes(l->s->site, p->json, p->stamp.inode);
       p->described = p->copied;
     } else if (there(l->dlq, p->json, &st)) {
-      p->described = describes(l->s, p->json, p->stamp.inode);
+      p->described = describes(l->s->site, p->json, p->stamp.inode);
     } else {
       return begin_descriptor(l, p);
     }
@@ -107,23 +111,22 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
 static enum status place_descriptor(struct letters *l, struct pair *p) {
   struct fs_failing *m = p->m;
   struct stat copied;
-  int tmp = state_tmp(l->s->state);
+  int tmp = state_tmp(l->s->site->state);
   m->written = false; /* whatever comes of it */
   enum status st = durable_move(tmp, m->tmp, l->dlq, p->json, &m->f->error);
   bool elsewhere = st == ST_UNSUPPORTED;
   if (elsewhere) st = copy_in(l->dlq, tmp, m->tmp, p->json, &copied, &m->f->error);
-  if (elsewhere || st != ST_OK) fs_tmp_drop(l->s, m->tmp);
+  if (elsewhere || st != ST_OK) fs_tmp_drop(l->s->site, m->tmp);
   p->described = st == ST_OK;
   return st;
 }
 
 static void fail_all(struct letters *l, enum status st, const struct error *err) {
-  for
-    EACH(p, l) {
-      if (!going(p)) continue;
-      p->m->f->status = st;
-      p->m->f->error = *err;
-    }
+  for (struct pair *p = l->list; p < end_of(l); p++) {
+    if (!going(p)) continue;
+    p->m->f->status = st;
+    p->m->f->error = *err;
+  }
 }
 
 static void sync_dlq(struct letters *l) {
@@ -139,21 +142,18 @@ static void describe_all(struct letters *l, struct fs_failing *const *list,
   bool more = true, any = false;
   while (more) {
     more = false;
-    for
-      EACH(p, l)
-    if (going(p) && !p->described) p->m->f->status = choose_pair(l, p);
-    fs_failing_wait(l->s, list, files, l->count);
-    for
-      EACH(p, l) {
-        if (!going(p) || !p->m->written) continue;
-        enum status st = place_descriptor(l, p);
-        more |= st == ST_EXISTS;
-        p->tried += st == ST_EXISTS;
-        if (st != ST_EXISTS) p->m->f->status = st;
-      }
+    for (struct pair *p = l->list; p < end_of(l); p++)
+      if (going(p) && !p->described) p->m->f->status = choose_pair(l, p);
+    fs_failing_wait(l->s->site, list, files, l->count);
+    for (struct pair *p = l->list; p < end_of(l); p++) {
+      if (!going(p) || !p->m->written) continue;
+      enum status st = place_descriptor(l, p);
+      more |= st == ST_EXISTS;
+      p->tried += st == ST_EXISTS;
+      if (st != ST_EXISTS) p->m->f->status = st;
+    }
   }
-  for
-    EACH(p, l) any |= going(p) && p->described;
+  for (struct pair *p = l->list; p < end_of(l); p++) any |= going(p) && p->described;
   if (any) sync_dlq(l);
 }
 
@@ -172,13 +172,13 @@ static void drop(const struct letters *l, const struct pair *p) {
  * whoever refuses it again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of
  * it stays there. */
 static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, struct error *err) {
-  int from = state_tmp(l->s->state);
+  int from = state_tmp(l->s->site->state);
   struct stat was;
   if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
   enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
   if (st != ST_OK) return st;
   st = durable_sync_folder(l->dlq, err);
-  if (st == ST_OK && fs_in_place(l->s, PLACE_DLQ, l->dlq)) {
+  if (st == ST_OK && fs_in_place(l->s->site, PLACE_DLQ, l->dlq)) {
     st = durable_remove_copied(from, tmp, &was, err);
     return st == ST_OK ? durable_sync_folder(from, err)
                        : st; /* for good: it must not come back beside its copy */
@@ -198,31 +198,30 @@ static enum status move_raw(struct letters *l, struct pair *p) {
       .kind = LEFT_BACK, .old = p->stamp, .place = f->ref.place, .name = p->m->name};
   char tmp[NAME_SIZE];
   struct stamp now;
-  enum status st = fs_pull(l->s, &left, tmp, &now, &f->error);
+  enum status st = fs_pull(l->s->site, &left, tmp, &now, &f->error);
   if (st == ST_NOT_FOUND) f->how = SETTLED_VANISHED;
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   f->how = fs_stamp_alike(&now, &p->stamp) ? SETTLED_GONE : SETTLED_CHANGED;
   if (f->how == SETTLED_GONE)
     st = p->copied ? ST_UNSUPPORTED
-                   : durable_move(state_tmp(l->s->state), tmp, l->dlq, p->raw, &f->error);
+                   : durable_move(state_tmp(l->s->site->state), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
-  enum status back = fs_put_back(l->s, f->ref.place, p->m->name, tmp, NULL);
+  enum status back = fs_put_back(l->s->site, f->ref.place, p->m->name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
 }
 
 static void move_all(struct letters *l) {
-  for
-    EACH(p, l) {
-      struct fs_failed *f = p->m->f;
-      if (!going(p)) continue;
-      if (unchanged(l, p)) f->status = move_raw(l, p);
-      p->moved = f->status == ST_OK && f->how == SETTLED_GONE;
-      if (f->status != ST_OK || p->moved) continue;
-      drop(l, p);
-      p->m->over = true;
-    }
+  for (struct pair *p = l->list; p < end_of(l); p++) {
+    struct fs_failed *f = p->m->f;
+    if (!going(p)) continue;
+    if (unchanged(l, p)) f->status = move_raw(l, p);
+    p->moved = f->status == ST_OK && f->how == SETTLED_GONE;
+    if (f->status != ST_OK || p->moved) continue;
+    drop(l, p);
+    p->m->over = true;
+  }
 }
 
 /* ---- dlq/ may have been exchanged meanwhile ---- */
@@ -250,7 +249,7 @@ static bool go_again(struct letters *l, struct pair *p, bool right) {
   p->ended = !again && !p->moved;
   if (!again) return false;
   if (asked || !failed) stamp_again(l, p);
-  if (p->m->written) fs_tmp_drop(l->s, p->m->tmp);
+  if (p->m->written) fs_tmp_drop(l->s->site, p->m->tmp);
   p->m->written = false;
   f->status = ST_OK;
   p->tried = 0;
@@ -260,36 +259,33 @@ static bool go_again(struct letters *l, struct pair *p, bool right) {
 
 static bool end_round(struct letters *l) {
   struct error err = {0};
-  bool right = fs_in_place(l->s, PLACE_DLQ, l->dlq), again = false, any = false;
-  for
-    EACH(p, l) {
-      if (p->ended) continue;
-      again |= go_again(l, p, right);
-      any |= p->moved;
-    }
+  bool right = fs_in_place(l->s->site, PLACE_DLQ, l->dlq), again = false, any = false;
+  for (struct pair *p = l->list; p < end_of(l); p++) {
+    if (p->ended) continue;
+    again |= go_again(l, p, right);
+    any |= p->moved;
+  }
   enum status st = any ? durable_sync_folder(l->dlq, &err) : ST_OK;
-  for
-    EACH(p, l) {
-      if (p->ended || !p->moved) continue;
-      p->ended = true;
-      fs_dead_figure(l->s, 1);
-      p->m->f->status = st;
-      if (st != ST_OK) p->m->f->error = err;
-    }
+  for (struct pair *p = l->list; p < end_of(l); p++) {
+    if (p->ended || !p->moved) continue;
+    p->ended = true;
+    fs_dead_figure(l->s, 1);
+    p->m->f->status = st;
+    if (st != ST_OK) p->m->f->error = err;
+  }
   return again;
 }
 
 static bool one_round(struct letters *l, struct fs_failing *const *list,
                       struct durable_file *files) {
   struct error err = {0};
-  enum status st = fs_hold(l->s, PLACE_DLQ, &l->dlq, &err);
+  enum status st = fs_hold(l->s->site, PLACE_DLQ, &l->dlq, &err);
   if (st != ST_OK) {
     fail_all(l, st, &err);
     return false;
   }
-  for
-    EACH(p, l)
-  if (going(p)) p->m->over = !unchanged(l, p);
+  for (struct pair *p = l->list; p < end_of(l); p++)
+    if (going(p)) p->m->over = !unchanged(l, p);
   describe_all(l, list, files);
   move_all(l);
   bool again = end_round(l);
@@ -297,8 +293,8 @@ static bool one_round(struct letters *l, struct fs_failing *const *list,
   return again;
 }
 
-void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durable_file *files,
-                     size_t count) {
+void fs_dead_raw_all(struct fs_shared *s, struct fs_failing *const *list,
+                     struct durable_file *files, size_t count) {
   static const struct error exchanged = {.status = ST_IO, .text = "dlq/ is exchanged all the time"};
   static const struct error no_room = {.status = ST_NO_MEMORY, .text = "out of memory"};
   struct letters l = {.s = s, .list = count ? calloc(count, sizeof *l.list) : NULL};
@@ -312,9 +308,8 @@ void fs_dead_raw_all(struct fs *s, struct fs_failing *const *list, struct durabl
   l.count = l.list ? count : 0;
   for (unsigned tries = 0; again && tries < FOLLOWED; tries++) again = one_round(&l, list, files);
   if (again) fail_all(&l, exchanged.status, &exchanged);
-  for
-    EACH(p, &l)
-  if (p->m->f->status == ST_NOT_FOUND)
-    p->m->f->status = p->m->f->error.status = ST_IO; /* that would be the entry's */
+  for (struct pair *p = l.list; p < end_of(&l); p++)
+    if (p->m->f->status == ST_NOT_FOUND)
+      p->m->f->status = p->m->f->error.status = ST_IO; /* that would be the entry's */
   free(l.list);
 }

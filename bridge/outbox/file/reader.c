@@ -1,6 +1,8 @@
 /* Hands out entries: picks the next name, reads and judges its file, takes it in hand; begins
  * scans, and finishes moves to dlq/ that a crash left half done. The reader's thread. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/order.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +11,7 @@
 
 /* ---- the figures ---- */
 
-static void count(struct fs *s, int known, int unreadable, int odd, int foreign) {
+static void count(struct fs_shared *s, int known, int unreadable, int odd, int foreign) {
   mutex_lock(&s->lock);
   struct fs_figures *f = &s->figures;
   if (known < 0 && f->known) {
@@ -27,7 +29,7 @@ static void count(struct fs *s, int known, int unreadable, int odd, int foreign)
 }
 
 /* It was told twice. */
-static void uncount(struct fs *s) {
+static void uncount(struct fs_shared *s) {
   mutex_lock(&s->lock);
   if (s->figures.known) s->figures.known--;
   mutex_unlock(&s->lock);
@@ -36,29 +38,29 @@ static void uncount(struct fs *s) {
 /* ---- what becomes of a candidate: ST_AGAIN passes it over ---- */
 
 /* It was counted as waiting, unless it was only told just now. */
-static enum status pass_over(struct fs *s, struct fs_candidate *c, int unreadable, int odd,
+static enum status pass_over(struct fs_reader *s, struct fs_candidate *c, int unreadable, int odd,
                              int foreign) {
   if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
-  count(s, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
+  count(s->shared, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
   return ST_AGAIN;
 }
 
-static enum status pass_odd(struct fs *s, struct fs_candidate *c) {
+static enum status pass_odd(struct fs_reader *s, struct fs_candidate *c) {
   struct stat st;
-  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat(fs_folder(s->site, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return pass_over(s, c, 0, 0, 0);
   fs_odd(s, c->place, c->name, &st);
   return pass_over(s, c, 0, 1, 0);
 }
 
-static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
+static enum status pass_unreadable(struct fs_reader *s, struct fs_candidate *c) {
   struct stat st;
-  if (fstatat(fs_folder(s, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat(fs_folder(s->site, c->place), c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return pass_over(s, c, 0, 0, 0);
   struct stamp stamp = fs_stamp_of(&st);
-  if (!fs_say_once(s, &s->refused, &stamp)) /* counted already */
+  if (!fs_say_once(&s->refused, &stamp)) /* counted already */
     return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
-  log_write(s->log, LOG_WARNING, "outbox", "entry_unreadable",
+  log_write(s->site->log, LOG_WARNING, "outbox", "entry_unreadable",
             FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name),
                    F_TEXT("error", strerror(s->desk.sys))),
             "Left alone and tried again by each scan; give uid %ld the right to read it",
@@ -66,27 +68,27 @@ static enum status pass_unreadable(struct fs *s, struct fs_candidate *c) {
   return pass_over(s, c, 1, 0, 0);
 }
 
-static enum status pass_growing(struct fs *s, struct fs_candidate *c, bool known) {
-  if (c->fresh && !known) count(s, 1, 0, 0, 0);
+static enum status pass_growing(struct fs_reader *s, struct fs_candidate *c, bool known) {
+  if (c->fresh && !known) count(s->shared, 1, 0, 0, 0);
   c->fresh = false;
   if (known && c->source == FS_GROWN) return ST_AGAIN;
-  mutex_lock(&s->lock);
-  fs_names_keep(&s->parked, c->place, c->name, s->desk.stamp.mtime_ns);
-  mutex_unlock(&s->lock);
+  mutex_lock(&s->shared->lock);
+  fs_names_keep(&s->shared->parked, c->place, c->name, s->desk.stamp.mtime_ns);
+  mutex_unlock(&s->shared->lock);
   return ST_AGAIN;
 }
 
 /* A move that a crash left half done. When it fails now, a later scan tries again. */
-static enum status finish_move(struct fs *s, struct fs_candidate *c, const char *to_name) {
+static enum status finish_move(struct fs_reader *s, struct fs_candidate *c, const char *to_name) {
   struct error err = {0};
-  enum status st = fs_finish_dead(s, c->place, c->name, to_name, &err);
+  enum status st = fs_finish_dead(s->shared, c->place, c->name, to_name, &err);
   const struct log_field *fields = FIELDS(F_TEXT("place", place_path(c->place)),
                                           F_TEXT("file", c->name), F_TEXT("error", err.text));
   if (st == ST_OK)
-    log_write(s->log, LOG_INFO, "outbox", "move_finished", fields,
+    log_write(s->site->log, LOG_INFO, "outbox", "move_finished", fields,
               "A move to dlq/ that was left half done is finished");
   else if (st != ST_NOT_FOUND)
-    log_write(s->log, LOG_WARNING, "outbox", "move_failed", fields,
+    log_write(s->site->log, LOG_WARNING, "outbox", "move_failed", fields,
               "A half-done move to dlq/ cannot be finished now");
   return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
 }
@@ -96,7 +98,7 @@ static bool dead_form(const struct fs_desk *d) {
 }
 
 /* Complete JSON objects that are not waiting to be sent. ST_OK: it is an entry. */
-static enum status judge_object(struct fs *s, struct fs_candidate *c) {
+static enum status judge_object(struct fs_reader *s, struct fs_candidate *c) {
   struct fs_desk *d = &s->desk;
   char to[NAME_SIZE + 4];
   if (fs_ours(c->place, d->event.status) && !fs_newer_form(&d->doc)) return ST_OK;
@@ -105,11 +107,11 @@ static enum status judge_object(struct fs *s, struct fs_candidate *c) {
     snprintf(to, sizeof to, "dlq_%s", c->name);
     return finish_move(s, c, to);
   }
-  fs_foreign_add(s, &d->stamp);
+  fs_foreign_add(s->shared, &d->stamp);
   return pass_over(s, c, 0, 0, 1);
 }
 
-static enum status refuse(struct fs *s, struct fs_candidate *c) {
+static enum status refuse(struct fs_reader *s, struct fs_candidate *c) {
   bool known = false;
   if (!fs_growing_settled(s, c, &s->desk.stamp, &known)) return pass_growing(s, c, known);
   if (known) c->fresh = false; /* counted when it was first seen */
@@ -117,12 +119,12 @@ static enum status refuse(struct fs *s, struct fs_candidate *c) {
 }
 
 /* Reads and judges. ST_OK: to be handed out from the desk. */
-static enum status examine(struct fs *s, struct fs_candidate *c, struct error *err) {
+static enum status examine(struct fs_reader *s, struct fs_candidate *c, struct error *err) {
   struct fs_desk *d = &s->desk;
   enum status st = ST_OK;
-  switch (fs_desk_read(s, d, c->place, c->name, err)) {
+  switch (fs_desk_read(s->site, d, c->place, c->name, err)) {
   case FS_READ:
-    if (!fs_may_parse(s, c->place, c->name)) {
+    if (!fs_may_parse(s->site, c->place, c->name)) {
       d->reason = REASON_CRASHES_WORKER;
       error_set(&d->error, ST_INVALID, "the worker crashed twice while working on it");
       break;
@@ -181,7 +183,7 @@ static enum status give_ref(const struct fs_candidate *c, const struct fs_cached
   return fs_ref_give(&ref, keep, &out->ref) ? ST_OK : ST_NO_MEMORY;
 }
 
-static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena *keep,
+static enum status fill(struct fs_reader *s, const struct fs_candidate *c, struct arena *keep,
                         struct arena *scratch, struct entry *out) {
   struct fs_desk *d = &s->desk;
   struct fs_cached from_desk = {.stamp = d->stamp,
@@ -203,18 +205,19 @@ static enum status fill(struct fs *s, const struct fs_candidate *c, struct arena
 /* Since its group was read it may have been handed out otherwise and settled, or rewritten: but not
  * by us when nothing else was taken into hand meanwhile, and what its producer did just now may
  * come as late to any reader. */
-static bool still_there(struct fs *s, const struct fs_candidate *c) {
+static bool still_there(struct fs_reader *s, const struct fs_candidate *c) {
   const struct fs_group *g = &s->group;
   enum settled how;
-  if (g->taken == atomic_load(&s->taken) && clock_mono_ns(s->clock) - g->read_ns < FRESH_NS)
+  if (g->taken == atomic_load(&s->shared->taken) &&
+      clock_mono_ns(s->site->clock) - g->read_ns < FRESH_NS)
     return true;
-  return fs_unchanged(s, c->place, c->name, &c->cached->stamp, &how);
+  return fs_unchanged(s->site, c->place, c->name, &c->cached->stamp, &how);
 }
 
 /* Another file came to its name since it was listed: its place is where it was told, or in a later
  * window. */
-static bool comes_later(struct fs *s, const struct fs_candidate *c) {
-  const struct fs_names *n = &s->names;
+static bool comes_later(struct fs_reader *s, const struct fs_candidate *c) {
+  const struct fs_names *n = &s->shared->names;
   if (c->source != FS_LISTED || c->cached || s->desk.stamp.mtime_ns <= c->mtime_ns) return false;
   if (n->cut) return n->count && s->desk.stamp.mtime_ns > n->at[n->count - 1].mtime_ns;
   fs_watch_drain(s, true);
@@ -222,24 +225,25 @@ static bool comes_later(struct fs *s, const struct fs_candidate *c) {
 }
 
 /* ST_OK: it is in hand. ST_AGAIN: passed over. Else the candidate is kept for the next call. */
-static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *keep,
+static enum status consider(struct fs_reader *s, struct fs_candidate *c, struct arena *keep,
                             struct arena *scratch, struct entry *out, struct error *err) {
   if (c->source == FS_LISTED && fs_queue_has(s, c->place, c->name))
     return c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   if (c->cached && !still_there(s, c)) c->cached = NULL;
-  if (!c->cached && fs_hand_has(s, c->place, c->name, c->source == FS_TOLD)) {
+  if (!c->cached && fs_hand_has(s->shared, c->place, c->name, c->source == FS_TOLD)) {
     fs_growing_forget(s, c->place, c->name);
-    if (c->queued) uncount(s);
+    if (c->queued) uncount(s->shared);
     return ST_AGAIN;
   }
   enum status st = c->cached ? ST_OK : examine(s, c, err);
   if (st != ST_OK) return st;
-  if (comes_later(s, c)) return s->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
+  if (comes_later(s, c))
+    return s->shared->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   const struct stamp *stamp = c->cached ? &c->cached->stamp : &s->desk.stamp;
   st = fill(s, c, keep, scratch, out);
-  if (st == ST_OK && fs_aside_holds(s, c->place, c->name, stamp, &out->event))
+  if (st == ST_OK && fs_aside_holds(s->shared, c->place, c->name, stamp, &out->event))
     return pass_over(s, c, 0, 0, 0);
-  if (st == ST_OK) st = fs_hand_take(s, c->place, c->name, out->ref.arrived_ns, c->fresh);
+  if (st == ST_OK) st = fs_hand_take(s->shared, c->place, c->name, out->ref.arrived_ns, c->fresh);
   if (st == ST_OK && c->source == FS_LISTED) s->group.taken++;
   if (st == ST_EXISTS) return ST_AGAIN; /* or a replay has it at this moment */
   return st == ST_OK ? ST_OK : no_memory(err);
@@ -247,7 +251,7 @@ static enum status consider(struct fs *s, struct fs_candidate *c, struct arena *
 
 /* ---- where candidates come from ---- */
 
-static bool pop_again(struct fs *s, struct fs_candidate *c) {
+static bool pop_again(struct fs_shared *s, struct fs_candidate *c) {
   struct fs_again *a = fs_again_pop(s);
   if (!a) return false;
   *c = (struct fs_candidate){.source = FS_TOLD, .fresh = a->fresh, .place = a->place};
@@ -256,28 +260,28 @@ static bool pop_again(struct fs *s, struct fs_candidate *c) {
   return true;
 }
 
-static void scan_ended(struct fs *s) {
+static void scan_ended(struct fs_reader *s) {
   s->scan_open = false;
   fs_group_clear(s);
-  mutex_lock(&s->lock);
-  fs_names_clear(&s->names);
-  s->names_next = s->window_at = 0;
-  BUG_ON(s->scanned > s->begun);
-  s->scanned = s->begun;
-  mutex_unlock(&s->lock);
+  mutex_lock(&s->shared->lock);
+  fs_names_clear(&s->shared->names);
+  s->names_next = s->shared->window_at = 0;
+  BUG_ON(s->shared->scanned > s->shared->begun);
+  s->shared->scanned = s->shared->begun;
+  mutex_unlock(&s->shared->lock);
 }
 
 /* ST_OK: c is set. ST_AGAIN: there is nothing. ST_BUSY: a listing is due. */
-static enum status pick(struct fs *s, struct fs_candidate *c) {
+static enum status pick(struct fs_reader *s, struct fs_candidate *c) {
   if (s->need_listing) return ST_BUSY;
-  if (pop_again(s, c) || fs_growing_due(s, c)) return ST_OK;
+  if (pop_again(s->shared, c) || fs_growing_due(s, c)) return ST_OK;
   if (fs_window_left(s)) {
-    if (++s->since_drain >= 1024 && !s->names.cut) fs_watch_drain(s, true);
+    if (++s->since_drain >= 1024 && !s->shared->names.cut) fs_watch_drain(s, true);
     if (fs_group_pop(s, c)) return ST_OK;
   }
   if (fs_window_left(s)) return ST_AGAIN; /* no memory for the group */
-  if (s->names.cut) {
-    fs_cursor_set(&s->cursor, &s->names, s->names_next);
+  if (s->shared->names.cut) {
+    fs_cursor_set(&s->cursor, &s->shared->names, s->names_next);
     s->need_listing = true;
     return ST_BUSY;
   }
@@ -286,7 +290,7 @@ static enum status pick(struct fs *s, struct fs_candidate *c) {
   fs_watch_drain(s, true);
   if (fs_queue_pop(s, c)) return ST_OK;
   if (s->overflow || s->folders_changed) {
-    fs_rescan(s);
+    fs_rescan(s->shared);
     return ST_BUSY;
   }
   return ST_AGAIN;
@@ -297,28 +301,28 @@ static enum status pick(struct fs *s, struct fs_candidate *c) {
 enum wanted { NO_SCAN, SCAN_NOW, SCAN_WAITS };
 
 /* Lock held. SCAN_WAITS: it was asked for with nothing in hand, and something is. */
-static enum wanted next_scan(const struct fs *s) {
+static enum wanted next_scan(const struct fs_shared *s) {
   BUG_ON(s->wanted < s->begun);
   BUG_ON_RULE(S11, s->lingering > s->in_hand.count);
   if (s->wanted == s->begun) return NO_SCAN;
   bool waits = s->wanted_settled && s->in_hand.count > s->lingering &&
-               clock_mono_ns(s->clock) < s->settled_by_ns;
+               clock_mono_ns(s->site->clock) < s->settled_by_ns;
   return waits ? SCAN_WAITS : SCAN_NOW;
 }
 
-static enum wanted scan_wanted(struct fs *s) {
-  mutex_lock(&s->lock);
-  enum wanted wanted = next_scan(s);
+static enum wanted scan_wanted(struct fs_reader *s) {
+  mutex_lock(&s->shared->lock);
+  enum wanted wanted = next_scan(s->shared);
   if (wanted == SCAN_NOW) {
-    s->begun_reader = s->begun = s->wanted;
-    s->wanted_settled = false;
+    s->begun_reader = s->shared->begun = s->shared->wanted;
+    s->shared->wanted_settled = false;
   }
-  mutex_unlock(&s->lock);
+  mutex_unlock(&s->shared->lock);
   return wanted;
 }
 
-static void begin_scan(struct fs *s) {
-  fs_again_clear(s); /* all of them are listed again */
+static void begin_scan(struct fs_reader *s) {
+  fs_again_clear(s->shared); /* all of them are listed again */
   s->candidate.set = false;
   s->cursor = (struct fs_cursor){.mtime_ns = INT64_MIN};
   s->need_listing = s->scan_open = true;
@@ -326,29 +330,28 @@ static void begin_scan(struct fs *s) {
 }
 
 /* Errors leave need_listing set: the next call begins the listing anew. */
-static enum status list_on(struct fs *s, struct error *err) {
+static enum status list_on(struct fs_reader *s, struct error *err) {
   enum status st = fs_check_folders(s, err);
   if (st == ST_OK) st = fs_count_dead(s, err);
   if (st == ST_OK) st = fs_list_window(s, err);
   if (st != ST_OK) return st;
   s->need_listing = false;
-  fs_clear_left(s);
+  fs_clear_left(s->site);
   fs_sweep_sent(s);
   return ST_OK;
 }
 
-enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out,
-                    struct error *err) {
-  struct fs *s = impl;
+enum status fs_next(struct fs_reader *s, struct arena *keep, struct arena *scratch,
+                    struct entry *out, struct error *err) {
   struct error local = {0};
   if (!err) err = &local;
-  BUG_ON_RULE(S18, s->inspect);
+  BUG_ON_RULE(S18, s->site->inspect);
   for (unsigned looked = 0;; looked++) {
     enum status st = ST_OK;
     enum wanted wanted = scan_wanted(s);
     if (wanted == SCAN_WAITS) return ST_AGAIN;
     if (wanted == SCAN_NOW) begin_scan(s);
-    if (looked % 256 == 255 && atomic_load(&s->woken))
+    if (looked % 256 == 255 && atomic_load(&s->shared->woken))
       return ST_AGAIN; /* store_wait comes back at once */
     if (!s->candidate.set) st = pick(s, &s->candidate);
     if (st == ST_BUSY) {
@@ -364,26 +367,25 @@ enum status fs_next(void *impl, struct arena *keep, struct arena *scratch, struc
 }
 
 /* What was listed and told stays where it is, for fs_next. */
-enum status fs_follow(void *impl, struct error *err) {
-  struct fs *s = impl;
+enum status fs_follow(struct fs_reader *s, struct error *err) {
   struct error local = {0};
   if (!err) err = &local;
   if (scan_wanted(s) == SCAN_NOW) begin_scan(s);
   enum status st = s->need_listing ? list_on(s, err) : ST_OK;
   if (st != ST_OK) return st;
-  if (!s->names.cut) fs_watch_drain(s, true);
+  if (!s->shared->names.cut) fs_watch_drain(s, true);
   /* Of names that were only told nobody knows the age: those in front of all others are listed. */
-  bool ageless = s->queue_next < s->queue.count && !fs_window_left(s);
-  if (s->overflow || s->folders_changed || ageless) fs_rescan(s);
+  bool ageless = s->shared->queue_next < s->shared->queue.count && !fs_window_left(s);
+  if (s->overflow || s->folders_changed || ageless) fs_rescan(s->shared);
   return ST_OK;
 }
 
-void fs_wait_op(void *impl, int64_t timeout_ms) {
-  struct fs *s = impl;
-  mutex_lock(&s->lock);
-  enum wanted wanted = next_scan(s);
-  bool left = wanted == SCAN_NOW || s->again;
-  mutex_unlock(&s->lock);
-  left = left || s->candidate.set || fs_window_left(s) || s->queue_next < s->queue.count;
+void fs_wait_op(struct fs_reader *s, int64_t timeout_ms) {
+  mutex_lock(&s->shared->lock);
+  enum wanted wanted = next_scan(s->shared);
+  bool left = wanted == SCAN_NOW || s->shared->again;
+  mutex_unlock(&s->shared->lock);
+  left = left || s->candidate.set || fs_window_left(s) ||
+         s->shared->queue_next < s->shared->queue.count;
   fs_wait(s, timeout_ms, wanted == SCAN_WAITS ? FS_BLOCKED : left ? FS_LEFT : FS_NONE);
 }

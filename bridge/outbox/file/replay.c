@@ -14,13 +14,15 @@
  * moved as its bytes are, and only when that is durable its descriptor goes, else bytes might be
  * left that nothing describes; a crash in between leaves a descriptor without bytes, which the next
  * replay of it finishes. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 struct moving {
-  struct fs *s;
+  struct fs_shared *s;
   struct letter *letter;
   char name[NAME_SIZE], target[NAME_SIZE];
   struct stamp stamp; /* of what was judged */
@@ -39,7 +41,8 @@ static enum status gone(const char *name, struct error *err) {
   return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", name);
 }
 
-static enum status claim(struct fs *s, enum place place, const char *name, struct error *err) {
+static enum status claim(struct fs_shared *s, enum place place, const char *name,
+                         struct error *err) {
   enum status st = fs_hand_take(s, place, name, INT64_MAX, false);
   if (st == ST_EXISTS)
     return error_set(err, ST_BUSY, "%s%s is on its way to Kafka", place_path(place), name);
@@ -116,7 +119,7 @@ static enum status prepare(struct moving *m, struct fs_look *l, struct error *er
   enum status st =
       fs_newer_form(&d->doc) ? newer_form(m, d, &text, err) : fs_pending_form(d, &text, err);
   if (st == ST_OK)
-    st = fs_tmp_begin(m->s, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd, err);
+    st = fs_tmp_begin(m->s->site, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd, err);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -129,11 +132,11 @@ static enum status prepare(struct moving *m, struct fs_look *l, struct error *er
 static enum status undo(struct moving *m, const struct stamp *moved, enum status st,
                         struct error *err) {
   struct stamp now;
-  struct fs *s = m->s;
+  struct fs_shared *s = m->s;
   enum status back = ST_NOT_FOUND;
-  if (fs_stamp_at(fs_folder(s, PLACE_FLAT), m->target, &now) && now.inode == moved->inode)
-    back = fs_move_free(s, PLACE_FLAT, m->target, PLACE_DLQ, m->name, NULL);
-  if (back == ST_OK) back = fs_sync_places(s, PLACE_DLQ, PLACE_FLAT, NULL);
+  if (fs_stamp_at(fs_folder(s->site, PLACE_FLAT), m->target, &now) && now.inode == moved->inode)
+    back = fs_move_free(s->site, PLACE_FLAT, m->target, PLACE_DLQ, m->name, NULL);
+  if (back == ST_OK) back = fs_sync_places(s->site, PLACE_DLQ, PLACE_FLAT, NULL);
   (void)back;
   return st != ST_OK
              ? st
@@ -141,20 +144,20 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
 }
 
 static enum status move_and_swap(struct moving *m, struct error *err) {
-  struct fs *s = m->s;
+  struct fs_shared *s = m->s;
   struct stamp stamp;
   enum settled how = SETTLED_CHANGED;
-  enum status st =
-      durable_move(fs_folder(s, PLACE_DLQ), m->name, fs_folder(s, PLACE_FLAT), m->target, err);
+  enum status st = durable_move(fs_folder(s->site, PLACE_DLQ), m->name,
+                                fs_folder(s->site, PLACE_FLAT), m->target, err);
   if (st == ST_UNSUPPORTED) {
     m->written = false;
-    return fs_return_across(s, m->name, &m->stamp, m->tmp, m->target, false, err);
+    return fs_return_across(s->site, m->name, &m->stamp, m->tmp, m->target, false, err);
   }
   if (st == ST_NOT_FOUND) return gone(m->name, err);
   if (st == ST_EXISTS)
     return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   if (st != ST_OK) return st;
-  if (!fs_stamp_at(fs_folder(s, PLACE_FLAT), m->target, &stamp)) return gone(m->name, err);
+  if (!fs_stamp_at(fs_folder(s->site, PLACE_FLAT), m->target, &stamp)) return gone(m->name, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
     const struct fs_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
     st = fs_swap_in(s, &ref, m->target, m->tmp, NULL, &how, err);
@@ -168,7 +171,7 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
  * time is also the descriptor's.) */
 static bool half_done(struct moving *m) {
   struct stamp now;
-  return fs_stamp_at(fs_folder(m->s, PLACE_FLAT), m->target, &now) && now.inode == m->inode &&
+  return fs_stamp_at(fs_folder(m->s->site, PLACE_FLAT), m->target, &now) && now.inode == m->inode &&
          now.mtime_ns == m->stamp.mtime_ns;
 }
 
@@ -176,21 +179,21 @@ static bool half_done(struct moving *m) {
 static enum status copy_raw(struct moving *m, const char *raw, struct error *err) {
   char tmp[NAME_SIZE];
   struct stat copied;
-  enum status st =
-      fs_copy(fs_folder(m->s, PLACE_DLQ), raw, state_tmp(m->s->state), tmp, &copied, err);
+  enum status st = fs_copy(fs_folder(m->s->site, PLACE_DLQ), raw, state_tmp(m->s->site->state), tmp,
+                           &copied, err);
   if (st != ST_OK) return st;
   struct stamp was = fs_stamp_of(&copied);
-  st = fs_return_across(m->s, raw, &was, tmp, m->target, true, err);
-  if (st != ST_OK) fs_tmp_drop(m->s, tmp);
+  st = fs_return_across(m->s->site, raw, &was, tmp, m->target, true, err);
+  if (st != ST_OK) fs_tmp_drop(m->s->site, tmp);
   return st == ST_NOT_FOUND ? ST_BUSY : st;
 }
 
 /* As its bytes are now, repaired or not. */
 static enum status move_raw(struct moving *m, struct error *err) {
-  int dlq = fs_folder(m->s, PLACE_DLQ);
+  int dlq = fs_folder(m->s->site, PLACE_DLQ);
   char raw[NAME_SIZE];
   name_with(m->name, ".raw", raw);
-  enum status st = durable_move(dlq, raw, fs_folder(m->s, PLACE_FLAT), m->target, err);
+  enum status st = durable_move(dlq, raw, fs_folder(m->s->site, PLACE_FLAT), m->target, err);
   if (st == ST_UNSUPPORTED) st = copy_raw(m, raw, err);
   if (st == ST_NOT_FOUND && !half_done(m))
     return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it",
@@ -202,7 +205,7 @@ static enum status move_raw(struct moving *m, struct error *err) {
 
 /* Of those whose bytes are in the outbox for good. */
 static enum status drop_descriptors(struct moving *list, size_t count, struct error *err) {
-  int dlq = fs_folder(list->s, PLACE_DLQ);
+  int dlq = fs_folder(list->s->site, PLACE_DLQ);
   bool any = false;
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m) || !m->letter->raw) continue;
@@ -216,7 +219,7 @@ static enum status drop_descriptors(struct moving *list, size_t count, struct er
 
 static void prepare_all(struct moving *list, size_t count, struct fs_look *l) {
   struct error err = {0};
-  if (fs_keep_tmp(l->s, &err) != ST_OK)
+  if (fs_keep_tmp(l->s->site, &err) != ST_OK)
     for (struct moving *m = list; m < list + count; m++)
       if (going(m)) m->letter->status = error_set(&m->letter->error, err.status, "%s", err.text);
   for (struct moving *m = list; m < list + count; m++)
@@ -232,7 +235,7 @@ static void wait_for_all(struct moving *list, size_t count, struct durable_file 
   size_t written = 0;
   for (struct moving *m = list; m < list + count; m++)
     if (m->written) files[written++] = (struct durable_file){.name = m->tmp, .fd = m->fd};
-  durable_write_end_all(state_tmp(list->s->state), files, written);
+  durable_write_end_all(state_tmp(list->s->site->state), files, written);
   const struct durable_file *f = files;
   for (struct moving *m = list; m < list + count; m++) {
     if (!m->written) continue;
@@ -244,7 +247,7 @@ static void wait_for_all(struct moving *list, size_t count, struct durable_file 
 }
 
 static void move_all(struct moving *list, size_t count) {
-  struct fs *s = list->s;
+  struct fs_shared *s = list->s;
   struct error err = {0};
   bool any = false;
   for (struct moving *m = list; m < list + count; m++) {
@@ -254,7 +257,7 @@ static void move_all(struct moving *list, size_t count) {
     if (going(m)) fs_left_dlq(s, m->event, m->reason);
     any |= going(m);
   }
-  enum status st = any ? fs_sync_places(s, PLACE_FLAT, PLACE_DLQ, &err) : ST_OK;
+  enum status st = any ? fs_sync_places(s->site, PLACE_FLAT, PLACE_DLQ, &err) : ST_OK;
   if (st == ST_OK) st = drop_descriptors(list, count, &err);
   for (struct moving *m = list; st != ST_OK && m < list + count; m++)
     if (going(m)) m->letter->status = error_set(&m->letter->error, st, "%s", err.text);
@@ -262,22 +265,22 @@ static void move_all(struct moving *list, size_t count) {
 
 static void end_all(struct moving *list, size_t count) {
   for (struct moving *m = list; m < list + count; m++) {
-    if (m->written) fs_tmp_drop(m->s, m->tmp);
+    if (m->written) fs_tmp_drop(m->s->site, m->tmp);
     if (m->claimed)
       fs_hand_end(m->s, PLACE_FLAT, m->target, going(m) ? FS_END_RETURNED : FS_END_NOTHING);
   }
 }
 
-void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge_fn judge,
+void fs_replay_all(struct fs_shared *s, struct letter *letters, size_t count, store_judge_fn judge,
                    void *ctx) {
-  struct fs_look look = {.s = impl};
+  struct fs_look look = {.s = s};
   struct arena ids = {0};
   struct moving *list = calloc(count ? count : 1, sizeof *list);
   struct durable_file *files = calloc(count ? count : 1, sizeof *files);
   bool room = list && files;
-  fs_look_around(impl);
+  fs_look_around(s->site);
   for (size_t i = 0; i < count; i++) {
-    if (room) list[i] = (struct moving){.s = impl, .letter = &letters[i], .fd = -1};
+    if (room) list[i] = (struct moving){.s = s, .letter = &letters[i], .fd = -1};
     letters[i].status = room ? ST_OK : error_set(&letters[i].error, ST_NO_MEMORY, "out of memory");
   }
   if (room && count) {
@@ -297,8 +300,8 @@ void fs_replay_all(void *impl, struct letter *letters, size_t count, store_judge
 
 /* ---- an entry that is pending: anew, with attempts 0 ---- */
 
-static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, const char *name,
-                            struct error *err) {
+static enum status read_one(struct fs_site *s, struct fs_desk *d, enum place place,
+                            const char *name, struct error *err) {
   enum fs_read got = fs_desk_read(s, d, place, name, err);
   if (got == FS_FAILED) return err->status;
   if (got == FS_GONE) return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
@@ -310,11 +313,12 @@ static enum status read_one(struct fs *s, struct fs_desk *d, enum place place, c
   return st;
 }
 
-static enum status restart(struct fs *s, enum place place, const char *name, struct error *err) {
+static enum status restart(struct fs_shared *s, enum place place, const char *name,
+                           struct error *err) {
   struct fs_desk d = {0};
   struct buffer text = {0};
   enum settled how = SETTLED_GONE;
-  enum status st = read_one(s, &d, place, name, err);
+  enum status st = read_one(s->site, &d, place, name, err);
   if (st == ST_OK && !fs_ours(place, d.event.status))
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
@@ -322,16 +326,16 @@ static enum status restart(struct fs *s, enum place place, const char *name, str
   if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, &how, err);
   if (st == ST_OK && how != SETTLED_GONE)
     st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
-  if (st == ST_OK) st = fs_sync_places(s, place, place, err);
+  if (st == ST_OK) st = fs_sync_places(s->site, place, place, err);
   buffer_release(&text);
   fs_desk_release(&d);
   return st;
 }
 
-static enum status replay_pending(struct fs *s, enum place place, const char *name,
+static enum status replay_pending(struct fs_shared *s, enum place place, const char *name,
                                   struct error *err) {
   struct stamp stamp;
-  if (fs_stamp_at(fs_folder(s, place), name, &stamp) && fs_aside_out(s, place, name, &stamp))
+  if (fs_stamp_at(fs_folder(s->site, place), name, &stamp) && fs_aside_out(s, place, name, &stamp))
     return error_set(err, ST_BUSY, "%s%s is set aside: busbridge health says what hinders",
                      place_path(place), name);
   enum status st = claim(s, place, name, err);
@@ -341,15 +345,14 @@ static enum status replay_pending(struct fs *s, enum place place, const char *na
   return st;
 }
 
-enum status fs_replay(void *impl, enum shelf shelf, const char *token, struct error *err) {
-  struct fs *s = impl;
+enum status fs_replay(struct fs_shared *s, enum shelf shelf, const char *token, struct error *err) {
   enum place place;
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
   if (!name_from(fs_token_name(shelf, span_of(token), &place), name) || place == PLACE_SENT)
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", token);
-  if (fs_folder(s, place) < 0)
+  if (fs_folder(s->site, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (place != PLACE_DLQ) return replay_pending(s, place, name, err);
   struct letter letter = {.file = name, .when_us = TIME_NONE};

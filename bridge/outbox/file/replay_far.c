@@ -6,8 +6,8 @@
  *   what lies in tmp moves into the outbox; a crash before: it is not there, so that is done now
  *
  * So it is never both, and the next holder of the lock knows which. */
-#include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ static enum status into_outbox(int tmp, const char *file, int outbox, const char
   return st == ST_OK ? durable_sync_folder(outbox, NULL) : st;
 }
 
-enum status fs_return_across(struct fs *s, const char *file, const struct stamp *was,
+enum status fs_return_across(struct fs_site *s, const char *file, const struct stamp *was,
                              const char *from, const char *target, bool raw, struct error *err) {
   int tmp = state_tmp(s->state), dlq = fs_folder(s, PLACE_DLQ), flat = fs_folder(s, PLACE_FLAT);
   char back[NAME_SIZE];

@@ -2,12 +2,13 @@
  * since a chmod, a touch, a hard link made by a backup or the same bytes written again change it
  * too: then the event inside decides. */
 #include "bridge/base/pause.h"
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/entry_file.h"
+#include "bridge/outbox/file/hands.h"
 
 enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
 
 /* The old bus works on the same outbox: what it marked while we had it goes out like any other. */
-static void tell_dispatched(struct fs *s, const char *shown, const char *name) {
+static void tell_dispatched(struct fs_site *s, const char *shown, const char *name) {
   if (atomic_exchange(&s->dispatched_said, true)) return;
   log_write(
       s->log, LOG_WARNING, "outbox", "entry_dispatched",
@@ -26,14 +27,14 @@ static enum settled compare(const struct fs_desk *d, const struct fs_ref *ref) {
 
 /* Whoever writes leaves a ctime of now; one that is ahead of the clock is of before it was set
  * back. */
-static bool may_be_written(const struct fs *s, const struct fs_desk *d) {
+static bool may_be_written(const struct fs_site *s, const struct fs_desk *d) {
   int64_t age_us = clock_wall_us(s->clock) - d->stamp.ctime_ns / 1000,
           settle_us = s->c.settle_ms * 1000;
   return age_us < settle_us && age_us > -settle_us;
 }
 
 /* ST_AGAIN: it is not a whole text, and may become one. */
-static enum status look(struct fs *s, struct fs_desk *d, int folder, const char *shown,
+static enum status look(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
                         const char *name, const struct fs_ref *ref, enum settled *how,
                         struct error *err) {
   enum fs_read got = fs_desk_reread(s, d, folder, name, err);
@@ -56,7 +57,7 @@ static enum status look(struct fs *s, struct fs_desk *d, int folder, const char 
   return ST_OK;
 }
 
-enum status fs_same(struct fs *s, struct fs_desk *d, int folder, const char *shown,
+enum status fs_same(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
                     const char *name, const struct fs_ref *ref, enum settled *how,
                     struct error *err) {
   enum status st = look(s, d, folder, shown, name, ref, how, err);

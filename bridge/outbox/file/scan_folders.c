@@ -1,6 +1,6 @@
 /* Before each listing: whose outbox is it, and which folders lie at their names now? The reader's
  * thread. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/order.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 
 /* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is
  * not taken over. */
-static enum status check_outbox(struct fs *s, struct error *err) {
+static enum status check_outbox(struct fs_site *s, struct error *err) {
   struct stat path, open_one;
   const char *where = state_path(s->state);
   if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0)
@@ -24,12 +24,12 @@ static enum status check_outbox(struct fs *s, struct error *err) {
 
 /* Said once, and again when it has worked meanwhile. The scan goes on: the moves that need it wait
  * and say so. */
-static void check_place(struct fs *s, enum place place) {
+static void check_place(struct fs_reader *s, enum place place) {
   struct error err = {0};
-  bool works = place != PLACE_PENDING || fs_check_mounts(s, &err) == ST_OK;
-  works = works && fs_take_place(s, place, &err) == ST_OK;
+  bool works = place != PLACE_PENDING || fs_check_mounts(s->site, &err) == ST_OK;
+  works = works && fs_take_place(s->site, place, &err) == ST_OK;
   if (!works && !s->place_said[place])
-    log_write(s->log, LOG_WARNING, "outbox",
+    log_write(s->site->log, LOG_WARNING, "outbox",
               place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
               FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
               "Fix it, with rights for uid %ld; each scan tries again", (long)geteuid());
@@ -38,33 +38,33 @@ static void check_place(struct fs *s, enum place place) {
 
 /* What is in hand out of the old one is settled there first: else it would be sent again once that
  * comes back. */
-static bool pending_waits(struct fs *s) {
-  mutex_lock(&s->lock);
-  bool wait = s->in_hand.count > 0 && !s->pending_waits;
-  mutex_unlock(&s->lock);
+static bool pending_waits(struct fs_reader *s) {
+  mutex_lock(&s->shared->lock);
+  bool wait = s->shared->in_hand.count > 0 && !s->pending_waits;
+  mutex_unlock(&s->shared->lock);
   s->pending_waits = wait;
-  if (wait) fs_rescan_settled(s);
+  if (wait) fs_rescan_settled(s->shared);
   return wait;
 }
 
-static void check_pending(struct fs *s) {
+static void check_pending(struct fs_reader *s) {
   struct stat now;
-  int known = fs_folder(s, PLACE_PENDING);
-  if (fstatat(fs_folder(s, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
+  int known = fs_folder(s->site, PLACE_PENDING);
+  if (fstatat(fs_folder(s->site, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
   if (!S_ISDIR(now.st_mode))
     fs_odd(s, PLACE_FLAT, "pending", &now);
-  else if (known < 0 || fs_in_place(s, PLACE_PENDING, known) || !pending_waits(s))
+  else if (known < 0 || fs_in_place(s->site, PLACE_PENDING, known) || !pending_waits(s))
     check_place(s, PLACE_PENDING);
 }
 
-enum status fs_check_folders(struct fs *s, struct error *err) {
-  enum status st = check_outbox(s, err);
+enum status fs_check_folders(struct fs_reader *s, struct error *err) {
+  enum status st = check_outbox(s->site, err);
   if (st != ST_OK) return st;
   s->folders_changed = false;
   check_pending(s);
   check_place(s, PLACE_DLQ);
-  if (s->c.keep_sent) check_place(s, PLACE_SENT);
-  enum status tmp = fs_keep_tmp(s, NULL);
+  if (s->site->c.keep_sent) check_place(s, PLACE_SENT);
+  enum status tmp = fs_keep_tmp(s->site, NULL);
   (void)tmp; /* who writes there says so */
   fs_watch_pending(s);
   return ST_OK;

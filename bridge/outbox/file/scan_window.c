@@ -1,7 +1,7 @@
 /* Tells the oldest pending names from what the reader knows, without a look at the folder. Window
  * and queue are the reader's, and others read them under the lock; what left the window and still
  * waits is in hand or parked. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <fcntl.h>
 
@@ -17,7 +17,7 @@ static size_t least(size_t a, size_t b) {
 }
 
 /* What inotify told has no time yet. Too many: as far as the last of them reaches. */
-static void keep_queue(struct fs *s, int64_t *known_ns) {
+static void keep_queue(struct fs_shared *s, int64_t *known_ns) {
   BUG_ON(s->queue_next > s->queue.count);
   size_t left = s->queue.count - s->queue_next, n = least(left, FS_FRONT);
   int64_t last_ns = INT64_MIN + 1;
@@ -25,7 +25,8 @@ static void keep_queue(struct fs *s, int64_t *known_ns) {
   for (size_t i = 0; i < n; i++) {
     const struct fs_slot *slot = &s->queue.at[s->queue_next + i];
     enum place place = (enum place)slot->place;
-    if (fstatat(fs_folder(s, place), fs_slot_name(slot), &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    if (fstatat(fs_folder(s->site, place), fs_slot_name(slot), &st, AT_SYMLINK_NOFOLLOW) < 0)
+      continue;
     last_ns = fs_stamp_of(&st).mtime_ns;
     mutex_lock(&s->lock);
     fs_names_keep(&s->ahead, place, fs_slot_name(slot), last_ns);
@@ -34,7 +35,7 @@ static void keep_queue(struct fs *s, int64_t *known_ns) {
   if (left > n && last_ns - 1 < *known_ns) *known_ns = last_ns - 1;
 }
 
-void fs_front_close(struct fs *s) {
+void fs_front_close(struct fs_shared *s) {
   if (!s->window_open) return; /* the listing before this one failed: what was kept then still is */
   const struct fs_names *n = &s->names;
   int64_t known_ns = end_of_window(n);
@@ -53,17 +54,17 @@ void fs_front_close(struct fs *s) {
 }
 
 /* What was kept has been found again; what was given back, by a scan from the start. */
-void fs_front_open(struct fs *s) {
+void fs_front_open(struct fs_shared *s, bool whole) {
   fs_names_clear(&s->ahead);
   s->window_open = true;
   s->window_at = 0;
-  if (s->cursor.mtime_ns == INT64_MIN) fs_names_clear(&s->parked);
+  if (whole) fs_names_clear(&s->parked);
 }
 
 /* ---- telling ---- */
 
 struct teller {
-  struct fs *s;
+  struct fs_shared *s;
   fs_front_fn tell;
   void *ctx;
   size_t want, told; /* of the source at hand */
@@ -124,7 +125,7 @@ static size_t lower_bound(const struct fs_names *n, size_t from, int64_t mtime_n
 /* Sorted, so whatever comes behind the want oldest does not matter; most of it may be gone, though.
  */
 static bool tell_window(struct teller *t) {
-  struct fs *s = t->s;
+  struct fs_shared *s = t->s;
   struct fs_names copy;
   size_t at = 0;
   bool ok = true, more = true;
@@ -153,7 +154,7 @@ static bool tell_window(struct teller *t) {
 
 /* In the order they were told, which as a rule is that of their times. */
 static bool tell_queue(struct teller *t) {
-  struct fs *s = t->s;
+  struct fs_shared *s = t->s;
   struct fs_names copy;
   begin_source(t);
   fs_names_init(&copy, FS_FRONT);
@@ -184,7 +185,7 @@ static bool copy_all(const struct fs_names *from, struct fs_names *to) {
 /* Looked at last, and all at once: a name goes from the window to hand, from hand to the parked
  * ones. */
 static bool tell_rest(struct teller *t, uint64_t *pending) {
-  struct fs *s = t->s;
+  struct fs_shared *s = t->s;
   struct fs_names hands, parked, ahead;
   fs_names_init(&hands, FS_FRONT); /* most may be settled before they are looked at */
   fs_names_init(&parked, FS_FRONT);
@@ -204,7 +205,7 @@ static bool tell_rest(struct teller *t, uint64_t *pending) {
   return ok;
 }
 
-bool fs_front_tell(struct fs *s, int64_t after_ns, size_t want, fs_front_fn tell, void *ctx,
+bool fs_front_tell(struct fs_shared *s, int64_t after_ns, size_t want, fs_front_fn tell, void *ctx,
                    int64_t *known_ns, uint64_t *pending) {
   struct teller t = {
       .s = s, .tell = tell, .ctx = ctx, .want = want, .after_ns = after_ns, .known_ns = INT64_MAX};

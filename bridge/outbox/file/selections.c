@@ -3,7 +3,7 @@
 #include "bridge/outbox/file/selections.h"
 
 #include "bridge/base/words.h"
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,8 +24,7 @@ static void file_of(uint64_t number, char out[64]) {
 
 /* ---- making one ---- */
 
-enum status fs_draft_begin(void *impl, void **out, struct error *err) {
-  struct fs *s = impl;
+enum status fs_draft_begin(struct fs_site *s, void **out, struct error *err) {
   struct draft *d = malloc(sizeof *d);
   if (!d) return error_set(err, ST_NO_MEMORY, "no memory for a selection");
   d->fd = -1;
@@ -35,9 +34,9 @@ enum status fs_draft_begin(void *impl, void **out, struct error *err) {
   return ST_OK;
 }
 
-enum status fs_draft_add(void *impl, void *draft, struct span text, struct error *err) {
+enum status fs_draft_add(struct fs_site *s, void *draft, struct span text, struct error *err) {
   struct draft *d = draft;
-  int tmp = state_tmp(((struct fs *)impl)->state);
+  int tmp = state_tmp(s->state);
   if (d->fd >= 0) return durable_append_sync(d->fd, text, err);
   enum status st = durable_write_new(tmp, d->name, text, NULL, err);
   if (st != ST_OK) return st;
@@ -47,7 +46,7 @@ enum status fs_draft_add(void *impl, void *draft, struct span text, struct error
 
 /* One more than any that was used. A damaged file counts as none: those that lie there are looked
  * at too. */
-static enum status take_number(struct fs *s, uint64_t *number, struct error *err) {
+static enum status take_number(struct fs_site *s, uint64_t *number, struct error *err) {
   uint64_t used[SELECTIONS_MOST], last = 0;
   size_t count;
   struct buffer text = {0};
@@ -66,8 +65,7 @@ static enum status take_number(struct fs *s, uint64_t *number, struct error *err
   return st;
 }
 
-enum status fs_draft_commit(void *impl, void *draft, uint64_t *number, struct error *err) {
-  struct fs *s = impl;
+enum status fs_draft_commit(struct fs_site *s, void *draft, uint64_t *number, struct error *err) {
   struct draft *d = draft;
   char file[64];
   enum status st = take_number(s, number, err);
@@ -80,11 +78,11 @@ enum status fs_draft_commit(void *impl, void *draft, uint64_t *number, struct er
   return durable_sync_folder(state_folder(s->state), err);
 }
 
-void fs_draft_close(void *impl, void *draft) {
+void fs_draft_close(struct fs_site *s, void *draft) {
   struct draft *d = draft;
   if (d->fd >= 0) {
     close(d->fd);
-    enum status st = durable_unlink(state_tmp(((struct fs *)impl)->state), d->name, NULL);
+    enum status st = durable_unlink(state_tmp(s->state), d->name, NULL);
     (void)st; /* tmp is emptied at the next start */
   }
   free(d);
@@ -97,9 +95,9 @@ static int by_number(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-enum status fs_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t *count,
+enum status fs_selections(struct fs_site *s, uint64_t numbers[SELECTIONS_MOST], size_t *count,
                           struct error *err) {
-  int folder = state_folder(((struct fs *)impl)->state);
+  int folder = state_folder(s->state);
   *count = 0;
   int fd = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return ST_OK;
@@ -122,9 +120,9 @@ enum status fs_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t 
   return ST_OK;
 }
 
-static enum status open_one(void *impl, uint64_t number, int how, int *fd, struct stat *is,
+static enum status open_one(struct fs_site *s, uint64_t number, int how, int *fd, struct stat *is,
                             struct error *err) {
-  int folder = state_folder(((struct fs *)impl)->state);
+  int folder = state_folder(s->state);
   char file[64];
   file_of(number, file);
   *fd = folder < 0 ? -1 : openat(folder, file, how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -138,21 +136,22 @@ static enum status open_one(void *impl, uint64_t number, int how, int *fd, struc
   return st;
 }
 
-enum status fs_selection_size(void *impl, uint64_t number, uint64_t *size, struct error *err) {
+enum status fs_selection_size(struct fs_site *s, uint64_t number, uint64_t *size,
+                              struct error *err) {
   struct stat is;
   int fd;
-  enum status st = open_one(impl, number, O_RDONLY, &fd, &is, err);
+  enum status st = open_one(s, number, O_RDONLY, &fd, &is, err);
   if (st != ST_OK) return st;
   *size = (uint64_t)is.st_size;
   close(fd);
   return ST_OK;
 }
 
-enum status fs_selection_read(void *impl, uint64_t number, uint64_t at, size_t most,
+enum status fs_selection_read(struct fs_site *s, uint64_t number, uint64_t at, size_t most,
                               struct buffer *out, struct error *err) {
   struct stat is;
   int fd;
-  enum status st = open_one(impl, number, O_RDONLY, &fd, &is, err);
+  enum status st = open_one(s, number, O_RDONLY, &fd, &is, err);
   if (st != ST_OK) return st;
   buffer_reserve(out, most);
   for (size_t got = 0; st == ST_OK && !out->failed && got < most;) {
@@ -167,12 +166,13 @@ enum status fs_selection_read(void *impl, uint64_t number, uint64_t at, size_t m
   return st == ST_OK ? buffer_status(out, err) : st;
 }
 
-enum status fs_selection_add(void *impl, uint64_t number, struct span text, struct error *err) {
+enum status fs_selection_add(struct fs_site *s, uint64_t number, struct span text,
+                             struct error *err) {
   struct buffer line = {0};
   struct stat is;
   char last = '\n';
   int fd;
-  enum status st = open_one(impl, number, O_RDWR | O_APPEND, &fd, &is, err);
+  enum status st = open_one(s, number, O_RDWR | O_APPEND, &fd, &is, err);
   if (st != ST_OK) return st;
   if (is.st_size > 0 && pread(fd, &last, 1, is.st_size - 1) == 1 && last != '\n')
     buffer_add_char(&line, '\n');
@@ -184,8 +184,8 @@ enum status fs_selection_add(void *impl, uint64_t number, struct span text, stru
   return st;
 }
 
-enum status fs_selection_remove(void *impl, uint64_t number, struct error *err) {
-  int folder = state_folder(((struct fs *)impl)->state);
+enum status fs_selection_remove(struct fs_site *s, uint64_t number, struct error *err) {
+  int folder = state_folder(s->state);
   char file[64];
   file_of(number, file);
   enum status st = durable_unlink(folder, file, err);

@@ -6,16 +6,18 @@
 #ifndef BRIDGE_OUTBOX_FILE_SELECTIONS_H
 #define BRIDGE_OUTBOX_FILE_SELECTIONS_H
 
+#include "bridge/outbox/file/site.h"
 #include "bridge/outbox/selections.h"
 
-enum status fs_draft_begin(void *, void **, struct error *);
-enum status fs_draft_add(void *, void *draft, struct span, struct error *);
-enum status fs_draft_commit(void *, void *draft, uint64_t *, struct error *);
-void fs_draft_close(void *, void *draft);
-enum status fs_selections(void *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
-enum status fs_selection_size(void *, uint64_t, uint64_t *, struct error *);
-enum status fs_selection_read(void *, uint64_t, uint64_t, size_t, struct buffer *, struct error *);
-enum status fs_selection_add(void *, uint64_t, struct span, struct error *);
-enum status fs_selection_remove(void *, uint64_t, struct error *);
+enum status fs_draft_begin(struct fs_site *, void **, struct error *);
+enum status fs_draft_add(struct fs_site *, void *draft, struct span, struct error *);
+enum status fs_draft_commit(struct fs_site *, void *draft, uint64_t *, struct error *);
+void fs_draft_close(struct fs_site *, void *draft);
+enum status fs_selections(struct fs_site *, uint64_t[SELECTIONS_MOST], size_t *, struct error *);
+enum status fs_selection_size(struct fs_site *, uint64_t, uint64_t *, struct error *);
+enum status fs_selection_read(struct fs_site *, uint64_t, uint64_t, size_t, struct buffer *,
+                              struct error *);
+enum status fs_selection_add(struct fs_site *, uint64_t, struct span, struct error *);
+enum status fs_selection_remove(struct fs_site *, uint64_t, struct error *);
 
 #endif

@@ -1,12 +1,12 @@
 /* What lies in sent/ longer than outbox.sent_retention goes. The reader's thread. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/order.h"
 
 #include <fcntl.h>
 
 #define SWEEP_MOST 10000 /* files removed in one go */
 
 struct sweep {
-  struct fs *s;
+  struct fs_site *s;
   int64_t before_ns;
   unsigned removed;
 };
@@ -26,16 +26,16 @@ static bool sweep_name(void *ctx, const char *name, unsigned char type) {
   return w->removed < SWEEP_MOST;
 }
 
-void fs_sweep_sent(struct fs *s) {
-  if (fs_folder(s, PLACE_SENT) < 0 || s->c.sent_retention_ms <= 0) return;
-  int64_t now = clock_wall_us(s->clock), every = s->c.sent_retention_ms * 1000 / 100;
+void fs_sweep_sent(struct fs_reader *s) {
+  if (fs_folder(s->site, PLACE_SENT) < 0 || s->site->c.sent_retention_ms <= 0) return;
+  int64_t now = clock_wall_us(s->site->clock), every = s->site->c.sent_retention_ms * 1000 / 100;
   if (every > 3600000000) every = 3600000000;
   if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every)
     return;
-  struct sweep w = {.s = s, .before_ns = (now - s->c.sent_retention_ms * 1000) * 1000};
-  enum status st = folder_walk(fs_folder(s, PLACE_SENT), sweep_name, &w, NULL);
+  struct sweep w = {.s = s->site, .before_ns = (now - s->site->c.sent_retention_ms * 1000) * 1000};
+  enum status st = folder_walk(fs_folder(s->site, PLACE_SENT), sweep_name, &w, NULL);
   if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;
   if (w.removed)
-    log_write(s->log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),
+    log_write(s->site->log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),
               "Removed what lay in sent/ longer than outbox.sent_retention");
 }

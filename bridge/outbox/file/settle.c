@@ -1,7 +1,8 @@
 /* Takes settled entries out, for good or into sent/: the finisher's thread. A crash leaves an entry
  * in its place, to be settled again, or in tmp, named for what it is to be. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/finish.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,7 @@ static enum status bad_name(const struct fs_ref *ref, struct error *err) {
   return error_set(err, ST_INVALID, "\"%.*s\" is not an entry's name", SPAN_ARGS(ref->name));
 }
 
-static enum status look_at(struct fs *s, const struct fs_ref *ref, const char *name,
+static enum status look_at(struct fs_site *s, const struct fs_ref *ref, const char *name,
                            struct stamp *now, enum settled *how, struct error *err) {
   struct stat st;
   int folder = fs_folder(s, ref->place);
@@ -27,73 +28,75 @@ static enum status look_at(struct fs *s, const struct fs_ref *ref, const char *n
 
 /* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place.
  */
-static enum status drop(struct fs *s, const struct fs_ref *ref, enum left_kind kind,
+static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum left_kind kind,
                         const char *name, const char *tmp, struct error *err) {
-  int from = state_tmp(s->state);
+  int from = state_tmp(s->site->state);
   BUG_ON_RULE(S3,
               kind != LEFT_SENT && kind != LEFT_GONE); /* what is to come back is not taken out */
-  enum status st = kind == LEFT_SENT ? fs_carry(s, from, tmp, PLACE_SENT, name, err)
+  enum status st = kind == LEFT_SENT ? fs_carry(s->site, from, tmp, PLACE_SENT, name, err)
                                      : durable_unlink(from, tmp, err);
   if (st == ST_OK && kind == LEFT_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
-  enum status back = fs_put_back(s, ref->place, name, tmp, NULL);
+  enum status back = fs_put_back(s->site, ref->place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
 }
 
 /* sure: seen with the ref's own stamp, which other bytes cannot have. */
-static enum status pull_out(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
                             const char *name, bool sure, enum settled *how, struct error *err) {
-  struct left left = {.kind = s->c.keep_sent ? LEFT_SENT : LEFT_GONE,
+  struct left left = {.kind = s->site->c.keep_sent ? LEFT_SENT : LEFT_GONE,
                       .content = left_id(ref->id),
                       .old = ref->stamp,
                       .place = ref->place,
                       .name = name};
   char tmp[NAME_SIZE];
   struct stamp now;
-  enum status st = fs_pull(s, &left, tmp, &now, err);
+  enum status st = fs_pull(s->site, &left, tmp, &now, err);
   atomic_store(&s->dirty[ref->place], true);
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   *how = SETTLED_GONE;
   if (!sure || !fs_stamp_alike(&now, &ref->stamp))
-    st = fs_same(s, d, state_tmp(s->state), ".busbridge/tmp/", tmp, ref, how, err);
+    st = fs_same(s->site, d, state_tmp(s->site->state), ".busbridge/tmp/", tmp, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED))
     return drop(s, ref, left.kind, name, tmp, err);
   if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
-  enum status back = fs_put_back(s, ref->place, name, tmp, err);
+  enum status back = fs_put_back(s->site, ref->place, name, tmp, err);
   return st != ST_OK ? st : back == ST_NOT_FOUND ? ST_OK : back;
 }
 
 /* A published one that a stale worker moved to a dlq/ on another file system. */
-static enum status out_of_there(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status out_of_there(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
                                 const char *name, enum settled *how, struct error *err) {
-  enum status st = s->c.keep_sent ? fs_move_free(s, ref->place, name, PLACE_SENT, name, err)
-                                  : fs_remove_same(s, ref->place, name, &d->stamp, err);
+  enum status st = s->site->c.keep_sent
+                       ? fs_move_free(s->site, ref->place, name, PLACE_SENT, name, err)
+                       : fs_remove_same(s->site, ref->place, name, &d->stamp, err);
   atomic_store(&s->dirty[ref->place], true);
-  if (s->c.keep_sent) atomic_store(&s->dirty[PLACE_SENT], true);
+  if (s->site->c.keep_sent) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 /* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
-static enum status take_out(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status take_out(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
                             const char *name, bool late, enum settled *how, struct error *err) {
   struct stamp now;
-  enum status st = look_at(s, ref, name, &now, how, err);
+  enum status st = look_at(s->site, ref, name, &now, how, err);
   if (st != ST_OK || *how != SETTLED_GONE) return st;
   bool sure = fs_stamp_same(&now, &ref->stamp) && (!ref->id.len || (!ref->young && !late));
   if (!sure)
-    st = fs_same(s, d, fs_folder(s, ref->place), place_path(ref->place), name, ref, how, err);
+    st = fs_same(s->site, d, fs_folder(s->site, ref->place), place_path(ref->place), name, ref, how,
+                 err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED)) {
     enum settled seen = *how;
-    st = !sure && fs_elsewhere(s, ref->place) ? out_of_there(s, d, ref, name, how, err)
-                                              : pull_out(s, d, ref, name, sure, how, err);
+    st = !sure && fs_elsewhere(s->site, ref->place) ? out_of_there(s, d, ref, name, how, err)
+                                                    : pull_out(s, d, ref, name, sure, how, err);
     if (seen == SETTLED_REUSED && *how == SETTLED_GONE) *how = SETTLED_REUSED;
   }
   BUG_ON_RULE(S4, st == ST_OK && *how == SETTLED_REUSED && !ref->id.len);
   bool gone = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
-  if (gone && ref->place == PLACE_DLQ) fs_dead_figure(s, -1);
+  if (gone && ref->place == PLACE_DLQ) fs_dead_figure(s->shared, -1);
   return st;
 }
 
@@ -103,13 +106,14 @@ static enum fs_end end_of(enum settled how) {
 
 /* It may be gone by a removal of ours, in this run or before a crash, that no sync has made durable
  * yet: one is due, else a power loss may bring it back when nothing remembers it any more. */
-static void vanished(struct fs *s, enum place place, enum settled how) {
-  if (how == SETTLED_VANISHED && fs_folder(s, place) >= 0) atomic_store(&s->dirty[place], true);
+static void vanished(struct fs_finisher *s, enum place place, enum settled how) {
+  if (how == SETTLED_VANISHED && fs_folder(s->site, place) >= 0)
+    atomic_store(&s->dirty[place], true);
 }
 
 /* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside
  * it. */
-static enum status take_dead(struct fs *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status take_dead(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
                              const char *name, enum settled *how, struct error *err) {
   struct fs_ref dead = *ref;
   char twin[NAME_SIZE];
@@ -124,8 +128,8 @@ static enum status take_dead(struct fs *s, struct fs_desk *d, const struct fs_re
   return ST_OK;
 }
 
-static enum status settle_ref(struct fs *s, const struct fs_ref *ref, bool late, enum settled *how,
-                              struct error *err) {
+static enum status settle_ref(struct fs_finisher *s, const struct fs_ref *ref, bool late,
+                              enum settled *how, struct error *err) {
   struct fs_desk desk = {0};
   struct error local = {0};
   char name[NAME_SIZE];
@@ -137,54 +141,62 @@ static enum status settle_ref(struct fs *s, const struct fs_ref *ref, bool late,
     st = take_dead(s, &desk, ref, name, how, err);
   /* After the removal, so that the reader cannot find it again; on an error not at all: it is still
    * to be removed. */
-  if (st == ST_OK) fs_hand_end(s, ref->place, name, end_of(*how));
+  if (st == ST_OK) fs_hand_end(s->shared, ref->place, name, end_of(*how));
   fs_desk_release(&desk);
   return st;
 }
 
-enum status fs_done(void *impl, const struct entry_ref *entry, enum settled *how,
+enum status fs_done(struct fs_finisher *s, const struct entry_ref *entry, enum settled *how,
                     struct error *err) {
   const struct fs_ref ref = fs_ref_of(entry);
-  return settle_ref(impl, &ref, false, how, err);
+  return settle_ref(s, &ref, false, how, err);
 }
 
-enum status fs_take_late(struct fs *s, const struct fs_ref *ref, enum settled *how,
+enum status fs_take_late(struct fs_finisher *s, const struct fs_ref *ref, enum settled *how,
                          struct error *err) {
   return settle_ref(s, ref, true, how, err);
 }
 
-enum status fs_done_id(void *impl, const struct entry_ref *entry, struct span id, enum settled *how,
-                       struct error *err) {
+enum status fs_done_id(struct fs_finisher *s, const struct entry_ref *entry, struct span id,
+                       enum settled *how, struct error *err) {
   struct fs_ref ref = fs_ref_of(entry);
   ref.id = id;
-  return fs_take_late(impl, &ref, how, err);
+  return fs_take_late(s, &ref, how, err);
 }
 
 /* Where a file went first: were the folder it left the first, a power loss in between could leave
  * it nowhere. */
-enum status fs_sync(void *impl, struct error *err) {
-  struct fs *s = impl;
+enum status fs_sync(struct fs_finisher *s, struct error *err) {
   for (unsigned p = PLACES; p-- > 0;) {
     if (!atomic_exchange(&s->dirty[p], false)) continue;
-    enum status st = durable_sync_folder(fs_folder(s, (enum place)p), err);
+    enum status st = durable_sync_folder(fs_folder(s->site, (enum place)p), err);
     if (st == ST_OK) continue;
     atomic_store(&s->dirty[p], true);
-    error_prefix(err, "%s/%s", state_path(s->state), place_path((enum place)p));
+    error_prefix(err, "%s/%s", state_path(s->site->state), place_path((enum place)p));
     return st;
   }
   return ST_OK;
 }
 
-void fs_linger(void *impl, const struct entry_ref *ref, bool on) {
-  char name[NAME_SIZE];
-  enum place place;
-  if (name_from(fs_token_name(ref->shelf, ref->token, &place), name))
-    fs_hand_linger(impl, place, name, on);
+/* What a worker that was killed moved there and did not sync: a power loss must not find it
+ * nowhere, because the folder it left was synced since. Where that fails, fs_sync tries again
+ * first. */
+void fs_sync_targets(struct fs_finisher *s) {
+  for (enum place p = PLACE_DLQ; p < PLACES; p++)
+    if (fs_folder(s->site, p) >= 0 && durable_sync_folder(fs_folder(s->site, p), NULL) != ST_OK)
+      atomic_store(&s->dirty[p], true);
 }
 
-void fs_release(void *impl, const struct entry_ref *ref) {
+void fs_linger(struct fs_shared *s, const struct entry_ref *ref, bool on) {
   char name[NAME_SIZE];
   enum place place;
   if (name_from(fs_token_name(ref->shelf, ref->token, &place), name))
-    fs_hand_end(impl, place, name, FS_END_STAYS);
+    fs_hand_linger(s, place, name, on);
+}
+
+void fs_release(struct fs_shared *s, const struct entry_ref *ref) {
+  char name[NAME_SIZE];
+  enum place place;
+  if (name_from(fs_token_name(ref->shelf, ref->token, &place), name))
+    fs_hand_end(s, place, name, FS_END_STAYS);
 }

@@ -1,5 +1,5 @@
 /* Stamps: what a file is known by between a look at it and the next. Any thread. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <fcntl.h>
 
@@ -26,7 +26,7 @@ bool fs_stamp_at(int folder, const char *name, struct stamp *stamp) {
   return true;
 }
 
-bool fs_unchanged(struct fs *s, enum place place, const char *name, const struct stamp *stamp,
+bool fs_unchanged(struct fs_site *s, enum place place, const char *name, const struct stamp *stamp,
                   enum settled *how) {
   struct stamp now;
   int folder = fs_folder(s, place);

@@ -1,6 +1,7 @@
 /* Everything that lies in the folders, told to verify as it is met: odd entries, strangers, what a
  * crash left. Nothing is sorted or kept, so memory does not grow with them. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/letters.h"
 
 #include <fcntl.h>
 
@@ -22,7 +23,7 @@ static const char *const tmp_files[] = {"*.tmp",  "swap-*",  "gone-*",          
 static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "lost+found", NULL};
 
 struct survey {
-  struct fs *s;
+  struct fs_shared *s;
   struct fs_desk desk;
   enum place place;
   size_t limit, met; /* met: in this place */
@@ -42,14 +43,14 @@ static bool tell(struct survey *v, enum oddity oddity, const char *folder, const
 
 /* ---- entries ---- */
 
-static bool is_inode(struct fs *s, enum place place, const char *name, uint64_t inode) {
+static bool is_inode(struct fs_site *s, enum place place, const char *name, uint64_t inode) {
   struct stat st;
   return fs_folder(s, place) >= 0 &&
          fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode;
 }
 
 /* Its own name, or the one it had before a number was put behind it. */
-static bool lies_outside(struct fs *s, const char *name, uint64_t inode) {
+static bool lies_outside(struct fs_site *s, const char *name, uint64_t inode) {
   char before[NAME_SIZE];
   fs_name_copy(before, name);
   for (int tries = 0; tries < 2; tries++) {
@@ -67,8 +68,9 @@ static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode
   char raw[NAME_SIZE];
   struct stat st;
   name_with(name, ".raw", raw);
-  if (fstatat(fs_folder(v->s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0) return ODDITY_NONE;
-  return lies_outside(v->s, name, inode) ? ODDITY_ON_ITS_WAY : ODDITY_BYTES_GONE;
+  if (fstatat(fs_folder(v->s->site, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    return ODDITY_NONE;
+  return lies_outside(v->s->site, name, inode) ? ODDITY_ON_ITS_WAY : ODDITY_BYTES_GONE;
 }
 
 /* False: it is not an entry of that place. */
@@ -94,7 +96,7 @@ static bool examine(struct survey *v, const char *name) {
     return true;
   }
   v->met++;
-  enum fs_read got = fs_desk_read(v->s, d, v->place, name, NULL);
+  enum fs_read got = fs_desk_read(v->s->site, d, v->place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
   if (got == FS_TOO_LARGE) return tell(v, oddity, place_path(v->place), name, (struct span){0});
   if (got == FS_ODD || got == FS_UNREADABLE)
@@ -125,11 +127,12 @@ static bool known(const char *const *patterns, const char *name) {
  * rename. */
 static bool holds_event(struct survey *v, const char *name) {
   struct fs_desk *d = &v->desk;
-  if (fs_desk_read(v->s, d, v->place, name, NULL) != FS_READ || fs_desk_parse(d, NULL) != ST_OK)
+  if (fs_desk_read(v->s->site, d, v->place, name, NULL) != FS_READ ||
+      fs_desk_parse(d, NULL) != ST_OK)
     return false;
   if (!fs_desk_is_object(d) || !d->event.id.len) return false;
   return name_is_hidden(name) ||
-         clock_wall_us(v->s->clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
+         clock_wall_us(v->s->site->clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
 }
 
 /* Sockets, FIFOs and devices hold nothing. */
@@ -143,7 +146,7 @@ static bool stray(struct survey *v, int folder, const char *shown, const char *n
 static bool stray_entry(struct survey *v, const char *name) {
   if (holds_event(v, name))
     return tell(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
-  return stray(v, fs_folder(v->s, v->place), place_path(v->place), name);
+  return stray(v, fs_folder(v->s->site, v->place), place_path(v->place), name);
 }
 
 /* An event of that name does not describe it. What cannot be read now may. */
@@ -153,7 +156,7 @@ static bool raw_alone(struct survey *v, const char *name) {
   char json[NAME_SIZE + 1];
   snprintf(json, sizeof json, "%.*s.json", (int)strlen(name) - 4, name);
   enum fs_read got =
-      strlen(json) < NAME_SIZE ? fs_desk_read(v->s, d, PLACE_DLQ, json, NULL) : FS_GONE;
+      strlen(json) < NAME_SIZE ? fs_desk_read(v->s->site, d, PLACE_DLQ, json, NULL) : FS_GONE;
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
   bool alone =
       got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
@@ -163,7 +166,7 @@ static bool raw_alone(struct survey *v, const char *name) {
 static bool left(struct survey *v, int folder, const char *shown, const char *name) {
   struct stat st;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return true;
-  int64_t age_us = clock_wall_us(v->s->clock) - fs_stamp_of(&st).ctime_ns / 1000;
+  int64_t age_us = clock_wall_us(v->s->site->clock) - fs_stamp_of(&st).ctime_ns / 1000;
   return age_us < LEFT_AFTER_US || tell(v, ODDITY_LEFT, shown, name, (struct span){0});
 }
 
@@ -173,7 +176,7 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
   (void)type;
   if (name_is_entry(name)) return v->place == PLACE_SENT || examine(v, name);
   if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
-    return left(v, fs_folder(v->s, v->place), place_path(v->place), name);
+    return left(v, fs_folder(v->s->site, v->place), place_path(v->place), name);
   if (v->place == PLACE_FLAT && known(folders, name)) return true;
   if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0)
     return raw_alone(v, name);
@@ -183,13 +186,13 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
 static bool meet_state(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  return known(state_files, name) || stray(v, state_folder(v->s->state), ".busbridge/", name);
+  return known(state_files, name) || stray(v, state_folder(v->s->site->state), ".busbridge/", name);
 }
 
 static bool meet_tmp(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  int tmp = state_tmp(v->s->state);
+  int tmp = state_tmp(v->s->site->state);
   return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name)
                                 : stray(v, tmp, ".busbridge/tmp/", name);
 }
@@ -199,34 +202,32 @@ static enum status walk_place(struct survey *v, enum place place, int folder, co
   v->place = place;
   v->met = 0;
   enum status st = folder < 0 || v->stopped ? ST_OK : folder_walk(folder, visit, v, err);
-  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->state), shown);
+  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->site->state), shown);
 }
 
-enum status fs_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
+enum status fs_survey(struct fs_shared *s, size_t limit, store_survey_fn visit, void *ctx,
                       uint64_t *left_out, struct error *err) {
-  struct fs *s = impl;
   struct survey v = {.s = s, .limit = limit, .visit = visit, .ctx = ctx};
   enum status st = ST_OK;
-  fs_look_around(s);
+  fs_look_around(s->site);
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
-    st = walk_place(&v, (enum place)p, fs_folder(s, (enum place)p), place_path((enum place)p), meet,
-                    err);
+    st = walk_place(&v, (enum place)p, fs_folder(s->site, (enum place)p), place_path((enum place)p),
+                    meet, err);
   if (st == ST_OK)
-    st = walk_place(&v, PLACE_FLAT, state_folder(s->state), ".busbridge/", meet_state, err);
+    st = walk_place(&v, PLACE_FLAT, state_folder(s->site->state), ".busbridge/", meet_state, err);
   if (st == ST_OK)
-    st = walk_place(&v, PLACE_FLAT, state_tmp(s->state), ".busbridge/tmp/", meet_tmp, err);
+    st = walk_place(&v, PLACE_FLAT, state_tmp(s->site->state), ".busbridge/tmp/", meet_tmp, err);
   *left_out = v.left_out;
   fs_desk_release(&v.desk);
   return st;
 }
 
-bool fs_lies(void *impl, const struct entry_ref *ref, struct span id) {
-  struct fs *s = impl;
+bool fs_lies(struct fs_shared *s, const struct entry_ref *ref, struct span id) {
   struct fs_desk desk = {0};
   char name[NAME_SIZE];
   enum place place;
   bool lies = name_from(fs_token_name(ref->shelf, ref->token, &place), name) &&
-              fs_desk_read(s, &desk, place, name, NULL) == FS_READ &&
+              fs_desk_read(s->site, &desk, place, name, NULL) == FS_READ &&
               fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
               event_goes_by(&desk.event, id) && !fs_aside_out(s, place, name, &desk.stamp);
   fs_desk_release(&desk);

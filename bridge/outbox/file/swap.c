@@ -1,14 +1,14 @@
 /* A new form is exchanged with the entry, if what comes out is what was read; else it goes back. A
  * crash leaves a file in tmp, named for what it is, and the entry whole. */
-#include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 
 /* What came out into tmp is not what was read: it goes back, and our content is dropped. When the
  * entry was removed in that instant, a plain move puts it back; what fails or crashes here is made
  * good by the next holder of the lock. */
-static enum status swap_back(struct fs *s, enum place place, const char *name, const char *tmp,
+static enum status swap_back(struct fs_site *s, enum place place, const char *name, const char *tmp,
                              struct error *err) {
   int from = state_tmp(s->state), to = fs_folder(s, place);
   enum status st = durable_exchange(from, tmp, to, name, err);
@@ -21,7 +21,7 @@ static enum status swap_back(struct fs *s, enum place place, const char *name, c
 }
 
 /* The bytes that were read, moved (its ctime is new); or the same event with another stamp. */
-static bool came_out(struct fs *s, const char *tmp, const struct fs_ref *ref) {
+static bool came_out(struct fs_site *s, const char *tmp, const struct fs_ref *ref) {
   struct stat st;
   struct fs_desk d = {0};
   enum settled how = SETTLED_CHANGED;
@@ -43,7 +43,7 @@ static enum status removed_from_tmp(const char *name, struct error *err) {
 /* The file system cannot exchange: look, then replace. What is put there in between would be lost,
  * hence the warning.
  */
-static enum status replace(struct fs *s, const struct fs_ref *ref, const char *name,
+static enum status replace(struct fs_site *s, const struct fs_ref *ref, const char *name,
                            const char *tmp, enum settled *how, struct error *err) {
   if (!atomic_exchange(&s->exchange_missing, true))
     log_write(
@@ -64,7 +64,7 @@ static enum status replace(struct fs *s, const struct fs_ref *ref, const char *n
   return st;
 }
 
-static enum status exchange(struct fs *s, const struct fs_ref *ref, const char *name,
+static enum status exchange(struct fs_site *s, const struct fs_ref *ref, const char *name,
                             const char *tmp, enum settled *how, struct error *err) {
   int from = state_tmp(s->state);
   enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
@@ -82,7 +82,7 @@ static enum status exchange(struct fs *s, const struct fs_ref *ref, const char *
 }
 
 /* From here on a crash leaves a file in tmp whose name says what it is. *st: of our text. */
-static enum status name_left(struct fs *s, const struct fs_ref *ref, const char *name,
+static enum status name_left(struct fs_site *s, const struct fs_ref *ref, const char *name,
                              const char *tmp, struct stat *st, char left[NAME_SIZE],
                              struct error *err) {
   int folder = state_tmp(s->state);
@@ -99,28 +99,28 @@ static enum status name_left(struct fs *s, const struct fs_ref *ref, const char 
 
 /* S5, S6. A crash before the exchange leaves a file in tmp; after it, the old bytes there. Either
  * way the entry is whole. */
-enum status fs_swap_in(struct fs *s, const struct fs_ref *ref, const char *name, const char *tmp,
-                       struct stamp *own, enum settled *how, struct error *err) {
+enum status fs_swap_in(struct fs_shared *s, const struct fs_ref *ref, const char *name,
+                       const char *tmp, struct stamp *own, enum settled *how, struct error *err) {
   struct stat st;
   char left[NAME_SIZE];
   *how = SETTLED_CHANGED;
-  enum status named = name_left(s, ref, name, tmp, &st, left, err);
+  enum status named = name_left(s->site, ref, name, tmp, &st, left, err);
   if (named != ST_OK) return named;
   if (own) fs_own_begin(s, ref->place, name, st.st_ino);
-  enum status done = exchange(s, ref, name, left, how, err);
+  enum status done = exchange(s->site, ref, name, left, how, err);
   if (!own) return done;
   bool put = done == ST_OK && *how == SETTLED_GONE &&
-             fstatat(fs_folder(s, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+             fstatat(fs_folder(s->site, ref->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0;
   *own = put ? fs_stamp_of(&st) : (struct stamp){0};
   fs_own_end(s, ref->place, name, put ? own : NULL);
   return done;
 }
 
-enum status fs_swap(struct fs *s, const struct fs_ref *ref, const char *name, struct span content,
-                    int64_t mtime_ns, enum settled *how, struct error *err) {
+enum status fs_swap(struct fs_shared *s, const struct fs_ref *ref, const char *name,
+                    struct span content, int64_t mtime_ns, enum settled *how, struct error *err) {
   struct stamp own;
   char tmp[NAME_SIZE];
   *how = SETTLED_CHANGED;
-  enum status done = fs_tmp_write(s, content, &mtime_ns, tmp, err);
+  enum status done = fs_tmp_write(s->site, content, &mtime_ns, tmp, err);
   return done == ST_OK ? fs_swap_in(s, ref, name, tmp, &own, how, err) : done;
 }

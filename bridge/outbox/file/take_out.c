@@ -1,11 +1,11 @@
 /* S3. Between a look at a name and its removal somebody may put a new event there. So the name is
  * taken out of the folder first, whatever it is, and looked at in tmp, where nobody else writes. A
  * crash leaves it there under a name that says what it is to be (left.h). */
-#include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/moves.h"
 
-enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], struct stamp *now,
-                    struct error *err) {
+enum status fs_pull(struct fs_site *s, const struct left *what, char tmp[NAME_SIZE],
+                    struct stamp *now, struct error *err) {
   int from = fs_folder(s, what->place), to = state_tmp(s->state);
   left_name(what, tmp);
   enum status st = durable_move(from, what->name, to, tmp, err);
@@ -27,7 +27,7 @@ enum status fs_pull(struct fs *s, const struct left *what, char tmp[NAME_SIZE], 
 
 /* What arrived at the name meanwhile is the newer one: it is exchanged with ours and then goes
  * beside it, so that whoever is told of both finds the older one first. */
-enum status fs_put_back(struct fs *s, enum place place, const char *name, const char *tmp,
+enum status fs_put_back(struct fs_site *s, enum place place, const char *name, const char *tmp,
                         struct error *err) {
   int from = state_tmp(s->state), to = fs_folder(s, place);
   char target[NAME_SIZE];
@@ -45,13 +45,13 @@ enum status fs_put_back(struct fs *s, enum place place, const char *name, const 
 /* dlq/ may lie on a file system of its own, from which nothing can be renamed: what lies there is
  * only looked at first.
  */
-bool fs_elsewhere(struct fs *s, enum place place) {
+bool fs_elsewhere(struct fs_site *s, enum place place) {
   struct stat a, b;
   return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->state), &b) == 0 &&
          a.st_dev != b.st_dev;
 }
 
-static enum status remove_there(struct fs *s, enum place place, const char *name,
+static enum status remove_there(struct fs_site *s, enum place place, const char *name,
                                 const struct stamp *stamp, struct error *err) {
   enum settled how;
   if (fs_unchanged(s, place, name, stamp, &how))
@@ -60,7 +60,7 @@ static enum status remove_there(struct fs *s, enum place place, const char *name
                    name);
 }
 
-enum status fs_remove_same(struct fs *s, enum place place, const char *name,
+enum status fs_remove_same(struct fs_site *s, enum place place, const char *name,
                            const struct stamp *stamp, struct error *err) {
   if (fs_elsewhere(s, place)) return remove_there(s, place, name, stamp, err);
   const struct left left = {.kind = LEFT_GONE, .old = *stamp, .place = place, .name = name};

@@ -1,10 +1,10 @@
 /* Temporary files in .busbridge/tmp. A crash leaves one there, which the next holder of the lock
  * removes. */
-#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/hands.h"
 
 #include <unistd.h>
 
-enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime_ns,
+enum status fs_tmp_begin(struct fs_site *s, struct span content, const int64_t *mtime_ns,
                          char name[NAME_SIZE], int *fd, struct error *err) {
   struct timespec at = {0};
   if (mtime_ns) at = (struct timespec){*mtime_ns / 1000000000, *mtime_ns % 1000000000};
@@ -18,11 +18,11 @@ enum status fs_tmp_begin(struct fs *s, struct span content, const int64_t *mtime
              : st;
 }
 
-enum status fs_tmp_end(struct fs *s, const char *name, int fd, struct error *err) {
+enum status fs_tmp_end(struct fs_site *s, const char *name, int fd, struct error *err) {
   return durable_write_end(state_tmp(s->state), name, fd, err);
 }
 
-enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime_ns,
+enum status fs_tmp_write(struct fs_site *s, struct span content, const int64_t *mtime_ns,
                          char name[NAME_SIZE], struct error *err) {
   int fd;
   enum status st = fs_keep_tmp(s, err);
@@ -30,7 +30,7 @@ enum status fs_tmp_write(struct fs *s, struct span content, const int64_t *mtime
   return st == ST_OK ? fs_tmp_end(s, name, fd, err) : st;
 }
 
-void fs_tmp_drop(struct fs *s, const char *name) {
+void fs_tmp_drop(struct fs_site *s, const char *name) {
   enum status st = durable_unlink(state_tmp(s->state), name, NULL);
   (void)st; /* removed at the next start */
 }

@@ -1,0 +1,49 @@
+/* finish.h - inside bridge/outbox/file only: the finisher's side, the one thread that settles: what
+ * it has taken out and not synced yet, and the file of what is set aside.
+ */
+#ifndef BRIDGE_OUTBOX_FILE_FINISH_H
+#define BRIDGE_OUTBOX_FILE_FINISH_H
+
+#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/hands.h"
+
+struct fs_finisher {
+  struct fs_site *site;
+  struct fs_shared *shared;
+  atomic_bool dirty[PLACES]; /* to be synced */
+  struct buffer added;       /* lines that are not in the file of what is set aside yet */
+  size_t lines;              /* in it */
+  bool rewrite;              /* it is to be written anew */
+  /* Monotonic: when each place, and tmp, was last found writable */
+  int64_t probed_ns[PLACES + 1];
+};
+
+/* settle.c: as the operations of these names */
+enum status fs_done(struct fs_finisher *s, const struct entry_ref *ref, enum settled *how,
+                    struct error *err);
+enum status fs_done_id(struct fs_finisher *s, const struct entry_ref *ref, struct span id,
+                       enum settled *how, struct error *err);
+/* The same of what this kind knows it by. */
+MUST_CHECK enum status fs_take_late(struct fs_finisher *s, const struct fs_ref *ref,
+                                    enum settled *how, struct error *err);
+enum status fs_sync(struct fs_finisher *s, struct error *err);
+void fs_sync_targets(struct fs_finisher *s); /* when the outbox is opened to be changed */
+void fs_linger(struct fs_shared *s, const struct entry_ref *ref, bool on);
+void fs_release(struct fs_shared *s, const struct entry_ref *ref);
+
+/* aside.c. ST_INVALID: the file is damaged; err says what to do. */
+MUST_CHECK enum status fs_aside_open(struct fs_finisher *s, struct error *err);
+void fs_aside_release(struct fs_finisher *s);
+/* As the operations. */
+enum status fs_set_aside(struct fs_finisher *s, const struct entry_ref *ref, struct span id,
+                         enum aside what, const struct failure *why, const struct error *hindrance,
+                         struct error *err);
+enum status fs_aside_sync(struct fs_finisher *s, struct error *err);
+/* aside_tend.c: likewise */
+void fs_aside_tend(struct fs_finisher *s);
+
+/* hindrance.c: is this error of one entry alone? Its folders are tried. */
+bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
+                    const struct error *why);
+
+#endif

@@ -1,0 +1,369 @@
+/* The table of operations of an outbox of files: each is given the part of it that it works on.
+ * store.h says which thread calls what. */
+#include "bridge/outbox/file/file.h"
+#include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/selections.h"
+#include "bridge/outbox/store_ops.h"
+
+#define SITE(impl) (&((struct fs *)(impl))->site)
+#define SHARED(impl) (&((struct fs *)(impl))->shared)
+#define READER(impl) (&((struct fs *)(impl))->reader)
+#define FINISHER(impl) (&((struct fs *)(impl))->finisher)
+
+/* ---- who it is, and whose: state.c ---- */
+
+static const char *op_id(const void *impl) {
+  return state_id(((const struct fs *)impl)->site.state);
+}
+
+static enum status op_lock(void *impl, int64_t wait_ms, struct error *err) {
+  struct fs_site *s = SITE(impl);
+  enum status st = state_lock(s->state, wait_ms, err);
+  if (st == ST_OK && !s->inspect) left_clear_all(s->state);
+  return st;
+}
+
+static int64_t op_holder(const void *impl) {
+  return state_lock_holder(((const struct fs *)impl)->site.state);
+}
+
+static enum status op_check(void *impl, struct error *err) {
+  return state_check(SITE(impl)->state, err);
+}
+
+static enum status op_renew_id(void *impl, struct error *err) {
+  return state_renew_id(SITE(impl)->state, err);
+}
+
+static enum status op_note_read(const void *impl, enum note note, struct buffer *out,
+                                struct error *err) {
+  return state_note_read(((const struct fs *)impl)->site.state, note, out, err);
+}
+
+static enum status op_note_write(void *impl, enum note note, struct span text, struct error *err) {
+  return state_note_write(SITE(impl)->state, note, text, err);
+}
+
+static enum status op_note_remove(void *impl, enum note note, struct error *err) {
+  return state_note_remove(SITE(impl)->state, note, err);
+}
+
+static bool op_note_hinders_one(const void *impl, const struct error *why) {
+  return state_hinders_one(((const struct fs *)impl)->site.state, why);
+}
+
+static uint64_t op_left(const void *impl, int64_t now_us) {
+  return left_count(((const struct fs *)impl)->site.state, now_us);
+}
+
+/* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while
+ * there is a reserve
+ * ---- */
+
+static enum status op_batch_write(void *impl, struct manifest *m, const char *nonce,
+                                  struct error *err) {
+  struct fs_site *s = SITE(impl);
+  int folder = state_folder(s->state), tmp = state_tmp(s->state);
+  enum status st = journal_write(folder, tmp, m, nonce, err);
+  if (st == ST_NO_SPACE && reserve_give_up(folder, s->log)) /* publishing is what frees space */
+    st = journal_write(folder, tmp, m, nonce, err);
+  return st;
+}
+
+static enum status op_batch_list(void *impl, struct manifest_name **list, size_t *count,
+                                 struct error *err) {
+  struct fs_site *s = SITE(impl);
+  enum status st = journal_list(state_folder(s->state), list, count, err);
+  if (st != ST_INVALID) return st;
+  struct error why = err ? *err : (struct error){0};
+  return error_set(err, st,
+                   "%s. Nothing was changed. It is not of busbridge: move it out of %s/.busbridge",
+                   why.text, state_path(s->state));
+}
+
+static enum status op_batch_read(void *impl, const struct manifest_name *name, struct manifest *out,
+                                 struct error *err) {
+  struct fs_site *s = SITE(impl);
+  return journal_read(state_folder(s->state), name, out, err);
+}
+
+static enum status op_batch_names(void *impl, const struct span *ids, size_t count, bool *named,
+                                  struct error *err) {
+  struct fs_site *s = SITE(impl);
+  return journal_names(state_folder(s->state), ids, count, named, err);
+}
+
+static enum status op_batch_settle(void *impl, const struct manifest_name *name,
+                                   struct error *err) {
+  struct fs_site *s = SITE(impl);
+  enum status st = journal_settle(state_folder(s->state), name, err);
+  if (st == ST_OK) reserve_keep(state_folder(s->state), s->log);
+  return st;
+}
+
+static enum status op_batch_remove(void *impl, const struct manifest_name *name,
+                                   struct error *err) {
+  struct fs_site *s = SITE(impl);
+  return journal_remove(state_folder(s->state), name, err);
+}
+
+/* ---- the outbox as a whole ---- */
+
+static void op_space(const void *impl, struct store_space *out) {
+  fs_space(&((const struct fs *)impl)->site, out);
+}
+
+static enum status op_writable(const void *impl, struct error *err) {
+  return fs_writable(&((const struct fs *)impl)->site, err);
+}
+
+static uint64_t op_names(const void *impl, unsigned which) {
+  return fs_count_names(&((const struct fs *)impl)->site, which);
+}
+
+static enum status op_audit(void *impl, struct span line, struct error *err) {
+  return fs_audit(SITE(impl), line, err);
+}
+
+static enum status op_emit(void *impl, const char *file, struct span text, struct error *err) {
+  return fs_emit(SITE(impl), file, text, err);
+}
+
+/* ---- selections ---- */
+
+static enum status op_draft_begin(void *impl, void **out, struct error *err) {
+  return fs_draft_begin(SITE(impl), out, err);
+}
+
+static enum status op_draft_add(void *impl, void *draft, struct span text, struct error *err) {
+  return fs_draft_add(SITE(impl), draft, text, err);
+}
+
+static enum status op_draft_commit(void *impl, void *draft, uint64_t *number, struct error *err) {
+  return fs_draft_commit(SITE(impl), draft, number, err);
+}
+
+static void op_draft_close(void *impl, void *draft) {
+  fs_draft_close(SITE(impl), draft);
+}
+
+static enum status op_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], size_t *count,
+                                 struct error *err) {
+  return fs_selections(SITE(impl), numbers, count, err);
+}
+
+static enum status op_selection_size(void *impl, uint64_t number, uint64_t *size,
+                                     struct error *err) {
+  return fs_selection_size(SITE(impl), number, size, err);
+}
+
+static enum status op_selection_read(void *impl, uint64_t number, uint64_t at, size_t most,
+                                     struct buffer *out, struct error *err) {
+  return fs_selection_read(SITE(impl), number, at, most, out, err);
+}
+
+static enum status op_selection_add(void *impl, uint64_t number, struct span text,
+                                    struct error *err) {
+  return fs_selection_add(SITE(impl), number, text, err);
+}
+
+static enum status op_selection_remove(void *impl, uint64_t number, struct error *err) {
+  return fs_selection_remove(SITE(impl), number, err);
+}
+
+/* ---- the reader ---- */
+
+static enum status op_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out,
+                           struct error *err) {
+  return fs_next(READER(impl), keep, scratch, out, err);
+}
+
+static enum status op_follow(void *impl, struct error *err) {
+  return fs_follow(READER(impl), err);
+}
+
+static void op_wait(void *impl, int64_t timeout_ms) {
+  fs_wait_op(READER(impl), timeout_ms);
+}
+
+/* ---- what is shared ---- */
+
+static void op_wake(void *impl) {
+  fs_wake(SHARED(impl));
+}
+
+static uint64_t op_rescan(void *impl) {
+  return fs_rescan(SHARED(impl));
+}
+
+static uint64_t op_rescan_settled(void *impl) {
+  return fs_rescan_settled(SHARED(impl));
+}
+
+static bool op_scanned(void *impl, uint64_t generation) {
+  return fs_scanned(SHARED(impl), generation);
+}
+
+/* ---- the finisher ---- */
+
+static enum status op_done(void *impl, const struct entry_ref *ref, enum settled *how,
+                           struct error *err) {
+  return fs_done(FINISHER(impl), ref, how, err);
+}
+
+static enum status op_done_id(void *impl, const struct entry_ref *ref, struct span id,
+                              enum settled *how, struct error *err) {
+  return fs_done_id(FINISHER(impl), ref, id, how, err);
+}
+
+static enum status op_sync(void *impl, struct error *err) {
+  return fs_sync(FINISHER(impl), err);
+}
+
+static void op_fail_all(void *impl, struct failed *list, size_t count) {
+  fs_fail_all(SHARED(impl), list, count);
+}
+
+static void op_linger(void *impl, const struct entry_ref *ref, bool on) {
+  fs_linger(SHARED(impl), ref, on);
+}
+
+static void op_release(void *impl, const struct entry_ref *ref) {
+  fs_release(SHARED(impl), ref);
+}
+
+static enum status op_aside(void *impl, const struct entry_ref *ref, struct span id,
+                            enum aside what, const struct failure *why,
+                            const struct error *hindrance, struct error *err) {
+  return fs_set_aside(FINISHER(impl), ref, id, what, why, hindrance, err);
+}
+
+static enum status op_aside_sync(void *impl, struct error *err) {
+  return fs_aside_sync(FINISHER(impl), err);
+}
+
+static void op_aside_tend(void *impl) {
+  fs_aside_tend(FINISHER(impl));
+}
+
+static enum status op_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
+                             struct error *err) {
+  return fs_asides(SHARED(impl), limit, visit, ctx, err);
+}
+
+/* ---- what lies there ---- */
+
+static enum status op_counts(void *impl, bool oldest, struct store_counts *out, struct error *err) {
+  return fs_counts(SHARED(impl), oldest, out, err);
+}
+
+static enum status op_list(void *impl, unsigned which, const struct store_range *range,
+                           size_t limit, store_visit_fn visit, void *ctx, uint64_t *total,
+                           struct error *err) {
+  return fs_list(SHARED(impl), which, range, limit, visit, ctx, total, err);
+}
+
+static enum status op_find(void *impl, unsigned which, struct span key, store_visit_fn visit,
+                           void *ctx, uint64_t *total, struct error *err) {
+  return fs_find(SHARED(impl), which, key, visit, ctx, total, err);
+}
+
+static enum status op_look(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
+                           void *ctx, struct error *err) {
+  return fs_look_op(SHARED(impl), shelf, token, visit, ctx, err);
+}
+
+static enum status op_replay(void *impl, enum shelf shelf, const char *token, struct error *err) {
+  return fs_replay(SHARED(impl), shelf, token, err);
+}
+
+static void op_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge,
+                          void *ctx) {
+  fs_replay_all(SHARED(impl), list, count, judge, ctx);
+}
+
+static void op_purge(void *impl, struct letter *list, size_t count) {
+  fs_purge(SHARED(impl), list, count);
+}
+
+static enum status op_bytes(void *impl, const char *file, uint64_t from, size_t most,
+                            struct buffer *out, uint64_t *size, struct error *err) {
+  return fs_bytes(SITE(impl), file, from, most, out, size, err);
+}
+
+static enum status op_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
+                             uint64_t *left_out, struct error *err) {
+  return fs_survey(SHARED(impl), limit, visit, ctx, left_out, err);
+}
+
+static bool op_lies(void *impl, const struct entry_ref *ref, struct span id) {
+  return fs_lies(SHARED(impl), ref, id);
+}
+
+const struct store_ops store_file_ops = {
+    .scheme = "file",
+    .open = fs_open,
+    .close = fs_close,
+    .id = op_id,
+    .lock = op_lock,
+    .holder = op_holder,
+    .check = op_check,
+    .renew_id = op_renew_id,
+    .note_name = state_note_name,
+    .note_read = op_note_read,
+    .note_write = op_note_write,
+    .note_remove = op_note_remove,
+    .hinders_one = op_note_hinders_one,
+    .left = op_left,
+    .space = op_space,
+    .writable = op_writable,
+    .names = op_names,
+    .audit = op_audit,
+    .draft_begin = op_draft_begin,
+    .draft_add = op_draft_add,
+    .draft_commit = op_draft_commit,
+    .draft_close = op_draft_close,
+    .selections = op_selections,
+    .selection_size = op_selection_size,
+    .selection_read = op_selection_read,
+    .selection_add = op_selection_add,
+    .selection_remove = op_selection_remove,
+    .begin = fs_begin,
+    .next = op_next,
+    .follow = op_follow,
+    .wait = op_wait,
+    .wake = op_wake,
+    .rescan = op_rescan,
+    .rescan_settled = op_rescan_settled,
+    .scanned = op_scanned,
+    .done = op_done,
+    .done_id = op_done_id,
+    .sync = op_sync,
+    .fail_all = op_fail_all,
+    .linger = op_linger,
+    .release = op_release,
+    .aside = op_aside,
+    .aside_sync = op_aside_sync,
+    .aside_tend = op_aside_tend,
+    .asides = op_asides,
+    .counts = op_counts,
+    .list = op_list,
+    .find = op_find,
+    .look = op_look,
+    .replay = op_replay,
+    .replay_all = op_replay_all,
+    .purge = op_purge,
+    .bytes = op_bytes,
+    .emit = op_emit,
+    .survey = op_survey,
+    .lies = op_lies,
+    .batch_write = op_batch_write,
+    .batch_list = op_batch_list,
+    .batch_read = op_batch_read,
+    .batch_names = op_batch_names,
+    .batch_settle = op_batch_settle,
+    .batch_remove = op_batch_remove,
+};
