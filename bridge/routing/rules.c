@@ -93,7 +93,7 @@ static enum status split(struct span key, struct span *pattern, struct span *ns,
 
 static enum status add_route(struct routing *r, const struct route_setting *s, struct error *err) {
   struct span pattern, ns;
-  enum route_attribute a;
+  enum route_attribute a = 0;
   enum status st = split(s->key, &pattern, &ns, &a, err);
   if (st != ST_OK) return st;
   if (!table_get(&r->by_pattern, ns))
