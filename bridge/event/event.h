@@ -92,6 +92,7 @@ struct event {
   /* W3C Trace Context: the first valid traceparent of payload.metadata, the entry itself and its
    * member headers, and the tracestate beside it; else empty */
   struct span traceparent, tracestate;
+  bool others; /* the entry has members beyond those of CONTRACT.md: event_rest tells */
 
   /* Of an envelope in the payload: event_read, CONTRACT.md 7. */
   bool lifted;          /* id, name, payload and created_us are the envelope's */
@@ -123,7 +124,9 @@ enum reason event_read(const struct json_doc *doc, const struct event_lifting *l
                        struct arena *arena, struct event *out, struct error *err);
 /* Is that its id, lifted or not? So an entry is known again when the settings changed meanwhile. */
 bool event_goes_by(const struct event *e, struct span id);
-/* What of a lifted entry and its envelope is not published otherwise, as one line of JSON. */
+/* What of an entry is not published otherwise, as one line of JSON without a control byte; nothing
+ * where there is none: members that CONTRACT.md does not know,
+ * {"entry":{"tenant":"t-1"}}; of a lifted one all of the entry and its envelope. */
 void event_rest(const struct json_doc *doc, const struct event *e, struct buffer *out);
 
 /* Digest of its name and its payload's text (of a lifted one without its blanks), the same on every

@@ -270,7 +270,37 @@ static bool left_of_data(const struct json_doc *d, const struct event *e, uint32
   return key + 1 != e->payload && !key_is(d, key, "payload");
 }
 
+/* Is it a header already? */
+static bool is_trace(const struct json_doc *d, const struct event *e, uint32_t key) {
+  const char *at = d->text.ptr + d->nodes[key + 1].at + 1; /* of a string: its first byte */
+  return (e->traceparent.len && at == e->traceparent.ptr) ||
+         (e->tracestate.len && at == e->tracestate.ptr);
+}
+
+/* Of an entry that is the event itself: what CONTRACT.md does not know. */
+static bool left_of_flat(const struct json_doc *d, const struct event *e, uint32_t key) {
+  if (key_is(d, key, "id") || key_is(d, key, "name") || is_trace(d, e, key)) return false;
+  if (!key_is(d, key, "headers") || !is(d, key + 1, JSON_OBJECT)) return left_of_entry(d, e, key);
+  for (uint32_t in = key + 2; in < d->nodes[key + 1].next; in = d->nodes[in + 1].next)
+    if (!is_trace(d, e, in)) return true;
+  return false;
+}
+
+static void flat_rest(const struct json_doc *doc, const struct event *e, struct buffer *out) {
+  bool some = false;
+  for (uint32_t key = 1; !some && key < doc->nodes[0].next; key = doc->nodes[key + 1].next)
+    some = left_of_flat(doc, e, key);
+  if (!some) return;
+  buffer_add_char(out, '{');
+  add_object(doc, e, 0, "entry", left_of_flat, out);
+  buffer_add_char(out, '}');
+}
+
 void event_rest(const struct json_doc *doc, const struct event *e, struct buffer *out) {
+  if (!e->lifted) {
+    if (e->others) flat_rest(doc, e, out);
+    return;
+  }
   uint32_t payload = json_member(doc, 0, "payload"), data = json_member(doc, payload, "data");
   buffer_add_char(out, '{');
   add_object(doc, e, 0, "entry", left_of_entry, out);

@@ -23,6 +23,9 @@ enum field {
   FIELD_STATUS,
   FIELD_REASON,
   FIELD_STORAGE_KEY,
+  FIELD_DISPATCHED,
+  FIELD_ERROR_CODE,
+  FIELD_TOPIC,
   FIELD_TRACEPARENT,
   FIELD_HEADERS,
   FIELD_COUNT
@@ -39,6 +42,9 @@ static const struct span flat[FIELD_COUNT] = {
     [FIELD_STATUS] = SPAN("status"),
     [FIELD_REASON] = SPAN("reason"),
     [FIELD_STORAGE_KEY] = SPAN("storage_key"),
+    [FIELD_DISPATCHED] = SPAN("dispatched_at"),
+    [FIELD_ERROR_CODE] = SPAN("error_code"),
+    [FIELD_TOPIC] = SPAN("topic"),
     [FIELD_TRACEPARENT] = SPAN("traceparent"),
     [FIELD_HEADERS] = SPAN("headers"),
 };
@@ -48,6 +54,7 @@ struct reading {
   struct arena *arena;
   struct error *err;
   uint32_t at[FIELD_COUNT]; /* value nodes, JSON_NONE when absent */
+  bool others;              /* it has members beyond those of CONTRACT.md */
 };
 
 /* FIELD_COUNT when it is none of ours. */
@@ -67,6 +74,7 @@ static void find_fields(struct reading *r) {
   for (uint32_t key = 1; key < d->nodes[0].next; key = d->nodes[key + 1].next) {
     unsigned f = field_of(d, key);
     if (f < FIELD_COUNT) r->at[f] = key + 1;
+    if (f >= FIELD_TRACEPARENT) r->others = true;
   }
 }
 
@@ -178,6 +186,7 @@ static void read_rest(const struct reading *r, struct event *out) {
                  r->at[FIELD_TRACEPARENT], r->at[FIELD_HEADERS]);
   out->traceparent = trace.parent;
   out->tracestate = trace.state;
+  out->others = r->others;
 }
 
 enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,

@@ -185,18 +185,20 @@ static void keep_unplaced(struct turn *t, struct item *item) {
 static bool keep_rest(struct turn *t, struct item *item, const struct entry *entry) {
   struct buffer rest = {0};
   struct error err = {0};
-  if (!entry->event.lifted || !t->relay->config.carry_envelope) return true;
+  if (!(entry->event.lifted || entry->event.others) || !t->relay->config.carry_envelope)
+    return true;
   event_rest(&entry->doc, &entry->event, &rest);
   if (rest.len > CARRIED_MAX) {
-    error_set(
-        &err, ST_TOO_LARGE,
-        "payload: %zu bytes of its envelope are not published otherwise, and a header carries "
-        "at most %d; encoding.envelope=drop leaves them out",
-        rest.len, CARRIED_MAX);
+    error_set(&err, ST_TOO_LARGE,
+              "%s: %zu bytes of it are not published otherwise, and a header carries at most %d; "
+              "encoding.envelope=drop leaves them out",
+              entry->event.lifted ? "the payload's envelope"
+                                  : "what the entry has beside its payload",
+              rest.len, CARRIED_MAX);
     give_up(item, REASON_HEADER_TOO_LARGE, &err);
   } else {
     item->rest = arena_span(&t->batch->arena, buffer_span(&rest));
-    if (rest.failed || !item->rest.ptr) item->outcome = OUTCOME_HELD;
+    if (rest.failed || item->rest.len != rest.len) item->outcome = OUTCOME_HELD;
   }
   buffer_release(&rest);
   return item->outcome == OUTCOME_SEND;

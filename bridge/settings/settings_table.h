@@ -84,7 +84,7 @@
   X(ENCODING_SCHEMAS, "encoding.schemas", TEXT, "", 0, 0, 0,                                                               \
     "", "Folders of the Avro schemas, divided by blanks or commas; empty means the installed ones")                                                      \
   X(ENCODING_ENVELOPE, "encoding.envelope", CHOICE, "carry", 0, 0, 0,                                                      \
-    "carry drop", "What of a lifted event's envelope is not published: carried in the header busbridge-envelope, or left out") \
+    "carry drop", "Unknown members beside a payload, and what of a lifted event's envelope is not published: in the header busbridge-envelope, or left out") \
   X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \
     "", "Schema registry")                                                                                                 \
   X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, 0,                                           \

@@ -80,6 +80,23 @@ class UnknownFields(harness.BusTest):
         file.write_text("".join(f"{key} = {value}\n" for key, value in BOTH.items()))
         self.assertIn(said, self.run_cli("config", "check", str(file), expect=2).stderr())
 
+    def test_members_beside_the_payload_ride_in_a_header_of_their_own(self):
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        for id, members, options in (
+                ("plain", {"reason": "x", "error_code": 1, "topic": "t", "first_failed_at": None}, {}),
+                ("traced", {"headers": {"traceparent": trace}}, {}),
+                ("other", {"tenant": {"a/b": [1.50, "\x7f"]}, "headers": {"traceparent": trace, "x": "y"}}, {}),
+                ("dropped", {"tenant": 1}, {"encoding.envelope": "drop"})):
+            self.entry("order.placed", PLACED, id=id, **members)
+            self.run_worker("--once", options=options, expect=0)
+        headers = {record.headers["ce_id"].decode(): record.headers for record in self.drain()}
+        self.assertEqual({id for id in headers if "busbridge-envelope" in headers[id]}, {"other"})
+        self.assertEqual(headers["other"]["busbridge-envelope"].decode(),
+                         '{"entry":{"tenant":{"a/b":[1.5,"\\u007f"]},"headers":{"traceparent":"%s","x":"y"}}}' % trace)
+        self.entry("order.placed", PLACED, id="large", tenant="x" * 32768)
+        self.run_worker("--once", expect=0)
+        self.assertEqual(self.dead()["large.json"]["reason"], "header_too_large")
+
     def test_named_before_and_after(self):
         self.entry("order.placed", PAYLOAD, id="e-1")
         self.assertEqual(set(json.loads(self.run_cli("show", "e-1", "-o", "json", expect=0).stdout())["unknown_fields"]), set(PATHS))
