@@ -283,6 +283,27 @@ class Ledger(harness.BusTest):
                              (int(lost == "both"), int(lost == "memory")), lost)
             self.published_once(ids)
 
+    def test_schemas_routes_and_keys_changed_between_a_crash_and_the_restart_double_nothing(self):
+        """Under the new ones the events of the batch would go elsewhere, in another form, or die: it is settled by its own topics and ids."""
+        ids, schemas = [], self.dir / "schemas"
+        shutil.copytree(harness.ROOT / "schemas", schemas)
+        schema = json.loads((schemas / "plot/updated.avsc").read_text())
+        schema["fields"].insert(0, {"name": "never_written", "type": "string"})
+        (schemas / "plot/updated.avsc").write_text(json.dumps(schema))
+        changes = ({"routing.plot.updated.topic": self.topic("elsewhere"), "routing.plot.key": "word_count", "encoding.framing": "json"},
+                   {"encoding.schemas": str(schemas)},
+                   {"routing.namespaces": "episode"})
+        for turn, (changed, lost) in enumerate((changed, lost) for changed in changes for lost in (False, True)):
+            ids += self.fill(10, 10 * turn)
+            self.cut_short()
+            if lost:
+                (self.state / "ledger").unlink()
+                self.delete_topic(self.options["ledger.topic"])
+            worker = self.run_worker("--once", expect=0, options=changed)
+            self.assertEqual(len(worker.logs("position_lost")), int(lost), changed)
+            self.assertEqual(self.dead(), {}, changed)
+            self.published_once(ids)
+
     def test_a_crash_in_the_middle_of_the_move_goes_on_either_way(self):
         """The position is committed under the new topic, and not remembered yet; then the change is carried out, or taken back."""
         ids = self.fill(5)
