@@ -69,7 +69,10 @@ def look(folder):
 
 
 def name_of(file, content):
-    """The id an entry stands for; files that do not parse are known by their stem."""
+    """The id an entry stands for; files that do not parse are known by their stem, events in an envelope by its id."""
+    inside = isinstance(content, dict) and isinstance(content.get("payload"), dict) and content["payload"].get("event_id")
+    if inside:
+        return inside
     return content["id"] if isinstance(content, dict) and content.get("id") else file[:-5]
 
 

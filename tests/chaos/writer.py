@@ -19,6 +19,7 @@ from pathlib import Path
 
 # large: refused too, until somebody lets the topic take it; crasher: BUSBRIDGE_POISON names it
 GOOD, LARGE, REFUSED, MISMATCH, GARBAGE, CRASHER = "good", "large", "refused", "mismatch", "garbage", "crasher"
+CLASS = {"plot": "PlotUpdated", "episode": "EpisodeContentUpdated"}  # what the older typed bus calls their `updated`
 KEY_FIELD = {"plot": "plot_id", "episode": "episode_id"}
 REFUSED_SIZE = 60000  # the topics take records of 50000 bytes
 EVEN_SIZE = 2048
@@ -55,7 +56,14 @@ class Writer:
             return {KEY_FIELD[ns]: key, "changes": body}
         return {KEY_FIELD[ns]: key, "word_count": self.count, "note": body, "consistency_issues": []}
 
-    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None, file=None):
+    def enveloped(self, ns, entry):
+        """The same event as the bridge of the older typed bus copies it: in its envelope, the entry with an id of its own."""
+        outer = f"{self.tag}-entry-{self.count:06}"
+        envelope = {"event_type": CLASS[ns], "event_id": entry["id"], "occurred_at": entry["created_at"], "aggregate_id": None,
+                    "aggregate_type": None, "version": 1, "metadata": {}, "data": entry["payload"]}
+        entry.update(id=outer, name=f"{ns}.{CLASS[ns].lower()}", payload=envelope, storage_key=outer)
+
+    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None, file=None, enveloped=False):
         """One entry; its line of the list, or None when the disk refused it. file: replaces one of that name."""
         self.count += 1
         ns = ns or self.rng.choice(self.namespaces)
@@ -66,11 +74,14 @@ class Writer:
         if twin_of:
             entry.update(id=twin_of["id"], name=twin_of["name"], payload=twin_of["payload"], storage_key=f"{twin_of['id']}__{self.count}")
             key = twin_of["key"]
+        payload = entry["payload"]
+        if enveloped:
+            self.enveloped(ns, entry)
         text = json.dumps(entry, ensure_ascii=False)
         if kind == GARBAGE:
             text = text[:self.rng.randrange(2, len(text) - 2)]
-        line = {"id": entry["id"], "key": key, "seq": self.count, "kind": kind, "file": file or entry["storage_key"] + ".json",
-                "payload": entry["payload"] if kind in (GOOD, LARGE) else None, "content": content_of(entry, text, kind)}
+        line = {"id": twin_of["id"] if twin_of else id, "key": key, "seq": self.count, "kind": kind, "file": file or entry["storage_key"] + ".json",
+                "payload": payload if kind in (GOOD, LARGE) else None, "content": content_of(entry, text, kind)}
         if self.even and file:
             text = text.ljust(EVEN_SIZE)
         return self.place(line, text)

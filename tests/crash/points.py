@@ -38,12 +38,13 @@ class Point:
 
 
 def fill(world, seed):
-    """The batch: the same for the same seed. The order of kinds is shuffled, the twin follows somewhere behind its first."""
+    """The batch: the same for the same seed. The order of kinds is shuffled, the twin follows somewhere behind its first. Every third lies
+    in the envelope of the older typed bus."""
     rng = random.Random(seed)
     kinds = KINDS[:]
     rng.shuffle(kinds)
     writer = world.writer(keys=3, seed=seed)
-    written = [writer.write(kind) for kind in kinds]
+    written = [writer.write(kind, enveloped=at % 3 == 0 and kind != "garbage") for at, kind in enumerate(kinds)]
     writer.write(twin_of=rng.choice([w for w in written if w["kind"] == "good"]))
     writer.close()
 
