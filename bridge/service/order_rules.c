@@ -189,3 +189,22 @@ enum status order_rules_compare(struct store *s, const struct routing *r, order_
   buffer_release(&is);
   return st;
 }
+
+/* ---- at a start ---- */
+
+static void tell_order(void *ctx, struct span ns, const char *words) {
+  log_write(ctx, LOG_WARNING, "service", "order_changed", FIELDS(F_SPAN("namespace", ns)),
+            "%.*s: %s: those of one key may overtake each other. Another time let the worker drain "
+            "with the old settings first",
+            SPAN_ARGS(ns), words);
+}
+
+void order_rules_keep(struct store *s, const struct routing *r, struct log *log) {
+  struct error err = {0};
+  bool changed = false;
+  enum status st = order_rules_compare(s, r, tell_order, log, &changed, &err);
+  if (st == ST_OK && changed) st = order_rules_write(s, r, &err);
+  if (st != ST_OK)
+    log_write(log, LOG_WARNING, "service", "order_not_kept", FIELDS(F_TEXT("error", err.text)),
+              "A change of topics or keys is not told");
+}

@@ -8,6 +8,7 @@
 #ifndef BRIDGE_SERVICE_ORDER_RULES_H
 #define BRIDGE_SERVICE_ORDER_RULES_H
 
+#include "bridge/base/log.h"
 #include "bridge/outbox/store.h"
 #include "bridge/routing/routing.h"
 
@@ -22,5 +23,7 @@ MUST_CHECK enum status order_rules_compare(struct store *s, const struct routing
 /* The note, anew: the owner alone. */
 MUST_CHECK enum status order_rules_write(struct store *s, const struct routing *r,
                                          struct error *err);
+/* Both, at the start of a worker: what changed is told in the log. */
+void order_rules_keep(struct store *s, const struct routing *r, struct log *log);
 
 #endif

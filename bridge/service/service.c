@@ -105,24 +105,6 @@ static void open_census(struct service *s) {
   if (s->mode != SERVICE_CHANGE) s->census = dead_counts_open(&parts, s->mode == SERVICE_RELAY);
 }
 
-static void tell_order(void *ctx, struct span ns, const char *words) {
-  struct service *s = ctx;
-  log_write(s->log, LOG_WARNING, "service", "order_changed", FIELDS(F_SPAN("namespace", ns)),
-            "%.*s: %s: those of one key may overtake each other. Another time let the worker drain "
-            "with the old settings first",
-            SPAN_ARGS(ns), words);
-}
-
-static void check_order(struct service *s) {
-  struct error err = {0};
-  bool changed = false;
-  enum status st = order_rules_compare(s->store, s->routing, tell_order, s, &changed, &err);
-  if (st == ST_OK && changed) st = order_rules_write(s->store, s->routing, &err);
-  if (st != ST_OK)
-    log_write(s->log, LOG_WARNING, "service", "order_not_kept", FIELDS(F_TEXT("error", err.text)),
-              "A change of topics or keys is not told");
-}
-
 /* ---- open and close ---- */
 
 /* What can be judged without touching the outbox comes first, so that a wrong setting changes
@@ -146,7 +128,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) account_open(s);
   if (st == ST_OK) open_census(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
-  if (st == ST_OK && s->mode == SERVICE_RELAY) check_order(s);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) order_rules_keep(s->store, s->routing, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
