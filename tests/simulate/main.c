@@ -1,8 +1,9 @@
 /* main.c - many lives, in children: a crash is one life's, and what killed workers leave behind
  * goes with them.
  *
- *   simulate [--disk] [--first SEED] [--lives N]
+ *   simulate [--disk] [--find] [--first SEED] [--lives N]
  *
+ * --find: no further lives once one was bad.
  * --disk: on the simulated disk, instead of in memory. Each row of the protocol's tables, in memory
  * each kind of trouble too, has to have come ENOUGH times in a run of LIVES lives, else it fails.
  */
@@ -19,7 +20,7 @@ enum { LIVES = 20000, LIVES_ON_DISK = 2000, CHUNK = 25, AT_ONCE = 2, AGAIN = 50,
 
 uint32_t *reached;
 
-static bool on_disk;
+static bool on_disk, find_one;
 
 static const char *reached_word(enum reached what) {
   static const char *const words[] = {"commits lost",
@@ -111,6 +112,7 @@ static unsigned run_chunks(uint64_t first, uint64_t lives, uint64_t *seeds) {
   for (uint64_t next = first, end = first + lives; next < end || running;) {
     if (next == end || running == AT_ONCE) {
       bad += !chunk_ended(list, AT_ONCE);
+      if (bad && find_one) end = next;
       running--;
       continue;
     }
@@ -161,7 +163,10 @@ static void make_place(void) {
 
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0); /* what was said before a life ended by a signal is not lost */
-  for (int i = 1; i < argc; i++) on_disk = on_disk || !strcmp(argv[i], "--disk");
+  for (int i = 1; i < argc; i++) {
+    on_disk = on_disk || !strcmp(argv[i], "--disk");
+    find_one = find_one || !strcmp(argv[i], "--find");
+  }
   uint64_t whole = on_disk ? LIVES_ON_DISK : LIVES, first = number_after(argc, argv, "--first", 1),
            lives = number_after(argc, argv, "--lives", whole);
   reached = shared_memory(REACHED_COUNT * sizeof *reached);
@@ -172,7 +177,7 @@ int main(int argc, char **argv) {
   unsigned bad = run_chunks(first, lives, seeds);
   double seconds = (double)(clock_mono_ns(&clock_system) - began_ns) / 1e9;
   folder_remove(place);
-  bool enough = tell_reached(lives >= whole);
+  bool enough = tell_reached(lives >= whole && !find_one);
   printf("%llu lives from seed %llu in %.1f s, %u violations\n", (unsigned long long)lives,
          (unsigned long long)first, seconds, bad);
   return bad || !enough;

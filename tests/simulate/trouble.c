@@ -69,15 +69,15 @@ static void note_crash(void) {
  * between manifest and commit, behind it, while an entry is taken out, between two manifests, while
  * an entry is rewritten. */
 static void await_step(void) {
-  static const char *const told[] = {"position", "a commit is answered", "gone-", "settled-",
-                                     ".tmp"};
+  static const char *const told[] = {
+      "position", "a commit is answered", "gone-", "settled-", "settled-", "settled-", ".tmp"};
   if (sim_chance(30)) return;
   if (!life.on_disk && sim_chance(10)) { /* there no step is told */
     for (int i = 0; i < 500 && !two_are_settled(); i++) sim_sleep_steps(1, SECOND_NS / 100);
     return;
   }
   if (sim_chance(40))
-    sim_fuse_at(life.worker->group, told[sim_below(life.on_disk ? 5 : 2)]);
+    sim_fuse_at(life.worker->group, told[sim_below(life.on_disk ? 7 : 2)]);
   else
     sim_fuse(life.worker->group, 1 + (unsigned)sim_below(UINT64_C(1) << sim_below(10)));
   for (int i = 0; i < 300 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);

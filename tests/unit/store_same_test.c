@@ -56,6 +56,35 @@ CASE(it_is_kept_in_sent_all_the_same) {
   }
 }
 
+/* Between two calls of its removal the reader may be anywhere: what it read then would be sent
+ * again once the relay has forgotten the id. */
+struct reading {
+  struct box *b;
+  bool under_way;
+  unsigned times;
+};
+static int read_meanwhile(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct reading *r = ctx;
+  (void)op, (void)name, (void)after;
+  if (r->under_way) return 0;
+  r->under_way = true;
+  store_rescan(r->b->store);
+  assert_string_equal(box_take_all(r->b), "");
+  r->times++;
+  r->under_way = false;
+  return 0;
+}
+
+CASE(until_it_is_out_no_scan_hands_it_out_again) {
+  struct reading r = {.b = *state};
+  take_old(r.b, "a");
+  durable_set_hook(read_meanwhile, &r);
+  box_done(r.b, &r.b->refs[0], SETTLED_GONE);
+  durable_set_hook(NULL, NULL);
+  assert_true(r.times >= 2);
+  assert_false(exists(r.b, "a.json"));
+}
+
 /* ---- other events ---- */
 
 CASE(another_event_with_its_id_is_its_duplicate_and_told) {
