@@ -2,6 +2,7 @@
 #include "admin/input/options.h"
 #include "admin/input/payload.h"
 #include "admin/output/list_output.h"
+#include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/service/schemas.h"
 
@@ -187,6 +188,59 @@ static enum status print_sound(struct admin *a, struct schemas *schemas, struct 
   return st;
 }
 
+/* ---- freeze ---- */
+
+static enum status freeze(struct admin *a, struct schemas *schemas, const char *event, bool as_json,
+                          struct error *err) {
+  struct buffer json = {0};
+  struct json_doc doc = {0};
+  enum status st = schemas_freeze(schemas, span_of(event), &json, err);
+  if (st == ST_INVALID) err->status = ST_IO;
+  if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);
+  if (st == ST_OK && as_json) {
+    output_json(&doc, 0, &a->out);
+  } else if (st == ST_OK) {
+    add_text(a, &doc, "event");
+    buffer_add_z(&a->out, answer_bool(&doc, 0, "frozen") ? ": frozen as " : ": is ");
+    add_text(a, &doc, "file");
+    buffer_add_z(&a->out, answer_bool(&doc, 0, "frozen") ? "\n" : " already\n");
+  }
+  json_doc_release(&doc);
+  buffer_release(&json);
+  return st;
+}
+
+/* ---- encode, decode: in base64, as tail prints what it cannot decode ---- */
+
+static enum status encode(struct admin *a, struct schemas *schemas, const char *event,
+                          const char *file, struct error *err) {
+  struct buffer payload = {0}, value = {0};
+  enum status st = payload_read(a, file, &payload, err);
+  if (st == ST_OK) st = schemas_encode(schemas, span_of(event), buffer_span(&payload), &value, err);
+  if (st == ST_INVALID || st == ST_NOT_FOUND) err->status = ST_IO;
+  if (st == ST_OK) {
+    base64_write(&a->out, buffer_span(&value));
+    buffer_add_char(&a->out, '\n');
+  }
+  buffer_release(&payload);
+  buffer_release(&value);
+  return st;
+}
+
+static enum status decode(struct admin *a, struct schemas *schemas, const char *file,
+                          struct error *err) {
+  struct buffer text = {0}, value = {0};
+  enum status st = payload_read(a, file, &text, err);
+  if (st == ST_OK && !base64_read(span_trim(buffer_span(&text)), &value))
+    st = error_set(err, ST_INVALID, "%s is not base64", file);
+  if (st == ST_OK) st = schemas_decode(schemas, buffer_span(&value), &a->out, err);
+  if (st == ST_OK) buffer_add_char(&a->out, '\n');
+  if (st == ST_INVALID || st == ST_NOT_FOUND) err->status = ST_IO;
+  buffer_release(&text);
+  buffer_release(&value);
+  return st;
+}
+
 /* No event has a slash in its name: a folder that is not there is told as that. */
 static bool is_folder(const char *path) {
   struct stat st;
@@ -195,39 +249,68 @@ static bool is_folder(const char *path) {
 
 /* ---- the command ---- */
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_CHECK, VERB_CHECK_ALL, VERB_WRONG };
+enum verb {
+  VERB_LIST,
+  VERB_SHOW,
+  VERB_CHECK,
+  VERB_CHECK_ALL,
+  VERB_FREEZE,
+  VERB_ENCODE,
+  VERB_DECODE,
+  VERB_WRONG
+};
 
-static enum verb verb_of(const struct admin *a, int words, char **argv, bool all) {
-  static const char *const verbs[] = {"list", "show", "check"};
-  const char *word = words > 0 ? argv[0] : "list";
-  bool folder = all ? words == 1 : words == 2 && is_folder(argv[1]);
-  if (strcmp(word, "list") == 0 && words <= 1 && !all) return VERB_LIST;
-  if (strcmp(word, "show") == 0 && words == 2 && !all) return VERB_SHOW;
-  if (strcmp(word, "check") == 0 && folder) return VERB_CHECK_ALL;
-  if (strcmp(word, "check") == 0 && words >= 2 && !all) return VERB_CHECK;
-  const char *near = word_nearest(word, verbs, 3);
+static enum verb wrong_verb(const struct admin *a, const char *word) {
+  static const char *const verbs[] = {"list", "show", "check", "freeze", "encode", "decode"};
+  const char *near = word_nearest(word, verbs, sizeof verbs / sizeof *verbs);
   if (near && strcmp(near, word) != 0)
     complain(a, "There is no schema %s; did you mean schema %s?", word, near);
   else
     complain(
-        a,
-        "usage: busbridge schema [list], show EVENT, check EVENT [FILE|-], check --all|FOLDER; see --help");
+        a, "usage: busbridge schema [list], show EVENT, check EVENT [FILE|-], "
+           "check --all|FOLDER, freeze EVENT, encode EVENT [FILE|-], decode [FILE|-]; see --help");
   return VERB_WRONG;
+}
+
+static enum verb verb_of(const struct admin *a, int words, char **argv, bool all) {
+  const char *word = words > 0 ? argv[0] : "list";
+  bool folder = all ? words == 1 : words == 2 && is_folder(argv[1]);
+  if (strcmp(word, "check") == 0 && folder) return VERB_CHECK_ALL;
+  if (all) return wrong_verb(a, word);
+  if (strcmp(word, "list") == 0 && words <= 1) return VERB_LIST;
+  if (strcmp(word, "show") == 0 && words == 2) return VERB_SHOW;
+  if (strcmp(word, "check") == 0 && words >= 2) return VERB_CHECK;
+  if (strcmp(word, "freeze") == 0 && words == 2) return VERB_FREEZE;
+  if (strcmp(word, "encode") == 0 && words >= 2) return VERB_ENCODE;
+  if (strcmp(word, "decode") == 0 && words <= 2) return VERB_DECODE;
+  return wrong_verb(a, word);
+}
+
+static enum status act_on(struct admin *a, struct schemas *schemas, enum verb verb, int words,
+                          char **argv, const char *format, int *code, struct error *err) {
+  bool json = strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0;
+  const char *file = words > 2 ? argv[2] : "-";
+  switch (verb) {
+  case VERB_LIST: return list(a, schemas, format, err);
+  case VERB_SHOW: return show(a, schemas, argv[1], json, err);
+  case VERB_CHECK: return check_payload(a, schemas, argv[1], file, json, code, err);
+  case VERB_CHECK_ALL: return print_sound(a, schemas, err);
+  case VERB_FREEZE: return freeze(a, schemas, argv[1], json, err);
+  case VERB_ENCODE: return encode(a, schemas, argv[1], file, err);
+  case VERB_DECODE: return decode(a, schemas, words > 1 ? argv[1] : "-", err);
+  case VERB_WRONG: break;
+  }
+  return ST_OK;
 }
 
 static int act(struct admin *a, enum verb verb, int words, char **argv, const char *format) {
   struct error err = {0};
   struct schemas *schemas = NULL;
   int code = CODE_OK;
-  bool json = strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0;
   const char *folder = verb == VERB_CHECK_ALL && words == 2 ? argv[1] : NULL;
   enum status st = schemas_open(a->settings, folder, &schemas, &err);
   if (st != ST_OK) err.status = ST_IO; /* a schema that is wrong is a failure, not wrong usage */
-  if (st == ST_OK && verb == VERB_LIST) st = list(a, schemas, format, &err);
-  if (st == ST_OK && verb == VERB_SHOW) st = show(a, schemas, argv[1], json, &err);
-  if (st == ST_OK && verb == VERB_CHECK_ALL) st = print_sound(a, schemas, &err);
-  if (st == ST_OK && verb == VERB_CHECK)
-    st = check_payload(a, schemas, argv[1], words > 2 ? argv[2] : "-", json, &code, &err);
+  if (st == ST_OK) st = act_on(a, schemas, verb, words, argv, format, &code, &err);
   schemas_close(schemas);
   return st == ST_OK ? code : fail(a, &err);
 }
@@ -252,8 +335,10 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 
 const struct command command_schema = {
     .name = "schema",
-    .words = "list|show|check show:<event>|check:<event> check:<file>",
-    .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER",
+    .words = "list|show|check|freeze|encode|decode "
+             "show:<event>|check:<event>|freeze:<event>|encode:<event> check:<file>|encode:<file>",
+    .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | freeze EVENT | "
+                 "encode EVENT [FILE|-] | decode [FILE|-]",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples =
         "  busbridge schema list\n"
@@ -261,7 +346,9 @@ const struct command command_schema = {
         "  busbridge schema check quality.checked payload.json    exit 0 when it fits, else 1 and why\n"
         "  busbridge show ID -o json | jq .payload | busbridge schema check episode.created -\n"
         "  busbridge schema check --all          are all of them sound?\n"
-        "  busbridge schema check ./schemas      those of another folder\n",
+        "  busbridge schema check ./schemas      those of another folder\n"
+        "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
+        "  busbridge schema encode order.placed payload.json | busbridge schema decode\n",
     .description =
         "check says what the relay would say of an event with this payload, in the words of the dead letter it would become:\n"
         "reason, place and what was expected. The schemas are those of encoding.schemas; no worker is asked.",

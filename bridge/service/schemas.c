@@ -223,3 +223,120 @@ enum status schemas_check(struct schemas *s, struct span event, struct span payl
   buffer_release(&t.record);
   return no_memory ? error_set(err, ST_NO_MEMORY, "Out of memory") : buffer_status(json, err);
 }
+
+/* ---- to bytes and back ---- */
+
+enum status schemas_encode(struct schemas *s, struct span event, struct span payload,
+                           struct buffer *value, struct error *err) {
+  struct trial t = {.schemas = s, .event = event, .payload = payload};
+  enum reason reason = try_payload(&t);
+  enum status st = ST_OK;
+  if (reason == REASON_NO_MEMORY || t.entry.failed || t.record.failed)
+    st = error_set(err, ST_NO_MEMORY, "Out of memory");
+  else if (reason != REASON_NONE)
+    st = error_set(err, ST_INVALID, "%s: %s", reason_word(reason), t.why.text);
+  else
+    buffer_add(value, buffer_span(&t.record));
+  json_doc_release(&t.doc);
+  arena_release(&t.arena);
+  buffer_release(&t.entry);
+  buffer_release(&t.record);
+  return st == ST_OK ? buffer_status(value, err) : st;
+}
+
+enum status schemas_decode(struct schemas *s, struct span value, struct buffer *out,
+                           struct error *err) {
+  return catalog_decode(s->catalog, value, (struct span){"", 0}, (struct span){"", 0}, out, err);
+}
+
+/* ---- freezing ---- */
+
+static bool is_file_of(const char *file, struct span text) {
+  struct buffer there = {0};
+  char *path = realpath(file, NULL);
+  bool same = path && file_read(AT_FDCWD, path, SCHEMA_BYTES, &there, NULL) == ST_OK &&
+              span_eq(buffer_span(&there), text);
+  free(path);
+  buffer_release(&there);
+  return same;
+}
+
+/* The last frozen schema of an event; number 0: there is none. */
+static struct catalog_schema last_frozen(const struct schemas *s, const char *event) {
+  struct catalog_schema last = {0}, one;
+  for (size_t n = 0; catalog_frozen(s->catalog, span_of(event), n, &one); n++) last = one;
+  return last;
+}
+
+/* <folder>/.history, and in it the namespace's folder: *fd is where the file belongs. */
+static enum status open_history(const char *folder, const char *ns, int *fd, struct error *err) {
+  int top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), history = -1;
+  if (top < 0) return error_sys(err, errno, "Opening %s", folder);
+  enum status st = durable_folder(top, ".history", 0777, &history, err);
+  close(top);
+  if (st != ST_OK || !ns) {
+    *fd = history;
+    return st;
+  }
+  st = durable_folder(history, ns, 0777, fd, err);
+  close(history);
+  return st;
+}
+
+/* file, "<folder>/<namespace>/<event>.avsc" or "<folder>/envelope.avsc", as number of the history;
+ * *frozen is its name there. */
+static enum status put_frozen(const char *file, uint32_t number, bool top, struct span text,
+                              struct buffer *frozen, struct error *err) {
+  char *folder = strdup(file), name[300];
+  if (!folder) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  char *event = strrchr(folder, '/'), *ns = NULL;
+  *event++ = '\0';
+  if (!top && (ns = strrchr(folder, '/'))) *ns++ = '\0';
+  snprintf(name, sizeof name, "%.*s.%u.avsc", (int)(strlen(event) - strlen(".avsc")), event,
+           number);
+  int fd = -1;
+  enum status st = open_history(folder, ns, &fd, err);
+  if (st == ST_OK) st = durable_replace(fd, fd, name, text, err);
+  if (fd >= 0) close(fd);
+  buffer_printf(frozen, "%s/.history/%s%s%s", folder, ns ? ns : "", ns ? "/" : "", name);
+  if (st != ST_OK) (void)error_prefix(err, "%s", buffer_z(frozen));
+  free(folder);
+  return st;
+}
+
+static enum status freeze(struct schemas *s, const struct catalog_schema *schema, struct span text,
+                          struct buffer *json, struct error *err) {
+  struct catalog_schema last = last_frozen(s, schema->event_name);
+  struct buffer file = {0};
+  bool first = true, there = last.number && is_file_of(last.file, text);
+  enum status st = ST_OK;
+  if (there)
+    buffer_add_z(&file, last.file);
+  else
+    st = put_frozen(schema->file, last.number + 1, !strchr(schema->event_name, '.'), text, &file,
+                    err);
+  buffer_add_char(json, '{');
+  member_int(json, &first, "version", 1);
+  member_text(json, &first, "event", span_of(schema->event_name));
+  member_int(json, &first, "number", (int64_t)last.number + !there);
+  member_text(json, &first, "file", buffer_span(&file));
+  member_bool(json, &first, "frozen", !there);
+  buffer_add_char(json, '}');
+  buffer_release(&file);
+  return st == ST_OK ? buffer_status(json, err) : st;
+}
+
+enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *json,
+                           struct error *err) {
+  struct catalog_schema schema;
+  struct buffer text = {0}, whole = {0};
+  enum status st = schemas_text(s, event, &text, err);
+  if (st != ST_OK) return st;
+  if (!find(s, routing_canonical(s->routing, event), &schema) || schema.built_in.len)
+    st = error_set(err, ST_INVALID, "The envelope that is built in never changes");
+  if (st == ST_OK) st = catalog_whole_text(s->catalog, buffer_span(&text), &whole, err);
+  if (st == ST_OK) st = freeze(s, &schema, buffer_span(&whole), json, err);
+  buffer_release(&text);
+  buffer_release(&whole);
+  return st;
+}

@@ -32,5 +32,17 @@ MUST_CHECK enum status schemas_text(struct schemas *s, struct span event, struct
  */
 MUST_CHECK enum status schemas_check(struct schemas *s, struct span event, struct span payload,
                                      struct buffer *json, struct error *err);
+/* The record's value in single-object framing. ST_INVALID: it would be a dead letter; err has its
+ * reason and error. */
+MUST_CHECK enum status schemas_encode(struct schemas *s, struct span event, struct span payload,
+                                      struct buffer *value, struct error *err);
+/* A record's value to JSON, by whichever schema there is or was (catalog_decode). */
+MUST_CHECK enum status schemas_decode(struct schemas *s, struct span value, struct buffer *out,
+                                      struct error *err);
+/* Writes the schema as it is, whole, as the next one of its history; where it is the last one there
+ * already, nothing is written (frozen is false).
+ * {"version":1,"event","number":N,"file","frozen":bool} */
+MUST_CHECK enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *json,
+                                      struct error *err);
 
 #endif

@@ -1,7 +1,10 @@
 /* What `busbridge schema` answers: which there are, and what the relay would say of a payload. */
 #include "bridge/json/json.h"
 #include "bridge/service/schemas.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
+
+#include <sys/stat.h>
 
 struct run {
   struct settings *settings;
@@ -94,4 +97,81 @@ CASE(a_folder_that_is_not_there_is_named) {
   assert_int_equal(schemas_open(r->settings, "/nowhere", &none, &r->err), ST_NOT_FOUND);
   assert_has(r->err.text, "/nowhere");
   schemas_close(none);
+}
+
+/* ---- freezing, in a folder of the test's own ---- */
+
+struct own {
+  char folder[64];
+  struct settings *settings;
+};
+
+static void write_file(const struct own *o, const char *name, const char *text) {
+  char path[256];
+  snprintf(path, sizeof path, "%s/%s", o->folder, name);
+  *strrchr(path, '/') = '\0';
+  (void)mkdir(path, 0700);
+  snprintf(path, sizeof path, "%s/%s", o->folder, name);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  assert_int_equal(fputs(text, f) >= 0, 1);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void freeze_own(const struct own *o, const char *want) {
+  struct schemas *schemas;
+  struct buffer json = {0}, text = {0};
+  struct error err = {0};
+  assert_int_equal(schemas_open(o->settings, NULL, &schemas, &err), ST_OK);
+  assert_int_equal(schemas_freeze(schemas, SPAN("order.placed"), &json, &err), ST_OK);
+  buffer_printf(&text, want, o->folder);
+  assert_string_equal(buffer_z(&json), buffer_z(&text));
+  buffer_release(&json);
+  buffer_release(&text);
+  schemas_close(schemas);
+}
+
+#define PLACED(type)                                                                               \
+  "{\"type\": \"record\", \"name\": \"Placed\", \"fields\": [{\"name\": \"a\", \"type\": " type    \
+  "}]}\n"
+
+TEST(a_frozen_schema_keeps_its_records_readable) {
+  struct own o;
+  char setting[128];
+  const char *const overrides[] = {setting, "routing.namespaces=order"};
+  struct settings_sources from = {.overrides = overrides, .override_count = 2};
+  struct buffer value = {0}, json = {0};
+  struct schemas *schemas;
+  struct error err = {0};
+  folder_make(o.folder, sizeof o.folder, "freeze");
+  snprintf(setting, sizeof setting, "encoding.schemas=%s", o.folder);
+  assert_int_equal(settings_load(&from, &o.settings, NULL, NULL), ST_OK);
+  write_file(&o, ".common/unit.avsc",
+             "{\"type\": \"enum\", \"name\": \"Unit\", \"symbols\": [\"M\"]}");
+  write_file(&o, "order/placed.avsc", PLACED("\"Unit\""));
+  freeze_own(&o, "{\"version\": 1, \"event\": \"order.placed\", \"number\": 1, \"file\": "
+                 "\"%s/.history/order/placed.1.avsc\", \"frozen\": true}");
+  freeze_own(&o, "{\"version\": 1, \"event\": \"order.placed\", \"number\": 1, \"file\": "
+                 "\"%s/.history/order/placed.1.avsc\", \"frozen\": false}");
+  assert_int_equal(schemas_open(o.settings, NULL, &schemas, &err), ST_OK);
+  assert_int_equal(
+      schemas_encode(schemas, SPAN("order.placed"), SPAN("{\"a\": \"X\"}"), &value, &err),
+      ST_INVALID);
+  assert_has(err.text, "schema_mismatch: payload.a: expected one of M, found string");
+  assert_int_equal(
+      schemas_encode(schemas, SPAN("order.placed"), SPAN("{\"a\": \"M\"}"), &value, &err), ST_OK);
+  schemas_close(schemas);
+  write_file(&o, ".common/unit.avsc",
+             "{\"type\": \"enum\", \"name\": \"Unit\", \"symbols\": [\"KM\"]}");
+  write_file(&o, "order/placed.avsc", PLACED("[\"null\", \"Unit\"]"));
+  freeze_own(&o, "{\"version\": 1, \"event\": \"order.placed\", \"number\": 2, \"file\": "
+                 "\"%s/.history/order/placed.2.avsc\", \"frozen\": true}");
+  assert_int_equal(schemas_open(o.settings, NULL, &schemas, &err), ST_OK);
+  assert_int_equal(schemas_decode(schemas, buffer_span(&value), &json, &err), ST_OK);
+  assert_string_equal(buffer_z(&json), "{\"a\": \"M\"}");
+  schemas_close(schemas);
+  settings_free(o.settings);
+  buffer_release(&value);
+  buffer_release(&json);
+  assert_int_equal(folder_remove(o.folder), 0);
 }
