@@ -181,7 +181,7 @@ bool disk_read(const char *file, struct buffer *out) {
 }
 
 bool disk_replace(const char *file, struct span text, bool keep_time) {
-  struct stat old;
+  struct stat old = {0};
   int folder = open_outbox_folder();
   bool there = fstatat(folder, file, &old, AT_SYMLINK_NOFOLLOW) == 0;
   int fd = there ? openat(folder, ".others", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0660) : -1;
