@@ -226,8 +226,8 @@ static enum status open_folder(struct span name, struct place *out, struct error
 /* A folder whose own name has a blank is one folder. */
 static bool next_folder(struct span *rest, struct span *folder) {
   struct stat st;
-  char *whole = strndup(rest->ptr, rest->len);
-  bool one = whole && rest->len && stat(whole, &st) == 0 && S_ISDIR(st.st_mode);
+  char *whole = rest->len ? strndup(rest->ptr, rest->len) : NULL;
+  bool one = whole && stat(whole, &st) == 0 && S_ISDIR(st.st_mode);
   free(whole);
   if (!one) return span_word(rest, folder);
   *folder = *rest;
