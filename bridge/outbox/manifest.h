@@ -36,6 +36,7 @@ struct manifest {
   char digest[MANIFEST_DIGEST], before[MANIFEST_DIGEST]; /* before: "" for the first */
   struct manifest_entry *entries;
   size_t count, fit;
+  struct span nonce;  /* once read: of the run and try that wrote it. When: manifest_name */
   struct arena arena; /* everything above lives here once read */
 };
 

@@ -12,6 +12,8 @@ static int box_open(void **state) {
 
 #define RULE(name) TEST_WITH(name, box_open, box_free)
 
+enum { TICK_MS = 20 }; /* files are stamped by a clock that ticks */
+
 static struct manifest_name name_of(const struct manifest *m) {
   struct manifest_name n = {.number = m->number};
   memcpy(n.digest, m->digest, sizeof n.digest);
@@ -75,6 +77,32 @@ RULE(a_batch_is_read_back_whole_by_whoever_comes_later) {
     assert_int_equal(how, SETTLED_GONE);
   }
   manifest_release(&m);
+}
+
+/* What is asked of the topics when the position is lost. */
+RULE(a_batch_tells_who_wrote_it_and_when_and_an_entry_since_when_it_was_there) {
+  struct box *b = *state;
+  int64_t before_ms = clock_wall_us(&clock_system) / 1000 - TICK_MS;
+  struct manifest_name *list;
+  struct manifest m;
+  size_t count;
+  take(b, "ab");
+  write_batch(b, 1, "", "run \"1\"");
+  int64_t after_ms = clock_wall_us(&clock_system) / 1000 + TICK_MS;
+  box_restart(b);
+  OK(manifest_list(b->store, &list, &count, &b->err));
+  assert_int_equal(count, 1);
+  assert_in_range(list[0].written_ms, before_ms, after_ms);
+  OK(manifest_read(b->store, &list[0], &m, &b->err));
+  assert_true(span_is(m.nonce, "run \"1\""));
+  for (size_t i = 0; i < 2; i++) {
+    const struct entry_ref *ref = &m.entries[i].ref;
+    assert_in_range(ref->arrived_ns / 1000000, before_ms, after_ms);
+    assert_in_range(ref->since_ms, before_ms, list[0].written_ms + TICK_MS);
+    assert_true(ref->since_ms == b->refs[i].since_ms);
+  }
+  manifest_release(&m);
+  free(list);
 }
 
 RULE(the_journal_is_in_order_and_a_settled_batch_stays_until_it_is_removed) {

@@ -178,6 +178,9 @@ static enum status read_head(struct reading *r, struct error *err) {
   struct span digest = json_raw(d, before);
   if (digest.len && !manifest_digest_valid(digest)) return damaged(r, err);
   if (digest.len) memcpy(r->out->before, digest.ptr, digest.len);
+  uint32_t nonce = json_member(d, 0, "nonce");
+  if (nonce != JSON_NONE) st = text_at(r, nonce, &r->out->nonce, err);
+  if (st != ST_OK) return st;
   if (!number_at(r, json_member(d, 0, "number"), &r->out->number)) return damaged(r, err);
   if (!number_at(r, json_member(d, 0, "count"), &count)) return damaged(r, err);
   /* Before memory is asked for: the head alone promises nothing. */

@@ -51,7 +51,8 @@ static enum status copy(const struct manifest *from, struct manifest *to, struct
   memcpy(to->digest, from->digest, sizeof to->digest);
   memcpy(to->before, from->before, sizeof to->before);
   to->entries = arena_zalloc(&to->arena, (from->count + 1) * sizeof *to->entries);
-  bool whole = to->entries;
+  to->nonce = arena_span(&to->arena, from->nonce);
+  bool whole = to->entries && (to->nonce.ptr || !from->nonce.len);
   for (size_t i = 0; whole && i < from->count; i++)
     whole = copy_entry(&to->arena, &from->entries[i], &to->entries[i]);
   if (whole) return ST_OK;
@@ -74,8 +75,10 @@ enum status memory_batch_write(void *impl, struct manifest *m, const char *nonce
   enum status st = buffer_status(&text, err);
   buffer_release(&text);
   if (st != ST_OK) return st;
+  struct manifest written = *m;
+  written.nonce = span_of(nonce);
   mutex_lock(&w->lock);
-  st = room_for_one(w) ? copy(m, &w->manifests[w->manifest_count], err)
+  st = room_for_one(w) ? copy(&written, &w->manifests[w->manifest_count], err)
                        : error_set(err, ST_NO_MEMORY, "no memory");
   if (st == ST_OK) {
     for (size_t i = 0; i < w->manifest_count; i++)
