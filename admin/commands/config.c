@@ -4,6 +4,7 @@
 #include "admin/input/options.h"
 #include "admin/output/list_output.h"
 #include "bridge/base/words.h"
+#include "bridge/routing/routing.h"
 #include "bridge/service/configure.h"
 
 #define DIFFERENCES_SHOWN 5
@@ -249,11 +250,24 @@ static int check(struct admin *a, const char *file) {
   return st == ST_OK ? CODE_OK : st == ST_NO_MEMORY ? CODE_FAILURE : CODE_USAGE;
 }
 
+/* As lines of a file: with routing.defaults = false they say what is built in, and may be changed.
+ */
+static int print_defaults(struct admin *a) {
+  buffer_add_z(&a->out, "routing.defaults = false\nrouting.aliases = ");
+  routing_builtin_aliases(&a->out);
+  buffer_add_z(&a->out, "\nrouting.keys = ");
+  routing_builtin_keys(&a->out);
+  buffer_add_char(&a->out, '\n');
+  return CODE_OK;
+}
+
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
-  bool changed = false;
+  bool changed = false, defaults = false;
   const struct option_row rows[] = {
       {"changed", 0, OPTION_FLAG, &changed, NULL, "only those that are not at their default"},
+      {"defaults", 0, OPTION_FLAG, &defaults, NULL,
+       "the built-in aliases and keys, as lines of a file"},
       {"output", 'o', OPTION_CHOICE, &format, LISTING_FORMATS, "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &format, LISTING_FORMATS, "the older spelling of --output"},
   };
@@ -261,6 +275,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
   int words, code;
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code))
     return code;
+  if (defaults) return print_defaults(a);
   if (words > 0 && strcmp(argv[0], "check") == 0) {
     if (words <= 2) return check(a, words == 2 ? argv[1] : NULL);
     complain(a, "too many words: usage: busbridge config check [FILE]");
@@ -273,11 +288,12 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 const struct command command_config = {
     .name = "config",
     .words = "check|<setting> check:<file>",
-    .arguments = "[KEY...] [--changed] | check [FILE]",
+    .arguments = "[KEY...] [--changed] | --defaults | check [FILE]",
     .summary = "the settings in force and where each comes from; check a file",
     .examples =
         "  busbridge config --changed            what is not at its default, and which file and line says so\n"
         "  busbridge config redis                all settings of Redis\n"
+        "  busbridge config --defaults           the aliases and keys that are built in, to be changed\n"
         "  busbridge config kafka.bootstrap.servers flush.interval -o wide\n"
         "  busbridge config check new.conf       is this file valid? exit 0, or 2 with file and line\n",
     .description =

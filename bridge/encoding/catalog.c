@@ -271,6 +271,13 @@ static void tell_name(struct catalog *c, struct span name) {
             SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
+void catalog_unknown_fields(struct catalog *c, const char *word) {
+  c->left.policy = !word                     ? c->left.usual
+                   : !strcmp(word, "refuse") ? UNKNOWN_REFUSE
+                   : !strcmp(word, "drop")   ? UNKNOWN_DROP
+                                             : UNKNOWN_CARRY;
+}
+
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out,
                            struct error *err) {

@@ -56,6 +56,10 @@ void catalog_close(struct catalog *c);
 void catalog_replace(struct catalog *c, struct catalog *fresh);
 struct digest catalog_texts(const struct catalog *c); /* of all that it was made of */
 
+/* What becomes of unknown fields of the events that are encoded from now on: "carry", "refuse",
+ * "drop"; NULL: what the config says. */
+void catalog_unknown_fields(struct catalog *c, const char *word);
+
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of
  * nothing, so the caller notes the length before). The event has a payload. REASON_NONE, also when
  * memory is out: ask buffer_status(out) before using the bytes. REASON_SCHEMA_MISMATCH,

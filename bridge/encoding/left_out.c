@@ -12,7 +12,7 @@
   "drop); add it, or a map of strings named extra"
 
 void left_out_init(struct left_out *l, enum unknown_fields policy, struct log *log) {
-  *l = (struct left_out){.policy = policy, .log = log};
+  *l = (struct left_out){.policy = policy, .usual = policy, .log = log};
   mutex_init(&l->lock);
 }
 

@@ -23,8 +23,8 @@ struct left_path {  /* in the order they were met, from entry.first_left on */
 };
 
 struct left_out {
-  enum unknown_fields policy; /* never changes */
-  struct log *log;            /* may be NULL */
+  enum unknown_fields policy, usual; /* of the events at hand; as the config says */
+  struct log *log;                   /* may be NULL */
   struct carry_walk walk;
   struct buffer carried; /* the header of the event encoded last */
 

@@ -42,7 +42,8 @@ struct item {
   uint32_t unplaced;            /* members of the payload without a place in its schema */
   const struct own_header *own; /* those of its route, in the batch's arena */
   unsigned own_count;
-  size_t value_at; /* where value begins in batch->values while that still grows */
+  const char *unknown_fields; /* as its route says; NULL: as of all */
+  size_t value_at;            /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;
   const char *error; /* in the batch's arena, or NULL */
   const struct manifest_name

@@ -152,6 +152,7 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   item->routed = true;
   item->keyless = route.keyless;
   item->event_time = route.event_time;
+  item->unknown_fields = route.unknown_fields;
   if (route.event_time && item->created_us < 1000) {
     error_set(
         &err, ST_INVALID,
@@ -210,6 +211,7 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
   item->value_at = values->len;
   take_in_hand(t, item);
   if (!keep_rest(t, item, entry)) return;
+  catalog_unknown_fields(t->relay->parts.catalog, item->unknown_fields);
   enum reason reason = catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event,
                                       item->name, item->created_us, values, &err);
   if (values->failed) {

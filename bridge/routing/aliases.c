@@ -15,6 +15,38 @@ static enum status add_alias(struct routing *r, struct span seen, struct span ca
   return table_put(&r->by_seen, seen, known) == ST_NO_MEMORY ? routing_no_memory(err) : ST_OK;
 }
 
+/* A name is looked up once, so a=b b=a would make each the other. That one stands for itself is no
+ * loop. */
+static enum status check_loops(const struct routing *r, struct error *err) {
+  struct span seen;
+  void *value;
+  for (size_t at = 0; table_each(&r->by_seen, &at, &seen, &value);) {
+    const struct known *known = value;
+    size_t steps = 0;
+    if (span_eq(known->name, seen)) continue;
+    for (const struct known *k = known; k && steps <= r->by_seen.count; steps++) {
+      const struct known *next = table_get(&r->by_seen, k->name);
+      if (next && span_eq(next->name, seen))
+        return error_set(
+            err, ST_INVALID,
+            "routing.aliases: %.*s=%.*s leads back to where it began; take one of them out",
+            routing_shown(seen), seen.ptr, routing_shown(known->name), known->name.ptr);
+      if (next && span_eq(next->name, k->name)) break;
+      k = next;
+    }
+  }
+  return ST_OK;
+}
+
+void routing_builtin_aliases(struct buffer *out) {
+  bool some = false;
+  for (const struct alias *a = names_builtin; a->seen; a++) {
+    if (strcmp(a->seen, a->canonical) == 0) continue; /* stands for itself */
+    buffer_printf(out, "%s%s=%s", some ? " " : "", a->seen, a->canonical);
+    some = true;
+  }
+}
+
 enum status aliases_plan(struct routing *r, const struct routing_config *config,
                          struct error *err) {
   struct span rest = config->aliases, word, seen, canonical, ns;
@@ -36,9 +68,9 @@ enum status aliases_plan(struct routing *r, const struct routing_config *config,
     enum status st = add_alias(r, seen, canonical, err);
     if (st != ST_OK) return st;
   }
-  for (const struct alias *a = names_builtin; a->seen; a++) {
+  for (const struct alias *a = names_builtin; !config->no_defaults && a->seen; a++) {
     enum status st = add_alias(r, span_of(a->seen), span_of(a->canonical), err);
     if (st != ST_OK) return st;
   }
-  return ST_OK;
+  return check_loops(r, err);
 }

@@ -45,16 +45,16 @@ static enum status set_fields(struct routing *r, struct span fields, enum key_so
   return ST_OK;
 }
 
-static enum status built_in(struct routing *r, struct error *err) {
+static enum status built_in(struct routing *r, bool none, struct error *err) {
   for (unsigned i = 0; i < r->space_count; i++)
     r->spaces[i]->key = (struct key_rule){.fields = no_fields, .source = KEY_OF_NOBODY};
-  for (const struct alias *k = builtin_keys; k->seen; k++) {
+  for (const struct alias *k = builtin_keys; !none && k->seen; k++) {
     struct rule *space = table_get(&r->by_pattern, span_of(k->seen));
     enum status st =
         space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &space->key, err) : ST_OK;
     if (st != ST_OK) return st;
   }
-  for (const struct alias *k = lifted_keys; k->seen; k++) {
+  for (const struct alias *k = lifted_keys; !none && k->seen; k++) {
     struct rule *space = table_get(&r->by_pattern, span_of(k->seen));
     struct key_rule more;
     enum status st = space ? set_fields(r, span_of(k->canonical), KEY_BUILT_IN, &more, err) : ST_OK;
@@ -62,6 +62,11 @@ static enum status built_in(struct routing *r, struct error *err) {
     if (space) space->key.lifted = more.fields;
   }
   return ST_OK;
+}
+
+void routing_builtin_keys(struct buffer *out) {
+  for (const struct alias *k = builtin_keys; k->seen; k++)
+    buffer_printf(out, "%s%s=%s", k == builtin_keys ? "" : " ", k->seen, k->canonical);
 }
 
 /* ---- the settings ---- */
@@ -128,7 +133,7 @@ static enum status of_rule(struct routing *r, struct rule *rule, struct error *e
 
 enum status keys_plan(struct routing *r, const struct routing_config *config, struct error *err) {
   struct span rest = config->keys, word;
-  enum status st = built_in(r, err);
+  enum status st = built_in(r, config->no_defaults, err);
   while (st == ST_OK && routing_word(&rest, &word)) st = of_word(r, word, err);
   for (size_t i = 0; st == ST_OK && i < r->rule_count; i++) st = of_rule(r, r->rules[i], err);
   return st;

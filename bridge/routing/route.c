@@ -143,6 +143,8 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
   if (!rule) return unknown_namespace(r, event, out, err);
   if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
   out->event_time = rule->event_time;
+  if (rule->said[ROUTE_UNKNOWN_FIELDS].key)
+    out->unknown_fields = rule->said[ROUTE_UNKNOWN_FIELDS].value.ptr;
   bool exact = out->name.len == rule->pattern.len;
   enum reason why = find_key(exact ? &rule->exact : &rule->key, doc, event, arena, out, err);
   return why == REASON_NONE ? headers_find(rule, doc, event, arena, out, err) : why;

@@ -31,6 +31,7 @@
 struct routing_config {
   struct span namespaces; /* words: "episode quality plot usecase" */
   struct span topic;      /* "{namespace}.events" */
+  bool no_defaults;       /* neither the built-in aliases nor keys */
   struct span aliases;    /* "from=to" words, over the built-in ones */
   struct span keys; /* "episode=episode_id,id" words (comma inside), "episode=none": no field */
   const struct route_setting *routes;
@@ -47,7 +48,16 @@ struct schema_key { /* an event has a schema, and what that says; empty: nothing
   struct span event, field;
 };
 
-enum route_attribute { ROUTE_TOPIC, ROUTE_KEY, ROUTE_HEADERS, ROUTE_TIMESTAMP, ROUTE_ATTRIBUTES };
+enum route_attribute {
+  ROUTE_TOPIC,
+  ROUTE_KEY,
+  ROUTE_HEADERS,
+  ROUTE_TIMESTAMP,
+  ROUTE_UNKNOWN_FIELDS,
+  ROUTE_FRAMING,
+  ROUTE_SUBJECT,
+  ROUTE_ATTRIBUTES
+};
 const char *route_attribute_word(enum route_attribute a);
 #define ROUTING_TOPICS_MAX 1000
 
@@ -65,8 +75,9 @@ struct route {
   struct span key;                  /* in the arena or the document's text */
   const struct own_header *headers; /* in the arena, in the order of the setting */
   size_t header_count;
-  bool event_time; /* the record's time is that of the event */
-  bool keyless;    /* it has key fields, and the payload none of them: key is its id */
+  const char *unknown_fields; /* the word of the setting, NULL: as of all; lives as the routing */
+  bool event_time;            /* the record's time is that of the event */
+  bool keyless;               /* it has key fields, and the payload none of them: key is its id */
 };
 
 struct routing;
@@ -81,6 +92,9 @@ MUST_CHECK enum status routing_open(const struct routing_config *config, struct 
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);
 const char *routing_topic_name(const struct routing *r, unsigned topic);
+/* What is built in, as words of routing.aliases and of routing.keys. */
+void routing_builtin_aliases(struct buffer *out);
+void routing_builtin_keys(struct buffer *out);
 /* Is {event} in a topic? Then the names of the schemas are wanted to know all topics. */
 bool routing_needs_names(const struct routing_config *config);
 /* The namespaces that are published, in the order of the settings; false at the end. */

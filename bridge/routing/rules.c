@@ -6,7 +6,10 @@
 static const char *const attributes[ROUTE_ATTRIBUTES] = {[ROUTE_TOPIC] = "topic",
                                                          [ROUTE_KEY] = "key",
                                                          [ROUTE_HEADERS] = "headers",
-                                                         [ROUTE_TIMESTAMP] = "timestamp"};
+                                                         [ROUTE_TIMESTAMP] = "timestamp",
+                                                         [ROUTE_UNKNOWN_FIELDS] = "unknown_fields",
+                                                         [ROUTE_FRAMING] = "framing",
+                                                         [ROUTE_SUBJECT] = "subject"};
 
 const char *route_attribute_word(enum route_attribute a) {
   return attributes[a];

@@ -149,7 +149,8 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
   p->routing = (struct routing_config){.namespaces = words(p, x, SETTING_ROUTING_NAMESPACES),
                                        .topic = words(p, x, SETTING_ROUTING_TOPIC),
                                        .aliases = words(p, x, SETTING_ROUTING_ALIASES),
-                                       .keys = words(p, x, SETTING_ROUTING_KEYS)};
+                                       .keys = words(p, x, SETTING_ROUTING_KEYS),
+                                       .no_defaults = !setting_bool(x, SETTING_ROUTING_DEFAULTS)};
   p->catalog =
       (struct catalog_config){.framing = framing_of(x),
                               .unknown_fields = unknown_fields_of(x),

@@ -46,6 +46,7 @@ static enum reason follow(struct way *w) {
   reason = routing_route(w->routing, &w->doc, &event, &w->arena, &w->route, &w->why);
   w->routed = reason == REASON_NONE;
   if (reason != REASON_NONE || !w->payload.len) return reason;
+  catalog_unknown_fields(w->catalog, w->route.unknown_fields);
   return catalog_encode(w->catalog, &w->doc, &event, w->route.name, 0, &w->record, &w->why);
 }
 

@@ -157,6 +157,7 @@ static enum reason try_payload(struct trial *t) {
   reason = routing_route(t->schemas->routing, &t->doc, &event, &t->arena, &t->route, &t->why);
   if (reason != REASON_NONE) return reason;
   t->routed = true;
+  catalog_unknown_fields(t->schemas->catalog, t->route.unknown_fields);
   return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record,
                         &t->why);
 }
@@ -204,7 +205,9 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
                       span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
   member_int(json, &first, "left_out", (int64_t)schema.left_out);
   member_text(json, &first, "unknown_fields",
-              span_of(s->plan.catalog.unknown_fields == UNKNOWN_DROP ? "drop" : "carry"));
+              span_of(t->route.unknown_fields                          ? t->route.unknown_fields
+                      : s->plan.catalog.unknown_fields == UNKNOWN_DROP ? "drop"
+                                                                       : "carry"));
   write_left_out(s, schema.event_name, json, &first);
   member_int(json, &first, "cut_numbers", (int64_t)schema.cut_numbers);
   buffer_add_char(json, '}');

@@ -67,6 +67,8 @@
     "", "Further names: SEEN=CANONICAL words, over the built-in ones")                                                     \
   X(ROUTING_KEYS, "routing.keys", TEXT, "", 0, 0, 0,                                                                       \
     "", "Key fields of a namespace: NAMESPACE=FIELD,FIELD words (customer.id too), over the built-in ones; or NAMESPACE=none")                                  \
+  X(ROUTING_DEFAULTS, "routing.defaults", BOOL, "true", 0, 0, 0,                                                           \
+    "", "Built-in aliases and keys, those that busbridge config --defaults prints; false: none but those that are set")     \
   X(TOPICS_CREATE, "topics.create", CHOICE, "missing", 0, 0, 0,                                                            \
     "missing never", "Create missing topics at start, or leave that to somebody else")                                     \
   X(TOPICS_PARTITIONS, "topics.partitions", NUMBER, "-1", -1, 10000, 0,                                                    \
@@ -145,6 +147,9 @@
   X("topic", TEXT, "", "Topic; {namespace} and {event} stand for the two parts of the name")                               \
   X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")                                 \
   X("timestamp", CHOICE, "publish event", "Time of the record: that of publishing, or the event's own")                    \
+  X("unknown_fields", CHOICE, "carry refuse drop", "As encoding.unknown_fields, of these events")                         \
+  X("framing", CHOICE, "auto !single-object !raw !json !confluent", "auto: as encoding.framing; nothing else yet")         \
+  X("subject", CHOICE, "none !topic !record !topic-record", "none: there is no schema registry yet")                       \
   X("headers", TEXT, "", "Own headers of payload members: NAME=FIELD words (customer.id too); or none")
 /* clang-format on */
 

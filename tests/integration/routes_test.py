@@ -91,6 +91,18 @@ class Routes(harness.BusTest):
         file.write_text(json.dumps({**payload, "meta": {"tenant": []}}))
         self.assertIn("bad_header", self.run_cli("route", "order.placed", str(file), expect=1).stdout())
 
+    def test_unknown_fields_of_one_event(self):
+        self.options |= {"routing.order.unknown_fields": "drop", "routing.order.placed.unknown_fields": "refuse", "routing.payment.unknown_fields": "carry"}
+        (self.dir / "schemas/order/gone.avsc").write_text(json.dumps({**PLACED, "name": "Gone"}))
+        (self.dir / "schemas/payment").mkdir()
+        (self.dir / "schemas/payment/made.avsc").write_text(json.dumps({**PLACED, "name": "Made"}))
+        for name in ("order.placed", "order.gone", "payment.made"):
+            self.entry(name, {"id": "o", "more": 1}, id=name)
+        self.run_worker("--once", expect=0)
+        carried = {r.headers["ce_id"].decode(): "ce_extra" in r.headers for r in self.drain() if "ledger" not in r.topic}
+        self.assertEqual(carried, {"order.gone": False, "payment.made": True})
+        self.assertEqual([dead["reason"] for dead in self.dead().values()], ["schema_mismatch"])
+
     # ---- over a crash -----------------------------------------------------------------------------------------------------------
 
     def cut_short(self):

@@ -304,6 +304,9 @@ CASE(wrong_settings_are_refused_by_name) {
       {"plot", "t", "a=", "", "routing.aliases: \"a=\": what stands behind = is not a name;"},
       {"plot", "t", "a=plot.x a=plot.y", "",
        "routing.aliases: \"a=plot.y\": that name has an alias already;"},
+      {"plot", "t", "plot.a=plot.b plot.b=plot.a", "", "routing.aliases: plot."},
+      {"plot", "t", "plot.a=plot.b plot.b=plot.c plot.c=plot.a", "", "routing.aliases: plot."},
+      {"plot", "t", "plot.saved=plot.plotsaved", "", "routing.aliases: plot."},
       {"plot", "t", "", "plot", "routing.keys: \"plot\"; write NAMESPACE=FIELD,FIELD"},
       {"plot", "t", "", "=x", "routing.keys: \"=x\"; write NAMESPACE=FIELD,FIELD"},
       {"order", "t", "", "order=", "routing.keys: \"order=\": no field is named; write none where"},
@@ -335,6 +338,36 @@ CASE(wrong_settings_are_refused_by_name) {
       fail_msg("\"%s\" does not begin with \"%s\"", err.text, rows[i].message);
     assert_int_equal(routing_open(&config, &r, NULL), ST_INVALID);
   }
+}
+
+CASE(what_is_built_in_can_be_printed_and_left_out) {
+  struct bench *b = *state;
+  struct buffer aliases = {0}, keys = {0};
+  struct routing_config config = defaults();
+  const char *payload = "{\"plot_id\": \"p\"}";
+  config.no_defaults = true;
+  open_with(b, config);
+  assert_int_equal(route(b, SPAN("PlotSaved"), payload), REASON_BAD_NAME);
+  assert_int_equal(route(b, SPAN("plot.saved"), payload), REASON_NONE);
+  assert_span(b->route.key, "the-id");
+  routing_close(b->routing);
+  routing_builtin_aliases(&aliases);
+  routing_builtin_keys(&keys);
+  config.aliases = buffer_span(&aliases);
+  config.keys = buffer_span(&keys);
+  open_with(b, config);
+  assert_int_equal(route(b, SPAN("PlotSaved"), payload), REASON_NONE);
+  assert_span(b->route.name, "plot.saved");
+  assert_span(b->route.key, "p");
+  buffer_release(&aliases);
+  buffer_release(&keys);
+}
+
+CASE(aliases_that_end_somewhere_are_no_circle) {
+  struct bench *b = *state;
+  struct routing_config config = defaults();
+  config.aliases = SPAN("plot.a=plot.b plot.b=plot.c plot.x=plot.x plot.y=plot.x");
+  open_with(b, config);
 }
 
 CASE(a_topic_of_250_bytes_is_refused) {

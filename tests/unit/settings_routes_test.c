@@ -50,6 +50,21 @@ CASE(a_mistyped_attribute_is_refused_with_the_nearest) {
   assert_refused(r, "-X routing.topik: no such setting; did you mean routing.topic?");
 }
 
+CASE(what_a_route_cannot_say_yet_is_told) {
+  struct run *r = *state;
+  load(r, NULL, NULL, "routing.order.framing=raw");
+  assert_refused(
+      r,
+      "-X routing.order.framing=raw: raw is not there yet: this release does auto; leave it out");
+  load(r, NULL, NULL, "routing.order.subject=record");
+  assert_refused(
+      r,
+      "-X routing.order.subject=record: record is not there yet: this release does none; leave it out");
+  load(r, NULL, NULL, "routing.order.timestamp=evnt");
+  assert_refused(
+      r, "-X routing.order.timestamp=evnt: must be one of publish, event; did you mean event?");
+}
+
 CASE(a_route_has_no_variable) {
   struct run *r = *state;
   struct setting_route route;
