@@ -70,13 +70,13 @@ class Rules(unittest.TestCase):
         return calls[[n for n, c in enumerate(calls) if c.what == "fsync" and name in c.name][number - 1] + 1:]
 
     def test_nothing_is_built_on_a_failed_fsync(self):
-        """The step that needs it waits for one of the same kind that succeeds. Of folders the first is the metrics', then come those of
-        the manifest, of the outbox and of the settled manifest."""
-        gates = [("batch-", 1, "rename batch-"), ("folder", 2, "point position"), ("folder", 3, "rename batch-"), ("folder", 4, "unlink settled-")]
+        """The step that needs it waits for one of the same kind that succeeds. Of folders the first two are of the start (dlq/, the
+        metrics), then come those of the manifest, of the outbox and of the settled manifest."""
+        gates = [("batch-", 1, "rename batch-"), ("folder", 3, "point position"), ("folder", 4, "rename batch-"), ("folder", 5, "unlink settled-")]
         codes, reached = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE"), 0
         self.world.once()
         for name, number, gate in gates:
-            for after, code in [(a, c) for a in ("", "+") for c in codes] if FULL else [(("", "+")[number % 2], codes[number])]:
+            for after, code in [(a, c) for a in ("", "+") for c in codes] if FULL else [(("", "+")[number % 2], codes[number - 1])]:
                 with self.subTest(name=name, number=number, after=after, code=code):
                     behind = [f"{c.what} {c.name}" for c in self.failing_fsync(name, number, after, code)]
                     at = next((n for n, call in enumerate(behind) if call.startswith(gate)), None)
