@@ -172,7 +172,7 @@ class Wire(harness.BusTest):
         page = (harness.ROOT / "schemas/WIRE.md").read_text()
         shown = "".join(re.findall(r"^    ((?:[0-9a-f]{2} )+)", page, re.M)).replace(" ", "")
         self.assertEqual(shown, self.recorded()["plain-0"]["value"])
-        for header in (*self.recorded()["traced"]["headers"], "ce_extra"):
+        for header in (*self.recorded()["traced"]["headers"], "tracestate", "ce_subject", "ce_extra", "busbridge-envelope"):
             self.assertIn(f"| `{header}` |", page)
 
     def record(self):
