@@ -11,6 +11,7 @@ struct fs_finisher {
   struct fs_site *site;
   struct fs_shared *shared;
   atomic_bool dirty[PLACES]; /* to be synced */
+  struct error owed;         /* of the start's sync, which the next one tells (L11) */
   struct buffer added;       /* lines that are not in the file of what is set aside yet */
   size_t lines;              /* in it */
   bool rewrite;              /* it is to be written anew */

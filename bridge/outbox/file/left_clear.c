@@ -77,11 +77,25 @@ static int open_place(int outbox, enum place place) {
   return openat(outbox, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* What a killed worker moved to dlq/ or sent/ and did not sync: it must not be nowhere because the
+ * folder that it left was synced first. */
+static enum status sync_targets(int outbox) {
+  enum status st = ST_OK;
+  for (enum place p = PLACE_DLQ; st == ST_OK && p < PLACES; p++) {
+    int folder = open_place(outbox, p);
+    if (folder < 0) continue; /* it is made when it is needed */
+    st = durable_sync_folder(folder, NULL);
+    close(folder);
+  }
+  return st;
+}
+
 static void bring(int tmp, int outbox, const char *file, const struct left *l, bool done) {
   int folder = open_place(outbox, done ? PLACE_SENT : l->place);
   if (folder < 0) return;
   enum status st =
       done ? to_free_name(tmp, file, folder, l->name) : bring_back(tmp, folder, file, l);
+  if (st == ST_OK) st = sync_targets(outbox);
   if (st == ST_OK) st = durable_sync_folder(folder, NULL);
   (void)st; /* else it is found where it was, or where it is now */
   close(folder);

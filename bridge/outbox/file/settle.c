@@ -166,25 +166,33 @@ enum status fs_done_id(struct fs_finisher *s, const struct entry_ref *entry, str
 
 /* Where a file went first: were the folder it left the first, a power loss in between could leave
  * it nowhere. */
+static enum status sync_place(struct fs_finisher *s, enum place p, struct error *err) {
+  enum status st = durable_sync_folder(fs_folder(s->site, p), err);
+  if (st == ST_OK) return ST_OK;
+  atomic_store(&s->dirty[p], true);
+  error_prefix(err, "%s/%s", state_path(s->site->state), place_path(p));
+  return st;
+}
+
 enum status fs_sync(struct fs_finisher *s, struct error *err) {
-  for (unsigned p = PLACES; p-- > 0;) {
-    if (!atomic_exchange(&s->dirty[p], false)) continue;
-    enum status st = durable_sync_folder(fs_folder(s->site, (enum place)p), err);
-    if (st == ST_OK) continue;
-    atomic_store(&s->dirty[p], true);
-    error_prefix(err, "%s/%s", state_path(s->site->state), place_path((enum place)p));
-    return st;
+  enum status st = s->owed.status;
+  if (st != ST_OK) {
+    if (err) *err = s->owed;
+    s->owed = (struct error){0};
   }
-  return ST_OK;
+  for (unsigned p = PLACES; st == ST_OK && p-- > 0;)
+    if (atomic_exchange(&s->dirty[p], false)) st = sync_place(s, (enum place)p, err);
+  return st;
 }
 
 /* What a worker that was killed moved there and did not sync: a power loss must not find it
- * nowhere, because the folder it left was synced since. Where that fails, fs_sync tries again
- * first. */
+ * nowhere, because the folder it left was synced since. */
 void fs_sync_targets(struct fs_finisher *s) {
   for (enum place p = PLACE_DLQ; p < PLACES; p++)
-    if (fs_folder(s->site, p) >= 0 && durable_sync_folder(fs_folder(s->site, p), NULL) != ST_OK)
-      atomic_store(&s->dirty[p], true);
+    if (s->owed.status == ST_OK && fs_folder(s->site, p) >= 0) {
+      enum status st = sync_place(s, p, &s->owed);
+      (void)st; /* fs_sync tells it */
+    }
 }
 
 void fs_linger(struct fs_shared *s, const struct entry_ref *ref, bool on) {
