@@ -73,6 +73,24 @@ class ClockTest(harness.BusTest):
         self.assertEqual({line["attempt"] for line in worker.logs("event_published")}, {1})
         self.assertEqual(self.dead(), {})
 
+    def beside_events_with_times_of_their_own(self, guarantee):
+        self.set_clock(2 * HOUR + 30)
+        ids = self.fill(6)
+        worker = self.start_worker(options={"routing.plot.generated.timestamp": "event", "dlq.max_attempts": "1", "flush.interval": "1s",
+                                            "delivery.guarantee": guarantee})
+        harness.wait_until(lambda: worker.logs("topic_unavailable") or self.dead(), what="the refusal is told")
+        self.assertEqual((self.dead(), len(self.pending())), ({}, 6))
+        self.set_clock(0)
+        harness.wait_until(lambda: not self.pending(), what="its events drain")
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual((self.ids(), self.dead()), (sorted(ids), {}))
+
+    def test_nor_does_it_where_others_of_the_topic_bear_their_own_times(self):
+        self.beside_events_with_times_of_their_own("exactly_once")
+
+    def test_nor_at_least_once(self):
+        self.beside_events_with_times_of_their_own("at_least_once")
+
     def test_a_topic_with_narrower_limits_waits_by_itself_and_the_others_go_on(self):
         self.create_topic("plot.events", config={"message.timestamp.before.max.ms": "60000"})
         self.set_clock(-300)

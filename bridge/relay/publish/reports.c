@@ -33,6 +33,13 @@ static bool refused_together(struct publishing *p, struct item *item) {
   return true;
 }
 
+/* It stands beside events that bring their own times, and its own is this machine's. */
+static void clock_trouble(struct publishing *p, const struct item *item, const struct delivery *d) {
+  struct delivery ours = *d;
+  ours.fault = KAFKA_CLOCK;
+  topic_trouble(p, item->topic, &ours);
+}
+
 /* certain: it was refused by itself, not together with others. */
 static void judge(struct publishing *p, struct item *item, const struct delivery *d, bool certain) {
   struct relay *r = p->relay;
@@ -55,7 +62,10 @@ static void judge(struct publishing *p, struct item *item, const struct delivery
       topic_trouble(p, item->topic, d);
       break;
     }
-    blame_event(r, item, d);
+    if (!item->event_time && kafka_fault_of(d->code) == KAFKA_CLOCK)
+      clock_trouble(p, item, d);
+    else
+      blame_event(r, item, d);
     break;
   case BLAME_HOPELESS: blame_event(r, item, d); break;
   case BLAME_TOPIC: topic_trouble(p, item->topic, d); break;

@@ -7,7 +7,7 @@ enum {
   REACH_MS = 7000,
   LOOKS = 10,
   PAUSE_MS = 200,
-  FRAME_BYTES = 256 /* of a record: its headers, about, but for ce_extra */
+  FRAME_BYTES = 256 /* of a record: its headers, about, but for those that item_bytes adds */
 };
 static const struct backoff again = {.base_ms = 250, .max_ms = 5000, .jitter_ms = 100};
 
@@ -79,6 +79,14 @@ static bool ask_limit(struct publishing *p, unsigned topic, int64_t *bytes) {
   return cluster_topic_limit(p->cluster, name, ANSWER_MS, bytes, &err) == ST_OK && *bytes > 0;
 }
 
+static size_t item_bytes(const struct item *item) {
+  size_t bytes = item->value.len + item->key.len + item->carried.len + item->rest.len +
+                 item->subject.len + item->tracestate.len + FRAME_BYTES;
+  for (unsigned i = 0; i < item->own_count; i++)
+    bytes += strlen(item->own[i].name) + item->own[i].value.len;
+  return bytes;
+}
+
 bool topic_batches_refused(struct publishing *p, struct item **items, size_t count) {
   size_t refused = 0, all = 0, largest = 0;
   unsigned topic = 0;
@@ -87,8 +95,7 @@ bool topic_batches_refused(struct publishing *p, struct item **items, size_t cou
       continue;
     topic = items[i]->topic;
     refused++;
-    size_t bytes_of = items[i]->value.len + items[i]->key.len + items[i]->carried.len +
-                      items[i]->rest.len + FRAME_BYTES;
+    size_t bytes_of = item_bytes(items[i]);
     all += bytes_of;
     if (bytes_of > largest) largest = bytes_of;
   }
