@@ -203,8 +203,9 @@ static void note_cut(struct catalog *c, const struct entry *e) {
 static void count_losses(struct catalog *c, struct entry *e, uint32_t payload) {
   const struct encoder *now = &c->encoder;
   if (now->cut && !e->cut_numbers) note_cut(c, e);
-  if (now->left_count) left_out_note(&c->left, e, &c->encoder, payload);
-  e->cut_numbers += now->cut;
+  if (now->cut) e->cut_numbers += now->cut;
+  if (!now->left_count) return;
+  left_out_note(&c->left, e, &c->encoder, payload);
   e->left_out += now->left_count;
 }
 
@@ -212,12 +213,12 @@ static void count_losses(struct catalog *c, struct entry *e, uint32_t payload) {
 
 const char *catalog_near(const struct catalog *c, struct span event_name) {
   char typed[EVENT_NAME_MAX + 1];
-  const char **names = calloc(set_of(c)->entries.count + 1, sizeof *names);
+  const struct entries *all = &set_of(c)->entries; /* once: another may be taken over meanwhile */
+  const char **names = calloc(all->count + 1, sizeof *names);
   if (!names) return NULL;
-  for (size_t i = 0; i < set_of(c)->entries.count; i++)
-    names[i] = set_of(c)->entries.list[i].event_name;
+  for (size_t i = 0; i < all->count; i++) names[i] = all->list[i].event_name;
   snprintf(typed, sizeof typed, "%.*s", SPAN_ARGS(text_cut(event_name, sizeof typed - 1)));
-  const char *near = word_nearest(typed, names, set_of(c)->entries.count);
+  const char *near = word_nearest(typed, names, all->count);
   free(names);
   return near;
 }
@@ -227,16 +228,16 @@ static bool namespace_has_some(const struct catalog *c, struct span event_name) 
   const char *dot = event_name.len ? memchr(event_name.ptr, '.', event_name.len) : NULL;
   if (!dot) return false;
   struct span head = {event_name.ptr, (size_t)(dot - event_name.ptr) + 1};
-  size_t low = 0, high = set_of(c)->entries.count;
+  const struct entries *all = &set_of(c)->entries;
+  size_t low = 0, high = all->count;
   while (low < high) {
     size_t mid = low + (high - low) / 2;
-    if (span_cmp(span_of(set_of(c)->entries.list[mid].event_name), head) < 0)
+    if (span_cmp(span_of(all->list[mid].event_name), head) < 0)
       low = mid + 1;
     else
       high = mid;
   }
-  return low < set_of(c)->entries.count &&
-         strncmp(set_of(c)->entries.list[low].event_name, head.ptr, head.len) == 0;
+  return low < all->count && strncmp(all->list[low].event_name, head.ptr, head.len) == 0;
 }
 
 bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near) {
@@ -453,8 +454,9 @@ enum status catalog_whole_text(const struct catalog *c, struct span text, struct
 }
 
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {
+  const struct set *set = set_of(c);
   const struct schema_note *note =
-      i < set_of(c)->entries.count ? set_of(c)->entries.list[i].schema.notes : NULL;
+      i < set->entries.count ? set->entries.list[i].schema.notes : NULL;
   while (note && n--) note = note->next;
   if (!note) return false;
   *text = note->text;
@@ -462,15 +464,16 @@ bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text
 }
 
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
-  if (i >= set_of(c)->entries.count) return false;
-  const struct entry *e = &set_of(c)->entries.list[i];
+  const struct set *set = set_of(c); /* once: another may be taken over meanwhile */
+  if (i >= set->entries.count) return false;
+  const struct entry *e = &set->entries.list[i];
   const struct type *t = e->schema.root.type;
   *out = (struct catalog_schema){
       .event_name = e->event_name,
       .file = e->file,
       .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0 ? entries_built_in() : (struct span){0},
       .fields = e->schema.root.type->count,
-      .whole = e == set_of(c)->envelope,
+      .whole = e == set->envelope,
       .canonical = e->schema.canonical,
       .fingerprint = e->schema.fingerprint,
       .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
@@ -480,8 +483,8 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
 }
 
 bool catalog_left_out(struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
-  return i < set_of(c)->entries.count &&
-         left_out_at(&c->left, &set_of(c)->entries.list[i], n, path, count);
+  const struct set *set = set_of(c);
+  return i < set->entries.count && left_out_at(&c->left, &set->entries.list[i], n, path, count);
 }
 
 /* ---- places ---- */

@@ -157,8 +157,15 @@ static bool known(struct encoder *e, const struct type *t, uint32_t node, uint32
   return true;
 }
 
+enum { CHOICES_KEPT = 4096 }; /* a larger table costs more to clear than to make anew */
+
 static void forget_choices(struct encoder *e) {
-  if (e->choice_count) memset(e->choices, 0, e->choice_cap * sizeof *e->choices);
+  if (e->choice_cap > CHOICES_KEPT) {
+    free(e->choices);
+    e->choices = NULL;
+    e->choice_cap = 0;
+  } else if (e->choice_count)
+    memset(e->choices, 0, e->choice_cap * sizeof *e->choices);
   e->choice_count = 0;
 }
 

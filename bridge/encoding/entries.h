@@ -19,7 +19,7 @@ struct entry {
   char *event_name; /* "quality.checked", or ENVELOPE */
   char *file;       /* folder and name, as a user can open it */
   struct schema schema;
-  uint64_t cut_numbers, left_out;
+  _Atomic uint64_t cut_numbers, left_out; /* the reader counts, others look */
   struct left_path *first_left; /* left_out.h */
   size_t left_paths;
 };

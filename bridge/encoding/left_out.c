@@ -98,6 +98,8 @@ static bool met(struct left_out *l, struct entry *of, struct span path) {
   return p && fresh;
 }
 
+enum { PATH_MOST = 512 }; /* bytes kept of one */
+
 struct noting {
   struct left_out *l;
   struct entry *of;
@@ -106,10 +108,11 @@ struct noting {
 /* The field and the type, never a value. */
 static bool note(struct carry_walk *w, uint32_t key) {
   struct noting *n = w->ctx;
+  struct span shape = text_cut(buffer_span(&w->shape), PATH_MOST);
   struct buffer shown = {0};
   (void)key;
-  if (!met(n->l, n->of, buffer_span(&w->shape))) return true;
-  text_quoted(&shown, buffer_span(&w->shape), 4 * QUOTE_CHARACTERS);
+  if (!met(n->l, n->of, shape)) return true;
+  text_quoted(&shown, shape, 4 * QUOTE_CHARACTERS);
   log_write(n->l->log, LOG_WARNING, "encoding", "fields_left_out",
             FIELDS(F_TEXT("name", n->of->event_name), F_SPAN("field", buffer_span(&shown))), "%s",
             n->l->policy == UNKNOWN_CARRY ? CARRIED : DROPPED);

@@ -223,7 +223,7 @@ static void add_line(struct buffer *out, struct span json) {
 static void add_member(const struct json_doc *d, uint32_t key, bool *first, struct buffer *out) {
   if (!*first) buffer_add_char(out, ',');
   *first = false;
-  buffer_add(out, json_slice(d, key));
+  add_line(out, json_slice(d, key));
   buffer_add_char(out, ':');
   add_line(out, json_slice(d, key + 1));
 }
