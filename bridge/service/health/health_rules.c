@@ -252,7 +252,7 @@ static void rule_schemas(const struct facts *f, const struct limits *l, struct j
   (void)l;
   if (f->schemas_refused[0])
     say(j, HEALTH_WARNING,
-        "Mend them (busbridge schema check --all), then reload the worker (SIGHUP)",
+        "Fix them (busbridge schema check --all), then reload the worker (SIGHUP)",
         "The schemas were not taken over, the old ones serve: %s", f->schemas_refused);
 }
 
