@@ -20,7 +20,7 @@ struct entry {
   char *file;       /* folder and name, as a user can open it */
   struct schema schema;
   _Atomic uint64_t cut_numbers, left_out; /* the reader counts, others look */
-  struct left_path *first_left; /* left_out.h */
+  struct left_path *first_left;           /* left_out.h */
   size_t left_paths;
 };
 
