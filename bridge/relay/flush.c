@@ -22,8 +22,15 @@ static enum taking taking_now(const struct relay *r) {
 enum taking flush_taking(struct relay *r) {
   mutex_lock(&r->lock);
   enum taking taking = taking_now(r);
+  r->reaching = taking >= TAKE_DUE;
   mutex_unlock(&r->lock);
   return taking;
+}
+
+void flush_took_none(struct relay *r) {
+  mutex_lock(&r->lock);
+  r->reaching = false;
+  mutex_unlock(&r->lock);
 }
 
 bool flush_idle(struct relay *r, int64_t ms) {
@@ -37,6 +44,7 @@ bool flush_idle(struct relay *r, int64_t ms) {
 void flush_took(struct relay *r, struct item *item) {
   mutex_lock(&r->lock);
   struct flush *f = &r->flush;
+  r->reaching = false;
   r->in_hand++;
   item->flush = r->flushes;
   if (f->active && !f->cancelled && !limit_reached(f)) {
@@ -171,7 +179,7 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
   bool scanned = store_scanned(r->parts.store, f->generation);
   if (all_wait(r) && (!scanned || counts->pending))
     return f->stalled = now_ms - f->quiet_since_ms > STALLED_MS;
-  if (!scanned) return false;
+  if (!scanned || r->reaching) return false;
   if (held_come_again(r) || (counts->aside && flush_wants_aside(r))) return false;
   if (!f->patient) return true;
   if (counts->growing) return false;
@@ -182,11 +190,9 @@ static bool is_over(struct relay *r, const struct store_counts *counts) {
 void flush_check(struct relay *r) {
   struct store_counts counts = {0};
   mutex_lock(&r->lock);
-  bool active = r->flush.active;
-  mutex_unlock(&r->lock);
-  if (!active || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
-  mutex_lock(&r->lock);
-  if (r->flush.active && is_over(r, &counts)) {
+  /* Under the lock: what was settled since would still be told as left. */
+  bool known = r->flush.active && store_amounts(r->parts.store, &counts, NULL) == ST_OK;
+  if (known && is_over(r, &counts)) {
     say_why(r, &counts);
     r->flush.active = false;
     r->flush.progress.finished = true;

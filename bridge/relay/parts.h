@@ -117,6 +117,7 @@ struct relay {
   struct flush flush;
   uint64_t flushes;    /* begun so far */
   uint64_t in_hand;    /* taken and not settled */
+  bool reaching;       /* the reader asks the store: what it is given is not in hand yet */
   unsigned ending;     /* producers that are being closed */
   uint64_t order_scan; /* latest generation asked for so that what was held comes in order */
   int64_t next_due_us; /* wall time of the earliest retry known, TIME_NONE */
@@ -272,7 +273,10 @@ enum taking {
   TAKE_DUE,
   TAKE_ALL
 }; /* LOOK: nothing, but what is there is counted */
-enum taking flush_taking(struct relay *r); /* R: may anything be taken now, due or not? */
+/* R: may anything be taken now, due or not? From TAKE_DUE on the reader reaches for an entry, until
+ * flush_took or flush_took_none: no flush is over meanwhile. */
+enum taking flush_taking(struct relay *r);
+void flush_took_none(struct relay *r); /* R */
 bool flush_idle(struct relay *r,
                 int64_t ms); /* R: nothing may be taken; waited for a change, at most ms */
 void flush_took(struct relay *r, struct item *item); /* R */

@@ -76,6 +76,7 @@ void stage_take(struct turn *t) {
     struct error err = {0};
     enum status st = take_next(t, taking, entry, &err);
     if (st != ST_OK) {
+      flush_took_none(r);
       t->more = false;
       if (st != ST_AGAIN)
         disk_trouble(r, DISK_READING, &err);
