@@ -239,7 +239,18 @@ static void clear_ended(void) {
   }
 }
 
+/* Whoever is left of the life before, stopped or never joined, must not run on in this one. */
+static void clear_all(void) {
+  for (struct fiber *f = fibers, *next; f; f = next) {
+    next = f->next;
+    if (f->stack) munmap(f->stack, STACK);
+    free(f);
+  }
+  fibers = NULL;
+}
+
 bool sim_run(void *(*first)(void *), void *arg) {
+  clear_all();
   now_ns = 0;
   steps = said = 0;
   entered = 0;
