@@ -182,7 +182,7 @@ CASE(done_survives_every_fault) {
   struct box *b = *state;
   b->config.keep_sent = true;
   box_restart(b);
-  try_all(b, make_pending, move_done, check_done);
+  try_all(b, make_pending, move_published, check_done);
 }
 
 static enum status move_done_only(struct box *b) {

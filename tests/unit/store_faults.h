@@ -111,7 +111,7 @@ static inline void try_all(struct box *b, make_fn make, move_fn move, check_fn c
 }
 
 /* Taken out as published, durably. */
-static inline enum status move_done(struct box *b) {
+static inline enum status move_published(struct box *b) {
   enum settled how;
   enum status st = store_done(b->store, &b->refs[0], &how, &b->err);
   enum status synced = store_sync(b->store, &b->err);

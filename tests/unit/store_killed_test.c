@@ -75,7 +75,7 @@ static enum status set_dead(struct box *b) {
 
 CASE(what_a_killed_worker_moved_is_in_its_place_before_anything_else_is_settled) {
   struct box *b = *state;
-  const move_fn moves[] = {move_done, set_dead};
+  const move_fn moves[] = {move_published, set_dead};
   b->config.keep_sent = true;
   box_restart(b);
   for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
