@@ -1,0 +1,107 @@
+/* Decodes values: by content type, by fingerprint, else by their first bytes. */
+#include "bridge/encoding/catalog_parts.h"
+#include "bridge/encoding/decode.h"
+#include "bridge/encoding/quote.h"
+
+#include <strings.h>
+
+enum wire { WIRE_UNKNOWN, WIRE_JSON, WIRE_AVRO, WIRE_CONFLUENT };
+
+static enum wire wire_of(struct span content_type) {
+  static const struct {
+    const char *name;
+    enum wire wire;
+  } table[] = {{TYPE_JSON, WIRE_JSON}, {TYPE_AVRO, WIRE_AVRO}, {TYPE_CONFLUENT, WIRE_CONFLUENT}};
+  const char *end = content_type.len ? memchr(content_type.ptr, ';', content_type.len) : NULL;
+  if (end) content_type.len = (size_t)(end - content_type.ptr);
+  content_type = span_trim(content_type);
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    if (content_type.len == strlen(table[i].name) &&
+        strncasecmp(content_type.ptr, table[i].name, content_type.len) == 0)
+      return table[i].wire;
+  return WIRE_UNKNOWN;
+}
+
+static bool begins(struct span value, const char *bytes, size_t len) {
+  return value.len >= len && memcmp(value.ptr, bytes, len) == 0;
+}
+
+/* A schema that values may be of, today's or an older one. */
+struct writer {
+  const struct schema *schema; /* NULL: none */
+  const char *file;
+  bool envelope;
+};
+
+static struct writer writer_of(const struct catalog *c, struct span event_name) {
+  const struct entry *e = catalog_entry(c, event_name);
+  return (struct writer){&e->schema, e->file, e == set_of(c)->envelope};
+}
+
+static struct writer by_fingerprint(const struct catalog *c, struct span value,
+                                    uint64_t *fingerprint) {
+  const struct entries *all = &set_of(c)->entries;
+  *fingerprint = 0;
+  for (int i = 0; i < 8; i++) *fingerprint |= (uint64_t)(unsigned char)value.ptr[2 + i] << (8 * i);
+  for (size_t i = 0; i < all->count; i++)
+    if (all->list[i].schema.fingerprint == *fingerprint)
+      return writer_of(c, span_of(all->list[i].event_name));
+  for (size_t i = 0; i < all->frozen_count; i++) {
+    const struct frozen *f = &all->frozen[i];
+    if (f->schema.fingerprint == *fingerprint)
+      return (struct writer){&f->schema, f->file, strcmp(f->event_name, ENVELOPE) == 0};
+  }
+  return (struct writer){0};
+}
+
+static enum status decode_json_value(struct catalog *c, struct span value, struct buffer *out,
+                                     struct error *err) {
+  enum status st = json_scan(&c->doc, value, err);
+  if (st != ST_OK) return st;
+  if (value.len > DECODE_MAX_OUTPUT)
+    return error_set(err, ST_TOO_LARGE, "the value is larger than %u bytes", DECODE_MAX_OUTPUT);
+  quote_one_line(out, span_trim(value));
+  return buffer_status(out, err);
+}
+
+static enum status decode_avro(struct catalog *c, struct writer w, struct span value, size_t from,
+                               struct buffer *out, struct error *err) {
+  size_t start = out->len;
+  struct span only = w.envelope ? SPAN("payload") : (struct span){NULL, 0};
+  enum status st = decode_value(&w.schema->root, value, from, only, &c->doc, out, err);
+  if (st != ST_OK) {
+    out->len = start;
+    if (st == ST_INVALID) (void)error_prefix(err, "not Avro of %s", w.file);
+  }
+  return st;
+}
+
+/* The bytes decide; where they do not, what this catalog itself writes. */
+static enum wire guess(const struct catalog *c, struct span value, struct span event_name) {
+  if (begins(value, "\xC3\x01", 2)) return WIRE_AVRO;
+  if (c->framing == FRAMING_RAW && event_name.len) return WIRE_AVRO;
+  if (begins(value, "\0", 1) && value.len >= 5) return WIRE_CONFLUENT;
+  return begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
+}
+
+enum status catalog_decode(struct catalog *c, struct span value, struct span content_type,
+                           struct span event_name, struct buffer *out, struct error *err) {
+  enum wire wire = wire_of(content_type);
+  uint64_t fingerprint = 0;
+  if (wire == WIRE_UNKNOWN) wire = guess(c, value, event_name);
+  if (wire == WIRE_JSON) return decode_json_value(c, value, out, err);
+  if (wire == WIRE_CONFLUENT)
+    return error_set(err, ST_UNSUPPORTED, "cannot decode: " NEEDS_REGISTRY);
+  bool framed = begins(value, "\xC3\x01", 2) && value.len >= CATALOG_HEAD;
+  struct writer w = framed ? by_fingerprint(c, value, &fingerprint) : (struct writer){0};
+  if (w.schema) return decode_avro(c, w, value, CATALOG_HEAD, out, err);
+  /* Raw Avro may begin with C3 01 by chance, but only where raw is what is written. */
+  if (framed && !(c->framing == FRAMING_RAW && event_name.len))
+    return error_set(err, ST_NOT_FOUND,
+                     "no schema with the fingerprint %016llx: it was written by another schema",
+                     (unsigned long long)fingerprint);
+  if (!event_name.len)
+    return error_set(err, ST_INVALID,
+                     "byte 0: neither JSON nor framed Avro, and raw Avro needs the event's name");
+  return decode_avro(c, writer_of(c, event_name), value, 0, out, err);
+}

@@ -1,0 +1,107 @@
+/* Shows the schemas: what they are, what they have not, and where in them a member is. */
+#include "bridge/base/words.h"
+#include "bridge/encoding/catalog_parts.h"
+#include "bridge/encoding/inline.h"
+
+bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
+                    struct catalog_schema *out) {
+  const struct entries *all = &set_of(c)->entries;
+  for (size_t i = 0; i < all->frozen_count; i++) {
+    const struct frozen *f = &all->frozen[i];
+    if (!span_is(event_name, f->event_name) || n--) continue;
+    *out = (struct catalog_schema){.event_name = f->event_name,
+                                   .file = f->file,
+                                   .number = f->number,
+                                   .fields = f->schema.root.type->count,
+                                   .canonical = f->schema.canonical,
+                                   .fingerprint = f->schema.fingerprint};
+    return true;
+  }
+  return false;
+}
+
+enum status catalog_whole_text(const struct catalog *c, struct span text, struct buffer *out,
+                               struct error *err) {
+  return inline_write(text, &set_of(c)->entries.commons.by_name, out, err);
+}
+
+bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {
+  const struct set *set = set_of(c);
+  const struct schema_note *note =
+      i < set->entries.count ? set->entries.list[i].schema.notes : NULL;
+  while (note && n--) note = note->next;
+  if (!note) return false;
+  *text = note->text;
+  return true;
+}
+
+bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
+  const struct set *set = set_of(c); /* once: another may be taken over meanwhile */
+  if (i >= set->entries.count) return false;
+  const struct entry *e = &set->entries.list[i];
+  const struct type *t = e->schema.root.type;
+  *out = (struct catalog_schema){
+      .event_name = e->event_name,
+      .file = e->file,
+      .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0 ? entries_built_in() : (struct span){0},
+      .fields = e->schema.root.type->count,
+      .whole = e == set->envelope,
+      .canonical = e->schema.canonical,
+      .fingerprint = e->schema.fingerprint,
+      .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
+      .cut_numbers = e->cut_numbers,
+      .left_out = e->left_out};
+  return true;
+}
+
+bool catalog_left_out(struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
+  const struct set *set = set_of(c);
+  return i < set->entries.count && left_out_at(&c->left, &set->entries.list[i], n, path, count);
+}
+
+/* Places */
+
+static enum catalog_place place_of(const struct use *u) {
+  if (u->json && u->type->kind == KIND_STRING) return CATALOG_ANY;
+  if (u->type->kind == KIND_ARRAY) return CATALOG_ARRAY;
+  return u->type->kind == KIND_MAP || u->type->kind == KIND_RECORD ? CATALOG_OBJECT
+                                                                   : CATALOG_SCALAR;
+}
+
+/* As far as the path leads: the rest of it, which the place that it ends at has not, is in *rest.
+ */
+static const struct use *walk(const struct catalog *c, size_t i, struct span path,
+                              struct span *rest) {
+  const struct use *u = &set_of(c)->entries.list[i].schema.root;
+  while (path.len && u->type->kind == KIND_RECORD) {
+    const char *dot = memchr(path.ptr, '.', path.len);
+    struct span head = {path.ptr, dot ? (size_t)(dot - path.ptr) : path.len};
+    uint32_t at = type_find(u->type, head, 0);
+    if (at == SCHEMA_NO_FIELD) break;
+    u = &u->type->fields[at].use;
+    path = dot ? (struct span){dot + 1, path.len - head.len - 1} : (struct span){0};
+  }
+  *rest = path;
+  return u;
+}
+
+enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path) {
+  struct span rest;
+  const struct use *u = walk(c, i, path, &rest);
+  if (!rest.len) return place_of(u);
+  return place_of(u) == CATALOG_ANY || u->type->kind == KIND_MAP ? CATALOG_ANY : CATALOG_NONE;
+}
+
+struct span catalog_near_field(const struct catalog *c, size_t i, struct span path,
+                               struct span *front) {
+  struct span best = {0}, rest;
+  const struct type *t = walk(c, i, path, &rest)->type;
+  size_t least = rest.len / 3 + 2; /* as word_nearest */
+  *front = (struct span){path.ptr, path.len - rest.len};
+  for (uint32_t f = 0; rest.len && t->kind == KIND_RECORD && f < t->count; f++) {
+    struct span name = t->fields[f].name;
+    size_t distance = word_distance(rest, name);
+    if (distance < least && distance < name.len) least = distance, best = name;
+  }
+  return best;
+}
