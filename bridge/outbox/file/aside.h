@@ -16,7 +16,7 @@
 #ifndef BRIDGE_OUTBOX_FILE_ASIDE_H
 #define BRIDGE_OUTBOX_FILE_ASIDE_H
 
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 struct fs_row {
   struct span key; /* of the table: place and name */

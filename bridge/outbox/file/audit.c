@@ -1,5 +1,5 @@
 /* .busbridge/audit.log: a line for each change that somebody asked for. One thread at a time. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -96,7 +96,7 @@ static enum status tally_folders(struct fs_shared *s, struct store_counts *out, 
 
 /* Lock held. */
 static int64_t oldest_known(struct fs_shared *s) {
-  int64_t oldest = fs_hands_oldest(s);
+  int64_t oldest = fs_hand_oldest(s);
   if (s->figures.head_ns < oldest) oldest = s->figures.head_ns;
   return s->figures.parked_ns < oldest ? s->figures.parked_ns : oldest;
 }

@@ -1,7 +1,7 @@
 /* The descriptor of a raw dead letter: the object <stem>.json that lies in dlq/ beside its bytes,
  * <stem>.raw. */
 #include "bridge/outbox/file/entry_file.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 bool fs_of_bytes(enum reason reason) {
   return (reason >= REASON_EMPTY_FILE && reason <= REASON_NOT_OBJECT) ||

@@ -1,7 +1,7 @@
 /* Writes a new entry durably, by way of a hidden temporary file in the outbox itself, so that
  * neither .busbridge nor the lock is needed. A crash leaves that file, which a later scan removes.
  */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 /* Reads one entry's file, following no link and leaving its access time alone; parses it, and
  * judges its size. One thread for each desk. */
 #include "bridge/outbox/file/entry_file.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -74,7 +74,7 @@ static void release_reader(struct fs_reader *s) {
 
 static void release_shared(struct fs_shared *s) {
   wake_close(s->wake_fd);
-  fs_hands_release(s);
+  fs_shared_release(s);
   fs_names_release(&s->names);
   fs_names_release(&s->queue);
   fs_names_release(&s->parked);

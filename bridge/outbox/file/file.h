@@ -1,6 +1,6 @@
 /* file.h - inside bridge/outbox/file only: an outbox of files, whole. Its four parts are the owners
  * of what lies in them, and whoever needs one is given that one: what is fixed when it is opened
- * (site.h), what is shared under the lock (hands.h), the reader's (order.h), the finisher's
+ * (site.h), what is shared under the lock (shared.h), the reader's (order.h), the finisher's
  * (finish.h). Each of the later knows those before it, none the other way round. What all of them
  * are made of: names.h, entry_file.h, moves.h, letters.h.
  */
@@ -8,8 +8,8 @@
 #define BRIDGE_OUTBOX_FILE_FILE_H
 
 #include "bridge/outbox/file/finish.h"
-#include "bridge/outbox/file/hands.h"
 #include "bridge/outbox/file/order.h"
+#include "bridge/outbox/file/shared.h"
 #include "bridge/outbox/file/site.h"
 
 struct fs {

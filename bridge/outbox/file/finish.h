@@ -5,7 +5,7 @@
 #define BRIDGE_OUTBOX_FILE_FINISH_H
 
 #include "bridge/outbox/file/aside.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 struct fs_finisher {
   struct fs_site *site;

@@ -1,6 +1,6 @@
 /* Entries in hand, names to be looked at again, and our own exchanges, which inotify reports like
  * arrivals; all under the lock. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>
 
@@ -255,7 +255,7 @@ bool fs_own_is(struct fs_shared *s, enum place place, const char *name) {
   return own;
 }
 
-void fs_hands_release(struct fs_shared *s) {
+void fs_shared_release(struct fs_shared *s) {
   fs_again_clear(s);
   free_all(&s->in_hand);
   free_all(&s->own);
@@ -263,7 +263,7 @@ void fs_hands_release(struct fs_shared *s) {
   table_release(&s->own);
 }
 
-int64_t fs_hands_oldest(struct fs_shared *s) {
+int64_t fs_hand_oldest(struct fs_shared *s) {
   int64_t oldest = INT64_MAX;
   struct span key;
   void *value;
@@ -274,7 +274,7 @@ int64_t fs_hands_oldest(struct fs_shared *s) {
   return oldest;
 }
 
-bool fs_hands_copy(struct fs_shared *s, int64_t after_ns, struct fs_names *out) {
+bool fs_hand_copy(struct fs_shared *s, int64_t after_ns, struct fs_names *out) {
   struct span key;
   void *value;
   char name[NAME_SIZE];

@@ -1,6 +1,6 @@
 /* Entries in their dead form go into dlq/, by way of tmp, where each is looked at. A crash leaves
  * one in its place, in tmp under a name that says it goes back, or in dlq/. */
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static bool surely(const struct fs_site *s, const struct fs_letter *l, const str
 /* By way of tmp, where it is looked at: what a producer put at its name in the meantime is not a
  * dead letter. dlq is the folder that lay there a moment ago. */
 static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) {
-  const struct left left = {.kind = LEFT_BACK, .place = l->place, .name = l->name};
+  const struct leftover left = {.kind = LEFTOVER_BACK, .place = l->place, .name = l->name};
   struct stamp now;
   int tmp;
   enum status st = fs_pull(s, &left, l->tmp, &now, &l->error);

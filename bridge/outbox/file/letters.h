@@ -6,7 +6,7 @@
 #define BRIDGE_OUTBOX_FILE_LETTERS_H
 
 #include "bridge/outbox/file/entry_file.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 /* describe.c: what one file says. False: gone, left alone, or not an entry of that place. */
 struct fs_look {

@@ -1,5 +1,5 @@
 /* Temporary files of ours in the folders of the outbox itself, which a crash left. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>
 

@@ -5,7 +5,7 @@
 #define BRIDGE_OUTBOX_FILE_MOVES_H
 
 #include "bridge/outbox/file/entry_file.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 /* swap.c: put content in the place of the entry with ref's stamp, with that mtime; the folder is
  * not synced. *how GONE: it is there. What comes out with another stamp but is the ref's event (by
@@ -43,8 +43,8 @@ MUST_CHECK enum status fs_move_free(struct fs_site *s, enum place from, const ch
 
 /* take_out.c: a name leaves its folder for tmp, where it is looked at while nobody else changes it.
  */
-struct left;
-MUST_CHECK enum status fs_pull(struct fs_site *s, const struct left *what, char tmp[NAME_SIZE],
+struct leftover;
+MUST_CHECK enum status fs_pull(struct fs_site *s, const struct leftover *what, char tmp[NAME_SIZE],
                                struct stamp *now, struct error *err);
 /* On another file system than tmp: nothing can be pulled */
 bool fs_elsewhere(struct fs_site *s, enum place place);

@@ -1,6 +1,6 @@
 /* A bounded list of names in order of (mtime, name, place), a heap while it is full; the cursor
  * behind which the next window begins. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 const char *fs_slot_name(const struct fs_slot *s) {
   if (!(s->flags & FS_OUTSIDE)) return s->name;

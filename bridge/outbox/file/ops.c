@@ -2,7 +2,7 @@
  * store.h says which thread calls what. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/letters.h"
 #include "bridge/outbox/file/moves.h"
 #include "bridge/outbox/file/selections.h"
@@ -22,7 +22,7 @@ static const char *op_id(const void *impl) {
 static enum status op_lock(void *impl, int64_t wait_ms, struct error *err) {
   struct fs_site *s = SITE(impl);
   enum status st = state_lock(s->state, wait_ms, err);
-  if (st == ST_OK && !s->inspect) left_clear_all(s->state);
+  if (st == ST_OK && !s->inspect) leftover_clear_all(s->state);
   return st;
 }
 
@@ -56,7 +56,7 @@ static bool op_note_hinders_one(const void *impl, const struct error *why) {
 }
 
 static uint64_t op_left(const void *impl, int64_t now_us) {
-  return left_count(((const struct fs *)impl)->site.state, now_us);
+  return leftover_count(((const struct fs *)impl)->site.state, now_us);
 }
 
 /* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while

@@ -5,7 +5,7 @@
 #define BRIDGE_OUTBOX_FILE_ORDER_H
 
 #include "bridge/outbox/file/entry_file.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 enum fs_source { FS_LISTED, FS_TOLD, FS_GROWN };
 struct fs_cached { /* a file of the group at hand, read while sorting */

@@ -2,7 +2,7 @@
  * <stem>.json, durable first. A crash between the two leaves the file in the outbox: refused again,
  * it is matched with its descriptor by inode. Many at once, all of one step before any of the next:
  * describe, sync dlq/, move, sync dlq/. */
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
@@ -194,8 +194,8 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
  * back. */
 static enum status move_raw(struct letters *l, struct pair *p) {
   struct fs_failed *f = p->m->f;
-  const struct left left = {
-      .kind = LEFT_BACK, .old = p->stamp, .place = f->ref.place, .name = p->m->name};
+  const struct leftover left = {
+      .kind = LEFTOVER_BACK, .old = p->stamp, .place = f->ref.place, .name = p->m->name};
   char tmp[NAME_SIZE];
   struct stamp now;
   enum status st = fs_pull(l->s->site, &left, tmp, &now, &f->error);

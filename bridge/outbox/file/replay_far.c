@@ -6,7 +6,7 @@
  *   what lies in tmp moves into the outbox; a crash before: it is not there, so that is done now
  *
  * So it is never both, and the next holder of the lock knows which. */
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
@@ -84,7 +84,7 @@ static void drop_description(int dlq, const char *name, const char *file) {
   (void)gone; /* it stays as a dead letter without bytes, which can be purged */
 }
 
-bool left_return(int tmp, int outbox, const char *file) {
+bool leftover_return(int tmp, int outbox, const char *file) {
   unsigned long long inode;
   unsigned elsewhere, raw;
   int at = -1;

@@ -3,7 +3,7 @@
  * too: then the event inside decides. */
 #include "bridge/base/pause.h"
 #include "bridge/outbox/file/entry_file.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
 

@@ -1,7 +1,7 @@
 /* Tells the oldest pending names from what the reader knows, without a look at the folder. Window
  * and queue are the reader's, and others read them under the lock; what left the window and still
  * waits is in hand or parked. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>
 
@@ -186,20 +186,20 @@ static bool copy_all(const struct fs_names *from, struct fs_names *to) {
  * ones. */
 static bool tell_rest(struct teller *t, uint64_t *pending) {
   struct fs_shared *s = t->s;
-  struct fs_names hands, parked, ahead;
-  fs_names_init(&hands, FS_FRONT); /* most may be settled before they are looked at */
+  struct fs_names in_hand, parked, ahead;
+  fs_names_init(&in_hand, FS_FRONT); /* most may be settled before they are looked at */
   fs_names_init(&parked, FS_FRONT);
   fs_names_init(&ahead, FS_FRONT);
   mutex_lock(&s->lock);
-  bool ok = unchanged(t) && fs_hands_copy(s, t->after_ns, &hands) &&
+  bool ok = unchanged(t) && fs_hand_copy(s, t->after_ns, &in_hand) &&
             copy_all(&s->parked, &parked) && copy_all(&s->ahead, &ahead);
   if (!t->open) known_to(t, s->known_ns);
   *pending = fs_waiting(&s->figures);
   mutex_unlock(&s->lock);
-  if (ok) tell_oldest(t, &hands);
+  if (ok) tell_oldest(t, &in_hand);
   if (ok) tell_oldest(t, &parked);
   if (ok) tell_oldest(t, &ahead);
-  fs_names_release(&hands);
+  fs_names_release(&in_hand);
   fs_names_release(&parked);
   fs_names_release(&ahead);
   return ok;

@@ -1,5 +1,5 @@
 /* Scans are asked for, and whoever waits for something to do is woken. Any thread. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <unistd.h>
 

@@ -3,7 +3,7 @@
 #include "bridge/outbox/file/selections.h"
 
 #include "bridge/base/words.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <dirent.h>
 #include <errno.h>

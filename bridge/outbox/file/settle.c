@@ -1,7 +1,7 @@
 /* Takes settled entries out, for good or into sent/: the finisher's thread. A crash leaves an entry
  * in its place, to be settled again, or in tmp, named for what it is to be. */
 #include "bridge/outbox/file/finish.h"
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
 #include <errno.h>
@@ -28,14 +28,14 @@ static enum status look_at(struct fs_site *s, const struct fs_ref *ref, const ch
 
 /* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place.
  */
-static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum left_kind kind,
+static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum leftover_kind kind,
                         const char *name, const char *tmp, struct error *err) {
   int from = state_tmp(s->site->state);
-  BUG_ON_RULE(S3,
-              kind != LEFT_SENT && kind != LEFT_GONE); /* what is to come back is not taken out */
-  enum status st = kind == LEFT_SENT ? fs_carry(s->site, from, tmp, PLACE_SENT, name, err)
-                                     : durable_unlink(from, tmp, err);
-  if (st == ST_OK && kind == LEFT_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
+  BUG_ON_RULE(S3, kind != LEFTOVER_SENT &&
+                      kind != LEFTOVER_GONE); /* what is to come back is not taken out */
+  enum status st = kind == LEFTOVER_SENT ? fs_carry(s->site, from, tmp, PLACE_SENT, name, err)
+                                         : durable_unlink(from, tmp, err);
+  if (st == ST_OK && kind == LEFTOVER_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = fs_put_back(s->site, ref->place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
@@ -45,11 +45,11 @@ static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum le
 /* sure: seen with the ref's own stamp, which other bytes cannot have. */
 static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
                             const char *name, bool sure, enum settled *how, struct error *err) {
-  struct left left = {.kind = s->site->c.keep_sent ? LEFT_SENT : LEFT_GONE,
-                      .content = left_id(ref->id),
-                      .old = ref->stamp,
-                      .place = ref->place,
-                      .name = name};
+  struct leftover left = {.kind = s->site->c.keep_sent ? LEFTOVER_SENT : LEFTOVER_GONE,
+                          .content = leftover_id(ref->id),
+                          .old = ref->stamp,
+                          .place = ref->place,
+                          .name = name};
   char tmp[NAME_SIZE];
   struct stamp now;
   enum status st = fs_pull(s->site, &left, tmp, &now, err);

@@ -75,8 +75,8 @@ void fs_tmp_drop(struct fs_site *s, const char *name);
 /* litter.c */
 void fs_remove_litter(struct fs_site *s, enum place place,
                       const char *name); /* if it is one, and old */
-/* left_clear.c: what a worker that was stopped or killed in the middle of a move left in tmp, and
- * its successor did not see there. */
+/* leftover_clear.c: what a worker that was stopped or killed in the middle of a move left in tmp,
+ * and its successor did not see there. */
 void fs_clear_left(struct fs_site *s);
 
 /* place.c, audit.c, emit.c: as the operations of the store */

@@ -1,5 +1,5 @@
 /* Stamps: what a file is known by between a look at it and the next. Any thread. */
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>
 

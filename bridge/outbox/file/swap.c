@@ -1,6 +1,6 @@
 /* A new form is exchanged with the entry, if what comes out is what was read; else it goes back. A
  * crash leaves a file in tmp, named for what it is, and the entry whole. */
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
@@ -87,9 +87,9 @@ static enum status name_left(struct fs_site *s, const struct fs_ref *ref, const 
                              struct error *err) {
   int folder = state_tmp(s->state);
   if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
-  const struct left l = {
+  const struct leftover l = {
       .content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
-  left_name(&l, left);
+  leftover_name(&l, left);
   enum status done = durable_move(folder, tmp, folder, left, err);
   if (done == ST_OK) return ST_OK;
   fs_tmp_drop(s, tmp);

@@ -1,16 +1,16 @@
 /* S3. Between a look at a name and its removal somebody may put a new event there. So the name is
  * taken out of the folder first, whatever it is, and looked at in tmp, where nobody else writes. A
- * crash leaves it there under a name that says what it is to be (left.h). */
-#include "bridge/outbox/file/left.h"
+ * crash leaves it there under a name that says what it is to be (leftover.h). */
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
-enum status fs_pull(struct fs_site *s, const struct left *what, char tmp[NAME_SIZE],
+enum status fs_pull(struct fs_site *s, const struct leftover *what, char tmp[NAME_SIZE],
                     struct stamp *now, struct error *err) {
   int from = fs_folder(s, what->place), to = state_tmp(s->state);
-  left_name(what, tmp);
+  leftover_name(what, tmp);
   enum status st = durable_move(from, what->name, to, tmp, err);
   if (st == ST_EXISTS) { /* of an earlier try that failed in the middle */
-    left_clear(to, fs_folder(s, PLACE_FLAT), tmp);
+    leftover_clear(to, fs_folder(s, PLACE_FLAT), tmp);
     st = durable_move(from, what->name, to, tmp, err);
   }
   if (st == ST_NOT_FOUND && fs_stamp_at(from, what->name, now)) { /* it was tmp that was gone */
@@ -63,7 +63,7 @@ static enum status remove_there(struct fs_site *s, enum place place, const char 
 enum status fs_remove_same(struct fs_site *s, enum place place, const char *name,
                            const struct stamp *stamp, struct error *err) {
   if (fs_elsewhere(s, place)) return remove_there(s, place, name, stamp, err);
-  const struct left left = {.kind = LEFT_GONE, .old = *stamp, .place = place, .name = name};
+  const struct leftover left = {.kind = LEFTOVER_GONE, .old = *stamp, .place = place, .name = name};
   char tmp[NAME_SIZE];
   struct stamp now;
   enum status st = fs_pull(s, &left, tmp, &now, err);

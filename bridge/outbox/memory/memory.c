@@ -107,7 +107,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
   if (r && st == ST_OK) {
     out->ref = ref_of(r, out, keep);
     out->generation = m->begun;
-    if (!out->ref.token.ptr || !memory_hand_put(&m->hands, r))
+    if (!out->ref.token.ptr || !memory_hand_put(&m->in_hand, r))
       st = error_set(err, ST_NO_MEMORY, "no memory for an entry");
     m->hand_count += st == ST_OK;
   }
@@ -212,7 +212,7 @@ static void memory_close(void *impl) {
   if (m->w->owner == m) m->w->owner = NULL;
   memory_tell(m->w);
   mutex_unlock(&m->w->lock);
-  while (m->hands) memory_hand_drop(&m->hands);
+  while (m->in_hand) memory_hand_drop(&m->in_hand);
   while (m->notices) memory_hand_drop(&m->notices);
   free(m);
 }

@@ -73,8 +73,8 @@ struct memory {
   bool create;
   const struct clock *clock;
   const struct event_lifting *lifting;
-  struct store_config c;     /* since it began */
-  struct memory_hand *hands; /* all below: the world's lock */
+  struct store_config c;       /* since it began */
+  struct memory_hand *in_hand; /* all below: the world's lock */
   size_t hand_count, lingering;
   struct memory_hand
       *notices; /* to be looked at again behind the scan: replayed, or found changed */

@@ -196,7 +196,7 @@ struct memory_hand **memory_hand_of(struct memory_hand **list, enum shelf shelf,
 }
 
 bool memory_in_hand(struct memory *m, const struct memory_row *r) {
-  return *memory_hand_of(&m->hands, r->shelf, span_of(r->name));
+  return *memory_hand_of(&m->in_hand, r->shelf, span_of(r->name));
 }
 
 bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {

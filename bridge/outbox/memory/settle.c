@@ -2,7 +2,7 @@
 #include "bridge/outbox/memory/memory.h"
 
 static void end_hand(struct memory *m, enum shelf shelf, struct span name) {
-  struct memory_hand **at = memory_hand_of(&m->hands, shelf, name), *hand = *at;
+  struct memory_hand **at = memory_hand_of(&m->in_hand, shelf, name), *hand = *at;
   if (!hand) return; /* recovery: it never was in hand */
   BUG_ON(!m->hand_count || (hand->lingers && !m->lingering));
   *at = hand->next;
@@ -39,7 +39,7 @@ enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *h
                         struct error *err) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  bool held = *memory_hand_of(&m->hands, ref->shelf, ref->token);
+  bool held = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
   *how = compare(r, ref);
@@ -127,7 +127,7 @@ void memory_fail_all(void *impl, struct failed *list, size_t count) {
 void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  struct memory_hand *hand = *memory_hand_of(&m->hands, ref->shelf, ref->token);
+  struct memory_hand *hand = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
   if (hand && hand->lingers != on) {
     hand->lingers = on;
     m->lingering = on ? m->lingering + 1 : m->lingering - 1;

@@ -1,9 +1,9 @@
-/* hands.h - inside bridge/outbox/file only: what the reader, the finisher and whoever lists share,
+/* shared.h - inside bridge/outbox/file only: what the reader, the finisher and whoever lists share,
  * under one lock: what is in hand, the figures, which files are not ours, which scan is wanted, and
  * the oldest names that wait. Any thread.
  */
-#ifndef BRIDGE_OUTBOX_FILE_HANDS_H
-#define BRIDGE_OUTBOX_FILE_HANDS_H
+#ifndef BRIDGE_OUTBOX_FILE_SHARED_H
+#define BRIDGE_OUTBOX_FILE_SHARED_H
 
 #include "bridge/base/table.h"
 #include "bridge/outbox/file/names.h"
@@ -105,12 +105,12 @@ void fs_own_end(struct fs_shared *s, enum place place, const char *name, const s
 /* Is what lies there what we put there? */
 bool fs_own_is(struct fs_shared *s, enum place place, const char *name);
 /* Under the lock: mtime of the oldest in hand, INT64_MAX = none */
-int64_t fs_hands_oldest(struct fs_shared *s);
+int64_t fs_hand_oldest(struct fs_shared *s);
 /* Under the lock: those with an mtime from after_ns on, as far as out has room. False: memory is
  * out. */
-MUST_CHECK bool fs_hands_copy(struct fs_shared *s, int64_t after_ns, struct fs_names *out);
+MUST_CHECK bool fs_hand_copy(struct fs_shared *s, int64_t after_ns, struct fs_names *out);
 void fs_dead_figure(struct fs_shared *s, int more); /* so many more in dlq/ */
-void fs_hands_release(struct fs_shared *s);
+void fs_shared_release(struct fs_shared *s);
 
 /* ---- scans.c: as the operations of these names ---- */
 

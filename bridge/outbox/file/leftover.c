@@ -1,8 +1,8 @@
 /* The names of what lies in .busbridge/tmp, and how many lie there too long. Any thread. */
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 
 #include "bridge/base/table.h"
-#include "bridge/outbox/file/hands.h"
+#include "bridge/outbox/file/shared.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,18 +13,20 @@
 enum { ENDING = sizeof ".json" - 1, WORD = sizeof "swap-" - 1 };
 #define LEFT_LONG_US INT64_C(60000000) /* what is on its way stays far shorter */
 
-static const char words[][WORD + 1] = {
-    [LEFT_SWAP] = "swap-", [LEFT_GONE] = "gone-", [LEFT_SENT] = "sent-", [LEFT_BACK] = "back-"};
+static const char words[][WORD + 1] = {[LEFTOVER_SWAP] = "swap-",
+                                       [LEFTOVER_GONE] = "gone-",
+                                       [LEFTOVER_SENT] = "sent-",
+                                       [LEFTOVER_BACK] = "back-"};
 
-_Static_assert(sizeof words / sizeof *words == LEFT_BACK + 1, "a word for each kind");
+_Static_assert(sizeof words / sizeof *words == LEFTOVER_BACK + 1, "a word for each kind");
 
-uint64_t left_id(struct span id) {
+uint64_t leftover_id(struct span id) {
   if (!id.len) return 0;
   uint64_t digest = digest_fixed(id).lo;
   return digest ? digest : 1;
 }
 
-void left_name(const struct left *l, char out[NAME_SIZE]) {
+void leftover_name(const struct leftover *l, char out[NAME_SIZE]) {
   int head = snprintf(out, NAME_SIZE, "%s" FORM, words[l->kind], (unsigned long long)l->content,
                       (unsigned long long)l->old.inode, (unsigned long long)l->old.size,
                       (unsigned long long)l->old.mtime_ns, (unsigned)l->place);
@@ -38,7 +40,7 @@ void left_name(const struct left *l, char out[NAME_SIZE]) {
   if (out[head] == '.') out[head] = '_'; /* a hidden name would stay hidden when it comes back */
 }
 
-bool left_parse(const char *file, struct left *l) {
+bool leftover_parse(const char *file, struct leftover *l) {
   unsigned long long content, inode, size, mtime_ns;
   unsigned place, kind = 0;
   int at = -1;
@@ -48,27 +50,28 @@ bool left_parse(const char *file, struct left *l) {
   if (sscanf(file, FORM "%n", &content, &inode, &size, &mtime_ns, &place, &at) != 5 || at < 0)
     return false;
   if (place > PLACE_SENT || !name_is_entry(file + at)) return false;
-  *l = (struct left){.kind = (enum left_kind)kind,
-                     .content = content,
-                     .old = {.inode = inode, .size = (int64_t)size, .mtime_ns = (int64_t)mtime_ns},
-                     .place = (enum place)place,
-                     .name = file + at};
+  *l = (struct leftover){
+      .kind = (enum leftover_kind)kind,
+      .content = content,
+      .old = {.inode = inode, .size = (int64_t)size, .mtime_ns = (int64_t)mtime_ns},
+      .place = (enum place)place,
+      .name = file + at};
   return true;
 }
 
-bool left_is(const char *file) {
-  struct left l;
-  return left_parse(file, &l);
+bool leftover_is(const char *file) {
+  struct leftover l;
+  return leftover_parse(file, &l);
 }
 
-uint64_t left_count(const struct state *s, int64_t now_us) {
+uint64_t leftover_count(const struct state *s, int64_t now_us) {
   struct stat st;
   uint64_t count = 0;
   int fd = state_tmp(s) < 0 ? -1 : openat(state_tmp(s), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *d = fd < 0 ? NULL : fdopendir(fd);
   if (!d && fd >= 0) close(fd);
   for (struct dirent *e; d && (e = readdir(d));)
-    if (left_is(e->d_name) && fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    if (leftover_is(e->d_name) && fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
       count += now_us - ((int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000) >=
                LEFT_LONG_US;
   if (d) closedir(d);

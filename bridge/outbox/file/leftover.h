@@ -1,5 +1,5 @@
-/* left.h - inside bridge/outbox/file only: what lies in .busbridge/tmp while a name is exchanged or
- * taken out, and stays there after a crash.
+/* leftover.h - inside bridge/outbox/file only: what lies in .busbridge/tmp while a name is
+ * exchanged or taken out, and stays there after a crash.
  *
  * S7: its name says what it is to be and where it belongs, so that the next holder of the lock can
  * decide without the ledger:
@@ -11,36 +11,38 @@
  *   sent-  the same, but it is kept in sent/
  *   back-  on its way to dlq/: goes back, and its move begins anew
  */
-#ifndef BRIDGE_OUTBOX_FILE_LEFT_H
-#define BRIDGE_OUTBOX_FILE_LEFT_H
+#ifndef BRIDGE_OUTBOX_FILE_LEFTOVER_H
+#define BRIDGE_OUTBOX_FILE_LEFTOVER_H
 
 #include "bridge/outbox/file/ref.h"
 #include "bridge/outbox/store.h"
 
-enum left_kind { LEFT_SWAP, LEFT_GONE, LEFT_SENT, LEFT_BACK };
-struct left {
-  enum left_kind kind;
-  uint64_t content; /* swap: inode of our text; gone, sent: left_id of the entry's id; back: 0 */
+enum leftover_kind { LEFTOVER_SWAP, LEFTOVER_GONE, LEFTOVER_SENT, LEFTOVER_BACK };
+struct leftover {
+  enum leftover_kind kind;
+  uint64_t
+      content; /* swap: inode of our text; gone, sent: leftover_id of the entry's id; back: 0 */
   struct stamp old; /* of what is to come out; its ctime is not kept, a move changes it */
   enum place place;
   const char *name; /* in its place; a very long one is cut */
 };
-uint64_t left_id(struct span id); /* 0: it has none */
-void left_name(const struct left *l, char out[NAME_SIZE]);
-bool left_parse(const char *file, struct left *l); /* false: a file of tmp without such a name */
-bool left_is(const char *file);
-/* left_clear.c: a file of tmp, whatever it is: removed, or back in the outbox under its name or one
- * beside it. What fails leaves it until next time. */
-void left_clear(int tmp, int outbox, const char *file);
+uint64_t leftover_id(struct span id); /* 0: it has none */
+void leftover_name(const struct leftover *l, char out[NAME_SIZE]);
+bool leftover_parse(const char *file,
+                    struct leftover *l); /* false: a file of tmp without such a name */
+bool leftover_is(const char *file);
+/* leftover_clear.c: a file of tmp, whatever it is: removed, or back in the outbox under its name or
+ * one beside it. What fails leaves it until next time. */
+void leftover_clear(int tmp, int outbox, const char *file);
 /* All of tmp, by the holder of the lock that has just taken it: only now is nobody else using tmp.
  */
 struct state;
-void left_clear_all(struct state *s);
+void leftover_clear_all(struct state *s);
 /* How many entries lie in tmp since a minute or longer, on their way out of the outbox or back: a
  * crash, or a move that failed both ways. The next holder of the lock takes them from there. Any
  * thread. */
-uint64_t left_count(const struct state *s, int64_t now_us);
+uint64_t leftover_count(const struct state *s, int64_t now_us);
 /* replay_far.c: the same of a replay out of another file system. False: it is none. */
-bool left_return(int tmp, int outbox, const char *file);
+bool leftover_return(int tmp, int outbox, const char *file);
 
 #endif

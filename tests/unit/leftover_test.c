@@ -1,5 +1,5 @@
 /* What an exchange left in tmp: only our own text and the bytes that were read are removed. */
-#include "bridge/outbox/file/left.h"
+#include "bridge/outbox/file/leftover.h"
 #include "tests/unit/files.h"
 
 #include <fcntl.h>
@@ -9,11 +9,12 @@ static int box_open(void **state) {
   return 0;
 }
 
-static struct left left_of(struct box *b, const char *content, const char *old, const char *name) {
+static struct leftover left_of(struct box *b, const char *content, const char *old,
+                               const char *name) {
   struct stat mine, read;
   assert_int_equal(lstat(path_of(b, content), &mine), 0);
   assert_int_equal(lstat(path_of(b, old), &read), 0);
-  return (struct left){
+  return (struct leftover){
       .content = mine.st_ino,
       .old = {.inode = read.st_ino,
               .size = read.st_size,
@@ -23,9 +24,9 @@ static struct left left_of(struct box *b, const char *content, const char *old, 
 }
 
 /* The file lies in tmp under the name that l gives it. */
-static void lay(struct box *b, const char *file, const struct left *l) {
+static void lay(struct box *b, const char *file, const struct leftover *l) {
   char name[NAME_SIZE], path[400], from[400];
-  left_name(l, name);
+  leftover_name(l, name);
   snprintf(path, sizeof path, ".busbridge/tmp/%s", name);
   snprintf(from, sizeof from, "%s", path_of(b, file));
   assert_int_equal(rename(from, path_of(b, path)), 0);
@@ -42,7 +43,7 @@ CASE(our_own_text_and_what_was_read_are_removed) {
   struct box *b = *state;
   put(b, "mine.x", "mine");
   put(b, "read.x", "read");
-  struct left l = left_of(b, "mine.x", "read.x", "a.json");
+  struct leftover l = left_of(b, "mine.x", "read.x", "a.json");
   lay(b, "mine.x", &l);
   clear_tmp(b);
   put(b, "mine.x", "mine");
@@ -59,7 +60,7 @@ CASE(other_bytes_take_the_place_of_our_text) {
   put(b, "a.json", "mine");
   put(b, "read.x", "read");
   put(b, "other.x", "other");
-  struct left l = left_of(b, "a.json", "read.x", "a.json");
+  struct leftover l = left_of(b, "a.json", "read.x", "a.json");
   lay(b, "other.x", &l);
   clear_tmp(b);
   assert_string_equal(text_of(b, "a.json"), "other");
@@ -69,7 +70,7 @@ CASE(what_was_changed_where_it_lay_is_not_what_was_read) {
   struct box *b = *state;
   put(b, "a.json", "mine");
   put(b, "read.x", "read");
-  struct left l = left_of(b, "a.json", "read.x", "a.json");
+  struct leftover l = left_of(b, "a.json", "read.x", "a.json");
   put(b, "read.x", "more than that");
   lay(b, "read.x", &l);
   clear_tmp(b);
@@ -82,7 +83,7 @@ CASE(other_bytes_replace_nothing_that_is_not_ours) {
   put(b, "read.x", "read");
   put(b, "a.json", "newer");
   put(b, "other.x", "other");
-  struct left l = left_of(b, "mine.x", "read.x", "a.json");
+  struct leftover l = left_of(b, "mine.x", "read.x", "a.json");
   lay(b, "other.x", &l);
   clear_tmp(b);
   assert_string_equal(text_of(b, "a.json"), "newer");
@@ -97,7 +98,7 @@ CASE(a_very_long_name_is_cut_and_stays_an_entry) {
   put(b, "mine.x", "mine");
   put(b, "read.x", "read");
   put(b, "other.x", "other");
-  struct left l = left_of(b, "mine.x", "read.x", name);
+  struct leftover l = left_of(b, "mine.x", "read.x", name);
   l.old.mtime_ns = -1;
   l.old.inode = l.content = UINT64_MAX;
   lay(b, "other.x", &l);
@@ -118,9 +119,9 @@ CASE(what_was_published_is_removed_by_either_of_its_ids) {
   put(b, "read.x", "read");
   for (int i = 0; i < 3; i++) {
     put(b, "read.y", text);
-    struct left l = left_of(b, "read.y", "read.x", "a.json");
-    l.kind = LEFT_GONE;
-    l.content = left_id(span_of(ids[i]));
+    struct leftover l = left_of(b, "read.y", "read.x", "a.json");
+    l.kind = LEFTOVER_GONE;
+    l.content = leftover_id(span_of(ids[i]));
     lay(b, "read.y", &l);
     clear_tmp(b);
     assert_int_equal(access(path_of(b, "a.json"), F_OK), i < 2 ? -1 : 0);
@@ -132,7 +133,7 @@ CASE(what_cannot_go_back_stays) {
   put(b, "mine.x", "mine");
   put(b, "read.x", "read");
   put(b, "other.x", "other");
-  struct left l = left_of(b, "mine.x", "read.x", "a.json");
+  struct leftover l = left_of(b, "mine.x", "read.x", "a.json");
   l.place = PLACE_PENDING; /* which is not there */
   lay(b, "other.x", &l);
   box_restart(b);
@@ -145,7 +146,7 @@ CASE(what_cannot_go_back_stays) {
 CASE(what_lies_there_for_long_is_counted_and_what_is_on_its_way_is_not) {
   struct box *b = *state;
   put_pending(b, "a");
-  struct left l = left_of(b, "a.json", "a.json", "a.json");
+  struct leftover l = left_of(b, "a.json", "a.json", "a.json");
   int64_t now = clock_wall_us(&clock_system);
   lay(b, "a.json", &l);
   put(b, ".busbridge/tmp/other.tmp", "not an entry");

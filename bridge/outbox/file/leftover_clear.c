@@ -1,13 +1,13 @@
-/* What a crash left in .busbridge/tmp is removed or brought back, as its name says (left.h). The
- * holder of the lock; a crash here leaves a file where it was or where it belongs. */
-#include "bridge/outbox/file/left.h"
+/* What a crash left in .busbridge/tmp is removed or brought back, as its name says (leftover.h).
+ * The holder of the lock; a crash here leaves a file where it was or where it belongs. */
+#include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #define TEXT_MOST (64u << 20) /* larger ones are not entries */
-#define LEFT_OLD_US 30000000
+#define LEFTOVER_OLD_US 30000000
 
 static void remove_file(int tmp, const char *file) {
   enum status st = durable_unlink(tmp, file, NULL);
@@ -21,10 +21,10 @@ static enum status to_free_name(int tmp, const char *file, int folder, const cha
 
 /* As it would have been: exchanged back where our text still lies, else beside what lies there. A
  * crash in between leaves our own text in tmp. */
-static enum status bring_back(int tmp, int folder, const char *file, const struct left *l) {
+static enum status bring_back(int tmp, int folder, const char *file, const struct leftover *l) {
   struct stat now;
-  bool ours = l->kind == LEFT_SWAP && fstatat(folder, l->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-              now.st_ino == l->content;
+  bool ours = l->kind == LEFTOVER_SWAP &&
+              fstatat(folder, l->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == l->content;
   if (!ours) return to_free_name(tmp, file, folder, l->name);
   enum status st = durable_exchange(tmp, file, folder, l->name, NULL);
   if (st == ST_OK) remove_file(tmp, file);
@@ -46,7 +46,7 @@ static enum is judge_id(int tmp, const char *file, uint64_t id) {
   if (st == ST_INVALID) is = IS_OTHER;
   if (st == ST_OK) {
     enum reason reason = event_read(&doc, NULL, &arena, &event, NULL); /* with both its ids */
-    bool done = left_id(event.id) == id || left_id(event.other_id) == id;
+    bool done = leftover_id(event.id) == id || leftover_id(event.other_id) == id;
     is = reason == REASON_NO_MEMORY ? IS_UNCLEAR : done ? IS_DONE : IS_OTHER;
   }
   json_doc_release(&doc);
@@ -55,16 +55,17 @@ static enum is judge_id(int tmp, const char *file, uint64_t id) {
   return is;
 }
 
-static enum is judge(int tmp, const char *file, const struct left *l, const struct stat *st) {
+static enum is judge(int tmp, const char *file, const struct leftover *l, const struct stat *st) {
   struct stamp now = fs_stamp_of(st);
   switch (l->kind) {
-  case LEFT_SWAP: /* our own text, not exchanged or exchanged back, or the bytes that were read */
+  case LEFTOVER_SWAP: /* our own text, not exchanged or exchanged back, or the bytes that were read
+                       */
     return now.inode == l->content || fs_stamp_alike(&now, &l->old) ? IS_DONE : IS_OTHER;
-  case LEFT_GONE:
-  case LEFT_SENT:
+  case LEFTOVER_GONE:
+  case LEFTOVER_SENT:
     if (l->content) return judge_id(tmp, file, l->content);
     return fs_stamp_alike(&now, &l->old) ? IS_DONE : IS_OTHER;
-  case LEFT_BACK: break;
+  case LEFTOVER_BACK: break;
   }
   return IS_OTHER;
 }
@@ -90,7 +91,7 @@ static enum status sync_targets(int outbox) {
   return st;
 }
 
-static void bring(int tmp, int outbox, const char *file, const struct left *l, bool done) {
+static void bring(int tmp, int outbox, const char *file, const struct leftover *l, bool done) {
   int folder = open_place(outbox, done ? PLACE_SENT : l->place);
   if (folder < 0) return;
   enum status st =
@@ -101,11 +102,12 @@ static void bring(int tmp, int outbox, const char *file, const struct left *l, b
   close(folder);
 }
 
-void left_clear(int tmp, int outbox, const char *file) {
-  struct left l;
+void leftover_clear(int tmp, int outbox, const char *file) {
+  struct leftover l;
   struct stat st;
-  if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || left_return(tmp, outbox, file)) return;
-  if (!left_parse(file, &l)) {
+  if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || leftover_return(tmp, outbox, file))
+    return;
+  if (!leftover_parse(file, &l)) {
     remove_file(tmp, file);
     return;
   }
@@ -113,7 +115,7 @@ void left_clear(int tmp, int outbox, const char *file) {
   case IS_UNCLEAR: break;
   case IS_OTHER: bring(tmp, outbox, file, &l, false); break;
   case IS_DONE:
-    if (l.kind == LEFT_SENT)
+    if (l.kind == LEFTOVER_SENT)
       bring(tmp, outbox, file, &l, true);
     else
       remove_file(tmp, file);
@@ -124,11 +126,11 @@ void left_clear(int tmp, int outbox, const char *file) {
 static bool clear_any(void *ctx, const char *name, unsigned char type) {
   const struct state *s = ctx;
   (void)type;
-  left_clear(state_tmp(s), state_outbox(s), name);
+  leftover_clear(state_tmp(s), state_outbox(s), name);
   return true;
 }
 
-void left_clear_all(struct state *s) {
+void leftover_clear_all(struct state *s) {
   if (state_tmp(s) < 0) return;
   enum status st = folder_walk(state_tmp(s), clear_any, s, NULL);
   (void)st;
@@ -139,9 +141,9 @@ static bool clear_old(void *ctx, const char *name, unsigned char type) {
   struct stat st;
   int tmp = state_tmp(s->state);
   (void)type;
-  if (!left_is(name) || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
-  if (clock_wall_us(s->clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFT_OLD_US)
-    left_clear(tmp, fs_folder(s, PLACE_FLAT), name);
+  if (!leftover_is(name) || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (clock_wall_us(s->clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFTOVER_OLD_US)
+    leftover_clear(tmp, fs_folder(s, PLACE_FLAT), name);
   return true;
 }
 
