@@ -20,7 +20,7 @@
  * flushed, no lock given back early.
  */
 #include "bridge/base/durable.h"
-#include "bridge/relay/hands.h"
+#include "bridge/relay/crash_marks.h"
 #include "bridge/relay/relay.h"
 
 #include <errno.h>
@@ -149,21 +149,21 @@ static void on_point(void *ctx, const char *point) {
   reach(POINT, point, true);
 }
 
-/* ---- an entry that crashes: the linker puts this in front of hands_take (--wrap) ---- */
+/* ---- an entry that crashes: the linker puts this in front of crash_marks_take (--wrap) ---- */
 
 static char poison[64];
-static enum hand_slot poison_slot;
+static enum crash_slot poison_slot;
 static bool poison_aborts, poison_hangs;
 static volatile char *volatile nowhere;
 
-void __real_hands_take(struct hands *h, enum hand_slot slot, struct span token);
-void __wrap_hands_take(struct hands *h, enum hand_slot slot, struct span token);
+void __real_crash_marks_take(struct crash_marks *h, enum crash_slot slot, struct span token);
+void __wrap_crash_marks_take(struct crash_marks *h, enum crash_slot slot, struct span token);
 
-void __wrap_hands_take(struct hands *h, enum hand_slot slot, struct span token) {
-  __real_hands_take(h, slot, token);
+void __wrap_crash_marks_take(struct crash_marks *h, enum crash_slot slot, struct span token) {
+  __real_crash_marks_take(h, slot, token);
   if (!*poison || slot != poison_slot || !memmem(token.ptr, token.len, poison, strlen(poison)))
     return;
-  if (hands_suspected(h, token) >= 2) return; /* looked at, but not worked on any more */
+  if (crash_marks_suspected(h, token) >= 2) return; /* looked at, but not worked on any more */
   if (poison_hangs) hang();
   if (poison_aborts) abort();
   *nowhere = 1;
@@ -177,7 +177,7 @@ static void read_poison(void) {
   snprintf(poison, sizeof poison, "%s", strsep(&rest, ":"));
   const char *slot = strsep(&rest, ":");
   if (!slot || !rest) fail_setting("BUSBRIDGE_POISON");
-  poison_slot = strcmp(slot, "publisher") ? HAND_READER : HAND_PUBLISHER;
+  poison_slot = strcmp(slot, "publisher") ? CRASH_READER : CRASH_PUBLISHER;
   poison_aborts = !strcmp(rest, "abort");
   poison_hangs = !strcmp(rest, "hang");
 }

@@ -107,9 +107,9 @@ static void rest(struct reading *reading) {
 }
 
 /* Without a stack of its own the crash handler can only not speak of a stack that is used up. */
-static void enter_hands(struct relay *r, enum hand_slot slot) {
+static void enter_crash_marks(struct relay *r, enum crash_slot slot) {
   struct error err = {0};
-  if (hands_enter(r->parts.hands, slot, &err) != ST_OK)
+  if (crash_marks_enter(r->parts.crash_marks, slot, &err) != ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "hands_incomplete",
               FIELDS(F_TEXT("error", err.text)), "A crash by stack overflow would not be noted");
 }
@@ -135,7 +135,7 @@ static void *reader_main(void *arg) {
   struct reading *reading = arg;
   struct relay *r = reading->relay;
   struct batch *b;
-  enter_hands(r, HAND_READER);
+  enter_crash_marks(r, CRASH_READER);
   list_meanwhile(r);
   while ((b = batch_take(r))) {
     fill(reading, b);
@@ -146,7 +146,7 @@ static void *reader_main(void *arg) {
       rest(reading);
     }
   }
-  hands_leave(r->parts.hands, HAND_READER);
+  crash_marks_leave(r->parts.crash_marks, CRASH_READER);
   return NULL;
 }
 
@@ -155,10 +155,10 @@ static void *reader_main(void *arg) {
 static void *publisher_main(void *arg) {
   struct publishing *p = arg;
   struct relay *r = p->relay;
-  enter_hands(r, HAND_PUBLISHER);
+  enter_crash_marks(r, CRASH_PUBLISHER);
   while (stage_publish(p)) continue;
   publish_close(p);
-  hands_leave(r->parts.hands, HAND_PUBLISHER);
+  crash_marks_leave(r->parts.crash_marks, CRASH_PUBLISHER);
   mutex_lock(&r->lock);
   r->publisher_done = true;
   cond_broadcast(&r->changed);

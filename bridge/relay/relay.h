@@ -16,12 +16,12 @@
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/outbox/store.h"
-#include "bridge/relay/hands.h"
+#include "bridge/relay/crash_marks.h"
 #include "bridge/routing/routing.h"
 
 struct relay_parts {
   struct store *store;
-  struct hands *hands; /* NULL: crashes are not noted */
+  struct crash_marks *crash_marks; /* NULL: crashes are not noted */
   const struct routing *routing;
   struct catalog *catalog;
   struct keys *keys;

@@ -292,7 +292,7 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
     fate = OUTCOME_HELD;
   }
   if (item->suspected && fate != OUTCOME_HELD && fate != OUTCOME_WAITS)
-    hands_clear(r->parts.hands, item->ref.token);
+    crash_marks_clear(r->parts.crash_marks, item->ref.token);
   if (how == SETTLED_REUSED) tell_reused(r, item, item);
   count_item(f, item, fate, how);
   tell_item(f, item, fate, how);

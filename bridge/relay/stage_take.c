@@ -39,7 +39,7 @@ static void keep_entry(struct turn *t, const struct entry *entry, bool due) {
   item->traceparent = arena_span(arena, entry->event.traceparent);
   item->tracestate = arena_span(arena, entry->event.tracestate);
   item->subject = arena_span(arena, entry->event.subject);
-  item->suspected = hands_suspected(r->parts.hands, item->ref.token) > 0;
+  item->suspected = crash_marks_suspected(r->parts.crash_marks, item->ref.token) > 0;
   item->outcome = due ? OUTCOME_SEND : OUTCOME_WAITS;
   t->batch->bytes += entry->text.len;
   flush_took(r, item);

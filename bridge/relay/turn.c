@@ -26,7 +26,7 @@ void turn_run(struct turn *t) {
   t->first = t->batch->count;
   relay_beat(t->relay, &t->relay->reader_us);
   for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](t);
-  hands_drop(t->relay->parts.hands, HAND_READER);
+  crash_marks_drop(t->relay->parts.crash_marks, CRASH_READER);
   arena_reset(&t->reading->scratch);
 }
 
@@ -120,7 +120,7 @@ static void stage_screen(struct turn *t) {
 }
 
 static void take_in_hand(struct turn *t, const struct item *item) {
-  hands_take(t->relay->parts.hands, HAND_READER, item->ref.token);
+  crash_marks_take(t->relay->parts.crash_marks, CRASH_READER, item->ref.token);
 }
 
 /* False: out of memory. */

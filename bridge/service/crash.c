@@ -44,15 +44,15 @@ static void add_name(struct line *l, const char *name) {
   }
 }
 
-static void say(int number, const struct hand *hand) {
+static void say(int number, const struct crash_mark *mark) {
   struct line l = {.len = 0};
   add(&l, "busbridge-worker: crashed (");
   for (int i = 0; i < SIGNALS; i++)
     if (signals[i].number == number) add(&l, signals[i].name);
-  if (hand) {
+  if (mark) {
     add(&l, ") while working on ");
-    add_name(&l, hand->token);
-    add(&l, hand->times == 1 ? "; it is tried once more, alone\n"
+    add_name(&l, mark->token);
+    add(&l, mark->times == 1 ? "; it is tried once more, alone\n"
                              : "; it did so before, and becomes a dead letter\n");
   } else {
     add(&l, "), not while working on an entry\n");
@@ -72,7 +72,7 @@ static bool by_this_thread(const siginfo_t *info) {
 static void on_crash(int number, siginfo_t *info, void *context) {
   (void)context;
   struct sigaction action = {.sa_handler = SIG_DFL};
-  if (by_this_thread(info)) say(number, hands_mark());
+  if (by_this_thread(info)) say(number, crash_marks_add());
   sigaction(number, &action, NULL);
   raise(number); /* it waits until this handler returns: the core shows the place of the crash */
 }

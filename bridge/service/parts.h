@@ -40,7 +40,7 @@ struct service {
   struct mutex topics_lock;
   struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
   struct home *home;
-  struct hands *hands; /* RELAY only */
+  struct crash_marks *crash_marks; /* RELAY only */
   struct event_lifting lifting;
   struct store *store;
   struct routing *routing;

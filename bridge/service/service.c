@@ -30,14 +30,14 @@ static enum status open_outbox(struct service *s, const struct service_options *
   return st == ST_OK ? plan_for(&s->plan, s->settings, store_id(s->store), err) : st;
 }
 
-/* The hand that the crash handler marks; twice marked is not tried again. */
+/* The slot that the crash handler marks; twice marked is not tried again. */
 static bool may_parse(void *ctx, const char *token) {
-  hands_take(ctx, HAND_READER, span_of(token));
-  return hands_suspected(ctx, span_of(token)) < 2;
+  crash_marks_take(ctx, CRASH_READER, span_of(token));
+  return crash_marks_suspected(ctx, span_of(token)) < 2;
 }
 
-static enum status open_hands(struct service *s, struct error *err) {
-  return hands_open(home_folder(s->home), home_tmp(s->home), &s->hands, err);
+static enum status open_crash_marks(struct service *s, struct error *err) {
+  return crash_marks_open(home_folder(s->home), home_tmp(s->home), &s->crash_marks, err);
 }
 
 static void dead_left(void *ctx, struct span name, struct span reason) {
@@ -53,8 +53,8 @@ static enum status begin_entries(struct service *s, struct error *err) {
       .settled_wait_ms = s->plan.exactly_once ? 0 : SETTLED_WAIT_MS,
       .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
       .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
-      .may_parse = s->hands ? may_parse : NULL,
-      .parse_ctx = s->hands,
+      .may_parse = s->crash_marks ? may_parse : NULL,
+      .parse_ctx = s->crash_marks,
       .dead_left = dead_left,
       .dead_ctx = s};
   return store_begin(s->store, &config, err);
@@ -73,7 +73,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                                struct error *err) {
   const struct settings *x = s->settings;
   struct relay_parts parts = {.store = s->store,
-                              .hands = s->hands,
+                              .crash_marks = s->crash_marks,
                               .routing = s->routing,
                               .catalog = s->catalog,
                               .keys = s->keys,
@@ -120,7 +120,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   s->plan.kafka.statistics = s->statistics;
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->plan.kafka, s->log, err);
   if (st == ST_OK) st = open_outbox(s, o, err);
-  if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_hands(s, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_crash_marks(s, err);
   if (st == ST_OK) st = begin_entries(s, err);
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = saved_metrics_open(s, err);
@@ -181,7 +181,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   if (s->books.opened) mutex_destroy(&s->books.lock);
   metrics_close(s->metrics);
   keys_close(s->keys);
-  hands_close(s->hands);
+  crash_marks_close(s->crash_marks);
   store_close(s->store); /* the lock goes with it: last of what lies in the outbox */
   home_close(s->home);
   catalog_close(s->catalog);

@@ -20,7 +20,7 @@ const char *__asan_default_options(void) {
   return "allow_user_segv_handler=1:handle_abort=0";
 }
 
-typedef void (*child_fn)(struct hands *h);
+typedef void (*child_fn)(struct crash_marks *h);
 
 struct ended {
   int signal; /* that ended it, 0: it exited */
@@ -56,10 +56,12 @@ static struct ended run(const struct room *p, child_fn child, int sent) {
   pid_t pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) {
-    struct hands *h = NULL;
+    struct crash_marks *h = NULL;
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    if (dup2(said[1], STDERR_FILENO) < 0 || hands_open(p->in, p->to, &h, NULL) != ST_OK) _exit(99);
-    if (crash_install(NULL) != ST_OK || hands_enter(h, HAND_READER, NULL) != ST_OK) _exit(98);
+    if (dup2(said[1], STDERR_FILENO) < 0 || crash_marks_open(p->in, p->to, &h, NULL) != ST_OK)
+      _exit(99);
+    if (crash_install(NULL) != ST_OK || crash_marks_enter(h, CRASH_READER, NULL) != ST_OK)
+      _exit(98);
     child(h);
     if (write(ready[1], "r", 1) != 1) _exit(97);
     if (sent) poll(NULL, 0, 600000);
@@ -83,38 +85,38 @@ static struct ended run(const struct room *p, child_fn child, int sent) {
 }
 
 static unsigned times(const struct room *p, const char *name) {
-  struct hands *h = NULL;
-  assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
-  unsigned n = hands_suspected(h, span_of(name));
-  hands_close(h);
+  struct crash_marks *h = NULL;
+  assert_int_equal(crash_marks_open(p->in, p->to, &h, NULL), ST_OK);
+  unsigned n = crash_marks_suspected(h, span_of(name));
+  crash_marks_close(h);
   return n;
 }
 
-static void take(struct hands *h) {
-  hands_take(h, HAND_READER, SPAN("pending/x.json"));
+static void take(struct crash_marks *h) {
+  crash_marks_take(h, CRASH_READER, SPAN("pending/x.json"));
 }
 
-static void take_and_raise_segv(struct hands *h) {
+static void take_and_raise_segv(struct crash_marks *h) {
   take(h);
   raise(SIGSEGV);
 }
-static void take_and_raise_bus(struct hands *h) {
+static void take_and_raise_bus(struct crash_marks *h) {
   take(h);
   raise(SIGBUS);
 }
-static void take_and_raise_fpe(struct hands *h) {
+static void take_and_raise_fpe(struct crash_marks *h) {
   take(h);
   raise(SIGFPE);
 }
-static void take_and_abort(struct hands *h) {
+static void take_and_abort(struct crash_marks *h) {
   take(h);
   abort();
 }
-static void take_and_break_an_invariant(struct hands *h) {
+static void take_and_break_an_invariant(struct crash_marks *h) {
   take(h);
   BUG_ON(h);
 }
-static void take_and_touch_a_page_that_is_not_there(struct hands *h) {
+static void take_and_touch_a_page_that_is_not_there(struct crash_marks *h) {
   take(h);
   volatile char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   *page = 1;
@@ -143,11 +145,11 @@ CASE(a_crash_in_each_way_is_counted_and_said) {
         "busbridge-worker: crashed (%s) while working on pending/x.json; it is tried once more, alone\n",
         ways[i].name);
     if (!strstr(e.said, line)) fail_msg("'%s' is not in '%s'", line, e.said);
-    struct hands *h = NULL;
-    assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
-    assert_int_equal(hands_suspected(h, SPAN("pending/x.json")), 1);
-    hands_clear(h, SPAN("pending/x.json"));
-    hands_close(h);
+    struct crash_marks *h = NULL;
+    assert_int_equal(crash_marks_open(p->in, p->to, &h, NULL), ST_OK);
+    assert_int_equal(crash_marks_suspected(h, SPAN("pending/x.json")), 1);
+    crash_marks_clear(h, SPAN("pending/x.json"));
+    crash_marks_close(h);
   }
 }
 
@@ -176,9 +178,9 @@ CASE(what_is_no_crash_of_ours_marks_nothing) {
   assert_int_equal(times(p, "pending/x.json"), 0);
 }
 
-static void drop_and_abort(struct hands *h) {
+static void drop_and_abort(struct crash_marks *h) {
   take(h);
-  hands_drop(h, HAND_READER);
+  crash_marks_drop(h, CRASH_READER);
   abort();
 }
 
@@ -196,7 +198,7 @@ CASE(with_nothing_in_hand_nobody_is_blamed) {
 CASE(the_end_is_left_to_the_default_action) {
   struct room *p = *state;
   struct sigaction before, ours, after;
-  struct hands *h = NULL;
+  struct crash_marks *h = NULL;
   sigset_t abrt, mask, pending;
   siginfo_t info = {.si_code = SI_TKILL, .si_pid = getpid()};
   int out = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -207,11 +209,11 @@ CASE(the_end_is_left_to_the_default_action) {
   sigemptyset(&abrt);
   sigaddset(&abrt, SIGABRT);
   assert_int_equal(pthread_sigmask(SIG_BLOCK, &abrt, &mask), 0);
-  assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
+  assert_int_equal(crash_marks_open(p->in, p->to, &h, NULL), ST_OK);
   assert_int_equal(crash_install(NULL), ST_OK);
   assert_int_equal(sigaction(SIGABRT, NULL, &ours), 0);
   assert_int_equal(ours.sa_flags & (SA_ONSTACK | SA_SIGINFO), SA_ONSTACK | SA_SIGINFO);
-  hands_take(h, HAND_READER, SPAN("pending/odd\x01.json"));
+  crash_marks_take(h, CRASH_READER, SPAN("pending/odd\x01.json"));
   dup2(nowhere, STDERR_FILENO);
   ours.sa_sigaction(SIGABRT, &info, NULL);
   dup2(out, STDERR_FILENO);
@@ -223,18 +225,18 @@ CASE(the_end_is_left_to_the_default_action) {
   sigaction(SIGABRT, &before, NULL);
   for (int i = 0; i < 3; i++) sigaction(others[i], &other[i], NULL);
   pthread_sigmask(SIG_SETMASK, &mask, NULL);
-  hands_drop(h, HAND_READER);
-  hands_close(h);
+  crash_marks_drop(h, CRASH_READER);
+  crash_marks_close(h);
   close(out);
   close(nowhere);
   assert_int_equal(times(p, "pending/odd\x01.json"), 1);
 }
 
-static void take_an_odd_name_and_abort(struct hands *h) {
-  char name[HAND_NAME - 1];
+static void take_an_odd_name_and_abort(struct crash_marks *h) {
+  char name[CRASH_TOKEN - 1];
   memset(name, 0x9b, sizeof name);
   memcpy(name, "\x1b[2J \xc3\xa9\x7f.json", 13);
-  hands_take(h, HAND_READER, (struct span){name, sizeof name});
+  crash_marks_take(h, CRASH_READER, (struct span){name, sizeof name});
   abort();
 }
 
@@ -249,9 +251,9 @@ CASE(a_name_moves_no_cursor) {
 /* ---- threads ---- */
 
 static void *crash_as_publisher(void *ctx) {
-  struct hands *h = ctx;
-  if (hands_enter(h, HAND_PUBLISHER, NULL) != ST_OK) _exit(96);
-  hands_take(h, HAND_PUBLISHER, SPAN("p.json"));
+  struct crash_marks *h = ctx;
+  if (crash_marks_enter(h, CRASH_PUBLISHER, NULL) != ST_OK) _exit(96);
+  crash_marks_take(h, CRASH_PUBLISHER, SPAN("p.json"));
   raise(SIGSEGV);
   return NULL;
 }
@@ -271,11 +273,11 @@ static void in_thread(void *(*fn)(void *), void *ctx, size_t stack) {
   pthread_join(thread, NULL);
 }
 
-static void take_and_let_the_publisher_crash(struct hands *h) {
+static void take_and_let_the_publisher_crash(struct crash_marks *h) {
   take(h);
   in_thread(crash_as_publisher, h, 0);
 }
-static void take_and_let_another_thread_crash(struct hands *h) {
+static void take_and_let_another_thread_crash(struct crash_marks *h) {
   take(h);
   in_thread(crash_with_empty_hands, h, 0);
 }
@@ -299,12 +301,12 @@ static unsigned endless(volatile const char *above, unsigned n) {
 }
 
 static void *use_up_the_stack(void *ctx) {
-  struct hands *h = ctx;
-  if (hands_enter(h, HAND_PUBLISHER, NULL) != ST_OK) _exit(96);
-  hands_take(h, HAND_PUBLISHER, SPAN("deep.json"));
+  struct crash_marks *h = ctx;
+  if (crash_marks_enter(h, CRASH_PUBLISHER, NULL) != ST_OK) _exit(96);
+  crash_marks_take(h, CRASH_PUBLISHER, SPAN("deep.json"));
   return (void *)(uintptr_t)endless(NULL, 0);
 }
-static void crash_by_depth(struct hands *h) {
+static void crash_by_depth(struct crash_marks *h) {
   in_thread(use_up_the_stack, h, 256 * 1024);
 }
 

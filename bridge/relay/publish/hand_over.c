@@ -43,9 +43,9 @@ bool publish_item(struct publishing *p, struct item *item) {
                           .opaque = item};
   struct delivery refused = {.text = ""};
   item->handed_ns = clock_mono_ns(r->parts.clock);
-  hands_take(r->parts.hands, HAND_PUBLISHER, item->ref.token);
+  crash_marks_take(r->parts.crash_marks, CRASH_PUBLISHER, item->ref.token);
   enum kafka_fault fault = publisher_send(p->publisher, &record, &refused);
-  hands_drop(r->parts.hands, HAND_PUBLISHER);
+  crash_marks_drop(r->parts.crash_marks, CRASH_PUBLISHER);
   if (fault == KAFKA_QUEUE_FULL) return false;
   if (fault == KAFKA_OK)
     doors_sent(p, item->topic);

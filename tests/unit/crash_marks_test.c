@@ -1,6 +1,6 @@
-/* Hands: what is marked is known at the next start, what is not marked is not, whatever the file
+/* What is marked is known at the next start, what is not marked is not, whatever the file
  * holds. Real crashes are in crash_test.c. */
-#include "bridge/relay/hands.h"
+#include "bridge/relay/crash_marks.h"
 
 /* enum place is the store's. */
 #define place room
@@ -10,27 +10,27 @@
 #include <pthread.h>
 #include <signal.h>
 
-static struct hands *open_hands(const struct room *p) {
-  struct hands *h = NULL;
+static struct crash_marks *open_crash_marks(const struct room *p) {
+  struct crash_marks *h = NULL;
   struct error err = {0};
-  if (hands_open(p->in, p->to, &h, &err) != ST_OK) fail_msg("%s", err.text);
+  if (crash_marks_open(p->in, p->to, &h, &err) != ST_OK) fail_msg("%s", err.text);
   assert_int_equal(entries(p->to), 0);
   return h;
 }
 
 /* A run that is ended by this entry. */
 static void crash_on(const struct room *p, struct span name) {
-  struct hands *h = open_hands(p);
-  hands_take(h, HAND_READER, name);
-  assert_non_null(hands_mark());
-  hands_drop(h, HAND_READER);
-  hands_close(h);
+  struct crash_marks *h = open_crash_marks(p);
+  crash_marks_take(h, CRASH_READER, name);
+  assert_non_null(crash_marks_add());
+  crash_marks_drop(h, CRASH_READER);
+  crash_marks_close(h);
 }
 
 static unsigned times(const struct room *p, struct span name) {
-  struct hands *h = open_hands(p);
-  unsigned n = hands_suspected(h, name);
-  hands_close(h);
+  struct crash_marks *h = open_crash_marks(p);
+  unsigned n = crash_marks_suspected(h, name);
+  crash_marks_close(h);
   return n;
 }
 
@@ -38,16 +38,16 @@ static unsigned times(const struct room *p, struct span name) {
 
 CASE(a_run_that_marks_nothing_suspects_nobody) {
   struct room *p = *state;
-  struct hands *h = open_hands(p);
-  assert_null(hands_mark()); /* before anything was taken */
-  hands_take(h, HAND_READER, SPAN("a.json"));
-  hands_take(h, HAND_READER, SPAN("b.json"));
-  hands_drop(h, HAND_READER);
-  assert_null(hands_mark());
-  hands_take(h, HAND_PUBLISHER, SPAN("c.json"));
-  hands_drop(h, HAND_READER); /* the other one's */
-  hands_drop(h, HAND_PUBLISHER);
-  hands_close(h); /* kill -9 leaves the same file */
+  struct crash_marks *h = open_crash_marks(p);
+  assert_null(crash_marks_add()); /* before anything was taken */
+  crash_marks_take(h, CRASH_READER, SPAN("a.json"));
+  crash_marks_take(h, CRASH_READER, SPAN("b.json"));
+  crash_marks_drop(h, CRASH_READER);
+  assert_null(crash_marks_add());
+  crash_marks_take(h, CRASH_PUBLISHER, SPAN("c.json"));
+  crash_marks_drop(h, CRASH_READER); /* the other one's */
+  crash_marks_drop(h, CRASH_PUBLISHER);
+  crash_marks_close(h); /* kill -9 leaves the same file */
   assert_int_equal(times(p, SPAN("a.json")), 0);
   assert_int_equal(times(p, SPAN("b.json")), 0);
   assert_int_equal(times(p, SPAN("c.json")), 0);
@@ -69,16 +69,16 @@ CASE(a_mark_is_counted_at_each_next_start) {
 
 CASE(both_slots_can_be_marked_in_one_run) {
   struct room *p = *state;
-  struct hands *h = open_hands(p);
-  hands_take(h, HAND_READER, SPAN("a.json"));
-  const struct hand *hand = hands_mark();
-  assert_string_equal(hand->token, "a.json");
-  assert_int_equal(hand->times, 1);
-  hands_take(h, HAND_PUBLISHER, SPAN("pending/b.json"));
-  hand = hands_mark();
-  assert_string_equal(hand->token, "pending/b.json");
-  hands_drop(h, HAND_PUBLISHER);
-  hands_close(h);
+  struct crash_marks *h = open_crash_marks(p);
+  crash_marks_take(h, CRASH_READER, SPAN("a.json"));
+  const struct crash_mark *mark = crash_marks_add();
+  assert_string_equal(mark->token, "a.json");
+  assert_int_equal(mark->times, 1);
+  crash_marks_take(h, CRASH_PUBLISHER, SPAN("pending/b.json"));
+  mark = crash_marks_add();
+  assert_string_equal(mark->token, "pending/b.json");
+  crash_marks_drop(h, CRASH_PUBLISHER);
+  crash_marks_close(h);
   assert_int_equal(times(p, SPAN("a.json")), 1);
   assert_int_equal(times(p, SPAN("pending/b.json")), 1);
 }
@@ -87,11 +87,11 @@ CASE(the_handler_is_told_how_often_it_was) {
   struct room *p = *state;
   crash_on(p, SPAN("other.json"));
   for (unsigned n = 1; n <= 3; n++) {
-    struct hands *h = open_hands(p);
-    hands_take(h, HAND_PUBLISHER, SPAN("x.json"));
-    assert_int_equal(hands_mark()->times, n);
-    hands_drop(h, HAND_PUBLISHER);
-    hands_close(h);
+    struct crash_marks *h = open_crash_marks(p);
+    crash_marks_take(h, CRASH_PUBLISHER, SPAN("x.json"));
+    assert_int_equal(crash_marks_add()->times, n);
+    crash_marks_drop(h, CRASH_PUBLISHER);
+    crash_marks_close(h);
   }
 }
 
@@ -99,34 +99,34 @@ CASE(what_was_settled_is_forgotten_for_good) {
   struct room *p = *state;
   static const char *const names[] = {"a", "b", "c"};
   for (int i = 0; i < 3; i++) crash_on(p, span_of(names[i]));
-  struct hands *h = open_hands(p);
-  hands_clear(h, SPAN("pending/b")); /* another one */
-  hands_clear(h, SPAN("b"));
-  hands_clear(h, SPAN("b"));
-  hands_clear(h, SPAN("d"));
-  assert_int_equal(hands_suspected(h, SPAN("b")), 0);
-  assert_int_equal(hands_suspected(h, SPAN("a")), 1);
-  assert_int_equal(hands_suspected(h, SPAN("c")), 1);
-  hands_close(h);
+  struct crash_marks *h = open_crash_marks(p);
+  crash_marks_clear(h, SPAN("pending/b")); /* another one */
+  crash_marks_clear(h, SPAN("b"));
+  crash_marks_clear(h, SPAN("b"));
+  crash_marks_clear(h, SPAN("d"));
+  assert_int_equal(crash_marks_suspected(h, SPAN("b")), 0);
+  assert_int_equal(crash_marks_suspected(h, SPAN("a")), 1);
+  assert_int_equal(crash_marks_suspected(h, SPAN("c")), 1);
+  crash_marks_close(h);
   assert_int_equal(times(p, SPAN("a")), 1);
   assert_int_equal(times(p, SPAN("b")), 0);
   assert_int_equal(times(p, SPAN("c")), 1);
-  h = open_hands(p);
-  hands_clear(h, SPAN("a"));
-  hands_clear(h, SPAN("c"));
-  hands_clear(h, SPAN("c"));
-  hands_close(h);
+  h = open_crash_marks(p);
+  crash_marks_clear(h, SPAN("a"));
+  crash_marks_clear(h, SPAN("c"));
+  crash_marks_clear(h, SPAN("c"));
+  crash_marks_close(h);
   for (int i = 0; i < 3; i++) assert_int_equal(times(p, span_of(names[i])), 0);
 }
 
 CASE(the_oldest_makes_room) {
   struct room *p = *state;
   char name[32];
-  for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
+  for (int i = 0; i < CRASH_SUSPECTS + 2; i++) {
     snprintf(name, sizeof name, "%d.json", i);
     crash_on(p, span_of(name));
   }
-  for (int i = 0; i < HANDS_SUSPECTS + 2; i++) {
+  for (int i = 0; i < CRASH_SUSPECTS + 2; i++) {
     snprintf(name, sizeof name, "%d.json", i);
     assert_int_equal(times(p, span_of(name)), i >= 2);
   }
@@ -152,8 +152,8 @@ CASE(names_of_any_length_are_kept_as_far_as_files_have_them) {
 
 enum {
   MAGIC = 16,
-  HAND = sizeof(struct hand),
-  WHOLE = MAGIC + HAND * (HAND_SLOTS + HANDS_SUSPECTS)
+  MARK = sizeof(struct crash_mark),
+  WHOLE = MAGIC + MARK * (CRASH_SLOTS + CRASH_SUSPECTS)
 };
 
 static void damage(const struct room *p, off_t at, const void *bytes, size_t len) {
@@ -192,7 +192,7 @@ CASE(a_damaged_file_begins_anew) {
 
 CASE(damaged_records_are_passed_over) {
   struct room *p = *state;
-  char text[HAND];
+  char text[MARK];
   static const uint32_t place = 77;
   memset(text, 'x', sizeof text);
   for (int i = 0; i < 4; i++) {
@@ -201,10 +201,10 @@ CASE(damaged_records_are_passed_over) {
     crash_on(p, span_of(name));
   }
   assert_int_equal(times(p, SPAN("3")), 1);
-  damage(p, MAGIC + HAND * (HAND_SLOTS + 0), text, HAND_NAME); /* no end */
-  damage(p, MAGIC + HAND * (HAND_SLOTS + 2) + HAND_NAME, &place, sizeof place);
+  damage(p, MAGIC + MARK * (CRASH_SLOTS + 0), text, CRASH_TOKEN); /* no end */
+  damage(p, MAGIC + MARK * (CRASH_SLOTS + 2) + CRASH_TOKEN, &place, sizeof place);
   damage(p, MAGIC, text, sizeof text);
-  damage(p, MAGIC + HAND + HAND_NAME + 4, "\1", 1); /* marked, with no name: the empty one */
+  damage(p, MAGIC + MARK + CRASH_TOKEN + 4, "\1", 1); /* marked, with no name: the empty one */
   assert_int_equal(times(p, SPAN("1")), 1);
   assert_int_equal(times(p, SPAN("3")), 1);
   assert_int_equal(times(p, SPAN("0")), 0);
@@ -217,11 +217,11 @@ CASE(what_0_1_0_marked_in_pending_is_known_by_its_token) {
   struct room *p = *state;
   static const uint32_t pending = 1;
   crash_on(p, SPAN("x.json"));
-  damage(p, MAGIC + HAND_NAME, &pending, sizeof pending);
+  damage(p, MAGIC + CRASH_TOKEN, &pending, sizeof pending);
   assert_int_equal(times(p, SPAN("pending/x.json")), 1);
   assert_int_equal(times(p, SPAN("x.json")), 0);
   crash_on(p, SPAN("y.json"));
-  damage(p, MAGIC + HAND * (HAND_SLOTS + 1) + HAND_NAME, &pending, sizeof pending);
+  damage(p, MAGIC + MARK * (CRASH_SLOTS + 1) + CRASH_TOKEN, &pending, sizeof pending);
   assert_int_equal(times(p, SPAN("pending/x.json")), 1);
   assert_int_equal(times(p, SPAN("y.json")), 1);
 }
@@ -230,7 +230,7 @@ CASE(a_count_does_not_wrap) {
   struct room *p = *state;
   crash_on(p, SPAN("x"));
   assert_int_equal(times(p, SPAN("x")), 1);
-  damage(p, MAGIC + HAND * HAND_SLOTS + HAND_NAME + 4, "\xff\xff\xff\xff", 4);
+  damage(p, MAGIC + MARK * CRASH_SLOTS + CRASH_TOKEN + 4, "\xff\xff\xff\xff", 4);
   crash_on(p, SPAN("x"));
   assert_true(times(p, SPAN("x")) == UINT32_MAX);
 }
@@ -246,29 +246,29 @@ CASE(a_link_is_not_followed) {
   assert_true(is_text(p->top, "elsewhere", "precious"));
   assert_int_equal(unlinkat(p->in, "hands", 0), 0);
   assert_int_equal(mkdirat(p->in, "hands", 0700), 0);
-  struct hands *h = (void *)p;
-  assert_int_not_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
+  struct crash_marks *h = (void *)p;
+  assert_int_not_equal(crash_marks_open(p->in, p->to, &h, NULL), ST_OK);
   assert_null(h);
 }
 
 /* Each call of the start fails, before it was made and after: what was marked is still known. */
 CASE(no_failure_at_the_start_loses_a_mark) {
   struct room *p = *state;
-  struct hands *h;
+  struct crash_marks *h;
   int failed = 0;
   for (int at = 1;; at++, failed++) {
     struct hook hook = {.at = at, .err = ENOSPC};
     crash_on(p, SPAN("x"));
     durable_set_hook(on_point, &hook);
-    enum status st = hands_open(p->in, p->to, &h, NULL);
+    enum status st = crash_marks_open(p->in, p->to, &h, NULL);
     durable_set_hook(NULL, NULL);
     if (st != ST_OK) assert_null(h);
-    hands_close(h);
+    crash_marks_close(h);
     h = NULL;
-    assert_int_equal(hands_open(p->in, p->to, &h, NULL), ST_OK);
-    assert_int_equal(hands_suspected(h, SPAN("x")), 1);
-    hands_clear(h, SPAN("x"));
-    hands_close(h);
+    assert_int_equal(crash_marks_open(p->in, p->to, &h, NULL), ST_OK);
+    assert_int_equal(crash_marks_suspected(h, SPAN("x")), 1);
+    crash_marks_clear(h, SPAN("x"));
+    crash_marks_close(h);
     if (!hook.hit) break;
   }
   assert_true(failed >= 8);
@@ -276,45 +276,45 @@ CASE(no_failure_at_the_start_loses_a_mark) {
 
 /* ---- threads ---- */
 
-CASE(nothing_is_noted_without_hands) {
-  assert_int_equal(hands_enter(NULL, HAND_READER, NULL), ST_OK);
-  hands_take(NULL, HAND_READER, SPAN("x"));
-  assert_null(hands_mark());
-  hands_drop(NULL, HAND_READER);
-  assert_int_equal(hands_suspected(NULL, SPAN("x")), 0);
-  hands_clear(NULL, SPAN("x"));
-  hands_leave(NULL, HAND_READER);
-  hands_close(NULL);
+CASE(nothing_is_noted_without_marks) {
+  assert_int_equal(crash_marks_enter(NULL, CRASH_READER, NULL), ST_OK);
+  crash_marks_take(NULL, CRASH_READER, SPAN("x"));
+  assert_null(crash_marks_add());
+  crash_marks_drop(NULL, CRASH_READER);
+  assert_int_equal(crash_marks_suspected(NULL, SPAN("x")), 0);
+  crash_marks_clear(NULL, SPAN("x"));
+  crash_marks_leave(NULL, CRASH_READER);
+  crash_marks_close(NULL);
 }
 
 CASE(the_stack_is_there_between_entering_and_leaving) {
   struct room *p = *state;
-  struct hands *h = open_hands(p);
+  struct crash_marks *h = open_crash_marks(p);
   stack_t before, within, after;
   assert_int_equal(sigaltstack(NULL, &before), 0);
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(hands_enter(h, HAND_READER, NULL), ST_OK);
+    assert_int_equal(crash_marks_enter(h, CRASH_READER, NULL), ST_OK);
     assert_int_equal(sigaltstack(NULL, &within), 0);
     assert_false(within.ss_flags & SS_DISABLE);
-    hands_take(h, HAND_READER, SPAN("x"));
-    hands_leave(h, HAND_READER);
-    assert_null(hands_mark());
+    crash_marks_take(h, CRASH_READER, SPAN("x"));
+    crash_marks_leave(h, CRASH_READER);
+    assert_null(crash_marks_add());
     assert_int_equal(sigaltstack(NULL, &after), 0);
     assert_int_equal(after.ss_flags & SS_DISABLE, before.ss_flags & SS_DISABLE);
   }
-  hands_leave(h, HAND_PUBLISHER); /* that never entered */
-  hands_close(h);
+  crash_marks_leave(h, CRASH_PUBLISHER); /* that never entered */
+  crash_marks_close(h);
 }
 
 enum { ROUNDS = 2000 };
 
 static void *work(void *ctx) {
-  struct hands *h = ctx;
+  struct crash_marks *h = ctx;
   uintptr_t found = 0;
   for (int i = 0; i < ROUNDS; i++) {
-    hands_take(h, HAND_READER, SPAN("b"));
-    found += hands_suspected(h, SPAN("b"));
-    hands_drop(h, HAND_READER);
+    crash_marks_take(h, CRASH_READER, SPAN("b"));
+    found += crash_marks_suspected(h, SPAN("b"));
+    crash_marks_drop(h, CRASH_READER);
   }
   return (void *)found;
 }
@@ -325,14 +325,15 @@ CASE(the_finisher_clears_while_the_reader_asks) {
   void *found;
   crash_on(p, SPAN("a"));
   crash_on(p, SPAN("b"));
-  struct hands *h = open_hands(p);
+  struct crash_marks *h = open_crash_marks(p);
   assert_int_equal(pthread_create(&reader, NULL, work, h), 0);
-  hands_take(h, HAND_PUBLISHER, SPAN("a"));
-  hands_clear(h, SPAN("a"));
-  assert_string_equal(hands_mark()->token, "a"); /* this thread's, whatever the other one has */
-  hands_drop(h, HAND_PUBLISHER);
+  crash_marks_take(h, CRASH_PUBLISHER, SPAN("a"));
+  crash_marks_clear(h, SPAN("a"));
+  assert_string_equal(crash_marks_add()->token,
+                      "a"); /* this thread's, whatever the other one has */
+  crash_marks_drop(h, CRASH_PUBLISHER);
   assert_int_equal(pthread_join(reader, &found), 0);
   assert_int_equal((uintptr_t)found, ROUNDS);
-  assert_int_equal(hands_suspected(h, SPAN("a")), 0);
-  hands_close(h);
+  assert_int_equal(crash_marks_suspected(h, SPAN("a")), 0);
+  crash_marks_close(h);
 }
