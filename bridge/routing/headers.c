@@ -67,6 +67,19 @@ static enum status add(struct routing *r, const struct said *said, struct span w
   return ST_OK;
 }
 
+/* The next of "a=x b=y" or "a=x, b=y": no name and no field has a comma in it. */
+static bool next_header(struct span *rest, struct span *word) {
+  while (rest->len && strchr(" \t\r\n,", *rest->ptr))
+    *rest = (struct span){rest->ptr + 1, rest->len - 1};
+  if (!routing_word(rest, word)) return false;
+  const char *comma = memchr(word->ptr, ',', word->len);
+  if (!comma) return true;
+  rest->len += (size_t)(rest->ptr - comma);
+  rest->ptr = comma;
+  word->len = (size_t)(comma - word->ptr);
+  return true;
+}
+
 static enum status parse(struct routing *r, const struct said *said, const struct header_rule **out,
                          struct error *err) {
   struct span rest = said->value, word;
@@ -75,7 +88,7 @@ static enum status parse(struct routing *r, const struct said *said, const struc
   if (span_is(rest, "none")) return ST_OK;
   struct header_rule *list = arena_zalloc(&r->memory, (OWN_HEADERS_MAX + 1) * sizeof *list);
   if (!list) return routing_no_memory(err);
-  for (; routing_word(&rest, &word); count++) {
+  for (; next_header(&rest, &word); count++) {
     enum status st = add(r, said, word, list, count, err);
     if (st != ST_OK) return st;
   }

@@ -75,6 +75,12 @@ static enum status refuse(const char *key, struct span word, const char *why, st
   return error_set(err, ST_INVALID, "%s: \"%.*s\": %s", key, routing_shown(word), word.ptr, why);
 }
 
+/* As "a;payment=b" and "a," are written by whoever takes another sign for what separates. */
+static bool is_several(struct span fields) {
+  return memchr(fields.ptr, '=', fields.len) || memchr(fields.ptr, ';', fields.len) ||
+         fields.ptr[fields.len - 1] == ',';
+}
+
 /* fields: of word, the part that names them. key: of the setting. */
 static enum status of_setting(struct routing *r, const char *key, struct span word,
                               struct span fields, struct key_rule *out, struct error *err) {
@@ -91,9 +97,12 @@ static enum status of_setting(struct routing *r, const char *key, struct span wo
   *out = (struct key_rule){.fields = no_fields, .source = source};
   if (!span_is(fields, "none")) st = set_fields(r, fields, source, out, &why);
   out->key = key;
-  return st == ST_INVALID ? refuse(key, word, why.text, err)
-         : st == ST_OK    ? ST_OK
-                          : routing_no_memory(err);
+  if (st != ST_INVALID) return st == ST_OK ? ST_OK : routing_no_memory(err);
+  if (!route && is_several(fields)) {
+    size_t len = strlen(why.text);
+    snprintf(why.text + len, sizeof why.text - len, "; a blank stands between two namespaces");
+  }
+  return refuse(key, word, why.text, err);
 }
 
 static enum status of_word(struct routing *r, struct span word, struct error *err) {

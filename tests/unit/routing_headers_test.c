@@ -15,6 +15,7 @@ CASE(own_headers_are_members_of_the_payload) {
   open_with(b, with(ROUTES(R("routing.order.headers",
                              " tenant=metadata.tenant\tVIP=vip total=total a.b=a.b "),
                            R("routing.order.gone.headers", "why=why"),
+                           R("routing.order.comma.headers", ",vip=vip, why=why,total=total ,"),
                            R("routing.order.silent.headers", "none"))));
   static const char *const rows[][3] = {
       {"order.placed",
@@ -24,6 +25,7 @@ CASE(own_headers_are_members_of_the_payload) {
        "VIP=false|a.b="},
       {"order.placed", "{\"metadata\": 7}", ""},
       {"order.gone.far", "{\"why\": \"w\", \"vip\": true}", "why=w"},
+      {"order.comma", "{\"why\": \"w\", \"vip\": true, \"total\": 1}", "vip=true|why=w|total=1"},
       {"order.silent", "{\"vip\": true}", ""},
       {"payment.made", "{\"vip\": true}", ""},
   };
@@ -67,6 +69,7 @@ CASE(wrong_headers_are_refused) {
   struct bench *b = *state;
   static const char *const rows[][2] = {
       {"", "no header is named; write NAME=FIELD words"},
+      {" , ", "no header is named; write NAME=FIELD words"},
       {"tenant", "\"tenant\": write NAME=FIELD"},
       {"=tenant", "\"=tenant\": write NAME=FIELD"},
       {"tenant=", "\"tenant=\": what stands behind = is not a field"},

@@ -311,7 +311,8 @@ CASE(wrong_settings_are_refused_by_name) {
       {"plot", "t", "", "=x", "routing.keys: \"=x\"; write NAMESPACE=FIELD,FIELD"},
       {"order", "t", "", "order=", "routing.keys: \"order=\": no field is named; write none where"},
       {"order payment", "t", "", "order=a;payment=b",
-       "routing.keys: \"order=a;payment=b\": \"a;payment=b\" is not a field;"},
+       "routing.keys: \"order=a;payment=b\": \"a;payment=b\" is not a field; write FIELD,FIELD "
+       "(customer.id for id of customer); a blank stands between two namespaces"},
       {"order", "t", "", "order=a,,b", "routing.keys: \"order=a,,b\": \"\" is not a field;"},
       {"order", "t", "", "order=a,", "routing.keys: \"order=a,\": \"\" is not a field;"},
       {"order", "t", "", "order=customer..id",
