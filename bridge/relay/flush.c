@@ -87,11 +87,6 @@ static const struct breaker_view *closed_door(const struct relay *r) {
   return r->status.breaker_count ? &r->status.breakers[0] : NULL;
 }
 
-static bool is_topic(const struct breaker_view *b) {
-  return strcmp(b->target, "kafka") != 0 && strcmp(b->target, "redis") != 0 &&
-         strcmp(b->target, "outbox") != 0;
-}
-
 /* Its name, but what a limit of this process shuts is that limit's, whichever it is. */
 static const char *stopper(const struct breaker_view *b) {
   if (!b) return "kafka";
@@ -103,7 +98,8 @@ static void say_door(struct flush_progress *p, const struct breaker_view *b, boo
            b ? b->reason : "nothing was acknowledged or settled for 30 s");
   snprintf(p->remedy, sizeof p->remedy, "%s",
            b ? b->remedy : "See the broker's log; busbridge doctor tells more");
-  if (!b || !is_topic(b)) snprintf(p->stopped_by, sizeof p->stopped_by, "%.15s", stopper(b));
+  if (!b || breaker_is_worlds(b->target))
+    snprintf(p->stopped_by, sizeof p->stopped_by, "%.15s", stopper(b));
   p->unreachable = stalled && !strcmp(p->stopped_by, "kafka");
 }
 
@@ -159,7 +155,7 @@ static bool held_come_again(struct relay *r) {
 /* Nothing gets through, or nothing can be read: kafka, redis or the outbox itself. Lock held. */
 static bool all_wait(const struct relay *r) {
   const struct breaker_view *b = closed_door(r);
-  return b && !is_topic(b);
+  return b && breaker_is_worlds(b->target);
 }
 
 bool flush_wants_aside(const struct relay *r) {

@@ -306,5 +306,6 @@ void relay_fail(struct relay *r, enum status st,
 /* Lock held. The door as it is shown, NULL where it is not. */
 struct breaker_view *status_breaker(struct relay *r, const char *target, enum breaker_state state,
                                     const char *reason, const char *remedy);
+bool breaker_is_worlds(const char *target); /* not that of one topic: everything waits at it */
 
 #endif

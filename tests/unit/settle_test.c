@@ -417,6 +417,27 @@ CASE(after_a_failed_fsync_of_the_outbox_no_manifest_is_closed_in_this_run) {
   assert_string_equal(w->r.status.breakers[0].target, "outbox");
 }
 
+/* More topics than are shown: what keeps everything from Kafka is told all the same. */
+CASE(the_doors_of_the_world_are_shown_however_many_topics_have_trouble) {
+  struct world *w = *state;
+  struct relay_status *s = &w->r.status;
+  char topic[20];
+  for (int i = 0; i < 100; i++) {
+    snprintf(topic, sizeof topic, "topic-%d", i);
+    status_breaker(&w->r, topic, BREAKER_OPEN, "not there", "");
+  }
+  assert_int_equal(s->breaker_count, RELAY_BREAKERS - 3);
+  assert_non_null(status_breaker(&w->r, "outbox", BREAKER_OPEN, "full", ""));
+  assert_non_null(status_breaker(&w->r, "kafka", BREAKER_OPEN, "away", ""));
+  assert_non_null(status_breaker(&w->r, "redis", BREAKER_OPEN, "away", ""));
+  assert_int_equal(s->breaker_count, RELAY_BREAKERS);
+  assert_null(status_breaker(&w->r, "topic-99", BREAKER_OPEN, "not there", ""));
+  status_breaker(&w->r, "topic-0", BREAKER_CLOSED, "", "");
+  assert_non_null(status_breaker(&w->r, "topic-99", BREAKER_OPEN, "not there", ""));
+  assert_string_equal(status_breaker(&w->r, "kafka", BREAKER_PROBING, "", "")->target, "kafka");
+  assert_int_equal(s->breaker_count, RELAY_BREAKERS);
+}
+
 CASE(entries_that_another_worker_took_over_are_not_touched) {
   struct world *w = *state;
   put(w->box, ".busbridge/lock.new", "1 somebody-else\n");
