@@ -214,27 +214,40 @@ static enum status freeze(struct admin *a, struct schemas *schemas, const char *
 
 static enum status encode(struct admin *a, struct schemas *schemas, const char *event,
                           const char *file, struct error *err) {
-  struct buffer payload = {0}, value = {0};
+  struct buffer payload = {0}, value = {0}, extra = {0}, shown = {0};
   enum status st = payload_read(a, file, &payload, err);
-  if (st == ST_OK) st = schemas_encode(schemas, span_of(event), buffer_span(&payload), &value, err);
+  if (st == ST_OK)
+    st = schemas_encode(schemas, span_of(event), buffer_span(&payload), &value, &extra, err);
   if (st == ST_INVALID || st == ST_NOT_FOUND) err->status = ST_IO;
   if (st == ST_OK) {
     base64_write(&a->out, buffer_span(&value));
     buffer_add_char(&a->out, '\n');
   }
+  if (st == ST_OK && extra.len && admin_flush(a) == CODE_OK) {
+    text_printable(&shown, buffer_span(&extra));
+    note(a, "beside it goes the header ce_extra: %s", buffer_z(&shown));
+  }
   buffer_release(&payload);
   buffer_release(&value);
+  buffer_release(&extra);
+  buffer_release(&shown);
   return st;
 }
 
 static enum status decode(struct admin *a, struct schemas *schemas, const char *file,
-                          struct error *err) {
+                          const char *extra, struct error *err) {
   struct buffer text = {0}, value = {0};
+  size_t left = 0;
+  char count[COUNTED_TEXT];
   enum status st = payload_read(a, file, &text, err);
   if (st == ST_OK && !base64_read(span_trim(buffer_span(&text)), &value))
     st = error_set(err, ST_INVALID, "%s is not base64", file);
-  if (st == ST_OK) st = schemas_decode(schemas, buffer_span(&value), &a->out, err);
+  if (st == ST_OK)
+    st = schemas_decode(schemas, buffer_span(&value), span_of(extra), &a->out, &left, err);
   if (st == ST_OK) buffer_add_char(&a->out, '\n');
+  if (left && admin_flush(a) == CODE_OK)
+    note(a, "%s of the header no place in this value",
+         counted_text(left, "member has", "members have", count));
   if (st == ST_INVALID || st == ST_NOT_FOUND) err->status = ST_IO;
   buffer_release(&text);
   buffer_release(&value);
@@ -267,16 +280,28 @@ static enum verb wrong_verb(const struct admin *a, const char *word) {
     complain(a, "There is no schema %s; did you mean schema %s?", word, near);
   else
     complain(
-        a, "usage: busbridge schema [list], show EVENT, check EVENT [FILE|-], "
-           "check --all|FOLDER, freeze EVENT, encode EVENT [FILE|-], decode [FILE|-]; see --help");
+        a,
+        "usage: busbridge schema [list], show EVENT, check EVENT [FILE|-], "
+        "check --all|FOLDER, freeze EVENT, encode EVENT [FILE|-], decode [FILE|-] [--extra JSON]; see --help");
   return VERB_WRONG;
 }
 
-static enum verb verb_of(const struct admin *a, int words, char **argv, bool all) {
+/* What stands on the command line. */
+struct asked {
+  enum verb verb;
+  int words;
+  char **argv;
+  bool all;
+  const char *format, *extra;
+};
+
+static enum verb verb_of(const struct admin *a, const struct asked *asked) {
+  int words = asked->words;
+  char **argv = asked->argv;
   const char *word = words > 0 ? argv[0] : "list";
-  bool folder = all ? words == 1 : words == 2 && is_folder(argv[1]);
+  bool folder = asked->all ? words == 1 : words == 2 && is_folder(argv[1]);
   if (strcmp(word, "check") == 0 && folder) return VERB_CHECK_ALL;
-  if (all) return wrong_verb(a, word);
+  if (asked->all) return wrong_verb(a, word);
   if (strcmp(word, "list") == 0 && words <= 1) return VERB_LIST;
   if (strcmp(word, "show") == 0 && words == 2) return VERB_SHOW;
   if (strcmp(word, "check") == 0 && words >= 2) return VERB_CHECK;
@@ -286,51 +311,55 @@ static enum verb verb_of(const struct admin *a, int words, char **argv, bool all
   return wrong_verb(a, word);
 }
 
-static enum status act_on(struct admin *a, struct schemas *schemas, enum verb verb, int words,
-                          char **argv, const char *format, int *code, struct error *err) {
-  bool json = strcmp(format, "json") == 0 || strcmp(format, "jsonl") == 0;
-  const char *file = words > 2 ? argv[2] : "-";
-  switch (verb) {
-  case VERB_LIST: return list(a, schemas, format, err);
+static enum status act_on(struct admin *a, struct schemas *schemas, const struct asked *asked,
+                          int *code, struct error *err) {
+  bool json = strcmp(asked->format, "json") == 0 || strcmp(asked->format, "jsonl") == 0;
+  char **argv = asked->argv;
+  const char *file = asked->words > 2 ? argv[2] : "-";
+  switch (asked->verb) {
+  case VERB_LIST: return list(a, schemas, asked->format, err);
   case VERB_SHOW: return show(a, schemas, argv[1], json, err);
   case VERB_CHECK: return check_payload(a, schemas, argv[1], file, json, code, err);
   case VERB_CHECK_ALL: return print_sound(a, schemas, err);
   case VERB_FREEZE: return freeze(a, schemas, argv[1], json, err);
   case VERB_ENCODE: return encode(a, schemas, argv[1], file, err);
-  case VERB_DECODE: return decode(a, schemas, words > 1 ? argv[1] : "-", err);
+  case VERB_DECODE: return decode(a, schemas, asked->words > 1 ? argv[1] : "-", asked->extra, err);
   case VERB_WRONG: break;
   }
   return ST_OK;
 }
 
-static int act(struct admin *a, enum verb verb, int words, char **argv, const char *format) {
+static int act(struct admin *a, const struct asked *asked) {
   struct error err = {0};
   struct schemas *schemas = NULL;
   int code = CODE_OK;
-  const char *folder = verb == VERB_CHECK_ALL && words == 2 ? argv[1] : NULL;
+  const char *folder = asked->verb == VERB_CHECK_ALL && asked->words == 2 ? asked->argv[1] : NULL;
   enum status st = schemas_open(a->settings, folder, &schemas, &err);
   if (st != ST_OK) err.status = ST_IO; /* a schema that is wrong is a failure, not wrong usage */
-  if (st == ST_OK) st = act_on(a, schemas, verb, words, argv, format, &code, &err);
+  if (st == ST_OK) st = act_on(a, schemas, asked, &code, &err);
   schemas_close(schemas);
   return st == ST_OK ? code : fail(a, &err);
 }
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {
-  const char *format = "table";
-  bool all = false;
+  struct asked asked = {.argv = argv, .format = "table", .extra = ""};
   const struct option_row rows[] = {
-      {"all", 0, OPTION_FLAG, &all, NULL, "check: every schema there is"},
-      {"output", 'o', OPTION_CHOICE, &format, LISTING_FORMATS, "form of the answer (table)"},
-      {"format", 0, OPTION_CHOICE, &format, LISTING_FORMATS, "the older spelling of --output"},
+      {"all", 0, OPTION_FLAG, &asked.all, NULL, "check: every schema there is"},
+      {"extra", 0, OPTION_TEXT, &asked.extra, "JSON",
+       "decode: the header ce_extra, its members are put back"},
+      {"output", 'o', OPTION_CHOICE, &asked.format, LISTING_FORMATS, "form of the answer (table)"},
+      {"format", 0, OPTION_CHOICE, &asked.format, LISTING_FORMATS,
+       "the older spelling of --output"},
   };
   struct error err = {0};
-  int words, code;
-  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 3, &words, &code))
+  int code;
+  if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 3, &asked.words,
+                    &code))
     return code;
-  enum verb verb = verb_of(a, words, argv, all);
-  if (verb == VERB_WRONG) return CODE_USAGE;
+  asked.verb = verb_of(a, &asked);
+  if (asked.verb == VERB_WRONG) return CODE_USAGE;
   if (!admin_settings(a, &err)) return fail(a, &err);
-  return act(a, verb, words, argv, format);
+  return act(a, &asked);
 }
 
 const struct command command_schema = {
@@ -338,7 +367,7 @@ const struct command command_schema = {
     .words = "list|show|check|freeze|encode|decode "
              "show:<event>|check:<event>|freeze:<event>|encode:<event> check:<file>|encode:<file>",
     .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | freeze EVENT | "
-                 "encode EVENT [FILE|-] | decode [FILE|-]",
+                 "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON]",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples =
         "  busbridge schema list\n"

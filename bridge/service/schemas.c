@@ -230,7 +230,7 @@ enum status schemas_check(struct schemas *s, struct span event, struct span payl
 /* ---- to bytes and back ---- */
 
 enum status schemas_encode(struct schemas *s, struct span event, struct span payload,
-                           struct buffer *value, struct error *err) {
+                           struct buffer *value, struct buffer *extra, struct error *err) {
   struct trial t = {.schemas = s, .event = event, .payload = payload};
   enum reason reason = try_payload(&t);
   enum status st = ST_OK;
@@ -238,8 +238,11 @@ enum status schemas_encode(struct schemas *s, struct span event, struct span pay
     st = error_set(err, ST_NO_MEMORY, "Out of memory");
   else if (reason != REASON_NONE)
     st = error_set(err, ST_INVALID, "%s: %s", reason_word(reason), t.why.text);
-  else
+  else {
     buffer_add(value, buffer_span(&t.record));
+    buffer_add(extra, catalog_carried(s->catalog));
+    st = buffer_status(extra, err);
+  }
   json_doc_release(&t.doc);
   arena_release(&t.arena);
   buffer_release(&t.entry);
@@ -247,9 +250,19 @@ enum status schemas_encode(struct schemas *s, struct span event, struct span pay
   return st == ST_OK ? buffer_status(value, err) : st;
 }
 
-enum status schemas_decode(struct schemas *s, struct span value, struct buffer *out,
-                           struct error *err) {
-  return catalog_decode(s->catalog, value, (struct span){"", 0}, (struct span){"", 0}, out, err);
+enum status schemas_decode(struct schemas *s, struct span value, struct span extra,
+                           struct buffer *out, size_t *left, struct error *err) {
+  struct span unknown = {"", 0};
+  struct buffer json = {0};
+  *left = 0;
+  enum status st =
+      catalog_decode(s->catalog, value, unknown, unknown, extra.len ? &json : out, err);
+  if (st == ST_OK && extra.len) {
+    st = catalog_put_back(buffer_span(&json), extra, out, left, err);
+    if (st == ST_INVALID) (void)error_prefix(err, "The header ce_extra");
+  }
+  buffer_release(&json);
+  return st;
 }
 
 /* ---- freezing ---- */

@@ -32,13 +32,16 @@ MUST_CHECK enum status schemas_text(struct schemas *s, struct span event, struct
  */
 MUST_CHECK enum status schemas_check(struct schemas *s, struct span event, struct span payload,
                                      struct buffer *json, struct error *err);
-/* The record's value in single-object framing. ST_INVALID: it would be a dead letter; err has its
- * reason and error. */
+/* The record's value in single-object framing, and its header ce_extra (nothing: it has none).
+ * ST_INVALID: it would be a dead letter; err has its reason and error. */
 MUST_CHECK enum status schemas_encode(struct schemas *s, struct span event, struct span payload,
-                                      struct buffer *value, struct error *err);
-/* A record's value to JSON, by whichever schema there is or was (catalog_decode). */
-MUST_CHECK enum status schemas_decode(struct schemas *s, struct span value, struct buffer *out,
+                                      struct buffer *value, struct buffer *extra,
                                       struct error *err);
+/* A record's value to JSON, by whichever schema there is or was (catalog_decode), with the members
+ * of its header ce_extra (empty: it has none) where they were. *left: how many of them have no
+ * place there. ST_INVALID: one of the two is none. */
+MUST_CHECK enum status schemas_decode(struct schemas *s, struct span value, struct span extra,
+                                      struct buffer *out, size_t *left, struct error *err);
 /* Writes the schema as it is, whole, as the next one of its history; where it is the last one there
  * already, nothing is written (frozen is false).
  * {"version":1,"event","number":N,"file","frozen":bool} */

@@ -131,6 +131,49 @@ static void freeze_own(const struct own *o, const char *want) {
   schemas_close(schemas);
 }
 
+/* What rides in the header is put back where it was, in an array too; what is no header is refused,
+ * and what leads nowhere is counted. */
+TEST(what_the_header_carries_is_put_back) {
+  struct own o;
+  char setting[128];
+  const char *const overrides[] = {setting, "routing.namespaces=order"};
+  struct settings_sources from = {.overrides = overrides, .override_count = 2};
+  struct buffer value = {0}, json = {0}, extra = {0};
+  struct schemas *schemas;
+  struct error err = {0};
+  size_t left;
+  folder_make(o.folder, sizeof o.folder, "extra");
+  snprintf(setting, sizeof setting, "encoding.schemas=%s", o.folder);
+  assert_int_equal(settings_load(&from, &o.settings, NULL, NULL), ST_OK);
+  write_file(&o, "order/placed.avsc",
+             "{\"type\": \"record\", \"name\": \"P\", \"fields\": [{\"name\": \"lines\", \"type\": "
+             "{\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"L\", \"fields\": "
+             "[{\"name\": \"n\", \"type\": \"int\"}]}}}]}\n");
+  assert_int_equal(schemas_open(o.settings, NULL, &schemas, &err), ST_OK);
+  struct span payload =
+      SPAN("{\"lines\": [{\"n\": 1}, {\"n\": 2, \"note\": [1.50, {}]}], \"x\": null}");
+  assert_int_equal(schemas_encode(schemas, SPAN("order.placed"), payload, &value, &extra, &err),
+                   ST_OK);
+  struct span record = buffer_span(&value), header = buffer_span(&extra);
+  assert_int_equal(schemas_decode(schemas, record, header, &json, &left, &err), ST_OK);
+  assert_int_equal(left, 0);
+  assert_string_equal(buffer_z(&json),
+                      "{\"lines\": [{\"n\": 1}, {\"n\": 2, \"note\": [1.50, {}]}], \"x\": null}");
+  buffer_clear(&json);
+  header = SPAN("{\"/lines/7/n\": 1, \"/y\": 2}");
+  assert_int_equal(schemas_decode(schemas, record, header, &json, &left, &err), ST_OK);
+  assert_int_equal(left, 1);
+  assert_string_equal(buffer_z(&json), "{\"lines\": [{\"n\": 1}, {\"n\": 2}], \"y\": 2}");
+  assert_int_equal(schemas_decode(schemas, record, SPAN("[]"), &json, &left, &err), ST_INVALID);
+  assert_has(err.text, "header ce_extra: ");
+  schemas_close(schemas);
+  settings_free(o.settings);
+  buffer_release(&value);
+  buffer_release(&json);
+  buffer_release(&extra);
+  assert_int_equal(folder_remove(o.folder), 0);
+}
+
 #define PLACED(type)                                                                               \
   "{\"type\": \"record\", \"name\": \"Placed\", \"fields\": [{\"name\": \"a\", \"type\": " type    \
   "}]}\n"
@@ -140,9 +183,10 @@ TEST(a_frozen_schema_keeps_its_records_readable) {
   char setting[128];
   const char *const overrides[] = {setting, "routing.namespaces=order"};
   struct settings_sources from = {.overrides = overrides, .override_count = 2};
-  struct buffer value = {0}, json = {0};
+  struct buffer value = {0}, json = {0}, extra = {0};
   struct schemas *schemas;
   struct error err = {0};
+  size_t left;
   folder_make(o.folder, sizeof o.folder, "freeze");
   snprintf(setting, sizeof setting, "encoding.schemas=%s", o.folder);
   assert_int_equal(settings_load(&from, &o.settings, NULL, NULL), ST_OK);
@@ -155,11 +199,13 @@ TEST(a_frozen_schema_keeps_its_records_readable) {
                  "\"%s/.history/order/placed.1.avsc\", \"frozen\": false}");
   assert_int_equal(schemas_open(o.settings, NULL, &schemas, &err), ST_OK);
   assert_int_equal(
-      schemas_encode(schemas, SPAN("order.placed"), SPAN("{\"a\": \"X\"}"), &value, &err),
+      schemas_encode(schemas, SPAN("order.placed"), SPAN("{\"a\": \"X\"}"), &value, &extra, &err),
       ST_INVALID);
   assert_has(err.text, "schema_mismatch: payload.a: expected one of M, found string");
   assert_int_equal(
-      schemas_encode(schemas, SPAN("order.placed"), SPAN("{\"a\": \"M\"}"), &value, &err), ST_OK);
+      schemas_encode(schemas, SPAN("order.placed"), SPAN("{\"a\": \"M\"}"), &value, &extra, &err),
+      ST_OK);
+  assert_int_equal(extra.len, 0);
   schemas_close(schemas);
   write_file(&o, ".common/unit.avsc",
              "{\"type\": \"enum\", \"name\": \"Unit\", \"symbols\": [\"KM\"]}");
@@ -167,11 +213,13 @@ TEST(a_frozen_schema_keeps_its_records_readable) {
   freeze_own(&o, "{\"version\": 1, \"event\": \"order.placed\", \"number\": 2, \"file\": "
                  "\"%s/.history/order/placed.2.avsc\", \"frozen\": true}");
   assert_int_equal(schemas_open(o.settings, NULL, &schemas, &err), ST_OK);
-  assert_int_equal(schemas_decode(schemas, buffer_span(&value), &json, &err), ST_OK);
+  assert_int_equal(
+      schemas_decode(schemas, buffer_span(&value), (struct span){0}, &json, &left, &err), ST_OK);
   assert_string_equal(buffer_z(&json), "{\"a\": \"M\"}");
   schemas_close(schemas);
   settings_free(o.settings);
   buffer_release(&value);
   buffer_release(&json);
+  buffer_release(&extra);
   assert_int_equal(folder_remove(o.folder), 0);
 }
