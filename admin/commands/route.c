@@ -120,11 +120,12 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
 const struct command command_route = {
     .name = "route",
     .words = "<event> <file>",
-    .arguments = "NAME [FILE|-]",
+    .arguments = "NAME [JSON|FILE|-]",
     .summary = "which topic, key, headers an event takes, and which setting says so",
     .examples =
         "  busbridge route order.placed                   what holds for events of that name\n"
-        "  busbridge route order.placed payload.json      for this one: its key, partition and headers too\n"
+        "  busbridge route order.placed '{\"order_id\": 7}'  for this one: its key, partition and headers too\n"
+        "  busbridge route order.placed payload.json\n"
         "  busbridge show ID -o json | jq .payload | busbridge route order.placed -\n",
     .description =
         "Behind each part stands the setting that says it. Exit 1 where the event would be a dead letter, with its reason.\n"

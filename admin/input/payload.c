@@ -1,4 +1,5 @@
-/* Reads a payload whole from a file or from standard input, but no more than an entry may have. */
+/* Reads a payload whole from the command line, a file or standard input, but no more than an entry
+ * may have. */
 #include "admin/input/payload.h"
 
 #include "bridge/base/durable.h"
@@ -15,12 +16,22 @@ static enum status read_limited(const struct admin *a, int fd, const char *name,
   return error_set(err, st, "%s is larger than outbox.max_entry_bytes (%zu)", name, limit);
 }
 
-enum status payload_read(const struct admin *a, const char *file, struct buffer *out,
+/* No file is called so, and who types a payload need not make one. */
+static bool is_text(struct span what) {
+  what = span_trim(what);
+  return what.len && (*what.ptr == '{' || *what.ptr == '[');
+}
+
+enum status payload_read(const struct admin *a, const char *what, struct buffer *out,
                          struct error *err) {
-  if (strcmp(file, "-") == 0) return read_limited(a, STDIN_FILENO, "standard input", out, err);
-  int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return error_sys(err, errno, "opening %s", file);
-  enum status st = read_limited(a, fd, file, out, err);
+  if (strcmp(what, "-") == 0) return read_limited(a, STDIN_FILENO, "standard input", out, err);
+  if (is_text(span_of(what))) {
+    buffer_add_z(out, what);
+    return buffer_status(out, err);
+  }
+  int fd = open(what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return error_sys(err, errno, "opening %s", what);
+  enum status st = read_limited(a, fd, what, out, err);
   close(fd);
   return st;
 }

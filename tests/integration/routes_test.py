@@ -88,6 +88,8 @@ class Routes(harness.BusTest):
         self.assertEqual((told["topic"], told["partitions"]), (record.topic, None))
         self.assertTrue(told["kafka"])
         self.assertIn("unknown_event", self.run_cli("route", "order.shipped", expect=1).stdout())
+        typed = self.run_cli("route", "-o", "json", "order.placed", " " + json.dumps(payload), expect=0).stdout()
+        self.assertEqual(json.loads(typed)["key"], "7")
         file.write_text(json.dumps({**payload, "meta": {"tenant": []}}))
         self.assertIn("bad_header", self.run_cli("route", "order.placed", str(file), expect=1).stdout())
 
