@@ -4,6 +4,7 @@
 #include "bridge/relay/crash_marks.h"
 
 #include "bridge/base/durable.h"
+#include "bridge/base/table.h"
 #include "bridge/base/thread.h"
 
 #include <errno.h>
@@ -48,23 +49,33 @@ static _Thread_local struct taken *volatile in_hand;
 
 /* ---- the table ---- */
 
-static struct span cut(struct span token) {
-  return token.len < CRASH_TOKEN ? token : (struct span){token.ptr, CRASH_TOKEN - 1};
+/* As it is kept: of a longer one the beginning, and a digest of the whole. */
+static struct span kept(struct span token, char longer[CRASH_TOKEN]) {
+  enum { DIGEST = 1 + 2 * 16, BEGINNING = CRASH_TOKEN - 1 - DIGEST };
+  if (token.len < CRASH_TOKEN) return token;
+  struct digest d = digest_fixed(token);
+  memcpy(longer, token.ptr, BEGINNING);
+  snprintf(longer + BEGINNING, DIGEST + 1, "~%016llx%016llx", (unsigned long long)d.hi,
+           (unsigned long long)d.lo);
+  return span_of(longer);
 }
 
 static void mark_set(struct crash_mark *mark, struct span token) {
-  token = cut(token);
+  char longer[CRASH_TOKEN];
+  token = kept(token, longer);
   if (token.len) memcpy(mark->token, token.ptr, token.len);
   mark->token[token.len] = '\0';
 }
 
+/* token: as it is kept */
 static bool mark_is(const struct crash_mark *mark, struct span token) {
-  token = cut(token);
   return strlen(mark->token) == token.len &&
          (!token.len || memcmp(mark->token, token.ptr, token.len) == 0);
 }
 
 static struct crash_mark *find(struct crash_mark *suspects, unsigned count, struct span token) {
+  char longer[CRASH_TOKEN];
+  token = kept(token, longer);
   for (unsigned i = 0; i < count; i++)
     if (mark_is(&suspects[i], token)) return &suspects[i];
   return NULL;

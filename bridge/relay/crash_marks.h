@@ -9,8 +9,8 @@
  *
  * What is in hand stands in ordinary memory until it is marked: taking costs a copy, dirties no
  * page of the file and cannot fail, even where writing to a mapped file can (a full disk whose file
- * system copies on write). Of a token up to 255 bytes are kept. A file that is damaged begins
- * anew: an entry that crashes gets one try more.
+ * system copies on write). Tokens of more than 255 bytes are kept by their beginning and a digest.
+ * A file that is damaged begins anew: an entry that crashes gets one try more.
  *
  * The lock of the outbox must be held from crash_marks_open to crash_marks_close. Threads: as said
  * at each function. All of them take NULL for "nothing is noted".
@@ -26,7 +26,7 @@
 enum crash_slot { CRASH_READER, CRASH_PUBLISHER, CRASH_SLOTS };
 
 struct crash_mark {
-  char token[CRASH_TOKEN]; /* terminated, its beginning */
+  char token[CRASH_TOKEN]; /* terminated; of a long one the beginning and a digest */
   uint32_t folder; /* 0; in files of 0.1.0: 1 for what lay in pending/, whose name is without it */
   uint32_t times;  /* it was marked, in all */
 };
