@@ -15,7 +15,7 @@
 #include "bridge/relay/ledger/ledger.h"
 #include "bridge/relay/ledger/stuck_manifests.h"
 #include "bridge/relay/publish/breaker.h"
-#include "bridge/relay/publish/sift.h"
+#include "bridge/relay/publish/small_groups.h"
 #include "bridge/relay/relay.h"
 #include "bridge/relay/rules.h"
 #include "bridge/relay/verdict.h"
@@ -24,9 +24,9 @@
 #include <stdatomic.h>
 
 enum {
-  POOL = 3 + SIFT_BATCHES, /* batches in all: being read, with Kafka, being settled, and waiting or
-                              set apart */
-  TURN_EVENTS = 256        /* entries whose text is in memory at a time */
+  POOL = 3 + SMALL_GROUPS_BATCHES, /* batches in all: being read, with Kafka, being settled, and
+                              waiting or set apart */
+  TURN_EVENTS = 256                /* entries whose text is in memory at a time */
 };
 
 /* An entry on its way. Its bytes live in its batch until it is settled. */
@@ -159,7 +159,7 @@ struct publishing {
   struct batch *current;               /* being handed over */
   size_t position;                     /* in it */
   struct item *done_first, *done_last; /* reported since the last push */
-  struct sift sift;
+  struct small_groups small_groups;
   struct item **back; /* at_least_once, of a group on its way: those refused together, in front of
                          where it stood */
   size_t back_count;

@@ -19,7 +19,7 @@ enum {
 
 /* ---- reader ---- */
 
-_Static_assert(POOL >= SIFT_BATCHES + 3, "a batch for each stage, whatever is set apart");
+_Static_assert(POOL >= SMALL_GROUPS_BATCHES + 3, "a batch for each stage, whatever is set apart");
 
 static void hand_to_publisher(struct relay *r, struct batch *b) {
   for (size_t i = 0; i < b->count; i++)

@@ -72,8 +72,8 @@ static enum status make(struct engine *e, struct error *err) {
   p->report = publish_report;
   e->reading.entries = calloc(TURN_EVENTS, sizeof *e->reading.entries);
   p->topics = calloc(topics, sizeof *p->topics);
-  p->sift.topics = calloc(topics, sizeof *p->sift.topics);
-  if (!e->reading.entries || !p->topics || !p->sift.topics ||
+  p->small_groups.topics = calloc(topics, sizeof *p->small_groups.topics);
+  if (!e->reading.entries || !p->topics || !p->small_groups.topics ||
       find_numbers(&e->finishing, r) != ST_OK)
     return error_set(err, ST_NO_MEMORY, "out of memory for the relay");
   enum status st = find_ledger(p, r, err);
@@ -98,8 +98,8 @@ static void release(struct engine *e) {
   free(e->reading.entries);
   free(e->publishing.topics);
   free(e->finishing.numbers.published);
-  free(e->publishing.sift.items);
-  free(e->publishing.sift.topics);
+  free(e->publishing.small_groups.items);
+  free(e->publishing.small_groups.topics);
   wake_close(r->wake_fd);
   cond_destroy(&r->changed);
   mutex_destroy(&r->lock);

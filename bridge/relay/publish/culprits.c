@@ -58,7 +58,7 @@ void culprits_deny(struct publishing *p, struct item **items, size_t count) {
 static size_t part_refused(const struct publishing *p, struct item **items, size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
-    if (p->sift.topics[items[i]->topic].refused) continue;
+    if (p->small_groups.topics[items[i]->topic].refused) continue;
     struct item *item = items[i];
     memmove(&items[n + 1], &items[n], (i - n) * sizeof *items);
     items[n++] = item;
@@ -69,7 +69,7 @@ static size_t part_refused(const struct publishing *p, struct item **items, size
 static void mark_refused(struct publishing *p, struct item **items, size_t count, bool refused) {
   for (size_t i = 0; i < count; i++)
     if (!refused || items[i]->fault == KAFKA_RECORD_REFUSED)
-      p->sift.topics[items[i]->topic].refused = refused;
+      p->small_groups.topics[items[i]->topic].refused = refused;
 }
 
 /* Of topics that refused some of them: beside the flow from here on, first those in front of the
@@ -79,14 +79,14 @@ static void look_apart(struct publishing *p, struct item **items, size_t count) 
   for (size_t i = 0; i < count; i++) suspects += items[i]->fault == KAFKA_RECORD_REFUSED;
   BUG_ON(!suspects);
   while (items[middle]->fault != KAFKA_RECORD_REFUSED || passed++ < suspects / 2) middle++;
-  if (p->sift.trying) {
-    sift_back(p, items, count, middle);
+  if (p->small_groups.trying) {
+    small_groups_back(p, items, count, middle);
     return;
   }
-  bool first = sift_idle(p);
+  bool first = small_groups_idle(p);
   for (size_t i = 0; i < count; i++)
-    if (!sift_add(p, items[i])) refuse_topic(p, items[i]);
-  if (first) p->sift.group = middle ? middle : 1;
+    if (!small_groups_add(p, items[i])) refuse_topic(p, items[i]);
+  if (first) p->small_groups.group = middle ? middle : 1;
 }
 
 size_t culprits_set_apart(struct publishing *p, struct item **items, size_t count) {

@@ -82,7 +82,7 @@ void hand_over(struct publishing *p) {
   while ((item = next_item(p))) {
     if (item->outcome == OUTCOME_SEND) {
       if (!may_send(p)) return;
-      if (set_apart(p, item)) {
+      if (small_groups_divert(p, item)) {
         p->position++;
         continue;
       }
@@ -110,7 +110,7 @@ void give_back_unsent(struct publishing *p) {
     if (item->outcome == OUTCOME_SEND) item->outcome = OUTCOME_HELD;
     chain_push(&p->done_first, &p->done_last, item);
   }
-  sift_give_back(p);
+  small_groups_give_back(p);
 }
 
 bool publish_wait(struct publishing *p) {

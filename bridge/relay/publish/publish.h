@@ -10,7 +10,7 @@
  *   renew          a producer that is ours
  *   topics         are they there, and what do they take
  *   doors          what is closed, and who may pass; breaker: one door
- *   sift           what was refused together, kept apart; sift_run: sent beside the flow
+ *   small_groups   what was refused together, kept apart; small_groups_run: sent beside the flow
  */
 #ifndef BRIDGE_RELAY_PUBLISH_H
 #define BRIDGE_RELAY_PUBLISH_H
@@ -60,7 +60,7 @@ uint64_t order_scan(struct relay *r);
 /* transact.c: exactly once */
 void transact_next(
     struct publishing *p); /* the next prepared batch, if there is one: one transaction or more */
-/* A group of sift.c, in place: what is refused together goes back there. False: stop. */
+/* A group of small_groups.c, in place: what is refused together goes back there. False: stop. */
 bool transact_group(struct publishing *p, struct item **items, size_t count);
 
 /* culprits.c: of a transaction that was aborted for its reports */

@@ -27,7 +27,7 @@ static void note_fault(struct item *item, const struct delivery *delivery) {
 
 /* at_least_once. False: there is no room to set it apart. */
 static bool refused_together(struct publishing *p, struct item *item) {
-  if (!p->sift.trying) return sift_add(p, item);
+  if (!p->small_groups.trying) return small_groups_add(p, item);
   BUG_ON(!p->back);
   p->back[p->back_count++] = item;
   return true;
@@ -44,7 +44,7 @@ static void clock_trouble(struct publishing *p, const struct item *item, const s
 static void judge(struct publishing *p, struct item *item, const struct delivery *d, bool certain) {
   struct relay *r = p->relay;
   item->outcome = OUTCOME_HELD;
-  if (p->sift.trying)
+  if (p->small_groups.trying)
     store_linger(r->parts.store, &item->ref, false); /* before anybody asks for a scan */
   switch (verdict_of_fault(d->fault)) {
   case BLAME_NOBODY:
@@ -76,7 +76,7 @@ static void judge(struct publishing *p, struct item *item, const struct delivery
   if (item->outcome !=
       OUTCOME_PUBLISHED) { /* if it was the probe, it told nothing of what it passed */
     doors_unsent(p, item->topic);
-    if (item->outcome == OUTCOME_HELD && p->sift.trying) sift_gave_back(p, item);
+    if (item->outcome == OUTCOME_HELD && p->small_groups.trying) small_groups_gave_back(p, item);
   }
   chain_push(&p->done_first, &p->done_last, item);
 }

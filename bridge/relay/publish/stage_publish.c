@@ -29,7 +29,7 @@ static void sleep_until_work(struct publishing *p) {
     timeout = 5;
   else if (!p->topics_ready || p->link_down || p->kafka.state != BREAKER_CLOSED)
     timeout = 100;
-  else if (!sift_idle(p))
+  else if (!small_groups_idle(p))
     timeout = 0;
   struct pollfd fd = {.fd = p->relay->wake_fd, .events = POLLIN};
   if (thread_poll(&fd, 1, timeout) == 1) wake_take(p->relay->wake_fd);
@@ -57,7 +57,7 @@ static void relay_reports(struct publishing *p) {
   doors_tick(p);
   bool too_late;
   if (must_stop(p->relay, &too_late)) return;
-  sift_run(p);
+  small_groups_run(p);
   if (p->publisher) hand_over(p);
 }
 
@@ -67,7 +67,7 @@ static void relay_transactions(struct publishing *p) {
   if (must_stop(p->relay, &too_late) || !renew_ready(p) || !p->relay->exactly_once) return;
   watch_link(p);
   doors_tick(p);
-  sift_run(p);
+  small_groups_run(p);
   transact_next(p);
 }
 

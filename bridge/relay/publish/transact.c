@@ -6,8 +6,9 @@
  *
  * A refusal seen before the commit was called: abort, the manifest goes, the culprits are taken out
  * and the rest goes again under the same number. Several that were refused together: those of their
- * topics go on beside the flow, in sift.c. Anything unclear: a new producer, and the ledger tells.
- * Once the commit was called, nothing but the ledger decides (L5). PROTOCOL.md 2 has each case.
+ * topics go on beside the flow, in small_groups.c. Anything unclear: a new producer, and the ledger
+ * tells. Once the commit was called, nothing but the ledger decides (L5). PROTOCOL.md 2 has each
+ * case.
  */
 #include "bridge/relay/publish/publish.h"
 
@@ -283,7 +284,7 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
 /* ---- a batch ---- */
 
 static void give_back(struct publishing *p, struct item *item) {
-  if (p->sift.trying) sift_gave_back(p, item);
+  if (p->small_groups.trying) small_groups_gave_back(p, item);
   item->outcome = OUTCOME_HELD;
   chain_push(&p->done_first, &p->done_last, item);
 }
@@ -292,7 +293,7 @@ static void give_back(struct publishing *p, struct item *item) {
 static size_t filter(struct publishing *p, struct item **items, size_t count) {
   size_t kept = 0;
   for (size_t i = 0; i < count; i++) {
-    if (may_pass(p, items[i]) && (p->sift.trying || !sift_holds(p, items[i])))
+    if (may_pass(p, items[i]) && (p->small_groups.trying || !small_groups_holds(p, items[i])))
       items[kept++] = items[i];
     else
       give_back(p, items[i]);
@@ -393,8 +394,8 @@ static bool send_range(struct publishing *p, struct item **items, size_t count) 
       continue;
     }
     if (how == ATTEMPT_CUT && middle < count &&
-        p->sift.trying) { /* the rest behind what may yet come back of this */
-      sift_back(p, items + middle, count - middle, middle);
+        p->small_groups.trying) { /* the rest behind what may yet come back of this */
+      small_groups_back(p, items + middle, count - middle, middle);
       count = middle;
       continue;
     }
@@ -419,7 +420,7 @@ static size_t collect(struct publishing *p, struct item **items, size_t most) {
       items[n++] = item;
       return n;
     }
-    if (item->outcome == OUTCOME_SEND && set_apart(p, item)) continue;
+    if (item->outcome == OUTCOME_SEND && small_groups_divert(p, item)) continue;
     if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
     if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
     if (item->outcome == OUTCOME_SEND)
@@ -432,7 +433,7 @@ static size_t collect(struct publishing *p, struct item **items, size_t most) {
 
 void transact_next(struct publishing *p) {
   struct item *first = next_item(p);
-  if (!first && !sift_idle(p)) return;
+  if (!first && !small_groups_idle(p)) return;
   if (!first) {
     struct error err = {0};
     if (ledger_refresh(p, &err) != ST_OK) note_renewal(p, "refresh", &err);

@@ -2,18 +2,18 @@
  */
 #include "bridge/relay/publish/publish.h"
 
-bool sift_idle(const struct publishing *p) {
-  return p->sift.first == p->sift.end;
+bool small_groups_idle(const struct publishing *p) {
+  return p->small_groups.first == p->small_groups.end;
 }
 
-bool sift_holds(struct publishing *p, const struct item *item) {
-  struct sifted *t = &p->sift.topics[item->topic];
+bool small_groups_holds(struct publishing *p, const struct item *item) {
+  struct small_groups_topic *t = &p->small_groups.topics[item->topic];
   if (!t->suspects) return false;
   t->held = true;
   return true;
 }
 
-static bool grow(struct sift *s) {
+static bool grow(struct small_groups *s) {
   if (s->first == s->end) s->first = s->end = 0;
   if (s->end < s->cap) return true;
   size_t cap = s->cap ? s->cap * 2 : 256;
@@ -24,29 +24,29 @@ static bool grow(struct sift *s) {
   return true;
 }
 
-static bool keep_batch(struct sift *s, const struct batch *batch) {
-  size_t free_at = SIFT_BATCHES;
-  for (size_t i = 0; i < SIFT_BATCHES; i++) {
+static bool keep_batch(struct small_groups *s, const struct batch *batch) {
+  size_t free_at = SMALL_GROUPS_BATCHES;
+  for (size_t i = 0; i < SMALL_GROUPS_BATCHES; i++) {
     if (s->kept[i].items && s->kept[i].batch == batch) {
       s->kept[i].items++;
       return true;
     }
     if (!s->kept[i].items) free_at = i;
   }
-  if (free_at == SIFT_BATCHES) return false;
+  if (free_at == SMALL_GROUPS_BATCHES) return false;
   s->kept[free_at].batch = batch;
   s->kept[free_at].items = 1;
   return true;
 }
 
 static void count_in(struct publishing *p, const struct item *item) {
-  p->sift.topics[item->topic].suspects += item->attempts == 0;
+  p->small_groups.topics[item->topic].suspects += item->attempts == 0;
 }
 
-bool sift_add(struct publishing *p, struct item *item) {
+bool small_groups_add(struct publishing *p, struct item *item) {
   struct relay *r = p->relay;
-  struct sift *s = &p->sift;
-  bool first = sift_idle(p) && !s->trying;
+  struct small_groups *s = &p->small_groups;
+  bool first = small_groups_idle(p) && !s->trying;
   if (!grow(s) || !keep_batch(s, item->batch)) return false;
   if (first) {
     s->since_ms = clock_mono_ms(r->parts.clock);
@@ -63,32 +63,32 @@ bool sift_add(struct publishing *p, struct item *item) {
   return true;
 }
 
-bool set_apart(struct publishing *p, struct item *item) {
+bool small_groups_divert(struct publishing *p, struct item *item) {
   if (item->attempts == 0 || item->suspected) {
-    if (sift_holds(p, item)) item->outcome = OUTCOME_HELD;
+    if (small_groups_holds(p, item)) item->outcome = OUTCOME_HELD;
     return false;
   }
   bool passes = may_pass(p, item); /* else it waits for an earlier one of its key */
   if (passes) key_waits(p->relay, item);
-  if (passes && sift_add(p, item)) return true;
+  if (passes && small_groups_add(p, item)) return true;
   item->outcome = OUTCOME_HELD;
   return false;
 }
 
 /* It has left for a try: it is counted again if it comes back. */
 static void take_out(struct publishing *p, const struct item *item) {
-  struct sift *s = &p->sift;
+  struct small_groups *s = &p->small_groups;
   BUG_ON(item->attempts == 0 && !s->topics[item->topic].suspects);
   s->topics[item->topic].suspects -= item->attempts == 0;
-  for (size_t i = 0; i < SIFT_BATCHES; i++)
+  for (size_t i = 0; i < SMALL_GROUPS_BATCHES; i++)
     if (s->kept[i].items && s->kept[i].batch == item->batch) {
       s->kept[i].items--;
       return;
     }
 }
 
-size_t sift_take(struct publishing *p, struct item ***items) {
-  struct sift *s = &p->sift;
+size_t small_groups_take(struct publishing *p, struct item ***items) {
+  struct small_groups *s = &p->small_groups;
   size_t left = s->end - s->first, n = s->group < left ? s->group : left;
   BUG_ON(n == 0 || s->trying);
   *items = s->items + s->first;
@@ -98,8 +98,8 @@ size_t sift_take(struct publishing *p, struct item ***items) {
 }
 
 /* They stood in front of `first` a moment ago, so there is room. */
-void sift_back(struct publishing *p, struct item **items, size_t count, size_t group) {
-  struct sift *s = &p->sift;
+void small_groups_back(struct publishing *p, struct item **items, size_t count, size_t group) {
+  struct small_groups *s = &p->small_groups;
   BUG_ON(count > s->first);
   s->first -= count;
   memmove(s->items + s->first, items, count * sizeof *items);
@@ -113,18 +113,18 @@ void sift_back(struct publishing *p, struct item **items, size_t count, size_t g
   s->group = group ? group : 1;
 }
 
-void sift_gave_back(struct publishing *p, const struct item *item) {
+void small_groups_gave_back(struct publishing *p, const struct item *item) {
   store_linger(p->relay->parts.store, &item->ref,
                false); /* the scan that is about to be asked for is to find it */
-  p->sift.topics[item->topic].held = true;
+  p->small_groups.topics[item->topic].held = true;
 }
 
-void sift_give_back(struct publishing *p) {
-  struct sift *s = &p->sift;
+void small_groups_give_back(struct publishing *p) {
+  struct small_groups *s = &p->small_groups;
   for (; s->first < s->end; s->first++) {
     struct item *item = s->items[s->first];
     take_out(p, item);
-    sift_gave_back(p, item);
+    small_groups_gave_back(p, item);
     item->outcome = OUTCOME_HELD;
     chain_push(&p->done_first, &p->done_last, item);
   }

@@ -19,7 +19,7 @@ static bool send_group(struct publishing *p, struct item **items, size_t count) 
   bool whole = publish_wait(p);
   size_t back = p->back_count;
   bool smaller = back > 1 && topic_batches_refused(p, items, back);
-  if (back) sift_back(p, items, back, smaller ? back : count / 2);
+  if (back) small_groups_back(p, items, back, smaller ? back : count / 2);
   if (smaller && whole) { /* nothing is in flight: the next producer makes smaller batches */
     publish_close(p);
     p->topics_ready = false;
@@ -28,10 +28,10 @@ static bool send_group(struct publishing *p, struct item **items, size_t count) 
 }
 
 static bool step(struct publishing *p) {
-  struct sift *s = &p->sift;
+  struct small_groups *s = &p->small_groups;
   struct item **items;
   if (!p->relay->exactly_once && (p->link_down || !publish_wait(p))) return false;
-  size_t n = sift_take(p, &items);
+  size_t n = small_groups_take(p, &items);
   s->trying = true;
   s->refused = false;
   bool go_on = p->relay->exactly_once ? transact_group(p, items, n) : send_group(p, items, n);
@@ -42,7 +42,7 @@ static bool step(struct publishing *p) {
 
 /* ---- a topic's door ---- */
 
-static void tell(struct relay *r, unsigned topic, struct sifted *t) {
+static void tell(struct relay *r, unsigned topic, struct small_groups_topic *t) {
   t->told = true;
   mutex_lock(&r->lock);
   status_breaker(r, routing_topic_name(r->parts.routing, topic), BREAKER_PROBING,
@@ -51,7 +51,7 @@ static void tell(struct relay *r, unsigned topic, struct sifted *t) {
   mutex_unlock(&r->lock);
 }
 
-static void open_door(struct publishing *p, unsigned topic, struct sifted *t) {
+static void open_door(struct publishing *p, unsigned topic, struct small_groups_topic *t) {
   struct relay *r = p->relay;
   if (t->held) p->topics[topic].from = order_scan(r);
   if (t->told && p->topics[topic].state == BREAKER_CLOSED) {
@@ -64,16 +64,16 @@ static void open_door(struct publishing *p, unsigned topic, struct sifted *t) {
 
 static void tend_doors(struct publishing *p, bool young) {
   for (unsigned i = 0; i < routing_topics(p->relay->parts.routing); i++) {
-    struct sifted *t = &p->sift.topics[i];
+    struct small_groups_topic *t = &p->small_groups.topics[i];
     if (t->suspects && !young && !t->told) tell(p->relay, i, t);
     if (!t->suspects && (t->held || t->told)) open_door(p, i, t);
   }
 }
 
-void sift_run(struct publishing *p) {
-  struct sift *s = &p->sift;
+void small_groups_run(struct publishing *p) {
+  struct small_groups *s = &p->small_groups;
   bool young = true, go_on = true;
-  while (go_on && young && !sift_idle(p)) {
+  while (go_on && young && !small_groups_idle(p)) {
     go_on = step(p);
     young = clock_mono_ms(p->relay->parts.clock) - s->since_ms < YOUNG_MS;
     push_done(p);
