@@ -1,0 +1,39 @@
+/* schema_verbs.h - busbridge schema VERB: what each verb gets. Private to the command.
+ *
+ * To add one: a file of its name, admin/commands/schema_<verb>.c, with one function, declared here;
+ * a row in the table of schema.c, which also has its options; its words for completion there; a
+ * paragraph in busbridge.1.
+ */
+#ifndef ADMIN_SCHEMA_VERBS_H
+#define ADMIN_SCHEMA_VERBS_H
+
+#include "admin/admin.h"
+#include "admin/client/answer.h"
+#include "bridge/service/schemas.h"
+
+struct schema_call {
+  struct admin *a;
+  struct schemas *schemas; /* opened, unless the verb opens them itself */
+  char **words;            /* behind the verb */
+  int count;
+  const char *format; /* of LISTING_FORMATS */
+  bool json;          /* the format is one of JSON */
+  bool all;           /* --all */
+  const char *extra;  /* --extra */
+  int code;           /* the exit code where the verb gives ST_OK */
+};
+
+enum status schema_list(struct schema_call *c, struct error *err);
+enum status schema_show(struct schema_call *c, struct error *err);
+enum status schema_check(struct schema_call *c, struct error *err);
+enum status schema_freeze(struct schema_call *c, struct error *err);
+enum status schema_encode(struct schema_call *c, struct error *err);
+enum status schema_decode(struct schema_call *c, struct error *err);
+
+/* schema_words.c: a member's text of the answer's root, printable, to stdout. */
+void schema_add_text(struct admin *a, const struct json_doc *doc, const char *key);
+/* A word of the command line that is a folder: no event has a slash in its name, so one that is not
+ * there is told as that. */
+bool schema_is_folder(const char *path);
+
+#endif
