@@ -1,5 +1,6 @@
 /* The commands as a whole: finds one by its name, tells them all, and says what a word that is none
- * may have meant. */
+ * may have meant.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
 
 #include "admin/input/options.h"

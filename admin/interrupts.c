@@ -1,4 +1,5 @@
-/* Ctrl-C and SIGTERM: at once, or counted where something must be ended first. */
+/* Ctrl-C and SIGTERM: at once, or counted where something must be ended first.
+ * A signal handler, and the command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
 
 #include <signal.h>

@@ -1,5 +1,6 @@
 /* busbridge, the operator's command: the table of commands, and the one place that checks that
- * stdout was really written. */
+ * stdout was really written.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
 
 #include "admin/input/options.h"

@@ -1,4 +1,5 @@
-/* What a command says: messages on stderr, data on stdout, and an exit code. */
+/* What a command says: messages on stderr, data on stdout, and an exit code.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
 #include "bridge/base/words.h"
 

@@ -1,4 +1,5 @@
-/* A command's settings, its log, and whether it may use colours. */
+/* A command's settings, its log, and whether it may use colours.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
 
 #include "bridge/service/configure.h"

@@ -1,5 +1,6 @@
 /* Says "reading the outbox ..." after 80 ms, from the handler of a timer's signal, and wipes it
- * when the answer comes. */
+ * when the answer comes.
+ * The handler and the command's one thread; a crash leaves at most the note on the screen. */
 #include "admin/admin.h"
 
 #include <signal.h>

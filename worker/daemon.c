@@ -1,5 +1,6 @@
 /* Starts and stops the parts in order; between that the main thread's loop: signals, reload,
- * watchdog, figures saved. */
+ * watchdog, figures saved.
+ * A crash leaves what its parts leave. */
 #include "worker/daemon.h"
 
 #include "bridge/kafka/client.h"

@@ -1,4 +1,5 @@
-/* busbridge-worker: reads the command line; daemon.c does the rest. */
+/* busbridge-worker: reads the command line; daemon.c does the rest.
+ * The main thread; a crash leaves nothing. */
 #include "bridge/base/log_events.h"
 #include "bridge/settings/settings.h"
 #include "worker/control/control_routes.h"

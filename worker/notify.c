@@ -1,5 +1,6 @@
 /* Datagrams to the service manager, its watchdog's ping among them; what it does not take within 5
- * s is dropped. */
+ * s is dropped.
+ * The main thread; a crash leaves nothing. */
 #include "worker/notify.h"
 
 #include "bridge/base/words.h"

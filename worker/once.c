@@ -1,5 +1,6 @@
 /* Begins a patient flush, follows it to its end or a stop, and makes the exit status of what
- * stopped it. */
+ * stopped it.
+ * The main thread; a crash leaves what was settled until then. */
 #include "worker/once.h"
 
 #include "bridge/base/progress.h"

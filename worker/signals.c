@@ -1,5 +1,6 @@
 /* Blocks the signals in all threads and takes them by sigtimedwait. Before the start, and again
- * once it is stopping, a handler ends the process at once. */
+ * once it is stopping, a handler ends the process at once.
+ * A crash leaves nothing. */
 #include "worker/signals.h"
 
 #include <pthread.h>

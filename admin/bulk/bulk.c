@@ -1,5 +1,6 @@
 /* Replays and purges of many: freezes a selection, asks, exports, then goes through it step by
- * step, to the end or to Ctrl-C. After a crash --resume goes on. */
+ * step, to the end or to Ctrl-C. After a crash --resume goes on.
+ * The command's one thread. */
 #include "admin/bulk/bulk.h"
 
 #include "admin/bulk/bulk_parts.h"

@@ -1,5 +1,6 @@
 /* The copy of the dead letters that are about to be purged: one JSON object a line, durable before
- * the first of them goes. */
+ * the first of them goes.
+ * The command's one thread; a crash leaves part of the copy, and every dead letter. */
 #include "admin/bulk/bulk_parts.h"
 #include "bridge/base/durable.h"
 

@@ -1,5 +1,6 @@
 /* What replay and purge of many say: the forecast, ids that mean nothing, errors, the summary;
- * their exit code. */
+ * their exit code.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/bulk/bulk_parts.h"
 #include "bridge/base/words.h"
 

@@ -1,4 +1,5 @@
-/* Reads members of an answer, with a fallback where one is missing or of another type. */
+/* Reads members of an answer, with a fallback where one is missing or of another type.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/answer.h"
 
 enum status answer_scan(struct json_doc *doc, struct span text, struct error *err) {

@@ -1,5 +1,6 @@
 /* Asks the worker over its socket, or opens the outbox itself when none runs; one function for each
- * operation. */
+ * operation.
+ * The command's one thread; a crash leaves what the operation of service.h leaves. */
 #include "admin/client/client.h"
 
 #include "admin/client/answer.h"

@@ -1,4 +1,5 @@
-/* busbridge completion: prints the script of a shell, and answers what that script asks. */
+/* busbridge completion: prints the script of a shell, and answers what that script asks.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/completion/completion_words.h"
 #include "admin/input/options.h"
 

@@ -1,5 +1,6 @@
 /* busbridge config: the settings in force, of the worker where one runs, and how those here differ;
- * the check of a file. */
+ * the check of a file.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/list_output.h"

@@ -1,5 +1,6 @@
 /* busbridge doctor: prints the findings; makes the two changes that a worker's refusal names, and
- * asks before entries are sent that may be in Kafka already. */
+ * asks before entries are sent that may be in Kafka already.
+ * The command's one thread; a crash leaves what service/doctor says of the two changes. */
 #include "bridge/service/doctor/doctor.h"
 #include "admin/input/options.h"
 #include "admin/output/findings.h"

@@ -1,5 +1,6 @@
 /* busbridge emit: a payload from the command line or standard input becomes an entry; its id is
- * printed when it is durable. */
+ * printed when it is durable.
+ * The command's one thread; a crash leaves the entry whole, or not there. */
 #include "admin/client/answer.h"
 #include "admin/input/options.h"
 #include "admin/input/payload.h"

@@ -1,5 +1,6 @@
 /* busbridge flush: begins one, shows how far it is, ends it early on Ctrl-C; or tells what it would
- * try. */
+ * try.
+ * The command's one thread; after a crash the worker goes on with a flush that it began. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"

@@ -1,4 +1,5 @@
-/* busbridge health: prints as a monitoring plugin does, and exits with the state. */
+/* busbridge health: prints as a monitoring plugin does, and exits with the state.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"

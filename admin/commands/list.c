@@ -1,5 +1,6 @@
 /* busbridge list: as a table; as JSON or ids, written as they come, so that memory does not grow
- * with the list. */
+ * with the list.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/client.h"
 #include "admin/input/selection_options.h"
 #include "admin/output/output.h"

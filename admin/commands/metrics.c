@@ -1,4 +1,5 @@
-/* busbridge metrics: the window, the counters and the account, as text, JSON or Prometheus text. */
+/* busbridge metrics: the window, the counters and the account, as text, JSON or Prometheus text.
+ * The command's one thread; a crash leaves the window as it was, or begun anew. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"

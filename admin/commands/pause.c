@@ -1,4 +1,5 @@
-/* busbridge pause and busbridge resume: one makes the change and both say what is so now. */
+/* busbridge pause and busbridge resume: one makes the change and both say what is so now.
+ * The command's one thread; a crash leaves what service/pause.c says. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"

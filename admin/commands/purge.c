@@ -1,4 +1,5 @@
-/* busbridge purge: its options; admin/bulk does the rest. */
+/* busbridge purge: its options; admin/bulk does the rest.
+ * The command's one thread; a crash leaves what admin/bulk says. */
 #include "admin/bulk/bulk.h"
 
 static int run(struct admin *a, const struct command *self, int argc, char **argv) {

@@ -1,5 +1,6 @@
 /* busbridge replay: up to 100 ids one by one, each told; everything else is a selection, for
- * admin/bulk. */
+ * admin/bulk.
+ * The command's one thread; a crash leaves each dead letter where it was or pending. */
 #include "admin/bulk/bulk.h"
 #include "admin/output/output.h"
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* busbridge route: the way of an event, and which setting says each part of it. */
+/* busbridge route: the way of an event, and which setting says each part of it.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/answer.h"
 #include "admin/input/options.h"
 #include "admin/input/payload.h"

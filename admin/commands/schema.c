@@ -1,4 +1,5 @@
-/* busbridge schema: its verbs, and which command line is which. */
+/* busbridge schema: its verbs, and which command line is which.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/input/options.h"
 #include "admin/output/list_output.h"

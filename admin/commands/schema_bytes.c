@@ -1,4 +1,5 @@
-/* busbridge schema encode, decode: in base64, as tail prints what it cannot decode. */
+/* busbridge schema encode, decode: in base64, as tail prints what it cannot decode.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/input/payload.h"
 #include "bridge/base/escape.h"

@@ -1,4 +1,5 @@
-/* busbridge schema check: a payload, or a whole folder. */
+/* busbridge schema check: a payload, or a whole folder.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/input/payload.h"
 #include "admin/output/output.h"

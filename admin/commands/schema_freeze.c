@@ -1,4 +1,5 @@
-/* busbridge schema freeze. */
+/* busbridge schema freeze.
+ * The command's one thread; a crash leaves the frozen copy whole, or not there. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/output/output.h"
 

@@ -1,4 +1,5 @@
-/* busbridge schema list, show. */
+/* busbridge schema list, show.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/output/list_output.h"
 

@@ -1,4 +1,5 @@
-/* What the verbs of busbridge schema share. */
+/* What the verbs of busbridge schema share.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* busbridge show: an entry line by line, with a caret under the byte where it goes wrong. */
+/* busbridge show: an entry line by line, with a caret under the byte where it goes wrong.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"

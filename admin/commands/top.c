@@ -1,4 +1,5 @@
-/* busbridge top: asks again and again, keeps the last samples and draws them; or prints once. */
+/* busbridge top: asks again and again, keeps the last samples and draws them; or prints once.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/top/screen.h"

@@ -1,4 +1,5 @@
-/* busbridge verify: runs the comparison under a progress bar and prints the findings. */
+/* busbridge verify: runs the comparison under a progress bar and prints the findings.
+ * The command's one thread; a crash leaves nothing. */
 #include "bridge/service/verify/verify.h"
 #include "admin/input/options.h"
 #include "admin/output/findings.h"

@@ -1,5 +1,6 @@
 /* Goes through the words typed so far, and offers what may stand next: commands, options, values,
- * ids, events, topics. */
+ * ids, events, topics.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/completion/completion_words.h"
 
 #include "admin/client/client.h"

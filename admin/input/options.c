@@ -1,6 +1,7 @@
 /* Parses options by the rows of a command and the common ones, names the nearest to a mistyped one,
  * and writes
- * --help. */
+ * --help.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/input/options.h"
 
 #include "bridge/base/words.h"

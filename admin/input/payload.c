@@ -1,5 +1,6 @@
 /* Reads a payload whole from the command line, a file or standard input, but no more than an entry
- * may have. */
+ * may have.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/input/payload.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,5 @@
-/* From a command's filter options to a selection, and from that to the query of a request. */
+/* From a command's filter options to a selection, and from that to the query of a request.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/input/selection_options.h"
 
 #include "bridge/base/escape.h"

@@ -1,5 +1,5 @@
 /* The checks of doctor and verify, as a table or as JSON, and the exit code that follows from them.
- */
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/output/findings.h"
 
 #include "admin/output/output.h"

@@ -1,5 +1,6 @@
 /* Objects of an answer as a table, as JSON or as names, for commands whose rows are members as they
- * are. */
+ * are.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/output/list_output.h"
 
 #include "bridge/base/words.h"

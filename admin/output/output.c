@@ -1,4 +1,5 @@
-/* What commands print alike: tables, JSON, ages, colours, counts and samples of dry runs. */
+/* What commands print alike: tables, JSON, ages, colours, counts and samples of dry runs.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/output/output.h"
 
 #include "bridge/base/clock.h"

@@ -1,5 +1,6 @@
 /* Reads Prometheus text into the figures that top shows, and works out rates and latencies between
- * two samples. */
+ * two samples.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/top/metrics_sample.h"
 
 #include <math.h>

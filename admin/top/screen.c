@@ -1,5 +1,6 @@
 /* Opens the terminal, draws lines, reads keys, and gives the terminal back, from a signal handler
- * too. */
+ * too.
+ * A crash leaves the terminal as curses had it: reset mends it. */
 #include "admin/top/screen.h"
 
 #include <curses.h>

@@ -1,4 +1,5 @@
-/* What top shows, as lines that fit the screen's width, and as JSON. */
+/* What top shows, as lines that fit the screen's width, and as JSON.
+ * The command's one thread; a crash leaves nothing. */
 #include "admin/top/top_view.h"
 
 #include "bridge/base/words.h"

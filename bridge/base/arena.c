@@ -1,5 +1,6 @@
 /* Memory handed out from 64 KiB chunks and freed all at once; a reset keeps up to 8 MiB of chunks
- * for the next round. */
+ * for the next round.
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/base/span.h"
 
 enum { CHUNK = 64 * 1024, KEEP = 8 * 1024 * 1024 };

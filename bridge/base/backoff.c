@@ -1,5 +1,6 @@
 /* The base, doubled for each further try up to the limit, plus a random part of the jitter; it
- * cannot overflow. */
+ * cannot overflow.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/backoff.h"
 
 int64_t backoff_delay_ms(const struct backoff *b, unsigned tries, const struct clock *c) {

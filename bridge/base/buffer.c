@@ -1,4 +1,5 @@
-/* The growing buffer of span.h. One thread at a time a buffer. */
+/* The growing buffer of span.h. One thread at a time a buffer.
+ * A crash leaves nothing. */
 #include "bridge/base/span.h"
 
 void buffer_release(struct buffer *b) {

@@ -1,5 +1,6 @@
 /* The system's clocks and random numbers; times of RFC 3339 to microseconds and back, whatever
- * locale and time zone; uuids. */
+ * locale and time zone; uuids.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/clock.h"
 
 #include <sys/random.h>

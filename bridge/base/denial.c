@@ -1,5 +1,6 @@
 /* Finds the first part of a path that refuses us, names its owner and mode, and says how to get
- * past it; what to do about other errnos too. */
+ * past it; what to do about other errnos too.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/denial.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* Each change to a file that must survive, inside a fault point. A crash leaves the old content or
  * the new one, and perhaps a temporary file, a torn last line of an append, or two names of one
- * file where the file system lacks RENAME_NOREPLACE. */
+ * file where the file system lacks RENAME_NOREPLACE.
+ * Any thread. */
 #include "bridge/base/durable.h"
 
 #include "bridge/base/clock.h"

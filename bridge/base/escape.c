@@ -1,5 +1,6 @@
 /* Hex, percent encoding (the unreserved characters of RFC 3986 stay), the words of a line in a
- * state file, base64. */
+ * state file, base64.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/escape.h"
 
 bool hex_lower(struct span text) {

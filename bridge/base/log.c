@@ -1,5 +1,7 @@
 /* Formats log lines, limits how often one event is written, and writes without ever waiting for
- * whoever reads. */
+ * whoever reads.
+ * Any thread; a crash leaves the lines that were written, and loses what a slow reader had not
+ * taken. */
 #include "bridge/base/log.h"
 
 #include "bridge/base/thread.h"

@@ -1,4 +1,5 @@
-/* Turns the table of events and fields into text, for --help-events and for the manual page. */
+/* Turns the table of events and fields into text, for --help-events and for the manual page.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/log_events.h"
 
 static const struct event_row {

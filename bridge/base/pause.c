@@ -1,4 +1,5 @@
-/* Sleeps on the monotonic clock, looking every 20 ms whether to stop. */
+/* Sleeps on the monotonic clock, looking every 20 ms whether to stop.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/pause.h"
 
 #include "bridge/base/thread.h"

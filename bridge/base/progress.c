@@ -1,5 +1,5 @@
 /* Draws the bar or writes the line: how much is done, the rate as a moving average, the time left.
- */
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/base/progress.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* Comparing, trimming and splitting borrowed bytes; checking UTF-8. */
+/* Comparing, trimming and splitting borrowed bytes; checking UTF-8.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/span.h"
 
 bool span_starts(struct span a, const char *prefix) {

@@ -1,5 +1,6 @@
 /* Fills error texts, cut at a whole character; maps errno to a status; ends the process with one
- * line when an invariant is broken. */
+ * line when an invariant is broken.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/status.h"
 #include "bridge/base/span.h"
 #include "bridge/base/thread.h"

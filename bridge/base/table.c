@@ -1,4 +1,5 @@
-/* SipHash, the hash table with open addressing, and the set of digests. */
+/* SipHash, the hash table with open addressing, and the set of digests.
+ * Any thread, one at a time a table; a crash leaves nothing. */
 #include "bridge/base/table.h"
 
 #include "bridge/base/thread.h"

@@ -1,4 +1,5 @@
-/* Threads, locks, conditions, waits and wakes as the system has them. */
+/* Threads, locks, conditions, waits and wakes as the system has them.
+ * A crash leaves nothing. */
 #include "bridge/base/thread.h"
 
 #include <errno.h>

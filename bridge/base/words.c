@@ -1,5 +1,6 @@
 /* Durations, numbers and counts as text and back; the word nearest to a mistyped one; control
- * characters in foreign text. */
+ * characters in foreign text.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 
 #include <ctype.h>

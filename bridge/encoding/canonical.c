@@ -1,5 +1,6 @@
 /* The Parsing Canonical Form of a schema, and its fingerprint. Names and symbols are [A-Za-z0-9_.]
- * after the check, so nothing needs escaping. */
+ * after the check, so nothing needs escaping.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/schema.h"
 
 static void write_use(const struct use *u, struct buffer *out);

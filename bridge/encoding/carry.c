@@ -1,4 +1,5 @@
-/* Walks down to the members without a place, and writes them as a header. */
+/* Walks down to the members without a place, and writes them as a header.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/carry.h"
 
 #include <stdio.h>

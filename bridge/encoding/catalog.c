@@ -1,4 +1,5 @@
-/* Opens the schemas, encodes and frames payloads. */
+/* Opens the schemas, encodes and frames payloads.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/encoding/catalog_parts.h"
 #include "bridge/encoding/quote.h"

@@ -1,4 +1,5 @@
-/* Which schema is that of a name, and what is said of names without one. */
+/* Which schema is that of a name, and what is said of names without one.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/encoding/catalog_parts.h"
 

@@ -1,4 +1,5 @@
-/* Types that several schemas share: found by the name that each file defines. */
+/* Types that several schemas share: found by the name that each file defines.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/commons.h"
 
 #include "bridge/encoding/schema_reader.h"

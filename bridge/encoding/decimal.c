@@ -1,5 +1,6 @@
 /* Decimals: the digits of a text to an integer of as many bytes as it needs, and back; no double on
- * the way. */
+ * the way.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/encoding/logical.h"
 
 /* log2(10) / 8 is less than 0.42. */

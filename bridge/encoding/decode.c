@@ -1,5 +1,6 @@
 /* Walks a compiled schema over Avro bytes that anybody may have written, and writes JSON; nothing
- * is believed unchecked. */
+ * is believed unchecked.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/decode.h"
 
 #include "bridge/base/escape.h"

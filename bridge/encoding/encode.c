@@ -1,4 +1,5 @@
-/* Walks a compiled schema over a payload's nodes and writes Avro: records, arrays, maps, unions. */
+/* Walks a compiled schema over a payload's nodes and writes Avro: records, arrays, maps, unions.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/encode_parts.h"
 #include "bridge/encoding/reach.h"
 

@@ -1,5 +1,6 @@
 /* Reads the folders of schemas, one file for each event, and refuses two with the same record name
- * or fingerprint. */
+ * or fingerprint.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/entries.h"
 
 #include "bridge/base/denial.h"

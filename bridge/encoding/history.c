@@ -1,4 +1,5 @@
-/* Frozen schemas: what older records were written by. */
+/* Frozen schemas: what older records were written by.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/entries.h"
 
 struct adding {

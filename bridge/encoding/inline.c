@@ -1,4 +1,5 @@
-/* Copies a schema's text; a name that another file defines becomes that file's text, once. */
+/* Copies a schema's text; a name that another file defines becomes that file's text, once.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/inline.h"
 
 #include "bridge/encoding/schema.h"

@@ -1,4 +1,5 @@
-/* Members without a place: carried, counted by path, told. */
+/* Members without a place: carried, counted by path, told.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/left_out.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* Dates, times and uuids: between their texts and the integers and bytes that Avro keeps. */
+/* Dates, times and uuids: between their texts and the integers and bytes that Avro keeps.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/encoding/logical.h"
 
 #include "bridge/base/clock.h"

@@ -1,5 +1,6 @@
 /* What is said of a payload that does not fit: the place, the type and the kind of the value, never
- * the value. */
+ * the value.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/encode_parts.h"
 
 #include "bridge/base/words.h"

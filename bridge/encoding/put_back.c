@@ -1,5 +1,6 @@
 /* What the header ce_extra carries, put back into the value it was taken out of. Both may be
- * anybody's bytes: what leads nowhere is left out, whatever it is. */
+ * anybody's bytes: what leads nowhere is left out, whatever it is.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/base/table.h"
 #include "bridge/encoding/carry.h"
 #include "bridge/encoding/catalog.h"

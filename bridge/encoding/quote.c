@@ -1,4 +1,5 @@
-/* A JSON value cut and quoted for a message; JSON text on one line. */
+/* A JSON value cut and quoted for a message; JSON text on one line.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/encoding/quote.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,6 @@
 /* Holds the branches of a union against each other. What is not sure counts as reachable: a schema
- * is refused only for what can never be. */
+ * is refused only for what can never be.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/reach.h"
 
 #define MAX_STEPS 1000 /* of one comparison: types may be wide, and hold themselves */

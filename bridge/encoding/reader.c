@@ -1,4 +1,5 @@
-/* What reading a schema needs at every place: its words, faults and notes, each with its line. */
+/* What reading a schema needs at every place: its words, faults and notes, each with its line.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/encoding/quote.h"
 #include "bridge/encoding/schema_reader.h"

@@ -1,4 +1,5 @@
-/* Values without parts: JSON to Avro bytes, exactly or not at all. */
+/* Values without parts: JSON to Avro bytes, exactly or not at all.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/encode_parts.h"
 
 #include "bridge/base/escape.h"

@@ -1,5 +1,6 @@
 /* Reads a schema's JSON into types, refuses what is not supported, and lets avro-c judge the
- * canonical form of the rest. */
+ * canonical form of the rest.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/schema.h"
 
 #include "bridge/encoding/reach.h"

@@ -1,4 +1,5 @@
-/* Lists and reads the files of schemas. */
+/* Lists and reads the files of schemas.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/encoding/schema_files.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,5 @@
-/* "logicalType" of a type: which one, and whether it fits. */
+/* "logicalType" of a type: which one, and whether it fits.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/schema_reader.h"
 
 bool reader_count(struct reader *r, uint32_t member, int64_t max, uint32_t *out) {

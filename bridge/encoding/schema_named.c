@@ -1,5 +1,6 @@
 /* Records, enums and fixed: names and namespaces, fields and symbols, and defaults, compiled by the
- * encoder itself. */
+ * encoder itself.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/encode.h"
 #include "bridge/encoding/schema_reader.h"
 

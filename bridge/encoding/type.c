@@ -1,4 +1,5 @@
-/* What is asked of a type that has been read. */
+/* What is asked of a type that has been read.
+ * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/schema.h"
 
 static const char *const kind_words[] = {"null",   "boolean", "int",    "long",  "float",

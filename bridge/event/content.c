@@ -1,4 +1,5 @@
-/* What an event says, as one number: by which two entries of one id are told apart. */
+/* What an event says, as one number: by which two entries of one id are told apart.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/table.h"
 #include "bridge/event/event.h"
 

@@ -1,5 +1,6 @@
 /* Lifts an event out of the envelope that the bridge of the older typed bus put into its payload,
- * and tells what was left of both. */
+ * and tells what was left of both.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/event/event.h"
 
 #include "bridge/base/table.h"

@@ -1,5 +1,6 @@
 /* A scanned JSON object to struct event: one pass finds the members, then each is read, or refused
- * with the reason that its dead letter will carry. */
+ * with the reason that its dead letter will carry.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/event/event.h"
 
 #include "bridge/base/escape.h"

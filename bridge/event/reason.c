@@ -1,5 +1,5 @@
 /* The table of reasons: word and remedy, the reason a word means, and the one a JSON fault becomes.
- */
+ * Any thread; a crash leaves nothing. */
 #include "bridge/event/event.h"
 
 static const struct {

@@ -1,5 +1,6 @@
 /* Changes or appends top-level members in an entry's text, leaving all other bytes as the producer
- * wrote them; writes a new entry. */
+ * wrote them; writes a new entry.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/event/event.h"
 
 #define NOT_CHANGED SIZE_MAX

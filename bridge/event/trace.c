@@ -1,5 +1,5 @@
 /* Finds the trace context that a producer left in an entry, and takes it where its form is right.
- */
+ * Any thread; a crash leaves nothing. */
 #include "bridge/event/trace.h"
 
 #include "bridge/base/escape.h"

@@ -1,5 +1,5 @@
 /* libcurl behind one request function: over TCP or a Unix socket, with answers of at most 64 MiB.
- */
+ * One thread a client; a crash leaves nothing. */
 #include "bridge/http/http.h"
 
 #include "bridge/base/denial.h"

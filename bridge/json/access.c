@@ -1,4 +1,5 @@
-/* Members by name, the path of a node as text ("a.b[3]"), and the node at a path. */
+/* Members by name, the path of a node as text ("a.b[3]"), and the node at a path.
+ * Any thread, one at a time a document; a crash leaves nothing. */
 #include "bridge/json/scanner.h"
 
 uint32_t json_member(const struct json_doc *d, uint32_t object, const char *key) {

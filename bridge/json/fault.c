@@ -1,4 +1,5 @@
-/* Why a scan failed, in words: the byte, the path that leads to it, and what to write instead. */
+/* Why a scan failed, in words: the byte, the path that leads to it, and what to write instead.
+ * Any thread, one at a time a document; a crash leaves nothing. */
 #include "bridge/json/scanner.h"
 
 #define PATH_SHOWN 160

@@ -1,5 +1,5 @@
 /* The scanner's main loop: values and containers become nodes in document order, without recursion.
- */
+ * Any thread, one at a time a document; a crash leaves nothing. */
 #include "bridge/json/scanner.h"
 
 #define NODES_FIRST 32

@@ -1,5 +1,6 @@
 /* Strings with their escapes resolved: copied, compared, or byte by byte. Only what the scanner has
- * accepted comes here: escapes are whole and surrogates paired. */
+ * accepted comes here: escapes are whole and surrogates paired.
+ * Any thread, one at a time a document; a crash leaves nothing. */
 #include "bridge/base/escape.h"
 #include "bridge/json/scanner.h"
 

@@ -1,5 +1,6 @@
 /* Refuses an object that has two members of one name: each compared with each up to 16, sorted
- * beyond, so that a hostile object costs n log n. */
+ * beyond, so that a hostile object costs n log n.
+ * Any thread, one at a time a document; a crash leaves nothing. */
 #include "bridge/json/scanner.h"
 
 #define FEW 16

@@ -1,5 +1,6 @@
 /* Strings, integers and doubles as JSON. Invalid UTF-8 becomes U+FFFD; a double gets the fewest
- * digits that read back as the same value. */
+ * digits that read back as the same value.
+ * Any thread, one at a time a document; a crash leaves nothing. */
 #include "bridge/json/json.h"
 
 #include <float.h>

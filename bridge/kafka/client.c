@@ -1,5 +1,6 @@
 /* Judges the user's kafka.* settings before anything is started: by the table, then by librdkafka
- * itself; warns of what weakens a guarantee. */
+ * itself; warns of what weakens a guarantee.
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/kafka/handle.h"
 #include "bridge/kafka/options.h"
 

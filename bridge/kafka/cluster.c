@@ -1,4 +1,5 @@
-/* Metadata, watermarks and topic creation, over a producer handle that never sends a record. */
+/* Metadata, watermarks and topic creation, over a producer handle that never sends a record.
+ * One thread at a time; a crash leaves at most a topic that was just made. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

@@ -1,4 +1,5 @@
-/* The commands of Kafka's tools that messages name. */
+/* The commands of Kafka's tools that messages name.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/kafka/cluster.h"
 
 /* In single quotes for a shell, whatever it holds. */

@@ -1,4 +1,5 @@
-/* What a call that failed means, and why nobody answers. */
+/* What a call that failed means, and why nobody answers.
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/kafka/handle.h"
 #include "bridge/kafka/remedy.h"
 

@@ -1,4 +1,5 @@
-/* What each error code of Kafka and librdkafka means to us. */
+/* What each error code of Kafka and librdkafka means to us.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/kafka/client.h"
 
 #include <librdkafka/rdkafka.h>

@@ -1,4 +1,5 @@
-/* The configuration of every librdkafka handle, its log, its errors. */
+/* The configuration of every librdkafka handle, its log, its errors.
+ * The caller's thread and librdkafka's, as handle.h says of each; a crash leaves nothing. */
 #include "bridge/kafka/handle.h"
 #include "bridge/base/words.h"
 #include "bridge/kafka/options.h"

@@ -1,4 +1,5 @@
-/* What only somebody who examines a cluster asks: the release of a broker, limits of a topic. */
+/* What only somebody who examines a cluster asks: the release of a broker, limits of a topic.
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

@@ -1,4 +1,5 @@
-/* The user's kafka.* settings, judged by the table: each by itself, then together. */
+/* The user's kafka.* settings, judged by the table: each by itself, then together.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/kafka/options.h"
 
 #include <librdkafka/rdkafka.h>

@@ -3,7 +3,7 @@
  *
  * A rule stands here where a value would bend what is promised (lost, doubled, out of order) or
  * make the relay stand still without a word. How fast, how large and how secure is the user's.
- */
+ * Any thread; a crash leaves nothing. */
 #include "bridge/kafka/options.h"
 
 #define COUNT(list) (sizeof list / sizeof *list)

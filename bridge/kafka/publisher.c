@@ -1,5 +1,6 @@
 /* A librdkafka producer behind numbers and spans: records, their reports, transactions. A crash
- * leaves an open transaction, which the next producer or the broker aborts. */
+ * leaves an open transaction, which the next producer or the broker aborts.
+ * One thread; its reports come on the same. */
 #include "bridge/kafka/handle.h"
 
 struct publisher {

@@ -3,7 +3,7 @@
  * Whoever answers at kafka.bootstrap.servers names the brokers to talk to (advertised.listeners).
  * Behind a port-forward or in a container that name may lead nowhere from here, and then every
  * question about topics is answered while no record can be sent.
- */
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

@@ -1,4 +1,5 @@
-/* A librdkafka consumer whose partitions are assigned by hand. */
+/* A librdkafka consumer whose partitions are assigned by hand.
+ * One thread at a time; a crash leaves nothing. */
 #include "bridge/kafka/reader.h"
 #include "bridge/kafka/handle.h"
 

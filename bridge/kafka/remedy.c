@@ -1,5 +1,6 @@
 /* From an error's code and librdkafka's words to a cause, and from a cause to the sentence that
- * tells what to do. */
+ * tells what to do.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/kafka/remedy.h"
 
 #include "bridge/base/denial.h"

@@ -1,4 +1,5 @@
-/* Keeps the latest statistics as text, and reads them into gauges only when somebody asks. */
+/* Keeps the latest statistics as text, and reads them into gauges only when somebody asks.
+ * Kept on the publisher's thread, read by any; a crash leaves nothing. */
 #include "bridge/kafka/statistics.h"
 
 #include "bridge/base/thread.h"

@@ -1,4 +1,5 @@
-/* The release of a broker, from what librdkafka logs of it. */
+/* The release of a broker, from what librdkafka logs of it.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/kafka/cluster.h"
 #include "bridge/kafka/handle.h"
 

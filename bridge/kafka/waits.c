@@ -5,7 +5,7 @@
  * that is in it (librdkafka#2145). This definition, which the program exports, comes before
  * glibc's: it waits as long on the monotonic clock. Nothing has to be noticed and no producer to be
  * made anew, so what was handed over stays where it is.
- */
+ * A crash leaves nothing. */
 #include "bridge/base/clock.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Asks Redis for ids and sets them, a thousand at a time; what Redis cannot take now goes to
- * keys-due, to be told to it later. */
+ * keys-due, to be told to it later.
+ * Any thread; a crash leaves keys set that nobody noted, which does no harm. */
 #include "bridge/keys/keys_private.h"
 
 #define AT_A_TIME 1000    /* ids of one pipeline */

@@ -1,6 +1,7 @@
 /* Ids that Redis has yet to be told, in .busbridge/keys-due; a full file becomes keys-due-<n>, and
  * goes when all of it was told. A crash may leave half a last line, which is cut off, or ids that
- * are told twice, which does no harm. */
+ * are told twice, which does no harm.
+ * One thread at a time, under the lock of keys.c. */
 #include "bridge/keys/keys_due.h"
 
 #include "bridge/base/durable.h"

@@ -1,5 +1,6 @@
 /* One exchange with Redis: connecting, trying again after a while, and what is said when it is away
- * or back. */
+ * or back.
+ * One thread at a time, under the lock of keys.c; a crash leaves nothing. */
 #include "bridge/base/backoff.h"
 #include "bridge/keys/keys_private.h"
 

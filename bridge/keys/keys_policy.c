@@ -1,5 +1,6 @@
 /* What Redis tells of itself: how much memory it may use, what it drops when that is full, and its
- * clock. */
+ * clock.
+ * One thread at a time, under the lock of keys.c; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/keys/keys_private.h"
 

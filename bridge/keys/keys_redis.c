@@ -1,5 +1,6 @@
 /* Commands and answers on one connection. hiredis 0.14 and 1.x alike: only what both have is used.
- * It writes without MSG_NOSIGNAL (see keys.h). */
+ * It writes without MSG_NOSIGNAL (see keys.h).
+ * One thread at a time, under the lock of keys.c; a crash leaves nothing. */
 #include "bridge/keys/keys_redis.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* Parses redis.url: redis://[[user]:password@]host[:port][/db], unix:/path[?db=n] or off. */
+/* Parses redis.url: redis://[[user]:password@]host[:port][/db], unix:/path[?db=n] or off.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/keys/keys_redis.h"

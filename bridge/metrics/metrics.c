@@ -1,5 +1,6 @@
 /* Makes, finds and changes series; beyond SERIES_MAX of a metric, all further label values share
- * one. */
+ * one.
+ * Any thread; a crash leaves what metrics_save.c wrote last. */
 #include "bridge/metrics/metrics_private.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Eight buckets for each power of two, and the window's percentiles read from them. */
+/* Eight buckets for each power of two, and the window's percentiles read from them.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/metrics/metrics_private.h"
 
 unsigned histogram_bucket(uint64_t value) {

@@ -1,5 +1,6 @@
 /* The text of GET /metrics, and the metrics for the manual page. Numbers are written without
- * printf's %f, whose decimal point depends on the locale. */
+ * printf's %f, whose decimal point depends on the locale.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/metrics/metrics_private.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* The table of metrics, as rows. */
+/* The table of metrics, as rows.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/metrics/metrics_private.h"
 
 const struct metric_row metric_rows[METRIC_COUNT] = {

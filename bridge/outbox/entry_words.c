@@ -1,5 +1,6 @@
 /* What an entry's shelf and its being set aside are called, for every kind and for
- * people. */
+ * people.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/outbox/store.h"
 

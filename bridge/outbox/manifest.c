@@ -1,4 +1,5 @@
-/* A manifest as a value: its digest, its name. */
+/* A manifest as a value: its digest, its name.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/manifest.h"
 
 #include "bridge/base/escape.h"

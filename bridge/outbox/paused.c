@@ -1,4 +1,5 @@
-/* The note that keeps an outbox from being published, over restarts. */
+/* The note that keeps an outbox from being published, over restarts.
+ * Any thread reads, the owner writes; a crash leaves the old note or the new one. */
 #include "bridge/base/words.h"
 #include "bridge/json/json.h"
 #include "bridge/outbox/store.h"

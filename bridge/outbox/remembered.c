@@ -1,4 +1,5 @@
-/* The note in which an outbox remembers its ledger: "<topic> <group>", one line. */
+/* The note in which an outbox remembers its ledger: "<topic> <group>", one line.
+ * Any thread reads, the owner writes; a crash leaves the old note or the new one. */
 #include "bridge/outbox/store.h"
 
 static bool take_word(struct span *rest, char *out, size_t size) {

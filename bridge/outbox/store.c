@@ -1,4 +1,5 @@
-/* The contract, for callers: each function hands on to the kind that outbox.url names. */
+/* The contract, for callers: each function hands on to the kind that outbox.url names.
+ * store.h says which thread calls what, the kind what a crash leaves. */
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/store_ops.h"

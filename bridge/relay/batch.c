@@ -1,5 +1,6 @@
 /* Batches, from the pool and back to it when their last item is settled; chains of items for the
- * finisher; waking and waiting. */
+ * finisher; waking and waiting.
+ * Any thread, under relay.lock; a crash leaves nothing. */
 #include "bridge/relay/parts.h"
 
 #include <unistd.h>

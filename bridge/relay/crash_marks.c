@@ -1,6 +1,7 @@
 /* The mapped file .busbridge/hands: reader and publisher note what they work on, and the handler of
  * a crash marks it, touching only memory. The mark is what a crash leaves to the next start; a
- * crash while the file is made anew leaves the old one. */
+ * crash while the file is made anew leaves the old one.
+ * Two threads, each its slot. */
 #include "bridge/relay/crash_marks.h"
 
 #include "bridge/base/durable.h"

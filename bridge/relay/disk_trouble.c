@@ -1,5 +1,6 @@
 /* What keeps the outbox from being read or changed, told in one way by all stages: the door that
- * health shows, its remedy, the log's line. kafka_away.c does it for Kafka. */
+ * health shows, its remedy, the log's line. kafka_away.c does it for Kafka.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/denial.h"
 #include "bridge/relay/parts.h"
 

@@ -1,4 +1,5 @@
-/* Explicit flushes: what may be taken now, and when a flush is over. */
+/* Explicit flushes: what may be taken now, and when a flush is over.
+ * Any thread, under relay.lock; a crash leaves nothing. */
 #include "bridge/relay/parts.h"
 
 #include <errno.h>

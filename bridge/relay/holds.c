@@ -1,6 +1,7 @@
 /* dlq.hold_key: the keys that wait behind a dead letter, in memory under relay.lock and in
  * .busbridge/holds. The finisher writes the file before the letter moves to dlq/, so a crash holds
- * a key too long at most. */
+ * a key too long at most.
+ * Under relay.lock, the file by the finisher's thread. */
 #include "bridge/relay/holds.h"
 
 #include "bridge/base/durable.h"

@@ -1,5 +1,6 @@
 /* What keeps everything from Kafka, told in one way: the door that health shows, its remedy, the
- * log's line. */
+ * log's line.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/relay/parts.h"
 
 #include <errno.h>

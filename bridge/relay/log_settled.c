@@ -1,4 +1,5 @@
-/* The log's line about one entry that was settled. */
+/* The log's line about one entry that was settled.
+ * The finisher's thread; a crash leaves nothing. */
 #include "bridge/relay/parts.h"
 
 #define FIELDS_MOST 16

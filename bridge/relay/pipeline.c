@@ -5,7 +5,7 @@
  * A batch belongs to whoever holds it; its items go to the finisher as they get their verdicts, and
  * the last one settled brings the batch back to the pool. An empty pool makes the reader wait: that
  * is all the back-pressure there is.
- */
+ * A crash leaves what the stages leave. */
 #include "bridge/relay/parts.h"
 #include "bridge/relay/publish/publish.h"
 

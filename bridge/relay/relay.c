@@ -1,5 +1,6 @@
 /* Starts, drains and stops the engine; pause, tuning, failure and status, as everybody outside sees
- * them. */
+ * them.
+ * Whoever owns the relay, from any thread; a crash leaves what the stages leave. */
 #include "bridge/relay/parts.h"
 #include "bridge/relay/publish/publish.h"
 

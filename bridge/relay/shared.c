@@ -1,5 +1,6 @@
 /* What any thread tells of the relay as a whole, and asks before it goes on: the end, failure,
- * signs of life, doors as they are shown. */
+ * signs of life, doors as they are shown.
+ * Any thread, under relay.lock; a crash leaves nothing. */
 #include "bridge/relay/parts.h"
 
 /* ---- points: set by tests only, as durable.c's hook is ---- */

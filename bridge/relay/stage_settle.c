@@ -4,7 +4,7 @@
  * removal leaves the entry, whose id Redis (or keys-due) then knows: it is removed as a duplicate
  * at the next start. While the disk refuses, the finisher tries again and again with the entry
  * still in hand, so nothing is published twice meanwhile; the stages before it fill up and wait.
- */
+ * The finisher's thread. */
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 

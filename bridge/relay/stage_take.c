@@ -1,4 +1,5 @@
-/* The first stage: entries out of the outbox into a batch. The reader's thread. */
+/* The first stage: entries out of the outbox into a batch. The reader's thread.
+ * A crash leaves the entries as they were. */
 #include "bridge/relay/parts.h"
 
 /* Not before its due time: its key waits, and the reader will look again then. */

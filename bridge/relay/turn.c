@@ -11,7 +11,7 @@
  * afterwards) until the batch is full or nothing more waits; then the batch goes on. An entry that
  * a stage gives a verdict is passed over by the later ones. A crash in any of them leaves the entry
  * as it was.
- */
+ * The reader's thread. */
 #include "bridge/relay/parts.h"
 
 enum { KEYS_RETRY_MS = 250 };

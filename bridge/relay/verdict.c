@@ -1,5 +1,6 @@
 /* The tables: which fault or reason blames the event, its topic or the world, what follows from it,
- * and when a retry is due. */
+ * and when a retry is due.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/relay/verdict.h"
 
 enum blame verdict_of_fault(enum kafka_fault fault) {

@@ -1,5 +1,6 @@
 /* The table of waiting keys; the caller holds relay.lock. A released key stays held until the fresh
- * scan asked for it has come along. */
+ * scan asked for it has come along.
+ * Any thread, under relay.lock; a crash leaves nothing. */
 #include "bridge/relay/waiting_keys.h"
 
 #include "bridge/relay/rules.h"

@@ -1,4 +1,5 @@
-/* Names that producers write otherwise: the user's, then the built-in ones. */
+/* Names that producers write otherwise: the user's, then the built-in ones.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 

@@ -1,4 +1,5 @@
-/* The names of classes, as the older typed bus writes them, to names of events. */
+/* The names of classes, as the older typed bus writes them, to names of events.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 

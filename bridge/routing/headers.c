@@ -1,4 +1,5 @@
-/* Own headers: which members of the payload go along as headers of the record. */
+/* Own headers: which members of the payload go along as headers of the record.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/plan.h"
 
 #include <strings.h>

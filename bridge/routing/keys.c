@@ -1,5 +1,6 @@
 /* Which fields are the key of an event: its route, else routing.keys, else its schema, else what is
- * built in. */
+ * built in.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"

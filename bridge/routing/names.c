@@ -1,4 +1,5 @@
-/* The built-in aliases, and what a namespace, an event name and a topic name may look like. */
+/* The built-in aliases, and what a namespace, an event name and a topic name may look like.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/names.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* Paths into a payload: "customer.id". Behind a path and its NUL stand its steps, each with one. */
+/* Paths into a payload: "customer.id". Behind a path and its NUL stand its steps, each with one.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/routing/plan.h"
 

@@ -1,5 +1,6 @@
 /* Builds the routing from the settings, all checked when it is opened; and what is asked of it as a
- * whole. */
+ * whole.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/routing.h"
 
 #include "bridge/routing/plan.h"

@@ -1,5 +1,6 @@
 /* The rules: one for each namespace, one for each pattern of a route, one for each event that has a
- * schema. */
+ * schema.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 

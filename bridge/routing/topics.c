@@ -1,5 +1,5 @@
 /* The topics: what the templates make of the names there are, so that all are known at the start.
- */
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 

@@ -1,4 +1,5 @@
-/* The words of a setting of the routing, and what all of its readers say when memory is out. */
+/* The words of a setting of the routing, and what all of its readers say when memory is out.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/routing/plan.h"
 
 enum status routing_no_memory(struct error *err) {

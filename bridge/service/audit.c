@@ -1,5 +1,6 @@
 /* Appends the audit line. A crash may leave half a line, behind which the next one begins, or,
- * while the log is rotated, no audit.log, which the next line makes. */
+ * while the log is rotated, no audit.log, which the next line makes.
+ * Any thread. */
 #include "bridge/service/audit.h"
 
 #include "bridge/service/operations.h"

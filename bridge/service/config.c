@@ -1,4 +1,5 @@
-/* The settings in force as JSON: value, default, source, type and help, secrets hidden. */
+/* The settings in force as JSON: value, default, source, type and help, secrets hidden.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 

@@ -1,4 +1,5 @@
-/* Finds and loads the settings, and computes what follows from them for each part, once. */
+/* Finds and loads the settings, and computes what follows from them for each part, once.
+ * One thread, before any other is started; a crash leaves nothing. */
 #include "bridge/service/configure.h"
 
 #include <errno.h>

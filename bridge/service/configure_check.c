@@ -1,4 +1,5 @@
-/* What settings say as a whole. Each value by itself was checked when it was read. */
+/* What settings say as a whole. Each value by itself was checked when it was read.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/store.h"
 #include "bridge/service/configure.h"
 

@@ -1,4 +1,5 @@
-/* Routes one event as the relay does, and tells which setting says each part of its way. */
+/* Routes one event as the relay does, and tells which setting says each part of its way.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/explain.h"
 
 #include "bridge/kafka/cluster.h"

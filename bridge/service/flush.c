@@ -1,4 +1,5 @@
-/* Flushes: started, followed, or only told what they would do. */
+/* Flushes: started, followed, or only told what they would do.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/audit.h"
 #include "bridge/service/health/breakdown.h"
 #include "bridge/service/key_rules.h"

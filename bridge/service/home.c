@@ -1,4 +1,5 @@
-/* What a process keeps beside an outbox in a folder. A crash leaves the old file or the new one. */
+/* What a process keeps beside an outbox in a folder. A crash leaves the old file or the new one.
+ * Any thread. */
 #include "bridge/service/home.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,5 @@
-/* The sentences that say which fields are the keys of the events. */
+/* The sentences that say which fields are the keys of the events.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/key_rules.h"
 
 #define SHOWN 5 /* events whose schema says it, in one sentence */

@@ -1,4 +1,5 @@
-/* Counts and times each operation; JSON members; the figures of the window. */
+/* Counts and times each operation; JSON members; the figures of the window.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 
 struct operation operation_begin(struct service *s, const char *command) {

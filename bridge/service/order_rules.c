@@ -1,5 +1,6 @@
 /* The rules as lines of a note, "topic TAB PATTERN TAB TOPIC" and "key TAB PATTERN TAB
- * FIELD,FIELD", and those lines compared by namespace. */
+ * FIELD,FIELD", and those lines compared by namespace.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/order_rules.h"
 
 #include "bridge/base/table.h"

@@ -1,5 +1,6 @@
 /* Publishing is stopped by hand, and goes on. The note is written first, so that a crash keeps what
- * was promised. */
+ * was promised.
+ * Any thread. */
 #include "bridge/service/audit.h"
 #include "bridge/service/operations.h"
 

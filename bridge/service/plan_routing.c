@@ -1,4 +1,5 @@
-/* The routing of settings and schemas together. */
+/* The routing of settings and schemas together.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/configure.h"
 
 static enum status take_keys(const struct catalog *c, struct routing_config *config,

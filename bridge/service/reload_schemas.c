@@ -1,5 +1,5 @@
 /* SIGHUP: the folders of schemas are read again and taken over whole, or not at all. Main thread.
- */
+ * A crash leaves the schemas of the files, which the next start reads. */
 #include "bridge/service/parts.h"
 
 /* What routing made of the schemas when it was opened: it stays as it is while the worker runs. */

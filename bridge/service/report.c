@@ -1,5 +1,5 @@
 /* Collects checks as JSON, each with verdict, evidence and what to do, and keeps the worst verdict.
- */
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/report.h"
 
 #include "bridge/service/operations.h"

@@ -1,4 +1,5 @@
-/* What is asked of a service as a whole while it runs. Any thread. */
+/* What is asked of a service as a whole while it runs. Any thread.
+ * A crash leaves nothing. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/parts.h"
 

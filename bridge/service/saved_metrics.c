@@ -1,4 +1,5 @@
-/* The figures outlive the process. A crash loses what came since they were last written. */
+/* The figures outlive the process. A crash loses what came since they were last written.
+ * One thread at a time. */
 #include "bridge/service/parts.h"
 
 #define METRICS_FILE "metrics"

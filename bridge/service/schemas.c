@@ -1,5 +1,6 @@
 /* Lists and shows schemas, and takes a payload through the relay's own steps, as far as they need
- * nobody else. */
+ * nobody else.
+ * One thread; a crash leaves each frozen schema whole, or not there. */
 #include "bridge/service/schemas.h"
 
 #include "bridge/base/durable.h"

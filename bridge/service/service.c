@@ -1,5 +1,6 @@
 /* The parts of a service, opened in order and closed in the other. What stands half open after a
- * crash is the outbox's lock, which ends with the process. */
+ * crash is the outbox's lock, which ends with the process.
+ * One thread opens and closes. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/key_rules.h"

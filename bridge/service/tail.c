@@ -1,5 +1,6 @@
 /* Opens a reader on the topics and writes each record as JSON, its value decoded, or as base64 with
- * the reason why not. */
+ * the reason why not.
+ * One thread; a crash leaves nothing. */
 #include "bridge/service/tail.h"
 
 #include "bridge/base/escape.h"

@@ -1,4 +1,5 @@
-/* Namespaces and their topics: what Kafka says of them, and whether their doors are open. */
+/* Namespaces and their topics: what Kafka says of them, and whether their doors are open.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 
 enum { ASK_MS = 3000, FRESH_MS = 5000 };

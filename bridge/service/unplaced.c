@@ -1,4 +1,5 @@
-/* Encodes payloads for nobody, and reads off what their schemas had no place for. */
+/* Encodes payloads for nobody, and reads off what their schemas had no place for.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/unplaced.h"
 
 enum status unplaced_open(const struct plan *plan, struct catalog **out, struct error *err) {

@@ -1,4 +1,5 @@
-/* A load: defaults, file, environment, -X; and what is then asked of it. */
+/* A load: defaults, file, environment, -X; and what is then asked of it.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 enum status settings_defaults(struct settings *s, struct error *err) {

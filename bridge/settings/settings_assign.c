@@ -1,4 +1,5 @@
-/* The one place that changes a value, wherever it stands. */
+/* The one place that changes a value, wherever it stands.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
-/* BUSBRIDGE_* and NOVELER_DISABLE_BACKGROUND_FLUSH. */
+/* BUSBRIDGE_* and NOVELER_DISABLE_BACKGROUND_FLUSH.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 static bool contains(struct span text, const char *part) {

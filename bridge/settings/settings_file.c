@@ -1,6 +1,7 @@
 /* The text of busbridge.conf: "key = value" lines and whole-line # comments. Nothing is quoted or
  * continued: a value is what stands between the first = and the end of the line, without blanks
- * around it. */
+ * around it.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 static struct span next_line(struct span *rest) {

@@ -1,4 +1,5 @@
-/* Values for people to see, without what must not be seen. Hiding too much is harmless. */
+/* Values for people to see, without what must not be seen. Hiding too much is harmless.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 #define MASK "***"

@@ -1,4 +1,5 @@
-/* A file of settings or of a secret, read whole. */
+/* A file of settings or of a secret, read whole.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 #include "bridge/base/denial.h"

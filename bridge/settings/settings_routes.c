@@ -1,4 +1,5 @@
-/* The family of settings whose keys are open: routing.PATTERN.ATTRIBUTE. */
+/* The family of settings whose keys are open: routing.PATTERN.ATTRIBUTE.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/settings/settings_private.h"
 

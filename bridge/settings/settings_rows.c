@@ -1,4 +1,5 @@
-/* The table of settings, as rows. */
+/* The table of settings, as rows.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 static const struct setting_row rows[SETTING_COUNT] = {

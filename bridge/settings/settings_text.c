@@ -1,5 +1,6 @@
 /* The table of settings for people: --help-settings and busbridge.conf(5); and what a reload may
- * not change. */
+ * not change.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
 static void add_choices(const struct setting_row *row, struct buffer *out) {

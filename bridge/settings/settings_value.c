@@ -1,5 +1,6 @@
 /* What a value may look like, by type; what its range is, in words; and which known word is nearest
- * to one mistyped. */
+ * to one mistyped.
+ * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/settings/settings_private.h"
 

@@ -1,5 +1,6 @@
 /* The two listeners, from opening to stopping. What a request goes through stands in
- * control_request.c. */
+ * control_request.c.
+ * The main thread opens and stops them; a crash leaves the file of the socket. */
 #include "worker/control/control.h"
 
 #include "bridge/base/pause.h"

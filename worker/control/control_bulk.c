@@ -1,4 +1,5 @@
-/* Replays and purges of many: frozen, gone through step by step, looked at, given up. */
+/* Replays and purges of many: frozen, gone through step by step, looked at, given up.
+ * A thread of each connection; a crash leaves what bulk/frozen_selection.h says. */
 #include "bridge/service/bulk/bulk.h"
 #include "worker/control/control_call.h"
 

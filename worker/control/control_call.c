@@ -1,5 +1,6 @@
 /* Parameters, read and checked; problems as application/problem+json; which HTTP code a status
- * becomes. */
+ * becomes.
+ * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_call.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* Lists of entries and of dead letters, one entry whole or its bytes alone. */
+/* Lists of entries and of dead letters, one entry whole or its bytes alone.
+ * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_call.h"
 
 #define LIST_ROOM (60 * 1024 * 1024) /* an answer lies in memory, and the CLI takes 64 MiB */

@@ -1,4 +1,5 @@
-/* Flushes: begun, followed, ended early. */
+/* Flushes: begun, followed, ended early.
+ * A thread of each connection; a crash leaves what the flush had settled. */
 #include "worker/control/control_call.h"
 
 enum status answer_flush(const struct call *call, struct answer *answer, struct error *err) {

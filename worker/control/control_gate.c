@@ -1,5 +1,6 @@
 /* Compares Host, Origin and token of a request with what is allowed, the token in a time that tells
- * nothing of it. */
+ * nothing of it.
+ * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_gate.h"
 
 #include <arpa/inet.h>

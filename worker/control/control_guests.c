@@ -1,5 +1,6 @@
 /* The list of connections, with phase and age: makes room for the next one, and shows out whoever
- * is too slow. */
+ * is too slow.
+ * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_guests.h"
 
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
-/* The description of the API, openapi.json, as it was when this was built. */
+/* The description of the API, openapi.json, as it was when this was built.
+ * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_call.h"
 
 /* C17 has no #embed. */

@@ -1,4 +1,5 @@
-/* POST /v1/pause and /v1/resume: publishing is stopped, and goes on. */
+/* POST /v1/pause and /v1/resume: publishing is stopped, and goes on.
+ * A thread of each connection; a crash leaves what service/pause.c says. */
 #include "worker/control/control_call.h"
 
 enum status answer_pause(const struct call *call, struct answer *answer, struct error *err) {

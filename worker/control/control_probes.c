@@ -1,5 +1,6 @@
 /* What is asked of the worker itself: version, topics, settings, alive, ready; in words for probes,
- * as JSON where Accept says so. */
+ * as JSON where Accept says so.
+ * A thread of each connection; a crash leaves nothing. */
 #include "bridge/json/json.h"
 #include "worker/control/control_call.h"
 

@@ -1,5 +1,6 @@
 /* One request, from its headers to its answer: who may ask what. Which path means what stands in
- * control_routes.c. */
+ * control_routes.c.
+ * A thread of each connection; a crash leaves nothing. */
 #include "bridge/base/pause.h"
 #include "bridge/base/thread.h"
 #include "worker/control/control_parts.h"

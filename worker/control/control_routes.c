@@ -1,4 +1,5 @@
-/* The table of the control API's paths, and finding the row of a request. */
+/* The table of the control API's paths, and finding the row of a request.
+ * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_routes.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,6 @@
 /* Makes the socket, knows its peers by their credentials, and removes it while it is still its own.
- * A crash leaves it, and the next holder of the lock replaces it. */
+ * A crash leaves it, and the next holder of the lock replaces it.
+ * The main thread makes and removes it, any thread asks of peers. */
 #include "worker/control/control_socket.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,5 @@
-/* Parses http.listen and listens there; without a host on IPv6 and IPv4 alike. */
+/* Parses http.listen and listens there; without a host on IPv6 and IPv4 alike.
+ * The main thread; a crash leaves nothing. */
 #include "worker/control/control_tcp.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,6 @@
 /* Entries set aside: in memory under the lock, in .busbridge/aside, and carried out by
- * aside_tend.c. A crash may leave a last line without its end, which is passed over. */
+ * aside_tend.c. A crash may leave a last line without its end, which is passed over.
+ * Made and written by the settling thread, asked by any. */
 #include "bridge/outbox/file/aside.h"
 
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* A row of .busbridge/aside, both ways. */
+/* A row of .busbridge/aside, both ways.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/aside.h"

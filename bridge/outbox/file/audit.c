@@ -1,4 +1,5 @@
-/* .busbridge/audit.log: a line for each change that somebody asked for. One thread at a time. */
+/* .busbridge/audit.log: a line for each change that somebody asked for. One thread at a time.
+ * A crash may leave half a line, behind which the next begins. */
 #include "bridge/outbox/file/shared.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* How many entries wait, and how many are dead. dlq/ is counted by its names: by the reader, anew
- * when somebody else changed it; where nobody reads, with the others. */
+ * when somebody else changed it; where nobody reads, with the others.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/order.h"
 

@@ -1,6 +1,7 @@
 /* Dead letters chosen earlier, by name and time: read, purged, their bytes copied. A crash in a
  * purge leaves each one whole or gone; of a raw one perhaps the descriptor alone, which can be
- * purged. */
+ * purged.
+ * Any thread. */
 #include "bridge/outbox/file/letters.h"
 #include "bridge/outbox/file/moves.h"
 

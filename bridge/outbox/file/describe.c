@@ -1,4 +1,5 @@
-/* One file as lists and `show` tell of it. */
+/* One file as lists and `show` tell of it.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/letters.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* The descriptor of a raw dead letter: the object <stem>.json that lies in dlq/ beside its bytes,
- * <stem>.raw. */
+ * <stem>.raw.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/shared.h"
 

@@ -1,6 +1,6 @@
 /* Writes a new entry durably, by way of a hidden temporary file in the outbox itself, so that
  * neither .busbridge nor the lock is needed. A crash leaves that file, which a later scan removes.
- */
+ * Any thread. */
 #include "bridge/outbox/file/shared.h"
 
 #include <unistd.h>

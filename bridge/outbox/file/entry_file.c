@@ -1,5 +1,6 @@
 /* Reads one entry's file, following no link and leaving its access time alone; parses it, and
- * judges its size. One thread for each desk. */
+ * judges its size. One thread for each desk.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/shared.h"
 

@@ -9,7 +9,8 @@
  *   sync   the folders, once for all
  *
  * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and
- * what they bring was durable before. */
+ * what they bring was durable before.
+ * Any thread; the finisher's are the many. */
 #include "bridge/outbox/file/moves.h"
 
 /* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except

@@ -1,4 +1,5 @@
-/* Those that failed, on their way: what was written of them becomes durable, all at once. */
+/* Those that failed, on their way: what was written of them becomes durable, all at once.
+ * Any thread; a crash leaves files in tmp. */
 #include "bridge/outbox/file/moves.h"
 
 /* That took a while: whose outbox is it now? */

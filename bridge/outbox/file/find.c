@@ -1,5 +1,6 @@
 /* Finds entries by file name, by the beginning of a name, and only then by the id inside each file;
- * shows 20 at most. */
+ * shows 20 at most.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/letters.h"
 
 #include <fcntl.h>

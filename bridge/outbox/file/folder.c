@@ -1,5 +1,6 @@
 /* Walks the names of a folder, tells which look like entries, and makes free ones (NAME__1.json)
- * that fit into 255 bytes. */
+ * that fit into 255 bytes.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/folder.h"
 
 #include "bridge/base/table.h"

@@ -1,6 +1,7 @@
 /* pending/, dlq/ and sent/ may vanish, come back or be exchanged while a worker runs: a folder is
  * what lies at its name now. Each scan and each move looks, and a move holds its own descriptor, to
- * see afterwards where the file went. dlq/ and sent/ are made again; pending/ is the producers'. */
+ * see afterwards where the file went. dlq/ and sent/ are made again; pending/ is the producers'.
+ * Any thread; a crash leaves at most a folder that was just made. */
 #include "bridge/outbox/file/shared.h"
 
 #include <errno.h>

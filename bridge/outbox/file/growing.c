@@ -1,5 +1,6 @@
 /* S14. Files that do not parse and may still be written: watched until they are old enough to be
- * judged. The reader's thread. Few as a rule; beyond FS_GROWING_MAX the next scan finds them. */
+ * judged. The reader's thread. Few as a rule; beyond FS_GROWING_MAX the next scan finds them.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/order.h"
 
 static struct fs_growing *find(struct fs_reader *s, enum place place, const char *name) {

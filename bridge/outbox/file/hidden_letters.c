@@ -1,5 +1,6 @@
 /* Dead letters that release 0.1.0 hid go back to dlq/. A crash leaves one where it was, or on its
- * way there (into_dlq.c). */
+ * way there (into_dlq.c).
+ * Any thread. */
 #include "bridge/outbox/file/moves.h"
 
 /* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended

@@ -1,4 +1,5 @@
-/* Is it one entry that the file system refuses to change, or all of them? */
+/* Is it one entry that the file system refuses to change, or all of them?
+ * The finisher's thread; a crash leaves an empty file, which the next probe uses. */
 #include "bridge/outbox/file/finish.h"
 
 #include <errno.h>

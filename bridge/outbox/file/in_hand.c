@@ -1,5 +1,6 @@
 /* Entries in hand, names to be looked at again, and our own exchanges, which inotify reports like
- * arrivals; all under the lock. */
+ * arrivals; all under the lock.
+ * Any thread, all under the lock; a crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* Entries in their dead form go into dlq/, by way of tmp, where each is looked at. A crash leaves
- * one in its place, in tmp under a name that says it goes back, or in dlq/. */
+ * one in its place, in tmp under a name that says it goes back, or in dlq/.
+ * Any thread. */
 #include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 

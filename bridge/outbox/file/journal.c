@@ -1,5 +1,6 @@
 /* Manifests as files: written without replacing, found by their names. The publisher writes and
- * forgets, the finisher settles; a crash leaves each whole under one of its names, or in tmp/. */
+ * forgets, the finisher settles; a crash leaves each whole under one of its names, or in tmp/.
+ * Any thread reads. */
 #include "bridge/outbox/file/journal.h"
 
 #include "bridge/base/durable.h"

@@ -1,4 +1,5 @@
-/* Text of a manifest, both ways. It may be read by a later release, and by people. */
+/* Text of a manifest, both ways. It may be read by a later release, and by people.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/escape.h"
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"

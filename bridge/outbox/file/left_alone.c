@@ -1,5 +1,6 @@
 /* Files that are left alone: others' by inode and ctime, so that they are parsed once; odd ones,
- * which the log names once. */
+ * which the log names once.
+ * Any thread, all under the lock; a crash leaves nothing. */
 #include "bridge/outbox/file/order.h"
 
 #define SAID_MAX 10000

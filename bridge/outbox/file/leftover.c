@@ -1,4 +1,5 @@
-/* The names of what lies in .busbridge/tmp, and how many lie there too long. Any thread. */
+/* The names of what lies in .busbridge/tmp, and how many lie there too long. Any thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/leftover.h"
 
 #include "bridge/base/table.h"

@@ -1,5 +1,6 @@
 /* What a crash left in .busbridge/tmp is removed or brought back, as its name says (leftover.h).
- * The holder of the lock; a crash here leaves a file where it was or where it belongs. */
+ * The holder of the lock; a crash here leaves a file where it was or where it belongs.
+ * Any thread. */
 #include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 

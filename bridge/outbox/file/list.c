@@ -1,6 +1,7 @@
 /* Lists entries in order: names and times of all first, then only as many files as are shown. The
  * reader knows the front of a long backlog; else, and behind it, a pass over the folders finds the
- * names. */
+ * names.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/letters.h"
 

@@ -1,5 +1,6 @@
 /* Lists the folders for a scan: the oldest names behind the cursor become the next window, and what
- * inotify told meanwhile is counted once. The reader's thread. */
+ * inotify told meanwhile is counted once. The reader's thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/moves.h"
 #include "bridge/outbox/file/order.h"

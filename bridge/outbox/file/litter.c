@@ -1,4 +1,5 @@
-/* Temporary files of ours in the folders of the outbox itself, which a crash left. */
+/* Temporary files of ours in the folders of the outbox itself, which a crash left.
+ * The reader's thread. */
 #include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* A bounded list of names in order of (mtime, name, place), a heap while it is full; the cursor
- * behind which the next window begins. */
+ * behind which the next window begins.
+ * One thread at a time a list; a crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
 const char *fs_slot_name(const struct fs_slot *s) {

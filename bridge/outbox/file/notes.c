@@ -1,5 +1,6 @@
 /* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by
- * anybody; a crash leaves the old one or the new one. */
+ * anybody; a crash leaves the old one or the new one.
+ * Any thread. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/state.h"
 

@@ -1,5 +1,6 @@
 /* The table of operations of an outbox of files: each is given the part of it that it works on.
- * store.h says which thread calls what. */
+ * store.h says which thread calls what.
+ * A crash leaves nothing of this kind's own. */
 #include "bridge/outbox/file/file.h"
 #include "bridge/outbox/file/journal.h"
 #include "bridge/outbox/file/leftover.h"

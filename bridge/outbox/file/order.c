@@ -1,6 +1,7 @@
 /* Orders the files of one mtime by the created_at inside. A fast producer makes hundreds of them:
  * each is read once, and its text is kept for handing out while the group is small. The reader's
- * thread. */
+ * thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/order.h"
 
 #define KEEP_BYTES (4u << 20) /* of texts and nodes: about 2 MiB of text */

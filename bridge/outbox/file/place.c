@@ -1,5 +1,6 @@
 /* What is said of the folder as a whole: its room, whether it may be written, how many names it
- * has. Any thread; it changes nothing. */
+ * has. Any thread; it changes nothing.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
 #include <dirent.h>

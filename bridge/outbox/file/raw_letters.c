@@ -1,7 +1,8 @@
 /* Dead letters whose bytes are not a JSON object: <stem>.raw, unread, beside a descriptor
  * <stem>.json, durable first. A crash between the two leaves the file in the outbox: refused again,
  * it is matched with its descriptor by inode. Many at once, all of one step before any of the next:
- * describe, sync dlq/, move, sync dlq/. */
+ * describe, sync dlq/, move, sync dlq/.
+ * Any thread. */
 #include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 

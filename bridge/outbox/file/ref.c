@@ -1,5 +1,6 @@
 /* What the contract knows of an entry and what this kind knows of it, both ways. Any thread;
- * nothing lasts. */
+ * nothing lasts.
+ * It changes nothing that a crash could leave. */
 #include "bridge/outbox/file/ref.h"
 
 #include "bridge/base/words.h"

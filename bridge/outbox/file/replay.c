@@ -13,7 +13,8 @@
  * states, for each entry alone: renames are atomic, and the form was durable before. A raw one is
  * moved as its bytes are, and only when that is durable its descriptor goes, else bytes might be
  * left that nothing describes; a crash in between leaves a descriptor without bytes, which the next
- * replay of it finishes. */
+ * replay of it finishes.
+ * Any thread. */
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/letters.h"
 #include "bridge/outbox/file/moves.h"

@@ -5,7 +5,8 @@
  *   that file goes, durably; a crash before: it is there, so what lies in tmp is dropped
  *   what lies in tmp moves into the outbox; a crash before: it is not there, so that is done now
  *
- * So it is never both, and the next holder of the lock knows which. */
+ * So it is never both, and the next holder of the lock knows which.
+ * Any thread. */
 #include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 

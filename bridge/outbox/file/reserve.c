@@ -1,5 +1,6 @@
 /* Disk kept for one manifest: on a full disk publishing is what frees space, and it needs a
- * manifest first. A crash may leave it unmade; the next batch that is settled makes it. */
+ * manifest first. A crash may leave it unmade; the next batch that is settled makes it.
+ * One thread at a time, the publisher's or the finisher's. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/file/journal.h"
 

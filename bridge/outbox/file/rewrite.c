@@ -1,5 +1,6 @@
 /* The text of an entry after a verdict: with its attempts and error, in the dead form, or pending
- * again. */
+ * again.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/moves.h"
 
 /* Members of an entry that a verdict sets. Values that vary are built in one buffer; the list holds

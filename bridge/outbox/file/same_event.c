@@ -1,6 +1,7 @@
 /* S4. Is it still the event that was read? An equal stamp says yes; another stamp says nothing,
  * since a chmod, a touch, a hard link made by a backup or the same bytes written again change it
- * too: then the event inside decides. */
+ * too: then the event inside decides.
+ * Any thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/pause.h"
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/shared.h"

@@ -1,5 +1,6 @@
 /* Before each listing: whose outbox is it, and which folders lie at their names now? The reader's
- * thread. */
+ * thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/order.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* Tells the oldest pending names from what the reader knows, without a look at the folder. Window
  * and queue are the reader's, and others read them under the lock; what left the window and still
- * waits is in hand or parked. */
+ * waits is in hand or parked.
+ * The reader's thread and, under the lock, any; a crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* Scans are asked for, and whoever waits for something to do is woken. Any thread. */
+/* Scans are asked for, and whoever waits for something to do is woken. Any thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
 #include <unistd.h>

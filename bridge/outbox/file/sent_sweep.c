@@ -1,4 +1,5 @@
-/* What lies in sent/ longer than outbox.sent_retention goes. The reader's thread. */
+/* What lies in sent/ longer than outbox.sent_retention goes. The reader's thread.
+ * A crash leaves what was not removed yet: the next sweep does it. */
 #include "bridge/outbox/file/order.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* Stamps: what a file is known by between a look at it and the next. Any thread. */
+/* Stamps: what a file is known by between a look at it and the next. Any thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
 #include <fcntl.h>

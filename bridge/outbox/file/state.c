@@ -1,5 +1,6 @@
 /* The folder .busbridge: the outbox's id, its lock, and whether both are still ours. A crash frees
- * the lock; it leaves an id whole or none, and perhaps a file in tmp. */
+ * the lock; it leaves an id whole or none, and perhaps a file in tmp.
+ * One thread, but for the questions that state.h names. */
 #include "bridge/outbox/file/state.h"
 
 #include "bridge/base/denial.h"

@@ -1,5 +1,6 @@
 /* Everything that lies in the folders, told to verify as it is met: odd entries, strangers, what a
- * crash left. Nothing is sorted or kept, so memory does not grow with them. */
+ * crash left. Nothing is sorted or kept, so memory does not grow with them.
+ * Any thread. */
 #include "bridge/outbox/file/aside.h"
 #include "bridge/outbox/file/letters.h"
 

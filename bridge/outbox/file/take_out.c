@@ -1,6 +1,7 @@
 /* S3. Between a look at a name and its removal somebody may put a new event there. So the name is
  * taken out of the folder first, whatever it is, and looked at in tmp, where nobody else writes. A
- * crash leaves it there under a name that says what it is to be (leftover.h). */
+ * crash leaves it there under a name that says what it is to be (leftover.h).
+ * Any thread. */
 #include "bridge/outbox/file/leftover.h"
 #include "bridge/outbox/file/moves.h"
 

@@ -1,5 +1,6 @@
 /* Temporary files in .busbridge/tmp. A crash leaves one there, which the next holder of the lock
- * removes. */
+ * removes.
+ * Any thread. */
 #include "bridge/outbox/file/shared.h"
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
-/* inotify: the queue of what it told, in order, and the wait for more. The reader's thread. */
+/* inotify: the queue of what it told, in order, and the wait for more. The reader's thread.
+ * A crash leaves nothing. */
 #include "bridge/outbox/file/order.h"
 
 #include <errno.h>

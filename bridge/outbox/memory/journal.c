@@ -1,4 +1,5 @@
-/* The memory kind: manifests, in the order they were written. */
+/* The memory kind: manifests, in the order they were written.
+ * Any thread, under the world's lock; a crash of the process takes all with it. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* The memory kind: counting, listing, finding and examining. */
+/* The memory kind: counting, listing, finding and examining.
+ * Any thread, under the world's lock; a crash of the process takes all with it. */
 #include "bridge/outbox/memory/memory.h"
 
 enum { FOUND_MAX = 20 };

@@ -1,5 +1,6 @@
 /* The memory kind: its operations, and how rows are handed out. The end of a handle, as that of a
- * worker, takes with it what it had in hand. */
+ * worker, takes with it what it had in hand.
+ * Any thread, under the world's lock; a crash of the process takes all with it. */
 #include "bridge/outbox/memory/memory.h"
 #include "bridge/outbox/store_ops.h"
 

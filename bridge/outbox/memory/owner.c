@@ -1,5 +1,6 @@
 /* The memory kind: its id, who owns it, its notes. The end of a handle frees its lock, as the end
- * of a process does. */
+ * of a process does.
+ * Any thread, under the world's lock; a crash of the process takes all with it. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Worlds, their rows, and lists of entries in hand. All under the world's lock; a crash of the
- * process takes all with it. */
+ * process takes all with it.
+ * Any thread. */
 #include "bridge/outbox/memory/memory.h"
 
 #include <time.h>

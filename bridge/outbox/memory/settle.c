@@ -1,4 +1,5 @@
-/* The memory kind: what becomes of an entry in hand, and of a dead letter. */
+/* The memory kind: what becomes of an entry in hand, and of a dead letter.
+ * Any thread, under the world's lock; a crash of the process takes all with it. */
 #include "bridge/outbox/memory/memory.h"
 
 static void end_hand(struct memory *m, enum shelf shelf, struct span name) {

@@ -1,6 +1,8 @@
 /* The position was lost: offsets expire after a week without a commit, or the ledger topic was made
  * anew. The topics themselves decide (L16), those that the manifests name and those of today's
- * routing: what they hold of the manifests' ids is settled, the rest stays pending. */
+ * routing: what they hold of the manifests' ids is settled, the rest stays pending.
+ * The publisher's thread; a crash leaves the manifests that were not settled yet, and the next
+ * start decides them in the same way. */
 #include "bridge/kafka/reader.h"
 #include "bridge/relay/ledger/ledger.h"
 #include "bridge/relay/ledger/standing.h"

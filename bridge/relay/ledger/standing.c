@@ -1,5 +1,6 @@
 /* Picks the position in Kafka that counts for this outbox, judges it against the manifests, and
- * says what to do. */
+ * says what to do.
+ * Any thread; it only judges, so a crash leaves nothing. */
 #include "bridge/relay/ledger/standing.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* Manifests that cannot be renamed or removed: tried twice, then listed and tried again later.
- * Publisher and finisher. A crash leaves them in the folder, where the next start meets them. */
+ * Publisher and finisher. A crash leaves them in the folder, where the next start meets them.
+ * Publisher and finisher are the threads. */
 #include "bridge/relay/ledger/stuck_manifests.h"
 
 #include "bridge/relay/parts.h"

@@ -1,4 +1,5 @@
-/* The state of one door, changed only by the moves that breaker.h draws. */
+/* The state of one door, changed only by the moves that breaker.h draws.
+ * The publisher's thread; a crash leaves nothing. */
 #include "bridge/relay/publish/breaker.h"
 
 /* The only place that changes the state; moves that the drawing lacks are bugs. */

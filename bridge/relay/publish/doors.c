@@ -1,6 +1,7 @@
 /* The doors in front of Kafka and of each topic: closed by what a report says of the world or of a
  * topic, tried by a probe, opened by what gets through; and the keys that wait. The publisher's
- * thread. */
+ * thread.
+ * A crash leaves nothing: doors are closed anew by what closed them. */
 #include "bridge/relay/publish/publish.h"
 
 static const struct backoff topic_wait = {.base_ms = 1000, .max_ms = 30000, .jitter_ms = 250};

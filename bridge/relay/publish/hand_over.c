@@ -1,5 +1,7 @@
 /* Hands the prepared entries to Kafka, one by one in their order, and waits until nothing is in
- * flight. The publisher's thread. */
+ * flight. The publisher's thread.
+ * A crash leaves the entries pending; Kafka may have some of them (at_least_once), or none
+ * (exactly_once). */
 #include "bridge/relay/publish/publish.h"
 
 enum { HEADERS = 11 };

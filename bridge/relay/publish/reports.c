@@ -2,7 +2,9 @@
  * thread.
  *
  * at_least_once: an entry's verdict is its own report. exactly_once: a report is only noted, and
- * transact.c judges the batch as a whole. */
+ * transact.c judges the batch as a whole.
+ * A crash leaves the entries pending; Kafka may have some of them (at_least_once), or none
+ * (exactly_once). */
 #include "bridge/relay/publish/publish.h"
 
 static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {

@@ -1,5 +1,5 @@
 /* Keeps what is set apart, in its order, until it goes in a group or back. The publisher's thread.
- */
+ * A crash leaves the entries pending. */
 #include "bridge/relay/publish/publish.h"
 
 bool small_groups_idle(const struct publishing *p) {

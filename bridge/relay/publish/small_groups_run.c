@@ -1,5 +1,6 @@
 /* Sends what the broker refused together in ever smaller groups, beside the flow, until the culprit
- * stands alone. The publisher's thread. */
+ * stands alone. The publisher's thread.
+ * A crash leaves the entries pending. */
 #include "bridge/relay/publish/publish.h"
 
 enum { YOUNG_MS = 300 };

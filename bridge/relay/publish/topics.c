@@ -1,4 +1,5 @@
-/* Makes sure that the topics are there before anything is sent. The publisher's thread. */
+/* Makes sure that the topics are there before anything is sent. The publisher's thread.
+ * A crash leaves at most a topic that was just made. */
 #include "bridge/base/words.h"
 #include "bridge/relay/publish/publish.h"
 

@@ -9,7 +9,7 @@
  * topics go on beside the flow, in small_groups.c. Anything unclear: a new producer, and the ledger
  * tells. Once the commit was called, nothing but the ledger decides (L5). PROTOCOL.md 2 has each
  * case.
- */
+ * The publisher's thread; PROTOCOL.md 5 says what a crash leaves. */
 #include "bridge/relay/publish/publish.h"
 
 enum attempt {

@@ -1,5 +1,6 @@
 /* Goes through a frozen selection step by step, tells how far it is, gives it up.
- * frozen_selection.h lists what a crash leaves. */
+ * frozen_selection.h lists what a crash leaves.
+ * Any thread, one at a time a selection. */
 #include "bridge/service/bulk/bulk.h"
 
 #include "bridge/service/audit.h"

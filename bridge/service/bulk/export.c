@@ -1,4 +1,5 @@
-/* The contents of a selection's dead letters, whole, for a copy before they are purged. */
+/* The contents of a selection's dead letters, whole, for a copy before they are purged.
+ * Any thread, one at a time a selection; it only reads, so a crash leaves nothing. */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/service/bulk/bulk.h"

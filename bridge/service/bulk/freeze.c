@@ -1,5 +1,6 @@
 /* Chooses the dead letters that a replay or purge is about, tells which they are, and writes them
- * down. A crash before the end leaves a file in tmp and nothing selected. */
+ * down. A crash before the end leaves a file in tmp and nothing selected.
+ * Any thread, one at a time a selection. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/bulk/bulk.h"

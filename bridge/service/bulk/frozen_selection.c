@@ -1,5 +1,6 @@
 /* The file of a frozen selection: made in tmp and moved into place whole, then a note appended
- * before and after each step. frozen_selection.h lists what a crash leaves. */
+ * before and after each step. frozen_selection.h lists what a crash leaves.
+ * Any thread, one at a time a selection. */
 #include "bridge/service/bulk/frozen_selection.h"
 
 #include "bridge/base/escape.h"

@@ -1,4 +1,5 @@
-/* Makes the cluster now reached the outbox's own. A crash leaves the old note or the new one. */
+/* Makes the cluster now reached the outbox's own. A crash leaves the old note or the new one.
+ * One thread. */
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/parts.h"

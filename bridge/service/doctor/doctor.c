@@ -1,5 +1,6 @@
 /* Runs the checks in order and writes what they found; the checks here need nothing outside:
- * settings, routing, schemas, kafka.* settings. */
+ * settings, routing, schemas, kafka.* settings.
+ * One thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/key_rules.h"

@@ -1,4 +1,5 @@
-/* How every check says what it found. */
+/* How every check says what it found.
+ * One thread; a crash leaves nothing. */
 #include "bridge/service/doctor/parts.h"
 
 void doctor_found(struct doctor *d, const char *check, enum report_verdict verdict, const char *fmt,

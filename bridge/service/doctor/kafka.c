@@ -1,4 +1,5 @@
-/* The broker: what it is, what we may do there, and whether all that a relay needs is there. */
+/* The broker: what it is, what we may do there, and whether all that a relay needs is there.
+ * One thread; a crash leaves nothing. */
 #include "bridge/base/durable.h"
 #include "bridge/kafka/remedy.h"
 #include "bridge/relay/ledger/standing.h"

@@ -12,7 +12,7 @@
  *
  * A crash in between leaves the old id or the new one, and nothing that was not published is gone:
  * the same command again, or the next start, goes on.
- */
+ * One thread. */
 #include "bridge/service/doctor/new_id.h"
 #include "bridge/base/durable.h"
 #include "bridge/service/operations.h"

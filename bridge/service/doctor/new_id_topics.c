@@ -1,4 +1,5 @@
-/* What the topics know of the entries of an outbox that is to go on under a new id. */
+/* What the topics know of the entries of an outbox that is to go on under a new id.
+ * One thread; a crash leaves nothing. */
 #include "bridge/base/durable.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/service/doctor/new_id.h"

@@ -1,4 +1,5 @@
-/* Has a namespace another topic or key than at the last start, while events of it are pending? */
+/* Has a namespace another topic or key than at the last start, while events of it are pending?
+ * One thread; a crash leaves nothing. */
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/order_rules.h"
 

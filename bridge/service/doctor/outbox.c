@@ -1,4 +1,5 @@
-/* The folder, what its file system can, and who holds it. */
+/* The folder, what its file system can, and who holds it.
+ * One thread; a crash leaves a file or two in tmp, which the next holder of the lock removes. */
 #include "bridge/base/denial.h"
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"

@@ -1,4 +1,5 @@
-/* Redis as idempotency keys need it, and the clocks. */
+/* Redis as idempotency keys need it, and the clocks.
+ * One thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
 

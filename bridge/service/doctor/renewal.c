@@ -1,4 +1,5 @@
-/* The list of topics that a renewal knows. */
+/* The list of topics that a renewal knows.
+ * One thread; a crash leaves nothing. */
 #include "bridge/service/doctor/new_id.h"
 
 enum status renewal_no_memory(struct error *err) {

@@ -1,5 +1,6 @@
 /* Topics whose records bear the times of their events: what waits may be older than the topic keeps
- * anything, and would be removed as soon as it is there. Bounded: the oldest entries. */
+ * anything, and would be removed as soon as it is there. Bounded: the oldest entries.
+ * One thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
 

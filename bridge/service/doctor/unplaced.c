@@ -1,5 +1,6 @@
 /* What schemas have no place for in the events that wait: it is about to be published, refused or
- * dropped. Bounded: the oldest entries, and a few paths of each type. */
+ * dropped. Bounded: the oldest entries, and a few paths of each type.
+ * One thread; a crash leaves nothing. */
 #include "bridge/service/unplaced.h"
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"

@@ -1,4 +1,5 @@
-/* Cuts the text around a byte by whole characters, and counts its line and column. */
+/* Cuts the text around a byte by whole characters, and counts its line and column.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/entries/excerpt.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,6 @@
 /* The entries that a selection means as JSON, whole or one by one; the members that list and show
- * share; what is set aside. */
+ * share; what is set aside.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 
 struct lister {

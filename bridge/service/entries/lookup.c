@@ -1,4 +1,5 @@
-/* From an id, its beginning or a stem to one entry, or to the names of all it may mean. */
+/* From an id, its beginning or a stem to one entry, or to the names of all it may mean.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/entries/lookup.h"
 
 #define SHOWN 10 /* candidates named in a message */

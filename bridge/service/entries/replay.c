@@ -1,5 +1,6 @@
 /* Replays one entry: finds it, judges it, moves it, and writes the audit line. A crash may leave it
- * moved and the line unwritten. */
+ * moved and the line unwritten.
+ * Any thread. */
 #include "bridge/service/audit.h"
 #include "bridge/service/entries/lookup.h"
 #include "bridge/service/entries/replay_many.h"

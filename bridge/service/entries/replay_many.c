@@ -1,6 +1,7 @@
 /* Judges dead letters and moves them back: not while their batch is unsettled, nor when they are in
  * Kafka, unless forced. With force Redis forgets their keys first; a crash before the move leaves
- * them in dlq/ without. */
+ * them in dlq/ without.
+ * Any thread. */
 #include "bridge/service/entries/replay_many.h"
 
 #include "bridge/outbox/manifest.h"

@@ -1,4 +1,5 @@
-/* The filters: read from words, matched against entries, and written as words again. */
+/* The filters: read from words, matched against entries, and written as words again.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/entries/selection.h"
 
 #include "bridge/base/words.h"

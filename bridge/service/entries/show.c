@@ -1,4 +1,5 @@
-/* One entry whole: what it is, where it stands, and what is wrong with it. */
+/* One entry whole: what it is, where it stands, and what is wrong with it.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/relay/verdict.h"
 #include "bridge/service/entries/excerpt.h"

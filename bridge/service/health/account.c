@@ -1,5 +1,6 @@
 /* Brings the counts of what came and went up to date with the outbox, over restarts. Only a clean
- * end says how much was pending: after a crash the account begins anew. */
+ * end says how much was pending: after a crash the account begins anew.
+ * Any thread. */
 #include "bridge/service/health/account.h"
 
 #include "bridge/outbox/manifest.h"

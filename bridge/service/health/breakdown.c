@@ -1,4 +1,5 @@
-/* Counts entries by topic and by reason, and keeps the first ids as samples. */
+/* Counts entries by topic and by reason, and keeps the first ids as samples.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/health/breakdown.h"
 
 enum status breakdown_open(const struct routing *routing, struct breakdown **out,

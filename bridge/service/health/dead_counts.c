@@ -1,5 +1,6 @@
 /* The dead letters in cells of namespace and reason: read on a thread of its own, kept up to date
- * by what dies and leaves, and read again when the sum is off. */
+ * by what dies and leaves, and read again when the sum is off.
+ * A crash leaves nothing: the next start reads them again. */
 #include "bridge/service/health/dead_counts.h"
 
 #include "bridge/base/thread.h"

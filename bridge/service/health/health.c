@@ -1,5 +1,6 @@
 /* Gathers the facts about outbox, relay, Redis and disk, has them judged, and writes the answer,
- * with the errors of dead letters if asked. */
+ * with the errors of dead letters if asked.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/base/table.h"
 #include "bridge/base/words.h"
 #include "bridge/service/health/health_rules.h"

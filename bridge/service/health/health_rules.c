@@ -1,4 +1,5 @@
-/* The rules of health, one function each; the worst line counts, and comes first. */
+/* The rules of health, one function each; the worst line counts, and comes first.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/health/health_rules.h"
 
 #include "bridge/base/words.h"

@@ -1,5 +1,6 @@
 /* The window's figures, the counters and the account as JSON; beginning a new window. Also whether
- * the relay still turns. */
+ * the relay still turns.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/health/account.h"
 #include "bridge/service/operations.h"
 

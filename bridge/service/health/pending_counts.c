@@ -1,5 +1,6 @@
 /* How many entries wait and since when: by the reader's figures while it follows the outbox, else
- * by a look at the folders. */
+ * by a look at the folders.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 
 #define READ_ALL 500 /* pending files */

@@ -1,4 +1,5 @@
-/* May work be sent to this worker? Cheap enough to be asked every second. */
+/* May work be sent to this worker? Cheap enough to be asked every second.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 
 struct readiness {

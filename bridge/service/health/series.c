@@ -1,5 +1,6 @@
 /* Counters that stand at 0 from the start: one that appears with its first event begins at 1, and a
- * rate or increase() over it never sees that first one. */
+ * rate or increase() over it never sees that first one.
+ * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 #include "bridge/service/parts.h"
 

@@ -1,5 +1,6 @@
 /* Which members of published payloads had no place in their schema, by type: how many since the
- * account began, and by which paths since this worker did. */
+ * account began, and by which paths since this worker did.
+ * Any thread; a crash loses what came since the figures were last written. */
 #include "bridge/service/health/unplaced.h"
 
 #include "bridge/service/unplaced.h"

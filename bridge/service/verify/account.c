@@ -1,4 +1,5 @@
-/* Do the figures add up? A running worker is asked for them: those in the file are old. */
+/* Do the figures add up? A running worker is asked for them: those in the file are old.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/service/health/account.h"
 #include "bridge/http/http.h"
 #include "bridge/json/json.h"

@@ -1,4 +1,5 @@
-/* How every check says what it found; what it suspects, and the pause before it looks again. */
+/* How every check says what it found; what it suspects, and the pause before it looks again.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/pause.h"
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"

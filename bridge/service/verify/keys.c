@@ -1,4 +1,5 @@
-/* Does Redis remember what was published last? */
+/* Does Redis remember what was published last?
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"
 

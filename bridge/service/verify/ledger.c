@@ -1,5 +1,6 @@
 /* The position in Kafka against the manifests that lie here, as ledger.h's table judges them at a
- * start; and the outbox against what the manifests say is gone. */
+ * start; and the outbox against what the manifests say is gone.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/relay/ledger/standing.h"
 #include "bridge/service/verify/parts.h"
 

@@ -1,5 +1,6 @@
 /* What lies in the outbox: all in its place, no id twice, none that would be dropped as a
- * duplicate. */
+ * duplicate.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/service/verify/parts.h"
 

@@ -1,4 +1,5 @@
-/* Redis and keys-due are asked which ids they know. */
+/* Redis and keys-due are asked which ids they know.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/service/verify/parts.h"
 
 void verify_open_keys(struct verify *v) {

@@ -1,4 +1,5 @@
-/* What the topics hold: each id once, those of the last batches, none that is dead or waits. */
+/* What the topics hold: each id once, those of the last batches, none that is dead or waits.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/service/verify/parts.h"

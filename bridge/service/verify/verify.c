@@ -1,4 +1,5 @@
-/* Runs the comparisons in order and writes what they found. */
+/* Runs the comparisons in order and writes what they found.
+ * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/durable.h"
 #include "bridge/kafka/remedy.h"
 #include "bridge/service/operations.h"
