@@ -93,11 +93,16 @@ struct event {
    * member headers, and the tracestate beside it; else empty */
   struct span traceparent, tracestate;
   bool others; /* the entry has members beyond those of CONTRACT.md: event_rest tells */
+  bool typed;  /* it is an entry of the older typed bus: CONTRACT.md 8 */
+  bool bare;   /* typed, and no envelope lies between it and its payload */
+  bool left;   /* typed, and a setting leaves it to others, whatever its status */
 
   /* Of an envelope in the payload: event_read, CONTRACT.md 7. */
-  bool lifted;          /* id, name, payload and created_us are the envelope's */
+  /* id, name, payload and created_us are the envelope's; of a bare one, the entry's in the same
+   * way */
+  bool lifted;
   struct span other_id; /* what it would go by if it were lifted, or were not; empty: the same */
-  struct span subject;  /* lifted: the envelope's aggregate_id, unescaped; else empty */
+  struct span subject;  /* lifted: the aggregate_id, unescaped; else empty */
 };
 
 /* Read doc (already scanned without fault) as an entry. Fills *out as far as it could be read, also
@@ -107,6 +112,10 @@ struct event {
  */
 enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,
                         struct error *err);
+/* The same of an entry of the older typed bus, as it stands: nothing is lifted. Without a name that
+ * is what is told, whatever else is wrong. */
+enum reason event_parse_typed(const struct json_doc *doc, struct arena *arena, struct event *out,
+                              struct error *err);
 enum reason event_reason_of(enum json_fault fault); /* JSON_NO_MEMORY is not asked */
 
 /* How names are judged that lie in an envelope. */
@@ -114,6 +123,8 @@ struct event_lifting {
   /* The name it is published by, terminated. False: it is none. */
   bool (*canonical)(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 1]);
   const void *ctx;
+  bool flat_off;     /* those that their bridge copied to the flat outbox stay in it */
+  bool generic_left; /* a GenericEvent of the typed bus is left */
 };
 /* event_parse, and what the bridge of the older typed bus wrote is lifted out of its envelope: *out
  * is then the event inside, its name canonical where it has one. Which payloads are lifted stands
@@ -122,11 +133,17 @@ struct event_lifting {
  * ("payload.event_id: ..."). */
 enum reason event_read(const struct json_doc *doc, const struct event_lifting *lifting,
                        struct arena *arena, struct event *out, struct error *err);
+/* An entry of the older typed bus: event_parse_typed, its event lifted out of the envelope that
+ * every one has, or out of the entry itself where its payload is none (CONTRACT.md 8). lifting
+ * NULL: its name is not judged. */
+enum reason event_read_typed(const struct json_doc *doc, const struct event_lifting *lifting,
+                             struct arena *arena, struct event *out, struct error *err);
 /* Is that its id, lifted or not? So an entry is known again when the settings changed meanwhile. */
 bool event_goes_by(const struct event *e, struct span id);
 /* What of an entry is not published otherwise, as one line of JSON without a control byte; nothing
  * where there is none: members that CONTRACT.md does not know,
- * {"entry":{"tenant":"t-1"}}; of a lifted one all of the entry and its envelope. */
+ * {"entry":{"tenant":"t-1"}}; of a lifted one all of the entry and its envelope. A typed one has
+ * its class at least. */
 void event_rest(const struct json_doc *doc, const struct event *e, struct buffer *out);
 
 /* Digest of its name and its payload's text (of a lifted one without its blanks), the same on every

@@ -21,7 +21,8 @@ static bool is(const struct json_doc *d, uint32_t node, enum json_type type) {
   return node != JSON_NONE && d->nodes[node].type == type;
 }
 
-static bool is_envelope(const struct json_doc *d, uint32_t payload, struct envelope *out) {
+/* Has it a type and a time? Then it is one when its data is an object. */
+static bool find_envelope(const struct json_doc *d, uint32_t payload, struct envelope *out) {
   uint32_t type = payload == JSON_NONE ? JSON_NONE : json_member(d, payload, "event_type");
   if (!is(d, type, JSON_STRING)) return false;
   *out = (struct envelope){.type = type,
@@ -29,7 +30,11 @@ static bool is_envelope(const struct json_doc *d, uint32_t payload, struct envel
                            .occurred = json_member(d, payload, "occurred_at"),
                            .aggregate = json_member(d, payload, "aggregate_id"),
                            .data = json_member(d, payload, "data")};
-  return out->occurred != JSON_NONE && is(d, out->data, JSON_OBJECT);
+  return out->occurred != JSON_NONE;
+}
+
+static bool is_envelope(const struct json_doc *d, uint32_t payload, struct envelope *out) {
+  return find_envelope(d, payload, out) && is(d, out->data, JSON_OBJECT);
 }
 
 /* ---- its id ---- */
@@ -122,7 +127,7 @@ static bool find_inner(struct lift *l) {
   const struct json_doc *d = l->doc;
   l->fields = l->in.data;
   l->inner = l->type;
-  if (!span_eq(l->type, GENERIC)) return true;
+  if (!span_eq(l->type, GENERIC) || !is(d, l->in.data, JSON_OBJECT)) return true;
   uint32_t name = json_member(d, l->in.data, "event_name");
   l->fields = json_member(d, l->in.data, "payload");
   l->inner = (struct span){0};
@@ -136,7 +141,8 @@ static enum reason check_inner(const struct lift *l) {
     return REASON_MISSING_NAME;
   }
   if (is(l->doc, l->fields, JSON_OBJECT)) return REASON_NONE;
-  error_set(l->err, ST_INVALID, "payload.data.payload: expected an object, found %s",
+  error_set(l->err, ST_INVALID, "payload.data%s: expected an object, found %s",
+            l->fields == l->in.data ? "" : ".payload",
             l->fields == JSON_NONE ? "nothing"
                                    : json_type_name((enum json_type)l->doc->nodes[l->fields].type));
   return REASON_BAD_PAYLOAD;
@@ -185,19 +191,48 @@ static enum reason lift_out(struct lift *l, enum reason why, struct event *out) 
   return why == REASON_NONE ? check_inner(l) : why;
 }
 
+/* That it would go by if it were lifted. */
+static enum reason keep_other_id(struct lift *l, enum reason why, struct event *out) {
+  struct span id;
+  enum id_kind kind = id_of(l->doc, l->in.id, l->arena, &id);
+  if (kind == ID_NO_MEMORY) return no_memory(l);
+  if (kind == ID_GOOD && !span_eq(id, out->id)) out->other_id = id;
+  return why;
+}
+
 enum reason event_read(const struct json_doc *doc, const struct event_lifting *lifting,
                        struct arena *arena, struct event *out, struct error *err) {
   struct lift l = {.doc = doc, .lifting = lifting, .arena = arena, .err = err};
-  struct span id;
   enum reason why = event_parse(doc, arena, out, err);
   if (why == REASON_NO_MEMORY || !is_envelope(doc, out->payload, &l.in)) return why;
   if (!json_text(doc, l.in.type, arena, &l.type) || !find_inner(&l)) return no_memory(&l);
   l.named = lifting && l.inner.len && lifting->canonical(lifting->ctx, l.inner, l.canonical);
-  if (lifting && is_wanted(&l, out->name)) return lift_out(&l, why, out);
-  enum id_kind kind = id_of(doc, l.in.id, arena, &id);
-  if (kind == ID_NO_MEMORY) return no_memory(&l);
-  if (kind == ID_GOOD && !span_eq(id, out->id)) out->other_id = id;
-  return why;
+  if (lifting && !lifting->flat_off && is_wanted(&l, out->name)) return lift_out(&l, why, out);
+  return keep_other_id(&l, why, out);
+}
+
+/* ---- an entry of the typed bus ---- */
+
+static enum reason read_bare(struct lift *l, enum reason why, struct event *out) {
+  l->named = l->lifting && l->lifting->canonical(l->lifting->ctx, out->name, l->canonical);
+  out->lifted = out->bare = true;
+  if (!l->named) return why;
+  out->name = arena_span(l->arena, span_of(l->canonical));
+  return out->name.ptr ? why : no_memory(l);
+}
+
+enum reason event_read_typed(const struct json_doc *doc, const struct event_lifting *lifting,
+                             struct arena *arena, struct event *out, struct error *err) {
+  struct lift l = {.doc = doc, .lifting = lifting, .arena = arena, .err = err};
+  enum reason why = event_parse_typed(doc, arena, out, err);
+  bool enveloped = find_envelope(doc, out->payload, &l.in) && l.in.data != JSON_NONE;
+  if (why == REASON_NO_MEMORY || why == REASON_NOT_OBJECT) return why;
+  if (!out->name.len) return enveloped ? keep_other_id(&l, why, out) : why;
+  if (!enveloped) return read_bare(&l, why, out);
+  if (!json_text(doc, l.in.type, arena, &l.type) || !find_inner(&l)) return no_memory(&l);
+  out->left = lifting && lifting->generic_left && span_eq(l.type, GENERIC);
+  l.named = lifting && l.inner.len && lifting->canonical(lifting->ctx, l.inner, l.canonical);
+  return lift_out(&l, why, out);
 }
 
 /* ---- what is left ---- */
@@ -245,23 +280,40 @@ static bool key_is(const struct json_doc *d, uint32_t key, const char *name) {
   return json_string_is(d, key, span_of(name));
 }
 
+static bool key_is_of(const struct json_doc *d, uint32_t key, const char *const *names) {
+  for (; *names; names++)
+    if (key_is(d, key, *names)) return true;
+  return false;
+}
+
+static bool is_id(const struct json_doc *d, const struct event *e, uint32_t key) {
+  return is(d, key + 1, JSON_STRING) && json_string_is(d, key + 1, e->id);
+}
+
+static bool is_subject(const struct json_doc *d, const struct event *e, uint32_t key) {
+  if (is(d, key + 1, JSON_NUMBER)) return span_eq(json_slice(d, key + 1), e->subject);
+  return is(d, key + 1, JSON_STRING) && json_string_is(d, key + 1, e->subject);
+}
+
 /* Its state, which is the outbox's. */
 static bool left_of_entry(const struct json_doc *d, const struct event *e, uint32_t key) {
-  static const char *const state[] = {"payload",    "created_at", "attempts", "dispatched_at",
-                                      "last_error", "failed_at",  "status",   "storage_key",
-                                      "reason",     "error_code", "topic",    "first_failed_at"};
-  for (size_t i = 0; i < sizeof state / sizeof *state; i++)
-    if (key_is(d, key, state[i])) return false;
-  return !key_is(d, key, "id") || !is(d, key + 1, JSON_STRING) ||
-         !json_string_is(d, key + 1, e->id);
+  static const char *const both[] = {"payload",   "created_at",      "attempts", "last_error",
+                                     "failed_at", "status",          "reason",   "error_code",
+                                     "topic",     "first_failed_at", NULL};
+  static const char *const flat[] = {"dispatched_at", "storage_key", NULL};
+  if (key_is_of(d, key, both)) return false;
+  if (!e->typed) return !key_is_of(d, key, flat) && !(key_is(d, key, "id") && is_id(d, e, key));
+  if (key_is(d, key, "message_id")) return !is_id(d, e, key);
+  if (key_is(d, key, "aggregate_id")) return !is(d, key + 1, JSON_NULL) && !is_subject(d, e, key);
+  return !key_is(d, key, "occurred_at");
 }
 
 static bool left_of_envelope(const struct json_doc *d, const struct event *e, uint32_t key) {
   int64_t us;
   if (key_is(d, key, "data")) return false;
-  if (key_is(d, key, "aggregate_id")) return !e->subject.len && !is(d, key + 1, JSON_NULL);
-  if (key_is(d, key, "event_id"))
-    return !is(d, key + 1, JSON_STRING) || !json_string_is(d, key + 1, e->id);
+  if (key_is(d, key, "aggregate_id"))
+    return !is(d, key + 1, JSON_NULL) && !(e->subject.len && is_subject(d, e, key));
+  if (key_is(d, key, "event_id")) return !is_id(d, e, key);
   if (key_is(d, key, "occurred_at"))
     return !is(d, key + 1, JSON_STRING) || !time_parse(json_raw(d, key + 1), &us);
   return true;
@@ -279,27 +331,28 @@ static bool is_trace(const struct json_doc *d, const struct event *e, uint32_t k
 }
 
 /* Of an entry that is the event itself: what CONTRACT.md does not know. */
-static bool left_of_flat(const struct json_doc *d, const struct event *e, uint32_t key) {
-  if (key_is(d, key, "id") || key_is(d, key, "name") || is_trace(d, e, key)) return false;
+static bool left_of_itself(const struct json_doc *d, const struct event *e, uint32_t key) {
+  if (is_trace(d, e, key)) return false;
+  if (!e->typed && (key_is(d, key, "id") || key_is(d, key, "name"))) return false;
   if (!key_is(d, key, "headers") || !is(d, key + 1, JSON_OBJECT)) return left_of_entry(d, e, key);
   for (uint32_t in = key + 2; in < d->nodes[key + 1].next; in = d->nodes[in + 1].next)
     if (!is_trace(d, e, in)) return true;
   return false;
 }
 
-static void flat_rest(const struct json_doc *doc, const struct event *e, struct buffer *out) {
+static void own_rest(const struct json_doc *doc, const struct event *e, struct buffer *out) {
   bool some = false;
   for (uint32_t key = 1; !some && key < doc->nodes[0].next; key = doc->nodes[key + 1].next)
-    some = left_of_flat(doc, e, key);
+    some = left_of_itself(doc, e, key);
   if (!some) return;
   buffer_add_char(out, '{');
-  add_object(doc, e, 0, "entry", left_of_flat, out);
+  add_object(doc, e, 0, "entry", left_of_itself, out);
   buffer_add_char(out, '}');
 }
 
 void event_rest(const struct json_doc *doc, const struct event *e, struct buffer *out) {
-  if (!e->lifted) {
-    if (e->others) flat_rest(doc, e, out);
+  if (!e->lifted || e->bare) {
+    if (e->others || e->typed) own_rest(doc, e, out);
     return;
   }
   uint32_t payload = json_member(doc, 0, "payload"), data = json_member(doc, payload, "data");

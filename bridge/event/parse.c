@@ -27,31 +27,62 @@ enum field {
   FIELD_DISPATCHED,
   FIELD_ERROR_CODE,
   FIELD_TOPIC,
+  FIELD_OCCURRED,
+  FIELD_AGGREGATE,
   FIELD_TRACEPARENT,
   FIELD_HEADERS,
   FIELD_COUNT
 };
-static const struct span flat[FIELD_COUNT] = {
-    [FIELD_ID] = SPAN("id"),
-    [FIELD_NAME] = SPAN("name"),
-    [FIELD_PAYLOAD] = SPAN("payload"),
-    [FIELD_CREATED] = SPAN("created_at"),
-    [FIELD_ATTEMPTS] = SPAN("attempts"),
-    [FIELD_ERROR] = SPAN("last_error"),
-    [FIELD_FAILED] = SPAN("failed_at"),
-    [FIELD_FIRST_FAILED] = SPAN("first_failed_at"),
-    [FIELD_STATUS] = SPAN("status"),
-    [FIELD_REASON] = SPAN("reason"),
-    [FIELD_STORAGE_KEY] = SPAN("storage_key"),
-    [FIELD_DISPATCHED] = SPAN("dispatched_at"),
-    [FIELD_ERROR_CODE] = SPAN("error_code"),
-    [FIELD_TOPIC] = SPAN("topic"),
-    [FIELD_TRACEPARENT] = SPAN("traceparent"),
-    [FIELD_HEADERS] = SPAN("headers"),
+struct form { /* one without a key is not read: the entry may have that member as its own */
+  struct span keys[FIELD_COUNT];
+  struct span dead;     /* the status of its dead letters */
+  const char *name_has; /* what its name looks like */
+};
+static const struct form flat_form = {
+    .keys[FIELD_ID] = SPAN("id"),
+    .keys[FIELD_NAME] = SPAN("name"),
+    .keys[FIELD_PAYLOAD] = SPAN("payload"),
+    .keys[FIELD_CREATED] = SPAN("created_at"),
+    .keys[FIELD_ATTEMPTS] = SPAN("attempts"),
+    .keys[FIELD_ERROR] = SPAN("last_error"),
+    .keys[FIELD_FAILED] = SPAN("failed_at"),
+    .keys[FIELD_FIRST_FAILED] = SPAN("first_failed_at"),
+    .keys[FIELD_STATUS] = SPAN("status"),
+    .keys[FIELD_REASON] = SPAN("reason"),
+    .keys[FIELD_STORAGE_KEY] = SPAN("storage_key"),
+    .keys[FIELD_DISPATCHED] = SPAN("dispatched_at"),
+    .keys[FIELD_ERROR_CODE] = SPAN("error_code"),
+    .keys[FIELD_TOPIC] = SPAN("topic"),
+    .keys[FIELD_TRACEPARENT] = SPAN("traceparent"),
+    .keys[FIELD_HEADERS] = SPAN("headers"),
+    .dead = SPAN("dlq"),
+    .name_has = "a name like episode.created",
+};
+
+static const struct form typed_form = {
+    .keys[FIELD_ID] = SPAN("message_id"),
+    .keys[FIELD_NAME] = SPAN("event_type"),
+    .keys[FIELD_PAYLOAD] = SPAN("payload"),
+    .keys[FIELD_CREATED] = SPAN("created_at"),
+    .keys[FIELD_ATTEMPTS] = SPAN("attempts"),
+    .keys[FIELD_ERROR] = SPAN("last_error"),
+    .keys[FIELD_FAILED] = SPAN("failed_at"),
+    .keys[FIELD_FIRST_FAILED] = SPAN("first_failed_at"),
+    .keys[FIELD_STATUS] = SPAN("status"),
+    .keys[FIELD_REASON] = SPAN("reason"),
+    .keys[FIELD_ERROR_CODE] = SPAN("error_code"),
+    .keys[FIELD_TOPIC] = SPAN("topic"),
+    .keys[FIELD_OCCURRED] = SPAN("occurred_at"),
+    .keys[FIELD_AGGREGATE] = SPAN("aggregate_id"),
+    .keys[FIELD_TRACEPARENT] = SPAN("traceparent"),
+    .keys[FIELD_HEADERS] = SPAN("headers"),
+    .dead = SPAN("errored"),
+    .name_has = "a class name like EpisodeCreated",
 };
 
 struct reading {
   const struct json_doc *doc;
+  const struct form *form;
   struct arena *arena;
   struct error *err;
   uint32_t at[FIELD_COUNT]; /* value nodes, JSON_NONE when absent */
@@ -59,12 +90,13 @@ struct reading {
 };
 
 /* FIELD_COUNT when it is none of ours. */
-static unsigned field_of(const struct json_doc *d, uint32_t key) {
+static unsigned field_of(const struct form *form, const struct json_doc *d, uint32_t key) {
+  const struct span *keys = form->keys;
   bool escaped = d->nodes[key].flags & JSON_ESCAPED;
   size_t len = json_raw(d, key).len;
   unsigned f = 0;
   for (; f < FIELD_COUNT; f++)
-    if ((escaped || flat[f].len == len) && json_string_is(d, key, flat[f])) break;
+    if (keys[f].len && (escaped || keys[f].len == len) && json_string_is(d, key, keys[f])) break;
   return f;
 }
 
@@ -73,7 +105,7 @@ static void find_fields(struct reading *r) {
   const struct json_doc *d = r->doc;
   for (unsigned f = 0; f < FIELD_COUNT; f++) r->at[f] = JSON_NONE;
   for (uint32_t key = 1; key < d->nodes[0].next; key = d->nodes[key + 1].next) {
-    unsigned f = field_of(d, key);
+    unsigned f = field_of(r->form, d, key);
     if (f < FIELD_COUNT) r->at[f] = key + 1;
     if (f >= FIELD_TRACEPARENT) r->others = true;
   }
@@ -91,8 +123,9 @@ static enum reason no_memory(struct reading *r) {
 /* "id: missing" or "id: expected a string, found number 12". What stands for a payload is not
  * shown. */
 static enum reason refuse(struct reading *r, enum reason why, enum field f, const char *expected) {
+  const char *key = r->form->keys[f].ptr;
   if (r->at[f] == JSON_NONE) {
-    error_set(r->err, ST_INVALID, "%s: missing, expected %s", flat[f].ptr, expected);
+    error_set(r->err, ST_INVALID, "%s: missing, expected %s", key, expected);
     return why;
   }
   struct span text = json_slice(r->doc, r->at[f]);
@@ -100,7 +133,7 @@ static enum reason refuse(struct reading *r, enum reason why, enum field f, cons
   if (cut) text.len = span_utf8_prefix((struct span){text.ptr, SHOWN});
   const char *type = json_type_name((enum json_type)r->doc->nodes[r->at[f]].type);
   bool name_says_it = r->doc->nodes[r->at[f]].type == JSON_NULL || f == FIELD_PAYLOAD;
-  error_set(r->err, ST_INVALID, "%s: expected %s, found %s%s%.*s%s", flat[f].ptr, expected, type,
+  error_set(r->err, ST_INVALID, "%s: expected %s, found %s%s%.*s%s", key, expected, type,
             name_says_it ? "" : " ", name_says_it ? 0 : (int)text.len, text.ptr,
             cut && !name_says_it ? "..." : "");
   return why;
@@ -132,7 +165,7 @@ static enum reason read_id(struct reading *r, struct event *out) {
 
 static enum reason read_name(struct reading *r, struct event *out) {
   if (!has(r, FIELD_NAME, JSON_STRING) || json_raw(r->doc, r->at[FIELD_NAME]).len == 0)
-    return refuse(r, REASON_MISSING_NAME, FIELD_NAME, "a name like episode.created");
+    return refuse(r, REASON_MISSING_NAME, FIELD_NAME, r->form->name_has);
   return json_text(r->doc, r->at[FIELD_NAME], r->arena, &out->name) ? REASON_NONE : no_memory(r);
 }
 
@@ -156,7 +189,7 @@ static enum event_status read_status(const struct reading *r) {
   if (!has(r, FIELD_STATUS, JSON_STRING)) return EVENT_OTHER;
   if (json_string_is(r->doc, r->at[FIELD_STATUS], SPAN("pending"))) return EVENT_PENDING;
   if (json_string_is(r->doc, r->at[FIELD_STATUS], SPAN("dispatched"))) return EVENT_DISPATCHED;
-  if (json_string_is(r->doc, r->at[FIELD_STATUS], SPAN("dlq"))) return EVENT_DLQ;
+  if (json_string_is(r->doc, r->at[FIELD_STATUS], r->form->dead)) return EVENT_DLQ;
   return EVENT_OTHER;
 }
 
@@ -174,7 +207,8 @@ static struct span read_raw(const struct reading *r, enum field f) {
 
 static void read_rest(const struct reading *r, struct event *out) {
   out->status = read_status(r);
-  out->created_us = read_time(r, FIELD_CREATED);
+  out->created_us = read_time(r, FIELD_OCCURRED);
+  if (out->created_us == TIME_NONE) out->created_us = read_time(r, FIELD_CREATED);
   out->failed_us = read_time(r, FIELD_FAILED);
   out->first_failed_us = read_time(r, FIELD_FIRST_FAILED);
   out->attempts = read_attempts(r);
@@ -190,28 +224,54 @@ static void read_rest(const struct reading *r, struct event *out) {
   out->others = r->others;
 }
 
-enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,
-                        struct error *err) {
-  struct reading r = {.doc = doc, .arena = arena, .err = err};
+/* Unescaped; what cannot be one is left among the others. */
+static bool read_aggregate(const struct reading *r, struct event *out) {
+  uint32_t node = r->at[FIELD_AGGREGATE];
+  if (has(r, FIELD_AGGREGATE, JSON_NUMBER)) out->subject = json_slice(r->doc, node);
+  return !has(r, FIELD_AGGREGATE, JSON_STRING) || json_text(r->doc, node, r->arena, &out->subject);
+}
+
+/* All three are read, so that a dead letter tells what it can; the first refusal is the one told.
+ * No name comes first where another id than the entry's own may stand in for that. */
+static enum reason read_all(struct reading *r, bool name_first, struct event *out) {
+  enum reason (*const all[])(struct reading *, struct event *) = {
+      name_first ? read_name : read_id, name_first ? read_id : read_name, read_payload};
+  enum reason why = REASON_NONE;
+  for (size_t i = 0; i < sizeof all / sizeof *all && why != REASON_NO_MEMORY; i++) {
+    enum reason one = all[i](r, out);
+    if (one == REASON_NO_MEMORY || why == REASON_NONE) why = one;
+    if (why != REASON_NONE) r->err = NULL;
+  }
+  return why;
+}
+
+static enum reason parse(struct reading *r, struct event *out) {
+  const struct json_doc *doc = r->doc;
   *out = (struct event){.payload = JSON_NONE,
                         .created_us = TIME_NONE,
                         .failed_us = TIME_NONE,
                         .first_failed_us = TIME_NONE,
-                        .status = EVENT_ABSENT};
+                        .status = EVENT_ABSENT,
+                        .typed = r->form == &typed_form};
   if (doc->nodes[0].type != JSON_OBJECT) {
-    error_set(err, ST_INVALID, "an entry is one JSON object, found %s",
+    error_set(r->err, ST_INVALID, "an entry is one JSON object, found %s",
               json_type_name((enum json_type)doc->nodes[0].type));
     return REASON_NOT_OBJECT;
   }
-  find_fields(&r);
-  read_rest(&r, out);
-  /* all three are read, so that a dead letter tells what it can; the first refusal is the one told
-   */
-  enum reason why = read_id(&r, out);
-  if (why != REASON_NONE) r.err = NULL;
-  enum reason name = read_name(&r, out);
-  if (why == REASON_NONE) why = name;
-  if (why != REASON_NONE) r.err = NULL;
-  enum reason payload = read_payload(&r, out);
-  return why == REASON_NONE ? payload : why;
+  find_fields(r);
+  read_rest(r, out);
+  if (!read_aggregate(r, out)) return no_memory(r);
+  return read_all(r, out->typed, out);
+}
+
+enum reason event_parse(const struct json_doc *doc, struct arena *arena, struct event *out,
+                        struct error *err) {
+  struct reading r = {.doc = doc, .form = &flat_form, .arena = arena, .err = err};
+  return parse(&r, out);
+}
+
+enum reason event_parse_typed(const struct json_doc *doc, struct arena *arena, struct event *out,
+                              struct error *err) {
+  struct reading r = {.doc = doc, .form = &typed_form, .arena = arena, .err = err};
+  return parse(&r, out);
 }

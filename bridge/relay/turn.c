@@ -193,8 +193,8 @@ static bool keep_rest(struct turn *t, struct item *item, const struct entry *ent
     error_set(&err, ST_TOO_LARGE,
               "%s: %zu bytes of it are not published otherwise, and a header carries at most %d; "
               "encoding.envelope=drop leaves them out",
-              entry->event.lifted ? "the payload's envelope"
-                                  : "what the entry has beside its payload",
+              entry->event.lifted && !entry->event.bare ? "the payload's envelope"
+                                                        : "what the entry has beside its payload",
               rest.len, CARRIED_MAX);
     give_up(item, REASON_HEADER_TOO_LARGE, &err);
   } else {

@@ -13,9 +13,9 @@ static struct span nearest(const struct routing *r, struct span ns) {
   return best;
 }
 
-/* In front of words on the name: where an envelope has it. */
+/* In front of words on the name: where the typed bus has it. */
 static const char *name_path(const struct event *event) {
-  return event->lifted ? "payload.event_type: " : "";
+  return event->bare ? "event_type: " : event->lifted ? "payload.event_type: " : "";
 }
 
 static enum reason bad_name(const struct event *event, struct error *err) {

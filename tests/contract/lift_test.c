@@ -10,7 +10,7 @@ static bool itself(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 
   snprintf(out, EVENT_NAME_MAX + 1, "%.*s", SPAN_ARGS(seen));
   return true;
 }
-static const struct event_lifting lifting = {itself, NULL};
+static const struct event_lifting lifting = {.canonical = itself};
 
 static int box_open(void **state) {
   struct box *b = box_new(*state);

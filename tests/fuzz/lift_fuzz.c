@@ -11,7 +11,8 @@ static const struct event_lifting *lifting(void) {
   struct routing *routing = NULL;
   if (!l.canonical) {
     BUG_ON(routing_open(&config, &routing, NULL) != ST_OK);
-    l = (struct event_lifting){routing_class_name, routing}; /* as long as the process */
+    l = (struct event_lifting){.canonical = routing_class_name,
+                               .ctx = routing}; /* as long as the process */
   }
   return &l;
 }

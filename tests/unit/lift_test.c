@@ -21,7 +21,7 @@ static int set_up(void **state) {
                                   .aliases = SPAN("OrderPlacedEvent=episode.ordered")};
   *state = b;
   if (!b || routing_open(&config, &b->routing, &b->err) != ST_OK) return -1;
-  b->lifting = (struct event_lifting){routing_class_name, b->routing};
+  b->lifting = (struct event_lifting){.canonical = routing_class_name, .ctx = b->routing};
   return 0;
 }
 

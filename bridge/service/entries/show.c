@@ -94,7 +94,7 @@ static void find_named(const struct entry_info *info, struct wrong *out) {
   enum reason why = reason_from_word(info->reason);
   if ((why == REASON_BAD_NAME || why == REASON_UNKNOWN_NAMESPACE) &&
       !span_starts(words, "payload."))
-    node = json_member(info->doc, 0, "name");
+    node = json_member(info->doc, 0, info->event && info->event->typed ? "event_type" : "name");
   else if (why == REASON_SCHEMA_MISMATCH || why == REASON_INTEGER_RANGE || why == REASON_BAD_ID ||
            why == REASON_MISSING_ID || why == REASON_MISSING_NAME || why == REASON_BAD_PAYLOAD ||
            why == REASON_BAD_KEY || why == REASON_BAD_HEADER || why == REASON_BAD_NAME ||
