@@ -60,6 +60,8 @@ enum metric_kind {
   X(HEARTBEAT, "loop_heartbeat_timestamp_seconds", GAUGE, "", "",                                  \
     "When the loop of the worker last turned")                                                     \
   X(REDIS, "redis_operations_total", COUNTER, "op", "result", "Exchanges with Redis")              \
+  X(REGISTRY, "registry_requests_total", COUNTER, "op", "code",                                    \
+    "Requests to the schema registry by HTTP status; none: there was no answer")                   \
   X(KEYS_DUE, "redis_keys_due", GAUGE, "", "", "Ids that Redis has still to learn")                \
   X(AVAIL_BYTES, "outbox_filesystem_avail_bytes", GAUGE, "", "",                                   \
     "Bytes that the worker may still write where the outbox lies")                                 \
