@@ -17,7 +17,7 @@
 #define SLACK 1000 /* lines that count no more, before the file is written anew */
 
 /* Lock held. */
-static struct fs_row *find(struct fs_shared *s, enum place place, const char *name) {
+static struct fs_row *find_row(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
   if (!s->asides.count) return NULL;
   fs_key_of(&key, place, name);
@@ -38,7 +38,7 @@ static enum status put(struct fs_shared *s, struct fs_row *row) {
 bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
                   const struct stamp *stamp) {
   mutex_lock(&s->lock);
-  const struct fs_row *row = find(s, place, name);
+  const struct fs_row *row = find_row(s, place, name);
   bool out = row && row->what != ASIDE_RETRY && fs_stamp_alike(&row->ref.stamp, stamp);
   mutex_unlock(&s->lock);
   return out;
@@ -47,7 +47,7 @@ bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
 bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
                     const struct stamp *stamp, struct event *e) {
   mutex_lock(&s->lock);
-  const struct fs_row *row = find(s, place, name);
+  const struct fs_row *row = find_row(s, place, name);
   bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) ||
                       (row->ref.id.len && event_goes_by(e, row->ref.id)));
   bool out = same && row->what != ASIDE_RETRY;

@@ -25,8 +25,8 @@ static enum status unlike(struct fs_look *l, struct letter *letter, const char *
   return fs_letter_unread(l->s->site, name, got, l->desk.sys, &st, err);
 }
 
-static enum status look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
-                        struct entry_info *info) {
+static enum status look_at_letter(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
+                                  struct entry_info *info) {
   struct error *err = &letter->error;
   if (!name_from(span_of(letter->file), name))
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)",
@@ -45,7 +45,7 @@ static enum status look(struct fs_look *l, struct letter *letter, char name[NAME
 
 bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
                     struct entry_info *info) {
-  letter->status = look(l, letter, name, info);
+  letter->status = look_at_letter(l, letter, name, info);
   return letter->status == ST_OK;
 }
 

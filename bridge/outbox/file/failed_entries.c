@@ -51,7 +51,7 @@ static enum status write_form(struct fs_site *s, const struct fs_desk *d, struct
   return st;
 }
 
-static enum status look(struct fs_site *s, struct fs_desk *d, struct fs_failing *m) {
+static enum status look_again(struct fs_site *s, struct fs_desk *d, struct fs_failing *m) {
   struct fs_failed *f = m->f;
   if (!name_from(f->ref.name, m->name))
     return error_set(&f->error, ST_INVALID, "\"%.*s\" is not an entry's name",
@@ -154,7 +154,7 @@ static void look_at_all(struct fs_site *s, struct fs_failed *failed, size_t coun
     failed[i].how = SETTLED_CHANGED;
     failed[i].error = err;
     failed[i].status = tmp;
-    if (tmp == ST_OK) failed[i].status = look(s, &desk, m);
+    if (tmp == ST_OK) failed[i].status = look_again(s, &desk, m);
     r->list[m->raw ? count - ++raws : (*objects)++] = m;
   }
   fs_desk_release(&desk);

@@ -24,7 +24,7 @@ struct find {
   struct matches exact, prefix;
 };
 
-static void keep(struct matches *m, enum place place, const char *name) {
+static void keep_match(struct matches *m, enum place place, const char *name) {
   if (m->count < FOUND_MAX) {
     m->at[m->count].place = place;
     m->at[m->count].name = strdup(name); /* NULL: counted, not shown */
@@ -49,7 +49,7 @@ static void match(struct find *f, struct span text, const char *name) {
   if (text.len < key.len || memcmp(text.ptr, key.ptr, key.len) != 0) return;
   struct span rest = {text.ptr + key.len, text.len - key.len};
   bool exact = !rest.len || (f->way == BY_NAME && is_number_suffix(rest));
-  keep(exact ? &f->exact : &f->prefix, f->place, name);
+  keep_match(exact ? &f->exact : &f->prefix, f->place, name);
 }
 
 /* By the id that it goes by, else by the other one. */
@@ -89,7 +89,7 @@ static void probe_stem(struct find *f, const char *prefix) {
     int need = snprintf(name, sizeof name, "%s%.*s%s.json", prefix, SPAN_ARGS(f->key), number);
     if (need < 0 || need >= NAME_SIZE || !name_is_entry(name)) return;
     if (fstatat(fs_folder(f->look.s->site, f->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
-    keep(&f->exact, f->place, name);
+    keep_match(&f->exact, f->place, name);
     last = n;
   }
 }
@@ -129,7 +129,8 @@ static enum status search(struct find *f, unsigned which, struct error *err) {
 
 /* Names told what may match; the files tell whether they are entries. Returns how many of the kept
  * are not. */
-static uint64_t show(struct find *f, const struct matches *m, store_visit_fn visit, void *ctx) {
+static uint64_t show_matches(struct find *f, const struct matches *m, store_visit_fn visit,
+                             void *ctx) {
   struct entry_info info;
   uint64_t skipped = 0;
   for (size_t i = 0; i < m->count && i < FOUND_MAX; i++) {
@@ -141,9 +142,9 @@ static uint64_t show(struct find *f, const struct matches *m, store_visit_fn vis
   return skipped;
 }
 
-static uint64_t tell(struct find *f, store_visit_fn visit, void *ctx) {
-  uint64_t found = f->exact.count - show(f, &f->exact, visit, ctx);
-  if (!found) found = f->prefix.count - show(f, &f->prefix, visit, ctx);
+static uint64_t tell_found(struct find *f, store_visit_fn visit, void *ctx) {
+  uint64_t found = f->exact.count - show_matches(f, &f->exact, visit, ctx);
+  if (!found) found = f->prefix.count - show_matches(f, &f->prefix, visit, ctx);
   matches_release(&f->exact);
   matches_release(&f->prefix);
   f->exact.count = f->prefix.count = 0;
@@ -164,7 +165,7 @@ enum status fs_find(struct fs_shared *s, unsigned which, struct span key, store_
   for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {
     f.way = (enum way)way;
     st = search(&f, which, err);
-    *total = tell(&f, visit, ctx);
+    *total = tell_found(&f, visit, ctx);
   }
   fs_desk_release(&f.look.desk);
   return st;

@@ -3,7 +3,7 @@
  * A crash leaves nothing. */
 #include "bridge/outbox/file/order.h"
 
-static struct fs_growing *find(struct fs_reader *s, enum place place, const char *name) {
+static struct fs_growing *find_growing(struct fs_reader *s, enum place place, const char *name) {
   for (size_t i = 0; i < s->growing_count; i++)
     if (s->growing[i].place == place && strcmp(s->growing[i].name, name) == 0)
       return &s->growing[i];
@@ -24,11 +24,11 @@ static void drop(struct fs_reader *s, struct fs_growing *g) {
 }
 
 bool fs_growing_has(struct fs_reader *s, enum place place, const char *name) {
-  return s->growing_count && find(s, place, name);
+  return s->growing_count && find_growing(s, place, name);
 }
 
 bool fs_growing_forget(struct fs_reader *s, enum place place, const char *name) {
-  struct fs_growing *g = s->growing_count ? find(s, place, name) : NULL;
+  struct fs_growing *g = s->growing_count ? find_growing(s, place, name) : NULL;
   if (g) drop(s, g);
   return g != NULL;
 }
@@ -59,7 +59,7 @@ static void add(struct fs_reader *s, const struct fs_candidate *c, const struct 
 bool fs_growing_settled(struct fs_reader *s, const struct fs_candidate *c,
                         const struct stamp *stamp, bool *known) {
   int64_t now = clock_mono_ns(s->site->clock);
-  struct fs_growing *g = s->growing_count ? find(s, c->place, c->name) : NULL;
+  struct fs_growing *g = s->growing_count ? find_growing(s, c->place, c->name) : NULL;
   *known = g != NULL;
   bool same = g && fs_stamp_same(&g->stamp, stamp);
   if (old_enough(s, stamp) || (same && now - g->first_ns >= s->site->c.settle_ms * 1000000)) {

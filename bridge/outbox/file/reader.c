@@ -183,8 +183,8 @@ static enum status give_ref(const struct fs_candidate *c, const struct fs_cached
   return fs_ref_give(&ref, keep, &out->ref) ? ST_OK : ST_NO_MEMORY;
 }
 
-static enum status fill(struct fs_reader *s, const struct fs_candidate *c, struct arena *keep,
-                        struct arena *scratch, struct entry *out) {
+static enum status fill_entry(struct fs_reader *s, const struct fs_candidate *c, struct arena *keep,
+                              struct arena *scratch, struct entry *out) {
   struct fs_desk *d = &s->desk;
   struct fs_cached from_desk = {.stamp = d->stamp,
                                 .young = d->young,
@@ -240,7 +240,7 @@ static enum status consider(struct fs_reader *s, struct fs_candidate *c, struct 
   if (comes_later(s, c))
     return s->shared->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   const struct stamp *stamp = c->cached ? &c->cached->stamp : &s->desk.stamp;
-  st = fill(s, c, keep, scratch, out);
+  st = fill_entry(s, c, keep, scratch, out);
   if (st == ST_OK && fs_aside_holds(s->shared, c->place, c->name, stamp, &out->event))
     return pass_over(s, c, 0, 0, 0);
   if (st == ST_OK) st = fs_hand_take(s->shared, c->place, c->name, out->ref.arrived_ns, c->fresh);

@@ -52,7 +52,7 @@ static enum status claim(struct fs_shared *s, enum place place, const char *name
 
 /* ---- look ---- */
 
-static bool look(struct moving *m, struct fs_look *l, struct entry_info *info) {
+static bool look_at_letter(struct moving *m, struct fs_look *l, struct entry_info *info) {
   struct letter *letter = m->letter;
   if (!fs_letter_look(l, letter, m->name, info)) return false;
   if (!fs_desk_is_object(&l->desk))
@@ -65,7 +65,7 @@ static void look_at_all(struct moving *list, size_t count, struct fs_look *l, st
   struct entry_info info;
   for (size_t i = 0; i < count; i++) {
     struct letter *letter = list[i].letter;
-    if (!look(&list[i], l, &info)) continue;
+    if (!look_at_letter(&list[i], l, &info)) continue;
     list[i].stamp = l->desk.stamp;
     letter->raw = info.raw;
     letter->id = arena_span(ids, info.id);
@@ -112,7 +112,7 @@ static enum status prepare(struct moving *m, struct fs_look *l, struct error *er
   struct fs_desk *d = &l->desk;
   struct entry_info info;
   struct buffer text = {0};
-  if (!look(m, l, &info)) return m->letter->status;
+  if (!look_at_letter(m, l, &info)) return m->letter->status;
   if (!fs_stamp_same(&d->stamp, &m->stamp))
     return error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
   fs_name_copy(m->target, m->name);

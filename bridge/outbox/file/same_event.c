@@ -35,9 +35,9 @@ static bool may_be_written(const struct fs_site *s, const struct fs_desk *d) {
 }
 
 /* ST_AGAIN: it is not a whole text, and may become one. */
-static enum status look(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
-                        const char *name, const struct fs_ref *ref, enum settled *how,
-                        struct error *err) {
+static enum status look_inside(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
+                               const char *name, const struct fs_ref *ref, enum settled *how,
+                               struct error *err) {
   enum fs_read got = fs_desk_reread(s, d, folder, name, err);
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   switch (got) {
@@ -61,10 +61,10 @@ static enum status look(struct fs_site *s, struct fs_desk *d, int folder, const 
 enum status fs_same(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
                     const char *name, const struct fs_ref *ref, enum settled *how,
                     struct error *err) {
-  enum status st = look(s, d, folder, shown, name, ref, how, err);
+  enum status st = look_inside(s, d, folder, shown, name, ref, how, err);
   for (unsigned tries = 0; st == ST_AGAIN && tries < WRITTEN_TRIES; tries++) {
     pause_ms(WRITTEN_WAIT_MS, NULL);
-    st = look(s, d, folder, shown, name, ref, how, err);
+    st = look_inside(s, d, folder, shown, name, ref, how, err);
   }
   if (st != ST_AGAIN) return st;
   return error_set(err, ST_BUSY, "%s%s is being written while it is settled", shown, name);

@@ -34,8 +34,8 @@ struct survey {
   bool stopped;
 };
 
-static bool tell(struct survey *v, enum oddity oddity, const char *folder, const char *name,
-                 struct span id) {
+static bool tell_file(struct survey *v, enum oddity oddity, const char *folder, const char *name,
+                      struct span id) {
   char path[NAME_SIZE + 32];
   snprintf(path, sizeof path, "%s%s", folder, name);
   v->stopped = !v->visit(v->ctx, &(struct survey_item){oddity, fs_shelf(v->place), path, id});
@@ -99,14 +99,15 @@ static bool examine(struct survey *v, const char *name) {
   v->met++;
   enum fs_read got = fs_desk_read(v->s->site, d, v->place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
-  if (got == FS_TOO_LARGE) return tell(v, oddity, place_path(v->place), name, (struct span){0});
+  if (got == FS_TOO_LARGE)
+    return tell_file(v, oddity, place_path(v->place), name, (struct span){0});
   if (got == FS_ODD || got == FS_UNREADABLE)
-    return tell(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place), name,
-                (struct span){0});
+    return tell_file(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place),
+                     name, (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
   if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
   if (v->place != PLACE_DLQ && fs_aside_out(v->s, v->place, name, &d->stamp)) oddity = ODDITY_ASIDE;
-  return tell(v, oddity, place_path(v->place), name, d->event.id);
+  return tell_file(v, oddity, place_path(v->place), name, d->event.id);
 }
 
 /* ---- other files ---- */
@@ -141,12 +142,12 @@ static bool stray(struct survey *v, int folder, const char *shown, const char *n
   struct stat st;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
   if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) return true;
-  return tell(v, ODDITY_STRAY, shown, name, (struct span){0});
+  return tell_file(v, ODDITY_STRAY, shown, name, (struct span){0});
 }
 
 static bool stray_entry(struct survey *v, const char *name) {
   if (holds_event(v, name))
-    return tell(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
+    return tell_file(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
   return stray(v, fs_folder(v->s->site, v->place), place_path(v->place), name);
 }
 
@@ -161,14 +162,15 @@ static bool raw_alone(struct survey *v, const char *name) {
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
   bool alone =
       got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
-  return !alone || tell(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
+  return !alone ||
+         tell_file(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
 }
 
 static bool left(struct survey *v, int folder, const char *shown, const char *name) {
   struct stat st;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return true;
   int64_t age_us = clock_wall_us(v->s->site->clock) - fs_stamp_of(&st).ctime_ns / 1000;
-  return age_us < LEFT_AFTER_US || tell(v, ODDITY_LEFT, shown, name, (struct span){0});
+  return age_us < LEFT_AFTER_US || tell_file(v, ODDITY_LEFT, shown, name, (struct span){0});
 }
 
 static bool meet(void *ctx, const char *name, unsigned char type) {

@@ -75,7 +75,8 @@ static bool in_range(const struct memory_row *r, const struct store_range *range
 }
 
 /* A visitor may call the store again, so each row is copied and shown without the lock. */
-static bool show(struct memory *m, const struct memory_row *row, store_visit_fn visit, void *ctx) {
+static bool show_row(struct memory *m, const struct memory_row *row, store_visit_fn visit,
+                     void *ctx) {
   struct memory_row copy = *row;
   struct entry_info info;
   copy.name = strdup(row->name);
@@ -126,7 +127,7 @@ static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t 
     if (!r) break;
     at_ns = r->arrived_ns;
     serial = r->serial;
-    if (!show(m, r, visit, ctx)) break;
+    if (!show_row(m, r, visit, ctx)) break;
   }
   mutex_unlock(&m->w->lock);
   return total;
@@ -191,7 +192,7 @@ enum status memory_look(void *impl, enum shelf shelf, const char *file, store_vi
   mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, shelf, span_of(file));
   bool there = r && (shelf == SHELF_DEAD || memory_pending(r));
-  if (there) show(m, r, visit, ctx);
+  if (there) show_row(m, r, visit, ctx);
   mutex_unlock(&m->w->lock);
   return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), file);
 }

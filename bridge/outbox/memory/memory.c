@@ -148,7 +148,7 @@ static void memory_wake(void *impl) {
   mutex_unlock(&m->w->lock);
 }
 
-static uint64_t ask(struct memory *m, bool settled) {
+static uint64_t ask_for_scan(struct memory *m, bool settled) {
   int64_t wait_ms = m->c.settled_wait_ms;
   mutex_lock(&m->w->lock);
   if (m->wanted == m->begun) m->wanted++;
@@ -163,11 +163,11 @@ static uint64_t ask(struct memory *m, bool settled) {
 }
 
 static uint64_t memory_rescan(void *impl) {
-  return ask(impl, false);
+  return ask_for_scan(impl, false);
 }
 
 static uint64_t memory_rescan_settled(void *impl) {
-  return ask(impl, true);
+  return ask_for_scan(impl, true);
 }
 
 static bool memory_scanned(void *impl, uint64_t generation) {

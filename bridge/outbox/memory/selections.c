@@ -51,8 +51,8 @@ enum status memory_selections(void *impl, uint64_t numbers[SELECTIONS_MOST], siz
 }
 
 /* Under the lock. */
-static struct memory_selection *find(struct memory_world *w, uint64_t number, enum status *st,
-                                     struct error *err) {
+static struct memory_selection *find_selection(struct memory_world *w, uint64_t number,
+                                               enum status *st, struct error *err) {
   for (size_t i = 0; i < w->selection_count; i++)
     if (w->selections[i].number == number) return &w->selections[i];
   *st = error_set(err, ST_NOT_FOUND, "There is no unfinished selection %llu",
@@ -64,7 +64,7 @@ enum status memory_selection_size(void *impl, uint64_t number, uint64_t *size, s
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
   mutex_lock(&w->lock);
-  const struct memory_selection *one = find(w, number, &st, err);
+  const struct memory_selection *one = find_selection(w, number, &st, err);
   if (one) *size = one->text.len;
   mutex_unlock(&w->lock);
   return st;
@@ -75,7 +75,7 @@ enum status memory_selection_read(void *impl, uint64_t number, uint64_t at, size
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
   mutex_lock(&w->lock);
-  const struct memory_selection *one = find(w, number, &st, err);
+  const struct memory_selection *one = find_selection(w, number, &st, err);
   size_t left = one && at < one->text.len ? one->text.len - (size_t)at : 0;
   if (left) buffer_add(out, (struct span){one->text.ptr + at, left < most ? left : most});
   mutex_unlock(&w->lock);
@@ -86,7 +86,7 @@ enum status memory_selection_add(void *impl, uint64_t number, struct span text, 
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
   mutex_lock(&w->lock);
-  struct memory_selection *one = find(w, number, &st, err);
+  struct memory_selection *one = find_selection(w, number, &st, err);
   if (one && one->text.len && one->text.ptr[one->text.len - 1] != '\n')
     buffer_add_char(&one->text, '\n');
   if (one) buffer_add(&one->text, text);
@@ -99,7 +99,7 @@ enum status memory_selection_remove(void *impl, uint64_t number, struct error *e
   struct memory_world *w = ((struct memory *)impl)->w;
   enum status st = ST_OK;
   mutex_lock(&w->lock);
-  struct memory_selection *one = find(w, number, &st, err);
+  struct memory_selection *one = find_selection(w, number, &st, err);
   if (one) {
     buffer_release(&one->text);
     size_t behind = (size_t)(w->selections + w->selection_count - one) - 1;
