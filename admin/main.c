@@ -54,7 +54,7 @@ static int run_command(struct admin *a, int argc, char **argv) {
   return command->run(a, command, argc - 1, argv + 1);
 }
 
-static int run(struct admin *a, int argc, char **argv) {
+static int run_line(struct admin *a, int argc, char **argv) {
   struct error err = {0};
   bool version = false;
   int at = 0;
@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
   log_hold_descriptors();
   choose_locale();
   interrupts_catch();
-  int code = run(&a, argc - 1, argv + 1);
+  int code = run_line(&a, argc - 1, argv + 1);
   int written = admin_flush(&a);
   release(&a);
   return written != CODE_OK ? written : code;

@@ -12,7 +12,7 @@
 static volatile sig_atomic_t shown;
 
 /* Signal-safe: one write. It comes at most once for each patience_begin. */
-static void show(int signal_number) {
+static void show_note(int signal_number) {
   static const char line[] = "reading the outbox ...";
   (void)signal_number;
   shown = write(STDERR_FILENO, line, sizeof line - 1) > 0;
@@ -25,7 +25,7 @@ static void arm(long us) {
 
 void patience_begin(const struct admin *a) {
   if (!a->interactive) return;
-  struct sigaction action = {.sa_handler = show, .sa_flags = SA_RESTART};
+  struct sigaction action = {.sa_handler = show_note, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   sigaction(SIGALRM, &action, NULL);
   shown = 0;

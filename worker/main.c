@@ -37,7 +37,7 @@ static const char help[] =
     "Exit status: 0 stopped as asked, 1 failure, 2 wrong usage or settings, 75 the outbox is held by another worker.\n"
     "See busbridge-worker(8), busbridge.conf(5) and busbridge(1).\n";
 
-static int show(const char *text) {
+static int show_text(const char *text) {
   if (fputs(text, stdout) < 0 || fflush(stdout) != 0) return EXIT_FAILURE;
   return EXIT_SUCCESS;
 }
@@ -49,7 +49,7 @@ static int show_settings(void) {
                   ? size.ws_col
                   : 100;
   settings_help(&text, width);
-  int code = show(buffer_z(&text));
+  int code = show_text(buffer_z(&text));
   buffer_release(&text);
   return code;
 }
@@ -57,7 +57,7 @@ static int show_settings(void) {
 static int show_api(void) {
   struct buffer text = {0};
   routes_print(&text);
-  int code = show(buffer_z(&text));
+  int code = show_text(buffer_z(&text));
   buffer_release(&text);
   return code;
 }
@@ -65,7 +65,7 @@ static int show_api(void) {
 static int show_events(void) {
   struct buffer text = {0};
   log_events_print(&text);
-  int code = show(buffer_z(&text));
+  int code = show_text(buffer_z(&text));
   buffer_release(&text);
   return code;
 }
@@ -99,8 +99,8 @@ int main(int argc, char **argv) {
     case OPT_HELP_SETTINGS: code = show_settings(); break;
     case OPT_HELP_EVENTS: code = show_events(); break;
     case OPT_HELP_API: code = show_api(); break;
-    case 'h': code = show(help); break;
-    case 'V': code = show("busbridge-worker " BUSBRIDGE_VERSION "\n"); break;
+    case 'h': code = show_text(help); break;
+    case 'V': code = show_text("busbridge-worker " BUSBRIDGE_VERSION "\n"); break;
     default: code = usage("that is not understood", ""); break;
     }
   }

@@ -34,7 +34,8 @@ static void read_text(const struct json_doc *doc, const char *key, char *out, si
   buffer_release(&text);
 }
 
-static enum status look(struct service *service, uint64_t id, struct state *s, struct error *err) {
+static enum status look_at_flush(struct service *service, uint64_t id, struct state *s,
+                                 struct error *err) {
   struct buffer json = {0};
   struct json_doc doc = {0};
   enum status st = service_flush_progress(service, id, &json, err);
@@ -57,7 +58,7 @@ static enum status look(struct service *service, uint64_t id, struct state *s, s
   return st;
 }
 
-static enum status begin(struct service *service, uint64_t *id, struct error *err) {
+static enum status begin_flush(struct service *service, uint64_t *id, struct error *err) {
   struct buffer json = {0};
   struct json_doc doc = {0};
   struct flush_request request = {.patient = true};
@@ -103,8 +104,8 @@ int once_run(struct service *service, struct log *log, const struct stop *stop) 
   uint64_t id = 0;
   int wait_ms = 1;
   progress_init(&bar, STDERR_FILENO, isatty(STDERR_FILENO), "relay", &clock_system);
-  enum status st = begin(service, &id, &err);
-  while (st == ST_OK && (st = look(service, id, &s, &err)) == ST_OK && !s.finished) {
+  enum status st = begin_flush(service, &id, &err);
+  while (st == ST_OK && (st = look_at_flush(service, id, &s, &err)) == ST_OK && !s.finished) {
     if (stop_asked(stop)) service_flush_cancel(service, id);
     progress_show(&bar, (uint64_t)(s.published + s.duplicates + s.dead), (uint64_t)s.total);
     pause_ms(wait_ms, NULL);

@@ -160,7 +160,8 @@ static int export_and_go(struct bulk_going *g, bool resumed) {
 
 /* ---- the ways in ---- */
 
-static int begin(struct bulk_going *g, const struct selection *selection, int count, char **words) {
+static int begin_bulk(struct bulk_going *g, const struct selection *selection, int count,
+                      char **words) {
   struct bulk *b = g->bulk;
   struct error err = {0};
   if (freeze(g, selection, count, words, &err) != ST_OK) return fail(b->admin, &err);
@@ -265,7 +266,8 @@ int bulk_run(struct bulk *b, int count, char **words) {
   if (st != ST_OK)
     code = fail(b->admin, &err);
   else
-    code = b->resume || b->give_up ? resume(&g, count, words) : begin(&g, &selection, count, words);
+    code = b->resume || b->give_up ? resume(&g, count, words)
+                                   : begin_bulk(&g, &selection, count, words);
   client_close(g.client);
   json_doc_release(&g.doc);
   buffer_release(&g.json);

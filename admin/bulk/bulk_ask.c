@@ -17,7 +17,7 @@ static FILE *terminal(void) {
   return isatty(STDERR_FILENO) ? fopen("/dev/tty", "re") : NULL;
 }
 
-static void show(struct bulk_going *g, bool resumed) {
+static void show_letters(struct bulk_going *g, bool resumed) {
   struct buffer text = {0};
   if (!resumed) bulk_forecast(g, &text);
   fwrite(text.ptr, 1, text.failed ? 0 : text.len, stderr);
@@ -59,7 +59,7 @@ int bulk_confirm(struct bulk_going *g, bool resumed) {
              counted_text(g->total, "dead letter", "dead letters", number));
     return no(g, resumed, CODE_USAGE);
   }
-  show(g, resumed);
+  show_letters(g, resumed);
   bool yes = typed(g, tty);
   fclose(tty);
   if (yes) return CODE_OK;

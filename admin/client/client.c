@@ -174,8 +174,8 @@ static enum status send(struct client *c, const char *method, struct span body, 
   return st;
 }
 
-static enum status ask(struct client *c, const char *method, int timeout_ms, struct buffer *json,
-                       struct error *err) {
+static enum status ask_worker(struct client *c, const char *method, int timeout_ms,
+                              struct buffer *json, struct error *err) {
   return send(c, method, (struct span){0}, timeout_ms, json, err);
 }
 
@@ -197,7 +197,7 @@ static enum status list(struct client *c, const struct list_request *r, struct b
   if (c->service) return service_list(c->service, r, json, err);
   path(c, "/v1/entries?limit=%zu&", r->limit);
   selecting_query(&r->selection, &c->path); /* its failure is told by ask */
-  return ask(c, "GET", LISTING_MS, json, err);
+  return ask_worker(c, "GET", LISTING_MS, json, err);
 }
 
 /* A list in order needs a pass over all names. */
@@ -218,8 +218,8 @@ static enum status check_id(const char *id, struct error *err) {
                    id);
 }
 
-static enum status show(struct client *c, const struct show_request *r, struct buffer *out,
-                        struct error *err) {
+static enum status show_entry(struct client *c, const struct show_request *r, struct buffer *out,
+                              struct error *err) {
   if (c->service) return service_show(c->service, r, out, err);
   path(c, "/v1/entries/");
   percent_write(&c->path, span_of(r->id));
@@ -227,7 +227,7 @@ static enum status show(struct client *c, const struct show_request *r, struct b
                 r->pending && r->dead ? "all"
                 : r->dead             ? "dlq"
                                       : "pending");
-  return ask(c, "GET", LISTING_MS, out, err);
+  return ask_worker(c, "GET", LISTING_MS, out, err);
 }
 
 /* An id that is not a file's name needs a look at all names, or into all files. */
@@ -236,7 +236,7 @@ enum status client_show(struct client *c, const struct show_request *r, struct b
   enum status st = check_id(r->id, err);
   if (st != ST_OK) return st;
   patience_begin(c->admin);
-  st = show(c, r, out, err);
+  st = show_entry(c, r, out, err);
   patience_end(c->admin);
   return st;
 }
@@ -246,7 +246,7 @@ enum status client_replay(struct client *c, const struct replay_request *r, stru
   if (c->service) return service_replay(c->service, r, json, err);
   path(c, "/v1/replay?force=%d&id=", r->force);
   percent_write(&c->path, span_of(r->id));
-  return ask(c, "POST", ANSWER_MS, json, err);
+  return ask_worker(c, "POST", ANSWER_MS, json, err);
 }
 
 static const char *bulk_path(bool purge) {
@@ -274,27 +274,27 @@ enum status client_bulk_step(struct client *c, bool purge, uint64_t selection, s
                              struct buffer *json, struct error *err) {
   if (c->service) return service_bulk_step(c->service, purge, selection, limit, json, err);
   path(c, "%s/%" PRIu64 "/step?limit=%zu", bulk_path(purge), selection, limit);
-  return ask(c, "POST", LISTING_MS, json, err);
+  return ask_worker(c, "POST", LISTING_MS, json, err);
 }
 
 enum status client_bulk_progress(struct client *c, bool purge, uint64_t selection,
                                  struct buffer *json, struct error *err) {
   if (c->service) return service_bulk_progress(c->service, purge, selection, json, err);
   path(c, "%s/%" PRIu64, bulk_path(purge), selection);
-  return ask(c, "GET", ANSWER_MS, json, err);
+  return ask_worker(c, "GET", ANSWER_MS, json, err);
 }
 
 enum status client_bulk_list(struct client *c, bool purge, struct buffer *json, struct error *err) {
   if (c->service) return service_bulk_list(c->service, purge, json, err);
   path(c, "%s", bulk_path(purge));
-  return ask(c, "GET", ANSWER_MS, json, err);
+  return ask_worker(c, "GET", ANSWER_MS, json, err);
 }
 
 enum status client_bulk_cancel(struct client *c, bool purge, uint64_t selection,
                                struct buffer *json, struct error *err) {
   if (c->service) return service_bulk_cancel(c->service, purge, selection, json, err);
   path(c, "%s/%" PRIu64 "/cancel", bulk_path(purge), selection);
-  return ask(c, "POST", ANSWER_MS, json, err);
+  return ask_worker(c, "POST", ANSWER_MS, json, err);
 }
 
 enum status client_bulk_entries(struct client *c, uint64_t selection, const char *from,
@@ -302,21 +302,21 @@ enum status client_bulk_entries(struct client *c, uint64_t selection, const char
   if (c->service) return service_bulk_entries(c->service, selection, from, 0, json, err);
   path(c, "/v1/purge/%" PRIu64 "/entries?from=", selection);
   percent_write(&c->path, span_of(from));
-  return ask(c, "GET", LISTING_MS, json, err);
+  return ask_worker(c, "GET", LISTING_MS, json, err);
 }
 
 enum status client_flush(struct client *c, const struct flush_request *r, struct buffer *json,
                          struct error *err) {
   if (c->service) return service_flush(c->service, r, json, err);
   path(c, "/v1/flush?limit=%zu&dry_run=%d", r->limit, r->dry_run);
-  return ask(c, "POST", r->dry_run ? LISTING_MS : ANSWER_MS, json, err);
+  return ask_worker(c, "POST", r->dry_run ? LISTING_MS : ANSWER_MS, json, err);
 }
 
 enum status client_flush_progress(struct client *c, uint64_t id, struct buffer *json,
                                   struct error *err) {
   if (c->service) return service_flush_progress(c->service, id, json, err);
   path(c, "/v1/flush/%" PRIu64, id);
-  return ask(c, "GET", ANSWER_MS, json, err);
+  return ask_worker(c, "GET", ANSWER_MS, json, err);
 }
 
 void client_flush_cancel(struct client *c, uint64_t id) {
@@ -327,7 +327,7 @@ void client_flush_cancel(struct client *c, uint64_t id) {
   }
   path(c, "/v1/flush/%" PRIu64 "/cancel", id);
   struct error err = {0};
-  if (ask(c, "POST", ANSWER_MS, &answer, &err) != ST_OK) complain(c->admin, "%s", err.text);
+  if (ask_worker(c, "POST", ANSWER_MS, &answer, &err) != ST_OK) complain(c->admin, "%s", err.text);
   buffer_release(&answer);
 }
 
@@ -336,20 +336,20 @@ enum status client_pause(struct client *c, const struct pause_request *r, struct
   if (c->service) return service_pause(c->service, r, json, err);
   path(c, "/v1/pause?reason=");
   percent_write(&c->path, span_of(r->reason));
-  return ask(c, "POST", ANSWER_MS, json, err);
+  return ask_worker(c, "POST", ANSWER_MS, json, err);
 }
 
 enum status client_resume(struct client *c, const struct pause_request *r, struct buffer *json,
                           struct error *err) {
   if (c->service) return service_resume(c->service, r, json, err);
   path(c, "/v1/resume");
-  return ask(c, "POST", ANSWER_MS, json, err);
+  return ask_worker(c, "POST", ANSWER_MS, json, err);
 }
 
 static enum status health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
   if (c->service) return service_health(c->service, detailed, json, err);
   path(c, "/v1/status?detailed=%d", detailed);
-  return ask(c, "GET", detailed ? LISTING_MS : ANSWER_MS, json, err);
+  return ask_worker(c, "GET", detailed ? LISTING_MS : ANSWER_MS, json, err);
 }
 
 enum status client_health(struct client *c, bool detailed, struct buffer *json, struct error *err) {
@@ -362,17 +362,17 @@ enum status client_health(struct client *c, bool detailed, struct buffer *json, 
 enum status client_prometheus(struct client *c, struct buffer *text, struct error *err) {
   if (c->service) return service_prometheus(c->service, text, err);
   path(c, "/metrics");
-  return ask(c, "GET", ANSWER_MS, text, err);
+  return ask_worker(c, "GET", ANSWER_MS, text, err);
 }
 
 enum status client_metrics(struct client *c, bool reset, struct buffer *json, struct error *err) {
   if (c->service) return service_metrics(c->service, reset, json, err);
   path(c, reset ? "/v1/metrics?reset=1" : "/v1/metrics");
-  return ask(c, reset ? "POST" : "GET", ANSWER_MS, json, err);
+  return ask_worker(c, reset ? "POST" : "GET", ANSWER_MS, json, err);
 }
 
 enum status client_config(struct client *c, struct buffer *json, struct error *err) {
   if (c->service) return service_config(c->service, json, err);
   path(c, "/v1/config");
-  return ask(c, "GET", ANSWER_MS, json, err);
+  return ask_worker(c, "GET", ANSWER_MS, json, err);
 }

@@ -30,7 +30,7 @@ static int print_script(struct admin *a, const char *shell) {
   return CODE_USAGE;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_completion(struct admin *a, const struct command *self, int argc, char **argv) {
   bool ask = false;
   const struct option_row rows[] = {
       {"words", 0, OPTION_FLAG, &ask, NULL,
@@ -58,6 +58,6 @@ const struct command command_completion = {
     .description =
         "An installed busbridge needs none of it: the scripts lie where the shells look for them. They ask the program\n"
         "itself, so they know each of its options, the ids of dead letters, events, topics and settings.",
-    .run = run,
+    .run = run_completion,
     .usage_code = CODE_USAGE,
 };

@@ -74,7 +74,7 @@ static bool text_is(const struct sheet *s, uint32_t object, const char *key, con
          json_string_is(&s->doc, node, span_of(text));
 }
 
-static uint32_t find(const struct sheet *s, const char *key) {
+static uint32_t find_key(const struct sheet *s, const char *key) {
   for (size_t i = 0; i < s->count; i++)
     if (text_is(s, s->nodes[i], "key", key)) return s->nodes[i];
   return JSON_NONE;
@@ -121,7 +121,7 @@ static size_t compare(struct admin *a, const struct sheet *worker, const struct 
   for (size_t i = 0; i < from->count; i++) {
     struct buffer key = {0};
     answer_text(&from->doc, from->nodes[i], "key", &key);
-    uint32_t there = find(worker, buffer_z(&key)), here = find(local, buffer_z(&key));
+    uint32_t there = find_key(worker, buffer_z(&key)), here = find_key(local, buffer_z(&key));
     bool told = only_here ? there == JSON_NONE : differs(worker, there, local, here);
     if (told && ++found <= DIFFERENCES_SHOWN)
       note_difference(a, buffer_z(&key), worker, there, local, here);
@@ -161,7 +161,8 @@ static enum status unknown(const char *word, struct error *err) {
                    word);
 }
 
-static enum status keep(struct sheet *s, bool changed, int count, char **words, struct error *err) {
+static enum status keep_value(struct sheet *s, bool changed, int count, char **words,
+                              struct error *err) {
   size_t kept = 0;
   bool used[64] = {0};
   if (count > 64) return error_set(err, ST_INVALID, "At most 64 keys at a time");
@@ -183,8 +184,8 @@ static enum status keep(struct sheet *s, bool changed, int count, char **words, 
 
 /* ---- the command ---- */
 
-static enum status show(struct admin *a, bool changed, const char *format, int count, char **words,
-                        struct error *err) {
+static enum status show_settings(struct admin *a, bool changed, const char *format, int count,
+                                 char **words, struct error *err) {
   struct sheet sheet = {0};
   enum status st = ST_OK;
   bool remote = sheet_remote(a, &sheet);
@@ -194,7 +195,7 @@ static enum status show(struct admin *a, bool changed, const char *format, int c
     st = sheet_local(a, &sheet, err);
   }
   if (st == ST_OK && remote) note_differences(a, &sheet);
-  if (st == ST_OK) st = keep(&sheet, changed, count, words, err);
+  if (st == ST_OK) st = keep_value(&sheet, changed, count, words, err);
   struct listing listing = {.doc = &sheet.doc,
                             .nodes = sheet.nodes,
                             .count = sheet.count,
@@ -262,7 +263,7 @@ static int print_defaults(struct admin *a) {
   return CODE_OK;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_config(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   bool changed = false, defaults = false;
   const struct option_row rows[] = {
@@ -283,7 +284,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
     return CODE_USAGE;
   }
   if (!admin_settings(a, &err)) return fail(a, &err);
-  return show(a, changed, format, words, argv, &err) == ST_OK ? CODE_OK : fail(a, &err);
+  return show_settings(a, changed, format, words, argv, &err) == ST_OK ? CODE_OK : fail(a, &err);
 }
 
 const struct command command_config = {
@@ -300,6 +301,6 @@ const struct command command_config = {
     .description =
         "Where a worker runs its settings are shown, and standard error says where those here differ. Secrets are never\n"
         "shown. A KEY may be the beginning of several, up to a dot. check reads the file alone, without environment and -X.",
-    .run = run,
+    .run = run_config,
     .usage_code = CODE_USAGE,
 };

@@ -157,8 +157,8 @@ static int new_id(struct admin *a, const struct doctor_request *request, struct 
 
 /* ---- all of it ---- */
 
-static enum status ask(const struct doctor_request *request, enum change change,
-                       struct buffer *json, struct error *err) {
+static enum status ask_doctor(const struct doctor_request *request, enum change change,
+                              struct buffer *json, struct error *err) {
   return change == CHANGE_CLUSTER ? doctor_accept_cluster(request, json, err)
                                   : doctor_run(request, json, err);
 }
@@ -177,7 +177,7 @@ static int doctor(struct admin *a, enum change change, struct new_id *how, bool 
   request.why = why.text;
   if (a->interactive) note(a, "examining; it takes a while where somebody does not answer");
   if (change == CHANGE_ID) return new_id(a, &request, how, as_json);
-  enum status st = ask(&request, change, &json, &err);
+  enum status st = ask_doctor(&request, change, &json, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO;
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
   if (st != ST_OK) {
@@ -194,7 +194,7 @@ static int doctor(struct admin *a, enum change change, struct new_id *how, bool 
   return code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_doctor(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   bool cluster = false, id = false;
   struct new_id how = {0};
@@ -242,6 +242,6 @@ const struct command command_doctor = {
         "Examines each thing and says what to do about it; changes nothing, and works beside a running worker. Exit 0 all\n"
         "well or warnings only, 1 something failed, 75 nothing but the broker, which does not answer. The two changes are\n"
         "those that a worker's refusal names; they are refused while a worker runs.",
-    .run = run,
+    .run = run_doctor,
     .usage_code = CODE_USAGE,
 };

@@ -32,7 +32,7 @@ static enum status emit(struct admin *a, const struct emit_request *request, str
   return st;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_emit(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *id = "";
   const struct option_row rows[] = {
       {"id", 0, OPTION_TEXT, &id, "ID", "[A-Za-z0-9._-]{1,128}; else a new uuid4"},
@@ -69,6 +69,6 @@ const struct command command_emit = {
     .description =
         "The payload is one JSON object ({} when left out; - reads standard input). The entry appears whole or not at all,\n"
         "and is on the disk when the id is printed. A worker relays it at once.",
-    .run = run,
+    .run = run_emit,
     .usage_code = CODE_USAGE,
 };

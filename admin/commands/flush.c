@@ -185,7 +185,7 @@ static int dry_run(struct following *f, const struct flush_request *request, boo
 
 /* ---- the command ---- */
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_flush(struct admin *a, const struct command *self, int argc, char **argv) {
   struct following f = {.admin = a};
   struct flush_request request = {.by = &a->caller};
   struct error err = {0};
@@ -225,6 +225,6 @@ const struct command command_flush = {
     .description =
         "Asks the worker to relay pending entries now; without a worker it does so itself, under the outbox's lock.\n"
         "Ctrl-C stops taking more and settles what was handed to Kafka; the rest stays pending.",
-    .run = run,
+    .run = run_flush,
     .usage_code = CODE_USAGE,
 };

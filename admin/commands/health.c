@@ -188,7 +188,7 @@ static int health(struct admin *a, bool detailed, bool as_json) {
   return (int)state;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_health(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   bool detailed = false;
   const struct option_row rows[] = {
@@ -214,6 +214,6 @@ const struct command command_health = {
     .description =
         "Judges pending entries, dead letters, failure rates, times, breakers, Redis and disk by the limits of the\n"
         "health.* settings, says why in words, and names the next command. Never OK while nothing moves.",
-    .run = run,
+    .run = run_health,
     .usage_code = UNKNOWN,
 };

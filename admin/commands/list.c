@@ -206,9 +206,9 @@ static void tell_aside(struct admin *a, const struct selection *selection,
          counted_text((uint64_t)aside, "entry is set aside", "entries are set aside", number));
 }
 
-static enum status ask(struct client *client, const struct list_request *request,
-                       struct stream *stream, struct json_doc *doc, struct buffer *json,
-                       struct error *err) {
+static enum status ask_list(struct client *client, const struct list_request *request,
+                            struct stream *stream, struct json_doc *doc, struct buffer *json,
+                            struct error *err) {
   struct list_request own = *request;
   bool streamed = !client_remote(client) && is_streamed(stream->format);
   if (streamed) own.each = print_one, own.ctx = stream;
@@ -232,7 +232,7 @@ static int list(struct admin *a, const struct list_request *request, const char 
   enum status st =
       large ? client_open_beside(a, &client, &err) : client_open(a, SERVICE_INSPECT, &client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO; /* no outbox is a failure, not an empty answer */
-  if (st == ST_OK) st = ask(client, request, &stream, &doc, &json, &err);
+  if (st == ST_OK) st = ask_list(client, request, &stream, &doc, &json, &err);
   if (st == ST_OK) tell_aside(a, &request->selection, &doc);
   if (st == ST_OK)
     tell_rest(a, &request->selection, stream.shown, (uint64_t)answer_int(&doc, 0, "total", 0),
@@ -244,7 +244,7 @@ static int list(struct admin *a, const struct list_request *request, const char 
   return code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_list(struct admin *a, const struct command *self, int argc, char **argv) {
   struct selecting given = {0};
   const char *format = "table";
   uint64_t limit = 50;
@@ -282,6 +282,6 @@ const struct command command_list = {
         "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. All filters that are given\n"
         "must hold; with any but times of pending entries every file is read, so a long backlog takes a while.\n"
         "-o json is an array of objects with id, name, created_at, attempts, last_error, failed_at, payload_size, and more after them.",
-    .run = run,
+    .run = run_list,
     .usage_code = CODE_USAGE,
 };

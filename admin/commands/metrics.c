@@ -63,8 +63,8 @@ static void print(struct admin *a, const struct json_doc *doc) {
 
 enum form { FORM_TABLE, FORM_JSON, FORM_PROMETHEUS };
 
-static enum status ask(struct client *client, bool reset, enum form form, struct buffer *text,
-                       struct json_doc *doc, struct error *err) {
+static enum status ask_metrics(struct client *client, bool reset, enum form form,
+                               struct buffer *text, struct json_doc *doc, struct error *err) {
   if (form == FORM_PROMETHEUS) return client_prometheus(client, text, err);
   enum status st = client_metrics(client, reset, text, err);
   return st == ST_OK ? answer_scan(doc, buffer_span(text), err) : st;
@@ -79,7 +79,7 @@ static int metrics(struct admin *a, bool reset, enum form form) {
   if (!admin_settings(a, &err)) return fail(a, &err);
   enum status st = client_open(a, reset ? SERVICE_CHANGE : SERVICE_INSPECT, &client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO;
-  if (st == ST_OK) st = ask(client, reset, form, &text, &doc, &err);
+  if (st == ST_OK) st = ask_metrics(client, reset, form, &text, &doc, &err);
   if (st != ST_OK)
     code = fail(a, &err);
   else if (form == FORM_PROMETHEUS)
@@ -95,7 +95,7 @@ static int metrics(struct admin *a, bool reset, enum form form) {
   return code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_metrics(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   bool reset = false;
   const struct option_row rows[] = {
@@ -128,6 +128,6 @@ const struct command command_metrics = {
     .description =
         "Figures of the present window: commands are what the worker is asked to do, events the entries it relays. They\n"
         "outlive a restart; without a worker they are those it saved last.",
-    .run = run,
+    .run = run_metrics,
     .usage_code = CODE_USAGE,
 };

@@ -2,7 +2,7 @@
  * The command's one thread; a crash leaves what admin/bulk says. */
 #include "admin/bulk/bulk.h"
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_purge(struct admin *a, const struct command *self, int argc, char **argv) {
   struct bulk b = {.admin = a, .command = self, .purge = true, .format = "table"};
   const struct option_row rows[] = {
       SELECTING_ROWS(&b.given),
@@ -31,6 +31,6 @@ const struct command command_purge = {
         "Only dead letters, and only those that filters, ids or --all name; pending entries are never touched. What is\n"
         "meant is written down first, so that dead letters that come later stay. It asks for the count unless --yes is\n"
         "given. With --export nothing goes before its copy is safely on the disk.",
-    .run = run,
+    .run = run_purge,
     .usage_code = CODE_USAGE,
 };

@@ -72,7 +72,7 @@ static bool is_few(const struct bulk *b, int count, char **ids) {
   return plain && count > 0 && count <= FEW && memcmp(&b->given, &none, sizeof none) == 0;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_replay(struct admin *a, const struct command *self, int argc, char **argv) {
   struct bulk b = {.admin = a, .command = self, .format = "table"};
   const struct option_row rows[] = {
       SELECTING_ROWS(&b.given),
@@ -111,6 +111,6 @@ const struct command command_replay = {
         "100: whole ones). The entry keeps its id and starts anew with attempts 0. What Kafka has already is refused; --force\n"
         "forgets the idempotency key first. What filters name is written down before the first is moved, so that letters\n"
         "which come later stay; more than 100 are asked about. Ctrl-C stops after the step that runs.",
-    .run = run,
+    .run = run_replay,
     .usage_code = CODE_USAGE,
 };

@@ -104,7 +104,7 @@ static int explain(struct admin *a, const char *name, const char *file, bool as_
   return st != ST_OK ? fail(a, &err) : goes ? CODE_OK : CODE_FAILURE;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_route(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   const struct option_row rows[] = {
       {"output", 'o', OPTION_CHOICE, &format, "table|json", "form of the answer (table)"},
@@ -131,6 +131,6 @@ const struct command command_route = {
     .description =
         "Behind each part stands the setting that says it. Exit 1 where the event would be a dead letter, with its reason.\n"
         "By the settings here, as a worker takes them at its next start; Kafka is asked for the partitions alone.",
-    .run = run,
+    .run = run_route,
     .usage_code = CODE_USAGE,
 };

@@ -48,7 +48,7 @@ static int act(struct schema_call *c, const struct verb *verb) {
   return st == ST_OK ? c->code : fail(c->a, &err);
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_schema(struct admin *a, const struct command *self, int argc, char **argv) {
   struct schema_call c = {.a = a, .format = "table", .extra = ""};
   const struct option_row rows[] = {
       {"all", 0, OPTION_FLAG, &c.all, NULL, "check: every schema there is"},
@@ -89,6 +89,6 @@ const struct command command_schema = {
     .description =
         "check says what the relay would say of an event with this payload, in the words of the dead letter it would become:\n"
         "reason, place and what was expected. The schemas are those of encoding.schemas; no worker is asked.",
-    .run = run,
+    .run = run_schema,
     .usage_code = CODE_USAGE,
 };

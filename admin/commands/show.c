@@ -228,7 +228,7 @@ static void print(struct admin *a, const struct json_doc *doc) {
 
 /* ---- the command ---- */
 
-static int show(struct admin *a, const struct show_request *request, bool json) {
+static int show_entry(struct admin *a, const struct show_request *request, bool json) {
   struct error err = {0};
   struct client *client = NULL;
   struct buffer answer = {0};
@@ -251,7 +251,7 @@ static int show(struct admin *a, const struct show_request *request, bool json) 
   return code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_show(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *type = "all", *format = "table";
   bool raw = false;
   const struct option_row rows[] = {
@@ -267,7 +267,7 @@ static int run(struct admin *a, const struct command *self, int argc, char **arg
                                  .pending = strcmp(type, "dlq") != 0,
                                  .dead = strcmp(type, "pending") != 0,
                                  .raw = raw};
-  return show(a, &request, strcmp(format, "json") == 0);
+  return show_entry(a, &request, strcmp(format, "json") == 0);
 }
 
 const struct command command_show = {
@@ -282,6 +282,6 @@ const struct command command_show = {
     .description =
         "An id, the beginning of one, or the stem of a file: a pending entry or a dead letter. Nothing is changed and\n"
         "nothing is locked. Where its bytes went wrong, they are shown with a mark under the place.",
-    .run = run,
+    .run = run_show,
     .usage_code = CODE_USAGE,
 };

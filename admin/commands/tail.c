@@ -84,7 +84,7 @@ static int tail(struct tailing *t, const struct tail_request *request) {
   return t->code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_tail(struct admin *a, const struct command *self, int argc, char **argv) {
   struct tailing t = {.admin = a, .timeout_ms = 30000};
   const char *format = "jsonl";
   bool beginning = false, only_new = false;
@@ -133,6 +133,6 @@ const struct command command_tail = {
     .description =
         "Reads committed records without a consumer group, so nobody else is disturbed. A line is {topic, partition, offset,\n"
         "timestamp, key, headers, value}; a value that cannot be decoded stands as value_base64 with its error, and the exit code is 1.",
-    .run = run,
+    .run = run_tail,
     .usage_code = CODE_USAGE,
 };

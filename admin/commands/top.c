@@ -51,7 +51,7 @@ static struct sample *since(struct top *t, int64_t ms) {
 
 /* Without a worker the outbox is opened anew each time: one may have been started, and figures are
  * read at opening. */
-static enum status ask(struct top *t, struct buffer *health, struct error *err) {
+static enum status ask_health(struct top *t, struct buffer *health, struct error *err) {
   enum status st = t->client ? ST_OK : client_open(t->admin, SERVICE_INSPECT, &t->client, err);
   if (st == ST_OK) client_patience(t->client, ANSWER_MS);
   if (st == ST_OK) st = client_health(t->client, false, health, err);
@@ -68,7 +68,7 @@ static enum status ask(struct top *t, struct buffer *health, struct error *err) 
   return ST_OK;
 }
 
-static void take(struct top *t, struct span text) {
+static void take_key(struct top *t, struct span text) {
   struct sample *s = &t->ring[t->taken++ % SAMPLES];
   sample_read(text, s);
   s->taken_ms = clock_mono_ms(t->admin->clock);
@@ -85,21 +85,21 @@ static void keep_health(struct top *t, struct buffer *fresh) {
 
 /* A worker that is gone is told by the next look, which finds none: only when nothing answers is
  * there a problem. */
-static void look(struct top *t) {
+static void look_at_worker(struct top *t) {
   struct buffer fresh = {0};
   struct error err = {0};
   bool had = t->client != NULL;
   buffer_clear(&t->text);
-  enum status st = ask(t, &fresh, &err);
+  enum status st = ask_health(t, &fresh, &err);
   if (st != ST_OK && had) {
     buffer_clear(&fresh);
     buffer_clear(&t->text);
     err = (struct error){0};
-    st = ask(t, &fresh, &err);
+    st = ask_health(t, &fresh, &err);
   }
   t->problem = err;
   if (st == ST_OK) {
-    take(t, buffer_span(&t->text));
+    take_key(t, buffer_span(&t->text));
     keep_health(t, &fresh);
   }
   buffer_release(&fresh);
@@ -160,7 +160,7 @@ static void run_screen(struct top *t) {
   bool more = true;
   while (more && !interrupts()) {
     int64_t began = clock_mono_ms(clock);
-    look(t);
+    look_at_worker(t);
     int64_t now = clock_mono_ms(clock), took = now - began;
     int64_t due = now + (took * SHARE > t->interval_ms ? took * SHARE : t->interval_ms);
     while (more && !interrupts() && now < due) {
@@ -197,10 +197,10 @@ static int once(struct top *t, bool as_json) {
   int columns = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col
                     ? size.ws_col
                     : 80;
-  look(t);
+  look_at_worker(t);
   if (t->problem.status == ST_OK && t->worker) {
     pause_ms(t->interval_ms < BETWEEN_MS ? t->interval_ms : BETWEEN_MS, NULL);
-    look(t);
+    look_at_worker(t);
   }
   if (t->problem.status == ST_NOT_FOUND) t->problem.status = ST_IO;
   if (t->problem.status != ST_OK) return fail(t->admin, &t->problem);
@@ -244,7 +244,7 @@ static int top(struct admin *a, int64_t interval_ms, bool plain, bool as_json) {
   return code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_top(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   int64_t interval_ms = 2000;
   bool plain = false;
@@ -275,6 +275,6 @@ const struct command command_top = {
     .description =
         "Keys: q quits, the arrows move what does not fit, ? helps. It only reads. When the worker ends it says so, shows\n"
         "what the outbox itself tells, and goes on when one is there again. Without a terminal it prints once.",
-    .run = run,
+    .run = run_top,
     .usage_code = CODE_USAGE,
 };

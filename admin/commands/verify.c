@@ -10,7 +10,7 @@
 #define SAMPLE 1000
 #define SAMPLE_MAX 1000000000
 
-static void show(void *ctx, uint64_t done, uint64_t total) {
+static void show_progress(void *ctx, uint64_t done, uint64_t total) {
   progress_show(ctx, done, total);
 }
 
@@ -27,7 +27,7 @@ static int verify(struct admin *a, bool full, uint64_t sample, bool as_json) {
                                    .clock = a->clock,
                                    .full = full,
                                    .sample = sample,
-                                   .progress = show,
+                                   .progress = show_progress,
                                    .progress_ctx = &bar};
   enum status st = verify_run(&request, &json, &err);
   progress_end(&bar);
@@ -39,7 +39,7 @@ static int verify(struct admin *a, bool full, uint64_t sample, bool as_json) {
   return code;
 }
 
-static int run(struct admin *a, const struct command *self, int argc, char **argv) {
+static int run_verify(struct admin *a, const struct command *self, int argc, char **argv) {
   const char *format = "table";
   bool full = false;
   uint64_t sample = SAMPLE;
@@ -68,6 +68,6 @@ const struct command command_verify = {
         "Compares what Kafka, the outbox, Redis and the figures say of the same events, and says what to do where they do\n"
         "not agree; changes nothing, and works beside a running worker: what looks wrong is looked at twice. Exit 0 all\n"
         "agrees or warnings only, 1 something does not, 75 nothing but Kafka or Redis, which does not answer.",
-    .run = run,
+    .run = run_verify,
     .usage_code = CODE_USAGE,
 };

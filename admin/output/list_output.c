@@ -26,8 +26,8 @@ static char *cell(const struct json_doc *doc, uint32_t object, const char *key) 
   return copy;
 }
 
-static enum status fill(const struct listing *l, bool wide, char **cells, size_t *made,
-                        struct error *err) {
+static enum status fill_cells(const struct listing *l, bool wide, char **cells, size_t *made,
+                              struct error *err) {
   for (size_t row = 0; row < l->count; row++)
     for (size_t i = 0; i < l->column_count; i++) {
       if (l->columns[i].wide && !wide) continue;
@@ -46,8 +46,8 @@ static enum status print_table(struct admin *a, const struct listing *l, bool wi
     if (wide || !l->columns[i].wide) shown[count++] = l->columns[i].column;
   if (l->count == 0) return ST_OK;
   char **cells = calloc(l->count * count + 1, sizeof *cells);
-  enum status st =
-      cells ? fill(l, wide, cells, &made, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
+  enum status st = cells ? fill_cells(l, wide, cells, &made, err)
+                         : error_set(err, ST_NO_MEMORY, "Out of memory");
   if (st == ST_OK)
     st = output_table(shown, count, cells, l->count, !wide && isatty(STDOUT_FILENO), &a->out, err);
   for (size_t i = 0; i < made; i++) free(cells[i]);

@@ -25,7 +25,8 @@ static struct libscols_table *new_table(const struct column *columns, size_t cou
   return table;
 }
 
-static bool fill(struct libscols_table *table, size_t count, char *const *cells, size_t rows) {
+static bool fill_table(struct libscols_table *table, size_t count, char *const *cells,
+                       size_t rows) {
   for (size_t r = 0; r < rows; r++) {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     if (!line) return false;
@@ -39,8 +40,8 @@ enum status output_table(const struct column *columns, size_t count, char *const
                          size_t rows, bool terminal, struct buffer *out, struct error *err) {
   struct libscols_table *table = new_table(columns, count, terminal);
   char *text = NULL;
-  bool ok =
-      table && fill(table, count, cells, rows) && scols_print_table_to_string(table, &text) == 0;
+  bool ok = table && fill_table(table, count, cells, rows) &&
+            scols_print_table_to_string(table, &text) == 0;
   if (ok && text) {
     buffer_add_z(out, text);
     if (out->len > 0 && out->ptr[out->len - 1] != '\n') buffer_add_char(out, '\n');

@@ -19,7 +19,7 @@ static void cut_whole(char *text, size_t size) {
   if (span_utf8_prefix((struct span){text + at - 1, len - at + 1}) == 0) text[at - 1] = '\0';
 }
 
-static void fill(struct error *err, enum status st, int sys, const char *fmt, va_list args) {
+static void fill_error(struct error *err, enum status st, int sys, const char *fmt, va_list args) {
   err->status = st;
   err->sys = sys;
   err->cause = 0;
@@ -31,7 +31,7 @@ enum status error_set(struct error *err, enum status st, const char *fmt, ...) {
   if (err) {
     va_list args;
     va_start(args, fmt);
-    fill(err, st, 0, fmt, args);
+    fill_error(err, st, 0, fmt, args);
     va_end(args);
   }
   return st;
@@ -61,7 +61,7 @@ enum status error_sys(struct error *err, int errnum, const char *fmt, ...) {
   if (!err) return st;
   va_list args;
   va_start(args, fmt);
-  fill(err, st, errnum, fmt, args);
+  fill_error(err, st, errnum, fmt, args);
   va_end(args);
   size_t len = strlen(err->text);
   char words[128];

@@ -108,7 +108,7 @@ void table_clear(struct table *t) {
   t->count = t->used = 0;
 }
 
-static struct table_slot *find(const struct table *t, struct span key, uint64_t hash) {
+static struct table_slot *find_slot(const struct table *t, struct span key, uint64_t hash) {
   if (!t->cap) return NULL;
   for (size_t i = hash & (t->cap - 1);; i = (i + 1) & (t->cap - 1)) {
     struct table_slot *s = &t->slots[i];
@@ -118,7 +118,7 @@ static struct table_slot *find(const struct table *t, struct span key, uint64_t 
 }
 
 void *table_get(const struct table *t, struct span key) {
-  struct table_slot *s = find(t, key, hash_of(key));
+  struct table_slot *s = find_slot(t, key, hash_of(key));
   return s ? s->value : NULL;
 }
 
@@ -152,14 +152,14 @@ static enum status make_room(struct table *t) {
 enum status table_put(struct table *t, struct span key, void *value) {
   BUG_ON(!value);
   uint64_t hash = hash_of(key);
-  if (find(t, key, hash)) return ST_EXISTS;
+  if (find_slot(t, key, hash)) return ST_EXISTS;
   if (make_room(t) != ST_OK) return ST_NO_MEMORY;
   place_slot(t, (struct table_slot){hash, key, value});
   return ST_OK;
 }
 
 void *table_remove(struct table *t, struct span key) {
-  struct table_slot *s = find(t, key, hash_of(key));
+  struct table_slot *s = find_slot(t, key, hash_of(key));
   if (!s) return NULL;
   void *value = s->value;
   *s = (struct table_slot){.key = {removed_mark, 0}};

@@ -26,7 +26,8 @@ static enum status check_envelope(const struct entry *e, struct error *err) {
   return ST_OK;
 }
 
-static enum status fill(struct catalog *c, const struct catalog_config *config, struct error *err) {
+static enum status fill_catalog(struct catalog *c, const struct catalog_config *config,
+                                struct error *err) {
   if (config->framing == FRAMING_CONFLUENT)
     return error_set(err, ST_UNSUPPORTED, "encoding.framing=confluent: " NEEDS_REGISTRY);
   struct set *set = calloc(1, sizeof *set);
@@ -47,7 +48,7 @@ enum status catalog_open(const struct catalog_config *config, struct log *log, s
   left_out_init(&c->left, config->unknown_fields, log);
   c->refuse_names = config->refuse_names;
   c->log = log;
-  enum status st = fill(c, config, err);
+  enum status st = fill_catalog(c, config, err);
   if (st == ST_OK)
     *out = c;
   else

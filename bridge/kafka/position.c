@@ -32,8 +32,8 @@ static bool passing(int code) {
 
 /* Until an answer that stays, a stop, or timeout_ms are used up: there is no clock here, waiting is
  * what is counted. */
-static rd_kafka_resp_err_t ask(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
-                               int timeout_ms, const struct stop *stop) {
+static rd_kafka_resp_err_t ask_group(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                     int timeout_ms, const struct stop *stop) {
   for (int left = timeout_ms;;) {
     int wait = left < ANSWER_MS ? left : ANSWER_MS;
     rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, wait);
@@ -53,7 +53,7 @@ static void take_digest(const rd_kafka_topic_partition_t *found, char out[40]) {
   if (!ours) memcpy(out, "?", 2);
 }
 
-static void fill(struct position *position, const rd_kafka_topic_partition_t *found) {
+static void fill_position(struct position *position, const rd_kafka_topic_partition_t *found) {
   position->number = -1;
   position->digest[0] = 0;
   if (found->offset < 0) return; /* RD_KAFKA_OFFSET_INVALID: nothing committed */
@@ -65,7 +65,7 @@ static enum status read_position(struct handle *h, int timeout_ms, const struct 
                                  struct position *position, struct error *err) {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, position->topic, 0);
-  rd_kafka_resp_err_t code = ask(h->rk, list, timeout_ms, stop);
+  rd_kafka_resp_err_t code = ask_group(h->rk, list, timeout_ms, stop);
   rd_kafka_topic_partition_t *found = &list->elems[0];
   if (kafka_fault_of(code) == KAFKA_TOPIC_UNKNOWN) {
     found->offset = RD_KAFKA_OFFSET_INVALID;
@@ -73,7 +73,7 @@ static enum status read_position(struct handle *h, int timeout_ms, const struct 
   }
   enum status st = ST_OK;
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    fill(position, found);
+    fill_position(position, found);
   } else if (passing(code) && stop_asked(stop)) {
     st = error_set(err, ST_CANCELLED, "stopped while reading the position of group %s",
                    position->group);

@@ -192,7 +192,7 @@ static enum status fill_headers(struct reader *r, struct message *out, struct er
   return ST_OK;
 }
 
-static enum status fill(struct reader *r, struct message *out, struct error *err) {
+static enum status fill_message(struct reader *r, struct message *out, struct error *err) {
   const rd_kafka_message_t *m = r->message;
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   int64_t timestamp_ms = rd_kafka_message_timestamp(m, &type);
@@ -223,7 +223,7 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       mark(r, false);
       if (!r->stop) r->end_said = false;
-      return fill(r, out, err);
+      return fill_message(r, out, err);
     }
     if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
       return error_set(err, handle_status(code), "reading: %s",

@@ -135,7 +135,7 @@ static void show_each(struct showing *s, const char *key,
     show(s, at + 1), shown++;
 }
 
-static void show(struct showing *s) {
+static void show_all(struct showing *s) {
   show_figures(s, of_client, COUNT(of_client), 0, NULL);
   show_each(s, "brokers", show_broker);
   show_each(s, "topics", show_topic);
@@ -159,7 +159,7 @@ void statistics_show(struct statistics *s, struct metrics *m) {
   mutex_unlock(&s->lock);
   unset(m);
   if (!text.failed && text.len && json_scan(&showing.doc, buffer_span(&text), NULL) == ST_OK)
-    show(&showing);
+    show_all(&showing);
   json_doc_release(&showing.doc);
   buffer_release(&text);
 }

@@ -8,7 +8,7 @@
 
 /* ---- opening ---- */
 
-static enum status fill(struct keys *k, const struct keys_config *config, struct error *err) {
+static enum status fill_keys(struct keys *k, const struct keys_config *config, struct error *err) {
   enum status st = redis_url_parse(config->url, &k->url, err);
   if (st != ST_OK) return st;
   k->prefix = strdup(config->prefix);
@@ -31,7 +31,7 @@ enum status keys_open(const struct keys_config *config, struct log *log, struct 
   k->log = log;
   k->timeout_ms = config->timeout_ms;
   k->required = config->required;
-  enum status st = fill(k, config, err);
+  enum status st = fill_keys(k, config, err);
   if (st != ST_OK) {
     keys_close(k);
     return st;

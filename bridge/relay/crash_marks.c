@@ -74,7 +74,8 @@ static bool mark_is(const struct crash_mark *mark, struct span token) {
          (!token.len || memcmp(mark->token, token.ptr, token.len) == 0);
 }
 
-static struct crash_mark *find(struct crash_mark *suspects, unsigned count, struct span token) {
+static struct crash_mark *find_suspect(struct crash_mark *suspects, unsigned count,
+                                       struct span token) {
   char longer[CRASH_TOKEN];
   token = kept(token, longer);
   for (unsigned i = 0; i < count; i++)
@@ -91,7 +92,7 @@ static void remove_at(struct crash_mark *suspects, unsigned *count, struct crash
 
 static void add_mark(struct crash_mark *suspects, unsigned *count,
                      const struct crash_mark *marked) {
-  struct crash_mark *known = find(suspects, *count, span_of(marked->token));
+  struct crash_mark *known = find_suspect(suspects, *count, span_of(marked->token));
   if (known) {
     if (known->times < UINT32_MAX) known->times++;
     return;
@@ -273,7 +274,7 @@ const struct crash_mark *crash_marks_add(void) {
 unsigned crash_marks_suspected(struct crash_marks *h, struct span token) {
   if (!h || !h->count) return 0;
   mutex_lock(&h->lock);
-  const struct crash_mark *known = find(h->suspects, h->count, token);
+  const struct crash_mark *known = find_suspect(h->suspects, h->count, token);
   unsigned times = known ? known->times : 0;
   mutex_unlock(&h->lock);
   return times;
@@ -283,7 +284,7 @@ void crash_marks_clear(struct crash_marks *h, struct span token) {
   if (!h || !h->count) return;
   mutex_lock(&h->lock);
   unsigned count = h->count;
-  struct crash_mark *known = find(h->suspects, count, token);
+  struct crash_mark *known = find_suspect(h->suspects, count, token);
   if (known) {
     remove_at(h->suspects, &count, known);
     h->count = count;

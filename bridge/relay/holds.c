@@ -30,7 +30,7 @@ static struct span name_of(struct span topic, struct span key, char out[KEY_MOST
   return (struct span){out, (size_t)len};
 }
 
-static const struct hold *find(const struct holds *h, struct span topic, struct span key) {
+static const struct hold *find_hold(const struct holds *h, struct span topic, struct span key) {
   char room[KEY_MOST];
   return h->keys.count ? table_get(&h->keys, name_of(topic, key, room)) : NULL;
 }
@@ -98,7 +98,8 @@ void holds_add(struct relay *r, const struct item *item) {
   if (!h->on || !item->routed || !item->key.len || !item->id.len) return;
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
   mutex_lock(&r->lock);
-  bool known = has_id(find(h, topic, item->key), item->id), full = !known && h->count >= HOLDS_MOST;
+  bool known = has_id(find_hold(h, topic, item->key), item->id),
+       full = !known && h->count >= HOLDS_MOST;
   struct hold *one = known || full ? NULL
                                    : make(topic, item->key, item->id, item->ref.name,
                                           item->ref.arrived_ns, item->created_us);
@@ -120,14 +121,14 @@ static bool is_before(const struct hold *one, const struct item *item) {
 }
 
 bool holds_key(const struct holds *h, const char *topic, const struct item *item) {
-  const struct hold *one = item->key.len ? find(h, span_of(topic), item->key) : NULL;
+  const struct hold *one = item->key.len ? find_hold(h, span_of(topic), item->key) : NULL;
   if (!one || has_id(one, item->id)) return false;
   while (one && !is_before(one, item)) one = one->next;
   return one != NULL;
 }
 
 const char *holds_file(const struct holds *h, const char *topic, struct span key) {
-  const struct hold *one = key.len ? find(h, span_of(topic), key) : NULL;
+  const struct hold *one = key.len ? find_hold(h, span_of(topic), key) : NULL;
   return one ? one->file.ptr : NULL;
 }
 
@@ -163,7 +164,7 @@ void holds_settled(struct relay *r, const struct item *item) {
   struct holds *h = &r->holds;
   if (!h->count || !item->routed) return;
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
-  if (!has_id(find(h, topic, item->key), item->id)) return;
+  if (!has_id(find_hold(h, topic, item->key), item->id)) return;
   for (size_t i = 0; i < h->count; i++)
     h->list[i]->gone = h->list[i]->gone ||
                        (span_eq(h->list[i]->id, item->id) && span_eq(h->list[i]->topic, topic));

@@ -43,7 +43,7 @@ static bool make_room(struct batch *b, size_t events) {
   return true;
 }
 
-static void fill(struct reading *reading, struct batch *b) {
+static void fill_batch(struct reading *reading, struct batch *b) {
   struct relay *r = reading->relay;
   struct turn turn = {.reading = reading, .relay = r, .batch = b, .tuning = relay_tuning_now(r)};
   if (!r->exactly_once && turn.tuning.batch_events > HAND_OVER)
@@ -138,7 +138,7 @@ static void *reader_main(void *arg) {
   enter_crash_marks(r, CRASH_READER);
   list_meanwhile(r);
   while ((b = batch_take(r))) {
-    fill(reading, b);
+    fill_batch(reading, b);
     if (b->count) {
       hand_to_publisher(r, b);
     } else {

@@ -30,8 +30,8 @@ static void name_of(unsigned topic, struct span key, char out[KEY_MOST], struct 
   *name = (struct span){out, (size_t)head + key.len};
 }
 
-static struct wait_key *find(const struct waiting *w, unsigned topic, struct span key,
-                             char room[KEY_MOST], struct span *name) {
+static struct wait_key *find_waiting(const struct waiting *w, unsigned topic, struct span key,
+                                     char room[KEY_MOST], struct span *name) {
   name_of(topic, key, room, name);
   return table_get(&w->keys, *name);
 }
@@ -53,7 +53,7 @@ bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span
                  uint64_t generation) {
   char room[KEY_MOST];
   struct span name;
-  struct wait_key *k = find(w, topic, key, room, &name);
+  struct wait_key *k = find_waiting(w, topic, key, room, &name);
   if (k && !span_is(file, k->file) && !k->released)
     return true; /* it waits already, for an earlier one */
   if (!k) {
@@ -95,7 +95,7 @@ bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct sp
   if (!w->keys.count) return false;
   char room[KEY_MOST];
   struct span name;
-  struct wait_key *k = find(w, topic, key, room, &name);
+  struct wait_key *k = find_waiting(w, topic, key, room, &name);
   if (!k || (!k->released && span_is(file, k->file))) return false;
   if (k->released && k->from && generation >= k->from) return false;
   k->held = true;
@@ -105,7 +105,7 @@ bool waiting_holds(struct waiting *w, unsigned topic, struct span key, struct sp
 const char *waiting_file(const struct waiting *w, unsigned topic, struct span key) {
   char room[KEY_MOST];
   struct span name;
-  const struct wait_key *k = w->keys.count ? find(w, topic, key, room, &name) : NULL;
+  const struct wait_key *k = w->keys.count ? find_waiting(w, topic, key, room, &name) : NULL;
   return k && !k->released ? k->file : NULL;
 }
 
@@ -124,7 +124,7 @@ void waiting_release(struct waiting *w, unsigned topic, struct span key, struct 
   if (!w->keys.count) return;
   char room[KEY_MOST];
   struct span name;
-  struct wait_key *k = find(w, topic, key, room, &name);
+  struct wait_key *k = find_waiting(w, topic, key, room, &name);
   if (k && !k->released && span_is(file, k->file)) release(w, k);
 }
 

@@ -3,20 +3,21 @@
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 
-static bool take(struct span template, size_t at, const char *hole) {
+static bool take_topic(struct span template, size_t at, const char *hole) {
   size_t len = strlen(hole);
   return template.len - at >= len && memcmp(template.ptr + at, hole, len) == 0;
 }
 
 /* event: what stands behind the namespace. True: it is asked for. */
-static bool fill(struct span template, struct span ns, struct span event, struct buffer *out) {
+static bool fill_template(struct span template, struct span ns, struct span event,
+                          struct buffer *out) {
   static const char of_namespace[] = "{namespace}", of_event[] = "{event}";
   bool by_event = false;
   for (size_t i = 0; i < template.len;) {
-    if (take(template, i, of_namespace)) {
+    if (take_topic(template, i, of_namespace)) {
       buffer_add(out, ns);
       i += strlen(of_namespace);
-    } else if (take(template, i, of_event)) {
+    } else if (take_topic(template, i, of_event)) {
       by_event = true;
       buffer_add(out, event);
       i += strlen(of_event);
@@ -27,8 +28,8 @@ static bool fill(struct span template, struct span ns, struct span event, struct
   return by_event;
 }
 
-static enum status judge(const struct said *said, struct span name, struct span ledger,
-                         struct error *err) {
+static enum status judge_topic(const struct said *said, struct span name, struct span ledger,
+                               struct error *err) {
   if (!names_topic_valid(name))
     return error_set(err, ST_INVALID,
                      "%s: \"%.*s\" is not a topic name; write 1 to 249 of [a-zA-Z0-9._-], with "
@@ -81,9 +82,9 @@ static enum status of_rule(struct routing *r, const struct routing_config *confi
   if (!space)
     event =
         (struct span){rule->pattern.ptr + rule->ns.len + 1, rule->pattern.len - rule->ns.len - 1};
-  rule->by_event = fill(said->value, rule->ns, space ? SPAN("event") : event, &name);
+  rule->by_event = fill_template(said->value, rule->ns, space ? SPAN("event") : event, &name);
   enum status st = buffer_status(&name, err);
-  if (st == ST_OK) st = judge(said, buffer_span(&name), config->ledger_topic, err);
+  if (st == ST_OK) st = judge_topic(said, buffer_span(&name), config->ledger_topic, err);
   if (st == ST_OK && !(space && rule->by_event))
     st = number_of(r, said, buffer_span(&name), &rule->topic, err);
   buffer_release(&name);

@@ -65,7 +65,7 @@ static bool next_line(struct span *rest, struct line *out) {
   return false;
 }
 
-static bool find(struct span text, struct span rule, struct span *value) {
+static bool find_rule(struct span text, struct span rule, struct span *value) {
   struct line line;
   while (next_line(&text, &line))
     if (span_eq(line.rule, rule)) {
@@ -101,7 +101,7 @@ static void add_value(struct buffer *out, const struct line *line, bool there, s
 static void add_difference(const struct line *line, struct span ns, struct span text, bool old,
                            struct buffer *out) {
   struct span other = {0};
-  bool there = find(text, line->rule, &other);
+  bool there = find_rule(text, line->rule, &other);
   if (there && (old || span_eq(other, line->value))) return; /* told by the other side */
   buffer_printf(out, "%s%s", out->len ? "; " : "", line->key ? "the key" : "the topic");
   if (line->pattern.len > ns.len) buffer_printf(out, " of %.*s", SPAN_ARGS(line->pattern));

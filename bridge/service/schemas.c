@@ -104,7 +104,7 @@ enum status schemas_list(struct schemas *s, struct buffer *json, struct error *e
 
 /* ---- one of them ---- */
 
-static bool find(const struct schemas *s, struct span event, struct catalog_schema *out) {
+static bool find_schema(const struct schemas *s, struct span event, struct catalog_schema *out) {
   for (size_t i = 0; catalog_schema_at(s->catalog, i, out); i++)
     if (span_is(event, out->event_name)) return true;
   return false;
@@ -114,7 +114,7 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
                          struct error *err) {
   struct catalog_schema schema;
   struct span name = routing_canonical(s->routing, event);
-  if (!find(s, name, &schema)) {
+  if (!find_schema(s, name, &schema)) {
     const char *near = catalog_near(s->catalog, name);
     return error_set(err, ST_NOT_FOUND,
                      "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
@@ -185,9 +185,10 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
   struct schemas *s = t->schemas;
   struct span name = routing_canonical(s->routing, t->event);
   struct catalog_schema schema;
-  bool first = true, own = find(s, name, &schema);
+  bool first = true, own = find_schema(s, name, &schema);
   const char *near = own ? NULL : catalog_near(s->catalog, name);
-  if (!own && !find(s, SPAN("envelope"), &schema)) schema = (struct catalog_schema){.file = ""};
+  if (!own && !find_schema(s, SPAN("envelope"), &schema))
+    schema = (struct catalog_schema){.file = ""};
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
   member_text(json, &first, "event", t->event);
@@ -349,7 +350,7 @@ enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *
   struct buffer text = {0}, whole = {0};
   enum status st = schemas_text(s, event, &text, err);
   if (st != ST_OK) return st;
-  if (!find(s, routing_canonical(s->routing, event), &schema) || schema.built_in.len)
+  if (!find_schema(s, routing_canonical(s->routing, event), &schema) || schema.built_in.len)
     st = error_set(err, ST_INVALID, "The envelope that is built in never changes");
   if (st == ST_OK) st = catalog_whole_text(s->catalog, buffer_span(&text), &whole, err);
   if (st == ST_OK) st = freeze(s, &schema, buffer_span(&whole), json, err);

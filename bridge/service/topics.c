@@ -16,7 +16,7 @@ struct survey_of_topics {
 
 /* ---- asking ---- */
 
-static enum status ask(struct service *s, struct survey_of_topics *t) {
+static enum status ask_kafka(struct service *s, struct survey_of_topics *t) {
   struct cluster *cluster = NULL;
   int64_t until = clock_mono_ms(s->clock) + ASK_MS;
   enum status st = cluster_open(&s->plan.kafka, s->log, &cluster, &t->why);
@@ -36,12 +36,12 @@ static enum status ask(struct service *s, struct survey_of_topics *t) {
 }
 
 /* topics_lock held: whoever comes meanwhile waits for the same answer. */
-static enum status look(struct service *s, struct error *err) {
+static enum status look_at_topics(struct service *s, struct error *err) {
   size_t size = sizeof *s->topics + routing_topics(s->routing) * sizeof s->topics->topics[0];
   if (s->topics && clock_mono_ms(s->clock) - s->topics->at_ms < FRESH_MS) return ST_OK;
   struct survey_of_topics *fresh = calloc(1, size);
   if (!fresh) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  if (ask(s, fresh) == ST_OK) fresh->why = (struct error){0};
+  if (ask_kafka(s, fresh) == ST_OK) fresh->why = (struct error){0};
   free(s->topics);
   s->topics = fresh;
   return ST_OK;
@@ -128,7 +128,7 @@ enum status service_topics(struct service *s, struct buffer *json, struct error 
   if (s->relay && !status) return operation_end(&o, error_set(err, ST_NO_MEMORY, "Out of memory"));
   if (status) relay_status(s->relay, status);
   mutex_lock(&s->topics_lock);
-  enum status st = look(s, err);
+  enum status st = look_at_topics(s, err);
   if (st == ST_OK) write_topics(s, status, json);
   mutex_unlock(&s->topics_lock);
   free(status);

@@ -272,8 +272,8 @@ static bool admit(struct listener *l, struct MHD_Connection *connection, const s
   return false;
 }
 
-static enum MHD_Result begin(struct listener *l, struct MHD_Connection *connection,
-                             const char *path, const char *method, void **state) {
+static enum MHD_Result begin_request(struct listener *l, struct MHD_Connection *connection,
+                                     const char *path, const char *method, void **state) {
   struct headers headers = {0};
   struct answer answer = {0};
   struct request *request = calloc(1, sizeof *request);
@@ -306,7 +306,7 @@ enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, con
   struct request *request = *state;
   struct listener *l = ctx;
   (void)version;
-  if (!request) return begin(l, connection, path, method, state);
+  if (!request) return begin_request(l, connection, path, method, state);
   if (*upload_size > 0) {
     struct span part = {upload, *upload_size};
     *upload_size = 0;

@@ -86,8 +86,8 @@ static void say_found(struct relay *r, const struct standing *s) {
 }
 
 /* One case of the table in ledger.h each. */
-static enum status begin(struct publishing *p, const struct standing *s, struct manifest_name *list,
-                         size_t count, struct error *err) {
+static enum status begin_case(struct publishing *p, const struct standing *s,
+                              struct manifest_name *list, size_t count, struct error *err) {
   struct relay *r = p->relay;
   enum status st = ST_OK;
   switch (s->kind) {
@@ -113,7 +113,7 @@ static enum ledger_found start(struct publishing *p, const struct standing *s,
   struct relay *r = p->relay;
   p->ledger.position.number = s->number;
   memcpy(p->ledger.position.digest, s->digest, sizeof s->digest);
-  enum status st = begin(p, s, list, count, err);
+  enum status st = begin_case(p, s, list, count, err);
   if (st != ST_OK) return found_of(st);
   p->ledger.started = true;
   mutex_lock(&r->lock);
@@ -127,8 +127,8 @@ static enum ledger_found start(struct publishing *p, const struct standing *s,
 /* "None" where a start was made before is doubted too when only manifest 0 lies here: begun anew at
  * once, and ended before its commit, it would leave the position of the first start without its
  * manifest. */
-static enum status find(struct publishing *p, const struct manifest_name *list, size_t count,
-                        struct standing *s, struct error *err) {
+static enum status find_case(struct publishing *p, const struct manifest_name *list, size_t count,
+                             struct standing *s, struct error *err) {
   struct relay *r = p->relay;
   enum status st;
   int times = 0;
@@ -145,7 +145,7 @@ static enum ledger_found first_look(struct publishing *p, struct manifest_name *
                                     size_t *count, struct error *err) {
   struct standing s;
   BUG_ON_RULE(L13, !p->publisher);
-  enum status st = find(p, *list, *count, &s, err);
+  enum status st = find_case(p, *list, *count, &s, err);
   if (st == ST_OK) st = store_check(p->relay->parts.store, err);
   if (st != ST_OK) return found_of(st);
   if (s.number < 0) { /* every manifest counts, also one that came after the first look */

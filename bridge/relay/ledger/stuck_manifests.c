@@ -10,13 +10,13 @@ static bool same(const struct manifest_name *a, const struct manifest_name *b) {
 }
 
 /* Lock held. count: it is none of them. */
-static size_t find(const struct stuck *s, const struct manifest_name *name) {
+static size_t find_stuck(const struct stuck *s, const struct manifest_name *name) {
   size_t i = 0;
   while (i < s->count && !same(&s->names[i], name)) i++;
   return i;
 }
 
-static void say(struct relay *r, const char *file, const struct error *why) {
+static void say_stuck(struct relay *r, const char *file, const struct error *why) {
   log_write(
       r->parts.log, LOG_WARNING, "relay", "manifest_stuck",
       FIELDS(F_TEXT("file", file), F_TEXT("error", why->text)),
@@ -25,13 +25,14 @@ static void say(struct relay *r, const char *file, const struct error *why) {
 }
 
 /* err: of the try that failed. */
-static enum status keep(struct relay *r, const struct manifest_name *name, struct error *err) {
+static enum status keep_stuck(struct relay *r, const struct manifest_name *name,
+                              struct error *err) {
   char file[MANIFEST_FILE];
   struct stuck *s = &r->stuck;
   manifest_file(name, file);
   if (!store_hinders_one(r->parts.store, err)) return err->status;
   mutex_lock(&r->lock);
-  size_t at = find(s, name);
+  size_t at = find_stuck(s, name);
   bool fresh = at == s->count, full = at == STUCK_MOST;
   if (!full) s->names[at] = *name;
   if (fresh && !full) s->count++;
@@ -42,7 +43,7 @@ static enum status keep(struct relay *r, const struct manifest_name *name, struc
   mutex_unlock(&r->lock);
   if (full)
     error_prefix(err, "%d manifests cannot be changed, which is the most: %s", STUCK_MOST, file);
-  if (fresh && !full) say(r, file, err);
+  if (fresh && !full) say_stuck(r, file, err);
   return full ? err->status : ST_OK;
 }
 
@@ -50,7 +51,7 @@ static void drop(struct relay *r, const struct manifest_name *name) {
   char file[MANIFEST_FILE];
   struct stuck *s = &r->stuck;
   mutex_lock(&r->lock);
-  size_t at = find(s, name);
+  size_t at = find_stuck(s, name);
   bool was = at < s->count;
   if (was) s->names[at] = s->names[--s->count];
   r->status.stuck = s->count;
@@ -65,7 +66,7 @@ static void drop(struct relay *r, const struct manifest_name *name) {
 enum status stuck_settle(struct relay *r, struct manifest_name *name, struct error *err) {
   enum status st = manifest_settle(r->parts.store, name, err);
   if (st != ST_OK) st = manifest_settle(r->parts.store, name, err);
-  if (st != ST_OK) return keep(r, name, err);
+  if (st != ST_OK) return keep_stuck(r, name, err);
   drop(r, name);
   name->settled = true;
   return ST_OK;
@@ -74,7 +75,7 @@ enum status stuck_settle(struct relay *r, struct manifest_name *name, struct err
 enum status stuck_remove(struct relay *r, const struct manifest_name *name, struct error *err) {
   enum status st = manifest_remove(r->parts.store, name, err);
   if (st != ST_OK) st = manifest_remove(r->parts.store, name, err);
-  if (st != ST_OK) return keep(r, name, err);
+  if (st != ST_OK) return keep_stuck(r, name, err);
   drop(r, name);
   return ST_OK;
 }

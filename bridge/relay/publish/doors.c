@@ -10,7 +10,8 @@ static const char *topic_name(const struct relay *r, unsigned topic) {
   return routing_topic_name(r->parts.routing, topic);
 }
 
-static void show(struct relay *r, const char *target, const struct breaker *b, const char *remedy) {
+static void show_door(struct relay *r, const char *target, const struct breaker *b,
+                      const char *remedy) {
   mutex_lock(&r->lock);
   status_breaker(r, target, b->state, b->reason, remedy);
   mutex_unlock(&r->lock);
@@ -29,7 +30,7 @@ void topic_trouble(struct publishing *p, unsigned topic, const struct delivery *
     snprintf(words, sizeof words, "%s", d->text);
   bool first = breaker_trouble(b, &topic_wait, r->parts.clock, words);
   topic_remedy(r, topic, d->fault, remedy, sizeof remedy);
-  show(r, topic_name(r, topic), b, remedy);
+  show_door(r, topic_name(r, topic), b, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "topic_unavailable",
               FIELDS(F_TEXT("topic", topic_name(r, topic)), F_INT("error_code", d->code),
@@ -44,7 +45,7 @@ void kafka_trouble(struct publishing *p, const struct error *why, int code) {
   bool first = breaker_trouble(&p->kafka, &tuning.quick, r->parts.clock, why->text);
   kafka_remedy((enum kafka_cause)why->cause, &p->client, r->config.ledger_topic, remedy,
                sizeof remedy);
-  show(r, "kafka", &p->kafka, remedy);
+  show_door(r, "kafka", &p->kafka, remedy);
   if (first)
     log_write(r->parts.log, LOG_ERROR, "relay", "kafka_unavailable",
               FIELDS(F_INT("error_code", code), F_TEXT("error", why->text)),
@@ -73,7 +74,7 @@ uint64_t order_scan(struct relay *r) {
 static void door_opens(struct relay *r, struct breaker *b, const char *target) {
   if (b->state == BREAKER_CLOSED) return;
   breaker_reopen(b, order_scan(r));
-  show(r, target, b, "");
+  show_door(r, target, b, "");
   log_write(r->parts.log, LOG_INFO, "relay", "breaker_closed", FIELDS(F_TEXT("target", target)),
             "%s takes records again", target);
 }
@@ -93,7 +94,7 @@ static void tick_breaker(struct publishing *p, struct breaker *b, const char *ta
   if (breaker_due(b, r->parts.clock)) {
     if (b != &p->kafka) topic_create(p, topic);
     breaker_probe(b, order_scan(r));
-    show(r, target, b, "A probe is under way");
+    show_door(r, target, b, "A probe is under way");
   } else if (b->state == BREAKER_PROBING && !b->probe_sent && idle &&
              store_scanned(r->parts.store, b->from)) {
     door_opens(r, b, target); /* nothing is left to try it with */

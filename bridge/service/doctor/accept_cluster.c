@@ -7,7 +7,7 @@
 
 enum { ANSWER_MS = 10000 };
 
-static void begin(struct doctor *d, const struct doctor_request *request) {
+static void begin_cluster(struct doctor *d, const struct doctor_request *request) {
   *d = (struct doctor){.request = request, .settings = request->settings, .clock = request->clock};
 }
 
@@ -44,7 +44,7 @@ enum status doctor_accept_cluster(const struct doctor_request *request, struct b
   struct doctor d;
   struct buffer was = {0};
   bool first = true;
-  begin(&d, request);
+  begin_cluster(&d, request);
   enum status st = hold(&d, err);
   if (st == ST_OK) st = ask_cluster(&d, err);
   if (st == ST_OK) {

@@ -226,7 +226,7 @@ static enum status answer(const struct renewal *n, bool changed, const char *was
   return buffer_status(json, err);
 }
 
-static enum status run(struct renewal *n, struct buffer *json, struct error *err) {
+static enum status renew_outbox(struct renewal *n, struct buffer *json, struct error *err) {
   char was[40];
   snprintf(was, sizeof was, "%s", store_id(n->s->store));
   n->redis = "off";
@@ -242,7 +242,7 @@ static enum status run(struct renewal *n, struct buffer *json, struct error *err
   return st == ST_OK ? answer(n, changes, was, json, err) : st;
 }
 
-static void release(struct renewal *n) {
+static void renewal_release(struct renewal *n) {
   free(n->list);
   free(n->entries);
   free(n->topics);
@@ -276,7 +276,7 @@ enum status doctor_new_id(const struct doctor_request *request, const struct new
   struct renewal n = {.request = request, .how = how};
   enum status st = was_started(request, err);
   if (st == ST_OK) st = service_open(request->settings, NULL, &options, &n.s, err);
-  if (st == ST_OK) st = run(&n, json, err);
-  release(&n);
+  if (st == ST_OK) st = renew_outbox(&n, json, err);
+  renewal_release(&n);
   return st;
 }

@@ -51,7 +51,7 @@ static void say_away(struct doctor *d, const struct error *err) {
   doctor_next(d, "%s", words.next);
 }
 
-static void ask(struct doctor *d, struct keys *keys) {
+static void ask_redis(struct doctor *d, struct keys *keys) {
   struct error err = {0};
   struct keys_policy policy;
   if (probe(d, keys, &err) != ST_OK) {
@@ -81,7 +81,7 @@ void doctor_check_redis(struct doctor *d) {
     return;
   }
   if (keys_open(&config, NULL, &keys, &err) == ST_OK) {
-    ask(d, keys);
+    ask_redis(d, keys);
   } else {
     doctor_found(d, "redis", REPORT_FAILED, "%s", err.text);
     doctor_next(d, "Fix redis.url");

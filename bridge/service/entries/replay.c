@@ -18,8 +18,8 @@ static enum status not_there(struct service *s, const struct replay_request *req
       request->id, store_name(s->store));
 }
 
-static enum status find(struct service *s, const struct replay_request *request, struct lookup *f,
-                        struct error *err) {
+static enum status find_letter(struct service *s, const struct replay_request *request,
+                               struct lookup *f, struct error *err) {
   unsigned which = LIST_DEAD | (request->force ? LIST_PENDING : 0u);
   if (!*request->id)
     return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
@@ -64,7 +64,7 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   BUG_ON(s->mode == SERVICE_INSPECT);
   /* One at a time: two replays of one id must not both find it. */
   mutex_lock(&s->moving);
-  enum status st = find(s, request, &f, err);
+  enum status st = find_letter(s, request, &f, err);
   if (st == ST_OK) st = move(s, request->force, f.one, err);
   mutex_unlock(&s->moving);
   if (st == ST_OK) {

@@ -297,8 +297,8 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   return false;
 }
 
-static enum status find(struct service *s, const struct show_request *request, struct lookup *f,
-                        struct error *err) {
+static enum status find_entry(struct service *s, const struct show_request *request,
+                              struct lookup *f, struct error *err) {
   unsigned which = (request->pending ? LIST_PENDING : 0u) | (request->dead ? LIST_DEAD : 0u);
   enum status st = lookup_one(f, s->store, which, span_of(request->id), err);
   if (st != ST_NOT_FOUND) return st;
@@ -319,7 +319,7 @@ enum status service_show(struct service *s, const struct show_request *request, 
   struct lookup f = {0};
   struct showing w = {.service = s, .finding = &f, .json = out, .first = true, .err = err};
   size_t before = out->len;
-  enum status st = find(s, request, &f, err);
+  enum status st = find_entry(s, request, &f, err);
   if (st == ST_OK)
     st = store_look(s->store, f.one->shelf, f.one->token.ptr,
                     request->raw ? write_raw : write_entry, &w, err);

@@ -46,7 +46,7 @@ void account_open(struct service *s) {
               FIELDS(F_TEXT("error", err.text)), "The figures could not be saved");
 }
 
-static void add(struct service *s, int64_t found, int64_t vanished) {
+static void add_counts(struct service *s, int64_t found, int64_t vanished) {
   if (found < 0) vanished -= found;
   if (found > 0) series_add(metrics_series(s->metrics, METRIC_FOUND, NULL, NULL), (uint64_t)found);
   if (vanished > 0)
@@ -54,11 +54,11 @@ static void add(struct service *s, int64_t found, int64_t vanished) {
 }
 
 /* The first whole listing of this run: what it found beyond what was known came meanwhile. */
-static void begin(struct service *s, uint64_t first) {
+static void begin_account(struct service *s, uint64_t first) {
   struct books *b = &s->books;
   b->begun = true;
   if (b->carried >= 0) {
-    add(s, (int64_t)first - b->carried, 0);
+    add_counts(s, (int64_t)first - b->carried, 0);
     return;
   }
   struct metrics_account account = b->at_open;
@@ -80,8 +80,8 @@ static void take_news(struct service *s, const struct store_counts *c, int64_t b
     found -= both;
     more += both;
   }
-  add(s, found, (int64_t)(c->vanished - b->vanished));
-  add(s, more, 0);
+  add_counts(s, found, (int64_t)(c->vanished - b->vanished));
+  add_counts(s, more, 0);
   b->arrived = c->arrived;
   b->vanished = c->vanished;
   b->beyond = beyond;
@@ -112,7 +112,7 @@ static enum known sync_reader(struct service *s, struct store_counts *seen, uint
     if (!looked) return NOTHING_KNOWN;
     return b->carried < 0 ? COUNTS_KNOWN : ACCOUNT_KNOWN;
   }
-  if (!b->begun) begin(s, c.first);
+  if (!b->begun) begin_account(s, c.first);
   if (!looked) return NOTHING_KNOWN;
   take_news(s, &c, beyond);
   *pending = (uint64_t)((int64_t)c.pending + beyond);
@@ -124,7 +124,7 @@ static enum known sync_looking(struct service *s, struct store_counts *seen, uin
   struct books *b = &s->books;
   if (!seen || service_count(s, seen, NULL) != ST_OK) return NOTHING_KNOWN;
   if (b->carried < 0) return COUNTS_KNOWN;
-  add(s, (int64_t)seen->pending - b->carried, 0);
+  add_counts(s, (int64_t)seen->pending - b->carried, 0);
   b->carried = (int64_t)seen->pending;
   *pending = seen->pending;
   return ACCOUNT_KNOWN;

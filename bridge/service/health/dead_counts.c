@@ -141,7 +141,7 @@ static void look_at_sum(struct dead_counts *c, int64_t off) {
 }
 
 /* Lock held. */
-static void show(struct dead_counts *c, uint64_t dead) {
+static void show_counts(struct dead_counts *c, uint64_t dead) {
   struct cells cells = c->now;
   int64_t sum = 0;
   metrics_each(c->parts.metrics, METRIC_DEAD, put_on, &cells);
@@ -159,7 +159,7 @@ void dead_counts_show(struct dead_counts *c, uint64_t dead) {
   if (!c) return;
   if (!c->threaded) read_all(c);
   mutex_lock(&c->lock);
-  if (c->read_once) show(c, dead);
+  if (c->read_once) show_counts(c, dead);
   mutex_unlock(&c->lock);
 }
 

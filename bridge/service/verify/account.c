@@ -53,13 +53,13 @@ static bool ask_worker(struct verify *v, struct account *out) {
   return ok;
 }
 
-static bool ask(struct verify *v, struct account *out) {
+static bool ask_figures(struct verify *v, struct account *out) {
   if (v->holder) return ask_worker(v, out);
   account_read(v->s, out);
   return true;
 }
 
-static void say(struct verify *v, const struct account *a) {
+static void say_account(struct verify *v, const struct account *a) {
   char since[TIME_TEXT], terms[400];
   snprintf(
       terms, sizeof terms,
@@ -84,10 +84,10 @@ static void say(struct verify *v, const struct account *a) {
 
 void verify_account(struct verify *v) {
   struct account a = {0};
-  bool answered = ask(v, &a);
+  bool answered = ask_figures(v, &a);
   if (answered && a.known && a.missing) {
     verify_pause(v);
-    answered = ask(v, &a);
+    answered = ask_figures(v, &a);
   }
   if (!answered)
     verify_found(v, "account", REPORT_SKIPPED,
@@ -97,5 +97,5 @@ void verify_account(struct verify *v) {
         v, "account", REPORT_SKIPPED,
         "there is none: the last worker was cut short, or has not seen the whole outbox yet");
   else
-    say(v, &a);
+    say_account(v, &a);
 }

@@ -13,7 +13,7 @@ struct asked {
 
 /* False: Redis does not answer. An id that is pending again was forgotten on purpose (replay
  * --force). */
-static bool ask(struct asked *a) {
+static bool ask_redis(struct asked *a) {
   bool seen[VERIFY_KEYS];
   if (a->count && !verify_keys_known(a->v, a->ids, a->count, seen, NULL, NULL)) return false;
   for (size_t i = 0; i < a->count; i++)
@@ -36,10 +36,10 @@ static bool ask_all(struct asked *a) {
     if (!batch->settled || now_ms - batch->written_ms >= ttl_ms) continue;
     for (size_t i = 0; i < batch->manifest.count; i++) {
       a->ids[a->count++] = batch->manifest.entries[i].id;
-      if (a->count == VERIFY_KEYS && !ask(a)) return false;
+      if (a->count == VERIFY_KEYS && !ask_redis(a)) return false;
     }
   }
-  return ask(a);
+  return ask_redis(a);
 }
 
 static void say_settled(struct asked *a) {

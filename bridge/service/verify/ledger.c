@@ -38,16 +38,16 @@ static void judged(struct look *l, enum report_verdict verdict, const char *next
 
 /* ---- looking ---- */
 
-static enum status ask(struct verify *v, const struct look *l, struct standing *s,
-                       struct error *err) {
+static enum status ask_ledger(struct verify *v, const struct look *l, struct standing *s,
+                              struct error *err) {
   return standing_find(&v->s->plan.kafka, v->request->log, v->s->store, v->position.topic,
                        v->position.group, ANSWER_MS, l->list, l->count, s, err);
 }
 
-static enum status look(struct verify *v, struct look *l, struct error *err) {
-  enum status st = ask(v, l, &l->before, err);
+static enum status look_at_ledger(struct verify *v, struct look *l, struct error *err) {
+  enum status st = ask_ledger(v, l, &l->before, err);
   if (st == ST_OK) st = manifest_list(v->s->store, &l->list, &l->count, err);
-  if (st == ST_OK) st = ask(v, l, &l->after, err);
+  if (st == ST_OK) st = ask_ledger(v, l, &l->after, err);
   if (st == ST_OK && !(l->chain = calloc(l->count + 1, sizeof *l->chain)))
     st = error_set(err, ST_NO_MEMORY, "out of memory");
   return st;
@@ -172,7 +172,7 @@ static void judge_rest(struct verify *v, struct look *l) {
            under_way ? "; the next one is under way" : "");
 }
 
-static void judge(struct verify *v, struct look *l) {
+static void judge_ledger(struct verify *v, struct look *l) {
   struct standing worse = l->before.number < 0 ? l->before : l->after;
   struct manifest_name *top = NULL;
   standing_judge(&worse, l->list, l->count);
@@ -261,8 +261,8 @@ void verify_ledger(struct verify *v) {
        tries++) {
     if (tries) verify_pause(v);
     look_release(&l);
-    st = look(v, &l, &err);
-    if (st == ST_OK) judge(v, &l);
+    st = look_at_ledger(v, &l, &err);
+    if (st == ST_OK) judge_ledger(v, &l);
   }
   if (st == ST_OK) {
     verify_found(v, "ledger", l.verdict, "%s", l.found);

@@ -104,7 +104,7 @@ static bool see(void *ctx, const struct survey_item *item) {
   return !l->no_memory;
 }
 
-static enum status look(struct look *l, struct error *err) {
+static enum status look_at_outbox(struct look *l, struct error *err) {
   struct verify *v = l->v;
   digest_set_release(&v->pending);
   digest_set_release(&v->dead);
@@ -137,7 +137,7 @@ enum status verify_survey(struct verify *v, struct error *err) {
   struct look *l = calloc(1, sizeof *l);
   if (!l) return error_set(err, ST_NO_MEMORY, "out of memory");
   l->v = v;
-  enum status st = look(l, err);
+  enum status st = look_at_outbox(l, err);
   look_release(l);
   return st;
 }
@@ -249,12 +249,12 @@ void verify_outbox(struct verify *v) {
       st = error_set(&err, ST_NO_MEMORY, "out of memory");
   if (st == ST_OK) {
     l->v = v;
-    st = look(l, &err);
+    st = look_at_outbox(l, &err);
   }
   if (st == ST_OK && anything(l)) {
     verify_pause(v);
     l->again = true;
-    st = look(l, &err);
+    st = look_at_outbox(l, &err);
   }
   if (st == ST_OK) {
     say_places(v, l);

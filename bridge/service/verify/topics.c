@@ -291,8 +291,8 @@ out:
 /* ---- once more ---- */
 
 /* Keeps those of which still(…) holds. What is beyond the kept ones is not counted any more. */
-static void keep(struct suspects *s, bool (*still)(struct verify *v, struct span id),
-                 struct verify *v) {
+static void keep_record(struct suspects *s, bool (*still)(struct verify *v, struct span id),
+                        struct verify *v) {
   size_t kept = 0;
   for (size_t i = 0; i < s->kept; i++)
     if (still(v, s->at[i].id)) s->at[kept++] = s->at[i];
@@ -324,17 +324,17 @@ static enum status look_again(struct topics *t, struct error *err) {
   if (!t->v->keys_away) verify_open_keys(t->v);
   enum status st = verify_survey(t->v, err);
   if (st != ST_OK) return st;
-  keep(t->keyless, has_no_key, t->v);
-  keep(t->dead, is_dead, t->v);
-  keep(t->pending, would_go_again, t->v);
+  keep_record(t->keyless, has_no_key, t->v);
+  keep_record(t->dead, is_dead, t->v);
+  keep_record(t->pending, would_go_again, t->v);
   return ST_OK;
 }
 
 /* ---- what it says ---- */
 
 PRINTF_LIKE(5, 6)
-static void say(struct topics *t, const char *check, const struct suspects *s, const char *next,
-                const char *fmt, ...) {
+static void say_topics(struct topics *t, const char *check, const struct suspects *s,
+                       const char *next, const char *fmt, ...) {
   struct buffer names = {0};
   char what[300], count[NUMBER_TEXT];
   va_list args;
@@ -353,7 +353,8 @@ static void say_records(struct topics *t) {
   char records[NUMBER_TEXT], foreign[NUMBER_TEXT];
   const char *how = t->v->request->full ? "" : ", the last of each partition; --full reads all";
   if (t->twice->count)
-    say(t, "records", t->twice,
+    say_topics(
+        t, "records", t->twice,
         "An entry goes out once; an id twice means that it was written twice while Redis did not know it, replayed by "
         "force, or that another producer wrote it. Consumers drop the second by ce_id",
         "records have an id that an earlier one has");
@@ -371,7 +372,8 @@ static void say_known(struct topics *t) {
   for (size_t at = 0; table_each(&t->known, &at, &key, &value);)
     suspects_add(lost, key, (struct span){0});
   if (lost->count)
-    say(t, "pending ids", lost,
+    say_topics(
+        t, "pending ids", lost,
         "They would be removed as duplicates though no topic holds them (or no longer, where retention is short): "
         "busbridge replay --force ID forgets the key",
         "wait, are known to Redis, and are in no topic");
@@ -384,7 +386,8 @@ static void say_all(struct topics *t) {
   bool keys = v->keys && !v->keys_away;
   say_records(t);
   if (keys)
-    say(t, "record keys", t->keyless,
+    say_topics(
+        t, "record keys", t->keyless,
         "It lost keys before redis.ttl: an entry written again under one of these ids would be published again. See "
         "busbridge doctor, redis memory",
         "%s",
@@ -393,10 +396,12 @@ static void say_all(struct topics *t) {
   else
     verify_found(v, "record keys", REPORT_SKIPPED, "%s",
                  v->keys ? "Redis is away" : "redis.url is off");
-  say(t, "dead letters", t->dead,
+  say_topics(
+      t, "dead letters", t->dead,
       "They were published: busbridge purge ID takes the dead letter away. A replay is refused while Redis knows the id",
       "%s", t->dead->count ? "ids are published and in dlq/ too" : "none of them is published too");
-  say(t, "pending entries", t->pending,
+  say_topics(
+      t, "pending entries", t->pending,
       "A worker would publish them a second time (which is what replay --force is for); else take the file away",
       "%s",
       t->pending->count ? "are published already, and neither Redis nor a manifest tells so"
@@ -406,7 +411,7 @@ static void say_all(struct topics *t) {
 
 /* ---- all of it ---- */
 
-static void release(struct topics *t) {
+static void release_topics(struct topics *t) {
   struct suspects *all[] = {t->twice, t->keyless, t->dead, t->pending};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     if (all[i]) arena_release(&all[i]->arena);
@@ -420,7 +425,7 @@ static void release(struct topics *t) {
   free(t);
 }
 
-static struct topics *begin(struct verify *v) {
+static struct topics *begin_topics(struct verify *v) {
   struct topics *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->v = v;
@@ -432,7 +437,7 @@ static struct topics *begin(struct verify *v) {
     if (table_put(&t->known, v->known.at[i].id, &v->known.at[i]) == ST_NO_MEMORY)
       t->no_memory = true;
   if (t->twice && t->keyless && t->dead && t->pending) return t;
-  release(t);
+  release_topics(t);
   return NULL;
 }
 
@@ -442,7 +447,7 @@ void verify_topics(struct verify *v) {
     verify_found(v, "records", REPORT_SKIPPED, "not read: see broker");
     return;
   }
-  struct topics *t = begin(v);
+  struct topics *t = begin_topics(v);
   if (!t) return verify_found(v, "records", REPORT_FAILED, "out of memory");
   enum status st = choose_topics(t, &err);
   if (st == ST_OK && t->count) st = read_all(t, &err);
@@ -456,5 +461,5 @@ void verify_topics(struct verify *v) {
   } else {
     verify_found(v, "records", REPORT_SKIPPED, "none of the topics exists yet");
   }
-  release(t);
+  release_topics(t);
 }

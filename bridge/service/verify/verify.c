@@ -39,7 +39,7 @@ static void reach_kafka(struct verify *v) {
   v->cluster = NULL;
 }
 
-static void release(struct verify *v) {
+static void verify_release(struct verify *v) {
   for (size_t i = 0; i < v->batch_count; i++) manifest_release(&v->batches[i].manifest);
   free(v->batches);
   table_release(&v->batch_ids);
@@ -82,6 +82,6 @@ enum status verify_run(const struct verify_request *request, struct buffer *json
     verify_account(v);
     st = write_answer(v, json, err);
   }
-  release(v);
+  verify_release(v);
   return st;
 }
