@@ -1,4 +1,4 @@
-/* keys_private.h - what keys.c and keys_line.c share; nobody else includes it. */
+/* keys_private.h - what keys.c and keys_connection.c share; nobody else includes it. */
 #ifndef BRIDGE_KEYS_KEYS_PRIVATE_H
 #define BRIDGE_KEYS_KEYS_PRIVATE_H
 

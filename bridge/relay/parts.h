@@ -266,7 +266,7 @@ void disk_trouble(struct relay *r, enum disk_side side, const struct error *err)
 void disk_works(struct relay *r, enum disk_side side); /* quick where there was no trouble */
 bool disk_refuses(struct relay *r, enum disk_side side);
 
-/* flush.c */
+/* explicit_flush.c */
 enum taking {
   TAKE_NOTHING,
   TAKE_LOOK,

@@ -1,7 +1,7 @@
 /* What is set aside is tried again each flush.interval. The settling thread; a crash leaves what is
  * set aside as it was. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/finish.h"
-#include "bridge/outbox/file/moves.h"
 
 /* Its attempts were written after all, or it is another event, or gone. */
 static void look_again(struct fs_shared *s, struct fs_desk *d, const struct fs_row *row) {

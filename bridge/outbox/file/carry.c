@@ -1,7 +1,7 @@
 /* Moves into dlq/ and sent/, under a free name, into whichever folder lies there now. A crash
  * leaves the file as free_name.c says, at worst in a folder that was moved away at that moment.
  * Any thread. */
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 #include <unistd.h>
 

@@ -2,8 +2,8 @@
  * purge leaves each one whole or gone; of a raw one perhaps the descriptor alone, which can be
  * purged.
  * Any thread. */
-#include "bridge/outbox/file/letters.h"
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/describe.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 #include <errno.h>
 #include <fcntl.h>

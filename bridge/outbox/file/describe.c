@@ -1,6 +1,6 @@
 /* One file as lists and `show` tell of it.
  * Any thread; a crash leaves nothing. */
-#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/describe.h"
 
 #include <fcntl.h>
 

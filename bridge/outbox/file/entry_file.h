@@ -55,7 +55,7 @@ MUST_CHECK enum status fs_same(struct fs_site *s, struct fs_desk *d, int folder,
                                struct error *err);
 
 /* rewrite.c: the entry as it is pending anew, with attempts 0; and as it is after it has failed */
-struct fs_failed; /* moves.h */
+struct fs_failed; /* entry_moves.h */
 MUST_CHECK enum status fs_pending_form(const struct fs_desk *d, struct buffer *out,
                                        struct error *err);
 MUST_CHECK enum status fs_failed_form(const struct fs_desk *d, const char *name,

@@ -11,7 +11,7 @@
  * A power loss before sync finds any of these states, for each entry alone: renames are atomic, and
  * what they bring was durable before.
  * Any thread; the finisher's are the many. */
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 /* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except
  * for its mtime, which is its place in the order. ST_AGAIN: it does not, *how says why. */

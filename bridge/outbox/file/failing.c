@@ -1,6 +1,6 @@
 /* Those that failed, on their way: what was written of them becomes durable, all at once.
  * Any thread; a crash leaves files in tmp. */
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 /* That took a while: whose outbox is it now? */
 static void still_ours(struct fs_site *s, struct fs_failing *const *list, size_t count) {

@@ -2,7 +2,7 @@
  * of what lies in them, and whoever needs one is given that one: what is fixed when it is opened
  * (site.h), what is shared under the lock (shared.h), the reader's (order.h), the finisher's
  * (finish.h). Each of the later knows those before it, none the other way round. What all of them
- * are made of: names.h, entry_file.h, moves.h, letters.h.
+ * are made of: names.h, entry_file.h, entry_moves.h, describe.h.
  */
 #ifndef BRIDGE_OUTBOX_FILE_FILE_H
 #define BRIDGE_OUTBOX_FILE_FILE_H

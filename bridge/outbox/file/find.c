@@ -1,7 +1,7 @@
 /* Finds entries by file name, by the beginning of a name, and only then by the id inside each file;
  * shows 20 at most.
  * Any thread; a crash leaves nothing. */
-#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/describe.h"
 
 #include <fcntl.h>
 

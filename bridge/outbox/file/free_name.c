@@ -1,7 +1,7 @@
 /* A file moves to a free name, never over another one: by one rename, or where that is another file
  * system by a copy. A crash leaves it at its name or at the new one, or at both where it was
  * copied, which the next try recognises. Any thread. */
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* Dead letters that release 0.1.0 hid go back to dlq/. A crash leaves one where it was, or on its
  * way there (into_dlq.c).
  * Any thread. */
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 /* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended
  * right after the move out of dlq/. Nobody looks at such a name: what lies there, in its dead form,

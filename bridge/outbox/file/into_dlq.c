@@ -1,8 +1,8 @@
 /* Entries in their dead form go into dlq/, by way of tmp, where each is looked at. A crash leaves
  * one in its place, in tmp under a name that says it goes back, or in dlq/.
  * Any thread. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -37,7 +37,7 @@ size_t journal_print(const struct manifest *m, const char *nonce, struct buffer 
 MUST_CHECK enum status journal_parse(struct span text, struct manifest *out, struct error *err);
 void journal_digest(struct span text, char out[MANIFEST_DIGEST]);
 
-/* reserve.c: disk kept for one manifest */
+/* disk_reserve.c: disk kept for one manifest */
 bool reserve_give_up(int folder, struct log *log); /* false: there is none */
 void reserve_keep(int folder,
                   struct log *log); /* makes it where it is missing, as far as the disk allows */

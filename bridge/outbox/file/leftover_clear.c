@@ -1,8 +1,8 @@
 /* What a crash left in .busbridge/tmp is removed or brought back, as its name says (leftover.h).
  * The holder of the lock; a crash here leaves a file where it was or where it belongs.
  * Any thread. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
  * inotify told meanwhile is counted once. The reader's thread.
  * A crash leaves nothing. */
 #include "bridge/outbox/file/aside.h"
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/order.h"
 
 #include <fcntl.h>

@@ -115,7 +115,7 @@ void fs_group_clear(struct fs_reader *s);
 MUST_CHECK bool fs_event_moved(const struct event *e, struct span from, struct span to,
                                struct arena *arena, struct event *out);
 
-/* growing.c */
+/* half_written.c */
 bool fs_growing_settled(struct fs_reader *s, const struct fs_candidate *c,
                         const struct stamp *stamp, bool *known);
 bool fs_growing_has(struct fs_reader *s, enum place place, const char *name);

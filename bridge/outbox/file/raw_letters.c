@@ -3,8 +3,8 @@
  * it is matched with its descriptor by inode. Many at once, all of one step before any of the next:
  * describe, sync dlq/, move, sync dlq/.
  * Any thread. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* Hands out entries: picks the next name, reads and judges its file, takes it in hand; begins
  * scans, and finishes moves to dlq/ that a crash left half done. The reader's thread. */
 #include "bridge/outbox/file/aside.h"
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/order.h"
 
 #include <fcntl.h>

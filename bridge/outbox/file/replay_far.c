@@ -7,8 +7,8 @@
  *
  * So it is never both, and the next holder of the lock knows which.
  * Any thread. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 #include <unistd.h>

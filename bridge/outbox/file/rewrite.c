@@ -1,7 +1,7 @@
 /* The text of an entry after a verdict: with its attempts and error, in the dead form, or pending
  * again.
  * Any thread; a crash leaves nothing. */
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 /* Members of an entry that a verdict sets. Values that vary are built in one buffer; the list holds
  * offsets until then.

@@ -1,8 +1,8 @@
 /* Takes settled entries out, for good or into sent/: the finisher's thread. A crash leaves an entry
  * in its place, to be settled again, or in tmp, named for what it is to be. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/finish.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 #include <errno.h>
 #include <fcntl.h>

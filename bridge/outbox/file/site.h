@@ -79,7 +79,7 @@ void fs_remove_litter(struct fs_site *s, enum place place,
  * and its successor did not see there. */
 void fs_clear_left(struct fs_site *s);
 
-/* place.c, audit.c, emit.c: as the operations of the store */
+/* place.c, audit.c, new_entry.c: as the operations of the store */
 void fs_space(const struct fs_site *s, struct store_space *out);
 enum status fs_writable(const struct fs_site *s, struct error *err);
 uint64_t fs_count_names(const struct fs_site *s, unsigned which);

@@ -2,7 +2,7 @@
  * crash left. Nothing is sorted or kept, so memory does not grow with them.
  * Any thread. */
 #include "bridge/outbox/file/aside.h"
-#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/describe.h"
 
 #include <fcntl.h>
 

@@ -1,8 +1,8 @@
 /* A new form is exchanged with the entry, if what comes out is what was read; else it goes back. A
  * crash leaves a file in tmp, named for what it is, and the entry whole.
  * Any thread. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 #include <fcntl.h>
 

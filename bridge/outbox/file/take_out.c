@@ -2,8 +2,8 @@
  * taken out of the folder first, whatever it is, and looked at in tmp, where nobody else writes. A
  * crash leaves it there under a name that says what it is to be (leftover.h).
  * Any thread. */
+#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/moves.h"
 
 enum status fs_pull(struct fs_site *s, const struct leftover *what, char tmp[NAME_SIZE],
                     struct stamp *now, struct error *err) {

@@ -109,7 +109,7 @@ MUST_CHECK bool memory_notice(struct memory *m,
                               const struct memory_row *r); /* false: memory is out */
 void memory_tell(struct memory_world *w);                  /* wakes who waits */
 
-/* settle.c, look.c, journal.c, owner.c, selections.c: the rest of the ops */
+/* settle.c, inspect.c, journal.c, owner.c, selections.c: the rest of the ops */
 enum status memory_done(void *, const struct entry_ref *, enum settled *, struct error *);
 enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *,
                            struct error *);

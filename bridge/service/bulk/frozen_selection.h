@@ -14,13 +14,11 @@
  *                             lies in dlq/ of it is still to be done; what does not was done by
  *                             that step (or taken by somebody else) and is counted so. No entry
  *                             is lost or doubled by it: each move is crash-safe by itself
- *                             (outbox/file/replay.c), and this file only says which are wanted.
- *   after a step              at worst the note of its end is missing: the same
- *   half a note at the end    is passed over; the next note begins on a line of its own
- *   at the end                the audit line is written before the file goes: it may be written
- *                             twice, never not at all
- * An entry that left dlq/ and died again meanwhile has another time than was frozen: it is not
- * touched.
+ *                             (outbox/file/replay_letters.c), and this file only says which are
+ * wanted. after a step              at worst the note of its end is missing: the same half a note
+ * at the end    is passed over; the next note begins on a line of its own at the end the audit line
+ * is written before the file goes: it may be written twice, never not at all An entry that left
+ * dlq/ and died again meanwhile has another time than was frozen: it is not touched.
  */
 #ifndef BRIDGE_SERVICE_BULK_FROZEN_SELECTION_H
 #define BRIDGE_SERVICE_BULK_FROZEN_SELECTION_H

@@ -1,8 +1,8 @@
-/* moves.h - inside bridge/outbox/file only: the crash-safe steps that settling, dying and replaying
- * are made of. Any thread; of one entry, whoever has it in hand.
+/* entry_moves.h - inside bridge/outbox/file only: the crash-safe steps that settling, dying and
+ * replaying are made of. Any thread; of one entry, whoever has it in hand.
  */
-#ifndef BRIDGE_OUTBOX_FILE_MOVES_H
-#define BRIDGE_OUTBOX_FILE_MOVES_H
+#ifndef BRIDGE_OUTBOX_FILE_ENTRY_MOVES_H
+#define BRIDGE_OUTBOX_FILE_ENTRY_MOVES_H
 
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/shared.h"

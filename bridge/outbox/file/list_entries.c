@@ -3,7 +3,7 @@
  * names.
  * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/aside.h"
-#include "bridge/outbox/file/letters.h"
+#include "bridge/outbox/file/describe.h"
 
 #include <fcntl.h>
 

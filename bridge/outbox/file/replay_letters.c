@@ -16,8 +16,8 @@
  * replay of it finishes.
  * Any thread. */
 #include "bridge/outbox/file/aside.h"
-#include "bridge/outbox/file/letters.h"
-#include "bridge/outbox/file/moves.h"
+#include "bridge/outbox/file/describe.h"
+#include "bridge/outbox/file/entry_moves.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
-/* letters.h - inside bridge/outbox/file only: what lies there as people are told of it: entries and
- * dead letters described, listed, found, surveyed; dead letters replayed, purged, their bytes read.
- * Any thread.
+/* describe.h - inside bridge/outbox/file only: what lies there as people are told of it: entries
+ * and dead letters described, listed, found, surveyed; dead letters replayed, purged, their bytes
+ * read. Any thread.
  */
-#ifndef BRIDGE_OUTBOX_FILE_LETTERS_H
-#define BRIDGE_OUTBOX_FILE_LETTERS_H
+#ifndef BRIDGE_OUTBOX_FILE_DESCRIBE_H
+#define BRIDGE_OUTBOX_FILE_DESCRIBE_H
 
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/shared.h"
@@ -34,7 +34,8 @@ bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZ
 /* One went out of dlq/: counted */
 void fs_left_dlq(struct fs_shared *s, struct span event, struct span reason);
 
-/* describe.c, list.c, find.c, survey.c, replay.c, dead_letters.c: as the operations of the store */
+/* describe.c, list_entries.c, find.c, survey.c, replay_letters.c, dead_letters.c: as the operations
+ * of the store */
 enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
                        store_visit_fn visit, void *ctx, struct error *err);
 enum status fs_list(struct fs_shared *s, unsigned which, const struct store_range *range,
