@@ -10,9 +10,10 @@ static const struct verb {
   int least, most; /* words behind it */
   enum status (*run)(struct schema_call *c, struct error *err);
 } verbs[] = {
-    {"list", 0, 0, schema_list},     {"show", 1, 1, schema_show},
-    {"check", 1, 2, schema_check},   {"freeze", 1, 1, schema_freeze},
-    {"encode", 1, 2, schema_encode}, {"decode", 0, 1, schema_decode},
+    {"list", 0, 0, schema_list},         {"show", 1, 1, schema_show},
+    {"check", 1, 2, schema_check},       {"freeze", 1, 1, schema_freeze},
+    {"encode", 1, 2, schema_encode},     {"decode", 0, 1, schema_decode},
+    {"register", 1, 1, schema_register},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -33,8 +34,9 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   for (size_t i = 0; i < VERBS && !verb; i++)
     if (strcmp(word, verbs[i].word) == 0) verb = &verbs[i];
   if (!verb) return wrong(c->a, word);
-  bool check = verb->run == schema_check;
-  if (c->all) return check && !c->count ? verb : wrong(c->a, word);
+  bool takes_all = verb->run == schema_check || verb->run == schema_register;
+  if (c->dry_run && verb->run != schema_register) return wrong(c->a, word);
+  if (c->all) return takes_all && !c->count ? verb : wrong(c->a, word);
   return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
 }
 
@@ -51,7 +53,9 @@ static int act(struct schema_call *c, const struct verb *verb) {
 static int run_schema(struct admin *a, const struct command *self, int argc, char **argv) {
   struct schema_call c = {.a = a, .format = "table", .extra = ""};
   const struct option_row rows[] = {
-      {"all", 0, OPTION_FLAG, &c.all, NULL, "check: every schema there is"},
+      {"all", 0, OPTION_FLAG, &c.all, NULL, "check, register: every schema there is"},
+      {"dry-run", 0, OPTION_FLAG, &c.dry_run, NULL,
+       "register: only ask the registry whether it would take them"},
       {"extra", 0, OPTION_TEXT, &c.extra, "JSON",
        "decode: the header ce_extra, its members are put back"},
       {"output", 'o', OPTION_CHOICE, &c.format, LISTING_FORMATS, "form of the answer (table)"},
@@ -72,10 +76,12 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
 
 const struct command command_schema = {
     .name = "schema",
-    .words = "list|show|check|freeze|encode|decode "
-             "show:<event>|check:<event>|freeze:<event>|encode:<event> check:<file>|encode:<file>",
+    .words =
+        "list|show|check|freeze|encode|decode|register "
+        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event> check:<file>|encode:<file>",
     .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | freeze EVENT | "
-                 "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON]",
+                 "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
+                 "register EVENT|--all [--dry-run]",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples =
         "  busbridge schema list\n"
@@ -85,7 +91,8 @@ const struct command command_schema = {
         "  busbridge schema check --all          are all of them sound?\n"
         "  busbridge schema check ./schemas      those of another folder\n"
         "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
-        "  busbridge schema encode order.placed payload.json | busbridge schema decode\n",
+        "  busbridge schema encode order.placed payload.json | busbridge schema decode\n"
+        "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n",
     .description =
         "check says what the relay would say of an event with this payload, in the words of the dead letter it would become:\n"
         "reason, place and what was expected. The schemas are those of encoding.schemas; no worker is asked.",

@@ -19,6 +19,7 @@ struct schema_call {
   const char *format; /* of LISTING_FORMATS */
   bool json;          /* the format is one of JSON */
   bool all;           /* --all */
+  bool dry_run;       /* --dry-run */
   const char *extra;  /* --extra */
   int code;           /* the exit code where the verb gives ST_OK */
 };
@@ -29,6 +30,7 @@ enum status schema_check(struct schema_call *c, struct error *err);
 enum status schema_freeze(struct schema_call *c, struct error *err);
 enum status schema_encode(struct schema_call *c, struct error *err);
 enum status schema_decode(struct schema_call *c, struct error *err);
+enum status schema_register(struct schema_call *c, struct error *err);
 
 /* schema_words.c: a member's text of the answer's root, printable, to stdout. */
 void schema_add_text(struct admin *a, const struct json_doc *doc, const char *key);

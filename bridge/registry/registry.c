@@ -316,7 +316,7 @@ enum registry_said registry_register(struct registry *r, const char *subject, st
   return take_schema(r, ask(r, OP_REGISTER, "POST", WANTS_ID, err), out);
 }
 
-/* What "messages" of the answer says, each behind the other. */
+/* What "messages" of the answer says, each behind the other; Apicurio 2 has a "reason". */
 static void tell_messages(struct registry *r, struct error *err) {
   struct buffer words = {0};
   uint32_t list = json_member(&r->doc, 0, "messages"), at = list + 1;
@@ -326,6 +326,9 @@ static void tell_messages(struct registry *r, struct error *err) {
     if (words.len) buffer_add_z(&words, "; ");
     json_unescape(&r->doc, at, &words);
   }
+  uint32_t reason = json_member(&r->doc, 0, "reason");
+  if (!words.len && reason != JSON_NONE && r->doc.nodes[reason].type == JSON_STRING)
+    json_unescape(&r->doc, reason, &words);
   error_set(err, ST_INVALID, "%s", words.len ? buffer_z(&words) : "the registry does not say why");
   buffer_release(&words);
 }

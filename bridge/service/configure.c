@@ -84,7 +84,10 @@ static bool find_schemas(struct plan *p, const struct settings *x) {
 static enum framing framing_of(const struct settings *x) {
   if (says(x, SETTING_ENCODING_FRAMING, "raw")) return FRAMING_RAW;
   if (says(x, SETTING_ENCODING_FRAMING, "json")) return FRAMING_JSON;
-  return says(x, SETTING_ENCODING_FRAMING, "confluent") ? FRAMING_CONFLUENT : FRAMING_SINGLE_OBJECT;
+  bool confluent =
+      says(x, SETTING_ENCODING_FRAMING, "confluent") ||
+      (says(x, SETTING_ENCODING_FRAMING, "auto") && !says(x, SETTING_REGISTRY_URL, ""));
+  return confluent ? FRAMING_CONFLUENT : FRAMING_SINGLE_OBJECT;
 }
 
 /* False: out of memory. */
@@ -143,6 +146,29 @@ static bool take_routes(struct plan *p, const struct settings *x) {
   return ok;
 }
 
+/* False: out of memory. */
+static bool take_registry(struct plan *p, const struct settings *x) {
+  p->registry =
+      (struct registry_config){.urls = text(p, x, SETTING_REGISTRY_URL),
+                               .username = text(p, x, SETTING_REGISTRY_USERNAME),
+                               .password = text(p, x, SETTING_REGISTRY_PASSWORD),
+                               .token_file = text(p, x, SETTING_REGISTRY_TOKEN_FILE),
+                               .oauth_url = text(p, x, SETTING_REGISTRY_OAUTH_URL),
+                               .oauth_id = text(p, x, SETTING_REGISTRY_OAUTH_CLIENT_ID),
+                               .oauth_secret = text(p, x, SETTING_REGISTRY_OAUTH_CLIENT_SECRET),
+                               .oauth_scope = text(p, x, SETTING_REGISTRY_OAUTH_SCOPE),
+                               .ca_file = text(p, x, SETTING_REGISTRY_CA_FILE),
+                               .certificate = text(p, x, SETTING_REGISTRY_CERTIFICATE),
+                               .key = text(p, x, SETTING_REGISTRY_KEY),
+                               .key_password = text(p, x, SETTING_REGISTRY_KEY_PASSWORD),
+                               .proxy = text(p, x, SETTING_REGISTRY_PROXY),
+                               .timeout_ms = (int)setting_number(x, SETTING_REGISTRY_TIMEOUT)};
+  const struct registry_config *c = &p->registry;
+  return c->urls && c->username && c->password && c->token_file && c->oauth_url && c->oauth_id &&
+         c->oauth_secret && c->oauth_scope && c->ca_file && c->certificate && c->key &&
+         c->key_password && c->proxy;
+}
+
 enum status plan_make(const struct settings *x, struct plan *p, struct error *err) {
   *p = (struct plan){.exactly_once = says(x, SETTING_DELIVERY_GUARANTEE, "exactly_once")};
   p->outbox = text(p, x, SETTING_OUTBOX_URL);
@@ -166,7 +192,7 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
   p->routing.ledger_topic = span_of(p->ledger_topic ? p->ledger_topic : "");
   bool ok = p->outbox && p->ledger_topic && take_routes(p, x) && r->namespaces.ptr &&
             r->topic.ptr && r->aliases.ptr && r->keys.ptr && p->keys.url && p->keys.prefix &&
-            find_schemas(p, x) && take_kafka(p, x);
+            find_schemas(p, x) && take_kafka(p, x) && take_registry(p, x);
   return ok ? check_twice_said(x, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 

@@ -10,6 +10,7 @@
 #include "bridge/encoding/catalog.h"
 #include "bridge/kafka/client.h"
 #include "bridge/keys/keys.h"
+#include "bridge/registry/registry.h"
 #include "bridge/relay/relay.h"
 #include "bridge/routing/routing.h"
 #include "bridge/settings/settings.h"
@@ -44,7 +45,8 @@ struct plan {
   struct kafka_config kafka;     /* the kafka.* settings and the guarantee */
   struct catalog_config
       catalog; /* folder: encoding.schemas, else beside the program; NULL: there is none */
-  struct keys_config keys; /* without what is the opener's: folder, inspect, clock */
+  struct keys_config keys;         /* without what is the opener's: folder, inspect, clock */
+  struct registry_config registry; /* likewise: clock, metrics; urls "": there is none */
   /* By the outbox's id; NULL before plan_for. group: Kafka's of its position, and its transactional
    * id. source: of CloudEvents. The prefix of keys comes then too. */
   const char *group, *source;

@@ -1,11 +1,10 @@
 /* Lists and shows schemas, and takes a payload through the relay's own steps, as far as they need
  * nobody else.
  * One thread; a crash leaves each frozen schema whole, or not there. */
-#include "bridge/service/schemas.h"
+#include "bridge/service/schemas_parts.h"
 
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
-#include "bridge/service/configure.h"
 #include "bridge/service/operations.h"
 
 #include <errno.h>
@@ -13,12 +12,6 @@
 #include <unistd.h>
 
 #define SCHEMA_BYTES (1024 * 1024)
-
-struct schemas {
-  struct plan plan;
-  struct routing *routing;
-  struct catalog *catalog;
-};
 
 /* Of the settings, or those of a folder: however values are framed, do they fit? */
 static enum status open_parts(struct schemas *s, const struct settings *settings,

@@ -47,5 +47,14 @@ MUST_CHECK enum status schemas_decode(struct schemas *s, struct span value, stru
  * {"version":1,"event","number":N,"file","frozen":bool} */
 MUST_CHECK enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *json,
                                       struct error *err);
+/* Registers the schema of an event (empty: all that are published) in the registry, under the
+ * subjects by which the worker looks them up; the envelope in each topic that may have events
+ * without a schema. dry_run: asks the registry whether it would take them. refused: by its rules of
+ * compatibility, error is its reason. ST_UNAVAILABLE: the registry is not there; ST_INVALID: none
+ * is set. {"version":1,"registry":"http://...","dry_run":bool,"schemas":[{"event","subject",
+ * "outcome":"there"|"registered"|"would_register"|"refused","id":N|null,"error":..|null}],
+ * "there":N,"registered":N,"would_register":N,"refused":N} */
+MUST_CHECK enum status schemas_register(struct schemas *s, struct span event, bool dry_run,
+                                        struct buffer *json, struct error *err);
 
 #endif

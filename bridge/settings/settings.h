@@ -49,7 +49,7 @@ enum setting_type {
   SETTING_BOOL,
   SETTING_CHOICE
 };
-enum { SETTING_RELOADABLE = 1, SETTING_SECRET = 2, SETTING_LATER = 4 };
+enum { SETTING_RELOADABLE = 1, SETTING_SECRET = 2 };
 
 struct setting_row {
   const char *key;
@@ -58,8 +58,7 @@ struct setting_row {
   int64_t low, high;    /* of numbers, durations (ms), bytes */
   const char
       *choices; /* of SETTING_CHOICE: "a b !c"; !c is known, and refused until it works. Else "" */
-  unsigned
-      flags; /* SETTING_LATER: known, refused when set to anything but its default until it works */
+  unsigned flags;
   const char *help;
 };
 const struct setting_row *setting_row(enum setting s);

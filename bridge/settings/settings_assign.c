@@ -47,20 +47,11 @@ static enum status assign_route(struct loading *l, const struct origin *o, struc
   return st == ST_OK ? assign_pair(l, &l->s->routes, o, key, value) : st;
 }
 
-static bool equals_default(const struct setting_row *row, struct span text, int64_t number) {
-  int64_t fallback = 0;
-  if (row->type == SETTING_TEXT || row->type == SETTING_CHOICE) return span_is(text, row->fallback);
-  return setting_parse(row, span_of(row->fallback), &fallback, NULL) == ST_OK && fallback == number;
-}
-
 static enum status assign_row(struct loading *l, const struct origin *o, enum setting id,
                               struct span text) {
   const struct setting_row *row = setting_row((enum setting)id);
   int64_t number = 0;
   enum status st = setting_parse(row, text, &number, l->err);
-  if (st == ST_OK && row->flags & SETTING_LATER && !equals_default(row, text, number))
-    st = error_set(l->err, ST_INVALID, "is not there yet: this release does %s; leave it out",
-                   row->fallback[0] ? row->fallback : "without it");
   if (st != ST_OK) return st;
   char *copy = arena_copy(&l->s->arena, text);
   if (!copy) return error_set(l->err, ST_NO_MEMORY, "out of memory");

@@ -87,8 +87,34 @@
     "", "Folders of the Avro schemas, divided by blanks or commas; empty means the installed ones")                                                      \
   X(ENCODING_ENVELOPE, "encoding.envelope", CHOICE, "carry", 0, 0, 0,                                                      \
     "carry drop", "Unknown members beside a payload, and what of a lifted event's envelope is not published: in the header busbridge-envelope, or left out") \
-  X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_LATER,                                                           \
-    "", "Schema registry")                                                                                                 \
+  X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_SECRET,                                                          \
+    "", "Schema registry, as Confluent's API is spoken there (of Apicurio /apis/ccompat/v7 as well); several URLs of one registry: words; empty: none")\
+  X(REGISTRY_USERNAME, "registry.username", TEXT, "", 0, 0, 0,                                                             \
+    "", "Basic authentication at the registry")                                                                            \
+  X(REGISTRY_PASSWORD, "registry.password", TEXT, "", 0, 0, SETTING_SECRET,                                                \
+    "", "Its password")                                                                                                    \
+  X(REGISTRY_TOKEN_FILE, "registry.token_file", TEXT, "", 0, 0, 0,                                                         \
+    "", "File of a bearer token for the registry; read again when it is refused")                                          \
+  X(REGISTRY_OAUTH_URL, "registry.oauth.url", TEXT, "", 0, 0, SETTING_SECRET,                                              \
+    "", "Where a token for the registry is had by client credentials (OAuth 2.0)")                                         \
+  X(REGISTRY_OAUTH_CLIENT_ID, "registry.oauth.client_id", TEXT, "", 0, 0, 0,                                               \
+    "", "Who asks there")                                                                                                  \
+  X(REGISTRY_OAUTH_CLIENT_SECRET, "registry.oauth.client_secret", TEXT, "", 0, 0, SETTING_SECRET,                          \
+    "", "Its secret")                                                                                                      \
+  X(REGISTRY_OAUTH_SCOPE, "registry.oauth.scope", TEXT, "", 0, 0, 0,                                                       \
+    "", "For what")                                                                                                        \
+  X(REGISTRY_CA_FILE, "registry.ca_file", TEXT, "", 0, 0, 0,                                                               \
+    "", "Who signs the registry's certificate, PEM; empty means those that the system trusts")                             \
+  X(REGISTRY_CERTIFICATE, "registry.certificate", TEXT, "", 0, 0, 0,                                                       \
+    "", "Our certificate for the registry, PEM")                                                                           \
+  X(REGISTRY_KEY, "registry.key", TEXT, "", 0, 0, 0,                                                                       \
+    "", "File of its key, PEM")                                                                                            \
+  X(REGISTRY_KEY_PASSWORD, "registry.key_password", TEXT, "", 0, 0, SETTING_SECRET,                                        \
+    "", "Password of that file")                                                                                           \
+  X(REGISTRY_PROXY, "registry.proxy", TEXT, "", 0, 0, 0,                                                      \
+    "", "URL of a proxy on the way to the registry; empty means none, whatever the environment says")                      \
+  X(REGISTRY_TIMEOUT, "registry.timeout", DURATION, "5s", 100, MINUTE, 0,                                                  \
+    "", "How long one answer of the registry is waited for")                                                               \
   X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, 0,                                           \
     "", "Topic whose committed offset carries the ledger of exactly_once")                                                 \
   X(CLOUDEVENTS_SOURCE, "cloudevents.source", TEXT, "", 0, 0, 0,                                                           \

@@ -24,7 +24,6 @@ static void add_facts(const struct setting_row *row, struct buffer *out) {
   setting_range(row, out);
   if (out->len == before + 2) out->len = before; /* no range */
   if (row->flags & SETTING_RELOADABLE) buffer_add_z(out, "; reloaded by SIGHUP");
-  if (row->flags & SETTING_LATER) buffer_add_z(out, "; can not be changed yet");
   buffer_add_char(out, '.');
 }
 

@@ -5,11 +5,22 @@ import json
 import unittest
 
 import harness
-from registry import Front, Unavailable, start_both
+from registry import PASSWORD, TOKEN, USER, Front, Unavailable, start_both
 from scripted_registry import ScriptedRegistry
 
-FIELD = {"name": "order_id", "type": "string"}
-PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "fields": [FIELD]}
+LINE = {"type": "record", "name": "Line", "fields": [{"name": "sku", "type": "string"}, {"name": "count", "type": "int"},
+                                                     {"name": "price", "type": ["null", "double"], "default": None}]}
+PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "doc": "An order.", "fields": [
+    {"name": "order_id", "type": "string", "key": True},
+    {"name": "total", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}},
+    {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+    {"name": "due", "type": ["null", {"type": "int", "logicalType": "date"}], "default": None},
+    {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["GIFT", "PLAIN"]}},
+    {"name": "lines", "type": {"type": "array", "items": LINE}},
+    {"name": "tags", "type": {"type": "map", "values": "string"}},
+    {"name": "either", "type": ["null", "long", "string"]},
+    {"name": "meta", "type": "string", "json": True}]}
+PAID = {"type": "record", "name": "Paid", "namespace": "shop", "fields": [{"name": "order_id", "type": "string"}]}
 
 
 def setUpModule():
@@ -55,6 +66,106 @@ class Double(unittest.TestCase):
         by_script = self.answers(scripted)
         self.assertEqual(self.answers(two), by_script)
         self.assertEqual(self.answers(three), by_script)
+
+
+class Register(harness.BusTest):
+    """busbridge schema register: what the registry holds afterwards, and what it says of what it refuses."""
+
+    needs_kafka = False
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.dir / "schemas/order"
+        self.folder.mkdir(parents=True)
+        self.put("placed", PLACED)
+        self.put("paid", PAID)
+        self.options |= {"encoding.schemas": str(self.folder.parent), "routing.namespaces": "order"}
+
+    def put(self, name, schema):
+        (self.folder / f"{name}.avsc").write_text(json.dumps(schema, indent=2))
+
+    def subject(self, record):
+        return f"{self.topic('order.events')}-{record}"
+
+    def all_subjects(self):
+        return sorted(map(self.subject, ("busbridge.Envelope", "shop.Paid", "shop.Placed")))
+
+    def mine(self, registry):
+        return [subject for subject in registry.subjects() if subject.startswith(self.prefix)]
+
+    def register(self, *words, **more):
+        return self.run_cli("schema", "register", *words, **more)
+
+    def test_one_then_all_of_them(self):
+        for registry in (two, three):
+            self.options["registry.url"] = registry.url
+            would = self.register("--all", "--dry-run", expect=0).stdout()
+            self.assertEqual(self.mine(registry), [])
+            self.assertIn(f"order.placed: would be registered under {self.subject('shop.Placed')}\n", would)
+            self.assertEqual(would.count("would be registered"), 3)
+            self.assertRegex(self.register("order.paid", expect=0).stdout(), rf"^order.paid: registered under {self.subject('shop.Paid')} as \d+\n$")
+            self.assertEqual(self.mine(registry), [self.subject("shop.Paid")])
+            told = json.loads(self.register("--all", "-o", "json", expect=0).stdout())
+            self.assertEqual({one["subject"]: one["outcome"] for one in told["schemas"]},
+                             {self.subject("busbridge.Envelope"): "registered", self.subject("shop.Paid"): "there",
+                              self.subject("shop.Placed"): "registered"})
+            self.assertEqual((told["registered"], told["there"], told["refused"], told["registry"]), (2, 1, 0, registry.url))
+            self.assertEqual(self.mine(registry), self.all_subjects())
+            for one in told["schemas"]:
+                there = registry.ask(f"/subjects/{one['subject']}/versions/latest")[1]
+                self.assertEqual((there["id"], there["version"]), (one["id"], 1))
+            again = json.loads(self.register("--all", "-o", "json", expect=0).stdout())
+            self.assertEqual((again["there"], again["registered"]), (3, 0))
+
+    def test_what_the_registry_refuses_is_told_with_its_reason(self):
+        self.options["registry.url"] = two.url
+        self.register("--all", expect=0)
+        two.compatibility(self.subject("shop.Paid"), "BACKWARD")
+        self.put("paid", {**PAID, "fields": [*PAID["fields"], {"name": "amount", "type": "long"}]})
+        self.put("placed", {**PLACED, "fields": PLACED["fields"][:3]})
+        for words in (("--dry-run",), ()):
+            told = self.register("--all", *words, expect=1)
+            (line,) = [line for line in told.stdout().splitlines() if "refused" in line]
+            self.assertRegex(line, rf"^order.paid: refused under {self.subject('shop.Paid')}: .*(amount|compatib)")
+            self.assertIn("The registry refuses 1 schema", told.stderr())
+        self.assertEqual(two.ask(f"/subjects/{self.subject('shop.Paid')}/versions")[1], [1])
+        self.assertEqual(two.ask(f"/subjects/{self.subject('shop.Placed')}/versions")[1], [1, 2])
+
+    def test_where_there_is_none(self):
+        self.options["registry.url"] = f"http://127.0.0.1:{harness.free_port()}"
+        self.assertIn(self.options["registry.url"], self.register("--all", expect=75).stderr())
+        self.options["registry.url"] = two.url.removesuffix("/v7")
+        self.assertIn("no registry", self.register("--all", expect=75).stderr())
+        self.options["registry.url"] = two.url
+        self.assertIn("order.placed", self.register("order.place").stderr(), "which one may have been meant")
+        self.assertEqual(self.mine(two), [])
+        self.options["registry.url"] = None
+        self.assertIn("registry.url", self.register("--all", expect=2).stderr())
+        self.assertIn("register EVENT|--all", self.register(expect=2).stderr())
+
+    def test_who_we_are_and_who_they_are(self):
+        token, wrong = self.dir / "token", self.dir / "wrong"
+        token.write_text(TOKEN + "\n")
+        wrong.write_text("canary-wrong-3081\n")
+        ours = {"registry.certificate": front.certificate, "registry.key": front.key}
+        basic = {"registry.username": USER, "registry.password": PASSWORD}
+        for url, options, said in (
+                (front.url("plain"), {}, None),
+                (front.url("basic"), basic, None), (front.url("basic"), {}, "401"),
+                (front.url("basic"), {**basic, "registry.password": "canary-wrong-3081"}, "401"),
+                (front.url("bearer"), {"registry.token_file": token}, None), (front.url("bearer"), {"registry.token_file": wrong}, "401"),
+                (front.tls, {"registry.ca_file": front.ca}, None), (front.tls, {}, "certificate"),
+                (front.mutual, {"registry.ca_file": front.ca, **ours}, None), (front.mutual, {"registry.ca_file": front.ca}, "400"),
+                (front.url("away"), {}, "503"), (front.url("moved"), {}, "301"), (front.url("limited"), {}, "429"),
+                (front.url("forbidden"), {}, "403")):
+            with self.subTest(url=url, options=options):
+                told = self.register("order.paid", options={"registry.url": url, **options}, env={"http_proxy": "http://127.0.0.1:1",
+                                     "https_proxy": "http://127.0.0.1:1"}, expect=75 if said else 0)
+                self.assertRegex(told.stderr(), said or "^$")
+                if said:
+                    self.assertIn(url, told.stderr())
+                self.assertNotIn("canary", told.stderr() + told.stdout())
+        self.assertEqual(self.mine(two), [self.subject("shop.Paid")])
 
 
 if __name__ == "__main__":

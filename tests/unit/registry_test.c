@@ -327,6 +327,18 @@ BOX_CASE(compatibility_is_told_with_its_reasons) {
   assert_string_equal(b->err.text, "a; b");
 }
 
+BOX_CASE(compatibility_is_told_as_apicurio_2_has_it) {
+  struct registry_box *b = *state;
+  bool compatible = true;
+  box_say(b, "POST /compatibility/subjects/s/versions/latest?verbose=true", 200,
+          "{\"is_compatible\":false,\"reason\":\"b at /fields/1\"}");
+  open_as(b, (struct registry_config){0});
+  assert_int_equal(registry_compatible(b->r, "s", SPAN(TEXT), "AVRO", &compatible, &b->err),
+                   REGISTRY_GIVEN);
+  assert_false(compatible);
+  assert_string_equal(b->err.text, "b at /fields/1");
+}
+
 BOX_CASE(a_registry_may_have_a_cluster_id) {
   struct registry_box *b = *state;
   char id[REGISTRY_CLUSTER];

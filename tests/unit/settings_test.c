@@ -177,11 +177,6 @@ CASE(what_comes_later_is_known_and_refused) {
       r,
       "BUSBRIDGE_ENCODING_FRAMING=confluent: confluent is not there yet: this release does auto, "
       "single-object, raw, json; leave it out");
-  load(r, NULL, NULL, "registry.url=http://x");
-  assert_refused(
-      r, "-X registry.url=http://x: is not there yet: this release does without it; leave it out");
-  load(r, "delivery.guarantee = at_least_once\nregistry.url =\nhttp.listen = off\n", NULL, NULL);
-  assert_ok(r);
 }
 
 CASE(a_secret_is_not_shown) {
@@ -407,7 +402,6 @@ TEST(help_names_every_key_and_keeps_to_the_width) {
   settings_help(&out, 200);
   assert_non_null(strstr(buffer_z(&out), "Default 30s; 100ms to 1d; reloaded by SIGHUP."));
   assert_non_null(strstr(buffer_z(&out), "(later: confluent)"));
-  assert_non_null(strstr(buffer_z(&out), "Default empty; can not be changed yet."));
   buffer_release(&out);
 }
 
