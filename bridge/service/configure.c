@@ -154,15 +154,18 @@ static bool take_registry(struct plan *p, const struct settings *x) {
                                .password = text(p, x, SETTING_REGISTRY_PASSWORD),
                                .token_file = text(p, x, SETTING_REGISTRY_TOKEN_FILE),
                                .oauth_url = text(p, x, SETTING_REGISTRY_OAUTH_URL),
-                               .oauth_id = text(p, x, SETTING_REGISTRY_OAUTH_CLIENT_ID),
-                               .oauth_secret = text(p, x, SETTING_REGISTRY_OAUTH_CLIENT_SECRET),
+                               .oauth_id = text(p, x, SETTING_REGISTRY_OAUTH_ID),
+                               .oauth_secret = text(p, x, SETTING_REGISTRY_OAUTH_SECRET),
                                .oauth_scope = text(p, x, SETTING_REGISTRY_OAUTH_SCOPE),
                                .ca_file = text(p, x, SETTING_REGISTRY_CA_FILE),
-                               .certificate = text(p, x, SETTING_REGISTRY_CERTIFICATE),
-                               .key = text(p, x, SETTING_REGISTRY_KEY),
+                               .certificate = text(p, x, SETTING_REGISTRY_CERTIFICATE_FILE),
+                               .key = text(p, x, SETTING_REGISTRY_KEY_FILE),
                                .key_password = text(p, x, SETTING_REGISTRY_KEY_PASSWORD),
                                .proxy = text(p, x, SETTING_REGISTRY_PROXY),
                                .timeout_ms = (int)setting_number(x, SETTING_REGISTRY_TIMEOUT)};
+  p->subject = says(x, SETTING_REGISTRY_SUBJECT, "record")  ? SUBJECT_RECORD
+               : says(x, SETTING_REGISTRY_SUBJECT, "topic") ? SUBJECT_TOPIC
+                                                            : SUBJECT_TOPIC_RECORD;
   const struct registry_config *c = &p->registry;
   return c->urls && c->username && c->password && c->token_file && c->oauth_url && c->oauth_id &&
          c->oauth_secret && c->oauth_scope && c->ca_file && c->certificate && c->key &&

@@ -83,7 +83,7 @@ static enum status load_text(struct registering *g, struct span event) {
 static enum status take_at(struct registering *g, const struct catalog_schema *schema,
                            unsigned topic) {
   g->subject.len = 0;
-  registry_subject_write(SUBJECT_TOPIC_RECORD, routing_topic_name(g->schemas->routing, topic),
+  registry_subject_write(g->schemas->plan.subject, routing_topic_name(g->schemas->routing, topic),
                          record_of(schema), &g->subject);
   enum status st = buffer_status(&g->subject, g->err);
   return st == ST_OK ? take(g, schema->event_name) : st;

@@ -87,34 +87,38 @@
     "", "Folders of the Avro schemas, divided by blanks or commas; empty means the installed ones")                                                      \
   X(ENCODING_ENVELOPE, "encoding.envelope", CHOICE, "carry", 0, 0, 0,                                                      \
     "carry drop", "Unknown members beside a payload, and what of a lifted event's envelope is not published: in the header busbridge-envelope, or left out") \
-  X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, SETTING_SECRET,                                                          \
-    "", "Schema registry, as Confluent's API is spoken there (of Apicurio /apis/ccompat/v7 as well); several URLs of one registry: words; empty: none")\
-  X(REGISTRY_USERNAME, "registry.username", TEXT, "", 0, 0, 0,                                                             \
-    "", "Basic authentication at the registry")                                                                            \
-  X(REGISTRY_PASSWORD, "registry.password", TEXT, "", 0, 0, SETTING_SECRET,                                                \
-    "", "Its password")                                                                                                    \
-  X(REGISTRY_TOKEN_FILE, "registry.token_file", TEXT, "", 0, 0, 0,                                                         \
-    "", "File of a bearer token for the registry; read again when it is refused")                                          \
-  X(REGISTRY_OAUTH_URL, "registry.oauth.url", TEXT, "", 0, 0, SETTING_SECRET,                                              \
-    "", "Where a token for the registry is had by client credentials (OAuth 2.0)")                                         \
-  X(REGISTRY_OAUTH_CLIENT_ID, "registry.oauth.client_id", TEXT, "", 0, 0, 0,                                               \
-    "", "Who asks there")                                                                                                  \
-  X(REGISTRY_OAUTH_CLIENT_SECRET, "registry.oauth.client_secret", TEXT, "", 0, 0, SETTING_SECRET,                          \
-    "", "Its secret")                                                                                                      \
-  X(REGISTRY_OAUTH_SCOPE, "registry.oauth.scope", TEXT, "", 0, 0, 0,                                                       \
-    "", "For what")                                                                                                        \
-  X(REGISTRY_CA_FILE, "registry.ca_file", TEXT, "", 0, 0, 0,                                                               \
-    "", "Who signs the registry's certificate, PEM; empty means those that the system trusts")                             \
-  X(REGISTRY_CERTIFICATE, "registry.certificate", TEXT, "", 0, 0, 0,                                                       \
-    "", "Our certificate for the registry, PEM")                                                                           \
-  X(REGISTRY_KEY, "registry.key", TEXT, "", 0, 0, 0,                                                                       \
-    "", "File of its key, PEM")                                                                                            \
-  X(REGISTRY_KEY_PASSWORD, "registry.key_password", TEXT, "", 0, 0, SETTING_SECRET,                                        \
-    "", "Password of that file")                                                                                           \
-  X(REGISTRY_PROXY, "registry.proxy", TEXT, "", 0, 0, 0,                                                      \
-    "", "URL of a proxy on the way to the registry; empty means none, whatever the environment says")                      \
-  X(REGISTRY_TIMEOUT, "registry.timeout", DURATION, "5s", 100, MINUTE, 0,                                                  \
-    "", "How long one answer of the registry is waited for")                                                               \
+  X(REGISTRY_URL, "registry.url", TEXT, "", 0, 0, 0, \
+    "", "Schema registry, Confluent's API (of Apicurio: .../apis/ccompat/v7); several URLs of one registry, divided by blanks or commas; empty: none") \
+  X(REGISTRY_SUBJECT, "registry.subject", CHOICE, "topic-record", 0, 0, 0, \
+    "topic-record record topic", "Under which subject schemas are looked up: TOPIC-RECORD, RECORD, or TOPIC-value of topics with one type of event") \
+  X(REGISTRY_VERIFY, "registry.verify", DURATION, "6h", MINUTE, 365 * DAY, 0, \
+    "", "How often each id is looked at again: is its schema still ours?") \
+  X(REGISTRY_TIMEOUT, "registry.timeout", DURATION, "5s", 10, 5 * MINUTE, 0, \
+    "", "Longest wait for an answer of the registry") \
+  X(REGISTRY_USERNAME, "registry.username", TEXT, "", 0, 0, 0, \
+    "", "User for HTTP Basic") \
+  X(REGISTRY_PASSWORD, "registry.password", TEXT, "", 0, 0, SETTING_SECRET, \
+    "", "Password for HTTP Basic") \
+  X(REGISTRY_TOKEN_FILE, "registry.token_file", TEXT, "", 0, 0, 0, \
+    "", "File with a bearer token; read again when the registry refuses it") \
+  X(REGISTRY_OAUTH_URL, "registry.oauth_url", TEXT, "", 0, 0, 0, \
+    "", "Where OAuth 2 client credentials get a token") \
+  X(REGISTRY_OAUTH_ID, "registry.oauth_id", TEXT, "", 0, 0, 0, \
+    "", "Client id for that") \
+  X(REGISTRY_OAUTH_SECRET, "registry.oauth_secret", TEXT, "", 0, 0, SETTING_SECRET, \
+    "", "Client secret for that") \
+  X(REGISTRY_OAUTH_SCOPE, "registry.oauth_scope", TEXT, "", 0, 0, 0, \
+    "", "Scope to ask for") \
+  X(REGISTRY_CA_FILE, "registry.ca_file", TEXT, "", 0, 0, 0, \
+    "", "Who signs the registry's certificate, PEM; empty: whom the system trusts") \
+  X(REGISTRY_CERTIFICATE_FILE, "registry.certificate_file", TEXT, "", 0, 0, 0, \
+    "", "Our client certificate, PEM") \
+  X(REGISTRY_KEY_FILE, "registry.key_file", TEXT, "", 0, 0, 0, \
+    "", "Its key, PEM") \
+  X(REGISTRY_KEY_PASSWORD, "registry.key_password", TEXT, "", 0, 0, SETTING_SECRET, \
+    "", "Password of that key") \
+  X(REGISTRY_PROXY, "registry.proxy", TEXT, "", 0, 0, 0, \
+    "", "URL of a proxy for the registry; http_proxy and its kin are not asked") \
   X(LEDGER_TOPIC, "ledger.topic", TEXT, "busbridge.ledger", 0, 0, 0,                                           \
     "", "Topic whose committed offset carries the ledger of exactly_once")                                                 \
   X(CLOUDEVENTS_SOURCE, "cloudevents.source", TEXT, "", 0, 0, 0,                                                           \

@@ -114,6 +114,8 @@ class Register(harness.BusTest):
             for one in told["schemas"]:
                 there = registry.ask(f"/subjects/{one['subject']}/versions/latest")[1]
                 self.assertEqual((there["id"], there["version"]), (one["id"], 1))
+            self.assertIn(" shop.Paid as ", self.register("order.paid", options={"registry.subject": "record"}, expect=0).stdout())
+            registry.remove("shop.Paid")
             again = json.loads(self.register("--all", "-o", "json", expect=0).stdout())
             self.assertEqual((again["there"], again["registered"]), (3, 0))
 
@@ -147,7 +149,7 @@ class Register(harness.BusTest):
         token, wrong = self.dir / "token", self.dir / "wrong"
         token.write_text(TOKEN + "\n")
         wrong.write_text("canary-wrong-3081\n")
-        ours = {"registry.certificate": front.certificate, "registry.key": front.key}
+        ours = {"registry.certificate_file": front.certificate, "registry.key_file": front.key}
         basic = {"registry.username": USER, "registry.password": PASSWORD}
         for url, options, said in (
                 (front.url("plain"), {}, None),
