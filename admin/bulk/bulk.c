@@ -243,7 +243,7 @@ static bool fits_together(const struct bulk *b, bool narrow, int words) {
   else if (!again && !b->all && !narrow && !words)
     wrong = "which dead letters? Give filters, ids, - for ids from standard input, or --all";
   else if (!again && words && (b->all || narrow))
-    wrong = "ids, and filters or --all, exclude each other";
+    wrong = "ids cannot be combined with filters or --all";
   else if (b->export_file && (b->dry_run || b->give_up))
     wrong = "--export goes with a real purge";
   if (wrong) complain(b->admin, "%s; see: busbridge %s --help", wrong, b->command->name);

@@ -214,7 +214,7 @@ static int run_doctor(struct admin *a, const struct command *self, int argc, cha
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 0, &words, &code))
     return code;
   if (cluster && id) {
-    complain(a, "--accept-cluster and --new-id exclude each other");
+    complain(a, "--accept-cluster and --new-id cannot be combined");
     return CODE_USAGE;
   }
   if ((how.beside || how.send) && !id) {

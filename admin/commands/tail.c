@@ -106,7 +106,7 @@ static int run_tail(struct admin *a, const struct command *self, int argc, char 
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 64, &words, &code))
     return code;
   if (beginning && only_new) {
-    complain(a, "--from-beginning and --new exclude each other");
+    complain(a, "--from-beginning and --new cannot be combined");
     return CODE_USAGE;
   }
   if (!admin_settings(a, &err)) return fail(a, &err);

@@ -249,7 +249,8 @@ static int run_top(struct admin *a, const struct command *self, int argc, char *
   int64_t interval_ms = 2000;
   bool plain = false;
   const struct option_row rows[] = {
-      {"interval", 0, OPTION_DURATION, &interval_ms, "TIME", "between two looks, 200ms to 1h (2s)"},
+      {"interval", 0, OPTION_DURATION, &interval_ms, "TIME",
+       "between two updates, 200ms to 1h (2s)"},
       {"once", 0, OPTION_FLAG, &plain, NULL, "print it once, as plain text"},
       {"output", 'o', OPTION_CHOICE, &format, "table|json", "json: once, as an object (table)"},
       {"format", 0, OPTION_CHOICE, &format, "table|json", "the older spelling of --output"},
@@ -273,7 +274,7 @@ const struct command command_top = {
                 "  busbridge top --once                  as plain text, for a pipe or a ticket\n"
                 "  busbridge top -o json\n",
     .description =
-        "Keys: q quits, the arrows move what does not fit, ? helps. It only reads. When the worker ends it says so, shows\n"
+        "Keys: q quits, the arrows move what does not fit, ? shows help. It only reads. When the worker ends it says so, shows\n"
         "what the outbox itself tells, and goes on when one is there again. Without a terminal it prints once.",
     .run = run_top,
     .usage_code = CODE_USAGE,

@@ -22,9 +22,9 @@ static void add_common(struct admin *a, struct table_of_rows *t) {
       {"set", 'X', OPTION_OVERRIDE, a, "KEY=VALUE",
        "one setting, over file and environment; may be repeated"},
       {"verbose", 'v', OPTION_FLAG, a ? &a->verbose : NULL, NULL,
-       "say whom it speaks to, and log at info"},
+       "say which worker or outbox it talks to, and log at info"},
       {"color", 0, OPTION_CHOICE, a ? &a->color : NULL, "auto|always|never",
-       "auto minds NO_COLOR and TERM=dumb"},
+       "auto respects NO_COLOR and TERM=dumb"},
       {"help", 'h', OPTION_FLAG, a ? &a->help : NULL, NULL, "this text"},
   };
   for (size_t i = 0; i < sizeof common / sizeof *common; i++) t->rows[t->count++] = common[i];

@@ -1,6 +1,6 @@
 /* Opens the terminal, draws lines, reads keys, and gives the terminal back, from a signal handler
  * too.
- * A crash leaves the terminal as curses had it: reset mends it. */
+ * A crash leaves the terminal as curses had it: `reset` repairs it. */
 #include "admin/top/screen.h"
 
 #include <curses.h>

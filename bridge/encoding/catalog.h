@@ -81,7 +81,7 @@ struct span catalog_carried(const struct catalog *c);
 size_t catalog_unplaced(const struct catalog *c);
 /* The other way round: json, a decoded value, with the members that a header ce_extra carries,
  * behind those of their objects; appended to out. *left: how many of the header lead nowhere, or
- * where there is such a member already. ST_INVALID: the header is no JSON object (nothing was
+ * where there is such a member already. ST_INVALID: the header is not a JSON object (nothing was
  * appended). Both may be foreign bytes. */
 MUST_CHECK enum status catalog_put_back(struct span json, struct span extra, struct buffer *out,
                                         size_t *left, struct error *err);

@@ -137,7 +137,7 @@ static enum status decode_json(struct decoder *d) {
   if (st != ST_OK) return st;
   st = json_scan(d->doc, text, NULL);
   if (st == ST_NO_MEMORY) return error_set(d->err, st, "no memory for a decoded value");
-  if (st != ST_OK) return invalid(d, begin + d->doc->fault_at, "a JSON text that is none");
+  if (st != ST_OK) return invalid(d, begin + d->doc->fault_at, "text that is not JSON");
   quote_one_line(d->out, text);
   return ST_OK;
 }

@@ -8,11 +8,12 @@
 static const struct {
   const char *word, *remedy;
 } answers[] = {
-    {"MOVED", "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+    {"MOVED",
+     "It is a Redis Cluster, which spreads keys: set redis.url to one that is not clustered"},
     {"CROSSSLOT",
-     "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+     "It is a Redis Cluster, which spreads keys: set redis.url to one that is not clustered"},
     {"CLUSTERDOWN",
-     "It is a Redis Cluster, which spreads keys: name a Redis that is none in redis.url"},
+     "It is a Redis Cluster, which spreads keys: set redis.url to one that is not clustered"},
     {"READONLY", "redis.url names a replica: name the primary"},
     {"MASTERDOWN", "redis.url names a replica that has lost its primary: name the primary"},
     {"NOREPLICAS",

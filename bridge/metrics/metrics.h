@@ -80,11 +80,11 @@ enum metric_kind {
   X(KAFKA_UP, "kafka_broker_up", GAUGE, "broker", "",                                              \
     "1 while the connection to the broker is up")                                                  \
   X(KAFKA_RTT, "kafka_broker_rtt_average_seconds", GAUGE, "broker", "",                            \
-    "Round trip of a request, of late")                                                            \
+    "Recent round trip of a request")                                                              \
   X(KAFKA_RTT_P99, "kafka_broker_rtt_p99_seconds", GAUGE, "broker", "",                            \
-    "Round trip of a request, 99th percentile of late")                                            \
+    "Recent round trip of a request, 99th percentile")                                             \
   X(KAFKA_WAIT_P99, "kafka_broker_request_wait_p99_seconds", GAUGE, "broker", "",                  \
-    "How long a request waited to be sent, 99th percentile of late")                               \
+    "How long a request recently waited to be sent, 99th percentile")                              \
   X(KAFKA_ERRORS, "kafka_broker_errors_total", MIRROR, "broker", "",                               \
     "Requests that could not be sent")                                                             \
   X(KAFKA_RETRIES, "kafka_broker_retries_total", MIRROR, "broker", "", "Requests sent again")      \

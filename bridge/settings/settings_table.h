@@ -42,7 +42,7 @@
   X(REDIS_REQUIRED, "redis.required", BOOL, "false", 0, 0, 0,                                                  \
     "", "Wait for Redis instead of going on without it")                                                                   \
   X(FLUSH_INTERVAL, "flush.interval", DURATION, "30s", 100, DAY, SETTING_RELOADABLE,                                       \
-    "", "How often the outbox is scanned besides being watched; first wait of a refused event")                            \
+    "", "How often the outbox is scanned, in addition to being watched; first wait of a refused event")                            \
   X(FLUSH_BACKGROUND, "flush.background", BOOL, "true", 0, 0, 0,                                                           \
     "", "Relay all the time; false leaves only explicit flushes (so does NOVELER_DISABLE_BACKGROUND_FLUSH=1)")             \
   X(DLQ_MAX_ATTEMPTS, "dlq.max_attempts", NUMBER, "5", 1, 1000, SETTING_RELOADABLE,                                        \
@@ -134,7 +134,7 @@
   X(HTTP_TOKEN, "http.token", TEXT, "", 0, 0, SETTING_SECRET | SETTING_RELOADABLE,                                         \
     "", "Requests over TCP that bear it (Authorization: Bearer) may change things; empty means nobody may")                \
   X(HTTP_HOSTS, "http.hosts", TEXT, "", 0, 0, SETTING_RELOADABLE,                                                          \
-    "", "Names by which the control API may be asked, besides addresses and localhost")                                    \
+    "", "Names by which the control API may be asked, in addition to addresses and localhost")                                    \
   X(HEALTH_COMMAND_FAILURES_WARNING, "health.command_failures_warning", NUMBER, "1", 0, 100, SETTING_RELOADABLE,           \
     "", "Percent of commands failed, judged from 20 on")                                                                   \
   X(HEALTH_COMMAND_FAILURES_CRITICAL, "health.command_failures_critical", NUMBER, "5", 0, 100, SETTING_RELOADABLE,         \

@@ -177,14 +177,14 @@ TEST(texts_of_json_fields_must_be_json) {
                     "}"),
               "{\"a\": { \"\": 1}}");
   assert_bad(json, BYTES("\4{}x"), "byte 3: bytes after the value");
-  assert_bad(json, BYTES("\x06nul"), "byte 4: a JSON text that is none");
+  assert_bad(json, BYTES("\x06nul"), "byte 4: text that is not JSON");
   assert_bad(json,
              BYTES("\6{} "
                    "x"),
              "byte 4: bytes after the value");
-  assert_bad(json, BYTES("\0"), "byte 1: a JSON text that is none");
+  assert_bad(json, BYTES("\0"), "byte 1: text that is not JSON");
   assert_bad(json, BYTES("\6"), "byte 0: a length beyond the end of the value");
-  assert_bad(json, BYTES("\6NaN"), "byte 1: a JSON text that is none");
+  assert_bad(json, BYTES("\6NaN"), "byte 1: text that is not JSON");
 }
 
 TEST(extras_cannot_stand_in_for_fields) {
@@ -205,7 +205,7 @@ TEST(extras_cannot_stand_in_for_fields) {
                    "2\2b\2"
                    "3\0"),
              "byte 6: a map with one key twice");
-  assert_bad(extra, BYTES("\2\2\2b\2x\0"), "byte 5: a JSON text that is none");
+  assert_bad(extra, BYTES("\2\2\2b\2x\0"), "byte 5: text that is not JSON");
   assert_bad(extra,
              BYTES("\2\2\2\xff\2"
                    "1\0"),

@@ -337,7 +337,7 @@ static void probes_undone(struct publishing *p) {
  * same, and goes under the topic once it is there again. librdkafka has asked for it in vain for 15
  * s by then: no further try before.
  */
-static void mend_ledger(struct publishing *p, const struct error *err) {
+static void repair_ledger(struct publishing *p, const struct error *err) {
   log_write(
       p->relay->parts.log, LOG_WARNING, "relay", "topic_missing",
       FIELDS(F_TEXT("topic", p->relay->config.ledger_topic), F_TEXT("error", err->text)),
@@ -353,7 +353,7 @@ static void mend_ledger(struct publishing *p, const struct error *err) {
 static bool try_again(struct publishing *p, unsigned *tries, const struct error *err) {
   struct relay *r = p->relay;
   struct relay_tuning tuning = relay_tuning_now(r);
-  if (err->status == ST_NOT_FOUND && *err->text) mend_ledger(p, err);
+  if (err->status == ST_NOT_FOUND && *err->text) repair_ledger(p, err);
   if (++*tries <= tuning.max_retries)
     return renew_pause(r, backoff_delay_ms(&tuning.quick, *tries, r->parts.clock));
   static const struct error in_vain = {.status = ST_UNAVAILABLE,

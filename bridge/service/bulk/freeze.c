@@ -130,7 +130,7 @@ static enum status check(const struct bulk_request *r, struct error *err) {
     return error_set(err, ST_INVALID,
                      "Which dead letters? Give filters, ids, or all of them by --all (all=1)");
   if (ids && (r->all || narrows))
-    return error_set(err, ST_INVALID, "Ids and filters (or all) exclude each other");
+    return error_set(err, ST_INVALID, "Ids cannot be combined with filters (or all)");
   return ST_OK;
 }
 
