@@ -13,7 +13,7 @@ static const struct verb {
     {"list", 0, 0, schema_list},         {"show", 1, 1, schema_show},
     {"check", 1, 2, schema_check},       {"freeze", 1, 1, schema_freeze},
     {"encode", 1, 2, schema_encode},     {"decode", 0, 1, schema_decode},
-    {"register", 1, 1, schema_register},
+    {"register", 1, 1, schema_register}, {"export", 0, 1, schema_export},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -36,8 +36,15 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   if (!verb) return wrong(c->a, word);
   bool takes_all = verb->run == schema_check || verb->run == schema_register;
   if (c->dry_run && verb->run != schema_register) return wrong(c->a, word);
+  if (*c->export && verb->run != schema_export) return wrong(c->a, word);
   if (c->all) return takes_all && !c->count ? verb : wrong(c->a, word);
   return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
+}
+
+#define EXPORT_FORMATS "jsonschema|asyncapi"
+
+static bool is_export(const char *form) {
+  return strcmp(form, "jsonschema") == 0 || strcmp(form, "asyncapi") == 0;
 }
 
 static int act(struct schema_call *c, const struct verb *verb) {
@@ -51,7 +58,8 @@ static int act(struct schema_call *c, const struct verb *verb) {
 }
 
 static int run_schema(struct admin *a, const struct command *self, int argc, char **argv) {
-  struct schema_call c = {.a = a, .format = "table", .extra = ""};
+  struct schema_call c = {.a = a, .format = "table", .extra = "", .export = ""};
+  const char *form = "";
   const struct option_row rows[] = {
       {"all", 0, OPTION_FLAG, &c.all, NULL, "check, register: every schema there is"},
       {"dry-run", 0, OPTION_FLAG, &c.dry_run, NULL,
@@ -59,12 +67,17 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
       {"extra", 0, OPTION_TEXT, &c.extra, "JSON",
        "decode: the header ce_extra, its members are put back"},
       {"output", 'o', OPTION_CHOICE, &c.format, LISTING_FORMATS, "form of the answer (table)"},
-      {"format", 0, OPTION_CHOICE, &c.format, LISTING_FORMATS, "the older spelling of --output"},
+      {"format", 0, OPTION_CHOICE, &form, EXPORT_FORMATS "|" LISTING_FORMATS,
+       "export: jsonschema (default) or asyncapi; else the older spelling of --output"},
   };
   struct error err = {0};
   int words, code;
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 3, &words, &code))
     return code;
+  if (is_export(form))
+    c.export = form;
+  else if (*form)
+    c.format = form;
   c.json = strcmp(c.format, "json") == 0 || strcmp(c.format, "jsonl") == 0;
   c.words = argv + (words > 0);
   c.count = words > 0 ? words - 1 : 0;
@@ -77,11 +90,12 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
 const struct command command_schema = {
     .name = "schema",
     .words =
-        "list|show|check|freeze|encode|decode|register "
-        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event> check:<file>|encode:<file>",
+        "list|show|check|freeze|encode|decode|register|export "
+        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event> check:<file>|encode:<file>",
     .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | freeze EVENT | "
                  "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
-                 "register EVENT|--all [--dry-run]",
+                 "register EVENT|--all [--dry-run] | "
+                 "export [EVENT] [--format jsonschema|asyncapi]",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples =
         "  busbridge schema list\n"
@@ -92,7 +106,8 @@ const struct command command_schema = {
         "  busbridge schema check ./schemas      those of another folder\n"
         "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
         "  busbridge schema encode order.placed payload.json | busbridge schema decode\n"
-        "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n",
+        "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n"
+        "  busbridge schema export order.placed  as JSON Schema; --format asyncapi: topics and events\n",
     .description =
         "check says what the relay would say of an event with this payload, in the words of the dead letter it would become:\n"
         "reason, place and what was expected. The schemas are those of encoding.schemas; no worker is asked.",

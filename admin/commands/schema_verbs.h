@@ -21,6 +21,7 @@ struct schema_call {
   bool all;           /* --all */
   bool dry_run;       /* --dry-run */
   const char *extra;  /* --extra */
+  const char *export; /* --format of export, "": not given */
   int code;           /* the exit code where the verb gives ST_OK */
 };
 
@@ -31,6 +32,7 @@ enum status schema_freeze(struct schema_call *c, struct error *err);
 enum status schema_encode(struct schema_call *c, struct error *err);
 enum status schema_decode(struct schema_call *c, struct error *err);
 enum status schema_register(struct schema_call *c, struct error *err);
+enum status schema_export(struct schema_call *c, struct error *err);
 
 /* schema_words.c: a member's text of the answer's root, printable, to stdout. */
 void schema_add_text(struct admin *a, const struct json_doc *doc, const char *key);

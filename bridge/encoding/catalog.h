@@ -120,6 +120,17 @@ bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
  * becomes of these files. text is that of a schema of this catalog. */
 MUST_CHECK enum status catalog_whole_text(const struct catalog *c, struct span text,
                                           struct buffer *out, struct error *err);
+/* Schema i as JSON Schema: which payloads are encoded by it (json_schema.h). root: how its
+ * outermost record is referred to, "#"; place, before: where the other records that it names will
+ * stand, and what stands before their names there, "#/$defs/" and "". Appended are its own schema,
+ * one object, and to named the others, members of one. The envelope takes every object. */
+struct catalog_json {
+  const char *root, *place, *before;
+  bool refuse; /* UNKNOWN_REFUSE holds */
+};
+MUST_CHECK enum status catalog_json_schema(const struct catalog *c, size_t i,
+                                           const struct catalog_json *form, struct buffer *out,
+                                           struct buffer *named, struct error *err);
 /* What is likely to be a mistake in schema i, n from 0; false at the end. "line 7: ..."; it lives
  * as long as the catalog. */
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text);

@@ -3,6 +3,7 @@
 #include "bridge/base/words.h"
 #include "bridge/encoding/catalog_parts.h"
 #include "bridge/encoding/inline.h"
+#include "bridge/encoding/json_schema.h"
 
 bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
                     struct catalog_schema *out) {
@@ -24,6 +25,23 @@ bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
 enum status catalog_whole_text(const struct catalog *c, struct span text, struct buffer *out,
                                struct error *err) {
   return inline_write(text, &set_of(c)->entries.commons.by_name, out, err);
+}
+
+enum status catalog_json_schema(const struct catalog *c, size_t i, const struct catalog_json *form,
+                                struct buffer *out, struct buffer *named, struct error *err) {
+  const struct set *set = set_of(c);
+  const struct entry *e = &set->entries.list[i];
+  const struct json_form f = {
+      .root = form->root, .place = form->place, .before = form->before, .refuse = form->refuse};
+  if (e == set->envelope) {
+    buffer_add_z(out, "{\"type\": \"object\"}");
+    return buffer_status(out, err);
+  }
+  json_schema_write(&e->schema.root, &f, out);
+  if (!json_schema_named(&e->schema.root, &f, named))
+    return error_set(err, ST_NO_MEMORY, "Out of memory");
+  enum status st = buffer_status(out, err);
+  return st == ST_OK ? buffer_status(named, err) : st;
 }
 
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {

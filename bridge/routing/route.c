@@ -182,7 +182,10 @@ void routing_reasons(const struct routing *r, struct span name, struct route_rea
   *out = (struct route_reasons){.name = name};
   for (int a = 0; a < ROUTE_ATTRIBUTES; a++) out->by[a] = "";
   if (!look_up(r, name, &out->name, &out->ns, &rule) || !rule) return;
-  for (int a = 0; a < ROUTE_ATTRIBUTES; a++)
-    if (rule->said[a].key) out->by[a] = rule->said[a].key;
+  for (int a = 0; a < ROUTE_ATTRIBUTES; a++) {
+    if (!rule->said[a].key) continue;
+    out->by[a] = rule->said[a].key;
+    out->value[a] = rule->said[a].value;
+  }
   out->key = out->name.len == rule->pattern.len ? rule->exact : rule->key;
 }

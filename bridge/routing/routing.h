@@ -142,6 +142,7 @@ bool routing_class_name(const void *routing, struct span seen, char out[EVENT_NA
 struct route_reasons {
   struct span name, ns; /* canonical */
   const char *by[ROUTE_ATTRIBUTES];
+  struct span value[ROUTE_ATTRIBUTES]; /* and what it says; empty: nothing */
   struct key_rule key;
 };
 void routing_reasons(const struct routing *r, struct span name, struct route_reasons *out);

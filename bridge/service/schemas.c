@@ -17,6 +17,7 @@
 static enum status open_parts(struct schemas *s, const struct settings *settings,
                               const char *folder, struct error *err) {
   enum status st = plan_make(settings, &s->plan, err);
+  s->framing = s->plan.catalog.framing;
   s->plan.catalog.framing = FRAMING_SINGLE_OBJECT;
   if (st == ST_OK && folder &&
       !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
@@ -51,9 +52,8 @@ const char *schemas_folder(const struct schemas *s) {
   return s->plan.catalog.folder;
 }
 
-/* The fingerprint as people write it, and as its bytes stand in a record. */
-static void write_fingerprint(const struct catalog_schema *schema, struct buffer *json,
-                              bool *first) {
+void schemas_write_fingerprint(const struct catalog_schema *schema, struct buffer *json,
+                               bool *first) {
   uint64_t fingerprint = schema->fingerprint;
   char text[17];
   snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
@@ -87,7 +87,7 @@ enum status schemas_list(struct schemas *s, struct buffer *json, struct error *e
     member_text(json, &inner, "event", span_of(schema.event_name));
     member_int(json, &inner, "fields", (int64_t)schema.fields);
     member_text(json, &inner, "file", span_of(schema.file));
-    write_fingerprint(&schema, json, &inner);
+    schemas_write_fingerprint(&schema, json, &inner);
     write_notes(s->catalog, i, json, &inner);
     buffer_add_char(json, '}');
   }
@@ -103,17 +103,25 @@ static bool find_schema(const struct schemas *s, struct span event, struct catal
   return false;
 }
 
+enum status schemas_index(const struct schemas *s, struct span event, size_t *out,
+                          struct error *err) {
+  struct catalog_schema schema;
+  struct span name = routing_canonical(s->routing, event);
+  for (*out = 0; catalog_schema_at(s->catalog, *out, &schema); ++*out)
+    if (span_is(name, schema.event_name)) return ST_OK;
+  const char *near = catalog_near(s->catalog, name);
+  return error_set(err, ST_NOT_FOUND,
+                   "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
+                   SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder,
+                   near ? "; did you mean " : "", near ? near : "");
+}
+
 enum status schemas_text(struct schemas *s, struct span event, struct buffer *out,
                          struct error *err) {
   struct catalog_schema schema;
-  struct span name = routing_canonical(s->routing, event);
-  if (!find_schema(s, name, &schema)) {
-    const char *near = catalog_near(s->catalog, name);
-    return error_set(err, ST_NOT_FOUND,
-                     "There is no schema for %.*s in %s%s%s; see: busbridge schema list",
-                     SPAN_ARGS(text_cut(event, 80)), s->plan.catalog.folder,
-                     near ? "; did you mean " : "", near ? near : "");
-  }
+  size_t i;
+  enum status found = schemas_index(s, event, &i, err);
+  if (found != ST_OK || !catalog_schema_at(s->catalog, i, &schema)) return found;
   if (schema.built_in.len) {
     buffer_add(out, schema.built_in);
     return buffer_status(out, err);

@@ -56,5 +56,13 @@ MUST_CHECK enum status schemas_freeze(struct schemas *s, struct span event, stru
  * "there":N,"registered":N,"would_register":N,"refused":N} */
 MUST_CHECK enum status schemas_register(struct schemas *s, struct span event, bool dry_run,
                                         struct buffer *json, struct error *err);
+/* JSON Schema (2020-12) of the payloads that the worker publishes under that name; empty: of all
+ * events, in its $defs by their names. */
+MUST_CHECK enum status schemas_json_schema(struct schemas *s, struct span event, struct buffer *out,
+                                           struct error *err);
+/* AsyncAPI 3.0: the topics with the events in them, by the routes of the settings; event not empty:
+ * that event alone. */
+MUST_CHECK enum status schemas_asyncapi(struct schemas *s, struct span event, struct buffer *out,
+                                        struct error *err);
 
 #endif

@@ -18,6 +18,7 @@ CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 KUBERNETES_VALIDATE=1.37.0
 CONSUMERS_PYTHON="confluent-kafka==2.16.1 fastavro==1.13.1"
 CONSUMERS_NODE="kafkajs@2.2.4 avsc@5.7.9"
+ASYNCAPI_NODE="@asyncapi/parser@3.6.3"
 # Two schema registries (version and SHA-256 of the archive), the Java that the newer one needs, and what reads a topic by their help.
 APICURIO_2="2.6.13.Final 3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b70091c6ba"
 APICURIO_3="3.3.3 8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
