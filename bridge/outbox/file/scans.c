@@ -2,14 +2,10 @@
  * A crash leaves nothing. */
 #include "bridge/outbox/file/shared.h"
 
-#include <unistd.h>
-
 void fs_wake(struct fs_shared *s) {
-  uint64_t one = 1;
   if (s->wake_fd < 0) return;
   atomic_store(&s->woken, true);
-  ssize_t n = write(s->wake_fd, &one, sizeof one);
-  (void)n; /* full: it wakes anyway */
+  wake_give(s->wake_fd);
 }
 
 static uint64_t ask_for_scan(struct fs_shared *s, bool settled) {
