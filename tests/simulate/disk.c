@@ -3,6 +3,7 @@
 #include "tests/simulate/disk.h"
 
 #include "bridge/base/durable.h"
+#include "tests/simulate/errors.h"
 #include "tests/simulate/fibers.h"
 #include "tests/unit/power.h"
 
@@ -12,7 +13,6 @@ enum { FDS = 4096, TIMES = 4096, NO_GROUP = -1 };
 
 static char root[200], url[240];
 static bool active;
-static int entered;
 static int owner_of[FDS]; /* groups; NO_GROUP: not open, or not of this disk */
 static struct {
   ino_t file;
@@ -67,8 +67,15 @@ int __wrap_fstatat64(int folder, const char *name, struct stat *st, int flags) {
 
 static int opened(int fd) {
   assert_true(fd < FDS);
-  if (fd >= 0 && active) owner_of[fd] = sim_group() ? sim_group() : entered;
+  if (fd >= 0 && active) owner_of[fd] = sim_group();
   return fd;
+}
+
+/* For reading; what is made passes a fault point (bridge/base/durable.h). */
+static bool refused(const char *name) {
+  int e = errors_at(ERRORS_READ, name, false);
+  if (e) errno = e;
+  return e;
 }
 
 static void closed(int fd) {
@@ -78,6 +85,7 @@ static void closed(int fd) {
 int __real_open64(const char *path, int flags, mode_t mode);
 int __wrap_open64(const char *path, int flags, mode_t mode);
 int __wrap_open64(const char *path, int flags, mode_t mode) {
+  if (active && refused(path)) return -1;
   return opened(__real_open64(path, flags, mode));
 }
 
@@ -105,10 +113,6 @@ int __wrap_closedir(DIR *dir) {
   return __real_closedir(dir);
 }
 
-void disk_enter(int group) {
-  entered = group;
-}
-
 void disk_close_all(int group) {
   for (int fd = 0; fd < FDS; fd++)
     if (owner_of[fd] == group) close(fd);
@@ -117,14 +121,15 @@ void disk_close_all(int group) {
 /* ---- a life's ---- */
 
 static int step(void *ctx, enum durable_op op, const char *name, bool after) {
-  (void)ctx, (void)op;
+  (void)ctx;
   if (!after) sim_step(name);
-  return 0;
+  return errors_at(1u << op, name, after);
 }
 
 static void begin(void) {
   power.changed = changed;
   power.opened = opened_at;
+  power.refused = refused;
   power_on(root);
 }
 
@@ -132,7 +137,6 @@ void disk_begin(void) {
   char outbox[220];
   for (int fd = 0; fd < FDS; fd++) owner_of[fd] = NO_GROUP;
   time_count = 0;
-  entered = 0;
   folder_make(root, sizeof root, "simulate");
   snprintf(outbox, sizeof outbox, "%s/outbox", root);
   snprintf(url, sizeof url, "file:%s", outbox);

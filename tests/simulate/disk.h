@@ -14,8 +14,6 @@ void disk_begin(void);
 const char *disk_url(void);
 void disk_end(void);
 
-/* What is opened by no fiber of a group from now on belongs to this one. */
-void disk_enter(int group);
 void disk_close_all(int group);
 
 /* The lock's file is replaced, as when the machine that held it is given up. */

@@ -274,7 +274,7 @@ bool sim_run(void *(*first)(void *), void *arg) {
 }
 
 int sim_group(void) {
-  return current ? current->group : 0;
+  return current && current->group ? current->group : entered;
 }
 
 void sim_fuse(int group, unsigned count) {
@@ -401,7 +401,7 @@ static struct fiber *fiber_of(struct thread t) {
 
 int thread_start(struct thread *t, const char *name, void *(*run)(void *), void *arg) {
   (void)name;
-  struct fiber *f = make_fiber(run, arg, current && current->group ? current->group : entered);
+  struct fiber *f = make_fiber(run, arg, sim_group());
   t->os = (pthread_t)(uintptr_t)f;
   return 0;
 }

@@ -38,11 +38,13 @@ void sim_sleep_steps(uint64_t steps,
 void sim_yield(void);
 
 /* Groups, any number but 0. */
-void sim_enter(int group); /* threads that are made from now on belong to it */
+/* From now on what is done by no fiber of a group is this one's, and so are threads made by it. 0:
+ * nobody's. */
+void sim_enter(int group);
 void sim_stop(int group);
 void sim_go_on(int group);
 void sim_kill(int group); /* its memory stays where it is */
-int sim_group(void);      /* of the fiber that runs; 0: of none */
+int sim_group(void);      /* of the fiber that runs, or that was entered; 0: of none */
 
 /* A step is a place where the code says what it is about to do: a call of the disk, a point of the
  * relay; turns may change there, whatever locks are held. And wherever a lock is taken or given

@@ -67,7 +67,7 @@ static void judge_event(size_t i) {
 
 /* Does it keep its place? */
 static bool in_order(const struct event_of_life *e) {
-  return !e->replayed && !e->twin && !e->touched;
+  return !e->replayed && !e->twin && !e->touched && !e->passed_over;
 }
 
 static void judge_order(size_t a) {

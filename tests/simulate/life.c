@@ -11,6 +11,7 @@
 #include "tests/simulate/life.h"
 
 #include "tests/simulate/disk.h"
+#include "tests/simulate/errors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +39,14 @@ static void drain(void) {
   world.faults = (struct sim_faults){.together = 60};
   world.stale_left = 0;
   world.shut_topic = -1;
+  errors_end();
   sim_say("all is healed");
   int64_t until_ns = sim_now_ns() + HEALED_MS * INT64_C(1000000);
   while (sim_now_ns() < until_ns && !life.failed) {
     restart_if_it_ended();
     if (!life.writing && store_counts(life.hand, &counts, &err) == ST_OK && !counts.pending) break;
     if (life.hold_key && !life.writing) purge();
+    restart_if_it_asks();
     sim_sleep_ns(SECOND_NS / 2);
   }
   if (counts.pending)
@@ -115,6 +118,7 @@ bool one_life(uint64_t seed, bool on_disk, uint64_t *history) {
   life = (struct life){.seed = seed, .on_disk = on_disk};
   sim_seed(seed);
   world_begin();
+  errors_forget();
   if (on_disk) disk_begin();
   if (!sim_run(live, NULL)) violation("I9: nobody goes on");
   if (life.failed) tell();

@@ -10,7 +10,7 @@
 #include "tests/simulate/fibers.h"
 #include "tests/simulate/world.h"
 
-enum { EVENTS = 64, WORKERS = 24, MAX_ATTEMPTS = 2, PRODUCER = 63 };
+enum { EVENTS = 64, WORKERS = 40, MAX_ATTEMPTS = 2, PRODUCER = 63 };
 #define SECOND_NS INT64_C(1000000000)
 
 struct event_of_life {
@@ -19,7 +19,8 @@ struct event_of_life {
   bool replayed, purged;
   bool in_doubt; /* the power went while it was written, or others put a file in its place: it may
                     have been there or not */
-  bool touched;  /* others had their hands on it: it may come at another place of its key */
+  bool passed_over; /* it could not be read for a while: others of its key come first */
+  bool touched;     /* others had their hands on it: it may come at another place of its key */
 };
 
 struct worker {
@@ -58,6 +59,7 @@ void stop_worker(struct worker *w);
 void kill_worker(struct worker *w);
 bool has_failed(struct worker *w); /* it ended by itself; for a reason that is none: a violation */
 void restart_if_it_ended(void);
+void restart_if_it_asks(void);
 void restart_cleanly(void);
 
 /* trouble.c */

@@ -43,6 +43,12 @@ static const char *reached_word(enum reached what) {
                                       "replays",
                                       "checks without Redis",
                                       "pauses",
+                                      "calls refused: the disk is full",
+                                      "calls refused: the disk is bad",
+                                      "syncs refused",
+                                      "calls refused: read-only",
+                                      "calls refused: somebody else's",
+                                      "calls refused: not readable",
                                       "crash: before the manifest is durable",
                                       "crash: between manifest and commit",
                                       "crash: commit sent, answer not there",
@@ -57,7 +63,9 @@ static const char *reached_word(enum reached what) {
                                       "verdict: dead",
                                       "verdict: hopeless",
                                       "verdict: refused to the end",
-                                      "losses of power"};
+                                      "losses of power",
+                                      "calls refused: one entry's",
+                                      "entries set aside"};
   _Static_assert(sizeof words / sizeof *words == REACHED_COUNT, "a word for each");
   return words[what];
 }

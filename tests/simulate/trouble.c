@@ -1,5 +1,6 @@
 /* trouble.c - what goes wrong in a life, and what its operator does. */
 #include "tests/simulate/disk.h"
+#include "tests/simulate/errors.h"
 #include "tests/simulate/life.h"
 
 #include "bridge/outbox/notes.h"
@@ -189,6 +190,14 @@ static void redis(void) {
   world.redis_up = true;
 }
 
+/* It goes on while other things happen. The one that nobody may change comes soon, or is there. */
+static void disk_errors(void) {
+  size_t some = sim_chance(70) ? life.written + sim_below(3) : sim_below(life.written + 1);
+  if (some >= life.own_count) some = life.own_count - 1;
+  errors_draw(life.on_disk, life.on_disk ? life.events[some].file : NULL);
+  if (sim_chance(70)) some_time();
+}
+
 /* Offsets expire, or the ledger topic was made anew, while no worker runs. */
 static void lose_position(void) {
   struct worker *w = life.worker;
@@ -284,14 +293,16 @@ static void replay(void) {
 }
 
 void act(void) {
-  static void (*const actions[])(void) = {crash,     crash,         crash,           freeze,
-                                          take_over, take_over,     outage,          outage,
-                                          redis,     lose_position, restart_cleanly, pause_it,
-                                          replay,    topic_trouble, outage,          move_ledger};
+  static void (*const actions[])(void) = {
+      crash,  crash,         crash,  freeze,        take_over,       take_over,
+      outage, outage,        redis,  lose_position, restart_cleanly, pause_it,
+      replay, topic_trouble, outage, move_ledger,   disk_errors,     disk_errors};
   if (life.on_disk && sim_chance(40))
     lose_power();
   else if (life.on_disk && sim_chance(8))
     move_ledger();
+  else if (life.on_disk && sim_chance(20))
+    disk_errors();
   else if (life.on_disk && sim_chance(20))
     others();
   else

@@ -112,6 +112,13 @@ enum reached {
   REACHED_REPLAYED,
   REACHED_REDIS_AWAY,
   REACHED_PAUSED,
+  /* what the outbox refused, by its cause */
+  REACHED_FULL,
+  REACHED_BAD,
+  REACHED_UNSYNCED,
+  REACHED_READ_ONLY,
+  REACHED_DENIED,
+  REACHED_UNREADABLE,
   /* bridge/relay/PROTOCOL.md 5: what a crash found the outbox in */
   REACHED_TABLES,
   REACHED_CRASH_BEFORE_MANIFEST = REACHED_TABLES,
@@ -131,6 +138,8 @@ enum reached {
   REACHED_REFUSED_DEAD,
   REACHED_EITHER, /* up to here in both kinds of lives; behind it on the disk alone */
   REACHED_POWER = REACHED_EITHER,
+  REACHED_ONE,
+  REACHED_ASIDE,
   REACHED_COUNT
 };
 /* life.c: what all lives share; one of them, true: all that was promised held. history: a digest of

@@ -89,7 +89,9 @@ static struct power {
   /* NULL, or told of each change of a file, before it is written down; fd: its bytes changed too,
    * -1: they did not. For a clock that is not the kernel's. */
   void (*changed)(ino_t file, int fd);
-  void (*opened)(int fd); /* likewise */
+  void (*opened)(int fd);            /* likewise */
+  bool (*refused)(const char *name); /* NULL, or whether it cannot be opened, by errno; not asked of
+                                        what is made */
   /* what power_next looks at */
   struct power_op ops[POWER_OPS];
   size_t op_count, dirty[POWER_FILES], dirty_count;
@@ -238,6 +240,7 @@ static int power_open(int folder, const char *name, int flags, mode_t mode) {
 
 int __wrap_openat64(int folder, const char *name, int flags, mode_t mode);
 int __wrap_openat64(int folder, const char *name, int flags, mode_t mode) {
+  if (power.refused && !(flags & O_CREAT) && power.refused(name)) return -1;
   int fd = power_open(folder, name, flags, mode);
   if (fd >= 0 && power.opened) power.opened(fd);
   return fd;

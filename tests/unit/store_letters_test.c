@@ -240,3 +240,36 @@ CASE(a_letter_with_two_names_is_listed_unread_and_left_alone) {
   store_purge(b->store, &one, 1);
   assert_int_equal(one.status, ST_OK);
 }
+
+/* ---- a descriptor that an earlier try wrote ---- */
+
+static int keep_raw(void *ctx, enum durable_op op, const char *name, bool after) {
+  (void)ctx;
+  return op == DURABLE_RENAME && !after && !strcmp(name, "r.json") ? EIO : 0;
+}
+
+static bool cannot_be_read(const char *name) {
+  errno = EIO;
+  return !strcmp(name, "r.json");
+}
+
+CASE(a_descriptor_that_cannot_be_read_gets_no_second_one_beside_it) {
+  struct box *b = *state;
+  struct failure why = box_failure(REASON_NOT_JSON, 1);
+  enum settled how;
+  put(b, "r.json", "{\"id\": broken");
+  store_rescan(b->store);
+  for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  durable_set_hook(keep_raw, NULL);
+  assert_int_equal(store_dead(b->store, &b->refs[0], &why, &how, &b->err), ST_IO);
+  durable_set_hook(NULL, NULL);
+  assert_true(exists(b, "dlq/r.json") && exists(b, "r.json"));
+  power.refused = cannot_be_read;
+  enum status st = store_dead(b->store, &b->refs[0], &why, &how, &b->err);
+  power.refused = NULL;
+  assert_int_equal(st, ST_IO);
+  OK(store_dead(b->store, &b->refs[0], &why, &how, &b->err));
+  assert_int_equal(how, SETTLED_GONE);
+  assert_int_equal(files_in(b, "dlq"), 2);
+  assert_true(exists(b, "dlq/r.raw"));
+}

@@ -48,14 +48,22 @@ static bool there(int folder, const char *name, struct stat *st) {
   return fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool describes(struct fs_site *s, const char *json, uint64_t inode) {
+/* Does what lies there describe the file? One that cannot be read and has its time may be the
+ * descriptor that an earlier try wrote: it is waited for, a second one would be a second dead
+ * letter. */
+static enum status find_descriptor(struct letters *l, struct pair *p, const struct stat *st) {
   struct fs_desk desk = {0};
   uint64_t named = 0;
-  bool yes = fs_desk_read(s, &desk, PLACE_DLQ, json, NULL) == FS_READ &&
-             fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
-             fs_descriptor(&desk.doc, &named) && named == inode;
+  struct error *err = &p->m->f->error;
+  enum fs_read got = fs_desk_read(l->s->site, &desk, PLACE_DLQ, p->json, err);
+  p->described = got == FS_READ && fs_desk_parse(&desk, NULL) == ST_OK &&
+                 fs_desk_is_object(&desk) && fs_descriptor(&desk.doc, &named) &&
+                 named == p->stamp.inode;
+  bool perhaps = got == FS_UNREADABLE && fs_stamp_of(st).mtime_ns == p->stamp.mtime_ns;
+  enum status s = got == FS_FAILED ? err->status : ST_OK;
+  if (perhaps) s = error_sys(err, desk.sys, "reading dlq/%s", p->json);
   fs_desk_release(&desk);
-  return yes;
+  return s;
 }
 
 /* dlq/ lies on another file system. */
@@ -95,15 +103,12 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
   for (; p->tried < NAME_TRIES; p->tried++) {
     name_try(name, p->tried, digest, ".json", p->json);
     name_with(p->json, ".raw", p->raw);
-    if (there(l->dlq, p->raw, &st)) {
-      p->copied = fs_is_copy(from_of(l, p), name, l->dlq, p->raw) &&
-                  describes(l->s->site, p->json, p->stamp.inode);
-      p->described = p->copied;
-    } else if (there(l->dlq, p->json, &st)) {
-      p->described = describes(l->s->site, p->json, p->stamp.inode);
-    } else {
-      return begin_descriptor(l, p);
-    }
+    bool raw = there(l->dlq, p->raw, &st), json = there(l->dlq, p->json, &st);
+    if (!raw && !json) return begin_descriptor(l, p);
+    bool ours = json && (!raw || fs_is_copy(from_of(l, p), name, l->dlq, p->raw));
+    enum status found = ours ? find_descriptor(l, p, &st) : ST_OK;
+    if (found != ST_OK) return found;
+    p->copied = raw && p->described;
     if (p->described) return ST_OK;
   }
   return error_set(&p->m->f->error, ST_EXISTS, "no free name for dlq/%s", name);
