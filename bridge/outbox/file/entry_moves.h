@@ -20,6 +20,11 @@ MUST_CHECK enum status fs_swap_in(struct fs_shared *s, const struct fs_ref *ref,
                                   const char *tmp, struct stamp *own, enum settled *how,
                                   struct error *err);
 
+/* What came out of swaps is gone from tmp for good. Before the entry may leave the outbox: what a
+ * power loss brings back there is told by its time, which a producer need not have synced, and
+ * would go back as another one. */
+MUST_CHECK enum status fs_sync_swapped(struct fs_site *s, struct error *err);
+
 /* free_name.c: move without replacing to the first free name of name_try, within one file system.
  */
 MUST_CHECK enum status fs_move_beside(int from, const char *name, int to, const char *to_name,

@@ -3,7 +3,7 @@
  *   look   read again: is it still the event that failed?
  *   write  as it is to be, into tmp (not a JSON object: raw_letters.c); a crash leaves files there
  *   wait   that is durable (fsync)
- *   swap   it takes the entry's place; the old bytes lie in tmp
+ *   swap   it takes the entry's place; the old bytes lie in tmp, and are removed there for good
  *   move   a dead one, into dlq/; a crash before leaves the dead form in the outbox: whoever reads
  *          it next moves it
  *   sync   the folders, once for all
@@ -107,6 +107,22 @@ static void no_error_if_gone(struct fs_failing *m) {
 
 /* ---- sync ---- */
 
+static void fail_going(struct fs_failing *const *list, size_t count, enum status st,
+                       const struct error *err) {
+  for (size_t i = 0; st != ST_OK && i < count; i++) {
+    if (!fs_going(list[i])) continue;
+    list[i]->f->status = st;
+    list[i]->f->error = *err;
+  }
+}
+
+static void sync_swapped(struct fs_site *s, struct fs_failing *const *list, size_t count) {
+  struct error err = {0};
+  bool any = false;
+  for (size_t i = 0; i < count; i++) any |= fs_going(list[i]);
+  fail_going(list, count, any ? fs_sync_swapped(s, &err) : ST_OK, &err);
+}
+
 static void sync_place(struct fs_site *s, struct fs_failing *const *list, size_t count,
                        enum place place) {
   struct error err = {0};
@@ -114,12 +130,7 @@ static void sync_place(struct fs_site *s, struct fs_failing *const *list, size_t
   for (size_t i = 0; i < count; i++)
     any |= fs_going(list[i]) && (place == PLACE_DLQ ? list[i]->f->dead && !list[i]->raw
                                                     : list[i]->f->ref.place == place);
-  enum status st = any ? fs_sync_places(s, place, place, &err) : ST_OK;
-  for (size_t i = 0; st != ST_OK && i < count; i++) {
-    if (!fs_going(list[i])) continue;
-    list[i]->f->status = st;
-    list[i]->f->error = err;
-  }
+  fail_going(list, count, any ? fs_sync_places(s, place, place, &err) : ST_OK, &err);
 }
 
 static void end(struct fs_shared *s, struct fs_failing *m) {
@@ -168,6 +179,7 @@ static void fail(struct fs_shared *s, struct fs_failed *failed, size_t count,
   fs_failing_wait(s->site, r->list, r->files, objects);
   for (size_t i = 0; i < objects; i++)
     if (fs_going(r->list[i])) swap(s, r->list[i]);
+  sync_swapped(s->site, r->list, objects);
   move_all(s, r->list, r->letters, objects);
   fs_dead_raw_all(s, r->list + objects, r->files, count - objects);
   for (size_t i = 0; i < count; i++) no_error_if_gone(r->list[i]);

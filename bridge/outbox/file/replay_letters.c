@@ -258,7 +258,8 @@ static void move_all(struct moving *list, size_t count) {
     if (going(m)) fs_left_dlq(s, m->event, m->reason);
     any |= going(m);
   }
-  enum status st = any ? fs_sync_places(s->site, PLACE_FLAT, PLACE_DLQ, &err) : ST_OK;
+  enum status st = any ? fs_sync_swapped(s->site, &err) : ST_OK;
+  if (any && st == ST_OK) st = fs_sync_places(s->site, PLACE_FLAT, PLACE_DLQ, &err);
   if (st == ST_OK) st = drop_descriptors(list, count, &err);
   for (struct moving *m = list; st != ST_OK && m < list + count; m++)
     if (going(m)) m->letter->status = error_set(&m->letter->error, st, "%s", err.text);
@@ -327,6 +328,7 @@ static enum status restart(struct fs_shared *s, enum place place, const char *na
   if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, &how, err);
   if (st == ST_OK && how != SETTLED_GONE)
     st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
+  if (st == ST_OK) st = fs_sync_swapped(s->site, err);
   if (st == ST_OK) st = fs_sync_places(s->site, place, place, err);
   buffer_release(&text);
   fs_desk_release(&d);

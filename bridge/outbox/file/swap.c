@@ -125,3 +125,7 @@ enum status fs_swap(struct fs_shared *s, const struct fs_ref *ref, const char *n
   enum status done = fs_tmp_write(s->site, content, &mtime_ns, tmp, err);
   return done == ST_OK ? fs_swap_in(s, ref, name, tmp, &own, how, err) : done;
 }
+
+enum status fs_sync_swapped(struct fs_site *s, struct error *err) {
+  return durable_sync_folder(state_tmp(s->state), err);
+}
