@@ -28,16 +28,23 @@ static const struct verb *wrong(const struct admin *a, const char *word) {
   return NULL;
 }
 
+/* One thing to compare with, and one folder or event of ours at most. */
+static bool against_is_sound(const struct schema_call *c) {
+  return !c->against != !c->against_git && c->count <= !c->all;
+}
+
 /* NULL: it was told what is wrong. */
 static const struct verb *verb_of(const struct schema_call *c, const char *word) {
   const struct verb *verb = NULL;
   for (size_t i = 0; i < VERBS && !verb; i++)
     if (strcmp(word, verbs[i].word) == 0) verb = &verbs[i];
   if (!verb) return wrong(c->a, word);
-  bool takes_all = verb->run == schema_check || verb->run == schema_register;
-  if (c->dry_run && verb->run != schema_register) return wrong(c->a, word);
+  bool check = verb->run == schema_check, reg = verb->run == schema_register;
+  if (c->dry_run && !reg) return wrong(c->a, word);
   if (*c->export && verb->run != schema_export) return wrong(c->a, word);
-  if (c->all) return takes_all && !c->count ? verb : wrong(c->a, word);
+  if (c->against || c->against_git || c->level)
+    return check && against_is_sound(c) ? verb : wrong(c->a, word);
+  if (c->all) return (check || reg) && !c->count ? verb : wrong(c->a, word);
   return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
 }
 
@@ -64,6 +71,12 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
       {"all", 0, OPTION_FLAG, &c.all, NULL, "check, register: every schema there is"},
       {"dry-run", 0, OPTION_FLAG, &c.dry_run, NULL,
        "register: only ask the registry whether it would take them"},
+      {"against", 0, OPTION_TEXT, &c.against, "FOLDER",
+       "check: are they compatible with those of that folder?"},
+      {"against-git", 0, OPTION_TEXT, &c.against_git, "REVISION",
+       "check: with those of a revision of git?"},
+      {"compatibility", 0, OPTION_CHOICE, &c.level, SCHEMA_LEVELS,
+       "check: the level that must hold (BACKWARD)"},
       {"extra", 0, OPTION_TEXT, &c.extra, "JSON",
        "decode: the header ce_extra, its members are put back"},
       {"output", 'o', OPTION_CHOICE, &c.format, LISTING_FORMATS, "form of the answer (table)"},
@@ -78,6 +91,7 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
     c.export = form;
   else if (*form)
     c.format = form;
+  c.level = c.level || (!c.against && !c.against_git) ? c.level : "BACKWARD";
   c.json = strcmp(c.format, "json") == 0 || strcmp(c.format, "jsonl") == 0;
   c.words = argv + (words > 0);
   c.count = words > 0 ? words - 1 : 0;
@@ -92,10 +106,13 @@ const struct command command_schema = {
     .words =
         "list|show|check|freeze|encode|decode|register|export "
         "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event> check:<file>|encode:<file>",
-    .arguments = "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | freeze EVENT | "
-                 "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
-                 "register EVENT|--all [--dry-run] | "
-                 "export [EVENT] [--format jsonschema|asyncapi]",
+    .arguments =
+        "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | "
+        "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | "
+        "freeze EVENT | "
+        "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
+        "register EVENT|--all [--dry-run] | "
+        "export [EVENT] [--format jsonschema|asyncapi]",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples =
         "  busbridge schema list\n"
@@ -104,6 +121,7 @@ const struct command command_schema = {
         "  busbridge show ID -o json | jq .payload | busbridge schema check episode.created -\n"
         "  busbridge schema check --all          are all of them sound?\n"
         "  busbridge schema check ./schemas      those of another folder\n"
+        "  busbridge schema check --against-git main --compatibility FULL   may they be deployed?\n"
         "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
         "  busbridge schema encode order.placed payload.json | busbridge schema decode\n"
         "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n"

@@ -16,18 +16,21 @@ struct schema_call {
   struct schemas *schemas; /* opened, unless the verb opens them itself */
   char **words;            /* behind the verb */
   int count;
-  const char *format; /* of LISTING_FORMATS */
-  bool json;          /* the format is one of JSON */
-  bool all;           /* --all */
-  bool dry_run;       /* --dry-run */
-  const char *extra;  /* --extra */
-  const char *export; /* --format of export, "": not given */
-  int code;           /* the exit code where the verb gives ST_OK */
+  const char *format;                        /* of LISTING_FORMATS */
+  bool json;                                 /* the format is one of JSON */
+  bool all;                                  /* --all */
+  bool dry_run;                              /* --dry-run */
+  const char *extra;                         /* --extra */
+  const char *export;                        /* --format of export, "": not given */
+  const char *against, *against_git, *level; /* --against, --against-git, --compatibility */
+  int code;                                  /* the exit code where the verb gives ST_OK */
 };
 
 enum status schema_list(struct schema_call *c, struct error *err);
 enum status schema_show(struct schema_call *c, struct error *err);
 enum status schema_check(struct schema_call *c, struct error *err);
+/* check --against, --against-git; event: of this one alone, NULL: of all. */
+enum status schema_compatible(struct schema_call *c, const char *event, struct error *err);
 enum status schema_freeze(struct schema_call *c, struct error *err);
 enum status schema_encode(struct schema_call *c, struct error *err);
 enum status schema_decode(struct schema_call *c, struct error *err);

@@ -98,6 +98,7 @@ MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value,
 
 /* Walk the schemas in order of their names: i from 0; false at the end. canonical: Parsing
  * Canonical Form; lives as long as the catalog. */
+struct schema;
 struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
   const char
@@ -108,6 +109,7 @@ struct catalog_schema {
   bool whole;           /* the envelope: it carries any payload whole */
   struct span canonical;
   uint64_t fingerprint;
+  const struct schema *schema;    /* for compatibility.h; lives as long as the catalog */
   struct span key;                /* the field that says "key": true; empty: none does */
   uint64_t cut_numbers, left_out; /* counted since open */
 };

@@ -16,7 +16,8 @@ bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
                                    .number = f->number,
                                    .fields = f->schema.root.type->count,
                                    .canonical = f->schema.canonical,
-                                   .fingerprint = f->schema.fingerprint};
+                                   .fingerprint = f->schema.fingerprint,
+                                   .schema = &f->schema};
     return true;
   }
   return false;
@@ -67,6 +68,7 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
       .whole = e == set->envelope,
       .canonical = e->schema.canonical,
       .fingerprint = e->schema.fingerprint,
+      .schema = &e->schema,
       .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
       .cut_numbers = e->cut_numbers,
       .left_out = e->left_out};

@@ -24,6 +24,15 @@ unsigned reader_line(struct span text, size_t at) {
   return line;
 }
 
+unsigned reader_line_of(struct reader *r, uint32_t node) {
+  const char *text = r->doc.text.ptr;
+  size_t at = r->doc.nodes[node].at;
+  if (!r->line) r->line = 1, r->line_at = 0;
+  for (; r->line_at < at; r->line_at++) r->line += text[r->line_at] == '\n';
+  for (; r->line_at > at; r->line_at--) r->line -= text[r->line_at - 1] == '\n';
+  return r->line;
+}
+
 enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) {
   char words[sizeof r->err->text];
   va_list args;

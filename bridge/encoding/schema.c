@@ -25,6 +25,8 @@ static enum status use_of(struct reader *r, uint32_t node, const struct type *ty
 static enum status inlined_use(struct reader *r, uint32_t node, struct common *c, bool json,
                                struct use *out) {
   struct json_doc here = r->doc;
+  unsigned line = r->line;
+  size_t line_at = r->line_at;
   const char *file = r->common_file;
   struct error fault = {0};
   if (r->inlined == SCHEMA_MAX_DEPTH)
@@ -32,6 +34,7 @@ static enum status inlined_use(struct reader *r, uint32_t node, struct common *c
   r->inlined++;
   r->common_file = c->file;
   r->doc = (struct json_doc){0};
+  r->line = 0;
   enum status st = json_scan(&r->doc, buffer_span(&c->text), &fault);
   if (st == ST_NO_MEMORY)
     (void)reader_no_memory(r);
@@ -42,6 +45,8 @@ static enum status inlined_use(struct reader *r, uint32_t node, struct common *c
     st = reader_use(r, 0, (struct span){"", 0}, json, out);
   json_doc_release(&r->doc);
   r->doc = here;
+  r->line = line;
+  r->line_at = line_at;
   r->common_file = file;
   r->inlined--;
   if (st != ST_INVALID) return st;
@@ -95,7 +100,7 @@ static enum status refuse_branches(struct reader *r, uint32_t node, const struct
       if (same_type(t->branches[i].type, t->branches[j].type))
         return reader_fault(r, node, "the union has %s twice",
                             kind_name(t->branches[i].type->kind));
-  uint32_t lost = union_unreachable(t);
+  uint32_t lost = r->foreign ? SCHEMA_NO_FIELD : union_unreachable(t);
   if (lost == SCHEMA_NO_FIELD) return ST_OK;
   struct buffer word = {0};
   type_word(t->branches[lost].type, &word);
@@ -205,8 +210,8 @@ static enum status complex_use(struct reader *r, uint32_t node, struct span ns, 
   return st == ST_OK ? use_of(r, node, made ? made : type, json, out) : st;
 }
 
-enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json,
-                       struct use *out) {
+static enum status any_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                           struct use *out) {
   switch ((enum json_type)r->doc.nodes[node].type) {
   case JSON_STRING: return named_use(r, node, ns, json, out);
   case JSON_ARRAY: return union_use(r, node, ns, json, out);
@@ -218,6 +223,14 @@ enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool jso
   }
   return reader_fault(r, node, "a type is a word, an object or an array, not %s",
                       json_type_name((enum json_type)r->doc.nodes[node].type));
+}
+
+enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json,
+                       struct use *out) {
+  uint32_t line = reader_line_of(r, node);
+  enum status st = any_use(r, node, ns, json, out);
+  out->line = line;
+  return st;
 }
 
 /* The reference library's word on what was accepted. It sees the canonical form: nothing unchecked
@@ -238,7 +251,7 @@ static enum status finish(struct reader *r, struct schema *out) {
   buffer_release(&text);
   if (!copy) return reader_no_memory(r);
   out->fingerprint = crc64_avro(out->canonical);
-  return r->recursive ? ST_OK : second_opinion(r, out->canonical);
+  return r->recursive || r->foreign ? ST_OK : second_opinion(r, out->canonical);
 }
 
 static enum status read_text(struct reader *r, struct span text, struct schema *out) {
@@ -254,17 +267,27 @@ static enum status read_text(struct reader *r, struct span text, struct schema *
   return st == ST_OK ? finish(r, out) : st;
 }
 
-enum status schema_read(struct span text, const struct table *commons, struct schema *out,
-                        struct error *err) {
+static enum status read_by(struct reader *r, struct span text, struct schema *out) {
   *out = (struct schema){0};
-  struct reader r = {
-      .arena = &out->arena, .commons = commons, .last_note = &out->notes, .err = err};
-  enum status st = read_text(&r, text, out);
-  json_doc_release(&r.doc);
-  table_release(&r.names);
-  buffer_release(&r.tmp);
+  r->arena = &out->arena;
+  r->last_note = &out->notes;
+  enum status st = read_text(r, text, out);
+  json_doc_release(&r->doc);
+  table_release(&r->names);
+  buffer_release(&r->tmp);
   if (st != ST_OK) schema_release(out);
   return st;
+}
+
+enum status schema_read(struct span text, const struct table *commons, struct schema *out,
+                        struct error *err) {
+  struct reader r = {.commons = commons, .err = err};
+  return read_by(&r, text, out);
+}
+
+enum status schema_read_foreign(struct span text, struct schema *out, struct error *err) {
+  struct reader r = {.foreign = true, .err = err};
+  return read_by(&r, text, out);
 }
 
 void schema_release(struct schema *s) {

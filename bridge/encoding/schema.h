@@ -40,10 +40,17 @@ const char *kind_name(enum kind k); /* Avro's word */
 /* A type at a place. */
 struct use {
   const struct type *type;
-  enum { NULL_NONE, NULL_FIRST, NULL_SECOND } null; /* which branch of a union is null */
-  bool json;                                        /* its strings hold JSON text */
-  bool named;                                       /* defined elsewhere, named here */
-  bool quoted; /* a decimal whose numbers an earlier branch takes: it is written in quotes */
+  enum { NULL_NONE, NULL_FIRST, NULL_SECOND } null : 8; /* which branch of a union is null */
+  bool json;                                            /* its strings hold JSON text */
+  bool named;                                           /* defined elsewhere, named here */
+  bool quoted;   /* a decimal whose numbers an earlier branch takes: it is written in quotes */
+  uint32_t line; /* of its text, in the file of the record around it */
+};
+
+/* Another name that a reader knows it by: a full one of a type. */
+struct alias {
+  struct span name;
+  const struct alias *next;
 };
 
 struct field {
@@ -51,6 +58,7 @@ struct field {
   struct use use;
   bool has_default;
   struct span fallback; /* the default's Avro bytes */
+  const struct alias *aliases;
 };
 
 struct type {
@@ -65,7 +73,11 @@ struct type {
   uint32_t *sorted; /* their indexes, by name */
   uint32_t extra;   /* field for unknown members, or SCHEMA_NO_FIELD */
   uint32_t key; /* field that says "key": true, or SCHEMA_NO_FIELD; of the outermost record alone */
-  uint32_t size; /* of a fixed, in bytes */
+  uint32_t size;               /* of a fixed, in bytes */
+  uint32_t fallback;           /* the default symbol of an enum, or SCHEMA_NO_FIELD */
+  const struct alias *aliases; /* of a named type */
+  const char *file;            /* of a named type out of .common/; NULL: the schema's own */
+  uint32_t line;               /* of its definition */
   enum logical logical;
   uint32_t precision, scale; /* of a decimal */
   unsigned loose;            /* while it is read: arrays, maps and unions around its definition */
@@ -97,6 +109,9 @@ struct common {
  * stands in the schema where it is named first. */
 MUST_CHECK enum status schema_read(struct span text, const struct table *commons,
                                    struct schema *out, struct error *err);
+/* The same of a schema that is only compared: what Avro takes and this encoder would not write
+ * (branches that no JSON reaches, a decimal without a precision, which is none) passes. */
+MUST_CHECK enum status schema_read_foreign(struct span text, struct schema *out, struct error *err);
 void schema_release(struct schema *s);
 
 /* The word of messages: "long", "decimal(9,2)", "timestamp-micros". */

@@ -40,6 +40,16 @@ static bool fits(const struct type *t, enum logical l) {
   return false;
 }
 
+/* Of a foreign schema: one that Avro ignores is ignored. */
+static enum status read_foreign_decimal(struct reader *r, uint32_t node, struct type *type) {
+  struct error *err = r->err, ignored = {0};
+  r->err = &ignored;
+  enum status st = read_decimal(r, node, type);
+  r->err = err;
+  if (st == ST_INVALID) type->logical = LOGICAL_NONE;
+  return st == ST_INVALID ? ST_OK : st;
+}
+
 enum status reader_logical(struct reader *r, uint32_t node, struct type *type) {
   uint32_t member = json_member(&r->doc, node, "logicalType");
   struct span word = {0};
@@ -54,5 +64,6 @@ enum status reader_logical(struct reader *r, uint32_t node, struct type *type) {
     return reader_note(r, member, "\"logicalType\": \"%s\" is not for %s: it means nothing here",
                        logical_name(l), kind_name(type->kind));
   type->logical = l;
-  return l == LOGICAL_DECIMAL ? read_decimal(r, node, type) : ST_OK;
+  if (l != LOGICAL_DECIMAL) return ST_OK;
+  return r->foreign ? read_foreign_decimal(r, node, type) : read_decimal(r, node, type);
 }

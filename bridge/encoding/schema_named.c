@@ -54,7 +54,9 @@ static enum status name_member(struct reader *r, uint32_t node, const char *key,
   return ST_OK;
 }
 
-static enum status check_aliases(struct reader *r, uint32_t node, bool dots) {
+/* ns NULL: of a field. */
+static enum status read_aliases(struct reader *r, uint32_t node, const struct span *ns,
+                                const struct alias **last) {
   uint32_t list = json_member(&r->doc, node, "aliases");
   if (list == JSON_NONE) return ST_OK;
   if (r->doc.nodes[list].type != JSON_ARRAY)
@@ -65,8 +67,14 @@ static enum status check_aliases(struct reader *r, uint32_t node, bool dots) {
     enum status st = ST_OK;
     if (r->doc.nodes[at].type == JSON_STRING) st = reader_string(r, at, &alias);
     if (st != ST_OK) return st;
-    if (!alias.ptr || !name_valid(alias, dots))
+    if (!alias.ptr || !name_valid(alias, ns != NULL))
       return reader_fault(r, at, "\"aliases\" must be an array of names");
+    struct alias *one = arena_zalloc(r->arena, sizeof *one);
+    if (!one) return reader_no_memory(r);
+    st = reader_full_name(r, alias, ns ? *ns : (struct span){"", 0}, &one->name);
+    if (st != ST_OK) return st;
+    *last = one;
+    last = &one->next;
   }
   return ST_OK;
 }
@@ -98,12 +106,14 @@ static enum status define(struct reader *r, uint32_t node, enum kind kind, struc
   *ns = (struct span){type->name.ptr, dot ? (size_t)(dot - type->name.ptr) : 0};
   type->kind = kind;
   type->loose = r->loose;
-  type->extra = type->key = SCHEMA_NO_FIELD;
+  type->extra = type->key = type->fallback = SCHEMA_NO_FIELD;
+  type->file = r->common_file;
+  type->line = reader_line_of(r, node);
   st = table_put(&r->names, type->name, type);
   if (st == ST_EXISTS)
     return reader_fault(r, node, "\"%s\" is defined twice", reader_quote(r, type->name));
   *out = type;
-  return st == ST_OK ? check_aliases(r, node, true) : reader_no_memory(r);
+  return st == ST_OK ? read_aliases(r, node, ns, &type->aliases) : reader_no_memory(r);
 }
 
 static int by_name(const void *a, const void *b, void *type) {
@@ -183,7 +193,7 @@ static enum status read_field(struct reader *r, uint32_t node, struct span ns, s
   if (is_json && !holds_strings(&f->use))
     return reader_fault(r, json, "\"json\" is for strings; \"%s\" has none",
                         reader_quote(r, f->name));
-  st = check_aliases(r, node, false);
+  st = read_aliases(r, node, NULL, &f->aliases);
   if (st == ST_OK) st = note_beside(r, node, f);
   uint32_t fallback = json_member(doc, node, "default");
   return st != ST_OK || fallback == JSON_NONE ? st : compile_default(r, fallback, f);
@@ -276,7 +286,8 @@ enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct 
   if (st != ST_OK || fallback == JSON_NONE) return st;
   struct span word = {0};
   if (r->doc.nodes[fallback].type == JSON_STRING) st = reader_string(r, fallback, &word);
-  if (st == ST_OK && type_find(*out, word, 0) == SCHEMA_NO_FIELD)
+  if (st == ST_OK) (*out)->fallback = type_find(*out, word, 0);
+  if (st == ST_OK && (*out)->fallback == SCHEMA_NO_FIELD)
     st = reader_fault(r, fallback, "the default of enum %s is none of its symbols",
                       reader_quote(r, (*out)->name));
   return st;

@@ -15,6 +15,9 @@ struct reader {
   unsigned inlined;            /* of those this place lies in, one in the other */
   const char *common_file;     /* the innermost; NULL: none */
   struct schema_note **last_note;
+  size_t line_at; /* a place of the text, and its line */
+  unsigned line;
+  bool foreign;     /* it is only compared */
   unsigned records; /* that are being read: 1 in the outermost */
   unsigned loose; /* arrays, maps and unions of several around this place, whose values may be empty
                      or others */
@@ -29,6 +32,8 @@ enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) 
 MUST_CHECK enum status reader_note(struct reader *r, uint32_t node, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 unsigned reader_line(struct span text, size_t at); /* from 1 */
+/* That of a node, cheap for places near the last one. */
+unsigned reader_line_of(struct reader *r, uint32_t node);
 enum status reader_no_memory(struct reader *r);
 /* The bytes of a string node, unescaped, in the arena; *out.ptr is never NULL on success. */
 MUST_CHECK enum status reader_string(struct reader *r, uint32_t node, struct span *out);

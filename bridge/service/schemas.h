@@ -65,4 +65,17 @@ MUST_CHECK enum status schemas_json_schema(struct schemas *s, struct span event,
 MUST_CHECK enum status schemas_asyncapi(struct schemas *s, struct span event, struct buffer *out,
                                         struct error *err);
 
+/* schema_levels.c: are the schemas compatible with those of before, by a level of SCHEMA_LEVELS?
+ * only: of this event alone (empty: of all). Backward: what the older schema wrote is read with the
+ * newer one; forward: the other way round; transitive: with the frozen ones of both as well.
+ * "gone": events that have no schema any more. ST_NOT_FOUND: neither has that event.
+ * {"version":1,"level","against","compatible":bool,"checked":N,"gone":["order.old"],"incompatible":
+ * [{"event","direction":"backward"|"forward","what":"TYPE_MISMATCH","path","message","file","line",
+ * "against_file","against_line"}]} */
+#define SCHEMA_LEVELS                                                                              \
+  "NONE|BACKWARD|BACKWARD_TRANSITIVE|FORWARD|FORWARD_TRANSITIVE|FULL|FULL_TRANSITIVE"
+MUST_CHECK enum status schemas_compatible(const struct schemas *s, const struct schemas *before,
+                                          const char *level, struct span only, struct buffer *json,
+                                          struct error *err);
+
 #endif

