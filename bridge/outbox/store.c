@@ -210,42 +210,49 @@ bool store_scanned(const struct store *s, uint64_t generation) {
   return s->ops->scanned(s->impl, generation);
 }
 
+enum status store_settle(struct store *s, struct settling *rows, size_t count,
+                         const struct manifest_name *closes, enum closing *closing,
+                         struct error *err) {
+  enum closing none;
+  struct error local = {0};
+  BUG_ON(count > STORE_ROWS);
+  if (!closing) closing = &none;
+  if (!err) err = &local;
+  *closing = CLOSING_NOT;
+  return s->ops->settle(s->impl, rows, count, closes, closing, err);
+}
+
+static enum status settle_one(struct store *s, struct settling one, enum settled *how,
+                              struct error *err) {
+  enum status st = store_settle(s, &one, 1, NULL, NULL, err);
+  *how = one.how;
+  if (err && st == ST_AGAIN) *err = one.error;
+  return st == ST_AGAIN ? one.status : st;
+}
+
 enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how,
                        struct error *err) {
-  return s->ops->done(s->impl, ref, how, err);
+  return settle_one(s, (struct settling){.ref = ref, .fate = FATE_DONE}, how, err);
 }
 
 enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id,
                           enum settled *how, struct error *err) {
-  return s->ops->done_id(s->impl, ref, id, how, err);
-}
-
-enum status store_sync(struct store *s, struct error *err) {
-  return s->ops->sync(s->impl, err);
-}
-
-void store_fail_all(struct store *s, struct failed *list, size_t count) {
-  BUG_ON(count > STORE_FAILED);
-  s->ops->fail_all(s->impl, list, count);
-}
-
-static enum status fail_one(struct store *s, const struct entry_ref *ref, const struct failure *why,
-                            bool dead, enum settled *how, struct error *err) {
-  struct failed one = {.ref = ref, .why = *why, .dead = dead};
-  store_fail_all(s, &one, 1);
-  *how = one.how;
-  if (err && one.status != ST_OK) *err = one.error;
-  return one.status;
+  return settle_one(s, (struct settling){.ref = ref, .id = id, .late = true, .fate = FATE_DONE},
+                    how, err);
 }
 
 enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why,
                         enum settled *how, struct error *err) {
-  return fail_one(s, ref, why, false, how, err);
+  return settle_one(s, (struct settling){.ref = ref, .fate = FATE_RETRY, .why = *why}, how, err);
 }
 
 enum status store_dead(struct store *s, const struct entry_ref *ref, const struct failure *why,
                        enum settled *how, struct error *err) {
-  return fail_one(s, ref, why, true, how, err);
+  return settle_one(s, (struct settling){.ref = ref, .fate = FATE_DEAD, .why = *why}, how, err);
+}
+
+enum status store_sync(struct store *s, struct error *err) {
+  return s->ops->sync(s->impl, err);
 }
 
 void store_linger(struct store *s, const struct entry_ref *ref, bool on) {

@@ -16,7 +16,7 @@
  * that scan.
  *
  * Threads: store_next, store_follow and store_wait on one thread (the reader);
- * store_done/retry/dead/fail_all/sync/release on any one other thread at the same time (the
+ * store_settle/done/retry/dead/sync/release on any one other thread at the same time (the
  * finisher; release also by the publisher); store_wake, store_rescan, store_rescan_settled,
  * store_counts, store_amounts on any thread. store_list, store_find, store_replay, store_emit,
  * store_survey, store_lies need no reader and work on a store that was opened without create too.
@@ -224,19 +224,38 @@ MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref,
  */
 MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref,
                                   const struct failure *why, enum settled *how, struct error *err);
-struct failed { /* one entry of many */
+enum entry_fate { FATE_DONE, FATE_RETRY, FATE_DEAD };
+struct settling { /* one row of a chain */
   const struct entry_ref *ref;
-  struct failure why;
-  bool dead;          /* store_dead, else store_retry */
-  enum settled how;   /* what they say of it, each for itself */
+  struct span id; /* with late: as store_done_id; FATE_DONE alone */
+  bool late;
+  enum entry_fate fate;
+  struct failure why; /* of FATE_RETRY and FATE_DEAD */
+  enum settled how;   /* what became of it, as store_done, store_retry, store_dead say it */
   enum status status; /* likewise; what is not ST_OK stays in hand */
   struct error error; /* where that is not ST_OK */
 };
-#define STORE_FAILED 200 /* at most so many at once: each is an open file */
-/* store_retry and store_dead of many: they wait for the disk together, so that two hundred cost
- * little more than ten. A crash at any place leaves each as if it had been alone. ST_BUSY: also
- * where the outbox is not ours any more. */
-void store_fail_all(struct store *s, struct failed *list, size_t count);
+/* How far a batch's record got. */
+enum closing {
+  CLOSING_NOT,      /* it was not asked for, or a row stays in hand */
+  CLOSING_UNSYNCED, /* a removal may be lost with the power: a later call could not tell either */
+  CLOSING_SYNCED,   /* the removals are durable; what was set aside is not */
+  CLOSING_DURABLE,  /* all of it is; the record is not marked */
+  CLOSING_DONE
+};
+#define STORE_ROWS 200 /* at most so many at once: each that failed is an open file */
+struct manifest_name;
+/* Settles a chain; each row ends "in hand" by its own status, so that two hundred cost little more
+ * than ten. Where it ends a batch, closes names its record, which is marked as settled when each
+ * row has ST_OK and all the removals are durable (rows before these, too). A crash at any place
+ * leaves each row as if it had been alone, and the record unmarked as long as one of them could
+ * come back. ST_OK: all of it. ST_BUSY: the outbox is not ours any more, nothing was touched since.
+ * ST_AGAIN: rows stay in hand, as they say. Any other: the rows are settled, the batch is not
+ * closed, as *closing (NULL without closes) and err say; or it cannot be told whose it is, and then
+ * each row says so. */
+MUST_CHECK enum status store_settle(struct store *s, struct settling *rows, size_t count,
+                                    const struct manifest_name *closes, enum closing *closing,
+                                    struct error *err);
 /* It stays in hand for longer, and whoever holds it keeps what must not overtake it from passing:
  * the scan of store_rescan_settled does not wait for it. It does again (on false) for one that is
  * about to be given back: said before a scan is asked for, else that scan passes it over and what

@@ -46,11 +46,9 @@ struct store_ops {
   uint64_t (*rescan)(void *);
   uint64_t (*rescan_settled)(void *);
   bool (*scanned)(void *, uint64_t);
-  enum status (*done)(void *, const struct entry_ref *, enum settled *, struct error *);
-  enum status (*done_id)(void *, const struct entry_ref *, struct span, enum settled *,
-                         struct error *);
+  enum status (*settle)(void *, struct settling *, size_t, const struct manifest_name *,
+                        enum closing *, struct error *);
   enum status (*sync)(void *, struct error *);
-  void (*fail_all)(void *, struct failed *, size_t);
   void (*linger)(void *, const struct entry_ref *, bool on);
   void (*release)(void *, const struct entry_ref *);
   enum status (*aside)(void *, const struct entry_ref *, struct span, enum aside,

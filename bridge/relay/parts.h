@@ -60,7 +60,7 @@ struct item {
   bool keyless;             /* its key is its id, for want of the fields */
   bool key_held;            /* it was given back behind an earlier event of its key */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */
-  bool tried, failed;       /* F: it went to the store with others, and that worked: how */
+  bool tried, settled;      /* F: it went to the store with others, and that worked: how */
   uint8_t how;              /* enum settled */
 };
 
@@ -192,6 +192,10 @@ struct finishing {
   bool durable; /* what was taken out is so for good, and what was set aside too: nothing was since
                  */
   int64_t settling_us, settling_ns; /* wall and monotonic time of the chain that is settled now */
+  struct settling rows[STORE_ROWS]; /* of the chain, and whose each is */
+  struct item *items[STORE_ROWS];
+  size_t count;
+  enum closing closing; /* how far the batch got that these rows end */
 };
 
 /* The whole: begun and ended by one thread, which touches the sides only while theirs do not run.

@@ -74,25 +74,19 @@ static bool rewrites(enum outcome fate) {
   return fate == OUTCOME_DEAD || fate == OUTCOME_RETRY;
 }
 
-static enum status apply(struct finishing *f, const struct item *item, enum outcome fate,
-                         enum settled *how, struct error *err) {
-  bool changes = rewrites(fate) || fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
-  BUG_ON_RULE(L14, changes && f->lost);
+static bool settles(enum outcome fate) {
+  return rewrites(fate) || fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
+}
+
+static struct settling row_of(const struct finishing *f, const struct item *item,
+                              enum outcome fate) {
+  BUG_ON_RULE(L14, f->lost);
   BUG_ON_RULE(L18, rewrites(fate) && !item->attempts);
-  const struct failure why = failure_of(f, item);
-  struct store *store = f->relay->parts.store;
-  switch (fate) {
-  case OUTCOME_PUBLISHED:
-  case OUTCOME_DUPLICATE: return store_done(store, &item->ref, how, err);
-  case OUTCOME_RETRY: return store_retry(store, &item->ref, &why, how, err);
-  case OUTCOME_DEAD: return store_dead(store, &item->ref, &why, how, err);
-  case OUTCOME_HELD:
-  case OUTCOME_WAITS:
-  case OUTCOME_SEND:
-  case OUTCOME_TWIN: break;
-  }
-  store_release(store, &item->ref);
-  return ST_OK;
+  struct settling row = {.ref = &item->ref, .fate = FATE_DONE};
+  if (!rewrites(fate)) return row;
+  row.fate = fate == OUTCOME_DEAD ? FATE_DEAD : FATE_RETRY;
+  row.why = failure_of(f, item);
+  return row;
 }
 
 static bool wait_for_disk(struct relay *r, const struct error *err) {
@@ -102,6 +96,11 @@ static bool wait_for_disk(struct relay *r, const struct error *err) {
   mutex_unlock(&r->lock);
   relay_beat(r, &r->finisher_us);
   return !relay_must_end(r);
+}
+
+static void not_ours(struct finishing *f, const struct error *why) {
+  f->lost = f->unsettled = true;
+  relay_fail(f->relay, ST_BUSY, why->text);
 }
 
 /* Not where it only cannot be looked at: then that is waited for. False: it is not, or the relay
@@ -116,9 +115,8 @@ static bool still_ours(struct finishing *f) {
     go_on = wait_for_disk(r, &err);
   }
   if (waited && st == ST_OK) disk_works(r, DISK_SETTLING);
-  f->lost = f->lost || st == ST_BUSY;
   f->unsettled = f->unsettled || st != ST_OK;
-  if (st == ST_BUSY) relay_fail(r, ST_BUSY, err.text);
+  if (st == ST_BUSY) not_ours(f, &err);
   return st == ST_OK;
 }
 
@@ -127,8 +125,7 @@ static bool still_ours(struct finishing *f) {
 void settle_watch(struct finishing *f) {
   struct error err = {0};
   if (f->lost || store_check(f->relay->parts.store, &err) != ST_BUSY) return;
-  f->lost = f->unsettled = true;
-  relay_fail(f->relay, ST_BUSY, err.text);
+  not_ours(f, &err);
 }
 
 /* It alone is hindered: what became of it is written down, and all others go on. On false err says
@@ -147,29 +144,42 @@ static bool set_aside(struct finishing *f, const struct item *item, enum outcome
   return st == ST_OK;
 }
 
+/* By itself, twice. ST_BUSY: only that the outbox is not ours any more. */
+static enum status apply(struct finishing *f, const struct item *item, enum outcome fate,
+                         enum settled *how, struct error *err) {
+  enum status st = ST_AGAIN;
+  for (unsigned tries = 0; tries < 2 && st != ST_OK && st != ST_BUSY; tries++) {
+    struct settling *row = &f->rows[0];
+    *row = row_of(f, item, fate);
+    st = store_settle(f->relay->parts.store, row, 1, NULL, NULL, err);
+    *how = row->how;
+    if (st == ST_AGAIN) *err = row->error;
+  }
+  if (st == ST_BUSY) not_ours(f, err);
+  return st;
+}
+
 /* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was.
  */
 static bool settle_one(struct finishing *f, const struct item *item, enum outcome fate,
                        enum settled *how) {
   struct relay *r = f->relay;
   struct error err = {0};
-  bool waited = false;
   *how = (enum settled)item->how;
-  if (item->failed) {
-    disk_works(r, DISK_SETTLING);
+  if (!item->settled && !settles(fate)) {
+    store_release(r->parts.store, &item->ref);
     return true;
   }
-  for (;;) {
-    if ((rewrites(fate) || waited) && !still_ours(f)) return false;
+  while (!item->settled) {
     if (fate == OUTCOME_DEAD && !holds_save(r, &err)) { /* before it is one */
-      if (!wait_for_disk(r, &err)) return false;
-      waited = true;
+      if (!still_ours(f) || !wait_for_disk(r, &err)) return false;
       continue;
     }
-    if (apply(f, item, fate, how, &err) == ST_OK || apply(f, item, fate, how, &err) == ST_OK) break;
-    if (set_aside(f, item, fate, how, &err)) break;
+    enum status st = apply(f, item, fate, how, &err);
+    if (st == ST_OK) break;
+    if (st == ST_BUSY) return false;
+    if (st == ST_AGAIN && set_aside(f, item, fate, how, &err)) break;
     if (!wait_for_disk(r, &err)) return false;
-    waited = true;
   }
   disk_works(r, DISK_SETTLING);
   return true;
@@ -285,7 +295,7 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
   enum settled how = SETTLED_GONE;
   BUG_ON(fate == OUTCOME_SEND || fate == OUTCOME_TWIN); /* no verdict, or its head's */
   relay_beat(r, &r->finisher_us);
-  f->durable = false;
+  if (!item->settled && settles(fate)) f->durable = false;
   unlist_first(r, item, fate);
   if (!settle_one(f, item, fate, &how)) {
     f->unsettled = true;
@@ -315,46 +325,88 @@ static void settle_item(struct finishing *f, struct item *item, enum outcome fat
     twins = twin->next;
     if (gone) twin->error = item->error;
     if (gone && another_event(twin, item)) tell_reused(r, twin, item);
-    settle_item(f, twin, gone ? OUTCOME_DUPLICATE : OUTCOME_HELD);
+    settle_item(f, twin, gone || twin->settled ? OUTCOME_DUPLICATE : OUTCOME_HELD);
   }
   batch_drop(r, item->batch, 1);
 }
 
-/* ---- what failed, many at once ---- */
+/* ---- many at once ---- */
 
-/* Of this item and what comes behind it, as far as the batch it closes: so that they wait for the
- * disk together. What does not work out is tried by itself when its turn comes, which is when the
- * others' is told too. */
-static size_t gather(struct item *item, struct item **items) {
-  size_t n = 0;
-  for (; item && n < STORE_FAILED; item = item->next) {
-    if (rewrites((enum outcome)item->outcome) && !item->tried) items[n++] = item;
-    if (item->closes) break;
-  }
-  return n;
+/* L11. A failed fsync is not asked twice: the next one would say yes of what the first one lost. No
+ * manifest of this run is closed any more, so that the next start settles them again. */
+static void unsynced(struct finishing *f, const struct error *why) {
+  f->unsettled = true;
+  disk_trouble(f->relay, DISK_UNSYNCED, why);
 }
 
-static void fail_together(struct finishing *f, struct item *first) {
-  struct relay *r = f->relay;
-  struct item *items[STORE_FAILED];
+static bool sync_outbox(struct finishing *f) {
   struct error err = {0};
-  size_t n = gather(first, items);
-  struct failed *list = n > 1 ? calloc(n, sizeof *list) : NULL;
-  for (size_t i = 0; i < n; i++) items[i]->tried = true;
-  if (list && still_ours(f) && holds_save(r, &err)) {
-    for (size_t i = 0; i < n; i++) {
-      enum outcome fate = (enum outcome)items[i]->outcome;
-      unlist_first(r, items[i], fate);
-      list[i] = (struct failed){
-          .ref = &items[i]->ref, .why = failure_of(f, items[i]), .dead = fate == OUTCOME_DEAD};
-    }
-    store_fail_all(r->parts.store, list, n);
+  if (store_sync(f->relay->parts.store, &err) == ST_OK) return f->durable = !f->unsettled;
+  unsynced(f, &err);
+  return false;
+}
+
+static void add_row(struct finishing *f, struct item *item, enum outcome fate) {
+  unlist_first(f->relay, item, fate);
+  f->items[f->count] = item;
+  f->rows[f->count++] = row_of(f, item, fate);
+}
+
+/* Its twins go out with it: those of its own batch stand in that batch's manifest. More may come
+ * until it is unlisted. */
+static bool add_item(struct finishing *f, struct item *item) {
+  struct relay *r = f->relay;
+  enum outcome fate = (enum outcome)item->outcome;
+  size_t twins = 0;
+  item->tried = true;
+  if (!settles(fate)) return true;
+  item->tried = !f->count; /* one with more twins than there is room for goes by itself */
+  mutex_lock(&r->lock);
+  struct item *first = rewrites(fate) ? NULL : item->twins;
+  for (const struct item *twin = first; twin; twin = twin->next) twins++;
+  mutex_unlock(&r->lock);
+  if (f->count + 1 + twins > STORE_ROWS) return false;
+  item->tried = true;
+  add_row(f, item, fate);
+  for (; twins; twins--, first = first->next) add_row(f, first, OUTCOME_DUPLICATE);
+  return true;
+}
+
+/* From this item to the end of its batch, as far as there is room. NULL: not to its end. */
+static const struct manifest_name *gather(struct finishing *f, struct item *item, bool *dies) {
+  f->count = 0;
+  *dies = false;
+  for (; item; item = item->next) {
+    if (!add_item(f, item)) return NULL;
+    *dies |= item->outcome == OUTCOME_DEAD;
+    if (item->closes) return item->closes;
   }
-  for (size_t i = 0; list && i < n; i++) {
-    items[i]->failed = list[i].ref && list[i].status == ST_OK;
-    items[i]->how = (uint8_t)list[i].how;
+  return NULL;
+}
+
+/* So that they wait for the disk together. What does not work out is tried by itself when its turn
+ * comes, which is when the others' is told too. */
+static void settle_together(struct finishing *f, struct item *first) {
+  struct relay *r = f->relay;
+  struct error err = {0};
+  bool dies;
+  const struct manifest_name *closes = gather(f, first, &dies);
+  f->closing = CLOSING_NOT;
+  if (dies && !holds_save(r, &err)) return; /* before they are dead letters */
+  if (f->unsettled) closes = NULL;          /* the next start settles what is left of it */
+  if (f->count) f->durable = false;
+  if (!f->count && !closes) return;
+  enum status st = store_settle(r->parts.store, f->rows, f->count, closes, &f->closing, &err);
+  if (st == ST_BUSY) {
+    not_ours(f, &err);
+    return;
   }
-  free(list);
+  for (size_t i = 0; i < f->count; i++) {
+    f->items[i]->settled = f->rows[i].status == ST_OK;
+    f->items[i]->how = (uint8_t)f->rows[i].how;
+  }
+  if (f->closing >= CLOSING_DURABLE) f->durable = true;
+  if (f->closing == CLOSING_UNSYNCED) unsynced(f, &err);
 }
 
 static void tell_chain(struct relay *r, size_t published, size_t all) {
@@ -362,16 +414,6 @@ static void tell_chain(struct relay *r, size_t published, size_t all) {
   log_write(r->parts.log, LOG_INFO, "relay", "batch_settled",
             FIELDS(F_INT("published", published), F_INT("events", all)), "%zu events published",
             published);
-}
-
-/* L11. A failed fsync is not asked twice: the next one would say yes of what the first one lost. No
- * manifest of this run is closed any more, so that the next start settles them again. */
-static bool sync_outbox(struct finishing *f) {
-  struct error err = {0};
-  if (store_sync(f->relay->parts.store, &err) == ST_OK) return f->durable = !f->unsettled;
-  f->unsettled = true;
-  disk_trouble(f->relay, DISK_UNSYNCED, &err);
-  return false;
 }
 
 /* What was set aside is on the disk, however long that takes; false: it is not. */
@@ -392,10 +434,10 @@ static bool sync_aside(struct finishing *f) {
 static void close_batch(struct finishing *f, const struct manifest_name *name) {
   struct relay *r = f->relay;
   struct error err = {0};
-  if (!sync_outbox(f) || !sync_aside(f)) return;
+  if (!f->durable && (!sync_outbox(f) || !sync_aside(f))) return;
   BUG_ON_RULE(L10, !f->durable);
   BUG_ON_RULE(L11, f->unsettled);
-  while (ledger_settled(r, name, &err) != ST_OK) {
+  while (ledger_settled(r, name, f->closing == CLOSING_DONE, &err) != ST_OK) {
     if (!still_ours(f) || !wait_for_disk(r, &err)) return; /* the next start settles it again */
   }
   disk_works(r, DISK_SETTLING);
@@ -416,7 +458,8 @@ void stage_settle(struct finishing *f, struct item *first) {
     struct manifest_name closes = {0};
     bool last = item->closes != NULL;
     if (last) closes = *item->closes;
-    if (rewrites((enum outcome)item->outcome) && !item->tried) fail_together(f, item);
+    if (!item->tried) settle_together(f, item);
+    if (f->lost) return;
     settle_item(f, item, (enum outcome)item->outcome);
     if (last && !f->unsettled)
       close_batch(f, &closes); /* else the next start settles what is left of it */

@@ -123,6 +123,21 @@ static inline void box_done_all(struct box *b) {
   OK(store_sync(b->store, &b->err));
 }
 
+/* Its lock is free for the next one, whoever holds it. */
+static inline void box_unlock(struct box *b) {
+  char lock[240];
+  snprintf(lock, sizeof lock, "%s/.busbridge/lock", b->dir);
+  if (!strcmp(b->scheme, "memory"))
+    store_memory_unlock(b->dir);
+  else
+    assert_int_equal(unlink(lock), 0);
+}
+
+static inline void settle_all(struct store *s, struct settling *rows, size_t count) {
+  enum status st = store_settle(s, rows, count, NULL, NULL, NULL);
+  (void)st; /* each row says what became of it */
+}
+
 static inline void box_release_all(struct box *b) {
   for (size_t i = 0; i < b->count; i++) store_release(b->store, &b->refs[i]);
 }

@@ -452,12 +452,13 @@ CASE(entries_that_another_worker_took_over_are_not_touched) {
 
 static int take_over(void *ctx, enum durable_op op, const char *name, bool after) {
   struct world *w = ctx;
-  if (op != DURABLE_UNLINK || !after || !strstr(name, "a.json")) return 0;
-  put(w->box, ".busbridge/lock", "1 somebody-else\n");
+  bool removed = op == DURABLE_UNLINK && strstr(name, "a.json");
+  if (after && (removed || op == DURABLE_FSYNC))
+    put(w->box, ".busbridge/lock", "1 somebody-else\n");
   return 0;
 }
 
-/* Between two entries of a chain: the first is out already. */
+/* While what is to be put in its place is written; what is done comes after it. */
 CASE(a_dead_letter_is_not_moved_once_another_worker_took_over) {
   struct world *w = *state;
   for (unsigned fate = OUTCOME_RETRY; fate <= OUTCOME_DEAD; fate++) {
@@ -471,8 +472,20 @@ CASE(a_dead_letter_is_not_moved_once_another_worker_took_over) {
     settle(w);
     durable_set_hook(NULL, NULL);
     assert_int_equal(w->r.status.failed, ST_BUSY);
-    assert_int_equal(files_in(w->box, "."), 2);
+    assert_int_equal(files_in(w->box, "."), 3);
     assert_int_equal(files_in(w->box, "dlq"), 0);
+    assert_non_null(strstr(text_of(w->box, "b.json"), "\"attempts\": 0"));
     assert_string_equal(manifests(w), "settled-0 batch-1");
   }
+}
+
+/* Between the removals and the record. */
+CASE(a_batch_is_not_marked_once_another_worker_took_over) {
+  struct world *w = *state;
+  durable_set_hook(take_over, w);
+  settle(w);
+  durable_set_hook(NULL, NULL);
+  assert_int_equal(w->r.status.failed, ST_BUSY);
+  assert_int_equal(files_in(w->box, "."), 0);
+  assert_string_equal(manifests(w), "settled-0 batch-1");
 }

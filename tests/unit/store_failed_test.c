@@ -37,12 +37,12 @@ static void take(struct box *b, size_t count) {
 }
 
 /* Those in hand: the ones that are not objects, and those with an id before "p", die. */
-static size_t failed_of(struct box *b, struct failed list[64]) {
+static size_t failed_of(struct box *b, struct settling list[64]) {
   for (size_t i = 0; i < b->count; i++) {
     bool raw = !b->refs[i].id.len;
-    list[i] = (struct failed){.ref = &b->refs[i],
-                              .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 2),
-                              .dead = raw || b->refs[i].id.ptr[0] < 'p'};
+    list[i] = (struct settling){.ref = &b->refs[i],
+                                .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 2),
+                                .fate = raw || b->refs[i].id.ptr[0] < 'p' ? FATE_DEAD : FATE_RETRY};
   }
   return b->count;
 }
@@ -59,10 +59,10 @@ static void make_three(struct box *b) {
 }
 
 static enum status fail_three(struct box *b) {
-  struct failed list[64];
+  struct settling list[64];
   size_t count = failed_of(b, list), stay = 0;
   enum status st = ST_OK;
-  store_fail_all(b->store, list, count);
+  settle_all(b->store, list, count);
   for (size_t i = 0; i < count; i++) {
     stay += list[i].status != ST_OK;
     if (list[i].status != ST_OK) st = list[i].status;
@@ -164,7 +164,7 @@ static int fail_b(void *ctx, enum durable_op op, const char *name, bool after) {
 
 CASE(one_that_is_hindered_hinders_no_other) {
   struct box *b = *state;
-  struct failed list[64];
+  struct settling list[64];
   static const char *const names[] = {"a.json",         "b.json", "c.json",
                                       "pending/b.json", "r.json", "pending/z.json"};
   for (size_t i = 0; i < 6; i++)
@@ -172,7 +172,7 @@ CASE(one_that_is_hindered_hinders_no_other) {
   take(b, 6);
   size_t count = failed_of(b, list), stay = 0;
   durable_set_hook(fail_b, NULL);
-  store_fail_all(b->store, list, count);
+  settle_all(b->store, list, count);
   durable_set_hook(NULL, NULL);
   for (size_t i = 0; i < count; i++) {
     bool hindered = strncmp(list[i].ref->name.ptr, "b.json", 6) == 0;
@@ -189,7 +189,7 @@ CASE(one_that_is_hindered_hinders_no_other) {
 
 CASE(what_is_gone_or_another_by_now_is_told_of_each) {
   struct box *b = *state;
-  struct failed list[64];
+  struct settling list[64];
   put_old(b, "a.json", "a");
   put_old(b, "b.json", "b");
   put_old(b, "c.json", "c");
@@ -200,7 +200,7 @@ CASE(what_is_gone_or_another_by_now_is_told_of_each) {
   assert_int_equal(unlink(path_of(b, "b.json")) + unlink(path_of(b, "r.json")), 0);
   put_entry(b, "c.json", "new", "pending", "2025-01-01T00:00:00+00:00");
   put(b, "s.json", "{\"other\": broken too");
-  store_fail_all(b->store, list, count);
+  settle_all(b->store, list, count);
   for (size_t i = 0; i < count; i++) {
     char c = list[i].ref->name.ptr[0];
     assert_int_equal(list[i].status, ST_OK);
@@ -228,13 +228,13 @@ static int take_over(void *ctx, enum durable_op op, const char *name, bool after
 CASE(nothing_is_moved_once_the_outbox_is_anothers) {
   struct box *b = *state;
   for (int raw = 0; raw < 2; raw++) {
-    struct failed list[64];
+    struct settling list[64];
     put_old(b, "a.json", raw ? NULL : "a");
     put_old(b, "b.json", raw ? NULL : "b");
     take(b, 2);
     size_t count = failed_of(b, list);
     durable_set_hook(take_over, b);
-    store_fail_all(b->store, list, count);
+    settle_all(b->store, list, count);
     durable_set_hook(NULL, NULL);
     for (size_t i = 0; i < count; i++) assert_int_equal(list[i].status, ST_BUSY);
     assert_int_equal(files_in(b, "."), 2);

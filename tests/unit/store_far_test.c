@@ -181,14 +181,14 @@ static void make_two(struct box *b) {
 }
 
 static enum status move_two(struct box *b) {
-  struct failed list[2] = {0};
+  struct settling list[2] = {0};
   for (size_t i = 0; i < 2; i++) {
     bool raw = !b->refs[i].id.len;
-    list[i] = (struct failed){.ref = &b->refs[i],
-                              .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 1),
-                              .dead = true};
+    list[i] = (struct settling){.ref = &b->refs[i],
+                                .why = box_failure(raw ? REASON_NOT_JSON : REASON_BAD_NAME, 1),
+                                .fate = FATE_DEAD};
   }
-  store_fail_all(b->store, list, 2);
+  settle_all(b->store, list, 2);
   return list[0].status == ST_OK ? list[1].status : list[0].status;
 }
 

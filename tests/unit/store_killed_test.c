@@ -42,11 +42,11 @@ static enum status move_killed(struct box *b) {
 /* Its successor brings back what was still on its way, and the power goes. */
 static enum status move_two_killed(struct box *b) {
   struct fault f = {.mode = CRASH_BEFORE, .at = killed.at};
-  struct failed list[2] = {
-      {.ref = &b->refs[0], .why = box_failure(REASON_BAD_NAME, 1), .dead = true},
-      {.ref = &b->refs[1], .why = box_failure(REASON_BAD_NAME, 1), .dead = true}};
+  struct settling list[2] = {
+      {.ref = &b->refs[0], .why = box_failure(REASON_BAD_NAME, 1), .fate = FATE_DEAD},
+      {.ref = &b->refs[1], .why = box_failure(REASON_BAD_NAME, 1), .fate = FATE_DEAD}};
   durable_set_hook(fault_hook, &f);
-  store_fail_all(b->store, list, 2);
+  settle_all(b->store, list, 2);
   box_stop(b);
   durable_set_hook(NULL, NULL);
   killed.calls = f.calls;

@@ -12,6 +12,11 @@ static void look_again(struct fs_shared *s, struct fs_desk *d, const struct fs_r
   if (got == FS_GONE || other) fs_aside_carried(s, row);
 }
 
+static void die(struct fs_finisher *s, struct fs_failed *dead) {
+  dead->status = fs_sync_first(s, &dead->error);
+  if (dead->status == ST_OK) fs_fail_refs(s->shared, dead, 1);
+}
+
 static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
   static const char *const words[] = {[SETTLED_GONE] = "What had become of it is carried out",
                                       [SETTLED_VANISHED] = "Somebody else took it away",
@@ -26,7 +31,7 @@ static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
   if (row->what == ASIDE_DONE)
     dead.status = fs_take_late(s, &row->ref, &how, NULL);
   else
-    fs_fail_refs(s->shared, &dead, 1);
+    die(s, &dead);
   if (row->what != ASIDE_DONE) how = dead.how;
   if (dead.status != ST_OK) {
     fs_hand_end(s->shared, row->ref.place, name, FS_END_NOTHING);

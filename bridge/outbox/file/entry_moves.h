@@ -86,7 +86,7 @@ MUST_CHECK enum status fs_return_across(struct fs_site *s, const char *file,
                                         const char *target, bool raw, struct error *err);
 
 /* failing.c: one of those that failed, on its way */
-struct fs_failed { /* as struct failed */
+struct fs_failed { /* as struct settling, of what this kind knows it by */
   struct fs_ref ref;
   struct failure why;
   bool dead;
@@ -111,12 +111,11 @@ static inline bool fs_going(const struct fs_failing *m) {
  * for count. */
 void fs_failing_wait(struct fs_site *s, struct fs_failing *const *list, struct durable_file *files,
                      size_t count);
-/* raw_letters.c: those that are not objects go to dlq/, as fs_fail_all; the folders they leave are
+/* raw_letters.c: those that are not objects go to dlq/, as fs_fail_refs; the folders they leave are
  * not synced. */
 void fs_dead_raw_all(struct fs_shared *s, struct fs_failing *const *list,
                      struct durable_file *files, size_t count);
-/* failed_entries.c: as the operation; and the same of what this kind knows them by */
-void fs_fail_all(struct fs_shared *s, struct failed *list, size_t count);
+/* failed_entries.c: refused or dead, many at once: they wait for the disk together */
 void fs_fail_refs(struct fs_shared *s, struct fs_failed *list, size_t count);
 
 #endif

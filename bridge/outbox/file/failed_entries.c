@@ -203,18 +203,3 @@ void fs_fail_refs(struct fs_shared *s, struct fs_failed *list, size_t count) {
   free(r.files);
   free(r.letters);
 }
-
-void fs_fail_all(struct fs_shared *s, struct failed *list, size_t count) {
-  struct fs_failed *rows = calloc(count + 1, sizeof *rows);
-  for (size_t i = 0; rows && i < count; i++)
-    rows[i] =
-        (struct fs_failed){.ref = fs_ref_of(list[i].ref), .why = list[i].why, .dead = list[i].dead};
-  if (rows) fs_fail_refs(s, rows, count);
-  for (size_t i = 0; i < count; i++) {
-    list[i].status = rows ? rows[i].status : ST_NO_MEMORY;
-    if (rows) list[i].how = rows[i].how;
-    if (rows) list[i].error = rows[i].error;
-    if (!rows) error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
-  }
-  free(rows);
-}

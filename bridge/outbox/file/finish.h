@@ -19,15 +19,20 @@ struct fs_finisher {
   int64_t probed_ns[PLACES + 1];
 };
 
-/* settle.c: as the operations of these names */
-enum status fs_done(struct fs_finisher *s, const struct entry_ref *ref, enum settled *how,
-                    struct error *err);
-enum status fs_done_id(struct fs_finisher *s, const struct entry_ref *ref, struct span id,
-                       enum settled *how, struct error *err);
-/* The same of what this kind knows it by. */
+/* settle_rows.c: as the operation; and the mark of a batch's record alone */
+enum status fs_settle(struct fs_finisher *s, struct settling *rows, size_t count,
+                      const struct manifest_name *closes, enum closing *closing, struct error *err);
+enum status fs_batch_settle(struct fs_site *s, const struct manifest_name *name, struct error *err);
+
+/* settle.c: one row of FATE_DONE */
+void fs_done(struct fs_finisher *s, struct settling *row);
+/* As a late one, of what this kind knows it by. */
 MUST_CHECK enum status fs_take_late(struct fs_finisher *s, const struct fs_ref *ref,
                                     enum settled *how, struct error *err);
 enum status fs_sync(struct fs_finisher *s, struct error *err);
+/* Before a folder is synced that entries were taken out of: where they went first, else a power
+ * loss could leave them nowhere. What fails is told by fs_sync too (L11). err: not NULL. */
+MUST_CHECK enum status fs_sync_first(struct fs_finisher *s, struct error *err);
 void fs_sync_targets(struct fs_finisher *s); /* when the outbox is opened to be changed */
 void fs_linger(struct fs_shared *s, const struct entry_ref *ref, bool on);
 void fs_release(struct fs_shared *s, const struct entry_ref *ref);

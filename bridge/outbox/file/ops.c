@@ -99,10 +99,7 @@ static enum status op_batch_names(void *impl, const struct span *ids, size_t cou
 
 static enum status op_batch_settle(void *impl, const struct manifest_name *name,
                                    struct error *err) {
-  struct fs_site *s = SITE(impl);
-  enum status st = journal_settle(state_folder(s->state), name, err);
-  if (st == ST_OK) reserve_keep(state_folder(s->state), s->log);
-  return st;
+  return fs_batch_settle(SITE(impl), name, err);
 }
 
 static enum status op_batch_remove(void *impl, const struct manifest_name *name,
@@ -210,22 +207,14 @@ static bool op_scanned(void *impl, uint64_t generation) {
 
 /* ---- the finisher ---- */
 
-static enum status op_done(void *impl, const struct entry_ref *ref, enum settled *how,
-                           struct error *err) {
-  return fs_done(FINISHER(impl), ref, how, err);
-}
-
-static enum status op_done_id(void *impl, const struct entry_ref *ref, struct span id,
-                              enum settled *how, struct error *err) {
-  return fs_done_id(FINISHER(impl), ref, id, how, err);
+static enum status op_settle(void *impl, struct settling *rows, size_t count,
+                             const struct manifest_name *closes, enum closing *closing,
+                             struct error *err) {
+  return fs_settle(FINISHER(impl), rows, count, closes, closing, err);
 }
 
 static enum status op_sync(void *impl, struct error *err) {
   return fs_sync(FINISHER(impl), err);
-}
-
-static void op_fail_all(void *impl, struct failed *list, size_t count) {
-  fs_fail_all(SHARED(impl), list, count);
 }
 
 static void op_linger(void *impl, const struct entry_ref *ref, bool on) {
@@ -340,10 +329,8 @@ const struct store_ops store_file_ops = {
     .rescan = op_rescan,
     .rescan_settled = op_rescan_settled,
     .scanned = op_scanned,
-    .done = op_done,
-    .done_id = op_done_id,
+    .settle = op_settle,
     .sync = op_sync,
-    .fail_all = op_fail_all,
     .linger = op_linger,
     .release = op_release,
     .aside = op_aside,

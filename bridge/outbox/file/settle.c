@@ -8,6 +8,37 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+/* Where a file went first: were the folder it left the first, a power loss in between could leave
+ * it nowhere. */
+static enum status sync_place(struct fs_finisher *s, enum place p, struct error *err) {
+  enum status st = durable_sync_folder(fs_folder(s->site, p), err);
+  if (st == ST_OK) return ST_OK;
+  atomic_store(&s->dirty[p], true);
+  error_prefix(err, "%s/%s", state_path(s->site->state), place_path(p));
+  return st;
+}
+
+static enum status sync_dirty(struct fs_finisher *s, struct error *err) {
+  enum status st = ST_OK;
+  for (unsigned p = PLACES; st == ST_OK && p-- > 0;)
+    if (atomic_exchange(&s->dirty[p], false)) st = sync_place(s, (enum place)p, err);
+  return st;
+}
+
+enum status fs_sync(struct fs_finisher *s, struct error *err) {
+  enum status st = s->owed.status;
+  if (st == ST_OK) return sync_dirty(s, err);
+  if (err) *err = s->owed;
+  s->owed = (struct error){0};
+  return st;
+}
+
+enum status fs_sync_first(struct fs_finisher *s, struct error *err) {
+  enum status st = sync_dirty(s, err);
+  if (st != ST_OK && s->owed.status == ST_OK) s->owed = *err;
+  return st;
+}
+
 static enum status bad_name(const struct fs_ref *ref, struct error *err) {
   return error_set(err, ST_INVALID, "\"%.*s\" is not an entry's name", SPAN_ARGS(ref->name));
 }
@@ -26,6 +57,15 @@ static enum status look_at(struct fs_site *s, const struct fs_ref *ref, const ch
   return ST_OK;
 }
 
+/* Which syncs the folder that others left before it. */
+static enum status put_back(struct fs_finisher *s, enum place place, const char *name,
+                            const char *tmp, struct error *err) {
+  struct error unsynced = {0};
+  enum status st = fs_sync_first(s, &unsynced);
+  (void)st; /* it is owed; this one must not stay in tmp */
+  return fs_put_back(s->site, place, name, tmp, err);
+}
+
 /* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place.
  */
 static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum leftover_kind kind,
@@ -37,7 +77,7 @@ static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum le
                                          : durable_unlink(from, tmp, err);
   if (st == ST_OK && kind == LEFTOVER_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
-  enum status back = fs_put_back(s->site, ref->place, name, tmp, NULL);
+  enum status back = put_back(s, ref->place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
 }
@@ -62,7 +102,7 @@ static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const stru
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED))
     return drop(s, ref, left.kind, name, tmp, err);
   if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
-  enum status back = fs_put_back(s->site, ref->place, name, tmp, err);
+  enum status back = put_back(s, ref->place, name, tmp, err);
   return st != ST_OK ? st : back == ST_NOT_FOUND ? ST_OK : back;
 }
 
@@ -146,43 +186,15 @@ static enum status settle_ref(struct fs_finisher *s, const struct fs_ref *ref, b
   return st;
 }
 
-enum status fs_done(struct fs_finisher *s, const struct entry_ref *entry, enum settled *how,
-                    struct error *err) {
-  const struct fs_ref ref = fs_ref_of(entry);
-  return settle_ref(s, &ref, false, how, err);
+void fs_done(struct fs_finisher *s, struct settling *row) {
+  struct fs_ref ref = fs_ref_of(row->ref);
+  if (row->late) ref.id = row->id;
+  row->status = settle_ref(s, &ref, row->late, &row->how, &row->error);
 }
 
 enum status fs_take_late(struct fs_finisher *s, const struct fs_ref *ref, enum settled *how,
                          struct error *err) {
   return settle_ref(s, ref, true, how, err);
-}
-
-enum status fs_done_id(struct fs_finisher *s, const struct entry_ref *entry, struct span id,
-                       enum settled *how, struct error *err) {
-  struct fs_ref ref = fs_ref_of(entry);
-  ref.id = id;
-  return fs_take_late(s, &ref, how, err);
-}
-
-/* Where a file went first: were the folder it left the first, a power loss in between could leave
- * it nowhere. */
-static enum status sync_place(struct fs_finisher *s, enum place p, struct error *err) {
-  enum status st = durable_sync_folder(fs_folder(s->site, p), err);
-  if (st == ST_OK) return ST_OK;
-  atomic_store(&s->dirty[p], true);
-  error_prefix(err, "%s/%s", state_path(s->site->state), place_path(p));
-  return st;
-}
-
-enum status fs_sync(struct fs_finisher *s, struct error *err) {
-  enum status st = s->owed.status;
-  if (st != ST_OK) {
-    if (err) *err = s->owed;
-    s->owed = (struct error){0};
-  }
-  for (unsigned p = PLACES; st == ST_OK && p-- > 0;)
-    if (atomic_exchange(&s->dirty[p], false)) st = sync_place(s, (enum place)p, err);
-  return st;
 }
 
 /* What a worker that was killed moved there and did not sync: a power loss must not find it

@@ -152,14 +152,20 @@ enum status memory_batch_names(void *impl, const struct span *ids, size_t count,
   return ST_OK;
 }
 
-enum status memory_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
-  struct memory_world *w = ((struct memory *)impl)->w;
-  mutex_lock(&w->lock);
+enum status memory_mark(struct memory_world *w, const struct manifest_name *name,
+                        struct error *err) {
   size_t i = at(w, name);
   bool there = i < w->manifest_count;
   if (there) w->settled[i] = true;
-  mutex_unlock(&w->lock);
   return there ? ST_OK : error_set(err, ST_NOT_FOUND, "batch %" PRIu64 " is gone", name->number);
+}
+
+enum status memory_batch_settle(void *impl, const struct manifest_name *name, struct error *err) {
+  struct memory_world *w = ((struct memory *)impl)->w;
+  mutex_lock(&w->lock);
+  enum status st = memory_mark(w, name, err);
+  mutex_unlock(&w->lock);
+  return st;
 }
 
 enum status memory_batch_remove(void *impl, const struct manifest_name *name, struct error *err) {

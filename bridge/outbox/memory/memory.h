@@ -110,11 +110,9 @@ MUST_CHECK bool memory_notice(struct memory *m,
 void memory_tell(struct memory_world *w);                  /* wakes who waits */
 
 /* settle.c, inspect.c, journal.c, owner.c, selections.c: the rest of the ops */
-enum status memory_done(void *, const struct entry_ref *, enum settled *, struct error *);
-enum status memory_done_id(void *, const struct entry_ref *, struct span, enum settled *,
-                           struct error *);
+enum status memory_settle(void *, struct settling *, size_t, const struct manifest_name *,
+                          enum closing *, struct error *);
 enum status memory_sync(void *, struct error *);
-void memory_fail_all(void *, struct failed *, size_t);
 void memory_linger(void *, const struct entry_ref *, bool on);
 void memory_release(void *, const struct entry_ref *);
 enum status memory_aside(void *, const struct entry_ref *, struct span, enum aside,
@@ -141,6 +139,9 @@ enum status memory_batch_list(void *, struct manifest_name **, size_t *, struct 
 enum status memory_batch_read(void *, const struct manifest_name *, struct manifest *,
                               struct error *);
 enum status memory_batch_names(void *, const struct span *, size_t, bool *, struct error *);
+/* Under the lock. */
+MUST_CHECK enum status memory_mark(struct memory_world *w, const struct manifest_name *name,
+                                   struct error *err);
 enum status memory_batch_settle(void *, const struct manifest_name *, struct error *);
 enum status memory_batch_remove(void *, const struct manifest_name *, struct error *);
 void memory_journal_release(struct memory_world *w);

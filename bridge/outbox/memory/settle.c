@@ -36,10 +36,8 @@ static enum status take_out(struct memory *m, struct memory_row *r, struct error
   return st;
 }
 
-enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *how,
+static enum status take(struct memory *m, const struct entry_ref *ref, enum settled *how,
                         struct error *err) {
-  struct memory *m = impl;
-  mutex_lock(&m->w->lock);
   bool held = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
@@ -51,15 +49,12 @@ enum status memory_done(void *impl, const struct entry_ref *ref, enum settled *h
   if (st == ST_OK) end_hand(m, ref->shelf, ref->token);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
-  mutex_unlock(&m->w->lock);
   return st;
 }
 
-enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span id,
-                           enum settled *how, struct error *err) {
-  struct memory *m = impl;
+static enum status take_late(struct memory *m, const struct entry_ref *ref, struct span id,
+                             enum settled *how, struct error *err) {
   enum status st = ST_OK;
-  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   struct entry_ref by_id = *ref;
   by_id.own[0] = 0;
@@ -70,7 +65,6 @@ enum status memory_done_id(void *impl, const struct entry_ref *ref, struct span 
     if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
   }
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
-  mutex_unlock(&m->w->lock);
   return st;
 }
 
@@ -101,14 +95,20 @@ static enum status note_failure(struct memory *m, struct memory_row *r, const st
   return ST_OK;
 }
 
+/* Nowhere to write its attempts. */
+static bool no_object(const struct memory_row *r) {
+  return !r->doc.count || r->doc.nodes[0].type != JSON_OBJECT;
+}
+
 static enum status fail(struct memory *m, const struct entry_ref *ref, const struct failure *why,
                         bool dead, enum settled *how, struct error *err) {
-  mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
   *how = compare(r, ref);
   if (*how == SETTLED_REUSED) *how = SETTLED_CHANGED;
-  if (*how == SETTLED_GONE) st = note_failure(m, r, why, err);
+  if (*how == SETTLED_GONE && !dead && no_object(r))
+    st = error_set(err, ST_INVALID, "%s is not a JSON object", r->name);
+  if (*how == SETTLED_GONE && st == ST_OK) st = note_failure(m, r, why, err);
   if (*how == SETTLED_GONE && st == ST_OK && dead) {
     st = memory_move(m, r, SHELF_DEAD, err);
     m->gone += st == ST_OK;
@@ -116,13 +116,48 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
   if (st == ST_OK) end_hand(m, ref->shelf, ref->token);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
-  mutex_unlock(&m->w->lock);
   return st;
 }
 
-void memory_fail_all(void *impl, struct failed *list, size_t count) {
-  for (struct failed *f = list; f < list + count; f++)
-    f->status = fail(impl, f->ref, &f->why, f->dead, &f->how, &f->error);
+static void settle_row(struct memory *m, struct settling *row) {
+  struct error *err = &row->error;
+  if (row->fate != FATE_DONE)
+    row->status = fail(m, row->ref, &row->why, row->fate == FATE_DEAD, &row->how, err);
+  else if (row->late)
+    row->status = take_late(m, row->ref, row->id, &row->how, err);
+  else
+    row->status = take(m, row->ref, &row->how, err);
+}
+
+static void not_ours(const struct memory *m, struct settling *rows, size_t count,
+                     struct error *err) {
+  error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more", m->w->address);
+  for (size_t i = 0; i < count; i++) {
+    rows[i].status = ST_BUSY;
+    rows[i].error = *err;
+  }
+}
+
+enum status memory_settle(void *impl, struct settling *rows, size_t count,
+                          const struct manifest_name *closes, enum closing *closing,
+                          struct error *err) {
+  struct memory *m = impl;
+  enum status st = ST_OK;
+  mutex_lock(&m->w->lock);
+  if (m->w->owner != m) {
+    not_ours(m, rows, count, err);
+    st = ST_BUSY;
+  }
+  for (size_t i = 0; st != ST_BUSY && i < count; i++) {
+    settle_row(m, &rows[i]);
+    if (rows[i].status != ST_OK) st = ST_AGAIN;
+  }
+  if (st == ST_OK && closes) {
+    st = memory_mark(m->w, closes, err);
+    *closing = st == ST_OK ? CLOSING_DONE : CLOSING_DURABLE;
+  }
+  mutex_unlock(&m->w->lock);
+  return st;
 }
 
 void memory_linger(void *impl, const struct entry_ref *ref, bool on) {

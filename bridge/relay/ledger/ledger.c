@@ -248,11 +248,13 @@ enum status ledger_refresh(struct publishing *p, struct error *err) {
   return ledger_commit_position(p, &p->ledger.position, err);
 }
 
-enum status ledger_settled(struct relay *r, const struct manifest_name *name, struct error *err) {
+enum status ledger_settled(struct relay *r, const struct manifest_name *name, bool marked,
+                           struct error *err) {
   enum status st = store_check(r->parts.store, err);
   struct manifest_name before = relay_newest_settled(r), now = *name;
   BUG_ON_RULE(L9, before.number >= now.number);
-  if (st == ST_OK) st = stuck_settle(r, &now, err);
+  now.settled = marked;
+  if (st == ST_OK && !marked) st = stuck_settle(r, &now, err);
   if (st == ST_OK) st = stuck_remove(r, &before, err);
   if (st != ST_OK)
     return st; /* still the older one: the next try removes it, and never the position's own (L9) */

@@ -68,9 +68,10 @@ MUST_CHECK enum status ledger_forget(struct publishing *p,
 /* Once a day while idle: the same position again, so that it does not expire. ST_UNAVAILABLE:
  * renew. */
 MUST_CHECK enum status ledger_refresh(struct publishing *p, struct error *err);
-/* F: the batch is settled: its manifest becomes the settled one, the one before it goes. */
+/* F: the batch is settled: its manifest becomes the settled one (marked: it is that already), the
+ * one before it goes. */
 MUST_CHECK enum status ledger_settled(struct relay *r, const struct manifest_name *name,
-                                      struct error *err);
+                                      bool marked, struct error *err);
 
 /* For a start only, within this folder. */
 /* The position alone. ST_UNAVAILABLE: not known whether it worked; renew. */

@@ -1,0 +1,101 @@
+/* A chain of rows is settled: what failed, all at once, then what is done, row by row, then the
+ * folders, what was set aside, and the batch's record, each durable before the next. The finisher's
+ * thread. A crash leaves each row in its place or out of it, and the record as it was unless all
+ * are out. */
+#include "bridge/outbox/file/entry_moves.h"
+#include "bridge/outbox/file/finish.h"
+#include "bridge/outbox/file/journal.h"
+
+/* ---- rows ---- */
+
+static void say(struct settling *row, const struct error *why) {
+  row->status = why->status;
+  row->error = *why;
+}
+
+static void copy_back(struct settling *row, const struct fs_failed *failed) {
+  row->how = failed->how;
+  row->status = failed->status;
+  if (row->status != ST_OK) row->error = failed->error;
+}
+
+static void fail_together(struct fs_finisher *s, struct settling *rows, size_t count,
+                          struct fs_failed *list) {
+  size_t n = 0;
+  for (const struct settling *row = rows; row < rows + count; row++)
+    if (row->fate != FATE_DONE)
+      list[n++] = (struct fs_failed){
+          .ref = fs_ref_of(row->ref), .why = row->why, .dead = row->fate == FATE_DEAD};
+  fs_fail_refs(s->shared, list, n);
+  n = 0;
+  for (struct settling *row = rows; row < rows + count; row++)
+    if (row->fate != FATE_DONE) copy_back(row, &list[n++]);
+}
+
+/* Before the others: their folders are synced here, and what was taken out of these may not have
+ * reached sent/ for good. Of earlier calls that is made sure of first. */
+static void fail_rows(struct fs_finisher *s, struct settling *rows, size_t count, size_t failing) {
+  struct error err = {0};
+  struct fs_failed *list = calloc(failing, sizeof *list);
+  enum status st = list ? fs_sync_first(s, &err) : error_set(&err, ST_NO_MEMORY, "out of memory");
+  if (st == ST_OK) fail_together(s, rows, count, list);
+  for (struct settling *row = rows; st != ST_OK && row < rows + count; row++)
+    if (row->fate != FATE_DONE) say(row, &err);
+  free(list);
+}
+
+/* Those that are done. */
+static void say_all(struct settling *rows, size_t count, const struct error *why) {
+  for (struct settling *row = rows; row < rows + count; row++)
+    if (row->fate == FATE_DONE) say(row, why);
+}
+
+static enum status settle_rows(struct fs_finisher *s, struct settling *rows, size_t count,
+                               struct error *err) {
+  size_t failing = 0;
+  bool all = true;
+  enum status st = ST_OK;
+  for (const struct settling *row = rows; row < rows + count; row++)
+    failing += row->fate != FATE_DONE;
+  if (failing) fail_rows(s, rows, count, failing);
+  if (failing) st = state_check(s->site->state, err); /* that took a while */
+  if (st != ST_OK) say_all(rows, count, err);
+  for (struct settling *row = rows; row < rows + count; row++) {
+    if (row->fate == FATE_DONE && st == ST_OK) fs_done(s, row);
+    all &= row->status == ST_OK;
+  }
+  return st != ST_OK ? st : all ? ST_OK : ST_AGAIN;
+}
+
+/* ---- the batch that they end ---- */
+
+enum status fs_batch_settle(struct fs_site *s, const struct manifest_name *name,
+                            struct error *err) {
+  enum status st = journal_settle(state_folder(s->state), name, err);
+  if (st == ST_OK) reserve_keep(state_folder(s->state), s->log);
+  return st;
+}
+
+static enum status close_batch(struct fs_finisher *s, const struct manifest_name *name,
+                               enum closing *closing, struct error *err) {
+  *closing = CLOSING_UNSYNCED;
+  enum status st = fs_sync(s, err);
+  if (st != ST_OK) return st;
+  *closing = CLOSING_SYNCED;
+  st = fs_aside_sync(s, err);
+  if (st != ST_OK) return st;
+  *closing = CLOSING_DURABLE;
+  st = state_check(s->site->state, err);
+  if (st == ST_OK) st = fs_batch_settle(s->site, name, err);
+  if (st == ST_OK) *closing = CLOSING_DONE;
+  return st;
+}
+
+enum status fs_settle(struct fs_finisher *s, struct settling *rows, size_t count,
+                      const struct manifest_name *closes, enum closing *closing,
+                      struct error *err) {
+  enum status st = state_check(s->site->state, err);
+  for (size_t i = 0; st != ST_OK && i < count; i++) say(&rows[i], err);
+  if (st == ST_OK) st = settle_rows(s, rows, count, err);
+  return st == ST_OK && closes ? close_batch(s, closes, closing, err) : st;
+}
