@@ -178,6 +178,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   if (atomic_load_explicit(&c->next, memory_order_relaxed)) adopt(c);
   buffer_clear(&c->left.carried);
   c->encoder.left_count = 0;
+  c->encoded = NULL;
   enum reason reason = c->refuse_names ? catalog_refuse_name(c, canonical_name, err) : REASON_NONE;
   if (reason != REASON_NONE) return reason;
   if (c->framing == FRAMING_JSON) {
@@ -187,6 +188,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   struct entry *entry = catalog_entry(c, canonical_name);
   struct encoder *e = &c->encoder;
   size_t start = out->len;
+  c->encoded = entry;
   if (entry == set_of(c)->envelope) catalog_tell_name(c, canonical_name);
   e->doc = doc;
   e->out = out;
@@ -210,6 +212,11 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
 
 struct span catalog_carried(const struct catalog *c) {
   return buffer_span(&c->left.carried);
+}
+
+bool catalog_encoded(const struct catalog *c, uint64_t *fingerprint) {
+  if (c->encoded) *fingerprint = c->encoded->schema.fingerprint;
+  return c->encoded;
 }
 
 size_t catalog_unplaced(const struct catalog *c) {

@@ -79,6 +79,8 @@ const char *catalog_content_type(const struct catalog *c); /* of the records it 
 #define CARRIED_MAX (32 * 1024)
 struct span catalog_carried(const struct catalog *c);
 size_t catalog_unplaced(const struct catalog *c);
+/* Which schema it was encoded by; false: by none, its bytes are its payload's. */
+bool catalog_encoded(const struct catalog *c, uint64_t *fingerprint);
 /* The other way round: json, a decoded value, with the members that a header ce_extra carries,
  * behind those of their objects; appended to out. *left: how many of the header lead nowhere, or
  * where there is such a member already. ST_INVALID: the header is not a JSON object (nothing was
@@ -103,10 +105,11 @@ struct catalog_schema {
   const char *event_name; /* "quality.checked", or "envelope" */
   const char
       *file; /* as messages name it, to be opened: "/etc/busbridge/schemas/quality/checked.avsc" */
-  struct span built_in; /* its text, where no file has it; else empty */
-  size_t fields;        /* of its record */
-  uint32_t number;      /* of a frozen one, from 1; else 0 */
-  bool whole;           /* the envelope: it carries any payload whole */
+  bool built_in;    /* no file has it */
+  struct span text; /* as it was read; see catalog_whole_text */
+  size_t fields;    /* of its record */
+  uint32_t number;  /* of a frozen one, from 1; else 0 */
+  bool whole;       /* the envelope: it carries any payload whole */
   struct span canonical;
   uint64_t fingerprint;
   const struct schema *schema;    /* for compatibility.h; lives as long as the catalog */
@@ -114,7 +117,8 @@ struct catalog_schema {
   uint64_t cut_numbers, left_out; /* counted since open */
 };
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
-/* The frozen schemas of an event, n from 0 in the order of their numbers; false at the end. Values
+/* The frozen schemas of an event, n from 0 in the order of their numbers; false at the end. A name
+ * without a pointer: those of all events, each one's behind each other. Values
  * in single-object framing of any of them are decoded. */
 bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
                     struct catalog_schema *out);

@@ -32,6 +32,7 @@ struct catalog {
   struct arena names;
   struct left_out left;
   _Atomic(struct set *) set;
+  const struct entry *encoded;    /* by which the last event was; NULL: by none */
   struct encoder encoder;         /* its memory is kept between calls */
   struct json_doc doc;            /* of JSON texts inside Avro */
   _Atomic(struct catalog *) next; /* what catalog_replace gave */

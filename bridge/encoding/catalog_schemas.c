@@ -10,11 +10,12 @@ bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
   const struct entries *all = &set_of(c)->entries;
   for (size_t i = 0; i < all->frozen_count; i++) {
     const struct frozen *f = &all->frozen[i];
-    if (!span_is(event_name, f->event_name) || n--) continue;
+    if ((event_name.ptr && !span_is(event_name, f->event_name)) || n--) continue;
     *out = (struct catalog_schema){.event_name = f->event_name,
                                    .file = f->file,
                                    .number = f->number,
                                    .fields = f->schema.root.type->count,
+                                   .text = f->schema.text,
                                    .canonical = f->schema.canonical,
                                    .fingerprint = f->schema.fingerprint,
                                    .schema = &f->schema};
@@ -60,18 +61,19 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
   if (i >= set->entries.count) return false;
   const struct entry *e = &set->entries.list[i];
   const struct type *t = e->schema.root.type;
-  *out = (struct catalog_schema){
-      .event_name = e->event_name,
-      .file = e->file,
-      .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0 ? entries_built_in() : (struct span){0},
-      .fields = e->schema.root.type->count,
-      .whole = e == set->envelope,
-      .canonical = e->schema.canonical,
-      .fingerprint = e->schema.fingerprint,
-      .schema = &e->schema,
-      .key = t->key == SCHEMA_NO_FIELD ? (struct span){0} : t->fields[t->key].name,
-      .cut_numbers = e->cut_numbers,
-      .left_out = e->left_out};
+  *out = (struct catalog_schema){.event_name = e->event_name,
+                                 .file = e->file,
+                                 .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0,
+                                 .text = e->schema.text,
+                                 .fields = e->schema.root.type->count,
+                                 .whole = e == set->envelope,
+                                 .canonical = e->schema.canonical,
+                                 .fingerprint = e->schema.fingerprint,
+                                 .schema = &e->schema,
+                                 .key = t->key == SCHEMA_NO_FIELD ? (struct span){0}
+                                                                  : t->fields[t->key].name,
+                                 .cut_numbers = e->cut_numbers,
+                                 .left_out = e->left_out};
   return true;
 }
 

@@ -20,10 +20,6 @@ static const char built_in[] =
     "{\"name\": \"created_at\", \"type\": \"string\"}, "
     "{\"name\": \"payload\", \"type\": \"string\", \"json\": true}]}";
 
-struct span entries_built_in(void) {
-  return span_of(built_in);
-}
-
 struct loader {
   struct entries *out;
   struct error *err;

@@ -49,7 +49,6 @@ MUST_CHECK enum status history_read(struct entries *e, const struct place *top, 
 void history_sort(struct entries *e);
 void history_release(struct entries *e);
 
-struct span entries_built_in(void); /* the text of the envelope that is built in */
 struct entry *entries_find(const struct entries *e, struct span event_name);
 
 #endif

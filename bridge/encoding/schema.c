@@ -249,7 +249,7 @@ static enum status finish(struct reader *r, struct schema *out) {
   char *copy = text.failed ? NULL : arena_copy(r->arena, buffer_span(&text));
   out->canonical = (struct span){copy, text.len};
   buffer_release(&text);
-  if (!copy) return reader_no_memory(r);
+  if (!copy || !out->text.ptr) return reader_no_memory(r);
   out->fingerprint = crc64_avro(out->canonical);
   return r->recursive || r->foreign ? ST_OK : second_opinion(r, out->canonical);
 }
@@ -264,6 +264,7 @@ static enum status read_text(struct reader *r, struct span text, struct schema *
     return error_set(r->err, st, "line %u: %s", reader_line(text, r->doc.fault_at), fault.text);
   if (st != ST_OK) return reader_no_memory(r);
   st = reader_use(r, 0, (struct span){"", 0}, false, &out->root);
+  out->text = arena_span(r->arena, text);
   return st == ST_OK ? finish(r, out) : st;
 }
 

@@ -89,6 +89,7 @@ struct schema {
   struct span canonical; /* Parsing Canonical Form */
   uint64_t fingerprint;  /* its CRC-64-AVRO */
   struct schema_note *notes;
+  struct span text; /* as it was read, without what others define */
 };
 
 /* What is likely to be a mistake and is no fault: "line 7: ...". */
@@ -104,9 +105,9 @@ struct common {
   struct span name; /* its full name */
 };
 
-/* ST_INVALID: "line 7: ...". *out owns memory only on success. The text is not kept. commons (may
- * be NULL): full name -> struct common, of types that the text may name without defining them; each
- * stands in the schema where it is named first. */
+/* ST_INVALID: "line 7: ...". *out owns memory only on success, and has a copy of the text. commons
+ * (may be NULL): full name -> struct common, of types that the text may name without defining them;
+ * each stands in the schema where it is named first. */
 MUST_CHECK enum status schema_read(struct span text, const struct table *commons,
                                    struct schema *out, struct error *err);
 /* The same of a schema that is only compared: what Avro takes and this encoder would not write

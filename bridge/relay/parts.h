@@ -39,6 +39,7 @@ struct item {
   struct span id, name, ns, key, value;
   struct span traceparent, tracestate, subject, carried; /* headers, or empty */
   struct span rest;                                      /* likewise: event_rest */
+  struct span dataschema;                                /* likewise */
   uint32_t unplaced;            /* members of the payload without a place in its schema */
   const struct own_header *own; /* those of its route, in the batch's arena */
   unsigned own_count;

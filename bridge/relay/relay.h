@@ -40,8 +40,9 @@ struct relay_tuning { /* may be changed while running: relay_tune */
 struct relay_config {
   struct relay_tuning tuning;
   const char *ce_source;
-  const char *group;        /* of this outbox alone: the ledger's, and the transactional id */
-  const char *ledger_topic; /* exactly_once */
+  const char *ce_dataschema; /* before a schema's fingerprint; NULL, "": no such header */
+  const char *group;         /* of this outbox alone: the ledger's, and the transactional id */
+  const char *ledger_topic;  /* exactly_once */
   bool exactly_once;
   bool background;     /* relay all the time; else only by relay_flush */
   bool paused;         /* from the start: see relay_pause */

@@ -173,6 +173,18 @@ static void stage_route(struct turn *t) {
       route_item(t, &t->batch->items[i], entry_of(t, i));
 }
 
+/* What names the schema, for whoever asks the control API or has the files. */
+static void keep_dataschema(struct turn *t, struct item *item) {
+  struct buffer text = {0};
+  uint64_t fingerprint;
+  const char *before = t->relay->config.ce_dataschema;
+  if (!before || !*before || !catalog_encoded(t->relay->parts.catalog, &fingerprint)) return;
+  buffer_printf(&text, "%s%016llx", before, (unsigned long long)fingerprint);
+  item->dataschema = arena_span(&t->batch->arena, buffer_span(&text));
+  if (text.failed || item->dataschema.len != text.len) item->outcome = OUTCOME_HELD;
+  buffer_release(&text);
+}
+
 /* What the schema had no place for. */
 static void keep_unplaced(struct turn *t, struct item *item) {
   const struct catalog *catalog = t->relay->parts.catalog;
@@ -224,6 +236,7 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
   }
   item->value.len = values->len - item->value_at;
   if (item->outcome == OUTCOME_SEND) keep_unplaced(t, item);
+  if (item->outcome == OUTCOME_SEND) keep_dataschema(t, item);
 }
 
 static void stage_encode(struct turn *t) {

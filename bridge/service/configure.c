@@ -176,6 +176,7 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
   *p = (struct plan){.exactly_once = says(x, SETTING_DELIVERY_GUARANTEE, "exactly_once")};
   p->outbox = text(p, x, SETTING_OUTBOX_URL);
   p->ledger_topic = text(p, x, SETTING_LEDGER_TOPIC);
+  p->dataschema = text(p, x, SETTING_CLOUDEVENTS_DATASCHEMA);
   p->routing = (struct routing_config){.namespaces = words(p, x, SETTING_ROUTING_NAMESPACES),
                                        .topic = words(p, x, SETTING_ROUTING_TOPIC),
                                        .aliases = words(p, x, SETTING_ROUTING_ALIASES),
@@ -193,9 +194,9 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                  .folder = -1};
   const struct routing_config *r = &p->routing;
   p->routing.ledger_topic = span_of(p->ledger_topic ? p->ledger_topic : "");
-  bool ok = p->outbox && p->ledger_topic && take_routes(p, x) && r->namespaces.ptr &&
-            r->topic.ptr && r->aliases.ptr && r->keys.ptr && p->keys.url && p->keys.prefix &&
-            find_schemas(p, x) && take_kafka(p, x) && take_registry(p, x);
+  bool ok = p->outbox && p->ledger_topic && p->dataschema && take_routes(p, x) &&
+            r->namespaces.ptr && r->topic.ptr && r->aliases.ptr && r->keys.ptr && p->keys.url &&
+            p->keys.prefix && find_schemas(p, x) && take_kafka(p, x) && take_registry(p, x);
   return ok ? check_twice_said(x, err) : error_set(err, ST_NO_MEMORY, "Out of memory");
 }
 

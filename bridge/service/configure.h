@@ -41,6 +41,7 @@ struct plan {
   bool exactly_once;  /* delivery.guarantee */
   const char *outbox; /* its url */
   const char *ledger_topic;
+  const char *dataschema; /* before a schema's fingerprint in ce_dataschema; "": no such header */
   struct routing_config routing; /* without what the schemas say: plan_routing adds it */
   struct kafka_config kafka;     /* the kafka.* settings and the guarantee */
   struct catalog_config

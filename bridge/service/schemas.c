@@ -122,15 +122,8 @@ enum status schemas_text(struct schemas *s, struct span event, struct buffer *ou
   size_t i;
   enum status found = schemas_index(s, event, &i, err);
   if (found != ST_OK || !catalog_schema_at(s->catalog, i, &schema)) return found;
-  if (schema.built_in.len) {
-    buffer_add(out, schema.built_in);
-    return buffer_status(out, err);
-  }
-  char *path = realpath(schema.file, NULL); /* a ConfigMap is made of links */
-  if (!path) return error_sys(err, errno, "Opening %s", schema.file);
-  enum status st = file_read(AT_FDCWD, path, SCHEMA_BYTES, out, err);
-  free(path);
-  return st;
+  buffer_add(out, schema.text);
+  return buffer_status(out, err);
 }
 
 /* ---- does it fit? ---- */
@@ -351,7 +344,7 @@ enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *
   struct buffer text = {0}, whole = {0};
   enum status st = schemas_text(s, event, &text, err);
   if (st != ST_OK) return st;
-  if (!find_schema(s, routing_canonical(s->routing, event), &schema) || schema.built_in.len)
+  if (!find_schema(s, routing_canonical(s->routing, event), &schema) || schema.built_in)
     st = error_set(err, ST_INVALID, "The envelope that is built in never changes");
   if (st == ST_OK) st = catalog_whole_text(s->catalog, buffer_span(&text), &whole, err);
   if (st == ST_OK) st = freeze(s, &schema, buffer_span(&whole), json, err);

@@ -129,8 +129,8 @@ static void put_headers(const struct schemas *s, const struct catalog_schema *sc
                 ", \"ce_source\": {\"type\": \"string\"}, \"ce_time\": {\"type\": \"string\", "
                 "\"format\": \"date-time\"}, \"content-type\": {\"const\": \"%s\"}",
                 content_type(s));
-  static const char *const others[] = {"ce_subject", "traceparent", "tracestate", "ce_extra",
-                                       "busbridge-envelope"};
+  static const char *const others[] = {"ce_subject", "traceparent",        "tracestate",
+                                       "ce_extra",   "busbridge-envelope", "ce_dataschema"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     buffer_printf(out, ", \"%s\": {\"type\": \"string\"}", others[i]);
   put_own_headers(route->value[ROUTE_HEADERS], out);

@@ -85,6 +85,7 @@ static enum status start_relay(struct service *s, const struct service_options *
   struct relay_config config = {
       .tuning = plan_tuning(x),
       .ce_source = s->plan.source,
+      .ce_dataschema = s->plan.dataschema,
       .group = s->plan.group,
       .ledger_topic = s->plan.ledger_topic,
       .exactly_once = s->plan.exactly_once,

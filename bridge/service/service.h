@@ -200,6 +200,13 @@ MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buf
  * breaker is null without a relay. */
 /* clang-format on */
 MUST_CHECK enum status service_topics(struct service *s, struct buffer *json, struct error *err);
+/* The schemas in force, then those of .history/ (frozen: the number there).
+ * {"version":1,"schemas":[{"event","fingerprint","wire","frozen":N|null,"fields":N,"file"}]} */
+MUST_CHECK enum status service_schemas(struct service *s, struct buffer *json, struct error *err);
+/* One of them, whole, by its fingerprint or its bytes in a record, in hex. ST_INVALID: it is none;
+ * ST_NOT_FOUND. {"version":1,"event","fingerprint","wire","frozen":N|null,"schema":{...}} */
+MUST_CHECK enum status service_schema(struct service *s, const char *fingerprint,
+                                      struct buffer *json, struct error *err);
 
 /* The settings in force: configure_show (configure.h), which a command without an outbox may use
  * itself. */

@@ -123,6 +123,8 @@
     "", "Topic whose committed offset carries the ledger of exactly_once")                                                 \
   X(CLOUDEVENTS_SOURCE, "cloudevents.source", TEXT, "", 0, 0, 0,                                                           \
     "", "Header ce_source; empty means /busbridge/<outbox id>")                                                            \
+  X(CLOUDEVENTS_DATASCHEMA, "cloudevents.dataschema", TEXT, "", 0, 0, 0, \
+    "", "Header ce_dataschema: this, and behind it the fingerprint of the schema as GET /v1/schemas/{fingerprint} takes it; empty means no such header") \
   X(BATCH_MAX_EVENTS, "batch.max_events", NUMBER, "2000", 1, 100000, SETTING_RELOADABLE,                                   \
     "", "Events of a batch, at most")                                                                                      \
   X(BATCH_MAX_BYTES, "batch.max_bytes", BYTES, "4MiB", KIB, GIB, SETTING_RELOADABLE,                                       \

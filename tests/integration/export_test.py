@@ -8,6 +8,7 @@ import os
 import subprocess
 import unittest
 
+import control_test
 import harness
 from broker import cache_folder
 
@@ -257,6 +258,54 @@ class AsyncApi(Schemas):
         errors = jsonschema.Draft7Validator({**schema, "components": api["components"]} if "$ref" not in schema else {
             "allOf": [schema], "components": api["components"]}).iter_errors(value)
         self.assertEqual([e.message for e in errors], [])
+
+
+class Served(control_test.ControlTest):
+    """By the control API of a running worker, and named by its records."""
+
+    needs_kafka = True
+
+    def test_a_record_names_its_schema_and_the_worker_serves_it(self):
+        file = self.dir / "schemas/t/placed.avsc"
+        file.parent.mkdir(parents=True)
+        (self.dir / "schemas/.common").mkdir()
+        (self.dir / "schemas/.common/line.avsc").write_text(json.dumps(LINE))
+        old = {"type": "record", "name": "t.Placed", "fields": [{"name": "line", "type": "x.Line"}]}
+        new = {**old, "fields": [*old["fields"], {"name": "at", "type": ["null", logical("long", "timestamp-micros")], "default": None}]}
+        self.options.update({"encoding.schemas": str(self.dir / "schemas"), "routing.namespaces": "t", "redis.url": "off"})
+        file.write_text(json.dumps(old))
+        self.run_cli("schema", "freeze", "t.placed", expect=0)
+        file.write_text(json.dumps(new))
+        self.entry("t.placed", {"line": {"n": 1}})
+        self.entry("t.other", {"n": 1})
+        uri = f"http://127.0.0.1:{self.port}/v1/schemas/"
+        self.worker(**{"flush.background": "true", "cloudevents.dataschema": uri})
+        records = harness.wait_until(lambda: len(found := self.drain()) == 2 and found, what="records")
+        for record in records:
+            named = record.headers["ce_dataschema"].decode()
+            self.assertTrue(named.startswith(uri), named)
+            print_, wire = named[len(uri):], record.value[2:10].hex()
+            self.assertEqual(bytes.fromhex(print_)[::-1].hex(), wire)
+            for path in (print_, wire, print_.upper()):
+                answer = self.served("/v1/schemas/" + path)
+                self.assertEqual((answer["fingerprint"], answer["wire"], answer["frozen"]), (print_, wire, None))
+            if record.headers["ce_type"] == b"t.placed":
+                whole = {**new, "fields": [{"name": "line", "type": LINE}, new["fields"][1]]}
+                self.assertEqual((answer["event"], answer["schema"]), ("t.placed", whole))
+            else:
+                self.assertEqual((answer["event"], answer["schema"]["name"]), ("envelope", "Envelope"))
+        listed = self.served("/v1/schemas")["schemas"]
+        self.assertEqual([(s["event"], s["frozen"]) for s in listed], [("envelope", None), ("t.placed", None), ("t.placed", 1)])
+        frozen = self.served("/v1/schemas/" + listed[2]["wire"])
+        self.assertEqual((frozen["frozen"], [f["name"] for f in frozen["schema"]["fields"]]), (1, ["line"]))
+        self.assertEqual(self.ask("unix", "GET", "/v1/schemas/0123456789abcdef")[0], 404)
+        for wrong in ("0123456789abcde", "0123456789abcdefa", "0123456789abcdeg"):
+            self.assertEqual(self.ask("unix", "GET", "/v1/schemas/" + wrong)[0], 400)
+
+    def served(self, path):
+        code, _, body = self.ask("tcp", "GET", path)
+        self.assertEqual(code, 200, body)
+        return json.loads(body)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ ANSWER(pause_state);
 ANSWER(version); /* control_probes.c */
 ANSWER(config);
 ANSWER(topics);
+ANSWER(schemas);
+ANSWER(schema);
 ANSWER(live);
 ANSWER(ready);
 

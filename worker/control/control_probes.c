@@ -1,6 +1,5 @@
-/* What is asked of the worker itself: version, topics, settings, alive, ready; in words for probes,
- * as JSON where Accept says so.
- * A thread of each connection; a crash leaves nothing. */
+/* What is asked of the worker itself: version, topics, schemas, settings, alive, ready; in words
+ * for probes, as JSON where Accept says so. A thread of each connection; a crash leaves nothing. */
 #include "bridge/json/json.h"
 #include "worker/control/control_call.h"
 
@@ -13,6 +12,14 @@ enum status answer_version(const struct call *call, struct answer *answer, struc
 
 enum status answer_topics(const struct call *call, struct answer *answer, struct error *err) {
   return service_topics(call->service, &answer->body, err);
+}
+
+enum status answer_schemas(const struct call *call, struct answer *answer, struct error *err) {
+  return service_schemas(call->service, &answer->body, err);
+}
+
+enum status answer_schema(const struct call *call, struct answer *answer, struct error *err) {
+  return service_schema(call->service, call->name, &answer->body, err);
 }
 
 enum status answer_config(const struct call *call, struct answer *answer, struct error *err) {

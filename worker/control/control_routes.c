@@ -51,6 +51,8 @@ static const struct row {
     {"GET", "/v1/version", answer_version, "", 0},
     {"GET", "/v1/config", answer_config, "", 0},
     {"GET", "/v1/topics", answer_topics, "", 0},
+    {"GET", "/v1/schemas", answer_schemas, "", 0},
+    {"GET", "/v1/schemas/{name}", answer_schema, "", 0},
     {"GET", "/v1/openapi.json", answer_openapi, "", 0},
     {"GET", "/livez", answer_live, NULL, 0},
     {"GET", "/readyz", answer_ready, NULL, 0},

@@ -4,7 +4,7 @@
  * (exactly_once). */
 #include "bridge/relay/publish/publish.h"
 
-enum { HEADERS = 11 };
+enum { HEADERS = 12 };
 
 /* Those that it has, its own behind ours. Returns how many. */
 static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
@@ -21,6 +21,7 @@ static size_t put_headers(const struct relay *r, const struct item *item, char w
       {"ce_subject", item->subject},
       {"ce_extra", item->carried},
       {"busbridge-envelope", item->rest},
+      {"ce_dataschema", item->dataschema},
   };
   size_t count = 6; /* these are always there */
   memcpy(headers, all, count * sizeof *all);

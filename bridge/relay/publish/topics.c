@@ -82,7 +82,7 @@ static bool ask_limit(struct publishing *p, unsigned topic, int64_t *bytes) {
 
 static size_t item_bytes(const struct item *item) {
   size_t bytes = item->value.len + item->key.len + item->carried.len + item->rest.len +
-                 item->subject.len + item->tracestate.len + FRAME_BYTES;
+                 item->subject.len + item->tracestate.len + item->dataschema.len + FRAME_BYTES;
   for (unsigned i = 0; i < item->own_count; i++)
     bytes += strlen(item->own[i].name) + item->own[i].value.len;
   return bytes;
