@@ -79,14 +79,20 @@ bool integer_parse(struct span text, int64_t *out) {
   return true;
 }
 
+/* Two digits a division, which is what it costs. */
 size_t number_digits(uint64_t n, char out[NUMBER_DIGITS]) {
+  static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                              "34353637383940414243444546474849505152535455565758596061626364656667"
+                              "6869707172737475767778798081828384858687888990919293949596979899";
   char digits[NUMBER_DIGITS];
-  size_t at = sizeof digits, len;
-  do digits[--at] = (char)('0' + n % 10);
-  while (n /= 10);
-  len = sizeof digits - at;
-  memcpy(out, digits + at, len);
-  return len;
+  size_t at = sizeof digits;
+  for (; n >= 100; n /= 100) memcpy(digits + (at -= 2), pairs + n % 100 * 2, 2);
+  if (n >= 10)
+    memcpy(digits + (at -= 2), pairs + n * 2, 2);
+  else
+    digits[--at] = (char)('0' + n);
+  memcpy(out, digits + at, sizeof digits - at);
+  return sizeof digits - at;
 }
 
 const char *number_text(uint64_t n, char out[NUMBER_TEXT]) {

@@ -74,6 +74,9 @@ static inline struct span json_slice(const struct json_doc *d, uint32_t node) {
 static inline struct span json_raw(const struct json_doc *d, uint32_t node) {
   return (struct span){d->text.ptr + d->nodes[node].at + 1, d->nodes[node].len - 2};
 }
+/* How many of its first bytes may stand in a string as they are: ASCII, no quote, no backslash, no
+ * control byte. Eight a step. */
+size_t json_plain_prefix(struct span text);
 #define JSON_NONE UINT32_MAX
 /* The value of a member of object node, JSON_NONE when absent. key is compared after unescaping. */
 uint32_t json_member(const struct json_doc *d, uint32_t object, const char *key);

@@ -25,6 +25,11 @@ static const unsigned char *skip_plain(const unsigned char *p, const unsigned ch
   return p;
 }
 
+size_t json_plain_prefix(struct span text) {
+  const unsigned char *at = (const unsigned char *)text.ptr;
+  return text.len ? (size_t)(skip_plain(at, at + text.len) - at) : 0;
+}
+
 /* Length of a character by its first byte, 0 when none begins so; *lo and *hi bound its second
  * byte. */
 static unsigned lead(unsigned char c, unsigned char *lo, unsigned char *hi) {

@@ -27,6 +27,19 @@ TEST(strings_are_written_as_python_does) {
   }
 }
 
+TEST(what_may_stand_as_it_is_is_found_byte_by_byte) {
+  char text[40];
+  for (unsigned at = 0; at < sizeof text; at++)
+    for (unsigned c = 0; c < 256; c++) {
+      memset(text, 'a', sizeof text);
+      text[at] = (char)c;
+      bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+      assert_int_equal(json_plain_prefix((struct span){text, sizeof text}),
+                       plain ? sizeof text : at);
+    }
+  assert_int_equal(json_plain_prefix((struct span){0}), 0);
+}
+
 TEST(doubles_are_written_as_python_does) {
   static const struct {
     double x;

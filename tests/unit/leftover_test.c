@@ -39,6 +39,28 @@ static void clear_tmp(struct box *b) {
 
 #define CASE(name) TEST_WITH(name, box_open, box_free)
 
+/* As releases before read and write it. */
+TEST(the_name_says_all_that_the_next_start_asks) {
+  static const uint64_t numbers[] = {0, 1, 15, 16, 0xabcdef, UINT64_C(1) << 60, UINT64_MAX};
+  char name[NAME_SIZE], printed[NAME_SIZE];
+  struct leftover l = {.kind = LEFTOVER_GONE, .place = PLACE_PENDING, .name = "a.json"}, read;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    l.content = numbers[i];
+    l.old = (struct stamp){
+        .inode = numbers[i] / 2, .size = (int64_t)(numbers[i] / 4), .mtime_ns = -(int64_t)i};
+    leftover_name(&l, name);
+    snprintf(printed, sizeof printed, "gone-%llx-%llx-%llx-%llx-%u-a.json",
+             (unsigned long long)l.content, (unsigned long long)l.old.inode,
+             (unsigned long long)l.old.size, (unsigned long long)l.old.mtime_ns, (unsigned)l.place);
+    assert_string_equal(name, printed);
+    assert_true(leftover_parse(name, &read));
+    assert_true(read.kind == l.kind && read.content == l.content && read.place == l.place);
+    assert_true(read.old.inode == l.old.inode && read.old.size == l.old.size &&
+                read.old.mtime_ns == l.old.mtime_ns);
+    assert_string_equal(read.name, "a.json");
+  }
+}
+
 CASE(our_own_text_and_what_was_read_are_removed) {
   struct box *b = *state;
   put(b, "mine.x", "mine");

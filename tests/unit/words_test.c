@@ -1,6 +1,8 @@
 #include "bridge/base/words.h"
 #include "tests/support/test.h"
 
+#include <inttypes.h>
+
 TEST(test_duration_text_shows_two_units) {
   static const struct {
     int64_t ms;
@@ -58,6 +60,20 @@ TEST(test_number_digits_are_plain) {
   assert_memory_equal(out, "1204", 4);
   assert_int_equal(number_digits(UINT64_MAX, out), NUMBER_DIGITS);
   assert_string_equal(out, "18446744073709551615");
+}
+
+TEST(test_number_digits_are_those_of_printf) {
+  for (uint64_t n = 1; n < UINT64_MAX / 7; n = n * 3 + n / 100 + 1)
+    for (unsigned less = 0; less < 2; less++) {
+      char out[NUMBER_DIGITS + 1] = {0}, shown[NUMBER_DIGITS + 1];
+      snprintf(shown, sizeof shown, "%" PRIu64, n - less);
+      assert_int_equal(number_digits(n - less, out), strlen(shown));
+      assert_string_equal(out, shown);
+    }
+  for (uint64_t n = 1; n < UINT64_MAX / 10; n *= 10) { /* where a digit more begins */
+    char out[NUMBER_DIGITS + 1] = {0};
+    assert_int_equal(number_digits(n, out) - number_digits(n - 1, out), n > 1);
+  }
 }
 
 TEST(test_number_text_groups_digits) {

@@ -37,18 +37,9 @@ static void add_signed(struct buffer *out, int64_t n) {
   add_number(out, n < 0 ? -(uint64_t)n : (uint64_t)n);
 }
 
-static bool is_plain(struct span s) {
-  unsigned odd = 0;
-  for (size_t i = 0; i < s.len; i++) {
-    unsigned char c = (unsigned char)s.ptr[i];
-    odd |= (c < 0x20) | (c >= 0x80) | (c == '"') | (c == '\\');
-  }
-  return !odd;
-}
-
 /* A file name may be any bytes, JSON text may not. Nearly all are plain, and looked at once. */
 static void add_text(struct buffer *out, struct span s) {
-  if (is_plain(s)) {
+  if (json_plain_prefix(s) == s.len) {
     buffer_add_char(out, '"');
     buffer_add(out, s);
     buffer_add_char(out, '"');

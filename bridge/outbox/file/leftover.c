@@ -2,6 +2,7 @@
  * A crash leaves nothing. */
 #include "bridge/outbox/file/leftover.h"
 
+#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
 #include "bridge/outbox/file/shared.h"
 
@@ -27,17 +28,35 @@ uint64_t leftover_id(struct span id) {
   return digest ? digest : 1;
 }
 
+/* "%llx-" */
+static char *add_hex(char *to, uint64_t n) {
+  unsigned bits = 4;
+  while (bits < 64 && n >> bits) bits += 4;
+  while (bits) *to++ = hex_digit((unsigned)(n >> (bits -= 4)));
+  *to++ = '-';
+  return to;
+}
+
+/* What is before the name: as FORM, whose printf for each entry cost a tenth of its way. */
+static size_t add_head(const struct leftover *l, char out[NAME_SIZE]) {
+  memcpy(out, words[l->kind], WORD);
+  char *to = add_hex(out + WORD, l->content);
+  to = add_hex(to, l->old.inode);
+  to = add_hex(to, (uint64_t)l->old.size);
+  to = add_hex(to, (uint64_t)l->old.mtime_ns);
+  to = add_hex(to, l->place);
+  return (size_t)(to - out);
+}
+_Static_assert(WORD + 5 * (16 + 1) + ENDING < NAME_SIZE, "a name has room behind its head");
+
 void leftover_name(const struct leftover *l, char out[NAME_SIZE]) {
-  int head = snprintf(out, NAME_SIZE, "%s" FORM, words[l->kind], (unsigned long long)l->content,
-                      (unsigned long long)l->old.inode, (unsigned long long)l->old.size,
-                      (unsigned long long)l->old.mtime_ns, (unsigned)l->place);
-  BUG_ON_RULE(S7, head < 0 || head + ENDING >= NAME_SIZE || l->place > PLACE_SENT);
-  size_t room = NAME_SIZE - 1 - (size_t)head, len = strlen(l->name);
+  BUG_ON_RULE(S7, l->place > PLACE_SENT);
+  size_t head = add_head(l, out), room = NAME_SIZE - 1 - head, len = strlen(l->name);
   BUG_ON_RULE(S7, len <= ENDING || strcmp(l->name + len - ENDING, ".json") != 0);
   bool cut = len > room;
   size_t stem = cut ? room - ENDING : len - ENDING;
   memcpy(out + head, l->name, stem);
-  memcpy(out + (size_t)head + stem, ".json", ENDING + 1);
+  memcpy(out + head + stem, ".json", ENDING + 1);
   if (out[head] == '.') out[head] = '_'; /* a hidden name would stay hidden when it comes back */
 }
 
