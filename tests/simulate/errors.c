@@ -15,8 +15,8 @@
 
 enum { GROUPS = 64 };
 
-/* percent 0: drawn; after: now and then the call is made, and fails all the same; one: of one entry
- * alone, which only the disk can refuse by itself. */
+/* error 0: it only takes its time; percent 0: drawn; after: now and then the call is made, and
+ * fails all the same; one: of one entry alone, which only the disk can refuse by itself. */
 static const struct trouble {
   const char *words;
   int error;
@@ -34,6 +34,7 @@ static const struct trouble {
     {"is somebody else's", EACCES, NAMES, 100, false, false, REACHED_DENIED},
     {"is somebody else's now and then", EACCES, NAMES | ERRORS_READ, 0, false, false,
      REACHED_DENIED},
+    {"is slow", 0, ALL_OPS, 0, false, false, REACHED_SLOW},
     {"cannot be read", EIO, ERRORS_READ, 0, false, false, REACHED_UNREADABLE},
     {"finds no descriptor free", EMFILE, OP(OPEN) | ERRORS_READ, 0, false, false,
      REACHED_UNREADABLE},
@@ -89,6 +90,8 @@ int errors_at(unsigned what, const char *name, bool after) {
   if (after && (!t->after || !sim_chance(20))) return 0;
   if (!sim_chance(now.percent)) return 0;
   reach(t->reached);
+  if (!t->error) sim_sleep_ns((int64_t)sim_below(SECOND_NS / 2)); /* others of its process go on */
+  if (!t->error) return 0;
   if (group < GROUPS) met[group] = true;
   if (what == ERRORS_READ) pass_over(name);
   return t->error;

@@ -49,6 +49,7 @@ static const char *reached_word(enum reached what) {
                                       "calls refused: read-only",
                                       "calls refused: somebody else's",
                                       "calls refused: not readable",
+                                      "slow calls",
                                       "crash: before the manifest is durable",
                                       "crash: between manifest and commit",
                                       "crash: commit sent, answer not there",

@@ -66,21 +66,32 @@ static void note_crash(void) {
 
 /* ---- ends ---- */
 
+static void replay(void);
+
 /* Most die at a step of theirs, soon or later; some where it is told what the next start finds:
- * between manifest and commit, behind it, while an entry is taken out, between two manifests, while
- * an entry is rewritten. */
+ * between manifest and commit, behind it, while an entry is taken out, between two manifests,
+ * before an entry's new form takes its place, while anything is written. */
 static void await_step(void) {
   static const char *const told[] = {
-      "position", "a commit is answered", "gone-", "settled-", "settled-", "settled-", ".tmp"};
+      "position", "a commit is answered", "gone-", "settled-", "settled-", "settled-", "swap-",
+      ".tmp"};
   if (sim_chance(30)) return;
   if (!life.on_disk && sim_chance(10)) { /* there no step is told */
     for (int i = 0; i < 500 && !two_are_settled(); i++) sim_sleep_steps(1, SECOND_NS / 100);
     return;
   }
   if (sim_chance(40))
-    sim_fuse_at(life.worker->group, told[sim_below(life.on_disk ? 7 : 2)]);
+    sim_fuse_at(life.worker->group, told[sim_below(life.on_disk ? 8 : 2)]);
   else
     sim_fuse(life.worker->group, 1 + (unsigned)sim_below(UINT64_C(1) << sim_below(10)));
+  for (int i = 0; i < 300 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
+  sim_fuse(0, 0);
+}
+
+/* A dead letter is tried again, and its worker is held before its new form takes its place. */
+static void await_rewrite(void) {
+  sim_fuse_at(life.worker->group, "swap-");
+  replay();
   for (int i = 0; i < 300 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
   sim_fuse(0, 0);
 }
@@ -126,7 +137,10 @@ static void take_over(void) {
   struct worker *old = life.worker;
   reach(REACHED_TAKEOVER);
   life.taken_over = true;
-  await_step();
+  if (life.on_disk && sim_chance(40))
+    await_rewrite();
+  else
+    await_step();
   sim_say("worker %d is stopped by a signal, and another takes over", old->group);
   sim_stop(old->group);
   start_worker();

@@ -119,6 +119,7 @@ enum reached {
   REACHED_READ_ONLY,
   REACHED_DENIED,
   REACHED_UNREADABLE,
+  REACHED_SLOW,
   /* bridge/relay/PROTOCOL.md 5: what a crash found the outbox in */
   REACHED_TABLES,
   REACHED_CRASH_BEFORE_MANIFEST = REACHED_TABLES,
