@@ -121,13 +121,6 @@ static enum status refused(unsigned what, const char *name, struct error *err) {
 #define IN_FRONT(call, parameters, arguments, what)                                                \
   IN_FRONT_OF(call, parameters, arguments, what, (void)0)
 
-IN_FRONT(memory_done,
-         (void *impl, const struct entry_ref *ref, enum settled *how, struct error *err),
-         (impl, ref, how, err), OP(RENAME))
-IN_FRONT(memory_done_id,
-         (void *impl, const struct entry_ref *ref, struct span id, enum settled *how,
-          struct error *err),
-         (impl, ref, id, how, err), OP(RENAME))
 IN_FRONT(memory_sync, (void *impl, struct error *err), (impl, err), OP(FSYNC))
 IN_FRONT(memory_aside_sync, (void *impl, struct error *err), (impl, err), OP(FSYNC))
 IN_FRONT(memory_check, (void *impl, struct error *err), (impl, err), ERRORS_READ)
@@ -149,14 +142,33 @@ IN_FRONT(memory_batch_settle, (void *impl, const struct manifest_name *name, str
 IN_FRONT(memory_batch_remove, (void *impl, const struct manifest_name *name, struct error *err),
          (impl, name, err), OP(UNLINK))
 
-/* Each by itself. */
-void __real_memory_fail_all(void *impl, struct failed *list, size_t count);
-void __wrap_memory_fail_all(void *impl, struct failed *list, size_t count);
-void __wrap_memory_fail_all(void *impl, struct failed *list, size_t count) {
-  for (struct failed *f = list; f < list + count; f++) {
-    f->status = refused(OP(WRITE) | OP(RENAME), "memory_fail_all", &f->error);
-    if (f->status == ST_OK) __real_memory_fail_all(impl, f, 1);
+enum status __real_memory_settle(void *impl, struct settling *rows, size_t count,
+                                 const struct manifest_name *closes, enum closing *closing,
+                                 struct error *err);
+enum status __wrap_memory_settle(void *impl, struct settling *rows, size_t count,
+                                 const struct manifest_name *closes, enum closing *closing,
+                                 struct error *err);
+/* Each row by itself, then the batch's record. */
+enum status __wrap_memory_settle(void *impl, struct settling *rows, size_t count,
+                                 const struct manifest_name *closes, enum closing *closing,
+                                 struct error *err) {
+  bool stays = false;
+  for (size_t i = 0; i < count; i++) {
+    unsigned what = rows[i].fate == FATE_DONE ? OP(RENAME) : OP(WRITE) | OP(RENAME);
+    rows[i].status = refused(what, "a row", &rows[i].error);
+    enum status st = ST_OK;
+    if (rows[i].status == ST_OK) st = __real_memory_settle(impl, &rows[i], 1, NULL, closing, err);
+    if (st == ST_BUSY) return __real_memory_settle(impl, rows + i, count - i, NULL, closing, err);
+    stays |= rows[i].status != ST_OK;
   }
+  if (stays) return error_set(err, ST_AGAIN, "some stay in hand");
+  if (!closes) return ST_OK;
+  enum status st = refused(OP(FSYNC), "the removals", err);
+  if (st != ST_OK) *closing = CLOSING_UNSYNCED;
+  if (st != ST_OK) return st;
+  st = refused(OP(RENAME), "a batch's record", err);
+  if (st != ST_OK) *closing = CLOSING_DURABLE;
+  return st == ST_OK ? __real_memory_settle(impl, rows, 0, closes, closing, err) : st;
 }
 
 /* On the disk it finds by itself what cannot be read. */
