@@ -30,8 +30,7 @@ uint64_t leftover_id(struct span id) {
 
 /* "%llx-" */
 static char *add_hex(char *to, uint64_t n) {
-  unsigned bits = 4;
-  while (bits < 64 && n >> bits) bits += 4;
+  unsigned bits = (64 - (unsigned)__builtin_clzll(n | 1) + 3) / 4 * 4;
   while (bits) *to++ = hex_digit((unsigned)(n >> (bits -= 4)));
   *to++ = '-';
   return to;
