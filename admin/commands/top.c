@@ -97,7 +97,7 @@ static void look_at_worker(struct top *t) {
     err = (struct error){0};
     st = ask_health(t, &fresh, &err);
   }
-  t->problem = err;
+  t->problem = st == ST_OK ? (struct error){0} : err; /* one that was got over is none */
   if (st == ST_OK) {
     take_key(t, buffer_span(&t->text));
     keep_health(t, &fresh);

@@ -166,6 +166,12 @@ class Alone(TopTest):
         terminal.wait("OUTBOX")
         self.assertNotRegex(terminal.screen("-e"), "\x1b\\[[0-9;]*3[0-7]m")
 
+    def test_a_worker_that_was_here_and_set_nothing_aside_is_no_problem(self):
+        (self.outbox / ".busbridge/tmp").mkdir(parents=True)
+        (self.outbox / ".busbridge/id").write_text(f"{uuid.uuid4()}\n")
+        self.entry("plot.updated", PAYLOAD)
+        self.assertRegex(self.run_cli("top", "--once", expect=0).stdout(), r"^OUTBOX \w+ - 1 pending")
+
     def test_without_a_terminal_it_prints_once(self):
         self.entry("plot.updated", PAYLOAD)
         for arguments, env in (([], None), (["--once"], None), ([], {"TERM": "dumb"})):
