@@ -2,13 +2,12 @@
  * One thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas_parts.h"
+#include "bridge/service/unplaced.h"
 
 /* Are members of that event refused that its schema has no place for? */
 static bool refuses(const struct schemas *s, struct span event) {
-  struct route_reasons reasons;
-  routing_reasons(s->routing, event, &reasons);
-  struct span said = reasons.value[ROUTE_UNKNOWN_FIELDS];
-  return said.len ? span_is(said, "refuse") : s->plan.catalog.unknown_fields == UNKNOWN_REFUSE;
+  const char *by;
+  return unplaced_policy(&s->plan, s->routing, event, &by) == UNKNOWN_REFUSE;
 }
 
 void schemas_key(struct span event, struct buffer *out) {

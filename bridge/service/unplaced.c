@@ -26,6 +26,18 @@ bool unplaced_at(struct catalog *c, struct span name, size_t n, struct span *pat
   return catalog_left_out(c, i, n, path, count);
 }
 
+enum unknown_fields unplaced_policy(const struct plan *plan, const struct routing *r,
+                                    struct span name, const char **by) {
+  struct route_reasons reasons;
+  routing_reasons(r, name, &reasons);
+  struct span said = reasons.value[ROUTE_UNKNOWN_FIELDS];
+  *by = said.len ? reasons.by[ROUTE_UNKNOWN_FIELDS] : "encoding.unknown_fields";
+  if (!said.len) return plan->catalog.unknown_fields;
+  return span_is(said, "refuse") ? UNKNOWN_REFUSE
+         : span_is(said, "drop") ? UNKNOWN_DROP
+                                 : UNKNOWN_CARRY;
+}
+
 void unplaced_write(struct catalog *c, struct span name, struct buffer *json) {
   struct span path;
   uint64_t count;

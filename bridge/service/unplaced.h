@@ -14,6 +14,11 @@ void unplaced_meet(struct catalog *c, struct span name, const struct json_doc *d
                    uint32_t payload);
 /* The n-th path met in events of that name, as catalog_left_out; false at the end. */
 bool unplaced_at(struct catalog *c, struct span name, size_t n, struct span *path, uint64_t *count);
+/* What becomes of such members of events of that name, and *by: the key of the setting that says
+ * it.
+ */
+enum unknown_fields unplaced_policy(const struct plan *plan, const struct routing *r,
+                                    struct span name, const char **by);
 /* ["payload.a", ...] of that name. */
 void unplaced_write(struct catalog *c, struct span name, struct buffer *json);
 

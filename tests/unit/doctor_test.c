@@ -173,6 +173,20 @@ CASE(fields_that_are_about_to_appear_are_listed) {
       "events dead letters: episode.noted: " NOTED_UNPLACED);
 }
 
+/* What holds is what the route of the event says. */
+CASE(fields_of_an_event_whose_route_drops_them_are_told_as_that) {
+  struct world *w = *state;
+  char schemas[400];
+  schema_folder_make(w->outbox, schemas);
+  write_noted(w, "n-2", NOTED);
+  load(w, "routing.episode.noted.unknown_fields=drop", schemas);
+  examine(w);
+  assert_finding(w, "unknown fields",
+                 "warning: 2 fields of 1 pending entry have no place in the schema and are not "
+                 "published: episode.noted: " NOTED_UNPLACED);
+  assert_has(buffer_z(&w->json), "or set routing.episode.noted.unknown_fields = carry");
+}
+
 CASE(what_two_settings_say_together_is_found_too) {
   struct world *w = *state;
   load(w, "encoding.strict=true", "encoding.unknown_fields=drop");

@@ -202,6 +202,14 @@ CASE(emit_says_what_becomes_of_members_without_a_place) {
       "payload.lines[].line, payload.lines[].hint");
 }
 
+CASE(emit_says_what_the_route_of_the_event_makes_of_them) {
+  struct world *w = *state;
+  open_with_schema(w, "routing.episode.unknown_fields=drop");
+  emit(w, "episode.noted", NOTED, "u-1");
+  assert_has(buffer_z(&w->json), "These have no place in the schema and will not be published "
+                                 "(routing.episode.unknown_fields): payload.lines[].line");
+}
+
 CASE(a_dry_run_says_what_orders_each_namespace) {
   struct world *w = *state;
   open_relay(w, false, NULL, NULL);

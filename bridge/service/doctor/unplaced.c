@@ -23,17 +23,24 @@ static bool read_entry(void *ctx, const struct entry_info *info) {
 }
 
 /* "quality.checked: payload.a, payload.b; ..." Returns how many there are. */
-static size_t add_paths(struct catalog *c, struct buffer *out) {
+static size_t add_paths(const struct reading *r, enum unknown_fields policy, const char **by,
+                        struct buffer *out) {
+  struct catalog *c = r->catalog;
   struct catalog_schema schema;
   struct span path;
   uint64_t count;
+  const char *says;
   size_t all = 0;
-  for (size_t i = 0; catalog_schema_at(c, i, &schema); i++)
+  for (size_t i = 0; catalog_schema_at(c, i, &schema); i++) {
+    if (unplaced_policy(&r->d->plan, r->d->routing, span_of(schema.event_name), &says) != policy)
+      continue;
     for (size_t n = 0; catalog_left_out(c, i, n, &path, &count); n++) {
       if (++all > PATHS_SHOWN) continue;
       if (n == 0) buffer_printf(out, "%s%s: ", all > 1 ? "; " : "", schema.event_name);
       buffer_printf(out, "%s%.*s", n ? ", " : "", SPAN_ARGS(path));
+      *by = says;
     }
+  }
   if (all > PATHS_SHOWN) buffer_printf(out, " and %zu more", all - PATHS_SHOWN);
   return all;
 }
@@ -44,25 +51,36 @@ static const char *what_becomes(enum unknown_fields policy) {
                                   : "and appear in the header ce_extra";
 }
 
-static void tell(struct doctor *d, const struct reading *r) {
+/* Returns how many there are. by: the setting that says what becomes of them, the last one's. */
+static size_t tell_policy(struct doctor *d, const struct reading *r, enum unknown_fields policy) {
   struct buffer paths = {0};
+  const char *by = "";
   char entries[COUNTED_TEXT], fields[COUNTED_TEXT];
-  enum unknown_fields policy = d->plan.catalog.unknown_fields;
-  size_t all = add_paths(r->catalog, &paths);
-  counted_text(r->read, "pending entry", "pending entries", entries);
-  if (!all) {
-    doctor_found(d, "unknown fields", REPORT_OK, "none in %s", entries);
-  } else {
+  size_t all = add_paths(r, policy, &by, &paths);
+  if (all) {
     doctor_found(d, "unknown fields", REPORT_WARNING, "%s of %s %s no place in the schema %s: %s",
-                 counted_text(all, "field", "fields", fields), entries, all == 1 ? "has" : "have",
-                 what_becomes(policy), buffer_z(&paths));
-    doctor_next(d, policy == UNKNOWN_CARRY
-                       ? "Add a field for each, or a map of strings named extra; where they must "
-                         "not leave, set encoding.unknown_fields = drop before a worker starts"
-                       : "Add a field for each, or a map of strings named extra; or set "
-                         "encoding.unknown_fields = carry");
+                 counted_text(all, "field", "fields", fields),
+                 counted_text(r->read, "pending entry", "pending entries", entries),
+                 all == 1 ? "has" : "have", what_becomes(policy), buffer_z(&paths));
+    doctor_next(d,
+                policy == UNKNOWN_CARRY
+                    ? "Add a field for each, or a map of strings named extra; where they must "
+                      "not leave, set %s = drop before a worker starts"
+                    : "Add a field for each, or a map of strings named extra; or set %s = carry",
+                by);
   }
   buffer_release(&paths);
+  return all;
+}
+
+static void tell(struct doctor *d, const struct reading *r) {
+  char entries[COUNTED_TEXT];
+  size_t all = 0;
+  for (int policy = UNKNOWN_CARRY; policy <= UNKNOWN_DROP; policy++)
+    all += tell_policy(d, r, (enum unknown_fields)policy);
+  if (!all)
+    doctor_found(d, "unknown fields", REPORT_OK, "none in %s",
+                 counted_text(r->read, "pending entry", "pending entries", entries));
 }
 
 void doctor_check_unplaced(struct doctor *d) {

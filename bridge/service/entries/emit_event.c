@@ -7,25 +7,26 @@
 
 #define NAMES_TRIED 1000
 
-static const char *what_becomes(enum unknown_fields policy) {
-  return policy == UNKNOWN_REFUSE ? "make it a dead letter (encoding.unknown_fields)"
-         : policy == UNKNOWN_DROP ? "will not be published (encoding.unknown_fields)"
-                                  : "go in the header ce_extra";
+static void add_what_becomes(struct service *s, struct span name, struct buffer *warning) {
+  const char *by;
+  enum unknown_fields policy = unplaced_policy(&s->plan, s->routing, name, &by);
+  if (policy == UNKNOWN_CARRY)
+    buffer_add_z(warning, "go in the header ce_extra");
+  else
+    buffer_printf(warning, "%s (%s)",
+                  policy == UNKNOWN_REFUSE ? "make it a dead letter" : "will not be published", by);
 }
 
 /* Members of the payload that have no place. */
-static void consult_fields(struct catalog *catalog, const struct json_doc *doc,
-                           const struct event *event, struct span name, enum unknown_fields policy,
-                           struct buffer *warning) {
+static void consult_fields(struct service *s, struct catalog *catalog, const struct json_doc *doc,
+                           const struct event *event, struct span name, struct buffer *warning) {
   struct span path;
   uint64_t count;
   unplaced_meet(catalog, name, doc, event->payload);
   for (size_t n = 0; unplaced_at(catalog, name, n, &path, &count); n++) {
-    if (n)
-      buffer_printf(warning, ", %.*s", SPAN_ARGS(path));
-    else
-      buffer_printf(warning, "These have no place in the schema and %s: %.*s", what_becomes(policy),
-                    SPAN_ARGS(path));
+    if (!n) buffer_add_z(warning, "These have no place in the schema and ");
+    if (!n) add_what_becomes(s, name, warning);
+    buffer_printf(warning, "%s %.*s", n ? "," : ":", SPAN_ARGS(path));
   }
 }
 
@@ -38,7 +39,7 @@ static void consult_schemas(struct service *s, const struct json_doc *doc,
   struct span name = routing_canonical(s->routing, event->name);
   if (unplaced_open(&s->plan, &catalog, NULL) != ST_OK) return;
   if (!catalog_unknown(catalog, name, &near)) {
-    consult_fields(catalog, doc, event, name, s->plan.catalog.unknown_fields, warning);
+    consult_fields(s, catalog, doc, event, name, warning);
   } else {
     buffer_printf(warning, "%.*s has no schema, though its namespace has some: it ",
                   SPAN_ARGS(name));
