@@ -1,6 +1,7 @@
 /* Who we are: Basic, a bearer token out of a file, or one by client credentials. Tokens are in
  * memory alone: a crash leaves nothing. The thread of the client. */
 #include "bridge/base/durable.h"
+#include "bridge/base/escape.h"
 #include "bridge/registry/parts.h"
 
 #include <errno.h>
@@ -75,12 +76,12 @@ static enum status ask_for_one(struct registry *r, struct error *err) {
   struct buffer body = {0}, answer = {0}, id = {0}, secret = {0};
   struct http_answer said_by = {0, -1};
   struct error why = {0};
-  escape_url(&id, r->config.oauth_id);
-  escape_url(&secret, r->config.oauth_secret ? r->config.oauth_secret : "");
+  percent_write(&id, span_of(r->config.oauth_id));
+  percent_write(&secret, span_of(r->config.oauth_secret ? r->config.oauth_secret : ""));
   buffer_add_z(&body, "grant_type=client_credentials");
   if (said(r->config.oauth_scope)) {
     buffer_add_z(&body, "&scope=");
-    escape_url(&body, r->config.oauth_scope);
+    percent_write(&body, span_of(r->config.oauth_scope));
   }
   const struct http_call call = {.method = "POST",
                                  .path = "",

@@ -39,7 +39,7 @@ static const char *remark(int code) {
 void registry_judge_words(int code, bool json, int64_t error_code, struct buffer *out) {
   buffer_printf(out, "HTTP %d", code);
   if (!json)
-    buffer_add_z(out, " with a body that is no JSON of a registry");
+    buffer_add_z(out, " with a body that is not the JSON of a registry");
   else if (error_code >= 0)
     buffer_printf(out, " with error_code %lld", (long long)error_code);
   else if (code != 200)

@@ -42,8 +42,6 @@ MUST_CHECK enum status auth_put(struct registry *r, struct http_call *call, stru
 /* After a 401: is there another token to try? */
 bool auth_again(struct registry *r);
 
-/* text.c: the bytes that an URL takes as they are, the others as %XX */
-void escape_url(struct buffer *out, const char *text);
 /* count.c; code 0: there was no answer */
 void registry_count(struct registry *r, enum registry_op op, int code);
 

@@ -1,5 +1,6 @@
 /* The client: one request at a time, of the URL that answered last, then of the others.
  * The thread of the client; a crash leaves nothing that the next one needs. */
+#include "bridge/base/escape.h"
 #include "bridge/registry/parts.h"
 
 #include <inttypes.h>
@@ -263,7 +264,7 @@ static void put_path(struct registry *r, const char *before, const char *subject
   buffer_clear(&r->path);
   buffer_clear(&r->request);
   buffer_add_z(&r->path, before);
-  escape_url(&r->path, subject);
+  percent_write(&r->path, span_of(subject));
   buffer_add_z(&r->path, behind);
 }
 

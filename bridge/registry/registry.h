@@ -15,8 +15,8 @@
  *             at a look-up 422 too: it is not registered yet
  *   REFUSED   409, and 422 elsewhere: the schema itself is refused (register, compatible)
  *   NOWHERE   all else, the world's fault: no connection, no answer in time, 404 without a 404xx,
- *             401, 403, 405, 406, 408, 415, 429, 3xx, other 4xx, 5xx, what is no JSON of that
- * shape, more than 8 MiB
+ *             401, 403, 405, 406, 408, 415, 429, 3xx, other 4xx, 5xx, what is not JSON of
+ *             that shape, more than 8 MiB
  */
 #ifndef BRIDGE_REGISTRY_REGISTRY_H
 #define BRIDGE_REGISTRY_REGISTRY_H
@@ -93,7 +93,7 @@ int64_t registry_retry_after_ms(const struct registry *r);
 const char *registry_shown(const struct registry *r);
 
 /* A schema's JSON without white space outside of its strings, appended to out; members stay in
- * their order. What is no JSON comes out as some other text. */
+ * their order. What is not JSON comes out as some other text. */
 void registry_minify(struct span text, struct buffer *out);
 /* What is registered where: "topic-record" TOPIC-RECORD, "record" RECORD, "topic" TOPIC-value. */
 enum registry_subject { SUBJECT_TOPIC_RECORD, SUBJECT_RECORD, SUBJECT_TOPIC };

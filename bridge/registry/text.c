@@ -24,15 +24,3 @@ void registry_subject_write(enum registry_subject how, const char *topic, struct
   if (how == SUBJECT_TOPIC_RECORD) buffer_printf(out, "%s-", topic);
   buffer_add(out, record);
 }
-
-void escape_url(struct buffer *out, const char *text) {
-  for (; *text; text++) {
-    unsigned char c = (unsigned char)*text;
-    bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                 memchr("-._~", c, 4);
-    if (plain)
-      buffer_add_char(out, (char)c);
-    else
-      buffer_printf(out, "%%%02X", c);
-  }
-}
