@@ -14,6 +14,7 @@ static const struct verb {
     {"check", 1, 2, schema_check},       {"freeze", 1, 1, schema_freeze},
     {"encode", 1, 2, schema_encode},     {"decode", 0, 1, schema_decode},
     {"register", 1, 1, schema_register}, {"export", 0, 1, schema_export},
+    {"infer", 1, 1, schema_infer},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -42,6 +43,7 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   bool check = verb->run == schema_check, reg = verb->run == schema_register;
   if (c->dry_run && !reg) return wrong(c->a, word);
   if (*c->export && verb->run != schema_export) return wrong(c->a, word);
+  if ((c->type || c->write) && verb->run != schema_infer) return wrong(c->a, word);
   if (c->against || c->against_git || c->level)
     return check && against_is_sound(c) ? verb : wrong(c->a, word);
   if (c->all) return (check || reg) && !c->count ? verb : wrong(c->a, word);
@@ -57,7 +59,9 @@ static bool is_export(const char *form) {
 static int act(struct schema_call *c, const struct verb *verb) {
   struct error err = {0};
   bool folder = verb->run == schema_check && c->count == 1 && schema_is_folder(c->words[0]);
-  enum status st = schemas_open(c->a->settings, folder ? c->words[0] : NULL, &c->schemas, &err);
+  bool alone = verb->run == schema_infer;
+  enum status st = ST_OK;
+  if (!alone) st = schemas_open(c->a->settings, folder ? c->words[0] : NULL, &c->schemas, &err);
   if (st != ST_OK) err.status = ST_IO; /* a schema that is wrong is a failure, not wrong usage */
   if (st == ST_OK) st = verb->run(c, &err);
   schemas_close(c->schemas);
@@ -79,6 +83,8 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
        "check: the level that must hold (BACKWARD)"},
       {"extra", 0, OPTION_TEXT, &c.extra, "JSON",
        "decode: the header ce_extra, its members are put back"},
+      {"type", 0, OPTION_CHOICE, &c.type, SCHEMA_SOURCES, "infer: from which entries (pending)"},
+      {"write", 0, OPTION_TEXT, &c.write, "FILE", "infer: a new file for the schema"},
       {"output", 'o', OPTION_CHOICE, &c.format, LISTING_FORMATS, "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &form, EXPORT_FORMATS "|" LISTING_FORMATS,
        "export: jsonschema (default) or asyncapi; else the older spelling of --output"},
@@ -104,15 +110,15 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
 const struct command command_schema = {
     .name = "schema",
     .words =
-        "list|show|check|freeze|encode|decode|register|export "
-        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event> check:<file>|encode:<file>",
+        "list|show|check|freeze|encode|decode|register|export|infer "
+        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event> check:<file>|encode:<file>",
     .arguments =
         "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | "
         "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | "
         "freeze EVENT | "
         "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
         "register EVENT|--all [--dry-run] | "
-        "export [EVENT] [--format jsonschema|asyncapi]",
+        "export [EVENT] [--format jsonschema|asyncapi] | infer EVENT [--type dlq] [--write FILE]",
     .summary = "the Avro schemas: list, show, does a payload fit?",
     .examples =
         "  busbridge schema list\n"
@@ -122,6 +128,7 @@ const struct command command_schema = {
         "  busbridge schema check --all          are all of them sound?\n"
         "  busbridge schema check ./schemas      those of another folder\n"
         "  busbridge schema check --against-git main --compatibility FULL   may they be deployed?\n"
+        "  busbridge schema infer order.placed --write schemas/order/placed.avsc    from what waits\n"
         "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
         "  busbridge schema encode order.placed payload.json | busbridge schema decode\n"
         "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n"

@@ -23,6 +23,7 @@ struct schema_call {
   const char *extra;                         /* --extra */
   const char *export;                        /* --format of export, "": not given */
   const char *against, *against_git, *level; /* --against, --against-git, --compatibility */
+  const char *type, *write;                  /* --type, --write */
   int code;                                  /* the exit code where the verb gives ST_OK */
 };
 
@@ -31,6 +32,7 @@ enum status schema_show(struct schema_call *c, struct error *err);
 enum status schema_check(struct schema_call *c, struct error *err);
 /* check --against, --against-git; event: of this one alone, NULL: of all. */
 enum status schema_compatible(struct schema_call *c, const char *event, struct error *err);
+enum status schema_infer(struct schema_call *c, struct error *err); /* opens no schemas */
 enum status schema_freeze(struct schema_call *c, struct error *err);
 enum status schema_encode(struct schema_call *c, struct error *err);
 enum status schema_decode(struct schema_call *c, struct error *err);

@@ -65,6 +65,14 @@ MUST_CHECK enum status schemas_json_schema(struct schemas *s, struct span event,
 MUST_CHECK enum status schemas_asyncapi(struct schemas *s, struct span event, struct buffer *out,
                                         struct error *err);
 
+/* schema_infer.c: a schema for an event, from the payloads of that name in the outbox (which:
+ * SCHEMA_SOURCES); *count: of how many. All that it was made of are encoded by it once more.
+ * Without schemas and without worker. ST_NOT_FOUND: there are none. */
+#define SCHEMA_SOURCES "pending|dlq|all"
+struct clock;
+MUST_CHECK enum status schemas_infer(const struct settings *settings, const struct clock *clock,
+                                     struct span event, const char *which, struct buffer *text,
+                                     size_t *count, struct error *err);
 /* schema_levels.c: are the schemas compatible with those of before, by a level of SCHEMA_LEVELS?
  * only: of this event alone (empty: of all). Backward: what the older schema wrote is read with the
  * newer one; forward: the other way round; transitive: with the frozen ones of both as well.
