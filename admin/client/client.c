@@ -209,24 +209,33 @@ enum status client_list(struct client *c, const struct list_request *r, struct b
   return st;
 }
 
+/* The end of one that says where it lies: "dlq/x.json". */
+static const char *name_in(const char *id) {
+  const char *slash = strrchr(id, '/');
+  return slash ? slash + 1 : id;
+}
+
 /* What no file can be called would not come through as one step of a path either. */
 static enum status check_id(const char *id, struct error *err) {
-  if (*id && strlen(id) < 256 && !strchr(id, '/') && strcmp(id, ".") != 0 && strcmp(id, "..") != 0)
-    return ST_OK;
+  const char *name = name_in(id);
+  if (*name && strlen(id) < 256 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) return ST_OK;
   return error_set(err, ST_NOT_FOUND,
-                   "No entry \"%.128s\": an id has 1 to 255 bytes and no '/'; see: busbridge list",
-                   id);
+                   "No entry \"%.128s\": an id has 1 to 255 bytes; see: busbridge list", id);
 }
 
 static enum status show_entry(struct client *c, const struct show_request *r, struct buffer *out,
                               struct error *err) {
   if (c->service) return service_show(c->service, r, out, err);
   path(c, "/v1/entries/");
-  percent_write(&c->path, span_of(r->id));
+  percent_write(&c->path, span_of(name_in(r->id)));
   buffer_printf(&c->path, "%s?type=%s", r->raw ? "/raw" : "",
                 r->pending && r->dead ? "all"
                 : r->dead             ? "dlq"
                                       : "pending");
+  if (strchr(r->id, '/')) {
+    buffer_add_z(&c->path, "&file=");
+    percent_write(&c->path, span_of(r->id));
+  }
   return ask_worker(c, "GET", LISTING_MS, out, err);
 }
 

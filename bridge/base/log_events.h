@@ -102,6 +102,12 @@
   X("outbox", "entry_odd", "warning", "Left alone: no plain file with one link")                   \
   X("outbox", "entry_dispatched", "warning",                                                       \
     "Another bus marked an entry while it was on its way; said once")                              \
+  X("outbox", "entry_left", "warning",                                                             \
+    "Left alone in the typed outbox: its status is another (20 are named)")                        \
+  X("service", "typed_unread", "warning",                                                          \
+    "The older typed bus's own outbox has files, and outbox.typed is off")                         \
+  X("service", "typed_without_redis", "warning",                                                   \
+    "outbox.typed without Redis: twins of the two buses may be sent twice")                        \
   X("outbox", "entry_unreadable", "warning", "Left alone: the worker may not read it")             \
   X("outbox", "entry_aside", "warning",                                                            \
     "One entry cannot be changed; it is set aside and tried again")                                \

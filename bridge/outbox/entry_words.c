@@ -6,7 +6,8 @@
 
 #include <errno.h>
 
-const char *shelf_path(enum shelf shelf) {
+const char *shelf_path(enum shelf shelf, struct span token) {
+  if (token.len && memchr(token.ptr, '/', token.len)) return "";
   static const char *const paths[] = {
       [SHELF_PENDING] = "", [SHELF_DEAD] = "dlq/", [SHELF_SENT] = "sent/"};
   return shelf <= SHELF_SENT ? paths[shelf] : "?/";

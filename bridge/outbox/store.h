@@ -32,12 +32,14 @@
 
 /* Where entries lie: those that wait, dead letters, and published ones that are kept. */
 enum shelf { SHELF_PENDING, SHELF_DEAD, SHELF_SENT };
-const char *shelf_path(enum shelf shelf); /* "", "dlq/", "sent/": in front of a token in messages */
+/* "dlq/", "sent/": in front of a token in messages; "" for what waits, and for a token that tells
+ * its folder itself. */
+const char *shelf_path(enum shelf shelf, struct span token);
 
 /* Which entry it is: shelf and token name it, and survive a restart. A token is the store's own
  * and opaque: printable, terminated, at most TOKEN_MOST bytes, no other entry of its shelf has it.
  */
-#define TOKEN_MOST 263
+#define TOKEN_MOST 272
 struct entry_ref {
   enum shelf shelf;
   struct span token;
@@ -65,6 +67,7 @@ struct store_config {
   size_t max_entry_bytes;    /* 1 MiB */
   size_t window;             /* 250,000 names kept of a scan */
   int64_t settled_wait_ms;   /* how long a store_rescan_settled waits at most, 0 = for ever */
+  int64_t typed_timeout_ms;  /* 5 min: what the typed bus left under way is ours after so long */
   bool keep_sent;            /* done moves to sent/ instead of deleting */
   int64_t sent_retention_ms; /* files in sent/ older than that are removed, 0 = never */
   /* May be NULL. Told on the reader's thread before an entry is parsed. False: it ended the process
@@ -88,11 +91,13 @@ struct store_options {
   const struct clock *clock;
   struct log *log;                     /* may be NULL */
   const struct event_lifting *lifting; /* for event_read; NULL: nothing is lifted */
+  const char *typed; /* where the older typed bus keeps its outbox, the second intake; NULL: off */
 };
 
 struct store;
 /* outbox.url chooses the kind: "file:DIR". ST_INVALID: unknown kind, or what lies there is no
- * outbox; ST_UNSUPPORTED: a kind that comes later; ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says
+ * outbox, or typed is, holds or lies in it; ST_UNSUPPORTED: a kind that comes later, or one that
+ * has no second intake; ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says
  * what to do. */
 MUST_CHECK enum status store_open(const char *url, const struct store_options *options,
                                   struct store **out, struct error *err);
@@ -325,10 +330,11 @@ struct store_counts {
   uint64_t growing; /* files that do not parse yet */
   uint64_t unreadable,
       odd; /* files left alone: no right to read; link, FIFO, socket, device, two links, folder */
-  uint64_t aside;    /* set aside; of these only the refused ones are pending */
-  uint64_t foreign;  /* entries of another status (dispatched, ...) */
-  int64_t oldest_us; /* mtime of the oldest pending one, TIME_NONE */
-  bool exact;        /* false while a first scan is under way */
+  uint64_t aside;         /* set aside; of these only the refused ones are pending */
+  uint64_t foreign;       /* entries of another status (dispatched, ...) */
+  uint64_t foreign_typed; /* of these in the second intake, what others are at work on included */
+  int64_t oldest_us;      /* mtime of the oldest pending one, TIME_NONE */
+  bool exact;             /* false while a first scan is under way */
 };
 /* With a reader: its running figures (cheap). With inspect: counts the folders (one pass, without
  * reading files). */
@@ -341,6 +347,8 @@ struct entry_info {
   enum shelf shelf;
   const char *token;
   const char *file; /* the end of the token, which people know it by */
+  /* Where it lies, for an editor: folder, and a folder in it or "" */
+  const char *folder, *place;
   struct span id, name;
   int64_t created_us, failed_us, first_failed_us, arrived_us;
   unsigned attempts;
@@ -403,12 +411,12 @@ MUST_CHECK enum status store_look(struct store *s, enum shelf shelf, const char 
 MUST_CHECK enum status store_replay(struct store *s, enum shelf shelf, const char *token,
                                     struct error *err);
 
-struct letter { /* one dead letter of many */
-  const char *file;
-  int64_t when_us; /* the failed_at, else the mtime, it had when it was chosen: another means that
-                      it left dlq/ and died again. TIME_NONE: whichever */
-  struct span id;  /* told to judge */
-  bool raw;        /* likewise */
+struct letter {     /* one dead letter of many */
+  const char *file; /* its token */
+  int64_t when_us;  /* the failed_at, else the mtime, it had when it was chosen: another means that
+                       it left dlq/ and died again. TIME_NONE: whichever */
+  struct span id;   /* told to judge */
+  bool raw;         /* likewise */
   enum status status; /* what became of it */
   struct error error; /* where that is not ST_OK */
 };
@@ -426,8 +434,9 @@ void store_replay_all(struct store *s, struct letter *list, size_t count, store_
  * leaves a dead letter without bytes, which can be purged again). ST_OK: durable. ST_NOT_FOUND: it
  * is gone, or another by now. Needs the lock. */
 void store_purge(struct store *s, struct letter *list, size_t count);
-/* Bytes of a file in dlq/ (<stem>.json or <stem>.raw), at most `most` of them beginning at from;
- * *size is the whole file's. ST_NOT_FOUND, ST_INVALID (no regular file). Needs no lock. */
+/* Bytes of a dead letter by its token, or of its raw bytes by that with .raw for .json, at most
+ * `most` of them beginning at from; *size is the whole file's. ST_NOT_FOUND, ST_INVALID (no regular
+ * file). Needs no lock. */
 MUST_CHECK enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most,
                                    struct buffer *out, uint64_t *size, struct error *err);
 /* Write one entry durably as the contract wants it: temporary name, fsync, rename into the flat

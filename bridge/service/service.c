@@ -6,6 +6,7 @@
 #include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/order_rules.h"
+#include "bridge/service/typed_hint.h"
 
 /* In at_least_once: what a hanging partition has must not hold up the others */
 #define SETTLED_WAIT_MS 10000
@@ -17,11 +18,16 @@
 static enum status open_outbox(struct service *s, const struct service_options *o,
                                struct error *err) {
   bool lift = !strcmp(setting_text(s->settings, SETTING_OUTBOX_LIFT), "auto");
-  s->lifting = (struct event_lifting){.canonical = routing_class_name, .ctx = s->routing};
+  s->lifting = (struct event_lifting){
+      .canonical = routing_class_name,
+      .ctx = s->routing,
+      .flat_off = !lift,
+      .generic_left = !strcmp(setting_text(s->settings, SETTING_OUTBOX_TYPED_GENERIC), "leave")};
   struct store_options options = {.create = s->mode != SERVICE_INSPECT,
                                   .clock = s->clock,
                                   .log = s->log,
-                                  .lifting = lift ? &s->lifting : NULL};
+                                  .lifting = &s->lifting,
+                                  .typed = typed_folder(s->settings)};
   enum status st = store_open(s->plan.outbox, &options, &s->store, err);
   if (st == ST_OK && options.create) {
     st = store_lock(s->store, o->lock_wait_ms, err);
@@ -52,6 +58,7 @@ static enum status begin_entries(struct service *s, struct error *err) {
       .max_entry_bytes = (size_t)setting_number(x, SETTING_OUTBOX_MAX_ENTRY_BYTES),
       .window = (size_t)setting_number(x, SETTING_OUTBOX_WINDOW),
       .settled_wait_ms = s->plan.exactly_once ? 0 : SETTLED_WAIT_MS,
+      .typed_timeout_ms = setting_number(x, SETTING_OUTBOX_TYPED_TIMEOUT),
       .keep_sent = !strcmp(setting_text(x, SETTING_OUTBOX_SENT), "keep"),
       .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
       .may_parse = s->crash_marks ? may_parse : NULL,
@@ -129,6 +136,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) service_begin_series(s);
   if (st == ST_OK) account_open(s);
   if (st == ST_OK) open_census(s);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) order_rules_keep(s->store, s->routing, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);

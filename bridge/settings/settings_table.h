@@ -31,6 +31,12 @@
     "", "Names a scan keeps in memory at a time")                                                                          \
   X(OUTBOX_LIFT, "outbox.lift", CHOICE, "auto", 0, 0, 0,                                                                   \
     "auto off", "Events that the bridge of the older typed bus wrote: lifted out of their envelope, or left as they are")  \
+  X(OUTBOX_TYPED, "outbox.typed", TEXT, "", 0, 0, 0,                                                                       \
+    "", "The older typed bus's own outbox, drained too: a folder with pending/ in it, temp/outbox as a rule")              \
+  X(OUTBOX_TYPED_TIMEOUT, "outbox.typed_timeout", DURATION, "5m", 0, DAY, 0,                                               \
+    "", "How long a file in its processing/ must lie untouched before it is taken as left there")                          \
+  X(OUTBOX_TYPED_GENERIC, "outbox.typed_generic", CHOICE, "publish", 0, 0, 0,                                              \
+    "publish leave", "Its GenericEvents, events of the simple bus that came back: published, or left where they lie")      \
   X(REDIS_URL, "redis.url", TEXT, "redis://127.0.0.1:6379/0", 0, 0, SETTING_SECRET,                                        \
     "", "Where idempotency keys are kept: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], unix:/PATH, or off")                 \
   X(REDIS_TTL, "redis.ttl", DURATION, "7d", SECOND, 3650 * DAY, 0,                                                         \

@@ -73,7 +73,8 @@ def name_of(file, content):
     inside = isinstance(content, dict) and isinstance(content.get("payload"), dict) and content["payload"].get("event_id")
     if inside:
         return inside
-    return content["id"] if isinstance(content, dict) and content.get("id") else file[:-5]
+    own = isinstance(content, dict) and (content.get("id") or content.get("message_id"))
+    return own or file[:-5]
 
 
 class Judgement:
@@ -99,8 +100,9 @@ class Judgement:
 class Case:
     """One outbox and what was found of it."""
 
-    def __init__(self, entries, records, outbox, tag):
-        self.entries, self.outbox = entries, Path(outbox)
+    def __init__(self, entries, records, outbox, tag, typed=None):
+        """typed: the older typed bus's own outbox, where that is an intake too."""
+        self.entries, self.outbox, self.typed = entries, Path(outbox), typed and Path(typed)
         self.records = [r for r in records if record_id(r).startswith(tag + "-")]
         self.by_id = defaultdict(list)
         for entry in entries:
@@ -108,6 +110,9 @@ class Case:
         self.committed = Counter(record_id(r) for r in self.records)
         self.waiting = {**look(self.outbox), **look(self.outbox / "pending")}
         self.letters = look(self.outbox / "dlq")
+        if self.typed:
+            self.waiting.update({**look(self.typed / "pending"), **look(self.typed / "processing")})
+            self.letters.update(look(self.typed / "errored"))
         self.pending = Counter(name_of(*item) for item in self.waiting.items())
         self.dead = Counter(name_of(*item) for item in self.letters.items())
 
@@ -183,6 +188,8 @@ def judge_content(case, j):
     for file, content in case.letters.items():
         known = {e["content"] for e in case.by_id.get(name_of(file, content), [])}
         raw = case.outbox / "dlq" / (file[:-5] + ".raw")
+        if case.typed and not raw.exists():
+            raw = case.typed / "errored" / raw.name
         found = writer.hash_of(raw.read_text()) if raw.exists() else content and writer.content_of(content, "", "")
         if known and found not in known:
             j.fault("I6", f"dead letter {file} has not the content that was written")
@@ -212,10 +219,13 @@ def judge_attempts(case, j, max_attempts):
 def judge_files(case, j):
     raw = {f[:-5] + ".raw" for f in case.letters}
     known = {"pending", "dlq", "sent", ".busbridge"}
-    for folder, kept in ((case.outbox, known), (case.outbox / "pending", set()), (case.outbox / "dlq", raw)):
+    folders = [(case.outbox, known), (case.outbox / "pending", set()), (case.outbox / "dlq", raw)]
+    if case.typed:
+        folders += [(case.typed, {"pending", "processing", "sent", "errored", ".busbridge"}), (case.typed / "pending", set()), (case.typed / "errored", raw)]
+    for folder, kept in folders:
         for path in folder.iterdir() if folder.is_dir() else []:
             if path.suffix != ".json" and path.name not in kept and not path.name.startswith(".writing-"):
-                j.fault("I5", f"a strange file: {path.relative_to(case.outbox)}")
+                j.fault("I5", f"a strange file: {path}")
 
 
 def judge_logs(case, j, programs):

@@ -71,13 +71,13 @@ def ensure_ledger(bootstrap):
 
 
 class World(harness.Bus):
-    """One outbox, its settings, its programs. tag: ids of its producer begin with it. disk: it lies on a small file system of its own, with
+    """One outbox, its settings, its programs. typed: with the older typed bus's own as a second intake. tag: ids of its producer begin with it. disk: it lies on a small file system of its own, with
     these options of tmpfs."""
 
     build = BUILD
     serial = itertools.count(1)
 
-    def __init__(self, topics, *, redis="off", options=None, guarantee=None, disk=None):
+    def __init__(self, topics, *, redis="off", options=None, guarantee=None, disk=None, typed=False):
         self.topics, self.tag = topics, f"{os.getpid()}.{next(World.serial)}"
         self.open_bus(topics.bootstrap, topics.prefix + ".{namespace}", "chaos", base_folder())
         self.list, self.home = self.dir / "list", self.dir / "home"
@@ -87,6 +87,10 @@ class World(harness.Bus):
         self.outbox = self.home / "outbox"
         self.outbox.mkdir()
         self.options["outbox.url"] = f"file:{self.outbox}"
+        self.typed = self.home / "typed" if typed else None
+        if self.typed:
+            (self.typed / "pending").mkdir(parents=True)
+            self.options["outbox.typed"] = str(self.typed)
         self.list.touch()
         self.producer, self.replayed = None, set()
         self.options.update({
@@ -130,7 +134,7 @@ class World(harness.Bus):
     # ---- the producer ----------------------------------------------------------------------------------------------------------
 
     def writer(self, **more):
-        return Writer(self.outbox, self.list, self.tag, namespaces=NAMESPACES, **more)
+        return Writer(self.outbox, self.list, self.tag, namespaces=NAMESPACES, typed=self.typed, **more)
 
     def produce(self, **options):
         words = [word for key, value in options.items() for word in ([f"--{key}"] if value is True else [f"--{key}", str(value)])]
@@ -146,7 +150,8 @@ class World(harness.Bus):
             self.producer = None
 
     def pending(self):
-        return [p for folder in (self.outbox, self.outbox / "pending") if folder.is_dir() for p in folder.glob("*.json")]
+        folders = [self.outbox, self.outbox / "pending"] + ([self.typed / "pending", self.typed / "processing"] if self.typed else [])
+        return [p for folder in folders if folder.is_dir() for p in folder.glob("*.json")]
 
     # ---- the end ---------------------------------------------------------------------------------------------------------------
 
@@ -161,7 +166,7 @@ class World(harness.Bus):
         raise AssertionError(f"{len(self.pending())} entries stay, the last run ended with {last.status}:\n{last.stderr()[-3000:]}")
 
     def case(self):
-        return oracle.Case(oracle.read_list(self.list), self.topics.drain(), self.outbox, self.tag)
+        return oracle.Case(oracle.read_list(self.list), self.topics.drain(), self.outbox, self.tag, self.typed)
 
     def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, seed=0, **others):
         """killed=False: at_least_once too, nothing may be there twice. others: what else oracle.judge is to know."""

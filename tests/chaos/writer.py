@@ -29,7 +29,8 @@ LATEST = {f"latest-{n}.json": f"latest{n}" for n in range(3)}  # with the key of
 class Writer:
     """Entries of some keys, written one by one. Nothing of it is thread-safe but stopping it."""
 
-    def __init__(self, outbox, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode"), even=False):
+    def __init__(self, outbox, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode"), even=False, typed=None):
+        self.typed = typed and Path(typed) / "pending"  # of the older typed bus's own outbox
         self.outbox, self.tag, self.keys = Path(outbox), tag, keys
         self.rng, self.namespaces, self.even = random.Random(seed), namespaces, even
         self.list = open(list_path, "a")
@@ -63,8 +64,15 @@ class Writer:
                     "aggregate_type": None, "version": 1, "metadata": {}, "data": entry["payload"]}
         entry.update(id=outer, name=f"{ns}.{CLASS[ns].lower()}", payload=envelope, storage_key=outer)
 
-    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None, file=None, enveloped=False):
-        """One entry; its line of the list, or None when the disk refused it. file: replaces one of that name."""
+    def message(self, entry):
+        """The same as it lies in that bus's own outbox."""
+        envelope = entry["payload"]
+        return {"message_id": entry["id"], "event_type": envelope["event_type"], "payload": envelope, "occurred_at": entry["created_at"],
+                "aggregate_id": None, "status": "pending", "attempts": 0, "last_error": None, "created_at": entry["created_at"]}
+
+    def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None, file=None, enveloped=False, typed=False):
+        """One entry; its line of the list, or None when the disk refused it. file: replaces one of that name. typed: the envelope lies in the
+        typed bus's own outbox."""
         self.count += 1
         ns = ns or self.rng.choice(self.namespaces)
         key = key or f"{ns[0]}{self.rng.randrange(self.keys)}"
@@ -75,19 +83,24 @@ class Writer:
             entry.update(id=twin_of["id"], name=twin_of["name"], payload=twin_of["payload"], storage_key=f"{twin_of['id']}__{self.count}")
             key = twin_of["key"]
         payload = entry["payload"]
-        if enveloped:
+        stem, name = entry["storage_key"], entry["name"]
+        if enveloped or typed:
             self.enveloped(ns, entry)
+            stem, name = entry["storage_key"], entry["name"]
+        if typed:
+            entry = self.message(entry)
+            stem = id if kind == GARBAGE else stem  # by which it is known then
         text = json.dumps(entry, ensure_ascii=False)
         if kind == GARBAGE:
             text = text[:self.rng.randrange(2, len(text) - 2)]
-        line = {"id": twin_of["id"] if twin_of else id, "key": key, "seq": self.count, "kind": kind, "file": file or entry["storage_key"] + ".json",
+        line = {"id": twin_of["id"] if twin_of else id, "key": key, "seq": self.count, "kind": kind, "file": file or stem + ".json",
                 "payload": payload if kind in (GOOD, LARGE) else None, "content": content_of(entry, text, kind)}
         if self.even and file:
             text = text.ljust(EVEN_SIZE)
-        return self.place(line, text)
+        return self.place(line, text, name, self.typed if typed else self.outbox)
 
-    def place(self, line, text):
-        temporary = self.outbox / f".writing-{line['file']}"
+    def place(self, line, text, name, folder):
+        temporary = folder / f".writing-{line['file']}"
         try:
             with open(temporary, "w") as f:
                 f.write(text)
@@ -96,16 +109,18 @@ class Writer:
                     os.utime(f.fileno(), (time.time() // 60 * 60,) * 2)
                 os.fsync(f.fileno())
             self.say(do="attempt", **line)
-            self.rename(temporary, line)
+            self.rename(temporary, line, folder)
             os.fsync(self.folder)
+            if folder != self.outbox:
+                sync_folder(folder)
         except OSError:
             temporary.unlink(missing_ok=True)
             return None
         self.say(do="accept", file=line["file"], id=line["id"])
-        return {**line, "name": json.loads(text)["name"] if line["kind"] != GARBAGE else ""}
+        return {**line, "name": name if line["kind"] != GARBAGE else ""}
 
-    def rename(self, temporary, line):
-        target, before, hand = self.outbox / line["file"], self.latest.get(line["file"]), -1
+    def rename(self, temporary, line, folder):
+        target, before, hand = folder / line["file"], self.latest.get(line["file"]), -1
         if line["file"] in LATEST:
             hand = os.open(temporary, os.O_RDONLY)
         try:
@@ -129,9 +144,18 @@ class Writer:
         self.list.close()
 
 
+def sync_folder(folder):
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def content_of(entry, text, kind):
     """A hash by which its bytes are known again: of name and payload, or of the text where that is none of JSON."""
-    return hash_of(text) if kind == GARBAGE else hash_of(json.dumps([entry["name"], entry["payload"]], sort_keys=True))
+    name = entry.get("name") or entry.get("event_type")
+    return hash_of(text) if kind == GARBAGE else hash_of(json.dumps([name, entry["payload"]], sort_keys=True))
 
 
 def hash_of(text):

@@ -454,9 +454,10 @@ RULE(unknown_kinds_are_refused_without_showing_the_url) {
 
 RULE(shelves_have_paths) {
   (void)state;
-  assert_string_equal(shelf_path(SHELF_PENDING), "");
-  assert_string_equal(shelf_path(SHELF_DEAD), "dlq/");
-  assert_string_equal(shelf_path(SHELF_SENT), "sent/");
+  assert_string_equal(shelf_path(SHELF_PENDING, SPAN("x.json")), "");
+  assert_string_equal(shelf_path(SHELF_DEAD, SPAN("x.json")), "dlq/");
+  assert_string_equal(shelf_path(SHELF_SENT, SPAN("x.json")), "sent/");
+  assert_string_equal(shelf_path(SHELF_DEAD, SPAN("typed/errored/x.json")), "");
 }
 
 int main(void) {

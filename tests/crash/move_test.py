@@ -34,7 +34,7 @@ class Move(Suite):
 
     def steps(self):
         """Those of a start that moves, up to the first batch behind it."""
-        world = World(Topics(self.bootstrap))
+        world = World(Topics(self.bootstrap), typed=True)
         self.addCleanup(world.topics.delete)
         self.addCleanup(world.close)
         fill(world, SEED)

@@ -39,12 +39,12 @@ class Point:
 
 def fill(world, seed):
     """The batch: the same for the same seed. The order of kinds is shuffled, the twin follows somewhere behind its first. Every third lies
-    in the envelope of the older typed bus."""
+    in the envelope of the older typed bus, and every second of these in that bus's own outbox."""
     rng = random.Random(seed)
     kinds = KINDS[:]
     rng.shuffle(kinds)
     writer = world.writer(keys=3, seed=seed)
-    written = [writer.write(kind, enveloped=at % 3 == 0 and kind != "garbage") for at, kind in enumerate(kinds)]
+    written = [writer.write(kind, enveloped=at % 3 == 0 and kind != "garbage", typed=bool(world.typed) and at % 6 == 3) for at, kind in enumerate(kinds)]
     writer.write(twin_of=rng.choice([w for w in written if w["kind"] == "good"]))
     writer.close()
 
@@ -92,7 +92,7 @@ class Suite(unittest.TestCase):
         self.conclude()
 
     def one(self, trial, case, redis, seed):
-        world = World(Topics(self.bootstrap), redis=self.redis.url if redis else "off", options={"batch.max_events": SMALL if seed % 2 else 5000})
+        world = World(Topics(self.bootstrap), redis=self.redis.url if redis else "off", options={"batch.max_events": SMALL if seed % 2 else 5000}, typed=True)
         judgement, began = oracle.Judgement(), time.monotonic()
         try:
             fill(world, seed)
@@ -118,7 +118,7 @@ class Suite(unittest.TestCase):
         self.assertEqual(len(self.total.faults), 0, f"violations, seed {SEED}")
 
     def baseline(self):
-        world = World(Topics(self.bootstrap), redis=self.redis.url, options={"batch.max_events": SMALL})
+        world = World(Topics(self.bootstrap), redis=self.redis.url, options={"batch.max_events": SMALL}, typed=True)
         self.addCleanup(world.topics.delete)
         self.addCleanup(world.close)
         fill(world, SEED)

@@ -30,8 +30,11 @@ static enum status answer_show(const struct call *call, bool raw, struct answer 
                                struct error *err) {
   struct selection selection; /* of its filters only the type is taken */
   enum status st = call_selection(call, &selection, err);
-  struct show_request request = {
-      .id = call->name, .pending = selection.pending, .dead = selection.dead, .raw = raw};
+  const char *file = call_value(call, "file"); /* where it lies, which no step of a path can say */
+  struct show_request request = {.id = file ? file : call->name,
+                                 .pending = selection.pending,
+                                 .dead = selection.dead,
+                                 .raw = raw};
   return st == ST_OK ? service_show(call->service, &request, &answer->body, err) : st;
 }
 

@@ -49,6 +49,7 @@ void fs_aside_tend(struct fs_finisher *s) {
   size_t count;
   struct fs_row **list = fs_aside_copy(s->shared, &count);
   for (size_t i = 0; i < count; i++) {
+    if (!fs_state(s->site, list[i]->ref.place)) continue; /* until outbox.typed is set again */
     if (list[i]->what == ASIDE_RETRY)
       look_again(s->shared, &desk, list[i]);
     else

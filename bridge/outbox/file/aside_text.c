@@ -52,7 +52,7 @@ static void add_text(struct buffer *out, struct span text) {
 void fs_row_print(const struct fs_row *row, struct buffer *out) {
   const struct stamp *s = &row->ref.stamp;
   const struct failure *f = &row->failure;
-  buffer_printf(out, "%s %s", whats[row->what], row->ref.place == PLACE_FLAT ? "flat" : "pending");
+  buffer_printf(out, "%s %s", whats[row->what], place_word(row->ref.place));
   add_text(out, row->ref.name);
   buffer_printf(out, " %" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64, s->inode, s->size,
                 s->ctime_ns, s->mtime_ns);
@@ -106,11 +106,10 @@ static bool get_reason(struct span word, enum reason *out) {
 }
 
 static bool get_numbers(const struct span *w, struct fs_row *row) {
-  static const char *const places[] = {"flat", "pending"};
   struct stamp *s = &row->ref.stamp;
   int64_t sys, attempts, code;
-  unsigned what, place;
-  bool ok = get_choice(w[WHAT], whats, 3, &what) && get_choice(w[PLACE], places, 2, &place) &&
+  unsigned what;
+  bool ok = get_choice(w[WHAT], whats, 3, &what) && place_from_word(w[PLACE], &row->ref.place) &&
             number_parse(w[INODE], UINT64_MAX, &s->inode) && integer_parse(w[SIZE], &s->size) &&
             integer_parse(w[CTIME], &s->ctime_ns) && integer_parse(w[MTIME], &s->mtime_ns) &&
             number_parse(w[CONTENT], UINT64_MAX, &row->ref.content) &&
@@ -120,7 +119,6 @@ static bool get_numbers(const struct span *w, struct fs_row *row) {
             get_reason(w[REASON], &row->failure.reason) && integer_parse(w[CODE], &code);
   if (!ok) return false;
   row->what = (enum aside)what;
-  row->ref.place = place ? PLACE_PENDING : PLACE_FLAT;
   row->sys = (int)sys;
   row->failure.attempts = (unsigned)attempts;
   row->failure.error_code = (int)code;

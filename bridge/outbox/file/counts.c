@@ -10,41 +10,57 @@
 
 /* By its name and the type that the folder tells. The file is not looked at where that tells
  * enough: there may be many. */
-static bool is_letter(struct fs_site *s, const char *name, unsigned char type) {
+static bool is_letter(struct fs_site *s, enum place place, const char *name, unsigned char type) {
   struct stat st;
   if (!name_is_entry(name)) return false;
   if (type != DT_UNKNOWN) return type == DT_REG;
-  return fstatat(fs_folder(s, PLACE_DLQ), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(st.st_mode);
+  return fstatat(fs_folder(s, place), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 /* ---- dlq/, by the reader ---- */
 
 struct count {
   struct fs_site *s;
+  enum place place;
   uint64_t dead;
 };
 
 static bool count_name(void *ctx, const char *name, unsigned char type) {
   struct count *count = ctx;
-  if (is_letter(count->s, name, type)) count->dead++;
-  if (*name == '.') fs_remove_litter(count->s, PLACE_DLQ, name);
+  if (is_letter(count->s, count->place, name, type)) count->dead++;
+  if (*name == '.') fs_remove_litter(count->s, count->place, name);
   return true;
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b) {
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Both sides again where one changed: the figure is of all. */
 enum status fs_count_dead(struct fs_reader *s, struct error *err) {
-  struct stat st;
+  static const enum place places[SIDES] = {PLACE_DLQ, PLACE_TYPED_ERRORED};
   struct count count = {.s = s->site};
-  int folder = fs_folder(s->site, PLACE_DLQ);
-  if (fstat(folder, &st) < 0) return error_sys(err, errno, "looking at dlq/");
-  if (st.st_mtim.tv_sec == s->dead_seen.tv_sec && st.st_mtim.tv_nsec == s->dead_seen.tv_nsec)
-    return ST_OK;
-  enum status walked = folder_walk(folder, count_name, &count, err);
-  if (walked != ST_OK) {
-    error_prefix(err, "%s/dlq", state_path(s->site->state));
-    return walked;
+  struct stat st[SIDES] = {0};
+  bool same = true;
+  for (unsigned side = 0; side < SIDES; side++) {
+    int folder = fs_folder(s->site, places[side]);
+    if (side == SIDE_TYPED && folder < 0) continue;
+    if (fstat(folder, &st[side]) < 0)
+      return error_sys(err, errno, "looking at %s", place_path(places[side]));
+    same = same && same_time(&st[side].st_mtim, &s->dead_seen[side]);
   }
-  s->dead_seen = st.st_mtim;
+  for (unsigned side = 0; !same && side < SIDES; side++) {
+    count.place = places[side];
+    if (fs_folder(s->site, count.place) < 0) continue;
+    enum status walked = folder_walk(fs_folder(s->site, count.place), count_name, &count, err);
+    if (walked != ST_OK) {
+      error_prefix(err, "%s/%s", state_path(fs_state(s->site, count.place)),
+                   place_inside(count.place));
+      return walked;
+    }
+  }
+  if (same) return ST_OK;
+  for (unsigned side = 0; side < SIDES; side++) s->dead_seen[side] = st[side].st_mtim;
   mutex_lock(&s->shared->lock);
   s->shared->figures.dead = count.dead;
   mutex_unlock(&s->shared->lock);
@@ -64,16 +80,17 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
   struct tally *t = ctx;
   struct stat st;
   if (!name_is_entry(name)) return true;
-  if (t->place == PLACE_DLQ) {
-    is_letter(t->s->site, name, type) ? t->out->dead++ : t->out->odd++;
+  if (fs_shelf(t->place) == SHELF_DEAD) {
+    is_letter(t->s->site, t->place, name, type) ? t->out->dead++ : t->out->odd++;
     return true;
   }
   if (fstatat(fs_folder(t->s->site, t->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
   struct stamp stamp = fs_stamp_of(&st);
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
     t->out->odd++;
-  } else if (fs_foreign_known(t->s, &stamp)) {
+  } else if (fs_not_yet(t->s->site, t->place, &stamp) || fs_foreign_known(t->s, &stamp)) {
     t->out->foreign++;
+    if (place_side(t->place) == SIDE_TYPED) t->out->foreign_typed++;
   } else if (!fs_aside_out(t->s, t->place, name, &stamp)) {
     t->out->pending++;
     if (stamp.mtime_ns < t->oldest_ns) t->oldest_ns = stamp.mtime_ns;
@@ -84,11 +101,12 @@ static bool tally_name(void *ctx, const char *name, unsigned char type) {
 static enum status tally_folders(struct fs_shared *s, struct store_counts *out, struct error *err) {
   struct tally t = {.s = s, .out = out, .oldest_ns = INT64_MAX};
   enum status st = ST_OK;
-  for (unsigned p = PLACE_FLAT; p <= PLACE_DLQ && st == ST_OK; p++) {
+  for (unsigned p = PLACE_FLAT; p < PLACES && st == ST_OK; p++) {
     t.place = (enum place)p;
-    if (fs_folder(s->site, t.place) >= 0)
+    if (fs_shelf(t.place) != SHELF_SENT && fs_folder(s->site, t.place) >= 0)
       st = folder_walk(fs_folder(s->site, t.place), tally_name, &t, err);
-    if (st != ST_OK) error_prefix(err, "%s/%s", state_path(s->site->state), place_path(t.place));
+    if (st != ST_OK)
+      error_prefix(err, "%s/%s", state_path(fs_state(s->site, t.place)), place_inside(t.place));
   }
   if (t.oldest_ns != INT64_MAX) out->oldest_us = t.oldest_ns / 1000;
   out->exact = true;
@@ -126,6 +144,7 @@ enum status fs_counts(struct fs_shared *s, bool oldest, struct store_counts *out
   out->unreadable = f->unreadable;
   out->odd = f->odd;
   out->foreign = f->foreign;
+  out->foreign_typed = f->foreign_typed;
   out->exact = s->scanned > 0;
   int64_t oldest_ns = oldest ? oldest_known(s) : INT64_MAX;
   if (oldest_ns != INT64_MAX) out->oldest_us = oldest_ns / 1000;

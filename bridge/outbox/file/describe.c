@@ -44,18 +44,18 @@ static void flat_info(struct fs_desk *d, struct entry_info *info) {
   if (e->reason.len) info->reason = e->reason;
 }
 
-static void raw_info(struct fs_site *s, const char *name, struct fs_desk *d,
+static void raw_info(struct fs_site *s, enum place place, const char *name, struct fs_desk *d,
                      struct entry_info *info) {
   uint64_t inode;
   char raw[NAME_SIZE];
   struct stat st;
   info->raw = info->shelf == SHELF_DEAD && fs_descriptor(&d->doc, &inode);
   name_with(name, ".raw", raw);
-  if (info->raw && fstatat(fs_folder(s, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
+  if (info->raw && fstatat(fs_folder(s, place), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
     info->size = (uint64_t)st.st_size;
 }
 
-static void object_info(struct fs_site *s, const char *name, struct fs_desk *d,
+static void object_info(struct fs_site *s, enum place place, const char *name, struct fs_desk *d,
                         struct entry_info *info) {
   info->doc = &d->doc;
   info->event = &d->event;
@@ -65,7 +65,7 @@ static void object_info(struct fs_site *s, const char *name, struct fs_desk *d,
     newer_info(d, info);
   else
     flat_info(d, info);
-  raw_info(s, name, d, info);
+  raw_info(s, place, name, d, info);
 }
 
 void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read,
@@ -73,9 +73,12 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
   struct fs_desk *d = &l->desk;
   size_t stem = strlen(name) - 5;
   memcpy(l->stem, name, stem);
+  const char *token = fs_token(place, name, l->token);
   *info = (struct entry_info){.shelf = fs_shelf(place),
-                              .token = fs_token(place, name, l->token),
-                              .file = name,
+                              .token = token,
+                              .file = token + strlen(token) - strlen(name),
+                              .folder = state_path(fs_state(l->s->site, place)),
+                              .place = place == PLACE_FLAT ? "" : place_folder(place),
                               .id = {l->stem, stem},
                               .created_us = TIME_NONE,
                               .failed_us = TIME_NONE,
@@ -85,25 +88,27 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
                               .payload = JSON_NONE};
   if (read) info->text = (struct span){d->text, d->len};
   enum reason why = read ? d->reason : REASON_TOO_LARGE;
-  if (read && fs_desk_is_object(d)) object_info(l->s->site, name, d, info);
+  if (read && fs_desk_is_object(d)) object_info(l->s->site, place, name, d, info);
   if (why == REASON_NONE || info->foreign_form) return;
   if (!info->reason.len) info->reason = span_of(reason_word(why));
   if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
 }
 
 /* The bytes of a file with a second name may be anybody's: they are told to nobody. */
-enum status fs_letter_unread(struct fs_site *s, const char *name, enum fs_read got, int sys,
-                             struct stat *st, struct error *err) {
+enum status fs_letter_unread(struct fs_site *s, enum place place, const char *name,
+                             enum fs_read got, int sys, struct stat *st, struct error *err) {
+  const char *shown = place_path(place);
   *st = (struct stat){0};
-  int known = fstatat(fs_folder(s, PLACE_DLQ), name, st, AT_SYMLINK_NOFOLLOW);
-  if (got == FS_UNREADABLE) return error_sys(err, sys, "reading dlq/%s", name);
+  int known = fstatat(fs_folder(s, place), name, st, AT_SYMLINK_NOFOLLOW);
+  if (got == FS_UNREADABLE) return error_sys(err, sys, "reading %s%s", shown, name);
   if (known < 0 || !S_ISREG(st->st_mode))
-    return error_set(err, ST_INVALID, "dlq/%s is not a regular file", name);
+    return error_set(err, ST_INVALID, "%s%s is not a regular file", shown, name);
   return error_set(
       err, ST_INVALID,
-      "dlq/%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
-      "'%s/dlq/%s'), or this one",
-      name, (unsigned long)st->st_nlink, state_path(s->state), name);
+      "%s%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
+      "'%s/%s/%s'), or this one",
+      shown, name, (unsigned long)st->st_nlink, state_path(fs_state(s, place)), place_folder(place),
+      name);
 }
 
 /* A dead letter that is left unread is counted, so it is told by its name, its times and why. */
@@ -111,8 +116,8 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
                         struct entry_info *info) {
   struct fs_desk *d = &l->desk;
   struct stat st;
-  if (place != PLACE_DLQ || (got != FS_ODD && got != FS_UNREADABLE)) return false;
-  if (fs_letter_unread(l->s->site, name, got, d->sys, &st, &d->error) == ST_OK ||
+  if (fs_shelf(place) != SHELF_DEAD || (got != FS_ODD && got != FS_UNREADABLE)) return false;
+  if (fs_letter_unread(l->s->site, place, name, got, d->sys, &st, &d->error) == ST_OK ||
       !S_ISREG(st.st_mode))
     return false;
   d->stamp = fs_stamp_of(&st);
@@ -124,13 +129,13 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
 
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
   struct fs_desk *d = &l->desk;
-  enum fs_read got = l->all
-                         ? fs_desk_reread(l->s->site, d, fs_folder(l->s->site, place), name, NULL)
-                         : fs_desk_read(l->s->site, d, place, name, NULL);
+  enum fs_read got =
+      l->all ? fs_desk_reread(l->s->site, d, place, fs_folder(l->s->site, place), name, NULL)
+             : fs_desk_read(l->s->site, d, place, name, NULL);
   if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
   l->got = got;
   if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
-  if (fs_desk_is_object(d) && place != PLACE_DLQ && !fs_ours(place, d->event.status)) {
+  if (fs_desk_is_object(d) && fs_shelf(place) != SHELF_DEAD && !fs_ours(place, &d->event)) {
     if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);
     return false;
   }
@@ -150,7 +155,7 @@ enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
       fs_look_at(&look, place, name, &info))
     visit(ctx, &info);
   else
-    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), token);
+    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf, span_of(token)), token);
   fs_desk_release(&look.desk);
   return st;
 }

@@ -23,14 +23,14 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
                   struct entry_info *info);
 /* Why one of dlq/ was not read (FS_ODD, FS_UNREADABLE): status and words, and what is known of the
  * file. */
-enum status fs_letter_unread(struct fs_site *s, const char *name, enum fs_read got, int sys,
-                             struct stat *st, struct error *err);
+enum status fs_letter_unread(struct fs_site *s, enum place place, const char *name,
+                             enum fs_read got, int sys, struct stat *st, struct error *err);
 
-/* dead_letters.c: reads what letter names into l->desk, checked for its time; *name is its plain
- * file name, info lives in the desk. Its status and error are set unless it is there and right
+/* dead_letters.c: reads what letter names into l->desk, checked for its time; *place and name are
+ * where it lies, info lives in the desk. Its status and error are set unless it is there and right
  * (true). */
-bool fs_letter_look(struct fs_look *l, struct letter *letter, char name[NAME_SIZE],
-                    struct entry_info *info);
+bool fs_letter_look(struct fs_look *l, struct letter *letter, enum place *place,
+                    char name[NAME_SIZE], struct entry_info *info);
 /* One went out of dlq/: counted */
 void fs_left_dlq(struct fs_shared *s, struct span event, struct span reason);
 

@@ -31,6 +31,7 @@ static bool inode_of(const struct json_doc *doc, uint64_t *inode) {
  */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode) {
   uint32_t payload = json_member(doc, 0, "payload"), name = json_member(doc, 0, "name");
+  if (json_member(doc, 0, "message_id") != JSON_NONE) name = json_member(doc, 0, "event_type");
   uint32_t reason = json_member(doc, 0, "reason");
   if (!inode_of(doc, inode)) return false;
   if (payload == JSON_NONE || doc->nodes[payload].type != JSON_OBJECT || doc->nodes[payload].count)
@@ -41,18 +42,25 @@ bool fs_descriptor(const struct json_doc *doc, uint64_t *inode) {
                                  fs_of_bytes(reason_from_word(json_raw(doc, reason))));
 }
 
-void fs_describe_raw(struct span stem, const struct stamp *stamp, const struct failure *why,
-                     struct buffer *out) {
+/* In the form of the bus whose tools list it. */
+void fs_describe_raw(enum side side, struct span stem, const struct stamp *stamp,
+                     const struct failure *why, struct buffer *out) {
   char time[TIME_TEXT];
-  buffer_add_z(out, "{\"id\": ");
+  bool typed = side == SIDE_TYPED;
+  buffer_add_z(out, typed ? "{\"message_id\": " : "{\"id\": ");
   json_write_string(out, stem);
-  buffer_printf(out, ", \"name\": \"\", \"payload\": {}, \"created_at\": \"%s\", \"attempts\": %u",
-                time_format(stamp->mtime_ns / 1000, time), why->attempts);
-  buffer_add_z(out, ", \"dispatched_at\": null, \"last_error\": ");
+  buffer_printf(out,
+                ", \"%s\": \"\", \"payload\": {}, \"created_at\": \"%s\", \"attempts\": %u%s"
+                ", \"last_error\": ",
+                typed ? "event_type" : "name", time_format(stamp->mtime_ns / 1000, time),
+                why->attempts, typed ? "" : ", \"dispatched_at\": null");
   json_write_string(out, span_of(why->error ? why->error : reason_word(why->reason)));
-  buffer_printf(out, ", \"failed_at\": \"%s\", \"status\": \"dlq\", \"storage_key\": ",
-                time_format(why->failed_us, time));
-  json_write_string(out, stem);
+  buffer_printf(out, ", \"failed_at\": \"%s\", \"status\": \"%s\"",
+                time_format(why->failed_us, time), typed ? "errored" : "dlq");
+  if (!typed) {
+    buffer_add_z(out, ", \"storage_key\": ");
+    json_write_string(out, stem);
+  }
   enum reason reason =
       fs_of_bytes(why->reason) ? why->reason : REASON_NOT_JSON; /* what fs_descriptor knows it by */
   buffer_printf(out, ", \"reason\": \"%s\", \"error_code\": ", reason_word(reason));

@@ -101,7 +101,6 @@ static enum fs_read read_named(struct fs_site *s, struct fs_desk *d, int folder,
   d->stamp = (struct stamp){0};
   d->doc.count = 0;
   d->event = no_event;
-  d->lifting = s->lifting;
   if (folder < 0) return FS_GONE;
   int fd = open_entry(folder, name);
   if (fd < 0) return open_failed(d, errno, name, err);
@@ -112,13 +111,17 @@ static enum fs_read read_named(struct fs_site *s, struct fs_desk *d, int folder,
 
 enum fs_read fs_desk_read(struct fs_site *s, struct fs_desk *d, enum place place, const char *name,
                           struct error *err) {
-  d->limit = place == PLACE_DLQ ? SIZE_MAX : s->c.max_entry_bytes;
+  d->limit = fs_shelf(place) == SHELF_DEAD ? SIZE_MAX : s->c.max_entry_bytes;
+  d->lifting = s->lifting;
+  d->typed = place_side(place) == SIDE_TYPED;
   return read_named(s, d, fs_folder(s, place), false, name, err);
 }
 
-enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, int folder, const char *name,
-                            struct error *err) {
+enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, enum place place, int folder,
+                            const char *name, struct error *err) {
   d->limit = s->c.max_entry_bytes;
+  d->lifting = s->lifting;
+  d->typed = place_side(place) == SIDE_TYPED;
   return read_named(s, d, folder, true, name, err);
 }
 
@@ -146,7 +149,9 @@ enum status fs_desk_parse(struct fs_desk *d, struct error *err) {
   d->error.text[0] = '\0';
   arena_reset(&d->arena);
   enum status st = json_scan(&d->doc, (struct span){d->text, d->len}, &d->error);
-  if (st == ST_OK) d->reason = event_read(&d->doc, d->lifting, &d->arena, &d->event, &d->error);
+  if (st == ST_OK)
+    d->reason = (d->typed ? event_read_typed : event_read)(&d->doc, d->lifting, &d->arena,
+                                                           &d->event, &d->error);
   if (st == ST_INVALID) {
     d->reason = event_reason_of(d->doc.fault);
     d->event = no_event;
@@ -161,8 +166,16 @@ bool fs_desk_is_object(const struct fs_desk *d) {
   return d->doc.fault == JSON_OK && d->doc.count > 0 && d->doc.nodes[0].type == JSON_OBJECT;
 }
 
-bool fs_ours(enum place place, enum event_status status) {
-  return status == EVENT_PENDING || (status == EVENT_ABSENT && place == PLACE_PENDING);
+/* Of what is left in processing/ nobody knows how far it came, and the status does not tell. */
+bool fs_ours(enum place place, const struct event *event) {
+  bool dead = event->status == EVENT_DLQ && event->reason.len > 0;
+  if (event->left) return false;
+  if (place == PLACE_TYPED_PROCESSING) return !dead;
+  return event->status == EVENT_PENDING || (event->status == EVENT_ABSENT && place != PLACE_FLAT);
+}
+
+bool fs_dead_form(const struct fs_desk *d) {
+  return (d->event.status == EVENT_DLQ && d->event.reason.len > 0) || fs_newer_form(&d->doc);
 }
 
 bool fs_newer_form(const struct json_doc *doc) {

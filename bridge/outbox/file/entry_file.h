@@ -18,6 +18,7 @@ enum fs_read {
 struct fs_desk {
   char *text;
   const struct event_lifting *lifting;
+  bool typed;             /* it is to be parsed as an entry of the typed side */
   size_t cap, len, limit; /* limit: bytes that an entry may have, unless it was rewritten by us */
   int sys;                /* errno behind FS_UNREADABLE */
   struct stamp stamp;
@@ -32,15 +33,18 @@ void fs_desk_release(struct fs_desk *d);
 enum fs_read fs_desk_read(struct fs_site *s, struct fs_desk *d, enum place place, const char *name,
                           struct error *err);
 /* The same of a file that was read before: how many links it has now says nothing. */
-enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, int folder, const char *name,
-                            struct error *err);
+/* place: that it belongs to. */
+enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, enum place place, int folder,
+                            const char *name, struct error *err);
 /* Scans and parses what was read: reason and error, doc and event as far as they go. ST_OK or
  * ST_NO_MEMORY. */
 MUST_CHECK enum status fs_desk_parse(struct fs_desk *d, struct error *err);
-void fs_desk_too_large(struct fs_desk *d);                /* reason and words */
-bool fs_desk_is_object(const struct fs_desk *d);          /* complete JSON, an object */
-bool fs_ours(enum place place, enum event_status status); /* is it an entry that waits to be sent */
-bool fs_newer_form(const struct json_doc *doc);           /* dead letter of the newer producer */
+void fs_desk_too_large(struct fs_desk *d);                 /* reason and words */
+bool fs_desk_is_object(const struct fs_desk *d);           /* complete JSON, an object */
+bool fs_ours(enum place place, const struct event *event); /* is it one that waits to be sent */
+/* Has it a dead form: refused, and on its way to dlq/? */
+bool fs_dead_form(const struct fs_desk *d);
+bool fs_newer_form(const struct json_doc *doc); /* dead letter of the newer producer */
 /* Is the reader to parse what its desk holds? */
 static inline bool fs_may_parse(const struct fs_site *s, enum place place, const char *name) {
   char room[TOKEN_SIZE];
@@ -68,7 +72,7 @@ bool fs_of_bytes(enum reason reason); /* why bytes are set aside unread; an even
 /* Is this object in dlq/ the descriptor of a raw dead letter, and no event? Sure of all that a
  * worker put there. */
 bool fs_descriptor(const struct json_doc *doc, uint64_t *inode);
-void fs_describe_raw(struct span stem, const struct stamp *stamp, const struct failure *why,
-                     struct buffer *out);
+void fs_describe_raw(enum side side, struct span stem, const struct stamp *stamp,
+                     const struct failure *why, struct buffer *out);
 
 #endif

@@ -23,7 +23,7 @@ MUST_CHECK enum status fs_swap_in(struct fs_shared *s, const struct fs_ref *ref,
 /* What came out of swaps is gone from tmp for good. Before the entry may leave the outbox: what a
  * power loss brings back there is told by its time, which a producer need not have synced, and
  * would go back as another one. */
-MUST_CHECK enum status fs_sync_swapped(struct fs_site *s, struct error *err);
+MUST_CHECK enum status fs_sync_swapped(struct fs_site *s, enum side side, struct error *err);
 
 /* free_name.c: move without replacing to the first free name of name_try, within one file system.
  */
@@ -71,7 +71,7 @@ struct fs_letter {
   bool there; /* the rest is fs_move_letters' */
   char tmp[NAME_SIZE], target[NAME_SIZE];
 };
-void fs_move_letters(struct fs_shared *s, struct fs_letter *list, size_t count);
+void fs_move_letters(struct fs_shared *s, struct fs_letter *list, size_t count); /* of one side */
 /* One that lies on the wrong side; durable. */
 MUST_CHECK enum status fs_finish_dead(struct fs_shared *s, enum place place, const char *name,
                                       const char *to_name, struct error *err);
@@ -81,7 +81,7 @@ void fs_bring_back(struct fs_shared *s, const char *name);
 /* replay_far.c: what lies durable in tmp as `from` takes the place of dlq/file, of that stamp, and
  * becomes target in the outbox, for a dlq/ on another file system. raw: they are the bytes that a
  * description tells of. Durable. */
-MUST_CHECK enum status fs_return_across(struct fs_site *s, const char *file,
+MUST_CHECK enum status fs_return_across(struct fs_site *s, enum side side, const char *file,
                                         const struct stamp *was, const char *from,
                                         const char *target, bool raw, struct error *err);
 
@@ -107,12 +107,12 @@ struct fs_failing {
 static inline bool fs_going(const struct fs_failing *m) {
   return m->f->status == ST_OK && !m->over;
 }
-/* Until what was written of them is durable, all at once; what fails has its status. files: room
- * for count. */
+/* Until what was written of them is durable, all at once; what fails has its status. All are of one
+ * side. files: room for count. */
 void fs_failing_wait(struct fs_site *s, struct fs_failing *const *list, struct durable_file *files,
                      size_t count);
 /* raw_letters.c: those that are not objects go to dlq/, as fs_fail_refs; the folders they leave are
- * not synced. */
+ * not synced. All are of one side. */
 void fs_dead_raw_all(struct fs_shared *s, struct fs_failing *const *list,
                      struct durable_file *files, size_t count);
 /* failed_entries.c: refused or dead, many at once: they wait for the disk together */

@@ -19,7 +19,7 @@ static enum status read_same(struct fs_site *s, struct fs_desk *d, const struct 
                              const char *name, struct fs_ref *now, enum settled *how,
                              struct error *err) {
   int folder = fs_folder(s, ref->place);
-  enum fs_read got = fs_desk_reread(s, d, folder, name, err);
+  enum fs_read got = fs_desk_reread(s, d, ref->place, folder, name, err);
   *now = *ref;
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   if (got == FS_FAILED) return err->status;
@@ -30,7 +30,7 @@ static enum status read_same(struct fs_site *s, struct fs_desk *d, const struct 
   if (sure) return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
   enum status st = fs_same(s, d, folder, place_path(ref->place), name, ref, how, err);
   if (st != ST_OK) return st;
-  if (*how != SETTLED_GONE || !fs_ours(ref->place, d->event.status)) {
+  if (*how != SETTLED_GONE || !fs_ours(ref->place, &d->event)) {
     if (*how != SETTLED_VANISHED) *how = SETTLED_CHANGED;
     return ST_AGAIN;
   }
@@ -45,7 +45,8 @@ static enum status write_form(struct fs_site *s, const struct fs_desk *d, struct
   struct fs_failed *f = m->f;
   enum status st = fs_failed_form(d, m->name, f, &text, &f->error);
   if (st == ST_OK)
-    st = fs_tmp_begin(s, buffer_span(&text), &f->ref.stamp.mtime_ns, m->tmp, &m->fd, &f->error);
+    st = fs_tmp_begin(s, f->ref.place, buffer_span(&text), &f->ref.stamp.mtime_ns, m->tmp, &m->fd,
+                      &f->error);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -116,11 +117,12 @@ static void fail_going(struct fs_failing *const *list, size_t count, enum status
   }
 }
 
-static void sync_swapped(struct fs_site *s, struct fs_failing *const *list, size_t count) {
+static void sync_swapped(struct fs_site *s, enum side side, struct fs_failing *const *list,
+                         size_t count) {
   struct error err = {0};
   bool any = false;
   for (size_t i = 0; i < count; i++) any |= fs_going(list[i]);
-  fail_going(list, count, any ? fs_sync_swapped(s, &err) : ST_OK, &err);
+  fail_going(list, count, any ? fs_sync_swapped(s, side, &err) : ST_OK, &err);
 }
 
 static void sync_place(struct fs_site *s, struct fs_failing *const *list, size_t count,
@@ -128,14 +130,14 @@ static void sync_place(struct fs_site *s, struct fs_failing *const *list, size_t
   struct error err = {0};
   bool any = false;
   for (size_t i = 0; i < count; i++)
-    any |= fs_going(list[i]) && (place == PLACE_DLQ ? list[i]->f->dead && !list[i]->raw
-                                                    : list[i]->f->ref.place == place);
+    any |= fs_going(list[i]) && (fs_shelf(place) == SHELF_DEAD ? list[i]->f->dead && !list[i]->raw
+                                                               : list[i]->f->ref.place == place);
   fail_going(list, count, any ? fs_sync_places(s, place, place, &err) : ST_OK, &err);
 }
 
 static void end(struct fs_shared *s, struct fs_failing *m) {
   const struct fs_failed *f = m->f;
-  if (m->written) fs_tmp_drop(s->site, m->tmp);
+  if (m->written) fs_tmp_drop(s->site, f->ref.place, m->tmp);
   if (f->status != ST_OK) return; /* it stays in hand: the caller tries again */
   enum fs_end gone = f->dead ? FS_END_GONE : FS_END_STAYS;
   fs_hand_end(s, f->ref.place, m->name,
@@ -144,7 +146,7 @@ static void end(struct fs_shared *s, struct fs_failing *m) {
                                            : FS_END_AGAIN);
 }
 
-/* ---- all of them ---- */
+/* ---- all of them, each side by itself ---- */
 
 struct room {
   struct fs_failing *all, **list; /* list: objects from the front, raw ones from the back */
@@ -152,40 +154,52 @@ struct room {
   struct fs_letter *letters;
 };
 
-static void look_at_all(struct fs_site *s, struct fs_failed *failed, size_t count,
-                        const struct room *r, size_t *objects) {
+/* *objects and *raws: how many of each there are. */
+static void look_at_all(struct fs_site *s, enum side side, struct fs_failed *failed, size_t count,
+                        const struct room *r, size_t *objects, size_t *raws) {
   struct fs_desk desk = {0};
   struct error err = {0};
-  size_t raws = 0;
-  enum status tmp = fs_keep_tmp(s, &err);
-  *objects = 0;
+  enum status tmp = fs_side(s, side) ? fs_keep_tmp(s, side, &err) : fs_no_side(&err);
+  *objects = *raws = 0;
   for (size_t i = 0; i < count; i++) {
     struct fs_failing *m = &r->all[i];
+    if (place_side(failed[i].ref.place) != side) continue;
     *m = (struct fs_failing){.f = &failed[i], .now = failed[i].ref, .fd = -1};
     failed[i].how = SETTLED_CHANGED;
     failed[i].error = err;
     failed[i].status = tmp;
     if (tmp == ST_OK) failed[i].status = look_again(s, &desk, m);
-    r->list[m->raw ? count - ++raws : (*objects)++] = m;
+    r->list[m->raw ? count - ++*raws : (*objects)++] = m;
   }
   fs_desk_release(&desk);
 }
 
-static void fail(struct fs_shared *s, struct fs_failed *failed, size_t count,
+static void fail(struct fs_shared *s, enum side side, struct fs_failed *failed, size_t count,
                  const struct room *r) {
-  static const enum place places[] = {PLACE_DLQ, PLACE_FLAT, PLACE_PENDING};
-  size_t objects;
-  look_at_all(s->site, failed, count, r, &objects);
-  fs_failing_wait(s->site, r->list, r->files, objects);
+  size_t objects, raws;
+  look_at_all(s->site, side, failed, count, r, &objects, &raws);
+  struct fs_failing **all = r->list, **raw = r->list + count - raws;
+  fs_failing_wait(s->site, all, r->files, objects);
   for (size_t i = 0; i < objects; i++)
-    if (fs_going(r->list[i])) swap(s, r->list[i]);
-  sync_swapped(s->site, r->list, objects);
-  move_all(s, r->list, r->letters, objects);
-  fs_dead_raw_all(s, r->list + objects, r->files, count - objects);
-  for (size_t i = 0; i < count; i++) no_error_if_gone(r->list[i]);
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-    sync_place(s->site, r->list, count, places[i]);
-  for (size_t i = 0; i < count; i++) end(s, &r->all[i]);
+    if (fs_going(all[i])) swap(s, all[i]);
+  sync_swapped(s->site, side, all, objects);
+  move_all(s, all, r->letters, objects);
+  fs_dead_raw_all(s, raw, r->files, raws);
+  memmove(all + objects, raw, raws * sizeof *all);
+  size_t of_side = objects + raws;
+  for (size_t i = 0; i < of_side; i++) no_error_if_gone(all[i]);
+  enum place dead = side == SIDE_TYPED ? PLACE_TYPED_ERRORED : PLACE_DLQ;
+  sync_place(s->site, all, of_side, dead);
+  for (unsigned p = 0; p < PLACES; p++)
+    if (place_side((enum place)p) == side && fs_shelf((enum place)p) == SHELF_PENDING)
+      sync_place(s->site, all, of_side, (enum place)p);
+  for (size_t i = 0; i < of_side; i++) end(s, all[i]);
+}
+
+static bool any_of(enum side side, const struct fs_failed *list, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (place_side(list[i].ref.place) == side) return true;
+  return false;
 }
 
 void fs_fail_refs(struct fs_shared *s, struct fs_failed *list, size_t count) {
@@ -193,11 +207,11 @@ void fs_fail_refs(struct fs_shared *s, struct fs_failed *list, size_t count) {
                    .list = calloc(count + 1, sizeof *r.list),
                    .files = calloc(count + 1, sizeof *r.files),
                    .letters = calloc(count + 1, sizeof *r.letters)};
-  if (r.all && r.list && r.files && r.letters)
-    fail(s, list, count, &r);
-  else
-    for (size_t i = 0; i < count; i++)
-      list[i].status = error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
+  bool room = r.all && r.list && r.files && r.letters;
+  for (unsigned side = 0; room && side < SIDES; side++)
+    if (any_of((enum side)side, list, count)) fail(s, (enum side)side, list, count, &r);
+  for (size_t i = 0; !room && i < count; i++)
+    list[i].status = error_set(&list[i].error, ST_NO_MEMORY, "out of memory");
   free(r.all);
   free(r.list);
   free(r.files);

@@ -5,7 +5,7 @@
 /* That took a while: whose outbox is it now? */
 static void still_ours(struct fs_site *s, struct fs_failing *const *list, size_t count) {
   struct error err = {0};
-  if (state_check(s->state, &err) == ST_OK) return;
+  if (fs_check(s, &err) == ST_OK) return;
   for (size_t i = 0; i < count; i++) {
     if (!fs_going(list[i])) continue;
     list[i]->f->status = err.status;
@@ -19,7 +19,7 @@ void fs_failing_wait(struct fs_site *s, struct fs_failing *const *list, struct d
   for (size_t i = 0; i < count; i++)
     if (list[i]->fd >= 0)
       files[open++] = (struct durable_file){.name = list[i]->tmp, .fd = list[i]->fd};
-  durable_write_end_all(state_tmp(s->state), files, open);
+  if (open) durable_write_end_all(fs_tmp(s, list[0]->f->ref.place), files, open);
   const struct durable_file *file = files;
   for (size_t i = 0; i < count; i++) {
     struct fs_failing *m = list[i];

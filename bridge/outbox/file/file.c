@@ -6,18 +6,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static enum status open_folder(struct fs_site *s, enum place place, const char *name, bool make,
-                               struct error *err) {
-  int outbox = fs_folder(s, PLACE_FLAT), fd = -1;
+static enum status open_folder(struct fs_site *s, enum place place, bool make, struct error *err) {
+  int root = fs_root(s, place), fd = -1;
+  const char *name = place_folder(place);
   enum status st = ST_OK;
   if (make)
-    st = durable_folder(outbox, name, 0770, &fd, err);
+    st = durable_folder(root, name, 0770, &fd, err);
   else
-    fd = openat(outbox, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (st == ST_OK && fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
     st = error_sys(err, errno, "opening the folder %s", name);
   if (st != ST_OK) {
-    error_prefix(err, "in the outbox %s", state_path(s->state));
+    error_prefix(err, "in the outbox %s", state_path(fs_state(s, place)));
     return st;
   }
   atomic_store(&s->folder[place], fd);
@@ -27,9 +27,11 @@ static enum status open_folder(struct fs_site *s, enum place place, const char *
 static enum status open_folders(struct fs_site *s, struct error *err) {
   bool change = !s->inspect;
   enum status st = change ? fs_check_mounts(s, err) : ST_OK;
-  if (st == ST_OK) st = open_folder(s, PLACE_PENDING, "pending", false, err);
-  if (st == ST_OK) st = open_folder(s, PLACE_DLQ, "dlq", change, err);
-  if (st == ST_OK) st = open_folder(s, PLACE_SENT, "sent", change && s->c.keep_sent, err);
+  for (unsigned p = PLACE_PENDING; p < PLACES && st == ST_OK; p++) {
+    enum shelf shelf = fs_shelf((enum place)p);
+    bool needed = shelf == SHELF_DEAD || (shelf == SHELF_SENT && s->c.keep_sent);
+    if (fs_state(s, (enum place)p)) st = open_folder(s, (enum place)p, change && needed, err);
+  }
   return st;
 }
 
@@ -53,7 +55,8 @@ static struct fs *make(const struct store_options *options) {
   mutex_init(&shared->lock);
   reader->site = site;
   reader->shared = shared;
-  reader->inotify = reader->watch[0] = reader->watch[1] = -1;
+  reader->inotify = -1;
+  for (unsigned p = 0; p < PLACES; p++) reader->watch[p] = -1;
   reader->sent_swept_us = TIME_NONE;
   reader->clock_offset_us = clock_wall_us(site->clock) - clock_mono_ns(site->clock) / 1000;
   s->finisher.site = site;
@@ -87,6 +90,7 @@ static void release_site(struct fs_site *s) {
   for (unsigned p = PLACE_PENDING; p < PLACES; p++)
     if (fs_folder(s, (enum place)p) >= 0) close(fs_folder(s, (enum place)p));
   mutex_destroy(&s->taking);
+  state_close(s->typed);
   state_close(s->state);
 }
 
@@ -100,16 +104,65 @@ void fs_close(void *impl) {
   free(s);
 }
 
+/* ---- the typed side ---- */
+
+/* Is it that folder, or does it lie in it? By what they are, so that neither a link nor a mount
+ * hides it. */
+static bool lies_in(int folder, const struct stat *top) {
+  struct stat here, above = {0};
+  int fd = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  bool in = false;
+  while (fd >= 0 && !in && fstat(fd, &here) == 0 && !folder_same(&here, &above)) {
+    in = folder_same(&here, top);
+    above = here;
+    int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    close(fd);
+    fd = up;
+  }
+  if (fd >= 0) close(fd);
+  return in;
+}
+
+/* Looked at before anything is made in it. */
+static enum status check_apart(const struct fs_site *s, const char *path, struct error *err) {
+  struct stat outbox, typed;
+  int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  bool known = fd >= 0 && fstat(fd, &typed) == 0 && fstat(fs_folder(s, PLACE_FLAT), &outbox) == 0;
+  bool in = known && lies_in(fd, &outbox);
+  bool holds = known && lies_in(fs_folder(s, PLACE_FLAT), &typed);
+  if (fd >= 0) close(fd);
+  if (!in && !holds) return ST_OK; /* opening it says what else is wrong */
+  return error_set(err, ST_INVALID,
+                   "outbox.typed: %s %s the outbox %s; name the folder of the typed bus, which is "
+                   "another one (with pending/ in it)",
+                   path,
+                   in && holds ? "is"
+                   : in        ? "lies in"
+                               : "holds",
+                   state_path(s->state));
+}
+
+static enum status open_typed(struct fs_site *s, const struct store_options *options,
+                              struct error *err) {
+  if (!options->typed) return ST_OK;
+  enum status st = check_apart(s, options->typed, err);
+  if (st == ST_OK) st = state_open(options->typed, options->create, options->clock, &s->typed, err);
+  return st == ST_OK || st == ST_INVALID ? st : error_prefix(err, "outbox.typed");
+}
+
 enum status fs_open(const char *address, const struct store_options *options, void **out,
                     struct error *err) {
   struct fs *s = make(options);
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   enum status st = state_open(address, options->create, options->clock, &s->site.state, err);
+  if (st == ST_OK) {
+    atomic_store(&s->site.folder[PLACE_FLAT], state_outbox(s->site.state));
+    st = open_typed(&s->site, options, err);
+  }
   if (st != ST_OK) {
     fs_close(s);
     return st;
   }
-  atomic_store(&s->site.folder[PLACE_FLAT], state_outbox(s->site.state));
   *out = s;
   return ST_OK;
 }

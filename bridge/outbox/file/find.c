@@ -72,7 +72,7 @@ static bool find_name(void *ctx, const char *name, unsigned char type) {
   }
   uint64_t before = f->exact.count + f->prefix.count;
   match(f, stem, name);
-  if (f->place == PLACE_DLQ && before == f->exact.count + f->prefix.count &&
+  if (fs_shelf(f->place) == SHELF_DEAD && before == f->exact.count + f->prefix.count &&
       span_starts(stem, "dlq_"))
     match(f, (struct span){stem.ptr + 4, stem.len - 4}, name);
   return true;
@@ -94,28 +94,45 @@ static void probe_stem(struct find *f, const char *prefix) {
   }
 }
 
+/* By where it lies, as messages say it: "typed/errored/x.json", or without the ending. */
+static bool is_path(struct find *f) {
+  const char *path = place_path(f->place);
+  size_t len = strlen(path);
+  if (!len || !span_starts(f->key, path)) return false;
+  struct span stem = {f->key.ptr + len, f->key.len - len};
+  char name[NAME_SIZE];
+  struct stat st;
+  if (span_ends(stem, ".json")) stem.len -= sizeof ".json" - 1;
+  int need = snprintf(name, sizeof name, "%.*s.json", SPAN_ARGS(stem));
+  if (need > 0 && need < NAME_SIZE && name_is_entry(name) && !strchr(name, '/') &&
+      fstatat(fs_folder(f->look.s->site, f->place), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    keep_match(&f->exact, f->place, name);
+  return true;
+}
+
 static void probe(struct find *f) {
+  if (is_path(f)) return;
   if (memchr(f->key.ptr, '/', f->key.len) || memchr(f->key.ptr, '\0', f->key.len)) return;
   probe_stem(f, "");
   if (f->key.ptr[0] == '.') probe_stem(f, "_"); /* event_stem */
-  if (f->place == PLACE_DLQ) probe_stem(f, "dlq_");
+  if (fs_shelf(f->place) == SHELF_DEAD) probe_stem(f, "dlq_");
 }
 
 /* ---- the names of all ---- */
 
 static enum status find_place(struct find *f, struct error *err) {
   enum status st = folder_walk(fs_folder(f->look.s->site, f->place), find_name, f, err);
-  return st == ST_OK
-             ? ST_OK
-             : error_prefix(err, "%s/%s", state_path(f->look.s->site->state), place_path(f->place));
+  return st == ST_OK ? ST_OK
+                     : error_prefix(err, "%s/%s", state_path(fs_state(f->look.s->site, f->place)),
+                                    place_inside(f->place));
 }
 
 static enum status search(struct find *f, unsigned which, struct error *err) {
-  static const enum place places[] = {PLACE_FLAT, PLACE_PENDING, PLACE_DLQ};
-  for (unsigned i = 0; i < 3; i++) {
-    f->place = places[i];
-    if (fs_folder(f->look.s->site, f->place) < 0 ||
-        !(which & (f->place == PLACE_DLQ ? LIST_DEAD : LIST_PENDING)))
+  for (unsigned p = 0; p < PLACES; p++) {
+    f->place = (enum place)p;
+    enum shelf shelf = fs_shelf(f->place);
+    if (fs_folder(f->look.s->site, f->place) < 0 || shelf == SHELF_SENT ||
+        !(which & (shelf == SHELF_DEAD ? LIST_DEAD : LIST_PENDING)))
       continue;
     enum status st = ST_OK;
     if (f->way == BY_FILE)

@@ -16,7 +16,7 @@ struct fs_finisher {
   size_t lines;              /* in it */
   bool rewrite;              /* it is to be written anew */
   /* Monotonic: when each place, and tmp, was last found writable */
-  int64_t probed_ns[PLACES + 1];
+  int64_t probed_ns[PLACES + SIDES];
 };
 
 /* settle_rows.c: as the operation; and the mark of a batch's record alone */

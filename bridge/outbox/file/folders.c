@@ -8,19 +8,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static const char *const names[PLACES] = {".", "pending", "dlq", "sent"};
-
 bool fs_in_place(struct fs_site *s, enum place place, int fd) {
   struct stat named, held;
   if (place == PLACE_FLAT) return true; /* without it the lock is lost, which state_check tells */
   return fd >= 0 && fstat(fd, &held) == 0 &&
-         fstatat(fs_folder(s, PLACE_FLAT), names[place], &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         fstatat(fs_root(s, place), place_folder(place), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          folder_same(&named, &held);
 }
 
-bool fs_is_folder(const char *name) {
+bool fs_is_folder(enum side side, const char *name) {
   for (unsigned p = PLACE_PENDING; p < PLACES; p++)
-    if (strcmp(name, names[p]) == 0) return true;
+    if (place_side((enum place)p) == side && strcmp(name, place_folder((enum place)p)) == 0)
+      return true;
   return false;
 }
 
@@ -28,14 +27,15 @@ bool fs_is_folder(const char *name) {
 static enum status unusable(struct fs_site *s, enum place place, struct error *err) {
   if (!err) return ST_IO;
   if (err->status == ST_NOT_FOUND) err->status = ST_IO;
-  return error_prefix(err, "%s/%s/ cannot be used", state_path(s->state), names[place]);
+  return error_prefix(err, "%s/%s/ cannot be used", state_path(fs_state(s, place)),
+                      place_folder(place));
 }
 
 static enum status open_named(struct fs_site *s, enum place place, bool make, int *fd,
                               struct error *err) {
-  int outbox = fs_folder(s, PLACE_FLAT);
-  if (make) return durable_folder(outbox, names[place], 0770, fd, err);
-  *fd = openat(outbox, names[place], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int root = fs_root(s, place);
+  if (make) return durable_folder(root, place_folder(place), 0770, fd, err);
+  *fd = openat(root, place_folder(place), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening it");
 }
 
@@ -56,8 +56,8 @@ static enum status put_in_place(struct fs_site *s, enum place place, int fd, str
 
 static enum status take_over(struct fs_site *s, enum place place, struct error *err) {
   struct stat st;
-  bool make = place == PLACE_DLQ || place == PLACE_SENT, known = fs_folder(s, place) >= 0;
-  bool missing = fstatat(fs_folder(s, PLACE_FLAT), names[place], &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+  bool make = fs_shelf(place) != SHELF_PENDING, known = fs_folder(s, place) >= 0;
+  bool missing = fstatat(fs_root(s, place), place_folder(place), &st, AT_SYMLINK_NOFOLLOW) < 0 &&
                  errno == ENOENT;
   int fd = -1;
   if (missing && !make) return ST_OK;
@@ -75,7 +75,8 @@ static enum status take_over(struct fs_site *s, enum place place, struct error *
 enum status fs_take_place(struct fs_site *s, enum place place, struct error *err) {
   struct error local = {0};
   enum status st = ST_OK;
-  if (place == PLACE_FLAT || s->inspect || fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
+  if (place == PLACE_FLAT || s->inspect || !fs_state(s, place)) return ST_OK;
+  if (fs_in_place(s, place, fs_folder(s, place))) return ST_OK;
   mutex_lock(&s->taking);
   if (!fs_in_place(s, place, fs_folder(s, place))) st = take_over(s, place, err ? err : &local);
   mutex_unlock(&s->taking);
@@ -90,44 +91,71 @@ enum status fs_hold(struct fs_site *s, enum place place, int *fd, struct error *
   if (st != ST_OK) return st;
   *fd = fcntl(fs_folder(s, place), F_DUPFD_CLOEXEC, 0);
   return *fd >= 0 ? ST_OK
-                  : error_sys(err, errno, "opening %s/%s", state_path(s->state), names[place]);
+                  : error_sys(err, errno, "opening %s/%s", state_path(fs_state(s, place)),
+                              place_folder(place));
 }
 
 void fs_look_around(struct fs_site *s) {
   enum status st = fs_take_place(s, PLACE_DLQ, NULL);
+  st = fs_take_place(s, PLACE_TYPED_ERRORED, NULL);
   (void)st; /* the next scan says so */
 }
 
-enum status fs_keep_tmp(struct fs_site *s, struct error *err) {
+enum status fs_keep_tmp(struct fs_site *s, enum side side, struct error *err) {
   bool remade = false;
-  enum status st = state_keep_tmp(s->state, &remade, err);
+  enum status st = state_keep_tmp(fs_side(s, side), &remade, err);
   if (remade)
-    log_write(s->log, LOG_WARNING, "outbox", "folder_changed",
-              FIELDS(F_TEXT("place", ".busbridge/tmp/")),
-              "The folder was gone or exchanged; it was made again");
+    log_write(
+        s->log, LOG_WARNING, "outbox", "folder_changed",
+        FIELDS(F_TEXT("place", side == SIDE_TYPED ? "typed/.busbridge/tmp/" : ".busbridge/tmp/")),
+        "The folder was gone or exchanged; it was made again");
   return st;
+}
+
+enum status fs_no_side(struct error *err) {
+  return error_set(
+      err, ST_INVALID,
+      "it lies in the typed outbox, and outbox.typed is off; set it to that folder again "
+      "until what is under way is settled");
+}
+
+enum status fs_check(struct fs_site *s, struct error *err) {
+  enum status st = state_check(s->state, err);
+  return st == ST_OK && s->typed ? state_check(s->typed, err) : st;
 }
 
 /* ---- file systems ---- */
 
 /* Entries are rewritten by exchanging them with a file of .busbridge/tmp, which only one file
  * system can. dlq/ and sent/ may lie elsewhere. */
+static enum status check_mount(const struct state *side, const char *folder, struct error *err) {
+  if (!folder_elsewhere(state_outbox(side), folder)) return ST_OK;
+  return error_set(
+      err, ST_INVALID,
+      "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
+      "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
+      "'%s/%s', or move the mount to '%s')",
+      state_path(side), folder, state_path(side), folder, state_path(side));
+}
+
+static enum status check_mounts(const struct fs_site *s, enum side side, struct error *err) {
+  const struct state *state = fs_side(s, side);
+  if (!state) return ST_OK;
+  enum status st = check_mount(state, ".busbridge", err);
+  if (st == ST_OK) st = check_mount(state, ".busbridge/tmp", err);
+  for (unsigned p = PLACE_PENDING; p < PLACES && st == ST_OK; p++)
+    if (place_side((enum place)p) == side && fs_shelf((enum place)p) == SHELF_PENDING)
+      st = check_mount(state, place_folder((enum place)p), err);
+  return st;
+}
+
 enum status fs_check_mounts(struct fs_site *s, struct error *err) {
-  static const char *const together[] = {"pending", ".busbridge", ".busbridge/tmp"};
-  for (size_t i = 0; i < sizeof together / sizeof *together; i++)
-    if (folder_elsewhere(fs_folder(s, PLACE_FLAT), together[i]))
-      return error_set(
-          err, ST_INVALID,
-          "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
-          "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
-          "'%s/%s', or move the mount to '%s')",
-          state_path(s->state), together[i], state_path(s->state), together[i],
-          state_path(s->state));
-  return ST_OK;
+  enum status st = check_mounts(s, SIDE_FLAT, err);
+  return st == ST_OK ? check_mounts(s, SIDE_TYPED, err) : st;
 }
 
 enum status fs_sync_places(struct fs_site *s, enum place a, enum place b, struct error *err) {
   enum status st = durable_sync_folder(fs_folder(s, a), err);
   if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
-  return st == ST_OK ? st : error_prefix(err, "%s", state_path(s->state));
+  return st == ST_OK ? st : error_prefix(err, "%s", state_path(fs_state(s, a)));
 }

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define PROBE FS_LITTER "probe"
-#define TMP PLACES
+#define TMP(side) (PLACES + (side))  /* behind the places */
 #define FRESH_NS INT64_C(1000000000) /* a probe tells of all that fail within a second */
 
 /* Of the disk, the process or the machine: waiting is right. */
@@ -41,8 +41,11 @@ bool state_hinders_one(const struct state *s, const struct error *why) {
 /* The folder that lies at its name now. */
 static bool probe_place(struct fs_site *s, unsigned place) {
   int fd = -1;
-  if (place == TMP) return fs_keep_tmp(s, NULL) == ST_OK && probe(state_tmp(s->state));
-  if (place == PLACE_FLAT || place == PLACE_PENDING)
+  if (place >= TMP(SIDE_FLAT)) {
+    enum side side = (enum side)(place - TMP(SIDE_FLAT));
+    return fs_keep_tmp(s, side, NULL) == ST_OK && probe(state_tmp(fs_side(s, side)));
+  }
+  if (fs_shelf((enum place)place) == SHELF_PENDING)
     return fs_in_place(s, (enum place)place, fs_folder(s, (enum place)place)) &&
            probe(fs_folder(s, (enum place)place));
   bool works = fs_hold(s, (enum place)place, &fd, NULL) == ST_OK && probe(fd);
@@ -62,7 +65,8 @@ static bool can_change(struct fs_finisher *s, unsigned place) {
  * is this one's. */
 bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
                     const struct error *why) {
-  if (concerns_all(why) || !can_change(s, place) || !can_change(s, TMP)) return false;
-  if (what == ASIDE_DEAD) return can_change(s, PLACE_DLQ);
-  return what != ASIDE_DONE || !s->site->c.keep_sent || can_change(s, PLACE_SENT);
+  if (concerns_all(why) || !fs_state(s->site, place)) return false;
+  if (!can_change(s, place) || !can_change(s, TMP(place_side(place)))) return false;
+  if (what == ASIDE_DEAD) return can_change(s, place_dead(place));
+  return what != ASIDE_DONE || !s->site->c.keep_sent || can_change(s, place_sent(place));
 }

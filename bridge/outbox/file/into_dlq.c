@@ -7,14 +7,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static enum status is_dead(struct fs_site *s, const char *tmp, const char *name,
+static enum status is_dead(struct fs_site *s, enum place place, const char *tmp, const char *name,
                            struct error *err) {
   struct fs_desk d = {0};
-  enum fs_read got = fs_desk_reread(s, &d, state_tmp(s->state), tmp, err);
+  enum fs_read got = fs_desk_reread(s, &d, place, fs_tmp(s, place), tmp, err);
   enum status st = got == FS_READ ? fs_desk_parse(&d, err) : got == FS_FAILED ? err->status : ST_OK;
   if (got == FS_UNREADABLE) st = error_sys(err, d.sys, "reading %s again", name);
-  bool dead = fs_desk_is_object(&d) &&
-              ((d.event.status == EVENT_DLQ && d.event.reason.len) || fs_newer_form(&d.doc));
+  bool dead = fs_desk_is_object(&d) && fs_dead_form(&d);
   if (st == ST_OK && !dead)
     st = error_set(err, ST_NOT_FOUND, "%s is gone, another entry lies there", name);
   fs_desk_release(&d);
@@ -24,8 +23,8 @@ static enum status is_dead(struct fs_site *s, const char *tmp, const char *name,
 /* A copy becomes durable at once, and with it the dead letter: before that its old form, which is
  * pending, must be gone for good. */
 static enum status leave_for_good(struct fs_site *s, enum place place, struct error *err) {
-  if (!fs_elsewhere(s, PLACE_DLQ)) return ST_OK;
-  enum status st = durable_sync_folder(state_tmp(s->state), err);
+  if (!fs_elsewhere(s, place_dead(place))) return ST_OK;
+  enum status st = durable_sync_folder(fs_tmp(s, place), err);
   return st == ST_OK ? durable_sync_folder(fs_folder(s, place), err) : st;
 }
 
@@ -44,13 +43,13 @@ static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) 
   int tmp;
   enum status st = fs_pull(s, &left, l->tmp, &now, &l->error);
   if (st != ST_OK) return st;
-  tmp = state_tmp(s->state);
-  if (!surely(s, l, &now)) st = is_dead(s, l->tmp, l->name, &l->error);
+  tmp = fs_tmp(s, l->place);
+  if (!surely(s, l, &now)) st = is_dead(s, l->place, l->tmp, l->name, &l->error);
   if (st == ST_OK) st = leave_for_good(s, l->place, &l->error);
   if (st == ST_OK) {
     st = fs_to_free_name(tmp, l->tmp, dlq, l->to_name, l->target, &l->error);
     l->there = st == ST_OK;
-    if (!l->there) st = fs_carry(s, tmp, l->tmp, PLACE_DLQ, l->to_name, &l->error);
+    if (!l->there) st = fs_carry(s, tmp, l->tmp, place_dead(l->place), l->to_name, &l->error);
   }
   if (st == ST_OK) return ST_OK;
   enum status back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
@@ -60,9 +59,9 @@ static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) 
 
 /* It went along with a folder that was moved away. */
 static enum status follow(struct fs_site *s, struct fs_letter *l, int dlq) {
-  enum status st = fs_carry(s, dlq, l->target, PLACE_DLQ, l->to_name, &l->error);
+  enum status st = fs_carry(s, dlq, l->target, place_dead(l->place), l->to_name, &l->error);
   if (st == ST_OK) return ST_OK;
-  enum status back = durable_move(dlq, l->target, state_tmp(s->state), l->tmp, NULL);
+  enum status back = durable_move(dlq, l->target, fs_tmp(s, l->place), l->tmp, NULL);
   if (back == ST_OK) back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
   (void)back; /* else it lies there, as it would have a moment earlier */
   return st;
@@ -72,12 +71,13 @@ void fs_move_letters(struct fs_shared *s, struct fs_letter *list, size_t count) 
   struct error err = {0};
   int dlq;
   if (!count) return;
-  enum status st = fs_hold(s->site, PLACE_DLQ, &dlq, &err);
+  enum place dead = place_dead(list->place);
+  enum status st = fs_hold(s->site, dead, &dlq, &err);
   for (struct fs_letter *l = list; l < list + count; l++) {
     l->error = err;
     l->status = st == ST_OK ? move_letter(s->site, l, dlq) : st;
   }
-  bool right = st != ST_OK || fs_in_place(s->site, PLACE_DLQ, dlq);
+  bool right = st != ST_OK || fs_in_place(s->site, dead, dlq);
   for (struct fs_letter *l = list; l < list + count; l++) {
     if (!right && l->there) l->status = follow(s->site, l, dlq);
     if (l->status == ST_OK) fs_dead_figure(s, 1);
@@ -90,5 +90,5 @@ enum status fs_finish_dead(struct fs_shared *s, enum place place, const char *na
   struct fs_letter one = {.place = place, .name = name, .to_name = to_name};
   fs_move_letters(s, &one, 1);
   if (err && one.status != ST_OK) *err = one.error;
-  return one.status == ST_OK ? fs_sync_places(s->site, PLACE_DLQ, place, err) : one.status;
+  return one.status == ST_OK ? fs_sync_places(s->site, place_dead(place), place, err) : one.status;
 }

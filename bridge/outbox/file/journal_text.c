@@ -56,7 +56,9 @@ static void add_text(struct buffer *out, struct span s) {
 static void add_entry(struct buffer *out, const struct manifest_entry *e) {
   const struct fs_ref ref = fs_ref_of(&e->ref);
   BUG_ON(e->ref.shelf != SHELF_PENDING);
-  buffer_add_z(out, ref.place == PLACE_FLAT ? "[\"flat\"," : "[\"pending\",");
+  buffer_add(out, SPAN("[\""));
+  buffer_add_z(out, place_word(ref.place));
+  buffer_add(out, SPAN("\","));
   add_text(out, ref.name);
   add_number(out, ref.stamp.inode);
   add_signed(out, ref.stamp.size);
@@ -212,11 +214,10 @@ static enum status read_entry(struct reading *r, size_t i, struct error *err) {
     at[f] = node;
     node = nodes[node].next;
   }
-  bool flat = text_is(r, at[PLACE], "flat");
-  ref.place = flat ? PLACE_FLAT : PLACE_PENDING;
   e->duplicate = nodes[at[DUPLICATE]].type == JSON_TRUE;
   if (e->event_time && nodes[nodes[at[DUPLICATE]].next].type != JSON_TRUE) return damaged(r, err);
-  if ((!flat && !text_is(r, at[PLACE], "pending")) ||
+  if (nodes[at[PLACE]].type != JSON_STRING ||
+      !place_from_word(json_raw(&r->doc, at[PLACE]), &ref.place) ||
       (!e->duplicate && nodes[at[DUPLICATE]].type != JSON_FALSE) ||
       !number_at(r, at[INODE], &ref.stamp.inode) || !signed_at(r, at[SIZE], &ref.stamp.size) ||
       !signed_at(r, at[CTIME], &ref.stamp.ctime_ns) ||

@@ -11,6 +11,11 @@ struct digest fs_file_digest(const struct stamp *stamp) {
   return digest_of((struct span){(const char *)key, sizeof key});
 }
 
+bool fs_not_yet(const struct fs_site *s, enum place place, const struct stamp *stamp) {
+  return place == PLACE_TYPED_PROCESSING &&
+         clock_wall_us(s->clock) - stamp->mtime_ns / 1000 < s->c.typed_timeout_ms * 1000;
+}
+
 bool fs_foreign_known(struct fs_shared *s, const struct stamp *stamp) {
   mutex_lock(&s->lock);
   bool known = s->foreign.count && digest_set_has(&s->foreign, fs_file_digest(stamp));

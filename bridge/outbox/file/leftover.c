@@ -49,7 +49,7 @@ static size_t add_head(const struct leftover *l, char out[NAME_SIZE]) {
 _Static_assert(WORD + 5 * (16 + 1) + ENDING < NAME_SIZE, "a name has room behind its head");
 
 void leftover_name(const struct leftover *l, char out[NAME_SIZE]) {
-  BUG_ON_RULE(S7, l->place > PLACE_SENT);
+  BUG_ON_RULE(S7, l->place >= PLACES);
   size_t head = add_head(l, out), room = NAME_SIZE - 1 - head, len = strlen(l->name);
   BUG_ON_RULE(S7, len <= ENDING || strcmp(l->name + len - ENDING, ".json") != 0);
   bool cut = len > room;
@@ -68,7 +68,7 @@ bool leftover_parse(const char *file, struct leftover *l) {
   file += WORD;
   if (sscanf(file, FORM "%n", &content, &inode, &size, &mtime_ns, &place, &at) != 5 || at < 0)
     return false;
-  if (place > PLACE_SENT || !name_is_entry(file + at)) return false;
+  if (place >= PLACES || !name_is_entry(file + at)) return false;
   *l = (struct leftover){
       .kind = (enum leftover_kind)kind,
       .content = content,

@@ -32,17 +32,17 @@ bool leftover_parse(const char *file,
                     struct leftover *l); /* false: a file of tmp without such a name */
 bool leftover_is(const char *file);
 /* leftover_clear.c: a file of tmp, whatever it is: removed, or back in the outbox under its name or
- * one beside it. What fails leaves it until next time. */
-void leftover_clear(int tmp, int outbox, const char *file);
+ * one beside it. What fails leaves it until next time. root: the folder of that side. */
+void leftover_clear(int tmp, int root, enum side side, const char *file);
 /* All of tmp, by the holder of the lock that has just taken it: only now is nobody else using tmp.
  */
 struct state;
-void leftover_clear_all(struct state *s);
+void leftover_clear_all(struct state *s, enum side side);
 /* How many entries lie in tmp since a minute or longer, on their way out of the outbox or back: a
  * crash, or a move that failed both ways. The next holder of the lock takes them from there. Any
  * thread. */
 uint64_t leftover_count(const struct state *s, int64_t now_us);
 /* replay_far.c: the same of a replay out of another file system. False: it is none. */
-bool leftover_return(int tmp, int outbox, const char *file);
+bool leftover_return(int tmp, int root, enum side side, const char *file);
 
 #endif

@@ -29,7 +29,7 @@ struct list {
 static bool in_range(const struct list *l, const struct stamp *stamp) {
   const struct store_range *r = l->range;
   int64_t us = stamp->mtime_ns / 1000;
-  if (!r || l->place == PLACE_DLQ) return true;
+  if (!r || fs_shelf(l->place) == SHELF_DEAD) return true;
   return (r->since_us == TIME_NONE || us >= r->since_us) &&
          (r->until_us == TIME_NONE || us <= r->until_us);
 }
@@ -42,10 +42,12 @@ static bool list_name(void *ctx, const char *name, unsigned char type) {
   if (fstatat(fs_folder(l->look.s->site, l->place), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return true;
   if (!S_ISREG(st.st_mode)) return true;
-  if (st.st_nlink != 1 && l->place != PLACE_DLQ && !l->look.all) return true;
+  bool waits = fs_shelf(l->place) != SHELF_DEAD;
+  if (st.st_nlink != 1 && waits && !l->look.all) return true;
   struct stamp stamp = fs_stamp_of(&st);
-  if (l->place != PLACE_DLQ && fs_foreign_known(l->look.s, &stamp)) return true;
-  if (l->place != PLACE_DLQ && fs_aside_out(l->look.s, l->place, name, &stamp)) return true;
+  if (waits && fs_foreign_known(l->look.s, &stamp)) return true;
+  if (fs_not_yet(l->look.s->site, l->place, &stamp) && !l->look.all) return true;
+  if (waits && fs_aside_out(l->look.s, l->place, name, &stamp)) return true;
   if (!in_range(l, &stamp)) return true;
   l->total++;
   if (!fs_cursor_before(&l->cursor, stamp.mtime_ns, l->place, name)) return true;
@@ -92,9 +94,9 @@ static enum status list_place(struct list *l, enum place place, struct error *er
   l->place = place;
   enum status st = folder_walk(folder, list_name, l, err);
   if (st == ST_OK && l->failed) st = error_set(err, ST_NO_MEMORY, "no memory for the list");
-  return st == ST_OK
-             ? ST_OK
-             : error_prefix(err, "%s/%s", state_path(l->look.s->site->state), place_path(place));
+  return st == ST_OK ? ST_OK
+                     : error_prefix(err, "%s/%s", state_path(fs_state(l->look.s->site, place)),
+                                    place_inside(place));
 }
 
 /* Only when files that are not ours took the places of a short list is a large window read. */
@@ -112,11 +114,12 @@ static enum status list_window(struct list *l, unsigned which, struct error *err
   bool front = (which & LIST_PENDING) && !(which & LIST_LOOK) && list_front(l);
   enum status st = ST_OK;
   if (!front) prepare_pass(l);
-  if (!front && (which & LIST_PENDING)) {
-    st = list_place(l, PLACE_FLAT, err);
-    if (st == ST_OK) st = list_place(l, PLACE_PENDING, err);
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++) {
+    enum shelf shelf = fs_shelf((enum place)p);
+    bool wanted = shelf == SHELF_DEAD ? which & LIST_DEAD
+                                      : !front && shelf == SHELF_PENDING && which & LIST_PENDING;
+    if (wanted) st = list_place(l, (enum place)p, err);
   }
-  if (st == ST_OK && (which & LIST_DEAD)) st = list_place(l, PLACE_DLQ, err);
   if (st == ST_OK) fs_names_finish(&l->names);
   return st;
 }

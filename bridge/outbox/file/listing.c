@@ -25,8 +25,9 @@ static void count_and_keep(struct listing *l, const char *name, const struct sta
     fs_odd(s, l->place, name, st);
     return;
   }
-  if (fs_foreign_known(s->shared, &stamp)) {
+  if (fs_not_yet(s->site, l->place, &stamp) || fs_foreign_known(s->shared, &stamp)) {
     l->seen.foreign++;
+    if (place_side(l->place) == SIDE_TYPED) l->seen.foreign_typed++;
     return;
   }
   if (fs_aside_out(s->shared, l->place, name, &stamp)) return;
@@ -67,7 +68,8 @@ static enum status list_place(struct listing *l, enum place place) {
   l->place = place;
   enum status st = folder_walk(fd, list_name, l, l->err);
   if (st == ST_OK) st = l->st;
-  if (st != ST_OK) error_prefix(l->err, "%s/%s", state_path(l->s->site->state), place_path(place));
+  if (st != ST_OK)
+    error_prefix(l->err, "%s/%s", state_path(fs_state(l->s->site, place)), place_inside(place));
   return st;
 }
 
@@ -121,6 +123,7 @@ static void end_listing(struct fs_reader *s, const struct listing *l, bool whole
     f->unreadable = l->seen.unreadable;
     f->odd = l->seen.odd;
     f->foreign = l->seen.foreign;
+    f->foreign_typed = l->seen.foreign_typed;
     f->head_ns = s->shared->names.count ? s->shared->names.at[0].mtime_ns : INT64_MAX;
     fs_front_open(s->shared, s->cursor.mtime_ns == INT64_MIN);
   }
@@ -141,8 +144,9 @@ static void warn_one_group(struct fs_reader *s) {
 enum status fs_list_window(struct fs_reader *s, struct error *err) {
   struct listing l = {.s = s, .err = err};
   begin_listing(s);
-  enum status st = list_place(&l, PLACE_FLAT);
-  if (st == ST_OK) st = list_place(&l, PLACE_PENDING);
+  enum status st = ST_OK;
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
+    if (fs_shelf((enum place)p) == SHELF_PENDING) st = list_place(&l, (enum place)p);
   if (st == ST_OK) fs_names_finish(&s->shared->names);
   l.seen.known = less(l.seen.known, s->shared->names.doubles);
   if (st == ST_OK) fs_watch_drain(s, !s->shared->names.cut);

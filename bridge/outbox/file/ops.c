@@ -23,7 +23,13 @@ static const char *op_id(const void *impl) {
 static enum status op_lock(void *impl, int64_t wait_ms, struct error *err) {
   struct fs_site *s = SITE(impl);
   enum status st = state_lock(s->state, wait_ms, err);
-  if (st == ST_OK && !s->inspect) leftover_clear_all(s->state);
+  if (st == ST_OK && s->typed) {
+    st = state_lock(s->typed, wait_ms, err);
+    if (st != ST_OK) error_prefix(err, "outbox.typed %s", state_path(s->typed));
+  }
+  for (unsigned side = 0; st == ST_OK && !s->inspect && side < SIDES; side++)
+    if (fs_side(s, (enum side)side))
+      leftover_clear_all(fs_side(s, (enum side)side), (enum side)side);
   return st;
 }
 
@@ -32,7 +38,7 @@ static int64_t op_holder(const void *impl) {
 }
 
 static enum status op_check(void *impl, struct error *err) {
-  return state_check(SITE(impl)->state, err);
+  return fs_check(SITE(impl), err);
 }
 
 static enum status op_renew_id(void *impl, struct error *err) {
@@ -57,7 +63,8 @@ static bool op_note_hinders_one(const void *impl, const struct error *why) {
 }
 
 static uint64_t op_left(const void *impl, int64_t now_us) {
-  return leftover_count(((const struct fs *)impl)->site.state, now_us);
+  const struct fs_site *s = &((const struct fs *)impl)->site;
+  return leftover_count(s->state, now_us) + (s->typed ? leftover_count(s->typed, now_us) : 0);
 }
 
 /* ---- the journal: files of .busbridge; a full disk does not keep a batch from being written while

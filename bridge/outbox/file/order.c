@@ -64,7 +64,7 @@ static void peek(struct fs_reader *s, struct fs_member *m, const struct fs_slot 
   if (!fs_may_parse(s->site, place, fs_slot_name(slot))) return;
   if (fs_desk_parse(&s->desk, NULL) != ST_OK || !fs_desk_is_object(&s->desk)) return;
   if (s->desk.event.created_us != TIME_NONE) m->created_us = s->desk.event.created_us;
-  if (s->desk.reason == REASON_NONE && fs_ours(place, s->desk.event.status)) m->cached = cache(s);
+  if (s->desk.reason == REASON_NONE && fs_ours(place, &s->desk.event)) m->cached = cache(s);
 }
 
 static int member_order(const void *a, const void *b, void *ctx) {

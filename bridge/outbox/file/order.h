@@ -66,17 +66,18 @@ struct fs_reader {
   size_t queue_again;               /* places of the queue that have FS_AGAIN */
   uint64_t queue_taken, queue_mark; /* the scan ends when so many were taken */
   struct digest_set told;           /* names in the queue, while the listing is not used up */
-  int inotify, watch[2];
+  int inotify, watch[PLACES];
   bool overflow, folders_changed, watch_said;
   bool pending_waits;      /* another pending/ is taken over by the scan that was asked for */
   bool place_said[PLACES]; /* that it cannot be used */
   unsigned since_drain;
   struct fs_growing *growing;
   size_t growing_count;
-  int64_t growing_due_ns;          /* none is due before */
-  struct digest_set said, refused; /* odd and unreadable files that were named in the log */
-  int64_t clock_offset_us;         /* wall minus monotonic at open */
-  struct timespec dead_seen;       /* mtime of dlq/ when it was counted */
+  int64_t growing_due_ns;           /* none is due before */
+  struct digest_set said, refused;  /* odd and unreadable files that were named in the log */
+  int64_t clock_offset_us;          /* wall minus monotonic at open */
+  struct timespec dead_seen[SIDES]; /* mtime of dlq/ when it was counted */
+  unsigned left_said;               /* how many of the typed side were named as left alone */
   int64_t sent_swept_us;
 };
 

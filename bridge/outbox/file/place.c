@@ -20,16 +20,23 @@ void fs_space(const struct fs_site *s, struct store_space *out) {
 }
 
 /* Those that are there: pending/ and dlq/ are made when they are needed. */
+static enum status check_folder(const struct state *side, const char *folder, struct error *err) {
+  if (faccessat(state_outbox(side), folder, R_OK | W_OK | X_OK, AT_EACCESS) == 0) return ST_OK;
+  bool needed = *folder == '.';
+  if (errno == ENOENT && !needed) return ST_OK;
+  return error_sys(err, errno, "%s/%s", state_path(side), folder);
+}
+
 enum status fs_writable(const struct fs_site *s, struct error *err) {
-  static const char *const folders[] = {".", "pending", "dlq", ".busbridge", ".busbridge/tmp"};
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-    if (faccessat(state_outbox(s->state), folders[i], R_OK | W_OK | X_OK, AT_EACCESS) == 0)
-      continue;
-    bool needed = folders[i][0] == '.';
-    if (errno == ENOENT && !needed) continue;
-    return error_sys(err, errno, "%s/%s", state_path(s->state), folders[i]);
-  }
-  return ST_OK;
+  static const char *const of_each[] = {".", ".busbridge", ".busbridge/tmp"};
+  enum status st = ST_OK;
+  for (unsigned side = 0; side < SIDES; side++)
+    for (unsigned i = 0; i < 3 && st == ST_OK && fs_side(s, (enum side)side); i++)
+      st = check_folder(fs_side(s, (enum side)side), of_each[i], err);
+  for (unsigned p = PLACE_PENDING; p < PLACES && st == ST_OK; p++)
+    if (fs_state(s, (enum place)p) && fs_shelf((enum place)p) != SHELF_SENT)
+      st = check_folder(fs_state(s, (enum place)p), place_folder((enum place)p), err);
+  return st;
 }
 
 static bool is_plain(int folder, const struct dirent *e) {
@@ -54,8 +61,12 @@ static uint64_t count_names(int parent, const char *folder) {
 }
 
 uint64_t fs_count_names(const struct fs_site *s, unsigned which) {
-  int outbox = state_outbox(s->state);
-  uint64_t names =
-      which & LIST_PENDING ? count_names(outbox, ".") + count_names(outbox, "pending") : 0;
-  return which & LIST_DEAD ? names + count_names(outbox, "dlq") : names;
+  uint64_t names = 0;
+  for (unsigned p = 0; p < PLACES; p++) {
+    enum shelf shelf = fs_shelf((enum place)p);
+    unsigned asked = shelf == SHELF_PENDING ? LIST_PENDING : shelf == SHELF_DEAD ? LIST_DEAD : 0;
+    if (which & asked && fs_state(s, (enum place)p))
+      names += count_names(fs_root(s, (enum place)p), place_folder((enum place)p));
+  }
+  return names;
 }

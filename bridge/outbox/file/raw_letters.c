@@ -23,7 +23,8 @@ struct pair { /* of names in dlq/ */
 
 struct letters {
   struct fs_shared *s;
-  int dlq; /* our own descriptor of that folder */
+  enum place dead; /* where they go: dlq/, or that of the typed side */
+  int dlq;         /* our own descriptor of that folder */
   struct pair *list;
   size_t count;
 };
@@ -55,13 +56,13 @@ static enum status find_descriptor(struct letters *l, struct pair *p, const stru
   struct fs_desk desk = {0};
   uint64_t named = 0;
   struct error *err = &p->m->f->error;
-  enum fs_read got = fs_desk_read(l->s->site, &desk, PLACE_DLQ, p->json, err);
+  enum fs_read got = fs_desk_read(l->s->site, &desk, l->dead, p->json, err);
   p->described = got == FS_READ && fs_desk_parse(&desk, NULL) == ST_OK &&
                  fs_desk_is_object(&desk) && fs_descriptor(&desk.doc, &named) &&
                  named == p->stamp.inode;
   bool perhaps = got == FS_UNREADABLE && fs_stamp_of(st).mtime_ns == p->stamp.mtime_ns;
   enum status s = got == FS_FAILED ? err->status : ST_OK;
-  if (perhaps) s = error_sys(err, desk.sys, "reading dlq/%s", p->json);
+  if (perhaps) s = error_sys(err, desk.sys, "reading %s%s", place_path(l->dead), p->json);
   fs_desk_release(&desk);
   return s;
 }
@@ -84,10 +85,11 @@ static enum status copy_in(int dlq, int from, const char *name, const char *to_n
 static enum status begin_descriptor(struct letters *l, struct pair *p) {
   struct buffer text = {0};
   struct fs_failing *m = p->m;
-  fs_describe_raw((struct span){p->json, strlen(p->json) - 5}, &p->stamp, &m->f->why, &text);
+  fs_describe_raw(place_side(l->dead), (struct span){p->json, strlen(p->json) - 5}, &p->stamp,
+                  &m->f->why, &text);
   enum status st = buffer_status(&text, &m->f->error);
   if (st == ST_OK)
-    st = fs_tmp_begin(l->s->site, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd,
+    st = fs_tmp_begin(l->s->site, l->dead, buffer_span(&text), &p->stamp.mtime_ns, m->tmp, &m->fd,
                       &m->f->error);
   m->written = st == ST_OK;
   buffer_release(&text);
@@ -117,12 +119,12 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
 static enum status place_descriptor(struct letters *l, struct pair *p) {
   struct fs_failing *m = p->m;
   struct stat copied;
-  int tmp = state_tmp(l->s->site->state);
+  int tmp = fs_tmp(l->s->site, l->dead);
   m->written = false; /* whatever comes of it */
   enum status st = durable_move(tmp, m->tmp, l->dlq, p->json, &m->f->error);
   bool elsewhere = st == ST_UNSUPPORTED;
   if (elsewhere) st = copy_in(l->dlq, tmp, m->tmp, p->json, &copied, &m->f->error);
-  if (elsewhere || st != ST_OK) fs_tmp_drop(l->s->site, m->tmp);
+  if (elsewhere || st != ST_OK) fs_tmp_drop(l->s->site, l->dead, m->tmp);
   p->described = st == ST_OK;
   return st;
 }
@@ -178,13 +180,13 @@ static void drop(const struct letters *l, const struct pair *p) {
  * whoever refuses it again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of
  * it stays there. */
 static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, struct error *err) {
-  int from = state_tmp(l->s->site->state);
+  int from = fs_tmp(l->s->site, l->dead);
   struct stat was;
   if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
   enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
   if (st != ST_OK) return st;
   st = durable_sync_folder(l->dlq, err);
-  if (st == ST_OK && fs_in_place(l->s->site, PLACE_DLQ, l->dlq)) {
+  if (st == ST_OK && fs_in_place(l->s->site, l->dead, l->dlq)) {
     st = durable_remove_copied(from, tmp, &was, err);
     return st == ST_OK ? durable_sync_folder(from, err)
                        : st; /* for good: it must not come back beside its copy */
@@ -210,7 +212,7 @@ static enum status move_raw(struct letters *l, struct pair *p) {
   f->how = fs_stamp_alike(&now, &p->stamp) ? SETTLED_GONE : SETTLED_CHANGED;
   if (f->how == SETTLED_GONE)
     st = p->copied ? ST_UNSUPPORTED
-                   : durable_move(state_tmp(l->s->site->state), tmp, l->dlq, p->raw, &f->error);
+                   : durable_move(fs_tmp(l->s->site, l->dead), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
   enum status back = fs_put_back(l->s->site, f->ref.place, p->m->name, tmp, NULL);
@@ -255,7 +257,7 @@ static bool go_again(struct letters *l, struct pair *p, bool right) {
   p->ended = !again && !p->moved;
   if (!again) return false;
   if (asked || !failed) stamp_again(l, p);
-  if (p->m->written) fs_tmp_drop(l->s->site, p->m->tmp);
+  if (p->m->written) fs_tmp_drop(l->s->site, l->dead, p->m->tmp);
   p->m->written = false;
   f->status = ST_OK;
   p->tried = 0;
@@ -265,7 +267,7 @@ static bool go_again(struct letters *l, struct pair *p, bool right) {
 
 static bool end_round(struct letters *l) {
   struct error err = {0};
-  bool right = fs_in_place(l->s->site, PLACE_DLQ, l->dlq), again = false, any = false;
+  bool right = fs_in_place(l->s->site, l->dead, l->dlq), again = false, any = false;
   for (struct pair *p = l->list; p < end_of(l); p++) {
     if (p->ended) continue;
     again |= go_again(l, p, right);
@@ -285,7 +287,7 @@ static bool end_round(struct letters *l) {
 static bool one_round(struct letters *l, struct fs_failing *const *list,
                       struct durable_file *files) {
   struct error err = {0};
-  enum status st = fs_hold(l->s->site, PLACE_DLQ, &l->dlq, &err);
+  enum status st = fs_hold(l->s->site, l->dead, &l->dlq, &err);
   if (st != ST_OK) {
     fail_all(l, st, &err);
     return false;
@@ -312,6 +314,7 @@ void fs_dead_raw_all(struct fs_shared *s, struct fs_failing *const *list,
     list[i]->f->error = no_room;
   }
   l.count = l.list ? count : 0;
+  if (count) l.dead = place_dead(list[0]->f->ref.place);
   for (unsigned tries = 0; again && tries < FOLLOWED; tries++) again = one_round(&l, list, files);
   if (again) fail_all(&l, exchanged.status, &exchanged);
   for (struct pair *p = l.list; p < end_of(&l); p++)

@@ -11,7 +11,8 @@
 
 /* ---- the figures ---- */
 
-static void count(struct fs_shared *s, int known, int unreadable, int odd, int foreign) {
+static void count(struct fs_shared *s, enum place place, int known, int unreadable, int odd,
+                  int foreign) {
   mutex_lock(&s->lock);
   struct fs_figures *f = &s->figures;
   if (known < 0 && f->known) {
@@ -25,6 +26,7 @@ static void count(struct fs_shared *s, int known, int unreadable, int odd, int f
   f->unreadable += (uint64_t)unreadable;
   f->odd += (uint64_t)odd;
   f->foreign += (uint64_t)foreign;
+  if (place_side(place) == SIDE_TYPED) f->foreign_typed += (uint64_t)foreign;
   mutex_unlock(&s->lock);
 }
 
@@ -41,7 +43,7 @@ static void uncount(struct fs_shared *s) {
 static enum status pass_over(struct fs_reader *s, struct fs_candidate *c, int unreadable, int odd,
                              int foreign) {
   if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
-  count(s->shared, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
+  count(s->shared, c->place, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
   return ST_AGAIN;
 }
 
@@ -69,7 +71,7 @@ static enum status pass_unreadable(struct fs_reader *s, struct fs_candidate *c) 
 }
 
 static enum status pass_growing(struct fs_reader *s, struct fs_candidate *c, bool known) {
-  if (c->fresh && !known) count(s->shared, 1, 0, 0, 0);
+  if (c->fresh && !known) count(s->shared, c->place, 1, 0, 0, 0);
   c->fresh = false;
   if (known && c->source == FS_GROWN) return ST_AGAIN;
   mutex_lock(&s->shared->lock);
@@ -93,20 +95,31 @@ static enum status finish_move(struct fs_reader *s, struct fs_candidate *c, cons
   return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
 }
 
-static bool dead_form(const struct fs_desk *d) {
-  return d->event.status == EVENT_DLQ && d->event.reason.len > 0;
+#define LEFT_SAID 20
+
+/* Others' in the typed side: that bus, or a setting, has it. */
+static void say_left(struct fs_reader *s, const struct fs_candidate *c) {
+  const struct event *e = &s->desk.event;
+  if (place_side(c->place) != SIDE_TYPED || e->left || s->left_said > LEFT_SAID) return;
+  bool more = s->left_said++ == LEFT_SAID;
+  log_write(s->site->log, LOG_WARNING, "outbox", "entry_left",
+            FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name)),
+            more ? "More have another status than pending; no further ones are named"
+                 : "Left alone: its status is not pending. Set it to that to have it published, or "
+                   "remove it");
 }
 
 /* Complete JSON objects that are not waiting to be sent. ST_OK: it is an entry. */
 static enum status judge_object(struct fs_reader *s, struct fs_candidate *c) {
   struct fs_desk *d = &s->desk;
   char to[NAME_SIZE + 4];
-  if (fs_ours(c->place, d->event.status) && !fs_newer_form(&d->doc)) return ST_OK;
-  if (dead_form(d)) return finish_move(s, c, c->name);
+  if (fs_ours(c->place, &d->event) && !fs_newer_form(&d->doc)) return ST_OK;
+  if (fs_dead_form(d) && !fs_newer_form(&d->doc)) return finish_move(s, c, c->name);
   if (fs_newer_form(&d->doc)) { /* its replay was left half done */
     snprintf(to, sizeof to, "dlq_%s", c->name);
     return finish_move(s, c, to);
   }
+  say_left(s, c);
   fs_foreign_add(s->shared, &d->stamp);
   return pass_over(s, c, 0, 0, 1);
 }
@@ -124,6 +137,7 @@ static enum status examine(struct fs_reader *s, struct fs_candidate *c, struct e
   enum status st = ST_OK;
   switch (fs_desk_read(s->site, d, c->place, c->name, err)) {
   case FS_READ:
+    if (fs_not_yet(s->site, c->place, &d->stamp)) return pass_over(s, c, 0, 0, 1);
     if (!fs_may_parse(s->site, c->place, c->name)) {
       d->reason = REASON_CRASHES_WORKER;
       error_set(&d->error, ST_INVALID, "the worker crashed twice while working on it");

@@ -6,10 +6,35 @@
 #include "bridge/outbox/file/folder.h"
 #include "bridge/outbox/store.h"
 
-enum place { PLACE_FLAT, PLACE_PENDING, PLACE_DLQ, PLACE_SENT };
-#define PLACES 4
-const char *
-place_path(enum place p); /* "", "pending/", "dlq/", "sent/": in front of a name in messages */
+/* The outbox, and beside it the older typed bus's own (outbox.typed): each side has a folder, what
+ * lies in its .busbridge, and these places. Their numbers stand in the names of leftover.h. */
+enum side { SIDE_FLAT, SIDE_TYPED };
+#define SIDES 2
+enum place {
+  PLACE_FLAT,
+  PLACE_PENDING,
+  PLACE_DLQ,
+  PLACE_SENT,
+  PLACE_TYPED_PENDING,
+  PLACE_TYPED_PROCESSING,
+  PLACE_TYPED_ERRORED,
+  PLACE_TYPED_SENT
+};
+#define PLACES 8
+static inline enum side place_side(enum place p) {
+  return p >= PLACE_TYPED_PENDING ? SIDE_TYPED : SIDE_FLAT;
+}
+/* "", "pending/", "dlq/", "typed/errored/": in front of a name in messages */
+const char *place_path(enum place p);
+/* Its name in the folder of its side; "." for PLACE_FLAT */
+const char *place_folder(enum place p);
+const char *place_inside(enum place p); /* the same in front of a name; "" for PLACE_FLAT */
+const char *place_word(enum place p); /* in .busbridge: "flat", "pending", "typed", "processing" */
+bool place_from_word(struct span word, enum place *out); /* false: of none that entries wait in */
+/* On the same side: where dead letters go, published ones, and those that come back. */
+enum place place_dead(enum place p);
+enum place place_sent(enum place p);
+enum place place_home(enum place p);
 
 struct stamp { /* which bytes it was */
   uint64_t inode;
@@ -29,8 +54,9 @@ struct fs_ref {
   uint64_t content; /* event_content of what was read, 0 = not known */
 };
 
-/* A token is the file's name, behind "pending/" where it lies there. */
-#define TOKEN_SIZE (NAME_SIZE + 8)
+/* A token is the file's name, behind "pending/" where it lies there; on the typed side behind
+ * place_path. */
+#define TOKEN_SIZE (NAME_SIZE + 17)
 enum shelf fs_shelf(enum place place);
 /* The token of that name; it may be the name itself. */
 const char *fs_token(enum place place, const char *name, char room[TOKEN_SIZE]);

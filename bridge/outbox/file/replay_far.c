@@ -23,35 +23,38 @@ static void name_of(uint64_t inode, bool elsewhere, bool raw, const char *target
   name_try(whole, 0, 0, ".json", out); /* a very long one is cut */
 }
 
-static enum status into_outbox(int tmp, const char *file, int outbox, const char *name) {
+static enum status into_outbox(int tmp, const char *file, int home, const char *name) {
   char target[NAME_SIZE];
-  enum status st = fs_to_free_name(tmp, file, outbox, name, target, NULL);
-  return st == ST_OK ? durable_sync_folder(outbox, NULL) : st;
+  enum status st = fs_to_free_name(tmp, file, home, name, target, NULL);
+  return st == ST_OK ? durable_sync_folder(home, NULL) : st;
 }
 
-enum status fs_return_across(struct fs_site *s, const char *file, const struct stamp *was,
-                             const char *from, const char *target, bool raw, struct error *err) {
-  int tmp = state_tmp(s->state), dlq = fs_folder(s, PLACE_DLQ), flat = fs_folder(s, PLACE_FLAT);
+enum status fs_return_across(struct fs_site *s, enum side side, const char *file,
+                             const struct stamp *was, const char *from, const char *target,
+                             bool raw, struct error *err) {
+  enum place place = side == SIDE_TYPED ? PLACE_TYPED_ERRORED : PLACE_DLQ;
+  int tmp = fs_tmp(s, place), dlq = fs_folder(s, place), home = fs_folder(s, place_home(place));
+  const char *shown = place_path(place);
   char back[NAME_SIZE];
   struct stat st;
-  if (fstatat(flat, target, &st, AT_SYMLINK_NOFOLLOW) == 0)
+  if (fstatat(home, target, &st, AT_SYMLINK_NOFOLLOW) == 0)
     return error_set(err, ST_EXISTS, "the outbox has an entry %s already", target);
   bool there = fstatat(dlq, file, &st, AT_SYMLINK_NOFOLLOW) == 0;
   struct stamp now = there ? fs_stamp_of(&st) : (struct stamp){0};
   if (!there || !fs_stamp_same(&now, was))
-    return error_set(err, ST_NOT_FOUND, "dlq/%s changed or is gone", file);
-  name_of(now.inode, folder_elsewhere(flat, "dlq"), raw, target, back);
+    return error_set(err, ST_NOT_FOUND, "%s%s changed or is gone", shown, file);
+  name_of(now.inode, folder_elsewhere(fs_root(s, place), place_folder(place)), raw, target, back);
   enum status done = durable_move(tmp, from, tmp, back, err);
   if (done == ST_OK) done = durable_sync_folder(tmp, err);
   if (done == ST_OK) done = durable_remove_copied(dlq, file, &st, err);
   if (done != ST_OK) {
-    if (fstatat(dlq, file, &st, AT_SYMLINK_NOFOLLOW) == 0) fs_tmp_drop(s, back);
+    if (fstatat(dlq, file, &st, AT_SYMLINK_NOFOLLOW) == 0) fs_tmp_drop(s, place, back);
     return done == ST_NOT_FOUND
-               ? error_set(err, ST_IO, "dlq/%s changed while it was replayed", file)
+               ? error_set(err, ST_IO, "%s%s changed while it was replayed", shown, file)
                : done;
   }
   done = durable_sync_folder(dlq, err);
-  if (into_outbox(tmp, back, flat, target) == ST_OK) return done;
+  if (into_outbox(tmp, back, home, target) == ST_OK) return done;
   return error_set(
       err, ST_IO,
       "%s lies in .busbridge/tmp/%s; the next start of the worker brings it to the outbox", target,
@@ -85,24 +88,25 @@ static void drop_description(int dlq, const char *name, const char *file) {
   (void)gone; /* it stays as a dead letter without bytes, which can be purged */
 }
 
-bool leftover_return(int tmp, int outbox, const char *file) {
+bool leftover_return(int tmp, int root, enum side side, const char *file) {
+  const char *dead = place_folder(side == SIDE_TYPED ? PLACE_TYPED_ERRORED : PLACE_DLQ);
+  const char *home = place_folder(side == SIDE_TYPED ? PLACE_TYPED_PENDING : PLACE_FLAT);
   unsigned long long inode;
   unsigned elsewhere, raw;
-  int at = -1;
+  int at = -1, flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   if (sscanf(file, FORM "%n", &inode, &elsewhere, &raw, &at) != 3 || at < 0 ||
       !name_is_entry(file + at))
     return false;
-  struct search search = {
-      .dlq = openat(outbox, "dlq", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-      .inode = inode};
+  struct search search = {.dlq = openat(root, dead, flags), .inode = inode};
+  int to = openat(root, home, flags);
   /* Not mounted now: nobody can tell. It stays. */
-  if (search.dlq < 0) return true;
-  bool known = !elsewhere || folder_elsewhere(outbox, "dlq");
+  bool known = search.dlq >= 0 && to >= 0 && (!elsewhere || folder_elsewhere(root, dead));
   if (known && folder_walk(search.dlq, search_name, &search, NULL) == ST_OK) {
     enum status st =
-        search.found ? durable_unlink(tmp, file, NULL) : into_outbox(tmp, file, outbox, file + at);
+        search.found ? durable_unlink(tmp, file, NULL) : into_outbox(tmp, file, to, file + at);
     if (st == ST_OK && !search.found && raw) drop_description(search.dlq, file + at, file);
   }
-  close(search.dlq);
+  if (search.dlq >= 0) close(search.dlq);
+  if (to >= 0) close(to);
   return true;
 }

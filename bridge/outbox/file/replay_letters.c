@@ -25,6 +25,7 @@
 struct moving {
   struct fs_shared *s;
   struct letter *letter;
+  enum place dead, home; /* from, to */
   char name[NAME_SIZE], target[NAME_SIZE];
   struct stamp stamp; /* of what was judged */
   uint64_t inode;     /* raw: of its bytes, as the descriptor says */
@@ -38,8 +39,8 @@ static bool going(const struct moving *m) {
   return m->letter->status == ST_OK;
 }
 
-static enum status gone(const char *name, struct error *err) {
-  return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", name);
+static enum status gone(const struct moving *m, struct error *err) {
+  return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(m->dead), m->name);
 }
 
 static enum status claim(struct fs_shared *s, enum place place, const char *name,
@@ -54,10 +55,12 @@ static enum status claim(struct fs_shared *s, enum place place, const char *name
 
 static bool look_at_letter(struct moving *m, struct fs_look *l, struct entry_info *info) {
   struct letter *letter = m->letter;
-  if (!fs_letter_look(l, letter, m->name, info)) return false;
+  if (!fs_letter_look(l, letter, &m->dead, m->name, info)) return false;
+  m->home = place_home(m->dead);
   if (!fs_desk_is_object(&l->desk))
-    letter->status = error_set(&letter->error, ST_INVALID,
-                               "dlq/%s is not a JSON object; fix it, then replay it", m->name);
+    letter->status =
+        error_set(&letter->error, ST_INVALID, "%s%s is not a JSON object; fix it, then replay it",
+                  place_path(m->dead), m->name);
   return letter->status == ST_OK;
 }
 
@@ -120,7 +123,8 @@ static enum status prepare(struct moving *m, struct fs_look *l, struct error *er
   enum status st =
       fs_newer_form(&d->doc) ? newer_form(m, d, &text, err) : fs_pending_form(d, &text, err);
   if (st == ST_OK)
-    st = fs_tmp_begin(m->s->site, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd, err);
+    st = fs_tmp_begin(m->s->site, m->dead, buffer_span(&text), &m->stamp.mtime_ns, m->tmp, &m->fd,
+                      err);
   m->written = st == ST_OK;
   buffer_release(&text);
   return st;
@@ -135,9 +139,9 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
   struct stamp now;
   struct fs_shared *s = m->s;
   enum status back = ST_NOT_FOUND;
-  if (fs_stamp_at(fs_folder(s->site, PLACE_FLAT), m->target, &now) && now.inode == moved->inode)
-    back = fs_move_free(s->site, PLACE_FLAT, m->target, PLACE_DLQ, m->name, NULL);
-  if (back == ST_OK) back = fs_sync_places(s->site, PLACE_DLQ, PLACE_FLAT, NULL);
+  if (fs_stamp_at(fs_folder(s->site, m->home), m->target, &now) && now.inode == moved->inode)
+    back = fs_move_free(s->site, m->home, m->target, m->dead, m->name, NULL);
+  if (back == ST_OK) back = fs_sync_places(s->site, m->dead, m->home, NULL);
   (void)back;
   return st != ST_OK
              ? st
@@ -148,31 +152,32 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   struct fs_shared *s = m->s;
   struct stamp stamp;
   enum settled how = SETTLED_CHANGED;
-  enum status st = durable_move(fs_folder(s->site, PLACE_DLQ), m->name,
-                                fs_folder(s->site, PLACE_FLAT), m->target, err);
+  enum status st = durable_move(fs_folder(s->site, m->dead), m->name, fs_folder(s->site, m->home),
+                                m->target, err);
   if (st == ST_UNSUPPORTED) {
     m->written = false;
-    return fs_return_across(s->site, m->name, &m->stamp, m->tmp, m->target, false, err);
+    return fs_return_across(s->site, place_side(m->dead), m->name, &m->stamp, m->tmp, m->target,
+                            false, err);
   }
-  if (st == ST_NOT_FOUND) return gone(m->name, err);
+  if (st == ST_NOT_FOUND) return gone(m, err);
   if (st == ST_EXISTS)
     return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   if (st != ST_OK) return st;
-  if (!fs_stamp_at(fs_folder(s->site, PLACE_FLAT), m->target, &stamp)) return gone(m->name, err);
+  if (!fs_stamp_at(fs_folder(s->site, m->home), m->target, &stamp)) return gone(m, err);
   if (stamp.inode == m->stamp.inode && stamp.size == m->stamp.size) {
-    const struct fs_ref ref = {.stamp = stamp, .place = PLACE_FLAT};
+    const struct fs_ref ref = {.stamp = stamp, .place = m->home};
     st = fs_swap_in(s, &ref, m->target, m->tmp, NULL, &how, err);
     m->written = false; /* it is not in tmp any more */
   }
   if (st != ST_OK || how == SETTLED_CHANGED) return undo(m, &stamp, st, err);
-  return how == SETTLED_VANISHED ? gone(m->name, err) : ST_OK;
+  return how == SETTLED_VANISHED ? gone(m, err) : ST_OK;
 }
 
 /* The bytes are not there. Do they lie in the outbox, moved by a replay that ended there? (Their
  * time is also the descriptor's.) */
 static bool half_done(struct moving *m) {
   struct stamp now;
-  return fs_stamp_at(fs_folder(m->s->site, PLACE_FLAT), m->target, &now) && now.inode == m->inode &&
+  return fs_stamp_at(fs_folder(m->s->site, m->home), m->target, &now) && now.inode == m->inode &&
          now.mtime_ns == m->stamp.mtime_ns;
 }
 
@@ -180,25 +185,25 @@ static bool half_done(struct moving *m) {
 static enum status copy_raw(struct moving *m, const char *raw, struct error *err) {
   char tmp[NAME_SIZE];
   struct stat copied;
-  enum status st = fs_copy(fs_folder(m->s->site, PLACE_DLQ), raw, state_tmp(m->s->site->state), tmp,
-                           &copied, err);
+  enum status st =
+      fs_copy(fs_folder(m->s->site, m->dead), raw, fs_tmp(m->s->site, m->dead), tmp, &copied, err);
   if (st != ST_OK) return st;
   struct stamp was = fs_stamp_of(&copied);
-  st = fs_return_across(m->s->site, raw, &was, tmp, m->target, true, err);
-  if (st != ST_OK) fs_tmp_drop(m->s->site, tmp);
+  st = fs_return_across(m->s->site, place_side(m->dead), raw, &was, tmp, m->target, true, err);
+  if (st != ST_OK) fs_tmp_drop(m->s->site, m->dead, tmp);
   return st == ST_NOT_FOUND ? ST_BUSY : st;
 }
 
 /* As its bytes are now, repaired or not. */
 static enum status move_raw(struct moving *m, struct error *err) {
-  int dlq = fs_folder(m->s->site, PLACE_DLQ);
+  int dlq = fs_folder(m->s->site, m->dead);
   char raw[NAME_SIZE];
   name_with(m->name, ".raw", raw);
-  enum status st = durable_move(dlq, raw, fs_folder(m->s->site, PLACE_FLAT), m->target, err);
+  enum status st = durable_move(dlq, raw, fs_folder(m->s->site, m->home), m->target, err);
   if (st == ST_UNSUPPORTED) st = copy_raw(m, raw, err);
   if (st == ST_NOT_FOUND && !half_done(m))
-    return error_set(err, ST_INVALID, "dlq/%s is gone, only its description is left; purge it",
-                     raw);
+    return error_set(err, ST_INVALID, "%s%s is gone, only its description is left; purge it",
+                     place_path(m->dead), raw);
   if (st == ST_EXISTS)
     return error_set(err, ST_EXISTS, "the outbox has an entry %s already", m->target);
   return st == ST_NOT_FOUND ? ST_OK : st;
@@ -206,40 +211,51 @@ static enum status move_raw(struct moving *m, struct error *err) {
 
 /* Of those whose bytes are in the outbox for good. */
 static enum status drop_descriptors(struct moving *list, size_t count, struct error *err) {
-  int dlq = fs_folder(list->s->site, PLACE_DLQ);
-  bool any = false;
+  struct fs_site *s = list->s->site;
+  bool any[PLACES] = {false};
+  enum status st = ST_OK;
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m) || !m->letter->raw) continue;
-    m->letter->status = durable_unlink(dlq, m->name, &m->letter->error);
-    any = true;
+    m->letter->status = durable_unlink(fs_folder(s, m->dead), m->name, &m->letter->error);
+    any[m->dead] = true;
   }
-  return any ? durable_sync_folder(dlq, err) : ST_OK;
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
+    if (any[p]) st = durable_sync_folder(fs_folder(s, (enum place)p), err);
+  return st;
 }
 
 /* ---- all of them ---- */
 
 static void prepare_all(struct moving *list, size_t count, struct fs_look *l) {
-  struct error err = {0};
-  if (fs_keep_tmp(l->s->site, &err) != ST_OK)
+  for (unsigned side = 0; side < SIDES; side++) {
+    struct error err = {0};
+    if (!fs_side(l->s->site, (enum side)side) ||
+        fs_keep_tmp(l->s->site, (enum side)side, &err) == ST_OK)
+      continue;
     for (struct moving *m = list; m < list + count; m++)
-      if (going(m)) m->letter->status = error_set(&m->letter->error, err.status, "%s", err.text);
+      if (going(m) && place_side(m->dead) == (enum side)side)
+        m->letter->status = error_set(&m->letter->error, err.status, "%s", err.text);
+  }
   for (struct moving *m = list; m < list + count; m++)
     if (going(m)) m->letter->status = prepare(m, l, &m->letter->error);
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m)) continue;
-    m->letter->status = claim(m->s, PLACE_FLAT, m->target, &m->letter->error);
+    m->letter->status = claim(m->s, m->home, m->target, &m->letter->error);
     m->claimed = going(m);
   }
 }
 
-static void wait_for_all(struct moving *list, size_t count, struct durable_file *files) {
+static void wait_for_all(struct moving *list, size_t count, enum side side,
+                         struct durable_file *files) {
+  const struct fs_site *s = list->s->site;
   size_t written = 0;
   for (struct moving *m = list; m < list + count; m++)
-    if (m->written) files[written++] = (struct durable_file){.name = m->tmp, .fd = m->fd};
-  durable_write_end_all(state_tmp(list->s->site->state), files, written);
+    if (m->written && place_side(m->dead) == side)
+      files[written++] = (struct durable_file){.name = m->tmp, .fd = m->fd};
+  if (written) durable_write_end_all(state_tmp(fs_side(s, side)), files, written);
   const struct durable_file *f = files;
   for (struct moving *m = list; m < list + count; m++) {
-    if (!m->written) continue;
+    if (!m->written || place_side(m->dead) != side) continue;
     m->written = f->status == ST_OK;
     if (!m->written && going(m))
       m->letter->status = error_set(&m->letter->error, f->status, "%s: %s", m->name, f->error.text);
@@ -250,16 +266,20 @@ static void wait_for_all(struct moving *list, size_t count, struct durable_file 
 static void move_all(struct moving *list, size_t count) {
   struct fs_shared *s = list->s;
   struct error err = {0};
-  bool any = false;
+  bool any[PLACES] = {false};
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m)) continue;
     m->letter->status =
         m->letter->raw ? move_raw(m, &m->letter->error) : move_and_swap(m, &m->letter->error);
     if (going(m)) fs_left_dlq(s, m->event, m->reason);
-    any |= going(m);
+    any[m->dead] |= going(m);
   }
-  enum status st = any ? fs_sync_swapped(s->site, &err) : ST_OK;
-  if (any && st == ST_OK) st = fs_sync_places(s->site, PLACE_FLAT, PLACE_DLQ, &err);
+  enum status st = ST_OK;
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++) {
+    if (!any[p]) continue;
+    st = fs_sync_swapped(s->site, place_side((enum place)p), &err);
+    if (st == ST_OK) st = fs_sync_places(s->site, place_home((enum place)p), (enum place)p, &err);
+  }
   if (st == ST_OK) st = drop_descriptors(list, count, &err);
   for (struct moving *m = list; st != ST_OK && m < list + count; m++)
     if (going(m)) m->letter->status = error_set(&m->letter->error, st, "%s", err.text);
@@ -267,9 +287,9 @@ static void move_all(struct moving *list, size_t count) {
 
 static void end_all(struct moving *list, size_t count) {
   for (struct moving *m = list; m < list + count; m++) {
-    if (m->written) fs_tmp_drop(m->s->site, m->tmp);
+    if (m->written) fs_tmp_drop(m->s->site, m->dead, m->tmp);
     if (m->claimed)
-      fs_hand_end(m->s, PLACE_FLAT, m->target, going(m) ? FS_END_RETURNED : FS_END_NOTHING);
+      fs_hand_end(m->s, m->home, m->target, going(m) ? FS_END_RETURNED : FS_END_NOTHING);
   }
 }
 
@@ -289,7 +309,7 @@ void fs_replay_all(struct fs_shared *s, struct letter *letters, size_t count, st
     look_at_all(list, count, &look, &ids);
     if (judge) judge(ctx, letters, count);
     prepare_all(list, count, &look);
-    wait_for_all(list, count, files);
+    for (unsigned side = 0; side < SIDES; side++) wait_for_all(list, count, (enum side)side, files);
     move_all(list, count);
     end_all(list, count);
   }
@@ -321,14 +341,14 @@ static enum status restart(struct fs_shared *s, enum place place, const char *na
   struct buffer text = {0};
   enum settled how = SETTLED_GONE;
   enum status st = read_one(s->site, &d, place, name, err);
-  if (st == ST_OK && !fs_ours(place, d.event.status))
+  if (st == ST_OK && !fs_ours(place, &d.event))
     st = error_set(err, ST_INVALID, "%s%s is not pending", place_path(place), name);
   if (st == ST_OK) st = fs_pending_form(&d, &text, err);
   const struct fs_ref ref = {.stamp = d.stamp, .place = place};
   if (st == ST_OK) st = fs_swap(s, &ref, name, buffer_span(&text), d.stamp.mtime_ns, &how, err);
   if (st == ST_OK && how != SETTLED_GONE)
     st = error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
-  if (st == ST_OK) st = fs_sync_swapped(s->site, err);
+  if (st == ST_OK) st = fs_sync_swapped(s->site, place_side(place), err);
   if (st == ST_OK) st = fs_sync_places(s->site, place, place, err);
   buffer_release(&text);
   fs_desk_release(&d);
@@ -353,12 +373,13 @@ enum status fs_replay(struct fs_shared *s, enum shelf shelf, const char *token, 
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
-  if (!name_from(fs_token_name(shelf, span_of(token), &place), name) || place == PLACE_SENT)
+  if (!name_from(fs_token_name(shelf, span_of(token), &place), name) ||
+      fs_shelf(place) == SHELF_SENT)
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", token);
   if (fs_folder(s->site, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
-  if (place != PLACE_DLQ) return replay_pending(s, place, name, err);
-  struct letter letter = {.file = name, .when_us = TIME_NONE};
+  if (fs_shelf(place) != SHELF_DEAD) return replay_pending(s, place, name, err);
+  struct letter letter = {.file = token, .when_us = TIME_NONE};
   fs_replay_all(s, &letter, 1, NULL, NULL);
   if (letter.status != ST_OK) *err = letter.error;
   return letter.status;

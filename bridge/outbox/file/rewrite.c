@@ -92,11 +92,11 @@ static enum status dead_form(const struct fs_desk *d, const char *name, const st
   struct changes c = {0};
   if (lacks(d, "created_at")) change_time(&c, "created_at", d->stamp.mtime_ns / 1000);
   change_int(&c, "attempts", why->attempts);
-  if (lacks(d, "dispatched_at")) change_null(&c, "dispatched_at");
+  if (!d->typed && lacks(d, "dispatched_at")) change_null(&c, "dispatched_at");
   change_text(&c, "last_error", span_of(words(why)));
   change_time(&c, "failed_at", why->failed_us);
-  change_text(&c, "status", SPAN("dlq"));
-  if (lacks(d, "storage_key"))
+  change_text(&c, "status", d->typed ? SPAN("errored") : SPAN("dlq"));
+  if (!d->typed && lacks(d, "storage_key"))
     change_text(&c, "storage_key", (struct span){name, strlen(name) - 5});
   change_text(&c, "reason", span_of(reason_word(why->reason)));
   if (why->error_code)

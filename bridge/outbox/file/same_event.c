@@ -38,7 +38,7 @@ static bool may_be_written(const struct fs_site *s, const struct fs_desk *d) {
 static enum status look_inside(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
                                const char *name, const struct fs_ref *ref, enum settled *how,
                                struct error *err) {
-  enum fs_read got = fs_desk_reread(s, d, folder, name, err);
+  enum fs_read got = fs_desk_reread(s, d, ref->place, folder, name, err);
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   switch (got) {
   case FS_FAILED: return err->status;

@@ -9,10 +9,10 @@
 
 /* The outbox's identity and its position in Kafka lie inside it, so another folder in its place is
  * not taken over. */
-static enum status check_outbox(struct fs_site *s, struct error *err) {
+static enum status check_outbox(const struct state *side, struct error *err) {
   struct stat path, open_one;
-  const char *where = state_path(s->state);
-  if (fstat(fs_folder(s, PLACE_FLAT), &open_one) < 0)
+  const char *where = state_path(side);
+  if (fstat(state_outbox(side), &open_one) < 0)
     return error_sys(err, errno, "looking at the outbox %s", where);
   if (stat(where, &path) < 0)
     return error_sys(err, errno, "the outbox folder %s is gone; put it back", where);
@@ -27,11 +27,11 @@ static enum status check_outbox(struct fs_site *s, struct error *err) {
  * and say so. */
 static void check_place(struct fs_reader *s, enum place place) {
   struct error err = {0};
-  bool works = place != PLACE_PENDING || fs_check_mounts(s->site, &err) == ST_OK;
+  bool waits = fs_shelf(place) == SHELF_PENDING;
+  bool works = !waits || fs_check_mounts(s->site, &err) == ST_OK;
   works = works && fs_take_place(s->site, place, &err) == ST_OK;
   if (!works && !s->place_said[place])
-    log_write(s->site->log, LOG_WARNING, "outbox",
-              place == PLACE_PENDING ? "pending_unreadable" : "folder_unusable",
+    log_write(s->site->log, LOG_WARNING, "outbox", waits ? "pending_unreadable" : "folder_unusable",
               FIELDS(F_TEXT("place", place_path(place)), F_TEXT("error", err.text)),
               "Fix it, with rights for uid %ld; each scan tries again", (long)geteuid());
   s->place_said[place] = !works;
@@ -48,25 +48,33 @@ static bool pending_waits(struct fs_reader *s) {
   return wait;
 }
 
-static void check_pending(struct fs_reader *s) {
+static void check_pending(struct fs_reader *s, enum place place) {
   struct stat now;
-  int known = fs_folder(s->site, PLACE_PENDING);
-  if (fstatat(fs_folder(s->site, PLACE_FLAT), "pending", &now, AT_SYMLINK_NOFOLLOW) < 0) return;
+  int known = fs_folder(s->site, place);
+  if (fstatat(fs_root(s->site, place), place_folder(place), &now, AT_SYMLINK_NOFOLLOW) < 0) return;
   if (!S_ISDIR(now.st_mode))
-    fs_odd(s, PLACE_FLAT, "pending", &now);
-  else if (known < 0 || fs_in_place(s->site, PLACE_PENDING, known) || !pending_waits(s))
-    check_place(s, PLACE_PENDING);
+    fs_odd(s, PLACE_FLAT, place_folder(place), &now);
+  else if (known < 0 || fs_in_place(s->site, place, known) || !pending_waits(s))
+    check_place(s, place);
 }
 
 enum status fs_check_folders(struct fs_reader *s, struct error *err) {
-  enum status st = check_outbox(s->site, err);
+  enum status st = check_outbox(s->site->state, err);
+  if (st == ST_OK && s->site->typed) st = check_outbox(s->site->typed, err);
   if (st != ST_OK) return st;
   s->folders_changed = false;
-  check_pending(s);
-  check_place(s, PLACE_DLQ);
-  if (s->site->c.keep_sent) check_place(s, PLACE_SENT);
-  enum status tmp = fs_keep_tmp(s->site, NULL);
-  (void)tmp; /* who writes there says so */
+  for (unsigned p = PLACE_PENDING; p < PLACES; p++) {
+    enum place place = (enum place)p;
+    if (!fs_state(s->site, place)) continue;
+    if (fs_shelf(place) == SHELF_PENDING) check_pending(s, place);
+    if (fs_shelf(place) == SHELF_DEAD || (fs_shelf(place) == SHELF_SENT && s->site->c.keep_sent))
+      check_place(s, place);
+  }
+  for (unsigned side = 0; side < SIDES; side++) {
+    if (!fs_side(s->site, (enum side)side)) continue;
+    enum status tmp = fs_keep_tmp(s->site, (enum side)side, NULL);
+    (void)tmp; /* who writes there says so */
+  }
   fs_watch_pending(s);
   return ST_OK;
 }

@@ -7,6 +7,7 @@
 #define SWEEP_MOST 10000 /* files removed in one go */
 
 struct sweep {
+  enum place place;
   struct fs_site *s;
   int64_t before_ns;
   unsigned removed;
@@ -16,9 +17,9 @@ struct sweep {
 static bool sweep_name(void *ctx, const char *name, unsigned char type) {
   struct sweep *w = ctx;
   struct stat st;
-  int folder = fs_folder(w->s, PLACE_SENT);
+  int folder = fs_folder(w->s, w->place);
   (void)type;
-  if (*name == '.') fs_remove_litter(w->s, PLACE_SENT, name);
+  if (*name == '.') fs_remove_litter(w->s, w->place, name);
   if (!name_is_entry(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
       !S_ISREG(st.st_mode))
     return true;
@@ -28,13 +29,18 @@ static bool sweep_name(void *ctx, const char *name, unsigned char type) {
 }
 
 void fs_sweep_sent(struct fs_reader *s) {
-  if (fs_folder(s->site, PLACE_SENT) < 0 || s->site->c.sent_retention_ms <= 0) return;
+  if (s->site->c.sent_retention_ms <= 0) return;
   int64_t now = clock_wall_us(s->site->clock), every = s->site->c.sent_retention_ms * 1000 / 100;
   if (every > 3600000000) every = 3600000000;
   if (s->sent_swept_us != TIME_NONE && now >= s->sent_swept_us && now - s->sent_swept_us < every)
     return;
   struct sweep w = {.s = s->site, .before_ns = (now - s->site->c.sent_retention_ms * 1000) * 1000};
-  enum status st = folder_walk(fs_folder(s->site, PLACE_SENT), sweep_name, &w, NULL);
+  enum status st = ST_OK;
+  for (unsigned p = 0; p < PLACES && st == ST_OK; p++) {
+    w.place = (enum place)p;
+    if (fs_shelf(w.place) == SHELF_SENT && fs_folder(s->site, w.place) >= 0)
+      st = folder_walk(fs_folder(s->site, w.place), sweep_name, &w, NULL);
+  }
   if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;
   if (w.removed)
     log_write(s->site->log, LOG_INFO, "outbox", "sent_swept", FIELDS(F_INT("files", w.removed)),

@@ -14,7 +14,7 @@ static enum status sync_place(struct fs_finisher *s, enum place p, struct error 
   enum status st = durable_sync_folder(fs_folder(s->site, p), err);
   if (st == ST_OK) return ST_OK;
   atomic_store(&s->dirty[p], true);
-  error_prefix(err, "%s/%s", state_path(s->site->state), place_path(p));
+  error_prefix(err, "%s/%s", state_path(fs_state(s->site, p)), place_inside(p));
   return st;
 }
 
@@ -48,6 +48,7 @@ static enum status look_at(struct fs_site *s, const struct fs_ref *ref, const ch
   struct stat st;
   int folder = fs_folder(s, ref->place);
   *how = SETTLED_VANISHED;
+  if (!fs_state(s, ref->place)) return fs_no_side(err);
   if (folder < 0) return ST_OK;
   if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return errno == ENOENT ? ST_OK
@@ -70,12 +71,13 @@ static enum status put_back(struct fs_finisher *s, enum place place, const char 
  */
 static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum leftover_kind kind,
                         const char *name, const char *tmp, struct error *err) {
-  int from = state_tmp(s->site->state);
+  int from = fs_tmp(s->site, ref->place);
   BUG_ON_RULE(S3, kind != LEFTOVER_SENT &&
                       kind != LEFTOVER_GONE); /* what is to come back is not taken out */
-  enum status st = kind == LEFTOVER_SENT ? fs_carry(s->site, from, tmp, PLACE_SENT, name, err)
-                                         : durable_unlink(from, tmp, err);
-  if (st == ST_OK && kind == LEFTOVER_SENT) atomic_store(&s->dirty[PLACE_SENT], true);
+  enum status st = kind == LEFTOVER_SENT
+                       ? fs_carry(s->site, from, tmp, place_sent(ref->place), name, err)
+                       : durable_unlink(from, tmp, err);
+  if (st == ST_OK && kind == LEFTOVER_SENT) atomic_store(&s->dirty[place_sent(ref->place)], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = put_back(s, ref->place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
@@ -98,7 +100,7 @@ static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const stru
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   *how = SETTLED_GONE;
   if (!sure || !fs_stamp_alike(&now, &ref->stamp))
-    st = fs_same(s->site, d, state_tmp(s->site->state), ".busbridge/tmp/", tmp, ref, how, err);
+    st = fs_same(s->site, d, fs_tmp(s->site, ref->place), ".busbridge/tmp/", tmp, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED))
     return drop(s, ref, left.kind, name, tmp, err);
   if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
@@ -110,10 +112,10 @@ static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const stru
 static enum status out_of_there(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
                                 const char *name, enum settled *how, struct error *err) {
   enum status st = s->site->c.keep_sent
-                       ? fs_move_free(s->site, ref->place, name, PLACE_SENT, name, err)
+                       ? fs_move_free(s->site, ref->place, name, place_sent(ref->place), name, err)
                        : fs_remove_same(s->site, ref->place, name, &d->stamp, err);
   atomic_store(&s->dirty[ref->place], true);
-  if (s->site->c.keep_sent) atomic_store(&s->dirty[PLACE_SENT], true);
+  if (s->site->c.keep_sent) atomic_store(&s->dirty[place_sent(ref->place)], true);
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
@@ -136,7 +138,7 @@ static enum status take_out(struct fs_finisher *s, struct fs_desk *d, const stru
   }
   BUG_ON_RULE(S4, st == ST_OK && *how == SETTLED_REUSED && !ref->id.len);
   bool gone = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
-  if (gone && ref->place == PLACE_DLQ) fs_dead_figure(s->shared, -1);
+  if (gone && fs_shelf(ref->place) == SHELF_DEAD) fs_dead_figure(s->shared, -1);
   return st;
 }
 
@@ -157,7 +159,7 @@ static enum status take_dead(struct fs_finisher *s, struct fs_desk *d, const str
                              const char *name, enum settled *how, struct error *err) {
   struct fs_ref dead = *ref;
   char twin[NAME_SIZE];
-  dead.place = PLACE_DLQ;
+  dead.place = place_dead(ref->place);
   for (unsigned n = 0; n < NAME_NUMBERED; n++) {
     name_try(name, n, 0, ".json", twin);
     dead.name = span_of(twin);
@@ -166,6 +168,23 @@ static enum status take_dead(struct fs_finisher *s, struct fs_desk *d, const str
   }
   *how = SETTLED_VANISHED;
   return ST_OK;
+}
+
+/* The typed bus may have taken it up meanwhile, or given it back. It is published all the same, and
+ * must not be found there later: what lies in processing/ is nobody's lock. */
+static enum status take_moved(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
+                              const char *name, enum settled *how, struct error *err) {
+  static const enum place ways[] = {PLACE_TYPED_PROCESSING, PLACE_TYPED_PENDING,
+                                    PLACE_TYPED_PROCESSING};
+  struct fs_ref moved = *ref;
+  enum status st = ST_OK;
+  bool typed = place_side(ref->place) == SIDE_TYPED && fs_shelf(ref->place) == SHELF_PENDING;
+  for (unsigned i = 0; typed && i < 3 && st == ST_OK && *how == SETTLED_VANISHED; i++) {
+    moved.place = ways[i];
+    st = take_out(s, d, &moved, name, true, how, err);
+    if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED; /* another one of that name */
+  }
+  return st;
 }
 
 static enum status settle_ref(struct fs_finisher *s, const struct fs_ref *ref, bool late,
@@ -177,7 +196,8 @@ static enum status settle_ref(struct fs_finisher *s, const struct fs_ref *ref, b
   if (!name_from(ref->name, name)) return bad_name(ref, err);
   enum status st = take_out(s, &desk, ref, name, late, how, err);
   if (st == ST_OK) vanished(s, ref->place, *how);
-  if (st == ST_OK && *how == SETTLED_VANISHED && late && ref->place != PLACE_DLQ)
+  if (st == ST_OK && *how == SETTLED_VANISHED) st = take_moved(s, &desk, ref, name, how, err);
+  if (st == ST_OK && *how == SETTLED_VANISHED && late && fs_shelf(ref->place) != SHELF_DEAD)
     st = take_dead(s, &desk, ref, name, how, err);
   /* After the removal, so that the reader cannot find it again; on an error not at all: it is still
    * to be removed. */
@@ -201,7 +221,7 @@ enum status fs_take_late(struct fs_finisher *s, const struct fs_ref *ref, enum s
  * nowhere, because the folder it left was synced since. */
 void fs_sync_targets(struct fs_finisher *s) {
   for (enum place p = PLACE_DLQ; p < PLACES; p++)
-    if (s->owed.status == ST_OK && fs_folder(s->site, p) >= 0) {
+    if (s->owed.status == ST_OK && fs_shelf(p) != SHELF_PENDING && fs_folder(s->site, p) >= 0) {
       enum status st = sync_place(s, p, &s->owed);
       (void)st; /* fs_sync tells it */
     }

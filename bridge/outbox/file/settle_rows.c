@@ -58,7 +58,7 @@ static enum status settle_rows(struct fs_finisher *s, struct settling *rows, siz
   for (const struct settling *row = rows; row < rows + count; row++)
     failing += row->fate != FATE_DONE;
   if (failing) fail_rows(s, rows, count, failing);
-  if (failing) st = state_check(s->site->state, err); /* that took a while */
+  if (failing) st = fs_check(s->site, err); /* that took a while */
   if (st != ST_OK) say_all(rows, count, err);
   for (struct settling *row = rows; row < rows + count; row++) {
     if (row->fate == FATE_DONE && st == ST_OK) fs_done(s, row);
@@ -85,7 +85,7 @@ static enum status close_batch(struct fs_finisher *s, const struct manifest_name
   st = fs_aside_sync(s, err);
   if (st != ST_OK) return st;
   *closing = CLOSING_DURABLE;
-  st = state_check(s->site->state, err);
+  st = fs_check(s->site, err);
   if (st == ST_OK) st = fs_batch_settle(s->site, name, err);
   if (st == ST_OK) *closing = CLOSING_DONE;
   return st;
@@ -94,7 +94,7 @@ static enum status close_batch(struct fs_finisher *s, const struct manifest_name
 enum status fs_settle(struct fs_finisher *s, struct settling *rows, size_t count,
                       const struct manifest_name *closes, enum closing *closing,
                       struct error *err) {
-  enum status st = state_check(s->site->state, err);
+  enum status st = fs_check(s->site, err);
   for (size_t i = 0; st != ST_OK && i < count; i++) say(&rows[i], err);
   if (st == ST_OK) st = settle_rows(s, rows, count, err);
   return st == ST_OK && closes ? close_batch(s, closes, closing, err) : st;

@@ -21,9 +21,10 @@ struct fs_figures {
   uint64_t given_back; /* since a scan last began */
   bool listed;
   uint64_t growing, unreadable, odd, foreign, dead;
-  int64_t head_ns;      /* mtime of the next listed name, INT64_MAX = none */
-  int64_t parked_ns;    /* oldest mtime given back since the listing began, INT64_MAX = none */
-  uint64_t gone_during; /* counted by the listing under way, and settled since */
+  uint64_t foreign_typed; /* of foreign */
+  int64_t head_ns;        /* mtime of the next listed name, INT64_MAX = none */
+  int64_t parked_ns;      /* oldest mtime given back since the listing began, INT64_MAX = none */
+  uint64_t gone_during;   /* counted by the listing under way, and settled since */
   uint64_t late; /* of returning: came back while a listing was under way that had not met them */
   uint32_t listing; /* its number */
   bool listing_on;
@@ -121,6 +122,8 @@ bool fs_scanned(struct fs_shared *s, uint64_t generation);
 
 /* ---- left_alone.c: files that are not ours ---- */
 
+/* In processing/, and touched so lately that the typed bus may be at it */
+bool fs_not_yet(const struct fs_site *s, enum place place, const struct stamp *stamp);
 struct digest fs_file_digest(const struct stamp *stamp); /* of inode and ctime */
 bool fs_foreign_known(struct fs_shared *s, const struct stamp *stamp);
 void fs_foreign_add(struct fs_shared *s, const struct stamp *stamp);

@@ -21,7 +21,8 @@
 
 struct fs_site { /* fixed after open, but what is atomic */
   struct state *state;
-  bool inspect; /* changes nothing, watches nothing */
+  struct state *typed; /* of the typed side, NULL: there is none */
+  bool inspect;        /* changes nothing, watches nothing */
   const struct clock *clock;
   struct log *log;
   const struct event_lifting *lifting;
@@ -36,6 +37,20 @@ static inline int fs_folder(const struct fs_site *s, enum place p) {
   return atomic_load_explicit(&s->folder[p], memory_order_acquire);
 }
 
+static inline struct state *fs_side(const struct fs_site *s, enum side side) {
+  return side == SIDE_TYPED ? s->typed : s->state;
+}
+/* Of the side that a place is on: its folder, and tmp */
+static inline struct state *fs_state(const struct fs_site *s, enum place p) {
+  return fs_side(s, place_side(p));
+}
+static inline int fs_root(const struct fs_site *s, enum place p) {
+  return state_outbox(fs_state(s, p));
+}
+static inline int fs_tmp(const struct fs_site *s, enum place p) {
+  return state_tmp(fs_state(s, p));
+}
+
 /* folders.c: what lies at a folder's name now. */
 /* Takes over what lies there now; dlq/ and sent/ are made when they are missing. Never
  * ST_NOT_FOUND: that would be the entry's. Nothing where the store only inspects. */
@@ -43,13 +58,19 @@ MUST_CHECK enum status fs_take_place(struct fs_site *s, enum place place, struct
 /* The same, and *fd is the caller's own descriptor of it. -1 unless ST_OK. */
 MUST_CHECK enum status fs_hold(struct fs_site *s, enum place place, int *fd, struct error *err);
 bool fs_in_place(struct fs_site *s, enum place place, int fd); /* is that what lies there now? */
-bool fs_is_folder(const char *name);                           /* pending, dlq, sent */
+/* Is it the name of one in that side's folder: pending, dlq, sent? */
+bool fs_is_folder(enum side side, const char *name);
 /* dlq/ is what lies there now, if it can be: before anything is told of it */
 void fs_look_around(struct fs_site *s);
 /* pending/ and .busbridge must lie on the outbox's file system. ST_INVALID with the remedy. */
 MUST_CHECK enum status fs_check_mounts(struct fs_site *s, struct error *err);
-/* .busbridge/tmp is there, or an error */
-MUST_CHECK enum status fs_keep_tmp(struct fs_site *s, struct error *err);
+/* For what a place belongs to that side, which is not there any more: ST_INVALID with the remedy.
+ */
+MUST_CHECK enum status fs_no_side(struct error *err);
+/* state_check of both sides */
+MUST_CHECK enum status fs_check(struct fs_site *s, struct error *err);
+/* .busbridge/tmp of that side is there, or an error */
+MUST_CHECK enum status fs_keep_tmp(struct fs_site *s, enum side side, struct error *err);
 MUST_CHECK enum status fs_sync_places(struct fs_site *s, enum place a, enum place b,
                                       struct error *err);
 
@@ -63,14 +84,17 @@ bool fs_stamp_alike(const struct stamp *a, const struct stamp *b);
 bool fs_unchanged(struct fs_site *s, enum place place, const char *name, const struct stamp *stamp,
                   enum settled *how);
 
-/* tmp_files.c: a temporary file in tmp with that content, durable. */
-MUST_CHECK enum status fs_tmp_write(struct fs_site *s, struct span content, const int64_t *mtime_ns,
-                                    char name[NAME_SIZE], struct error *err);
+/* tmp_files.c: a temporary file in tmp with that content, durable; for an entry of that place. */
+MUST_CHECK enum status fs_tmp_write(struct fs_site *s, enum place place, struct span content,
+                                    const int64_t *mtime_ns, char name[NAME_SIZE],
+                                    struct error *err);
 /* In two steps, as durable_write_begin and _end; fs_keep_tmp comes before it. */
-MUST_CHECK enum status fs_tmp_begin(struct fs_site *s, struct span content, const int64_t *mtime_ns,
-                                    char name[NAME_SIZE], int *fd, struct error *err);
-MUST_CHECK enum status fs_tmp_end(struct fs_site *s, const char *name, int fd, struct error *err);
-void fs_tmp_drop(struct fs_site *s, const char *name);
+MUST_CHECK enum status fs_tmp_begin(struct fs_site *s, enum place place, struct span content,
+                                    const int64_t *mtime_ns, char name[NAME_SIZE], int *fd,
+                                    struct error *err);
+MUST_CHECK enum status fs_tmp_end(struct fs_site *s, enum place place, const char *name, int fd,
+                                  struct error *err);
+void fs_tmp_drop(struct fs_site *s, enum place place, const char *name);
 
 /* litter.c */
 void fs_remove_litter(struct fs_site *s, enum place place,

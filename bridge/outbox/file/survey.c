@@ -51,12 +51,14 @@ static bool is_inode(struct fs_site *s, enum place place, const char *name, uint
 }
 
 /* Its own name, or the one it had before a number was put behind it. */
-static bool lies_outside(struct fs_site *s, const char *name, uint64_t inode) {
+static bool lies_outside(struct fs_site *s, enum side side, const char *name, uint64_t inode) {
   char before[NAME_SIZE];
   fs_name_copy(before, name);
   for (int tries = 0; tries < 2; tries++) {
-    if (is_inode(s, PLACE_FLAT, before, inode) || is_inode(s, PLACE_PENDING, before, inode))
-      return true;
+    for (unsigned p = 0; p < PLACES; p++)
+      if (place_side((enum place)p) == side && fs_shelf((enum place)p) == SHELF_PENDING &&
+          is_inode(s, (enum place)p, before, inode))
+        return true;
     char *number = strstr(before, "__");
     for (char *next; number && (next = strstr(number + 1, "__"));) number = next;
     if (!number) return false;
@@ -69,9 +71,10 @@ static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode
   char raw[NAME_SIZE];
   struct stat st;
   name_with(name, ".raw", raw);
-  if (fstatat(fs_folder(v->s->site, PLACE_DLQ), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
+  if (fstatat(fs_folder(v->s->site, v->place), raw, &st, AT_SYMLINK_NOFOLLOW) == 0)
     return ODDITY_NONE;
-  return lies_outside(v->s->site, name, inode) ? ODDITY_ON_ITS_WAY : ODDITY_BYTES_GONE;
+  return lies_outside(v->s->site, place_side(v->place), name, inode) ? ODDITY_ON_ITS_WAY
+                                                                     : ODDITY_BYTES_GONE;
 }
 
 /* False: it is not an entry of that place. */
@@ -80,9 +83,9 @@ static bool judge(struct survey *v, const char *name, enum oddity *oddity) {
   bool newer = fs_newer_form(&d->doc);
   uint64_t inode;
   *oddity = ODDITY_NONE;
-  if (v->place != PLACE_DLQ) {
-    if (newer || (d->event.status == EVENT_DLQ && d->event.reason.len)) *oddity = ODDITY_WRONG_SIDE;
-    return *oddity != ODDITY_NONE || fs_ours(v->place, d->event.status);
+  if (fs_shelf(v->place) != SHELF_DEAD) {
+    if (fs_dead_form(d)) *oddity = ODDITY_WRONG_SIDE;
+    return *oddity != ODDITY_NONE || fs_ours(v->place, &d->event);
   }
   if (fs_descriptor(&d->doc, &inode)) *oddity = raw_oddity(v, name, inode);
   if (!newer && d->event.status == EVENT_PENDING) *oddity = ODDITY_WRONG_SIDE;
@@ -106,7 +109,8 @@ static bool examine(struct survey *v, const char *name) {
                      name, (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
   if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
-  if (v->place != PLACE_DLQ && fs_aside_out(v->s, v->place, name, &d->stamp)) oddity = ODDITY_ASIDE;
+  if (fs_shelf(v->place) != SHELF_DEAD && fs_aside_out(v->s, v->place, name, &d->stamp))
+    oddity = ODDITY_ASIDE;
   return tell_file(v, oddity, place_path(v->place), name, d->event.id);
 }
 
@@ -158,12 +162,11 @@ static bool raw_alone(struct survey *v, const char *name) {
   char json[NAME_SIZE + 1];
   snprintf(json, sizeof json, "%.*s.json", (int)strlen(name) - 4, name);
   enum fs_read got =
-      strlen(json) < NAME_SIZE ? fs_desk_read(v->s->site, d, PLACE_DLQ, json, NULL) : FS_GONE;
+      strlen(json) < NAME_SIZE ? fs_desk_read(v->s->site, d, v->place, json, NULL) : FS_GONE;
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
   bool alone =
       got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
-  return !alone ||
-         tell_file(v, ODDITY_NOT_DESCRIBED, place_path(PLACE_DLQ), name, (struct span){0});
+  return !alone || tell_file(v, ODDITY_NOT_DESCRIBED, place_path(v->place), name, (struct span){0});
 }
 
 static bool left(struct survey *v, int folder, const char *shown, const char *name) {
@@ -177,11 +180,11 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   size_t len = strlen(name);
   (void)type;
-  if (name_is_entry(name)) return v->place == PLACE_SENT || examine(v, name);
+  if (name_is_entry(name)) return fs_shelf(v->place) == SHELF_SENT || examine(v, name);
   if (strncmp(name, FS_LITTER, strlen(FS_LITTER)) == 0)
     return left(v, fs_folder(v->s->site, v->place), place_path(v->place), name);
   if (v->place == PLACE_FLAT && known(folders, name)) return true;
-  if (v->place == PLACE_DLQ && len > 4 && strcmp(name + len - 4, ".raw") == 0)
+  if (fs_shelf(v->place) == SHELF_DEAD && len > 4 && strcmp(name + len - 4, ".raw") == 0)
     return raw_alone(v, name);
   return stray_entry(v, name);
 }
@@ -192,12 +195,16 @@ static bool meet_state(void *ctx, const char *name, unsigned char type) {
   return known(state_files, name) || stray(v, state_folder(v->s->site->state), ".busbridge/", name);
 }
 
+static const char *tmp_path(enum side side) {
+  return side == SIDE_TYPED ? "typed/.busbridge/tmp/" : ".busbridge/tmp/";
+}
+
 static bool meet_tmp(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  int tmp = state_tmp(v->s->site->state);
-  return known(tmp_files, name) ? left(v, tmp, ".busbridge/tmp/", name)
-                                : stray(v, tmp, ".busbridge/tmp/", name);
+  int tmp = fs_tmp(v->s->site, v->place);
+  const char *shown = tmp_path(place_side(v->place));
+  return known(tmp_files, name) ? left(v, tmp, shown, name) : stray(v, tmp, shown, name);
 }
 
 static enum status walk_place(struct survey *v, enum place place, int folder, const char *shown,
@@ -218,8 +225,11 @@ enum status fs_survey(struct fs_shared *s, size_t limit, store_survey_fn visit, 
                     meet, err);
   if (st == ST_OK)
     st = walk_place(&v, PLACE_FLAT, state_folder(s->site->state), ".busbridge/", meet_state, err);
-  if (st == ST_OK)
-    st = walk_place(&v, PLACE_FLAT, state_tmp(s->site->state), ".busbridge/tmp/", meet_tmp, err);
+  for (unsigned side = 0; side < SIDES && st == ST_OK; side++) {
+    enum place place = side == SIDE_TYPED ? PLACE_TYPED_PENDING : PLACE_FLAT;
+    if (fs_state(s->site, place))
+      st = walk_place(&v, place, fs_tmp(s->site, place), tmp_path((enum side)side), meet_tmp, err);
+  }
   *left_out = v.left_out;
   fs_desk_release(&v.desk);
   return st;

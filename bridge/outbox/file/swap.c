@@ -11,10 +11,10 @@
  * good by the next holder of the lock. */
 static enum status swap_back(struct fs_site *s, enum place place, const char *name, const char *tmp,
                              struct error *err) {
-  int from = state_tmp(s->state), to = fs_folder(s, place);
+  int from = fs_tmp(s, place), to = fs_folder(s, place);
   enum status st = durable_exchange(from, tmp, to, name, err);
   if (st == ST_OK) {
-    fs_tmp_drop(s, tmp);
+    fs_tmp_drop(s, place, tmp);
     return ST_OK;
   }
   char target[NAME_SIZE];
@@ -26,11 +26,11 @@ static bool came_out(struct fs_site *s, const char *tmp, const struct fs_ref *re
   struct stat st;
   struct fs_desk d = {0};
   enum settled how = SETTLED_CHANGED;
-  if (fstatat(state_tmp(s->state), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (fstatat(fs_tmp(s, ref->place), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stamp out = fs_stamp_of(&st);
   if (fs_stamp_alike(&out, &ref->stamp)) return true;
-  enum status same = fs_same(s, &d, state_tmp(s->state), ".busbridge/tmp/", tmp, ref, &how, NULL);
-  bool ours = same == ST_OK && how == SETTLED_GONE && fs_ours(ref->place, d.event.status);
+  enum status same = fs_same(s, &d, fs_tmp(s, ref->place), ".busbridge/tmp/", tmp, ref, &how, NULL);
+  bool ours = same == ST_OK && how == SETTLED_GONE && fs_ours(ref->place, &d.event);
   fs_desk_release(&d);
   return ours;
 }
@@ -53,21 +53,21 @@ static enum status replace(struct fs_site *s, const struct fs_ref *ref, const ch
         "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
   enum status st = ST_OK;
   if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
-    st = durable_rename(state_tmp(s->state), tmp, fs_folder(s, ref->place), name, err);
+    st = durable_rename(fs_tmp(s, ref->place), tmp, fs_folder(s, ref->place), name, err);
   else {
-    fs_tmp_drop(s, tmp);
+    fs_tmp_drop(s, ref->place, tmp);
     return ST_OK;
   }
   if (st == ST_OK)
     *how = SETTLED_GONE;
   else
-    fs_tmp_drop(s, tmp);
+    fs_tmp_drop(s, ref->place, tmp);
   return st;
 }
 
 static enum status exchange(struct fs_site *s, const struct fs_ref *ref, const char *name,
                             const char *tmp, enum settled *how, struct error *err) {
-  int from = state_tmp(s->state);
+  int from = fs_tmp(s, ref->place);
   enum status st = durable_exchange(from, tmp, fs_folder(s, ref->place), name, err);
   if (st == ST_UNSUPPORTED) return replace(s, ref, name, tmp, how, err);
   if (st == ST_OK && !came_out(s, tmp, ref)) return swap_back(s, ref->place, name, tmp, err);
@@ -78,7 +78,7 @@ static enum status exchange(struct fs_site *s, const struct fs_ref *ref, const c
   } else if (st == ST_NOT_FOUND) {
     st = removed_from_tmp(name, err);
   }
-  if (st == ST_OK || *how != SETTLED_GONE) fs_tmp_drop(s, tmp);
+  if (st == ST_OK || *how != SETTLED_GONE) fs_tmp_drop(s, ref->place, tmp);
   return st;
 }
 
@@ -86,15 +86,15 @@ static enum status exchange(struct fs_site *s, const struct fs_ref *ref, const c
 static enum status name_left(struct fs_site *s, const struct fs_ref *ref, const char *name,
                              const char *tmp, struct stat *st, char left[NAME_SIZE],
                              struct error *err) {
-  int folder = state_tmp(s->state);
+  int folder = fs_tmp(s, ref->place);
   if (fstatat(folder, tmp, st, AT_SYMLINK_NOFOLLOW) < 0) return removed_from_tmp(name, err);
   const struct leftover l = {
       .content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
   leftover_name(&l, left);
   enum status done = durable_move(folder, tmp, folder, left, err);
   if (done == ST_OK) return ST_OK;
-  fs_tmp_drop(s, tmp);
-  fs_tmp_drop(s, left);
+  fs_tmp_drop(s, ref->place, tmp);
+  fs_tmp_drop(s, ref->place, left);
   return done == ST_NOT_FOUND ? removed_from_tmp(name, err) : done;
 }
 
@@ -122,10 +122,10 @@ enum status fs_swap(struct fs_shared *s, const struct fs_ref *ref, const char *n
   struct stamp own;
   char tmp[NAME_SIZE];
   *how = SETTLED_CHANGED;
-  enum status done = fs_tmp_write(s->site, content, &mtime_ns, tmp, err);
+  enum status done = fs_tmp_write(s->site, ref->place, content, &mtime_ns, tmp, err);
   return done == ST_OK ? fs_swap_in(s, ref, name, tmp, &own, how, err) : done;
 }
 
-enum status fs_sync_swapped(struct fs_site *s, struct error *err) {
-  return durable_sync_folder(state_tmp(s->state), err);
+enum status fs_sync_swapped(struct fs_site *s, enum side side, struct error *err) {
+  return durable_sync_folder(state_tmp(fs_side(s, side)), err);
 }

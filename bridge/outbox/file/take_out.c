@@ -7,19 +7,19 @@
 
 enum status fs_pull(struct fs_site *s, const struct leftover *what, char tmp[NAME_SIZE],
                     struct stamp *now, struct error *err) {
-  int from = fs_folder(s, what->place), to = state_tmp(s->state);
+  int from = fs_folder(s, what->place), to = fs_tmp(s, what->place);
   leftover_name(what, tmp);
   enum status st = durable_move(from, what->name, to, tmp, err);
   if (st == ST_EXISTS) { /* of an earlier try that failed in the middle */
-    leftover_clear(to, fs_folder(s, PLACE_FLAT), tmp);
+    leftover_clear(to, fs_root(s, what->place), place_side(what->place), tmp);
     st = durable_move(from, what->name, to, tmp, err);
   }
   if (st == ST_NOT_FOUND && fs_stamp_at(from, what->name, now)) { /* it was tmp that was gone */
-    st = fs_keep_tmp(s, err);
-    to = state_tmp(s->state);
+    st = fs_keep_tmp(s, place_side(what->place), err);
+    to = fs_tmp(s, what->place);
     if (st == ST_OK) st = durable_move(from, what->name, to, tmp, err);
     if (st == ST_NOT_FOUND && fs_stamp_at(from, what->name, now))
-      st = error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(s->state));
+      st = error_set(err, ST_IO, "%s/.busbridge/tmp is gone", state_path(fs_state(s, what->place)));
   }
   if (st != ST_OK) return st;
   if (fs_stamp_at(to, tmp, now)) return ST_OK;
@@ -30,7 +30,7 @@ enum status fs_pull(struct fs_site *s, const struct leftover *what, char tmp[NAM
  * beside it, so that whoever is told of both finds the older one first. */
 enum status fs_put_back(struct fs_site *s, enum place place, const char *name, const char *tmp,
                         struct error *err) {
-  int from = state_tmp(s->state), to = fs_folder(s, place);
+  int from = fs_tmp(s, place), to = fs_folder(s, place);
   char target[NAME_SIZE];
   enum status st = durable_move(from, tmp, to, name, err);
   if (st == ST_EXISTS) {
@@ -48,7 +48,7 @@ enum status fs_put_back(struct fs_site *s, enum place place, const char *name, c
  */
 bool fs_elsewhere(struct fs_site *s, enum place place) {
   struct stat a, b;
-  return fstat(fs_folder(s, place), &a) == 0 && fstat(state_tmp(s->state), &b) == 0 &&
+  return fstat(fs_folder(s, place), &a) == 0 && fstat(fs_tmp(s, place), &b) == 0 &&
          a.st_dev != b.st_dev;
 }
 
@@ -70,7 +70,7 @@ enum status fs_remove_same(struct fs_site *s, enum place place, const char *name
   enum status st = fs_pull(s, &left, tmp, &now, err);
   if (st != ST_OK) return st;
   bool same = fs_stamp_alike(&now, stamp);
-  st = same ? durable_unlink(state_tmp(s->state), tmp, err)
+  st = same ? durable_unlink(fs_tmp(s, place), tmp, err)
             : error_set(err, ST_NOT_FOUND, "%s%s is another file by now", place_path(place), name);
   if (same && (st == ST_OK || st == ST_NOT_FOUND)) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = fs_put_back(s, place, name, tmp, NULL);

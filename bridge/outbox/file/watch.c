@@ -21,21 +21,26 @@ static void cannot_watch(struct fs_reader *s, const char *what) {
       what);
 }
 
-void fs_watch_pending(struct fs_reader *s) {
-  if (s->inotify < 0) return;
+static void watch_place(struct fs_reader *s, enum place place) {
   struct buffer path = {0};
-  buffer_add_z(&path, state_path(s->site->state));
-  bool there = fs_in_place(s->site, PLACE_PENDING, fs_folder(s->site, PLACE_PENDING));
-  s->watch[PLACE_FLAT] =
-      inotify_add_watch(s->inotify, buffer_z(&path), there ? MASK : MASK | IN_CREATE);
-  if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, state_path(s->site->state));
-  buffer_add_z(&path, "/pending");
+  bool there = fs_in_place(s->site, place, fs_folder(s->site, place));
+  buffer_printf(&path, "%s/%s", state_path(fs_state(s->site, place)), place_folder(place));
   int wd = there ? inotify_add_watch(s->inotify, buffer_z(&path), MASK | IN_DONT_FOLLOW) : -1;
   if (there && wd < 0 && errno != ENOENT) cannot_watch(s, buffer_z(&path));
-  if (s->watch[PLACE_PENDING] >= 0 && wd != s->watch[PLACE_PENDING])
-    inotify_rm_watch(s->inotify, s->watch[PLACE_PENDING]);
-  s->watch[PLACE_PENDING] = wd;
+  if (s->watch[place] >= 0 && wd != s->watch[place]) inotify_rm_watch(s->inotify, s->watch[place]);
+  s->watch[place] = wd;
   buffer_release(&path);
+}
+
+/* Not processing/: what lies there is ours only when it has not changed for long. */
+void fs_watch_pending(struct fs_reader *s) {
+  if (s->inotify < 0) return;
+  const char *outbox = state_path(s->site->state);
+  bool there = fs_in_place(s->site, PLACE_PENDING, fs_folder(s->site, PLACE_PENDING));
+  s->watch[PLACE_FLAT] = inotify_add_watch(s->inotify, outbox, there ? MASK : MASK | IN_CREATE);
+  if (s->watch[PLACE_FLAT] < 0) cannot_watch(s, outbox);
+  watch_place(s, PLACE_PENDING);
+  if (s->site->typed) watch_place(s, PLACE_TYPED_PENDING);
 }
 
 void fs_watch_open(struct fs_reader *s) {
@@ -145,7 +150,7 @@ static void push(struct fs_reader *s, enum place place, const char *name) {
 static void told_name(struct fs_reader *s, enum place place, const struct inotify_event *e,
                       bool keep) {
   if (e->mask & IN_ISDIR) {
-    if (place == PLACE_FLAT && fs_is_folder(e->name)) s->folders_changed = true;
+    if (place == PLACE_FLAT && fs_is_folder(SIDE_FLAT, e->name)) s->folders_changed = true;
     return;
   }
   if (!(e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) || !name_is_entry(e->name)) return;
@@ -159,8 +164,9 @@ static void told(struct fs_reader *s, const struct inotify_event *e, bool keep) 
     s->overflow = true;
     return;
   }
-  enum place place = e->wd == s->watch[PLACE_FLAT] ? PLACE_FLAT : PLACE_PENDING;
-  if (e->wd != s->watch[place]) return; /* of a folder that was replaced */
+  enum place place = PLACE_FLAT;
+  while (place < PLACES && e->wd != s->watch[place]) place++;
+  if (place == PLACES) return; /* of a folder that was replaced */
   if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED))
     s->folders_changed = true;
   if (e->mask & IN_IGNORED) s->watch[place] = -1;

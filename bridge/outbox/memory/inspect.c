@@ -41,6 +41,8 @@ static void info_of(const struct memory_row *r, struct entry_info *info) {
   *info = (struct entry_info){.shelf = r->shelf,
                               .token = r->name,
                               .file = r->name,
+                              .folder = "memory:",
+                              .place = "",
                               .id = e->id.len ? e->id : stem_of(r),
                               .name = e->name,
                               .created_us = e->created_us,
@@ -194,7 +196,9 @@ enum status memory_look(void *impl, enum shelf shelf, const char *file, store_vi
   bool there = r && (shelf == SHELF_DEAD || memory_pending(r));
   if (there) show_row(m, r, visit, ctx);
   mutex_unlock(&m->w->lock);
-  return there ? ST_OK : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), file);
+  return there
+             ? ST_OK
+             : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf, span_of(file)), file);
 }
 
 enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t most,
@@ -229,7 +233,7 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
       continue;
     }
     buffer_clear(&path);
-    buffer_printf(&path, "%s%s", shelf_path(r->shelf), r->name);
+    buffer_printf(&path, "%s%s", shelf_path(r->shelf, span_of(r->name)), r->name);
     more = visit(ctx, &(struct survey_item){ODDITY_NONE, r->shelf, buffer_z(&path), r->event.id});
   }
   mutex_unlock(&m->w->lock);

@@ -183,6 +183,8 @@ static bool memory_scanned(void *impl, uint64_t generation) {
 
 static enum status memory_open(const char *address, const struct store_options *options, void **out,
                                struct error *err) {
+  if (options->typed)
+    return error_set(err, ST_UNSUPPORTED, "outbox.typed: an outbox in memory has no second intake");
   struct memory *m = calloc(1, sizeof *m);
   if (m) m->w = memory_world_of(address);
   if (!m || !m->w) {

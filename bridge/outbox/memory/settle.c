@@ -232,7 +232,8 @@ enum status memory_replay(void *impl, enum shelf shelf, const char *file, struct
   mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, shelf, span_of(file));
   enum status st =
-      r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf), file);
+      r ? revive(m, r, err)
+        : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf, span_of(file)), file);
   mutex_unlock(&m->w->lock);
   return st;
 }

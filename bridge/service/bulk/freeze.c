@@ -31,7 +31,7 @@ struct freezing {
 static bool take(struct freezing *f, const struct entry_info *info) {
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   breakdown_dead(f->tallies, info);
-  if (!f->request->dry_run) f->st = frozen_add(&f->writer, info->file, when_us, f->err);
+  if (!f->request->dry_run) f->st = frozen_add(&f->writer, info->token, when_us, f->err);
   return f->st == ST_OK;
 }
 

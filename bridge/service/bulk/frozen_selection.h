@@ -25,7 +25,7 @@
 
 #include "bridge/outbox/store.h"
 
-#define FROZEN_NAME 256 /* of a file, with its NUL */
+#define FROZEN_NAME (TOKEN_MOST + 1) /* of a token, with its NUL */
 
 struct frozen_head {
   bool purge, force;

@@ -16,6 +16,7 @@
 #include "bridge/service/doctor/new_id.h"
 #include "bridge/base/durable.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/typed_hint.h"
 
 #include <inttypes.h>
 
@@ -149,7 +150,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
           err, ST_IO,
           "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one link. The id "
           "is as it was; take the file away and try again",
-          shelf_path(e->shelf), SPAN_ARGS(e->token));
+          shelf_path(e->shelf, e->token), SPAN_ARGS(e->token));
     if (st != ST_OK) return st;
   }
   return store_sync(n->s->store, err);
@@ -190,7 +191,7 @@ static void write_unknown(const struct renewal *n, struct buffer *json) {
     struct buffer file = {0};
     if (!e->unknown) continue;
     buffer_add_z(json, shown++ ? ",{" : "{");
-    buffer_printf(&file, "%s%.*s", shelf_path(e->shelf), SPAN_ARGS(e->token));
+    buffer_printf(&file, "%s%.*s", shelf_path(e->shelf, e->token), SPAN_ARGS(e->token));
     member_text(json, &first, "file", buffer_span(&file));
     member_text(json, &first, "id", e->id);
     member_text(json, &first, "name", e->name);
@@ -258,7 +259,8 @@ static void renewal_release(struct renewal *n) {
 /* Looked at before it is opened for change: an outbox that no worker has seen gets no .busbridge
  * from us. */
 static enum status was_started(const struct doctor_request *request, struct error *err) {
-  const struct store_options options = {.clock = request->clock};
+  const struct store_options options = {.clock = request->clock,
+                                        .typed = typed_folder(request->settings)};
   struct store *store = NULL;
   enum status st =
       store_open(setting_text(request->settings, SETTING_OUTBOX_URL), &options, &store, err);

@@ -6,6 +6,7 @@
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/health/health_rules.h"
+#include "bridge/service/typed_hint.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -215,6 +216,30 @@ static void check_aside(struct doctor *d) {
   }
 }
 
+/* The second intake. */
+static void check_typed(struct doctor *d) {
+  char folder[PATH_MAX], number[COUNTED_TEXT];
+  uint64_t unread = typed_unread(d->settings, folder);
+  if (unread) {
+    doctor_found(d, "typed outbox", REPORT_WARNING,
+                 "%s in %s/pending, the older typed bus's own outbox, which is not read",
+                 counted_text(unread, "file waits", "files wait", number), folder);
+    doctor_next(d, "outbox.typed = %s publishes them, however old they are; else move them away",
+                folder);
+  } else if (!typed_folder(d->settings)) {
+    doctor_found(d, "typed outbox", REPORT_OK, "outbox.typed is off");
+  } else if (!strcmp(setting_text(d->settings, SETTING_REDIS_URL), "off")) {
+    doctor_found(
+        d, "typed outbox", REPORT_WARNING,
+        "%s is drained too, and redis.url is off: an event that comes by both buses may be "
+        "published twice",
+        typed_folder(d->settings));
+    doctor_next(d, "Set redis.url, or switch the typed bus's own bridge off");
+  } else {
+    doctor_found(d, "typed outbox", REPORT_OK, "%s is drained too", typed_folder(d->settings));
+  }
+}
+
 static const char *advice(enum status st) {
   switch (st) {
   case ST_NOT_FOUND:
@@ -227,7 +252,7 @@ static const char *advice(enum status st) {
 
 void doctor_check_outbox(struct doctor *d) {
   struct error err = {0};
-  const struct store_options options = {.clock = d->clock};
+  const struct store_options options = {.clock = d->clock, .typed = typed_folder(d->settings)};
   enum status st = store_open(d->plan.outbox, &options, &d->store, &err);
   if (st == ST_OK) st = home_open(d->plan.outbox, &d->home, &err);
   if (st != ST_OK) {
@@ -241,4 +266,5 @@ void doctor_check_outbox(struct doctor *d) {
   check_worker(d);
   check_pause(d);
   check_aside(d);
+  check_typed(d);
 }

@@ -22,7 +22,7 @@ bool entry_held(struct service *s, const struct entry_info *info, const struct r
 
 static void member_file(struct buffer *json, bool *first, enum shelf shelf, const char *token) {
   struct buffer path = {0};
-  buffer_printf(&path, "%s%s", shelf_path(shelf), token);
+  buffer_printf(&path, "%s%s", shelf_path(shelf, span_of(token)), token);
   member_text(json, first, "file", buffer_span(&path));
   json->failed = json->failed || path.failed;
   buffer_release(&path);

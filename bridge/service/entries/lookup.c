@@ -44,7 +44,8 @@ static enum status ambiguous(const struct lookup *f, uint64_t total, struct erro
   struct buffer names = {0};
   for (size_t i = 0; i < f->count && i < SHOWN; i++) {
     struct span stem = stem_of(f->list[i].token);
-    buffer_printf(&names, "%s%s%.*s", i ? ", " : "", shelf_path(f->list[i].shelf), SPAN_ARGS(stem));
+    buffer_printf(&names, "%s%s%.*s", i ? ", " : "", shelf_path(f->list[i].shelf, stem),
+                  SPAN_ARGS(stem));
   }
   enum status st = error_set(
       err, ST_EXISTS,

@@ -28,7 +28,7 @@ static enum status find_letter(struct service *s, const struct replay_request *r
 }
 
 static enum status move(struct service *s, bool force, const struct found *c, struct error *err) {
-  struct letter letter = {.file = c->file.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
+  struct letter letter = {.file = c->token.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
   bool published;
   if (c->shelf == SHELF_DEAD)
     replay_many_move(s, force, &letter, 1, &published);

@@ -5,6 +5,7 @@
 #include "bridge/base/words.h"
 #include "bridge/service/health/health_rules.h"
 #include "bridge/service/health/unplaced.h"
+#include "bridge/service/typed_hint.h"
 
 #include <inttypes.h>
 
@@ -50,6 +51,12 @@ static void take_refusal(struct service *s, struct facts *f) {
   buffer_release(&errors);
 }
 
+static void gather_typed(const struct service *s, struct facts *f) {
+  char folder[PATH_MAX];
+  f->typed_unread = typed_unread(s->settings, folder);
+  if (f->typed_unread) snprintf(f->typed, sizeof f->typed, "%s", folder);
+}
+
 /* status: where the relay's is put; why: a buffer for the store's words. */
 static void gather(struct service *s, struct relay_status *status, struct error *why,
                    struct facts *f) {
@@ -73,6 +80,7 @@ static void gather(struct service *s, struct relay_status *status, struct error 
   gather_keys(s, f);
   f->disk_free = disk_free(s);
   f->left = store_left(s->store, f->now_us);
+  gather_typed(s, f);
   if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK)
     f->aside_next[0] = '\0';
 }

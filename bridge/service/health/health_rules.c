@@ -285,6 +285,20 @@ static void rule_stuck(const struct facts *f, const struct limits *l, struct jud
         s->stuck_why, s->stuck == 1 ? "" : ", ...");
 }
 
+static void rule_typed(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char number[COUNTED_TEXT];
+  (void)l;
+  if (f->typed_unread)
+    say(j, HEALTH_OK, "Set outbox.typed to have them published, however old they are",
+        "%s in %s/pending, the older typed bus's own outbox, which is not read",
+        counted_text(f->typed_unread, "file waits", "files wait", number), f->typed);
+  if (f->counts.foreign_typed)
+    say(j, HEALTH_OK, "",
+        "%s left alone in the typed outbox: another status than pending, or in processing/ for less "
+        "than outbox.typed_timeout",
+        counted_text(f->counts.foreign_typed, "file is", "files are", number));
+}
+
 static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   const struct store_counts *c = &f->counts;
@@ -337,7 +351,7 @@ void judge(const struct facts *facts, const struct limits *limits, struct judgem
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
       rule_readable, rule_paused,   rule_breakers, rule_heartbeat, rule_oldest, rule_worker,
       rule_dead,     rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
-      rule_aside,    rule_schemas,  rule_left,     rule_stuck,     rule_holds,
+      rule_typed,    rule_aside,    rule_schemas,  rule_left,      rule_stuck,  rule_holds,
   };
   out->state = HEALTH_OK;
   out->count = 0;

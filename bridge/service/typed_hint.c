@@ -1,0 +1,56 @@
+/* Tells what waits in the older typed bus's own outbox while nothing reads it.
+ * Any thread; it changes nothing, so a crash leaves nothing. */
+#include "bridge/service/typed_hint.h"
+
+#include "bridge/base/words.h"
+#include "bridge/outbox/store.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *typed_folder(const struct settings *settings) {
+  const char *typed = setting_text(settings, SETTING_OUTBOX_TYPED);
+  return *typed ? typed : NULL;
+}
+
+static uint64_t count_files(const char *folder) {
+  uint64_t count = 0;
+  DIR *dir = opendir(folder);
+  for (struct dirent *e; dir && (e = readdir(dir));)
+    count += *e->d_name != '.' && span_ends(span_of(e->d_name), ".json") && e->d_type != DT_DIR;
+  if (dir) closedir(dir);
+  return count;
+}
+
+uint64_t typed_unread(const struct settings *settings, char folder[PATH_MAX]) {
+  const char *outbox;
+  char pending[PATH_MAX + sizeof "/pending"];
+  if (typed_folder(settings) ||
+      store_address(setting_text(settings, SETTING_OUTBOX_URL), &outbox, NULL) != ST_OK ||
+      !realpath(outbox, folder))
+    return 0;
+  char *name = strrchr(folder, '/') + 1;
+  if (strcmp(name, "bus_outbox") != 0) return 0;
+  memcpy(name, "outbox", sizeof "outbox"); /* shorter than what stood there */
+  snprintf(pending, sizeof pending, "%s/pending", folder);
+  return count_files(pending);
+}
+
+void typed_log(const struct settings *settings, struct log *log) {
+  char folder[PATH_MAX], number[COUNTED_TEXT];
+  uint64_t unread = typed_unread(settings, folder);
+  bool forgets = !strcmp(setting_text(settings, SETTING_REDIS_URL), "off");
+  if (unread)
+    log_write(log, LOG_WARNING, "service", "typed_unread",
+              FIELDS(F_INT("files", unread), F_TEXT("path", folder)),
+              "%s in the pending/ of the older typed bus, which is not read; outbox.typed=%s "
+              "publishes them, however old they are",
+              counted_text(unread, "file waits", "files wait", number), folder);
+  if (typed_folder(settings) && forgets)
+    log_write(
+        log, LOG_WARNING, "service", "typed_without_redis", NO_FIELDS,
+        "An event that comes by both buses is published twice when its copy arrives after the "
+        "first one is settled: redis.url is off, and nothing else remembers its id");
+}
