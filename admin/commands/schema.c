@@ -14,7 +14,7 @@ static const struct verb {
     {"check", 1, 2, schema_check},       {"freeze", 1, 1, schema_freeze},
     {"encode", 1, 2, schema_encode},     {"decode", 0, 1, schema_decode},
     {"register", 1, 1, schema_register}, {"export", 0, 1, schema_export},
-    {"infer", 1, 1, schema_infer},
+    {"infer", 1, 1, schema_infer},       {"diff", 0, 1, schema_diff},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -44,8 +44,10 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   if (c->dry_run && !reg) return wrong(c->a, word);
   if (*c->export && verb->run != schema_export) return wrong(c->a, word);
   if ((c->type || c->write) && verb->run != schema_infer) return wrong(c->a, word);
-  if (c->against || c->against_git || c->level)
-    return check && against_is_sound(c) ? verb : wrong(c->a, word);
+  bool diff = verb->run == schema_diff && !c->all;
+  if (c->level && !check) return wrong(c->a, word);
+  if (diff || c->against || c->against_git || c->level)
+    return (check || diff) && against_is_sound(c) ? verb : wrong(c->a, word);
   if (c->all) return (check || reg) && !c->count ? verb : wrong(c->a, word);
   return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
 }
@@ -58,7 +60,8 @@ static bool is_export(const char *form) {
 
 static int act(struct schema_call *c, const struct verb *verb) {
   struct error err = {0};
-  bool folder = verb->run == schema_check && c->count == 1 && schema_is_folder(c->words[0]);
+  bool folder = (verb->run == schema_check || verb->run == schema_diff) && c->count == 1 &&
+                schema_is_folder(c->words[0]);
   bool alone = verb->run == schema_infer;
   enum status st = ST_OK;
   if (!alone) st = schemas_open(c->a->settings, folder ? c->words[0] : NULL, &c->schemas, &err);
@@ -75,10 +78,9 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
       {"all", 0, OPTION_FLAG, &c.all, NULL, "check, register: every schema there is"},
       {"dry-run", 0, OPTION_FLAG, &c.dry_run, NULL,
        "register: only ask the registry whether it would take them"},
-      {"against", 0, OPTION_TEXT, &c.against, "FOLDER",
-       "check: are they compatible with those of that folder?"},
+      {"against", 0, OPTION_TEXT, &c.against, "FOLDER", "check, diff: with those of that folder"},
       {"against-git", 0, OPTION_TEXT, &c.against_git, "REVISION",
-       "check: with those of a revision of git?"},
+       "check, diff: with those of a revision of git"},
       {"compatibility", 0, OPTION_CHOICE, &c.level, SCHEMA_LEVELS,
        "check: the level that must hold (BACKWARD)"},
       {"extra", 0, OPTION_TEXT, &c.extra, "JSON",
@@ -97,7 +99,7 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
     c.export = form;
   else if (*form)
     c.format = form;
-  c.level = c.level || (!c.against && !c.against_git) ? c.level : "BACKWARD";
+
   c.json = strcmp(c.format, "json") == 0 || strcmp(c.format, "jsonl") == 0;
   c.words = argv + (words > 0);
   c.count = words > 0 ? words - 1 : 0;
@@ -110,11 +112,11 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
 const struct command command_schema = {
     .name = "schema",
     .words =
-        "list|show|check|freeze|encode|decode|register|export|infer "
-        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event> check:<file>|encode:<file>",
+        "list|show|check|freeze|encode|decode|register|export|infer|diff "
+        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event>|diff:<event> check:<file>|encode:<file>",
     .arguments =
         "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | "
-        "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | "
+        "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | diff [EVENT|FOLDER] --against FOLDER | diff [EVENT|FOLDER] --against-git REVISION | "
         "freeze EVENT | "
         "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
         "register EVENT|--all [--dry-run] | "

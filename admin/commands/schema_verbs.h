@@ -32,6 +32,8 @@ enum status schema_show(struct schema_call *c, struct error *err);
 enum status schema_check(struct schema_call *c, struct error *err);
 /* check --against, --against-git; event: of this one alone, NULL: of all. */
 enum status schema_compatible(struct schema_call *c, const char *event, struct error *err);
+/* --against, --against-git */
+enum status schema_diff(struct schema_call *c, struct error *err);
 enum status schema_infer(struct schema_call *c, struct error *err); /* opens no schemas */
 enum status schema_freeze(struct schema_call *c, struct error *err);
 enum status schema_encode(struct schema_call *c, struct error *err);

@@ -65,6 +65,12 @@ MUST_CHECK enum status schemas_json_schema(struct schemas *s, struct span event,
 MUST_CHECK enum status schemas_asyncapi(struct schemas *s, struct span event, struct buffer *out,
                                         struct error *err);
 
+/* schema_diff.c: what changed since before, of one event (empty: of all), and who reads what then.
+ * {"version":1,"differences":[{"event","what":"FIELD_ADDED","path","message","new_reads_old":bool,
+ * "old_reads_new":bool,"file","line","against_file","against_line"} or
+ * {"event","what":"EVENT_ADDED"|"EVENT_REMOVED","file"}]} */
+MUST_CHECK enum status schemas_diff(const struct schemas *s, const struct schemas *before,
+                                    struct span only, struct buffer *json, struct error *err);
 /* schema_infer.c: a schema for an event, from the payloads of that name in the outbox (which:
  * SCHEMA_SOURCES); *count: of how many. All that it was made of are encoded by it once more.
  * Without schemas and without worker. ST_NOT_FOUND: there are none. */
