@@ -40,6 +40,10 @@
     "A namespace has another topic or key while events of it are pending")                         \
   X("service", "order_not_kept", "warning",                                                        \
     "Topics and keys of the last start could not be read, or not be kept")                         \
+  X("service", "schema_changed", "warning",                                                        \
+    "A schema cannot read what its last one wrote, or that is not frozen")                         \
+  X("service", "schemas_not_kept", "warning",                                                      \
+    "The schemas of the last start could not be read, or not be kept")                             \
   X("service", "schemas_reloaded", "info",                                                         \
     "SIGHUP: the schemas were read again; count is how many")                                      \
   X("service", "schemas_refused", "error", "SIGHUP: they are wrong, and the old ones stay")        \

@@ -1,5 +1,6 @@
 /* SIGHUP: the folders of schemas are read again and taken over whole, or not at all. Main thread.
  * A crash leaves the schemas of the files, which the next start reads. */
+#include "bridge/service/last_schemas.h"
 #include "bridge/service/parts.h"
 
 /* What routing made of the schemas when it was opened: it stays as it is while the worker runs. */
@@ -54,6 +55,7 @@ void service_reload_schemas(struct service *s) {
   }
   s->schema_texts = texts;
   while (catalog_schema_at(fresh, count, &schema)) count++;
+  if (s->plan.catalog.framing != FRAMING_JSON) last_schemas_keep(s->store, fresh, s->log);
   catalog_replace(s->catalog, fresh);
   log_write(s->log, LOG_INFO, "service", "schemas_reloaded", FIELDS(F_INT("count", count)),
             "The schemas were read again and serve from the next event on");

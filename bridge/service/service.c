@@ -4,6 +4,7 @@
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/key_rules.h"
+#include "bridge/service/last_schemas.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/order_rules.h"
 #include "bridge/service/typed_hint.h"
@@ -139,6 +140,8 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) order_rules_keep(s->store, s->routing, s->log);
+  if (st == ST_OK && s->mode == SERVICE_RELAY && s->plan.catalog.framing != FRAMING_JSON)
+    last_schemas_keep(s->store, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)

@@ -173,6 +173,25 @@ CASE(fields_that_are_about_to_appear_are_listed) {
       "events dead letters: episode.noted: " NOTED_UNPLACED);
 }
 
+/* The schemas of the last start are a note of the outbox. */
+CASE(a_schema_that_lost_its_predecessor_is_told) {
+  struct world *w = *state;
+  char schemas[400], text[600];
+  schema_folder_make(w->outbox, schemas);
+  load(w, "delivery.guarantee=at_least_once", schemas);
+  examine(w);
+  assert_finding(w, "schema history", "ok: no schema changed");
+  struct store *store = outbox_opened(w);
+  snprintf(text, sizeof text, "episode.noted\t0123456789abcdef\t%s\n",
+           RECORD("Noted", TEXT_FIELD("x")));
+  assert_int_equal(store_lock(store, 0, &w->err), ST_OK);
+  assert_int_equal(store_note_write(store, NOTE_SCHEMAS, span_of(text), &w->err), ST_OK);
+  store_close(store);
+  examine(w);
+  assert_finding(w, "schema history", "warning: episode.noted: payload.lines: ");
+  assert_has(buffer_z(&w->json), "its last schema is not in .history/");
+}
+
 /* What holds is what the route of the event says. */
 CASE(fields_of_an_event_whose_route_drops_them_are_told_as_that) {
   struct world *w = *state;

@@ -64,12 +64,17 @@ static inline void mock_topic(struct mock *m, const char *name, int partitions) 
                    RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
-/* Whether the log says this so far. */
-static inline bool mock_logged(struct mock *m, const char *words) {
+/* How often the log says this so far. */
+static inline unsigned mock_count(struct mock *m, const char *words) {
   static char text[262144];
   ssize_t got = pread(fileno(m->log_file), text, sizeof text - 1, 0);
+  unsigned count = 0;
   text[got > 0 ? got : 0] = 0;
-  return strstr(text, words) != NULL;
+  for (const char *at = text; (at = strstr(at, words)); at++) count++;
+  return count;
+}
+static inline bool mock_logged(struct mock *m, const char *words) {
+  return mock_count(m, words) > 0;
 }
 
 /* A name that no topic can have, 600 characters long. */

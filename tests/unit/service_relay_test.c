@@ -144,17 +144,22 @@ CASE(members_without_a_place_are_counted_by_type) {
   assert_has(buffer_z(&w->json), "busbridge_unknown_fields_total{type=\"episode.noted\"} 3\n");
 }
 
-static void reopen(struct world *w, enum service_mode mode, const char *setting) {
-  char schemas[400];
+static void open_again(struct world *w, enum service_mode mode, const char *schemas,
+                       const char *setting) {
   service_close(w->service, 5000);
   w->service = NULL;
   settings_free(w->settings);
-  schema_folder_make(w->outbox, schemas);
   w->settings = mock_settings_of(&w->mock, w->outbox, "delivery.guarantee=at_least_once",
                                  "topics.create=never", "flush.background=false", schemas, setting);
   struct service_options options = {.mode = mode, .clock = &clock_system};
   if (service_open(w->settings, w->mock.log, &options, &w->service, &w->err) != ST_OK)
     fail_msg("%s", w->err.text);
+}
+
+static void reopen(struct world *w, enum service_mode mode, const char *setting) {
+  char schemas[400];
+  schema_folder_make(w->outbox, schemas);
+  open_again(w, mode, schemas, setting);
 }
 
 static const char *shown(struct world *w, const char *id) {
@@ -179,6 +184,33 @@ CASE(a_key_that_changed_under_pending_events_is_logged) {
   emit(w, "episode.other", "{}", "o");
   reopen(w, SERVICE_RELAY, "routing.keys=episode=title");
   assert_true(mock_logged(&w->mock, "order_changed"));
+}
+
+/* Incompatible, and without a frozen predecessor: each is told, once, at start and at SIGHUP. */
+CASE(a_schema_that_changed_since_the_last_start_is_told_once) {
+  struct world *w = *state;
+  char folder[300], setting[400];
+  open_with_schema(w, NULL);
+  assert_int_equal(mock_count(&w->mock, "schema_changed"), 0);
+  snprintf(folder, sizeof folder, "%s/schemas", w->outbox);
+  snprintf(setting, sizeof setting, "encoding.schemas=%s", folder);
+  const char *stars = RECORD("Rated", TEXT_FIELD("rater") ", " TEXT_FIELD("stars"));
+  schema_write(folder, "episode", "rated.avsc", stars);
+  open_again(w, SERVICE_RELAY, setting, NULL);
+  assert_int_equal(mock_count(&w->mock, "schema_changed"), 2);
+  assert_true(mock_logged(&w->mock, "payload.stars"));
+  assert_true(mock_logged(&w->mock, "not in .history/"));
+  open_again(w, SERVICE_RELAY, setting, NULL);
+  assert_int_equal(mock_count(&w->mock, "schema_changed"), 2);
+  schema_write(folder, ".history", "none.txt", "");
+  schema_write(folder, ".history/episode", "rated.1.avsc", stars);
+  schema_write(folder, "episode", "rated.avsc", RECORD("Rated", TEXT_FIELD("rater")));
+  service_reload_schemas(w->service);
+  assert_int_equal(mock_count(&w->mock, "schemas_reloaded"), 1);
+  assert_int_equal(mock_count(&w->mock, "schema_changed"), 2); /* compatible, and frozen */
+  schema_write(folder, "episode", "rated.avsc", RECORD("Rated", ""));
+  service_reload_schemas(w->service);
+  assert_int_equal(mock_count(&w->mock, "schema_changed"), 3); /* not frozen */
 }
 
 CASE(show_names_what_has_no_place) {

@@ -67,11 +67,9 @@ enum status memory_renew_id(void *impl, struct error *err) {
 /* ---- notes ---- */
 
 const char *memory_note_name(enum note note) {
-  static const char *const names[] = {[NOTE_CLUSTER] = "cluster",
-                                      [NOTE_LEDGER] = "ledger",
-                                      [NOTE_HOLDS] = "holds",
-                                      [NOTE_ORDER] = "order",
-                                      [NOTE_PAUSE] = "paused"};
+  static const char *const names[] = {
+      [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
+      [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused"};
   return names[note];
 }
 

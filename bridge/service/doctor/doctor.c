@@ -134,6 +134,7 @@ static enum status check_all(struct doctor *d, struct error *err) {
   check_kafka_settings(d);
   doctor_check_outbox(d);
   doctor_check_order(d);
+  doctor_check_history(d);
   doctor_check_unplaced(d);
   if (d->store && *store_id(d->store))
     st = plan_for(&d->plan, d->settings, store_id(d->store), err);

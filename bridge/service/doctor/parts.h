@@ -49,6 +49,7 @@ void doctor_release(struct doctor *d);
 void doctor_check_outbox(struct doctor *d); /* opens store */
 /* order.c: likewise */
 void doctor_check_order(struct doctor *d);
+void doctor_check_history(struct doctor *d);
 /* unplaced.c: after the routing, the schemas and the outbox */
 void doctor_check_unplaced(struct doctor *d);
 /* kafka.c */
