@@ -29,9 +29,14 @@ static const struct verb *wrong(const struct admin *a, const char *word) {
   return NULL;
 }
 
+static bool is_against(const struct schema_call *c) {
+  return c->against || c->against_git || c->against_registry;
+}
+
 /* One thing to compare with, and one folder or event of ours at most. */
 static bool against_is_sound(const struct schema_call *c) {
-  return !c->against != !c->against_git && c->count <= !c->all;
+  return (c->against != NULL) + (c->against_git != NULL) + c->against_registry == 1 &&
+         c->count <= !c->all;
 }
 
 /* NULL: it was told what is wrong. */
@@ -46,7 +51,7 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   if ((c->type || c->write) && verb->run != schema_infer) return wrong(c->a, word);
   bool diff = verb->run == schema_diff && !c->all;
   if (c->level && !check) return wrong(c->a, word);
-  if (diff || c->against || c->against_git || c->level)
+  if (diff || is_against(c) || c->level)
     return (check || diff) && against_is_sound(c) ? verb : wrong(c->a, word);
   if (c->all) return (check || reg) && !c->count ? verb : wrong(c->a, word);
   return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
@@ -81,6 +86,8 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
       {"against", 0, OPTION_TEXT, &c.against, "FOLDER", "check, diff: with those of that folder"},
       {"against-git", 0, OPTION_TEXT, &c.against_git, "REVISION",
        "check, diff: with those of a revision of git"},
+      {"against-registry", 0, OPTION_FLAG, &c.against_registry, NULL,
+       "check, diff: with what the registry has"},
       {"compatibility", 0, OPTION_CHOICE, &c.level, SCHEMA_LEVELS,
        "check: the level that must hold (BACKWARD)"},
       {"extra", 0, OPTION_TEXT, &c.extra, "JSON",
@@ -99,7 +106,6 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
     c.export = form;
   else if (*form)
     c.format = form;
-
   c.json = strcmp(c.format, "json") == 0 || strcmp(c.format, "jsonl") == 0;
   c.words = argv + (words > 0);
   c.count = words > 0 ? words - 1 : 0;
@@ -116,7 +122,9 @@ const struct command command_schema = {
         "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event>|diff:<event> check:<file>|encode:<file>",
     .arguments =
         "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | "
-        "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | diff [EVENT|FOLDER] --against FOLDER | diff [EVENT|FOLDER] --against-git REVISION | "
+        "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | "
+        "check [EVENT|FOLDER] --against-registry | diff [EVENT|FOLDER] --against FOLDER | "
+        "diff [EVENT|FOLDER] --against-git REVISION | diff [EVENT|FOLDER] --against-registry | "
         "freeze EVENT | "
         "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
         "register EVENT|--all [--dry-run] | "

@@ -1,4 +1,4 @@
-/* Opens schemas as they were; git unpacks a revision into a folder of its own.
+/* Opens schemas as they were; git, or the registry, fills a folder of its own with them.
  * The command's one thread; a crash leaves that folder below /tmp. */
 #include "admin/commands/schema_against.h"
 
@@ -43,17 +43,29 @@ static bool is_one_folder(const char *origin) {
   return stat(origin, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static enum status unpack_all(struct schema_past *p, struct error *err) {
-  struct span rest = span_of(p->origin), folder = rest;
+static enum status make_scratch(struct schema_past *p, struct error *err) {
   const char *tmp = getenv("TMPDIR");
   int n = snprintf(p->scratch, sizeof p->scratch, "%s/busbridge-schemas-XXXXXX",
                    tmp && strlen(tmp) < 30 ? tmp : "/tmp");
-  if (n < 0 || !mkdtemp(p->scratch)) {
-    p->scratch[0] = '\0';
-    return error_sys(err, errno, "A temporary folder");
-  }
+  if (n >= 0 && mkdtemp(p->scratch)) return ST_OK;
+  p->scratch[0] = '\0';
+  return error_sys(err, errno, "A temporary folder");
+}
+
+static enum status fetch(struct schema_past *p, const struct schema_call *c, struct error *err) {
+  enum status st = make_scratch(p, err);
+  if (st != ST_OK) return st;
+  buffer_printf(&p->folders, "%s/0", p->scratch);
+  const char *into = buffer_z(&p->folders);
+  return mkdir(into, 0700) == 0 ? schemas_fetch(c->schemas, into, err)
+                                : error_sys(err, errno, "%s", into);
+}
+
+static enum status unpack_all(struct schema_past *p, struct error *err) {
+  struct span rest = span_of(p->origin), folder = rest;
+  enum status st = make_scratch(p, err);
+  if (st != ST_OK) return st;
   if (is_one_folder(p->origin)) return unpack(p, folder, 0, err);
-  enum status st = ST_OK;
   for (unsigned i = 0; st == ST_OK && span_word(&rest, &folder); i++)
     st = unpack(p, folder, i, err);
   return st;
@@ -62,14 +74,17 @@ static enum status unpack_all(struct schema_past *p, struct error *err) {
 enum status schema_past_open(struct schema_past *p, const struct schema_call *c, const char *origin,
                              struct error *err) {
   *p = (struct schema_past){.revision = c->against_git, .origin = origin};
+  if (c->against_registry) *p = (struct schema_past){.revision = "registry", .origin = "subjects"};
   enum status st = ST_OK;
   if (c->against_git && (!*c->against_git || c->against_git[0] == '-'))
     st = error_set(err, ST_INVALID, "%s is no revision of git", c->against_git);
   else if (c->against_git)
     st = unpack_all(p, err);
+  else if (c->against_registry)
+    st = fetch(p, c, err);
   else
     buffer_add_z(&p->folders, c->against);
-  if (st == ST_INVALID) return st;
+  if (st == ST_INVALID || st == ST_UNAVAILABLE) return st;
   if (st == ST_OK) st = schemas_open(c->a->settings, buffer_z(&p->folders), &p->schemas, err);
   if (st == ST_OK) return st;
   err->status = st = ST_IO; /* a folder that is not there is not an event that is not there */

@@ -1,5 +1,5 @@
-/* schema_against.h - the schemas as they were: another folder, or a git revision. Private to the
- * command. */
+/* schema_against.h - the schemas as they were: another folder, a git revision, the registry.
+ * Private to the command. */
 #ifndef ADMIN_SCHEMA_AGAINST_H
 #define ADMIN_SCHEMA_AGAINST_H
 
@@ -7,12 +7,14 @@
 
 struct schema_past {
   struct schemas *schemas;
-  struct buffer folders;         /* words */
-  char scratch[64];              /* of a revision: a folder of its own, which goes with it; or "" */
+  struct buffer folders; /* words */
+  char scratch[64]; /* of a revision or the registry: a folder of its own, which goes with it; or ""
+                     */
   const char *revision, *origin; /* of which folders */
 };
 
-/* By --against or --against-git of the call. origin: the folders of today, words. */
+/* By --against, --against-git or --against-registry of the call. origin: the folders of today,
+ * words. */
 MUST_CHECK enum status schema_past_open(struct schema_past *p, const struct schema_call *c,
                                         const char *origin, struct error *err);
 /* Files of a revision have names in the scratch folder: as people know them, "REV:folder/file". */

@@ -123,6 +123,6 @@ enum status schema_check(struct schema_call *c, struct error *err) {
   bool folder = c->all || (c->count == 1 && schema_is_folder(c->words[0]));
   const char *event = c->all || folder || !c->count ? NULL : c->words[0];
   if (!c->level) c->level = "BACKWARD";
-  if (c->against || c->against_git) return schema_compatible(c, event, err);
+  if (c->against || c->against_git || c->against_registry) return schema_compatible(c, event, err);
   return folder ? print_sound(c->a, c->schemas, err) : check_payload(c, err);
 }

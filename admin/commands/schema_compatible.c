@@ -1,4 +1,4 @@
-/* busbridge schema check --against, --against-git: by a compatibility level.
+/* busbridge schema check --against, --against-git, --against-registry: by a compatibility level.
  * The command's one thread; a crash leaves what git unpacked. */
 #include "admin/commands/schema_against.h"
 #include "admin/output/output.h"

@@ -19,6 +19,7 @@ struct schema_call {
   const char *format;                        /* of LISTING_FORMATS */
   bool json;                                 /* the format is one of JSON */
   bool all;                                  /* --all */
+  bool against_registry;                     /* --against-registry */
   bool dry_run;                              /* --dry-run */
   const char *extra;                         /* --extra */
   const char *export;                        /* --format of export, "": not given */
@@ -30,7 +31,7 @@ struct schema_call {
 enum status schema_list(struct schema_call *c, struct error *err);
 enum status schema_show(struct schema_call *c, struct error *err);
 enum status schema_check(struct schema_call *c, struct error *err);
-/* check --against, --against-git; event: of this one alone, NULL: of all. */
+/* check --against, --against-git, --against-registry; event: of this one alone, NULL: of all. */
 enum status schema_compatible(struct schema_call *c, const char *event, struct error *err);
 /* --against, --against-git */
 enum status schema_diff(struct schema_call *c, struct error *err);

@@ -24,5 +24,8 @@ MUST_CHECK enum status schemas_write_among(const struct schemas *s, size_t i, co
                                            struct buffer *out, struct error *err);
 /* The name of an event as a key that JSON Pointers and AsyncAPI take as it is. */
 void schemas_key(struct span event, struct buffer *out);
+/* schemas_register.c: the subject that a schema has in a topic, in place of what out has. */
+void schemas_subject(const struct schemas *s, const struct catalog_schema *schema, unsigned topic,
+                     struct buffer *out);
 
 #endif

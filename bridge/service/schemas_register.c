@@ -80,11 +80,16 @@ static enum status load_text(struct registering *g, struct span event) {
   return st == ST_OK ? buffer_status(&g->text, g->err) : st;
 }
 
+void schemas_subject(const struct schemas *s, const struct catalog_schema *schema, unsigned topic,
+                     struct buffer *out) {
+  buffer_clear(out);
+  registry_subject_write(s->plan.subject, routing_topic_name(s->routing, topic), record_of(schema),
+                         out);
+}
+
 static enum status take_at(struct registering *g, const struct catalog_schema *schema,
                            unsigned topic) {
-  g->subject.len = 0;
-  registry_subject_write(g->schemas->plan.subject, routing_topic_name(g->schemas->routing, topic),
-                         record_of(schema), &g->subject);
+  schemas_subject(g->schemas, schema, topic, &g->subject);
   enum status st = buffer_status(&g->subject, g->err);
   return st == ST_OK ? take(g, schema->event_name) : st;
 }

@@ -133,6 +133,32 @@ class Register(harness.BusTest):
         self.assertEqual(two.ask(f"/subjects/{self.subject('shop.Paid')}/versions")[1], [1])
         self.assertEqual(two.ask(f"/subjects/{self.subject('shop.Placed')}/versions")[1], [1, 2])
 
+    def test_check_against_what_the_registry_has(self):
+        def check(*words, **more):
+            return self.run_cli("schema", "check", "--against-registry", *words, env={"TMPDIR": str(self.dir)}, **more)
+        for registry in (two, three):
+            self.options["registry.url"] = registry.url
+            self.put("paid", PAID)
+            check(expect=0)  # there is nothing yet
+            self.register("--all", expect=0)
+            check(expect=0)
+            amount = {"name": "amount", "type": "long"}
+            self.put("paid", {**PAID, "fields": [*PAID["fields"], {**amount, "default": 0}]})
+            check(expect=0)
+            self.register("order.paid", expect=0)
+            self.put("paid", {**PAID, "fields": [*PAID["fields"], amount]})
+            check(expect=0)  # the newest version has it
+            told = check("--compatibility", "BACKWARD_TRANSITIVE", expect=1).stdout()
+            self.assertIn(f"{self.folder}/paid.avsc:", told)
+            self.assertIn("payload.amount", told)
+            self.assertIn("(registry:subjects/.history/order/paid.1.avsc:1)", told)
+            self.assertIn("not compatible with registry:subjects (BACKWARD_TRANSITIVE, ", told)
+            self.assertNotIn("payload", check("order.placed", "--compatibility", "FULL_TRANSITIVE", expect=0).stdout())
+        self.options["registry.url"] = f"http://127.0.0.1:{harness.free_port()}"
+        self.assertIn(self.options["registry.url"], check(expect=75).stderr())
+        self.assertIn("usage", check("--against", str(self.folder), expect=2).stderr())
+        self.assertEqual(list(self.dir.glob("busbridge-schemas-*")), [])
+
     def test_where_there_is_none(self):
         self.options["registry.url"] = f"http://127.0.0.1:{harness.free_port()}"
         self.assertIn(self.options["registry.url"], self.register("--all", expect=75).stderr())

@@ -50,7 +50,17 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         registry = self.server.registry
-        registry.asked.append((self.command, self.path, dict(self.headers), body))
+        with registry.lock:
+            registry.asked.append((self.command, self.path, dict(self.headers), body))
+            registry.at_once += 1
+            registry.most_at_once = max(registry.most_at_once, registry.at_once)
+        try:
+            self.say(registry, body)
+        finally:
+            with registry.lock:
+                registry.at_once -= 1
+
+    def say(self, registry, body):
         said = registry.told(self.path, self.command)
         status, value, more, delay = said or (*registry.real(self.command, self.path, body), {}, 0)
         if callable(value):  # it needs to know what was asked
@@ -88,7 +98,7 @@ class ScriptedRegistry(Subjects):
         self.url = f"http://127.0.0.1:{self.port}{prefix}"
         self.server = self.thread = None
         self.lock = threading.Lock()
-        self.asked, self.rules, self.cluster = [], [], None
+        self.asked, self.rules, self.cluster, self.at_once, self.most_at_once = [], [], None, 0, 0
         self.reset()
 
     # ---- its life ---------------------------------------------------------------------------------------------------------------
@@ -112,6 +122,11 @@ class ScriptedRegistry(Subjects):
     def reset(self, first=1):
         with self.lock:
             self.next, self.texts, self.versions = first, {}, {}  # (text, kind) by id; ids by subject
+
+    def register(self, subject, text, kind="AVRO"):
+        """Its id. Not by a request: those in `asked` are others'."""
+        with self.lock:
+            return self._register(subject, {"schema": text, "schemaType": kind})[1]["id"]
 
     # ---- what it was told to say ------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 // Reader.java BOOTSTRAP REGISTRY TOPIC:COUNT...: as reader.py, by Apicurio's own deserializer, told to read ids as Confluent writes them.
 import io.apicurio.registry.serde.avro.AvroKafkaDeserializer;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +14,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 public class Reader {
   public static void main(String[] arguments) {
+    var out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
     var reader = new AvroKafkaDeserializer<GenericRecord>();
     reader.configure(Map.of("apicurio.registry.url", arguments[1], "apicurio.registry.as-confluent", true,
         "apicurio.registry.use-id", "contentId", "apicurio.registry.headers.enabled", false), false);
@@ -28,7 +31,7 @@ public class Reader {
         for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
           left--;
           GenericRecord event = reader.deserialize(topic, record.headers(), record.value());
-          System.out.println("{\"way\": \"java\", \"topic\": \"" + topic + "\", \"id\": \""
+          out.println("{\"way\": \"java\", \"topic\": \"" + topic + "\", \"id\": \""
               + new String(record.headers().lastHeader("ce_id").value()) + "\", \"event\": " + event + "}");
         }
     }
