@@ -336,3 +336,42 @@ static void check_two(struct box *b, bool said_done) {
 CASE(what_was_touched_does_not_come_back_behind_a_loss_of_power) {
   try_all_power(*state, make_two, end_two, check_two);
 }
+
+/* ---- dlq/ cannot be synced behind a move ---- */
+
+/* Behind tmp's, of one that is an object. */
+static int fail_second_sync(void *ctx, enum durable_op op, const char *name, bool after) {
+  if (op != DURABLE_FSYNC || after || strcmp(name, "folder") != 0) return 0;
+  return ++*(unsigned *)ctx == 2 ? EIO : 0;
+}
+
+static void make_one(struct box *b) {
+  put_old(b, "a.json", "a");
+  take(b, 1);
+}
+
+static enum status bury_twice(struct box *b) {
+  struct failure why = box_failure(REASON_BAD_NAME, 2);
+  enum settled how;
+  unsigned syncs = 0;
+  durable_set_hook(fail_second_sync, &syncs);
+  assert_int_equal(store_dead(b->store, &b->refs[0], &why, &how, &b->err), ST_IO);
+  durable_set_hook(NULL, NULL);
+  assert_true(exists(b, "dlq/a.json"));
+  OK(store_dead(b->store, &b->refs[0], &why, &how, &b->err));
+  put_old(b, "z.json", "z"); /* another's removal is made durable */
+  take(b, 1);
+  OK(store_done(b->store, &b->refs[0], &how, &b->err));
+  return store_sync(b->store, &b->err);
+}
+
+static void check_one(struct box *b, bool said_done) {
+  box_take_all(b);
+  box_release_all(b);
+  assert_int_equal(exists(b, "a.json") + exists(b, "dlq/a.json"), 1);
+  if (said_done) assert_true(exists(b, "dlq/a.json"));
+}
+
+CASE(what_dlq_could_not_keep_for_good_is_not_lost) {
+  try_all_power(*state, make_one, bury_twice, check_one);
+}

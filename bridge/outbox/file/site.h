@@ -30,8 +30,9 @@ struct fs_site { /* fixed after open, but what is atomic */
   atomic_int folder[PLACES];    /* descriptors, -1 = not there; once set, only dup3'ed over */
   struct mutex taking;          /* held by whoever takes a folder over */
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
-  atomic_bool dispatched_said;  /* likewise that the old bus works on what is in hand */
-  atomic_uint serial;           /* of temporary names */
+  atomic_bool dlq_owed; /* what was moved there is not durable: synced before any folder it left */
+  atomic_bool dispatched_said; /* likewise that the old bus works on what is in hand */
+  atomic_uint serial;          /* of temporary names */
 };
 static inline int fs_folder(const struct fs_site *s, enum place p) {
   return atomic_load_explicit(&s->folder[p], memory_order_acquire);
