@@ -194,6 +194,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   e->out = out;
   e->err = err;
   e->file = entry->file;
+  e->alone = event->payload == 0;
   e->strict = c->left.policy == UNKNOWN_REFUSE;
   e->cut = 0;
   e->used = 0;

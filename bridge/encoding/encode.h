@@ -22,6 +22,7 @@ struct encoder {
   struct buffer *out; /* its failure is the caller's to look at */
   struct error *err;  /* may be NULL */
   const char *file;   /* of the schema, for messages; may be NULL */
+  bool alone;         /* doc is the payload, not the entry that it lies in */
   bool strict;        /* a member without a place is a mismatch */
   bool defaults; /* encoding a schema's default: texts have no path, "json" and `extra` mean nothing
                     special */

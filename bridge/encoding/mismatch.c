@@ -9,6 +9,8 @@
 static void put_path(const struct encoder *e, uint32_t node, struct buffer *text) {
   if (e->defaults) return;
   struct buffer path = {0};
+  if (e->alone) buffer_add_z(&path, "payload");
+  if (e->alone && node && e->doc->nodes[0].type == JSON_OBJECT) buffer_add_char(&path, '.');
   json_path(e->doc, node, &path);
   text_quoted(text, buffer_span(&path), 4 * QUOTE_CHARACTERS);
   buffer_release(&path);

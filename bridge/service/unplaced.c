@@ -9,13 +9,13 @@ enum status unplaced_open(const struct plan *plan, struct catalog **out, struct 
   return plan_catalog(&own, NULL, out, err);
 }
 
-void unplaced_meet(struct catalog *c, struct span name, const struct json_doc *doc,
-                   uint32_t payload) {
+enum reason unplaced_meet(struct catalog *c, struct span name, const struct json_doc *doc,
+                          uint32_t payload, struct error *err) {
   struct buffer record = {0};
   const struct event event = {.payload = payload, .created_us = TIME_NONE};
-  enum reason reason = catalog_encode(c, doc, &event, name, 0, &record, NULL);
-  (void)reason; /* what is refused has met none */
+  enum reason reason = catalog_encode(c, doc, &event, name, 0, &record, err);
   buffer_release(&record);
+  return reason;
 }
 
 bool unplaced_at(struct catalog *c, struct span name, size_t n, struct span *path,

@@ -263,6 +263,9 @@ class WithoutWorker(CliTest):
         self.assertIn("must be a JSON object", self.run_cli("emit", "episode.created", "[]", expect=2).stderr())
         self.assertEqual(self.pending(), [])
         self.assertIn("unknown_namespace", self.run_cli("emit", "weather.changed", expect=0).stderr())
+        unfit = self.run_cli("emit", PUBLISHED, '{"episode_id": 7}', expect=0).stderr()
+        self.assertRegex(unfit, r"warning: It will become a dead letter \(schema_mismatch: payload\.episode_id: expected string.*\. Fix the field")
+        self.assertNotIn("warning", self.run_cli("emit", PUBLISHED, json.dumps(PAYLOAD), expect=0).stderr())
 
     def test_flush_dry_run_changes_nothing(self):
         self.entry(PUBLISHED, PAYLOAD)

@@ -100,8 +100,13 @@ CASE(emit_hints_at_a_mistyped_name) {
       buffer_z(&w->json),
       "\"warning\": \"episode.publishd has no schema, though its namespace has some: it goes in "
       "the envelope; did you mean episode.published?\"");
-  emit(w, "episode.published", "{}", "n-2");
+  emit(w, "episode.published", "{\"episode_id\": \"e\", \"publication_id\": \"p\"}", "n-2");
   assert_has(buffer_z(&w->json), "\"warning\": null");
+  emit(w, "episode.published", "{\"publication_id\": \"p\"}", "n-4");
+  assert_has(buffer_z(&w->json), "\"warning\": \"It will become a dead letter (schema_mismatch: "
+                                 "payload.episode_id: required by ");
+  emit(w, "episode.published", "{\"episode_id\": 7, \"publication_id\": \"p\"}", "n-5");
+  assert_has(buffer_z(&w->json), "(schema_mismatch: payload.episode_id: expected string");
   service_close(w->service, 5000);
   w->service = NULL;
   struct service_options options = {.mode = SERVICE_INSPECT, .clock = &clock_system};

@@ -17,8 +17,8 @@ static bool read_entry(void *ctx, const struct entry_info *info) {
   struct reading *r = ctx;
   r->read++;
   if (info->payload != JSON_NONE && info->doc)
-    unplaced_meet(r->catalog, routing_canonical(r->d->routing, info->name), info->doc,
-                  info->payload);
+    (void)unplaced_meet(r->catalog, routing_canonical(r->d->routing, info->name), info->doc,
+                        info->payload, NULL);
   return true;
 }
 

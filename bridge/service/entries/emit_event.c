@@ -7,6 +7,12 @@
 
 #define NAMES_TRIED 1000
 
+static void add_doom(enum reason reason, const struct error *why, struct buffer *warning) {
+  if (reason == REASON_NONE || reason == REASON_NO_MEMORY) return;
+  buffer_printf(warning, "It will become a dead letter (%s: %s). %s", reason_word(reason),
+                why->text, reason_remedy(reason));
+}
+
 static void add_what_becomes(struct service *s, struct span name, struct buffer *warning) {
   const char *by;
   enum unknown_fields policy = unplaced_policy(&s->plan, s->routing, name, &by);
@@ -17,12 +23,13 @@ static void add_what_becomes(struct service *s, struct span name, struct buffer 
                   policy == UNKNOWN_REFUSE ? "make it a dead letter" : "will not be published", by);
 }
 
-/* Members of the payload that have no place. */
+/* Does the payload fit, and which of its members have no place? */
 static void consult_fields(struct service *s, struct catalog *catalog, const struct json_doc *doc,
                            const struct event *event, struct span name, struct buffer *warning) {
   struct span path;
+  struct error why = {0};
   uint64_t count;
-  unplaced_meet(catalog, name, doc, event->payload);
+  add_doom(unplaced_meet(catalog, name, doc, event->payload, &why), &why, warning);
   for (size_t n = 0; unplaced_at(catalog, name, n, &path, &count); n++) {
     if (!n) buffer_add_z(warning, "These have no place in the schema and ");
     if (!n) add_what_becomes(s, name, warning);
@@ -64,13 +71,10 @@ static void consult_routing(struct service *s, const struct json_doc *doc,
   struct route route = {0};
   struct error why = {0};
   enum reason reason = routing_route(s->routing, doc, &event, arena, &route, &why);
-  if (reason == REASON_NONE) {
-    *topic = span_of(routing_topic_name(s->routing, route.topic));
-    consult_schemas(s, doc, &event, warning);
-    return;
-  }
-  buffer_printf(warning, "It will become a dead letter (%s: %s). %s", reason_word(reason), why.text,
-                reason_remedy(reason));
+  add_doom(reason, &why, warning);
+  if (reason != REASON_NONE) return;
+  *topic = span_of(routing_topic_name(s->routing, route.topic));
+  consult_schemas(s, doc, &event, warning);
 }
 
 static enum status check(const struct emit_request *request, struct json_doc *doc,

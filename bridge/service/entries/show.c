@@ -225,7 +225,7 @@ static void write_unknown(struct showing *w, const struct entry_info *info) {
     buffer_add_z(w->json, "[]");
     return;
   }
-  unplaced_meet(catalog, name, info->doc, info->payload);
+  (void)unplaced_meet(catalog, name, info->doc, info->payload, NULL);
   unplaced_write(catalog, name, w->json);
   catalog_close(catalog);
 }
