@@ -88,7 +88,9 @@ static void adopt(struct catalog *c) {
   struct set *old = set_of(c), *set = set_of(fresh);
   for (size_t i = 0; i < set->entries.count; i++) {
     struct entry *e = &set->entries.list[i];
-    const struct entry *before = entries_find(&old->entries, span_of(e->event_name));
+    const struct entry *before = NULL; /* it may have been away for a while */
+    for (const struct set *s = old; s && !before; s = s->older)
+      before = entries_find(&s->entries, span_of(e->event_name));
     if (before) left_out_go_on(&c->left, before, e);
   }
   set->older = old;

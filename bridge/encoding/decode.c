@@ -98,7 +98,8 @@ static enum status decode_real(struct decoder *d, enum kind kind) {
   return ST_OK;
 }
 
-static enum status decode_integer(struct decoder *d, const struct type *t) {
+static enum status decode_integer(struct decoder *d, const struct use *u) {
+  const struct type *t = u->type;
   size_t begin = d->at;
   int64_t value = 0;
   enum status st = get_long(d, &value);
@@ -106,7 +107,7 @@ static enum status decode_integer(struct decoder *d, const struct type *t) {
   if (t->kind == KIND_INT && (value < INT32_MIN || value > INT32_MAX))
     return invalid(d, begin, "an int of more than 32 bit");
   size_t before = d->out->len;
-  if (t->logical) {
+  if (t->logical && !u->other_form) {
     buffer_add_char(d->out, '"');
     if (logical_write(t->logical, value, d->out)) {
       buffer_add_char(d->out, '"');
@@ -152,10 +153,10 @@ static enum status decode_string(struct decoder *d) {
 
 static enum status decode_decimal(struct decoder *d, const struct use *u, struct span bytes,
                                   size_t begin) {
-  if (u->quoted) buffer_add_char(d->out, '"');
+  if (u->other_form) buffer_add_char(d->out, '"');
   if (!decimal_write(bytes, u->type->precision, u->type->scale, d->out))
     return invalid(d, begin, "a decimal of more digits than its precision");
-  if (u->quoted) buffer_add_char(d->out, '"');
+  if (u->other_form) buffer_add_char(d->out, '"');
   return ST_OK;
 }
 
@@ -385,7 +386,7 @@ static enum status decode_type(struct decoder *d, const struct use *u) {
   case KIND_NULL: buffer_add_z(d->out, "null"); return ST_OK;
   case KIND_BOOLEAN: return decode_boolean(d);
   case KIND_INT:
-  case KIND_LONG: return decode_integer(d, u->type);
+  case KIND_LONG: return decode_integer(d, u);
   case KIND_FLOAT:
   case KIND_DOUBLE: return decode_real(d, u->type->kind);
   case KIND_STRING: return u->json ? decode_json(d) : decode_string(d);

@@ -168,13 +168,14 @@ uint32_t union_unreachable(const struct type *t) {
   return SCHEMA_NO_FIELD;
 }
 
-bool union_takes_numbers(const struct type *t, uint32_t i) {
-  bool numbers = false;
-  if (t->branches[i].type->logical != LOGICAL_DECIMAL) return false;
+bool union_other_form(const struct type *t, uint32_t i) {
+  enum logical logical = t->branches[i].type->logical;
+  bool numbers = false, texts = false;
   for (uint32_t k = 0; k < i; k++) {
-    if (type_takes(t->branches[k].type, JSON_STRING) && t->branches[k].type->kind == KIND_STRING)
-      return false;
-    numbers |= type_takes(t->branches[k].type, JSON_NUMBER);
+    const struct type *before = t->branches[k].type;
+    texts |= before->kind == KIND_STRING && before->logical != LOGICAL_UUID;
+    numbers |= type_takes(before, JSON_NUMBER);
   }
-  return numbers;
+  if (logical == LOGICAL_DECIMAL) return numbers && !texts;
+  return logical >= LOGICAL_DATE && texts && !numbers;
 }

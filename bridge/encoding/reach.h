@@ -11,7 +11,8 @@ bool use_takes(const struct use *u, enum json_type json);
 /* Index of a branch whose every value fits one before it, by the JSON type; SCHEMA_NO_FIELD: there
  * is none that is sure. */
 uint32_t union_unreachable(const struct type *t);
-/* Is a decimal at branch i reached by digits in quotes alone? */
-bool union_takes_numbers(const struct type *t, uint32_t i);
+/* Is branch i reached by its other form alone: a decimal by digits in quotes, a time behind a
+ * string by its count? */
+bool union_other_form(const struct type *t, uint32_t i);
 
 #endif

@@ -150,7 +150,7 @@ static enum status union_use(struct reader *r, uint32_t node, struct span ns, bo
   enum status st = read_branches(r, node, ns, json, t);
   r->loose -= count > 1;
   if (st != ST_OK || is_optional(t, out)) return st;
-  for (uint32_t i = 0; i < count; i++) t->branches[i].quoted = union_takes_numbers(t, i);
+  for (uint32_t i = 0; i < count; i++) t->branches[i].other_form = union_other_form(t, i);
   return use_of(r, node, t, json, out);
 }
 

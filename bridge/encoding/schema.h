@@ -43,8 +43,9 @@ struct use {
   enum { NULL_NONE, NULL_FIRST, NULL_SECOND } null : 8; /* which branch of a union is null */
   bool json;                                            /* its strings hold JSON text */
   bool named;                                           /* defined elsewhere, named here */
-  bool quoted;   /* a decimal whose numbers an earlier branch takes: it is written in quotes */
-  uint32_t line; /* of its text, in the file of the record around it */
+  bool other_form; /* an earlier branch of the union takes its usual one: a decimal is written in
+                      quotes, a time as a count */
+  uint32_t line;   /* of its text, in the file of the record around it */
 };
 
 /* Another name that a reader knows it by: a full one of a type. */

@@ -340,6 +340,30 @@ CASE(a_catalog_that_was_replaced_goes_on_counting) {
   catalog_replace(r->c, fresh); /* closed without having been used */
 }
 
+CASE(a_schema_that_went_and_came_back_shows_what_had_no_place) {
+  struct run *r = *state;
+  struct catalog_config config = {.folder = r->folder, .framing = FRAMING_RAW};
+  struct catalog *fresh;
+  struct span path;
+  uint64_t count;
+  char file[128];
+  open_fields(r, "{\"name\": \"a\", \"type\": \"long\"}", false);
+  assert_round(r, "t.e", "{\"a\": 1, \"b\": 2}", "{\"a\": 1}");
+  snprintf(file, sizeof file, "%s/t/e.avsc", r->folder);
+  assert_int_equal(unlink(file), 0);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(catalog_open(&config, NULL, &fresh, &r->err), ST_OK);
+    catalog_replace(r->c, fresh);
+    assert_int_equal(encode(r, "t.other", "{}"), REASON_NONE);
+  }
+  put(r, "t/e.avsc", NAMED("E", "{\"name\": \"a\", \"type\": \"long\"}"));
+  assert_int_equal(catalog_open(&config, NULL, &fresh, &r->err), ST_OK);
+  catalog_replace(r->c, fresh);
+  assert_round(r, "t.e", "{\"a\": 1, \"b\": 2}", "{\"a\": 1}");
+  assert_true(catalog_left_out(r->c, 1, 0, &path, &count));
+  assert_int_equal(count, 2);
+}
+
 /* ---- very many, very large ---- */
 
 CASE(ten_thousand_schemas_are_read) {

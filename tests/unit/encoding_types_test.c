@@ -320,6 +320,18 @@ static void nest(struct buffer *text, int levels, const char *inner) {
   for (int i = 0; i < levels; i++) buffer_add_char(text, '}');
 }
 
+/* The string takes every text: only a count was ever such a time. */
+CASE(a_time_after_a_string_comes_back_as_a_count) {
+  struct run *r = *state;
+  open_type(r, "[\"string\", " LOGICAL("long", "timestamp-micros") "]");
+  assert_value(r, "7", "020e", "7");
+  assert_value(r, "\"2025-09-22\"", NULL, "\"2025-09-22\"");
+  open_type(r, "[\"null\", \"string\", " LOGICAL("int", "date") "]");
+  assert_value(r, "1", "0402", "1");
+  open_type(r, "[" LOGICAL("string", "uuid") ", " LOGICAL("int", "date") "]");
+  assert_value(r, "1", "0202", "\"1970-01-02\"");
+}
+
 CASE(a_record_may_hold_itself) {
   struct run *r = *state;
   struct buffer value = {0};
