@@ -281,10 +281,9 @@ class Typed(harness.BusTest):
 
     def test_it_has_a_lock_of_its_own(self):
         first = self.start_worker()
-        harness.wait_until(lambda: first.logs("started") or first.logs("ready") or (self.typed / ".busbridge" / "lock").exists())
         other = self.dir / "other"
         other.mkdir()
-        harness.wait_until(lambda: (self.typed / ".busbridge" / "lock").exists() and (self.typed / ".busbridge" / "lock").stat().st_size)
+        harness.wait_until(lambda: first.logs("started"))
         second = self.run_worker("--once", options={"outbox.url": f"file:{other}"})
         self.assertNotEqual(second.status, 0)
         self.assertIn("outbox.typed", second.stderr())
@@ -332,9 +331,29 @@ class Typed(harness.BusTest):
         self.assertEqual(len(worker.logs("event_duplicate")), 2)
         self.assertEqual((self.pending(), self.names("pending")), ([], []))
 
+    def test_a_running_worker_knows_both_folders(self):
+        bad = {"episode_id": "e", "episode_number": 1}
+        worker = self.start_worker()
+        self.put(message("same", "EpisodeCreated", bad))
+        self.entry("episode.created", bad, id="same")
+        harness.wait_until(lambda: self.dead() and self.names("errored"))
+        listed = json.loads(self.cli("list", "--type", "dlq", "-o", "json").stdout())
+        self.assertEqual(sorted(row["file"] for row in listed), ["dlq/same.json", "typed/errored/same.json"])
+        for place, id in (("dlq", "same"), ("typed/errored", "e-same")):
+            for word in (f"{place}/same.json", f"{place}/same"):
+                shown = json.loads(self.cli("show", word, "-o", "json").stdout())
+                self.assertEqual((shown["id"], shown["file"]), (id, f"{place}/same.json"))
+        self.assertIn('"message_id"', self.cli("show", "typed/errored/same", "--raw").stdout())
+        self.cli("show", "typed/errored/none", expect=3)
+        path = self.typed / "errored" / "same.json"
+        path.write_text(path.read_text().replace('"episode_number"', '"title": "T", "episode_number"'))
+        self.cli("replay", "typed/errored/same.json")
+        harness.wait_until(lambda: self.drain())
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual((list(self.dead()), self.names("errored"), self.names("pending")), (["same.json"], [], []))
+
     def test_a_running_worker_is_told_of_arrivals(self):
         worker = self.start_worker(options={"flush.interval": "1h"})
-        harness.wait_until(lambda: worker.logs("listening") or worker.logs("started") or True)
         for i in range(3):
             self.put(message(f"m-{i}"))
             harness.wait_until(lambda: f"m-{i}.json" not in self.names("pending"))
