@@ -243,7 +243,8 @@ static void await_markers(struct publishing *p) {
 static enum attempt attempt(struct publishing *p, struct item **items, size_t count, size_t *part,
                             struct error *err) {
   struct relay *r = p->relay;
-  if (relay_must_end(r)) return ATTEMPT_STOP;
+  if (relay_must_end(r) || p->ledger.doubt.number) /* the one before stopped: this run ends */
+    return ATTEMPT_STOP;
   if (!publisher_clean(p->publisher)) { /* a late EndTxn may be under way: L6 */
     note_renewal(p, "begin", err);
     if (look_up(p) == ATTEMPT_STOP) return ATTEMPT_STOP;
