@@ -9,6 +9,10 @@
 
 void avro_put_long(struct buffer *out, int64_t n) {
   uint64_t z = ((uint64_t)n << 1) ^ (n < 0 ? UINT64_MAX : 0);
+  if (z <= 0x7F && out->len < out->cap && !out->failed) { /* most lengths and branches */
+    out->ptr[out->len++] = (char)z;
+    return;
+  }
   unsigned char bytes[10];
   size_t len = 0;
   for (; z > 0x7F; z >>= 7) bytes[len++] = (unsigned char)((z & 0x7F) | 0x80);
