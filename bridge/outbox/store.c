@@ -96,6 +96,10 @@ void store_close(struct store *s) {
 
 /* ---- who it is, and whose ---- */
 
+const struct store_traits *store_traits(const struct store *s) {
+  return &s->ops->traits;
+}
+
 const char *store_name(const struct store *s) {
   return s->name;
 }
@@ -163,6 +167,11 @@ enum status store_writable(const struct store *s, struct error *err) {
   return s->ops->writable(s->impl, err);
 }
 
+void store_examine(struct store *s, enum examination which, struct examined *out) {
+  *out = (struct examined){.skew_us = TIME_NONE};
+  s->ops->examine(s->impl, which, out);
+}
+
 uint64_t store_names(const struct store *s, unsigned which) {
   return s->ops->names(s->impl, which);
 }
@@ -174,6 +183,8 @@ enum status store_audit(struct store *s, struct span line, struct error *err) {
 
 enum status store_begin(struct store *s, const struct store_config *config, struct error *err) {
   BUG_ON(s->begun || (s->create && !s->locked));
+  if (config->keep_sent && !s->ops->traits.keeps_sent)
+    return error_set(err, ST_UNSUPPORTED, "outbox.sent: this kind of outbox keeps none");
   s->begun = true;
   return s->ops->begin(s->impl, config, err);
 }

@@ -106,6 +106,19 @@ void store_close(struct store *s); /* gives the lock back too */
  * ST_UNSUPPORTED: as store_open, and for one in memory, which is nobody's outbox outside of tests.
  */
 MUST_CHECK enum status store_address(const char *url, const char **address, struct error *err);
+/* What a kind can and cannot, whatever lies in it. */
+enum store_order {                 /* of entries that arrived at one time */
+                   ORDER_OF_NAMES, /* by created_at, then by name */
+                   ORDER_OF_COMING /* as they came */
+};
+struct store_traits {
+  bool watches; /* an arrival ends store_wait and is handed out without a scan, as a rule; else
+                   only a scan finds it */
+  enum store_order order;
+  bool counts;     /* store_counts is exact and cheap without a reader too, whatever lies there */
+  bool keeps_sent; /* keep_sent is followed; else store_begin refuses it */
+};
+const struct store_traits *store_traits(const struct store *s);
 const char *store_name(const struct store *s); /* what people know it by: a folder for file: */
 const char *store_url(const struct store *s);  /* by which it can be opened again */
 /* Its identity, uuid text: names its position in Kafka. "": nobody has opened it to change it yet.
@@ -130,7 +143,8 @@ MUST_CHECK enum status store_renew_id(struct store *s, struct error *err);
 /* Entries: to list and find them, and for the owner to read and settle them. Makes what is missing
  * for that (dlq/). Moves that a crash left half done are finished by store_next where it meets
  * them: after recovery has settled, and without reading dlq/. ST_INVALID: what is known of entries
- * set aside is damaged, or it lies where entries cannot be moved; err says what to do. */
+ * set aside is damaged, or it lies where entries cannot be moved; err says what to do.
+ * ST_UNSUPPORTED: keep_sent of a kind that keeps none. */
 MUST_CHECK enum status store_begin(struct store *s, const struct store_config *config,
                                    struct error *err);
 /* A change of the outbox failed: does it let others be made, so that it is this one's alone? The
@@ -147,6 +161,19 @@ struct store_space {
 void store_space(const struct store *s, struct store_space *out); /* any thread */
 MUST_CHECK enum status store_writable(const struct store *s,
                                       struct error *err); /* may entries be made, moved? Cheap */
+/* What a doctor asks, beside its owner too, of a handle that only inspects. Nothing stays of it. */
+enum examination {
+  EXAMINE_PLACE,  /* may all of it be changed, and does it lie where entries can be moved? */
+  EXAMINE_CHANGES /* is a change durable, and does it take another's place at once? It is tried */
+};
+enum examined_verdict { EXAMINED_FINE, EXAMINED_DOUBTFUL, EXAMINED_FAILED, EXAMINED_NOT };
+struct examined {
+  enum examined_verdict verdict;
+  struct buffer text, next; /* in words, and what to do, if anything is. The caller's */
+  int64_t skew_us;          /* of EXAMINE_CHANGES: the clock that entries are stamped with, against
+                               options->clock; TIME_NONE: not known */
+};
+void store_examine(struct store *s, enum examination which, struct examined *out);
 /* How many entries there may be of which (LIST_PENDING, LIST_DEAD), by their names alone: a pass
  * that reads none. */
 uint64_t store_names(const struct store *s, unsigned which);

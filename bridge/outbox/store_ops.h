@@ -11,6 +11,7 @@ struct manifest_name;
 
 struct store_ops {
   const char *scheme; /* "file" */
+  struct store_traits traits;
   enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
   void (*close)(void *);
   const char *(*id)(const void *);
@@ -26,6 +27,7 @@ struct store_ops {
   uint64_t (*left)(const void *, int64_t now_us);
   void (*space)(const void *, struct store_space *);
   enum status (*writable)(const void *, struct error *);
+  void (*examine)(void *, enum examination, struct examined *);
   uint64_t (*names)(const void *, unsigned);
   enum status (*audit)(void *, struct span, struct error *);
   enum status (*draft_begin)(void *, void **, struct error *);

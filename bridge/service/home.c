@@ -44,9 +44,6 @@ void home_close(struct home *h) {
 int home_folder(const struct home *h) {
   return h->folder;
 }
-int home_outbox(const struct home *h) {
-  return h->outbox;
-}
 int home_tmp(const struct home *h) {
   return h->tmp;
 }

@@ -15,7 +15,6 @@ struct home;
 MUST_CHECK enum status home_open(const char *url, struct home **out, struct error *err);
 void home_close(struct home *h);
 int home_folder(const struct home *h); /* descriptor, borrowed; -1: there is none */
-int home_outbox(const struct home *h);
 int home_tmp(const struct home *h);
 /* Appends the file's text. ST_NOT_FOUND: there is none, or no home. */
 MUST_CHECK enum status home_read(const struct home *h, const char *file, size_t most,

@@ -159,9 +159,17 @@ RULE(ids_of_batches_that_are_not_settled_are_known) {
   struct manifest_name one = write_batch(b, 1, "", "n");
   OK(manifest_names(b->store, ids, 5, named, &b->err));
   assert_true(named[0] && !named[1] && !named[2] && named[3] && named[4]);
+  const struct store_options options = {.clock = &clock_system};
+  struct store *other = NULL; /* as another process, beside the owner */
+  OK(store_open(b->url, &options, &other, &b->err));
+  OK(manifest_names(other, ids, 5, named, &b->err));
+  assert_true(named[0] && !named[1] && !named[2] && named[3] && named[4]);
   OK(manifest_settle(b->store, &one, &b->err));
   OK(manifest_names(b->store, ids, 5, named, &b->err));
   assert_false(named[0] || named[1] || named[3]);
+  OK(manifest_names(other, ids, 5, named, &b->err));
+  assert_false(named[0] || named[1] || named[3]);
+  store_close(other);
 }
 
 RULE(a_batch_that_is_too_large_is_cut_and_not_written) {

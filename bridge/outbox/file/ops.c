@@ -125,6 +125,10 @@ static enum status op_writable(const void *impl, struct error *err) {
   return fs_writable(&((const struct fs *)impl)->site, err);
 }
 
+static void op_examine(void *impl, enum examination which, struct examined *out) {
+  fs_examine(SITE(impl), which, out);
+}
+
 static uint64_t op_names(const void *impl, unsigned which) {
   return fs_count_names(&((const struct fs *)impl)->site, which);
 }
@@ -302,6 +306,7 @@ static bool op_lies(void *impl, const struct entry_ref *ref, struct span id) {
 
 const struct store_ops store_file_ops = {
     .scheme = "file",
+    .traits = {.watches = true, .order = ORDER_OF_NAMES, .keeps_sent = true},
     .open = fs_open,
     .close = fs_close,
     .id = op_id,
@@ -317,6 +322,7 @@ const struct store_ops store_file_ops = {
     .left = op_left,
     .space = op_space,
     .writable = op_writable,
+    .examine = op_examine,
     .names = op_names,
     .audit = op_audit,
     .draft_begin = op_draft_begin,

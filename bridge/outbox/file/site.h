@@ -104,11 +104,12 @@ void fs_remove_litter(struct fs_site *s, enum place place,
  * and its successor did not see there. */
 void fs_clear_left(struct fs_site *s);
 
-/* place.c, audit.c, new_entry.c: as the operations of the store */
+/* place.c, audit.c, examine.c, new_entry.c: as the operations of the store */
 void fs_space(const struct fs_site *s, struct store_space *out);
 enum status fs_writable(const struct fs_site *s, struct error *err);
 uint64_t fs_count_names(const struct fs_site *s, unsigned which);
 enum status fs_audit(struct fs_site *s, struct span line, struct error *err);
+void fs_examine(struct fs_site *s, enum examination which, struct examined *out);
 enum status fs_emit(struct fs_site *s, const char *file, struct span text, struct error *err);
 
 #endif

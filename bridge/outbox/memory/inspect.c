@@ -193,7 +193,7 @@ enum status memory_look(void *impl, enum shelf shelf, const char *file, store_vi
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
   struct memory_row *r = memory_find(m->w, shelf, span_of(file));
-  bool there = r && (shelf == SHELF_DEAD || memory_pending(r));
+  bool there = r && (shelf != SHELF_PENDING || memory_pending(r));
   if (there) show_row(m, r, visit, ctx);
   mutex_unlock(&m->w->lock);
   return there

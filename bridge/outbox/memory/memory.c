@@ -204,8 +204,12 @@ static enum status memory_open(const char *address, const struct store_options *
 }
 
 static enum status memory_begin(void *impl, const struct store_config *config, struct error *err) {
+  struct memory *m = impl;
   (void)err;
-  ((struct memory *)impl)->c = *config;
+  m->c = *config;
+  mutex_lock(&m->w->lock);
+  if (m->create) m->w->max_entry_bytes = config->max_entry_bytes;
+  mutex_unlock(&m->w->lock);
   return ST_OK;
 }
 
@@ -222,6 +226,7 @@ static void memory_close(void *impl) {
 
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
+    .traits = {.watches = true, .order = ORDER_OF_COMING, .counts = true, .keeps_sent = true},
     .open = memory_open,
     .close = memory_close,
     .id = memory_id,
@@ -237,6 +242,7 @@ const struct store_ops store_memory_ops = {
     .left = memory_left,
     .space = memory_space,
     .writable = memory_writable,
+    .examine = memory_examine,
     .names = memory_names,
     .audit = memory_audit,
     .draft_begin = memory_draft_begin,

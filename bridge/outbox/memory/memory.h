@@ -54,6 +54,7 @@ struct memory_world {
   size_t manifest_count;
   char id[40];                 /* "": not opened to be changed yet */
   const struct memory *owner;  /* who holds the lock */
+  size_t max_entry_bytes;      /* the last reader's, whoever emits; 0: there was none */
   struct buffer *notes[NOTES]; /* NULL: there is none */
   struct buffer audit;
   struct memory_selection *selections; /* by number */
@@ -158,6 +159,7 @@ bool memory_hinders_one(const void *, const struct error *);
 uint64_t memory_left(const void *, int64_t now_us);
 void memory_space(const void *, struct store_space *);
 enum status memory_writable(const void *, struct error *);
+void memory_examine(void *, enum examination, struct examined *);
 uint64_t memory_names(const void *, unsigned);
 enum status memory_audit(void *, struct span, struct error *);
 enum status memory_draft_begin(void *, void **, struct error *);

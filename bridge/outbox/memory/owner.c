@@ -153,6 +153,14 @@ uint64_t memory_names(const void *impl, unsigned which) {
   return names;
 }
 
+void memory_examine(void *impl, enum examination which, struct examined *out) {
+  const struct memory_world *w = ((struct memory *)impl)->w;
+  if (which == EXAMINE_PLACE)
+    buffer_printf(&out->text, "%s, in memory", w->address);
+  else
+    buffer_add_z(&out->text, "rows are changed under one lock");
+}
+
 enum status memory_audit(void *impl, struct span line, struct error *err) {
   struct memory_world *w = ((struct memory *)impl)->w;
   mutex_lock(&w->lock);

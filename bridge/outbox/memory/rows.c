@@ -103,7 +103,7 @@ void memory_tell(struct memory_world *w) {
 }
 
 static enum status parse(struct memory *m, struct memory_row *r, struct error *err) {
-  size_t most = m->c.max_entry_bytes;
+  size_t most = m->w->max_entry_bytes;
   r->event = memory_no_event;
   enum status st = json_scan(&r->doc, (struct span){r->text, r->len}, &r->words);
   if (st == ST_OK) r->fault = event_read(&r->doc, m->lifting, &r->arena, &r->event, &r->words);
@@ -113,7 +113,7 @@ static enum status parse(struct memory *m, struct memory_row *r, struct error *e
   r->attempts = r->event.attempts;
   r->failed_us = r->event.failed_us;
   r->first_failed_us = r->event.first_failed_us;
-  if (r->len <= most) return ST_OK;
+  if (!most || r->len <= most) return ST_OK;
   r->fault = REASON_TOO_LARGE;
   error_set(&r->words, ST_TOO_LARGE,
             "%zu bytes, more than the %zu that outbox.max_entry_bytes allows", r->len, most);

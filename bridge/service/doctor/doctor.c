@@ -105,7 +105,6 @@ static void check_kafka_settings(struct doctor *d) {
 void doctor_release(struct doctor *d) {
   cluster_close(d->cluster);
   store_close(d->store);
-  home_close(d->home);
   routing_close(d->routing);
   catalog_close(d->catalog);
   plan_release(&d->plan);

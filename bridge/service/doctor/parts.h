@@ -13,7 +13,6 @@
 #include "bridge/routing/routing.h"
 #include "bridge/service/configure.h"
 #include "bridge/service/doctor/doctor.h"
-#include "bridge/service/home.h"
 #include "bridge/service/report.h"
 
 struct doctor {
@@ -26,8 +25,7 @@ struct doctor {
   struct catalog *catalog;
   bool kafka_sound;    /* librdkafka takes the settings */
   struct store *store; /* the outbox, looked at only */
-  struct home *home;
-  int64_t holder; /* of its lock, 0: nobody */
+  int64_t holder;      /* of its lock, 0: nobody */
   struct cluster *cluster;
   bool answers, development; /* the broker; it is librdkafka's mock */
   char cluster_id[128];

@@ -95,6 +95,7 @@ static enum status count_before_reader(struct service *s, struct store_counts *o
 
 enum status service_count(struct service *s, struct store_counts *out, struct error *err) {
   *out = (struct store_counts){.oldest_us = TIME_NONE};
+  if (store_traits(s->store)->counts) return store_counts(s->store, out, err);
   if (s->mode == SERVICE_INSPECT) return count_looking(s, out, err);
   enum status st = store_counts(s->store, out, err);
   if (st == ST_OK && service_follows(s))
