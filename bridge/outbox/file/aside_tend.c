@@ -13,8 +13,9 @@ static void look_again(struct fs_shared *s, struct fs_desk *d, const struct fs_r
 }
 
 static void die(struct fs_finisher *s, struct fs_failed *dead) {
-  dead->status = fs_sync_first(s, &dead->error);
-  if (dead->status == ST_OK) fs_fail_refs(s->shared, dead, 1);
+  struct error err = {0};
+  enum status st = fs_fail(s, dead, 1, &err);
+  if (st != ST_OK) dead->status = st;
 }
 
 static void carry_out(struct fs_finisher *s, const struct fs_row *row) {

@@ -22,6 +22,11 @@ struct fs_finisher {
 /* settle_rows.c: as the operation; and the mark of a batch's record alone */
 enum status fs_settle(struct fs_finisher *s, struct settling *rows, size_t count,
                       const struct manifest_name *closes, enum closing *closing, struct error *err);
+/* Refused or dead, of what this kind knows them by: after what was taken out before is durable,
+ * else all stay. What moved and was not synced is owed to the next sync. err: not NULL. */
+struct fs_failed;
+MUST_CHECK enum status fs_fail(struct fs_finisher *s, struct fs_failed *list, size_t count,
+                               struct error *err);
 enum status fs_batch_settle(struct fs_site *s, const struct manifest_name *name, struct error *err);
 
 /* settle.c: one row of FATE_DONE */

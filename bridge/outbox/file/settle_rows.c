@@ -19,26 +19,44 @@ static void copy_back(struct settling *row, const struct fs_failed *failed) {
   if (row->status != ST_OK) row->error = failed->error;
 }
 
-static void fail_together(struct fs_finisher *s, struct settling *rows, size_t count,
-                          struct fs_failed *list) {
+/* It moved, in this call or in one before that failed, and no sync has made that durable (S8). */
+static void owe_sync(struct fs_finisher *s, const struct fs_failed *f) {
+  const enum place places[] = {f->ref.place, PLACE_DLQ};
+  if (f->status == ST_OK && f->how != SETTLED_VANISHED) return;
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+    if (fs_folder(s->site, places[i]) >= 0) atomic_store(&s->dirty[places[i]], true);
+}
+
+enum status fs_fail(struct fs_finisher *s, struct fs_failed *list, size_t count,
+                    struct error *err) {
+  enum status st = fs_sync_first(s, err);
+  if (st != ST_OK) return st;
+  fs_fail_refs(s->shared, list, count);
+  for (size_t i = 0; i < count; i++) owe_sync(s, &list[i]);
+  return ST_OK;
+}
+
+static enum status fail_together(struct fs_finisher *s, struct settling *rows, size_t count,
+                                 struct fs_failed *list, struct error *err) {
   size_t n = 0;
   for (const struct settling *row = rows; row < rows + count; row++)
     if (row->fate != FATE_DONE)
       list[n++] = (struct fs_failed){
           .ref = fs_ref_of(row->ref), .why = row->why, .dead = row->fate == FATE_DEAD};
-  fs_fail_refs(s->shared, list, n);
+  enum status st = fs_fail(s, list, n, err);
   n = 0;
-  for (struct settling *row = rows; row < rows + count; row++)
+  for (struct settling *row = rows; st == ST_OK && row < rows + count; row++)
     if (row->fate != FATE_DONE) copy_back(row, &list[n++]);
+  return st;
 }
 
-/* Before the others: their folders are synced here, and what was taken out of these may not have
- * reached sent/ for good. Of earlier calls that is made sure of first. */
+/* Before those that are done: their folders are synced here, and what was taken out of these may
+ * not have reached sent/ for good. */
 static void fail_rows(struct fs_finisher *s, struct settling *rows, size_t count, size_t failing) {
   struct error err = {0};
   struct fs_failed *list = calloc(failing, sizeof *list);
-  enum status st = list ? fs_sync_first(s, &err) : error_set(&err, ST_NO_MEMORY, "out of memory");
-  if (st == ST_OK) fail_together(s, rows, count, list);
+  enum status st = list ? fail_together(s, rows, count, list, &err)
+                        : error_set(&err, ST_NO_MEMORY, "out of memory");
   for (struct settling *row = rows; st != ST_OK && row < rows + count; row++)
     if (row->fate != FATE_DONE) say(row, &err);
   free(list);
