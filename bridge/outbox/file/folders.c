@@ -156,7 +156,7 @@ enum status fs_check_mounts(struct fs_site *s, struct error *err) {
 
 enum status fs_sync_places(struct fs_site *s, enum place a, enum place b, struct error *err) {
   enum status st = durable_sync_folder(fs_folder(s, a), err);
-  if (st != ST_OK && a == PLACE_DLQ) atomic_store(&s->dlq_owed, true);
+  if (st != ST_OK && fs_shelf(a) == SHELF_DEAD) atomic_store(&s->dead_owed[place_side(a)], true);
   if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
   return st == ST_OK ? st : error_prefix(err, "%s", state_path(fs_state(s, a)));
 }

@@ -274,7 +274,7 @@ static bool end_round(struct letters *l) {
     any |= p->moved;
   }
   enum status st = any ? durable_sync_folder(l->dlq, &err) : ST_OK;
-  if (st != ST_OK) atomic_store(&l->s->site->dlq_owed, true);
+  if (st != ST_OK) atomic_store(&l->s->site->dead_owed[place_side(l->dead)], true);
   for (struct pair *p = l->list; p < end_of(l); p++) {
     if (p->ended || !p->moved) continue;
     p->ended = true;

@@ -20,7 +20,10 @@ static enum status sync_place(struct fs_finisher *s, enum place p, struct error 
 
 static enum status sync_dirty(struct fs_finisher *s, struct error *err) {
   enum status st = ST_OK;
-  if (atomic_exchange(&s->site->dlq_owed, false)) atomic_store(&s->dirty[PLACE_DLQ], true);
+  static const enum place dead[SIDES] = {PLACE_DLQ, PLACE_TYPED_ERRORED};
+  for (unsigned side = 0; side < SIDES; side++)
+    if (atomic_exchange(&s->site->dead_owed[side], false))
+      atomic_store(&s->dirty[dead[side]], true);
   for (unsigned p = PLACES; st == ST_OK && p-- > 0;)
     if (atomic_exchange(&s->dirty[p], false)) st = sync_place(s, (enum place)p, err);
   return st;

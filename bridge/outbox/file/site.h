@@ -30,7 +30,9 @@ struct fs_site { /* fixed after open, but what is atomic */
   atomic_int folder[PLACES];    /* descriptors, -1 = not there; once set, only dup3'ed over */
   struct mutex taking;          /* held by whoever takes a folder over */
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
-  atomic_bool dlq_owed; /* what was moved there is not durable: synced before any folder it left */
+  /* Of each side's dead letters: what was moved there is not durable; synced before any folder it
+   * left */
+  atomic_bool dead_owed[SIDES];
   atomic_bool dispatched_said; /* likewise that the old bus works on what is in hand */
   atomic_uint serial;          /* of temporary names */
 };
