@@ -141,6 +141,16 @@
   X("kafka", "kafka_scram_old", "warning", "This librdkafka cannot log in to Kafka 4 by SCRAM")    \
   X("kafka", "kafka_setting_unknown", "warning",                                                   \
     "A kafka.* setting that this busbridge does not know is passed on")                            \
+  X("registry", "registry_away", "error",                                                          \
+    "The schema registry does not answer; events whose id is known go on")                         \
+  X("registry", "registry_back", "info", "It answers again")                                       \
+  X("registry", "registry_other", "warning", "It is another one than the ids were remembered of")  \
+  X("registry", "schema_unregistered", "warning",                                                  \
+    "A schema is not registered; events of that type wait")                                        \
+  X("registry", "id_known", "debug", "The id of a schema was found")                               \
+  X("registry", "id_wrong", "error",                                                               \
+    "The id of a schema is another schema now; error tells which records bear it")                 \
+  X("registry", "ids_not_kept", "warning", "The ids could not be remembered")                      \
   X("keys", "redis_away", "warning", "Redis cannot be used; publishing goes on")                   \
   X("keys", "redis_back", "info", "It can be used again")                                          \
   X("keys", "redis_may_evict", "warning", "Redis may forget ids before their time")                \

@@ -28,15 +28,14 @@ static enum status check_envelope(const struct entry *e, struct error *err) {
 
 static enum status fill_catalog(struct catalog *c, const struct catalog_config *config,
                                 struct error *err) {
-  if (config->framing == FRAMING_CONFLUENT)
-    return error_set(err, ST_UNSUPPORTED, "encoding.framing=confluent: " NEEDS_REGISTRY);
   struct set *set = calloc(1, sizeof *set);
   if (!set) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
   atomic_store(&c->set, set);
   enum status st = entries_read(config->folder, &set->entries, err);
   if (st != ST_OK) return st;
   set->envelope = entries_find(&set->entries, SPAN(ENVELOPE));
-  return check_envelope(set->envelope, err);
+  st = catalog_ids_open(set, config->places, err);
+  return st == ST_OK ? check_envelope(set->envelope, err) : st;
 }
 
 enum status catalog_open(const struct catalog_config *config, struct log *log, struct catalog **out,
@@ -44,7 +43,7 @@ enum status catalog_open(const struct catalog_config *config, struct log *log, s
   struct catalog *c = calloc(1, sizeof *c);
   *out = NULL;
   if (!c) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
-  c->framing = config->framing;
+  c->framing = c->now = config->framing;
   left_out_init(&c->left, config->unknown_fields, log);
   c->refuse_names = config->refuse_names;
   c->log = log;
@@ -62,8 +61,10 @@ void catalog_close(struct catalog *c) {
   for (struct set *set = set_of(c), *older; set; set = older) {
     older = set->older;
     entries_release(&set->entries);
+    free(set->places);
     free(set);
   }
+  catalog_foreign_release(c);
   encoder_release(&c->encoder);
   json_doc_release(&c->doc);
   table_release(&c->told);
@@ -72,7 +73,19 @@ void catalog_close(struct catalog *c) {
   free(c);
 }
 
+static struct set *last_set(struct set *set) {
+  while (set->older) set = set->older;
+  return set;
+}
+
 void catalog_replace(struct catalog *c, struct catalog *fresh) {
+  struct catalog *before = atomic_load(&c->next);
+  if (before) before = atomic_exchange(&c->next, NULL);
+  if (before) { /* nobody took it over, but others may have pointers into it */
+    last_set(set_of(fresh))->older = set_of(before);
+    atomic_store(&before->set, NULL);
+    catalog_close(before);
+  }
   catalog_close(atomic_exchange(&c->next, fresh));
 }
 
@@ -93,7 +106,7 @@ static void adopt(struct catalog *c) {
       before = entries_find(&s->entries, span_of(e->event_name));
     if (before) left_out_go_on(&c->left, before, e);
   }
-  set->older = old;
+  last_set(set)->older = old;
   atomic_store(&fresh->set, NULL);
   atomic_store(&c->set, set);
   catalog_close(fresh);
@@ -102,10 +115,49 @@ static void adopt(struct catalog *c) {
 /* Encoding */
 
 static void put_head(const struct catalog *c, const struct entry *e, struct buffer *out) {
-  unsigned char head[CATALOG_HEAD] = {0xC3, 0x01};
-  if (c->framing != FRAMING_SINGLE_OBJECT) return;
+  unsigned char head[CATALOG_HEAD] = {0xC3, 0x01}, id[SCHEMA_ID_BYTES];
+  if (c->now == FRAMING_CONFLUENT) {
+    schema_id_write(c->id, id);
+    buffer_append(out, id, sizeof id);
+  }
+  if (c->now != FRAMING_SINGLE_OBJECT) return;
   for (int i = 0; i < 8; i++) head[2 + i] = (unsigned char)(e->schema.fingerprint >> (8 * i));
   buffer_append(out, head, sizeof head);
+}
+
+static void put_member(struct buffer *out, const char *key, struct span text) {
+  bool first = false;
+  if (!text.len) return;
+  json_write_key(out, &first, key);
+  json_write_string(out, text);
+}
+
+/* A CloudEvent in structured mode. */
+static void put_cloudevent(const struct catalog *c, const struct json_doc *doc,
+                           const struct event *event, struct span name, int64_t created_us,
+                           struct buffer *out) {
+  char text[TIME_TEXT];
+  bool first = false;
+  buffer_add_z(out, "{\"specversion\": \"1.0\"");
+  put_member(out, "id", event->id);
+  put_member(out, "source", span_of(c->source));
+  put_member(out, "type", name);
+  put_member(out, "time", span_of(time_format(created_us, text)));
+  put_member(out, "subject", event->subject);
+  put_member(out, "traceparent", event->traceparent);
+  put_member(out, "tracestate", event->tracestate);
+  put_member(out, "datacontenttype", SPAN("application/json"));
+  json_write_key(out, &first, "data");
+  buffer_add(out, json_slice(doc, event->payload));
+  buffer_add_char(out, '}');
+}
+
+static void put_json(const struct catalog *c, const struct json_doc *doc, const struct event *event,
+                     struct span name, int64_t created_us, struct buffer *out) {
+  if (c->now == FRAMING_CLOUDEVENTS)
+    put_cloudevent(c, doc, event, name, created_us, out);
+  else
+    buffer_add(out, json_slice(doc, event->payload));
 }
 
 /* created_at as the producer wrote it, when it was a time (such a text has no escapes); else what
@@ -166,11 +218,25 @@ static void count_losses(struct catalog *c, struct entry *e, uint32_t payload) {
   e->left_out += now->left_count;
 }
 
-void catalog_unknown_fields(struct catalog *c, const char *word) {
+void catalog_way(struct catalog *c, const struct catalog_way *way) {
+  const char *word = way->unknown_fields;
   c->left.policy = !word                     ? c->left.usual
                    : !strcmp(word, "refuse") ? UNKNOWN_REFUSE
                    : !strcmp(word, "drop")   ? UNKNOWN_DROP
                                              : UNKNOWN_CARRY;
+  c->now = way->framing == FRAMING_AUTO ? c->framing : way->framing;
+  c->place = way->place;
+  c->source = way->source;
+}
+
+static void begin_value(struct encoder *e, const struct json_doc *doc, struct buffer *out,
+                        const char *file, struct error *err) {
+  e->doc = doc;
+  e->out = out;
+  e->err = err;
+  e->file = file;
+  e->cut = 0;
+  e->used = 0;
 }
 
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
@@ -181,25 +247,23 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   buffer_clear(&c->left.carried);
   c->encoder.left_count = 0;
   c->encoded = NULL;
+  c->written = NULL;
+  c->waits = false;
   enum reason reason = c->refuse_names ? catalog_refuse_name(c, canonical_name, err) : REASON_NONE;
   if (reason != REASON_NONE) return reason;
-  if (c->framing == FRAMING_JSON) {
-    buffer_add(out, json_slice(doc, event->payload));
+  if (framing_is_json(c->now)) {
+    put_json(c, doc, event, canonical_name, created_us, out);
     return REASON_NONE;
   }
   struct entry *entry = catalog_entry(c, canonical_name);
   struct encoder *e = &c->encoder;
   size_t start = out->len;
+  if (framing_needs_id(c->now) && !catalog_ids_take(c, entry)) return REASON_NONE;
   c->encoded = entry;
   if (entry == set_of(c)->envelope) catalog_tell_name(c, canonical_name);
-  e->doc = doc;
-  e->out = out;
-  e->err = err;
-  e->file = entry->file;
+  begin_value(e, doc, out, entry->file, err);
   e->alone = event->payload == 0;
   e->strict = c->left.policy == UNKNOWN_REFUSE;
-  e->cut = 0;
-  e->used = 0;
   put_head(c, entry, out);
   if (entry == set_of(c)->envelope)
     put_envelope(c, event, canonical_name, created_us);
@@ -224,8 +288,4 @@ bool catalog_encoded(const struct catalog *c, uint64_t *fingerprint) {
 
 size_t catalog_unplaced(const struct catalog *c) {
   return c->encoder.left_count;
-}
-
-const char *catalog_content_type(const struct catalog *c) {
-  return c->framing == FRAMING_JSON ? TYPE_JSON : TYPE_AVRO;
 }

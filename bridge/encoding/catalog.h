@@ -20,14 +20,7 @@
 #include "bridge/base/log.h"
 #include "bridge/base/table.h"
 #include "bridge/event/event.h"
-
-enum framing {
-  FRAMING_SINGLE_OBJECT, /* C3 01, CRC-64-AVRO of the canonical form little-endian, Avro */
-  FRAMING_CONFLUENT,     /* 00, schema id big-endian, Avro: needs a registry; open refuses it until
-                            there is one */
-  FRAMING_RAW,           /* Avro alone */
-  FRAMING_JSON           /* the payload's bytes as they are */
-};
+#include "bridge/event/framing.h"
 
 /* What becomes of a payload's member that has no field, where no map `extra` takes it. */
 enum unknown_fields {
@@ -38,6 +31,7 @@ enum unknown_fields {
 
 struct catalog_config {
   const char *folder; /* of the schemas; several: words */
+  unsigned places;    /* for ids of the envelope, see catalog_id_at */
   enum framing framing;
   enum unknown_fields unknown_fields;
   bool refuse_names; /* a name without a schema, in a namespace that has some, is
@@ -46,7 +40,7 @@ struct catalog_config {
 
 struct catalog;
 /* ST_INVALID names file, line and what is wrong with a schema; ST_NOT_FOUND the folder;
- * ST_UNSUPPORTED FRAMING_CONFLUENT. config is not kept. log: notes said once (a path left out, a
+ * config is not kept. log: notes said once (a path left out, a
  * type whose numbers are cut, a name without a schema), may be NULL. */
 MUST_CHECK enum status catalog_open(const struct catalog_config *config, struct log *log,
                                     struct catalog **out, struct error *err);
@@ -56,9 +50,18 @@ void catalog_close(struct catalog *c);
 void catalog_replace(struct catalog *c, struct catalog *fresh);
 struct digest catalog_texts(const struct catalog *c); /* of all that it was made of */
 
-/* What becomes of unknown fields of the events that are encoded from now on: "carry", "refuse",
- * "drop"; NULL: what the config says. */
-void catalog_unknown_fields(struct catalog *c, const char *word);
+/* That of schema i; of the envelope there is one for each place, which is what the way of an event
+ * says. It lives as long as the catalog, or what it was given to. NULL: there is none such. */
+struct schema_id *catalog_id_at(const struct catalog *c, size_t i, unsigned place);
+
+/* How the events that are encoded from now on go. */
+struct catalog_way {
+  const char *unknown_fields; /* "carry", "refuse", "drop"; NULL: what the config says */
+  enum framing framing;       /* FRAMING_AUTO: what the config says */
+  unsigned place;             /* of the envelope's id */
+  const char *source;         /* of CloudEvents; NULL: none */
+};
+void catalog_way(struct catalog *c, const struct catalog_way *way);
 
 /* The value of a Kafka record: framed bytes of the event's payload, appended to out (cleared of
  * nothing, so the caller notes the length before). The event has a payload. REASON_NONE, also when
@@ -70,7 +73,12 @@ void catalog_unknown_fields(struct catalog *c, const char *word);
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
                            struct span canonical_name, int64_t created_us, struct buffer *out,
                            struct error *err);
-const char *catalog_content_type(const struct catalog *c); /* of the records it makes */
+/* Of the event that catalog_encode took last: its framing, and the id it was written with (NULL:
+ * none is needed). Where there is no such id yet, catalog_encode appended nothing and found no
+ * fault: the event waits. */
+enum framing catalog_framing(const struct catalog *c);
+struct schema_id *catalog_written(const struct catalog *c, int64_t *id);
+bool catalog_waits(const struct catalog *c);
 
 /* Of the event that catalog_encode took last, until it takes another: the header ce_extra (empty:
  * it needs none), and how many members had no place, carried or dropped. The header is one JSON
@@ -89,14 +97,24 @@ MUST_CHECK enum status catalog_put_back(struct span json, struct span extra, str
                                         size_t *left, struct error *err);
 
 /* A record's value back to one line of JSON, appended to out. The framing is found by content_type
- * (may be empty) and the bytes; raw Avro needs event_name, Confluent framing is ST_UNSUPPORTED
- * until there is a registry. Fields holding JSON text (free-form objects, extra) come out as JSON,
- * extras beside the other fields, so that the result equals the payload. Foreign bytes are never
- * trusted: ST_INVALID with the byte offset, ST_NOT_FOUND for an unknown fingerprint, ST_TOO_LARGE
- * beyond 16 MiB of output; out is then as it was. */
+ * (may be empty) and the bytes; raw Avro needs event_name, Confluent framing whoever knows the
+ * schema of an id (catalog_resolver), else it is ST_UNSUPPORTED. Fields holding JSON text
+ * (free-form objects, extra) come out as JSON, extras beside the other fields, so that the result
+ * equals the payload. Foreign bytes are never trusted: ST_INVALID with the byte offset,
+ * ST_NOT_FOUND for an unknown fingerprint, ST_TOO_LARGE beyond 16 MiB of output; out is then as it
+ * was. */
 MUST_CHECK enum status catalog_decode(struct catalog *c, struct span value,
                                       struct span content_type, struct span event_name,
                                       struct buffer *out, struct error *err);
+
+/* The text of the schema with that id, appended to text. */
+typedef enum status (*catalog_resolve_fn)(void *ctx, int64_t id, struct buffer *text,
+                                          struct error *err);
+void catalog_resolver(struct catalog *c, catalog_resolve_fn resolve, void *ctx);
+/* Are two texts the same schema: canonical form and logical types? What cannot be read is not.
+ * *form (may be NULL): a digest of both, of ours; it may be stored. Pure. */
+bool catalog_same_schema(struct span theirs, struct span ours);
+struct digest catalog_form(struct span text);
 
 /* Walk the schemas in order of their names: i from 0; false at the end. canonical: Parsing
  * Canonical Form; lives as long as the catalog. */
@@ -113,6 +131,7 @@ struct catalog_schema {
   struct span canonical;
   uint64_t fingerprint;
   const struct schema *schema;    /* for compatibility.h; lives as long as the catalog */
+  struct span record;             /* full name */
   struct span key;                /* the field that says "key": true; empty: none does */
   uint64_t cut_numbers, left_out; /* counted since open */
 };

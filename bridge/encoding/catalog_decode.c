@@ -6,13 +6,16 @@
 
 #include <strings.h>
 
-enum wire { WIRE_UNKNOWN, WIRE_JSON, WIRE_AVRO, WIRE_CONFLUENT };
+enum wire { WIRE_UNKNOWN, WIRE_JSON, WIRE_AVRO, WIRE_CONFLUENT, WIRE_CLOUDEVENT };
 
 static enum wire wire_of(struct span content_type) {
   static const struct {
     const char *name;
     enum wire wire;
-  } table[] = {{TYPE_JSON, WIRE_JSON}, {TYPE_AVRO, WIRE_AVRO}, {TYPE_CONFLUENT, WIRE_CONFLUENT}};
+  } table[] = {{"application/json", WIRE_JSON},
+               {"application/avro", WIRE_AVRO},
+               {"application/vnd.confluent.avro", WIRE_CONFLUENT},
+               {"application/cloudevents+json", WIRE_CLOUDEVENT}};
   const char *end = content_type.len ? memchr(content_type.ptr, ';', content_type.len) : NULL;
   if (end) content_type.len = (size_t)(end - content_type.ptr);
   content_type = span_trim(content_type);
@@ -65,6 +68,20 @@ static enum status decode_json_value(struct catalog *c, struct span value, struc
   return buffer_status(out, err);
 }
 
+/* The payload in it. */
+static enum status decode_cloudevent(struct catalog *c, struct span value, struct buffer *out,
+                                     struct error *err) {
+  enum status st = json_scan(&c->doc, value, err);
+  if (st != ST_OK) return st;
+  uint32_t data = c->doc.nodes[0].type == JSON_OBJECT ? json_member(&c->doc, 0, "data") : JSON_NONE;
+  if (data == JSON_NONE) return error_set(err, ST_INVALID, "byte 0: a CloudEvent without data");
+  struct span payload = json_slice(&c->doc, data);
+  if (payload.len > DECODE_MAX_OUTPUT)
+    return error_set(err, ST_TOO_LARGE, "the value is larger than %u bytes", DECODE_MAX_OUTPUT);
+  quote_one_line(out, payload);
+  return buffer_status(out, err);
+}
+
 static enum status decode_avro(struct catalog *c, struct writer w, struct span value, size_t from,
                                struct buffer *out, struct error *err) {
   size_t start = out->len;
@@ -77,10 +94,28 @@ static enum status decode_avro(struct catalog *c, struct writer w, struct span v
   return st;
 }
 
+static enum status decode_confluent(struct catalog *c, struct span value, struct buffer *out,
+                                    struct error *err) {
+  int64_t id;
+  struct foreign *f;
+  char name[60];
+  if (!schema_id_read(value, &id))
+    return error_set(err, ST_INVALID, "byte 0: not 00 and an id of four bytes");
+  enum status st = catalog_foreign(c, id, &f, err);
+  if (st != ST_OK) return st;
+  snprintf(name, sizeof name, "the schema with the id %lld", (long long)id);
+  return decode_avro(c, (struct writer){&f->schema, name, f->envelope}, value, SCHEMA_ID_BYTES, out,
+                     err);
+}
+
+static bool writes_bare(const struct catalog *c) {
+  return c->framing == FRAMING_RAW || c->framing == FRAMING_CONFLUENT_HEADER;
+}
+
 /* The bytes decide; where they do not, what this catalog itself writes. */
 static enum wire guess(const struct catalog *c, struct span value, struct span event_name) {
   if (begins(value, "\xC3\x01", 2)) return WIRE_AVRO;
-  if (c->framing == FRAMING_RAW && event_name.len) return WIRE_AVRO;
+  if (writes_bare(c) && event_name.len) return WIRE_AVRO;
   if (begins(value, "\0", 1) && value.len >= 5) return WIRE_CONFLUENT;
   return begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
 }
@@ -91,13 +126,13 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
   uint64_t fingerprint = 0;
   if (wire == WIRE_UNKNOWN) wire = guess(c, value, event_name);
   if (wire == WIRE_JSON) return decode_json_value(c, value, out, err);
-  if (wire == WIRE_CONFLUENT)
-    return error_set(err, ST_UNSUPPORTED, "cannot decode: " NEEDS_REGISTRY);
+  if (wire == WIRE_CLOUDEVENT) return decode_cloudevent(c, value, out, err);
+  if (wire == WIRE_CONFLUENT) return decode_confluent(c, value, out, err);
   bool framed = begins(value, "\xC3\x01", 2) && value.len >= CATALOG_HEAD;
   struct writer w = framed ? by_fingerprint(c, value, &fingerprint) : (struct writer){0};
   if (w.schema) return decode_avro(c, w, value, CATALOG_HEAD, out, err);
   /* Raw Avro may begin with C3 01 by chance, but only where raw is what is written. */
-  if (framed && !(c->framing == FRAMING_RAW && event_name.len))
+  if (framed && !(writes_bare(c) && event_name.len))
     return error_set(err, ST_NOT_FOUND,
                      "no schema with the fingerprint %016llx: it was written by another schema",
                      (unsigned long long)fingerprint);

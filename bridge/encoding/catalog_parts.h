@@ -8,24 +8,35 @@
 #include "bridge/encoding/entries.h"
 #include "bridge/encoding/left_out.h"
 
-#include <stdatomic.h>
-
-#define NEEDS_REGISTRY                                                                             \
-  "Confluent framing needs a schema registry (registry.url), which a later release brings"
-#define TYPE_AVRO "application/avro"
-#define TYPE_CONFLUENT "application/vnd.confluent.avro"
-#define TYPE_JSON "application/json"
-
 enum { CATALOG_HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
 
 struct set { /* what was read at once */
   struct entries entries;
   struct entry *envelope;
+  struct schema_id *places; /* of the envelope */
+  unsigned place_count;
   struct set *older;
 };
 
+/* The schema of an id, as a registry gave it. */
+struct foreign {
+  struct foreign *next;
+  int64_t id;
+  struct schema schema;
+  bool envelope;
+};
+
 struct catalog {
-  enum framing framing;
+  enum framing framing; /* of all */
+  enum framing now;     /* of this event */
+  unsigned place;
+  const char *source;
+  struct schema_id *written;
+  int64_t id;
+  bool waits;
+  struct foreign *foreign;
+  catalog_resolve_fn resolve;
+  void *resolve_ctx;
   bool refuse_names;
   struct log *log;
   struct table told; /* names without a schema that were logged */
@@ -44,6 +55,14 @@ static inline struct set *set_of(const struct catalog *c) {
 
 /* The schema of an event: the envelope where it has none of its own. */
 struct entry *catalog_entry(const struct catalog *c, struct span event_name);
+/* catalog_ids.c: makes room for the ids of a set that was just read; ends it. */
+MUST_CHECK enum status catalog_ids_open(struct set *set, unsigned places, struct error *err);
+/* False: the event waits. */
+bool catalog_ids_take(struct catalog *c, struct entry *e);
+/* The schema that the resolver has for an id; asked once. */
+MUST_CHECK enum status catalog_foreign(struct catalog *c, int64_t id, struct foreign **out,
+                                       struct error *err);
+void catalog_foreign_release(struct catalog *c);
 /* What encoding.unknown_names says of a name without a schema: REASON_NONE, or err has words. */
 enum reason catalog_refuse_name(const struct catalog *c, struct span name, struct error *err);
 /* Logs a name that goes in the envelope though its namespace has schemas, once. */

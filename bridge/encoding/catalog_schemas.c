@@ -70,6 +70,7 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
                                  .canonical = e->schema.canonical,
                                  .fingerprint = e->schema.fingerprint,
                                  .schema = &e->schema,
+                                 .record = t->name,
                                  .key = t->key == SCHEMA_NO_FIELD ? (struct span){0}
                                                                   : t->fields[t->key].name,
                                  .cut_numbers = e->cut_numbers,

@@ -8,6 +8,7 @@
 #ifndef BRIDGE_ENCODING_ENTRIES_H
 #define BRIDGE_ENCODING_ENTRIES_H
 
+#include "bridge/encoding/catalog.h"
 #include "bridge/encoding/commons.h"
 #include "bridge/encoding/schema.h"
 
@@ -22,6 +23,7 @@ struct entry {
   _Atomic uint64_t cut_numbers, left_out; /* the reader counts, others look */
   struct left_path *first_left;           /* left_out.h */
   size_t left_paths;
+  struct schema_id id;
 };
 
 /* A schema as it once was: <folder>/.history/<namespace>/<event>.<n>.avsc, n from 1. */

@@ -123,6 +123,8 @@ struct span type_item(const struct type *t, uint32_t i); /* the name of field or
 uint32_t type_find(const struct type *t, struct span name, uint32_t guess);
 
 void canonical_write(const struct use *root, struct buffer *out);
+/* With the logical types: of two schemas that read and write the same it is equal. Not JSON. */
+void canonical_write_logical(const struct use *root, struct buffer *out);
 uint64_t crc64_avro(struct span bytes);
 
 #endif

@@ -16,9 +16,10 @@ enum note {
   NOTE_HOLDS,   /* dead letters that hold their keys: bridge/relay/holds.h */
   NOTE_ORDER,   /* topics and key rules of the last start: bridge/service/order_rules.h */
   NOTE_SCHEMAS, /* the schemas of the last start: bridge/service/last_schemas.h */
-  NOTE_PAUSE    /* see store_pause */
+  NOTE_PAUSE,   /* see store_pause */
+  NOTE_IDS      /* ids of a schema registry: bridge/registry/ids.h */
 };
-#define NOTES 6
+#define NOTES 7
 #define NOTE_MOST (64 * 1024 * 1024) /* bytes; a larger one is not read */
 
 struct store;

@@ -23,6 +23,7 @@
 
 #include "bridge/base/clock.h"
 #include "bridge/base/span.h"
+#include "bridge/event/framing.h"
 #include "bridge/metrics/metrics.h"
 
 /* NULL and "" are "not said". Texts are copied. */
@@ -95,9 +96,8 @@ const char *registry_shown(const struct registry *r);
 /* A schema's JSON without white space outside of its strings, appended to out; members stay in
  * their order. What is not JSON comes out as some other text. */
 void registry_minify(struct span text, struct buffer *out);
-/* What is registered where: "topic-record" TOPIC-RECORD, "record" RECORD, "topic" TOPIC-value. */
-enum registry_subject { SUBJECT_TOPIC_RECORD, SUBJECT_RECORD, SUBJECT_TOPIC };
-void registry_subject_write(enum registry_subject how, const char *topic, struct span record,
+/* The subject that a schema is registered under, by its record's full name. */
+void registry_subject_write(enum subject_naming how, const char *topic, struct span record,
                             struct buffer *out);
 
 #endif

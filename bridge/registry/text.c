@@ -15,12 +15,12 @@ void registry_minify(struct span text, struct buffer *out) {
   }
 }
 
-void registry_subject_write(enum registry_subject how, const char *topic, struct span record,
+void registry_subject_write(enum subject_naming how, const char *topic, struct span record,
                             struct buffer *out) {
   if (how == SUBJECT_TOPIC) {
     buffer_printf(out, "%s-value", topic);
     return;
   }
-  if (how == SUBJECT_TOPIC_RECORD) buffer_printf(out, "%s-", topic);
+  if (how != SUBJECT_RECORD) buffer_printf(out, "%s-", topic);
   buffer_add(out, record);
 }

@@ -148,7 +148,10 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
 
 /* What went back as held is on its way: another scan brings it. Lock held. */
 static bool held_come_again(struct relay *r) {
-  return r->holds.released || (r->waiting.released && r->waiting.keys.count) ||
+  const struct relay_parts *parts = &r->parts;
+  bool asking = parts->ids && (ids_asking(parts->ids) || r->types_told != ids_changes(parts->ids));
+  return asking || waiting_ripe(&r->waiting) || r->holds.released ||
+         (r->waiting.released && r->waiting.keys.count) ||
          !store_scanned(r->parts.store, r->order_scan) ||
          !store_scanned(r->parts.store, r->waiting.asked);
 }

@@ -44,7 +44,10 @@ struct item {
   const struct own_header *own; /* those of its route, in the batch's arena */
   unsigned own_count;
   const char *unknown_fields; /* as its route says; NULL: as of all */
-  size_t value_at;            /* where value begins in batch->values while that still grows */
+  struct schema_id *written;  /* what its value was written with, or waits for; NULL: nothing */
+  unsigned char schema_id[SCHEMA_ID_BYTES];
+  uint8_t framing, naming; /* enum framing, enum subject_naming */
+  size_t value_at;         /* where value begins in batch->values while that still grows */
   int64_t created_us, handed_ns;
   const char *error; /* in the batch's arena, or NULL */
   const struct manifest_name
@@ -131,6 +134,7 @@ struct relay {
       settled; /* the newest settled one, which goes when the next is: P until recovered, then F */
   struct call call;
   struct waiting waiting;
+  uint64_t types_told; /* ids_changes that the doors of types show */
   struct holds holds;
   struct stuck stuck;
 
@@ -170,7 +174,7 @@ struct publishing {
   bool renew, aborting; /* exactly once: make a new producer first; reports of an aborted
                            transaction come in */
   unsigned renew_tries;
-  int64_t topics_due_ms;
+  int64_t topics_due_ms, types_due_ms;
   unsigned topics_tries;
 };
 

@@ -16,6 +16,7 @@
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
 #include "bridge/outbox/store.h"
+#include "bridge/registry/ids.h"
 #include "bridge/relay/crash_marks.h"
 #include "bridge/routing/routing.h"
 
@@ -24,6 +25,7 @@ struct relay_parts {
   struct crash_marks *crash_marks; /* NULL: crashes are not noted */
   const struct routing *routing;
   struct catalog *catalog;
+  struct ids *ids; /* NULL: there is no registry */
   struct keys *keys;
   struct metrics *metrics;
   const struct kafka_config *kafka;
@@ -39,6 +41,7 @@ struct relay_tuning { /* may be changed while running: relay_tune */
 };
 struct relay_config {
   struct relay_tuning tuning;
+  enum subject_naming subject; /* registry.subject */
   const char *ce_source;
   const char *ce_dataschema; /* before a schema's fingerprint; NULL, "": no such header */
   const char *group;         /* of this outbox alone: the ledger's, and the transactional id */
@@ -94,13 +97,16 @@ void relay_flush_cancel(struct relay *r, uint64_t id);
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
 struct breaker_view {
-  char target[256]; /* "kafka", a topic's name, "outbox", or "redis" (redis.required) */
+  /* "kafka", a topic's name, "outbox", "redis" (redis.required), "registry", or the name of a type
+   * of event whose schema has no id */
+  char target[256];
+  bool type, wrong; /* type: of event; wrong: its id is another schema's */
   enum breaker_state state;
   char reason[256], remedy[400];
   int sys; /* errno behind it, 0: none is */
   int64_t since_us;
 };
-#define RELAY_BREAKERS 67 /* kafka, outbox, redis, and at most 64 topics are shown */
+#define RELAY_BREAKERS 67 /* kafka, outbox, redis, and at most 64 topics and types are shown */
 struct relay_status {
   uint64_t in_flight; /* handed to Kafka, not acknowledged */
   uint64_t retrying;  /* entries that the present scan found to wait for a due time */

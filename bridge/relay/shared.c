@@ -111,6 +111,7 @@ struct breaker_view *status_breaker(struct relay *r, const char *target, enum br
   }
   view->state = state;
   view->sys = 0;
+  view->type = view->wrong = false;
   snprintf(view->target, sizeof view->target, "%s", target);
   snprintf(view->reason, sizeof view->reason, "%s", reason);
   snprintf(view->remedy, sizeof view->remedy, "%s", remedy);

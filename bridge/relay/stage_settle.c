@@ -221,6 +221,7 @@ static void count_published(struct finishing *f, const struct item *item) {
     series_add(
         metrics_series(numbers(f->relay), METRIC_KEYLESS, n->published[item->topic].ns, NULL), 1);
   if (item->unplaced) count_unplaced(f, item);
+  if (item->written) schema_id_published(item->written, item->partition, item->offset);
   int64_t whole = f->settling_us - item->created_us;
   int64_t handed = (f->settling_ns - item->handed_ns) / 1000;
   series_record(n->publish, (uint64_t)(handed > 0 ? handed : 0));

@@ -153,6 +153,8 @@ static void route_item(struct turn *t, struct item *item, const struct entry *en
   item->keyless = route.keyless;
   item->event_time = route.event_time;
   item->unknown_fields = route.unknown_fields;
+  item->framing = route.framing;
+  item->naming = route.subject == SUBJECT_AUTO ? t->relay->config.subject : route.subject;
   if (route.event_time && item->created_us < 1000) {
     error_set(
         &err, ST_INVALID,
@@ -217,13 +219,36 @@ static bool keep_rest(struct turn *t, struct item *item, const struct entry *ent
   return item->outcome == OUTCOME_SEND;
 }
 
+/* As its route says; the envelope's id is that of its topic and subject. */
+static void set_way(struct turn *t, const struct item *item) {
+  const struct catalog_way way = {.unknown_fields = item->unknown_fields,
+                                  .framing = (enum framing)item->framing,
+                                  .place = item->topic * SUBJECT_NAMINGS + item->naming,
+                                  .source = t->relay->config.ce_source};
+  catalog_way(t->relay->parts.catalog, &way);
+}
+
+/* How it was written. Without an id it waits as one that is not due does: its key too. */
+static void keep_way(struct turn *t, struct item *item) {
+  const struct catalog *catalog = t->relay->parts.catalog;
+  int64_t id;
+  item->framing = (uint8_t)catalog_framing(catalog);
+  item->written = catalog_written(catalog, &id);
+  if (catalog_waits(catalog)) {
+    item->outcome = OUTCOME_WAITS;
+    if (item->written) atomic_store(&item->written->wanted, true);
+  } else if (item->written) {
+    schema_id_write(id, item->schema_id);
+  }
+}
+
 static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {
   struct error err = {0};
   struct buffer *values = &t->batch->values;
   item->value_at = values->len;
   take_in_hand(t, item);
   if (!keep_rest(t, item, entry)) return;
-  catalog_unknown_fields(t->relay->parts.catalog, item->unknown_fields);
+  set_way(t, item);
   enum reason reason = catalog_encode(t->relay->parts.catalog, &entry->doc, &entry->event,
                                       item->name, item->created_us, values, &err);
   if (values->failed) {
@@ -235,6 +260,7 @@ static void encode_item(struct turn *t, struct item *item, const struct entry *e
     give_up(item, reason, &err);
   }
   item->value.len = values->len - item->value_at;
+  if (item->outcome == OUTCOME_SEND) keep_way(t, item);
   if (item->outcome == OUTCOME_SEND) keep_unplaced(t, item);
   if (item->outcome == OUTCOME_SEND) keep_dataschema(t, item);
 }

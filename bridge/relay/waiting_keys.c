@@ -11,8 +11,9 @@ struct wait_key {
   char file[256]; /* name of the entry that is waited for */
   uint64_t seen;  /* generation of the scan that last found the event */
   uint64_t from;  /* released: least generation that passes, 0 = its scan is not asked for yet */
-  bool released, held; /* held: something went back because of it */
-  struct span name;    /* the table's key, in the same allocation */
+  const struct schema_id *id; /* that it waits for, or NULL */
+  bool released, held;        /* held: something went back because of it */
+  struct span name;           /* the table's key, in the same allocation */
   char bytes[];
 };
 
@@ -36,7 +37,13 @@ static struct wait_key *find_waiting(const struct waiting *w, unsigned topic, st
   return table_get(&w->keys, *name);
 }
 
+static void wait_for(struct waiting *w, struct wait_key *k, const struct schema_id *id) {
+  w->for_ids += (id != NULL) - (size_t)(k->id != NULL);
+  k->id = id;
+}
+
 static void drop(struct waiting *w, struct wait_key *k) {
+  wait_for(w, k, NULL);
   table_remove(&w->keys, k->name);
   free(k);
 }
@@ -61,12 +68,14 @@ bool waiting_add(struct waiting *w, unsigned topic, struct span key, struct span
     if (!k) return false;
     memcpy(k->bytes, name.ptr, name.len);
     k->held = false;
+    k->id = NULL;
     k->name = (struct span){k->bytes, name.len};
     if (table_put(&w->keys, k->name, k) != ST_OK) {
       free(k);
       return false;
     }
   }
+  wait_for(w, k, NULL);
   snprintf(k->file, sizeof k->file, "%.*s", SPAN_ARGS(file));
   k->seen = generation;
   k->from = 0;
@@ -109,8 +118,17 @@ const char *waiting_file(const struct waiting *w, unsigned topic, struct span ke
   return k && !k->released ? k->file : NULL;
 }
 
+void waiting_for_id(struct waiting *w, unsigned topic, struct span key, struct span file,
+                    const struct schema_id *id) {
+  char room[KEY_MOST];
+  struct span name;
+  struct wait_key *k = find_waiting(w, topic, key, room, &name);
+  if (k && !k->released && span_is(file, k->file)) wait_for(w, k, id);
+}
+
 static void release(struct waiting *w, struct wait_key *k) {
   BUG_ON_RULE(L17, k->released);
+  wait_for(w, k, NULL);
   if (!k->held) { /* nothing went back because of it */
     drop(w, k);
     return;
@@ -138,6 +156,21 @@ void waiting_release_file(struct waiting *w, struct span file) {
   }
 }
 
+/* The one itself went back too, so that a scan is wanted whether others did or not. */
+bool waiting_ripe(struct waiting *w) {
+  size_t pos = 0;
+  struct span key;
+  void *value;
+  bool some = false;
+  while (w->for_ids && table_each(&w->keys, &pos, &key, &value)) {
+    struct wait_key *k = value;
+    if (!k->id || k->released || atomic_load(&k->id->id) == SCHEMA_NO_ID) continue;
+    k->held = some = true;
+    release(w, k);
+  }
+  return some;
+}
+
 /* An event that the last scan, read to its end with nothing left in hand, did not find is gone:
  * somebody took it away.
  */
@@ -149,6 +182,7 @@ static void release_lost(struct waiting *w, struct store *store) {
   while (table_each(&w->keys, &pos, &key, &value)) {
     struct wait_key *k = value;
     if (k->released || k->seen >= w->latest) continue;
+    wait_for(w, k, NULL);
     k->released = w->released = true;
     k->from = 0;
   }
@@ -157,6 +191,7 @@ static void release_lost(struct waiting *w, struct store *store) {
 void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle) {
   if (!w->keys.count || now_ms - w->scanned_ms < SCAN_EVERY_MS) return;
   if (idle) release_lost(w, store);
+  waiting_ripe(w);
   if (!w->released) return;
   w->scanned_ms = now_ms;
   w->released = false;

@@ -7,6 +7,9 @@
  *   waiting_tick     then, at most once a second: one fresh scan for all keys released; what older
  *                    scans brought is still held, what it brings passes
  *
+ *   waiting_for_id   the one has no id of a registry for its schema yet: its key is released when
+ * it has, by waiting_tick or waiting_ripe
+ *
  * A key is topic and key bytes. The one is told by its file's name: another entry with its id waits
  * like the rest. Lock: relay.lock. Memory: one record a waiting key, none for those it holds back.
  */
@@ -14,6 +17,7 @@
 #define BRIDGE_RELAY_WAITING_KEYS_H
 
 #include "bridge/base/table.h"
+#include "bridge/event/framing.h"
 #include "bridge/outbox/store.h"
 
 struct waiting {
@@ -22,6 +26,7 @@ struct waiting {
   int64_t scanned_ms; /* when a scan was last asked for */
   uint64_t asked;     /* its generation */
   bool released;      /* some key waits for that scan */
+  size_t for_ids;     /* keys that wait for an id */
 };
 void waiting_close(struct waiting *w);
 /* generation: of the scan that found it. Without memory the key does not wait (order is then not
@@ -39,6 +44,11 @@ void waiting_release_file(struct waiting *w, struct span file);
 /* idle: nothing is in hand. Then keys whose event the last scan, read to its end, did not find any
  * more are released too. */
 void waiting_tick(struct waiting *w, struct store *store, int64_t now_ms, bool idle);
+/* Behind waiting_add, for the same one. */
+void waiting_for_id(struct waiting *w, unsigned topic, struct span key, struct span file,
+                    const struct schema_id *id);
+/* Releases those whose id is known by now; true: there were some. */
+bool waiting_ripe(struct waiting *w);
 size_t waiting_count(const struct waiting *w);
 
 #endif

@@ -28,6 +28,8 @@ struct rule {
   bool by_event;                      /* {event} is in the template: names below it have no topic */
   struct key_rule key, exact;         /* of all names; of the one that equals the pattern */
   bool event_time;
+  enum framing framing;
+  enum subject_naming subject;
   const struct header_rule *headers; /* ends with a name that is NULL */
 };
 #define NO_TOPIC UINT_MAX

@@ -144,6 +144,8 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
   if (!rule) return unknown_namespace(r, event, out, err);
   if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
   out->event_time = rule->event_time;
+  out->framing = rule->framing;
+  out->subject = rule->subject;
   if (rule->said[ROUTE_UNKNOWN_FIELDS].key)
     out->unknown_fields = rule->said[ROUTE_UNKNOWN_FIELDS].value.ptr;
   bool exact = out->name.len == rule->pattern.len;
@@ -167,6 +169,26 @@ bool routing_topic_of(const struct routing *r, struct span name, unsigned *topic
   struct span canonical, ns;
   const struct rule *rule = NULL;
   return look_up(r, name, &canonical, &ns, &rule) && rule && topic_of(rule, canonical, topic);
+}
+
+bool routing_pattern(const struct routing *r, size_t i, struct topic_use *out) {
+  for (size_t at = 0; at < r->rule_count; at++) {
+    const struct rule *rule = r->rules[at];
+    if (rule->topic == NO_TOPIC || i--) continue;
+    *out = (struct topic_use){rule->ns, rule->pattern, rule->topic};
+    return true;
+  }
+  return false;
+}
+
+bool routing_framing_of(const struct routing *r, struct span name, enum framing *framing,
+                        enum subject_naming *subject) {
+  struct span canonical, ns;
+  const struct rule *rule = NULL;
+  if (!look_up(r, name, &canonical, &ns, &rule) || !rule) return false;
+  *framing = rule->framing;
+  *subject = rule->subject;
+  return true;
 }
 
 bool routing_key_of(const struct routing *r, struct span name, struct key_rule *out) {

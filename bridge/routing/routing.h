@@ -27,6 +27,7 @@
 #define BRIDGE_ROUTING_ROUTING_H
 
 #include "bridge/event/event.h"
+#include "bridge/event/framing.h"
 
 struct routing_config {
   struct span namespaces; /* words: "episode quality plot usecase" */
@@ -75,9 +76,11 @@ struct route {
   struct span key;                  /* in the arena or the document's text */
   const struct own_header *headers; /* in the arena, in the order of the setting */
   size_t header_count;
-  const char *unknown_fields; /* the word of the setting, NULL: as of all; lives as the routing */
-  bool event_time;            /* the record's time is that of the event */
-  bool keyless;               /* it has key fields, and the payload none of them: key is its id */
+  const char *unknown_fields;  /* the word of the setting, NULL: as of all; lives as the routing */
+  enum framing framing;        /* FRAMING_AUTO: as of all */
+  enum subject_naming subject; /* SUBJECT_AUTO: as of all */
+  bool event_time;             /* the record's time is that of the event */
+  bool keyless;                /* it has key fields, and the payload none of them: key is its id */
 };
 
 struct routing;
@@ -92,6 +95,10 @@ MUST_CHECK enum status routing_open(const struct routing_config *config, struct 
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);
 const char *routing_topic_name(const struct routing *r, unsigned topic);
+/* How events of that name are framed, and under which subject; false: its namespace is not
+ * published. */
+bool routing_framing_of(const struct routing *r, struct span name, enum framing *framing,
+                        enum subject_naming *subject);
 /* What is built in, as words of routing.aliases and of routing.keys. */
 void routing_builtin_aliases(struct buffer *out);
 void routing_builtin_keys(struct buffer *out);
@@ -106,6 +113,10 @@ struct topic_use {
   unsigned topic;
 };
 bool routing_topic_use(const struct routing *r, size_t i, struct topic_use *out);
+/* Every pattern that a rule stands for, a namespace among them, which has a topic; false at the
+ * end.
+ */
+bool routing_pattern(const struct routing *r, size_t i, struct topic_use *out);
 /* May records of that topic bear the times of their events? */
 bool routing_event_times(const struct routing *r, struct span topic);
 /* The topic of events of that name, aliases too; false: there is none. */

@@ -100,6 +100,17 @@ static enum status times_of(struct routing *r, struct rule *rule, struct error *
   return error_set(err, ST_INVALID, "%s: must be publish or event", said->key);
 }
 
+static enum status framing_of(struct rule *rule, struct error *err) {
+  const struct said *framing = &rule->said[ROUTE_FRAMING], *subject = &rule->said[ROUTE_SUBJECT];
+  rule->framing = FRAMING_AUTO;
+  rule->subject = SUBJECT_AUTO;
+  if (framing->key && !framing_parse(framing->value, &rule->framing))
+    return error_set(err, ST_INVALID, "%s: there is no such framing", framing->key);
+  if (subject->key && !subject_parse(subject->value, &rule->subject))
+    return error_set(err, ST_INVALID, "%s: must be topic-record, record or topic", subject->key);
+  return ST_OK;
+}
+
 /* Kafka names its metrics by topics with _ for each dot, and refuses to create the second of two
  * that would be one there. */
 static enum status tell_apart(struct routing *r, struct error *err) {
@@ -128,5 +139,6 @@ enum status topics_plan(struct routing *r, const struct routing_config *config, 
   for (size_t i = 0; st == ST_OK && i < r->rule_count; i++)
     st = of_rule(r, config, r->rules[i], err);
   for (size_t i = 0; st == ST_OK && i < r->rule_count; i++) st = times_of(r, r->rules[i], err);
+  for (size_t i = 0; st == ST_OK && i < r->rule_count; i++) st = framing_of(r->rules[i], err);
   return st == ST_OK ? tell_apart(r, err) : st;
 }

@@ -44,6 +44,8 @@ enum status configure_load(const struct configure *c, struct settings **out,
 
 /* ---- the plan ---- */
 
+#define PLACES_MOST ((unsigned)ROUTING_TOPICS_MAX * SUBJECT_NAMINGS) /* ids of the envelope */
+
 static bool says(const struct settings *x, enum setting s, const char *word) {
   return strcmp(setting_text(x, s), word) == 0;
 }
@@ -82,12 +84,10 @@ static bool find_schemas(struct plan *p, const struct settings *x) {
 }
 
 static enum framing framing_of(const struct settings *x) {
-  if (says(x, SETTING_ENCODING_FRAMING, "raw")) return FRAMING_RAW;
-  if (says(x, SETTING_ENCODING_FRAMING, "json")) return FRAMING_JSON;
-  bool confluent =
-      says(x, SETTING_ENCODING_FRAMING, "confluent") ||
-      (says(x, SETTING_ENCODING_FRAMING, "auto") && !says(x, SETTING_REGISTRY_URL, ""));
-  return confluent ? FRAMING_CONFLUENT : FRAMING_SINGLE_OBJECT;
+  enum framing framing = FRAMING_AUTO;
+  bool known = framing_parse(span_of(setting_text(x, SETTING_ENCODING_FRAMING)), &framing);
+  if (known && framing != FRAMING_AUTO) return framing;
+  return says(x, SETTING_REGISTRY_URL, "") ? FRAMING_SINGLE_OBJECT : FRAMING_CONFLUENT;
 }
 
 /* False: out of memory. */
@@ -163,9 +163,6 @@ static bool take_registry(struct plan *p, const struct settings *x) {
                                .key_password = text(p, x, SETTING_REGISTRY_KEY_PASSWORD),
                                .proxy = text(p, x, SETTING_REGISTRY_PROXY),
                                .timeout_ms = (int)setting_number(x, SETTING_REGISTRY_TIMEOUT)};
-  p->subject = says(x, SETTING_REGISTRY_SUBJECT, "record")  ? SUBJECT_RECORD
-               : says(x, SETTING_REGISTRY_SUBJECT, "topic") ? SUBJECT_TOPIC
-                                                            : SUBJECT_TOPIC_RECORD;
   const struct registry_config *c = &p->registry;
   return c->urls && c->username && c->password && c->token_file && c->oauth_url && c->oauth_id &&
          c->oauth_secret && c->oauth_scope && c->ca_file && c->certificate && c->key &&
@@ -182,8 +179,11 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                        .aliases = words(p, x, SETTING_ROUTING_ALIASES),
                                        .keys = words(p, x, SETTING_ROUTING_KEYS),
                                        .no_defaults = !setting_bool(x, SETTING_ROUTING_DEFAULTS)};
+  if (!subject_parse(span_of(setting_text(x, SETTING_REGISTRY_SUBJECT)), &p->subject))
+    p->subject = SUBJECT_TOPIC_RECORD;
   p->catalog =
-      (struct catalog_config){.framing = framing_of(x),
+      (struct catalog_config){.places = says(x, SETTING_REGISTRY_URL, "") ? 0 : PLACES_MOST,
+                              .framing = framing_of(x),
                               .unknown_fields = unknown_fields_of(x),
                               .refuse_names = says(x, SETTING_ENCODING_UNKNOWN_NAMES, "refuse")};
   p->keys = (struct keys_config){.url = text(p, x, SETTING_REDIS_URL),

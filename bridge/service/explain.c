@@ -34,6 +34,10 @@ static void release(struct way *w) {
   plan_release(&w->plan);
 }
 
+static enum framing framing_of(const struct way *w) {
+  return w->route.framing == FRAMING_AUTO ? w->plan.catalog.framing : w->route.framing;
+}
+
 /* As far as it needs nobody else. Without a payload its name is all there is to judge. */
 static enum reason follow(struct way *w) {
   struct event event;
@@ -47,7 +51,9 @@ static enum reason follow(struct way *w) {
   reason = routing_route(w->routing, &w->doc, &event, &w->arena, &w->route, &w->why);
   w->routed = reason == REASON_NONE;
   if (reason != REASON_NONE || !w->payload.len) return reason;
-  catalog_unknown_fields(w->catalog, w->route.unknown_fields);
+  const struct catalog_way way = {.unknown_fields = w->route.unknown_fields,
+                                  .framing = framing_of(w)};
+  catalog_way(w->catalog, &way);
   return catalog_encode(w->catalog, &w->doc, &event, w->route.name, 0, &w->record, &w->why);
 }
 
@@ -125,15 +131,15 @@ static void write_headers(const struct way *w, struct buffer *json, bool *first)
 
 static void write_schema(const struct way *w, struct buffer *json, bool *first) {
   struct catalog_schema schema;
-  static const char *const framings[] = {"single-object", "confluent", "raw", "json"};
   struct span file = {0};
   for (size_t i = 0; catalog_schema_at(w->catalog, i, &schema); i++)
     if (span_is(w->reasons.name, schema.event_name) ||
         (!file.len && !strcmp(schema.event_name, "envelope")))
       file = span_of(schema.file);
+  member_text_or_null(json, first, "framing_by", span_of(w->reasons.by[ROUTE_FRAMING]));
   member_text_or_null(json, first, "schema", w->routed ? file : (struct span){0});
-  member_text(json, first, "framing", span_of(framings[w->plan.catalog.framing]));
-  member_text(json, first, "content_type", span_of(catalog_content_type(w->catalog)));
+  member_text(json, first, "framing", span_of(framing_word(framing_of(w))));
+  member_text(json, first, "content_type", span_of(framing_content_type(framing_of(w))));
 }
 
 static void write_way(const struct way *w, struct buffer *json) {

@@ -45,6 +45,7 @@ struct service {
   struct store *store;
   struct routing *routing;
   struct catalog *catalog;    /* RELAY: used by the relay's reader alone */
+  struct ids *ids;            /* RELAY, with a registry; else NULL */
   struct buffer schema_marks; /* RELAY: what routing made of the schemas (reload_schemas.c) */
   struct digest schema_texts; /* main thread: of those given to the relay last */
   char schemas_refused[360];  /* lock: why they were not taken over at the last reload; else "" */
@@ -60,6 +61,10 @@ struct service {
   int64_t opened_us;
 };
 
+/* registry_ids.c: asks for the ids of what is published; those of a catalog that comes as well. */
+MUST_CHECK enum status service_ids_open(struct service *s, struct error *err);
+MUST_CHECK enum status service_ids_add(struct service *s, const struct catalog *catalog,
+                                       struct error *err);
 void service_mark_schemas(struct service *s); /* reload_schemas.c */
 void service_reload_schemas(struct service *s);
 void service_topics_release(struct service *s); /* topics.c */

@@ -1,6 +1,7 @@
 /* The routing of settings and schemas together.
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/configure.h"
+#include "bridge/service/subjects.h"
 
 static enum status take_keys(const struct catalog *c, struct routing_config *config,
                              struct schema_key **keys) {
@@ -56,6 +57,7 @@ static enum status open_with(const struct plan *plan, const struct catalog *cata
   enum status st = routing_open(&config, out, err);
   free(keys);
   if (st == ST_OK && catalog) st = check_fields(*out, catalog, err);
+  if (st == ST_OK) st = subjects_check(plan, catalog, *out, err);
   return st;
 }
 

@@ -33,6 +33,11 @@ static enum status read_again(struct service *s, struct catalog **fresh, struct 
   return st;
 }
 
+static void tell_refused(struct service *s, const struct error *err) {
+  log_write(s->log, LOG_ERROR, "service", "schemas_refused", FIELDS(F_TEXT("error", err->text)),
+            "The schemas were not taken over; the old ones stay");
+}
+
 void service_reload_schemas(struct service *s) {
   struct catalog *fresh = NULL;
   struct catalog_schema schema;
@@ -40,23 +45,23 @@ void service_reload_schemas(struct service *s) {
   size_t count = 0;
   if (!s->catalog) return;
   enum status st = read_again(s, &fresh, &err);
+  struct digest texts = st == ST_OK ? catalog_texts(fresh) : s->schema_texts;
+  bool same = texts.lo == s->schema_texts.lo && texts.hi == s->schema_texts.hi;
   mutex_lock(&s->lock);
   snprintf(s->schemas_refused, sizeof s->schemas_refused, "%s", st == ST_OK ? "" : err.text);
   mutex_unlock(&s->lock);
   if (st != ST_OK) {
-    log_write(s->log, LOG_ERROR, "service", "schemas_refused", FIELDS(F_TEXT("error", err.text)),
-              "The schemas were not taken over; the old ones stay");
-    return;
-  }
-  struct digest texts = catalog_texts(fresh);
-  if (texts.lo == s->schema_texts.lo && texts.hi == s->schema_texts.hi) {
+    tell_refused(s, &err);
+  } else if (same) {
     catalog_close(fresh);
-    return;
+  } else {
+    s->schema_texts = texts;
+    while (catalog_schema_at(fresh, count, &schema)) count++;
+    if (service_ids_add(s, fresh, &err) != ST_OK) /* those without an id wait */
+      tell_refused(s, &err);
+    if (!framing_is_json(s->plan.catalog.framing)) last_schemas_keep(s->store, fresh, s->log);
+    catalog_replace(s->catalog, fresh);
+    log_write(s->log, LOG_INFO, "service", "schemas_reloaded", FIELDS(F_INT("count", count)),
+              "The schemas were read again and serve from the next event on");
   }
-  s->schema_texts = texts;
-  while (catalog_schema_at(fresh, count, &schema)) count++;
-  if (s->plan.catalog.framing != FRAMING_JSON) last_schemas_keep(s->store, fresh, s->log);
-  catalog_replace(s->catalog, fresh);
-  log_write(s->log, LOG_INFO, "service", "schemas_reloaded", FIELDS(F_INT("count", count)),
-            "The schemas were read again and serve from the next event on");
 }

@@ -152,7 +152,9 @@ static enum reason try_payload(struct trial *t) {
   reason = routing_route(t->schemas->routing, &t->doc, &event, &t->arena, &t->route, &t->why);
   if (reason != REASON_NONE) return reason;
   t->routed = true;
-  catalog_unknown_fields(t->schemas->catalog, t->route.unknown_fields);
+  const struct catalog_way way = {.unknown_fields = t->route.unknown_fields,
+                                  .framing = FRAMING_SINGLE_OBJECT};
+  catalog_way(t->schemas->catalog, &way);
   return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record,
                         &t->why);
 }

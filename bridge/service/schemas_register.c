@@ -80,16 +80,27 @@ static enum status load_text(struct registering *g, struct span event) {
   return st == ST_OK ? buffer_status(&g->text, g->err) : st;
 }
 
+/* Under the subject that the route of that pattern says; the envelope is never the one type of its
+ * topic. */
+static void write_subject(const struct schemas *s, const struct catalog_schema *schema,
+                          unsigned topic, struct span pattern, struct buffer *out) {
+  enum framing framing;
+  enum subject_naming naming = SUBJECT_AUTO;
+  if (!routing_framing_of(s->routing, pattern, &framing, &naming) || naming == SUBJECT_AUTO)
+    naming = s->plan.subject;
+  if (schema->whole && naming == SUBJECT_TOPIC) naming = SUBJECT_TOPIC_RECORD;
+  buffer_clear(out);
+  registry_subject_write(naming, routing_topic_name(s->routing, topic), record_of(schema), out);
+}
+
 void schemas_subject(const struct schemas *s, const struct catalog_schema *schema, unsigned topic,
                      struct buffer *out) {
-  buffer_clear(out);
-  registry_subject_write(s->plan.subject, routing_topic_name(s->routing, topic), record_of(schema),
-                         out);
+  write_subject(s, schema, topic, span_of(schema->event_name), out);
 }
 
 static enum status take_at(struct registering *g, const struct catalog_schema *schema,
-                           unsigned topic) {
-  schemas_subject(g->schemas, schema, topic, &g->subject);
+                           unsigned topic, struct span pattern) {
+  write_subject(g->schemas, schema, topic, pattern, &g->subject);
   enum status st = buffer_status(&g->subject, g->err);
   return st == ST_OK ? take(g, schema->event_name) : st;
 }
@@ -110,7 +121,7 @@ static enum status take_envelope(struct registering *g, const struct catalog_sch
   for (size_t i = 0; st == ST_OK && routing_topic_use(routing, i, &use); i++) {
     if (taken[use.topic] || has_schema(g->schemas->catalog, use.pattern)) continue;
     taken[use.topic] = true;
-    st = take_at(g, schema, use.topic);
+    st = take_at(g, schema, use.topic, use.pattern);
   }
   free(taken);
   return st;
@@ -123,7 +134,7 @@ static enum status take_schema(struct registering *g, const struct catalog_schem
   if (!goes) return ST_OK; /* its namespace is not published */
   enum status st = load_text(g, event);
   if (st != ST_OK) return st;
-  return schema->whole ? take_envelope(g, schema) : take_at(g, schema, topic);
+  return schema->whole ? take_envelope(g, schema) : take_at(g, schema, topic, event);
 }
 
 static enum status take_all(struct registering *g, struct span event) {

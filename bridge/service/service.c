@@ -85,6 +85,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                               .crash_marks = s->crash_marks,
                               .routing = s->routing,
                               .catalog = s->catalog,
+                              .ids = s->ids,
                               .keys = s->keys,
                               .metrics = s->metrics,
                               .kafka = &s->plan.kafka,
@@ -92,6 +93,7 @@ static enum status start_relay(struct service *s, const struct service_options *
                               .log = s->log};
   struct relay_config config = {
       .tuning = plan_tuning(x),
+      .subject = s->plan.subject,
       .ce_source = s->plan.source,
       .ce_dataschema = s->plan.dataschema,
       .group = s->plan.group,
@@ -143,6 +145,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->plan.catalog.framing != FRAMING_JSON)
     last_schemas_keep(s->store, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = service_ids_open(s, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
     log_write(s->log, LOG_WARNING, "service", "paused",
@@ -186,6 +189,7 @@ void service_close(struct service *s, int64_t drain_ms) {
         "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
     return;
   }
+  ids_close(s->ids);
   dead_counts_close(s->census);
   account_end(s);
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && saved_metrics_write(s, &err) != ST_OK)
@@ -197,7 +201,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   crash_marks_close(s->crash_marks);
   store_close(s->store); /* the lock goes with it: last of what lies in the outbox */
   home_close(s->home);
-  catalog_close(s->catalog);
+  catalog_close(s->catalog); /* who asks for its ids is gone */
   buffer_release(&s->schema_marks);
   routing_close(s->routing);
   plan_release(&s->plan);

@@ -82,7 +82,7 @@
   X(TOPICS_REPLICATION, "topics.replication", NUMBER, "-1", -1, 100, 0,                                                    \
     "", "Replicas of a topic that is created; -1 means the broker's default")                                              \
   X(ENCODING_FRAMING, "encoding.framing", CHOICE, "auto", 0, 0, 0,                                                         \
-    "auto single-object raw json !confluent", "What stands before the Avro bytes; auto is single-object without a registry") \
+    "auto single-object confluent confluent-header !confluent-json raw json cloudevents", "How a value is framed; auto is confluent with registry.url, else single-object") \
   X(ENCODING_STRICT, "encoding.strict", BOOL, "false", 0, 0, 0,                                                            \
     "", "Older word for encoding.unknown_fields = refuse; never both")                                                    \
   X(ENCODING_UNKNOWN_FIELDS, "encoding.unknown_fields", CHOICE, "carry", 0, 0, 0,                                          \
@@ -186,8 +186,8 @@
   X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")                                 \
   X("timestamp", CHOICE, "publish event", "Time of the record: that of publishing, or the event's own")                    \
   X("unknown_fields", CHOICE, "carry refuse drop", "As encoding.unknown_fields, of these events")                         \
-  X("framing", CHOICE, "auto !single-object !raw !json !confluent", "auto: as encoding.framing; nothing else yet")         \
-  X("subject", CHOICE, "none !topic !record !topic-record", "none: there is no schema registry yet")                       \
+  X("framing", CHOICE, "auto single-object confluent confluent-header !confluent-json raw json cloudevents", "As encoding.framing, of these events; auto: what that says")         \
+  X("subject", CHOICE, "none topic-record record topic", "As registry.subject, of these events; none: what that says")                       \
   X("headers", TEXT, "", "Own headers of payload members: NAME=FIELD words (customer.id too); or none")
 /* clang-format on */
 

@@ -6,11 +6,13 @@
 
 static const char *const files[] = {
     [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
-    [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused"};
+    [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
+    [NOTE_IDS] = "ids"};
 static const char *const names[] = {
     [NOTE_CLUSTER] = ".busbridge/cluster", [NOTE_LEDGER] = ".busbridge/ledger",
     [NOTE_HOLDS] = ".busbridge/holds",     [NOTE_ORDER] = ".busbridge/order",
-    [NOTE_SCHEMAS] = ".busbridge/schemas", [NOTE_PAUSE] = ".busbridge/paused"};
+    [NOTE_SCHEMAS] = ".busbridge/schemas", [NOTE_PAUSE] = ".busbridge/paused",
+    [NOTE_IDS] = ".busbridge/ids"};
 
 const char *state_note_name(enum note note) {
   return names[note];

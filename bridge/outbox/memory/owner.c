@@ -69,7 +69,8 @@ enum status memory_renew_id(void *impl, struct error *err) {
 const char *memory_note_name(enum note note) {
   static const char *const names[] = {
       [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
-      [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused"};
+      [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
+      [NOTE_IDS] = "ids"};
   return names[note];
 }
 

@@ -4,6 +4,7 @@
  * A crash leaves nothing: doors are closed anew by what closed them. */
 #include "bridge/relay/publish/publish.h"
 
+enum { WAITING_MOST = 100000 };
 static const struct backoff topic_wait = {.base_ms = 1000, .max_ms = 30000, .jitter_ms = 250};
 
 static const char *topic_name(const struct relay *r, unsigned topic) {
@@ -113,21 +114,42 @@ void doors_tick(struct publishing *p) {
 
 /* ---- who may pass ---- */
 
-void key_waits(struct relay *r, const struct item *item) {
+static bool waits_for_id(const struct item *item) {
+  return item->outcome == OUTCOME_WAITS && item->written;
+}
+
+/* Who waits for an id and has no key of its own waits for the topic's; so do all once there are
+ * very many keys, which is no longer one a type. */
+static struct span key_of(const struct relay *r, const struct item *item) {
+  bool many = waiting_count(&r->waiting) >= WAITING_MOST;
+  if (!waits_for_id(item)) return item->key;
+  return many ? (struct span){"", 0} : span_eq(item->key, item->id) ? SPAN("\0") : item->key;
+}
+
+void key_waits(struct publishing *p, const struct item *item) {
+  struct relay *r = p->relay;
+  if (waits_for_id(item)) p->types_due_ms = 0; /* before it goes back its type is shown */
   mutex_lock(&r->lock);
-  if (!waiting_add(&r->waiting, item->topic, item->key, item->ref.name, item->generation))
+  struct span key = key_of(r, item);
+  if (!waiting_add(&r->waiting, item->topic, key, item->ref.name, item->generation))
     log_write(r->parts.log, LOG_WARNING, "relay", "key_not_held", FIELDS(F_SPAN("id", item->id)),
               "Out of memory: later events of this key may overtake it");
+  if (waits_for_id(item))
+    waiting_for_id(&r->waiting, item->topic, key, item->ref.name, item->written);
   mutex_unlock(&r->lock);
+}
+
+static bool key_held(struct relay *r, const struct item *item) {
+  struct waiting *w = &r->waiting;
+  return waiting_holds(w, item->topic, item->key, item->ref.name, item->generation) ||
+         waiting_holds(w, item->topic, (struct span){"", 0}, item->ref.name, item->generation);
 }
 
 bool may_pass(struct publishing *p, struct item *item) {
   struct relay *r = p->relay;
   mutex_lock(&r->lock);
-  bool held =
-      r->paused || item->generation < r->resumed ||
-      waiting_holds(&r->waiting, item->topic, item->key, item->ref.name, item->generation) ||
-      holds_key(&r->holds, topic_name(r, item->topic), item);
+  bool held = r->paused || item->generation < r->resumed || key_held(r, item) ||
+              holds_key(&r->holds, topic_name(r, item->topic), item);
   mutex_unlock(&r->lock);
   item->key_held = held;
   return !held && breaker_passes(&p->kafka, item->generation) &&

@@ -4,24 +4,27 @@
  * (exactly_once). */
 #include "bridge/relay/publish/publish.h"
 
-enum { HEADERS = 12 };
+enum { HEADERS = 13 };
 
 /* Those that it has, its own behind ours. Returns how many. */
 static size_t put_headers(const struct relay *r, const struct item *item, char when[TIME_TEXT],
                           struct record_header headers[HEADERS + OWN_HEADERS_MAX]) {
+  const struct span id = {(const char *)item->schema_id, sizeof item->schema_id};
+  bool in_header = item->framing == FRAMING_CONFLUENT_HEADER;
   const struct record_header all[HEADERS] = {
       {"ce_specversion", SPAN("1.0")},
       {"ce_id", item->id},
       {"ce_type", item->name},
       {"ce_source", span_of(r->config.ce_source)},
       {"ce_time", span_of(time_format(item->created_us, when))},
-      {"content-type", span_of(catalog_content_type(r->parts.catalog))},
+      {"content-type", span_of(framing_content_type((enum framing)item->framing))},
       {"traceparent", item->traceparent},
       {"tracestate", item->tracestate},
       {"ce_subject", item->subject},
       {"ce_extra", item->carried},
       {"busbridge-envelope", item->rest},
       {"ce_dataschema", item->dataschema},
+      {HEADER_SCHEMA_ID, in_header ? id : (struct span){0}},
   };
   size_t count = 6; /* these are always there */
   memcpy(headers, all, count * sizeof *all);
@@ -100,7 +103,7 @@ void hand_over(struct publishing *p) {
       }
     }
     p->position++;
-    if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
+    if (item->outcome == OUTCOME_WAITS) key_waits(p, item);
     if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
     if (item->outcome != OUTCOME_TWIN)
       chain_push(&p->done_first, &p->done_last, item); /* a twin goes with its head */

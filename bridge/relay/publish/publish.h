@@ -53,7 +53,9 @@ void doors_sent(struct publishing *p, unsigned topic);
 /* It told nothing of the doors it passed. */
 void doors_unsent(struct publishing *p, unsigned topic);
 bool may_pass(struct publishing *p, struct item *item); /* doors and waiting keys */
-void key_waits(struct relay *r, const struct item *item);
+/* types.c: shows which types of events wait for an id of the registry, and why. */
+void types_tick(struct publishing *p);
+void key_waits(struct publishing *p, const struct item *item);
 /* Asks for a scan that brings what went back in front of what is newer. */
 uint64_t order_scan(struct relay *r);
 

@@ -7,7 +7,8 @@
  * (exactly_once). */
 #include "bridge/relay/publish/publish.h"
 
-static void blame_event(struct relay *r, struct item *item, const struct delivery *d) {
+static void blame_event(struct publishing *p, struct item *item, const struct delivery *d) {
+  struct relay *r = p->relay;
   struct verdict v =
       verdict_judge(d->fault, REASON_NONE, item->attempts, relay_tuning_now(r).max_attempts);
   char text[400];
@@ -17,7 +18,7 @@ static void blame_event(struct relay *r, struct item *item, const struct deliver
   item->outcome = (uint8_t)v.outcome;
   item->attempts = v.attempts;
   item_fail(item, v.reason, d->code, text);
-  if (v.outcome == OUTCOME_RETRY) key_waits(r, item);
+  if (v.outcome == OUTCOME_RETRY) key_waits(p, item);
   if (v.outcome == OUTCOME_DEAD) holds_add(r, item);
 }
 
@@ -67,9 +68,9 @@ static void judge(struct publishing *p, struct item *item, const struct delivery
     if (!item->event_time && kafka_fault_of(d->code) == KAFKA_CLOCK)
       clock_trouble(p, item, d);
     else
-      blame_event(r, item, d);
+      blame_event(p, item, d);
     break;
-  case BLAME_HOPELESS: blame_event(r, item, d); break;
+  case BLAME_HOPELESS: blame_event(p, item, d); break;
   case BLAME_TOPIC: topic_trouble(p, item->topic, d); break;
   case BLAME_WORLD:
     if (d->fault != KAFKA_PURGED) delivery_trouble(p, d);
@@ -126,6 +127,7 @@ void refuse_topic(struct publishing *p, struct item *item) {
 }
 
 void push_done(struct publishing *p) {
+  types_tick(p);
   relay_settle(p->relay, p->done_first, p->done_last);
   p->done_first = p->done_last = NULL;
 }

@@ -69,7 +69,7 @@ bool small_groups_divert(struct publishing *p, struct item *item) {
     return false;
   }
   bool passes = may_pass(p, item); /* else it waits for an earlier one of its key */
-  if (passes) key_waits(p->relay, item);
+  if (passes) key_waits(p, item);
   if (passes && small_groups_add(p, item)) return true;
   item->outcome = OUTCOME_HELD;
   return false;

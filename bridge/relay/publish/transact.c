@@ -422,7 +422,7 @@ static size_t collect(struct publishing *p, struct item **items, size_t most) {
       return n;
     }
     if (item->outcome == OUTCOME_SEND && small_groups_divert(p, item)) continue;
-    if (item->outcome == OUTCOME_WAITS) key_waits(p->relay, item);
+    if (item->outcome == OUTCOME_WAITS) key_waits(p, item);
     if (item->outcome == OUTCOME_DEAD) holds_add(p->relay, item);
     if (item->outcome == OUTCOME_SEND)
       items[n++] = item;

@@ -87,7 +87,7 @@ void doctor_check_unplaced(struct doctor *d) {
   struct reading r = {.d = d};
   struct error err = {0};
   uint64_t total = 0;
-  if (!d->store || !d->routing || !d->catalog || d->plan.catalog.framing == FRAMING_JSON) return;
+  if (!d->store || !d->routing || !d->catalog || framing_is_json(d->plan.catalog.framing)) return;
   enum status st = unplaced_open(&d->plan, &r.catalog, &err);
   if (st == ST_OK)
     st = store_list(d->store, LIST_PENDING, ENTRIES_READ, read_entry, &r, &total, &err);

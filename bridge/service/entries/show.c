@@ -220,7 +220,8 @@ static void write_unknown(struct showing *w, const struct entry_info *info) {
   struct catalog *catalog = NULL;
   struct span name = routing_canonical(w->service->routing, info->name);
   json_write_key(w->json, &w->first, "unknown_fields");
-  if (info->payload == JSON_NONE || info->raw || w->service->plan.catalog.framing == FRAMING_JSON ||
+  if (info->payload == JSON_NONE || info->raw ||
+      framing_is_json(w->service->plan.catalog.framing) ||
       unplaced_open(&w->service->plan, &catalog, NULL) != ST_OK) {
     buffer_add_z(w->json, "[]");
     return;

@@ -84,6 +84,13 @@ static void rule_breakers(const struct facts *f, const struct limits *l, struct 
     const struct breaker_view *b = &f->status->breakers[i];
     if (strcmp(b->target, "redis") == 0) continue; /* rule_redis tells */
     int64_t open_ms = (f->now_us - b->since_us) / 1000;
+    if (b->type) {
+      bool worst = b->wrong || open_ms >= l->oldest_ms[1];
+      say(j, worst ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Events of %s wait for %s: %s",
+          strcmp(b->target, "registry") == 0 ? "types without an id" : b->target,
+          duration_text(open_ms, age), b->reason);
+      continue;
+    }
     bool critical = open_ms >= l->oldest_ms[1] || strcmp(b->target, "outbox") == 0;
     say(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Nothing goes to %s for %s: %s",
         b->target, duration_text(open_ms, age), b->reason);

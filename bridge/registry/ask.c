@@ -1,0 +1,84 @@
+/* One schema's question: is its id still right, else which is it. The asking thread, no lock; a
+ * crash leaves nothing. */
+#include "bridge/registry/ids_parts.h"
+
+static bool is_ours(const struct ids *ids, const struct slot *slot,
+                    const struct registry_schema *s) {
+  return span_is(s->type, "AVRO") && ids->config.same(s->text, slot->text);
+}
+
+static void set(struct finding *f, enum id_state state, int64_t id) {
+  f->state = state;
+  f->id = id;
+}
+
+/* What the registry has under that id. MISSING: it knows no such id. */
+static void look_at(struct ids *ids, struct registry *r, const struct slot *slot, int64_t id,
+                    struct finding *f) {
+  struct registry_schema s;
+  switch (registry_by_id(r, id, &s, &f->why)) {
+  case REGISTRY_GIVEN:
+    set(f, is_ours(ids, slot, &s) ? ID_KNOWN : ID_WRONG, id);
+    if (f->state == ID_WRONG)
+      error_set(&f->why, ST_INVALID, "the registry has another schema under the id %lld",
+                (long long)id);
+    return;
+  case REGISTRY_MISSING:
+    set(f, ID_MISSING, SCHEMA_NO_ID);
+    error_set(&f->why, ST_NOT_FOUND, "the registry knows no schema with the id %lld",
+              (long long)id);
+    return;
+  case REGISTRY_REFUSED:
+  case REGISTRY_NOWHERE: break;
+  }
+  set(f, ID_NOWHERE, SCHEMA_NO_ID);
+}
+
+/* False: go on with the next way to find it. */
+static bool by_text(struct ids *ids, struct registry *r, const struct slot *slot, bool normalize,
+                    struct finding *f) {
+  struct registry_schema s;
+  enum registry_said said =
+      registry_look_up(r, slot->subject, slot->text, "AVRO", normalize, &s, &f->why);
+  set(f, said == REGISTRY_NOWHERE ? ID_NOWHERE : ID_MISSING, SCHEMA_NO_ID);
+  if (said != REGISTRY_GIVEN) return f->state == ID_NOWHERE;
+  if (s.text.len && !is_ours(ids, slot, &s)) {
+    error_set(&f->why, ST_INVALID, "the registry answers with another schema, id %lld",
+              (long long)s.id);
+    return false;
+  }
+  look_at(ids, r, slot, s.id, f);
+  return true;
+}
+
+static void among_versions(struct ids *ids, struct registry *r, const struct slot *slot,
+                           struct finding *f) {
+  int64_t versions[REGISTRY_VERSIONS];
+  struct error why = {0};
+  size_t count = 0;
+  enum registry_said said = registry_versions(r, slot->subject, versions, &count, &why);
+  for (size_t i = 0; said == REGISTRY_GIVEN && i < count; i++) {
+    struct registry_schema s;
+    said = registry_version(r, slot->subject, versions[i], &s, &why);
+    if (said == REGISTRY_MISSING)
+      said = REGISTRY_GIVEN; /* it was deleted meanwhile */
+    else if (said == REGISTRY_GIVEN && is_ours(ids, slot, &s)) {
+      look_at(ids, r, slot, s.id, f);
+      return;
+    }
+  }
+  if (said != REGISTRY_NOWHERE) return;
+  set(f, ID_NOWHERE, SCHEMA_NO_ID);
+  f->why = why;
+}
+
+void ids_ask(struct ids *ids, struct registry *r, const struct slot *slot, int64_t known,
+             struct finding *f) {
+  *f = (struct finding){.state = ID_MISSING, .id = SCHEMA_NO_ID};
+  if (known != SCHEMA_NO_ID) {
+    look_at(ids, r, slot, known, f);
+    if (f->state != ID_MISSING) return;
+  }
+  if (by_text(ids, r, slot, false, f) || by_text(ids, r, slot, true, f)) return;
+  among_versions(ids, r, slot, f);
+}

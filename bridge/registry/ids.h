@@ -1,0 +1,63 @@
+/* ids.h - the ids of our schemas: asked for in the background, looked at again, remembered.
+ *
+ * A schema is looked up (never registered): by its minified text, then normalized, then among the
+ * subject's newest 50 versions. An id is taken only when the registry's text of that id is the same
+ * schema as ours. Eight requests at a time, one a subject. What is not registered is asked for
+ * again after 30 s; an id that is known is looked at again after an outage and every verify_ms;
+ * where it has another schema now, its type stops. Only an answer changes what is known: while the
+ * registry cannot be reached known ids serve on, and at a start the remembered ones do.
+ *
+ * Whoever encodes reads `struct schema_id` alone. Threads: ids_open, ids_add, ids_start and
+ * ids_close by one; the rest by any.
+ */
+#ifndef BRIDGE_REGISTRY_IDS_H
+#define BRIDGE_REGISTRY_IDS_H
+
+#include "bridge/base/log.h"
+#include "bridge/base/table.h"
+#include "bridge/registry/registry.h"
+
+enum id_state {
+  ID_ASKING,  /* nobody has answered yet */
+  ID_KNOWN,   /* and its schema is ours */
+  ID_CACHED,  /* remembered; the registry cannot be reached */
+  ID_MISSING, /* not registered */
+  ID_NOWHERE, /* the registry cannot be reached, and none is remembered */
+  ID_WRONG    /* the id has another schema */
+};
+
+struct ids_config {
+  struct registry_config registry;
+  int64_t verify_ms;
+  bool (*same)(struct span theirs, struct span ours); /* texts of the same schema? Any thread */
+  struct digest (*form)(struct span text);            /* what makes a schema, for remembering */
+  /* What is remembered; load may be ST_NOT_FOUND. */
+  enum status (*load)(void *ctx, struct buffer *out, struct error *err);
+  enum status (*save)(void *ctx, struct span text, struct error *err);
+  void *ctx;
+  struct log *log; /* may be NULL */
+};
+
+struct ids;
+MUST_CHECK enum status ids_open(const struct ids_config *config, struct ids **out,
+                                struct error *err);
+/* event: whose schema it is, for people. text: whole; it is minified. target outlives ids. */
+MUST_CHECK enum status ids_add(struct ids *ids, const char *subject, const char *event,
+                               struct span text, struct schema_id *target, struct error *err);
+MUST_CHECK enum status ids_start(struct ids *ids, struct error *err);
+void ids_close(struct ids *ids); /* NULL is fine */
+
+/* Is there one that was not answered at all yet? */
+bool ids_asking(struct ids *ids);
+uint64_t ids_changes(const struct ids *ids); /* grows with each change of what ids_at tells */
+struct ids_view {
+  const char *event, *subject; /* live as long as ids */
+  enum id_state state;
+  int64_t id;
+  bool wanted; /* events wait for it */
+  char why[600];
+};
+bool ids_at(struct ids *ids, size_t i, struct ids_view *out); /* false: there are no more */
+const char *ids_shown(const struct ids *ids);                 /* the URLs, without secrets */
+
+#endif

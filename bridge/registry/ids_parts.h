@@ -1,0 +1,62 @@
+/* ids_parts.h - what the files of ids share. Private to bridge/registry. */
+#ifndef BRIDGE_REGISTRY_IDS_PARTS_H
+#define BRIDGE_REGISTRY_IDS_PARTS_H
+
+#include "bridge/base/thread.h"
+#include "bridge/registry/ids.h"
+
+enum { ASKERS = 8 };
+
+struct slot {
+  char *subject, *event;
+  struct span text; /* minified */
+  struct digest form;
+  struct schema_id **targets; /* all get the same id */
+  size_t target_count;
+  /* Behind ids.lock: */
+  enum id_state state;
+  int64_t id, remembered; /* SCHEMA_NO_ID: none */
+  int64_t due_ms;         /* monotonic: when it is asked for next */
+  int64_t looked_us;      /* when its id was seen to be right last */
+  unsigned tries;         /* in a row that nobody answered */
+  bool busy;
+  char why[600];
+};
+
+struct ids {
+  struct ids_config config;
+  struct registry *clients[ASKERS];
+  struct thread threads[ASKERS];
+  size_t running;
+  struct mutex lock;
+  struct cond changed;
+  bool stopping, dirty, saving;
+  struct slot **slots;
+  size_t count, cap, next; /* next: where one looks first */
+  const struct slot *asked[ASKERS];
+  size_t failed; /* answers in a row that were none */
+  bool away;     /* nobody answers any more: one asks for all */
+  bool met;      /* it answered once in this run */
+  char cluster[REGISTRY_CLUSTER];
+  int64_t away_due_ms, saved_ms;
+  unsigned away_tries;
+  _Atomic uint64_t changes;
+};
+
+/* What a slot's question brought. */
+struct finding {
+  enum id_state state; /* ID_KNOWN, ID_MISSING, ID_NOWHERE, ID_WRONG */
+  int64_t id;
+  struct error why;
+};
+/* ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. */
+void ids_ask(struct ids *ids, struct registry *r, const struct slot *slot, int64_t known,
+             struct finding *out);
+/* remember.c; lock held by ids_remembered alone. */
+void ids_recall(struct ids *ids);
+void ids_remember(struct ids *ids);
+/* taken.c: lock held. What was found is what holds from now on. */
+void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f);
+void ids_set(struct slot *slot, int64_t id);
+
+#endif

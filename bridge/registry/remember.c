@@ -1,0 +1,83 @@
+/* The ids that are remembered: a line each, URL CLUSTER SUBJECT FORM ID, texts as word_escape
+ * writes them. The asking threads; a crash leaves the old text or the new one, and what it lacks is
+ * asked for. */
+#include "bridge/base/escape.h"
+#include "bridge/base/words.h"
+#include "bridge/registry/ids_parts.h"
+
+#include <inttypes.h>
+
+#define HEAD "busbridge-ids 1\n"
+enum { FORM_TEXT = 33 };
+
+static const char *form_text(struct digest d, char out[FORM_TEXT]) {
+  snprintf(out, FORM_TEXT, "%016" PRIx64 "%016" PRIx64, d.hi, d.lo);
+  return out;
+}
+
+static void recall_line(struct ids *ids, struct span line, char *room) {
+  struct span w[5], id;
+  char form[FORM_TEXT];
+  uint64_t n;
+  for (unsigned i = 0; i < 4; i++) {
+    if (!span_word(&line, &w[i]) || !word_unescape(&w[i], room)) return;
+    room += w[i].len;
+  }
+  if (!span_word(&line, &id) || !number_parse(id, INT32_MAX, &n)) return;
+  if (!span_is(w[0], registry_shown(ids->clients[0]))) return;
+  for (size_t i = 0; i < ids->count; i++) {
+    struct slot *slot = ids->slots[i];
+    if (span_is(w[2], slot->subject) && span_is(w[3], form_text(slot->form, form)))
+      slot->remembered = (int64_t)n;
+  }
+  if (w[1].len < sizeof ids->cluster)
+    snprintf(ids->cluster, sizeof ids->cluster, "%.*s", SPAN_ARGS(w[1]));
+}
+
+void ids_recall(struct ids *ids) {
+  struct buffer text = {0};
+  if (!ids->config.load || ids->config.load(ids->config.ctx, &text, NULL) != ST_OK) {
+    buffer_release(&text);
+    return;
+  }
+  struct span rest = buffer_span(&text);
+  char *room = malloc(rest.len + 1);
+  bool good = room && span_starts(rest, HEAD);
+  for (const char *end; good && rest.len && (end = memchr(rest.ptr, '\n', rest.len));) {
+    struct span line = {rest.ptr, (size_t)(end - rest.ptr)};
+    rest = (struct span){end + 1, rest.len - line.len - 1};
+    recall_line(ids, line, room);
+  }
+  free(room);
+  buffer_release(&text);
+}
+
+static void write_slot(const struct ids *ids, const struct slot *slot, struct buffer *out) {
+  char form[FORM_TEXT];
+  const struct span words[] = {span_of(registry_shown(ids->clients[0])), span_of(ids->cluster),
+                               span_of(slot->subject), span_of(form_text(slot->form, form))};
+  if (slot->remembered == SCHEMA_NO_ID) return;
+  for (unsigned i = 0; i < 4; i++) {
+    word_escape(out, words[i]);
+    buffer_add_char(out, ' ');
+  }
+  buffer_printf(out, "%" PRId64 "\n", slot->remembered);
+}
+
+void ids_remember(struct ids *ids) {
+  struct buffer text = {0};
+  struct error err = {0};
+  if (!ids->config.save) return;
+  mutex_lock(&ids->lock);
+  buffer_add_z(&text, HEAD);
+  for (size_t i = 0; i < ids->count; i++) write_slot(ids, ids->slots[i], &text);
+  ids->dirty = false;
+  mutex_unlock(&ids->lock);
+  enum status st = buffer_status(&text, &err);
+  if (st == ST_OK) st = ids->config.save(ids->config.ctx, buffer_span(&text), &err);
+  buffer_release(&text);
+  if (st != ST_OK)
+    log_write(ids->config.log, LOG_WARNING, "registry", "ids_not_kept",
+              FIELDS(F_TEXT("error", err.text)),
+              "The ids could not be remembered: a start while the registry is away would wait");
+}

@@ -1,0 +1,158 @@
+/* What an answer changes: the id that serves, what is told, when it is asked again. The asking
+ * thread, ids.lock held; a crash leaves what was remembered last. */
+#include "bridge/base/backoff.h"
+#include "bridge/registry/ids_parts.h"
+
+#include <inttypes.h>
+
+enum { MISSING_MS = 30 * 1000, PATIENCE = 16, WAIT_MOST_MS = 10 * 60 * 1000 };
+static const struct backoff again = {.base_ms = 500, .max_ms = 15000, .jitter_ms = 250};
+
+void ids_set(struct slot *slot, int64_t id) {
+  slot->id = id;
+  for (size_t i = 0; i < slot->target_count; i++) atomic_store(&slot->targets[i]->id, id);
+}
+
+static void tell(struct ids *ids, enum log_level level, const char *what, const struct slot *slot,
+                 const char *words) {
+  log_write(ids->config.log, level, "registry", what,
+            FIELDS(F_TEXT("name", slot->event), F_TEXT("subject", slot->subject),
+                   F_TEXT("error", slot->why)),
+            "%s", words);
+}
+
+/* ---- an id that is another's ---- */
+
+static void add_offsets(const struct slot *slot, struct buffer *out) {
+  for (size_t i = 0; i < slot->target_count; i++) {
+    const struct schema_id *t = slot->targets[i];
+    for (int p = 0; p < SCHEMA_PARTITIONS; p++) {
+      int64_t first = atomic_load(&t->first[p]);
+      if (first >= 0)
+        buffer_printf(out, "%s partition %d offsets %" PRId64 " to %" PRId64, out->len ? "," : "",
+                      p, first, atomic_load(&t->last[p]));
+    }
+  }
+}
+
+/* Which records may have it: those of this process are known, of an earlier one the time alone. */
+static void tell_wrong(struct ids *ids, struct slot *slot, const struct finding *f) {
+  struct buffer where = {0};
+  char since[TIME_TEXT];
+  int64_t published = 0;
+  for (size_t i = 0; i < slot->target_count; i++)
+    published += atomic_load(&slot->targets[i]->published);
+  add_offsets(slot, &where);
+  const char *from =
+      slot->looked_us == TIME_NONE ? "the last look at it" : time_format(slot->looked_us, since);
+  if (published)
+    snprintf(slot->why, sizeof slot->why,
+             "%.200s. %" PRId64 " records were published under it since %s:%s", f->why.text,
+             published, from, where.len ? buffer_z(&where) : " in partitions beyond 31");
+  else
+    snprintf(slot->why, sizeof slot->why, "%.200s. None was published under it since %s",
+             f->why.text, slot->looked_us == TIME_NONE ? "this start" : from);
+  buffer_release(&where);
+  tell(ids, LOG_ERROR, "id_wrong", slot,
+       "The id of a schema is another schema's now: events of this type wait until the registry "
+       "gives the right one");
+}
+
+/* ---- who answers ---- */
+
+static void is_back(struct ids *ids, struct registry *r) {
+  bool was_away = ids->failed >= PATIENCE || ids->failed >= ids->count;
+  int64_t now = clock_mono_ms(ids->config.registry.clock);
+  if (ids->failed && was_away) {
+    log_write(ids->config.log, LOG_INFO, "registry", "registry_back",
+              FIELDS(F_TEXT("url", registry_shown(r))), "The schema registry answers again");
+    for (size_t i = 0; i < ids->count; i++) ids->slots[i]->due_ms = now; /* each is looked at */
+  }
+  ids->failed = ids->away_tries = 0;
+  ids->away = false;
+}
+
+static void is_away(struct ids *ids, struct registry *r, const struct finding *f) {
+  int64_t now = clock_mono_ms(ids->config.registry.clock), said = registry_retry_after_ms(r);
+  ids->failed++;
+  if (ids->failed == 1 || (ids->failed == PATIENCE && !ids->away))
+    log_write(ids->config.log, LOG_ERROR, "registry", "registry_away",
+              FIELDS(F_TEXT("error", f->why.text)),
+              "The schema registry does not answer; events whose id is known go on");
+  ids->away = ids->failed >= PATIENCE || said >= 0;
+  ids->away_due_ms =
+      now + (said >= 0 ? (said < WAIT_MOST_MS ? said : WAIT_MOST_MS)
+                       : backoff_delay_ms(&again, ++ids->away_tries, ids->config.registry.clock));
+}
+
+/* ---- what holds from now on ---- */
+
+/* Known ids serve on; at a start the remembered ones do. */
+static void take_nowhere(struct ids *ids, struct slot *slot) {
+  slot->tries++;
+  slot->due_ms = clock_mono_ms(ids->config.registry.clock) +
+                 backoff_delay_ms(&again, slot->tries, ids->config.registry.clock);
+  if (slot->state == ID_KNOWN || slot->state == ID_CACHED || slot->state == ID_WRONG) return;
+  if (slot->state == ID_ASKING && slot->remembered != SCHEMA_NO_ID) {
+    ids_set(slot, slot->remembered);
+    slot->state = ID_CACHED;
+  } else if (slot->state == ID_ASKING) {
+    slot->state = ID_NOWHERE;
+  }
+}
+
+static void take_known(struct ids *ids, struct slot *slot, int64_t id) {
+  const struct clock *clock = ids->config.registry.clock;
+  for (size_t i = 0; i < slot->target_count; i++) schema_id_looked(slot->targets[i]);
+  slot->looked_us = clock_wall_us(clock);
+  slot->due_ms = clock_mono_ms(clock) + ids->config.verify_ms;
+  ids->dirty = ids->dirty || slot->id != id || slot->remembered != id;
+  slot->remembered = id;
+  slot->why[0] = '\0';
+  if (slot->state == ID_KNOWN && slot->id == id) return;
+  slot->state = ID_KNOWN;
+  ids_set(slot, id);
+  log_write(ids->config.log, LOG_DEBUG, "registry", "id_known",
+            FIELDS(F_TEXT("name", slot->event), F_TEXT("subject", slot->subject), F_INT("id", id)),
+            "The registry knows the schema");
+}
+
+static void take_missing(struct ids *ids, struct slot *slot) {
+  bool first = slot->state != ID_MISSING;
+  slot->due_ms = clock_mono_ms(ids->config.registry.clock) + MISSING_MS;
+  if (slot->state == ID_WRONG) return; /* until there is a right one */
+  ids->dirty = ids->dirty || slot->remembered != SCHEMA_NO_ID;
+  slot->remembered = SCHEMA_NO_ID;
+  slot->state = ID_MISSING;
+  ids_set(slot, SCHEMA_NO_ID);
+  if (first)
+    tell(ids, LOG_WARNING, "schema_unregistered", slot,
+         "The schema is not registered under this subject; its events wait");
+}
+
+static void take_wrong(struct ids *ids, struct slot *slot, const struct finding *f) {
+  slot->due_ms = clock_mono_ms(ids->config.registry.clock) + MISSING_MS;
+  if (slot->state == ID_WRONG) return;
+  ids_set(slot, SCHEMA_NO_ID);
+  ids->dirty = true;
+  slot->remembered = SCHEMA_NO_ID;
+  slot->state = ID_WRONG;
+  tell_wrong(ids, slot, f);
+}
+
+void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f) {
+  if (f->state == ID_NOWHERE)
+    is_away(ids, r, f);
+  else
+    is_back(ids, r), slot->tries = 0;
+  if (slot->state != ID_WRONG) snprintf(slot->why, sizeof slot->why, "%s", f->why.text);
+  switch (f->state) {
+  case ID_NOWHERE: take_nowhere(ids, slot); break;
+  case ID_KNOWN: take_known(ids, slot, f->id); break;
+  case ID_MISSING: take_missing(ids, slot); break;
+  case ID_WRONG: take_wrong(ids, slot, f); break;
+  case ID_ASKING:
+  case ID_CACHED: break;
+  }
+  atomic_fetch_add(&ids->changes, 1);
+}

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""The worker and the ids of a registry: what waits for one, what goes on without the registry, and that no record bears a wrong one."""
+
+import json
+import struct
+
+import harness
+from scripted_registry import ScriptedRegistry, error
+
+PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "fields": [{"name": "order_id", "type": "string", "key": True}]}
+PAID = {**PLACED, "name": "Paid"}
+OTHER = {**PLACED, "fields": [{"name": "order_id", "type": "string"}, {"name": "more", "type": "long", "default": 0}]}
+
+
+class RegistryIds(harness.BusTest):
+    def setUp(self):
+        super().setUp()
+        self.registry = ScriptedRegistry().start()
+        self.addCleanup(self.registry.close)
+        self.folder = self.dir / "schemas/order"
+        self.folder.mkdir(parents=True)
+        for name, schema in (("placed", PLACED), ("paid", PAID)):
+            (self.folder / f"{name}.avsc").write_text(json.dumps(schema, indent=2))
+        self.options |= {"encoding.schemas": str(self.folder.parent), "routing.namespaces": "order", "registry.url": self.registry.url}
+
+    def register(self, schema):
+        return self.registry.register(f"{self.topic('order.events')}-shop.{schema['name']}", json.dumps(schema, separators=(",", ":")))
+
+    def place(self, number, name="order.placed", order=None):
+        return self.entry(name, {"order_id": order or f"o-{number}"}, id=f"e-{number}")
+
+    def published(self, *topics):
+        """{id: value} of all records so far."""
+        return {r.headers["ce_id"].decode(): r.value for r in self.drain(*topics) if "ce_id" in r.headers}
+
+    def framed(self, id, order):
+        return struct.pack(">bI", 0, id) + bytes([2 * len(order)]) + order.encode()
+
+    def health(self):
+        return json.loads(self.run_cli("health", "-o", "json").stdout())
+
+    def reasons(self):
+        return [(line["state"], line["text"], line["next"]) for line in self.health()["reasons"]]
+
+    def test_a_type_waits_for_its_schema_and_the_others_go_on_in_the_order_of_their_keys(self):
+        paid = self.register(PAID)
+        self.place(1, order="o-1")
+        self.place(2, "order.paid", order="o-2")
+        self.place(3, "order.paid", order="o-1")  # behind the one that waits: of the same key
+        worker = self.start_worker()
+        harness.wait_until(lambda: self.published("order.events"))
+        self.assertEqual(self.published("order.events"), {"e-2": self.framed(paid, "o-2")})
+        harness.wait_until(lambda: any("busbridge schema register order.placed" in next for _, _, next in self.reasons()))
+        self.assertEqual(len(self.pending()), 2)
+        placed = self.register(PLACED)
+        harness.wait_until(lambda: len(self.published("order.events")) == 3, 90)
+        records = [r for r in self.drain("order.events") if r.key == b"o-1"]
+        self.assertEqual([r.headers["ce_id"] for r in records], [b"e-1", b"e-3"])
+        self.assertEqual([r.value for r in records], [self.framed(placed, "o-1"), self.framed(paid, "o-1")])
+        self.assertEqual({r.headers["content-type"] for r in records}, {b"application/vnd.confluent.avro"})
+        harness.wait_until(lambda: not any("order.placed" in text for _, text, _ in self.reasons()))
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(self.dead(), {})
+
+    def test_once_says_what_it_left_and_why(self):
+        self.place(1)
+        worker = self.run_worker("--once")
+        self.assertEqual([line["subject"] for line in worker.logs("schema_unregistered") if line["name"] == "order.placed"],
+                         [f"{self.topic('order.events')}-shop.Placed"])
+        self.assertIn("schema register order.placed", worker.stderr())
+        self.assertEqual(json.loads((self.outbox / "e-1.json").read_text())["attempts"], 0)
+        self.register(PLACED)
+        self.run_worker("--once", expect=0)
+        self.assertEqual(set(self.published("order.events")), {"e-1"})
+
+    def test_known_ids_go_on_whatever_the_registry_says_and_over_a_start_without_it(self):
+        id, numbers = self.register(PLACED), iter(range(100))
+        worker = self.start_worker()
+        self.place(next(numbers))
+        harness.wait_until(lambda: len(self.published("order.events")) == 1)
+        for status, body in ((404, b"<html>"), (404, error(404)), (401, error(401)), (429, error(429)), (500, b""), (None, b"")):
+            self.registry.hush()
+            self.registry.say(status, body, headers={"Retry-After": "1"} if status == 429 else {})
+            count = next(numbers)
+            self.place(count)
+            harness.wait_until(lambda: len(self.published("order.events")) == count + 1)
+        self.assertEqual(worker.stop(), 0)
+        self.registry.stop()
+        count = next(numbers)
+        self.place(count)
+        self.run_worker("--once", expect=0)  # what is remembered serves
+        values = self.published("order.events")
+        self.assertEqual((len(values), {value[:5] for value in values.values()}), (count + 1, {struct.pack(">bI", 0, id)}))
+
+    def test_without_a_registry_and_a_memory_all_wait_for_nothing_but_that(self):
+        self.registry.stop()
+        self.place(1)
+        told = self.run_worker("--once")
+        self.assertIn("no registry there", told.stderr())
+        self.assertIn(self.registry.url, told.stderr())
+        self.assertEqual((self.pending(), self.dead()), (["e-1.json"], {}))
+        self.registry.start()
+        self.register(PLACED)
+        self.run_worker("--once", expect=0)
+        self.assertEqual(set(self.published("order.events")), {"e-1"})
+
+    def test_an_id_that_is_another_schemas_stops_its_type_and_tells_what_bears_it(self):
+        id = self.register(PLACED)
+        self.place(1)
+        self.run_worker("--once", expect=0)
+        self.registry.reset(first=id)
+        self.assertEqual(self.register(OTHER), id)
+        self.place(2)
+        worker = self.start_worker()
+        harness.wait_until(lambda: worker.logs("id_wrong"))
+        harness.wait_until(lambda: any(state == 2 and "order.placed" in text for state, text, _ in self.reasons()))
+        self.assertEqual(set(self.published("order.events")), {"e-1"})
+        self.assertEqual((worker.stop(), self.pending(), self.dead()), (0, ["e-2.json"], {}))
+
+    def test_routes_have_framings_and_subjects_of_their_own(self):
+        (self.folder / "sent.avsc").write_text(json.dumps({**PLACED, "name": "Sent"}))
+        self.options |= {"routing.order.framing": "confluent-header", "routing.order.subject": "record", "routing.order.sent.framing": "cloudevents",
+                         "routing.order.paid.framing": "raw"}
+        id = self.registry.register("shop.Placed", json.dumps(PLACED, separators=(",", ":")))
+        for number, name in enumerate(("order.placed", "order.sent", "order.paid")):
+            self.place(number, name, order="o")
+        self.run_worker("--once", expect=0)
+        records = {r.headers["ce_type"].decode(): r for r in self.drain("order.events")}
+        self.assertEqual({name: r.value for name, r in records.items() if name != "order.sent"},
+                         {"order.placed": b"\x02o", "order.paid": b"\x02o"})
+        told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events"), expect=0).stdout().splitlines()]
+        self.assertEqual({one["headers"]["ce_type"]: one["headers"].get("__value_schema_id") for one in told},
+                         {"order.placed": struct.pack(">bI", 0, id).decode(), "order.sent": None, "order.paid": None})
+        self.assertEqual([one["value"] for one in told], [{"order_id": "o"}] * 3)
+        self.assertEqual([records[name].headers["content-type"] for name in ("order.placed", "order.sent", "order.paid")],
+                         [b"application/avro", b"application/cloudevents+json; charset=UTF-8", b"application/avro"])
+        event = json.loads(records["order.sent"].value)
+        self.assertEqual([event[name] for name in ("specversion", "id", "type", "datacontenttype", "data")],
+                         ["1.0", "e-1", "order.sent", "application/json", {"order_id": "o"}])
+        self.assertEqual([event["source"].encode(), event["time"].encode()], [records["order.sent"].headers[h] for h in ("ce_source", "ce_time")])
+        self.assertEqual(self.registry.requests("/subjects/shop.Paid"), [], "what needs no id is not asked for")
+
+    def test_what_cannot_be_is_told_at_the_start(self):
+        for options, said in (({"registry.subject": "topic"}, "several types of events (order.paid, order.placed)"),
+                              ({"registry.url": None, "encoding.framing": "confluent"}, "needs a schema registry; set registry.url"),
+                              ({"registry.url": None, "routing.order.paid.framing": "confluent-header"}, "confluent-header of order.paid needs"),
+                              ({"registry.url": "ftp://x"}, "registry.url"),
+                              ({"registry.password": "canary-4471"}, "registry.username")):
+            with self.subTest(options=options):
+                told = self.run_worker("--once", expect=2, options=options).stderr()
+                self.assertIn(said, told)
+                self.assertNotIn("canary-4471", told)
+        self.register(PLACED)
+        self.registry.register(f"{self.topic('paid')}-value", json.dumps(PAID, separators=(",", ":")))
+        self.place(1, "order.paid")
+        self.run_worker("--once", expect=0, options={"routing.order.paid.topic": self.topic("paid"), "routing.order.paid.subject": "topic"})
+        self.assertEqual(set(self.published("paid")), {"e-1"})
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,259 @@
+/* The ids of schemas against a registry that answers by a script: which are taken, which wait,
+ * which are never taken. */
+#include "tests/unit/registry_box.h"
+
+#include "bridge/base/pause.h"
+#include "bridge/encoding/catalog.h"
+#include "bridge/registry/ids.h"
+
+#define OURS                                                                                       \
+  "{ \"type\": \"record\", \"name\": \"Placed\", \"namespace\": \"shop\", \"fields\": [ {\"name\": \"at\", \"type\": {\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}} ] }"
+#define THEIRS                                                                                     \
+  "{\\\"name\\\":\\\"Placed\\\",\\\"namespace\\\":\\\"shop\\\",\\\"doc\\\":\\\"d\\\",\\\"type\\\":\\\"record\\\",\\\"fields\\\":[{\\\"name\\\":\\\"at\\\",\\\"type\\\":{\\\"type\\\":\\\"long\\\",\\\"logicalType\\\":\\\"timestamp-micros\\\"}}]}"
+#define NO_LOGICAL                                                                                 \
+  "{\\\"name\\\":\\\"Placed\\\",\\\"namespace\\\":\\\"shop\\\",\\\"type\\\":\\\"record\\\",\\\"fields\\\":[{\\\"name\\\":\\\"at\\\",\\\"type\\\":\\\"long\\\"}]}"
+#define LOOK_UP "POST /subjects/t-shop.Placed"
+#define NORMALIZED "POST /subjects/t-shop.Placed?normalize=true"
+#define VERSIONS "GET /subjects/t-shop.Placed/versions"
+#define ID_7 "GET /schemas/ids/7"
+#define NONE_40401 "{\"error_code\":40401,\"message\":\"no subject\"}"
+#define NONE_40403 "{\"error_code\":40403,\"message\":\"no schema\"}"
+
+struct run {
+  struct registry_box *box;
+  struct ids *ids;
+  struct schema_id id, other;
+  struct buffer kept; /* what is remembered */
+  pthread_mutex_t lock;
+  bool remembers;
+  struct error err;
+  int64_t verify_ms;
+};
+
+static int setup(void **state) {
+  struct run *r = calloc(1, sizeof *r);
+  assert_non_null(r);
+  pthread_mutex_init(&r->lock, NULL);
+  box_setup((void **)&r->box);
+  schema_id_clear(&r->id);
+  schema_id_clear(&r->other);
+  r->verify_ms = 3600 * 1000;
+  *state = r;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct run *r = *state;
+  ids_close(r->ids);
+  box_teardown((void **)&r->box);
+  buffer_release(&r->kept);
+  pthread_mutex_destroy(&r->lock);
+  free(r);
+  return 0;
+}
+
+static enum status load(void *ctx, struct buffer *out, struct error *err) {
+  struct run *r = ctx;
+  pthread_mutex_lock(&r->lock);
+  buffer_add(out, buffer_span(&r->kept));
+  pthread_mutex_unlock(&r->lock);
+  return out->len ? ST_OK : error_set(err, ST_NOT_FOUND, "none");
+}
+
+static enum status save(void *ctx, struct span text, struct error *err) {
+  struct run *r = ctx;
+  pthread_mutex_lock(&r->lock);
+  buffer_clear(&r->kept);
+  buffer_add(&r->kept, text);
+  pthread_mutex_unlock(&r->lock);
+  return buffer_status(&r->kept, err);
+}
+
+static void start(struct run *r) {
+  struct ids_config config = {.registry = {.urls = r->box->url, .timeout_ms = 20000},
+                              .verify_ms = r->verify_ms,
+                              .same = catalog_same_schema,
+                              .form = catalog_form,
+                              .load = load,
+                              .save = save,
+                              .ctx = r};
+  assert_int_equal(ids_open(&config, &r->ids, &r->err), ST_OK);
+  assert_int_equal(ids_add(r->ids, "t-shop.Placed", "shop.placed", SPAN(OURS), &r->id, &r->err),
+                   ST_OK);
+  assert_int_equal(ids_start(r->ids, &r->err), ST_OK);
+}
+
+static struct ids_view view(struct run *r) {
+  struct ids_view v;
+  assert_true(ids_at(r->ids, 0, &v));
+  return v;
+}
+
+/* However slow the machine is: it comes, or the test's own time limit does. */
+static void await(struct run *r, enum id_state state) {
+  while (view(r).state != state) assert_true(pause_ms(5, NULL));
+}
+
+static size_t asked(struct run *r, const char *request) {
+  size_t n = 0;
+  pthread_mutex_lock(&r->box->lock);
+  for (size_t i = 0; i < r->box->count; i++)
+    if (!strcmp(r->box->answers[i].request, request)) n += r->box->answers[i].asked;
+  pthread_mutex_unlock(&r->box->lock);
+  return n;
+}
+
+static void say_known(struct run *r) {
+  box_say(r->box, LOOK_UP, 200, "{\"id\":7,\"version\":1,\"schema\":\"" THEIRS "\"}");
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" THEIRS "\"}");
+}
+
+#define CASE(name) TEST_WITH(name, setup, teardown)
+
+CASE(what_is_registered_has_its_id) {
+  struct run *r = *state;
+  say_known(r);
+  start(r);
+  await(r, ID_KNOWN);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+  assert_int_equal(asked(r, LOOK_UP), 1);
+  assert_false(ids_asking(r->ids));
+  assert_int_equal(ids_add(r->ids, "t-shop.Placed", "shop.placed", SPAN(OURS), &r->other, &r->err),
+                   ST_OK);
+  assert_int_equal(atomic_load(&r->other.id), 7); /* at once, the same one */
+}
+
+CASE(another_spelling_is_found_normalized) {
+  struct run *r = *state;
+  say_known(r);
+  box_say(r->box, LOOK_UP, 404, NONE_40403);
+  box_say(r->box, NORMALIZED, 200, "{\"id\":7}");
+  start(r);
+  await(r, ID_KNOWN);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+}
+
+CASE(else_among_the_newest_versions) {
+  struct run *r = *state;
+  say_known(r);
+  box_say(r->box, LOOK_UP, 404, NONE_40403);
+  box_say(r->box, NORMALIZED, 422, "{\"error_code\":42201}");
+  box_say(r->box, VERSIONS, 200, "[1,2]");
+  box_say(r->box, VERSIONS "/2", 200, "{\"id\":8,\"version\":2,\"schema\":\"" NO_LOGICAL "\"}");
+  box_say(r->box, VERSIONS "/1", 200, "{\"id\":7,\"version\":1,\"schema\":\"" THEIRS "\"}");
+  start(r);
+  await(r, ID_KNOWN);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+}
+
+CASE(what_is_not_registered_waits_and_is_asked_for_again_later) {
+  struct run *r = *state;
+  box_say(r->box, "", 404, NONE_40401);
+  start(r);
+  await(r, ID_MISSING);
+  assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
+  assert_string_equal(view(r).why, "no subject");
+  assert_false(ids_asking(r->ids));
+}
+
+CASE(an_answer_of_another_logical_type_is_not_taken) {
+  struct run *r = *state;
+  box_say(r->box, "", 404, NONE_40401);
+  box_say(r->box, LOOK_UP, 200, "{\"id\":7,\"version\":1,\"schema\":\"" NO_LOGICAL "\"}");
+  start(r);
+  await(r, ID_MISSING);
+  assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
+}
+
+CASE(an_id_that_is_another_schemas_is_not_taken) {
+  struct run *r = *state;
+  say_known(r);
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" NO_LOGICAL "\"}");
+  start(r);
+  await(r, ID_WRONG);
+  assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
+  assert_non_null(strstr(view(r).why, "another schema under the id 7"));
+}
+
+CASE(a_registry_that_is_away_is_asked_again_and_the_id_comes) {
+  struct run *r = *state;
+  box_say(r->box, "", 503, "");
+  start(r);
+  await(r, ID_NOWHERE);
+  assert_non_null(strstr(view(r).why, "no registry there"));
+  say_known(r);
+  await(r, ID_KNOWN);
+}
+
+CASE(the_remembered_one_serves_while_it_is_away_and_no_longer) {
+  struct run *r = *state;
+  say_known(r);
+  start(r);
+  await(r, ID_KNOWN);
+  ids_close(r->ids);
+  r->ids = NULL;
+  schema_id_clear(&r->id);
+  box_say(r->box, LOOK_UP, 500, "");
+  box_say(r->box, ID_7, 500, "");
+  box_say(r->box, "", 500, "");
+  start(r);
+  await(r, ID_CACHED);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+  box_say(r->box, ID_7, 404, NONE_40403); /* it was emptied meanwhile */
+  box_say(r->box, "", 404, NONE_40401);
+  box_say(r->box, LOOK_UP, 404, NONE_40401);
+  await(r, ID_MISSING);
+  assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
+}
+
+CASE(a_known_id_is_looked_at_again_and_its_offsets_are_told_when_it_is_another) {
+  struct run *r = *state;
+  r->verify_ms = 20;
+  say_known(r);
+  start(r);
+  await(r, ID_KNOWN);
+  while (asked(r, ID_7) < 3) assert_true(pause_ms(5, NULL)); /* at the start, then every 20 ms */
+  pthread_mutex_lock(&r->box->lock);
+  r->box->silent = true; /* nothing is looked at meanwhile */
+  pthread_mutex_unlock(&r->box->lock);
+  while (view(r).why[0] == '\0') assert_true(pause_ms(5, NULL)); /* it has noticed */
+  schema_id_published(&r->id, 2, 40);
+  schema_id_published(&r->id, 2, 44);
+  schema_id_published(&r->id, 0, 9);
+  assert_int_equal(atomic_load(&r->id.id), 7); /* it serves on */
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" NO_LOGICAL "\"}");
+  pthread_mutex_lock(&r->box->lock);
+  r->box->silent = false;
+  pthread_mutex_unlock(&r->box->lock);
+  await(r, ID_WRONG);
+  assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
+  assert_non_null(strstr(view(r).why, "3 records were published under it since "));
+  assert_non_null(
+      strstr(view(r).why, ": partition 0 offsets 9 to 9, partition 2 offsets 40 to 44"));
+}
+
+/* ---- what is the same schema ---- */
+
+TEST(logical_types_and_names_make_a_schema_docs_do_not) {
+  const struct span ours = SPAN(
+      "{\"type\":\"record\",\"name\":\"a.R\",\"fields\":[{\"name\":\"f\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,\"scale\":2}}]}");
+  static const struct {
+    const char *text;
+    bool same;
+  } cases[] = {
+      {"{\"type\":\"record\",\"doc\":\"d\",\"name\":\"R\",\"namespace\":\"a\",\"fields\":[{\"name\":\"f\",\"doc\":\"x\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,\"scale\":2}}]}",
+       true},
+      {"{\"type\":\"record\",\"name\":\"a.R\",\"fields\":[{\"name\":\"f\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,\"scale\":3}}]}",
+       false},
+      {"{\"type\":\"record\",\"name\":\"a.R\",\"fields\":[{\"name\":\"f\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":10,\"scale\":2}}]}",
+       false},
+      {"{\"type\":\"record\",\"name\":\"a.R\",\"fields\":[{\"name\":\"f\",\"type\":\"bytes\"}]}",
+       false},
+      {"{\"type\":\"record\",\"name\":\"b.R\",\"fields\":[{\"name\":\"f\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,\"scale\":2}}]}",
+       false},
+      {"{\"type\":\"record\"", false},
+      {"", false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    if (catalog_same_schema(span_of(cases[i].text), ours) != cases[i].same)
+      fail_msg("%s", cases[i].text);
+}
