@@ -13,7 +13,8 @@ struct tail {
   struct routing *routing;
   struct catalog *catalog;
   struct reader *reader;
-  const char **topics; /* names that exist; owned is the array alone */
+  struct registry *registry; /* NULL: none is named */
+  const char **topics;       /* names that exist; owned is the array alone */
   size_t topic_count;
   bool value_only;
   struct buffer value;
@@ -43,9 +44,26 @@ static enum status default_topics(struct tail *t, const struct plan *plan, struc
   return st;
 }
 
+static enum status resolve(void *ctx, int64_t id, struct buffer *text, struct error *err) {
+  struct registry_schema found;
+  enum registry_said said = registry_by_id(ctx, id, &found, err);
+  if (said != REGISTRY_GIVEN) return said == REGISTRY_NOWHERE ? ST_UNAVAILABLE : ST_NOT_FOUND;
+  buffer_add(text, found.text);
+  return buffer_status(text, err);
+}
+
+/* Whose schemas the ids of records name. */
+static enum status open_registry(struct tail *t, const struct plan *plan, struct error *err) {
+  if (!*plan->registry.urls) return ST_OK;
+  enum status st = registry_open(&plan->registry, &t->registry, err);
+  if (st == ST_OK) catalog_resolver(t->catalog, resolve, t->registry);
+  return st;
+}
+
 static enum status open_reader(struct tail *t, const struct plan *plan, struct log *log,
                                const struct tail_request *request, struct error *err) {
   enum status st = plan_catalog(plan, log, &t->catalog, err);
+  if (st == ST_OK) st = open_registry(t, plan, err);
   if (st == ST_OK && request->count == 0)
     st = default_topics(t, plan, log, request->timeout_ms, err);
   if (st != ST_OK) return st;
@@ -87,6 +105,7 @@ enum status tail_open(const struct settings *settings, struct log *log,
 void tail_close(struct tail *t) {
   if (!t) return;
   reader_close(t->reader);
+  registry_close(t->registry);
   catalog_close(t->catalog);
   routing_close(t->routing);
   buffer_release(&t->value);
@@ -172,6 +191,23 @@ static void write_value(struct tail *t, const struct message *m, bool decoded,
   member_text(json, first, "error", span_of(why->text));
 }
 
+/* An id in a header is read as if it stood in front of the value. */
+static enum status decode(struct tail *t, const struct message *m, struct error *why) {
+  struct span id = header(m, HEADER_SCHEMA_ID), type = header(m, "content-type");
+  struct buffer framed = {0};
+  if (t->registry && id.len == SCHEMA_ID_BYTES) {
+    buffer_add(&framed, id);
+    buffer_add(&framed, m->value);
+    type = span_of(framing_content_type(FRAMING_CONFLUENT));
+  }
+  struct span value = framed.len ? buffer_span(&framed) : m->value;
+  enum status st =
+      framed.failed ? ST_NO_MEMORY
+                    : catalog_decode(t->catalog, value, type, header(m, "ce_type"), &t->value, why);
+  buffer_release(&framed);
+  return st;
+}
+
 static enum status write_message(struct tail *t, const struct message *m, struct buffer *json,
                                  bool *damaged, struct error *err) {
   bool first = true;
@@ -181,8 +217,7 @@ static enum status write_message(struct tail *t, const struct message *m, struct
   if (!m->value.ptr) { /* a tombstone */
     buffer_add_z(&t->value, "null");
   } else {
-    st = catalog_decode(t->catalog, m->value, header(m, "content-type"), header(m, "ce_type"),
-                        &t->value, &why);
+    st = decode(t, m, &why);
     if (st == ST_OK) st = put_back(t, m);
   }
   if (st == ST_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "Out of memory");

@@ -58,6 +58,8 @@ class RegistryIds(harness.BusTest):
         self.assertEqual([r.headers["ce_id"] for r in records], [b"e-1", b"e-3"])
         self.assertEqual([r.value for r in records], [self.framed(placed, "o-1"), self.framed(paid, "o-1")])
         self.assertEqual({r.headers["content-type"] for r in records}, {b"application/vnd.confluent.avro"})
+        told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events"), expect=0).stdout().splitlines()]
+        self.assertEqual(sorted(one["value"]["order_id"] for one in told), ["o-1", "o-1", "o-2"])
         harness.wait_until(lambda: not any("order.placed" in text for _, text, _ in self.reasons()))
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.dead(), {})
@@ -91,6 +93,21 @@ class RegistryIds(harness.BusTest):
         self.run_worker("--once", expect=0)  # what is remembered serves
         values = self.published("order.events")
         self.assertEqual((len(values), {value[:5] for value in values.values()}), (count + 1, {struct.pack(">bI", 0, id)}))
+
+    def test_doctor_names_what_is_not_registered_and_topics_that_were_framed_otherwise(self):
+        self.place(1)
+        self.run_worker("--once", expect=0, options={"registry.url": None})
+        self.register(PAID)
+        found = self.examine("doctor")
+        said = {check: [(one["verdict"], one["found"], one["next"]) for one in found if one["check"] == check] for check in ("registry", "framing")}
+        self.assertIn(("warning", f"order.placed is not registered under {self.topic('order.events')}-shop.Placed; its events wait",
+                       "busbridge schema register order.placed"), said["registry"])
+        self.assertIn(f"{self.registry.url} answers; 1 of 3 schemas are registered there", [text for _, text, _ in said["registry"]])
+        ((verdict, text, _),) = said["framing"]
+        self.assertEqual((verdict, text), ("warning", f"the last record of {self.topic('order.events')} (order.placed) is framed as single-object, "
+                                                      "the next will be as confluent"))
+        self.registry.stop()
+        self.assertIn("failed", [one["verdict"] for one in self.examine("doctor") if one["check"] == "registry"])
 
     def test_without_a_registry_and_a_memory_all_wait_for_nothing_but_that(self):
         self.registry.stop()

@@ -138,6 +138,7 @@ static enum status check_all(struct doctor *d, struct error *err) {
   if (d->store && *store_id(d->store))
     st = plan_for(&d->plan, d->settings, store_id(d->store), err);
   if (st != ST_OK) return st;
+  doctor_check_registry(d);
   doctor_check_redis(d);
   doctor_check_kafka(d);
   doctor_check_clock(d);

@@ -360,4 +360,5 @@ void doctor_check_kafka(struct doctor *d) {
   check_exactly_once(d);
   check_topics(d);
   doctor_check_retention(d);
+  doctor_check_framing(d);
 }

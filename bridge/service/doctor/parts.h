@@ -54,6 +54,9 @@ void doctor_check_unplaced(struct doctor *d);
 void doctor_check_kafka(struct doctor *d);
 /* retention.c: after the topics */
 void doctor_check_retention(struct doctor *d);
+/* registry.c: after routing and schemas; after the topics */
+void doctor_check_registry(struct doctor *d);
+void doctor_check_framing(struct doctor *d);
 /* redis.c: Redis, and the clocks */
 void doctor_check_redis(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
