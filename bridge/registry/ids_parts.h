@@ -39,6 +39,7 @@ struct ids {
   bool met;      /* it answered once in this run */
   char cluster[REGISTRY_CLUSTER];
   int64_t away_due_ms, saved_ms;
+  int64_t all_due_ms; /* not before are all looked at after an outage once more */
   unsigned away_tries;
   _Atomic uint64_t changes;
 };

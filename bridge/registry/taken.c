@@ -60,13 +60,22 @@ static void tell_wrong(struct ids *ids, struct slot *slot, const struct finding 
 
 /* ---- who answers ---- */
 
-static void is_back(struct ids *ids, struct registry *r) {
-  bool was_away = ids->failed >= PATIENCE || ids->failed >= ids->count;
+/* Each is looked at: it may have been reset meanwhile, however few requests noticed. Not more often
+ * than what is missing is asked for: where it fails for one subject alone it is back again and
+ * again. */
+static void look_at_all(struct ids *ids) {
   int64_t now = clock_mono_ms(ids->config.registry.clock);
-  if (ids->failed && was_away) {
+  int64_t due = now < ids->all_due_ms ? ids->all_due_ms : now;
+  ids->all_due_ms = due + MISSING_MS;
+  for (size_t i = 0; i < ids->count; i++)
+    if (ids->slots[i]->due_ms > due) ids->slots[i]->due_ms = due;
+}
+
+static void is_back(struct ids *ids, struct registry *r) {
+  if (ids->failed) {
     log_write(ids->config.log, LOG_INFO, "registry", "registry_back",
               FIELDS(F_TEXT("url", registry_shown(r))), "The schema registry answers again");
-    for (size_t i = 0; i < ids->count; i++) ids->slots[i]->due_ms = now; /* each is looked at */
+    look_at_all(ids);
   }
   ids->failed = ids->away_tries = 0;
   ids->away = false;

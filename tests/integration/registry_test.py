@@ -2,12 +2,17 @@
 """Against two real registries: what the worker publishes by their help, read back by the usual clients; and nginx before one of them."""
 
 import json
+import os
+import subprocess
 import unittest
+from pathlib import Path
 
 import harness
-from registry import PASSWORD, TOKEN, USER, Front, Unavailable, start_both
+from consumers_test import first_lines
+from registry import API, FETCHED, PASSWORD, TOKEN, USER, Front, Unavailable, start_both
 from scripted_registry import ScriptedRegistry
 
+READERS = Path(__file__).parent / "registry_readers"
 LINE = {"type": "record", "name": "Line", "fields": [{"name": "sku", "type": "string"}, {"name": "count", "type": "int"},
                                                      {"name": "price", "type": ["null", "double"], "default": None}]}
 PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "doc": "An order.", "fields": [
@@ -21,6 +26,16 @@ PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "doc": "An or
     {"name": "either", "type": ["null", "long", "string"]},
     {"name": "meta", "type": "string", "json": True}]}
 PAID = {"type": "record", "name": "Paid", "namespace": "shop", "fields": [{"name": "order_id", "type": "string"}]}
+
+# confluent-kafka takes no bare value of 5 bytes or less, with the id in a header: it looks for the 5 bytes before it first.
+SENT = {"placed": {"order_id": "o-1 星", "total": 19.90, "at": "2026-11-30T10:00:00Z", "due": "2026-12-24", "kind": "GIFT",
+                         "lines": [{"sku": "a", "count": 2, "price": 1.25}, {"sku": "b", "count": -1}], "tags": {"x": "y"}, "either": "s",
+                         "meta": {"a": [1, 2.50]}},
+        "paid": {"order_id": "order-2"},
+        "unheard": {"order_id": "o-3", "deep": {"a": [None]}}}
+# What clients that know Avro's logical types make of the first one.
+READ = {**SENT["placed"], "total": "19.90", "at": "2026-11-30 10:00:00+00:00", "meta": '{"a": [1, 2.5]}',
+        "lines": [{"sku": "a", "count": 2, "price": 1.25}, {"sku": "b", "count": -1, "price": None}]}
 
 
 def setUpModule():
@@ -66,6 +81,127 @@ class Double(unittest.TestCase):
         by_script = self.answers(scripted)
         self.assertEqual(self.answers(two), by_script)
         self.assertEqual(self.answers(three), by_script)
+
+
+def read(*command, more=None):
+    """Its lines, by topic and id, when it has read what it was asked for; started at once with others."""
+    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **(more or {})})
+
+    def events():
+        out, err = process.communicate(timeout=4 * harness.PATIENCE)
+        assert process.returncode == 0, (command[1], err[-2000:])
+        found = {}
+        for line in map(json.loads, out.splitlines()):
+            found.setdefault((line["way"], line["topic"]), {})[line["id"]] = line["event"]
+        return found
+    return events
+
+
+class ReadBack(harness.BusTest):
+    """What was published in each framing is read by the usual clients, who know the registry and nothing of us."""
+
+    maxDiff = None
+    FRAMINGS = {"order": "auto", "head": "confluent-header", "cloud": "cloudevents", "plain": "json"}
+
+    def setUp(self):
+        super().setUp()
+        for space, framing in self.FRAMINGS.items():
+            folder = self.dir / "schemas" / space
+            folder.mkdir(parents=True)
+            for name, schema in (("placed", PLACED), ("paid", PAID)):
+                (folder / f"{name}.avsc").write_text(json.dumps({**schema, "namespace": "shop." + space}, indent=2))
+            self.options[f"routing.{space}.framing"] = framing
+        self.options |= {"encoding.schemas": str(folder.parent), "routing.namespaces": " ".join(self.FRAMINGS)}
+
+    def publish(self, registry):
+        """Ids by namespace and name; the records by id."""
+        self.options |= {"routing.topic": self.topic(f"{{namespace}}{registry.version}"), "registry.url": registry.url}
+        self.run_cli("schema", "register", "--all", expect=0)
+        ids = {space: {name: self.entry(f"{space}.{name}", payload) for name, payload in SENT.items()} for space in self.FRAMINGS}
+        self.run_worker("--once", expect=0)
+        records = {record.headers["ce_id"].decode(): record for space in ids for record in self.drain(f"{space}{registry.version}")}
+        self.assertEqual(set(records), {id for one in ids.values() for id in one.values()})
+        return ids, records
+
+    def assert_bytes(self, ids, records):
+        for name in SENT:
+            order, head, plain = (records[ids[space][name]] for space in ("order", "head", "plain"))
+            self.assertEqual(order.value[:1], b"\0")
+            if name != "unheard":  # an envelope has the event's id in it
+                self.assertEqual(order.value[5:], head.value, "the id, then what is bare elsewhere")
+            self.assertIn("__value_schema_id", head.headers)  # its bytes are the readers' to judge: kcat ends them at the first NUL
+            self.assertNotIn("__value_schema_id", order.headers)
+            self.assertEqual(json.loads(plain.value), SENT[name])
+        self.assertEqual(records[ids["head"]["paid"]].value, b"\x0eorder-2")
+
+    def assert_avro(self, ids, events, way):
+        self.assertEqual(set(events), set(ids.values()), way)
+        placed, paid, unheard = (events[ids[name]] for name in SENT)
+        self.assertEqual(paid, SENT["paid"], way)
+        self.assertEqual(json.loads(unheard["payload"]), SENT["unheard"], way)
+        if way in ("avro", "fastavro"):
+            self.assertEqual(placed, READ, way)
+            return
+        self.assertEqual([placed[name] for name in ("order_id", "kind")], [READ["order_id"], "GIFT"], way)  # no logical types there
+        self.assertEqual([(line["sku"], line["count"]) for line in placed["lines"]], [("a", 2), ("b", -1)], way)
+
+    def assert_cloudevents(self, ids, events):
+        self.assertEqual({id: event["data"] for id, event in events.items()}, {ids[name]: SENT[name] for name in SENT})
+        for name, id in ids.items():
+            self.assertEqual([events[id][part] for part in ("id", "type", "datacontenttype")], [id, f"cloud.{name}", "application/json"])
+            self.assertEqual(events[id]["time"], "2025-09-22T03:04:05.123456+00:00")
+
+    def readers(self, registry):
+        """All at once; what they read by way and topic."""
+        order, head, cloud = (f"{self.topic(space)}{registry.version}:3" for space in ("order", "head", "cloud"))
+        python = [FETCHED / "python/bin/python", READERS / "reader.py", self.bootstrap, registry.url]
+        node = ["node", READERS / "reader.js", self.bootstrap, registry.url]
+        java = ["java", "-cp", FETCHED / "jars/*", READERS / "Reader.java", self.bootstrap, registry.url.replace(API, "/apis/registry/v2")]
+        return [read(*python, f"avro:{order}", f"fastavro:{order}", f"avro:{head}", f"fastavro:{head}", f"cloudevents:{cloud}"),
+                read(*node, f"node:{order}", f"node:{head}", more={"NODE_PATH": str(FETCHED / "node_modules")}), read(*java, order)]
+
+    def test_usual_clients_read_each_framing(self):
+        for registry in (two, three):
+            ids, records = self.publish(registry)
+            self.assert_bytes(ids, records)
+            for reader in self.readers(registry):
+                for (way, topic), events in reader().items():
+                    with self.subTest(registry=registry.version, way=way, topic=topic):
+                        space = topic.removeprefix(self.prefix + ".").rstrip("23")
+                        if way == "cloudevents":
+                            self.assert_cloudevents(ids[space], events)
+                        else:
+                            self.assert_avro(ids[space], events, way)
+
+    def test_the_example_reads_too(self):
+        self.options |= {"routing.topic": self.topic("example"), "registry.url": three.url, "routing.namespaces": "order"}
+        self.options = {key: value for key, value in self.options.items() if ".framing" not in key}
+        self.run_cli("schema", "register", "--all", expect=0)
+        id = self.entry("order.placed", SENT["placed"])
+        self.run_worker("--once", expect=0)
+        example = harness.ROOT / "deploy/examples/consumers/python/registry_consumer.py"
+        command = [str(FETCHED / "python/bin/python"), str(example), self.bootstrap, self.topic("example"), three.url]
+        (line,) = first_lines(command, 1, self.dir, self.dir)
+        self.assertEqual(json.loads(line), {"id": id, "type": "order.placed", "key": SENT["placed"]["order_id"], "event": READ})
+
+    def test_a_token_that_changes(self):
+        """The worker reads the file again when it is refused; what it logs and shows has no secret in it."""
+        token = self.dir / "token"
+        token.write_text("canary-wrong-3081\n")
+        self.options |= {"routing.topic": self.topic("token"), "routing.namespaces": "order", "registry.url": two.url, "routing.order.framing": "auto"}
+        self.options = {key: value for key, value in self.options.items() if key not in ("routing.head.framing", "routing.cloud.framing", "routing.plain.framing")}
+        self.run_cli("schema", "register", "--all", expect=0)
+        self.options |= {"registry.url": front.url("bearer"), "registry.token_file": token}
+        worker = self.start_worker()
+        id = self.entry("order.paid", SENT["paid"])
+        harness.wait_until(lambda: "401" in self.run_cli("health").stdout())
+        self.assertEqual(self.pending(), [f"{id}.json"])
+        token.write_text(TOKEN + "\n")
+        harness.wait_until(lambda: not self.pending())
+        shown = self.run_cli("config").stdout() + self.run_cli("health", "--detailed").stdout() + Path(f"/proc/{worker.pid}/cmdline").read_text()
+        self.assertNotIn("canary", worker.stderr() + shown)
+        self.assertEqual(worker.stop(), 0)
 
 
 class Register(harness.BusTest):
