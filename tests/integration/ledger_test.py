@@ -292,6 +292,7 @@ class Ledger(harness.BusTest):
         (schemas / "plot/updated.avsc").write_text(json.dumps(schema))
         changes = ({"routing.plot.updated.topic": self.topic("elsewhere"), "routing.plot.key": "word_count", "encoding.framing": "json"},
                    {"encoding.schemas": str(schemas)},
+                   {"registry.url": f"http://127.0.0.1:{harness.free_port()}"},  # ids of a registry that is not there
                    {"routing.namespaces": "episode"})
         for turn, (changed, lost) in enumerate((changed, lost) for changed in changes for lost in (False, True)):
             ids += self.fill(10, 10 * turn)
