@@ -50,6 +50,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         registry = self.server.registry
+        if self.server.gate.is_set():  # it was stopped: what is still open is no way to it
+            self.close_connection = True
+            return
         with registry.lock:
             registry.asked.append((self.command, self.path, dict(self.headers), body))
             registry.at_once += 1
