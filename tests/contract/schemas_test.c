@@ -41,6 +41,24 @@ static const struct {
      "{\"usecase_name\": \"u\"}"},
     {"usecase.failed", "{\"usecase_name\": \"u\", \"error\": \"x\", \"request_data\": {}}",
      "{\"usecase_name\": \"u\"}"},
+    {"commands.create_episode",
+     "{\"title\": \"t\", \"episode_number\": 1, \"content\": \"x\", \"command_id\": \"c\", \"timestamp\": \"2025-09-22T03:04:05\", \"metadata\": {\"a\": 1}}",
+     "{\"title\": \"t\", \"episode_number\": 1}"},
+    {"commands.update_episode",
+     "{\"episode_id\": \"e\", \"title\": \"t\", \"content\": \"x\", \"command_id\": \"c\", \"timestamp\": \"2025-09-22T03:04:05\", \"metadata\": {\"a\": 1}}",
+     "{\"episode_id\": \"e\"}"},
+    {"commands.check_quality",
+     "{\"content\": \"x\", \"check_types\": [\"rhythm\"], \"target_score\": 82.5, \"command_id\": \"c\", \"timestamp\": \"2025-09-22T03:04:05\", \"metadata\": {\"a\": 1}}",
+     "{\"content\": \"x\"}"},
+    {"commands.publish_episode",
+     "{\"episode_id\": \"e\", \"format_type\": \"epub\", \"include_metadata\": false, \"command_id\": \"c\", \"timestamp\": \"2025-09-22T03:04:05\", \"metadata\": {\"a\": 1}}",
+     "{\"episode_id\": \"e\"}"},
+    {"commands.update_plot",
+     "{\"plot_id\": \"p\", \"episode_number\": 7, \"plot_content\": \"x\", \"consistency_check\": false, \"command_id\": \"c\", \"timestamp\": \"2025-09-22T03:04:05\", \"metadata\": {\"a\": 1}}",
+     "{\"plot_id\": \"p\", \"plot_content\": \"x\"}"},
+    {"commands.generate_plot",
+     "{\"episode_number\": 1, \"chapter_title\": \"t\", \"target_length\": 100, \"genre\": \"g\", \"use_ai_enhancement\": false, \"command_id\": \"c\", \"timestamp\": \"2025-09-22T03:04:05\", \"metadata\": {\"a\": 1}}",
+     "{\"episode_number\": 1}"},
 };
 #define NAMES (sizeof names / sizeof *names)
 
@@ -239,6 +257,12 @@ CASE(fingerprints_are_those_of_the_reference_library) {
     const char *name;
     uint64_t fingerprint;
   } table[] = {
+      {"commands.check_quality", UINT64_C(0xc4778470c5e2a3b2)},
+      {"commands.create_episode", UINT64_C(0xa42a86236aa42884)},
+      {"commands.generate_plot", UINT64_C(0x26858e219ed6daef)},
+      {"commands.publish_episode", UINT64_C(0x5b0c46a21204bfce)},
+      {"commands.update_episode", UINT64_C(0x0a6139a26c6d31b4)},
+      {"commands.update_plot", UINT64_C(0x8b59b9b5ef8d0896)},
       {"envelope", UINT64_C(0x72c42333885d0cd5)},
       {"episode.created", UINT64_C(0x5d8da44ce60c6ea4)},
       {"episode.published", UINT64_C(0xa2a4db2a75cdbcd6)},

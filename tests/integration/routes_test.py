@@ -93,6 +93,20 @@ class Routes(harness.BusTest):
         file.write_text(json.dumps({**payload, "meta": {"tenant": []}}))
         self.assertIn("bad_header", self.run_cli("route", "order.placed", str(file), expect=1).stdout())
 
+    def test_commands_are_a_namespace_like_another_and_off_until_it_is_listed(self):
+        self.options["encoding.schemas"] = str(harness.ROOT / "schemas")
+        del self.options["routing.namespaces"]
+        self.assertIn("unknown_namespace", self.run_cli("route", "commands.update_plot", expect=1).stdout())
+        self.options["routing.namespaces"] = "commands"
+        payload = {"plot_id": "p-1", "plot_content": "t", "note": 7}
+        self.entry("commands.update_plot", payload)
+        self.run_worker("--once", expect=0)
+        (record,) = self.drain("commands.events")
+        self.assertEqual((record.key, record.headers["ce_type"]), (b"p-1", b"commands.update_plot"))
+        (shown,) = map(json.loads, self.run_cli("tail", "--limit", "1", expect=0).stdout().splitlines())
+        self.assertEqual({name: shown["value"][name] for name in payload}, payload)
+        self.assertEqual(shown["value"]["consistency_check"], True)
+
     def test_unknown_fields_of_one_event(self):
         self.options |= {"routing.order.unknown_fields": "drop", "routing.order.placed.unknown_fields": "refuse", "routing.payment.unknown_fields": "carry"}
         (self.dir / "schemas/order/gone.avsc").write_text(json.dumps({**PLACED, "name": "Gone"}))
