@@ -135,6 +135,10 @@ static bool find_inner(struct lift *l) {
 }
 
 static enum reason check_inner(const struct lift *l) {
+  if (!l->type.len) {
+    error_set(l->err, ST_INVALID, "payload.event_type: expected a class name, found nothing in it");
+    return REASON_BAD_NAME;
+  }
   if (!l->inner.len) {
     error_set(l->err, ST_INVALID,
               "payload.data.event_name: expected the name of the event that is inside");
@@ -174,9 +178,10 @@ static void take_time(const struct lift *l, struct event *out) {
     out->created_us = us;
 }
 
+/* An empty one is none, as null is: of a message the message's own stands. */
 static bool take_subject(const struct lift *l, struct event *out) {
   if (is(l->doc, l->in.aggregate, JSON_NUMBER)) out->subject = json_slice(l->doc, l->in.aggregate);
-  return !is(l->doc, l->in.aggregate, JSON_STRING) ||
+  return !is(l->doc, l->in.aggregate, JSON_STRING) || !json_raw(l->doc, l->in.aggregate).len ||
          json_text(l->doc, l->in.aggregate, l->arena, &out->subject);
 }
 

@@ -275,9 +275,12 @@ class Typed(harness.BusTest):
             self.assertNotEqual(worker.status, 0, folder)
             self.assertIn(f" {word} the outbox", worker.stderr())
             self.assertFalse((folder / ".busbridge" / "lock").exists() and word != "is", folder)
-        worker = self.run_worker("--once", options={"outbox.typed": str(self.dir / "missing")})
-        self.assertNotEqual(worker.status, 0)
-        self.assertIn("outbox.typed", worker.stderr())
+        (self.dir / "file").touch()
+        for folder in ("missing", "file"):
+            worker = self.run_worker("--once", options={"outbox.typed": str(self.dir / folder)})
+            self.assertNotEqual(worker.status, 0)
+            self.assertIn("outbox.typed: ", worker.stderr())
+            self.assertNotIn("outbox.url", worker.stderr())
 
     def test_it_has_a_lock_of_its_own(self):
         first = self.start_worker()

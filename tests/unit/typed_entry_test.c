@@ -114,6 +114,17 @@ CASE(the_message_stands_in_for_what_the_envelope_lacks) {
   }
 }
 
+CASE(an_empty_aggregate_of_the_envelope_is_none) {
+  struct bench *b = *state;
+  static const char *const none[] = {"", "\"aggregate_id\": null, ", "\"aggregate_id\": \"\", "};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+    char envelope[80];
+    snprintf(envelope, sizeof envelope, "%s\"data\": {}", none[i]);
+    assert_int_equal(read_message(b, "\"aggregate_id\": \"ag\",", envelope), REASON_NONE);
+    assert_span(b->event.subject, "ag");
+  }
+}
+
 CASE(without_an_envelope_the_payload_is_the_event) {
   struct bench *b = *state;
   static const char *const payloads[] = {
@@ -165,6 +176,9 @@ CASE(what_is_wrong_is_told_with_its_path) {
       {REASON_BAD_ID, "payload.event_id: ",
        "{\"message_id\": \"m\", \"event_type\": \"PlotSaved\", \"payload\": {\"event_type\": "
        "\"PlotSaved\", \"event_id\": \"a/b\", \"occurred_at\": 1, \"data\": {}}}"},
+      {REASON_BAD_NAME, "payload.event_type: ",
+       "{\"message_id\": \"m\", \"event_type\": \"PlotSaved\", \"payload\": {\"event_type\": \"\","
+       " \"occurred_at\": 1, \"data\": {}}}"},
       {REASON_NOT_OBJECT, "an entry is one JSON object", "[]"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -127,6 +127,10 @@ static bool lies_in(int folder, const struct stat *top) {
 static enum status check_apart(const struct fs_site *s, const char *path, struct error *err) {
   struct stat outbox, typed;
   int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOTDIR)
+    return error_set(
+        err, ST_INVALID,
+        "outbox.typed: %s is not a folder; name that of the typed bus (with pending/ in it)", path);
   bool known = fd >= 0 && fstat(fd, &typed) == 0 && fstat(fs_folder(s, PLACE_FLAT), &outbox) == 0;
   bool in = known && lies_in(fd, &outbox);
   bool holds = known && lies_in(fs_folder(s, PLACE_FLAT), &typed);
@@ -146,8 +150,9 @@ static enum status open_typed(struct fs_site *s, const struct store_options *opt
                               struct error *err) {
   if (!options->typed) return ST_OK;
   enum status st = check_apart(s, options->typed, err);
-  if (st == ST_OK) st = state_open(options->typed, options->create, options->clock, &s->typed, err);
-  return st == ST_OK || st == ST_INVALID ? st : error_prefix(err, "outbox.typed");
+  if (st != ST_OK) return st;
+  st = state_open(options->typed, options->create, options->clock, &s->typed, err);
+  return st == ST_OK ? st : error_prefix(err, "outbox.typed");
 }
 
 enum status fs_open(const char *address, const struct store_options *options, void **out,
