@@ -131,6 +131,26 @@ class Upgrade(harness.BusTest):
                 with self.subTest(crash=state["crash"]):
                     self.assertIsNone(wrong)
 
+    def test_an_outbox_of_a_later_form_is_refused_by_both_forms_and_nothing_is_touched(self):
+        self.entry("plot.updated", {"plot_id": "p-1"})
+        self.run_worker("--once", expect=0)
+        self.entry("plot.updated", {"plot_id": "p-2"})
+        later = self.outbox / ".busbridge/batch-1-00112233445566778899aabbccddeeff"
+        later.write_text('{"busbridge-manifest": 3, "number": 1, "rows": "elsewhere"}\n')
+
+        def there():  # but for who was here last, and the figures
+            return {p: (p.stat().st_ino, p.stat().st_ctime_ns) for p in self.outbox.rglob("*") if p.is_file() and p.name not in ("lock", "metrics")}
+        before = there()
+        for guarantee in ("exactly_once", "at_least_once"):
+            worker = self.run_worker("--once", options={"delivery.guarantee": guarantee}, expect=2)
+            self.assertRegex(worker.stderr(), rf"\.busbridge/{later.name}: it has the form 3 of another release of busbridge; this one \([\d.]+\) reads the forms 1 and 2")
+            self.assertEqual(there(), before)
+        self.assertRegex(self.run_cli("doctor", expect=1).stdout(), r"position +failed +\S+: it has the form 3[^\n]+\n +what to do: Do what is said there")
+        self.assertEqual(there(), before)
+        later.unlink()
+        self.run_worker("--once", expect=0)
+        self.assertEqual(self.pending(), [])
+
 
 if __name__ == "__main__":
     harness.main()

@@ -89,7 +89,15 @@ CASE(damaged_texts_are_refused) {
 }
 
 CASE(a_text_of_a_later_release_is_told_apart) {
-  assert_refused(*state, SPAN("{\"busbridge-manifest\":3}\n"), ST_UNSUPPORTED, "another release");
+  struct error err = {0};
+  assert_refused(*state, SPAN("{\"busbridge-manifest\":3}\n"), ST_UNSUPPORTED,
+                 "it has the form 3 of another release of busbridge; this one (" BUSBRIDGE_VERSION
+                 ") reads the forms 1 and 2. Start that release");
+  assert_int_equal(journal_readable(SPAN("{\"busbridge-manifest\":3,\"x\":[]}\nrows\n"), &err),
+                   ST_UNSUPPORTED);
+  assert_int_equal(journal_readable(SPAN("{\"busbridge-manifest\":2}\n"), &err), ST_OK);
+  assert_int_equal(journal_readable(SPAN("{\"busbridge-manifest\":\"3\"}\n"), &err), ST_OK);
+  assert_int_equal(journal_readable(SPAN("no line"), &err), ST_OK);
 }
 
 /* Release 0.1.0 wrote no content; what it left is settled by id alone. */

@@ -35,6 +35,9 @@ MUST_CHECK enum status journal_remove(int folder, const struct manifest_name *na
  * written whole. */
 size_t journal_print(const struct manifest *m, const char *nonce, struct buffer *out);
 MUST_CHECK enum status journal_parse(struct span text, struct manifest *out, struct error *err);
+/* Of a manifest, or of its first bytes. ST_UNSUPPORTED: a later release wrote it, so that nothing
+ * of it is to be judged; err names both forms. */
+MUST_CHECK enum status journal_readable(struct span head, struct error *err);
 void journal_digest(struct span text, char out[MANIFEST_DIGEST]);
 
 /* disk_reserve.c: disk kept for one manifest */

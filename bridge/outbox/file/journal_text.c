@@ -154,6 +154,14 @@ static enum status text_at(struct reading *r, uint32_t node, struct span *out, s
   return out->ptr || !raw.len ? ST_OK : no_memory(err);
 }
 
+static enum status other_release(uint64_t version, struct error *err) {
+  return error_set(err, ST_UNSUPPORTED,
+                   "it has the form %" PRIu64
+                   " of another release of busbridge; this one (" BUSBRIDGE_VERSION
+                   ") reads the forms 1 and %d. Start that release; nothing was changed",
+                   version, VERSION);
+}
+
 static enum status read_head(struct reading *r, struct error *err) {
   enum status st = next_line(r, err);
   if (st != ST_OK) return st;
@@ -163,10 +171,7 @@ static enum status read_head(struct reading *r, struct error *err) {
       !number_at(r, json_member(d, 0, "busbridge-manifest"), &version))
     return damaged(r, err);
   r->old = version == 1;
-  if (version != VERSION && !r->old)
-    return error_set(err, ST_UNSUPPORTED,
-                     "it was written by another release of busbridge (version %" PRIu64 ")",
-                     version);
+  if (version != VERSION && !r->old) return other_release(version, err);
   uint32_t before = json_member(d, 0, "before");
   if (before == JSON_NONE || d->nodes[before].type != JSON_STRING) return damaged(r, err);
   struct span digest = json_raw(d, before);
@@ -240,6 +245,25 @@ static enum status read_all(struct reading *r, struct error *err) {
   if (!r->out->entries) return no_memory(err);
   for (size_t i = 0; st == ST_OK && i < r->out->count; i++) st = read_entry(r, i, err);
   return st;
+}
+
+/* Behind the blanks. */
+static bool pass(struct span *rest, const char *word) {
+  *rest = span_trim(*rest);
+  if (!span_starts(*rest, word)) return false;
+  *rest = (struct span){rest->ptr + strlen(word), rest->len - strlen(word)};
+  return true;
+}
+
+enum status journal_readable(struct span head, struct error *err) {
+  uint64_t version;
+  if (!pass(&head, "{") || !pass(&head, "\"busbridge-manifest\"") || !pass(&head, ":"))
+    return ST_OK;
+  head = span_trim(head);
+  size_t digits = 0;
+  while (digits < head.len && head.ptr[digits] >= '0' && head.ptr[digits] <= '9') digits++;
+  if (!number_parse((struct span){head.ptr, digits}, UINT64_MAX, &version)) return ST_OK;
+  return version > VERSION ? other_release(version, err) : ST_OK;
 }
 
 enum status journal_parse(struct span text, struct manifest *out, struct error *err) {

@@ -163,7 +163,7 @@ static void check_position(struct doctor *d) {
                  "not answered while the worker has a transaction open");
   } else {
     doctor_found(d, "position", REPORT_FAILED, "%s", err.text);
-    if (st == ST_INVALID)
+    if (st == ST_INVALID || st == ST_UNSUPPORTED)
       doctor_next(d, "Do what is said there; a worker will not start before");
     else
       next_remedy(d,
