@@ -138,6 +138,7 @@ struct relay {
   struct holds holds;
   struct stuck stuck;
 
+  atomic_bool unsynced; /* P: an fsync of the outbox failed while what was left was settled (L11) */
   atomic_llong reader_us, finisher_us; /* wall time when that thread last turned */
   atomic_uint disk_sides;              /* those that have trouble; changed under the lock */
 };

@@ -447,6 +447,7 @@ static void close_batch(struct finishing *f, const struct manifest_name *name) {
 void stage_settle(struct finishing *f, struct item *first) {
   struct relay *r = f->relay;
   size_t published = 0, all = 0;
+  f->unsettled = f->unsettled || atomic_load(&r->unsynced);
   if (!still_ours(f)) return; /* touches nothing: it is the other one's now */
   f->settling_us = clock_wall_us(r->parts.clock);
   f->settling_ns = clock_mono_ns(r->parts.clock);
@@ -483,6 +484,7 @@ void settle_aside(struct finishing *f) {
   bool stuck = r->stuck.count > 0;
   mutex_unlock(&r->lock);
   if (!due || store_amounts(r->parts.store, &counts, NULL) != ST_OK) return;
+  f->unsettled = f->unsettled || atomic_load(&r->unsynced);
   if ((counts.aside || stuck) && !f->unsettled) {
     if (!still_ours(f)) return;
     BUG_ON_RULE(L11, f->unsettled);

@@ -111,7 +111,7 @@ void fs_purge(struct fs_shared *s, struct letter *list, size_t count) {
   if (st == ST_OK) st = sync_dead(look.s->site, any, &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)
     if (list[i].status == ST_OK)
-      list[i].status = error_set(&list[i].error, st, "dlq/: %s", err.text);
+      list[i].status = error_set(&list[i].error, st, "%s: %s", list[i].file, err.text);
 }
 
 /* ---- bytes ---- */
@@ -119,9 +119,9 @@ void fs_purge(struct fs_shared *s, struct letter *list, size_t count) {
 static enum status read_at(int fd, const char *file, uint64_t from, size_t most, struct buffer *out,
                            uint64_t *size, struct error *err) {
   struct stat st;
-  if (fstat(fd, &st) < 0) return error_sys(err, errno, "looking at dlq/%s", file);
+  if (fstat(fd, &st) < 0) return error_sys(err, errno, "looking at %s", file);
   if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
-    return error_set(err, ST_INVALID, "dlq/%s is not a regular file with one link", file);
+    return error_set(err, ST_INVALID, "%s is not a regular file with one link", file);
   *size = (uint64_t)st.st_size;
   if (from >= *size) return ST_OK;
   if (most > *size - from) most = (size_t)(*size - from);
@@ -129,9 +129,9 @@ static enum status read_at(int fd, const char *file, uint64_t from, size_t most,
   for (size_t got = 0; !out->failed && got < most;) {
     ssize_t n = pread(fd, out->ptr + out->len, most - got, (off_t)(from + got));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return error_sys(err, errno, "reading dlq/%s", file);
+    if (n < 0) return error_sys(err, errno, "reading %s", file);
     if (n == 0)
-      return error_set(err, ST_BUSY, "dlq/%s became shorter while it was read; try again", file);
+      return error_set(err, ST_BUSY, "%s became shorter while it was read; try again", file);
     out->len += (size_t)n;
     got += (size_t)n;
   }
@@ -146,10 +146,13 @@ enum status fs_bytes(struct fs_site *s, const char *file, uint64_t from, size_t 
   if (!*name || *name == '.' || strchr(name, '/'))
     return error_set(err, ST_INVALID, "\"%s\" is not a file of dlq/", file);
   fs_look_around(s);
-  if (fs_folder(s, place) < 0) return error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
+  if (fs_folder(s, place) < 0)
+    return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   int fd = openat(fs_folder(s, place), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return error_sys(err, errno, "opening dlq/%s", file);
-  enum status st = read_at(fd, file, from, most, out, size, err);
+  if (fd < 0) return error_sys(err, errno, "opening %s%s", place_path(place), name);
+  char shown[TOKEN_SIZE];
+  snprintf(shown, sizeof shown, "%s%s", place_path(place), name);
+  enum status st = read_at(fd, shown, from, most, out, size, err);
   close(fd);
   return st;
 }

@@ -114,6 +114,7 @@ static void fail_going(struct fs_failing *const *list, size_t count, enum status
     if (!fs_going(list[i])) continue;
     list[i]->f->status = st;
     list[i]->f->error = *err;
+    list[i]->f->unsynced = true;
   }
 }
 

@@ -26,7 +26,8 @@ static enum status open_folder(struct fs_site *s, enum place place, bool make, s
 
 static enum status open_folders(struct fs_site *s, struct error *err) {
   bool change = !s->inspect;
-  enum status st = change ? fs_check_mounts(s, err) : ST_OK;
+  enum status st = change ? fs_check_mounts(s, SIDE_FLAT, err) : ST_OK;
+  if (st == ST_OK && change) st = fs_check_mounts(s, SIDE_TYPED, err);
   for (unsigned p = PLACE_PENDING; p < PLACES && st == ST_OK; p++) {
     enum shelf shelf = fs_shelf((enum place)p);
     bool needed = shelf == SHELF_DEAD || (shelf == SHELF_SENT && s->c.keep_sent);

@@ -138,7 +138,7 @@ static enum status check_mount(const struct state *side, const char *folder, str
       state_path(side), folder, state_path(side), folder, state_path(side));
 }
 
-static enum status check_mounts(const struct fs_site *s, enum side side, struct error *err) {
+enum status fs_check_mounts(struct fs_site *s, enum side side, struct error *err) {
   const struct state *state = fs_side(s, side);
   if (!state) return ST_OK;
   enum status st = check_mount(state, ".busbridge", err);
@@ -147,11 +147,6 @@ static enum status check_mounts(const struct fs_site *s, enum side side, struct 
     if (place_side((enum place)p) == side && fs_shelf((enum place)p) == SHELF_PENDING)
       st = check_mount(state, place_folder((enum place)p), err);
   return st;
-}
-
-enum status fs_check_mounts(struct fs_site *s, struct error *err) {
-  enum status st = check_mounts(s, SIDE_FLAT, err);
-  return st == ST_OK ? check_mounts(s, SIDE_TYPED, err) : st;
 }
 
 enum status fs_sync_places(struct fs_site *s, enum place a, enum place b, struct error *err) {

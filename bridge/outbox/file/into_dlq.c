@@ -35,6 +35,14 @@ static bool surely(const struct fs_site *s, const struct fs_letter *l, const str
   return l->is.inode && fs_stamp_alike(&l->is, now) && age_us >= YOUNG_US;
 }
 
+/* Which syncs the folder that others of the list left: first where they went. */
+static enum status put_back(struct fs_site *s, const struct fs_letter *l) {
+  enum place dead = place_dead(l->place);
+  if (durable_sync_folder(fs_folder(s, dead), NULL) != ST_OK)
+    atomic_store(&s->dead_owed[place_side(dead)], true); /* this one must not stay in tmp */
+  return fs_put_back(s, l->place, l->name, l->tmp, NULL);
+}
+
 /* By way of tmp, where it is looked at: what a producer put at its name in the meantime is not a
  * dead letter. dlq is the folder that lay there a moment ago. */
 static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) {
@@ -52,7 +60,7 @@ static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) 
     if (!l->there) st = fs_carry(s, tmp, l->tmp, place_dead(l->place), l->to_name, &l->error);
   }
   if (st == ST_OK) return ST_OK;
-  enum status back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
+  enum status back = put_back(s, l);
   (void)back; /* else the next holder of the lock does it */
   return st;
 }
@@ -62,7 +70,7 @@ static enum status follow(struct fs_site *s, struct fs_letter *l, int dlq) {
   enum status st = fs_carry(s, dlq, l->target, place_dead(l->place), l->to_name, &l->error);
   if (st == ST_OK) return ST_OK;
   enum status back = durable_move(dlq, l->target, fs_tmp(s, l->place), l->tmp, NULL);
-  if (back == ST_OK) back = fs_put_back(s, l->place, l->name, l->tmp, NULL);
+  if (back == ST_OK) back = put_back(s, l);
   (void)back; /* else it lies there, as it would have a moment earlier */
   return st;
 }

@@ -68,8 +68,8 @@ struct fs_reader {
   struct digest_set told;           /* names in the queue, while the listing is not used up */
   int inotify, watch[PLACES];
   bool overflow, folders_changed, watch_said;
-  bool pending_waits;      /* another pending/ is taken over by the scan that was asked for */
-  bool place_said[PLACES]; /* that it cannot be used */
+  bool pending_waits[PLACES]; /* another pending/ is taken over by the scan that was asked for */
+  bool place_said[PLACES];    /* that it cannot be used */
   unsigned since_drain;
   struct fs_growing *growing;
   size_t growing_count;

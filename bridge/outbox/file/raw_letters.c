@@ -215,6 +215,9 @@ static enum status move_raw(struct letters *l, struct pair *p) {
                    : durable_move(fs_tmp(l->s->site, l->dead), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
+  /* Which syncs the folder that others left: first where they went. */
+  if (durable_sync_folder(l->dlq, NULL) != ST_OK)
+    atomic_store(&l->s->site->dead_owed[place_side(l->dead)], true);
   enum status back = fs_put_back(l->s->site, f->ref.place, p->m->name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
@@ -280,7 +283,9 @@ static bool end_round(struct letters *l) {
     p->ended = true;
     fs_dead_figure(l->s, 1);
     p->m->f->status = st;
-    if (st != ST_OK) p->m->f->error = err;
+    if (st == ST_OK) continue;
+    p->m->f->error = err;
+    p->m->f->unsynced = true;
   }
   return again;
 }

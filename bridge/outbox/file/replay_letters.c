@@ -57,7 +57,13 @@ static bool look_at_letter(struct moving *m, struct fs_look *l, struct entry_inf
   struct letter *letter = m->letter;
   if (!fs_letter_look(l, letter, &m->dead, m->name, info)) return false;
   m->home = place_home(m->dead);
-  if (!fs_desk_is_object(&l->desk))
+  /* It may be missing on the typed side, or another one lies there that the reader has not taken
+   * over yet: what comes back into the old one would be seen by nobody. */
+  if (!fs_in_place(l->s->site, m->home, fs_folder(l->s->site, m->home)))
+    letter->status = error_set(&letter->error, ST_IO,
+                               "%s/%s/ is not there, or was exchanged just now; try again",
+                               state_path(fs_state(l->s->site, m->home)), place_folder(m->home));
+  else if (!fs_desk_is_object(&l->desk))
     letter->status =
         error_set(&letter->error, ST_INVALID, "%s%s is not a JSON object; fix it, then replay it",
                   place_path(m->dead), m->name);
@@ -139,9 +145,12 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
   struct stamp now;
   struct fs_shared *s = m->s;
   enum status back = ST_NOT_FOUND;
+  /* Others of the list came here: for good, before the folder that they left is synced. */
+  enum status kept = fs_sync_swapped(s->site, place_side(m->home), NULL);
+  if (kept == ST_OK) kept = durable_sync_folder(fs_folder(s->site, m->home), NULL);
   if (fs_stamp_at(fs_folder(s->site, m->home), m->target, &now) && now.inode == moved->inode)
     back = fs_move_free(s->site, m->home, m->target, m->dead, m->name, NULL);
-  if (back == ST_OK) back = fs_sync_places(s->site, m->dead, m->home, NULL);
+  if (back == ST_OK && kept == ST_OK) back = fs_sync_places(s->site, m->dead, m->home, NULL);
   (void)back;
   return st != ST_OK
              ? st

@@ -28,7 +28,7 @@ static enum status check_outbox(const struct state *side, struct error *err) {
 static void check_place(struct fs_reader *s, enum place place) {
   struct error err = {0};
   bool waits = fs_shelf(place) == SHELF_PENDING;
-  bool works = !waits || fs_check_mounts(s->site, &err) == ST_OK;
+  bool works = !waits || fs_check_mounts(s->site, place_side(place), &err) == ST_OK;
   works = works && fs_take_place(s->site, place, &err) == ST_OK;
   if (!works && !s->place_said[place])
     log_write(s->site->log, LOG_WARNING, "outbox", waits ? "pending_unreadable" : "folder_unusable",
@@ -39,11 +39,11 @@ static void check_place(struct fs_reader *s, enum place place) {
 
 /* What is in hand out of the old one is settled there first: else it would be sent again once that
  * comes back. */
-static bool pending_waits(struct fs_reader *s) {
+static bool pending_waits(struct fs_reader *s, enum place place) {
   mutex_lock(&s->shared->lock);
-  bool wait = s->shared->in_hand.count > 0 && !s->pending_waits;
+  bool wait = s->shared->in_hand.count > 0 && !s->pending_waits[place];
   mutex_unlock(&s->shared->lock);
-  s->pending_waits = wait;
+  s->pending_waits[place] = wait;
   if (wait) fs_rescan_settled(s->shared);
   return wait;
 }
@@ -52,9 +52,11 @@ static void check_pending(struct fs_reader *s, enum place place) {
   struct stat now;
   int known = fs_folder(s->site, place);
   if (fstatat(fs_root(s->site, place), place_folder(place), &now, AT_SYMLINK_NOFOLLOW) < 0) return;
-  if (!S_ISDIR(now.st_mode))
-    fs_odd(s, PLACE_FLAT, place_folder(place), &now);
-  else if (known < 0 || fs_in_place(s->site, place, known) || !pending_waits(s))
+  if (!S_ISDIR(now.st_mode)) {
+    char shown[sizeof "typed/processing/"];
+    snprintf(shown, sizeof shown, "%.*s", (int)strlen(place_path(place)) - 1, place_path(place));
+    fs_odd(s, PLACE_FLAT, shown, &now);
+  } else if (known < 0 || fs_in_place(s->site, place, known) || !pending_waits(s, place))
     check_place(s, place);
 }
 

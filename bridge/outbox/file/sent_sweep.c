@@ -28,6 +28,12 @@ static bool sweep_name(void *ctx, const char *name, unsigned char type) {
   return w->removed < SWEEP_MOST;
 }
 
+/* That of the typed folder has what the older bus sent itself: it is not ours to tidy. */
+static bool is_swept(const struct fs_site *s, enum place place) {
+  return fs_shelf(place) == SHELF_SENT && place_side(place) == SIDE_FLAT &&
+         fs_folder(s, place) >= 0;
+}
+
 void fs_sweep_sent(struct fs_reader *s) {
   if (s->site->c.sent_retention_ms <= 0) return;
   int64_t now = clock_wall_us(s->site->clock), every = s->site->c.sent_retention_ms * 1000 / 100;
@@ -38,7 +44,7 @@ void fs_sweep_sent(struct fs_reader *s) {
   enum status st = ST_OK;
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++) {
     w.place = (enum place)p;
-    if (fs_shelf(w.place) == SHELF_SENT && fs_folder(s->site, w.place) >= 0)
+    if (is_swept(s->site, w.place))
       st = folder_walk(fs_folder(s->site, w.place), sweep_name, &w, NULL);
   }
   if (st == ST_OK && w.removed < SWEEP_MOST) s->sent_swept_us = now;

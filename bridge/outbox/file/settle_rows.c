@@ -22,6 +22,7 @@ static void copy_back(struct settling *row, const struct fs_failed *failed) {
 /* It moved, in this call or in one before that failed, and no sync has made that durable (S8). */
 static void owe_sync(struct fs_finisher *s, const struct fs_failed *f) {
   const enum place places[] = {f->ref.place, place_dead(f->ref.place)};
+  if (f->unsynced && s->owed.status == ST_OK) s->owed = f->error; /* L11: not asked twice */
   if (f->status == ST_OK && f->how != SETTLED_VANISHED) return;
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
     if (fs_folder(s->site, places[i]) >= 0) atomic_store(&s->dirty[places[i]], true);

@@ -65,8 +65,9 @@ bool fs_in_place(struct fs_site *s, enum place place, int fd); /* is that what l
 bool fs_is_folder(enum side side, const char *name);
 /* dlq/ is what lies there now, if it can be: before anything is told of it */
 void fs_look_around(struct fs_site *s);
-/* pending/ and .busbridge must lie on the outbox's file system. ST_INVALID with the remedy. */
-MUST_CHECK enum status fs_check_mounts(struct fs_site *s, struct error *err);
+/* pending/ and .busbridge of that side must lie on its folder's file system. ST_INVALID with the
+ * remedy. */
+MUST_CHECK enum status fs_check_mounts(struct fs_site *s, enum side side, struct error *err);
 /* For what a place belongs to that side, which is not there any more: ST_INVALID with the remedy.
  */
 MUST_CHECK enum status fs_no_side(struct error *err);

@@ -89,6 +89,18 @@ enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enu
   return st;
 }
 
+/* L11. What a failed fsync lost the next one does not tell: the manifest stays for the next start.
+ */
+static enum status close_settled(struct relay *r, struct manifest_name *name, struct error *err) {
+  if (store_sync(r->parts.store, err) != ST_OK) {
+    atomic_store(&r->unsynced, true);
+    disk_trouble(r, DISK_UNSYNCED, err);
+  }
+  if (atomic_load(&r->unsynced)) return ST_OK;
+  enum status st = store_aside_sync(r->parts.store, err);
+  return st == ST_OK ? stuck_settle(r, name, err) : st;
+}
+
 /* A batch that was committed before we came. Every step may be repeated. */
 static enum status settle_manifest(struct relay *r, struct manifest_name *name, struct error *err) {
   struct manifest m = {0};
@@ -101,9 +113,7 @@ static enum status settle_manifest(struct relay *r, struct manifest_name *name, 
     gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
     if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, &m.entries[i]);
   }
-  if (st == ST_OK) st = store_sync(r->parts.store, err);
-  if (st == ST_OK) st = store_aside_sync(r->parts.store, err);
-  if (st == ST_OK) st = stuck_settle(r, name, err);
+  if (st == ST_OK) st = close_settled(r, name, err);
   if (st == ST_OK)
     log_write(
         r->parts.log, LOG_INFO, "relay", "recovered",
@@ -179,7 +189,8 @@ enum status ledger_settle_chain(struct publishing *p, struct manifest_name *list
     if (!chain[i]->settled) st = settle_manifest(r, chain[i], err);
   for (size_t i = 0; st == ST_OK && i < count; i++)
     if (!in_chain(chain, n, &list[i])) st = stuck_remove(r, &list[i], err);
-  for (size_t i = 1; st == ST_OK && i < n; i++) st = stuck_remove(r, chain[i], err);
+  for (size_t i = 1; st == ST_OK && i < n && !atomic_load(&r->unsynced); i++)
+    st = stuck_remove(r, chain[i], err);
   if (st == ST_OK) note_settled(p->relay, chain[0]);
   free(chain);
   return st;
