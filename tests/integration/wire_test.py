@@ -170,8 +170,10 @@ class Wire(harness.BusTest):
 
     def test_the_page_shows_the_bytes_that_are_sent(self):
         page = (harness.ROOT / "schemas/WIRE.md").read_text()
-        shown = "".join(re.findall(r"^    ((?:[0-9a-f]{2} )+)", page, re.M)).replace(" ", "")
-        self.assertEqual(shown, self.recorded()["plain-0"]["value"])
+        blocks = re.findall(r"(?:^    (?:[0-9a-f]{2} )+.*\n)+", page, re.M)
+        shown = ["".join(re.findall(r"^    ((?:[0-9a-f]{2} )+)", block, re.M)).replace(" ", "") for block in blocks]
+        sent, head = self.recorded()["plain-0"]["value"], 2 * (2 + 8)
+        self.assertEqual(shown, [sent, "0000000007" + sent[head:]], "single-object, and confluent with the id 7")
         for header in (*self.recorded()["traced"]["headers"], "tracestate", "ce_subject", "ce_extra", "busbridge-envelope"):
             self.assertIn(f"| `{header}` |", page)
 
