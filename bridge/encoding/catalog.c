@@ -93,6 +93,13 @@ struct digest catalog_texts(const struct catalog *c) {
   return set_of(c)->entries.texts;
 }
 
+/* Its events are encoded by other schemas from now on. */
+static void nobody_waits(const struct set *set) {
+  for (size_t i = 0; i < set->entries.count; i++)
+    atomic_store(&set->entries.list[i].id.wanted, false);
+  for (unsigned i = 0; i < set->place_count; i++) atomic_store(&set->places[i].wanted, false);
+}
+
 /* In the thread that uses it. Others may still look at the old set, and have texts of it: it stays
  * until the catalog is closed. */
 static void adopt(struct catalog *c) {
@@ -107,6 +114,7 @@ static void adopt(struct catalog *c) {
     if (before) left_out_go_on(&c->left, before, e);
   }
   last_set(set)->older = old;
+  for (const struct set *s = set->older; s; s = s->older) nobody_waits(s);
   atomic_store(&fresh->set, NULL);
   atomic_store(&c->set, set);
   catalog_close(fresh);

@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define BODY_MAX ((size_t)64 * 1024 * 1024)
@@ -23,8 +24,8 @@ struct http {
 };
 
 static enum status denied(const struct http *h, int errnum, struct error *err) {
-  enum status st = error_sys(err, errnum, "connecting to %s", h->socket ? h->socket : h->base);
-  if (h->socket) error_denied(err, h->socket, R_OK | W_OK);
+  enum status st = error_sys(err, errnum, "connecting to %s", h->socket);
+  error_denied(err, h->socket, R_OK | W_OK);
   return st;
 }
 
@@ -95,16 +96,29 @@ static bool set_proxy(CURL *c, const char *proxy) {
   return set_text(c, CURLOPT_PROXY, proxy) && curl_easy_setopt(c, CURLOPT_NOPROXY, "") == CURLE_OK;
 }
 
+/* Called about once a second while nothing comes; anything but 0 ends the transfer. */
+static int look_over(void *over, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+  (void)a, (void)b, (void)c, (void)d;
+  return atomic_load((const _Atomic bool *)over);
+}
+
+static bool set_over(CURL *c, const _Atomic bool *over) {
+  if (!over) return true;
+  return curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, look_over) == CURLE_OK &&
+         curl_easy_setopt(c, CURLOPT_XFERINFODATA, (void *)over) == CURLE_OK &&
+         curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
+}
+
 enum status http_open_tls(const char *base, const struct http_options *o, struct http **out,
                           struct error *err) {
   struct http *h;
   enum status st = open_any(base, &h, err);
   if (st == ST_OK && o->body_most) h->body_most = o->body_most;
-  if (st == ST_OK &&
-      !(set_proxy(h->curl, o->proxy) && set_text(h->curl, CURLOPT_CAINFO, o->ca_file) &&
-        set_text(h->curl, CURLOPT_SSLCERT, o->certificate) &&
-        set_text(h->curl, CURLOPT_SSLKEY, o->key) &&
-        set_text(h->curl, CURLOPT_KEYPASSWD, o->key_password)))
+  if (st == ST_OK && !(set_over(h->curl, o->over) && set_proxy(h->curl, o->proxy) &&
+                       set_text(h->curl, CURLOPT_CAINFO, o->ca_file) &&
+                       set_text(h->curl, CURLOPT_SSLCERT, o->certificate) &&
+                       set_text(h->curl, CURLOPT_SSLKEY, o->key) &&
+                       set_text(h->curl, CURLOPT_KEYPASSWD, o->key_password)))
     st =
         error_set(err, ST_INVALID, "this libcurl does not take the proxy, CA or certificate named");
   return hand_out(h, st, out);
@@ -143,7 +157,8 @@ static enum status failure(const struct http *h, CURLcode code, const struct rec
   if (r->out->failed || code == CURLE_OUT_OF_MEMORY)
     return error_set(err, ST_NO_MEMORY, "out of memory");
   curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &errnum);
-  if (code == CURLE_COULDNT_CONNECT && (errnum == EACCES || errnum == EPERM))
+  /* Of a socket alone: a URL may hold a user and a password. */
+  if (h->socket && code == CURLE_COULDNT_CONNECT && (errnum == EACCES || errnum == EPERM))
     return denied(h, (int)errnum, err);
   if (code == CURLE_COULDNT_CONNECT && errnum != 0)
     return error_set(err, ST_UNAVAILABLE, "connecting: %s", strerror((int)errnum));

@@ -21,6 +21,7 @@ struct http_options {
   const char *ca_file; /* who signs the other side; else those that the system trusts */
   const char *certificate, *key, *key_password; /* ours, PEM */
   size_t body_most;                             /* bytes of an answer; 0: 64 MiB */
+  const _Atomic bool *over; /* true: what is under way ends within a second; may be NULL */
 };
 MUST_CHECK enum status http_open_tls(const char *base, const struct http_options *options,
                                      struct http **out, struct error *err);

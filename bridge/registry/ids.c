@@ -11,11 +11,12 @@ enum status ids_open(const struct ids_config *config, struct ids **out, struct e
   if (!ids) return error_set(err, ST_NO_MEMORY, "out of memory");
   ids->config = *config;
   if (!ids->config.registry.clock) ids->config.registry.clock = &clock_system;
+  ids->config.registry.over = &ids->over;
   mutex_init(&ids->lock);
   cond_init(&ids->changed);
   enum status st = ST_OK;
   for (int i = 0; st == ST_OK && i < ASKERS; i++)
-    st = registry_open(&config->registry, &ids->clients[i], err);
+    st = registry_open(&ids->config.registry, &ids->clients[i], err);
   if (st != ST_OK) {
     ids_close(ids);
     return st;
@@ -37,11 +38,11 @@ void ids_close(struct ids *ids) {
   if (!ids) return;
   mutex_lock(&ids->lock);
   ids->stopping = true;
+  atomic_store(&ids->over, true);
   cond_broadcast(&ids->changed);
-  bool dirty = ids->dirty;
   mutex_unlock(&ids->lock);
   for (size_t i = 0; i < ids->running; i++) thread_join(ids->threads[i]);
-  if (dirty) ids_remember(ids);
+  if (ids->dirty) ids_remember(ids);
   for (int i = 0; i < ASKERS; i++) registry_close(ids->clients[i]);
   for (size_t i = 0; i < ids->count; i++) free_slot(ids->slots[i]);
   free(ids->slots);
@@ -152,13 +153,25 @@ static struct slot *next_due(struct ids *ids, int64_t now, int64_t *until) {
   return NULL;
 }
 
-/* Its own name, where it has one: once, by whoever met it first. */
+/* Lock held. What is remembered is another registry's: it says nothing of this one, whether that
+ * answers for all or not. */
+static void forget(struct slot *slot) {
+  slot->remembered = SCHEMA_NO_ID;
+  if (slot->state != ID_CACHED) return;
+  ids_set(slot, SCHEMA_NO_ID);
+  slot->state = ID_ASKING;
+  slot->due_ms = INT64_MIN;
+}
+
+/* Its own name, where it has one: once, by whoever met it first, before what it said is taken. */
 static void meet(struct ids *ids, struct registry *r) {
   char cluster[REGISTRY_CLUSTER];
   bool has = registry_cluster(r, cluster);
   mutex_lock(&ids->lock);
   bool other = has && ids->cluster[0] && strcmp(ids->cluster, cluster) != 0;
   if (has) snprintf(ids->cluster, sizeof ids->cluster, "%s", cluster);
+  for (size_t i = 0; other && i < ids->count; i++) forget(ids->slots[i]);
+  ids->dirty = ids->dirty || other;
   mutex_unlock(&ids->lock);
   if (other)
     log_write(ids->config.log, LOG_WARNING, "registry", "registry_other",
@@ -175,16 +188,18 @@ static void ask(struct ids *ids, size_t me, struct slot *slot) {
   mutex_unlock(&ids->lock);
   ids_ask(ids, ids->clients[me], slot, known, &f);
   mutex_lock(&ids->lock);
-  slot->busy = false;
-  ids->asked[me] = NULL;
-  ids_take(ids, ids->clients[me], slot, &f);
   bool meets = f.state != ID_NOWHERE && !ids->met;
   ids->met = ids->met || meets;
+  if (meets) {
+    mutex_unlock(&ids->lock);
+    meet(ids, ids->clients[me]);
+    mutex_lock(&ids->lock);
+  }
+  slot->busy = false;
+  ids->asked[me] = NULL;
+  if (!ids->stopping || f.state != ID_NOWHERE) /* else it was cut short */
+    ids_take(ids, ids->clients[me], slot, &f);
   cond_broadcast(&ids->changed);
-  if (!meets) return;
-  mutex_unlock(&ids->lock);
-  meet(ids, ids->clients[me]);
-  mutex_lock(&ids->lock);
 }
 
 /* Lock held; let go while it writes. */

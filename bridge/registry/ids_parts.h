@@ -31,6 +31,7 @@ struct ids {
   struct mutex lock;
   struct cond changed;
   bool stopping, dirty, saving;
+  _Atomic bool over; /* stopping, for requests under way */
   struct slot **slots;
   size_t count, cap, next; /* next: where one looks first */
   const struct slot *asked[ASKERS];

@@ -51,7 +51,8 @@ static enum status open_url(struct registry *r, struct span word, struct error *
                                        .certificate = c->certificate,
                                        .key = c->key,
                                        .key_password = c->key_password,
-                                       .body_most = REGISTRY_BODY_MOST};
+                                       .body_most = REGISTRY_BODY_MOST,
+                                       .over = c->over};
   struct url *url = &r->urls[r->url_count];
   while (word.len && word.ptr[word.len - 1] == '/') word.len--;
   const char *base = arena_copy(&r->memory, word);
@@ -65,7 +66,7 @@ static enum status open_url(struct registry *r, struct span word, struct error *
 static enum status open_oauth(struct registry *r, struct error *err) {
   const struct registry_config *c = &r->config;
   const struct http_options options = {
-      .proxy = c->proxy, .ca_file = c->ca_file, .body_most = 1024 * 1024};
+      .proxy = c->proxy, .ca_file = c->ca_file, .body_most = 1024 * 1024, .over = c->over};
   if (!c->oauth_url || !*c->oauth_url) return ST_OK;
   return http_open_tls(c->oauth_url, &options, &r->oauth, err);
 }

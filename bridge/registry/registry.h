@@ -35,6 +35,7 @@ struct registry_config {
   const char *ca_file, *certificate, *key, *key_password;        /* PEM */
   const char *proxy;                                             /* its URL */
   int timeout_ms;                                                /* of one request */
+  const _Atomic bool *over; /* true: requests end within a second, NOWHERE; may be NULL */
   const struct clock *clock;
   struct metrics *metrics; /* registry_requests_total{op,code}; may be NULL */
 };

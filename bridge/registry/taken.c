@@ -66,7 +66,7 @@ static void tell_wrong(struct ids *ids, struct slot *slot, const struct finding 
 static void look_at_all(struct ids *ids) {
   int64_t now = clock_mono_ms(ids->config.registry.clock);
   int64_t due = now < ids->all_due_ms ? ids->all_due_ms : now;
-  ids->all_due_ms = due + MISSING_MS;
+  if (due == now) ids->all_due_ms = now + MISSING_MS;
   for (size_t i = 0; i < ids->count; i++)
     if (ids->slots[i]->due_ms > due) ids->slots[i]->due_ms = due;
 }
@@ -96,18 +96,28 @@ static void is_away(struct ids *ids, struct registry *r, const struct finding *f
 
 /* ---- what holds from now on ---- */
 
-/* Known ids serve on; at a start the remembered ones do. */
-static void take_nowhere(struct ids *ids, struct slot *slot) {
+/* Nobody answers for it: known ids serve on, at a start the remembered ones do. */
+static void do_without(struct slot *slot) {
+  if (slot->state != ID_ASKING) return;
+  if (slot->remembered != SCHEMA_NO_ID) ids_set(slot, slot->remembered);
+  slot->state = slot->remembered != SCHEMA_NO_ID ? ID_CACHED : ID_NOWHERE;
+}
+
+/* One asks for all now, so that most would not be asked for in a long time. */
+static void all_do_without(struct ids *ids, const struct finding *f) {
+  for (size_t i = 0; i < ids->count; i++) {
+    struct slot *slot = ids->slots[i];
+    if (slot->state == ID_ASKING) snprintf(slot->why, sizeof slot->why, "%s", f->why.text);
+    do_without(slot);
+  }
+}
+
+static void take_nowhere(struct ids *ids, struct slot *slot, const struct finding *f) {
   slot->tries++;
   slot->due_ms = clock_mono_ms(ids->config.registry.clock) +
                  backoff_delay_ms(&again, slot->tries, ids->config.registry.clock);
-  if (slot->state == ID_KNOWN || slot->state == ID_CACHED || slot->state == ID_WRONG) return;
-  if (slot->state == ID_ASKING && slot->remembered != SCHEMA_NO_ID) {
-    ids_set(slot, slot->remembered);
-    slot->state = ID_CACHED;
-  } else if (slot->state == ID_ASKING) {
-    slot->state = ID_NOWHERE;
-  }
+  do_without(slot);
+  if (ids->away) all_do_without(ids, f);
 }
 
 static void take_known(struct ids *ids, struct slot *slot, int64_t id) {
@@ -156,7 +166,7 @@ void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const stru
     is_back(ids, r), slot->tries = 0;
   if (slot->state != ID_WRONG) snprintf(slot->why, sizeof slot->why, "%s", f->why.text);
   switch (f->state) {
-  case ID_NOWHERE: take_nowhere(ids, slot); break;
+  case ID_NOWHERE: take_nowhere(ids, slot, f); break;
   case ID_KNOWN: take_known(ids, slot, f->id); break;
   case ID_MISSING: take_missing(ids, slot); break;
   case ID_WRONG: take_wrong(ids, slot, f); break;

@@ -51,8 +51,9 @@ static enum reason follow(struct way *w) {
   reason = routing_route(w->routing, &w->doc, &event, &w->arena, &w->route, &w->why);
   w->routed = reason == REASON_NONE;
   if (reason != REASON_NONE || !w->payload.len) return reason;
-  const struct catalog_way way = {.unknown_fields = w->route.unknown_fields,
-                                  .framing = framing_of(w)};
+  /* Nobody asks for ids here: with a framing that needs one it would only wait. */
+  enum framing framing = framing_needs_id(framing_of(w)) ? FRAMING_SINGLE_OBJECT : framing_of(w);
+  const struct catalog_way way = {.unknown_fields = w->route.unknown_fields, .framing = framing};
   catalog_way(w->catalog, &way);
   return catalog_encode(w->catalog, &w->doc, &event, w->route.name, 0, &w->record, &w->why);
 }

@@ -2,6 +2,7 @@
  * A crash leaves the schemas of the files, which the next start reads. */
 #include "bridge/service/last_schemas.h"
 #include "bridge/service/parts.h"
+#include "bridge/service/subjects.h"
 
 /* What routing made of the schemas when it was opened: it stays as it is while the worker runs. */
 static void write_marks(const struct service *s, const struct catalog *c, struct buffer *out) {
@@ -29,6 +30,7 @@ static enum status read_again(struct service *s, struct catalog **fresh, struct 
                    "which field is a key, or which names have topics of their own, changes only "
                    "when the worker is restarted");
   buffer_release(&marks);
+  if (st == ST_OK) st = subjects_check(&s->plan, *fresh, s->routing, err);
   if (st != ST_OK) catalog_close(*fresh);
   return st;
 }

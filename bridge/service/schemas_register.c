@@ -98,13 +98,6 @@ void schemas_subject(const struct schemas *s, const struct catalog_schema *schem
   write_subject(s, schema, topic, span_of(schema->event_name), out);
 }
 
-static enum status take_at(struct registering *g, const struct catalog_schema *schema,
-                           unsigned topic, struct span pattern) {
-  write_subject(g->schemas, schema, topic, pattern, &g->subject);
-  enum status st = buffer_status(&g->subject, g->err);
-  return st == ST_OK ? take(g, schema->event_name) : st;
-}
-
 static bool has_schema(const struct catalog *c, struct span name) {
   struct catalog_schema schema;
   for (size_t i = 0; catalog_schema_at(c, i, &schema); i++)
@@ -112,16 +105,31 @@ static bool has_schema(const struct catalog *c, struct span name) {
   return false;
 }
 
-/* Each topic in which there may be events without a schema of their own, once. */
+/* The naming of the subject that the route of that pattern says. */
+static enum subject_naming naming_at(const struct schemas *s, struct span pattern) {
+  enum framing framing;
+  enum subject_naming naming = SUBJECT_AUTO;
+  bool said = routing_framing_of(s->routing, pattern, &framing, &naming);
+  return said && naming != SUBJECT_AUTO ? naming : s->plan.subject;
+}
+
+/* Each subject under which there may be events without a schema of their own, once: a route may say
+ * another one in the same topic. */
 static enum status take_envelope(struct registering *g, const struct catalog_schema *schema) {
   const struct routing *routing = g->schemas->routing;
-  bool *taken = calloc(routing_topics(routing) + 1, sizeof *taken);
+  bool *taken = calloc((size_t)routing_topics(routing) * SUBJECT_NAMINGS + 1, sizeof *taken);
   enum status st = taken ? ST_OK : error_set(g->err, ST_NO_MEMORY, "Out of memory");
   struct topic_use use;
-  for (size_t i = 0; st == ST_OK && routing_topic_use(routing, i, &use); i++) {
-    if (taken[use.topic] || has_schema(g->schemas->catalog, use.pattern)) continue;
-    taken[use.topic] = true;
-    st = take_at(g, schema, use.topic, use.pattern);
+  for (size_t i = 0; st == ST_OK && routing_pattern(routing, i, &use); i++) {
+    enum subject_naming naming = naming_at(g->schemas, use.pattern);
+    if (naming == SUBJECT_TOPIC)
+      naming = SUBJECT_TOPIC_RECORD; /* never the one type of its topic */
+    size_t place = (size_t)use.topic * SUBJECT_NAMINGS + naming;
+    if (taken[place] || has_schema(g->schemas->catalog, use.pattern)) continue;
+    taken[place] = true;
+    write_subject(g->schemas, schema, use.topic, use.pattern, &g->subject);
+    st = buffer_status(&g->subject, g->err);
+    if (st == ST_OK) st = take(g, schema->event_name);
   }
   free(taken);
   return st;
@@ -134,7 +142,10 @@ static enum status take_schema(struct registering *g, const struct catalog_schem
   if (!goes) return ST_OK; /* its namespace is not published */
   enum status st = load_text(g, event);
   if (st != ST_OK) return st;
-  return schema->whole ? take_envelope(g, schema) : take_at(g, schema, topic, event);
+  if (schema->whole) return take_envelope(g, schema);
+  write_subject(g->schemas, schema, topic, event, &g->subject);
+  st = buffer_status(&g->subject, g->err);
+  return st == ST_OK ? take(g, schema->event_name) : st;
 }
 
 static enum status take_all(struct registering *g, struct span event) {

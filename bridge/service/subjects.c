@@ -131,5 +131,7 @@ static enum status one_type(const struct plan *plan, const struct catalog *catal
 enum status subjects_check(const struct plan *plan, const struct catalog *catalog,
                            const struct routing *routing, struct error *err) {
   if (!*plan->registry.urls) return no_registry(plan, routing, err);
+  enum status st = registry_config_check(&plan->registry, err);
+  if (st != ST_OK) return st;
   return catalog ? one_type(plan, catalog, routing, err) : ST_OK;
 }

@@ -6,6 +6,8 @@ enum status unplaced_open(const struct plan *plan, struct catalog **out, struct 
   struct plan own = *plan;
   own.catalog.unknown_fields = UNKNOWN_DROP;
   own.catalog.refuse_names = false;
+  if (framing_needs_id(own.catalog.framing)) /* nobody asks for ids here: it would only wait */
+    own.catalog.framing = FRAMING_SINGLE_OBJECT;
   return plan_catalog(&own, NULL, out, err);
 }
 

@@ -118,19 +118,26 @@ static bool waits_for_id(const struct item *item) {
   return item->outcome == OUTCOME_WAITS && item->written;
 }
 
-/* Who waits for an id and has no key of its own waits for the topic's; so do all once there are
- * very many keys, which is no longer one a type. */
-static struct span key_of(const struct relay *r, const struct item *item) {
+enum { ID_KEY = 1 + sizeof(struct schema_id *) };
+
+/* Who waits for an id and has no key of its own waits for that id, one a type and topic; all wait
+ * for the topic once there are very many keys. */
+static struct span key_of(const struct relay *r, const struct item *item, char room[ID_KEY]) {
   bool many = waiting_count(&r->waiting) >= WAITING_MOST;
   if (!waits_for_id(item)) return item->key;
-  return many ? (struct span){"", 0} : span_eq(item->key, item->id) ? SPAN("\0") : item->key;
+  if (many) return (struct span){"", 0};
+  if (!span_eq(item->key, item->id)) return item->key;
+  room[0] = '\0';
+  memcpy(room + 1, &item->written, sizeof item->written);
+  return (struct span){room, ID_KEY};
 }
 
 void key_waits(struct publishing *p, const struct item *item) {
   struct relay *r = p->relay;
+  char room[ID_KEY];
   if (waits_for_id(item)) p->types_due_ms = 0; /* before it goes back its type is shown */
   mutex_lock(&r->lock);
-  struct span key = key_of(r, item);
+  struct span key = key_of(r, item, room);
   if (!waiting_add(&r->waiting, item->topic, key, item->ref.name, item->generation))
     log_write(r->parts.log, LOG_WARNING, "relay", "key_not_held", FIELDS(F_SPAN("id", item->id)),
               "Out of memory: later events of this key may overtake it");
@@ -145,6 +152,23 @@ static bool key_held(struct relay *r, const struct item *item) {
          waiting_holds(w, item->topic, (struct span){"", 0}, item->ref.name, item->generation);
 }
 
+/* Its id was found to be another schema's since it was encoded, or its schema has another now: the
+ * bytes in hand are not published, and a later scan brings it to be encoded anew. */
+static bool id_is_stale(const struct item *item) {
+  unsigned char now[SCHEMA_ID_BYTES];
+  if (!item->written) return false;
+  int64_t id = atomic_load(&item->written->id);
+  schema_id_write(id, now);
+  return id == SCHEMA_NO_ID || memcmp(now, item->schema_id, sizeof now) != 0;
+}
+
+static void wait_for_another_id(struct publishing *p, struct item *item) {
+  atomic_store(&item->written->wanted, true);
+  item->outcome = OUTCOME_WAITS;
+  key_waits(p, item);
+  item->outcome = OUTCOME_SEND;
+}
+
 bool may_pass(struct publishing *p, struct item *item) {
   struct relay *r = p->relay;
   mutex_lock(&r->lock);
@@ -152,6 +176,10 @@ bool may_pass(struct publishing *p, struct item *item) {
               holds_key(&r->holds, topic_name(r, item->topic), item);
   mutex_unlock(&r->lock);
   item->key_held = held;
+  if (!held && id_is_stale(item)) {
+    wait_for_another_id(p, item);
+    return false;
+  }
   return !held && breaker_passes(&p->kafka, item->generation) &&
          breaker_passes(&p->topics[item->topic], item->generation);
 }

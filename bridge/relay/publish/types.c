@@ -5,17 +5,33 @@
 
 enum { TICK_MS = 250, TYPES_SHOWN = 32 };
 
+/* A topic may be called as a type of event is ({namespace}.{event}): its own trouble is shown then.
+ * Lock held. */
+static bool is_topics(const struct relay *r, const char *target) {
+  for (size_t i = 0; i < r->status.breaker_count; i++)
+    if (!strcmp(r->status.breakers[i].target, target)) return !r->status.breakers[i].type;
+  return false;
+}
+
 static void show(struct relay *r, const char *target, bool wrong, const char *reason,
                  const char *remedy) {
   mutex_lock(&r->lock);
-  struct breaker_view *view = status_breaker(r, target, BREAKER_OPEN, reason, remedy);
+  struct breaker_view *view =
+      is_topics(r, target) ? NULL : status_breaker(r, target, BREAKER_OPEN, reason, remedy);
   if (view) view->type = true, view->wrong = wrong;
   mutex_unlock(&r->lock);
 }
 
-static void hide(struct relay *r, const char *target) {
+/* All doors of types but these: several schemas may have events of one name (the envelope, one that
+ * was replaced), and whichever has no id keeps its door. */
+static void hide_others(struct relay *r, const char *const *names, size_t count) {
   mutex_lock(&r->lock);
-  status_breaker(r, target, BREAKER_CLOSED, "", "");
+  for (size_t i = r->status.breaker_count; i-- > 0;) {
+    const struct breaker_view *view = &r->status.breakers[i];
+    bool stays = !view->type;
+    for (size_t n = 0; !stays && n < count; n++) stays = !strcmp(view->target, names[n]);
+    if (!stays) status_breaker(r, view->target, BREAKER_CLOSED, "", "");
+  }
   mutex_unlock(&r->lock);
 }
 
@@ -42,33 +58,31 @@ static bool show_type(struct relay *r, const struct ids_view *v) {
   case ID_KNOWN:
   case ID_CACHED: break;
   }
-  hide(r, v->event);
   return false;
 }
 
 static void show_registry(struct relay *r, const char *why) {
-  if (*why)
-    show(r, "registry", false, why,
-         "See whether the registry answers at registry.url: busbridge doctor; types whose id is "
-         "known go on");
-  else
-    hide(r, "registry");
+  show(r, "registry", false, why,
+       "See whether the registry answers at registry.url: busbridge doctor; types whose id is "
+       "known go on");
 }
 
 void types_tick(struct publishing *p) {
   struct relay *r = p->relay;
   struct ids_view v;
   size_t shown = 0;
+  const char *names[TYPES_SHOWN + 1]; /* they live as long as the ids */
   char why[600] = "";
   if (!r->parts.ids || clock_mono_ms(r->parts.clock) < p->types_due_ms) return;
   p->types_due_ms = clock_mono_ms(r->parts.clock) + TICK_MS;
   uint64_t changes = ids_changes(r->parts.ids);
   for (size_t i = 0; ids_at(r->parts.ids, i, &v); i++) {
     bool waits = v.wanted || v.state == ID_WRONG;
-    if (waits && shown < TYPES_SHOWN) shown += show_type(r, &v);
+    if (waits && shown < TYPES_SHOWN && show_type(r, &v)) names[shown++] = v.event;
     if (v.wanted && v.state == ID_NOWHERE) snprintf(why, sizeof why, "%s", v.why);
   }
-  show_registry(r, why);
+  if (*why) show_registry(r, why), names[shown++] = "registry";
+  hide_others(r, names, shown);
   mutex_lock(&r->lock);
   r->types_told = changes;
   mutex_unlock(&r->lock);
