@@ -3,7 +3,8 @@
  *
  *   simulate [--disk] [--find] [--first SEED] [--lives N]
  *
- * --find: no further lives once one was bad.
+ * --find: no further lives once one was bad. Seeds from 1 on; with BUSBRIDGE_FULL new ones each
+ * time.
  * --disk: on the simulated disk, instead of in memory. Each row of the protocol's tables, in memory
  * each kind of trouble too, has to have come ENOUGH times in a run of LIVES lives, else it fails.
  */
@@ -176,7 +177,9 @@ int main(int argc, char **argv) {
     on_disk = on_disk || !strcmp(argv[i], "--disk");
     find_one = find_one || !strcmp(argv[i], "--find");
   }
-  uint64_t whole = on_disk ? LIVES_ON_DISK : LIVES, first = number_after(argc, argv, "--first", 1),
+  uint64_t whole = on_disk ? LIVES_ON_DISK : LIVES,
+           list = getenv("BUSBRIDGE_FULL") ? (uint64_t)clock_wall_us(&clock_system) : 1,
+           first = number_after(argc, argv, "--first", list),
            lives = number_after(argc, argv, "--lives", whole);
   reached = shared_memory(REACHED_COUNT * sizeof *reached);
   uint64_t *seeds = shared_memory(AT_ONCE * sizeof *seeds);
