@@ -1,5 +1,6 @@
 /* store_typed_test.c - an outbox of files with the older typed bus's own as a second intake: the
  * moves hold there as in the outbox, and that bus may work on it at the same time. */
+#include "bridge/outbox/manifest.h"
 #include "tests/unit/store_faults.h"
 
 #define WAITS "typed/pending/a.json"
@@ -373,6 +374,35 @@ CASE(what_was_under_way_there_is_not_forgotten_while_it_is_off) {
   box_start(b);
   OK(store_done_id(b->store, &ref, SPAN("a"), &how, &b->err));
   assert_int_equal(how, SETTLED_GONE);
+}
+
+/* A manifest names it by its place alone: in another folder it would be taken for vanished, its
+ * batch for settled, and sent again once the first one is set again. */
+CASE(another_folder_waits_until_what_a_batch_names_here_is_settled) {
+  struct box *b = *state;
+  char other[700];
+  struct manifest m = {.number = 1, .count = 1};
+  struct manifest_name name = {.number = 1};
+  make_waiting(b);
+  struct manifest_entry entry = {.ref = b->refs[0], .id = SPAN("a"), .topic = SPAN("t")};
+  m.entries = &entry;
+  OK(manifest_write(b->store, &m, "nonce", &b->err));
+  memcpy(name.digest, m.digest, sizeof name.digest);
+  box_stop(b);
+  snprintf(other, sizeof other, "%s", path_of(b, "typed2"));
+  assert_int_equal(mkdir(other, 0770), 0);
+  b->options.typed = other;
+  box_meet(b);
+  assert_int_equal(store_lock(b->store, 0, &b->err), ST_INVALID);
+  assert_non_null(strstr(b->err.text, "typed2 is another folder than "));
+  assert_non_null(strstr(b->err.text, "batch 1"));
+  box_stop(b);
+  b->options.typed = typed_dir;
+  box_start(b);
+  OK(manifest_settle(b->store, &name, &b->err));
+  box_stop(b);
+  b->options.typed = other;
+  box_start(b);
 }
 
 CASE(it_must_be_apart_and_has_a_lock_of_its_own) {

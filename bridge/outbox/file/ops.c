@@ -27,6 +27,7 @@ static enum status op_lock(void *impl, int64_t wait_ms, struct error *err) {
     st = state_lock(s->typed, wait_ms, err);
     if (st != ST_OK) error_prefix(err, "outbox.typed %s", state_path(s->typed));
   }
+  if (st == ST_OK) st = fs_keep_typed(s, err);
   for (unsigned side = 0; st == ST_OK && !s->inspect && side < SIDES; side++)
     if (fs_side(s, (enum side)side))
       leftover_clear_all(fs_side(s, (enum side)side), (enum side)side);

@@ -71,6 +71,9 @@ MUST_CHECK enum status fs_check_mounts(struct fs_site *s, enum side side, struct
 /* For what a place belongs to that side, which is not there any more: ST_INVALID with the remedy.
  */
 MUST_CHECK enum status fs_no_side(struct error *err);
+/* typed_side.c: which folder the typed side is, noted for the next start. ST_INVALID: it was
+ * another one, and a batch that is not settled names entries of that. With the lock. */
+MUST_CHECK enum status fs_keep_typed(struct fs_site *s, struct error *err);
 /* state_check of both sides */
 MUST_CHECK enum status fs_check(struct fs_site *s, struct error *err);
 /* .busbridge/tmp of that side is there, or an error */

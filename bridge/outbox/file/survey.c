@@ -8,14 +8,14 @@
 
 #define LEFT_AFTER_US INT64_C(60000000)
 
-/* What the relay and the commands keep in .busbridge, and in its tmp while they write; a name ends
- * in * where more may follow. Whoever adds a file there adds its name here, else verify calls it a
- * stray one. */
+/* What the relay and the commands keep in .busbridge beside the notes, and in its tmp while they
+ * write; a name ends in * where more may follow. Whoever adds a file there adds its name here, else
+ * verify calls it a stray one. */
 static const char *const state_files[] = {
-    "id",         "cluster",   "lock",      "tmp",          "hands",
-    "paused",     "reserve",   "metrics",   "replay-*",     "selections",
-    "audit.log*", "aside",     "ledger",    "holds",        "order",
-    "batch-*",    "settled-*", "keys-due*", "control.sock", ".busbridge-probe",
+    "id",         "lock",      "tmp",          "hands",
+    "reserve",    "metrics",   "replay-*",     "selections",
+    "audit.log*", "aside",     "typed",        "batch-*",
+    "settled-*",  "keys-due*", "control.sock", ".busbridge-probe",
     NULL};
 static const char *const tmp_files[] = {"*.tmp",  "swap-*",  "gone-*",           "sent-*",
                                         "back-*", "home-*",  "batch-*",          "settled-*",
@@ -129,6 +129,14 @@ static bool known(const char *const *patterns, const char *name) {
   return false;
 }
 
+static bool is_note(const char *name) {
+  for (unsigned n = 0; n < NOTES; n++) {
+    const char *path = state_note_name((enum note)n); /* behind the folder */
+    if (strcmp(strrchr(path, '/') + 1, name) == 0) return true;
+  }
+  return false;
+}
+
 /* Does it hold an event, under a name that nobody looks at? Not one that its producer is about to
  * rename. */
 static bool holds_event(struct survey *v, const char *name) {
@@ -192,7 +200,8 @@ static bool meet(void *ctx, const char *name, unsigned char type) {
 static bool meet_state(void *ctx, const char *name, unsigned char type) {
   struct survey *v = ctx;
   (void)type;
-  return known(state_files, name) || stray(v, state_folder(v->s->site->state), ".busbridge/", name);
+  return is_note(name) || known(state_files, name) ||
+         stray(v, state_folder(v->s->site->state), ".busbridge/", name);
 }
 
 static const char *tmp_path(enum side side) {
