@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- the folders ---- */
@@ -17,10 +18,14 @@ static bool unwritable(int outbox, const char *name) {
   return faccessat(outbox, name, R_OK | W_OK | X_OK, AT_EACCESS) != 0;
 }
 
-/* Entries are exchanged between them; what goes to dlq/ and sent/ may be copied. */
+/* Entries are exchanged between them; what goes to dlq/ and sent/ may be copied. A link tells of
+ * the folder that it leads to. */
 static bool elsewhere(int outbox, const char *name) {
+  struct stat top, one;
   if (strcmp(name, "dlq") == 0 || strcmp(name, "sent") == 0) return false;
-  return folder_elsewhere(outbox, name);
+  if (folder_elsewhere(outbox, name)) return true;
+  return fstat(outbox, &top) == 0 && fstatat(outbox, name, &one, 0) == 0 &&
+         top.st_dev != one.st_dev;
 }
 
 /* The first folder that is there and fails the test. */
