@@ -80,7 +80,8 @@ static void try(struct harness *h, struct catalog *c, const char *name, const ch
   if (st != ST_OK) return;
   struct span text = {h->out.ptr + 1, h->out.len - 1};
   bool object = one_line_of_json(h, text);
-  if (object && c == h->raw && *name) encode_again(h, name, text);
+  bool named = span_starts(value, "\xc3\x01"); /* by its fingerprint: it is of another schema */
+  if (object && c == h->raw && *name && !named) encode_again(h, name, text);
 }
 
 /* What is decoded is encoded again, when it can be (a NaN cannot), and decoded to the same. */

@@ -233,7 +233,7 @@ class RefusesToStart(harness.BusTest):
         self.refused(2, ["flush.interval", "unit"], flush__interval="30")
         self.refused(2, ["dlq.max_attempts"], dlq__max_attempts="0")
         self.refused(2, ["delivery.guarantee", "exactly_once"], delivery__guarantee="at_most_once")
-        self.refused(2, ["registry.url"], registry__url="http://127.0.0.1:1")
+        self.refused(2, ["registry.url", "http://HOST:PORT"], registry__url="127.0.0.1:1")
         self.refused(2, ["redis.url", "/no/such/file"], **{"redis__url": None, "redis__url_file": "/no/such/file"})
 
     def test_a_kafka_key_that_librdkafka_refuses(self):
