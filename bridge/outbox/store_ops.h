@@ -1,10 +1,10 @@
 /* store_ops.h - what a kind of outbox implements: each row of this table is the operation of
- * store.h, manifest.h, notes.h or selections.h of that name, and each is required. Private to
- * bridge/outbox. */
+ * store.h, manifest.h, notes.h, selections.h or survey.h of that name, and each is required.
+ * Private to bridge/outbox. */
 #ifndef BRIDGE_OUTBOX_STORE_OPS_H
 #define BRIDGE_OUTBOX_STORE_OPS_H
 
-#include "bridge/outbox/store.h"
+#include "bridge/outbox/survey.h"
 
 struct manifest; /* manifest.h: the journal of batches */
 struct manifest_name;

@@ -1,6 +1,7 @@
 /* The journal of batches, and dead letters many at a time: rules that every kind of outbox keeps,
  * stated against store.h and manifest.h alone. */
 #include "bridge/outbox/manifest.h"
+#include "bridge/outbox/survey.h"
 #include "tests/contract/box.h"
 
 static const char *const kinds[] = {"file", "memory"};

@@ -1,4 +1,5 @@
 /* What a kind says of itself, store_traits, is so; and what a doctor is told of it. */
+#include "bridge/outbox/survey.h"
 #include "tests/contract/box.h"
 
 static const char *const kinds[] = {"file", "memory"};

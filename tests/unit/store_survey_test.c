@@ -1,4 +1,5 @@
 /* What a survey of the folders tells: everything that lies there, and what does not belong. */
+#include "bridge/outbox/survey.h"
 #include "tests/unit/files.h"
 
 static int box_open(void **state) {

@@ -7,6 +7,7 @@
 
 #include "bridge/outbox/file/entry_file.h"
 #include "bridge/outbox/file/shared.h"
+#include "bridge/outbox/survey.h"
 
 /* describe.c: what one file says. False: gone, left alone, or not an entry of that place. */
 struct fs_look {

@@ -14,6 +14,7 @@
 #include "bridge/base/thread.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
+#include "bridge/outbox/survey.h"
 
 struct memory_row {
   char *name; /* "<stem>.json"; the token too */

@@ -2,6 +2,7 @@
  * duplicate.
  * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/words.h"
+#include "bridge/outbox/survey.h"
 #include "bridge/service/verify/parts.h"
 
 /* ---- one look ---- */
