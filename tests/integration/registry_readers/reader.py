@@ -2,6 +2,7 @@
 WAY: avro, json (confluent-kafka's deserializers), fastavro (the schema by its id from the registry, by hand), cloudevents."""
 
 import base64
+import faulthandler
 import io
 import json
 import sys
@@ -17,7 +18,9 @@ from confluent_kafka.schema_registry.json_schema import JSONDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 bootstrap, url, *ways = sys.argv[1:]
-client = SchemaRegistryClient({"url": url})
+SECONDS = 30  # an answer that does not come by then is asked for again; without it these clients wait for ever
+client = SchemaRegistryClient({"url": url, "timeout": SECONDS})
+faulthandler.dump_traceback_later(3 * SECONDS)  # where it stands, for whoever ends it
 
 
 def by_confluent(deserializer):
@@ -29,7 +32,7 @@ def by_fastavro(record):
     if head is None:
         head, value = value[:5], value[5:]
     assert head[0] == 0 and len(head) == 5, head
-    with urllib.request.urlopen(f"{url}/schemas/ids/{int.from_bytes(head[1:], 'big')}") as answer:
+    with urllib.request.urlopen(f"{url}/schemas/ids/{int.from_bytes(head[1:], 'big')}", timeout=SECONDS) as answer:
         schema = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
     rest = io.BytesIO(value)
     event = fastavro.schemaless_reader(rest, schema)
@@ -52,13 +55,16 @@ READERS = {"avro": by_confluent(AvroDeserializer(client)), "json": by_confluent(
 
 for way, topic, count in (words.split(":") for words in ways):
     consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": f"reader-{uuid.uuid4()}", "fetch.wait.max.ms": 10,
-                                         "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
-    partitions = consumer.list_topics(topic, 60).topics[topic].partitions
+                                         "isolation.level": "read_committed", "auto.offset.reset": "earliest",
+                                         "enable.auto.commit": False})
+    while not (partitions := consumer.list_topics(topic, 60).topics[topic].partitions):
+        pass
     consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_BEGINNING) for p in partitions])
     left = int(count)
     while left:
         record = consumer.poll(1)
         if record is None or record.error():
+            print(f"{topic}: {record and record.error()}, {left} to come", file=sys.stderr)
             continue
         left -= 1
         headers = {name: value.decode(errors="replace") for name, value in record.headers()}
