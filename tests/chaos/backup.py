@@ -14,7 +14,7 @@ from oracle import name_of
 from writer import LATEST
 
 WAYS = ("over", "instead", "beside its worker")
-PULLED = re.compile(r"^(?:swap|gone|sent|back)-(?:[0-9a-f]+-){4}\d+-")  # bridge/outbox/file/left.h
+PULLED = re.compile(r"^(?:swap|gone|sent|back)-(?:[0-9a-f]+-){4}\d+-")  # bridge/outbox/file/moves/leftover.h
 DOCTOR_TRIES, UNDISTURBED = 100, 10  # what is written meanwhile may change the count that it asks for: later the producer has to wait
 
 

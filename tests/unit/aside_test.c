@@ -2,7 +2,7 @@
  * again, carried out when the hindrance goes; all others go on. */
 #include "tests/unit/files.h"
 
-#include "bridge/outbox/file/aside.h"
+#include "bridge/outbox/file/settling/aside.h"
 
 struct refusal {
   const char *part; /* of the name */

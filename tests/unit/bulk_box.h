@@ -4,7 +4,7 @@
 #define TESTS_UNIT_BULK_BOX_H
 
 #include "bridge/base/durable.h"
-#include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/records/journal.h"
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk/bulk.h"
 #include "bridge/service/bulk/frozen_selection.h"

@@ -1,5 +1,5 @@
 /* What an exchange left in tmp: only our own text and the bytes that were read are removed. */
-#include "bridge/outbox/file/leftover.h"
+#include "bridge/outbox/file/moves/leftover.h"
 #include "tests/unit/files.h"
 
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 #define TESTS_UNIT_MANIFEST_BOX_H
 
 #include "bridge/base/clock.h"
-#include "bridge/outbox/file/journal.h"
+#include "bridge/outbox/file/records/journal.h"
 
 /* enum place is the file kind's. */
 #define place room

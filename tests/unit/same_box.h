@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_SAME_BOX_H
 #define TESTS_UNIT_SAME_BOX_H
 
-#include "bridge/outbox/file/ref.h"
+#include "bridge/outbox/file/names/ref.h"
 #include "tests/unit/store_faults.h"
 
 #define CREATED "2025-01-01T00:00:00+00:00"

@@ -1,5 +1,5 @@
 /* What lies in .busbridge: identity, lock, temporary files. */
-#include "bridge/outbox/file/state.h"
+#include "bridge/outbox/file/site/state.h"
 #include "tests/unit/files.h"
 
 #include <sys/file.h>

@@ -1,5 +1,5 @@
 /* The bounded window of names: the oldest are kept, in order, in little memory. */
-#include "bridge/outbox/file/names.h"
+#include "bridge/outbox/file/names/names.h"
 #include "tests/support/test.h"
 
 static void add(struct fs_names *n, int64_t mtime, const char *name) {

@@ -8,8 +8,8 @@
 #include "bridge/json/json.h"
 #include "bridge/keys/keys.h"
 #include "bridge/metrics/metrics.h"
-#include "bridge/outbox/file/journal.h"
-#include "bridge/outbox/file/state.h"
+#include "bridge/outbox/file/records/journal.h"
+#include "bridge/outbox/file/site/state.h"
 #include "bridge/service/verify/verify.h"
 
 #include <fcntl.h>

@@ -7,10 +7,10 @@
 #ifndef BRIDGE_OUTBOX_FILE_FILE_H
 #define BRIDGE_OUTBOX_FILE_FILE_H
 
-#include "bridge/outbox/file/finish.h"
-#include "bridge/outbox/file/order.h"
-#include "bridge/outbox/file/shared.h"
-#include "bridge/outbox/file/site.h"
+#include "bridge/outbox/file/order/order.h"
+#include "bridge/outbox/file/settling/finish.h"
+#include "bridge/outbox/file/shared/shared.h"
+#include "bridge/outbox/file/site/site.h"
 
 struct fs {
   struct fs_site site;

@@ -1,12 +1,12 @@
 /* The table of operations of an outbox of files: each is given the part of it that it works on.
  * store.h says which thread calls what.
  * A crash leaves nothing of this kind's own. */
-#include "bridge/outbox/file/describe.h"
-#include "bridge/outbox/file/entry_moves.h"
 #include "bridge/outbox/file/file.h"
-#include "bridge/outbox/file/journal.h"
-#include "bridge/outbox/file/leftover.h"
-#include "bridge/outbox/file/selections.h"
+#include "bridge/outbox/file/moves/entry_moves.h"
+#include "bridge/outbox/file/moves/leftover.h"
+#include "bridge/outbox/file/operators/describe.h"
+#include "bridge/outbox/file/records/journal.h"
+#include "bridge/outbox/file/records/selections.h"
 #include "bridge/outbox/store_ops.h"
 
 #define SITE(impl) (&((struct fs *)(impl))->site)

@@ -1,3 +1,4 @@
+/* clang-format off */
 /* frozen_selection.h - what a frozen selection of the outbox (outbox/selections.h) says: which dead
  * letters a bulk replay or purge is about. Private to bridge/service; one thread at a time
  * (service's `moving`).
@@ -8,18 +9,23 @@
  * never changes.
  *
  * What a crash leaves, at any place:
- *   while it is frozen        nothing was selected
- *   before a step is noted    as it was before the step
- *   in a step                 a note that says what the step was about to do (next to until). What
- *                             lies in dlq/ of it is still to be done; what does not was done by
- *                             that step (or taken by somebody else) and is counted so. No entry
- *                             is lost or doubled by it: each move is crash-safe by itself
- *                             (outbox/file/replay_letters.c), and this file only says which are
- * wanted. after a step              at worst the note of its end is missing: the same half a note
- * at the end    is passed over; the next note begins on a line of its own at the end the audit line
- * is written before the file goes: it may be written twice, never not at all An entry that left
- * dlq/ and died again meanwhile has another time than was frozen: it is not touched.
+ *
+ *   while it is frozen       nothing was selected
+ *   before a step is noted   as it was before the step
+ *   in a step                a note of what the step was about to do (next to until). What of it
+ *                            lies in dlq/ is still to be done; what does not was done by that step
+ *                            (or taken by somebody else) and is counted so. No entry is lost or
+ *                            doubled: each move is crash-safe by itself
+ *                            (outbox/file/operators/replay_letters.c)
+ *   after a step             at worst the note of its end is missing: the same
+ *   within a note            half a note is passed over; the next begins on a line of its own
+ *   at the end               the audit line is written before the file goes: perhaps twice, never
+ *                            not at all
+ *
+ * An entry that left dlq/ and died again meanwhile has another time than was frozen: it is not
+ * touched.
  */
+/* clang-format on */
 #ifndef BRIDGE_SERVICE_BULK_FROZEN_SELECTION_H
 #define BRIDGE_SERVICE_BULK_FROZEN_SELECTION_H
 

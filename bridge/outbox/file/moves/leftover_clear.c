@@ -1,0 +1,168 @@
+/* What a crash left in .busbridge/tmp is removed or brought back, as its name says (leftover.h).
+ * The holder of the lock; a crash here leaves a file where it was or where it belongs.
+ * Any thread. */
+#include "bridge/outbox/file/moves/entry_moves.h"
+#include "bridge/outbox/file/moves/leftover.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define TEXT_MOST (64u << 20) /* larger ones are not entries */
+#define LEFTOVER_OLD_US 30000000
+
+static void remove_file(int tmp, const char *file) {
+  enum status st = durable_unlink(tmp, file, NULL);
+  (void)st; /* it stays until next time */
+}
+
+static enum status to_free_name(int tmp, const char *file, int folder, const char *name) {
+  char target[NAME_SIZE];
+  return fs_to_free_name(tmp, file, folder, name, target, NULL);
+}
+
+/* As it would have been: exchanged back where our text still lies, else beside what lies there. A
+ * crash in between leaves our own text in tmp. */
+static enum status bring_back(int tmp, int folder, const char *file, const struct leftover *l) {
+  struct stat now;
+  bool ours = l->kind == LEFTOVER_SWAP &&
+              fstatat(folder, l->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == l->content;
+  if (!ours) return to_free_name(tmp, file, folder, l->name);
+  enum status st = durable_exchange(tmp, file, folder, l->name, NULL);
+  if (st == ST_OK) remove_file(tmp, file);
+  return st;
+}
+
+enum is { IS_DONE, IS_OTHER, IS_UNCLEAR };
+
+/* The id inside decides; what is not an entry is not the one. */
+static enum is judge_id(int tmp, const char *file, const struct leftover *l) {
+  struct buffer text = {0};
+  struct json_doc doc = {0};
+  struct arena arena = {0};
+  struct event event = {.payload = JSON_NONE};
+  enum is is = IS_UNCLEAR;
+  enum status st = file_read(tmp, file, TEXT_MOST, &text, NULL);
+  if (st == ST_TOO_LARGE || st == ST_INVALID) is = IS_OTHER;
+  if (st == ST_OK) st = json_scan(&doc, buffer_span(&text), NULL);
+  if (st == ST_INVALID) is = IS_OTHER;
+  if (st == ST_OK) {
+    enum reason reason = place_side(l->place) == SIDE_TYPED
+                             ? event_read_typed(&doc, NULL, &arena, &event, NULL)
+                             : event_read(&doc, NULL, &arena, &event, NULL); /* with both its ids */
+    bool done = leftover_id(event.id) == l->content || leftover_id(event.other_id) == l->content;
+    is = reason == REASON_NO_MEMORY ? IS_UNCLEAR : done ? IS_DONE : IS_OTHER;
+  }
+  json_doc_release(&doc);
+  arena_release(&arena);
+  buffer_release(&text);
+  return is;
+}
+
+static enum is judge(int tmp, const char *file, const struct leftover *l, const struct stat *st) {
+  struct stamp now = fs_stamp_of(st);
+  switch (l->kind) {
+  case LEFTOVER_SWAP: /* our own text, not exchanged or exchanged back, or the bytes that were read
+                       */
+    return now.inode == l->content || fs_stamp_alike(&now, &l->old) ? IS_DONE : IS_OTHER;
+  case LEFTOVER_GONE:
+  case LEFTOVER_SENT:
+    if (l->content) return judge_id(tmp, file, l);
+    return fs_stamp_alike(&now, &l->old) ? IS_DONE : IS_OTHER;
+  case LEFTOVER_BACK: break;
+  }
+  return IS_OTHER;
+}
+
+static int open_place(int root, enum place place) {
+  return openat(root, place_folder(place), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* What a killed worker moved to dlq/ or sent/ and did not sync: it must not be nowhere because the
+ * folder that it left was synced first. */
+static enum status sync_targets(int root, enum side side) {
+  enum status st = ST_OK;
+  for (unsigned p = 0; st == ST_OK && p < PLACES; p++) {
+    if (place_side((enum place)p) != side || fs_shelf((enum place)p) == SHELF_PENDING) continue;
+    int folder = open_place(root, (enum place)p);
+    if (folder < 0) continue; /* it is made when it is needed */
+    st = durable_sync_folder(folder, NULL);
+    close(folder);
+  }
+  return st;
+}
+
+static void bring(int tmp, int root, const char *file, const struct leftover *l, bool done) {
+  int folder = open_place(root, done ? place_sent(l->place) : l->place);
+  if (folder < 0) return;
+  enum status st =
+      done ? to_free_name(tmp, file, folder, l->name) : bring_back(tmp, folder, file, l);
+  if (st == ST_OK) st = sync_targets(root, place_side(l->place));
+  if (st == ST_OK) st = durable_sync_folder(folder, NULL);
+  (void)st; /* else it is found where it was, or where it is now */
+  close(folder);
+}
+
+void leftover_clear(int tmp, int root, enum side side, const char *file) {
+  struct leftover l;
+  struct stat st;
+  if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || leftover_return(tmp, root, side, file))
+    return;
+  if (!leftover_parse(file, &l)) {
+    remove_file(tmp, file);
+    return;
+  }
+  if (place_side(l.place) != side) return; /* nothing of ours puts it there */
+  switch (judge(tmp, file, &l, &st)) {
+  case IS_UNCLEAR: break;
+  case IS_OTHER: bring(tmp, root, file, &l, false); break;
+  case IS_DONE:
+    if (l.kind == LEFTOVER_SENT)
+      bring(tmp, root, file, &l, true);
+    else
+      remove_file(tmp, file);
+    break;
+  }
+}
+
+struct clearing {
+  const struct state *state;
+  enum side side;
+  const struct clock *clock; /* old ones only; NULL: any */
+};
+
+static bool clear_any(void *ctx, const char *name, unsigned char type) {
+  const struct clearing *c = ctx;
+  (void)type;
+  leftover_clear(state_tmp(c->state), state_outbox(c->state), c->side, name);
+  return true;
+}
+
+void leftover_clear_all(struct state *s, enum side side) {
+  struct clearing c = {.state = s, .side = side};
+  if (state_tmp(s) < 0) return;
+  enum status st = folder_walk(state_tmp(s), clear_any, &c, NULL);
+  (void)st;
+}
+
+static bool clear_old(void *ctx, const char *name, unsigned char type) {
+  const struct clearing *c = ctx;
+  struct stat st;
+  int tmp = state_tmp(c->state);
+  (void)type;
+  if (!leftover_is(name) || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (clock_wall_us(c->clock) - fs_stamp_of(&st).ctime_ns / 1000 > LEFTOVER_OLD_US)
+    leftover_clear(tmp, state_outbox(c->state), c->side, name);
+  return true;
+}
+
+/* Old enough that nobody is in the middle of it; if somebody is, the file is found gone, which does
+ * no harm. */
+void fs_clear_left(struct fs_site *s) {
+  for (unsigned side = 0; side < SIDES; side++) {
+    struct clearing c = {
+        .state = fs_side(s, (enum side)side), .side = (enum side)side, .clock = s->clock};
+    if (!c.state) continue;
+    enum status st = folder_walk(state_tmp(c.state), clear_old, &c, NULL);
+    (void)st; /* next time */
+  }
+}

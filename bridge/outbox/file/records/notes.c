@@ -1,0 +1,41 @@
+/* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by
+ * anybody; a crash leaves the old one or the new one.
+ * Any thread. */
+#include "bridge/base/durable.h"
+#include "bridge/outbox/file/site/state.h"
+
+static const char *const files[] = {
+    [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
+    [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
+    [NOTE_IDS] = "ids"};
+static const char *const names[] = {
+    [NOTE_CLUSTER] = ".busbridge/cluster", [NOTE_LEDGER] = ".busbridge/ledger",
+    [NOTE_HOLDS] = ".busbridge/holds",     [NOTE_ORDER] = ".busbridge/order",
+    [NOTE_SCHEMAS] = ".busbridge/schemas", [NOTE_PAUSE] = ".busbridge/paused",
+    [NOTE_IDS] = ".busbridge/ids"};
+
+const char *state_note_name(enum note note) {
+  return names[note];
+}
+
+static enum status named(enum status st, const struct state *s, enum note note, struct error *err) {
+  return error_prefix(err, "%s/%s", state_path(s), names[note]), st;
+}
+
+enum status state_note_read(const struct state *s, enum note note, struct buffer *out,
+                            struct error *err) {
+  if (state_folder(s) < 0) return ST_NOT_FOUND;
+  enum status st = file_read(state_folder(s), files[note], NOTE_MOST, out, err);
+  return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);
+}
+
+enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err) {
+  enum status st = state_replace(s, files[note], text, err);
+  return st == ST_OK ? st : named(st, s, note, err);
+}
+
+enum status state_note_remove(struct state *s, enum note note, struct error *err) {
+  enum status st = durable_unlink(state_folder(s), files[note], err);
+  if (st == ST_OK) st = durable_sync_folder(state_folder(s), err);
+  return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);
+}

@@ -1,0 +1,61 @@
+/* What is set aside is tried again each flush.interval. The settling thread; a crash leaves what is
+ * set aside as it was. */
+#include "bridge/outbox/file/moves/entry_moves.h"
+#include "bridge/outbox/file/settling/finish.h"
+
+/* Its attempts were written after all, or it is another event, or gone. */
+static void look_again(struct fs_shared *s, struct fs_desk *d, const struct fs_row *row) {
+  enum fs_read got = fs_desk_read(s->site, d, row->ref.place, row->ref.name.ptr, NULL);
+  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
+  bool other = read && (!event_goes_by(&d->event, row->ref.id) ||
+                        d->event.attempts >= row->failure.attempts);
+  if (got == FS_GONE || other) fs_aside_carried(s, row);
+}
+
+static void die(struct fs_finisher *s, struct fs_failed *dead) {
+  struct error err = {0};
+  enum status st = fs_fail(s, dead, 1, &err);
+  if (st != ST_OK) dead->status = st;
+}
+
+static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
+  static const char *const words[] = {[SETTLED_GONE] = "What had become of it is carried out",
+                                      [SETTLED_VANISHED] = "Somebody else took it away",
+                                      [SETTLED_CHANGED] = "Another event lies in its place",
+                                      [SETTLED_REUSED] =
+                                          "Another event with its id lay there, and is taken out"};
+  struct fs_failed dead = {.ref = row->ref, .why = row->failure, .dead = true};
+  enum settled how = SETTLED_GONE;
+  const char *name = row->ref.name.ptr;
+  if (!fs_hand_reserve(s->shared, row->ref.place, name))
+    return; /* something of that name is on its way */
+  if (row->what == ASIDE_DONE)
+    dead.status = fs_take_late(s, &row->ref, &how, NULL);
+  else
+    die(s, &dead);
+  if (row->what != ASIDE_DONE) how = dead.how;
+  if (dead.status != ST_OK) {
+    fs_hand_end(s->shared, row->ref.place, name, FS_END_NOTHING);
+    return;
+  }
+  fs_aside_carried(s->shared, row);
+  log_write(s->site->log, LOG_INFO, "outbox", "aside_settled",
+            FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
+                   F_TEXT("file", name)),
+            "No longer set aside. %s", words[how]);
+}
+
+void fs_aside_tend(struct fs_finisher *s) {
+  struct fs_desk desk = {0};
+  size_t count;
+  struct fs_row **list = fs_aside_copy(s->shared, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (!fs_state(s->site, list[i]->ref.place)) continue; /* until outbox.typed is set again */
+    if (list[i]->what == ASIDE_RETRY)
+      look_again(s->shared, &desk, list[i]);
+    else
+      carry_out(s, list[i]);
+  }
+  fs_aside_free(list, count);
+  fs_desk_release(&desk);
+}
