@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its name in
- * tests/contract. */
+/* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its row in
+ * box_kinds of tests/support/box.h. */
 static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops};
 static const char *const later[] = {"sqlite", "postgresql"};
 

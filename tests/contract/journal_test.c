@@ -1,19 +1,10 @@
-/* The journal of batches, and dead letters many at a time: rules that every kind of outbox keeps,
- * stated against store.h and manifest.h alone. */
+/* The journal of batches, and dead letters many at a time: rules that every kind of outbox keeps.
+ */
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/survey.h"
-#include "tests/contract/box.h"
+#include "tests/contract/rule.h"
 
-static const char *const kinds[] = {"file", "memory"};
-
-static int box_open(void **state) {
-  *state = box_new(*state);
-  return 0;
-}
-
-#define RULE(name) TEST_WITH(name, box_open, box_free)
-
-enum { TICK_MS = 20 }; /* files are stamped by a clock that ticks */
+enum { TICK_MS = 20 }; /* an outbox may tell times by a clock that ticks */
 
 static struct manifest_name name_of(const struct manifest *m) {
   struct manifest_name n = {.number = m->number};
@@ -142,7 +133,7 @@ RULE(a_list_says_when_each_was_written) {
   struct box *b = *state;
   struct manifest_name *list;
   size_t count;
-  int64_t before_ms = clock_wall_us(&clock_system) / 1000 - 10000; /* the clock of files lags */
+  int64_t before_ms = clock_wall_us(&clock_system) / 1000 - 10000; /* its clock may lag */
   take(b, "a");
   write_batch(b, 1, "", "n");
   OK(manifest_list(b->store, &list, &count, &b->err));
@@ -160,9 +151,7 @@ RULE(ids_of_batches_that_are_not_settled_are_known) {
   struct manifest_name one = write_batch(b, 1, "", "n");
   OK(manifest_names(b->store, ids, 5, named, &b->err));
   assert_true(named[0] && !named[1] && !named[2] && named[3] && named[4]);
-  const struct store_options options = {.clock = &clock_system};
-  struct store *other = NULL; /* as another process, beside the owner */
-  OK(store_open(b->url, &options, &other, &b->err));
+  struct store *other = box_another(b, false); /* as another process, beside the owner */
   OK(manifest_names(other, ids, 5, named, &b->err));
   assert_true(named[0] && !named[1] && !named[2] && named[3] && named[4]);
   OK(manifest_settle(b->store, &one, &b->err));
@@ -202,13 +191,16 @@ RULE(a_batch_that_is_too_large_is_cut_and_not_written) {
 
 /* ---- dead letters, many at a time ---- */
 
-static void three_dead(struct box *b, char files[3][300]) {
-  take(b, "abc");
-  for (size_t i = 0; i < 3; i++) {
+/* a, b, c; and one more, which is gone. */
+static void three_dead(struct box *b, char tokens[4][300]) {
+  take(b, "abcg");
+  for (size_t i = 0; i < 4; i++) {
     box_dead(b, &b->refs[i], REASON_BAD_NAME);
-    struct box_listed l = box_find(b, LIST_DEAD, (char[]){(char)('a' + i), '\0'}, NULL);
-    snprintf(files[i], 300, "%s", l.token);
+    box_token(b, LIST_DEAD, (char[]){"abcg"[i], '\0'}, tokens[i]);
   }
+  struct letter gone = {.file = tokens[3], .when_us = TIME_NONE};
+  store_purge(b->store, &gone, 1);
+  assert_int_equal(gone.status, ST_OK);
 }
 
 static void refuse_b(void *ctx, struct letter *list, size_t count) {
@@ -219,12 +211,12 @@ static void refuse_b(void *ctx, struct letter *list, size_t count) {
 
 RULE(many_are_replayed_each_by_itself) {
   struct box *b = *state;
-  char files[3][300];
-  three_dead(b, files);
-  struct letter list[4] = {{.file = files[0], .when_us = TIME_NONE},
-                           {.file = files[1], .when_us = TIME_NONE},
-                           {.file = "gone.json", .when_us = TIME_NONE},
-                           {.file = files[2], .when_us = 1}}; /* it has died again since */
+  char tokens[4][300];
+  three_dead(b, tokens);
+  struct letter list[4] = {{.file = tokens[0], .when_us = TIME_NONE},
+                           {.file = tokens[1], .when_us = TIME_NONE},
+                           {.file = tokens[3], .when_us = TIME_NONE},
+                           {.file = tokens[2], .when_us = 1}}; /* it has died again since */
   store_replay_all(b->store, list, 4, refuse_b, NULL);
   assert_int_equal(list[0].status, ST_OK);
   assert_int_equal(list[1].status, ST_BUSY);
@@ -238,11 +230,11 @@ RULE(many_are_replayed_each_by_itself) {
 
 RULE(many_are_purged_each_by_itself) {
   struct box *b = *state;
-  char files[3][300];
-  three_dead(b, files);
-  struct letter list[3] = {{.file = files[0], .when_us = TIME_NONE},
-                           {.file = "gone.json", .when_us = TIME_NONE},
-                           {.file = files[2], .when_us = 1700000001000000}};
+  char tokens[4][300];
+  three_dead(b, tokens);
+  struct letter list[3] = {{.file = tokens[0], .when_us = TIME_NONE},
+                           {.file = tokens[3], .when_us = TIME_NONE},
+                           {.file = tokens[2], .when_us = 1700000001000000}};
   store_purge(b->store, list, 3);
   assert_int_equal(list[0].status, ST_OK);
   assert_int_equal(list[1].status, ST_NOT_FOUND);
@@ -256,8 +248,8 @@ RULE(the_bytes_of_a_dead_letter_that_is_no_json_are_kept) {
   struct entry e;
   struct buffer bytes = {0};
   uint64_t size;
-  OK(store_emit(b->store, "x.json", SPAN("no json at all"), &b->err));
-  while (box_next(b, &e) != ST_OK) store_wait(b->store, 100);
+  box_emit_text(b, "x", SPAN("no json at all"));
+  box_wait_next(b, &e);
   assert_int_equal(e.reason, REASON_NOT_JSON);
   box_dead(b, &e.ref, e.reason);
   struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
@@ -281,8 +273,8 @@ RULE(a_survey_tells_everything_that_lies_there) {
   struct box *b = *state;
   unsigned found[2] = {0};
   uint64_t left_out;
-  char files[3][300];
-  three_dead(b, files);
+  char tokens[4][300];
+  three_dead(b, tokens);
   take(b, "d");
   OK(store_survey(b->store, 0, count_survey, found, &left_out, &b->err));
   assert_int_equal(found[0], 1);
@@ -295,7 +287,5 @@ RULE(a_survey_tells_everything_that_lies_there) {
 }
 
 int main(void) {
-  int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
-  return failed;
+  return rules_of_each_kind();
 }

@@ -1,8 +1,6 @@
 /* What every kind of outbox makes of an entry whose payload is the envelope of another bus: it goes
  * by the event inside, and is known again whatever the settings were when it was read. */
-#include "tests/contract/box.h"
-
-static const char *const kinds[] = {"file", "memory"};
+#include "tests/contract/rule.h"
 
 /* Every name is one, and is published by it. */
 static bool itself(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 1]) {
@@ -12,28 +10,27 @@ static bool itself(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 
 }
 static const struct event_lifting lifting = {.canonical = itself};
 
-static int box_open(void **state) {
-  struct box *b = box_new(*state);
+static int lifting_open(void **state) {
+  rule_open(state);
+  struct box *b = *state;
   b->options.lifting = &lifting;
   box_restart(b);
-  *state = b;
   return 0;
 }
+#define LIFTED(name) TEST_WITH(name, lifting_open, box_free)
 
 static void emit(struct box *b, const char *id, const char *inner, const char *data) {
   struct buffer text = {0}, payload = {0};
-  char file[160];
-  snprintf(file, sizeof file, "%s.json", id);
   buffer_printf(&payload,
                 "{\"event_type\": \"PlotSaved\", \"event_id\": \"%s\", \"occurred_at\": null, "
                 "\"data\": %s}",
                 inner, data);
   event_write(span_of(id), SPAN("plot.plotsaved"), buffer_span(&payload), 1700000000000000,
               span_of(id), &text);
-  OK(store_emit(b->store, file, buffer_span(&text), &b->err));
+  box_emit_text(b, id, buffer_span(&text));
   buffer_release(&text);
   buffer_release(&payload);
-  folder_tick(b->dir); /* another mtime */
+  box_tick(b);
 }
 
 static void restart_lifting(struct box *b, bool on) {
@@ -41,9 +38,7 @@ static void restart_lifting(struct box *b, bool on) {
   box_restart(b);
 }
 
-#define RULE(name) TEST_WITH(name, box_open, box_free)
-
-RULE(an_entry_goes_by_the_event_in_its_envelope) {
+LIFTED(an_entry_goes_by_the_event_in_its_envelope) {
   struct box *b = *state;
   struct entry e;
   emit(b, "a", "in-a", "{\"x\": 1}");
@@ -54,7 +49,7 @@ RULE(an_entry_goes_by_the_event_in_its_envelope) {
   box_done(b, &e.ref, SETTLED_GONE);
 }
 
-RULE(two_copies_of_an_event_say_the_same_and_another_does_not) {
+LIFTED(two_copies_of_an_event_say_the_same_and_another_does_not) {
   struct box *b = *state;
   emit(b, "a", "in", "{\"x\": 1}");
   emit(b, "b", "in", "{ \"x\" :1}");
@@ -66,7 +61,7 @@ RULE(two_copies_of_an_event_say_the_same_and_another_does_not) {
 }
 
 /* A batch was committed, and the settings changed before it was settled. */
-RULE(it_is_known_again_by_both_its_ids) {
+LIFTED(it_is_known_again_by_both_its_ids) {
   struct box *b = *state;
   enum settled how;
   emit(b, "a", "in-a", "{}");
@@ -84,7 +79,7 @@ RULE(it_is_known_again_by_both_its_ids) {
   }
 }
 
-RULE(it_lies_there_and_is_found_by_both_its_ids) {
+LIFTED(it_lies_there_and_is_found_by_both_its_ids) {
   struct box *b = *state;
   uint64_t total;
   emit(b, "a", "in-a", "{}");
@@ -98,18 +93,18 @@ RULE(it_lies_there_and_is_found_by_both_its_ids) {
   assert_false(store_lies(b->store, &b->refs[0], SPAN("b")));
 }
 
-RULE(a_dead_letter_goes_by_it_too_and_comes_back) {
+LIFTED(a_dead_letter_goes_by_it_too_and_comes_back) {
   struct box *b = *state;
   emit(b, "a", "in-a", "{\"x\": 1}");
   assert_string_equal(box_take_all(b), "in-a");
   box_dead(b, &b->refs[0], REASON_SCHEMA_MISMATCH);
   assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "in-a");
-  OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
+  char token[300];
+  box_token(b, LIST_DEAD, "in-a", token);
+  OK(store_replay(b->store, SHELF_DEAD, token, &b->err));
   assert_string_equal(box_take_some(b), "in-a");
 }
 
 int main(void) {
-  int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
-  return failed;
+  return rules_of_each_kind();
 }

@@ -1,26 +1,8 @@
-/* Who an outbox is, whose, and its notes: rules that every kind of outbox keeps, stated against
- * store.h and notes.h alone. */
-#include "tests/contract/box.h"
+/* Who an outbox is, whose, and its notes: rules that every kind of outbox keeps. */
+#include "tests/contract/rule.h"
 
 #include <errno.h>
 #include <pthread.h>
-
-static const char *const kinds[] = {"file", "memory"};
-
-static int box_open(void **state) {
-  *state = box_new(*state);
-  return 0;
-}
-
-#define RULE(name) TEST_WITH(name, box_open, box_free)
-
-/* Another handle of the same outbox. */
-static struct store *opened(struct box *b, bool create) {
-  const struct store_options options = {.create = create, .clock = &clock_system};
-  struct store *s = NULL;
-  OK(store_open(b->url, &options, &s, &b->err));
-  return s;
-}
 
 static const char *note(struct box *b, struct store *s, enum note which) {
   static char text[200];
@@ -44,20 +26,15 @@ RULE(the_id_is_made_once_and_outlives_its_owner) {
   assert_int_equal(strlen(id), 36);
   box_restart(b);
   assert_string_equal(store_id(b->store), id);
-  struct store *other = opened(b, false);
+  struct store *other = box_another(b, false);
   assert_string_equal(store_id(other), id);
   store_close(other);
 }
 
 RULE(what_nobody_opened_to_change_has_no_id_and_no_owner) {
   struct box *b = *state;
-  char sub[300];
-  struct store *s = NULL;
-  const struct store_options options = {.clock = &clock_system};
-  snprintf(sub, sizeof sub, "%s-new", b->dir);
-  assert_int_equal(mkdir(sub, 0755), 0);
-  snprintf(sub, sizeof sub, "%s-new", b->url);
-  OK(store_open(sub, &options, &s, &b->err));
+  char address[200];
+  struct store *s = box_bare(b, address);
   assert_string_equal(store_id(s), "");
   assert_int_equal(store_holder(s), 0);
   assert_int_equal(store_lock(s, 0, &b->err), ST_NOT_FOUND);
@@ -67,21 +44,18 @@ RULE(what_nobody_opened_to_change_has_no_id_and_no_owner) {
   OK(store_counts(s, &counts, &b->err));
   assert_int_equal(counts.pending, 0);
   store_close(s);
-  snprintf(sub, sizeof sub, "%s-new", b->dir);
-  store_memory_forget(sub);
-  assert_int_equal(rmdir(sub), 0); /* nothing was made in it */
+  assert_true(b->kind->remove_bare(address));
 }
 
 RULE(one_owner_at_a_time_and_who_it_is_can_be_asked) {
   struct box *b = *state;
-  struct store *other = opened(b, true);
+  struct store *other = box_another(b, true);
   OK(store_check(b->store, &b->err));
-  assert_int_equal(store_holder(other), getpid());
+  int64_t holder = store_holder(other);
+  assert_true(holder == getpid() || holder == -1); /* it may not be known */
   assert_int_equal(store_check(other, &b->err), ST_BUSY);
   assert_int_equal(store_lock(other, 20, &b->err), ST_BUSY);
-  char pid[40];
-  snprintf(pid, sizeof pid, "held by pid %d", (int)getpid());
-  assert_non_null(strstr(b->err.text, pid));
+  assert_true(*b->err.text);
   box_stop(b);
   assert_int_equal(store_holder(other), 0);
   OK(store_lock(other, 0, &b->err));
@@ -98,7 +72,7 @@ static void *close_soon(void *ctx) {
 
 RULE(who_waits_for_the_lock_gets_it_when_its_owner_ends) {
   struct box *b = *state;
-  struct store *other = opened(b, true);
+  struct store *other = box_another(b, true);
   pthread_t closer;
   assert_int_equal(pthread_create(&closer, NULL, close_soon, b->store), 0);
   b->store = NULL;
@@ -112,7 +86,7 @@ RULE(who_waits_for_the_lock_gets_it_when_its_owner_ends) {
 RULE(a_renewed_id_is_another_and_whoever_owns_it_next_has_it) {
   struct box *b = *state;
   char was[40];
-  struct store *waiting = opened(b, true);
+  struct store *waiting = box_another(b, true);
   snprintf(was, sizeof was, "%s", store_id(b->store));
   OK(store_renew_id(b->store, &b->err));
   assert_int_equal(strlen(store_id(b->store)), 36);
@@ -127,7 +101,7 @@ RULE(a_renewed_id_is_another_and_whoever_owns_it_next_has_it) {
 
 RULE(notes_are_replaced_whole_and_read_by_anybody) {
   struct box *b = *state;
-  struct store *other = opened(b, false);
+  struct store *other = box_another(b, false);
   for (unsigned n = 0; n < NOTES; n++) {
     assert_true(*store_note_name(other, (enum note)n));
     assert_string_equal(note(b, other, (enum note)n), status_name(ST_NOT_FOUND));
@@ -181,16 +155,16 @@ RULE(the_ledger_is_remembered_and_a_damaged_one_is_named) {
   assert_non_null(strstr(b->err.text, store_note_name(b->store, NOTE_LEDGER)));
 }
 
-RULE(nothing_is_on_its_way_and_a_full_disk_hinders_more_than_one) {
+RULE(nothing_is_on_its_way_and_want_of_space_hinders_more_than_one) {
   struct box *b = *state;
   const struct error full = {.status = ST_NO_SPACE, .sys = ENOSPC};
   assert_int_equal(store_left(b->store, clock_wall_us(&clock_system)), 0);
   assert_false(store_hinders_one(b->store, &full));
 }
 
-RULE(names_are_counted_without_being_read) {
+RULE(entries_are_counted_without_being_read) {
   struct box *b = *state;
-  struct store *other = opened(b, false);
+  struct store *other = box_another(b, false);
   assert_int_equal(store_names(other, LIST_PENDING | LIST_DEAD), 0);
   box_emit(b, "a");
   box_emit(b, "b");
@@ -259,7 +233,5 @@ RULE(a_selection_is_there_whole_or_not_at_all_and_then_grows_by_lines) {
 }
 
 int main(void) {
-  int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
-  return failed;
+  return rules_of_each_kind();
 }

@@ -1,16 +1,7 @@
 /* A chain of entries is settled by one call, with the record of the batch that it ends: rules that
- * every kind of outbox keeps, stated against store.h and manifest.h alone. */
+ * every kind of outbox keeps. */
 #include "bridge/outbox/manifest.h"
-#include "tests/contract/box.h"
-
-static const char *const kinds[] = {"file", "memory"};
-
-static int box_open(void **state) {
-  *state = box_new(*state);
-  return 0;
-}
-
-#define RULE(name) TEST_WITH(name, box_open, box_free)
+#include "tests/contract/rule.h"
 
 static void take(struct box *b, const char *ids) {
   for (; *ids; ids++) box_emit(b, (char[]){*ids, '\0'});
@@ -105,18 +96,12 @@ RULE(a_batch_may_end_without_rows) {
   assert_true(is_settled(b, 1));
 }
 
-static void put_broken(struct box *b, const char *id) {
-  char file[20];
-  snprintf(file, sizeof file, "%s.json", id);
-  OK(store_emit(b->store, file, SPAN("[1]"), &b->err));
-}
-
 /* What is no JSON object has no place for its attempts: it dies, or it stays. */
 RULE(a_row_that_stays_keeps_its_batch_open_and_no_other_row) {
   struct box *b = *state;
   struct settling rows[8];
   enum closing closing = CLOSING_DONE;
-  put_broken(b, "a");
+  box_emit_text(b, "a", SPAN("[1]"));
   take(b, "bc");
   for (int i = 0; i < 600 && b->count < 3; i++) { /* until it is taken for whole */
     box_release_all(b);
@@ -201,12 +186,11 @@ RULE(a_record_that_is_gone_is_told_and_the_rows_are_settled) {
 RULE(an_outbox_that_is_anothers_is_not_touched_and_each_row_says_so) {
   struct box *b = *state;
   struct settling rows[8];
-  struct store *other = NULL;
   enum closing closing;
   take(b, "abc");
   struct manifest_name one = batch_of(b, 1);
   box_unlock(b);
-  OK(store_open(b->url, &b->options, &other, &b->err));
+  struct store *other = box_another(b, true);
   OK(store_lock(other, 0, &b->err));
   rows_of(b, "drX", rows);
   assert_int_equal(store_settle(b->store, rows, 3, &one, &closing, &b->err), ST_BUSY);
@@ -254,7 +238,5 @@ RULE(as_many_as_a_call_may_hold) {
 }
 
 int main(void) {
-  int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
-  return failed;
+  return rules_of_each_kind();
 }

@@ -1,22 +1,15 @@
 /* The threads that store.h allows at the same time: the reader, the finisher, an operator. For
  * every kind of outbox. */
-#include "tests/contract/box.h"
+#include "tests/contract/rule.h"
 
 #include <pthread.h>
-
-static const char *const kinds[] = {"file", "memory"};
-
-static int box_open(void **state) {
-  *state = box_new(*state);
-  return 0;
-}
 
 #define EVENTS 400
 struct team {
   struct box *b;
   pthread_mutex_t lock;
   struct entry_ref refs[2 * EVENTS];
-  char names[2 * EVENTS][40];
+  char tokens[2 * EVENTS][40], ids[2 * EVENTS][40];
   size_t count, next;
   unsigned done, vanished, dead, released;
   bool stop;
@@ -63,17 +56,17 @@ static bool replay_it(void *ctx, const struct entry_info *info) {
 }
 
 struct seen {
-  char files[5][40];
+  char tokens[5][40];
   unsigned count;
 };
 
 static bool see(void *ctx, const struct entry_info *info) {
   struct seen *seen = ctx;
   for (unsigned i = 0; i < seen->count && i < 5; i++)
-    if (strcmp(seen->files[i], info->file) == 0)
-      fprintf(stderr, "list: %s twice\n", info->file), abort();
+    if (strcmp(seen->tokens[i], info->token) == 0)
+      fprintf(stderr, "list: %s twice\n", info->token), abort();
   if (seen->count == 5) fprintf(stderr, "list: more than asked for\n"), abort();
-  snprintf(seen->files[seen->count++], sizeof seen->files[0], "%s", info->file);
+  snprintf(seen->tokens[seen->count++], sizeof seen->tokens[0], "%s", info->token);
   return true;
 }
 
@@ -83,12 +76,11 @@ static void *operate(void *arg) {
     struct store_counts c;
     struct error err = {0};
     struct buffer text = {0};
-    char file[40], id[32];
+    char id[32];
     uint64_t total;
     snprintf(id, sizeof id, "e%u", n);
-    snprintf(file, sizeof file, "%s.json", id);
     event_write(span_of(id), SPAN("a.b"), SPAN("{}"), n, span_of(id), &text);
-    if (store_emit(t->b->store, file, buffer_span(&text), &err) != ST_OK)
+    if (box_put(t->b->store, id, buffer_span(&text), &err) != ST_OK)
       fprintf(stderr, "emit: %s\n", err.text);
     buffer_release(&text);
     if (n % 20 == 0 && store_counts(t->b->store, &c, &err) != ST_OK)
@@ -107,10 +99,12 @@ static void *operate(void *arg) {
 static void hand_on(struct team *t, const struct entry *e) {
   pthread_mutex_lock(&t->lock);
   assert_true(t->count < 2 * EVENTS);
-  snprintf(t->names[t->count], sizeof t->names[0], "%.*s", SPAN_ARGS(e->ref.name));
+  assert_true(e->ref.token.len < sizeof t->tokens[0] && e->ref.id.len < sizeof t->ids[0]);
+  snprintf(t->tokens[t->count], sizeof t->tokens[0], "%.*s", SPAN_ARGS(e->ref.token));
+  snprintf(t->ids[t->count], sizeof t->ids[0], "%.*s", SPAN_ARGS(e->ref.id));
   t->refs[t->count] = e->ref;
-  t->refs[t->count].token = span_of(t->names[t->count]);
-  t->refs[t->count].id = (struct span){t->names[t->count], e->ref.id.len}; /* the file's stem */
+  t->refs[t->count].token = span_of(t->tokens[t->count]);
+  t->refs[t->count].id = span_of(t->ids[t->count]);
   t->count++;
   pthread_mutex_unlock(&t->lock);
 }
@@ -137,7 +131,7 @@ static void read_all(struct team *t) {
   }
 }
 
-TEST_WITH(reader_finisher_and_operator_work_at_the_same_time, box_open, box_free) {
+RULE(reader_finisher_and_operator_work_at_the_same_time) {
   struct box *b = *state;
   struct team *t = calloc(1, sizeof *t);
   pthread_t finisher, operator;
@@ -165,7 +159,5 @@ TEST_WITH(reader_finisher_and_operator_work_at_the_same_time, box_open, box_free
 }
 
 int main(void) {
-  int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
-  return failed;
+  return rules_of_each_kind();
 }

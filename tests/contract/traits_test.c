@@ -1,39 +1,21 @@
 /* What a kind says of itself, store_traits, is so; and what a doctor is told of it. */
 #include "bridge/outbox/survey.h"
-#include "tests/contract/box.h"
-
-static const char *const kinds[] = {"file", "memory"};
-
-static int box_open(void **state) {
-  *state = box_new(*state);
-  return 0;
-}
-
-#define RULE(name) TEST_WITH(name, box_open, box_free)
-
-/* Another handle, which only looks. */
-static struct store *looking(struct box *b) {
-  const struct store_options options = {.clock = &clock_system};
-  struct store *s = NULL;
-  OK(store_open(b->url, &options, &s, &b->err));
-  return s;
-}
+#include "tests/contract/rule.h"
 
 static void emit_as(struct box *b, struct store *s, const char *id, const char *status) {
-  char file[40], text[400];
-  snprintf(file, sizeof file, "%s.json", id);
+  char text[400];
   snprintf(text, sizeof text,
            "{\"id\": \"%s\", \"name\": \"episode.created\", \"payload\": {}, \"created_at\": "
            "\"2025-01-01T00:00:00+00:00\", \"attempts\": 0, \"dispatched_at\": null, "
            "\"last_error\": null, \"failed_at\": null, \"status\": \"%s\", \"storage_key\": \"k\"}",
            id, status);
-  OK(store_emit(s, file, span_of(text), &b->err));
+  OK(box_put(s, id, span_of(text), &b->err));
 }
 
 /* No scan is asked for. */
 RULE(who_watches_is_told_of_arrivals) {
   struct box *b = *state;
-  struct store *other = looking(b);
+  struct store *other = box_another(b, false);
   assert_string_equal(box_take_all(b), "");
   emit_as(b, other, "a", "pending");
   if (!store_traits(b->store)->watches) {
@@ -49,7 +31,7 @@ static bool in_order(const struct store_traits *t, const struct entry_ref *one,
                      const struct entry_ref *next) {
   if (one->arrived_ns != next->arrived_ns) return one->arrived_ns < next->arrived_ns;
   if (t->order == ORDER_OF_NAMES) return span_cmp(one->name, next->name) < 0;
-  return one->name.ptr[1] < next->name.ptr[1]; /* they came as "z0 y1 x2 ..." */
+  return one->id.ptr[1] < next->id.ptr[1]; /* they came as "z0 y1 x2 ..." */
 }
 
 /* All have one created_at. */
@@ -89,7 +71,7 @@ RULE(sent_ones_are_kept_or_that_is_refused) {
   box_emit(b, "a");
   assert_string_equal(box_take_some(b), "a");
   box_done_all(b);
-  OK(store_look(b->store, SHELF_SENT, "a.json", seen, &shelf, &b->err));
+  OK(store_look(b->store, SHELF_SENT, b->refs[0].token.ptr, seen, &shelf, &b->err));
   assert_int_equal(shelf, SHELF_SENT);
 }
 
@@ -99,7 +81,7 @@ RULE(who_counts_knows_without_a_reader_which_are_not_ours) {
   struct store_counts c;
   emit_as(b, b->store, "a", "pending");
   emit_as(b, b->store, "b", "dispatched");
-  struct store *other = looking(b);
+  struct store *other = box_another(b, false);
   OK(store_counts(other, &c, &b->err));
   assert_int_equal(c.dead, 0);
   if (store_traits(other)->counts) {
@@ -133,7 +115,7 @@ static void examine(struct store *s, enum examination which) {
 
 RULE(a_doctor_is_told_beside_the_owner_and_leaves_nothing) {
   struct box *b = *state;
-  struct store *other = looking(b);
+  struct store *other = box_another(b, false);
   uint64_t left_out;
   unsigned items = 0;
   examine(other, EXAMINE_PLACE);
@@ -150,26 +132,17 @@ RULE(a_doctor_is_told_beside_the_owner_and_leaves_nothing) {
 RULE(an_outbox_that_nobody_opened_to_change_is_examined_too) {
   struct box *b = *state;
   struct examined told;
-  char url[300];
-  snprintf(url, sizeof url, "%s-new", b->dir);
-  assert_int_equal(mkdir(url, 0755), 0);
-  snprintf(url, sizeof url, "%s-new", b->url);
-  const struct store_options options = {.clock = &clock_system};
-  struct store *s = NULL;
-  OK(store_open(url, &options, &s, &b->err));
+  char address[200];
+  struct store *s = box_bare(b, address);
   store_examine(s, EXAMINE_CHANGES, &told);
   assert_true(told.verdict == EXAMINED_NOT || told.verdict == EXAMINED_FINE);
   assert_true(told.text.len > 0);
   buffer_release(&told.text);
   buffer_release(&told.next);
   store_close(s);
-  snprintf(url, sizeof url, "%s-new", b->dir);
-  store_memory_forget(url);
-  assert_int_equal(rmdir(url), 0); /* nothing was made in it */
+  assert_true(b->kind->remove_bare(address));
 }
 
 int main(void) {
-  int failed = 0;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) failed += tests_run_as(kinds[i]);
-  return failed;
+  return rules_of_each_kind();
 }

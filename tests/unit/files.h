@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_FILES_H
 #define TESTS_UNIT_FILES_H
 
-#include "tests/contract/box.h"
+#include "tests/support/box.h"
 
 #include <dirent.h>
 #include <errno.h>

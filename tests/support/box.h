@@ -1,7 +1,6 @@
-/* box.h - an outbox of any kind, in a temporary folder or called like it, for the tests of the
- * store. */
-#ifndef TESTS_CONTRACT_BOX_H
-#define TESTS_CONTRACT_BOX_H
+/* box.h - an outbox of any kind, its own and gone with the test, for the tests of the store. */
+#ifndef TESTS_SUPPORT_BOX_H
+#define TESTS_SUPPORT_BOX_H
 
 #include "bridge/base/durable.h"
 #include "bridge/outbox/store.h"
@@ -11,9 +10,64 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct box {
-  char dir[200], url[220];
+/* ---- what the tests need of a kind beside the contract; a new kind adds its row ---- */
+
+struct box_kind {
   const char *scheme;
+  void (*make)(char *address, size_t size); /* a place for an outbox: nothing was made there yet */
+  void (*remove)(const char *address);      /* all of it */
+  bool (*remove_bare)(const char *address); /* false: something was made there */
+  void (*unlock)(const char *address);      /* its lock is free for the next, whoever holds it */
+  void (*tick)(const char *address);        /* what arrives from now on has a later time */
+};
+
+static inline void box_make_folder(char *address, size_t size) {
+  folder_make(address, size, "store");
+}
+static inline void box_remove_folder(const char *address) {
+  folder_remove(address);
+}
+static inline bool box_remove_bare_folder(const char *address) {
+  return rmdir(address) == 0;
+}
+static inline void box_remove_lock_file(const char *address) {
+  char lock[240];
+  snprintf(lock, sizeof lock, "%s/.busbridge/lock", address);
+  assert_int_equal(unlink(lock), 0);
+}
+
+static inline void box_make_name(char *address, size_t size) {
+  static unsigned made;
+  snprintf(address, size, "box-%u", ++made);
+}
+static inline bool box_forget_bare(const char *address) {
+  store_memory_forget(address);
+  return true;
+}
+static inline void box_wait_a_little(const char *address) {
+  (void)address;
+  usleep(1); /* times are in microseconds */
+}
+
+static const struct box_kind box_kinds[] = {
+    {"file", box_make_folder, box_remove_folder, box_remove_bare_folder, box_remove_lock_file,
+     folder_tick},
+    {"memory", box_make_name, store_memory_forget, box_forget_bare, store_memory_unlock,
+     box_wait_a_little}};
+#define BOX_KINDS (sizeof box_kinds / sizeof *box_kinds)
+
+static inline const struct box_kind *box_kind_of(const char *scheme) {
+  for (size_t i = 0; i < BOX_KINDS; i++)
+    if (!strcmp(scheme, box_kinds[i].scheme)) return &box_kinds[i];
+  fail_msg("no kind %s", scheme);
+  return NULL;
+}
+
+/* ---- one of them ---- */
+
+struct box {
+  char dir[200], url[220]; /* dir: the address in the url */
+  const struct box_kind *kind;
   struct store_config config;   /* may be changed between box_stop and box_start */
   struct store_options options; /* likewise */
   struct store *store;
@@ -53,9 +107,9 @@ static inline void box_restart(struct box *b) {
 
 static inline struct box *box_new(const char *scheme) {
   struct box *b = calloc(1, sizeof *b);
-  folder_make(b->dir, sizeof b->dir, "store");
+  b->kind = box_kind_of(scheme);
+  b->kind->make(b->dir, sizeof b->dir);
   snprintf(b->url, sizeof b->url, "%s:%s", scheme, b->dir);
-  b->scheme = scheme;
   b->options = (struct store_options){.create = true, .clock = &clock_system};
   b->config = (struct store_config){.settle_ms = 30, .max_entry_bytes = 1 << 20, .window = 1000};
   box_start(b);
@@ -67,20 +121,58 @@ static inline int box_free(void **state) {
   box_stop(b);
   arena_release(&b->keep);
   arena_release(&b->scratch);
-  store_memory_forget(b->dir);
-  folder_remove(b->dir);
+  b->kind->remove(b->dir);
   free(b);
   return 0;
 }
 
-static inline void box_emit(struct box *b, const char *id) {
-  struct buffer text = {0};
+/* Another handle of the same outbox. */
+static inline struct store *box_another(struct box *b, bool create) {
+  const struct store_options options = {.create = create, .clock = &clock_system};
+  struct store *s = NULL;
+  OK(store_open(b->url, &options, &s, &b->err));
+  return s;
+}
+
+/* One that nobody opened to change yet, to look at; its address, for the kind's remove_bare. */
+static inline struct store *box_bare(struct box *b, char address[200]) {
+  const struct store_options options = {.clock = &clock_system};
+  struct store *s = NULL;
+  char url[220];
+  b->kind->make(address, 200);
+  snprintf(url, sizeof url, "%s:%s", b->kind->scheme, address);
+  OK(store_open(url, &options, &s, &b->err));
+  return s;
+}
+
+static inline enum status box_put(struct store *s, const char *id, struct span text,
+                                  struct error *err) {
   char file[160];
   snprintf(file, sizeof file, "%s.json", id);
+  return store_emit(s, file, text, err);
+}
+
+/* What its text is, whatever that may be. */
+static inline void box_emit_text(struct box *b, const char *id, struct span text) {
+  OK(box_put(b->store, id, text, &b->err));
+}
+
+static inline void box_emit(struct box *b, const char *id) {
+  struct buffer text = {0};
   event_write(span_of(id), SPAN("episode.created"), SPAN("{\"episode_id\": \"e1\"}"),
               1700000000000000, span_of(id), &text);
-  OK(store_emit(b->store, file, buffer_span(&text), &b->err));
+  box_emit_text(b, id, buffer_span(&text));
   buffer_release(&text);
+}
+
+/* What is emitted from now on arrives at a later time. */
+static inline void box_tick(struct box *b) {
+  b->kind->tick(b->dir);
+}
+
+/* What arrived after the first scan is handed out: a kind that does not watch is asked to scan. */
+static inline void box_notice(struct box *b) {
+  if (!store_traits(b->store)->watches) store_rescan(b->store);
 }
 
 static inline enum status box_next(struct box *b, struct entry *e) {
@@ -108,8 +200,21 @@ static inline const char *box_take_all(struct box *b) {
 
 /* The same, waiting until something comes (a second at most, a minute in a slow run). */
 static inline const char *box_take_some(struct box *b) {
-  for (int i = 0; i < 600 && !*box_take_all(b); i++) store_wait(b->store, 100);
+  for (int i = 0; i < 600 && !*box_take_all(b); i++) {
+    box_notice(b);
+    store_wait(b->store, 100);
+  }
   return b->ids;
+}
+
+/* One that comes, likewise. */
+static inline void box_wait_next(struct box *b, struct entry *e) {
+  enum status st = box_next(b, e);
+  for (int i = 0; i < 600 && st == ST_AGAIN; i++, st = box_next(b, e)) {
+    box_notice(b);
+    store_wait(b->store, 100);
+  }
+  OK(st);
 }
 
 static inline void box_done(struct box *b, const struct entry_ref *ref, enum settled want) {
@@ -125,12 +230,7 @@ static inline void box_done_all(struct box *b) {
 
 /* Its lock is free for the next one, whoever holds it. */
 static inline void box_unlock(struct box *b) {
-  char lock[240];
-  snprintf(lock, sizeof lock, "%s/.busbridge/lock", b->dir);
-  if (!strcmp(b->scheme, "memory"))
-    store_memory_unlock(b->dir);
-  else
-    assert_int_equal(unlink(lock), 0);
+  b->kind->unlock(b->dir);
 }
 
 static inline void settle_all(struct store *s, struct settling *rows, size_t count) {
@@ -204,6 +304,14 @@ static inline struct box_listed box_find(struct box *b, unsigned which, const ch
   OK(store_find(b->store, which, span_of(key), box_visit, &l, &n, &b->err));
   if (total) *total = n;
   return l;
+}
+
+/* The token of the one entry that is found by that. */
+static inline void box_token(struct box *b, unsigned which, const char *key, char token[300]) {
+  uint64_t total;
+  struct box_listed l = box_find(b, which, key, &total);
+  assert_int_equal(total, 1);
+  snprintf(token, 300, "%s", l.token);
 }
 
 #endif
