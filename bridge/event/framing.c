@@ -65,6 +65,7 @@ bool subject_parse(struct span word, enum subject_naming *out) {
 
 void schema_id_looked(struct schema_id *s) {
   atomic_store(&s->published, 0);
+  atomic_store(&s->beyond, 0);
   for (int p = 0; p < SCHEMA_PARTITIONS; p++) atomic_store(&s->first[p], -1);
 }
 
@@ -76,7 +77,10 @@ void schema_id_clear(struct schema_id *s) {
 
 void schema_id_published(struct schema_id *s, int partition, int64_t offset) {
   atomic_fetch_add_explicit(&s->published, 1, memory_order_relaxed);
-  if (partition < 0 || partition >= SCHEMA_PARTITIONS) return;
+  if (partition < 0 || partition >= SCHEMA_PARTITIONS) {
+    atomic_fetch_add_explicit(&s->beyond, 1, memory_order_relaxed);
+    return;
+  }
   if (atomic_load_explicit(&s->first[partition], memory_order_relaxed) < 0)
     atomic_store_explicit(&s->first[partition], offset, memory_order_relaxed);
   atomic_store_explicit(&s->last[partition], offset, memory_order_relaxed);

@@ -46,7 +46,7 @@ struct schema_id {
   _Atomic bool wanted; /* some do */
   /* Of what was published since it was looked at last: how many, first and last offset by
    * partition (those beyond the table are only counted). */
-  _Atomic int64_t published, first[SCHEMA_PARTITIONS], last[SCHEMA_PARTITIONS];
+  _Atomic int64_t published, beyond, first[SCHEMA_PARTITIONS], last[SCHEMA_PARTITIONS];
 };
 void schema_id_clear(struct schema_id *s);
 void schema_id_looked(struct schema_id *s); /* what was published before is right */

@@ -74,10 +74,11 @@ static void among_versions(struct ids *ids, struct registry *r, const struct slo
 
 void ids_ask(struct ids *ids, struct registry *r, const struct slot *slot, int64_t known,
              struct finding *f) {
-  *f = (struct finding){.state = ID_MISSING, .id = SCHEMA_NO_ID};
+  *f = (struct finding){.state = ID_MISSING, .id = SCHEMA_NO_ID, .gone = SCHEMA_NO_ID};
   if (known != SCHEMA_NO_ID) {
     look_at(ids, r, slot, known, f);
     if (f->state != ID_MISSING) return;
+    f->gone = known;
   }
   if (by_text(ids, r, slot, false, f) || by_text(ids, r, slot, true, f)) return;
   among_versions(ids, r, slot, f);

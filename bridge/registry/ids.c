@@ -60,12 +60,11 @@ static struct slot *find(struct ids *ids, const char *subject, struct digest for
   return NULL;
 }
 
-static bool add_target(struct slot *slot, struct schema_id *target) {
-  struct schema_id **grown =
-      realloc(slot->targets, (slot->target_count + 1) * sizeof *slot->targets);
+static bool add_target(struct slot *slot, struct schema_id *target, const char *topic) {
+  struct target *grown = realloc(slot->targets, (slot->target_count + 1) * sizeof *slot->targets);
   if (!grown) return false;
   slot->targets = grown;
-  slot->targets[slot->target_count++] = target;
+  slot->targets[slot->target_count++] = (struct target){target, topic};
   atomic_store(&target->id, slot->id);
   return true;
 }
@@ -103,14 +102,14 @@ static bool put(struct ids *ids, struct slot *slot) {
   return true;
 }
 
-enum status ids_add(struct ids *ids, const char *subject, const char *event, struct span text,
-                    struct schema_id *target, struct error *err) {
+enum status ids_add(struct ids *ids, const char *subject, const char *event, const char *topic,
+                    struct span text, struct schema_id *target, struct error *err) {
   struct slot *fresh = make(ids, subject, event, text);
   if (!fresh) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_lock(&ids->lock);
   struct slot *slot = find(ids, subject, fresh->form);
   bool kept = !slot && put(ids, fresh), ok = slot || kept;
-  ok = ok && add_target(slot ? slot : fresh, target);
+  ok = ok && add_target(slot ? slot : fresh, target, topic);
   atomic_fetch_add(&ids->changes, 1);
   cond_broadcast(&ids->changed);
   mutex_unlock(&ids->lock);
@@ -157,6 +156,7 @@ static struct slot *next_due(struct ids *ids, int64_t now, int64_t *until) {
  * answers for all or not. */
 static void forget(struct slot *slot) {
   slot->remembered = SCHEMA_NO_ID;
+  if (!slot->looked) slot->looked_us = TIME_NONE;
   if (slot->state != ID_CACHED) return;
   ids_set(slot, SCHEMA_NO_ID);
   slot->state = ID_ASKING;
@@ -271,10 +271,13 @@ bool ids_at(struct ids *ids, size_t i, struct ids_view *out) {
   bool there = i < ids->count;
   if (there) {
     const struct slot *slot = ids->slots[i];
-    *out = (struct ids_view){
-        .event = slot->event, .subject = slot->subject, .state = slot->state, .id = slot->id};
+    *out = (struct ids_view){.event = slot->event,
+                             .subject = slot->subject,
+                             .state = slot->state,
+                             .id = slot->id,
+                             .lost = slot->lost};
     for (size_t t = 0; t < slot->target_count; t++)
-      out->wanted = out->wanted || atomic_load(&slot->targets[t]->wanted);
+      out->wanted = out->wanted || atomic_load(&slot->targets[t].id->wanted);
     snprintf(out->why, sizeof out->why, "%s", slot->why);
   }
   mutex_unlock(&ids->lock);

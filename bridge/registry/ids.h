@@ -4,8 +4,10 @@
  * subject's newest 50 versions. An id is taken only when the registry's text of that id is the same
  * schema as ours. Eight requests at a time, one a subject. What is not registered is asked for
  * again after 30 s; an id that is known is looked at again after an outage and every verify_ms;
- * where it has another schema now, its type stops. Only an answer changes what is known: while the
- * registry cannot be reached known ids serve on, and at a start the remembered ones do.
+ * where it has another schema now, its type stops. Where it is no schema's any more the type goes
+ * on with another id, or waits for one; in each case the records that bear the old one are told.
+ * Only an answer changes what is known: while the registry cannot be reached known ids serve on,
+ * and at a start the remembered ones do.
  *
  * Whoever encodes reads `struct schema_id` alone. Threads: ids_open, ids_add, ids_start and
  * ids_close by one; the rest by any.
@@ -41,9 +43,11 @@ struct ids_config {
 struct ids;
 MUST_CHECK enum status ids_open(const struct ids_config *config, struct ids **out,
                                 struct error *err);
-/* event: whose schema it is, for people. text: whole; it is minified. target outlives ids. */
+/* event, topic: whose schema it is and where those go, for people. text: whole; it is minified.
+ * target and topic outlive ids. */
 MUST_CHECK enum status ids_add(struct ids *ids, const char *subject, const char *event,
-                               struct span text, struct schema_id *target, struct error *err);
+                               const char *topic, struct span text, struct schema_id *target,
+                               struct error *err);
 MUST_CHECK enum status ids_start(struct ids *ids, struct error *err);
 void ids_close(struct ids *ids); /* NULL is fine */
 
@@ -55,6 +59,7 @@ struct ids_view {
   enum id_state state;
   int64_t id;
   bool wanted; /* events wait for it */
+  bool lost;   /* MISSING: it had an id, which records bear; why tells which */
   char why[600];
 };
 bool ids_at(struct ids *ids, size_t i, struct ids_view *out); /* false: there are no more */

@@ -11,13 +11,18 @@ struct slot {
   char *subject, *event;
   struct span text; /* minified */
   struct digest form;
-  struct schema_id **targets; /* all get the same id */
+  struct target {
+    struct schema_id *id; /* all get the same one */
+    const char *topic;
+  } *targets;
   size_t target_count;
   /* Behind ids.lock: */
   enum id_state state;
   int64_t id, remembered; /* SCHEMA_NO_ID: none */
   int64_t due_ms;         /* monotonic: when it is asked for next */
-  int64_t looked_us;      /* when its id was seen to be right last */
+  int64_t looked_us;      /* when its id was seen to be right last; remembered too */
+  bool looked;            /* that was this process */
+  bool lost;              /* its id is another schema's, or none's; told in why until it has one */
   unsigned tries;         /* in a row that nobody answered */
   bool busy;
   char why[600];
@@ -49,6 +54,7 @@ struct ids {
 struct finding {
   enum id_state state; /* ID_KNOWN, ID_MISSING, ID_NOWHERE, ID_WRONG */
   int64_t id;
+  int64_t gone; /* the id that it had, of which the registry knows nothing; or SCHEMA_NO_ID */
   struct error why;
 };
 /* ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. */
@@ -60,5 +66,8 @@ void ids_remember(struct ids *ids);
 /* taken.c: lock held. What was found is what holds from now on. */
 void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f);
 void ids_set(struct slot *slot, int64_t id);
+/* lost.c: lock held, before what was found is taken. Is its id not right any more? Then slot->why
+ * says so and which records bear it, and so does the log. */
+bool ids_lost(struct ids *ids, struct slot *slot, const struct finding *f);
 
 #endif

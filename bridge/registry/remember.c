@@ -1,6 +1,7 @@
-/* The ids that are remembered: a line each, URL CLUSTER SUBJECT FORM ID, texts as word_escape
- * writes them. The asking threads; a crash leaves the old text or the new one, and what it lacks is
- * asked for. */
+/* The ids that are remembered: a line each, URL CLUSTER SUBJECT FORM ID TIME, texts as word_escape
+ * writes them. TIME, when the id was right last in microseconds, is the last word and may be
+ * absent. The asking threads; a crash leaves the old text or the new one: what it lacks is asked
+ * for, and what it says of the time is too early. */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/registry/ids_parts.h"
@@ -16,19 +17,21 @@ static const char *form_text(struct digest d, char out[FORM_TEXT]) {
 }
 
 static void recall_line(struct ids *ids, struct span line, char *room) {
-  struct span w[5], id;
+  struct span w[5], id, time;
   char form[FORM_TEXT];
-  uint64_t n;
+  uint64_t n, looked = 0;
   for (unsigned i = 0; i < 4; i++) {
     if (!span_word(&line, &w[i]) || !word_unescape(&w[i], room)) return;
     room += w[i].len;
   }
   if (!span_word(&line, &id) || !number_parse(id, INT32_MAX, &n)) return;
+  if (span_word(&line, &time) && !number_parse(time, INT64_MAX, &looked)) return;
   if (!span_is(w[0], registry_shown(ids->clients[0]))) return;
   for (size_t i = 0; i < ids->count; i++) {
     struct slot *slot = ids->slots[i];
-    if (span_is(w[2], slot->subject) && span_is(w[3], form_text(slot->form, form)))
-      slot->remembered = (int64_t)n;
+    if (!span_is(w[2], slot->subject) || !span_is(w[3], form_text(slot->form, form))) continue;
+    slot->remembered = (int64_t)n;
+    slot->looked_us = looked ? (int64_t)looked : TIME_NONE;
   }
   if (w[1].len < sizeof ids->cluster)
     snprintf(ids->cluster, sizeof ids->cluster, "%.*s", SPAN_ARGS(w[1]));
@@ -61,7 +64,9 @@ static void write_slot(const struct ids *ids, const struct slot *slot, struct bu
     word_escape(out, words[i]);
     buffer_add_char(out, ' ');
   }
-  buffer_printf(out, "%" PRId64 "\n", slot->remembered);
+  buffer_printf(out, "%" PRId64, slot->remembered);
+  if (slot->looked_us > 0) buffer_printf(out, " %" PRId64, slot->looked_us);
+  buffer_add_char(out, '\n');
 }
 
 void ids_remember(struct ids *ids) {

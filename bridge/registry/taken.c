@@ -3,14 +3,12 @@
 #include "bridge/base/backoff.h"
 #include "bridge/registry/ids_parts.h"
 
-#include <inttypes.h>
-
 enum { MISSING_MS = 30 * 1000, PATIENCE = 16, WAIT_MOST_MS = 10 * 60 * 1000 };
 static const struct backoff again = {.base_ms = 500, .max_ms = 15000, .jitter_ms = 250};
 
 void ids_set(struct slot *slot, int64_t id) {
   slot->id = id;
-  for (size_t i = 0; i < slot->target_count; i++) atomic_store(&slot->targets[i]->id, id);
+  for (size_t i = 0; i < slot->target_count; i++) atomic_store(&slot->targets[i].id->id, id);
 }
 
 static void tell(struct ids *ids, enum log_level level, const char *what, const struct slot *slot,
@@ -19,43 +17,6 @@ static void tell(struct ids *ids, enum log_level level, const char *what, const 
             FIELDS(F_TEXT("name", slot->event), F_TEXT("subject", slot->subject),
                    F_TEXT("error", slot->why)),
             "%s", words);
-}
-
-/* ---- an id that is another's ---- */
-
-static void add_offsets(const struct slot *slot, struct buffer *out) {
-  for (size_t i = 0; i < slot->target_count; i++) {
-    const struct schema_id *t = slot->targets[i];
-    for (int p = 0; p < SCHEMA_PARTITIONS; p++) {
-      int64_t first = atomic_load(&t->first[p]);
-      if (first >= 0)
-        buffer_printf(out, "%s partition %d offsets %" PRId64 " to %" PRId64, out->len ? "," : "",
-                      p, first, atomic_load(&t->last[p]));
-    }
-  }
-}
-
-/* Which records may have it: those of this process are known, of an earlier one the time alone. */
-static void tell_wrong(struct ids *ids, struct slot *slot, const struct finding *f) {
-  struct buffer where = {0};
-  char since[TIME_TEXT];
-  int64_t published = 0;
-  for (size_t i = 0; i < slot->target_count; i++)
-    published += atomic_load(&slot->targets[i]->published);
-  add_offsets(slot, &where);
-  const char *from =
-      slot->looked_us == TIME_NONE ? "the last look at it" : time_format(slot->looked_us, since);
-  if (published)
-    snprintf(slot->why, sizeof slot->why,
-             "%.200s. %" PRId64 " records were published under it since %s:%s", f->why.text,
-             published, from, where.len ? buffer_z(&where) : " in partitions beyond 31");
-  else
-    snprintf(slot->why, sizeof slot->why, "%.200s. None was published under it since %s",
-             f->why.text, slot->looked_us == TIME_NONE ? "this start" : from);
-  buffer_release(&where);
-  tell(ids, LOG_ERROR, "id_wrong", slot,
-       "The id of a schema is another schema's now: events of this type wait until the registry "
-       "gives the right one");
 }
 
 /* ---- who answers ---- */
@@ -122,11 +83,12 @@ static void take_nowhere(struct ids *ids, struct slot *slot, const struct findin
 
 static void take_known(struct ids *ids, struct slot *slot, int64_t id) {
   const struct clock *clock = ids->config.registry.clock;
-  for (size_t i = 0; i < slot->target_count; i++) schema_id_looked(slot->targets[i]);
+  for (size_t i = 0; i < slot->target_count; i++) schema_id_looked(slot->targets[i].id);
   slot->looked_us = clock_wall_us(clock);
   slot->due_ms = clock_mono_ms(clock) + ids->config.verify_ms;
-  ids->dirty = ids->dirty || slot->id != id || slot->remembered != id;
+  slot->looked = ids->dirty = true; /* the time is remembered too */
   slot->remembered = id;
+  slot->lost = false;
   slot->why[0] = '\0';
   if (slot->state == ID_KNOWN && slot->id == id) return;
   slot->state = ID_KNOWN;
@@ -136,8 +98,8 @@ static void take_known(struct ids *ids, struct slot *slot, int64_t id) {
             "The registry knows the schema");
 }
 
-static void take_missing(struct ids *ids, struct slot *slot) {
-  bool first = slot->state != ID_MISSING;
+static void take_missing(struct ids *ids, struct slot *slot, bool lost) {
+  bool first = slot->state != ID_MISSING && !lost;
   slot->due_ms = clock_mono_ms(ids->config.registry.clock) + MISSING_MS;
   if (slot->state == ID_WRONG) return; /* until there is a right one */
   ids->dirty = ids->dirty || slot->remembered != SCHEMA_NO_ID;
@@ -149,14 +111,13 @@ static void take_missing(struct ids *ids, struct slot *slot) {
          "The schema is not registered under this subject; its events wait");
 }
 
-static void take_wrong(struct ids *ids, struct slot *slot, const struct finding *f) {
+static void take_wrong(struct ids *ids, struct slot *slot) {
   slot->due_ms = clock_mono_ms(ids->config.registry.clock) + MISSING_MS;
   if (slot->state == ID_WRONG) return;
   ids_set(slot, SCHEMA_NO_ID);
   ids->dirty = true;
   slot->remembered = SCHEMA_NO_ID;
   slot->state = ID_WRONG;
-  tell_wrong(ids, slot, f);
 }
 
 void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f) {
@@ -164,12 +125,14 @@ void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const stru
     is_away(ids, r, f);
   else
     is_back(ids, r), slot->tries = 0;
-  if (slot->state != ID_WRONG) snprintf(slot->why, sizeof slot->why, "%s", f->why.text);
+  bool lost = ids_lost(ids, slot, f);
+  slot->lost = slot->lost || lost;
+  if (!slot->lost) snprintf(slot->why, sizeof slot->why, "%s", f->why.text);
   switch (f->state) {
   case ID_NOWHERE: take_nowhere(ids, slot, f); break;
   case ID_KNOWN: take_known(ids, slot, f->id); break;
-  case ID_MISSING: take_missing(ids, slot); break;
-  case ID_WRONG: take_wrong(ids, slot, f); break;
+  case ID_MISSING: take_missing(ids, slot, lost); break;
+  case ID_WRONG: take_wrong(ids, slot); break;
   case ID_ASKING:
   case ID_CACHED: break;
   }

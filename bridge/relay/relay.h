@@ -102,7 +102,7 @@ struct breaker_view {
   char target[256];
   bool type, wrong; /* type: of event; wrong: its id is another schema's */
   enum breaker_state state;
-  char reason[256], remedy[400];
+  char reason[400], remedy[400];
   int sys; /* errno behind it, 0: none is */
   int64_t since_us;
 };

@@ -14,6 +14,7 @@ static enum status save_note(void *ctx, struct span text, struct error *err) {
 struct adding {
   struct ids *ids;
   const struct catalog *catalog;
+  const struct routing *routing;
 };
 
 static enum status add_use(void *ctx, const struct subject_use *use, struct error *err) {
@@ -21,14 +22,16 @@ static enum status add_use(void *ctx, const struct subject_use *use, struct erro
   struct buffer text = {0};
   struct schema_id *target = catalog_id_at(a->catalog, use->i, use->place);
   enum status st = catalog_whole_text(a->catalog, use->schema->text, &text, err);
+  const char *topic = routing_topic_name(a->routing, use->place / SUBJECT_NAMINGS);
   if (st == ST_OK)
-    st = ids_add(a->ids, use->subject, use->schema->event_name, buffer_span(&text), target, err);
+    st = ids_add(a->ids, use->subject, use->schema->event_name, topic, buffer_span(&text), target,
+                 err);
   buffer_release(&text);
   return st;
 }
 
 enum status service_ids_add(struct service *s, const struct catalog *catalog, struct error *err) {
-  struct adding a = {s->ids, catalog};
+  struct adding a = {s->ids, catalog, s->routing};
   return s->ids ? subjects_each(&s->plan, catalog, s->routing, add_use, &a, err) : ST_OK;
 }
 

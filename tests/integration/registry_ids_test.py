@@ -130,6 +130,7 @@ class RegistryIds(harness.BusTest):
         self.place(2)
         worker = self.start_worker()
         harness.wait_until(lambda: worker.logs("id_wrong"))
+        self.assertRegex(worker.logs("id_wrong")[0]["error"], r"id 1\. What was published from 20[-:.+T0-9]+, when it was right, to 20[-:.+T0-9]+ bears it$")
         harness.wait_until(lambda: any(state == 2 and "order.placed" in text for state, text, _ in self.reasons()))
         self.assertEqual(set(self.published("order.events")), {"e-1"})
         self.assertEqual((worker.stop(), self.pending(), self.dead()), (0, ["e-2.json"], {}))

@@ -44,10 +44,25 @@ static void show_missing(struct relay *r, const struct ids_view *v) {
   show(r, v->event, false, reason, remedy);
 }
 
+/* Records bear an id that is no schema's now. */
+static void show_lost(struct relay *r, const struct ids_view *v) {
+  char remedy[400];
+  snprintf(remedy, sizeof remedy,
+           "Was the registry reset? Restore it, or: busbridge schema register %.200s; records that "
+           "bear the old id cannot be read by it",
+           v->event);
+  show(r, v->event, true, v->why, remedy);
+}
+
 /* True: it is shown. */
 static bool show_type(struct relay *r, const struct ids_view *v) {
   switch (v->state) {
-  case ID_MISSING: show_missing(r, v); return true;
+  case ID_MISSING:
+    if (v->lost)
+      show_lost(r, v);
+    else
+      show_missing(r, v);
+    return true;
   case ID_WRONG:
     show(r, v->event, true, v->why,
          "Was the registry reset? Restore it, or register the schema again: busbridge schema "
@@ -77,7 +92,7 @@ void types_tick(struct publishing *p) {
   p->types_due_ms = clock_mono_ms(r->parts.clock) + TICK_MS;
   uint64_t changes = ids_changes(r->parts.ids);
   for (size_t i = 0; ids_at(r->parts.ids, i, &v); i++) {
-    bool waits = v.wanted || v.state == ID_WRONG;
+    bool waits = v.wanted || v.state == ID_WRONG || v.lost;
     if (waits && shown < TYPES_SHOWN && show_type(r, &v)) names[shown++] = v.event;
     if (v.wanted && v.state == ID_NOWHERE) snprintf(why, sizeof why, "%s", v.why);
   }
