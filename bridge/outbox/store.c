@@ -246,12 +246,6 @@ enum status store_done(struct store *s, const struct entry_ref *ref, enum settle
   return settle_one(s, (struct settling){.ref = ref, .fate = FATE_DONE}, how, err);
 }
 
-enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id,
-                          enum settled *how, struct error *err) {
-  return settle_one(s, (struct settling){.ref = ref, .id = id, .late = true, .fate = FATE_DONE},
-                    how, err);
-}
-
 enum status store_retry(struct store *s, const struct entry_ref *ref, const struct failure *why,
                         enum settled *how, struct error *err) {
   return settle_one(s, (struct settling){.ref = ref, .fate = FATE_RETRY, .why = *why}, how, err);

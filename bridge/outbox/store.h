@@ -232,11 +232,6 @@ enum settled {
  * concern this entry alone. Durable after store_sync. */
 MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, enum settled *how,
                                   struct error *err);
-/* The same long after the ref was made (recovery): its stamp decides nothing, and what is not in
- * its place is looked for under the same name in dlq/, and taken out there (GONE), else VANISHED.
- */
-MUST_CHECK enum status store_done_id(struct store *s, const struct entry_ref *ref, struct span id,
-                                     enum settled *how, struct error *err);
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);
 
 struct failure {
@@ -259,8 +254,10 @@ MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref,
 enum entry_fate { FATE_DONE, FATE_RETRY, FATE_DEAD };
 struct settling { /* one row of a chain */
   const struct entry_ref *ref;
-  struct span id; /* with late: as store_done_id; FATE_DONE alone */
-  bool late;
+  bool late;      /* of FATE_DONE: long after the ref was made (recovery). Its own numbers decide
+                     nothing, id does; what is not in its place is looked for under the same name
+                     in dlq/, and taken out there (GONE), else VANISHED */
+  struct span id; /* with late */
   enum entry_fate fate;
   struct failure why; /* of FATE_RETRY and FATE_DEAD */
   enum settled how;   /* what became of it, as store_done, store_retry, store_dead say it */

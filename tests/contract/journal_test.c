@@ -65,7 +65,7 @@ RULE(a_batch_is_read_back_whole_by_whoever_comes_later) {
     assert_true(span_is(m.entries[i].topic, "episode.events"));
     assert_true(span_is(m.entries[i].key, "a key"));
     assert_true(m.entries[i].ref.arrived_ns == b->refs[i].arrived_ns);
-    OK(store_done_id(b->store, &m.entries[i].ref, m.entries[i].id, &how, &b->err));
+    OK(box_late(b, &m.entries[i].ref, i ? "b" : "a", &how));
     assert_int_equal(how, SETTLED_GONE);
   }
   manifest_release(&m);

@@ -71,9 +71,9 @@ LIFTED(it_is_known_again_by_both_its_ids) {
     assert_string_equal(box_take_all(b), on ? "in-a in-b" : "b");
     struct entry_ref first = b->refs[0];
     restart_lifting(b, !on);
-    OK(store_done_id(b->store, &first, SPAN("in-c"), &how, &b->err));
+    OK(box_late(b, &first, "in-c", &how));
     assert_int_equal(how, SETTLED_CHANGED);
-    OK(store_done_id(b->store, &first, on ? SPAN("in-a") : SPAN("b"), &how, &b->err));
+    OK(box_late(b, &first, on ? "in-a" : "b", &how));
     assert_int_equal(how, SETTLED_GONE);
     OK(store_sync(b->store, &b->err));
   }

@@ -381,7 +381,7 @@ RULE(what_was_listed_ahead_comes_once_and_only_if_it_is_still_there) {
   struct entry_ref second = b->refs[1];
   box_restart(b);
   OK(store_follow(b->store, &b->err));
-  OK(store_done_id(b->store, &second, SPAN("b"), &how, &b->err));
+  OK(box_late(b, &second, "b", &how));
   assert_int_equal(how, SETTLED_GONE);
   box_emit(b, "d");
   bool watches = store_traits(b->store)->watches;
@@ -419,15 +419,15 @@ RULE(recovery_takes_out_by_id_what_changed_or_was_set_aside) {
   OK(store_retry(b->store, &b->refs[0], &why, &how, &b->err)); /* other bytes, same id */
   box_dead(b, &b->refs[1], REASON_BAD_NAME);
   box_release_all(b);
-  OK(store_done_id(b->store, &b->refs[0], SPAN("other"), &how, &b->err));
+  OK(box_late(b, &b->refs[0], "other", &how));
   assert_int_equal(how, SETTLED_CHANGED);
-  OK(store_done_id(b->store, &b->refs[0], SPAN("a"), &how, &b->err));
+  OK(box_late(b, &b->refs[0], "a", &how));
   assert_int_equal(how, SETTLED_GONE);
-  OK(store_done_id(b->store, &b->refs[1], SPAN("other"), &how, &b->err));
+  OK(box_late(b, &b->refs[1], "other", &how));
   assert_int_equal(how, SETTLED_VANISHED);
-  OK(store_done_id(b->store, &b->refs[1], SPAN("b"), &how, &b->err));
+  OK(box_late(b, &b->refs[1], "b", &how));
   assert_int_equal(how, SETTLED_GONE);
-  OK(store_done_id(b->store, &b->refs[2], SPAN("c"), &how, &b->err));
+  OK(box_late(b, &b->refs[2], "c", &how));
   assert_int_equal(how, SETTLED_GONE);
   OK(store_sync(b->store, &b->err));
   assert_string_equal(box_list(b, LIST_PENDING | LIST_DEAD, 0, NULL).ids, "");

@@ -223,6 +223,16 @@ static inline void box_done(struct box *b, const struct entry_ref *ref, enum set
   assert_int_equal(how, want);
 }
 
+/* As recovery does: long after the ref was made, by the id. */
+static inline enum status box_late(struct box *b, const struct entry_ref *ref, const char *id,
+                                   enum settled *how) {
+  struct settling row = {.ref = ref, .id = span_of(id), .late = true, .fate = FATE_DONE};
+  enum status st = store_settle(b->store, &row, 1, NULL, NULL, &b->err);
+  *how = row.how;
+  if (st == ST_AGAIN) b->err = row.error;
+  return st == ST_AGAIN ? row.status : st;
+}
+
 static inline void box_done_all(struct box *b) {
   for (size_t i = 0; i < b->count; i++) box_done(b, &b->refs[i], SETTLED_GONE);
   OK(store_sync(b->store, &b->err));

@@ -192,7 +192,7 @@ static enum status move_done_only(struct box *b) {
 
 static enum status move_done_id(struct box *b) {
   enum settled how;
-  return store_done_id(b->store, &b->refs[0], SPAN("a"), &how, &b->err);
+  return box_late(b, &b->refs[0], "a", &how);
 }
 
 /* Else it would be published a second time while the first try to settle it is repeated. */
@@ -232,7 +232,7 @@ CASE(what_is_found_gone_is_synced_all_the_same) {
   enum settled how;
   make_pending(b);
   assert_int_equal(unlink(path_of(b, "a.json")), 0);
-  OK(store_done_id(b->store, &b->refs[0], SPAN("a"), &how, &b->err));
+  OK(box_late(b, &b->refs[0], "a", &how));
   assert_int_equal(how, SETTLED_VANISHED);
   durable_set_hook(fault_hook, &f);
   OK(store_sync(b->store, &b->err));

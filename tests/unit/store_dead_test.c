@@ -463,7 +463,7 @@ CASE(settling_a_path_is_refused) {
   enum settled how;
   struct entry_ref ref = {.token = SPAN("../x.json")};
   assert_int_equal(store_done(b->store, &ref, &how, &b->err), ST_INVALID);
-  assert_int_equal(store_done_id(b->store, &ref, SPAN("x"), &how, NULL), ST_INVALID);
+  assert_int_equal(box_late(b, &ref, "x", &how), ST_INVALID);
   assert_int_equal(store_retry(b->store, &ref, &why, &how, NULL), ST_INVALID);
   assert_int_equal(store_dead(b->store, &ref, &why, &how, NULL), ST_INVALID);
   store_release(b->store, &ref);

@@ -35,7 +35,7 @@ static enum status move_killed(struct box *b) {
   durable_set_hook(NULL, NULL);
   killed.calls = f.calls;
   box_start(b);
-  OK(store_done_id(b->store, &other, SPAN("b"), &how, &b->err));
+  OK(box_late(b, &other, "b", &how));
   return store_sync(b->store, &b->err);
 }
 

@@ -26,7 +26,7 @@ CASE(so_it_does_after_a_restart) {
     take_old(b, "a");
     deeds[i](b, "a.json");
     box_restart(b);
-    OK(store_done_id(b->store, &b->refs[0], SPAN("a"), &how, &b->err));
+    OK(box_late(b, &b->refs[0], "a", &how));
     assert_int_equal(how, SETTLED_GONE);
     unlink(path_of(b, "backup"));
     assert_string_equal(box_take_all(b), "");

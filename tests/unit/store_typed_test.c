@@ -225,7 +225,7 @@ CASE(so_it_does_after_a_restart_there) {
   struct entry_ref ref = b->refs[0];
   assert_int_equal(rename(path_of(b, WAITS), path_of(b, UNDER_WAY)), 0);
   box_restart(b);
-  OK(store_done_id(b->store, &ref, SPAN("a"), &how, &b->err));
+  OK(box_late(b, &ref, "a", &how));
   assert_int_equal(how, SETTLED_GONE);
   assert_int_equal(lie(b), 0);
 }
@@ -366,13 +366,13 @@ CASE(what_was_under_way_there_is_not_forgotten_while_it_is_off) {
   box_stop(b);
   b->options.typed = NULL;
   box_start(b);
-  assert_int_equal(store_done_id(b->store, &ref, SPAN("a"), &how, &b->err), ST_INVALID);
+  assert_int_equal(box_late(b, &ref, "a", &how), ST_INVALID);
   assert_non_null(strstr(b->err.text, "outbox.typed"));
   assert_true(exists(b, WAITS));
   box_stop(b);
   b->options.typed = typed_dir;
   box_start(b);
-  OK(store_done_id(b->store, &ref, SPAN("a"), &how, &b->err));
+  OK(box_late(b, &ref, "a", &how));
   assert_int_equal(how, SETTLED_GONE);
 }
 

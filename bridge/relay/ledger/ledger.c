@@ -3,6 +3,7 @@
  * leaves. */
 #include "bridge/relay/ledger/ledger.h"
 
+#include "bridge/relay/ledger/settle_late.h"
 #include "bridge/relay/ledger/standing.h"
 #include "bridge/relay/parts.h"
 
@@ -62,65 +63,21 @@ enum status ledger_begin_at(struct publishing *p, uint64_t number, struct error 
 
 /* ---- settling at start ---- */
 
-static enum status keys_of(struct relay *r, const struct manifest *m, struct error *err) {
-  struct key *keys = calloc(m->count + 1, sizeof *keys);
-  if (!keys) return error_set(err, ST_NO_MEMORY, "out of memory for %zu keys", m->count);
-  for (size_t i = 0; i < m->count; i++)
-    keys[i] = (struct key){m->entries[i].id, m->entries[i].topic};
-  struct error why = {0};
-  if (!r->keys_off && m->count && keys_set(r->parts.keys, keys, m->count, &why) != ST_OK)
-    log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
-              FIELDS(F_TEXT("error", why.text)),
-              "Ids of a batch could be kept neither in Redis nor on disk");
-  free(keys);
-  return ST_OK;
-}
-
-enum status ledger_take_out(struct relay *r, const struct manifest_entry *e, enum settled *how,
-                            struct error *err) {
-  struct error hindrance = {0}, refused = {0};
-  enum status st = store_done_id(r->parts.store, &e->ref, e->id, how, &hindrance);
-  if (st == ST_OK) return ST_OK;
-  *how = SETTLED_CHANGED;
-  if (store_aside(r->parts.store, &e->ref, e->id, ASIDE_DONE, NULL, &hindrance, &refused) == ST_OK)
-    return ST_OK;
-  if (err) *err = hindrance;
-  error_prefix(err, "%s", refused.text);
-  return st;
-}
-
-/* L11. What a failed fsync lost the next one does not tell: the manifest stays for the next start.
- */
-static enum status close_settled(struct relay *r, struct manifest_name *name, struct error *err) {
-  if (store_sync(r->parts.store, err) != ST_OK) {
-    atomic_store(&r->unsynced, true);
-    disk_trouble(r, DISK_UNSYNCED, err);
-  }
-  if (atomic_load(&r->unsynced)) return ST_OK;
-  enum status st = store_aside_sync(r->parts.store, err);
-  return st == ST_OK ? stuck_settle(r, name, err) : st;
-}
-
 /* A batch that was committed before we came. Every step may be repeated. */
 static enum status settle_manifest(struct relay *r, struct manifest_name *name, struct error *err) {
   struct manifest m = {0};
-  size_t gone = 0;
-  enum status st = manifest_read(r->parts.store, name, &m, err);
-  if (st == ST_OK) st = keys_of(r, &m, err);
-  for (size_t i = 0; st == ST_OK && i < m.count; i++) {
-    enum settled how = SETTLED_GONE;
-    st = ledger_take_out(r, &m.entries[i], &how, err);
-    gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
-    if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, &m.entries[i]);
-  }
-  if (st == ST_OK) st = close_settled(r, name, err);
+  struct late *late = late_begin(r, err);
+  enum status st = late ? manifest_read(r->parts.store, name, &m, err) : ST_NO_MEMORY;
+  for (size_t i = 0; st == ST_OK && i < m.count; i++) st = late_add(late, &m.entries[i], err);
+  if (st == ST_OK) st = late_end(late, name, err);
   if (st == ST_OK)
-    log_write(
-        r->parts.log, LOG_INFO, "relay", "recovered",
-        FIELDS(F_INT("batch", name->number), F_INT("events", m.count), F_INT("removed", gone)),
-        "Batch %llu was committed before the last end: its entries are settled",
-        (unsigned long long)name->number);
+    log_write(r->parts.log, LOG_INFO, "relay", "recovered",
+              FIELDS(F_INT("batch", name->number), F_INT("events", m.count),
+                     F_INT("removed", late->gone)),
+              "Batch %llu was committed before the last end: its entries are settled",
+              (unsigned long long)name->number);
   manifest_release(&m);
+  free(late);
   return st;
 }
 

@@ -83,9 +83,6 @@ MUST_CHECK enum status ledger_settle_chain(struct publishing *p, struct manifest
                                            size_t count, struct error *err);
 /* An empty manifest of that number and its position. */
 MUST_CHECK enum status ledger_begin_at(struct publishing *p, uint64_t number, struct error *err);
-/* It was published: out of the outbox, or set aside where it alone cannot be removed. */
-MUST_CHECK enum status ledger_take_out(struct relay *r, const struct manifest_entry *e,
-                                       enum settled *how, struct error *err);
 /* The list of a batch that may be committed cannot be read: which of its entries are in Kafka only
  * the topics know. err says how, and then what to do too: ST_INVALID. */
 enum status ledger_damaged(const struct relay *r, struct error *err);

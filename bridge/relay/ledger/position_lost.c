@@ -5,6 +5,7 @@
  * start decides them in the same way. */
 #include "bridge/kafka/reader.h"
 #include "bridge/relay/ledger/ledger.h"
+#include "bridge/relay/ledger/settle_late.h"
 #include "bridge/relay/ledger/standing.h"
 #include "bridge/relay/parts.h"
 
@@ -163,25 +164,19 @@ static enum status read_topics(struct publishing *p, struct doubt *d, bool whole
   return st == ST_END ? ST_OK : st;
 }
 
-static enum status settle_seen(struct relay *r, struct doubt *d, size_t *gone, struct error *err) {
-  enum status st = ST_OK;
+static enum status settle_seen(struct relay *r, const struct doubt *d, size_t *gone,
+                               struct error *err) {
+  struct late *late = late_begin(r, err);
+  enum status st = late ? ST_OK : ST_NO_MEMORY;
   for (size_t i = 0; st == ST_OK && i < d->count; i++)
     for (size_t j = 0; st == ST_OK && j < d->manifests[i].count; j++) {
       const struct manifest_entry *e = &d->manifests[i].entries[j];
-      enum settled how;
-      if (!table_get(&d->seen, e->id)) continue;
-      struct key key = {e->id, e->topic};
-      struct error why = {0};
-      if (!r->keys_off && keys_set(r->parts.keys, &key, 1, &why) != ST_OK)
-        log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
-                  FIELDS(F_TEXT("error", why.text)),
-                  "An id could be kept neither in Redis nor on disk");
-      st = ledger_take_out(r, e, &how, err);
-      *gone += st == ST_OK && (how == SETTLED_GONE || how == SETTLED_REUSED);
-      if (st == ST_OK && how == SETTLED_REUSED) tell_reused_late(r, e);
+      if (table_get(&d->seen, e->id)) st = late_add(late, e, err);
     }
-  if (st == ST_OK) st = store_sync(r->parts.store, err);
-  return st == ST_OK ? store_aside_sync(r->parts.store, err) : st;
+  if (st == ST_OK) st = late_end(late, NULL, err);
+  if (late) *gone = late->gone;
+  free(late);
+  return st;
 }
 
 enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count,

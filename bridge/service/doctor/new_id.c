@@ -138,22 +138,46 @@ static void decide(struct renewal *n) {
   }
 }
 
+static enum status not_out(const struct settling *row, struct error *err) {
+  if (row->status != ST_OK) return *err = row->error, row->status;
+  if (row->how != SETTLED_CHANGED) return ST_OK;
+  return error_set(
+      err, ST_IO,
+      "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one link. The id "
+      "is as it was; take the file away and try again",
+      shelf_path(row->ref->shelf, row->ref->token), SPAN_ARGS(row->ref->token));
+}
+
+static enum status take_rows(struct renewal *n, struct settling *rows, size_t count,
+                             struct error *err) {
+  enum status st = store_settle(n->s->store, rows, count, NULL, NULL, err);
+  if (st == ST_AGAIN) st = ST_OK;
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = not_out(&rows[i], err);
+  return st;
+}
+
+struct taking { /* as many as one call takes */
+  struct entry_ref refs[STORE_ROWS];
+  struct settling rows[STORE_ROWS];
+};
+
 static enum status take_out(struct renewal *n, struct error *err) {
-  for (size_t i = 0; i < n->count; i++) {
+  struct taking *t = calloc(1, sizeof *t);
+  enum status st = t ? ST_OK : renewal_no_memory(err);
+  size_t count = 0;
+  for (size_t i = 0; st == ST_OK && i < n->count; i++) {
     const struct waiting_entry *e = &n->entries[i];
-    struct entry_ref ref = {.shelf = e->shelf, .token = e->token};
-    enum settled how = SETTLED_GONE;
     if (!e->in_topics && !e->in_redis) continue;
-    enum status st = store_done_id(n->s->store, &ref, e->id, &how, err);
-    if (st == ST_OK && how == SETTLED_CHANGED)
-      st = error_set(
-          err, ST_IO,
-          "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one link. The id "
-          "is as it was; take the file away and try again",
-          shelf_path(e->shelf, e->token), SPAN_ARGS(e->token));
-    if (st != ST_OK) return st;
+    t->refs[count] = (struct entry_ref){.shelf = e->shelf, .token = e->token};
+    t->rows[count] =
+        (struct settling){.ref = &t->refs[count], .id = e->id, .late = true, .fate = FATE_DONE};
+    if (++count < STORE_ROWS) continue;
+    st = take_rows(n, t->rows, count, err);
+    count = 0;
   }
-  return store_sync(n->s->store, err);
+  if (st == ST_OK && count) st = take_rows(n, t->rows, count, err);
+  free(t);
+  return st == ST_OK ? store_sync(n->s->store, err) : st;
 }
 
 static enum status renew(struct renewal *n, struct error *err) {
