@@ -1,9 +1,10 @@
 /* Asks Redis for ids and sets them, a thousand at a time; what Redis cannot take now goes to
- * keys-due, to be told to it later.
+ * what is due, to be told to it later.
  * Any thread; a crash leaves keys set that nobody noted, which does no harm. */
 #include "bridge/keys/keys_private.h"
 
 #define AT_A_TIME 1000    /* ids of one pipeline */
+#define DUE_MOST 1000000  /* ids that wait for it */
 #define TEND_PIPELINES 50 /* of one keys_tend: the loop that calls it has other work */
 
 /* ---- opening ---- */
@@ -15,9 +16,9 @@ static enum status fill_keys(struct keys *k, const struct keys_config *config, s
   if (!k->prefix) return error_set(err, ST_NO_MEMORY, "out of memory");
   snprintf(k->ttl, sizeof k->ttl, "%lld",
            (long long)(config->ttl_ms < 1000 ? 1 : (config->ttl_ms + 999) / 1000));
-  if (config->folder < 0 || k->url.off) return ST_OK;
-  st = due_open(config->folder, DUE_PART_MAX, config->inspect, k->log, &k->due, err);
-  return st == ST_OK ? ST_OK : error_prefix(err, "keys-due");
+  if (!config->due || k->url.off) return ST_OK;
+  k->due = *config->due;
+  return k->due.open(k->due.ctx, DUE_MOST, err);
 }
 
 enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out,
@@ -44,12 +45,15 @@ void keys_close(struct keys *k) {
   if (!k) return;
   redis_drop(&k->check.redis);
   redis_drop(&k->set.redis);
-  due_close(k->due);
   mutex_destroy(&k->check.lock);
   mutex_destroy(&k->set.lock);
   mutex_destroy(&k->state);
   free(k->prefix);
   free(k);
+}
+
+static bool is_due(const struct keys *k, struct span id) {
+  return k->due.has && k->due.has(k->due.ctx, id);
 }
 
 /* ---- check ---- */
@@ -92,7 +96,7 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
                        struct span *place, struct arena *arena) {
   /* Due first, Redis after: an id on its way from the one to the other is found in either. */
   for (size_t i = 0; i < count; i++) {
-    seen[i] = k->due && due_has(k->due, ids[i]);
+    seen[i] = is_due(k, ids[i]);
     if (place) place[i] = (struct span){NULL, 0};
   }
   if (k->url.off || count == 0) return ST_OK;
@@ -161,6 +165,23 @@ static enum status set_all(struct keys *k, const struct key *list, size_t count,
   return st;
 }
 
+static enum status keep_due(struct keys *k, const struct key *list, const bool *done, size_t count,
+                            struct error *err) {
+  uint64_t given_up = 0;
+  struct error why = {0};
+  enum status st = k->due.add(k->due.ctx, list, done, count, &given_up, &why);
+  if (st != ST_OK) *err = why;
+  if (!given_up) return st;
+  mutex_lock(&k->state);
+  k->given_up += given_up;
+  mutex_unlock(&k->state);
+  log_write(
+      k->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", given_up)),
+      "Redis has been away for so long that the oldest idempotency keys due are given up; a duplicate of those "
+      "events will not be noticed");
+  return st;
+}
+
 enum status keys_set(struct keys *k, const struct key *list, size_t count, struct error *err) {
   if (k->url.off || count == 0) return ST_OK;
   struct error own = {0};
@@ -171,18 +192,14 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
   size_t set = 0;
   for (size_t i = 0; i < count; i++) set += done[i];
   BUG_ON(st == ST_OK && set != count);
-  if (st != ST_OK && k->due) {
-    struct error disk = {0};
-    st = due_add(k->due, list, done, count, &disk);
-    if (st != ST_OK) own = disk;
-  }
+  if (st != ST_OK && k->due.add) st = keep_due(k, list, done, count, &own);
   mutex_unlock(&k->set.lock);
   free(done);
   mutex_lock(&k->state);
   k->sets += set;
   mutex_unlock(&k->state);
   if (st != ST_OK)
-    return error_set(err, st, "idempotency keys are neither in Redis nor in keys-due: %s",
+    return error_set(err, st, "idempotency keys are neither in Redis nor in the outbox: %s",
                      own.text);
   return ST_OK;
 }
@@ -196,11 +213,11 @@ static enum status set_some_due(struct keys *k, bool now, bool *more, struct err
   size_t count = 0;
   *more = false;
   if (!now && !line_may_try(k, &k->set, err)) return ST_UNAVAILABLE;
-  enum status st = due_read(k->due, list, AT_A_TIME, &count, err);
+  enum status st = k->due.read(k->due.ctx, list, AT_A_TIME, &count, err);
   if (st != ST_OK || count == 0) return st;
   struct set_job job = {list, count, done};
   st = line_exchange_now(k, &k->set, run_set, &job, err);
-  if (st == ST_OK) st = due_drop(k->due, err);
+  if (st == ST_OK) st = k->due.drop(k->due.ctx, err);
   *more = st == ST_OK;
   if (st != ST_OK) return st;
   mutex_lock(&k->state);
@@ -218,7 +235,7 @@ static void set_due(struct keys *k) {
     mutex_unlock(&k->set.lock);
     if (st != ST_OK && st != ST_UNAVAILABLE)
       log_write(k->log, LOG_ERROR, "keys", "keys_due_failed", FIELDS(F_TEXT("error", err.text)),
-                "keys-due cannot be worked off; fix the folder .busbridge of the outbox");
+                "What Redis has yet to be told cannot be worked off; fix the outbox");
   }
 }
 
@@ -226,7 +243,7 @@ void keys_tend(struct keys *k) {
   if (k->url.off) return;
   line_probe(k, &k->check);
   /* What is due is the better probe: a replica answers a PING too. */
-  if (due_count(k->due) > 0)
+  if (keys_due_count(k) > 0)
     set_due(k);
   else
     line_probe(k, &k->set);
@@ -258,8 +275,7 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
   if (k->url.off) return ST_OK;
   mutex_lock(&k->set.lock);
   /* An id that is due is told to Redis with all the others first: there it can be forgotten. */
-  while (st == ST_OK && more && k->due && due_has(k->due, id))
-    st = set_some_due(k, true, &more, &own);
+  while (st == ST_OK && more && is_due(k, id)) st = set_some_due(k, true, &more, &own);
   if (st == ST_OK) st = line_exchange_now(k, &k->set, run_forget, &job, &own);
   mutex_unlock(&k->set.lock);
   if (st != ST_OK)
@@ -271,8 +287,9 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
 
 void keys_state(struct keys *k, struct keys_state *out) {
   *out = (struct keys_state){.off = k->url.off};
-  if (k->due) due_counts(k->due, &out->due, &out->given_up);
+  out->due = keys_due_count(k);
   mutex_lock(&k->state);
+  out->given_up = k->given_up;
   out->up = k->worked && !k->check.away && !k->set.away;
   out->checks = k->checks;
   out->sets = k->sets;

@@ -1,13 +1,13 @@
 /* keys.h - idempotency keys: which event ids have been published. Redis filters, it never decides.
  *
  * The key is <prefix><id>, its value "<topic>/<partition>/<offset>", kept for ttl. While Redis is
- * away check says "not seen" for ids it cannot ask for, and ids to be set are kept in a file (due),
- * fsynced before keys_set returns; check knows those too. They are set when Redis is back, also
- * over a restart. At most a million are kept, then the oldest are given up and counted. No call
- * waits longer than the timeouts; after any timeout the connection is dropped, and not tried again
- * before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to nothing.
- * Any thread: calls are serialised by a lock inside; check and set have a connection each, so that
- * neither waits for the other.
+ * away check says "not seen" for ids it cannot ask for, and ids to be set are kept in the outbox
+ * (due), durable before keys_set returns; check knows those too. They are set when Redis is back,
+ * also over a restart. At most a million are kept, then the oldest are given up and counted. No
+ * call waits longer than the timeouts; after any timeout the connection is dropped, and not tried
+ * again before a back-off has passed (50 ms doubling to 5 s), so an absent Redis costs next to
+ * nothing. Any thread: calls are serialised by a lock inside; check and set have a connection each,
+ * so that neither waits for the other.
  *
  * hiredis writes to its sockets without MSG_NOSIGNAL: the process must ignore SIGPIPE, or the end
  * of Redis ends it too. Resolving a host name is the one wait that no timeout bounds.
@@ -16,6 +16,21 @@
 #define BRIDGE_KEYS_KEYS_H
 
 #include "bridge/base/log.h"
+#include "bridge/event/key.h"
+
+/* Where keys wait that Redis cannot be told now, over restarts too: that of the outbox
+ * (bridge/outbox/due.h says what each does), handed in by whoever opens keys. open comes first, of
+ * redis.url=off never. */
+struct keys_due {
+  void *ctx;
+  enum status (*open)(void *ctx, size_t most, struct error *err);
+  enum status (*add)(void *ctx, const struct key *list, const bool *done, size_t count,
+                     uint64_t *given_up, struct error *err);
+  bool (*has)(void *ctx, struct span id);
+  uint64_t (*count)(void *ctx);
+  enum status (*read)(void *ctx, struct key *out, size_t max, size_t *count, struct error *err);
+  enum status (*drop)(void *ctx, struct error *err);
+};
 
 struct keys_config {
   const char *url;    /* "redis://[[user]:password@]host[:port][/db]", "unix:/path[?db=n]", "off" */
@@ -23,16 +38,8 @@ struct keys_config {
   int64_t ttl_ms;
   int timeout_ms; /* of connecting and of each answer */
   bool required;  /* whoever asks waits for Redis instead of going on: only for what the log says */
-  int folder; /* descriptor of .busbridge, where keys-due lies; borrowed. -1: keep nothing (reading
-                 commands) */
-  bool inspect; /* know the ids that lie in keys-due, and change nothing: only keys_check and
-                   keys_state may be asked */
+  const struct keys_due *due; /* copied. NULL: keep nothing (reading commands) */
   const struct clock *clock;
-};
-
-struct key {
-  struct span id;
-  struct span place; /* "<topic>/<partition>/<offset>" */
 };
 
 struct keys_state {
@@ -45,7 +52,7 @@ struct keys_state {
 
 struct keys;
 /* Does not connect, so it works while Redis is away. ST_INVALID: the url, with what is wrong
- * (rediss:// says that this hiredis has no TLS); ST_IO: keys-due cannot be read. */
+ * (rediss:// says that this hiredis has no TLS); ST_IO: what is due cannot be read. */
 MUST_CHECK enum status keys_open(const struct keys_config *config, struct log *log,
                                  struct keys **out, struct error *err);
 void keys_close(struct keys *k);
@@ -54,7 +61,7 @@ void keys_close(struct keys *k);
  * the due ids alone). One pipelined MGET. */
 MUST_CHECK enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen,
                                   struct span *place, struct arena *arena);
-/* Remember them: one pipelined SET each with the TTL, or due (fsynced). ST_OK when either is done;
+/* Remember them: one pipelined SET each with the TTL, or due (durable). ST_OK when either is done;
  * else the ids may be forgotten by a crash: err says why. */
 MUST_CHECK enum status keys_set(struct keys *k, const struct key *list, size_t count,
                                 struct error *err);

@@ -60,13 +60,13 @@ void keys_words(const char *error, bool required, struct keys_words *out) {
 static void say_away(struct keys *k, const char *error) {
   struct keys_words words;
   keys_words(error, k->required, &words);
-  log_write(k->log, k->due ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
-            FIELDS(F_TEXT("error", error), F_INT("due", due_count(k->due))), "%s. %s", words.cause,
+  log_write(k->log, k->due.add ? LOG_WARNING : LOG_DEBUG, "keys", "redis_away",
+            FIELDS(F_TEXT("error", error), F_INT("due", keys_due_count(k))), "%s. %s", words.cause,
             words.next);
 }
 
 static void say_back(struct keys *k) {
-  log_write(k->log, LOG_INFO, "keys", "redis_back", FIELDS(F_INT("due", due_count(k->due))),
+  log_write(k->log, LOG_INFO, "keys", "redis_back", FIELDS(F_INT("due", keys_due_count(k))),
             "Redis keeps idempotency keys again; those due are being set");
 }
 

@@ -4,7 +4,6 @@
 
 #include "bridge/base/thread.h"
 #include "bridge/keys/keys.h"
-#include "bridge/keys/keys_due.h"
 #include "bridge/keys/keys_redis.h"
 
 /* A connection. `redis` belongs to the lock; what follows to the lock of the state. */
@@ -24,13 +23,17 @@ struct keys {
   bool required;
   const struct clock *clock;
   struct log *log;
-  struct due *due; /* NULL: nothing is kept. Changed under set.lock only */
+  struct keys_due due; /* without functions: nothing is kept. Changed under set.lock only */
   struct line check, set;
   struct mutex state; /* innermost */
   bool worked;        /* any exchange ever did */
-  uint64_t checks, sets, errors;
+  uint64_t checks, sets, errors, given_up;
   char error[200];
 };
+
+static inline uint64_t keys_due_count(const struct keys *k) { /* 0 where nothing is kept */
+  return k->due.count ? k->due.count(k->due.ctx) : 0;
+}
 
 /* Sends a job's commands and receives all their answers. Begins anew when called again. */
 typedef enum status (*line_job_fn)(struct keys *k, struct redis *r, void *job, struct error *err);

@@ -15,7 +15,7 @@ static const char *const later[] = {"sqlite", "postgresql"};
 struct store {
   const struct store_ops *ops;
   void *impl;
-  bool create, locked, begun;
+  bool create, locked, begun, due;
   char *url;
   const char *name; /* in url */
 };
@@ -187,6 +187,39 @@ enum status store_begin(struct store *s, const struct store_config *config, stru
     return error_set(err, ST_UNSUPPORTED, "outbox.sent: this kind of outbox keeps none");
   s->begun = true;
   return s->ops->begin(s->impl, config, err);
+}
+
+/* ---- what Redis has yet to be told ---- */
+
+enum status store_due_open(struct store *s, size_t most, struct error *err) {
+  enum status st = s->ops->due_open(s->impl, most, err);
+  s->due = st == ST_OK;
+  return st;
+}
+
+enum status store_due_add(struct store *s, const struct key *list, const bool *done, size_t count,
+                          uint64_t *given_up, struct error *err) {
+  BUG_ON(!s->due || !s->create || !s->locked);
+  return s->ops->due_add(s->impl, list, done, count, given_up, err);
+}
+
+bool store_due_has(struct store *s, struct span id) {
+  return s->due && s->ops->due_has(s->impl, id);
+}
+
+uint64_t store_due_count(struct store *s) {
+  return s->due ? s->ops->due_count(s->impl) : 0;
+}
+
+enum status store_due_read(struct store *s, struct key *out, size_t max, size_t *count,
+                           struct error *err) {
+  BUG_ON(!s->due || !s->create);
+  return s->ops->due_read(s->impl, out, max, count, err);
+}
+
+enum status store_due_drop(struct store *s, struct error *err) {
+  BUG_ON(!s->due || !s->create || !s->locked);
+  return s->ops->due_drop(s->impl, err);
 }
 
 /* ---- entries ---- */

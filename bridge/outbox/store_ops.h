@@ -1,9 +1,10 @@
 /* store_ops.h - what a kind of outbox implements: each row of this table is the operation of
- * store.h, manifest.h, notes.h, selections.h or survey.h of that name, and each is required.
+ * store.h, manifest.h, notes.h, selections.h, due.h or survey.h of that name, and each is required.
  * Private to bridge/outbox. */
 #ifndef BRIDGE_OUTBOX_STORE_OPS_H
 #define BRIDGE_OUTBOX_STORE_OPS_H
 
+#include "bridge/outbox/due.h"
 #include "bridge/outbox/survey.h"
 
 struct manifest; /* manifest.h: the journal of batches */
@@ -40,6 +41,13 @@ struct store_ops {
                                 struct error *);
   enum status (*selection_add)(void *, uint64_t, struct span, struct error *);
   enum status (*selection_remove)(void *, uint64_t, struct error *);
+  enum status (*due_open)(void *, size_t, struct error *);
+  enum status (*due_add)(void *, const struct key *, const bool *, size_t, uint64_t *,
+                         struct error *);
+  bool (*due_has)(void *, struct span);
+  uint64_t (*due_count)(void *);
+  enum status (*due_read)(void *, struct key *, size_t, size_t *, struct error *);
+  enum status (*due_drop)(void *, struct error *);
   enum status (*begin)(void *, const struct store_config *, struct error *);
   enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
   enum status (*follow)(void *, struct error *);

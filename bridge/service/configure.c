@@ -190,8 +190,7 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
                                  .prefix = text(p, x, SETTING_REDIS_PREFIX),
                                  .ttl_ms = setting_number(x, SETTING_REDIS_TTL),
                                  .timeout_ms = (int)setting_number(x, SETTING_REDIS_TIMEOUT),
-                                 .required = setting_bool(x, SETTING_REDIS_REQUIRED),
-                                 .folder = -1};
+                                 .required = setting_bool(x, SETTING_REDIS_REQUIRED)};
   const struct routing_config *r = &p->routing;
   p->routing.ledger_topic = span_of(p->ledger_topic ? p->ledger_topic : "");
   bool ok = p->outbox && p->ledger_topic && p->dataschema && take_routes(p, x) &&

@@ -47,7 +47,7 @@ struct plan {
   struct catalog_config
       catalog; /* folder: encoding.schemas, else beside the program; NULL: there is none */
   enum subject_naming subject;     /* registry.subject */
-  struct keys_config keys;         /* without what is the opener's: folder, inspect, clock */
+  struct keys_config keys;         /* without what is the opener's: due, clock */
   struct registry_config registry; /* likewise: clock, metrics; urls "": there is none */
   /* By the outbox's id; NULL before plan_for. group: Kafka's of its position, and its transactional
    * id. source: of CloudEvents. The prefix of keys comes then too. */

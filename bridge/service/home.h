@@ -1,5 +1,5 @@
 /* home.h - where a process that works on an outbox keeps what is its own: the control socket, what
- * is in hand, the saved figures, the keys that Redis is still to learn. For an outbox in a folder
+ * is in hand, the saved figures. For an outbox in a folder
  * that is the .busbridge within it, as busbridge-outbox(5) tells. Private to bridge/service, except
  * for home_socket_path. Any thread; a home is opened and closed on one.
  */

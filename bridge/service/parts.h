@@ -49,7 +49,7 @@ struct service {
   struct buffer schema_marks; /* RELAY: what routing made of the schemas (reload_schemas.c) */
   struct digest schema_texts; /* main thread: of those given to the relay last */
   char schemas_refused[360];  /* lock: why they were not taken over at the last reload; else "" */
-  struct keys *keys;          /* INSPECT: opened without a folder */
+  struct keys *keys;          /* INSPECT: nothing is due there */
   struct metrics *metrics;    /* INSPECT: as last saved by whoever held the lock */
   struct books books;
   struct glance glance;

@@ -4,6 +4,7 @@
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/key_rules.h"
+#include "bridge/service/keys_due.h"
 #include "bridge/service/last_schemas.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/order_rules.h"
@@ -71,7 +72,8 @@ static enum status begin_entries(struct service *s, struct error *err) {
 
 static enum status open_keys(struct service *s, struct error *err) {
   struct keys_config config = s->plan.keys;
-  config.folder = s->mode == SERVICE_INSPECT ? -1 : home_folder(s->home);
+  const struct keys_due due = keys_due_in(s->store);
+  if (s->mode != SERVICE_INSPECT) config.due = &due;
   config.clock = s->clock;
   enum status st = keys_open(&config, s->log, &s->keys, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) keys_check_policy(s->keys);

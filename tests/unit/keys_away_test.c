@@ -96,11 +96,11 @@ CASE(many_due_ids_are_set_in_one_go) {
   assert_string_equal(ask(f, "DBSIZE"), "3000");
 }
 
-CASE(without_a_folder_nothing_is_due) {
+CASE(without_an_outbox_nothing_is_due) {
   struct fixture *f = *state;
-  open_keys_at(f, -1);
+  open_keys_with(f, 20000, false);
   assert_int_equal(set_one(f, "a"), ST_UNAVAILABLE);
-  assert_non_null(strstr(f->err.text, "neither in Redis nor in keys-due"));
+  assert_non_null(strstr(f->err.text, "neither in Redis nor in the outbox"));
   assert_int_equal(logged(f, "event=redis_away"), 0); /* it was returned */
   assert_int_equal(told(f).due, 0);
   start(f);
@@ -109,28 +109,14 @@ CASE(without_a_folder_nothing_is_due) {
   assert_int_equal(set_one(f, "a"), ST_OK);
 }
 
-CASE(a_folder_that_cannot_be_written_is_an_error) {
+CASE(what_cannot_be_kept_is_an_error) {
   struct fixture *f = *state;
-  assert_int_equal(mkdirat(f->fd, "sub", 0700), 0);
-  int sub = openat(f->fd, "sub", O_RDONLY | O_DIRECTORY);
-  assert_int_equal(unlinkat(f->fd, "sub", AT_REMOVEDIR),
-                   0); /* nothing can be made in it any more */
-  open_keys_at(f, sub);
-  assert_int_equal(set_one(f, "a"), ST_NOT_FOUND);
-  assert_non_null(strstr(f->err.text, "opening keys-due"));
-  close(sub);
+  open_keys(f);
   assert_int_equal(mkdirat(f->fd, "keys-due", 0700), 0);
-  struct keys_config config = {.url = f->url,
-                               .prefix = "t:",
-                               .ttl_ms = 3600000,
-                               .timeout_ms = 2000,
-                               .folder = f->fd,
-                               .clock = &f->clock};
-  struct keys *k = NULL;
-  assert_int_not_equal(keys_open(&config, f->log, &k, &f->err), ST_OK);
+  assert_int_not_equal(set_one(f, "a"), ST_OK);
+  assert_non_null(strstr(f->err.text, "opening keys-due"));
+  assert_int_not_equal(try_open_keys(f, 2000, true), ST_OK);
   assert_non_null(strstr(f->err.text, "keys-due"));
-  config.folder = 9999;
-  assert_int_not_equal(keys_open(&config, f->log, &k, &f->err), ST_OK);
 }
 
 CASE(forgetting_needs_redis) {

@@ -116,14 +116,8 @@ static bool answered_seen(struct fixture *f, const char *id) {
 
 CASE(a_redis_that_hangs_is_left_after_the_timeout) {
   struct fixture *f = *state;
-  struct keys_config config = {.url = f->url,
-                               .prefix = "t:",
-                               .ttl_ms = 3600000,
-                               .timeout_ms = 1500,
-                               .folder = f->fd,
-                               .clock = &f->clock};
   start(f);
-  assert_int_equal(keys_open(&config, f->log, &f->keys, &f->err), ST_OK);
+  open_keys_with(f, 1500, true);
   assert_false(answered_seen(f, "a"));
   assert_int_equal(kill(f->redis, SIGSTOP), 0);
   assert_seen(f, "a", false, ST_UNAVAILABLE);
@@ -175,7 +169,7 @@ CASE(an_answer_of_another_kind_is_no_answer) {
     assert_int_equal(bind(l.fd, (struct sockaddr *)&a, sizeof a), 0);
     assert_int_equal(listen(l.fd, 5), 0);
     assert_int_equal(pthread_create(&thread, NULL, lie, &l), 0);
-    open_keys_at(f, -1);
+    open_keys_with(f, 20000, false);
     assert_int_equal(keys_check(f->keys, ids, 2, yes, NULL, NULL), ST_UNAVAILABLE);
     assert_false(yes[0] || yes[1]);
     if (!strstr(told(f).error, errors[i])) fail_msg("%s", told(f).error);

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_REDIS_BOX_H
 
 #include "bridge/keys/keys.h"
+#include "bridge/service/keys_due.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 
@@ -24,7 +25,8 @@ struct fixture {
   int port;
   const char *options[OPTIONS_MAX];
   pid_t redis;
-  int fd, log_fd;
+  int fd, log_fd; /* fd: of the outbox's .busbridge */
+  struct store *store;
   int64_t mono_ms; /* moves only when a test says so */
   struct clock clock;
   struct log *log;
@@ -122,7 +124,13 @@ static inline int setup(void **state) {
   snprintf(f->socket, sizeof f->socket, "%s/redis.sock", f->folder);
   snprintf(f->url, sizeof f->url, "unix:%s", f->socket);
   snprintf(f->log_path, sizeof f->log_path, "%s/log", f->folder);
-  f->fd = open(f->folder, O_RDONLY | O_DIRECTORY);
+  char url[80], inside[80];
+  snprintf(url, sizeof url, "file:%s", f->folder);
+  snprintf(inside, sizeof inside, "%s/.busbridge", f->folder);
+  const struct store_options options = {.create = true, .clock = &clock_system};
+  assert_int_equal(store_open(url, &options, &f->store, &f->err), ST_OK);
+  assert_int_equal(store_lock(f->store, 0, &f->err), ST_OK);
+  f->fd = open(inside, O_RDONLY | O_DIRECTORY);
   f->log_fd = open(f->log_path, O_RDWR | O_CREAT | O_APPEND, 0600);
   assert_true(f->fd >= 0 && f->log_fd >= 0);
   f->mono_ms = 1000000;
@@ -135,6 +143,7 @@ static inline int setup(void **state) {
 static inline int teardown(void **state) {
   struct fixture *f = *state;
   keys_close(f->keys);
+  store_close(f->store);
   stop(f);
   log_close(f->log);
   close(f->fd);
@@ -144,22 +153,28 @@ static inline int teardown(void **state) {
   return rc;
 }
 
-static inline void open_keys_at(struct fixture *f, int folder) {
+/* timeout_ms: of Redis. due: what it cannot be told is kept. */
+static inline enum status try_open_keys(struct fixture *f, int timeout_ms, bool due) {
+  const struct keys_due kept = keys_due_in(f->store);
   struct keys_config config = {.url = f->url,
                                .prefix = "t:",
                                .ttl_ms = 3600000,
-                               .timeout_ms = 20000,
-                               .folder = folder,
+                               .timeout_ms = timeout_ms,
+                               .due = due ? &kept : NULL,
                                .clock = &f->clock};
   keys_close(f->keys);
   f->keys = NULL;
-  enum status st = keys_open(&config, f->log, &f->keys, &f->err);
+  return keys_open(&config, f->log, &f->keys, &f->err);
+}
+
+static inline void open_keys_with(struct fixture *f, int timeout_ms, bool due) {
+  enum status st = try_open_keys(f, timeout_ms, due);
   if (st != ST_OK) print_error("%s\n", f->err.text);
   assert_int_equal(st, ST_OK);
 }
 
 static inline void open_keys(struct fixture *f) {
-  open_keys_at(f, f->fd);
+  open_keys_with(f, 20000, true);
 }
 
 static inline struct keys_state told(struct fixture *f) {

@@ -207,7 +207,6 @@ static inline void set_keys(struct world *w, const char *ids, bool forget) {
                                .prefix = prefix,
                                .ttl_ms = 3600000,
                                .timeout_ms = 30000,
-                               .folder = state_folder(w->state),
                                .clock = &clock_system};
   OK(keys_open(&config, NULL, &keys, &w->err));
   while (span_word(&rest, &id)) {

@@ -99,6 +99,7 @@ void fs_close(void *impl) {
   struct fs *s = impl;
   if (!s) return;
   release_reader(&s->reader);
+  fs_due_close(s->due);
   fs_aside_release(&s->finisher);
   release_shared(&s->shared);
   release_site(&s->site);

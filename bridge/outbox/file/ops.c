@@ -9,6 +9,7 @@
 #include "bridge/outbox/file/records/selections.h"
 #include "bridge/outbox/store_ops.h"
 
+#define DUE(impl) (((struct fs *)(impl))->due)
 #define SITE(impl) (&((struct fs *)(impl))->site)
 #define SHARED(impl) (&((struct fs *)(impl))->shared)
 #define READER(impl) (&((struct fs *)(impl))->reader)
@@ -184,6 +185,40 @@ static enum status op_selection_remove(void *impl, uint64_t number, struct error
   return fs_selection_remove(SITE(impl), number, err);
 }
 
+/* ---- what Redis has yet to be told ---- */
+
+static enum status op_due_open(void *impl, size_t most, struct error *err) {
+  struct fs *s = impl;
+  int folder = state_folder(s->site.state);
+  fs_due_close(s->due);
+  s->due = NULL;
+  if (folder < 0) return ST_OK; /* it was never opened to be changed */
+  enum status st = fs_due_open(folder, most, s->site.inspect, s->site.log, &s->due, err);
+  return st == ST_OK ? st : error_prefix(err, "%s/.busbridge", state_path(s->site.state));
+}
+
+static enum status op_due_add(void *impl, const struct key *list, const bool *done, size_t count,
+                              uint64_t *given_up, struct error *err) {
+  return fs_due_add(DUE(impl), list, done, count, given_up, err);
+}
+
+static bool op_due_has(void *impl, struct span id) {
+  return DUE(impl) && fs_due_has(DUE(impl), id);
+}
+
+static uint64_t op_due_count(void *impl) {
+  return DUE(impl) ? fs_due_count(DUE(impl)) : 0;
+}
+
+static enum status op_due_read(void *impl, struct key *out, size_t max, size_t *count,
+                               struct error *err) {
+  return fs_due_read(DUE(impl), out, max, count, err);
+}
+
+static enum status op_due_drop(void *impl, struct error *err) {
+  return fs_due_drop(DUE(impl), err);
+}
+
 /* ---- the reader ---- */
 
 static enum status op_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out,
@@ -335,6 +370,12 @@ const struct store_ops store_file_ops = {
     .selection_read = op_selection_read,
     .selection_add = op_selection_add,
     .selection_remove = op_selection_remove,
+    .due_open = op_due_open,
+    .due_add = op_due_add,
+    .due_has = op_due_has,
+    .due_count = op_due_count,
+    .due_read = op_due_read,
+    .due_drop = op_due_drop,
     .begin = fs_begin,
     .next = op_next,
     .follow = op_follow,

@@ -1,6 +1,6 @@
 /* What is due, on disk: parts, giving up, failing disks. */
 #include "bridge/base/durable.h"
-#include "bridge/keys/keys_due.h"
+#include "bridge/outbox/file/records/due.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 
@@ -12,7 +12,8 @@
 struct fixture {
   char folder[64];
   int fd;
-  struct due *d;
+  struct fs_due *d;
+  uint64_t given_up; /* since it was opened */
   struct error err;
   int fail_op, fail_errno; /* of the hook; -1: none */
 };
@@ -38,7 +39,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   struct fixture *f = *state;
   durable_set_hook(NULL, NULL);
-  due_close(f->d);
+  fs_due_close(f->d);
   close(f->fd);
   int rc = folder_remove(f->folder);
   free(f);
@@ -46,9 +47,10 @@ static int teardown(void **state) {
 }
 
 static void reopen(struct fixture *f, size_t part_max) {
-  due_close(f->d);
+  fs_due_close(f->d);
   f->d = NULL;
-  enum status st = due_open(f->fd, part_max, false, NULL, &f->d, &f->err);
+  f->given_up = 0;
+  enum status st = fs_due_open(f->fd, part_max * DUE_PARTS, false, NULL, &f->d, &f->err);
   if (st != ST_OK) print_error("%s\n", f->err.text);
   assert_int_equal(st, ST_OK);
 }
@@ -58,7 +60,7 @@ static enum status add(struct fixture *f, int number) {
   bool done = false;
   snprintf(id, sizeof id, "id-%d", number);
   struct key key = {span_of(id), SPAN("p/0/1")};
-  return due_add(f->d, &key, &done, 1, &f->err);
+  return fs_due_add(f->d, &key, &done, 1, &f->given_up, &f->err);
 }
 
 static void add_all(struct fixture *f, int from, int to) {
@@ -68,19 +70,11 @@ static void add_all(struct fixture *f, int from, int to) {
 static bool has(struct fixture *f, int number) {
   char id[16];
   snprintf(id, sizeof id, "id-%d", number);
-  return due_has(f->d, span_of(id));
+  return fs_due_has(f->d, span_of(id));
 }
 
 static uint64_t due(struct fixture *f) {
-  uint64_t n, given_up;
-  due_counts(f->d, &n, &given_up);
-  return n;
-}
-
-static uint64_t given_up(struct fixture *f) {
-  uint64_t n, up;
-  due_counts(f->d, &n, &up);
-  return up;
+  return fs_due_count(f->d);
 }
 
 static bool there(struct fixture *f, const char *name) {
@@ -93,7 +87,7 @@ static void drain(struct fixture *f, int first, int count, size_t max) {
   size_t n;
   int next = first;
   for (;;) {
-    assert_int_equal(due_read(f->d, list, max, &n, &f->err), ST_OK);
+    assert_int_equal(fs_due_read(f->d, list, max, &n, &f->err), ST_OK);
     if (n == 0) break;
     for (size_t i = 0; i < n; i++) {
       char id[16];
@@ -101,7 +95,7 @@ static void drain(struct fixture *f, int first, int count, size_t max) {
       assert_true(span_is(list[i].id, id));
       assert_true(span_is(list[i].place, "p/0/1"));
     }
-    assert_int_equal(due_drop(f->d, &f->err), ST_OK);
+    assert_int_equal(fs_due_drop(f->d, &f->err), ST_OK);
   }
   assert_int_equal(next, first + count);
   assert_int_equal(due(f), 0);
@@ -142,8 +136,8 @@ CASE(what_was_told_in_part_is_told_again_after_a_restart) {
   size_t n;
   reopen(f, 100);
   add_all(f, 0, 5);
-  assert_int_equal(due_read(f->d, list, 3, &n, &f->err), ST_OK);
-  assert_int_equal(due_drop(f->d, &f->err), ST_OK);
+  assert_int_equal(fs_due_read(f->d, list, 3, &n, &f->err), ST_OK);
+  assert_int_equal(fs_due_drop(f->d, &f->err), ST_OK);
   assert_int_equal(due(f), 2);
   reopen(f, 100);
   drain(f, 0, 5, 16);
@@ -153,15 +147,15 @@ CASE(the_oldest_are_given_up_when_there_are_too_many) {
   struct fixture *f = *state;
   reopen(f, 2);
   add_all(f, 0, 2 * DUE_PARTS);
-  assert_int_equal(given_up(f), 0);
+  assert_int_equal(f->given_up, 0);
   add_all(f, 2 * DUE_PARTS, 2 * DUE_PARTS + 1);
-  assert_int_equal(given_up(f), 2);
+  assert_int_equal(f->given_up, 2);
   assert_false(has(f, 0) || has(f, 1));
   assert_true(has(f, 2));
   add_all(f, 2 * DUE_PARTS + 1, 100);
   assert_true(due(f) <= 2 * DUE_PARTS);
-  assert_int_equal(due(f) + given_up(f), 100);
-  drain(f, (int)given_up(f), (int)(100 - given_up(f)), 16);
+  assert_int_equal(due(f) + f->given_up, 100);
+  drain(f, (int)f->given_up, (int)(100 - f->given_up), 16);
 }
 
 CASE(when_the_oldest_cannot_be_removed_the_last_part_grows) {
@@ -172,11 +166,11 @@ CASE(when_the_oldest_cannot_be_removed_the_last_part_grows) {
   f->fail_errno = EIO;
   add_all(f, 2 * DUE_PARTS, 30);
   assert_int_equal(due(f), 30);
-  assert_int_equal(given_up(f), 0);
+  assert_int_equal(f->given_up, 0);
   struct key list[16];
   size_t n;
-  assert_int_equal(due_read(f->d, list, 2, &n, &f->err), ST_OK);
-  assert_int_equal(due_drop(f->d, &f->err), ST_IO);
+  assert_int_equal(fs_due_read(f->d, list, 2, &n, &f->err), ST_OK);
+  assert_int_equal(fs_due_drop(f->d, &f->err), ST_IO);
   f->fail_op = -1;
   drain(f, 2, 28, 16);
 }
@@ -224,13 +218,13 @@ CASE(an_id_that_is_no_word_is_not_written) {
                               {SPAN("good"), SPAN("b ad")}};
   const bool done[4] = {false};
   reopen(f, 100);
-  assert_int_equal(due_add(f->d, list, done, 3, &f->err), ST_OK);
+  assert_int_equal(fs_due_add(f->d, list, done, 3, &f->given_up, &f->err), ST_OK);
   assert_false(there(f, "keys-due"));
-  assert_int_equal(due_add(f->d, list, done, 4, &f->err), ST_OK);
+  assert_int_equal(fs_due_add(f->d, list, done, 4, &f->given_up, &f->err), ST_OK);
   assert_int_equal(due(f), 1);
   struct key out[4];
   size_t n;
-  assert_int_equal(due_read(f->d, out, 4, &n, &f->err), ST_OK);
+  assert_int_equal(fs_due_read(f->d, out, 4, &n, &f->err), ST_OK);
   assert_int_equal(n, 1);
   assert_true(span_is(out[0].id, "good"));
   assert_int_equal(out[0].place.len, 0);
@@ -258,7 +252,7 @@ CASE(a_file_of_rubbish_is_passed_over) {
 CASE(a_link_is_not_followed) {
   struct fixture *f = *state;
   assert_int_equal(symlinkat("/tmp/keys-due-elsewhere", f->fd, "keys-due"), 0);
-  assert_int_not_equal(due_open(f->fd, 10, false, NULL, &f->d, &f->err), ST_OK);
+  assert_int_not_equal(fs_due_open(f->fd, 80, false, NULL, &f->d, &f->err), ST_OK);
   assert_null(f->d);
 }
 
@@ -271,9 +265,9 @@ CASE(who_inspects_knows_all_and_changes_nothing) {
   assert_int_equal(write(fd, "id-9 half", 9), 9);
   close(fd);
   assert_int_equal(fstatat(f->fd, "keys-due", &before, 0), 0);
-  due_close(f->d);
+  fs_due_close(f->d);
   f->d = NULL;
-  assert_int_equal(due_open(f->fd, 2, true, NULL, &f->d, &f->err), ST_OK);
+  assert_int_equal(fs_due_open(f->fd, 16, true, NULL, &f->d, &f->err), ST_OK);
   assert_int_equal(due(f), 5);
   assert_true(has(f, 0) && has(f, 4) && !has(f, 9));
   assert_int_equal(fstatat(f->fd, "keys-due", &after, 0), 0);

@@ -1,8 +1,8 @@
 /* Ids that Redis has yet to be told, in .busbridge/keys-due; a full file becomes keys-due-<n>, and
  * goes when all of it was told. A crash may leave half a last line, which is cut off, or ids that
  * are told twice, which does no harm.
- * One thread at a time, under the lock of keys.c. */
-#include "bridge/keys/keys_due.h"
+ * One thread at a time, but for the questions that due.h names. */
+#include "bridge/outbox/file/records/due.h"
 
 #include "bridge/base/durable.h"
 #include "bridge/base/table.h"
@@ -27,17 +27,16 @@ struct part {
   struct digest_set ids;
 };
 
-struct due {
-  struct mutex lock; /* of parts, their counts and ids, given_up */
+struct fs_due {
+  struct mutex lock; /* of parts, their counts and ids */
   int folder;
   size_t part_max;
   bool inspect;
   struct log *log;
   struct part parts[DUE_PARTS + 1];
   size_t part_count;
-  uint64_t given_up;
   bool torn; /* an append failed and may have left half a line */
-  /* the last due_read */
+  /* the last fs_due_read */
   struct buffer chunk;
   size_t read_count;
   off_t read_end;
@@ -63,7 +62,7 @@ static bool parse_line(struct span line, struct key *out) {
 
 /* Whole lines of the part from offset on, at most max keys; *end is where they end, == from at the
  * end of the file. */
-static enum status read_lines(struct due *d, const struct part *p, off_t from, struct key *out,
+static enum status read_lines(struct fs_due *d, const struct part *p, off_t from, struct key *out,
                               size_t max, size_t *count, off_t *end, struct error *err) {
   buffer_clear(&d->chunk);
   buffer_reserve(&d->chunk, CHUNK);
@@ -94,7 +93,7 @@ static void part_release(struct part *p) {
 }
 
 /* The ids of a file that an earlier run left; half a line at its end is cut off. */
-static enum status part_load(struct due *d, struct part *p, struct error *err) {
+static enum status part_load(struct fs_due *d, struct part *p, struct error *err) {
   enum { BATCH = 1000 };
   struct key *keys = malloc(BATCH * sizeof *keys);
   if (!keys) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -118,7 +117,7 @@ static enum status part_load(struct due *d, struct part *p, struct error *err) {
 
 /* Open folder/name as the next part. An empty or missing keys-due is not a part; it is made with
  * the first line. */
-static enum status part_open(struct due *d, unsigned number, bool create, struct error *err) {
+static enum status part_open(struct fs_due *d, unsigned number, bool create, struct error *err) {
   struct part p = {.number = number};
   if (number)
     snprintf(p.name, sizeof p.name, "keys-due-%u", number);
@@ -144,7 +143,7 @@ static enum status part_open(struct due *d, unsigned number, bool create, struct
 
 /* Take the first part out, on disk too. When that fails it stays there, to be told again by the
  * next run: no harm. */
-static enum status remove_first(struct due *d, struct error *err) {
+static enum status remove_first(struct fs_due *d, struct error *err) {
   struct part *p = &d->parts[0];
   BUG_ON(d->inspect || !d->part_count);
   enum status st = durable_unlink(d->folder, p->name, err);
@@ -159,7 +158,7 @@ static enum status remove_first(struct due *d, struct error *err) {
   return ST_OK;
 }
 
-static bool give_up_first(struct due *d) {
+static bool give_up_first(struct fs_due *d, uint64_t *given_up) {
   size_t count = d->parts[0].count;
   struct error err = {0};
   if (remove_first(d, &err) != ST_OK) {
@@ -167,23 +166,17 @@ static bool give_up_first(struct due *d) {
               "More idempotency keys wait for Redis than should, and the oldest cannot be removed");
     return false;
   }
-  mutex_lock(&d->lock);
-  d->given_up += count;
-  mutex_unlock(&d->lock);
-  log_write(
-      d->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", count)),
-      "Redis has been away for so long that the oldest idempotency keys due are given up; a duplicate of those "
-      "events will not be noticed");
+  *given_up += count;
   return true;
 }
 
 /* keys-due is full: it becomes keys-due-<n>, so that the next line begins a new one. When that
  * cannot be it grows on, and the next batch tries again. */
-static void begin_new_part(struct due *d) {
+static void begin_new_part(struct fs_due *d, uint64_t *given_up) {
   struct error err = {0};
   char name[32];
   while (d->part_count >= DUE_PARTS)
-    if (!give_up_first(d)) return;
+    if (!give_up_first(d, given_up)) return;
   BUG_ON(!d->part_count);
   struct part *last = &d->parts[d->part_count - 1];
   unsigned number = d->part_count > 1 ? last[-1].number + 1 : 1;
@@ -227,29 +220,29 @@ static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *c
   return ST_OK;
 }
 
-enum status due_open(int folder, size_t part_max, bool inspect, struct log *log, struct due **out,
-                     struct error *err) {
+enum status fs_due_open(int folder, size_t most, bool inspect, struct log *log, struct fs_due **out,
+                        struct error *err) {
   unsigned numbers[DUE_PARTS];
   size_t count = 0;
-  struct due *d = calloc(1, sizeof *d);
+  struct fs_due *d = calloc(1, sizeof *d);
   if (!d) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_init(&d->lock);
   d->folder = folder;
-  d->part_max = part_max;
+  d->part_max = most > DUE_PARTS ? most / DUE_PARTS : 1;
   d->inspect = inspect;
   d->log = log;
   enum status st = list_parts(folder, numbers, &count, err);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = part_open(d, numbers[i], false, err);
   if (st == ST_OK) st = part_open(d, 0, false, err);
   if (st != ST_OK) {
-    due_close(d);
+    fs_due_close(d);
     return st;
   }
   *out = d;
   return ST_OK;
 }
 
-void due_close(struct due *d) {
+void fs_due_close(struct fs_due *d) {
   if (!d) return;
   for (size_t i = 0; i < d->part_count; i++) part_release(&d->parts[i]);
   buffer_release(&d->chunk);
@@ -259,8 +252,8 @@ void due_close(struct due *d) {
 
 /* ---- use ---- */
 
-static size_t add_lines(const struct due *d, const struct key *list, const bool *done, size_t count,
-                        struct buffer *text) {
+static size_t add_lines(const struct fs_due *d, const struct key *list, const bool *done,
+                        size_t count, struct buffer *text) {
   size_t lines = 0;
   if (d->torn) buffer_add_char(text, '\n'); /* ends the half line, which then does not count */
   for (size_t i = 0; i < count; i++) {
@@ -274,9 +267,9 @@ static size_t add_lines(const struct due *d, const struct key *list, const bool 
   return lines;
 }
 
-/* The lines are on disk: know them. Without memory they are not known to due_has, but told to Redis
- * all the same. */
-static void remember(struct due *d, const struct key *list, const bool *done, size_t count,
+/* The lines are on disk: know them. Without memory they are not known to fs_due_has, but told to
+ * Redis all the same. */
+static void remember(struct fs_due *d, const struct key *list, const bool *done, size_t count,
                      size_t lines) {
   BUG_ON(!d->part_count);
   struct part *p = &d->parts[d->part_count - 1];
@@ -287,15 +280,15 @@ static void remember(struct due *d, const struct key *list, const bool *done, si
   mutex_unlock(&d->lock);
 }
 
-enum status due_add(struct due *d, const struct key *list, const bool *done, size_t count,
-                    struct error *err) {
+enum status fs_due_add(struct fs_due *d, const struct key *list, const bool *done, size_t count,
+                       uint64_t *given_up, struct error *err) {
   struct buffer text = {0};
   BUG_ON(d->inspect);
   size_t lines = add_lines(d, list, done, count, &text);
   enum status st = buffer_status(&text, err);
   if (st != ST_OK || lines == 0) goto out;
   bool begun = d->part_count > 0 && d->parts[d->part_count - 1].number == 0;
-  if (begun && d->parts[d->part_count - 1].count >= d->part_max) begin_new_part(d);
+  if (begun && d->parts[d->part_count - 1].count >= d->part_max) begin_new_part(d, given_up);
   begun = d->part_count > 0 && d->parts[d->part_count - 1].number == 0;
   if (!begun) st = part_open(d, 0, true, err);
   if (st != ST_OK) goto out;
@@ -307,7 +300,7 @@ out:
   return st;
 }
 
-bool due_has(struct due *d, struct span id) {
+bool fs_due_has(struct fs_due *d, struct span id) {
   bool has = false;
   mutex_lock(&d->lock);
   if (d->part_count > 0) {
@@ -319,21 +312,16 @@ bool due_has(struct due *d, struct span id) {
   return has;
 }
 
-void due_counts(struct due *d, uint64_t *due, uint64_t *given_up) {
-  *due = 0;
+uint64_t fs_due_count(struct fs_due *d) {
+  uint64_t due = 0;
   mutex_lock(&d->lock);
-  for (size_t i = 0; i < d->part_count; i++) *due += d->parts[i].count;
-  *given_up = d->given_up;
+  for (size_t i = 0; i < d->part_count; i++) due += d->parts[i].count;
   mutex_unlock(&d->lock);
-}
-
-uint64_t due_count(struct due *d) {
-  uint64_t due = 0, given_up;
-  if (d) due_counts(d, &due, &given_up);
   return due;
 }
 
-enum status due_read(struct due *d, struct key *out, size_t max, size_t *count, struct error *err) {
+enum status fs_due_read(struct fs_due *d, struct key *out, size_t max, size_t *count,
+                        struct error *err) {
   *count = 0;
   while (d->part_count > 0) {
     struct part *p = &d->parts[0];
@@ -349,7 +337,7 @@ enum status due_read(struct due *d, struct key *out, size_t max, size_t *count, 
   return ST_OK;
 }
 
-enum status due_drop(struct due *d, struct error *err) {
+enum status fs_due_drop(struct fs_due *d, struct error *err) {
   BUG_ON(d->part_count == 0 || d->read_count == 0);
   struct part *p = &d->parts[0];
   mutex_lock(&d->lock);
