@@ -27,7 +27,7 @@ struct bulk {
       {"resume",     0,    OPTION_FLAG,                                                             \
        &(b)->resume, NULL, "go on with a selection that was stopped: its number, or the only one"}, \
       {"give-up",     0,    OPTION_FLAG,                                                            \
-       &(b)->give_up, NULL, "forget one; what is not done stays in dlq/"},                          \
+       &(b)->give_up, NULL, "forget one; what is not done stays a dead letter"},                    \
       {"output", 'o', OPTION_CHOICE, &(b)->format, "table|json", "form of the answer (table)"},     \
       {"format", 0, OPTION_CHOICE, &(b)->format, "table|json", "the older spelling of --output"}
 

@@ -81,7 +81,7 @@ static void print_summary(struct bulk_going *g) {
   } parts[] = {{"refused", "in Kafka already (--force publishes again)"},
                {"busy", "in a batch that is not settled yet"},
                {"failed", "failed"},
-               {"vanished", "not in dlq/ any more"}};
+               {"vanished", "no dead letters any more"}};
   char a[NUMBER_TEXT], b[NUMBER_TEXT];
   struct buffer *out = &g->bulk->admin->out;
   buffer_printf(out, "%s %s of %s", g->bulk->purge ? "Purged" : "Replayed",

@@ -55,7 +55,7 @@ static int replay(struct replaying *r, int count, char **ids) {
   for (int i = 0; i < count && !interrupts(); i++) replay_one(r, ids[i]);
   if (r->json) buffer_add_z(&r->admin->out, r->done ? "\n]\n" : "]\n");
   if (interrupts()) {
-    note(r->admin, "interrupted: %zu replayed; the rest lies in dlq/ as before", r->done);
+    note(r->admin, "interrupted: %zu replayed; the rest are dead letters as before", r->done);
     return CODE_INTERRUPTED;
   }
   if (r->failed > 0) return r->done > 0 ? CODE_PARTLY : r->code;
@@ -107,7 +107,7 @@ const struct command command_replay = {
         "  busbridge list --type dlq -o name | busbridge replay - ids from standard input\n"
         "  busbridge replay --resume 3                            go on after Ctrl-C\n",
     .description =
-        "An ID is one of a dead letter, its beginning, or the stem of a file in dlq/ (from standard input, and of more than\n"
+        "An ID is one of a dead letter, its beginning, or the stem of its file (from standard input, and of more than\n"
         "100: whole ones). The entry keeps its id and starts anew with attempts 0. What Kafka has already is refused; --force\n"
         "forgets the idempotency key first. What filters name is written down before the first is moved, so that letters\n"
         "which come later stay; more than 100 are asked about. Ctrl-C stops after the step that runs.",

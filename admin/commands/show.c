@@ -171,11 +171,13 @@ static void fault_lines(struct sheet *s) {
   buffer_release(&error);
 }
 
-/* What to type when the cause is fixed. */
+/* What to type when the cause is fixed: by where it lies, when others are named so too. */
 static void next_line(struct sheet *s) {
   struct buffer *out = &s->admin->out, state = {0}, id = {0};
+  uint32_t other = JSON_NONE;
+  bool alone = !answer_each(s->doc, answer_node(s->doc, 0, "also"), &other);
   if (answer_text(s->doc, 0, "state", &state) && strcmp(buffer_z(&state), "dead") == 0 &&
-      answer_text(s->doc, 0, "id", &id)) {
+      answer_text(s->doc, 0, alone ? "id" : "file", &id)) {
     head(s, "next");
     if (answer_bool(s->doc, 0, "mended")) buffer_add_z(out, "its bytes are JSON now: ");
     buffer_add_z(out, "busbridge replay ");

@@ -116,7 +116,7 @@
   X("outbox", "entry_aside", "warning",                                                            \
     "One entry cannot be changed; it is set aside and tried again")                                \
   X("outbox", "aside_settled", "info", "It could be, or is gone")                                  \
-  X("outbox", "move_finished", "info", "A move to dlq/ that a crash cut is finished")              \
+  X("outbox", "move_finished", "info", "A move to the dead letters that a crash cut is finished")  \
   X("outbox", "move_failed", "warning", "Such a move cannot be finished now")                      \
   X("outbox", "pending_unreadable", "warning", "pending/ cannot be read")                          \
   X("outbox", "folder_changed", "warning",                                                         \

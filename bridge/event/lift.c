@@ -135,11 +135,11 @@ static bool find_inner(struct lift *l) {
 }
 
 static enum reason check_inner(const struct lift *l) {
-  if (!l->type.len) {
+  if (!l->type.len && is(l->doc, l->in.data, JSON_OBJECT)) {
     error_set(l->err, ST_INVALID, "payload.event_type: expected a class name, found nothing in it");
     return REASON_BAD_NAME;
   }
-  if (!l->inner.len) {
+  if (!l->inner.len && l->type.len) {
     error_set(l->err, ST_INVALID,
               "payload.data.event_name: expected the name of the event that is inside");
     return REASON_MISSING_NAME;

@@ -159,6 +159,10 @@ uint64_t store_left(const struct store *s, int64_t now_us) {
   return s->ops->left(s->impl, now_us);
 }
 
+const char *store_dead_path(const struct store *s, const struct entry_ref *ref) {
+  return s->ops->dead_path(ref);
+}
+
 void store_space(const struct store *s, struct store_space *out) {
   s->ops->space(s->impl, out);
 }

@@ -234,6 +234,9 @@ MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, 
                                   struct error *err);
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);
 
+/* Where it lies once it is a dead letter, in front of its name in messages: "dlq/". Any thread. */
+const char *store_dead_path(const struct store *s, const struct entry_ref *ref);
+
 struct failure {
   enum reason reason; /* REASON_NONE for a retry whose cause has no word yet */
   const char *error;  /* last_error, in words */

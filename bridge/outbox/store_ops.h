@@ -71,6 +71,7 @@ struct store_ops {
                       uint64_t *, struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                       struct error *);
+  const char *(*dead_path)(const struct entry_ref *);
   enum status (*look)(void *, enum shelf, const char *, store_visit_fn, void *, struct error *);
   enum status (*replay)(void *, enum shelf, const char *, struct error *);
   void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);

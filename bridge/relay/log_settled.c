@@ -88,7 +88,8 @@ void tell_item(struct finishing *f, const struct item *item, enum outcome fate, 
   }
   add_failure(&l, item);
   if (fate == OUTCOME_DEAD)
-    log_write(r->parts.log, LOG_WARNING, "relay", "event_dead", l.fields, "Moved to dlq/. %s",
+    log_write(r->parts.log, LOG_WARNING, "relay", "event_dead", l.fields, "Moved to %s. %s",
+              store_dead_path(r->parts.store, &item->ref),
               reason_remedy((enum reason)item->reason));
   else
     log_write(r->parts.log, LOG_WARNING, "relay", "event_refused", l.fields,

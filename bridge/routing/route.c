@@ -13,25 +13,31 @@ static struct span nearest(const struct routing *r, struct span ns) {
   return best;
 }
 
-/* In front of words on the name: where the typed bus has it. */
-static const char *name_path(const struct event *event) {
-  return event->bare ? "event_type: " : event->lifted ? "payload.event_type: " : "";
+/* In front of words on the name: where the typed bus has it. That of a generic event lies beside
+ * the payload inside. */
+static const char *name_path(const struct json_doc *doc, const struct event *event) {
+  if (event->bare) return "event_type: ";
+  if (!event->lifted) return "";
+  uint32_t data = json_member(doc, json_member(doc, 0, "payload"), "data");
+  return data == event->payload ? "payload.event_type: " : "payload.data.event_name: ";
 }
 
-static enum reason bad_name(const struct event *event, struct error *err) {
+static enum reason bad_name(const struct json_doc *doc, const struct event *event,
+                            struct error *err) {
   struct buffer shown = {0};
   if (!err) return REASON_BAD_NAME;
   names_shown(event->name, &shown);
   error_set(
       err, ST_INVALID,
       "%sname %s is not namespace.event in [a-z0-9_.-] of at most %d bytes; fix it, or add it to routing.aliases",
-      name_path(event), buffer_z(&shown), EVENT_NAME_MAX);
+      name_path(doc, event), buffer_z(&shown), EVENT_NAME_MAX);
   buffer_release(&shown);
   return REASON_BAD_NAME;
 }
 
-static enum reason unknown_namespace(const struct routing *r, const struct event *event,
-                                     const struct route *route, struct error *err) {
+static enum reason unknown_namespace(const struct routing *r, const struct json_doc *doc,
+                                     const struct event *event, const struct route *route,
+                                     struct error *err) {
   struct buffer shown = {0};
   struct span ns = route->ns;
   if (!err) return REASON_UNKNOWN_NAMESPACE;
@@ -40,7 +46,7 @@ static enum reason unknown_namespace(const struct routing *r, const struct event
       err, ST_INVALID,
       "%sname %s: namespace \"%.*s\" is not in routing.namespaces (the nearest there is \"%.*s\"); add it there, or "
       "the name to routing.aliases",
-      name_path(event), buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr,
+      name_path(doc, event), buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr,
       SPAN_ARGS(nearest(r, ns)));
   buffer_release(&shown);
   return REASON_UNKNOWN_NAMESPACE;
@@ -140,8 +146,8 @@ enum reason routing_route(const struct routing *r, const struct json_doc *doc,
                           struct error *err) {
   const struct rule *rule = NULL;
   *out = (struct route){.name = event->name};
-  if (!look_up(r, event->name, &out->name, &out->ns, &rule)) return bad_name(event, err);
-  if (!rule) return unknown_namespace(r, event, out, err);
+  if (!look_up(r, event->name, &out->name, &out->ns, &rule)) return bad_name(doc, event, err);
+  if (!rule) return unknown_namespace(r, doc, event, out, err);
   if (!topic_of(rule, out->name, &out->topic)) return no_topic(rule, out->name, err);
   out->event_time = rule->event_time;
   out->framing = rule->framing;

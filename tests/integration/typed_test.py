@@ -228,10 +228,44 @@ class Typed(harness.BusTest):
         also = json.loads(self.cli("show", "same", "-o", "json").stdout())
         self.assertEqual([also["file"], *also["also"]], ["dlq/same.json", "typed/errored/same.json"])
         self.assertEqual(json.loads(self.cli("show", "e-same", "-o", "json").stdout())["file"], "typed/errored/same.json")
+        self.assertIn("next          busbridge replay dlq/same.json", self.cli("show", "same").stdout())
+        for word in (("same",), ("same", "--force")):
+            self.assertIn("dlq/same, typed/errored/same", self.cli("replay", *word, expect=1).stderr())
+        self.assertEqual((self.names("errored"), list(self.dead()), self.pending()), (["same.json"], ["same.json"], []))
         self.cli("replay", "typed/errored/same")
         self.assertEqual((self.names("pending"), self.names("errored"), list(self.dead())), (["same.json"], [], ["same.json"]))
         self.cli("replay", "dlq/same.json")
         self.assertEqual((self.dead(), self.pending()), ({}, ["same.json"]))
+
+    def test_an_id_that_it_does_not_go_by_finds_it_too(self):
+        bad = {"episode_id": "e", "episode_number": 1}
+        ids = {"m-1": "saved_140234567890123", "m-2": "a b", "m-3": "x/y", "m-4": 4711, "m-5": "twice_140234567890124", "m-6": "twice_140234567890124"}
+        for at, (own, event) in enumerate(ids.items()):
+            self.put(message(own, "EpisodeCreated", bad, {"event_id": event}), at=at)
+        self.put(message("m 7", "EpisodeCreated", bad, {"event_id": "e-7"}), file="m-7.json", at=7)
+        self.entry("episode.episodecreated", message("m-8", "EpisodeCreated", bad, {"event_id": "flat_140234567890125"})["payload"], id="m-8")
+        words = {**{str(event): own for own, event in ids.items()}, "m 7": "m-7", "e-7": "m-7", "flat_140234567890125": "m-8", "saved_14": "m-1"}
+        del words["twice_140234567890124"]
+        for place in ("pending", "errored"):
+            for word, stem in words.items():
+                shown = json.loads(self.cli("show", word, "-o", "json").stdout())
+                self.assertEqual(Path(shown["path"]).name, stem + ".json", word)
+            self.assertRegex(self.cli("show", "twice_140234567890124", expect=1).stderr(), f"typed/{place}/m-5, typed/{place}/m-6")
+            self.once()
+        self.assertEqual(self.drain(), [])
+        self.cli("replay", "saved_140234567890123", "x/y", "m 7", "flat_140234567890125")
+        self.assertEqual((self.names("pending"), self.pending()), (["m-1.json", "m-3.json", "m-7.json"], ["m-8.json"]))
+
+    def test_what_is_said_names_the_folder_where_it_lies(self):
+        bad = {"episode_id": "e", "episode_number": 1}
+        self.put(message("m-1", "EpisodeCreated", bad))
+        self.entry("episode.created", bad, id="f-1")
+        dead = {line["file"]: line["msg"] for line in self.once().logs("event_dead")}
+        self.assertIn("Moved to typed/errored/. ", dead["m-1.json"])
+        self.assertIn("Moved to dlq/. ", dead["f-1.json"])
+        os.rename(self.typed / "errored" / "m-1.json", self.typed / "pending" / "m-1.json")
+        (line,) = self.once().logs("move_finished")
+        self.assertIn("typed/errored/", line["msg"])
 
     def test_what_is_no_json_is_kept_as_it_was_and_comes_back(self):
         self.put(b'{"message_id": "m-1", ', file="m-1.json")

@@ -309,6 +309,11 @@ CASE(what_has_no_name_says_where_in_the_file) {
   assert_int_equal(routing_route(b->routing, &b->doc, &b->event, &b->arena, &route, &b->err),
                    REASON_BAD_NAME);
   assert_true(span_starts(span_of(b->err.text), "payload.event_type: name \"PlotEvent\""));
+  read_enveloped(b, "generic.generic", "GenericEvent", "",
+                 "{\"event_name\": \"Plot\", \"payload\": {}}");
+  assert_int_equal(routing_route(b->routing, &b->doc, &b->event, &b->arena, &route, &b->err),
+                   REASON_BAD_NAME);
+  assert_true(span_starts(span_of(b->err.text), "payload.data.event_name: name \"Plot\""));
 }
 
 /* ---- a generic event ---- */

@@ -179,6 +179,9 @@ CASE(what_is_wrong_is_told_with_its_path) {
       {REASON_BAD_NAME, "payload.event_type: ",
        "{\"message_id\": \"m\", \"event_type\": \"PlotSaved\", \"payload\": {\"event_type\": \"\","
        " \"occurred_at\": 1, \"data\": {}}}"},
+      {REASON_BAD_PAYLOAD, "payload.data: ",
+       "{\"message_id\": \"m\", \"event_type\": \"PlotSaved\", \"payload\": {\"event_type\": \"\","
+       " \"occurred_at\": 1, \"data\": []}}"},
       {REASON_NOT_OBJECT, "an entry is one JSON object", "[]"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -308,6 +308,10 @@ static enum status op_find(void *impl, unsigned which, struct span key, store_vi
   return fs_find(SHARED(impl), which, key, visit, ctx, total, err);
 }
 
+static const char *op_dead_path(const struct entry_ref *ref) {
+  return place_path(place_dead(fs_ref_of(ref).place));
+}
+
 static enum status op_look(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
                            void *ctx, struct error *err) {
   return fs_look_op(SHARED(impl), shelf, token, visit, ctx, err);
@@ -395,6 +399,7 @@ const struct store_ops store_file_ops = {
     .counts = op_counts,
     .list = op_list,
     .find = op_find,
+    .dead_path = op_dead_path,
     .look = op_look,
     .replay = op_replay,
     .replay_all = op_replay_all,

@@ -188,6 +188,11 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
   return ST_OK;
 }
 
+const char *memory_dead_path(const struct entry_ref *ref) {
+  (void)ref;
+  return shelf_path(SHELF_DEAD, (struct span){0});
+}
+
 enum status memory_look(void *impl, enum shelf shelf, const char *file, store_visit_fn visit,
                         void *ctx, struct error *err) {
   struct memory *m = impl;

@@ -279,6 +279,7 @@ const struct store_ops store_memory_ops = {
     .counts = memory_counts,
     .list = memory_list,
     .find = memory_search,
+    .dead_path = memory_dead_path,
     .look = memory_look,
     .replay = memory_replay,
     .replay_all = memory_replay_all,

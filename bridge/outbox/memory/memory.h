@@ -131,6 +131,7 @@ enum status memory_list(void *, unsigned, const struct store_range *, size_t, st
                         void *, uint64_t *, struct error *);
 enum status memory_search(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                           struct error *);
+const char *memory_dead_path(const struct entry_ref *);
 enum status memory_look(void *, enum shelf, const char *, store_visit_fn, void *, struct error *);
 enum status memory_replay(void *, enum shelf, const char *, struct error *);
 void memory_replay_all(void *, struct letter *, size_t, store_judge_fn, void *);

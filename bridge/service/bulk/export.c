@@ -113,7 +113,8 @@ static enum status write_element(struct export *e, const char *file, bool *more,
     if (st == ST_NOT_FOUND) return ST_OK;
     if (st != ST_OK) return st;
     if (size > WHOLE_MAX)
-      return error_set(err, ST_TOO_LARGE, "dlq/%s is too large to be exported", file);
+      return error_set(err, ST_TOO_LARGE, "%s%s is too large to be exported",
+                       shelf_path(SHELF_DEAD, span_of(file)), file);
   }
   begin_element(e, file, &first);
   if (!e->offset) write_text(e, &first);

@@ -40,7 +40,7 @@ static void prefer_exact_file(struct lookup *f) {
   if (f->exact) f->count = exact;
 }
 
-static enum status ambiguous(const struct lookup *f, uint64_t total, struct error *err) {
+enum status lookup_ambiguous(const struct lookup *f, uint64_t total, struct error *err) {
   struct buffer names = {0};
   for (size_t i = 0; i < f->count && i < SHOWN; i++) {
     struct span stem = stem_of(f->list[i].token);
@@ -49,7 +49,7 @@ static enum status ambiguous(const struct lookup *f, uint64_t total, struct erro
   }
   enum status st = error_set(
       err, ST_EXISTS,
-      "\"%.*s\" may mean %llu entries: %s%s; give more of the id or the file's whole stem",
+      "\"%.*s\" may mean %llu entries: %s%s; give more of the id, or the file as it is named here",
       SPAN_ARGS(f->wanted), (unsigned long long)total, buffer_z(&names),
       total > SHOWN ? ", ..." : "");
   buffer_release(&names);
@@ -64,7 +64,7 @@ enum status lookup_one(struct lookup *f, struct store *store, unsigned which, st
   if (st != ST_OK) return st;
   if (f->no_memory) return error_set(err, ST_NO_MEMORY, "Out of memory");
   if (f->count > 1) prefer_exact_file(f);
-  if (f->count > 1 && !f->exact) return ambiguous(f, total, err);
+  if (f->count > 1 && !f->exact) return lookup_ambiguous(f, total, err);
   f->one = f->count ? &f->list[0] : NULL;
   return f->one ? ST_OK : ST_NOT_FOUND;
 }

@@ -23,6 +23,8 @@ struct lookup {
  * ST_EXISTS: it may mean several, err lists them. A zeroed finding, released in any case. */
 MUST_CHECK enum status lookup_one(struct lookup *f, struct store *store, unsigned which,
                                   struct span id, struct error *err);
+/* What it says of those in the list, of so many in all. ST_EXISTS. */
+enum status lookup_ambiguous(const struct lookup *f, uint64_t total, struct error *err);
 void lookup_release(struct lookup *f);
 
 #endif

@@ -8,13 +8,12 @@
 static enum status not_there(struct service *s, const struct replay_request *request,
                              struct error *err) {
   if (request->force)
-    return error_set(
-        err, ST_NOT_FOUND,
-        "No entry \"%s\" in dlq/, in pending/ or in the outbox folder %s; see: busbridge list --type all",
-        request->id, store_name(s->store));
+    return error_set(err, ST_NOT_FOUND,
+                     "No entry \"%s\" in %s, pending or dead; see: busbridge list --type all",
+                     request->id, store_name(s->store));
   return error_set(
       err, ST_NOT_FOUND,
-      "No dead letter \"%s\" in %s/dlq; see: busbridge list --type dlq (a pending entry needs --force)",
+      "No dead letter \"%s\" in %s; see: busbridge list --type dlq (a pending entry needs --force)",
       request->id, store_name(s->store));
 }
 
@@ -24,7 +23,11 @@ static enum status find_letter(struct service *s, const struct replay_request *r
   if (!*request->id)
     return error_set(err, ST_INVALID, "An id is needed; see: busbridge list --type dlq");
   enum status st = lookup_one(f, s->store, which, span_of(request->id), err);
-  return st == ST_NOT_FOUND ? not_there(s, request, err) : st;
+  if (st == ST_NOT_FOUND) return not_there(s, request, err);
+  /* Dead letters of one stem lie in two outboxes; which is meant nobody can guess. */
+  bool both = st == ST_OK && f->count > 1 && f->list[0].shelf == SHELF_DEAD &&
+              f->list[1].shelf == SHELF_DEAD;
+  return both ? lookup_ambiguous(f, f->count, err) : st;
 }
 
 static enum status move(struct service *s, bool force, const struct found *c, struct error *err) {

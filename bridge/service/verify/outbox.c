@@ -152,17 +152,17 @@ static const struct {
 } words[KINDS] = {
     [WRONG_SIDE] =
         {REPORT_WARNING, false, "lie on the wrong side, their move was cut short",
-         "Start busbridge-worker, which finishes it; what is pending inside dlq/ is sent by busbridge replay"},
+         "Start busbridge-worker, which finishes it; what is pending among the dead letters is sent by busbridge replay"},
     [ON_ITS_WAY] = {REPORT_WARNING, false,
-                    "are described in dlq/, but their bytes have not been moved there yet",
+                    "are described as dead letters, but their bytes have not been moved there yet",
                     "Start busbridge-worker, which finishes the move"},
     [BYTES_GONE] =
-        {REPORT_FAILED, false, "are descriptions in dlq/ without the bytes they describe",
+        {REPORT_FAILED, false, "are descriptions of dead letters without the bytes they describe",
          "Somebody took the .raw files away: put them back, or ask the producer for the events again; "
          "busbridge purge takes the descriptions away"},
     [NOT_DESCRIBED] =
         {REPORT_FAILED, false,
-         "are bytes in dlq/ that no dead letter tells of, so no command shows them",
+         "are bytes beside the dead letters that none of these tells of, so no command shows them",
          "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
     [ASIDE] =
         {REPORT_WARNING, false,

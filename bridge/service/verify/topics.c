@@ -399,7 +399,8 @@ static void say_all(struct topics *t) {
   say_topics(
       t, "dead letters", t->dead,
       "They were published: busbridge purge ID takes the dead letter away. A replay is refused while Redis knows the id",
-      "%s", t->dead->count ? "ids are published and in dlq/ too" : "none of them is published too");
+      "%s",
+      t->dead->count ? "ids are published and dead letters too" : "none of them is published too");
   say_topics(
       t, "pending entries", t->pending,
       "A worker would publish them a second time (which is what replay --force is for); else take the file away",

@@ -44,20 +44,43 @@ static bool is_number_suffix(struct span rest) {
   return true;
 }
 
+static bool begins(struct span text, struct span key) {
+  return text.len >= key.len && memcmp(text.ptr, key.ptr, key.len) == 0;
+}
+
 static void match(struct find *f, struct span text, const char *name) {
   struct span key = f->key;
-  if (text.len < key.len || memcmp(text.ptr, key.ptr, key.len) != 0) return;
+  if (!begins(text, key)) return;
   struct span rest = {text.ptr + key.len, text.len - key.len};
   bool exact = !rest.len || (f->way == BY_NAME && is_number_suffix(rest));
   keep_match(exact ? &f->exact : &f->prefix, f->place, name);
 }
 
-/* By the id that it goes by, else by the other one. */
+/* As it stands there: text, or a number. Empty: neither. */
+static struct span said(struct find *f, uint32_t node) {
+  const struct json_doc *d = &f->look.desk.doc;
+  struct span text = {0};
+  if (node == JSON_NONE) return text;
+  if (d->nodes[node].type == JSON_NUMBER) return json_slice(d, node);
+  if (d->nodes[node].type != JSON_STRING || !json_text(d, node, &f->look.desk.arena, &text))
+    return (struct span){0};
+  return text;
+}
+
+/* By the ids that it goes by, and by those that stand in it and are none: an address of memory, a
+ * bad one. */
 static void match_ids(struct find *f, const struct entry_info *info, const char *name) {
-  uint64_t before = f->exact.count + f->prefix.count;
-  match(f, info->id, name);
-  if (info->event && before == f->exact.count + f->prefix.count)
-    match(f, info->event->other_id, name);
+  const struct event *e = info->event;
+  struct span ids[4] = {info->id};
+  if (e) ids[1] = e->other_id;
+  if (info->doc) ids[2] = said(f, json_member(info->doc, 0, e && e->typed ? "message_id" : "id"));
+  bool inside = e && (e->typed || e->lifted) && info->payload != JSON_NONE &&
+                info->doc->nodes[info->payload].type == JSON_OBJECT;
+  if (inside) ids[3] = said(f, json_member(info->doc, info->payload, "event_id"));
+  struct span best = {0};
+  for (unsigned i = 0; i < 4; i++)
+    if (span_eq(ids[i], f->key) || (!best.len && begins(ids[i], f->key))) best = ids[i];
+  if (best.len) match(f, best, name);
 }
 
 static bool find_name(void *ctx, const char *name, unsigned char type) {
@@ -176,8 +199,7 @@ enum status fs_find(struct fs_shared *s, unsigned which, struct span key, store_
   enum status st = ST_OK;
   *total = 0;
   if (!key.len) return ST_OK;
-  unsigned last = event_id_valid(key) ? BY_ID : BY_NAME; /* what cannot be an id is in no file */
-  if (which & LIST_NAMED) last = BY_FILE;
+  unsigned last = which & LIST_NAMED ? BY_FILE : BY_ID;
   fs_look_around(f.look.s->site);
   for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {
     f.way = (enum way)way;

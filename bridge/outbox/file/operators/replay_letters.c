@@ -104,8 +104,8 @@ static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer
   uint32_t payload = json_member(&d->doc, 0, "payload");
   int64_t created;
   if (!event_id_valid(id) || payload == JSON_NONE || d->doc.nodes[payload].type != JSON_OBJECT)
-    return error_set(err, ST_INVALID, "dlq/%s has no usable id and payload; fix it, then replay it",
-                     m->name);
+    return error_set(err, ST_INVALID, "%s%s has no usable id and payload; fix it, then replay it",
+                     place_path(m->dead), m->name);
   if (!time_parse(string_member(d, "first_failed_at"), &created))
     created = d->stamp.mtime_ns / 1000;
   struct buffer stem = {0};

@@ -88,10 +88,10 @@ static enum status finish_move(struct fs_reader *s, struct fs_candidate *c, cons
                                           F_TEXT("file", c->name), F_TEXT("error", err.text));
   if (st == ST_OK)
     log_write(s->site->log, LOG_INFO, "outbox", "move_finished", fields,
-              "A move to dlq/ that was left half done is finished");
+              "A move to %s that was left half done is finished", place_path(place_dead(c->place)));
   else if (st != ST_NOT_FOUND)
     log_write(s->site->log, LOG_WARNING, "outbox", "move_failed", fields,
-              "A half-done move to dlq/ cannot be finished now");
+              "A half-done move to %s cannot be finished now", place_path(place_dead(c->place)));
   return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
 }
 

@@ -67,7 +67,7 @@ static const char *what_words(enum aside what) {
   case ASIDE_DONE: return "It is published and cannot be taken out of the outbox";
   case ASIDE_RETRY:
     return "It was refused, and its attempts cannot be written into it; they are counted all the same";
-  case ASIDE_DEAD: return "It can never be published, and cannot be moved to dlq/";
+  case ASIDE_DEAD: return "It can never be published, and cannot be moved to ";
   }
   return "";
 }
@@ -76,8 +76,10 @@ static void say(struct fs_site *s, const struct fs_row *row) {
   log_write(s->log, LOG_WARNING, "outbox", "entry_aside",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
                    F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
-            "Set aside, all others go on. %s. It is tried again each flush.interval. %s",
-            what_words(row->what), store_aside_remedy(row->sys));
+            "Set aside, all others go on. %s%s. It is tried again each flush.interval. %s",
+            what_words(row->what),
+            row->what == ASIDE_DEAD ? place_path(place_dead(row->ref.place)) : "",
+            store_aside_remedy(row->sys));
 }
 
 static enum status keep(struct fs_finisher *s, struct fs_row *row, bool *known, struct error *err) {

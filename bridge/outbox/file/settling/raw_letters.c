@@ -113,7 +113,7 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
     p->copied = raw && p->described;
     if (p->described) return ST_OK;
   }
-  return error_set(&p->m->f->error, ST_EXISTS, "no free name for dlq/%s", name);
+  return error_set(&p->m->f->error, ST_EXISTS, "no free name for %s%s", place_path(l->dead), name);
 }
 
 static enum status place_descriptor(struct letters *l, struct pair *p) {
@@ -309,7 +309,7 @@ static bool one_round(struct letters *l, struct fs_failing *const *list,
 
 void fs_dead_raw_all(struct fs_shared *s, struct fs_failing *const *list,
                      struct durable_file *files, size_t count) {
-  static const struct error exchanged = {.status = ST_IO, .text = "dlq/ is exchanged all the time"};
+  struct error exchanged;
   static const struct error no_room = {.status = ST_NO_MEMORY, .text = "out of memory"};
   struct letters l = {.s = s, .list = count ? calloc(count, sizeof *l.list) : NULL};
   bool again = l.list != NULL;
@@ -322,7 +322,9 @@ void fs_dead_raw_all(struct fs_shared *s, struct fs_failing *const *list,
   l.count = l.list ? count : 0;
   if (count) l.dead = place_dead(list[0]->f->ref.place);
   for (unsigned tries = 0; again && tries < FOLLOWED; tries++) again = one_round(&l, list, files);
-  if (again) fail_all(&l, exchanged.status, &exchanged);
+  if (again)
+    fail_all(&l, error_set(&exchanged, ST_IO, "%s is exchanged all the time", place_path(l.dead)),
+             &exchanged);
   for (struct pair *p = l.list; p < end_of(&l); p++)
     if (p->m->f->status == ST_NOT_FOUND)
       p->m->f->status = p->m->f->error.status = ST_IO; /* that would be the entry's */
