@@ -3,7 +3,7 @@
 #include "bridge/service/explain.h"
 
 #include "bridge/kafka/cluster.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/foresee.h"
 #include "bridge/service/operations.h"
 
 enum { ASK_MS = 3000 };
@@ -15,7 +15,7 @@ struct way {
   struct span name, payload;
   struct json_doc doc;
   struct arena arena;
-  struct buffer entry, record;
+  struct buffer entry;
   struct route route;
   struct route_reasons reasons;
   enum reason reason;
@@ -30,12 +30,7 @@ static void release(struct way *w) {
   json_doc_release(&w->doc);
   arena_release(&w->arena);
   buffer_release(&w->entry);
-  buffer_release(&w->record);
   plan_release(&w->plan);
-}
-
-static enum framing framing_of(const struct way *w) {
-  return w->route.framing == FRAMING_AUTO ? w->plan.catalog.framing : w->route.framing;
 }
 
 /* As far as it needs nobody else. Without a payload its name is all there is to judge. */
@@ -48,14 +43,12 @@ static enum reason follow(struct way *w) {
     return event_reason_of(w->doc.fault);
   enum reason reason = event_parse(&w->doc, &w->arena, &event, &w->why);
   if (reason != REASON_NONE) return reason;
+  if (w->payload.len)
+    return foresee(&w->plan, w->routing, w->catalog, &w->doc, &event, &w->arena, &w->route,
+                   &w->routed, &w->why);
   reason = routing_route(w->routing, &w->doc, &event, &w->arena, &w->route, &w->why);
   w->routed = reason == REASON_NONE;
-  if (reason != REASON_NONE || !w->payload.len) return reason;
-  /* Nobody asks for ids here: with a framing that needs one it would only wait. */
-  enum framing framing = framing_needs_id(framing_of(w)) ? FRAMING_SINGLE_OBJECT : framing_of(w);
-  const struct catalog_way way = {.unknown_fields = w->route.unknown_fields, .framing = framing};
-  catalog_way(w->catalog, &way);
-  return catalog_encode(w->catalog, &w->doc, &event, w->route.name, 0, &w->record, &w->why);
+  return reason;
 }
 
 static bool own_partitioner(const struct plan *plan) {
@@ -139,8 +132,9 @@ static void write_schema(const struct way *w, struct buffer *json, bool *first) 
       file = span_of(schema.file);
   member_text_or_null(json, first, "framing_by", span_of(w->reasons.by[ROUTE_FRAMING]));
   member_text_or_null(json, first, "schema", w->routed ? file : (struct span){0});
-  member_text(json, first, "framing", span_of(framing_word(framing_of(w))));
-  member_text(json, first, "content_type", span_of(framing_content_type(framing_of(w))));
+  member_text(json, first, "framing", span_of(framing_word(foresee_framing(&w->plan, &w->route))));
+  member_text(json, first, "content_type",
+              span_of(framing_content_type(foresee_framing(&w->plan, &w->route))));
 }
 
 static void write_way(const struct way *w, struct buffer *json) {

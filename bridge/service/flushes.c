@@ -6,23 +6,17 @@
 
 /* ---- dry run ---- */
 
-static bool foresee(void *ctx, const struct entry_info *info) {
+static bool foresee_one(void *ctx, const struct entry_info *info) {
   breakdown_pending(ctx, info);
   return true;
 }
 
-/* As the worker would start with them, where none is at hand. */
-static void write_keys(struct service *s, struct buffer *json, bool *first) {
-  struct catalog *catalog = NULL;
-  struct routing *routing = NULL;
+static void write_keys(const struct routing *routing, struct buffer *json, bool *first) {
   struct buffer words = {0};
   struct span ns;
-  if (!s->catalog && plan_catalog(&s->plan, NULL, &catalog, NULL) == ST_OK &&
-      plan_routing(&s->plan, catalog, &routing, NULL) != ST_OK)
-    routing = NULL;
   json_write_key(json, first, "keys");
   buffer_add_char(json, '[');
-  for (unsigned i = 0; key_rules_words(routing ? routing : s->routing, i, &ns, &words); i++) {
+  for (unsigned i = 0; key_rules_words(routing, i, &ns, &words); i++) {
     bool inner = true;
     buffer_add_z(json, i ? ", {" : "{");
     member_text(json, &inner, "namespace", ns);
@@ -31,18 +25,17 @@ static void write_keys(struct service *s, struct buffer *json, bool *first) {
     buffer_clear(&words);
   }
   buffer_add_char(json, ']');
-  routing_close(routing);
-  catalog_close(catalog);
   buffer_release(&words);
 }
 
-static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
-                           struct error *err) {
+/* catalog: NULL where none can be opened; then payloads are not judged. */
+static enum status foresee_all(struct service *s, size_t limit, const struct routing *routing,
+                               struct catalog *catalog, struct buffer *json, struct error *err) {
   struct breakdown *t = NULL;
   uint64_t total = 0;
   unsigned which = LIST_PENDING | (service_follows(s) ? 0u : LIST_LOOK);
-  enum status st = breakdown_open(s->routing, &t, err);
-  if (st == ST_OK) st = store_list(s->store, which, limit, foresee, t, &total, err);
+  enum status st = breakdown_open(&s->plan, routing, catalog, &t, err);
+  if (st == ST_OK) st = store_list(s->store, which, limit, foresee_one, t, &total, err);
   if (st == ST_OK) {
     bool first = true;
     buffer_add_char(json, '{');
@@ -51,11 +44,27 @@ static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
     member_int(json, &first, "count", (int64_t)t->count);
     member_int(json, &first, "total", (int64_t)total);
     breakdown_write(t, json, &first);
-    write_keys(s, json, &first);
+    write_keys(routing, json, &first);
     buffer_add_char(json, '}');
     st = buffer_status(json, err);
   }
   breakdown_close(t);
+  return st;
+}
+
+/* As a worker would start with them: schemas and routing of its own, since a relay's are its
+ * reader's. */
+static enum status dry_run(struct service *s, size_t limit, struct buffer *json,
+                           struct error *err) {
+  struct catalog *catalog = NULL;
+  struct routing *routing = NULL;
+  if (plan_catalog(&s->plan, NULL, &catalog, NULL) == ST_OK &&
+      plan_routing(&s->plan, catalog, &routing, NULL) != ST_OK)
+    routing = NULL;
+  enum status st =
+      foresee_all(s, limit, routing ? routing : s->routing, routing ? catalog : NULL, json, err);
+  routing_close(routing);
+  catalog_close(catalog);
   return st;
 }
 

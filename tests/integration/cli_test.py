@@ -275,7 +275,11 @@ class WithoutWorker(CliTest):
         self.assertIn("Would try 2 entries", text)
         self.assertIn(self.topic("episode.events"), text)
         self.assertIn("unknown_namespace", text)
-        self.assertEqual(self.json_of("flush", "--dry-run", "-o", "json", expect=0)["count"], 2)
+        self.entry(PUBLISHED, {"episode_id": 7})
+        before = self.pending()
+        told = self.json_of("flush", "--dry-run", "-o", "json", expect=0)
+        self.assertEqual((told["count"], told["reasons"]), (3, {"unknown_namespace": 1, "schema_mismatch": 1}))
+        self.assertEqual(sum(told["topics"].values()), 1)
         self.assertEqual(self.pending(), before)
 
     def test_ctrl_c_ends_a_flush_that_waits_for_kafka(self):

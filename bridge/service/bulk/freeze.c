@@ -193,7 +193,7 @@ enum status service_bulk_freeze(struct service *s, const struct bulk_request *re
   head_of(s, request, &head);
   frozen_begin(&f.writer, s->store, &head);
   enum status st = check(request, f.err);
-  if (st == ST_OK) st = breakdown_open(s->routing, &f.tallies, f.err);
+  if (st == ST_OK) st = breakdown_open(&s->plan, s->routing, NULL, &f.tallies, f.err);
   if (st == ST_OK) st = choose(&f);
   if (st == ST_OK) st = write_down(&f, &number);
   if (st == ST_OK) st = tell(&f, number, json);

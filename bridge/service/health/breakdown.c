@@ -2,11 +2,13 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/health/breakdown.h"
 
-enum status breakdown_open(const struct routing *routing, struct breakdown **out,
-                           struct error *err) {
+enum status breakdown_open(const struct plan *plan, const struct routing *routing,
+                           struct catalog *catalog, struct breakdown **out, struct error *err) {
   struct breakdown *t = calloc(1, sizeof *t);
   if (!t) return error_set(err, ST_NO_MEMORY, "out of memory");
+  t->plan = plan;
   t->routing = routing;
+  t->catalog = catalog;
   enum status st = json_scan(&t->nothing, SPAN("{}"), err);
   if (st == ST_OK)
     *out = t;
@@ -46,6 +48,18 @@ static enum reason add_topic(struct breakdown *t, const struct entry_info *info)
   return reason;
 }
 
+/* Its topic is counted where it would be published. */
+static enum reason foresee_entry(struct breakdown *t, const struct entry_info *info) {
+  struct route route = {0};
+  bool topic_known = false;
+  enum reason reason = foresee(t->plan, t->routing, t->catalog, info->doc, info->event, &t->scratch,
+                               &route, &topic_known, NULL);
+  if (reason == REASON_NONE)
+    add(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
+  arena_reset(&t->scratch);
+  return reason;
+}
+
 static void count(struct breakdown *t, const struct entry_info *info) {
   if (++t->count > BREAKDOWN_SAMPLES) return;
   if (t->samples.len) buffer_add_z(&t->samples, ", ");
@@ -58,8 +72,9 @@ void breakdown_pending(struct breakdown *t, const struct entry_info *info) {
     if (info->reason.len) add(t, t->reasons, &t->reason_count, info->reason);
     return;
   }
-  enum reason reason = add_topic(t, info);
-  if (reason != REASON_NONE) add(t, t->reasons, &t->reason_count, span_of(reason_word(reason)));
+  enum reason reason = t->catalog && info->event ? foresee_entry(t, info) : add_topic(t, info);
+  if (reason != REASON_NONE && reason != REASON_NO_MEMORY)
+    add(t, t->reasons, &t->reason_count, span_of(reason_word(reason)));
 }
 
 void breakdown_dead(struct breakdown *t, const struct entry_info *info) {

@@ -3,6 +3,7 @@
 #ifndef BRIDGE_SERVICE_HEALTH_BREAKDOWN_H
 #define BRIDGE_SERVICE_HEALTH_BREAKDOWN_H
 
+#include "bridge/service/foresee.h"
 #include "bridge/service/operations.h"
 
 #define BREAKDOWN_KINDS 200 /* more kinds are not told apart: names come from outside */
@@ -13,7 +14,9 @@ struct breakdown_row {
   uint64_t count;
 };
 struct breakdown {
+  const struct plan *plan;
   const struct routing *routing;
+  struct catalog *catalog; /* NULL: only names are judged */
   struct json_doc nothing; /* "{}": the key does not matter here */
   struct arena arena, scratch;
   struct breakdown_row topics[BREAKDOWN_KINDS], reasons[BREAKDOWN_KINDS];
@@ -21,10 +24,11 @@ struct breakdown {
   uint64_t count;
   struct buffer samples; /* ids of the first, as JSON strings */
 };
-MUST_CHECK enum status breakdown_open(const struct routing *routing, struct breakdown **out,
+MUST_CHECK enum status breakdown_open(const struct plan *plan, const struct routing *routing,
+                                      struct catalog *catalog, struct breakdown **out,
                                       struct error *err);
 void breakdown_close(struct breakdown *t); /* NULL is fine */
-/* A pending entry: its topic, or the reason for which it would be refused. */
+/* A pending entry: its topic, or the reason for which it would be refused, by its payload too. */
 void breakdown_pending(struct breakdown *t, const struct entry_info *info);
 /* A dead letter: its topic where it has one, and the reason for which it died. */
 void breakdown_dead(struct breakdown *t, const struct entry_info *info);
