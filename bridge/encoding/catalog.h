@@ -180,9 +180,9 @@ enum catalog_place {
   CATALOG_ANY     /* whatever the producer writes: JSON text, a value of a map */
 };
 enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path);
-/* Which field is likely to be meant by that path (as word_nearest): what it returns stands behind
- * *front, the part of the path that is there ("customer."). Empty: none. */
+/* Which field is likely to be meant by that path (as word_nearest): what it returns stands between
+ * *front and *behind, the parts of the path that are there ("customer.", ".id"). Empty: none. */
 struct span catalog_near_field(const struct catalog *c, size_t i, struct span path,
-                               struct span *front);
+                               struct span *front, struct span *behind);
 
 #endif

@@ -92,40 +92,53 @@ static enum catalog_place place_of(const struct use *u) {
                                                                    : CATALOG_SCALAR;
 }
 
-/* As far as the path leads: the rest of it, which the place that it ends at has not, is in *rest.
- */
-static const struct use *walk(const struct catalog *c, size_t i, struct span path,
-                              struct span *rest) {
-  const struct use *u = &set_of(c)->entries.list[i].schema.root;
+static struct span first_of(struct span path) {
+  const char *dot = memchr(path.ptr, '.', path.len);
+  return (struct span){path.ptr, dot ? (size_t)(dot - path.ptr) : path.len};
+}
+
+/* As far as the path leads from there: the rest of it, which the place that it ends at has not, is
+ * in *rest. */
+static const struct use *walk(const struct use *u, struct span path, struct span *rest) {
   while (path.len && u->type->kind == KIND_RECORD) {
-    const char *dot = memchr(path.ptr, '.', path.len);
-    struct span head = {path.ptr, dot ? (size_t)(dot - path.ptr) : path.len};
+    struct span head = first_of(path);
     uint32_t at = type_find(u->type, head, 0);
     if (at == SCHEMA_NO_FIELD) break;
     u = &u->type->fields[at].use;
-    path = dot ? (struct span){dot + 1, path.len - head.len - 1} : (struct span){0};
+    path = head.len < path.len ? (struct span){path.ptr + head.len + 1, path.len - head.len - 1}
+                               : (struct span){0};
   }
   *rest = path;
   return u;
 }
 
+static const struct use *root_of(const struct catalog *c, size_t i) {
+  return &set_of(c)->entries.list[i].schema.root;
+}
+
 enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path) {
   struct span rest;
-  const struct use *u = walk(c, i, path, &rest);
+  const struct use *u = walk(root_of(c, i), path, &rest);
   if (!rest.len) return place_of(u);
   return place_of(u) == CATALOG_ANY || u->type->kind == KIND_MAP ? CATALOG_ANY : CATALOG_NONE;
 }
 
 struct span catalog_near_field(const struct catalog *c, size_t i, struct span path,
-                               struct span *front) {
-  struct span best = {0}, rest;
-  const struct type *t = walk(c, i, path, &rest)->type;
-  size_t least = rest.len / 3 + 2; /* as word_nearest */
+                               struct span *front, struct span *behind) {
+  struct span best = {0}, rest, left;
+  const struct type *t = walk(root_of(c, i), path, &rest)->type;
+  struct span head = rest.len ? first_of(rest) : rest;
+  struct span tail = {rest.ptr + head.len, rest.len - head.len}; /* with its dot */
+  size_t least = head.len / 3 + 2;                               /* as word_nearest */
   *front = (struct span){path.ptr, path.len - rest.len};
   for (uint32_t f = 0; rest.len && t->kind == KIND_RECORD && f < t->count; f++) {
     struct span name = t->fields[f].name;
-    size_t distance = word_distance(rest, name);
-    if (distance < least && distance < name.len) least = distance, best = name;
+    size_t distance = word_distance(head, name);
+    if (distance >= least || distance >= name.len) continue;
+    least = distance, best = name, *behind = (struct span){0};
+    if (!tail.len) continue;
+    walk(&t->fields[f].use, (struct span){tail.ptr + 1, tail.len - 1}, &left);
+    if (!left.len) *behind = tail;
   }
   return best;
 }

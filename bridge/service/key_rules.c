@@ -52,34 +52,35 @@ bool key_rules_words(const struct routing *r, unsigned i, struct span *ns, struc
   return true;
 }
 
-/* Which field was meant (its front and itself), of all schemas of events whose rule it is? *some:
- * there are any. True: the field is there. */
+/* Which field was meant (its front, itself, what is behind it), of all schemas of events whose rule
+ * it is? *some: there are any. True: the field is there. */
 static bool find_field(const struct routing *r, const struct catalog *c,
                        const struct key_rule *rule, const char *field, bool *some,
-                       struct span near[2]) {
+                       struct span near[3]) {
   struct catalog_schema schema;
   struct key_rule its;
-  near[1] = (struct span){0};
+  near[1] = near[2] = (struct span){0};
   for (size_t i = 0; catalog_schema_at(c, i, &schema); i++) {
     if (!routing_key_of(r, span_of(schema.event_name), &its) || its.fields != rule->fields)
       continue;
     *some = true;
     if (catalog_place(c, i, span_of(field)) != CATALOG_NONE) return true;
-    if (!near[1].len) near[1] = catalog_near_field(c, i, span_of(field), &near[0]);
+    if (!near[1].len) near[1] = catalog_near_field(c, i, span_of(field), &near[0], &near[2]);
   }
   return false;
 }
 
 static void doubt_rule(const struct routing *r, const struct catalog *catalog,
                        const struct key_rule *rule, struct span of, struct buffer *out) {
-  struct span near[2];
+  struct span near[3];
   bool some = false;
   for (const char *const *field = rule->fields; *field; field++) {
     if (find_field(r, catalog, rule, *field, &some, near) || !some) continue;
     buffer_printf(out, "%s%s names %s, which no schema of %.*s has", out->len ? "; " : "",
                   rule->key, *field, SPAN_ARGS(of));
     if (near[1].len)
-      buffer_printf(out, "; did you mean %.*s%.*s?", SPAN_ARGS(near[0]), SPAN_ARGS(near[1]));
+      buffer_printf(out, "; did you mean %.*s%.*s%.*s?", SPAN_ARGS(near[0]), SPAN_ARGS(near[1]),
+                    SPAN_ARGS(near[2]));
   }
 }
 

@@ -117,6 +117,12 @@ CASE(a_field_that_no_schema_has_is_told_with_the_nearest) {
   assert_string_equal(
       doubt(w, "order=customer.ids"),
       "routing.keys names customer.ids, which no schema of order has; did you mean customer.id?");
+  assert_string_equal(
+      doubt(w, "order=custmer.id"),
+      "routing.keys names custmer.id, which no schema of order has; did you mean customer.id?");
+  assert_string_equal(
+      doubt(w, "order=custmer.no"),
+      "routing.keys names custmer.no, which no schema of order has; did you mean customer?");
   assert_string_equal(doubt(w, "order=customer.no"),
                       "routing.keys names customer.no, which no schema of order has");
   assert_string_equal(doubt(w, "order=customer.id,why,free,free.at"), "");
