@@ -4,7 +4,7 @@
 #include "admin/admin.h"
 
 #include "admin/input/options.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 
 #include <errno.h>
 #include <langinfo.h>

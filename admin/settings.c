@@ -2,7 +2,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
 
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 
 #include <unistd.h>
 

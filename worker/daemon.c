@@ -4,7 +4,7 @@
 #include "worker/daemon.h"
 
 #include "bridge/kafka/client.h"
-#include "bridge/service/crash.h"
+#include "bridge/service/process/crash.h"
 #include "bridge/service/service.h"
 #include "worker/control/control.h"
 #include "worker/notify.h"

@@ -7,7 +7,7 @@
 #ifndef WORKER_DAEMON_H
 #define WORKER_DAEMON_H
 
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 
 enum { EXIT_USAGE = 2, EXIT_NO_REDIS = 69, EXIT_LIMIT = 71, EXIT_NO_OUTBOX = 74, EXIT_BUSY = 75 };
 

@@ -8,7 +8,7 @@
 #include "bridge/base/escape.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/store.h"
-#include "bridge/service/home.h"
+#include "bridge/service/process/home.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>

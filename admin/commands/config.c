@@ -6,7 +6,7 @@
 #include "admin/output/list_output.h"
 #include "bridge/base/words.h"
 #include "bridge/routing/routing.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 
 #define DIFFERENCES_SHOWN 5
 

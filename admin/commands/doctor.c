@@ -6,7 +6,7 @@
 #include "admin/output/findings.h"
 #include "admin/output/output.h"
 #include "bridge/base/words.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 
 #include <inttypes.h>
 #include <unistd.h>

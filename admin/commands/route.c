@@ -5,7 +5,7 @@
 #include "admin/input/payload.h"
 #include "admin/output/output.h"
 #include "bridge/base/words.h"
-#include "bridge/service/explain.h"
+#include "bridge/service/topics/explain.h"
 
 /* "topic      order.placed (routing.order.topic)" */
 static void line(struct admin *a, const struct json_doc *doc, const char *word, const char *value,

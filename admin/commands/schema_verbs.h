@@ -9,7 +9,7 @@
 
 #include "admin/admin.h"
 #include "admin/client/answer.h"
-#include "bridge/service/schemas.h"
+#include "bridge/service/schemas/schemas.h"
 
 struct schema_call {
   struct admin *a;

@@ -1,6 +1,6 @@
 /* busbridge tail: prints records as they come, to the end of the topics, the limit or Ctrl-C.
  * The command's one thread; a crash leaves nothing. */
-#include "bridge/service/tail.h"
+#include "bridge/service/topics/tail.h"
 #include "admin/input/options.h"
 
 #include <inttypes.h>

@@ -8,8 +8,8 @@
 #include "admin/output/output.h"
 #include "bridge/base/words.h"
 #include "bridge/event/event.h"
-#include "bridge/service/configure.h"
-#include "bridge/service/schemas.h"
+#include "bridge/service/plan/configure.h"
+#include "bridge/service/schemas/schemas.h"
 
 #define ROWS 48
 #define IDS_MAX 1000

@@ -13,7 +13,8 @@
  * then; pending at a clean end, or -. Labels are percent-encoded. A well-formed line of a metric
  * this release does not know is skipped (it may come from a later one); anything else that is odd
  * refuses the whole text.
- * Any thread; a crash leaves nothing: whoever has the text writes it (service/saved_metrics.c). */
+ * Any thread; a crash leaves nothing: whoever has the text writes it
+ * (service/process/saved_metrics.c). */
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 #include "bridge/metrics/metrics_private.h"

@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/audit.h"
 #include "bridge/service/health/breakdown.h"
-#include "bridge/service/key_rules.h"
+#include "bridge/service/plan/key_rules.h"
 
 /* ---- dry run ---- */
 

@@ -6,8 +6,8 @@
 #include "bridge/base/thread.h"
 #include "bridge/kafka/cluster.h"
 #include "bridge/relay/relay.h"
-#include "bridge/service/configure.h"
-#include "bridge/service/home.h"
+#include "bridge/service/plan/configure.h"
+#include "bridge/service/process/home.h"
 #include "bridge/service/service.h"
 
 struct books { /* health/account.c: what of the store's figures is in the metrics already */

@@ -1,13 +1,13 @@
 /* The parts of a service, opened in order and closed in the other. What stands half open after a
  * crash is the outbox's lock, which ends with the process.
  * One thread opens and closes. */
+#include "bridge/service/changes/last_schemas.h"
+#include "bridge/service/changes/order_rules.h"
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
-#include "bridge/service/key_rules.h"
 #include "bridge/service/keys_due.h"
-#include "bridge/service/last_schemas.h"
 #include "bridge/service/operations.h"
-#include "bridge/service/order_rules.h"
+#include "bridge/service/plan/key_rules.h"
 #include "bridge/service/typed_hint.h"
 
 /* In at_least_once: what a hanging partition has must not hold up the others */

@@ -3,7 +3,7 @@
 #ifndef BRIDGE_SERVICE_UNPLACED_H
 #define BRIDGE_SERVICE_UNPLACED_H
 
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 
 /* A catalog of its own (that of a relay is its reader's) that refuses no member, so that all are
  * met, and logs nothing. */

@@ -2,11 +2,11 @@
  * the commands. */
 #include "tests/unit/mock_settings.h"
 
-#include "bridge/service/configure.h"
 #include "bridge/service/doctor/doctor.h"
-#include "bridge/service/schemas.h"
+#include "bridge/service/plan/configure.h"
+#include "bridge/service/schemas/schemas.h"
 #include "bridge/service/service.h"
-#include "bridge/service/tail.h"
+#include "bridge/service/topics/tail.h"
 #include "bridge/service/verify/verify.h"
 
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* What `busbridge config` and /v1/config show: values, where they come from, and nothing secret. */
 #include "bridge/json/json.h"
-#include "bridge/service/configure.h"
+#include "bridge/service/plan/configure.h"
 #include "tests/support/test.h"
 
 struct run {

@@ -1,5 +1,5 @@
 /* Crash handler: children that end in each way; what the next start knows, and what was said. */
-#include "bridge/service/crash.h"
+#include "bridge/service/process/crash.h"
 
 /* enum place is the store's. */
 #define place room

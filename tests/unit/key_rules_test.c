@@ -1,5 +1,5 @@
 /* key_rules_test.c - what settings and schemas together say of the keys. */
-#include "bridge/service/key_rules.h"
+#include "bridge/service/plan/key_rules.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 

@@ -1,5 +1,5 @@
 /* What is told of topics and keys that changed while events are pending. */
-#include "bridge/service/order_rules.h"
+#include "bridge/service/changes/order_rules.h"
 #include "tests/support/test.h"
 
 #define OUTBOX "memory:order_rules"

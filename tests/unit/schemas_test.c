@@ -1,6 +1,6 @@
 /* What `busbridge schema` answers: which there are, and what the relay would say of a payload. */
 #include "bridge/json/json.h"
-#include "bridge/service/schemas.h"
+#include "bridge/service/schemas/schemas.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 

@@ -1,8 +1,8 @@
 /* `busbridge tail` against librdkafka's mock cluster, and where settings come from. */
 #include "tests/unit/kafka_mock.h"
 
-#include "bridge/service/configure.h"
-#include "bridge/service/tail.h"
+#include "bridge/service/plan/configure.h"
+#include "bridge/service/topics/tail.h"
 
 struct world {
   struct mock mock;

@@ -3,8 +3,8 @@
  * One thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/service/doctor/parts.h"
-#include "bridge/service/key_rules.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/key_rules.h"
 
 /* ---- what needs nobody else ---- */
 

@@ -1,7 +1,7 @@
 /* Has a schema changed since the last start so that what is in the topics cannot be read?
  * One thread; a crash leaves nothing. */
+#include "bridge/service/changes/last_schemas.h"
 #include "bridge/service/doctor/parts.h"
-#include "bridge/service/last_schemas.h"
 
 struct telling {
   struct doctor *d;

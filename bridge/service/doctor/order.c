@@ -1,7 +1,7 @@
 /* Has a namespace another topic or key than at the last start, while events of it are pending?
  * One thread; a crash leaves nothing. */
+#include "bridge/service/changes/order_rules.h"
 #include "bridge/service/doctor/parts.h"
-#include "bridge/service/order_rules.h"
 
 struct telling {
   struct doctor *d;

@@ -11,8 +11,8 @@
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/store.h"
 #include "bridge/routing/routing.h"
-#include "bridge/service/configure.h"
 #include "bridge/service/doctor/doctor.h"
+#include "bridge/service/plan/configure.h"
 #include "bridge/service/report.h"
 
 struct doctor {

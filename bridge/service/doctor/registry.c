@@ -3,7 +3,7 @@
  * One thread; a crash leaves nothing. */
 #include "bridge/kafka/reader.h"
 #include "bridge/service/doctor/parts.h"
-#include "bridge/service/subjects.h"
+#include "bridge/service/plan/subjects.h"
 
 enum { TOLD_MOST = 20, ANSWER_MS = 5000, BACK = 16 };
 

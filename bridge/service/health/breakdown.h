@@ -3,8 +3,8 @@
 #ifndef BRIDGE_SERVICE_HEALTH_BREAKDOWN_H
 #define BRIDGE_SERVICE_HEALTH_BREAKDOWN_H
 
-#include "bridge/service/foresee.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/foresee.h"
 
 #define BREAKDOWN_KINDS 200 /* more kinds are not told apart: names come from outside */
 #define BREAKDOWN_SAMPLES 5

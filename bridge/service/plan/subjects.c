@@ -1,0 +1,137 @@
+/* Walks the schemas by the routes. Any thread; a crash leaves nothing. */
+#include "bridge/service/plan/subjects.h"
+
+struct walk {
+  const struct plan *plan;
+  const struct catalog *catalog;
+  const struct routing *routing;
+  subject_fn visit;
+  void *ctx;
+  struct error *err;
+  struct buffer subject;
+};
+
+/* False: no id is needed. */
+static bool naming_of(const struct plan *plan, const struct routing *routing, struct span name,
+                      enum subject_naming *naming) {
+  enum framing framing;
+  if (!routing_framing_of(routing, name, &framing, naming)) return false;
+  if (framing == FRAMING_AUTO) framing = plan->catalog.framing;
+  if (*naming == SUBJECT_AUTO) *naming = plan->subject;
+  return framing_needs_id(framing);
+}
+
+/* The envelope is never the one type of its topic. */
+static enum status visit_at(struct walk *w, size_t i, const struct catalog_schema *schema,
+                            unsigned topic, enum subject_naming naming) {
+  struct subject_use use = {schema, i, topic * SUBJECT_NAMINGS + naming, NULL};
+  if (schema->whole && naming == SUBJECT_TOPIC) naming = SUBJECT_TOPIC_RECORD;
+  buffer_clear(&w->subject);
+  registry_subject_write(naming, routing_topic_name(w->routing, topic), schema->record,
+                         &w->subject);
+  enum status st = buffer_status(&w->subject, w->err);
+  use.subject = buffer_z(&w->subject);
+  return st == ST_OK ? w->visit(w->ctx, &use, w->err) : st;
+}
+
+/* Wherever events without a schema of their own may go. */
+static enum status visit_envelope(struct walk *w, size_t i, const struct catalog_schema *schema) {
+  struct topic_use use;
+  size_t places = (size_t)routing_topics(w->routing) * SUBJECT_NAMINGS;
+  bool *seen = calloc(places + 1, sizeof *seen);
+  enum status st = seen ? ST_OK : error_set(w->err, ST_NO_MEMORY, "Out of memory");
+  for (size_t at = 0; st == ST_OK && routing_pattern(w->routing, at, &use); at++) {
+    enum subject_naming naming;
+    if (!naming_of(w->plan, w->routing, use.pattern, &naming)) continue;
+    size_t place = (size_t)use.topic * SUBJECT_NAMINGS + naming;
+    if (!seen[place]) st = visit_at(w, i, schema, use.topic, naming);
+    seen[place] = true;
+  }
+  free(seen);
+  return st;
+}
+
+enum status subjects_each(const struct plan *plan, const struct catalog *catalog,
+                          const struct routing *routing, subject_fn visit, void *ctx,
+                          struct error *err) {
+  struct walk w = {
+      .plan = plan, .catalog = catalog, .routing = routing, .visit = visit, .ctx = ctx, .err = err};
+  struct catalog_schema schema;
+  enum status st = ST_OK;
+  for (size_t i = 0; st == ST_OK && catalog_schema_at(catalog, i, &schema); i++) {
+    enum subject_naming naming;
+    unsigned topic;
+    struct span event = span_of(schema.event_name);
+    if (schema.whole)
+      st = visit_envelope(&w, i, &schema);
+    else if (routing_topic_of(routing, event, &topic) && naming_of(plan, routing, event, &naming))
+      st = visit_at(&w, i, &schema, topic, naming);
+  }
+  buffer_release(&w.subject);
+  return st;
+}
+
+/* ---- what cannot be ---- */
+
+static enum status no_registry(const struct plan *plan, const struct routing *routing,
+                               struct error *err) {
+  struct topic_use use;
+  for (size_t at = 0; routing_pattern(routing, at, &use); at++) {
+    enum framing framing;
+    enum subject_naming naming;
+    if (!routing_framing_of(routing, use.pattern, &framing, &naming)) continue;
+    if (framing == FRAMING_AUTO) framing = plan->catalog.framing;
+    if (framing_needs_id(framing))
+      return error_set(err, ST_INVALID,
+                       "the framing %s of %.*s needs a schema registry; set registry.url, or "
+                       "another encoding.framing",
+                       framing_word(framing), SPAN_ARGS(use.pattern));
+  }
+  return ST_OK;
+}
+
+/* How many schemas have events in that topic; *first, *second: two of them. */
+static size_t types_of(const struct catalog *catalog, const struct routing *routing, unsigned topic,
+                       const char **first, const char **second) {
+  struct catalog_schema schema;
+  size_t count = 0;
+  *first = *second = "";
+  for (size_t i = 0; catalog_schema_at(catalog, i, &schema); i++) {
+    unsigned at;
+    if (schema.whole || !routing_topic_of(routing, span_of(schema.event_name), &at) || at != topic)
+      continue;
+    if (count++)
+      *second = schema.event_name;
+    else
+      *first = schema.event_name;
+  }
+  return count;
+}
+
+static enum status one_type(const struct plan *plan, const struct catalog *catalog,
+                            const struct routing *routing, struct error *err) {
+  struct topic_use use;
+  for (size_t at = 0; routing_pattern(routing, at, &use); at++) {
+    enum subject_naming naming;
+    const char *first, *second;
+    if (!naming_of(plan, routing, use.pattern, &naming) || naming != SUBJECT_TOPIC) continue;
+    size_t count = types_of(catalog, routing, use.topic, &first, &second);
+    if (count == 1) continue;
+    return error_set(err, ST_INVALID,
+                     "the subject of %.*s is that of its topic, %s, which has %s%s%s%s%s: such a "
+                     "subject is for a topic with one type of event. Give each a topic of its own, "
+                     "or set topic-record",
+                     SPAN_ARGS(use.pattern), routing_topic_name(routing, use.topic),
+                     count ? "several types of events (" : "no type of event with a schema", first,
+                     count ? ", " : "", second, count ? ")" : "");
+  }
+  return ST_OK;
+}
+
+enum status subjects_check(const struct plan *plan, const struct catalog *catalog,
+                           const struct routing *routing, struct error *err) {
+  if (!*plan->registry.urls) return no_registry(plan, routing, err);
+  enum status st = registry_config_check(&plan->registry, err);
+  if (st != ST_OK) return st;
+  return catalog ? one_type(plan, catalog, routing, err) : ST_OK;
+}

@@ -1,0 +1,25 @@
+/* subjects.h - which schema is registered under which subject: what the worker looks up and
+ * `schema register` registers. Private to bridge/service. Any thread.
+ */
+#ifndef BRIDGE_SERVICE_PLAN_SUBJECTS_H
+#define BRIDGE_SERVICE_PLAN_SUBJECTS_H
+
+#include "bridge/service/plan/configure.h"
+
+struct subject_use {
+  const struct catalog_schema *schema;
+  size_t i;       /* its number in the catalog */
+  unsigned place; /* of catalog_id_at */
+  const char *subject;
+};
+typedef enum status (*subject_fn)(void *ctx, const struct subject_use *use, struct error *err);
+/* Each once; of events whose framing needs no id there is none. Ends with what visit does not take
+ * (ST_OK goes on). */
+MUST_CHECK enum status subjects_each(const struct plan *plan, const struct catalog *catalog,
+                                     const struct routing *routing, subject_fn visit, void *ctx,
+                                     struct error *err);
+/* ST_INVALID: a framing needs a registry, and none is named; or a subject is that of its topic,
+ * which has not one type of event. */
+MUST_CHECK enum status subjects_check(const struct plan *plan, const struct catalog *catalog,
+                                      const struct routing *routing, struct error *err);
+#endif

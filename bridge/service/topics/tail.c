@@ -1,0 +1,245 @@
+/* Opens a reader on the topics and writes each record as JSON, its value decoded, or as base64 with
+ * the reason why not.
+ * One thread; a crash leaves nothing. */
+#include "bridge/service/topics/tail.h"
+
+#include "bridge/base/escape.h"
+#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/reader.h"
+#include "bridge/service/operations.h"
+#include "bridge/service/plan/configure.h"
+
+struct tail {
+  struct routing *routing;
+  struct catalog *catalog;
+  struct reader *reader;
+  struct registry *registry; /* NULL: none is named */
+  const char **topics;       /* names that exist; owned is the array alone */
+  size_t topic_count;
+  bool value_only;
+  struct buffer value;
+};
+
+/* ---- opening ---- */
+
+/* The routing's topics that exist: a namespace nobody has used yet is not an error. */
+static enum status default_topics(struct tail *t, const struct plan *plan, struct log *log,
+                                  int timeout_ms, struct error *err) {
+  struct cluster *cluster = NULL;
+  enum status st = plan_routing(plan, t->catalog, &t->routing, err);
+  if (st != ST_OK) return st;
+  t->topics = calloc(routing_topics(t->routing) + 1, sizeof *t->topics);
+  if (!t->topics) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  st = cluster_open(&plan->kafka, log, &cluster, err);
+  for (unsigned i = 0; st == ST_OK && i < routing_topics(t->routing); i++) {
+    enum topic_state state = TOPIC_UNCLEAR;
+    st = cluster_topic(cluster, routing_topic_name(t->routing, i), timeout_ms, &state, NULL, err);
+    if (st == ST_OK && state == TOPIC_THERE)
+      t->topics[t->topic_count++] = routing_topic_name(t->routing, i);
+  }
+  cluster_close(cluster);
+  if (st == ST_OK && t->topic_count == 0)
+    return error_set(err, ST_NOT_FOUND,
+                     "None of the topics of routing.namespaces exists yet in this cluster");
+  return st;
+}
+
+static enum status resolve(void *ctx, int64_t id, struct buffer *text, struct error *err) {
+  struct registry_schema found;
+  enum registry_said said = registry_by_id(ctx, id, &found, err);
+  if (said != REGISTRY_GIVEN) return said == REGISTRY_NOWHERE ? ST_UNAVAILABLE : ST_NOT_FOUND;
+  buffer_add(text, found.text);
+  return buffer_status(text, err);
+}
+
+/* Whose schemas the ids of records name. */
+static enum status open_registry(struct tail *t, const struct plan *plan, struct error *err) {
+  if (!*plan->registry.urls) return ST_OK;
+  enum status st = registry_open(&plan->registry, &t->registry, err);
+  if (st == ST_OK) catalog_resolver(t->catalog, resolve, t->registry);
+  return st;
+}
+
+static enum status open_reader(struct tail *t, const struct plan *plan, struct log *log,
+                               const struct tail_request *request, struct error *err) {
+  enum status st = plan_catalog(plan, log, &t->catalog, err);
+  if (st == ST_OK) st = open_registry(t, plan, err);
+  if (st == ST_OK && request->count == 0)
+    st = default_topics(t, plan, log, request->timeout_ms, err);
+  if (st != ST_OK) return st;
+  const char *const *topics = request->count ? request->topics : t->topics;
+  size_t count = request->count ? request->count : t->topic_count;
+  st = reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms,
+                   &t->reader, err);
+  if (st != ST_NOT_FOUND) return st;
+  struct error why = {0};
+  if (err) why = *err;
+  return error_set(err, st, "%s; what is missing, and how to make it, tells: busbridge doctor",
+                   why.text);
+}
+
+static enum status open_parts(struct tail *t, const struct settings *settings, struct log *log,
+                              const struct tail_request *request, struct error *err) {
+  struct plan plan;
+  enum status st = plan_make(settings, &plan, err);
+  if (st == ST_OK) st = kafka_config_check(&plan.kafka, NULL, err);
+  if (st == ST_OK) st = open_reader(t, &plan, log, request, err);
+  plan_release(&plan); /* librdkafka has its own */
+  return st;
+}
+
+enum status tail_open(const struct settings *settings, struct log *log,
+                      const struct tail_request *request, struct tail **out, struct error *err) {
+  struct tail *t = calloc(1, sizeof *t);
+  if (!t) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  t->value_only = request->value_only;
+  enum status st = open_parts(t, settings, log, request, err);
+  if (st != ST_OK) {
+    tail_close(t);
+    return st;
+  }
+  *out = t;
+  return ST_OK;
+}
+
+void tail_close(struct tail *t) {
+  if (!t) return;
+  reader_close(t->reader);
+  registry_close(t->registry);
+  catalog_close(t->catalog);
+  routing_close(t->routing);
+  buffer_release(&t->value);
+  free(t->topics);
+  free(t);
+}
+
+/* ---- one record ---- */
+
+static void write_bytes(struct buffer *json, struct span bytes) {
+  if (!bytes.ptr) {
+    buffer_add_z(json, "null");
+  } else if (span_utf8_prefix(bytes) == bytes.len) {
+    json_write_string(json, bytes);
+  } else {
+    buffer_add_z(json, "{\"base64\": \"");
+    base64_write(json, bytes);
+    buffer_add_z(json, "\"}");
+  }
+}
+
+static struct span header(const struct message *m, const char *name) {
+  for (size_t i = 0; i < m->header_count; i++)
+    if (strcmp(m->headers[i].name, name) == 0) return m->headers[i].value;
+  return (struct span){0};
+}
+
+static void write_headers(const struct message *m, struct buffer *json, bool *first) {
+  bool inner = true;
+  json_write_key(json, first, "headers");
+  buffer_add_char(json, '{');
+  for (size_t i = 0; i < m->header_count; i++) {
+    /* Foreign producers may write any bytes as a name: through the escaping writer. */
+    if (!inner) buffer_add_z(json, ", ");
+    inner = false;
+    json_write_string(json, span_of(m->headers[i].name));
+    buffer_add_z(json, ": ");
+    write_bytes(json, m->headers[i].value);
+  }
+  buffer_add_char(json, '}');
+}
+
+static void write_record(const struct message *m, struct buffer *json, bool *first) {
+  char time[TIME_TEXT];
+  member_text(json, first, "topic", span_of(m->topic));
+  member_int(json, first, "partition", m->partition);
+  member_int(json, first, "offset", m->offset);
+  member_text_or_null(json, first, "timestamp",
+                      m->timestamp_ms > 0 ? span_of(time_format(m->timestamp_ms * 1000, time))
+                                          : (struct span){0});
+  json_write_key(json, first, "key");
+  write_bytes(json, m->key);
+  write_headers(m, json, first);
+}
+
+/* What rides in the header ce_extra, where it was in the payload. What cannot be put back is in the
+ * header still. */
+static enum status put_back(struct tail *t, const struct message *m) {
+  struct span extra = header(m, "ce_extra");
+  struct buffer whole = {0};
+  size_t left;
+  if (!extra.ptr || !m->value.ptr) return ST_OK;
+  enum status st = catalog_put_back(buffer_span(&t->value), extra, &whole, &left, NULL);
+  if (st == ST_OK) {
+    buffer_clear(&t->value);
+    buffer_add(&t->value, buffer_span(&whole));
+  }
+  buffer_release(&whole);
+  return st == ST_NO_MEMORY ? st : ST_OK;
+}
+
+static void write_value(struct tail *t, const struct message *m, bool decoded,
+                        const struct error *why, struct buffer *json, bool *first) {
+  if (decoded) {
+    json_write_key(json, first, "value");
+    buffer_add(json, buffer_span(&t->value));
+    return;
+  }
+  json_write_key(json, first, "value_base64");
+  buffer_add_char(json, '"');
+  base64_write(json, m->value);
+  buffer_add_char(json, '"');
+  member_text(json, first, "error", span_of(why->text));
+}
+
+/* An id in a header is read as if it stood in front of the value. */
+static enum status decode(struct tail *t, const struct message *m, struct error *why) {
+  struct span id = header(m, HEADER_SCHEMA_ID), type = header(m, "content-type");
+  struct buffer framed = {0};
+  if (t->registry && id.len == SCHEMA_ID_BYTES) {
+    buffer_add(&framed, id);
+    buffer_add(&framed, m->value);
+    type = span_of(framing_content_type(FRAMING_CONFLUENT));
+  }
+  struct span value = framed.len ? buffer_span(&framed) : m->value;
+  enum status st =
+      framed.failed ? ST_NO_MEMORY
+                    : catalog_decode(t->catalog, value, type, header(m, "ce_type"), &t->value, why);
+  buffer_release(&framed);
+  return st;
+}
+
+static enum status write_message(struct tail *t, const struct message *m, struct buffer *json,
+                                 bool *damaged, struct error *err) {
+  bool first = true;
+  struct error why = {0};
+  buffer_clear(&t->value);
+  enum status st = ST_OK;
+  if (!m->value.ptr) { /* a tombstone */
+    buffer_add_z(&t->value, "null");
+  } else {
+    st = decode(t, m, &why);
+    if (st == ST_OK) st = put_back(t, m);
+  }
+  if (st == ST_NO_MEMORY) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  if (st != ST_OK) *damaged = true;
+  if (t->value_only) {
+    if (st == ST_OK) {
+      buffer_add(json, buffer_span(&t->value));
+    } else {
+      base64_write(json, m->value);
+    }
+    return buffer_status(json, err);
+  }
+  buffer_add_char(json, '{');
+  write_record(m, json, &first);
+  write_value(t, m, st == ST_OK, &why, json, &first);
+  buffer_add_char(json, '}');
+  return buffer_status(json, err);
+}
+
+enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged,
+                      struct error *err) {
+  struct message message;
+  enum status st = reader_next(t->reader, timeout_ms, &message, err);
+  return st == ST_OK ? write_message(t, &message, json, damaged, err) : st;
+}

@@ -1,0 +1,34 @@
+/* tail.h - reads the topics back as JSON: for `busbridge tail`. Needs settings, schemas and Kafka,
+ * no outbox. One thread. */
+#ifndef BRIDGE_SERVICE_TOPICS_TAIL_H
+#define BRIDGE_SERVICE_TOPICS_TAIL_H
+
+#include "bridge/base/log.h"
+#include "bridge/settings/settings.h"
+
+struct tail_request {
+  const char *const *topics;
+  size_t count;    /* 0: the routing's topics that exist */
+  bool only_new;   /* only what comes from now on, else from the beginning */
+  bool value_only; /* the value instead of the whole object */
+  int timeout_ms;  /* for Kafka to answer at first */
+};
+
+struct tail;
+/* ST_NOT_FOUND names a missing topic; ST_UNAVAILABLE: Kafka does not answer; ST_INVALID: a setting
+ * or a schema. */
+MUST_CHECK enum status tail_open(const struct settings *settings, struct log *log,
+                                 const struct tail_request *request, struct tail **out,
+                                 struct error *err);
+void tail_close(struct tail *t);
+/* ST_OK: one record appended to json, without a newline:
+ * {"topic","partition","offset","timestamp","key","headers":{},"value"}; what the header ce_extra
+ * carries stands in the value, where it was in the payload; a value that cannot be
+ * decoded stands as "value_base64" with "error", and *damaged is set (value_only: the base64 text).
+ * A key or header that is not UTF-8 is an object
+ * {"base64":".."}. ST_AGAIN: nothing within timeout_ms. ST_END: every partition has been read to
+ * its end. */
+MUST_CHECK enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged,
+                                 struct error *err);
+
+#endif
