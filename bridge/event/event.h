@@ -170,5 +170,8 @@ void event_rewrite(const struct json_doc *doc, const struct event_change *change
  * an object's JSON text. */
 void event_write(struct span id, struct span name, struct span payload, int64_t created_us,
                  struct span storage_key, struct buffer *out);
+/* The same in the form of the older typed bus: what happened then, without an envelope. */
+void event_write_typed(struct span id, struct span type, struct span payload, int64_t occurred_us,
+                       struct buffer *out);
 
 #endif

@@ -44,20 +44,36 @@ void event_rewrite(const struct json_doc *doc, const struct event_change *change
   buffer_append(out, doc->text.ptr + tail, doc->text.len - tail);
 }
 
+static void add_text(struct buffer *out, const char *before, struct span text) {
+  buffer_add_z(out, before);
+  json_write_string(out, text);
+}
+
 void event_write(struct span id, struct span name, struct span payload, int64_t created_us,
                  struct span storage_key, struct buffer *out) {
   char time[TIME_TEXT];
-  buffer_add_z(out, "{\"id\": ");
-  json_write_string(out, id);
-  buffer_add_z(out, ", \"name\": ");
-  json_write_string(out, name);
+  add_text(out, "{\"id\": ", id);
+  add_text(out, ", \"name\": ", name);
   buffer_add_z(out, ", \"payload\": ");
   buffer_add(out, payload);
   buffer_printf(out, ", \"created_at\": \"%s\", \"attempts\": 0, ", time_format(created_us, time));
-  buffer_add_z(
-      out,
-      "\"dispatched_at\": null, \"last_error\": null, \"failed_at\": null, \"status\": \"pending\", ");
-  buffer_add_z(out, "\"storage_key\": ");
-  json_write_string(out, storage_key);
+  add_text(out,
+           "\"dispatched_at\": null, \"last_error\": null, \"failed_at\": null, \"status\": "
+           "\"pending\", \"storage_key\": ",
+           storage_key);
   buffer_add_char(out, '}');
+}
+
+void event_write_typed(struct span id, struct span type, struct span payload, int64_t occurred_us,
+                       struct buffer *out) {
+  char time[TIME_TEXT];
+  time_format(occurred_us, time);
+  add_text(out, "{\"message_id\": ", id);
+  add_text(out, ", \"event_type\": ", type);
+  buffer_add_z(out, ", \"payload\": ");
+  buffer_add(out, payload);
+  buffer_printf(out,
+                ", \"occurred_at\": \"%s\", \"aggregate_id\": null, \"status\": \"pending\", "
+                "\"attempts\": 0, \"last_error\": null, \"created_at\": \"%s\"}",
+                time, time);
 }

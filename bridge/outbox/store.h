@@ -163,8 +163,11 @@ MUST_CHECK enum status store_writable(const struct store *s,
                                       struct error *err); /* may entries be made, moved? Cheap */
 /* What a doctor asks, beside its owner too, of a handle that only inspects. Nothing stays of it. */
 enum examination {
-  EXAMINE_PLACE,  /* may all of it be changed, and does it lie where entries can be moved? */
-  EXAMINE_CHANGES /* is a change durable, and does it take another's place at once? It is tried */
+  EXAMINE_PLACE,   /* may all of it be changed, and does it lie where entries can be moved? */
+  EXAMINE_CHANGES, /* is a change durable, and does it take another's place at once? It is tried */
+  /* The same of the second intake, and who has it; NOT where there is none. */
+  EXAMINE_SECOND,
+  EXAMINE_SECOND_CHANGES
 };
 enum examined_verdict { EXAMINED_FINE, EXAMINED_DOUBTFUL, EXAMINED_FAILED, EXAMINED_NOT };
 struct examined {

@@ -104,7 +104,8 @@ static bool nothing(void *ctx, const struct survey_item *item) {
 static void examine(struct store *s, enum examination which) {
   struct examined told;
   store_examine(s, which, &told);
-  assert_int_equal(told.verdict, EXAMINED_FINE);
+  bool second = which == EXAMINE_SECOND || which == EXAMINE_SECOND_CHANGES;
+  assert_int_equal(told.verdict, second ? EXAMINED_NOT : EXAMINED_FINE);
   assert_true(told.text.len > 0);
   assert_int_equal(told.next.len, 0);
   if (which == EXAMINE_PLACE) assert_true(told.skew_us == TIME_NONE);
@@ -120,6 +121,8 @@ RULE(a_doctor_is_told_beside_the_owner_and_leaves_nothing) {
   unsigned items = 0;
   examine(other, EXAMINE_PLACE);
   examine(other, EXAMINE_CHANGES);
+  examine(other, EXAMINE_SECOND);
+  examine(other, EXAMINE_SECOND_CHANGES);
   examine(b->store, EXAMINE_CHANGES);
   OK(store_check(b->store, &b->err));
   OK(store_survey(other, 0, nothing, &items, &left_out, &b->err));

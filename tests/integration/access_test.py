@@ -66,6 +66,25 @@ class AccessTest(CliTest):
         health = self.nobody("busbridge", "health")
         self.assertEqual((health.returncode, health.stdout), (3, "OUTBOX UNKNOWN - /etc/busbridge/busbridge.conf: No such file or directory\n"))
 
+    def test_the_doctor_names_the_folder_of_the_typed_outbox_that_may_not_be_written(self):
+        typed = self.dir / "typed"
+        folders = [typed, *(typed / name for name in ("pending", "errored", ".busbridge", ".busbridge/tmp"))]
+        for folder in folders:
+            folder.mkdir()
+        for folder in (self.outbox, *folders):
+            os.chown(folder, NOBODY, NOBODY)
+        with self.conf.open("a") as conf:
+            conf.write(f"outbox.typed = {typed}\nkafka.no.such.setting = 1\n")  # so that no broker is waited for
+        for folder in folders:
+            os.chown(folder, 0, 0)
+            found = {check["check"]: check for check in json.loads(self.nobody("busbridge", "doctor", "-o", "json").stdout)["checks"]}
+            os.chown(folder, NOBODY, NOBODY)
+            self.assertEqual((found["outbox"]["verdict"], found["typed outbox"]["verdict"]), ("ok", "failed"))
+            self.assertIn(f"{folder} is not writable", found["typed outbox"]["found"])
+            self.assertTrue(found["typed outbox"]["next"])
+        found = {check["check"]: check for check in json.loads(self.nobody("busbridge", "doctor", "-o", "json").stdout)["checks"]}
+        self.assertEqual(found["typed outbox"]["verdict"], "ok")
+
     def test_without_a_file_the_defaults_hold(self):
         shutil.rmtree(self.conf.parent)
         self.assertIn("temp/bus_outbox", self.nobody("busbridge", "health").stdout)

@@ -349,6 +349,69 @@ class Typed(harness.BusTest):
         self.assertEqual(self.programs[-1].logs("typed_unread"), [])
         self.assertEqual(len(self.drain()), 3)
 
+    def doctor(self, **options):
+        return {check["check"]: check for check in self.examine("doctor", options={k.replace("__", "."): v for k, v in options.items()})}
+
+    def test_the_doctor_looks_at_it_as_at_the_outbox(self):
+        self.once()
+        found = self.doctor()
+        self.assertEqual([found[check]["verdict"] for check in ("typed outbox", "typed file system", "typed twins")], ["ok", "ok", "warning"])
+        self.assertIn(f"{self.typed}, writable", found["typed outbox"]["found"])
+        self.assertIn("exchanged", found["typed file system"]["found"])
+        self.assertEqual([f.name for f in (self.typed / ".busbridge" / "tmp").iterdir()], [])
+        (self.typed / "processing").rmdir()
+        (self.typed / "processing").symlink_to("/proc")
+        self.assertIn("processing lies on another file system", self.doctor()["typed outbox"]["found"])
+        (self.typed / "processing").unlink()
+        told = self.doctor(outbox__typed=str(self.typed / "errored"))["typed outbox"]
+        self.assertEqual((told["verdict"], told["found"]), ("warning", f"there is no pending/ in {self.typed / 'errored'}, so nothing of it is read"))
+
+    def test_the_doctor_knows_who_has_it(self):
+        other = self.dir / "other"
+        other.mkdir()
+        worker = self.start_worker(options={"outbox.typed": None})
+        harness.wait_until(lambda: worker.logs("started"))
+        told = self.doctor()["typed outbox"]
+        self.assertEqual(told["verdict"], "warning")
+        self.assertIn("was started without it", told["found"])
+        self.assertEqual(worker.stop(), 0)
+        worker = self.start_worker()
+        harness.wait_until(lambda: worker.logs("started"))
+        self.assertEqual(self.doctor()["typed outbox"]["verdict"], "ok")
+        told = self.doctor(outbox__url=f"file:{other}")["typed outbox"]
+        self.assertEqual(told["verdict"], "failed")
+        self.assertIn(f"pid {worker.pid} holds {self.typed}", told["found"])
+        self.assertEqual(worker.stop(), 0)
+
+    def test_newer_dead_letters_are_listed_shown_replayed_and_purged_on_both_sides(self):
+        def letter(id, name, payload):
+            return json.dumps({"id": id, "message_type": "event", "message_name": name, "payload": payload, "original_error": "boom", "attempt_count": 3,
+                               "first_failed_at": "2025-01-01T00:00:00+00:00", "last_failed_at": "2025-01-02T00:00:00+00:00", "metadata": {}})
+        texts = {}
+        for i in range(2):
+            texts[self.typed / "errored" / f"dlq_t-{i}.json"] = letter(f"t-{i}", "PlotSaved", message(f"t-{i}")["payload"])
+            texts[self.outbox / "dlq" / f"dlq_f-{i}.json"] = letter(f"f-{i}", "plot.saved", {"file_path": "g"})
+        (self.outbox / "dlq").mkdir()
+        for path, text in texts.items():
+            path.write_text(text)
+        self.once()
+        for path, text in texts.items():
+            self.assertEqual(path.read_text(), text)
+        listed = json.loads(self.cli("list", "--type", "dlq", "-o", "json").stdout())
+        self.assertEqual(sorted((row["id"], row["file"], row["name"]) for row in listed),
+                         [("f-0", "dlq/dlq_f-0.json", "plot.saved"), ("f-1", "dlq/dlq_f-1.json", "plot.saved"),
+                          ("t-0", "typed/errored/dlq_t-0.json", "PlotSaved"), ("t-1", "typed/errored/dlq_t-1.json", "PlotSaved")])
+        for word in ("t-0", "dlq_t-0", "e-t-0", "typed/errored/dlq_t-0.json"):
+            shown = json.loads(self.cli("show", word, "-o", "json").stdout())
+            self.assertEqual((shown["id"], shown["last_error"], shown["attempts"]), ("t-0", "boom", 3), word)
+        self.cli("replay", "t-0", "f-0")
+        back = json.loads((self.typed / "pending" / "t-0.json").read_bytes())
+        self.assertEqual((back["message_id"], back["event_type"], back["status"], back["attempts"]), ("t-0", "PlotSaved", "pending", 0))
+        self.once()
+        self.assertEqual(sorted(r.headers["ce_id"] for r in self.drain()), [b"e-t-0", b"f-0"])
+        self.cli("purge", "--all", "--yes")
+        self.assertEqual((self.names("errored"), self.dead()), ([], {}))
+
     def test_without_redis_it_is_warned_of(self):
         self.once()
         self.assertEqual(len(self.programs[-1].logs("typed_without_redis")), 1)

@@ -201,6 +201,48 @@ CASE(done_survives_every_fault_there) {
   try_all(b, make_waiting, move_published, check_done);
 }
 
+#define NEWER                                                                                      \
+  "{\"id\": \"n\", \"message_type\": \"event\", \"message_name\": \"PlotSaved\", \"payload\": "    \
+  "{\"s\": 1.50}, \"original_error\": \"boom\", \"attempt_count\": 4, \"first_failed_at\": "       \
+  "\"2025-01-01T00:00:00+00:00\", \"last_failed_at\": null, \"metadata\": {}}"
+
+static void make_newer(struct box *b) {
+  clear_typed(b);
+  put(b, "typed/errored/dlq_n.json", NEWER);
+  store_rescan(b->store);
+  assert_string_equal(box_take_all(b), "");
+}
+
+static enum status move_newer(struct box *b) {
+  return store_replay(b->store, SHELF_DEAD, "typed/errored/dlq_n.json", &b->err);
+}
+
+static void check_newer(struct box *b, bool said_done) {
+  box_take_all(b);
+  assert_int_equal(lie(b), 1);
+  if (said_done) assert_string_equal(b->ids, "n");
+  if (!b->count) assert_string_equal(text_of(b, "typed/errored/dlq_n.json"), NEWER);
+  check_nothing_else(b);
+}
+
+CASE(the_newer_producers_letter_is_replayed_as_a_message) {
+  struct box *b = *state;
+  make_newer(b);
+  struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
+  assert_string_equal(l.ids, "n");
+  assert_string_equal(l.name, "PlotSaved");
+  assert_string_equal(l.last_error, "boom");
+  OK(move_newer(b));
+  assert_string_equal(
+      text_of(b, "typed/pending/n.json"),
+      "{\"message_id\": \"n\", \"event_type\": \"PlotSaved\", \"payload\": {\"s\": 1.50}, "
+      "\"occurred_at\": \"2025-01-01T00:00:00.000000+00:00\", \"aggregate_id\": null, "
+      "\"status\": \"pending\", \"attempts\": 0, \"last_error\": null, "
+      "\"created_at\": \"2025-01-01T00:00:00.000000+00:00\"}");
+  assert_string_equal(box_take_all(b), "n");
+  try_all(b, make_newer, move_newer, check_newer);
+}
+
 /* ---- that bus works on it too ---- */
 
 CASE(what_it_takes_up_while_we_have_it_goes_out_all_the_same) {

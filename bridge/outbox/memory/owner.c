@@ -156,10 +156,12 @@ uint64_t memory_names(const void *impl, unsigned which) {
 
 void memory_examine(void *impl, enum examination which, struct examined *out) {
   const struct memory_world *w = ((struct memory *)impl)->w;
+  bool second = which == EXAMINE_SECOND || which == EXAMINE_SECOND_CHANGES;
+  if (second) out->verdict = EXAMINED_NOT;
   if (which == EXAMINE_PLACE)
     buffer_printf(&out->text, "%s, in memory", w->address);
   else
-    buffer_add_z(&out->text, "rows are changed under one lock");
+    buffer_add_z(&out->text, second ? "there is none" : "rows are changed under one lock");
 }
 
 enum status memory_audit(void *impl, struct span line, struct error *err) {

@@ -18,7 +18,7 @@ static void examine(struct doctor *d, const char *check, enum examination which)
   store_examine(d->store, which, &told);
   doctor_found(d, check, verdicts[told.verdict], "%s", buffer_z(&told.text));
   if (told.next.len) doctor_next(d, "%s", buffer_z(&told.next));
-  if (told.skew_us != TIME_NONE) d->skew_us = told.skew_us;
+  if (which == EXAMINE_CHANGES && told.skew_us != TIME_NONE) d->skew_us = told.skew_us;
   buffer_release(&told.text);
   buffer_release(&told.next);
 }
@@ -111,23 +111,23 @@ static void check_aside(struct doctor *d) {
 static void check_typed(struct doctor *d) {
   char folder[PATH_MAX], number[COUNTED_TEXT];
   uint64_t unread = typed_unread(d->settings, folder);
+  const char *set = typed_folder(d->settings);
+  if (set) {
+    examine(d, "typed outbox", EXAMINE_SECOND);
+    examine(d, "typed file system", EXAMINE_SECOND_CHANGES);
+  }
   if (unread) {
     doctor_found(d, "typed outbox", REPORT_WARNING,
                  "%s in %s/pending, the older typed bus's own outbox, which is not read",
                  counted_text(unread, "file waits", "files wait", number), folder);
     doctor_next(d, "outbox.typed = %s publishes them, however old they are; else move them away",
                 folder);
-  } else if (!typed_folder(d->settings)) {
+  } else if (!set) {
     doctor_found(d, "typed outbox", REPORT_OK, "outbox.typed is off");
   } else if (!strcmp(setting_text(d->settings, SETTING_REDIS_URL), "off")) {
-    doctor_found(
-        d, "typed outbox", REPORT_WARNING,
-        "%s is drained too, and redis.url is off: an event that comes by both buses may be "
-        "published twice",
-        typed_folder(d->settings));
+    doctor_found(d, "typed twins", REPORT_WARNING,
+                 "redis.url is off: an event that comes by both buses may be published twice");
     doctor_next(d, "Set redis.url, or switch the typed bus's own bridge off");
-  } else {
-    doctor_found(d, "typed outbox", REPORT_OK, "%s is drained too", typed_folder(d->settings));
   }
 }
 

@@ -28,7 +28,8 @@ static void newer_info(struct fs_desk *d, struct entry_info *info) {
   info->failed_us = time_member(d, "last_failed_at");
   info->created_us = info->first_failed_us = time_member(d, "first_failed_at");
   info->attempts = attempts > 0 && attempts < INT32_MAX ? (unsigned)attempts : 0;
-  if (d->event.id.len) info->id = d->event.id;
+  struct span id = text_member(d, "id"); /* on both sides */
+  if (event_id_valid(id)) info->id = id;
 }
 
 static void flat_info(struct fs_desk *d, struct entry_info *info) {

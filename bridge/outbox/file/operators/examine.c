@@ -11,26 +11,46 @@
 
 /* ---- the folders ---- */
 
-static const char *const folders[] = {".",    "pending",    "dlq",
-                                      "sent", ".busbridge", ".busbridge/tmp"};
+#define FOLDERS_MOST 8
+
+/* Those that a side may have, by name: itself, its places, and .busbridge. Returns how many. */
+static size_t folders_of(enum side side, const char *names[FOLDERS_MOST]) {
+  size_t count = 0;
+  names[count++] = ".";
+  for (unsigned p = PLACE_PENDING; p < PLACES; p++)
+    if (place_side((enum place)p) == side) names[count++] = place_folder((enum place)p);
+  names[count++] = ".busbridge";
+  names[count++] = ".busbridge/tmp";
+  return count;
+}
+
+/* Entries are exchanged between them; what goes to these may be copied. */
+static bool may_be_elsewhere(const char *name) {
+  return strcmp(name, place_folder(PLACE_DLQ)) == 0 ||
+         strcmp(name, place_folder(PLACE_SENT)) == 0 ||
+         strcmp(name, place_folder(PLACE_TYPED_ERRORED)) == 0;
+}
 
 static bool unwritable(int outbox, const char *name) {
   return faccessat(outbox, name, R_OK | W_OK | X_OK, AT_EACCESS) != 0;
 }
 
-/* Entries are exchanged between them; what goes to dlq/ and sent/ may be copied. A link tells of
- * the folder that it leads to. */
+/* A link tells of the folder that it leads to. */
 static bool elsewhere(int outbox, const char *name) {
   struct stat top, one;
-  if (strcmp(name, "dlq") == 0 || strcmp(name, "sent") == 0) return false;
+  if (may_be_elsewhere(name)) return false;
   if (folder_elsewhere(outbox, name)) return true;
   return fstat(outbox, &top) == 0 && fstatat(outbox, name, &one, 0) == 0 &&
          top.st_dev != one.st_dev;
 }
 
 /* The first folder that is there and fails the test. */
-static const char *first_that(int outbox, bool (*wrong)(int outbox, const char *name)) {
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+static const char *first_that(const struct fs_site *s, enum side side,
+                              bool (*wrong)(int outbox, const char *name)) {
+  const char *folders[FOLDERS_MOST];
+  size_t count = folders_of(side, folders);
+  int outbox = state_outbox(fs_side(s, side));
+  for (size_t i = 0; i < count; i++)
     if (faccessat(outbox, folders[i], F_OK, AT_EACCESS) == 0 && wrong(outbox, folders[i]))
       return folders[i];
   return NULL;
@@ -48,34 +68,76 @@ static void say_unwritable(const char *path, const char *name, struct examined *
   buffer_printf(&out->next, "%s. The worker must run as a user who may write there", denial.remedy);
 }
 
-static void examine_place(struct fs_site *s, struct examined *out) {
-  const char *path = state_path(s->state), *id = state_id(s->state);
-  int outbox = state_outbox(s->state);
-  const char *wrong = first_that(outbox, unwritable);
+/* True: something is wrong with it, and said. */
+static bool is_amiss(const struct fs_site *s, enum side side, struct examined *out) {
+  const char *path = state_path(fs_side(s, side)), *wrong = first_that(s, side, unwritable);
   if (wrong) {
     say_unwritable(path, wrong, out);
-    return;
+    return true;
   }
-  wrong = first_that(outbox, elsewhere);
-  if (wrong) {
+  wrong = first_that(s, side, elsewhere);
+  if (!wrong) return false;
+  out->verdict = EXAMINED_FAILED;
+  buffer_printf(&out->text, "%s/%s lies on another file system than the outbox", path, wrong);
+  buffer_printf(
+      &out->next,
+      "Mount the outbox as one file system: entries are exchanged between its folders; only %s/ and "
+      "sent/ may lie elsewhere",
+      place_folder(side == SIDE_TYPED ? PLACE_TYPED_ERRORED : PLACE_DLQ));
+  return true;
+}
+
+static void examine_place(struct fs_site *s, struct examined *out) {
+  const char *id = state_id(s->state);
+  if (!is_amiss(s, SIDE_FLAT, out))
+    buffer_printf(&out->text, "%s, writable for uid %ld, %s", state_path(s->state), (long)geteuid(),
+                  *id ? id : "no worker has been started on it yet");
+}
+
+/* ---- the second intake ---- */
+
+/* Its lock is its own: a worker on another outbox may have it, and ours may have been started
+ * without it. */
+static void examine_second_lock(struct fs_site *s, struct examined *out) {
+  int64_t worker = state_lock_holder(s->state), holder = state_lock_holder(s->typed);
+  if (holder > 0 && holder != worker) {
     out->verdict = EXAMINED_FAILED;
-    buffer_printf(&out->text, "%s/%s lies on another file system than the outbox", path, wrong);
-    buffer_add_z(
-        &out->next,
-        "Mount the outbox as one file system: entries are exchanged between its folders; only dlq/ and "
-        "sent/ may lie elsewhere");
+    buffer_printf(&out->text, "pid %lld holds %s, and not this outbox", (long long)holder,
+                  state_path(s->typed));
+    buffer_add_z(&out->next, "Stop that worker, or leave it to that one: clear outbox.typed here");
+  } else if (worker > 0 && !holder) {
+    out->verdict = EXAMINED_DOUBTFUL;
+    buffer_printf(&out->text, "the worker, pid %lld, was started without it: %s is not read",
+                  (long long)worker, state_path(s->typed));
+    buffer_add_z(&out->next, "Restart the worker with outbox.typed set");
+  }
+}
+
+static void examine_second(struct fs_site *s, struct examined *out) {
+  const char *path = s->typed ? state_path(s->typed) : "";
+  if (!s->typed) {
+    out->verdict = EXAMINED_NOT;
+    buffer_add_z(&out->text, "there is none");
     return;
   }
-  buffer_printf(&out->text, "%s, writable for uid %ld, %s", path, (long)geteuid(),
-                *id ? id : "no worker has been started on it yet");
+  if (is_amiss(s, SIDE_TYPED, out)) return;
+  examine_second_lock(s, out);
+  if (out->text.len) return;
+  if (faccessat(fs_root(s, PLACE_TYPED_PENDING), place_folder(PLACE_TYPED_PENDING), F_OK,
+                AT_EACCESS)) {
+    out->verdict = EXAMINED_DOUBTFUL;
+    buffer_printf(&out->text, "there is no pending/ in %s, so nothing of it is read", path);
+    buffer_add_z(&out->next, "Set outbox.typed to the folder that has pending/ in it");
+    return;
+  }
+  buffer_printf(&out->text, "%s, writable for uid %ld", path, (long)geteuid());
 }
 
 /* ---- the file system ---- */
 
-static enum status make_probe(struct fs_site *s, const char *name, struct examined *out,
+static enum status make_probe(struct fs_site *s, int tmp, const char *name, struct examined *out,
                               struct error *err) {
   struct stat st;
-  int tmp = state_tmp(s->state);
   enum status made = durable_write_new(tmp, name, SPAN("doctor\n"), NULL, err);
   if (made != ST_OK || fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return made;
   /* The kernel stamps with a tick of up to 10 ms; a network file system may stamp by its server's
@@ -85,14 +147,14 @@ static enum status make_probe(struct fs_site *s, const char *name, struct examin
 }
 
 /* A worker that comes now may take ours. */
-static enum status try_exchange(struct fs_site *s, struct examined *out, struct error *err) {
+static enum status try_exchange(struct fs_site *s, int tmp, struct examined *out,
+                                struct error *err) {
   char a[60], b[60];
-  int tmp = state_tmp(s->state);
   snprintf(a, sizeof a, "doctor-a.%ld.tmp", (long)getpid());
   snprintf(b, sizeof b, "doctor-b.%ld.tmp", (long)getpid());
-  enum status st = make_probe(s, a, out, err);
+  enum status st = make_probe(s, tmp, a, out, err);
   if (st != ST_OK) return st;
-  st = make_probe(s, b, out, err);
+  st = make_probe(s, tmp, b, out, err);
   if (st == ST_OK) st = durable_exchange(tmp, a, tmp, b, err);
   enum status gone = durable_unlink(tmp, a, NULL);
   gone = durable_unlink(tmp, b, NULL);
@@ -107,9 +169,9 @@ static void say(struct examined *out, enum examined_verdict verdict, const char 
   buffer_add_z(&out->next, next);
 }
 
-static void examine_changes(struct fs_site *s, struct examined *out) {
+static void examine_changes(struct fs_site *s, enum side side, struct examined *out) {
   struct error err = {0};
-  int tmp = state_tmp(s->state);
+  int tmp = state_tmp(fs_side(s, side));
   if (tmp < 0) {
     say(out, EXAMINED_NOT, "not tried: there is no .busbridge/tmp yet, the worker makes it", "");
     return;
@@ -118,7 +180,7 @@ static void examine_changes(struct fs_site *s, struct examined *out) {
     say(out, EXAMINED_NOT, "not tried: .busbridge/tmp is not writable", "");
     return;
   }
-  switch (try_exchange(s, out, &err)) {
+  switch (try_exchange(s, tmp, out, &err)) {
   case ST_OK: say(out, EXAMINED_FINE, "files are written, synced and exchanged", ""); return;
   case ST_NOT_FOUND: say(out, EXAMINED_NOT, "a worker that starts cleared the probe", ""); return;
   case ST_UNSUPPORTED:
@@ -128,13 +190,21 @@ static void examine_changes(struct fs_site *s, struct examined *out) {
     return;
   default:
     say(out, EXAMINED_FAILED, err.text, "");
-    buffer_printf(&out->next, "Fix the file system under %s", state_path(s->state));
+    buffer_printf(&out->next, "Fix the file system under %s", state_path(fs_side(s, side)));
   }
 }
 
 void fs_examine(struct fs_site *s, enum examination which, struct examined *out) {
-  if (which == EXAMINE_PLACE)
-    examine_place(s, out);
-  else
-    examine_changes(s, out);
+  switch (which) {
+  case EXAMINE_PLACE: examine_place(s, out); return;
+  case EXAMINE_CHANGES: examine_changes(s, SIDE_FLAT, out); return;
+  case EXAMINE_SECOND_CHANGES:
+    if (s->typed) {
+      examine_changes(s, SIDE_TYPED, out);
+      return;
+    }
+    break;
+  case EXAMINE_SECOND: break;
+  }
+  examine_second(s, out);
 }

@@ -74,8 +74,9 @@ static void match_ids(struct find *f, const struct entry_info *info, const char 
   struct span ids[4] = {info->id};
   if (e) ids[1] = e->other_id;
   if (info->doc) ids[2] = said(f, json_member(info->doc, 0, e && e->typed ? "message_id" : "id"));
-  bool inside = e && (e->typed || e->lifted) && info->payload != JSON_NONE &&
-                info->doc->nodes[info->payload].type == JSON_OBJECT;
+  bool bus = info->foreign_form || (e && (e->typed || e->lifted));
+  bool inside =
+      bus && info->payload != JSON_NONE && info->doc->nodes[info->payload].type == JSON_OBJECT;
   if (inside) ids[3] = said(f, json_member(info->doc, info->payload, "event_id"));
   struct span best = {0};
   for (unsigned i = 0; i < 4; i++)

@@ -111,7 +111,11 @@ static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer
   struct buffer stem = {0};
   event_stem(id, &stem);
   snprintf(m->target, sizeof m->target, "%s.json", buffer_z(&stem));
-  event_write(id, event, json_slice(&d->doc, payload), created, buffer_span(&stem), out);
+  struct span inside = json_slice(&d->doc, payload);
+  if (place_side(m->dead) == SIDE_TYPED)
+    event_write_typed(id, event, inside, created, out);
+  else
+    event_write(id, event, inside, created, buffer_span(&stem), out);
   enum status st = buffer_status(&stem, err);
   buffer_release(&stem);
   return st == ST_OK ? buffer_status(out, err) : st;
