@@ -13,17 +13,26 @@ static void add_member(struct admin *a, const struct json_doc *doc, uint32_t nod
   buffer_release(&text);
 }
 
+static const char *words_of(const char *outcome) {
+  static const struct {
+    const char *outcome, *words;
+  } table[] = {{"refused", ": refused under "},
+               {"would_register", ": would be registered under "},
+               {"there", ": is there already, under "},
+               {"registered", ": registered under "},
+               {"not_needed", ": not registered, records bear no id of it: they are framed as "}};
+  size_t i = 0;
+  while (i + 1 < sizeof table / sizeof *table && strcmp(outcome, table[i].outcome) != 0) i++;
+  return table[i].words;
+}
+
 static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node) {
   struct buffer outcome = {0}, error = {0};
   answer_text(doc, node, "outcome", &outcome);
   const char *word = buffer_z(&outcome);
-  bool refused = strcmp(word, "refused") == 0, would = strcmp(word, "would_register") == 0;
   add_member(a, doc, node, "event");
-  buffer_add_z(&a->out, refused                      ? ": refused under "
-                        : would                      ? ": would be registered under "
-                        : strcmp(word, "there") == 0 ? ": is there already, under "
-                                                     : ": registered under ");
-  add_member(a, doc, node, "subject");
+  buffer_add_z(&a->out, words_of(word));
+  add_member(a, doc, node, strcmp(word, "not_needed") == 0 ? "framing" : "subject");
   int64_t id = answer_int(doc, node, "id", -1);
   if (id >= 0) buffer_printf(&a->out, " as %lld", (long long)id);
   if (answer_text(doc, node, "error", &error) && error.len) {

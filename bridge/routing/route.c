@@ -191,7 +191,8 @@ bool routing_framing_of(const struct routing *r, struct span name, enum framing 
                         enum subject_naming *subject) {
   struct span canonical, ns;
   const struct rule *rule = NULL;
-  if (!look_up(r, name, &canonical, &ns, &rule) || !rule) return false;
+  if (!look_up(r, name, &canonical, &ns, &rule)) rule = rules_find(r, name); /* a namespace */
+  if (!rule) return false;
   *framing = rule->framing;
   *subject = rule->subject;
   return true;

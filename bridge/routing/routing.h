@@ -95,8 +95,8 @@ MUST_CHECK enum status routing_open(const struct routing_config *config, struct 
 void routing_close(struct routing *r);
 unsigned routing_topics(const struct routing *r);
 const char *routing_topic_name(const struct routing *r, unsigned topic);
-/* How events of that name are framed, and under which subject; false: its namespace is not
- * published. */
+/* How events of that name, or of that pattern, are framed, and under which subject; false: its
+ * namespace is not published. */
 bool routing_framing_of(const struct routing *r, struct span name, enum framing *framing,
                         enum subject_naming *subject);
 /* What is built in, as words of routing.aliases and of routing.keys. */

@@ -3,6 +3,7 @@
 
 import json
 import struct
+import urllib.parse
 
 import harness
 from scripted_registry import ScriptedRegistry, error
@@ -157,6 +158,25 @@ class RegistryIds(harness.BusTest):
                          ["1.0", "e-1", "order.sent", "application/json", {"order_id": "o"}])
         self.assertEqual([event["source"].encode(), event["time"].encode()], [records["order.sent"].headers[h] for h in ("ce_source", "ce_time")])
         self.assertEqual(self.registry.requests("/subjects/shop.Paid"), [], "what needs no id is not asked for")
+
+    def test_only_what_bears_an_id_is_registered(self):
+        """And nothing is looked up that is not registered: the envelope has no subject where a name of its own has one."""
+        self.options |= {"routing.order.paid.framing": "json", "routing.order.placed.subject": "record"}
+        told = json.loads(self.run_cli("schema", "register", "--all", "-o", "json", expect=0).stdout())
+        self.assertEqual({one["event"]: (one["outcome"], one["framing"]) for one in told["schemas"]},
+                         {"envelope": ("registered", "confluent"), "order.paid": ("not_needed", "json"), "order.placed": ("registered", "confluent")})
+        self.assertEqual((told["registered"], told["not_needed"]), (2, 1))
+        subjects = sorted([f"{self.topic('order.events')}-busbridge.Envelope", "shop.Placed"])
+        self.assertEqual(self.registry.subjects(), subjects)
+        self.assertEqual(self.run_cli("schema", "register", "order.paid", expect=0).stdout(),
+                         "order.paid: not registered, records bear no id of it: they are framed as json\n")
+        self.assertEqual(self.registry.subjects(), subjects)
+        asked = len(self.registry.asked)
+        self.place(1)
+        self.place(2, "order.unheard")
+        self.run_worker("--once", expect=0)
+        self.assertEqual(set(self.published("order.events")), {"e-1", "e-2"})
+        self.assertEqual({urllib.parse.unquote(path).split("/")[2] for _, path, _, _ in self.registry.requests("/subjects/", since=asked)}, set(subjects))
 
     def test_what_cannot_be_is_told_at_the_start(self):
         for options, said in (({"registry.subject": "topic"}, "several types of events (order.paid, order.placed)"),

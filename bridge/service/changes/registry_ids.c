@@ -20,9 +20,10 @@ struct adding {
 static enum status add_use(void *ctx, const struct subject_use *use, struct error *err) {
   const struct adding *a = ctx;
   struct buffer text = {0};
+  if (!framing_needs_id(use->framing)) return ST_OK;
   struct schema_id *target = catalog_id_at(a->catalog, use->i, use->place);
-  enum status st = catalog_whole_text(a->catalog, use->schema->text, &text, err);
   const char *topic = routing_topic_name(a->routing, use->place / SUBJECT_NAMINGS);
+  enum status st = subject_text(a->catalog, use, &text, err);
   if (st == ST_OK)
     st = ids_add(a->ids, use->subject, use->schema->event_name, topic, buffer_span(&text), target,
                  err);

@@ -19,16 +19,16 @@ struct asking {
 
 static enum status ask_one(void *ctx, const struct subject_use *use, struct error *err) {
   struct asking *a = ctx;
-  struct buffer whole = {0}, text = {0};
+  struct buffer text = {0};
   struct registry_schema found;
-  enum status st = catalog_whole_text(a->d->catalog, use->schema->text, &whole, err);
-  registry_minify(buffer_span(&whole), &text);
+  if (!framing_needs_id(use->framing)) return ST_OK;
+  enum status st = subject_text(a->d->catalog, use, &text, err);
   enum registry_said said = REGISTRY_NOWHERE;
   if (st == ST_OK)
     said = registry_look_up(a->registry, use->subject, buffer_span(&text), "AVRO", true, &found,
                             &a->away);
-  buffer_release(&whole);
   buffer_release(&text);
+  if (st != ST_OK) return st;
   if (said == REGISTRY_NOWHERE) return ST_UNAVAILABLE;
   a->asked++;
   if (said == REGISTRY_GIVEN || ++a->missing > TOLD_MOST) return ST_OK;
@@ -95,14 +95,13 @@ struct last { /* of a topic, as far as it was read */
 
 static void note(struct doctor *d, struct last *lasts, const struct message *m) {
   enum framing now;
-  enum subject_naming naming;
   struct span event = header(m, "ce_type");
-  if (!event.len || !m->value.ptr || !routing_framing_of(d->routing, event, &now, &naming)) return;
+  if (!event.len || !m->value.ptr || !plan_framing(&d->plan, d->routing, event, &now)) return;
   for (unsigned i = 0; i < routing_topics(d->routing); i++) {
     if (strcmp(routing_topic_name(d->routing, i), m->topic) != 0) continue;
     if (lasts[i].known && m->timestamp_ms < lasts[i].at_ms) return;
-    lasts[i] = (struct last){.known = true, .seen = framing_seen(m), .at_ms = m->timestamp_ms};
-    lasts[i].now = now == FRAMING_AUTO ? d->plan.catalog.framing : now;
+    lasts[i] =
+        (struct last){.known = true, .seen = framing_seen(m), .now = now, .at_ms = m->timestamp_ms};
     snprintf(lasts[i].event, sizeof lasts[i].event, "%.*s", SPAN_ARGS(event));
   }
 }
@@ -134,13 +133,13 @@ static void tell_last(struct doctor *d, const char *topic, const struct last *la
 static bool framings_may_differ(const struct doctor *d) {
   struct buffer ids = {0};
   struct topic_use use;
-  bool may = *d->plan.registry.urls || d->plan.catalog.framing != FRAMING_SINGLE_OBJECT ||
+  bool may = *d->plan.registry.urls ||
              (d->store && store_note_read(d->store, NOTE_IDS, &ids, NULL) == ST_OK);
   buffer_release(&ids);
   for (size_t i = 0; !may && routing_pattern(d->routing, i, &use); i++) {
-    enum framing framing = FRAMING_AUTO;
-    enum subject_naming naming;
-    may = routing_framing_of(d->routing, use.pattern, &framing, &naming) && framing != FRAMING_AUTO;
+    enum framing framing;
+    may = plan_framing(&d->plan, d->routing, use.pattern, &framing) &&
+          framing != FRAMING_SINGLE_OBJECT;
   }
   return may;
 }

@@ -11,40 +11,56 @@ struct walk {
   struct buffer subject;
 };
 
-/* False: no id is needed. */
-static bool naming_of(const struct plan *plan, const struct routing *routing, struct span name,
-                      enum subject_naming *naming) {
-  enum framing framing;
-  if (!routing_framing_of(routing, name, &framing, naming)) return false;
-  if (framing == FRAMING_AUTO) framing = plan->catalog.framing;
+/* False: none is published. */
+static bool way_of(const struct plan *plan, const struct routing *routing, struct span name,
+                   enum framing *framing, enum subject_naming *naming) {
+  if (!routing_framing_of(routing, name, framing, naming)) return false;
+  if (*framing == FRAMING_AUTO) *framing = plan->catalog.framing;
   if (*naming == SUBJECT_AUTO) *naming = plan->subject;
-  return framing_needs_id(framing);
+  return true;
+}
+
+bool plan_framing(const struct plan *plan, const struct routing *routing, struct span name,
+                  enum framing *out) {
+  enum subject_naming naming;
+  return way_of(plan, routing, name, out, &naming);
 }
 
 /* The envelope is never the one type of its topic. */
-static enum status visit_at(struct walk *w, size_t i, const struct catalog_schema *schema,
-                            unsigned topic, enum subject_naming naming) {
-  struct subject_use use = {schema, i, topic * SUBJECT_NAMINGS + naming, NULL};
+static enum status visit_at(struct walk *w, struct subject_use *use, unsigned topic,
+                            enum subject_naming naming) {
+  const struct catalog_schema *schema = use->schema;
+  use->place = topic * SUBJECT_NAMINGS + naming;
   if (schema->whole && naming == SUBJECT_TOPIC) naming = SUBJECT_TOPIC_RECORD;
   buffer_clear(&w->subject);
   registry_subject_write(naming, routing_topic_name(w->routing, topic), schema->record,
                          &w->subject);
   enum status st = buffer_status(&w->subject, w->err);
-  use.subject = buffer_z(&w->subject);
-  return st == ST_OK ? w->visit(w->ctx, &use, w->err) : st;
+  use->subject = buffer_z(&w->subject);
+  return st == ST_OK ? w->visit(w->ctx, use, w->err) : st;
+}
+
+static bool has_schema(const struct catalog *c, struct span name) {
+  struct catalog_schema schema;
+  for (size_t i = 0; catalog_schema_at(c, i, &schema); i++)
+    if (!schema.whole && span_is(name, schema.event_name)) return true;
+  return false;
 }
 
 /* Wherever events without a schema of their own may go. */
 static enum status visit_envelope(struct walk *w, size_t i, const struct catalog_schema *schema) {
-  struct topic_use use;
+  struct topic_use at;
   size_t places = (size_t)routing_topics(w->routing) * SUBJECT_NAMINGS;
   bool *seen = calloc(places + 1, sizeof *seen);
   enum status st = seen ? ST_OK : error_set(w->err, ST_NO_MEMORY, "Out of memory");
-  for (size_t at = 0; st == ST_OK && routing_pattern(w->routing, at, &use); at++) {
+  for (size_t n = 0; st == ST_OK && routing_pattern(w->routing, n, &at); n++) {
+    struct subject_use use = {.schema = schema, .i = i};
     enum subject_naming naming;
-    if (!naming_of(w->plan, w->routing, use.pattern, &naming)) continue;
-    size_t place = (size_t)use.topic * SUBJECT_NAMINGS + naming;
-    if (!seen[place]) st = visit_at(w, i, schema, use.topic, naming);
+    if (!way_of(w->plan, w->routing, at.pattern, &use.framing, &naming) ||
+        !framing_needs_id(use.framing) || has_schema(w->catalog, at.pattern))
+      continue;
+    size_t place = (size_t)at.topic * SUBJECT_NAMINGS + naming;
+    if (!seen[place]) st = visit_at(w, &use, at.topic, naming);
     seen[place] = true;
   }
   free(seen);
@@ -59,16 +75,28 @@ enum status subjects_each(const struct plan *plan, const struct catalog *catalog
   struct catalog_schema schema;
   enum status st = ST_OK;
   for (size_t i = 0; st == ST_OK && catalog_schema_at(catalog, i, &schema); i++) {
+    struct subject_use use = {.schema = &schema, .i = i};
     enum subject_naming naming;
     unsigned topic;
     struct span event = span_of(schema.event_name);
     if (schema.whole)
       st = visit_envelope(&w, i, &schema);
-    else if (routing_topic_of(routing, event, &topic) && naming_of(plan, routing, event, &naming))
-      st = visit_at(&w, i, &schema, topic, naming);
+    else if (routing_topic_of(routing, event, &topic) &&
+             way_of(plan, routing, event, &use.framing, &naming))
+      st = visit_at(&w, &use, topic, naming);
   }
   buffer_release(&w.subject);
   return st;
+}
+
+enum status subject_text(const struct catalog *catalog, const struct subject_use *use,
+                         struct buffer *out, struct error *err) {
+  struct buffer whole = {0};
+  enum status st = catalog_whole_text(catalog, use->schema->text, &whole, err);
+  buffer_clear(out);
+  if (st == ST_OK) registry_minify(buffer_span(&whole), out);
+  buffer_release(&whole);
+  return st == ST_OK ? buffer_status(out, err) : st;
 }
 
 /* ---- what cannot be ---- */
@@ -78,10 +106,7 @@ static enum status no_registry(const struct plan *plan, const struct routing *ro
   struct topic_use use;
   for (size_t at = 0; routing_pattern(routing, at, &use); at++) {
     enum framing framing;
-    enum subject_naming naming;
-    if (!routing_framing_of(routing, use.pattern, &framing, &naming)) continue;
-    if (framing == FRAMING_AUTO) framing = plan->catalog.framing;
-    if (framing_needs_id(framing))
+    if (plan_framing(plan, routing, use.pattern, &framing) && framing_needs_id(framing))
       return error_set(err, ST_INVALID,
                        "the framing %s of %.*s needs a schema registry; set registry.url, or "
                        "another encoding.framing",
@@ -112,11 +137,14 @@ static enum status one_type(const struct plan *plan, const struct catalog *catal
                             const struct routing *routing, struct error *err) {
   struct topic_use use;
   for (size_t at = 0; routing_pattern(routing, at, &use); at++) {
+    enum framing framing;
     enum subject_naming naming;
     const char *first, *second;
-    if (!naming_of(plan, routing, use.pattern, &naming) || naming != SUBJECT_TOPIC) continue;
+    if (!way_of(plan, routing, use.pattern, &framing, &naming) || !framing_needs_id(framing) ||
+        naming != SUBJECT_TOPIC)
+      continue;
     size_t count = types_of(catalog, routing, use.topic, &first, &second);
-    if (count == 1) continue;
+    if (count == 1 || (!count && use.pattern.len == use.ns.len)) continue;
     return error_set(err, ST_INVALID,
                      "the subject of %.*s is that of its topic, %s, which has %s%s%s%s%s: such a "
                      "subject is for a topic with one type of event. Give each a topic of its own, "

@@ -1,23 +1,34 @@
-/* subjects.h - which schema is registered under which subject: what the worker looks up and
- * `schema register` registers. Private to bridge/service. Any thread.
+/* subjects.h - how events are framed, and which schema is registered under which subject: what the
+ * worker looks up, doctor asks for and `schema register` registers. Private to bridge/service. Any
+ * thread.
  */
 #ifndef BRIDGE_SERVICE_PLAN_SUBJECTS_H
 #define BRIDGE_SERVICE_PLAN_SUBJECTS_H
 
 #include "bridge/service/plan/configure.h"
 
+/* How events of that name, or pattern, are framed: never FRAMING_AUTO. False: none is published. */
+bool plan_framing(const struct plan *plan, const struct routing *routing, struct span name,
+                  enum framing *out);
+
 struct subject_use {
   const struct catalog_schema *schema;
-  size_t i;       /* its number in the catalog */
-  unsigned place; /* of catalog_id_at */
+  size_t i;             /* its number in the catalog */
+  enum framing framing; /* of its events */
+  unsigned place;       /* of catalog_id_at */
   const char *subject;
 };
 typedef enum status (*subject_fn)(void *ctx, const struct subject_use *use, struct error *err);
-/* Each once; of events whose framing needs no id there is none. Ends with what visit does not take
- * (ST_OK goes on). */
+/* Each schema by which events are published, once, whether their framing needs an id or not; the
+ * envelope once for each subject under which events without a schema need one. Ends with what visit
+ * does not take (ST_OK goes on). */
 MUST_CHECK enum status subjects_each(const struct plan *plan, const struct catalog *catalog,
                                      const struct routing *routing, subject_fn visit, void *ctx,
                                      struct error *err);
+/* The text that is registered there, in place of what out has: whole, so that it needs no other
+ * subject, and minified. */
+MUST_CHECK enum status subject_text(const struct catalog *catalog, const struct subject_use *use,
+                                    struct buffer *out, struct error *err);
 /* ST_INVALID: a framing needs a registry, and none is named; or a subject is that of its topic,
  * which has not one type of event. */
 MUST_CHECK enum status subjects_check(const struct plan *plan, const struct catalog *catalog,

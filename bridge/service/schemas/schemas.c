@@ -17,14 +17,16 @@
 static enum status open_parts(struct schemas *s, const struct settings *settings,
                               const char *folder, struct error *err) {
   enum status st = plan_make(settings, &s->plan, err);
-  s->framing = s->plan.catalog.framing;
+  enum framing framing = s->plan.catalog.framing;
   s->plan.catalog.framing = FRAMING_SINGLE_OBJECT;
   if (st == ST_OK && folder &&
       !(s->plan.catalog.folder = arena_copy(&s->plan.arena, span_of(folder))))
     st = error_set(err, ST_NO_MEMORY, "Out of memory");
   if (st == ST_OK && folder) st = catalog_open(&s->plan.catalog, NULL, &s->catalog, err);
   if (st == ST_OK && !folder) st = plan_catalog(&s->plan, NULL, &s->catalog, err);
-  return st == ST_OK ? plan_routing(&s->plan, s->catalog, &s->routing, err) : st;
+  if (st == ST_OK) st = plan_routing(&s->plan, s->catalog, &s->routing, err);
+  s->plan.catalog.framing = framing;
+  return st;
 }
 
 enum status schemas_open(const struct settings *settings, const char *folder, struct schemas **out,

@@ -48,12 +48,13 @@ MUST_CHECK enum status schemas_decode(struct schemas *s, struct span value, stru
 MUST_CHECK enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *json,
                                       struct error *err);
 /* Registers the schema of an event (empty: all that are published) in the registry, under the
- * subjects by which the worker looks them up; the envelope in each topic that may have events
- * without a schema. dry_run: asks the registry whether it would take them. refused: by its rules of
- * compatibility, error is its reason. ST_UNAVAILABLE: the registry is not there; ST_INVALID: none
- * is set. {"version":1,"registry":"http://...","dry_run":bool,"schemas":[{"event","subject",
- * "outcome":"there"|"registered"|"would_register"|"refused","id":N|null,"error":..|null}],
- * "there":N,"registered":N,"would_register":N,"refused":N} */
+ * subjects by which the worker looks them up, where the event's framing names an id; the envelope
+ * in each topic that may have such events without a schema. dry_run: asks the registry whether it
+ * would take them. refused: by its rules of compatibility, error is its reason. ST_UNAVAILABLE: the
+ * registry is not there; ST_INVALID: none is set.
+ * {"version":1,"registry":"http://...","dry_run":bool,"schemas":[{"event","subject",
+ * "framing","outcome":"there"|"registered"|"would_register"|"refused"|"not_needed","id":N|null,
+ * "error":..|null}],"there":N,"registered":N,"would_register":N,"refused":N,"not_needed":N} */
 MUST_CHECK enum status schemas_register(struct schemas *s, struct span event, bool dry_run,
                                         struct buffer *json, struct error *err);
 /* JSON Schema (2020-12) of the payloads that the worker publishes under that name; empty: of all

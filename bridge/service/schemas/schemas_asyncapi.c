@@ -2,6 +2,7 @@
  * schema, and one for all that go in the envelope.
  * One thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/subjects.h"
 #include "bridge/service/schemas/schemas_parts.h"
 
 #define MESSAGES "#/components/messages/"
@@ -97,8 +98,12 @@ static void put_channels(const struct schemas *s, struct span only, struct buffe
 
 /* ---- messages ---- */
 
-static const char *content_type(const struct schemas *s) {
-  return s->framing == FRAMING_JSON ? "application/json" : "application/avro";
+/* Events without a schema may be framed in several ways: then as most. */
+static enum framing framing_of(const struct schemas *s, const struct catalog_schema *schema) {
+  enum framing framing = s->plan.catalog.framing;
+  if (!schema->whole && !plan_framing(&s->plan, s->routing, span_of(schema->event_name), &framing))
+    framing = s->plan.catalog.framing;
+  return framing;
 }
 
 /* The event's own headers: the names of NAME=PATH words. */
@@ -128,7 +133,7 @@ static void put_headers(const struct schemas *s, const struct catalog_schema *sc
   buffer_printf(out,
                 ", \"ce_source\": {\"type\": \"string\"}, \"ce_time\": {\"type\": \"string\", "
                 "\"format\": \"date-time\"}, \"content-type\": {\"const\": \"%s\"}",
-                content_type(s));
+                framing_content_type(framing_of(s, schema)));
   static const char *const others[] = {"ce_subject", "traceparent",        "tracestate",
                                        "ce_extra",   "busbridge-envelope", "ce_dataschema"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -177,20 +182,20 @@ static enum status put_message(struct schemas *s, const struct catalog_schema *s
   struct span event = span_of(schema->event_name);
   struct route_reasons route;
   struct buffer key = {0};
+  enum framing framing = framing_of(s, schema);
   routing_reasons(s->routing, event, &route);
   schemas_key(event, &key);
   buffer_printf(out, "\"%s\": {\"name\": ", buffer_z(&key));
   json_write_string(out, event);
   buffer_printf(out, ", \"title\": \"%s\", \"contentType\": \"%s\", \"summary\": ", buffer_z(&key),
-                content_type(s));
+                framing_content_type(framing));
   buffer_add_z(out, schema->whole ? "\"Events whose name has no schema: what the envelope carries\""
-                    : s->framing == FRAMING_JSON
-                        ? "\"The payload as it was written\""
-                        : "\"Avro; payload is what it stands for in JSON\"");
+                    : framing_is_json(framing) ? "\"The payload as it was written\""
+                                               : "\"Avro; payload is what it stands for in JSON\"");
   buffer_printf(out, ", \"payload\": {\"$ref\": \"" SCHEMAS "%s\"}", buffer_z(&key));
   put_headers(s, schema, &route, out);
   put_key(&route, out);
-  enum status st = s->framing == FRAMING_JSON ? ST_OK : put_avro(s, schema, out, err);
+  enum status st = framing_is_json(framing) ? ST_OK : put_avro(s, schema, out, err);
   buffer_add_char(out, '}');
   buffer_release(&key);
   return st;
@@ -239,7 +244,7 @@ enum status schemas_asyncapi(struct schemas *s, struct span event, struct buffer
   buffer_printf(out,
                 "{\"asyncapi\": \"3.0.0\", \"info\": {\"title\": \"Events of busbridge\", "
                 "\"version\": \"%s\"}, \"defaultContentType\": \"%s\"",
-                BUSBRIDGE_VERSION, content_type(s));
+                BUSBRIDGE_VERSION, framing_content_type(s->plan.catalog.framing));
   put_channels(s, only, out);
   st = put_components(s, only, out, err);
   buffer_add_char(out, '}');

@@ -4,6 +4,7 @@
 #include "bridge/base/durable.h"
 #include "bridge/registry/registry.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/subjects.h"
 #include "bridge/service/schemas/schemas_parts.h"
 
 #include <errno.h>
@@ -11,10 +12,8 @@
 #include <unistd.h>
 
 struct fetching {
-  struct schemas *schemas;
   struct registry *registry;
   int top; /* the folder */
-  struct buffer subject;
   struct error *err;
 };
 
@@ -35,45 +34,39 @@ static enum status put_file(const struct fetching *f, struct span name, int64_t 
   return st;
 }
 
-static enum status put_version(struct fetching *f, struct span name, int64_t version, bool newest) {
+static enum status put_version(struct fetching *f, const struct subject_use *use, int64_t version,
+                               bool newest) {
   struct registry_schema schema;
-  enum registry_said said =
-      registry_version(f->registry, buffer_z(&f->subject), version, &schema, f->err);
+  enum registry_said said = registry_version(f->registry, use->subject, version, &schema, f->err);
   if (said == REGISTRY_MISSING) return ST_OK; /* it was deleted meanwhile */
   if (said != REGISTRY_GIVEN) return ST_UNAVAILABLE;
   if (!span_is(schema.type, "AVRO") || schema.references)
-    return error_set(f->err, ST_UNSUPPORTED, "%s version %lld is %s", buffer_z(&f->subject),
+    return error_set(f->err, ST_UNSUPPORTED, "%s version %lld is %s", use->subject,
                      (long long)version,
                      schema.references ? "not whole: it names other subjects" : "no Avro schema");
-  return put_file(f, name, newest ? 0 : version, schema.text);
+  return put_file(f, span_of(use->schema->event_name), newest ? 0 : version, schema.text);
 }
 
-static enum status fetch_one(struct fetching *f, const struct catalog_schema *schema) {
+static enum status fetch_one(void *ctx, const struct subject_use *use, struct error *err) {
+  struct fetching *f = ctx;
   int64_t versions[REGISTRY_VERSIONS];
   size_t count = 0;
-  unsigned topic;
-  struct span name = span_of(schema->event_name);
-  if (schema->whole || !routing_topic_of(f->schemas->routing, name, &topic)) return ST_OK;
-  schemas_subject(f->schemas, schema, topic, &f->subject);
-  enum registry_said said =
-      registry_versions(f->registry, buffer_z(&f->subject), versions, &count, f->err);
+  if (use->schema->whole) return ST_OK;
+  enum registry_said said = registry_versions(f->registry, use->subject, versions, &count, err);
   if (said == REGISTRY_MISSING) return ST_OK;
   if (said != REGISTRY_GIVEN) return ST_UNAVAILABLE;
   enum status st = ST_OK;
-  for (size_t i = 0; st == ST_OK && i < count; i++) st = put_version(f, name, versions[i], i == 0);
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = put_version(f, use, versions[i], i == 0);
   return st;
 }
 
 enum status schemas_fetch(struct schemas *s, const char *folder, struct error *err) {
-  struct fetching f = {.schemas = s, .err = err};
-  struct catalog_schema schema;
+  struct fetching f = {.err = err};
   f.top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (f.top < 0) return error_sys(err, errno, "Opening %s", folder);
   enum status st = registry_open(&s->plan.registry, &f.registry, err);
-  for (size_t i = 0; st == ST_OK && catalog_schema_at(s->catalog, i, &schema); i++)
-    st = fetch_one(&f, &schema);
+  if (st == ST_OK) st = subjects_each(&s->plan, s->catalog, s->routing, fetch_one, &f, err);
   registry_close(f.registry);
-  buffer_release(&f.subject);
   close(f.top);
   return st;
 }

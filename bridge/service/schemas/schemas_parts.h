@@ -6,8 +6,7 @@
 #include "bridge/service/schemas/schemas.h"
 
 struct schemas {
-  struct plan plan;
-  enum framing framing; /* of the settings; that of the plan is single-object */
+  struct plan plan; /* the catalog is opened with single-object, whatever that says */
   struct routing *routing;
   struct catalog *catalog;
 };
@@ -24,8 +23,5 @@ MUST_CHECK enum status schemas_write_among(const struct schemas *s, size_t i, co
                                            struct buffer *out, struct error *err);
 /* The name of an event as a key that JSON Pointers and AsyncAPI take as it is. */
 void schemas_key(struct span event, struct buffer *out);
-/* schemas_register.c: the subject that a schema has in a topic, in place of what out has. */
-void schemas_subject(const struct schemas *s, const struct catalog_schema *schema, unsigned topic,
-                     struct buffer *out);
 
 #endif
