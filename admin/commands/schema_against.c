@@ -1,6 +1,7 @@
 /* Opens schemas as they were; git, or the registry, fills a folder of its own with them.
  * The command's one thread; a crash leaves that folder below /tmp. */
 #include "admin/commands/schema_against.h"
+#include "bridge/base/words.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -57,8 +58,16 @@ static enum status fetch(struct schema_past *p, const struct schema_call *c, str
   if (st != ST_OK) return st;
   buffer_printf(&p->folders, "%s/0", p->scratch);
   const char *into = buffer_z(&p->folders);
-  return mkdir(into, 0700) == 0 ? schemas_fetch(c->schemas, into, err)
-                                : error_sys(err, errno, "%s", into);
+  char count[COUNTED_TEXT];
+  size_t left = 0;
+  if (mkdir(into, 0700) != 0) return error_sys(err, errno, "%s", into);
+  st = schemas_fetch(c->schemas, into, &left, err);
+  if (st == ST_OK && left)
+    complain(c->a,
+             "%s in the registry as JSON Schema (confluent-json), which Avro's rules say nothing "
+             "of; ask the registry: busbridge schema register --dry-run",
+             counted_text(left, "schema is", "schemas are", count));
+  return st;
 }
 
 static enum status unpack_all(struct schema_past *p, struct error *err) {

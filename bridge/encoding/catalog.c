@@ -124,7 +124,7 @@ static void adopt(struct catalog *c) {
 
 static void put_head(const struct catalog *c, const struct entry *e, struct buffer *out) {
   unsigned char head[CATALOG_HEAD] = {0xC3, 0x01}, id[SCHEMA_ID_BYTES];
-  if (c->now == FRAMING_CONFLUENT) {
+  if (c->now == FRAMING_CONFLUENT || c->now == FRAMING_CONFLUENT_JSON) {
     schema_id_write(c->id, id);
     buffer_append(out, id, sizeof id);
   }
@@ -234,6 +234,7 @@ void catalog_way(struct catalog *c, const struct catalog_way *way) {
                                              : UNKNOWN_CARRY;
   c->now = way->framing == FRAMING_AUTO ? c->framing : way->framing;
   c->place = way->place;
+  c->trial = way->trial;
   c->source = way->source;
 }
 
@@ -245,6 +246,31 @@ static void begin_value(struct encoder *e, const struct json_doc *doc, struct bu
   e->file = file;
   e->cut = 0;
   e->used = 0;
+}
+
+/* The payload whole is what is published: that it can be encoded only shows that it is as the
+ * schema says. */
+static enum reason put_held(struct encoder *e, const struct entry *entry, uint32_t payload) {
+  size_t start = e->out->len;
+  enum reason reason = entry ? encode_use(e, &entry->schema.root, payload) : REASON_NONE;
+  e->out->len = start;
+  e->left_count = e->cut = 0;
+  if (reason == REASON_NONE) buffer_add(e->out, json_slice(e->doc, payload));
+  return reason;
+}
+
+static enum reason put_value(struct catalog *c, const struct entry *entry,
+                             const struct event *event, struct span name, int64_t created_us) {
+  struct encoder *e = &c->encoder;
+  bool envelope = entry == set_of(c)->envelope;
+  if (framing_is_json(c->now)) return put_held(e, envelope ? NULL : entry, event->payload);
+  if (envelope) {
+    put_envelope(c, event, name, created_us);
+    return REASON_NONE;
+  }
+  enum reason reason = encode_use(e, &entry->schema.root, event->payload);
+  if (reason == REASON_NONE && e->left_count) reason = left_out_carry(&c->left, e, event->payload);
+  return reason;
 }
 
 enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const struct event *event,
@@ -259,7 +285,7 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   c->waits = false;
   enum reason reason = c->refuse_names ? catalog_refuse_name(c, canonical_name, err) : REASON_NONE;
   if (reason != REASON_NONE) return reason;
-  if (framing_is_json(c->now)) {
+  if (framing_is_json(c->now) && !framing_needs_id(c->now)) {
     put_json(c, doc, event, canonical_name, created_us, out);
     return REASON_NONE;
   }
@@ -267,17 +293,14 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
   struct encoder *e = &c->encoder;
   size_t start = out->len;
   if (framing_needs_id(c->now) && !catalog_ids_take(c, entry)) return REASON_NONE;
-  c->encoded = entry;
-  if (entry == set_of(c)->envelope) catalog_tell_name(c, canonical_name);
+  bool named = entry != set_of(c)->envelope;
+  c->encoded = named || !framing_is_json(c->now) ? entry : NULL;
+  if (!named) catalog_tell_name(c, canonical_name);
   begin_value(e, doc, out, entry->file, err);
   e->alone = event->payload == 0;
   e->strict = c->left.policy == UNKNOWN_REFUSE;
   put_head(c, entry, out);
-  if (entry == set_of(c)->envelope)
-    put_envelope(c, event, canonical_name, created_us);
-  else
-    reason = encode_use(e, &entry->schema.root, event->payload);
-  if (reason == REASON_NONE && e->left_count) reason = left_out_carry(&c->left, e, event->payload);
+  reason = put_value(c, entry, event, canonical_name, created_us);
   if (reason == REASON_NONE)
     count_losses(c, entry, event->payload);
   else

@@ -50,15 +50,18 @@ void catalog_close(struct catalog *c);
 void catalog_replace(struct catalog *c, struct catalog *fresh);
 struct digest catalog_texts(const struct catalog *c); /* of all that it was made of */
 
-/* That of schema i; of the envelope there is one for each place, which is what the way of an event
- * says. It lives as long as the catalog, or what it was given to. NULL: there is none such. */
-struct schema_id *catalog_id_at(const struct catalog *c, size_t i, unsigned place);
+/* That of schema i; of the envelope there is one for each place and kind of schema, which is what
+ * the way of an event says. It lives as long as the catalog, or what it was given to. NULL: there
+ * is none such. */
+struct schema_id *catalog_id_at(const struct catalog *c, size_t i, unsigned place,
+                                enum framing framing);
 
 /* How the events that are encoded from now on go. */
 struct catalog_way {
   const char *unknown_fields; /* "carry", "refuse", "drop"; NULL: what the config says */
   enum framing framing;       /* FRAMING_AUTO: what the config says */
   unsigned place;             /* of the envelope's id */
+  bool trial;                 /* as if each id were known: nobody gets the bytes */
   const char *source;         /* of CloudEvents; NULL: none */
 };
 void catalog_way(struct catalog *c, const struct catalog_way *way);
@@ -87,7 +90,7 @@ bool catalog_waits(const struct catalog *c);
 #define CARRIED_MAX (32 * 1024)
 struct span catalog_carried(const struct catalog *c);
 size_t catalog_unplaced(const struct catalog *c);
-/* Which schema it was encoded by; false: by none, its bytes are its payload's. */
+/* Which schema it was encoded by, or held to; false: by none, its bytes are its payload's. */
 bool catalog_encoded(const struct catalog *c, uint64_t *fingerprint);
 /* The other way round: json, a decoded value, with the members that a header ce_extra carries,
  * behind those of their objects; appended to out. *left: how many of the header lead nowhere, or
@@ -115,6 +118,9 @@ void catalog_resolver(struct catalog *c, catalog_resolve_fn resolve, void *ctx);
  * *form (may be NULL): a digest of both, of ours; it may be stored. Pure. */
 bool catalog_same_schema(struct span theirs, struct span ours);
 struct digest catalog_form(struct span text);
+/* The same of texts of JSON Schema: are they the same JSON, however it is spelt? */
+bool catalog_same_json(struct span theirs, struct span ours);
+struct digest catalog_json_form(struct span text);
 
 /* Walk the schemas in order of their names: i from 0; false at the end. canonical: Parsing
  * Canonical Form; lives as long as the catalog. */

@@ -58,8 +58,16 @@ static struct writer by_fingerprint(const struct catalog *c, struct span value,
   return (struct writer){0};
 }
 
+/* Behind 00 and an id, where it has one: no JSON begins with 00. */
+static struct span json_of(struct span value) {
+  int64_t id;
+  if (!schema_id_read(value, &id)) return value;
+  return (struct span){value.ptr + SCHEMA_ID_BYTES, value.len - SCHEMA_ID_BYTES};
+}
+
 static enum status decode_json_value(struct catalog *c, struct span value, struct buffer *out,
                                      struct error *err) {
+  value = json_of(value);
   enum status st = json_scan(&c->doc, value, err);
   if (st != ST_OK) return st;
   if (value.len > DECODE_MAX_OUTPUT)
@@ -113,10 +121,13 @@ static bool writes_bare(const struct catalog *c) {
 }
 
 /* The bytes decide; where they do not, what this catalog itself writes. */
-static enum wire guess(const struct catalog *c, struct span value, struct span event_name) {
+static enum wire guess(struct catalog *c, struct span value, struct span event_name) {
   if (begins(value, "\xC3\x01", 2)) return WIRE_AVRO;
   if (writes_bare(c) && event_name.len) return WIRE_AVRO;
-  if (begins(value, "\0", 1) && value.len >= 5) return WIRE_CONFLUENT;
+  if (begins(value, "\0", 1) && value.len >= SCHEMA_ID_BYTES)
+    return begins(json_of(value), "{", 1) && json_scan(&c->doc, json_of(value), NULL) == ST_OK
+               ? WIRE_JSON
+               : WIRE_CONFLUENT;
   return begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
 }
 

@@ -2,28 +2,35 @@
  * has for ids that are not ours. The thread of the catalog, but for the ids themselves, which any
  * thread sets; a crash leaves nothing. */
 #include "bridge/encoding/catalog_parts.h"
+#include "bridge/json/canonical.h"
 
 enum status catalog_ids_open(struct set *set, unsigned places, struct error *err) {
-  set->places = calloc(places + 1, sizeof *set->places);
+  set->place_count = 2 * places;
+  set->places = calloc(set->place_count + 1, sizeof *set->places);
   if (!set->places) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
-  set->place_count = places;
-  for (unsigned i = 0; i < places; i++) schema_id_clear(&set->places[i]);
+  for (unsigned i = 0; i < set->place_count; i++) schema_id_clear(&set->places[i]);
   for (size_t i = 0; i < set->entries.count; i++) schema_id_clear(&set->entries.list[i].id);
   return ST_OK;
 }
 
-static struct schema_id *id_of(const struct set *set, struct entry *e, unsigned place) {
+/* Of a schema with a name there is one: each event has one framing. */
+static struct schema_id *id_of(const struct set *set, struct entry *e, unsigned place,
+                               enum framing framing) {
   if (e != set->envelope) return &e->id;
+  place = 2 * place + framing_is_json(framing);
   return place < set->place_count ? &set->places[place] : NULL;
 }
 
-struct schema_id *catalog_id_at(const struct catalog *c, size_t i, unsigned place) {
+struct schema_id *catalog_id_at(const struct catalog *c, size_t i, unsigned place,
+                                enum framing framing) {
   const struct set *set = set_of(c);
-  return i < set->entries.count ? id_of(set, &set->entries.list[i], place) : NULL;
+  return i < set->entries.count ? id_of(set, &set->entries.list[i], place, framing) : NULL;
 }
 
 bool catalog_ids_take(struct catalog *c, struct entry *e) {
-  c->written = id_of(set_of(c), e, c->place);
+  c->id = SCHEMA_NO_ID;
+  if (c->trial) return true;
+  c->written = id_of(set_of(c), e, c->place, c->now);
   c->id = c->written ? atomic_load_explicit(&c->written->id, memory_order_relaxed) : SCHEMA_NO_ID;
   c->waits = c->id == SCHEMA_NO_ID;
   return !c->waits;
@@ -102,6 +109,37 @@ bool catalog_same_schema(struct span theirs, struct span ours) {
   buffer_release(&a);
   buffer_release(&b);
   return same;
+}
+
+/* Deeper than what is scanned: its text. */
+static void json_form(struct span text, struct buffer *out) {
+  struct json_doc doc = {0};
+  buffer_add_z(out, "JSON ");
+  if (json_scan(&doc, text, NULL) == ST_OK)
+    json_canonical_write(&doc, 0, out);
+  else
+    buffer_add(out, text);
+  out->failed |= doc.fault == JSON_NO_MEMORY;
+  json_doc_release(&doc);
+}
+
+bool catalog_same_json(struct span theirs, struct span ours) {
+  struct buffer a = {0}, b = {0};
+  json_form(theirs, &a);
+  json_form(ours, &b);
+  bool same = !a.failed && !b.failed && span_eq(buffer_span(&a), buffer_span(&b));
+  buffer_release(&a);
+  buffer_release(&b);
+  return same;
+}
+
+struct digest catalog_json_form(struct span text) {
+  struct buffer form = {0};
+  struct digest d = {0, 0};
+  json_form(text, &form);
+  if (!form.failed) d = digest_fixed(buffer_span(&form));
+  buffer_release(&form);
+  return d;
 }
 
 struct digest catalog_form(struct span text) {

@@ -67,6 +67,7 @@ void catalog_tell_name(struct catalog *c, struct span name) {
   if (!kept.ptr || table_put(&c->told, kept, c) != ST_OK) return;
   log_write(c->log, near ? LOG_WARNING : LOG_INFO, COMPONENT, "name_unknown",
             FIELDS(F_SPAN("name", name)),
-            "%.*s has no schema, though its namespace has some: it goes in the envelope%s%s%s",
-            SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+            "%.*s has no schema, though its namespace has some: it goes %s%s%s%s", SPAN_ARGS(name),
+            framing_is_json(c->now) ? "as it is" : "in the envelope", near ? "; did you mean " : "",
+            near ? near : "", near ? "?" : "");
 }

@@ -13,7 +13,7 @@ enum { CATALOG_HEAD = 10 }; /* of single-object framing: C3 01 and the fingerpri
 struct set { /* what was read at once */
   struct entries entries;
   struct entry *envelope;
-  struct schema_id *places; /* of the envelope */
+  struct schema_id *places; /* of the envelope, at each place as Avro and as JSON Schema */
   unsigned place_count;
   struct set *older;
 };
@@ -30,6 +30,7 @@ struct catalog {
   enum framing framing; /* of all */
   enum framing now;     /* of this event */
   unsigned place;
+  bool trial;
   const char *source;
   struct schema_id *written;
   int64_t id;

@@ -2,16 +2,17 @@
 #include "bridge/event/framing.h"
 
 static const struct {
-  const char *word, *content_type;
-  bool needs_id, json;
-} table[] = {[FRAMING_SINGLE_OBJECT] = {"single-object", "application/avro", false, false},
-             [FRAMING_CONFLUENT] = {"confluent", "application/vnd.confluent.avro", true, false},
-             [FRAMING_RAW] = {"raw", "application/avro", false, false},
-             [FRAMING_JSON] = {"json", "application/json", false, true},
-             [FRAMING_CONFLUENT_HEADER] = {"confluent-header", "application/avro", true, false},
+  const char *word, *content_type, *schema_type;
+  bool json;
+} table[] = {[FRAMING_SINGLE_OBJECT] = {"single-object", "application/avro", "", false},
+             [FRAMING_CONFLUENT] = {"confluent", "application/vnd.confluent.avro", "AVRO", false},
+             [FRAMING_RAW] = {"raw", "application/avro", "", false},
+             [FRAMING_JSON] = {"json", "application/json", "", true},
+             [FRAMING_CONFLUENT_HEADER] = {"confluent-header", "application/avro", "AVRO", false},
              [FRAMING_CLOUDEVENTS] = {"cloudevents", "application/cloudevents+json; charset=UTF-8",
-                                      false, true},
-             [FRAMING_AUTO] = {"auto", "application/avro", false, false}};
+                                      "", true},
+             [FRAMING_CONFLUENT_JSON] = {"confluent-json", "application/json", "JSON", true},
+             [FRAMING_AUTO] = {"auto", "application/avro", "", false}};
 
 const char *framing_word(enum framing f) {
   return table[f].word;
@@ -31,11 +32,24 @@ const char *framing_content_type(enum framing f) {
 }
 
 bool framing_needs_id(enum framing f) {
-  return table[f].needs_id;
+  return *table[f].schema_type;
+}
+
+const char *framing_schema_type(enum framing f) {
+  return table[f].schema_type;
 }
 
 bool framing_is_json(enum framing f) {
   return table[f].json;
+}
+
+enum framing framing_seen(struct span content_type, struct span id, struct span value) {
+  if (id.len) return FRAMING_CONFLUENT_HEADER;
+  if (span_is(content_type, table[FRAMING_CONFLUENT].content_type)) return FRAMING_CONFLUENT;
+  if (span_is(content_type, table[FRAMING_CLOUDEVENTS].content_type)) return FRAMING_CLOUDEVENTS;
+  if (span_is(content_type, table[FRAMING_JSON].content_type)) /* no JSON begins with 00 */
+    return value.len && value.ptr[0] == '\0' ? FRAMING_CONFLUENT_JSON : FRAMING_JSON;
+  return span_starts(value, "\xC3\x01") ? FRAMING_SINGLE_OBJECT : FRAMING_RAW;
 }
 
 void schema_id_write(int64_t id, unsigned char out[SCHEMA_ID_BYTES]) {

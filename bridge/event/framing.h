@@ -4,6 +4,7 @@
  *   single-object     C3 01, CRC-64-AVRO of the canonical form little-endian, Avro
  *   confluent         00, id of the registry in 4 bytes big-endian, Avro
  *   confluent-header  Avro alone; the header __value_schema_id holds 00 and that id
+ *   confluent-json    00, the id of a JSON Schema, the payload's bytes as they are
  *   raw               Avro alone
  *   json              the payload's bytes as they are
  *   cloudevents       one JSON object: a CloudEvent whose data is the payload
@@ -22,13 +23,18 @@ enum framing {
   FRAMING_JSON,
   FRAMING_CONFLUENT_HEADER,
   FRAMING_CLOUDEVENTS,
+  FRAMING_CONFLUENT_JSON,
   FRAMING_AUTO /* as of all events; of these: single-object, with a registry confluent */
 };
 const char *framing_word(enum framing f);
 bool framing_parse(struct span word, enum framing *out); /* "auto" too */
 const char *framing_content_type(enum framing f);
-bool framing_needs_id(enum framing f); /* of a registry */
-bool framing_is_json(enum framing f);  /* it carries the payload whole */
+bool framing_needs_id(enum framing f);           /* of a registry */
+const char *framing_schema_type(enum framing f); /* what has that id: "AVRO", "JSON"; "": none */
+bool framing_is_json(enum framing f);            /* it carries the payload whole */
+/* How a record was framed, by its content type, what stands in its header __value_schema_id, and
+ * its value: each empty where it has none. */
+enum framing framing_seen(struct span content_type, struct span id, struct span value);
 
 #define HEADER_SCHEMA_ID "__value_schema_id"
 enum { SCHEMA_ID_BYTES = 5 };

@@ -119,6 +119,18 @@ enum json_whole json_whole(const struct json_doc *d, uint32_t node, int64_t *out
   return JSON_WHOLE;
 }
 
+void json_number_write(const struct json_doc *d, uint32_t node, struct buffer *out) {
+  struct span text = json_slice(d, node);
+  struct decimal x = decimal_of(text);
+  if (x.first && text.ptr[0] == '-') buffer_add_char(out, '-');
+  for (const char *c = x.first; c && c <= x.last; c++)
+    if (*c != '.') buffer_add_char(out, *c);
+  if (x.first)
+    buffer_printf(out, "e%lld", (long long)x.power);
+  else
+    buffer_add_char(out, '0');
+}
+
 static unsigned significant(struct span text) {
   unsigned count = 0, zeros = 0; /* zeros: of the fraction, not known yet whether they matter */
   bool fraction = false;

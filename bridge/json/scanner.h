@@ -48,6 +48,8 @@ struct json_stream {
 };
 struct json_stream json_stream_of(struct span raw);
 int json_stream_next(struct json_stream *s); /* -1 at the end */
+/* A number by its value: its digits that matter, as an integer, and a power of ten. */
+void json_number_write(const struct json_doc *d, uint32_t node, struct buffer *out);
 /* Orders two string nodes by their unescaped bytes. */
 int json_string_cmp(const struct json_doc *d, uint32_t a, uint32_t b);
 

@@ -2,9 +2,16 @@
  * crash leaves nothing. */
 #include "bridge/registry/ids_parts.h"
 
-static bool is_ours(const struct ids *ids, const struct slot *slot,
-                    const struct registry_schema *s) {
-  return span_is(s->type, "AVRO") && ids->config.same(s->text, slot->text);
+/* What has an id says its type, unless it is Avro. */
+static bool is_ours(const struct slot *slot, const struct registry_schema *s) {
+  return span_is(s->type.len ? s->type : SPAN("AVRO"), slot->kind->type) &&
+         slot->kind->same(s->text, slot->text);
+}
+
+/* The answer to a look-up, and that of a version, need not say it: its id is looked at after. */
+static bool may_be_ours(const struct slot *slot, const struct registry_schema *s) {
+  return (!s->type.len || span_is(s->type, slot->kind->type)) &&
+         slot->kind->same(s->text, slot->text);
 }
 
 static void set(struct finding *f, enum id_state state, int64_t id) {
@@ -13,12 +20,11 @@ static void set(struct finding *f, enum id_state state, int64_t id) {
 }
 
 /* What the registry has under that id. MISSING: it knows no such id. */
-static void look_at(struct ids *ids, struct registry *r, const struct slot *slot, int64_t id,
-                    struct finding *f) {
+static void look_at(struct registry *r, const struct slot *slot, int64_t id, struct finding *f) {
   struct registry_schema s;
   switch (registry_by_id(r, id, &s, &f->why)) {
   case REGISTRY_GIVEN:
-    set(f, is_ours(ids, slot, &s) ? ID_KNOWN : ID_WRONG, id);
+    set(f, is_ours(slot, &s) ? ID_KNOWN : ID_WRONG, id);
     if (f->state == ID_WRONG)
       error_set(&f->why, ST_INVALID, "the registry has another schema under the id %lld",
                 (long long)id);
@@ -35,24 +41,23 @@ static void look_at(struct ids *ids, struct registry *r, const struct slot *slot
 }
 
 /* False: go on with the next way to find it. */
-static bool by_text(struct ids *ids, struct registry *r, const struct slot *slot, bool normalize,
+static bool by_text(struct registry *r, const struct slot *slot, bool normalize,
                     struct finding *f) {
   struct registry_schema s;
   enum registry_said said =
-      registry_look_up(r, slot->subject, slot->text, "AVRO", normalize, &s, &f->why);
+      registry_look_up(r, slot->subject, slot->text, slot->kind->type, normalize, &s, &f->why);
   set(f, said == REGISTRY_NOWHERE ? ID_NOWHERE : ID_MISSING, SCHEMA_NO_ID);
   if (said != REGISTRY_GIVEN) return f->state == ID_NOWHERE;
-  if (s.text.len && !is_ours(ids, slot, &s)) {
+  if (s.text.len && !may_be_ours(slot, &s)) {
     error_set(&f->why, ST_INVALID, "the registry answers with another schema, id %lld",
               (long long)s.id);
     return false;
   }
-  look_at(ids, r, slot, s.id, f);
+  look_at(r, slot, s.id, f);
   return true;
 }
 
-static void among_versions(struct ids *ids, struct registry *r, const struct slot *slot,
-                           struct finding *f) {
+static void among_versions(struct registry *r, const struct slot *slot, struct finding *f) {
   int64_t versions[REGISTRY_VERSIONS];
   struct error why = {0};
   size_t count = 0;
@@ -62,8 +67,8 @@ static void among_versions(struct ids *ids, struct registry *r, const struct slo
     said = registry_version(r, slot->subject, versions[i], &s, &why);
     if (said == REGISTRY_MISSING)
       said = REGISTRY_GIVEN; /* it was deleted meanwhile */
-    else if (said == REGISTRY_GIVEN && is_ours(ids, slot, &s)) {
-      look_at(ids, r, slot, s.id, f);
+    else if (said == REGISTRY_GIVEN && may_be_ours(slot, &s)) {
+      look_at(r, slot, s.id, f);
       return;
     }
   }
@@ -72,14 +77,13 @@ static void among_versions(struct ids *ids, struct registry *r, const struct slo
   f->why = why;
 }
 
-void ids_ask(struct ids *ids, struct registry *r, const struct slot *slot, int64_t known,
-             struct finding *f) {
+void ids_ask(struct registry *r, const struct slot *slot, int64_t known, struct finding *f) {
   *f = (struct finding){.state = ID_MISSING, .id = SCHEMA_NO_ID, .gone = SCHEMA_NO_ID};
   if (known != SCHEMA_NO_ID) {
-    look_at(ids, r, slot, known, f);
+    look_at(r, slot, known, f);
     if (f->state != ID_MISSING) return;
     f->gone = known;
   }
-  if (by_text(ids, r, slot, false, f) || by_text(ids, r, slot, true, f)) return;
-  among_versions(ids, r, slot, f);
+  if (by_text(r, slot, false, f) || by_text(r, slot, true, f)) return;
+  among_versions(r, slot, f);
 }

@@ -70,16 +70,16 @@ static bool add_target(struct slot *slot, struct schema_id *target, const char *
 }
 
 /* NULL: no memory. */
-static struct slot *make(struct ids *ids, const char *subject, const char *event,
-                         struct span text) {
+static struct slot *make(const struct ids_schema *schema) {
   struct buffer minified = {0};
   struct slot *slot = calloc(1, sizeof *slot);
-  registry_minify(text, &minified);
+  registry_minify(schema->text, &minified);
   if (slot) {
-    slot->subject = strdup(subject);
-    slot->event = strdup(event);
+    slot->kind = schema->kind;
+    slot->subject = strdup(schema->subject);
+    slot->event = strdup(schema->event);
     slot->text = buffer_span(&minified);
-    slot->form = ids->config.form(slot->text);
+    slot->form = slot->kind->form(slot->text);
     slot->id = slot->remembered = SCHEMA_NO_ID;
     slot->looked_us = TIME_NONE;
     slot->due_ms = INT64_MIN;
@@ -102,14 +102,14 @@ static bool put(struct ids *ids, struct slot *slot) {
   return true;
 }
 
-enum status ids_add(struct ids *ids, const char *subject, const char *event, const char *topic,
-                    struct span text, struct schema_id *target, struct error *err) {
-  struct slot *fresh = make(ids, subject, event, text);
+enum status ids_add(struct ids *ids, const struct ids_schema *schema, struct schema_id *target,
+                    struct error *err) {
+  struct slot *fresh = make(schema);
   if (!fresh) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_lock(&ids->lock);
-  struct slot *slot = find(ids, subject, fresh->form);
+  struct slot *slot = find(ids, schema->subject, fresh->form);
   bool kept = !slot && put(ids, fresh), ok = slot || kept;
-  ok = ok && add_target(slot ? slot : fresh, target, topic);
+  ok = ok && add_target(slot ? slot : fresh, target, schema->topic);
   atomic_fetch_add(&ids->changes, 1);
   cond_broadcast(&ids->changed);
   mutex_unlock(&ids->lock);
@@ -186,7 +186,7 @@ static void ask(struct ids *ids, size_t me, struct slot *slot) {
   slot->busy = true;
   ids->asked[me] = slot;
   mutex_unlock(&ids->lock);
-  ids_ask(ids, ids->clients[me], slot, known, &f);
+  ids_ask(ids->clients[me], slot, known, &f);
   mutex_lock(&ids->lock);
   bool meets = f.state != ID_NOWHERE && !ids->met;
   ids->met = ids->met || meets;

@@ -2,12 +2,12 @@
  *
  * A schema is looked up (never registered): by its minified text, then normalized, then among the
  * subject's newest 50 versions. An id is taken only when the registry's text of that id is the same
- * schema as ours. Eight requests at a time, one a subject. What is not registered is asked for
- * again after 30 s; an id that is known is looked at again after an outage and every verify_ms;
- * where it has another schema now, its type stops. Where it is no schema's any more the type goes
- * on with another id, or waits for one; in each case the records that bear the old one are told.
- * Only an answer changes what is known: while the registry cannot be reached known ids serve on,
- * and at a start the remembered ones do.
+ * schema as ours, of the same kind. Eight requests at a time, one a subject. What is not registered
+ * is asked for again after 30 s; an id that is known is looked at again after an outage and every
+ * verify_ms; where it has another schema now, its type stops. Where it is no schema's any more the
+ * type goes on with another id, or waits for one; in each case the records that bear the old one
+ * are told. Only an answer changes what is known: while the registry cannot be reached known ids
+ * serve on, and at a start the remembered ones do.
  *
  * Whoever encodes reads `struct schema_id` alone. Threads: ids_open, ids_add, ids_start and
  * ids_close by one; the rest by any.
@@ -28,11 +28,16 @@ enum id_state {
   ID_WRONG    /* the id has another schema */
 };
 
+struct ids_kind {
+  const char *type;                                   /* "AVRO", "JSON" */
+  bool (*same)(struct span theirs, struct span ours); /* texts of the same schema? Any thread */
+  struct digest (*form)(
+      struct span text); /* what makes a schema; no two kinds have one in common */
+};
+
 struct ids_config {
   struct registry_config registry;
   int64_t verify_ms;
-  bool (*same)(struct span theirs, struct span ours); /* texts of the same schema? Any thread */
-  struct digest (*form)(struct span text);            /* what makes a schema, for remembering */
   /* What is remembered; load may be ST_NOT_FOUND. */
   enum status (*load)(void *ctx, struct buffer *out, struct error *err);
   enum status (*save)(void *ctx, struct span text, struct error *err);
@@ -43,11 +48,15 @@ struct ids_config {
 struct ids;
 MUST_CHECK enum status ids_open(const struct ids_config *config, struct ids **out,
                                 struct error *err);
-/* event, topic: whose schema it is and where those go, for people. text: whole; it is minified.
- * target and topic outlive ids. */
-MUST_CHECK enum status ids_add(struct ids *ids, const char *subject, const char *event,
-                               const char *topic, struct span text, struct schema_id *target,
-                               struct error *err);
+struct ids_schema {
+  const struct ids_kind *kind; /* outlives ids, as topic does */
+  const char *subject;
+  const char *event, *topic; /* whose schema it is and where those go, for people */
+  struct span text;          /* whole; it is minified */
+};
+/* target outlives ids. */
+MUST_CHECK enum status ids_add(struct ids *ids, const struct ids_schema *schema,
+                               struct schema_id *target, struct error *err);
 MUST_CHECK enum status ids_start(struct ids *ids, struct error *err);
 void ids_close(struct ids *ids); /* NULL is fine */
 

@@ -8,6 +8,7 @@
 enum { ASKERS = 8 };
 
 struct slot {
+  const struct ids_kind *kind;
   char *subject, *event;
   struct span text; /* minified */
   struct digest form;
@@ -58,8 +59,7 @@ struct finding {
   struct error why;
 };
 /* ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. */
-void ids_ask(struct ids *ids, struct registry *r, const struct slot *slot, int64_t known,
-             struct finding *out);
+void ids_ask(struct registry *r, const struct slot *slot, int64_t known, struct finding *out);
 /* remember.c; lock held by ids_remembered alone. */
 void ids_recall(struct ids *ids);
 void ids_remember(struct ids *ids);

@@ -297,7 +297,6 @@ static enum registry_said take_schema(struct registry *r, enum registry_said sai
                                   .version = number_at(r, "version", 1),
                                   .text = text_at(r, "schema"),
                                   .type = text_at(r, "schemaType")};
-  if (!out->type.len) out->type = SPAN("AVRO");
   out->references = references != JSON_NONE && r->doc.nodes[references].count > 0;
   return said;
 }

@@ -58,7 +58,8 @@ struct registry_schema {
   int64_t id;       /* 0 to 2^31 - 1; REGISTRY_NO_ID where the answer has none */
   int64_t version;  /* likewise, from 1 */
   struct span text; /* of the schema; empty: the answer has none */
-  struct span type; /* "AVRO" where the answer has none, "JSON" */
+  struct span type; /* "AVRO", "JSON"; empty: the answer has none, which means Avro, but Apicurio's
+                       to a look-up, and of a version, which never have one */
   bool references;  /* it names other subjects: its text is not whole */
 };
 

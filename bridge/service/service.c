@@ -7,6 +7,7 @@
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/keys_due.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/framings.h"
 #include "bridge/service/plan/key_rules.h"
 #include "bridge/service/typed_hint.h"
 
@@ -144,7 +145,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) order_rules_keep(s->store, s->routing, s->log);
-  if (st == ST_OK && s->mode == SERVICE_RELAY && s->plan.catalog.framing != FRAMING_JSON)
+  if (st == ST_OK && s->mode == SERVICE_RELAY && plan_needs_schemas(&s->plan, s->routing))
     last_schemas_keep(s->store, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = service_ids_open(s, err);

@@ -2,18 +2,25 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/unplaced.h"
 
+#include "bridge/service/plan/framings.h"
+
 enum status unplaced_open(const struct plan *plan, struct catalog **out, struct error *err) {
   struct plan own = *plan;
   own.catalog.unknown_fields = UNKNOWN_DROP;
   own.catalog.refuse_names = false;
-  if (framing_needs_id(own.catalog.framing)) /* nobody asks for ids here: it would only wait */
-    own.catalog.framing = FRAMING_SINGLE_OBJECT;
   return plan_catalog(&own, NULL, out, err);
 }
 
-enum reason unplaced_meet(struct catalog *c, struct span name, const struct json_doc *doc,
-                          uint32_t payload, struct error *err) {
+enum reason unplaced_meet(struct catalog *c, const struct plan *plan, const struct routing *routing,
+                          struct span name, const struct json_doc *doc, uint32_t payload,
+                          struct error *err) {
   struct buffer record = {0};
+  const char *by;
+  struct catalog_way way = {.framing = FRAMING_SINGLE_OBJECT, .trial = true};
+  if (plan_framing(plan, routing, name, &way.framing, NULL) && framing_needs_id(way.framing) &&
+      unplaced_policy(plan, routing, name, &by) == UNKNOWN_REFUSE)
+    way.framing = FRAMING_SINGLE_OBJECT; /* all are met, whole payload or not */
+  catalog_way(c, &way);
   const struct event event = {.payload = payload, .created_us = TIME_NONE};
   enum reason reason = catalog_encode(c, doc, &event, name, 0, &record, err);
   buffer_release(&record);

@@ -9,10 +9,12 @@
  * met, and logs nothing. */
 MUST_CHECK enum status unplaced_open(const struct plan *plan, struct catalog **out,
                                      struct error *err);
-/* Meets those of a payload. name: the canonical one. Returns why it does not fit its schema, err
+/* Meets those of a payload, where its framing does not carry it whole. plan, routing: what they say
+ * of its name, the canonical one. Returns why it does not fit its schema, err
  * (may be NULL) with the place, or REASON_NONE; one that does not fit has met none. */
-enum reason unplaced_meet(struct catalog *c, struct span name, const struct json_doc *doc,
-                          uint32_t payload, struct error *err);
+enum reason unplaced_meet(struct catalog *c, const struct plan *plan, const struct routing *routing,
+                          struct span name, const struct json_doc *doc, uint32_t payload,
+                          struct error *err);
 /* The n-th path met in events of that name, as catalog_left_out; false at the end. */
 bool unplaced_at(struct catalog *c, struct span name, size_t n, struct span *path, uint64_t *count);
 /* What becomes of such members of events of that name, and *by: the key of the setting that says

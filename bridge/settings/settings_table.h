@@ -1,8 +1,7 @@
 /* settings_table.h - one row per setting: id, key, type, default, low, high, flags, choices, help.
  *
  * To add a setting: add a row; README's table and busbridge.conf(5) follow (a test compares them).
- * Choices are words of a CHOICE row, "" elsewhere; a word with '!' before it is known and refused
- * until a later release does it. Limits of durations are in milliseconds.
+ * Choices are words of a CHOICE row, "" elsewhere. Limits of durations are in milliseconds.
  */
 #ifndef BRIDGE_SETTINGS_SETTINGS_TABLE_H
 #define BRIDGE_SETTINGS_SETTINGS_TABLE_H
@@ -82,7 +81,7 @@
   X(TOPICS_REPLICATION, "topics.replication", NUMBER, "-1", -1, 100, 0,                                                    \
     "", "Replicas of a topic that is created; -1 means the broker's default")                                              \
   X(ENCODING_FRAMING, "encoding.framing", CHOICE, "auto", 0, 0, 0,                                                         \
-    "auto single-object confluent confluent-header !confluent-json raw json cloudevents", "How a value is framed; auto is confluent with registry.url, else single-object") \
+    "auto single-object confluent confluent-header confluent-json raw json cloudevents", "How a value is framed; auto is confluent with registry.url, else single-object") \
   X(ENCODING_STRICT, "encoding.strict", BOOL, "false", 0, 0, 0,                                                            \
     "", "Older word for encoding.unknown_fields = refuse; never both")                                                    \
   X(ENCODING_UNKNOWN_FIELDS, "encoding.unknown_fields", CHOICE, "carry", 0, 0, 0,                                          \
@@ -186,7 +185,7 @@
   X("key", TEXT, "", "Key fields, FIELD,FIELD (customer.id too); or none: the event's id")                                 \
   X("timestamp", CHOICE, "publish event", "Time of the record: that of publishing, or the event's own")                    \
   X("unknown_fields", CHOICE, "carry refuse drop", "As encoding.unknown_fields, of these events")                         \
-  X("framing", CHOICE, "auto single-object confluent confluent-header !confluent-json raw json cloudevents", "As encoding.framing, of these events; auto: what that says")         \
+  X("framing", CHOICE, "auto single-object confluent confluent-header confluent-json raw json cloudevents", "As encoding.framing, of these events; auto: what that says")         \
   X("subject", CHOICE, "none topic-record record topic", "As registry.subject, of these events; none: what that says")                       \
   X("headers", TEXT, "", "Own headers of payload members: NAME=FIELD words (customer.id too); or none")
 /* clang-format on */

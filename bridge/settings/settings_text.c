@@ -6,10 +6,7 @@
 static void add_choices(const struct setting_row *row, struct buffer *out) {
   struct span rest = span_of(row->choices), word;
   for (const char *before = "one of "; span_word(&rest, &word); before = ", ")
-    if (word.ptr[0] != '!') buffer_printf(out, "%s%.*s", before, SPAN_ARGS(word));
-  rest = span_of(row->choices);
-  while (span_word(&rest, &word))
-    if (word.ptr[0] == '!') buffer_printf(out, " (later: %.*s)", (int)word.len - 1, word.ptr + 1);
+    buffer_printf(out, "%s%.*s", before, SPAN_ARGS(word));
 }
 
 /* "Default 30s; 100ms to 1d; reloaded by SIGHUP." */

@@ -117,35 +117,23 @@ static enum status parse_bool(struct span text, int64_t *number, struct error *w
   return error_set(why, ST_INVALID, "must be true or false");
 }
 
-/* The choices of this release, divided by commas. */
-static void present_choices(const struct setting_row *row, struct buffer *out) {
-  struct span rest = span_of(row->choices), word;
-  while (span_word(&rest, &word))
-    if (word.ptr[0] != '!') buffer_printf(out, "%s%.*s", out->len ? ", " : "", SPAN_ARGS(word));
-}
-
 static enum status parse_choice(const struct setting_row *row, struct span text,
                                 struct error *why) {
   struct span rest = span_of(row->choices), word;
   struct buffer list = {0};
-  bool later = false;
-  while (span_word(&rest, &word)) {
-    if (span_eq(word, text)) return ST_OK;
-    later |=
-        word.ptr[0] == '!' && word.len == text.len + 1 && !memcmp(word.ptr + 1, text.ptr, text.len);
+  bool found = false;
+  while (!found && span_word(&rest, &word)) {
+    found = span_eq(word, text);
+    buffer_printf(&list, "%s%.*s", list.len ? ", " : "", SPAN_ARGS(word));
   }
-  present_choices(row, &list);
   struct span near = setting_nearest_choice(row, text);
-  if (later)
-    error_set(why, ST_INVALID, "%.*s is not there yet: this release does %s; leave it out",
-              SPAN_ARGS(text), buffer_z(&list));
-  else if (near.len > 0)
+  if (!found && near.len > 0)
     error_set(why, ST_INVALID, "must be one of %s; did you mean %.*s?", buffer_z(&list),
               SPAN_ARGS(near));
-  else
+  else if (!found)
     error_set(why, ST_INVALID, "must be one of %s", buffer_z(&list));
   buffer_release(&list);
-  return ST_INVALID;
+  return found ? ST_OK : ST_INVALID;
 }
 
 enum status setting_parse(const struct setting_row *row, struct span text, int64_t *number,
@@ -214,7 +202,7 @@ struct span setting_nearest_choice(const struct setting_row *row, struct span te
   struct span rest = span_of(row->choices), word, best = SPAN("");
   size_t least = text.len / 3 + 1;
   while (span_word(&rest, &word)) {
-    size_t d = word.ptr[0] == '!' ? WORD_FAR : distance(text, word, false);
+    size_t d = distance(text, word, false);
     if (d > least || (d == least && best.len > 0)) continue;
     least = d;
     best = word;

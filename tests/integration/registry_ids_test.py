@@ -159,24 +159,29 @@ class RegistryIds(harness.BusTest):
         self.assertEqual([event["source"].encode(), event["time"].encode()], [records["order.sent"].headers[h] for h in ("ce_source", "ce_time")])
         self.assertEqual(self.registry.requests("/subjects/shop.Paid"), [], "what needs no id is not asked for")
 
-    def test_only_what_bears_an_id_is_registered(self):
-        """And nothing is looked up that is not registered: the envelope has no subject where a name of its own has one."""
+    def test_only_what_bears_an_id_is_registered_and_all_of_it_is_looked_up(self):
+        """The envelope too wherever an event without a schema may come: by the namespace, and below a name that has a route of its own."""
         self.options |= {"routing.order.paid.framing": "json", "routing.order.placed.subject": "record"}
         told = json.loads(self.run_cli("schema", "register", "--all", "-o", "json", expect=0).stdout())
-        self.assertEqual({one["event"]: (one["outcome"], one["framing"]) for one in told["schemas"]},
-                         {"envelope": ("registered", "confluent"), "order.paid": ("not_needed", "json"), "order.placed": ("registered", "confluent")})
-        self.assertEqual((told["registered"], told["not_needed"]), (2, 1))
-        subjects = sorted([f"{self.topic('order.events')}-busbridge.Envelope", "shop.Placed"])
+        subjects = sorted([f"{self.topic('order.events')}-busbridge.Envelope", "busbridge.Envelope", "shop.Placed"])
+        self.assertEqual(sorted((one["event"], one["outcome"], one["framing"]) for one in told["schemas"]),
+                         [("envelope", "registered", "confluent"), ("envelope", "registered", "confluent"), ("order.paid", "not_needed", "json"),
+                          ("order.placed", "registered", "confluent")])
+        self.assertEqual((told["registered"], told["not_needed"]), (3, 1))
         self.assertEqual(self.registry.subjects(), subjects)
         self.assertEqual(self.run_cli("schema", "register", "order.paid", expect=0).stdout(),
                          "order.paid: not registered, records bear no id of it: they are framed as json\n")
         self.assertEqual(self.registry.subjects(), subjects)
         asked = len(self.registry.asked)
-        self.place(1)
-        self.place(2, "order.unheard")
-        self.run_worker("--once", expect=0)
-        self.assertEqual(set(self.published("order.events")), {"e-1", "e-2"})
+        for number, name in enumerate(("order.placed", "order.unheard", "order.placed.late", "order.paid.late")):
+            self.place(number, name)
+        worker = self.run_worker("--once", expect=0)
+        self.assertEqual(set(self.published("order.events")), {f"e-{number}" for number in range(4)})
         self.assertEqual({urllib.parse.unquote(path).split("/")[2] for _, path, _, _ in self.registry.requests("/subjects/", since=asked)}, set(subjects))
+        self.assertEqual(worker.logs("schema_unregistered"), [])
+        self.options |= {"routing.topic": self.topic("{namespace}.{event}"), "routing.order.placed.subject": None}  # a topic of one name has no others
+        self.run_cli("schema", "register", "--all", expect=0)
+        self.assertEqual(set(self.registry.subjects()) - set(subjects), {f"{self.topic('order.placed')}-shop.Placed"})
 
     def test_what_cannot_be_is_told_at_the_start(self):
         for options, said in (({"registry.subject": "topic"}, "several types of events (order.paid, order.placed)"),

@@ -107,7 +107,7 @@ class ReadBack(harness.BusTest):
     """What was published in each framing is read by the usual clients, who know the registry and nothing of us."""
 
     maxDiff = None
-    FRAMINGS = {"order": "auto", "head": "confluent-header", "cloud": "cloudevents", "plain": "json"}
+    FRAMINGS = {"order": "auto", "head": "confluent-header", "cloud": "cloudevents", "plain": "json", "doc": "confluent-json"}
 
     def setUp(self):
         super().setUp()
@@ -138,6 +138,7 @@ class ReadBack(harness.BusTest):
             self.assertIn("__value_schema_id", head.headers)  # its bytes are the readers' to judge: kcat ends them at the first NUL
             self.assertNotIn("__value_schema_id", order.headers)
             self.assertEqual(json.loads(plain.value), SENT[name])
+            self.assertEqual(records[ids["doc"][name]].value[5:], plain.value, "an id, and the payload as it was written")
         self.assertEqual(records[ids["head"]["paid"]].value, b"\x0eorder-2")
 
     def assert_avro(self, ids, events, way):
@@ -159,12 +160,13 @@ class ReadBack(harness.BusTest):
 
     def read_by_all(self, registry):
         """What each of them read, by way and topic."""
-        order, head, cloud = (f"{self.topic(space)}{registry.version}:3" for space in ("order", "head", "cloud"))
+        order, head, cloud, doc = (f"{self.topic(space)}{registry.version}:3" for space in ("order", "head", "cloud", "doc"))
         python = [FETCHED / "python/bin/python", READERS / "reader.py", self.bootstrap, registry.url]
         node = ["node", READERS / "reader.js", self.bootstrap, registry.url]
         java = ["java", "-cp", FETCHED / "jars/*", READERS / "Reader.java", self.bootstrap, registry.url.replace(API, "/apis/registry/v2")]
-        return (read(*python, f"avro:{order}", f"fastavro:{order}", f"avro:{head}", f"fastavro:{head}", f"cloudevents:{cloud}")
-                | read(*node, f"node:{order}", f"node:{head}", more={"NODE_PATH": str(FETCHED / "node_modules")}) | read(*java, order))
+        return (read(*python, f"avro:{order}", f"fastavro:{order}", f"avro:{head}", f"fastavro:{head}", f"cloudevents:{cloud}",
+                     f"json:{doc}")
+                | read(*node, f"node:{order}", f"node:{head}", f"nodejson:{doc}", more={"NODE_PATH": str(FETCHED / "node_modules")}) | read(*java, order))
 
     def test_usual_clients_read_each_framing(self):
         for registry in (two, three):
@@ -175,6 +177,8 @@ class ReadBack(harness.BusTest):
                     space = topic.removeprefix(self.prefix + ".").rstrip("23")
                     if way == "cloudevents":
                         self.assert_cloudevents(ids[space], events)
+                    elif way in ("json", "nodejson"):
+                        self.assertEqual(events, {ids[space][name]: SENT[name] for name in SENT})
                     else:
                         self.assert_avro(ids[space], events, way)
 
@@ -194,7 +198,7 @@ class ReadBack(harness.BusTest):
         token = self.dir / "token"
         token.write_text("canary-wrong-3081\n")
         self.options |= {"routing.topic": self.topic("token"), "routing.namespaces": "order", "registry.url": two.url, "routing.order.framing": "auto"}
-        self.options = {key: value for key, value in self.options.items() if key not in ("routing.head.framing", "routing.cloud.framing", "routing.plain.framing")}
+        self.options = {key: value for key, value in self.options.items() if ".framing" not in key or key == "routing.order.framing"}
         self.run_cli("schema", "register", "--all", expect=0)
         self.options |= {"registry.url": front.url("bearer"), "registry.token_file": token}
         worker = self.start_worker()

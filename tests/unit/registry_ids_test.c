@@ -19,6 +19,15 @@
 #define NONE_40401 "{\"error_code\":40401,\"message\":\"no subject\"}"
 #define NONE_40403 "{\"error_code\":40403,\"message\":\"no schema\"}"
 
+static const struct ids_kind avro = {"AVRO", catalog_same_schema, catalog_form},
+                             json = {"JSON", catalog_same_json, catalog_json_form};
+static const struct ids_schema ours_avro = {
+    &avro, "t-shop.Placed", "shop.placed", "t", {OURS, sizeof OURS - 1}};
+
+#define OURS_JSON "{\"title\": \"shop.Placed\", \"properties\": {\"n\": {\"maximum\": 100}}}"
+#define THEIRS_JSON                                                                                \
+  "{\\\"properties\\\":{\\\"n\\\":{\\\"maximum\\\":1e2}},\\\"title\\\":\\\"shop.Placed\\\"}"
+
 struct run {
   struct registry_box *box;
   struct ids *ids;
@@ -77,19 +86,20 @@ static enum status save(void *ctx, struct span text, struct error *err) {
   return buffer_status(&r->kept, err);
 }
 
-static void start(struct run *r) {
+static void start_with(struct run *r, const struct ids_schema *schema) {
   struct ids_config config = {.registry = {.urls = r->box->url, .timeout_ms = 20000},
                               .verify_ms = r->verify_ms,
-                              .same = catalog_same_schema,
-                              .form = catalog_form,
                               .load = load,
                               .save = save,
                               .ctx = r,
                               .log = r->log};
   assert_int_equal(ids_open(&config, &r->ids, &r->err), ST_OK);
-  assert_int_equal(
-      ids_add(r->ids, "t-shop.Placed", "shop.placed", "t", SPAN(OURS), &r->id, &r->err), ST_OK);
+  assert_int_equal(ids_add(r->ids, schema, &r->id, &r->err), ST_OK);
   assert_int_equal(ids_start(r->ids, &r->err), ST_OK);
+}
+
+static void start(struct run *r) {
+  start_with(r, &ours_avro);
 }
 
 static struct ids_view view(struct run *r) {
@@ -127,8 +137,7 @@ CASE(what_is_registered_has_its_id) {
   assert_int_equal(atomic_load(&r->id.id), 7);
   assert_int_equal(asked(r, LOOK_UP), 1);
   assert_false(ids_asking(r->ids));
-  assert_int_equal(
-      ids_add(r->ids, "t-shop.Placed", "shop.placed", "t", SPAN(OURS), &r->other, &r->err), ST_OK);
+  assert_int_equal(ids_add(r->ids, &ours_avro, &r->other, &r->err), ST_OK);
   assert_int_equal(atomic_load(&r->other.id), 7); /* at once, the same one */
 }
 
@@ -370,6 +379,54 @@ CASE(a_known_id_is_looked_at_again_and_its_offsets_are_told_when_it_is_another) 
   assert_non_null(strstr(view(r).why, "3 records were published under it since "));
   assert_non_null(
       strstr(view(r).why, ": t partition 0 offsets 9 to 9, partition 2 offsets 40 to 44"));
+}
+
+/* ---- JSON Schema ---- */
+
+/* Apicurio says no type to a look-up; what has an id says it, unless it is Avro. */
+CASE(a_json_schema_has_its_id_where_the_id_says_that_it_is_one) {
+  struct run *r = *state;
+  const struct ids_schema schema = {&json, "t-shop.Placed", "shop.placed", "t", span_of(OURS_JSON)};
+  box_say(r->box, LOOK_UP, 200, "{\"id\":7,\"version\":1,\"schema\":\"" THEIRS_JSON "\"}");
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" THEIRS_JSON "\",\"schemaType\":\"JSON\"}");
+  start_with(r, &schema);
+  await(r, ID_KNOWN);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+}
+
+CASE(no_json_schema_is_taken_for_an_avro_schema_of_its_text) {
+  struct run *r = *state;
+  const struct ids_schema schema = {&json, "t-shop.Placed", "shop.placed", "t", span_of(OURS_JSON)};
+  box_say(r->box, LOOK_UP, 200, "{\"id\":7,\"version\":1,\"schema\":\"" THEIRS_JSON "\"}");
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" THEIRS_JSON "\"}");
+  start_with(r, &schema);
+  await(r, ID_WRONG);
+  assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
+}
+
+TEST(json_is_the_same_however_it_is_spelt) {
+  const struct span ours =
+      SPAN("{\"a\": [1, 19.90, {\"x\": \"\\u00e9/\", \"b\": null}], \"c\": -0}");
+  static const struct {
+    const char *text;
+    bool same;
+  } cases[] = {{"{\"c\":0e7,\"a\":[1.0,199E-1,{\"\\u0062\":null,\"x\":\"é\\/\"}]}", true},
+               {"{\"a\": [1, 19.9, {\"x\": \"é/\", \"b\": false}], \"c\": 0}", false},
+               {"{\"a\": [19.9, 1, {\"x\": \"é/\", \"b\": null}], \"c\": 0}", false},
+               {"{\"a\": [1, 19.9, {\"x\": \"e/\", \"b\": null}], \"c\": 0}", false},
+               {"{\"a\": [1, 19.91, {\"x\": \"é/\", \"b\": null}], \"c\": 0}", false},
+               {"{\"a\": [1, 19.9, {\"x\": \"é/\", \"b\": null}], \"c\": 0, \"d\": 1}", false},
+               {"{\"a\": [1, 19.9, {\"x\": \"é/\", \"b\": null}], \"c\": 0", false},
+               {"", false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct digest a = catalog_json_form(span_of(cases[i].text)), b = catalog_json_form(ours);
+    if (catalog_same_json(span_of(cases[i].text), ours) != cases[i].same ||
+        (a.lo == b.lo && a.hi == b.hi) != cases[i].same)
+      fail_msg("%s", cases[i].text);
+  }
+  assert_false(catalog_same_json(SPAN("9223372036854775808"), SPAN("9223372036854775807")));
+  assert_false(catalog_same_json(SPAN("1e-400"), SPAN("0")));
+  assert_true(catalog_same_json(SPAN("1000"), SPAN("0.1e4")));
 }
 
 /* ---- what is the same schema ---- */

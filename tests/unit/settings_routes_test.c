@@ -50,13 +50,14 @@ CASE(a_mistyped_attribute_is_refused_with_the_nearest) {
   assert_refused(r, "-X routing.topik: no such setting; did you mean routing.topic?");
 }
 
-CASE(what_a_route_cannot_say_yet_is_told) {
+CASE(what_a_route_says_of_framings_and_subjects) {
   struct run *r = *state;
   load(r, NULL, NULL, "routing.order.framing=confluent-json");
-  assert_refused(
-      r,
-      "-X routing.order.framing=confluent-json: confluent-json is not there yet: this release does "
-      "auto, single-object, confluent, confluent-header, raw, json, cloudevents; leave it out");
+  assert_ok(r);
+  load(r, NULL, NULL, "routing.order.framing=confluent-jason");
+  assert_refused(r, "-X routing.order.framing=confluent-jason: must be one of auto, single-object, "
+                    "confluent, confluent-header, confluent-json, raw, json, cloudevents; did you "
+                    "mean confluent-json?");
   load(r, NULL, NULL, "routing.order.framing=raw");
   assert_ok(r);
   load(r, NULL, NULL, "routing.order.subject=record");

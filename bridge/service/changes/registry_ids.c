@@ -11,36 +11,40 @@ static enum status save_note(void *ctx, struct span text, struct error *err) {
   return store_note_write(ctx, NOTE_IDS, text, err);
 }
 
+static const struct ids_kind avro = {"AVRO", catalog_same_schema, catalog_form},
+                             json = {"JSON", catalog_same_json, catalog_json_form};
+
 struct adding {
-  struct ids *ids;
+  struct service *service;
   const struct catalog *catalog;
-  const struct routing *routing;
 };
 
 static enum status add_use(void *ctx, const struct subject_use *use, struct error *err) {
   const struct adding *a = ctx;
   struct buffer text = {0};
   if (!framing_needs_id(use->framing)) return ST_OK;
-  struct schema_id *target = catalog_id_at(a->catalog, use->i, use->place);
-  const char *topic = routing_topic_name(a->routing, use->place / SUBJECT_NAMINGS);
-  enum status st = subject_text(a->catalog, use, &text, err);
-  if (st == ST_OK)
-    st = ids_add(a->ids, use->subject, use->schema->event_name, topic, buffer_span(&text), target,
-                 err);
+  const struct service *s = a->service;
+  struct schema_id *target = catalog_id_at(a->catalog, use->i, use->place, use->framing);
+  struct ids_schema schema = {.kind = framing_is_json(use->framing) ? &json : &avro,
+                              .subject = use->subject,
+                              .event = use->schema->event_name,
+                              .topic =
+                                  routing_topic_name(s->routing, use->place / SUBJECT_NAMINGS)};
+  enum status st = subject_text(&s->plan, a->catalog, s->routing, use, &text, err);
+  schema.text = buffer_span(&text);
+  if (st == ST_OK) st = ids_add(s->ids, &schema, target, err);
   buffer_release(&text);
   return st;
 }
 
 enum status service_ids_add(struct service *s, const struct catalog *catalog, struct error *err) {
-  struct adding a = {s->ids, catalog, s->routing};
+  struct adding a = {s, catalog};
   return s->ids ? subjects_each(&s->plan, catalog, s->routing, add_use, &a, err) : ST_OK;
 }
 
 enum status service_ids_open(struct service *s, struct error *err) {
   struct ids_config config = {.registry = s->plan.registry,
                               .verify_ms = setting_number(s->settings, SETTING_REGISTRY_VERIFY),
-                              .same = catalog_same_schema,
-                              .form = catalog_form,
                               .load = load_note,
                               .save = save_note,
                               .ctx = s->store,

@@ -2,6 +2,7 @@
  * A crash leaves the schemas of the files, which the next start reads. */
 #include "bridge/service/changes/last_schemas.h"
 #include "bridge/service/parts.h"
+#include "bridge/service/plan/framings.h"
 #include "bridge/service/plan/subjects.h"
 
 /* What routing made of the schemas when it was opened: it stays as it is while the worker runs. */
@@ -61,7 +62,7 @@ void service_reload_schemas(struct service *s) {
     while (catalog_schema_at(fresh, count, &schema)) count++;
     if (service_ids_add(s, fresh, &err) != ST_OK) /* those without an id wait */
       tell_refused(s, &err);
-    if (!framing_is_json(s->plan.catalog.framing)) last_schemas_keep(s->store, fresh, s->log);
+    if (plan_needs_schemas(&s->plan, s->routing)) last_schemas_keep(s->store, fresh, s->log);
     catalog_replace(s->catalog, fresh);
     log_write(s->log, LOG_INFO, "service", "schemas_reloaded", FIELDS(F_INT("count", count)),
               "The schemas were read again and serve from the next event on");

@@ -2,6 +2,7 @@
  * One thread; a crash leaves nothing. */
 #include "bridge/service/changes/last_schemas.h"
 #include "bridge/service/doctor/parts.h"
+#include "bridge/service/plan/framings.h"
 
 struct telling {
   struct doctor *d;
@@ -19,7 +20,7 @@ void doctor_check_history(struct doctor *d) {
   struct telling t = {.d = d};
   struct error err = {0};
   bool changed = false;
-  if (!d->store || !d->catalog || d->plan.catalog.framing == FRAMING_JSON) return;
+  if (!d->store || !d->catalog || !d->routing || !plan_needs_schemas(&d->plan, d->routing)) return;
   enum status st = last_schemas_compare(d->store, d->catalog, tell_change, &t, &changed, &err);
   if (st != ST_OK)
     doctor_found(d, "schema history", REPORT_SKIPPED, "those of the last start are not known: %s",

@@ -3,6 +3,7 @@
  * One thread; a crash leaves nothing. */
 #include "bridge/kafka/reader.h"
 #include "bridge/service/doctor/parts.h"
+#include "bridge/service/plan/framings.h"
 #include "bridge/service/plan/subjects.h"
 
 enum { TOLD_MOST = 20, ANSWER_MS = 5000, BACK = 16 };
@@ -22,11 +23,11 @@ static enum status ask_one(void *ctx, const struct subject_use *use, struct erro
   struct buffer text = {0};
   struct registry_schema found;
   if (!framing_needs_id(use->framing)) return ST_OK;
-  enum status st = subject_text(a->d->catalog, use, &text, err);
+  enum status st = subject_text(&a->d->plan, a->d->catalog, a->d->routing, use, &text, err);
   enum registry_said said = REGISTRY_NOWHERE;
   if (st == ST_OK)
-    said = registry_look_up(a->registry, use->subject, buffer_span(&text), "AVRO", true, &found,
-                            &a->away);
+    said = registry_look_up(a->registry, use->subject, buffer_span(&text),
+                            framing_schema_type(use->framing), true, &found, &a->away);
   buffer_release(&text);
   if (st != ST_OK) return st;
   if (said == REGISTRY_NOWHERE) return ST_UNAVAILABLE;
@@ -75,15 +76,8 @@ static struct span header(const struct message *m, const char *name) {
   return (struct span){0};
 }
 
-static enum framing framing_seen(const struct message *m) {
-  struct span type = header(m, "content-type");
-  if (header(m, HEADER_SCHEMA_ID).len) return FRAMING_CONFLUENT_HEADER;
-  for (int f = 0; f < FRAMING_AUTO; f++)
-    if (f != FRAMING_RAW && f != FRAMING_CONFLUENT_HEADER && f != FRAMING_SINGLE_OBJECT &&
-        span_is(type, framing_content_type((enum framing)f)))
-      return (enum framing)f;
-  bool framed = m->value.len > 2 && memcmp(m->value.ptr, "\xC3\x01", 2) == 0;
-  return framed ? FRAMING_SINGLE_OBJECT : FRAMING_RAW;
+static enum framing seen_of(const struct message *m) {
+  return framing_seen(header(m, "content-type"), header(m, HEADER_SCHEMA_ID), m->value);
 }
 
 struct last { /* of a topic, as far as it was read */
@@ -96,12 +90,12 @@ struct last { /* of a topic, as far as it was read */
 static void note(struct doctor *d, struct last *lasts, const struct message *m) {
   enum framing now;
   struct span event = header(m, "ce_type");
-  if (!event.len || !m->value.ptr || !plan_framing(&d->plan, d->routing, event, &now)) return;
+  if (!event.len || !m->value.ptr || !plan_framing(&d->plan, d->routing, event, &now, NULL)) return;
   for (unsigned i = 0; i < routing_topics(d->routing); i++) {
     if (strcmp(routing_topic_name(d->routing, i), m->topic) != 0) continue;
     if (lasts[i].known && m->timestamp_ms < lasts[i].at_ms) return;
     lasts[i] =
-        (struct last){.known = true, .seen = framing_seen(m), .now = now, .at_ms = m->timestamp_ms};
+        (struct last){.known = true, .seen = seen_of(m), .now = now, .at_ms = m->timestamp_ms};
     snprintf(lasts[i].event, sizeof lasts[i].event, "%.*s", SPAN_ARGS(event));
   }
 }
@@ -138,7 +132,7 @@ static bool framings_may_differ(const struct doctor *d) {
   buffer_release(&ids);
   for (size_t i = 0; !may && routing_pattern(d->routing, i, &use); i++) {
     enum framing framing;
-    may = plan_framing(&d->plan, d->routing, use.pattern, &framing) &&
+    may = plan_framing(&d->plan, d->routing, use.pattern, &framing, NULL) &&
           framing != FRAMING_SINGLE_OBJECT;
   }
   return may;

@@ -17,8 +17,9 @@ static bool read_entry(void *ctx, const struct entry_info *info) {
   struct reading *r = ctx;
   r->read++;
   if (info->payload != JSON_NONE && info->doc)
-    (void)unplaced_meet(r->catalog, routing_canonical(r->d->routing, info->name), info->doc,
-                        info->payload, NULL);
+    (void)unplaced_meet(r->catalog, &r->d->plan, r->d->routing,
+                        routing_canonical(r->d->routing, info->name), info->doc, info->payload,
+                        NULL);
   return true;
 }
 
@@ -87,7 +88,7 @@ void doctor_check_unplaced(struct doctor *d) {
   struct reading r = {.d = d};
   struct error err = {0};
   uint64_t total = 0;
-  if (!d->store || !d->routing || !d->catalog || framing_is_json(d->plan.catalog.framing)) return;
+  if (!d->store || !d->routing || !d->catalog) return;
   enum status st = unplaced_open(&d->plan, &r.catalog, &err);
   if (st == ST_OK)
     st = store_list(d->store, LIST_PENDING, ENTRIES_READ, read_entry, &r, &total, &err);

@@ -29,7 +29,8 @@ static void consult_fields(struct service *s, struct catalog *catalog, const str
   struct span path;
   struct error why = {0};
   uint64_t count;
-  add_doom(unplaced_meet(catalog, name, doc, event->payload, &why), &why, warning);
+  add_doom(unplaced_meet(catalog, &s->plan, s->routing, name, doc, event->payload, &why), &why,
+           warning);
   for (size_t n = 0; unplaced_at(catalog, name, n, &path, &count); n++) {
     if (!n) buffer_add_z(warning, "These have no place in the schema and ");
     if (!n) add_what_becomes(s, name, warning);

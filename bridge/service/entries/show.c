@@ -221,12 +221,12 @@ static void write_unknown(struct showing *w, const struct entry_info *info) {
   struct span name = routing_canonical(w->service->routing, info->name);
   json_write_key(w->json, &w->first, "unknown_fields");
   if (info->payload == JSON_NONE || info->raw ||
-      framing_is_json(w->service->plan.catalog.framing) ||
       unplaced_open(&w->service->plan, &catalog, NULL) != ST_OK) {
     buffer_add_z(w->json, "[]");
     return;
   }
-  (void)unplaced_meet(catalog, name, info->doc, info->payload, NULL);
+  (void)unplaced_meet(catalog, &w->service->plan, w->service->routing, name, info->doc,
+                      info->payload, NULL);
   unplaced_write(catalog, name, w->json);
   catalog_close(catalog);
 }

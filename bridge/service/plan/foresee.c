@@ -13,11 +13,9 @@ enum reason foresee(const struct plan *plan, const struct routing *routing, stru
   enum reason reason = routing_route(routing, doc, event, arena, route, err);
   *topic_known = reason == REASON_NONE;
   if (reason != REASON_NONE) return reason;
-  /* Nobody asks for ids here: with a framing that needs one it would only wait. */
-  enum framing framing = foresee_framing(plan, route);
   const struct catalog_way way = {.unknown_fields = route->unknown_fields,
-                                  .framing =
-                                      framing_needs_id(framing) ? FRAMING_SINGLE_OBJECT : framing};
+                                  .framing = foresee_framing(plan, route),
+                                  .trial = true};
   catalog_way(catalog, &way);
   reason = catalog_encode(catalog, doc, event, route->name, 0, &record, err);
   if (reason == REASON_NONE && record.failed) reason = REASON_NO_MEMORY;

@@ -1,6 +1,9 @@
 /* Walks the schemas by the routes. Any thread; a crash leaves nothing. */
 #include "bridge/service/plan/subjects.h"
 
+#include "bridge/service/plan/framings.h"
+#include "bridge/service/plan/json_schema_text.h"
+
 struct walk {
   const struct plan *plan;
   const struct catalog *catalog;
@@ -11,30 +14,16 @@ struct walk {
   struct buffer subject;
 };
 
-/* False: none is published. */
-static bool way_of(const struct plan *plan, const struct routing *routing, struct span name,
-                   enum framing *framing, enum subject_naming *naming) {
-  if (!routing_framing_of(routing, name, framing, naming)) return false;
-  if (*framing == FRAMING_AUTO) *framing = plan->catalog.framing;
-  if (*naming == SUBJECT_AUTO) *naming = plan->subject;
-  return true;
-}
-
-bool plan_framing(const struct plan *plan, const struct routing *routing, struct span name,
-                  enum framing *out) {
-  enum subject_naming naming;
-  return way_of(plan, routing, name, out, &naming);
-}
-
 /* The envelope is never the one type of its topic. */
 static enum status visit_at(struct walk *w, struct subject_use *use, unsigned topic,
                             enum subject_naming naming) {
   const struct catalog_schema *schema = use->schema;
+  bool any = schema->whole && framing_is_json(use->framing);
   use->place = topic * SUBJECT_NAMINGS + naming;
   if (schema->whole && naming == SUBJECT_TOPIC) naming = SUBJECT_TOPIC_RECORD;
   buffer_clear(&w->subject);
-  registry_subject_write(naming, routing_topic_name(w->routing, topic), schema->record,
-                         &w->subject);
+  registry_subject_write(naming, routing_topic_name(w->routing, topic),
+                         any ? SPAN(JSON_SCHEMA_ANY) : schema->record, &w->subject);
   enum status st = buffer_status(&w->subject, w->err);
   use->subject = buffer_z(&w->subject);
   return st == ST_OK ? w->visit(w->ctx, use, w->err) : st;
@@ -47,21 +36,32 @@ static bool has_schema(const struct catalog *c, struct span name) {
   return false;
 }
 
+/* May events come there that have no schema? Where the pattern itself has one only those of longer
+ * names, order.placed.late, unless the topic is that of the one name. */
+static bool may_lack(struct walk *w, struct span pattern) {
+  unsigned topic;
+  if (!has_schema(w->catalog, pattern)) return true;
+  buffer_clear(&w->subject);
+  buffer_printf(&w->subject, "%.*s.x", SPAN_ARGS(pattern));
+  return routing_topic_of(w->routing, buffer_span(&w->subject), &topic);
+}
+
 /* Wherever events without a schema of their own may go. */
 static enum status visit_envelope(struct walk *w, size_t i, const struct catalog_schema *schema) {
   struct topic_use at;
-  size_t places = (size_t)routing_topics(w->routing) * SUBJECT_NAMINGS;
+  size_t places = (size_t)routing_topics(w->routing) * SUBJECT_NAMINGS * 2;
   bool *seen = calloc(places + 1, sizeof *seen);
   enum status st = seen ? ST_OK : error_set(w->err, ST_NO_MEMORY, "Out of memory");
   for (size_t n = 0; st == ST_OK && routing_pattern(w->routing, n, &at); n++) {
     struct subject_use use = {.schema = schema, .i = i};
     enum subject_naming naming;
-    if (!way_of(w->plan, w->routing, at.pattern, &use.framing, &naming) ||
-        !framing_needs_id(use.framing) || has_schema(w->catalog, at.pattern))
+    if (!plan_framing(w->plan, w->routing, at.pattern, &use.framing, &naming) ||
+        !framing_needs_id(use.framing))
       continue;
-    size_t place = (size_t)at.topic * SUBJECT_NAMINGS + naming;
-    if (!seen[place]) st = visit_at(w, &use, at.topic, naming);
+    size_t place = ((size_t)at.topic * SUBJECT_NAMINGS + naming) * 2 + framing_is_json(use.framing);
+    if (seen[place] || !may_lack(w, at.pattern)) continue;
     seen[place] = true;
+    st = visit_at(w, &use, at.topic, naming);
   }
   free(seen);
   return st;
@@ -82,21 +82,29 @@ enum status subjects_each(const struct plan *plan, const struct catalog *catalog
     if (schema.whole)
       st = visit_envelope(&w, i, &schema);
     else if (routing_topic_of(routing, event, &topic) &&
-             way_of(plan, routing, event, &use.framing, &naming))
+             plan_framing(plan, routing, event, &use.framing, &naming))
       st = visit_at(&w, &use, topic, naming);
   }
   buffer_release(&w.subject);
   return st;
 }
 
-enum status subject_text(const struct catalog *catalog, const struct subject_use *use,
+enum status subject_text(const struct plan *plan, const struct catalog *catalog,
+                         const struct routing *routing, const struct subject_use *use,
                          struct buffer *out, struct error *err) {
   struct buffer whole = {0};
-  enum status st = catalog_whole_text(catalog, use->schema->text, &whole, err);
+  enum status st = framing_is_json(use->framing)
+                       ? json_schema_text(plan, catalog, routing, use->i, &whole, err)
+                       : catalog_whole_text(catalog, use->schema->text, &whole, err);
   buffer_clear(out);
   if (st == ST_OK) registry_minify(buffer_span(&whole), out);
   buffer_release(&whole);
   return st == ST_OK ? buffer_status(out, err) : st;
+}
+
+bool subject_same(const struct subject_use *use, struct span theirs, struct span ours) {
+  return framing_is_json(use->framing) ? catalog_same_json(theirs, ours)
+                                       : catalog_same_schema(theirs, ours);
 }
 
 /* ---- what cannot be ---- */
@@ -106,7 +114,7 @@ static enum status no_registry(const struct plan *plan, const struct routing *ro
   struct topic_use use;
   for (size_t at = 0; routing_pattern(routing, at, &use); at++) {
     enum framing framing;
-    if (plan_framing(plan, routing, use.pattern, &framing) && framing_needs_id(framing))
+    if (plan_framing(plan, routing, use.pattern, &framing, NULL) && framing_needs_id(framing))
       return error_set(err, ST_INVALID,
                        "the framing %s of %.*s needs a schema registry; set registry.url, or "
                        "another encoding.framing",
@@ -140,8 +148,8 @@ static enum status one_type(const struct plan *plan, const struct catalog *catal
     enum framing framing;
     enum subject_naming naming;
     const char *first, *second;
-    if (!way_of(plan, routing, use.pattern, &framing, &naming) || !framing_needs_id(framing) ||
-        naming != SUBJECT_TOPIC)
+    if (!plan_framing(plan, routing, use.pattern, &framing, &naming) ||
+        !framing_needs_id(framing) || naming != SUBJECT_TOPIC)
       continue;
     size_t count = types_of(catalog, routing, use.topic, &first, &second);
     if (count == 1 || (!count && use.pattern.len == use.ns.len)) continue;

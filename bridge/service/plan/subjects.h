@@ -1,4 +1,4 @@
-/* subjects.h - how events are framed, and which schema is registered under which subject: what the
+/* subjects.h - which schema is registered under which subject: what the
  * worker looks up, doctor asks for and `schema register` registers. Private to bridge/service. Any
  * thread.
  */
@@ -6,10 +6,6 @@
 #define BRIDGE_SERVICE_PLAN_SUBJECTS_H
 
 #include "bridge/service/plan/configure.h"
-
-/* How events of that name, or pattern, are framed: never FRAMING_AUTO. False: none is published. */
-bool plan_framing(const struct plan *plan, const struct routing *routing, struct span name,
-                  enum framing *out);
 
 struct subject_use {
   const struct catalog_schema *schema;
@@ -20,15 +16,18 @@ struct subject_use {
 };
 typedef enum status (*subject_fn)(void *ctx, const struct subject_use *use, struct error *err);
 /* Each schema by which events are published, once, whether their framing needs an id or not; the
- * envelope once for each subject under which events without a schema need one. Ends with what visit
- * does not take (ST_OK goes on). */
+ * envelope once for each subject and kind of schema that events without a schema need. Ends with
+ * what visit does not take (ST_OK goes on). */
 MUST_CHECK enum status subjects_each(const struct plan *plan, const struct catalog *catalog,
                                      const struct routing *routing, subject_fn visit, void *ctx,
                                      struct error *err);
 /* The text that is registered there, in place of what out has: whole, so that it needs no other
- * subject, and minified. */
-MUST_CHECK enum status subject_text(const struct catalog *catalog, const struct subject_use *use,
+ * subject, and minified. Its type is framing_schema_type. */
+MUST_CHECK enum status subject_text(const struct plan *plan, const struct catalog *catalog,
+                                    const struct routing *routing, const struct subject_use *use,
                                     struct buffer *out, struct error *err);
+/* Are two such texts the same schema? */
+bool subject_same(const struct subject_use *use, struct span theirs, struct span ours);
 /* ST_INVALID: a framing needs a registry, and none is named; or a subject is that of its topic,
  * which has not one type of event. */
 MUST_CHECK enum status subjects_check(const struct plan *plan, const struct catalog *catalog,

@@ -81,8 +81,10 @@ MUST_CHECK enum status schemas_infer(const struct settings *settings, const stru
                                      struct span event, const char *which, struct buffer *text,
                                      size_t *count, struct error *err);
 /* schemas_fetch.c: what the registry has under the subjects of our events, its newest 50 versions,
- * as schemas in a folder that is there and empty. ST_UNAVAILABLE: the registry is not there. */
-MUST_CHECK enum status schemas_fetch(struct schemas *s, const char *folder, struct error *err);
+ * as schemas in a folder that is there and empty; *left: how many are there as JSON Schema, and are
+ * not in it. ST_UNAVAILABLE: the registry is not there. */
+MUST_CHECK enum status schemas_fetch(struct schemas *s, const char *folder, size_t *left,
+                                     struct error *err);
 /* schema_levels.c: are the schemas compatible with those of before, by a level of SCHEMA_LEVELS?
  * only: of this event alone (empty: of all). Backward: what the older schema wrote is read with the
  * newer one; forward: the other way round; transitive: with the frozen ones of both as well.

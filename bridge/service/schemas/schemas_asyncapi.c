@@ -2,7 +2,7 @@
  * schema, and one for all that go in the envelope.
  * One thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
-#include "bridge/service/plan/subjects.h"
+#include "bridge/service/plan/framings.h"
 #include "bridge/service/schemas/schemas_parts.h"
 
 #define MESSAGES "#/components/messages/"
@@ -101,7 +101,8 @@ static void put_channels(const struct schemas *s, struct span only, struct buffe
 /* Events without a schema may be framed in several ways: then as most. */
 static enum framing framing_of(const struct schemas *s, const struct catalog_schema *schema) {
   enum framing framing = s->plan.catalog.framing;
-  if (!schema->whole && !plan_framing(&s->plan, s->routing, span_of(schema->event_name), &framing))
+  if (!schema->whole &&
+      !plan_framing(&s->plan, s->routing, span_of(schema->event_name), &framing, NULL))
     framing = s->plan.catalog.framing;
   return framing;
 }

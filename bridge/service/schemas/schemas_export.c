@@ -1,14 +1,8 @@
 /* The schemas as JSON Schema: one with the types that it names, or all of them.
  * One thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/json_schema_text.h"
 #include "bridge/service/schemas/schemas_parts.h"
-#include "bridge/service/unplaced.h"
-
-/* Are members of that event refused that its schema has no place for? */
-static bool refuses(const struct schemas *s, struct span event) {
-  const char *by;
-  return unplaced_policy(&s->plan, s->routing, event, &by) == UNKNOWN_REFUSE;
-}
 
 void schemas_key(struct span event, struct buffer *out) {
   for (size_t i = 0; i < event.len; i++) {
@@ -20,34 +14,6 @@ void schemas_key(struct span event, struct buffer *out) {
     else
       buffer_printf(out, "_%02x", c);
   }
-}
-
-static enum status write_json_schema(const struct schemas *s, size_t i,
-                                     const struct catalog_json *form, struct buffer *out,
-                                     struct buffer *named, struct error *err) {
-  struct catalog_schema schema;
-  struct catalog_json own = *form;
-  if (!catalog_schema_at(s->catalog, i, &schema)) return ST_OK;
-  own.refuse = refuses(s, span_of(schema.event_name));
-  return catalog_json_schema(s->catalog, i, &own, out, named, err);
-}
-
-static void begin(struct buffer *out) {
-  buffer_add_z(out, "{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\"");
-}
-
-static enum status write_one(const struct schemas *s, size_t i, struct buffer *out,
-                             struct error *err) {
-  const struct catalog_json form = {.root = "#", .place = "#/$defs/", .before = ""};
-  struct buffer own = {0}, named = {0};
-  enum status st = write_json_schema(s, i, &form, &own, &named, err);
-  begin(out);
-  if (own.len > 1) buffer_printf(out, ", %.*s", (int)own.len - 2, buffer_z(&own) + 1);
-  if (named.len) buffer_printf(out, ", \"$defs\": {%s}", buffer_z(&named));
-  buffer_add_char(out, '}');
-  buffer_release(&own);
-  buffer_release(&named);
-  return st;
 }
 
 enum status schemas_write_among(const struct schemas *s, size_t i, const char *place,
@@ -62,7 +28,7 @@ enum status schemas_write_among(const struct schemas *s, size_t i, const char *p
   buffer_add_char(&before, '-');
   const struct catalog_json form = {
       .root = buffer_z(&root), .place = place, .before = buffer_z(&before)};
-  enum status st = write_json_schema(s, i, &form, out, &named, err);
+  enum status st = json_schema_of(&s->plan, s->catalog, s->routing, i, &form, out, &named, err);
   if (named.len) buffer_printf(out, ", %s", buffer_z(&named));
   buffer_release(&root);
   buffer_release(&before);
@@ -74,8 +40,7 @@ static enum status write_all(const struct schemas *s, struct buffer *out, struct
   struct catalog_schema schema;
   enum status st = ST_OK;
   bool first = true;
-  begin(out);
-  buffer_add_z(out, ", \"$defs\": {");
+  buffer_add_z(out, JSON_SCHEMA_BEGIN ", \"$defs\": {");
   for (size_t i = 0; st == ST_OK && catalog_schema_at(s->catalog, i, &schema); i++) {
     if (schema.whole) continue;
     if (!first) buffer_add_z(out, ", ");
@@ -90,6 +55,8 @@ enum status schemas_json_schema(struct schemas *s, struct span event, struct buf
                                 struct error *err) {
   size_t i = 0;
   enum status st = event.len ? schemas_index(s, event, &i, err) : ST_OK;
-  if (st == ST_OK) st = event.len ? write_one(s, i, out, err) : write_all(s, out, err);
+  if (st == ST_OK && event.len)
+    st = json_schema_text(&s->plan, s->catalog, s->routing, i, out, err);
+  if (st == ST_OK && !event.len) st = write_all(s, out, err);
   return st == ST_OK ? buffer_status(out, err) : st;
 }

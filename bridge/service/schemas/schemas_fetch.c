@@ -13,7 +13,8 @@
 
 struct fetching {
   struct registry *registry;
-  int top; /* the folder */
+  int top;     /* the folder */
+  size_t left; /* schemas that are no Avro there */
   struct error *err;
 };
 
@@ -40,7 +41,7 @@ static enum status put_version(struct fetching *f, const struct subject_use *use
   enum registry_said said = registry_version(f->registry, use->subject, version, &schema, f->err);
   if (said == REGISTRY_MISSING) return ST_OK; /* it was deleted meanwhile */
   if (said != REGISTRY_GIVEN) return ST_UNAVAILABLE;
-  if (!span_is(schema.type, "AVRO") || schema.references)
+  if ((schema.type.len && !span_is(schema.type, "AVRO")) || schema.references)
     return error_set(f->err, ST_UNSUPPORTED, "%s version %lld is %s", use->subject,
                      (long long)version,
                      schema.references ? "not whole: it names other subjects" : "no Avro schema");
@@ -51,7 +52,9 @@ static enum status fetch_one(void *ctx, const struct subject_use *use, struct er
   struct fetching *f = ctx;
   int64_t versions[REGISTRY_VERSIONS];
   size_t count = 0;
-  if (use->schema->whole) return ST_OK;
+  bool json = framing_needs_id(use->framing) && framing_is_json(use->framing);
+  if (json && !use->schema->whole) f->left++;
+  if (json || use->schema->whole) return ST_OK;
   enum registry_said said = registry_versions(f->registry, use->subject, versions, &count, err);
   if (said == REGISTRY_MISSING) return ST_OK;
   if (said != REGISTRY_GIVEN) return ST_UNAVAILABLE;
@@ -60,12 +63,13 @@ static enum status fetch_one(void *ctx, const struct subject_use *use, struct er
   return st;
 }
 
-enum status schemas_fetch(struct schemas *s, const char *folder, struct error *err) {
+enum status schemas_fetch(struct schemas *s, const char *folder, size_t *left, struct error *err) {
   struct fetching f = {.err = err};
   f.top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (f.top < 0) return error_sys(err, errno, "Opening %s", folder);
   enum status st = registry_open(&s->plan.registry, &f.registry, err);
   if (st == ST_OK) st = subjects_each(&s->plan, s->catalog, s->routing, fetch_one, &f, err);
+  *left = f.left;
   registry_close(f.registry);
   close(f.top);
   return st;

@@ -44,15 +44,17 @@ static enum status take(struct registering *g, const struct subject_use *use) {
   struct registry_schema out = {.id = REGISTRY_NO_ID};
   struct error why = {0};
   struct span text = buffer_span(&g->text);
+  const char *type = framing_schema_type(use->framing);
   bool compatible = true;
   enum registry_said said =
-      registry_look_up(g->registry, use->subject, text, "AVRO", true, &out, g->err);
+      registry_look_up(g->registry, use->subject, text, type, true, &out, g->err);
+  if (said == REGISTRY_GIVEN && out.text.len && !subject_same(use, out.text, text))
+    said = REGISTRY_MISSING; /* the worker would not take it */
   if (said == REGISTRY_GIVEN) write_one(g, use, WAS_THERE, out.id, "");
   if (said != REGISTRY_MISSING) return said == REGISTRY_GIVEN ? ST_OK : ST_UNAVAILABLE;
   out.id = REGISTRY_NO_ID;
-  said = g->dry_run
-             ? registry_compatible(g->registry, use->subject, text, "AVRO", &compatible, &why)
-             : registry_register(g->registry, use->subject, text, "AVRO", false, &out, &why);
+  said = g->dry_run ? registry_compatible(g->registry, use->subject, text, type, &compatible, &why)
+                    : registry_register(g->registry, use->subject, text, type, false, &out, &why);
   if (said == REGISTRY_NOWHERE) {
     *g->err = why;
     return ST_UNAVAILABLE;
@@ -72,7 +74,8 @@ static enum status take_use(void *ctx, const struct subject_use *use, struct err
     write_one(g, use, NOT_NEEDED, REGISTRY_NO_ID, "");
     return ST_OK;
   }
-  enum status st = subject_text(g->schemas->catalog, use, &g->text, err);
+  const struct schemas *s = g->schemas;
+  enum status st = subject_text(&s->plan, s->catalog, s->routing, use, &g->text, err);
   return st == ST_OK ? take(g, use) : st;
 }
 

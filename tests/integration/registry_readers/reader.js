@@ -1,10 +1,10 @@
-// reader.js BOOTSTRAP URL WAY:TOPIC:COUNT...: as reader.py, by kafkajs and @confluentinc/schemaregistry. WAY: node (Avro), json.
+// reader.js BOOTSTRAP URL WAY:TOPIC:COUNT...: as reader.py, by kafkajs and @confluentinc/schemaregistry. WAY: node (Avro), nodejson.
 const {Kafka, logLevel} = require('kafkajs');
 const {SchemaRegistryClient, SerdeType, AvroDeserializer, JsonDeserializer} = require('@confluentinc/schemaregistry');
 const [bootstrap, url, ...ways] = process.argv.slice(2);
 
 const client = new SchemaRegistryClient({baseURLs: [url]});
-const readers = {node: new AvroDeserializer(client, SerdeType.VALUE, {}), json: new JsonDeserializer(client, SerdeType.VALUE, {})};
+const readers = {node: new AvroDeserializer(client, SerdeType.VALUE, {}), nodejson: new JsonDeserializer(client, SerdeType.VALUE, {validate: true})};
 const kafka = new Kafka({brokers: [bootstrap], logLevel: logLevel.ERROR});
 
 const wanted = new Map(ways.map((words) => { const [way, topic, count] = words.split(':'); return [topic, {way, left: +count}]; }));
