@@ -173,7 +173,8 @@ class Wire(harness.BusTest):
         blocks = re.findall(r"(?:^    (?:[0-9a-f]{2} )+.*\n)+", page, re.M)
         shown = ["".join(re.findall(r"^    ((?:[0-9a-f]{2} )+)", block, re.M)).replace(" ", "") for block in blocks]
         sent, head = self.recorded()["plain-0"]["value"], 2 * (2 + 8)
-        self.assertEqual(shown, [sent, "0000000007" + sent[head:]], "single-object, and confluent with the id 7")
+        self.assertEqual(shown, [sent, "0000000007" + sent[head:], "0000000008" + b'{"id": "ep-7"}'.hex()],
+                         "single-object, confluent with the id 7, confluent-json with the id 8")
         for header in (*self.recorded()["traced"]["headers"], "tracestate", "ce_subject", "ce_extra", "busbridge-envelope"):
             self.assertIn(f"| `{header}` |", page)
 
