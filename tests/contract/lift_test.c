@@ -79,6 +79,28 @@ LIFTED(it_is_known_again_by_both_its_ids) {
   }
 }
 
+/* What was published by the message's id, as another event or before it had one of its own. */
+LIFTED(a_message_id_that_is_used_again_for_another_event_takes_none_out) {
+  struct box *b = *state;
+  enum settled how;
+  for (int on = 0; on < 2; on++) {
+    restart_lifting(b, on);
+    if (on)
+      box_emit(b, "b"); /* no envelope */
+    else
+      emit(b, "b", "in-a", "{}");
+    assert_string_equal(box_take_all(b), "b");
+    struct entry_ref was = b->refs[0];
+    box_done_all(b);
+    restart_lifting(b, true);
+    emit(b, "b", "in-b", "{}");
+    OK(box_late(b, &was, "b", &how));
+    assert_int_equal(how, SETTLED_CHANGED);
+    assert_string_equal(box_take_all(b), "in-b");
+    box_done_all(b);
+  }
+}
+
 LIFTED(it_lies_there_and_is_found_by_both_its_ids) {
   struct box *b = *state;
   uint64_t total;

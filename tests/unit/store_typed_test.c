@@ -3,6 +3,8 @@
 #include "bridge/outbox/manifest.h"
 #include "tests/unit/store_faults.h"
 
+#include <errno.h>
+
 #define WAITS "typed/pending/a.json"
 #define UNDER_WAY "typed/processing/a.json"
 
@@ -269,6 +271,38 @@ CASE(so_it_does_after_a_restart_there) {
   box_restart(b);
   OK(box_late(b, &ref, "a", &how));
   assert_int_equal(how, SETTLED_GONE);
+  assert_int_equal(lie(b), 0);
+}
+
+/* Published, set aside because it cannot be removed, and then taken up there: it must not come
+ * again from processing/ once its time is over. */
+static int refuse_it(void *ctx, enum durable_op op, const char *name, bool after) {
+  (void)ctx;
+  bool it = !after && (op == DURABLE_UNLINK || op == DURABLE_RENAME) && strstr(name, "a.json");
+  return it ? EPERM : 0;
+}
+
+CASE(what_is_set_aside_is_known_again_where_that_bus_moved_it) {
+  struct box *b = *state;
+  struct error hindrance = {0};
+  enum settled how;
+  make_waiting(b);
+  durable_set_hook(refuse_it, NULL);
+  assert_int_not_equal(store_done(b->store, &b->refs[0], &how, &hindrance), ST_OK);
+  OK(store_aside(b->store, &b->refs[0], SPAN("a"), ASIDE_DONE, NULL, &hindrance, &b->err));
+  OK(store_sync(b->store, &b->err));
+  OK(store_aside_sync(b->store, &b->err));
+  assert_int_equal(rename(path_of(b, WAITS), path_of(b, UNDER_WAY)), 0);
+  for (int restart = 0; restart < 2; restart++) {
+    store_rescan(b->store);
+    assert_string_equal(box_take_all(b), "");
+    store_aside_tend(b->store); /* hindered there, too */
+    store_rescan(b->store);
+    assert_string_equal(box_take_all(b), "");
+    box_restart(b);
+  }
+  durable_set_hook(NULL, NULL);
+  store_aside_tend(b->store);
   assert_int_equal(lie(b), 0);
 }
 

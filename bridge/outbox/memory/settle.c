@@ -1,5 +1,6 @@
 /* The memory kind: what becomes of an entry in hand, and of a dead letter.
  * Any thread, under the world's lock; a crash of the process takes all with it. */
+#include "bridge/event/same.h"
 #include "bridge/outbox/memory/memory.h"
 
 static void end_hand(struct memory *m, enum shelf shelf, struct span name) {
@@ -15,14 +16,18 @@ static void end_hand(struct memory *m, enum shelf shelf, struct span name) {
 }
 
 /* SETTLED_GONE: what lies at its name is what the ref says. */
-static enum settled compare(const struct memory_row *r, const struct entry_ref *ref) {
+static enum settled compare(const struct memory *m, struct memory_row *r,
+                            const struct entry_ref *ref) {
+  const struct published was = {ref->id, ref->content};
   if (!r || r->shelf == SHELF_SENT) return SETTLED_VANISHED;
   if (r->version == ref->own[0]) return SETTLED_GONE;
-  if (!ref->id.len || r->fault != REASON_NONE || !event_goes_by(&r->event, ref->id))
-    return SETTLED_CHANGED;
-  if (!span_eq(r->event.id, ref->id)) return SETTLED_GONE; /* it was read by other settings then */
-  return ref->content && event_content(&r->doc, &r->event) != ref->content ? SETTLED_REUSED
-                                                                           : SETTLED_GONE;
+  if (!ref->id.len || r->fault != REASON_NONE) return SETTLED_CHANGED;
+  switch (event_same(&r->doc, &r->event, m->lifting, false, &r->arena, &was)) {
+  case SAME_EVENT: return SETTLED_GONE;
+  case SAME_ID: return SETTLED_REUSED;
+  case ANOTHER_EVENT: break;
+  }
+  return SETTLED_CHANGED;
 }
 
 static enum status take_out(struct memory *m, struct memory_row *r, struct error *err) {
@@ -41,7 +46,7 @@ static enum status take(struct memory *m, const struct entry_ref *ref, enum sett
   bool held = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
-  *how = compare(r, ref);
+  *how = compare(m, r, ref);
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
   bool out = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
   BUG_ON_RULE(S2, out && memory_find(m->w, ref->shelf, ref->token));
@@ -59,9 +64,9 @@ static enum status take_late(struct memory *m, const struct entry_ref *ref, stru
   struct entry_ref by_id = *ref;
   by_id.own[0] = 0;
   by_id.id = id;
-  *how = compare(r, &by_id);
+  *how = compare(m, r, &by_id);
   if (*how == SETTLED_VANISHED && (r = memory_find(m->w, SHELF_DEAD, ref->token))) {
-    *how = compare(r, &by_id);
+    *how = compare(m, r, &by_id);
     if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
   }
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
@@ -104,7 +109,7 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
                         bool dead, enum settled *how, struct error *err) {
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
-  *how = compare(r, ref);
+  *how = compare(m, r, ref);
   if (*how == SETTLED_REUSED) *how = SETTLED_CHANGED;
   if (*how == SETTLED_GONE && !dead && no_object(r))
     st = error_set(err, ST_INVALID, "%s is not a JSON object", r->name);

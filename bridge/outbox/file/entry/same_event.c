@@ -3,6 +3,7 @@
  * too: then the event inside decides.
  * Any thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/pause.h"
+#include "bridge/event/same.h"
 #include "bridge/outbox/file/entry/entry_file.h"
 
 enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
@@ -17,12 +18,15 @@ static void tell_dispatched(struct fs_site *s, const char *shown, const char *na
       "NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
 }
 
-static enum settled compare(const struct fs_desk *d, const struct fs_ref *ref) {
-  if (!fs_desk_is_object(d) || !ref->id.len || !event_goes_by(&d->event, ref->id))
-    return SETTLED_CHANGED;
-  if (!span_eq(d->event.id, ref->id)) return SETTLED_GONE; /* it was read by other settings then */
-  uint64_t content = event_content(&d->doc, &d->event);
-  return ref->content && content != ref->content ? SETTLED_REUSED : SETTLED_GONE;
+static enum settled compare(struct fs_desk *d, const struct fs_ref *ref) {
+  const struct published was = {ref->id, ref->content};
+  if (!fs_desk_is_object(d) || !ref->id.len) return SETTLED_CHANGED;
+  switch (event_same(&d->doc, &d->event, d->lifting, d->typed, &d->arena, &was)) {
+  case SAME_EVENT: return SETTLED_GONE;
+  case SAME_ID: return SETTLED_REUSED;
+  case ANOTHER_EVENT: break;
+  }
+  return SETTLED_CHANGED;
 }
 
 /* Whoever writes leaves a ctime of now; one that is ahead of the clock is of before it was set

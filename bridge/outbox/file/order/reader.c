@@ -255,7 +255,7 @@ static enum status consider(struct fs_reader *s, struct fs_candidate *c, struct 
     return s->shared->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   const struct stamp *stamp = c->cached ? &c->cached->stamp : &s->desk.stamp;
   st = fill_entry(s, c, keep, scratch, out);
-  if (st == ST_OK && fs_aside_holds(s->shared, c->place, c->name, stamp, &out->event))
+  if (st == ST_OK && fs_aside_holds(s->shared, c->place, c->name, stamp, out, scratch))
     return pass_over(s, c, 0, 0, 0);
   if (st == ST_OK) st = fs_hand_take(s->shared, c->place, c->name, out->ref.arrived_ns, c->fresh);
   if (st == ST_OK && c->source == FS_LISTED) s->group.taken++;

@@ -2,6 +2,7 @@
  * aside_tend.c. A crash may leave a last line without its end, which is passed over.
  * Made and written by the settling thread, asked by any. */
 #include "bridge/outbox/file/settling/aside.h"
+#include "bridge/event/same.h"
 
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/settling/finish.h"
@@ -17,12 +18,20 @@
 #define SLACK 1000 /* lines that count no more, before the file is written anew */
 
 /* Lock held. */
-static struct fs_row *find_row(struct fs_shared *s, enum place place, const char *name) {
+static struct fs_row *find_at(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
-  if (!s->asides.count) return NULL;
   fs_key_of(&key, place, name);
   struct fs_row *row = table_get(&s->asides, key.span);
   return row && !row->carried ? row : NULL;
+}
+
+/* The typed bus may have taken it up since, or given it back. */
+static struct fs_row *find_row(struct fs_shared *s, enum place place, const char *name) {
+  if (!s->asides.count) return NULL;
+  struct fs_row *row = find_at(s, place, name);
+  if (row || place_side(place) != SIDE_TYPED || fs_shelf(place) != SHELF_PENDING) return row;
+  return find_at(s, place == PLACE_TYPED_PENDING ? PLACE_TYPED_PROCESSING : PLACE_TYPED_PENDING,
+                 name);
 }
 
 /* Lock held. It replaces the one of its name. */
@@ -44,12 +53,21 @@ bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
   return out;
 }
 
+/* Lock held. */
+static bool is_known(const struct fs_shared *s, const struct fs_row *row, const struct entry *entry,
+                     struct arena *scratch) {
+  const struct published was = {row->ref.id, row->ref.content};
+  bool typed = place_side(row->ref.place) == SIDE_TYPED;
+  return was.id.len && event_same(&entry->doc, &entry->event, s->site->lifting, typed, scratch,
+                                  &was) != ANOTHER_EVENT;
+}
+
 bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
-                    const struct stamp *stamp, struct event *e) {
+                    const struct stamp *stamp, struct entry *entry, struct arena *scratch) {
+  struct event *e = &entry->event;
   mutex_lock(&s->lock);
   const struct fs_row *row = find_row(s, place, name);
-  bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) ||
-                      (row->ref.id.len && event_goes_by(e, row->ref.id)));
+  bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) || is_known(s, row, entry, scratch));
   bool out = same && row->what != ASIDE_RETRY;
   if (same && !out && row->failure.attempts > e->attempts) {
     e->attempts = row->failure.attempts;

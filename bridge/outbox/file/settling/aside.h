@@ -32,10 +32,10 @@ struct fs_row {
 /* Is what lies there set aside, and not to be handed out? By inode, size and mtime. */
 bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
                   const struct stamp *stamp);
-/* The same of what was read, by its id too. Else, if it was refused: e gets the attempts that are
- * known of it. */
+/* The same of what was read, by its id too. Else, if it was refused: its event gets the attempts
+ * that are known of it. */
 bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
-                    const struct stamp *stamp, struct event *e);
+                    const struct stamp *stamp, struct entry *entry, struct arena *scratch);
 
 /* Copies of all that are to be carried out. NULL: memory is out. */
 struct fs_row **fs_aside_copy(struct fs_shared *s, size_t *count);
