@@ -151,6 +151,33 @@ class Upgrade(harness.BusTest):
         self.run_worker("--once", expect=0)
         self.assertEqual(self.pending(), [])
 
+    def test_an_outbox_of_a_later_format_is_refused_by_both_formats_and_nothing_is_touched(self):
+        self.entry("plot.updated", {"plot_id": "p-1"})
+        self.run_worker("--once", expect=0)
+        marker = self.outbox / ".busbridge/format"
+        self.assertRegex(marker.read_text(), r"\A2 [\d.]+\n\Z")
+        self.entry("plot.updated", {"plot_id": "p-2"})
+
+        def there():
+            return {p: (p.stat().st_ino, p.stat().st_ctime_ns) for p in self.outbox.rglob("*")}
+        later = {marker: ("7 9.9.9\n", r"the outbox has the format 7, of busbridge 9\.9\.9; this one \([\d.]+\) reads the formats 1 and 2"),
+                 marker.with_name("metrics"): ("busbridge-metrics 2\n", r"metrics has the form 2 of another release of busbridge; this one \([\d.]+\) reads the form 1"),
+                 marker.with_name("holds"): ("busbridge-holds 2\n", r"holds has the form 2 of another release of busbridge; this one \([\d.]+\) reads the form 1")}
+        for path, (text, words) in later.items():
+            with self.subTest(path.name):
+                ours = path.read_text() if path.exists() else None
+                path.write_text(text)
+                before = there()
+                self.assertRegex(self.run_worker("--once", expect=2).stderr(), words)
+                for command in ("list", "show p-2", "health", "metrics", "verify", "doctor", "flush", "replay p-2", "pause", "resume"):
+                    done = self.run_cli(*command.split())
+                    self.assertNotEqual(done.status, 0, command)
+                    self.assertRegex(done.stdout() + done.stderr(), words, command)
+                self.assertEqual(there(), before)
+                path.write_text(ours) if ours is not None else path.unlink()
+        self.run_worker("--once", expect=0)
+        self.assertEqual(self.pending(), [])
+
 
 if __name__ == "__main__":
     harness.main()

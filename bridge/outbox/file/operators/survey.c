@@ -16,7 +16,7 @@ static const char *const state_files[] = {
     "reserve",    "metrics",   "replay-*",     "selections",
     "audit.log*", "aside",     "typed",        "batch-*",
     "settled-*",  "keys-due*", "control.sock", ".busbridge-probe",
-    NULL};
+    "format",     NULL};
 static const char *const tmp_files[] = {"*.tmp",  "swap-*",  "gone-*",           "sent-*",
                                         "back-*", "home-*",  "batch-*",          "settled-*",
                                         "id.*",   "doctor*", ".busbridge-probe", NULL};
@@ -221,7 +221,8 @@ static enum status walk_place(struct survey *v, enum place place, int folder, co
   v->place = place;
   v->met = 0;
   enum status st = folder < 0 || v->stopped ? ST_OK : folder_walk(folder, visit, v, err);
-  return st == ST_OK ? st : error_prefix(err, "%s/%s", state_path(v->s->site->state), shown);
+  if (st != ST_OK) error_prefix(err, "%s/%s", state_path(v->s->site->state), shown);
+  return st;
 }
 
 enum status fs_survey(struct fs_shared *s, size_t limit, store_survey_fn visit, void *ctx,

@@ -8,6 +8,7 @@
 #include "bridge/base/pause.h"
 #include "bridge/base/thread.h"
 #include "bridge/base/words.h"
+#include "bridge/outbox/file/site/forms.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,16 @@ static enum status open_outbox(struct state *s, struct error *err) {
   if (s->outbox < 0) return denied(err, errno, "opening the outbox folder", s->path, R_OK | X_OK);
   if (!s->create || faccessat(s->outbox, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0) return ST_OK;
   return denied(err, errno, "writing into the outbox folder", s->path, R_OK | W_OK | X_OK);
+}
+
+/* Before anything is made in it. */
+static enum status check_forms(struct state *s, struct error *err) {
+  int folder = openat(s->outbox, ".busbridge", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder < 0) return ST_OK; /* there is none, or opening it says why not */
+  enum status st = forms_check(folder, err);
+  close(folder);
+  if (st != ST_OK) error_prefix(err, "%s/.busbridge", s->path);
+  return st;
 }
 
 static enum status make_folders(struct state *s, struct error *err) {
@@ -143,6 +154,7 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
   s->path = strdup(path);
   enum status st =
       s->path ? open_outbox(s, err) : error_set(err, ST_NO_MEMORY, "no memory for a path");
+  if (st == ST_OK) st = check_forms(s, err);
   if (st == ST_OK && create) st = make_folders(s, err);
   if (st == ST_OK && !create) find_folders(s);
   if (st == ST_OK) st = open_id(s, err);
@@ -251,6 +263,15 @@ static enum status sign(struct state *s, struct error *err) {
   return error_sys(err, errno, "writing %s/.busbridge/lock", s->path);
 }
 
+/* A full disk must not keep from publishing, which frees it: else the next start writes it. */
+static void mark_format(struct state *s) {
+  char text[60];
+  if (forms_marked(s->folder)) return;
+  snprintf(text, sizeof text, "%d %s\n", FORMAT, BUSBRIDGE_VERSION);
+  enum status st = state_replace(s, FORMAT_FILE, span_of(text), NULL);
+  (void)st;
+}
+
 enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   BUG_ON(s->lock >= 0);
   if (s->folder < 0)
@@ -266,6 +287,7 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   }
   enum status st = sign(s, err);
   if (st == ST_OK && s->id[0]) st = read_id(s, err);
+  if (st == ST_OK && s->create) mark_format(s);
   if (st != ST_OK) {
     close(s->lock);
     s->lock = -1;
@@ -337,7 +359,8 @@ static enum status remake_tmp(struct state *s, struct error *err) {
   if (fd >= 0) close(fd);
   if (st == ST_OK) s->tmp_remade = true;
   if (st == ST_NOT_FOUND) st = error_set(err, ST_IO, "it cannot be made again");
-  return st == ST_OK ? st : error_prefix(err, "%s/.busbridge/tmp", s->path);
+  if (st != ST_OK) error_prefix(err, "%s/.busbridge/tmp", s->path);
+  return st;
 }
 
 enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
