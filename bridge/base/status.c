@@ -72,7 +72,7 @@ enum status error_sys(struct error *err, int errnum, const char *fmt, ...) {
 }
 
 enum status error_prefix(struct error *err, const char *fmt, ...) {
-  if (!err) return ST_OK;
+  if (!err) return ST_IO; /* which one nobody knows, but never a success */
   char before[sizeof err->text], after[sizeof err->text];
   va_list args;
   va_start(args, fmt);

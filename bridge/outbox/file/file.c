@@ -48,6 +48,7 @@ static struct fs *make(const struct store_options *options) {
                            .lifting = options->lifting};
   for (unsigned p = 0; p < PLACES; p++) atomic_init(&site->folder[p], -1);
   mutex_init(&site->taking);
+  mutex_init(&site->syncing);
   shared->site = site;
   shared->wake_fd = -1;
   shared->wanted = 1; /* the first scan */
@@ -91,6 +92,7 @@ static void release_site(struct fs_site *s) {
   for (unsigned p = PLACE_PENDING; p < PLACES; p++)
     if (fs_folder(s, (enum place)p) >= 0) close(fs_folder(s, (enum place)p));
   mutex_destroy(&s->taking);
+  mutex_destroy(&s->syncing);
   state_close(s->typed);
   state_close(s->state);
 }
@@ -154,7 +156,8 @@ static enum status open_typed(struct fs_site *s, const struct store_options *opt
   enum status st = check_apart(s, options->typed, err);
   if (st != ST_OK) return st;
   st = state_open(options->typed, options->create, options->clock, &s->typed, err);
-  return st == ST_OK ? st : error_prefix(err, "outbox.typed");
+  if (st != ST_OK) error_prefix(err, "outbox.typed");
+  return st;
 }
 
 enum status fs_open(const char *address, const struct store_options *options, void **out,
@@ -187,7 +190,7 @@ enum status fs_begin(void *impl, const struct store_config *config, struct error
   enum status st = open_folders(site, err);
   if (st == ST_OK) st = fs_aside_open(&s->finisher, err);
   if (st != ST_OK || site->inspect) return st;
-  fs_sync_targets(&s->finisher);
+  fs_sync_targets(site);
   shared->wake_fd = wake_open();
   if (shared->wake_fd < 0) return error_sys(err, errno, "opening an eventfd");
   fs_watch_open(&s->reader);

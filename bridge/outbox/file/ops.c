@@ -194,7 +194,8 @@ static enum status op_due_open(void *impl, size_t most, struct error *err) {
   s->due = NULL;
   if (folder < 0) return ST_OK; /* it was never opened to be changed */
   enum status st = fs_due_open(folder, most, s->site.inspect, s->site.log, &s->due, err);
-  return st == ST_OK ? st : error_prefix(err, "%s/.busbridge", state_path(s->site.state));
+  if (st != ST_OK) error_prefix(err, "%s/.busbridge", state_path(s->site.state));
+  return st;
 }
 
 static enum status op_due_add(void *impl, const struct key *list, const bool *done, size_t count,

@@ -258,6 +258,6 @@ enum status frozen_write_note(struct frozen *f, struct error *err) {
   enum status st = buffer_status(&line, err);
   if (st == ST_OK) st = store_selection_add(f->store, f->number, buffer_span(&line), err);
   buffer_release(&line);
-  return st == ST_OK ? ST_OK
-                     : error_prefix(err, "The selection %llu", (unsigned long long)f->number);
+  if (st != ST_OK) error_prefix(err, "The selection %llu", (unsigned long long)f->number);
+  return st;
 }

@@ -93,7 +93,6 @@ struct fs_failed { /* as struct settling, of what this kind knows it by */
   enum settled how;
   enum status status;
   struct error error;
-  bool unsynced; /* a folder that it left or went to could not be synced: L11 */
 };
 struct fs_failing {
   struct fs_failed *f;

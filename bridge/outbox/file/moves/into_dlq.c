@@ -24,8 +24,8 @@ static enum status is_dead(struct fs_site *s, enum place place, const char *tmp,
  * pending, must be gone for good. */
 static enum status leave_for_good(struct fs_site *s, enum place place, struct error *err) {
   if (!fs_elsewhere(s, place_dead(place))) return ST_OK;
-  enum status st = durable_sync_folder(fs_tmp(s, place), err);
-  return st == ST_OK ? durable_sync_folder(fs_folder(s, place), err) : st;
+  enum status st = fs_sync_fd(s, fs_tmp(s, place), err);
+  return st == ST_OK ? fs_sync_place(s, place, err) : st;
 }
 
 /* What was put there with that stamp cannot have been changed since: even within one tick of the
@@ -37,9 +37,8 @@ static bool surely(const struct fs_site *s, const struct fs_letter *l, const str
 
 /* Which syncs the folder that others of the list left: first where they went. */
 static enum status put_back(struct fs_site *s, const struct fs_letter *l) {
-  enum place dead = place_dead(l->place);
-  if (durable_sync_folder(fs_folder(s, dead), NULL) != ST_OK)
-    atomic_store(&s->dead_owed[place_side(dead)], true); /* this one must not stay in tmp */
+  enum status st = fs_sync_place(s, place_dead(l->place), NULL);
+  (void)st; /* it stays dirty; this one must not stay in tmp */
   return fs_put_back(s, l->place, l->name, l->tmp, NULL);
 }
 

@@ -45,7 +45,7 @@ enum status fs_return_across(struct fs_site *s, enum side side, const char *file
     return error_set(err, ST_NOT_FOUND, "%s%s changed or is gone", shown, file);
   name_of(now.inode, folder_elsewhere(fs_root(s, place), place_folder(place)), raw, target, back);
   enum status done = durable_move(tmp, from, tmp, back, err);
-  if (done == ST_OK) done = durable_sync_folder(tmp, err);
+  if (done == ST_OK) done = fs_sync_fd(s, tmp, err);
   if (done == ST_OK) done = durable_remove_copied(dlq, file, &st, err);
   if (done != ST_OK) {
     if (fstatat(dlq, file, &st, AT_SYMLINK_NOFOLLOW) == 0) fs_tmp_drop(s, place, back);
@@ -53,8 +53,11 @@ enum status fs_return_across(struct fs_site *s, enum side side, const char *file
                ? error_set(err, ST_IO, "%s%s changed while it was replayed", shown, file)
                : done;
   }
-  done = durable_sync_folder(dlq, err);
-  if (into_outbox(tmp, back, home, target) == ST_OK) return done;
+  done = fs_sync_place(s, place, err);
+  char free_name[NAME_SIZE];
+  enum status came = fs_to_free_name(tmp, back, home, target, free_name, NULL);
+  if (came == ST_OK) came = fs_sync_place(s, place_home(place), NULL);
+  if (came == ST_OK) return done;
   return error_set(
       err, ST_IO,
       "%s lies in .busbridge/tmp/%s; the next start of the worker brings it to the outbox", target,

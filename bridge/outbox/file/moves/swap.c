@@ -127,5 +127,5 @@ enum status fs_swap(struct fs_shared *s, const struct fs_ref *ref, const char *n
 }
 
 enum status fs_sync_swapped(struct fs_site *s, enum side side, struct error *err) {
-  return durable_sync_folder(state_tmp(fs_side(s, side)), err);
+  return fs_sync_fd(s, state_tmp(fs_side(s, side)), err);
 }

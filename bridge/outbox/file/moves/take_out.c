@@ -39,8 +39,8 @@ enum status fs_put_back(struct fs_site *s, enum place place, const char *name, c
     st = fs_move_beside(from, tmp, to, name, target, err);
   }
   if (st != ST_OK) return st;
-  st = durable_sync_folder(to, err);
-  return st == ST_OK ? durable_sync_folder(from, err) : st;
+  st = fs_sync_place(s, place, err);
+  return st == ST_OK ? fs_sync_fd(s, from, err) : st;
 }
 
 /* dlq/ may lie on a file system of its own, from which nothing can be renamed: what lies there is

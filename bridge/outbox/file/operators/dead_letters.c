@@ -82,7 +82,7 @@ static enum status take_letter(struct fs_look *l, enum place place, const char *
 static enum status sync_dead(struct fs_site *s, const bool *any, struct error *err) {
   enum status st = ST_OK;
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
-    if (any[p]) st = durable_sync_folder(fs_folder(s, (enum place)p), err);
+    if (any[p]) st = fs_sync_place(s, (enum place)p, err);
   return st;
 }
 

@@ -146,9 +146,10 @@ static void probe(struct find *f) {
 
 static enum status find_place(struct find *f, struct error *err) {
   enum status st = folder_walk(fs_folder(f->look.s->site, f->place), find_name, f, err);
-  return st == ST_OK ? ST_OK
-                     : error_prefix(err, "%s/%s", state_path(fs_state(f->look.s->site, f->place)),
-                                    place_inside(f->place));
+  if (st != ST_OK)
+    error_prefix(err, "%s/%s", state_path(fs_state(f->look.s->site, f->place)),
+                 place_inside(f->place));
+  return st;
 }
 
 static enum status search(struct find *f, unsigned which, struct error *err) {

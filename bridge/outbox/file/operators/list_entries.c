@@ -94,9 +94,9 @@ static enum status list_place(struct list *l, enum place place, struct error *er
   l->place = place;
   enum status st = folder_walk(folder, list_name, l, err);
   if (st == ST_OK && l->failed) st = error_set(err, ST_NO_MEMORY, "no memory for the list");
-  return st == ST_OK ? ST_OK
-                     : error_prefix(err, "%s/%s", state_path(fs_state(l->look.s->site, place)),
-                                    place_inside(place));
+  if (st != ST_OK)
+    error_prefix(err, "%s/%s", state_path(fs_state(l->look.s->site, place)), place_inside(place));
+  return st;
 }
 
 /* Only when files that are not ours took the places of a short list is a large window read. */

@@ -21,5 +21,5 @@ enum status fs_emit(struct fs_site *s, const char *file, struct span text, struc
     (void)gone;
     return st;
   }
-  return durable_sync_folder(folder, err);
+  return fs_sync_place(s, PLACE_FLAT, err);
 }

@@ -151,7 +151,7 @@ static enum status undo(struct moving *m, const struct stamp *moved, enum status
   enum status back = ST_NOT_FOUND;
   /* Others of the list came here: for good, before the folder that they left is synced. */
   enum status kept = fs_sync_swapped(s->site, place_side(m->home), NULL);
-  if (kept == ST_OK) kept = durable_sync_folder(fs_folder(s->site, m->home), NULL);
+  if (kept == ST_OK) kept = fs_sync_place(s->site, m->home, NULL);
   if (fs_stamp_at(fs_folder(s->site, m->home), m->target, &now) && now.inode == moved->inode)
     back = fs_move_free(s->site, m->home, m->target, m->dead, m->name, NULL);
   if (back == ST_OK && kept == ST_OK) back = fs_sync_places(s->site, m->dead, m->home, NULL);
@@ -233,7 +233,7 @@ static enum status drop_descriptors(struct moving *list, size_t count, struct er
     any[m->dead] = true;
   }
   for (unsigned p = 0; p < PLACES && st == ST_OK; p++)
-    if (any[p]) st = durable_sync_folder(fs_folder(s, (enum place)p), err);
+    if (any[p]) st = fs_sync_place(s, (enum place)p, err);
   return st;
 }
 

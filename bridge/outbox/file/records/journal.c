@@ -140,7 +140,8 @@ static enum status check_form(int folder, const char *file, struct error *err) {
   if (len < 0 && fd >= 0 && e == EISDIR) return ST_OK;
   if (len < 0) return error_sys(err, e, "reading %s", file);
   enum status st = journal_readable((struct span){head, (size_t)len}, err);
-  return st == ST_OK ? ST_OK : error_prefix(err, ".busbridge/%s", file);
+  if (st != ST_OK) error_prefix(err, ".busbridge/%s", file);
+  return st;
 }
 
 static enum status add_name(struct listing *l, int folder, const char *file, struct error *err) {

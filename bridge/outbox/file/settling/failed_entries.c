@@ -114,7 +114,6 @@ static void fail_going(struct fs_failing *const *list, size_t count, enum status
     if (!fs_going(list[i])) continue;
     list[i]->f->status = st;
     list[i]->f->error = *err;
-    list[i]->f->unsynced = true;
   }
 }
 
@@ -129,7 +128,7 @@ static void sync_swapped(struct fs_site *s, enum side side, struct fs_failing *c
 static void sync_place(struct fs_site *s, struct fs_failing *const *list, size_t count,
                        enum place place) {
   struct error err = {0};
-  bool any = fs_shelf(place) == SHELF_DEAD && atomic_load(&s->dead_owed[place_side(place)]);
+  bool any = fs_shelf(place) == SHELF_DEAD && atomic_load(&s->dirty[place]);
   for (size_t i = 0; i < count; i++)
     any |= fs_going(list[i]) && (fs_shelf(place) == SHELF_DEAD ? list[i]->f->dead && !list[i]->raw
                                                                : list[i]->f->ref.place == place);

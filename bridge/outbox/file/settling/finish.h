@@ -10,11 +10,9 @@
 struct fs_finisher {
   struct fs_site *site;
   struct fs_shared *shared;
-  atomic_bool dirty[PLACES]; /* to be synced */
-  struct error owed;         /* of the start's sync, which the next one tells (L11) */
-  struct buffer added;       /* lines that are not in the file of what is set aside yet */
-  size_t lines;              /* in it */
-  bool rewrite;              /* it is to be written anew */
+  struct buffer added; /* lines that are not in the file of what is set aside yet */
+  size_t lines;        /* in it */
+  bool rewrite;        /* it is to be written anew */
   /* Monotonic: when each place, and tmp, was last found writable */
   int64_t probed_ns[PLACES + SIDES];
 };
@@ -38,7 +36,7 @@ enum status fs_sync(struct fs_finisher *s, struct error *err);
 /* Before a folder is synced that entries were taken out of: where they went first, else a power
  * loss could leave them nowhere. What fails is told by fs_sync too (L11). err: not NULL. */
 MUST_CHECK enum status fs_sync_first(struct fs_finisher *s, struct error *err);
-void fs_sync_targets(struct fs_finisher *s); /* when the outbox is opened to be changed */
+void fs_sync_targets(struct fs_site *s); /* when the outbox is opened to be changed */
 void fs_linger(struct fs_shared *s, const struct entry_ref *ref, bool on);
 void fs_release(struct fs_shared *s, const struct entry_ref *ref);
 

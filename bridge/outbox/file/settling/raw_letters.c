@@ -139,7 +139,7 @@ static void fail_all(struct letters *l, enum status st, const struct error *err)
 
 static void sync_dlq(struct letters *l) {
   struct error err = {0};
-  enum status st = durable_sync_folder(l->dlq, &err);
+  enum status st = fs_sync_held(l->s->site, l->dead, l->dlq, &err);
   if (st != ST_OK) fail_all(l, st, &err);
 }
 
@@ -185,10 +185,10 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
   if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
   enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
   if (st != ST_OK) return st;
-  st = durable_sync_folder(l->dlq, err);
+  st = fs_sync_held(l->s->site, l->dead, l->dlq, err);
   if (st == ST_OK && fs_in_place(l->s->site, l->dead, l->dlq)) {
     st = durable_remove_copied(from, tmp, &was, err);
-    return st == ST_OK ? durable_sync_folder(from, err)
+    return st == ST_OK ? fs_sync_fd(l->s->site, from, err)
                        : st; /* for good: it must not come back beside its copy */
   }
   if (st != ST_OK) return st;
@@ -216,8 +216,8 @@ static enum status move_raw(struct letters *l, struct pair *p) {
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
   /* Which syncs the folder that others left: first where they went. */
-  if (durable_sync_folder(l->dlq, NULL) != ST_OK)
-    atomic_store(&l->s->site->dead_owed[place_side(l->dead)], true);
+  enum status kept = fs_sync_held(l->s->site, l->dead, l->dlq, NULL);
+  (void)kept; /* it stays dirty; this one must not stay in tmp */
   enum status back = fs_put_back(l->s->site, f->ref.place, p->m->name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
   return st;
@@ -276,16 +276,13 @@ static bool end_round(struct letters *l) {
     again |= go_again(l, p, right);
     any |= p->moved;
   }
-  enum status st = any ? durable_sync_folder(l->dlq, &err) : ST_OK;
-  if (st != ST_OK) atomic_store(&l->s->site->dead_owed[place_side(l->dead)], true);
+  enum status st = any ? fs_sync_held(l->s->site, l->dead, l->dlq, &err) : ST_OK;
   for (struct pair *p = l->list; p < end_of(l); p++) {
     if (p->ended || !p->moved) continue;
     p->ended = true;
     fs_dead_figure(l->s, 1);
     p->m->f->status = st;
-    if (st == ST_OK) continue;
-    p->m->f->error = err;
-    p->m->f->unsynced = true;
+    if (st != ST_OK) p->m->f->error = err;
   }
   return again;
 }

@@ -10,37 +10,26 @@
 
 /* Where a file went first: were the folder it left the first, a power loss in between could leave
  * it nowhere. */
-static enum status sync_place(struct fs_finisher *s, enum place p, struct error *err) {
-  enum status st = durable_sync_folder(fs_folder(s->site, p), err);
-  if (st == ST_OK) return ST_OK;
-  atomic_store(&s->dirty[p], true);
-  error_prefix(err, "%s/%s", state_path(fs_state(s->site, p)), place_inside(p));
-  return st;
-}
-
-static enum status sync_dirty(struct fs_finisher *s, struct error *err) {
+static enum status sync_dirty(struct fs_site *s, struct error *err) {
   enum status st = ST_OK;
-  static const enum place dead[SIDES] = {PLACE_DLQ, PLACE_TYPED_ERRORED};
-  for (unsigned side = 0; side < SIDES; side++)
-    if (atomic_exchange(&s->site->dead_owed[side], false))
-      atomic_store(&s->dirty[dead[side]], true);
   for (unsigned p = PLACES; st == ST_OK && p-- > 0;)
-    if (atomic_exchange(&s->dirty[p], false)) st = sync_place(s, (enum place)p, err);
+    if (atomic_exchange(&s->dirty[p], false)) st = fs_sync_place(s, (enum place)p, err);
   return st;
 }
 
 enum status fs_sync(struct fs_finisher *s, struct error *err) {
-  enum status st = s->owed.status;
-  if (st == ST_OK) return sync_dirty(s, err);
-  if (err) *err = s->owed;
-  s->owed = (struct error){0};
-  return st;
+  struct error meanwhile = {0};
+  enum status st = fs_unsynced(s->site, err);
+  if (st != ST_OK) return st;
+  st = sync_dirty(s->site, err);
+  enum status told = fs_unsynced(s->site, &meanwhile); /* on another thread; or this one's own */
+  if (st != ST_OK || told == ST_OK) return st;
+  if (err) *err = meanwhile;
+  return told;
 }
 
 enum status fs_sync_first(struct fs_finisher *s, struct error *err) {
-  enum status st = sync_dirty(s, err);
-  if (st != ST_OK && s->owed.status == ST_OK) s->owed = *err;
-  return st;
+  return sync_dirty(s->site, err);
 }
 
 static enum status bad_name(const struct fs_ref *ref, struct error *err) {
@@ -81,7 +70,8 @@ static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum le
   enum status st = kind == LEFTOVER_SENT
                        ? fs_carry(s->site, from, tmp, place_sent(ref->place), name, err)
                        : durable_unlink(from, tmp, err);
-  if (st == ST_OK && kind == LEFTOVER_SENT) atomic_store(&s->dirty[place_sent(ref->place)], true);
+  if (st == ST_OK && kind == LEFTOVER_SENT)
+    atomic_store(&s->site->dirty[place_sent(ref->place)], true);
   if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK; /* gone: a successor cleared tmp */
   enum status back = put_back(s, ref->place, name, tmp, NULL);
   (void)back; /* else the next holder of the lock does it */
@@ -99,7 +89,7 @@ static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const stru
   char tmp[NAME_SIZE];
   struct stamp now;
   enum status st = fs_pull(s->site, &left, tmp, &now, err);
-  atomic_store(&s->dirty[ref->place], true);
+  atomic_store(&s->site->dirty[ref->place], true);
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   *how = SETTLED_GONE;
@@ -118,8 +108,8 @@ static enum status out_of_there(struct fs_finisher *s, struct fs_desk *d, const 
   enum status st = s->site->c.keep_sent
                        ? fs_move_free(s->site, ref->place, name, place_sent(ref->place), name, err)
                        : fs_remove_same(s->site, ref->place, name, &d->stamp, err);
-  atomic_store(&s->dirty[ref->place], true);
-  if (s->site->c.keep_sent) atomic_store(&s->dirty[place_sent(ref->place)], true);
+  atomic_store(&s->site->dirty[ref->place], true);
+  if (s->site->c.keep_sent) atomic_store(&s->site->dirty[place_sent(ref->place)], true);
   if (st == ST_NOT_FOUND) *how = SETTLED_VANISHED;
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
@@ -154,7 +144,7 @@ static enum fs_end end_of(enum settled how) {
  * yet: one is due, else a power loss may bring it back when nothing remembers it any more. */
 static void vanished(struct fs_finisher *s, enum place place, enum settled how) {
   if (how == SETTLED_VANISHED && fs_folder(s->site, place) >= 0)
-    atomic_store(&s->dirty[place], true);
+    atomic_store(&s->site->dirty[place], true);
 }
 
 /* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside
@@ -223,12 +213,11 @@ enum status fs_take_late(struct fs_finisher *s, const struct fs_ref *ref, enum s
 
 /* What a worker that was killed moved there and did not sync: a power loss must not find it
  * nowhere, because the folder it left was synced since. */
-void fs_sync_targets(struct fs_finisher *s) {
+void fs_sync_targets(struct fs_site *s) {
+  enum status st = ST_OK;
   for (enum place p = PLACE_DLQ; p < PLACES; p++)
-    if (s->owed.status == ST_OK && fs_shelf(p) != SHELF_PENDING && fs_folder(s->site, p) >= 0) {
-      enum status st = sync_place(s, p, &s->owed);
-      (void)st; /* fs_sync tells it */
-    }
+    if (st == ST_OK && fs_shelf(p) != SHELF_PENDING && fs_folder(s, p) >= 0)
+      st = fs_sync_place(s, p, NULL); /* fs_sync tells it */
 }
 
 void fs_linger(struct fs_shared *s, const struct entry_ref *ref, bool on) {

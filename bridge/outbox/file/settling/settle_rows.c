@@ -20,12 +20,11 @@ static void copy_back(struct settling *row, const struct fs_failed *failed) {
 }
 
 /* It moved, in this call or in one before that failed, and no sync has made that durable (S8). */
-static void owe_sync(struct fs_finisher *s, const struct fs_failed *f) {
+static void owe_sync(struct fs_site *s, const struct fs_failed *f) {
   const enum place places[] = {f->ref.place, place_dead(f->ref.place)};
-  if (f->unsynced && s->owed.status == ST_OK) s->owed = f->error; /* L11: not asked twice */
   if (f->status == ST_OK && f->how != SETTLED_VANISHED) return;
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-    if (fs_folder(s->site, places[i]) >= 0) atomic_store(&s->dirty[places[i]], true);
+    if (fs_folder(s, places[i]) >= 0) atomic_store(&s->dirty[places[i]], true);
 }
 
 enum status fs_fail(struct fs_finisher *s, struct fs_failed *list, size_t count,
@@ -33,7 +32,7 @@ enum status fs_fail(struct fs_finisher *s, struct fs_failed *list, size_t count,
   enum status st = fs_sync_first(s, err);
   if (st != ST_OK) return st;
   fs_fail_refs(s->shared, list, count);
-  for (size_t i = 0; i < count; i++) owe_sync(s, &list[i]);
+  for (size_t i = 0; i < count; i++) owe_sync(s->site, &list[i]);
   return ST_OK;
 }
 

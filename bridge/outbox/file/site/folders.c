@@ -27,8 +27,8 @@ bool fs_is_folder(enum side side, const char *name) {
 static enum status unusable(struct fs_site *s, enum place place, struct error *err) {
   if (!err) return ST_IO;
   if (err->status == ST_NOT_FOUND) err->status = ST_IO;
-  return error_prefix(err, "%s/%s/ cannot be used", state_path(fs_state(s, place)),
-                      place_folder(place));
+  error_prefix(err, "%s/%s/ cannot be used", state_path(fs_state(s, place)), place_folder(place));
+  return err->status;
 }
 
 static enum status open_named(struct fs_site *s, enum place place, bool make, int *fd,
@@ -47,7 +47,7 @@ static enum status put_in_place(struct fs_site *s, enum place place, int fd, str
     atomic_store_explicit(&s->folder[place], fd, memory_order_release);
     return ST_OK;
   }
-  enum status st = durable_sync_folder(old, NULL);
+  enum status st = fs_sync_fd(s, old, NULL);
   (void)st; /* it is not ours any more */
   st = dup3(fd, old, O_CLOEXEC) >= 0 ? ST_OK : error_sys(err, errno, "taking it over");
   close(fd);
@@ -147,11 +147,4 @@ enum status fs_check_mounts(struct fs_site *s, enum side side, struct error *err
     if (place_side((enum place)p) == side && fs_shelf((enum place)p) == SHELF_PENDING)
       st = check_mount(state, place_folder((enum place)p), err);
   return st;
-}
-
-enum status fs_sync_places(struct fs_site *s, enum place a, enum place b, struct error *err) {
-  enum status st = durable_sync_folder(fs_folder(s, a), err);
-  if (st != ST_OK && fs_shelf(a) == SHELF_DEAD) atomic_store(&s->dead_owed[place_side(a)], true);
-  if (st == ST_OK && a != b) st = durable_sync_folder(fs_folder(s, b), err);
-  return st == ST_OK ? st : error_prefix(err, "%s", state_path(fs_state(s, a)));
 }

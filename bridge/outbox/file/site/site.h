@@ -30,11 +30,11 @@ struct fs_site { /* fixed after open, but what is atomic */
   atomic_int folder[PLACES];    /* descriptors, -1 = not there; once set, only dup3'ed over */
   struct mutex taking;          /* held by whoever takes a folder over */
   atomic_bool exchange_missing; /* said once that the file system cannot exchange */
-  /* Of each side's dead letters: what was moved there is not durable; synced before any folder it
-   * left */
-  atomic_bool dead_owed[SIDES];
-  atomic_bool dispatched_said; /* likewise that the old bus works on what is in hand */
-  atomic_uint serial;          /* of temporary names */
+  atomic_bool dirty[PLACES];    /* changed, and not durable: for the next store_sync */
+  struct mutex syncing;         /* held while a folder is synced */
+  struct error unsynced;        /* under it: of the first sync that failed and was not told (L11) */
+  atomic_bool dispatched_said;  /* likewise that the old bus works on what is in hand */
+  atomic_uint serial;           /* of temporary names */
 };
 static inline int fs_folder(const struct fs_site *s, enum place p) {
   return atomic_load_explicit(&s->folder[p], memory_order_acquire);
@@ -78,8 +78,18 @@ MUST_CHECK enum status fs_keep_typed(struct fs_site *s, struct error *err);
 MUST_CHECK enum status fs_check(struct fs_site *s, struct error *err);
 /* .busbridge/tmp of that side is there, or an error */
 MUST_CHECK enum status fs_keep_tmp(struct fs_site *s, enum side side, struct error *err);
+
+/* synced.c: folders of the outbox, and its tmp, are synced by these alone. What fails is told once
+ * more by store_sync, and a place stays dirty. */
+MUST_CHECK enum status fs_sync_fd(struct fs_site *s, int folder, struct error *err);
+MUST_CHECK enum status fs_sync_place(struct fs_site *s, enum place place, struct error *err);
+/* The same by a descriptor of the caller's own (fs_hold) */
+MUST_CHECK enum status fs_sync_held(struct fs_site *s, enum place place, int folder,
+                                    struct error *err);
 MUST_CHECK enum status fs_sync_places(struct fs_site *s, enum place a, enum place b,
                                       struct error *err);
+/* What failed since this was asked last, on any thread; ST_OK: nothing. */
+MUST_CHECK enum status fs_unsynced(struct fs_site *s, struct error *err);
 
 /* stamp.c */
 struct stamp fs_stamp_of(const struct stat *st);
