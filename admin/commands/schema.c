@@ -11,10 +11,10 @@ static const struct verb {
   enum status (*run)(struct schema_call *c, struct error *err);
 } verbs[] = {
     {"list", 0, 0, schema_list},         {"show", 1, 1, schema_show},
-    {"check", 1, 2, schema_check},       {"freeze", 1, 1, schema_freeze},
+    {"check", 0, 2, schema_check},       {"freeze", 1, 1, schema_freeze},
     {"encode", 1, 2, schema_encode},     {"decode", 0, 1, schema_decode},
     {"register", 1, 1, schema_register}, {"export", 0, 1, schema_export},
-    {"infer", 1, 1, schema_infer},       {"diff", 0, 1, schema_diff},
+    {"infer", 1, 1, schema_infer},       {"diff", 0, 2, schema_diff},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -51,7 +51,7 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   if ((c->type || c->write) && verb->run != schema_infer) return wrong(c->a, word);
   bool diff = verb->run == schema_diff && !c->all;
   if (c->level && !check) return wrong(c->a, word);
-  if (diff || is_against(c) || c->level)
+  if (is_against(c) || c->level)
     return (check || diff) && against_is_sound(c) ? verb : wrong(c->a, word);
   if (c->all) return (check || reg) && !c->count ? verb : wrong(c->a, word);
   return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
@@ -67,7 +67,7 @@ static int act(struct schema_call *c, const struct verb *verb) {
   struct error err = {0};
   bool folder = (verb->run == schema_check || verb->run == schema_diff) && c->count == 1 &&
                 schema_is_folder(c->words[0]);
-  bool alone = verb->run == schema_infer;
+  bool alone = verb->run == schema_infer || (verb->run == schema_diff && c->count == 2);
   enum status st = ST_OK;
   if (!alone) st = schemas_open(c->a->settings, folder ? c->words[0] : NULL, &c->schemas, &err);
   if (st != ST_OK) err.status = ST_IO; /* a schema that is wrong is a failure, not wrong usage */
@@ -119,11 +119,12 @@ const struct command command_schema = {
     .name = "schema",
     .words =
         "list|show|check|freeze|encode|decode|register|export|infer|diff "
-        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event>|diff:<event> check:<file>|encode:<file>",
+        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event>|diff:<event> check:<file>|encode:<file>|diff:<file>",
     .arguments =
-        "[list] | show EVENT | check EVENT [FILE|-] | check --all|FOLDER | "
+        "[list] | show EVENT | check EVENT [FILE|-] | check [--all|FOLDER] | "
         "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | "
-        "check [EVENT|FOLDER] --against-registry | diff [EVENT|FOLDER] --against FOLDER | "
+        "check [EVENT|FOLDER] --against-registry | diff [EVENT|FOLDER] | diff OLDFILE NEWFILE | "
+        "diff [EVENT|FOLDER] --against FOLDER | "
         "diff [EVENT|FOLDER] --against-git REVISION | diff [EVENT|FOLDER] --against-registry | "
         "freeze EVENT | "
         "encode EVENT [FILE|-] | decode [FILE|-] [--extra JSON] | "
@@ -135,11 +136,13 @@ const struct command command_schema = {
         "  busbridge schema show quality.checked\n"
         "  busbridge schema check quality.checked payload.json    exit 0 when it fits, else 1 and why\n"
         "  busbridge show ID -o json | jq .payload | busbridge schema check episode.created -\n"
-        "  busbridge schema check --all          are all of them sound?\n"
+        "  busbridge schema check                are all of them sound?\n"
         "  busbridge schema check ./schemas      those of another folder\n"
         "  busbridge schema check --against-git main --compatibility FULL   may they be deployed?\n"
         "  busbridge schema infer order.placed --write schemas/order/placed.avsc    from what waits\n"
         "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
+        "  busbridge schema diff order.placed    what changed since it was frozen last\n"
+        "  busbridge schema diff old.avsc new.avsc\n"
         "  busbridge schema encode order.placed payload.json | busbridge schema decode\n"
         "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n"
         "  busbridge schema export order.placed  as JSON Schema; --format asyncapi: topics and events\n",

@@ -120,8 +120,8 @@ static enum status print_sound(struct admin *a, struct schemas *schemas, struct 
 }
 
 enum status schema_check(struct schema_call *c, struct error *err) {
-  bool folder = c->all || (c->count == 1 && schema_is_folder(c->words[0]));
-  const char *event = c->all || folder || !c->count ? NULL : c->words[0];
+  bool folder = c->all || !c->count || (c->count == 1 && schema_is_folder(c->words[0]));
+  const char *event = folder ? NULL : c->words[0];
   if (!c->level) c->level = "BACKWARD";
   if (c->against || c->against_git || c->against_registry) return schema_compatible(c, event, err);
   return folder ? print_sound(c->a, c->schemas, err) : check_payload(c, err);

@@ -43,21 +43,35 @@ static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node
   buffer_add_z(&a->out, ")\n");
 }
 
-enum status schema_diff(struct schema_call *c, struct error *err) {
+static enum status with_others(struct schema_call *c, struct span event, struct buffer *json,
+                               struct error *err) {
   struct schema_past past;
+  enum status st = schema_past_open(&past, c, schemas_folder(c->schemas), err);
+  if (st == ST_OK) st = schemas_diff(c->schemas, past.schemas, event, json, err);
+  if (st == ST_OK) schema_past_names(&past, json);
+  schema_past_close(&past);
+  return st;
+}
+
+enum status schema_diff(struct schema_call *c, struct error *err) {
   struct buffer json = {0};
   struct json_doc doc = {0};
   uint32_t node = JSON_NONE;
-  const char *event = c->count && !schema_is_folder(c->words[0]) ? c->words[0] : NULL;
-  enum status st = schema_past_open(&past, c, schemas_folder(c->schemas), err);
-  if (st == ST_OK) st = schemas_diff(c->schemas, past.schemas, span_of(event), &json, err);
-  if (st == ST_OK) schema_past_names(&past, &json);
+  struct span event = span_of(c->count && !schema_is_folder(c->words[0]) ? c->words[0] : NULL);
+  enum status st;
+  if (c->count == 2) {
+    st = schemas_diff_files(c->words[0], c->words[1], &json, err);
+    if (st == ST_INVALID || st == ST_NOT_FOUND) err->status = st = ST_IO;
+  } else if (c->against || c->against_git || c->against_registry) {
+    st = with_others(c, event, &json, err);
+  } else {
+    st = schemas_diff_frozen(c->schemas, event, &json, err);
+  }
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);
   if (st == ST_OK && c->json) output_json(&doc, 0, &c->a->out);
   while (st == ST_OK && !c->json && answer_each(&doc, answer_node(&doc, 0, "differences"), &node))
     print_one(c->a, &doc, node);
   json_doc_release(&doc);
   buffer_release(&json);
-  schema_past_close(&past);
   return st;
 }

@@ -77,8 +77,39 @@ class Diff(CliTest):
         self.assertEqual(len(json.loads(self.run_cli("schema", "diff", "order.placed", "--against", before, "-o", "json", expect=0).stdout())["differences"]),
                          len(EXPECTED))
         self.run_cli("schema", "diff", "order.nothing", "--against", before, expect=3)
-        self.run_cli("schema", "diff", "order.placed", expect=2)
+        self.assertIn("order.placed has no frozen version to compare with", self.run_cli("schema", "diff", "order.placed", expect=3).stderr())
         self.assertEqual(self.diff(now, now), [])
+
+    def test_two_files_and_the_last_frozen_version(self):
+        now, before = (self.dir / f"{side}.avsc" for side in ("now", "before"))
+        now.write_text(NEW)
+        before.write_text(OLD)
+        told = json.loads(self.run_cli("schema", "diff", str(before), str(now), "-o", "json", expect=0).stdout())["differences"]
+        self.assertEqual({(one["what"], one["path"]): (one["message"], one["new_reads_old"], one["old_reads_new"], one["line"], one["against_line"])
+                          for one in told}, EXPECTED)
+        self.assertEqual({(one["event"], one["file"], one["against_file"]) for one in told}, {("now", str(now), str(before))})
+        self.assertEqual(self.run_cli("schema", "diff", str(now), str(now), expect=0).stdout(), "")
+        self.assertIn("nowhere.avsc", self.run_cli("schema", "diff", str(now), str(self.dir / "nowhere.avsc"), expect=1).stderr())
+        before.write_text("{")
+        self.assertIn(f"{before}: line 1: ", self.run_cli("schema", "diff", str(before), str(now), expect=1).stderr())
+        folder = self.folder("frozen", placed=OLD, other=OLD.replace("Placed", "P"))
+        self.options["encoding.schemas"] = folder
+        self.run_cli("schema", "diff", expect=3)
+        self.run_cli("schema", "freeze", "order.placed", expect=0)
+        self.assertEqual(self.run_cli("schema", "diff", "order.placed", expect=0).stdout(), "")
+        (self.dir / "frozen/order/placed.avsc").write_text(NEW)
+        for words in (("order.placed",), (), (folder,)):
+            told = json.loads(self.run_cli("schema", "diff", *words, "-o", "json", expect=0).stdout())["differences"]
+            self.assertEqual(({one["event"] for one in told}, len(told)), ({"order.placed"}, len(EXPECTED)))
+        self.assertEqual({one["against_file"] for one in told}, {f"{folder}/.history/order/placed.1.avsc"})
+        self.run_cli("schema", "diff", "order.other", expect=3)
+        self.run_cli("schema", "diff", "order.placed", str(now), "third", expect=2)
+
+    def test_check_without_words_looks_at_the_configured_folders(self):
+        self.options["encoding.schemas"] = self.folder("now", placed=NEW)
+        self.assertEqual(self.run_cli("schema", "check", expect=0).stdout(), self.run_cli("schema", "check", "--all", expect=0).stdout())
+        (self.dir / "now/order/placed.avsc").write_text("{")
+        self.assertIn("order/placed.avsc: line 1: ", self.run_cli("schema", "check", expect=1).stderr())
 
     def test_random_ones_agree_with_check(self):
         by, texts = random.Random(17), ({}, {})

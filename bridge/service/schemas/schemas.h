@@ -72,6 +72,13 @@ MUST_CHECK enum status schemas_asyncapi(struct schemas *s, struct span event, st
  * {"event","what":"EVENT_ADDED"|"EVENT_REMOVED","file"}]} */
 MUST_CHECK enum status schemas_diff(const struct schemas *s, const struct schemas *before,
                                     struct span only, struct buffer *json, struct error *err);
+/* The same against the last frozen version of each. ST_NOT_FOUND: there is none. */
+MUST_CHECK enum status schemas_diff_frozen(const struct schemas *s, struct span only,
+                                           struct buffer *json, struct error *err);
+/* The same of two files alone, whichever events they are of: "event" is the name of the newer file.
+ * ST_INVALID: one is no schema, or names types of other files. */
+MUST_CHECK enum status schemas_diff_files(const char *before, const char *now, struct buffer *json,
+                                          struct error *err);
 /* schema_infer.c: a schema for an event, from the payloads of that name in the outbox (which:
  * SCHEMA_SOURCES); *count: of how many. All that it was made of are encoded by it once more.
  * Without schemas and without worker. ST_NOT_FOUND: there are none. */
