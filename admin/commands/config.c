@@ -1,14 +1,12 @@
 /* busbridge config: the settings in force, of the worker where one runs, and how those here differ;
  * the check of a file.
  * The command's one thread; a crash leaves nothing. */
-#include "admin/client/client.h"
+#include "admin/client/settings_sheet.h"
 #include "admin/input/options.h"
 #include "admin/output/list_output.h"
 #include "bridge/base/words.h"
 #include "bridge/routing/routing.h"
 #include "bridge/service/plan/configure.h"
-
-#define DIFFERENCES_SHOWN 5
 
 static const struct listing_column columns[] = {
     {{"KEY", false, 0, false}, "key", false},
@@ -19,127 +17,6 @@ static const struct listing_column columns[] = {
     {{"RELOAD", false, 0, false}, "reloadable", true},
     {{"HELP", false, 0, false}, "help", true},
 };
-
-/* An answer and the objects in it that are shown. */
-struct sheet {
-  struct buffer json;
-  struct json_doc doc;
-  uint32_t *nodes;
-  size_t count;
-};
-
-static void sheet_release(struct sheet *s) {
-  json_doc_release(&s->doc);
-  buffer_release(&s->json);
-  free(s->nodes);
-}
-
-static enum status sheet_read(struct sheet *s, struct error *err) {
-  uint32_t node = JSON_NONE;
-  enum status st = answer_scan(&s->doc, buffer_span(&s->json), err);
-  if (st != ST_OK) return st;
-  uint32_t array = answer_node(&s->doc, 0, "settings");
-  if (array == JSON_NONE || s->doc.nodes[array].type != JSON_ARRAY)
-    return error_set(err, ST_INVALID, "The answer has no settings");
-  s->nodes = calloc(s->doc.nodes[array].count + 1, sizeof *s->nodes);
-  if (!s->nodes) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  while (answer_each(&s->doc, array, &node)) s->nodes[s->count++] = node;
-  return ST_OK;
-}
-
-static enum status sheet_local(struct admin *a, struct sheet *s, struct error *err) {
-  enum status st = configure_show(a->settings, &s->json, err);
-  return st == ST_OK ? sheet_read(s, err) : st;
-}
-
-/* Those of a worker, where one runs. False: none does, or it does not tell. */
-static bool sheet_remote(struct admin *a, struct sheet *s) {
-  struct client *client = NULL;
-  struct error err = {0};
-  enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
-  bool remote = st == ST_OK && client_remote(client);
-  if (remote) st = client_config(client, &s->json, &err);
-  if (remote && st == ST_OK) st = sheet_read(s, &err);
-  client_close(client);
-  if (st == ST_DENIED || (remote && st != ST_OK))
-    note(a, "the worker's settings are not known: %s", err.text);
-  return remote && st == ST_OK;
-}
-
-/* ---- worker and here ---- */
-
-static bool text_is(const struct sheet *s, uint32_t object, const char *key, const char *text) {
-  uint32_t node = answer_node(&s->doc, object, key);
-  return node != JSON_NONE && s->doc.nodes[node].type == JSON_STRING &&
-         json_string_is(&s->doc, node, span_of(text));
-}
-
-static uint32_t find_key(const struct sheet *s, const char *key) {
-  for (size_t i = 0; i < s->count; i++)
-    if (text_is(s, s->nodes[i], "key", key)) return s->nodes[i];
-  return JSON_NONE;
-}
-
-/* "30s (busbridge.conf:3)", or "not set". */
-static void add_value(const struct sheet *s, uint32_t object, struct buffer *out) {
-  if (object == JSON_NONE) {
-    buffer_add_z(out, "not set");
-    return;
-  }
-  answer_text(&s->doc, object, "value", out);
-  buffer_add_z(out, " (");
-  answer_text(&s->doc, object, "source", out);
-  buffer_add_char(out, ')');
-}
-
-static void note_difference(struct admin *a, const char *key, const struct sheet *worker,
-                            uint32_t there, const struct sheet *local, uint32_t here) {
-  struct buffer text = {0};
-  bool reload = there != JSON_NONE && answer_bool(&worker->doc, there, "reloadable");
-  add_value(worker, there, &text);
-  buffer_add_z(&text, "; here it is ");
-  add_value(local, here, &text);
-  note(a, "%s of the worker is %s; it takes over what its file says by %s", key, buffer_z(&text),
-       reload ? "SIGHUP" : "a restart");
-  buffer_release(&text);
-}
-
-static bool differs(const struct sheet *a, uint32_t x, const struct sheet *b, uint32_t y) {
-  struct buffer value = {0};
-  if (x == JSON_NONE || y == JSON_NONE) return true;
-  answer_text(&b->doc, y, "value", &value);
-  bool same = text_is(a, x, "value", buffer_z(&value));
-  buffer_release(&value);
-  return !same;
-}
-
-/* One direction finds what differs and what is there alone, the other what is here alone. */
-static size_t compare(struct admin *a, const struct sheet *worker, const struct sheet *local,
-                      bool only_here) {
-  const struct sheet *from = only_here ? local : worker;
-  size_t found = 0;
-  for (size_t i = 0; i < from->count; i++) {
-    struct buffer key = {0};
-    answer_text(&from->doc, from->nodes[i], "key", &key);
-    uint32_t there = find_key(worker, buffer_z(&key)), here = find_key(local, buffer_z(&key));
-    bool told = only_here ? there == JSON_NONE : differs(worker, there, local, here);
-    if (told && ++found <= DIFFERENCES_SHOWN)
-      note_difference(a, buffer_z(&key), worker, there, local, here);
-    buffer_release(&key);
-  }
-  return found;
-}
-
-static void note_differences(struct admin *a, const struct sheet *worker) {
-  struct sheet local = {0};
-  struct error err = {0};
-  if (sheet_local(a, &local, &err) == ST_OK) {
-    size_t found = compare(a, worker, &local, false) + compare(a, worker, &local, true);
-    if (found > DIFFERENCES_SHOWN)
-      note(a, "%zu settings differ between the worker and here", found);
-  }
-  sheet_release(&local);
-}
 
 /* ---- which are shown ---- */
 
@@ -161,7 +38,7 @@ static enum status unknown(const char *word, struct error *err) {
                    word);
 }
 
-static enum status keep_value(struct sheet *s, bool changed, int count, char **words,
+static enum status keep_value(struct settings_sheet *s, bool changed, int count, char **words,
                               struct error *err) {
   size_t kept = 0;
   bool used[64] = {0};
@@ -173,7 +50,7 @@ static enum status keep_value(struct sheet *s, bool changed, int count, char **w
     for (int w = 0; w < count; w++)
       if (meant(buffer_z(&key), words[w])) wanted = used[w] = true;
     buffer_release(&key);
-    if (wanted && !(changed && text_is(s, s->nodes[i], "source", "default")))
+    if (wanted && !(changed && settings_sheet_is(s, s->nodes[i], "source", "default")))
       s->nodes[kept++] = s->nodes[i];
   }
   s->count = kept;
@@ -186,15 +63,15 @@ static enum status keep_value(struct sheet *s, bool changed, int count, char **w
 
 static enum status show_settings(struct admin *a, bool changed, const char *format, int count,
                                  char **words, struct error *err) {
-  struct sheet sheet = {0};
+  struct settings_sheet sheet = {0};
   enum status st = ST_OK;
-  bool remote = sheet_remote(a, &sheet);
+  bool remote = settings_sheet_remote(a, &sheet);
   if (!remote) {
-    sheet_release(&sheet);
-    sheet = (struct sheet){0};
-    st = sheet_local(a, &sheet, err);
+    settings_sheet_release(&sheet);
+    sheet = (struct settings_sheet){0};
+    st = settings_sheet_local(a, &sheet, err);
   }
-  if (st == ST_OK && remote) note_differences(a, &sheet);
+  if (st == ST_OK && remote) settings_sheet_compare(a, &sheet, NULL);
   if (st == ST_OK) st = keep_value(&sheet, changed, count, words, err);
   struct listing listing = {.doc = &sheet.doc,
                             .nodes = sheet.nodes,
@@ -205,7 +82,7 @@ static enum status show_settings(struct admin *a, bool changed, const char *form
   if (st == ST_OK) st = listing_print(a, &listing, format, err);
   if (st == ST_OK && sheet.count == 0)
     st = error_set(err, ST_NOT_FOUND, changed ? "Every one of them is at its default" : "Not set");
-  sheet_release(&sheet);
+  settings_sheet_release(&sheet);
   return st;
 }
 

@@ -1,6 +1,6 @@
 /* busbridge route: the way of an event, and which setting says each part of it.
  * The command's one thread; a crash leaves nothing. */
-#include "admin/client/answer.h"
+#include "admin/client/settings_sheet.h"
 #include "admin/input/options.h"
 #include "admin/input/payload.h"
 #include "admin/output/output.h"
@@ -86,6 +86,21 @@ static void print(struct admin *a, const struct json_doc *doc) {
   header_lines(a, doc);
 }
 
+/* A worker's answer would be another one only by its settings: these are held beside ours. */
+static void note_worker(struct admin *a) {
+  static const char *const of[] = {"routing.", "encoding.", "registry.", "kafka.", "ledger.", NULL};
+  struct settings_sheet worker = {0};
+  if (settings_sheet_remote(a, &worker)) settings_sheet_compare(a, &worker, of);
+  settings_sheet_release(&worker);
+}
+
+static void note_doubt(struct admin *a, const struct json_doc *doc) {
+  struct buffer text = {0};
+  if (answer_text(doc, 0, "key_doubt", &text) && text.len)
+    note(a, "warning: %s; where it is absent the key is the event's id", buffer_z(&text));
+  buffer_release(&text);
+}
+
 static int explain(struct admin *a, const char *name, const char *file, bool as_json) {
   struct buffer payload = {0}, json = {0};
   struct json_doc doc = {0};
@@ -98,6 +113,10 @@ static int explain(struct admin *a, const char *name, const char *file, bool as_
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
   if (st == ST_OK && as_json) output_json(&doc, 0, &a->out);
   if (st == ST_OK && !as_json) print(a, &doc);
+  if (st == ST_OK && admin_flush(a) == CODE_OK) {
+    note_doubt(a, &doc);
+    note_worker(a);
+  }
   json_doc_release(&doc);
   buffer_release(&payload);
   buffer_release(&json);
@@ -130,7 +149,8 @@ const struct command command_route = {
         "  busbridge show ID -o json | jq .payload | busbridge route order.placed -\n",
     .description =
         "Behind each part stands the setting that says it. Exit 1 where the event would be a dead letter, with its reason.\n"
-        "By the settings here, as a worker takes them at its next start; Kafka is asked for the partitions alone.",
+        "By the settings here, as a worker takes them at its next start; where a worker runs, standard error names those in which\n"
+        "it differs. Kafka is asked for the partitions alone.",
     .run = run_route,
     .usage_code = CODE_USAGE,
 };

@@ -137,6 +137,29 @@ class Routes(harness.BusTest):
         kafka_wire.delete_topic(self.bootstrap, self.options["ledger.topic"])
         harness.wait_until(lambda: self.options["ledger.topic"] not in kafka_wire.topics(self.bootstrap))
 
+    def test_route_names_what_a_running_worker_has_otherwise(self):
+        self.route(order_topic=self.topic("here"))
+        self.assertNotIn("of the worker", self.run_cli("route", "order.placed", expect=0).stderr())
+        self.start_worker()
+        harness.wait_until((self.outbox / ".busbridge/control.sock").exists)
+        self.assertNotIn("of the worker", self.run_cli("route", "order.placed", expect=0).stderr())
+        other = {"routing.order.topic": self.topic("there"), "routing.order.placed.key": "id", "health.dead_warning": "7"}
+        told = self.run_cli("route", "order.placed", options=other, expect=0)
+        self.assertIn(self.topic("there"), told.stdout())
+        self.assertIn(f"routing.order.topic of the worker is {self.topic('here')} (-X); here it is {self.topic('there')} (-X); "
+                      "it takes over what its file says by a restart", told.stderr())
+        self.assertIn("routing.order.placed.key of the worker is not set; here it is id", told.stderr())
+        self.assertNotIn("health.", told.stderr())
+
+    def test_route_warns_of_a_key_field_that_no_schema_has(self):
+        self.route(order_placed_key="idd")
+        told = self.run_cli("route", "order.placed", expect=0)
+        self.assertIn("warning: routing.order.placed.key names idd, which no schema of order has; did you mean id?", told.stderr())
+        told = json.loads(self.run_cli("route", "-o", "json", "order.placed", expect=0).stdout())
+        self.assertIn("did you mean id?", told["key_doubt"])
+        self.route(order_placed_key="id")
+        self.assertNotIn("warning", self.run_cli("route", "order.placed", expect=0).stderr())
+
     def test_routes_changed_between_a_crash_and_the_restart_double_nothing(self):
         """By the position, and where that is lost by the topics that were written down."""
         ids = []

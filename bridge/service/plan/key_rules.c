@@ -99,6 +99,13 @@ bool key_rules_doubt(const struct routing *r, const struct catalog *catalog, uns
   return any;
 }
 
+bool key_rules_doubt_of(const struct routing *r, const struct catalog *catalog, struct span name,
+                        struct span ns, struct buffer *out) {
+  struct key_rule rule;
+  if (routing_key_of(r, name, &rule) && rule.key) doubt_rule(r, catalog, &rule, ns, out);
+  return out->len > 0;
+}
+
 void key_rules_log(const struct routing *r, const struct catalog *catalog, struct log *log) {
   struct span ns;
   struct buffer words = {0};

@@ -12,6 +12,9 @@ bool key_rules_words(const struct routing *r, unsigned i, struct span *ns, struc
 /* What settings name and no schema of namespace i has, in a sentence; false: nothing. */
 bool key_rules_doubt(const struct routing *r, const struct catalog *catalog, unsigned i,
                      struct buffer *out);
+/* The same of the rule for events of one name, in the namespace ns. */
+bool key_rules_doubt_of(const struct routing *r, const struct catalog *catalog, struct span name,
+                        struct span ns, struct buffer *out);
 /* Both, of every namespace. */
 void key_rules_log(const struct routing *r, const struct catalog *catalog, struct log *log);
 

@@ -6,6 +6,7 @@
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"
 #include "bridge/service/plan/foresee.h"
+#include "bridge/service/plan/key_rules.h"
 
 enum { ASK_MS = 3000 };
 
@@ -96,6 +97,11 @@ static void write_key(const struct way *w, struct buffer *json, bool *first) {
   }
   buffer_add_char(json, ']');
   member_text_or_null(json, first, "key_by", span_of(by));
+  struct buffer doubt = {0};
+  key_rules_doubt_of(w->routing, w->catalog, w->reasons.name, w->reasons.ns, &doubt);
+  member_text_or_null(json, first, "key_doubt", buffer_span(&doubt));
+  json->failed |= doubt.failed;
+  buffer_release(&doubt);
   if (known && !of_id && w->partitions)
     member_int(json, first, "partition", cluster_partition(w->route.key, w->partitions));
   else
