@@ -141,6 +141,8 @@
   X("kafka", "kafka_scram_old", "warning", "This librdkafka cannot log in to Kafka 4 by SCRAM")    \
   X("kafka", "kafka_setting_unknown", "warning",                                                   \
     "A kafka.* setting that this busbridge does not know is passed on")                            \
+  X("service", "framing_changed", "warning",                                                       \
+    "The last record of a topic is framed otherwise than the next one will be")                    \
   X("registry", "registry_away", "error",                                                          \
     "The schema registry does not answer; events whose id is known go on")                         \
   X("registry", "registry_back", "info", "It answers again")                                       \

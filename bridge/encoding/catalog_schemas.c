@@ -8,9 +8,10 @@
 bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
                     struct catalog_schema *out) {
   const struct entries *all = &set_of(c)->entries;
-  for (size_t i = 0; i < all->frozen_count; i++) {
+  size_t from = event_name.ptr ? 0 : n;
+  for (size_t i = from; i < all->frozen_count; i++) {
     const struct frozen *f = &all->frozen[i];
-    if ((event_name.ptr && !span_is(event_name, f->event_name)) || n--) continue;
+    if (event_name.ptr && (!span_is(event_name, f->event_name) || n--)) continue;
     *out = (struct catalog_schema){.event_name = f->event_name,
                                    .file = f->file,
                                    .number = f->number,

@@ -98,38 +98,57 @@ static rd_kafka_resp_err_t by_time(struct reader *r, int64_t from_ms, int timeou
   return rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
 }
 
-static enum status seek_one(struct reader *r, int i, int64_t last, int timeout_ms,
-                            uint64_t *offsets, struct error *err) {
+struct seek {
+  int64_t last;
+  bool before; /* up to the offset that the time gave, else from there on */
+  int timeout_ms;
+  uint64_t offsets;
+};
+
+static enum status seek_one(struct reader *r, int i, struct seek *seek, struct error *err) {
   rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
   int64_t low = 0, high = 0, from;
   rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(r->handle.rk, p->topic, p->partition,
-                                                              &low, &high, timeout_ms);
+                                                              &low, &high, seek->timeout_ms);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return handle_failed(&r->handle, handle_status(code), code, p->topic, err);
-  from = last < high - low ? high - last : low;
-  if (p->offset >= 0 && p->offset < from) from = p->offset > low ? p->offset : low;
+  if (seek->before && p->offset >= low && p->offset < high) high = p->offset;
+  from = seek->last < high - low ? high - seek->last : low;
+  if (!seek->before && p->offset >= 0 && p->offset < from) from = p->offset > low ? p->offset : low;
   p->offset = from;
   r->stop[i] = high;
   r->at_end[i] = from >= high;
   r->ends += r->at_end[i];
-  *offsets += (uint64_t)(high - from);
+  seek->offsets += (uint64_t)(high - from);
   return ST_OK;
 }
 
-enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
-                             uint64_t *offsets, struct error *err) {
+static enum status seek_all(struct reader *r, int64_t time_ms, struct seek *seek,
+                            struct error *err) {
   if (!r->stop) r->stop = calloc((size_t)r->assigned->cnt + 1, sizeof *r->stop);
   if (!r->stop) return error_set(err, ST_NO_MEMORY, "out of memory");
-  rd_kafka_resp_err_t code = by_time(r, from_ms, timeout_ms);
+  rd_kafka_resp_err_t code = by_time(r, time_ms, seek->timeout_ms);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return handle_failed(&r->handle, handle_status(code), code, "looking for offsets by time", err);
   r->ends = 0;
   r->end_said = false;
-  *offsets = 0;
   enum status st = ST_OK;
-  for (int i = 0; st == ST_OK && i < r->assigned->cnt; i++)
-    st = seek_one(r, i, last, timeout_ms, offsets, err);
+  for (int i = 0; st == ST_OK && i < r->assigned->cnt; i++) st = seek_one(r, i, seek, err);
   return st == ST_OK ? assign(r, err) : st;
+}
+
+enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
+                             uint64_t *offsets, struct error *err) {
+  struct seek seek = {last, false, timeout_ms, 0};
+  enum status st = seek_all(r, from_ms, &seek, err);
+  *offsets = seek.offsets;
+  return st;
+}
+
+enum status reader_seek_before(struct reader *r, int64_t before_ms, int64_t last, int timeout_ms,
+                               struct error *err) {
+  struct seek seek = {last, true, timeout_ms, 0};
+  return seek_all(r, before_ms, &seek, err);
 }
 
 bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,

@@ -32,6 +32,10 @@ MUST_CHECK enum status reader_seek_time(struct reader *r, int64_t from_ms, int t
  * meanwhile. *offsets: how many lie in between, records or not. */
 MUST_CHECK enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last,
                                         int timeout_ms, uint64_t *offsets, struct error *err);
+/* Likewise the last ones before the first that was written at or after before_ms (INT64_MAX: before
+ * the present end), where ST_END is said. */
+MUST_CHECK enum status reader_seek_before(struct reader *r, int64_t before_ms, int64_t last,
+                                          int timeout_ms, struct error *err);
 /* Where the i-th partition begins, after a seek; false behind the last. */
 bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
                    int64_t *offset);

@@ -102,7 +102,8 @@ static enum status ask_for_one(struct registry *r, struct error *err) {
   buffer_release(&id);
   buffer_release(&secret);
   if (st == ST_OK) return ST_OK;
-  return error_set(err, ST_UNAVAILABLE, "registry.oauth_url gives no token: %s", why.text);
+  return error_set(err, ST_UNAVAILABLE, "registry.oauth_url gives no token: POST %s: %s",
+                   r->oauth_shown, why.text);
 }
 
 enum status auth_put(struct registry *r, struct http_call *call, struct error *err) {

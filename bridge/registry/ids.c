@@ -29,6 +29,7 @@ static void free_slot(struct slot *slot) {
   if (!slot) return;
   free(slot->subject);
   free(slot->event);
+  free(slot->name);
   free((char *)slot->text.ptr);
   free(slot->targets);
   free(slot);
@@ -46,18 +47,10 @@ void ids_close(struct ids *ids) {
   for (int i = 0; i < ASKERS; i++) registry_close(ids->clients[i]);
   for (size_t i = 0; i < ids->count; i++) free_slot(ids->slots[i]);
   free(ids->slots);
+  table_release(&ids->by_name);
   cond_destroy(&ids->changed);
   mutex_destroy(&ids->lock);
   free(ids);
-}
-
-static struct slot *find(struct ids *ids, const char *subject, struct digest form) {
-  for (size_t i = 0; i < ids->count; i++) {
-    struct slot *slot = ids->slots[i];
-    if (slot->form.lo == form.lo && slot->form.hi == form.hi && !strcmp(slot->subject, subject))
-      return slot;
-  }
-  return NULL;
 }
 
 static bool add_target(struct slot *slot, struct schema_id *target, const char *topic) {
@@ -71,7 +64,8 @@ static bool add_target(struct slot *slot, struct schema_id *target, const char *
 
 /* NULL: no memory. */
 static struct slot *make(const struct ids_schema *schema) {
-  struct buffer minified = {0};
+  char form[FORM_TEXT];
+  struct buffer minified = {0}, name = {0};
   struct slot *slot = calloc(1, sizeof *slot);
   registry_minify(schema->text, &minified);
   if (slot) {
@@ -80,12 +74,15 @@ static struct slot *make(const struct ids_schema *schema) {
     slot->event = strdup(schema->event);
     slot->text = buffer_span(&minified);
     slot->form = slot->kind->form(slot->text);
+    buffer_printf(&name, "%s %s", ids_form_text(slot->form, form), schema->subject);
+    slot->name = name.failed ? NULL : strdup(buffer_z(&name));
     slot->id = slot->remembered = SCHEMA_NO_ID;
     slot->looked_us = TIME_NONE;
     slot->due_ms = INT64_MIN;
   }
+  buffer_release(&name);
   if (!slot) buffer_release(&minified);
-  if (slot && slot->subject && slot->event && !minified.failed) return slot;
+  if (slot && slot->subject && slot->event && slot->name && !minified.failed) return slot;
   free_slot(slot);
   return NULL;
 }
@@ -98,8 +95,29 @@ static bool put(struct ids *ids, struct slot *slot) {
     ids->slots = grown;
     ids->cap = cap;
   }
+  if (table_put(&ids->by_name, span_of(slot->name), slot) != ST_OK) return false;
   ids->slots[ids->count++] = slot;
   return true;
+}
+
+void ids_retire(struct ids *ids) {
+  mutex_lock(&ids->lock);
+  ids->round++;
+  atomic_fetch_add(&ids->changes, 1);
+  mutex_unlock(&ids->lock);
+}
+
+static bool is_retired(const struct ids *ids, const struct slot *slot) {
+  return slot->round != ids->round;
+}
+
+/* As at a start: nobody looked at its id meanwhile. */
+static void revive(struct slot *slot) {
+  ids_set(slot, SCHEMA_NO_ID);
+  slot->state = ID_ASKING;
+  slot->due_ms = INT64_MIN;
+  slot->lost = false;
+  slot->versions = (struct digest){0, 0};
 }
 
 enum status ids_add(struct ids *ids, const struct ids_schema *schema, struct schema_id *target,
@@ -107,8 +125,10 @@ enum status ids_add(struct ids *ids, const struct ids_schema *schema, struct sch
   struct slot *fresh = make(schema);
   if (!fresh) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_lock(&ids->lock);
-  struct slot *slot = find(ids, schema->subject, fresh->form);
+  struct slot *slot = table_get(&ids->by_name, span_of(fresh->name));
+  if (slot && slot->round + 1 < ids->round) revive(slot); /* else it goes on as it is */
   bool kept = !slot && put(ids, fresh), ok = slot || kept;
+  if (ok) (slot ? slot : fresh)->round = ids->round;
   ok = ok && add_target(slot ? slot : fresh, target, schema->topic);
   atomic_fetch_add(&ids->changes, 1);
   cond_broadcast(&ids->changed);
@@ -121,7 +141,7 @@ enum status ids_add(struct ids *ids, const struct ids_schema *schema, struct sch
 
 /* Lock held. One a subject at a time. */
 static bool may_ask(const struct ids *ids, const struct slot *slot, int64_t now) {
-  if (slot->busy || (slot->due_ms > now && !ids->away)) return false;
+  if (slot->busy || is_retired(ids, slot) || (slot->due_ms > now && !ids->away)) return false;
   for (int i = 0; i < ASKERS; i++)
     if (ids->asked[i] && !strcmp(ids->asked[i]->subject, slot->subject)) return false;
   return true;
@@ -147,7 +167,8 @@ static struct slot *next_due(struct ids *ids, int64_t now, int64_t *until) {
       ids->next = (at + 1) % ids->count;
       return slot;
     }
-    if (!slot->busy && slot->due_ms > now && slot->due_ms < *until) *until = slot->due_ms;
+    bool rests = !slot->busy && !is_retired(ids, slot) && slot->due_ms > now;
+    if (rests && slot->due_ms < *until) *until = slot->due_ms;
   }
   return NULL;
 }
@@ -183,10 +204,12 @@ static void meet(struct ids *ids, struct registry *r) {
 static void ask(struct ids *ids, size_t me, struct slot *slot) {
   struct finding f;
   int64_t known = slot->id != SCHEMA_NO_ID ? slot->id : slot->remembered;
+  struct digest compared = slot->versions;
+  const struct ids_question q = {slot->subject, slot->text, slot->kind};
   slot->busy = true;
   ids->asked[me] = slot;
   mutex_unlock(&ids->lock);
-  ids_ask(ids->clients[me], slot, known, &f);
+  ids_ask(ids->clients[me], &q, known, compared, &f);
   mutex_lock(&ids->lock);
   bool meets = f.state != ID_NOWHERE && !ids->met;
   ids->met = ids->met || meets;
@@ -257,7 +280,8 @@ enum status ids_start(struct ids *ids, struct error *err) {
 bool ids_asking(struct ids *ids) {
   bool asking = false;
   mutex_lock(&ids->lock);
-  for (size_t i = 0; !asking && i < ids->count; i++) asking = ids->slots[i]->state == ID_ASKING;
+  for (size_t i = 0; !asking && i < ids->count; i++)
+    asking = ids->slots[i]->state == ID_ASKING && !is_retired(ids, ids->slots[i]);
   mutex_unlock(&ids->lock);
   return asking;
 }
@@ -275,7 +299,8 @@ bool ids_at(struct ids *ids, size_t i, struct ids_view *out) {
                              .subject = slot->subject,
                              .state = slot->state,
                              .id = slot->id,
-                             .lost = slot->lost};
+                             .lost = slot->lost,
+                             .retired = is_retired(ids, slot)};
     for (size_t t = 0; t < slot->target_count; t++)
       out->wanted = out->wanted || atomic_load(&slot->targets[t].id->wanted);
     snprintf(out->why, sizeof out->why, "%s", slot->why);

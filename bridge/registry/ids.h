@@ -57,6 +57,9 @@ struct ids_schema {
 /* target outlives ids. */
 MUST_CHECK enum status ids_add(struct ids *ids, const struct ids_schema *schema,
                                struct schema_id *target, struct error *err);
+/* What was added so far is asked for no longer, unless it is added again: its events are written by
+ * other schemas from now on. Any time. */
+void ids_retire(struct ids *ids);
 MUST_CHECK enum status ids_start(struct ids *ids, struct error *err);
 void ids_close(struct ids *ids); /* NULL is fine */
 
@@ -69,9 +72,20 @@ struct ids_view {
   int64_t id;
   bool wanted; /* events wait for it */
   bool lost;   /* MISSING: it had an id, which records bear; why tells which */
+  bool retired;
   char why[600];
 };
 bool ids_at(struct ids *ids, size_t i, struct ids_view *out); /* false: there are no more */
 const char *ids_shown(const struct ids *ids);                 /* the URLs, without secrets */
+
+/* One look-up, as all of ids make it, by whoever has none. text: minified. *id: with KNOWN and
+ * WRONG. KNOWN, MISSING, NOWHERE or WRONG, and why. */
+struct ids_question {
+  const char *subject;
+  struct span text;
+  const struct ids_kind *kind;
+};
+enum id_state ids_look_up(struct registry *r, const struct ids_question *q, int64_t *id,
+                          struct error *why);
 
 #endif

@@ -5,11 +5,13 @@
 #include "bridge/base/thread.h"
 #include "bridge/registry/ids.h"
 
-enum { ASKERS = 8 };
+enum { ASKERS = 8, FORM_TEXT = 33 };
 
 struct slot {
   const struct ids_kind *kind;
   char *subject, *event;
+  char *name;     /* form and subject, as ids.by_name has it */
+  uint64_t round; /* behind ids.lock: in which it was added last; not in ids.round: it is retired */
   struct span text; /* minified */
   struct digest form;
   struct target {
@@ -26,6 +28,7 @@ struct slot {
   bool lost;              /* its id is another schema's, or none's; told in why until it has one */
   unsigned tries;         /* in a row that nobody answered */
   bool busy;
+  struct digest versions; /* of its subject, among which it was not: see finding.versions */
   char why[600];
 };
 
@@ -40,6 +43,8 @@ struct ids {
   _Atomic bool over; /* stopping, for requests under way */
   struct slot **slots;
   size_t count, cap, next; /* next: where one looks first */
+  struct table by_name;
+  uint64_t round; /* grows with ids_retire */
   const struct slot *asked[ASKERS];
   size_t failed; /* answers in a row that were none */
   bool away;     /* nobody answers any more: one asks for all */
@@ -56,11 +61,15 @@ struct finding {
   enum id_state state; /* ID_KNOWN, ID_MISSING, ID_NOWHERE, ID_WRONG */
   int64_t id;
   int64_t gone; /* the id that it had, of which the registry knows nothing; or SCHEMA_NO_ID */
+  struct digest versions; /* the list of its subject, each of which was compared; 0: was not */
   struct error why;
 };
-/* ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. */
-void ids_ask(struct registry *r, const struct slot *slot, int64_t known, struct finding *out);
+/* ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. compared: the list of
+ * versions that need not be compared again. */
+void ids_ask(struct registry *r, const struct ids_question *q, int64_t known,
+             struct digest compared, struct finding *out);
 /* remember.c; lock held by ids_remembered alone. */
+const char *ids_form_text(struct digest form, char out[FORM_TEXT]);
 void ids_recall(struct ids *ids);
 void ids_remember(struct ids *ids);
 /* taken.c: lock held. What was found is what holds from now on. */

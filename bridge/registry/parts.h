@@ -19,6 +19,7 @@ struct registry {
   size_t url_count, first; /* first: the one that answered last */
   const char *shown;
   struct http *oauth; /* of config.oauth_url; NULL: none */
+  const char *oauth_shown;
   struct buffer token;
   bool token_known;
   int64_t token_until_ms; /* monotonic; 0: until somebody says 401 */

@@ -68,6 +68,10 @@ static enum status open_oauth(struct registry *r, struct error *err) {
   const struct http_options options = {
       .proxy = c->proxy, .ca_file = c->ca_file, .body_most = 1024 * 1024, .over = c->over};
   if (!c->oauth_url || !*c->oauth_url) return ST_OK;
+  if (!is_url(span_of(c->oauth_url)))
+    return error_set(err, ST_INVALID, "registry.oauth_url is not an http:// or https:// URL");
+  r->oauth_shown = shown(r, span_of(c->oauth_url));
+  if (!r->oauth_shown) return error_set(err, ST_NO_MEMORY, "out of memory");
   return http_open_tls(c->oauth_url, &options, &r->oauth, err);
 }
 

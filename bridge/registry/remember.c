@@ -9,11 +9,19 @@
 #include <inttypes.h>
 
 #define HEAD "busbridge-ids 1\n"
-enum { FORM_TEXT = 33 };
 
-static const char *form_text(struct digest d, char out[FORM_TEXT]) {
+const char *ids_form_text(struct digest d, char out[FORM_TEXT]) {
   snprintf(out, FORM_TEXT, "%016" PRIx64 "%016" PRIx64, d.hi, d.lo);
   return out;
+}
+
+/* NULL: there is none. */
+static struct slot *find(const struct ids *ids, const char *form, struct span subject) {
+  struct buffer name = {0};
+  buffer_printf(&name, "%s %.*s", form, SPAN_ARGS(subject));
+  struct slot *slot = name.failed ? NULL : table_get(&ids->by_name, buffer_span(&name));
+  buffer_release(&name);
+  return slot;
 }
 
 static void recall_line(struct ids *ids, struct span line, char *room) {
@@ -27,12 +35,10 @@ static void recall_line(struct ids *ids, struct span line, char *room) {
   if (!span_word(&line, &id) || !number_parse(id, INT32_MAX, &n)) return;
   if (span_word(&line, &time) && !number_parse(time, INT64_MAX, &looked)) return;
   if (!span_is(w[0], registry_shown(ids->clients[0]))) return;
-  for (size_t i = 0; i < ids->count; i++) {
-    struct slot *slot = ids->slots[i];
-    if (!span_is(w[2], slot->subject) || !span_is(w[3], form_text(slot->form, form))) continue;
-    slot->remembered = (int64_t)n;
-    slot->looked_us = looked ? (int64_t)looked : TIME_NONE;
-  }
+  snprintf(form, sizeof form, "%.*s", SPAN_ARGS(w[3]));
+  struct slot *slot = find(ids, form, w[2]);
+  if (slot) slot->remembered = (int64_t)n;
+  if (slot) slot->looked_us = looked ? (int64_t)looked : TIME_NONE;
   if (w[1].len < sizeof ids->cluster)
     snprintf(ids->cluster, sizeof ids->cluster, "%.*s", SPAN_ARGS(w[1]));
 }
@@ -58,7 +64,7 @@ void ids_recall(struct ids *ids) {
 static void write_slot(const struct ids *ids, const struct slot *slot, struct buffer *out) {
   char form[FORM_TEXT];
   const struct span words[] = {span_of(registry_shown(ids->clients[0])), span_of(ids->cluster),
-                               span_of(slot->subject), span_of(form_text(slot->form, form))};
+                               span_of(slot->subject), span_of(ids_form_text(slot->form, form))};
   if (slot->remembered == SCHEMA_NO_ID) return;
   for (unsigned i = 0; i < 4; i++) {
     word_escape(out, words[i]);

@@ -28,8 +28,10 @@ static void look_at_all(struct ids *ids) {
   int64_t now = clock_mono_ms(ids->config.registry.clock);
   int64_t due = now < ids->all_due_ms ? ids->all_due_ms : now;
   if (due == now) ids->all_due_ms = now + MISSING_MS;
-  for (size_t i = 0; i < ids->count; i++)
+  for (size_t i = 0; i < ids->count; i++) {
     if (ids->slots[i]->due_ms > due) ids->slots[i]->due_ms = due;
+    ids->slots[i]->versions = (struct digest){0, 0};
+  }
 }
 
 static void is_back(struct ids *ids, struct registry *r) {
@@ -121,6 +123,7 @@ static void take_wrong(struct ids *ids, struct slot *slot) {
 }
 
 void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f) {
+  slot->versions = f->versions;
   if (f->state == ID_NOWHERE)
     is_away(ids, r, f);
   else

@@ -44,13 +44,14 @@ struct service {
   struct event_lifting lifting;
   struct store *store;
   struct routing *routing;
-  struct catalog *catalog;    /* RELAY: used by the relay's reader alone */
-  struct ids *ids;            /* RELAY, with a registry; else NULL */
-  struct buffer schema_marks; /* RELAY: what routing made of the schemas (reload_schemas.c) */
-  struct digest schema_texts; /* main thread: of those given to the relay last */
-  char schemas_refused[360];  /* lock: why they were not taken over at the last reload; else "" */
-  struct keys *keys;          /* INSPECT: nothing is due there */
-  struct metrics *metrics;    /* INSPECT: as last saved by whoever held the lock */
+  struct catalog *catalog;        /* RELAY: used by the relay's reader alone */
+  struct ids *ids;                /* RELAY, with a registry; else NULL */
+  struct framing_watch *framings; /* RELAY, may be NULL */
+  struct buffer schema_marks;     /* RELAY: what routing made of the schemas (reload_schemas.c) */
+  struct digest schema_texts;     /* main thread: of those given to the relay last */
+  char schemas_refused[360]; /* lock: why they were not taken over at the last reload; else "" */
+  struct keys *keys;         /* INSPECT: nothing is due there */
+  struct metrics *metrics;   /* INSPECT: as last saved by whoever held the lock */
   struct books books;
   struct glance glance;
   struct dead_counts *census; /* not in CHANGE */

@@ -1,6 +1,7 @@
 /* The parts of a service, opened in order and closed in the other. What stands half open after a
  * crash is the outbox's lock, which ends with the process.
  * One thread opens and closes. */
+#include "bridge/service/changes/last_framings.h"
 #include "bridge/service/changes/last_schemas.h"
 #include "bridge/service/changes/order_rules.h"
 #include "bridge/service/health/account.h"
@@ -113,6 +114,13 @@ static enum status start_relay(struct service *s, const struct service_options *
   return relay_start(&parts, &config, &s->relay, err);
 }
 
+/* By what lay in the topics before this start: it publishes already. */
+static void watch_framings(struct service *s) {
+  const struct framing_parts parts = {.plan = &s->plan, .routing = s->routing};
+  if (last_framings_may_differ(&parts, s->store))
+    s->framings = last_framings_watch(&parts, s->opened_us / 1000, s->log);
+}
+
 /* Without one only dlq_events are missing. */
 static void open_census(struct service *s) {
   struct dead_counts_parts parts = {
@@ -150,6 +158,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = service_ids_open(s, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) watch_framings(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
     log_write(s->log, LOG_WARNING, "service", "paused",
               FIELDS(F_TEXT("by", s->pause.by), F_TEXT("reason", s->pause.reason)),
@@ -192,6 +201,7 @@ void service_close(struct service *s, int64_t drain_ms) {
         "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
     return;
   }
+  last_framings_unwatch(s->framings);
   ids_close(s->ids);
   dead_counts_close(s->census);
   account_end(s);

@@ -1,15 +1,19 @@
 #!/usr/bin/python3
 """The worker and the ids of a registry: what waits for one, what goes on without the registry, and that no record bears a wrong one."""
 
+import base64
 import json
+import signal
 import struct
 import urllib.parse
+from pathlib import Path
 
 import harness
 from scripted_registry import ScriptedRegistry, error
 
 PLACED = {"type": "record", "name": "Placed", "namespace": "shop", "fields": [{"name": "order_id", "type": "string", "key": True}]}
 PAID = {**PLACED, "name": "Paid"}
+UNKEYED = {**PLACED, "fields": [{"name": "order_id", "type": "string"}]}
 OTHER = {**PLACED, "fields": [{"name": "order_id", "type": "string"}, {"name": "more", "type": "long", "default": 0}]}
 
 
@@ -95,6 +99,36 @@ class RegistryIds(harness.BusTest):
         values = self.published("order.events")
         self.assertEqual((len(values), {value[:5] for value in values.values()}), (count + 1, {struct.pack(">bI", 0, id)}))
 
+    def test_the_start_names_topics_that_were_framed_otherwise(self):
+        """By the records before it, though it publishes at once; and says nothing the next time."""
+        for number in range(3):
+            self.place(number, order="o")
+        self.run_worker("--once", expect=0, options={"registry.url": None})
+        self.register(PLACED)
+        for number in range(40):
+            self.place(100 + number, order="o")
+        worker = self.start_worker()
+        line = harness.wait_until(lambda: worker.logs("framing_changed"))[0]
+        topic = self.topic("order.events")
+        self.assertEqual((line["level"], line["topic"], line["name"]), ("warning", topic, "order.placed"))
+        self.assertIn(f"The last record of {topic} (order.placed) is framed as single-object, the next will be as confluent. ", line["msg"])
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(len(self.published("order.events")), 43)
+        # of two topics only the one that changed is named
+        self.place(200, order="o")
+        worker = self.start_worker(options={"routing.order.paid.framing": "json"})
+        self.place(201, "order.paid")
+        harness.wait_until(lambda: not self.pending())
+        self.assertEqual(worker.stop(), 0)
+        worker = self.start_worker(options={"routing.order.paid.framing": "raw"})
+        self.assertIn("(order.paid) is framed as json, the next will be as raw", harness.wait_until(lambda: worker.logs("framing_changed"))[0]["msg"])
+        self.assertEqual(worker.stop(), 0)
+
+    def test_the_start_is_not_held_up_where_topics_cannot_be_read(self):
+        worker = self.start_worker(options={"kafka.bootstrap.servers": f"127.0.0.1:{harness.free_port()}"})
+        harness.wait_until(lambda: worker.logs("kafka_away"))
+        self.assertEqual((worker.stop(), worker.logs("framing_changed")), (0, []))
+
     def test_doctor_names_what_is_not_registered_and_topics_that_were_framed_otherwise(self):
         self.place(1)
         self.run_worker("--once", expect=0, options={"registry.url": None})
@@ -109,6 +143,39 @@ class RegistryIds(harness.BusTest):
                                                       "the next will be as confluent"))
         self.registry.stop()
         self.assertIn("failed", [one["verdict"] for one in self.examine("doctor") if one["check"] == "registry"])
+
+    def test_doctor_finds_what_the_worker_finds_and_names_an_id_that_is_another_schemas(self):
+        subject = f"{self.topic('order.events')}-shop."
+        self.registry.register(subject + "Placed", json.dumps({"doc": "spelt otherwise", **PLACED}))
+        self.registry.register(subject + "Paid", json.dumps(PAID, separators=(",", ":")))
+        self.registry.say(404, error(40403), path=f"/subjects/{self.prefix}", method="POST")  # by no text, only among the versions
+        self.assertIn(f"{self.registry.url} answers; 2 of 3 schemas are registered there",
+                      [one["found"] for one in self.examine("doctor") if one["check"] == "registry"])
+        self.registry.hush()
+        self.registry.say(200, {"schema": json.dumps(OTHER)}, path="/schemas/ids/2")
+        self.assertIn(("failed", f"order.paid under {subject}Paid: the registry has another schema under the id 2; its events wait"),
+                      [(one["verdict"], one["found"]) for one in self.examine("doctor") if one["check"] == "registry"])
+
+    def test_tail_asks_once_for_an_id_that_gives_no_schema(self):
+        self.register(PLACED)
+        for number in range(5):
+            self.place(number)
+        self.run_worker("--once", expect=0)
+        for status, value in ((404, error(40403)), (200, {"schema": "{}"}), (500, error(500))):
+            self.registry.hush()
+            self.registry.say(status, value, path="/schemas/ids/")
+            asked = len(self.registry.asked)
+            told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events")).stdout().splitlines()]
+            self.assertEqual([len(told), len({one["error"] for one in told}) <= 2, len(self.registry.requests("/schemas/ids/", since=asked))], [5, True, 1])
+
+    def test_figures_of_the_registry_are_there_before_it_was_asked(self):
+        self.registry.stop()
+        worker = self.start_worker()
+        harness.wait_until(lambda: worker.logs("registry_away"))
+        figures = self.run_cli("metrics", "-o", "prometheus", expect=0).stdout()
+        for asked in ("look_up", "versions", "version", "id", "cluster"):
+            self.assertIn(f'busbridge_registry_requests_total{{op="{asked}",code="200"}} 0\n', figures)
+        self.assertNotIn('op="token"', figures)
 
     def test_without_a_registry_and_a_memory_all_wait_for_nothing_but_that(self):
         self.registry.stop()
@@ -182,6 +249,73 @@ class RegistryIds(harness.BusTest):
         self.options |= {"routing.topic": self.topic("{namespace}.{event}"), "routing.order.placed.subject": None}  # a topic of one name has no others
         self.run_cli("schema", "register", "--all", expect=0)
         self.assertEqual(set(self.registry.subjects()) - set(subjects), {f"{self.topic('order.placed')}-shop.Placed"})
+
+    # ---- client credentials -----------------------------------------------------------------------------------------------------
+
+    def token_server(self):
+        """One that gives a token after the other to whoever knows the secret; the registry takes those of self.registry.tokens."""
+        def issue(method, path, body):
+            self.given.append(f"canary-token-{len(self.given)}")
+            if self.valid:
+                self.registry.tokens.add(self.given[-1])
+            return 200, {"access_token": self.given[-1], "token_type": "Bearer", "expires_in": self.seconds}
+        server = ScriptedRegistry().start()
+        self.addCleanup(server.close)
+        self.given, self.seconds, self.valid, self.registry.tokens = [], 3600, True, set()
+        server.say(200, issue, path="/oauth/token")
+        secret = self.dir / "secret"
+        secret.write_text("canary se:cret\n")
+        secret.chmod(0o600)
+        self.options |= {"registry.oauth_url": f"{server.url}/oauth/token", "registry.oauth_id": "the worker", "registry.oauth_scope": "read look",
+                         "registry.oauth_secret_file": secret}
+        return server
+
+    def test_client_credentials_a_token_that_ends_or_is_refused_is_another_and_no_secret_is_told(self):
+        server, placed = self.token_server(), self.register(PLACED)
+        self.assertEqual({one["verdict"] for one in self.examine("doctor") if one["check"] == "registry"} & {"failed"}, set())
+        self.assertEqual(len(self.given), 1)  # it serves for all
+        method, path, headers, body = server.asked[0]
+        self.assertEqual((method, urllib.parse.parse_qs(body.decode())), ("POST", {"grant_type": ["client_credentials"], "scope": ["read look"]}))
+        self.assertEqual(base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode(), "the%20worker:canary%20se%3Acret")
+        self.seconds = 5  # at its end before it was used
+        self.given.clear()
+        asked = len(self.registry.asked)
+        self.examine("doctor")
+        self.assertEqual(len(self.given), len(self.registry.asked) - asked)
+        self.seconds = 3600
+        worker = self.start_worker()
+        self.place(1)
+        harness.wait_until(lambda: not self.pending())
+        self.registry.tokens.clear()  # they are refused from now on: 401, and another is asked for
+        (self.folder / "sent.avsc").write_text(json.dumps({**UNKEYED, "name": "Sent"}))
+        sent, given = self.register({**UNKEYED, "name": "Sent"}), len(self.given)
+        worker.signal(signal.SIGHUP)
+        harness.wait_until(lambda: worker.logs("schemas_reloaded"))
+        self.place(2, "order.sent")
+        harness.wait_until(lambda: not self.pending())
+        self.assertGreater(len(self.given), given)
+        self.assertEqual({value[:5] for value in self.published("order.events").values()}, {struct.pack(">bI", 0, id) for id in (placed, sent)})
+        self.assertEqual(worker.logs("registry_away"), [])
+        # a secret that is wrong: nobody is there, known ids go on
+        server.hush()
+        server.say(401, {"error": "invalid_client", "error_description": "canary of theirs"})
+        self.registry.tokens.clear()
+        (self.folder / "lost.avsc").write_text(json.dumps({**UNKEYED, "name": "Lost"}))
+        worker.signal(signal.SIGHUP)
+        harness.wait_until(lambda: len(worker.logs("schemas_reloaded")) == 2)
+        self.place(3, "order.lost")
+        self.place(4)
+        harness.wait_until(lambda: self.pending() == ["e-3.json"])
+        words = f"registry.oauth_url gives no token: POST {self.options['registry.oauth_url']}: HTTP 401"
+        harness.wait_until(lambda: any(words in text for _, text, _ in self.reasons()), what=self.reasons)
+        self.assertIn(words, worker.logs("registry_away")[0]["error"])
+        self.assertEqual(json.loads((self.outbox / "e-3.json").read_text())["attempts"], 0)
+        shown = [self.run_cli(*command).stdout() for command in (("config",), ("health", "--detailed"), ("doctor",), ("metrics", "-o", "prometheus"))]
+        told = "".join(shown) + worker.stderr() + Path(f"/proc/{worker.pid}/cmdline").read_text()
+        self.assertIn('busbridge_registry_requests_total{op="token",code="401"}', told)
+        self.assertNotIn("canary", told)
+        self.assertNotIn(base64.b64encode(b"the%20worker:canary%20se%3Acret").decode(), told)
+        self.assertEqual((worker.stop(), self.dead()), (0, {}))
 
     def test_what_cannot_be_is_told_at_the_start(self):
         for options, said in (({"registry.subject": "topic"}, "several types of events (order.paid, order.placed)"),

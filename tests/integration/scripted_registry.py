@@ -65,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def say(self, registry, body):
         said = registry.told(self.path, self.command)
+        if registry.tokens is not None and self.headers.get("Authorization") not in {f"Bearer {token}" for token in registry.tokens}:
+            said = 401, error(401), {}, 0
         status, value, more, delay = said or (*registry.real(self.command, self.path, body), {}, 0)
         if callable(value):  # it needs to know what was asked
             status, value = value(self.command, self.path, body)
@@ -101,6 +103,7 @@ class ScriptedRegistry(Subjects):
         self.url = f"http://127.0.0.1:{self.port}{prefix}"
         self.server = self.thread = None
         self.lock = threading.Lock()
+        self.tokens = None  # those that open it; None: it is open
         self.asked, self.rules, self.cluster, self.at_once, self.most_at_once = [], [], None, 0, 0
         self.reset()
 

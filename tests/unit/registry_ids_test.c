@@ -37,6 +37,7 @@ struct run {
   bool remembers;
   struct error err;
   int64_t verify_ms;
+  const struct clock *clock; /* NULL: the system's */
   FILE *log_file;
   struct log *log;
 };
@@ -87,12 +88,13 @@ static enum status save(void *ctx, struct span text, struct error *err) {
 }
 
 static void start_with(struct run *r, const struct ids_schema *schema) {
-  struct ids_config config = {.registry = {.urls = r->box->url, .timeout_ms = 20000},
-                              .verify_ms = r->verify_ms,
-                              .load = load,
-                              .save = save,
-                              .ctx = r,
-                              .log = r->log};
+  struct ids_config config = {
+      .registry = {.urls = r->box->url, .timeout_ms = 20000, .clock = r->clock},
+      .verify_ms = r->verify_ms,
+      .load = load,
+      .save = save,
+      .ctx = r,
+      .log = r->log};
   assert_int_equal(ids_open(&config, &r->ids, &r->err), ST_OK);
   assert_int_equal(ids_add(r->ids, schema, &r->id, &r->err), ST_OK);
   assert_int_equal(ids_start(r->ids, &r->err), ST_OK);
@@ -125,6 +127,36 @@ static size_t asked(struct run *r, const char *request) {
 static void say_known(struct run *r) {
   box_say(r->box, LOOK_UP, 200, "{\"id\":7,\"version\":1,\"schema\":\"" THEIRS "\"}");
   box_say(r->box, ID_7, 200, "{\"schema\":\"" THEIRS "\"}");
+}
+
+/* A clock that goes by itself, and by what is added. */
+static _Atomic int64_t clock_added_ms;
+static int64_t later_mono_ns(void *ctx) {
+  (void)ctx;
+  return clock_mono_ns(&clock_system) + atomic_load(&clock_added_ms) * 1000000;
+}
+static int64_t now_wall_us(void *ctx) {
+  (void)ctx;
+  return clock_wall_us(&clock_system);
+}
+static uint64_t some_random(void *ctx) {
+  (void)ctx;
+  return clock_system.random(clock_system.ctx);
+}
+static const struct clock clock_later = {now_wall_us, later_mono_ns, some_random, NULL};
+
+static void use_clock(struct run *r) {
+  atomic_store(&clock_added_ms, 0);
+  r->clock = &clock_later;
+}
+
+/* Until it was asked so often; each look that finds too few lets that much time pass, once each. */
+static void wait_asked(struct run *r, const char *request, size_t count, int64_t pass_ms) {
+  for (size_t seen = asked(r, request); seen < count;) {
+    atomic_fetch_add(&clock_added_ms, pass_ms);
+    for (size_t now = seen; now == seen; now = asked(r, request)) assert_true(pause_ms(5, NULL));
+    seen = asked(r, request);
+  }
 }
 
 #define CASE(name) TEST_WITH(name, setup, teardown)
@@ -172,6 +204,61 @@ CASE(what_is_not_registered_waits_and_is_asked_for_again_later) {
   assert_int_equal(atomic_load(&r->id.id), SCHEMA_NO_ID);
   assert_string_equal(view(r).why, "no subject");
   assert_false(ids_asking(r->ids));
+}
+
+CASE(what_waits_is_not_compared_with_the_same_versions_again) {
+  struct run *r = *state;
+  use_clock(r);
+  box_say(r->box, "", 404, NONE_40403);
+  box_say(r->box, LOOK_UP, 404, NONE_40403);
+  box_say(r->box, VERSIONS, 200, "[1]");
+  box_say(r->box, VERSIONS "/1", 200, "{\"id\":8,\"version\":1,\"schema\":\"" NO_LOGICAL "\"}");
+  start(r);
+  await(r, ID_MISSING);
+  wait_asked(r, LOOK_UP, 2, 31 * 1000);
+  wait_asked(r, LOOK_UP, 3, 31 * 1000);
+  assert_int_equal(asked(r, VERSIONS "/1"), 1);
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" THEIRS "\"}");
+  box_say(r->box, VERSIONS "/2", 200, "{\"id\":7,\"version\":2,\"schema\":\"" THEIRS "\"}");
+  box_say(r->box, VERSIONS, 200, "[1,2]");
+  wait_asked(r, VERSIONS "/2", 1, 31 * 1000);
+  await(r, ID_KNOWN);
+}
+
+CASE(what_is_added_again_at_once_goes_on_as_it_was) {
+  struct run *r = *state;
+  say_known(r);
+  start(r);
+  await(r, ID_KNOWN);
+  ids_retire(r->ids);
+  assert_int_equal(ids_add(r->ids, &ours_avro, &r->other, &r->err), ST_OK);
+  assert_int_equal(view(r).state, ID_KNOWN);
+  assert_false(view(r).retired);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+  assert_int_equal(atomic_load(&r->other.id), 7);
+}
+
+CASE(what_nothing_is_written_by_any_more_is_not_asked_for_until_it_is_again) {
+  struct run *r = *state;
+  use_clock(r);
+  box_say(r->box, "", 404, NONE_40401);
+  box_say(r->box, LOOK_UP, 404, NONE_40401);
+  box_say(r->box, "POST /subjects/t-shop.Other", 404, NONE_40401);
+  start(r);
+  await(r, ID_MISSING);
+  ids_retire(r->ids);
+  assert_true(view(r).retired);
+  const struct ids_schema another = {ours_avro.kind, "t-shop.Other", "shop.other", "t", SPAN(OURS)};
+  assert_int_equal(ids_add(r->ids, &another, &r->other, &r->err), ST_OK);
+  wait_asked(r, "POST /subjects/t-shop.Other", 1, 0);
+  wait_asked(r, "POST /subjects/t-shop.Other", 3, 31 * 1000); /* of the first one: nothing */
+  assert_int_equal(asked(r, LOOK_UP), 1);
+  ids_retire(r->ids);
+  say_known(r);
+  schema_id_clear(&r->other);
+  assert_int_equal(ids_add(r->ids, &ours_avro, &r->other, &r->err), ST_OK);
+  await(r, ID_KNOWN);
+  assert_int_equal(atomic_load(&r->other.id), 7);
 }
 
 CASE(an_answer_of_another_logical_type_is_not_taken) {

@@ -92,6 +92,7 @@ void types_tick(struct publishing *p) {
   p->types_due_ms = clock_mono_ms(r->parts.clock) + TICK_MS;
   uint64_t changes = ids_changes(r->parts.ids);
   for (size_t i = 0; ids_at(r->parts.ids, i, &v); i++) {
+    if (v.retired) continue;
     bool waits = v.wanted || v.state == ID_WRONG || v.lost;
     if (waits && shown < TYPES_SHOWN && show_type(r, &v)) names[shown++] = v.event;
     if (v.wanted && v.state == ID_NOWHERE) snprintf(why, sizeof why, "%s", v.why);

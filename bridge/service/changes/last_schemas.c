@@ -6,6 +6,11 @@
 #include "bridge/base/words.h"
 #include "bridge/encoding/compatibility.h"
 
+/* Of texts; the rest of a note that may be read is lines without one, which say less of a change.
+ */
+enum { TEXTS_MOST = NOTE_MOST / 2 };
+#define NO_TEXT SPAN("-")
+
 /* Ends of lines in a JSON text are white space. */
 static void add_line(const struct catalog_schema *schema, struct span text, struct buffer *out) {
   buffer_printf(out, "%s\t%016llx\t", schema->event_name, (unsigned long long)schema->fingerprint);
@@ -20,7 +25,8 @@ static enum status write_schemas(const struct catalog *c, struct buffer *out, st
   for (size_t i = 0; st == ST_OK && catalog_schema_at(c, i, &schema); i++) {
     struct buffer whole = {0};
     st = catalog_whole_text(c, schema.text, &whole, err);
-    if (st == ST_OK) add_line(&schema, span_trim(buffer_span(&whole)), out);
+    struct span text = span_trim(buffer_span(&whole));
+    if (st == ST_OK) add_line(&schema, out->len + text.len < TEXTS_MOST ? text : NO_TEXT, out);
     buffer_release(&whole);
   }
   return st == ST_OK ? buffer_status(out, err) : st;
@@ -135,6 +141,7 @@ enum status last_schemas_compare(const struct store *s, const struct catalog *c,
   enum status st = write_schemas(c, &is, err);
   if (st == ST_OK) st = store_note_read(s, NOTE_SCHEMAS, &was, err);
   struct span rest = buffer_span(&was), now = buffer_span(&is);
+  if (st == ST_TOO_LARGE) st = ST_NOT_FOUND; /* of one who wrote all of it */
   *changed = st == ST_NOT_FOUND || (st == ST_OK && !span_eq(rest, buffer_span(&is)));
   if (st == ST_NOT_FOUND) st = ST_OK;
   while (*changed && st == ST_OK && next_line(&rest, &line))

@@ -11,9 +11,6 @@ static enum status save_note(void *ctx, struct span text, struct error *err) {
   return store_note_write(ctx, NOTE_IDS, text, err);
 }
 
-static const struct ids_kind avro = {"AVRO", catalog_same_schema, catalog_form},
-                             json = {"JSON", catalog_same_json, catalog_json_form};
-
 struct adding {
   struct service *service;
   const struct catalog *catalog;
@@ -25,7 +22,7 @@ static enum status add_use(void *ctx, const struct subject_use *use, struct erro
   if (!framing_needs_id(use->framing)) return ST_OK;
   const struct service *s = a->service;
   struct schema_id *target = catalog_id_at(a->catalog, use->i, use->place, use->framing);
-  struct ids_schema schema = {.kind = framing_is_json(use->framing) ? &json : &avro,
+  struct ids_schema schema = {.kind = subject_kind(use),
                               .subject = use->subject,
                               .event = use->schema->event_name,
                               .topic =

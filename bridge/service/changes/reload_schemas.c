@@ -60,6 +60,7 @@ void service_reload_schemas(struct service *s) {
   } else {
     s->schema_texts = texts;
     while (catalog_schema_at(fresh, count, &schema)) count++;
+    if (s->ids) ids_retire(s->ids);
     if (service_ids_add(s, fresh, &err) != ST_OK) /* those without an id wait */
       tell_refused(s, &err);
     if (plan_needs_schemas(&s->plan, s->routing)) last_schemas_keep(s->store, fresh, s->log);

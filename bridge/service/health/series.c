@@ -23,6 +23,17 @@ static void of_schemas(struct service *s) {
     if (!schema.whole) (void)metrics_series(s->metrics, METRIC_UNPLACED, schema.event_name, NULL);
 }
 
+/* What a worker asks, and the ends that there always are. */
+static void of_registry(struct service *s) {
+  static const char *const asked[] = {"look_up", "versions", "version", "id", "cluster", "token"};
+  static const char *const said[] = {"200", "404", "none"};
+  size_t count = WORDS(asked) - (*setting_text(s->settings, SETTING_REGISTRY_OAUTH_URL) == '\0');
+  if (!*s->plan.registry.urls) return;
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = 0; j < WORDS(said); j++)
+      (void)metrics_series(s->metrics, METRIC_REGISTRY, asked[i], said[j]);
+}
+
 void service_begin_series(struct service *s) {
   static const char *const commands[] = {COMMAND_WORDS}, *const ends[] = {"ok", "refused", "error"};
   struct span ns;
@@ -33,6 +44,7 @@ void service_begin_series(struct service *s) {
   }
   of_namespace(s, "none");
   of_schemas(s);
+  of_registry(s);
   for (size_t i = 0; i < WORDS(commands); i++)
     for (size_t j = 0; j < WORDS(ends); j++)
       (void)metrics_series(s->metrics, METRIC_COMMANDS, commands[i], ends[j]);

@@ -102,9 +102,14 @@ enum status subject_text(const struct plan *plan, const struct catalog *catalog,
   return st == ST_OK ? buffer_status(out, err) : st;
 }
 
+const struct ids_kind *subject_kind(const struct subject_use *use) {
+  static const struct ids_kind avro = {"AVRO", catalog_same_schema, catalog_form},
+                               json = {"JSON", catalog_same_json, catalog_json_form};
+  return framing_is_json(use->framing) ? &json : &avro;
+}
+
 bool subject_same(const struct subject_use *use, struct span theirs, struct span ours) {
-  return framing_is_json(use->framing) ? catalog_same_json(theirs, ours)
-                                       : catalog_same_schema(theirs, ours);
+  return subject_kind(use)->same(theirs, ours);
 }
 
 /* ---- what cannot be ---- */

@@ -5,6 +5,7 @@
 #ifndef BRIDGE_SERVICE_PLAN_SUBJECTS_H
 #define BRIDGE_SERVICE_PLAN_SUBJECTS_H
 
+#include "bridge/registry/ids.h"
 #include "bridge/service/plan/configure.h"
 
 struct subject_use {
@@ -26,6 +27,8 @@ MUST_CHECK enum status subjects_each(const struct plan *plan, const struct catal
 MUST_CHECK enum status subject_text(const struct plan *plan, const struct catalog *catalog,
                                     const struct routing *routing, const struct subject_use *use,
                                     struct buffer *out, struct error *err);
+/* What it is looked up as. */
+const struct ids_kind *subject_kind(const struct subject_use *use);
 /* Are two such texts the same schema? */
 bool subject_same(const struct subject_use *use, struct span theirs, struct span ours);
 /* ST_INVALID: a framing needs a registry, and none is named; or a subject is that of its topic,

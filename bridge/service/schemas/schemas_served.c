@@ -4,12 +4,16 @@
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas/schemas_parts.h"
 
+struct walk {
+  bool frozen;
+  size_t i;
+};
+
 /* Those in force, then the frozen ones. */
-static bool schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
-  size_t count = 0;
-  if (catalog_schema_at(c, i, out)) return true;
-  while (catalog_schema_at(c, count, out)) count++;
-  return catalog_frozen(c, (struct span){0}, i - count, out);
+static bool next_schema(const struct catalog *c, struct walk *w, struct catalog_schema *out) {
+  if (!w->frozen && catalog_schema_at(c, w->i++, out)) return true;
+  if (!w->frozen) *w = (struct walk){.frozen = true};
+  return catalog_frozen(c, (struct span){0}, w->i++, out);
 }
 
 static void write_head(const struct catalog_schema *schema, struct buffer *json, bool *first) {
@@ -24,9 +28,10 @@ static void write_head(const struct catalog_schema *schema, struct buffer *json,
 enum status service_schemas(struct service *s, struct buffer *json, struct error *err) {
   struct catalog_schema schema;
   buffer_add_z(json, "{\"version\": 1, \"schemas\": [");
-  for (size_t i = 0; schema_at(s->catalog, i, &schema); i++) {
+  struct walk walk = {0};
+  for (bool some = false; next_schema(s->catalog, &walk, &schema); some = true) {
     bool first = true;
-    buffer_add_z(json, i ? ", {" : "{");
+    buffer_add_z(json, some ? ", {" : "{");
     write_head(&schema, json, &first);
     member_int(json, &first, "fields", (int64_t)schema.fields);
     member_text(json, &first, "file", span_of(schema.file));
@@ -48,7 +53,8 @@ static bool read_hex(const char *text, uint64_t *out) {
 }
 
 static bool find_print(const struct catalog *c, uint64_t print, struct catalog_schema *out) {
-  for (size_t i = 0; schema_at(c, i, out); i++)
+  struct walk walk = {0};
+  while (next_schema(c, &walk, out))
     if (out->fingerprint == print) return true;
   return false;
 }

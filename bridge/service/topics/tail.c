@@ -9,6 +9,15 @@
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"
 
+enum { ASKED_MOST = 256, ASKED_AGAIN_MS = 30 * 1000 };
+
+/* An id whose schema was asked for. What came of it is kept by the catalog where that was a schema;
+ * it is only asked for again where it was none. */
+struct asked {
+  int64_t id, until_ms;
+  struct error why;
+};
+
 struct tail {
   struct routing *routing;
   struct catalog *catalog;
@@ -16,6 +25,8 @@ struct tail {
   struct registry *registry; /* NULL: none is named */
   const char **topics;       /* names that exist; owned is the array alone */
   size_t topic_count;
+  struct asked *asked; /* ASKED_MOST of them */
+  size_t asked_count;
   bool value_only;
   struct buffer value;
 };
@@ -44,19 +55,45 @@ static enum status default_topics(struct tail *t, const struct plan *plan, struc
   return st;
 }
 
+static struct asked *find_asked(struct tail *t, int64_t id) {
+  for (size_t i = 0; i < t->asked_count; i++)
+    if (t->asked[i].id == id) return &t->asked[i];
+  struct asked *fresh = &t->asked[t->asked_count % ASKED_MOST];
+  if (t->asked_count == ASKED_MOST) /* the one that may be asked for again first */
+    for (size_t i = 0; i < ASKED_MOST; i++)
+      if (t->asked[i].until_ms < fresh->until_ms) fresh = &t->asked[i];
+  if (t->asked_count < ASKED_MOST) t->asked_count++;
+  *fresh = (struct asked){.id = id, .until_ms = INT64_MIN};
+  return fresh;
+}
+
+/* Of an id that gave no schema the registry is asked again after a while only: there may be a
+ * record of it every millisecond. */
 static enum status resolve(void *ctx, int64_t id, struct buffer *text, struct error *err) {
+  struct tail *t = ctx;
   struct registry_schema found;
-  enum registry_said said = registry_by_id(ctx, id, &found, err);
-  if (said != REGISTRY_GIVEN) return said == REGISTRY_NOWHERE ? ST_UNAVAILABLE : ST_NOT_FOUND;
-  buffer_add(text, found.text);
-  return buffer_status(text, err);
+  int64_t now_ms = clock_mono_ms(&clock_system);
+  struct asked *asked = find_asked(t, id);
+  if (now_ms < asked->until_ms) return error_set(err, asked->why.status, "%s", asked->why.text);
+  asked->until_ms = now_ms + ASKED_AGAIN_MS;
+  enum registry_said said = registry_by_id(t->registry, id, &found, &asked->why);
+  if (said == REGISTRY_GIVEN) {
+    error_set(&asked->why, ST_INVALID, "what the registry has under the id %lld is no schema",
+              (long long)id);
+    buffer_add(text, found.text);
+    return buffer_status(text, err);
+  }
+  enum status st = said == REGISTRY_NOWHERE ? ST_UNAVAILABLE : ST_NOT_FOUND;
+  return error_set(err, asked->why.status = st, "%s", asked->why.text);
 }
 
 /* Whose schemas the ids of records name. */
 static enum status open_registry(struct tail *t, const struct plan *plan, struct error *err) {
   if (!*plan->registry.urls) return ST_OK;
+  t->asked = calloc(ASKED_MOST, sizeof *t->asked);
+  if (!t->asked) return error_set(err, ST_NO_MEMORY, "Out of memory");
   enum status st = registry_open(&plan->registry, &t->registry, err);
-  if (st == ST_OK) catalog_resolver(t->catalog, resolve, t->registry);
+  if (st == ST_OK) catalog_resolver(t->catalog, resolve, t);
   return st;
 }
 
@@ -110,6 +147,7 @@ void tail_close(struct tail *t) {
   routing_close(t->routing);
   buffer_release(&t->value);
   free(t->topics);
+  free(t->asked);
   free(t);
 }
 
